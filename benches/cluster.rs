@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use cql_session::KeyspaceAddress;
 use cql_session::{Keyspace, SchemaOptions};
-use hot_cql::Options;
+use hot_cql::CqlOptions;
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 use scylla::statement::prepared::PreparedStatement;
@@ -55,7 +55,7 @@ fn main() -> Result<(), Failure> {
 
 async fn run(cluster: &TestCluster, rows: usize) -> Result<(), Failure> {
     let target: KeyspaceAddress = format!("cql://{}/bench", cluster.addresses()).parse()?;
-    let options = Options::of(&target);
+    let options = CqlOptions::of(&target);
     Keyspace::connect(&options.connection).await?.apply(&SchemaOptions::default()).await?;
     let session = SessionBuilder::new()
         .known_nodes(&options.connection.nodes)

@@ -14,8 +14,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use arrow::record_batch::RecordBatch;
-use cold::{ColdStore, Options as ColdOptions};
-use compactor::{Closed, Compactor, Progress, Settings};
+use cold::{ColdOptions, ColdStore};
+use compactor::{ClosedPolicy, CompactionProgress, CompactionSettings, Compactor};
 use coupon::apply::{Action, Asker, Change, Outcome};
 use coupon::calendar::Zone;
 use coupon::campaign::{Campaign, Handout};
@@ -27,7 +27,7 @@ use coupon::time::{Day, Millis};
 use engine::ColdArchive;
 use hot::audit::Act;
 use hot::{Campaigns, Coupons, HotStore, ImportLine, Imports, MintOrder, NewCampaign, Partitions};
-use hot_sqlite::{FILE_NAME, Options, SqliteHot};
+use hot_sqlite::{FILE_NAME, SqliteHot, SqliteOptions};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
@@ -123,7 +123,7 @@ fn open(folder: &Path) -> Result<Stores, Failure> {
     };
     let cold = Arc::new(cold);
     let archive = Arc::new(ColdArchive(Arc::clone(&cold)));
-    let options = Options { free_min_bytes: 0, ..Options::default() };
+    let options = SqliteOptions { free_min_bytes: 0, ..SqliteOptions::default() };
     let hot = SqliteHot::open(folder, vec![CodeKey::new(KEY)], archive, options)?;
     Ok(Stores { hot: Arc::new(hot), cold, folder: folder.to_owned() })
 }
@@ -217,14 +217,16 @@ async fn moved(stores: &Stores, rows: u64) -> Result<String, Failure> {
     let compactor = Compactor::new(
         Arc::clone(&stores.hot) as Arc<dyn Partitions>,
         Arc::clone(&stores.cold),
-        Settings::default(),
+        CompactionSettings::default(),
         Arc::new(move |step| {
-            if let (Progress::Committed { .. }, Ok(mut at)) = (step, heard.committed.lock()) {
+            if let (CompactionProgress::Committed { .. }, Ok(mut at)) =
+                (step, heard.committed.lock())
+            {
                 *at = Some(Instant::now());
             }
         }),
     );
-    let report = compactor.run(NOW, Closed::WhenWorthwhile).await?;
+    let report = compactor.run(NOW, ClosedPolicy::WhenWorthwhile).await?;
     let all = begun.elapsed();
     let peak = peak_mib();
     let bytes: u64 = report.partitions.iter().map(|partition| partition.bytes).sum();
@@ -386,8 +388,8 @@ async fn beside(stores: &Stores, rows: u64) -> Result<(), Failure> {
     stop.store(false, Ordering::Relaxed);
     let busy = tokio::spawn(redeem(Arc::clone(&stores.hot), owner, next, stop.clone()));
     let (hot, cold) = (Arc::clone(&stores.hot) as Arc<dyn Partitions>, Arc::clone(&stores.cold));
-    let compactor = Compactor::new(hot, cold, Settings::default(), Arc::new(|_| {}));
-    compactor.run(NOW, Closed::WhenWorthwhile).await?;
+    let compactor = Compactor::new(hot, cold, CompactionSettings::default(), Arc::new(|_| {}));
+    compactor.run(NOW, ClosedPolicy::WhenWorthwhile).await?;
     stop.store(true, Ordering::Relaxed);
     let compacting = busy.await??;
     for (name, mut took) in [("by themselves", alone), ("beside a compaction", compacting)] {

@@ -12,17 +12,17 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cold::{ColdStore, Options as ColdOptions};
+use cold::{ColdOptions, ColdStore};
 use coupon::calendar::Zone;
 use coupon::coupon::{Coupon, Event, EventKind, Genesis};
 use coupon::ids::{Actor, OperationId};
 use coupon::minted::CodeKey;
 use coupon::time::{DAY_MS, Day, Millis};
 use engine::{ColdArchive, Engine, SetClock};
-use history::formats::{Format, Rows};
-use history::{History, Limits};
+use history::formats::{OutputFormat, Rows};
+use history::{History, QueryLimits};
 use hot::{ColdMark, HotStore, Partitions};
-use hot_sqlite::{Options, SqliteHot};
+use hot_sqlite::{SqliteHot, SqliteOptions};
 use router::Router;
 
 type Failure = Box<dyn Error + Send + Sync>;

@@ -21,7 +21,7 @@ use coupon::minted::CodeKey;
 use coupon::time::{Day, Millis};
 use hot::audit::Act;
 use hot::{Campaigns, Coupons, HotStore, ImportLine, Imports, NewCampaign};
-use hot_sqlite::{FILE_NAME, Options, SqliteHot};
+use hot_sqlite::{FILE_NAME, SqliteHot, SqliteOptions};
 use router::{Address, Found, Owner};
 use rusqlite::{Connection, params};
 
@@ -98,7 +98,7 @@ fn main() -> Result<(), Failure> {
 }
 
 fn open(folder: &Path) -> Result<SqliteHot, Failure> {
-    let options = Options { free_min_bytes: 0, ..Options::default() };
+    let options = SqliteOptions { free_min_bytes: 0, ..SqliteOptions::default() };
     Ok(SqliteHot::open(folder, vec![CodeKey::new(KEY)], Arc::new(hot::NoArchive), options)?)
 }
 

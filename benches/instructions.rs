@@ -8,7 +8,7 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use api::token::{LocalKey, LocalKeys, Tokens};
+use api::token::{LocalKey, LocalKeys, TokenService};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, header};
@@ -17,7 +17,7 @@ use coupon::minted::CodeKey;
 use coupon::time::Millis;
 use engine::{ColdArchive, Engine, Role, SetClock};
 use hot::HotStore;
-use hot_sqlite::{Options, SqliteHot};
+use hot_sqlite::{SqliteHot, SqliteOptions};
 use http_body_util::BodyExt;
 use serde_json::json;
 use tower::ServiceExt;
@@ -49,16 +49,17 @@ fn main() -> Result<(), Failure> {
 
 async fn asked(what: &str, count: usize) -> Result<(), Failure> {
     let folder = tempfile::tempdir()?;
-    let cold = ColdStore::on_folder(&folder.path().join("cold"), cold::Options::default());
+    let cold = ColdStore::on_folder(&folder.path().join("cold"), cold::ColdOptions::default());
     let cold = Arc::new(cold);
     let archive = Arc::new(ColdArchive(Arc::clone(&cold)));
     let keys = vec![CodeKey::new(KEY)];
-    let options = Options { free_min_bytes: 0, ..Options::default() };
+    let options = SqliteOptions { free_min_bytes: 0, ..SqliteOptions::default() };
     let store: Arc<dyn HotStore> =
         Arc::new(SqliteHot::open(folder.path(), keys, archive, options)?);
     let router = router::Router::new(vec![CodeKey::new(KEY)]);
     let clock = Arc::new(SetClock::at(Millis(NOW)));
-    let tokens = Tokens::new(LocalKeys::new(vec![LocalKey::active("k1", SECRET, 0)?])?, None)?;
+    let tokens =
+        TokenService::new(LocalKeys::new(vec![LocalKey::active("k1", SECRET, 0)?])?, None)?;
     let (token, _) = tokens.mint("shop", Role::Admin, 3_600_000, NOW)?;
     let app = api::app(Arc::new(Engine::new(store, cold, router, clock)), Arc::new(tokens));
     let caller = Caller { app, token };

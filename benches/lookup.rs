@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use cold::{ColdStore, Committed, Options};
+use cold::{ColdOptions, ColdStore, CommitOutcome};
 use coupon::calendar::Zone;
 use coupon::code::Code;
 use coupon::coupon::{Coupon, Event, EventKind, Genesis};
@@ -83,7 +83,7 @@ async fn sizes(rows: u64) -> Result<(), Failure> {
         ] {
             let folder = tempfile::tempdir()?;
             let counted = Arc::new(Counted::new(folder.path())?);
-            let options = Options { group_bytes, ..Options::default() };
+            let options = ColdOptions { group_bytes, ..ColdOptions::default() };
             let store = ColdStore::with_store(counted.clone(), "bench", options);
             store.create().await?;
             write(&store, FIRST, rows, kind).await?;
@@ -122,7 +122,7 @@ async fn growing(largest: u64) -> Result<(), Failure> {
     println!("|---|---|---|---|---|---|---|");
     let folder = tempfile::tempdir()?;
     let counted = Arc::new(Counted::new(folder.path())?);
-    let store = ColdStore::with_store(counted.clone(), "bench", Options::default());
+    let store = ColdStore::with_store(counted.clone(), "bench", ColdOptions::default());
     store.create().await?;
     let mut partitions: Vec<(Day, u64)> = Vec::new();
     let mut size = 1_000_000_u64.min(largest);
@@ -169,7 +169,7 @@ async fn write(store: &ColdStore, day: Day, rows: u64, kind: Kind) -> Result<(),
     }
     let files = writer.finish().await?;
     match store.commit(&on, on.archive_commit + 1, &files, &[]).await? {
-        Committed::Done { .. } => Ok(()),
+        CommitOutcome::Done { .. } => Ok(()),
         other => Err(format!("{other:?}").into()),
     }
 }

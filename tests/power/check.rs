@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cold::ColdStore;
-use compactor::{Closed, Compactor, check_pairing};
+use compactor::{ClosedPolicy, Compactor, check_pairing};
 use coupon::coupon::EventKind;
 use coupon::minted::CodeKey;
 use engine::{Caller, ColdArchive, CouponView, CouponsRequest, Engine, Role, SystemClock};
@@ -98,9 +98,10 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
 }
 
 async fn opened(data: &Path, cold: &Path, ring: &KeyRing) -> Result<Arc<Engine>, String> {
-    let cold = Arc::new(ColdStore::on_folder(cold, cold::Options::default()));
+    let cold = Arc::new(ColdStore::on_folder(cold, cold::ColdOptions::default()));
     let archive = Arc::new(ColdArchive(Arc::clone(&cold)));
-    let options = hot_sqlite::Options { free_min_bytes: 0, ..hot_sqlite::Options::default() };
+    let options =
+        hot_sqlite::SqliteOptions { free_min_bytes: 0, ..hot_sqlite::SqliteOptions::default() };
     let hot = SqliteHot::open(data, ring.clone(), archive, options);
     let hot: Arc<dyn HotStore> = Arc::new(hot.map_err(|error| error.to_string())?);
     let here = ring.current();
@@ -115,7 +116,7 @@ async fn verified(engine: &Engine, ring: &KeyRing) -> Result<(), String> {
     let (codes, mut found) = (ring.current(), Vec::new());
     // Nothing else runs, so what looks wrong is wrong.
     let pauses = Some(vec![Duration::ZERO]);
-    let options = verify::Options { pauses, ..verify::Options::default() };
+    let options = verify::VerifyOptions { pauses, ..verify::VerifyOptions::default() };
     let tell = |finding: &Finding| {
         let Finding { kind, about, one, other } = finding;
         found.push(format!("{} {about}: {one}; {other}", kind.name()));
@@ -194,9 +195,9 @@ fn count(
 
 async fn compacted(engine: &Engine) -> Result<(), String> {
     let (hot, cold) = (engine.partitions(), Arc::clone(engine.cold()));
-    let settings = compactor::Settings::default();
+    let settings = compactor::CompactionSettings::default();
     let compactor = Compactor::new(hot, cold, settings, Arc::new(|_| {}));
-    let report = compactor.run(engine.now(), Closed::Now).await;
+    let report = compactor.run(engine.now(), ClosedPolicy::Now).await;
     let report = report.map_err(|error| format!("it cannot be compacted: {error}"))?;
     match (report.failed.first(), &report.not_indexed) {
         (None, None) => Ok(()),

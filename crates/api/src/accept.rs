@@ -1,8 +1,8 @@
 //! The accept loop: the only place where sockets become requests. HTTP/1.1.
 //!
 //! `axum::serve` keeps silent connections for ever and its shutdown has no deadline. Here a
-//! connection has [`Limits::header_timeout`] to send a whole header, [`Limits::idle_timeout`] to
-//! begin the next (more for a known client), and at shutdown [`Limits::drain`] to finish. The
+//! connection has [`ListenerLimits::header_timeout`] to send a whole header, [`ListenerLimits::idle_timeout`] to
+//! begin the next (more for a known client), and at shutdown [`ListenerLimits::drain`] to finish. The
 //! extractors limit slow *bodies* (`extract::BODY_TIMEOUT`). One peer has a share of the places; if
 //! none is left, the loop closes the connection that has waited for its client the longest.
 
@@ -24,7 +24,7 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::header::{CONNECTION, HOST};
 use axum::http::{HeaderName, HeaderValue};
-use engine::Fault;
+use engine::FieldFault;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1::Builder;
@@ -36,17 +36,17 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 use tower::ServiceExt;
 
-pub use self::limits::{Limits, PER_PEER_MAX};
+pub use self::limits::{ListenerLimits, PER_PEER_MAX};
 
-use self::bodies::{Arriving, Leaving, discard};
-use self::connections::{ConnectionSlot, Connections, Seat};
-use self::door::Door;
+use self::bodies::{IncomingBody, OutgoingBody, discard};
+use self::connections::{ConnectionRegistry, ConnectionSlot, ConnectionState};
+use self::door::AdmissionGate;
 use self::limits::{BUFFER_BYTES_MAX, HEADER_BYTES_MAX, HEADERS_MAX, KEEP_ALIVE_SLACK};
-use self::stream::Timed;
+use self::stream::TimedStream;
 use crate::around;
 use crate::problem::Problem;
 
-/// How much later hyper would close a connection than [`Timed`], which looks twice.
+/// How much later hyper would close a connection than [`TimedStream`], which looks twice.
 const AFTER_TIMED: Duration = Duration::from_secs(60);
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -63,9 +63,9 @@ const CUT_OFF_WAIT: Duration = Duration::from_secs(1);
 
 /// Whether the service stops. Long answers look at it and end.
 #[derive(Clone, Debug, Default)]
-pub struct Stopping(Arc<AtomicBool>);
+pub struct ShutdownFlag(Arc<AtomicBool>);
 
-impl Stopping {
+impl ShutdownFlag {
     pub fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
@@ -77,24 +77,24 @@ impl Stopping {
 
 /// The connection of a request, in the extensions of the request.
 #[derive(Clone, Debug)]
-pub struct Connection(Arc<Seat>);
+pub struct ConnectionHandle(Arc<ConnectionState>);
 
-impl Connection {
-    /// Somebody on it has shown who they are: it may be idle for [`Limits::known_idle_timeout`].
+impl ConnectionHandle {
+    /// Somebody on it has shown who they are: it may be idle for [`ListenerLimits::known_idle_timeout`].
     pub fn let_in(&self) {
         self.0.let_in();
     }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Drained {
+pub struct DrainReport {
     /// Connections that were not done at the deadline. The outcome of their requests is unknown
     /// to their clients.
     pub cut_off: usize,
 }
 
 /// Serves `app` on `listener` until `stop`; then closes the listener, lets requests under way
-/// finish for [`Limits::drain`], and cuts off the rest.
+/// finish for [`ListenerLimits::drain`], and cuts off the rest.
 ///
 /// Each request carries `ConnectInfo<SocketAddr>` of its peer in its extensions.
 ///
@@ -104,18 +104,18 @@ pub struct Drained {
 pub async fn serve(
     listener: TcpListener,
     app: Router,
-    limits: Limits,
+    limits: ListenerLimits,
     stop: impl Future<Output = ()>,
-) -> io::Result<Drained> {
+) -> io::Result<DrainReport> {
     let local = listener.local_addr()?;
     let http = http(&limits);
-    let mut door = Door::new(Connections::new(limits.clone()));
+    let mut door = AdmissionGate::new(ConnectionRegistry::new(limits.clone()));
     let live = GracefulShutdown::new();
-    let closing = Stopping::default();
+    let closing = ShutdownFlag::default();
     let mut tasks = JoinSet::new();
     let limits = Arc::new(limits);
     let take = |tasks: &mut JoinSet<()>, (stream, peer, slot): (TcpStream, _, ConnectionSlot)| {
-        let stream = Timed::new(stream, Arc::clone(slot.seat()), &limits);
+        let stream = TimedStream::new(stream, Arc::clone(slot.seat()), &limits);
         let app = (app.clone(), closing.clone(), Arc::clone(&limits));
         tasks.spawn(connection(http.clone(), app, stream, peer, live.watcher(), slot));
     };
@@ -146,10 +146,10 @@ pub async fn serve(
     Ok(drain(live, tasks, limits.drain).await)
 }
 
-fn http(limits: &Limits) -> Builder {
+fn http(limits: &ListenerLimits) -> Builder {
     let mut http = Builder::new();
-    // [`Timed`] limits headers and pauses, and closes first. But only with a timeout of its own does
-    // hyper look at an idle connection again after an answer, which starts the clock of [`Timed`].
+    // [`TimedStream`] limits headers and pauses, and closes first. But only with a timeout of its own does
+    // hyper look at an idle connection again after an answer, which starts the clock of [`TimedStream`].
     let idle = limits.idle_timeout.max(limits.known_idle_timeout).max(limits.proxy_idle_timeout);
     http.timer(TokioTimer::new())
         .header_read_timeout(idle + limits.header_timeout + AFTER_TIMED)
@@ -161,8 +161,8 @@ fn http(limits: &Limits) -> Builder {
 
 async fn connection(
     http: Builder,
-    (app, closing, limits): (Router, Stopping, Arc<Limits>),
-    stream: Timed,
+    (app, closing, limits): (Router, ShutdownFlag, Arc<ListenerLimits>),
+    stream: TimedStream,
     peer: SocketAddr,
     watcher: Watcher,
     slot: ConnectionSlot,
@@ -172,10 +172,10 @@ async fn connection(
     let service = service_fn(move |mut request: Request<Incoming>| {
         let (busy, is_pipelined) = its.request();
         request.extensions_mut().insert(ConnectInfo(peer));
-        request.extensions_mut().insert(Connection(Arc::clone(&its)));
+        request.extensions_mut().insert(ConnectionHandle(Arc::clone(&its)));
         request.extensions_mut().insert(closing.clone());
         let (head, body) = request.into_parts();
-        let body = Arriving::new(body, &head.headers, Arc::clone(&its));
+        let body = IncomingBody::new(body, &head.headers, Arc::clone(&its));
         let request = Request::from_parts(head, Body::new(body));
         let (app, closing) = (app.clone(), closing.clone());
         let (its, limits) = (Arc::clone(&its), Arc::clone(&limits_of_all));
@@ -203,7 +203,7 @@ async fn connection(
                 }
                 (false, None) => {}
             }
-            Ok::<_, Infallible>(answer.map(|inner| Leaving { inner, _busy: busy }))
+            Ok::<_, Infallible>(answer.map(|inner| OutgoingBody { inner, _busy: busy }))
         }
     });
     let served = watcher.watch(http.serve_connection(TokioIo::new(stream), service));
@@ -221,7 +221,7 @@ async fn connection(
 }
 
 fn two_hosts() -> Problem {
-    Problem::invalid(vec![Fault::new("Host", "is there more than once")])
+    Problem::invalid(vec![FieldFault::new("Host", "is there more than once")])
 }
 
 fn keep_alive(idle_timeout: Duration) -> Option<HeaderValue> {
@@ -230,7 +230,7 @@ fn keep_alive(idle_timeout: Duration) -> Option<HeaderValue> {
     HeaderValue::from_str(&text).ok()
 }
 
-async fn drain(live: GracefulShutdown, mut tasks: JoinSet<()>, deadline: Duration) -> Drained {
+async fn drain(live: GracefulShutdown, mut tasks: JoinSet<()>, deadline: Duration) -> DrainReport {
     let ended = async {
         tokio::join!(live.shutdown(), async {
             while let Some(ended) = tasks.join_next().await {
@@ -239,7 +239,7 @@ async fn drain(live: GracefulShutdown, mut tasks: JoinSet<()>, deadline: Duratio
         });
     };
     if timeout(deadline, ended).await.is_ok() {
-        return Drained { cut_off: 0 };
+        return DrainReport { cut_off: 0 };
     }
     while let Some(ended) = tasks.try_join_next() {
         log_panic(ended);
@@ -248,7 +248,7 @@ async fn drain(live: GracefulShutdown, mut tasks: JoinSet<()>, deadline: Duratio
     tracing::warn!(cut_off, deadline_ms = deadline.as_millis(), "connections cut off");
     // A handler that blocks its thread does not notice; the process ends without it.
     let _ended_or_not = timeout(CUT_OFF_WAIT, tasks.shutdown()).await;
-    Drained { cut_off }
+    DrainReport { cut_off }
 }
 
 fn log_panic(ended: Result<(), JoinError>) {
@@ -286,7 +286,7 @@ mod tests {
         runtime: Runtime,
         address: SocketAddr,
         stop: Option<oneshot::Sender<()>>,
-        running: JoinHandle<io::Result<Drained>>,
+        running: JoinHandle<io::Result<DrainReport>>,
         /// One message for each request that has reached its handler.
         reached: mpsc::UnboundedReceiver<()>,
         /// Lets `/wait` answer.
@@ -307,7 +307,7 @@ mod tests {
     }
 
     impl Server {
-        fn start(limits: Limits) -> Server {
+        fn start(limits: ListenerLimits) -> Server {
             let runtime = Runtime::new().unwrap();
             let (stop, stopped) = oneshot::channel::<()>();
             let (tell, reached) = mpsc::unbounded_channel();
@@ -325,7 +325,7 @@ mod tests {
                     .route(
                         "/let-in",
                         get(
-                            |axum::Extension(connection): axum::Extension<Connection>| async move {
+                            |axum::Extension(connection): axum::Extension<ConnectionHandle>| async move {
                                 connection.let_in();
                             },
                         ),
@@ -393,14 +393,19 @@ mod tests {
             self.stop.take().unwrap().send(()).unwrap();
         }
 
-        fn drained(self) -> Drained {
+        fn drained(self) -> DrainReport {
             let running = async { timeout(PATIENCE, self.running).await };
             self.runtime.block_on(running).unwrap().unwrap().unwrap()
         }
     }
 
-    fn limits(header_timeout: Duration, drain: Duration) -> Limits {
-        Limits { header_timeout, idle_timeout: header_timeout, drain, ..Limits::default() }
+    fn limits(header_timeout: Duration, drain: Duration) -> ListenerLimits {
+        ListenerLimits {
+            header_timeout,
+            idle_timeout: header_timeout,
+            drain,
+            ..ListenerLimits::default()
+        }
     }
 
     /// All that comes until the server closes; an error of the socket is the end as well.
@@ -444,7 +449,7 @@ mod tests {
     #[test]
     fn who_asks_and_never_reads_is_cut_off() {
         let limits = limits(PATIENCE, PATIENCE);
-        let few = Limits { connections_max: 1, write_timeout: SHORT, ..limits };
+        let few = ListenerLimits { connections_max: 1, write_timeout: SHORT, ..limits };
         let server = Server::start(few);
         let mut deaf = server.connect();
         deaf.write_all(b"GET /long HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
@@ -458,7 +463,7 @@ mod tests {
     /// By itself the kernel takes some megabytes for each.
     #[test]
     fn a_deaf_client_costs_little_memory() {
-        let limits = Limits { write_timeout: SHORT, ..limits(PATIENCE, PATIENCE) };
+        let limits = ListenerLimits { write_timeout: SHORT, ..limits(PATIENCE, PATIENCE) };
         let mut server = Server::start(limits);
         let mut deaf = server.connect();
         deaf.write_all(b"GET /endless HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
@@ -469,7 +474,7 @@ mod tests {
 
     #[test]
     fn of_a_crowd_of_deaf_clients_a_few_may_stay() {
-        let limits = Limits {
+        let limits = ListenerLimits {
             crowded_write_timeout: SHORT,
             write_timeout: PATIENCE,
             deaf_of_peer_max: 2,
@@ -499,7 +504,7 @@ mod tests {
             ("a trusted proxy", proxy(), "/peer"),
         ];
         for (name, trusted_proxies, path) in cases {
-            let limits = Limits {
+            let limits = ListenerLimits {
                 idle_timeout: SHORT,
                 known_idle_timeout: PATIENCE,
                 proxy_idle_timeout: PATIENCE,
@@ -521,7 +526,7 @@ mod tests {
 
     #[test]
     fn where_every_place_is_taken_strangers_go_first() {
-        let few = Limits { connections_max: 2, ..limits(PATIENCE, PATIENCE) };
+        let few = ListenerLimits { connections_max: 2, ..limits(PATIENCE, PATIENCE) };
         let server = Server::start(few);
         let mut known = server.answered("GET /let-in HTTP/1.1\r\nhost: x\r\n\r\n");
         let mut stranger = server.answered(&PEER.replace("connection: close\r\n", ""));
@@ -534,7 +539,7 @@ mod tests {
 
     #[test]
     fn how_long_an_idle_connection_is_kept_is_said() {
-        let limits = Limits::default();
+        let limits = ListenerLimits::default();
         let (idle, known) =
             (limits.idle_timeout - KEEP_ALIVE_SLACK, limits.known_idle_timeout - KEEP_ALIVE_SLACK);
         let server = Server::start(limits);
@@ -580,8 +585,11 @@ mod tests {
     #[test]
     fn the_rest_of_a_body_is_read_up_to_a_limit() {
         const MAX: usize = 1 << 20;
-        let limits =
-            Limits { unread_bytes_max: MAX, unread_timeout: PATIENCE, ..Limits::default() };
+        let limits = ListenerLimits {
+            unread_bytes_max: MAX,
+            unread_timeout: PATIENCE,
+            ..ListenerLimits::default()
+        };
         let server = Server::start(limits);
         for (name, bytes, goes_on) in [("as much", MAX, true), ("twice as much", 2 * MAX, false)] {
             let mut client = server.connect();
@@ -596,7 +604,8 @@ mod tests {
 
     #[test]
     fn a_trickle_of_a_body_that_nobody_reads_ends() {
-        let server = Server::start(Limits { unread_timeout: SHORT, ..limits(PATIENCE, PATIENCE) });
+        let server =
+            Server::start(ListenerLimits { unread_timeout: SHORT, ..limits(PATIENCE, PATIENCE) });
         let mut client = server.answered(&unread(1 << 20));
         let started = Instant::now();
         while client.write_all(b"x").is_ok() {
@@ -607,8 +616,11 @@ mod tests {
 
     #[test]
     fn a_body_that_nobody_reads_holds_no_place() {
-        let few =
-            Limits { connections_max: 1, unread_timeout: PATIENCE, ..limits(PATIENCE, PATIENCE) };
+        let few = ListenerLimits {
+            connections_max: 1,
+            unread_timeout: PATIENCE,
+            ..limits(PATIENCE, PATIENCE)
+        };
         let server = Server::start(few);
         let mut first = server.answered(&unread(1 << 20));
         let answer = ask(&mut server.connect(), PEER);
@@ -619,7 +631,7 @@ mod tests {
     /// The time of the next header begins with its first byte, and not within the body before it.
     #[test]
     fn after_a_body_that_nobody_read_a_connection_may_be_idle() {
-        let limits = Limits { idle_timeout: PATIENCE, ..limits(SHORT, PATIENCE) };
+        let limits = ListenerLimits { idle_timeout: PATIENCE, ..limits(SHORT, PATIENCE) };
         let server = Server::start(limits);
         let mut client = server.answered(&unread(10));
         client.write_all(b"12345").unwrap();
@@ -633,7 +645,7 @@ mod tests {
     #[test]
     fn nobody_waits_for_a_body_that_the_client_keeps_back() {
         const BYTES: usize = 4 << 20;
-        let limits = Limits { unread_timeout: PATIENCE, ..Limits::default() };
+        let limits = ListenerLimits { unread_timeout: PATIENCE, ..ListenerLimits::default() };
         let mut server = Server::start(limits);
         let expects = |head: &str| head.replace("host: x", "host: x\r\nexpect: 100-continue");
         let started = Instant::now();
@@ -676,7 +688,7 @@ mod tests {
 
     #[test]
     fn between_two_requests_there_is_more_time_than_within_one() {
-        let limits = Limits { idle_timeout: PATIENCE, ..limits(SHORT, PATIENCE) };
+        let limits = ListenerLimits { idle_timeout: PATIENCE, ..limits(SHORT, PATIENCE) };
         let server = Server::start(limits);
         let kept = PEER.replace("connection: close\r\n", "");
         let mut client = server.answered(&kept);
@@ -700,7 +712,7 @@ mod tests {
         server.reached.blocking_recv().unwrap();
         let started = Instant::now();
         server.stop();
-        assert_eq!(server.drained(), Drained { cut_off: 1 });
+        assert_eq!(server.drained(), DrainReport { cut_off: 1 });
         assert!(started.elapsed() < SHORT + CUT_OFF_WAIT + PATIENCE / 2);
         assert_eq!(rest(&mut client), "");
     }
@@ -731,7 +743,7 @@ mod tests {
         server.go.notify_one();
         let answer = rest(&mut client);
         assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("done"), "{answer}");
-        assert_eq!(server.drained(), Drained { cut_off: 0 });
+        assert_eq!(server.drained(), DrainReport { cut_off: 0 });
     }
 
     #[test]
@@ -770,7 +782,7 @@ mod tests {
 
     #[test]
     fn one_connection_too_many_waits_for_a_slot() {
-        let limits = Limits { connections_max: 1, ..limits(PATIENCE, PATIENCE) };
+        let limits = ListenerLimits { connections_max: 1, ..limits(PATIENCE, PATIENCE) };
         let mut server = Server::start(limits);
         let mut first = server.connect();
         let wait = b"GET /wait HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
@@ -798,7 +810,7 @@ mod tests {
             ("a whole request, answered", &served),
         ];
         for (name, sent) in cases {
-            let few = Limits { connections_max: 2, ..limits(PATIENCE, PATIENCE) };
+            let few = ListenerLimits { connections_max: 2, ..limits(PATIENCE, PATIENCE) };
             let mut server = Server::start(few);
             let mut busy = server.connect();
             busy.write_all(b"GET /wait HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
@@ -825,7 +837,8 @@ mod tests {
         let trusted = || "127.0.0.0/8".parse::<TrustedProxies>().unwrap();
         let cases = [("a stranger", TrustedProxies::default(), 2), ("a proxy", trusted(), 5)];
         for (name, trusted_proxies, served) in cases {
-            let limits = Limits { per_peer_max: 2, trusted_proxies, ..limits(PATIENCE, PATIENCE) };
+            let limits =
+                ListenerLimits { per_peer_max: 2, trusted_proxies, ..limits(PATIENCE, PATIENCE) };
             let mut server = Server::start(limits);
             let mut waiting: Vec<TcpStream> = (0..5).map(|_| server.connect()).collect();
             for client in &mut waiting {

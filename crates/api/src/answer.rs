@@ -4,19 +4,19 @@ use axum::Extension;
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use engine::{Done, Failure};
+use engine::{Failure, WriteResult};
 use futures::stream::{BoxStream, StreamExt};
 use serde::Serialize;
 
-use crate::compress::{Elsewhere, LONG_BYTES};
+use crate::compress::{LONG_BYTES, SharedCompression};
 
 /// More than most answers have, so that their text is written into one piece of memory.
 const BODY_BYTES: usize = 1_024;
 
 /// JSON with status 200.
-pub(crate) struct Answer<T>(pub(crate) T);
+pub(crate) struct OkJson<T>(pub(crate) T);
 
-impl<T: Serialize> IntoResponse for Answer<T> {
+impl<T: Serialize> IntoResponse for OkJson<T> {
     fn into_response(self) -> Response {
         json(StatusCode::OK, &self.0)
     }
@@ -26,25 +26,25 @@ impl<T: Serialize> IntoResponse for Answer<T> {
 pub(crate) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// JSON with 201 for what was done now, 200 for what was done before.
-pub(crate) struct Made<T>(pub(crate) Done<T>);
+pub(crate) struct CreatedJson<T>(pub(crate) WriteResult<T>);
 
-impl<T: Serialize> IntoResponse for Made<T> {
+impl<T: Serialize> IntoResponse for CreatedJson<T> {
     fn into_response(self) -> Response {
         match self.0 {
-            Done::Created(it) => json(StatusCode::CREATED, &it),
-            Done::Same(it) => replayed(&it),
+            WriteResult::Created(it) => json(StatusCode::CREATED, &it),
+            WriteResult::Same(it) => replayed(&it),
         }
     }
 }
 
 /// JSON with 200 for a change that makes nothing new, done now or before.
-pub(crate) struct Changed<T>(pub(crate) Done<T>);
+pub(crate) struct ChangedJson<T>(pub(crate) WriteResult<T>);
 
-impl<T: Serialize> IntoResponse for Changed<T> {
+impl<T: Serialize> IntoResponse for ChangedJson<T> {
     fn into_response(self) -> Response {
         match self.0 {
-            Done::Created(it) => json(StatusCode::OK, &it),
-            Done::Same(it) => replayed(&it),
+            WriteResult::Created(it) => json(StatusCode::OK, &it),
+            WriteResult::Same(it) => replayed(&it),
         }
     }
 }
@@ -65,7 +65,7 @@ fn json(status: StatusCode, body: &impl Serialize) -> Response {
     let is_long = text.len() >= LONG_BYTES;
     let response = (status, kind, Body::from(text)).into_response();
     match is_long {
-        true => (Extension(Elsewhere::default()), response).into_response(),
+        true => (Extension(SharedCompression::default()), response).into_response(),
         false => response,
     }
 }

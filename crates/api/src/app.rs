@@ -6,18 +6,18 @@ use std::sync::Arc;
 use attempts::AttemptLog;
 use engine::Engine;
 use passwords::Passwords;
-use passwords::places::Places;
+use passwords::places::CallerPlaces;
 use passwords::throttle::Throttle;
 use webhooks::Webhooks;
 
 use crate::cors::AllowedOrigins;
-use crate::guesses::Guesses;
-use crate::metrics::Figures;
+use crate::guesses::GuessLimiter;
+use crate::metrics::StoreMetrics;
 use crate::peer::TrustedProxies;
-use crate::reads::Reads;
+use crate::reads::ReadLimiter;
 use crate::request_rate::RequestRate;
 use crate::sign_in_limits::SignInLimits;
-use crate::token::Tokens;
+use crate::token::TokenService;
 use crate::tried::UNKNOWN_LOOKED_AT_MAX;
 
 /// Most users, and most logins, that are counted at a time: some 10 MB.
@@ -32,7 +32,7 @@ pub(crate) const EVENT_STREAMS_OF_CALLER_MAX: u32 = 32;
 
 /// What strangers may do, and where they are seen to come from.
 #[derive(Clone, Debug, Default)]
-pub struct Access {
+pub struct AccessPolicy {
     pub trusted_proxies: TrustedProxies,
     pub cors_origins: AllowedOrigins,
     pub sign_up: SignUp,
@@ -46,7 +46,7 @@ pub struct Access {
     pub traced: bool,
     /// Whether the process adds the pages of the console to this service: `/` leads people there.
     pub has_console: bool,
-    pub figures: Arc<Figures>,
+    pub figures: Arc<StoreMetrics>,
     pub rate: Option<Arc<RequestRate>>,
 }
 
@@ -79,28 +79,28 @@ impl FromStr for SignUp {
 
 pub struct App {
     pub(crate) engine: Arc<Engine>,
-    pub(crate) tokens: Arc<Tokens>,
-    pub(crate) access: Access,
+    pub(crate) tokens: Arc<TokenService>,
+    pub(crate) access: AccessPolicy,
     pub(crate) sign_in_limits: SignInLimits,
-    pub(crate) event_streams: Places,
-    pub(crate) event_streams_of: Places,
-    pub(crate) reads: Reads,
+    pub(crate) event_streams: CallerPlaces,
+    pub(crate) event_streams_of: CallerPlaces,
+    pub(crate) reads: ReadLimiter,
     pub(crate) unknown_looked_at: Throttle,
-    pub(crate) guesses: Guesses,
+    pub(crate) guesses: GuessLimiter,
 }
 
 impl App {
-    pub(crate) fn new(engine: Arc<Engine>, tokens: Arc<Tokens>, access: Access) -> App {
+    pub(crate) fn new(engine: Arc<Engine>, tokens: Arc<TokenService>, access: AccessPolicy) -> App {
         App {
             engine,
             tokens,
             access,
             sign_in_limits: SignInLimits::new(COUNTED_MAX),
-            event_streams: Places::new(EVENT_STREAMS_MAX),
-            event_streams_of: Places::new(EVENT_STREAMS_OF_CALLER_MAX),
-            reads: Reads::new(COUNTED_MAX),
+            event_streams: CallerPlaces::new(EVENT_STREAMS_MAX),
+            event_streams_of: CallerPlaces::new(EVENT_STREAMS_OF_CALLER_MAX),
+            reads: ReadLimiter::new(COUNTED_MAX),
             unknown_looked_at: Throttle::new(UNKNOWN_LOOKED_AT_MAX, 1_000, 1),
-            guesses: Guesses::new(COUNTED_MAX),
+            guesses: GuessLimiter::new(COUNTED_MAX),
         }
     }
 }

@@ -11,14 +11,14 @@ use axum::response::{IntoResponse, Response};
 use coupon::language::Lang;
 use engine::Engine;
 
-use crate::app::Access;
-use crate::compress::{self, Elsewhere};
-use crate::deprecation::Deprecation;
+use crate::app::AccessPolicy;
+use crate::compress::{self, SharedCompression};
+use crate::deprecation::DeprecatedRoute;
 use crate::extract::{KeyedRoutes, unread_key};
-use crate::metrics::{Figures, Route};
-use crate::pace::Quota;
-use crate::problem::{Code, Problem, SEE_LOG};
-use crate::request_log::{Ended, RequestLog};
+use crate::metrics::{RouteTemplate, StoreMetrics};
+use crate::pace::RateQuota;
+use crate::problem::{ApiErrorCode, Problem, SEE_LOG};
+use crate::request_log::{EndedRequest, RequestLog};
 use crate::request_rate::RequestRate;
 use crate::traces::{self, RequestSpan, RequestTracer};
 
@@ -31,36 +31,36 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const UNLIMITED: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
 /// What the layer keeps for all requests of one store.
-pub(crate) struct Around {
-    figures: Arc<Figures>,
+pub(crate) struct LayerState {
+    figures: Arc<StoreMetrics>,
     rate: Option<Arc<RequestRate>>,
     log: RequestLog,
     tracer: Option<RequestTracer>,
-    api: Option<Api>,
+    api: Option<KeyedApi>,
 }
 
-struct Api {
+struct KeyedApi {
     engine: Arc<Engine>,
     keyed: Arc<KeyedRoutes>,
 }
 
-impl Around {
-    pub(crate) fn new(access: &Access) -> Arc<Around> {
-        Around::built(access, None)
+impl LayerState {
+    pub(crate) fn new(access: &AccessPolicy) -> Arc<LayerState> {
+        LayerState::built(access, None)
     }
 
     pub(crate) fn of_api(
-        access: &Access,
+        access: &AccessPolicy,
         engine: Arc<Engine>,
         keyed: Arc<KeyedRoutes>,
-    ) -> Arc<Around> {
-        Around::built(access, Some(Api { engine, keyed }))
+    ) -> Arc<LayerState> {
+        LayerState::built(access, Some(KeyedApi { engine, keyed }))
     }
 
-    fn built(access: &Access, api: Option<Api>) -> Arc<Around> {
+    fn built(access: &AccessPolicy, api: Option<KeyedApi>) -> Arc<LayerState> {
         let (figures, rate) = (Arc::clone(&access.figures), access.rate.clone());
         let log = RequestLog::new(access.space.is_some());
-        Arc::new(Around { figures, rate, log, tracer: RequestTracer::of(access), api })
+        Arc::new(LayerState { figures, rate, log, tracer: RequestTracer::of(access), api })
     }
 
     fn leaves_key_unread(&self, request: &Request) -> bool {
@@ -68,14 +68,14 @@ impl Around {
     }
 
     /// Takes one request of the limit, if there is one.
-    fn take(&self, route: &str) -> Option<(&RequestRate, Quota)> {
+    fn take(&self, route: &str) -> Option<(&RequestRate, RateQuota)> {
         let rate = self.rate.as_deref()?;
         (!UNLIMITED.contains(&route)).then(|| (rate, rate.take()))
     }
 }
 
 pub(crate) async fn around(
-    State(around): State<Arc<Around>>,
+    State(around): State<Arc<LayerState>>,
     request: Request,
     next: Next,
 ) -> Response {
@@ -84,19 +84,19 @@ pub(crate) async fn around(
     let languages: Vec<HeaderValue> =
         request.headers().get_all(header::ACCEPT_LANGUAGE).iter().cloned().collect();
     let method = request.method().clone();
-    let route = Route::of(&request);
+    let route = RouteTemplate::of(&request);
     let route = route.as_str();
     let parent = traces::parent(request.headers());
     let tracer = around.tracer.as_ref();
     let span = tracer.map(|it| it.begin(parent.as_ref(), &method, route, Some(&id)));
     let taken = around.take(route);
     let mut response = match (taken, &span) {
-        (Some((rate, Quota { refused: Some(wait), .. })), _) => over_the_rate(rate, wait),
+        (Some((rate, RateQuota { refused: Some(wait), .. })), _) => over_the_rate(rate, wait),
         _ if around.leaves_key_unread(&request) => unread_key().into_response(),
         (_, Some(span)) => span.around(next.run(request)).await,
         (_, None) => next.run(request).await,
     };
-    if let (Some(api), true) = (&around.api, Elsewhere::marks(&response)) {
+    if let (Some(api), true) = (&around.api, SharedCompression::marks(&response)) {
         // Boxed: its future is not moved around with the other requests.
         response = Box::pin(compress::elsewhere(&api.engine, response)).await;
     }
@@ -104,7 +104,7 @@ pub(crate) async fn around(
     if let Some(problem) = response.extensions_mut().remove::<Arc<Problem>>() {
         write_out(&problem, &languages, &id, &mut response);
         match taken {
-            Some((_, Quota { refused: Some(_), .. })) => around.figures.over_the_rate(),
+            Some((_, RateQuota { refused: Some(_), .. })) => around.figures.over_the_rate(),
             _ => around.figures.problem(problem.code()),
         }
         refused = Some(problem);
@@ -112,7 +112,7 @@ pub(crate) async fn around(
     if let Some((rate, quota)) = taken {
         rate.headers(quota, response.headers_mut());
     }
-    if let Some(deprecation) = Deprecation::of(&method, route) {
+    if let Some(deprecation) = DeprecatedRoute::of(&method, route) {
         deprecation.headers(response.headers_mut());
     }
     if let Ok(id) = HeaderValue::from_str(&id) {
@@ -127,7 +127,7 @@ pub(crate) async fn around(
     if let Some(problem) = refused {
         let (id, method) = (id.as_str(), &method);
         let (code, cause) = (problem.code(), problem.cause());
-        around.log.refused(&Ended { id, trace, method, route, status, code, cause, took });
+        around.log.refused(&EndedRequest { id, trace, method, route, status, code, cause, took });
     }
     response
 }
@@ -175,5 +175,5 @@ fn request_id(request: &Request) -> String {
 
 pub(crate) fn panicked() -> Response {
     // The panic itself has been logged by its hook.
-    Problem::new(Code::Internal, SEE_LOG).into_response()
+    Problem::new(ApiErrorCode::Internal, SEE_LOG).into_response()
 }

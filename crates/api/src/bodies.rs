@@ -21,4 +21,4 @@ pub use self::coupon::{
 
 pub use self::webhook::{NewWebhook, NoFields, SecretRotation, WebhookChanges};
 
-pub(crate) use self::reading::Reading;
+pub(crate) use self::reading::FieldReader;

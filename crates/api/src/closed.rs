@@ -6,13 +6,13 @@
 
 use std::borrow::Cow;
 
-use engine::import::columns::Column;
+use engine::import::columns::KnownColumn;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::problem::code;
-use crate::problem::table::Code;
+use crate::problem::table::ApiErrorCode;
 
 pub(crate) const STATES: [&str; 4] = ["available", "issued", "redeemed", "void"];
 
@@ -94,10 +94,10 @@ closed! {
     BatchKind: ["minted", "imported"];
 
     /// What went wrong, for programs. `/docs/problems/{code}` says what to do.
-    ProblemCode: words(Code::ALL);
+    ProblemCode: words(ApiErrorCode::ALL);
 
     /// Why a rule refuses a change of a coupon. These are some of the problem codes.
-    Refusal: words(Code::REFUSALS);
+    Refusal: words(ApiErrorCode::REFUSALS);
 
     /// What to do after a problem. `never`: do not repeat the request automatically; it fails until
     /// something is changed. `later`: nothing was changed, except that an import may have imported
@@ -130,7 +130,7 @@ closed! {
     ];
 
     /// The meaning of a column of an imported file.
-    ImportColumn: Column::ALL.map(Column::name);
+    ImportColumn: KnownColumn::ALL.map(KnownColumn::name);
 
     /// What comes first in a date of an imported file that has its year last.
     DateOrder: ["day-first", "month-first"];
@@ -149,7 +149,7 @@ closed! {
     AliveStatus: ["ok"];
 }
 
-fn words(codes: &'static [Code]) -> impl Iterator<Item = &'static str> {
+fn words(codes: &'static [ApiErrorCode]) -> impl Iterator<Item = &'static str> {
     codes.iter().map(|code| code.as_str())
 }
 
@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn campaigns_and_batches() {
-        use coupon::campaign::{BatchKind as Kind, Handout as Way};
+        use coupon::campaign::{BatchKind as MetricKind, Handout as Way};
         let all = [Way::Shop, Way::SelfService, Way::Bearer, Way::Shared];
         assert_eq!(words_of::<Handout>(), all.map(Way::as_str));
         for way in all {
@@ -246,14 +246,14 @@ mod tests {
             }
         }
         // A minted batch has a run of serials, which this crate cannot make.
-        assert_eq!(words_of::<BatchKind>(), ["minted", Kind::Imported.as_str()]);
+        assert_eq!(words_of::<BatchKind>(), ["minted", MetricKind::Imported.as_str()]);
     }
 
     #[test]
     fn problems() {
         assert_eq!(
             words_of::<ProblemCode>(),
-            Code::ALL.iter().map(|it| it.as_str()).collect::<Vec<_>>()
+            ApiErrorCode::ALL.iter().map(|it| it.as_str()).collect::<Vec<_>>()
         );
         let known = words_of::<ProblemCode>();
         for refusal in words_of::<Refusal>() {
@@ -264,7 +264,7 @@ mod tests {
 
     #[test]
     fn imports() {
-        let (column, found) = (Column::Code, String::new());
+        let (column, found) = (KnownColumn::Code, String::new());
         let name = || BadName::Length { found: 0, max: 64 };
         let order_of_dates = RowError::OrderOfDates {
             first: column,
@@ -302,6 +302,6 @@ mod tests {
                 .contains(&reason.as_str());
             assert!(by_import || refusals.contains(reason), "{reason}");
         }
-        assert_eq!(words_of::<ImportColumn>(), Column::ALL.map(Column::name));
+        assert_eq!(words_of::<ImportColumn>(), KnownColumn::ALL.map(KnownColumn::name));
     }
 }

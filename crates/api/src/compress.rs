@@ -42,14 +42,14 @@ fn has_no_tag(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) ->
 
 /// Marks an answer that is compressed elsewhere, and once for all answers that have a clone of it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Elsewhere {
+pub(crate) struct SharedCompression {
     gzip: Arc<OnceCell<Bytes>>,
     zstd: Arc<OnceCell<Bytes>>,
 }
 
-impl Elsewhere {
+impl SharedCompression {
     pub(crate) fn marks(response: &Response) -> bool {
-        response.extensions().get::<Elsewhere>().is_some()
+        response.extensions().get::<SharedCompression>().is_some()
     }
 }
 
@@ -57,7 +57,7 @@ impl Elsewhere {
 /// somebody reads it.
 pub(crate) async fn elsewhere(engine: &Engine, response: Response) -> Response {
     let (mut parts, body) = response.into_parts();
-    let marked = parts.extensions.remove::<Elsewhere>();
+    let marked = parts.extensions.remove::<SharedCompression>();
     let coding = parts.headers.get(header::CONTENT_ENCODING).cloned();
     let compressed = match (marked, coding) {
         (Some(marked), Some(coding)) if coding == "zstd" => marked.zstd,

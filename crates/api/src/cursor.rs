@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use coupon::time::Millis;
-use engine::{Fault, Tie};
+use engine::{FieldFault, TieBreaker};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::problem::Problem;
@@ -18,20 +18,20 @@ pub(crate) fn cursor(query: &str, position: &[&str]) -> String {
 }
 
 /// The cursor behind an item of a list over both tiers, which is in the order of an instant.
-pub(crate) fn tied(query: &str, at: Millis, tie: &Tie) -> String {
+pub(crate) fn tied(query: &str, at: Millis, tie: &TieBreaker) -> String {
     let (tier, tie) = match tie {
-        Tie::Hot(number) => ("hot", number.to_string()),
-        Tie::Cold(code) => ("cold", code.to_string()),
+        TieBreaker::Hot(number) => ("hot", number.to_string()),
+        TieBreaker::Cold(code) => ("cold", code.to_string()),
     };
     cursor(query, &[&at.0.to_string(), tier, &tie])
 }
 
-pub(crate) fn tied_position(query: &str, text: &str) -> Result<(Millis, Tie), Problem> {
+pub(crate) fn tied_position(query: &str, text: &str) -> Result<(Millis, TieBreaker), Problem> {
     let words = position(query, text)?;
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let position = match words.as_slice() {
-        [at, "hot", number] => at.parse().ok().zip(number.parse().ok().map(Tie::Hot)),
-        [at, "cold", code] => at.parse().ok().zip(code.parse().ok().map(Tie::Cold)),
+        [at, "hot", number] => at.parse().ok().zip(number.parse().ok().map(TieBreaker::Hot)),
+        [at, "cold", code] => at.parse().ok().zip(code.parse().ok().map(TieBreaker::Cold)),
         _ => None,
     };
     position.map(|(at, tie)| (Millis(at), tie)).ok_or_else(other)
@@ -39,7 +39,7 @@ pub(crate) fn tied_position(query: &str, text: &str) -> Result<(Millis, Tie), Pr
 
 /// The answer to a cursor that no page of this list ended with.
 pub(crate) fn other() -> Problem {
-    Problem::invalid(vec![Fault::new("cursor", "is of another list, or damaged")])
+    Problem::invalid(vec![FieldFault::new("cursor", "is of another list, or damaged")])
 }
 
 pub(crate) fn position(query: &str, cursor: &str) -> Result<Vec<String>, Problem> {

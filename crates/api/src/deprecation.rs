@@ -12,7 +12,7 @@ const DEPRECATION: HeaderName = HeaderName::from_static("deprecation");
 const SUNSET: HeaderName = HeaderName::from_static("sunset");
 
 /// Times are seconds since 1970.
-pub(crate) struct Deprecation {
+pub(crate) struct DeprecatedRoute {
     method: Method,
     route: &'static str,
     since: u32,
@@ -21,10 +21,10 @@ pub(crate) struct Deprecation {
     page: &'static str,
 }
 
-pub(crate) const DEPRECATIONS: &[Deprecation] = &[];
+pub(crate) const DEPRECATIONS: &[DeprecatedRoute] = &[];
 
-impl Deprecation {
-    pub(crate) fn of(method: &Method, route: &str) -> Option<&'static Deprecation> {
+impl DeprecatedRoute {
+    pub(crate) fn of(method: &Method, route: &str) -> Option<&'static DeprecatedRoute> {
         DEPRECATIONS.iter().find(|it| it.method == method && it.route == route)
     }
 
@@ -54,7 +54,7 @@ mod tests {
 
     use super::*;
 
-    const OLD: Deprecation = Deprecation {
+    const OLD: DeprecatedRoute = DeprecatedRoute {
         method: Method::POST,
         route: "/v1/old/{id}",
         since: 1_800_000_000,

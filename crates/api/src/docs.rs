@@ -13,7 +13,7 @@ mod search;
 
 pub use openapi::api_pages;
 pub use problems::{problem_index, problem_page};
-pub use search::Search;
+pub use search::SearchIndex;
 
 use markdown::{attribute, escape};
 

@@ -3,7 +3,7 @@
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum MetricKind {
     Counter,
     Gauge,
     Histogram,
@@ -14,8 +14,8 @@ macro_rules! figures {
         $($(#[doc = $doc])* pub const $name: &str = $text;)*
 
         /// All of them: name, kind, unit, what it says.
-        pub(crate) const ALL: &[(&str, Kind, Unit, &str)] =
-            &[$(($name, Kind::$kind, Unit::$unit, concat!($($doc),*))),*];
+        pub(crate) const ALL: &[(&str, MetricKind, Unit, &str)] =
+            &[$(($name, MetricKind::$kind, Unit::$unit, concat!($($doc),*))),*];
     };
 }
 
@@ -106,9 +106,9 @@ pub(crate) fn describe() {
     for (name, kind, unit, help) in ALL {
         let (unit, help) = (*unit, help.trim());
         match kind {
-            Kind::Counter => describe_counter!(*name, unit, help),
-            Kind::Gauge => describe_gauge!(*name, unit, help),
-            Kind::Histogram => describe_histogram!(*name, unit, help),
+            MetricKind::Counter => describe_counter!(*name, unit, help),
+            MetricKind::Gauge => describe_gauge!(*name, unit, help),
+            MetricKind::Histogram => describe_histogram!(*name, unit, help),
         }
     }
 }
@@ -123,7 +123,7 @@ mod tests {
         let page = include_str!("../../../docs/operations.md");
         for (name, kind, _, help) in ALL {
             assert!(page.contains(&format!("`{name}")), "{name} is not in docs/operations.md");
-            assert_eq!(name.ends_with("_total"), *kind == Kind::Counter, "{name}");
+            assert_eq!(name.ends_with("_total"), *kind == MetricKind::Counter, "{name}");
             assert!(help.trim().ends_with('.'), "{name}");
         }
     }

@@ -11,9 +11,9 @@ use engine::{ACCOUNT_PREFIX, Caller, Failure, Role};
 use tokio::time::sleep;
 
 use crate::accept::PER_PEER_MAX;
-use crate::pace::{Pace, PaceRule, rest};
+use crate::pace::{PaceLimiter, PaceRule, rest};
 use crate::problem::Problem;
-use passwords::places::{Place, Places};
+use passwords::places::{CallerPlaces, TakenPlace};
 use passwords::throttle::Throttle;
 
 /// Unknown codes that one user may ask for within [`GUESS_WINDOW_MS`]: more than anybody mistypes.
@@ -60,27 +60,27 @@ const REFUSED_MAX: u32 = PER_PEER_MAX as u32;
 pub(crate) const EVERYBODY: &str = "";
 
 #[derive(Debug)]
-pub(crate) struct Guesses {
+pub(crate) struct GuessLimiter {
     of_user: Throttle,
     of_accounts_here: Throttle,
-    asking: Places,
+    asking: CallerPlaces,
     /// A user's own requests, those that wait for their turn too.
-    own: Places,
-    pace: Pace,
+    own: CallerPlaces,
+    pace: PaceLimiter,
     refused: AtomicU32,
-    refusals: Places,
+    refusals: CallerPlaces,
 }
 
-impl Guesses {
-    pub(crate) fn new(users_max: usize) -> Guesses {
-        Guesses {
+impl GuessLimiter {
+    pub(crate) fn new(users_max: usize) -> GuessLimiter {
+        GuessLimiter {
             of_user: Throttle::new(GUESSES_MAX, GUESS_WINDOW_MS, users_max),
             of_accounts_here: Throttle::new(GUESSES_HERE_MAX, GUESS_WINDOW_MS, 1),
-            asking: Places::new(ASKING_MAX),
-            own: Places::new(ASKING_MAX),
-            pace: Pace::new(PaceRule::new(PACE, BURST_MAX, ASKING_MAX), users_max),
+            asking: CallerPlaces::new(ASKING_MAX),
+            own: CallerPlaces::new(ASKING_MAX),
+            pace: PaceLimiter::new(PaceRule::new(PACE, BURST_MAX, ASKING_MAX), users_max),
             refused: AtomicU32::new(0),
-            refusals: Places::new(REFUSED_MAX),
+            refusals: CallerPlaces::new(REFUSED_MAX),
         }
     }
 
@@ -136,7 +136,11 @@ impl Guesses {
     }
 
     /// Waits for the turn of a request. It is under way until its places are dropped.
-    async fn begin(&self, caller: &Caller, user: &str) -> Result<(Place, Option<Place>), Problem> {
+    async fn begin(
+        &self,
+        caller: &Caller,
+        user: &str,
+    ) -> Result<(TakenPlace, Option<TakenPlace>), Problem> {
         // A shop that names a user has others to answer: it does not wait, and what waits here is
         // not in its way.
         let own = match caller.role {
@@ -187,7 +191,7 @@ mod tests {
     use futures::FutureExt;
 
     use super::*;
-    use crate::problem::Code;
+    use crate::problem::ApiErrorCode;
 
     const NOON: i64 = 1_763_596_800_000;
 
@@ -197,7 +201,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_user_has_few_requests_under_way() {
-        let guesses = Guesses::new(10);
+        let guesses = GuessLimiter::new(10);
         let (ann, bob) = (user("ann"), user("bob"));
         let shop = Caller::new(Role::Shop, "till".parse().unwrap());
         let named = "ann".parse::<UserId>().unwrap();
@@ -220,7 +224,7 @@ mod tests {
             }
         };
         let before = Instant::now();
-        assert_eq!(ask(ann.clone(), None).await, Err(Code::TooMany), "one too many");
+        assert_eq!(ask(ann.clone(), None).await, Err(ApiErrorCode::TooMany), "one too many");
         assert!(before.elapsed() >= REFUSED_AFTER, "a loop of refusals is a slow one");
         assert_eq!(ask(bob.clone(), None).await, Ok(()), "another user");
         assert_eq!(ask(shop.clone(), None).await, Ok(()), "a shop that names nobody");
@@ -234,7 +238,7 @@ mod tests {
 
     #[test]
     fn one_user_is_paced() {
-        let guesses = Guesses::new(10);
+        let guesses = GuessLimiter::new(10);
         let (ann, bob) = (user("ann"), user("bob"));
         let shop = Caller::new(Role::Shop, "till".parse().unwrap());
         let named = "ann".parse::<UserId>().unwrap();

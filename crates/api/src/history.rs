@@ -9,19 +9,19 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use engine::{Engine, Fault, Role};
+use engine::{Engine, FieldFault, Role};
 use futures::future::BoxFuture;
 use serde::Deserialize;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::ToSchema;
 
-use crate::app::{Access, App};
-use crate::around::{Around, around, panicked};
-use crate::extract::{Json, Who, no_such_path};
+use crate::app::{AccessPolicy, App};
+use crate::around::{LayerState, around, panicked};
+use crate::extract::{AuthenticatedCaller, Json, no_such_path};
 use crate::handlers::health;
 use crate::metrics;
-use crate::problem::{Code, Problem};
-use crate::token::Tokens;
+use crate::problem::{ApiErrorCode, Problem};
+use crate::token::TokenService;
 
 /// Says that there were more rows than an answer may have, and how many it has.
 const TRUNCATED: HeaderName = HeaderName::from_static("x-truncated-at");
@@ -49,7 +49,7 @@ pub struct QueryAnswer {
     pub truncated_at: Option<u64>,
 }
 
-pub trait Queries: Send + Sync + 'static {
+pub trait QueryBackend: Send + Sync + 'static {
     /// Answers one, within the limits that it has.
     ///
     /// # Errors
@@ -62,9 +62,13 @@ pub trait Queries: Send + Sync + 'static {
 }
 
 /// The service over `queries`, for operators and admins with `tokens`.
-pub fn app(engine: Arc<Engine>, tokens: Arc<Tokens>, queries: Arc<dyn Queries>) -> Router {
-    let access = Access::default();
-    let layer = from_fn_with_state(Around::new(&access), around);
+pub fn app(
+    engine: Arc<Engine>,
+    tokens: Arc<TokenService>,
+    queries: Arc<dyn QueryBackend>,
+) -> Router {
+    let access = AccessPolicy::default();
+    let layer = from_fn_with_state(LayerState::new(&access), around);
     let app = Arc::new(App::new(engine, tokens, access));
     Router::new()
         .route("/v1/history/query", post(query))
@@ -74,15 +78,15 @@ pub fn app(engine: Arc<Engine>, tokens: Arc<Tokens>, queries: Arc<dyn Queries>) 
         .layer(Extension(queries))
         .fallback(async || no_such_path())
         .method_not_allowed_fallback(async || {
-            Problem::new(Code::MethodNotAllowed, "POST /v1/history/query takes SQL")
+            Problem::new(ApiErrorCode::MethodNotAllowed, "POST /v1/history/query takes SQL")
         })
         .layer(CatchPanicLayer::custom(|_| panicked()))
         .layer(layer)
 }
 
 async fn query(
-    Who(caller): Who,
-    Extension(queries): Extension<Arc<dyn Queries>>,
+    AuthenticatedCaller(caller): AuthenticatedCaller,
+    Extension(queries): Extension<Arc<dyn QueryBackend>>,
     headers: HeaderMap,
     Json(body): Json<QueryBody>,
 ) -> Result<Response, Problem> {
@@ -129,7 +133,7 @@ fn wanted(headers: &HeaderMap) -> Result<QueryForm, Problem> {
     match found {
         Some(form) => Ok(form),
         None if accept.is_empty() => Ok(QueryForm::Json),
-        None => Err(Problem::invalid(vec![Fault::new(
+        None => Err(Problem::invalid(vec![FieldFault::new(
             "Accept",
             "want application/json, text/csv or application/vnd.apache.arrow.stream",
         )])),

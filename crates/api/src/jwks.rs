@@ -44,7 +44,7 @@ pub(crate) enum NoKey {
 
 /// A key, and until when its issuer's word for it counts.
 #[derive(Clone, Debug)]
-pub(crate) struct Published {
+pub(crate) struct PublishedKey {
     pub(crate) key: PublicKey,
     /// Milliseconds since 1970, exclusive.
     pub(crate) good_until_ms: i64,
@@ -53,11 +53,11 @@ pub(crate) struct Published {
 /// The published keys of one issuer, cached. Cheap to clone; clones share the cache.
 #[derive(Clone, Debug)]
 pub struct Jwks {
-    shared: Arc<Shared>,
+    shared: Arc<JwksState>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct JwksState {
     url: Url,
     client: Client,
     known: RwLock<FetchedKeys>,
@@ -83,12 +83,12 @@ impl Jwks {
         let url = outbound::checked(address)?;
         let client = client_for(&url, timeout)?;
         let (known, gate) = (RwLock::default(), Arc::default());
-        Ok(Jwks { shared: Arc::new(Shared { url, client, known, gate }) })
+        Ok(Jwks { shared: Arc::new(JwksState { url, client, known, gate }) })
     }
 
     /// The key named `kid`; without a name, the only one. Waits for a fetch only if there is none, or
     /// the keys are stale.
-    pub(crate) async fn key(&self, kid: Option<&str>, now_ms: i64) -> Result<Published, NoKey> {
+    pub(crate) async fn key(&self, kid: Option<&str>, now_ms: i64) -> Result<PublishedKey, NoKey> {
         if let Some(key) = self.shared.find(kid, now_ms) {
             self.refresh_if_old(now_ms);
             return Ok(key);
@@ -132,7 +132,7 @@ impl Jwks {
     }
 }
 
-impl Shared {
+impl JwksState {
     async fn fetch(
         &self,
         mut gate: OwnedMutexGuard<Option<i64>>,
@@ -164,14 +164,14 @@ impl Shared {
         look(&self.known.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn find(&self, kid: Option<&str>, now_ms: i64) -> Option<Published> {
+    fn find(&self, kid: Option<&str>, now_ms: i64) -> Option<PublishedKey> {
         self.read(|known| {
             if due(known.fetched_at_ms, STALE_AFTER_MS, now_ms) {
                 return None;
             }
             let good_until_ms = known.fetched_at_ms?.saturating_add(STALE_AFTER_MS);
             let key = known.keys.find(kid)?.clone();
-            Some(Published { key, good_until_ms })
+            Some(PublishedKey { key, good_until_ms })
         })
     }
 }
@@ -194,7 +194,7 @@ mod tests {
 
     use super::*;
     use crate::token::testkeys::TestKey;
-    use crate::token::{BadToken, ExternalIssuer, LocalKey, LocalKeys, Tokens};
+    use crate::token::{BadToken, ExternalIssuer, LocalKey, LocalKeys, TokenService};
 
     const NOON: i64 = 1_763_596_800_000;
     const MINUTE: i64 = 60_000;
@@ -402,7 +402,7 @@ mod tests {
         let provider = Provider::start(Answer::Keys(both)).await;
         let local = LocalKeys::new(vec![LocalKey::active("l", &[7; 32], 0).unwrap()]).unwrap();
         let external = ExternalIssuer::with_jwks("idp", "shop", provider.jwks()).unwrap();
-        let tokens = Tokens::new(local, Some(external)).unwrap();
+        let tokens = TokenService::new(local, Some(external)).unwrap();
         let exp = NOON / 1_000 + 24 * 3_600;
         let claims = json!({"iss": "idp", "aud": "shop", "sub": "ann", "role": "shop", "exp": exp});
         let token = gone.token(&json!({"alg": "EdDSA", "kid": "a"}), &claims);
@@ -499,7 +499,7 @@ mod tests {
         let provider = Provider::start(Answer::Keys(set)).await;
         let local = LocalKeys::new(vec![LocalKey::active("l", &[7; 32], 0).unwrap()]).unwrap();
         let external = ExternalIssuer::with_jwks("idp", "shop", provider.jwks()).unwrap();
-        let tokens = Tokens::new(local, Some(external)).unwrap();
+        let tokens = TokenService::new(local, Some(external)).unwrap();
         let claims =
             json!({"iss": "idp", "aud": "shop", "sub": "ann", "role": "shop", "exp": NOON / 1_000});
         let now_ms = NOON - 1;

@@ -12,7 +12,7 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use coupon::campaign::ImportCounts;
 use coupon::time::Millis;
-use engine::{Engine, FeedReader, RequestKind, Traffic};
+use engine::{BucketTraffic, Engine, FeedReader, RequestKind};
 use metrics::{Counter, Histogram};
 use metrics_exporter_prometheus::{
     Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
@@ -21,7 +21,7 @@ use metrics_util::MetricKindMask;
 
 use crate::app::App;
 use crate::figures::{self, HTTP_REQUEST_DURATION, PROBLEMS};
-use crate::problem::Code;
+use crate::problem::ApiErrorCode;
 
 /// Seconds: from a read out of memory to a client that waits for a busy disk.
 const BUCKETS: [f64; 12] =
@@ -35,42 +35,42 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// The figures of one store. A process that serves several has one of these for each, so that nobody who may read
 /// the figures of one space sees another's.
-pub struct Figures {
+pub struct StoreMetrics {
     recorder: PrometheusRecorder,
     handle: PrometheusHandle,
     /// The series of each route: to ask the recorder for one takes as long as to route a request.
-    requests: RwLock<HashMap<String, Vec<Series>>>,
+    requests: RwLock<HashMap<String, Vec<RequestSeries>>>,
     /// A counter for each problem code, in their order. All begin with the service: whoever looks at the growth of
     /// a counter that comes with the first problem misses that problem.
     problems: Vec<Counter>,
     over_the_rate: Counter,
 }
 
-struct Series {
+struct RequestSeries {
     method: &'static str,
     status: StatusCode,
     seconds: Histogram,
 }
 
-impl Default for Figures {
-    fn default() -> Figures {
-        Figures::built(PrometheusBuilder::new())
+impl Default for StoreMetrics {
+    fn default() -> StoreMetrics {
+        StoreMetrics::built(PrometheusBuilder::new())
     }
 }
 
-impl fmt::Debug for Figures {
+impl fmt::Debug for StoreMetrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Figures").finish_non_exhaustive()
     }
 }
 
-impl Figures {
+impl StoreMetrics {
     /// Those of a space, with its name as a label.
-    pub fn of_space(name: &str) -> Figures {
-        Figures::built(PrometheusBuilder::new().add_global_label("space", name))
+    pub fn of_space(name: &str) -> StoreMetrics {
+        StoreMetrics::built(PrometheusBuilder::new().add_global_label("space", name))
     }
 
-    fn built(builder: PrometheusBuilder) -> Figures {
+    fn built(builder: PrometheusBuilder) -> StoreMetrics {
         let matcher = Matcher::Full(HTTP_REQUEST_DURATION.to_owned());
         let builder = builder.idle_timeout(MetricKindMask::GAUGE, Some(GAUGE_IDLE_MAX));
         let builder = builder.set_buckets_for_metric(matcher, &BUCKETS).expect("there are buckets");
@@ -78,17 +78,18 @@ impl Figures {
         let handle = recorder.handle();
         let (problems, over_the_rate) = metrics::with_local_recorder(&recorder, || {
             figures::describe();
-            let counter = |code: &Code| metrics::counter!(PROBLEMS, "code" => code.as_str());
-            let problems = Code::ALL.iter().map(counter).collect();
+            let counter =
+                |code: &ApiErrorCode| metrics::counter!(PROBLEMS, "code" => code.as_str());
+            let problems = ApiErrorCode::ALL.iter().map(counter).collect();
             (problems, metrics::counter!(figures::OVER_THE_RATE))
         });
-        Figures { recorder, handle, requests: RwLock::default(), problems, over_the_rate }
+        StoreMetrics { recorder, handle, requests: RwLock::default(), problems, over_the_rate }
     }
 
-    /// `route` is that of [`Route`].
+    /// `route` is that of [`RouteTemplate`].
     pub(crate) fn request(&self, route: &str, method: &Method, status: StatusCode, took: Duration) {
         let method = known(method);
-        let record = |all: &HashMap<String, Vec<Series>>| {
+        let record = |all: &HashMap<String, Vec<RequestSeries>>| {
             let series =
                 all.get(route)?.iter().find(|it| (it.method, it.status) == (method, status))?;
             series.seconds.record(took.as_secs_f64());
@@ -105,10 +106,10 @@ impl Figures {
         let seconds = self.with(|| metrics::histogram!(HTTP_REQUEST_DURATION, &labels));
         seconds.record(took.as_secs_f64());
         let mut all = self.requests.write().unwrap_or_else(PoisonError::into_inner);
-        all.entry(route.to_owned()).or_default().push(Series { method, status, seconds });
+        all.entry(route.to_owned()).or_default().push(RequestSeries { method, status, seconds });
     }
 
-    pub(crate) fn problem(&self, code: Code) {
+    pub(crate) fn problem(&self, code: ApiErrorCode) {
         if let Some(counter) = self.problems.get(code as usize) {
             counter.increment(1);
         }
@@ -158,11 +159,11 @@ impl Figures {
 }
 
 /// The template of the path that a request asks for, so that codes make no time series.
-pub(crate) struct Route(Option<MatchedPath>);
+pub(crate) struct RouteTemplate(Option<MatchedPath>);
 
-impl Route {
-    pub(crate) fn of(request: &Request) -> Route {
-        Route(request.extensions().get::<MatchedPath>().cloned())
+impl RouteTemplate {
+    pub(crate) fn of(request: &Request) -> RouteTemplate {
+        RouteTemplate(request.extensions().get::<MatchedPath>().cloned())
     }
 
     /// `none` where no route has such a path.
@@ -179,7 +180,7 @@ pub(crate) fn known(method: &Method) -> &'static str {
 
 /// Samples pile up until a scrape folds them into the buckets. If nobody scrapes, this does, until
 /// the figures are dropped.
-async fn keep_up(figures: Weak<Figures>) {
+async fn keep_up(figures: Weak<StoreMetrics>) {
     loop {
         tokio::time::sleep(UPKEEP_EVERY).await;
         let Some(figures) = figures.upgrade() else { return };
@@ -238,7 +239,7 @@ fn show_hot(engine: &Engine) {
 }
 
 /// Shows what went to the bucket of the archive since the start of this process.
-fn show_cold(traffic: &Traffic) {
+fn show_cold(traffic: &BucketTraffic) {
     for kind in RequestKind::ALL {
         let requests = metrics::counter!(figures::COLD_REQUESTS, "kind" => kind.as_str());
         requests.absolute(traffic.requests(kind));

@@ -53,13 +53,13 @@ use crate::problem::ProblemBody;
         closed::ListOrder
     )),
     security(("token" = [])),
-    modifiers(&Bearer)
+    modifiers(&BearerScheme)
 )]
-struct Api;
+struct ApiDocument;
 
-struct Bearer;
+struct BearerScheme;
 
-impl Modify for Bearer {
+impl Modify for BearerScheme {
     fn modify(&self, document: &mut Document) {
         let components = document.components.get_or_insert_with(Default::default);
         let scheme = HttpBuilder::new()
@@ -74,7 +74,7 @@ impl Modify for Bearer {
 }
 
 pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::with_openapi(Api::openapi())
+    OpenApiRouter::with_openapi(ApiDocument::openapi())
         .routes(routes!(coupons::read_coupon))
         .routes(routes!(coupons::check))
         .routes(routes!(coupons::hold))

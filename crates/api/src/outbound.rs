@@ -74,26 +74,28 @@ fn on_loopback(url: &Url) -> bool {
 }
 
 #[derive(Debug)]
-pub enum Unread {
+pub enum BodyReadError {
     BrokenOff(reqwest::Error),
     TooLong(usize),
 }
 
-impl fmt::Display for Unread {
+impl fmt::Display for BodyReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Unread::BrokenOff(error) => write!(f, "the answer broke off ({})", cause_of(error)),
-            Unread::TooLong(bytes) => write!(f, "the answer has more than {bytes} bytes"),
+            BodyReadError::BrokenOff(error) => {
+                write!(f, "the answer broke off ({})", cause_of(error))
+            }
+            BodyReadError::TooLong(bytes) => write!(f, "the answer has more than {bytes} bytes"),
         }
     }
 }
 
 /// Reads at most `bytes_max` bytes: a service that is not what it seems could send for ever.
-pub async fn whole(mut answer: Response, bytes_max: usize) -> Result<Vec<u8>, Unread> {
+pub async fn whole(mut answer: Response, bytes_max: usize) -> Result<Vec<u8>, BodyReadError> {
     let mut body = Vec::new();
-    while let Some(piece) = answer.chunk().await.map_err(Unread::BrokenOff)? {
+    while let Some(piece) = answer.chunk().await.map_err(BodyReadError::BrokenOff)? {
         if body.len() + piece.len() > bytes_max {
-            return Err(Unread::TooLong(bytes_max));
+            return Err(BodyReadError::TooLong(bytes_max));
         }
         body.extend_from_slice(&piece);
     }

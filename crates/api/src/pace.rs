@@ -48,7 +48,7 @@ pub(crate) struct OnePace {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Quota {
+pub(crate) struct RateQuota {
     /// Turns that could be taken at once now.
     pub(crate) remaining: u128,
     /// How long it is until that is as many as after a rest.
@@ -63,7 +63,7 @@ impl OnePace {
         OnePace { rule: PaceRule::new(time / turns, turns, 0), due: Mutex::new(Instant::now()) }
     }
 
-    pub(crate) fn take(&self, now: Instant) -> Quota {
+    pub(crate) fn take(&self, now: Instant) -> RateQuota {
         let PaceRule { every, ahead_max, .. } = self.rule;
         let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
         let wait = due.saturating_duration_since(now + ahead_max);
@@ -73,29 +73,29 @@ impl OnePace {
         }
         let full_in = due.saturating_duration_since(now);
         let free = (ahead_max + every).saturating_sub(full_in);
-        Quota { remaining: free.as_nanos() / every.as_nanos(), full_in, refused }
+        RateQuota { remaining: free.as_nanos() / every.as_nanos(), full_in, refused }
     }
 }
 
 /// A [`PaceRule`] for each of many keys. State is in memory, per process, and bounded; keys are kept as 64-bit SipHash
 /// under a random key.
 #[derive(Debug)]
-pub(crate) struct Pace {
+pub(crate) struct PaceLimiter {
     rule: PaceRule,
     keys_max: usize,
     hasher: RandomState,
     due: Mutex<HashMap<u64, Instant>>,
 }
 
-impl Pace {
+impl PaceLimiter {
     /// For each of at most `keys_max` keys, some 50 bytes each. Past that all begin anew.
-    pub(crate) fn new(rule: PaceRule, keys_max: usize) -> Pace {
+    pub(crate) fn new(rule: PaceRule, keys_max: usize) -> PaceLimiter {
         let keys_max = keys_max.max(1);
-        Pace { rule, keys_max, hasher: RandomState::new(), due: Mutex::default() }
+        PaceLimiter { rule, keys_max, hasher: RandomState::new(), due: Mutex::default() }
     }
 
     /// Takes the next `turns` of `key`; how long it is from `now` until the first. A turn that is not
-    /// used is lost, unless [`Pace::settle`] gives it back.
+    /// used is lost, unless [`PaceLimiter::settle`] gives it back.
     pub(crate) fn wait(&self, key: &str, turns: u32, now: Instant) -> Duration {
         let hash = self.hasher.hash_one(key);
         let mut all = self.due.lock().unwrap_or_else(PoisonError::into_inner);
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn so_many_at_once_then_one_in_a_while() {
-        let pace = Pace::new(PaceRule::new(EVERY, 3, 3), 2);
+        let pace = PaceLimiter::new(PaceRule::new(EVERY, 3, 3), 2);
         let first = Instant::now();
         // After how many turns' time, who, and how long each of so many waits.
         let rows: [(u32, &str, &[u32], &str); 9] = [
@@ -155,7 +155,7 @@ mod tests {
         // How many turns are taken and used, and how many turns' time the next one waits.
         let rows = [(1, 1, 0), (3, 3, 1), (5, 5, 3), (5, 1, 0), (1, 5, 3), (5, 0, 0)];
         for (taken, used, want) in rows {
-            let pace = Pace::new(PaceRule::new(EVERY, 3, 100), 2);
+            let pace = PaceLimiter::new(PaceRule::new(EVERY, 3, 100), 2);
             assert_eq!(pace.wait("ann", taken, first), Duration::ZERO, "who has rested begins");
             pace.settle("ann", taken, used);
             pace.settle("bob", taken, used);

@@ -12,24 +12,24 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::Value;
 
-use crate::compress::Elsewhere;
-use crate::docs::{self, Search};
+use crate::compress::SharedCompression;
+use crate::docs::{self, SearchIndex};
 use crate::extract::no_such;
-use crate::problem::Code;
+use crate::problem::ApiErrorCode;
 
 const HTML: &str = "text/html; charset=utf-8";
 
 /// Every page of a path below `/docs` but the search. All stores of a process have the same document.
-static PAGES: OnceLock<HashMap<String, Page>> = OnceLock::new();
+static PAGES: OnceLock<HashMap<String, StaticPage>> = OnceLock::new();
 
-static SEARCH: OnceLock<Search> = OnceLock::new();
+static SEARCH: OnceLock<SearchIndex> = OnceLock::new();
 
 pub(crate) fn routes(document: &Value, has_console: bool) -> Router {
     PAGES.get_or_init(|| all_pages(document));
-    SEARCH.get_or_init(|| Search::new(document));
+    SEARCH.get_or_init(|| SearchIndex::new(document));
     let home = docs::home_page(env!("CARGO_PKG_VERSION"), has_console);
     let fixed = |kind, text: String| {
-        let page = Page::new(kind, text);
+        let page = StaticPage::new(kind, text);
         get(async move || page.answer())
     };
     Router::new()
@@ -44,20 +44,20 @@ pub(crate) fn routes(document: &Value, has_console: bool) -> Router {
         .route("/openapi.json", fixed("application/json", document.to_string()))
 }
 
-fn all_pages(document: &Value) -> HashMap<String, Page> {
+fn all_pages(document: &Value) -> HashMap<String, StaticPage> {
     let mut pages = docs::api_pages(document);
     pages.push(("/docs/problems".to_owned(), docs::problem_index()));
-    let codes = Code::ALL.iter().map(|code| code.as_str());
+    let codes = ApiErrorCode::ALL.iter().map(|code| code.as_str());
     pages
         .extend(codes.filter_map(|code| {
             Some((format!("/docs/problems/{code}"), docs::problem_page(code)?))
         }));
-    pages.into_iter().map(|(path, html)| (path, Page::new(HTML, html))).collect()
+    pages.into_iter().map(|(path, html)| (path, StaticPage::new(HTML, html))).collect()
 }
 
 async fn page(uri: Uri) -> Response {
     let page = PAGES.get().and_then(|pages| pages.get(uri.path()));
-    page.map_or_else(|| no_such("page").into_response(), Page::answer)
+    page.map_or_else(|| no_such("page").into_response(), StaticPage::answer)
 }
 
 /// What cannot be read is a search for nothing: a person stands before the page.
@@ -80,15 +80,15 @@ fn response(kind: &'static str, text: Bytes) -> Response {
 
 /// A page that is the same for everybody.
 #[derive(Clone, Debug)]
-struct Page {
+struct StaticPage {
     kind: &'static str,
     text: Bytes,
-    compressed: Elsewhere,
+    compressed: SharedCompression,
 }
 
-impl Page {
-    fn new(kind: &'static str, text: String) -> Page {
-        Page { kind, text: text.into(), compressed: Elsewhere::default() }
+impl StaticPage {
+    fn new(kind: &'static str, text: String) -> StaticPage {
+        StaticPage { kind, text: text.into(), compressed: SharedCompression::default() }
     }
 
     fn answer(&self) -> Response {

@@ -8,7 +8,7 @@ use engine::{PAGE_DEFAULT, PAGE_MAX};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::bodies::Reading;
+use crate::bodies::FieldReader;
 use crate::cursor;
 use crate::problem::Problem;
 use crate::views::List;
@@ -19,7 +19,7 @@ pub(crate) const LIMITS: RangeInclusive<u64> = 1..=PAGE_MAX as u64;
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct Page {
+pub(crate) struct PageParams {
     /// The most items of a page: 1 to 1,000. If it is left out, it is 50.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 1000, example = 50)]
     limit: Option<String>,
@@ -27,26 +27,26 @@ pub(crate) struct Page {
     cursor: Option<String>,
 }
 
-impl Page {
+impl PageParams {
     /// Behind what, and at most how many.
     pub(crate) fn read<T: FromStr<Err: Display>>(
         &self,
         query: &str,
     ) -> Result<(Option<T>, usize), Problem> {
-        let mut reading = Reading::default();
+        let mut reading = FieldReader::default();
         let after = behind(&mut reading, query, self.cursor.as_deref())?;
         let limit = limit(&mut reading, self.limit.as_deref());
         reading.done(Some((after, limit)))
     }
 }
 
-pub(crate) fn limit(reading: &mut Reading, text: Option<&str>) -> usize {
+pub(crate) fn limit(reading: &mut FieldReader, text: Option<&str>) -> usize {
     reading.number("limit", text, LIMITS).map_or(PAGE_DEFAULT, |limit| limit as usize)
 }
 
 /// What a cursor of one word, as of [`next_cursor`], is behind.
 pub(crate) fn behind<T: FromStr<Err: Display>>(
-    reading: &mut Reading,
+    reading: &mut FieldReader,
     query: &str,
     text: Option<&str>,
 ) -> Result<Option<T>, Problem> {

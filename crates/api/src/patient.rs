@@ -18,18 +18,18 @@ pub(crate) const SECOND_LOOK: Duration = Duration::from_millis(500);
 
 /// Ends [`SECOND_LOOK`] after its deadline was seen to have passed.
 #[derive(Debug)]
-pub(crate) struct Patient {
+pub(crate) struct PatientTimer {
     sleep: Pin<Box<TokioSleep>>,
     looked: bool,
 }
 
-impl Patient {
-    pub(crate) fn until(deadline: Instant) -> Patient {
-        Patient { sleep: Box::pin(tokio::time::sleep_until(deadline.into())), looked: false }
+impl PatientTimer {
+    pub(crate) fn until(deadline: Instant) -> PatientTimer {
+        PatientTimer { sleep: Box::pin(tokio::time::sleep_until(deadline.into())), looked: false }
     }
 }
 
-impl Future for Patient {
+impl Future for PatientTimer {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
@@ -49,7 +49,7 @@ impl Future for Patient {
 /// What `work` gives, or `None` when it took longer than `limit`, and [`SECOND_LOOK`] more.
 pub(crate) async fn timeout<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
     let mut work = pin!(work);
-    let mut late = pin!(Patient::until(Instant::now() + limit));
+    let mut late = pin!(PatientTimer::until(Instant::now() + limit));
     tokio::select! {
         biased;
         done = &mut work => Some(done),

@@ -16,11 +16,11 @@ use axum::response::{IntoResponse, Response};
 use coupon::language::Lang;
 use coupon::refusal::{Refusal, sentence_of};
 use coupon::time::Millis;
-use engine::{BadFile, Failure, Fault, HotError};
+use engine::{BadFile, Failure, FieldFault, HotError};
 
 pub use self::body::{ErrorBody, ProblemBody};
 pub use self::code::Retry;
-pub use self::table::Code;
+pub use self::table::ApiErrorCode;
 pub(crate) use self::table::problems_of;
 
 use crate::views::CouponBody;
@@ -39,20 +39,20 @@ enum InKorean {
 
 #[derive(Clone, Debug)]
 pub struct Problem {
-    code: Code,
+    code: ApiErrorCode,
     detail: String,
     in_korean: InKorean,
     retry_at: Option<Millis>,
     retry_after: Option<Duration>,
     coupon: Option<Box<CouponBody>>,
     next_cursor: Option<Box<str>>,
-    errors: Box<[Fault]>,
+    errors: Box<[FieldFault]>,
     cause: Option<Box<str>>,
 }
 
 impl Problem {
     /// A problem with one sentence about this case.
-    pub fn new(code: Code, detail: impl Into<String>) -> Problem {
+    pub fn new(code: ApiErrorCode, detail: impl Into<String>) -> Problem {
         Problem {
             code,
             detail: detail.into(),
@@ -68,7 +68,11 @@ impl Problem {
 
     /// A problem of this server. The log line of the request has the cause; the answer has not,
     /// because folders and addresses are the operator's business.
-    pub(crate) fn caused(code: Code, detail: &str, cause: &(impl Error + ?Sized)) -> Problem {
+    pub(crate) fn caused(
+        code: ApiErrorCode,
+        detail: &str,
+        cause: &(impl Error + ?Sized),
+    ) -> Problem {
         let mut chain = cause.to_string();
         let mut next = cause.source();
         while let Some(source) = next {
@@ -82,29 +86,32 @@ impl Problem {
         Problem { cause: Some(chain.into()), ..Problem::new(code, detail) }
     }
 
-    pub fn invalid(errors: Vec<Fault>) -> Problem {
+    pub fn invalid(errors: Vec<FieldFault>) -> Problem {
         let detail = match errors.as_slice() {
             [one] => format!("{} {}", one.field, one.detail),
             many => format!("{} fields cannot be used", many.len()),
         };
-        Problem { errors: errors.into(), ..Problem::new(Code::Invalid, detail) }
+        Problem { errors: errors.into(), ..Problem::new(ApiErrorCode::Invalid, detail) }
     }
 
     /// Too many attempts; the next may be made after `wait_ms`.
     pub fn too_many(detail: &str, wait_ms: i64) -> Problem {
         let wait = Duration::from_millis(u64::try_from(wait_ms).unwrap_or(0));
-        Problem { retry_after: Some(wait), ..Problem::new(Code::TooMany, detail) }
+        Problem { retry_after: Some(wait), ..Problem::new(ApiErrorCode::TooMany, detail) }
     }
 
     pub(crate) fn cursor_gone(detail: &str, go_on: String) -> Problem {
-        Problem { next_cursor: Some(go_on.into()), ..Problem::new(Code::CursorGone, detail) }
+        Problem {
+            next_cursor: Some(go_on.into()),
+            ..Problem::new(ApiErrorCode::CursorGone, detail)
+        }
     }
 
     pub(crate) fn not_kept(why: &str) -> Problem {
-        Problem::new(Code::NotKept, why)
+        Problem::new(ApiErrorCode::NotKept, why)
     }
 
-    pub fn code(&self) -> Code {
+    pub fn code(&self) -> ApiErrorCode {
         self.code
     }
 
@@ -140,7 +147,7 @@ impl Problem {
         self.cause.as_deref()
     }
 
-    pub fn faults(&self) -> &[Fault] {
+    pub fn faults(&self) -> &[FieldFault] {
         &self.errors
     }
 
@@ -154,7 +161,7 @@ impl Problem {
             let seconds = u64::max(1, wait.as_millis().div_ceil(1000) as u64);
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
-        if self.code == Code::Unauthenticated {
+        if self.code == ApiErrorCode::Unauthenticated {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
     }
@@ -170,22 +177,29 @@ impl From<Failure> for Problem {
                 ..Problem::new(refusal.into(), refusal.to_string())
             },
             Failure::Invalid(faults) => Problem::invalid(faults),
-            Failure::Forbidden(detail) => Problem::new(Code::Forbidden, detail),
-            Failure::BadFile(BadFile::Kind(why)) => Problem::new(Code::UnsupportedMediaType, why),
-            Failure::BadFile(BadFile::Header(why)) => Problem::new(Code::Unprocessable, why),
-            Failure::BrokenOff(why) => Problem::new(Code::Timeout, why),
+            Failure::Forbidden(detail) => Problem::new(ApiErrorCode::Forbidden, detail),
+            Failure::BadFile(BadFile::Kind(why)) => {
+                Problem::new(ApiErrorCode::UnsupportedMediaType, why)
+            }
+            Failure::BadFile(BadFile::Header(why)) => {
+                Problem::new(ApiErrorCode::Unprocessable, why)
+            }
+            Failure::BrokenOff(why) => Problem::new(ApiErrorCode::Timeout, why),
             Failure::LoginTaken => {
                 let why = "this login_id already has an account";
-                Problem { in_korean: InKorean::Sentence, ..Problem::new(Code::LoginTaken, why) }
+                Problem {
+                    in_korean: InKorean::Sentence,
+                    ..Problem::new(ApiErrorCode::LoginTaken, why)
+                }
             }
             Failure::OtherTag => {
                 let why = "the campaign has another ETag than If-Match wants";
-                let problem = Problem::new(Code::PreconditionFailed, why);
+                let problem = Problem::new(ApiErrorCode::PreconditionFailed, why);
                 Problem { in_korean: InKorean::Sentence, ..problem }
             }
             Failure::NoCodeKey => {
                 let cause = std::io::Error::other("there is no code key to mint with");
-                Problem::caused(Code::Internal, SEE_LOG, &cause)
+                Problem::caused(ApiErrorCode::Internal, SEE_LOG, &cause)
             }
             Failure::Store(error) => error.into(),
             Failure::ImportStopped(stopped) => {
@@ -209,19 +223,21 @@ impl From<HotError> for Problem {
         let (code, detail) = match &error {
             HotError::Overloaded { waiting } => {
                 let detail = format!("{waiting} writes already wait");
-                return Problem::new(Code::Overloaded, detail);
+                return Problem::new(ApiErrorCode::Overloaded, detail);
             }
             HotError::Unavailable(_) => {
-                (Code::StoreUnavailable, "the store did not answer in time")
+                (ApiErrorCode::StoreUnavailable, "the store did not answer in time")
             }
             HotError::Full(_) => {
-                (Code::StoreFull, "the store's disk is full, nearly full or read-only")
+                (ApiErrorCode::StoreFull, "the store's disk is full, nearly full or read-only")
             }
             HotError::Unknown(_) => {
-                (Code::OutcomeUnknown, "the store did not say whether it happened")
+                (ApiErrorCode::OutcomeUnknown, "the store did not say whether it happened")
             }
-            HotError::Cold(_) => (Code::ColdUnavailable, "the archive did not answer"),
-            HotError::Damaged(_) => (Code::StoreDamaged, "the data in the store is damaged"),
+            HotError::Cold(_) => (ApiErrorCode::ColdUnavailable, "the archive did not answer"),
+            HotError::Damaged(_) => {
+                (ApiErrorCode::StoreDamaged, "the data in the store is damaged")
+            }
         };
         Problem { in_korean: InKorean::Sentence, ..Problem::caused(code, detail, &error) }
     }

@@ -11,11 +11,11 @@ use axum::extract::FromRequestParts;
 use axum::http::Uri;
 use axum::http::request::Parts;
 use engine::{Caller, Role};
-use passwords::places::{Place, Places};
+use passwords::places::{CallerPlaces, TakenPlace};
 
 use crate::app::App;
-use crate::extract::Who;
-use crate::pace::{Pace, PaceRule, rest};
+use crate::extract::AuthenticatedCaller;
+use crate::pace::{PaceLimiter, PaceRule, rest};
 use crate::problem::Problem;
 
 /// Reads that one caller may have under way or waiting: a page of a shop opens a handful.
@@ -46,55 +46,57 @@ const PACE_OF_USER: Duration = Duration::from_millis(10);
 const PACE_OF_SERVICE: Duration = Duration::from_micros(400);
 
 #[derive(Debug)]
-pub(crate) struct Reads {
-    of_user: Pace,
-    of_service: Pace,
-    under_way: Places,
+pub(crate) struct ReadLimiter {
+    of_user: PaceLimiter,
+    of_service: PaceLimiter,
+    under_way: CallerPlaces,
 }
 
-impl Reads {
-    pub(crate) fn new(callers_max: usize) -> Reads {
+impl ReadLimiter {
+    pub(crate) fn new(callers_max: usize) -> ReadLimiter {
         let waiting = READING_MAX * EXPECTED;
-        let pace = |every| Pace::new(PaceRule::new(every, BURST_MAX, waiting), callers_max);
-        Reads {
+        let pace = |every| PaceLimiter::new(PaceRule::new(every, BURST_MAX, waiting), callers_max);
+        ReadLimiter {
             of_user: pace(PACE_OF_USER),
             of_service: pace(PACE_OF_SERVICE),
-            under_way: Places::new(READING_MAX),
+            under_way: CallerPlaces::new(READING_MAX),
         }
     }
 
-    fn pace(&self, of: Of) -> &Pace {
+    fn pace(&self, of: ReaderKind) -> &PaceLimiter {
         match of {
-            Of::User => &self.of_user,
-            Of::Service => &self.of_service,
+            ReaderKind::User => &self.of_user,
+            ReaderKind::Service => &self.of_service,
         }
     }
 }
 
-fn used(of: Of, took: Duration) -> u32 {
+fn used(of: ReaderKind, took: Duration) -> u32 {
     let most = match of {
-        Of::User => USED_OF_USER_MAX,
-        Of::Service => USED_OF_SERVICE_MAX,
+        ReaderKind::User => USED_OF_USER_MAX,
+        ReaderKind::Service => USED_OF_SERVICE_MAX,
     };
     let turns = took.as_nanos().div_ceil(TURN.as_nanos());
     u32::try_from(turns).unwrap_or(most).clamp(1, most)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Of {
+enum ReaderKind {
     User,
     Service,
 }
 
 /// Whom a read is counted for. A shop has many users to answer, so its reads for one of them do not count for the
 /// others.
-fn counted(caller: &Caller, uri: Option<&Uri>) -> (String, Of) {
+fn counted(caller: &Caller, uri: Option<&Uri>) -> (String, ReaderKind) {
     let query = uri.and_then(Uri::query).unwrap_or_default();
     let named = query.split('&').find_map(|param| param.strip_prefix("user_id="));
     match (caller.role, named) {
-        (Role::User, _) => (caller.to_string(), Of::User),
-        (Role::Shop, Some(user)) => (format!("{caller} {user}"), Of::User),
-        (Role::Shop, None) | (Role::Operator | Role::Admin, _) => (caller.to_string(), Of::Service),
+        (Role::User, _) => (caller.to_string(), ReaderKind::User),
+        (Role::Shop, Some(user)) => (format!("{caller} {user}"), ReaderKind::User),
+        (Role::Shop, None) | (Role::Operator | Role::Admin, _) => {
+            (caller.to_string(), ReaderKind::Service)
+        }
     }
 }
 
@@ -102,10 +104,10 @@ fn counted(caller: &Caller, uri: Option<&Uri>) -> (String, Of) {
 pub(crate) struct ReadTurn {
     app: Arc<App>,
     key: String,
-    of: Of,
+    of: ReaderKind,
     /// When it had waited for its turn.
     begun: Option<Instant>,
-    _place: Place,
+    _place: TakenPlace,
 }
 
 impl ReadTurn {
@@ -140,15 +142,16 @@ impl Drop for ReadTurn {
 }
 
 /// Whoever the token names, and their turn to read.
-pub(crate) struct Reader(pub(crate) Caller, pub(crate) ReadTurn);
+pub(crate) struct ReadingCaller(pub(crate) Caller, pub(crate) ReadTurn);
 
-impl FromRequestParts<Arc<App>> for Reader {
+impl FromRequestParts<Arc<App>> for ReadingCaller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        let Who(caller) = Who::from_request_parts(parts, app).await?;
+        let AuthenticatedCaller(caller) =
+            AuthenticatedCaller::from_request_parts(parts, app).await?;
         let turn = ReadTurn::next(app, &caller, Some(&parts.uri)).await?;
-        Ok(Reader(caller, turn))
+        Ok(ReadingCaller(caller, turn))
     }
 }
 
@@ -159,18 +162,30 @@ mod tests {
     #[test]
     fn whom_a_read_is_counted_for() {
         let cases = [
-            ("a user", Role::User, "/v1/coupons", "user:ann", Of::User),
-            ("who names another", Role::User, "/v1/coupons?user_id=bob", "user:ann", Of::User),
+            ("a user", Role::User, "/v1/coupons", "user:ann", ReaderKind::User),
+            (
+                "who names another",
+                Role::User,
+                "/v1/coupons?user_id=bob",
+                "user:ann",
+                ReaderKind::User,
+            ),
             (
                 "a shop for a user",
                 Role::Shop,
                 "/v1/coupons?limit=9&user_id=b",
                 "shop:ann b",
-                Of::User,
+                ReaderKind::User,
             ),
-            ("a shop", Role::Shop, "/v1/events?campaign_id=zzz", "shop:ann", Of::Service),
-            ("an operator", Role::Operator, "/v1/coupons?user_id=bob", "operator:ann", Of::Service),
-            ("an admin", Role::Admin, "/v1/audit", "admin:ann", Of::Service),
+            ("a shop", Role::Shop, "/v1/events?campaign_id=zzz", "shop:ann", ReaderKind::Service),
+            (
+                "an operator",
+                Role::Operator,
+                "/v1/coupons?user_id=bob",
+                "operator:ann",
+                ReaderKind::Service,
+            ),
+            ("an admin", Role::Admin, "/v1/audit", "admin:ann", ReaderKind::Service),
         ];
         for (name, role, uri, key, of) in cases {
             let caller = Caller::new(role, "ann".parse().unwrap());
@@ -193,16 +208,18 @@ mod tests {
         ];
         for (name, turns, more_ns, of_user, of_service) in cases {
             let took = TURN * turns + Duration::from_nanos(more_ns);
-            let found = (used(Of::User, took), used(Of::Service, took));
+            let found = (used(ReaderKind::User, took), used(ReaderKind::Service, took));
             assert_eq!(found, (of_user, of_service), "{name}");
         }
     }
 
     #[test]
     fn whoever_reads_much_waits() {
-        let reads = Reads::new(10);
+        let reads = ReadLimiter::new(10);
         let now = Instant::now();
-        for (of, every) in [(Of::User, PACE_OF_USER), (Of::Service, PACE_OF_SERVICE)] {
+        for (of, every) in
+            [(ReaderKind::User, PACE_OF_USER), (ReaderKind::Service, PACE_OF_SERVICE)]
+        {
             let read = |used| {
                 let wait = reads.pace(of).wait("ann", EXPECTED, now);
                 reads.pace(of).settle("ann", EXPECTED, used);

@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Arrived {
+pub struct WebhookRequest {
     pub id: String,
     /// Seconds since 1970.
     pub timestamp: Option<i64>,
@@ -16,13 +16,13 @@ pub struct Arrived {
 }
 
 /// Takes each POST, on any path. `take` says with which status to answer.
-pub fn receiver(take: impl Fn(Arrived) -> u16 + Clone + Send + Sync + 'static) -> Router {
+pub fn receiver(take: impl Fn(WebhookRequest) -> u16 + Clone + Send + Sync + 'static) -> Router {
     let arrive = async move |headers: HeaderMap, body: Bytes| {
         let text = |name: &str| {
             let value = headers.get(name).and_then(|value| value.to_str().ok());
             value.unwrap_or_default().to_owned()
         };
-        let status = take(Arrived {
+        let status = take(WebhookRequest {
             id: text("webhook-id"),
             timestamp: text("webhook-timestamp").parse().ok(),
             signatures: text("webhook-signature"),

@@ -10,7 +10,7 @@ use axum::http::{Method, StatusCode};
 use opentelemetry::TraceId;
 
 use crate::pace::OnePace;
-use crate::problem::Code;
+use crate::problem::ApiErrorCode;
 
 /// Most lines of a second: with 300 bytes each, some 2.5 GB a day.
 const LINES_A_SECOND: u32 = 100;
@@ -18,14 +18,14 @@ const LINES_A_SECOND: u32 = 100;
 /// The same of one of many stores that write into one log.
 const LINES_OF_A_SPACE: u32 = 10;
 
-pub(crate) struct Ended<'a> {
+pub(crate) struct EndedRequest<'a> {
     pub(crate) id: &'a str,
     pub(crate) trace: Option<TraceId>,
     pub(crate) method: &'a Method,
     /// The template of its path.
     pub(crate) route: &'a str,
     pub(crate) status: StatusCode,
-    pub(crate) code: Code,
+    pub(crate) code: ApiErrorCode,
     /// Why, if this server is at fault.
     pub(crate) cause: Option<&'a str>,
     pub(crate) took: Duration,
@@ -61,12 +61,12 @@ impl RequestLog {
     }
 
     /// Writes the line of a request, if there is one left.
-    pub(crate) fn refused(&self, ended: &Ended<'_>) {
+    pub(crate) fn refused(&self, ended: &EndedRequest<'_>) {
         let Some(missing) = self.line(Instant::now()) else { return };
         if missing > 0 {
             tracing::warn!(missing, "too many requests were refused or failed to log all of them");
         }
-        let Ended { id, trace, method, route, status, code, cause, took } = ended;
+        let EndedRequest { id, trace, method, route, status, code, cause, took } = ended;
         // The level is part of a line's place in the code, so there are two.
         macro_rules! line {
             ($level:ident, $message:literal) => {

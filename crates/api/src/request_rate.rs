@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::pace::{OnePace, Quota};
+use crate::pace::{OnePace, RateQuota};
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const REMAINING: HeaderName = HeaderName::from_static("ratelimit");
@@ -39,12 +39,12 @@ impl RequestRate {
         self.per_s
     }
 
-    pub(crate) fn take(&self) -> Quota {
+    pub(crate) fn take(&self) -> RateQuota {
         self.pace.take(Instant::now())
     }
 
     /// Says in an answer what the limit is and what is left of it (draft-ietf-httpapi-ratelimit-headers-11).
-    pub(crate) fn headers(&self, quota: Quota, headers: &mut HeaderMap) {
+    pub(crate) fn headers(&self, quota: RateQuota, headers: &mut HeaderMap) {
         let full_in_s = quota.full_in.as_millis().div_ceil(1_000);
         let policy = format!("\"requests\";q={};w=1", self.per_s);
         let now = format!("\"requests\";r={};t={}", quota.remaining, full_in_s);

@@ -7,23 +7,23 @@ use axum::middleware::from_fn_with_state;
 use engine::Engine;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::app::{Access, App};
-use crate::around::{Around, around, panicked};
+use crate::app::{AccessPolicy, App};
+use crate::around::{LayerState, around, panicked};
 use crate::extract::{KeyedRoutes, no_such_path};
-use crate::problem::{Code, Problem};
-use crate::token::Tokens;
+use crate::problem::{ApiErrorCode, Problem};
+use crate::token::TokenService;
 use crate::{compress, metrics, openapi, pages};
 
-/// With the default [`Access`].
-pub fn app(engine: Arc<Engine>, tokens: Arc<Tokens>) -> Router {
-    app_with(engine, tokens, Access::default())
+/// With the default [`AccessPolicy`].
+pub fn app(engine: Arc<Engine>, tokens: Arc<TokenService>) -> Router {
+    app_with(engine, tokens, AccessPolicy::default())
 }
 
-pub fn app_with(engine: Arc<Engine>, tokens: Arc<Tokens>, access: Access) -> Router {
+pub fn app_with(engine: Arc<Engine>, tokens: Arc<TokenService>, access: AccessPolicy) -> Router {
     let cors = access.cors_origins.layer();
     let (routes, document) = openapi::routes().split_for_parts();
     let document = openapi::completed(document);
-    let around_all = Around::of_api(&access, Arc::clone(&engine), KeyedRoutes::of(&document));
+    let around_all = LayerState::of_api(&access, Arc::clone(&engine), KeyedRoutes::of(&document));
     let layer = from_fn_with_state(around_all, around);
     let has_console = access.has_console;
     let app = Arc::new(App::new(engine, tokens, access));
@@ -33,7 +33,7 @@ pub fn app_with(engine: Arc<Engine>, tokens: Arc<Tokens>, access: Access) -> Rou
         .merge(metrics::routes(app))
         .fallback(async || no_such_path())
         .method_not_allowed_fallback(async || {
-            Problem::new(Code::MethodNotAllowed, "see /docs for the methods of this path")
+            Problem::new(ApiErrorCode::MethodNotAllowed, "see /docs for the methods of this path")
         })
         .layer(compress::layer())
         .layer(CatchPanicLayer::custom(|_| panicked()))

@@ -16,9 +16,9 @@ use axum::response::{IntoResponse, Response};
 use tower::ServiceExt;
 use tracing::{Instrument, info_span};
 
-use crate::app::Access;
-use crate::around::{Around, around};
-use crate::problem::{Code, Problem};
+use crate::app::AccessPolicy;
+use crate::around::{LayerState, around};
+use crate::problem::{ApiErrorCode, Problem};
 
 /// What answers the requests to one store.
 pub type HttpService = Router;
@@ -95,9 +95,12 @@ fn host(request: &Request) -> Option<String> {
 fn closed(name: &str) -> HttpService {
     let why = "this space is not served at the moment; the log of the server says why";
     Router::new()
-        .fallback(async move || Problem::new(Code::StoreUnavailable, why).into_response())
+        .fallback(async move || Problem::new(ApiErrorCode::StoreUnavailable, why).into_response())
         .layer(from_fn_with_state(
-            Around::new(&Access { space: Some(name.to_owned()), ..Access::default() }),
+            LayerState::new(&AccessPolicy {
+                space: Some(name.to_owned()),
+                ..AccessPolicy::default()
+            }),
             around,
         ))
 }

@@ -7,7 +7,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use engine::Fault;
+use engine::FieldFault;
 
 use crate::problem::Problem;
 
@@ -16,9 +16,9 @@ const TAGS_MAX: usize = 16;
 /// Longest list of them, in characters: with quotes, comma and space.
 pub(crate) const IF_MATCH_LEN_MAX: usize = TAGS_MAX * 20;
 
-pub(crate) struct Tagged<T>(pub(crate) u64, pub(crate) T);
+pub(crate) struct TaggedResponse<T>(pub(crate) u64, pub(crate) T);
 
-impl<T: IntoResponse> IntoResponse for Tagged<T> {
+impl<T: IntoResponse> IntoResponse for TaggedResponse<T> {
     fn into_response(self) -> Response {
         let mut response = self.1.into_response();
         if let Ok(tag) = HeaderValue::from_str(&format!("\"{:016x}\"", self.0)) {
@@ -40,11 +40,11 @@ impl<S: Sync> FromRequestParts<S> for IfMatch {
         for line in lines {
             let line = line.to_str().ok().and_then(read);
             let fault =
-                || Fault::new("If-Match", "is no list of tags such as \"0123456789abcdef\"");
+                || FieldFault::new("If-Match", "is no list of tags such as \"0123456789abcdef\"");
             match line.ok_or_else(|| Problem::invalid(vec![fault()]))? {
                 // Any: what is not there is not found anyway.
-                Wanted::Any => return Ok(IfMatch(None)),
-                Wanted::OneOf(some) => tags.extend(some),
+                TagCondition::Any => return Ok(IfMatch(None)),
+                TagCondition::OneOf(some) => tags.extend(some),
             }
         }
         let is_asked = parts.headers.contains_key(header::IF_MATCH);
@@ -53,18 +53,18 @@ impl<S: Sync> FromRequestParts<S> for IfMatch {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Wanted {
+enum TagCondition {
     Any,
     OneOf(Vec<u64>),
 }
 
 /// A line of the header; `None` if it is none.
-fn read(line: &str) -> Option<Wanted> {
+fn read(line: &str) -> Option<TagCondition> {
     if line.len() > IF_MATCH_LEN_MAX {
         return None;
     }
     if line.trim() == "*" {
-        return Some(Wanted::Any);
+        return Some(TagCondition::Any);
     }
     let mut tags = Vec::new();
     for one in line.split(',').map(str::trim) {
@@ -75,7 +75,7 @@ fn read(line: &str) -> Option<Wanted> {
         let tag = u64::from_str_radix(text, 16).ok().filter(|_| text.len() == 16);
         tags.extend(tag.filter(|_| !is_weak));
     }
-    (tags.len() <= TAGS_MAX).then_some(Wanted::OneOf(tags))
+    (tags.len() <= TAGS_MAX).then_some(TagCondition::OneOf(tags))
 }
 
 #[cfg(test)]
@@ -84,12 +84,12 @@ mod tests {
 
     #[test]
     fn lines() {
-        let of = |tags: &[u64]| Some(Wanted::OneOf(tags.to_vec()));
+        let of = |tags: &[u64]| Some(TagCondition::OneOf(tags.to_vec()));
         let many = vec!["\"0000000000000001\""; TAGS_MAX + 1].join(",");
         let cases = [
             ("one", "\"00000000000000ff\"", of(&[255])),
             ("two", "\"00000000000000ff\", \"0000000000000001\"", of(&[255, 1])),
-            ("any", " * ", Some(Wanted::Any)),
+            ("any", " * ", Some(TagCondition::Any)),
             ("a weak one", "W/\"00000000000000ff\"", of(&[])),
             ("of somebody else", "\"abc\"", of(&[])),
             ("no quotes", "00000000000000ff", None),

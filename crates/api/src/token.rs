@@ -1,4 +1,4 @@
-//! Tokens: the only place where text becomes [`Claims`], and the only one that signs any.
+//! Tokens: the only place where text becomes [`TokenClaims`], and the only one that signs any.
 //!
 //! A token is a JWT with `iss`, `aud`, `sub`, `exp` and `role`. Two issuers exist. *Local* tokens
 //! are ours: HS256, signed by the newest of [`LocalKeys`]. *External* tokens come from an identity
@@ -32,7 +32,7 @@ use jsonwebtoken::Algorithm;
 
 pub use self::bad_key::BadKey;
 pub use self::claims::{
-    BadToken, Claims, Issuer, LOCAL_AUDIENCE, LOCAL_ISSUER, Role, TOKEN_BYTES_MAX,
+    BadToken, LOCAL_AUDIENCE, LOCAL_ISSUER, Role, TOKEN_BYTES_MAX, TokenClaims, TokenIssuer,
 };
 pub use self::external::ExternalIssuer;
 pub use self::id_token::ID_TOKEN_BYTES_MAX;
@@ -41,43 +41,43 @@ pub use self::mint::{BadMint, TTL_MS_MAX};
 pub use self::public_key::{PublicAlgorithm, PublicKey};
 pub use self::role_claim::{ROLE_PREFIX, RoleClaim};
 
-use crate::jwks::Published;
+use crate::jwks::PublishedKey;
 
 use self::local_keys::LocalState;
 use self::mint::sign;
-use self::raw::{Parts, all_claims};
+use self::raw::{TokenParts, all_claims};
 use self::text::echo;
-use self::verified::{Verified, print_of};
+use self::verified::{VerifiedTokens, print_of};
 
 #[derive(Debug)]
-pub struct Tokens {
-    local: RwLock<Arc<Local>>,
+pub struct TokenService {
+    local: RwLock<Arc<LocalIssuer>>,
     external: Option<ExternalIssuer>,
 }
 
 /// Our keys, and the tokens that were verified while they were ours: both are replaced as one, so
 /// that no token outlives its key here.
 #[derive(Debug)]
-struct Local {
+struct LocalIssuer {
     keys: LocalKeys,
-    verified: Verified,
+    verified: VerifiedTokens,
 }
 
-impl Local {
-    fn of(keys: LocalKeys) -> RwLock<Arc<Local>> {
-        RwLock::new(Arc::new(Local { keys, verified: Verified::default() }))
+impl LocalIssuer {
+    fn of(keys: LocalKeys) -> RwLock<Arc<LocalIssuer>> {
+        RwLock::new(Arc::new(LocalIssuer { keys, verified: VerifiedTokens::default() }))
     }
 }
 
-impl Tokens {
+impl TokenService {
     /// Installs the crypto provider and signs and verifies one token, so that a broken set-up is
     /// found at start and not by the first caller.
     ///
     /// # Errors
     /// [`BadKey::SelfTest`].
-    pub fn new(local: LocalKeys, external: Option<ExternalIssuer>) -> Result<Tokens, BadKey> {
+    pub fn new(local: LocalKeys, external: Option<ExternalIssuer>) -> Result<TokenService, BadKey> {
         provider::install();
-        let tokens = Tokens { local: Local::of(local), external };
+        let tokens = TokenService { local: LocalIssuer::of(local), external };
         tokens.self_test()?;
         Ok(tokens)
     }
@@ -85,11 +85,11 @@ impl Tokens {
     /// Puts other keys of ours in the place of those there are: what one signed that is not among
     /// them, or is retired, is refused from now on.
     pub fn replace_local(&self, keys: LocalKeys) {
-        let local = Arc::new(Local { keys, verified: Verified::default() });
+        let local = Arc::new(LocalIssuer { keys, verified: VerifiedTokens::default() });
         *self.local.write().unwrap_or_else(PoisonError::into_inner) = local;
     }
 
-    fn local(&self) -> Arc<Local> {
+    fn local(&self) -> Arc<LocalIssuer> {
         Arc::clone(&self.local.read().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -119,7 +119,7 @@ impl Tokens {
     ///
     /// # Errors
     /// [`BadToken`]; the first check that fails wins: form, issuer, key, signature, claims, time.
-    pub async fn verify(&self, token: &str, now_ms: i64) -> Result<Claims, BadToken> {
+    pub async fn verify(&self, token: &str, now_ms: i64) -> Result<TokenClaims, BadToken> {
         let print = print_of(token);
         let local = self.local();
         if let Some(claims) = local.verified.claims(&print, now_ms) {
@@ -136,17 +136,17 @@ impl Tokens {
         local: &LocalKeys,
         token: &str,
         now_ms: i64,
-    ) -> Result<(Claims, i64), BadToken> {
-        let parts = Parts::parse(token)?;
+    ) -> Result<(TokenClaims, i64), BadToken> {
+        let parts = TokenParts::parse(token)?;
         let kid = parts.kid()?;
         let iss = parts.claims.issuer()?;
         match &self.external {
             Some(external) if external.issuer == iss => {
-                let Published { key, good_until_ms } = external.key(kid, now_ms).await?;
+                let PublishedKey { key, good_until_ms } = external.key(kid, now_ms).await?;
                 parts.check_signature(key.algorithm, &key.key)?;
                 let role = || external.role_claim.role(&all_claims(token)?);
                 let audience = &external.audience;
-                let claims = parts.claims.check(Issuer::External, audience, role, now_ms)?;
+                let claims = parts.claims.check(TokenIssuer::External, audience, role, now_ms)?;
                 Ok((claims, good_until_ms))
             }
             Some(_) | None if iss == LOCAL_ISSUER => {
@@ -177,7 +177,7 @@ impl Tokens {
         let (token, _) =
             self.mint("self-test", Role::User, 1_000, 0).map_err(|bad| bad.to_string())?;
         let verify = |token: &str| {
-            let parts = Parts::parse(token)?;
+            let parts = TokenParts::parse(token)?;
             verify_local(&self.local().keys, &parts, parts.kid()?, 0)
         };
         verify(&token).map_err(|bad| bad.to_string())?;
@@ -191,10 +191,10 @@ impl Tokens {
 
 fn verify_local(
     keys: &LocalKeys,
-    parts: &Parts<'_>,
+    parts: &TokenParts<'_>,
     kid: Option<&str>,
     now_ms: i64,
-) -> Result<Claims, BadToken> {
+) -> Result<TokenClaims, BadToken> {
     let kid = kid.ok_or(BadToken::NoKid)?;
     let key = match keys.find(kid) {
         Some(LocalState::Active { verifies, .. }) => verifies,
@@ -202,7 +202,7 @@ fn verify_local(
         None => return Err(BadToken::UnknownKey { kid: echo(kid) }),
     };
     parts.check_signature(Algorithm::HS256, key)?;
-    parts.claims.check(Issuer::Local, LOCAL_AUDIENCE, || parts.claims.role(), now_ms)
+    parts.claims.check(TokenIssuer::Local, LOCAL_AUDIENCE, || parts.claims.role(), now_ms)
 }
 
 #[cfg(test)]
@@ -229,12 +229,12 @@ mod tests {
         .unwrap()
     }
 
-    fn tokens(external: Option<(&TestKey, PublicAlgorithm)>) -> Tokens {
+    fn tokens(external: Option<(&TestKey, PublicAlgorithm)>) -> TokenService {
         let external = external.map(|(key, algorithm)| {
             let key = PublicKey::from_pem(algorithm, key.public_pem().as_bytes()).unwrap();
             ExternalIssuer::with_key(IDP, SHOP, key).unwrap()
         });
-        Tokens::new(local_keys(), external).unwrap()
+        TokenService::new(local_keys(), external).unwrap()
     }
 
     fn local_claims() -> Value {
@@ -245,8 +245,8 @@ mod tests {
         json!({"iss": IDP, "aud": SHOP, "sub": "ann", "role": "user", "exp": NOON_S + 60})
     }
 
-    fn ann(issuer: Issuer) -> Claims {
-        Claims {
+    fn ann(issuer: TokenIssuer) -> TokenClaims {
+        TokenClaims {
             subject: "ann".parse().unwrap(),
             role: Role::User,
             issuer,
@@ -273,7 +273,7 @@ mod tests {
         let tokens = tokens(None);
         for role in [Role::User, Role::Shop, Role::Operator, Role::Admin] {
             let (token, expires_at_ms) = tokens.mint("ann", role, 60_000, NOON).unwrap();
-            let want = Claims { role, expires_at_ms, ..ann(Issuer::Local) };
+            let want = TokenClaims { role, expires_at_ms, ..ann(TokenIssuer::Local) };
             assert_eq!(tokens.verify(&token, NOON).await, Ok(want), "{role}");
         }
     }
@@ -410,7 +410,7 @@ mod tests {
             ("4,096 bytes", "x".repeat(TOKEN_BYTES_MAX), form()),
             ("4,097 bytes", "x".repeat(TOKEN_BYTES_MAX + 1), Err(BadToken::TooLong { len: 4_097 })),
             ("base64 with padding", format!("{good}="), Err(BadToken::Signature)),
-            ("it was good", good, Ok(ann(Issuer::Local))),
+            ("it was good", good, Ok(ann(TokenIssuer::Local))),
         ];
         for (name, token, want) in cases {
             assert_eq!(tokens(None).verify(&token, NOON).await, want, "{name}");
@@ -448,8 +448,8 @@ mod tests {
         let brought =
             json!({"alg": "HS256", "jku": "http://127.0.0.1:1/", "jwk": right.jwk("new")});
         let cases = [
-            ("the signing key", &right, kid("new"), Ok(ann(Issuer::Local))),
-            ("an older key", &old, kid("old"), Ok(ann(Issuer::Local))),
+            ("the signing key", &right, kid("new"), Ok(ann(TokenIssuer::Local))),
+            ("an older key", &old, kid("old"), Ok(ann(TokenIssuer::Local))),
             ("a key under another's id", &old, kid("new"), Err(BadToken::Signature)),
             ("a stranger's key", &TestKey::hmac(&[9; 32]), kid("new"), Err(BadToken::Signature)),
             (
@@ -491,7 +491,7 @@ mod tests {
             for (other, called) in &keys {
                 let token = other.token(&json!({"alg": called.to_string()}), &external_claims());
                 let want = match called == algorithm {
-                    true => Ok(ann(Issuer::External)),
+                    true => Ok(ann(TokenIssuer::External)),
                     false => Err(BadToken::Algorithm {
                         found: called.to_string(),
                         wanted: key.alg().into(),
@@ -542,8 +542,8 @@ mod tests {
         let hmac = TestKey::hmac(&SECRET);
         let eddsa_kid = json!({"alg": "EdDSA", "kid": "new"});
         let cases = [
-            ("theirs", &ed, &eddsa, external_claims(), Ok(ann(Issuer::External))),
-            ("ours", &hmac, &ours, local_claims(), Ok(ann(Issuer::Local))),
+            ("theirs", &ed, &eddsa, external_claims(), Ok(ann(TokenIssuer::External))),
+            ("ours", &hmac, &ours, local_claims(), Ok(ann(TokenIssuer::Local))),
             ("a stranger as them", &stranger, &eddsa, external_claims(), Err(BadToken::Signature)),
             ("they as us", &ed, &eddsa_kid, local_claims(), Err(wants_hs)),
             ("we as them", &hmac, &ours, external_claims(), Err(wants_ed)),

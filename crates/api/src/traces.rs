@@ -17,9 +17,9 @@ use opentelemetry::trace::{
 };
 use opentelemetry::{Context, KeyValue};
 
-use crate::app::Access;
-use crate::metrics::{Route, known};
-use crate::problem::Code;
+use crate::app::AccessPolicy;
+use crate::metrics::{RouteTemplate, known};
+use crate::problem::ApiErrorCode;
 
 /// Most bytes of `tracestate`, which is passed on as it came: the least that W3C asks for.
 const STATE_BYTES_MAX: usize = 512;
@@ -55,7 +55,7 @@ pub(crate) struct RequestTracer {
 
 impl RequestTracer {
     /// `None` if requests are to be no spans.
-    pub(crate) fn of(access: &Access) -> Option<RequestTracer> {
+    pub(crate) fn of(access: &AccessPolicy) -> Option<RequestTracer> {
         access.traced.then(|| RequestTracer {
             tracer: global::tracer(env!("CARGO_PKG_NAME")),
             space: access.space.clone(),
@@ -91,7 +91,7 @@ impl RequestTracer {
 }
 
 /// Makes the requests to pages beside the API spans, as those to the API are.
-pub fn traced(pages: Router, access: &Access) -> Router {
+pub fn traced(pages: Router, access: &AccessPolicy) -> Router {
     match RequestTracer::of(access) {
         Some(tracer) => pages.layer(from_fn_with_state(Arc::new(tracer), as_span)),
         None => pages,
@@ -103,7 +103,7 @@ async fn as_span(
     request: Request,
     next: Next,
 ) -> Response {
-    let (route, parent) = (Route::of(&request), parent(request.headers()));
+    let (route, parent) = (RouteTemplate::of(&request), parent(request.headers()));
     let span = tracer.begin(parent.as_ref(), request.method(), route.as_str(), None);
     let response = span.around(next.run(request)).await;
     span.end(response.status(), None);
@@ -123,7 +123,7 @@ impl RequestSpan {
         work.with_context(self.0.clone()).await
     }
 
-    pub(crate) fn end(self, status: StatusCode, refused: Option<Code>) {
+    pub(crate) fn end(self, status: StatusCode, refused: Option<ApiErrorCode>) {
         let span = self.0.span();
         span.set_attribute(KeyValue::new("http.response.status_code", i64::from(status.as_u16())));
         if let Some(code) = refused {

@@ -11,7 +11,7 @@ use engine::{Caller, Failure, Role};
 use crate::app::App;
 use crate::guesses::EVERYBODY;
 use crate::peer::Peer;
-use crate::problem::{Code, Problem, SEE_LOG};
+use crate::problem::{ApiErrorCode, Problem, SEE_LOG};
 
 /// Unknown codes of a second that are looked at more closely, 0.1 ms each.
 pub(crate) const UNKNOWN_LOOKED_AT_MAX: u32 = 200;
@@ -20,7 +20,7 @@ pub(crate) const UNKNOWN_LOOKED_AT_MAX: u32 = 200;
 pub(crate) const ACTIONS: [&str; 7] =
     ["issue", "check", "hold", "redeem", "cancel-redemption", "sign-in", "staff-sign-in"];
 
-pub(crate) struct Trial<'a> {
+pub(crate) struct TriedCall<'a> {
     /// One of [`ACTIONS`].
     pub(crate) action: &'static str,
     pub(crate) code: Option<&'a CodeText>,
@@ -29,14 +29,14 @@ pub(crate) struct Trial<'a> {
     pub(crate) order: Option<&'a OrderRef>,
 }
 
-impl<'a> Trial<'a> {
+impl<'a> TriedCall<'a> {
     pub(crate) fn of_code(
         action: &'static str,
         code: &'a CodeText,
         user: Option<&'a UserId>,
         order: Option<&'a OrderRef>,
-    ) -> Trial<'a> {
-        Trial { action, code: Some(code), user, order }
+    ) -> TriedCall<'a> {
+        TriedCall { action, code: Some(code), user, order }
     }
 }
 
@@ -46,7 +46,7 @@ impl App {
         &self,
         caller: &Caller,
         peer: Peer,
-        trial: &Trial<'_>,
+        trial: &TriedCall<'_>,
         work: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Problem> {
         let done =
@@ -62,8 +62,8 @@ impl App {
         &self,
         caller: Option<&Caller>,
         peer: Peer,
-        trial: &Trial<'_>,
-        problem: Code,
+        trial: &TriedCall<'_>,
+        problem: ApiErrorCode,
         campaign_id: Option<&str>,
     ) {
         let Some(log) = &self.access.attempts else { return };
@@ -71,14 +71,14 @@ impl App {
             return;
         }
         let own = caller.filter(|caller| caller.role == Role::User).map(|caller| &caller.subject);
-        let not_found = trial.code.filter(|_| problem == Code::NotFound);
+        let not_found = trial.code.filter(|_| problem == ApiErrorCode::NotFound);
         let shown = trial.code.map(|code| self.engine.printed_text(code));
         let attempt = Attempt {
             at: self.engine.now().0,
             action: trial.action.into(),
             code: shown.map(|shown| if not_found.is_some() { masked(&shown) } else { shown }),
             // An unknown one has no sums.
-            campaign: campaign_id.filter(|_| problem != Code::NotFound).map(str::to_owned),
+            campaign: campaign_id.filter(|_| problem != ApiErrorCode::NotFound).map(str::to_owned),
             user: trial.user.or(own).map(ToString::to_string),
             order: trial.order.map(ToString::to_string),
             actor: caller.map(ToString::to_string),
@@ -115,8 +115,8 @@ impl App {
 
 /// Whether a problem is kept. How often somebody asks too often is only up to them, and an outage would
 /// fill the file with everybody's attempts: the metrics count both.
-fn is_kept(problem: Code) -> bool {
-    problem.status() < 500 && problem != Code::TooMany
+fn is_kept(problem: ApiErrorCode) -> bool {
+    problem.status() < 500 && problem != ApiErrorCode::TooMany
 }
 
 /// Reads the file of attempts on a thread for blocking work.
@@ -127,8 +127,8 @@ pub(crate) async fn read_file<T: Send + 'static>(
         Ok(Ok(found)) => Ok(found),
         Ok(Err(error)) => {
             let detail = "the file of refused attempts did not answer";
-            Err(Problem::caused(Code::StoreUnavailable, detail, &error))
+            Err(Problem::caused(ApiErrorCode::StoreUnavailable, detail, &error))
         }
-        Err(panicked) => Err(Problem::caused(Code::Internal, SEE_LOG, &panicked)),
+        Err(panicked) => Err(Problem::caused(ApiErrorCode::Internal, SEE_LOG, &panicked)),
     }
 }

@@ -1,6 +1,6 @@
 //! Work that blocks its thread: decoding, encoding, and the calls of the Delta kernel.
 //!
-//! It runs on the blocking threads of tokio. A [`Runner`] replaces them, so that a test may decide
+//! It runs on the blocking threads of tokio. A [`BlockingRunner`] replaces them, so that a test may decide
 //! when such work runs.
 
 use std::fmt;
@@ -12,10 +12,10 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use crate::options::Options;
+use crate::options::ColdOptions;
 
 /// Runs blocking work in place of the threads of tokio and of the Delta kernel.
-pub trait Runner: fmt::Debug + Send + Sync + 'static {
+pub trait BlockingRunner: fmt::Debug + Send + Sync + 'static {
     /// Runs `work` on a thread that is in the current runtime of tokio. The future begins the work
     /// at its first poll, is ready when the work has ended, and panics if the work panicked.
     fn run(&self, work: Box<dyn FnOnce() + Send>) -> BoxFuture<'static, ()>;
@@ -24,7 +24,7 @@ pub trait Runner: fmt::Debug + Send + Sync + 'static {
     fn wait(&self, future: Pin<&mut dyn Future<Output = ()>>);
 }
 
-pub(crate) fn wait<F: Future>(runner: &dyn Runner, future: F) -> F::Output {
+pub(crate) fn wait<F: Future>(runner: &dyn BlockingRunner, future: F) -> F::Output {
     let mut output = None;
     {
         let filled = pin!(async { output = Some(future.await) });
@@ -35,7 +35,7 @@ pub(crate) fn wait<F: Future>(runner: &dyn Runner, future: F) -> F::Output {
 
 /// Starts a piece of work. It ends even if nobody waits for it.
 pub(crate) fn spawn_on<T: Send + 'static>(
-    runner: &dyn Runner,
+    runner: &dyn BlockingRunner,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> JoinHandle<T> {
     let (done, result) = oneshot::channel();
@@ -47,11 +47,11 @@ pub(crate) fn spawn_on<T: Send + 'static>(
 }
 
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Blocking(pub(crate) Option<Arc<dyn Runner>>);
+pub(crate) struct BlockingPool(pub(crate) Option<Arc<dyn BlockingRunner>>);
 
-impl Blocking {
-    pub(crate) fn of(options: &Options) -> Blocking {
-        Blocking(options.runner.clone())
+impl BlockingPool {
+    pub(crate) fn of(options: &ColdOptions) -> BlockingPool {
+        BlockingPool(options.runner.clone())
     }
 
     /// As tokio's `spawn_blocking`.
@@ -66,25 +66,25 @@ impl Blocking {
     }
 
     /// How the work that is about to be spawned will wait. Needs a runtime of tokio.
-    pub(crate) fn waiter(&self) -> Waiter {
+    pub(crate) fn waiter(&self) -> BlockingWaiter {
         match &self.0 {
-            None => Waiter::Tokio(Handle::current()),
-            Some(runner) => Waiter::Runner(Arc::clone(runner)),
+            None => BlockingWaiter::Tokio(Handle::current()),
+            Some(runner) => BlockingWaiter::Runner(Arc::clone(runner)),
         }
     }
 }
 
 #[derive(Clone, Debug)]
-pub(crate) enum Waiter {
+pub(crate) enum BlockingWaiter {
     Tokio(Handle),
-    Runner(Arc<dyn Runner>),
+    Runner(Arc<dyn BlockingRunner>),
 }
 
-impl Waiter {
+impl BlockingWaiter {
     pub(crate) fn block_on<F: Future>(&self, future: F) -> F::Output {
         match self {
-            Waiter::Tokio(runtime) => runtime.block_on(future),
-            Waiter::Runner(runner) => wait(&**runner, future),
+            BlockingWaiter::Tokio(runtime) => runtime.block_on(future),
+            BlockingWaiter::Runner(runner) => wait(&**runner, future),
         }
     }
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 /// Minimum and maximum of columns of a file or of a row group. A missing pair excludes nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Bounds {
+pub struct ColumnBounds {
     pub code: Option<(String, String)>,
     pub campaign: Option<(String, String)>,
     pub holder: Option<(String, String)>,
@@ -19,9 +19,9 @@ pub struct Bounds {
     pub archived_in: Option<(u64, u64)>,
 }
 
-impl Bounds {
+impl ColumnBounds {
     /// Of the statistics of an add action; `None` if they have no number of rows.
-    pub(crate) fn from_stats(text: &str) -> Option<(u64, Bounds)> {
+    pub(crate) fn from_stats(text: &str) -> Option<(u64, ColumnBounds)> {
         let stats: Value = serde_json::from_str(text).ok()?;
         let rows = stats["numRecords"].as_u64()?;
         let ends = |column: &str| {
@@ -35,7 +35,7 @@ impl Bounds {
         let numbers = |column: &str| {
             Some((stats["minValues"][column].as_u64()?, stats["maxValues"][column].as_u64()?))
         };
-        let bounds = Bounds {
+        let bounds = ColumnBounds {
             code: ends("code"),
             campaign: ends("campaign_id"),
             holder: ends("holder"),
@@ -67,7 +67,7 @@ mod tests {
     fn stats_are_read() {
         let text = r#"{"numRecords":2,"minValues":{"code":"AAAA","expires_at":"2026-12-31T00:00:00.001Z"},
             "maxValues":{"code":"BBBB","expires_at":"2026-12-31T00:00:00.002Z"}}"#;
-        let (rows, bounds) = Bounds::from_stats(text).unwrap();
+        let (rows, bounds) = ColumnBounds::from_stats(text).unwrap();
         assert_eq!(rows, 2);
         let cases =
             [("AAA9", false), ("AAAA", true), ("ABAB", true), ("BBBB", true), ("BBBC", false)];
@@ -78,7 +78,7 @@ mod tests {
         assert_eq!(to.0 - from.0, 1);
         assert_eq!(bounds.campaign, None);
         assert!(may_hold(bounds.campaign.as_ref(), "any"));
-        assert_eq!(Bounds::from_stats("{}"), None);
-        assert_eq!(Bounds::from_stats("x"), None);
+        assert_eq!(ColumnBounds::from_stats("{}"), None);
+        assert_eq!(ColumnBounds::from_stats("x"), None);
     }
 }

@@ -13,10 +13,10 @@ use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{BackoffConfig, ClientConfigKey, ClientOptions, RetryConfig};
 
-use crate::retried::Retried;
+use crate::retried::RetryingStore;
 
-use self::traffic::Counting;
-pub use self::traffic::{RequestKind, Traffic};
+use self::traffic::CountingConnector;
+pub use self::traffic::{BucketTraffic, RequestKind};
 
 const SCHEME: &str = "s3://";
 
@@ -36,7 +36,7 @@ const BUCKET_BYTES: std::ops::RangeInclusive<usize> = 3..=63;
 
 /// How long to wait for a bucket that does not answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Patience {
+pub enum BucketPatience {
     /// For work that nobody waits for, such as a compaction: 60 s for a request with its body, so
     /// that a part of 8 MiB can be sent at 140 KB/s, and 90 s for its retries.
     #[default]
@@ -45,20 +45,20 @@ pub enum Patience {
     Caller,
 }
 
-impl Patience {
+impl BucketPatience {
     /// Timeout of one request with its body. `AWS_TIMEOUT` overrides it.
     fn request(self) -> Duration {
         match self {
-            Patience::Work => Duration::from_secs(60),
-            Patience::Caller => Duration::from_secs(5),
+            BucketPatience::Work => Duration::from_secs(60),
+            BucketPatience::Caller => Duration::from_secs(5),
         }
     }
 
     /// Timeout of an idempotent request with all its retries.
     fn repeats(self) -> Duration {
         match self {
-            Patience::Work => Duration::from_secs(90),
-            Patience::Caller => Duration::from_secs(10),
+            BucketPatience::Work => Duration::from_secs(90),
+            BucketPatience::Caller => Duration::from_secs(10),
         }
     }
 }
@@ -109,9 +109,9 @@ impl BucketAddress {
     pub(crate) fn store(
         &self,
         environment: impl IntoIterator<Item = (String, String)>,
-        patience: Patience,
-        traffic: &Arc<Traffic>,
-    ) -> Result<Retried<PrefixStore<AmazonS3>>, BadBucket> {
+        patience: BucketPatience,
+        traffic: &Arc<BucketTraffic>,
+    ) -> Result<RetryingStore<PrefixStore<AmazonS3>>, BadBucket> {
         let client = ClientOptions::new()
             .with_connect_timeout(CONNECT_TIMEOUT)
             .with_timeout(patience.request());
@@ -131,10 +131,10 @@ impl BucketAddress {
             .with_bucket_name(&self.bucket)
             // A commit is an object that is created only once, so no variable may turn this off.
             .with_conditional_put(S3ConditionalPut::ETagMatch)
-            .with_http_connector(Counting(Arc::clone(traffic)))
+            .with_http_connector(CountingConnector(Arc::clone(traffic)))
             .build()
             .map_err(|error| BadBucket(format!("{self}: {error}")))?;
-        Ok(Retried(PrefixStore::new(store, self.prefix.clone())))
+        Ok(RetryingStore(PrefixStore::new(store, self.prefix.clone())))
     }
 }
 
@@ -198,7 +198,7 @@ mod tests {
         for (name, environment, want) in cases {
             let environment =
                 environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-            let store = address.store(environment, Patience::Work, &Arc::default());
+            let store = address.store(environment, BucketPatience::Work, &Arc::default());
             assert_eq!(store.is_ok(), want, "{name}");
         }
     }

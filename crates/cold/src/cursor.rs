@@ -10,7 +10,7 @@ use tokio::task::JoinError;
 
 use crate::decode::BadRow;
 use crate::error::ColdError;
-use crate::files::{Batches, Files, ReadError};
+use crate::files::{ParquetFiles, ReadError, RowGroupBatches};
 use crate::footer::Footer;
 use crate::location::StoreLocation;
 use crate::log::LiveFile;
@@ -18,59 +18,59 @@ use crate::log::LiveFile;
 /// Rows of one batch, and the most that any stream returns at once.
 pub(crate) const BATCH_ROWS: usize = 8_192;
 
-pub(crate) type Decode<T> = Arc<dyn Fn(&RecordBatch) -> Result<Vec<T>, BadRow> + Send + Sync>;
+pub(crate) type DecodeFn<T> = Arc<dyn Fn(&RecordBatch) -> Result<Vec<T>, BadRow> + Send + Sync>;
 
-pub(crate) struct Reading<T> {
+pub(crate) struct RowDecoder<T> {
     pub(crate) columns: Option<&'static [&'static str]>,
-    pub(crate) decode: Decode<T>,
+    pub(crate) decode: DecodeFn<T>,
 }
 
-impl<T> Reading<T> {
+impl<T> RowDecoder<T> {
     pub(crate) fn all(
         decode: impl Fn(&RecordBatch) -> Result<Vec<T>, BadRow> + Send + Sync + 'static,
-    ) -> Reading<T> {
-        Reading { columns: None, decode: Arc::new(decode) }
+    ) -> RowDecoder<T> {
+        RowDecoder { columns: None, decode: Arc::new(decode) }
     }
 
     pub(crate) fn of(
         columns: &'static [&'static str],
         decode: impl Fn(&RecordBatch) -> Result<Vec<T>, BadRow> + Send + Sync + 'static,
-    ) -> Reading<T> {
-        Reading { columns: Some(columns), decode: Arc::new(decode) }
+    ) -> RowDecoder<T> {
+        RowDecoder { columns: Some(columns), decode: Arc::new(decode) }
     }
 }
 
-impl<T> Clone for Reading<T> {
-    fn clone(&self) -> Reading<T> {
-        Reading { columns: self.columns, decode: Arc::clone(&self.decode) }
+impl<T> Clone for RowDecoder<T> {
+    fn clone(&self) -> RowDecoder<T> {
+        RowDecoder { columns: self.columns, decode: Arc::clone(&self.decode) }
     }
 }
 
-pub(crate) struct Cursor<T> {
+pub(crate) struct FileCursor<T> {
     location: StoreLocation,
-    files: Arc<Files>,
+    files: Arc<ParquetFiles>,
     object: Path,
     file: Arc<LiveFile>,
     footer: Arc<Footer>,
-    reading: Reading<T>,
+    reading: RowDecoder<T>,
     groups: VecDeque<usize>,
     batch_rows: usize,
     /// In a mutex because a reader is not `Sync` and the owner of a cursor must be.
-    open: Mutex<Option<Batches>>,
+    open: Mutex<Option<RowGroupBatches>>,
 }
 
-impl<T: Send + 'static> Cursor<T> {
+impl<T: Send + 'static> FileCursor<T> {
     /// A cursor at the first row of the first of `groups`.
     pub(crate) fn new(
         location: &StoreLocation,
-        files: &Arc<Files>,
+        files: &Arc<ParquetFiles>,
         object: Path,
         file: &Arc<LiveFile>,
         footer: Arc<Footer>,
-        reading: Reading<T>,
+        reading: RowDecoder<T>,
         groups: VecDeque<usize>,
-    ) -> Cursor<T> {
-        Cursor {
+    ) -> FileCursor<T> {
+        FileCursor {
             location: location.clone(),
             files: Arc::clone(files),
             object,
@@ -84,7 +84,7 @@ impl<T: Send + 'static> Cursor<T> {
     }
 
     /// Returns at most `rows` at once, and never more than [`BATCH_ROWS`].
-    pub(crate) fn in_batches_of(mut self, rows: usize) -> Cursor<T> {
+    pub(crate) fn in_batches_of(mut self, rows: usize) -> FileCursor<T> {
         self.batch_rows = rows.clamp(1, BATCH_ROWS);
         self
     }
@@ -110,11 +110,14 @@ impl<T: Send + 'static> Cursor<T> {
         }
     }
 
-    fn open(&mut self) -> &mut Option<Batches> {
+    fn open(&mut self) -> &mut Option<RowGroupBatches> {
         self.open.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn batch(&self, mut open: Batches) -> Result<Option<(Batches, Vec<T>)>, ColdError> {
+    async fn batch(
+        &self,
+        mut open: RowGroupBatches,
+    ) -> Result<Option<(RowGroupBatches, Vec<T>)>, ColdError> {
         let decode = Arc::clone(&self.reading.decode);
         let read = self.location.blocking.spawn(move || {
             let Some(batch) = open.next() else { return Ok(None) };

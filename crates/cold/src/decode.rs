@@ -14,11 +14,11 @@ use coupon::coupon::{Coupon, Event, Genesis};
 use coupon::ids::UserId;
 use coupon::time::{Day, Millis};
 
-use crate::index::Row;
-use columns::{Zones, column};
-use events::Events;
+use crate::index::HolderIndexRow;
+use columns::{ZoneColumn, column};
+use events::EventColumns;
 
-pub(crate) use columns::{Instants, Longs, Texts, days, instants, longs, texts};
+pub(crate) use columns::{InstantColumn, LongColumn, TextColumn, days, instants, longs, texts};
 
 /// Why a row cannot be decoded. The caller adds the file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,13 +31,13 @@ pub(crate) struct BadRow {
 
 /// Decodes a batch that has every column.
 pub(crate) fn coupons(batch: &RecordBatch) -> Result<Vec<Coupon>, BadRow> {
-    let rows = Rows::of(batch)?;
+    let rows = CouponColumns::of(batch)?;
     (0..batch.num_rows()).map(|row| rows.coupon(row)).collect()
 }
 
 /// Those that came to cold after archive commit `after`.
 pub(crate) fn coupons_behind(batch: &RecordBatch, after: u64) -> Result<Vec<Coupon>, BadRow> {
-    let (rows, archived_in) = (Rows::of(batch)?, longs(batch, "archived_in")?);
+    let (rows, archived_in) = (CouponColumns::of(batch)?, longs(batch, "archived_in")?);
     let mut found = Vec::new();
     for row in 0..batch.num_rows() {
         if archived_in.unsigned(row)? > after {
@@ -54,7 +54,7 @@ pub(crate) fn coupons_redeemed(
     from: Millis,
     before: Millis,
 ) -> Result<Vec<Coupon>, BadRow> {
-    let rows = Rows::of(batch)?;
+    let rows = CouponColumns::of(batch)?;
     let redeemed_at = instants(batch, "redeemed_at")?;
     let mut found = Vec::new();
     for row in 0..batch.num_rows() {
@@ -75,20 +75,23 @@ pub(crate) fn origins(batch: &RecordBatch) -> Result<Vec<(Code, u64, u64)>, BadR
     keys.map(|(row, (code, version))| Ok((code, version, archived_in.unsigned(row)?))).collect()
 }
 
-pub(crate) fn indexed(batch: &RecordBatch) -> Result<Vec<Row>, BadRow> {
+pub(crate) fn indexed(batch: &RecordBatch) -> Result<Vec<HolderIndexRow>, BadRow> {
     rows_of(batch, None)
 }
 
-pub(crate) fn indexed_of(batch: &RecordBatch, holder: &UserId) -> Result<Vec<Row>, BadRow> {
+pub(crate) fn indexed_of(
+    batch: &RecordBatch,
+    holder: &UserId,
+) -> Result<Vec<HolderIndexRow>, BadRow> {
     rows_of(batch, Some(holder))
 }
 
-fn rows_of(batch: &RecordBatch, wanted: Option<&UserId>) -> Result<Vec<Row>, BadRow> {
-    let (rows, days, holders) = (Rows::of(batch)?, days(batch)?, texts(batch, "holder")?);
+fn rows_of(batch: &RecordBatch, wanted: Option<&UserId>) -> Result<Vec<HolderIndexRow>, BadRow> {
+    let (rows, days, holders) = (CouponColumns::of(batch)?, days(batch)?, texts(batch, "holder")?);
     let mut found = Vec::new();
     for row in 0..batch.num_rows() {
         if wanted.is_none_or(|wanted| holders.get(row) == Some(wanted.as_str())) {
-            found.push(Row { day: Day(days.value(row)), coupon: rows.coupon(row)? });
+            found.push(HolderIndexRow { day: Day(days.value(row)), coupon: rows.coupon(row)? });
         }
     }
     Ok(found)
@@ -100,25 +103,25 @@ pub(crate) fn keys(batch: &RecordBatch) -> Result<Vec<(Code, u64)>, BadRow> {
     (0..batch.num_rows()).map(key).collect()
 }
 
-struct Rows {
-    codes: Texts,
-    campaigns: Texts,
-    batches: Texts,
-    states: Texts,
-    versions: Longs,
-    valid_from: Instants,
-    made_expires_at: Instants,
-    made_zones: Zones,
-    created_at: Instants,
-    modified_at: Instants,
+struct CouponColumns {
+    codes: TextColumn,
+    campaigns: TextColumn,
+    batches: TextColumn,
+    states: TextColumn,
+    versions: LongColumn,
+    valid_from: InstantColumn,
+    made_expires_at: InstantColumn,
+    made_zones: ZoneColumn,
+    created_at: InstantColumn,
+    modified_at: InstantColumn,
     lists: ListArray,
-    events: Events,
+    events: EventColumns,
 }
 
-impl Rows {
-    fn of(batch: &RecordBatch) -> Result<Rows, BadRow> {
+impl CouponColumns {
+    fn of(batch: &RecordBatch) -> Result<CouponColumns, BadRow> {
         let lists: ListArray = column(batch, "events", "no list")?;
-        Ok(Rows {
+        Ok(CouponColumns {
             codes: texts(batch, "code")?,
             campaigns: texts(batch, "campaign_id")?,
             batches: texts(batch, "batch_id")?,
@@ -126,10 +129,10 @@ impl Rows {
             versions: longs(batch, "version")?,
             valid_from: instants(batch, "valid_from")?,
             made_expires_at: instants(batch, "made_expires_at")?,
-            made_zones: Zones::of(texts(batch, "made_time_zone")?)?,
+            made_zones: ZoneColumn::of(texts(batch, "made_time_zone")?)?,
             created_at: instants(batch, "created_at")?,
             modified_at: instants(batch, "modified_at")?,
-            events: Events::of(&lists)?,
+            events: EventColumns::of(&lists)?,
             lists,
         })
     }

@@ -13,7 +13,7 @@ use coupon::flat::Flat;
 use coupon::ids::UserId;
 use coupon::time::Millis;
 
-use crate::index::Row;
+use crate::index::HolderIndexRow;
 use crate::schema::{self, COUPONS, HOLDER_INDEX};
 
 /// Microseconds in a millisecond: Delta's timestamps are in microseconds.
@@ -26,7 +26,7 @@ pub(crate) fn batch(coupons: &[Coupon], archived_in: &[u64]) -> Result<RecordBat
     RecordBatch::try_new(COUPONS.to_arrow(), columns)
 }
 
-pub(crate) fn indexed(rows: &[Row]) -> Result<RecordBatch, ArrowError> {
+pub(crate) fn indexed(rows: &[HolderIndexRow]) -> Result<RecordBatch, ArrowError> {
     let mut columns = columns(&rows.iter().map(|row| &row.coupon).collect::<Vec<_>>())?;
     columns.push(Arc::new(Date32Array::from_iter_values(rows.iter().map(|row| row.day.0))));
     RecordBatch::try_new(HOLDER_INDEX.to_arrow(), columns)

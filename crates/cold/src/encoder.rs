@@ -5,22 +5,22 @@ use arrow::error::ArrowError;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::blocking::Waiter;
+use crate::blocking::BlockingWaiter;
 use crate::error::ColdError;
 use crate::location::StoreLocation;
 use crate::schema::TableSchema;
-use crate::upload::{Cut, Upload};
+use crate::upload::{ParquetUpload, RowGroupCutter};
 use crate::write::NewFile;
 
 /// The files of one commit, written one after the other. Every call but [`NewFiles::new`] blocks.
 /// If it is dropped before it is finished, the store discards the file that is open.
 pub(crate) struct NewFiles {
     location: StoreLocation,
-    waiter: Waiter,
+    waiter: BlockingWaiter,
     schema: &'static TableSchema,
     group_bytes: usize,
     name: Box<dyn Fn() -> String + Send>,
-    open: Option<Upload>,
+    open: Option<ParquetUpload>,
     written: Vec<NewFile>,
 }
 
@@ -44,12 +44,12 @@ impl NewFiles {
 
     /// Rows of the open file.
     pub(crate) fn rows(&self) -> u64 {
-        self.open.as_ref().map_or(0, Upload::rows)
+        self.open.as_ref().map_or(0, ParquetUpload::rows)
     }
 
     /// Size of the row groups of the open file that are complete.
     pub(crate) fn bytes(&self) -> u64 {
-        self.open.as_ref().map_or(0, Upload::bytes)
+        self.open.as_ref().map_or(0, ParquetUpload::bytes)
     }
 
     /// Begins a file if none is open.
@@ -63,8 +63,9 @@ impl NewFiles {
         let open = match &mut self.open {
             Some(open) => open,
             None => {
-                let (path, cut) = ((self.name)(), Cut::at(self.group_bytes));
-                let begun = Upload::begin(&self.location, &self.waiter, self.schema, path, cut)?;
+                let (path, cut) = ((self.name)(), RowGroupCutter::at(self.group_bytes));
+                let begun =
+                    ParquetUpload::begin(&self.location, &self.waiter, self.schema, path, cut)?;
                 self.open.insert(begun)
             }
         };
@@ -85,54 +86,54 @@ impl NewFiles {
     }
 }
 
-enum Order<C> {
+enum EncoderMessage<C> {
     Chunk(C),
     /// If the channel closes without it, the encoder was dropped, and its files are abandoned.
     End,
 }
 
-pub(crate) struct Encoder<C> {
+pub(crate) struct FileEncoder<C> {
     location: StoreLocation,
-    orders: mpsc::Sender<Order<C>>,
+    orders: mpsc::Sender<EncoderMessage<C>>,
     task: JoinHandle<Result<Vec<NewFile>, ColdError>>,
 }
 
-impl<C: Send + 'static> Encoder<C> {
+impl<C: Send + 'static> FileEncoder<C> {
     /// Starts an encoder that writes each chunk with `take`. At most `chunks_max` chunks wait.
     pub(crate) fn start(
         files: NewFiles,
         chunks_max: usize,
         take: impl FnMut(&mut NewFiles, C) -> Result<(), ColdError> + Send + 'static,
-    ) -> Encoder<C> {
+    ) -> FileEncoder<C> {
         let (orders, received) = mpsc::channel(chunks_max);
         let location = files.location.clone();
         let task = location.blocking.spawn(move || encode(files, received, take));
-        Encoder { location, orders, task }
+        FileEncoder { location, orders, task }
     }
 
     /// Hands over a chunk. Waits only while `chunks_max` chunks wait. Returns `false` after an
-    /// error, which [`Encoder::finish`] returns.
+    /// error, which [`FileEncoder::finish`] returns.
     pub(crate) async fn push(&self, chunk: C) -> bool {
-        self.orders.send(Order::Chunk(chunk)).await.is_ok()
+        self.orders.send(EncoderMessage::Chunk(chunk)).await.is_ok()
     }
 
     /// The files are durable and in no commit.
     pub(crate) async fn finish(self) -> Result<Vec<NewFile>, ColdError> {
         // Before it receives `End`, the task stops only with an error, which is returned below.
-        let _ = self.orders.send(Order::End).await;
+        let _ = self.orders.send(EncoderMessage::End).await;
         self.task.await.map_err(|error| self.location.stopped(error))?
     }
 }
 
 fn encode<C>(
     mut files: NewFiles,
-    mut orders: mpsc::Receiver<Order<C>>,
+    mut orders: mpsc::Receiver<EncoderMessage<C>>,
     mut take: impl FnMut(&mut NewFiles, C) -> Result<(), ColdError>,
 ) -> Result<Vec<NewFile>, ColdError> {
     loop {
         match files.waiter.block_on(orders.recv()) {
-            Some(Order::Chunk(chunk)) => take(&mut files, chunk)?,
-            Some(Order::End) => return files.finish(),
+            Some(EncoderMessage::Chunk(chunk)) => take(&mut files, chunk)?,
+            Some(EncoderMessage::End) => return files.finish(),
             None => return Err(files.location.unavailable("the writer was dropped")),
         }
     }

@@ -12,11 +12,11 @@ use arrow::error::ArrowError;
 use coupon::coupon::Coupon;
 use object_store::ObjectStore;
 
-pub use crate::bounds::Bounds;
+pub use crate::bounds::ColumnBounds;
 use crate::encode;
 use crate::error::ColdError;
 use crate::schema::COUPONS;
-use crate::store::{ColdFile, ColdStore, Partition};
+use crate::store::{ColdFile, ColdPartition, ColdStore};
 
 impl ColdStore {
     /// Looks up the partitions that have files, by day, at the newest version or at an earlier one;
@@ -24,13 +24,13 @@ impl ColdStore {
     ///
     /// # Errors
     /// [`ColdError::Unavailable`], also for a version that does not exist; [`ColdError::Damaged`].
-    pub async fn snapshot(&self, version: Option<u64>) -> Result<Vec<Partition>, ColdError> {
+    pub async fn snapshot(&self, version: Option<u64>) -> Result<Vec<ColdPartition>, ColdError> {
         let table = &self.inner.coupons;
         let Some(mut known) = table.newest_if_any().await? else { return Ok(Vec::new()) };
         if let Some(version) = version.filter(|version| *version != known.version) {
             known = Arc::new(table.at(version).await?);
         }
-        Ok(known.files.keys().map(|day| Partition::of(&known, *day)).collect())
+        Ok(known.files.keys().map(|day| ColdPartition::of(&known, *day)).collect())
     }
 
     pub fn objects(&self) -> Arc<dyn ObjectStore> {
@@ -49,7 +49,7 @@ impl ColdFile {
         self.live.footer_bytes()
     }
 
-    pub fn bounds(&self) -> &Bounds {
+    pub fn bounds(&self) -> &ColumnBounds {
         &self.live.bounds
     }
 }

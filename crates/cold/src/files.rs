@@ -19,7 +19,7 @@ use crate::location::StoreLocation;
 use crate::log::LiveFile;
 use cache::FooterCache;
 
-pub(crate) use group::{Batches, GroupBytes};
+pub(crate) use group::{GroupBytes, RowGroupBatches};
 
 #[derive(Debug)]
 pub(crate) enum ReadError {
@@ -35,14 +35,14 @@ impl From<ColdError> for ReadError {
 }
 
 #[derive(Debug)]
-pub(crate) struct Files {
+pub(crate) struct ParquetFiles {
     location: StoreLocation,
     footers: FooterCache,
 }
 
-impl Files {
-    pub(crate) fn new(location: &StoreLocation, footers_bytes_max: usize) -> Files {
-        Files { location: location.clone(), footers: FooterCache::new(footers_bytes_max) }
+impl ParquetFiles {
+    pub(crate) fn new(location: &StoreLocation, footers_bytes_max: usize) -> ParquetFiles {
+        ParquetFiles { location: location.clone(), footers: FooterCache::new(footers_bytes_max) }
     }
 
     /// The footer of a file, from the cache if it is there.

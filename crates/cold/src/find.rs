@@ -17,13 +17,13 @@ use crate::error::ColdError;
 use crate::files::{GroupBytes, ReadError};
 use crate::footer::Footer;
 use crate::log::LiveFile;
-use crate::store::{ColdStore, Inner, READ_TRIES_MAX};
+use crate::store::{ColdStore, ColdStoreInner, READ_TRIES_MAX};
 
 /// Row groups read at once. Each has half a megabyte.
 const READS_MAX: usize = 8;
 
 /// If there are two copies of a code, the one with the higher version counts.
-type Found = BTreeMap<Code, Coupon>;
+type FoundCoupons = BTreeMap<Code, Coupon>;
 
 impl ColdStore {
     /// Looks up `codes` in one partition. Returns one answer for each code, in the same order.
@@ -47,12 +47,12 @@ impl ColdStore {
         archive_commit: u64,
         codes: &[Code],
     ) -> Result<Vec<Option<Coupon>>, ColdError> {
-        let Inner { coupons, .. } = &*self.inner;
+        let ColdStoreInner { coupons, .. } = &*self.inner;
         let ticket = coupons.ticket();
         let mut missing: Vec<Code> = codes.to_vec();
         missing.sort_unstable();
         missing.dedup();
-        let mut found = Found::new();
+        let mut found = FoundCoupons::new();
         let (mut known, mut is_fresh) = match coupons.remembered() {
             Some(known) if known.archive_commit(day) >= archive_commit => (known, false),
             Some(_) | None => (coupons.since(ticket).await?, true),
@@ -96,9 +96,9 @@ impl ColdStore {
         &self,
         files: &[Arc<LiveFile>],
         codes: &[Code],
-    ) -> Result<Found, (Arc<LiveFile>, ReadError)> {
-        let Inner { location, files: reader, .. } = &*self.inner;
-        let mut reads: Vec<Read> = Vec::new();
+    ) -> Result<FoundCoupons, (Arc<LiveFile>, ReadError)> {
+        let ColdStoreInner { location, files: reader, .. } = &*self.inner;
+        let mut reads: Vec<RowGroupRead> = Vec::new();
         for file in files {
             if within(codes, file.bounds.code.as_ref()).is_empty() {
                 continue;
@@ -108,12 +108,12 @@ impl ColdStore {
                 let wanted = within(codes, group.bounds.code.as_ref()).to_vec();
                 if !wanted.is_empty() {
                     let (file, footer) = (Arc::clone(file), Arc::clone(&footer));
-                    reads.push(Read { file, footer, at, wanted });
+                    reads.push(RowGroupRead { file, footer, at, wanted });
                 }
             }
         }
         let found = reads.into_iter().map(|read| async move {
-            let Read { file, footer, at, wanted } = read;
+            let RowGroupRead { file, footer, at, wanted } = read;
             let object = file.object();
             let fail = |error: ReadError| (Arc::clone(&file), error);
             let bytes = reader.group(&object, &file, &footer, at).await.map_err(fail)?;
@@ -123,7 +123,7 @@ impl ColdStore {
                 .map_err(|error| fail(location.damaged(&object, error).into()))
         });
         let mut found = stream::iter(found).buffer_unordered(READS_MAX);
-        let mut newest = Found::new();
+        let mut newest = FoundCoupons::new();
         while let Some(coupons) = found.try_next().await? {
             for coupon in coupons {
                 let held = newest.get(coupon.code());
@@ -144,7 +144,7 @@ fn within<'a>(codes: &'a [Code], ends: Option<&(String, String)>) -> &'a [Code] 
     &codes[first..behind.max(first)]
 }
 
-struct Read {
+struct RowGroupRead {
     file: Arc<LiveFile>,
     footer: Arc<Footer>,
     at: usize,

@@ -19,25 +19,25 @@ use parquet::file::metadata::{
 use parquet::file::statistics::Statistics;
 use parquet::schema::types::ColumnPath;
 
-use crate::bounds::{Bounds, NEVER};
+use crate::bounds::{ColumnBounds, NEVER};
 use crate::checksums;
 use crate::encode::MICROS;
 use crate::schema::TableSchema;
 
 #[derive(Debug)]
-pub(crate) struct Group {
+pub(crate) struct RowGroup {
     pub(crate) rows: u64,
-    pub(crate) bounds: Bounds,
+    pub(crate) bounds: ColumnBounds,
     /// The range of its column chunks.
     pub(crate) span: Range<u64>,
     /// The checksum of that range; see [`crate::checksums`].
     pub(crate) sum: u64,
-    chunks: Box<[Chunk]>,
+    chunks: Box<[ColumnChunk]>,
 }
 
 /// One column of a row group. Offsets count from the beginning of the row group.
 #[derive(Clone, Copy, Debug)]
-struct Chunk {
+struct ColumnChunk {
     values: u32,
     /// The offset of the dictionary page, if there is one; the data page follows it.
     dictionary: Option<u32>,
@@ -50,7 +50,7 @@ pub(crate) struct Footer {
     file: FileMetaData,
     /// A row group without offsets: its columns with their types and encodings.
     shape: Option<RowGroupMetaData>,
-    pub(crate) groups: Vec<Group>,
+    pub(crate) groups: Vec<RowGroup>,
 }
 
 impl Footer {
@@ -61,7 +61,7 @@ impl Footer {
         file_bytes: u64,
     ) -> ParquetResult<Footer> {
         let groups = metadata.row_groups().iter().map(|it| group(it, file_bytes));
-        let mut groups = groups.collect::<ParquetResult<Vec<Group>>>()?;
+        let mut groups = groups.collect::<ParquetResult<Vec<RowGroup>>>()?;
         check_tail(tail, file_bytes, &groups)?;
         let about = metadata.file_metadata();
         let sums = checksums::of_groups(about.key_value_metadata());
@@ -116,12 +116,12 @@ impl Footer {
         let ends = |ends: Option<&(String, String)>| {
             ends.map_or(0, |(from, to)| from.capacity() + to.capacity())
         };
-        let group = |group: &Group| {
-            let Bounds { code, campaign, holder, .. } = &group.bounds;
+        let group = |group: &RowGroup| {
+            let ColumnBounds { code, campaign, holder, .. } = &group.bounds;
             let texts = [code, campaign, holder].map(|it| ends(it.as_ref()));
-            size_of::<Group>()
+            size_of::<RowGroup>()
                 + texts.iter().sum::<usize>()
-                + group.chunks.len() * size_of::<Chunk>()
+                + group.chunks.len() * size_of::<ColumnChunk>()
         };
         columns * size_of::<ColumnChunkMetaData>() + self.groups.iter().map(group).sum::<usize>()
     }
@@ -134,7 +134,7 @@ fn shape(group: &RowGroupMetaData) -> ParquetResult<RowGroupMetaData> {
 }
 
 /// Verifies the checksum of the bytes after the last row group.
-fn check_tail(bytes: &Bytes, file_bytes: u64, groups: &[Group]) -> ParquetResult<()> {
+fn check_tail(bytes: &Bytes, file_bytes: u64, groups: &[RowGroup]) -> ParquetResult<()> {
     let end = groups.iter().map(|group| group.span.end).max().unwrap_or(0);
     let tail = usize::try_from(file_bytes - end).unwrap_or(usize::MAX);
     let tail = bytes.len().checked_sub(tail).map(|from| &bytes[from..]);
@@ -144,7 +144,7 @@ fn check_tail(bytes: &Bytes, file_bytes: u64, groups: &[Group]) -> ParquetResult
     }
 }
 
-fn group(group: &RowGroupMetaData, file_bytes: u64) -> ParquetResult<Group> {
+fn group(group: &RowGroupMetaData, file_bytes: u64) -> ParquetResult<RowGroup> {
     let places = group.columns().iter().map(|column| {
         let dictionary = column.dictionary_page_offset();
         let start = dictionary.unwrap_or_else(|| column.data_page_offset());
@@ -161,7 +161,7 @@ fn group(group: &RowGroupMetaData, file_bytes: u64) -> ParquetResult<Group> {
         let column = group.columns().iter().find(|column| column.column_path().string() == name);
         column.and_then(|column| column.statistics())
     };
-    let bounds = Bounds {
+    let bounds = ColumnBounds {
         code: text_ends(statistics("code")),
         campaign: text_ends(statistics("campaign_id")),
         holder: text_ends(statistics("holder")),
@@ -175,17 +175,17 @@ fn group(group: &RowGroupMetaData, file_bytes: u64) -> ParquetResult<Group> {
         archived_in: None,
     };
     let chunks = chunks.collect::<ParquetResult<_>>()?;
-    Ok(Group { rows: group.num_rows().unsigned_abs(), bounds, span, sum: 0, chunks })
+    Ok(RowGroup { rows: group.num_rows().unsigned_abs(), bounds, span, sum: 0, chunks })
 }
 
-fn chunk(column: &ColumnChunkMetaData, span: &Range<u64>) -> ParquetResult<Chunk> {
+fn chunk(column: &ColumnChunkMetaData, span: &Range<u64>) -> ParquetResult<ColumnChunk> {
     let small = |number: i64| {
         let too_large =
             || ParquetError::General(format!("a row group has {number} as an offset or a size"));
         u32::try_from(number).map_err(|_| too_large())
     };
     let place = |at: i64| small(at - span.start.cast_signed());
-    Ok(Chunk {
+    Ok(ColumnChunk {
         values: small(column.num_values())?,
         dictionary: column.dictionary_page_offset().map(place).transpose()?,
         data: place(column.data_page_offset())?,

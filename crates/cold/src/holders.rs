@@ -18,17 +18,17 @@ use coupon::time::{Day, Millis};
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use crate::bounds::may_hold;
-use crate::cursor::Reading;
+use crate::cursor::RowDecoder;
 use crate::decode;
 use crate::error::ColdError;
 use crate::files::ReadError;
-use crate::index::Row;
+use crate::index::HolderIndexRow;
 use crate::log::LiveFile;
-use crate::names::{self, Origin};
-use crate::store::{ColdStore, Inner, READ_TRIES_MAX};
+use crate::names::{self, FileOrigin};
+use crate::store::{ColdStore, ColdStoreInner, READ_TRIES_MAX};
 
 pub(crate) use pieces::EVERYBODY;
-pub(crate) use rows::{Held, REPEATED, held, of_coupons};
+pub(crate) use rows::{HolderRow, REPEATED, held, of_coupons};
 
 /// Files read at once.
 const READS_MAX: usize = 8;
@@ -62,15 +62,15 @@ impl ColdStore {
         holder: &UserId,
         from: Option<Day>,
     ) -> Result<Vec<HolderEntry>, ColdError> {
-        let Inner { location, by_holder, index, .. } = &*self.inner;
+        let ColdStoreInner { location, by_holder, index, .. } = &*self.inner;
         let wanted = holder.clone();
-        let of_index = Reading::all(move |batch| {
+        let of_index = RowDecoder::all(move |batch| {
             let rows = decode::indexed_of(batch, &wanted)?.into_iter();
             let rows = rows.filter(|row| from.is_none_or(|from| row.day >= from));
             Ok(rows.map(HolderEntry::of).collect())
         });
         let wanted = holder.clone();
-        let of_side = Reading::all(move |batch| {
+        let of_side = RowDecoder::all(move |batch| {
             let held = held(batch)?.into_iter().filter(|held| held.holder == wanted);
             Ok(held.map(|held| held.entry).collect())
         });
@@ -83,7 +83,7 @@ impl ColdStore {
                 |file: &&Arc<LiveFile>| may_hold(file.bounds.holder.as_ref(), holder.as_str());
             let has = |day: Day| indexed.as_ref().map_or(0, |index| index.archive_commit(day));
             let waits = |file: &&Arc<LiveFile>| {
-                let Origin { day, archive_commit, .. } = file.origin;
+                let FileOrigin { day, archive_commit, .. } = file.origin;
                 from.is_none_or(|from| day >= from) && archive_commit > has(day)
             };
             let known =
@@ -114,7 +114,7 @@ impl ColdStore {
         &self,
         file: &Arc<LiveFile>,
         holder: &UserId,
-        reading: Reading<HolderEntry>,
+        reading: RowDecoder<HolderEntry>,
     ) -> Result<Vec<HolderEntry>, ReadError> {
         let footer = self.inner.files.footer(file).await?;
         let mut rows = self.inner.cursor_where(file, footer, reading, |bounds| {
@@ -129,7 +129,7 @@ impl ColdStore {
 }
 
 impl HolderEntry {
-    fn of(Row { day, coupon }: Row) -> HolderEntry {
+    fn of(HolderIndexRow { day, coupon }: HolderIndexRow) -> HolderEntry {
         HolderEntry {
             code: coupon.code().clone(),
             day,

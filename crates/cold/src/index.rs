@@ -31,20 +31,20 @@ use coupon::time::Day;
 use crate::error::ColdError;
 use crate::log::TableVersion;
 use crate::names;
-use crate::store::{ColdStore, Inner};
-use intake::Intake;
+use crate::store::{ColdStore, ColdStoreInner};
+use intake::IntakeOutcome;
 
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Row {
+pub(crate) struct HolderIndexRow {
     pub(crate) day: Day,
     pub(crate) coupon: Coupon,
 }
 
-type Key<'a> = (Option<&'a UserId>, Day, &'a Code);
+type HolderIndexKey<'a> = (Option<&'a UserId>, Day, &'a Code);
 
-impl Row {
+impl HolderIndexRow {
     /// The sort key of the rows of a file.
-    pub(crate) fn key(&self) -> Key<'_> {
+    pub(crate) fn key(&self) -> HolderIndexKey<'_> {
         (self.coupon.holder(), self.day, self.coupon.code())
     }
 }
@@ -64,7 +64,7 @@ impl ColdStore {
     /// Brings the holder index up to date with `coupons`, and merges its files where a merge is
     /// due. Stops after about `rows_max` rows; it may exceed that by the new coupons of one
     /// partition, or by one merge, which is some twenty files of
-    /// [`crate::Options::index_file_bytes`]. Holds 32,768 coupons in memory. Safe to repeat and to
+    /// [`crate::ColdOptions::index_file_bytes`]. Holds 32,768 coupons in memory. Safe to repeat and to
     /// kill. If several processes call it at once, one of them gets through, and a sweep deletes
     /// the files of the others.
     ///
@@ -79,7 +79,7 @@ impl ColdStore {
     pub async fn merge_holders(&self, rows_max: u64) -> Result<HolderMerge, ColdError> {
         self.inner.index.create().await?;
         let mut done = HolderMerge::default();
-        let mut unread = Unread::default();
+        let mut unread = UnreadPartitions::default();
         while done.written < rows_max {
             let known = self.inner.index.newest().await?;
             if let Some(merge) = plan::due(known.files(names::INDEX), self.index_file_bytes()) {
@@ -89,9 +89,9 @@ impl ColdStore {
                 continue;
             }
             match self.take_in(&known, rows_max, &mut done, &mut unread).await? {
-                Intake::Went => {}
-                Intake::Lost => return Ok(done),
-                Intake::Nothing => match unread.first {
+                IntakeOutcome::Went => {}
+                IntakeOutcome::Lost => return Ok(done),
+                IntakeOutcome::Nothing => match unread.first {
                     Some(error) => return Err(error),
                     None => {
                         done.is_done = true;
@@ -130,7 +130,7 @@ impl ColdStore {
 
     /// The index was looked up first, so `coupons` has lost rows that the index was made of.
     fn ahead(&self, day: Day) -> ColdError {
-        let Inner { location, index, .. } = &*self.inner;
+        let ColdStoreInner { location, index, .. } = &*self.inner;
         let what = format!(
             "it has later archive commits of {} than coupons, which was restored to an earlier \
              state: delete the folder {} while no couponry runs",
@@ -143,7 +143,7 @@ impl ColdStore {
 
 /// Partitions that could not be taken in, and the first error.
 #[derive(Default)]
-struct Unread {
+struct UnreadPartitions {
     days: BTreeSet<Day>,
     first: Option<ColdError>,
 }

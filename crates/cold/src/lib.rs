@@ -48,17 +48,17 @@ mod write;
 pub use audit::{
     ColdCode, ColdCopy, FileFault, PartitionAudit, SIDE_FAULTS_MAX, SideAudit, SideFault, SideIs,
 };
-pub use blocking::Runner;
-pub use bucket::{BadBucket, BucketAddress, Patience, RequestKind, Traffic};
+pub use blocking::BlockingRunner;
+pub use bucket::{BadBucket, BucketAddress, BucketPatience, BucketTraffic, RequestKind};
 pub use error::ColdError;
 pub use holders::HolderEntry;
 pub use index::HolderMerge;
-pub use log::Committed;
-pub use options::Options;
-pub use origins::{Archived, Since};
+pub use log::CommitOutcome;
+pub use options::ColdOptions;
+pub use origins::{ArchivedRows, ArchivedSince};
 pub use probe::ProbeResult;
-pub use rows::{FileRows, Keys, Rows};
-pub use scan::{PartitionRows, Scan, ScanFilter};
-pub use store::{ColdFile, ColdStore, Partition};
-pub use sweep::Swept;
+pub use rows::{CodeRows, CouponRows, FileRows};
+pub use scan::{ColdScan, PartitionRows, ScanFilter};
+pub use store::{ColdFile, ColdPartition, ColdStore};
+pub use sweep::SweepReport;
 pub use write::{NewFile, PartitionWriter};

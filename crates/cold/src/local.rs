@@ -27,8 +27,8 @@ use object_store::{
 };
 use tokio::task::spawn_blocking;
 
-use staged::{STAGING, Staged, keep, sync_folder};
-use upload::Upload;
+use staged::{STAGING, StagedFile, keep, sync_folder};
+use upload::LocalUpload;
 
 /// A staged file of this age has no writer any more: no upload takes a day.
 const STAGING_AGE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
@@ -106,8 +106,8 @@ impl LocalFolder {
         self.root.join(location.as_ref())
     }
 
-    fn stage(&self, location: &Path) -> Staged {
-        Staged::new(&self.root, self.file(location), &self.kept)
+    fn stage(&self, location: &Path) -> StagedFile {
+        StagedFile::new(&self.root, self.file(location), &self.kept)
     }
 }
 
@@ -144,7 +144,7 @@ impl ObjectStore for LocalFolder {
     ) -> Result<Box<dyn MultipartUpload>> {
         let staged = self.stage(location);
         let named = staged.named().to_owned();
-        let upload = blocking(&named, move || Upload::begin(staged)).await?;
+        let upload = blocking(&named, move || LocalUpload::begin(staged)).await?;
         Ok(Box::new(upload))
     }
 
@@ -215,14 +215,17 @@ async fn blocking<T: Send + 'static>(
         match source.kind() {
             ErrorKind::AlreadyExists => Error::AlreadyExists { path, source: source.into() },
             ErrorKind::NotFound => Error::NotFound { path, source: source.into() },
-            _ => Error::Generic { store: "LocalFolder", source: Box::new(Failed { path, source }) },
+            _ => Error::Generic {
+                store: "LocalFolder",
+                source: Box::new(LocalFileError { path, source }),
+            },
         }
     })
 }
 
 #[derive(Debug, thiserror::Error)]
 #[error("{path}: {source}")]
-struct Failed {
+struct LocalFileError {
     path: String,
     source: io::Error,
 }

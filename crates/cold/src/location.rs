@@ -9,7 +9,7 @@ use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 
-use crate::blocking::Blocking;
+use crate::blocking::BlockingPool;
 use crate::error::ColdError;
 use crate::local::LocalFolder;
 
@@ -18,7 +18,7 @@ pub(crate) struct StoreLocation {
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) name: Arc<str>,
     pub(crate) folder: Option<Arc<LocalFolder>>,
-    pub(crate) blocking: Blocking,
+    pub(crate) blocking: BlockingPool,
 }
 
 impl StoreLocation {

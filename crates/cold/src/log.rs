@@ -29,10 +29,10 @@ use crate::error::ColdError;
 use crate::location::StoreLocation;
 use crate::schema::TableSchema;
 use executor::KernelExecutor;
-use newest::Memory;
+use newest::VersionMemory;
 
-pub(crate) use commit::Change;
-pub use commit::Committed;
+pub use commit::CommitOutcome;
+pub(crate) use commit::PartitionChange;
 pub(crate) use entries::actions;
 pub(crate) use version::{LiveFile, TableVersion};
 
@@ -46,23 +46,23 @@ const CALLS_MAX: usize = 4;
 type DeltaEngine = DefaultEngine<KernelExecutor>;
 
 #[derive(Debug)]
-pub(crate) struct Table {
+pub(crate) struct DeltaTable {
     location: StoreLocation,
     schema: &'static TableSchema,
     engine: Arc<DeltaEngine>,
-    memory: RwLock<Memory>,
+    memory: RwLock<VersionMemory>,
     looking: tokio::sync::Mutex<()>,
     /// Permits for calls of the kernel: each call takes a thread until the store answers.
     threads: Arc<Semaphore>,
     looks: AtomicU64,
 }
 
-impl Table {
-    pub(crate) fn new(location: &StoreLocation, schema: &'static TableSchema) -> Table {
+impl DeltaTable {
+    pub(crate) fn new(location: &StoreLocation, schema: &'static TableSchema) -> DeltaTable {
         let engine = DefaultEngineBuilder::new(Arc::clone(&location.store))
             .with_task_executor(Arc::new(KernelExecutor::new(&location.blocking)))
             .build();
-        Table {
+        DeltaTable {
             location: location.clone(),
             schema,
             engine: Arc::new(engine),

@@ -9,14 +9,14 @@ use crate::error::ColdError;
 use crate::rows::FileRows;
 
 /// A row that a file has once, and that several files may have in several versions.
-pub(crate) trait Versioned {
+pub(crate) trait VersionedRow {
     /// The order of the rows of a file.
     fn order(&self, other: &Self) -> Ordering;
 
     fn version(&self) -> u64;
 }
 
-impl Versioned for Coupon {
+impl VersionedRow for Coupon {
     fn order(&self, other: &Coupon) -> Ordering {
         self.code().cmp(other.code())
     }
@@ -26,19 +26,19 @@ impl Versioned for Coupon {
     }
 }
 
-pub(crate) struct Merge<T> {
-    heads: Vec<Head<T>>,
+pub(crate) struct RowMerge<T> {
+    heads: Vec<MergeHead<T>>,
 }
 
-struct Head<T> {
+struct MergeHead<T> {
     file: FileRows<T>,
     rows: VecDeque<T>,
 }
 
-impl<T: Versioned + Send + 'static> Merge<T> {
-    pub(crate) fn new(files: impl IntoIterator<Item = FileRows<T>>) -> Merge<T> {
-        let head = |file| Head { file, rows: VecDeque::new() };
-        Merge { heads: files.into_iter().map(head).collect() }
+impl<T: VersionedRow + Send + 'static> RowMerge<T> {
+    pub(crate) fn new(files: impl IntoIterator<Item = FileRows<T>>) -> RowMerge<T> {
+        let head = |file| MergeHead { file, rows: VecDeque::new() };
+        RowMerge { heads: files.into_iter().map(head).collect() }
     }
 
     /// The next row, in any of its versions.
@@ -81,8 +81,8 @@ impl<T: Versioned + Send + 'static> Merge<T> {
     }
 }
 
-impl<T: Versioned> Head<T> {
-    fn order(&self, other: &Head<T>) -> Ordering {
+impl<T: VersionedRow> MergeHead<T> {
+    fn order(&self, other: &MergeHead<T>) -> Ordering {
         match (self.rows.front(), other.rows.front()) {
             (Some(row), Some(other)) => row.order(other),
             (row, other) => other.is_some().cmp(&row.is_some()),

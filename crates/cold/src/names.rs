@@ -13,7 +13,7 @@ use uuid::Uuid;
 const ARCHIVE_COMMIT_DIGITS: usize = 10;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Origin {
+pub(crate) struct FileOrigin {
     pub(crate) day: Day,
     pub(crate) archive_commit: u64,
     /// How often merges have rewritten rows of the file, at most; 0 for rows out of hot.
@@ -63,7 +63,7 @@ pub(crate) fn day_of_partition_id(id: &str) -> Option<Day> {
 /// A new file of `coupons`: `expiry_day=2026-12-31/0000000001-….parquet`, or
 /// `expiry_day=2026-12-31/0000000002-r1-….parquet` if a merge rewrote its rows. Only the name says
 /// so.
-pub(crate) fn coupons_file(origin: Origin) -> String {
+pub(crate) fn coupons_file(origin: FileOrigin) -> String {
     let (day, archive_commit, id) = (iso(origin.day), origin.archive_commit, Uuid::new_v4());
     let rewrites = match origin.rewrites {
         0 => String::new(),
@@ -95,11 +95,11 @@ pub(crate) fn log_object(object: &Path) -> Option<(u64, &str)> {
 }
 
 /// Parses the name of a file of any of the three tables; `None` if couponry did not name it.
-pub(crate) fn origin(path: &str) -> Option<Origin> {
+pub(crate) fn origin(path: &str) -> Option<FileOrigin> {
     let (folder, name) = path.split_once('/')?;
     if level(path).is_some() {
         let (archive_commit, rewrites) = archive_commit_of(name)?;
-        return Some(Origin { day: INDEX, archive_commit, rewrites });
+        return Some(FileOrigin { day: INDEX, archive_commit, rewrites });
     }
     let (day, rest) = match folder.strip_prefix("expiry_day=") {
         Some(day) => (day, name),
@@ -110,7 +110,7 @@ pub(crate) fn origin(path: &str) -> Option<Origin> {
         }
     };
     let (archive_commit, rewrites) = archive_commit_of(rest)?;
-    Some(Origin { day: day_from_iso(day)?, archive_commit, rewrites })
+    Some(FileOrigin { day: day_from_iso(day)?, archive_commit, rewrites })
 }
 
 /// The archive commit in `0000000001-….parquet`, and the 2 in `0000000001-r2-….parquet`.
@@ -137,17 +137,17 @@ mod tests {
         assert_eq!(month(day), "2026-12");
         for archive_commit in [1, 9_999_999_999] {
             for rewrites in [0, 1, 2, u8::MAX] {
-                let written = Origin { day, archive_commit, rewrites };
+                let written = FileOrigin { day, archive_commit, rewrites };
                 assert_eq!(origin(&coupons_file(written)), Some(written));
             }
-            let of_holders = Origin { day, archive_commit, rewrites: 0 };
+            let of_holders = FileOrigin { day, archive_commit, rewrites: 0 };
             assert_eq!(origin(&by_holder_file(day, archive_commit)), Some(of_holders));
         }
         for day in [day, INDEX] {
             assert_eq!(day_of_partition_id(&partition_id(day)), Some(day));
         }
         let path = index_file(3, 7);
-        assert_eq!(origin(&path), Some(Origin { day: INDEX, archive_commit: 7, rewrites: 0 }));
+        assert_eq!(origin(&path), Some(FileOrigin { day: INDEX, archive_commit: 7, rewrites: 0 }));
         assert_eq!(level(&path), Some(3));
     }
 

@@ -3,24 +3,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::blocking::Runner;
-use crate::bucket::{Patience, Traffic};
+use crate::blocking::BlockingRunner;
+use crate::bucket::{BucketPatience, BucketTraffic};
 use crate::schema::GROUP_BYTES;
 
-/// See [`Options::index_file_bytes`]. A list reads at most eight files, and 4 MB, of the index of
+/// See [`ColdOptions::index_file_bytes`]. A list reads at most eight files, and 4 MB, of the index of
 /// ten billion coupons. Smaller files would make the log of the index long.
 const INDEX_FILE_BYTES: u64 = 16 << 20;
 
 /// The most entries that a look-up of the newest version reads.
 const CHECKPOINT_EVERY: u64 = 50;
 
-/// See [`Options::look_up_max`]. Longer retries of an object store that does not answer are for
+/// See [`ColdOptions::look_up_max`]. Longer retries of an object store that does not answer are for
 /// background work.
 const LOOK_UP_MAX: Duration = Duration::from_secs(8);
 
 #[derive(Clone, Debug)]
-pub struct Options {
-    pub patience: Patience,
+pub struct ColdOptions {
+    pub patience: BucketPatience,
     /// How long a look-up may take that a customer waits for.
     pub look_up_max: Duration,
     /// Rows of a file, at most.
@@ -41,15 +41,15 @@ pub struct Options {
     pub index_file_bytes: u64,
     pub checkpoint_every: u64,
     /// Where requests to a bucket are counted.
-    pub traffic: Arc<Traffic>,
+    pub traffic: Arc<BucketTraffic>,
     /// Runs blocking work; `None` for the threads of tokio. For tests.
-    pub runner: Option<Arc<dyn Runner>>,
+    pub runner: Option<Arc<dyn BlockingRunner>>,
 }
 
-impl Default for Options {
-    fn default() -> Options {
-        Options {
-            patience: Patience::Work,
+impl Default for ColdOptions {
+    fn default() -> ColdOptions {
+        ColdOptions {
+            patience: BucketPatience::Work,
             look_up_max: LOOK_UP_MAX,
             file_rows_max: 10_000_000,
             group_bytes: GROUP_BYTES,

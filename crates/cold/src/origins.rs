@@ -12,16 +12,16 @@ use coupon::coupon::Coupon;
 use coupon::time::Day;
 use object_store::path::Path;
 
-use crate::cursor::Reading;
+use crate::cursor::RowDecoder;
 use crate::decode;
 use crate::error::ColdError;
 use crate::log::{LiveFile, TableVersion};
 use crate::names;
-use crate::rows::{FileRows, Rows};
+use crate::rows::{CouponRows, FileRows};
 use crate::store::{ColdFile, ColdStore};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Since {
+pub enum ArchivedSince {
     /// After these archive commits, one for each partition. A partition that is not named is read
     /// from its beginning.
     ArchiveCommits(BTreeMap<Day, u64>),
@@ -30,13 +30,13 @@ pub enum Since {
     Version(u64),
 }
 
-pub struct Archived {
+pub struct ArchivedRows {
     store: ColdStore,
     since: BTreeMap<Day, u64>,
     /// The files that are still to be read, in reverse order: the newest file of each partition
     /// comes first.
     files: Vec<Arc<LiveFile>>,
-    open: Option<(Day, Rows)>,
+    open: Option<(Day, CouponRows)>,
 }
 
 impl ColdStore {
@@ -46,10 +46,10 @@ impl ColdStore {
     ///
     /// # Errors
     /// [`ColdError::Unavailable`], also if there is no table; [`ColdError::Damaged`].
-    pub async fn archived(&self, since: Since) -> Result<Archived, ColdError> {
+    pub async fn archived(&self, since: ArchivedSince) -> Result<ArchivedRows, ColdError> {
         let since = match since {
-            Since::ArchiveCommits(archive_commits) => archive_commits,
-            Since::Version(version) => self.archive_commits_at(version).await?,
+            ArchivedSince::ArchiveCommits(archive_commits) => archive_commits,
+            ArchivedSince::Version(version) => self.archive_commits_at(version).await?,
         };
         let known = self.inner.coupons.newest().await?;
         let is_new = |file: &&Arc<LiveFile>| {
@@ -57,7 +57,7 @@ impl ColdStore {
         };
         let mut files: Vec<Arc<LiveFile>> = known.all().filter(is_new).cloned().collect();
         files.sort_by_key(|file| (file.origin.day, file.origin.archive_commit));
-        Ok(Archived { store: self.clone(), since, files, open: None })
+        Ok(ArchivedRows { store: self.clone(), since, files, open: None })
     }
 
     /// None if the log does not go back that far.
@@ -97,7 +97,7 @@ impl ColdStore {
     }
 }
 
-impl Archived {
+impl ArchivedRows {
     /// Returns the next coupons, at most 8,192 and all of one partition; `None` after the last one.
     /// If several files have a code, returns it several times, the newest version first.
     ///
@@ -113,37 +113,37 @@ impl Archived {
             let Some(file) = self.files.pop() else { return Ok(None) };
             let day = file.origin.day;
             let after = self.since.get(&day).copied().unwrap_or(0);
-            let new = Reading::all(move |batch| decode::coupons_behind(batch, after));
+            let new = RowDecoder::all(move |batch| decode::coupons_behind(batch, after));
             self.open = Some((day, self.store.open(&file, new).await?));
         }
     }
 }
 
 /// Reads the replaced files in step with the new one.
-pub(crate) struct Origins {
+pub(crate) struct OriginReader {
     archive_commit: u64,
-    heads: Vec<Head>,
+    heads: Vec<ReplacedFile>,
 }
 
 /// A replaced file: the code, the version and the archive commit of each row.
-struct Head {
+struct ReplacedFile {
     file: FileRows<(Code, u64, u64)>,
     rows: VecDeque<(Code, u64, u64)>,
 }
 
-impl Origins {
+impl OriginReader {
     pub(crate) async fn of_files(
         store: &ColdStore,
         archive_commit: u64,
         replaced: &[ColdFile],
-    ) -> Result<Origins, ColdError> {
+    ) -> Result<OriginReader, ColdError> {
         let mut heads = Vec::with_capacity(replaced.len());
         for file in replaced {
-            let reading = Reading::of(&["code", "version", "archived_in"], decode::origins);
+            let reading = RowDecoder::of(&["code", "version", "archived_in"], decode::origins);
             let file = store.open(&file.live, reading).await?;
-            heads.push(Head { file, rows: VecDeque::new() });
+            heads.push(ReplacedFile { file, rows: VecDeque::new() });
         }
-        Ok(Origins { archive_commit, heads })
+        Ok(OriginReader { archive_commit, heads })
     }
 
     /// The archive commits that brought `coupons` to cold. Codes must ascend, also from call to
@@ -165,7 +165,7 @@ impl Origins {
     }
 }
 
-impl Head {
+impl ReplacedFile {
     /// The version and the archive commit of the row of `code`.
     async fn at(&mut self, code: &Code) -> Result<Option<(u64, u64)>, ColdError> {
         loop {

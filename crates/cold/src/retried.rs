@@ -33,7 +33,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 const BEGUN_AGAIN_WITHIN: Duration = Duration::from_secs(3);
 
 #[derive(Clone, Debug)]
-pub(crate) struct Retried<S>(pub(crate) S);
+pub(crate) struct RetryingStore<S>(pub(crate) S);
 
 /// Calls `call` until it succeeds or fails with an error that does not pass.
 async fn retried<T, F>(passes: fn(&Error) -> bool, call: impl Fn() -> F) -> Result<T>
@@ -62,7 +62,7 @@ fn is_conflict(error: &Error) -> bool {
     matches!(error, Error::AlreadyExists { .. })
 }
 
-impl<S: ObjectStore> Retried<S> {
+impl<S: ObjectStore> RetryingStore<S> {
     async fn whole(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
         let GetResult { payload, meta, range, attributes } =
             self.0.get_opts(location, options).await?;
@@ -101,14 +101,14 @@ where
     .boxed()
 }
 
-impl<S: fmt::Display> fmt::Display for Retried<S> {
+impl<S: fmt::Display> fmt::Display for RetryingStore<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }
 
 #[async_trait]
-impl<S: ObjectStore + Clone> ObjectStore for Retried<S> {
+impl<S: ObjectStore + Clone> ObjectStore for RetryingStore<S> {
     async fn put_opts(
         &self,
         location: &Path,

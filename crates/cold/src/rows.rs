@@ -5,11 +5,11 @@ use std::sync::Arc;
 use coupon::code::Code;
 use coupon::coupon::Coupon;
 
-use crate::cursor::{BATCH_ROWS, Cursor, Reading};
+use crate::cursor::{BATCH_ROWS, FileCursor, RowDecoder};
 use crate::decode;
 use crate::error::ColdError;
 use crate::footer::Footer;
-use crate::log::{LiveFile, Table};
+use crate::log::{DeltaTable, LiveFile};
 use crate::store::{ColdFile, ColdStore};
 use crate::write::NewFile;
 
@@ -19,14 +19,18 @@ impl ColdStore {
     /// # Errors
     /// [`ColdError::Unavailable`], also if a merge has replaced the file and a sweep has deleted
     /// it; [`ColdError::Damaged`] if it is missing although it is live.
-    pub async fn rows(&self, file: &ColdFile) -> Result<Rows, ColdError> {
+    pub async fn rows(&self, file: &ColdFile) -> Result<CouponRows, ColdError> {
         self.rows_by(file, BATCH_ROWS).await
     }
 
     /// As [`ColdStore::rows`], at most `batch_rows` at a time, for a caller that reads many files
     /// in parallel.
-    pub async fn rows_by(&self, file: &ColdFile, batch_rows: usize) -> Result<Rows, ColdError> {
-        let rows = self.open(&file.live, Reading::all(decode::coupons)).await?;
+    pub async fn rows_by(
+        &self,
+        file: &ColdFile,
+        batch_rows: usize,
+    ) -> Result<CouponRows, ColdError> {
+        let rows = self.open(&file.live, RowDecoder::all(decode::coupons)).await?;
         Ok(rows.in_batches_of(batch_rows))
     }
 
@@ -35,13 +39,13 @@ impl ColdStore {
     ///
     /// # Errors
     /// As [`ColdStore::rows`].
-    pub async fn keys(&self, file: &ColdFile) -> Result<Keys, ColdError> {
+    pub async fn keys(&self, file: &ColdFile) -> Result<CodeRows, ColdError> {
         self.keys_by(file, BATCH_ROWS).await
     }
 
     /// As [`ColdStore::keys`], at most `batch_rows` at a time.
-    pub async fn keys_by(&self, file: &ColdFile, batch_rows: usize) -> Result<Keys, ColdError> {
-        let reading = Reading::of(&["code", "version"], decode::keys);
+    pub async fn keys_by(&self, file: &ColdFile, batch_rows: usize) -> Result<CodeRows, ColdError> {
+        let reading = RowDecoder::of(&["code", "version"], decode::keys);
         Ok(self.open(&file.live, reading).await?.in_batches_of(batch_rows))
     }
 
@@ -49,7 +53,7 @@ impl ColdStore {
     ///
     /// # Errors
     /// As [`ColdStore::rows`].
-    pub async fn keys_of_new(&self, file: &NewFile) -> Result<Keys, ColdError> {
+    pub async fn keys_of_new(&self, file: &NewFile) -> Result<CodeRows, ColdError> {
         self.keys(&ColdFile { live: Arc::clone(&file.live) }).await
     }
 
@@ -63,12 +67,12 @@ impl ColdStore {
         &self,
         file: &ColdFile,
         archive_commit: u64,
-    ) -> Result<Keys, ColdError> {
+    ) -> Result<CodeRows, ColdError> {
         if file.newest_archive_commit() <= archive_commit {
             let (table, file) = (Arc::clone(&self.inner.coupons), Arc::clone(&file.live));
             return Ok(FileRows { table, file, cursor: None });
         }
-        let reading = Reading::of(&["code", "version", "archived_in"], move |batch| {
+        let reading = RowDecoder::of(&["code", "version", "archived_in"], move |batch| {
             let behind =
                 decode::origins(batch)?.into_iter().filter(|(_, _, it)| *it > archive_commit);
             Ok(behind.map(|(code, version, _)| (code, version)).collect())
@@ -87,16 +91,16 @@ impl ColdStore {
     pub(crate) async fn open<T: Send + 'static>(
         &self,
         file: &Arc<LiveFile>,
-        reading: Reading<T>,
+        reading: RowDecoder<T>,
     ) -> Result<FileRows<T>, ColdError> {
         self.open_of(&self.inner.coupons, file, reading).await
     }
 
     pub(crate) async fn open_of<T: Send + 'static>(
         &self,
-        table: &Arc<Table>,
+        table: &Arc<DeltaTable>,
         file: &Arc<LiveFile>,
-        reading: Reading<T>,
+        reading: RowDecoder<T>,
     ) -> Result<FileRows<T>, ColdError> {
         match self.inner.cursor(file, reading).await {
             Ok(cursor) => Ok(FileRows::new(table, file, cursor)),
@@ -107,18 +111,22 @@ impl ColdStore {
 
 /// The rows of one file. Holds one undecoded row group and one decoded batch.
 pub struct FileRows<T> {
-    table: Arc<Table>,
+    table: Arc<DeltaTable>,
     file: Arc<LiveFile>,
     /// `None` if no row of the file is wanted.
-    cursor: Option<Cursor<T>>,
+    cursor: Option<FileCursor<T>>,
 }
 
-pub type Rows = FileRows<Coupon>;
+pub type CouponRows = FileRows<Coupon>;
 
-pub type Keys = FileRows<(Code, u64)>;
+pub type CodeRows = FileRows<(Code, u64)>;
 
 impl<T: Send + 'static> FileRows<T> {
-    pub(crate) fn new(table: &Arc<Table>, file: &Arc<LiveFile>, cursor: Cursor<T>) -> FileRows<T> {
+    pub(crate) fn new(
+        table: &Arc<DeltaTable>,
+        file: &Arc<LiveFile>,
+        cursor: FileCursor<T>,
+    ) -> FileRows<T> {
         FileRows { table: Arc::clone(table), file: Arc::clone(file), cursor: Some(cursor) }
     }
 

@@ -10,15 +10,15 @@ use coupon::coupon::{Coupon, EventKind};
 use coupon::ids::CampaignId;
 use coupon::time::{Day, Millis};
 
-use crate::bounds::{Bounds, may_hold};
-use crate::cursor::{BATCH_ROWS, Cursor, Reading};
+use crate::bounds::{ColumnBounds, may_hold};
+use crate::cursor::{BATCH_ROWS, FileCursor, RowDecoder};
 use crate::decode;
 use crate::error::ColdError;
 use crate::footer::Footer;
 use crate::log::{LiveFile, TableVersion};
-use crate::merge::Merge;
+use crate::merge::RowMerge;
 use crate::rows::FileRows;
-use crate::store::{ColdStore, Inner};
+use crate::store::{ColdStore, ColdStoreInner};
 
 pub use partition::PartitionRows;
 
@@ -59,7 +59,7 @@ impl ScanFilter {
 
     /// Whether a row within `bounds` may match by what no later version can undo: the campaign
     /// never changes, and the time of the last change only rises.
-    fn may_take(&self, bounds: &Bounds) -> bool {
+    fn may_take(&self, bounds: &ColumnBounds) -> bool {
         let campaign = self.campaign.as_ref();
         campaign.is_none_or(|campaign| may_hold(bounds.campaign.as_ref(), campaign.as_str()))
             && self.modified_from.zip(bounds.modified_at).is_none_or(|(from, (_, to))| from <= to)
@@ -68,7 +68,7 @@ impl ScanFilter {
 
     /// Whether a row within `bounds` may match by its expiry. A later version may have another
     /// expiry, so this may exclude rows only where there is one version.
-    fn may_expire(&self, bounds: &Bounds) -> bool {
+    fn may_expire(&self, bounds: &ColumnBounds) -> bool {
         let Some((first, last)) = bounds.expires_at else { return true };
         self.expires_from.is_none_or(|from| from <= last)
             && self.expires_before.is_none_or(|before| first < before)
@@ -83,10 +83,10 @@ impl ColdStore {
     /// # Errors
     /// [`ColdError::TooMuch`], decided from the footers; [`ColdError::Unavailable`], also if there
     /// is no table; [`ColdError::Damaged`].
-    pub async fn scan(&self, filter: ScanFilter) -> Result<Scan, ColdError> {
+    pub async fn scan(&self, filter: ScanFilter) -> Result<ColdScan, ColdError> {
         let known = self.inner.coupons.newest().await?;
         let days = known.files.keys().copied().filter(|day| filter.has_day(*day)).collect();
-        let scan = Scan { store: self.clone(), filter, known, days, partition: None };
+        let scan = ColdScan { store: self.clone(), filter, known, days, partition: None };
         if let Some(max) = scan.filter.rows_max {
             let rows = scan.rows().await?;
             if rows > max {
@@ -99,22 +99,22 @@ impl ColdStore {
 
 /// Whether a row within `bounds` may have a redemption of this span of time. A cancelled one needs two
 /// changes, and what was redeemed did not change last before that.
-fn may_be_redeemed(bounds: &Bounds, (from, before): (Millis, Millis)) -> bool {
+fn may_be_redeemed(bounds: &ColumnBounds, (from, before): (Millis, Millis)) -> bool {
     let live = bounds.redeemed_at.is_none_or(|(first, last)| first < before && from <= last);
     let cancelled = bounds.version.is_none_or(|(_, highest)| highest >= 2);
     (live || cancelled) && bounds.modified_at.is_none_or(|(_, last)| from <= last)
 }
 
-pub struct Scan {
+pub struct ColdScan {
     store: ColdStore,
     filter: ScanFilter,
     known: Arc<TableVersion>,
     /// Partitions that are still to be read.
     days: VecDeque<Day>,
-    partition: Option<(Day, Merge<Coupon>)>,
+    partition: Option<(Day, RowMerge<Coupon>)>,
 }
 
-impl Scan {
+impl ColdScan {
     /// Returns the next coupons with the expiry day of their partition, at most 8,192 and all of
     /// one partition; `None` after the last one.
     ///
@@ -157,7 +157,7 @@ impl Scan {
     }
 
     /// The row groups of a partition that the statistics do not exclude.
-    async fn parts(&self, day: Day) -> Result<Vec<Part>, ColdError> {
+    async fn parts(&self, day: Day) -> Result<Vec<ScannedFile>, ColdError> {
         let files = self.known.files(day);
         let mut parts = Vec::new();
         let mut some_expire = false;
@@ -170,30 +170,32 @@ impl Scan {
             if files.len() == 1 {
                 groups.retain(|at| self.filter.may_expire(bounds(at)));
             }
-            parts.push(Part { file: Arc::clone(file), footer, groups });
+            parts.push(ScannedFile { file: Arc::clone(file), footer, groups });
         }
         parts.retain(|part| some_expire && !part.groups.is_empty());
         Ok(parts)
     }
 
-    async fn open(&self, day: Day) -> Result<Merge<Coupon>, ColdError> {
-        let Inner { location, coupons, files, .. } = &*self.store.inner;
-        let rows = self.parts(day).await?.into_iter().map(|Part { file, footer, groups }| {
-            let reading = match self.filter.redeemed {
-                None => Reading::all(decode::coupons),
-                Some((from, before)) => {
-                    Reading::all(move |batch| decode::coupons_redeemed(batch, from, before))
-                }
-            };
-            let object = file.object();
-            let cursor = Cursor::new(location, files, object, &file, footer, reading, groups);
-            FileRows::new(coupons, &file, cursor)
-        });
-        Ok(Merge::new(rows))
+    async fn open(&self, day: Day) -> Result<RowMerge<Coupon>, ColdError> {
+        let ColdStoreInner { location, coupons, files, .. } = &*self.store.inner;
+        let rows =
+            self.parts(day).await?.into_iter().map(|ScannedFile { file, footer, groups }| {
+                let reading = match self.filter.redeemed {
+                    None => RowDecoder::all(decode::coupons),
+                    Some((from, before)) => {
+                        RowDecoder::all(move |batch| decode::coupons_redeemed(batch, from, before))
+                    }
+                };
+                let object = file.object();
+                let cursor =
+                    FileCursor::new(location, files, object, &file, footer, reading, groups);
+                FileRows::new(coupons, &file, cursor)
+            });
+        Ok(RowMerge::new(rows))
     }
 }
 
-struct Part {
+struct ScannedFile {
     file: Arc<LiveFile>,
     footer: Arc<Footer>,
     groups: VecDeque<usize>,

@@ -17,7 +17,7 @@ use delta_kernel::schema as delta;
 use columns::EVENT;
 
 pub(crate) use columns::{BY_HOLDER, COUPONS, HOLDER_INDEX};
-pub(crate) use evolve::Addition;
+pub(crate) use evolve::ColumnAddition;
 
 /// Wanted size of a row group of `coupons`, which is what a look-up reads. See decision 0010.
 pub(crate) const GROUP_BYTES: usize = 448 << 10;
@@ -29,7 +29,7 @@ pub(crate) const HOLDER_GROUP_BYTES: usize = 128 << 10;
 pub(crate) const GROUP_ROWS_MAX: usize = 65_536;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum FieldKind {
     Text,
     Long,
     Instant,
@@ -38,7 +38,7 @@ pub(crate) enum Kind {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Layout {
+enum ColumnLayout {
     /// Not in the file: the name of the folder has the value.
     Partition,
     /// Sorted or nearly unique text with common prefixes.
@@ -51,27 +51,27 @@ enum Layout {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Column {
+pub(crate) struct TableColumn {
     pub(crate) name: &'static str,
-    pub(crate) kind: Kind,
+    pub(crate) kind: FieldKind,
     pub(crate) nullable: bool,
-    layout: Layout,
+    layout: ColumnLayout,
 }
 
-const fn column(name: &'static str, kind: Kind, layout: Layout) -> Column {
-    Column { name, kind, nullable: false, layout }
+const fn column(name: &'static str, kind: FieldKind, layout: ColumnLayout) -> TableColumn {
+    TableColumn { name, kind, nullable: false, layout }
 }
 
-const fn optional(name: &'static str, kind: Kind, layout: Layout) -> Column {
-    Column { name, kind, nullable: true, layout }
+const fn optional(name: &'static str, kind: FieldKind, layout: ColumnLayout) -> TableColumn {
+    TableColumn { name, kind, nullable: true, layout }
 }
 
 #[derive(Debug, PartialEq)]
 pub(crate) struct TableSchema {
     pub(crate) name: &'static str,
-    pub(crate) columns: &'static [Column],
+    pub(crate) columns: &'static [TableColumn],
     /// The fields of an event, if a column has events.
-    pub(crate) events: &'static [Column],
+    pub(crate) events: &'static [TableColumn],
     /// The columns with minimum and maximum in each row group; `None` for all but those of events.
     /// In a table whose footers are read for one holder, statistics are most of the footer.
     bounded: Option<&'static [&'static str]>,
@@ -101,26 +101,27 @@ impl TableSchema {
 
     /// The columns that have minimum and maximum in the log.
     pub(crate) fn counted(&self) -> impl Iterator<Item = &'static str> {
-        let is_counted = |column: &&Column| {
-            column.kind != Kind::Events && self.bounded.is_none_or(|it| it.contains(&column.name))
+        let is_counted = |column: &&TableColumn| {
+            column.kind != FieldKind::Events
+                && self.bounded.is_none_or(|it| it.contains(&column.name))
         };
         self.columns[1..].iter().filter(is_counted).map(|column| column.name)
     }
 }
 
-impl Column {
-    fn arrow(&self, events: &[Column]) -> Field {
+impl TableColumn {
+    fn arrow(&self, events: &[TableColumn]) -> Field {
         let data_type = match self.kind {
-            Kind::Text => DataType::Utf8,
-            Kind::Long => DataType::Int64,
-            Kind::Instant => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-            Kind::Day => DataType::Date32,
-            Kind::Events => DataType::List(element(events)),
+            FieldKind::Text => DataType::Utf8,
+            FieldKind::Long => DataType::Int64,
+            FieldKind::Instant => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            FieldKind::Day => DataType::Date32,
+            FieldKind::Events => DataType::List(element(events)),
         };
         Field::new(self.name, data_type, self.nullable)
     }
 
-    fn delta(&self, events: &[Column]) -> delta::StructField {
+    fn delta(&self, events: &[TableColumn]) -> delta::StructField {
         delta::StructField::try_from_arrow(&self.arrow(events)).expect("Delta has these types")
     }
 }
@@ -129,17 +130,17 @@ impl Column {
 #[cfg(test)]
 impl TableSchema {
     pub(crate) fn with_text(&self, name: &'static str) -> TableSchema {
-        let added = optional(name, Kind::Text, Layout::Plain);
+        let added = optional(name, FieldKind::Text, ColumnLayout::Plain);
         TableSchema { columns: [self.columns, &[added]].concat().leak(), ..*self }
     }
 
     pub(crate) fn with_event_text(&self, name: &'static str) -> TableSchema {
-        let added = optional(name, Kind::Text, Layout::Plain);
+        let added = optional(name, FieldKind::Text, ColumnLayout::Plain);
         TableSchema { events: [self.events, &[added]].concat().leak(), ..*self }
     }
 }
 
-fn fields(columns: &[Column], events: &[Column]) -> Fields {
+fn fields(columns: &[TableColumn], events: &[TableColumn]) -> Fields {
     columns.iter().map(|column| column.arrow(events)).collect()
 }
 
@@ -151,6 +152,6 @@ pub(crate) fn event_element() -> Arc<Field> {
     element(EVENT)
 }
 
-fn element(events: &[Column]) -> Arc<Field> {
+fn element(events: &[TableColumn]) -> Arc<Field> {
     Arc::new(Field::new("element", DataType::Struct(fields(events, &[])), false))
 }

@@ -11,21 +11,21 @@ use std::time::Duration;
 use object_store::ObjectStore;
 use tokio::sync::OnceCell;
 
-use crate::blocking::Blocking;
-use crate::bounds::Bounds;
-use crate::bucket::{self, BadBucket, BucketAddress, Traffic};
-use crate::cursor::{Cursor, Reading};
+use crate::blocking::BlockingPool;
+use crate::bounds::ColumnBounds;
+use crate::bucket::{self, BadBucket, BucketAddress, BucketTraffic};
+use crate::cursor::{FileCursor, RowDecoder};
 use crate::error::ColdError;
-use crate::files::{Files, ReadError};
+use crate::files::{ParquetFiles, ReadError};
 use crate::footer::Footer;
 use crate::local::LocalFolder;
 use crate::location::StoreLocation;
-use crate::log::{LiveFile, Table};
-use crate::options::Options;
-use crate::retried::Retried;
+use crate::log::{DeltaTable, LiveFile};
+use crate::options::ColdOptions;
+use crate::retried::RetryingStore;
 use crate::schema::{BY_HOLDER, COUPONS, HOLDER_INDEX, TableSchema};
 
-pub use partition::{ColdFile, Partition};
+pub use partition::{ColdFile, ColdPartition};
 
 /// How often a read begins again because a merge has replaced its files. Merges of one partition are
 /// days apart, so a second one in a row means that something else is wrong.
@@ -34,16 +34,16 @@ pub(crate) const READ_TRIES_MAX: usize = 3;
 /// Archived coupons. A clone is the same store.
 #[derive(Clone)]
 pub struct ColdStore {
-    pub(crate) inner: Arc<Inner>,
+    pub(crate) inner: Arc<ColdStoreInner>,
 }
 
-pub(crate) struct Inner {
+pub(crate) struct ColdStoreInner {
     pub(crate) location: StoreLocation,
-    pub(crate) options: Options,
-    pub(crate) coupons: Arc<Table>,
-    pub(crate) by_holder: Arc<Table>,
-    pub(crate) index: Arc<Table>,
-    pub(crate) files: Arc<Files>,
+    pub(crate) options: ColdOptions,
+    pub(crate) coupons: Arc<DeltaTable>,
+    pub(crate) by_holder: Arc<DeltaTable>,
+    pub(crate) index: Arc<DeltaTable>,
+    pub(crate) files: Arc<ParquetFiles>,
     /// Whether the store must prove that it creates an object only once. A bucket must; a folder
     /// need not, and the caller of [`ColdStore::with_store`] vouches for its store.
     pub(crate) needs_probe: bool,
@@ -51,9 +51,9 @@ pub(crate) struct Inner {
     pub(crate) probed: OnceCell<()>,
 }
 
-impl Inner {
+impl ColdStoreInner {
     /// The tables that exist: `holder_index` exists after its first merge.
-    pub(crate) async fn tables(&self) -> Result<Vec<&Table>, ColdError> {
+    pub(crate) async fn tables(&self) -> Result<Vec<&DeltaTable>, ColdError> {
         let mut tables = vec![&*self.coupons, &*self.by_holder];
         if self.index.newest_if_any().await?.is_some() {
             tables.push(&self.index);
@@ -64,8 +64,8 @@ impl Inner {
     pub(crate) async fn cursor<T: Send + 'static>(
         &self,
         file: &Arc<LiveFile>,
-        reading: Reading<T>,
-    ) -> Result<Cursor<T>, ReadError> {
+        reading: RowDecoder<T>,
+    ) -> Result<FileCursor<T>, ReadError> {
         let footer = self.files.footer(file).await?;
         Ok(self.cursor_where(file, footer, reading, |_| true))
     }
@@ -75,25 +75,25 @@ impl Inner {
         &self,
         file: &Arc<LiveFile>,
         footer: Arc<Footer>,
-        reading: Reading<T>,
-        may: impl Fn(&Bounds) -> bool,
-    ) -> Cursor<T> {
+        reading: RowDecoder<T>,
+        may: impl Fn(&ColumnBounds) -> bool,
+    ) -> FileCursor<T> {
         let groups = (0..footer.groups.len()).filter(|at| may(&footer.groups[*at].bounds));
         let groups = groups.collect();
-        Cursor::new(&self.location, &self.files, file.object(), file, footer, reading, groups)
+        FileCursor::new(&self.location, &self.files, file.object(), file, footer, reading, groups)
     }
 }
 
 impl ColdStore {
     /// Opens a store in a folder. Reads and creates nothing: a store whose folder is gone opens,
     /// and each call returns [`ColdError::Unavailable`].
-    pub fn on_folder(folder: &FilePath, options: Options) -> ColdStore {
+    pub fn on_folder(folder: &FilePath, options: ColdOptions) -> ColdStore {
         let local = Arc::new(LocalFolder::new(folder));
         let location = StoreLocation {
             store: Arc::clone(&local) as Arc<dyn ObjectStore>,
             name: folder.display().to_string().into(),
             folder: Some(local),
-            blocking: Blocking::of(&options),
+            blocking: BlockingPool::of(&options),
         };
         ColdStore::at(location, options, false)
     }
@@ -102,7 +102,10 @@ impl ColdStore {
     ///
     /// # Errors
     /// Variables that contradict each other or the address.
-    pub fn on_bucket(address: &BucketAddress, options: Options) -> Result<ColdStore, BadBucket> {
+    pub fn on_bucket(
+        address: &BucketAddress,
+        options: ColdOptions,
+    ) -> Result<ColdStore, BadBucket> {
         ColdStore::on_bucket_by(address, bucket::environment(), options)
     }
 
@@ -110,7 +113,7 @@ impl ColdStore {
     pub fn on_bucket_by(
         address: &BucketAddress,
         environment: Vec<(String, String)>,
-        options: Options,
+        options: ColdOptions,
     ) -> Result<ColdStore, BadBucket> {
         let store = address.store(environment, options.patience, &options.traffic)?;
         let store = Arc::new(store);
@@ -119,44 +122,52 @@ impl ColdStore {
 
     /// Opens a store on `store`, which must create an object only if no object has its name.
     /// `location` is its name in messages.
-    pub fn with_store(store: Arc<dyn ObjectStore>, location: &str, options: Options) -> ColdStore {
+    pub fn with_store(
+        store: Arc<dyn ObjectStore>,
+        location: &str,
+        options: ColdOptions,
+    ) -> ColdStore {
         ColdStore::without_folder(store, location, options, false)
     }
 
     /// As [`ColdStore::with_store`], and trusts `store` as little as a bucket: retries reads, and
     /// [`ColdStore::probe`] races it.
-    pub fn with_bucket(store: Arc<dyn ObjectStore>, location: &str, options: Options) -> ColdStore {
-        ColdStore::without_folder(Arc::new(Retried(store)), location, options, true)
+    pub fn with_bucket(
+        store: Arc<dyn ObjectStore>,
+        location: &str,
+        options: ColdOptions,
+    ) -> ColdStore {
+        ColdStore::without_folder(Arc::new(RetryingStore(store)), location, options, true)
     }
 
     fn without_folder(
         store: Arc<dyn ObjectStore>,
         name: &str,
-        options: Options,
+        options: ColdOptions,
         needs_probe: bool,
     ) -> ColdStore {
-        let blocking = Blocking::of(&options);
+        let blocking = BlockingPool::of(&options);
         let location = StoreLocation { store, name: name.into(), folder: None, blocking };
         ColdStore::at(location, options, needs_probe)
     }
 
-    fn at(location: StoreLocation, options: Options, needs_probe: bool) -> ColdStore {
+    fn at(location: StoreLocation, options: ColdOptions, needs_probe: bool) -> ColdStore {
         ColdStore::with_coupons(location, options, needs_probe, &COUPONS)
     }
 
     /// A test opens a store with the columns of another release.
     pub(crate) fn with_coupons(
         location: StoreLocation,
-        options: Options,
+        options: ColdOptions,
         needs_probe: bool,
         coupons: &'static TableSchema,
     ) -> ColdStore {
-        let table = |schema| Arc::new(Table::new(&location, schema));
-        let inner = Inner {
+        let table = |schema| Arc::new(DeltaTable::new(&location, schema));
+        let inner = ColdStoreInner {
             coupons: table(coupons),
             by_holder: table(&BY_HOLDER),
             index: table(&HOLDER_INDEX),
-            files: Arc::new(Files::new(&location, options.footers_bytes_max)),
+            files: Arc::new(ParquetFiles::new(&location, options.footers_bytes_max)),
             location,
             options,
             needs_probe,
@@ -171,11 +182,11 @@ impl ColdStore {
     }
 
     /// The counts of what it has sent to its bucket, and got from it. A folder has none.
-    pub fn traffic(&self) -> &Arc<Traffic> {
+    pub fn traffic(&self) -> &Arc<BucketTraffic> {
         &self.inner.options.traffic
     }
 
-    /// See [`Options::look_up_max`].
+    /// See [`ColdOptions::look_up_max`].
     pub fn look_up_max(&self) -> Duration {
         self.inner.options.look_up_max
     }
@@ -187,7 +198,7 @@ impl ColdStore {
     /// [`ColdError::Unavailable`], [`ColdError::Full`], or [`ColdError::Damaged`] if what exists
     /// cannot be read.
     pub async fn create(&self) -> Result<(), ColdError> {
-        let Inner { location, coupons, by_holder, .. } = &*self.inner;
+        let ColdStoreInner { location, coupons, by_holder, .. } = &*self.inner;
         if let Some(local) = location.folder.clone() {
             let made = location.blocking.spawn(move || local.make()).await;
             made.map_err(|error| location.stopped(error))?.map_err(|error| {
@@ -214,7 +225,7 @@ impl ColdStore {
         self.inner.files.footers()
     }
 
-    /// Writes a checkpoint of each table whose last one is [`Options::checkpoint_every`] commits
+    /// Writes a checkpoint of each table whose last one is [`ColdOptions::checkpoint_every`] commits
     /// old.
     ///
     /// # Errors

@@ -9,30 +9,30 @@ use object_store::ObjectMeta;
 use object_store::path::Path;
 
 use crate::error::ColdError;
-use crate::log::{Table, actions};
+use crate::log::{DeltaTable, actions};
 use crate::names;
-use crate::store::{ColdStore, Inner};
+use crate::store::{ColdStore, ColdStoreInner};
 
 /// Entries of a log read at once.
 const READS_MAX: usize = 16;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Swept {
+pub struct SweepReport {
     pub files: u64,
     pub bytes: u64,
 }
 
 impl ColdStore {
     /// Deletes the files of all tables that are in no commit and cannot come into one: files that a
-    /// merge replaced more than [`crate::Options::retention`] before `now`, and files whose archive
+    /// merge replaced more than [`crate::ColdOptions::retention`] before `now`, and files whose archive
     /// commit was made without them. Lists every folder. Ignores files that couponry did not name.
     ///
     /// # Errors
     /// [`ColdError::Unavailable`], also if there is no table; [`ColdError::Damaged`]. What was
     /// deleted before the error stays deleted.
-    pub async fn sweep(&self, now: Millis) -> Result<Swept, ColdError> {
+    pub async fn sweep(&self, now: Millis) -> Result<SweepReport, ColdError> {
         let location = &self.inner.location;
-        let mut swept = Swept::default();
+        let mut swept = SweepReport::default();
         for table in self.inner.tables().await? {
             self.sweep_table(table, now, &mut swept).await?;
         }
@@ -45,8 +45,8 @@ impl ColdStore {
     }
 
     /// As [`ColdStore::sweep`], for the holder index alone, between the merges of a long run.
-    pub async fn sweep_index(&self, now: Millis) -> Result<Swept, ColdError> {
-        let mut swept = Swept::default();
+    pub async fn sweep_index(&self, now: Millis) -> Result<SweepReport, ColdError> {
+        let mut swept = SweepReport::default();
         if self.inner.index.newest_if_any().await?.is_some() {
             self.sweep_table(&self.inner.index, now, &mut swept).await?;
         }
@@ -55,11 +55,11 @@ impl ColdStore {
 
     async fn sweep_table(
         &self,
-        table: &Table,
+        table: &DeltaTable,
         now: Millis,
-        swept: &mut Swept,
+        swept: &mut SweepReport,
     ) -> Result<(), ColdError> {
-        let Inner { location, options, .. } = &*self.inner;
+        let ColdStoreInner { location, options, .. } = &*self.inner;
         // Listed first: a file that is committed between the two requests is live.
         let listed = location.list(&table.folder()).await?;
         let known = table.newest().await?;
@@ -87,17 +87,17 @@ impl ColdStore {
         Ok(())
     }
 
-    /// Deletes the entries of all logs that are older than [`crate::Options::log_retention`] and
+    /// Deletes the entries of all logs that are older than [`crate::ColdOptions::log_retention`] and
     /// that a later checkpoint contains. Versions before that checkpoint can no longer be read.
     /// Deletes the oldest first, so that what remains is always a valid log.
     ///
     /// # Errors
     /// As [`ColdStore::sweep`].
-    pub async fn cut_logs(&self, now: Millis) -> Result<Swept, ColdError> {
-        let Inner { location, options, .. } = &*self.inner;
+    pub async fn cut_logs(&self, now: Millis) -> Result<SweepReport, ColdError> {
+        let ColdStoreInner { location, options, .. } = &*self.inner;
         // A sweep reads entries within the retention of files.
         let since = before(now, options.log_retention.max(options.retention));
-        let mut swept = Swept::default();
+        let mut swept = SweepReport::default();
         for table in self.inner.tables().await? {
             let log = location.list(&table.log_folder()).await?;
             let Some(first) = first_kept(&log, since) else { continue };
@@ -137,7 +137,7 @@ fn before(now: Millis, age: Duration) -> Millis {
 /// The files that were removed from the table at `since` or later.
 async fn removed_since(
     store: &ColdStore,
-    table: &Table,
+    table: &DeltaTable,
     since: Millis,
 ) -> Result<HashSet<String>, ColdError> {
     let location = &store.inner.location;
@@ -155,7 +155,7 @@ async fn removed_since(
     Ok(removed.into_iter().collect())
 }
 
-fn within<'a>(table: &Table, object: &'a Path) -> &'a str {
+fn within<'a>(table: &DeltaTable, object: &'a Path) -> &'a str {
     let folder = table.folder();
     let rest = object.as_ref().strip_prefix(folder.as_ref()).unwrap_or_default();
     rest.strip_prefix('/').unwrap_or(rest)

@@ -16,17 +16,17 @@ use object_store::path::Path;
 use object_store::{ObjectStoreExt, WriteMultipart};
 use parquet::arrow::ArrowWriter;
 
-use crate::blocking::Waiter;
-use crate::bounds::Bounds;
+use crate::blocking::BlockingWaiter;
+use crate::bounds::ColumnBounds;
 use crate::error::ColdError;
 use crate::location::StoreLocation;
 use crate::log::LiveFile;
 use crate::schema::TableSchema;
 use crate::write::NewFile;
 use crate::{checksums, names};
-use sink::Sink;
+use sink::UploadSink;
 
-pub(crate) use cut::Cut;
+pub(crate) use cut::RowGroupCutter;
 
 /// Size of a part of an upload. S3 wants at least 5 MiB, and at most 10,000 parts: files of up to
 /// 80 GB.
@@ -40,17 +40,17 @@ const SLICE: usize = 512;
 
 /// A file that takes rows. Every call blocks. If it is dropped before it is finished, which blocks
 /// too, the store discards the parts that it has.
-pub(crate) struct Upload {
+pub(crate) struct ParquetUpload {
     location: StoreLocation,
-    waiter: Waiter,
+    waiter: BlockingWaiter,
     schema: &'static TableSchema,
     object: Path,
     /// Its path within the table.
     path: String,
-    writer: ArrowWriter<Sink>,
+    writer: ArrowWriter<UploadSink>,
     stats: FileStatsAccumulator,
     rows: u64,
-    cut: Cut,
+    cut: RowGroupCutter,
     /// Rows of the current row group, and the bytes before it.
     in_group: usize,
     before_group: usize,
@@ -58,20 +58,20 @@ pub(crate) struct Upload {
     sums: Vec<u64>,
 }
 
-impl Upload {
+impl ParquetUpload {
     pub(crate) fn begin(
         location: &StoreLocation,
-        waiter: &Waiter,
+        waiter: &BlockingWaiter,
         schema: &'static TableSchema,
         path: String,
-        cut: Cut,
-    ) -> Result<Upload, ColdError> {
+        cut: RowGroupCutter,
+    ) -> Result<ParquetUpload, ColdError> {
         let object = Path::from(format!("{}/{path}", schema.name));
         let upload = waiter
             .block_on(location.store.put_multipart(&object))
             .map_err(|error| location.failed(&format!("beginning {object}"), error))?;
         let upload = WriteMultipart::new_with_chunk_size(upload, PART_BYTES);
-        let sink = Sink::new(upload, waiter);
+        let sink = UploadSink::new(upload, waiter);
         let mut writer = ArrowWriter::try_new(sink, schema.to_arrow(), Some(schema.properties()))
             .map_err(|error| unwritten(location, &object, error))?;
         // The checksum of the first row group does not cover the bytes before it.
@@ -81,7 +81,7 @@ impl Upload {
         let stats = FileStatsAccumulator::new(&counted, &schema.delta());
         let (location, waiter) = (location.clone(), waiter.clone());
         let before_group = writer.bytes_written();
-        Ok(Upload {
+        Ok(ParquetUpload {
             location,
             waiter,
             schema,
@@ -181,7 +181,7 @@ impl Upload {
             origin,
             rows: self.rows,
             bytes,
-            bounds: Bounds::default(),
+            bounds: ColumnBounds::default(),
         };
         Ok(NewFile { live: Arc::new(live), written_at: now(), stats })
     }

@@ -8,17 +8,17 @@ use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::time::{Day, Millis};
 
-use crate::encoder::{Encoder, NewFiles};
+use crate::encoder::{FileEncoder, NewFiles};
 use crate::error::ColdError;
 use crate::location::StoreLocation;
 use crate::log::LiveFile;
-use crate::names::{self, Origin};
-use crate::options::Options;
-use crate::origins::Origins;
+use crate::names::{self, FileOrigin};
+use crate::options::ColdOptions;
+use crate::origins::OriginReader;
 use crate::{encode, schema};
 
 /// Coupons, and for each the archive commit that brought it to cold.
-type Chunk = (Vec<Coupon>, Vec<u64>);
+type CouponChunk = (Vec<Coupon>, Vec<u64>);
 
 /// Chunks that wait for the encoder: enough to hide one slow read.
 const CHUNKS_MAX: usize = 4;
@@ -62,9 +62,9 @@ impl NewFile {
 pub struct PartitionWriter {
     location: StoreLocation,
     /// `None` after an error.
-    encoder: Option<Encoder<Chunk>>,
+    encoder: Option<FileEncoder<CouponChunk>>,
     last: Option<Code>,
-    origins: Origins,
+    origins: OriginReader,
 }
 
 impl fmt::Debug for PartitionWriter {
@@ -76,24 +76,24 @@ impl fmt::Debug for PartitionWriter {
 impl PartitionWriter {
     pub(crate) fn new(
         location: &StoreLocation,
-        options: &Options,
-        origin: Origin,
-        origins: Origins,
+        options: &ColdOptions,
+        origin: FileOrigin,
+        origins: OriginReader,
     ) -> PartitionWriter {
         let name = move || names::coupons_file(origin);
         let files = NewFiles::new(location, &schema::COUPONS, options.group_bytes, name);
         let rows_max = options.file_rows_max.max(1);
-        let take = move |files: &mut NewFiles, (coupons, archived_in): Chunk| {
+        let take = move |files: &mut NewFiles, (coupons, archived_in): CouponChunk| {
             write(files, rows_max, &coupons, &archived_in)
         };
-        let encoder = Encoder::start(files, CHUNKS_MAX, take);
+        let encoder = FileEncoder::start(files, CHUNKS_MAX, take);
         PartitionWriter { location: location.clone(), encoder: Some(encoder), last: None, origins }
     }
 
     /// Takes the next coupons. Waits only while the encoder is several chunks behind.
     ///
     /// # Errors
-    /// [`ColdError::Order`] if a code is not above the one before it. Otherwise what went wrong
+    /// [`ColdError::EncoderMessage`] if a code is not above the one before it. Otherwise what went wrong
     /// with an earlier chunk, or on reading a file that is to be replaced. After an error nothing
     /// more can be written.
     pub async fn push(&mut self, coupons: Vec<Coupon>) -> Result<(), ColdError> {

@@ -15,12 +15,12 @@ pub enum EndlessPages {
 /// The cursors that a service has sent for one list. Remembers the last whose number is a power of
 /// two, and so finds a circle of any length within three rounds (Brent's algorithm).
 #[derive(Debug, Default)]
-pub struct Cursors {
+pub struct CursorCycleDetector {
     seen: u64,
     remembered: String,
 }
 
-impl Cursors {
+impl CursorCycleDetector {
     /// Takes the cursor of the next page.
     ///
     /// # Errors
@@ -46,7 +46,7 @@ mod tests {
 
     /// How many cursors are taken of at most two million.
     fn taken(cursor: impl Fn(u64) -> u64) -> u64 {
-        let mut cursors = Cursors::default();
+        let mut cursors = CursorCycleDetector::default();
         let is_taken = |nth: &u64| cursors.next(&cursor(*nth).to_string()).is_ok();
         (0..2 * PAGES_MAX).take_while(is_taken).count() as u64
     }

@@ -18,9 +18,9 @@ mod secret;
 mod span;
 mod table;
 
-pub use cursors::{Cursors, EndlessPages};
+pub use cursors::{CursorCycleDetector, EndlessPages};
 pub use printable::{LAYOUT, printable};
-pub use progress::{Progress, Work};
-pub use secret::Secret;
-pub use span::{Every, milliseconds};
-pub use table::{Side, cell_text, table, thousands};
+pub use progress::{CommandProgress, WorkKind};
+pub use secret::SecretText;
+pub use span::{RepeatInterval, milliseconds};
+pub use table::{CellAlignment, cell_text, table, thousands};

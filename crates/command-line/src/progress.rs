@@ -17,7 +17,7 @@ const BAR_EVERY: Duration = Duration::from_millis(200);
 
 /// What a command does, and what it counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Work {
+pub enum WorkKind {
     /// Sends a file: `seen` lines.
     Import,
     /// Exports `done` rows of this name. `seen` counts the coupons read, if not every one is a row.
@@ -42,8 +42,8 @@ pub enum Work {
 }
 
 /// Shows the progress of `work` until it is dropped.
-pub struct Progress {
-    work: Work,
+pub struct CommandProgress {
+    work: WorkKind,
     begun: Instant,
     done: AtomicU64,
     seen: AtomicU64,
@@ -51,17 +51,17 @@ pub struct Progress {
     bar: Option<ProgressBar>,
 }
 
-impl Progress {
+impl CommandProgress {
     /// Shows the progress of work on `bytes` bytes, if their number is known. There is no bar if
     /// `rows_shown`: rows on a terminal show progress enough.
-    pub fn new(work: Work, bytes: Option<u64>, rows_shown: bool) -> Progress {
+    pub fn new(work: WorkKind, bytes: Option<u64>, rows_shown: bool) -> CommandProgress {
         let terminal = std::io::stderr().is_terminal();
         let bar = (terminal && !rows_shown).then(|| bar(bytes));
         let now = Mutex::default();
-        Progress { work, begun: Instant::now(), done: 0.into(), seen: 0.into(), now, bar }
+        CommandProgress { work, begun: Instant::now(), done: 0.into(), seen: 0.into(), now, bar }
     }
 
-    /// Sets the two counts that [`Work`] describes.
+    /// Sets the two counts that [`WorkKind`] describes.
     pub fn set(&self, done: u64, seen: u64) {
         self.done.store(done, Ordering::Relaxed);
         self.seen.store(seen, Ordering::Relaxed);
@@ -111,7 +111,7 @@ impl Progress {
     }
 }
 
-impl Drop for Progress {
+impl Drop for CommandProgress {
     fn drop(&mut self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
@@ -132,7 +132,7 @@ fn bar(bytes: Option<u64>) -> ProgressBar {
     bar
 }
 
-fn sentence(work: Work, done: u64, seen: u64, elapsed: Duration) -> String {
+fn sentence(work: WorkKind, done: u64, seen: u64, elapsed: Duration) -> String {
     let rate = |number: u64| {
         let a_second = u128::from(number) * 1_000 / elapsed.as_millis().max(1);
         thousands(u64::try_from(a_second).unwrap_or(u64::MAX))
@@ -142,21 +142,21 @@ fn sentence(work: Work, done: u64, seen: u64, elapsed: Duration) -> String {
     let (done_rate, seen_rate) = (rate(done), rate(seen));
     let (done, seen) = (thousands(done), thousands(seen));
     match work {
-        Work::Import => format!("read {seen} lines, {seen_rate}/s"),
-        Work::Export(rows) if is_seen => {
+        WorkKind::Import => format!("read {seen} lines, {seen_rate}/s"),
+        WorkKind::Export(rows) if is_seen => {
             format!("exported {done} {rows}; {seen} coupons read, {seen_rate}/s")
         }
-        Work::Export(rows) => format!("exported {done} {rows}, {done_rate}/s"),
-        Work::Change => format!("{seen} codes, {refused} of them refused, {seen_rate}/s"),
-        Work::Compact => format!("{done} of {seen} coupons of this day"),
-        Work::BackUp => format!("copying the store, {} s", elapsed.as_secs()),
-        Work::Reconcile => format!("{seen} archived coupons read, {done} replaced older ones"),
-        Work::Notify => format!("sent {done} notices, {seen} issued coupons read"),
-        Work::Copy => format!("copied {done}, {done_rate}/s"),
-        Work::Compare => format!("compared {done}, {done_rate}/s"),
-        Work::Verify => format!("read {seen} rows, {done} findings, {seen_rate}/s"),
-        Work::Query if is_seen => format!("read {done} of {seen} coupons, {done_rate}/s"),
-        Work::Query => format!("read {done} coupons, {done_rate}/s"),
+        WorkKind::Export(rows) => format!("exported {done} {rows}, {done_rate}/s"),
+        WorkKind::Change => format!("{seen} codes, {refused} of them refused, {seen_rate}/s"),
+        WorkKind::Compact => format!("{done} of {seen} coupons of this day"),
+        WorkKind::BackUp => format!("copying the store, {} s", elapsed.as_secs()),
+        WorkKind::Reconcile => format!("{seen} archived coupons read, {done} replaced older ones"),
+        WorkKind::Notify => format!("sent {done} notices, {seen} issued coupons read"),
+        WorkKind::Copy => format!("copied {done}, {done_rate}/s"),
+        WorkKind::Compare => format!("compared {done}, {done_rate}/s"),
+        WorkKind::Verify => format!("read {seen} rows, {done} findings, {seen_rate}/s"),
+        WorkKind::Query if is_seen => format!("read {done} of {seen} coupons, {done_rate}/s"),
+        WorkKind::Query => format!("read {done} coupons, {done_rate}/s"),
     }
 }
 
@@ -168,22 +168,26 @@ mod tests {
     fn sentences() {
         let five = Duration::from_secs(5);
         let cases = [
-            (Work::Import, 0, 1_200_000, "read 1,200,000 lines, 240,000/s"),
-            (Work::Export("codes"), 50_000, 0, "exported 50,000 codes, 10,000/s"),
+            (WorkKind::Import, 0, 1_200_000, "read 1,200,000 lines, 240,000/s"),
+            (WorkKind::Export("codes"), 50_000, 0, "exported 50,000 codes, 10,000/s"),
             (
-                Work::Export("redemptions"),
+                WorkKind::Export("redemptions"),
                 7,
                 50_000,
                 "exported 7 redemptions; 50,000 coupons read, 10,000/s",
             ),
-            (Work::Change, 90, 100, "100 codes, 10 of them refused, 20/s"),
-            (Work::Notify, 1_200, 50_000, "sent 1,200 notices, 50,000 issued coupons read"),
-            (Work::Copy, 50_000, 50_000, "copied 50,000, 10,000/s"),
-            (Work::Verify, 0, 50_000, "read 50,000 rows, 0 findings, 10,000/s"),
+            (WorkKind::Change, 90, 100, "100 codes, 10 of them refused, 20/s"),
+            (WorkKind::Notify, 1_200, 50_000, "sent 1,200 notices, 50,000 issued coupons read"),
+            (WorkKind::Copy, 50_000, 50_000, "copied 50,000, 10,000/s"),
+            (WorkKind::Verify, 0, 50_000, "read 50,000 rows, 0 findings, 10,000/s"),
         ];
         for (work, done, seen, want) in cases {
             assert_eq!(sentence(work, done, seen, five), want);
         }
-        assert_eq!(sentence(Work::Import, 0, 0, Duration::ZERO), "read 0 lines, 0/s", "at once");
+        assert_eq!(
+            sentence(WorkKind::Import, 0, 0, Duration::ZERO),
+            "read 0 lines, 0/s",
+            "at once"
+        );
     }
 }

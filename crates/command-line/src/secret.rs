@@ -10,22 +10,22 @@ use serde::Deserialize;
 /// A text that no output shows: it displays as `set`.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
-pub struct Secret(String);
+pub struct SecretText(String);
 
-impl Secret {
-    pub fn in_file(path: &Path) -> Result<Secret, String> {
+impl SecretText {
+    pub fn in_file(path: &Path) -> Result<SecretText, String> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-        Secret(text).one_line()
+        SecretText(text).one_line()
     }
 
     /// Without the line end that editors, `echo` and mounted secrets leave behind it. Another one
     /// is no part of a secret, and no header can have it.
-    pub fn one_line(self) -> Result<Secret, String> {
+    pub fn one_line(self) -> Result<SecretText, String> {
         let text = self.0.trim_end_matches(['\r', '\n']);
         match text.contains(['\r', '\n']) {
             true => Err("it has several lines, want one".to_owned()),
-            false => Ok(Secret(text.to_owned())),
+            false => Ok(SecretText(text.to_owned())),
         }
     }
 
@@ -34,27 +34,27 @@ impl Secret {
     }
 }
 
-impl From<String> for Secret {
-    fn from(text: String) -> Secret {
-        Secret(text)
+impl From<String> for SecretText {
+    fn from(text: String) -> SecretText {
+        SecretText(text)
     }
 }
 
-impl FromStr for Secret {
+impl FromStr for SecretText {
     type Err = Infallible;
 
-    fn from_str(text: &str) -> Result<Secret, Infallible> {
-        Ok(Secret(text.to_owned()))
+    fn from_str(text: &str) -> Result<SecretText, Infallible> {
+        Ok(SecretText(text.to_owned()))
     }
 }
 
-impl fmt::Display for Secret {
+impl fmt::Display for SecretText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("set")
     }
 }
 
-impl fmt::Debug for Secret {
+impl fmt::Debug for SecretText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(set)")
     }

@@ -27,33 +27,33 @@ pub fn milliseconds(text: &str) -> Result<i64, String> {
 /// How often something happens; `0` for never.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub struct Every {
+pub struct RepeatInterval {
     text: String,
     /// `None` for never.
     pub every: Option<Duration>,
 }
 
-impl FromStr for Every {
+impl FromStr for RepeatInterval {
     type Err = String;
 
-    fn from_str(text: &str) -> Result<Every, String> {
+    fn from_str(text: &str) -> Result<RepeatInterval, String> {
         let every = match text {
             "0" => None,
             text => Some(Duration::from_millis(milliseconds(text)?.unsigned_abs())),
         };
-        Ok(Every { text: text.to_owned(), every })
+        Ok(RepeatInterval { text: text.to_owned(), every })
     }
 }
 
-impl TryFrom<String> for Every {
+impl TryFrom<String> for RepeatInterval {
     type Error = String;
 
-    fn try_from(text: String) -> Result<Every, String> {
+    fn try_from(text: String) -> Result<RepeatInterval, String> {
         text.parse()
     }
 }
 
-impl fmt::Display for Every {
+impl fmt::Display for RepeatInterval {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
@@ -79,7 +79,7 @@ mod tests {
         for (name, text, want) in cases {
             assert_eq!(milliseconds(text).ok(), want, "{name}");
         }
-        assert_eq!("0".parse::<Every>().unwrap().every, None, "never");
-        assert_eq!("2m".parse::<Every>().unwrap().every, Some(Duration::from_secs(120)));
+        assert_eq!("0".parse::<RepeatInterval>().unwrap().every, None, "never");
+        assert_eq!("2m".parse::<RepeatInterval>().unwrap().every, Some(Duration::from_secs(120)));
     }
 }

@@ -20,13 +20,13 @@ pub fn thousands(number: u64) -> String {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
+pub enum CellAlignment {
     Left,
     Right,
 }
 
 /// A table; each column is as wide as its widest cell.
-pub fn table(sides: &[Side], rows: &[Vec<String>]) -> String {
+pub fn table(sides: &[CellAlignment], rows: &[Vec<String>]) -> String {
     let shown =
         |row: &Vec<String>| row.iter().map(|cell| printable(cell, &[]).into_owned()).collect();
     let rows: Vec<Vec<String>> = rows.iter().map(shown).collect();
@@ -35,8 +35,8 @@ pub fn table(sides: &[Side], rows: &[Vec<String>]) -> String {
     let mut text = String::new();
     for row in &rows {
         let cells = row.iter().zip(sides).zip(&widths).map(|((cell, side), width)| match side {
-            Side::Left => format!("{cell:<width$}"),
-            Side::Right => format!("{cell:>width$}"),
+            CellAlignment::Left => format!("{cell:<width$}"),
+            CellAlignment::Right => format!("{cell:>width$}"),
         });
         text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
         text.push('\n');
@@ -65,6 +65,9 @@ mod tests {
     #[test]
     fn tables() {
         let rows = [vec!["ID".into(), "COUNT".into()], vec!["spring".into(), "7".into()]];
-        assert_eq!(table(&[Side::Left, Side::Right], &rows), "ID      COUNT\nspring      7\n");
+        assert_eq!(
+            table(&[CellAlignment::Left, CellAlignment::Right], &rows),
+            "ID      COUNT\nspring      7\n"
+        );
     }
 }

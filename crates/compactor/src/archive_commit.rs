@@ -1,24 +1,24 @@
 //! Makes an archive commit: copies the coupons to new files, checks the files, and commits them.
 
-use cold::{ColdFile, Committed, NewFile, Partition};
+use cold::{ColdFile, ColdPartition, CommitOutcome, NewFile};
 use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::time::Day;
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::merge::Merge;
-use crate::report::Progress;
+use crate::merge::PartitionMerge;
+use crate::report::CompactionProgress;
 use crate::{CompactError, Compactor};
 
 /// A digest of the rows of an archive commit: their number, and a hash of their codes and versions,
 /// in order. It finds lost and changed rows; it is not stored.
 #[derive(Default)]
-struct Digest {
+struct CommitDigest {
     rows: u64,
     hash: Xxh3,
 }
 
-impl Digest {
+impl CommitDigest {
     fn add(&mut self, code: &Code, version: u64) {
         self.rows += 1;
         self.hash.update(code.as_str().as_bytes());
@@ -28,7 +28,7 @@ impl Digest {
 
 /// What an archive commit does besides adding rows.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Part<'a> {
+pub(crate) struct CommitRewrite<'a> {
     pub(crate) replaced: &'a [ColdFile],
     /// See [`ColdFile::rewrites`].
     pub(crate) rewrites: u8,
@@ -47,14 +47,14 @@ impl Compactor {
     /// Returns `None` if another compactor has committed to the partition meanwhile.
     pub(crate) async fn write(
         &self,
-        on: &Partition,
-        mut merge: Merge,
-        part: Part<'_>,
+        on: &ColdPartition,
+        mut merge: PartitionMerge,
+        part: CommitRewrite<'_>,
     ) -> Result<Option<ArchiveCommit>, CompactError> {
         let (day, number, total) = (on.day, on.archive_commit + 1, part.total);
         let mut writer =
             self.cold.writer_replacing(day, number, part.rewrites, part.replaced).await?;
-        let mut digest = Digest::default();
+        let mut digest = CommitDigest::default();
         loop {
             let chunk = merge.next().await?;
             if chunk.is_empty() {
@@ -62,7 +62,7 @@ impl Compactor {
             }
             chunk.iter().for_each(|coupon: &Coupon| digest.add(coupon.code(), coupon.version()));
             writer.push(chunk).await?;
-            (self.watch)(Progress::Copied { rows: digest.rows, total });
+            (self.watch)(CompactionProgress::Copied { rows: digest.rows, total });
         }
         let files = writer.finish().await?;
         // Before the commit, so that a file that cannot be read is never published.
@@ -72,20 +72,20 @@ impl Compactor {
         loop {
             self.record_begun(newest + 1).await?;
             match self.cold.commit_up_to(on, number, &files, part.replaced, newest + 1).await? {
-                Committed::Done { version } => {
+                CommitOutcome::Done { version } => {
                     self.record_committed(version).await?;
-                    (self.watch)(Progress::Committed { day, archive_commit: number });
+                    (self.watch)(CompactionProgress::Committed { day, archive_commit: number });
                     return Ok(Some(ArchiveCommit { number, files, copied }));
                 }
-                Committed::Taken { archive_commit } if archive_commit > on.archive_commit => {
+                CommitOutcome::Taken { archive_commit } if archive_commit > on.archive_commit => {
                     return Ok(None);
                 }
                 // Nobody else has committed, so this is no conflict, and a retry would end here, too.
-                Committed::Taken { .. } => {
+                CommitOutcome::Taken { .. } => {
                     let what = format!("archive commit {number} was refused");
                     return Err(CompactError::NoProgress { day, what });
                 }
-                Committed::Moved { version } => newest = version,
+                CommitOutcome::Moved { version } => newest = version,
             }
         }
     }
@@ -94,7 +94,7 @@ impl Compactor {
     /// then the error was that a merge had replaced the files that this one was reading.
     pub(crate) async fn unless_conflict(
         &self,
-        on: &Partition,
+        on: &ColdPartition,
         written: Result<Option<ArchiveCommit>, CompactError>,
     ) -> Result<Option<ArchiveCommit>, CompactError> {
         match written {
@@ -110,9 +110,9 @@ impl Compactor {
         &self,
         day: Day,
         files: &[NewFile],
-        written: &Digest,
+        written: &CommitDigest,
     ) -> Result<(), CompactError> {
-        let mut found = Digest::default();
+        let mut found = CommitDigest::default();
         for file in files {
             let mut keys = self.cold.keys_of_new(file).await?;
             while let Some(chunk) = keys.next().await? {

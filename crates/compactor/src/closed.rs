@@ -1,15 +1,15 @@
 //! The Closed pass: archives coupons that no rule can change any more, out of a partition that is
 //! still open.
 
-use cold::Partition;
+use cold::ColdPartition;
 use coupon::code::Code;
 use coupon::time::{Day, Millis};
 
-use crate::archive_commit::{ArchiveCommit, Part};
-use crate::merge::{self, Merge};
-use crate::plan::Pass;
+use crate::archive_commit::{ArchiveCommit, CommitRewrite};
+use crate::merge::{self, PartitionMerge};
+use crate::plan::CompactionPass;
 use crate::report::PartitionReport;
-use crate::tiers::{self, Run};
+use crate::tiers::{self, FileRun};
 use crate::{CompactError, Compactor, RACES_MAX};
 
 /// Abort after copying the same coupons this many times without evicting one.
@@ -23,7 +23,7 @@ impl Compactor {
         day: Day,
         now: Millis,
     ) -> Result<PartitionReport, CompactError> {
-        let mut report = PartitionReport::new(day, Pass::Closed);
+        let mut report = PartitionReport::new(day, CompactionPass::Closed);
         self.create_tables().await?;
         let (mut lost, mut stuck, mut last) = (0, 0, Vec::new());
         while lost < RACES_MAX {
@@ -71,35 +71,35 @@ impl Compactor {
 
     async fn copy_closed(
         &self,
-        partition: &Partition,
+        partition: &ColdPartition,
         codes: &[Code],
         now: Millis,
     ) -> Result<Option<ArchiveCommit>, CompactError> {
         let sources = vec![merge::picked(self.hot.clone(), partition.day, codes.to_vec(), now)];
-        let part = Part { replaced: &[], rewrites: 0, total: codes.len() as u64 };
-        self.write(partition, Merge::new(partition.day, sources), part).await
+        let part = CommitRewrite { replaced: &[], rewrites: 0, total: codes.len() as u64 };
+        self.write(partition, PartitionMerge::new(partition.day, sources), part).await
     }
 
     /// Hot has evicted all rows of these runs, so it only records the number.
     async fn merge_runs(
         &self,
-        partition: &Partition,
-        runs: &[Run],
+        partition: &ColdPartition,
+        runs: &[FileRun],
         merged: &[usize],
     ) -> Result<Option<ArchiveCommit>, CompactError> {
-        let merged: Vec<&Run> = merged.iter().filter_map(|at| runs.get(*at)).collect();
+        let merged: Vec<&FileRun> = merged.iter().filter_map(|at| runs.get(*at)).collect();
         let share = merge::share(merged.len(), false);
         let sources = merged.iter().map(|run| merge::rows(&self.cold, run, share)).collect();
         let sizes: Vec<_> = merged.iter().map(|run| run.size).collect();
         let replaced: Vec<_> = merged.iter().flat_map(|run| run.files.clone()).collect();
-        let part = Part {
+        let part = CommitRewrite {
             replaced: &replaced,
             rewrites: tiers::rewrites_of(&sizes),
             total: sizes.iter().map(|run| run.rows).sum(),
         };
         self.unless_conflict(
             partition,
-            self.write(partition, Merge::new(partition.day, sources), part).await,
+            self.write(partition, PartitionMerge::new(partition.day, sources), part).await,
         )
         .await
     }

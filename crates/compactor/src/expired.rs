@@ -1,14 +1,14 @@
 //! The Expired pass: seals, archives and empties a partition whose time is over.
 
-use cold::Partition;
+use cold::ColdPartition;
 use coupon::time::{Day, Millis};
 use hot::Emptying;
 
-use crate::archive_commit::{ArchiveCommit, Part};
-use crate::merge::{self, Merge};
-use crate::plan::Pass;
-use crate::report::{PartitionReport, Progress};
-use crate::tiers::{self, REWRITES_MAX, Run};
+use crate::archive_commit::{ArchiveCommit, CommitRewrite};
+use crate::merge::{self, PartitionMerge};
+use crate::plan::CompactionPass;
+use crate::report::{CompactionProgress, PartitionReport};
+use crate::tiers::{self, FileRun, REWRITES_MAX};
 use crate::{CompactError, Compactor, RACES_MAX};
 
 impl Compactor {
@@ -17,7 +17,7 @@ impl Compactor {
         day: Day,
         now: Millis,
     ) -> Result<PartitionReport, CompactError> {
-        let mut report = PartitionReport::new(day, Pass::Expired);
+        let mut report = PartitionReport::new(day, CompactionPass::Expired);
         // Before the seal, also if the partition has never had a row: behind a seal, whoever asks
         // for a code without a row asks cold, and a cold tier without tables does not answer.
         self.create_tables().await?;
@@ -63,8 +63,8 @@ impl Compactor {
     /// stay; rows of hot that they have are not written again.
     async fn write_rest(
         &self,
-        partition: &Partition,
-        runs: &[Run],
+        partition: &ColdPartition,
+        runs: &[FileRun],
         merged: &[usize],
         total: u64,
     ) -> Result<Option<ArchiveCommit>, CompactError> {
@@ -81,8 +81,9 @@ impl Compactor {
             }
         }
         // Marked as fully rewritten, so that a repeated pass does not merge the file again.
-        let part = Part { replaced: &replaced, rewrites: REWRITES_MAX, total: rows };
-        let written = self.write(partition, Merge::new(partition.day, sources), part).await;
+        let part = CommitRewrite { replaced: &replaced, rewrites: REWRITES_MAX, total: rows };
+        let written =
+            self.write(partition, PartitionMerge::new(partition.day, sources), part).await;
         // Hot may have archived markers of an archive commit that was made after the partition was
         // looked up.
         self.unless_conflict(partition, written).await
@@ -92,13 +93,13 @@ impl Compactor {
     /// after its commit, or the Closed pass has archived the whole partition.
     async fn is_all_there(
         &self,
-        partition: &Partition,
-        runs: &[Run],
+        partition: &ColdPartition,
+        runs: &[FileRun],
     ) -> Result<bool, CompactError> {
         let share = merge::share(runs.len(), true);
         let mut sources = vec![merge::residue(self.hot.clone(), partition.day, share)];
         sources.extend(runs.iter().map(|run| merge::keys(&self.cold, run, share)));
-        match Merge::new(partition.day, sources).is_empty().await {
+        match PartitionMerge::new(partition.day, sources).is_empty().await {
             // Writing the rest reports this error.
             Err(CompactError::ArchivedMarkerAlone { .. }) => Ok(false),
             ended => ended,
@@ -111,7 +112,7 @@ impl Compactor {
             self.with_retries(|| self.hot.remove_residue(day, so_far.clone())).await?
         {
             so_far = further;
-            (self.watch)(Progress::Removed { rows: so_far.removed, total });
+            (self.watch)(CompactionProgress::Removed { rows: so_far.removed, total });
         }
         Ok(so_far.removed)
     }

@@ -1,17 +1,17 @@
 //! Finishes an archive commit: deletes its rows from hot.
 
-use cold::{ColdFile, Partition};
+use cold::{ColdFile, ColdPartition};
 use coupon::code::Code;
 use coupon::time::Day;
 use hot::HotError;
 
-use crate::plan::Pass;
-use crate::report::{PartitionReport, Progress};
+use crate::plan::CompactionPass;
+use crate::report::{CompactionProgress, PartitionReport};
 use crate::{CompactError, Compactor};
 
 impl Compactor {
     pub(crate) async fn finish(&self, day: Day) -> Result<PartitionReport, CompactError> {
-        let mut report = PartitionReport::new(day, Pass::Finish);
+        let mut report = PartitionReport::new(day, CompactionPass::Finish);
         let partition = self.cold.partition(day).await?;
         report.removed = self.finish_open(&partition).await?;
         Ok(report)
@@ -19,7 +19,7 @@ impl Compactor {
 
     /// Returns how many rows became archived markers. Evicts the rows of each archive commit once, also
     /// after a merge: a merged file knows which archive commit brought each row.
-    pub(crate) async fn finish_open(&self, partition: &Partition) -> Result<u64, CompactError> {
+    pub(crate) async fn finish_open(&self, partition: &ColdPartition) -> Result<u64, CompactError> {
         let Some(plan) = self.hot.partition(partition.day).await? else { return Ok(0) };
         if partition.archive_commit <= plan.archive_commit {
             return Ok(0);
@@ -39,7 +39,7 @@ impl Compactor {
                     // The Expired pass deletes the remaining rows.
                     None => return Ok(evicted),
                 }
-                (self.watch)(Progress::Removed { rows: seen, total });
+                (self.watch)(CompactionProgress::Removed { rows: seen, total });
             }
         }
         // Last: the next run after a killed one evicts again.

@@ -27,17 +27,17 @@ mod tiers;
 
 use std::sync::Arc;
 
-use cold::{ColdStore, Swept};
+use cold::{ColdStore, SweepReport};
 use coupon::time::Millis;
 use hot::Partitions;
 
 pub use error::CompactError;
 pub use pairing::{StoreMismatch, check_pairing};
-pub use plan::{Pass, Work};
-pub use report::{PartitionReport, Progress, Report, Watch};
+pub use plan::{CompactionPass, DuePass};
+pub use report::{CompactionProgress, CompactionReport, PartitionReport, ProgressWatch};
 pub use settings::{
-    CLOSED_ARCHIVE_COMMIT_MAX, CLOSED_ENOUGH, CLOSED_WAIT_DAYS, Closed, PARTITION_FILES_MAX,
-    Settings,
+    CLOSED_ARCHIVE_COMMIT_MAX, CLOSED_ENOUGH, CLOSED_WAIT_DAYS, ClosedPolicy, CompactionSettings,
+    PARTITION_FILES_MAX,
 };
 pub use tiers::{WRITES_MAX, runs_at_most};
 
@@ -50,8 +50,8 @@ const RACES_MAX: u32 = 64;
 pub struct Compactor {
     hot: Arc<dyn Partitions>,
     cold: Arc<ColdStore>,
-    settings: Settings,
-    watch: Watch,
+    settings: CompactionSettings,
+    watch: ProgressWatch,
 }
 
 impl Compactor {
@@ -59,14 +59,18 @@ impl Compactor {
     pub fn new(
         hot: Arc<dyn Partitions>,
         cold: Arc<ColdStore>,
-        settings: Settings,
-        watch: Watch,
+        settings: CompactionSettings,
+        watch: ProgressWatch,
     ) -> Compactor {
         Compactor { hot, cold, settings, watch }
     }
 
     /// What [`Compactor::run`] would do now. Writes nothing.
-    pub async fn plan(&self, now: Millis, closed: Closed) -> Result<Vec<Work>, CompactError> {
+    pub async fn plan(
+        &self,
+        now: Millis,
+        closed: ClosedPolicy,
+    ) -> Result<Vec<DuePass>, CompactError> {
         check_pairing(&*self.hot, &self.cold).await?;
         let partitions = self.hot.partitions().await?;
         let archive_commits = match self.cold.version().await? {
@@ -79,21 +83,21 @@ impl Compactor {
             None => Vec::new(),
         };
         let enough = match closed {
-            Closed::Now => u64::MAX >> 1,
-            Closed::WhenWorthwhile | Closed::OnlyFinish => self.settings.closed_enough,
+            ClosedPolicy::Now => u64::MAX >> 1,
+            ClosedPolicy::WhenWorthwhile | ClosedPolicy::OnlyFinish => self.settings.closed_enough,
         };
         let waiting = self.hot.closed(now, enough).await?;
         Ok(plan::plan(
-            &plan::Seen { now, closed, partitions, archive_commits, waiting },
+            &plan::PlanInput { now, closed, partitions, archive_commits, waiting },
             &self.settings,
         ))
     }
 
     /// See [`ColdStore::cut_logs`].
-    pub async fn vacuum(&self, now: Millis) -> Result<Swept, CompactError> {
+    pub async fn vacuum(&self, now: Millis) -> Result<SweepReport, CompactError> {
         match self.cold.version().await? {
             Some(_) => Ok(self.cold.cut_logs(now).await?),
-            None => Ok(Swept::default()),
+            None => Ok(SweepReport::default()),
         }
     }
 }

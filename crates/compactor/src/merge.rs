@@ -16,7 +16,7 @@ use coupon::coupon::Coupon;
 use coupon::time::Day;
 
 use crate::{CHUNK, CompactError};
-use source::{Row, Source};
+use source::{MergeRow, MergeSource};
 
 pub(crate) use ahead::{picked, residue};
 pub(crate) use files::{keys, rows};
@@ -41,15 +41,15 @@ pub(crate) fn share(runs: usize, with_hot: bool) -> usize {
 }
 
 /// The next code of each source that has one, and the number of the source.
-type Next = BinaryHeap<Reverse<(Code, usize)>>;
+type NextCodes = BinaryHeap<Reverse<(Code, usize)>>;
 
-struct Head {
-    source: Source,
-    rows: VecDeque<Row>,
+struct SourceHead {
+    source: MergeSource,
+    rows: VecDeque<MergeRow>,
     ended: bool,
 }
 
-impl Head {
+impl SourceHead {
     async fn fill(&mut self) -> Result<(), CompactError> {
         while self.rows.is_empty() && !self.ended {
             match self.source.next().await? {
@@ -61,11 +61,11 @@ impl Head {
     }
 }
 
-pub(crate) struct Merge {
+pub(crate) struct PartitionMerge {
     day: Day,
-    heads: Vec<Head>,
+    heads: Vec<SourceHead>,
     /// The next code of each source; built on the first read.
-    next: Option<Next>,
+    next: Option<NextCodes>,
     /// Sources with rows to write that have not ended.
     writing: usize,
     /// Coupons from hot so far.
@@ -74,7 +74,7 @@ pub(crate) struct Merge {
 
 /// What the sources have of one code.
 #[derive(Default)]
-struct Copies {
+struct CodeCopies {
     newest: Option<Box<Coupon>>,
     /// The version of an archived marker: cold must have it.
     promised: Option<u64>,
@@ -83,12 +83,12 @@ struct Copies {
     in_hot: bool,
 }
 
-impl Merge {
-    pub(crate) fn new(day: Day, sources: Vec<Source>) -> Merge {
-        let head = |source| Head { source, rows: VecDeque::new(), ended: false };
-        let heads: Vec<Head> = sources.into_iter().map(head).collect();
+impl PartitionMerge {
+    pub(crate) fn new(day: Day, sources: Vec<MergeSource>) -> PartitionMerge {
+        let head = |source| SourceHead { source, rows: VecDeque::new(), ended: false };
+        let heads: Vec<SourceHead> = sources.into_iter().map(head).collect();
         let writing = heads.iter().filter(|head| head.source.writes()).count();
-        Merge { day, heads, next: None, writing, from_hot: 0 }
+        PartitionMerge { day, heads, next: None, writing, from_hot: 0 }
     }
 
     /// Returns the next coupons that no run which stays has, at most [`PIECE`]; none at the end.
@@ -114,7 +114,7 @@ impl Merge {
         let mut merged = Vec::with_capacity(limit);
         while merged.len() < limit && self.writing > 0 {
             let Some(Reverse((code, first))) = next.pop() else { break };
-            let mut copies = Copies::default();
+            let mut copies = CodeCopies::default();
             self.take(&mut next, first, &mut copies).await?;
             while next.peek().is_some_and(|Reverse((other, _))| *other == code) {
                 let Some(Reverse((_, at))) = next.pop() else { break };
@@ -126,7 +126,7 @@ impl Merge {
         Ok(merged)
     }
 
-    async fn begin(&mut self) -> Result<Next, CompactError> {
+    async fn begin(&mut self) -> Result<NextCodes, CompactError> {
         let mut next = BinaryHeap::with_capacity(self.heads.len());
         for at in 0..self.heads.len() {
             self.enter(&mut next, at).await?;
@@ -135,7 +135,7 @@ impl Merge {
     }
 
     /// Puts the next row of a source into the heap.
-    async fn enter(&mut self, next: &mut Next, at: usize) -> Result<(), CompactError> {
+    async fn enter(&mut self, next: &mut NextCodes, at: usize) -> Result<(), CompactError> {
         let head = &mut self.heads[at];
         head.fill().await?;
         match head.rows.front() {
@@ -148,29 +148,29 @@ impl Merge {
     /// Takes the first row of a source, and puts its next one into the heap.
     async fn take(
         &mut self,
-        next: &mut Next,
+        next: &mut NextCodes,
         at: usize,
-        copies: &mut Copies,
+        copies: &mut CodeCopies,
     ) -> Result<(), CompactError> {
         let head = &mut self.heads[at];
         let is_hot = head.source.is_hot();
         match head.rows.pop_front() {
-            Some(Row::Coupon(coupon)) => {
+            Some(MergeRow::Coupon(coupon)) => {
                 copies.in_hot |= is_hot;
                 if copies.newest.as_ref().is_none_or(|known| known.version() < coupon.version()) {
                     copies.newest = Some(coupon);
                 }
             }
-            Some(Row::Promised { version, .. }) => copies.promised = Some(version),
-            Some(Row::There { version, .. }) => copies.there = copies.there.max(Some(version)),
+            Some(MergeRow::Promised { version, .. }) => copies.promised = Some(version),
+            Some(MergeRow::There { version, .. }) => copies.there = copies.there.max(Some(version)),
             None => {}
         }
         self.enter(next, at).await
     }
 
     /// The coupon to write of these copies, if any.
-    fn newest(&mut self, copies: Copies, code: &Code) -> Result<Option<Coupon>, CompactError> {
-        let Copies { newest, promised, there, in_hot } = copies;
+    fn newest(&mut self, copies: CodeCopies, code: &Code) -> Result<Option<Coupon>, CompactError> {
+        let CodeCopies { newest, promised, there, in_hot } = copies;
         let version = newest.as_ref().map(|coupon| coupon.version());
         if version.max(there) < promised {
             return Err(CompactError::ArchivedMarkerAlone {
@@ -193,7 +193,7 @@ impl Merge {
 mod tests {
     use std::sync::Arc;
 
-    use cold::{ColdStore, Committed, Options};
+    use cold::{ColdOptions, ColdStore, CommitOutcome};
     use coupon::calendar::Zone;
     use coupon::coupon::Genesis;
     use coupon::time::Millis;
@@ -221,12 +221,12 @@ mod tests {
         writer.push(coupons).await.unwrap();
         let files = writer.finish().await.unwrap();
         let ended = cold.commit(&on, on.archive_commit + 1, &files, &[]).await.unwrap();
-        assert!(matches!(ended, Committed::Done { .. }), "{ended:?}");
+        assert!(matches!(ended, CommitOutcome::Done { .. }), "{ended:?}");
     }
 
     async fn store() -> (tempfile::TempDir, Arc<ColdStore>) {
         let disk = tempfile::tempdir().unwrap();
-        let cold = Arc::new(ColdStore::on_folder(disk.path(), Options::default()));
+        let cold = Arc::new(ColdStore::on_folder(disk.path(), ColdOptions::default()));
         cold.create().await.unwrap();
         (disk, cold)
     }
@@ -244,7 +244,8 @@ mod tests {
         let runs = tiers::runs(&cold.partition(DAY).await.unwrap().files);
         assert_eq!(runs.len(), RUNS);
         let share = share(RUNS, false);
-        let mut merge = Merge::new(DAY, runs.iter().map(|run| rows(&cold, run, share)).collect());
+        let mut merge =
+            PartitionMerge::new(DAY, runs.iter().map(|run| rows(&cold, run, share)).collect());
         let (mut found, mut most) = (0, 0);
         loop {
             let some = merge.next().await.unwrap();
@@ -284,7 +285,7 @@ mod tests {
         commit(&cold, (5..15).map(coupon).collect()).await;
         let runs = tiers::runs(&cold.partition(DAY).await.unwrap().files);
         let sources = vec![keys(&cold, &runs[0], 4), rows(&cold, &runs[1], 4)];
-        let mut merge = Merge::new(DAY, sources);
+        let mut merge = PartitionMerge::new(DAY, sources);
         let found = merge.next().await.unwrap();
         assert_eq!(found, (10..15).map(coupon).collect::<Vec<_>>());
         assert!(merge.is_empty().await.unwrap());

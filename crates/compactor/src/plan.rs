@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use cold::Partition;
+use cold::ColdPartition;
 use coupon::time::{Day, Millis};
 use hot::{ClosedPartition, PartitionPlan};
 
-use crate::{Closed, Settings};
+use crate::{ClosedPolicy, CompactionSettings};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pass {
+pub enum CompactionPass {
     /// Finish an archive commit whose rows are still in hot.
     Finish,
     /// Archive the closed coupons and leave archived markers.
@@ -19,23 +19,23 @@ pub enum Pass {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Work {
+pub struct DuePass {
     pub day: Day,
-    pub pass: Pass,
+    pub pass: CompactionPass,
     /// Closed coupons in it that are not archived.
     pub waiting: u64,
 }
 
-pub(crate) struct Seen {
+pub(crate) struct PlanInput {
     pub(crate) now: Millis,
-    pub(crate) closed: Closed,
+    pub(crate) closed: ClosedPolicy,
     pub(crate) partitions: Vec<PartitionPlan>,
-    pub(crate) archive_commits: Vec<Partition>,
+    pub(crate) archive_commits: Vec<ColdPartition>,
     pub(crate) waiting: Vec<ClosedPartition>,
 }
 
 /// The work that is due, by day: at most one pass for each partition.
-pub(crate) fn plan(seen: &Seen, settings: &Settings) -> Vec<Work> {
+pub(crate) fn plan(seen: &PlanInput, settings: &CompactionSettings) -> Vec<DuePass> {
     let committed: BTreeMap<Day, u64> = seen
         .archive_commits
         .iter()
@@ -48,24 +48,32 @@ pub(crate) fn plan(seen: &Seen, settings: &Settings) -> Vec<Work> {
         let unfinished = committed
             .get(&partition.day)
             .is_some_and(|archive_commit| *archive_commit > partition.archive_commit);
-        let may_begin = seen.closed != Closed::OnlyFinish;
+        let may_begin = seen.closed != ClosedPolicy::OnlyFinish;
         let pass = if partition.sealed || (may_begin && seen.now > partition.seal_after) {
-            Pass::Expired
+            CompactionPass::Expired
         } else if may_begin && closed.is_some_and(|closed| is_worthwhile(closed, seen, settings)) {
-            Pass::Closed
+            CompactionPass::Closed
         } else if unfinished {
-            Pass::Finish
+            CompactionPass::Finish
         } else {
             return None;
         };
-        Some(Work { day: partition.day, pass, waiting: closed.map_or(0, |closed| closed.waiting) })
+        Some(DuePass {
+            day: partition.day,
+            pass,
+            waiting: closed.map_or(0, |closed| closed.waiting),
+        })
     };
     seen.partitions.iter().filter(|partition| !partition.emptied).filter_map(work).collect()
 }
 
-fn is_worthwhile(closed: &ClosedPartition, seen: &Seen, settings: &Settings) -> bool {
+fn is_worthwhile(
+    closed: &ClosedPartition,
+    seen: &PlanInput,
+    settings: &CompactionSettings,
+) -> bool {
     closed.waiting > 0
-        && (seen.closed == Closed::Now
+        && (seen.closed == ClosedPolicy::Now
             || closed.waiting >= settings.closed_enough
             || seen.now >= closed.since.plus_days(settings.closed_wait_days))
 }
@@ -94,37 +102,56 @@ mod tests {
         let wait = |waiting, days: i64| {
             vec![ClosedPartition { day: DAY, waiting, since: Millis(NOW.0 - days * DAY_MS) }]
         };
-        let later = Closed::WhenWorthwhile;
+        let later = ClosedPolicy::WhenWorthwhile;
         let cases = [
             ("nothing to do", open, 2, vec![], later, None),
-            ("not over before the next millisecond", open, 2, vec![], Closed::Now, None),
-            ("over", over, 2, vec![], later, Some(Pass::Expired)),
-            ("sealed and not emptied", sealed, 2, vec![], later, Some(Pass::Expired)),
+            ("not over before the next millisecond", open, 2, vec![], ClosedPolicy::Now, None),
+            ("over", over, 2, vec![], later, Some(CompactionPass::Expired)),
+            ("sealed and not emptied", sealed, 2, vec![], later, Some(CompactionPass::Expired)),
             ("emptied", emptied, 3, vec![], later, None),
-            ("an archive commit not finished", open, 3, vec![], later, Some(Pass::Finish)),
+            (
+                "an archive commit not finished",
+                open,
+                3,
+                vec![],
+                later,
+                Some(CompactionPass::Finish),
+            ),
             ("too few", open, 2, wait(99_999, 29), later, None),
-            ("too few, now", open, 2, wait(1, 0), Closed::Now, Some(Pass::Closed)),
-            ("enough", open, 2, wait(100_000, 0), later, Some(Pass::Closed)),
-            ("one, for long enough", open, 2, wait(1, 30), later, Some(Pass::Closed)),
-            ("a clock that is not trusted: over", over, 2, vec![], Closed::OnlyFinish, None),
-            ("closed ones", open, 2, wait(100_000, 40), Closed::OnlyFinish, None),
+            ("too few, now", open, 2, wait(1, 0), ClosedPolicy::Now, Some(CompactionPass::Closed)),
+            ("enough", open, 2, wait(100_000, 0), later, Some(CompactionPass::Closed)),
+            ("one, for long enough", open, 2, wait(1, 30), later, Some(CompactionPass::Closed)),
+            ("a clock that is not trusted: over", over, 2, vec![], ClosedPolicy::OnlyFinish, None),
+            ("closed ones", open, 2, wait(100_000, 40), ClosedPolicy::OnlyFinish, None),
             (
                 "an archive commit not finished",
                 over,
                 3,
                 vec![],
-                Closed::OnlyFinish,
-                Some(Pass::Finish),
+                ClosedPolicy::OnlyFinish,
+                Some(CompactionPass::Finish),
             ),
-            ("sealed", sealed, 2, vec![], Closed::OnlyFinish, Some(Pass::Expired)),
-            ("over, with closed ones", over, 2, wait(100_000, 40), later, Some(Pass::Expired)),
+            ("sealed", sealed, 2, vec![], ClosedPolicy::OnlyFinish, Some(CompactionPass::Expired)),
+            (
+                "over, with closed ones",
+                over,
+                2,
+                wait(100_000, 40),
+                later,
+                Some(CompactionPass::Expired),
+            ),
         ];
         for (name, partition, archive_commit, waiting, closed, want) in cases {
             let archive_commits =
-                vec![Partition { day: DAY, version: 1, archive_commit, files: Vec::new() }];
-            let seen =
-                Seen { now: NOW, closed, partitions: vec![partition], archive_commits, waiting };
-            let works = plan(&seen, &Settings::default());
+                vec![ColdPartition { day: DAY, version: 1, archive_commit, files: Vec::new() }];
+            let seen = PlanInput {
+                now: NOW,
+                closed,
+                partitions: vec![partition],
+                archive_commits,
+                waiting,
+            };
+            let works = plan(&seen, &CompactionSettings::default());
             assert_eq!(works.first().map(|work| work.pass), want, "{name}");
         }
     }

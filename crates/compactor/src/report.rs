@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use cold::Swept;
+use cold::SweepReport;
 use coupon::time::Day;
 
 use crate::CompactError;
 use crate::archive_commit::ArchiveCommit;
-use crate::plan::{Pass, Work};
+use crate::plan::{CompactionPass, DuePass};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
-    Begins(Work),
+pub enum CompactionProgress {
+    Begins(DuePass),
     /// Coupons were copied: `rows` of `total` so far.
     Copied {
         rows: u64,
@@ -33,12 +33,12 @@ pub enum Progress {
     },
 }
 
-pub type Watch = Arc<dyn Fn(Progress) + Send + Sync>;
+pub type ProgressWatch = Arc<dyn Fn(CompactionProgress) + Send + Sync>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PartitionReport {
     pub day: Day,
-    pub pass: Pass,
+    pub pass: CompactionPass,
     /// Coupons copied from hot.
     pub copied: u64,
     /// Rows of the files written, including rows of merges.
@@ -49,7 +49,7 @@ pub struct PartitionReport {
 }
 
 impl PartitionReport {
-    pub(crate) fn new(day: Day, pass: Pass) -> PartitionReport {
+    pub(crate) fn new(day: Day, pass: CompactionPass) -> PartitionReport {
         PartitionReport { day, pass, copied: 0, rows: 0, bytes: 0, removed: 0 }
     }
 
@@ -61,15 +61,15 @@ impl PartitionReport {
 }
 
 #[derive(Debug, Default)]
-pub struct Report {
+pub struct CompactionReport {
     pub partitions: Vec<PartitionReport>,
-    pub failed: Vec<(Work, CompactError)>,
+    pub failed: Vec<(DuePass, CompactError)>,
     /// Why the holder index is not up to date. Lists are right all the same.
     pub not_indexed: Option<CompactError>,
-    pub swept: Swept,
+    pub swept: SweepReport,
 }
 
-impl Report {
+impl CompactionReport {
     pub fn copied(&self) -> u64 {
         self.partitions.iter().map(|partition| partition.copied).sum()
     }

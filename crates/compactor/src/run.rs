@@ -3,11 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use cold::{ColdFile, ColdStore, Partition};
+use cold::{ColdFile, ColdPartition, ColdStore};
 use coupon::time::{Day, Millis};
 
 use crate::error::is_of_a_store;
-use crate::{Closed, CompactError, Compactor, PartitionReport, Pass, Progress, Report, Work};
+use crate::{
+    ClosedPolicy, CompactError, CompactionPass, CompactionProgress, CompactionReport, Compactor,
+    DuePass, PartitionReport,
+};
 
 /// Abort after this many consecutive partitions that failed because of a store. It does not answer,
 /// and the other partitions would wait in vain.
@@ -30,14 +33,18 @@ impl Compactor {
     /// # Errors
     /// Errors that concern all partitions: a store that fails three of them in a row or is not
     /// safe, or two stores that do not belong together.
-    pub async fn run(&self, now: Millis, closed: Closed) -> Result<Report, CompactError> {
+    pub async fn run(
+        &self,
+        now: Millis,
+        closed: ClosedPolicy,
+    ) -> Result<CompactionReport, CompactError> {
         let works = self.plan(now, closed).await?;
         // Before the first commit: a store that lets two writers create one object loses commits.
         self.cold.probe().await?;
-        let mut report = Report::default();
+        let mut report = CompactionReport::default();
         let mut failures = 0;
         for work in works {
-            (self.watch)(Progress::Begins(work));
+            (self.watch)(CompactionProgress::Begins(work));
             match self.work(work, now).await {
                 Ok(done) => {
                     failures = 0;
@@ -65,7 +72,7 @@ impl Compactor {
             }
             self.cold.checkpoint().await?;
             self.list_complete_days().await?;
-            if closed != Closed::OnlyFinish {
+            if closed != ClosedPolicy::OnlyFinish {
                 report.swept = self.cold.sweep(now).await?;
             }
         }
@@ -73,13 +80,13 @@ impl Compactor {
         Ok(report)
     }
 
-    async fn work(&self, work: Work, now: Millis) -> Result<PartitionReport, CompactError> {
+    async fn work(&self, work: DuePass, now: Millis) -> Result<PartitionReport, CompactError> {
         // Before the seal: a partition that cannot be archived would stay sealed in hot.
         ColdStore::check_day(work.day)?;
         match work.pass {
-            Pass::Finish => self.finish(work.day).await,
-            Pass::Closed => self.closed_pass(work.day, now).await,
-            Pass::Expired => self.expired_pass(work.day, now).await,
+            CompactionPass::Finish => self.finish(work.day).await,
+            CompactionPass::Closed => self.closed_pass(work.day, now).await,
+            CompactionPass::Expired => self.expired_pass(work.day, now).await,
         }
     }
 
@@ -93,18 +100,18 @@ impl Compactor {
             self.hot.partitions().await?.into_iter().map(|plan| plan.day).collect();
         let mut complete = self.cold.partitions().await?;
         complete.retain(|it| archived.contains(&it.day) && !open.contains(&it.day));
-        let rows = |it: &Partition| (it.day, it.files.iter().map(ColdFile::rows).sum());
+        let rows = |it: &ColdPartition| (it.day, it.files.iter().map(ColdFile::rows).sum());
         let days: Vec<(Day, u64)> = complete.iter().map(rows).collect();
         Ok(self.cold.write_complete_days(&days).await?)
     }
 
     /// Up to a limit; the next run continues.
-    async fn index_holders(&self, now: Millis, closed: Closed) -> Result<(), CompactError> {
+    async fn index_holders(&self, now: Millis, closed: ClosedPolicy) -> Result<(), CompactError> {
         let (begun, mut rows) = (Instant::now(), 0);
         while rows < INDEXED_MAX {
             let merged = self.cold.merge_holders(INDEXED_AT_ONCE).await?;
             rows += merged.written;
-            (self.watch)(Progress::Indexed { rows });
+            (self.watch)(CompactionProgress::Indexed { rows });
             // No commit: another process merges, and it merges to the end.
             if merged.is_done || merged.commits == 0 {
                 break;
@@ -112,7 +119,7 @@ impl Compactor {
             // The checkpoint keeps look-ups of the newest version short, and the sweep deletes
             // replaced files.
             self.cold.checkpoint().await?;
-            if closed != Closed::OnlyFinish {
+            if closed != ClosedPolicy::OnlyFinish {
                 let since = i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX);
                 self.cold.sweep_index(now.plus_ms(since)).await?;
             }

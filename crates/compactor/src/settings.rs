@@ -18,16 +18,16 @@ pub const PARTITION_FILES_MAX: usize = 8;
 
 /// The constant that is the default of a setting explains it.
 #[derive(Clone, Copy, Debug)]
-pub struct Settings {
+pub struct CompactionSettings {
     pub closed_enough: u64,
     pub closed_wait_days: u16,
     pub closed_archive_commit_max: usize,
     pub partition_files_max: usize,
 }
 
-impl Default for Settings {
-    fn default() -> Settings {
-        Settings {
+impl Default for CompactionSettings {
+    fn default() -> CompactionSettings {
+        CompactionSettings {
             closed_enough: CLOSED_ENOUGH,
             closed_wait_days: CLOSED_WAIT_DAYS,
             closed_archive_commit_max: CLOSED_ARCHIVE_COMMIT_MAX,
@@ -37,7 +37,7 @@ impl Default for Settings {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Closed {
+pub enum ClosedPolicy {
     /// Those of partitions where enough of them wait, or one has waited long enough.
     WhenWorthwhile,
     /// All of them, now.

@@ -30,24 +30,24 @@ const RUNS_MIN: usize = 2;
 
 /// The files of one archive commit.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Run {
+pub(crate) struct FileRun {
     /// In the order of their codes.
     pub(crate) files: Vec<ColdFile>,
-    pub(crate) size: Size,
+    pub(crate) size: RunSize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Size {
+pub(crate) struct RunSize {
     pub(crate) rows: u64,
     /// How often its rows were rewritten, at most.
     pub(crate) rewrites: u8,
 }
 
 /// The runs of the files of one partition, oldest first.
-pub(crate) fn runs(files: &[ColdFile]) -> Vec<Run> {
-    let mut runs: BTreeMap<u64, Run> = BTreeMap::new();
+pub(crate) fn runs(files: &[ColdFile]) -> Vec<FileRun> {
+    let mut runs: BTreeMap<u64, FileRun> = BTreeMap::new();
     for file in files {
-        let empty = || Run { files: Vec::new(), size: Size { rows: 0, rewrites: 0 } };
+        let empty = || FileRun { files: Vec::new(), size: RunSize { rows: 0, rewrites: 0 } };
         let run = runs.entry(file.archive_commit()).or_insert_with(empty);
         run.size.rows += file.rows();
         run.size.rewrites = run.size.rewrites.max(file.rewrites());
@@ -56,12 +56,12 @@ pub(crate) fn runs(files: &[ColdFile]) -> Vec<Run> {
     runs.into_values().collect()
 }
 
-pub(crate) fn sizes(runs: &[Run]) -> Vec<Size> {
+pub(crate) fn sizes(runs: &[FileRun]) -> Vec<RunSize> {
     runs.iter().map(|run| run.size).collect()
 }
 
 /// Which runs to merge before another commit adds a run; none while there is room.
-pub(crate) fn make_room(runs: &[Size], runs_max: usize) -> Vec<usize> {
+pub(crate) fn make_room(runs: &[RunSize], runs_max: usize) -> Vec<usize> {
     let below = |level: u8| -> Vec<usize> {
         (0..runs.len()).filter(|at| runs[*at].rewrites < level).collect()
     };
@@ -75,16 +75,16 @@ pub(crate) fn make_room(runs: &[Size], runs_max: usize) -> Vec<usize> {
 }
 
 /// How often the rows of a run that is merged of these were rewritten, at most.
-pub(crate) fn rewrites_of(merged: &[Size]) -> u8 {
+pub(crate) fn rewrites_of(merged: &[RunSize]) -> u8 {
     merged.iter().map(|run| run.rewrites).max().map_or(0, |most| most.saturating_add(1))
 }
 
 /// Which runs to merge with the rest of hot when the partition is over. `fresh` is the number of
 /// rows of hot that are in no run. Merges all runs, unless that would exceed [`WRITES_MAX`] on
 /// average over the rows of the partition; then the largest runs stay.
-pub(crate) fn at_end(runs: &[Size], fresh: u64) -> Vec<usize> {
+pub(crate) fn at_end(runs: &[RunSize], fresh: u64) -> Vec<usize> {
     let left =
-        |run: &Size| run.rows.saturating_mul(REWRITES_MAX.saturating_sub(run.rewrites).into());
+        |run: &RunSize| run.rows.saturating_mul(REWRITES_MAX.saturating_sub(run.rewrites).into());
     let mut budget = fresh.saturating_mul(WRITES_MAX - 1);
     budget = runs.iter().map(left).fold(budget, u64::saturating_add);
     let mut order: Vec<usize> = (0..runs.len()).collect();
@@ -101,7 +101,7 @@ pub(crate) fn at_end(runs: &[Size], fresh: u64) -> Vec<usize> {
 }
 
 /// The runs that an open partition has at most, at any moment, after `commits` commits out of hot.
-/// `runs_max` is [`crate::Settings::partition_files_max`].
+/// `runs_max` is [`crate::CompactionSettings::partition_files_max`].
 pub fn runs_at_most(commits: u64, runs_max: usize) -> usize {
     let runs_max = runs_max.max(RUNS_MIN);
     let (mut full, mut held) = (0, 0_u64);
@@ -123,7 +123,7 @@ mod tests {
     /// A partition as the policy sees it, and the rows that were written to it.
     #[derive(Default)]
     struct Simulated {
-        runs: Vec<Size>,
+        runs: Vec<RunSize>,
         archived: u64,
         written: u64,
         most: usize,
@@ -139,19 +139,19 @@ mod tests {
                 assert!(merged.len() > 1, "one run is rewritten by itself: {:?}", self.runs);
                 self.merges(&merged, 0);
             }
-            self.runs.push(Size { rows, rewrites: 0 });
+            self.runs.push(RunSize { rows, rewrites: 0 });
             self.archived += rows;
             self.written += rows;
             self.most = self.most.max(self.runs.len());
         }
 
         fn merges(&mut self, merged: &[usize], fresh: u64) {
-            let sizes: Vec<Size> = merged.iter().map(|at| self.runs[*at]).collect();
+            let sizes: Vec<RunSize> = merged.iter().map(|at| self.runs[*at]).collect();
             let rows = sizes.iter().map(|run| run.rows).sum::<u64>() + fresh;
             for at in merged.iter().rev() {
                 self.runs.remove(*at);
             }
-            self.runs.push(Size { rows, rewrites: rewrites_of(&sizes) });
+            self.runs.push(RunSize { rows, rewrites: rewrites_of(&sizes) });
             self.archived += fresh;
             self.written += rows;
         }
@@ -245,9 +245,9 @@ mod tests {
 
     #[test]
     fn what_is_merged_when_it_is_over() {
-        let run = |rows, rewrites| Size { rows, rewrites };
+        let run = |rows, rewrites| RunSize { rows, rewrites };
         let two = run(100, 2);
-        let cases: [(&str, Vec<Size>, u64, Vec<usize>); 7] = [
+        let cases: [(&str, Vec<RunSize>, u64, Vec<usize>); 7] = [
             ("nothing there", vec![], 5, vec![]),
             ("one run and more from hot", vec![run(100, 0)], 5, vec![0]),
             (

@@ -21,7 +21,7 @@ mod place {
     use std::path::Path;
     use std::sync::Arc;
 
-    use cold::{ColdStore, Options};
+    use cold::{ColdOptions, ColdStore};
     use object_store::ObjectStore;
     use object_store::local::LocalFileSystem;
     use tempfile::TempDir;
@@ -33,7 +33,7 @@ mod place {
     }
 
     /// The cold tier in `folder`.
-    pub(crate) fn cold(folder: &Path, options: Options) -> ColdStore {
+    pub(crate) fn cold(folder: &Path, options: ColdOptions) -> ColdStore {
         ColdStore::on_folder(folder, options)
     }
 

@@ -22,7 +22,7 @@ mod place {
     use std::path::{Path, PathBuf};
     use std::sync::{Arc, LazyLock};
 
-    use cold::{BucketAddress, ColdStore, Options};
+    use cold::{BucketAddress, ColdOptions, ColdStore};
     use object_store::ObjectStore;
     use tempfile::TempDir;
     use testbucket::{BUCKET, Kind, Server};
@@ -60,7 +60,7 @@ mod place {
         TempDir::with_prefix_in("place", &SHARED.folder).unwrap()
     }
 
-    pub(crate) fn cold(folder: &Path, options: Options) -> ColdStore {
+    pub(crate) fn cold(folder: &Path, options: ColdOptions) -> ColdStore {
         let environment = SHARED.environment.clone().expect("a server");
         let prefix = folder.strip_prefix(&SHARED.folder).unwrap().display();
         let address: BucketAddress = format!("s3://{BUCKET}/{prefix}").parse().unwrap();
@@ -68,7 +68,7 @@ mod place {
     }
 
     pub(crate) fn objects(folder: &Path) -> Arc<dyn ObjectStore> {
-        cold(folder, Options::default()).objects()
+        cold(folder, ColdOptions::default()).objects()
     }
 
     /// Every 29th step is tried, because a compaction takes seconds here and has hundreds of steps.

@@ -13,7 +13,7 @@ const PLOT: (f64, f64) = (1_000.0, 200.0);
 const LABELS_MAX: usize = 8;
 
 /// A line: the class that colours it, and its values.
-pub(crate) struct Line {
+pub(crate) struct ChartSeries {
     pub(crate) class: &'static str,
     pub(crate) values: Vec<u64>,
 }
@@ -22,7 +22,7 @@ pub(crate) struct Line {
 /// drawing, so that they have the size of text on every screen.
 pub(crate) fn lines(
     labels: &[String],
-    lines: &[Line],
+    lines: &[ChartSeries],
     title: &str,
     number: impl Fn(u64) -> String,
 ) -> String {
@@ -42,7 +42,7 @@ pub(crate) fn lines(
     // Each value stands over the middle of its label.
     let x = |at: usize| width * (at as f64 + 0.5) / labels.len().max(1) as f64;
     let y = |value: u64| height - height * value as f64 / top.max(1) as f64;
-    for Line { class, values } in lines {
+    for ChartSeries { class, values } in lines {
         let points = values.iter().enumerate();
         let points = points.map(|(at, value)| format!("{:.1},{:.1}", x(at), y(*value)));
         let points = points.collect::<Vec<_>>().join(" ");

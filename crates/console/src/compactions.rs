@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 
-use crate::trouble::Trouble;
+use crate::trouble::ConsoleError;
 
 /// Longest time that a dry run may take: it reads both tiers.
 const PLAN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -43,19 +43,19 @@ pub enum PlannedPass {
 
 /// The compaction that somebody asked for. The list of runs is in the store.
 #[derive(Debug, Default)]
-pub struct Compactions {
-    asked: Mutex<Option<Asked>>,
+pub struct CompactionTrigger {
+    asked: Mutex<Option<CompactionRequest>>,
     notify: Notify,
 }
 
 #[derive(Clone, Debug)]
-struct Asked {
+struct CompactionRequest {
     at: Millis,
     by: String,
 }
 
-impl Compactions {
-    fn state(&self) -> MutexGuard<'_, Option<Asked>> {
+impl CompactionTrigger {
+    fn state(&self) -> MutexGuard<'_, Option<CompactionRequest>> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -64,7 +64,7 @@ impl Compactions {
         let mut asked = self.state();
         let is_first = asked.is_none();
         if is_first {
-            *asked = Some(Asked { at: now, by });
+            *asked = Some(CompactionRequest { at: now, by });
             self.notify.notify_one();
         }
         is_first
@@ -92,20 +92,20 @@ impl Compactions {
 }
 
 /// Dry runs: one at a time, since each looks for coupons in both tiers.
-pub(crate) struct Plans {
+pub(crate) struct PlanReader {
     read: Box<ReadPlan>,
     one: Semaphore,
 }
 
-impl Plans {
-    pub(crate) fn new(read: Box<ReadPlan>) -> Plans {
-        Plans { read, one: Semaphore::new(1) }
+impl PlanReader {
+    pub(crate) fn new(read: Box<ReadPlan>) -> PlanReader {
+        PlanReader { read, one: Semaphore::new(1) }
     }
 
-    /// [`Trouble::Busy`] while another one is made, or if it takes too long.
-    pub(crate) async fn plan(&self) -> Result<Result<CompactionPlan, String>, Trouble> {
-        let _one = self.one.try_acquire().map_err(|_| Trouble::Busy)?;
-        timeout(PLAN_TIMEOUT, (self.read)()).await.map_err(|_| Trouble::Busy)
+    /// [`ConsoleError::Busy`] while another one is made, or if it takes too long.
+    pub(crate) async fn plan(&self) -> Result<Result<CompactionPlan, String>, ConsoleError> {
+        let _one = self.one.try_acquire().map_err(|_| ConsoleError::Busy)?;
+        timeout(PLAN_TIMEOUT, (self.read)()).await.map_err(|_| ConsoleError::Busy)
     }
 }
 
@@ -115,7 +115,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_at_a_time() {
-        let compactions = Compactions::default();
+        let compactions = CompactionTrigger::default();
         for by in ["eva", "mina"] {
             assert!(compactions.ask(Millis(7), by.to_owned()));
             assert!(!compactions.ask(Millis(8), "bob".to_owned()), "it is asked for already");

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use crate::desk::Desk;
+use crate::desk::PageContext;
 
-impl Desk {
+impl PageContext {
     /// A call of the HTTP interface, for a shell. Members that are null or empty are left out.
     pub(crate) fn curl(&self, method: &str, path: &str, body: &Value) -> String {
         let url = quoted(&format!("{}{path}", self.host));

@@ -15,11 +15,11 @@ use engine::{Caller, Engine, StaffList, StaffRole};
 use crate::Console;
 use crate::cookie::{self, Cookie, SESSION};
 use crate::direction::contained;
-use crate::fields::{Fields, encoded};
-use crate::roles::Action;
-use crate::signing::Session;
-use crate::text::{Lang, Texts};
-use crate::trouble::Trouble;
+use crate::fields::{FormFields, encoded};
+use crate::roles::ConsoleAction;
+use crate::signing::StaffSession;
+use crate::text::{Lang, PageTexts};
+use crate::trouble::ConsoleError;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Theme {
@@ -44,16 +44,16 @@ impl Theme {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Member {
+pub(crate) struct CurrentMember {
     pub(crate) name: UserId,
     pub(crate) role: StaffRole,
-    pub(crate) session: Session,
+    pub(crate) session: StaffSession,
 }
 
 #[derive(Clone)]
-pub(crate) struct Desk {
+pub(crate) struct PageContext {
     pub(crate) console: Arc<Console>,
-    pub(crate) t: Texts,
+    pub(crate) t: PageTexts,
     pub(crate) theme: Theme,
     /// The zone of days and times that belong to no campaign.
     pub(crate) zone: Zone,
@@ -61,15 +61,18 @@ pub(crate) struct Desk {
     pub(crate) host: String,
     /// The path and the query of the page.
     pub(crate) path: String,
-    pub(crate) query: Fields,
+    pub(crate) query: FormFields,
     pub(crate) now: Millis,
-    pub(crate) member: Option<Member>,
+    pub(crate) member: Option<CurrentMember>,
     pub(crate) csrf: String,
 }
 
-impl Desk {
+impl PageContext {
     /// The desk of a request. Reads the list of staff once if there is a session.
-    pub(crate) async fn of(console: &Arc<Console>, parts: &Parts) -> Result<Desk, Trouble> {
+    pub(crate) async fn of(
+        console: &Arc<Console>,
+        parts: &Parts,
+    ) -> Result<PageContext, ConsoleError> {
         let headers = &parts.headers;
         let cookie = |name: &str| cookie::value(headers, name);
         let text = |name: header::HeaderName| {
@@ -81,7 +84,7 @@ impl Desk {
         let zone = cookie("couponry_zone").and_then(|name| name.replace(':', "/").parse().ok());
         let scheme = scheme(text(header::HeaderName::from_static("x-forwarded-proto")));
         let session = SESSION.read(scheme == "https", headers);
-        let session = session.and_then(|signed| console.signer.read::<Session>(&signed));
+        let session = session.and_then(|signed| console.signer.read::<StaffSession>(&signed));
         let now = console.engine.now();
         let member = match session {
             Some(session) => member(console, session, now).await?,
@@ -90,14 +93,14 @@ impl Desk {
         let csrf = member.as_ref().map(|member| console.signer.form_token(&member.session, now));
         let host = text(header::HOST);
         let query = parts.uri.query().unwrap_or_default();
-        Ok(Desk {
+        Ok(PageContext {
             console: Arc::clone(console),
-            t: Texts::new(lang),
+            t: PageTexts::new(lang),
             theme: theme.unwrap_or(Theme::System),
             zone: zone.unwrap_or_else(|| console.zone.clone()),
             host: format!("{scheme}://{host}"),
             path: parts.uri.to_string(),
-            query: Fields::parse(query),
+            query: FormFields::parse(query),
             now,
             member,
             csrf: csrf.unwrap_or_default(),
@@ -109,19 +112,19 @@ impl Desk {
     }
 
     /// Whether they may do this: for what a page offers. The guard has decided about the page itself.
-    pub(crate) fn may(&self, action: Action) -> bool {
+    pub(crate) fn may(&self, action: ConsoleAction) -> bool {
         self.member.as_ref().is_some_and(|member| action.is_for(member.role))
     }
 
     /// They as the engine knows them, for this action.
-    pub(crate) fn caller(&self, action: Action) -> Result<Caller, Trouble> {
+    pub(crate) fn caller(&self, action: ConsoleAction) -> Result<Caller, ConsoleError> {
         let member = self.member.as_ref().filter(|member| action.is_for(member.role));
-        let member = member.ok_or(Trouble::Forbidden)?;
+        let member = member.ok_or(ConsoleError::Forbidden)?;
         Ok(Caller::staff(action.engine_role(), member.name.clone()))
     }
 
-    pub(crate) fn reader(&self) -> Result<Caller, Trouble> {
-        self.caller(Action::Look)
+    pub(crate) fn reader(&self) -> Result<Caller, ConsoleError> {
+        self.caller(ConsoleAction::Look)
     }
 
     pub(crate) fn cookie(&self, cookie: &Cookie, headers: &HeaderMap) -> Option<String> {
@@ -171,7 +174,7 @@ impl Desk {
         let path = self.path_alone();
         match fields.is_empty() {
             true => path.to_owned(),
-            false => format!("{path}?{}", Fields(fields).encoded()),
+            false => format!("{path}?{}", FormFields(fields).encoded()),
         }
     }
 
@@ -184,10 +187,10 @@ impl Desk {
         encoded(&self.path)
     }
 
-    pub(crate) fn page(&self, template: &impl Template) -> Result<Response, Trouble> {
+    pub(crate) fn page(&self, template: &impl Template) -> Result<Response, ConsoleError> {
         let html = template.render().map_err(|error| {
             tracing::error!(%error, "a page of the console");
-            Trouble::Broken
+            ConsoleError::Broken
         })?;
         let mut response = (StatusCode::OK, contained(html)).into_response();
         let headers = response.headers_mut();
@@ -199,9 +202,9 @@ impl Desk {
 /// The account of a session that is still good.
 async fn member(
     console: &Console,
-    session: Session,
+    session: StaffSession,
     now: Millis,
-) -> Result<Option<Member>, Trouble> {
+) -> Result<Option<CurrentMember>, ConsoleError> {
     // Without a read for cookies that are only old.
     match session.is_within(now) {
         true => Ok(member_of(&console.engine.staff().await?, session, now)),
@@ -210,12 +213,16 @@ async fn member(
 }
 
 /// The account of a session in a list of people, if the session is still good.
-pub(crate) fn member_of(list: &StaffList, session: Session, now: Millis) -> Option<Member> {
+pub(crate) fn member_of(
+    list: &StaffList,
+    session: StaffSession,
+    now: Millis,
+) -> Option<CurrentMember> {
     let account = list.member(&session.name).filter(|_| session.is_within(now))?;
     if account.has_ended(session.id, session.generation) {
         return None;
     }
-    Some(Member { name: account.name.parse().ok()?, role: account.role, session })
+    Some(CurrentMember { name: account.name.parse().ok()?, role: account.role, session })
 }
 
 /// The scheme that a browser uses, as proxies say it: each adds its own, the nearest to the browser comes first.
@@ -228,20 +235,20 @@ fn scheme(forwarded: &str) -> &'static str {
 }
 
 /// The guard has put the desk there.
-impl<S: Sync> FromRequestParts<S> for Desk {
-    type Rejection = Trouble;
+impl<S: Sync> FromRequestParts<S> for PageContext {
+    type Rejection = ConsoleError;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Desk, Trouble> {
-        parts.extensions.get::<Desk>().cloned().ok_or(Trouble::Broken)
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<PageContext, ConsoleError> {
+        parts.extensions.get::<PageContext>().cloned().ok_or(ConsoleError::Broken)
     }
 }
 
 /// The guard has read the form.
-impl<S: Sync> FromRequestParts<S> for Fields {
-    type Rejection = Trouble;
+impl<S: Sync> FromRequestParts<S> for FormFields {
+    type Rejection = ConsoleError;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Fields, Trouble> {
-        parts.extensions.get::<Fields>().cloned().ok_or(Trouble::Broken)
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<FormFields, ConsoleError> {
+        parts.extensions.get::<FormFields>().cloned().ok_or(ConsoleError::Broken)
     }
 }
 

@@ -4,16 +4,16 @@ use std::str::FromStr;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::trouble::Trouble;
+use crate::trouble::ConsoleError;
 
 /// Names and values in the order of the form.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Fields(pub(crate) Vec<(String, String)>);
+pub(crate) struct FormFields(pub(crate) Vec<(String, String)>);
 
-impl Fields {
+impl FormFields {
     /// Reads `name=value&…`.
-    pub(crate) fn parse(text: &str) -> Fields {
-        Fields(form_urlencoded::parse(text.as_bytes()).into_owned().collect())
+    pub(crate) fn parse(text: &str) -> FormFields {
+        FormFields(form_urlencoded::parse(text.as_bytes()).into_owned().collect())
     }
 
     /// The value of a field, without blanks around it; `None` if it is empty or not there.
@@ -28,14 +28,17 @@ impl Fields {
     }
 
     /// The parsed value of a field that has to be there.
-    pub(crate) fn must<T: FromStr<Err: ToString>>(&self, name: &str) -> Result<T, Trouble> {
-        self.may(name)?.ok_or_else(|| Trouble::field(name, "is missing"))
+    pub(crate) fn must<T: FromStr<Err: ToString>>(&self, name: &str) -> Result<T, ConsoleError> {
+        self.may(name)?.ok_or_else(|| ConsoleError::field(name, "is missing"))
     }
 
     /// `None` if the field is empty or not there.
-    pub(crate) fn may<T: FromStr<Err: ToString>>(&self, name: &str) -> Result<Option<T>, Trouble> {
+    pub(crate) fn may<T: FromStr<Err: ToString>>(
+        &self,
+        name: &str,
+    ) -> Result<Option<T>, ConsoleError> {
         let parsed = self.get(name).map(str::parse).transpose();
-        parsed.map_err(|error: T::Err| Trouble::field(name, error.to_string()))
+        parsed.map_err(|error: T::Err| ConsoleError::field(name, error.to_string()))
     }
 
     pub(crate) fn encoded(&self) -> String {
@@ -72,13 +75,14 @@ mod tests {
             ("another field", "b=1", None),
         ];
         for (name, text, want) in cases {
-            assert_eq!(Fields::parse(text).get("a"), want, "{name}");
+            assert_eq!(FormFields::parse(text).get("a"), want, "{name}");
         }
     }
 
     #[test]
     fn there_and_back() {
-        let fields = Fields(vec![("a b".into(), "<봄>&=%+\n".into()), ("c".into(), String::new())]);
-        assert_eq!(Fields::parse(&fields.encoded()), fields);
+        let fields =
+            FormFields(vec![("a b".into(), "<봄>&=%+\n".into()), ("c".into(), String::new())]);
+        assert_eq!(FormFields::parse(&fields.encoded()), fields);
     }
 }

@@ -13,12 +13,12 @@ use tokio::time::timeout;
 
 use crate::Console;
 use crate::cookie::SESSION;
-use crate::desk::{Desk, Member, to};
-use crate::fields::Fields;
-use crate::roles::Action;
+use crate::desk::{CurrentMember, PageContext, to};
+use crate::fields::FormFields;
+use crate::roles::ConsoleAction;
 use crate::screens::sign_in;
-use crate::signing::{ROTATE_MS, Session};
-use crate::trouble::Trouble;
+use crate::signing::{ROTATE_MS, StaffSession};
+use crate::trouble::ConsoleError;
 
 /// Longest form, in bytes: the largest has some twenty short fields and metadata of 4 KiB.
 const FORM_BYTES_MAX: usize = 64 * 1_024;
@@ -30,15 +30,15 @@ const FORM_TIMEOUT: Duration = Duration::from_secs(10);
 const ENCODED: &[u8] = b"application/x-www-form-urlencoded";
 
 /// What a route is for. `None`: anyone may ask, also without an account.
-pub(crate) type Guarded = (Arc<Console>, Option<Action>);
+pub(crate) type RouteGuard = (Arc<Console>, Option<ConsoleAction>);
 
 pub(crate) async fn guard(
-    State((console, action)): State<Guarded>,
+    State((console, action)): State<RouteGuard>,
     request: Request,
     next: Next,
 ) -> Response {
     let (parts, body) = request.into_parts();
-    let desk = match Desk::of(&console, &parts).await {
+    let desk = match PageContext::of(&console, &parts).await {
         Ok(desk) => desk,
         Err(trouble) => return trouble.without_desk(),
     };
@@ -47,9 +47,9 @@ pub(crate) async fn guard(
         Ok(request) => next.run(request).await,
         Err(trouble) => trouble.into_response(),
     };
-    if let Some(trouble) = response.extensions_mut().remove::<Arc<Trouble>>() {
+    if let Some(trouble) = response.extensions_mut().remove::<Arc<ConsoleError>>() {
         response = match &*trouble {
-            Trouble::SignedOut(kept) => sign_in::again(&desk, kept),
+            ConsoleError::SignedOut(kept) => sign_in::again(&desk, kept),
             other => other.page(&desk),
         };
     }
@@ -63,11 +63,15 @@ pub(crate) async fn guard(
 }
 
 /// The request with its desk and its form, if it may go on.
-async fn let_in(desk: &Desk, action: Option<Action>, request: Request) -> Result<Request, Trouble> {
+async fn let_in(
+    desk: &PageContext,
+    action: Option<ConsoleAction>,
+    request: Request,
+) -> Result<Request, ConsoleError> {
     let (mut parts, body) = request.into_parts();
     let is_form = parts.method == Method::POST;
     if is_form && is_foreign(&parts.headers) {
-        return Err(Trouble::Foreign);
+        return Err(ConsoleError::Foreign);
     }
     let is_encoded = parts.headers.get(header::CONTENT_TYPE).is_some_and(|kind| {
         let kind = kind.as_bytes().get(..ENCODED.len());
@@ -75,18 +79,18 @@ async fn let_in(desk: &Desk, action: Option<Action>, request: Request) -> Result
     });
     let (fields, body) = match is_form && is_encoded {
         true => (form(body, FORM_TIMEOUT).await?, Body::empty()),
-        false => (Fields::default(), body),
+        false => (FormFields::default(), body),
     };
     if let Some(action) = action {
         let Some(member) = &desk.member else { return Err(signed_out(is_form, fields)) };
         if !action.is_for(member.role) {
-            return Err(Trouble::Forbidden);
+            return Err(ConsoleError::Forbidden);
         }
         // The form of an upload has its token in its first part. No other form may be of another kind: it
         // would have none.
-        let may_be_uploaded = action == Action::Import;
+        let may_be_uploaded = action == ConsoleAction::Import;
         if is_form && !is_encoded && !may_be_uploaded {
-            return Err(Trouble::Foreign);
+            return Err(ConsoleError::Foreign);
         }
         if is_form && is_encoded && !is_token(desk, member, fields.shown("csrf")) {
             return Err(signed_out(is_form, fields));
@@ -97,18 +101,18 @@ async fn let_in(desk: &Desk, action: Option<Action>, request: Request) -> Result
     Ok(Request::from_parts(parts, body))
 }
 
-async fn form(body: Body, within: Duration) -> Result<Fields, Trouble> {
+async fn form(body: Body, within: Duration) -> Result<FormFields, ConsoleError> {
     let bytes = timeout(within, to_bytes(body, FORM_BYTES_MAX)).await;
-    let bytes = bytes.map_err(|_| Trouble::TooSlow)?.map_err(|_| Trouble::TooLong)?;
-    Ok(Fields::parse(&String::from_utf8_lossy(&bytes)))
+    let bytes = bytes.map_err(|_| ConsoleError::TooSlow)?.map_err(|_| ConsoleError::TooLong)?;
+    Ok(FormFields::parse(&String::from_utf8_lossy(&bytes)))
 }
 
 /// What becomes of somebody without a session: a page waits behind the sign-in, and a form keeps its input.
-fn signed_out(is_form: bool, fields: Fields) -> Trouble {
-    Trouble::SignedOut(is_form.then_some(fields))
+fn signed_out(is_form: bool, fields: FormFields) -> ConsoleError {
+    ConsoleError::SignedOut(is_form.then_some(fields))
 }
 
-pub(crate) fn is_token(desk: &Desk, member: &Member, token: &str) -> bool {
+pub(crate) fn is_token(desk: &PageContext, member: &CurrentMember, token: &str) -> bool {
     desk.console.signer.is_form_of(&member.session, token)
 }
 
@@ -126,16 +130,21 @@ fn is_foreign(headers: &HeaderMap) -> bool {
 }
 
 /// Gives the browser a session, signed now.
-pub(crate) fn sign(console: &Console, desk: &Desk, session: &Session, response: &mut Response) {
+pub(crate) fn sign(
+    console: &Console,
+    desk: &PageContext,
+    session: &StaffSession,
+    response: &mut Response,
+) {
     let salt = uuid::Uuid::new_v4().as_u128();
-    let session = Session { at: desk.now.0, salt, ..session.clone() };
+    let session = StaffSession { at: desk.now.0, salt, ..session.clone() };
     let left = (session.ends_at().0 - desk.now.0).max(0) / 1_000;
     let signed = console.signer.sign(&session, desk.now);
     desk.give(&SESSION, &signed, left, response);
 }
 
 /// Where whoever is signed out goes: to the sign-in, and back afterwards.
-pub(crate) fn to_sign_in(desk: &Desk) -> Response {
+pub(crate) fn to_sign_in(desk: &PageContext) -> Response {
     to(&format!("/console/sign-in?next={}", desk.here()))
 }
 
@@ -150,11 +159,11 @@ mod tests {
         let moment = Duration::from_millis(10);
         let endless = futures::stream::pending::<Result<&str, std::io::Error>>();
         let slow = form(Body::from_stream(endless), moment).await;
-        assert!(matches!(slow, Err(Trouble::TooSlow)), "{slow:?}");
+        assert!(matches!(slow, Err(ConsoleError::TooSlow)), "{slow:?}");
         let of = |len: usize| Body::from(format!("a={}", "x".repeat(len - 2)));
         assert!(form(of(FORM_BYTES_MAX), FORM_TIMEOUT).await.is_ok());
         let long = form(of(FORM_BYTES_MAX + 1), FORM_TIMEOUT).await;
-        assert!(matches!(long, Err(Trouble::TooLong)), "{long:?}");
+        assert!(matches!(long, Err(ConsoleError::TooLong)), "{long:?}");
     }
 
     #[test]

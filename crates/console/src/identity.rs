@@ -4,7 +4,7 @@ use engine::StaffRole;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
-use crate::signing::Signed;
+use crate::signing::SignedPayload;
 
 /// The identity provider. Whoever builds the console talks to it.
 pub trait IdentityProvider: Send + Sync {
@@ -23,7 +23,7 @@ pub trait IdentityProvider: Send + Sync {
         &'a self,
         asked: &'a SignInRequest,
         code: &'a str,
-    ) -> BoxFuture<'a, Result<Person, IdentityError>>;
+    ) -> BoxFuture<'a, Result<ExternalIdentity, IdentityError>>;
 }
 
 /// One attempt of a browser to sign in at the provider (OpenID Connect, code flow with PKCE).
@@ -40,7 +40,7 @@ pub struct SignInRequest {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Person {
+pub struct ExternalIdentity {
     /// Who they are there: the same text for the same person for ever, and for nobody else.
     pub identity: String,
     pub name: String,
@@ -60,12 +60,12 @@ pub enum IdentityError {
 
 /// What the browser keeps until it comes back.
 #[derive(Serialize, Deserialize)]
-pub(crate) struct Leave {
+pub(crate) struct PendingSignIn {
     pub(crate) asked: SignInRequest,
     pub(crate) next: String,
     pub(crate) at: i64,
 }
 
-impl Signed for Leave {
+impl SignedPayload for PendingSignIn {
     const PURPOSE: &'static str = "identity";
 }

@@ -15,8 +15,8 @@ use engine::{CampaignView, PAGE_MAX};
 use tokio::sync::Mutex;
 
 use crate::Console;
-use crate::desk::Desk;
-use crate::trouble::Trouble;
+use crate::desk::PageContext;
+use crate::trouble::ConsoleError;
 
 const FRESH: Duration = Duration::from_secs(10);
 
@@ -31,7 +31,7 @@ const STALE_MAX: Duration = Duration::from_secs(2);
 const CAMPAIGNS_MAX: usize = 50_000;
 
 #[derive(Debug)]
-pub(crate) struct Listed {
+pub(crate) struct CampaignSnapshot {
     pub(crate) campaigns: Vec<CampaignView>,
     pub(crate) at: Millis,
     read: Instant,
@@ -39,7 +39,7 @@ pub(crate) struct Listed {
     after_change: bool,
 }
 
-impl Listed {
+impl CampaignSnapshot {
     pub(crate) fn of(&self, id: &CampaignId) -> Option<&CampaignView> {
         // They are in the order of their ids.
         let at = self.campaigns.binary_search_by(|it| it.campaign.id.cmp(id)).ok()?;
@@ -49,7 +49,7 @@ impl Listed {
 
 #[derive(Default)]
 pub(crate) struct CampaignIndex {
-    listed: RwLock<Option<Arc<Listed>>>,
+    listed: RwLock<Option<Arc<CampaignSnapshot>>>,
     /// Whether this process has changed a campaign since.
     is_stale: AtomicBool,
     /// One reader at a time.
@@ -57,7 +57,7 @@ pub(crate) struct CampaignIndex {
 }
 
 impl CampaignIndex {
-    fn listed(&self) -> Option<Arc<Listed>> {
+    fn listed(&self) -> Option<Arc<CampaignSnapshot>> {
         self.listed.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -66,11 +66,11 @@ impl CampaignIndex {
     }
 }
 
-impl Desk {
-    pub(crate) async fn all_campaigns(&self) -> Result<Arc<Listed>, Trouble> {
+impl PageContext {
+    pub(crate) async fn all_campaigns(&self) -> Result<Arc<CampaignSnapshot>, ConsoleError> {
         let index = &self.console.index;
         // An empty list is read at once, and whoever sees it waits for the first campaign.
-        let is_good = |known: &Arc<Listed>| {
+        let is_good = |known: &Arc<CampaignSnapshot>| {
             let may_be_shown = known.read.elapsed() <= SHOWN_MAX && !known.campaigns.is_empty();
             let is_stale = index.is_stale.load(Ordering::Acquire);
             let was_just_read_again = known.after_change && known.read.elapsed() <= STALE_MAX;
@@ -96,7 +96,7 @@ impl Desk {
         }
     }
 
-    async fn read_campaigns(&self) -> Result<Arc<Listed>, Trouble> {
+    async fn read_campaigns(&self) -> Result<Arc<CampaignSnapshot>, ConsoleError> {
         let Console { engine, index, .. } = &*self.console;
         // Before the read: a change during it makes the list stale again.
         let after_change = index.is_stale.swap(false, Ordering::AcqRel);
@@ -114,15 +114,15 @@ impl Desk {
             }
             Ok(campaigns)
         };
-        let campaigns = read.await.inspect_err(|_: &Trouble| index.has_changed())?;
+        let campaigns = read.await.inspect_err(|_: &ConsoleError| index.has_changed())?;
         let (at, read) = (engine.now(), Instant::now());
-        let listed = Arc::new(Listed { campaigns, at, read, after_change });
+        let listed = Arc::new(CampaignSnapshot { campaigns, at, read, after_change });
         *index.listed.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&listed));
         Ok(listed)
     }
 }
 
-pub(crate) trait Counted {
+pub(crate) trait CampaignTotals {
     /// Its counts; nothing if the caller may not see them.
     fn counts(&self) -> CampaignCounts;
 
@@ -132,7 +132,7 @@ pub(crate) trait Counted {
     }
 }
 
-impl Counted for CampaignView {
+impl CampaignTotals for CampaignView {
     fn counts(&self) -> CampaignCounts {
         self.counts.map(|(counts, _)| counts).unwrap_or_default()
     }

@@ -4,11 +4,11 @@
 //! without `serve`, and each link is good once, whichever process gets it.
 
 use coupon::time::Millis;
-use engine::{Invitation, StaffRole};
+use engine::{StaffInvitation, StaffRole};
 use uuid::Uuid;
 
 use crate::Console;
-use crate::signing::{Link, Signer, SigningKeys};
+use crate::signing::{InvitationLink, Signer, SigningKeys};
 
 /// How long a link of the banner or of `couponry console` is good, in milliseconds: an hour.
 pub const FIRST_LINK_MS: i64 = 3_600 * 1_000;
@@ -31,7 +31,7 @@ pub fn link(
 /// A link for the first admin. It is good only while nobody has an account: it stands in logs.
 pub fn first_link(keys: SigningKeys, now: Millis, ttl_ms: i64) -> String {
     let link = new(StaffRole::Admin, None, None, now.plus_ms(ttl_ms));
-    signed(&Signer::new(keys), &Link { only_first: true, ..link }, now)
+    signed(&Signer::new(keys), &InvitationLink { only_first: true, ..link }, now)
 }
 
 pub(crate) fn new(
@@ -39,9 +39,9 @@ pub(crate) fn new(
     name: Option<String>,
     by: Option<(String, u64)>,
     expires_at: Millis,
-) -> Link {
+) -> InvitationLink {
     let id = Uuid::now_v7().simple().to_string();
-    Link {
+    InvitationLink {
         id,
         expires_at: expires_at.0,
         role: role.as_str().to_owned(),
@@ -51,18 +51,18 @@ pub(crate) fn new(
     }
 }
 
-pub(crate) fn signed(signer: &Signer, link: &Link, now: Millis) -> String {
+pub(crate) fn signed(signer: &Signer, link: &InvitationLink, now: Millis) -> String {
     format!("/console/welcome?link={}", signer.sign(link, now))
 }
 
 impl Console {
     /// The invitation of a link, if it was signed here and has not expired.
-    pub(crate) fn invitation(&self, signed: &str) -> Option<Invitation> {
-        let link: Link = self.signer.read(signed)?;
+    pub(crate) fn invitation(&self, signed: &str) -> Option<StaffInvitation> {
+        let link: InvitationLink = self.signer.read(signed)?;
         let expires_at = Millis(link.expires_at);
         let role = link.role.parse().ok()?;
         let name = link.name.map(|name| name.parse()).transpose().ok()?;
-        (expires_at > self.engine.now()).then_some(Invitation {
+        (expires_at > self.engine.now()).then_some(StaffInvitation {
             id: link.id,
             expires_at,
             role,

@@ -44,28 +44,28 @@ use axum::http::HeaderMap;
 use coupon::calendar::Zone;
 use engine::Engine;
 use passwords::Passwords;
-use passwords::places::Places;
+use passwords::places::CallerPlaces;
 use passwords::throttle::Throttle;
 use tokio::sync::Semaphore;
 use webhooks::Webhooks;
 
-use compactions::Plans;
+use compactions::PlanReader;
 use index::CampaignIndex;
-use nodes::Nodes;
-use screens::overview::Live;
+use nodes::NodeCache;
+use screens::overview::LiveCache;
 use signing::Signer;
-use sql::Sql;
-use tails::Tails;
+use sql::SqlService;
+use tails::TailHub;
 
-pub use compactions::{CompactionPlan, Compactions, PlannedPass, PlannedWork, ReadPlan};
-pub use identity::{IdentityError, IdentityProvider, Person, SignInRequest};
+pub use compactions::{CompactionPlan, CompactionTrigger, PlannedPass, PlannedWork, ReadPlan};
+pub use identity::{ExternalIdentity, IdentityError, IdentityProvider, SignInRequest};
 pub use invitation::{FIRST_LINK_MS, INVITATION_MS, first_link, link};
-pub use machine::{KeyInfo, KeyUse, Machine, ReadMachine};
+pub use machine::{KeyInfo, KeyUse, MachineStatus, ReadMachine};
 pub use nodes::{NodeAnswer, NodeInfo, ReadNodes};
 pub use passwords::throttle::{SIGN_IN_WINDOW_MS, SIGN_INS_MAX, SIGNING_MAX};
 pub use routes::pages;
 pub use signing::{SESSION_MS, SETTLED_MS, SigningKeys};
-pub use sql::{History, HistoryError, SqlRows};
+pub use sql::{HistoryError, SqlRows, SqlRunner};
 pub use tails::{TAILS_MAX, TAILS_OF_ONE_MAX};
 
 /// Most names and addresses that are counted at a time: some 1 MB.
@@ -74,7 +74,7 @@ const COUNTED_MAX: usize = 10_000;
 /// Who is behind the address of a connection, by the headers of a request.
 pub type ClientOf = dyn Fn(IpAddr, &HeaderMap) -> IpAddr + Send + Sync;
 
-pub struct Setup {
+pub struct ConsoleSetup {
     pub engine: Arc<Engine>,
     pub keys: SigningKeys,
     /// That of the process, which its API has too.
@@ -91,7 +91,7 @@ pub struct Setup {
     /// The folder of the archive, where other machines of the store may not see it.
     pub lone_archive: Option<String>,
     /// The program that runs SQL over both tiers, if the settings name one.
-    pub history: Option<Box<dyn History>>,
+    pub history: Option<Box<dyn SqlRunner>>,
     /// How many days before the last day of a coupon notices are due.
     pub notice_days: Vec<u16>,
     /// The zone of days and times that belong to no campaign, unless a person chooses another.
@@ -106,11 +106,11 @@ pub struct Console {
     attempts: Option<Arc<AttemptLog>>,
     webhooks: Option<Arc<Webhooks>>,
     machine: Box<ReadMachine>,
-    nodes: Option<Nodes>,
-    plans: Plans,
+    nodes: Option<NodeCache>,
+    plans: PlanReader,
     lone_archive: Option<String>,
-    compactions: Arc<Compactions>,
-    sql: Option<Sql>,
+    compactions: Arc<CompactionTrigger>,
+    sql: Option<SqlService>,
     notice_days: Vec<u16>,
     zone: Zone,
     client: Box<ClientOf>,
@@ -119,14 +119,14 @@ pub struct Console {
     wrong: Throttle,
     index: CampaignIndex,
     /// Sign-ins that wait for the identity provider, by address: while it hangs, passwords work.
-    at_provider: Places,
-    tails: Arc<Tails>,
+    at_provider: CallerPlaces,
+    tails: Arc<TailHub>,
     workbooks: Arc<Semaphore>,
-    live: Live,
+    live: LiveCache,
 }
 
 impl Console {
-    pub fn new(setup: Setup) -> Console {
+    pub fn new(setup: ConsoleSetup) -> Console {
         Console {
             engine: setup.engine,
             signer: Signer::new(setup.keys),
@@ -134,21 +134,21 @@ impl Console {
             attempts: setup.attempts,
             webhooks: setup.webhooks,
             machine: setup.machine,
-            nodes: setup.nodes.map(Nodes::new),
-            plans: Plans::new(setup.plan),
+            nodes: setup.nodes.map(NodeCache::new),
+            plans: PlanReader::new(setup.plan),
             lone_archive: setup.lone_archive,
             compactions: Arc::default(),
-            sql: setup.history.map(Sql::new),
+            sql: setup.history.map(SqlService::new),
             notice_days: setup.notice_days,
             zone: setup.zone,
             client: setup.client,
             passwords: setup.passwords,
             wrong: Throttle::new(SIGN_INS_MAX, SIGN_IN_WINDOW_MS, COUNTED_MAX),
             index: CampaignIndex::default(),
-            at_provider: Places::new(SIGNING_MAX),
+            at_provider: CallerPlaces::new(SIGNING_MAX),
             tails: Arc::default(),
             workbooks: Arc::new(Semaphore::new(1)),
-            live: Live::default(),
+            live: LiveCache::default(),
         }
     }
 
@@ -158,7 +158,7 @@ impl Console {
     }
 
     /// The compactions that people ask for. Whoever has built the console runs them.
-    pub fn compactions(&self) -> &Arc<Compactions> {
+    pub fn compactions(&self) -> &Arc<CompactionTrigger> {
         &self.compactions
     }
 

@@ -6,15 +6,15 @@ use std::sync::Arc;
 
 use coupon::time::Millis;
 
-use crate::desk::Desk;
-use crate::trouble::Trouble;
+use crate::desk::PageContext;
+use crate::trouble::ConsoleError;
 
 /// Reads what the machine says. May wait for its disk.
-pub type ReadMachine = dyn Fn() -> Machine + Send + Sync;
+pub type ReadMachine = dyn Fn() -> MachineStatus + Send + Sync;
 
 /// What the machine says; what it cannot say is not there.
 #[derive(Clone, Debug, Default)]
-pub struct Machine {
+pub struct MachineStatus {
     pub store_bytes: Option<u64>,
     /// The log of the hot store, whose end is not in the file yet.
     pub log_bytes: Option<u64>,
@@ -43,11 +43,11 @@ pub enum KeyUse {
     Token,
 }
 
-impl Desk {
+impl PageContext {
     /// What the machine says, read on a thread where that may take its time.
-    pub(crate) async fn machine(&self) -> Result<Machine, Trouble> {
+    pub(crate) async fn machine(&self) -> Result<MachineStatus, ConsoleError> {
         let console = Arc::clone(&self.console);
         let read = tokio::task::spawn_blocking(move || (console.machine)());
-        read.await.map_err(|_| Trouble::Broken)
+        read.await.map_err(|_| ConsoleError::Broken)
     }
 }

@@ -10,10 +10,10 @@ use axum::extract::{FromRequest, Multipart, Request};
 use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt, try_unfold};
 
-use crate::desk::Desk;
-use crate::fields::Fields;
+use crate::desk::PageContext;
+use crate::fields::FormFields;
 use crate::guard::is_token;
-use crate::trouble::Trouble;
+use crate::trouble::ConsoleError;
 
 /// Longest pause between two pieces of a file.
 const IDLE: Duration = Duration::from_secs(30);
@@ -29,14 +29,14 @@ const SHORT: [&str; 8] =
     ["csrf", "mode", "encoding", "columns", "ignore", "values", "dates", "batch_id"];
 
 /// An upload whose token was checked.
-pub(crate) struct Upload {
+pub(crate) struct FormUpload {
     multipart: Multipart,
     has_begun: Arc<AtomicBool>,
 }
 
-impl Upload {
+impl FormUpload {
     /// The upload of a request, which the guard has not read.
-    pub(crate) async fn of(request: Request) -> Result<Upload, Trouble> {
+    pub(crate) async fn of(request: Request) -> Result<FormUpload, ConsoleError> {
         let (parts, body) = request.into_parts();
         let (has_begun, mut before) = (Arc::new(AtomicBool::new(false)), 0);
         let file_has_begun = Arc::clone(&has_begun);
@@ -53,19 +53,19 @@ impl Upload {
         });
         let request = Request::from_parts(parts, Body::from_stream(body));
         let multipart = Multipart::from_request(request, &()).await;
-        let multipart = multipart.map_err(|_| Trouble::field("file", "is missing"))?;
-        Ok(Upload { multipart, has_begun })
+        let multipart = multipart.map_err(|_| ConsoleError::field("file", "is missing"))?;
+        Ok(FormUpload { multipart, has_begun })
     }
 
     /// The short fields and the file. They come in the order of the form, so the file is the last.
     ///
     /// # Errors
-    /// [`Trouble::SignedOut`] if the token is not that of the session; [`Trouble::Fields`].
+    /// [`ConsoleError::SignedOut`] if the token is not that of the session; [`ConsoleError::FormFields`].
     pub(crate) async fn read(
         &mut self,
-        desk: &Desk,
-    ) -> Result<(Fields, BoxStream<'_, Result<Bytes, String>>), Trouble> {
-        let mut fields = Fields::default();
+        desk: &PageContext,
+    ) -> Result<(FormFields, BoxStream<'_, Result<Bytes, String>>), ConsoleError> {
+        let mut fields = FormFields::default();
         let read = async {
             for name in SHORT {
                 let mut part = self.part(name).await?;
@@ -74,33 +74,34 @@ impl Upload {
             Ok(())
         };
         let read = tokio::time::timeout(IDLE, read).await;
-        read.unwrap_or_else(|_| Err(Trouble::field("file", "did not begin in time")))?;
-        let member = desk.member.as_ref().ok_or(Trouble::Forbidden)?;
+        read.unwrap_or_else(|_| Err(ConsoleError::field("file", "did not begin in time")))?;
+        let member = desk.member.as_ref().ok_or(ConsoleError::Forbidden)?;
         if !is_token(desk, member, fields.shown("csrf")) {
-            return Err(Trouble::SignedOut(None));
+            return Err(ConsoleError::SignedOut(None));
         }
         let has_begun = Arc::clone(&self.has_begun);
         let file = tokio::time::timeout(IDLE, self.part("file")).await;
-        let file = file.unwrap_or_else(|_| Err(Trouble::field("file", "did not begin in time")))?;
+        let file =
+            file.unwrap_or_else(|_| Err(ConsoleError::field("file", "did not begin in time")))?;
         has_begun.store(true, Ordering::Relaxed);
         Ok((fields, pieces(file)))
     }
 
     /// The next part, which has to be this one.
-    async fn part(&mut self, name: &str) -> Result<Field<'_>, Trouble> {
+    async fn part(&mut self, name: &str) -> Result<Field<'_>, ConsoleError> {
         let part = self.multipart.next_field().await;
-        let part = part.map_err(|error| Trouble::field("file", error.to_string()))?;
+        let part = part.map_err(|error| ConsoleError::field("file", error.to_string()))?;
         let is_it = |part: &Field<'_>| part.name() == Some(name);
-        part.filter(is_it).ok_or_else(|| Trouble::field(name, "is missing"))
+        part.filter(is_it).ok_or_else(|| ConsoleError::field(name, "is missing"))
     }
 }
 
-async fn short(part: &mut Field<'_>) -> Result<String, Trouble> {
+async fn short(part: &mut Field<'_>) -> Result<String, ConsoleError> {
     let mut value = Vec::new();
     while let Ok(Some(piece)) = part.chunk().await {
         value.extend_from_slice(&piece);
         if value.len() > FIELD_BYTES_MAX {
-            return Err(Trouble::TooLong);
+            return Err(ConsoleError::TooLong);
         }
     }
     Ok(String::from_utf8_lossy(&value).into_owned())

@@ -1,10 +1,10 @@
 //! The frame of every page: where one can go, and what was just done.
 
-use crate::desk::Desk;
-use crate::roles::Action;
-use crate::text::Texts;
+use crate::desk::PageContext;
+use crate::roles::ConsoleAction;
+use crate::text::PageTexts;
 
-pub(crate) struct Entry {
+pub(crate) struct NavEntry {
     pub(crate) href: &'static str,
     pub(crate) label: &'static str,
     /// The name of its icon.
@@ -12,20 +12,20 @@ pub(crate) struct Entry {
     pub(crate) is_here: bool,
 }
 
-impl Desk {
-    pub(crate) fn entries(&self) -> Vec<Entry> {
+impl PageContext {
+    pub(crate) fn entries(&self) -> Vec<NavEntry> {
         let t = self.t;
         let all = [
-            ("/console", t.overview(), "overview", Action::Look),
-            ("/console/campaigns", t.campaigns(), "campaigns", Action::Look),
-            ("/console/coupons", t.find(), "search", Action::Look),
-            ("/console/reports", t.reports(), "reports", Action::Look),
-            ("/console/calendar", t.calendar(), "calendar", Action::Look),
-            ("/console/import", t.import(), "import", Action::Import),
-            ("/console/events", t.events(), "events", Action::Look),
-            ("/console/store", t.store(), "store", Action::Look),
-            ("/console/staff", t.staff(), "staff", Action::ManageStaff),
-            ("/console/audit", t.audit(), "audit", Action::ReadAudit),
+            ("/console", t.overview(), "overview", ConsoleAction::Look),
+            ("/console/campaigns", t.campaigns(), "campaigns", ConsoleAction::Look),
+            ("/console/coupons", t.find(), "search", ConsoleAction::Look),
+            ("/console/reports", t.reports(), "reports", ConsoleAction::Look),
+            ("/console/calendar", t.calendar(), "calendar", ConsoleAction::Look),
+            ("/console/import", t.import(), "import", ConsoleAction::Import),
+            ("/console/events", t.events(), "events", ConsoleAction::Look),
+            ("/console/store", t.store(), "store", ConsoleAction::Look),
+            ("/console/staff", t.staff(), "staff", ConsoleAction::ManageStaff),
+            ("/console/audit", t.audit(), "audit", ConsoleAction::ReadAudit),
         ];
         let path = self.path_alone();
         let path = path.trim_end_matches('/');
@@ -36,7 +36,7 @@ impl Desk {
             let of_customer = href == "/console/coupons" && path.starts_with("/console/customers");
             let is_here =
                 path == href || (is_below && href != "/console") || of_customer || of_store;
-            Entry { href, label, icon, is_here }
+            NavEntry { href, label, icon, is_here }
         };
         shown.map(entry).collect()
     }
@@ -75,7 +75,7 @@ impl Desk {
     }
 }
 
-impl Texts {
+impl PageTexts {
     pub(crate) fn field(self, name: &str) -> &str {
         match name {
             "campaign_id" => self.field_campaign_id(),

@@ -28,20 +28,20 @@ pub struct NodeAnswer {
     pub clock_ahead_ms: i64,
 }
 
-type Found = Result<Vec<NodeInfo>, String>;
+type NodesAnswer = Result<Vec<NodeInfo>, String>;
 
-pub(crate) struct Nodes {
+pub(crate) struct NodeCache {
     read: Box<ReadNodes>,
-    last: Mutex<Option<(Instant, Found)>>,
+    last: Mutex<Option<(Instant, NodesAnswer)>>,
 }
 
-impl Nodes {
-    pub(crate) fn new(read: Box<ReadNodes>) -> Nodes {
-        Nodes { read, last: Mutex::default() }
+impl NodeCache {
+    pub(crate) fn new(read: Box<ReadNodes>) -> NodeCache {
+        NodeCache { read, last: Mutex::default() }
     }
 
     /// What they say. Those who ask meanwhile wait for the same answer.
-    pub(crate) async fn all(&self) -> Found {
+    pub(crate) async fn all(&self) -> NodesAnswer {
         let mut last = self.last.lock().await;
         if let Some((at, found)) = &*last
             && at.elapsed() < KEPT

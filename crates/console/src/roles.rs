@@ -1,13 +1,13 @@
 //! Who may do what at the console: the one table of roles and actions.
 //!
-//! Every route names its [`Action`], and the guard asks this table before the handler runs. The engine is
+//! Every route names its [`ConsoleAction`], and the guard asks this table before the handler runs. The engine is
 //! called with the smallest of its roles that can do the action, so a route with a wrong row could still not
 //! write for somebody who may only look.
 
 use engine::{Role, StaffRole};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Action {
+pub enum ConsoleAction {
     /// Look at every screen but the two below.
     Look,
     /// Read the audit, and who has an account.
@@ -43,30 +43,30 @@ use StaffRole::{Admin, Marketer, Operator, Support, Viewer};
 const EVERYBODY: &[StaffRole] = &[Viewer, Marketer, Support, Operator, Admin];
 
 /// The table. A route refuses every role that its row does not name.
-pub const TABLE: [(Action, &[StaffRole]); 20] = [
-    (Action::Look, EVERYBODY),
-    (Action::ReadAudit, &[Operator, Admin]),
-    (Action::CreateCampaign, &[Marketer, Admin]),
-    (Action::ChangeCampaign, &[Marketer, Admin]),
-    (Action::PauseCampaign, &[Marketer, Operator, Admin]),
-    (Action::AddStock, &[Marketer, Admin]),
-    (Action::DownloadCodes, &[Marketer, Admin]),
-    (Action::Import, &[Marketer, Admin]),
-    (Action::Issue, &[Support, Admin]),
-    (Action::Revoke, &[Support, Admin]),
-    (Action::Void, &[Support, Admin]),
-    (Action::Extend, &[Support, Admin]),
-    (Action::CancelRedemption, &[Support, Admin]),
-    (Action::DownloadReport, &[Marketer, Support, Operator, Admin]),
-    (Action::ManageWebhooks, &[Operator, Admin]),
-    (Action::Compact, &[Operator, Admin]),
-    (Action::RunQuery, &[Marketer, Operator, Admin]),
-    (Action::SaveQuery, &[Operator, Admin]),
-    (Action::ManageStaff, &[Admin]),
-    (Action::SignOut, EVERYBODY),
+pub const TABLE: [(ConsoleAction, &[StaffRole]); 20] = [
+    (ConsoleAction::Look, EVERYBODY),
+    (ConsoleAction::ReadAudit, &[Operator, Admin]),
+    (ConsoleAction::CreateCampaign, &[Marketer, Admin]),
+    (ConsoleAction::ChangeCampaign, &[Marketer, Admin]),
+    (ConsoleAction::PauseCampaign, &[Marketer, Operator, Admin]),
+    (ConsoleAction::AddStock, &[Marketer, Admin]),
+    (ConsoleAction::DownloadCodes, &[Marketer, Admin]),
+    (ConsoleAction::Import, &[Marketer, Admin]),
+    (ConsoleAction::Issue, &[Support, Admin]),
+    (ConsoleAction::Revoke, &[Support, Admin]),
+    (ConsoleAction::Void, &[Support, Admin]),
+    (ConsoleAction::Extend, &[Support, Admin]),
+    (ConsoleAction::CancelRedemption, &[Support, Admin]),
+    (ConsoleAction::DownloadReport, &[Marketer, Support, Operator, Admin]),
+    (ConsoleAction::ManageWebhooks, &[Operator, Admin]),
+    (ConsoleAction::Compact, &[Operator, Admin]),
+    (ConsoleAction::RunQuery, &[Marketer, Operator, Admin]),
+    (ConsoleAction::SaveQuery, &[Operator, Admin]),
+    (ConsoleAction::ManageStaff, &[Admin]),
+    (ConsoleAction::SignOut, EVERYBODY),
 ];
 
-impl Action {
+impl ConsoleAction {
     pub fn is_for(self, role: StaffRole) -> bool {
         TABLE.iter().any(|(action, roles)| *action == self && roles.contains(&role))
     }
@@ -74,24 +74,26 @@ impl Action {
     /// The role of the engine that it takes.
     pub(crate) fn engine_role(self) -> Role {
         match self {
-            Action::Look | Action::ReadAudit | Action::SignOut => Role::Operator,
-            Action::CreateCampaign
-            | Action::ChangeCampaign
-            | Action::PauseCampaign
-            | Action::AddStock
-            | Action::DownloadCodes
-            | Action::Import
-            | Action::Issue
-            | Action::Revoke
-            | Action::Void
-            | Action::Extend
-            | Action::CancelRedemption
-            | Action::DownloadReport
-            | Action::ManageWebhooks
-            | Action::Compact
-            | Action::RunQuery
-            | Action::SaveQuery
-            | Action::ManageStaff => Role::Admin,
+            ConsoleAction::Look | ConsoleAction::ReadAudit | ConsoleAction::SignOut => {
+                Role::Operator
+            }
+            ConsoleAction::CreateCampaign
+            | ConsoleAction::ChangeCampaign
+            | ConsoleAction::PauseCampaign
+            | ConsoleAction::AddStock
+            | ConsoleAction::DownloadCodes
+            | ConsoleAction::Import
+            | ConsoleAction::Issue
+            | ConsoleAction::Revoke
+            | ConsoleAction::Void
+            | ConsoleAction::Extend
+            | ConsoleAction::CancelRedemption
+            | ConsoleAction::DownloadReport
+            | ConsoleAction::ManageWebhooks
+            | ConsoleAction::Compact
+            | ConsoleAction::RunQuery
+            | ConsoleAction::SaveQuery
+            | ConsoleAction::ManageStaff => Role::Admin,
         }
     }
 }
@@ -109,14 +111,14 @@ mod tests {
         let holder: Option<coupon::ids::UserId> = "kim".parse().ok();
         let at = Millis(0);
         for role in STAFF_ROLES {
-            let may = |action: Action| action.is_for(role);
+            let may = |action: ConsoleAction| action.is_for(role);
             let issued = holder.clone().map(|holder| ImportedState::Issued { holder, at: None });
             let redeemed =
                 ImportedState::Redeemed { holder: None, issued_at: None, at, order: None };
             let cases = [
                 (ImportedState::Available, true),
-                (issued.expect("a user"), may(Action::Issue)),
-                (ImportedState::VOID, may(Action::Void)),
+                (issued.expect("a user"), may(ConsoleAction::Issue)),
+                (ImportedState::VOID, may(ConsoleAction::Void)),
                 // No action of the console redeems.
                 (redeemed, role == Admin),
             ];

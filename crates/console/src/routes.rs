@@ -13,14 +13,14 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::Console;
 use crate::assets;
 use crate::guard::guard;
-use crate::roles::Action;
+use crate::roles::ConsoleAction;
 use crate::screens::{
     audit, calendar, campaign, campaigns, changes, codes, coupon, customer, events, identity,
     import, keys, new_campaign, overview, preferences, reports, search, sign_in, sql, staff, store,
     webhooks,
 };
-use crate::trouble::Trouble;
-use Action::{
+use crate::trouble::ConsoleError;
+use ConsoleAction::{
     AddStock, CancelRedemption, ChangeCampaign, Compact, CreateCampaign, DownloadCodes,
     DownloadReport, Extend, Import, Issue, ManageStaff, ManageWebhooks, PauseCampaign, ReadAudit,
     Revoke, RunQuery, SaveQuery, SignOut, Void,
@@ -47,7 +47,7 @@ struct Routes {
 
 impl Routes {
     /// Adds one, of which the path begins behind `/console`.
-    fn route(mut self, action: Option<Action>, path: &str, methods: MethodRouter) -> Routes {
+    fn route(mut self, action: Option<ConsoleAction>, path: &str, methods: MethodRouter) -> Routes {
         let state = (Arc::clone(&self.console), action);
         let guarded = methods.layer(from_fn_with_state(state, guard));
         self.router = self.router.route(&format!("/console{path}"), guarded);
@@ -55,10 +55,10 @@ impl Routes {
     }
 
     fn look(self, path: &str, methods: MethodRouter) -> Routes {
-        self.route(Some(Action::Look), path, methods)
+        self.route(Some(ConsoleAction::Look), path, methods)
     }
 
-    fn does(self, action: Action, path: &str, methods: MethodRouter) -> Routes {
+    fn does(self, action: ConsoleAction, path: &str, methods: MethodRouter) -> Routes {
         self.route(Some(action), path, methods)
     }
 
@@ -70,7 +70,7 @@ impl Routes {
             .route(None, "/sign-in/go-on", post(identity::go_on))
             .route(None, "/welcome", get(sign_in::welcome).post(sign_in::enroll))
             .route(None, "/preferences", post(preferences::save))
-            .route(None, "/{*other}", get(async || Trouble::NotFound))
+            .route(None, "/{*other}", get(async || ConsoleError::NotFound))
     }
 
     fn campaigns(self) -> Routes {

@@ -61,13 +61,13 @@ impl SigningKeys {
 
 pub(crate) struct Signer(RwLock<SigningKeys>);
 
-pub(crate) trait Signed: Serialize + DeserializeOwned {
+pub(crate) trait SignedPayload: Serialize + DeserializeOwned {
     /// The prefix under the signature.
     const PURPOSE: &'static str;
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Session {
+pub(crate) struct StaffSession {
     pub(crate) name: String,
     pub(crate) generation: u64,
     pub(crate) since: i64,
@@ -79,7 +79,7 @@ pub(crate) struct Session {
     pub(crate) salt: u128,
 }
 
-impl Session {
+impl StaffSession {
     pub(crate) fn ends_at(&self) -> Millis {
         Millis(self.since).plus_ms(SESSION_MS)
     }
@@ -90,13 +90,13 @@ impl Session {
     }
 }
 
-impl Signed for Session {
+impl SignedPayload for StaffSession {
     const PURPOSE: &'static str = "session";
 }
 
 /// A one-time link: who may make an account with it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Link {
+pub(crate) struct InvitationLink {
     pub(crate) id: String,
     pub(crate) expires_at: i64,
     pub(crate) role: String,
@@ -108,7 +108,7 @@ pub(crate) struct Link {
     pub(crate) only_first: bool,
 }
 
-impl Signed for Link {
+impl SignedPayload for InvitationLink {
     const PURPOSE: &'static str = "link";
 }
 
@@ -120,7 +120,7 @@ struct FormToken {
     id: u64,
 }
 
-impl Signed for FormToken {
+impl SignedPayload for FormToken {
     const PURPOSE: &'static str = "form";
 }
 
@@ -134,7 +134,7 @@ impl Signer {
     }
 
     /// The text of a value, signed with the key that signs at `now`.
-    pub(crate) fn sign<T: Signed>(&self, value: &T, now: Millis) -> String {
+    pub(crate) fn sign<T: SignedPayload>(&self, value: &T, now: Millis) -> String {
         let keys = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let Some(SigningKey { id, key, .. }) = keys.signing(now) else { return String::new() };
         let json = serde_json::to_vec(value).unwrap_or_default();
@@ -144,7 +144,7 @@ impl Signer {
     }
 
     /// The value, if one of the keys has signed it for this purpose.
-    pub(crate) fn read<T: Signed>(&self, signed: &str) -> Option<T> {
+    pub(crate) fn read<T: SignedPayload>(&self, signed: &str) -> Option<T> {
         if signed.len() > SIGNED_LEN_MAX {
             return None;
         }
@@ -157,12 +157,12 @@ impl Signer {
         serde_json::from_slice(&URL_SAFE_NO_PAD.decode(json).ok()?).ok()
     }
 
-    pub(crate) fn form_token(&self, session: &Session, now: Millis) -> String {
-        let Session { name, generation, id, .. } = session.clone();
+    pub(crate) fn form_token(&self, session: &StaffSession, now: Millis) -> String {
+        let StaffSession { name, generation, id, .. } = session.clone();
         self.sign(&FormToken { name, generation, id }, now)
     }
 
-    pub(crate) fn is_form_of(&self, session: &Session, token: &str) -> bool {
+    pub(crate) fn is_form_of(&self, session: &StaffSession, token: &str) -> bool {
         self.read::<FormToken>(token).is_some_and(|form| {
             (form.name, form.generation, form.id)
                 == (session.name.clone(), session.generation, session.id)
@@ -176,8 +176,8 @@ mod tests {
 
     const NOON: Millis = Millis(1_763_596_800_000);
 
-    fn session() -> Session {
-        Session { name: "eva".into(), generation: 3, since: 1, at: 2, id: 5, salt: 7 }
+    fn session() -> StaffSession {
+        StaffSession { name: "eva".into(), generation: 3, since: 1, at: 2, id: 5, salt: 7 }
     }
 
     fn keys(made: &[(&'static str, &'static [u8], Millis)]) -> SigningKeys {
@@ -203,10 +203,10 @@ mod tests {
             ("too long", "a.".repeat(600), None),
         ];
         for (name, text, want) in cases {
-            assert_eq!(signer.read::<Session>(&text), want, "{name}");
+            assert_eq!(signer.read::<StaffSession>(&text), want, "{name}");
         }
         signer.replace(keys(&[SECOND]));
-        assert_eq!(signer.read::<Session>(&signed), None, "the key was retired");
+        assert_eq!(signer.read::<StaffSession>(&signed), None, "the key was retired");
     }
 
     #[test]
@@ -222,11 +222,11 @@ mod tests {
         ];
         for (name, now, want) in cases {
             let signed = both.sign(&session(), now);
-            assert_eq!(old.read::<Session>(&signed).is_some(), want, "{name}");
-            assert!(both.read::<Session>(&signed).is_some(), "{name}");
+            assert_eq!(old.read::<StaffSession>(&signed).is_some(), want, "{name}");
+            assert!(both.read::<StaffSession>(&signed).is_some(), "{name}");
         }
         let alone = Signer::new(keys(&[SECOND])).sign(&session(), NOON);
-        assert!(both.read::<Session>(&alone).is_some(), "the only key signs at once");
+        assert!(both.read::<StaffSession>(&alone).is_some(), "the only key signs at once");
     }
 
     #[test]
@@ -235,10 +235,10 @@ mod tests {
         let token = signer.form_token(&session(), NOON);
         let cases = [
             ("the session", session(), true),
-            ("its cookie signed anew", Session { at: 9, salt: 8, ..session() }, true),
-            ("signed out everywhere since", Session { generation: 4, ..session() }, false),
-            ("another sign-in", Session { id: 6, ..session() }, false),
-            ("somebody else", Session { name: "bob".into(), ..session() }, false),
+            ("its cookie signed anew", StaffSession { at: 9, salt: 8, ..session() }, true),
+            ("signed out everywhere since", StaffSession { generation: 4, ..session() }, false),
+            ("another sign-in", StaffSession { id: 6, ..session() }, false),
+            ("somebody else", StaffSession { name: "bob".into(), ..session() }, false),
         ];
         for (name, session, want) in cases {
             assert_eq!(signer.is_form_of(&session, &token), want, "{name}");

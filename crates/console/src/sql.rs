@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
-use crate::trouble::Trouble;
+use crate::trouble::ConsoleError;
 
 /// Queries of a process that run at a time: the program that runs them takes as many.
 const AT_ONCE: usize = 2;
@@ -17,7 +17,7 @@ const AT_ONCE: usize = 2;
 const TURN: Duration = Duration::from_secs(5);
 
 /// The program that runs SQL, with a limit on the time, the memory and the rows of each query.
-pub trait History: Send + Sync {
+pub trait SqlRunner: Send + Sync {
     /// Runs a query in the name of somebody.
     ///
     /// # Errors
@@ -61,22 +61,22 @@ pub enum HistoryError {
     Away(String),
 }
 
-pub(crate) struct Sql {
-    history: Box<dyn History>,
+pub(crate) struct SqlService {
+    history: Box<dyn SqlRunner>,
     turns: Semaphore,
 }
 
-impl Sql {
-    pub(crate) fn new(history: Box<dyn History>) -> Sql {
-        Sql { history, turns: Semaphore::new(AT_ONCE) }
+impl SqlService {
+    pub(crate) fn new(history: Box<dyn SqlRunner>) -> SqlService {
+        SqlService { history, turns: Semaphore::new(AT_ONCE) }
     }
 
-    /// [`Trouble::Busy`] if its turn did not come in time.
+    /// [`ConsoleError::Busy`] if its turn did not come in time.
     pub(crate) async fn rows(
         &self,
         caller: &Caller,
         sql: &str,
-    ) -> Result<Result<SqlRows, HistoryError>, Trouble> {
+    ) -> Result<Result<SqlRows, HistoryError>, ConsoleError> {
         let _turn = self.turn().await?;
         Ok(self.history.rows(caller, sql).await)
     }
@@ -85,13 +85,13 @@ impl Sql {
         &self,
         caller: &Caller,
         sql: &str,
-    ) -> Result<Result<(Bytes, bool), HistoryError>, Trouble> {
+    ) -> Result<Result<(Bytes, bool), HistoryError>, ConsoleError> {
         let _turn = self.turn().await?;
         Ok(self.history.csv(caller, sql).await)
     }
 
-    async fn turn(&self) -> Result<SemaphorePermit<'_>, Trouble> {
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, ConsoleError> {
         let turn = timeout(TURN, self.turns.acquire()).await;
-        turn.map_err(|_| Trouble::Busy)?.map_err(|_| Trouble::Broken)
+        turn.map_err(|_| ConsoleError::Busy)?.map_err(|_| ConsoleError::Broken)
     }
 }

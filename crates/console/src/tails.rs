@@ -13,7 +13,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::broadcast::{Receiver, Sender, channel};
 use tokio::sync::watch;
 
-use crate::trouble::Trouble;
+use crate::trouble::ConsoleError;
 
 /// Live tails of a process: each keeps a connection.
 pub const TAILS_MAX: usize = 256;
@@ -29,35 +29,35 @@ const EVENTS: u64 = 50;
 /// Looks that a tail may be behind; a client that reads more slowly misses some.
 const BEHIND_MAX: usize = 16;
 
-pub(crate) struct Look {
+pub(crate) struct TailUpdate {
     /// What happened since the look before, each with its code as people read it.
     pub(crate) events: Vec<(Option<String>, FeedEvent)>,
     pub(crate) staff: StaffList,
 }
 
-pub(crate) struct Tails {
+pub(crate) struct TailHub {
     open: Mutex<HashMap<UserId, usize>>,
     /// Where looks go, while there are tails.
-    looks: tokio::sync::Mutex<Option<Sender<Arc<Look>>>>,
+    looks: tokio::sync::Mutex<Option<Sender<Arc<TailUpdate>>>>,
     stopping: watch::Sender<bool>,
 }
 
-impl Default for Tails {
-    fn default() -> Tails {
+impl Default for TailHub {
+    fn default() -> TailHub {
         let (open, looks) = (Mutex::default(), tokio::sync::Mutex::default());
-        Tails { open, looks, stopping: watch::Sender::new(false) }
+        TailHub { open, looks, stopping: watch::Sender::new(false) }
     }
 }
 
 /// One tail, and its place among those that there may be.
-pub(crate) struct Tail {
-    tails: Arc<Tails>,
+pub(crate) struct EventTail {
+    tails: Arc<TailHub>,
     person: UserId,
-    looks: Option<Receiver<Arc<Look>>>,
+    looks: Option<Receiver<Arc<TailUpdate>>>,
     stopping: watch::Receiver<bool>,
 }
 
-impl Drop for Tail {
+impl Drop for EventTail {
     fn drop(&mut self) {
         let mut open = self.tails.open();
         match open.get_mut(&self.person) {
@@ -67,7 +67,7 @@ impl Drop for Tail {
     }
 }
 
-impl Tails {
+impl TailHub {
     fn open(&self) -> MutexGuard<'_, HashMap<UserId, usize>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -77,12 +77,12 @@ impl Tails {
         self.stopping.send_replace(true);
     }
 
-    /// A tail of what happens from now on; [`Trouble::Busy`] for too many.
+    /// A tail of what happens from now on; [`ConsoleError::Busy`] for too many.
     pub(crate) async fn begin(
-        self: &Arc<Tails>,
+        self: &Arc<TailHub>,
         engine: &Arc<Engine>,
         caller: Caller,
-    ) -> Result<Tail, Trouble> {
+    ) -> Result<EventTail, ConsoleError> {
         let mut tail = self.place(&caller.subject)?;
         let mut looks = self.looks.lock().await;
         let sender = match &*looks {
@@ -102,16 +102,16 @@ impl Tails {
         Ok(tail)
     }
 
-    fn place(self: &Arc<Tails>, person: &UserId) -> Result<Tail, Trouble> {
+    fn place(self: &Arc<TailHub>, person: &UserId) -> Result<EventTail, ConsoleError> {
         let mut open = self.open();
         let is_full = open.values().sum::<usize>() >= TAILS_MAX
             || open.get(person).is_some_and(|tails| *tails >= TAILS_OF_ONE_MAX);
         if is_full || *self.stopping.borrow() {
-            return Err(Trouble::Busy);
+            return Err(ConsoleError::Busy);
         }
         *open.entry(person.clone()).or_default() += 1;
         let stopping = self.stopping.subscribe();
-        Ok(Tail { tails: Arc::clone(self), person: person.clone(), looks: None, stopping })
+        Ok(EventTail { tails: Arc::clone(self), person: person.clone(), looks: None, stopping })
     }
 
     /// Looks again and again, until nobody has a tail. A store that fails ends the tails; browsers ask again.
@@ -120,7 +120,7 @@ impl Tails {
         engine: &Engine,
         caller: &Caller,
         mut from: FeedStart,
-        sender: Sender<Arc<Look>>,
+        sender: Sender<Arc<TailUpdate>>,
     ) {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
@@ -143,14 +143,18 @@ impl Tails {
     }
 }
 
-async fn next(engine: &Engine, caller: &Caller, from: &mut FeedStart) -> Result<Look, Trouble> {
+async fn next(
+    engine: &Engine,
+    caller: &Caller,
+    from: &mut FeedStart,
+) -> Result<TailUpdate, ConsoleError> {
     let staff = engine.staff().await?;
     let (events, go_on) = events(engine, caller, from.clone()).await?;
     *from = go_on;
-    Ok(Look { events, staff })
+    Ok(TailUpdate { events, staff })
 }
 
-async fn newest(engine: &Engine, caller: &Caller) -> Result<FeedStart, Trouble> {
+async fn newest(engine: &Engine, caller: &Caller) -> Result<FeedStart, ConsoleError> {
     Ok(events(engine, caller, FeedStart::Newest).await?.1)
 }
 
@@ -159,18 +163,18 @@ async fn events(
     engine: &Engine,
     caller: &Caller,
     from: FeedStart,
-) -> Result<(Vec<(Option<String>, FeedEvent)>, FeedStart), Trouble> {
+) -> Result<(Vec<(Option<String>, FeedEvent)>, FeedStart), ConsoleError> {
     let request = EventsRequest { from, limit: Some(EVENTS), ..EventsRequest::default() };
     match engine.events(caller, request).await? {
         EventsAnswer::Events(view) => Ok((view.events, FeedStart::After(view.next))),
         EventsAnswer::Gone { go_on, .. } => Ok((Vec::new(), FeedStart::After(go_on))),
-        EventsAnswer::NotKept => Err(Trouble::NotKept),
+        EventsAnswer::NotKept => Err(ConsoleError::NotKept),
     }
 }
 
-impl Tail {
+impl EventTail {
     /// What the next look finds; `None` if the tail is over.
-    pub(crate) async fn next(&mut self) -> Option<Arc<Look>> {
+    pub(crate) async fn next(&mut self) -> Option<Arc<TailUpdate>> {
         let looks = self.looks.as_mut()?;
         loop {
             let look = tokio::select! {

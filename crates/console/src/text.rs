@@ -23,14 +23,14 @@ use engine::StaffRole;
 use crate::direction::isolated;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Texts {
+pub struct PageTexts {
     lang: Lang,
 }
 
-/// Makes a method of [`Texts`] of each row.
+/// Makes a method of [`PageTexts`] of each row.
 macro_rules! texts {
     ($($name:ident $(($($arg:ident),+))? $([$n:ident $(, $more:ident)*])? => $($text:literal),+;)*) => {
-        impl $crate::text::Texts {
+        impl $crate::text::PageTexts {
             $($crate::text::texts!(@one $name $(($($arg),+))? $([$n $(, $more)*])? $($text),+);)*
         }
     };
@@ -68,9 +68,9 @@ macro_rules! texts {
 }
 pub(crate) use texts;
 
-impl Texts {
-    pub fn new(lang: Lang) -> Texts {
-        Texts { lang }
+impl PageTexts {
+    pub fn new(lang: Lang) -> PageTexts {
+        PageTexts { lang }
     }
 
     pub(crate) fn lang(self) -> Lang {
@@ -190,9 +190,9 @@ fn short_month(month: u16) -> &'static str {
 
 /// What somebody else wrote, within a sentence: isolated, so that letters that are read from right to left, and marks
 /// of direction, do not turn the words around them.
-pub(crate) struct Said<T>(pub(crate) T);
+pub(crate) struct IsolatedText<T>(pub(crate) T);
 
-impl<T: fmt::Display> fmt::Display for Said<T> {
+impl<T: fmt::Display> fmt::Display for IsolatedText<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&isolated(&self.0.to_string()))
     }
@@ -279,7 +279,7 @@ mod tests {
 
     #[test]
     fn numbers_and_dates() {
-        let (en, ko) = (Texts::new(Lang::En), Texts::new(Lang::Ko));
+        let (en, ko) = (PageTexts::new(Lang::En), PageTexts::new(Lang::Ko));
         let numbers = [(0, "0"), (999, "999"), (1_000, "1,000"), (100_000_000, "100,000,000")];
         for (number, want) in numbers {
             assert_eq!(en.number(number), want);

@@ -6,24 +6,24 @@ use askama::Template;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use coupon::refusal::{Refusal, sentence_of};
-use engine::{BadFile, Failure, Fault, HotError};
+use engine::{BadFile, Failure, FieldFault, HotError};
 use webhooks::WebhookError;
 
-use crate::desk::Desk;
-use crate::fields::Fields;
-use crate::text::{Lang, Said, Texts};
+use crate::desk::PageContext;
+use crate::fields::FormFields;
+use crate::text::{IsolatedText, Lang, PageTexts};
 
 #[derive(Debug)]
-pub(crate) enum Trouble {
+pub(crate) enum ConsoleError {
     /// Nobody is signed in; the form that was sent, if one was.
-    SignedOut(Option<Fields>),
+    SignedOut(Option<FormFields>),
     Forbidden,
     /// Another site has sent the form.
     Foreign,
     TooLong,
     TooSlow,
     NotFound,
-    Fields(Vec<Fault>),
+    Fields(Vec<FieldFault>),
     Failure(Failure),
     Webhook(WebhookError),
     /// This store does not keep what the page shows.
@@ -33,35 +33,47 @@ pub(crate) enum Trouble {
     Broken,
 }
 
-impl Trouble {
-    pub(crate) fn field(name: &str, detail: impl Into<String>) -> Trouble {
-        Trouble::Fields(vec![Fault::new(name, detail)])
+impl ConsoleError {
+    pub(crate) fn field(name: &str, detail: impl Into<String>) -> ConsoleError {
+        ConsoleError::Fields(vec![FieldFault::new(name, detail)])
     }
 
     /// The status, what happened, and what to do.
-    fn said(&self, t: Texts) -> (StatusCode, String, String) {
+    fn said(&self, t: PageTexts) -> (StatusCode, String, String) {
         let plain = |status, what: &str, next: &str| (status, what.to_owned(), next.to_owned());
         match self {
-            Trouble::SignedOut(_) => plain(StatusCode::UNAUTHORIZED, t.signed_out(), ""),
-            Trouble::Forbidden => plain(StatusCode::FORBIDDEN, t.role_may_not(), t.ask_an_admin()),
-            Trouble::Foreign => plain(StatusCode::FORBIDDEN, t.form_is_foreign(), t.open_again()),
-            Trouble::TooLong => {
+            ConsoleError::SignedOut(_) => plain(StatusCode::UNAUTHORIZED, t.signed_out(), ""),
+            ConsoleError::Forbidden => {
+                plain(StatusCode::FORBIDDEN, t.role_may_not(), t.ask_an_admin())
+            }
+            ConsoleError::Foreign => {
+                plain(StatusCode::FORBIDDEN, t.form_is_foreign(), t.open_again())
+            }
+            ConsoleError::TooLong => {
                 plain(StatusCode::PAYLOAD_TOO_LARGE, t.form_too_long(), t.go_back())
             }
-            Trouble::TooSlow => plain(StatusCode::REQUEST_TIMEOUT, t.form_too_slow(), t.go_back()),
-            Trouble::NotFound => plain(StatusCode::NOT_FOUND, t.no_such_page(), t.search_instead()),
-            Trouble::Fields(faults) => {
+            ConsoleError::TooSlow => {
+                plain(StatusCode::REQUEST_TIMEOUT, t.form_too_slow(), t.go_back())
+            }
+            ConsoleError::NotFound => {
+                plain(StatusCode::NOT_FOUND, t.no_such_page(), t.search_instead())
+            }
+            ConsoleError::Fields(faults) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, faults_said(t, faults), t.go_back().to_owned())
             }
-            Trouble::Failure(failure) => failure_said(t, failure),
-            Trouble::Webhook(error) => webhook_said(t, error),
-            Trouble::NotKept => plain(StatusCode::NOT_IMPLEMENTED, t.not_kept(), t.not_kept_hint()),
-            Trouble::Busy => plain(StatusCode::TOO_MANY_REQUESTS, t.too_many(), t.try_later()),
-            Trouble::Broken => plain(StatusCode::INTERNAL_SERVER_ERROR, t.broken(), t.see_log()),
+            ConsoleError::Failure(failure) => failure_said(t, failure),
+            ConsoleError::Webhook(error) => webhook_said(t, error),
+            ConsoleError::NotKept => {
+                plain(StatusCode::NOT_IMPLEMENTED, t.not_kept(), t.not_kept_hint())
+            }
+            ConsoleError::Busy => plain(StatusCode::TOO_MANY_REQUESTS, t.too_many(), t.try_later()),
+            ConsoleError::Broken => {
+                plain(StatusCode::INTERNAL_SERVER_ERROR, t.broken(), t.see_log())
+            }
         }
     }
 
-    pub(crate) fn page(&self, desk: &Desk) -> Response {
+    pub(crate) fn page(&self, desk: &PageContext) -> Response {
         let (status, what, next) = self.said(desk.t);
         if status.is_server_error() {
             // Without the query, which may have a one-time link or a name.
@@ -81,7 +93,7 @@ impl Trouble {
     /// A page where not even the list of people could be read.
     pub(crate) fn without_desk(&self) -> Response {
         tracing::error!(trouble = ?self, "the console cannot read who is signed in");
-        let (status, what, next) = self.said(Texts::new(Lang::En));
+        let (status, what, next) = self.said(PageTexts::new(Lang::En));
         let mut response = (status, format!("{what}\n{next}\n")).into_response();
         let kind = HeaderValue::from_static("text/plain; charset=utf-8");
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
@@ -89,7 +101,7 @@ impl Trouble {
     }
 }
 
-impl IntoResponse for Trouble {
+impl IntoResponse for ConsoleError {
     /// The guard writes the page: it knows the language.
     fn into_response(self) -> Response {
         let mut response = StatusCode::INTERNAL_SERVER_ERROR.into_response();
@@ -98,43 +110,43 @@ impl IntoResponse for Trouble {
     }
 }
 
-impl From<Failure> for Trouble {
-    fn from(failure: Failure) -> Trouble {
+impl From<Failure> for ConsoleError {
+    fn from(failure: Failure) -> ConsoleError {
         match failure {
-            Failure::Invalid(faults) => Trouble::Fields(faults),
-            other => Trouble::Failure(other),
+            Failure::Invalid(faults) => ConsoleError::Fields(faults),
+            other => ConsoleError::Failure(other),
         }
     }
 }
 
-impl From<WebhookError> for Trouble {
-    fn from(error: WebhookError) -> Trouble {
-        Trouble::Webhook(error)
+impl From<WebhookError> for ConsoleError {
+    fn from(error: WebhookError) -> ConsoleError {
+        ConsoleError::Webhook(error)
     }
 }
 
 #[derive(Template)]
 #[template(path = "trouble.html")]
 struct TroublePage<'a> {
-    d: &'a Desk,
-    t: Texts,
+    d: &'a PageContext,
+    t: PageTexts,
     status: u16,
     what: String,
     next: String,
 }
 
 /// The faults of fields: in English as the engine has them, with the names that forms use.
-pub(crate) fn faults_said(t: Texts, faults: &[Fault]) -> String {
-    let said = faults
-        .iter()
-        .map(|fault| t.field_is_wrong(Said(t.field(&fault.field)), Said(&fault.detail)));
+pub(crate) fn faults_said(t: PageTexts, faults: &[FieldFault]) -> String {
+    let said = faults.iter().map(|fault| {
+        t.field_is_wrong(IsolatedText(t.field(&fault.field)), IsolatedText(&fault.detail))
+    });
     said.collect::<Vec<_>>().join(" ")
 }
 
-fn webhook_said(t: Texts, error: &WebhookError) -> (StatusCode, String, String) {
+fn webhook_said(t: PageTexts, error: &WebhookError) -> (StatusCode, String, String) {
     let (status, what, next) = match error {
         WebhookError::NotFound | WebhookError::NoDelivery => {
-            (StatusCode::NOT_FOUND, t.webhook_said(Said(error)), t.go_back())
+            (StatusCode::NOT_FOUND, t.webhook_said(IsolatedText(error)), t.go_back())
         }
         WebhookError::Store(_) => {
             (StatusCode::SERVICE_UNAVAILABLE, t.store_unavailable().to_owned(), t.try_later())
@@ -142,12 +154,12 @@ fn webhook_said(t: Texts, error: &WebhookError) -> (StatusCode, String, String) 
         WebhookError::Unknown(_) => {
             (StatusCode::SERVICE_UNAVAILABLE, t.outcome_unknown().to_owned(), t.send_again())
         }
-        _ => (StatusCode::CONFLICT, t.webhook_said(Said(error)), t.go_back()),
+        _ => (StatusCode::CONFLICT, t.webhook_said(IsolatedText(error)), t.go_back()),
     };
     (status, what, next.to_owned())
 }
 
-fn failure_said(t: Texts, failure: &Failure) -> (StatusCode, String, String) {
+fn failure_said(t: PageTexts, failure: &Failure) -> (StatusCode, String, String) {
     let (status, what, next) = match failure {
         Failure::Refused { refusal: Refusal::NotFound, .. } => {
             (StatusCode::NOT_FOUND, t.refusal(Refusal::NotFound).to_owned(), t.search_instead())
@@ -162,7 +174,7 @@ fn failure_said(t: Texts, failure: &Failure) -> (StatusCode, String, String) {
             (StatusCode::FORBIDDEN, t.role_may_not().to_owned(), t.ask_an_admin())
         }
         Failure::BadFile(BadFile::Kind(why) | BadFile::Header(why)) => {
-            (StatusCode::UNPROCESSABLE_ENTITY, t.bad_file(Said(why)), t.nothing_changed())
+            (StatusCode::UNPROCESSABLE_ENTITY, t.bad_file(IsolatedText(why)), t.nothing_changed())
         }
         Failure::BrokenOff(_) => {
             (StatusCode::BAD_REQUEST, t.upload_broke_off().to_owned(), t.send_file_again())
@@ -197,7 +209,7 @@ fn failure_said(t: Texts, failure: &Failure) -> (StatusCode, String, String) {
     (status, what, next.to_owned())
 }
 
-impl Texts {
+impl PageTexts {
     pub(crate) fn refusal(self, refusal: Refusal) -> &'static str {
         refusal.sentence(self.lang())
     }

@@ -1,7 +1,7 @@
 //! What a second binary over the same stores uses: the settings, the stores opened for reading, the
 //! output, and the exit codes.
 
-use cold::Patience;
+use cold::BucketPatience;
 
 use crate::cql::Waiting;
 use crate::files;
@@ -15,7 +15,7 @@ pub use crate::serve::stopped;
 pub use crate::settings::SettingFlags as StoreFlags;
 pub use crate::settings::help::parsed;
 pub use command_line::thousands;
-pub use command_line::{Progress, Work};
+pub use command_line::{CommandProgress, WorkKind};
 
 pub struct Chosen {
     settings: Settings,
@@ -51,7 +51,7 @@ impl Chosen {
             Hot::Sqlite => must_be_current(settings)?,
             Hot::Cql(_) => {}
         }
-        let attempt = async || open::opened(settings, Purpose::Read, Patience::Work).await;
+        let attempt = async || open::opened(settings, Purpose::Read, BucketPatience::Work).await;
         open::patiently(settings, Waiting::Command, attempt).await
     }
 }

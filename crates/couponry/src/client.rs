@@ -5,11 +5,11 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use api::outbound::{self, Unread, whole};
-use api::token::{LocalKey, LocalKeys, SECRET_BYTES_MIN, TTL_MS_MAX, Tokens};
+use api::outbound::{self, BodyReadError, whole};
+use api::token::{LocalKey, LocalKeys, SECRET_BYTES_MIN, TTL_MS_MAX, TokenService};
 use api::{HttpService, IMPORT_IDLE};
 use bytes::Bytes;
-use command_line::{Cursors, Secret};
+use command_line::{CursorCycleDetector, SecretText};
 use engine::PAGE_MAX;
 use futures::stream::{Stream, StreamExt, unfold};
 use opentelemetry_http::Request;
@@ -56,7 +56,7 @@ const HERE: &str = "http://localhost/";
 pub(crate) struct ServiceClient {
     client: Client,
     base: Url,
-    token: Secret,
+    token: SecretText,
     /// What answers, if it is in this process.
     here: Option<HttpService>,
 }
@@ -230,7 +230,7 @@ impl ServiceClient {
         keys::fill_random(&mut secret)?;
         let key = LocalKey::active("here", &secret, 0).map_err(CliError::of)?;
         let keys = LocalKeys::new(vec![key]).map_err(CliError::of)?;
-        let tokens = Tokens::new(keys, None).map_err(CliError::of)?;
+        let tokens = TokenService::new(keys, None).map_err(CliError::of)?;
         let (engine, caller) = (opened.engine(), open::caller());
         let token = tokens.mint(caller.subject.as_str(), caller.role, TTL_MS_MAX, engine.now().0);
         let (token, _) = token.map_err(CliError::of)?;
@@ -238,7 +238,11 @@ impl ServiceClient {
         ServiceClient::new(HERE.parse().map_err(CliError::of)?, token.into(), Some(service))
     }
 
-    fn new(base: Url, token: Secret, here: Option<HttpService>) -> Result<ServiceClient, CliError> {
+    fn new(
+        base: Url,
+        token: SecretText,
+        here: Option<HttpService>,
+    ) -> Result<ServiceClient, CliError> {
         let client = outbound::client(&base, LONGEST).tcp_keepalive(KEPT_ALIVE).build();
         Ok(ServiceClient { client: client.map_err(CliError::of)?, base, token, here })
     }
@@ -278,7 +282,7 @@ impl ServiceClient {
     ) -> Result<(), CliError> {
         query.push(("limit", PAGE_MAX.to_string()));
         let first = query.len();
-        let mut cursors = Cursors::default();
+        let mut cursors = CursorCycleDetector::default();
         loop {
             let mut page = self.get(path, &query).await?;
             let Value::Array(items) = page["data"].take() else {
@@ -342,7 +346,7 @@ impl ServiceClient {
                     let is_replay = answer.headers().contains_key(REPLAYED);
                     match whole(answer, ANSWER_BYTES_MAX).await {
                         Ok(body) => return Ok(Reply { is_replay, body: parsed(&body)? }),
-                        Err(Unread::BrokenOff(error)) if repeat == Repeat::Harmless => {
+                        Err(BodyReadError::BrokenOff(error)) if repeat == Repeat::Harmless => {
                             (lost(error), Duration::ZERO)
                         }
                         Err(unread) => return Err(Refused::Lost(unread.to_string())),
@@ -436,7 +440,7 @@ fn lost(error: reqwest::Error) -> Refused {
 
 /// An answer that arrives in pieces does not come to its end.
 pub(crate) fn broken_off(error: reqwest::Error) -> CliError {
-    CliError::new(Unread::BrokenOff(error).to_string())
+    CliError::new(BodyReadError::BrokenOff(error).to_string())
 }
 
 fn sentence(error: reqwest::Error) -> String {

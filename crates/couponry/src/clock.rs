@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::Figures;
+use api::StoreMetrics;
 use cold::{ColdStore, ProbeResult};
-use compactor::Closed;
+use compactor::ClosedPolicy;
 use engine::Engine;
 use hot::clock::{clock_record, observe_clock};
 use hot::{ClockRecord, HotError, Witness};
@@ -56,9 +56,9 @@ pub(crate) async fn allowed(
     settings: &Settings,
     engine: &Engine,
     cold: &ColdStore,
-    wanted: Closed,
+    wanted: ClosedPolicy,
     trust: Trust,
-) -> Result<(Closed, Option<String>), CliError> {
+) -> Result<(ClosedPolicy, Option<String>), CliError> {
     let record = match trust {
         Trust::Compared => match observed(settings, engine).await {
             Ok(record) => record,
@@ -77,11 +77,11 @@ pub(crate) async fn allowed(
         observe_clock(engine.hot(), engine.now(), Witness::Confirmed).await?;
         return Ok((wanted, None));
     }
-    Ok((Closed::OnlyFinish, record.warning()))
+    Ok((ClosedPolicy::OnlyFinish, record.warning()))
 }
 
 /// Compares the clock every minute and logs each jump once, until it is dropped.
-pub(crate) async fn watch(settings: Settings, engine: Arc<Engine>, figures: Arc<Figures>) {
+pub(crate) async fn watch(settings: Settings, engine: Arc<Engine>, figures: Arc<StoreMetrics>) {
     let mut logged = None;
     loop {
         match observed(&settings, &engine).await {

@@ -4,11 +4,12 @@ use std::fs::{File, TryLockError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use cold::{ColdStore, Patience};
+use cold::{BucketPatience, ColdStore};
 use compactor::{
-    Closed, CompactError, Compactor, Pass, Progress, Report, Settings as Rules, Watch, Work,
+    ClosedPolicy, CompactError, CompactionPass, CompactionProgress, CompactionReport,
+    CompactionSettings as Rules, Compactor, DuePass, ProgressWatch,
 };
-use console::{CompactionPlan, Compactions, PlannedPass, PlannedWork};
+use console::{CompactionPlan, CompactionTrigger, PlannedPass, PlannedWork};
 use engine::{
     COMPACTION_SILENT_MS, CompactionEnd, CompactionRun, CompactionStep, Engine, OtherRuns,
 };
@@ -30,7 +31,7 @@ const NOTE_EVERY: Duration = Duration::from_secs(10);
 
 const _: () = assert!(NOTE_EVERY.as_millis() as i64 * 3 < COMPACTION_SILENT_MS);
 
-pub(crate) fn compactor(engine: &Engine, cold: &Arc<ColdStore>, watch: Watch) -> Compactor {
+pub(crate) fn compactor(engine: &Engine, cold: &Arc<ColdStore>, watch: ProgressWatch) -> Compactor {
     Compactor::new(engine.partitions(), Arc::clone(cold), Rules::default(), watch)
 }
 
@@ -78,7 +79,7 @@ impl Default for Turns {
 pub(crate) async fn from_time_to_time(
     settings: Settings,
     engine: Arc<Engine>,
-    compactions: Arc<Compactions>,
+    compactions: Arc<CompactionTrigger>,
     turns: Turns,
 ) {
     let every = settings.compact_every.value.every;
@@ -109,7 +110,7 @@ async fn compacted(
     settings: &Settings,
     engine: &Engine,
     asker: Option<&str>,
-) -> Result<Report, CliError> {
+) -> Result<CompactionReport, CliError> {
     let run = CompactionRun::new(asker.unwrap_or("serve"), &host(), engine.now());
     let others = match settings.hot.value {
         Hot::Sqlite => OtherRuns::AreOver,
@@ -135,8 +136,8 @@ async fn compacted(
     let work = async {
         // A store of its own: the engine's gives up as soon as a caller would.
         let traffic = Arc::clone(engine.cold().traffic());
-        let cold = open::cold_beside(settings, Patience::Work, traffic)?;
-        let wanted = Closed::WhenWorthwhile;
+        let cold = open::cold_beside(settings, BucketPatience::Work, traffic)?;
+        let wanted = ClosedPolicy::WhenWorthwhile;
         let (closed, warning) =
             clock::allowed(settings, engine, &cold, wanted, Trust::Compared).await?;
         if let Some(warning) = warning {
@@ -151,8 +152,8 @@ async fn compacted(
 /// Makes a compaction a span, for OpenTelemetry, above those of its requests to the bucket.
 async fn traced(
     settings: &Settings,
-    work: impl Future<Output = Result<Report, CliError>>,
-) -> Result<Report, CliError> {
+    work: impl Future<Output = Result<CompactionReport, CliError>>,
+) -> Result<CompactionReport, CliError> {
     let mut span = global::tracer(env!("CARGO_PKG_NAME")).start("compaction");
     if let Some(space) = &settings.space.value {
         span.set_attribute(KeyValue::new("couponry.space", space.to_string()));
@@ -206,26 +207,27 @@ pub(crate) struct Noted {
     run: CompactionRun,
     step: Arc<Mutex<CompactionStep>>,
     /// Gets the progress, too.
-    other: Watch,
+    other: ProgressWatch,
 }
 
 impl Noted {
-    pub(crate) fn new(run: CompactionRun, other: Watch) -> Noted {
+    pub(crate) fn new(run: CompactionRun, other: ProgressWatch) -> Noted {
         Noted { run, step: Arc::default(), other }
     }
 
-    pub(crate) fn watch(&self) -> Watch {
+    pub(crate) fn watch(&self) -> ProgressWatch {
         let (step, other) = (Arc::clone(&self.step), Arc::clone(&self.other));
         Arc::new(move |progress| {
             let mut step = step.lock().unwrap_or_else(PoisonError::into_inner);
             match progress {
-                Progress::Begins(work) => {
+                CompactionProgress::Begins(work) => {
                     *step = CompactionStep { day: Some(work.day.0), ..CompactionStep::default() };
                 }
-                Progress::Copied { rows, total } | Progress::Removed { rows, total } => {
+                CompactionProgress::Copied { rows, total }
+                | CompactionProgress::Removed { rows, total } => {
                     (step.rows, step.total) = (rows, total);
                 }
-                Progress::Committed { .. } | Progress::Indexed { .. } => {}
+                CompactionProgress::Committed { .. } | CompactionProgress::Indexed { .. } => {}
             }
             drop(step);
             other(progress);
@@ -236,8 +238,8 @@ impl Noted {
     pub(crate) async fn during(
         mut self,
         engine: &Engine,
-        work: impl Future<Output = Result<Report, CliError>>,
-    ) -> Result<Report, CliError> {
+        work: impl Future<Output = Result<CompactionReport, CliError>>,
+    ) -> Result<CompactionReport, CliError> {
         let mut work = std::pin::pin!(work);
         let begun = Instant::now();
         let ended = loop {
@@ -262,19 +264,19 @@ async fn note(engine: &Engine, run: &mut CompactionRun) {
     }
 }
 
-fn end(took: Duration, ended: &Result<Report, CliError>) -> CompactionEnd {
+fn end(took: Duration, ended: &Result<CompactionReport, CliError>) -> CompactionEnd {
     let done = ended.as_ref().ok();
     CompactionEnd {
         took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         days: done.map_or(0, |report| report.partitions.len() as u64),
-        rows: done.map_or(0, Report::copied),
-        bytes: done.map_or(0, Report::bytes),
+        rows: done.map_or(0, CompactionReport::copied),
+        bytes: done.map_or(0, CompactionReport::bytes),
         failed: failure(ended),
     }
 }
 
 /// Why not all was done.
-fn failure(ended: &Result<Report, CliError>) -> Option<String> {
+fn failure(ended: &Result<CompactionReport, CliError>) -> Option<String> {
     match ended {
         Ok(report) => {
             let of_day =
@@ -294,25 +296,25 @@ pub(crate) fn host() -> String {
 pub(crate) async fn plan(settings: &Settings, engine: &Engine) -> Result<CompactionPlan, CliError> {
     let warning = clock::would_observe(settings, engine).await?.warning();
     let closed = match warning {
-        None => Closed::WhenWorthwhile,
-        Some(_) => Closed::OnlyFinish,
+        None => ClosedPolicy::WhenWorthwhile,
+        Some(_) => ClosedPolicy::OnlyFinish,
     };
-    let cold = open::cold(settings, Patience::Work)?;
+    let cold = open::cold(settings, BucketPatience::Work)?;
     let compactor = compactor(engine, &cold, Arc::new(|_| {}));
     let works = compactor.plan(engine.now(), closed).await.map_err(cli_error)?;
-    let planned = |work: Work| PlannedWork {
+    let planned = |work: DuePass| PlannedWork {
         day: work.day,
         pass: match work.pass {
-            Pass::Finish => PlannedPass::Finish,
-            Pass::Closed => PlannedPass::Closed,
-            Pass::Expired => PlannedPass::Expired,
+            CompactionPass::Finish => PlannedPass::Finish,
+            CompactionPass::Closed => PlannedPass::Closed,
+            CompactionPass::Expired => PlannedPass::Expired,
         },
         waiting: work.waiting,
     };
     Ok(CompactionPlan { works: works.into_iter().map(planned).collect(), warning })
 }
 
-fn log(ended: Result<Report, CliError>) {
+fn log(ended: Result<CompactionReport, CliError>) {
     match ended {
         Ok(report) => {
             for partition in &report.partitions {

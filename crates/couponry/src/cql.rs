@@ -6,9 +6,9 @@ mod waiting;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cql_session::{ConnectError, KeyspaceAddress, Tls};
+use cql_session::{ConnectError, KeyspaceAddress, TlsSettings};
 use hot::Archive;
-use hot_cql::{CqlHot, Options};
+use hot_cql::{CqlHot, CqlOptions};
 use router::KeyRing;
 use tokio::time::timeout;
 
@@ -21,17 +21,18 @@ pub(crate) use waiting::{NotOpen, Waiting, patiently};
 /// How long the end of a command waits to write counts, which may lag behind.
 const FLUSH_MAX: Duration = Duration::from_secs(5);
 
-pub(crate) fn options(settings: &Settings, target: &KeyspaceAddress) -> Options {
+pub(crate) fn options(settings: &Settings, target: &KeyspaceAddress) -> CqlOptions {
     let login = match (&settings.cql_user.value, &settings.cql_password.value) {
         (Some(user), Some(password)) => Some((user.clone(), password.reveal().to_owned())),
         _ => None,
     };
-    let mut options = Options::of(target);
+    let mut options = CqlOptions::of(target);
     options.events_keep = settings.events_keep.value.every;
     let connection = &mut options.connection;
     connection.datacenter = settings.cql_datacenter.value.clone();
     connection.login = login;
-    connection.tls = settings.cql_authority.value.clone().map(|authority| Tls { authority });
+    connection.tls =
+        settings.cql_authority.value.clone().map(|authority| TlsSettings { authority });
     options
 }
 

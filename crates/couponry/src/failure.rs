@@ -134,7 +134,7 @@ pub(crate) fn no_answer(error: &reqwest::Error, limit: Duration) -> String {
     }
 }
 
-pub(crate) fn faults(faults: &[engine::Fault]) -> String {
+pub(crate) fn faults(faults: &[engine::FieldFault]) -> String {
     let faults: Vec<String> =
         faults.iter().map(|it| format!("{} {}", it.field, it.detail)).collect();
     faults.join("; ")

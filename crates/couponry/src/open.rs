@@ -7,13 +7,13 @@ mod webhooks;
 
 use std::sync::Arc;
 
-use api::token::Tokens;
-use cold::{ColdStore, Patience, Traffic};
+use api::token::TokenService;
+use cold::{BucketPatience, BucketTraffic, ColdStore};
 use coupon::ids::Actor;
 use engine::{AuditEvent, Caller, Clock, ColdArchive, Engine, Role, SystemClock};
 use hot::HotStore;
 use hot::audit::{Act, AuditEntry};
-use hot_sqlite::{Options, SqliteHot};
+use hot_sqlite::{SqliteHot, SqliteOptions};
 use router::Router;
 
 use crate::cql::{self, NotOpen, OpenCql, Waiting};
@@ -62,7 +62,7 @@ pub(crate) async fn record(settings: &Settings, keys: &Keys, event: AuditEvent) 
     }
     let record = async {
         must_not_be_half_restored(&settings.data.value)?;
-        let cold = cold(settings, Patience::Caller)?;
+        let cold = cold(settings, BucketPatience::Caller)?;
         let (store, _) = store(settings, keys, &cold).await.map_err(NotOpen::cli_error)?;
         match store.audit() {
             Some(audit) => Ok(audit.record(AuditEntry { act: act(), event }).await?),
@@ -106,7 +106,7 @@ impl Opened {
 
     /// # Errors
     /// Usage: an incomplete description of an identity provider.
-    pub fn tokens(&self) -> Result<Tokens, CliError> {
+    pub fn tokens(&self) -> Result<TokenService, CliError> {
         tokens(&self.settings, &self.keys)
     }
 
@@ -132,7 +132,7 @@ pub(crate) async fn with_opened<T>(
     purpose: Purpose,
     work: impl AsyncFnOnce(&Opened) -> Result<T, CliError>,
 ) -> Result<T, CliError> {
-    let attempt = async || opened(settings, purpose, Patience::Work).await;
+    let attempt = async || opened(settings, purpose, BucketPatience::Work).await;
     let opened = patiently(settings, Waiting::Command, attempt).await?;
     let done = work(&opened).await;
     opened.close().await;
@@ -159,7 +159,7 @@ pub(crate) async fn patiently<T>(
 pub(crate) async fn opened(
     settings: &Settings,
     purpose: Purpose,
-    patience: Patience,
+    patience: BucketPatience,
 ) -> Result<Opened, NotOpen> {
     let data = &settings.data.value;
     must_not_be_half_restored(data)?;
@@ -218,17 +218,20 @@ pub(crate) fn engine_over(store: Arc<dyn HotStore>, cold: Arc<ColdStore>, keys: 
 ///
 /// # Errors
 /// Usage: `AWS_*` variables with which a bucket cannot be reached.
-pub(crate) fn cold(settings: &Settings, patience: Patience) -> Result<Arc<ColdStore>, CliError> {
+pub(crate) fn cold(
+    settings: &Settings,
+    patience: BucketPatience,
+) -> Result<Arc<ColdStore>, CliError> {
     cold_beside(settings, patience, Arc::default())
 }
 
 /// The same, whose requests are counted together with those of another one.
 pub(crate) fn cold_beside(
     settings: &Settings,
-    patience: Patience,
-    traffic: Arc<Traffic>,
+    patience: BucketPatience,
+    traffic: Arc<BucketTraffic>,
 ) -> Result<Arc<ColdStore>, CliError> {
-    let options = cold::Options { patience, traffic, ..cold::Options::default() };
+    let options = cold::ColdOptions { patience, traffic, ..cold::ColdOptions::default() };
     let store = match &settings.cold.value {
         Cold::Folder(folder) => ColdStore::on_folder(folder, options),
         Cold::Bucket(address) => ColdStore::on_bucket(address, options)
@@ -242,12 +245,12 @@ pub(crate) fn sqlite(
     keys: &Keys,
     cold: &Arc<ColdStore>,
 ) -> Result<SqliteHot, CliError> {
-    let options = Options {
+    let options = SqliteOptions {
         free_min_bytes: settings.free_min_mib.value << 20,
         store_max_bytes: Some(settings.store_max_mib.value << 20).filter(|bytes| *bytes > 0),
         events: settings.events_keep.value.every.is_some(),
         orders: settings.orders_keep.value.every.is_some(),
-        ..Options::default()
+        ..SqliteOptions::default()
     };
     let archive = Arc::new(ColdArchive(Arc::clone(cold)));
     let store = SqliteHot::open(&settings.data.value, keys.ring(), archive, options);

@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::failure::{CliError, Ended};
 use crate::files;
 
-pub(crate) use command_line::{LAYOUT, Side, cell_text, printable, table, thousands};
+pub(crate) use command_line::{CellAlignment, LAYOUT, cell_text, printable, table, thousands};
 
 /// Bytes of the write buffer: a few hundred rows.
 const BUFFER: usize = 64 << 10;

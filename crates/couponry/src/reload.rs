@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use api::token::Tokens;
+use api::token::TokenService;
 use console::Console;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -23,7 +23,11 @@ type Print = Vec<(PathBuf, u64, Option<SystemTime>)>;
 /// Reloads the keys when the folder changes, and at every SIGHUP, until it is dropped. Keeps the
 /// keys as they are if the folder cannot be read, has no token key, or has lost a code key: a slip
 /// of an operator must not make codes unknown.
-pub(crate) async fn watch(mut keys: Keys, tokens: Arc<Tokens>, console: Option<Arc<Console>>) {
+pub(crate) async fn watch(
+    mut keys: Keys,
+    tokens: Arc<TokenService>,
+    console: Option<Arc<Console>>,
+) {
     let mut hangup = signal(SignalKind::hangup()).ok();
     let mut seen = print(keys.folder());
     loop {
@@ -51,7 +55,7 @@ pub(crate) async fn watch(mut keys: Keys, tokens: Arc<Tokens>, console: Option<A
     }
 }
 
-fn read_again(keys: &mut Keys, tokens: &Tokens) -> Result<(), CliError> {
+fn read_again(keys: &mut Keys, tokens: &TokenService) -> Result<(), CliError> {
     let found = keys.found()?;
     if let Some(gone) = keys.code_key_without(&found) {
         let folder = keys.folder().display();

@@ -10,7 +10,7 @@ mod spaces;
 mod store;
 mod traces;
 
-use api::accept::{self, Limits};
+use api::accept::{self, ListenerLimits};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -43,7 +43,10 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, CliError> {
     let listen = &settings.listen.value;
     let bound = TcpListener::bind(listen).await;
     let listener = bound.map_err(CliError::listening(listen, "--listen"))?;
-    let limits = Limits { trusted_proxies: main.trusted_proxies().clone(), ..Limits::default() };
+    let limits = ListenerLimits {
+        trusted_proxies: main.trusted_proxies().clone(),
+        ..ListenerLimits::default()
+    };
     banner::print(settings, &main.opened, &listener, &spaces).await?;
     if let Ok(address) = listener.local_addr() {
         // Only `couponry console` reads it, and it takes the setting then.

@@ -13,7 +13,7 @@ use std::time::Duration;
 use coupon::time::Millis;
 use cql_session::feed_cursor::is_behind;
 use cql_session::values::{instant, signed};
-use cql_session::{Attempts, CqlSession, Result, StatementProfile, bounded_join};
+use cql_session::{CqlSession, Result, StatementProfile, WriteAttempts, bounded_join};
 use hot::HotError;
 use hot::activity::{Activity, quarter_of};
 use hot::feed::{CouponEventKind, CouponHappened, Feed, FeedEvent, FeedRead, FeedStart, Happened};
@@ -101,8 +101,8 @@ impl Counter {
         }
     }
 
-    fn attempts(&self, what: &'static str) -> Attempts {
-        Attempts::new(what, self.call_limit)
+    fn attempts(&self, what: &'static str) -> WriteAttempts {
+        WriteAttempts::new(what, self.call_limit)
     }
 
     async fn progress(&self) -> Result<Progress> {

@@ -19,7 +19,7 @@ use crate::{CqlEngine, CqlSession, OwnedRow, Result, damaged, now_ms};
 const NODE_TIMEOUT: Duration = Duration::from_secs(3);
 
 #[derive(Clone, Debug)]
-pub struct About {
+pub struct AboutCluster {
     pub engine: CqlEngine,
     pub keyspace: String,
     /// Of each row, by data centre.
@@ -34,11 +34,11 @@ pub struct AboutNode {
     pub address: String,
     pub datacenter: String,
     /// Its answer, or why there is none.
-    pub answer: std::result::Result<Answer, String>,
+    pub answer: std::result::Result<NodeReply, String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct NodeReply {
     pub version: String,
     /// How far our clock is ahead of its clock, in milliseconds; negative when it is behind.
     pub clock_ahead_ms: i64,
@@ -52,17 +52,22 @@ impl CqlSession {
     ///
     /// # Errors
     /// Those of a read. A node that does not answer is not an error.
-    pub async fn about(&self, keyspace: &str) -> Result<About> {
+    pub async fn about(&self, keyspace: &str) -> Result<AboutCluster> {
         let (engine, keyspace) = (self.engine(), keyspace.to_owned());
         let Some(driver) = self.driver() else {
-            return Ok(About { engine, keyspace, copies: BTreeMap::new(), nodes: Vec::new() });
+            return Ok(AboutCluster {
+                engine,
+                keyspace,
+                copies: BTreeMap::new(),
+                nodes: Vec::new(),
+            });
         };
         let state = driver.get_cluster_state();
         let asked = state.get_nodes_info().iter().map(|node| ask(driver, engine, node));
         let mut nodes = join_all(asked).await;
         nodes.sort_by(|a, b| (&a.datacenter, &a.address).cmp(&(&b.datacenter, &b.address)));
         let copies = copies(self, &keyspace).await?;
-        Ok(About { engine, keyspace, copies, nodes })
+        Ok(AboutCluster { engine, keyspace, copies, nodes })
     }
 }
 
@@ -96,7 +101,7 @@ fn cause(error: &(dyn std::error::Error + 'static)) -> String {
     last.to_string()
 }
 
-async fn answer(driver: &Session, engine: CqlEngine, node: &Arc<Node>) -> Result<Answer> {
+async fn answer(driver: &Session, engine: CqlEngine, node: &Arc<Node>) -> Result<NodeReply> {
     let before = now_ms();
     let cql = "SELECT toTimestamp(now()), release_version FROM system.local";
     let (there, release): (CqlTimestamp, Option<String>) = one(driver, node, cql).await?;
@@ -113,7 +118,7 @@ async fn answer(driver: &Session, engine: CqlEngine, node: &Arc<Node>) -> Result
             (version, None)
         }
     };
-    Ok(Answer { version: version.unwrap_or_default(), clock_ahead_ms, paxos })
+    Ok(NodeReply { version: version.unwrap_or_default(), clock_ahead_ms, paxos })
 }
 
 /// The row of a table that is local to a node.

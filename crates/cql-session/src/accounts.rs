@@ -5,7 +5,7 @@ use coupon::time::Millis;
 use hot::Account;
 
 use crate::values::{instant, parsed};
-use crate::{Attempts, Cas, CqlSession, Result};
+use crate::{Cas, CqlSession, Result, WriteAttempts};
 
 impl CqlSession {
     /// `false` if the login is taken.
@@ -13,7 +13,7 @@ impl CqlSession {
         &self,
         account: &Account,
         now: Millis,
-        mut attempts: Attempts,
+        mut attempts: WriteAttempts,
     ) -> Result<bool> {
         // Before the account: a user's account is found by this row.
         let cql = "INSERT INTO account_login (user_id, login_id) VALUES (?, ?)";
@@ -65,7 +65,7 @@ impl CqlSession {
     }
 
     /// `false` if there is none.
-    pub async fn unmake_account(&self, user: &UserId, mut attempts: Attempts) -> Result<bool> {
+    pub async fn unmake_account(&self, user: &UserId, mut attempts: WriteAttempts) -> Result<bool> {
         let mut removed = false;
         loop {
             let Some(account) = attempts.looked(self.account_of(user).await)? else {

@@ -16,14 +16,14 @@ pub trait CqlCluster: Send + Sync + 'static {
     ///
     /// # Errors
     /// The engine does not know the statement, or no node answers.
-    async fn prepare(&self, cql: &'static str) -> Result<Prepared, ExecutionError>;
+    async fn prepare(&self, cql: &'static str) -> Result<StatementColumns, ExecutionError>;
 
     /// Sends a statement and waits for its outcome: once for [`StatementProfile::Change`] and
     /// [`StatementProfile::Again`], and as often as the driver does for the others.
     ///
     /// # Errors
     /// Those of the driver. The statement may have been applied.
-    async fn execute(&self, request: Request) -> Result<Page, ExecutionError>;
+    async fn execute(&self, request: StatementRequest) -> Result<RowPage, ExecutionError>;
 
     fn engine(&self) -> CqlEngine;
 
@@ -32,7 +32,7 @@ pub trait CqlCluster: Send + Sync + 'static {
 }
 
 #[derive(Clone, Debug)]
-pub struct Prepared {
+pub struct StatementColumns {
     /// One for each `?`.
     pub parameters: Arc<[ColumnSpec<'static>]>,
     /// Of each row of the answer; of a conditional update `[applied]` is the first.
@@ -40,10 +40,10 @@ pub struct Prepared {
 }
 
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct StatementRequest {
     pub cql: &'static str,
     /// The values of each `?`. More than one row of them is one unlogged batch of plain writes.
-    pub rows: Vec<Vec<Bound>>,
+    pub rows: Vec<Vec<BoundValue>>,
     pub profile: StatementProfile,
     /// Where the page begins; `None` for an answer in one piece.
     pub from: Option<PagingState>,
@@ -52,7 +52,7 @@ pub struct Request {
 
 /// A value as it is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Bound {
+pub enum BoundValue {
     /// A null, which deletes the cell.
     Null,
     /// Leaves the cell as it is.
@@ -62,7 +62,7 @@ pub enum Bound {
 }
 
 #[derive(Clone, Debug, Default)]
-pub struct Page {
+pub struct RowPage {
     /// The cells of each row, in the native protocol: a length of four bytes and the bytes; the
     /// length is -1 for a null.
     pub rows: Vec<Vec<u8>>,

@@ -8,7 +8,7 @@ use scylla::errors::NewSessionError;
 use crate::KeyspaceAddress;
 
 #[derive(Clone, Debug)]
-pub struct Connection {
+pub struct ConnectionSettings {
     /// Nodes that are asked for the others first, `host:port`.
     pub nodes: Vec<String>,
     /// The keyspace that `couponry schema apply` made.
@@ -18,14 +18,14 @@ pub struct Connection {
     /// User and password.
     pub login: Option<(String, String)>,
     /// How nodes are authenticated; `None` for connections without encryption.
-    pub tls: Option<Tls>,
+    pub tls: Option<TlsSettings>,
     /// Factor of every timeout of a statement: 1. More only in tests on a machine that stalls.
     pub patience: u32,
 }
 
-impl Connection {
-    pub fn of(target: &KeyspaceAddress) -> Connection {
-        Connection {
+impl ConnectionSettings {
+    pub fn of(target: &KeyspaceAddress) -> ConnectionSettings {
+        ConnectionSettings {
             nodes: target.nodes().to_vec(),
             keyspace: target.keyspace().to_owned(),
             datacenter: None,
@@ -50,7 +50,7 @@ impl Connection {
 }
 
 #[derive(Clone, Debug)]
-pub struct Tls {
+pub struct TlsSettings {
     /// The certificates that sign those of the nodes, in PEM.
     pub authority: PathBuf,
 }

@@ -16,20 +16,20 @@ use scylla::statement::Statement;
 use scylla::statement::batch::{Batch, BatchType};
 use scylla::statement::prepared::PreparedStatement;
 
-use crate::connection::{ConnectError, Connection};
+use crate::connection::{ConnectError, ConnectionSettings};
 use crate::profiles::profiles;
 use crate::{PAGE_ROWS, Result, StatementProfile};
 
-pub(crate) struct Driver {
+pub(crate) struct ScyllaDriver {
     pub(crate) session: Session,
     profiles: HashMap<StatementProfile, ExecutionProfileHandle>,
     prepared: RwLock<HashMap<(StatementProfile, &'static str), PreparedStatement>>,
 }
 
-impl Driver {
+impl ScyllaDriver {
     pub(crate) async fn connect(
-        connection: &Connection,
-    ) -> std::result::Result<Driver, ConnectError> {
+        connection: &ConnectionSettings,
+    ) -> std::result::Result<ScyllaDriver, ConnectError> {
         let profiles = profiles(connection);
         let mut builder = connection
             .builder()?
@@ -45,13 +45,16 @@ impl Driver {
             builder = builder.prefer_datacenter(datacenter.clone());
         }
         let session = builder.build().await.map_err(ConnectError::of)?;
-        let driver = Driver { session, profiles, prepared: RwLock::default() };
+        let driver = ScyllaDriver { session, profiles, prepared: RwLock::default() };
         driver.one_datacenter(connection)?;
         Ok(driver)
     }
 
     /// Paxos runs among the replicas of one data centre. So all writers must use the same one.
-    fn one_datacenter(&self, connection: &Connection) -> std::result::Result<(), ConnectError> {
+    fn one_datacenter(
+        &self,
+        connection: &ConnectionSettings,
+    ) -> std::result::Result<(), ConnectError> {
         let state = self.session.get_cluster_state();
         let all: BTreeSet<&str> =
             state.get_nodes_info().iter().filter_map(|node| node.datacenter.as_deref()).collect();

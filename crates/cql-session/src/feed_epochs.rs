@@ -1,6 +1,6 @@
 //! The epochs of the feed, as its row has them.
 
-use crate::feed_cursor::Position;
+use crate::feed_cursor::FeedPosition;
 use crate::{CqlSession, Result};
 
 /// The one CQL partition of `feed`.
@@ -9,7 +9,7 @@ const PART: i32 = 0;
 /// Most epochs that are remembered. A store is restored a few times in its life.
 const EPOCHS_MAX: usize = 64;
 
-pub struct Epochs {
+pub struct FeedEpochs {
     pub epoch: String,
     /// The slot in which the feed began.
     pub began: i64,
@@ -17,7 +17,7 @@ pub struct Epochs {
     before: Vec<(String, i64)>,
 }
 
-impl Epochs {
+impl FeedEpochs {
     /// From which slot on an earlier epoch did not survive; `None` if there was no such epoch.
     pub fn cut_of(&self, epoch: &str) -> Option<i64> {
         self.before.iter().find(|(of, _)| of == epoch).map(|(_, cut)| *cut)
@@ -27,21 +27,22 @@ impl Epochs {
     pub fn before_text(&self, cut: i64) -> String {
         let cut = (self.epoch.as_str(), cut);
         let all = self.before.iter().map(|(epoch, cut)| (epoch.as_str(), *cut)).chain([cut]);
-        let all: Vec<String> = all.map(|(epoch, cut)| Position::at(cut).cursor(epoch)).collect();
+        let all: Vec<String> =
+            all.map(|(epoch, cut)| FeedPosition::at(cut).cursor(epoch)).collect();
         all[all.len().saturating_sub(EPOCHS_MAX)..].join(" ")
     }
 }
 
 impl CqlSession {
     /// `None`: the feed has not begun.
-    pub async fn feed_epochs(&self) -> Result<Option<Epochs>> {
+    pub async fn feed_epochs(&self) -> Result<Option<FeedEpochs>> {
         let cql = "SELECT epoch, began, epochs_before FROM feed WHERE part = ?";
         type Row = (Option<String>, Option<i64>, Option<String>);
         let row: Option<Row> = self.row(cql, (PART,)).await?;
         let Some((Some(epoch), began, before)) = row else { return Ok(None) };
         let before = before.unwrap_or_default();
-        let before = before.split_whitespace().filter_map(Position::parse);
+        let before = before.split_whitespace().filter_map(FeedPosition::parse);
         let before = before.map(|(epoch, cut)| (epoch.to_owned(), cut.slot)).collect();
-        Ok(Some(Epochs { epoch, began: began.unwrap_or(0), before }))
+        Ok(Some(FeedEpochs { epoch, began: began.unwrap_or(0), before }))
     }
 }

@@ -1,6 +1,6 @@
 //! The session with a cluster: it sends the statements of the store, and knows how the driver
 //! behaves. Only the schema and what each node says of itself are asked of the driver directly. What
-//! every protocol on a cluster needs is here as well: [`Attempts`] resolves a write whose outcome is
+//! every protocol on a cluster needs is here as well: [`WriteAttempts`] resolves a write whose outcome is
 //! unknown, [`KeyedLock`] keeps the writers of one CQL partition apart.
 //!
 //! Every statement is prepared once and sent with one of six profiles ([`StatementProfile`]), to the
@@ -47,24 +47,24 @@ use scylla::serialize::row::SerializeRow;
 use scylla::value::Row;
 
 use crate::outcome::of_conditional;
-pub use about::{About, AboutNode, Answer};
+pub use about::{AboutCluster, AboutNode, NodeReply};
 pub use bounded_join::{BoundedJoin, bounded_join};
 pub use clock::{CLOCK_BOUND_MS, CLOCK_DIFFERENCE_MAX_MS, COMPARED_EVERY_ROUNDS, ClockDifference};
-pub use cluster::{Bound, CqlCluster, Page, Prepared, Request};
-pub use connection::{ConnectError, Connection, Tls};
-use driver::Driver;
+pub use cluster::{BoundValue, CqlCluster, RowPage, StatementColumns, StatementRequest};
+pub use connection::{ConnectError, ConnectionSettings, TlsSettings};
+use driver::ScyllaDriver;
 pub use engine::{CqlEngine, engine_of};
-pub use feed_epochs::Epochs;
+pub use feed_epochs::FeedEpochs;
 pub use feed_marks::FeedMarks;
 pub use keyed_lock::KeyedLock;
 pub use keyspace_address::{BadKeyspaceAddress, KeyspaceAddress};
 pub use outcome::Cas;
 pub use profiles::StatementProfile;
 pub use rejected::rejected_line;
-pub use resolving::{Attempts, CALL_LIMIT, Resolutions};
+pub use resolving::{CALL_LIMIT, Resolutions, WriteAttempts};
 pub use results::{OwnedRow, damaged, rows_of};
 use results::{applied, bound, rows_in, unread};
-pub use schema::{Difference, Keyspace, SchemaOptions};
+pub use schema::{Keyspace, SchemaDifference, SchemaOptions};
 pub use tables::CqlTables;
 
 pub type Result<T> = std::result::Result<T, HotError>;
@@ -75,23 +75,23 @@ const WRITE_TRIES: u32 = 3;
 const PAGE_ROWS: i32 = 2_000;
 
 pub struct CqlSession {
-    cluster: Cluster,
-    pub counts: Counts,
+    cluster: ClusterBackend,
+    pub counts: StatementCounts,
 }
 
 /// Not one trait for both: the driver takes values as they are and gives rows without copies.
-enum Cluster {
-    Driver(Box<Driver>),
-    Other(Other),
+enum ClusterBackend {
+    Driver(Box<ScyllaDriver>),
+    Other(OtherCluster),
 }
 
-struct Other {
+struct OtherCluster {
     cluster: Arc<dyn CqlCluster>,
-    prepared: RwLock<HashMap<&'static str, Prepared>>,
+    prepared: RwLock<HashMap<&'static str, StatementColumns>>,
 }
 
-impl Other {
-    async fn prepared(&self, cql: &'static str) -> Result<Prepared> {
+impl OtherCluster {
+    async fn prepared(&self, cql: &'static str) -> Result<StatementColumns> {
         if let Ok(prepared) = self.prepared.read()
             && let Some(statement) = prepared.get(cql)
         {
@@ -107,7 +107,7 @@ impl Other {
 
 /// Statements sent since the process began.
 #[derive(Default)]
-pub struct Counts {
+pub struct StatementCounts {
     /// Reads, pages included.
     pub reads: AtomicU64,
     /// Reads through Paxos.
@@ -129,36 +129,38 @@ pub fn now_ms() -> i64 {
 impl CqlSession {
     /// # Errors
     /// [`ConnectError`]; after [`ConnectError::Away`] the call may be repeated.
-    pub async fn connect(connection: &Connection) -> std::result::Result<CqlSession, ConnectError> {
-        let cluster = Cluster::Driver(Box::new(Driver::connect(connection).await?));
-        Ok(CqlSession { cluster, counts: Counts::default() })
+    pub async fn connect(
+        connection: &ConnectionSettings,
+    ) -> std::result::Result<CqlSession, ConnectError> {
+        let cluster = ClusterBackend::Driver(Box::new(ScyllaDriver::connect(connection).await?));
+        Ok(CqlSession { cluster, counts: StatementCounts::default() })
     }
 
     /// A session with a cluster that is not the driver's.
     pub fn on(cluster: Arc<dyn CqlCluster>) -> CqlSession {
-        let cluster = Cluster::Other(Other { cluster, prepared: RwLock::default() });
-        CqlSession { cluster, counts: Counts::default() }
+        let cluster = ClusterBackend::Other(OtherCluster { cluster, prepared: RwLock::default() });
+        CqlSession { cluster, counts: StatementCounts::default() }
     }
 
     /// `None` on another cluster.
     pub fn driver(&self) -> Option<&Session> {
         match &self.cluster {
-            Cluster::Driver(driver) => Some(&driver.session),
-            Cluster::Other(_) => None,
+            ClusterBackend::Driver(driver) => Some(&driver.session),
+            ClusterBackend::Other(_) => None,
         }
     }
 
     pub fn engine(&self) -> CqlEngine {
         match &self.cluster {
-            Cluster::Driver(driver) => engine_of(&driver.session),
-            Cluster::Other(other) => other.cluster.engine(),
+            ClusterBackend::Driver(driver) => engine_of(&driver.session),
+            ClusterBackend::Other(other) => other.cluster.engine(),
         }
     }
 
     pub fn now_ms(&self) -> i64 {
         match &self.cluster {
-            Cluster::Driver(_) => now_ms(),
-            Cluster::Other(other) => other.cluster.now_ms(),
+            ClusterBackend::Driver(_) => now_ms(),
+            ClusterBackend::Other(other) => other.cluster.now_ms(),
         }
     }
 
@@ -185,7 +187,7 @@ impl CqlSession {
         from: Option<PagingState>,
     ) -> Result<std::result::Result<(Vec<R>, Option<PagingState>), ExecutionError>> {
         match &self.cluster {
-            Cluster::Driver(driver) => {
+            ClusterBackend::Driver(driver) => {
                 let statement = driver.prepared(profile, cql).await?;
                 self.count(profile);
                 match driver.execute(&statement, values, from).await {
@@ -193,11 +195,11 @@ impl CqlSession {
                     Err(error) => Ok(Err(error)),
                 }
             }
-            Cluster::Other(other) => {
+            ClusterBackend::Other(other) => {
                 let statement = other.prepared(cql).await?;
                 self.count(profile);
                 let rows = vec![bound(&statement, &values)?];
-                let request = Request { cql, rows, profile, from, page_rows: PAGE_ROWS };
+                let request = StatementRequest { cql, rows, profile, from, page_rows: PAGE_ROWS };
                 match other.cluster.execute(request).await {
                     Ok(page) => Ok(Ok((rows_in(&statement, &page)?, page.next))),
                     Err(error) => Ok(Err(error)),
@@ -300,18 +302,18 @@ impl CqlSession {
             return Ok(());
         }
         match &self.cluster {
-            Cluster::Driver(driver) => {
+            ClusterBackend::Driver(driver) => {
                 let statement = driver.prepared(StatementProfile::Bulk, cql).await?;
                 self.count(StatementProfile::Write);
                 driver.batch(&statement, values).await.map_err(unread)
             }
-            Cluster::Other(other) => {
+            ClusterBackend::Other(other) => {
                 let statement = other.prepared(cql).await?;
                 self.count(StatementProfile::Write);
                 let rows =
                     values.iter().map(|row| bound(&statement, row)).collect::<Result<_>>()?;
                 let (profile, page_rows) = (StatementProfile::Bulk, PAGE_ROWS);
-                let request = Request { cql, rows, profile, from: None, page_rows };
+                let request = StatementRequest { cql, rows, profile, from: None, page_rows };
                 other.cluster.execute(request).await.map(drop).map_err(unread)
             }
         }

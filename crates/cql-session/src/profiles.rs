@@ -12,8 +12,8 @@ use scylla::policies::speculative_execution::{
 };
 use scylla::statement::{Consistency, SerialConsistency};
 
-use crate::connection::Connection;
-use crate::routing::{ToReplica, Which, to_any_replica};
+use crate::connection::ConnectionSettings;
+use crate::routing::{NodeChoice, ToReplica, to_any_replica};
 
 /// Longer than the engines' limit of 2 s for a write, so that the engine gives up first: the driver
 /// closes a connection on which many requests were given up by us.
@@ -92,12 +92,13 @@ impl StatementProfile {
 }
 
 pub(crate) fn profiles(
-    connection: &Connection,
+    connection: &ConnectionSettings,
 ) -> HashMap<StatementProfile, ExecutionProfileHandle> {
     let datacenter = connection.datacenter.as_deref();
     let spread = to_any_replica(datacenter);
-    let first: Arc<dyn LoadBalancingPolicy> = Arc::new(ToReplica::new(Which::First, datacenter));
-    let next: Arc<dyn LoadBalancingPolicy> = Arc::new(ToReplica::new(Which::Next, datacenter));
+    let first: Arc<dyn LoadBalancingPolicy> =
+        Arc::new(ToReplica::new(NodeChoice::First, datacenter));
+    let next: Arc<dyn LoadBalancingPolicy> = Arc::new(ToReplica::new(NodeChoice::Next, datacenter));
     let built = |profile: StatementProfile| {
         let builder = ExecutionProfile::builder()
             .consistency(profile.consistency())

@@ -36,9 +36,9 @@ impl Resolutions {
 }
 
 #[derive(Clone, Copy)]
-struct Deadline(Instant);
+struct ResolveDeadline(Instant);
 
-impl Deadline {
+impl ResolveDeadline {
     fn is_over(self) -> bool {
         Instant::now() >= self.0
     }
@@ -52,21 +52,21 @@ impl Deadline {
 
 /// One call that reads the state and writes what is missing, until nothing is missing. So the
 /// outcome of an earlier write does not matter.
-pub struct Attempts {
+pub struct WriteAttempts {
     what: &'static str,
-    deadline: Deadline,
+    deadline: ResolveDeadline,
     try_number: u32,
     /// Why the outcome of an earlier write is unknown.
-    unknown: Option<Why>,
+    unknown: Option<UnknownCause>,
 }
 
-type Why = Box<dyn std::error::Error + Send + Sync>;
+type UnknownCause = Box<dyn std::error::Error + Send + Sync>;
 
-impl Attempts {
+impl WriteAttempts {
     /// The attempts of a call that begins now and may take `limit`: see [`CALL_LIMIT`].
-    pub fn new(what: &'static str, limit: Duration) -> Attempts {
-        let deadline = Deadline(Instant::now() + limit);
-        Attempts { what, deadline, try_number: 0, unknown: None }
+    pub fn new(what: &'static str, limit: Duration) -> WriteAttempts {
+        let deadline = ResolveDeadline(Instant::now() + limit);
+        WriteAttempts { what, deadline, try_number: 0, unknown: None }
     }
 
     /// Whether the outcome of an earlier write of this call is unknown: it may be applied later.
@@ -118,7 +118,7 @@ impl Attempts {
     /// Waits before the next read, or ends a call that has taken too long.
     ///
     /// # Errors
-    /// As [`Attempts::wrote`].
+    /// As [`WriteAttempts::wrote`].
     pub async fn again(&mut self) -> Result<()> {
         if self.deadline.is_over() {
             let late = format!("{} was not resolved in time", self.what);
@@ -130,7 +130,7 @@ impl Attempts {
     }
 
     /// `Unknown` if this call may have written something.
-    fn given_up(&mut self, now: Why) -> HotError {
+    fn given_up(&mut self, now: UnknownCause) -> HotError {
         match self.unknown.take() {
             Some(why) => HotError::Unknown(why),
             None => HotError::Unavailable(now),
@@ -144,10 +144,11 @@ mod tests {
 
     #[test]
     fn what_was_begun_is_unknown_when_the_call_is_given_up() {
-        let errors: [fn(Why) -> HotError; 2] = [HotError::Unavailable, HotError::Cold];
+        let errors: [fn(UnknownCause) -> HotError; 2] = [HotError::Unavailable, HotError::Cold];
         for error in errors {
-            let deadline = Deadline(Instant::now());
-            let mut attempts = Attempts { what: "a test", deadline, try_number: 0, unknown: None };
+            let deadline = ResolveDeadline(Instant::now());
+            let mut attempts =
+                WriteAttempts { what: "a test", deadline, try_number: 0, unknown: None };
             let before = attempts.looked::<()>(Err(error("away".into())));
             assert!(!matches!(before, Err(HotError::Unknown(_))), "{before:?}");
             attempts.has_begun();

@@ -9,7 +9,7 @@ use scylla::serialize::row::{RowSerializationContext, SerializeRow};
 use scylla::serialize::writers::RowWriter;
 use scylla::value::{CqlValue, Row};
 
-use crate::{Bound, Page, Prepared, Result};
+use crate::{BoundValue, Result, RowPage, StatementColumns};
 
 /// The engines name other columns besides `[applied]`, and not the same ones: it is the first.
 pub(crate) fn applied(rows: Vec<Row>) -> Result<bool> {
@@ -39,7 +39,10 @@ pub fn rows_of<R: OwnedRow>(result: QueryResult) -> Result<Vec<R>> {
     rows.collect::<std::result::Result<_, _>>().map_err(damaged)
 }
 
-pub(crate) fn bound(statement: &Prepared, values: &impl SerializeRow) -> Result<Vec<Bound>> {
+pub(crate) fn bound(
+    statement: &StatementColumns,
+    values: &impl SerializeRow,
+) -> Result<Vec<BoundValue>> {
     let mut bytes = Vec::new();
     let context = RowSerializationContext::from_specs(&statement.parameters);
     values.serialize(&context, &mut RowWriter::new(&mut bytes)).map_err(damaged)?;
@@ -50,10 +53,10 @@ pub(crate) fn bound(statement: &Prepared, values: &impl SerializeRow) -> Result<
             Ok(length) => {
                 let (value, after) = rest.split_at(length);
                 rest = after;
-                Bound::Value(value.to_vec())
+                BoundValue::Value(value.to_vec())
             }
-            Err(_) if i32::from_be_bytes(*length) == UNSET => Bound::Unset,
-            Err(_) => Bound::Null,
+            Err(_) if i32::from_be_bytes(*length) == UNSET => BoundValue::Unset,
+            Err(_) => BoundValue::Null,
         });
     }
     Ok(all)
@@ -63,7 +66,7 @@ pub(crate) fn bound(statement: &Prepared, values: &impl SerializeRow) -> Result<
 const UNSET: i32 = -2;
 
 /// The rows of a page that did not come from the driver.
-pub(crate) fn rows_in<R: OwnedRow>(statement: &Prepared, page: &Page) -> Result<Vec<R>> {
+pub(crate) fn rows_in<R: OwnedRow>(statement: &StatementColumns, page: &RowPage) -> Result<Vec<R>> {
     R::type_check(&statement.columns).map_err(damaged)?;
     let rows = page.rows.iter().map(|row| {
         let cells = FrameSlice::new_borrowed(row);

@@ -18,11 +18,11 @@ use scylla::routing::Shard;
 #[derive(Debug)]
 pub(crate) struct ToReplica {
     policy: Arc<dyn LoadBalancingPolicy>,
-    which: Which,
+    which: NodeChoice,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Which {
+pub(crate) enum NodeChoice {
     /// Where a conditional update of the CQL partition goes.
     First,
     /// The one after that: for an update whose outcome the first one did not answer.
@@ -30,7 +30,7 @@ pub(crate) enum Which {
 }
 
 impl ToReplica {
-    pub(crate) fn new(which: Which, datacenter: Option<&str>) -> ToReplica {
+    pub(crate) fn new(which: NodeChoice, datacenter: Option<&str>) -> ToReplica {
         ToReplica { policy: to_any_replica(datacenter), which }
     }
 }
@@ -69,8 +69,8 @@ impl LoadBalancingPolicy for ToReplica {
         let as_change = conditional(request);
         let first = again(self.policy.pick(&as_change, cluster)?, cluster)?;
         match self.which {
-            Which::First => Some(first),
-            Which::Next => {
+            NodeChoice::First => Some(first),
+            NodeChoice::Next => {
                 let mut others = self.fallback(request, cluster);
                 others.find(|(node, _)| node.host_id != first.0.host_id).or(Some(first))
             }

@@ -9,8 +9,10 @@ use hot::HotError;
 use scylla::client::session::Session;
 
 use crate::results::unread;
-use crate::{ConnectError, Connection, CqlEngine, CqlSession, OwnedRow, engine_of, rows_of};
-use tables::{Tables, additions, is_table, missing, name_of, statements, wanted};
+use crate::{
+    ConnectError, ConnectionSettings, CqlEngine, CqlSession, OwnedRow, engine_of, rows_of,
+};
+use tables::{TableColumns, additions, is_table, missing, name_of, statements, wanted};
 
 #[derive(Clone, Debug, Default)]
 pub struct SchemaOptions {
@@ -22,14 +24,14 @@ pub struct SchemaOptions {
 
 /// A difference between a keyspace and what this release wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Difference {
+pub struct SchemaDifference {
     pub what: String,
     pub why: String,
     /// Whether `couponry schema apply` sets it right.
     pub mendable: bool,
 }
 
-impl fmt::Display for Difference {
+impl fmt::Display for SchemaDifference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.what, self.why)
     }
@@ -60,7 +62,7 @@ pub struct Keyspace {
 }
 
 impl Keyspace {
-    pub async fn connect(connection: &Connection) -> Result<Keyspace, ConnectError> {
+    pub async fn connect(connection: &ConnectionSettings) -> Result<Keyspace, ConnectError> {
         // One statement after the other: all nodes agree on each before the next.
         let builder = connection.builder()?.auto_await_schema_agreement(true);
         let session = builder.build().await.map_err(ConnectError::of)?;
@@ -113,10 +115,10 @@ impl Keyspace {
         Ok(done)
     }
 
-    pub async fn differences(&self) -> Result<Vec<Difference>, HotError> {
+    pub async fn differences(&self) -> Result<Vec<SchemaDifference>, HotError> {
         let Some(replication) = self.replication().await? else {
             let (what, why) = (format!("keyspace {}", self.name), "is not there".to_owned());
-            return Ok(vec![Difference { what, why, mendable: true }]);
+            return Ok(vec![SchemaDifference { what, why, mendable: true }]);
         };
         let mut found = Vec::new();
         let datacenter = self.datacenter().await?;
@@ -131,10 +133,10 @@ impl Keyspace {
             }
         };
         let what = format!("keyspace {}", self.name);
-        found.extend(why.map(|why| Difference { what, why, mendable: false }));
+        found.extend(why.map(|why| SchemaDifference { what, why, mendable: false }));
         let there = columns(&self.session, &self.name).await?;
         for what in missing(&there) {
-            found.push(Difference { what, why: "is not there".to_owned(), mendable: true });
+            found.push(SchemaDifference { what, why: "is not there".to_owned(), mendable: true });
         }
         for (table, columns) in wanted() {
             let Some(here) = there.get(&table) else { continue };
@@ -142,7 +144,7 @@ impl Keyspace {
                 if let Some(other) = here.get(&column).filter(|other| **other != kind) {
                     let what = format!("{table}.{column}");
                     let why = format!("is {other}, this release wants {kind}");
-                    found.push(Difference { what, why, mendable: false });
+                    found.push(SchemaDifference { what, why, mendable: false });
                 }
             }
         }
@@ -178,11 +180,11 @@ impl Keyspace {
 }
 
 /// Tables and types with their columns.
-async fn columns(session: &Session, keyspace: &str) -> Result<Tables, HotError> {
+async fn columns(session: &Session, keyspace: &str) -> Result<TableColumns, HotError> {
     let cql = "SELECT table_name, column_name, type, kind FROM system_schema.columns \
                WHERE keyspace_name = ?";
     let rows: Vec<(String, String, String, String)> = select(session, cql, (keyspace,)).await?;
-    let mut all = Tables::new();
+    let mut all = TableColumns::new();
     for (table, column, kind, of) in rows {
         let kind = if of == "static" { format!("{kind} static") } else { kind };
         all.entry(table).or_default().insert(column, kind);

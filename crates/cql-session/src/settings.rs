@@ -2,7 +2,7 @@
 
 use hot::HotError;
 
-use crate::{Attempts, CqlSession, Result, StatementProfile};
+use crate::{CqlSession, Result, StatementProfile, WriteAttempts};
 
 impl CqlSession {
     pub async fn setting(&self, name: &str) -> Result<Option<String>> {
@@ -25,7 +25,7 @@ impl CqlSession {
     /// `carries` from then on; `None`: what it has carried before.
     pub async fn replace_setting(
         &self,
-        mut attempts: Attempts,
+        mut attempts: WriteAttempts,
         name: &str,
         seen: Option<String>,
         next: Option<String>,
@@ -73,7 +73,7 @@ impl CqlSession {
     /// Replaces a number by what `next` returns for it; `None` leaves it.
     pub async fn change_number(
         &self,
-        mut attempts: Attempts,
+        mut attempts: WriteAttempts,
         name: &str,
         next: impl Fn(Option<u64>) -> Option<u64> + Send,
     ) -> Result<()> {

@@ -21,7 +21,7 @@ pub const PARTITION_ROWS: u64 = 1 << 16;
 const LEVELS: [u8; 4] = [4, 8, 11, 14];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Spread {
+pub enum SpreadKey {
     /// `expiring`: coupons that expire on a day.
     Expiring { on: Day },
     /// `closed`: closed coupons of a partition. Its first level follows the number of buckets: 16
@@ -35,22 +35,22 @@ pub enum Spread {
     Returned { campaign: CampaignId, batch: BatchId },
 }
 
-impl Spread {
+impl SpreadKey {
     fn first(&self) -> FirstLevel {
         match self {
-            Spread::Expiring { .. } => FirstLevel(4),
-            Spread::Closed { bucket_bits, .. } => FirstLevel(*bucket_bits / 3),
-            Spread::Returned { .. } => FirstLevel(0),
+            SpreadKey::Expiring { .. } => FirstLevel(4),
+            SpreadKey::Closed { bucket_bits, .. } => FirstLevel(*bucket_bits / 3),
+            SpreadKey::Returned { .. } => FirstLevel(0),
         }
     }
 
     /// The levels of so many rows, where one CQL partition takes `partition_rows`.
     pub fn levels(&self, rows: u64, partition_rows: u64) -> Vec<u8> {
         let partition_rows = match self {
-            Spread::Expiring { .. } | Spread::Closed { .. } => partition_rows,
+            SpreadKey::Expiring { .. } | SpreadKey::Closed { .. } => partition_rows,
             // The first CQL partition is one alone, and all processes write to it: half as much is
             // enough.
-            Spread::Returned { .. } => (partition_rows / 2).max(1),
+            SpreadKey::Returned { .. } => (partition_rows / 2).max(1),
         };
         self.first().levels(rows, partition_rows)
     }
@@ -110,15 +110,15 @@ mod tests {
 
     const BILLION: u64 = 1_000_000_000;
 
-    const EXPIRING: Spread = Spread::Expiring { on: Day(0) };
+    const EXPIRING: SpreadKey = SpreadKey::Expiring { on: Day(0) };
 
-    fn closed(bucket_bits: u8) -> Spread {
-        Spread::Closed { day: Day(0), bucket_bits }
+    fn closed(bucket_bits: u8) -> SpreadKey {
+        SpreadKey::Closed { day: Day(0), bucket_bits }
     }
 
-    fn returned() -> Spread {
+    fn returned() -> SpreadKey {
         let (campaign, batch) = ("summer".parse().unwrap(), "first".parse().unwrap());
-        Spread::Returned { campaign, batch }
+        SpreadKey::Returned { campaign, batch }
     }
 
     /// Rows come one CQL partition's worth at a time; the most that one of any level has.

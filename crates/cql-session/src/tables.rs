@@ -14,7 +14,7 @@ use hot::tables::{AFTER_ALL_KEYS, RecordPart, RecordPut, RecordRange, RecordRow,
 
 use uuid::Uuid;
 
-use crate::{Attempts, CALL_LIMIT, CqlSession, Result, StatementProfile};
+use crate::{CALL_LIMIT, CqlSession, Result, StatementProfile, WriteAttempts};
 
 /// Rows of one read: a value has at most some hundred kilobytes, and mostly less than one.
 const READ_ROWS_MAX: usize = 500;
@@ -117,7 +117,7 @@ impl Tables for CqlTables {
         seen: Option<&[u8]>,
         next: RecordPut,
     ) -> Result<bool> {
-        let mut attempts = Attempts::new("the change of a record", CALL_LIMIT);
+        let mut attempts = WriteAttempts::new("the change of a record", CALL_LIMIT);
         let mine = Uuid::new_v4();
         let RecordPut { key, value, keep } = &next;
         // A row that ends has no name, so it is not known whether this call has ended it: who looks finds no row.

@@ -2,12 +2,12 @@
 
 use scylla::client::session_builder::SessionBuilder;
 
-use crate::connection::{ConnectError, Tls};
+use crate::connection::{ConnectError, TlsSettings};
 
 #[cfg(not(feature = "cql-tls"))]
 pub(crate) fn with(
     builder: SessionBuilder,
-    tls: Option<&Tls>,
+    tls: Option<&TlsSettings>,
 ) -> Result<SessionBuilder, ConnectError> {
     let without = "this build has no TLS for clusters: build with `--features cql-tls`";
     tls.map_or(Ok(builder), |_| Err(ConnectError::Setting(without.into())))
@@ -16,7 +16,7 @@ pub(crate) fn with(
 #[cfg(feature = "cql-tls")]
 pub(crate) fn with(
     builder: SessionBuilder,
-    tls: Option<&Tls>,
+    tls: Option<&TlsSettings>,
 ) -> Result<SessionBuilder, ConnectError> {
     use std::sync::Arc;
 

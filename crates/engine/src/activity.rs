@@ -17,7 +17,7 @@ const HOURLY_DAYS_MAX: u16 = 31;
 const DAILY_DAYS_MAX: u16 = 731;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum By {
+pub enum CountInterval {
     /// An hour, counted from the first instant of the day.
     Hour,
     Day,
@@ -27,7 +27,7 @@ pub enum By {
 pub struct CountsRequest {
     /// Of one campaign, or of all together.
     pub campaign: Option<CampaignId>,
-    pub by: By,
+    pub by: CountInterval,
     /// The days, both ends inclusive.
     pub days: RangeInclusive<Date>,
     /// The zone of the days. Without it, that of the campaign if one is named, else UTC.
@@ -124,16 +124,20 @@ pub(crate) fn must_be_short(days: &RangeInclusive<Date>, most: u16) -> Result<()
 }
 
 /// Every hour or day of these days, with nothing done.
-fn times(by: By, days: &RangeInclusive<Date>, zone: &Zone) -> Result<Vec<CountsOfTime>, Failure> {
-    let most = if by == By::Hour { HOURLY_DAYS_MAX } else { DAILY_DAYS_MAX };
+fn times(
+    by: CountInterval,
+    days: &RangeInclusive<Date>,
+    zone: &Zone,
+) -> Result<Vec<CountsOfTime>, Failure> {
+    let most = if by == CountInterval::Hour { HOURLY_DAYS_MAX } else { DAILY_DAYS_MAX };
     must_be_short(days, most)?;
     let (mut times, mut on) = (Vec::new(), *days.start());
     while on <= *days.end() {
         let (mut begins_at, end) = (on.first_instant(zone), on.end(zone));
         while begins_at < end {
             let ends_at = match by {
-                By::Hour => begins_at.plus_ms(4 * QUARTER_MS).min(end),
-                By::Day => end,
+                CountInterval::Hour => begins_at.plus_ms(4 * QUARTER_MS).min(end),
+                CountInterval::Day => end,
             };
             times.push(CountsOfTime { begins_at, ends_at, on, activity: Activity::default() });
             begins_at = ends_at;
@@ -159,7 +163,7 @@ mod tests {
     fn hours_and_days_of_a_zone() {
         // By what, the first and the last day, the zone; how many, and the length of the shortest and the
         // longest in quarters.
-        use By::{Day, Hour};
+        use CountInterval::{Day, Hour};
         let (berlin, lord_howe) = ("Europe/Berlin", "Australia/Lord_Howe");
         let cases = [
             ("a day", Hour, "2027-03-08", "2027-03-08", "UTC", Ok((24, 4, 4))),

@@ -10,7 +10,7 @@ use futures::stream::{Stream, StreamExt, once, try_unfold};
 use hot::{MintOrder, RejectedLine};
 
 use crate::campaigns::must_lie;
-use crate::failure::{Done, Failure, found};
+use crate::failure::{Failure, WriteResult, found};
 use crate::import::reject_row;
 use crate::lists::PAGE_MAX;
 use crate::{Caller, Engine, Role};
@@ -35,12 +35,12 @@ impl Engine {
         caller: &Caller,
         campaign: &CampaignId,
         request: BatchRequest,
-    ) -> Result<Done<Batch>, Failure> {
+    ) -> Result<WriteResult<Batch>, Failure> {
         caller.must_be(&[Role::Admin])?;
         must_lie("count", Some(request.count), 1, STOCK_MAX)?;
         let id = request.id.unwrap_or_else(made_batch_id);
         let order = MintOrder { id, count: request.count, key: self.newest_key()? };
-        Done::of(self.hot.mint(campaign, order, &self.act(caller, None)).await?)
+        WriteResult::of(self.hot.mint(campaign, order, &self.act(caller, None)).await?)
     }
 
     /// Reads the batches of a campaign in the order of their creation, after `after`.

@@ -14,7 +14,7 @@ use coupon::time::Millis;
 use hot::protocol::terms_tag;
 use hot::{CampaignPatch, CampaignRow, MintOrder, NewCampaign, Patched};
 
-use crate::failure::{Done, Failure, found};
+use crate::failure::{Failure, WriteResult, found};
 use crate::lists::PAGE_MAX;
 use crate::{Caller, Engine, Role};
 pub use draft::CampaignDraft;
@@ -51,7 +51,7 @@ impl Engine {
         &self,
         caller: &Caller,
         draft: CampaignDraft,
-    ) -> Result<Done<CampaignView>, Failure> {
+    ) -> Result<WriteResult<CampaignView>, Failure> {
         caller.must_be(&[Role::Admin])?;
         let (now, created_as) = (self.now(), normal_form(&draft));
         if let Some(id) = &draft.id
@@ -59,7 +59,7 @@ impl Engine {
         {
             // A replay is not checked against today's clock: its dates may have passed.
             return match row.created_as == created_as {
-                true => Ok(Done::Same(CampaignView::of(row, caller))),
+                true => Ok(WriteResult::Same(CampaignView::of(row, caller))),
                 false => Err(Failure::refused(Refusal::NameTaken)),
             };
         }
@@ -78,7 +78,7 @@ impl Engine {
             }
         };
         let new = NewCampaign { campaign, created_as, first_batch };
-        let done = Done::of(self.hot.create_campaign(new, &self.act(caller, None)).await?)?;
+        let done = WriteResult::of(self.hot.create_campaign(new, &self.act(caller, None)).await?)?;
         Ok(done.map(|row| CampaignView::of(row, caller)))
     }
 

@@ -46,7 +46,7 @@ impl CodesFormat {
 }
 
 /// Where a list of codes stands: the runs left, and the next serial of the first of them.
-struct Progress {
+struct CodeCursor {
     runs: Vec<MintedRun>,
     offset: u64,
     prefix: Option<String>,
@@ -77,7 +77,7 @@ impl Engine {
         let event =
             AuditEvent::codes_downloaded(campaign, request.batch.as_ref(), request.format.as_str());
         self.record(caller, event).await?;
-        Ok(try_unfold(Progress { runs, offset, prefix }, move |progress| {
+        Ok(try_unfold(CodeCursor { runs, offset, prefix }, move |progress| {
             let engine = Arc::clone(&self);
             async move { engine.chunk(progress).await }
         }))
@@ -108,7 +108,10 @@ impl Engine {
         Ok((runs, offset))
     }
 
-    async fn chunk(&self, mut progress: Progress) -> Result<Option<(String, Progress)>, Failure> {
+    async fn chunk(
+        &self,
+        mut progress: CodeCursor,
+    ) -> Result<Option<(String, CodeCursor)>, Failure> {
         let Some(run) = progress.runs.first().copied() else { return Ok(None) };
         let count = CHUNK.min(run.count - progress.offset);
         let keys = self.router.keys();

@@ -15,10 +15,10 @@ use coupon::refusal::Refusal;
 use hot::{Applied, CouponSnapshot};
 use router::Found;
 
-use crate::failure::{Done, Failure};
+use crate::failure::{Failure, WriteResult};
 use crate::{Caller, Engine, Role};
 
-pub use admin::{AdminChange, Expiry};
+pub use admin::{AdminChange, NewExpiry};
 pub use check::CheckView;
 pub use hold::{HOLD_SECONDS_DEFAULT, HOLD_SECONDS_MAX, HoldView};
 pub use read::NotFoundReason;
@@ -35,7 +35,7 @@ impl Engine {
         caller: &Caller,
         text: &CodeText,
         change: Change,
-    ) -> Result<Done<CouponSnapshot>, Failure> {
+    ) -> Result<WriteResult<CouponSnapshot>, Failure> {
         let found = self.find(text).await?;
         let applied = self.hot.apply(&found, change).await?;
         self.settled(caller, applied)
@@ -49,7 +49,7 @@ impl Engine {
         user: Option<UserId>,
         order: &OrderRef,
         action: Action,
-    ) -> Result<Done<CouponSnapshot>, Failure> {
+    ) -> Result<WriteResult<CouponSnapshot>, Failure> {
         caller.must_be(&[Role::User, Role::Shop, Role::Admin])?;
         let mut change = self.change(caller, action);
         let mut found = self.find(text).await?;
@@ -81,10 +81,14 @@ impl Engine {
     }
 
     /// The coupon after an accepted or replayed change.
-    fn settled(&self, caller: &Caller, applied: Applied) -> Result<Done<CouponSnapshot>, Failure> {
+    fn settled(
+        &self,
+        caller: &Caller,
+        applied: Applied,
+    ) -> Result<WriteResult<CouponSnapshot>, Failure> {
         match (applied.outcome, applied.snapshot) {
-            (Outcome::Accepted(_), Some(snapshot)) => Ok(Done::Created(snapshot)),
-            (Outcome::Replayed, Some(snapshot)) => Ok(Done::Same(snapshot)),
+            (Outcome::Accepted(_), Some(snapshot)) => Ok(WriteResult::Created(snapshot)),
+            (Outcome::Replayed, Some(snapshot)) => Ok(WriteResult::Same(snapshot)),
             (Outcome::Refused(refusal), snapshot) => {
                 // Callers for whom there is no such coupon learn nothing about it.
                 let hidden = matches!(refusal, Refusal::NotFound | Refusal::NotIssued);

@@ -32,11 +32,11 @@ pub(crate) fn may_read<T: DeserializeOwned + Default>(
     Ok(text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default())
 }
 
-pub(crate) type Read<T> = fn(Fact, Option<&str>) -> Result<T, Failure>;
+pub(crate) type FactReader<T> = fn(Fact, Option<&str>) -> Result<T, Failure>;
 
 impl Engine {
     /// As any process wrote it last. One read.
-    pub(crate) async fn read_fact<T>(&self, fact: Fact, read: Read<T>) -> Result<T, Failure> {
+    pub(crate) async fn read_fact<T>(&self, fact: Fact, read: FactReader<T>) -> Result<T, Failure> {
         read(fact, self.hot.fact(fact).await?.as_deref())
     }
 
@@ -46,7 +46,7 @@ impl Engine {
         &self,
         caller: &Caller,
         fact: Fact,
-        read: Read<T>,
+        read: FactReader<T>,
         mut change: impl FnMut(&mut T) -> Result<Option<AuditEvent>, Failure> + Send,
     ) -> Result<T, Failure> {
         for _ in 0..TRIES {
@@ -66,7 +66,7 @@ impl Engine {
     pub(crate) async fn change_fact<T: Serialize + Send>(
         &self,
         fact: Fact,
-        read: Read<T>,
+        read: FactReader<T>,
         change: impl FnMut(&mut T) -> Result<bool, Failure> + Send,
     ) -> Result<T, Failure> {
         change_fact(self.hot.as_ref(), fact, read, change).await
@@ -78,7 +78,7 @@ impl Engine {
 pub(crate) async fn change_fact<T: Serialize + Send>(
     hot: &dyn HotStore,
     fact: Fact,
-    read: Read<T>,
+    read: FactReader<T>,
     mut change: impl FnMut(&mut T) -> Result<bool, Failure> + Send,
 ) -> Result<T, Failure> {
     for _ in 0..TRIES {

@@ -10,15 +10,15 @@ use crate::coupons::CouponView;
 use crate::import::ImportStopped;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct FieldFault {
     pub field: String,
     /// What was found and what is wanted.
     pub detail: String,
 }
 
-impl Fault {
-    pub fn new(field: impl Into<String>, detail: impl Into<String>) -> Fault {
-        Fault { field: field.into(), detail: detail.into() }
+impl FieldFault {
+    pub fn new(field: impl Into<String>, detail: impl Into<String>) -> FieldFault {
+        FieldFault { field: field.into(), detail: detail.into() }
     }
 }
 
@@ -31,7 +31,7 @@ pub enum Failure {
         /// The coupon, if the caller may see it.
         coupon: Option<Box<CouponView>>,
     },
-    Invalid(Vec<Fault>),
+    Invalid(Vec<FieldFault>),
     Forbidden(String),
     BadFile(BadFile),
     /// The caller's stream ended in an error.
@@ -51,7 +51,7 @@ impl Failure {
     }
 
     pub fn invalid(field: &str, detail: impl Into<String>) -> Failure {
-        Failure::Invalid(vec![Fault::new(field, detail)])
+        Failure::Invalid(vec![FieldFault::new(field, detail)])
     }
 }
 
@@ -77,31 +77,31 @@ impl From<FileError> for Failure {
 
 /// The result of a write that was made now or by an earlier request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Done<T> {
+pub enum WriteResult<T> {
     Created(T),
     /// An earlier request made the same write, and it still stands.
     Same(T),
 }
 
-impl<T> Done<T> {
-    pub(crate) fn of(named: Named<T>) -> Result<Done<T>, Failure> {
+impl<T> WriteResult<T> {
+    pub(crate) fn of(named: Named<T>) -> Result<WriteResult<T>, Failure> {
         match named {
-            Named::Created(it) => Ok(Done::Created(it)),
-            Named::Same(it) => Ok(Done::Same(it)),
+            Named::Created(it) => Ok(WriteResult::Created(it)),
+            Named::Same(it) => Ok(WriteResult::Same(it)),
             Named::Refused(refusal) => Err(Failure::refused(refusal)),
         }
     }
 
     pub fn into_inner(self) -> T {
         match self {
-            Done::Created(it) | Done::Same(it) => it,
+            WriteResult::Created(it) | WriteResult::Same(it) => it,
         }
     }
 
-    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Done<U> {
+    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> WriteResult<U> {
         match self {
-            Done::Created(it) => Done::Created(f(it)),
-            Done::Same(it) => Done::Same(f(it)),
+            WriteResult::Created(it) => WriteResult::Created(f(it)),
+            WriteResult::Same(it) => WriteResult::Same(f(it)),
         }
     }
 }

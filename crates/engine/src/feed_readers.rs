@@ -52,9 +52,9 @@ impl FeedReader {
 
 /// When the progress of each reader was written by this process.
 #[derive(Debug, Default)]
-pub(crate) struct Noted(Mutex<HashMap<(String, ReaderName), i64>>);
+pub(crate) struct ProgressThrottle(Mutex<HashMap<(String, ReaderName), i64>>);
 
-impl Noted {
+impl ProgressThrottle {
     /// Whether it is time to write the progress of a caller's reader. No later call says so before it is time again.
     fn is_time(&self, by: &str, name: &ReaderName, now: Millis) -> bool {
         let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn when_progress_is_written() {
-        let noted = Noted::default();
+        let noted = ProgressThrottle::default();
         let name = |text: &str| text.parse::<ReaderName>().unwrap();
         let cases = [
             ("a", 0, true),

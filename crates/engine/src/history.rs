@@ -12,31 +12,31 @@ use hot::CouponSnapshot;
 
 use crate::Engine;
 use crate::failure::Failure;
-use crate::walk::{Sifted, Walk};
+use crate::walk::{CouponWalk, SiftedRows};
 
 pub use coupons::{CouponsRequest, DayOf};
 pub(crate) use redemptions::redemptions_of;
 pub use redemptions::{RedemptionEntry, RedemptionsRequest};
 
-type Rows<T> = dyn Fn(&Engine, &CouponSnapshot) -> Vec<T> + Send + Sync;
+type RowExtractor<T> = dyn Fn(&Engine, &CouponSnapshot) -> Vec<T> + Send + Sync;
 
 /// A stream of rows, by partition and by code; those of one coupon in their order.
-pub struct History<T> {
-    walk: Walk,
+pub struct HistoryStream<T> {
+    walk: CouponWalk,
     takes: Box<dyn Fn(&Coupon) -> bool + Send + Sync>,
-    rows: Box<Rows<T>>,
+    rows: Box<RowExtractor<T>>,
 }
 
-impl<T> History<T> {
+impl<T> HistoryStream<T> {
     /// The next rows, perhaps none; `None` after the last ones.
     ///
     /// # Errors
     /// Those of both stores. An error ends the stream.
-    pub async fn next(&mut self) -> Result<Option<Sifted<T>>, Failure> {
+    pub async fn next(&mut self) -> Result<Option<SiftedRows<T>>, Failure> {
         let Some(found) = self.walk.next_of(&self.takes).await? else { return Ok(None) };
         let engine = self.walk.engine();
         let rows = found.rows.iter().flat_map(|snapshot| (self.rows)(engine, snapshot)).collect();
-        Ok(Some(Sifted { rows, looked_at: found.looked_at }))
+        Ok(Some(SiftedRows { rows, looked_at: found.looked_at }))
     }
 
     /// Coupons left out so far because a restored hot store does not know their campaigns.

@@ -16,13 +16,13 @@ use coupon::time::DAY_MS;
 use futures::Stream;
 
 use crate::batches::made_batch_id;
-use crate::failure::{Done, Failure};
+use crate::failure::{Failure, WriteResult};
 use crate::{Caller, Engine, Role};
-use run::Import;
+use run::RunningImport;
 
 pub use ::import::{
-    CodeOfFile, Codes, File, FileError, FileFormat, Ignore, TEMPLATE, columns, dates, encoding,
-    exports, lines, record, states,
+    CodeOfFile, CodeReader, File, FileError, FileFormat, IgnoredColumns, TEMPLATE, columns, dates,
+    encoding, exports, lines, record, states,
 };
 pub use dry_run::{
     CheckedLines, DRY_RUN_LOOKUPS_MAX, DRY_RUN_PARSED_MAX, DRY_RUN_REJECTED_MAX, DryRun, ParsedLine,
@@ -57,16 +57,17 @@ impl Engine {
         request: ImportRequest,
         file: impl Stream<Item = Result<Bytes, E>> + Unpin,
         progress: impl Fn(ImportCounts) + Sync,
-    ) -> Result<Done<Batch>, Failure> {
+    ) -> Result<WriteResult<Batch>, Failure> {
         caller.must_be(&[Role::Admin])?;
         let campaign = self.campaign(caller, &request.campaign).await?.campaign;
         let mut file = File::open(file, request.format.encoding).await?;
         let begin = file.begin(&request.format).await?;
         let id = request.batch.unwrap_or_else(made_batch_id);
         let check = self.line_check(caller, &campaign, begin.header).await?;
-        let opened =
-            Done::of(self.hot.open_import(&campaign.id, &id, &self.act(caller, None)).await?)?;
-        let mut import = Import::begin(self, caller, check, &opened);
+        let opened = WriteResult::of(
+            self.hot.open_import(&campaign.id, &id, &self.act(caller, None)).await?,
+        )?;
+        let mut import = RunningImport::begin(self, caller, check, &opened);
         let done = import.all(begin.lines, &mut file, &progress).await;
         match done {
             Ok(batch) => {

@@ -55,33 +55,33 @@ use hot::{CouponSnapshot, HotStore, Partitions};
 use router::{Found, REMEMBERED_MAX, Router};
 
 use failure::found;
-use feed_readers::Noted;
+use feed_readers::ProgressThrottle;
 use futures::stream::BoxStream;
 use stream_limit::StreamLimit;
 
 pub use accounts::ACCOUNT_PREFIX;
-pub use activity::{By, CountsOfTime, CountsRequest, CountsView};
+pub use activity::{CountInterval, CountsOfTime, CountsRequest, CountsView};
 pub use archive::ColdArchive;
 pub use batches::BatchRequest;
 pub use caller::{Caller, Role};
 pub use campaigns::{CampaignDraft, CampaignView};
 pub use clock::{Clock, SetClock, SystemClock};
 pub use codes::{CodesFormat, CodesRequest};
-pub use cold::{RequestKind, Traffic};
+pub use cold::{BucketTraffic, RequestKind};
 pub use compactions::{
     COMPACTION_RUNS_MAX, COMPACTION_SILENT_MS, CompactionEnd, CompactionRun, CompactionStep,
     OtherRuns,
 };
 pub use coupon_file::{COUPON_COLUMNS, coupon_csv_header, coupon_csv_row};
 pub use coupons::{
-    AdminChange, CheckView, CouponView, Expiry, HOLD_SECONDS_DEFAULT, HOLD_SECONDS_MAX, HoldView,
-    NotFoundReason, RedemptionView,
+    AdminChange, CheckView, CouponView, HOLD_SECONDS_DEFAULT, HOLD_SECONDS_MAX, HoldView,
+    NewExpiry, NotFoundReason, RedemptionView,
 };
 pub use events::EventView;
-pub use failure::{BadFile, Done, Failure, Fault};
+pub use failure::{BadFile, Failure, FieldFault, WriteResult};
 pub use feed::{EVENTS_DEFAULT, EVENTS_MAX, EventsAnswer, EventsRequest, EventsView};
 pub use feed_readers::{FEED_READERS_MAX, FeedReader};
-pub use history::{CouponsRequest, DayOf, History, RedemptionEntry, RedemptionsRequest};
+pub use history::{CouponsRequest, DayOf, HistoryStream, RedemptionEntry, RedemptionsRequest};
 pub use hot::activity::Activity;
 pub use hot::audit::{AUDIT_KINDS, AuditEvent, AuditKind, Audited, FieldChange, given};
 pub use hot::feed::{CouponEventKind, CouponHappened, EventType, FeedEvent, FeedStart, Happened};
@@ -92,17 +92,17 @@ pub use hot::{
 pub use lists::{ListRequest, ListView, PAGE_DEFAULT, PAGE_MAX, SPAN_DAYS_MAX};
 pub use notice_rounds::{NOTICE_ROUNDS_MAX, NoticeRound};
 pub use notices::{DueCoupon, DuePage, NOTICE_DAYS_MAX, NOTICE_TYPE, NoticeRange};
-pub use pages::{Position, Tie};
+pub use pages::{CursorPosition, TieBreaker};
 pub use queries::{QUERIES_MAX, QUERY_BYTES_MAX, SavedQuery};
-pub use redemption_file::{Lines, redemption_csv_header, redemption_csv_row};
+pub use redemption_file::{LineStream, redemption_csv_header, redemption_csv_row};
 pub use redemptions::{
     REDEMPTION_DAYS_MAX, RedeemedPosition, RedemptionListRequest, RedemptionListView,
 };
 pub use staff::{
-    BadStaffRole, Identified, Invitation, STAFF_MAX, STAFF_ROLES, StaffList, StaffMember,
+    BadStaffRole, IdentifiedStaff, STAFF_MAX, STAFF_ROLES, StaffInvitation, StaffList, StaffMember,
     StaffRole, end_restored_access,
 };
-pub use walk::{PartitionCoupons, Sifted};
+pub use walk::{PartitionCoupons, SiftedRows};
 
 pub struct Engine {
     hot: Arc<dyn HotStore>,
@@ -115,7 +115,7 @@ pub struct Engine {
     compared: AtomicU64,
     stream_limit: StreamLimit,
     /// The readers of the feed that asked this process.
-    feed_readers: Noted,
+    feed_readers: ProgressThrottle,
 }
 
 impl Engine {
@@ -129,7 +129,7 @@ impl Engine {
     ) -> Engine {
         let (handouts, compared) = (RwLock::default(), AtomicU64::new(0));
         let stream_limit = StreamLimit::of_process();
-        let feed_readers = Noted::default();
+        let feed_readers = ProgressThrottle::default();
         Engine { hot, cold, router, clock, handouts, compared, stream_limit, feed_readers }
     }
 

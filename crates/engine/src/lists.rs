@@ -9,7 +9,7 @@ use hot::{CouponFilter, ListOrder, ListScope, Span};
 use crate::campaigns::must_lie;
 use crate::coupons::CouponView;
 use crate::failure::Failure;
-use crate::pages::{PageQuery, Position};
+use crate::pages::{CursorPosition, PageQuery};
 use crate::{Caller, Engine, Role};
 
 /// Items of a page if the caller does not say.
@@ -30,7 +30,7 @@ pub struct ListRequest {
     /// Only those whose last day this is, in this zone.
     pub expires_on: Option<(Date, Zone)>,
     pub order: ListOrder,
-    pub after: Option<Position>,
+    pub after: Option<CursorPosition>,
     /// [`PAGE_DEFAULT`] by default.
     pub limit: Option<u64>,
 }
@@ -38,7 +38,7 @@ pub struct ListRequest {
 #[derive(Clone, Debug)]
 pub struct ListView {
     pub coupons: Vec<CouponView>,
-    pub next: Option<Position>,
+    pub next: Option<CursorPosition>,
 }
 
 impl Engine {

@@ -43,9 +43,9 @@ impl NoticePosition {
     }
 }
 
-type Positions = BTreeMap<String, NoticePosition>;
+type NoticePositionMap = BTreeMap<String, NoticePosition>;
 
-fn range_of(all: &Positions, destination: &str, now: Millis) -> NoticeRange {
+fn range_of(all: &NoticePositionMap, destination: &str, now: Millis) -> NoticeRange {
     all.get(destination).cloned().unwrap_or_default().range(now)
 }
 
@@ -59,7 +59,7 @@ impl Engine {
     /// Begins a round, or one that stopped half way again.
     pub async fn begin_notices(&self, destination: &str) -> Result<NoticeRange, Failure> {
         let now = self.now();
-        let begin = |all: &mut Positions| {
+        let begin = |all: &mut NoticePositionMap| {
             while !all.contains_key(destination) && all.len() >= DESTINATIONS_MAX {
                 let last = |position: &NoticePosition| position.until.max(position.done);
                 let oldest = all.iter().min_by_key(|(_, position)| last(position));
@@ -83,7 +83,7 @@ impl Engine {
     ) -> Result<(), Failure> {
         let waiting: BTreeMap<String, i64> =
             waiting.into_iter().take(WAITING_MAX).map(|(name, since)| (name, since.0)).collect();
-        let end = |all: &mut Positions| {
+        let end = |all: &mut NoticePositionMap| {
             let position = all.entry(destination.to_owned()).or_default();
             let is_it = position.until == Some(range.until.0);
             if is_it {

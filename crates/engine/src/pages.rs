@@ -21,23 +21,23 @@ use hot::{CouponFilter, CouponSnapshot, ListOrder, ListQuery, ListScope, ListedP
 use crate::Engine;
 use crate::failure::Failure;
 use archived::ArchivedPage;
-pub use position::{Position, Tie};
+pub use position::{CursorPosition, TieBreaker};
 
 pub(crate) struct PageQuery {
     pub(crate) scope: ListScope,
     pub(crate) filter: CouponFilter,
     pub(crate) order: ListOrder,
-    pub(crate) after: Option<Position>,
+    pub(crate) after: Option<CursorPosition>,
     pub(crate) limit: usize,
 }
 
-pub(crate) struct Page {
+pub(crate) struct SnapshotPage {
     pub(crate) snapshots: Vec<CouponSnapshot>,
-    pub(crate) next: Option<Position>,
+    pub(crate) next: Option<CursorPosition>,
 }
 
 impl Engine {
-    pub(crate) async fn page(&self, query: PageQuery) -> Result<Page, Failure> {
+    pub(crate) async fn page(&self, query: PageQuery) -> Result<SnapshotPage, Failure> {
         let now = self.now();
         let in_hot = ListQuery {
             scope: query.scope.clone(),
@@ -53,21 +53,21 @@ impl Engine {
             false => ArchivedPage::default(),
         };
         // What lies after `end` has not been read in one of the two tiers.
-        let ends = [hot.next.as_ref().map(Position::from), cold.next];
+        let ends = [hot.next.as_ref().map(CursorPosition::from), cold.next];
         let end = ends.into_iter().flatten().min_by(|one, other| one.order(other, query.order));
         let cold = self.not_in_hot(cold.coupons, |it| (it.day, &it.coupon)).await?;
         let cold = self.snapshots(cold).await?;
         let (mut snapshots, mut next) = (Vec::with_capacity(query.limit), None);
         for (position, snapshot) in newest(hot, cold, query.order, end.as_ref()) {
             if snapshots.len() == query.limit {
-                return Ok(Page { snapshots, next });
+                return Ok(SnapshotPage { snapshots, next });
             }
             snapshots.push(snapshot);
             next = Some(position);
         }
         // A page can be short and still not be the last: a store reads a bounded number of rows
         // for it.
-        Ok(Page { snapshots, next: end })
+        Ok(SnapshotPage { snapshots, next: end })
     }
 }
 
@@ -83,12 +83,12 @@ fn may_be_archived(query: &PageQuery, now: Millis) -> bool {
 /// The coupons of both tiers in one order, up to `end`, each code once in its highest version.
 fn newest(
     hot: ListedPage,
-    cold: Vec<(Position, CouponSnapshot)>,
+    cold: Vec<(CursorPosition, CouponSnapshot)>,
     order: ListOrder,
-    end: Option<&Position>,
-) -> Vec<(Position, CouponSnapshot)> {
-    let mut all: Vec<(Position, CouponSnapshot)> =
-        hot.positions.iter().map(Position::from).zip(hot.coupons).chain(cold).collect();
+    end: Option<&CursorPosition>,
+) -> Vec<(CursorPosition, CouponSnapshot)> {
+    let mut all: Vec<(CursorPosition, CouponSnapshot)> =
+        hot.positions.iter().map(CursorPosition::from).zip(hot.coupons).chain(cold).collect();
     all.retain(|(position, _)| end.is_none_or(|end| position.order(end, order).is_le()));
     all.sort_by(|one, other| one.0.order(&other.0, order));
     let mut newest: HashMap<Code, u64> = HashMap::new();

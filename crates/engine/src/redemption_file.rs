@@ -7,7 +7,7 @@ use futures::stream::{BoxStream, StreamExt, once, try_unfold};
 
 use crate::csv::{BYTE_ORDER_MARK, row};
 use crate::failure::Failure;
-use crate::history::{History, RedemptionEntry, RedemptionsRequest};
+use crate::history::{HistoryStream, RedemptionEntry, RedemptionsRequest};
 use crate::redemptions::{RedemptionListRequest, RedemptionListView};
 use crate::{Caller, Engine};
 
@@ -31,9 +31,9 @@ const COLUMNS: [&str; 10] = [
     "time_zone",
 ];
 
-pub type Lines = BoxStream<'static, Result<String, Failure>>;
+pub type LineStream = BoxStream<'static, Result<String, Failure>>;
 
-struct Rest {
+struct RemainingRows {
     engine: Arc<Engine>,
     caller: Caller,
     request: RedemptionListRequest,
@@ -50,20 +50,20 @@ impl Engine {
         self: Arc<Engine>,
         caller: &Caller,
         request: RedemptionListRequest,
-    ) -> Result<Option<Lines>, Failure> {
+    ) -> Result<Option<LineStream>, Failure> {
         let request = RedemptionListRequest { after: None, limit: PIECE, ..request };
         // What goes wrong at once is an answer of its own, not a file that breaks off.
         let Some(first) = self.redemptions(caller, request.clone()).await? else {
             return Ok(None);
         };
         let begin = format!("{}{}", redemption_csv_header(), rows(&first));
-        let rest = first.next.map(|after| Rest {
+        let rest = first.next.map(|after| RemainingRows {
             engine: Arc::clone(&self),
             caller: caller.clone(),
             request: RedemptionListRequest { after: Some(after), ..request },
             rows: first.redemptions.len(),
         });
-        let rest = try_unfold(rest, |rest| async { Rest::piece(rest).await });
+        let rest = try_unfold(rest, |rest| async { RemainingRows::piece(rest).await });
         let rest = self.limited(rest.boxed());
         Ok(Some(once(async move { Ok(begin) }).chain(rest).boxed()))
     }
@@ -77,7 +77,7 @@ impl Engine {
         self: Arc<Engine>,
         caller: &Caller,
         request: RedemptionsRequest,
-    ) -> Result<Lines, Failure> {
+    ) -> Result<LineStream, Failure> {
         let zone = self.zone_of_days(request.campaign.as_ref(), request.zone.clone()).await?;
         let engine = Arc::clone(&self);
         let history = self.every_redemption(caller, request).await?;
@@ -87,16 +87,20 @@ impl Engine {
     }
 }
 
-type Every = (History<RedemptionEntry>, Zone);
+type AllRedemptions = (HistoryStream<RedemptionEntry>, Zone);
 
-async fn every((mut history, zone): Every) -> Result<Option<(String, Every)>, Failure> {
+async fn every(
+    (mut history, zone): AllRedemptions,
+) -> Result<Option<(String, AllRedemptions)>, Failure> {
     let Some(found) = history.next().await? else { return Ok(None) };
     let lines = found.rows.iter().map(|entry| redemption_csv_row(entry, &zone)).collect();
     Ok(Some((lines, (history, zone))))
 }
 
-impl Rest {
-    async fn piece(rest: Option<Rest>) -> Result<Option<(String, Option<Rest>)>, Failure> {
+impl RemainingRows {
+    async fn piece(
+        rest: Option<RemainingRows>,
+    ) -> Result<Option<(String, Option<RemainingRows>)>, Failure> {
         let Some(mut rest) = rest.filter(|rest| rest.rows < ROWS_MAX) else { return Ok(None) };
         rest.request.limit = PIECE.min(ROWS_MAX - rest.rows);
         let view = rest.engine.redemptions(&rest.caller, rest.request.clone()).await?;

@@ -21,7 +21,7 @@ use crate::activity::must_be_short;
 use crate::archive::in_time;
 use crate::failure::Failure;
 use crate::history::{RedemptionEntry, redemptions_of};
-use crate::pages::Tie;
+use crate::pages::TieBreaker;
 use crate::pages::archived::ARCHIVED_MAX;
 use crate::{Caller, Engine, Role};
 
@@ -46,7 +46,7 @@ pub struct RedemptionListRequest {
 pub struct RedeemedPosition {
     pub at: Millis,
     /// Orders redemptions of one instant.
-    pub tie: Tie,
+    pub tie: TieBreaker,
 }
 
 /// Some redemptions, newest first.
@@ -57,27 +57,27 @@ pub struct RedemptionListView {
     pub next: Option<RedeemedPosition>,
 }
 
-struct Within {
+struct RedemptionFilter {
     campaign: Option<CampaignId>,
     days: Option<RangeInclusive<Date>>,
     zone: Zone,
 }
 
 /// A redemption of a coupon, at its place in the list.
-struct Listed {
+struct ListedRedemption {
     position: RedeemedPosition,
     order: OrderRef,
     snapshot: CouponSnapshot,
 }
 
 /// The redemptions of archived coupons for a page, and how far cold was read if there are more.
-type ArchivedListed = (Vec<Listed>, Option<RedeemedPosition>);
+type ArchivedListed = (Vec<ListedRedemption>, Option<RedeemedPosition>);
 
 impl RedeemedPosition {
     fn order(&self, other: &RedeemedPosition) -> Ordering {
         let newer = other.at.cmp(&self.at);
         newer.then_with(|| match (&self.tie, &other.tie) {
-            (Tie::Hot(one), Tie::Hot(other)) => other.cmp(one),
+            (TieBreaker::Hot(one), TieBreaker::Hot(other)) => other.cmp(one),
             (one, other) => one.cmp(other),
         })
     }
@@ -85,9 +85,9 @@ impl RedeemedPosition {
     /// The position in hot after which everything lies that is after this one.
     fn in_hot(&self) -> RedemptionPosition {
         let tie = match self.tie {
-            Tie::Hot(tie) => tie,
+            TieBreaker::Hot(tie) => tie,
             // The pages so far have all of hot's redemptions of this instant.
-            Tie::Cold(_) => 0,
+            TieBreaker::Cold(_) => 0,
         };
         RedemptionPosition { at: self.at, tie }
     }
@@ -111,7 +111,7 @@ impl Engine {
         if let Some(days) = &days {
             must_be_short(days, REDEMPTION_DAYS_MAX)?;
         }
-        let within = Within { campaign, days, zone };
+        let within = RedemptionFilter { campaign, days, zone };
         let (listed, next) = match (order, within.instants()) {
             (Some(order), _) => match self.of_order(store, &order, &within).await? {
                 Some(listed) => (listed, None),
@@ -140,7 +140,8 @@ impl Engine {
         order: &OrderRef,
     ) -> Result<Vec<CouponSnapshot>, Failure> {
         let Some(store) = self.hot.redemptions() else { return Ok(Vec::new()) };
-        let within = Within { campaign: Some(campaign.clone()), days: None, zone: Zone::utc() };
+        let within =
+            RedemptionFilter { campaign: Some(campaign.clone()), days: None, zone: Zone::utc() };
         let listed = self.of_order(store, order, &within).await?.unwrap_or_default();
         Ok(listed.into_iter().map(|it| it.snapshot).collect())
     }
@@ -150,8 +151,8 @@ impl Engine {
         &self,
         store: &dyn Redemptions,
         order: &OrderRef,
-        within: &Within,
-    ) -> Result<Option<Vec<Listed>>, Failure> {
+        within: &RedemptionFilter,
+    ) -> Result<Option<Vec<ListedRedemption>>, Failure> {
         let Some(mut codes) = store.codes_of_order(order).await? else { return Ok(None) };
         codes.extend(code_of_import_order(order));
         let mut listed = Vec::new();
@@ -164,8 +165,8 @@ impl Engine {
             let Some(snapshot) = self.hot.read(&address).await? else { continue };
             let Some(redemption) = snapshot.coupon.redemption_of(order) else { continue };
             if within.has(&snapshot.coupon, redemption.at) {
-                let position = RedeemedPosition { at: redemption.at, tie: Tie::Cold(code) };
-                listed.push(Listed { position, order: order.clone(), snapshot });
+                let position = RedeemedPosition { at: redemption.at, tie: TieBreaker::Cold(code) };
+                listed.push(ListedRedemption { position, order: order.clone(), snapshot });
             }
         }
         listed.sort_by(|one, other| one.position.order(&other.position));
@@ -175,11 +176,11 @@ impl Engine {
     async fn page_of(
         &self,
         store: &dyn Redemptions,
-        within: &Within,
+        within: &RedemptionFilter,
         (from, before): (Millis, Millis),
         after: Option<RedeemedPosition>,
         limit: usize,
-    ) -> Result<(Vec<Listed>, Option<RedeemedPosition>), Failure> {
+    ) -> Result<(Vec<ListedRedemption>, Option<RedeemedPosition>), Failure> {
         let query = RedemptionQuery {
             campaign: within.campaign.clone(),
             from,
@@ -189,13 +190,13 @@ impl Engine {
         };
         let hot = store.redemptions(query).await?;
         let end_of_hot = hot.read_to.map(RedeemedPosition::from);
-        let hot: Vec<Listed> = hot.rows.into_iter().map(Listed::from).collect();
+        let hot: Vec<ListedRedemption> = hot.rows.into_iter().map(ListedRedemption::from).collect();
         let (cold, end_of_cold) =
             self.archived_redemptions(within, (from, before), after, limit).await?;
         // What lies after `end` has not been read in one of the two tiers.
         let ends = [end_of_hot, end_of_cold];
         let end = ends.into_iter().flatten().min_by(RedeemedPosition::order);
-        let mut all: Vec<Listed> = hot.into_iter().chain(cold).collect();
+        let mut all: Vec<ListedRedemption> = hot.into_iter().chain(cold).collect();
         all.retain(|it| end.as_ref().is_none_or(|end| it.position.order(end).is_le()));
         all.sort_by(|one, other| one.position.order(&other.position));
         let mut seen = HashSet::new();
@@ -211,7 +212,7 @@ impl Engine {
 
     async fn archived_redemptions(
         &self,
-        within: &Within,
+        within: &RedemptionFilter,
         (from, before): (Millis, Millis),
         after: Option<RedeemedPosition>,
         limit: usize,
@@ -234,7 +235,8 @@ impl Engine {
         while let Some(chunk) = in_time(&self.cold, 0, scan.next()).await? {
             for (day, coupon) in chunk {
                 for (at, order) in made(&coupon, from, before) {
-                    let position = RedeemedPosition { at, tie: Tie::Cold(coupon.code().clone()) };
+                    let position =
+                        RedeemedPosition { at, tie: TieBreaker::Cold(coupon.code().clone()) };
                     if is_wanted(&position) {
                         found.push((position, order, day, coupon.clone()));
                     }
@@ -255,20 +257,20 @@ impl Engine {
     async fn listed(
         &self,
         found: Vec<(RedeemedPosition, OrderRef, Day, Coupon)>,
-    ) -> Result<Vec<Listed>, Failure> {
+    ) -> Result<Vec<ListedRedemption>, Failure> {
         let mut listed = Vec::with_capacity(found.len());
         let coupons = found.iter().map(|(.., coupon)| (coupon.clone(), Tier::Cold)).collect();
         let mut snapshots = self.snapshots_of(coupons).await?.into_iter().peekable();
         for (position, order, _, coupon) in found {
             if let Some(snapshot) = snapshots.next_if(|it| it.coupon.code() == coupon.code()) {
-                listed.push(Listed { position, order, snapshot });
+                listed.push(ListedRedemption { position, order, snapshot });
             }
         }
         Ok(listed)
     }
 
-    fn entry(&self, listed: &Listed, zone: &Zone) -> Option<RedemptionEntry> {
-        let Listed { order, snapshot, .. } = listed;
+    fn entry(&self, listed: &ListedRedemption, zone: &Zone) -> Option<RedemptionEntry> {
+        let ListedRedemption { order, snapshot, .. } = listed;
         let mut all = redemptions_of(&snapshot.coupon);
         let (redemption, cancel_reason) = all.find(|(redemption, _)| redemption.order == *order)?;
         Some(self.redemption_entry(snapshot, redemption, cancel_reason, zone))
@@ -277,18 +279,18 @@ impl Engine {
 
 impl From<RedemptionPosition> for RedeemedPosition {
     fn from(RedemptionPosition { at, tie }: RedemptionPosition) -> RedeemedPosition {
-        RedeemedPosition { at, tie: Tie::Hot(tie) }
+        RedeemedPosition { at, tie: TieBreaker::Hot(tie) }
     }
 }
 
-impl From<RedemptionRow> for Listed {
-    fn from(row: RedemptionRow) -> Listed {
+impl From<RedemptionRow> for ListedRedemption {
+    fn from(row: RedemptionRow) -> ListedRedemption {
         let position = RedeemedPosition::from(row.position);
-        Listed { position, order: row.redemption.order, snapshot: row.snapshot }
+        ListedRedemption { position, order: row.redemption.order, snapshot: row.snapshot }
     }
 }
 
-impl Within {
+impl RedemptionFilter {
     /// The first instant, and the first after it.
     fn instants(&self) -> Option<(Millis, Millis)> {
         let days = self.days.as_ref()?;
@@ -328,11 +330,21 @@ mod tests {
     #[test]
     fn positions() {
         let at = |at, tie| RedeemedPosition { at: Millis(at), tie };
-        let cold = |text| Tie::Cold(code(text));
+        let cold = |text| TieBreaker::Cold(code(text));
         let cases = [
-            ("the newer one first", at(5, Tie::Hot(1)), at(4, Tie::Hot(9)), Ordering::Less),
-            ("hot: the higher row first", at(5, Tie::Hot(9)), at(5, Tie::Hot(1)), Ordering::Less),
-            ("hot before cold", at(5, Tie::Hot(1)), at(5, cold("AAAA")), Ordering::Less),
+            (
+                "the newer one first",
+                at(5, TieBreaker::Hot(1)),
+                at(4, TieBreaker::Hot(9)),
+                Ordering::Less,
+            ),
+            (
+                "hot: the higher row first",
+                at(5, TieBreaker::Hot(9)),
+                at(5, TieBreaker::Hot(1)),
+                Ordering::Less,
+            ),
+            ("hot before cold", at(5, TieBreaker::Hot(1)), at(5, cold("AAAA")), Ordering::Less),
             ("cold: by code", at(5, cold("AAAA")), at(5, cold("AAAB")), Ordering::Less),
             ("the same", at(5, cold("AAAA")), at(5, cold("AAAA")), Ordering::Equal),
         ];

@@ -150,7 +150,7 @@ fn is_zero(number: &i64) -> bool {
 
 /// A one-time link, as it was checked by the front end.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Invitation {
+pub struct StaffInvitation {
     /// Its own name, a UUID of version 7, which says when it was made: it is used once.
     pub id: String,
     pub expires_at: Millis,
@@ -167,7 +167,7 @@ pub struct Invitation {
 
 /// Somebody of whom the identity provider says who they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identified {
+pub struct IdentifiedStaff {
     /// Who they are there: the same text for the same person for ever, and for nobody else.
     pub identity: String,
     /// The name of an account that is made for them.
@@ -185,7 +185,7 @@ impl StaffList {
         self.people.iter().find(|member| member.name == name)
     }
 
-    pub fn is_open(&self, link: &Invitation) -> bool {
+    pub fn is_open(&self, link: &StaffInvitation) -> bool {
         let is_used = self.used.iter().any(|(used, _)| *used == link.id);
         let by_admin = link.by.as_ref().is_none_or(|(name, generation)| {
             self.member(name)
@@ -220,7 +220,7 @@ impl StaffList {
 }
 
 /// When a link was made, in milliseconds since 1970; 0 if its id does not say so.
-fn made_at(link: &Invitation) -> i64 {
+fn made_at(link: &StaffInvitation) -> i64 {
     let made_at = uuid::Uuid::try_parse(&link.id).ok().and_then(|id| id.get_timestamp());
     made_at.map_or(0, |at| {
         let (seconds, nanos) = at.to_unix();
@@ -245,7 +245,7 @@ impl Engine {
     /// many people.
     pub async fn enroll_staff(
         &self,
-        link: &Invitation,
+        link: &StaffInvitation,
         name: UserId,
         password_hash: String,
     ) -> Result<StaffMember, Failure> {
@@ -301,8 +301,8 @@ impl Engine {
     ///
     /// # Errors
     /// `NameTaken` if the name is of somebody else; `Invalid` if there are too many people.
-    pub async fn admit_staff(&self, person: &Identified) -> Result<StaffMember, Failure> {
-        let Identified { identity, name, role } = person;
+    pub async fn admit_staff(&self, person: &IdentifiedStaff) -> Result<StaffMember, Failure> {
+        let IdentifiedStaff { identity, name, role } = person;
         let now = self.now();
         let is_them = |member: &StaffMember| member.identity.as_ref() == Some(identity);
         // Whoever has an account keeps its name, whatever the provider says now.
@@ -504,8 +504,8 @@ mod tests {
         StaffList { people, ..StaffList::default() }
     }
 
-    fn link(by: Option<(String, u64)>) -> Invitation {
-        Invitation {
+    fn link(by: Option<(String, u64)>) -> StaffInvitation {
+        StaffInvitation {
             id: uuid::Uuid::now_v7().simple().to_string(),
             expires_at: Millis(i64::MAX),
             role: StaffRole::Admin,
@@ -547,7 +547,7 @@ mod tests {
             assert_eq!(list.is_open(&before), want, "{name}");
         }
         assert!(made > 1_700_000_000_000, "{made}");
-        let nameless = Invitation { id: "link".into(), ..before };
+        let nameless = StaffInvitation { id: "link".into(), ..before };
         let list = StaffList { links_from: 1, ..StaffList::default() };
         assert!(!list.is_open(&nameless), "a link that does not say when it was made");
     }

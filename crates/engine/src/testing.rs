@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cold::ColdStore;
-use compactor::{Closed, Compactor, Settings};
+use compactor::{ClosedPolicy, CompactionSettings, Compactor};
 use coupon::calendar::{Date, Zone};
 use coupon::campaign::Handout;
 use coupon::code::CodeText;
@@ -51,14 +51,15 @@ pub(crate) fn clock() -> Arc<SetClock> {
 /// An engine over the store in a folder.
 pub(crate) fn opened(
     folder: &Path,
-    cold: cold::Options,
+    cold: cold::ColdOptions,
     key: [u8; 16],
     clock: &Arc<SetClock>,
 ) -> (Arc<Engine>, Arc<SqliteHot>) {
     let cold = Arc::new(ColdStore::on_folder(&folder.join("cold"), cold));
     // Longer than the machine stops for while it does other things.
     let write_timeout = Duration::from_secs(300);
-    let options = hot_sqlite::Options { free_min_bytes: 0, write_timeout, ..Default::default() };
+    let options =
+        hot_sqlite::SqliteOptions { free_min_bytes: 0, write_timeout, ..Default::default() };
     let keys = || vec![CodeKey::new(key)];
     let archive = Arc::new(ColdArchive(Arc::clone(&cold)));
     let hot = SqliteHot::open(&folder.join("hot"), keys(), archive, options);
@@ -96,7 +97,7 @@ impl World {
     pub(crate) async fn new(zone: &str, key: [u8; 16]) -> World {
         let folder = TempDir::new().unwrap();
         let clock = clock();
-        let (engine, hot) = opened(folder.path(), cold::Options::default(), key, &clock);
+        let (engine, hot) = opened(folder.path(), cold::ColdOptions::default(), key, &clock);
         let draft = CampaignDraft {
             id: CAMPAIGN.parse().ok(),
             handout: Some(Handout::Bearer),
@@ -128,8 +129,8 @@ impl World {
     /// Archives every coupon that is closed.
     pub(crate) async fn compact(&self) {
         let (hot, cold) = (Arc::clone(&self.hot), Arc::clone(self.engine.cold()));
-        let compactor = Compactor::new(hot, cold, Settings::default(), Arc::new(|_| {}));
-        let report = compactor.run(self.clock.now(), Closed::Now).await.unwrap();
+        let compactor = Compactor::new(hot, cold, CompactionSettings::default(), Arc::new(|_| {}));
+        let report = compactor.run(self.clock.now(), ClosedPolicy::Now).await.unwrap();
         assert!(report.failed.is_empty(), "{:?}", report.failed);
     }
 

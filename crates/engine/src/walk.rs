@@ -26,7 +26,7 @@ use partition::PartitionWalk;
 /// Coupons read, and handed out, at a time.
 const CHUNK: usize = 4_096;
 
-pub(crate) struct Walk {
+pub(crate) struct CouponWalk {
     engine: Arc<Engine>,
     /// The first day that is still to be visited, and the last one.
     next: Day,
@@ -38,26 +38,26 @@ pub(crate) struct Walk {
 
 /// Some rows, and how many coupons were looked at for them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sifted<T> {
+pub struct SiftedRows<T> {
     pub rows: Vec<T>,
     pub looked_at: u64,
 }
 
 impl Engine {
-    pub(crate) fn walk(self: Arc<Engine>, from: Option<Day>) -> Walk {
+    pub(crate) fn walk(self: Arc<Engine>, from: Option<Day>) -> CouponWalk {
         self.walk_by(CHUNK, from)
     }
 
-    fn walk_by(self: Arc<Engine>, chunk: usize, from: Option<Day>) -> Walk {
+    fn walk_by(self: Arc<Engine>, chunk: usize, from: Option<Day>) -> CouponWalk {
         let (next, last) = (from.unwrap_or(Day(i32::MIN)), Day(i32::MAX));
-        Walk { engine: self, next, last, partition: None, chunk, strangers: 0 }
+        CouponWalk { engine: self, next, last, partition: None, chunk, strangers: 0 }
     }
 }
 
-impl Walk {
+impl CouponWalk {
     /// The same walk, over the partitions up to `last` only.
-    pub(crate) fn up_to(self, last: Option<Day>) -> Walk {
-        Walk { last: last.unwrap_or(self.last), ..self }
+    pub(crate) fn up_to(self, last: Option<Day>) -> CouponWalk {
+        CouponWalk { last: last.unwrap_or(self.last), ..self }
     }
 
     /// The next coupons that are `wanted`, perhaps none; `None` after the last one.
@@ -67,7 +67,7 @@ impl Walk {
     pub(crate) async fn next_of(
         &mut self,
         wanted: impl Fn(&Coupon) -> bool,
-    ) -> Result<Option<Sifted<CouponSnapshot>>, Failure> {
+    ) -> Result<Option<SiftedRows<CouponSnapshot>>, Failure> {
         loop {
             if self.partition.is_none() {
                 let Some(day) = self.next_day().await? else { return Ok(None) };
@@ -115,13 +115,13 @@ impl Walk {
         &mut self,
         coupons: Vec<(Coupon, Tier)>,
         wanted: impl Fn(&Coupon) -> bool,
-    ) -> Result<Sifted<CouponSnapshot>, Failure> {
+    ) -> Result<SiftedRows<CouponSnapshot>, Failure> {
         let looked_at = coupons.len() as u64;
         let coupons: Vec<_> = coupons.into_iter().filter(|(coupon, _)| wanted(coupon)).collect();
         let found = coupons.len();
         let rows = self.engine.snapshots_of(coupons).await?;
         self.strangers += (found - rows.len()) as u64;
-        Ok(Sifted { rows, looked_at })
+        Ok(SiftedRows { rows, looked_at })
     }
 }
 

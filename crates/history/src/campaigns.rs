@@ -17,7 +17,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use hot::CampaignRow;
 
 use crate::columns::MICROS;
-use crate::tiers::Tiers;
+use crate::tiers::TierReader;
 
 /// Campaigns of one read.
 const PAGE: usize = 1_000;
@@ -26,13 +26,13 @@ static COLUMNS: LazyLock<SchemaRef> =
     LazyLock::new(|| batch(&[]).expect("the columns have the same number of rows").schema());
 
 #[derive(Debug)]
-pub(crate) struct Campaigns {
-    tiers: Tiers,
+pub(crate) struct CampaignsTable {
+    tiers: TierReader,
 }
 
-impl Campaigns {
-    pub(crate) fn new(tiers: Tiers) -> Campaigns {
-        Campaigns { tiers }
+impl CampaignsTable {
+    pub(crate) fn new(tiers: TierReader) -> CampaignsTable {
+        CampaignsTable { tiers }
     }
 
     async fn rows(&self) -> Result<RecordBatch> {
@@ -51,7 +51,7 @@ impl Campaigns {
 }
 
 #[async_trait]
-impl TableProvider for Campaigns {
+impl TableProvider for CampaignsTable {
     fn schema(&self) -> SchemaRef {
         Arc::clone(&COLUMNS)
     }

@@ -12,7 +12,7 @@ use couponry::bootstrap::{CliError, Opened, parsed};
 use crate::error::HistoryError;
 use crate::query::History;
 use crate::serve;
-use args::{Cli, Command};
+use args::{HistoryCli, SqlCommand};
 use input::statements;
 use output::written;
 
@@ -21,7 +21,7 @@ use output::written;
 const STACK_BYTES: usize = 64 << 20;
 
 pub fn main() -> ExitCode {
-    let cli: Cli = parsed();
+    let cli: HistoryCli = parsed();
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = match runtime.enable_all().thread_stack_size(STACK_BYTES).build() {
         Ok(runtime) => runtime,
@@ -50,9 +50,9 @@ fn exit(cli_error: CliError) -> ExitCode {
     cli_error.exit_as("couponry-history")
 }
 
-async fn run(cli: Cli) -> Result<(), CliError> {
+async fn run(cli: HistoryCli) -> Result<(), CliError> {
     let asked = match &cli.command {
-        Some(Command::Serve) => None,
+        Some(SqlCommand::Serve) => None,
         // Before a store is opened: a text that is no SQL needs none.
         None => Some(statements(&cli.ask)?),
     };
@@ -70,7 +70,7 @@ async fn run(cli: Cli) -> Result<(), CliError> {
     done
 }
 
-async fn answered(opened: &Opened, cli: &Cli, asked: &[String]) -> Result<(), CliError> {
+async fn answered(opened: &Opened, cli: &HistoryCli, asked: &[String]) -> Result<(), CliError> {
     let limits = cli.limits.or(600, 1_024, 10_240);
     let history = History::new(opened.engine().clone(), limits).map_err(cli_error)?;
     if asked.len() > 1 && cli.ask.output.is_some() {

@@ -31,11 +31,11 @@ use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 use datafusion::physical_plan::union::UnionExec;
 
 use crate::columns;
-use crate::merged::{MergedPartitions, Partitions};
-use crate::pruning::Pruning;
-use crate::tiers::{Seen, Tiers};
+use crate::merged::{MergedPartitions, PartitionSet};
+use crate::pruning::ScanPruning;
+use crate::tiers::{SeenPartitions, TierReader};
 pub(crate) use exec::CouponsExec;
-use exec::Pruned;
+use exec::PruningResult;
 
 /// The URL under which DataFusion finds the objects of the cold tier.
 pub(crate) const STORE_URL: &str = "cold://coupons";
@@ -47,18 +47,18 @@ const PART_BYTES_MIN: usize = 1 << 20;
 const RARE: [&str; 3] = ["code", "holder", "order_ref"];
 
 #[derive(Debug)]
-pub(crate) struct Coupons {
-    tiers: Tiers,
+pub(crate) struct CouponsTable {
+    tiers: TierReader,
 }
 
-impl Coupons {
-    pub(crate) fn new(tiers: Tiers) -> Coupons {
-        Coupons { tiers }
+impl CouponsTable {
+    pub(crate) fn new(tiers: TierReader) -> CouponsTable {
+        CouponsTable { tiers }
     }
 }
 
 #[async_trait]
-impl TableProvider for Coupons {
+impl TableProvider for CouponsTable {
     fn schema(&self) -> SchemaRef {
         columns::of_table()
     }
@@ -88,15 +88,15 @@ impl TableProvider for Coupons {
         }
         let seen = self.tiers.seen().await;
         let seen = seen.map_err(|error| DataFusionError::External(Box::new(error)))?;
-        let pruning = Arc::new(Pruning::of(state, filters)?);
+        let pruning = Arc::new(ScanPruning::of(state, filters)?);
         let few = filters.iter().any(leaves_few);
-        let scan = Scan { tiers: &self.tiers, state, projection, limit, few };
+        let scan = CouponsScan { tiers: &self.tiers, state, projection, limit, few };
         scan.plan(&seen, pruning)
     }
 }
 
-struct Scan<'a> {
-    tiers: &'a Tiers,
+struct CouponsScan<'a> {
+    tiers: &'a TierReader,
     state: &'a dyn Session,
     projection: Option<&'a Vec<usize>>,
     limit: Option<usize>,
@@ -104,8 +104,12 @@ struct Scan<'a> {
     few: bool,
 }
 
-impl Scan<'_> {
-    fn plan(&self, seen: &Seen, pruning: Arc<Pruning>) -> Result<Arc<dyn ExecutionPlan>> {
+impl CouponsScan<'_> {
+    fn plan(
+        &self,
+        seen: &SeenPartitions,
+        pruning: Arc<ScanPruning>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
         let all: Vec<&ColdFile> =
             seen.settled.iter().flat_map(|partition| &partition.files).collect();
         let (files_all, partitions_all) =
@@ -120,7 +124,7 @@ impl Scan<'_> {
         }
         let mut days: Vec<Day> = files.iter().map(|file| file.day()).collect();
         days.dedup();
-        let pruned = Pruned {
+        let pruned = PruningResult {
             partitions: (days.len() + open.len() + layered.len(), partitions_all),
             files: (files.len(), files_all),
             rows: files.iter().map(|file| file.rows()).sum(),
@@ -130,7 +134,7 @@ impl Scan<'_> {
             inputs.push(self.projected(self.files(&files)?)?);
         }
         if !open.is_empty() || !layered.is_empty() {
-            let partitions = Partitions { open, layered };
+            let partitions = PartitionSet { open, layered };
             let merged = MergedPartitions::new(self.tiers.clone(), partitions, pruning);
             inputs.push(self.projected(Arc::new(merged))?);
         }

@@ -31,7 +31,7 @@ pub enum HistoryError {
 }
 
 /// The names that an error suggests.
-pub(crate) struct Names {
+pub(crate) struct SuggestedNames {
     pub(crate) tables: Vec<String>,
     pub(crate) functions: Vec<String>,
     /// Functions that are left out because they can fill the memory.
@@ -39,7 +39,7 @@ pub(crate) struct Names {
 }
 
 impl HistoryError {
-    pub(crate) fn of(error: DataFusionError, names: &Names) -> HistoryError {
+    pub(crate) fn of(error: DataFusionError, names: &SuggestedNames) -> HistoryError {
         match error {
             DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => {
                 HistoryError::of(*inner, names)
@@ -76,7 +76,7 @@ impl HistoryError {
 }
 
 /// Several parts of a query share one error, so its inside cannot be moved out.
-fn of_shared(error: &DataFusionError, names: &Names) -> HistoryError {
+fn of_shared(error: &DataFusionError, names: &SuggestedNames) -> HistoryError {
     match error.find_root() {
         DataFusionError::ResourcesExhausted(what) => HistoryError::TooLarge(too_large(what)),
         DataFusionError::Plan(what) => HistoryError::Sql(of_plan(first_line(what), what, names)),
@@ -89,7 +89,7 @@ fn of_shared(error: &DataFusionError, names: &Names) -> HistoryError {
     }
 }
 
-fn of_arrow(error: ArrowError, names: &Names) -> HistoryError {
+fn of_arrow(error: ArrowError, names: &SuggestedNames) -> HistoryError {
     match error {
         ArrowError::ExternalError(error) => match error.downcast::<DataFusionError>() {
             Ok(error) => HistoryError::of(*error, names),

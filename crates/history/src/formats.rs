@@ -19,11 +19,11 @@ use serde_json::{Map, Value};
 
 use crate::columns::{retyped, with_types_of};
 use crate::values;
-use table::Table;
+use table::TableWriter;
 
 /// A format of rows, as `--format` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub enum OutputFormat {
     /// Aligned columns
     Table,
     /// A header and comma-separated cells
@@ -40,7 +40,7 @@ pub enum Format {
 }
 
 #[derive(Debug, thiserror::Error)]
-pub enum Unwritten {
+pub enum RowWriteError {
     #[error(transparent)]
     Out(#[from] std::io::Error),
     #[error(transparent)]
@@ -49,14 +49,14 @@ pub enum Unwritten {
     Parquet(#[from] ParquetError),
 }
 
-pub struct Rows<W: Write + Send> {
+pub struct FormattedRows<W: Write + Send> {
     schema: SchemaRef,
-    form: Form<W>,
+    form: FormatWriter<W>,
     count: u64,
 }
 
-enum Form<W: Write + Send> {
-    Table(Table<W>),
+enum FormatWriter<W: Write + Send> {
+    Table(TableWriter<W>),
     Csv { out: W },
     Jsonl { out: W },
     Parquet(Box<ArrowWriter<W>>),
@@ -64,81 +64,89 @@ enum Form<W: Write + Send> {
     Stream(Box<StreamWriter<W>>),
 }
 
-impl<W: Write + Send> Rows<W> {
+impl<W: Write + Send> FormattedRows<W> {
     /// Begins with the header of `schema`, if the format has one.
-    pub fn begin(mut out: W, format: Format, schema: &SchemaRef) -> Result<Rows<W>, Unwritten> {
+    pub fn begin(
+        mut out: W,
+        format: OutputFormat,
+        schema: &SchemaRef,
+    ) -> Result<FormattedRows<W>, RowWriteError> {
         // Not every reader knows views of text.
         let schema = retyped(schema, DataType::Utf8View, DataType::Utf8);
         let form = match format {
-            Format::Table => Form::Table(Table::begin(out, &schema)),
-            Format::Csv => {
+            OutputFormat::Table => FormatWriter::Table(TableWriter::begin(out, &schema)),
+            OutputFormat::Csv => {
                 let names = schema.fields().iter().map(|field| field.name().as_str());
                 out.write_all(csv::row(names).as_bytes())?;
-                Form::Csv { out }
+                FormatWriter::Csv { out }
             }
-            Format::Jsonl => Form::Jsonl { out },
-            Format::Parquet => {
+            OutputFormat::Jsonl => FormatWriter::Jsonl { out },
+            OutputFormat::Parquet => {
                 let properties = WriterProperties::builder()
                     .set_created_by("couponry-history".to_owned())
                     .set_compression(Compression::ZSTD(ZstdLevel::default()))
                     .build();
                 let writer = ArrowWriter::try_new(out, Arc::clone(&schema), Some(properties))?;
-                Form::Parquet(Box::new(writer))
+                FormatWriter::Parquet(Box::new(writer))
             }
-            Format::Arrow => Form::Arrow(Box::new(FileWriter::try_new(out, &schema)?)),
-            Format::ArrowStream => Form::Stream(Box::new(StreamWriter::try_new(out, &schema)?)),
+            OutputFormat::Arrow => {
+                FormatWriter::Arrow(Box::new(FileWriter::try_new(out, &schema)?))
+            }
+            OutputFormat::ArrowStream => {
+                FormatWriter::Stream(Box::new(StreamWriter::try_new(out, &schema)?))
+            }
         };
-        Ok(Rows { schema, form, count: 0 })
+        Ok(FormattedRows { schema, form, count: 0 })
     }
 
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    pub fn put(&mut self, rows: &RecordBatch) -> Result<(), Unwritten> {
+    pub fn put(&mut self, rows: &RecordBatch) -> Result<(), RowWriteError> {
         self.count += rows.num_rows() as u64;
         match &mut self.form {
-            Form::Table(table) => table.put(rows, &self.schema)?,
-            Form::Csv { out } => {
+            FormatWriter::Table(table) => table.put(rows, &self.schema)?,
+            FormatWriter::Csv { out } => {
                 for row in 0..rows.num_rows() {
                     out.write_all(csv_row(rows, row).as_bytes())?;
                 }
             }
-            Form::Jsonl { out } => {
+            FormatWriter::Jsonl { out } => {
                 for row in 0..rows.num_rows() {
                     writeln!(out, "{}", object(rows, row))?;
                 }
             }
-            Form::Parquet(writer) => writer.write(&with_types_of(&self.schema, rows)?)?,
-            Form::Arrow(writer) => writer.write(&with_types_of(&self.schema, rows)?)?,
-            Form::Stream(writer) => writer.write(&with_types_of(&self.schema, rows)?)?,
+            FormatWriter::Parquet(writer) => writer.write(&with_types_of(&self.schema, rows)?)?,
+            FormatWriter::Arrow(writer) => writer.write(&with_types_of(&self.schema, rows)?)?,
+            FormatWriter::Stream(writer) => writer.write(&with_types_of(&self.schema, rows)?)?,
         }
         Ok(())
     }
 
     fn out(&self) -> &W {
         match &self.form {
-            Form::Table(table) => table.out(),
-            Form::Csv { out } | Form::Jsonl { out } => out,
-            Form::Parquet(writer) => writer.inner(),
-            Form::Arrow(writer) => writer.get_ref(),
-            Form::Stream(writer) => writer.get_ref(),
+            FormatWriter::Table(table) => table.out(),
+            FormatWriter::Csv { out } | FormatWriter::Jsonl { out } => out,
+            FormatWriter::Parquet(writer) => writer.inner(),
+            FormatWriter::Arrow(writer) => writer.get_ref(),
+            FormatWriter::Stream(writer) => writer.get_ref(),
         }
     }
 
     /// Writes what is left, and returns what the rows were written to.
-    pub fn end(self) -> Result<W, Unwritten> {
+    pub fn end(self) -> Result<W, RowWriteError> {
         match self.form {
-            Form::Table(table) => Ok(table.end(&self.schema)?),
-            Form::Csv { out } | Form::Jsonl { out } => Ok(out),
-            Form::Parquet(writer) => Ok(writer.into_inner()?),
-            Form::Arrow(writer) => Ok(writer.into_inner()?),
-            Form::Stream(writer) => Ok(writer.into_inner()?),
+            FormatWriter::Table(table) => Ok(table.end(&self.schema)?),
+            FormatWriter::Csv { out } | FormatWriter::Jsonl { out } => Ok(out),
+            FormatWriter::Parquet(writer) => Ok(writer.into_inner()?),
+            FormatWriter::Arrow(writer) => Ok(writer.into_inner()?),
+            FormatWriter::Stream(writer) => Ok(writer.into_inner()?),
         }
     }
 }
 
-impl Rows<Vec<u8>> {
+impl FormattedRows<Vec<u8>> {
     /// Bytes written so far. A table or a file may hold some back.
     pub fn bytes(&self) -> usize {
         self.out().len()

@@ -2,7 +2,7 @@
 //!
 //! This crate only reads, and it alone knows DataFusion. [`History`] answers one statement at a time over
 //! four tables: `coupons` (both tiers as one, each coupon once), `events` and `redemptions` (views of it),
-//! and `campaigns`. [`Limits`] bounds each query.
+//! and `campaigns`. [`QueryLimits`] bounds each query.
 
 mod campaigns;
 mod cli;
@@ -22,4 +22,4 @@ mod values;
 
 pub use cli::main;
 pub use error::HistoryError;
-pub use query::{Answer, History, Limits};
+pub use query::{History, QueryLimits, SqlAnswer};

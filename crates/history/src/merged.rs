@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
-use cold::{Partition, PartitionRows};
+use cold::{ColdPartition, PartitionRows};
 use coupon::coupon::Coupon;
 use coupon::time::Day;
 use datafusion::arrow::array::RecordBatch;
@@ -26,36 +26,36 @@ use futures::stream::try_unfold;
 use hot::{HotError, Tier};
 
 use crate::columns;
-use crate::pruning::Pruning;
-use crate::tiers::{Tiers, of_store};
+use crate::pruning::ScanPruning;
+use crate::tiers::{TierReader, of_store};
 
 /// Coupons of one read from cold.
 const CHUNK: usize = 4_096;
 
 #[derive(Clone, Debug)]
-pub(crate) struct Partitions {
+pub(crate) struct PartitionSet {
     /// Those that hot may have something of, by day.
     pub(crate) open: Vec<Day>,
     /// Those that lie in cold alone.
-    pub(crate) layered: Vec<Partition>,
+    pub(crate) layered: Vec<ColdPartition>,
 }
 
 /// Has one output partition: a coupon that is extended meanwhile moves to a later partition, so only a
 /// walk in the order of days does not miss it.
 #[derive(Debug)]
 pub(crate) struct MergedPartitions {
-    tiers: Tiers,
-    partitions: Partitions,
-    pruning: Arc<Pruning>,
+    tiers: TierReader,
+    partitions: PartitionSet,
+    pruning: Arc<ScanPruning>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
 
 impl MergedPartitions {
     pub(crate) fn new(
-        tiers: Tiers,
-        partitions: Partitions,
-        pruning: Arc<Pruning>,
+        tiers: TierReader,
+        partitions: PartitionSet,
+        pruning: Arc<ScanPruning>,
     ) -> MergedPartitions {
         let properties = PlanProperties::new(
             EquivalenceProperties::new(columns::of_merged()),
@@ -70,7 +70,7 @@ impl MergedPartitions {
 
 impl DisplayAs for MergedPartitions {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Partitions { open, layered } = &self.partitions;
+        let PartitionSet { open, layered } = &self.partitions;
         write!(f, "MergedPartitions: both_tiers={}, cold_alone={}", open.len(), layered.len())
     }
 }
@@ -110,7 +110,7 @@ impl ExecutionPlan for MergedPartitions {
         if output_partition != 0 {
             return internal_err!("MergedPartitions has no output partition {output_partition}");
         }
-        let walk = Walk {
+        let walk = TierWalk {
             tiers: self.tiers.clone(),
             pruning: Arc::clone(&self.pruning),
             open: self.partitions.open.iter().copied().collect(),
@@ -134,22 +134,22 @@ impl ExecutionPlan for MergedPartitions {
     }
 }
 
-struct Walk {
-    tiers: Tiers,
-    pruning: Arc<Pruning>,
+struct TierWalk {
+    tiers: TierReader,
+    pruning: Arc<ScanPruning>,
     open: VecDeque<Day>,
-    layered: VecDeque<Partition>,
+    layered: VecDeque<ColdPartition>,
     /// The last partition of both tiers that the walk has begun.
     last: Option<Day>,
-    partition: Option<(Day, Rows)>,
+    partition: Option<(Day, WalkRows)>,
 }
 
-enum Rows {
+enum WalkRows {
     Both(PartitionCoupons),
     Cold(PartitionRows),
 }
 
-impl Walk {
+impl TierWalk {
     async fn next(&mut self) -> Result<Option<RecordBatch>> {
         loop {
             if self.partition.is_none() {
@@ -167,11 +167,11 @@ impl Walk {
         }
     }
 
-    async fn next_partition(&mut self) -> Result<Option<(Day, Rows)>, HotError> {
+    async fn next_partition(&mut self) -> Result<Option<(Day, WalkRows)>, HotError> {
         if let Some(partition) = self.layered.pop_front() {
             let rows = self.tiers.engine.cold().partition_rows(&partition, None).await;
             let rows = rows.map_err(|error| HotError::Cold(Box::new(error)))?;
-            return Ok(Some((partition.day, Rows::Cold(rows))));
+            return Ok(Some((partition.day, WalkRows::Cold(rows))));
         }
         let opened = self.opened_meanwhile().await?;
         let day = match (self.open.front().copied(), opened) {
@@ -185,7 +185,7 @@ impl Walk {
         };
         self.last = self.last.max(Some(day));
         let rows = Arc::clone(&self.tiers.engine).partition_coupons(day);
-        Ok(Some((day, Rows::Both(rows))))
+        Ok(Some((day, WalkRows::Both(rows))))
     }
 
     /// The first partition after the last one that did not exist when the query began. An extension may
@@ -203,11 +203,11 @@ impl Walk {
     }
 }
 
-impl Rows {
+impl WalkRows {
     async fn next(&mut self) -> Result<Option<Vec<(Coupon, Tier)>>, HotError> {
         match self {
-            Rows::Both(rows) => rows.next().await.map_err(of_store),
-            Rows::Cold(rows) => {
+            WalkRows::Both(rows) => rows.next().await.map_err(of_store),
+            WalkRows::Cold(rows) => {
                 let found = rows.up_to(None, CHUNK).await;
                 let found = found.map_err(|error| HotError::Cold(Box::new(error)))?;
                 let some = !found.is_empty();

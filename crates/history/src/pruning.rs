@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cold::{ColdFile, Partition};
+use cold::{ColdFile, ColdPartition};
 use coupon::time::{Day, Millis};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::Session;
@@ -18,16 +18,16 @@ use crate::last_day;
 
 /// The filters of one scan of `coupons`, as far as they can skip anything.
 #[derive(Debug)]
-pub(crate) struct Pruning {
+pub(crate) struct ScanPruning {
     schema: SchemaRef,
     predicate: Option<PruningPredicate>,
 }
 
-impl Pruning {
-    pub(crate) fn of(state: &dyn Session, filters: &[Expr]) -> Result<Pruning> {
+impl ScanPruning {
+    pub(crate) fn of(state: &dyn Session, filters: &[Expr]) -> Result<ScanPruning> {
         let schema = of_table();
         let Some(filter) = conjunction(filters.iter().cloned()) else {
-            return Ok(Pruning { schema, predicate: None });
+            return Ok(ScanPruning { schema, predicate: None });
         };
         let columns = DFSchema::try_from(Arc::clone(&schema))?;
         let filter = state.create_physical_expr(filter, &columns)?;
@@ -36,7 +36,7 @@ impl Pruning {
             .with_file_schema(Arc::clone(&schema))
             .try_build(filter)
             .ok();
-        Ok(Pruning { schema, predicate })
+        Ok(ScanPruning { schema, predicate })
     }
 
     /// By their days alone.
@@ -49,7 +49,7 @@ impl Pruning {
     }
 
     /// Whether a partition whose files must be read together may have wanted coupons.
-    pub(crate) fn partition(&self, partition: &Partition) -> Result<bool> {
+    pub(crate) fn partition(&self, partition: &ColdPartition) -> Result<bool> {
         Ok(!self.days(&[partition.day])?.is_empty())
     }
 

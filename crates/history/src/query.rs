@@ -23,10 +23,10 @@ use hot::HotError;
 use tokio::time::{Instant, timeout_at};
 
 use crate::coupons::STORE_URL;
-use crate::error::{HistoryError, Names};
+use crate::error::{HistoryError, SuggestedNames};
 
 #[derive(Clone, Debug)]
-pub struct Limits {
+pub struct QueryLimits {
     pub time: Duration,
     /// Bytes of memory for sorting, grouping and joining. What does not fit is spilled to disk.
     pub memory: usize,
@@ -39,7 +39,7 @@ pub struct Limits {
 
 pub struct History {
     engine: Arc<Engine>,
-    limits: Limits,
+    limits: QueryLimits,
     /// What queries share: the object store of the files, and the footers that were read last.
     shared: RuntimeEnv,
 }
@@ -49,7 +49,7 @@ impl History {
     ///
     /// # Errors
     /// [`HistoryError::Broken`].
-    pub fn new(engine: Arc<Engine>, limits: Limits) -> Result<History, HistoryError> {
+    pub fn new(engine: Arc<Engine>, limits: QueryLimits) -> Result<History, HistoryError> {
         let mode = match &limits.spill_folder {
             Some(folder) => DiskManagerMode::Directories(vec![folder.clone()]),
             None => DiskManagerMode::OsTmpDirectory,
@@ -65,7 +65,7 @@ impl History {
         Ok(History { engine, limits, shared })
     }
 
-    pub fn limits(&self) -> &Limits {
+    pub fn limits(&self) -> &QueryLimits {
         &self.limits
     }
 
@@ -84,7 +84,7 @@ impl History {
 
     /// Plans one statement over both tiers, or over a version of cold alone, and begins to run it. Its
     /// time limit counts from this call.
-    pub async fn ask(&self, sql: &str, as_of: Option<u64>) -> Result<Answer, HistoryError> {
+    pub async fn ask(&self, sql: &str, as_of: Option<u64>) -> Result<SqlAnswer, HistoryError> {
         let (time, deadline) = (self.limits.time, Instant::now() + self.limits.time);
         let too_long = HistoryError::TooLong { time };
         if let Some(version) = as_of {
@@ -92,7 +92,7 @@ impl History {
         }
         let begun = timeout_at(deadline, self.begin(sql, as_of)).await;
         let (plan, stream, names) = begun.unwrap_or(Err(too_long))?;
-        Ok(Answer { plan, stream, names, time, deadline })
+        Ok(SqlAnswer { plan, stream, names, time, deadline })
     }
 
     /// A version that does not exist is the caller's mistake, not a fault of the cold tier.
@@ -113,7 +113,8 @@ impl History {
         &self,
         sql: &str,
         as_of: Option<u64>,
-    ) -> Result<(Arc<dyn ExecutionPlan>, SendableRecordBatchStream, Names), HistoryError> {
+    ) -> Result<(Arc<dyn ExecutionPlan>, SendableRecordBatchStream, SuggestedNames), HistoryError>
+    {
         let statement = statement::only(sql)?;
         let context = session::context(&self.engine, &self.limits, &self.shared, as_of)
             .await
@@ -145,15 +146,15 @@ impl History {
     }
 }
 
-pub struct Answer {
+pub struct SqlAnswer {
     plan: Arc<dyn ExecutionPlan>,
     stream: SendableRecordBatchStream,
-    names: Names,
+    names: SuggestedNames,
     time: Duration,
     deadline: Instant,
 }
 
-impl Answer {
+impl SqlAnswer {
     pub fn schema(&self) -> SchemaRef {
         self.stream.schema()
     }

@@ -8,14 +8,14 @@ use crate::coupons::CouponsExec;
 
 /// How many rows the leaves of a plan have read, and how many rows their files have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Scanned {
+pub(crate) struct ScanCounts {
     pub(crate) rows: u64,
     pub(crate) of: u64,
 }
 
-impl Scanned {
-    pub(crate) fn of(plan: &Arc<dyn ExecutionPlan>) -> Scanned {
-        let mut scanned = Scanned::default();
+impl ScanCounts {
+    pub(crate) fn of(plan: &Arc<dyn ExecutionPlan>) -> ScanCounts {
+        let mut scanned = ScanCounts::default();
         scanned.add(plan);
         scanned
     }

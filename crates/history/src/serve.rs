@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use api::accept::{self, Limits as Listening};
-use api::history::{Queries, QueryAnswer, QueryBody, QueryForm};
-use api::problem::{Code, Problem};
+use api::history::{QueryAnswer, QueryBackend, QueryBody, QueryForm};
+use api::problem::{ApiErrorCode, Problem};
 use couponry::bootstrap::{CliError, Opened, stopped};
-use engine::{Engine, Fault};
+use engine::{Engine, FieldFault};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
@@ -15,8 +15,8 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::error::HistoryError;
-use crate::formats::{Format, Rows, Unwritten, object};
-use crate::query::{Answer, History, Limits};
+use crate::formats::{FormattedRows, OutputFormat, RowWriteError, object};
+use crate::query::{History, QueryLimits, SqlAnswer};
 
 /// Queries that run at the same time: each may use every core, and has its own memory.
 pub const QUERIES_MAX: usize = 2;
@@ -28,19 +28,19 @@ pub const ROWS_MAX: u64 = 10_000;
 /// An answer of this many bytes gets no more rows. A coupon with all its events has 20 KB.
 pub const BYTES_MAX: usize = 32 << 20;
 
-pub struct Desk {
+pub struct QueryService {
     history: History,
     turns: Semaphore,
 }
 
-impl Desk {
+impl QueryService {
     /// Over both tiers.
     ///
     /// # Errors
     /// [`HistoryError::Broken`].
-    pub fn new(engine: Arc<Engine>, limits: Limits) -> Result<Desk, HistoryError> {
+    pub fn new(engine: Arc<Engine>, limits: QueryLimits) -> Result<QueryService, HistoryError> {
         let history = History::new(engine, limits)?;
-        Ok(Desk { history, turns: Semaphore::new(QUERIES_MAX) })
+        Ok(QueryService { history, turns: Semaphore::new(QUERIES_MAX) })
     }
 
     async fn answered(&self, query: QueryBody, form: QueryForm) -> Result<QueryAnswer, Problem> {
@@ -48,18 +48,18 @@ impl Desk {
         let turn = timeout(self.history.limits().time / 2, self.turns.acquire()).await;
         let Ok(Ok(_turn)) = turn else {
             let detail = format!("{QUERIES_MAX} queries are running already");
-            return Err(Problem::new(Code::Overloaded, detail));
+            return Err(Problem::new(ApiErrorCode::Overloaded, detail));
         };
         let answer = self.history.ask(&query.sql, query.as_of).await.map_err(problem)?;
         match form {
             QueryForm::Json => as_json(answer).await,
-            QueryForm::Csv => written(answer, Format::Csv).await,
-            QueryForm::Arrow => written(answer, Format::ArrowStream).await,
+            QueryForm::Csv => written(answer, OutputFormat::Csv).await,
+            QueryForm::Arrow => written(answer, OutputFormat::ArrowStream).await,
         }
     }
 }
 
-impl Queries for Desk {
+impl QueryBackend for QueryService {
     fn answer(
         &self,
         query: QueryBody,
@@ -70,10 +70,10 @@ impl Queries for Desk {
 }
 
 /// Serves until a signal.
-pub(crate) async fn run(opened: &Opened, listen: &str, limits: Limits) -> Result<(), CliError> {
+pub(crate) async fn run(opened: &Opened, listen: &str, limits: QueryLimits) -> Result<(), CliError> {
     let stop = stopped()?;
     let tokens = Arc::new(opened.tokens()?);
-    let desk = Desk::new(Arc::clone(opened.engine()), limits);
+    let desk = QueryService::new(Arc::clone(opened.engine()), limits);
     let desk = desk.map_err(|error| CliError::new(error.to_string()))?;
     let bound = TcpListener::bind(listen).await;
     let listener = bound.map_err(CliError::listening(listen, "--listen"))?;
@@ -89,7 +89,7 @@ pub(crate) async fn run(opened: &Opened, listen: &str, limits: Limits) -> Result
     Ok(())
 }
 
-async fn as_json(mut answer: Answer) -> Result<QueryAnswer, Problem> {
+async fn as_json(mut answer: SqlAnswer) -> Result<QueryAnswer, Problem> {
     let columns: Vec<Value> = answer
         .schema()
         .fields()
@@ -118,8 +118,8 @@ async fn as_json(mut answer: Answer) -> Result<QueryAnswer, Problem> {
     Ok(QueryAnswer { body: body.into_bytes(), truncated_at })
 }
 
-async fn written(mut answer: Answer, format: Format) -> Result<QueryAnswer, Problem> {
-    let mut out = Rows::begin(Vec::new(), format, &answer.schema()).map_err(unwritten)?;
+async fn written(mut answer: SqlAnswer, format: OutputFormat) -> Result<QueryAnswer, Problem> {
+    let mut out = FormattedRows::begin(Vec::new(), format, &answer.schema()).map_err(unwritten)?;
     let mut truncated_at = None;
     while let Some(rows) = answer.next().await.map_err(problem)? {
         let room = usize::try_from(ROWS_MAX - out.count()).unwrap_or(usize::MAX);
@@ -140,19 +140,21 @@ async fn written(mut answer: Answer, format: Format) -> Result<QueryAnswer, Prob
 fn problem(error: HistoryError) -> Problem {
     match error {
         HistoryError::Sql(detail) | HistoryError::Values(detail) => {
-            Problem::invalid(vec![Fault::new("sql", detail)])
+            Problem::invalid(vec![FieldFault::new("sql", detail)])
         }
-        HistoryError::TooLarge(_) => Problem::invalid(vec![Fault::new("sql", error.to_string())]),
-        HistoryError::TooLong { .. } => Problem::new(Code::Timeout, error.to_string()),
+        HistoryError::TooLarge(_) => {
+            Problem::invalid(vec![FieldFault::new("sql", error.to_string())])
+        }
+        HistoryError::TooLong { .. } => Problem::new(ApiErrorCode::Timeout, error.to_string()),
         HistoryError::Store(hot) => hot.into(),
         HistoryError::Broken(why) => {
             tracing::error!(error = %why, "a query was not answered");
-            Problem::new(Code::Internal, "see the log of the server")
+            Problem::new(ApiErrorCode::Internal, "see the log of the server")
         }
     }
 }
 
-fn unwritten(error: Unwritten) -> Problem {
+fn unwritten(error: RowWriteError) -> Problem {
     tracing::error!(error = %error, "rows could not be written");
-    Problem::new(Code::Internal, "see the log of the server")
+    Problem::new(ApiErrorCode::Internal, "see the log of the server")
 }

@@ -6,29 +6,29 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use cold::Partition;
+use cold::ColdPartition;
 use coupon::time::{Day, Millis};
 use engine::{Engine, Failure};
 use hot::HotError;
 use tokio::sync::OnceCell;
 
 #[derive(Clone)]
-pub(crate) struct Tiers {
+pub(crate) struct TierReader {
     pub(crate) engine: Arc<Engine>,
     /// The version of cold to read. With it hot is not read, because it has no versions.
     pub(crate) as_of: Option<u64>,
     pub(crate) now: Millis,
-    seen: Arc<OnceCell<Arc<Seen>>>,
+    seen: Arc<OnceCell<Arc<SeenPartitions>>>,
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Seen {
+pub(crate) struct SeenPartitions {
     /// Partitions that hot may still have something of, by day.
     pub(crate) open: Vec<Day>,
     /// Partitions in cold alone, with no code in two files.
-    pub(crate) settled: Vec<Partition>,
+    pub(crate) settled: Vec<ColdPartition>,
     /// Partitions in cold alone, with codes that may be in several files.
-    pub(crate) layered: Vec<Partition>,
+    pub(crate) layered: Vec<ColdPartition>,
 }
 
 /// The failure of either store as an error of hot.
@@ -39,20 +39,20 @@ pub(crate) fn of_store(failure: Failure) -> HotError {
     }
 }
 
-impl std::fmt::Debug for Tiers {
+impl std::fmt::Debug for TierReader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Tiers").field("as_of", &self.as_of).field("now", &self.now).finish()
     }
 }
 
-impl Tiers {
-    pub(crate) fn new(engine: Arc<Engine>, as_of: Option<u64>) -> Tiers {
+impl TierReader {
+    pub(crate) fn new(engine: Arc<Engine>, as_of: Option<u64>) -> TierReader {
         let now = engine.now();
-        Tiers { engine, as_of, now, seen: Arc::default() }
+        TierReader { engine, as_of, now, seen: Arc::default() }
     }
 
     /// The partitions of the query. The first call reads them.
-    pub(crate) async fn seen(&self) -> Result<Arc<Seen>, HotError> {
+    pub(crate) async fn seen(&self) -> Result<Arc<SeenPartitions>, HotError> {
         self.seen.get_or_try_init(async || self.look().await.map(Arc::new)).await.cloned()
     }
 
@@ -62,7 +62,7 @@ impl Tiers {
         Ok(plans.into_iter().map(|plan| plan.day).collect())
     }
 
-    async fn look(&self) -> Result<Seen, HotError> {
+    async fn look(&self) -> Result<SeenPartitions, HotError> {
         let (open, has_cold) = match self.as_of {
             Some(_) => (Vec::new(), true),
             None => (self.open().await?, self.engine.has_cold().await.map_err(of_store)?),
@@ -77,12 +77,12 @@ impl Tiers {
         let in_hot: BTreeSet<Day> = open.iter().copied().collect();
         let alone = partitions.into_iter().filter(|partition| !in_hot.contains(&partition.day));
         let (settled, layered) = alone.partition(is_settled);
-        Ok(Seen { open: in_hot.into_iter().collect(), settled, layered })
+        Ok(SeenPartitions { open: in_hot.into_iter().collect(), settled, layered })
     }
 }
 
 /// Whether no code is in two files: the files of one archive commit share no code.
-fn is_settled(partition: &Partition) -> bool {
+fn is_settled(partition: &ColdPartition) -> bool {
     let mut archive_commits = partition.files.iter().map(cold::ColdFile::archive_commit);
     let first = archive_commits.next();
     archive_commits.all(|archive_commit| Some(archive_commit) == first)

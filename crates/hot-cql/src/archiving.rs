@@ -28,12 +28,12 @@ use hot::{
 use crate::CqlHot;
 use crate::coupons::BUCKETS_OF_A_READ;
 use crate::partitions::{PlanRow, seal_times};
-use crate::spread::Spread;
+use crate::spread::SpreadKey;
 use crate::values::{date, instant, signed};
-use closed::{Counted, QUEUED_MORE};
+use closed::{ClosedCount, QUEUED_MORE};
 use cql_session::{Result, StatementProfile, bounded_join};
 use removing::WITH_ROWS_MAX;
-pub(crate) use residue::{Listed, Merges};
+pub(crate) use residue::{KeptMerge, ListedRows};
 
 const PARTITIONS_AT_ONCE: usize = 4;
 
@@ -96,12 +96,12 @@ impl Partitions for CqlHot {
         let store = &self.store;
         store.write_closed().await;
         let Some(bits) = store.bits(day).await? else { return Ok(Vec::new()) };
-        let queues = store.cql_partitions(&Spread::Closed { day, bucket_bits: bits }).await?;
+        let queues = store.cql_partitions(&SpreadKey::Closed { day, bucket_bits: bits }).await?;
         // Each queue gives its part of the limit, and a quarter more because they are uneven: what
         // is read beyond the limit would be read again for the next archive commit.
         let part = (limit as u64).div_ceil(queues.len().max(1) as u64);
         let each = part + part / 4 + QUEUED_MORE;
-        let all = Counted { codes: AtomicU64::new(0), enough: limit as u64 };
+        let all = ClosedCount { codes: AtomicU64::new(0), enough: limit as u64 };
         let reads = queues.into_iter().map(|queue| store.closed_in(day, queue, now, each, &all));
         let some = bounded_join(AT_ONCE, reads).await?;
         let mut codes: Vec<Code> = some.into_iter().flatten().map(|(code, _)| code).collect();
@@ -132,7 +132,7 @@ impl Partitions for CqlHot {
     }
 
     async fn residue(&self, day: Day, after: Option<Code>, limit: usize) -> Result<Vec<Residue>> {
-        let rows = self.store.merged(day, after, limit, Listed::Residue).await?;
+        let rows = self.store.merged(day, after, limit, ListedRows::Residue).await?;
         let mut residue = Vec::with_capacity(rows.len());
         for row in rows {
             residue.push(match row.is_archived_marker() {
@@ -224,7 +224,7 @@ impl Partitions for CqlHot {
         }
         if emptied {
             let bits = store.bits(day).await?.unwrap_or(0);
-            let spread = Spread::Closed { day, bucket_bits: bits };
+            let spread = SpreadKey::Closed { day, bucket_bits: bits };
             for queue in store.cql_partitions(&spread).await? {
                 let cql = "DELETE FROM closed WHERE expiry_day = ? AND shard = ?";
                 store.session.write(cql, (date(day), queue)).await?;

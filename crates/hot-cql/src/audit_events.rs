@@ -18,19 +18,19 @@ use hot::{AUDITED_FACTS, HotError};
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::Store;
+use crate::CqlStore;
 use crate::campaigns::CampaignHere;
-use crate::coupons::Trace;
+use crate::coupons::CouponTrace;
 use cql_session::{Result, StatementProfile};
 
 /// Who does something to a campaign, and what.
-pub(crate) type Doing<'a> = Option<(&'a Act, &'a [AuditEvent])>;
+pub(crate) type CampaignAct<'a> = Option<(&'a Act, &'a [AuditEvent])>;
 
 /// The revision that an update makes, and the name that no other update has.
 pub(crate) type UpdateName = (i64, Uuid);
 
 /// What the row is to carry, and the name of the update that makes an audit event.
-pub(crate) type Carries = (Option<Arc<str>>, Option<UpdateName>);
+pub(crate) type CarriedUpdate = (Option<Arc<str>>, Option<UpdateName>);
 
 impl CampaignHere {
     pub(crate) fn is_made_by(&self, attempt: Uuid) -> Result<bool> {
@@ -39,10 +39,14 @@ impl CampaignHere {
     }
 }
 
-impl Store {
+impl CqlStore {
     /// What the next update of a campaign carries, and its name if there are audit events. Enters what the last one
     /// carries, and announces the new audit events: only then the update may be sent, once.
-    pub(crate) async fn carried(&self, here: &CampaignHere, doing: Doing<'_>) -> Result<Carries> {
+    pub(crate) async fn carried(
+        &self,
+        here: &CampaignHere,
+        doing: CampaignAct<'_>,
+    ) -> Result<CarriedUpdate> {
         // A store without records leaves to the others what they have not entered.
         let Some(log) = self.log.get() else { return Ok((here.carries.clone(), None)) };
         let id = &here.terms.id;
@@ -168,7 +172,7 @@ impl Store {
 }
 
 #[async_trait]
-impl RecordSource for Store {
+impl RecordSource for CqlStore {
     fn feed(&self) -> Option<&dyn Feed> {
         self.feed.as_ref().map(|_| self as &dyn Feed)
     }
@@ -180,9 +184,9 @@ impl RecordSource for Store {
         };
         let Some(day) = day else { return Ok(Whereabouts::Nowhere) };
         Ok(match self.trace(day.into(), code).await? {
-            Trace::Here(located) => Whereabouts::Hot(Box::new(located.snapshot())),
-            Trace::InCold { .. } => Whereabouts::Cold,
-            Trace::Nothing => Whereabouts::Nowhere,
+            CouponTrace::Here(located) => Whereabouts::Hot(Box::new(located.snapshot())),
+            CouponTrace::InCold { .. } => Whereabouts::Cold,
+            CouponTrace::Nothing => Whereabouts::Nowhere,
         })
     }
 

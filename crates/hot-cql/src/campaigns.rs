@@ -19,11 +19,11 @@ use coupon::ids::{BatchId, CampaignId};
 use coupon::time::Millis;
 use tokio::time::Instant;
 
-use super::Store;
+use super::CqlStore;
 use super::values::parsed;
 use cql_session::{Result, StatementProfile};
 use hot::{CampaignRow, HotError, protocol};
-use rows::{BatchRow, Row};
+use rows::{BatchRow, StoredCampaign};
 
 /// How long terms are used after their read began.
 const TERMS_KNOWN: Duration = Duration::from_secs(1);
@@ -101,7 +101,7 @@ impl CampaignCache {
     }
 }
 
-impl Store {
+impl CqlStore {
     /// A campaign as it is now, also one that is not finished.
     pub(super) async fn campaign_now(&self, id: &CampaignId) -> Result<Option<CampaignHere>> {
         self.campaign_by(StatementProfile::Read, id).await
@@ -117,7 +117,8 @@ impl Store {
                    valid_from, expires_at, time_zone, valid_days, issue_from, issue_until, \
                    per_user_limit, cancel_days, extend_days, paused, metadata, created_at, \
                    created_as, carries, sold_out FROM campaign WHERE campaign_id = ? LIMIT 1";
-        let row: Option<Row> = self.session.row_with(profile, cql, (id.as_str(),)).await?;
+        let row: Option<StoredCampaign> =
+            self.session.row_with(profile, cql, (id.as_str(),)).await?;
         let Some(row) = row.filter(|row| row.revision.is_some()) else { return Ok(None) };
         let cql = "SELECT batch_id, number, key_id, expiry_day, first_serial, count, batch_paused, \
                    paused_reason, lines, imported, already_there, rejected, batch_made_at FROM \

@@ -10,13 +10,13 @@ use hot::protocol::{Admitted, ChangeStep, ClaimIntent, Writes, partition_after};
 use hot::{Applied, CouponSnapshot, Coupons, HotError, ListQuery, ListedPage, protocol};
 use router::{Address, Found};
 
-use crate::claims::{ClaimSlot, Need};
-use crate::coupons::{Here, Located, Written, begun};
+use crate::claims::{ClaimNeed, ClaimSlot};
+use crate::coupons::{CqlCoupon, CqlPlace, Written, begun};
 use crate::untouched::{SCANNED_MIN, in_a_row};
-use crate::{CqlHot, Store};
-use cql_session::{Attempts, Resolutions, Result};
+use crate::{CqlHot, CqlStore};
+use cql_session::{Resolutions, Result, WriteAttempts};
 
-pub(crate) type Decision = protocol::Decision<Here, ClaimSlot>;
+pub(crate) type CqlDecision = protocol::Decision<CqlPlace, ClaimSlot>;
 
 #[async_trait]
 impl Coupons for CqlHot {
@@ -56,7 +56,7 @@ impl Coupons for CqlHot {
         let mut attempts = store.attempts("a dry run");
         loop {
             let Some(located) = store.locate(address).await? else {
-                return Ok(Decision::not_found().applied);
+                return Ok(CqlDecision::not_found().applied);
             };
             if let Some(decision) = store.decide(located, &change, false).await? {
                 return Ok(decision.applied);
@@ -84,15 +84,15 @@ impl CqlHot {
     }
 }
 
-impl Store {
+impl CqlStore {
     /// What `change` does to a coupon; `None` if the coupon has changed since it was read, so that
     /// the claim of its holder decides nothing.
     async fn decide(
         &self,
-        located: Located,
+        located: CqlCoupon,
         change: &Change,
         may_write: bool,
-    ) -> Result<Option<Decision>> {
+    ) -> Result<Option<CqlDecision>> {
         let accepted = match protocol::change(located, change, self.options.clock_bound_ms) {
             ChangeStep::Decided(decision) => return Ok(Some(*decision)),
             ChangeStep::Accepted(accepted) => accepted,
@@ -104,7 +104,11 @@ impl Store {
         let claim = match accepted.claimant() {
             Some(user) if !is_closing => {
                 let campaign = &accepted.before().here.campaign;
-                Some(self.claim(campaign, user, change, Need::default(), may_write).await?.claim)
+                Some(
+                    self.claim(campaign, user, change, ClaimNeed::default(), may_write)
+                        .await?
+                        .claim,
+                )
             }
             Some(_) | None => None,
         };
@@ -114,7 +118,7 @@ impl Store {
                 // The claim was read after the coupon, and may name this coupon by now.
                 let now = self.stored(located.day.into(), located.coupon.code()).await?;
                 let same = now.map_or(0, |now| now.coupon.version()) == located.coupon.version();
-                Ok(same.then(|| Decision::refused_at(&located, refusal)))
+                Ok(same.then(|| CqlDecision::refused_at(&located, refusal)))
             }
         }
     }
@@ -128,7 +132,7 @@ impl Store {
         }
         loop {
             let Some(located) = attempts.looked(self.locate(address).await)? else {
-                return Ok(Decision::not_found().applied);
+                return Ok(CqlDecision::not_found().applied);
             };
             let decision = attempts.looked(self.decide(located, change, true).await)?;
             if let Some(decision) = decision
@@ -146,7 +150,7 @@ impl Store {
         &self,
         address: &Address,
         change: &Change,
-        attempts: &mut Attempts,
+        attempts: &mut WriteAttempts,
     ) -> Result<Option<Applied>> {
         let Some(mut located) = self.row_cache.get(&address.code) else { return Ok(None) };
         let genesis = located.coupon.genesis();
@@ -163,11 +167,11 @@ impl Store {
     /// Writes the claim first, then the coupon. `None` after a conflict: decide again.
     pub(crate) async fn carry_out(
         &self,
-        decision: Decision,
+        decision: CqlDecision,
         operation: OperationId,
-        attempts: &mut Attempts,
+        attempts: &mut WriteAttempts,
     ) -> Result<Option<Applied>> {
-        let Decision { applied, writes } = decision;
+        let CqlDecision { applied, writes } = decision;
         let (Some(Writes { before, entry, actor }), Outcome::Accepted(after)) =
             (writes, &applied.outcome)
         else {
@@ -205,7 +209,7 @@ impl Store {
     /// request's id: what is written there has happened, whatever followed.
     async fn finished_by_another(
         &self,
-        before: &Located,
+        before: &CqlCoupon,
         after: &Coupon,
         operation: OperationId,
     ) -> Result<Option<Applied>> {
@@ -230,6 +234,6 @@ impl Store {
             after.version(),
             event.at,
         );
-        Ok(Some(Decision::accepted(before.clone(), Box::new(done), None, actor).applied))
+        Ok(Some(CqlDecision::accepted(before.clone(), Box::new(done), None, actor).applied))
     }
 }

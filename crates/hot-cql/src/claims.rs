@@ -22,14 +22,14 @@ use coupon::code::Code;
 use coupon::ids::{CampaignId, IssueRef, UserId};
 use hot::protocol::{self, Choices, NamedEntry};
 
-use crate::Store;
+use crate::CqlStore;
 use crate::campaigns::CampaignHere;
-use crate::coupons::Here;
+use crate::coupons::CqlPlace;
 use choosing::ChoiceValue;
 use cql_session::{Result, StatementProfile};
 pub(crate) use entry::EntryValue;
 
-pub(crate) type Claim = protocol::Claim<Here, ClaimSlot>;
+pub(crate) type Claim = protocol::Claim<CqlPlace, ClaimSlot>;
 
 pub(crate) type NewEntry = protocol::NewEntry<ClaimSlot>;
 
@@ -42,7 +42,7 @@ pub(crate) struct ClaimSlot {
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Need<'a> {
+pub(crate) struct ClaimNeed<'a> {
     /// The coupon that the request of this name was given: if there is one, nothing else is read.
     pub(crate) name: Option<&'a IssueRef>,
     /// A coupon that does not count.
@@ -52,7 +52,7 @@ pub(crate) struct Need<'a> {
 }
 
 pub(crate) struct ReadClaim {
-    pub(crate) named: Option<NamedEntry<Here>>,
+    pub(crate) named: Option<NamedEntry<CqlPlace>>,
     pub(crate) claim: Claim,
     /// Read before the coupons of the claim.
     pub(crate) choices: Choices,
@@ -64,7 +64,7 @@ struct ClaimRow {
     choices: BTreeMap<i32, ChoiceValue>,
 }
 
-impl Store {
+impl CqlStore {
     async fn claim_row(
         &self,
         profile: StatementProfile,

@@ -12,7 +12,7 @@ use scylla::value::CqlDate;
 use tokio::time::Instant;
 
 use super::values::{date, day, parsed, signed};
-use super::{CqlHot, Store};
+use super::{CqlHot, CqlStore};
 use cql_session::Result;
 use hot::protocol::{may_mint, serials_after};
 use hot::settings::{LONG_CODES, SERIAL_FLOOR};
@@ -92,7 +92,7 @@ impl RunRow {
     }
 }
 
-impl Store {
+impl CqlStore {
     pub(super) async fn run_with(
         &self,
         key: KeyId,

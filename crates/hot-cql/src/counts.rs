@@ -18,7 +18,7 @@ use hot::protocol::StateCounts;
 use scylla::DeserializeRow;
 use uuid::Uuid;
 
-use super::Store;
+use super::CqlStore;
 use cql_session::Result;
 
 /// Time between two writes of the sums.
@@ -43,13 +43,13 @@ pub(super) struct ProcessCounts {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Counted {
+pub(super) struct CampaignSums {
     pub(super) sums: StateCounts,
     arrived: BTreeMap<String, i64>,
 }
 
-impl Counted {
-    fn add(&mut self, row: Row) {
+impl CampaignSums {
+    fn add(&mut self, row: CountRow) {
         if !row.batch_id.is_empty() {
             *self.arrived.entry(row.batch_id).or_default() += row.arrived.unwrap_or(0);
             return;
@@ -84,7 +84,7 @@ impl Counted {
 }
 
 #[derive(DeserializeRow)]
-struct Row {
+struct CountRow {
     process: Uuid,
     batch_id: String,
     issued: Option<i64>,
@@ -143,17 +143,17 @@ impl ProcessCounts {
     }
 
     /// The counts of this process as they are now, those of others as they were last written.
-    pub(super) async fn of(&self, store: &Store, id: &CampaignId) -> Result<Counted> {
+    pub(super) async fn of(&self, store: &CqlStore, id: &CampaignId) -> Result<CampaignSums> {
         let rows = written(store, id).await?;
         let own = self.own(id);
         let arrived = own.arrived.into_iter().map(|(batch, count)| (batch.to_string(), count));
-        let mut counted = Counted { sums: own.sums, arrived: arrived.collect() };
+        let mut counted = CampaignSums { sums: own.sums, arrived: arrived.collect() };
         let others = rows.into_iter().filter(|row| row.process != store.process);
         others.for_each(|row| counted.add(row));
         Ok(counted)
     }
 
-    pub(super) async fn write_down(&self, store: &Store) {
+    pub(super) async fn write_down(&self, store: &CqlStore) {
         let _writing = self.writing.lock().await;
         for (id, of) in self.unwritten() {
             let arrived = of.arrived.iter().map(|(batch, count)| (batch, *count)).collect();
@@ -167,21 +167,21 @@ impl ProcessCounts {
     }
 }
 
-async fn written(store: &Store, id: &CampaignId) -> Result<Vec<Row>> {
+async fn written(store: &CqlStore, id: &CampaignId) -> Result<Vec<CountRow>> {
     let cql = "SELECT process, batch_id, issued, redeemed, void, cold_issued, cold_redeemed, \
                cold_void, arrived FROM campaign_counts WHERE campaign_id = ?";
     store.session.scan(cql, (id.as_str(),)).await
 }
 
 /// The counts of a campaign, those of this process too as they were last written.
-pub(super) async fn as_written(store: &Store, id: &CampaignId) -> Result<Counted> {
-    let mut counted = Counted::default();
+pub(super) async fn as_written(store: &CqlStore, id: &CampaignId) -> Result<CampaignSums> {
+    let mut counted = CampaignSums::default();
     written(store, id).await?.into_iter().for_each(|row| counted.add(row));
     Ok(counted)
 }
 
 pub(super) async fn write_sums(
-    store: &Store,
+    store: &CqlStore,
     id: &CampaignId,
     process: Uuid,
     sums: StateCounts,

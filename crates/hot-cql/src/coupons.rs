@@ -16,31 +16,31 @@ use hot::{HotError, Tier, protocol};
 use router::{Address, BucketKey, Owner};
 use scylla::value::CqlDate;
 
-use crate::Store;
+use crate::CqlStore;
 use crate::campaigns::CampaignHere;
 use crate::coupon_row::{CouponRow, coupon_rows, disagreement};
 use crate::values::date;
 pub(crate) use columns::{ChangedColumns, CouponKeyColumns, GenesisColumns, PLAIN_ROW, PlainRow};
 use cql_session::{Result, StatementProfile};
-pub(crate) use trace::Trace;
+pub(crate) use trace::CouponTrace;
 pub(crate) use writing::begun;
 
 /// Buckets that one statement reads. ScyllaDB takes 100 at most.
 pub(crate) const BUCKETS_OF_A_READ: usize = 64;
 
 #[derive(Clone, Debug)]
-pub(crate) struct Here {
+pub(crate) struct CqlPlace {
     pub(crate) campaign: CampaignHere,
     pub(crate) bucket: i32,
 }
 
-impl protocol::Here for Here {
+impl protocol::Here for CqlPlace {
     fn terms(&self) -> &Arc<Campaign> {
         &self.campaign.terms
     }
 }
 
-pub(crate) type Located = protocol::Located<Here>;
+pub(crate) type CqlCoupon = protocol::Located<CqlPlace>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Written {
@@ -49,7 +49,7 @@ pub(crate) enum Written {
     Conflict,
 }
 
-impl Store {
+impl CqlStore {
     pub(crate) async fn row_of(
         &self,
         profile: StatementProfile,
@@ -99,7 +99,7 @@ impl Store {
     }
 
     /// The coupon at `address`, also if it was forwarded or archived.
-    pub(crate) async fn locate(&self, address: &Address) -> Result<Option<Located>> {
+    pub(crate) async fn locate(&self, address: &Address) -> Result<Option<CqlCoupon>> {
         let (code, at) = (&address.code, address.bucket_key);
         match self.stored(at, code).await? {
             None if address.minted => self.untouched_at(code, &address.owner, at).await,
@@ -113,26 +113,26 @@ impl Store {
         code: &Code,
         owner: &Owner,
         at: BucketKey,
-    ) -> Result<Option<Located>> {
+    ) -> Result<Option<CqlCoupon>> {
         let found = self.batch_of(&owner.campaign, &owner.batch).await?;
         let Some((campaign, batch)) = found else { return Ok(None) };
         let Some(bucket) = self.bucket_at(at, code).await? else { return Ok(None) };
         let day = at.expiry_day;
         let frozen = self.is_sealed(day, bucket).await?;
         let (coupon, batch_paused) = (campaign.untouched(code.clone(), &batch), batch.paused);
-        let (tier, here) = (Tier::Hot, Here { campaign, bucket });
-        Ok(Some(Located { coupon, batch_paused, day, tier, frozen, here }))
+        let (tier, here) = (Tier::Hot, CqlPlace { campaign, bucket });
+        Ok(Some(CqlCoupon { coupon, batch_paused, day, tier, frozen, here }))
     }
 
     /// The coupon of the partition `at`, or of a later one that an extension forwarded it to.
-    pub(crate) async fn stored(&self, at: BucketKey, code: &Code) -> Result<Option<Located>> {
+    pub(crate) async fn stored(&self, at: BucketKey, code: &Code) -> Result<Option<CqlCoupon>> {
         let trace = self.trace(at, code).await?;
         Ok(self.resolve(vec![trace]).await?.pop().flatten())
     }
 
     /// The coupon of a row, if the row can be right: its columns say what its events say, and each
     /// event may follow those before it. No answer is made from any other row.
-    pub(crate) async fn located(&self, row: &CouponRow) -> Result<Located> {
+    pub(crate) async fn located(&self, row: &CouponRow) -> Result<CqlCoupon> {
         let located = self.as_stored(row).await?;
         let coupon = &located.coupon;
         let differs = match row.agrees(coupon) {
@@ -146,15 +146,15 @@ impl Store {
     }
 
     /// The coupon of a row as it is stored, also if that cannot be right.
-    pub(crate) async fn as_stored(&self, row: &CouponRow) -> Result<Located> {
+    pub(crate) async fn as_stored(&self, row: &CouponRow) -> Result<CqlCoupon> {
         let (campaign, batch) = (row.campaign_id()?, row.batch_id()?);
         let found = self.batch_of(&campaign, &batch).await?;
         let (campaign, batch) =
             found.ok_or_else(|| HotError::Damaged(format!("{campaign}/{batch} is gone")))?;
         let coupon = row.coupon(&campaign.terms)?;
         let (batch_paused, day, tier) = (batch.paused, row.day(), Tier::Hot);
-        let (frozen, here) = (row.is_sealed(), Here { campaign, bucket: row.bucket });
-        Ok(Located { coupon, batch_paused, day, tier, frozen, here })
+        let (frozen, here) = (row.is_sealed(), CqlPlace { campaign, bucket: row.bucket });
+        Ok(CqlCoupon { coupon, batch_paused, day, tier, frozen, here })
     }
 
     pub(crate) async fn directory_day(&self, code: &Code) -> Result<Option<Day>> {
@@ -166,7 +166,7 @@ impl Store {
     }
 
     /// The coupon of a code, of any campaign and wherever it is.
-    pub(crate) async fn anywhere(&self, code: &Code) -> Result<Option<Located>> {
+    pub(crate) async fn anywhere(&self, code: &Code) -> Result<Option<CqlCoupon>> {
         if let Some((owner, day)) = self.owner_of(code).await? {
             let (code, bucket_key) = (code.clone(), day.into());
             let at = Address { code, bucket_key, owner, minted: true, hint: None };

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use coupon::time::Millis;
 
-use super::{CqlHot, Store};
+use super::{CqlHot, CqlStore};
 use cql_session::Result;
 use hot::audit::AuditEntry;
 use hot::records::Carried;
@@ -53,7 +53,7 @@ impl Facts for CqlHot {
     }
 }
 
-impl Store {
+impl CqlStore {
     pub(super) async fn enter_carried_of(&self, fact: Fact) -> Result<()> {
         let Some(log) = self.log.get() else { return Ok(()) };
         let Some(text) = self.session.carried_by(fact.name()).await? else { return Ok(()) };

@@ -19,7 +19,7 @@ use coupon::code::Code;
 use xxhash_rust::xxh3::xxh3_64;
 
 use cql_session::FeedMarks;
-pub(crate) use writing::{MadeValue, News, made_by};
+pub(crate) use writing::{CouponAnnouncement, MadeValue, made_by};
 
 /// The one CQL partition of a table that has one.
 const PART: i32 = 0;

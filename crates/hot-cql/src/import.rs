@@ -25,10 +25,10 @@ use hot::{HotError, ImportLine, ImportOutcome, Imports, Named, RejectedLine, Tie
 
 use crate::audit_events::UpdateName;
 use crate::campaigns::CampaignHere;
-use crate::coupons::{Located, Trace};
+use crate::coupons::{CouponTrace, CqlCoupon};
 use crate::stock::CHUNK_MAX;
 use crate::values::signed;
-use crate::{CqlHot, Store};
+use crate::{CqlHot, CqlStore};
 use cql_session::{Result, StatementProfile, bounded_join};
 use entry::EntryOfLine;
 
@@ -83,7 +83,7 @@ impl Imports for CqlHot {
             let (now, later): (Vec<usize>, Vec<usize>) =
                 left.into_iter().partition(|at| seen.insert(&lines[*at].code));
             let expects_new = AtomicBool::new(false);
-            let round = Round { store, here: &here, batch, run: &run, expects_new };
+            let round = ImportRound { store, here: &here, batch, run: &run, expects_new };
             let some: Vec<&ImportLine> = now.iter().map(|at| &lines[*at]).collect();
             for (at, outcome) in now.iter().zip(round.lines(&some, &mut in_cold).await?) {
                 outcomes[*at] = outcome;
@@ -173,7 +173,7 @@ impl Imports for CqlHot {
     }
 }
 
-enum Line {
+enum LinePlan {
     /// Nothing more: this is its outcome.
     Done(ImportOutcome),
     /// Its row, then what the line says beyond it.
@@ -183,8 +183,8 @@ enum Line {
 }
 
 /// Lines with different codes.
-struct Round<'a> {
-    store: &'a Store,
+struct ImportRound<'a> {
+    store: &'a CqlStore,
     here: &'a CampaignHere,
     batch: &'a BatchId,
     run: &'a ImportRun,
@@ -192,19 +192,19 @@ struct Round<'a> {
     expects_new: AtomicBool,
 }
 
-impl Round<'_> {
+impl ImportRound<'_> {
     /// `in_cold` has the coupons that earlier lines have read from cold.
     async fn lines(
         &self,
         lines: &[&ImportLine],
-        in_cold: &mut HashMap<Code, Located>,
+        in_cold: &mut HashMap<Code, CqlCoupon>,
     ) -> Result<Vec<ImportOutcome>> {
         let closing = self.enter_days(lines).await?;
         let looks = lines.iter().map(|line| self.look(line, &closing));
-        let looks: Vec<Line> = bounded_join(AT_ONCE, looks).await?;
+        let looks: Vec<LinePlan> = bounded_join(AT_ONCE, looks).await?;
         let mut rows = Vec::new();
         for (line, look) in lines.iter().zip(&looks) {
-            if let Line::Row(known) = look {
+            if let LinePlan::Row(known) = look {
                 rows.push(self.arrived(line, known)?);
             }
         }
@@ -222,7 +222,7 @@ impl Round<'_> {
         // Lines that need nothing from cold are done by now, whatever cold answers to the others.
         let known = &*in_cold;
         let traces = lines.iter().zip(&looks).map(|(line, look)| self.trace(line, look, known));
-        let traces: Vec<Trace> = bounded_join(AT_ONCE, traces).await?;
+        let traces: Vec<CouponTrace> = bounded_join(AT_ONCE, traces).await?;
         let found = self.store.resolve(traces).await?;
         for located in found.iter().flatten().filter(|it| it.tier == Tier::Cold) {
             in_cold.insert(located.coupon.code().clone(), located.clone());
@@ -231,20 +231,20 @@ impl Round<'_> {
             let closed = &closed;
             async move {
                 match look {
-                    Line::Done(outcome) => Ok(outcome),
-                    Line::Row(known) if closed.contains(&known.day) => {
+                    LinePlan::Done(outcome) => Ok(outcome),
+                    LinePlan::Row(known) if closed.contains(&known.day) => {
                         Ok(ImportOutcome::Refused(Refusal::ExpiryDayClosed))
                     }
-                    Line::Row(known) => Ok(match self.advance(line, &known, found).await? {
+                    LinePlan::Row(known) => Ok(match self.advance(line, &known, found).await? {
                         // It was imported as an earlier file says, which this line contradicts.
                         refused @ ImportOutcome::Refused(_) => refused,
                         _ => ImportOutcome::Imported,
                     }),
                     // Its entry was won, then its partition was sealed.
-                    Line::Advance(_) if found.is_none() => {
+                    LinePlan::Advance(_) if found.is_none() => {
                         Ok(ImportOutcome::Refused(Refusal::ExpiryDayClosed))
                     }
-                    Line::Advance(known) => self.advance(line, &known, found).await,
+                    LinePlan::Advance(known) => self.advance(line, &known, found).await,
                 }
             }
         });
@@ -255,15 +255,15 @@ impl Round<'_> {
     async fn trace(
         &self,
         line: &ImportLine,
-        look: &Line,
-        in_cold: &HashMap<Code, Located>,
-    ) -> Result<Trace> {
+        look: &LinePlan,
+        in_cold: &HashMap<Code, CqlCoupon>,
+    ) -> Result<CouponTrace> {
         if let Some(located) = in_cold.get(&line.code) {
-            return Ok(Trace::Here(Box::new(located.clone())));
+            return Ok(CouponTrace::Here(Box::new(located.clone())));
         }
         match look {
-            Line::Advance(known) => self.store.trace(known.day.into(), &line.code).await,
-            Line::Done(_) | Line::Row(_) => Ok(Trace::Nothing),
+            LinePlan::Advance(known) => self.store.trace(known.day.into(), &line.code).await,
+            LinePlan::Done(_) | LinePlan::Row(_) => Ok(CouponTrace::Nothing),
         }
     }
 

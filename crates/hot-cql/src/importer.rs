@@ -22,7 +22,7 @@ use uuid::Uuid;
 use crate::claims::EntryValue;
 use crate::import::{LONG_AGO, ROWS_AT_ONCE};
 use crate::values::{date, parsed, signed};
-use crate::{CqlHot, Store};
+use crate::{CqlHot, CqlStore};
 use cql_session::{Result, bounded_join};
 
 const AT_ONCE: usize = 128;
@@ -51,7 +51,7 @@ impl Importer for CqlHot {
     }
 }
 
-impl Store {
+impl CqlStore {
     async fn put_item(&self, item: &Item, pass: Pass) -> Result<()> {
         match item {
             Item::Partition(it) => self.put_partition(it).await,

@@ -10,10 +10,10 @@ use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::time::{Day, Millis};
 
-use crate::Store;
-use crate::spread::Spread;
+use crate::CqlStore;
+use crate::spread::SpreadKey;
 use crate::values::{date, instant, signed, tie};
-pub(crate) use closed::Closed;
+pub(crate) use closed::PendingClosed;
 use cql_session::{Result, bounded_join};
 
 /// Rows of one write to one CQL partition.
@@ -25,7 +25,7 @@ const BUCKETS_AT_ONCE: usize = 16;
 const INTO_EXPIRING: &str = "INSERT INTO expiring (expires_on, shard, expires_at, tie, code, \
     expiry_day, campaign_id) VALUES (?, ?, ?, ?, ?, ?, ?)";
 
-impl Store {
+impl CqlStore {
     pub(crate) async fn write_wallet(&self, coupon: &Coupon, day: Day) -> Result<()> {
         let Some(user) = coupon.holder() else { return Ok(()) };
         let cql = "INSERT INTO wallet (user_id, expires_at, tie, code, expiry_day) \
@@ -52,14 +52,14 @@ impl Store {
     async fn expiring_partition(&self, campaign: &str, coupon: &Coupon) -> Result<(Day, i32)> {
         self.write_campaign_day(campaign, coupon).await?;
         let on = Day::expiry_day_of(coupon.expires_at());
-        let spread = Spread::Expiring { on };
+        let spread = SpreadKey::Expiring { on };
         let level = self.level_to_write(&spread, 1).await?;
         Ok((on, spread.partition(level, coupon.code())))
     }
 
     pub(crate) async fn has_expiring(&self, coupon: &Coupon) -> Result<bool> {
         let (code, at) = (coupon.code(), coupon.expires_at());
-        let spread = Spread::Expiring { on: Day::expiry_day_of(at) };
+        let spread = SpreadKey::Expiring { on: Day::expiry_day_of(at) };
         for partition in self.cql_partitions_of(&spread, code).await? {
             if self.is_expiring_in(partition, at, signed(tie(code)), code).await? {
                 return Ok(true);
@@ -90,7 +90,7 @@ impl Store {
         tie: i64,
         code: &Code,
     ) -> Result<Vec<i32>> {
-        let spread = Spread::Expiring { on: Day::expiry_day_of(expires_at) };
+        let spread = SpreadKey::Expiring { on: Day::expiry_day_of(expires_at) };
         let partitions = self.cql_partitions_of(&spread, code).await?;
         if partitions.len() == 1 {
             return Ok(partitions);

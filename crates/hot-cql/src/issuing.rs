@@ -9,23 +9,23 @@ use coupon::refusal::Refusal;
 use hot::protocol::{ClaimIntent, IssueAsk, IssueFacts, IssueRead, IssueStep, give};
 use hot::{Applied, HotError, protocol};
 
-use crate::Store;
+use crate::CqlStore;
 use crate::campaigns::CampaignHere;
-use crate::changes::Decision;
-use crate::claims::{Claim, Need, NewEntry, ReadClaim};
-use crate::coupons::{Located, Written};
-use crate::stock::{Next, Offer, Still};
-use cql_session::{Attempts, Result};
-use replacing::Taken;
+use crate::changes::CqlDecision;
+use crate::claims::{Claim, ClaimNeed, NewEntry, ReadClaim};
+use crate::coupons::{CqlCoupon, Written};
+use crate::stock::{CouponOffer, NextOffer, OfferState};
+use cql_session::{Result, WriteAttempts};
+use replacing::TakeOutcome;
 
 enum NextStep {
-    Decided(Box<Decision>),
+    Decided(Box<CqlDecision>),
     /// Write one more name for the coupon that the user has.
-    Name(Box<Located>, NewEntry),
+    Name(Box<CqlCoupon>, NewEntry),
     HandOut,
 }
 
-struct Giving<'a> {
+struct IssueAttempt<'a> {
     campaign: CampaignHere,
     user: &'a UserId,
     claim: Claim,
@@ -34,7 +34,7 @@ struct Giving<'a> {
     then: Option<&'a Change>,
 }
 
-impl Store {
+impl CqlStore {
     /// `POST /v1/campaigns/{id}/issue`: section 4 of the protocols.
     pub(crate) async fn issue_of_campaign(
         &self,
@@ -47,11 +47,11 @@ impl Store {
         let mut won = false;
         loop {
             let Some(here) = attempts.looked(self.terms(campaign).await)? else {
-                return Ok(Decision::not_found().applied);
+                return Ok(CqlDecision::not_found().applied);
             };
             let ask = match IssueAsk::of(&here.terms, change, &self.keys.current()) {
                 Ok(ask) => ask,
-                Err(refusal) => return Ok(Decision::refused(refusal).applied),
+                Err(refusal) => return Ok(CqlDecision::refused(refusal).applied),
             };
             if lock.is_none() {
                 // The same request, sent twice at once, would conflict with itself.
@@ -67,20 +67,25 @@ impl Store {
                     let (day, intent) = (located.day, ClaimIntent::past(coupon));
                     let named = self.enter_claim(campaign, &entry, day, coupon, intent).await;
                     let ended = attempts.looked(named)?;
-                    (ended == Written::Done).then(|| Decision::replayed(&located).applied)
+                    (ended == Written::Done).then(|| CqlDecision::replayed(&located).applied)
                 }
                 NextStep::HandOut => {
-                    let giving =
-                        Giving { campaign: here, user: &ask.to, claim, issue: change, then: None };
+                    let giving = IssueAttempt {
+                        campaign: here,
+                        user: &ask.to,
+                        claim,
+                        issue: change,
+                        then: None,
+                    };
                     if let Some(code) = ask.replaces.as_ref().filter(|_| !won) {
                         let taken = self.take_replacement(&giving, &ask, code, &mut kept);
                         match attempts.looked(taken.await)? {
-                            Taken::Yes => won = true,
-                            Taken::LookAgain => {
+                            TakeOutcome::Yes => won = true,
+                            TakeOutcome::LookAgain => {
                                 attempts.again().await?;
                                 continue;
                             }
-                            Taken::No(decision) => {
+                            TakeOutcome::No(decision) => {
                                 self.put_back(campaign, kept);
                                 return Ok(decision.applied);
                             }
@@ -105,7 +110,7 @@ impl Store {
         change: &Change,
     ) -> Result<(NextStep, Claim)> {
         let (name, beside) = (ask.reference.as_ref(), ask.replaces.as_ref());
-        let need = Need { name, beside, all: false };
+        let need = ClaimNeed { name, beside, all: false };
         // One row has the names and the entries.
         let read = self.claim(here, &ask.to, change, need, true).await?;
         let ReadClaim { named, claim, choices: _ } = read;
@@ -132,23 +137,25 @@ impl Store {
     /// `None` asks the caller to read the claim again.
     async fn hand_out(
         &self,
-        giving: Giving<'_>,
-        kept: &mut Option<Offer>,
-        attempts: &mut Attempts,
+        giving: IssueAttempt<'_>,
+        kept: &mut Option<CouponOffer>,
+        attempts: &mut WriteAttempts,
     ) -> Result<Option<Applied>> {
-        let Giving { campaign, user, claim, issue, then } = giving;
+        let IssueAttempt { campaign, user, claim, issue, then } = giving;
         let offer = match kept.take() {
             Some(offer) => offer,
             None => match attempts.looked(self.next_offer(&campaign, issue.at).await)? {
-                Next::Offer(offer) => offer,
+                NextOffer::Offer(offer) => offer,
                 // The same request, sent twice at once, may have been given the last one in
                 // between.
-                Next::Nothing(_)
+                NextOffer::Nothing(_)
                     if attempts.looked(self.is_changed(&campaign, user, &claim).await)? =>
                 {
                     return Ok(None);
                 }
-                Next::Nothing(refusal) => return Ok(Some(Decision::refused(refusal).applied)),
+                NextOffer::Nothing(refusal) => {
+                    return Ok(Some(CqlDecision::refused(refusal).applied));
+                }
             },
         };
         let id = &campaign.terms.id;
@@ -169,11 +176,11 @@ impl Store {
             Ok(None) => {
                 // Another process has written the claim, or has issued the coupon.
                 match attempts.looked(self.still_on_offer(id, offer, issue.at).await)? {
-                    Still::Offered(offer) => *kept = Some(offer),
-                    Still::Gone => {}
+                    OfferState::Offered(offer) => *kept = Some(offer),
+                    OfferState::Gone => {}
                     // A change that meets a seal is refused; the next coupon is not tried.
-                    Still::Sealed => {
-                        return Ok(Some(Decision::refused(Refusal::Expired).applied));
+                    OfferState::Sealed => {
+                        return Ok(Some(CqlDecision::refused(Refusal::Expired).applied));
                     }
                 }
                 Ok(None)

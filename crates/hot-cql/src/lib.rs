@@ -42,8 +42,8 @@ use coupon::code::Code;
 use coupon::ids::{BatchId, CampaignId};
 use coupon::time::Day;
 use cql_session::{
-    About, Attempts, COMPARED_EVERY_ROUNDS, ClockDifference, ConnectError, CqlCluster, CqlEngine,
-    CqlSession, CqlTables, KeyedLock, Resolutions,
+    AboutCluster, COMPARED_EVERY_ROUNDS, ClockDifference, ConnectError, CqlCluster, CqlEngine,
+    CqlSession, CqlTables, KeyedLock, Resolutions, WriteAttempts,
 };
 use hot::records::{AuditLog, RecordSource, Records};
 use hot::{Archive, HotError};
@@ -54,11 +54,11 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 pub use feed::FEED_SHARDS;
-pub use options::{EVENTS_KEEP, Options};
+pub use options::{CqlOptions, EVENTS_KEEP};
 pub use spread::PARTITION_ROWS;
 
 pub struct CqlHot {
-    store: Arc<Store>,
+    store: Arc<CqlStore>,
     upkeep: JoinHandle<()>,
     tables: Arc<CqlTables>,
     /// `None`: it keeps none.
@@ -71,9 +71,9 @@ impl Drop for CqlHot {
     }
 }
 
-struct Store {
+struct CqlStore {
     session: Arc<CqlSession>,
-    options: Options,
+    options: CqlOptions,
     keys: KeyRing,
     archive: Arc<dyn Archive>,
     /// The name of this process among the others; a restart makes a new one.
@@ -87,18 +87,18 @@ struct Store {
     known: campaigns::CampaignCache,
     row_cache: row_cache::RowCache,
     bits: RwLock<HashMap<Day, u8>>,
-    stock: stock::Stock,
-    ahead: untouched::Ahead,
-    spreads: spread::Spreads<spread::Spread>,
+    stock: stock::OfferQueues,
+    ahead: untouched::ScanCache,
+    spreads: spread::SpreadCache<spread::SpreadKey>,
     used_up: RwLock<HashSet<(CampaignId, BatchId)>>,
     counts: counts::ProcessCounts,
-    closed: index_rows::Closed,
+    closed: index_rows::PendingClosed,
     /// One task at a time writes closed coupons into their queues.
     queueing: tokio::sync::Mutex<()>,
     /// Coupons that this process has evicted: they need not be read again with their queue.
     gone: Mutex<HashSet<(Day, Code)>>,
     campaign_days: RwLock<HashSet<(String, Day)>>,
-    merge: archiving::Merges,
+    merge: archiving::KeptMerge,
     /// Whether there are long codes, and when that was read.
     long_codes: Mutex<Option<(bool, Instant)>>,
     announced: OnceCell<()>,
@@ -115,7 +115,7 @@ impl CqlHot {
     /// # Errors
     /// [`ConnectError`]; after [`ConnectError::Away`] the call may be repeated.
     pub async fn connect(
-        options: Options,
+        options: CqlOptions,
         keys: impl Into<KeyRing>,
         archive: Arc<dyn Archive>,
     ) -> Result<CqlHot, ConnectError> {
@@ -130,7 +130,7 @@ impl CqlHot {
     /// [`ConnectError`]; after [`ConnectError::Away`] the call may be repeated.
     pub async fn on(
         cluster: Arc<dyn CqlCluster>,
-        options: Options,
+        options: CqlOptions,
         keys: impl Into<KeyRing>,
         archive: Arc<dyn Archive>,
     ) -> Result<CqlHot, ConnectError> {
@@ -139,14 +139,14 @@ impl CqlHot {
 
     async fn open(
         session: CqlSession,
-        options: Options,
+        options: CqlOptions,
         keys: KeyRing,
         archive: Arc<dyn Archive>,
     ) -> Result<CqlHot, ConnectError> {
         let limit = options.call_limit;
         let keep = options.events_keep;
         let feed = keep.map(|keep| feed::FeedState::new(keep, options.feed_shards));
-        let store = Store {
+        let store = CqlStore {
             session: Arc::new(session),
             options,
             keys,
@@ -159,16 +159,16 @@ impl CqlHot {
             known: campaigns::CampaignCache::default(),
             row_cache: row_cache::RowCache::default(),
             bits: RwLock::default(),
-            stock: stock::Stock::default(),
-            ahead: untouched::Ahead::default(),
-            spreads: spread::Spreads::default(),
+            stock: stock::OfferQueues::default(),
+            ahead: untouched::ScanCache::default(),
+            spreads: spread::SpreadCache::default(),
             used_up: RwLock::default(),
             counts: counts::ProcessCounts::default(),
-            closed: index_rows::Closed::default(),
+            closed: index_rows::PendingClosed::default(),
             queueing: tokio::sync::Mutex::default(),
             gone: Mutex::default(),
             campaign_days: RwLock::default(),
-            merge: archiving::Merges::default(),
+            merge: archiving::KeptMerge::default(),
             long_codes: Mutex::default(),
             announced: OnceCell::new(),
             clock: ClockDifference::default(),
@@ -216,7 +216,7 @@ impl CqlHot {
     ///
     /// # Errors
     /// Those of a read. A node that does not answer is not an error.
-    pub async fn about(&self) -> Result<About, HotError> {
+    pub async fn about(&self) -> Result<AboutCluster, HotError> {
         self.store.session.about(&self.store.options.connection.keyspace).await
     }
 
@@ -229,9 +229,9 @@ impl CqlHot {
     }
 }
 
-impl Store {
-    fn attempts(&self, what: &'static str) -> Attempts {
-        Attempts::new(what, self.options.call_limit)
+impl CqlStore {
+    fn attempts(&self, what: &'static str) -> WriteAttempts {
+        WriteAttempts::new(what, self.options.call_limit)
     }
 
     /// Refuses to write while the clocks differ.
@@ -241,7 +241,7 @@ impl Store {
 }
 
 /// Does every second what no call waits for.
-async fn upkeep(store: Arc<Store>) {
+async fn upkeep(store: Arc<CqlStore>) {
     let mut rounds = tokio::time::interval(counts::WRITTEN_EVERY);
     rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut round = 0_u32;

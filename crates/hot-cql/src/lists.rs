@@ -7,11 +7,11 @@ use coupon::time::Day;
 use hot::{ListOrder, ListPosition, ListQuery, ListScope, ListedPage, Tier};
 use scylla::value::CqlDate;
 
-use crate::Store;
-use crate::coupons::Located;
+use crate::CqlStore;
+use crate::coupons::CqlCoupon;
 use crate::values::day;
 use cql_session::{Result, StatementProfile, bounded_join};
-use slices::{Bounds, IndexRow, SLICE, position};
+use slices::{IndexRow, SLICE, SliceBounds, position};
 
 /// Index rows that one page reads, some 50 ms on an idle cluster. A page may have fewer coupons
 /// than its limit.
@@ -19,7 +19,7 @@ const SCAN_MAX: usize = 2_000;
 
 const AT_ONCE: usize = 64;
 
-impl Store {
+impl CqlStore {
     pub(crate) async fn list_page(&self, query: &ListQuery) -> Result<ListedPage> {
         match &query.scope {
             ListScope::Holder(user) => self.list_wallet(user, query).await,
@@ -57,8 +57,8 @@ impl Store {
     }
 
     async fn list_wallet(&self, user: &UserId, query: &ListQuery) -> Result<ListedPage> {
-        let mut page = Page::new(query);
-        let mut bounds = Bounds::of(query);
+        let mut page = ListBuilder::new(query);
+        let mut bounds = SliceBounds::of(query);
         loop {
             let index_rows = self.wallet_slice(user, &bounds, query.order).await?;
             let is_last = index_rows.len() < SLICE as usize;
@@ -82,8 +82,8 @@ impl Store {
         campaign: Option<&CampaignId>,
         query: &ListQuery,
     ) -> Result<ListedPage> {
-        let mut page = Page::new(query);
-        let mut bounds = Bounds::of(query);
+        let mut page = ListBuilder::new(query);
+        let mut bounds = SliceBounds::of(query);
         if query.order == ListOrder::Latest {
             days.reverse();
         }
@@ -119,7 +119,7 @@ impl Store {
         index_rows: Vec<IndexRow>,
         holder: Option<&UserId>,
         query: &ListQuery,
-    ) -> Result<Vec<(ListPosition, Option<Located>)>> {
+    ) -> Result<Vec<(ListPosition, Option<CqlCoupon>)>> {
         let looks = index_rows.into_iter().map(|index_row| async move {
             let located = self.indexed(&index_row).await?;
             let located = located.filter(|it| {
@@ -133,7 +133,7 @@ impl Store {
         bounded_join(AT_ONCE, looks).await
     }
 
-    async fn indexed(&self, index_row: &IndexRow) -> Result<Option<Located>> {
+    async fn indexed(&self, index_row: &IndexRow) -> Result<Option<CqlCoupon>> {
         let Some(bucket) = self.bucket(index_row.day, &index_row.code).await? else {
             return Ok(None);
         };
@@ -147,7 +147,7 @@ impl Store {
     }
 }
 
-struct Page {
+struct ListBuilder {
     limit: usize,
     listed: ListedPage,
     looked_at: usize,
@@ -155,14 +155,14 @@ struct Page {
     position: Option<ListPosition>,
 }
 
-impl Page {
-    fn new(query: &ListQuery) -> Page {
+impl ListBuilder {
+    fn new(query: &ListQuery) -> ListBuilder {
         let listed = ListedPage { coupons: Vec::new(), positions: Vec::new(), next: None };
-        Page { limit: query.limit, listed, looked_at: 0, position: None }
+        ListBuilder { limit: query.limit, listed, looked_at: 0, position: None }
     }
 
     /// Adds what was checked; returns whether the page is full.
-    fn take(&mut self, checked: Vec<(ListPosition, Option<Located>)>) -> bool {
+    fn take(&mut self, checked: Vec<(ListPosition, Option<CqlCoupon>)>) -> bool {
         for (position, located) in checked {
             if self.listed.coupons.len() == self.limit {
                 return true;

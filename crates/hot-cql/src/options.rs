@@ -6,14 +6,14 @@ use router::BUCKET_BITS_DEFAULT;
 
 use crate::feed::FEED_SHARDS;
 use crate::spread::PARTITION_ROWS;
-use cql_session::{CALL_LIMIT, CLOCK_BOUND_MS, Connection, KeyspaceAddress};
+use cql_session::{CALL_LIMIT, CLOCK_BOUND_MS, ConnectionSettings, KeyspaceAddress};
 
 /// How long events of the feed are kept, unless somebody says otherwise.
 pub const EVENTS_KEEP: Duration = Duration::from_secs(7 * 86_400);
 
 #[derive(Clone, Debug)]
-pub struct Options {
-    pub connection: Connection,
+pub struct CqlOptions {
+    pub connection: ConnectionSettings,
     /// Bits that name a bucket of a new partition. A partition keeps its number.
     pub bucket_bits: u8,
     /// So much two clocks may differ: other processes wait so much longer for a hold to end.
@@ -29,10 +29,10 @@ pub struct Options {
     pub feed_shards: i32,
 }
 
-impl Options {
-    pub fn of(target: &KeyspaceAddress) -> Options {
-        Options {
-            connection: Connection::of(target),
+impl CqlOptions {
+    pub fn of(target: &KeyspaceAddress) -> CqlOptions {
+        CqlOptions {
+            connection: ConnectionSettings::of(target),
             bucket_bits: BUCKET_BITS_DEFAULT,
             clock_bound_ms: CLOCK_BOUND_MS,
             call_limit: CALL_LIMIT,

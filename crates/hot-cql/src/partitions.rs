@@ -9,14 +9,14 @@ use router::{BucketKey, bucket};
 use scylla::DeserializeRow;
 use scylla::value::{CqlDate, CqlTimestamp};
 
-use super::Store;
+use super::CqlStore;
 use super::values::{date, day, instant, millis};
 use cql_session::{Result, StatementProfile};
 use hot::protocol::seal_after;
 
 /// The partition takes no more coupons.
 #[derive(Debug)]
-pub(super) struct Closing;
+pub(super) struct ClosingPartition;
 
 #[derive(Clone, Debug, DeserializeRow)]
 pub(super) struct PlanRow {
@@ -95,7 +95,7 @@ macro_rules! plan_columns {
     };
 }
 
-impl Store {
+impl CqlStore {
     pub(super) async fn plan(&self, profile: StatementProfile, of: Day) -> Result<Option<PlanRow>> {
         let cql = concat!(plan_columns!(), " WHERE expiry_day = ?");
         let row: Option<PlanRow> = self.session.row_with(profile, cql, (date(of),)).await?;
@@ -148,7 +148,7 @@ impl Store {
         of: Day,
         campaign: &Campaign,
         from: Option<Day>,
-    ) -> Result<std::result::Result<(), Closing>> {
+    ) -> Result<std::result::Result<(), ClosingPartition>> {
         let wanted = seal_after(of, campaign);
         let mut attempts = self.attempts("the plan of a partition");
         let entered: Vec<CqlDate> = from.into_iter().map(date).collect();
@@ -163,7 +163,7 @@ impl Store {
                 continue;
             };
             if plan.is_closing() {
-                return Ok(Err(Closing));
+                return Ok(Err(ClosingPartition));
             }
             let present = plan.seal_after();
             if present >= wanted && from.is_none_or(|from| plan.entered().any(|it| it == from)) {

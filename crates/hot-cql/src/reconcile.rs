@@ -9,12 +9,12 @@ use hot::protocol::{ANY_ISSUE, StoredFacts, imported_state_of, is_known, replace
 use hot::{ImportLine, Reconciled};
 use router::home;
 
-use crate::Store;
+use crate::CqlStore;
 use crate::campaigns::CampaignHere;
 use crate::coupon_row::CouponRow;
 use cql_session::{Result, StatementProfile};
 
-impl Store {
+impl CqlStore {
     pub(crate) async fn reconcile_one(&self, day: Day, coupon: &Coupon) -> Result<Reconciled> {
         let (code, genesis) = (coupon.code(), coupon.genesis());
         if let Some(bucket) = self.bucket(day, code).await? {

@@ -9,7 +9,7 @@ use std::sync::Mutex;
 
 use coupon::code::Code;
 
-use super::coupons::Located;
+use super::coupons::CqlCoupon;
 
 /// Coupons in each of the two generations, some 1 KB each.
 const GENERATION: usize = 16_384;
@@ -18,13 +18,13 @@ const GENERATION: usize = 16_384;
 /// were not used again are forgotten.
 #[derive(Default)]
 pub(super) struct RowCache {
-    generations: Mutex<(Generation, Generation)>,
+    generations: Mutex<(CacheGeneration, CacheGeneration)>,
 }
 
-type Generation = HashMap<Code, Located>;
+type CacheGeneration = HashMap<Code, CqlCoupon>;
 
 impl RowCache {
-    pub(super) fn get(&self, code: &Code) -> Option<Located> {
+    pub(super) fn get(&self, code: &Code) -> Option<CqlCoupon> {
         let mut both = self.generations.lock().ok()?;
         if let Some(located) = both.0.get(code) {
             return Some(located.clone());
@@ -34,7 +34,7 @@ impl RowCache {
         Some(located)
     }
 
-    pub(super) fn put(&self, located: &Located) {
+    pub(super) fn put(&self, located: &CqlCoupon) {
         if let Ok(mut both) = self.generations.lock() {
             both.1.remove(located.coupon.code());
             keep(&mut both, located.coupon.code().clone(), located.clone());
@@ -49,7 +49,7 @@ impl RowCache {
     }
 }
 
-fn keep(both: &mut (Generation, Generation), code: Code, located: Located) {
+fn keep(both: &mut (CacheGeneration, CacheGeneration), code: Code, located: CqlCoupon) {
     if both.0.len() >= GENERATION {
         both.1 = std::mem::take(&mut both.0);
     }

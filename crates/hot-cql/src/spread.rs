@@ -14,12 +14,12 @@ use tokio::time::Instant;
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::Store;
+use crate::CqlStore;
 use crate::values::{date, signed};
 use cql_session::{Cas, Result, StatementProfile};
 
 pub use cql_session::spread::PARTITION_ROWS;
-pub(crate) use cql_session::spread::Spread;
+pub(crate) use cql_session::spread::SpreadKey;
 
 /// A process adds what it has written in eighths of a CQL partition's worth: what ten of them have
 /// not added yet is little more than one CQL partition's worth.
@@ -35,16 +35,16 @@ const BEHIND: Duration = Duration::from_secs(5);
 const COUNTED_MAX: usize = 8_192;
 
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Counted {
+pub(crate) struct SpreadCount {
     /// As the store said.
     rows: u64,
     read_at: Instant,
     /// Written by this process since and not yet added to the store's number; begins at
-    /// [`Store::first_count`].
+    /// [`CqlStore::first_count`].
     more: u64,
 }
 
-impl Counted {
+impl SpreadCount {
     /// Whether other processes may have written so much since that the number is read again.
     pub(crate) fn is_behind(&self) -> bool {
         self.read_at.elapsed() >= BEHIND
@@ -52,16 +52,16 @@ impl Counted {
 }
 
 #[derive(Debug)]
-pub(crate) struct Spreads<K>(Mutex<HashMap<K, Counted>>);
+pub(crate) struct SpreadCache<K>(Mutex<HashMap<K, SpreadCount>>);
 
-impl<K> Default for Spreads<K> {
-    fn default() -> Spreads<K> {
-        Spreads(Mutex::default())
+impl<K> Default for SpreadCache<K> {
+    fn default() -> SpreadCache<K> {
+        SpreadCache(Mutex::default())
     }
 }
 
-impl<K: Eq + Hash> Spreads<K> {
-    pub(crate) fn get(&self, key: &K) -> Option<Counted> {
+impl<K: Eq + Hash> SpreadCache<K> {
+    pub(crate) fn get(&self, key: &K) -> Option<SpreadCount> {
         self.0.lock().ok()?.get(key).copied()
     }
 
@@ -72,7 +72,7 @@ impl<K: Eq + Hash> Spreads<K> {
             all.clear();
         }
         let read_at = Instant::now();
-        let counted = all.entry(key).or_insert(Counted { rows, read_at, more });
+        let counted = all.entry(key).or_insert(SpreadCount { rows, read_at, more });
         (counted.rows, counted.read_at) = (counted.rows.max(rows), read_at);
     }
 
@@ -95,9 +95,9 @@ impl<K: Eq + Hash> Spreads<K> {
     }
 }
 
-impl Store {
+impl CqlStore {
     /// The level for rows that are about to be written; counts them.
-    pub(crate) async fn level_to_write(&self, spread: &Spread, rows: u64) -> Result<u8> {
+    pub(crate) async fn level_to_write(&self, spread: &SpreadKey, rows: u64) -> Result<u8> {
         // Each process counts for itself: without another look ten of them would fill the first
         // level ten times.
         if self.spreads.get(spread).is_none_or(|it| it.is_behind()) {
@@ -118,7 +118,7 @@ impl Store {
         Ok(levels.last().copied().unwrap_or(0))
     }
 
-    fn keep_rows(&self, spread: &Spread, rows: u64) {
+    fn keep_rows(&self, spread: &SpreadKey, rows: u64) {
         self.spreads.keep(spread.clone(), rows, self.first_count());
     }
 
@@ -134,14 +134,18 @@ impl Store {
     }
 
     /// Every CQL partition that may have rows at this moment.
-    pub(crate) async fn cql_partitions(&self, spread: &Spread) -> Result<Vec<i32>> {
+    pub(crate) async fn cql_partitions(&self, spread: &SpreadKey) -> Result<Vec<i32>> {
         let rows = self.spread_rows(spread).await?;
         self.keep_rows(spread, rows);
         Ok(spread.partitions(rows, self.options.partition_rows))
     }
 
     /// Every CQL partition in which the row of a code may be, as of a few seconds ago.
-    pub(crate) async fn cql_partitions_of(&self, spread: &Spread, code: &Code) -> Result<Vec<i32>> {
+    pub(crate) async fn cql_partitions_of(
+        &self,
+        spread: &SpreadKey,
+        code: &Code,
+    ) -> Result<Vec<i32>> {
         let known = self.spreads.get(spread).filter(|it| !it.is_behind());
         let rows = match known {
             Some(known) => known.rows,
@@ -156,15 +160,15 @@ impl Store {
     }
 
     /// How many rows there are, as the store says.
-    async fn spread_rows(&self, spread: &Spread) -> Result<u64> {
+    async fn spread_rows(&self, spread: &SpreadKey) -> Result<u64> {
         let (cql, day) = match spread {
-            Spread::Expiring { on } => {
+            SpreadKey::Expiring { on } => {
                 ("SELECT expiring_rows FROM partition_plan WHERE expiry_day = ?", *on)
             }
-            Spread::Closed { day, .. } => {
+            SpreadKey::Closed { day, .. } => {
                 ("SELECT closed_rows FROM partition_plan WHERE expiry_day = ?", *day)
             }
-            Spread::Returned { campaign, batch } => {
+            SpreadKey::Returned { campaign, batch } => {
                 let (_, rows) = self.leased(campaign, batch).await?;
                 return Ok(rows);
             }
@@ -175,17 +179,17 @@ impl Store {
 
     /// Adds to the store's number; how many rows there are then. A write whose outcome is unknown
     /// may be added twice: the rows go to the next level a little early.
-    async fn add_rows(&self, spread: &Spread, more: u64) -> Result<u64> {
+    async fn add_rows(&self, spread: &SpreadKey, more: u64) -> Result<u64> {
         let mut attempts = self.attempts(match spread {
-            Spread::Expiring { .. } | Spread::Closed { .. } => "the size of a day",
-            Spread::Returned { .. } => "the coupons that came back to a batch",
+            SpreadKey::Expiring { .. } | SpreadKey::Closed { .. } => "the size of a day",
+            SpreadKey::Returned { .. } => "the coupons that came back to a batch",
         });
         loop {
             let _lock = match spread {
-                Spread::Expiring { on: day } | Spread::Closed { day, .. } => {
+                SpreadKey::Expiring { on: day } | SpreadKey::Closed { day, .. } => {
                     Some(attempts.looked(self.write_locks.lock(("day", *day)).await)?)
                 }
-                Spread::Returned { .. } => None,
+                SpreadKey::Returned { .. } => None,
             };
             let rows = attempts.looked(self.spread_rows(spread).await)?;
             let cas = self.raise_rows(attempts.profile(), spread, rows, rows + more).await;
@@ -199,23 +203,23 @@ impl Store {
     async fn raise_rows(
         &self,
         profile: StatementProfile,
-        spread: &Spread,
+        spread: &SpreadKey,
         rows: u64,
         sum: u64,
     ) -> Result<Cas> {
         let (present, sum) = ((rows > 0).then(|| signed(rows)), signed(sum));
         match spread {
-            Spread::Expiring { on } => {
+            SpreadKey::Expiring { on } => {
                 let cql = "UPDATE partition_plan SET expiring_rows = ? WHERE expiry_day = ? IF \
                            expiring_rows = ?";
                 self.session.change(profile, cql, (sum, date(*on), present)).await
             }
-            Spread::Closed { day, .. } => {
+            SpreadKey::Closed { day, .. } => {
                 let cql = "UPDATE partition_plan SET closed_rows = ? WHERE expiry_day = ? IF \
                            closed_rows = ?";
                 self.session.change(profile, cql, (sum, date(*day), present)).await
             }
-            Spread::Returned { campaign, batch } => {
+            SpreadKey::Returned { campaign, batch } => {
                 let cql = "UPDATE lease SET returned_rows = ? WHERE campaign_id = ? AND batch_id = \
                            ? IF returned_rows = ?";
                 let values = (sum, campaign.as_str(), batch.as_str(), present);
@@ -235,13 +239,13 @@ mod tests {
     fn processes_that_count_apart_leave_a_level_in_time() {
         const PROCESSES: usize = 8;
         let step = PARTITION_ROWS / COUNTED_IN;
-        let counts: Vec<Spreads<()>> = (0..PROCESSES).map(|_| Spreads::default()).collect();
+        let counts: Vec<SpreadCache<()>> = (0..PROCESSES).map(|_| SpreadCache::default()).collect();
         // The worst case: none has begun in the middle.
         counts.iter().for_each(|count| count.keep((), 0, 0));
         let (mut there, mut added) = (0, 0);
         let campaign: CampaignId = "summer".parse().unwrap();
         let batch: BatchId = "first".parse().unwrap();
-        let spread = Spread::Returned { campaign, batch };
+        let spread = SpreadKey::Returned { campaign, batch };
         while spread.levels(added, PARTITION_ROWS).len() == 1 {
             for count in &counts {
                 added += count.count(&(), 1, step);

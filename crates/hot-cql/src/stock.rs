@@ -24,10 +24,10 @@ use coupon::code::Code;
 use coupon::ids::BatchId;
 use coupon::time::Day;
 
-use crate::coupons::Located;
-pub(crate) use counter::Stock;
+use crate::coupons::CqlCoupon;
+pub(crate) use counter::OfferQueues;
 pub(crate) use leases::{CHUNK_MAX, RENEWED_EVERY_ROUNDS};
-pub(crate) use offers::{Next, Offer, Still};
+pub(crate) use offers::{CouponOffer, NextOffer, OfferState};
 
 const WALKED_AT_ONCE: usize = 64;
 
@@ -40,7 +40,7 @@ pub(crate) const RUN: i32 = 2;
 #[derive(Debug)]
 struct Lease {
     batch: BatchId,
-    row: Row,
+    row: StockRow,
     /// Whether the row of the lease names this process: otherwise there is nothing to give back.
     owned: bool,
     /// Codes that were not seen to be issued, or dead.
@@ -51,40 +51,46 @@ struct Lease {
 
 /// The row of a lease, which is deleted with it.
 #[derive(Debug)]
-enum Row {
+enum StockRow {
     Lease { kind: i32, first: i64, name: String },
     Returned { part: i32, version: i64, code: Code },
 }
 
 #[derive(Clone, Debug)]
-struct Waiting {
+struct WaitingCode {
     code: Code,
     /// The partition that is read first for it.
     day: Option<Day>,
     lease: Arc<Lease>,
 }
 
-impl Waiting {
+impl WaitingCode {
     /// One that came back, whose row is in `returned`.
-    fn returned(batch: &BatchId, day: Option<Day>, part: i32, version: i64, code: Code) -> Waiting {
+    fn returned(
+        batch: &BatchId,
+        day: Option<Day>,
+        part: i32,
+        version: i64,
+        code: Code,
+    ) -> WaitingCode {
         let lease = Lease {
             batch: batch.clone(),
-            row: Row::Returned { part, version, code: code.clone() },
+            row: StockRow::Returned { part, version, code: code.clone() },
             owned: false,
             left: AtomicUsize::new(1),
             fresh: AtomicBool::new(false),
         };
-        Waiting { code, day, lease: Arc::new(lease) }
+        WaitingCode { code, day, lease: Arc::new(lease) }
     }
 }
 
 /// Whether a returned code is entered for a version that its coupon may still get.
-fn is_entered(lease: &Lease, located: &Located) -> bool {
+fn is_entered(lease: &Lease, located: &CqlCoupon) -> bool {
     match lease.row {
         // Nothing is written to a sealed partition.
-        Row::Returned { version, .. } => {
+        StockRow::Returned { version, .. } => {
             located.coupon.version() < version.unsigned_abs() && !located.frozen
         }
-        Row::Lease { .. } => false,
+        StockRow::Lease { .. } => false,
     }
 }

@@ -18,8 +18,8 @@ use hot::protocol::Promise;
 use scylla::response::PagingState;
 use tokio::time::Instant;
 
-use super::Store;
-use super::coupons::{BUCKETS_OF_A_READ, Trace};
+use super::CqlStore;
+use super::coupons::{BUCKETS_OF_A_READ, CouponTrace};
 use super::values::{date, parsed};
 use cql_session::{Result, StatementProfile, bounded_join};
 
@@ -58,9 +58,9 @@ struct UntouchedScan {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Ahead(Mutex<Vec<UntouchedScan>>);
+pub(super) struct ScanCache(Mutex<Vec<UntouchedScan>>);
 
-impl Ahead {
+impl ScanCache {
     /// Takes the result that is kept for a list that continues at `serial`. A list that begins
     /// there gets none: it has to read the present state.
     fn take(&self, run: &MintedRun, serial: u64) -> Option<UntouchedScan> {
@@ -83,7 +83,7 @@ impl Ahead {
     }
 }
 
-impl Store {
+impl CqlStore {
     /// The touched ones of these serials, from a scan; `None` if a scan does not pay.
     pub(super) async fn scanned(
         &self,
@@ -182,17 +182,19 @@ impl Store {
             return Ok(touched.into_iter().map(|touched| !touched).collect());
         }
         let traces = codes.iter().map(|code| self.trace(run.day.into(), code));
-        let traces: Vec<Trace> = bounded_join(CODES_AT_ONCE, traces).await?;
+        let traces: Vec<CouponTrace> = bounded_join(CODES_AT_ONCE, traces).await?;
         let mut untouched = Vec::with_capacity(codes.len());
         let mut in_cold = Vec::new();
         for (at, trace) in traces.into_iter().enumerate() {
-            untouched.push(matches!(trace, Trace::Nothing));
+            untouched.push(matches!(trace, CouponTrace::Nothing));
             // Without a row in a sealed bucket only cold knows. A marker needs no look.
-            if let Trace::InCold { archived_marker: None, promise: Promise::None, .. } = &trace {
+            if let CouponTrace::InCold { archived_marker: None, promise: Promise::None, .. } =
+                &trace
+            {
                 in_cold.push((at, trace));
             }
         }
-        let (positions, traces): (Vec<usize>, Vec<Trace>) = in_cold.into_iter().unzip();
+        let (positions, traces): (Vec<usize>, Vec<CouponTrace>) = in_cold.into_iter().unzip();
         for (at, found) in positions.into_iter().zip(self.resolve(traces).await?) {
             untouched[at] = found.is_none();
         }

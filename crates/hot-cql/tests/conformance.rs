@@ -10,7 +10,7 @@ use cql_session::{Keyspace, SchemaOptions};
 use hot::HotStore;
 use hot_conformance::kit::{MemoryArchive, keys};
 use hot_conformance::{Ground, conforms};
-use hot_cql::{CqlHot, Options};
+use hot_cql::{CqlHot, CqlOptions};
 use testcluster::TestCluster;
 
 /// One node of Apache Cassandra, or three, with a keyspace of its own.
@@ -23,14 +23,14 @@ async fn open_cassandra(
     let target =
         format!("cql://{}/conformance", cluster.addresses()).parse::<KeyspaceAddress>().unwrap();
     // Few buckets, so that a partition is sealed in a moment; and this one process has one clock.
-    let mut options = Options {
+    let mut options = CqlOptions {
         bucket_bits: 4,
         clock_bound_ms: 0,
         // Few, so that a case can fill the first CQL partitions of a day.
         partition_rows: 32,
         // Room for a machine that does other things besides.
         call_limit: Duration::from_secs(60),
-        ..Options::of(&target)
+        ..CqlOptions::of(&target)
     };
     options.connection.patience = testcluster::STEADY_PATIENCE;
     let keyspace = Keyspace::connect(&options.connection).await.unwrap();

@@ -14,7 +14,7 @@ use hot::inventory::{Compared, Copied, CopySource, Importer, Inventory, compare,
 use hot_conformance::Case;
 use hot_conformance::kit::{Kit, MemoryArchive, NOW, keys};
 use hot_cql::{self as cql, CqlHot};
-use hot_sqlite::{Options, SqliteHot};
+use hot_sqlite::{SqliteHot, SqliteOptions};
 use tempfile::TempDir;
 
 /// Cases that leave something of every table.
@@ -32,8 +32,11 @@ const CASES: [&str; 8] = [
 fn sqlite(archive: &Arc<MemoryArchive>) -> (Arc<SqliteHot>, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     // Room for a machine that does other things besides.
-    let options =
-        Options { free_min_bytes: 0, write_timeout: Duration::from_secs(60), ..Options::default() };
+    let options = SqliteOptions {
+        free_min_bytes: 0,
+        write_timeout: Duration::from_secs(60),
+        ..SqliteOptions::default()
+    };
     let archive = Arc::clone(archive);
     let hot = SqliteHot::open(folder.path(), keys(), archive, options).unwrap();
     (Arc::new(hot), folder)
@@ -45,11 +48,11 @@ async fn cassandra(name: &str, archive: &Arc<MemoryArchive>) -> Option<Arc<CqlHo
     let target =
         format!("cql://{}/{name}", cluster.addresses()).parse::<KeyspaceAddress>().unwrap();
     // Few buckets, so that a partition is sealed in a moment; and this one process has one clock.
-    let mut options = cql::Options {
+    let mut options = cql::CqlOptions {
         bucket_bits: 4,
         clock_bound_ms: 0,
         call_limit: Duration::from_secs(60),
-        ..cql::Options::of(&target)
+        ..cql::CqlOptions::of(&target)
     };
     options.connection.patience = testcluster::STEADY_PATIENCE;
     let keyspace = Keyspace::connect(&options.connection).await.unwrap();

@@ -16,7 +16,7 @@ use rusqlite::{Result as SqlResult, Row, params};
 
 use crate::columns::{signed, unsigned};
 use crate::coupons::{row_at, writing};
-use crate::day_order::{Found, OfCode, count_imported};
+use crate::day_order::{OfCode, PartitionEntry, count_imported};
 use crate::failure::damaged;
 use crate::rows::{is_minted, number_of};
 use crate::txn::Txn;
@@ -248,8 +248,10 @@ fn residue(txn: &Txn<'_>, day: Day, page: &[OfCode]) -> SqlResult<Vec<Residue>> 
     let mut order: Vec<(i64, usize)> = Vec::new();
     for (at, (code, found)) in page.iter().enumerate() {
         match *found {
-            Found::Row(number) | Found::Collected(number) => order.push((number, at)),
-            Found::ArchivedMarker(version) => {
+            PartitionEntry::Row(number) | PartitionEntry::Collected(number) => {
+                order.push((number, at))
+            }
+            PartitionEntry::ArchivedMarker(version) => {
                 let code = code.parse().map_err(|why| damaged("code", why))?;
                 all[at] = Some(Residue::ArchivedMarker { code, version });
             }

@@ -9,9 +9,9 @@ use rusqlite::Result as SqlResult;
 use crate::failure::damaged;
 
 #[derive(Default)]
-pub(crate) struct Writer(Vec<u8>);
+pub(crate) struct ByteWriter(Vec<u8>);
 
-impl Writer {
+impl ByteWriter {
     pub(crate) fn byte(&mut self, byte: u8) {
         self.0.push(byte);
     }
@@ -51,12 +51,12 @@ impl Writer {
     }
 }
 
-/// Reads what a [`Writer`] wrote. Any other bytes are an error or something else, never a panic.
-pub(crate) struct Reader<'a>(&'a [u8]);
+/// Reads what a [`ByteWriter`] wrote. Any other bytes are an error or something else, never a panic.
+pub(crate) struct ByteReader<'a>(&'a [u8]);
 
-impl<'a> Reader<'a> {
-    pub(crate) fn of(bytes: &'a [u8]) -> Reader<'a> {
-        Reader(bytes)
+impl<'a> ByteReader<'a> {
+    pub(crate) fn of(bytes: &'a [u8]) -> ByteReader<'a> {
+        ByteReader(bytes)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -126,22 +126,22 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         for number in [0, 1, 127, 128, 16_383, 16_384, u64::from(u32::MAX), u64::MAX] {
-            let mut written = Writer::default();
+            let mut written = ByteWriter::default();
             written.number(number);
             let bytes = written.into_bytes();
-            assert_eq!(Reader::of(&bytes).number().expect("a number"), number, "{bytes:?}");
+            assert_eq!(ByteReader::of(&bytes).number().expect("a number"), number, "{bytes:?}");
         }
         for (date, than) in [(0, 0), (1, 0), (0, 1), (i64::MIN, 7), (i64::MAX, -7), (-5, 5)] {
-            let mut written = Writer::default();
+            let mut written = ByteWriter::default();
             written.later(Millis(date), Millis(than));
             let bytes = written.into_bytes();
-            let read = Reader::of(&bytes).later(Millis(than)).expect("a date");
+            let read = ByteReader::of(&bytes).later(Millis(than)).expect("a date");
             assert_eq!(read, Millis(date), "{date} than {than}");
         }
         for text in ["", "ann", "ü\u{0}", &"x".repeat(300)] {
-            let mut written = Writer::default();
+            let mut written = ByteWriter::default();
             written.text(text);
-            assert_eq!(Reader::of(&written.into_bytes()).text().expect("a text"), text);
+            assert_eq!(ByteReader::of(&written.into_bytes()).text().expect("a text"), text);
         }
     }
 
@@ -155,7 +155,7 @@ mod tests {
             ("no UTF-8", &[1, 0xff]),
         ];
         for (name, bytes) in cases {
-            assert!(Reader::of(bytes).text().is_err(), "{name}");
+            assert!(ByteReader::of(bytes).text().is_err(), "{name}");
         }
     }
 }

@@ -7,7 +7,7 @@ use coupon::coupon::{Coupon, EventKind};
 use coupon::time::Millis;
 use rusqlite::{Result as SqlResult, params};
 
-use crate::redeemed::Window;
+use crate::redeemed::RedeemedWindow;
 use crate::txn::Txn;
 
 /// Enters the redemptions of a coupon that were cancelled by its events from the one with the index `had` on.
@@ -34,10 +34,10 @@ pub(crate) fn enter(
 pub(crate) fn latest(
     txn: &Txn<'_>,
     campaign: Option<i64>,
-    window: &Window,
+    window: &RedeemedWindow,
     limit: usize,
 ) -> SqlResult<Vec<(Millis, i64)>> {
-    let Window { from, last, below } = window;
+    let RedeemedWindow { from, last, below } = window;
     let read = |row: &rusqlite::Row<'_>| Ok((Millis(row.get(0)?), row.get(1)?));
     match campaign {
         Some(campaign) => txn.all(

@@ -12,21 +12,25 @@ use router::Address;
 use rusqlite::Result as SqlResult;
 
 use crate::claims::{self, ClaimRows};
-use crate::coupons::{Here, Located, locate, writing};
+use crate::coupons::{SqliteCoupon, SqlitePlace, locate, writing};
 use crate::directory::Place;
 use crate::failure::damaged;
-use crate::last_line::Said;
+use crate::last_line::LineState;
 use crate::txn::Txn;
 use crate::{cancelled, directory, partitions};
 
 /// A decision. The next entry of a claim gets the number after the newest one.
-pub(crate) type Decision = protocol::Decision<Here, i64>;
+pub(crate) type SqliteDecision = protocol::Decision<SqlitePlace, i64>;
 
 /// How far two clocks of the processes of a store may differ: one machine has one clock.
 pub(crate) const CLOCK_BOUND_MS: i64 = 0;
 
-pub(crate) fn decide(txn: &Txn<'_>, address: &Address, change: &Change) -> SqlResult<Decision> {
-    let Some(located) = locate(txn, address)? else { return Ok(Decision::not_found()) };
+pub(crate) fn decide(
+    txn: &Txn<'_>,
+    address: &Address,
+    change: &Change,
+) -> SqlResult<SqliteDecision> {
+    let Some(located) = locate(txn, address)? else { return Ok(SqliteDecision::not_found()) };
     let accepted = match protocol::change(located, change, CLOCK_BOUND_MS) {
         ChangeStep::Decided(decision) => return Ok(*decision),
         ChangeStep::Accepted(accepted) => accepted,
@@ -45,11 +49,11 @@ pub(crate) fn decide(txn: &Txn<'_>, address: &Address, change: &Change) -> SqlRe
     Ok(match accepted.decide(is_closing, claim.as_ref()) {
         Admitted::Decided(decision) => *decision,
         // One transaction has read the coupon and the claim, so a second look finds the same.
-        Admitted::NoRoom(located, refusal) => Decision::refused_at(&located, refusal),
+        Admitted::NoRoom(located, refusal) => SqliteDecision::refused_at(&located, refusal),
     })
 }
 
-pub(crate) fn write_decision(txn: &Txn<'_>, decision: &Decision) -> SqlResult<()> {
+pub(crate) fn write_decision(txn: &Txn<'_>, decision: &SqliteDecision) -> SqlResult<()> {
     match (&decision.writes, &decision.applied.outcome) {
         (Some(Writes { before, entry, actor }), Outcome::Accepted(after)) => {
             write(txn, before, after, entry.as_ref(), actor)
@@ -62,7 +66,7 @@ pub(crate) fn write_decision(txn: &Txn<'_>, decision: &Decision) -> SqlResult<()
 /// claim and the counts. The feed tells of it.
 pub(crate) fn write(
     txn: &Txn<'_>,
-    before: &Located,
+    before: &SqliteCoupon,
     after: &Coupon,
     entry: Option<&NewEntry<i64>>,
     actor: &Actor,
@@ -80,14 +84,14 @@ pub(crate) fn write(
         move_to(txn, before, after, day)
     } else if before.coupon.version() == 0 {
         // A coupon without a row is minted, and found by its code.
-        writing::insert(txn, before.here.batch, after, &Said::Available, day).map(drop)
+        writing::insert(txn, before.here.batch, after, &LineState::Available, day).map(drop)
     } else {
         writing::update(txn, before, after, day)
     }
 }
 
 /// Moves a coupon to a later partition: its plan first, then the row, then the directory.
-fn move_to(txn: &Txn<'_>, before: &Located, after: &Coupon, day: Day) -> SqlResult<()> {
+fn move_to(txn: &Txn<'_>, before: &SqliteCoupon, after: &Coupon, day: Day) -> SqlResult<()> {
     if partitions::enter(txn, day, before.terms())?.is_err() {
         // The decision has checked this in the same transaction.
         return Err(damaged("closing", "the day closed inside a transaction"));
@@ -98,7 +102,7 @@ fn move_to(txn: &Txn<'_>, before: &Located, after: &Coupon, day: Day) -> SqlResu
             writing::update(txn, before, after, day)?;
             number
         }
-        None => writing::insert(txn, batch, after, &Said::Available, day)?,
+        None => writing::insert(txn, batch, after, &LineState::Available, day)?,
     };
     directory::enter(txn, after.code(), &Place { day, number }, None)
 }

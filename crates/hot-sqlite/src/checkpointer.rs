@@ -25,7 +25,7 @@ use rusqlite::{Connection, Result as SqlResult};
 
 use crate::fair_file_lock::FairFileLock;
 use crate::schema::{OpenError, open_reader};
-use crate::txn::{Seen, Txn};
+use crate::txn::{CachedRows, Txn};
 
 /// Time between two checkpoints while there are commits. Commits wait for the sync of the pages
 /// that a checkpoint has written, and a page that changes often is copied once in each. At 12,000
@@ -55,7 +55,7 @@ pub(crate) struct Checkpointer {
     pub(crate) long_codes: Arc<AtomicBool>,
 }
 
-struct Rounds {
+struct CheckpointLoop {
     conn: Connection,
     file_lock: FairFileLock,
     /// Never closed: closing any descriptor of the file drops every lock that SQLite has on it.
@@ -66,7 +66,7 @@ struct Rounds {
 impl Checkpointer {
     pub(crate) fn start(folder: &Path, path: &Path) -> Result<Checkpointer, OpenError> {
         let file_error = |source| OpenError::File { folder: folder.display().to_string(), source };
-        let rounds = Rounds {
+        let rounds = CheckpointLoop {
             conn: open_checkpointer(path)?,
             file_lock: FairFileLock::open(folder).map_err(file_error)?,
             file: ManuallyDrop::new(File::open(path).map_err(file_error)?),
@@ -99,7 +99,7 @@ impl Drop for Checkpointer {
     }
 }
 
-impl Rounds {
+impl CheckpointLoop {
     fn go(self, stopped: &Receiver<()>) {
         let (mut wait, mut log) = (IDLE_EVERY, (0, 0));
         let mut looked = Instant::now();
@@ -151,7 +151,7 @@ impl Rounds {
         if self.long_codes.load(Ordering::Relaxed) {
             return Ok(());
         }
-        if Txn::new(&self.conn, &Seen::default()).setting(LONG_CODES)?.is_some() {
+        if Txn::new(&self.conn, &CachedRows::default()).setting(LONG_CODES)?.is_some() {
             self.long_codes.store(true, Ordering::Relaxed);
         }
         Ok(())

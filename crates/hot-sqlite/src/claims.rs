@@ -16,14 +16,14 @@ use hot::protocol::{
 use rusqlite::{Result as SqlResult, params};
 
 use crate::columns::parsed;
-use crate::coupons::{Here, stored};
+use crate::coupons::{SqlitePlace, stored};
 use crate::prefetch;
 use crate::rows::CampaignHere;
 use crate::txn::Txn;
 
-pub(crate) type Claim = protocol::Claim<Here, i64>;
+pub(crate) type Claim = protocol::Claim<SqlitePlace, i64>;
 
-struct Row {
+struct ClaimedCoupon {
     day: Day,
     code: Code,
     reference: Option<IssueRef>,
@@ -36,7 +36,7 @@ pub(crate) struct ClaimRows {
     limit: Option<u16>,
     next: i64,
     /// Newest first.
-    rows: Vec<Row>,
+    rows: Vec<ClaimedCoupon>,
 }
 
 impl ClaimRows {
@@ -46,7 +46,7 @@ impl ClaimRows {
         campaign: &CampaignHere,
         user: &UserId,
     ) -> SqlResult<ClaimRows> {
-        let found: Vec<(i64, Row)> = txn.all(
+        let found: Vec<(i64, ClaimedCoupon)> = txn.all(
             "SELECT expiry_day, code, ref, issue, entry FROM claim \
              WHERE campaign = ?1 AND user_id = ?2 ORDER BY entry DESC LIMIT ?3",
             params![campaign.number, user.as_str(), ENTRIES_MAX as i64],
@@ -70,7 +70,7 @@ impl ClaimRows {
         txn: &Txn<'_>,
         user: &UserId,
         reference: &IssueRef,
-    ) -> SqlResult<Option<NamedEntry<Here>>> {
+    ) -> SqlResult<Option<NamedEntry<SqlitePlace>>> {
         let older;
         let row = match self.rows.iter().rfind(|row| row.reference.as_ref() == Some(reference)) {
             Some(row) => Some(row),
@@ -102,7 +102,8 @@ impl ClaimRows {
         let enough = self.limit.filter(|_| !all);
         let mut counting = Counting::begin(user, enough, beside);
         let mut seen = HashSet::new();
-        let newest: Vec<&Row> = self.rows.iter().filter(|row| seen.insert(&row.code)).collect();
+        let newest: Vec<&ClaimedCoupon> =
+            self.rows.iter().filter(|row| seen.insert(&row.code)).collect();
         let mut left = newest.as_slice();
         loop {
             let (these, rest) = left.split_at(counting.next(left.len()));
@@ -132,10 +133,10 @@ impl ClaimRows {
     }
 }
 
-fn entry_of(row: &rusqlite::Row<'_>) -> SqlResult<Row> {
+fn entry_of(row: &rusqlite::Row<'_>) -> SqlResult<ClaimedCoupon> {
     let reference = row.get_ref(2)?.as_str_or_null()?.map(IssueRef::stored);
     let issue = row.get::<_, Option<u8>>(3)?.map(usize::from);
-    Ok(Row { day: Day(row.get(0)?), code: parsed(row, 1)?, reference, issue })
+    Ok(ClaimedCoupon { day: Day(row.get(0)?), code: parsed(row, 1)?, reference, issue })
 }
 
 /// The next entry of a claim, under the name `reference`. Reads no coupon.

@@ -7,7 +7,7 @@ use rusqlite::{Result as SqlResult, params};
 use crate::txn::Txn;
 
 /// An expiry day, and a batch that has coupons on it.
-pub(crate) type Part = (Day, i64);
+pub(crate) type DayBatch = (Day, i64);
 
 const NEXT_BATCH: &str = "SELECT expiry_day, batch FROM coupon INDEXED BY coupon_closed \
     WHERE ended_at IS NOT NULL AND expiry_day = ?1 AND batch > ?2 ORDER BY batch LIMIT 1";
@@ -16,7 +16,7 @@ const NEXT_DAY: &str = "SELECT expiry_day, batch FROM coupon INDEXED BY coupon_c
     WHERE ended_at IS NOT NULL AND expiry_day > ?1 ORDER BY expiry_day, batch LIMIT 1";
 
 /// The part after `after`, in the order of the index. Two steps, however much is in between.
-pub(crate) fn next_part(txn: &Txn<'_>, (day, batch): Part) -> SqlResult<Option<Part>> {
+pub(crate) fn next_part(txn: &Txn<'_>, (day, batch): DayBatch) -> SqlResult<Option<DayBatch>> {
     let part = |row: &rusqlite::Row<'_>| Ok((Day(row.get(0)?), row.get(1)?));
     // As two: for a pair of columns that is not the whole key, SQLite begins at the pair and looks at all that has it.
     match txn.first(NEXT_BATCH, params![day.0, batch], part)? {

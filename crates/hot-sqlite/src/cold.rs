@@ -13,27 +13,27 @@ use hot::{Archive, HotError};
 /// Rounds of one job. In each round it finds out all that it can, so three are many.
 const ROUNDS_MAX: usize = 16;
 
-pub(crate) type Spot = (Day, Code);
+pub(crate) type ColdKey = (Day, Code);
 
 /// What a job needs from cold: a code, in a partition with this last archive commit.
-pub(crate) type Wanted = (Spot, u64);
+pub(crate) type ColdRequest = (ColdKey, u64);
 
 #[derive(Default)]
 pub(crate) struct Prefetched {
-    coupons: HashMap<Spot, Option<Coupon>>,
+    coupons: HashMap<ColdKey, Option<Coupon>>,
     rounds: usize,
 }
 
 impl Prefetched {
     /// What cold has under a code; `None` if the job has not asked for it yet.
-    pub(crate) fn coupon(&self, spot: &Spot) -> Option<Option<&Coupon>> {
+    pub(crate) fn coupon(&self, spot: &ColdKey) -> Option<Option<&Coupon>> {
         self.coupons.get(spot).map(Option::as_ref)
     }
 
     /// The same, together with what `archive` has of `wanted`.
     pub(crate) async fn and(
         &self,
-        wanted: Vec<Wanted>,
+        wanted: Vec<ColdRequest>,
         archive: &dyn Archive,
     ) -> Result<Prefetched, HotError> {
         if self.rounds == ROUNDS_MAX {

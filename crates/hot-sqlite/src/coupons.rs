@@ -18,33 +18,33 @@ use router::Address;
 use rusqlite::{Params, Result as SqlResult, Row, params};
 
 use crate::directory::Place;
-use crate::failure::{Elsewhere, damaged};
-use crate::last_line::Said;
-use crate::record::{self, Columns};
+use crate::failure::{ColdMiss, damaged};
+use crate::last_line::LineState;
+use crate::record::{self, RowColumns};
 use crate::rows::{CampaignHere, CouponRow};
 use crate::txn::Txn;
 use crate::{directory, partitions, rows};
 
 #[derive(Clone, Debug)]
-pub(crate) struct Here {
+pub(crate) struct SqlitePlace {
     pub(crate) campaign: CampaignHere,
     pub(crate) batch: i64,
     /// The number of its row, if it has one.
     pub(crate) row: Option<i64>,
     /// What the last imported line said, if it has a row.
-    pub(crate) said: Said,
+    pub(crate) said: LineState,
 }
 
-impl protocol::Here for Here {
+impl protocol::Here for SqlitePlace {
     fn terms(&self) -> &Arc<Campaign> {
         &self.campaign.terms
     }
 }
 
-pub(crate) type Located = protocol::Located<Here>;
+pub(crate) type SqliteCoupon = protocol::Located<SqlitePlace>;
 
 /// The coupon at `address`, in whichever partition or tier it is now.
-pub(crate) fn locate(txn: &Txn<'_>, address: &Address) -> SqlResult<Option<Located>> {
+pub(crate) fn locate(txn: &Txn<'_>, address: &Address) -> SqlResult<Option<SqliteCoupon>> {
     let (day, code) = (address.bucket_key.expiry_day, &address.code);
     if !address.minted {
         let hinted = address.hint.map(|number| Place { day, number });
@@ -63,7 +63,7 @@ pub(crate) fn locate(txn: &Txn<'_>, address: &Address) -> SqlResult<Option<Locat
 
 /// The coupon in the partition `day`, or in the later one that an extension moved it to. A minted
 /// code that nothing has happened to is none.
-pub(crate) fn stored(txn: &Txn<'_>, day: Day, code: &Code) -> SqlResult<Option<Located>> {
+pub(crate) fn stored(txn: &Txn<'_>, day: Day, code: &Code) -> SqlResult<Option<SqliteCoupon>> {
     match minted_row_of(txn, day, code)? {
         Some(located) => Ok(Some(located)),
         None => as_the_directory_says(txn, day, code),
@@ -71,7 +71,7 @@ pub(crate) fn stored(txn: &Txn<'_>, day: Day, code: &Code) -> SqlResult<Option<L
 }
 
 /// The coupon where the directory says that it is; without an entry, what cold has in the partition `day`.
-fn as_the_directory_says(txn: &Txn<'_>, day: Day, code: &Code) -> SqlResult<Option<Located>> {
+fn as_the_directory_says(txn: &Txn<'_>, day: Day, code: &Code) -> SqlResult<Option<SqliteCoupon>> {
     let Some(place) = directory::place_of(txn, code)? else {
         return archived(txn, day, code, Promise::None);
     };
@@ -85,7 +85,7 @@ pub(crate) fn row_at_place(
     txn: &Txn<'_>,
     place: &Place,
     code: &Code,
-) -> SqlResult<Option<Located>> {
+) -> SqlResult<Option<SqliteCoupon>> {
     // Another coupon may have the number of one that is archived.
     const SQL: &str =
         rows::select_coupon!(" FROM coupon WHERE number = ?1 AND code = ?2 AND expiry_day = ?3");
@@ -93,7 +93,11 @@ pub(crate) fn row_at_place(
 }
 
 /// The coupon for which the directory names the partition `day`, in whichever tier it is.
-pub(crate) fn in_partition(txn: &Txn<'_>, day: Day, code: &Code) -> SqlResult<Option<Located>> {
+pub(crate) fn in_partition(
+    txn: &Txn<'_>,
+    day: Day,
+    code: &Code,
+) -> SqlResult<Option<SqliteCoupon>> {
     match row_of(txn, day, code)? {
         Some(located) => Ok(Some(located)),
         None => archived(txn, day, code, Promise::Entry),
@@ -102,7 +106,12 @@ pub(crate) fn in_partition(txn: &Txn<'_>, day: Day, code: &Code) -> SqlResult<Op
 
 /// The coupon in cold, if the code has an archived marker or its partition is sealed. To be called
 /// after [`row_of`] found no row.
-fn archived(txn: &Txn<'_>, day: Day, code: &Code, promise: Promise) -> SqlResult<Option<Located>> {
+fn archived(
+    txn: &Txn<'_>,
+    day: Day,
+    code: &Code,
+    promise: Promise,
+) -> SqlResult<Option<SqliteCoupon>> {
     let archived_marker = partitions::archived_marker(txn, day, code)?;
     if archived_marker.is_none() && !txn.is_sealed(day)? {
         return Ok(None);
@@ -111,18 +120,18 @@ fn archived(txn: &Txn<'_>, day: Day, code: &Code, promise: Promise) -> SqlResult
     let coupon = match from_cold(found, archived_marker, promise) {
         FromCold::Coupon(coupon) => coupon,
         FromCold::Nothing => return Ok(None),
-        FromCold::Missing => return Err(Elsewhere::Missing(code.to_string()).into()),
+        FromCold::Missing => return Err(ColdMiss::Missing(code.to_string()).into()),
     };
     let genesis = coupon.genesis();
     let gone = || damaged("campaign", format!("{} is gone", genesis.campaign));
     let (campaign, batch) = txn.batch(&genesis.campaign, &genesis.batch)?.ok_or_else(gone)?;
     let batch_paused = txn.batch_at(batch)?.paused;
     let (coupon, tier) = (coupon.clone(), Tier::Cold);
-    let here = Here { campaign, batch, row: None, said: Said::Available };
-    Ok(Some(Located { coupon, batch_paused, day, tier, frozen: true, here }))
+    let here = SqlitePlace { campaign, batch, row: None, said: LineState::Available };
+    Ok(Some(SqliteCoupon { coupon, batch_paused, day, tier, frozen: true, here }))
 }
 
-pub(crate) fn row_of(txn: &Txn<'_>, day: Day, code: &Code) -> SqlResult<Option<Located>> {
+pub(crate) fn row_of(txn: &Txn<'_>, day: Day, code: &Code) -> SqlResult<Option<SqliteCoupon>> {
     if let Some(located) = minted_row_of(txn, day, code)? {
         return Ok(Some(located));
     }
@@ -133,7 +142,7 @@ pub(crate) fn row_of(txn: &Txn<'_>, day: Day, code: &Code) -> SqlResult<Option<L
     one_row(txn, SQL, params![day.0, code.as_str()])
 }
 
-fn minted_row_of(txn: &Txn<'_>, day: Day, code: &Code) -> SqlResult<Option<Located>> {
+fn minted_row_of(txn: &Txn<'_>, day: Day, code: &Code) -> SqlResult<Option<SqliteCoupon>> {
     const SQL: &str = rows::select_coupon!(
         " FROM coupon INDEXED BY coupon_by_code \
          WHERE number & 34359738368 = 0 AND expiry_day = ?1 AND code = ?2"
@@ -141,18 +150,18 @@ fn minted_row_of(txn: &Txn<'_>, day: Day, code: &Code) -> SqlResult<Option<Locat
     one_row(txn, SQL, params![day.0, code.as_str()])
 }
 
-pub(crate) fn row_at(txn: &Txn<'_>, number: i64) -> SqlResult<Option<Located>> {
+pub(crate) fn row_at(txn: &Txn<'_>, number: i64) -> SqlResult<Option<SqliteCoupon>> {
     one_row(txn, rows::select_coupon!(" FROM coupon WHERE number = ?1"), [number])
 }
 
-fn one_row(txn: &Txn<'_>, sql: &str, asked: impl Params) -> SqlResult<Option<Located>> {
+fn one_row(txn: &Txn<'_>, sql: &str, asked: impl Params) -> SqlResult<Option<SqliteCoupon>> {
     let mut statement = txn.statement(sql)?;
     let mut found = statement.query(asked)?;
     found.next()?.map(|row| checked(txn, row)).transpose()
 }
 
 /// Fails unless the row is as it was written, and its events may follow each other.
-pub(crate) fn checked(txn: &Txn<'_>, row: &Row<'_>) -> SqlResult<Located> {
+pub(crate) fn checked(txn: &Txn<'_>, row: &Row<'_>) -> SqlResult<SqliteCoupon> {
     let (located, differs) = read(txn, &rows::coupon_row(row)?)?;
     let coupon = &located.coupon;
     match differs.or_else(|| invalid_history(coupon)) {
@@ -162,12 +171,15 @@ pub(crate) fn checked(txn: &Txn<'_>, row: &Row<'_>) -> SqlResult<Located> {
 }
 
 /// The coupon that the record of a row tells of, and what of the row is not as it was written.
-pub(crate) fn read(txn: &Txn<'_>, row: &CouponRow<'_>) -> SqlResult<(Located, Option<String>)> {
+pub(crate) fn read(
+    txn: &Txn<'_>,
+    row: &CouponRow<'_>,
+) -> SqlResult<(SqliteCoupon, Option<String>)> {
     let batch = txn.batch_at(row.batch())?;
     let campaign = txn.campaign_at(batch.campaign)?;
     let no_dates = || damaged("batch", format!("{} has coupons and no dates", batch.id));
     let common = batch.common.ok_or_else(no_dates)?;
-    let columns = Columns {
+    let columns = RowColumns {
         batch: row.batch(),
         day: row.day.0,
         code: row.code,
@@ -193,8 +205,10 @@ pub(crate) fn read(txn: &Txn<'_>, row: &CouponRow<'_>) -> SqlResult<(Located, Op
     let differs = rows::disagreement(&coupon, &columns)
         .or_else(|| (!is_whole).then(|| "its checksum is not that of the row".to_owned()));
     let (batch_paused, frozen) = (batch.paused, txn.is_sealed(row.day)?);
-    let here = Here { campaign, batch: row.batch(), row: Some(row.number), said: record.said };
-    let located = Located { coupon, batch_paused, day: row.day, tier: Tier::Hot, frozen, here };
+    let here =
+        SqlitePlace { campaign, batch: row.batch(), row: Some(row.number), said: record.said };
+    let located =
+        SqliteCoupon { coupon, batch_paused, day: row.day, tier: Tier::Hot, frozen, here };
     Ok((located, differs))
 }
 
@@ -204,10 +218,10 @@ pub(crate) fn untouched_of(
     campaign: CampaignHere,
     number: i64,
     day: Day,
-) -> SqlResult<Located> {
+) -> SqlResult<SqliteCoupon> {
     let batch = txn.batch_at(number)?;
     let coupon = protocol::untouched(&campaign.terms, batch.id, batch.created_at, code);
     let (batch_paused, frozen) = (batch.paused, txn.is_sealed(day)?);
-    let here = Here { campaign, batch: number, row: None, said: Said::Available };
-    Ok(Located { coupon, batch_paused, day, tier: Tier::Hot, frozen, here })
+    let here = SqlitePlace { campaign, batch: number, row: None, said: LineState::Available };
+    Ok(SqliteCoupon { coupon, batch_paused, day, tier: Tier::Hot, frozen, here })
 }

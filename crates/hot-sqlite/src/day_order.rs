@@ -21,7 +21,7 @@ use rusqlite::{Result as SqlResult, params};
 
 use crate::columns::unsigned;
 use crate::rows::{self, batch_of, first_number, numbers_of};
-use crate::sorted_rows::{Entry, Sorted, Unsorted};
+use crate::sorted_rows::{SortedEntry, SortedRows, UnsortedRows};
 use crate::txn::Txn;
 
 /// Rows that one transaction walks over: some 20 ms.
@@ -36,7 +36,7 @@ const KEPT_MAX: usize = 8;
 
 /// What a partition has of a code.
 #[derive(Clone, Copy)]
-pub(crate) enum Found {
+pub(crate) enum PartitionEntry {
     /// A row by its number.
     Row(i64),
     /// A row that was there when rows were collected, and may be gone or elsewhere.
@@ -45,7 +45,7 @@ pub(crate) enum Found {
     ArchivedMarker(u64),
 }
 
-pub(crate) type OfCode = (String, Found);
+pub(crate) type OfCode = (String, PartitionEntry);
 
 /// The instants after which, and until which, the coupons of a partition expire: midnight belongs to
 /// the day before.
@@ -178,14 +178,14 @@ pub(crate) fn imported_rows(
 /// Rows of imported batches of a partition, while they are collected.
 pub(crate) struct Collecting {
     left: Imported,
-    rows: Unsorted,
+    rows: UnsortedRows,
     is_of_sealed: Option<bool>,
     begun: Instant,
 }
 
 impl Collecting {
     pub(crate) fn begin(day: Day, folder: &Path) -> Collecting {
-        let (left, rows) = (Imported::of(day), Unsorted::new(folder));
+        let (left, rows) = (Imported::of(day), UnsortedRows::new(folder));
         Collecting { left, rows, is_of_sealed: None, begun: Instant::now() }
     }
 
@@ -225,9 +225,9 @@ pub(crate) struct DayOrder {
     begun: Instant,
     /// The last code of the last page.
     after: String,
-    sorted: Sorted,
+    sorted: SortedRows,
     /// The next ones of `sorted`.
-    ahead: VecDeque<Entry>,
+    ahead: VecDeque<SortedEntry>,
 }
 
 impl DayOrder {
@@ -260,15 +260,17 @@ impl DayOrder {
                 " AND expiry_day = ?1 AND code > ?2 ORDER BY code LIMIT ?3"
             ),
             asked,
-            |row| Ok((row.get(0)?, Found::Row(row.get(1)?))),
+            |row| Ok((row.get(0)?, PartitionEntry::Row(row.get(1)?))),
         )?;
         let imported = self.ahead.iter().take(limit);
-        found.extend(imported.map(|(code, number)| (code.clone(), Found::Collected(*number))));
+        found.extend(
+            imported.map(|(code, number)| (code.clone(), PartitionEntry::Collected(*number))),
+        );
         found.extend(txn.all(
             "SELECT code, version FROM archived_marker \
              WHERE expiry_day = ?1 AND code > ?2 ORDER BY code LIMIT ?3",
             asked,
-            |row| Ok((row.get(0)?, Found::ArchivedMarker(unsigned(row, 1)?))),
+            |row| Ok((row.get(0)?, PartitionEntry::ArchivedMarker(unsigned(row, 1)?))),
         )?);
         // A row before an archived marker of the same code.
         found.sort_by(|(one, _), (other, _)| one.cmp(other));

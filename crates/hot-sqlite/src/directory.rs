@@ -22,7 +22,7 @@ use crate::txn::Txn;
 use crate::{Result, SqliteHot};
 
 /// What an entry is of, by its columns `campaign` and `number`.
-pub(crate) enum Kind {
+pub(crate) enum DirectoryKind {
     /// A shared code, of this campaign.
     Shared(i64),
     /// A coupon with this number.
@@ -30,12 +30,12 @@ pub(crate) enum Kind {
     Gone,
 }
 
-impl Kind {
-    pub(crate) fn of(campaign: Option<i64>, number: Option<i64>) -> SqlResult<Kind> {
+impl DirectoryKind {
+    pub(crate) fn of(campaign: Option<i64>, number: Option<i64>) -> SqlResult<DirectoryKind> {
         match (campaign, number) {
-            (Some(campaign), None) => Ok(Kind::Shared(campaign)),
-            (None, Some(number)) => Ok(Kind::Coupon(number)),
-            (None, None) => Ok(Kind::Gone),
+            (Some(campaign), None) => Ok(DirectoryKind::Shared(campaign)),
+            (None, Some(number)) => Ok(DirectoryKind::Coupon(number)),
+            (None, None) => Ok(DirectoryKind::Gone),
             (Some(_), Some(_)) => Err(damaged("directory", "a shared code with a row")),
         }
     }
@@ -71,18 +71,19 @@ impl Directory for SqliteHot {
 
 pub(crate) fn entry(txn: &Txn<'_>, code: &Code) -> SqlResult<Option<Entry>> {
     let sql = "SELECT campaign, number, expiry_day FROM directory WHERE code = ?1";
-    let entry =
-        txn.first(sql, [code.as_str()], |row| match Kind::of(row.get(0)?, row.get(1)?)? {
-            Kind::Shared(campaign) => {
+    let entry = txn.first(sql, [code.as_str()], |row| {
+        match DirectoryKind::of(row.get(0)?, row.get(1)?)? {
+            DirectoryKind::Shared(campaign) => {
                 Ok(Some(Entry::Shared { campaign: txn.campaign_at(campaign)?.terms.id.clone() }))
             }
-            Kind::Coupon(number) => {
+            DirectoryKind::Coupon(number) => {
                 let (day, owner) =
                     (day(txn, row.get(2)?, number)?, txn.owner_at(batch_of(number))?);
                 Ok(Some(Entry::Coupon { day, owner, hint: Some(number) }))
             }
-            Kind::Gone => Ok(None),
-        })?;
+            DirectoryKind::Gone => Ok(None),
+        }
+    })?;
     Ok(entry.flatten())
 }
 

@@ -18,7 +18,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use crate::columns::{parsed, unsigned};
 use crate::failure::damaged;
-use crate::record::{Dictionary, USER_ROLE};
+use crate::record::{NameDictionary, USER_ROLE};
 use crate::txn::Txn;
 use crate::txn::audit::{entry, select_audit};
 use crate::txn::events::{OF_AUDIT, number_of};
@@ -38,20 +38,20 @@ const EPOCHS_MAX: usize = 64;
 const DELETED_MAX: i64 = 2_000;
 
 /// A place between two events: behind one of them, or before all.
-struct Cursor<'a> {
+struct EventCursor<'a> {
     epoch: &'a str,
     number: i64,
     /// Of the event before it, if it was there: see [`check_of`].
     check: Option<u32>,
 }
 
-impl<'a> Cursor<'a> {
-    fn parse(text: &'a str) -> Option<Cursor<'a>> {
+impl<'a> EventCursor<'a> {
+    fn parse(text: &'a str) -> Option<EventCursor<'a>> {
         let mut words = text.split('-');
         let epoch = words.next()?;
         let number = words.next()?.parse().ok().filter(|number| *number >= 0)?;
         let check = words.next().map(|check| u32::from_str_radix(check, 16)).transpose().ok()?;
-        words.next().is_none().then_some(Cursor { epoch, number, check })
+        words.next().is_none().then_some(EventCursor { epoch, number, check })
     }
 
     fn text(&self) -> String {
@@ -69,12 +69,12 @@ fn check_of(at: i64, code: &str, version: i64) -> u32 {
 }
 
 /// The cursor behind the event of this number, which may be gone.
-fn cursor_at<'a>(txn: &Txn<'_>, epoch: &'a str, number: i64) -> SqlResult<Cursor<'a>> {
+fn cursor_at<'a>(txn: &Txn<'_>, epoch: &'a str, number: i64) -> SqlResult<EventCursor<'a>> {
     let sql = "SELECT at, code, version FROM event WHERE number = ?1";
     let check = txn.first(sql, [number], |row| {
         Ok(check_of(row.get(0)?, row.get_ref(1)?.as_str_or_null()?.unwrap_or(""), row.get(2)?))
     })?;
-    Ok(Cursor { epoch, number, check })
+    Ok(EventCursor { epoch, number, check })
 }
 
 #[async_trait]
@@ -95,7 +95,7 @@ fn page(txn: &Txn<'_>, from: &FeedStart, limit: usize) -> SqlResult<FeedRead> {
         FeedStart::Oldest => oldest,
         FeedStart::Newest => newest,
         FeedStart::After(text) => {
-            let Some(cursor) = Cursor::parse(text) else { return Ok(FeedRead::Unknown) };
+            let Some(cursor) = EventCursor::parse(text) else { return Ok(FeedRead::Unknown) };
             let last = match cursor.epoch == epoch {
                 true => newest,
                 false => match last_of(txn, cursor.epoch)? {
@@ -134,7 +134,7 @@ fn page(txn: &Txn<'_>, from: &FeedStart, limit: usize) -> SqlResult<FeedRead> {
 /// The number of the last event of an earlier epoch that is still here.
 fn last_of(txn: &Txn<'_>, epoch: &str) -> SqlResult<Option<i64>> {
     let before = txn.setting(EPOCHS_BEFORE)?.unwrap_or_default();
-    let mut before = before.split_whitespace().filter_map(Cursor::parse);
+    let mut before = before.split_whitespace().filter_map(EventCursor::parse);
     Ok(before.find(|it| it.epoch == epoch).map(|it| it.number))
 }
 
@@ -142,7 +142,7 @@ fn event(txn: &Txn<'_>, epoch: &str, row: &Row<'_>) -> SqlResult<FeedEvent> {
     let (number, at, kind): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
     let code = row.get_ref(4)?.as_str_or_null()?.unwrap_or("");
     let check = check_of(at, code, row.get(5)?);
-    let cursor = Cursor { epoch, number, check: Some(check) }.text();
+    let cursor = EventCursor { epoch, number, check: Some(check) }.text();
     // Without the epoch, which a restore changes.
     let random = xxh3_128(format!("{number} {check} {code}").as_bytes()).to_le_bytes();
     let mut bytes = [0; 10];
@@ -202,7 +202,7 @@ pub(crate) fn begin_epoch(txn: &Txn<'_>) -> SqlResult<()> {
     let old = txn.setting(EPOCH)?.unwrap_or_default();
     let before = txn.setting(EPOCHS_BEFORE)?.unwrap_or_default();
     let mut before: Vec<String> = before.split_whitespace().map(str::to_owned).collect();
-    before.push(Cursor { epoch: &old, number: newest, check: None }.text());
+    before.push(EventCursor { epoch: &old, number: newest, check: None }.text());
     let skipped = before.len().saturating_sub(EPOCHS_MAX);
     settings::set(txn, EPOCHS_BEFORE, &before[skipped..].join(" "))?;
     txn.run("UPDATE setting SET value = lower(hex(randomblob(8))) WHERE name = ?1", [EPOCH])

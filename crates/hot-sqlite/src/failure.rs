@@ -7,7 +7,7 @@ use rusqlite::{ErrorCode, Result as SqlResult};
 
 /// Why a job cannot go on with what is in this file.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Elsewhere {
+pub(crate) enum ColdMiss {
     /// It needs a coupon of cold that has not been fetched yet.
     #[error("a coupon is in cold")]
     Wanted,
@@ -16,13 +16,13 @@ pub(crate) enum Elsewhere {
     Missing(String),
 }
 
-impl From<Elsewhere> for rusqlite::Error {
-    fn from(why: Elsewhere) -> rusqlite::Error {
+impl From<ColdMiss> for rusqlite::Error {
+    fn from(why: ColdMiss) -> rusqlite::Error {
         rusqlite::Error::ToSqlConversionFailure(Box::new(why))
     }
 }
 
-pub(crate) fn elsewhere(error: &rusqlite::Error) -> Option<&Elsewhere> {
+pub(crate) fn elsewhere(error: &rusqlite::Error) -> Option<&ColdMiss> {
     match error {
         rusqlite::Error::ToSqlConversionFailure(why) => why.downcast_ref(),
         _ => None,

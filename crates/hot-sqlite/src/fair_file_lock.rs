@@ -22,7 +22,7 @@ pub(crate) struct FairFileLock {
 }
 
 /// The lock, held while a write transaction runs.
-pub(crate) struct Guard<'a>(&'a File);
+pub(crate) struct LockGuard<'a>(&'a File);
 
 impl FairFileLock {
     pub(crate) fn open(folder: &Path) -> io::Result<FairFileLock> {
@@ -35,15 +35,15 @@ impl FairFileLock {
     }
 
     /// Waits for the lock, without a time limit: callers have their own.
-    pub(crate) fn enter(&self) -> io::Result<Guard<'_>> {
+    pub(crate) fn enter(&self) -> io::Result<LockGuard<'_>> {
         self.queue.lock()?;
         let entered = self.write.lock();
         self.queue.unlock()?;
-        entered.map(|()| Guard(&self.write))
+        entered.map(|()| LockGuard(&self.write))
     }
 }
 
-impl Drop for Guard<'_> {
+impl Drop for LockGuard<'_> {
     fn drop(&mut self) {
         // It fails only for a closed descriptor, which has released the lock already.
         let _ = self.0.unlock();

@@ -18,10 +18,10 @@ use rusqlite::{Result as SqlResult, Row, params};
 use crate::changes::write;
 use crate::cold::Prefetched;
 use crate::columns::{signed, unsigned};
-use crate::coupons::{Located, in_partition, row_at_place, writing};
+use crate::coupons::{SqliteCoupon, in_partition, row_at_place, writing};
 use crate::directory::{EntryOfLine, Place};
-use crate::failure::{Elsewhere, damaged, elsewhere};
-use crate::last_line::Said;
+use crate::failure::{ColdMiss, damaged, elsewhere};
+use crate::last_line::LineState;
 use crate::rows::CampaignHere;
 use crate::txn::Txn;
 use crate::{Result, SqliteHot, batches, claims, directory, orders, partitions, prefetch};
@@ -95,9 +95,9 @@ impl Imports for SqliteHot {
                 if lines.len() >= NUMBERED_MIN {
                     txn.enter_operation(run.operation)?;
                 }
-                let target = Target { campaign, batch, run: &run, open: RefCell::default() };
+                let target = ImportTarget { campaign, batch, run: &run, open: RefCell::default() };
                 let outcomes = lines.iter().map(|(_, line)| match target.line(&txn, line) {
-                    Err(error) if elsewhere(&error) == Some(&Elsewhere::Wanted) => Ok(None),
+                    Err(error) if elsewhere(&error) == Some(&ColdMiss::Wanted) => Ok(None),
                     outcome => outcome.map(Some),
                 });
                 let outcomes = outcomes.collect::<SqlResult<Vec<_>>>()?;
@@ -236,7 +236,7 @@ enum Decided {
     /// Nothing: this is its outcome.
     Done(ImportOutcome),
     /// What it does to the coupon of its code.
-    Advances { located: Box<Located>, advance: LineAdvance, place: Place },
+    Advances { located: Box<SqliteCoupon>, advance: LineAdvance, place: Place },
 }
 
 /// Asks cold, if it must, and writes nothing.
@@ -279,7 +279,7 @@ fn decide(
     Ok(Decided::Advances { located: Box::new(located), advance, place })
 }
 
-struct Target<'a> {
+struct ImportTarget<'a> {
     campaign: CampaignHere,
     batch: i64,
     run: &'a ImportRun,
@@ -287,7 +287,7 @@ struct Target<'a> {
     open: RefCell<Vec<Day>>,
 }
 
-impl Target<'_> {
+impl ImportTarget<'_> {
     fn line(&self, txn: &Txn<'_>, line: &ImportLine) -> SqlResult<ImportOutcome> {
         match decide(txn, &self.campaign, line, self.run)? {
             Decided::Arrives(day) => self.arrives(txn, line, day),
@@ -308,7 +308,7 @@ impl Target<'_> {
         let (campaign, imported_state) = (self.campaign.number, &line.imported_state);
         let batch = txn.batch_at(self.batch)?.id;
         let coupon = arrived(&self.campaign.terms, batch, line, imported_state, self.run);
-        let said = Said::of(imported_state, &coupon);
+        let said = LineState::of(imported_state, &coupon);
         let number = writing::insert(txn, self.batch, &coupon, &said, day)?;
         let (valid_from, expires_at) = (line.valid_from, line.expires_at);
         // The row has its state.
@@ -329,12 +329,12 @@ impl Target<'_> {
         &self,
         txn: &Txn<'_>,
         line: &ImportLine,
-        mut located: Located,
+        mut located: SqliteCoupon,
         advance: LineAdvance,
         place: &Place,
     ) -> SqlResult<ImportOutcome> {
         if advance.raises {
-            located.here.said = Said::Other(Box::new(line.imported_state.clone()));
+            located.here.said = LineState::Other(Box::new(line.imported_state.clone()));
             let in_directory = match located.here.row {
                 Some(_) => &ImportedState::Available,
                 None => &line.imported_state,

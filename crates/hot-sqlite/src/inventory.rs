@@ -16,15 +16,16 @@ use hot::inventory::{
     Page, RowItem, Table, Vanishing, Verifiable,
 };
 
-use self::tables::Reading;
+use self::tables::ReadPurpose;
 use crate::txn::Txn;
 use crate::{Result, SqliteHot, schema};
 
 #[async_trait]
 impl Inventory for SqliteHot {
     async fn page(&self, of: Table, after: Option<String>, limit: usize) -> Result<Page> {
-        let read =
-            move |txn: &Txn<'_>| tables::page(txn, of, Reading::AsStored, after.as_deref(), limit);
+        let read = move |txn: &Txn<'_>| {
+            tables::page(txn, of, ReadPurpose::AsStored, after.as_deref(), limit)
+        };
         self.readers.run(read).await
     }
 }
@@ -36,8 +37,9 @@ impl CopySource for SqliteHot {
     }
 
     async fn page_to_copy(&self, of: Table, after: Option<String>, limit: usize) -> Result<Page> {
-        let read =
-            move |txn: &Txn<'_>| tables::page(txn, of, Reading::ToCopy, after.as_deref(), limit);
+        let read = move |txn: &Txn<'_>| {
+            tables::page(txn, of, ReadPurpose::ToCopy, after.as_deref(), limit)
+        };
         self.readers.run(read).await
     }
 

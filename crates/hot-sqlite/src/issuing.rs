@@ -12,14 +12,14 @@ use hot::protocol::{
 use router::{Address, openings};
 use rusqlite::Result as SqlResult;
 
-use crate::changes::{CLOCK_BOUND_MS, Decision};
+use crate::changes::{CLOCK_BOUND_MS, SqliteDecision};
 use crate::claims::{self, ClaimRows};
-use crate::coupons::{Here, Located, in_partition, locate};
+use crate::coupons::{SqliteCoupon, SqlitePlace, in_partition, locate};
 use crate::directory;
 use crate::rows::CampaignHere;
-use crate::stock::Supply;
+use crate::stock::StockSupply;
 use crate::txn::Txn;
-use handing_out::{Plan, Step, hand_out};
+use handing_out::{HandOutStep, IssuePlan, hand_out};
 
 /// A request for a coupon of the stock of a campaign.
 pub(crate) struct StockRequest {
@@ -33,9 +33,9 @@ pub(crate) struct StockRequest {
 impl StockRequest {
     /// What the claim of the user decides. An answer that needs no write, a replay or a refusal, was true
     /// when the read transaction began, which is after the request came.
-    pub(crate) fn plan(&self, txn: &Txn<'_>, keys: &[CodeKey]) -> SqlResult<Plan> {
+    pub(crate) fn plan(&self, txn: &Txn<'_>, keys: &[CodeKey]) -> SqlResult<IssuePlan> {
         let Some(campaign) = txn.campaign(&self.campaign)? else {
-            return Ok(Plan::decided(Decision::not_found()));
+            return Ok(IssuePlan::decided(SqliteDecision::not_found()));
         };
         match self.is_shared {
             true => plan_shared(txn, campaign, &self.change),
@@ -43,30 +43,30 @@ impl StockRequest {
         }
     }
 
-    pub(crate) fn step(&self, txn: &Txn<'_>, supply: &Supply<'_>) -> SqlResult<Step> {
+    pub(crate) fn step(&self, txn: &Txn<'_>, supply: &StockSupply<'_>) -> SqlResult<HandOutStep> {
         match self.plan(txn, supply.keys)? {
-            Plan::Answer(step) => Ok(step),
-            Plan::HandOut { campaign, claim, replaced, issue: None } => {
+            IssuePlan::Answer(step) => Ok(step),
+            IssuePlan::HandOut { campaign, claim, replaced, issue: None } => {
                 hand_out(txn, supply, &campaign, &claim, &self.change, None, replaced)
             }
-            Plan::HandOut { campaign, claim, replaced, issue: Some(issue) } => {
+            IssuePlan::HandOut { campaign, claim, replaced, issue: Some(issue) } => {
                 hand_out(txn, supply, &campaign, &claim, &issue, Some(&self.change), replaced)
             }
         }
     }
 }
 
-fn plan_shared(txn: &Txn<'_>, campaign: CampaignHere, change: &Change) -> SqlResult<Plan> {
+fn plan_shared(txn: &Txn<'_>, campaign: CampaignHere, change: &Change) -> SqlResult<IssuePlan> {
     let Some(ask) = SharedAsk::of(change) else {
-        return Ok(Plan::decided(Decision::not_found()));
+        return Ok(IssuePlan::decided(SqliteDecision::not_found()));
     };
     let rows = ClaimRows::read(txn, &campaign, &ask.user)?;
     let claim = rows.count(txn, &ask.user, None, true, change.at)?;
     Ok(match (protocol::shared(&ask, change, &claim, CLOCK_BOUND_MS), ask.issue) {
-        (Some(decision), _) => Plan::decided(decision),
-        (None, None) => Plan::decided(Decision::not_found()),
+        (Some(decision), _) => IssuePlan::decided(decision),
+        (None, None) => IssuePlan::decided(SqliteDecision::not_found()),
         (None, issue) => {
-            Plan::HandOut { campaign, claim, replaced: None, issue: issue.map(Box::new) }
+            IssuePlan::HandOut { campaign, claim, replaced: None, issue: issue.map(Box::new) }
         }
     })
 }
@@ -76,13 +76,13 @@ fn plan_issue(
     keys: &[CodeKey],
     campaign: CampaignHere,
     change: &Change,
-) -> SqlResult<Plan> {
+) -> SqlResult<IssuePlan> {
     let ask = match IssueAsk::of(&campaign.terms, change, keys) {
         Ok(ask) => ask,
-        Err(refusal) => return Ok(Plan::decided(Decision::refused(refusal))),
+        Err(refusal) => return Ok(IssuePlan::decided(SqliteDecision::refused(refusal))),
     };
     let rows = ClaimRows::read(txn, &campaign, &ask.to)?;
-    let mut facts = IssueFacts::<Here, i64>::default();
+    let mut facts = IssueFacts::<SqlitePlace, i64>::default();
     loop {
         match protocol::issue(&ask, change, &facts) {
             IssueStep::Read(IssueRead::Named) => {
@@ -98,14 +98,14 @@ fn plan_issue(
                 facts.claim =
                     Some(rows.count(txn, &ask.to, ask.replaces.as_ref(), false, change.at)?);
             }
-            IssueStep::Decided(decision) => return Ok(Plan::decided(*decision)),
+            IssueStep::Decided(decision) => return Ok(IssuePlan::decided(*decision)),
             IssueStep::Name(located, entry) => {
-                return Ok(Plan::Answer(Step::Named(located, entry)));
+                return Ok(IssuePlan::Answer(HandOutStep::Named(located, entry)));
             }
             IssueStep::HandOut => {
                 let IssueFacts { claim: Some(claim), replaced, .. } = facts else { continue };
                 let replaced = replaced.and_then(|it| it.coupon).map(|it| Box::new(it.coupon));
-                return Ok(Plan::HandOut { campaign, claim, replaced, issue: None });
+                return Ok(IssuePlan::HandOut { campaign, claim, replaced, issue: None });
             }
         }
     }
@@ -115,7 +115,7 @@ fn to_be_replaced(
     txn: &Txn<'_>,
     keys: &[CodeKey],
     code: Option<&Code>,
-) -> SqlResult<Replaced<Here>> {
+) -> SqlResult<Replaced<SqlitePlace>> {
     let Some(code) = code else { return Ok(Replaced { by: ReplacedBy::Nobody, coupon: None }) };
     // If this request has replaced it before, the claim has an entry under its name.
     let by = match claims::replacement(txn, code)? {
@@ -126,7 +126,7 @@ fn to_be_replaced(
 }
 
 /// The coupon of a code, of any campaign, in any partition and either tier.
-fn anywhere(txn: &Txn<'_>, keys: &[CodeKey], code: &Code) -> SqlResult<Option<Located>> {
+fn anywhere(txn: &Txn<'_>, keys: &[CodeKey], code: &Code) -> SqlResult<Option<SqliteCoupon>> {
     for (key, minted) in openings(keys, code) {
         if let Some((owner, _)) = directory::run_of(txn, key, minted.day, minted.serial)? {
             let (code, bucket_key) = (code.clone(), minted.day.into());

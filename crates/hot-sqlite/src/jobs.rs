@@ -12,7 +12,7 @@ use rusqlite::Result as SqlResult;
 
 use crate::cold::Prefetched;
 use crate::day_order::{Collecting, DayOrder, OfCode};
-use crate::prefetch::{Attempt, attempt};
+use crate::prefetch::{JobAttempt, attempt};
 use crate::txn::Txn;
 use crate::{Result, SqliteHot};
 
@@ -58,12 +58,12 @@ impl SqliteHot {
         run: impl Fn(Arc<Prefetched>) -> F + Send,
     ) -> Result<(T, Arc<Prefetched>)>
     where
-        F: Future<Output = Result<Attempt<T>>> + Send,
+        F: Future<Output = Result<JobAttempt<T>>> + Send,
     {
         loop {
             match run(Arc::clone(&prefetched)).await? {
-                Attempt::Done(result) => return Ok((result, prefetched)),
-                Attempt::NeedsCold(wanted) => {
+                JobAttempt::Done(result) => return Ok((result, prefetched)),
+                JobAttempt::NeedsCold(wanted) => {
                     prefetched = Arc::new(prefetched.and(wanted, &*self.archive).await?)
                 }
             }

@@ -13,7 +13,7 @@ use coupon::imported::ImportedState;
 use coupon::time::Millis;
 use hot::protocol::imported_state_of;
 
-use crate::bytes::{Reader, Writer};
+use crate::bytes::{ByteReader, ByteWriter};
 use crate::failure::damaged;
 
 const AVAILABLE: u8 = 0;
@@ -43,7 +43,7 @@ pub(crate) struct LastLine {
 
 /// What the last line said of a coupon that has a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Said {
+pub(crate) enum LineState {
     /// It was available, or it was minted.
     Available,
     /// It was issued, as its first event says.
@@ -53,31 +53,31 @@ pub(crate) enum Said {
     Other(Box<ImportedState>),
 }
 
-impl Said {
-    pub(crate) fn of(line: &ImportedState, coupon: &Coupon) -> Said {
+impl LineState {
+    pub(crate) fn of(line: &ImportedState, coupon: &Coupon) -> LineState {
         let same =
             |other: &ImportedState| line.adds_nothing_to(other) && other.adds_nothing_to(line);
         match line {
-            ImportedState::Available => Said::Available,
-            _ if issued_first(coupon).is_some_and(|first| same(&first)) => Said::First,
-            _ if same(&imported_state_of(coupon)) => Said::Now,
-            _ => Said::Other(Box::new(line.clone())),
+            ImportedState::Available => LineState::Available,
+            _ if issued_first(coupon).is_some_and(|first| same(&first)) => LineState::First,
+            _ if same(&imported_state_of(coupon)) => LineState::Now,
+            _ => LineState::Other(Box::new(line.clone())),
         }
     }
 
-    pub(crate) fn after(&self, before: &Coupon, after: &Coupon) -> Said {
+    pub(crate) fn after(&self, before: &Coupon, after: &Coupon) -> LineState {
         match self {
-            Said::Available | Said::First => self.clone(),
-            Said::Now | Said::Other(_) => Said::of(&self.line(before), after),
+            LineState::Available | LineState::First => self.clone(),
+            LineState::Now | LineState::Other(_) => LineState::of(&self.line(before), after),
         }
     }
 
     pub(crate) fn line(&self, coupon: &Coupon) -> ImportedState {
         match self {
-            Said::Available => ImportedState::Available,
-            Said::First => issued_first(coupon).unwrap_or(ImportedState::Available),
-            Said::Now => imported_state_of(coupon),
-            Said::Other(line) => line.as_ref().clone(),
+            LineState::Available => ImportedState::Available,
+            LineState::First => issued_first(coupon).unwrap_or(ImportedState::Available),
+            LineState::Now => imported_state_of(coupon),
+            LineState::Other(line) => line.as_ref().clone(),
         }
     }
 }
@@ -115,7 +115,7 @@ impl LastLine {
             }
         };
         let flag = |flag, is_there| if is_there { flag } else { 0 };
-        let mut text = Writer::default();
+        let mut text = ByteWriter::default();
         text.byte(
             state
                 | flag(HOLDER, holder.is_some())
@@ -138,7 +138,7 @@ impl LastLine {
 
     pub(crate) fn decode(column: Option<&[u8]>) -> rusqlite::Result<LastLine> {
         let Some(bytes) = column else { return Ok(LastLine::default()) };
-        let mut left = Reader::of(bytes);
+        let mut left = ByteReader::of(bytes);
         let head = left.byte()?;
         if head & !ALL_FLAGS != 0 {
             return Err(damaged("last_line", "an unknown flag"));
@@ -174,7 +174,7 @@ impl LastLine {
     }
 }
 
-fn date(flag: u8, left: &mut Reader<'_>) -> rusqlite::Result<Option<Millis>> {
+fn date(flag: u8, left: &mut ByteReader<'_>) -> rusqlite::Result<Option<Millis>> {
     match flag {
         0 => Ok(None),
         _ => left.later(EPOCH).map(Some),
@@ -250,22 +250,32 @@ mod tests {
             at: Millis(50),
             order: Some(order.parse().expect("an order")),
         };
-        let other = |line: &ImportedState| Said::Other(Box::new(line.clone()));
+        let other = |line: &ImportedState| LineState::Other(Box::new(line.clone()));
         let (one, both) = (vec![to("ann", 4)], vec![to("ann", 4), redeemed("ann", "o", 5)]);
         let cases = [
-            ("available", ImportedState::Available, vec![], Said::Available),
-            ("available, redeemed since", ImportedState::Available, both.clone(), Said::Available),
-            ("issued", issued("ann", None), one.clone(), Said::First),
-            ("issued at another time", issued("ann", Some(Millis(9))), one.clone(), Said::First),
-            ("issued, redeemed since", issued("ann", None), both.clone(), Said::First),
+            ("available", ImportedState::Available, vec![], LineState::Available),
+            (
+                "available, redeemed since",
+                ImportedState::Available,
+                both.clone(),
+                LineState::Available,
+            ),
+            ("issued", issued("ann", None), one.clone(), LineState::First),
+            (
+                "issued at another time",
+                issued("ann", Some(Millis(9))),
+                one.clone(),
+                LineState::First,
+            ),
+            ("issued, redeemed since", issued("ann", None), both.clone(), LineState::First),
             ("issued to another", issued("bob", None), one.clone(), other(&issued("bob", None))),
-            ("redeemed", spent("o"), both.clone(), Said::Now),
+            ("redeemed", spent("o"), both.clone(), LineState::Now),
             ("redeemed for another", spent("p"), both, other(&spent("p"))),
         ];
         for (name, line, events, want) in cases {
             let version = events.len() as u64 + 1;
             let coupon = Coupon::of(genesis.clone(), events, None, version, Millis(60));
-            let said = Said::of(&line, &coupon);
+            let said = LineState::of(&line, &coupon);
             assert_eq!(said, want, "{name}");
             let read = said.line(&coupon);
             assert!(read.adds_nothing_to(&line) && line.adds_nothing_to(&read), "{name}: {read:?}");
@@ -278,9 +288,11 @@ mod tests {
         );
         let after =
             Coupon::of(genesis, vec![redeemed("ann", "o", 4), cancelled], None, 2, Millis(5));
-        let said = Said::of(&spent("o"), &before);
-        assert_eq!(said, Said::Now);
-        let Said::Other(line) = said.after(&before, &after) else { panic!("it is not so now") };
+        let said = LineState::of(&spent("o"), &before);
+        assert_eq!(said, LineState::Now);
+        let LineState::Other(line) = said.after(&before, &after) else {
+            panic!("it is not so now")
+        };
         assert!(line.adds_nothing_to(&spent("o")) && spent("o").adds_nothing_to(&line));
     }
 

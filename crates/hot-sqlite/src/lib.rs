@@ -64,10 +64,10 @@ use tokio::sync::OnceCell;
 use crate::checkpointer::Checkpointer;
 use crate::day_order::DayOrders;
 use crate::fair_file_lock::FairFileLock;
-use crate::readers::Readers;
+use crate::readers::ReaderPool;
 pub use crate::record_file::{RecordClock, RecordFile};
 pub use crate::schema::{FILE_NAME, OpenError, is_current};
-use crate::writer::{Desk, Writer};
+use crate::writer::{GroupWriter, WriterContext};
 
 pub(crate) type Result<T, E = HotError> = std::result::Result<T, E>;
 
@@ -79,7 +79,7 @@ pub const FREE_MIN_BYTES: u64 = 256 << 20;
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Copy, Debug)]
-pub struct Options {
+pub struct SqliteOptions {
     /// See [`FREE_MIN_BYTES`].
     pub free_min_bytes: u64,
     /// From this size on the store takes no more campaigns, imports, issues and accounts; `None` for no limit.
@@ -92,9 +92,9 @@ pub struct Options {
     pub orders: bool,
 }
 
-impl Default for Options {
-    fn default() -> Options {
-        Options {
+impl Default for SqliteOptions {
+    fn default() -> SqliteOptions {
+        SqliteOptions {
             free_min_bytes: FREE_MIN_BYTES,
             store_max_bytes: None,
             write_timeout: WRITE_TIMEOUT,
@@ -107,9 +107,9 @@ impl Default for Options {
 /// A hot store in one folder of this machine.
 pub struct SqliteHot {
     // They are dropped in this order: the writer answers its jobs, then the file is closed.
-    writer: Writer,
+    writer: GroupWriter,
     checkpointer: Checkpointer,
-    readers: Readers,
+    readers: ReaderPool,
     records: Arc<RecordFile>,
     keys: KeyRing,
     archive: Arc<dyn Archive>,
@@ -120,7 +120,7 @@ pub struct SqliteHot {
     /// Whether others had made none since the background write before it.
     is_alone: AtomicBool,
     folder: PathBuf,
-    options: Options,
+    options: SqliteOptions,
     /// Statements that readers and the writer have run.
     statements: Arc<AtomicU64>,
     /// Of the readers of partitions in the order of codes.
@@ -142,7 +142,7 @@ impl SqliteHot {
         folder: &Path,
         keys: impl Into<KeyRing>,
         archive: Arc<dyn Archive>,
-        options: Options,
+        options: SqliteOptions,
     ) -> Result<SqliteHot, OpenError> {
         let file_error = |source| OpenError::File { folder: folder.display().to_string(), source };
         private_files::make_folder(folder).map_err(file_error)?;
@@ -162,7 +162,7 @@ impl SqliteHot {
         // that made this one may have been killed before.
         private_files::sync_folder(folder).map_err(file_error)?;
         let statements = Arc::<AtomicU64>::default();
-        let desk = Desk {
+        let desk = WriterContext {
             conn,
             file_lock,
             folder: folder.to_owned(),
@@ -171,10 +171,10 @@ impl SqliteHot {
             statements: Arc::clone(&statements),
         };
         Ok(SqliteHot {
-            readers: Readers::open(&path, &statements)?,
+            readers: ReaderPool::open(&path, &statements)?,
             records: Arc::new(RecordFile::in_folder(folder)?),
             checkpointer: Checkpointer::start(folder, &path)?,
-            writer: Writer::start(desk, options.write_timeout).map_err(file_error)?,
+            writer: GroupWriter::start(desk, options.write_timeout).map_err(file_error)?,
             keys: keys.into(),
             archive,
             announced: OnceCell::new(),

@@ -13,18 +13,18 @@ use rusqlite::Result as SqlResult;
 use crate::coupons::checked;
 use crate::rows::{self, batch_of};
 use crate::txn::Txn;
-use source::{Key, Next, Sources};
+use source::{ExpiryKey, ListSources, NextRow};
 
 /// Most rows and batches that one page looks at: some 40 ms. So a page may be short.
 const SCAN_MAX: usize = 5_000;
 
 pub(crate) fn page(txn: &Txn<'_>, query: &ListQuery) -> SqlResult<ListedPage> {
-    let mut sources = Sources::of(txn, query)?;
+    let mut sources = ListSources::of(txn, query)?;
     let (mut coupons, mut positions, mut looked_at) = (Vec::new(), Vec::new(), 0);
     while let Some(next) = sources.next(txn)? {
         looked_at += 1;
         let position = position(next.key());
-        if let Next::Row((_, number)) = next
+        if let NextRow::Row((_, number)) = next
             && let Some(snapshot) = matching(txn, query, number)?
         {
             coupons.push(snapshot);
@@ -39,18 +39,18 @@ pub(crate) fn page(txn: &Txn<'_>, query: &ListQuery) -> SqlResult<ListedPage> {
 }
 
 /// Whether there is a next page: one more row shows it.
-fn rest(txn: &Txn<'_>, sources: &mut Sources<'_>, looked_at: usize) -> SqlResult<bool> {
+fn rest(txn: &Txn<'_>, sources: &mut ListSources<'_>, looked_at: usize) -> SqlResult<bool> {
     for _ in looked_at..SCAN_MAX {
         match sources.next(txn)? {
-            Some(Next::Row(_)) => return Ok(true),
-            Some(Next::Nothing(_)) => {}
+            Some(NextRow::Row(_)) => return Ok(true),
+            Some(NextRow::Nothing(_)) => {}
             None => return Ok(false),
         }
     }
     Ok(sources.next(txn)?.is_some())
 }
 
-fn position((expires_at, number): Key) -> ListPosition {
+fn position((expires_at, number): ExpiryKey) -> ListPosition {
     ListPosition { expires_at, tie: number.unsigned_abs() }
 }
 

@@ -11,7 +11,7 @@ use rusqlite::{Result as SqlResult, params};
 use crate::columns::{signed, unsigned};
 use crate::txn::Txn;
 
-pub(crate) struct Closing;
+pub(crate) struct PartitionClosing;
 
 /// To be called before a campaign's first coupon comes to `day`. Makes the plan, and keeps the
 /// partition open as long as the campaign cancels and extends.
@@ -19,7 +19,7 @@ pub(crate) fn enter(
     txn: &Txn<'_>,
     day: Day,
     campaign: &Campaign,
-) -> SqlResult<Result<(), Closing>> {
+) -> SqlResult<Result<(), PartitionClosing>> {
     let seal_after = seal_after(day, campaign);
     txn.run(
         "INSERT INTO partition_plan (expiry_day, bucket_bits, seal_after, closing, next_serial) \
@@ -29,7 +29,7 @@ pub(crate) fn enter(
          WHERE seal_after < excluded.seal_after AND closing = 0",
         params![day.0, BUCKET_BITS_DEFAULT, seal_after.0, SERIAL_FLOOR],
     )?;
-    Ok(if is_closing(txn, day)? { Err(Closing) } else { Ok(()) })
+    Ok(if is_closing(txn, day)? { Err(PartitionClosing) } else { Ok(()) })
 }
 
 /// Whether the day has begun to close: no coupon may come to it any more.

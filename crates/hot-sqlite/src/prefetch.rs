@@ -5,14 +5,14 @@
 //! fetches them and runs the job again.
 use rusqlite::Result as SqlResult;
 
-use crate::cold::{Prefetched, Wanted};
-use crate::failure::{Elsewhere, elsewhere};
+use crate::cold::{ColdRequest, Prefetched};
+use crate::failure::{ColdMiss, elsewhere};
 use crate::txn::Txn;
 
-pub(crate) enum Attempt<T> {
+pub(crate) enum JobAttempt<T> {
     Done(T),
     /// Without a result, and without a write: the job needs these coupons.
-    NeedsCold(Vec<Wanted>),
+    NeedsCold(Vec<ColdRequest>),
 }
 
 /// `body` must not have written anything when it needs more from cold.
@@ -20,23 +20,23 @@ pub(crate) fn attempt<T>(
     txn: &Txn<'_>,
     prefetched: &Prefetched,
     body: impl FnOnce(&Txn<'_>) -> SqlResult<T>,
-) -> SqlResult<Attempt<T>> {
+) -> SqlResult<JobAttempt<T>> {
     let txn = txn.with_prefetched(prefetched);
     match body(&txn) {
-        Err(error) if elsewhere(&error) == Some(&Elsewhere::Wanted) => {
-            Ok(Attempt::NeedsCold(txn.wanted()))
+        Err(error) if elsewhere(&error) == Some(&ColdMiss::Wanted) => {
+            Ok(JobAttempt::NeedsCold(txn.wanted()))
         }
-        ended => ended.map(Attempt::Done),
+        ended => ended.map(JobAttempt::Done),
     }
 }
 
-/// Goes on after [`Elsewhere::Wanted`], so that the job asks cold for all coupons at once.
+/// Goes on after [`ColdMiss::ColdRequest`], so that the job asks cold for all coupons at once.
 pub(crate) fn all<T>(results: impl Iterator<Item = SqlResult<T>>) -> SqlResult<Vec<T>> {
     let (mut all, mut wanted) = (Vec::new(), None);
     for result in results {
         match result {
             Ok(one) => all.push(one),
-            Err(error) if elsewhere(&error) == Some(&Elsewhere::Wanted) => wanted = Some(error),
+            Err(error) if elsewhere(&error) == Some(&ColdMiss::Wanted) => wanted = Some(error),
             Err(error) => return Err(error),
         }
     }

@@ -20,7 +20,7 @@ use tokio::sync::Semaphore;
 
 use crate::failure::{before_commit, caught};
 use crate::schema::{OpenError, open_reader};
-use crate::txn::{Seen, Txn, bound, roll_back};
+use crate::txn::{CachedRows, Txn, bound, roll_back};
 
 /// More connections than usual machines have cores: one long list does not stop the look-ups.
 const READERS: usize = 8;
@@ -35,23 +35,23 @@ const SLOW_MIN: u32 = 4;
 /// Most slow reads that are counted, so that a few fast reads make up for them.
 const SLOW_MAX: u32 = 8;
 
-pub(crate) struct Readers {
+pub(crate) struct ReaderPool {
     /// One more for each slow read, one less for each fast one; 0 to [`SLOW_MAX`].
     slow: AtomicU32,
-    idle: Arc<Mutex<Vec<Reader>>>,
+    idle: Arc<Mutex<Vec<ReadConnection>>>,
     permits: Arc<Semaphore>,
     reads: AtomicU64,
-    threads: Threads,
+    threads: ReaderThreads,
 }
 
 /// The threads of the readers, one for each connection that reads. They end when they are idle.
-struct Threads(Option<Runtime>);
+struct ReaderThreads(Option<Runtime>);
 
-impl Threads {
-    fn start() -> io::Result<Threads> {
+impl ReaderThreads {
+    fn start() -> io::Result<ReaderThreads> {
         let mut builder = Builder::new_current_thread();
         let runtime = builder.thread_name("hot-reader").max_blocking_threads(READERS).build()?;
-        Ok(Threads(Some(runtime)))
+        Ok(ReaderThreads(Some(runtime)))
     }
 
     fn handle(&self) -> Result<&Handle, HotError> {
@@ -59,7 +59,7 @@ impl Threads {
     }
 }
 
-impl Drop for Threads {
+impl Drop for ReaderThreads {
     /// Waits for no read, so that a store may be closed within a runtime.
     fn drop(&mut self) {
         if let Some(runtime) = self.0.take() {
@@ -68,22 +68,22 @@ impl Drop for Threads {
     }
 }
 
-struct Reader {
+struct ReadConnection {
     conn: Connection,
-    seen: Seen,
+    seen: CachedRows,
 }
 
-impl Readers {
+impl ReaderPool {
     /// `statements` counts the statements that they run.
-    pub(crate) fn open(path: &Path, statements: &Arc<AtomicU64>) -> Result<Readers, OpenError> {
+    pub(crate) fn open(path: &Path, statements: &Arc<AtomicU64>) -> Result<ReaderPool, OpenError> {
         let one = |_| {
-            let seen = Seen::counting(statements);
-            Ok::<_, OpenError>(Reader { conn: open_reader(path)?, seen })
+            let seen = CachedRows::counting(statements);
+            Ok::<_, OpenError>(ReadConnection { conn: open_reader(path)?, seen })
         };
         let idle = (0..READERS).map(one).collect::<Result<Vec<_>, _>>()?;
-        let threads = Threads::start();
+        let threads = ReaderThreads::start();
         let file_error = |source| OpenError::File { folder: path.display().to_string(), source };
-        Ok(Readers {
+        Ok(ReaderPool {
             slow: AtomicU32::new(0),
             idle: Arc::new(Mutex::new(idle)),
             permits: Arc::new(Semaphore::new(READERS)),
@@ -105,7 +105,7 @@ impl Readers {
         &self,
         body: impl FnOnce(&Txn<'_>) -> SqlResult<T>,
     ) -> Result<T, HotError> {
-        let read = |reader: &Reader| {
+        let read = |reader: &ReadConnection| {
             let txn = Txn::after_others(&reader.conn, &reader.seen);
             caught(|| body(&txn)).map_err(before_commit)
         };
@@ -115,7 +115,7 @@ impl Readers {
     /// Runs a point read on this thread, and notes whether it was slow.
     async fn timed<T>(
         &self,
-        read: impl FnOnce(&Reader) -> Result<T, HotError>,
+        read: impl FnOnce(&ReadConnection) -> Result<T, HotError>,
     ) -> Result<T, HotError> {
         self.reads.fetch_add(1, Ordering::Relaxed);
         let _permit = self.permits.acquire().await.map_err(|_| closed())?;
@@ -184,8 +184,8 @@ fn closed() -> HotError {
 
 /// Runs `read` on a connection that is idle. The caller must have a permit.
 fn on_idle<T>(
-    idle: &Mutex<Vec<Reader>>,
-    read: impl FnOnce(&Reader) -> Result<T, HotError>,
+    idle: &Mutex<Vec<ReadConnection>>,
+    read: impl FnOnce(&ReadConnection) -> Result<T, HotError>,
 ) -> Result<T, HotError> {
     let pop = || idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
     // There is a connection for each permit.
@@ -196,7 +196,7 @@ fn on_idle<T>(
 }
 
 fn in_transaction<T>(
-    Reader { conn, seen }: &Reader,
+    ReadConnection { conn, seen }: &ReadConnection,
     body: impl FnOnce(&Txn<'_>) -> SqlResult<T>,
 ) -> Result<T, HotError> {
     bound(conn, "BEGIN").map_err(before_commit)?;
@@ -211,15 +211,15 @@ mod tests {
     use super::*;
 
     /// Readers of an empty file that take every read for slow, or none.
-    fn readers(folder: &Path, slow: bool) -> Readers {
+    fn readers(folder: &Path, slow: bool) -> ReaderPool {
         let path = folder.join("hot.db");
         Connection::open(&path).expect("a file");
-        let readers = Readers::open(&path, &Arc::default()).expect("readers");
+        let readers = ReaderPool::open(&path, &Arc::default()).expect("readers");
         readers.slow.store(if slow { SLOW_MAX } else { 0 }, Ordering::Relaxed);
         readers
     }
 
-    async fn one(readers: &Readers) -> i64 {
+    async fn one(readers: &ReaderPool) -> i64 {
         let one = readers.point(|txn| txn.conn.query_row("SELECT 1", [], |row| row.get(0))).await;
         one.expect("a row")
     }

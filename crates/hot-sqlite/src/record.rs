@@ -16,40 +16,40 @@ use coupon::time::Millis;
 use rusqlite::Result as SqlResult;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::bytes::{Reader, Writer};
+use crate::bytes::{ByteReader, ByteWriter};
 use crate::failure::damaged;
-use crate::last_line::{LastLine, Said};
+use crate::last_line::{LastLine, LineState};
 
 /// What the coupons of a batch have in common. A row says what is different.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Common {
+pub(crate) struct BatchCommon {
     pub(crate) valid_from: Millis,
     pub(crate) expires_at: Millis,
     pub(crate) created_at: Millis,
 }
 
-impl Common {
+impl BatchCommon {
     /// Of a batch whose first coupon with a row is `coupon`.
-    pub(crate) fn of(coupon: &Coupon) -> Common {
+    pub(crate) fn of(coupon: &Coupon) -> BatchCommon {
         let genesis = coupon.genesis();
         let (valid_from, expires_at) = (genesis.valid_from, genesis.expires_at);
-        Common { valid_from, expires_at, created_at: genesis.created_at }
+        BatchCommon { valid_from, expires_at, created_at: genesis.created_at }
     }
 }
 
-pub(crate) struct Record {
+pub(crate) struct CouponRecord {
     pub(crate) valid_from: Millis,
     /// Its first expiry.
     pub(crate) expires_at: Millis,
     pub(crate) created_at: Millis,
     pub(crate) modified_at: Millis,
     pub(crate) hold: Option<Hold>,
-    pub(crate) said: Said,
+    pub(crate) said: LineState,
     pub(crate) events: Vec<Event>,
 }
 
 /// The other columns of a row, for its checksum.
-pub(crate) struct Columns<'a> {
+pub(crate) struct RowColumns<'a> {
     pub(crate) batch: i64,
     pub(crate) day: i32,
     pub(crate) code: &'a str,
@@ -63,7 +63,7 @@ pub(crate) struct Columns<'a> {
 }
 
 /// Actors and operations that many rows have, by their numbers.
-pub(crate) trait Dictionary {
+pub(crate) trait NameDictionary {
     /// The number of an actor's name; `None` if it gets none.
     fn number_of_actor(&self, name: &str) -> SqlResult<Option<u64>>;
 
@@ -119,13 +119,13 @@ const CHECKSUM_BYTES: usize = 4;
 
 pub(crate) fn encode(
     coupon: &Coupon,
-    said: &Said,
-    common: &Common,
-    columns: &Columns<'_>,
-    dictionary: &dyn Dictionary,
+    said: &LineState,
+    common: &BatchCommon,
+    columns: &RowColumns<'_>,
+    dictionary: &dyn NameDictionary,
 ) -> SqlResult<Vec<u8>> {
     let genesis = coupon.genesis();
-    let mut record = Writer::default();
+    let mut record = ByteWriter::default();
     let created_at = genesis.created_at;
     let modified_at = coupon.events().last().map_or(created_at, |last| last.at);
     let dates = [
@@ -136,10 +136,10 @@ pub(crate) fn encode(
     ];
     let mut flags = if coupon.hold().is_some() { HOLD } else { 0 };
     flags |= match said {
-        Said::Available => 0,
-        Said::First => SAID_FIRST,
-        Said::Now => SAID_NOW,
-        Said::Other(_) => SAID_OTHER,
+        LineState::Available => 0,
+        LineState::First => SAID_FIRST,
+        LineState::Now => SAID_NOW,
+        LineState::Other(_) => SAID_OTHER,
     };
     for (flag, date, usual) in dates {
         flags |= if date == usual { 0 } else { flag };
@@ -155,13 +155,13 @@ pub(crate) fn encode(
         record.later(hold.since, created_at);
         record.later(hold.until, hold.since);
     }
-    if let Said::Other(line) = said {
+    if let LineState::Other(line) = said {
         record.counted(&LastLine::of_state(line).encode().unwrap_or_default());
     }
-    let mut before = Before { at: created_at, operation: None, expires_at: genesis.expires_at };
+    let mut before = EventBase { at: created_at, operation: None, expires_at: genesis.expires_at };
     for event in coupon.events() {
         push(&mut record, &Flat::of(event), &before, columns.holder, dictionary)?;
-        before = Before { at: event.at, operation: Some(event.operation), ..before };
+        before = EventBase { at: event.at, operation: Some(event.operation), ..before };
     }
     let mut record = record.into_bytes();
     let sum = checksum(&record, common, columns, coupon.events());
@@ -175,7 +175,7 @@ pub(crate) fn has_said(record: &[u8]) -> bool {
 }
 
 /// What an event is written relative to.
-struct Before {
+struct EventBase {
     /// When the event before it was, or the coupon came to be.
     at: Millis,
     operation: Option<OperationId>,
@@ -184,11 +184,11 @@ struct Before {
 }
 
 fn push(
-    record: &mut Writer,
+    record: &mut ByteWriter,
     event: &Flat<'_>,
-    before: &Before,
+    before: &EventBase,
     holder: Option<&str>,
-    dictionary: &dyn Dictionary,
+    dictionary: &dyn NameDictionary,
 ) -> SqlResult<()> {
     let kind = KINDS.iter().position(|kind| *kind == event.kind);
     let kind = kind.ok_or_else(|| damaged("kind", event.kind))? as u8;
@@ -241,14 +241,14 @@ fn push(
 /// What a record says, and whether its checksum is that of the row.
 pub(crate) fn decode(
     record: &[u8],
-    common: &Common,
-    columns: &Columns<'_>,
-    dictionary: &dyn Dictionary,
-) -> SqlResult<(Record, bool)> {
+    common: &BatchCommon,
+    columns: &RowColumns<'_>,
+    dictionary: &dyn NameDictionary,
+) -> SqlResult<(CouponRecord, bool)> {
     let Some((record, sum)) = record.split_last_chunk::<CHECKSUM_BYTES>() else {
         return Err(damaged("record", "it has no checksum"));
     };
-    let mut left = Reader::of(record);
+    let mut left = ByteReader::of(record);
     let flags = left.byte()?;
     if flags > (SAID | ((HOLD << 1) - 1)) {
         return Err(damaged("record", format!("flags {flags:#b}")));
@@ -272,33 +272,34 @@ pub(crate) fn decode(
         }
     };
     let said = match flags & SAID {
-        0 => Said::Available,
-        SAID_FIRST => Said::First,
-        SAID_NOW => Said::Now,
+        0 => LineState::Available,
+        SAID_FIRST => LineState::First,
+        SAID_NOW => LineState::Now,
         _ => {
             let line = LastLine::decode(Some(left.counted()?))?;
             let no_state = || damaged("record", "its last line said nothing");
-            Said::Other(Box::new(line.state.ok_or_else(no_state)?))
+            LineState::Other(Box::new(line.state.ok_or_else(no_state)?))
         }
     };
     let mut events = Vec::new();
-    let mut before = Before { at: created_at, operation: None, expires_at };
+    let mut before = EventBase { at: created_at, operation: None, expires_at };
     while !left.is_empty() {
         let event = pull(&mut left, &before, columns.holder, dictionary)?;
-        before = Before { at: event.at, operation: Some(event.operation), ..before };
+        before = EventBase { at: event.at, operation: Some(event.operation), ..before };
         events.push(event);
     }
     let is_whole = *sum == checksum(record, common, columns, &events);
     let modified_at = before.at.plus_ms(modified_later.0);
-    let record = Record { valid_from, expires_at, created_at, modified_at, hold, said, events };
+    let record =
+        CouponRecord { valid_from, expires_at, created_at, modified_at, hold, said, events };
     Ok((record, is_whole))
 }
 
 fn pull(
-    left: &mut Reader<'_>,
-    before: &Before,
+    left: &mut ByteReader<'_>,
+    before: &EventBase,
     holder: Option<&str>,
-    dictionary: &dyn Dictionary,
+    dictionary: &dyn NameDictionary,
 ) -> SqlResult<Event> {
     let head = left.byte()?;
     let kind = head & KIND;
@@ -350,13 +351,13 @@ fn pull(
 /// damaged row in four billion passes.
 fn checksum(
     record: &[u8],
-    common: &Common,
-    columns: &Columns<'_>,
+    common: &BatchCommon,
+    columns: &RowColumns<'_>,
     events: &[Event],
 ) -> [u8; CHECKSUM_BYTES] {
     let mut all = Vec::with_capacity(record.len() + 192);
     all.extend_from_slice(record);
-    let Common { valid_from, expires_at, created_at } = common;
+    let BatchCommon { valid_from, expires_at, created_at } = common;
     let none = Millis(i64::MIN);
     for number in [
         columns.batch,

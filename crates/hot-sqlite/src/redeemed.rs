@@ -7,39 +7,40 @@ use crate::columns::signed;
 
 /// Redemptions of one instant come in the order of the numbers of their rows, the highest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Window {
+pub(crate) struct RedeemedWindow {
     pub(crate) from: Millis,
     pub(crate) last: Millis,
     /// Of that instant only rows with a lower number.
     pub(crate) below: i64,
 }
 
-impl Window {
-    pub(crate) fn of(query: &RedemptionQuery) -> Window {
-        let whole = Window { from: query.from, last: query.before.plus_ms(-1), below: i64::MAX };
+impl RedeemedWindow {
+    pub(crate) fn of(query: &RedemptionQuery) -> RedeemedWindow {
+        let whole =
+            RedeemedWindow { from: query.from, last: query.before.plus_ms(-1), below: i64::MAX };
         match &query.after {
             Some(after) if after.at <= whole.last => {
-                Window { last: after.at, below: signed(after.tie), ..whole }
+                RedeemedWindow { last: after.at, below: signed(after.tie), ..whole }
             }
             Some(_) | None => whole,
         }
     }
 
     /// What of it comes after a redemption.
-    pub(crate) fn behind(&self, (at, number): (Millis, i64)) -> Window {
-        Window { from: self.from, last: at, below: number }
+    pub(crate) fn behind(&self, (at, number): (Millis, i64)) -> RedeemedWindow {
+        RedeemedWindow { from: self.from, last: at, below: number }
     }
 }
 
 /// The first of all that was found, newest first.
-pub(crate) struct Latest {
+pub(crate) struct LatestRows {
     found: Vec<(Millis, i64)>,
     limit: usize,
 }
 
-impl Latest {
-    pub(crate) fn new(limit: usize) -> Latest {
-        Latest { found: Vec::new(), limit }
+impl LatestRows {
+    pub(crate) fn new(limit: usize) -> LatestRows {
+        LatestRows { found: Vec::new(), limit }
     }
 
     pub(crate) fn add(&mut self, more: Vec<(Millis, i64)>) {
@@ -53,7 +54,7 @@ impl Latest {
     }
 
     /// The oldest instant that may still be among the first.
-    pub(crate) fn from(&self, window: &Window) -> Millis {
+    pub(crate) fn from(&self, window: &RedeemedWindow) -> Millis {
         match self.found.last() {
             Some((at, _)) if self.found.len() == self.limit => (*at).max(window.from),
             Some(_) | None => window.from,
@@ -77,9 +78,9 @@ mod tests {
             ("some", 3, vec![(5, 2), (5, 1), (4, 9)], 4),
             ("one", 1, vec![(5, 2)], 5),
         ];
-        let window = Window { from: Millis(0), last: Millis(9), below: i64::MAX };
+        let window = RedeemedWindow { from: Millis(0), last: Millis(9), below: i64::MAX };
         for (name, limit, want, from) in cases {
-            let mut latest = Latest::new(limit);
+            let mut latest = LatestRows::new(limit);
             for part in &parts {
                 latest.add(part.iter().map(|(at, number)| (Millis(*at), *number)).collect());
             }

@@ -13,9 +13,9 @@ use hot::redemptions::{
 };
 use rusqlite::{Result as SqlResult, params};
 
-use crate::closed_index::{Part, next_part};
-use crate::coupons::{Located, row_at};
-use crate::redeemed::{Latest, Window};
+use crate::closed_index::{DayBatch, next_part};
+use crate::coupons::{SqliteCoupon, row_at};
+use crate::redeemed::{LatestRows, RedeemedWindow};
 use crate::txn::Txn;
 use crate::{Result, SqliteHot, cancelled, orders};
 
@@ -68,12 +68,12 @@ fn page(txn: &Txn<'_>, query: &RedemptionQuery) -> SqlResult<Vec<RedemptionRow>>
         },
     };
     let parts = parts(txn, campaign)?;
-    let (mut window, mut rows) = (Window::of(query), Vec::new());
+    let (mut window, mut rows) = (RedeemedWindow::of(query), Vec::new());
     loop {
         let limit = query.limit - rows.len();
-        let mut latest = Latest::new(limit);
+        let mut latest = LatestRows::new(limit);
         for (day, batch) in &parts {
-            let (from, Window { last, below, .. }) = (latest.from(&window), &window);
+            let (from, RedeemedWindow { last, below, .. }) = (latest.from(&window), &window);
             latest.add(txn.all(
                 "SELECT ended_at, number FROM coupon INDEXED BY coupon_closed \
                  WHERE ended_at IS NOT NULL AND expiry_day = ?1 AND batch = ?2 AND state = 2 \
@@ -101,7 +101,7 @@ fn page(txn: &Txn<'_>, query: &RedemptionQuery) -> SqlResult<Vec<RedemptionRow>>
 }
 
 /// The parts in which redeemed coupons may be.
-fn parts(txn: &Txn<'_>, campaign: Option<i64>) -> SqlResult<Vec<Part>> {
+fn parts(txn: &Txn<'_>, campaign: Option<i64>) -> SqlResult<Vec<DayBatch>> {
     let Some(campaign) = campaign else {
         let (mut parts, mut after) = (Vec::new(), (Day(i32::MIN), 0));
         while let Some(part) = next_part(txn, after)? {
@@ -119,7 +119,7 @@ fn parts(txn: &Txn<'_>, campaign: Option<i64>) -> SqlResult<Vec<Part>> {
 }
 
 /// The redemptions of a coupon that were made at this instant.
-fn rows_of(located: &Located, at: Millis, number: i64) -> impl Iterator<Item = RedemptionRow> {
+fn rows_of(located: &SqliteCoupon, at: Millis, number: i64) -> impl Iterator<Item = RedemptionRow> {
     let coupon = &located.coupon;
     let made = coupon.events().iter().filter(move |event| event.at == at);
     let made = made.filter_map(|event| match &event.kind {

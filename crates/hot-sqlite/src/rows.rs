@@ -12,7 +12,7 @@ use hot::protocol::is_history_full;
 use rusqlite::{Result as SqlResult, Row};
 
 use crate::columns::{millis_or_null, parsed, parsed_or_null, signed, unsigned};
-use crate::record::{Columns, Common};
+use crate::record::{BatchCommon, RowColumns};
 
 macro_rules! select_campaign {
     ($rest:literal) => {
@@ -78,7 +78,7 @@ pub(crate) struct BatchHere {
     pub(crate) paused: bool,
     pub(crate) created_at: Millis,
     /// `None` before its first coupon has a row.
-    pub(crate) common: Option<Common>,
+    pub(crate) common: Option<BatchCommon>,
 }
 
 /// From the columns batch_id, campaign, paused, created_at, valid_from, expires_at, made_at and key_id.
@@ -86,7 +86,7 @@ pub(crate) fn batch_here(row: &Row<'_>) -> SqlResult<BatchHere> {
     let dates = (millis_or_null(row, 4)?, millis_or_null(row, 5)?, millis_or_null(row, 6)?);
     let common = match dates {
         (Some(valid_from), Some(expires_at), Some(created_at)) => {
-            Some(Common { valid_from, expires_at, created_at })
+            Some(BatchCommon { valid_from, expires_at, created_at })
         }
         _ => None,
     };
@@ -236,8 +236,8 @@ pub(crate) fn state_name(number: i64) -> &'static str {
 }
 
 /// The columns of a row that `coupon` would have.
-pub(crate) fn columns<'a>(coupon: &'a Coupon, batch: i64, day: Day) -> Columns<'a> {
-    Columns {
+pub(crate) fn columns<'a>(coupon: &'a Coupon, batch: i64, day: Day) -> RowColumns<'a> {
+    RowColumns {
         batch,
         day: day.0,
         code: coupon.code().as_str(),
@@ -255,7 +255,7 @@ pub(crate) fn columns<'a>(coupon: &'a Coupon, batch: i64, day: Day) -> Columns<'
 }
 
 /// The first column that differs from that of `coupon`, which is what the record says, and how.
-pub(crate) fn disagreement(coupon: &Coupon, stored: &Columns<'_>) -> Option<String> {
+pub(crate) fn disagreement(coupon: &Coupon, stored: &RowColumns<'_>) -> Option<String> {
     let told = columns(coupon, stored.batch, Day(stored.day));
     let at = |instant: Option<Millis>| instant.map(|at| at.0);
     differs("state", state_name(stored.state), state_name(told.state))

@@ -15,16 +15,16 @@ pub const FILE_NAME: &str = "hot.db";
 const SCHEMA: &str = include_str!("../../../schema/hot.sql");
 
 /// One step from a version of the schema to the next. Its transaction also raises the version.
-type Step = fn(&Connection) -> SqlResult<()>;
+type SchemaStep = fn(&Connection) -> SqlResult<()>;
 
 /// The steps by which this release upgrades the stores of earlier ones: the first from version 1 to
 /// version 2, and so on. Release 0.1.0 begins with version 1.
-const STEPS: &[Step] = &[];
+const STEPS: &[SchemaStep] = &[];
 
 /// The version of this release. An older release refuses a higher one.
 pub(crate) const SCHEMA_VERSION: i64 = version_after(STEPS);
 
-const fn version_after(steps: &[Step]) -> i64 {
+const fn version_after(steps: &[SchemaStep]) -> i64 {
     1 + steps.len() as i64
 }
 
@@ -148,7 +148,7 @@ fn configure(conn: &Connection) -> SqlResult<()> {
 
 /// Creates the tables, or runs those of `steps` that the store has not had. It keeps a copy of the
 /// store first, so that every upgrade can be undone.
-fn migrate(conn: &Connection, path: &Path, steps: &[Step]) -> Result<(), OpenError> {
+fn migrate(conn: &Connection, path: &Path, steps: &[SchemaStep]) -> Result<(), OpenError> {
     let newest = version_after(steps);
     let found = version(conn)?;
     if found == 0 {

@@ -20,22 +20,22 @@ const READ_BYTES: usize = 16 << 10;
 /// Bytes of an entry beside its code.
 const EXTRA_BYTES: usize = 1 + size_of::<i64>();
 
-pub(crate) type Entry = (String, i64);
+pub(crate) type SortedEntry = (String, i64);
 
-pub(crate) struct Unsorted {
+pub(crate) struct UnsortedRows {
     folder: PathBuf,
     run_entries: usize,
-    entries: Vec<Entry>,
+    entries: Vec<SortedEntry>,
     /// `None` while all entries are in memory. It has no name, so it ends with the process.
     file: Option<File>,
     /// Where each run of the file ends.
     ends: Vec<u64>,
 }
 
-impl Unsorted {
+impl UnsortedRows {
     /// No entries yet. A file for them is made in `folder`.
-    pub(crate) fn new(folder: &Path) -> Unsorted {
-        Unsorted {
+    pub(crate) fn new(folder: &Path) -> UnsortedRows {
+        UnsortedRows {
             folder: folder.to_owned(),
             run_entries: RUN_ENTRIES,
             entries: Vec::new(),
@@ -44,7 +44,7 @@ impl Unsorted {
         }
     }
 
-    pub(crate) fn push(&mut self, entry: Entry) {
+    pub(crate) fn push(&mut self, entry: SortedEntry) {
         self.entries.push(entry);
     }
 
@@ -70,36 +70,36 @@ impl Unsorted {
         Ok(())
     }
 
-    pub(crate) fn sorted(mut self) -> io::Result<Sorted> {
+    pub(crate) fn sorted(mut self) -> io::Result<SortedRows> {
         self.entries.sort_unstable();
         self.entries.reverse();
         let starts = [0].into_iter().chain(self.ends.iter().copied());
-        let mut runs: Vec<Run> =
-            starts.zip(&self.ends).map(|(from, end)| Run::of(from, *end)).collect();
+        let mut runs: Vec<SortedRun> =
+            starts.zip(&self.ends).map(|(from, end)| SortedRun::of(from, *end)).collect();
         let mut first = BinaryHeap::new();
         if let Some(file) = &self.file {
             for (at, run) in runs.iter_mut().enumerate() {
                 first.extend(run.next(file)?.map(|entry| Reverse((entry, at))));
             }
         }
-        Ok(Sorted { file: self.file, runs, first, in_memory: self.entries })
+        Ok(SortedRows { file: self.file, runs, first, in_memory: self.entries })
     }
 }
 
 /// A run of the file, and what of it is in memory.
-struct Run {
+struct SortedRun {
     from: u64,
     end: u64,
     bytes: Vec<u8>,
     at: usize,
 }
 
-impl Run {
-    fn of(from: u64, end: u64) -> Run {
-        Run { from, end, bytes: Vec::new(), at: 0 }
+impl SortedRun {
+    fn of(from: u64, end: u64) -> SortedRun {
+        SortedRun { from, end, bytes: Vec::new(), at: 0 }
     }
 
-    fn next(&mut self, file: &File) -> io::Result<Option<Entry>> {
+    fn next(&mut self, file: &File) -> io::Result<Option<SortedEntry>> {
         if self.bytes.len() - self.at < EXTRA_BYTES + usize::from(u8::MAX) {
             self.bytes.drain(..self.at);
             self.at = 0;
@@ -119,17 +119,17 @@ impl Run {
     }
 }
 
-pub(crate) struct Sorted {
+pub(crate) struct SortedRows {
     file: Option<File>,
-    runs: Vec<Run>,
+    runs: Vec<SortedRun>,
     /// The next entry of each run.
-    first: BinaryHeap<Reverse<(Entry, usize)>>,
+    first: BinaryHeap<Reverse<(SortedEntry, usize)>>,
     /// The entries of no run, the next one last.
-    in_memory: Vec<Entry>,
+    in_memory: Vec<SortedEntry>,
 }
 
-impl Sorted {
-    pub(crate) fn next(&mut self) -> io::Result<Option<Entry>> {
+impl SortedRows {
+    pub(crate) fn next(&mut self) -> io::Result<Option<SortedEntry>> {
         let (Some(Reverse((entry, at))), Some(file)) = (self.first.peek(), &self.file) else {
             return Ok(self.in_memory.pop());
         };
@@ -159,7 +159,7 @@ mod tests {
             ("some in no run", 1_050, 100),
             ("runs of several reads", 20_000, 5_000),
         ] {
-            let mut unsorted = Unsorted::new(folder.path());
+            let mut unsorted = UnsortedRows::new(folder.path());
             unsorted.run_entries = run_entries;
             let entry = |nth: i64| (format!("C{}", nth * 7_919 % 100_003), nth);
             for nth in 0..count {
@@ -172,7 +172,7 @@ mod tests {
             while let Some(entry) = sorted.next().expect("read") {
                 found.push(entry);
             }
-            let mut want: Vec<Entry> = (0..count).map(entry).collect();
+            let mut want: Vec<SortedEntry> = (0..count).map(entry).collect();
             want.sort_unstable();
             assert_eq!(found, want, "{name}");
         }

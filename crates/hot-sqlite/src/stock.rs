@@ -12,7 +12,7 @@ use hot::protocol::{Left, is_on_offer};
 use rusqlite::{Result as SqlResult, params};
 
 use crate::columns::{parsed_or_null, signed, unsigned};
-use crate::coupons::{Located, row_at, untouched_of};
+use crate::coupons::{SqliteCoupon, row_at, untouched_of};
 use crate::rows::{CampaignHere, first_number, is_minted, numbers_of};
 use crate::txn::Txn;
 use crate::{directory, partitions};
@@ -30,30 +30,30 @@ macro_rules! is_fresh {
 }
 
 /// The stock, as one process sees it.
-pub(crate) struct Supply<'a> {
+pub(crate) struct StockSupply<'a> {
     pub(crate) keys: &'a [CodeKey],
     /// How far a dry run has seen serials to be gone; `None` for a transaction that writes it.
-    pub(crate) walked: Option<&'a Walked>,
+    pub(crate) walked: Option<&'a WalkedBatches>,
 }
 
 /// How far batches, by number, were seen to be gone.
 #[derive(Default)]
-pub(crate) struct Walked(BTreeMap<i64, u64>);
+pub(crate) struct WalkedBatches(BTreeMap<i64, u64>);
 
-impl Walked {
+impl WalkedBatches {
     /// Notes that nothing before `cursor` is left.
-    pub(crate) fn to(&mut self, cursor: &Cursor) {
+    pub(crate) fn to(&mut self, cursor: &StockCursor) {
         self.0.insert(cursor.batch, cursor.next_offset);
     }
 }
 
 /// How far the serials or the imported coupons of a batch have been offered.
-pub(crate) struct Cursor {
+pub(crate) struct StockCursor {
     batch: i64,
     next_offset: u64,
 }
 
-impl Cursor {
+impl StockCursor {
     /// Writes how far the batch is gone. It stays gone, so the next issue begins there.
     pub(crate) fn write(&self, txn: &Txn<'_>) -> SqlResult<()> {
         let sql = "UPDATE batch SET next_offset = max(coalesce(next_offset, 0), ?2) \
@@ -64,14 +64,14 @@ impl Cursor {
 
 pub(crate) enum Next {
     /// A coupon, and how far its batch is gone; `None` for a coupon that came back.
-    Coupon(Box<Located>, Option<Cursor>),
+    Coupon(Box<SqliteCoupon>, Option<StockCursor>),
     /// Many in a row were gone; the cursor is written before the next try.
-    Again(Cursor),
+    Again(StockCursor),
     Nothing(Refusal),
 }
 
 pub(crate) struct Offer<'a> {
-    supply: &'a Supply<'a>,
+    supply: &'a StockSupply<'a>,
     campaign: &'a CampaignHere,
     at: Millis,
     looked_at: u64,
@@ -92,7 +92,11 @@ impl OpenBatch {
 }
 
 impl<'a> Offer<'a> {
-    pub(crate) fn new(supply: &'a Supply<'a>, campaign: &'a CampaignHere, at: Millis) -> Offer<'a> {
+    pub(crate) fn new(
+        supply: &'a StockSupply<'a>,
+        campaign: &'a CampaignHere,
+        at: Millis,
+    ) -> Offer<'a> {
         Offer { supply, campaign, at, looked_at: 0 }
     }
 
@@ -162,7 +166,7 @@ impl<'a> Offer<'a> {
         };
         for offset in batch.next_offset..run.count {
             let code = key.mint(run.day, run.first + offset);
-            let cursor = Cursor { batch: batch.number, next_offset: offset + 1 };
+            let cursor = StockCursor { batch: batch.number, next_offset: offset + 1 };
             if !is_touched(txn, run.day, &code)? {
                 let campaign = self.campaign.clone();
                 let located = untouched_of(txn, code, campaign, batch.number, run.day)?;
@@ -178,7 +182,11 @@ impl<'a> Offer<'a> {
     }
 }
 
-fn batches(txn: &Txn<'_>, campaign: i64, walked: Option<&Walked>) -> SqlResult<Vec<OpenBatch>> {
+fn batches(
+    txn: &Txn<'_>,
+    campaign: i64,
+    walked: Option<&WalkedBatches>,
+) -> SqlResult<Vec<OpenBatch>> {
     let sql = "SELECT number, paused, key_id, expiry_day, first_serial, count, next_offset \
                FROM batch WHERE campaign = ?1 ORDER BY number";
     txn.all(sql, [campaign], |row| {
@@ -262,7 +270,7 @@ fn came_back(txn: &Txn<'_>, batch: &OpenBatch, at: Millis) -> SqlResult<Option<(
 fn next_import(txn: &Txn<'_>, batch: &OpenBatch, at: Millis) -> SqlResult<Option<Next>> {
     let before_first = first_number(batch.number, true);
     let offset = |number: i64| (number - before_first).unsigned_abs();
-    let cursor = |number| Cursor { batch: batch.number, next_offset: offset(number) };
+    let cursor = |number| StockCursor { batch: batch.number, next_offset: offset(number) };
     let mut statement = txn.statement(concat!(
         "SELECT number, ",
         is_fresh!(),
@@ -283,7 +291,7 @@ fn next_import(txn: &Txn<'_>, batch: &OpenBatch, at: Millis) -> SqlResult<Option
     Ok(skipped.map(|number| Next::Again(cursor(number))))
 }
 
-fn on_offer(txn: &Txn<'_>, number: i64, at: Millis) -> SqlResult<Option<Located>> {
+fn on_offer(txn: &Txn<'_>, number: i64, at: Millis) -> SqlResult<Option<SqliteCoupon>> {
     let located = row_at(txn, number)?;
     debug_assert!(located.iter().all(|it| is_on_offer(it, at)));
     Ok(located)

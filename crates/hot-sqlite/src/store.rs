@@ -19,7 +19,7 @@ use hot::{Gauge, HotStore};
 use crate::checkpointer::SETTINGS_KNOWN;
 use crate::settings::PROBED;
 use crate::txn::Txn;
-use crate::writer::{Unwell, free_space};
+use crate::writer::{WriterTrouble, free_space};
 use crate::{Result, SqliteHot, activity, events, settings};
 
 /// How long a caller that asks whether the store is writable waits for a commit that shows it.
@@ -77,9 +77,9 @@ impl HotStore for SqliteHot {
         free_space(&self.folder, self.options.free_min_bytes)?;
         match self.writer.well() {
             Ok(()) => Ok(()),
-            Err(Unwell::Stuck(why)) => Err(why),
+            Err(WriterTrouble::Stuck(why)) => Err(why),
             // While this says no, no caller writes. So it must try a write by itself.
-            Err(Unwell::Failing(why)) if self.writer.may_probe() => {
+            Err(WriterTrouble::Failing(why)) if self.writer.may_probe() => {
                 let probe = self.writer.run(|txn| settings::set(txn, PROBED, "yes"));
                 match tokio::time::timeout(PROBE_LIMIT, probe).await {
                     Ok(Ok(())) => Ok(()),
@@ -87,7 +87,7 @@ impl HotStore for SqliteHot {
                     Err(_) => Err(why),
                 }
             }
-            Err(Unwell::Failing(why)) => Err(why),
+            Err(WriterTrouble::Failing(why)) => Err(why),
         }
     }
 

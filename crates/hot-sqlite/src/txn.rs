@@ -27,10 +27,10 @@ use hot::audit::{Act, AuditEvent, AuditKind};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row, params};
 use rusqlite::{Result as SqlResult, types::FromSql};
 
-use crate::cold::{Prefetched, Spot, Wanted};
-use crate::failure::{Elsewhere, damaged};
-use counts::{Counts, Shift};
-pub(crate) use seen::Seen;
+use crate::cold::{ColdKey, ColdRequest, Prefetched};
+use crate::failure::{ColdMiss, damaged};
+use counts::{CampaignShift, CountShifts};
+pub(crate) use seen::CachedRows;
 use seen::keep;
 
 /// The setting with the number of changes of terms; none before the first change.
@@ -39,13 +39,13 @@ const TERMS_REVISION: &str = "terms_revision";
 pub(crate) struct Txn<'a> {
     pub(crate) conn: &'a Connection,
     /// Shared by all jobs of the transaction.
-    seen: &'a Seen,
+    seen: &'a CachedRows,
     /// Whether what was seen is known to be true in this transaction.
     is_checked: Cell<bool>,
     /// What this job has fetched from cold.
     prefetched: Option<&'a Prefetched>,
     /// What this job needs from cold and has not fetched.
-    wanted: RefCell<Vec<Wanted>>,
+    wanted: RefCell<Vec<ColdRequest>>,
 }
 
 /// Runs one of the statements around a transaction, which each connection prepares once.
@@ -64,13 +64,13 @@ pub(crate) fn roll_back(conn: &Connection) {
 
 impl<'a> Txn<'a> {
     /// A transaction in which nothing has been looked up yet.
-    pub(crate) fn new(conn: &'a Connection, seen: &'a Seen) -> Txn<'a> {
+    pub(crate) fn new(conn: &'a Connection, seen: &'a CachedRows) -> Txn<'a> {
         let is_checked = Cell::new(true);
         Txn { conn, seen, is_checked, prefetched: None, wanted: RefCell::default() }
     }
 
     /// One more read transaction of a reader that had others before.
-    pub(crate) fn after_others(conn: &'a Connection, seen: &'a Seen) -> Txn<'a> {
+    pub(crate) fn after_others(conn: &'a Connection, seen: &'a CachedRows) -> Txn<'a> {
         Txn { is_checked: Cell::new(false), ..Txn::new(conn, seen) }
     }
 
@@ -80,18 +80,18 @@ impl<'a> Txn<'a> {
         Txn { is_checked, prefetched: Some(prefetched), ..Txn::new(self.conn, self.seen) }
     }
 
-    pub(crate) fn wanted(&self) -> Vec<Wanted> {
+    pub(crate) fn wanted(&self) -> Vec<ColdRequest> {
         self.wanted.take()
     }
 
-    /// The error [`Elsewhere::Wanted`] if this job has not fetched the code yet.
-    pub(crate) fn in_cold(&self, spot: Spot) -> SqlResult<Option<&'a Coupon>> {
+    /// The error [`ColdMiss::ColdRequest`] if this job has not fetched the code yet.
+    pub(crate) fn in_cold(&self, spot: ColdKey) -> SqlResult<Option<&'a Coupon>> {
         match self.prefetched.and_then(|prefetched| prefetched.coupon(&spot)) {
             Some(found) => Ok(found),
             None => {
                 let archive_commit = self.archive_commit(spot.0)?;
                 self.wanted.borrow_mut().push((spot, archive_commit));
-                Err(Elsewhere::Wanted.into())
+                Err(ColdMiss::Wanted.into())
             }
         }
     }
@@ -156,7 +156,7 @@ impl<'a> Txn<'a> {
     }
 
     /// What was seen, without what is not true in this transaction.
-    fn seen(&self) -> SqlResult<&'a Seen> {
+    fn seen(&self) -> SqlResult<&'a CachedRows> {
         if !self.is_checked.get() {
             let now = self.setting(TERMS_REVISION)?;
             if *self.seen.revision.borrow() != now {
@@ -195,14 +195,14 @@ impl<'a> Txn<'a> {
         Ok(number)
     }
 
-    pub(crate) fn counts(&self) -> &Counts {
+    pub(crate) fn counts(&self) -> &CountShifts {
         &self.seen.counts
     }
 
     /// Writes the counts and events: before the commit, and before they are read.
     pub(crate) fn flush(&self) -> SqlResult<()> {
         self.write_events()?;
-        for (campaign, Shift { stock, states, at }) in self.seen.counts.take_shifts() {
+        for (campaign, CampaignShift { stock, states, at }) in self.seen.counts.take_shifts() {
             let ([issued, redeemed, void], cold) = (states.all, states.cold);
             self.run(
                 "UPDATE campaign SET stock = stock + ?2, issued = issued + ?3, \

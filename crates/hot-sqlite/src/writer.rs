@@ -19,29 +19,29 @@ use tokio::sync::oneshot;
 
 use crate::txn::Txn;
 pub(crate) use free_space::free_space;
-pub(crate) use group::Desk;
+pub(crate) use group::WriterContext;
 use group::work;
-pub(crate) use health::Unwell;
-use queue::{Job, Shared, Task, micros};
+pub(crate) use health::WriterTrouble;
+use queue::{WriteJob, WriteTask, WriterState, micros};
 
 /// Most jobs that wait; a caller beyond it gets `Overloaded`.
 pub(crate) const WAITING_MAX: usize = 2_048;
 
-pub(crate) struct Writer {
-    shared: Arc<Shared>,
+pub(crate) struct GroupWriter {
+    shared: Arc<WriterState>,
     timeout: Duration,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Writer {
+impl GroupWriter {
     /// Starts the thread. `timeout` is how long a caller waits for its job to begin.
-    pub(crate) fn start(desk: Desk, timeout: Duration) -> std::io::Result<Writer> {
-        let shared = Arc::new(Shared::default());
+    pub(crate) fn start(desk: WriterContext, timeout: Duration) -> std::io::Result<GroupWriter> {
+        let shared = Arc::new(WriterState::default());
         let theirs = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("hot-writer".into())
             .spawn(move || work(&theirs, &desk))?;
-        Ok(Writer { shared, timeout, thread: Some(thread) })
+        Ok(GroupWriter { shared, timeout, thread: Some(thread) })
     }
 
     /// Runs `body` in a transaction and returns when that is durable.
@@ -55,7 +55,7 @@ impl Writer {
         F: FnMut(&Txn<'_>) -> rusqlite::Result<T> + Send + 'static,
     {
         let (reply, mut answer) = oneshot::channel();
-        let (task, handle) = Task::of(body, reply);
+        let (task, handle) = WriteTask::of(body, reply);
         self.submit(Box::new(task))?;
         if let Ok(answer) = tokio::time::timeout(self.timeout, &mut answer).await {
             return answered(answer);
@@ -70,7 +70,7 @@ impl Writer {
         }
     }
 
-    fn submit(&self, job: Box<dyn Job>) -> Result<(), HotError> {
+    fn submit(&self, job: Box<dyn WriteJob>) -> Result<(), HotError> {
         let mut queue = self.shared.queue();
         if queue.closed {
             return Err(HotError::Unavailable("the store is closed".into()));
@@ -105,9 +105,9 @@ impl Writer {
 
     /// Whether the writer writes, by its last commit, the age of the oldest job that waits, and
     /// whether its thread lives. A writer without jobs is well.
-    pub(crate) fn well(&self) -> Result<(), Unwell> {
+    pub(crate) fn well(&self) -> Result<(), WriterTrouble> {
         if self.thread.as_ref().is_none_or(JoinHandle::is_finished) {
-            return Err(Unwell::Stuck("the writer has stopped: restart couponry".into()));
+            return Err(WriterTrouble::Stuck("the writer has stopped: restart couponry".into()));
         }
         let waiting = self.oldest_waiting();
         self.shared.health().well(waiting, self.timeout)
@@ -118,7 +118,7 @@ impl Writer {
     }
 }
 
-impl Drop for Writer {
+impl Drop for GroupWriter {
     /// Returns when every job that was taken in has been answered.
     fn drop(&mut self) {
         self.shared.queue().closed = true;
@@ -152,14 +152,14 @@ mod tests {
     const TIMEOUT: Duration = Duration::from_secs(300);
 
     /// A writer on a file with a constraint that only a commit looks at.
-    fn writer(folder: &Path) -> Writer {
+    fn writer(folder: &Path) -> GroupWriter {
         let conn = Connection::open(folder.join("hot.db")).expect("a file");
         let tables = "PRAGMA foreign_keys = ON; CREATE TABLE one (id INTEGER PRIMARY KEY); \
                       CREATE TABLE two (id INTEGER REFERENCES one (id) \
                       DEFERRABLE INITIALLY DEFERRED)";
         conn.execute_batch(tables).expect("tables");
         conn.pragma_update(None, "user_version", SCHEMA_VERSION).expect("a version");
-        let desk = Desk {
+        let desk = WriterContext {
             conn,
             file_lock: FairFileLock::open(folder).expect("lock files"),
             folder: folder.to_owned(),
@@ -167,10 +167,10 @@ mod tests {
             tells: false,
             statements: Arc::default(),
         };
-        Writer::start(desk, TIMEOUT).expect("a thread")
+        GroupWriter::start(desk, TIMEOUT).expect("a thread")
     }
 
-    async fn insert(writer: &Writer, sql: &'static str) -> Result<(), HotError> {
+    async fn insert(writer: &GroupWriter, sql: &'static str) -> Result<(), HotError> {
         writer.run(move |txn| txn.conn.execute(sql, []).map(drop)).await
     }
 
@@ -182,7 +182,7 @@ mod tests {
         for _ in 0..2 {
             let failed = insert(&writer, "INSERT INTO two VALUES (7)").await;
             assert!(matches!(failed, Err(HotError::Unknown(_))), "{failed:?}");
-            let Err(Unwell::Failing(why)) = writer.well() else { panic!("it has failed") };
+            let Err(WriterTrouble::Failing(why)) = writer.well() else { panic!("it has failed") };
             assert!(why.contains("FOREIGN KEY"), "{why}");
         }
         let asked = Instant::now();
@@ -197,7 +197,7 @@ mod tests {
 
     struct Panics;
 
-    impl Job for Panics {
+    impl WriteJob for Panics {
         fn take(&self) -> bool {
             true
         }
@@ -219,7 +219,7 @@ mod tests {
         while !writer.thread.as_ref().is_some_and(JoinHandle::is_finished) {
             tokio::task::yield_now().await;
         }
-        assert!(matches!(writer.well(), Err(Unwell::Stuck(_))));
+        assert!(matches!(writer.well(), Err(WriterTrouble::Stuck(_))));
         let refused = insert(&writer, "INSERT INTO one VALUES (8)").await;
         assert!(matches!(refused, Err(HotError::Unavailable(_))), "{refused:?}");
     }

@@ -41,7 +41,7 @@ use hot_conformance::kit::{
     revoke, said, void,
 };
 use hot_conformance::soundness::contradictions;
-use hot_sqlite::{FILE_NAME, OpenError, Options, SqliteHot};
+use hot_sqlite::{FILE_NAME, OpenError, SqliteHot, SqliteOptions};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -59,27 +59,27 @@ const SHORT: Duration = Duration::from_millis(200);
 /// How often something is tried again that a stop of the machine may have spoiled.
 const TRIES: usize = 20;
 
-fn options() -> Options {
-    Options { free_min_bytes: 0, write_timeout: LONG, ..Options::default() }
+fn options() -> SqliteOptions {
+    SqliteOptions { free_min_bytes: 0, write_timeout: LONG, ..SqliteOptions::default() }
 }
 
-fn short_options() -> Options {
-    Options { write_timeout: SHORT, ..options() }
+fn short_options() -> SqliteOptions {
+    SqliteOptions { write_timeout: SHORT, ..options() }
 }
 
-fn open(folder: &Path, options: Options) -> Result<SqliteHot, OpenError> {
+fn open(folder: &Path, options: SqliteOptions) -> Result<SqliteHot, OpenError> {
     open_beside(folder, Arc::default(), options)
 }
 
 fn open_beside(
     folder: &Path,
     archive: Arc<MemoryArchive>,
-    options: Options,
+    options: SqliteOptions,
 ) -> Result<SqliteHot, OpenError> {
     SqliteHot::open(folder, keys(), archive, options)
 }
 
-fn kit_in(folder: &Path, options: Options) -> Kit {
+fn kit_in(folder: &Path, options: SqliteOptions) -> Kit {
     let archive = Arc::<MemoryArchive>::default();
     let hot = open_beside(folder, Arc::clone(&archive), options).unwrap();
     Kit::new(Arc::new(hot), archive)
@@ -393,7 +393,7 @@ async fn a_full_disk_is_an_error_and_reads_go_on() {
     let campaign = kit.draft();
     let code = kit.stocked(&campaign, 1).await.remove(0);
     drop(kit);
-    let full = Options { free_min_bytes: u64::MAX, ..options() };
+    let full = SqliteOptions { free_min_bytes: u64::MAX, ..options() };
     let kit = kit_in(folder.path(), full);
     let why = kit.hot.writable().await.unwrap_err();
     assert!(why.contains("MiB free"), "{why}");

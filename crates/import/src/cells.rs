@@ -1,6 +1,6 @@
 //! The cells of one record, unquoted and trimmed.
 
-use super::quotes::{Kind, Quoting};
+use super::quotes::{ByteKind, QuoteState};
 
 const BOM: char = '\u{feff}';
 
@@ -10,40 +10,43 @@ pub(super) fn bare(line: &str, separator: char) -> &str {
     line.trim_matches(|c: char| c.is_whitespace() && c != separator)
 }
 
-fn kind_of(found: char, separator: char) -> Kind {
+fn kind_of(found: char, separator: char) -> ByteKind {
     match found {
-        '"' => Kind::Quote,
-        _ if found == separator => Kind::Separator,
-        _ if found.is_whitespace() || found == BOM => Kind::Blank,
-        _ => Kind::Other,
+        '"' => ByteKind::Quote,
+        _ if found == separator => ByteKind::Separator,
+        _ if found.is_whitespace() || found == BOM => ByteKind::Blank,
+        _ => ByteKind::Other,
     }
 }
 
-pub(super) struct Cells {
+pub(super) struct RecordCells {
     text: String,
     ends: Vec<usize>,
 }
 
-impl Cells {
+impl RecordCells {
     /// `None` when a quote is not closed.
-    pub(super) fn split(line: &str, separator: char) -> Option<Cells> {
-        let mut cells = Cells { text: String::with_capacity(line.len()), ends: Vec::new() };
-        let mut place = Quoting::Start;
+    pub(super) fn split(line: &str, separator: char) -> Option<RecordCells> {
+        let mut cells = RecordCells { text: String::with_capacity(line.len()), ends: Vec::new() };
+        let mut place = QuoteState::Start;
         for found in bare(line, separator).chars() {
             let kind = kind_of(found, separator);
             let next = place.after(kind);
             match (place, kind) {
                 // A separator within quotes is text.
-                (Quoting::Start | Quoting::Plain | Quoting::Closing, Kind::Separator) => {
+                (
+                    QuoteState::Start | QuoteState::Plain | QuoteState::Closing,
+                    ByteKind::Separator,
+                ) => {
                     cells.ends.push(cells.text.len());
                 }
-                (Quoting::Start | Quoting::Quoted, Kind::Quote) => {}
+                (QuoteState::Start | QuoteState::Quoted, ByteKind::Quote) => {}
                 _ => cells.text.push(found),
             }
             place = next;
         }
         cells.ends.push(cells.text.len());
-        (place != Quoting::Quoted).then_some(cells)
+        (place != QuoteState::Quoted).then_some(cells)
     }
 
     pub(super) fn len(&self) -> usize {

@@ -3,24 +3,24 @@
 use bytes::Bytes;
 use futures::Stream;
 
-use super::cells::Cells;
-use super::columns::Column;
-use super::exports::{KnownExport, Meaning};
+use super::cells::RecordCells;
+use super::columns::KnownColumn;
+use super::exports::{ColumnMeaning, KnownExport};
 use super::file::{BadFile, File, FileError};
 use super::first_line::{said_separator, separators};
-use super::lines::Line;
+use super::lines::FileLine;
 use super::record::RowError;
 
 /// The codes of a file, in its order. Their column is found by the names of an import; a file
 /// without a header has its codes in the first column.
-pub struct Codes<S> {
+pub struct CodeReader<S> {
     file: File<S>,
     /// Set by the first record.
-    place: Option<Place>,
+    place: Option<CodeColumn>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct CodeColumn {
     column: usize,
     separator: char,
 }
@@ -33,7 +33,7 @@ pub struct CodeOfFile {
     pub text: Result<String, RowError>,
 }
 
-impl<S, E> Codes<S>
+impl<S, E> CodeReader<S>
 where
     S: Stream<Item = Result<Bytes, E>> + Unpin,
     E: std::fmt::Display,
@@ -41,9 +41,9 @@ where
     /// Reads the head of the stream.
     ///
     /// # Errors
-    /// Those of [`File::open`].
-    pub async fn open(stream: S) -> Result<Codes<S>, FileError> {
-        Ok(Codes { file: File::open(stream, None).await?, place: None })
+    /// Those of [`ImportFile::open`].
+    pub async fn open(stream: S) -> Result<CodeReader<S>, FileError> {
+        Ok(CodeReader { file: File::open(stream, None).await?, place: None })
     }
 
     /// The next code, or why its record has none that can be read; `None` at the end.
@@ -61,7 +61,7 @@ where
     }
 
     /// `None` for the header.
-    fn read(&mut self, line: &Line) -> Result<Option<CodeOfFile>, FileError> {
+    fn read(&mut self, line: &FileLine) -> Result<Option<CodeOfFile>, FileError> {
         let code = |text| Ok(Some(CodeOfFile { line: line.number, text }));
         let text = match line.text() {
             Ok(text) => text,
@@ -81,31 +81,31 @@ where
     }
 }
 
-fn code_of(text: &str, place: Place) -> Result<String, RowError> {
-    let cells = Cells::split(text, place.separator).ok_or(RowError::Quote)?;
+fn code_of(text: &str, place: CodeColumn) -> Result<String, RowError> {
+    let cells = RecordCells::split(text, place.separator).ok_or(RowError::Quote)?;
     Ok(cells.iter().nth(place.column).unwrap_or_default().to_owned())
 }
 
 /// Where the codes are by the first record, and whether it is a header.
-fn place_of(first: &str) -> Result<(Place, bool), BadFile> {
+fn place_of(first: &str) -> Result<(CodeColumn, bool), BadFile> {
     let mut names_others = false;
     for separator in separators(first) {
-        let Some(cells) = Cells::split(first, separator) else { continue };
+        let Some(cells) = RecordCells::split(first, separator) else { continue };
         let cells: Vec<&str> = cells.iter().collect();
         let export = KnownExport::of(&cells);
         let meant = |cell: &&str| match export {
-            Some(export) => export.meaning(cell) == Some(Meaning::Column(Column::Code)),
-            None => Column::meant(cell) == Some(Column::Code),
+            Some(export) => export.meaning(cell) == Some(ColumnMeaning::Column(KnownColumn::Code)),
+            None => KnownColumn::meant(cell) == Some(KnownColumn::Code),
         };
         if let Some(column) = cells.iter().position(meant) {
-            return Ok((Place { column, separator }, true));
+            return Ok((CodeColumn { column, separator }, true));
         }
-        names_others |= cells.iter().any(|cell| Column::meant(cell).is_some());
+        names_others |= cells.iter().any(|cell| KnownColumn::meant(cell).is_some());
     }
     if names_others {
         let why = "the first line names columns, but none of them code; name the column of the codes code";
         return Err(BadFile::Header(why.to_owned()));
     }
     let separator = separators(first)[0];
-    Ok((Place { column: 0, separator }, false))
+    Ok((CodeColumn { column: 0, separator }, false))
 }

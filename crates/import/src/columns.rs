@@ -8,15 +8,15 @@ mod guess;
 
 use std::fmt;
 
-pub use column_map::{BadColumnMap, ColumnMap, Source};
-pub use guess::{Guess, distance};
+pub use column_map::{BadColumnMap, ColumnMap, ColumnSource};
+pub use guess::{ColumnGuess, distance};
 
 /// How much of a cell an error repeats, in characters: all of a well-formed cell, except for the
 /// longest names.
 pub const FOUND_LEN_MAX: usize = 64;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Column {
+pub enum KnownColumn {
     /// The one column that must be there.
     Code,
     /// First day, or first instant.
@@ -31,29 +31,29 @@ pub enum Column {
     OrderRef,
 }
 
-impl Column {
+impl KnownColumn {
     /// Every column, in the order in which documents list them.
-    pub const ALL: [Column; 8] = [
-        Column::Code,
-        Column::ValidFrom,
-        Column::ExpiresAt,
-        Column::State,
-        Column::UserId,
-        Column::IssuedAt,
-        Column::RedeemedAt,
-        Column::OrderRef,
+    pub const ALL: [KnownColumn; 8] = [
+        KnownColumn::Code,
+        KnownColumn::ValidFrom,
+        KnownColumn::ExpiresAt,
+        KnownColumn::State,
+        KnownColumn::UserId,
+        KnownColumn::IssuedAt,
+        KnownColumn::RedeemedAt,
+        KnownColumn::OrderRef,
     ];
 
     pub fn name(self) -> &'static str {
         match self {
-            Column::Code => "code",
-            Column::ValidFrom => "valid_from",
-            Column::ExpiresAt => "expires_at",
-            Column::State => "state",
-            Column::UserId => "user_id",
-            Column::IssuedAt => "issued_at",
-            Column::RedeemedAt => "redeemed_at",
-            Column::OrderRef => "order_ref",
+            KnownColumn::Code => "code",
+            KnownColumn::ValidFrom => "valid_from",
+            KnownColumn::ExpiresAt => "expires_at",
+            KnownColumn::State => "state",
+            KnownColumn::UserId => "user_id",
+            KnownColumn::IssuedAt => "issued_at",
+            KnownColumn::RedeemedAt => "redeemed_at",
+            KnownColumn::OrderRef => "order_ref",
         }
     }
 
@@ -63,28 +63,30 @@ impl Column {
     }
 
     /// The column with exactly this name, ignoring case.
-    pub(super) fn named(cell: &str) -> Option<Column> {
-        Column::ALL.into_iter().find(|column| cell.eq_ignore_ascii_case(column.name()))
+    pub(super) fn named(cell: &str) -> Option<KnownColumn> {
+        KnownColumn::ALL.into_iter().find(|column| cell.eq_ignore_ascii_case(column.name()))
     }
 
     /// The column that this cell of a header names, by its own name or by an alias.
-    pub(super) fn meant(cell: &str) -> Option<Column> {
+    pub(super) fn meant(cell: &str) -> Option<KnownColumn> {
         let meant = || {
             let normal = normal(cell);
-            Column::ALL.into_iter().find(|column| column.aliases().any(|alias| alias == normal))
+            KnownColumn::ALL
+                .into_iter()
+                .find(|column| column.aliases().any(|alias| alias == normal))
         };
-        Column::named(cell).or_else(meant)
+        KnownColumn::named(cell).or_else(meant)
     }
 }
 
-impl fmt::Display for Column {
+impl fmt::Display for KnownColumn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
 }
 
 pub(super) fn known() -> String {
-    Column::ALL.map(Column::name).join(", ")
+    KnownColumn::ALL.map(KnownColumn::name).join(", ")
 }
 
 pub(super) fn clipped(cell: &str) -> String {
@@ -108,11 +110,11 @@ mod tests {
     #[test]
     fn aliases_are_normal_and_unlike_each_other() {
         let mut seen = std::collections::BTreeMap::new();
-        for column in Column::ALL {
+        for column in KnownColumn::ALL {
             for alias in column.aliases() {
                 assert_eq!(normal(alias), alias);
                 assert_eq!(seen.insert(alias, column), None, "{alias} is there twice");
-                assert_eq!(Column::meant(alias), Some(column), "{alias}");
+                assert_eq!(KnownColumn::meant(alias), Some(column), "{alias}");
             }
         }
     }
@@ -120,23 +122,23 @@ mod tests {
     #[test]
     fn what_headers_mean() {
         let cases = [
-            ("code", Some(Column::Code)),
-            ("CODE", Some(Column::Code)),
+            ("code", Some(KnownColumn::Code)),
+            ("CODE", Some(KnownColumn::Code)),
             ("co-de", None),
-            ("Coupon Code", Some(Column::Code)),
-            ("coupon_code", Some(Column::Code)),
-            ("쿠폰번호", Some(Column::Code)),
-            ("쿠폰 번호", Some(Column::Code)),
-            ("Valid From", Some(Column::ValidFrom)),
-            ("시작일", Some(Column::ValidFrom)),
-            ("Expiry-Date", Some(Column::ExpiresAt)),
-            ("expiredAt", Some(Column::ExpiresAt)),
-            ("유효기간", Some(Column::ExpiresAt)),
-            ("회원ID", Some(Column::UserId)),
-            ("customerId", Some(Column::UserId)),
-            ("발급일", Some(Column::IssuedAt)),
-            ("사용일", Some(Column::RedeemedAt)),
-            ("주문번호", Some(Column::OrderRef)),
+            ("Coupon Code", Some(KnownColumn::Code)),
+            ("coupon_code", Some(KnownColumn::Code)),
+            ("쿠폰번호", Some(KnownColumn::Code)),
+            ("쿠폰 번호", Some(KnownColumn::Code)),
+            ("Valid From", Some(KnownColumn::ValidFrom)),
+            ("시작일", Some(KnownColumn::ValidFrom)),
+            ("Expiry-Date", Some(KnownColumn::ExpiresAt)),
+            ("expiredAt", Some(KnownColumn::ExpiresAt)),
+            ("유효기간", Some(KnownColumn::ExpiresAt)),
+            ("회원ID", Some(KnownColumn::UserId)),
+            ("customerId", Some(KnownColumn::UserId)),
+            ("발급일", Some(KnownColumn::IssuedAt)),
+            ("사용일", Some(KnownColumn::RedeemedAt)),
+            ("주문번호", Some(KnownColumn::OrderRef)),
             // Any of these may be several columns.
             ("번호", None),
             ("쿠폰", None),
@@ -154,7 +156,7 @@ mod tests {
             ("", None),
         ];
         for (cell, want) in cases {
-            assert_eq!(Column::meant(cell), want, "{cell:?}");
+            assert_eq!(KnownColumn::meant(cell), want, "{cell:?}");
         }
     }
 }

@@ -56,7 +56,7 @@ pub enum DateFault {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Moment {
+pub(crate) enum ParsedDate {
     /// A day. Midnight without a zone is one too: so Excel and MySQL write a day.
     Day(Date),
     At(Millis),
@@ -74,12 +74,12 @@ const MONTHS: [&str; 12] =
 const DATE_LEN_MAX: usize = 64;
 
 /// A time without an offset is one of `zone`.
-pub(crate) fn read(cell: &str, zone: &Zone, order: DateOrder) -> Result<Moment, DateFault> {
+pub(crate) fn read(cell: &str, zone: &Zone, order: DateOrder) -> Result<ParsedDate, DateFault> {
     if let Ok(date) = cell.parse::<Date>() {
-        return Ok(Moment::Day(date));
+        return Ok(ParsedDate::Day(date));
     }
     if let Ok(instant) = parse_instant(cell) {
-        return Ok(Moment::At(instant));
+        return Ok(ParsedDate::At(instant));
     }
     if cell.len() > DATE_LEN_MAX {
         return Err(DateFault::Form);
@@ -91,26 +91,30 @@ pub(crate) fn read(cell: &str, zone: &Zone, order: DateOrder) -> Result<Moment, 
     };
     let date = day_of(&parts(day).ok_or(DateFault::Form)?, order)?;
     if time.is_empty() {
-        return Ok(Moment::Day(date));
+        return Ok(ParsedDate::Day(date));
     }
     let (clock, offset) = clock_of(time).ok_or(DateFault::Form)?;
     let is_midnight = clock.bytes().all(|byte| b"0:.".contains(&byte));
     match offset {
         Some(offset) => instant(date, &clock, offset),
-        None if is_midnight => Ok(Moment::Day(date)),
+        None if is_midnight => Ok(ParsedDate::Day(date)),
         None => {
             // The offset of the clocks of the zone near that time.
             let near = date.first_instant(zone).plus_ms(ms_of(&clock));
             let shown = parse_instant(&format!("{}Z", format_local(near, zone)));
             let ahead = shown.map_err(|_| DateFault::Form)?.0 - near.0;
-            let Moment::At(utc) = instant(date, &clock, "Z")? else { return Err(DateFault::Form) };
-            Ok(Moment::At(utc.plus_ms(-ahead)))
+            let ParsedDate::At(utc) = instant(date, &clock, "Z")? else {
+                return Err(DateFault::Form);
+            };
+            Ok(ParsedDate::At(utc.plus_ms(-ahead)))
         }
     }
 }
 
-fn instant(date: Date, clock: &str, offset: &str) -> Result<Moment, DateFault> {
-    parse_instant(&format!("{date}T{clock}{offset}")).map(Moment::At).map_err(|_| DateFault::Form)
+fn instant(date: Date, clock: &str, offset: &str) -> Result<ParsedDate, DateFault> {
+    parse_instant(&format!("{date}T{clock}{offset}"))
+        .map(ParsedDate::At)
+        .map_err(|_| DateFault::Form)
 }
 
 fn split_time(cell: &str, colon: usize) -> (&str, &str) {
@@ -122,13 +126,13 @@ fn split_time(cell: &str, colon: usize) -> (&str, &str) {
 }
 
 /// A number with the count of its digits, or a month that was written as a word.
-enum Part {
+enum DatePart {
     Number(u32, usize),
     Month(u32),
 }
 
 /// The numbers and months of a day, without what stands between them; `None` for other words.
-fn parts(text: &str) -> Option<Vec<Part>> {
+fn parts(text: &str) -> Option<Vec<DatePart>> {
     let mut parts = Vec::new();
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
@@ -147,14 +151,14 @@ fn parts(text: &str) -> Option<Vec<Part>> {
         let (word, after) = rest.split_at(len);
         rest = after;
         if first.is_ascii_digit() {
-            parts.push(Part::Number(word.parse().ok()?, len));
+            parts.push(DatePart::Number(word.parse().ok()?, len));
             continue;
         }
         let word = word.to_lowercase();
         if FILLERS.split_whitespace().any(|filler| filler == word) {
             continue;
         }
-        parts.push(Part::Month(month(&word)?));
+        parts.push(DatePart::Month(month(&word)?));
     }
     Some(parts)
 }
@@ -167,8 +171,8 @@ fn month(word: &str) -> Option<u32> {
     u32::try_from(at + 1).ok()
 }
 
-fn day_of(parts: &[Part], order: DateOrder) -> Result<Date, DateFault> {
-    use Part::{Month, Number};
+fn day_of(parts: &[DatePart], order: DateOrder) -> Result<Date, DateFault> {
+    use DatePart::{Month, Number};
     let (year, month, day) = match *parts {
         [Number(year, 4), Number(month, 1..=2) | Month(month), Number(day, 1..=2)]
         | [Number(day, 1..=2), Month(month), Number(year, 4)]
@@ -232,8 +236,8 @@ mod tests {
     #[test]
     fn dates() {
         let zone: Zone = "Asia/Seoul".parse().unwrap();
-        let day = |text: &str| Ok(Moment::Day(text.parse().unwrap()));
-        let at = |text: &str| Ok(Moment::At(parse_instant(text).unwrap()));
+        let day = |text: &str| Ok(ParsedDate::Day(text.parse().unwrap()));
+        let at = |text: &str| Ok(ParsedDate::At(parse_instant(text).unwrap()));
         let march = day("2027-03-04");
         let afternoon = at("2027-03-04T15:04:05+09:00");
         let cases = [
@@ -297,7 +301,7 @@ mod tests {
             ("after it", "2027-10-31 12:00:00", "2027-10-31T12:00:00+01:00"),
         ];
         for (name, cell, want) in cases {
-            let want = Ok(Moment::At(parse_instant(want).unwrap()));
+            let want = Ok(ParsedDate::At(parse_instant(want).unwrap()));
             assert_eq!(read(cell, &berlin, DateOrder::Unsaid), want, "{name}");
         }
     }

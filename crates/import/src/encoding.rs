@@ -17,31 +17,31 @@ const CP949: [&str; 4] = ["cp949", "ms949", "uhc", "949"];
 const FOUND_LEN_MAX: usize = 40;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Encoding(&'static encoding_rs::Encoding);
+pub struct TextEncoding(&'static encoding_rs::Encoding);
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "is {0:?}, want utf-8, cp949, euc-kr, utf-16le, utf-16be, shift_jis, gb18030, big5 or \
-     another name of the Encoding Standard"
+     another name of the TextEncoding Standard"
 )]
 pub struct BadEncoding(String);
 
-impl Encoding {
-    pub const UTF_8: Encoding = Encoding(UTF_8);
+impl TextEncoding {
+    pub const UTF_8: TextEncoding = TextEncoding(UTF_8);
     /// CP949, which has all of EUC-KR.
-    pub const CP949: Encoding = Encoding(EUC_KR);
+    pub const CP949: TextEncoding = TextEncoding(EUC_KR);
     /// UTF-16, little-endian: what Excel calls "Unicode text".
-    pub const UTF_16LE: Encoding = Encoding(UTF_16LE);
-    pub const UTF_16BE: Encoding = Encoding(UTF_16BE);
+    pub const UTF_16LE: TextEncoding = TextEncoding(UTF_16LE);
+    pub const UTF_16BE: TextEncoding = TextEncoding(UTF_16BE);
 
     /// [`FromStr`] takes it back.
     pub fn name(self) -> &'static str {
-        if self == Encoding::CP949 { "CP949" } else { self.0.name() }
+        if self == TextEncoding::CP949 { "CP949" } else { self.0.name() }
     }
 
     /// Whether each character, a line end too, has two bytes or more.
     pub fn is_utf16(self) -> bool {
-        self == Encoding::UTF_16LE || self == Encoding::UTF_16BE
+        self == TextEncoding::UTF_16LE || self == TextEncoding::UTF_16BE
     }
 
     /// The bytes of the byte-order mark; empty for encodings without one.
@@ -63,24 +63,24 @@ impl Encoding {
     }
 
     /// UTF-8 if nothing in `head` points to another one.
-    pub fn detected(head: &[u8]) -> Encoding {
+    pub fn detected(head: &[u8]) -> TextEncoding {
         if let Some(marked) = marked_utf16(head) {
             return marked;
         }
         if head.contains(&0) {
-            return utf16_without_mark(head).unwrap_or(Encoding::UTF_8);
+            return utf16_without_mark(head).unwrap_or(TextEncoding::UTF_8);
         }
         match std::str::from_utf8(head) {
-            Ok(_) => Encoding::UTF_8,
+            Ok(_) => TextEncoding::UTF_8,
             // The end of the head cuts a character.
-            Err(error) if error.error_len().is_none() => Encoding::UTF_8,
-            Err(_) if is_hangul(head) => Encoding::CP949,
-            Err(_) => Encoding::UTF_8,
+            Err(error) if error.error_len().is_none() => TextEncoding::UTF_8,
+            Err(_) if is_hangul(head) => TextEncoding::CP949,
+            Err(_) => TextEncoding::UTF_8,
         }
     }
 
     /// The encoding that the caller named, with the byte order of the file's own mark.
-    pub fn named(self, head: &[u8]) -> Encoding {
+    pub fn named(self, head: &[u8]) -> TextEncoding {
         match marked_utf16(head) {
             Some(marked) if self.is_utf16() => marked,
             _ => self,
@@ -89,17 +89,17 @@ impl Encoding {
 }
 
 /// The encoding whose byte-order mark `head` begins with.
-fn marked(head: &[u8]) -> Option<Encoding> {
-    encoding_rs::Encoding::for_bom(head).map(|(encoding, _)| Encoding(encoding))
+fn marked(head: &[u8]) -> Option<TextEncoding> {
+    encoding_rs::Encoding::for_bom(head).map(|(encoding, _)| TextEncoding(encoding))
 }
 
-fn marked_utf16(head: &[u8]) -> Option<Encoding> {
+fn marked_utf16(head: &[u8]) -> Option<TextEncoding> {
     marked(head).filter(|encoding| encoding.is_utf16())
 }
 
 /// UTF-16 by its ASCII characters: a file of coupons is full of digits, commas and line ends. At
 /// least a quarter of all characters must be ASCII in one byte order, and none in the other.
-fn utf16_without_mark(head: &[u8]) -> Option<Encoding> {
+fn utf16_without_mark(head: &[u8]) -> Option<TextEncoding> {
     let whole = &head[..head.len() & !1];
     let ascii = |high: usize| {
         let is_text = |low: u8| low.is_ascii_graphic() || b" \t\r\n".contains(&low);
@@ -107,8 +107,8 @@ fn utf16_without_mark(head: &[u8]) -> Option<Encoding> {
     };
     let (little, big) = (ascii(1), ascii(0));
     let encoding = match (little, big) {
-        (1.., 0) => Encoding::UTF_16LE,
-        (0, 1..) => Encoding::UTF_16BE,
+        (1.., 0) => TextEncoding::UTF_16LE,
+        (0, 1..) => TextEncoding::UTF_16BE,
         _ => return None,
     };
     let is_enough = (little + big) * 4 >= whole.len() / 2;
@@ -129,7 +129,7 @@ fn is_hangul(head: &[u8]) -> bool {
         }
         // The second half comes after the head.
         let [second, tail @ ..] = rest else { break };
-        if Encoding::CP949.decoded(&[*first, *second]).is_none() {
+        if TextEncoding::CP949.decoded(&[*first, *second]).is_none() {
             return false;
         }
         rest = tail;
@@ -141,29 +141,29 @@ fn is_hangul(head: &[u8]) -> bool {
     hangul > 0 && hangul >= 3 * others
 }
 
-impl fmt::Display for Encoding {
+impl fmt::Display for TextEncoding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
 }
 
-impl fmt::Debug for Encoding {
+impl fmt::Debug for TextEncoding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
 }
 
-impl FromStr for Encoding {
+impl FromStr for TextEncoding {
     type Err = BadEncoding;
 
-    fn from_str(text: &str) -> Result<Encoding, BadEncoding> {
+    fn from_str(text: &str) -> Result<TextEncoding, BadEncoding> {
         if CP949.iter().any(|name| text.eq_ignore_ascii_case(name)) {
-            return Ok(Encoding::CP949);
+            return Ok(TextEncoding::CP949);
         }
         // In these a line end can be half of another character, or nothing decodes at all.
         let unfit = [ISO_2022_JP, REPLACEMENT, X_USER_DEFINED];
         let known = encoding_rs::Encoding::for_label(text.as_bytes());
-        let known = known.filter(|known| !unfit.contains(known)).map(Encoding);
+        let known = known.filter(|known| !unfit.contains(known)).map(TextEncoding);
         known.ok_or_else(|| BadEncoding(text.chars().take(FOUND_LEN_MAX).collect()))
     }
 }
@@ -189,30 +189,30 @@ mod tests {
         let mixed = [&cp949(KOREAN)[..], b"\xFF\n"].concat();
         let marked = [b"\xFF\xFE", &utf16(KOREAN, u16::to_le_bytes)[..]].concat();
         let marked_big = [b"\xFE\xFF", &utf16(KOREAN, u16::to_be_bytes)[..]].concat();
-        let cases: [(&str, &[u8], Encoding); 20] = [
-            ("nothing", b"", Encoding::UTF_8),
-            ("ASCII", b"code,expires_at\nABCD,20261231\n", Encoding::UTF_8),
-            ("UTF-8", KOREAN.as_bytes(), Encoding::UTF_8),
-            ("UTF-8 with a mark", "\u{feff}쿠폰번호".as_bytes(), Encoding::UTF_8),
-            ("UTF-8 cut in a character", &cut[..cut.len() - 1], Encoding::UTF_8),
-            ("UTF-8 with a spoilt line", &spoilt, Encoding::UTF_8),
-            ("Latin-1", b"caf\xE9,b\n", Encoding::UTF_8),
-            ("Latin-1 before a letter", b"\xC4A,b\n", Encoding::UTF_8),
-            ("Japanese in Shift_JIS", b"\x83N\x81[\x83|\x83\x93\n", Encoding::UTF_8),
-            ("Chinese in GBK", b"\xD3\xC5\xBB\xDD\xC2\xEB\n", Encoding::UTF_8),
-            ("CP949", &cp949(KOREAN), Encoding::CP949),
-            ("CP949 cut in a character", &cp949(KOREAN)[..3], Encoding::CP949),
-            ("CP949 with a rare syllable", &cp949("쿠폰번호,똠방각하\n"), Encoding::CP949),
-            ("CP949 with a spoilt line", &mixed, Encoding::UTF_8),
-            ("UTF-16LE with a mark", &marked, Encoding::UTF_16LE),
-            ("UTF-16BE with a mark", &marked_big, Encoding::UTF_16BE),
-            ("UTF-16LE", &utf16(KOREAN, u16::to_le_bytes), Encoding::UTF_16LE),
-            ("UTF-16BE", &utf16(KOREAN, u16::to_be_bytes), Encoding::UTF_16BE),
-            ("UTF-16LE cut in a character", b"c\0o\0d\0e", Encoding::UTF_16LE),
-            ("a zero byte in ASCII", b"ABCDEFGHIJK\0", Encoding::UTF_8),
+        let cases: [(&str, &[u8], TextEncoding); 20] = [
+            ("nothing", b"", TextEncoding::UTF_8),
+            ("ASCII", b"code,expires_at\nABCD,20261231\n", TextEncoding::UTF_8),
+            ("UTF-8", KOREAN.as_bytes(), TextEncoding::UTF_8),
+            ("UTF-8 with a mark", "\u{feff}쿠폰번호".as_bytes(), TextEncoding::UTF_8),
+            ("UTF-8 cut in a character", &cut[..cut.len() - 1], TextEncoding::UTF_8),
+            ("UTF-8 with a spoilt line", &spoilt, TextEncoding::UTF_8),
+            ("Latin-1", b"caf\xE9,b\n", TextEncoding::UTF_8),
+            ("Latin-1 before a letter", b"\xC4A,b\n", TextEncoding::UTF_8),
+            ("Japanese in Shift_JIS", b"\x83N\x81[\x83|\x83\x93\n", TextEncoding::UTF_8),
+            ("Chinese in GBK", b"\xD3\xC5\xBB\xDD\xC2\xEB\n", TextEncoding::UTF_8),
+            ("CP949", &cp949(KOREAN), TextEncoding::CP949),
+            ("CP949 cut in a character", &cp949(KOREAN)[..3], TextEncoding::CP949),
+            ("CP949 with a rare syllable", &cp949("쿠폰번호,똠방각하\n"), TextEncoding::CP949),
+            ("CP949 with a spoilt line", &mixed, TextEncoding::UTF_8),
+            ("UTF-16LE with a mark", &marked, TextEncoding::UTF_16LE),
+            ("UTF-16BE with a mark", &marked_big, TextEncoding::UTF_16BE),
+            ("UTF-16LE", &utf16(KOREAN, u16::to_le_bytes), TextEncoding::UTF_16LE),
+            ("UTF-16BE", &utf16(KOREAN, u16::to_be_bytes), TextEncoding::UTF_16BE),
+            ("UTF-16LE cut in a character", b"c\0o\0d\0e", TextEncoding::UTF_16LE),
+            ("a zero byte in ASCII", b"ABCDEFGHIJK\0", TextEncoding::UTF_8),
         ];
         for (name, head, want) in cases {
-            assert_eq!(Encoding::detected(head), want, "{name}");
+            assert_eq!(TextEncoding::detected(head), want, "{name}");
         }
     }
 
@@ -224,7 +224,11 @@ mod tests {
             let text: String = chunk.iter().chain(&[',', '1', '\n']).collect();
             for len in 0..=text.len() {
                 let head = &text.as_bytes()[..len];
-                assert_eq!(Encoding::detected(head), Encoding::UTF_8, "{text:?} cut at {len}");
+                assert_eq!(
+                    TextEncoding::detected(head),
+                    TextEncoding::UTF_8,
+                    "{text:?} cut at {len}"
+                );
             }
         }
     }
@@ -250,23 +254,23 @@ mod tests {
             ("", None),
         ];
         for (name, want) in cases {
-            let found = name.parse::<Encoding>();
+            let found = name.parse::<TextEncoding>();
             assert_eq!(found.as_ref().ok().map(|it| it.name()), want, "{name}");
-            let again = found.map(|it| it.name().parse::<Encoding>().is_ok());
+            let again = found.map(|it| it.name().parse::<TextEncoding>().is_ok());
             assert!(again.unwrap_or(true), "{name} is taken back");
         }
-        assert_eq!(Encoding::UTF_16LE.named(b"\xFE\xFF"), Encoding::UTF_16BE);
-        assert_eq!(Encoding::CP949.named(b"\xFE\xFF"), Encoding::CP949);
+        assert_eq!(TextEncoding::UTF_16LE.named(b"\xFE\xFF"), TextEncoding::UTF_16BE);
+        assert_eq!(TextEncoding::CP949.named(b"\xFE\xFF"), TextEncoding::CP949);
     }
 
     #[test]
     fn a_bad_sequence_does_not_decode() {
-        let cases: [(&str, Encoding, &[u8]); 5] = [
-            ("UTF-8", Encoding::UTF_8, b"a\xFF"),
-            ("CP949, half a character", Encoding::CP949, b"a\xB0"),
-            ("CP949, no such pair", Encoding::CP949, b"\xC9\x41"),
-            ("UTF-16, half a pair", Encoding::UTF_16LE, b"\x00\xD8a\0"),
-            ("UTF-16, half a unit", Encoding::UTF_16LE, b"a\0b"),
+        let cases: [(&str, TextEncoding, &[u8]); 5] = [
+            ("UTF-8", TextEncoding::UTF_8, b"a\xFF"),
+            ("CP949, half a character", TextEncoding::CP949, b"a\xB0"),
+            ("CP949, no such pair", TextEncoding::CP949, b"\xC9\x41"),
+            ("UTF-16, half a pair", TextEncoding::UTF_16LE, b"\x00\xD8a\0"),
+            ("UTF-16, half a unit", TextEncoding::UTF_16LE, b"a\0b"),
         ];
         for (name, encoding, raw) in cases {
             assert_eq!(encoding.decoded(raw), None, "{name}");

@@ -4,7 +4,7 @@
 //! nothing about a coupon here. A column that is in none of the lists refuses the file, as in any
 //! other file. All names are as [`normal`] writes them.
 
-use super::columns::{Column, normal};
+use super::columns::{KnownColumn, normal};
 use super::states::StateSign;
 use super::states::StateWord::{Available, Void};
 
@@ -103,8 +103,8 @@ static EXPORTS: [KnownExport; 7] = [
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Meaning {
-    Column(Column),
+pub(crate) enum ColumnMeaning {
+    Column(KnownColumn),
     State(StateSign),
     Skipped,
 }
@@ -117,22 +117,22 @@ impl KnownExport {
     }
 
     /// `None` if the export has no such column.
-    pub(crate) fn meaning(&self, name: &str) -> Option<Meaning> {
+    pub(crate) fn meaning(&self, name: &str) -> Option<ColumnMeaning> {
         let name = normal(name);
         let mut columns = self.columns();
         if let Some((meaning, _)) = columns.find(|(_, it)| *it == name) {
             let sign = SIGNS.iter().find(|(word, _)| *word == meaning);
-            return match (sign, Column::named(meaning)) {
-                (Some((_, sign)), _) => Some(Meaning::State(*sign)),
-                (None, Some(Column::State)) => Some(Meaning::State(StateSign::Word)),
-                (None, column) => column.map(Meaning::Column),
+            return match (sign, KnownColumn::named(meaning)) {
+                (Some((_, sign)), _) => Some(ColumnMeaning::State(*sign)),
+                (None, Some(KnownColumn::State)) => Some(ColumnMeaning::State(StateSign::Word)),
+                (None, column) => column.map(ColumnMeaning::Column),
             };
         }
         let is_skipped = |it: &str| match it.strip_suffix('*') {
             Some(begin) => name.starts_with(begin),
             None => it == name,
         };
-        self.skipped.split_whitespace().any(is_skipped).then_some(Meaning::Skipped)
+        self.skipped.split_whitespace().any(is_skipped).then_some(ColumnMeaning::Skipped)
     }
 
     /// What each column is, and its name.

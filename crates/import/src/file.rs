@@ -5,11 +5,11 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 
-use super::encoding::Encoding;
+use super::encoding::TextEncoding;
 use super::first_line::{BadHeader, said_separator};
 use super::format::FileFormat;
-use super::lines::{LINE_LEN_MAX, Line, Lines, NotCsv, SNIFF_LEN, sniff};
-use super::record::{Header, RowError};
+use super::lines::{FileLine, LINE_LEN_MAX, NotCsv, RecordSplitter, SNIFF_LEN, sniff};
+use super::record::{FileHeader, RowError};
 use super::workbook::{self, BadWorkbook, WORKBOOK_BYTES_MAX};
 
 /// Lines that are looked at before the first is imported: a column of states shows in a few of them,
@@ -26,9 +26,9 @@ const NO_HEADER: &str = "these are lines that an import rejected, without their 
 /// The records of a stream of bytes, without those that are blank.
 pub struct File<S> {
     rest: S,
-    lines: Lines,
-    encoding: Encoding,
-    ahead: VecDeque<Result<Line, FileError>>,
+    lines: RecordSplitter,
+    encoding: TextEncoding,
+    ahead: VecDeque<Result<FileLine, FileError>>,
     /// It is a file of lines that an import rejected: its lines are in a column.
     is_of_rejected: bool,
     is_over: bool,
@@ -36,10 +36,10 @@ pub struct File<S> {
 
 pub struct Begin {
     /// `None` for a file of blank lines.
-    pub header: Option<Header>,
+    pub header: Option<FileHeader>,
     pub header_text: Option<String>,
     /// Lines that were read and still have to be imported.
-    pub lines: Vec<Line>,
+    pub lines: Vec<FileLine>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -74,7 +74,7 @@ where
     ///
     /// # Errors
     /// [`FileError::Bad`] if it is neither CSV nor a workbook of Excel, [`FileError::BrokenOff`] if the stream ends in an error.
-    pub async fn open(mut stream: S, named: Option<Encoding>) -> Result<File<S>, FileError> {
+    pub async fn open(mut stream: S, named: Option<TextEncoding>) -> Result<File<S>, FileError> {
         let mut head = Vec::new();
         while head.len() < SNIFF_LEN {
             match stream.next().await {
@@ -87,18 +87,18 @@ where
         let (head, named) = match is_workbook {
             true => {
                 let whole = whole(head, &mut stream).await?;
-                (workbook::to_csv(whole).await.map_err(bad_workbook)?, Some(Encoding::UTF_8))
+                (workbook::to_csv(whole).await.map_err(bad_workbook)?, Some(TextEncoding::UTF_8))
             }
             false => (head, named),
         };
         let encoding = sniff(&head, named).map_err(|error| BadFile::Kind(error.to_string()))?;
-        let mut lines = Lines::of(encoding);
+        let mut lines = RecordSplitter::of(encoding);
         lines.push(&head);
         let (ahead, is_over) = (VecDeque::new(), is_workbook);
         Ok(File { rest: stream, lines, encoding, ahead, is_of_rejected: false, is_over })
     }
 
-    pub fn encoding(&self) -> Encoding {
+    pub fn encoding(&self) -> TextEncoding {
         self.encoding
     }
 
@@ -107,14 +107,14 @@ where
     }
 
     /// The next record that is not blank, or the error that ended the stream; `None` at the end.
-    pub async fn next(&mut self) -> Option<Result<Line, FileError>> {
+    pub async fn next(&mut self) -> Option<Result<FileLine, FileError>> {
         match self.ahead.pop_front() {
             Some(ahead) => Some(ahead),
             None => self.arrived().await,
         }
     }
 
-    async fn arrived(&mut self) -> Option<Result<Line, FileError>> {
+    async fn arrived(&mut self) -> Option<Result<FileLine, FileError>> {
         loop {
             if let Some(line) = self.lines.next_line() {
                 if line.is_blank() {
@@ -134,7 +134,7 @@ where
         }
     }
 
-    fn line(&self, line: Line) -> Line {
+    fn line(&self, line: FileLine) -> FileLine {
         if self.is_of_rejected { line.rejected_before() } else { line }
     }
 
@@ -154,8 +154,8 @@ where
         }
         let text = first_text(&first)?;
         let header = match said {
-            Some(separator) => Header::read_by(&[separator], text, format),
-            None => Header::read(text, format),
+            Some(separator) => FileHeader::read_by(&[separator], text, format),
+            None => FileHeader::read(text, format),
         };
         if let Ok(header) = &header
             && !self.is_of_rejected
@@ -206,9 +206,9 @@ where
         if is_by_number {
             return None;
         }
-        let is_header = |line: &&Line| {
+        let is_header = |line: &&FileLine| {
             let text = line.text().ok();
-            text.is_some_and(|text| Header::read(text, format).is_ok_and(|it| it.is_line()))
+            text.is_some_and(|text| FileHeader::read(text, format).is_ok_and(|it| it.is_line()))
         };
         let number = self.ahead.iter().flatten().find(is_header)?.number;
         Some(format!("line {number} is a header: delete the lines above it"))
@@ -237,7 +237,7 @@ fn bad_workbook(error: BadWorkbook) -> FileError {
     BadFile::Kind(error.to_string()).into()
 }
 
-fn first_text(first: &Line) -> Result<&str, BadHeader> {
+fn first_text(first: &FileLine) -> Result<&str, BadHeader> {
     first.text().map_err(|error| {
         BadHeader(match error {
             RowError::TooLong => format!("the first line has more than {LINE_LEN_MAX} bytes"),

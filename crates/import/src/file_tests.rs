@@ -6,7 +6,7 @@ use coupon::imported::ImportedState;
 use futures::stream::{Iter, iter};
 use rust_xlsxwriter::{ExcelDateTime, Format, Workbook};
 
-use super::record::Defaults;
+use super::record::RecordDefaults;
 use super::*;
 
 type Pieces = Iter<std::vec::IntoIter<Result<Bytes, String>>>;
@@ -20,7 +20,7 @@ fn pieces(bytes: &[u8]) -> Pieces {
 /// `line code last-day state` or `line REASON` of each record, or why the file is refused.
 async fn read(bytes: &[u8], format: &FileFormat) -> Result<Vec<String>, String> {
     let at = |text| coupon::calendar::parse_instant(text).unwrap();
-    let defaults = Defaults {
+    let defaults = RecordDefaults {
         valid_from: at("2026-01-01T00:00:00Z"),
         expires_at: at("2027-01-01T00:00:00Z"),
         zone: "UTC".parse().unwrap(),
@@ -33,7 +33,8 @@ async fn read(bytes: &[u8], format: &FileFormat) -> Result<Vec<String>, String> 
         lines.push(line.map_err(why)?);
     }
     let Some(header) = begin.header else { return Ok(Vec::new()) };
-    let read = |line: &lines::Line| match line.text().and_then(|it| header.parse(it, &defaults)) {
+    let read = |line: &lines::FileLine| match line.text().and_then(|it| header.parse(it, &defaults))
+    {
         Ok(record) => {
             let last = Date::last_of(record.expires_at, &defaults.zone);
             let state = match record.imported_state {
@@ -240,7 +241,7 @@ async fn codes_of_files() {
     ];
     for (name, file, want) in cases {
         let found = async {
-            let mut codes = Codes::open(pieces(file.as_bytes())).await?;
+            let mut codes = CodeReader::open(pieces(file.as_bytes())).await?;
             let mut found = Vec::new();
             while let Some(code) = codes.next().await {
                 let CodeOfFile { line, text } = code?;

@@ -9,11 +9,11 @@ mod as_coupon;
 mod mapped;
 mod unmapped;
 
-use super::cells::{Cells, bare};
-use super::columns::{Column, clipped};
+use super::cells::{RecordCells, bare};
+use super::columns::{KnownColumn, clipped};
 use super::exports::KnownExport;
 use super::format::FileFormat;
-use super::record::Header;
+use super::record::FileHeader;
 use super::states::{StateSign, is_state_name, is_state_value};
 use mapped::mapped;
 use unmapped::unmapped;
@@ -29,7 +29,7 @@ const MAP_IT: &str = "map other names with columns, as in columns=code:1,expires
 #[error("{0}")]
 pub struct BadHeader(pub(super) String);
 
-impl Header {
+impl FileHeader {
     /// Reads the first line of a file.
     ///
     /// Without a map it is a coupon if its first cell is a code, the second and third are dates or
@@ -41,18 +41,18 @@ impl Header {
     ///
     /// # Errors
     /// [`BadHeader`], which refuses the file.
-    pub fn read(first_line: &str, format: &FileFormat) -> Result<Header, BadHeader> {
-        Header::read_by(&separators(first_line), first_line, format)
+    pub fn read(first_line: &str, format: &FileFormat) -> Result<FileHeader, BadHeader> {
+        FileHeader::read_by(&separators(first_line), first_line, format)
     }
 
     pub(super) fn read_by(
         separators: &[char],
         first_line: &str,
         format: &FileFormat,
-    ) -> Result<Header, BadHeader> {
+    ) -> Result<FileHeader, BadHeader> {
         let mut verdicts = Vec::new();
         for separator in separators.iter().copied() {
-            let cells = Cells::split(first_line, separator);
+            let cells = RecordCells::split(first_line, separator);
             let quote = || BadHeader("a quote in the first line is not closed in it".to_owned());
             let verdict = cells.ok_or_else(quote).and_then(|cells| {
                 let cells: Vec<&str> = cells.iter().collect();
@@ -64,22 +64,22 @@ impl Header {
             match verdict {
                 // A line is a coupon with at most one separator. With a map by numbers it may be a
                 // header with each.
-                Ok(layout @ Layout { is_header: false, .. }) => {
-                    return Ok(Header::of(layout, separator, format));
+                Ok(layout @ FirstLineLayout { is_header: false, .. }) => {
+                    return Ok(FileHeader::of(layout, separator, format));
                 }
                 other => verdicts.push(other.map(|layout| (layout, separator))),
             }
         }
         let at = verdicts.iter().position(Result::is_ok).unwrap_or(0);
         let (layout, separator) = verdicts.swap_remove(at)?;
-        Ok(Header::of(layout, separator, format))
+        Ok(FileHeader::of(layout, separator, format))
     }
 
     /// Refuses the file if a column that is skipped says something like a state in this line.
     pub(super) fn check_skipped(&self, line: &str, ignored: &FileFormat) -> Result<(), BadHeader> {
-        let Some(cells) = Cells::split(line, self.separator()) else { return Ok(()) };
+        let Some(cells) = RecordCells::split(line, self.separator()) else { return Ok(()) };
         // Beside a column that says the state, a yes or no says something else.
-        let is_told = self.columns().contains(&Some(Column::State));
+        let is_told = self.columns().contains(&Some(KnownColumn::State));
         if is_told || self.export().is_some() || ignored.ignore.has_rest() {
             return Ok(());
         }
@@ -132,11 +132,11 @@ fn check_name(at: usize, name: &str, format: &FileFormat) -> Result<(), BadHeade
 
 /// What the first line says about the other lines.
 #[derive(Debug)]
-pub(super) struct Layout {
+pub(super) struct FirstLineLayout {
     /// Whether the line names the columns. If not, it is the first row and still has to be parsed.
     pub(super) is_header: bool,
     /// What each cell is; `None` for one that is skipped.
-    pub(super) columns: Vec<Option<Column>>,
+    pub(super) columns: Vec<Option<KnownColumn>>,
     pub(super) states: Vec<(usize, StateSign)>,
     pub(super) names: Vec<String>,
     pub(super) export: Option<&'static KnownExport>,
@@ -146,23 +146,28 @@ pub(super) struct Layout {
     pub(super) code_name: Option<String>,
 }
 
-impl Layout {
-    fn of_header(cells: &[&str], columns: Vec<Option<Column>>) -> Layout {
-        let code = columns.iter().position(|column| *column == Some(Column::Code));
+impl FirstLineLayout {
+    fn of_header(cells: &[&str], columns: Vec<Option<KnownColumn>>) -> FirstLineLayout {
+        let code = columns.iter().position(|column| *column == Some(KnownColumn::Code));
         let code_name = code.map(|at| cells[at].to_owned());
         let names = cells.iter().map(|&cell| cell.to_owned()).collect();
-        Layout { is_header: true, code_name, names, ..Layout::of_coupon(columns.len(), columns) }
+        FirstLineLayout {
+            is_header: true,
+            code_name,
+            names,
+            ..FirstLineLayout::of_coupon(columns.len(), columns)
+        }
     }
 
-    fn of_coupon(cells_min: usize, columns: Vec<Option<Column>>) -> Layout {
-        let states = columns.iter().position(|column| *column == Some(Column::State));
+    fn of_coupon(cells_min: usize, columns: Vec<Option<KnownColumn>>) -> FirstLineLayout {
+        let states = columns.iter().position(|column| *column == Some(KnownColumn::State));
         let states = states.map(|at| (at, StateSign::Word)).into_iter().collect();
         let (names, export, code_name) = (Vec::new(), None, None);
-        Layout { is_header: false, columns, states, names, export, cells_min, code_name }
+        FirstLineLayout { is_header: false, columns, states, names, export, cells_min, code_name }
     }
 
     /// The same; a column of the state says it as its name tells.
-    fn with_signs_of(mut self, cells: &[&str]) -> Layout {
+    fn with_signs_of(mut self, cells: &[&str]) -> FirstLineLayout {
         for (at, sign) in &mut self.states {
             *sign = StateSign::of(cells[*at]);
         }

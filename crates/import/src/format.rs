@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use super::columns::ColumnMap;
 use super::dates::DateOrder;
-use super::encoding::Encoding;
+use super::encoding::TextEncoding;
 use super::states::ValueMap;
 
 /// What the caller leaves out is read from the file itself.
@@ -15,8 +15,8 @@ pub struct FileFormat {
     /// Without it, the header says which column is which.
     pub columns: Option<ColumnMap>,
     /// Without it, detected.
-    pub encoding: Option<Encoding>,
-    pub ignore: Ignore,
+    pub encoding: Option<TextEncoding>,
+    pub ignore: IgnoredColumns,
     /// What the values of its state mean, besides the words that are known.
     pub values: ValueMap,
     pub dates: DateOrder,
@@ -27,11 +27,11 @@ pub struct FileFormat {
 /// `rest` skips no column whose name says a state or a use: used coupons would be imported as
 /// available.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ignore(Vec<String>);
+pub struct IgnoredColumns(Vec<String>);
 
 const REST: &str = "rest";
 
-impl Ignore {
+impl IgnoredColumns {
     /// By its name in the header, or by its number, from 1.
     pub(crate) fn names(&self, number: usize, name: &str) -> bool {
         let (number, name) = (number.to_string(), name.to_lowercase());
@@ -44,17 +44,17 @@ impl Ignore {
     }
 }
 
-impl FromStr for Ignore {
+impl FromStr for IgnoredColumns {
     type Err = Infallible;
 
-    fn from_str(text: &str) -> Result<Ignore, Infallible> {
+    fn from_str(text: &str) -> Result<IgnoredColumns, Infallible> {
         let names = text.split(',').map(|name| name.trim().to_lowercase());
-        Ok(Ignore(names.filter(|name| !name.is_empty()).collect()))
+        Ok(IgnoredColumns(names.filter(|name| !name.is_empty()).collect()))
     }
 }
 
 /// The text that it was read from, in small letters.
-impl fmt::Display for Ignore {
+impl fmt::Display for IgnoredColumns {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.join(","))
     }

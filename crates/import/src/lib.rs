@@ -2,11 +2,11 @@
 //!
 //! | name | what it is |
 //! |---|---|
-//! | [`File`] | a stream of bytes as records, in constant memory: CSV as RFC 4180 says, or a workbook of Excel |
+//! | [`ImportFile`] | a stream of bytes as records, in constant memory: CSV as RFC 4180 says, or a workbook of Excel |
 //! | [`FileFormat`] | what the caller says about the file |
-//! | [`Begin`] | how the file begins: where its columns are |
-//! | [`record::Header`] | reads the other records as a [`record::Record`], or a [`record::RowError`] that rejects that record alone |
-//! | [`Codes`] | only the codes of a file, for commands that do one thing with each |
+//! | [`FileBeginning`] | how the file begins: where its columns are |
+//! | [`record::FileHeader`] | reads the other records as a [`record::ImportRecord`], or a [`record::RowError`] that rejects that record alone |
+//! | [`CodeReader`] | only the codes of a file, for commands that do one thing with each |
 //!
 //! It is *no* import: it knows no store, no campaign, no caller and no HTTP, and runs on any runtime. What
 //! becomes of a coupon that was read is for `engine` to decide.
@@ -55,9 +55,9 @@ pub mod states;
 mod template;
 pub mod workbook;
 
-pub use codes::{CodeOfFile, Codes};
+pub use codes::{CodeOfFile, CodeReader};
 pub use file::{BadFile, Begin, File, FileError, REJECT_HEADER};
-pub use format::{FileFormat, Ignore};
+pub use format::{FileFormat, IgnoredColumns};
 pub use template::TEMPLATE;
 
 #[cfg(test)]

@@ -8,10 +8,10 @@
 mod line;
 mod sniff;
 
-use super::encoding::Encoding;
-use super::quotes::{Kind, Quoting};
+use super::encoding::TextEncoding;
+use super::quotes::{ByteKind, QuoteState};
 
-pub use line::{LONG_LINE_SHOWN_MAX, Line, REJECTED_TEXT_MAX};
+pub use line::{FileLine, LONG_LINE_SHOWN_MAX, REJECTED_TEXT_MAX};
 pub use sniff::{NotCsv, SNIFF_LEN, sniff};
 
 /// Longest record, in bytes without its line end. All columns at their limits have about 400 bytes,
@@ -39,17 +39,17 @@ const RAW_LEN_MAX: usize = LINE_LEN_MAX + MARK_LEN_MAX + 2;
 ///
 /// Lines end with `\n` or `\r\n`; a byte-order mark at the start is dropped. Each record is decoded
 /// by itself, so bytes that do not decode are the fault of one record. Keeps the chunks that were
-/// pushed since [`Lines::next_line`] last returned `None`, and at most [`LINE_LEN_MAX`] of the
+/// pushed since [`RecordSplitter::next_line`] last returned `None`, and at most [`LINE_LEN_MAX`] of the
 /// started record, however many lines it has.
 #[derive(Debug)]
-pub struct Lines {
-    encoding: Encoding,
+pub struct RecordSplitter {
+    encoding: TextEncoding,
     separator: Option<u8>,
     waiting: Vec<u8>,
     /// How much of `waiting` has been read.
     read: usize,
     started: Vec<u8>,
-    quoting: Quoting,
+    quoting: QuoteState,
     /// Line ends in the quoted cells of the started record.
     inner: u64,
     /// Whether text after the end of a quoted cell shows that its quote was none.
@@ -58,15 +58,15 @@ pub struct Lines {
     taken: u64,
 }
 
-impl Lines {
-    pub fn of(encoding: Encoding) -> Lines {
-        Lines {
+impl RecordSplitter {
+    pub fn of(encoding: TextEncoding) -> RecordSplitter {
+        RecordSplitter {
             encoding,
             separator: None,
             waiting: Vec::new(),
             read: 0,
             started: Vec::new(),
-            quoting: Quoting::Start,
+            quoting: QuoteState::Start,
             inner: 0,
             is_stray: false,
             taken: 0,
@@ -85,7 +85,7 @@ impl Lines {
     }
 
     /// The next record whose end was pushed; `None` until there is one.
-    pub fn next_line(&mut self) -> Option<Line> {
+    pub fn next_line(&mut self) -> Option<FileLine> {
         let width = if self.encoding.is_utf16() { 2 } else { 1 };
         // Half of a unit of two bytes waits for the other half.
         let end = self.read + (self.waiting.len() - self.read) / width * width;
@@ -101,7 +101,7 @@ impl Lines {
                 return Some(self.take());
             }
             // Also the mark of a second file that was joined to the first.
-            let kind = if is_mark { Kind::Blank } else { self.kind_of(found) };
+            let kind = if is_mark { ByteKind::Blank } else { self.kind_of(found) };
             self.is_stray |= self.inner > 0 && self.quoting.is_stray(kind);
             self.quoting = self.quoting.after(kind);
         }
@@ -112,7 +112,7 @@ impl Lines {
 
     /// The next record after the last bytes were pushed; the last one may have no line end. After
     /// `None` there are no more.
-    pub fn finish(&mut self) -> Option<Line> {
+    pub fn finish(&mut self) -> Option<FileLine> {
         let line = self.next_line();
         if line.is_some() {
             return line;
@@ -125,23 +125,23 @@ impl Lines {
 
     /// Asked of each line end found; counts it if it is inside a quoted cell.
     fn ends_record(&mut self) -> bool {
-        let is_inner = self.quoting == Quoting::Quoted && self.inner + 1 < RECORD_LINES_MAX;
+        let is_inner = self.quoting == QuoteState::Quoted && self.inner + 1 < RECORD_LINES_MAX;
         self.inner += u64::from(is_inner);
         !is_inner
     }
 
-    fn kind_of(&self, found: Option<u8>) -> Kind {
+    fn kind_of(&self, found: Option<u8>) -> ByteKind {
         match found {
-            Some(b'"') => Kind::Quote,
+            Some(b'"') => ByteKind::Quote,
             Some(byte) if self.separator.map_or(SEPARATORS.contains(&byte), |it| it == byte) => {
-                Kind::Separator
+                ByteKind::Separator
             }
-            Some(b' ' | b'\t' | b'\r') => Kind::Blank,
-            Some(_) | None => Kind::Other,
+            Some(b' ' | b'\t' | b'\r') => ByteKind::Blank,
+            Some(_) | None => ByteKind::Other,
         }
     }
 
-    fn take(&mut self) -> Line {
+    fn take(&mut self) -> FileLine {
         let mut raw = std::mem::take(&mut self.started);
         let carriage_return = carriage_return(self.encoding);
         if raw.ends_with(carriage_return) {
@@ -152,30 +152,30 @@ impl Lines {
         }
         let (number, inner) = (self.taken + 1, std::mem::take(&mut self.inner));
         self.taken = number + inner;
-        let is_open = std::mem::take(&mut self.quoting) == Quoting::Quoted;
+        let is_open = std::mem::take(&mut self.quoting) == QuoteState::Quoted;
         let is_stray = std::mem::take(&mut self.is_stray);
-        let line = Line::of(number, raw, self.encoding);
+        let line = FileLine::of(number, raw, self.encoding);
         if inner > 0 && (is_open || is_stray) { line.with_open_quote(self.taken) } else { line }
     }
 }
 
 /// The character of a unit, if it is one of ASCII. In every encoding except UTF-16, a byte that could
 /// be a quote, a separator or a line end is never half of another character.
-fn ascii(unit: &[u8], encoding: Encoding) -> Option<u8> {
+fn ascii(unit: &[u8], encoding: TextEncoding) -> Option<u8> {
     let byte = match *unit {
         [byte] => byte,
-        [byte, 0] if encoding == Encoding::UTF_16LE => byte,
-        [0, byte] if encoding == Encoding::UTF_16BE => byte,
+        [byte, 0] if encoding == TextEncoding::UTF_16LE => byte,
+        [0, byte] if encoding == TextEncoding::UTF_16BE => byte,
         _ => return None,
     };
     byte.is_ascii().then_some(byte)
 }
 
-fn carriage_return(encoding: Encoding) -> &'static [u8] {
+fn carriage_return(encoding: TextEncoding) -> &'static [u8] {
     if !encoding.is_utf16() {
         return b"\r";
     }
-    if encoding == Encoding::UTF_16LE { b"\r\0" } else { b"\0\r" }
+    if encoding == TextEncoding::UTF_16LE { b"\r\0" } else { b"\0\r" }
 }
 
 /// Adds bytes to a started record. One byte past the limit is kept, as the proof that it is too long.
@@ -189,8 +189,8 @@ mod tests {
     use super::super::record::RowError;
     use super::*;
 
-    fn split(chunks: &[&[u8]]) -> Vec<Line> {
-        let mut lines = Lines::of(Encoding::UTF_8);
+    fn split(chunks: &[&[u8]]) -> Vec<FileLine> {
+        let mut lines = RecordSplitter::of(TextEncoding::UTF_8);
         let mut found = Vec::new();
         for chunk in chunks {
             lines.push(chunk);
@@ -201,8 +201,8 @@ mod tests {
     }
 
     /// `n:text`, or `n!WORD`.
-    fn brief(lines: &[Line]) -> Vec<String> {
-        let brief = |line: &Line| match line.text() {
+    fn brief(lines: &[FileLine]) -> Vec<String> {
+        let brief = |line: &FileLine| match line.text() {
             Ok(text) => format!("{}:{text}", line.number),
             Err(error) => format!("{}!{}", line.number, error.as_str()),
         };
@@ -299,7 +299,7 @@ mod tests {
         let past = split(&[file(RECORD_LINES_MAX + 1, "x\"").as_bytes()]);
         assert_eq!(past[1].text(), Err(RowError::OpenQuote { last }), "past the limit");
         let separated = |separator: char| {
-            let mut lines = Lines::of(Encoding::UTF_8);
+            let mut lines = RecordSplitter::of(TextEncoding::UTF_8);
             lines.separate_by(separator);
             lines.push(b"a;\"b\nc\"\n");
             std::iter::from_fn(|| lines.finish()).count()
@@ -372,8 +372,8 @@ mod tests {
     }
 
     /// The lines when a chunk is pushed before all lines of the one before it were taken.
-    fn split_lazily(file: &[u8], random: &mut u64) -> Vec<Line> {
-        let mut lines = Lines::of(Encoding::UTF_8);
+    fn split_lazily(file: &[u8], random: &mut u64) -> Vec<FileLine> {
+        let mut lines = RecordSplitter::of(TextEncoding::UTF_8);
         let mut found = Vec::new();
         let mut rest = file;
         while !rest.is_empty() {
@@ -400,7 +400,7 @@ mod tests {
 
     #[test]
     fn an_endless_line_does_not_fill_the_memory() {
-        let mut lines = Lines::of(Encoding::UTF_8);
+        let mut lines = RecordSplitter::of(TextEncoding::UTF_8);
         for _ in 0..1_000 {
             lines.push(&[b'x'; 65_536]);
             assert_eq!(lines.next_line(), None);

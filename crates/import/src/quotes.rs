@@ -4,7 +4,7 @@
 //! whether a line end is inside a cell.
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum ByteKind {
     Quote,
     Separator,
     Blank,
@@ -13,7 +13,7 @@ pub(crate) enum Kind {
 
 /// Where in a cell the reader is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Quoting {
+pub(crate) enum QuoteState {
     /// Before the first character of a cell that is not blank.
     #[default]
     Start,
@@ -24,22 +24,24 @@ pub(crate) enum Quoting {
     Closing,
 }
 
-impl Quoting {
-    pub(crate) fn after(self, kind: Kind) -> Quoting {
+impl QuoteState {
+    pub(crate) fn after(self, kind: ByteKind) -> QuoteState {
         match (self, kind) {
-            (Quoting::Quoted, Kind::Quote) => Quoting::Closing,
-            (Quoting::Quoted, Kind::Separator | Kind::Blank | Kind::Other) => Quoting::Quoted,
-            (Quoting::Start | Quoting::Closing, Kind::Quote) => Quoting::Quoted,
-            (Quoting::Start | Quoting::Plain | Quoting::Closing, Kind::Separator)
-            | (Quoting::Start, Kind::Blank) => Quoting::Start,
-            (Quoting::Plain, Kind::Quote | Kind::Blank | Kind::Other)
-            | (Quoting::Closing, Kind::Blank | Kind::Other)
-            | (Quoting::Start, Kind::Other) => Quoting::Plain,
+            (QuoteState::Quoted, ByteKind::Quote) => QuoteState::Closing,
+            (QuoteState::Quoted, ByteKind::Separator | ByteKind::Blank | ByteKind::Other) => {
+                QuoteState::Quoted
+            }
+            (QuoteState::Start | QuoteState::Closing, ByteKind::Quote) => QuoteState::Quoted,
+            (QuoteState::Start | QuoteState::Plain | QuoteState::Closing, ByteKind::Separator)
+            | (QuoteState::Start, ByteKind::Blank) => QuoteState::Start,
+            (QuoteState::Plain, ByteKind::Quote | ByteKind::Blank | ByteKind::Other)
+            | (QuoteState::Closing, ByteKind::Blank | ByteKind::Other)
+            | (QuoteState::Start, ByteKind::Other) => QuoteState::Plain,
         }
     }
 
     /// Whether a character after the end of a quoted cell belongs to no cell.
-    pub(crate) fn is_stray(self, kind: Kind) -> bool {
-        self == Quoting::Closing && kind == Kind::Other
+    pub(crate) fn is_stray(self, kind: ByteKind) -> bool {
+        self == QuoteState::Closing && kind == ByteKind::Other
     }
 }

@@ -14,18 +14,18 @@ use coupon::code::Code;
 use coupon::imported::ImportedState;
 use coupon::time::Millis;
 
-use super::cells::{Cells, bare};
-use super::columns::{Column, clipped};
+use super::cells::{RecordCells, bare};
+use super::columns::{KnownColumn, clipped};
 use super::dates::DateOrder;
 use super::exports::KnownExport;
-use super::first_line::Layout;
+use super::first_line::FirstLineLayout;
 use super::format::FileFormat;
 use super::states::ValueMap;
-use row::Row;
+use row::CellRow;
 pub use row_error::RowError;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
+pub struct ImportRecord {
     /// Two rows with the same code are about the same coupon.
     pub code: Code,
     /// As the file writes it: by this, two spellings of one code can be told apart.
@@ -38,7 +38,7 @@ pub struct Record {
 
 /// The defaults of a row, from its campaign.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Defaults {
+pub struct RecordDefaults {
     pub valid_from: Millis,
     /// Exclusive.
     pub expires_at: Millis,
@@ -47,16 +47,16 @@ pub struct Defaults {
 
 /// Where the columns are. Reads every line of a file except the header.
 #[derive(Debug)]
-pub struct Header {
-    layout: Layout,
+pub struct FileHeader {
+    layout: FirstLineLayout,
     separator: char,
     values: ValueMap,
     dates: DateOrder,
 }
 
-impl Header {
+impl FileHeader {
     /// The columns in the order of the file; `None` for one that is skipped.
-    pub fn columns(&self) -> &[Option<Column>] {
+    pub fn columns(&self) -> &[Option<KnownColumn>] {
         &self.layout.columns
     }
 
@@ -79,8 +79,8 @@ impl Header {
         self.layout.names.get(nth).map_or("", String::as_str)
     }
 
-    pub(super) fn of(layout: Layout, separator: char, format: &FileFormat) -> Header {
-        Header { layout, separator, values: format.values.clone(), dates: format.dates }
+    pub(super) fn of(layout: FirstLineLayout, separator: char, format: &FileFormat) -> FileHeader {
+        FileHeader { layout, separator, values: format.values.clone(), dates: format.dates }
     }
 
     /// The coupon of one line, given without its line end. Its `valid_from` is before `expires_at`.
@@ -90,30 +90,36 @@ impl Header {
     ///
     /// # Errors
     /// The first [`RowError`], in the order that the module doc gives.
-    pub fn parse(&self, line: &str, defaults: &Defaults) -> Result<Record, RowError> {
+    pub fn parse(&self, line: &str, defaults: &RecordDefaults) -> Result<ImportRecord, RowError> {
         if bare(line, self.separator).trim().is_empty() {
             return Err(RowError::Empty);
         }
-        let cells = Cells::split(line, self.separator).ok_or(RowError::Quote)?;
+        let cells = RecordCells::split(line, self.separator).ok_or(RowError::Quote)?;
         let row = self.row(&cells)?;
-        let written = row.cell(Column::Code);
+        let written = row.cell(KnownColumn::Code);
         if self.is_header(written) {
             return Err(RowError::Header);
         }
         let code = row.code()?;
         let (valid_from, expires_at) = row.term(defaults)?;
         let imported_state = row.imported_state(&defaults.zone)?;
-        Ok(Record { code, written: written.to_owned(), valid_from, expires_at, imported_state })
+        Ok(ImportRecord {
+            code,
+            written: written.to_owned(),
+            valid_from,
+            expires_at,
+            imported_state,
+        })
     }
 
     /// Whether the cell of the code has a header's name for it: two files were joined.
     fn is_header(&self, cell: &str) -> bool {
         let ours = self.layout.code_name.as_deref();
-        Column::named(cell) == Some(Column::Code)
+        KnownColumn::named(cell) == Some(KnownColumn::Code)
             || ours.is_some_and(|name| cell.eq_ignore_ascii_case(name))
     }
 
-    fn row<'a>(&'a self, cells: &'a Cells) -> Result<Row<'a>, RowError> {
+    fn row<'a>(&'a self, cells: &'a RecordCells) -> Result<CellRow<'a>, RowError> {
         let (min, max) = (self.layout.cells_min, self.layout.columns.len());
         // A spreadsheet fills up its rows with empty cells.
         let filled = cells.iter().skip(max).filter(|cell| !cell.is_empty()).count();
@@ -121,7 +127,7 @@ impl Header {
             let want = if min == max { max.to_string() } else { format!("{min} to {max}") };
             return Err(RowError::Cells { found: cells.len(), want });
         }
-        let mut row = Row::of(self.layout.export, &self.values, self.dates);
+        let mut row = CellRow::of(self.layout.export, &self.values, self.dates);
         for (nth, (column, cell)) in self.layout.columns.iter().zip(cells.iter()).enumerate() {
             match *column {
                 Some(column) => row.cells[column as usize] = cell,

@@ -1,11 +1,11 @@
-use super::encoding::Encoding;
-use super::lines::{Line, Lines};
-use super::record::{Defaults, Header};
+use super::encoding::TextEncoding;
+use super::lines::{FileLine, RecordSplitter};
+use super::record::{FileHeader, RecordDefaults};
 use super::*;
 
-fn defaults() -> Defaults {
+fn defaults() -> RecordDefaults {
     let at = |text| coupon::calendar::parse_instant(text).unwrap();
-    Defaults {
+    RecordDefaults {
         valid_from: at("2026-01-01T00:00:00Z"),
         expires_at: at("2027-01-01T00:00:00Z"),
         zone: "Asia/Seoul".parse().unwrap(),
@@ -15,13 +15,13 @@ fn defaults() -> Defaults {
 /// Each line of a file without its first as `code last-day`, or the reason of its rejection.
 fn read(bytes: &[u8]) -> Vec<String> {
     let encoding = lines::sniff(bytes, None).unwrap();
-    let mut lines = Lines::of(encoding);
+    let mut lines = RecordSplitter::of(encoding);
     lines.push(bytes);
     let first = lines.next_line().unwrap();
-    let header = Header::read(first.text().unwrap(), &FileFormat::default()).unwrap();
+    let header = FileHeader::read(first.text().unwrap(), &FileFormat::default()).unwrap();
     let defaults = defaults();
     let each = std::iter::from_fn(|| lines.next_line().or_else(|| lines.finish()));
-    let brief = |line: Line| match line.text().and_then(|text| header.parse(text, &defaults)) {
+    let brief = |line: FileLine| match line.text().and_then(|text| header.parse(text, &defaults)) {
         Ok(it) => {
             let last = coupon::calendar::Date::last_of(it.expires_at, &defaults.zone);
             format!("{} {} {last}", line.number, it.code)
@@ -63,7 +63,11 @@ fn encodings_and_separators() {
 fn a_bad_sequence_rejects_its_line() {
     let korean = encoding_rs::EUC_KR.encode("쿠폰번호,만료일\n").0.into_owned();
     let cp949 = [&korean[..], b"ABCD1,20261231\nBCDE\xC9\x41,\nCDEF2,\n"].concat();
-    assert_eq!(lines::sniff(&cp949, None), Ok(Encoding::UTF_8), "a damaged header is not guessed");
+    assert_eq!(
+        lines::sniff(&cp949, None),
+        Ok(TextEncoding::UTF_8),
+        "a damaged header is not guessed"
+    );
     let far: Vec<u8> =
         [&korean[..], &b"ABCD1,20261231\n".repeat(100), b"BC\xFF,\nCDEF2,\n"].concat();
     let found = read(&far);
@@ -84,7 +88,7 @@ fn utf16_in_pieces() {
         .flat_map(u16::to_be_bytes)
         .collect();
     let split = |pieces: &[&[u8]]| {
-        let mut lines = Lines::of(Encoding::UTF_16BE);
+        let mut lines = RecordSplitter::of(TextEncoding::UTF_16BE);
         let mut found = Vec::new();
         for piece in pieces {
             lines.push(piece);
@@ -111,6 +115,6 @@ fn the_template_names_every_column_and_imports_nothing() {
         read(edited.as_bytes()).iter().all(|line| line.contains("EXAMPLE")),
         "rows that can be read"
     );
-    let names = columns::Column::ALL.map(columns::Column::name).join(",");
+    let names = columns::KnownColumn::ALL.map(columns::KnownColumn::name).join(",");
     assert_eq!(TEMPLATE.lines().next(), Some(names.as_str()));
 }

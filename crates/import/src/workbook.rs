@@ -63,7 +63,7 @@ pub(crate) async fn to_csv(workbook: Vec<u8>) -> Result<Vec<u8>, BadWorkbook> {
         return Err(BadWorkbook::Busy);
     }
     let (answer, answered) = oneshot::channel();
-    let place = Place;
+    let place = WaitingSlot;
     let read = move || {
         // Counted down also if the reader of a damaged workbook panics.
         let _place = place;
@@ -78,9 +78,9 @@ pub(crate) async fn to_csv(workbook: Vec<u8>) -> Result<Vec<u8>, BadWorkbook> {
 }
 
 /// One of [`WAITING_MAX`].
-struct Place;
+struct WaitingSlot;
 
-impl Drop for Place {
+impl Drop for WaitingSlot {
     fn drop(&mut self) {
         WAITING.fetch_sub(1, Ordering::Relaxed);
     }
@@ -99,7 +99,7 @@ fn read(workbook: Vec<u8>) -> Result<Vec<u8>, BadWorkbook> {
             Err(XlsxError::NotAWorksheet(_)) => continue,
             cells => cells.map_err(damaged)?,
         };
-        let mut sheet = Sheet::default();
+        let mut sheet = SheetWriter::default();
         while let Some(cell) = cells.next_cell().map_err(damaged)? {
             sheet.put(cell.get_position(), cell.get_value())?;
         }
@@ -148,7 +148,7 @@ fn has_true_counts(part: &[u8]) -> bool {
 }
 
 #[derive(Default)]
-struct Sheet {
+struct SheetWriter {
     csv: String,
     row: u32,
     column: u32,
@@ -156,7 +156,7 @@ struct Sheet {
     width: u32,
 }
 
-impl Sheet {
+impl SheetWriter {
     fn put(&mut self, (row, column): (u32, u32), value: &DataRef<'_>) -> Result<(), BadWorkbook> {
         let Some(text) = text_of(value) else { return Ok(()) };
         if column >= WORKBOOK_COLUMNS_MAX {

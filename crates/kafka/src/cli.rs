@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use reqwest::Url;
 
-use crate::config::Property;
+use crate::config::KafkaProperty;
 use crate::consume::limits::{IN_FLIGHT_DEFAULT, IN_FLIGHT_MAX};
 
 /// Connect couponry with Apache Kafka
@@ -49,7 +49,7 @@ pub(crate) struct Service {
 
 /// The brokers, and how to reach them.
 #[derive(Args, Clone, Debug)]
-pub(crate) struct Brokers {
+pub(crate) struct BrokerArgs {
     /// Ask these brokers first, separated by commas
     #[arg(long, value_name = "HOST:PORT", env = "COUPONRY_KAFKA_BROKERS")]
     pub(crate) brokers: String,
@@ -62,7 +62,7 @@ pub(crate) struct Brokers {
         value_delimiter = '\n',
         hide_env_values = true
     )]
-    pub(crate) properties: Vec<Property>,
+    pub(crate) properties: Vec<KafkaProperty>,
 }
 
 /// Publish the event feed to a topic
@@ -86,7 +86,7 @@ pub(crate) struct PublishArgs {
     #[command(flatten)]
     pub(crate) service: Service,
     #[command(flatten)]
-    pub(crate) brokers: Brokers,
+    pub(crate) brokers: BrokerArgs,
     /// Write the events to this topic; makes it if it does not exist
     #[arg(long, value_name = "TOPIC", env = "COUPONRY_KAFKA_EVENTS")]
     pub(crate) topic: String,
@@ -146,7 +146,7 @@ pub(crate) struct ConsumeArgs {
     #[command(flatten)]
     pub(crate) service: Service,
     #[command(flatten)]
-    pub(crate) brokers: Brokers,
+    pub(crate) brokers: BrokerArgs,
     /// Read commands from this topic, which must exist
     #[arg(long, value_name = "TOPIC", env = "COUPONRY_KAFKA_COMMANDS")]
     pub(crate) topic: String,

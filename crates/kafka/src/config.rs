@@ -6,7 +6,7 @@ use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::{ClientConfig, ClientContext};
 
-use crate::cli::Brokers;
+use crate::cli::BrokerArgs;
 use crate::error::BridgeError;
 
 /// Properties that `--property` may not set: what this program promises depends on them.
@@ -29,25 +29,25 @@ const RESERVED: [&str; 14] = [
 
 /// One `--property NAME=VALUE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Property {
+pub(crate) struct KafkaProperty {
     name: String,
     value: String,
 }
 
-impl FromStr for Property {
+impl FromStr for KafkaProperty {
     type Err = String;
 
-    fn from_str(text: &str) -> Result<Property, String> {
+    fn from_str(text: &str) -> Result<KafkaProperty, String> {
         let (name, value) = text.split_once('=').ok_or("want NAME=VALUE")?;
         if RESERVED.contains(&name) {
             return Err(format!("{name} cannot be changed: what is promised depends on it"));
         }
-        Ok(Property { name: name.to_owned(), value: value.to_owned() })
+        Ok(KafkaProperty { name: name.to_owned(), value: value.to_owned() })
     }
 }
 
 /// A client of these brokers, with what every client here has in common.
-fn base(brokers: &Brokers) -> ClientConfig {
+fn base(brokers: &BrokerArgs) -> ClientConfig {
     let mut config = ClientConfig::new();
     config
         .set("bootstrap.servers", &brokers.brokers)
@@ -57,15 +57,15 @@ fn base(brokers: &Brokers) -> ClientConfig {
     config
 }
 
-fn with_properties(mut config: ClientConfig, brokers: &Brokers) -> ClientConfig {
-    for Property { name, value } in &brokers.properties {
+fn with_properties(mut config: ClientConfig, brokers: &BrokerArgs) -> ClientConfig {
+    for KafkaProperty { name, value } in &brokers.properties {
         config.set(name, value);
     }
     config
 }
 
 /// A consumer that never commits by itself, of this group.
-pub(crate) fn consumer(brokers: &Brokers, group: &str) -> ClientConfig {
+pub(crate) fn consumer(brokers: &BrokerArgs, group: &str) -> ClientConfig {
     let mut config = base(brokers);
     config
         .set("group.id", group)
@@ -84,22 +84,22 @@ pub(crate) fn consumer(brokers: &Brokers, group: &str) -> ClientConfig {
 
 /// A consumer of assigned partitions, which joins no group.
 pub(crate) fn reader(
-    brokers: &Brokers,
+    brokers: &BrokerArgs,
     group: &str,
     isolation: &str,
-) -> Result<Reader, BridgeError> {
+) -> Result<TopicReader, BridgeError> {
     let mut config = consumer(brokers, group);
     config
         .set("enable.partition.eof", "true")
         .set("isolation.level", isolation)
         .set("queued.max.messages.kbytes", "8192")
         .set("statistics.interval.ms", "0");
-    config.create_with_context(Quiet).map_err(unusable)
+    config.create_with_context(QuietContext).map_err(unusable)
 }
 
 /// An idempotent producer. What it has taken is delivered once, in order, however long the brokers
 /// are away.
-pub(crate) fn producer(brokers: &Brokers) -> ClientConfig {
+pub(crate) fn producer(brokers: &BrokerArgs) -> ClientConfig {
     let mut config = base(brokers);
     config
         .set("enable.idempotence", "true")
@@ -112,7 +112,7 @@ pub(crate) fn producer(brokers: &Brokers) -> ClientConfig {
 }
 
 /// A producer of transactions. `transaction_ms` is their limit, and that of their messages.
-pub(crate) fn transactional(brokers: &Brokers, id: &str, transaction_ms: u64) -> ClientConfig {
+pub(crate) fn transactional(brokers: &BrokerArgs, id: &str, transaction_ms: u64) -> ClientConfig {
     let mut config = producer(brokers);
     config
         .set("transactional.id", id)
@@ -122,11 +122,11 @@ pub(crate) fn transactional(brokers: &Brokers, id: &str, transaction_ms: u64) ->
 }
 
 /// What a reader does with the messages of librdkafka: the end of a partition is no error.
-pub(crate) struct Quiet;
+pub(crate) struct QuietContext;
 
-pub(crate) type Reader = BaseConsumer<Quiet>;
+pub(crate) type TopicReader = BaseConsumer<QuietContext>;
 
-impl ClientContext for Quiet {
+impl ClientContext for QuietContext {
     fn error(&self, error: KafkaError, reason: &str) {
         if !matches!(error, KafkaError::PartitionEOF(_)) {
             tracing::warn!(error = %error, "{reason}");
@@ -134,7 +134,7 @@ impl ClientContext for Quiet {
     }
 }
 
-impl ConsumerContext for Quiet {}
+impl ConsumerContext for QuietContext {}
 
 /// Turns the error of a client that cannot be made into a usage error: a property is wrong.
 pub(crate) fn unusable(error: KafkaError) -> BridgeError {
@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn properties() {
         let good = |name: &str, value: &str| {
-            Ok(Property { name: name.to_owned(), value: value.to_owned() })
+            Ok(KafkaProperty { name: name.to_owned(), value: value.to_owned() })
         };
         let cases = [
             ("plain", "linger.ms=5", good("linger.ms", "5")),
@@ -160,7 +160,7 @@ mod tests {
             assert_eq!(text.parse(), want, "{name}");
         }
         for name in RESERVED {
-            assert!(format!("{name}=x").parse::<Property>().is_err(), "{name}");
+            assert!(format!("{name}=x").parse::<KafkaProperty>().is_err(), "{name}");
         }
     }
 }

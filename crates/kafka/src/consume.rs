@@ -25,22 +25,26 @@ use tokio::runtime::Runtime;
 
 use crate::cli::ConsumeArgs;
 use crate::error::BridgeError;
-use crate::http::Api;
-use crate::stop::Stop;
-use crate::topics::Topics;
-use caller::Caller;
-use desk::Desk;
-use poll::Bridge;
-use progress::Counts;
-use worker::Workers;
-use writer::{Names, Writer};
+use crate::http::ApiClient;
+use crate::stop::StopSignal;
+use crate::topics::TopicAdmin;
+use caller::CommandCaller;
+use desk::AssignmentTable;
+use poll::CommandBridge;
+use progress::ConsumeCounts;
+use worker::WorkerPool;
+use writer::{ConsumerTopics, ResultWriter};
 
-pub(crate) fn run(args: &ConsumeArgs, runtime: &Runtime, stop: &Stop) -> Result<(), BridgeError> {
-    let api = Api::new(&args.service)?;
+pub(crate) fn run(
+    args: &ConsumeArgs,
+    runtime: &Runtime,
+    stop: &StopSignal,
+) -> Result<(), BridgeError> {
+    let api = ApiClient::new(&args.service)?;
     let or = |given: &Option<String>, ending: &str| {
         given.clone().unwrap_or_else(|| format!("{}.{ending}", args.topic))
     };
-    let names = Names {
+    let names = ConsumerTopics {
         commands: args.topic.clone(),
         results: or(&args.result_topic, "results"),
         dead_letters: or(&args.dead_letter_topic, "dead-letter"),
@@ -48,24 +52,24 @@ pub(crate) fn run(args: &ConsumeArgs, runtime: &Runtime, stop: &Stop) -> Result<
     if !topics_are_ready(args, &names, runtime, stop)? {
         return Ok(());
     }
-    let (desk, counts) = (Arc::new(Desk::new()), Arc::new(Counts::default()));
+    let (desk, counts) = (Arc::new(AssignmentTable::new()), Arc::new(ConsumeCounts::default()));
     if let Some(address) = args.metrics {
         metrics::serve(address, runtime, Arc::clone(&counts), Arc::clone(&desk))?;
     }
-    let caller = Caller::new(api, usize::from(args.in_flight), Arc::clone(&counts));
-    let writer = Writer::new(&args.brokers, names.clone())?;
-    let workers = Arc::new(Workers::new(desk, caller, writer, counts));
-    Bridge::new(args, names, workers, runtime.handle())?.run(stop)
+    let caller = CommandCaller::new(api, usize::from(args.in_flight), Arc::clone(&counts));
+    let writer = ResultWriter::new(&args.brokers, names.clone())?;
+    let workers = Arc::new(WorkerPool::new(desk, caller, writer, counts));
+    CommandBridge::new(args, names, workers, runtime.handle())?.run(stop)
 }
 
 /// Makes the topics of answers unless they exist. `false` if the end was asked for.
 fn topics_are_ready(
     args: &ConsumeArgs,
-    names: &Names,
+    names: &ConsumerTopics,
     runtime: &Runtime,
-    stop: &Stop,
+    stop: &StopSignal,
 ) -> Result<bool, BridgeError> {
-    let topics = Topics::new(&args.brokers, &args.group, runtime, stop)?;
+    let topics = TopicAdmin::new(&args.brokers, &args.group, runtime, stop)?;
     let Some(commands) = topics.partitions(&names.commands) else { return Ok(false) };
     if commands == 0 {
         let why = "make it first, with as many partitions as you will need".to_owned();

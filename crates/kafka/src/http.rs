@@ -33,7 +33,7 @@ const TOKEN_BYTES_MAX: u64 = 64 << 10;
 /// that says more is asked again after this time.
 const RETRY_AFTER_SECONDS_MAX: u64 = 900;
 
-pub(crate) struct Api {
+pub(crate) struct ApiClient {
     client: Client,
     base: Url,
     token_file: PathBuf,
@@ -41,14 +41,14 @@ pub(crate) struct Api {
 }
 
 #[derive(Debug)]
-pub(crate) enum Reply {
+pub(crate) enum ApiReply {
     /// 2xx with this JSON.
     Done {
         status: u16,
         body: Box<RawValue>,
     },
     Problem {
-        problem: Problem,
+        problem: ProblemDocument,
         retry_after: Option<Duration>,
         body: Box<RawValue>,
     },
@@ -56,7 +56,7 @@ pub(crate) enum Reply {
 
 /// What a problem document says, as far as it is needed here.
 #[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Problem {
+pub(crate) struct ProblemDocument {
     pub(crate) status: u16,
     /// The problem code, such as `ALREADY_REDEEMED`.
     pub(crate) code: String,
@@ -80,8 +80,8 @@ impl NoAnswer {
     }
 }
 
-impl Api {
-    pub(crate) fn new(service: &Service) -> Result<Api, BridgeError> {
+impl ApiClient {
+    pub(crate) fn new(service: &Service) -> Result<ApiClient, BridgeError> {
         check(&service.url).map_err(|why| BridgeError::Usage(format!("--url: it {why}")))?;
         // Makes ring the TLS provider unless there is one; a client needs it even for plain http.
         let _earlier_one_stays = rustls::crypto::ring::default_provider().install_default();
@@ -96,7 +96,7 @@ impl Api {
             .build()
             .map_err(|error| BridgeError::failed("cannot make an HTTP client", error))?;
         let (base, token_file) = (service.url.clone(), service.token_file.clone());
-        let api = Api { client, base, token_file, token: RwLock::default() };
+        let api = ApiClient { client, base, token_file, token: RwLock::default() };
         api.read_token().map_err(|why| BridgeError::Usage(format!("--token-file: {why}")))?;
         Ok(api)
     }
@@ -122,13 +122,13 @@ impl Api {
         &self,
         path: &[&str],
         query: &[(&str, &str)],
-    ) -> Result<Reply, NoAnswer> {
+    ) -> Result<ApiReply, NoAnswer> {
         let mut url = self.url(path);
         url.query_pairs_mut().extend_pairs(query);
         self.send(self.client.get(url)).await
     }
 
-    pub(crate) async fn post(&self, path: &[&str], body: &RawValue) -> Result<Reply, NoAnswer> {
+    pub(crate) async fn post(&self, path: &[&str], body: &RawValue) -> Result<ApiReply, NoAnswer> {
         let request = self.client.post(self.url(path)).header(CONTENT_TYPE, "application/json");
         self.send(request.body(body.get().to_owned())).await
     }
@@ -141,7 +141,7 @@ impl Api {
         url
     }
 
-    async fn send(&self, request: RequestBuilder) -> Result<Reply, NoAnswer> {
+    async fn send(&self, request: RequestBuilder) -> Result<ApiReply, NoAnswer> {
         let token = self.token.read().unwrap_or_else(PoisonError::into_inner).clone();
         let response = request.bearer_auth(token).send().await;
         let response = response.map_err(|error| NoAnswer(said(&error)))?;
@@ -178,14 +178,14 @@ fn reply(
     status: StatusCode,
     retry_after: Option<Duration>,
     body: Box<RawValue>,
-) -> Result<Reply, NoAnswer> {
+) -> Result<ApiReply, NoAnswer> {
     if status.is_success() {
-        return Ok(Reply::Done { status: status.as_u16(), body });
+        return Ok(ApiReply::Done { status: status.as_u16(), body });
     }
-    let problem: Result<Problem, _> = serde_json::from_str(body.get());
+    let problem: Result<ProblemDocument, _> = serde_json::from_str(body.get());
     match problem {
         Ok(problem) if problem.status == status.as_u16() => {
-            Ok(Reply::Problem { problem, retry_after, body })
+            Ok(ApiReply::Problem { problem, retry_after, body })
         }
         Ok(_) | Err(_) => Err(NoAnswer(format!("status {status} without a problem document"))),
     }
@@ -257,8 +257,8 @@ mod tests {
             let body = RawValue::from_string(body.to_owned()).expect("JSON");
             let status = StatusCode::from_u16(status).expect("a status");
             let found = match reply(status, None, body) {
-                Ok(Reply::Done { status, .. }) => status.to_string(),
-                Ok(Reply::Problem { problem, .. }) => problem.code,
+                Ok(ApiReply::Done { status, .. }) => status.to_string(),
+                Ok(ApiReply::Problem { problem, .. }) => problem.code,
                 Err(NoAnswer(_)) => "none".to_owned(),
             };
             assert_eq!(found, want, "{name}");

@@ -18,9 +18,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use cli::{Cli, Command};
+use cli::{Command, Cli};
 use error::BridgeError;
-use stop::Stop;
+use stop::StopSignal;
 
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -38,7 +38,7 @@ fn run(command: &Command) -> Result<(), BridgeError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime =
         runtime.map_err(|error| BridgeError::failed("cannot start the runtime", error))?;
-    let stop = Stop::on_signals(runtime.handle())?;
+    let stop = StopSignal::on_signals(runtime.handle())?;
     let done = match command {
         Command::Publish(args) => publish::run(args, &runtime, &stop),
         Command::Consume(args) => consume::run(args, &runtime, &stop),

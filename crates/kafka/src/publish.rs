@@ -2,7 +2,7 @@
 //!
 //! The loop reads a page of the feed behind the cursor, writes its events and the new cursor in one
 //! transaction, and begins again. The cursor is nowhere but in Kafka. A new publisher first fences older
-//! ones ([`Session::open`]), then reads the cursor that they have left: so no event of an older process
+//! ones ([`ProducerSession::open`]), then reads the cursor that they have left: so no event of an older process
 //! can become visible later.
 
 mod cursor;
@@ -14,14 +14,14 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
 
-use crate::cli::{AfterGap, From, PublishArgs};
+use crate::cli::{AfterGap, PublishArgs, From};
 use crate::error::BridgeError;
-use crate::http::Api;
-use crate::stop::Stop;
-use crate::topics::Topics;
-use cursor::Cursor;
-use feed::{Feed, Page, Read};
-use session::{Sent, Session};
+use crate::http::ApiClient;
+use crate::stop::StopSignal;
+use crate::topics::TopicAdmin;
+use cursor::PublishCursor;
+use feed::{EventPage, FeedAnswer, FeedClient};
+use session::{ProducerSession, TransactionOutcome};
 
 /// Pause at the end of the feed before it is read again.
 const POLL_EVERY: Duration = Duration::from_millis(250);
@@ -36,12 +36,16 @@ const REPORT_EVERY: Duration = Duration::from_secs(10);
 /// Pause before a new session, after one that failed.
 const SESSION_AGAIN: Duration = Duration::from_secs(1);
 
-pub(crate) fn run(args: &PublishArgs, runtime: &Runtime, stop: &Stop) -> Result<(), BridgeError> {
-    let api = Api::new(&args.service)?;
+pub(crate) fn run(
+    args: &PublishArgs,
+    runtime: &Runtime,
+    stop: &StopSignal,
+) -> Result<(), BridgeError> {
+    let api = ApiClient::new(&args.service)?;
     let cursor_topic =
         args.cursor_topic.clone().unwrap_or_else(|| format!("{}.cursor", args.topic));
-    let names = session::Names { events: args.topic.clone(), cursor: cursor_topic };
-    let topics = Topics::new(&args.brokers, &names.transactional_id(), runtime, stop)?;
+    let names = session::PublisherTopics { events: args.topic.clone(), cursor: cursor_topic };
+    let topics = TopicAdmin::new(&args.brokers, &names.transactional_id(), runtime, stop)?;
     if topics.make(&names.events, None, &[])?.is_none() {
         return Ok(());
     }
@@ -50,13 +54,13 @@ pub(crate) fn run(args: &PublishArgs, runtime: &Runtime, stop: &Stop) -> Result<
     }
     drop(topics);
     let reader = feed::reader_of(&args.topic);
-    let feed = Feed { api: &api, runtime, stop, types: args.types.as_deref(), reader };
+    let feed = FeedClient { api: &api, runtime, stop, types: args.types.as_deref(), reader };
     let mut publisher =
-        Publisher { args, names: &names, feed, runtime, stop, counts: Counts::new() };
+        EventPublisher { args, names: &names, feed, runtime, stop, counts: Counts::new() };
     while !stop.is_asked() {
-        let Some(session) = Session::open(&args.brokers, &names, stop)? else { break };
+        let Some(session) = ProducerSession::open(&args.brokers, &names, stop)? else { break };
         let ended = publisher.session(&session)?;
-        if let Ended::Again(why) = ended {
+        if let PublishEnd::Again(why) = ended {
             tracing::warn!("beginning again where the cursor is: {why}");
             runtime.block_on(stop.sleep(SESSION_AGAIN));
         }
@@ -65,49 +69,49 @@ pub(crate) fn run(args: &PublishArgs, runtime: &Runtime, stop: &Stop) -> Result<
     Ok(())
 }
 
-struct Publisher<'a> {
+struct EventPublisher<'a> {
     args: &'a PublishArgs,
-    names: &'a session::Names,
-    feed: Feed<'a>,
+    names: &'a session::PublisherTopics,
+    feed: FeedClient<'a>,
     runtime: &'a Runtime,
-    stop: &'a Stop,
+    stop: &'a StopSignal,
     counts: Counts,
 }
 
-enum Ended {
+enum PublishEnd {
     /// The end was asked for.
     Stopped,
     /// The transaction is lost; a new session finds out how far it came.
     Again(String),
 }
 
-impl Publisher<'_> {
-    fn session(&mut self, session: &Session<'_>) -> Result<Ended, BridgeError> {
+impl EventPublisher<'_> {
+    fn session(&mut self, session: &ProducerSession<'_>) -> Result<PublishEnd, BridgeError> {
         let stored = cursor::read(&self.args.brokers, self.names, self.stop)?;
-        let Some(stored) = stored else { return Ok(Ended::Stopped) };
+        let Some(stored) = stored else { return Ok(PublishEnd::Stopped) };
         let mut cursor = stored.unwrap_or_else(|| match self.args.from {
-            From::Oldest => Cursor::oldest(),
-            From::Newest => Cursor::newest(),
+            From::Oldest => PublishCursor::oldest(),
+            From::Newest => PublishCursor::newest(),
         });
         tracing::info!(after = cursor.after(), "publishing from {}", cursor.place());
         let mut written = (cursor.after().map(str::to_owned), Instant::now());
         loop {
             let page = match self.feed.read(&cursor)? {
-                Read::Page(page) => page,
-                Read::Gone { detail, next } => {
+                FeedAnswer::Page(page) => page,
+                FeedAnswer::Gone { detail, next } => {
                     cursor = self.after_gap(&cursor, &detail, next)?;
                     continue;
                 }
-                Read::Stopped => return Ok(Ended::Stopped),
+                FeedAnswer::Stopped => return Ok(PublishEnd::Stopped),
             };
             let next = cursor.behind(&page);
             let is_news = next.after() != written.0.as_deref();
             let is_old = is_news && written.1.elapsed() >= CURSOR_EVERY;
             if !page.events.is_empty() || is_old || cursor.is_unwritten() {
                 match session.send(&page.events, &self.args.source, &next)? {
-                    Sent::Committed => {}
-                    Sent::Stopped => return Ok(Ended::Stopped),
-                    Sent::Lost(why) => return Ok(Ended::Again(why)),
+                    TransactionOutcome::Committed => {}
+                    TransactionOutcome::Stopped => return Ok(PublishEnd::Stopped),
+                    TransactionOutcome::Lost(why) => return Ok(PublishEnd::Again(why)),
                 }
                 written = (next.after().map(str::to_owned), Instant::now());
                 self.counts.add(&page);
@@ -118,13 +122,18 @@ impl Publisher<'_> {
                 self.runtime.block_on(self.stop.sleep(POLL_EVERY));
             }
             if self.stop.is_asked() {
-                return Ok(Ended::Stopped);
+                return Ok(PublishEnd::Stopped);
             }
         }
     }
 
     /// The cursor behind a gap, if the flag allows to go on.
-    fn after_gap(&self, at: &Cursor, detail: &str, next: String) -> Result<Cursor, BridgeError> {
+    fn after_gap(
+        &self,
+        at: &PublishCursor,
+        detail: &str,
+        next: String,
+    ) -> Result<PublishCursor, BridgeError> {
         let lost = format!(
             "the events behind the cursor are gone ({detail}): not published is what happened after {}",
             at.place()
@@ -159,12 +168,12 @@ impl Counts {
         Counts { all: 0, reported: 0, since: Instant::now() }
     }
 
-    fn add(&mut self, page: &Page) {
+    fn add(&mut self, page: &EventPage) {
         self.all += page.events.len() as u64;
     }
 
     /// One line after each [`REPORT_EVERY`].
-    fn report(&mut self, page: &Page) {
+    fn report(&mut self, page: &EventPage) {
         if self.since.elapsed() < REPORT_EVERY {
             return;
         }

@@ -10,11 +10,11 @@ use crate::error::BridgeError;
 
 /// Whether the process is to end. Clones share one answer.
 #[derive(Clone, Debug)]
-pub(crate) struct Stop(watch::Receiver<bool>);
+pub(crate) struct StopSignal(watch::Receiver<bool>);
 
-impl Stop {
+impl StopSignal {
     /// Becomes true with the first SIGTERM or SIGINT. The second one ends the process at once.
-    pub(crate) fn on_signals(runtime: &Handle) -> Result<Stop, BridgeError> {
+    pub(crate) fn on_signals(runtime: &Handle) -> Result<StopSignal, BridgeError> {
         let _entered = runtime.enter();
         let because = |error| BridgeError::failed("cannot wait for signals", error);
         let mut terminate = signal(SignalKind::terminate()).map_err(because)?;
@@ -33,7 +33,7 @@ impl Stop {
             }
             std::process::exit(1);
         });
-        Ok(Stop(is_asked))
+        Ok(StopSignal(is_asked))
     }
 
     pub(crate) fn is_asked(&self) -> bool {

@@ -9,10 +9,10 @@ use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::runtime::Runtime;
 
-use crate::cli::Brokers;
-use crate::config::{self, Reader, unusable};
+use crate::cli::BrokerArgs;
+use crate::config::{self, TopicReader, unusable};
 use crate::error::BridgeError;
-use crate::stop::Stop;
+use crate::stop::StopSignal;
 
 /// The longest that one question to a broker may take. A broker that is away is asked again.
 const ASK: Duration = Duration::from_secs(5);
@@ -25,25 +25,25 @@ const BROKER_DEFAULT: i32 = -1;
 
 /// Asks the brokers about topics. Each call waits until they answer, or until the end is asked for:
 /// then it returns `None`.
-pub(crate) struct Topics<'a> {
+pub(crate) struct TopicAdmin<'a> {
     admin: AdminClient<DefaultClientContext>,
     /// Only a consumer asks for a topic without making it.
-    asker: Reader,
+    asker: TopicReader,
     runtime: &'a Runtime,
-    stop: &'a Stop,
+    stop: &'a StopSignal,
 }
 
-impl<'a> Topics<'a> {
+impl<'a> TopicAdmin<'a> {
     /// `group` is the name that access lists know.
     pub(crate) fn new(
-        brokers: &Brokers,
+        brokers: &BrokerArgs,
         group: &str,
         runtime: &'a Runtime,
-        stop: &'a Stop,
-    ) -> Result<Topics<'a>, BridgeError> {
+        stop: &'a StopSignal,
+    ) -> Result<TopicAdmin<'a>, BridgeError> {
         let admin = config::producer(brokers).create().map_err(unusable)?;
         let asker = config::reader(brokers, group, "read_committed")?;
-        Ok(Topics { admin, asker, runtime, stop })
+        Ok(TopicAdmin { admin, asker, runtime, stop })
     }
 
     fn until_answered<T>(

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
-use crate::scenario::{Kind, Verdict};
+use crate::scenario::{AnswerVerdict, CallKind};
 
 /// Longest time that is measured, in microseconds: ten minutes.
 const LONGEST_US: u64 = 600_000_000;
@@ -34,7 +34,7 @@ pub(crate) struct AnswerCounts {
     interval: Duration,
     /// Right answers, in microseconds from the instant at which the request was due.
     pub(crate) times: Histogram<u64>,
-    pub(crate) by_kind: BTreeMap<Kind, Histogram<u64>>,
+    pub(crate) by_kind: BTreeMap<CallKind, Histogram<u64>>,
     pub(crate) intervals: Vec<Histogram<u64>>,
     /// How late requests were sent although a connection was free: the fault of the sender.
     pub(crate) lateness: Histogram<u64>,
@@ -77,12 +77,18 @@ impl AnswerCounts {
         self.interval
     }
 
-    pub(crate) fn note(&mut self, kind: Kind, due: Instant, now: Instant, verdict: Verdict) {
+    pub(crate) fn note(
+        &mut self,
+        kind: CallKind,
+        due: Instant,
+        now: Instant,
+        verdict: AnswerVerdict,
+    ) {
         match verdict {
-            Verdict::Wrong(what) => self.note_wrong(what),
+            AnswerVerdict::Wrong(what) => self.note_wrong(what),
             _ if due < self.measured_from => {}
-            Verdict::Refused(code) => *self.refused.entry(code).or_default() += 1,
-            Verdict::Right => {
+            AnswerVerdict::Refused(code) => *self.refused.entry(code).or_default() += 1,
+            AnswerVerdict::Right => {
                 let micros = micros(now - due);
                 self.times.saturating_record(micros);
                 let of_kind = self.by_kind.entry(kind).or_insert_with(|| histogram(DIGITS));
@@ -162,15 +168,15 @@ mod tests {
         let begin = Instant::now();
         let at = |millis: u64| begin + Duration::from_millis(millis);
         let mut counts = AnswerCounts::new(begin, at(1_000), at(60_000));
-        counts.note(Kind::Redeem, at(500), at(501), Verdict::Right);
-        counts.note(Kind::Redeem, at(900), at(901), Verdict::Refused("503".into()));
+        counts.note(CallKind::Redeem, at(500), at(501), AnswerVerdict::Right);
+        counts.note(CallKind::Redeem, at(900), at(901), AnswerVerdict::Refused("503".into()));
         assert_eq!(counts.times.len(), 0, "warm-up");
         assert!(counts.refused.is_empty(), "warm-up");
         // Due at 1.5 s and answered at 2 s, whenever it was sent.
-        counts.note(Kind::Redeem, at(1_500), at(2_000), Verdict::Right);
-        counts.note(Kind::LookUp, at(1_600), at(2_000), Verdict::Wrong("x".into()));
+        counts.note(CallKind::Redeem, at(1_500), at(2_000), AnswerVerdict::Right);
+        counts.note(CallKind::LookUp, at(1_600), at(2_000), AnswerVerdict::Wrong("x".into()));
         let mut other = AnswerCounts::new(begin, at(1_000), at(60_000));
-        other.note(Kind::Redeem, at(2_000), at(3_000), Verdict::Right);
+        other.note(CallKind::Redeem, at(2_000), at(3_000), AnswerVerdict::Right);
         counts.add(other);
         assert_eq!(counts.times.len(), 2);
         assert!(counts.times.max().abs_diff(1_000_000) < 1_000);

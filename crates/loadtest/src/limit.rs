@@ -4,9 +4,9 @@ use std::io;
 
 use serde::Serialize;
 
-use crate::report::Report;
-use crate::run::{Plan, run};
-use crate::schedule::Schedule;
+use crate::report::LoadReport;
+use crate::run::{RunPlan, run};
+use crate::schedule::RateSchedule;
 
 /// A rate is kept if at least this share of the due requests was answered right.
 const DONE_MIN: f64 = 0.99;
@@ -19,25 +19,25 @@ const STEPS_MAX: usize = 24;
 
 /// One rate that was tried.
 #[derive(Clone, Debug, Serialize)]
-pub struct Step {
+pub struct RateStep {
     /// Requests a second that were due.
     pub rate: f64,
     /// Whether the bound was kept.
     pub kept: bool,
     /// The report of the run.
-    pub report: Report,
+    pub report: LoadReport,
 }
 
 /// Every rate that was tried.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Limit {
+pub struct LimitSearch {
     /// In milliseconds: the bound of p99.
     pub bound: f64,
     /// In the order of the search.
-    pub steps: Vec<Step>,
+    pub steps: Vec<RateStep>,
 }
 
-impl Limit {
+impl LimitSearch {
     /// The highest rate that was kept, in requests a second.
     pub fn highest(&self) -> Option<f64> {
         let kept = self.steps.iter().filter(|step| step.kept).map(|step| step.rate);
@@ -71,15 +71,15 @@ fn next(kept: Option<f64>, missed: Option<f64>, steps: usize, first: f64) -> Opt
 /// # Errors
 /// As for [`run`]. The search ends with a step that has a wrong answer, or no coupons left.
 pub fn find(
-    plan: &Plan,
+    plan: &RunPlan,
     first: f64,
     bound_ms: f64,
-    mut told: impl FnMut(&Step),
-) -> io::Result<Limit> {
-    let mut limit = Limit { bound: bound_ms, steps: Vec::new() };
+    mut told: impl FnMut(&RateStep),
+) -> io::Result<LimitSearch> {
+    let mut limit = LimitSearch { bound: bound_ms, steps: Vec::new() };
     let mut plan = plan.clone();
     while let Some(rate) = next(limit.highest(), limit.lowest_missed(), limit.steps.len(), first) {
-        plan.schedule = Some(Schedule::steady(rate, plan.time));
+        plan.schedule = Some(RateSchedule::steady(rate, plan.time));
         let report = run(&plan)?;
         // The next step begins after the coupons that this one used.
         plan.ground.turns.start += report.used.coupons;
@@ -90,7 +90,7 @@ pub fn find(
             && report.latency.count as f64 >= DONE_MIN * due
             && report.failed() as f64 <= (1.0 - DONE_MIN) * due;
         let is_over = report.wrong > 0 || report.ran_out;
-        limit.steps.push(Step { rate, kept, report });
+        limit.steps.push(RateStep { rate, kept, report });
         if let Some(step) = limit.steps.last() {
             told(step);
         }

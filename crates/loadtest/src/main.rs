@@ -8,16 +8,16 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use clap::Parser;
-use loadtest::limit::{self, Limit};
+use loadtest::limit::{self, LimitSearch};
 use loadtest::plot;
-use loadtest::ready::{CAMPAIGN, Ready};
-use loadtest::report::Report;
-use loadtest::run::{Plan, run};
-use loadtest::scenario::{Ground, Scenario};
-use loadtest::schedule::Schedule;
+use loadtest::ready::{CAMPAIGN, ServerPreparation};
+use loadtest::report::LoadReport;
+use loadtest::run::{RunPlan, run};
+use loadtest::scenario::{RunGround, Scenario};
+use loadtest::schedule::RateSchedule;
 use loadtest::wire::ServerAddress;
 
-type Failure = Box<dyn Error>;
+type LoadError = Box<dyn Error>;
 
 /// Default stock of the campaign that is issued from: more than any run can issue, because the size
 /// of a campaign costs nothing.
@@ -48,7 +48,7 @@ Examples:
   couponry-load look-up --token \"$TOKEN\" --find-limit 5 --plot limit.svg
   couponry-load import --token \"$TOKEN\" --coupons 1000000"
 )]
-struct Arguments {
+struct LoadArguments {
     /// The kind of load
     scenario: Scenario,
     /// The server
@@ -122,7 +122,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = LoadArguments::parse();
     match done(&arguments) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -134,14 +134,14 @@ fn main() -> ExitCode {
 }
 
 /// Whether every answer was right.
-fn done(arguments: &Arguments) -> Result<bool, Failure> {
+fn done(arguments: &LoadArguments) -> Result<bool, LoadError> {
     let ground = made_ready(arguments)?;
     let Some(ground) = ground else { return Ok(true) };
     let plan = plan(arguments, ground);
     let caption = format!("{} connections", arguments.connections);
     if let Some(bound) = arguments.find_limit {
         let limit = limit::find(&plan, arguments.rate, bound, |step| {
-            let Report { latency, per_second, .. } = &step.report;
+            let LoadReport { latency, per_second, .. } = &step.report;
             let verdict = if step.kept { "kept" } else { "missed" };
             println!(
                 "{:>9.0} a second due, {per_second:>9.0} done, p50 {:.2} ms, p99 {:.2} ms: {verdict}",
@@ -164,7 +164,7 @@ fn done(arguments: &Arguments) -> Result<bool, Failure> {
 }
 
 /// Makes the coupons and the campaign. After an import nothing else is to do.
-fn made_ready(arguments: &Arguments) -> Result<Option<Ground>, Failure> {
+fn made_ready(arguments: &LoadArguments) -> Result<Option<RunGround>, LoadError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (first, end) = (arguments.first, arguments.first + arguments.coupons.max(1));
     let campaign = format!("rush-{}", now_ms());
@@ -173,7 +173,7 @@ fn made_ready(arguments: &Arguments) -> Result<Option<Ground>, Failure> {
     let issues = !matches!(arguments.scenario, Scenario::LookUp | Scenario::Redeem);
     let mut codes = None;
     let imported = runtime.block_on(async {
-        let mut ready = Ready::new(arguments.url.clone(), &arguments.token);
+        let mut ready = ServerPreparation::new(arguments.url.clone(), &arguments.token);
         if issues && !is_import && !arguments.unchecked {
             ready.campaign(&campaign, arguments.stock).await?;
         }
@@ -191,7 +191,7 @@ fn made_ready(arguments: &Arguments) -> Result<Option<Ground>, Failure> {
         };
         let imported = ready.coupons(first, end, told).await?;
         eprintln!();
-        Ok::<_, Failure>(Some(imported))
+        Ok::<_, LoadError>(Some(imported))
     })?;
     if let Some(imported) = imported {
         println!(
@@ -204,7 +204,7 @@ fn made_ready(arguments: &Arguments) -> Result<Option<Ground>, Failure> {
             return Ok(None);
         }
     }
-    Ok(Some(Ground {
+    Ok(Some(RunGround {
         coupons: first..end,
         codes,
         turns: arguments.used.min(end - first)..end - first,
@@ -216,7 +216,7 @@ fn made_ready(arguments: &Arguments) -> Result<Option<Ground>, Failure> {
     }))
 }
 
-fn plan(arguments: &Arguments, ground: Ground) -> Plan {
+fn plan(arguments: &LoadArguments, ground: RunGround) -> RunPlan {
     let default = match (arguments.scenario, arguments.find_limit) {
         (_, Some(_)) => 5.0,
         (Scenario::Soak, None) => 3_600.0,
@@ -227,11 +227,11 @@ fn plan(arguments: &Arguments, ground: Ground) -> Plan {
     let time = warm_up + Duration::from_secs_f64(seconds);
     let schedule = match (arguments.closed, arguments.scenario) {
         (true, _) => None,
-        (false, Scenario::Spike) => Some(Schedule::spike(arguments.rate, time)),
-        (false, _) => Some(Schedule::steady(arguments.rate, time)),
+        (false, Scenario::Spike) => Some(RateSchedule::spike(arguments.rate, time)),
+        (false, _) => Some(RateSchedule::steady(arguments.rate, time)),
     };
-    let time = schedule.as_ref().map_or(time, Schedule::end);
-    Plan {
+    let time = schedule.as_ref().map_or(time, RateSchedule::end);
+    RunPlan {
         target: arguments.url.clone(),
         scenario: arguments.scenario,
         ground,
@@ -244,7 +244,7 @@ fn plan(arguments: &Arguments, ground: Ground) -> Plan {
     }
 }
 
-fn said(limit: &Limit) {
+fn said(limit: &LimitSearch) {
     match limit.highest() {
         Some(rate) => {
             println!("{rate:.0} requests a second keep p99 below {} ms", limit.bound);
@@ -257,10 +257,10 @@ fn said(limit: &Limit) {
 }
 
 fn written(
-    arguments: &Arguments,
+    arguments: &LoadArguments,
     found: &impl serde::Serialize,
-    picture: impl FnOnce() -> Result<String, Failure>,
-) -> Result<(), Failure> {
+    picture: impl FnOnce() -> Result<String, LoadError>,
+) -> Result<(), LoadError> {
     let write = |path: &Path, text: &str| {
         std::fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
     };

@@ -17,17 +17,17 @@ mod precise {
     };
     use tokio::io::unix::AsyncFd;
 
-    pub(super) struct Timer(AsyncFd<OwnedFd>);
+    pub(super) struct PreciseTimer(AsyncFd<OwnedFd>);
 
-    impl Timer {
+    impl PreciseTimer {
         #[expect(
             deprecated,
             reason = "a type could give another descriptor each time it is asked; OwnedFd does \
                       not, and the new way in is unsafe"
         )]
-        pub(super) fn new() -> io::Result<Timer> {
+        pub(super) fn new() -> io::Result<PreciseTimer> {
             let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
-            Ok(Timer(AsyncFd::new(timerfd_create(TimerfdClockId::Monotonic, flags)?)?))
+            Ok(PreciseTimer(AsyncFd::new(timerfd_create(TimerfdClockId::Monotonic, flags)?)?))
         }
 
         pub(super) async fn sleep(&self, time: Duration) -> io::Result<()> {
@@ -74,13 +74,13 @@ mod precise {
 const NOT_WORTH_IT: Duration = Duration::from_micros(20);
 
 /// A timer of one task.
-pub(crate) struct Pacer(precise::Timer);
+pub(crate) struct Pacer(precise::PreciseTimer);
 
 impl Pacer {
     /// # Errors
     /// No descriptor left. Call it inside a runtime.
     pub(crate) fn new() -> io::Result<Pacer> {
-        precise::Timer::new().map(Pacer)
+        precise::PreciseTimer::new().map(Pacer)
     }
 
     /// Waits for this time, or a little longer.

@@ -7,17 +7,17 @@ use plotters::prelude::{
     WHITE,
 };
 
-use crate::limit::Limit;
-use crate::report::{Latency, Report};
+use crate::limit::LimitSearch;
+use crate::report::{LatencySummary, LoadReport};
 
 /// Pixels.
 const SIZE: (u32, u32) = (900, 420);
 
 /// One line of a picture: its name, its colour, and the percentile that it shows.
-type Line = (&'static str, RGBColor, fn(&Latency) -> f64);
+type PlotLine = (&'static str, RGBColor, fn(&LatencySummary) -> f64);
 
 /// In this order from bottom to top, so they are distinct without colours, too.
-const LINES: [Line; 3] = [
+const LINES: [PlotLine; 3] = [
     ("longest", RGBColor(180, 60, 60), |it| it.max),
     ("p99", RGBColor(210, 140, 20), |it| it.p99),
     ("p50", RGBColor(40, 90, 170), |it| it.p50),
@@ -27,8 +27,8 @@ const LINES: [Line; 3] = [
 ///
 /// # Errors
 /// Nothing was measured.
-pub fn over_time(report: &Report, caption: &str) -> Result<String, Box<dyn Error>> {
-    let points: Vec<(f64, Latency)> = report
+pub fn over_time(report: &LoadReport, caption: &str) -> Result<String, Box<dyn Error>> {
+    let points: Vec<(f64, LatencySummary)> = report
         .intervals
         .iter()
         .filter(|interval| interval.latency.count > 0)
@@ -41,15 +41,19 @@ pub fn over_time(report: &Report, caption: &str) -> Result<String, Box<dyn Error
 ///
 /// # Errors
 /// Nothing was measured.
-pub fn against_rate(limit: &Limit, caption: &str) -> Result<String, Box<dyn Error>> {
+pub fn against_rate(limit: &LimitSearch, caption: &str) -> Result<String, Box<dyn Error>> {
     let steps = limit.steps.iter().filter(|step| step.report.latency.count > 0);
-    let mut points: Vec<(f64, Latency)> =
+    let mut points: Vec<(f64, LatencySummary)> =
         steps.map(|step| (step.rate, step.report.latency)).collect();
     points.sort_by(|a, b| a.0.total_cmp(&b.0));
     drawn(&points, caption, "requests a second that were due")
 }
 
-fn drawn(points: &[(f64, Latency)], caption: &str, across: &str) -> Result<String, Box<dyn Error>> {
+fn drawn(
+    points: &[(f64, LatencySummary)],
+    caption: &str,
+    across: &str,
+) -> Result<String, Box<dyn Error>> {
     let (Some(first), Some(last)) = (points.first(), points.last()) else {
         return Err("nothing was measured, so there is nothing to draw".into());
     };
@@ -95,12 +99,12 @@ mod tests {
 
     #[test]
     fn pictures() {
-        let latency = |p50: f64| Latency {
+        let latency = |p50: f64| LatencySummary {
             count: 1,
             p50,
             p99: 2.0 * p50,
             max: 9.0 * p50,
-            ..Latency::default()
+            ..LatencySummary::default()
         };
         assert!(drawn(&[], "none", "x").is_err());
         for count in [1, 2, 100] {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use crate::stock;
-use crate::wire::{self, Answer, Connection, ServerAddress};
+use crate::wire::{self, HttpAnswer, HttpConnection, ServerAddress};
 
 /// The campaign of the coupons to look up and redeem.
 pub const CAMPAIGN: &str = "load";
@@ -44,7 +44,7 @@ pub enum NotReady {
 
 /// The result of an import.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Imported {
+pub struct ImportResult {
     /// Lines that were sent and accepted.
     pub lines: u64,
     /// Seconds.
@@ -54,29 +54,29 @@ pub struct Imported {
 }
 
 #[derive(Deserialize)]
-struct Batch {
+struct ImportedBatch {
     lines: u64,
     imported: u64,
 }
 
 #[derive(Deserialize)]
-struct Issued<'a> {
+struct IssuedCode<'a> {
     code: &'a str,
 }
 
 /// Prepares a server, with an admin's token.
-pub struct Ready {
+pub struct ServerPreparation {
     target: Arc<ServerAddress>,
     token: String,
-    connection: Connection,
+    connection: HttpConnection,
 }
 
-impl Ready {
+impl ServerPreparation {
     /// For `target`.
-    pub fn new(target: ServerAddress, token: &str) -> Ready {
+    pub fn new(target: ServerAddress, token: &str) -> ServerPreparation {
         let target = Arc::new(target);
-        let connection = Connection::new(Arc::clone(&target));
-        Ready { target, token: token.to_owned(), connection }
+        let connection = HttpConnection::new(Arc::clone(&target));
+        ServerPreparation { target, token: token.to_owned(), connection }
     }
 
     /// Creates a campaign with this name and stock that is valid until the end of next year, with
@@ -110,7 +110,7 @@ impl Ready {
         first: u64,
         end: u64,
         mut told: impl FnMut(u64),
-    ) -> Result<Imported, NotReady> {
+    ) -> Result<ImportResult, NotReady> {
         let begun = Instant::now();
         let mut from = first;
         while from < end {
@@ -120,7 +120,7 @@ impl Ready {
             told(from - first);
         }
         let (lines, seconds) = (end - first, begun.elapsed().as_secs_f64());
-        Ok(Imported { lines, seconds, per_second: lines as f64 / seconds.max(1e-9) })
+        Ok(ImportResult { lines, seconds, per_second: lines as f64 / seconds.max(1e-9) })
     }
 
     /// Issues the coupons `first..end` from the campaign [`CAMPAIGN`], one to each user, over this
@@ -172,7 +172,7 @@ impl Ready {
         let answer = answer.map_err(|source| NotReady::Connection { target, source })?;
         let what = || format!("a file of {} coupons", to - from);
         must(answer, what)?;
-        let batch: Result<Batch, _> = serde_json::from_slice(answer.body);
+        let batch: Result<ImportedBatch, _> = serde_json::from_slice(answer.body);
         match batch {
             Ok(batch) if batch.lines == to - from && batch.imported == batch.lines => Ok(()),
             // An earlier run used the same numbers: its coupons exist and may be used up.
@@ -186,7 +186,7 @@ async fn issued(
     token: &str,
     numbers: impl Iterator<Item = u64>,
 ) -> Result<Vec<Box<str>>, NotReady> {
-    let mut connection = Connection::new(Arc::clone(&target));
+    let mut connection = HttpConnection::new(Arc::clone(&target));
     let (mut codes, mut request) = (Vec::new(), Vec::new());
     let write = |request: &mut Vec<u8>, number: u64| {
         let body = format!("{{\"user_id\":\"{}\"}}", stock::user(number));
@@ -205,21 +205,21 @@ async fn issued(
         })?;
         let what = || format!("a coupon for {}", stock::user(number));
         must(answer, what)?;
-        let coupon: Issued<'_> =
+        let coupon: IssuedCode<'_> =
             serde_json::from_slice(answer.body).map_err(|_| refused(answer, what()))?;
         codes.push(coupon.code.into());
     }
     Ok(codes)
 }
 
-fn must(answer: Answer<'_>, what: impl FnOnce() -> String) -> Result<(), NotReady> {
+fn must(answer: HttpAnswer<'_>, what: impl FnOnce() -> String) -> Result<(), NotReady> {
     match answer.status {
         200 | 201 => Ok(()),
         _ => Err(refused(answer, what())),
     }
 }
 
-fn refused(answer: Answer<'_>, what: String) -> NotReady {
+fn refused(answer: HttpAnswer<'_>, what: String) -> NotReady {
     let text = String::from_utf8_lossy(answer.body).into_owned();
     NotReady::Refused { what, status: answer.status, text }
 }

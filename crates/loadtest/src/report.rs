@@ -7,12 +7,12 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use crate::answer_counts::AnswerCounts;
-use crate::run::Plan;
-use crate::scenario::{Kind, Scenario};
+use crate::run::RunPlan;
+use crate::scenario::{CallKind, Scenario};
 
 /// Times from the instant at which a request was due to its answer, in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct Latency {
+pub struct LatencySummary {
     /// Answers.
     pub count: u64,
     /// The median.
@@ -28,10 +28,10 @@ pub struct Latency {
     pub max: f64,
 }
 
-impl Latency {
-    fn of(times: &Histogram<u64>) -> Latency {
+impl LatencySummary {
+    fn of(times: &Histogram<u64>) -> LatencySummary {
         let at = |quantile: f64| times.value_at_quantile(quantile) as f64 / 1_000.0;
-        Latency {
+        LatencySummary {
             count: times.len(),
             p50: at(0.5),
             p90: at(0.9),
@@ -44,16 +44,16 @@ impl Latency {
 
 /// A piece of the run.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Interval {
+pub struct RunInterval {
     /// Seconds from the begin of the run, warm-up included.
     pub at: f64,
     /// Waiting times of all requests of the piece, whatever the answer.
-    pub latency: Latency,
+    pub latency: LatencySummary,
 }
 
 /// What the sender used.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Sender {
+pub struct SenderUsage {
     /// Its threads.
     pub threads: usize,
     /// Processors that it kept busy: 1 is one processor all the time.
@@ -69,7 +69,7 @@ pub struct Sender {
 
 /// What a run used up, with its warm-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Used {
+pub struct StockUsage {
     /// Coupons with a redeem request. The next run on the same coupons begins after them.
     pub coupons: u64,
     /// Coupons that were issued from the campaign.
@@ -78,7 +78,7 @@ pub struct Used {
 
 /// The report of a run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Report {
+pub struct LoadReport {
     /// The scenario.
     pub scenario: Scenario,
     /// `open` or `closed`.
@@ -93,11 +93,11 @@ pub struct Report {
     /// Right answers a second.
     pub per_second: f64,
     /// Right answers.
-    pub latency: Latency,
+    pub latency: LatencySummary,
     /// The same by kind.
-    pub by_kind: BTreeMap<Kind, Latency>,
+    pub by_kind: BTreeMap<CallKind, LatencySummary>,
     /// What the run used up on the server.
-    pub used: Used,
+    pub used: StockUsage,
     /// Requests that were not done, by the answer of the server.
     pub refused: BTreeMap<String, u64>,
     /// Requests for which no connection became free in time.
@@ -109,28 +109,37 @@ pub struct Report {
     /// Whether no coupons were left before the end.
     pub ran_out: bool,
     /// The sender.
-    pub sender: Sender,
+    pub sender: SenderUsage,
     /// Over time.
-    pub intervals: Vec<Interval>,
+    pub intervals: Vec<RunInterval>,
 }
 
-impl Report {
-    pub(crate) fn new(plan: &Plan, counts: &AnswerCounts, used: Used, sender: Sender) -> Report {
+impl LoadReport {
+    pub(crate) fn new(
+        plan: &RunPlan,
+        counts: &AnswerCounts,
+        used: StockUsage,
+        sender: SenderUsage,
+    ) -> LoadReport {
         let seconds = counts.measured();
         let each = counts.interval().as_secs_f64();
-        let interval = |(at, times): (usize, &Histogram<u64>)| Interval {
+        let interval = |(at, times): (usize, &Histogram<u64>)| RunInterval {
             at: at as f64 * each,
-            latency: Latency::of(times),
+            latency: LatencySummary::of(times),
         };
-        Report {
+        LoadReport {
             scenario: plan.scenario,
             pace: if plan.schedule.is_some() { "open" } else { "closed" },
-            rate: plan.schedule.as_ref().map(crate::schedule::Schedule::base),
+            rate: plan.schedule.as_ref().map(crate::schedule::RateSchedule::base),
             connections: plan.connections,
             seconds,
             per_second: if seconds > 0.0 { counts.times.len() as f64 / seconds } else { 0.0 },
-            latency: Latency::of(&counts.times),
-            by_kind: counts.by_kind.iter().map(|(kind, it)| (*kind, Latency::of(it))).collect(),
+            latency: LatencySummary::of(&counts.times),
+            by_kind: counts
+                .by_kind
+                .iter()
+                .map(|(kind, it)| (*kind, LatencySummary::of(it)))
+                .collect(),
             used,
             refused: counts.refused.clone(),
             unsent: counts.unsent,
@@ -148,7 +157,7 @@ impl Report {
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for LoadReport {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         let pace = match self.rate {
             Some(rate) => format!("{rate:.0} a second were due"),
@@ -163,7 +172,7 @@ impl fmt::Display for Report {
             self.latency.count, self.seconds, self.per_second
         )?;
         let mut table = String::new();
-        let mut row = |name: &str, it: &Latency| {
+        let mut row = |name: &str, it: &LatencySummary| {
             let _ = writeln!(
                 table,
                 "{name:<16} {:>10} {:>9.2} {:>9.2} {:>9.2} {:>9.2} {:>9.2}",

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::answer_counts::AnswerCounts;
-use crate::report::{Report, Sender, Used};
-use crate::scenario::{Book, Given, Ground, Scenario};
-use crate::schedule::Schedule;
+use crate::report::{LoadReport, SenderUsage, StockUsage};
+use crate::scenario::{IssuedCodes, RunGround, Scenario, SenderBook};
+use crate::schedule::RateSchedule;
 use crate::wire::ServerAddress;
-use crate::worker::{Pace, Work, Worked, work};
+use crate::worker::{SendPace, SenderResult, SenderWork, work};
 
 /// Time for the senders to open their connections.
 const OPENING: Duration = Duration::from_millis(300);
@@ -25,15 +25,15 @@ const LATE_MAX_US: u64 = 1_000;
 
 /// The plan of a run.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct RunPlan {
     /// The server.
     pub target: ServerAddress,
     /// The scenario.
     pub scenario: Scenario,
     /// The coupons.
-    pub ground: Ground,
+    pub ground: RunGround,
     /// When requests are due. None: each connection sends the next request after its answer.
-    pub schedule: Option<Schedule>,
+    pub schedule: Option<RateSchedule>,
     /// How long it takes, with the warm-up.
     pub time: Duration,
     /// Requests due before this time are not counted.
@@ -50,19 +50,25 @@ pub struct Plan {
 ///
 /// # Errors
 /// Nobody listens; no threads, no descriptors.
-pub fn run(plan: &Plan) -> io::Result<Report> {
+pub fn run(plan: &RunPlan) -> io::Result<LoadReport> {
     let senders = plan.senders.clamp(1, plan.connections.max(1));
     let (ground, target) = (Arc::new(plan.ground.clone()), Arc::new(plan.target.clone()));
     let begin = Instant::now() + OPENING;
     let end = begin + plan.time;
     let cpu = cpu_time();
-    let works = (0..senders).map(|sender| Work {
+    let works = (0..senders).map(|sender| SenderWork {
         target: Arc::clone(&target),
-        book: Book::new(Arc::clone(&ground), Arc::clone(&target), plan.scenario, sender, senders),
+        book: SenderBook::new(
+            Arc::clone(&ground),
+            Arc::clone(&target),
+            plan.scenario,
+            sender,
+            senders,
+        ),
         connections: share(plan.connections, sender, senders),
         pace: match &plan.schedule {
-            Some(schedule) => Pace::Open(schedule.share(sender, senders)),
-            None => Pace::Closed,
+            Some(schedule) => SendPace::Open(schedule.share(sender, senders)),
+            None => SendPace::Closed,
         },
         begin,
         end,
@@ -71,10 +77,10 @@ pub fn run(plan: &Plan) -> io::Result<Report> {
     });
     let threads: Vec<_> = works.map(|it| std::thread::spawn(move || work(it))).collect();
     let mut counts = AnswerCounts::new(begin, begin + plan.warm_up, end);
-    let (mut given, mut taken) = (Given::default(), 0);
+    let (mut given, mut taken) = (IssuedCodes::default(), 0);
     for thread in threads {
         let ended = thread.join().map_err(|_| io::Error::other("a sender panicked"))?;
-        let Worked { counts: of_sender, book } = ended?;
+        let SenderResult { counts: of_sender, book } = ended?;
         counts.add(of_sender);
         // Senders take turns with the coupons, so the one that took most tells how many are used.
         taken = (book.taken() * senders as u64).max(taken);
@@ -88,15 +94,15 @@ pub fn run(plan: &Plan) -> io::Result<Report> {
     let wall = begin.elapsed().as_secs_f64();
     let cpu_share = (cpu_time() - cpu).as_secs_f64() / wall;
     let late_p99_us = counts.lateness.value_at_quantile(0.99);
-    let sender = Sender {
+    let sender = SenderUsage {
         threads: senders,
         cpu_share,
         late_p99_us,
         was_the_bottleneck: cpu_share > BUSY * senders as f64,
         was_late: late_p99_us > LATE_MAX_US,
     };
-    let used = Used { coupons: taken, stock: given.codes.len() as u64 };
-    Ok(Report::new(plan, &counts, used, sender))
+    let used = StockUsage { coupons: taken, stock: given.codes.len() as u64 };
+    Ok(LoadReport::new(plan, &counts, used, sender))
 }
 
 fn share(all: usize, nth: usize, of: usize) -> usize {

@@ -12,7 +12,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::stock::{self, mixed, shuffled, user};
-use crate::wire::{self, Answer, ServerAddress};
+use crate::wire::{self, HttpAnswer, ServerAddress};
 
 /// The kind of load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
@@ -37,7 +37,7 @@ pub enum Scenario {
 /// One kind of request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum CallKind {
     /// GET of one coupon.
     LookUp,
     /// The first redeem of a coupon.
@@ -58,7 +58,7 @@ pub enum Kind {
 
 /// The coupons and the campaign of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ground {
+pub struct RunGround {
     /// All coupons, for look-ups.
     pub coupons: Range<u64>,
     /// Their codes if they were minted, or else [`stock::code`].
@@ -79,7 +79,7 @@ pub struct Ground {
 
 /// What an answer is worth.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum AnswerVerdict {
     /// The expected answer.
     Right,
     /// The server refused, and no coupon changed.
@@ -92,7 +92,7 @@ pub enum Verdict {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoadRequest {
     /// Its kind.
-    pub kind: Kind,
+    pub kind: CallKind,
     /// The coupon, or the user who takes one.
     number: u64,
     /// The code that the user has.
@@ -107,7 +107,7 @@ const REMEMBERED: usize = 4_096;
 
 /// The fields of an answer that are checked.
 #[derive(Deserialize)]
-struct Seen<'a> {
+struct CheckedFields<'a> {
     #[serde(borrow, default)]
     code: Option<&'a str>,
     #[serde(borrow, default)]
@@ -118,8 +118,8 @@ struct Seen<'a> {
 
 /// One sender's book.
 #[derive(Debug)]
-pub struct Book {
-    ground: Arc<Ground>,
+pub struct SenderBook {
+    ground: Arc<RunGround>,
     target: Arc<ServerAddress>,
     scenario: Scenario,
     sender: u64,
@@ -131,12 +131,12 @@ pub struct Book {
     redeemed: VecDeque<u64>,
     served: VecDeque<(u64, Box<str>)>,
     /// What the campaign issued.
-    pub given: Given,
+    pub given: IssuedCodes,
 }
 
 /// What a first-come campaign issued, by the answers.
 #[derive(Debug, Default)]
-pub struct Given {
+pub struct IssuedCodes {
     /// The codes.
     pub codes: HashSet<Box<str>>,
     /// Requests with an unknown outcome.
@@ -145,9 +145,9 @@ pub struct Given {
     pub sold_out: u64,
 }
 
-impl Given {
+impl IssuedCodes {
     /// Adds the coupons of another sender. Returns what is wrong with both together.
-    pub fn add(&mut self, other: Given) -> Option<String> {
+    pub fn add(&mut self, other: IssuedCodes) -> Option<String> {
         let both = self.codes.len() + other.codes.len();
         self.codes.extend(other.codes);
         self.unknown += other.unknown;
@@ -167,7 +167,7 @@ impl Given {
     }
 }
 
-impl Ground {
+impl RunGround {
     fn code(&self, number: u64) -> Cow<'_, str> {
         match &self.codes {
             Some(codes) => Cow::Borrowed(&codes[(number - self.coupons.start) as usize]),
@@ -176,16 +176,16 @@ impl Ground {
     }
 }
 
-impl Book {
+impl SenderBook {
     /// The book of sender number `sender` of `senders`. No two of them share a coupon.
     pub fn new(
-        ground: Arc<Ground>,
+        ground: Arc<RunGround>,
         target: Arc<ServerAddress>,
         scenario: Scenario,
         sender: usize,
         senders: usize,
-    ) -> Book {
-        Book {
+    ) -> SenderBook {
+        SenderBook {
             ground,
             target,
             scenario,
@@ -196,7 +196,7 @@ impl Book {
             users: 0,
             redeemed: VecDeque::new(),
             served: VecDeque::new(),
-            given: Given::default(),
+            given: IssuedCodes::default(),
         }
     }
 
@@ -214,7 +214,7 @@ impl Book {
                 97..99 => Some(self.cancel()),
                 _ => {
                     let number = self.any();
-                    Some(LoadRequest { kind: Kind::List, number, code: None })
+                    Some(LoadRequest { kind: CallKind::List, number, code: None })
                 }
             },
             Scenario::Import => None,
@@ -238,7 +238,7 @@ impl Book {
     }
 
     fn look_up(&mut self) -> LoadRequest {
-        LoadRequest { kind: Kind::LookUp, number: self.any(), code: None }
+        LoadRequest { kind: CallKind::LookUp, number: self.any(), code: None }
     }
 
     fn redeem(&mut self, dice: u64) -> Option<LoadRequest> {
@@ -247,7 +247,7 @@ impl Book {
         {
             self.redeemed.push_back(number);
             let same = (dice / AGAIN_ONE_IN).is_multiple_of(2);
-            let kind = if same { Kind::RedeemAgain } else { Kind::RedeemByOther };
+            let kind = if same { CallKind::RedeemAgain } else { CallKind::RedeemByOther };
             return Some(LoadRequest { kind, number, code: None });
         }
         let nth = self.coupons * self.senders + self.sender;
@@ -258,7 +258,7 @@ impl Book {
         self.coupons += 1;
         let Range { start, end } = self.ground.coupons;
         let number = start + shuffled(turn, end - start);
-        Some(LoadRequest { kind: Kind::Redeem, number, code: None })
+        Some(LoadRequest { kind: CallKind::Redeem, number, code: None })
     }
 
     fn issue(&mut self, dice: u64) -> LoadRequest {
@@ -266,17 +266,17 @@ impl Book {
             && let Some((number, code)) = self.served.pop_front()
         {
             self.served.push_back((number, code.clone()));
-            return LoadRequest { kind: Kind::IssueAgain, number, code: Some(code) };
+            return LoadRequest { kind: CallKind::IssueAgain, number, code: Some(code) };
         }
         let number = self.ground.first_user + self.users * self.senders + self.sender;
         self.users += 1;
-        LoadRequest { kind: Kind::Issue, number, code: None }
+        LoadRequest { kind: CallKind::Issue, number, code: None }
     }
 
     /// If nothing was redeemed yet, a look-up.
     fn cancel(&mut self) -> LoadRequest {
         match self.redeemed.pop_front() {
-            Some(number) => LoadRequest { kind: Kind::Cancel, number, code: None },
+            Some(number) => LoadRequest { kind: CallKind::Cancel, number, code: None },
             None => self.look_up(),
         }
     }
@@ -287,21 +287,23 @@ impl Book {
         let (number, campaign) = (ask.number, &self.ground.campaign);
         let code = || self.ground.code(number);
         match ask.kind {
-            Kind::LookUp => self.get(to, format_args!("GET /v1/coupons/{}", code())),
-            Kind::List => self.get(to, format_args!("GET /v1/coupons?user_id={}", user(number))),
-            Kind::Redeem | Kind::RedeemAgain | Kind::RedeemByOther => {
+            CallKind::LookUp => self.get(to, format_args!("GET /v1/coupons/{}", code())),
+            CallKind::List => {
+                self.get(to, format_args!("GET /v1/coupons?user_id={}", user(number)))
+            }
+            CallKind::Redeem | CallKind::RedeemAgain | CallKind::RedeemByOther => {
                 let order = order(ask);
                 let user = user(number);
                 let body = format!("{{\"user_id\":\"{user}\",\"order_ref\":\"{order}\"}}");
                 self.post(to, format_args!("POST /v1/coupons/{}/redeem", code()), &body);
             }
-            Kind::Cancel => {
+            CallKind::Cancel => {
                 let body =
                     format!("{{\"order_ref\":\"{}\",\"reason\":\"changed mind\"}}", order(ask));
                 let line = format_args!("POST /v1/coupons/{}/cancel-redemption", code());
                 self.post(to, line, &body);
             }
-            Kind::Issue | Kind::IssueAgain => {
+            CallKind::Issue | CallKind::IssueAgain => {
                 let body = format!("{{\"user_id\":\"{}\"}}", user(number));
                 self.post(to, format_args!("POST /v1/campaigns/{campaign}/issue"), &body);
             }
@@ -319,11 +321,11 @@ impl Book {
     }
 
     /// Judges the answer to `ask`, and records it in the book.
-    pub fn judge(&mut self, ask: &LoadRequest, answer: Answer<'_>) -> Verdict {
+    pub fn judge(&mut self, ask: &LoadRequest, answer: HttpAnswer<'_>) -> AnswerVerdict {
         if !self.ground.checked {
             return match answer.status {
-                200..300 => Verdict::Right,
-                status => Verdict::Refused(status.to_string()),
+                200..300 => AnswerVerdict::Right,
+                status => AnswerVerdict::Refused(status.to_string()),
             };
         }
         if !(200..300).contains(&answer.status) {
@@ -331,35 +333,35 @@ impl Book {
         }
         let wrong = |what: &str| {
             let text = String::from_utf8_lossy(answer.body);
-            Verdict::Wrong(format!("{what}: {:?} was answered {} {text}", ask, answer.status))
+            AnswerVerdict::Wrong(format!("{what}: {:?} was answered {} {text}", ask, answer.status))
         };
-        let seen = match serde_json::from_slice::<Seen<'_>>(answer.body) {
+        let seen = match serde_json::from_slice::<CheckedFields<'_>>(answer.body) {
             Ok(seen) => seen,
             Err(error) => return wrong(&error.to_string()),
         };
         let is_mine = |code: &str| seen.code.is_some_and(|seen| bare(seen) == bare(code));
         match (ask.kind, answer.status) {
-            (Kind::LookUp, 200) => {
+            (CallKind::LookUp, 200) => {
                 let mine = self.ground.code(ask.number);
                 let right = seen.holder == Some(&user(ask.number)) && is_mine(&mine);
-                if right { Verdict::Right } else { wrong("another coupon") }
+                if right { AnswerVerdict::Right } else { wrong("another coupon") }
             }
-            (Kind::List, 200) => Verdict::Right,
-            (Kind::Redeem, 201) => match seen.order_ref == Some(&order(ask)) {
+            (CallKind::List, 200) => AnswerVerdict::Right,
+            (CallKind::Redeem, 201) => match seen.order_ref == Some(&order(ask)) {
                 true => {
                     remember(&mut self.redeemed, ask.number);
-                    Verdict::Right
+                    AnswerVerdict::Right
                 }
                 false => wrong("redeemed for another order"),
             },
-            (Kind::Redeem, 200) => wrong("redeemed before this run (see --first and --used)"),
-            (Kind::RedeemAgain, 200) => match seen.order_ref == Some(&order(ask)) {
-                true => Verdict::Right,
+            (CallKind::Redeem, 200) => wrong("redeemed before this run (see --first and --used)"),
+            (CallKind::RedeemAgain, 200) => match seen.order_ref == Some(&order(ask)) {
+                true => AnswerVerdict::Right,
                 false => wrong("another redemption"),
             },
-            (Kind::RedeemAgain | Kind::RedeemByOther, _) => wrong("REDEEMED TWICE"),
-            (Kind::Cancel, 200) => Verdict::Right,
-            (Kind::Issue, 201) => {
+            (CallKind::RedeemAgain | CallKind::RedeemByOther, _) => wrong("REDEEMED TWICE"),
+            (CallKind::Cancel, 200) => AnswerVerdict::Right,
+            (CallKind::Issue, 201) => {
                 let Some(code) = seen.code else { return wrong("no code") };
                 if seen.holder.is_some_and(|holder| holder != user(ask.number)) {
                     return wrong("issued to another user");
@@ -368,34 +370,34 @@ impl Book {
                     return wrong("GIVEN TO TWO USERS");
                 }
                 remember(&mut self.served, (ask.number, code.into()));
-                Verdict::Right
+                AnswerVerdict::Right
             }
-            (Kind::IssueAgain, 200) => match seen.code == ask.code.as_deref() {
-                true => Verdict::Right,
+            (CallKind::IssueAgain, 200) => match seen.code == ask.code.as_deref() {
+                true => AnswerVerdict::Right,
                 false => wrong("the user has another coupon"),
             },
             _ => wrong("no such answer is due"),
         }
     }
 
-    fn judge_refusal(&mut self, ask: &LoadRequest, answer: Answer<'_>) -> Verdict {
-        let seen = serde_json::from_slice::<Seen<'_>>(answer.body).ok();
+    fn judge_refusal(&mut self, ask: &LoadRequest, answer: HttpAnswer<'_>) -> AnswerVerdict {
+        let seen = serde_json::from_slice::<CheckedFields<'_>>(answer.body).ok();
         let code = seen.and_then(|seen| seen.code).unwrap_or("no problem document");
         match (ask.kind, answer.status, code) {
-            (Kind::RedeemByOther, 409, "ALREADY_REDEEMED") => Verdict::Right,
-            (Kind::Issue, 409, "SOLD_OUT") => {
+            (CallKind::RedeemByOther, 409, "ALREADY_REDEEMED") => AnswerVerdict::Right,
+            (CallKind::Issue, 409, "SOLD_OUT") => {
                 self.given.sold_out += 1;
-                Verdict::Right
+                AnswerVerdict::Right
             }
             // Come again later, or slower: no coupon has changed, or the server says that it does
             // not know.
             (_, 408 | 429 | 500.., _) => {
                 self.lost(ask, code == "OUTCOME_UNKNOWN");
-                Verdict::Refused(format!("{} {code}", answer.status))
+                AnswerVerdict::Refused(format!("{} {code}", answer.status))
             }
             _ => {
                 let text = String::from_utf8_lossy(answer.body);
-                Verdict::Wrong(format!("{ask:?} was answered {} {text}", answer.status))
+                AnswerVerdict::Wrong(format!("{ask:?} was answered {} {text}", answer.status))
             }
         }
     }
@@ -406,7 +408,7 @@ impl Book {
     }
 
     fn lost(&mut self, ask: &LoadRequest, is_unknown: bool) {
-        if ask.kind == Kind::Issue && is_unknown {
+        if ask.kind == CallKind::Issue && is_unknown {
             self.given.unknown += 1;
         }
     }
@@ -414,7 +416,7 @@ impl Book {
 
 /// The order that redeems the coupon, or another one that is too late.
 fn order(ask: &LoadRequest) -> String {
-    let attempt = if ask.kind == Kind::RedeemByOther { 2 } else { 1 };
+    let attempt = if ask.kind == CallKind::RedeemByOther { 2 } else { 1 };
     format!("o{}-{attempt}", ask.number)
 }
 
@@ -434,8 +436,8 @@ fn remember<T>(list: &mut VecDeque<T>, item: T) {
 mod tests {
     use super::*;
 
-    fn book(scenario: Scenario) -> Book {
-        let ground = Ground {
+    fn book(scenario: Scenario) -> SenderBook {
+        let ground = RunGround {
             coupons: 10..1_020,
             codes: None,
             turns: 10..1_010,
@@ -446,10 +448,10 @@ mod tests {
             checked: true,
         };
         let target = "http://127.0.0.1:1".parse().expect("a target");
-        Book::new(Arc::new(ground), Arc::new(target), scenario, 0, 1)
+        SenderBook::new(Arc::new(ground), Arc::new(target), scenario, 0, 1)
     }
 
-    fn ask(kind: Kind) -> LoadRequest {
+    fn ask(kind: CallKind) -> LoadRequest {
         LoadRequest { kind, number: 7, code: Some("CODE".into()) }
     }
 
@@ -460,36 +462,36 @@ mod tests {
         let other = "{\"order_ref\":\"o7-2\"}";
         let problem = |code: &str| format!("{{\"code\":\"{code}\"}}");
         let (right, wrong, refused) = ("right", "wrong", "refused");
-        let rows: [(Kind, u16, &str, &str); 22] = [
-            (Kind::LookUp, 200, &mine, right),
-            (Kind::LookUp, 200, "{\"code\":\"X\",\"holder\":\"u0000000007\"}", wrong),
-            (Kind::LookUp, 404, &problem("NOT_FOUND"), wrong),
-            (Kind::LookUp, 503, &problem("STORE_UNAVAILABLE"), refused),
-            (Kind::Redeem, 201, done, right),
-            (Kind::Redeem, 201, other, wrong),
-            (Kind::Redeem, 200, done, wrong),
-            (Kind::Redeem, 409, &problem("ALREADY_REDEEMED"), wrong),
-            (Kind::Redeem, 429, &problem("TOO_MANY"), refused),
-            (Kind::RedeemAgain, 200, done, right),
-            (Kind::RedeemAgain, 201, done, wrong),
-            (Kind::RedeemAgain, 409, &problem("ALREADY_REDEEMED"), wrong),
-            (Kind::RedeemByOther, 409, &problem("ALREADY_REDEEMED"), right),
-            (Kind::RedeemByOther, 201, other, wrong),
-            (Kind::RedeemByOther, 200, other, wrong),
-            (Kind::Issue, 201, "{\"code\":\"NEW\",\"holder\":\"u0000000007\"}", right),
-            (Kind::Issue, 201, "{\"code\":\"NEW\",\"holder\":\"u0000000008\"}", wrong),
-            (Kind::Issue, 409, &problem("SOLD_OUT"), right),
-            (Kind::IssueAgain, 200, "{\"code\":\"CODE\"}", right),
-            (Kind::IssueAgain, 200, "{\"code\":\"OTHER\"}", wrong),
-            (Kind::Cancel, 409, &problem("CANCEL_CLOSED"), wrong),
-            (Kind::List, 200, "<html>", wrong),
+        let rows: [(CallKind, u16, &str, &str); 22] = [
+            (CallKind::LookUp, 200, &mine, right),
+            (CallKind::LookUp, 200, "{\"code\":\"X\",\"holder\":\"u0000000007\"}", wrong),
+            (CallKind::LookUp, 404, &problem("NOT_FOUND"), wrong),
+            (CallKind::LookUp, 503, &problem("STORE_UNAVAILABLE"), refused),
+            (CallKind::Redeem, 201, done, right),
+            (CallKind::Redeem, 201, other, wrong),
+            (CallKind::Redeem, 200, done, wrong),
+            (CallKind::Redeem, 409, &problem("ALREADY_REDEEMED"), wrong),
+            (CallKind::Redeem, 429, &problem("TOO_MANY"), refused),
+            (CallKind::RedeemAgain, 200, done, right),
+            (CallKind::RedeemAgain, 201, done, wrong),
+            (CallKind::RedeemAgain, 409, &problem("ALREADY_REDEEMED"), wrong),
+            (CallKind::RedeemByOther, 409, &problem("ALREADY_REDEEMED"), right),
+            (CallKind::RedeemByOther, 201, other, wrong),
+            (CallKind::RedeemByOther, 200, other, wrong),
+            (CallKind::Issue, 201, "{\"code\":\"NEW\",\"holder\":\"u0000000007\"}", right),
+            (CallKind::Issue, 201, "{\"code\":\"NEW\",\"holder\":\"u0000000008\"}", wrong),
+            (CallKind::Issue, 409, &problem("SOLD_OUT"), right),
+            (CallKind::IssueAgain, 200, "{\"code\":\"CODE\"}", right),
+            (CallKind::IssueAgain, 200, "{\"code\":\"OTHER\"}", wrong),
+            (CallKind::Cancel, 409, &problem("CANCEL_CLOSED"), wrong),
+            (CallKind::List, 200, "<html>", wrong),
         ];
         for (kind, status, body, want) in rows {
-            let answer = Answer { status, body: body.as_bytes() };
+            let answer = HttpAnswer { status, body: body.as_bytes() };
             let found = match book(Scenario::Mixed).judge(&ask(kind), answer) {
-                Verdict::Right => right,
-                Verdict::Wrong(_) => wrong,
-                Verdict::Refused(_) => refused,
+                AnswerVerdict::Right => right,
+                AnswerVerdict::Wrong(_) => wrong,
+                AnswerVerdict::Refused(_) => refused,
             };
             assert_eq!(found, want, "{kind:?} {status} {body}");
         }
@@ -498,17 +500,18 @@ mod tests {
     #[test]
     fn a_code_for_two_users_is_seen() {
         let mut book = book(Scenario::IssueRush);
-        let answer = Answer { status: 201, body: b"{\"code\":\"NEW\"}" };
-        assert_eq!(book.judge(&ask(Kind::Issue), answer), Verdict::Right);
-        assert!(matches!(book.judge(&ask(Kind::Issue), answer), Verdict::Wrong(_)));
-        let mut given = Given { codes: HashSet::from(["A".into()]), ..Given::default() };
-        let other = Given { codes: HashSet::from(["A".into()]), ..Given::default() };
+        let answer = HttpAnswer { status: 201, body: b"{\"code\":\"NEW\"}" };
+        assert_eq!(book.judge(&ask(CallKind::Issue), answer), AnswerVerdict::Right);
+        assert!(matches!(book.judge(&ask(CallKind::Issue), answer), AnswerVerdict::Wrong(_)));
+        let mut given =
+            IssuedCodes { codes: HashSet::from(["A".into()]), ..IssuedCodes::default() };
+        let other = IssuedCodes { codes: HashSet::from(["A".into()]), ..IssuedCodes::default() };
         assert!(given.add(other).is_some());
     }
 
     #[test]
     fn stocks() {
-        let given = |codes: usize, unknown: u64, sold_out: u64| Given {
+        let given = |codes: usize, unknown: u64, sold_out: u64| IssuedCodes {
             codes: (0..codes).map(|it| it.to_string().into()).collect(),
             unknown,
             sold_out,
@@ -529,7 +532,7 @@ mod tests {
         let mut book = book(Scenario::Redeem);
         let mut numbers = HashSet::new();
         while let Some(ask) = book.choose() {
-            assert_eq!(ask.kind, Kind::Redeem, "nothing was redeemed yet");
+            assert_eq!(ask.kind, CallKind::Redeem, "nothing was redeemed yet");
             assert!((10..1_020).contains(&ask.number));
             assert!(numbers.insert(ask.number));
         }
@@ -542,17 +545,17 @@ mod tests {
         let mut kinds = std::collections::BTreeMap::new();
         for _ in 0..5_000 {
             let ask = book.choose().expect("coupons are left");
-            if ask.kind == Kind::Redeem {
+            if ask.kind == CallKind::Redeem {
                 remember(&mut book.redeemed, ask.number);
             }
             *kinds.entry(ask.kind).or_insert(0_u32) += 1;
         }
         for (kind, percent) in [
-            (Kind::LookUp, 70),
-            (Kind::Issue, 15),
-            (Kind::Redeem, 12),
-            (Kind::Cancel, 2),
-            (Kind::List, 1),
+            (CallKind::LookUp, 70),
+            (CallKind::Issue, 15),
+            (CallKind::Redeem, 12),
+            (CallKind::Cancel, 2),
+            (CallKind::List, 1),
         ] {
             let found = kinds[&kind];
             assert!(found.abs_diff(percent * 50) < 40 + percent * 5, "{kind:?}: {found}");

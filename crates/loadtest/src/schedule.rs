@@ -10,32 +10,32 @@ pub const SPIKE: Duration = Duration::from_secs(10);
 
 /// A rate that may change. Requests are evenly spaced.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Schedule {
+pub struct RateSchedule {
     /// Each step: its end, and its requests a second.
     pieces: Vec<(Duration, f64)>,
 }
 
-impl Schedule {
+impl RateSchedule {
     /// The same rate from beginning to end.
-    pub fn steady(rate: f64, time: Duration) -> Schedule {
-        Schedule { pieces: vec![(time, rate)] }
+    pub fn steady(rate: f64, time: Duration) -> RateSchedule {
+        RateSchedule { pieces: vec![(time, rate)] }
     }
 
     /// [`SPIKE_TIMES`] the rate for [`SPIKE`], in the middle of `time`, and the rate itself before
     /// and after.
-    pub fn spike(rate: f64, time: Duration) -> Schedule {
+    pub fn spike(rate: f64, time: Duration) -> RateSchedule {
         let before = time / 2;
         let spike = before + SPIKE;
         let pieces =
             vec![(before, rate), (spike, rate * SPIKE_TIMES), (spike + (time - before), rate)];
-        Schedule { pieces }
+        RateSchedule { pieces }
     }
 
     /// The share of one of `senders`.
-    pub fn share(&self, sender: usize, senders: usize) -> Times {
+    pub fn share(&self, sender: usize, senders: usize) -> DueTimes {
         let (sender, senders) = (sender as f64, senders as f64);
         let next = sender / self.base();
-        Times { pieces: self.pieces.clone(), sender, senders, next, at: 0 }
+        DueTimes { pieces: self.pieces.clone(), sender, senders, next, at: 0 }
     }
 
     /// Its end.
@@ -51,7 +51,7 @@ impl Schedule {
 
 /// The instants at which the requests of one sender are due, from the start of the run.
 #[derive(Clone, Debug)]
-pub struct Times {
+pub struct DueTimes {
     pieces: Vec<(Duration, f64)>,
     sender: f64,
     senders: f64,
@@ -60,7 +60,7 @@ pub struct Times {
     at: usize,
 }
 
-impl Iterator for Times {
+impl Iterator for DueTimes {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
@@ -83,21 +83,21 @@ impl Iterator for Times {
 mod tests {
     use super::*;
 
-    fn count(times: Times, from: u64, to: u64) -> usize {
+    fn count(times: DueTimes, from: u64, to: u64) -> usize {
         let within = Duration::from_secs(from)..Duration::from_secs(to);
         times.filter(|due| within.contains(due)).count()
     }
 
     #[test]
     fn steady() {
-        let schedule = Schedule::steady(1_000.0, Duration::from_secs(3));
+        let schedule = RateSchedule::steady(1_000.0, Duration::from_secs(3));
         let count = count(schedule.share(0, 1), 0, 10);
         assert!((2_999..=3_001).contains(&count), "{count}");
     }
 
     #[test]
     fn a_spike_is_in_the_middle() {
-        let schedule = Schedule::spike(10.0, Duration::from_secs(20));
+        let schedule = RateSchedule::spike(10.0, Duration::from_secs(20));
         assert_eq!(schedule.end(), Duration::from_secs(30));
         for (from, to, want) in [(0, 10, 100), (10, 20, 5_000), (20, 30, 100)] {
             let found = count(schedule.share(0, 1), from, to);
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn senders_share() {
-        let schedule = Schedule::steady(999.0, Duration::from_secs(1));
+        let schedule = RateSchedule::steady(999.0, Duration::from_secs(1));
         let mut all: Vec<Duration> = (0..3).flat_map(|it| schedule.share(it, 3)).collect();
         all.sort();
         assert!(all.len().abs_diff(999) <= 3, "{}", all.len());

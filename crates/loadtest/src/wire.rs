@@ -71,7 +71,7 @@ impl fmt::Display for ServerAddress {
 
 /// An answer. Its body is in the buffer of the connection.
 #[derive(Clone, Copy, Debug)]
-pub struct Answer<'a> {
+pub struct HttpAnswer<'a> {
     /// 100 to 599.
     pub status: u16,
     /// The body, of the length in its header.
@@ -80,17 +80,17 @@ pub struct Answer<'a> {
 
 /// A connection that opens when it is needed.
 #[derive(Debug)]
-pub struct Connection {
+pub struct HttpConnection {
     target: Arc<ServerAddress>,
     stream: Option<TcpStream>,
     used_at: Instant,
     buffer: Vec<u8>,
 }
 
-impl Connection {
+impl HttpConnection {
     /// To `target`, not open yet.
-    pub fn new(target: Arc<ServerAddress>) -> Connection {
-        Connection { target, stream: None, used_at: Instant::now(), buffer: Vec::new() }
+    pub fn new(target: Arc<ServerAddress>) -> HttpConnection {
+        HttpConnection { target, stream: None, used_at: Instant::now(), buffer: Vec::new() }
     }
 
     /// Opens it if it is not open, so that the first request does not have to.
@@ -112,23 +112,23 @@ impl Connection {
     /// # Errors
     /// The connection broke, or the answer is not HTTP. The outcome of the request is unknown. The
     /// next one is sent on a new connection.
-    pub async fn ask(&mut self, request: &[u8]) -> io::Result<Answer<'_>> {
+    pub async fn ask(&mut self, request: &[u8]) -> io::Result<HttpAnswer<'_>> {
         self.ask_in_parts(request, std::iter::empty()).await
     }
 
     /// The same with a body that is made while it is sent. `head` has its length.
     ///
     /// # Errors
-    /// As for [`Connection::ask`].
+    /// As for [`HttpConnection::ask`].
     pub async fn ask_in_parts(
         &mut self,
         head: &[u8],
         parts: impl Iterator<Item = Vec<u8>>,
-    ) -> io::Result<Answer<'_>> {
+    ) -> io::Result<HttpAnswer<'_>> {
         match self.exchange(head, parts).await {
             Ok((status, begin, end)) => {
                 self.used_at = Instant::now();
-                Ok(Answer { status, body: &self.buffer[begin..end] })
+                Ok(HttpAnswer { status, body: &self.buffer[begin..end] })
             }
             Err(error) => {
                 self.stream = None;
@@ -144,7 +144,7 @@ impl Connection {
         parts: impl Iterator<Item = Vec<u8>>,
     ) -> io::Result<(u16, usize, usize)> {
         self.open().await?;
-        let Connection { stream: Some(stream), buffer, .. } = self else {
+        let HttpConnection { stream: Some(stream), buffer, .. } = self else {
             return Err(io::ErrorKind::NotConnected.into());
         };
         stream.write_all(head).await?;
@@ -161,7 +161,7 @@ impl Connection {
             if stream.read_buf(buffer).await? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            if let Some(head) = Head::parse(buffer)? {
+            if let Some(head) = ResponseHead::parse(buffer)? {
                 let end = head.bytes + head.body_bytes;
                 if end > ANSWER_BYTES_MAX {
                     return Err(io::Error::other(format!("an answer of {end} bytes")));
@@ -185,16 +185,16 @@ impl Connection {
     }
 }
 
-struct Head {
+struct ResponseHead {
     status: u16,
     bytes: usize,
     body_bytes: usize,
     closes: bool,
 }
 
-impl Head {
+impl ResponseHead {
     /// `None` while it is not complete.
-    fn parse(buffer: &[u8]) -> io::Result<Option<Head>> {
+    fn parse(buffer: &[u8]) -> io::Result<Option<ResponseHead>> {
         let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
         let mut response = httparse::Response::new(&mut headers);
         let bytes = match response.parse(buffer).map_err(io::Error::other)? {
@@ -212,7 +212,7 @@ impl Head {
             None => return Err(io::Error::other("an answer without Content-Length")),
         };
         let closes = value("connection").is_some_and(|it| it.eq_ignore_ascii_case("close"));
-        Ok(Some(Head { status, bytes, body_bytes, closes }))
+        Ok(Some(ResponseHead { status, bytes, body_bytes, closes }))
     }
 }
 
@@ -262,12 +262,12 @@ mod tests {
     fn heads() {
         let whole = b"HTTP/1.1 201 Created\r\ncontent-length: 5\r\nConnection: Close\r\n\r\nhello";
         for cut in 0..whole.len() - 5 {
-            assert!(Head::parse(&whole[..cut]).expect("no error").is_none(), "{cut}");
+            assert!(ResponseHead::parse(&whole[..cut]).expect("no error").is_none(), "{cut}");
         }
-        let head = Head::parse(whole).expect("HTTP").expect("whole");
+        let head = ResponseHead::parse(whole).expect("HTTP").expect("whole");
         assert_eq!((head.status, head.body_bytes, head.closes), (201, 5, true));
         assert_eq!(&whole[head.bytes..], b"hello");
-        assert!(Head::parse(b"SSH-2.0-OpenSSH\r\n\r\n").is_err(), "no HTTP");
-        assert!(Head::parse(b"HTTP/1.1 200 OK\r\n\r\n").is_err(), "no length");
+        assert!(ResponseHead::parse(b"SSH-2.0-OpenSSH\r\n\r\n").is_err(), "no HTTP");
+        assert!(ResponseHead::parse(b"HTTP/1.1 200 OK\r\n\r\n").is_err(), "no length");
     }
 }

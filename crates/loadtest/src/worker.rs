@@ -16,16 +16,16 @@ use tokio::task::LocalSet;
 
 use crate::answer_counts::AnswerCounts;
 use crate::pacer::Pacer;
-use crate::scenario::{Book, Verdict};
-use crate::schedule::Times;
-use crate::wire::{Connection, ServerAddress};
+use crate::scenario::{AnswerVerdict, SenderBook};
+use crate::schedule::DueTimes;
+use crate::wire::{HttpConnection, ServerAddress};
 
 /// The work of one sender.
-pub(crate) struct Work {
+pub(crate) struct SenderWork {
     pub(crate) target: Arc<ServerAddress>,
-    pub(crate) book: Book,
+    pub(crate) book: SenderBook,
     pub(crate) connections: usize,
-    pub(crate) pace: Pace,
+    pub(crate) pace: SendPace,
     pub(crate) begin: Instant,
     pub(crate) end: Instant,
     /// The longest wait for an answer.
@@ -34,22 +34,22 @@ pub(crate) struct Work {
 }
 
 /// When a request is sent.
-pub(crate) enum Pace {
+pub(crate) enum SendPace {
     /// At the instant when it is due.
-    Open(Times),
+    Open(DueTimes),
     /// After the answer to the request before it on the connection.
     Closed,
 }
 
 /// The report.
-pub(crate) struct Worked {
+pub(crate) struct SenderResult {
     pub(crate) counts: AnswerCounts,
-    pub(crate) book: Book,
+    pub(crate) book: SenderBook,
 }
 
 /// What the tasks of a sender share.
-struct Desk {
-    book: RefCell<Book>,
+struct SenderState {
+    book: RefCell<SenderBook>,
     counts: RefCell<AnswerCounts>,
     due: RefCell<VecDeque<Instant>>,
     idle: RefCell<Vec<Rc<Notify>>>,
@@ -63,9 +63,9 @@ struct Desk {
 ///
 /// # Errors
 /// No runtime, no timer, or nobody listens.
-pub(crate) fn work(work: Work) -> io::Result<Worked> {
+pub(crate) fn work(work: SenderWork) -> io::Result<SenderResult> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let desk = Rc::new(Desk {
+    let desk = Rc::new(SenderState {
         book: RefCell::new(work.book),
         counts: RefCell::new(work.counts),
         due: RefCell::default(),
@@ -78,12 +78,12 @@ pub(crate) fn work(work: Work) -> io::Result<Worked> {
     LocalSet::new().block_on(&runtime, async move {
         let mut connections = Vec::new();
         for _ in 0..work.connections {
-            let mut connection = Connection::new(Arc::clone(&work.target));
+            let mut connection = HttpConnection::new(Arc::clone(&work.target));
             connection.open().await?;
             connections.push(connection);
         }
         tokio::time::sleep_until(work.begin.into()).await;
-        let is_open = matches!(work.pace, Pace::Open(_));
+        let is_open = matches!(work.pace, SendPace::Open(_));
         let tasks: Vec<_> = connections
             .into_iter()
             .map(|connection| {
@@ -96,7 +96,7 @@ pub(crate) fn work(work: Work) -> io::Result<Worked> {
                 })
             })
             .collect();
-        if let Pace::Open(times) = work.pace {
+        if let SendPace::Open(times) = work.pace {
             of_tasks.call(times, work.begin).await?;
         }
         for task in tasks {
@@ -104,14 +104,14 @@ pub(crate) fn work(work: Work) -> io::Result<Worked> {
         }
         io::Result::Ok(())
     })?;
-    let Desk { book, counts, .. } =
+    let SenderState { book, counts, .. } =
         Rc::into_inner(desk).ok_or_else(|| io::Error::other("a task goes on"))?;
-    Ok(Worked { counts: counts.into_inner(), book: book.into_inner() })
+    Ok(SenderResult { counts: counts.into_inner(), book: book.into_inner() })
 }
 
-impl Desk {
+impl SenderState {
     /// Puts each request into the queue when it is due.
-    async fn call(&self, times: Times, begin: Instant) -> io::Result<()> {
+    async fn call(&self, times: DueTimes, begin: Instant) -> io::Result<()> {
         let pacer = Pacer::new()?;
         for time in times {
             if self.is_over.get() {
@@ -139,7 +139,7 @@ impl Desk {
         }
     }
 
-    async fn take_what_is_due(&self, mut connection: Connection) {
+    async fn take_what_is_due(&self, mut connection: HttpConnection) {
         let wake = Rc::new(Notify::new());
         let mut request = Vec::with_capacity(1_024);
         loop {
@@ -163,7 +163,7 @@ impl Desk {
         }
     }
 
-    async fn one_after_the_other(&self, mut connection: Connection) {
+    async fn one_after_the_other(&self, mut connection: HttpConnection) {
         let mut request = Vec::with_capacity(1_024);
         loop {
             let now = Instant::now();
@@ -174,7 +174,12 @@ impl Desk {
     }
 
     /// Sends one request and records its answer. Returns whether any request was left.
-    async fn one(&self, connection: &mut Connection, request: &mut Vec<u8>, due: Instant) -> bool {
+    async fn one(
+        &self,
+        connection: &mut HttpConnection,
+        request: &mut Vec<u8>,
+        due: Instant,
+    ) -> bool {
         let Some(ask) = self.book.borrow_mut().choose() else {
             self.counts.borrow_mut().ran_out = true;
             return false;
@@ -186,12 +191,12 @@ impl Desk {
             Ok(Ok(answer)) => self.book.borrow_mut().judge(&ask, answer),
             Ok(Err(error)) => {
                 self.book.borrow_mut().unanswered(&ask);
-                Verdict::Refused(format!("connection: {}", error.kind()))
+                AnswerVerdict::Refused(format!("connection: {}", error.kind()))
             }
             Err(_) => {
                 connection.drop_stream();
                 self.book.borrow_mut().unanswered(&ask);
-                Verdict::Refused("no answer in time".to_owned())
+                AnswerVerdict::Refused("no answer in time".to_owned())
             }
         };
         self.counts.borrow_mut().note(ask.kind, due, now, verdict);

@@ -8,9 +8,9 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use loadtest::run::{Plan, run};
-use loadtest::scenario::{Ground, Scenario};
-use loadtest::schedule::Schedule;
+use loadtest::run::{RunPlan, run};
+use loadtest::scenario::{RunGround, Scenario};
+use loadtest::schedule::RateSchedule;
 use loadtest::wire::ServerAddress;
 use serde_json::{Value, json};
 
@@ -126,12 +126,12 @@ async fn issue(State(store): State<Arc<Store>>, Json(body): Json<Value>) -> Answ
     (StatusCode::CREATED, Json(json!({"code": format!("N{next}"), "holder": user})))
 }
 
-fn plan(target: ServerAddress, scenario: Scenario, rate: Option<f64>) -> Plan {
+fn plan(target: ServerAddress, scenario: Scenario, rate: Option<f64>) -> RunPlan {
     let time = Duration::from_millis(1_500);
-    Plan {
+    RunPlan {
         target,
         scenario,
-        ground: Ground {
+        ground: RunGround {
             coupons: 0..match scenario {
                 Scenario::LookUp => 100,
                 _ => 1_000_000,
@@ -144,7 +144,7 @@ fn plan(target: ServerAddress, scenario: Scenario, rate: Option<f64>) -> Plan {
             token: String::new(),
             checked: true,
         },
-        schedule: rate.map(|rate| Schedule::steady(rate, time)),
+        schedule: rate.map(|rate| RateSchedule::steady(rate, time)),
         time,
         warm_up: Duration::ZERO,
         connections: 8,

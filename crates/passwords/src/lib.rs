@@ -17,8 +17,8 @@ use argon2::password_hash::Error as HashError;
 use argon2::password_hash::phc::{Output, ParamsString, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, PasswordHash, Version};
 
-use self::places::Place;
-use self::slots::Slots;
+use self::places::TakenPlace;
+use self::slots::HashSlots;
 
 /// Shortest password, in bytes: NIST SP 800-63B wants 8 characters at least, and no rules of
 /// composition.
@@ -107,8 +107,8 @@ pub enum PasswordError {
 /// Sign-in and sign-up have slots of their own, so that neither can keep the other waiting.
 #[derive(Clone, Debug)]
 pub struct Passwords {
-    sign_in: Slots,
-    sign_up: Slots,
+    sign_in: HashSlots,
+    sign_up: HashSlots,
 }
 
 /// What a password is compared for, and so whose slots it takes.
@@ -135,12 +135,12 @@ impl Passwords {
 
     fn with_turns(sign_in: usize, sign_up: usize) -> Passwords {
         Passwords {
-            sign_in: Slots::new(sign_in, WAITING_MAX),
-            sign_up: Slots::new(sign_up, WAITING_MAX),
+            sign_in: HashSlots::new(sign_in, WAITING_MAX),
+            sign_up: HashSlots::new(sign_up, WAITING_MAX),
         }
     }
 
-    fn slots(&self, purpose: Purpose) -> &Slots {
+    fn slots(&self, purpose: Purpose) -> &HashSlots {
         match purpose {
             Purpose::SignIn => &self.sign_in,
             Purpose::SignUp => &self.sign_up,
@@ -149,7 +149,7 @@ impl Passwords {
 
     /// A place for one more sign-in or sign-up of `peer`; `None` where the peer has
     /// [`SIGNING_MAX`](throttle::SIGNING_MAX). To be asked before any work for them.
-    pub fn begin(&self, purpose: Purpose, peer: &str) -> Option<Place> {
+    pub fn begin(&self, purpose: Purpose, peer: &str) -> Option<TakenPlace> {
         self.slots(purpose).of_peer.take(peer)
     }
 

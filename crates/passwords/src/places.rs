@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// The places of each of many keys; clones share them. Memory for those that are taken. Keys are kept as 64-bit
 /// SipHash under a random key.
 #[derive(Clone, Debug)]
-pub struct Places(Arc<PlaceCounts>);
+pub struct CallerPlaces(Arc<PlaceCounts>);
 
 #[derive(Debug)]
 struct PlaceCounts {
@@ -20,15 +20,15 @@ struct PlaceCounts {
     taken: Mutex<HashMap<u64, u32>>,
 }
 
-impl Places {
+impl CallerPlaces {
     /// So many for each key.
-    pub fn new(each: u32) -> Places {
+    pub fn new(each: u32) -> CallerPlaces {
         let (hasher, taken) = (RandomState::new(), Mutex::default());
-        Places(Arc::new(PlaceCounts { each, hasher, taken }))
+        CallerPlaces(Arc::new(PlaceCounts { each, hasher, taken }))
     }
 
     /// `None` if `key` has taken all of its places.
-    pub fn take(&self, key: &str) -> Option<Place> {
+    pub fn take(&self, key: &str) -> Option<TakenPlace> {
         let hash = self.0.hasher.hash_one(key);
         let mut taken = self.lock();
         let count = taken.get(&hash).copied().unwrap_or_default();
@@ -36,7 +36,7 @@ impl Places {
             return None;
         }
         taken.insert(hash, count + 1);
-        Some(Place { places: self.clone(), hash })
+        Some(TakenPlace { places: self.clone(), hash })
     }
 
     /// How many places `key` has taken.
@@ -52,12 +52,12 @@ impl Places {
 
 /// A place, until it is dropped.
 #[derive(Debug)]
-pub struct Place {
-    places: Places,
+pub struct TakenPlace {
+    places: CallerPlaces,
     hash: u64,
 }
 
-impl Drop for Place {
+impl Drop for TakenPlace {
     fn drop(&mut self) {
         let mut taken = self.places.lock();
         if let Entry::Occupied(mut count) = taken.entry(self.hash) {
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn each_key_has_its_own() {
-        let places = Places::new(2);
+        let places = CallerPlaces::new(2);
         let mut anns = vec![places.take("ann").expect("one"), places.take("ann").expect("two")];
         assert!(places.clone().take("ann").is_none(), "no third one");
         assert!(places.take("bob").is_some(), "another key");

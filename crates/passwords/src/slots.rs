@@ -6,27 +6,27 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
 use super::PasswordError;
-use super::places::Places;
+use super::places::CallerPlaces;
 use super::throttle::SIGNING_MAX;
 
 /// Turns for those working, places for them and for those waiting. Clones share them.
 #[derive(Clone, Debug)]
-pub(super) struct Slots {
+pub(super) struct HashSlots {
     /// Those working and those waiting.
     places: Arc<Semaphore>,
     /// Those working.
     turns: Arc<Semaphore>,
     /// Whose they are. Beside the slots, so that a peer has one share of them, whichever stores and front ends of
     /// the process it goes through.
-    pub(super) of_peer: Places,
+    pub(super) of_peer: CallerPlaces,
 }
 
-impl Slots {
-    pub(super) fn new(turns: usize, waiting: usize) -> Slots {
-        Slots {
+impl HashSlots {
+    pub(super) fn new(turns: usize, waiting: usize) -> HashSlots {
+        HashSlots {
             places: Arc::new(Semaphore::new(turns + waiting)),
             turns: Arc::new(Semaphore::new(turns)),
-            of_peer: Places::new(SIGNING_MAX),
+            of_peer: CallerPlaces::new(SIGNING_MAX),
         }
     }
 

@@ -28,19 +28,19 @@ pub struct Throttle {
     window_ms: i64,
     keys_max: usize,
     hasher: RandomState,
-    state: Mutex<State>,
+    state: Mutex<ThrottleState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    windows: HashMap<u64, Window>,
+struct ThrottleState {
+    windows: HashMap<u64, ThrottleWindow>,
     /// Keys in the order in which their windows opened.
     opened: BTreeMap<u64, u64>,
     next_turn: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Window {
+struct ThrottleWindow {
     turn: u64,
     opened_at_ms: i64,
     count: u32,
@@ -112,21 +112,21 @@ impl Throttle {
 
     /// `None` when the window has ended. A clock put back before its start ends it too, or a
     /// blocked user would wait for the clock.
-    fn left_ms(&self, window: Window, now_ms: i64) -> Option<i64> {
+    fn left_ms(&self, window: ThrottleWindow, now_ms: i64) -> Option<i64> {
         let passed_ms = now_ms.saturating_sub(window.opened_at_ms);
         (0..self.window_ms).contains(&passed_ms).then(|| self.window_ms - passed_ms)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, ThrottleState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl ThrottleState {
     fn open(&mut self, hash: u64, now_ms: i64) {
         let turn = self.next_turn;
         self.next_turn += 1;
-        self.windows.insert(hash, Window { turn, opened_at_ms: now_ms, count: 1 });
+        self.windows.insert(hash, ThrottleWindow { turn, opened_at_ms: now_ms, count: 1 });
         self.opened.insert(turn, hash);
     }
 

@@ -19,7 +19,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cql_session::Bound;
+use cql_session::BoundValue;
 use scylla::errors::DbError;
 use scylla::statement::Consistency;
 use tokio::sync::{Notify, oneshot};
@@ -78,7 +78,7 @@ pub struct PageOf {
 /// What a coordinator answers.
 #[derive(Clone, Debug, Default)]
 pub struct Answer {
-    /// Encoded rows, as in [`cql_session::Page`].
+    /// Encoded rows, as in [`cql_session::RowPage`].
     pub rows: Vec<Vec<u8>>,
     /// Where this page ended; `None` after the last one.
     pub next: Option<Vec<u8>>,
@@ -150,7 +150,7 @@ impl Cluster {
         &self,
         node: usize,
         statement: &Arc<Statement>,
-        rows: &[Vec<Bound>],
+        rows: &[Vec<BoundValue>],
         how: How,
     ) -> Result<Answer, Failure> {
         if self.with(|state| state.is_calm()) {

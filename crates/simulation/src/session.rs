@@ -12,7 +12,10 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use cql_session::{Bound, CqlCluster, CqlEngine, Page, Prepared, Request, StatementProfile};
+use cql_session::{
+    BoundValue, CqlCluster, CqlEngine, RowPage, StatementColumns, StatementProfile,
+    StatementRequest,
+};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use scylla::errors::{
@@ -46,7 +49,7 @@ pub struct Session {
 struct Call {
     profile: StatementProfile,
     statement: Arc<Statement>,
-    rows: Vec<Vec<Bound>>,
+    rows: Vec<Vec<BoundValue>>,
     how: How,
     plan: Mutex<VecDeque<usize>>,
 }
@@ -76,7 +79,7 @@ impl Session {
         &self.trace
     }
 
-    async fn sent(&self, request: &Request) -> Result<Page, ExecutionError> {
+    async fn sent(&self, request: &StatementRequest) -> Result<RowPage, ExecutionError> {
         let call = self.call(request)?;
         let limit = request.profile.timeout();
         // What is given up here goes on in the cluster.
@@ -84,10 +87,10 @@ impl Session {
             Ok(answer) => answer?,
             Err(_) => return Err(ExecutionError::RequestTimeout(limit)),
         };
-        Ok(Page { rows: answer.rows, next: answer.next.map(PagingState::new_from_raw_bytes) })
+        Ok(RowPage { rows: answer.rows, next: answer.next.map(PagingState::new_from_raw_bytes) })
     }
 
-    fn call(&self, request: &Request) -> Result<Call, ExecutionError> {
+    fn call(&self, request: &StatementRequest) -> Result<Call, ExecutionError> {
         let statement = self.cluster.prepare(request.cql).map_err(unknown)?;
         let page = request.from.as_ref().map(|from| PageOf {
             after: from.as_bytes_slice().map(|bytes| bytes.to_vec()),
@@ -161,7 +164,7 @@ impl Session {
         last.map(Err)
     }
 
-    fn say(&self, request: &Request, result: &Result<Page, ExecutionError>) {
+    fn say(&self, request: &StatementRequest, result: &Result<RowPage, ExecutionError>) {
         if !self.trace.on() {
             return;
         }
@@ -186,13 +189,13 @@ impl Call {
 
 #[async_trait]
 impl CqlCluster for Session {
-    async fn prepare(&self, cql: &'static str) -> Result<Prepared, ExecutionError> {
+    async fn prepare(&self, cql: &'static str) -> Result<StatementColumns, ExecutionError> {
         self.process.gate().await;
         let statement = self.cluster.prepare(cql).map_err(unknown)?;
-        Ok(Prepared { parameters: statement.parameters(), columns: statement.columns() })
+        Ok(StatementColumns { parameters: statement.parameters(), columns: statement.columns() })
     }
 
-    async fn execute(&self, request: Request) -> Result<Page, ExecutionError> {
+    async fn execute(&self, request: StatementRequest) -> Result<RowPage, ExecutionError> {
         self.process.gate().await;
         if let Some(tamper) = &self.tamper
             && let Some(answer) = tamper.before(&request).await

@@ -54,7 +54,7 @@ impl fmt::Debug for SideThreads {
     }
 }
 
-impl cold::Runner for SideThreads {
+impl cold::BlockingRunner for SideThreads {
     fn run(&self, work: Box<dyn FnOnce() + Send>) -> BoxFuture<'static, ()> {
         let threads = self.clone();
         Box::pin(async move {
@@ -85,7 +85,7 @@ mod tests {
     use std::pin::pin;
     use std::time::Duration;
 
-    use cold::Runner;
+    use cold::BlockingRunner;
     use tokio::runtime::Builder;
     use tokio::sync::mpsc;
     use tokio::time::{Instant, sleep};

@@ -7,7 +7,7 @@
 pub(crate) mod orders;
 mod table;
 
-use cql_session::{Bound, Request};
+use cql_session::{BoundValue, StatementRequest};
 
 /// The name of what the table lacks: statements that a planted bug has changed.
 const NAMELESS: &str = "a statement without a name";
@@ -48,15 +48,15 @@ impl Step {
         cql.starts_with(self.begins) && self.has.iter().all(is_in) && !self.lacks.iter().any(is_in)
     }
 
-    fn has_value(&self, request: &Request) -> bool {
+    fn has_value(&self, request: &StatementRequest) -> bool {
         let Some((number, wanted)) = self.value else { return true };
         let value = request.rows.first().and_then(|row| row.get(number));
-        matches!(value, Some(Bound::Value(bytes)) if bytes == wanted.as_bytes())
+        matches!(value, Some(BoundValue::Value(bytes)) if bytes == wanted.as_bytes())
     }
 }
 
 /// The name of the step that a request is; `None` if it only reads.
-pub(crate) fn name(request: &Request) -> Option<&'static str> {
+pub(crate) fn name(request: &StatementRequest) -> Option<&'static str> {
     if request.cql.starts_with("SELECT") {
         return None;
     }
@@ -114,8 +114,8 @@ mod tests {
     #[test]
     fn a_value_decides_the_name() {
         let request = |name: &str| {
-            let values = ["7", name, "6"].map(|text| Bound::Value(text.as_bytes().to_vec()));
-            Request {
+            let values = ["7", name, "6"].map(|text| BoundValue::Value(text.as_bytes().to_vec()));
+            StatementRequest {
                 cql: "UPDATE setting SET value = ? WHERE name = ? IF value = ?",
                 rows: vec![values.into()],
                 profile: StatementProfile::Change,
@@ -125,8 +125,8 @@ mod tests {
         };
         assert_eq!(name(&request("cold_begun")), Some("cold mark: commit is announced"));
         assert_eq!(name(&request("anything")), Some("setting: is changed"));
-        let read = Request { cql: "SELECT value FROM setting", ..request("") };
+        let read = StatementRequest { cql: "SELECT value FROM setting", ..request("") };
         assert_eq!(name(&read), None);
-        assert_eq!(name(&Request { cql: "DELETE FROM b", ..read }), Some(NAMELESS));
+        assert_eq!(name(&StatementRequest { cql: "DELETE FROM b", ..read }), Some(NAMELESS));
     }
 }

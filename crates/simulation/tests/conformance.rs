@@ -12,7 +12,7 @@ use std::time::Duration;
 use hot::HotStore;
 use hot_conformance::kit::MemoryArchive;
 use hot_conformance::{Case, Ground, LeftOut, conforms};
-use hot_cql::Options;
+use hot_cql::CqlOptions;
 use simulated::Simulated;
 use simulation::cluster::{Cluster, Weather};
 use simulation::system::on_seed;
@@ -43,8 +43,8 @@ const STATEMENTS: &str = "it counts statements, and a write without an answer ta
 const READS_OF_COLD: &str =
     "it counts the reads of cold, and a change that is decided again reads cold again";
 
-fn options() -> Options {
-    Options {
+fn options() -> CqlOptions {
+    CqlOptions {
         // Few buckets, so that a partition is sealed in a moment; and this one process has one
         // clock.
         bucket_bits: 4,

@@ -26,7 +26,7 @@ use hot::{Fact, Facts, HotStore};
 use hot_conformance::Case;
 use hot_conformance::kit::{Kit, MemoryArchive, NOW, extend_days, keys};
 use hot_cql::{self as cql, CqlHot};
-use hot_sqlite::{Options, SqliteHot};
+use hot_sqlite::{SqliteHot, SqliteOptions};
 use simulated::Simulated;
 use stops::{SmallPages, Stops};
 use tempfile::TempDir;
@@ -45,10 +45,10 @@ fn sqlite(archive: &Arc<MemoryArchive>) -> (Arc<SqliteHot>, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     tokio::spawn(holds_the_clock_back());
     // The simulated clock runs ahead all the same while the file's own thread writes.
-    let options = Options {
+    let options = SqliteOptions {
         free_min_bytes: 0,
         write_timeout: Duration::from_secs(1_000_000),
-        ..Options::default()
+        ..SqliteOptions::default()
     };
     let archive = Arc::clone(archive);
     let hot = SqliteHot::open(folder.path(), keys(), archive, options).unwrap();
@@ -58,7 +58,7 @@ fn sqlite(archive: &Arc<MemoryArchive>) -> (Arc<SqliteHot>, TempDir) {
 /// A process on a cluster of its own.
 async fn simulated_cluster(seed: u64, archive: &Arc<MemoryArchive>) -> Arc<CqlHot> {
     // Few buckets, so that a partition is sealed in a moment; and this one process has one clock.
-    let options = cql::Options { bucket_bits: 4, clock_bound_ms: 0, ..Simulated::options() };
+    let options = cql::CqlOptions { bucket_bits: 4, clock_bound_ms: 0, ..Simulated::options() };
     Simulated::calm(seed).process(options, Arc::clone(archive) as _, None).await
 }
 

@@ -23,7 +23,7 @@ const LABEL: usize = 1 + 4 + 1 + FOREIGN_LEN_MAX;
 
 /// Everything that must be the same on both sides.
 #[derive(Clone, Copy, Debug, Hash)]
-pub(crate) enum Posting<'a> {
+pub(crate) enum BalanceEntry<'a> {
     /// A directory entry.
     Entry {
         code: &'a str,
@@ -46,13 +46,13 @@ pub(crate) enum Posting<'a> {
 
 /// The table of a posting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Of {
+pub(crate) enum PostingTable {
     Directory,
     Claims,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Side {
+pub(crate) enum BalanceSide {
     /// A coupon should have it.
     Coupon,
     /// The table has it.
@@ -62,15 +62,15 @@ pub(crate) enum Side {
 /// A posting that one side alone has.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct LeftOver {
-    pub(crate) of: Of,
-    pub(crate) side: Side,
+    pub(crate) of: PostingTable,
+    pub(crate) side: BalanceSide,
     pub(crate) day: Day,
     pub(crate) code: Code,
     pub(crate) fingerprint: u64,
 }
 
 #[derive(Clone)]
-struct Cell {
+struct BalanceCell {
     /// Postings of coupons less those of tables.
     count: i64,
     /// Their fingerprints, added up.
@@ -81,12 +81,12 @@ struct Cell {
     label: [u8; LABEL],
 }
 
-const EMPTY: Cell = Cell { count: 0, fingerprints: 0, checks: 0, label: [0; LABEL] };
+const EMPTY: BalanceCell = BalanceCell { count: 0, fingerprints: 0, checks: 0, label: [0; LABEL] };
 
 pub(crate) struct Balance {
     /// With a key that nobody knows, so that nobody can choose names that cancel out.
     hashing: RandomState,
-    cells: Vec<Cell>,
+    cells: Vec<BalanceCell>,
     /// Cells for each place of a posting; a power of two.
     width: usize,
 }
@@ -109,26 +109,26 @@ impl Balance {
     }
 
     /// The day is only shown, not compared.
-    pub(crate) fn add(&mut self, side: Side, posting: &Posting<'_>, day: Day) {
+    pub(crate) fn add(&mut self, side: BalanceSide, posting: &BalanceEntry<'_>, day: Day) {
         let fingerprint = self.hashing.hash_one(posting);
         let (of, code) = match posting {
-            Posting::Entry { code, .. } => (Of::Directory, code),
-            Posting::Claim { code, .. } => (Of::Claims, code),
+            BalanceEntry::Entry { code, .. } => (PostingTable::Directory, code),
+            BalanceEntry::Claim { code, .. } => (PostingTable::Claims, code),
         };
         self.put(side, fingerprint, &label(of, day, code));
     }
 
-    fn put(&mut self, side: Side, fingerprint: u64, label: &[u8; LABEL]) {
+    fn put(&mut self, side: BalanceSide, fingerprint: u64, label: &[u8; LABEL]) {
         let check = mixed(fingerprint);
         for at in places(fingerprint, self.width) {
             let cell = &mut self.cells[at];
             match side {
-                Side::Coupon => {
+                BalanceSide::Coupon => {
                     cell.count += 1;
                     cell.fingerprints = cell.fingerprints.wrapping_add(fingerprint);
                     cell.checks = cell.checks.wrapping_add(check);
                 }
-                Side::Table => {
+                BalanceSide::Table => {
                     cell.count -= 1;
                     cell.fingerprints = cell.fingerprints.wrapping_sub(fingerprint);
                     cell.checks = cell.checks.wrapping_sub(check);
@@ -139,11 +139,13 @@ impl Balance {
     }
 
     /// The posting of a cell that has one alone.
-    fn alone(&self, at: usize) -> Option<(Side, u64)> {
+    fn alone(&self, at: usize) -> Option<(BalanceSide, u64)> {
         let cell = &self.cells[at];
         let (side, fingerprint, check) = match cell.count {
-            1 => (Side::Coupon, cell.fingerprints, cell.checks),
-            -1 => (Side::Table, cell.fingerprints.wrapping_neg(), cell.checks.wrapping_neg()),
+            1 => (BalanceSide::Coupon, cell.fingerprints, cell.checks),
+            -1 => {
+                (BalanceSide::Table, cell.fingerprints.wrapping_neg(), cell.checks.wrapping_neg())
+            }
             _ => return None,
         };
         let is_one = check == mixed(fingerprint) && places(fingerprint, self.width).contains(&at);
@@ -159,13 +161,14 @@ impl Balance {
             let label = self.cells[at].label;
             found.insert(read(side, fingerprint, &label)?);
             let other = match side {
-                Side::Coupon => Side::Table,
-                Side::Table => Side::Coupon,
+                BalanceSide::Coupon => BalanceSide::Table,
+                BalanceSide::Table => BalanceSide::Coupon,
             };
             self.put(other, fingerprint, &label);
             open.extend(places(fingerprint, self.width));
         }
-        let is_empty = |cell: &Cell| cell.count == 0 && cell.fingerprints == 0 && cell.checks == 0;
+        let is_empty =
+            |cell: &BalanceCell| cell.count == 0 && cell.fingerprints == 0 && cell.checks == 0;
         self.cells.iter().all(is_empty).then_some(found)
     }
 }
@@ -187,11 +190,11 @@ fn mixed(fingerprint: u64) -> u64 {
     mixed ^ (mixed >> 33)
 }
 
-fn label(of: Of, day: Day, code: &str) -> [u8; LABEL] {
+fn label(of: PostingTable, day: Day, code: &str) -> [u8; LABEL] {
     let mut label = [0; LABEL];
     label[0] = match of {
-        Of::Directory => 1,
-        Of::Claims => 2,
+        PostingTable::Directory => 1,
+        PostingTable::Claims => 2,
     };
     label[1..5].copy_from_slice(&day.0.to_le_bytes());
     let code = &code.as_bytes()[..code.len().min(FOREIGN_LEN_MAX)];
@@ -201,10 +204,10 @@ fn label(of: Of, day: Day, code: &str) -> [u8; LABEL] {
 }
 
 /// The posting of a label; `None` if that is none.
-fn read(side: Side, fingerprint: u64, label: &[u8; LABEL]) -> Option<LeftOver> {
+fn read(side: BalanceSide, fingerprint: u64, label: &[u8; LABEL]) -> Option<LeftOver> {
     let of = match label[0] {
-        1 => Of::Directory,
-        2 => Of::Claims,
+        1 => PostingTable::Directory,
+        2 => PostingTable::Claims,
         _ => return None,
     };
     let day = Day(i32::from_le_bytes([label[1], label[2], label[3], label[4]]));
@@ -216,29 +219,29 @@ fn read(side: Side, fingerprint: u64, label: &[u8; LABEL]) -> Option<LeftOver> {
 mod tests {
     use super::*;
 
-    fn entry(code: &str) -> Posting<'_> {
-        Posting::Entry { code, day: Day(7), campaign: "c", batch: "first", dates: None }
+    fn entry(code: &str) -> BalanceEntry<'_> {
+        BalanceEntry::Entry { code, day: Day(7), campaign: "c", batch: "first", dates: None }
     }
 
     #[test]
     fn what_one_side_alone_has_is_left_over() {
         let (ann, bob): (UserId, UserId) = ("ann".parse().unwrap(), "bob".parse().unwrap());
         let campaign: CampaignId = "c".parse().unwrap();
-        let claim = |user, issue| Posting::Claim {
+        let claim = |user, issue| BalanceEntry::Claim {
             campaign: &campaign,
             user,
             code: "CLAIMED1",
             reference: None,
             issue: Some(issue),
         };
-        let of_batch = Posting::Entry {
+        let of_batch = BalanceEntry::Entry {
             code: "MOVED01",
             day: Day(7),
             campaign: "c",
             batch: "second",
             dates: None,
         };
-        use Side::{Coupon, Table};
+        use BalanceSide::{Coupon, Table};
         let a = |side| (side, entry("A00001"));
         let moved = vec![(Coupon, entry("MOVED01")), (Table, of_batch)];
         let of_another = vec![(Coupon, claim(&ann, 1)), (Table, claim(&bob, 1))];
@@ -274,10 +277,10 @@ mod tests {
         let mut balance = Balance::of_width(1 << 10);
         let code = |nth: u32| format!("CODE{nth:06}");
         for nth in 0..50_000 {
-            balance.add(Side::Coupon, &entry(&code(nth)), Day(7));
+            balance.add(BalanceSide::Coupon, &entry(&code(nth)), Day(7));
         }
         for nth in 1_000..51_000 {
-            balance.add(Side::Table, &entry(&code(nth)), Day(7));
+            balance.add(BalanceSide::Table, &entry(&code(nth)), Day(7));
         }
         let found = balance.left_over().expect("2,000 in 3,072 cells");
         let of = |side| {
@@ -285,15 +288,15 @@ mod tests {
             of_side.map(|it| (it.day, it.code.to_string())).collect::<Vec<_>>()
         };
         let want = |from, to| (from..to).map(|nth| (Day(7), code(nth))).collect::<Vec<_>>();
-        assert_eq!(of(Side::Coupon), want(0, 1_000));
-        assert_eq!(of(Side::Table), want(50_000, 51_000));
+        assert_eq!(of(BalanceSide::Coupon), want(0, 1_000));
+        assert_eq!(of(BalanceSide::Table), want(50_000, 51_000));
     }
 
     #[test]
     fn more_than_its_cells_show_is_too_much() {
         let mut balance = Balance::of_width(1 << 10);
         for nth in 0..3_000 {
-            balance.add(Side::Coupon, &entry(&format!("CODE{nth:06}")), Day(7));
+            balance.add(BalanceSide::Coupon, &entry(&format!("CODE{nth:06}")), Day(7));
         }
         assert_eq!(balance.left_over(), None);
     }

@@ -12,11 +12,11 @@ use hot::inventory::CampaignItem;
 use hot::{HotError, HotStore};
 use router::{Owner, openings};
 
-use crate::rules::Home;
+use crate::rules::CodeHome;
 
 /// The batch of a code, and its position among the serials of the batch.
 #[derive(Clone, Debug)]
-pub(crate) struct Serial {
+pub(crate) struct SerialPosition {
     pub(crate) owner: Owner,
     pub(crate) run: MintedRun,
     pub(crate) offset: u64,
@@ -104,7 +104,7 @@ impl Catalog {
         hot: &dyn HotStore,
         keys: &[CodeKey],
         code: &Code,
-    ) -> Result<Option<Serial>, HotError> {
+    ) -> Result<Option<SerialPosition>, HotError> {
         for (key, minted) in openings(keys, code) {
             if let Some(serial) = self.in_run(key, minted.day, minted.serial) {
                 return Ok(Some(serial));
@@ -114,25 +114,31 @@ impl Catalog {
             if let Some((owner, run)) = run {
                 self.look_up(hot, &owner).await?;
                 let offset = minted.serial - run.first;
-                return Ok(Some(Serial { owner, run, offset }));
+                return Ok(Some(SerialPosition { owner, run, offset }));
             }
         }
         Ok(None)
     }
 
-    fn in_run(&self, key: KeyId, day: Day, serial: u64) -> Option<Serial> {
+    fn in_run(&self, key: KeyId, day: Day, serial: u64) -> Option<SerialPosition> {
         let upto = self.runs.range((key, day, 0)..=(key, day, serial));
         let (_, (run, owner)) = upto.last()?;
         let holds = run.holds(serial);
-        holds.then(|| Serial { owner: owner.clone(), run: *run, offset: serial - run.first })
+        holds.then(|| SerialPosition {
+            owner: owner.clone(),
+            run: *run,
+            offset: serial - run.first,
+        })
     }
 
-    pub(crate) fn home(&self, serial: Option<&Serial>) -> Home {
-        let Some(serial) = serial else { return Home::Foreign };
-        let Some(known) = self.campaigns.get(&serial.owner.campaign) else { return Home::Foreign };
+    pub(crate) fn home(&self, serial: Option<&SerialPosition>) -> CodeHome {
+        let Some(serial) = serial else { return CodeHome::Foreign };
+        let Some(known) = self.campaigns.get(&serial.owner.campaign) else {
+            return CodeHome::Foreign;
+        };
         let made_at = known.made_at.get(&serial.owner.batch).copied();
         let made_at = made_at.unwrap_or(known.terms.created_at);
-        Home::Minted {
+        CodeHome::Minted {
             owner: serial.owner.clone(),
             day: serial.run.day,
             dates: [known.terms.valid_from, known.terms.expires_at, made_at],

@@ -8,11 +8,11 @@ use coupon::time::Day;
 use hot::inventory::{Atomicity, Begun, ClaimItem, Item, PAGE_ITEMS, Pages, Table};
 use hot::protocol::{ClaimIntent, makes_holder};
 
-use crate::balance::Side;
-use crate::finding::{Finding, Kind, Note, Said};
+use crate::balance::BalanceSide;
+use crate::finding::{Finding, FindingKind, Note, PlaceStatement};
 use crate::postings;
 use crate::verifier::{Verifier, VerifyError};
-use crate::whereabouts::{Look, Whereabouts};
+use crate::whereabouts::{CouponWhereabouts, LookRound};
 
 impl Verifier<'_> {
     /// Without a balance, finds the entries whose coupon is lost or another user's.
@@ -29,7 +29,7 @@ impl Verifier<'_> {
                 }
             }
             postings::post(&self.balance, &claims, |balance, claim| {
-                balance.add(Side::Table, &postings::claim(claim), claim.day);
+                balance.add(BalanceSide::Table, &postings::claim(claim), claim.day);
             });
             if self.balance.is_none() {
                 self.judge_claims(claims).await?;
@@ -60,7 +60,7 @@ impl Verifier<'_> {
     }
 
     async fn judge_claims(&mut self, claims: Vec<ClaimItem>) -> Result<(), VerifyError> {
-        let mut wrong = self.wrong_claims(claims, Look::First).await?;
+        let mut wrong = self.wrong_claims(claims, LookRound::First).await?;
         for pause in self.pauses() {
             if wrong.is_empty() {
                 break;
@@ -71,7 +71,7 @@ impl Verifier<'_> {
             let asked = asked.map(|it| (it.campaign.clone(), it.user.clone(), it.code.clone()));
             let there = self.hot.claimed(asked.collect()).await?;
             let still = claims.into_iter().zip(there).filter_map(|(it, there)| there.then_some(it));
-            wrong = self.wrong_claims(still.collect(), Look::Again).await?;
+            wrong = self.wrong_claims(still.collect(), LookRound::Again).await?;
         }
         wrong.into_iter().for_each(|(_, finding)| self.tell(finding));
         Ok(())
@@ -80,53 +80,58 @@ impl Verifier<'_> {
     async fn wrong_claims(
         &mut self,
         claims: Vec<ClaimItem>,
-        look: Look,
+        look: LookRound,
     ) -> Result<Vec<(ClaimItem, Finding)>, VerifyError> {
         let spots: Vec<(Day, Code)> = claims.iter().map(|it| (it.day, it.code.clone())).collect();
         let found = self.whereabouts(&spots, look).await?;
         let mut wrong = Vec::new();
         for (claim, found) in claims.into_iter().zip(found) {
             match judged(&claim, &found, self.hot.atomicity()) {
-                Judgement::Right => {}
-                Judgement::Noted(note) => {
-                    if look == Look::First {
+                ClaimJudgement::Right => {}
+                ClaimJudgement::Noted(note) => {
+                    if look == LookRound::First {
                         self.note(note);
                     }
                 }
-                Judgement::Wrong(finding) => wrong.push((claim, *finding)),
+                ClaimJudgement::Wrong(finding) => wrong.push((claim, *finding)),
             }
         }
         Ok(wrong)
     }
 }
 
-enum Judgement {
+enum ClaimJudgement {
     Right,
     Noted(Note),
     Wrong(Box<Finding>),
 }
 
-fn judged(claim: &ClaimItem, found: &Whereabouts, atomicity: Atomicity) -> Judgement {
+fn judged(claim: &ClaimItem, found: &CouponWhereabouts, atomicity: Atomicity) -> ClaimJudgement {
     let wrong = |kind, says: String| {
         let place = format!("the claim of {} in {}", claim.user, claim.campaign);
         let names = format!("it names {}, in partition {}", claim.code, claim.day);
         let about = claim.code.to_string();
-        let other = Said::new("the coupon", says);
-        Judgement::Wrong(Box::new(Finding { kind, about, one: Said::new(place, names), other }))
+        let other = PlaceStatement::new("the coupon", says);
+        ClaimJudgement::Wrong(Box::new(Finding {
+            kind,
+            about,
+            one: PlaceStatement::new(place, names),
+            other,
+        }))
     };
     match found {
-        Whereabouts::InCold => Judgement::Noted(Note::NotFollowed),
-        Whereabouts::Unreadable => Judgement::Right,
-        Whereabouts::Nowhere => match (atomicity, claim.begun) {
-            (Atomicity::StepByStep, Some(_)) => Judgement::Noted(Note::ClaimBegun),
-            _ => wrong(Kind::ClaimAlone, "it is nowhere".to_owned()),
+        CouponWhereabouts::InCold => ClaimJudgement::Noted(Note::NotFollowed),
+        CouponWhereabouts::Unreadable => ClaimJudgement::Right,
+        CouponWhereabouts::Nowhere => match (atomicity, claim.begun) {
+            (Atomicity::StepByStep, Some(_)) => ClaimJudgement::Noted(Note::ClaimBegun),
+            _ => wrong(FindingKind::ClaimAlone, "it is nowhere".to_owned()),
         },
-        Whereabouts::Found(coupon) => match (was_given(claim, coupon), claim.begun) {
-            (true, _) => Judgement::Right,
-            (false, Some(_)) => Judgement::Noted(Note::ClaimBegun),
+        CouponWhereabouts::Found(coupon) => match (was_given(claim, coupon), claim.begun) {
+            (true, _) => ClaimJudgement::Right,
+            (false, Some(_)) => ClaimJudgement::Noted(Note::ClaimBegun),
             (false, None) => {
                 let holder = coupon.holder().map_or("nobody", |holder| holder.as_str());
-                wrong(Kind::ClaimOfAnother, format!("never this user's; {holder} has it"))
+                wrong(FindingKind::ClaimOfAnother, format!("never this user's; {holder} has it"))
             }
         },
     }
@@ -202,7 +207,7 @@ mod tests {
             begun: begun
                 .map(|(sequence, operation)| Begun { sequence, operation: OperationId(operation) }),
         };
-        let here = || Whereabouts::Found(Box::new(coupon()));
+        let here = || CouponWhereabouts::Found(Box::new(coupon()));
         let (at_once, by_steps) = (Atomicity::OneTransaction, Atomicity::StepByStep);
         let rows = [
             ("they have it", claim("bob", Some(3), None), here(), at_once, "right"),
@@ -211,32 +216,50 @@ mod tests {
             ("by some event", claim("ann", None, None), here(), at_once, "right"),
             ("never", claim("cat", None, None), here(), at_once, "claim-of-another"),
             ("of no event", claim("bob", Some(0), None), here(), at_once, "claim-of-another"),
-            ("nowhere", claim("bob", Some(3), None), Whereabouts::Nowhere, at_once, "claim-alone"),
-            ("in cold", claim("bob", Some(3), None), Whereabouts::InCold, at_once, "not-followed"),
-            ("unreadable", claim("bob", None, None), Whereabouts::Unreadable, at_once, "right"),
+            (
+                "nowhere",
+                claim("bob", Some(3), None),
+                CouponWhereabouts::Nowhere,
+                at_once,
+                "claim-alone",
+            ),
+            (
+                "in cold",
+                claim("bob", Some(3), None),
+                CouponWhereabouts::InCold,
+                at_once,
+                "not-followed",
+            ),
+            (
+                "unreadable",
+                claim("bob", None, None),
+                CouponWhereabouts::Unreadable,
+                at_once,
+                "right",
+            ),
             ("it happened", claim("bob", Some(3), Some((3, 3))), here(), by_steps, "right"),
             ("it did not", claim("bob", Some(3), Some((3, 9))), here(), by_steps, "claim-begun"),
             ("to another", claim("ann", Some(3), Some((3, 3))), here(), by_steps, "claim-begun"),
             (
                 "begun, and no row yet",
                 claim("bob", None, Some((1, 9))),
-                Whereabouts::Nowhere,
+                CouponWhereabouts::Nowhere,
                 by_steps,
                 "claim-begun",
             ),
             (
                 "copied, so that it is certain",
                 claim("bob", None, None),
-                Whereabouts::Nowhere,
+                CouponWhereabouts::Nowhere,
                 by_steps,
                 "claim-alone",
             ),
         ];
         for (name, claim, found, atomicity, want) in rows {
             let said = match judged(&claim, &found, atomicity) {
-                Judgement::Right => "right",
-                Judgement::Noted(note) => note.name(),
-                Judgement::Wrong(finding) => finding.kind.name(),
+                ClaimJudgement::Right => "right",
+                ClaimJudgement::Noted(note) => note.name(),
+                ClaimJudgement::Wrong(finding) => finding.kind.name(),
             };
             assert_eq!(said, want, "{name}");
         }

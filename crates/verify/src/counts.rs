@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use coupon::ids::CampaignId;
 use hot::inventory::{Atomicity, CampaignItem, CountShift};
 
-use crate::finding::{Kind, Note, Said};
-use crate::verifier::{ColdIs, Repair, Verifier, VerifyError};
+use crate::finding::{FindingKind, Note, PlaceStatement};
+use crate::verifier::{ColdIs, RepairMode, Verifier, VerifyError};
 
 impl Verifier<'_> {
     /// With transactions, the counts of hot and its rows are of one moment; otherwise counts may drift. The
@@ -35,8 +35,8 @@ impl Verifier<'_> {
             }
         }
         // Nothing is written into a damaged file.
-        let is_sound = !self.has_found(Kind::HotFile);
-        if self.options.repair == Repair::Derived && is_sound && !shifts.is_empty() {
+        let is_sound = !self.has_found(FindingKind::HotFile);
+        if self.options.repair == RepairMode::Derived && is_sound && !shifts.is_empty() {
             self.report.mended_counts = self.hot.mend_counts(shifts).await?;
         }
         Ok(())
@@ -51,9 +51,12 @@ impl Verifier<'_> {
         if now.stock != batches {
             shift.stock = i64::try_from(now.stock).unwrap_or(i64::MAX)
                 - i64::try_from(batches).unwrap_or(i64::MAX);
-            let one = Said::new(format!("campaign {id}"), format!("its stock is {}", now.stock));
-            let other = Said::new("its batches", format!("{batches} together"));
-            self.found(Kind::StockWrong, about, one, other);
+            let one = PlaceStatement::new(
+                format!("campaign {id}"),
+                format!("its stock is {}", now.stock),
+            );
+            let other = PlaceStatement::new("its batches", format!("{batches} together"));
+            self.found(FindingKind::StockWrong, about, one, other);
         }
         let read = self.cold_states.get(&id).copied().unwrap_or_default();
         let was = earlier.map_or([0; 3], |earlier| earlier.cold);
@@ -63,8 +66,9 @@ impl Verifier<'_> {
             match was == now.cold {
                 true => {
                     shift.cold = std::array::from_fn(|at| now.cold[at] - read[at]);
-                    let one = Said::new(format!("campaign {id}"), said("in cold", now.cold));
-                    let other = Said::new("the rows in cold", said("", read));
+                    let one =
+                        PlaceStatement::new(format!("campaign {id}"), said("in cold", now.cold));
+                    let other = PlaceStatement::new("the rows in cold", said("", read));
                     self.found(of_counts(now.cold, read), about, one, other);
                 }
                 // Coupons were archived meanwhile, at a moment that is not known.
@@ -76,8 +80,8 @@ impl Verifier<'_> {
             // A count of cold that is too high makes the count of both too high, too.
             shift.all = std::array::from_fn(|at| here[at] - rows[at] + shift.cold[at]);
             if here != rows {
-                let one = Said::new(format!("campaign {id}"), said("in hot", here));
-                let other = Said::new("its rows in hot", said("", rows));
+                let one = PlaceStatement::new(format!("campaign {id}"), said("in hot", here));
+                let other = PlaceStatement::new("its rows in hot", said("", rows));
                 self.found(of_counts(here, rows), about, one, other);
             }
         }
@@ -100,10 +104,10 @@ impl Verifier<'_> {
 }
 
 /// The kind of finding if the counts differ from what is there.
-fn of_counts(counted: [i64; 3], there: [i64; 3]) -> Kind {
+fn of_counts(counted: [i64; 3], there: [i64; 3]) -> FindingKind {
     match (0..3).any(|at| counted[at] > there[at]) {
-        true => Kind::RowsFewer,
-        false => Kind::CountsWrong,
+        true => FindingKind::RowsFewer,
+        false => FindingKind::CountsWrong,
     }
 }
 

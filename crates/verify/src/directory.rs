@@ -7,10 +7,10 @@ use coupon::code::Code;
 use coupon::time::Day;
 use hot::inventory::{Atomicity, EntryIs, EntryItem, Item, Pages, RowIs, Table};
 
-use crate::balance::Side;
-use crate::finding::{Finding, Kind, Note, Said};
+use crate::balance::BalanceSide;
+use crate::finding::{Finding, FindingKind, Note, PlaceStatement};
 use crate::verifier::{Verifier, VerifyError};
-use crate::whereabouts::{Look, Whereabouts};
+use crate::whereabouts::{CouponWhereabouts, LookRound};
 use crate::{postings, rules};
 
 impl Verifier<'_> {
@@ -23,7 +23,7 @@ impl Verifier<'_> {
             self.report.entries += entries.len() as u64;
             postings::post(&self.balance, &entries, |balance, entry| {
                 if let Some((posting, day)) = postings::entry(entry) {
-                    balance.add(Side::Table, &posting, day);
+                    balance.add(BalanceSide::Table, &posting, day);
                 }
             });
             let alone = match self.balance {
@@ -62,7 +62,7 @@ impl Verifier<'_> {
     }
 
     async fn entries(&mut self, entries: Vec<EntryItem>) -> Result<(), VerifyError> {
-        let mut wrong = self.wrong_entries(entries, Look::First).await?;
+        let mut wrong = self.wrong_entries(entries, LookRound::First).await?;
         for pause in self.pauses() {
             if wrong.is_empty() {
                 break;
@@ -75,7 +75,8 @@ impl Verifier<'_> {
                 break;
             }
             let again = self.hot.entries_at(codes).await?;
-            wrong = self.wrong_entries(again.into_iter().flatten().collect(), Look::Again).await?;
+            wrong =
+                self.wrong_entries(again.into_iter().flatten().collect(), LookRound::Again).await?;
         }
         wrong.into_iter().for_each(|(_, finding)| self.tell(finding));
         Ok(())
@@ -84,7 +85,7 @@ impl Verifier<'_> {
     async fn wrong_entries(
         &mut self,
         entries: Vec<EntryItem>,
-        look: Look,
+        look: LookRound,
     ) -> Result<Vec<(EntryItem, Finding)>, VerifyError> {
         let (mut wrong, mut of_coupons) = (Vec::new(), Vec::new());
         for entry in entries {
@@ -112,7 +113,7 @@ impl Verifier<'_> {
     async fn wrong_coupons(
         &mut self,
         entries: Vec<(EntryItem, Day, Code)>,
-        look: Look,
+        look: LookRound,
         wrong: &mut Vec<(EntryItem, Finding)>,
     ) -> Result<(), VerifyError> {
         let spots = entries.iter().map(|(_, day, code)| (*day, code.clone())).collect();
@@ -139,7 +140,7 @@ impl Verifier<'_> {
     async fn entries_without_rows(
         &mut self,
         entries: Vec<(EntryItem, Day, Code)>,
-        look: Look,
+        look: LookRound,
         wrong: &mut Vec<(EntryItem, Finding)>,
     ) -> Result<(), VerifyError> {
         let mut sealed: BTreeMap<Day, bool> = BTreeMap::new();
@@ -170,14 +171,14 @@ impl Verifier<'_> {
         for ((day, _, entry), found) in in_cold.into_iter().zip(found) {
             let says = format!("a coupon in partition {day}");
             match (found, self.hot.atomicity()) {
-                (Whereabouts::Nowhere, Atomicity::OneTransaction) => {
+                (CouponWhereabouts::Nowhere, Atomicity::OneTransaction) => {
                     let finding = entry_alone(&entry, says, "cold", "there is no such coupon");
                     wrong.push((entry, finding));
                 }
                 // An import may have written the entry and stopped before the row.
-                (Whereabouts::Nowhere, Atomicity::StepByStep) => self.note(Note::EntryBegun),
-                (Whereabouts::InCold, _) => self.note(Note::NotFollowed),
-                (Whereabouts::Found(_) | Whereabouts::Unreadable, _) => {}
+                (CouponWhereabouts::Nowhere, Atomicity::StepByStep) => self.note(Note::EntryBegun),
+                (CouponWhereabouts::InCold, _) => self.note(Note::NotFollowed),
+                (CouponWhereabouts::Found(_) | CouponWhereabouts::Unreadable, _) => {}
             }
         }
         Ok(())
@@ -192,10 +193,12 @@ impl Verifier<'_> {
                 |entry| matches!(&entry.is, EntryIs::Shared { campaign: of } if *of == campaign.id),
             );
             if !is_its {
-                let one =
-                    Said::new(format!("campaign {}", campaign.id), format!("its word is {word}"));
-                let other = Said::new("the directory", "does not lead to it");
-                self.found(Kind::SharedCodeAstray, word.as_str(), one, other);
+                let one = PlaceStatement::new(
+                    format!("campaign {}", campaign.id),
+                    format!("its word is {word}"),
+                );
+                let other = PlaceStatement::new("the directory", "does not lead to it");
+                self.found(FindingKind::SharedCodeAstray, word.as_str(), one, other);
             }
         }
         Ok(())
@@ -204,10 +207,10 @@ impl Verifier<'_> {
 
 fn entry_alone(entry: &EntryItem, says: String, place: &str, other: &str) -> Finding {
     Finding {
-        kind: Kind::EntryAlone,
+        kind: FindingKind::EntryAlone,
         about: entry.code.clone(),
-        one: Said::new("the directory", says),
-        other: Said::new(place, other),
+        one: PlaceStatement::new("the directory", says),
+        other: PlaceStatement::new(place, other),
     }
 }
 
@@ -223,5 +226,8 @@ fn word_astray(entry: &EntryItem, code: &Code, terms: &Campaign) -> Option<Findi
     }
     let says = format!("the word of campaign {}", terms.id);
     let has = word.map_or("no word".to_owned(), |word| word.to_string());
-    Some(Finding { kind: Kind::SharedCodeAstray, ..entry_alone(entry, says, "the campaign", &has) })
+    Some(Finding {
+        kind: FindingKind::SharedCodeAstray,
+        ..entry_alone(entry, says, "the campaign", &has)
+    })
 }

@@ -6,19 +6,19 @@ use std::fmt;
 
 /// One of two places that disagree, and what it says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Said {
+pub struct PlaceStatement {
     pub place: String,
     /// What it says, or that it says nothing.
     pub says: String,
 }
 
-impl Said {
-    pub fn new(place: impl Into<String>, says: impl Into<String>) -> Said {
-        Said { place: place.into(), says: says.into() }
+impl PlaceStatement {
+    pub fn new(place: impl Into<String>, says: impl Into<String>) -> PlaceStatement {
+        PlaceStatement { place: place.into(), says: says.into() }
     }
 }
 
-impl fmt::Display for Said {
+impl fmt::Display for PlaceStatement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.place, self.says)
     }
@@ -27,34 +27,34 @@ impl fmt::Display for Said {
 /// Two places that disagree, so that one of them is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    pub kind: Kind,
+    pub kind: FindingKind,
     /// Its subject: a code, or the name of a campaign, a day or a file.
     pub about: String,
-    pub one: Said,
-    pub other: Said,
+    pub one: PlaceStatement,
+    pub other: PlaceStatement,
 }
 
 macro_rules! kinds {
     ($(#[doc = $doc:literal] $variant:ident, $name:literal, $safe:literal;)*) => {
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Kind {
+        pub enum FindingKind {
             $(#[doc = $doc] $variant,)*
         }
 
-        pub const KINDS: &[Kind] = &[$(Kind::$variant,)*];
+        pub const KINDS: &[FindingKind] = &[$(FindingKind::$variant,)*];
 
-        impl Kind {
+        impl FindingKind {
             pub fn name(self) -> &'static str {
-                match self { $(Kind::$variant => $name,)* }
+                match self { $(FindingKind::$variant => $name,)* }
             }
 
             pub fn meaning(self) -> &'static str {
-                match self { $(Kind::$variant => $doc.trim_ascii(),)* }
+                match self { $(FindingKind::$variant => $doc.trim_ascii(),)* }
             }
 
             /// What is safe to do about it.
             pub fn safe(self) -> &'static str {
-                match self { $(Kind::$variant => $safe,)* }
+                match self { $(FindingKind::$variant => $safe,)* }
             }
         }
     };

@@ -3,7 +3,7 @@
 use hot::inventory::{INDEX_ROW_KINDS, IndexRow, IndexRowKind, Item, Pages, RowIs, RowItem, Table};
 
 use crate::finding::Note;
-use crate::verifier::{Repair, Verifier, VerifyError};
+use crate::verifier::{RepairMode, Verifier, VerifyError};
 
 /// Index rows that are younger than this are never deleted: their coupon may be still to be written. No
 /// write takes an hour.
@@ -32,7 +32,7 @@ impl Verifier<'_> {
             index_row.written_at < now.saturating_sub(INDEX_ROW_AGE_MIN_MICROS)
         };
         let old: Vec<IndexRow> = too_many.into_iter().filter(is_old).collect();
-        if self.options.repair == Repair::Derived && !old.is_empty() {
+        if self.options.repair == RepairMode::Derived && !old.is_empty() {
             // Again, right before they are deleted.
             let old = self.leading_nowhere(old).await?;
             self.report.removed_index_rows += old.len() as u64;

@@ -6,7 +6,7 @@ use std::sync::PoisonError;
 
 use hot::inventory::PAGE_ITEMS;
 
-use crate::balance::{LeftOver, Of, Side};
+use crate::balance::{BalanceSide, LeftOver, PostingTable};
 use crate::postings;
 use crate::verifier::{Verifier, VerifyError};
 
@@ -22,12 +22,12 @@ impl Verifier<'_> {
         let (mut codes, mut claims) = (Vec::new(), HashSet::new());
         for LeftOver { of, side, day, code, fingerprint } in left_over {
             match (side, of) {
-                (Side::Coupon, _) => {
+                (BalanceSide::Coupon, _) => {
                     self.recheck.insert((day, code));
                     self.look_again_if_many().await?;
                 }
-                (Side::Table, Of::Directory) => codes.push(code),
-                (Side::Table, Of::Claims) => {
+                (BalanceSide::Table, PostingTable::Directory) => codes.push(code),
+                (BalanceSide::Table, PostingTable::Claims) => {
                     claims.insert(fingerprint);
                 }
             }

@@ -27,5 +27,8 @@ mod serials;
 mod verifier;
 mod whereabouts;
 
-pub use finding::{Finding, KINDS, Kind, NOTES, Note, Said};
-pub use verifier::{Options, Progress, Repair, Report, Step, Tell, Verifier, VerifyError};
+pub use finding::{Finding, FindingKind, KINDS, NOTES, Note, PlaceStatement};
+pub use verifier::{
+    FindingSink, RepairMode, Verifier, VerifyError, VerifyOptions, VerifyProgress, VerifyReport,
+    VerifyStep,
+};

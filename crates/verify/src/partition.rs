@@ -11,20 +11,20 @@ use hot::PartitionPlan;
 use hot::inventory::{RowIs, RowItem};
 use tokio::sync::Mutex;
 
-use crate::catalog::Serial;
+use crate::catalog::SerialPosition;
 use crate::finding::Note;
 use crate::postings;
-use crate::rules::{self, View};
+use crate::rules::{self, CodeView};
 use crate::verifier::{Verifier, VerifyError};
 pub(crate) use views::LookUp;
-use walk::Walk;
+use walk::MergedWalk;
 
 /// How often the walk over a partition continues after a merge has replaced, and a sweep has deleted, a
 /// file that it was reading. Merges of one partition are days apart.
 const TRIES_MAX: usize = 3;
 
 /// What both tiers have of one code, before the directory, the claims and the index rows are read.
-pub(crate) struct Met {
+pub(crate) struct TierCopies {
     pub(crate) code: String,
     pub(crate) rows: Vec<RowItem>,
     pub(crate) copies: Vec<ColdCopy>,
@@ -83,7 +83,7 @@ impl Verifier<'_> {
     }
 
     async fn partition(&mut self, day: Day) -> Result<(), VerifyError> {
-        let mut walk = Walk::begin(day, String::new());
+        let mut walk = MergedWalk::begin(day, String::new());
         let mut tries = 0;
         loop {
             match walk.next(self).await {
@@ -96,7 +96,7 @@ impl Verifier<'_> {
                 }
                 Err(VerifyError::Cold(ColdError::Unavailable { .. })) if tries < TRIES_MAX => {
                     tries += 1;
-                    walk = Walk::begin(day, walk.after);
+                    walk = MergedWalk::begin(day, walk.after);
                 }
                 Err(error) => return Err(error),
             }
@@ -104,7 +104,11 @@ impl Verifier<'_> {
     }
 
     /// A code that looks wrong is looked at again later.
-    async fn meet(&mut self, partition: PartitionState, met: Vec<Met>) -> Result<(), VerifyError> {
+    async fn meet(
+        &mut self,
+        partition: PartitionState,
+        met: Vec<TierCopies>,
+    ) -> Result<(), VerifyError> {
         for one in &met {
             self.report.cold_rows += one.copies.len() as u64;
             for row in &one.rows {
@@ -148,7 +152,7 @@ impl Verifier<'_> {
     }
 
     /// Adds to the sums that [`Verifier::counts`] and [`Verifier::serials`] compare.
-    fn count(&mut self, view: &View, serial: Option<&Serial>) {
+    fn count(&mut self, view: &CodeView, serial: Option<&SerialPosition>) {
         if view.is_in_cold_alone()
             && let Some(coupon) = view.cold_coupon()
         {

@@ -11,14 +11,14 @@ use coupon::coupon::{Coupon, EventKind};
 use coupon::time::Day;
 use hot::inventory::{ClaimItem, EntryIs, EntryItem};
 
-use crate::balance::{Balance, Posting, Side};
-use crate::rules::{self, Home, View};
+use crate::balance::{Balance, BalanceEntry, BalanceSide};
+use crate::rules::{self, CodeHome, CodeView};
 
 /// The balance of a run; `None` where everything is looked up by itself.
-pub(crate) type Balanced = Option<Arc<Mutex<Balance>>>;
+pub(crate) type SharedBalance = Option<Arc<Mutex<Balance>>>;
 
 pub(crate) fn post<'a, T: 'a>(
-    balanced: &Balanced,
+    balanced: &SharedBalance,
     items: impl IntoIterator<Item = &'a T>,
     add: impl Fn(&mut Balance, &'a T),
 ) {
@@ -28,22 +28,22 @@ pub(crate) fn post<'a, T: 'a>(
 }
 
 /// What the coupon of a view should find elsewhere.
-pub(crate) fn of_view(balance: &mut Balance, view: &View) {
+pub(crate) fn of_view(balance: &mut Balance, view: &CodeView) {
     let (Some(coupon), Some(terms)) = (view.coupon(), &view.terms) else { return };
     if rules::needs_entry(&view.home, view.day) && view.forward_to().is_none() {
         let genesis = coupon.genesis();
         let dates = match view.home {
-            Home::Minted { .. } => None,
-            Home::Foreign => Some([genesis.valid_from, genesis.expires_at]),
+            CodeHome::Minted { .. } => None,
+            CodeHome::Foreign => Some([genesis.valid_from, genesis.expires_at]),
         };
-        let entry = Posting::Entry {
+        let entry = BalanceEntry::Entry {
             code: &view.code,
             day: view.day,
             campaign: genesis.campaign.as_str(),
             batch: genesis.batch.as_str(),
             dates,
         };
-        balance.add(Side::Coupon, &entry, view.day);
+        balance.add(BalanceSide::Coupon, &entry, view.day);
     }
     of_holders(balance, view.day, coupon, terms);
 }
@@ -69,16 +69,16 @@ fn of_holders(balance: &mut Balance, day: Day, coupon: &Coupon, terms: &Campaign
         if terms.per_user_limit.is_some() || reference.is_some() {
             let campaign = &coupon.genesis().campaign;
             let code = coupon.code().as_str();
-            let claim = Posting::Claim { campaign, user, code, reference, issue };
-            balance.add(Side::Coupon, &claim, day);
+            let claim = BalanceEntry::Claim { campaign, user, code, reference, issue };
+            balance.add(BalanceSide::Coupon, &claim, day);
         }
     }
 }
 
 /// `None` for an entry that names no coupon.
-pub(crate) fn entry<'a>(entry: &'a EntryItem) -> Option<(Posting<'a>, Day)> {
+pub(crate) fn entry<'a>(entry: &'a EntryItem) -> Option<(BalanceEntry<'a>, Day)> {
     let EntryIs::Coupon { owner, day, line } = &entry.is else { return None };
-    let posting = Posting::Entry {
+    let posting = BalanceEntry::Entry {
         code: &entry.code,
         day: *day,
         campaign: owner.campaign.as_str(),
@@ -88,8 +88,8 @@ pub(crate) fn entry<'a>(entry: &'a EntryItem) -> Option<(Posting<'a>, Day)> {
     Some((posting, *day))
 }
 
-pub(crate) fn claim(claim: &ClaimItem) -> Posting<'_> {
-    Posting::Claim {
+pub(crate) fn claim(claim: &ClaimItem) -> BalanceEntry<'_> {
+    BalanceEntry::Claim {
         campaign: &claim.campaign,
         user: &claim.user,
         code: claim.code.as_str(),

@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use coupon::code::Code;
 use coupon::time::Day;
 
-use crate::finding::{Finding, Kind};
-use crate::partition::{LookUp, Met, PartitionState};
-use crate::rules::{self, View};
-use crate::verifier::{ColdIs, Repair, Verifier, VerifyError};
+use crate::finding::{Finding, FindingKind};
+use crate::partition::{LookUp, PartitionState, TierCopies};
+use crate::rules::{self, CodeView};
+use crate::verifier::{ColdIs, RepairMode, Verifier, VerifyError};
 
 /// Codes that are collected before they are looked at again.
 const KEPT_MAX: usize = 1_024;
@@ -27,7 +27,7 @@ impl Verifier<'_> {
     pub(crate) async fn look_again(&mut self) -> Result<(), VerifyError> {
         let mut spots = std::mem::take(&mut self.recheck);
         self.report.looked_again += spots.len() as u64;
-        let mut wrong: Vec<(View, Vec<Finding>)> = Vec::new();
+        let mut wrong: Vec<(CodeView, Vec<Finding>)> = Vec::new();
         for pause in self.pauses() {
             if spots.is_empty() {
                 break;
@@ -49,7 +49,7 @@ impl Verifier<'_> {
     async fn judged_again(
         &mut self,
         spots: &BTreeSet<(Day, Code)>,
-    ) -> Result<Vec<(View, Vec<Finding>)>, VerifyError> {
+    ) -> Result<Vec<(CodeView, Vec<Finding>)>, VerifyError> {
         let mut days: BTreeMap<Day, Vec<Code>> = BTreeMap::new();
         for (day, code) in spots {
             days.entry(*day).or_default().push(code.clone());
@@ -65,8 +65,11 @@ impl Verifier<'_> {
                 false => (0, vec![Vec::new(); codes.len()]),
             };
             let met = codes.into_iter().zip(rows.into_iter().zip(copies));
-            let met =
-                met.map(|(code, (rows, copies))| Met { code: code.to_string(), rows, copies });
+            let met = met.map(|(code, (rows, copies))| TierCopies {
+                code: code.to_string(),
+                rows,
+                copies,
+            });
             let cold_whole = self.cold_is != ColdIs::Damaged;
             let partition = PartitionState { day, plan, cold_archive_commit, cold_whole };
             for (view, _) in self.views(partition, met.collect(), LookUp::All).await? {
@@ -81,13 +84,13 @@ impl Verifier<'_> {
 
     async fn mend_index_rows_of(
         &mut self,
-        view: &View,
+        view: &CodeView,
         findings: &[Finding],
     ) -> Result<(), VerifyError> {
-        if self.options.repair != Repair::Derived
+        if self.options.repair != RepairMode::Derived
             || view.unindexed.is_empty()
-            || self.has_found(Kind::HotFile)
-            || findings.iter().any(|finding| finding.kind != Kind::IndexRowMissing)
+            || self.has_found(FindingKind::HotFile)
+            || findings.iter().any(|finding| finding.kind != FindingKind::IndexRowMissing)
         {
             // Nothing is derived from a coupon that is wrong in other ways.
             return Ok(());

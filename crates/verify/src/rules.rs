@@ -11,7 +11,7 @@ mod view;
 use coupon::code::Code;
 use coupon::time::Day;
 
-use crate::finding::{Finding, Kind, Note, Said};
+use crate::finding::{Finding, FindingKind, Note, PlaceStatement};
 use copies::copies;
 use lists::lists;
 use origin::{origin, stranger};
@@ -19,24 +19,24 @@ pub(crate) use place::folder;
 use place::place;
 use rows::rows;
 use tiers::tiers;
-pub use view::{Asked, Home, View};
+pub use view::{CodeHome, CodeView, TableAnswer};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Judged {
+pub struct RuleResults {
     /// What no protocol allows.
     pub findings: Vec<Finding>,
     /// What a protocol allows to stay behind.
     pub notes: Vec<Note>,
 }
 
-impl Judged {
-    fn find(&mut self, kind: Kind, about: &str, one: Said, other: Said) {
+impl RuleResults {
+    fn find(&mut self, kind: FindingKind, about: &str, one: PlaceStatement, other: PlaceStatement) {
         self.findings.push(Finding { kind, about: about.to_owned(), one, other });
     }
 }
 
-pub fn judge(view: &View) -> Judged {
-    let mut judged = Judged::default();
+pub fn judge(view: &CodeView) -> RuleResults {
+    let mut judged = RuleResults::default();
     rows(view, &mut judged);
     copies(view, &mut judged);
     tiers(view, &mut judged);
@@ -52,10 +52,10 @@ pub fn judge(view: &View) -> Judged {
 }
 
 /// Whether a code in the partition `day` needs an entry in the directory.
-pub fn needs_entry(home: &Home, day: Day) -> bool {
+pub fn needs_entry(home: &CodeHome, day: Day) -> bool {
     match home {
-        Home::Minted { day: home, .. } => *home != day,
-        Home::Foreign => true,
+        CodeHome::Minted { day: home, .. } => *home != day,
+        CodeHome::Foreign => true,
     }
 }
 

@@ -8,8 +8,8 @@ use coupon::ids::BatchId;
 use coupon::time::Day;
 use hot::inventory::{Atomicity, CampaignItem, Item, Table, all};
 
-use crate::finding::{Kind, Note, Said};
-use crate::verifier::{ColdIs, Offered, TOLD_MAX, Verifier, VerifyError};
+use crate::finding::{FindingKind, Note, PlaceStatement};
+use crate::verifier::{ColdIs, OfferedSerials, TOLD_MAX, Verifier, VerifyError};
 
 /// Serials of one look-up, if some of a run have no row.
 const SERIALS: u64 = 4_096;
@@ -28,7 +28,7 @@ impl Verifier<'_> {
             for batch in &campaign.batches {
                 if let Some(run) = batch.run() {
                     let below = batch.offered.min(run.count);
-                    self.offered.insert((run.day, run.first), Offered { below, seen: 0 });
+                    self.offered.insert((run.day, run.first), OfferedSerials { below, seen: 0 });
                 }
             }
         }
@@ -77,11 +77,16 @@ impl Verifier<'_> {
                 if untouched {
                     let place = format!("batch {batch} of {}", campaign.terms.id);
                     let says = format!("serial {} was offered", run.first + offset);
-                    let other = Said::new(
+                    let other = PlaceStatement::new(
                         "both tiers",
                         "neither a row, nor an archived marker, nor an archived coupon",
                     );
-                    self.found(Kind::SerialMissing, code.as_str(), Said::new(place, says), other);
+                    self.found(
+                        FindingKind::SerialMissing,
+                        code.as_str(),
+                        PlaceStatement::new(place, says),
+                        other,
+                    );
                     named += 1;
                 }
             }
@@ -114,22 +119,23 @@ impl Verifier<'_> {
             }
         }
         let minted = |(first, count, name): &(u64, u64, String)| {
-            Said::new(name.clone(), format!("serials {first} to {}", first + count - 1))
+            PlaceStatement::new(name.clone(), format!("serials {first} to {}", first + count - 1))
         };
         for (day, mut runs) in days {
             runs.sort_unstable();
             for pair in runs.windows(2) {
                 let [run, (next, _, other)] = pair else { continue };
                 if run.0 + run.1 > *next {
-                    let other = Said::new(other.clone(), format!("serials from {next} on"));
-                    self.found(Kind::SerialsOverlap, &day.to_string(), minted(run), other);
+                    let other =
+                        PlaceStatement::new(other.clone(), format!("serials from {next} on"));
+                    self.found(FindingKind::SerialsOverlap, &day.to_string(), minted(run), other);
                 }
             }
             let given = next.get(&day).copied().unwrap_or(0);
             if let Some(run) = runs.last().filter(|run| run.0 + run.1 > given) {
                 let given = format!("serial {given} is the next to be given");
-                let other = Said::new(format!("the plan of {day}"), given);
-                self.found(Kind::SerialsOverlap, &day.to_string(), minted(run), other);
+                let other = PlaceStatement::new(format!("the plan of {day}"), given);
+                self.found(FindingKind::SerialsOverlap, &day.to_string(), minted(run), other);
             }
         }
         Ok(())

@@ -18,11 +18,11 @@ use hot::inventory::{Atomicity, CampaignItem, Item, Table, Unreadable, all};
 use hot::{HotError, HotStore};
 
 use crate::catalog::Catalog;
-use crate::finding::{Finding, Kind, Note, Said};
-use crate::postings::Balanced;
-pub use options::{Options, Repair};
+use crate::finding::{Finding, FindingKind, Note, PlaceStatement};
+use crate::postings::SharedBalance;
 use options::{PAUSES, PAUSES_OF_STEPS};
-pub use report::{Progress, Report, Step};
+pub use options::{RepairMode, VerifyOptions};
+pub use report::{VerifyProgress, VerifyReport, VerifyStep};
 
 /// Findings of one kind that are reported one by one; further ones are only counted.
 pub(crate) const TOLD_MAX: u64 = 1_000;
@@ -36,29 +36,29 @@ pub enum VerifyError {
 }
 
 /// Is called with each finding at once.
-pub type Tell<'a> = Box<dyn FnMut(&Finding) + Send + 'a>;
+pub type FindingSink<'a> = Box<dyn FnMut(&Finding) + Send + 'a>;
 
 pub struct Verifier<'a> {
     pub(crate) hot: &'a dyn HotStore,
     pub(crate) cold: &'a ColdStore,
     pub(crate) keys: &'a [CodeKey],
-    pub(crate) options: Options,
+    pub(crate) options: VerifyOptions,
     /// When the run began.
     pub(crate) now: Millis,
-    tell: Tell<'a>,
-    progress: Box<dyn Fn(Progress) + Send + Sync + 'a>,
-    step: Step,
+    tell: FindingSink<'a>,
+    progress: Box<dyn Fn(VerifyProgress) + Send + Sync + 'a>,
+    step: VerifyStep,
     /// Kinds of findings that another run has found before this one, which is a part of it.
-    found_before: BTreeSet<Kind>,
-    pub(crate) report: Report,
+    found_before: BTreeSet<FindingKind>,
+    pub(crate) report: VerifyReport,
     pub(crate) catalog: Catalog,
-    pub(crate) balance: Balanced,
+    pub(crate) balance: SharedBalance,
     pub(crate) recheck: BTreeSet<(Day, Code)>,
     pub(crate) cold_is: ColdIs,
     /// Coupons that are in cold and no longer in hot: issued, redeemed, void.
-    pub(crate) cold_states: States,
+    pub(crate) cold_states: StateTotals,
     /// Coupons that have rows in hot: issued, redeemed, void.
-    pub(crate) hot_states: States,
+    pub(crate) hot_states: StateTotals,
     /// For each run of serials, those that were offered before this run began.
     pub(crate) offered: OfferedRuns,
     /// Coupons that were looked for in cold, one by one.
@@ -66,14 +66,14 @@ pub struct Verifier<'a> {
 }
 
 /// Coupons of each campaign that are issued, redeemed, void.
-pub(crate) type States = HashMap<CampaignId, [i64; 3]>;
+pub(crate) type StateTotals = HashMap<CampaignId, [i64; 3]>;
 
 /// Runs of serials, by their day and their first serial.
-pub(crate) type OfferedRuns = HashMap<(Day, u64), Offered>;
+pub(crate) type OfferedRuns = HashMap<(Day, u64), OfferedSerials>;
 
 /// Serials of one batch that were offered before the run began, and how many of them have a row.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Offered {
+pub(crate) struct OfferedSerials {
     pub(crate) below: u64,
     pub(crate) seen: u64,
 }
@@ -103,9 +103,9 @@ impl<'a> Verifier<'a> {
         cold: &'a ColdStore,
         keys: &'a [CodeKey],
         now: Millis,
-        options: Options,
-        tell: Tell<'a>,
-        progress: Box<dyn Fn(Progress) + Send + Sync + 'a>,
+        options: VerifyOptions,
+        tell: FindingSink<'a>,
+        progress: Box<dyn Fn(VerifyProgress) + Send + Sync + 'a>,
     ) -> Verifier<'a> {
         Verifier {
             hot,
@@ -115,9 +115,9 @@ impl<'a> Verifier<'a> {
             now,
             tell,
             progress,
-            step: Step::default(),
+            step: VerifyStep::default(),
             found_before: BTreeSet::new(),
-            report: Report::default(),
+            report: VerifyReport::default(),
             catalog: Catalog::default(),
             balance: None,
             recheck: BTreeSet::new(),
@@ -134,8 +134,8 @@ impl<'a> Verifier<'a> {
     ///
     /// # Errors
     /// Those of both stores; damage is a finding.
-    pub async fn run(mut self) -> Result<Report, VerifyError> {
-        self.step(Step::Files);
+    pub async fn run(mut self) -> Result<VerifyReport, VerifyError> {
+        self.step(VerifyStep::Files);
         self.files().await?;
         if self.options.partitions.is_some() {
             let campaigns = all(self.hot, Table::Campaigns).await?;
@@ -146,7 +146,7 @@ impl<'a> Verifier<'a> {
             return Ok(self.report);
         }
         let before = self.compared().await?;
-        self.step(Step::Rest);
+        self.step(VerifyStep::Rest);
         self.index_rows().await?;
         self.look_again().await?;
         self.counts(&before).await?;
@@ -158,7 +158,7 @@ impl<'a> Verifier<'a> {
     /// cannot show all that differs. Returns the campaigns as they were before.
     async fn compared(&mut self) -> Result<Vec<CampaignItem>, VerifyError> {
         let (so_far, cold_is) = (self.report.clone(), self.cold_is);
-        let told: Arc<Mutex<BTreeSet<(Kind, String)>>> = Arc::default();
+        let told: Arc<Mutex<BTreeSet<(FindingKind, String)>>> = Arc::default();
         let name = |finding: &Finding| (finding.kind, finding.about.clone());
         let (before, mut tell) =
             (Arc::clone(&told), std::mem::replace(&mut self.tell, Box::new(|_| {})));
@@ -179,9 +179,9 @@ impl<'a> Verifier<'a> {
             }
         });
         let mended_index_rows = self.report.mended_index_rows;
-        self.report = Report { mended_index_rows, ..so_far };
+        self.report = VerifyReport { mended_index_rows, ..so_far };
         self.cold_is = cold_is;
-        (self.cold_states, self.hot_states) = (States::new(), States::new());
+        (self.cold_states, self.hot_states) = (StateTotals::new(), StateTotals::new());
         (self.recheck, self.followed) = (BTreeSet::new(), 0);
         let campaigns = self.hot.counted_campaigns().await?;
         self.compare(&campaigns).await?;
@@ -194,16 +194,16 @@ impl<'a> Verifier<'a> {
         self.begin_counting(campaigns);
         self.partitions().await?;
         self.holder_index().await?;
-        self.step(Step::Directory);
+        self.step(VerifyStep::Directory);
         self.directory().await?;
-        self.step(Step::Claims);
+        self.step(VerifyStep::Claims);
         self.claims().await?;
-        self.step(Step::LeftOver);
+        self.step(VerifyStep::LeftOver);
         self.left_over().await
     }
 
     async fn partitions(&mut self) -> Result<(), VerifyError> {
-        self.step(Step::Coupons);
+        self.step(VerifyStep::Coupons);
         let next = tokio::sync::Mutex::new(Day(i32::MIN));
         match self.options.jobs {
             0 | 1 => self.days(&next).await,
@@ -223,21 +223,32 @@ impl<'a> Verifier<'a> {
         match self.cold_is {
             ColdIs::Unused => false,
             ColdIs::Whole => true,
-            ColdIs::Damaged => !self.has_found(Kind::ColdLog),
+            ColdIs::Damaged => !self.has_found(FindingKind::ColdLog),
         }
     }
 
-    pub(crate) fn has_found(&self, kind: Kind) -> bool {
+    pub(crate) fn has_found(&self, kind: FindingKind) -> bool {
         self.report.findings.contains_key(&kind) || self.found_before.contains(&kind)
     }
 
-    pub(crate) fn found(&mut self, kind: Kind, about: &str, one: Said, other: Said) {
+    pub(crate) fn found(
+        &mut self,
+        kind: FindingKind,
+        about: &str,
+        one: PlaceStatement,
+        other: PlaceStatement,
+    ) {
         self.tell(Finding { kind, about: about.to_owned(), one, other });
     }
 
     pub(crate) fn unreadable(&mut self, row: Unreadable) {
-        let one = Said::new("hot", row.about.clone());
-        self.found(Kind::RowUnreadable, &row.about, one, Said::new("its columns", row.why));
+        let one = PlaceStatement::new("hot", row.about.clone());
+        self.found(
+            FindingKind::RowUnreadable,
+            &row.about,
+            one,
+            PlaceStatement::new("its columns", row.why),
+        );
     }
 
     pub(crate) fn tell(&mut self, finding: Finding) {
@@ -261,10 +272,10 @@ impl<'a> Verifier<'a> {
 
     pub(crate) fn tick(&self) {
         let (looked_at, findings) = (self.report.looked_at(), self.report.found());
-        (self.progress)(Progress { step: self.step, looked_at, findings });
+        (self.progress)(VerifyProgress { step: self.step, looked_at, findings });
     }
 
-    fn step(&mut self, step: Step) {
+    fn step(&mut self, step: VerifyStep) {
         self.step = step;
         self.tick();
     }

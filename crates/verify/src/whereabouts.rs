@@ -18,7 +18,7 @@ const FOLLOWED_MAX: u64 = 100_000;
 const HOPS_MAX: usize = 64;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Whereabouts {
+pub(crate) enum CouponWhereabouts {
     Found(Box<Coupon>),
     /// In cold, where it was not looked for.
     InCold,
@@ -29,7 +29,7 @@ pub(crate) enum Whereabouts {
 
 /// Whether this is the first look at something, or one that decides whether to report it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Look {
+pub(crate) enum LookRound {
     /// May leave out what costs too many reads.
     First,
     /// Reads everything.
@@ -38,7 +38,7 @@ pub(crate) enum Look {
 
 /// Why a coupon is looked for in cold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Behind {
+enum SearchReason {
     ArchivedMarker,
     Nothing,
 }
@@ -48,12 +48,12 @@ impl Verifier<'_> {
     pub(crate) async fn whereabouts(
         &mut self,
         spots: &[(Day, Code)],
-        look: Look,
-    ) -> Result<Vec<Whereabouts>, VerifyError> {
-        let mut found = vec![Whereabouts::Nowhere; spots.len()];
+        look: LookRound,
+    ) -> Result<Vec<CouponWhereabouts>, VerifyError> {
+        let mut found = vec![CouponWhereabouts::Nowhere; spots.len()];
         let mut open: Vec<(usize, Day, Code)> =
             spots.iter().enumerate().map(|(at, (day, code))| (at, *day, code.clone())).collect();
-        let mut in_cold: Vec<(usize, Day, Code, Behind)> = Vec::new();
+        let mut in_cold: Vec<(usize, Day, Code, SearchReason)> = Vec::new();
         for _ in 0..HOPS_MAX {
             if open.is_empty() {
                 break;
@@ -63,10 +63,12 @@ impl Verifier<'_> {
             let (mut moved, mut absent) = (Vec::new(), Vec::new());
             for ((at, day, code), rows) in open.into_iter().zip(rows) {
                 match rows.into_iter().next().map(|row| row.is) {
-                    Some(RowIs::Coupon { coupon, .. }) => found[at] = Whereabouts::Found(coupon),
-                    Some(RowIs::Unreadable(_)) => found[at] = Whereabouts::Unreadable,
+                    Some(RowIs::Coupon { coupon, .. }) => {
+                        found[at] = CouponWhereabouts::Found(coupon)
+                    }
+                    Some(RowIs::Unreadable(_)) => found[at] = CouponWhereabouts::Unreadable,
                     Some(RowIs::ArchivedMarker { .. }) => {
-                        in_cold.push((at, day, code, Behind::ArchivedMarker))
+                        in_cold.push((at, day, code, SearchReason::ArchivedMarker))
                     }
                     Some(RowIs::Forwarding { to }) => moved.push((at, to, code)),
                     None => absent.push((at, day, code)),
@@ -79,7 +81,7 @@ impl Verifier<'_> {
                     Some(EntryIs::Coupon { day: entered, .. }) if entered > day => {
                         moved.push((at, entered, code));
                     }
-                    _ => in_cold.push((at, day, code, Behind::Nothing)),
+                    _ => in_cold.push((at, day, code, SearchReason::Nothing)),
                 }
             }
             open = moved;
@@ -90,7 +92,9 @@ impl Verifier<'_> {
         for ((at, _, _, behind), archived) in in_cold.into_iter().zip(archived) {
             found[at] = match (behind, archived) {
                 // The archived marker has a finding of its own.
-                (Behind::ArchivedMarker, Whereabouts::Nowhere) => Whereabouts::Unreadable,
+                (SearchReason::ArchivedMarker, CouponWhereabouts::Nowhere) => {
+                    CouponWhereabouts::Unreadable
+                }
                 (_, archived) => archived,
             };
         }
@@ -101,9 +105,9 @@ impl Verifier<'_> {
     pub(crate) async fn in_cold(
         &mut self,
         spots: &[(Day, Code)],
-        look: Look,
-    ) -> Result<Vec<Whereabouts>, VerifyError> {
-        let mut found = vec![Whereabouts::Nowhere; spots.len()];
+        look: LookRound,
+    ) -> Result<Vec<CouponWhereabouts>, VerifyError> {
+        let mut found = vec![CouponWhereabouts::Nowhere; spots.len()];
         let mut days: BTreeMap<Day, Vec<usize>> = BTreeMap::new();
         for (at, (day, _)) in spots.iter().enumerate() {
             days.entry(*day).or_default().push(at);
@@ -113,9 +117,9 @@ impl Verifier<'_> {
             if self.cold_is == ColdIs::Unused {
                 continue;
             }
-            let enough = look == Look::First && self.followed >= FOLLOWED_MAX;
+            let enough = look == LookRound::First && self.followed >= FOLLOWED_MAX;
             if !self.has_cold_log() || (enough && is_known.is_some()) {
-                places.iter().for_each(|at| found[*at] = Whereabouts::InCold);
+                places.iter().for_each(|at| found[*at] = CouponWhereabouts::InCold);
                 continue;
             }
             self.followed += places.len() as u64;
@@ -124,12 +128,12 @@ impl Verifier<'_> {
                 Ok(coupons) => {
                     for (at, coupon) in places.into_iter().zip(coupons) {
                         if let Some(coupon) = coupon {
-                            found[at] = Whereabouts::Found(Box::new(coupon));
+                            found[at] = CouponWhereabouts::Found(Box::new(coupon));
                         }
                     }
                 }
                 Err(ColdError::Damaged { .. }) => {
-                    places.iter().for_each(|at| found[*at] = Whereabouts::InCold);
+                    places.iter().for_each(|at| found[*at] = CouponWhereabouts::InCold);
                 }
                 Err(error) => return Err(error.into()),
             }

@@ -1,4 +1,4 @@
-//! Bodies that tell the connection's [`Seat`] what it waits for, and what is left of one that nobody reads.
+//! Bodies that tell the connection's [`ConnectionState`] what it waits for, and what is left of one that nobody reads.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -10,27 +10,31 @@ use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use hyper::header::EXPECT;
 use tokio::sync::Notify;
 
-use super::connections::{Busy, Seat};
-use super::limits::Limits;
+use super::connections::{BusyGuard, ConnectionState};
+use super::limits::ListenerLimits;
 use crate::patient;
 
 /// The body of a request. While a piece of it is awaited, the connection waits for its client. What
 /// its handler does not read, [`discard`] does.
-pub(super) struct Arriving {
+pub(super) struct IncomingBody {
     /// `Some` until it is dropped.
     inner: Option<Incoming>,
-    seat: Arc<Seat>,
+    seat: Arc<ConnectionState>,
     /// The client sends nothing before it is told to, and the first read tells it.
     is_held_back: bool,
 }
 
-impl Arriving {
-    pub(super) fn new(inner: Incoming, headers: &HeaderMap, seat: Arc<Seat>) -> Arriving {
-        Arriving { inner: Some(inner), seat, is_held_back: headers.contains_key(EXPECT) }
+impl IncomingBody {
+    pub(super) fn new(
+        inner: Incoming,
+        headers: &HeaderMap,
+        seat: Arc<ConnectionState>,
+    ) -> IncomingBody {
+        IncomingBody { inner: Some(inner), seat, is_held_back: headers.contains_key(EXPECT) }
     }
 }
 
-impl Body for Arriving {
+impl Body for IncomingBody {
     type Data = Bytes;
     type Error = hyper::Error;
 
@@ -54,7 +58,7 @@ impl Body for Arriving {
     }
 }
 
-impl Drop for Arriving {
+impl Drop for IncomingBody {
     fn drop(&mut self) {
         self.seat.awaits_body(false);
         if let Some(rest) = self.inner.take_if(|it| !self.is_held_back && !it.is_end_stream()) {
@@ -65,13 +69,13 @@ impl Drop for Arriving {
 
 /// The rest of a body whose handler has ended.
 #[derive(Debug, Default)]
-pub(super) struct Unread {
-    rest: Mutex<Rest>,
+pub(super) struct UnreadBody {
+    rest: Mutex<BodyRemainder>,
     left: Notify,
 }
 
 #[derive(Debug, Default)]
-enum Rest {
+enum BodyRemainder {
     #[default]
     Nothing,
     Left(Incoming),
@@ -79,16 +83,18 @@ enum Rest {
     Taken,
 }
 
-impl Unread {
+impl UnreadBody {
     fn leave(&self, rest: Incoming) {
-        *self.lock() = Rest::Left(rest);
+        *self.lock() = BodyRemainder::Left(rest);
         self.left.notify_one();
     }
 
     async fn taken(&self) -> Incoming {
         loop {
             self.left.notified().await;
-            if let Rest::Left(rest) = std::mem::replace(&mut *self.lock(), Rest::Taken) {
+            if let BodyRemainder::Left(rest) =
+                std::mem::replace(&mut *self.lock(), BodyRemainder::Taken)
+            {
                 return rest;
             }
         }
@@ -97,26 +103,26 @@ impl Unread {
     /// Unless the next request has left one meanwhile.
     fn end(&self) {
         let mut rest = self.lock();
-        if matches!(*rest, Rest::Taken) {
-            *rest = Rest::Nothing;
+        if matches!(*rest, BodyRemainder::Taken) {
+            *rest = BodyRemainder::Nothing;
         }
     }
 
     /// Whether what comes from the client belongs to it.
     pub(super) fn is_coming(&self) -> bool {
-        !matches!(*self.lock(), Rest::Nothing)
+        !matches!(*self.lock(), BodyRemainder::Nothing)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Rest> {
+    fn lock(&self) -> MutexGuard<'_, BodyRemainder> {
         self.rest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Reads and forgets what handlers leave unread, within [`Limits::unread_timeout`] and
-/// [`Limits::unread_bytes_max`]; past them the connection is closed. Without this it would be closed at once,
+/// Reads and forgets what handlers leave unread, within [`ListenerLimits::unread_timeout`] and
+/// [`ListenerLimits::unread_bytes_max`]; past them the connection is closed. Without this it would be closed at once,
 /// and the kernel would answer what the client still sends with a reset, which may overtake the answer: a proxy
 /// then tells its client 502. Never ends.
-pub(super) async fn discard(seat: &Seat, limits: &Limits) -> ! {
+pub(super) async fn discard(seat: &ConnectionState, limits: &ListenerLimits) -> ! {
     loop {
         let reading = read_away(seat.unread.taken().await, limits.unread_bytes_max);
         let _at_its_end_or_late = patient::timeout(limits.unread_timeout, reading).await;
@@ -135,12 +141,12 @@ async fn read_away(mut rest: Incoming, mut bytes_left: usize) {
 }
 
 /// The body of an answer: until it is dropped, its request is under way.
-pub(super) struct Leaving<B> {
+pub(super) struct OutgoingBody<B> {
     pub(super) inner: B,
-    pub(super) _busy: Busy,
+    pub(super) _busy: BusyGuard,
 }
 
-impl<B: Body + Unpin> Body for Leaving<B> {
+impl<B: Body + Unpin> Body for OutgoingBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 

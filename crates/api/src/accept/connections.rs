@@ -11,8 +11,8 @@ use tokio::sync::{Mutex, MutexGuard, Notify};
 use tokio::task::yield_now;
 use tokio::time::timeout;
 
-use super::bodies::Unread;
-use super::limits::{Limits, STRANGER_EVERY, STRANGERS_AT_ONCE, STRANGERS_WAITING};
+use super::bodies::UnreadBody;
+use super::limits::{ListenerLimits, STRANGER_EVERY, STRANGERS_AT_ONCE, STRANGERS_WAITING};
 use crate::pace::{PaceRule, rest};
 use crate::peer::Peer;
 
@@ -23,33 +23,33 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 const STRANGERS: PaceRule = PaceRule::new(STRANGER_EVERY, STRANGERS_AT_ONCE, STRANGERS_WAITING);
 
 #[derive(Debug)]
-pub(super) struct Connections {
-    limits: Limits,
+pub(super) struct ConnectionRegistry {
+    limits: ListenerLimits,
     begun: Instant,
-    table: sync::Mutex<Table>,
+    table: sync::Mutex<SeatTable>,
     freed: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Table {
-    seats: HashMap<u64, Arc<Seat>>,
-    of_peer: HashMap<Peer, Arc<Shared>>,
+struct SeatTable {
+    seats: HashMap<u64, Arc<ConnectionState>>,
+    of_peer: HashMap<Peer, Arc<PeerState>>,
     next: u64,
 }
 
 /// What the connections of one peer share; each of a trusted proxy has its own.
 #[derive(Debug, Default)]
-struct Shared {
+struct PeerState {
     connections: AtomicUsize,
     /// Those that keep an answer waiting.
     deaf: AtomicUsize,
     /// The turn of a request that was sent before the answer to the one before it.
     turn: Mutex<()>,
-    /// When the next [`Seat::stranger_turn`] is due; none before the first.
+    /// When the next [`ConnectionState::stranger_turn`] is due; none before the first.
     stranger_due: sync::Mutex<Option<Instant>>,
 }
 
-enum Asked {
+enum AdmissionDecision {
     Seated(ConnectionSlot),
     /// Its peer has as many as it may, and none of them is idle.
     Refused,
@@ -57,28 +57,31 @@ enum Asked {
     Wait,
 }
 
-impl Connections {
-    pub(super) fn new(limits: Limits) -> Arc<Connections> {
+impl ConnectionRegistry {
+    pub(super) fn new(limits: ListenerLimits) -> Arc<ConnectionRegistry> {
         let (table, freed) = (sync::Mutex::default(), Notify::new());
-        Arc::new(Connections { limits, begun: Instant::now(), table, freed })
+        Arc::new(ConnectionRegistry { limits, begun: Instant::now(), table, freed })
     }
 
     /// `None` if the peer of `address` may have no more. If no place is free, evicts the connection
     /// that has waited for its client the longest; if every client waits for us, waits.
-    pub(super) async fn slot(self: &Arc<Connections>, address: IpAddr) -> Option<ConnectionSlot> {
+    pub(super) async fn slot(
+        self: &Arc<ConnectionRegistry>,
+        address: IpAddr,
+    ) -> Option<ConnectionSlot> {
         loop {
             let freed = self.freed.notified();
             match self.ask(address) {
-                Asked::Seated(slot) => return Some(slot),
-                Asked::Refused => return None,
-                Asked::Wait => {
+                AdmissionDecision::Seated(slot) => return Some(slot),
+                AdmissionDecision::Refused => return None,
+                AdmissionDecision::Wait => {
                     let _freed_or_not = timeout(LOOK_AGAIN, freed).await;
                 }
             }
         }
     }
 
-    fn ask(self: &Arc<Connections>, address: IpAddr) -> Asked {
+    fn ask(self: &Arc<ConnectionRegistry>, address: IpAddr) -> AdmissionDecision {
         let trusted = self.limits.trusted_proxies.has(address);
         let peer = Peer::at(address);
         let mut table = self.lock();
@@ -86,28 +89,32 @@ impl Connections {
         if !trusted && has >= self.limits.per_peer_max.max(1) {
             return match table.longest_idle(|seat| seat.peer == Some(peer)) {
                 Some(seat) => seat.evict("its peer has too many"),
-                None => Asked::Refused,
+                None => AdmissionDecision::Refused,
             };
         }
         if table.seats.len() < self.limits.connections_max.max(1) {
             let peer = (!trusted).then_some(peer);
-            return Asked::Seated(table.seat(peer, self));
+            return AdmissionDecision::Seated(table.seat(peer, self));
         }
         // A proxy's connections carry many clients each, so they go last.
         let stranger = table.longest_idle(|seat| seat.peer.is_some());
         match stranger.or_else(|| table.longest_idle(|_| true)) {
             Some(seat) => seat.evict("every place is taken"),
-            None => Asked::Wait,
+            None => AdmissionDecision::Wait,
         }
     }
 
-    fn lock(&self) -> sync::MutexGuard<'_, Table> {
+    fn lock(&self) -> sync::MutexGuard<'_, SeatTable> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Table {
-    fn seat(&mut self, peer: Option<Peer>, connections: &Arc<Connections>) -> ConnectionSlot {
+impl SeatTable {
+    fn seat(
+        &mut self,
+        peer: Option<Peer>,
+        connections: &Arc<ConnectionRegistry>,
+    ) -> ConnectionSlot {
         let id = self.next;
         self.next += 1;
         let shared = match peer {
@@ -115,13 +122,16 @@ impl Table {
             None => Arc::default(),
         };
         shared.connections.fetch_add(1, Ordering::Relaxed);
-        let seat = Arc::new(Seat::new(peer, shared, connections.begun));
+        let seat = Arc::new(ConnectionState::new(peer, shared, connections.begun));
         self.seats.insert(id, Arc::clone(&seat));
         ConnectionSlot { id, seat, connections: Arc::clone(connections) }
     }
 
     /// Of those on which nobody has shown a good token; of all others where there is none.
-    fn longest_idle(&self, which: impl Fn(&Seat) -> bool) -> Option<&Arc<Seat>> {
+    fn longest_idle(
+        &self,
+        which: impl Fn(&ConnectionState) -> bool,
+    ) -> Option<&Arc<ConnectionState>> {
         let idle = self.seats.values().filter(|seat| which(seat) && seat.waits_for_client());
         idle.min_by_key(|seat| (seat.is_known(), seat.moved_at_ms.load(Ordering::Relaxed)))
     }
@@ -131,12 +141,12 @@ impl Table {
 #[derive(Debug)]
 pub(super) struct ConnectionSlot {
     id: u64,
-    seat: Arc<Seat>,
-    connections: Arc<Connections>,
+    seat: Arc<ConnectionState>,
+    connections: Arc<ConnectionRegistry>,
 }
 
 impl ConnectionSlot {
-    pub(super) fn seat(&self) -> &Arc<Seat> {
+    pub(super) fn seat(&self) -> &Arc<ConnectionState> {
         &self.seat
     }
 }
@@ -157,10 +167,10 @@ impl Drop for ConnectionSlot {
 
 /// One connection, as others see it.
 #[derive(Debug)]
-pub(super) struct Seat {
+pub(super) struct ConnectionState {
     /// Whose it is; `None` for a trusted proxy, which may have any number.
     peer: Option<Peer>,
-    shared: Arc<Shared>,
+    shared: Arc<PeerState>,
     begun: Instant,
     /// Somebody on it has shown a good token.
     let_in: AtomicBool,
@@ -171,7 +181,7 @@ pub(super) struct Seat {
     /// Requests that have had a whole header so far; begins anew after 2³².
     requests_begun: AtomicU32,
     awaits_body: AtomicBool,
-    pub(super) unread: Unread,
+    pub(super) unread: UnreadBody,
     /// The client does not take its answer at the moment.
     deaf: AtomicBool,
     /// When something last came from the client or was taken by it, since `begun`.
@@ -179,9 +189,9 @@ pub(super) struct Seat {
     evicted: Notify,
 }
 
-impl Seat {
-    fn new(peer: Option<Peer>, shared: Arc<Shared>, begun: Instant) -> Seat {
-        let seat = Seat {
+impl ConnectionState {
+    fn new(peer: Option<Peer>, shared: Arc<PeerState>, begun: Instant) -> ConnectionState {
+        let seat = ConnectionState {
             peer,
             shared,
             begun,
@@ -190,7 +200,7 @@ impl Seat {
             requests: AtomicU32::new(0),
             requests_begun: AtomicU32::new(0),
             awaits_body: AtomicBool::new(false),
-            unread: Unread::default(),
+            unread: UnreadBody::default(),
             deaf: AtomicBool::new(false),
             moved_at_ms: AtomicU64::new(0),
             evicted: Notify::new(),
@@ -231,7 +241,7 @@ impl Seat {
     }
 
     /// How long it may be idle while there are places.
-    pub(super) fn idle_timeout(&self, limits: &Limits) -> Duration {
+    pub(super) fn idle_timeout(&self, limits: &ListenerLimits) -> Duration {
         match (self.peer, self.is_known()) {
             (None, _) => limits.proxy_idle_timeout,
             (Some(_), true) => limits.known_idle_timeout,
@@ -290,10 +300,10 @@ impl Seat {
         self.awaits_body.store(awaits, Ordering::Relaxed);
     }
 
-    fn evict(&self, why: &'static str) -> Asked {
+    fn evict(&self, why: &'static str) -> AdmissionDecision {
         tracing::debug!(peer = ?self.peer, why, "the connection that was idle longest is closed");
         self.evicted.notify_one();
-        Asked::Wait
+        AdmissionDecision::Wait
     }
 
     /// Ends when another connection needs the place and this one still waits for its client.
@@ -307,18 +317,18 @@ impl Seat {
     }
 
     /// A guard of the request, and whether it came together with the one before it.
-    pub(super) fn request(self: &Arc<Seat>) -> (Busy, bool) {
+    pub(super) fn request(self: &Arc<ConnectionState>) -> (BusyGuard, bool) {
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.requests_begun.fetch_add(1, Ordering::Relaxed);
         let came_alone = self.heard.swap(false, Ordering::Relaxed);
-        (Busy(Arc::clone(self)), !came_alone)
+        (BusyGuard(Arc::clone(self)), !came_alone)
     }
 }
 
 #[derive(Debug)]
-pub(super) struct Busy(Arc<Seat>);
+pub(super) struct BusyGuard(Arc<ConnectionState>);
 
-impl Drop for Busy {
+impl Drop for BusyGuard {
     fn drop(&mut self) {
         self.0.requests.fetch_sub(1, Ordering::Relaxed);
         self.0.moved();
@@ -331,7 +341,7 @@ mod tests {
 
     #[tokio::test]
     async fn strangers_of_one_peer_share_a_pace() {
-        let connections = Connections::new(Limits::default());
+        let connections = ConnectionRegistry::new(ListenerLimits::default());
         let slot = async |address: &str| connections.slot(address.parse().unwrap()).await.unwrap();
         let (one, same, other) =
             (slot("10.0.0.1").await, slot("10.0.0.1").await, slot("10.0.0.2").await);

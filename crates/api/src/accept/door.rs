@@ -7,21 +7,21 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 
-use super::connections::{ConnectionSlot, Connections};
+use super::connections::{ConnectionRegistry, ConnectionSlot};
 
 /// Pause after a failed accept. Out of file descriptors, accept fails at once and again: without
 /// a pause that is a busy loop.
 const PAUSE: Duration = Duration::from_millis(100);
 
-pub(super) struct Door {
-    connections: Arc<Connections>,
-    /// One that has no place yet. It is kept when [`Door::accept`] is dropped half way.
+pub(super) struct AdmissionGate {
+    connections: Arc<ConnectionRegistry>,
+    /// One that has no place yet. It is kept when [`AdmissionGate::accept`] is dropped half way.
     waiting: Option<(TcpStream, SocketAddr)>,
 }
 
-impl Door {
-    pub(super) fn new(connections: Arc<Connections>) -> Door {
-        Door { connections, waiting: None }
+impl AdmissionGate {
+    pub(super) fn new(connections: Arc<ConnectionRegistry>) -> AdmissionGate {
+        AdmissionGate { connections, waiting: None }
     }
 
     /// May be dropped and called again: no connection is lost.

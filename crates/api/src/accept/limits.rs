@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use crate::peer::TrustedProxies;
 
-/// The default of [`Limits::connections_max`].
+/// The default of [`ListenerLimits::connections_max`].
 const CONNECTIONS_MAX: usize = 4_096;
 
-/// The default of [`Limits::per_peer_max`].
+/// The default of [`ListenerLimits::per_peer_max`].
 pub const PER_PEER_MAX: usize = CONNECTIONS_MAX / 2;
 
 /// So much less is said in the header `Keep-Alive`: the way to the client, and its next request's way back.
@@ -30,7 +30,7 @@ const _: () = assert!(HEADER_BYTES_MAX < BUFFER_BYTES_MAX);
 /// itself it lets that grow to 4 MiB for a client that takes nothing. On a line of 50 ms it is 2.6 MB a second.
 pub(super) const SEND_BUFFER_BYTES: usize = 64 * 1024;
 
-/// What a client takes in [`Limits::write_timeout`], in bytes: two kilobytes a second.
+/// What a client takes in [`ListenerLimits::write_timeout`], in bytes: two kilobytes a second.
 pub(super) const PROGRESS_BYTES_MIN: usize = 64 * 1024;
 
 /// Past [`STRANGERS_AT_ONCE`], a peer gets one answer in this time to requests of which nobody counts what they cost:
@@ -47,7 +47,7 @@ pub(super) const STRANGERS_WAITING: u32 = PER_PEER_MAX as u32;
 
 /// What one listener allows.
 #[derive(Clone, Debug)]
-pub struct Limits {
+pub struct ListenerLimits {
     /// Most connections at a time, at least 1. With a full buffer each that is 256 MiB at worst. Needs as many
     /// file descriptors. For one more, the connection that has waited for its client the longest is
     /// closed; where every client waits for us, it waits in the kernel's queue.
@@ -85,9 +85,9 @@ pub struct Limits {
     pub drain: Duration,
 }
 
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
+impl Default for ListenerLimits {
+    fn default() -> ListenerLimits {
+        ListenerLimits {
             connections_max: CONNECTIONS_MAX,
             per_peer_max: PER_PEER_MAX,
             trusted_proxies: TrustedProxies::default(),

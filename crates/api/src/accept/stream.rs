@@ -10,48 +10,52 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::connections::Seat;
-use super::limits::{Limits, PROGRESS_BYTES_MIN, SEND_BUFFER_BYTES};
-use crate::patient::Patient;
+use super::connections::ConnectionState;
+use super::limits::{ListenerLimits, PROGRESS_BYTES_MIN, SEND_BUFFER_BYTES};
+use crate::patient::PatientTimer;
 
 /// Reads fail if a header is not whole in time, from its first byte or the connection's first
 /// moment, or if none comes for too long. Writes fail if the reader takes too little for too long.
-pub(super) struct Timed {
+pub(super) struct TimedStream {
     stream: TcpStream,
-    seat: Arc<Seat>,
-    limits: Arc<Limits>,
+    seat: Arc<ConnectionState>,
+    limits: Arc<ListenerLimits>,
     /// The header that is awaited, from its first byte on.
-    header: Option<Header>,
+    header: Option<HeaderTimer>,
     /// Runs between two requests.
-    idle: Option<Patient>,
-    write: Option<Writing>,
+    idle: Option<PatientTimer>,
+    write: Option<WriteTimer>,
 }
 
-struct Header {
+struct HeaderTimer {
     since: Instant,
     /// How many requests had begun before it.
     before: u32,
     /// Made when it does not come in one piece.
-    timer: Option<Patient>,
+    timer: Option<PatientTimer>,
 }
 
 /// What a client has taken since it began to keep an answer waiting.
-struct Writing {
+struct WriteTimer {
     since: Instant,
     taken: usize,
-    timer: Patient,
+    timer: PatientTimer,
 }
 
-impl Timed {
-    pub(super) fn new(stream: TcpStream, seat: Arc<Seat>, limits: &Arc<Limits>) -> Timed {
+impl TimedStream {
+    pub(super) fn new(
+        stream: TcpStream,
+        seat: Arc<ConnectionState>,
+        limits: &Arc<ListenerLimits>,
+    ) -> TimedStream {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY not set");
         }
         if let Err(error) = SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER_BYTES) {
             tracing::debug!(%error, "SO_SNDBUF not set");
         }
-        let header = Some(Header { since: Instant::now(), before: 0, timer: None });
-        Timed { stream, seat, limits: Arc::clone(limits), header, idle: None, write: None }
+        let header = Some(HeaderTimer { since: Instant::now(), before: 0, timer: None });
+        TimedStream { stream, seat, limits: Arc::clone(limits), header, idle: None, write: None }
     }
 
     fn read_some(&mut self) {
@@ -59,7 +63,7 @@ impl Timed {
         let of_a_request = self.seat.in_request() || self.seat.unread.is_coming();
         if !of_a_request && self.header.is_none() {
             let (since, before) = (Instant::now(), self.seat.requests_begun());
-            self.header = Some(Header { since, before, timer: None });
+            self.header = Some(HeaderTimer { since, before, timer: None });
         }
         self.idle = None;
         self.seat.heard();
@@ -75,7 +79,7 @@ impl Timed {
         self.forget_whole_header();
         let Some(header) = &mut self.header else { return self.wait_for_request(context) };
         let deadline = header.since + self.limits.header_timeout;
-        header.timer.get_or_insert_with(|| Patient::until(deadline));
+        header.timer.get_or_insert_with(|| PatientTimer::until(deadline));
         match over(&mut header.timer, context) {
             true => Poll::Ready(Err(timed_out("the header took too long"))),
             false => Poll::Pending,
@@ -88,7 +92,7 @@ impl Timed {
             return Poll::Pending;
         }
         let idle_timeout = self.seat.idle_timeout(&self.limits);
-        self.idle.get_or_insert_with(|| Patient::until(Instant::now() + idle_timeout));
+        self.idle.get_or_insert_with(|| PatientTimer::until(Instant::now() + idle_timeout));
         match over(&mut self.idle, context) {
             true => Poll::Ready(Err(timed_out("no request came"))),
             false => Poll::Pending,
@@ -113,20 +117,20 @@ impl Timed {
         let write = self.write.get_or_insert_with(|| {
             let since = Instant::now();
             let first = since + limits.crowded_write_timeout.min(limits.write_timeout);
-            Writing { since, taken: 0, timer: Patient::until(first) }
+            WriteTimer { since, taken: 0, timer: PatientTimer::until(first) }
         });
         while Pin::new(&mut write.timer).poll(context).is_ready() {
             let last = write.since + limits.write_timeout;
             if Instant::now() >= last || seat.leaves_crowd(limits.deaf_of_peer_max) {
                 return Poll::Ready(Err(timed_out("the client takes too little")));
             }
-            write.timer = Patient::until(last);
+            write.timer = PatientTimer::until(last);
         }
         Poll::Pending
     }
 }
 
-fn over(timer: &mut Option<Patient>, context: &mut Context<'_>) -> bool {
+fn over(timer: &mut Option<PatientTimer>, context: &mut Context<'_>) -> bool {
     timer.as_mut().is_some_and(|timer| Pin::new(timer).poll(context).is_ready())
 }
 
@@ -134,7 +138,7 @@ fn timed_out(what: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, what)
 }
 
-impl AsyncRead for Timed {
+impl AsyncRead for TimedStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -152,7 +156,7 @@ impl AsyncRead for Timed {
     }
 }
 
-impl AsyncWrite for Timed {
+impl AsyncWrite for TimedStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -192,7 +196,7 @@ mod tests {
 
     use tokio::net::TcpListener;
 
-    use super::super::connections::Connections;
+    use super::super::connections::ConnectionRegistry;
     use super::*;
 
     /// Only enough of an answer gives a client its time anew; a byte now and then does not.
@@ -200,7 +204,7 @@ mod tests {
     async fn what_is_progress() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let connections = Connections::new(Limits::default());
+        let connections = ConnectionRegistry::new(ListenerLimits::default());
         let cases: [(&str, &[usize], bool); 5] = [
             ("nothing", &[], false),
             ("a byte", &[1], false),
@@ -211,7 +215,7 @@ mod tests {
         for (name, pieces, want) in cases {
             let stream = TcpStream::connect(address).await.unwrap();
             let slot = connections.slot(address.ip()).await.unwrap();
-            let mut timed = Timed::new(stream, Arc::clone(slot.seat()), &Arc::default());
+            let mut timed = TimedStream::new(stream, Arc::clone(slot.seat()), &Arc::default());
             let begins_anew = poll_fn(|context| {
                 assert!(timed.written(Poll::Pending, context).is_pending(), "{name}");
                 for bytes in pieces {

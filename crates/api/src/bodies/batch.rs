@@ -5,7 +5,7 @@ use engine::BatchRequest;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::Reading;
+use super::FieldReader;
 use crate::problem::Problem;
 
 /// A batch to mint.
@@ -21,7 +21,7 @@ pub struct NewBatch {
 
 impl NewBatch {
     pub(crate) fn into_request(self) -> Result<BatchRequest, Problem> {
-        let mut reading = Reading::default();
+        let mut reading = FieldReader::default();
         let id = reading.may::<BatchId>("batch_id", self.batch_id.as_deref());
         reading.done(Some(BatchRequest { id, count: self.count }))
     }
@@ -40,7 +40,7 @@ pub struct BatchChanges {
 
 impl BatchChanges {
     pub(crate) fn reason(&self) -> Result<Option<Reason>, Problem> {
-        let mut reading = Reading::default();
+        let mut reading = FieldReader::default();
         let reason = reading.may("reason", self.reason.as_deref());
         reading.done(Some(reason))
     }

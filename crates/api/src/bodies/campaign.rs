@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::Reading;
+use super::FieldReader;
 use super::reading::present;
 use crate::closed;
 use crate::problem::Problem;
@@ -72,7 +72,7 @@ impl NewCampaign {
     /// # Errors
     /// `INVALID` with every field that cannot be read.
     pub fn into_draft(self) -> Result<CampaignDraft, Problem> {
-        let mut reading = Reading::default();
+        let mut reading = FieldReader::default();
         let draft = CampaignDraft {
             id: reading.may("campaign_id", self.campaign_id.as_deref()),
             name: self.name,
@@ -131,7 +131,7 @@ pub struct CampaignChanges {
 
 impl CampaignChanges {
     pub(crate) fn into_patch(self) -> Result<(CampaignPatch, Option<Reason>), Problem> {
-        let mut reading = Reading::default();
+        let mut reading = FieldReader::default();
         let mut instant = |field, text: Option<Option<String>>| match text {
             None => None,
             Some(None) => Some(None),

@@ -2,12 +2,12 @@
 
 use coupon::calendar::{Date, Zone};
 use coupon::ids::{IssueRef, OrderRef, Reason, RevokeRef, UserId};
-use engine::{AdminChange, Expiry};
+use engine::{AdminChange, NewExpiry};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::Reading;
-use crate::extract::Key;
+use super::FieldReader;
+use crate::extract::IdempotencyKey;
 use crate::problem::Problem;
 
 /// The user who gets a coupon of a campaign.
@@ -23,8 +23,11 @@ pub struct IssueRequest {
 }
 
 impl IssueRequest {
-    pub(crate) fn read(&self, key: &Key) -> Result<(Option<UserId>, Option<IssueRef>), Problem> {
-        let mut reading = Reading::default();
+    pub(crate) fn read(
+        &self,
+        key: &IdempotencyKey,
+    ) -> Result<(Option<UserId>, Option<IssueRef>), Problem> {
+        let mut reading = FieldReader::default();
         let user = reading.may("user_id", self.user_id.as_deref());
         let reference = key.or_in("issue_ref", self.issue_ref.as_deref())?;
         let reference = reading.may("issue_ref", reference);
@@ -42,14 +45,14 @@ pub struct IssueCouponRequest {
 
 impl IssueCouponRequest {
     pub(crate) fn read(&self) -> Result<Option<UserId>, Problem> {
-        let mut reading = Reading::default();
+        let mut reading = FieldReader::default();
         let user = reading.may("user_id", self.user_id.as_deref());
         reading.done(Some(user))
     }
 }
 
 fn user_and_order(user: Option<&str>, order: &str) -> Result<(Option<UserId>, OrderRef), Problem> {
-    let mut reading = Reading::default();
+    let mut reading = FieldReader::default();
     let user = reading.may("user_id", user);
     let order = reading.must("order_ref", Some(order));
     reading.done(order.map(|order| (user, order)))
@@ -71,7 +74,10 @@ impl RedeemRequest {
     }
 
     /// The same of a request that may have a key.
-    pub(crate) fn read_named(&self, key: &Key) -> Result<(Option<UserId>, OrderRef), Problem> {
+    pub(crate) fn read_named(
+        &self,
+        key: &IdempotencyKey,
+    ) -> Result<(Option<UserId>, OrderRef), Problem> {
         key.or_in("order_ref", Some(&self.order_ref))?;
         self.read()
     }
@@ -128,7 +134,7 @@ pub struct CancelRedemptionRequest {
 
 impl CancelRedemptionRequest {
     pub(crate) fn read(&self) -> Result<(Option<UserId>, OrderRef, Option<Reason>), Problem> {
-        let mut reading = Reading::default();
+        let mut reading = FieldReader::default();
         let user = reading.may("user_id", self.user_id.as_deref());
         let order = reading.must("order_ref", Some(&self.order_ref));
         let reason = reading.may("reason", self.reason.as_deref());
@@ -154,9 +160,9 @@ pub struct RevokeRequest {
 impl RevokeRequest {
     pub(crate) fn read(
         &self,
-        key: &Key,
+        key: &IdempotencyKey,
     ) -> Result<(UserId, Option<RevokeRef>, AdminChange), Problem> {
-        let mut reading = Reading::default();
+        let mut reading = FieldReader::default();
         let user = reading.must("user_id", Some(&self.user_id));
         let reference = key.or_in("revoke_ref", self.revoke_ref.as_deref())?;
         let reference = reading.may("revoke_ref", reference);
@@ -179,7 +185,7 @@ pub struct VoidRequest {
 
 impl VoidRequest {
     pub(crate) fn read(&self) -> Result<AdminChange, Problem> {
-        let mut reading = Reading::default();
+        let mut reading = FieldReader::default();
         let reason = reading.may("reason", self.reason.as_deref());
         let reason = reading.done(Some(reason))?;
         Ok(AdminChange { reason, if_version: self.version })
@@ -204,15 +210,15 @@ pub struct ExtendRequest {
 }
 
 impl ExtendRequest {
-    pub(crate) fn read(&self) -> Result<(Expiry, AdminChange), Problem> {
-        let mut reading = Reading::default();
+    pub(crate) fn read(&self) -> Result<(NewExpiry, AdminChange), Problem> {
+        let mut reading = FieldReader::default();
         let at = reading.instant("expires_at", self.expires_at.as_deref());
         let on = reading.may::<Date>("expires_on", self.expires_on.as_deref());
         let zone = reading.may::<Zone>("time_zone", self.time_zone.as_deref());
         let reason = reading.may("reason", self.reason.as_deref());
         let expiry = match (&self.expires_at, &self.expires_on, &self.time_zone) {
-            (Some(_), None, None) => at.map(Expiry::At),
-            (None, Some(_), _) => on.map(|on| Expiry::On(on, zone.unwrap_or_else(Zone::utc))),
+            (Some(_), None, None) => at.map(NewExpiry::At),
+            (None, Some(_), _) => on.map(|on| NewExpiry::On(on, zone.unwrap_or_else(Zone::utc))),
             (None, None, _) => {
                 reading.fault("expires_at", "is missing: give it, or expires_on");
                 None

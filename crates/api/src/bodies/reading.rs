@@ -6,17 +6,17 @@ use std::str::FromStr;
 
 use coupon::calendar::parse_instant;
 use coupon::time::Millis;
-use engine::Fault;
+use engine::FieldFault;
 use serde::{Deserialize, Deserializer};
 
 use crate::problem::Problem;
 
 #[derive(Default)]
-pub(crate) struct Reading {
-    faults: Vec<Fault>,
+pub(crate) struct FieldReader {
+    faults: Vec<FieldFault>,
 }
 
-impl Reading {
+impl FieldReader {
     /// The value of a field that may be left out.
     pub(crate) fn may<T>(&mut self, field: &str, text: Option<&str>) -> Option<T>
     where
@@ -74,7 +74,7 @@ impl Reading {
     }
 
     pub(crate) fn fault(&mut self, field: &str, detail: impl Into<String>) {
-        self.faults.push(Fault::new(field, detail));
+        self.faults.push(FieldFault::new(field, detail));
     }
 
     pub(crate) fn done<T>(self, value: Option<T>) -> Result<T, Problem> {

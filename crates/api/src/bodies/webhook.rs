@@ -8,7 +8,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use webhooks::{EndpointChanges, NewEndpoint, Rotation};
 
-use super::Reading;
+use super::FieldReader;
 use super::reading::present;
 use crate::closed;
 use crate::problem::Problem;
@@ -37,7 +37,7 @@ pub struct NewWebhook {
 
 impl NewWebhook {
     pub(crate) fn into_new(self) -> Result<NewEndpoint, Problem> {
-        let mut reading = Reading::default();
+        let mut reading = FieldReader::default();
         let campaign: Option<CampaignId> = reading.may("campaign_id", self.campaign_id.as_deref());
         known(&mut reading, self.types.as_ref());
         reading.done(Some(NewEndpoint {
@@ -81,7 +81,7 @@ pub struct WebhookChanges {
 impl WebhookChanges {
     /// The changes, and whether to pause or to resume.
     pub(crate) fn into_changes(self) -> Result<(EndpointChanges, Option<bool>), Problem> {
-        let mut reading = Reading::default();
+        let mut reading = FieldReader::default();
         let id = self.campaign_id.as_ref().and_then(Option::as_deref);
         let _checked: Option<CampaignId> = reading.may("campaign_id", id);
         known(&mut reading, self.types.as_ref().and_then(Option::as_ref));
@@ -105,7 +105,7 @@ pub struct SecretRotation {
 
 impl SecretRotation {
     pub(crate) fn read(&self) -> Result<Rotation, Problem> {
-        let mut reading = Reading::default();
+        let mut reading = FieldReader::default();
         let named: Option<RotateRef> = reading.may("rotate_ref", self.rotate_ref.as_deref());
         let overlap = self.overlap_seconds.map_or(webhooks::OVERLAP, Duration::from_secs);
         reading.done(Some(Rotation { rotate_ref: named.map(|it| it.to_string()), overlap }))
@@ -117,7 +117,7 @@ impl SecretRotation {
 #[serde(deny_unknown_fields)]
 pub struct NoFields {}
 
-fn known(reading: &mut Reading, named: Option<&BTreeSet<String>>) {
+fn known(reading: &mut FieldReader, named: Option<&BTreeSet<String>>) {
     let unknown = |name: &&String| !closed::webhook_types().any(|known| known == name.as_str());
     if let Some(name) = named.into_iter().flatten().find(unknown) {
         let all: Vec<&str> = closed::webhook_types().collect();

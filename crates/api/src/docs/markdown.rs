@@ -5,7 +5,7 @@
 
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd, html::push_html};
 
-use crate::problem::Code;
+use crate::problem::ApiErrorCode;
 
 pub(super) fn block(text: &str) -> String {
     html(events(text))
@@ -20,7 +20,7 @@ pub(super) fn inline(text: &str) -> String {
 
 /// `text` as code, with a link when it is a problem code.
 pub(super) fn code(text: &str) -> String {
-    if Code::ALL.iter().any(|code| code.as_str() == text) {
+    if ApiErrorCode::ALL.iter().any(|code| code.as_str() == text) {
         format!("<a href=\"/docs/problems/{text}\"><code>{text}</code></a>")
     } else {
         format!("<code>{}</code>", escape(text))

@@ -9,15 +9,15 @@ mod operation;
 
 use serde_json::Value;
 
-pub(super) use self::operation::Operation;
+pub(super) use self::operation::ApiOperation;
 use super::frame;
 use super::json::{list, members, text};
 use super::markdown::{block, escape, inline};
-use super::schema::Shapes;
+use super::schema::ComponentSchemas;
 
 /// Every page of `openapi`, by its path: `/docs`, one page for each tag, and one for each shape.
 pub fn api_pages(openapi: &Value) -> Vec<(String, String)> {
-    let shapes = Shapes(&openapi["components"]["schemas"]);
+    let shapes = ComponentSchemas(&openapi["components"]["schemas"]);
     let mut pages = vec![("/docs".to_owned(), index_page(openapi, shapes))];
     for tag in list(openapi, "tags") {
         let name = text(tag, "name");
@@ -35,7 +35,7 @@ pub fn api_pages(openapi: &Value) -> Vec<(String, String)> {
 }
 
 /// Has an anchor for each call and each shape: once all of them were on this page.
-fn index_page(openapi: &Value, shapes: Shapes<'_>) -> String {
+fn index_page(openapi: &Value, shapes: ComponentSchemas<'_>) -> String {
     let info = &openapi["info"];
     let mut main = format!(
         "<h1>The API of {} <small>{}</small></h1>\n\
@@ -65,21 +65,21 @@ fn index_page(openapi: &Value, shapes: Shapes<'_>) -> String {
     main.push_str(&block(text(info, "description")));
     main.push_str("<h2 id=\"shapes\">Shapes</h2>\n<ul class=\"shapes\">\n");
     for (name, _) in members(shapes.0) {
-        let address = Shapes::address(name);
+        let address = ComponentSchemas::address(name);
         main.push_str(&format!("<li id=\"shape-{name}\"><a href=\"{address}\">{name}</a></li>\n"));
     }
     main.push_str("</ul>\n");
     frame("API", &side(openapi, ""), &main)
 }
 
-fn group_page(openapi: &Value, shapes: Shapes<'_>, tag: &Value) -> String {
+fn group_page(openapi: &Value, shapes: ComponentSchemas<'_>, tag: &Value) -> String {
     let name = text(tag, "name");
     let mut main = format!(
         "<h1>{name}</h1>\n{}<p>The lines for curl use <code>$COUPONRY</code> and <code>$TOKEN</code> of \
          the <a href=\"/docs#quick-start\">quick start</a>. Every refusal is one of the \
          <a href=\"/docs/problems\">problems</a>, a <a href=\"{}\">Problem</a> document.</p>\n",
         block(text(tag, "description")),
-        Shapes::address("Problem")
+        ComponentSchemas::address("Problem")
     );
     for operation in operations(openapi).filter(|it| it.tag() == name) {
         main.push_str(&operation.html(shapes));
@@ -107,8 +107,8 @@ fn side(openapi: &Value, open: &str) -> String {
     side
 }
 
-pub(super) fn operations(openapi: &Value) -> impl Iterator<Item = Operation<'_>> {
+pub(super) fn operations(openapi: &Value) -> impl Iterator<Item = ApiOperation<'_>> {
     members(&openapi["paths"]).flat_map(|(path, item)| {
-        members(item).map(move |(method, call)| Operation { method, path, call })
+        members(item).map(move |(method, call)| ApiOperation { method, path, call })
     })
 }

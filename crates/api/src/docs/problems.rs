@@ -1,22 +1,22 @@
 //! The problem pages, and the index of them; their text is in `docs/problems`.
 
 use super::{frame, markdown, table};
-use crate::problem::Code;
+use crate::problem::ApiErrorCode;
 
 pub fn problem_page(code: &str) -> Option<String> {
-    let code = Code::ALL.iter().find(|known| known.as_str() == code)?;
+    let code = ApiErrorCode::ALL.iter().find(|known| known.as_str() == code)?;
     let article = format!("<article>{}</article>", markdown::block(code.page()));
     Some(frame(code.as_str(), "", &article))
 }
 
 pub fn problem_index() -> String {
     let about = markdown::block(include_str!("problems.md"));
-    let rows: String = Code::ALL.iter().copied().map(row).collect();
+    let rows: String = ApiErrorCode::ALL.iter().copied().map(row).collect();
     let table = table("problems", &["Code", "Status", "Retry", "Meaning"], &rows);
     frame("Problems", "", &format!("{about}{table}"))
 }
 
-fn row(code: Code) -> String {
+fn row(code: ApiErrorCode) -> String {
     let word = code.as_str();
     format!(
         "<tr><th scope=\"row\"><a href=\"/docs/problems/{word}\"><code>{word}</code></a></th>\
@@ -45,7 +45,7 @@ mod tests {
     /// the page, or this fails.
     #[test]
     fn each_page_says_what_the_table_says() {
-        for code in Code::ALL {
+        for code in ApiErrorCode::ALL {
             let (word, text) = (code.as_str(), code.page());
             let (status, retry) = (code.status(), code.retry().as_str());
             let head = format!("# {word}\nStatus {status} · retry: {retry}\n\n");
@@ -64,7 +64,7 @@ mod tests {
     #[test]
     fn the_index_lists_every_page() {
         let index = problem_index();
-        for code in Code::ALL {
+        for code in ApiErrorCode::ALL {
             let word = code.as_str();
             assert!(index.contains(&format!("href=\"/docs/problems/{word}\"")), "{word}");
             let opening = first_sentence(code.page());
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn names_in_capitals_on_a_page_are_codes_with_a_page() {
-        for code in Code::ALL {
+        for code in ApiErrorCode::ALL {
             for name in code.page().split('`').skip(1).step_by(2) {
                 let capitals = name.len() > 3
                     && !["POST", "PATCH"].contains(&name)
@@ -96,7 +96,7 @@ mod tests {
         let mut want: Vec<_> = keys.split(' ').collect();
         want.sort_unstable();
         let mut examples = 0;
-        for (code, text) in Code::ALL.iter().map(|code| (code.as_str(), code.page())) {
+        for (code, text) in ApiErrorCode::ALL.iter().map(|code| (code.as_str(), code.page())) {
             for example in text.split("```json\n").skip(1) {
                 let json = example.split("```").next().expect("a fence has an end");
                 let body: Value = serde_json::from_str(json).expect(code);

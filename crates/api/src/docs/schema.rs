@@ -13,9 +13,9 @@ use super::table;
 
 /// The shapes of the document, by name.
 #[derive(Clone, Copy)]
-pub(super) struct Shapes<'a>(pub(super) &'a Value);
+pub(super) struct ComponentSchemas<'a>(pub(super) &'a Value);
 
-impl<'a> Shapes<'a> {
+impl<'a> ComponentSchemas<'a> {
     pub(super) fn address(name: &str) -> String {
         format!("/docs/shapes/{name}")
     }
@@ -50,7 +50,7 @@ impl<'a> Shapes<'a> {
             // The words of a closed set stand beside the type, as a limit.
             return match self.0[name]["enum"].is_array() {
                 true => self.type_html(&self.0[name]),
-                false => format!("<a href=\"{}\">{name}</a>", Shapes::address(name)),
+                false => format!("<a href=\"{}\">{name}</a>", ComponentSchemas::address(name)),
             };
         }
         let kinds = match &schema["type"] {

@@ -5,9 +5,9 @@ use serde_json::Value;
 use super::json::{list, members, text};
 use super::markdown::{escape, inline};
 use super::openapi::operations;
-use super::schema::Shapes;
+use super::schema::ComponentSchemas;
 use super::searched;
-use crate::problem::Code;
+use crate::problem::ApiErrorCode;
 
 /// Longest text to search for, in characters. The box takes no more.
 const QUERY_LEN_MAX: usize = 100;
@@ -20,10 +20,10 @@ const HITS_MAX: usize = 100;
 
 /// Everything that can be found.
 #[derive(Clone, Debug)]
-pub struct Search(Vec<Entry>);
+pub struct SearchIndex(Vec<SearchEntry>);
 
 #[derive(Clone, Debug)]
-struct Entry {
+struct SearchEntry {
     address: String,
     title_html: String,
     about_html: String,
@@ -32,10 +32,10 @@ struct Entry {
     words: String,
 }
 
-impl Search {
-    pub fn new(openapi: &Value) -> Search {
-        let shapes = Shapes(&openapi["components"]["schemas"]);
-        let calls = operations(openapi).map(|it| Entry {
+impl SearchIndex {
+    pub fn new(openapi: &Value) -> SearchIndex {
+        let shapes = ComponentSchemas(&openapi["components"]["schemas"]);
+        let calls = operations(openapi).map(|it| SearchEntry {
             address: it.address(),
             title_html: it.title_html(),
             about_html: inline(text(it.call, "summary")),
@@ -43,21 +43,21 @@ impl Search {
                 .to_lowercase(),
             words: words_of_call(shapes, it.call).to_lowercase(),
         });
-        let shaped = members(shapes.0).map(|(name, schema)| Entry {
-            address: Shapes::address(name),
+        let shaped = members(shapes.0).map(|(name, schema)| SearchEntry {
+            address: ComponentSchemas::address(name),
             title_html: format!("<code>{name}</code>"),
             about_html: inline(&first_sentence(text(schema, "description"))),
             names: name.to_lowercase(),
             words: words_of_fields(schema).to_lowercase(),
         });
-        let problems = Code::ALL.iter().map(|it| Entry {
+        let problems = ApiErrorCode::ALL.iter().map(|it| SearchEntry {
             address: format!("/docs/problems/{}", it.as_str()),
             title_html: format!("<code>{}</code>", it.as_str()),
             about_html: escape(it.title()),
             names: it.as_str().to_lowercase(),
             words: it.title().to_lowercase(),
         });
-        Search(calls.chain(shaped).chain(problems).collect())
+        SearchIndex(calls.chain(shaped).chain(problems).collect())
     }
 
     /// The page with everything that has all words of `query`.
@@ -65,16 +65,16 @@ impl Search {
         let query: String = query.trim().chars().take(QUERY_LEN_MAX).collect();
         let lower = query.to_lowercase();
         let words: Vec<&str> = lower.split_whitespace().take(WORDS_MAX).collect();
-        let has_all = |entry: &&Entry| {
+        let has_all = |entry: &&SearchEntry| {
             words.iter().all(|word| entry.names.contains(word) || entry.words.contains(word))
         };
-        let mut hits: Vec<&Entry> = match words.is_empty() {
+        let mut hits: Vec<&SearchEntry> = match words.is_empty() {
             true => Vec::new(),
             false => self.0.iter().filter(has_all).collect(),
         };
         hits.sort_by_key(|entry| !words.iter().all(|word| entry.names.contains(word)));
         let rows = hits.iter().take(HITS_MAX).map(|it| {
-            let Entry { address, title_html, about_html, .. } = it;
+            let SearchEntry { address, title_html, about_html, .. } = it;
             format!("<li><a href=\"{address}\">{title_html}</a>: {about_html}</li>\n")
         });
         let said = match (words.is_empty(), hits.len()) {
@@ -93,7 +93,7 @@ impl Search {
     }
 }
 
-fn words_of_call<'a>(shapes: Shapes<'a>, call: &'a Value) -> String {
+fn words_of_call<'a>(shapes: ComponentSchemas<'a>, call: &'a Value) -> String {
     let mut words = format!("{} {}", text(call, "summary"), text(call, "description"));
     for parameter in list(call, "parameters") {
         words = format!("{words} {}", text(parameter, "name"));

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::problem::Code;
+use crate::problem::ApiErrorCode;
 
 /// Less than this, as it is before it is compressed.
 const PAGE_BYTES_MAX: usize = 100_000;
@@ -77,14 +77,14 @@ fn every_page() -> Vec<(String, String)> {
         ("home".to_owned(), home_page("0.1.0", false)),
         ("home with a console".to_owned(), home_page("0.1.0", true)),
         ("index".to_owned(), problem_index()),
-        ("a search".to_owned(), Search::new(&document).page("e")),
-        ("a marked up search".to_owned(), Search::new(&marked_up()).page("\"><script>")),
+        ("a search".to_owned(), SearchIndex::new(&document).page("e")),
+        ("a marked up search".to_owned(), SearchIndex::new(&marked_up()).page("\"><script>")),
     ];
     pages.extend(
         api_pages(&marked_up()).into_iter().map(|(path, page)| (format!("marked up {path}"), page)),
     );
     pages.extend(api_pages(&document));
-    pages.extend(Code::ALL.iter().map(|code| {
+    pages.extend(ApiErrorCode::ALL.iter().map(|code| {
         let page = problem_page(code.as_str()).expect("a code has a page");
         (code.as_str().to_owned(), page)
     }));
@@ -219,7 +219,7 @@ fn everything_of_a_document_is_on_the_page() {
         ("a header", "Header <code>Retry-After</code>: seconds"),
         (
             "a command, quoted for a shell",
-            "curl -X POST \"$COUPONRY/a/&lt;a&gt;\" \\\n  -H \"Authorization: Bearer $TOKEN\" \\\n  \
+            "curl -X POST \"$COUPONRY/a/&lt;a&gt;\" \\\n  -H \"Authorization: BearerScheme $TOKEN\" \\\n  \
              -H 'Content-Type: application/json' \\\n  -d '{\"order_ref\":\"ann'\\''s\"}'",
         ),
         ("a command without a token or a body", "<code>curl \"$COUPONRY/b\"</code>"),
@@ -287,7 +287,7 @@ fn each_page_is_light() {
 
 #[test]
 fn what_is_found() {
-    let search = Search::new(&crate::openapi::document());
+    let search = SearchIndex::new(&crate::openapi::document());
     let cases = [
         ("a path", "redeem", "/docs/coupons#call-redeem"),
         ("a method and a word", "post hold", "/docs/coupons#call-hold"),

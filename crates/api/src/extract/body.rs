@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
 use bytes::{Bytes, BytesMut};
-use engine::Fault;
+use engine::FieldFault;
 use futures::StreamExt;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 use super::said;
 use crate::patient;
-use crate::problem::{Code, Problem};
+use crate::problem::{ApiErrorCode, Problem};
 
 /// Longest JSON body, in bytes: the largest field, `metadata`, has 4 KiB.
 pub const BODY_BYTES_MAX: usize = 64 << 10;
@@ -29,19 +29,19 @@ impl<T: DeserializeOwned + ToSchema, S: Send + Sync> FromRequest<S> for Json<T> 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         if !is_type(request.headers(), "application/json") {
             let detail = "send the body as JSON, with `Content-Type: application/json`";
-            return Err(Problem::new(Code::UnsupportedMediaType, detail));
+            return Err(Problem::new(ApiErrorCode::UnsupportedMediaType, detail));
         }
         let body = patient::timeout(BODY_TIMEOUT, whole(request.into_body())).await;
         let body = body.ok_or_else(|| {
             let seconds = BODY_TIMEOUT.as_secs();
-            Problem::new(Code::Timeout, format!("the body took more than {seconds} s"))
+            Problem::new(ApiErrorCode::Timeout, format!("the body took more than {seconds} s"))
         })??;
         parse(&body).map(Json)
     }
 }
 
 fn parse<T: DeserializeOwned + ToSchema>(body: &[u8]) -> Result<T, Problem> {
-    let of_body = |detail| Err(Problem::invalid(vec![Fault::new("body", detail)]));
+    let of_body = |detail| Err(Problem::invalid(vec![FieldFault::new("body", detail)]));
     match body.trim_ascii_start().first() {
         None => return of_body("is empty, want a JSON object"),
         // serde would take it for the values of the fields, in the order of our source.
@@ -69,10 +69,11 @@ async fn whole(body: Body) -> Result<Bytes, Problem> {
     let mut chunks = body.into_data_stream();
     let mut whole = BytesMut::new();
     while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|error| Problem::new(Code::Invalid, error.to_string()))?;
+        let chunk =
+            chunk.map_err(|error| Problem::new(ApiErrorCode::Invalid, error.to_string()))?;
         if whole.len() + chunk.len() > BODY_BYTES_MAX {
             let detail = format!("the body has more than {BODY_BYTES_MAX} bytes");
-            return Err(Problem::new(Code::TooLarge, detail));
+            return Err(Problem::new(ApiErrorCode::TooLarge, detail));
         }
         whole.extend_from_slice(&chunk);
     }

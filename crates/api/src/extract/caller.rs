@@ -9,31 +9,31 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use engine::{ACCOUNT_PREFIX, Caller};
 
-use crate::accept::Connection;
+use crate::accept::ConnectionHandle;
 use crate::app::App;
 use crate::peer::Peer;
-use crate::problem::{Code, Problem};
-use crate::token::{BadToken, Issuer};
+use crate::problem::{ApiErrorCode, Problem};
+use crate::token::{BadToken, TokenIssuer};
 
 /// Whoever the token names.
-pub(crate) struct Who(pub(crate) Caller);
+pub(crate) struct AuthenticatedCaller(pub(crate) Caller);
 
-impl FromRequestParts<Arc<App>> for Who {
+impl FromRequestParts<Arc<App>> for AuthenticatedCaller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
         let caller = caller_of(app, bearer(&parts.headers)?).await?;
-        if let Some(connection) = parts.extensions.get::<Connection>() {
+        if let Some(connection) = parts.extensions.get::<ConnectionHandle>() {
             connection.let_in();
         }
-        Ok(Who(caller))
+        Ok(AuthenticatedCaller(caller))
     }
 }
 
 pub(super) async fn caller_of(app: &App, token: &str) -> Result<Caller, Problem> {
     let claims = app.tokens.verify(token, app.engine.now().0).await.map_err(refused)?;
     let subject = claims.subject;
-    let external = claims.issuer == Issuer::External;
+    let external = claims.issuer == TokenIssuer::External;
     if external && subject.as_str().starts_with(ACCOUNT_PREFIX) {
         let detail = format!("a sub that begins with {ACCOUNT_PREFIX} is of this server alone");
         return Err(unauthenticated(detail));
@@ -57,13 +57,15 @@ pub(super) fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
 
 fn refused(error: BadToken) -> Problem {
     match error {
-        BadToken::KeysUnavailable => Problem::new(Code::StoreUnavailable, error.to_string()),
+        BadToken::KeysUnavailable => {
+            Problem::new(ApiErrorCode::StoreUnavailable, error.to_string())
+        }
         error => unauthenticated(error.to_string()),
     }
 }
 
 pub(crate) fn unauthenticated(detail: String) -> Problem {
-    Problem::new(Code::Unauthenticated, detail)
+    Problem::new(ApiErrorCode::Unauthenticated, detail)
 }
 
 /// Whom limits for strangers count the request with.

@@ -1,4 +1,4 @@
-//! `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header), for clients that have no other name for a request.
+//! `Idempotency-IdempotencyKey` (draft-ietf-httpapi-idempotency-key-header), for clients that have no other name for a request.
 //!
 //! couponry remembers names for ever, in the field that has one: `issue_ref`, `order_ref`, `campaign_id`. The header
 //! is another way to write that field, so it needs no memory of its own. A call without such a field refuses the
@@ -10,32 +10,32 @@ use std::sync::Arc;
 use axum::extract::{FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, Method};
-use engine::Fault;
+use engine::FieldFault;
 use serde_json::Value;
 
-use crate::metrics::Route;
+use crate::metrics::RouteTemplate;
 use crate::problem::Problem;
 
 const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
 
 #[derive(Debug)]
-pub(crate) struct Key(Option<String>);
+pub(crate) struct IdempotencyKey(Option<String>);
 
-impl<S: Sync> FromRequestParts<S> for Key {
+impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Key, Problem> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<IdempotencyKey, Problem> {
         let mut all = parts.headers.get_all(HEADER).iter();
-        let Some(line) = all.next() else { return Ok(Key(None)) };
+        let Some(line) = all.next() else { return Ok(IdempotencyKey(None)) };
         let text = line.to_str().ok().filter(|_| all.next().is_none()).map(bare);
         match text.filter(|text| !text.is_empty()) {
-            Some(text) => Ok(Key(Some(text.to_owned()))),
+            Some(text) => Ok(IdempotencyKey(Some(text.to_owned()))),
             None => Err(fault("is no single text".to_owned())),
         }
     }
 }
 
-impl Key {
+impl IdempotencyKey {
     /// The name of the request: that in its body or its query, or this key. `Invalid` if both are
     /// there and differ.
     pub(crate) fn or_in<'a>(
@@ -85,7 +85,7 @@ impl KeyedRoutes {
         }
         match *request.method() {
             Method::GET | Method::HEAD | Method::OPTIONS => false,
-            Method::POST => !self.0.contains(Route::of(request).as_str()),
+            Method::POST => !self.0.contains(RouteTemplate::of(request).as_str()),
             _ => true,
         }
     }
@@ -96,7 +96,7 @@ pub(crate) fn unread_key() -> Problem {
 }
 
 fn fault(detail: String) -> Problem {
-    Problem::invalid(vec![Fault::new("Idempotency-Key", detail)])
+    Problem::invalid(vec![FieldFault::new("Idempotency-Key", detail)])
 }
 
 /// The draft writes a key in quotes; most clients write none.
@@ -111,10 +111,10 @@ mod tests {
 
     #[test]
     fn which_name() {
-        let key = |text: &str| Key(Some(bare(text).to_owned()));
+        let key = |text: &str| IdempotencyKey(Some(bare(text).to_owned()));
         let cases = [
-            ("neither", Key(None), None, Some(None)),
-            ("the body", Key(None), Some("a"), Some(Some("a"))),
+            ("neither", IdempotencyKey(None), None, Some(None)),
+            ("the body", IdempotencyKey(None), Some("a"), Some(Some("a"))),
             ("the key", key("a"), None, Some(Some("a"))),
             ("a key in quotes", key("\"a\""), None, Some(Some("a"))),
             ("both", key("a"), Some("a"), Some(Some("a"))),

@@ -2,7 +2,7 @@
 
 use coupon::refusal::Refusal;
 
-use crate::problem::{Code, Problem};
+use crate::problem::{ApiErrorCode, Problem};
 
 /// The answer to any code; the same whatever is wrong with it.
 pub(super) fn no_such_coupon() -> Problem {
@@ -10,17 +10,20 @@ pub(super) fn no_such_coupon() -> Problem {
 }
 
 pub(crate) fn no_such_path() -> Problem {
-    Problem::new(Code::NotFound, "there is no such path; see /docs for those that there are")
+    Problem::new(
+        ApiErrorCode::NotFound,
+        "there is no such path; see /docs for those that there are",
+    )
 }
 
 pub(crate) fn no_such(what: &str) -> Problem {
-    Problem::new(Code::NotFound, format!("there is no such {what}"))
+    Problem::new(ApiErrorCode::NotFound, format!("there is no such {what}"))
 }
 
 /// The same failure as a problem; where it is NOT_FOUND, it says what was not found.
 pub(crate) fn named<E: Into<Problem>>(what: &'static str) -> impl Fn(E) -> Problem {
     move |failure| match failure.into() {
-        problem if problem.code() == Code::NotFound => no_such(what),
+        problem if problem.code() == ApiErrorCode::NotFound => no_such(what),
         problem => problem,
     }
 }

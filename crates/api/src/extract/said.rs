@@ -2,7 +2,7 @@
 //!
 //! A sentence that is not known here is passed on as it is.
 
-use engine::Fault;
+use engine::FieldFault;
 use engine::import::columns;
 use serde_json::Value;
 use serde_json::error::Category;
@@ -15,7 +15,7 @@ pub(super) fn of_body(
     path: &str,
     error: &serde_json::Error,
     limits: impl Fn(&str) -> Value,
-) -> Fault {
+) -> FieldFault {
     let said = error.to_string();
     match error.classify() {
         Category::Data => {
@@ -25,7 +25,7 @@ pub(super) fn of_body(
         Category::Syntax | Category::Eof | Category::Io => {
             // A `?` stands for what was not read to its end.
             let field = if path == "." || path.contains('?') { "body" } else { path };
-            Fault::new(field, unreadable(error, &said))
+            FieldFault::new(field, unreadable(error, &said))
         }
     }
 }
@@ -49,12 +49,12 @@ pub(super) fn of_field(
     said: &str,
     whole: &str,
     limits: impl Fn(&str) -> Value,
-) -> Fault {
+) -> FieldFault {
     let mut quoted = said.split('`').skip(1).step_by(2);
     let named = ["unknown field `", "missing field `", "duplicate field `"];
     let Some(begin) = named.into_iter().find(|begin| said.starts_with(begin)) else {
         let field = if path == "." { whole } else { path };
-        return Fault::new(field, of_value(said, &limits(path)));
+        return FieldFault::new(field, of_value(said, &limits(path)));
     };
     let name = quoted.next().unwrap_or_default();
     let detail = match begin {
@@ -67,7 +67,7 @@ pub(super) fn of_field(
         path if path.ends_with(name) => shown(path),
         path => shown(&format!("{path}.{name}")),
     };
-    Fault::new(field, detail)
+    FieldFault::new(field, detail)
 }
 
 fn unknown(name: &str, known: &[&str]) -> String {

@@ -7,18 +7,18 @@ use axum::http::StatusCode;
 use coupon::calendar::format_instant;
 use coupon::ids::UserId;
 use coupon::time::Millis;
-use engine::{Account, Done, Failure};
-use passwords::places::Place;
+use engine::{Account, Failure, WriteResult};
+use passwords::places::TakenPlace;
 use passwords::{Password, PasswordError, Purpose};
 
-use crate::answer::{Answer, Made};
+use crate::answer::{CreatedJson, OkJson};
 use crate::app::{App, SignUp};
-use crate::bodies::{Credentials, Reading};
-use crate::extract::{Json, UserInPath, WhereFrom, Who, named, unauthenticated};
+use crate::bodies::{Credentials, FieldReader};
+use crate::extract::{AuthenticatedCaller, Json, UserInPath, WhereFrom, named, unauthenticated};
 use crate::peer::Peer;
-use crate::problem::{Code, Problem, SEE_LOG};
+use crate::problem::{ApiErrorCode, Problem, SEE_LOG};
 use crate::token::Role;
-use crate::tried::Trial;
+use crate::tried::TriedCall;
 use crate::views::SessionBody;
 
 /// How long a user's token is good for: an evening of shopping.
@@ -42,13 +42,13 @@ pub(crate) async fn create_user(
     State(app): State<Arc<App>>,
     WhereFrom(peer): WhereFrom,
     Json(body): Json<Credentials>,
-) -> Result<Made<SessionBody>, Problem> {
+) -> Result<CreatedJson<SessionBody>, Problem> {
     has_accounts(&app)?;
     if app.access.sign_up == SignUp::Off {
         let detail = "nobody can make an account on this server: its setting sign_up is off";
-        return Err(Problem::new(Code::Forbidden, detail));
+        return Err(Problem::new(ApiErrorCode::Forbidden, detail));
     }
-    let mut reading = Reading::default();
+    let mut reading = FieldReader::default();
     let login: Option<UserId> = reading.must("login_id", Some(&body.login_id));
     let password = reading.parsed("password", Password::new(body.password));
     let (login, password) = reading.done(login.zip(password))?;
@@ -67,12 +67,12 @@ pub(crate) async fn create_user(
         Err(error) => Err(error.into()),
     };
     match made {
-        Ok(user_id) => Ok(Made(Done::Created(session(&app, &user_id)?))),
+        Ok(user_id) => Ok(CreatedJson(WriteResult::Created(session(&app, &user_id)?))),
         Err(problem) => {
             app.sign_in_limits.sign_ups.take_back(&peer);
             // The same request side by side with itself: the other one was first.
             match app.engine.account_of_login(&login).await {
-                Ok(Some(account)) if problem.code() == Code::LoginTaken => {
+                Ok(Some(account)) if problem.code() == ApiErrorCode::LoginTaken => {
                     made_before(&app, &peer, &login, password, account).await
                 }
                 _ => Err(problem),
@@ -89,12 +89,12 @@ async fn made_before(
     login: &UserId,
     password: Password,
     account: Account,
-) -> Result<Made<SessionBody>, Problem> {
+) -> Result<CreatedJson<SessionBody>, Problem> {
     let user_id = account.user_id.clone();
     let right =
         is_right(app, Purpose::SignUp, peer, login.as_str(), password, async || Ok(Some(account)));
     match right.await? {
-        Some(_) => Ok(Made(Done::Same(session(app, &user_id)?))),
+        Some(_) => Ok(CreatedJson(WriteResult::Same(session(app, &user_id)?))),
         None => Err(Failure::LoginTaken.into()),
     }
 }
@@ -113,7 +113,7 @@ pub(crate) async fn create_session(
     State(app): State<Arc<App>>,
     WhereFrom(peer): WhereFrom,
     Json(body): Json<Credentials>,
-) -> Result<Answer<SessionBody>, Problem> {
+) -> Result<OkJson<SessionBody>, Problem> {
     has_accounts(&app)?;
     let wrong = || unauthenticated("the login_id or the password is wrong".into());
     // What can be no password costs nothing to refuse, so it is not counted either.
@@ -129,7 +129,7 @@ pub(crate) async fn create_session(
     let counted = login.as_ref().map_or("", UserId::as_str);
     let right = is_right(&app, Purpose::SignIn, &peer, counted, password, account);
     match right.await? {
-        Some(account) => session(&app, &account.user_id).map(Answer),
+        Some(account) => session(&app, &account.user_id).map(OkJson),
         None => {
             keep_refused(&app, address, login);
             Err(wrong())
@@ -147,8 +147,8 @@ fn keep_refused(app: &Arc<App>, peer: Peer, login: Option<UserId>) {
             None => None,
         };
         let user = account.as_ref().map(|account| &account.user_id);
-        let trial = Trial { action: "sign-in", code: None, user, order: None };
-        app.refused(None, peer, &trial, Code::Unauthenticated, None);
+        let trial = TriedCall { action: "sign-in", code: None, user, order: None };
+        app.refused(None, peer, &trial, ApiErrorCode::Unauthenticated, None);
     });
 }
 
@@ -189,7 +189,7 @@ async fn is_right(
     }
 }
 
-fn place(app: &App, purpose: Purpose, peer: &str) -> Result<Place, Problem> {
+fn place(app: &App, purpose: Purpose, peer: &str) -> Result<TakenPlace, Problem> {
     let detail = "too many sign-ins or sign-ups at once from this IP address";
     let place = app.access.passwords.begin(purpose, peer);
     place.ok_or_else(|| Problem::too_many(detail, 1_000))
@@ -205,7 +205,7 @@ fn place(app: &App, purpose: Purpose, peer: &str) -> Result<Place, Problem> {
 )]
 pub(crate) async fn delete_user(
     State(app): State<Arc<App>>,
-    Who(caller): Who,
+    AuthenticatedCaller(caller): AuthenticatedCaller,
     UserInPath(user_id): UserInPath,
 ) -> Result<StatusCode, Problem> {
     app.engine.remove_account(&caller, &user_id).await.map_err(named("account"))?;
@@ -216,7 +216,7 @@ fn has_accounts(app: &App) -> Result<(), Problem> {
     match app.tokens.accepts_external() {
         false => Ok(()),
         true => Err(Problem::new(
-            Code::Forbidden,
+            ApiErrorCode::Forbidden,
             "this server accepts the tokens of an identity provider: sign in there",
         )),
     }
@@ -226,7 +226,7 @@ fn session(app: &App, user_id: &UserId) -> Result<SessionBody, Problem> {
     let now = app.engine.now().0;
     let minted = app.tokens.mint(user_id.as_str(), Role::User, USER_TOKEN_TTL_MS, now);
     let (token, expires_at) =
-        minted.map_err(|error| Problem::caused(Code::Internal, SEE_LOG, &error))?;
+        minted.map_err(|error| Problem::caused(ApiErrorCode::Internal, SEE_LOG, &error))?;
     let expires_at = format_instant(Millis(expires_at));
     Ok(SessionBody { user_id: user_id.to_string(), token, expires_at })
 }
@@ -235,7 +235,7 @@ impl From<PasswordError> for Problem {
     fn from(error: PasswordError) -> Problem {
         match error {
             PasswordError::TooMany => Problem::too_many("too many sign-ins at once", 1_000),
-            error => Problem::caused(Code::Internal, SEE_LOG, &error),
+            error => Problem::caused(ApiErrorCode::Internal, SEE_LOG, &error),
         }
     }
 }

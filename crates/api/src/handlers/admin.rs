@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use axum::extract::State;
 
-use crate::answer::Changed;
+use crate::answer::ChangedJson;
 use crate::app::App;
 use crate::bodies::{ExtendRequest, RevokeRequest, VoidRequest};
-use crate::extract::{CodeInPath, Json, Key, Who};
+use crate::extract::{AuthenticatedCaller, CodeInPath, IdempotencyKey, Json};
 use crate::problem::Problem;
 use crate::views::CouponBody;
 
@@ -31,14 +31,14 @@ use crate::views::CouponBody;
 )]
 pub(crate) async fn revoke(
     State(app): State<Arc<App>>,
-    Who(caller): Who,
+    AuthenticatedCaller(caller): AuthenticatedCaller,
     CodeInPath(code): CodeInPath,
-    key: Key,
+    key: IdempotencyKey,
     Json(body): Json<RevokeRequest>,
-) -> Result<Changed<CouponBody>, Problem> {
+) -> Result<ChangedJson<CouponBody>, Problem> {
     let (user, reference, with) = body.read(&key)?;
     let done = app.engine.revoke(&caller, &code, user, reference, with).await?;
-    Ok(Changed(done.map(|view| CouponBody::from(&view))))
+    Ok(ChangedJson(done.map(|view| CouponBody::from(&view))))
 }
 
 /// Void a coupon
@@ -52,12 +52,12 @@ pub(crate) async fn revoke(
 )]
 pub(crate) async fn void_coupon(
     State(app): State<Arc<App>>,
-    Who(caller): Who,
+    AuthenticatedCaller(caller): AuthenticatedCaller,
     CodeInPath(code): CodeInPath,
     Json(body): Json<VoidRequest>,
-) -> Result<Changed<CouponBody>, Problem> {
+) -> Result<ChangedJson<CouponBody>, Problem> {
     let done = app.engine.void(&caller, &code, body.read()?).await?;
-    Ok(Changed(done.map(|view| CouponBody::from(&view))))
+    Ok(ChangedJson(done.map(|view| CouponBody::from(&view))))
 }
 
 /// Extend a coupon
@@ -72,11 +72,11 @@ pub(crate) async fn void_coupon(
 )]
 pub(crate) async fn extend(
     State(app): State<Arc<App>>,
-    Who(caller): Who,
+    AuthenticatedCaller(caller): AuthenticatedCaller,
     CodeInPath(code): CodeInPath,
     Json(body): Json<ExtendRequest>,
-) -> Result<Changed<CouponBody>, Problem> {
+) -> Result<ChangedJson<CouponBody>, Problem> {
     let (expiry, with) = body.read()?;
     let done = app.engine.extend(&caller, &code, expiry, with).await?;
-    Ok(Changed(done.map(|view| CouponBody::from(&view))))
+    Ok(ChangedJson(done.map(|view| CouponBody::from(&view))))
 }

@@ -10,14 +10,14 @@ use engine::{Caller, PAGE_MAX, Role};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::answer::Answer;
+use crate::answer::OkJson;
 use crate::app::App;
-use crate::bodies::Reading;
+use crate::bodies::FieldReader;
 use crate::closed;
-use crate::extract::Params;
+use crate::extract::QueryParams;
 use crate::paging::{behind, limit, next_cursor};
-use crate::problem::{Code, Problem};
-use crate::reads::Reader;
+use crate::problem::{ApiErrorCode, Problem};
+use crate::reads::ReadingCaller;
 use crate::tried::read_file;
 use crate::views::AttemptsBody;
 
@@ -46,12 +46,12 @@ pub(crate) struct AttemptParams {
 
 impl AttemptParams {
     fn read(&self, app: &App, caller: &Caller) -> Result<(Wanted, usize), Problem> {
-        let mut reading = Reading::default();
+        let mut reading = FieldReader::default();
         let before = behind(&mut reading, QUERY, self.cursor.as_deref())?;
         let code: Option<CodeText> = reading.may("code", self.code.as_deref());
         let user: Option<UserId> = reading.may("user_id", self.user_id.as_deref());
         let order: Option<OrderRef> = reading.may("order_ref", self.order_ref.as_deref());
-        let words: Vec<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        let words: Vec<&str> = ApiErrorCode::ALL.iter().map(|code| code.as_str()).collect();
         let named = |text: &str| words.iter().find(|word| **word == text).copied();
         let problem = self
             .problem
@@ -88,9 +88,9 @@ impl AttemptParams {
 )]
 pub(crate) async fn list_attempts(
     State(app): State<Arc<App>>,
-    Reader(caller, _turn): Reader,
-    Params(params): Params<AttemptParams>,
-) -> Result<Answer<AttemptsBody>, Problem> {
+    ReadingCaller(caller, _turn): ReadingCaller,
+    QueryParams(params): QueryParams<AttemptParams>,
+) -> Result<OkJson<AttemptsBody>, Problem> {
     caller.must_be(&[Role::Shop, Role::Operator, Role::Admin])?;
     let (wanted, limit) = params.read(&app, &caller)?;
     let Some(log) = app.access.attempts.clone() else {
@@ -98,5 +98,5 @@ pub(crate) async fn list_attempts(
     };
     let found = read_file(move || log.find(&wanted, limit.min(PAGE_MAX))).await?;
     let next_cursor = next_cursor(QUERY, &found.attempts, limit, |it| it.number.to_string());
-    Ok(Answer(AttemptsBody::of(found, next_cursor, caller.role != Role::Shop)))
+    Ok(OkJson(AttemptsBody::of(found, next_cursor, caller.role != Role::Shop)))
 }

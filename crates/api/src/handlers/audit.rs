@@ -6,12 +6,12 @@ use axum::extract::State;
 use coupon::ids::CampaignId;
 use engine::Caller;
 
-use crate::answer::Answer;
+use crate::answer::OkJson;
 use crate::app::App;
-use crate::extract::{CAMPAIGN, CampaignInPath, Params, named};
-use crate::paging::{Page, named_page};
+use crate::extract::{CAMPAIGN, CampaignInPath, QueryParams, named};
+use crate::paging::{PageParams, named_page};
 use crate::problem::Problem;
-use crate::reads::Reader;
+use crate::reads::ReadingCaller;
 use crate::views::{AuditBody, List};
 
 /// List who changed what
@@ -20,14 +20,14 @@ use crate::views::{AuditBody, List};
 /// and what is different now. Entries are never deleted. Changes of coupons are in their own events.
 /// An operator and an admin may call it.
 #[utoipa::path(
-    get, path = "/v1/audit", tag = "audit", params(Page),
+    get, path = "/v1/audit", tag = "audit", params(PageParams),
     responses((status = 200, body = List<AuditBody>, description = "One page of entries"))
 )]
 pub(crate) async fn list_audit(
     State(app): State<Arc<App>>,
-    Reader(caller, _turn): Reader,
-    Params(page): Params<Page>,
-) -> Result<Answer<List<AuditBody>>, Problem> {
+    ReadingCaller(caller, _turn): ReadingCaller,
+    QueryParams(page): QueryParams<PageParams>,
+) -> Result<OkJson<List<AuditBody>>, Problem> {
     entries(&app, &caller, None, &page).await
 }
 
@@ -37,15 +37,15 @@ pub(crate) async fn list_audit(
 /// call it.
 #[utoipa::path(
     get, path = "/v1/campaigns/{campaign_id}/audit", tag = "audit",
-    params(("campaign_id" = String, Path), Page),
+    params(("campaign_id" = String, Path), PageParams),
     responses((status = 200, body = List<AuditBody>, description = "One page of entries"))
 )]
 pub(crate) async fn list_campaign_audit(
     State(app): State<Arc<App>>,
-    Reader(caller, _turn): Reader,
+    ReadingCaller(caller, _turn): ReadingCaller,
     CampaignInPath(campaign): CampaignInPath,
-    Params(page): Params<Page>,
-) -> Result<Answer<List<AuditBody>>, Problem> {
+    QueryParams(page): QueryParams<PageParams>,
+) -> Result<OkJson<List<AuditBody>>, Problem> {
     entries(&app, &caller, Some(&campaign), &page).await
 }
 
@@ -53,12 +53,12 @@ async fn entries(
     app: &App,
     caller: &Caller,
     campaign: Option<&CampaignId>,
-    page: &Page,
-) -> Result<Answer<List<AuditBody>>, Problem> {
+    page: &PageParams,
+) -> Result<OkJson<List<AuditBody>>, Problem> {
     let query = format!("audit of {}", campaign.map_or("all", CampaignId::as_str));
     let (after, limit) = page.read::<String>(&query)?;
     let found = app.engine.audit(caller, campaign, after, limit).await.map_err(named(CAMPAIGN))?;
     let not_kept = || Problem::not_kept("it keeps no audit");
     let found = found.ok_or_else(not_kept)?;
-    Ok(Answer(named_page(&query, &found, limit, |entry| entry.place.as_str())))
+    Ok(OkJson(named_page(&query, &found, limit, |entry| entry.place.as_str())))
 }

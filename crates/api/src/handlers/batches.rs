@@ -8,15 +8,16 @@ use axum::response::{IntoResponse, Response};
 use coupon::ids::BatchId;
 use futures::stream::StreamExt;
 
-use crate::answer::{Answer, csv};
+use crate::answer::{OkJson, csv};
 use crate::app::App;
 use crate::bodies::BatchChanges;
 use crate::extract::{
-    BATCH, BatchInPath, CAMPAIGN, CampaignInPath, Json, Params, Session, Who, accepts, named,
+    AuthenticatedCaller, BATCH, BatchInPath, CAMPAIGN, CampaignInPath, Json, QueryParams,
+    StreamSession, accepts, named,
 };
-use crate::paging::{Page, named_page};
+use crate::paging::{PageParams, named_page};
 use crate::problem::Problem;
-use crate::reads::Reader;
+use crate::reads::ReadingCaller;
 use crate::views::{BatchBody, List};
 
 /// List the batches of a campaign
@@ -24,20 +25,20 @@ use crate::views::{BatchBody, List};
 /// Returns batches in the order in which they were created. An operator and an admin may call it.
 #[utoipa::path(
     get, path = "/v1/campaigns/{campaign_id}/batches", tag = "batches",
-    params(("campaign_id" = String, Path), Page),
+    params(("campaign_id" = String, Path), PageParams),
     responses((status = 200, body = List<BatchBody>, description = "One page of batches"))
 )]
 pub(crate) async fn list_batches(
     State(app): State<Arc<App>>,
-    Reader(caller, _turn): Reader,
+    ReadingCaller(caller, _turn): ReadingCaller,
     CampaignInPath(campaign): CampaignInPath,
-    Params(page): Params<Page>,
-) -> Result<Answer<List<BatchBody>>, Problem> {
+    QueryParams(page): QueryParams<PageParams>,
+) -> Result<OkJson<List<BatchBody>>, Problem> {
     let query = format!("batches of {campaign}");
     let (after, limit) = page.read::<BatchId>(&query)?;
     let batches = app.engine.batches(&caller, &campaign, after, limit).await;
     let batches = batches.map_err(named(CAMPAIGN))?;
-    Ok(Answer(named_page(&query, &batches, limit, |batch| batch.id.as_str())))
+    Ok(OkJson(named_page(&query, &batches, limit, |batch| batch.id.as_str())))
 }
 
 /// Read a batch
@@ -54,16 +55,16 @@ pub(crate) async fn list_batches(
 )]
 pub(crate) async fn read_batch(
     State(app): State<Arc<App>>,
-    Who(caller): Who,
+    AuthenticatedCaller(caller): AuthenticatedCaller,
     CampaignInPath(campaign): CampaignInPath,
     BatchInPath(id): BatchInPath,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let batch = app.engine.batch(&caller, &campaign, &id).await.map_err(named(BATCH))?;
     if !accepts(&headers, "text/csv") {
-        return Ok(Answer(BatchBody::from(&batch)).into_response());
+        return Ok(OkJson(BatchBody::from(&batch)).into_response());
     }
-    let session = Session::of(&app, caller.clone(), &headers);
+    let session = StreamSession::of(&app, caller.clone(), &headers);
     let rows = Arc::clone(&app.engine).rejected_rows(caller, campaign, batch.id);
     Ok(csv(session.guards(rows.boxed())))
 }
@@ -79,13 +80,13 @@ pub(crate) async fn read_batch(
 )]
 pub(crate) async fn change_batch(
     State(app): State<Arc<App>>,
-    Who(caller): Who,
+    AuthenticatedCaller(caller): AuthenticatedCaller,
     CampaignInPath(campaign): CampaignInPath,
     BatchInPath(id): BatchInPath,
     Json(body): Json<BatchChanges>,
-) -> Result<Answer<BatchBody>, Problem> {
+) -> Result<OkJson<BatchBody>, Problem> {
     let reason = body.reason()?;
     let batch = app.engine.pause_batch(&caller, &campaign, &id, body.paused, reason).await;
     let batch = batch.map_err(named(BATCH))?;
-    Ok(Answer(BatchBody::from(&batch)))
+    Ok(OkJson(BatchBody::from(&batch)))
 }

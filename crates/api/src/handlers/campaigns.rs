@@ -4,17 +4,20 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use coupon::ids::CampaignId;
-use engine::{CampaignPatch, Done};
+use engine::{CampaignPatch, WriteResult};
 
-use crate::answer::{Answer, Made};
+use crate::answer::{CreatedJson, OkJson};
 use crate::app::App;
 use crate::bodies::{CampaignChanges, IssueRequest, NewCampaign};
-use crate::extract::{CAMPAIGN, CampaignInPath, Json, Key, Params, WhereFrom, Who, named};
-use crate::paging::{Page, named_page};
+use crate::extract::{
+    AuthenticatedCaller, CAMPAIGN, CampaignInPath, IdempotencyKey, Json, QueryParams, WhereFrom,
+    named,
+};
+use crate::paging::{PageParams, named_page};
 use crate::problem::Problem;
-use crate::reads::Reader;
-use crate::tags::{IfMatch, Tagged};
-use crate::tried::Trial;
+use crate::reads::ReadingCaller;
+use crate::tags::{IfMatch, TaggedResponse};
+use crate::tried::TriedCall;
 use crate::views::{CampaignBody, CouponBody, List};
 
 /// Create a campaign
@@ -33,15 +36,15 @@ use crate::views::{CampaignBody, CouponBody, List};
 )]
 pub(crate) async fn create_campaign(
     State(app): State<Arc<App>>,
-    Who(caller): Who,
-    key: Key,
+    AuthenticatedCaller(caller): AuthenticatedCaller,
+    key: IdempotencyKey,
     Json(mut body): Json<NewCampaign>,
-) -> Result<Tagged<Made<CampaignBody>>, Problem> {
+) -> Result<TaggedResponse<CreatedJson<CampaignBody>>, Problem> {
     key.fill("campaign_id", &mut body.campaign_id)?;
     let done = app.engine.create_campaign(&caller, body.into_draft()?).await?;
-    let (Done::Created(view) | Done::Same(view)) = &done;
+    let (WriteResult::Created(view) | WriteResult::Same(view)) = &done;
     let tag = view.tag();
-    Ok(Tagged(tag, Made(done.map(|view| CampaignBody::from(&view)))))
+    Ok(TaggedResponse(tag, CreatedJson(done.map(|view| CampaignBody::from(&view)))))
 }
 
 /// Change a campaign
@@ -62,16 +65,16 @@ pub(crate) async fn create_campaign(
 )]
 pub(crate) async fn change_campaign(
     State(app): State<Arc<App>>,
-    Who(caller): Who,
+    AuthenticatedCaller(caller): AuthenticatedCaller,
     CampaignInPath(id): CampaignInPath,
     IfMatch(if_tagged): IfMatch,
     Json(body): Json<CampaignChanges>,
-) -> Result<Tagged<Answer<CampaignBody>>, Problem> {
+) -> Result<TaggedResponse<OkJson<CampaignBody>>, Problem> {
     let (patch, reason) = body.into_patch()?;
     let patch = CampaignPatch { if_tagged, ..patch };
     let view = app.engine.patch_campaign(&caller, &id, patch, reason).await;
     let view = view.map_err(named(CAMPAIGN))?;
-    Ok(Tagged(view.tag(), Answer(CampaignBody::from(&view))))
+    Ok(TaggedResponse(view.tag(), OkJson(CampaignBody::from(&view))))
 }
 
 /// List campaigns
@@ -79,18 +82,18 @@ pub(crate) async fn change_campaign(
 /// Returns campaigns in the order of their `campaign_id`. A shop, an operator and an admin may call
 /// it.
 #[utoipa::path(
-    get, path = "/v1/campaigns", tag = "campaigns", params(Page),
+    get, path = "/v1/campaigns", tag = "campaigns", params(PageParams),
     responses((status = 200, body = List<CampaignBody>, description = "One page of campaigns"))
 )]
 pub(crate) async fn list_campaigns(
     State(app): State<Arc<App>>,
-    Reader(caller, _turn): Reader,
-    Params(page): Params<Page>,
-) -> Result<Answer<List<CampaignBody>>, Problem> {
+    ReadingCaller(caller, _turn): ReadingCaller,
+    QueryParams(page): QueryParams<PageParams>,
+) -> Result<OkJson<List<CampaignBody>>, Problem> {
     const QUERY: &str = "campaigns";
     let (after, limit) = page.read::<CampaignId>(QUERY)?;
     let views = app.engine.campaigns(&caller, after, limit).await?;
-    Ok(Answer(named_page(QUERY, &views, limit, |view| view.campaign.id.as_str())))
+    Ok(OkJson(named_page(QUERY, &views, limit, |view| view.campaign.id.as_str())))
 }
 
 /// Read a campaign
@@ -104,11 +107,11 @@ pub(crate) async fn list_campaigns(
 )]
 pub(crate) async fn read_campaign(
     State(app): State<Arc<App>>,
-    Who(caller): Who,
+    AuthenticatedCaller(caller): AuthenticatedCaller,
     CampaignInPath(id): CampaignInPath,
-) -> Result<Tagged<Answer<CampaignBody>>, Problem> {
+) -> Result<TaggedResponse<OkJson<CampaignBody>>, Problem> {
     let view = app.engine.campaign(&caller, &id).await.map_err(named(CAMPAIGN))?;
-    Ok(Tagged(view.tag(), Answer(CampaignBody::from(&view))))
+    Ok(TaggedResponse(view.tag(), OkJson(CampaignBody::from(&view))))
 }
 
 /// Issue a coupon of a campaign
@@ -138,19 +141,19 @@ pub(crate) async fn read_campaign(
 )]
 pub(crate) async fn issue(
     State(app): State<Arc<App>>,
-    Who(caller): Who,
+    AuthenticatedCaller(caller): AuthenticatedCaller,
     WhereFrom(peer): WhereFrom,
     CampaignInPath(id): CampaignInPath,
-    key: Key,
+    key: IdempotencyKey,
     Json(body): Json<IssueRequest>,
-) -> Result<Made<CouponBody>, Problem> {
+) -> Result<CreatedJson<CouponBody>, Problem> {
     let (user, reference) = body.read(&key)?;
     let issue = app.engine.issue(&caller, &id, user.clone(), reference);
     let done = app.guesses.one_of_few(&caller, user.as_ref(), issue).await;
     if let Err(problem) = &done {
-        let trial = Trial { action: "issue", code: None, user: user.as_ref(), order: None };
+        let trial = TriedCall { action: "issue", code: None, user: user.as_ref(), order: None };
         app.refused(Some(&caller), peer, &trial, problem.code(), Some(id.as_str()));
     }
     let done = done.map_err(named("campaign, or no such coupon to replace"))?;
-    Ok(Made(done.map(|view| CouponBody::from(&view))))
+    Ok(CreatedJson(done.map(|view| CouponBody::from(&view))))
 }

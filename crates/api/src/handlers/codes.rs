@@ -13,8 +13,10 @@ use utoipa::IntoParams;
 
 use crate::answer::csv;
 use crate::app::App;
-use crate::bodies::Reading;
-use crate::extract::{BATCH, CampaignInPath, Params, Session, Who, named};
+use crate::bodies::FieldReader;
+use crate::extract::{
+    AuthenticatedCaller, BATCH, CampaignInPath, QueryParams, StreamSession, named,
+};
 use crate::problem::Problem;
 
 /// Which codes to download.
@@ -41,12 +43,12 @@ pub(crate) struct CodesParams {
 )]
 pub(crate) async fn list_codes(
     State(app): State<Arc<App>>,
-    Who(caller): Who,
+    AuthenticatedCaller(caller): AuthenticatedCaller,
     CampaignInPath(campaign): CampaignInPath,
     headers: HeaderMap,
-    Params(params): Params<CodesParams>,
+    QueryParams(params): QueryParams<CodesParams>,
 ) -> Result<Response, Problem> {
-    let mut reading = Reading::default();
+    let mut reading = FieldReader::default();
     let ask = CodesRequest {
         batch: reading.may("batch_id", params.batch_id.as_deref()),
         after: reading.may::<CodeText>("after", params.after.as_deref()),
@@ -58,6 +60,6 @@ pub(crate) async fn list_codes(
     // What goes wrong at once is an answer of its own, not a list that breaks off.
     let first = codes.next().await.transpose()?.unwrap_or_default();
     let begin = once(async move { Ok(format!("code\n{first}")) });
-    let session = Session::of(&app, caller, &headers);
+    let session = StreamSession::of(&app, caller, &headers);
     Ok(csv(session.guards(begin.chain(codes).boxed())))
 }

@@ -6,17 +6,17 @@ use std::sync::Arc;
 use axum::extract::State;
 use coupon::calendar::{Date, Zone};
 use coupon::ids::CampaignId;
-use engine::{By, Caller, CountsRequest};
+use engine::{Caller, CountInterval, CountsRequest};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::answer::Answer;
+use crate::answer::OkJson;
 use crate::app::App;
-use crate::bodies::Reading;
+use crate::bodies::FieldReader;
 use crate::closed;
-use crate::extract::{CAMPAIGN, CampaignInPath, Params, named};
+use crate::extract::{CAMPAIGN, CampaignInPath, QueryParams, named};
 use crate::problem::Problem;
-use crate::reads::Reader;
+use crate::reads::ReadingCaller;
 use crate::tried::read_file;
 use crate::views::CountsBody;
 
@@ -40,14 +40,14 @@ pub(crate) struct CountsParams {
 
 impl CountsParams {
     fn read(&self, campaign: Option<&CampaignId>) -> Result<CountsRequest, Problem> {
-        let mut reading = Reading::default();
+        let mut reading = FieldReader::default();
         let by = |text: &str| match text {
-            "hour" => Some(By::Hour),
-            "day" => Some(By::Day),
+            "hour" => Some(CountInterval::Hour),
+            "day" => Some(CountInterval::Day),
             _ => None,
         };
         let by = match self.by.as_deref() {
-            None => Some(By::Day),
+            None => Some(CountInterval::Day),
             by_text => reading.choice("by", by_text, "hour or day", by),
         };
         let from: Option<Date> = reading.must("from", self.from.as_deref());
@@ -73,9 +73,9 @@ impl CountsParams {
 )]
 pub(crate) async fn read_counts(
     State(app): State<Arc<App>>,
-    Reader(caller, _turn): Reader,
-    Params(params): Params<CountsParams>,
-) -> Result<Answer<CountsBody>, Problem> {
+    ReadingCaller(caller, _turn): ReadingCaller,
+    QueryParams(params): QueryParams<CountsParams>,
+) -> Result<OkJson<CountsBody>, Problem> {
     counts(&app, &caller, None, &params).await
 }
 
@@ -90,10 +90,10 @@ pub(crate) async fn read_counts(
 )]
 pub(crate) async fn read_campaign_counts(
     State(app): State<Arc<App>>,
-    Reader(caller, _turn): Reader,
+    ReadingCaller(caller, _turn): ReadingCaller,
     CampaignInPath(campaign): CampaignInPath,
-    Params(params): Params<CountsParams>,
-) -> Result<Answer<CountsBody>, Problem> {
+    QueryParams(params): QueryParams<CountsParams>,
+) -> Result<OkJson<CountsBody>, Problem> {
     counts(&app, &caller, Some(&campaign), &params).await
 }
 
@@ -102,7 +102,7 @@ async fn counts(
     caller: &Caller,
     campaign: Option<&CampaignId>,
     params: &CountsParams,
-) -> Result<Answer<CountsBody>, Problem> {
+) -> Result<OkJson<CountsBody>, Problem> {
     let request = params.read(campaign)?;
     let view = app.engine.activity(caller, request).await.map_err(named(CAMPAIGN))?;
     let not_kept = || Problem::not_kept("it counts nothing by the hour: events_keep is 0");
@@ -116,5 +116,5 @@ async fn counts(
             read_file(read).await?
         }
     };
-    Ok(Answer(CountsBody::of(&mut view, refused)))
+    Ok(OkJson(CountsBody::of(&mut view, refused)))
 }

@@ -6,22 +6,24 @@ use axum::extract::State;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::answer::{Answer, Changed, Made};
+use crate::answer::{ChangedJson, CreatedJson, OkJson};
 use crate::app::App;
 use crate::bodies::{
-    CancelRedemptionRequest, HoldRequest, IssueCouponRequest, Reading, RedeemRequest,
+    CancelRedemptionRequest, FieldReader, HoldRequest, IssueCouponRequest, RedeemRequest,
     ReleaseRequest,
 };
-use crate::extract::{CodeInPath, Json, Key, Params, WhereFrom, Who};
+use crate::extract::{
+    AuthenticatedCaller, CodeInPath, IdempotencyKey, Json, QueryParams, WhereFrom,
+};
 use crate::problem::Problem;
-use crate::tried::Trial;
+use crate::tried::TriedCall;
 use crate::views::{CancelledBody, CheckBody, CouponBody, CouponDetail, HoldBody, RedemptionBody};
 
 /// The query of a read.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct Whose {
+pub(crate) struct CouponQuery {
     /// Return the coupon only if this user has it. For a shared code, it says whose coupon to
     /// return. A user leaves it out.
     user_id: Option<String>,
@@ -36,23 +38,23 @@ pub(crate) struct Whose {
 /// coupon of a bearer campaign, but without holder, order and history. For every other coupon the
 /// user gets 404. Every role may call it.
 #[utoipa::path(
-    get, path = "/v1/coupons/{code}", tag = "coupons", params(("code" = String, Path), Whose),
+    get, path = "/v1/coupons/{code}", tag = "coupons", params(("code" = String, Path), CouponQuery),
     responses((status = 200, body = CouponDetail, description = "The coupon"))
 )]
 pub(crate) async fn read_coupon(
     State(app): State<Arc<App>>,
-    Who(caller): Who,
+    AuthenticatedCaller(caller): AuthenticatedCaller,
     CodeInPath(code): CodeInPath,
-    Params(whose): Params<Whose>,
-) -> Result<Answer<CouponDetail>, Problem> {
-    let mut reading = Reading::default();
+    QueryParams(whose): QueryParams<CouponQuery>,
+) -> Result<OkJson<CouponDetail>, Problem> {
+    let mut reading = FieldReader::default();
     let user = reading.may("user_id", whose.user_id.as_deref());
     let order = reading.may("order_ref", whose.order_ref.as_deref());
     let (user, order) = reading.done(Some((user, order)))?;
     let read = app.engine.coupon_of(&caller, &code, user.clone(), order);
     let view =
         app.guesses.unless_guessing(&caller, user.as_ref(), app.engine.now().0, read).await?;
-    Ok(Answer(CouponDetail::from(&view)))
+    Ok(OkJson(CouponDetail::from(&view)))
 }
 
 /// Issue this coupon to a user
@@ -69,16 +71,16 @@ pub(crate) async fn read_coupon(
 )]
 pub(crate) async fn issue_coupon(
     State(app): State<Arc<App>>,
-    Who(caller): Who,
+    AuthenticatedCaller(caller): AuthenticatedCaller,
     WhereFrom(peer): WhereFrom,
     CodeInPath(code): CodeInPath,
     Json(body): Json<IssueCouponRequest>,
-) -> Result<Made<CouponBody>, Problem> {
+) -> Result<CreatedJson<CouponBody>, Problem> {
     let user = body.read()?;
-    let trial = Trial::of_code("issue", &code, user.as_ref(), None);
+    let trial = TriedCall::of_code("issue", &code, user.as_ref(), None);
     let issue = app.engine.issue_code(&caller, &code, user.clone());
     let done = app.tried(&caller, peer, &trial, issue).await?;
-    Ok(Made(done.map(|view| CouponBody::from(&view))))
+    Ok(CreatedJson(done.map(|view| CouponBody::from(&view))))
 }
 
 /// Check whether a coupon can be redeemed
@@ -93,20 +95,20 @@ pub(crate) async fn issue_coupon(
 )]
 pub(crate) async fn check(
     State(app): State<Arc<App>>,
-    Who(caller): Who,
+    AuthenticatedCaller(caller): AuthenticatedCaller,
     WhereFrom(peer): WhereFrom,
     CodeInPath(code): CodeInPath,
     Json(body): Json<RedeemRequest>,
-) -> Result<Answer<CheckBody>, Problem> {
+) -> Result<OkJson<CheckBody>, Problem> {
     let (user, order) = body.read()?;
-    let trial = Trial::of_code("check", &code, user.as_ref(), Some(&order));
+    let trial = TriedCall::of_code("check", &code, user.as_ref(), Some(&order));
     let check = app.engine.check(&caller, &code, user.clone(), order.clone());
     let view = app.tried(&caller, peer, &trial, check).await?;
     if let Some(refusal) = view.refusal {
         let campaign = view.campaign.as_ref().map(|view| view.campaign.id.as_str());
         app.refused(Some(&caller), peer, &trial, refusal.into(), campaign);
     }
-    Ok(Answer(CheckBody::from(&view)))
+    Ok(OkJson(CheckBody::from(&view)))
 }
 
 /// Hold a coupon for one order
@@ -124,16 +126,16 @@ pub(crate) async fn check(
 )]
 pub(crate) async fn hold(
     State(app): State<Arc<App>>,
-    Who(caller): Who,
+    AuthenticatedCaller(caller): AuthenticatedCaller,
     WhereFrom(peer): WhereFrom,
     CodeInPath(code): CodeInPath,
     Json(body): Json<HoldRequest>,
-) -> Result<Made<HoldBody>, Problem> {
+) -> Result<CreatedJson<HoldBody>, Problem> {
     let (user, order) = body.read()?;
-    let trial = Trial::of_code("hold", &code, user.as_ref(), Some(&order));
+    let trial = TriedCall::of_code("hold", &code, user.as_ref(), Some(&order));
     let hold = app.engine.hold(&caller, &code, user.clone(), order.clone(), body.seconds);
     let done = app.tried(&caller, peer, &trial, hold).await?;
-    Ok(Made(done.map(|view| HoldBody::from(&view))))
+    Ok(CreatedJson(done.map(|view| HoldBody::from(&view))))
 }
 
 /// Release a hold
@@ -148,15 +150,15 @@ pub(crate) async fn hold(
 )]
 pub(crate) async fn release(
     State(app): State<Arc<App>>,
-    Who(caller): Who,
+    AuthenticatedCaller(caller): AuthenticatedCaller,
     CodeInPath(code): CodeInPath,
     Json(body): Json<ReleaseRequest>,
-) -> Result<Changed<CouponBody>, Problem> {
+) -> Result<ChangedJson<CouponBody>, Problem> {
     let (user, order) = body.read()?;
     let release = app.engine.release(&caller, &code, user.clone(), order);
     let done =
         app.guesses.unless_guessing(&caller, user.as_ref(), app.engine.now().0, release).await?;
-    Ok(Changed(done.map(|view| CouponBody::from(&view))))
+    Ok(ChangedJson(done.map(|view| CouponBody::from(&view))))
 }
 
 /// Redeem a coupon
@@ -178,17 +180,17 @@ pub(crate) async fn release(
 )]
 pub(crate) async fn redeem(
     State(app): State<Arc<App>>,
-    Who(caller): Who,
+    AuthenticatedCaller(caller): AuthenticatedCaller,
     WhereFrom(peer): WhereFrom,
     CodeInPath(code): CodeInPath,
-    key: Key,
+    key: IdempotencyKey,
     Json(body): Json<RedeemRequest>,
-) -> Result<Made<RedemptionBody>, Problem> {
+) -> Result<CreatedJson<RedemptionBody>, Problem> {
     let (user, order) = body.read_named(&key)?;
-    let trial = Trial::of_code("redeem", &code, user.as_ref(), Some(&order));
+    let trial = TriedCall::of_code("redeem", &code, user.as_ref(), Some(&order));
     let redeem = app.engine.redeem(&caller, &code, user.clone(), order.clone());
     let done = app.tried(&caller, peer, &trial, redeem).await?;
-    Ok(Made(done.map(|view| RedemptionBody::from(&view))))
+    Ok(CreatedJson(done.map(|view| RedemptionBody::from(&view))))
 }
 
 /// Cancel a redemption
@@ -205,16 +207,16 @@ pub(crate) async fn redeem(
 )]
 pub(crate) async fn cancel_redemption(
     State(app): State<Arc<App>>,
-    Who(caller): Who,
+    AuthenticatedCaller(caller): AuthenticatedCaller,
     WhereFrom(peer): WhereFrom,
     CodeInPath(code): CodeInPath,
     Json(body): Json<CancelRedemptionRequest>,
-) -> Result<Changed<CancelledBody>, Problem> {
+) -> Result<ChangedJson<CancelledBody>, Problem> {
     let (user, order, reason) = body.read()?;
-    let trial = Trial::of_code("cancel-redemption", &code, user.as_ref(), Some(&order));
+    let trial = TriedCall::of_code("cancel-redemption", &code, user.as_ref(), Some(&order));
     let cancel = app.engine.cancel_redemption(&caller, &code, user.clone(), order.clone(), reason);
     let done = app.tried(&caller, peer, &trial, cancel).await?;
-    Ok(Changed(done.map(|(redemption, coupon)| {
+    Ok(ChangedJson(done.map(|(redemption, coupon)| {
         let redemption = RedemptionBody::from(&redemption);
         CancelledBody { redemption, coupon: CouponBody::from(&coupon) }
     })))

@@ -13,15 +13,15 @@ use engine::{EventType, EventsAnswer, EventsRequest, FeedStart};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::accept::Stopping;
-use crate::answer::Answer;
+use crate::accept::ShutdownFlag;
+use crate::answer::OkJson;
 use crate::app::App;
-use crate::bodies::Reading;
+use crate::bodies::FieldReader;
 use crate::closed;
-use crate::extract::{Params, Session, accepts};
+use crate::extract::{QueryParams, StreamSession, accepts};
 use crate::paging::LIMITS;
 use crate::problem::Problem;
-use crate::reads::Reader;
+use crate::reads::ReadingCaller;
 use crate::views::FeedBody;
 
 /// Which events to read.
@@ -55,7 +55,7 @@ pub(crate) struct EventParams {
 
 impl EventParams {
     fn read(self) -> Result<EventsRequest, Problem> {
-        let mut reading = Reading::default();
+        let mut reading = FieldReader::default();
         let types = self.r#type.as_deref().and_then(|text| {
             let words: Vec<&str> = EventType::all().map(EventType::as_str).collect();
             let types = text
@@ -104,10 +104,10 @@ fn type_of(text: &str) -> Option<EventType> {
 )]
 pub(crate) async fn list_events(
     State(app): State<Arc<App>>,
-    Reader(caller, _turn): Reader,
-    stopping: Option<Extension<Stopping>>,
+    ReadingCaller(caller, _turn): ReadingCaller,
+    stopping: Option<Extension<ShutdownFlag>>,
     headers: HeaderMap,
-    Params(params): Params<EventParams>,
+    QueryParams(params): QueryParams<EventParams>,
 ) -> Result<Response, Problem> {
     let mut request = params.read()?;
     let is_stream = accepts(&headers, "text/event-stream");
@@ -124,11 +124,11 @@ pub(crate) async fn list_events(
         }
     };
     match is_stream {
-        false => Ok(Answer(FeedBody::from(view)).into_response()),
+        false => Ok(OkJson(FeedBody::from(view)).into_response()),
         true => {
             let stopping = stopping.map(|Extension(it)| it).unwrap_or_default();
             let places = follow::places(&app, &caller)?;
-            let session = Session::of(&app, caller, &headers);
+            let session = StreamSession::of(&app, caller, &headers);
             Ok(follow::stream(app, session, request, view, stopping, places))
         }
     }

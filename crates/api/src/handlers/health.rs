@@ -11,7 +11,7 @@ use serde::Serialize;
 use tokio::time::timeout;
 use utoipa::ToSchema;
 
-use crate::answer::Answer;
+use crate::answer::OkJson;
 use crate::app::App;
 use crate::closed;
 
@@ -54,8 +54,8 @@ pub(crate) struct Ready {
     get, path = "/healthz", tag = "health", security(()),
     responses((status = 200, body = Alive, description = "The process runs"))
 )]
-pub(crate) async fn healthz() -> Answer<Alive> {
-    Answer(Alive { status: "ok" })
+pub(crate) async fn healthz() -> OkJson<Alive> {
+    OkJson(Alive { status: "ok" })
 }
 
 /// Check whether the server can do its work
@@ -70,7 +70,7 @@ pub(crate) async fn healthz() -> Answer<Alive> {
         (status = 503, body = Ready, description = "It cannot; `reason` says why"),
     )
 )]
-pub(crate) async fn readyz(State(app): State<Arc<App>>) -> (StatusCode, Answer<Ready>) {
+pub(crate) async fn readyz(State(app): State<Arc<App>>) -> (StatusCode, OkJson<Ready>) {
     let version = env!("CARGO_PKG_VERSION");
     let all = async {
         tokio::join!(read(&app.engine), app.engine.writable(), app.engine.clock_warning())
@@ -82,7 +82,7 @@ pub(crate) async fn readyz(State(app): State<Arc<App>>) -> (StatusCode, Answer<R
     let (ready, writable) = (read.is_ok(), read.is_ok() && written.is_ok());
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let reason = read.and(written).err();
-    (status, Answer(Ready { ready, writable, reason, clock, version }))
+    (status, OkJson(Ready { ready, writable, reason, clock, version }))
 }
 
 /// Whether the store answers at all. What it says is its own business: damage elsewhere is no

@@ -10,21 +10,24 @@ use axum::response::Response;
 use coupon::ids::BatchId;
 use engine::import::columns::ColumnMap;
 use engine::import::dates::DateOrder;
-use engine::import::encoding::{BadEncoding, Encoding};
+use engine::import::encoding::{BadEncoding, TextEncoding};
 use engine::import::states::ValueMap;
-use engine::import::{FileFormat, Ignore, ImportRequest, TEMPLATE};
-use engine::{Done, Fault};
+use engine::import::{FileFormat, IgnoredColumns, ImportRequest, TEMPLATE};
+use engine::{FieldFault, WriteResult};
 use futures::stream::{BoxStream, StreamExt, once, try_unfold};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::answer::{Made, csv};
+use crate::answer::{CreatedJson, csv};
 use crate::app::App;
-use crate::bodies::{NewBatch, Reading};
+use crate::bodies::{FieldReader, NewBatch};
 use crate::closed;
-use crate::extract::{CAMPAIGN, CampaignInPath, Json, Key, Params, Who, is_type, named};
+use crate::extract::{
+    AuthenticatedCaller, CAMPAIGN, CampaignInPath, IdempotencyKey, Json, QueryParams, is_type,
+    named,
+};
 use crate::patient;
-use crate::problem::{Code, Problem};
+use crate::problem::{ApiErrorCode, Problem};
 use crate::views::{BatchBody, BatchOrDryRun, DryRunBody};
 
 const CSV_TYPE: &str = "text/csv";
@@ -117,18 +120,18 @@ pub(crate) struct ImportParams {
 )]
 pub(crate) async fn create_batch(
     State(app): State<Arc<App>>,
-    Who(caller): Who,
+    AuthenticatedCaller(caller): AuthenticatedCaller,
     CampaignInPath(campaign): CampaignInPath,
-    Params(mut params): Params<ImportParams>,
-    key: Key,
+    QueryParams(mut params): QueryParams<ImportParams>,
+    key: IdempotencyKey,
     request: Request,
-) -> Result<Made<BatchOrDryRun>, Problem> {
+) -> Result<CreatedJson<BatchOrDryRun>, Problem> {
     let given = params.given();
     if is_type(request.headers(), "application/json") {
         if !given.is_empty() {
-            let fault = |name: &str| Fault::new(name, "is for text/csv: leave it out");
+            let fault = |name: &str| FieldFault::new(name, "is for text/csv: leave it out");
             let faults = given.into_iter().map(|name| match name {
-                "batch_id" => Fault::new(name, "stands in the body of a JSON request"),
+                "batch_id" => FieldFault::new(name, "stands in the body of a JSON request"),
                 _ => fault(name),
             });
             return Err(Problem::invalid(faults.collect()));
@@ -137,11 +140,11 @@ pub(crate) async fn create_batch(
         key.fill("batch_id", &mut body.batch_id)?;
         let done = app.engine.mint_batch(&caller, &campaign, body.into_request()?).await;
         let done = done.map_err(named(CAMPAIGN))?;
-        return Ok(Made(done.map(|batch| BatchOrDryRun::from(&batch))));
+        return Ok(CreatedJson(done.map(|batch| BatchOrDryRun::from(&batch))));
     }
     if ![CSV_TYPE, WORKBOOK_TYPE].iter().any(|it| is_type(request.headers(), it)) {
         let detail = "send application/json to mint, or text/csv or a workbook of Excel to import";
-        return Err(Problem::new(Code::UnsupportedMediaType, detail));
+        return Err(Problem::new(ApiErrorCode::UnsupportedMediaType, detail));
     }
     key.fill("batch_id", &mut params.batch_id)?;
     let (batch, mut format, is_dry_run) = params.read()?;
@@ -153,11 +156,11 @@ pub(crate) async fn create_batch(
     if is_dry_run {
         let found = app.engine.dry_run_import(&caller, ask, file).await;
         let found = found.map_err(named(CAMPAIGN))?;
-        return Ok(Made(Done::Same(BatchOrDryRun::DryRun(DryRunBody::from(&found)))));
+        return Ok(CreatedJson(WriteResult::Same(BatchOrDryRun::DryRun(DryRunBody::from(&found)))));
     }
     let done = app.engine.import(&caller, ask, file, |_| {}).await;
     let done = done.map_err(named(CAMPAIGN))?;
-    Ok(Made(done.map(|batch| {
+    Ok(CreatedJson(done.map(|batch| {
         app.access.figures.imported(batch.import);
         BatchOrDryRun::from(&batch)
     })))
@@ -178,12 +181,14 @@ impl ImportParams {
     }
 
     fn read(&self) -> Result<(Option<BatchId>, FileFormat, bool), Problem> {
-        let mut reading = Reading::default();
+        let mut reading = FieldReader::default();
         let batch = reading.may::<BatchId>("batch_id", self.batch_id.as_deref());
         let format = FileFormat {
             columns: reading.may::<ColumnMap>("columns", self.columns.as_deref()),
-            encoding: reading.may::<Encoding>("encoding", self.encoding.as_deref()),
-            ignore: reading.may::<Ignore>("ignore", self.ignore.as_deref()).unwrap_or_default(),
+            encoding: reading.may::<TextEncoding>("encoding", self.encoding.as_deref()),
+            ignore: reading
+                .may::<IgnoredColumns>("ignore", self.ignore.as_deref())
+                .unwrap_or_default(),
             values: reading.may::<ValueMap>("values", self.values.as_deref()).unwrap_or_default(),
             dates: reading.may::<DateOrder>("dates", self.dates.as_deref()).unwrap_or_default(),
         };
@@ -193,7 +198,7 @@ impl ImportParams {
     }
 }
 
-fn charset(headers: &HeaderMap) -> Result<Option<Encoding>, Problem> {
+fn charset(headers: &HeaderMap) -> Result<Option<TextEncoding>, Problem> {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok());
     let mut parameters = content_type.unwrap_or_default().split(';').skip(1);
     let name = parameters.find_map(|parameter| {
@@ -202,8 +207,9 @@ fn charset(headers: &HeaderMap) -> Result<Option<Encoding>, Problem> {
     });
     let encoding = name.map(|name| {
         let unknown = |error| format!("the charset of the Content-Type {error}");
-        name.parse()
-            .map_err(|error: BadEncoding| Problem::new(Code::UnsupportedMediaType, unknown(error)))
+        name.parse().map_err(|error: BadEncoding| {
+            Problem::new(ApiErrorCode::UnsupportedMediaType, unknown(error))
+        })
     });
     encoding.transpose()
 }
@@ -217,7 +223,7 @@ fn charset(headers: &HeaderMap) -> Result<Option<Encoding>, Problem> {
     responses((status = 200, body = String, content_type = "text/csv",
         description = "The template", example = "code,valid_from,expires_at\n"))
 )]
-pub(crate) async fn import_template(Who(_any): Who) -> Response {
+pub(crate) async fn import_template(AuthenticatedCaller(_any): AuthenticatedCaller) -> Response {
     let name = HeaderValue::from_static("attachment; filename=\"import-template.csv\"");
     let mut response = csv(once(async { Ok(TEMPLATE.to_owned()) }).boxed());
     response.headers_mut().insert(header::CONTENT_DISPOSITION, name);

@@ -11,11 +11,11 @@ use engine::{Caller, Failure};
 use futures::future::try_join_all;
 
 use self::filter::{CouponParams, cursor_behind, half_a_range};
-use crate::answer::Answer;
+use crate::answer::OkJson;
 use crate::app::App;
-use crate::extract::{CAMPAIGN, Params, named};
-use crate::problem::{Code, Problem};
-use crate::reads::Reader;
+use crate::extract::{CAMPAIGN, QueryParams, named};
+use crate::problem::{ApiErrorCode, Problem};
+use crate::reads::ReadingCaller;
 use crate::views::{List, ListedCoupon};
 
 const CAMPAIGNS_AT_A_TIME: usize = 8;
@@ -38,9 +38,9 @@ const CAMPAIGNS_AT_A_TIME: usize = 8;
 )]
 pub(crate) async fn list_coupons(
     State(app): State<Arc<App>>,
-    Reader(caller, _turn): Reader,
-    Params(params): Params<CouponParams>,
-) -> Result<Answer<List<ListedCoupon>>, Problem> {
+    ReadingCaller(caller, _turn): ReadingCaller,
+    QueryParams(params): QueryParams<CouponParams>,
+) -> Result<OkJson<List<ListedCoupon>>, Problem> {
     let query = params.query(&caller);
     let (ask, with_campaigns) = params.read(&query)?;
     if let Some(fault) = half_a_range(&caller, &ask) {
@@ -52,7 +52,7 @@ pub(crate) async fn list_coupons(
     if with_campaigns {
         add_campaigns(&app, &caller, &mut data).await?;
     }
-    Ok(Answer(List { data, next_cursor }))
+    Ok(OkJson(List { data, next_cursor }))
 }
 
 /// Reads the campaigns of some coupons, each once, and a few at a time.
@@ -76,7 +76,7 @@ async fn add_campaigns(
 /// A list without what was archived would look complete.
 fn incomplete(failure: Failure) -> Problem {
     match named(CAMPAIGN)(failure) {
-        problem if problem.code() == Code::ColdUnavailable => problem.about(
+        problem if problem.code() == ApiErrorCode::ColdUnavailable => problem.about(
             "the archive did not answer, so the list would be incomplete. A list without archived \
              coupons still works, as with state=issued&expired=false",
         ),

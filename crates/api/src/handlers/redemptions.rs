@@ -11,14 +11,14 @@ use engine::{Caller, RedeemedPosition, RedemptionListRequest, RedemptionListView
 use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 
-use crate::answer::{Answer, csv};
+use crate::answer::{OkJson, csv};
 use crate::app::App;
-use crate::bodies::Reading;
+use crate::bodies::FieldReader;
 use crate::cursor;
-use crate::extract::{CAMPAIGN, Params, Session, accepts, named};
+use crate::extract::{CAMPAIGN, QueryParams, StreamSession, accepts, named};
 use crate::paging::limit;
 use crate::problem::Problem;
-use crate::reads::Reader;
+use crate::reads::ReadingCaller;
 use crate::views::{List, RedemptionBody};
 
 /// Which redemptions to list.
@@ -54,7 +54,7 @@ impl RedemptionParams {
     }
 
     fn read(&self, is_file: bool) -> Result<RedemptionListRequest, Problem> {
-        let mut reading = Reading::default();
+        let mut reading = FieldReader::default();
         let order: Option<OrderRef> = reading.may("order_ref", self.order_ref.as_deref());
         let campaign: Option<CampaignId> = reading.may("campaign_id", self.campaign_id.as_deref());
         let zone: Option<Zone> = reading.may("time_zone", self.time_zone.as_deref());
@@ -103,19 +103,19 @@ impl RedemptionParams {
 )]
 pub(crate) async fn list_redemptions(
     State(app): State<Arc<App>>,
-    Reader(caller, _turn): Reader,
-    Params(params): Params<RedemptionParams>,
+    ReadingCaller(caller, _turn): ReadingCaller,
+    QueryParams(params): QueryParams<RedemptionParams>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     if accepts(&headers, "text/csv") {
-        let session = Session::of(&app, caller, &headers);
+        let session = StreamSession::of(&app, caller, &headers);
         return file(&app, session, params.read(true)?).await;
     }
     let view = page(&app, &caller, params.read(false)?).await?;
     let query = params.query();
     let data = view.redemptions.iter().map(RedemptionBody::from).collect();
     let next_cursor = view.next.map(|next| cursor::tied(&query, next.at, &next.tie));
-    Ok(Answer(List { data, next_cursor }).into_response())
+    Ok(OkJson(List { data, next_cursor }).into_response())
 }
 
 async fn page(
@@ -129,7 +129,7 @@ async fn page(
 
 async fn file(
     app: &App,
-    session: Session,
+    session: StreamSession,
     request: RedemptionListRequest,
 ) -> Result<Response, Problem> {
     let lines = Arc::clone(&app.engine).redemption_file(&session.caller, request).await;

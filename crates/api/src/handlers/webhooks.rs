@@ -6,8 +6,8 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use engine::{
-    AuditEvent, AuditKind, Caller, Done, EventsAnswer, EventsRequest, Fault, FeedStart,
-    FieldChange, Role, given,
+    AuditEvent, AuditKind, Caller, EventsAnswer, EventsRequest, FeedStart, FieldChange, FieldFault,
+    Role, WriteResult, given,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -15,14 +15,16 @@ use webhooks::{
     DeliveryFilter, DeliveryState, Endpoint, EndpointState, NewEndpoint, WebhookError, Webhooks,
 };
 
-use crate::answer::{Answer, Made};
+use crate::answer::{CreatedJson, OkJson};
 use crate::app::App;
-use crate::bodies::{NewWebhook, NoFields, Reading, SecretRotation, WebhookChanges};
+use crate::bodies::{FieldReader, NewWebhook, NoFields, SecretRotation, WebhookChanges};
 use crate::closed;
-use crate::extract::{DeliveryInPath, Json, Key, Params, WebhookInPath, Who};
-use crate::paging::{Page, behind, limit, next_cursor};
-use crate::problem::{Code, Problem};
-use crate::reads::Reader;
+use crate::extract::{
+    AuthenticatedCaller, DeliveryInPath, IdempotencyKey, Json, QueryParams, WebhookInPath,
+};
+use crate::paging::{PageParams, behind, limit, next_cursor};
+use crate::problem::{ApiErrorCode, Problem};
+use crate::reads::ReadingCaller;
 use crate::views::{DeliveryBody, List, SecretBody, WebhookBody, WebhookTestBody};
 
 const QUERY: &str = "webhooks";
@@ -45,10 +47,10 @@ const QUERY: &str = "webhooks";
 )]
 pub(crate) async fn create_webhook(
     State(app): State<Arc<App>>,
-    Who(caller): Who,
-    key: Key,
+    AuthenticatedCaller(caller): AuthenticatedCaller,
+    key: IdempotencyKey,
     Json(mut body): Json<NewWebhook>,
-) -> Result<Made<WebhookBody>, Problem> {
+) -> Result<CreatedJson<WebhookBody>, Problem> {
     key.fill("webhook_id", &mut body.webhook_id)?;
     caller.must_be(&[Role::Admin])?;
     let webhooks = kept(&app)?;
@@ -58,32 +60,32 @@ pub(crate) async fn create_webhook(
     let mut body = WebhookBody::of(&endpoint, caller.role);
     body.secret = Some(secret.reveal().to_owned());
     if !is_made {
-        return Ok(Made(Done::Same(body)));
+        return Ok(CreatedJson(WriteResult::Same(body)));
     }
     let changes = fields(&endpoint).into_iter().filter_map(|(field, to)| Some(given(field, to?)));
     let changes = changes.collect();
     enter(&app, &caller, AuditKind::WebhookCreated, changes).await;
-    Ok(Made(Done::Created(body)))
+    Ok(CreatedJson(WriteResult::Created(body)))
 }
 
 /// List webhooks
 ///
 /// An operator and an admin may call it.
 #[utoipa::path(
-    get, path = "/v1/webhooks", tag = "webhooks", params(Page),
+    get, path = "/v1/webhooks", tag = "webhooks", params(PageParams),
     responses((status = 200, body = List<WebhookBody>, description = "One page of webhooks"))
 )]
 pub(crate) async fn list_webhooks(
     State(app): State<Arc<App>>,
-    Who(caller): Who,
-    Params(page): Params<Page>,
-) -> Result<Answer<List<WebhookBody>>, Problem> {
+    AuthenticatedCaller(caller): AuthenticatedCaller,
+    QueryParams(page): QueryParams<PageParams>,
+) -> Result<OkJson<List<WebhookBody>>, Problem> {
     caller.must_be(&[Role::Operator, Role::Admin])?;
     let (after, limit) = page.read::<String>(QUERY)?;
     let found = kept(&app)?.list(after, limit).await.map_err(refused)?;
     let next_cursor = next_cursor(QUERY, &found, limit, |it| it.webhook_id.clone());
     let data = found.iter().map(|it| WebhookBody::of(it, caller.role)).collect();
-    Ok(Answer(List { data, next_cursor }))
+    Ok(OkJson(List { data, next_cursor }))
 }
 
 /// Read a webhook
@@ -96,12 +98,12 @@ pub(crate) async fn list_webhooks(
 )]
 pub(crate) async fn read_webhook(
     State(app): State<Arc<App>>,
-    Who(caller): Who,
+    AuthenticatedCaller(caller): AuthenticatedCaller,
     WebhookInPath(id): WebhookInPath,
-) -> Result<Answer<WebhookBody>, Problem> {
+) -> Result<OkJson<WebhookBody>, Problem> {
     caller.must_be(&[Role::Operator, Role::Admin])?;
     let endpoint = kept(&app)?.get(&id).await.map_err(refused)?;
-    Ok(Answer(WebhookBody::of(&endpoint, caller.role)))
+    Ok(OkJson(WebhookBody::of(&endpoint, caller.role)))
 }
 
 /// Change a webhook
@@ -116,10 +118,10 @@ pub(crate) async fn read_webhook(
 )]
 pub(crate) async fn change_webhook(
     State(app): State<Arc<App>>,
-    Who(caller): Who,
+    AuthenticatedCaller(caller): AuthenticatedCaller,
     WebhookInPath(id): WebhookInPath,
     Json(body): Json<WebhookChanges>,
-) -> Result<Answer<WebhookBody>, Problem> {
+) -> Result<OkJson<WebhookBody>, Problem> {
     caller.must_be(&[Role::Admin])?;
     let webhooks = kept(&app)?;
     let before = webhooks.get(&id).await.map_err(refused)?;
@@ -135,7 +137,7 @@ pub(crate) async fn change_webhook(
     if !changes.is_empty() {
         enter(&app, &caller, AuditKind::WebhookUpdated, named(&id, changes)).await;
     }
-    Ok(Answer(WebhookBody::of(&after, caller.role)))
+    Ok(OkJson(WebhookBody::of(&after, caller.role)))
 }
 
 /// Delete a webhook
@@ -148,7 +150,7 @@ pub(crate) async fn change_webhook(
 )]
 pub(crate) async fn delete_webhook(
     State(app): State<Arc<App>>,
-    Who(caller): Who,
+    AuthenticatedCaller(caller): AuthenticatedCaller,
     WebhookInPath(id): WebhookInPath,
 ) -> Result<StatusCode, Problem> {
     caller.must_be(&[Role::Admin])?;
@@ -174,18 +176,18 @@ pub(crate) async fn delete_webhook(
 )]
 pub(crate) async fn rotate_secret(
     State(app): State<Arc<App>>,
-    Who(caller): Who,
+    AuthenticatedCaller(caller): AuthenticatedCaller,
     WebhookInPath(id): WebhookInPath,
-    key: Key,
+    key: IdempotencyKey,
     Json(mut body): Json<SecretRotation>,
-) -> Result<Answer<SecretBody>, Problem> {
+) -> Result<OkJson<SecretBody>, Problem> {
     key.fill("rotate_ref", &mut body.rotate_ref)?;
     caller.must_be(&[Role::Admin])?;
     let (secret, is_made) = kept(&app)?.rotate_secret(&id, body.read()?).await.map_err(refused)?;
     if is_made {
         enter(&app, &caller, AuditKind::WebhookSecretRotated, named(&id, Vec::new())).await;
     }
-    Ok(Answer(SecretBody { secret: secret.reveal().to_owned() }))
+    Ok(OkJson(SecretBody { secret: secret.reveal().to_owned() }))
 }
 
 /// Send a test event
@@ -199,15 +201,15 @@ pub(crate) async fn rotate_secret(
 )]
 pub(crate) async fn test_webhook(
     State(app): State<Arc<App>>,
-    Who(caller): Who,
+    AuthenticatedCaller(caller): AuthenticatedCaller,
     WebhookInPath(id): WebhookInPath,
     Json(NoFields {}): Json<NoFields>,
-) -> Result<Answer<WebhookTestBody>, Problem> {
+) -> Result<OkJson<WebhookTestBody>, Problem> {
     caller.must_be(&[Role::Admin])?;
     let tested = kept(&app)?.test(&id).await.map_err(refused)?;
     let changes = vec![given("delivered", tested.is_delivered)];
     enter(&app, &caller, AuditKind::WebhookTested, named(&id, changes)).await;
-    Ok(Answer(WebhookTestBody::from(tested)))
+    Ok(OkJson(WebhookTestBody::from(tested)))
 }
 
 /// Which deliveries to list.
@@ -236,13 +238,13 @@ pub(crate) struct DeliveryParams {
 )]
 pub(crate) async fn list_deliveries(
     State(app): State<Arc<App>>,
-    Reader(caller, _turn): Reader,
+    ReadingCaller(caller, _turn): ReadingCaller,
     WebhookInPath(id): WebhookInPath,
-    Params(params): Params<DeliveryParams>,
-) -> Result<Answer<List<DeliveryBody>>, Problem> {
+    QueryParams(params): QueryParams<DeliveryParams>,
+) -> Result<OkJson<List<DeliveryBody>>, Problem> {
     caller.must_be(&[Role::Operator, Role::Admin])?;
     let query = format!("deliveries of {id} {}", params.state.as_deref().unwrap_or("all"));
-    let mut reading = Reading::default();
+    let mut reading = FieldReader::default();
     let words = DeliveryState::ALL.map(DeliveryState::as_str).join(", ");
     let of = |text: &str| DeliveryState::ALL.into_iter().find(|it| it.as_str() == text);
     let state = reading.choice("state", params.state.as_deref(), &words, of);
@@ -251,7 +253,7 @@ pub(crate) async fn list_deliveries(
     let filter = reading.done(Some(DeliveryFilter { state, before }))?;
     let found = kept(&app)?.deliveries(&id, filter, limit).await.map_err(refused)?;
     let next_cursor = next_cursor(&query, &found, limit, |it| it.number.to_string());
-    Ok(Answer(List { data: found.iter().map(DeliveryBody::from).collect(), next_cursor }))
+    Ok(OkJson(List { data: found.iter().map(DeliveryBody::from).collect(), next_cursor }))
 }
 
 /// Deliver again
@@ -270,16 +272,16 @@ pub(crate) async fn list_deliveries(
 )]
 pub(crate) async fn redeliver(
     State(app): State<Arc<App>>,
-    Who(caller): Who,
+    AuthenticatedCaller(caller): AuthenticatedCaller,
     WebhookInPath(id): WebhookInPath,
     DeliveryInPath(number): DeliveryInPath,
     Json(NoFields {}): Json<NoFields>,
-) -> Result<Answer<DeliveryBody>, Problem> {
+) -> Result<OkJson<DeliveryBody>, Problem> {
     caller.must_be(&[Role::Admin])?;
     let delivery = kept(&app)?.redeliver(&id, number).await.map_err(refused)?;
     let changes = vec![given("delivery_id", number)];
     enter(&app, &caller, AuditKind::WebhookRedelivered, named(&id, changes)).await;
-    Ok(Answer(DeliveryBody::from(&delivery)))
+    Ok(OkJson(DeliveryBody::from(&delivery)))
 }
 
 fn kept(app: &App) -> Result<&Arc<Webhooks>, Problem> {
@@ -343,26 +345,28 @@ fn fields(endpoint: &Endpoint) -> [(&'static str, Option<String>); 7] {
 fn refused(error: WebhookError) -> Problem {
     let text = error.to_string();
     match error {
-        WebhookError::NotFound | WebhookError::NoDelivery => Problem::new(Code::NotFound, text),
-        WebhookError::NameTaken => Problem::new(Code::NameTaken, text),
+        WebhookError::NotFound | WebhookError::NoDelivery => {
+            Problem::new(ApiErrorCode::NotFound, text)
+        }
+        WebhookError::NameTaken => Problem::new(ApiErrorCode::NameTaken, text),
         WebhookError::Invalid { field, why } => {
             let field = match field {
                 "overlap" => "overlap_seconds",
                 "campaign" => "campaign_id",
                 field => field,
             };
-            Problem::invalid(vec![Fault::new(field, why)])
+            Problem::invalid(vec![FieldFault::new(field, why)])
         }
-        WebhookError::TooMany => Problem::invalid(vec![Fault::new("webhook_id", text)]),
+        WebhookError::TooMany => Problem::invalid(vec![FieldFault::new("webhook_id", text)]),
         WebhookError::TooManySecrets => Problem::too_many(&text, 60_000),
         WebhookError::Busy => Problem::too_many(&text, 1_000),
-        WebhookError::NoRandom => Problem::new(Code::Internal, text),
+        WebhookError::NoRandom => Problem::new(ApiErrorCode::Internal, text),
         WebhookError::Unknown(error) => {
             let detail = "the store did not say whether it happened";
-            Problem::caused(Code::OutcomeUnknown, detail, &*error)
+            Problem::caused(ApiErrorCode::OutcomeUnknown, detail, &*error)
         }
         WebhookError::Store(error) => {
-            Problem::caused(Code::StoreUnavailable, "the store did not answer", &error)
+            Problem::caused(ApiErrorCode::StoreUnavailable, "the store did not answer", &error)
         }
     }
 }

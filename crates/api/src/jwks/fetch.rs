@@ -8,7 +8,7 @@ use reqwest::{Client, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::outbound::{self, BadAddress, Unread};
+use crate::outbound::{self, BadAddress, BodyReadError};
 use crate::token::PublicKey;
 
 /// Shortest time between two fetches, successful or not, in milliseconds.
@@ -71,8 +71,8 @@ pub(super) async fn get(client: &Client, url: &Url) -> Result<Vec<u8>, FetchErro
         return Err(FetchError::Status { found: answer.status() });
     }
     outbound::whole(answer, JWKS_BYTES_MAX).await.map_err(|unread| match unread {
-        Unread::BrokenOff(error) => FetchError::Http(error),
-        Unread::TooLong(_) => FetchError::TooLarge,
+        BodyReadError::BrokenOff(error) => FetchError::Http(error),
+        BodyReadError::TooLong(_) => FetchError::TooLarge,
     })
 }
 
@@ -105,10 +105,10 @@ impl UsableKeys {
 /// One odd entry does not spoil the others: providers publish encryption keys and new kinds too.
 pub(super) fn usable_keys(body: &[u8]) -> Result<UsableKeys, FetchError> {
     #[derive(Deserialize)]
-    struct Set {
+    struct JwkSet {
         keys: Vec<Value>,
     }
-    let set: Set = serde_json::from_slice(body).map_err(FetchError::Json)?;
+    let set: JwkSet = serde_json::from_slice(body).map_err(FetchError::Json)?;
     let found = set.keys.len();
     if found > JWKS_KEYS_MAX {
         tracing::warn!(found, "JWKS has more than {JWKS_KEYS_MAX} keys, the rest is left out");

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::operations;
 use crate::around::REQUEST_ID_LEN_MAX;
-use crate::problem::{Code, problems_of};
+use crate::problem::{ApiErrorCode, problems_of};
 
 /// The operations that can answer what an earlier request did.
 const REPLAYING: &str = "create_campaign create_batch create_webhook create_user issue issue_coupon hold release \
@@ -57,7 +57,7 @@ fn headers_of(operation: &str, status: &str) -> Map<String, Value> {
         (_, "401") => has(
             "WWW-Authenticate",
             "How to send a token.",
-            json!({"type": "string", "enum": ["Bearer"]}),
+            json!({"type": "string", "enum": ["BearerScheme"]}),
         ),
         (_, "405") => has("Allow", "The methods that this path has.", json!({"type": "string"})),
         ("import_template", "200") => has(
@@ -79,5 +79,5 @@ fn headers_of(operation: &str, status: &str) -> Map<String, Value> {
 fn waits(operation: &str, status: &str) -> bool {
     let mut codes = problems_of(operation).filter(|code| code.status().to_string() == status);
     // How long to wait after too many attempts differs from case to case.
-    codes.any(|code| code.retry_after().is_some() || code == Code::TooMany)
+    codes.any(|code| code.retry_after().is_some() || code == ApiErrorCode::TooMany)
 }

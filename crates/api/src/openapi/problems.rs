@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::operations;
-use crate::problem::{Code, problems_of};
+use crate::problem::{ApiErrorCode, problems_of};
 
 pub(super) fn add(document: &mut Value) {
     for operation in operations(document) {
         let id = operation["operationId"].as_str().unwrap_or_default();
-        let mut by_status: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
-        for code in problems_of(id).chain([Code::MethodNotAllowed]) {
+        let mut by_status: BTreeMap<u16, Vec<ApiErrorCode>> = BTreeMap::new();
+        for code in problems_of(id).chain([ApiErrorCode::MethodNotAllowed]) {
             by_status.entry(code.status()).or_default().push(code);
         }
         for (status, codes) in by_status {
@@ -20,7 +20,7 @@ pub(super) fn add(document: &mut Value) {
     }
 }
 
-fn response(codes: &[Code]) -> Value {
+fn response(codes: &[ApiErrorCode]) -> Value {
     let lines = codes.iter().map(|code| {
         format!("- `{}`: {} (retry: {})", code.as_str(), code.title(), code.retry().as_str())
     });

@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use super::schemas;
-use crate::problem::Code;
+use crate::problem::ApiErrorCode;
 
 /// Adds to each schema its example; an enum has its first value.
 pub(super) fn add(document: &mut Value) {
@@ -74,7 +74,7 @@ fn but(thing: &Value, changes: &Value) -> Value {
 
 /// What another order gets after ann's.
 fn problem(redeemed: &Value) -> Value {
-    let code = Code::AlreadyRedeemed;
+    let code = ApiErrorCode::AlreadyRedeemed;
     json!({
         "type": format!("/docs/problems/{}", code.as_str()),
         "title": code.title(),

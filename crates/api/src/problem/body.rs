@@ -2,7 +2,7 @@
 
 use coupon::calendar::format_instant;
 use coupon::language::Lang;
-use engine::Fault;
+use engine::FieldFault;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -75,8 +75,8 @@ pub struct ErrorBody {
     detail: String,
 }
 
-impl From<&Fault> for ErrorBody {
-    fn from(fault: &Fault) -> ErrorBody {
+impl From<&FieldFault> for ErrorBody {
+    fn from(fault: &FieldFault) -> ErrorBody {
         ErrorBody { field: fault.field.clone(), detail: fault.detail.clone() }
     }
 }

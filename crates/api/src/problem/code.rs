@@ -26,7 +26,7 @@ impl Retry {
     }
 }
 
-/// Makes [`super::Code`] out of rows. A row is
+/// Makes [`super::ApiErrorCode`] out of rows. A row is
 ///
 /// ```text
 /// /// What its title does not say.
@@ -53,50 +53,50 @@ macro_rules! problems {
             $(hint $hint:literal $korean_hint:literal)?;
     )*) => {
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum Code {
+        pub enum ApiErrorCode {
             $($(#[$doc])* $name),*
         }
 
-        impl Code {
+        impl ApiErrorCode {
             /// All of them, in the order of the documents.
-            pub const ALL: &'static [Code] = &[$(Code::$name),*];
+            pub const ALL: &'static [ApiErrorCode] = &[$(ApiErrorCode::$name),*];
 
             /// Those that the rules of a coupon can say.
-            pub(crate) const REFUSALS: &'static [Code] =
-                &[$($(problems!(@refusal $refusal Code::$name),)?)*];
+            pub(crate) const REFUSALS: &'static [ApiErrorCode] =
+                &[$($(problems!(@refusal $refusal ApiErrorCode::$name),)?)*];
 
             /// The word on the wire.
             pub fn as_str(self) -> &'static str {
-                match self { $(Code::$name => $word),* }
+                match self { $(ApiErrorCode::$name => $word),* }
             }
 
             pub fn status(self) -> u16 {
-                match self { $(Code::$name => $status),* }
+                match self { $(ApiErrorCode::$name => $status),* }
             }
 
             pub fn retry(self) -> Retry {
-                match self { $(Code::$name => Retry::$retry),* }
+                match self { $(ApiErrorCode::$name => Retry::$retry),* }
             }
 
             /// After how many seconds the caller may try again, where that is the same every time.
             pub fn retry_after(self) -> Option<u64> {
-                match self { $(Code::$name => problems!(@maybe $($wait)?)),* }
+                match self { $(ApiErrorCode::$name => problems!(@maybe $($wait)?)),* }
             }
 
             /// The same short sentence every time.
             pub fn title(self) -> &'static str {
-                match self { $(Code::$name => $title),* }
+                match self { $(ApiErrorCode::$name => $title),* }
             }
 
             /// What to do about it, where one sentence helps everybody.
             pub fn hint(self) -> Option<&'static str> {
-                match self { $(Code::$name => problems!(@maybe $($hint)?)),* }
+                match self { $(ApiErrorCode::$name => problems!(@maybe $($hint)?)),* }
             }
 
             pub(crate) fn title_in(self, lang: Lang) -> &'static str {
                 match (lang, self) {
                     (Lang::En, code) => code.title(),
-                    $((Lang::Ko, Code::$name) => {
+                    $((Lang::Ko, ApiErrorCode::$name) => {
                         problems!(@korean [$($refusal)?] $word $($korean)?)
                     }),*
                 }
@@ -105,7 +105,7 @@ macro_rules! problems {
             pub(crate) fn hint_in(self, lang: Lang) -> Option<&'static str> {
                 match (lang, self) {
                     (Lang::En, code) => code.hint(),
-                    $((Lang::Ko, Code::$name) => {
+                    $((Lang::Ko, ApiErrorCode::$name) => {
                         problems!(@maybe $($korean_hint)?)
                     }),*
                 }
@@ -113,17 +113,17 @@ macro_rules! problems {
 
             pub(crate) fn page(self) -> &'static str {
                 match self {
-                    $(Code::$name => {
+                    $(ApiErrorCode::$name => {
                         include_str!(concat!("../../../../docs/problems/", $word, ".md"))
                     }),*
                 }
             }
         }
 
-        impl From<Refusal> for Code {
-            fn from(refusal: Refusal) -> Code {
+        impl From<Refusal> for ApiErrorCode {
+            fn from(refusal: Refusal) -> ApiErrorCode {
                 let code = match refusal {
-                    $($($refusal::$name $({ $($fields)* })? => Code::$name,)?)*
+                    $($($refusal::$name $({ $($fields)* })? => ApiErrorCode::$name,)?)*
                 };
                 debug_assert_eq!(code.as_str(), refusal.as_str(), "the table has another word");
                 code

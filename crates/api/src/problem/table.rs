@@ -117,29 +117,29 @@ problems! {
 }
 
 macro_rules! codes {
-    ($($name:ident)*) => { &[$(Code::$name),*] };
+    ($($name:ident)*) => { &[$(ApiErrorCode::$name),*] };
 }
 
 /// Of every operation that reads the store; the groups below likewise.
-const READ: &[Code] = codes![StoreDamaged StoreUnavailable Internal];
+const READ: &[ApiErrorCode] = codes![StoreDamaged StoreUnavailable Internal];
 
-const WRITE: &[Code] = codes![
+const WRITE: &[ApiErrorCode] = codes![
     Overloaded StoreDamaged StoreFull StoreUnavailable OutcomeUnknown Internal
 ];
 
-const TOKEN: &[Code] = codes![Unauthenticated Forbidden];
+const TOKEN: &[ApiErrorCode] = codes![Unauthenticated Forbidden];
 
 /// Every operation that has a JSON body.
-const BODY: &[Code] = codes![Invalid Timeout TooLarge UnsupportedMediaType];
+const BODY: &[ApiErrorCode] = codes![Invalid Timeout TooLarge UnsupportedMediaType];
 
 /// Every operation that may meet an archived coupon.
-const COLD: &[Code] = codes![NotFound ColdUnavailable];
+const COLD: &[ApiErrorCode] = codes![NotFound ColdUnavailable];
 
 /// Every operation about a coupon whose code a caller may guess.
-const CODE: &[Code] = codes![NotFound ColdUnavailable TooMany];
+const CODE: &[ApiErrorCode] = codes![NotFound ColdUnavailable TooMany];
 
 /// Refusals of redeem and hold.
-const REDEEM: &[Code] = codes![
+const REDEEM: &[ApiErrorCode] = codes![
     NotIssued AlreadyIssued AlreadyRedeemed RedemptionCancelled Voided Held NotStarted Expired
     Paused HistoryFull SoldOut LimitPerUser IssueClosed
 ];
@@ -156,7 +156,7 @@ macro_rules! answered {
 /// Which operation returns which codes, in the order in which its description lists them. That
 /// order differs between operations, so it is not the order of the rows. Every operation can also
 /// return METHOD_NOT_ALLOWED.
-const ANSWERED: &[(&str, &[&[Code]])] = answered! {
+const ANSWERED: &[(&str, &[&[ApiErrorCode]])] = answered! {
     read_coupon([Invalid] TOKEN CODE READ)
     list_coupons([Invalid] COLD TOKEN READ)
     check(BODY TOKEN CODE READ)
@@ -209,7 +209,7 @@ const ANSWERED: &[(&str, &[&[Code]])] = answered! {
 
 /// Which problems an operation can return; nothing for an operation that has no row. The tests look
 /// every answer up here.
-pub(crate) fn problems_of(operation: &str) -> impl Iterator<Item = Code> {
+pub(crate) fn problems_of(operation: &str) -> impl Iterator<Item = ApiErrorCode> {
     let row = ANSWERED.iter().find(|(name, _)| *name == operation);
     row.into_iter().flat_map(|(_, groups)| groups.iter()).flat_map(|group| group.iter().copied())
 }
@@ -220,9 +220,10 @@ mod tests {
 
     #[test]
     fn every_code_is_answered_by_an_operation() {
-        let answered: Vec<Code> = ANSWERED.iter().flat_map(|(name, _)| problems_of(name)).collect();
-        for code in Code::ALL {
-            let by_all = *code == Code::MethodNotAllowed;
+        let answered: Vec<ApiErrorCode> =
+            ANSWERED.iter().flat_map(|(name, _)| problems_of(name)).collect();
+        for code in ApiErrorCode::ALL {
+            let by_all = *code == ApiErrorCode::MethodNotAllowed;
             assert!(by_all || answered.contains(code), "{} is in no row", code.as_str());
         }
     }
@@ -231,7 +232,7 @@ mod tests {
     #[test]
     fn every_code_has_korean_texts() {
         let is_korean = |text: &str| text.chars().any(|c| ('가'..='힣').contains(&c));
-        for code in Code::ALL {
+        for code in ApiErrorCode::ALL {
             assert!(is_korean(code.title_in(Lang::Ko)), "{}", code.as_str());
             let hints = (code.hint_in(Lang::En), code.hint_in(Lang::Ko));
             assert_eq!(hints.0.is_some(), hints.1.is_some_and(is_korean), "{}", code.as_str());
@@ -248,7 +249,7 @@ mod tests {
     #[test]
     fn an_operation_answers_a_code_once() {
         for (name, _) in ANSWERED {
-            let codes: Vec<&str> = problems_of(name).map(Code::as_str).collect();
+            let codes: Vec<&str> = problems_of(name).map(ApiErrorCode::as_str).collect();
             for (at, code) in codes.iter().enumerate() {
                 assert!(!codes[..at].contains(code), "{name} lists {code} twice");
             }

@@ -14,19 +14,19 @@ pub const LOCAL_AUDIENCE: &str = "couponry";
 pub const TOKEN_BYTES_MAX: usize = 4096;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Issuer {
+pub enum TokenIssuer {
     Local,
     /// The configured identity provider.
     External,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Claims {
+pub struct TokenClaims {
     /// `sub`. Whether it may begin with `acc_` depends on `issuer` and is not decided here.
     pub subject: UserId,
     pub role: Role,
     /// Whose key the token was verified with.
-    pub issuer: Issuer,
+    pub issuer: TokenIssuer,
     /// `exp`, exclusive.
     pub expires_at_ms: i64,
 }

@@ -5,7 +5,7 @@ use super::claims::{BadToken, LOCAL_ISSUER};
 use super::public_key::PublicKey;
 use super::role_claim::RoleClaim;
 use super::text::echo;
-use crate::jwks::{Jwks, NoKey, Published};
+use crate::jwks::{Jwks, NoKey, PublishedKey};
 
 #[derive(Debug)]
 pub struct ExternalIssuer {
@@ -54,9 +54,15 @@ impl ExternalIssuer {
         ExternalIssuer { role_claim, ..self }
     }
 
-    pub(super) async fn key(&self, kid: Option<&str>, now_ms: i64) -> Result<Published, BadToken> {
+    pub(super) async fn key(
+        &self,
+        kid: Option<&str>,
+        now_ms: i64,
+    ) -> Result<PublishedKey, BadToken> {
         match &self.keys {
-            ExternalKeys::One(key) => Ok(Published { key: key.clone(), good_until_ms: i64::MAX }),
+            ExternalKeys::One(key) => {
+                Ok(PublishedKey { key: key.clone(), good_until_ms: i64::MAX })
+            }
             ExternalKeys::Set(jwks) => {
                 jwks.key(kid, now_ms).await.map_err(|none| match (none, kid) {
                     (NoKey::Unknown, Some(kid)) => BadToken::UnknownKey { kid: echo(kid) },

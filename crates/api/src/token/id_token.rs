@@ -2,22 +2,22 @@
 
 use serde_json::{Map, Value};
 
-use super::Tokens;
+use super::TokenService;
 use super::claims::BadToken;
-use super::raw::{Parts, all_claims};
+use super::raw::{TokenParts, all_claims};
 use super::text::echo;
-use crate::jwks::Published;
+use crate::jwks::PublishedKey;
 
 /// Longest ID token, in bytes: one with the names of many groups has more than a token of the API.
 pub const ID_TOKEN_BYTES_MAX: usize = 16 * 1_024;
 
-impl Tokens {
+impl TokenService {
     /// What an ID token says, if the accepted provider made it for `client` in answer to the request
     /// with `nonce`, and it is valid at `now_ms` (OpenID Connect Core 1.0, section 3.1.3.7). `sub` is a
     /// string, and `email_verified` a boolean, if it is there.
     ///
     /// # Errors
-    /// [`BadToken`], as [`Tokens::verify`]; also if no provider is set.
+    /// [`BadToken`], as [`TokenService::verify`]; also if no provider is set.
     pub async fn id_token(
         &self,
         token: &str,
@@ -25,14 +25,14 @@ impl Tokens {
         nonce: &str,
         now_ms: i64,
     ) -> Result<Map<String, Value>, BadToken> {
-        let parts = Parts::parse_within(ID_TOKEN_BYTES_MAX, token)?;
+        let parts = TokenParts::parse_within(ID_TOKEN_BYTES_MAX, token)?;
         let (kid, iss) = (parts.kid()?, parts.claims.issuer()?);
         let external = self.external.as_ref().filter(|external| external.issuer == iss);
         let external = external.ok_or_else(|| BadToken::Issuer {
             found: echo(iss),
             wanted: self.external.as_ref().map_or_else(String::new, |it| it.issuer.clone()),
         })?;
-        let Published { key, .. } = external.key(kid, now_ms).await?;
+        let PublishedKey { key, .. } = external.key(kid, now_ms).await?;
         parts.check_signature(key.algorithm, &key.key)?;
         parts.claims.check_audience(client)?;
         parts.claims.check_time(now_ms)?;
@@ -76,7 +76,7 @@ mod tests {
         let public = PublicKey::from_pem(PublicAlgorithm::EdDsa, pem.as_bytes()).unwrap();
         let external = ExternalIssuer::with_key("idp", "shop", public).unwrap();
         let local = LocalKeys::new(vec![LocalKey::active("l", &[7; 32], 0).unwrap()]).unwrap();
-        let tokens = Tokens::new(local, Some(external)).unwrap();
+        let tokens = TokenService::new(local, Some(external)).unwrap();
         let exp = NOON / 1_000 + 1;
         let good = json!({"iss": "idp", "aud": "console", "sub": "1", "nonce": "n", "exp": exp});
         let with = |claim: &str, value: Value| {

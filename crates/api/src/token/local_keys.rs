@@ -61,12 +61,12 @@ impl fmt::Debug for LocalKey {
 /// All of our keys; at least one is active.
 #[derive(Clone, Debug)]
 pub struct LocalKeys {
-    signing: Signing,
+    signing: TokenSigningKey,
     all: HashMap<String, LocalState>,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Signing {
+pub(super) struct TokenSigningKey {
     pub(super) kid: String,
     pub(super) key: EncodingKey,
 }
@@ -86,7 +86,7 @@ impl LocalKeys {
         Ok(LocalKeys { signing: newest(keys).ok_or(BadKey::NoneActive)?, all })
     }
 
-    pub(super) fn signing(&self) -> &Signing {
+    pub(super) fn signing(&self) -> &TokenSigningKey {
         &self.signing
     }
 
@@ -95,14 +95,14 @@ impl LocalKeys {
     }
 }
 
-fn newest(keys: Vec<LocalKey>) -> Option<Signing> {
+fn newest(keys: Vec<LocalKey>) -> Option<TokenSigningKey> {
     keys.into_iter()
         .filter_map(|key| match key.state {
             LocalState::Active { signs, made_at_ms, .. } => Some((made_at_ms, key.kid, signs)),
             LocalState::Retired => None,
         })
         .max_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)))
-        .map(|(_, kid, key)| Signing { kid, key })
+        .map(|(_, kid, key)| TokenSigningKey { kid, key })
 }
 
 pub(super) fn checked_kid(kid: &str) -> Result<String, BadKey> {

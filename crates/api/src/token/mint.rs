@@ -7,7 +7,7 @@ use serde_json::json;
 use super::claims::{LOCAL_AUDIENCE, LOCAL_ISSUER, Role};
 use super::local_keys::LocalKeys;
 
-/// Longest life that [`super::Tokens::mint`] gives, in milliseconds: 366 days. A token cannot be
+/// Longest life that [`super::TokenService::mint`] gives, in milliseconds: 366 days. A token cannot be
 /// called back but by retiring its key, so a shop's back end gets a new one at least once a year.
 pub const TTL_MS_MAX: i64 = 366 * 24 * 3_600 * 1_000;
 

@@ -21,44 +21,44 @@ static RING: CryptoProvider = CryptoProvider {
 };
 
 /// A second call changes nothing. Somebody else's provider, installed earlier, stays: the self-test
-/// of [`super::Tokens::new`] tells whether it works.
+/// of [`super::TokenService::new`] tells whether it works.
 pub(super) fn install() {
     let _earlier_one_stays = RING.install_default();
 }
 
-struct Hs256(hmac::Key);
+struct HmacKey(hmac::Key);
 
-impl Signer<Vec<u8>> for Hs256 {
+impl Signer<Vec<u8>> for HmacKey {
     fn try_sign(&self, message: &[u8]) -> std::result::Result<Vec<u8>, Error> {
         Ok(hmac::sign(&self.0, message).as_ref().to_vec())
     }
 }
 
-impl JwtSigner for Hs256 {
+impl JwtSigner for HmacKey {
     fn algorithm(&self) -> Algorithm {
         Algorithm::HS256
     }
 }
 
-impl Verifier<Vec<u8>> for Hs256 {
+impl Verifier<Vec<u8>> for HmacKey {
     fn verify(&self, message: &[u8], signature: &Vec<u8>) -> std::result::Result<(), Error> {
         hmac::verify(&self.0, message, signature).map_err(|_| Error::new())
     }
 }
 
-impl JwtVerifier for Hs256 {
+impl JwtVerifier for HmacKey {
     fn algorithm(&self) -> Algorithm {
         Algorithm::HS256
     }
 }
 
-struct Public {
+struct PublicVerifier {
     algorithm: Algorithm,
     scheme: &'static dyn VerificationAlgorithm,
     key: DecodingKeyKind,
 }
 
-impl Verifier<Vec<u8>> for Public {
+impl Verifier<Vec<u8>> for PublicVerifier {
     fn verify(&self, message: &[u8], signature: &Vec<u8>) -> std::result::Result<(), Error> {
         match &self.key {
             DecodingKeyKind::SecretOrDer(der) => {
@@ -74,7 +74,7 @@ impl Verifier<Vec<u8>> for Public {
     }
 }
 
-impl JwtVerifier for Public {
+impl JwtVerifier for PublicVerifier {
     fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
@@ -83,7 +83,7 @@ impl JwtVerifier for Public {
 fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>> {
     match (algorithm, key.family()) {
         (Algorithm::HS256, AlgorithmFamily::Hmac) => {
-            Ok(Box::new(Hs256(hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes()))))
+            Ok(Box::new(HmacKey(hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes()))))
         }
         _ => Err(new_error(ErrorKind::UnsupportedAlgorithm)),
     }
@@ -93,12 +93,12 @@ fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerif
     let scheme: &'static dyn VerificationAlgorithm = match (algorithm, key.family()) {
         (Algorithm::HS256, AlgorithmFamily::Hmac) => {
             let secret = key.try_get_as_bytes()?;
-            return Ok(Box::new(Hs256(hmac::Key::new(hmac::HMAC_SHA256, secret))));
+            return Ok(Box::new(HmacKey(hmac::Key::new(hmac::HMAC_SHA256, secret))));
         }
         (Algorithm::RS256, AlgorithmFamily::Rsa) => &RSA_PKCS1_2048_8192_SHA256,
         (Algorithm::ES256, AlgorithmFamily::Ec) => &ECDSA_P256_SHA256_FIXED,
         (Algorithm::EdDSA, AlgorithmFamily::Ed) => &ED25519,
         _ => return Err(new_error(ErrorKind::UnsupportedAlgorithm)),
     };
-    Ok(Box::new(Public { algorithm: *algorithm, scheme, key: key.kind().clone() }))
+    Ok(Box::new(PublicVerifier { algorithm: *algorithm, scheme, key: key.kind().clone() }))
 }

@@ -1,6 +1,6 @@
-//! A token before it is believed: its parts, and the checks that make [`Claims`] of them.
+//! A token before it is believed: its parts, and the checks that make [`TokenClaims`] of them.
 //!
-//! Nothing here chooses a key. [`Parts::check_signature`] comes before [`RawClaims::check`].
+//! Nothing here chooses a key. [`TokenParts::check_signature`] comes before [`RawClaims::check`].
 //! `jsonwebtoken` reads the parts. It does not check them: it would use the clock of the machine,
 //! with leeway, and ignore `crit`.
 
@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
-use super::claims::{BadToken, Claims, Issuer, Role, TOKEN_BYTES_MAX};
+use super::claims::{BadToken, Role, TOKEN_BYTES_MAX, TokenClaims, TokenIssuer};
 use super::local_keys::KID_BYTES_MAX;
 use super::text::echo;
 
@@ -25,7 +25,7 @@ pub(super) const FORM: &str =
 
 /// The parts of a token, of which nothing is trusted yet. Of the header only `alg`, `kid` and `crit`
 /// count: `jku`, `x5u`, `jwk` and `x5c` would let a token bring its own key.
-pub(super) struct Parts<'a> {
+pub(super) struct TokenParts<'a> {
     header: Header,
     pub(super) claims: RawClaims,
     signed: &'a str,
@@ -47,12 +47,12 @@ pub(super) struct RawClaims {
     _others: IgnoredAny,
 }
 
-impl Parts<'_> {
-    pub(super) fn parse(token: &str) -> Result<Parts<'_>, BadToken> {
-        Parts::parse_within(TOKEN_BYTES_MAX, token)
+impl TokenParts<'_> {
+    pub(super) fn parse(token: &str) -> Result<TokenParts<'_>, BadToken> {
+        TokenParts::parse_within(TOKEN_BYTES_MAX, token)
     }
 
-    pub(super) fn parse_within(bytes_max: usize, token: &str) -> Result<Parts<'_>, BadToken> {
+    pub(super) fn parse_within(bytes_max: usize, token: &str) -> Result<TokenParts<'_>, BadToken> {
         if token.len() > bytes_max {
             return Err(BadToken::TooLong { len: token.len() });
         }
@@ -66,7 +66,7 @@ impl Parts<'_> {
         if header.crit.is_some() {
             return Err(malformed("crit names an extension unknown here"));
         }
-        Ok(Parts { header, claims, signed, signature })
+        Ok(TokenParts { header, claims, signed, signature })
     }
 
     pub(super) fn kid(&self) -> Result<Option<&str>, BadToken> {
@@ -101,17 +101,17 @@ impl RawClaims {
     /// Called after the signature was checked.
     pub(super) fn check(
         &self,
-        issuer: Issuer,
+        issuer: TokenIssuer,
         audience: &str,
         role: impl FnOnce() -> Result<Role, BadToken>,
         now_ms: i64,
-    ) -> Result<Claims, BadToken> {
+    ) -> Result<TokenClaims, BadToken> {
         self.check_audience(audience)?;
         let subject = text("sub", self.sub.as_ref())?;
         let subject: UserId = subject.parse().map_err(BadToken::Subject)?;
         let role = role()?;
         let expires_at_ms = self.check_time(now_ms)?;
-        Ok(Claims { subject, role, issuer, expires_at_ms })
+        Ok(TokenClaims { subject, role, issuer, expires_at_ms })
     }
 
     /// The role of one of our tokens.

@@ -6,7 +6,7 @@ use std::sync::RwLock;
 
 use ring::digest::{SHA256, digest};
 
-use super::claims::Claims;
+use super::claims::TokenClaims;
 
 /// How long a verified token is taken for good without a second look at its key, in milliseconds:
 /// an identity provider that withdraws a key expects it to be gone within minutes. Never past the
@@ -17,39 +17,45 @@ const REMEMBERED_MS: i64 = 5 * 60 * 1_000;
 const TOKENS_MAX: usize = 4_096;
 
 /// SHA-256 of a token: the tokens themselves are not kept.
-type Print = [u8; 32];
+type TokenDigest = [u8; 32];
 
 #[derive(Debug, Default)]
-pub(super) struct Verified(RwLock<HashMap<Print, Remembered>>);
+pub(super) struct VerifiedTokens(RwLock<HashMap<TokenDigest, VerifiedToken>>);
 
 #[derive(Debug)]
-struct Remembered {
-    claims: Claims,
+struct VerifiedToken {
+    claims: TokenClaims,
     /// Milliseconds since 1970, exclusive.
     until: i64,
 }
 
-pub(super) fn print_of(token: &str) -> Print {
-    let mut print = Print::default();
+pub(super) fn print_of(token: &str) -> TokenDigest {
+    let mut print = TokenDigest::default();
     print.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
     print
 }
 
-impl Verified {
-    pub(super) fn claims(&self, print: &Print, now_ms: i64) -> Option<Claims> {
+impl VerifiedTokens {
+    pub(super) fn claims(&self, print: &TokenDigest, now_ms: i64) -> Option<TokenClaims> {
         let remembered = self.0.read().ok()?;
         let found = remembered.get(print).filter(|it| now_ms < it.until)?;
         Some(found.claims.clone())
     }
 
-    pub(super) fn keep(&self, print: Print, claims: &Claims, key_until_ms: i64, now_ms: i64) {
+    pub(super) fn keep(
+        &self,
+        print: TokenDigest,
+        claims: &TokenClaims,
+        key_until_ms: i64,
+        now_ms: i64,
+    ) {
         let remembered_until = now_ms.saturating_add(REMEMBERED_MS);
         let until = claims.expires_at_ms.min(remembered_until).min(key_until_ms);
         if let Ok(mut remembered) = self.0.write() {
             if remembered.len() >= TOKENS_MAX {
                 remembered.clear();
             }
-            remembered.insert(print, Remembered { claims: claims.clone(), until });
+            remembered.insert(print, VerifiedToken { claims: claims.clone(), until });
         }
     }
 }
@@ -57,16 +63,16 @@ impl Verified {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::token::{Issuer, Role};
+    use crate::token::{Role, TokenIssuer};
 
-    fn claims(expires_at_ms: i64) -> Claims {
-        let (role, issuer) = (Role::User, Issuer::Local);
-        Claims { subject: "u".parse().unwrap(), role, issuer, expires_at_ms }
+    fn claims(expires_at_ms: i64) -> TokenClaims {
+        let (role, issuer) = (Role::User, TokenIssuer::Local);
+        TokenClaims { subject: "u".parse().unwrap(), role, issuer, expires_at_ms }
     }
 
     #[test]
     fn for_how_long() {
-        let verified = Verified::default();
+        let verified = VerifiedTokens::default();
         for (name, expires_at, key_until, asked_at, is_known) in [
             ("at once", 1_000_000, i64::MAX, 10, true),
             ("before its exp", 1_000, i64::MAX, 999, true),
@@ -84,7 +90,7 @@ mod tests {
 
     #[test]
     fn no_more_than_there_may_be() {
-        let verified = Verified::default();
+        let verified = VerifiedTokens::default();
         for nth in 0..=TOKENS_MAX {
             verified.keep(print_of(&nth.to_string()), &claims(1_000), i64::MAX, 0);
         }

@@ -3,7 +3,7 @@
 use coupon::calendar::{Date, Zone, format_instant};
 use coupon::imported::ImportedState;
 use engine::RejectedLine;
-use engine::import::columns::Column;
+use engine::import::columns::KnownColumn;
 use engine::import::{CheckedLines, DryRun, ParsedLine};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -112,7 +112,7 @@ impl From<&DryRun> for DryRunBody {
             encoding: found.encoding.name(),
             separator: found.separator.map(String::from),
             header: found.header.clone(),
-            columns: found.columns.iter().map(|column| column.map(Column::name)).collect(),
+            columns: found.columns.iter().map(|column| column.map(KnownColumn::name)).collect(),
             exported_by: found.export.map(|export| export.name),
             left_out: found.export.map(|export| export.left_out),
             lines,

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::campaign::CampaignBody;
 use super::coupon::CouponBody;
 use crate::closed;
-use crate::problem::table::Code;
+use crate::problem::table::ApiErrorCode;
 
 /// One redemption of a coupon.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -111,7 +111,7 @@ impl From<&CheckView> for CheckBody {
     fn from(view: &CheckView) -> CheckBody {
         CheckBody {
             redeemable: view.refusal.is_none(),
-            refusal: view.refusal.map(|refusal| Code::from(refusal).as_str()),
+            refusal: view.refusal.map(|refusal| ApiErrorCode::from(refusal).as_str()),
             coupon: view.coupon.as_ref().map(CouponBody::from),
             campaign: view.campaign.as_ref().map(CampaignBody::from),
         }

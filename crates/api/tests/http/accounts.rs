@@ -1,6 +1,6 @@
 //! Sign-up, sign-in and the end of an account.
 
-use api::{Access, Passwords, SignUp};
+use api::{AccessPolicy, Passwords, SignUp};
 use futures::future::join_all;
 use passwords::Purpose;
 use serde_json::json;
@@ -20,7 +20,7 @@ async fn a_peer_has_one_share_of_all_spaces() {
     let passwords = Passwords::new();
     let space = || {
         let passwords = passwords.clone();
-        Service::new().allowing(Access { passwords, ..Access::default() })
+        Service::new().allowing(AccessPolicy { passwords, ..AccessPolicy::default() })
     };
     let spaces = [space(), space()];
     // These tests have no connection, so all of them come from one peer.
@@ -221,12 +221,12 @@ async fn forwarded_addresses_of_trusted_proxies_count() {
         service.send(Nobody, asked.header("x-forwarded-for", client)).await.word()
     };
     let trusted_proxies = "10.0.0.0/8".parse().expect("a network");
-    let access = Access { trusted_proxies, ..Access::default() };
+    let access = AccessPolicy { trusted_proxies, ..AccessPolicy::default() };
     // Name, the service, the connection's address, whether another client is another peer.
     let cases = [
         ("a trusted proxy", access.clone(), PROXY, "401 UNAUTHENTICATED"),
         ("a stranger", access, "203.0.113.9", "429 TOO_MANY"),
-        ("nobody is trusted", Access::default(), PROXY, "429 TOO_MANY"),
+        ("nobody is trusted", AccessPolicy::default(), PROXY, "429 TOO_MANY"),
     ];
     for (name, access, from, want) in cases {
         let service = Service::new().allowing(access);
@@ -280,7 +280,8 @@ async fn sign_ups_of_one_address_are_counted() {
 async fn sign_up_can_be_off() {
     let service = Service::new();
     sign(&service, "users", "ann@example.com", PASSWORD).await.is("201", "up");
-    let service = service.allowing(Access { sign_up: SignUp::Off, ..Access::default() });
+    let service =
+        service.allowing(AccessPolicy { sign_up: SignUp::Off, ..AccessPolicy::default() });
     for login in ["bob@example.com", "ann@example.com"] {
         let refused = sign(&service, "users", login, PASSWORD).await;
         let detail = refused.is("403 FORBIDDEN", login).string("detail");

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use api::accept::{Limits, serve};
+use api::accept::{ListenerLimits, serve};
 use engine::Role;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -80,7 +80,12 @@ async fn redemptions_beside_attacks() {
     ];
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
-    tokio::spawn(serve(listener, service.router(), Limits::default(), std::future::pending()));
+    tokio::spawn(serve(
+        listener,
+        service.router(),
+        ListenerLimits::default(),
+        std::future::pending(),
+    ));
     let mut without = Duration::ZERO;
     for attack in attacks {
         let mut codes = Vec::new();
@@ -165,7 +170,7 @@ fn redemptions(address: SocketAddr, codes: &[(String, String)], token: &str) -> 
         let begun = Instant::now();
         let body = json!({"user_id": user, "order_ref": user}).to_string();
         let head = format!(
-            "POST /v1/coupons/{code}/redeem HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\
+            "POST /v1/coupons/{code}/redeem HTTP/1.1\r\nhost: x\r\nauthorization: BearerScheme {token}\r\n\
              content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         );

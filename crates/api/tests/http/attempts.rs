@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use api::Access;
+use api::AccessPolicy;
 use serde_json::{Value, json};
 
 use crate::service::{ANN, Admin, Nobody, Operator, Service, Shop, Who};
@@ -179,6 +179,6 @@ async fn who_may_not_and_what_is_wrong() {
     for (name, who, query, want) in cases {
         service.get(who, &format!("/v1/attempts{query}")).await.is(want, name);
     }
-    let without = service.allowing(Access::default());
+    let without = service.allowing(AccessPolicy::default());
     without.get(Admin, "/v1/attempts").await.is("501 NOT_KEPT", "nowhere to keep them");
 }

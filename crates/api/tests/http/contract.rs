@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::sync::LazyLock;
 
-use api::problem::Code;
+use api::problem::ApiErrorCode;
 use serde_json::Value;
 
 use crate::service::Answer;
 
 /// Status and retry of every problem, by its code: line 2 of its page, `Status 409 · retry: never`.
 static PROBLEMS: LazyLock<BTreeMap<&str, (String, String)>> = LazyLock::new(|| {
-    let pages = Code::ALL.iter().map(|code| {
+    let pages = ApiErrorCode::ALL.iter().map(|code| {
         let word = code.as_str();
         let path = format!("{}/../../docs/problems/{word}.md", env!("CARGO_MANIFEST_DIR"));
         let page = fs::read_to_string(path).expect(word);

@@ -1,13 +1,13 @@
 //! Pages of other origins, which a browser asks about.
 
-use api::Access;
+use api::AccessPolicy;
 
 use super::service::{ANN, Asked, Service};
 
 const SHOP: &str = "https://shop.example";
 
-fn access(origins: &str) -> Access {
-    Access { cors_origins: origins.parse().expect("origins"), ..Access::default() }
+fn access(origins: &str) -> AccessPolicy {
+    AccessPolicy { cors_origins: origins.parse().expect("origins"), ..AccessPolicy::default() }
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cold::Committed;
+use cold::CommitOutcome;
 use coupon::time::Day;
 use hot::ColdMark;
 use serde_json::{Value, json};
@@ -263,7 +263,7 @@ async fn commit_only(service: &Service, day: Day) -> usize {
     hot.raise_cold_mark(begun).await.expect("a mark");
     let committed =
         cold.commit(&partition, partition.archive_commit + 1, &files, &[]).await.expect("a commit");
-    assert!(matches!(committed, Committed::Done { .. }), "{committed:?}");
+    assert!(matches!(committed, CommitOutcome::Done { .. }), "{committed:?}");
     cold.commit_holders(day, partition.archive_commit + 1).await.expect("the side table");
     count
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use api::problem::Code;
+use api::problem::ApiErrorCode;
 use serde_json::{Value, json};
 
 use crate::contract::{DOCUMENT, OPERATIONS};
@@ -12,7 +12,8 @@ use crate::service::{Admin, Nobody, Service};
 async fn pages_need_nothing_from_outside() {
     let service = Service::new();
     let mut targets = vec!["/".to_owned(), "/docs/search?q=hold".to_owned()];
-    targets.extend(Code::ALL.iter().map(|code| format!("/docs/problems/{}", code.as_str())));
+    targets
+        .extend(ApiErrorCode::ALL.iter().map(|code| format!("/docs/problems/{}", code.as_str())));
     let mut known: BTreeSet<String> = targets.iter().cloned().collect();
     // Each page that a link leads to is looked at once.
     while let Some(target) = targets.pop() {
@@ -41,7 +42,7 @@ async fn pages_need_nothing_from_outside() {
     }
     let groups = DOCUMENT["tags"].as_array().map_or(0, Vec::len);
     let shapes = DOCUMENT["components"]["schemas"].as_object().map_or(0, |it| it.len());
-    assert!(known.len() > groups + shapes + Code::ALL.len(), "links lead to {known:?}");
+    assert!(known.len() > groups + shapes + ApiErrorCode::ALL.len(), "links lead to {known:?}");
     for (name, target) in [("no group", "/docs/nowhere"), ("no shape", "/docs/shapes/Nothing")] {
         service.get(Nobody, target).await.is("404 NOT_FOUND", name);
     }
@@ -236,7 +237,7 @@ fn every_property_has_a_type() {
 }
 
 /// How many problems of this code the metrics count.
-fn problems_counted(metrics: &str, code: Code) -> u64 {
+fn problems_counted(metrics: &str, code: ApiErrorCode) -> u64 {
     let name = format!("couponry_problems_total{{code=\"{}\"}} ", code.as_str());
     let count = metrics.lines().find_map(|line| line.strip_prefix(&name)?.parse().ok());
     count.unwrap_or_else(|| panic!("{name}is not a number in {metrics}"))
@@ -269,14 +270,14 @@ async fn health_and_metrics() {
     ] {
         assert!(metrics.text.contains(name), "{name}");
     }
-    for code in Code::ALL {
+    for code in ApiErrorCode::ALL {
         // It is there before the first problem. Other tests of this process count, too.
         problems_counted(&metrics.text, *code);
     }
-    let before = problems_counted(&metrics.text, Code::NotFound);
+    let before = problems_counted(&metrics.text, ApiErrorCode::NotFound);
     service.get(Admin, "/v1/campaigns/nowhere").await.is("404 NOT_FOUND", "nowhere");
     let metrics = service.get(Nobody, "/metrics").await;
-    assert!(problems_counted(&metrics.text, Code::NotFound) > before, "one more");
+    assert!(problems_counted(&metrics.text, ApiErrorCode::NotFound) > before, "one more");
     service.campaign("c", json!({})).await;
     let code = service.issued("c", "ann").await;
     service.coupon(&code).await;

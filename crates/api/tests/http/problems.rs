@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use api::problem::Code;
+use api::problem::ApiErrorCode;
 use axum::body::Body;
 use futures::stream::{FuturesUnordered, StreamExt, iter};
-use hot_sqlite::Options;
+use hot_sqlite::SqliteOptions;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ const CROWD: usize = 2_048 + 512 + 40;
 
 #[tokio::test]
 async fn each_code_is_caused() {
-    for code in Code::ALL {
+    for code in ApiErrorCode::ALL {
         let answer = Box::pin(provoked(*code)).await;
         let want = format!("{} {}", code.status(), code.as_str());
         answer.is(&want, code.as_str());
@@ -27,78 +27,78 @@ async fn each_code_is_caused() {
 }
 
 /// Causes `code`. A new code does not compile until it has a line here.
-async fn provoked(code: Code) -> Answer {
+async fn provoked(code: ApiErrorCode) -> Answer {
     match code {
-        Code::Invalid => Service::new().post(Admin, "/v1/campaigns", json!({})).await,
-        Code::Unauthenticated => Service::new().get(Nobody, "/v1/coupons").await,
-        Code::Forbidden => Service::new().post(Shop, "/v1/campaigns", json!({})).await,
-        Code::NotFound => Service::new().get(ANN, "/v1/coupons/AAAA").await,
-        Code::MethodNotAllowed => Service::new().delete(Admin, "/v1/campaigns").await,
-        Code::Timeout => broken_off().await,
-        Code::AlreadyRedeemed => after_redeeming(json!({}), "redeem", "2").await,
-        Code::AlreadyIssued => issued_to_another().await,
-        Code::NotIssued => on_untouched(json!({})).await,
-        Code::Expired => at("2028-01-01T00:00:00Z", json!({})).await,
-        Code::Voided => after_void().await,
-        Code::SoldOut => issues_past(json!({"stock": 1}), &["ann", "bob"]).await,
-        Code::LimitPerUser => {
+        ApiErrorCode::Invalid => Service::new().post(Admin, "/v1/campaigns", json!({})).await,
+        ApiErrorCode::Unauthenticated => Service::new().get(Nobody, "/v1/coupons").await,
+        ApiErrorCode::Forbidden => Service::new().post(Shop, "/v1/campaigns", json!({})).await,
+        ApiErrorCode::NotFound => Service::new().get(ANN, "/v1/coupons/AAAA").await,
+        ApiErrorCode::MethodNotAllowed => Service::new().delete(Admin, "/v1/campaigns").await,
+        ApiErrorCode::Timeout => broken_off().await,
+        ApiErrorCode::AlreadyRedeemed => after_redeeming(json!({}), "redeem", "2").await,
+        ApiErrorCode::AlreadyIssued => issued_to_another().await,
+        ApiErrorCode::NotIssued => on_untouched(json!({})).await,
+        ApiErrorCode::Expired => at("2028-01-01T00:00:00Z", json!({})).await,
+        ApiErrorCode::Voided => after_void().await,
+        ApiErrorCode::SoldOut => issues_past(json!({"stock": 1}), &["ann", "bob"]).await,
+        ApiErrorCode::LimitPerUser => {
             issues_past(json!({"per_user_limit": 2}), &["ann", "ann", "ann"]).await
         }
-        Code::CancelClosed => {
+        ApiErrorCode::CancelClosed => {
             after_redeeming(json!({"cancel_days": 0}), "cancel-redemption", "1").await
         }
-        Code::RedemptionCancelled => order_of_a_cancelled_redemption().await,
-        Code::NotRedeemed => after_redeeming(json!({}), "cancel-redemption", "2").await,
-        Code::NotLater => extended("2027-12-31T23:59:59.999Z").await,
-        Code::ExpiryDayClosed => extended_too_late().await,
-        Code::VersionConflict => voided_at_another_version().await,
-        Code::HistoryFull => history_full().await,
-        Code::NotIssuable => issues_past(json!({"handout": "bearer"}), &["ann"]).await,
-        Code::NameTaken => name_taken().await,
-        Code::LoginTaken => login_taken().await,
-        Code::Held => after_hold().await,
-        Code::NotStarted => on_issued(json!({"valid_from": "2027-01-01T00:00:00Z"})).await,
-        Code::IssueClosed => {
+        ApiErrorCode::RedemptionCancelled => order_of_a_cancelled_redemption().await,
+        ApiErrorCode::NotRedeemed => after_redeeming(json!({}), "cancel-redemption", "2").await,
+        ApiErrorCode::NotLater => extended("2027-12-31T23:59:59.999Z").await,
+        ApiErrorCode::ExpiryDayClosed => extended_too_late().await,
+        ApiErrorCode::VersionConflict => voided_at_another_version().await,
+        ApiErrorCode::HistoryFull => history_full().await,
+        ApiErrorCode::NotIssuable => issues_past(json!({"handout": "bearer"}), &["ann"]).await,
+        ApiErrorCode::NameTaken => name_taken().await,
+        ApiErrorCode::LoginTaken => login_taken().await,
+        ApiErrorCode::Held => after_hold().await,
+        ApiErrorCode::NotStarted => on_issued(json!({"valid_from": "2027-01-01T00:00:00Z"})).await,
+        ApiErrorCode::IssueClosed => {
             issues_past(json!({"issue_from": "2027-01-01T00:00:00Z"}), &["ann"]).await
         }
-        Code::Paused => paused().await,
-        Code::PreconditionFailed => {
+        ApiErrorCode::Paused => paused().await,
+        ApiErrorCode::PreconditionFailed => {
             let service = Service::new();
             service.campaign("c", json!({})).await;
             let asked = Asked::new("PATCH", "/v1/campaigns/c").json(&json!({"paused": true}));
             service.send(Admin, asked.header("if-match", "\"0\"")).await
         }
-        Code::CursorGone => {
+        ApiErrorCode::CursorGone => {
             let service = Service::new();
             let end = service.get(Shop, "/v1/events").await.string("next_cursor");
             service.get(Shop, &format!("/v1/events?after={end}7")).await
         }
-        Code::NotKept => {
-            let without = Service::with(Options { events: false, ..options() }, code_keys);
+        ApiErrorCode::NotKept => {
+            let without = Service::with(SqliteOptions { events: false, ..options() }, code_keys);
             without.get(Shop, "/v1/events").await
         }
-        Code::TooLarge => {
+        ApiErrorCode::TooLarge => {
             let body = vec![b' '; api::BODY_BYTES_MAX + 1];
             let asked = Asked::new("POST", "/v1/campaigns").typed("application/json", body);
             Service::new().send(Admin, asked).await
         }
-        Code::UnsupportedMediaType => {
+        ApiErrorCode::UnsupportedMediaType => {
             let asked = Asked::new("POST", "/v1/campaigns").typed("text/plain", "{}");
             Service::new().send(Admin, asked).await
         }
-        Code::Unprocessable => {
+        ApiErrorCode::Unprocessable => {
             let service = Service::new();
             service.campaign("c", json!({})).await;
             service.import("c", "b", "code,colour\nAAAA,red\n").await
         }
-        Code::TooMany => guessed().await,
-        Code::Internal => without_keys().await,
-        Code::Overloaded => overloaded().await,
-        Code::StoreFull => full().await,
-        Code::StoreUnavailable => no_turn().await,
-        Code::StoreDamaged => edited_row().await,
-        Code::ColdUnavailable => archived_and_cold_away().await,
-        Code::OutcomeUnknown => unknown().await,
+        ApiErrorCode::TooMany => guessed().await,
+        ApiErrorCode::Internal => without_keys().await,
+        ApiErrorCode::Overloaded => overloaded().await,
+        ApiErrorCode::StoreFull => full().await,
+        ApiErrorCode::StoreUnavailable => no_turn().await,
+        ApiErrorCode::StoreDamaged => edited_row().await,
+        ApiErrorCode::ColdUnavailable => archived_and_cold_away().await,
+        ApiErrorCode::OutcomeUnknown => unknown().await,
     }
 }
 
@@ -295,7 +295,7 @@ async fn full() -> Answer {
     let service = Service::new();
     service.campaign("c", json!({})).await;
     let code = service.issued("c", "ann").await;
-    let full = service.beside(Options { free_min_bytes: u64::MAX, ..options() });
+    let full = service.beside(SqliteOptions { free_min_bytes: u64::MAX, ..options() });
     let answer = full.does("redeem", &code, "1").await;
     full.get(ANN, &format!("/v1/coupons/{code}")).await.is("200", "a read with a full disk");
     full.does("check", &code, "1").await.is("200", "a check with a full disk");
@@ -311,7 +311,7 @@ async fn no_turn() -> Answer {
     let service = Service::new();
     service.campaign("c", json!({})).await;
     let code = service.issued("c", "ann").await;
-    let waiting = service.beside(Options { write_timeout: SHORT, ..options() });
+    let waiting = service.beside(SqliteOptions { write_timeout: SHORT, ..options() });
     let held = write_lock(&service);
     let answer = waiting.does("redeem", &code, "1").await;
     waiting.get(ANN, &format!("/v1/coupons/{code}")).await.is("200", "reads succeed");
@@ -370,7 +370,7 @@ async fn unknown() -> Answer {
     let service = Service::new();
     service.campaign("c", json!({})).await;
     let lines: String = (0..200).map(|line| format!("UNSURE{line:03}\n")).collect();
-    let hasty = service.beside(Options { write_timeout: SHORT, ..options() });
+    let hasty = service.beside(SqliteOptions { write_timeout: SHORT, ..options() });
     let stranger = Connection::open(service.folder().join("hot.db")).expect("a connection");
     for _ in 0..TRIES {
         stranger.execute_batch("BEGIN IMMEDIATE").expect("the write lock");
@@ -399,7 +399,7 @@ async fn a_repeat_says_what_happened(service: &Service, lines: &str) {
 #[tokio::test]
 async fn a_problem_links_to_its_page() {
     let service = Service::new();
-    for code in Code::ALL.iter().map(|code| code.as_str()) {
+    for code in ApiErrorCode::ALL.iter().map(|code| code.as_str()) {
         let page = service.get(Nobody, &format!("/docs/problems/{code}")).await;
         page.is("200", code);
         assert!(page.text.contains(code), "{code} is on its page");

@@ -169,7 +169,7 @@ async fn who_may_not_and_what_is_wrong() {
         service.get(who, &format!("/v1/redemptions?{query}")).await.is(want, name);
     }
     let without = Service::with(
-        hot_sqlite::Options { events: false, ..crate::service::options() },
+        hot_sqlite::SqliteOptions { events: false, ..crate::service::options() },
         crate::service::code_keys,
     );
     without.get(Shop, "/v1/redemptions?order_ref=o1").await.is("501 NOT_KEPT", "without events");

@@ -10,20 +10,20 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::Access;
-use api::token::{ExternalIssuer, LocalKey, LocalKeys, Tokens};
+use api::AccessPolicy;
+use api::token::{ExternalIssuer, LocalKey, LocalKeys, TokenService};
 use attempts::AttemptLog;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Request, header};
-use compactor::{Closed, Compactor};
+use compactor::{ClosedPolicy, Compactor};
 use coupon::calendar::{format_instant, parse_instant};
 use coupon::minted::CodeKey;
 use coupon::time::Millis;
 use engine::{ColdArchive, Engine, Role, SetClock};
 use hot::HotStore;
-use hot_sqlite::{Options, SqliteHot};
+use hot_sqlite::{SqliteHot, SqliteOptions};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -99,13 +99,13 @@ impl Archiving {
 }
 
 /// Options that ignore how full the disk of the machine is, and that it may stop for a while.
-pub(crate) fn options() -> Options {
-    Options { free_min_bytes: 0, write_timeout: LONG, ..Options::default() }
+pub(crate) fn options() -> SqliteOptions {
+    SqliteOptions { free_min_bytes: 0, write_timeout: LONG, ..SqliteOptions::default() }
 }
 
-fn tokens(secret: &[u8], external: Option<ExternalIssuer>) -> Tokens {
+fn tokens(secret: &[u8], external: Option<ExternalIssuer>) -> TokenService {
     let key = LocalKey::active("k1", secret, 0).expect("a key");
-    Tokens::new(LocalKeys::new(vec![key]).expect("keys"), external).expect("tokens")
+    TokenService::new(LocalKeys::new(vec![key]).expect("keys"), external).expect("tokens")
 }
 
 pub(crate) fn code_keys() -> Vec<CodeKey> {
@@ -117,7 +117,7 @@ impl Service {
         Service::with(options(), code_keys)
     }
 
-    pub(crate) fn with(options: Options, keys: impl Fn() -> Vec<CodeKey>) -> Service {
+    pub(crate) fn with(options: SqliteOptions, keys: impl Fn() -> Vec<CodeKey>) -> Service {
         let folder = Arc::new(TempDir::new().expect("a folder"));
         let clock = Arc::new(SetClock::at(ms(NOON)));
         Service::over(folder, clock, options, &keys)
@@ -126,10 +126,10 @@ impl Service {
     fn over(
         folder: Arc<TempDir>,
         clock: Arc<SetClock>,
-        options: Options,
+        options: SqliteOptions,
         keys: &impl Fn() -> Vec<CodeKey>,
     ) -> Service {
-        let cold_options = cold::Options { look_up_max: LONG, ..cold::Options::default() };
+        let cold_options = cold::ColdOptions { look_up_max: LONG, ..cold::ColdOptions::default() };
         let cold = cold::ColdStore::on_folder(&folder.path().join("cold"), cold_options);
         let cold = Arc::new(cold);
         let archive = Arc::new(ColdArchive(Arc::clone(&cold)));
@@ -144,7 +144,7 @@ impl Service {
         let private = webhooks::Options { allow_private: true, ..webhooks::Options::default() };
         let webhooks = Webhooks::new(engine.tables(), private);
         let webhooks = Some(Arc::new(webhooks.expect("webhooks")));
-        let access = Access { attempts, webhooks, ..Access::default() };
+        let access = AccessPolicy { attempts, webhooks, ..AccessPolicy::default() };
         let tokens = Arc::new(tokens(SECRET, None));
         let app = api::app_with(Arc::clone(&engine), tokens, access);
         Service { clock, engine, app, folder, archiving: Archiving::of_these_tests() }
@@ -156,7 +156,7 @@ impl Service {
     }
 
     /// A second service on the same folder.
-    pub(crate) fn beside(&self, options: Options) -> Service {
+    pub(crate) fn beside(&self, options: SqliteOptions) -> Service {
         let (folder, clock) = (Arc::clone(&self.folder), Arc::clone(&self.clock));
         Service::over(folder, clock, options, &code_keys)
     }
@@ -194,26 +194,27 @@ impl Service {
     }
 
     /// The same service, with `access`.
-    pub(crate) fn allowing(self, access: Access) -> Service {
+    pub(crate) fn allowing(self, access: AccessPolicy) -> Service {
         let tokens = Arc::new(tokens(SECRET, None));
         Service { app: api::app_with(Arc::clone(&self.engine), tokens, access), ..self }
     }
 
     /// Archives every coupon that may be archived now.
     pub(crate) async fn compact(&self) {
-        let report = self.compactor().run(self.now(), Closed::Now).await.expect("a compaction");
+        let report =
+            self.compactor().run(self.now(), ClosedPolicy::Now).await.expect("a compaction");
         assert!(report.failed.is_empty(), "{:?}", report.failed);
     }
 
     pub(crate) fn compactor(&self) -> Compactor {
         let (hot, cold) = (self.engine.partitions(), Arc::clone(self.engine.cold()));
-        Compactor::new(hot, cold, compactor::Settings::default(), Arc::new(|_| {}))
+        Compactor::new(hot, cold, compactor::CompactionSettings::default(), Arc::new(|_| {}))
     }
 
     async fn archive_what_is_finished(&self) {
         let Archiving::Always(turn) = &self.archiving else { return };
         let Ok(_turn) = turn.try_lock() else { return };
-        let works = self.compactor().plan(self.now(), Closed::Now).await.expect("a plan");
+        let works = self.compactor().plan(self.now(), ClosedPolicy::Now).await.expect("a plan");
         if !works.is_empty() {
             self.compact().await;
         }

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use api::accept::{Limits, serve};
+use api::accept::{ListenerLimits, serve};
 use engine::Role;
 use tokio::net::TcpListener;
 use tokio::task::spawn_blocking;
@@ -21,7 +21,12 @@ async fn a_client_that_sends_it_all_gets_the_problem() {
     let token = service.token(Role::Admin, "root");
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
-    tokio::spawn(serve(listener, service.router(), Limits::default(), std::future::pending()));
+    tokio::spawn(serve(
+        listener,
+        service.router(),
+        ListenerLimits::default(),
+        std::future::pending(),
+    ));
     let memo = "m".repeat(3_072);
     let lines = (0..LINES).map(|nth| format!("LONG{nth:05},2031-12-31,{memo}\n"));
     let file = format!("code,expires_at,memo\n{}", lines.collect::<String>());

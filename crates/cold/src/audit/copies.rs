@@ -9,11 +9,11 @@ use coupon::time::Day;
 
 use super::files::FileFault;
 use super::rows::{AuditedRow, rows};
-use crate::bounds::{Bounds, may_hold};
-use crate::cursor::{Cursor, Reading};
+use crate::bounds::{ColumnBounds, may_hold};
+use crate::cursor::{FileCursor, RowDecoder};
 use crate::error::ColdError;
 use crate::log::LiveFile;
-use crate::store::{ColdStore, Inner};
+use crate::store::{ColdStore, ColdStoreInner};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct ColdCopy {
@@ -54,7 +54,7 @@ impl ColdStore {
             let may =
                 |ends: Option<&(String, String)>| wanted.iter().any(|code| may_hold(ends, code));
             let of = Arc::clone(&wanted);
-            let reading = Reading::all(move |batch| {
+            let reading = RowDecoder::all(move |batch| {
                 let mut rows = rows(batch)?;
                 rows.retain(|row| of.contains(&row.code));
                 Ok(rows)
@@ -77,9 +77,9 @@ impl ColdStore {
         &self,
         file: &Arc<LiveFile>,
         may: impl Fn(Option<&(String, String)>) -> bool,
-        reading: Reading<AuditedRow>,
-    ) -> Result<Result<Cursor<AuditedRow>, FileFault>, ColdError> {
-        let Inner { coupons, files, .. } = &*self.inner;
+        reading: RowDecoder<AuditedRow>,
+    ) -> Result<Result<FileCursor<AuditedRow>, FileFault>, ColdError> {
+        let ColdStoreInner { coupons, files, .. } = &*self.inner;
         if let Err(error) = self.audit_size(&file.object(), file).await {
             return FileFault::of(error).map(Err);
         }
@@ -87,14 +87,14 @@ impl ColdStore {
             Ok(footer) => footer,
             Err(error) => return self.fault_of(coupons, file, error).await.map(Err),
         };
-        let may = |bounds: &Bounds| may(bounds.code.as_ref());
+        let may = |bounds: &ColumnBounds| may(bounds.code.as_ref());
         Ok(Ok(self.inner.cursor_where(file, footer, reading, may)))
     }
 
     pub(super) async fn audit_next(
         &self,
         file: &LiveFile,
-        cursor: &mut Cursor<AuditedRow>,
+        cursor: &mut FileCursor<AuditedRow>,
     ) -> Result<Result<Option<Vec<AuditedRow>>, FileFault>, ColdError> {
         match cursor.next().await {
             Ok(rows) => Ok(Ok(rows)),

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use object_store::path::Path;
 
-use crate::cursor::{Cursor, Reading};
+use crate::cursor::{FileCursor, RowDecoder};
 use crate::decode;
 use crate::error::ColdError;
 use crate::files::ReadError;
-use crate::index::Row;
-use crate::log::{LiveFile, Table};
+use crate::index::HolderIndexRow;
+use crate::log::{DeltaTable, LiveFile};
 use crate::schema::HOLDER_INDEX;
-use crate::store::{ColdStore, Inner};
+use crate::store::{ColdStore, ColdStoreInner};
 
 /// A file that is not as it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ impl ColdStore {
     /// # Errors
     /// [`ColdError::Unavailable`]. Damage is a fault.
     pub async fn audit_logs(&self) -> Result<Vec<FileFault>, ColdError> {
-        let Inner { coupons, by_holder, index, .. } = &*self.inner;
+        let ColdStoreInner { coupons, by_holder, index, .. } = &*self.inner;
         let mut faults = Vec::new();
         for (table, must_exist) in [(coupons, true), (by_holder, true), (index, false)] {
             match table.newest_if_any().await {
@@ -72,15 +72,15 @@ impl ColdStore {
     /// # Errors
     /// As [`ColdStore::audit_logs`].
     pub async fn audit_index(&self) -> Result<Vec<FileFault>, ColdError> {
-        let ascends = |last: &Row, row: &Row| last.key() < row.key();
-        self.audit_table(&self.inner.index, &Reading::all(decode::indexed), ascends).await
+        let ascends = |last: &HolderIndexRow, row: &HolderIndexRow| last.key() < row.key();
+        self.audit_table(&self.inner.index, &RowDecoder::all(decode::indexed), ascends).await
     }
 
     /// At most one fault for each file.
     async fn audit_table<T: Send + 'static>(
         &self,
-        table: &Table,
-        reading: &Reading<T>,
+        table: &DeltaTable,
+        reading: &RowDecoder<T>,
         ascends: fn(&T, &T) -> bool,
     ) -> Result<Vec<FileFault>, ColdError> {
         let known = match table.newest_if_any().await {
@@ -106,18 +106,18 @@ impl ColdStore {
     pub(super) async fn audit_rows<T: Send + 'static>(
         &self,
         file: &Arc<LiveFile>,
-        reading: &Reading<T>,
+        reading: &RowDecoder<T>,
         ascends: fn(&T, &T) -> bool,
         mut take: impl FnMut(&T) + Send,
     ) -> Result<(), ReadError> {
-        let Inner { location, files, .. } = &*self.inner;
+        let ColdStoreInner { location, files, .. } = &*self.inner;
         let object = file.object();
         self.audit_size(&object, file).await?;
         // The footer on disk is checked too, so the cache is not used.
         let footer = Arc::new(files.read_footer(&object, file).await?);
         let groups = (0..footer.groups.len()).collect();
         let mut rows =
-            Cursor::new(location, files, object.clone(), file, footer, reading.clone(), groups);
+            FileCursor::new(location, files, object.clone(), file, footer, reading.clone(), groups);
         let mut last: Option<T> = None;
         let mut count = 0;
         while let Some(batch) = rows.next().await? {
@@ -153,7 +153,7 @@ impl ColdStore {
     /// Damage is a fault. Any other error ends the audit; so does a file that a merge has replaced.
     pub(super) async fn fault_of(
         &self,
-        table: &Table,
+        table: &DeltaTable,
         file: &LiveFile,
         error: ReadError,
     ) -> Result<FileFault, ColdError> {

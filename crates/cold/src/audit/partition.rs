@@ -6,22 +6,22 @@ use std::sync::Arc;
 use super::copies::ColdCode;
 use super::files::FileFault;
 use super::rows::{AuditedRow, rows};
-use crate::cursor::{Cursor, Reading};
+use crate::cursor::{FileCursor, RowDecoder};
 use crate::error::ColdError;
 use crate::log::LiveFile;
-use crate::store::{ColdStore, Partition};
+use crate::store::{ColdPartition, ColdStore};
 
 pub struct PartitionAudit {
     store: ColdStore,
     after: String,
-    heads: Vec<Head>,
+    heads: Vec<AuditedFile>,
     faults: Vec<FileFault>,
 }
 
-struct Head {
+struct AuditedFile {
     file: Arc<LiveFile>,
     name: Arc<str>,
-    cursor: Cursor<AuditedRow>,
+    cursor: FileCursor<AuditedRow>,
     rows: VecDeque<AuditedRow>,
     /// The last code that was taken.
     last: Option<String>,
@@ -38,7 +38,7 @@ impl ColdStore {
     /// [`ColdError::Unavailable`]. Damage is a fault.
     pub async fn audit_partition(
         &self,
-        partition: &Partition,
+        partition: &ColdPartition,
         after: &str,
     ) -> Result<PartitionAudit, ColdError> {
         let mut audit = PartitionAudit {
@@ -51,8 +51,8 @@ impl ColdStore {
             let is_behind = |ends: Option<&(String, String)>| {
                 ends.is_none_or(|(_, last)| last.as_str() > after)
             };
-            match self.audit_cursor(&file.live, is_behind, Reading::all(rows)).await? {
-                Ok(cursor) => audit.heads.push(Head {
+            match self.audit_cursor(&file.live, is_behind, RowDecoder::all(rows)).await? {
+                Ok(cursor) => audit.heads.push(AuditedFile {
                     file: Arc::clone(&file.live),
                     name: file.path().into(),
                     cursor,
@@ -153,7 +153,7 @@ impl PartitionAudit {
     }
 }
 
-impl Head {
+impl AuditedFile {
     /// Returns a fault if its codes do not ascend.
     fn take(&mut self, rows: Vec<AuditedRow>) -> Option<String> {
         let mut before = self.last.as_deref();

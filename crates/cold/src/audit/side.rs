@@ -9,13 +9,13 @@ use std::sync::Arc;
 use coupon::time::Day;
 
 use super::files::FileFault;
-use crate::cursor::Reading;
+use crate::cursor::RowDecoder;
 use crate::error::ColdError;
 use crate::files::ReadError;
-use crate::holders::{EVERYBODY, Held, REPEATED, held, of_coupons};
+use crate::holders::{EVERYBODY, HolderRow, REPEATED, held, of_coupons};
 use crate::log::LiveFile;
-use crate::store::{ColdStore, Inner};
-use rows::Sum;
+use crate::store::{ColdStore, ColdStoreInner};
+use rows::RowSum;
 
 /// A row of the side table that does not agree with `coupons`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +58,7 @@ impl ColdStore {
     /// # Errors
     /// [`ColdError::Unavailable`]. Damage is a fault.
     pub async fn audit_side(&self, day: Day) -> Result<SideAudit, ColdError> {
-        let Inner { coupons, by_holder, .. } = &*self.inner;
+        let ColdStoreInner { coupons, by_holder, .. } = &*self.inner;
         let mut audit = SideAudit::default();
         // The side table is looked up first: what it has is in `coupons` when that is looked up
         // later.
@@ -103,8 +103,8 @@ impl ColdStore {
         to: &[Arc<LiveFile>],
         audit: &mut SideAudit,
     ) -> Result<(), ColdError> {
-        let truth = Reading::of(REPEATED, move |batch| of_coupons(batch, day, &EVERYBODY));
-        let side = Reading::all(held);
+        let truth = RowDecoder::of(REPEATED, move |batch| of_coupons(batch, day, &EVERYBODY));
+        let side = RowDecoder::all(held);
         let wanted = self.sum_of_coupons(from, &truth).await?;
         let found = self.sum_of_side(to, &side, audit).await?;
         let (Some(wanted), Some(found)) = (wanted, found) else { return Ok(()) };
@@ -120,10 +120,10 @@ impl ColdStore {
     async fn sum_of_coupons(
         &self,
         files: &[Arc<LiveFile>],
-        reading: &Reading<Held>,
-    ) -> Result<Option<Sum>, ColdError> {
+        reading: &RowDecoder<HolderRow>,
+    ) -> Result<Option<RowSum>, ColdError> {
         let coupons = &self.inner.coupons;
-        let mut sum = Sum::default();
+        let mut sum = RowSum::default();
         for file in files {
             if let Err(error) = self.add_up(file, reading, &mut sum).await {
                 self.fault_of(coupons, file, error).await?;
@@ -136,8 +136,8 @@ impl ColdStore {
     async fn add_up(
         &self,
         file: &Arc<LiveFile>,
-        reading: &Reading<Held>,
-        sum: &mut Sum,
+        reading: &RowDecoder<HolderRow>,
+        sum: &mut RowSum,
     ) -> Result<(), ReadError> {
         let mut cursor = self.inner.cursor(file, reading.clone()).await?;
         while let Some(rows) = cursor.next().await? {
@@ -150,14 +150,14 @@ impl ColdStore {
     async fn sum_of_side(
         &self,
         files: &[Arc<LiveFile>],
-        reading: &Reading<Held>,
+        reading: &RowDecoder<HolderRow>,
         audit: &mut SideAudit,
-    ) -> Result<Option<Sum>, ColdError> {
+    ) -> Result<Option<RowSum>, ColdError> {
         let by_holder = &self.inner.by_holder;
-        let ascends = |last: &Held, row: &Held| last.key() < row.key();
-        let (mut sum, mut is_whole) = (Sum::default(), true);
+        let ascends = |last: &HolderRow, row: &HolderRow| last.key() < row.key();
+        let (mut sum, mut is_whole) = (RowSum::default(), true);
         for file in files {
-            let add = |row: &Held| sum.add(row);
+            let add = |row: &HolderRow| sum.add(row);
             if let Err(error) = self.audit_rows(file, reading, ascends, add).await {
                 audit.files.push(self.fault_of(by_holder, file, error).await?);
                 is_whole = false;

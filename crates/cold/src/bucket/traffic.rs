@@ -66,14 +66,14 @@ impl RequestKind {
 /// Counts of all requests to a bucket, every retry included. Requests for credentials (to STS, or to the
 /// metadata of a machine) are among them.
 #[derive(Debug, Default)]
-pub struct Traffic {
+pub struct BucketTraffic {
     requests: [AtomicU64; RequestKind::ALL.len()],
     failed: AtomicU64,
     sent: AtomicU64,
     received: AtomicU64,
 }
 
-impl Traffic {
+impl BucketTraffic {
     pub fn requests(&self, kind: RequestKind) -> u64 {
         self.requests[kind as usize].load(Ordering::Relaxed)
     }
@@ -95,23 +95,23 @@ impl Traffic {
 }
 
 #[derive(Debug)]
-pub(super) struct Counting(pub(super) Arc<Traffic>);
+pub(super) struct CountingConnector(pub(super) Arc<BucketTraffic>);
 
-impl HttpConnector for Counting {
+impl HttpConnector for CountingConnector {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
         let client = ReqwestConnector::default().connect(options)?;
-        Ok(HttpClient::new(Counted { client, traffic: Arc::clone(&self.0) }))
+        Ok(HttpClient::new(CountingClient { client, traffic: Arc::clone(&self.0) }))
     }
 }
 
 #[derive(Debug)]
-struct Counted {
+struct CountingClient {
     client: HttpClient,
-    traffic: Arc<Traffic>,
+    traffic: Arc<BucketTraffic>,
 }
 
 #[async_trait]
-impl HttpService for Counted {
+impl HttpService for CountingClient {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let kind = RequestKind::of(&request);
         let traffic = &self.traffic;

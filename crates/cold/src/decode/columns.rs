@@ -12,12 +12,12 @@ use coupon::time::Millis;
 use super::{BadRow, bad};
 use crate::encode::MICROS;
 
-pub(crate) struct Texts {
+pub(crate) struct TextColumn {
     name: &'static str,
     values: StringArray,
 }
 
-impl Texts {
+impl TextColumn {
     pub(crate) fn get(&self, row: usize) -> Option<&str> {
         self.values.is_valid(row).then(|| self.values.value(row))
     }
@@ -38,12 +38,12 @@ impl Texts {
     }
 }
 
-pub(crate) struct Instants {
+pub(crate) struct InstantColumn {
     name: &'static str,
     values: TimestampMicrosecondArray,
 }
 
-impl Instants {
+impl InstantColumn {
     pub(crate) fn get(&self, row: usize) -> Option<Millis> {
         self.values.is_valid(row).then(|| Millis(self.values.value(row).div_euclid(MICROS)))
     }
@@ -53,12 +53,12 @@ impl Instants {
     }
 }
 
-pub(crate) struct Longs {
+pub(crate) struct LongColumn {
     name: &'static str,
     values: Int64Array,
 }
 
-impl Longs {
+impl LongColumn {
     pub(super) fn get(&self, row: usize) -> i64 {
         self.values.value(row)
     }
@@ -70,18 +70,18 @@ impl Longs {
 
 /// A column of time zones. Nearly all rows of a batch have the same zone and a look-up by name is
 /// expensive, so the first one is cached.
-pub(super) struct Zones {
-    names: Texts,
+pub(super) struct ZoneColumn {
+    names: TextColumn,
     first: Option<Zone>,
 }
 
-impl Zones {
-    pub(super) fn of(names: Texts) -> Result<Zones, BadRow> {
+impl ZoneColumn {
+    pub(super) fn of(names: TextColumn) -> Result<ZoneColumn, BadRow> {
         let first = match names.values.is_empty() {
             true => None,
             false => Some(names.parsed(0)?),
         };
-        Ok(Zones { names, first })
+        Ok(ZoneColumn { names, first })
     }
 
     pub(super) fn get(&self, row: usize) -> Result<Zone, BadRow> {
@@ -103,16 +103,16 @@ pub(super) fn column<A: Clone + 'static>(
     column.as_any().downcast_ref::<A>().cloned().ok_or_else(|| bad(path, 0, otherwise))
 }
 
-pub(crate) fn texts(batch: &RecordBatch, name: &'static str) -> Result<Texts, BadRow> {
-    Ok(Texts { name, values: column(batch, name, "no text")? })
+pub(crate) fn texts(batch: &RecordBatch, name: &'static str) -> Result<TextColumn, BadRow> {
+    Ok(TextColumn { name, values: column(batch, name, "no text")? })
 }
 
-pub(crate) fn longs(batch: &RecordBatch, name: &'static str) -> Result<Longs, BadRow> {
-    Ok(Longs { name, values: column(batch, name, "no number")? })
+pub(crate) fn longs(batch: &RecordBatch, name: &'static str) -> Result<LongColumn, BadRow> {
+    Ok(LongColumn { name, values: column(batch, name, "no number")? })
 }
 
-pub(crate) fn instants(batch: &RecordBatch, name: &'static str) -> Result<Instants, BadRow> {
-    Ok(Instants { name, values: column(batch, name, "no instant")? })
+pub(crate) fn instants(batch: &RecordBatch, name: &'static str) -> Result<InstantColumn, BadRow> {
+    Ok(InstantColumn { name, values: column(batch, name, "no instant")? })
 }
 
 pub(crate) fn days(batch: &RecordBatch) -> Result<Date32Array, BadRow> {

@@ -5,28 +5,28 @@ use coupon::coupon::Event;
 use coupon::flat::Flat;
 use coupon::ids::OperationId;
 
-use super::columns::{Instants, Longs, Texts, instants, longs, texts};
+use super::columns::{InstantColumn, LongColumn, TextColumn, instants, longs, texts};
 use super::{BadRow, bad};
 
 /// The events of all rows of a batch, concatenated.
-pub(super) struct Events {
-    sequences: Longs,
-    kinds: Texts,
-    at: Instants,
-    actors: Texts,
-    operations: Texts,
-    users: Texts,
-    references: Texts,
-    reasons: Texts,
-    expires_at: Instants,
-    zones: Texts,
+pub(super) struct EventColumns {
+    sequences: LongColumn,
+    kinds: TextColumn,
+    at: InstantColumn,
+    actors: TextColumn,
+    operations: TextColumn,
+    users: TextColumn,
+    references: TextColumn,
+    reasons: TextColumn,
+    expires_at: InstantColumn,
+    zones: TextColumn,
 }
 
-impl Events {
-    pub(super) fn of(lists: &ListArray) -> Result<Events, BadRow> {
+impl EventColumns {
+    pub(super) fn of(lists: &ListArray) -> Result<EventColumns, BadRow> {
         let rows = lists.values().as_struct_opt().filter(|rows| rows.null_count() == 0);
         let rows = RecordBatch::from(rows.ok_or_else(|| bad("events", 0, "no list of structs"))?);
-        Ok(Events {
+        Ok(EventColumns {
             sequences: longs(&rows, "events.sequence")?,
             kinds: texts(&rows, "events.kind")?,
             at: instants(&rows, "events.at")?,

@@ -9,11 +9,11 @@ use crate::footer::Footer;
 
 #[derive(Debug)]
 pub(super) struct FooterCache {
-    footers: Mutex<Footers>,
+    footers: Mutex<FooterEntries>,
 }
 
 #[derive(Debug)]
-struct Footers {
+struct FooterEntries {
     bytes_max: usize,
     bytes: usize,
     /// Counts uses. The footer with the lowest number is removed first.
@@ -30,7 +30,7 @@ struct CachedFooter {
 
 impl FooterCache {
     pub(super) fn new(bytes_max: usize) -> FooterCache {
-        let footers = Footers { bytes_max, bytes: 0, clock: 0, kept: HashMap::new() };
+        let footers = FooterEntries { bytes_max, bytes: 0, clock: 0, kept: HashMap::new() };
         FooterCache { footers: Mutex::new(footers) }
     }
 
@@ -45,7 +45,7 @@ impl FooterCache {
 
     pub(super) fn put(&self, object: &Path, footer: &Arc<Footer>) {
         let mut footers = self.lock();
-        let Footers { bytes_max, bytes, clock, kept } = &mut *footers;
+        let FooterEntries { bytes_max, bytes, clock, kept } = &mut *footers;
         *clock += 1;
         let new = CachedFooter { used: *clock, bytes: footer.bytes(), footer: Arc::clone(footer) };
         *bytes += new.bytes;
@@ -64,7 +64,7 @@ impl FooterCache {
         (footers.kept.len(), footers.bytes)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Footers> {
+    fn lock(&self) -> MutexGuard<'_, FooterEntries> {
         self.footers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -32,7 +32,7 @@ impl GroupBytes {
         columns: Option<&'static [&'static str]>,
         selected: Option<RowSelection>,
         batch_rows: usize,
-    ) -> ParquetResult<Batches> {
+    ) -> ParquetResult<RowGroupBatches> {
         let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(
             self.bytes.clone(),
             self.metadata.clone(),
@@ -45,18 +45,18 @@ impl GroupBytes {
         if let Some(selected) = selected {
             builder = builder.with_row_selection(selected);
         }
-        Ok(Batches { reader: builder.build()?, schema: self.schema, columns })
+        Ok(RowGroupBatches { reader: builder.build()?, schema: self.schema, columns })
     }
 }
 
 /// The batches of one row group. Each has every column that was asked for.
-pub(crate) struct Batches {
+pub(crate) struct RowGroupBatches {
     reader: ParquetRecordBatchReader,
     schema: &'static TableSchema,
     columns: Option<&'static [&'static str]>,
 }
 
-impl Iterator for Batches {
+impl Iterator for RowGroupBatches {
     type Item = Result<RecordBatch, ArrowError>;
 
     fn next(&mut self) -> Option<Self::Item> {

@@ -7,13 +7,13 @@ use arrow::array::{ArrayRef, Date32Array, RecordBatch, StringArray};
 use arrow::error::ArrowError;
 use coupon::time::Day;
 
-use super::rows::{Held, REPEATED, of_coupons};
-use crate::cursor::{BATCH_ROWS, Reading};
+use super::rows::{HolderRow, REPEATED, of_coupons};
+use crate::cursor::{BATCH_ROWS, RowDecoder};
 use crate::encoder::NewFiles;
 use crate::error::ColdError;
-use crate::log::{Change, Committed};
+use crate::log::{CommitOutcome, PartitionChange};
 use crate::schema::BY_HOLDER;
-use crate::store::{ColdFile, ColdStore, Inner};
+use crate::store::{ColdFile, ColdStore, ColdStoreInner};
 use crate::write::NewFile;
 use crate::{encode, names};
 
@@ -23,14 +23,14 @@ const HOLDER_TRIES_MAX: usize = 8;
 impl ColdStore {
     /// Brings the side table of a partition up to `archive_commit` at least, which must be
     /// committed. Does nothing if it is there already. Safe to repeat, and safe when several
-    /// processes do it at once. Holds at most [`crate::Options::holder_rows_max`] entries in
+    /// processes do it at once. Holds at most [`crate::ColdOptions::holder_rows_max`] entries in
     /// memory; a larger archive commit is read once for each piece of that size.
     ///
     /// # Errors
     /// [`ColdError::Unavailable`], also if `archive_commit` is not committed; [`ColdError::Full`],
     /// [`ColdError::Damaged`].
     pub async fn commit_holders(&self, day: Day, archive_commit: u64) -> Result<(), ColdError> {
-        let Inner { location, by_holder, .. } = &*self.inner;
+        let ColdStoreInner { location, by_holder, .. } = &*self.inner;
         for _ in 0..HOLDER_TRIES_MAX {
             let known = by_holder.newest().await?;
             let after = known.archive_commit(day);
@@ -60,7 +60,7 @@ impl ColdStore {
                 known.files(day).iter().filter(|file| !live.contains(&file.origin.archive_commit));
             let removed = removed.map(|file| file.path.clone()).collect();
             let covers = Vec::new();
-            let change = Change {
+            let change = PartitionChange {
                 day,
                 after,
                 archive_commit: partition.archive_commit,
@@ -69,8 +69,8 @@ impl ColdStore {
                 covers,
             };
             match by_holder.commit(change, u64::MAX).await? {
-                Committed::Done { .. } => return Ok(()),
-                Committed::Taken { .. } | Committed::Moved { .. } => {}
+                CommitOutcome::Done { .. } => return Ok(()),
+                CommitOutcome::Taken { .. } | CommitOutcome::Moved { .. } => {}
             }
         }
         Err(location.unavailable(format!("partition {} keeps changing: retry", names::iso(day))))
@@ -86,10 +86,10 @@ impl ColdStore {
     ) -> Result<Vec<NewFile>, ColdError> {
         let mut written = Vec::new();
         for piece in self.pieces(files).await? {
-            let mut entries: Vec<Held> = Vec::new();
+            let mut entries: Vec<HolderRow> = Vec::new();
             for file in files {
                 let piece = piece.clone();
-                let reading = Reading::of(REPEATED, move |batch| of_coupons(batch, day, &piece));
+                let reading = RowDecoder::of(REPEATED, move |batch| of_coupons(batch, day, &piece));
                 let mut rows = self.open(&file.live, reading).await?;
                 while let Some(held) = rows.next().await? {
                     entries.extend(held);
@@ -111,7 +111,7 @@ impl ColdStore {
         &self,
         day: Day,
         archive_commit: u64,
-        mut entries: Vec<Held>,
+        mut entries: Vec<HolderRow>,
     ) -> Result<Vec<NewFile>, ColdError> {
         let location = &self.inner.location;
         let name = move || names::by_holder_file(day, archive_commit);
@@ -127,8 +127,8 @@ impl ColdStore {
     }
 }
 
-fn to_batch(entries: &[Held]) -> Result<RecordBatch, ArrowError> {
-    let text = |of: fn(&Held) -> &str| -> ArrayRef {
+fn to_batch(entries: &[HolderRow]) -> Result<RecordBatch, ArrowError> {
+    let text = |of: fn(&HolderRow) -> &str| -> ArrayRef {
         Arc::new(StringArray::from_iter_values(entries.iter().map(of)))
     };
     let columns: Vec<ArrayRef> = vec![

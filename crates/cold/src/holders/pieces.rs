@@ -5,7 +5,7 @@ use std::ops::Bound;
 use arrow::array::{Array, RecordBatch};
 use coupon::ids::UserId;
 
-use crate::cursor::Reading;
+use crate::cursor::RowDecoder;
 use crate::decode::{self, BadRow};
 use crate::error::ColdError;
 use crate::store::{ColdFile, ColdStore};
@@ -13,12 +13,12 @@ use crate::store::{ColdFile, ColdStore};
 /// Holders that are sampled to find ranges of about the same size.
 const SAMPLES: u64 = 65_536;
 
-pub(crate) type Piece = (Bound<UserId>, Bound<UserId>);
+pub(crate) type HolderRange = (Bound<UserId>, Bound<UserId>);
 
-pub(crate) const EVERYBODY: Piece = (Bound::Unbounded, Bound::Unbounded);
+pub(crate) const EVERYBODY: HolderRange = (Bound::Unbounded, Bound::Unbounded);
 
 impl ColdStore {
-    pub(super) async fn pieces(&self, files: &[ColdFile]) -> Result<Vec<Piece>, ColdError> {
+    pub(super) async fn pieces(&self, files: &[ColdFile]) -> Result<Vec<HolderRange>, ColdError> {
         let max = self.inner.options.holder_rows_max.max(1) as u64;
         let rows: u64 = files.iter().map(ColdFile::rows).sum();
         if rows <= max {
@@ -27,7 +27,7 @@ impl ColdStore {
         let step = usize::try_from(rows.div_ceil(SAMPLES)).unwrap_or(usize::MAX);
         let (mut samples, mut held) = (Vec::new(), 0);
         for file in files {
-            let reading = Reading::of(&["holder"], move |batch| sample(batch, step));
+            let reading = RowDecoder::of(&["holder"], move |batch| sample(batch, step));
             let mut rows = self.open(&file.live, reading).await?;
             while let Some(batches) = rows.next().await? {
                 for batch in batches {
@@ -43,7 +43,7 @@ impl ColdStore {
 }
 
 /// At most `count` ranges that cover all holders, each with as many of the sorted `samples`.
-fn cut(samples: &[UserId], count: u64) -> Vec<Piece> {
+fn cut(samples: &[UserId], count: u64) -> Vec<HolderRange> {
     let count = usize::try_from(count).unwrap_or(usize::MAX).max(1);
     let mut ends: Vec<&UserId> =
         (1..count).filter_map(|nth| samples.get(nth * samples.len() / count)).collect();
@@ -58,19 +58,19 @@ fn cut(samples: &[UserId], count: u64) -> Vec<Piece> {
     pieces
 }
 
-struct Sample {
+struct HolderSample {
     holders: Vec<UserId>,
     held: u64,
 }
 
-fn sample(batch: &RecordBatch, step: usize) -> Result<Vec<Sample>, BadRow> {
+fn sample(batch: &RecordBatch, step: usize) -> Result<Vec<HolderSample>, BadRow> {
     let column = decode::texts(batch, "holder")?;
     let mut holders = Vec::new();
     for row in (0..batch.num_rows()).step_by(step) {
         holders.extend(column.optional::<UserId>(row)?);
     }
     let held = (batch.num_rows() - batch.column(0).null_count()) as u64;
-    Ok(vec![Sample { holders, held }])
+    Ok(vec![HolderSample { holders, held }])
 }
 
 #[cfg(test)]

@@ -8,27 +8,27 @@ use coupon::ids::UserId;
 use coupon::time::Day;
 
 use super::HolderEntry;
-use super::pieces::Piece;
+use super::pieces::HolderRange;
 use crate::decode::{self, BadRow};
 
 /// The columns of `coupons` that the side table repeats.
 pub(crate) const REPEATED: &[&str] = &["code", "state", "version", "holder", "expires_at"];
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Held {
+pub(crate) struct HolderRow {
     pub(crate) holder: UserId,
     pub(crate) entry: HolderEntry,
 }
 
-impl Held {
+impl HolderRow {
     /// The sort key of a file of the side table.
     pub(crate) fn key(&self) -> (&UserId, &Code) {
         (&self.holder, &self.entry.code)
     }
 }
 
-pub(crate) fn held(batch: &RecordBatch) -> Result<Vec<Held>, BadRow> {
-    let (days, columns) = (decode::days(batch)?, Columns::of(batch)?);
+pub(crate) fn held(batch: &RecordBatch) -> Result<Vec<HolderRow>, BadRow> {
+    let (days, columns) = (decode::days(batch)?, HolderColumns::of(batch)?);
     (0..batch.num_rows()).map(|row| columns.held(row, Day(days.value(row)))).collect()
 }
 
@@ -36,9 +36,9 @@ pub(crate) fn held(batch: &RecordBatch) -> Result<Vec<Held>, BadRow> {
 pub(crate) fn of_coupons(
     batch: &RecordBatch,
     day: Day,
-    piece: &Piece,
-) -> Result<Vec<Held>, BadRow> {
-    let columns = Columns::of(batch)?;
+    piece: &HolderRange,
+) -> Result<Vec<HolderRow>, BadRow> {
+    let columns = HolderColumns::of(batch)?;
     let mut found = Vec::new();
     for row in 0..batch.num_rows() {
         let holder: Option<UserId> = columns.holders.optional(row)?;
@@ -49,17 +49,17 @@ pub(crate) fn of_coupons(
     Ok(found)
 }
 
-struct Columns {
-    holders: decode::Texts,
-    codes: decode::Texts,
-    expires_at: decode::Instants,
-    states: decode::Texts,
-    versions: decode::Longs,
+struct HolderColumns {
+    holders: decode::TextColumn,
+    codes: decode::TextColumn,
+    expires_at: decode::InstantColumn,
+    states: decode::TextColumn,
+    versions: decode::LongColumn,
 }
 
-impl Columns {
-    fn of(batch: &RecordBatch) -> Result<Columns, BadRow> {
-        Ok(Columns {
+impl HolderColumns {
+    fn of(batch: &RecordBatch) -> Result<HolderColumns, BadRow> {
+        Ok(HolderColumns {
             holders: decode::texts(batch, "holder")?,
             codes: decode::texts(batch, "code")?,
             expires_at: decode::instants(batch, "expires_at")?,
@@ -68,7 +68,7 @@ impl Columns {
         })
     }
 
-    fn held(&self, row: usize, day: Day) -> Result<Held, BadRow> {
+    fn held(&self, row: usize, day: Day) -> Result<HolderRow, BadRow> {
         let state = match self.states.needed(row)? {
             "available" => "available",
             "issued" => "issued",
@@ -84,6 +84,6 @@ impl Columns {
             version: self.versions.unsigned(row)?,
             coupon: None,
         };
-        Ok(Held { holder: self.holders.parsed(row)?, entry })
+        Ok(HolderRow { holder: self.holders.parsed(row)?, entry })
     }
 }

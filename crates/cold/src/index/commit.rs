@@ -7,9 +7,9 @@ use coupon::time::Day;
 
 use super::HolderMerge;
 use crate::error::ColdError;
-use crate::log::{Change, Committed, LiveFile, TableVersion};
+use crate::log::{CommitOutcome, LiveFile, PartitionChange, TableVersion};
 use crate::names;
-use crate::store::{ColdStore, Inner};
+use crate::store::{ColdStore, ColdStoreInner};
 use crate::write::NewFile;
 
 impl ColdStore {
@@ -23,7 +23,7 @@ impl ColdStore {
         covers: Vec<(Day, u64)>,
         done: &mut HolderMerge,
     ) -> Result<bool, ColdError> {
-        let Inner { location, index, files, .. } = &*self.inner;
+        let ColdStoreInner { location, index, files, .. } = &*self.inner;
         let after = on.archive_commit(names::INDEX);
         for NewFile { live, .. } in &added {
             if let Err(error) = files.check(live).await {
@@ -32,19 +32,25 @@ impl ColdStore {
         }
         let rows: u64 = added.iter().map(NewFile::rows).sum();
         let removed: HashSet<String> = removed.iter().map(|file| file.path.clone()).collect();
-        let change =
-            Change { day: names::INDEX, after, archive_commit: after + 1, added, removed, covers };
+        let change = PartitionChange {
+            day: names::INDEX,
+            after,
+            archive_commit: after + 1,
+            added,
+            removed,
+            covers,
+        };
         match index.commit(change, u64::MAX).await? {
-            Committed::Done { .. } => {
+            CommitOutcome::Done { .. } => {
                 done.written += rows;
                 done.commits += 1;
                 Ok(true)
             }
             // Otherwise the caller would believe for ever that another process merges.
-            Committed::Taken { archive_commit } if archive_commit <= after => {
+            CommitOutcome::Taken { archive_commit } if archive_commit <= after => {
                 Err(location.unavailable("a commit to the holder index was refused"))
             }
-            Committed::Taken { .. } | Committed::Moved { .. } => Ok(false),
+            CommitOutcome::Taken { .. } | CommitOutcome::Moved { .. } => Ok(false),
         }
     }
 }

@@ -6,8 +6,8 @@ use coupon::time::Day;
 
 use super::plan;
 use super::write::{PIECE, encoder};
-use super::{HolderMerge, Row, Unread};
-use crate::cursor::Reading;
+use super::{HolderIndexRow, HolderMerge, UnreadPartitions};
+use crate::cursor::RowDecoder;
 use crate::decode;
 use crate::error::ColdError;
 use crate::log::{LiveFile, TableVersion};
@@ -17,7 +17,7 @@ use crate::store::ColdStore;
 /// Coupons sorted in memory. Each takes about a kilobyte with its events.
 const CHUNK_ROWS: usize = 32_768;
 
-pub(super) enum Intake {
+pub(super) enum IntakeOutcome {
     Went,
     /// Another process has committed to the index.
     Lost,
@@ -25,10 +25,10 @@ pub(super) enum Intake {
     Nothing,
 }
 
-struct Pending {
+struct PendingIntake {
     /// The version of the index before that file.
     known: Arc<TableVersion>,
-    rows: Vec<Row>,
+    rows: Vec<HolderIndexRow>,
     /// Partitions that are complete with that file, and their archive commits.
     covers: Vec<(Day, u64)>,
 }
@@ -41,8 +41,8 @@ impl ColdStore {
         on: &Arc<TableVersion>,
         rows_max: u64,
         done: &mut HolderMerge,
-        unread: &mut Unread,
-    ) -> Result<Intake, ColdError> {
+        unread: &mut UnreadPartitions,
+    ) -> Result<IntakeOutcome, ColdError> {
         let truth = self.inner.coupons.newest().await?;
         self.fits(on, &truth)?;
         let behind: Vec<(Day, u64)> = truth
@@ -54,9 +54,10 @@ impl ColdStore {
             .map(|(day, archive_commit)| (*day, *archive_commit))
             .collect();
         if behind.is_empty() {
-            return Ok(Intake::Nothing);
+            return Ok(IntakeOutcome::Nothing);
         }
-        let mut intake = Pending { known: Arc::clone(on), rows: Vec::new(), covers: Vec::new() };
+        let mut intake =
+            PendingIntake { known: Arc::clone(on), rows: Vec::new(), covers: Vec::new() };
         for (day, archive_commit) in behind {
             let after = on.archive_commit(day);
             let newer = |file: &&Arc<LiveFile>| file.newest_archive_commit() > after;
@@ -64,7 +65,7 @@ impl ColdStore {
             for file in truth.files(day).iter().filter(newer) {
                 match self.take_file(file, after, &mut intake, done).await {
                     Ok(true) => {}
-                    Ok(false) => return Ok(Intake::Lost),
+                    Ok(false) => return Ok(IntakeOutcome::Lost),
                     // A damaged partition does not stop the others. Its rows that were read are
                     // taken in again when it is whole.
                     Err(error @ ColdError::Damaged { .. }) => {
@@ -86,11 +87,11 @@ impl ColdStore {
         }
         if intake.rows.is_empty() && intake.covers.is_empty() {
             // None of the partitions could be read, so there is nothing to commit.
-            return Ok(Intake::Went);
+            return Ok(IntakeOutcome::Went);
         }
         match self.add_file(&mut intake, done).await? {
-            true => Ok(Intake::Went),
-            false => Ok(Intake::Lost),
+            true => Ok(IntakeOutcome::Went),
+            false => Ok(IntakeOutcome::Lost),
         }
     }
 
@@ -100,11 +101,11 @@ impl ColdStore {
         &self,
         file: &Arc<LiveFile>,
         after: u64,
-        intake: &mut Pending,
+        intake: &mut PendingIntake,
         done: &mut HolderMerge,
     ) -> Result<bool, ColdError> {
         let day = file.origin.day;
-        let held = Reading::all(move |batch| {
+        let held = RowDecoder::all(move |batch| {
             decode::coupons_behind(batch, after).map(|mut coupons| {
                 coupons.retain(|coupon| coupon.holder().is_some());
                 coupons
@@ -112,7 +113,7 @@ impl ColdStore {
         });
         let mut rows = self.open(file, held).await?;
         while let Some(coupons) = rows.next().await? {
-            intake.rows.extend(coupons.into_iter().map(|coupon| Row { day, coupon }));
+            intake.rows.extend(coupons.into_iter().map(|coupon| HolderIndexRow { day, coupon }));
             if intake.rows.len() >= CHUNK_ROWS && !self.add_file(intake, done).await? {
                 return Ok(false);
             }
@@ -124,7 +125,7 @@ impl ColdStore {
     /// `false` if another process has committed to the index.
     async fn add_file(
         &self,
-        intake: &mut Pending,
+        intake: &mut PendingIntake,
         done: &mut HolderMerge,
     ) -> Result<bool, ColdError> {
         let mut rows = std::mem::take(&mut intake.rows);

@@ -3,17 +3,17 @@
 use std::cmp::Ordering;
 
 use super::write::{PIECE, encoder};
-use super::{HolderMerge, Row, plan};
-use crate::cursor::Reading;
+use super::{HolderIndexRow, HolderMerge, plan};
+use crate::cursor::RowDecoder;
 use crate::decode;
 use crate::error::ColdError;
 use crate::log::TableVersion;
-use crate::merge::{Merge, Versioned};
+use crate::merge::{RowMerge, VersionedRow};
 use crate::names;
-use crate::store::{ColdStore, Inner};
+use crate::store::{ColdStore, ColdStoreInner};
 
-impl Versioned for Row {
-    fn order(&self, other: &Row) -> Ordering {
+impl VersionedRow for HolderIndexRow {
+    fn order(&self, other: &HolderIndexRow) -> Ordering {
         self.key().cmp(&other.key())
     }
 
@@ -28,16 +28,16 @@ impl ColdStore {
     pub(super) async fn merge_index(
         &self,
         on: &TableVersion,
-        merge: &plan::Merge,
+        merge: &plan::IndexMerge,
         done: &mut HolderMerge,
     ) -> Result<bool, ColdError> {
-        let Inner { location, index, .. } = &*self.inner;
+        let ColdStoreInner { location, index, .. } = &*self.inner;
         let archive_commit = on.archive_commit(names::INDEX) + 1;
         let mut files = Vec::with_capacity(merge.files.len());
         for file in &merge.files {
-            files.push(self.open_of(index, file, Reading::all(decode::indexed)).await?);
+            files.push(self.open_of(index, file, RowDecoder::all(decode::indexed)).await?);
         }
-        let mut rows = Merge::new(files);
+        let mut rows = RowMerge::new(files);
         let encoder = encoder(location, merge.target, archive_commit, self.index_file_bytes());
         let mut piece = Vec::with_capacity(PIECE);
         while let Some(row) = rows.next().await? {

@@ -17,7 +17,7 @@ const NEW_FILES_MAX: usize = 3;
 const NEW_AT_ONCE_MAX: usize = 16;
 
 #[derive(Debug, PartialEq)]
-pub(crate) struct Merge {
+pub(crate) struct IndexMerge {
     pub(crate) target: u8,
     pub(crate) files: Vec<Arc<LiveFile>>,
 }
@@ -27,7 +27,7 @@ pub(crate) struct Merge {
 /// limit merges one file into the next level: the one that overlaps the fewest bytes there for its
 /// size. On average over the files of a level, that overlap is the ratio of the two levels, so a
 /// row is written at most about eleven times for each level.
-pub(crate) fn due(files: &[Arc<LiveFile>], file_bytes: u64) -> Option<Merge> {
+pub(crate) fn due(files: &[Arc<LiveFile>], file_bytes: u64) -> Option<IndexMerge> {
     let levels = levels(files);
     let none = Vec::new();
     let level = |level: u8| levels.get(&level).unwrap_or(&none);
@@ -35,12 +35,12 @@ pub(crate) fn due(files: &[Arc<LiveFile>], file_bytes: u64) -> Option<Merge> {
     if new.len() > NEW_FILES_MAX {
         let mut files: Vec<Arc<LiveFile>> = new.iter().take(NEW_AT_ONCE_MAX).cloned().collect();
         if bytes(&files) < file_bytes {
-            return Some(Merge { target: 0, files });
+            return Some(IndexMerge { target: 0, files });
         }
         let is_met = |file: &&Arc<LiveFile>| files.iter().any(|new| meet(file, new));
         let met: Vec<Arc<LiveFile>> = level(1).iter().filter(is_met).cloned().collect();
         files.extend(met);
-        return Some(Merge { target: 1, files });
+        return Some(IndexMerge { target: 1, files });
     }
     let last = levels.keys().next_back().copied().unwrap_or(0);
     let is_over = |nth: &u8| {
@@ -54,7 +54,7 @@ pub(crate) fn due(files: &[Arc<LiveFile>], file_bytes: u64) -> Option<Merge> {
     };
     let file = level(over).iter().min_by_key(|file| cost(file))?;
     let files = std::iter::once(file).chain(within(below, file)).cloned().collect();
-    Some(Merge { target: over + 1, files })
+    Some(IndexMerge { target: over + 1, files })
 }
 
 /// The files of each level, ordered by their first holder.
@@ -96,8 +96,8 @@ fn bytes(files: &[Arc<LiveFile>]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bounds::Bounds;
-    use crate::names::Origin;
+    use crate::bounds::ColumnBounds;
+    use crate::names::FileOrigin;
     use crate::schema;
 
     fn file(level: u8, holders: &str, bytes: u64) -> Arc<LiveFile> {
@@ -106,10 +106,10 @@ mod tests {
         Arc::new(LiveFile {
             schema: &schema::HOLDER_INDEX,
             path: format!("level={level}/{holders}"),
-            origin: Origin { day: names::INDEX, archive_commit: 1, rewrites: 0 },
+            origin: FileOrigin { day: names::INDEX, archive_commit: 1, rewrites: 0 },
             rows: 1,
             bytes,
-            bounds: Bounds { holder, ..Bounds::default() },
+            bounds: ColumnBounds { holder, ..ColumnBounds::default() },
         })
     }
 

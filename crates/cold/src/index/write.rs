@@ -2,8 +2,8 @@
 
 use coupon::ids::UserId;
 
-use super::Row;
-use crate::encoder::{Encoder, NewFiles};
+use super::HolderIndexRow;
+use crate::encoder::{FileEncoder, NewFiles};
 use crate::location::StoreLocation;
 use crate::schema::HOLDER_INDEX;
 use crate::{encode, names};
@@ -27,16 +27,16 @@ pub(super) fn encoder(
     level: u8,
     archive_commit: u64,
     file_bytes: u64,
-) -> Encoder<Vec<Row>> {
+) -> FileEncoder<Vec<HolderIndexRow>> {
     let name = move || names::index_file(level, archive_commit);
     let files = NewFiles::new(location, &HOLDER_INDEX, HOLDER_INDEX.group_bytes, name);
     // The holder of the last row.
     let mut last: Option<UserId> = None;
-    Encoder::start(files, CHUNKS_MAX, move |files: &mut NewFiles, rows: Vec<Row>| {
+    FileEncoder::start(files, CHUNKS_MAX, move |files: &mut NewFiles, rows: Vec<HolderIndexRow>| {
         let mut rows = rows.as_slice();
         while !rows.is_empty() {
             let bytes = files.bytes();
-            let is_last = |row: &&Row| row.coupon.holder() == last.as_ref();
+            let is_last = |row: &&HolderIndexRow| row.coupon.holder() == last.as_ref();
             let some = match bytes >= file_bytes {
                 true => rows.iter().take(SLICE).take_while(is_last).count(),
                 false => rows.len().min(SLICE),

@@ -14,23 +14,23 @@ pub(super) const STAGING: &str = ".staging";
 
 /// A file without its final name. Dropping it deletes the staged copy.
 #[derive(Debug)]
-pub(super) struct Staged {
+pub(super) struct StagedFile {
     root: PathBuf,
     staged: PathBuf,
     named: PathBuf,
     kept: Arc<Mutex<HashSet<PathBuf>>>,
 }
 
-impl Staged {
+impl StagedFile {
     pub(super) fn new(
         root: &FilePath,
         named: PathBuf,
         kept: &Arc<Mutex<HashSet<PathBuf>>>,
-    ) -> Staged {
+    ) -> StagedFile {
         // `LocalFileSystem` does not list names that end in `#` and digits.
         let name = format!("{}#1", Uuid::new_v4());
         let staged = root.join(STAGING).join(name);
-        Staged { root: root.to_owned(), staged, named, kept: Arc::clone(kept) }
+        StagedFile { root: root.to_owned(), staged, named, kept: Arc::clone(kept) }
     }
 
     pub(super) fn named(&self) -> &FilePath {
@@ -84,7 +84,7 @@ pub(super) fn keep(
     Ok(())
 }
 
-impl Drop for Staged {
+impl Drop for StagedFile {
     fn drop(&mut self) {
         // If this fails, a sweep deletes the file a day later.
         let _ = fs::remove_file(&self.staged);

@@ -10,24 +10,24 @@ use async_trait::async_trait;
 use object_store::{Error, MultipartUpload, PutMode, PutPayload, PutResult, Result, UploadPart};
 
 use super::blocking;
-use super::staged::Staged;
+use super::staged::StagedFile;
 
 #[derive(Debug)]
-pub(super) struct Upload {
+pub(super) struct LocalUpload {
     file: Arc<File>,
-    staged: Option<Staged>,
+    staged: Option<StagedFile>,
     /// The offset of the next part.
     end: u64,
 }
 
-impl Upload {
-    pub(super) fn begin(staged: Staged) -> io::Result<Upload> {
-        Ok(Upload { file: Arc::new(staged.open()?), staged: Some(staged), end: 0 })
+impl LocalUpload {
+    pub(super) fn begin(staged: StagedFile) -> io::Result<LocalUpload> {
+        Ok(LocalUpload { file: Arc::new(staged.open()?), staged: Some(staged), end: 0 })
     }
 }
 
 #[async_trait]
-impl MultipartUpload for Upload {
+impl MultipartUpload for LocalUpload {
     fn put_part(&mut self, data: PutPayload) -> UploadPart {
         let mut at = self.end;
         self.end += data.content_length() as u64;

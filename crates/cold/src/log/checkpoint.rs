@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::Table;
+use super::DeltaTable;
 use crate::error::ColdError;
 
-impl Table {
+impl DeltaTable {
     /// Writes a checkpoint of the newest version if the last one is at least `every` versions old.
     pub(crate) async fn checkpoint(&self, every: u64) -> Result<(), ColdError> {
         let known = self.newest().await?;

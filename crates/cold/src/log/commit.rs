@@ -18,7 +18,7 @@ use tokio::time::sleep;
 
 use super::create::add_columns;
 use super::version::TableVersion;
-use super::{DeltaEngine, Table, WRITER};
+use super::{DeltaEngine, DeltaTable, WRITER};
 use crate::error::ColdError;
 use crate::names;
 use crate::schema::TableSchema;
@@ -34,7 +34,7 @@ const COMMIT_ERRORS_MAX: u32 = 3;
 const COMMIT_PAUSE: Duration = Duration::from_millis(200);
 
 #[derive(Debug)]
-pub(crate) struct Change {
+pub(crate) struct PartitionChange {
     pub(crate) day: Day,
     /// The commit fails unless this is the last number of the partition.
     pub(crate) after: u64,
@@ -48,7 +48,7 @@ pub(crate) struct Change {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Committed {
+pub enum CommitOutcome {
     /// The commit was made and is durable.
     Done {
         /// A version of the table that has the commit.
@@ -61,10 +61,14 @@ pub enum Committed {
     Moved { version: u64 },
 }
 
-impl Table {
+impl DeltaTable {
     /// Commits `change` on the newest version that allows it, as version `up_to` at the latest.
     /// Losing to another commit is an outcome, not an error.
-    pub(crate) async fn commit(&self, change: Change, up_to: u64) -> Result<Committed, ColdError> {
+    pub(crate) async fn commit(
+        &self,
+        change: PartitionChange,
+        up_to: u64,
+    ) -> Result<CommitOutcome, ColdError> {
         let change = Arc::new(change);
         let (mut errors, mut lost_on) = (0, None);
         for _ in 0..COMMIT_TRIES_MAX {
@@ -76,7 +80,7 @@ impl Table {
                 return Ok(ended);
             }
             if known.version >= up_to {
-                return Ok(Committed::Moved { version: known.version });
+                return Ok(CommitOutcome::Moved { version: known.version });
             }
             if lost_on == Some(known.version) {
                 // A bucket may also refuse a name while another request for it is under way.
@@ -98,7 +102,7 @@ impl Table {
             });
             let tried = tried.await?;
             match tried {
-                Ok(Some(version)) => return Ok(Committed::Done { version }),
+                Ok(Some(version)) => return Ok(CommitOutcome::Done { version }),
                 Ok(None) => lost_on = Some(on_version),
                 // The commit may have been made although its answer was lost: look it up before
                 // reporting the error or trying again. If the first try arrives late, one of the
@@ -121,17 +125,17 @@ impl Table {
     }
 
     /// How `change` has ended; `None` if it can still be committed.
-    fn ended(&self, known: &TableVersion, change: &Change) -> Option<Committed> {
+    fn ended(&self, known: &TableVersion, change: &PartitionChange) -> Option<CommitOutcome> {
         let archive_commit = known.archive_commit(change.day);
         let is_live = |path: &str| known.is_live(change.day, path);
         let is_ours = |file: &NewFile| is_live(file.path());
         if !change.added.is_empty() && change.added.iter().all(is_ours) {
-            return Some(Committed::Done { version: known.version });
+            return Some(CommitOutcome::Done { version: known.version });
         }
         let is_open = archive_commit == change.after
             && change.archive_commit > archive_commit
             && change.removed.iter().all(|path| is_live(path));
-        (!is_open).then_some(Committed::Taken { archive_commit })
+        (!is_open).then_some(CommitOutcome::Taken { archive_commit })
     }
 }
 
@@ -140,7 +144,7 @@ fn attempt(
     engine: &DeltaEngine,
     schema: &TableSchema,
     known: &TableVersion,
-    change: &Change,
+    change: &PartitionChange,
 ) -> KernelResult<Option<u64>> {
     let mut transaction = Arc::clone(&known.snapshot)
         .update_table(UpdateTableOperation::Write, WRITER, true)

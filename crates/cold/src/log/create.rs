@@ -9,10 +9,10 @@ use delta_kernel::transaction::data_layout::DataLayout;
 use delta_kernel::transaction::{CommitResult, UpdateTableOperation};
 
 use super::version::TableVersion;
-use super::{DeltaEngine, Table, WRITER};
+use super::{DeltaEngine, DeltaTable, WRITER};
 use crate::error::ColdError;
 
-impl Table {
+impl DeltaTable {
     /// Creates the table unless it exists.
     pub(crate) async fn create(&self) -> Result<(), ColdError> {
         if self.newest_if_any().await?.is_some() {

@@ -4,11 +4,11 @@ use coupon::time::Millis;
 use object_store::ObjectMeta;
 use object_store::path::Path;
 
-use super::Table;
+use super::DeltaTable;
 use crate::error::ColdError;
 use crate::names;
 
-impl Table {
+impl DeltaTable {
     /// The first entry of the log that is not lines of JSON, and why.
     pub(crate) async fn broken_entry(&self) -> Result<Option<(Path, String)>, ColdError> {
         for (entry, _) in self.entries().await? {

@@ -2,23 +2,23 @@
 
 use delta_kernel::KernelError;
 
-use super::{LiveFile, Table};
+use super::{DeltaTable, LiveFile};
 use crate::error::ColdError;
 use crate::files::ReadError;
 
-pub(super) enum Unread {
+pub(super) enum LogReadError {
     Kernel(KernelError),
     Foreign(String),
     Stats(String),
 }
 
-impl From<KernelError> for Unread {
-    fn from(error: KernelError) -> Unread {
-        Unread::Kernel(error)
+impl From<KernelError> for LogReadError {
+    fn from(error: KernelError) -> LogReadError {
+        LogReadError::Kernel(error)
     }
 }
 
-impl Table {
+impl DeltaTable {
     /// A file that is missing although it is live is damage. A file that a merge has replaced is
     /// [`ColdError::Unavailable`], and the caller reads again.
     pub(crate) async fn unread_file(&self, file: &LiveFile, error: ReadError) -> ColdError {
@@ -34,15 +34,15 @@ impl Table {
         }
     }
 
-    pub(super) async fn unread(&self, what: &str, unread: Unread) -> ColdError {
+    pub(super) async fn unread(&self, what: &str, unread: LogReadError) -> ColdError {
         match unread {
-            Unread::Foreign(path) => {
+            LogReadError::Foreign(path) => {
                 self.location.damaged(self.object(&path), "its name is not one that couponry gives")
             }
-            Unread::Stats(path) => self
+            LogReadError::Stats(path) => self
                 .location
                 .damaged(self.object(&path), "its entry in the log has no number of rows"),
-            Unread::Kernel(error) => self.failed(what, error).await,
+            LogReadError::Kernel(error) => self.failed(what, error).await,
         }
     }
 

@@ -9,7 +9,7 @@ use futures::TryFutureExt;
 use futures::future::BoxFuture;
 use tokio::runtime::EnterGuard;
 
-use crate::blocking::{self, Blocking, Runner};
+use crate::blocking::{self, BlockingPool, BlockingRunner};
 
 /// Threads on which the kernel waits for the store. It needs at least two.
 const KERNEL_THREADS: usize = 2;
@@ -23,11 +23,11 @@ static KERNEL_RUNTIME: LazyLock<Arc<TokioMultiThreadExecutor>> = LazyLock::new(|
 #[derive(Debug)]
 pub(super) enum KernelExecutor {
     Own(Arc<TokioMultiThreadExecutor>),
-    Runner(Arc<dyn Runner>),
+    Runner(Arc<dyn BlockingRunner>),
 }
 
 impl KernelExecutor {
-    pub(super) fn new(blocking: &Blocking) -> KernelExecutor {
+    pub(super) fn new(blocking: &BlockingPool) -> KernelExecutor {
         match &blocking.0 {
             None => KernelExecutor::Own(Arc::clone(&KERNEL_RUNTIME)),
             Some(runner) => KernelExecutor::Runner(Arc::clone(runner)),

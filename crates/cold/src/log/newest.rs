@@ -7,8 +7,8 @@ use delta_kernel::KernelError;
 use delta_kernel::snapshot::Snapshot;
 use futures::TryStreamExt;
 
-use super::Table;
-use super::errors::Unread;
+use super::DeltaTable;
+use super::errors::LogReadError;
 use super::replay::read;
 use super::version::TableVersion;
 use crate::error::ColdError;
@@ -18,7 +18,7 @@ use crate::error::ColdError;
 const LOAD_TRIES_MAX: usize = 3;
 
 #[derive(Debug, Default)]
-pub(super) struct Memory {
+pub(super) struct VersionMemory {
     known: Option<Arc<TableVersion>>,
     /// The number of the look-up that loaded `known`.
     look: u64,
@@ -29,15 +29,15 @@ pub(super) struct Memory {
 
 /// Entitles its holder to a version that was looked up after the ticket was taken.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Ticket(u64);
+pub(crate) struct LookupTicket(u64);
 
-impl Table {
+impl DeltaTable {
     pub(crate) fn remembered(&self) -> Option<Arc<TableVersion>> {
         self.memory.read().unwrap_or_else(PoisonError::into_inner).known.clone()
     }
 
-    pub(crate) fn ticket(&self) -> Ticket {
-        Ticket(self.looks.load(Ordering::SeqCst))
+    pub(crate) fn ticket(&self) -> LookupTicket {
+        LookupTicket(self.looks.load(Ordering::SeqCst))
     }
 
     /// Looks up the newest version now.
@@ -46,18 +46,18 @@ impl Table {
     }
 
     /// Returns a version that was the newest at some moment after `ticket` was taken.
-    pub(crate) async fn since(&self, ticket: Ticket) -> Result<Arc<TableVersion>, ColdError> {
+    pub(crate) async fn since(&self, ticket: LookupTicket) -> Result<Arc<TableVersion>, ColdError> {
         self.look(ticket).await?.ok_or_else(|| {
             self.location.unavailable(format!("there is no table {}", self.schema.name))
         })
     }
 
-    /// Like [`Table::newest`]; `None` where there is no table.
+    /// Like [`DeltaTable::newest`]; `None` where there is no table.
     pub(crate) async fn newest_if_any(&self) -> Result<Option<Arc<TableVersion>>, ColdError> {
         self.look(self.ticket()).await
     }
 
-    async fn look(&self, ticket: Ticket) -> Result<Option<Arc<TableVersion>>, ColdError> {
+    async fn look(&self, ticket: LookupTicket) -> Result<Option<Arc<TableVersion>>, ColdError> {
         let _one_at_a_time = self.looking.lock().await;
         {
             let memory = self.memory.read().unwrap_or_else(PoisonError::into_inner);
@@ -68,7 +68,7 @@ impl Table {
         let look = self.looks.fetch_add(1, Ordering::SeqCst) + 1;
         let (known, entry_bytes) = self.newest_from_memory().await?;
         let mut memory = self.memory.write().unwrap_or_else(PoisonError::into_inner);
-        *memory = Memory { known: known.clone(), look, entry_bytes };
+        *memory = VersionMemory { known: known.clone(), look, entry_bytes };
         Ok(known)
     }
 
@@ -109,9 +109,9 @@ impl Table {
             tries += 1;
             match self.try_load(known.clone()).await? {
                 Ok(known) => return Ok(Some(Arc::new(known))),
-                Err(Unread::Kernel(_)) if self.is_absent().await? => return Ok(None),
+                Err(LogReadError::Kernel(_)) if self.is_absent().await? => return Ok(None),
                 // Another process made the table between the two requests.
-                Err(Unread::Kernel(KernelError::EmptyLog)) if tries < LOAD_TRIES_MAX => {}
+                Err(LogReadError::Kernel(KernelError::EmptyLog)) if tries < LOAD_TRIES_MAX => {}
                 Err(unread) => return Err(self.unread("reading the log", unread).await),
             }
         }
@@ -138,7 +138,7 @@ impl Table {
     async fn try_load(
         &self,
         known: Option<Arc<TableVersion>>,
-    ) -> Result<Result<TableVersion, Unread>, ColdError> {
+    ) -> Result<Result<TableVersion, LogReadError>, ColdError> {
         let (engine, url, schema) = (Arc::clone(&self.engine), self.url(), self.schema);
         self.blocking(move || {
             let newer = known.and_then(|known| {

@@ -12,9 +12,9 @@ use delta_kernel::snapshot::{Snapshot, SnapshotRef};
 use delta_kernel::{KernelError, KernelResult};
 
 use super::DeltaEngine;
-use super::errors::Unread;
+use super::errors::LogReadError;
 use super::version::{LiveFile, TableVersion};
-use crate::bounds::Bounds;
+use crate::bounds::ColumnBounds;
 use crate::names;
 use crate::schema::TableSchema;
 
@@ -22,7 +22,7 @@ pub(super) fn read(
     engine: &DeltaEngine,
     schema: &'static TableSchema,
     snapshot: SnapshotRef,
-) -> Result<TableVersion, Unread> {
+) -> Result<TableVersion, LogReadError> {
     let mut files: BTreeMap<Day, Vec<Arc<LiveFile>>> = BTreeMap::new();
     let scan = Arc::clone(&snapshot).scan_builder().build()?;
     for batch in scan.scan_metadata(engine)? {
@@ -47,7 +47,10 @@ pub(super) fn read(
     })
 }
 
-fn live_files(schema: &'static TableSchema, batch: &RecordBatch) -> Result<Vec<LiveFile>, Unread> {
+fn live_files(
+    schema: &'static TableSchema,
+    batch: &RecordBatch,
+) -> Result<Vec<LiveFile>, LogReadError> {
     let missing = || KernelError::generic("the scan has no path, size and stats");
     let text = |name: &str| batch.column_by_name(name)?.as_string_opt::<i32>();
     let paths = text("path").ok_or_else(missing)?;
@@ -56,9 +59,10 @@ fn live_files(schema: &'static TableSchema, batch: &RecordBatch) -> Result<Vec<L
     let sizes = sizes.as_primitive_opt::<Int64Type>().ok_or_else(missing)?;
     let file = |row: usize| {
         let path = paths.value(row).to_owned();
-        let origin = names::origin(&path).ok_or_else(|| Unread::Foreign(path.clone()))?;
-        let counted = stats.is_valid(row).then(|| Bounds::from_stats(stats.value(row))).flatten();
-        let (rows, bounds) = counted.ok_or_else(|| Unread::Stats(path.clone()))?;
+        let origin = names::origin(&path).ok_or_else(|| LogReadError::Foreign(path.clone()))?;
+        let counted =
+            stats.is_valid(row).then(|| ColumnBounds::from_stats(stats.value(row))).flatten();
+        let (rows, bounds) = counted.ok_or_else(|| LogReadError::Stats(path.clone()))?;
         let bytes = sizes.value(row).unsigned_abs();
         Ok(LiveFile { schema, path, origin, rows, bytes, bounds })
     };

@@ -7,9 +7,9 @@ use coupon::time::Day;
 use delta_kernel::snapshot::SnapshotRef;
 use object_store::path::Path;
 
-use crate::bounds::Bounds;
-use crate::names::Origin;
-use crate::schema::{Addition, TableSchema};
+use crate::bounds::ColumnBounds;
+use crate::names::FileOrigin;
+use crate::schema::{ColumnAddition, TableSchema};
 
 /// Size of a footer besides its row groups, rounded up.
 const FOOTER_BYTES: u64 = 16 << 10;
@@ -19,10 +19,10 @@ pub(crate) struct LiveFile {
     pub(crate) schema: &'static TableSchema,
     /// Its path within the table.
     pub(crate) path: String,
-    pub(crate) origin: Origin,
+    pub(crate) origin: FileOrigin,
     pub(crate) rows: u64,
     pub(crate) bytes: u64,
-    pub(crate) bounds: Bounds,
+    pub(crate) bounds: ColumnBounds,
 }
 
 impl LiveFile {
@@ -57,7 +57,7 @@ pub(crate) struct TableVersion {
     /// The live files, by the expiry day of their partition.
     pub(crate) files: BTreeMap<Day, Vec<Arc<LiveFile>>>,
     /// Columns of this release that the table does not have yet.
-    pub(super) lacks: Vec<Addition>,
+    pub(super) lacks: Vec<ColumnAddition>,
     /// Whether a later release has added columns to the table.
     pub(crate) is_later: bool,
     pub(super) snapshot: SnapshotRef,

@@ -3,15 +3,15 @@
 use coupon::code::Code;
 use coupon::coupon::Coupon;
 
-use crate::cursor::Reading;
+use crate::cursor::RowDecoder;
 use crate::decode;
 use crate::error::ColdError;
-use crate::merge::Merge;
+use crate::merge::RowMerge;
 use crate::rows::FileRows;
-use crate::store::{ColdFile, ColdStore, Partition};
+use crate::store::{ColdFile, ColdPartition, ColdStore};
 
 pub struct PartitionRows {
-    merge: Merge<Coupon>,
+    merge: RowMerge<Coupon>,
     after: Option<Code>,
 }
 
@@ -23,12 +23,12 @@ impl ColdStore {
     /// As [`ColdStore::rows`].
     pub async fn partition_rows(
         &self,
-        partition: &Partition,
+        partition: &ColdPartition,
         after: Option<&Code>,
     ) -> Result<PartitionRows, ColdError> {
         let mut files = Vec::with_capacity(partition.files.len());
         for ColdFile { live: file } in &partition.files {
-            let (footer, reading) = (self.footer(file).await?, Reading::all(decode::coupons));
+            let (footer, reading) = (self.footer(file).await?, RowDecoder::all(decode::coupons));
             let cursor = self.inner.cursor_where(file, footer, reading, |bounds| {
                 match (&bounds.code, after) {
                     (Some((_, last)), Some(after)) => last.as_str() > after.as_str(),
@@ -37,7 +37,7 @@ impl ColdStore {
             });
             files.push(FileRows::new(&self.inner.coupons, file, cursor));
         }
-        Ok(PartitionRows { merge: Merge::new(files), after: after.cloned() })
+        Ok(PartitionRows { merge: RowMerge::new(files), after: after.cloned() })
     }
 }
 

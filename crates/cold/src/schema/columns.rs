@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Column, GROUP_BYTES, HOLDER_GROUP_BYTES, Kind, Layout, TableSchema, column, optional};
+use super::{
+    ColumnLayout, FieldKind, GROUP_BYTES, HOLDER_GROUP_BYTES, TableColumn, TableSchema, column,
+    optional,
+};
 
 /// The columns of a table of whole coupons: its partition column, those that describe a coupon, and
 /// its last columns.
@@ -10,23 +13,23 @@ macro_rules! of_coupons {
     ($partition:expr, code: $code:expr, holder: $holder:expr, $($last:expr),+) => {
         &[
             $partition,
-            column("code", Kind::Text, $code),
-            column("campaign_id", Kind::Text, Layout::Dictionary),
-            column("batch_id", Kind::Text, Layout::Dictionary),
-            column("state", Kind::Text, Layout::Dictionary),
-            column("version", Kind::Long, Layout::Dictionary),
-            optional("holder", Kind::Text, $holder),
-            column("valid_from", Kind::Instant, Layout::Dictionary),
-            column("expires_at", Kind::Instant, Layout::Dictionary),
-            column("made_expires_at", Kind::Instant, Layout::Dictionary),
-            column("time_zone", Kind::Text, Layout::Dictionary),
-            column("made_time_zone", Kind::Text, Layout::Dictionary),
-            optional("issued_at", Kind::Instant, Layout::Deltas),
-            optional("redeemed_at", Kind::Instant, Layout::Deltas),
-            optional("order_ref", Kind::Text, Layout::Plain),
-            column("created_at", Kind::Instant, Layout::Dictionary),
-            column("modified_at", Kind::Instant, Layout::Deltas),
-            column("events", Kind::Events, Layout::Plain),
+            column("code", FieldKind::Text, $code),
+            column("campaign_id", FieldKind::Text, ColumnLayout::Dictionary),
+            column("batch_id", FieldKind::Text, ColumnLayout::Dictionary),
+            column("state", FieldKind::Text, ColumnLayout::Dictionary),
+            column("version", FieldKind::Long, ColumnLayout::Dictionary),
+            optional("holder", FieldKind::Text, $holder),
+            column("valid_from", FieldKind::Instant, ColumnLayout::Dictionary),
+            column("expires_at", FieldKind::Instant, ColumnLayout::Dictionary),
+            column("made_expires_at", FieldKind::Instant, ColumnLayout::Dictionary),
+            column("time_zone", FieldKind::Text, ColumnLayout::Dictionary),
+            column("made_time_zone", FieldKind::Text, ColumnLayout::Dictionary),
+            optional("issued_at", FieldKind::Instant, ColumnLayout::Deltas),
+            optional("redeemed_at", FieldKind::Instant, ColumnLayout::Deltas),
+            optional("order_ref", FieldKind::Text, ColumnLayout::Plain),
+            column("created_at", FieldKind::Instant, ColumnLayout::Dictionary),
+            column("modified_at", FieldKind::Instant, ColumnLayout::Deltas),
+            column("events", FieldKind::Events, ColumnLayout::Plain),
             $($last),+
         ]
     };
@@ -36,10 +39,10 @@ macro_rules! of_coupons {
 pub(crate) const COUPONS: TableSchema = TableSchema {
     name: "coupons",
     columns: of_coupons!(
-        column("expiry_day", Kind::Day, Layout::Partition),
-        code: Layout::Prefixes,
-        holder: Layout::Plain,
-        column("archived_in", Kind::Long, Layout::Dictionary)
+        column("expiry_day", FieldKind::Day, ColumnLayout::Partition),
+        code: ColumnLayout::Prefixes,
+        holder: ColumnLayout::Plain,
+        column("archived_in", FieldKind::Long, ColumnLayout::Dictionary)
     ),
     events: EVENT,
     bounded: None,
@@ -53,13 +56,13 @@ pub(crate) const COUPONS: TableSchema = TableSchema {
 pub(crate) const BY_HOLDER: TableSchema = TableSchema {
     name: "coupons_by_holder",
     columns: &[
-        column("month", Kind::Text, Layout::Partition),
-        column("holder", Kind::Text, Layout::Prefixes),
-        column("code", Kind::Text, Layout::Plain),
-        column("expiry_day", Kind::Day, Layout::Dictionary),
-        column("expires_at", Kind::Instant, Layout::Dictionary),
-        column("state", Kind::Text, Layout::Dictionary),
-        column("version", Kind::Long, Layout::Dictionary),
+        column("month", FieldKind::Text, ColumnLayout::Partition),
+        column("holder", FieldKind::Text, ColumnLayout::Prefixes),
+        column("code", FieldKind::Text, ColumnLayout::Plain),
+        column("expiry_day", FieldKind::Day, ColumnLayout::Dictionary),
+        column("expires_at", FieldKind::Instant, ColumnLayout::Dictionary),
+        column("state", FieldKind::Text, ColumnLayout::Dictionary),
+        column("version", FieldKind::Long, ColumnLayout::Dictionary),
     ],
     events: &[],
     bounded: None,
@@ -73,10 +76,10 @@ pub(crate) const BY_HOLDER: TableSchema = TableSchema {
 pub(crate) const HOLDER_INDEX: TableSchema = TableSchema {
     name: "holder_index",
     columns: of_coupons!(
-        column("level", Kind::Text, Layout::Partition),
-        code: Layout::Plain,
-        holder: Layout::Prefixes,
-        column("expiry_day", Kind::Day, Layout::Dictionary)
+        column("level", FieldKind::Text, ColumnLayout::Partition),
+        code: ColumnLayout::Plain,
+        holder: ColumnLayout::Prefixes,
+        column("expiry_day", FieldKind::Day, ColumnLayout::Dictionary)
     ),
     events: EVENT,
     bounded: Some(&["holder"]),
@@ -89,15 +92,15 @@ pub(crate) const HOLDER_INDEX: TableSchema = TableSchema {
 };
 
 /// The fields of an event; the same as in the hot store.
-pub(super) const EVENT: &[Column] = &[
-    column("sequence", Kind::Long, Layout::Deltas),
-    column("kind", Kind::Text, Layout::Dictionary),
-    column("at", Kind::Instant, Layout::Deltas),
-    column("actor", Kind::Text, Layout::Dictionary),
-    column("operation", Kind::Text, Layout::Plain),
-    optional("user_id", Kind::Text, Layout::Plain),
-    optional("reference", Kind::Text, Layout::Plain),
-    optional("reason", Kind::Text, Layout::Dictionary),
-    optional("expires_at", Kind::Instant, Layout::Deltas),
-    optional("time_zone", Kind::Text, Layout::Dictionary),
+pub(super) const EVENT: &[TableColumn] = &[
+    column("sequence", FieldKind::Long, ColumnLayout::Deltas),
+    column("kind", FieldKind::Text, ColumnLayout::Dictionary),
+    column("at", FieldKind::Instant, ColumnLayout::Deltas),
+    column("actor", FieldKind::Text, ColumnLayout::Dictionary),
+    column("operation", FieldKind::Text, ColumnLayout::Plain),
+    optional("user_id", FieldKind::Text, ColumnLayout::Plain),
+    optional("reference", FieldKind::Text, ColumnLayout::Plain),
+    optional("reason", FieldKind::Text, ColumnLayout::Dictionary),
+    optional("expires_at", FieldKind::Instant, ColumnLayout::Deltas),
+    optional("time_zone", FieldKind::Text, ColumnLayout::Dictionary),
 ];

@@ -5,7 +5,7 @@ use parquet::file::metadata::SortingColumn;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
-use super::{Column, GROUP_ROWS_MAX, Kind, Layout, TableSchema};
+use super::{ColumnLayout, FieldKind, GROUP_ROWS_MAX, TableColumn, TableSchema};
 
 /// A limit that no page reaches before its row group is full: a row with 32 events of the longest
 /// names has 20 KB.
@@ -36,14 +36,14 @@ impl TableSchema {
                     properties.set_column_statistics_enabled(path, EnabledStatistics::None);
             }
             properties = match layout {
-                Layout::Partition | Layout::Plain => properties,
-                Layout::Prefixes => {
+                ColumnLayout::Partition | ColumnLayout::Plain => properties,
+                ColumnLayout::Prefixes => {
                     properties.set_column_encoding(path, Encoding::DELTA_BYTE_ARRAY)
                 }
-                Layout::Deltas => {
+                ColumnLayout::Deltas => {
                     properties.set_column_encoding(path, Encoding::DELTA_BINARY_PACKED)
                 }
-                Layout::Dictionary => properties.set_column_dictionary_enabled(path, true),
+                ColumnLayout::Dictionary => properties.set_column_dictionary_enabled(path, true),
             };
         }
         properties.build()
@@ -62,10 +62,10 @@ impl TableSchema {
         self.sorted_by.iter().map(column).collect()
     }
 
-    pub(super) fn leaves(&self) -> Vec<(ColumnPath, Layout)> {
+    pub(super) fn leaves(&self) -> Vec<(ColumnPath, ColumnLayout)> {
         let mut leaves = Vec::new();
         for column in &self.columns[1..] {
-            if column.kind == Kind::Events {
+            if column.kind == FieldKind::Events {
                 leaves.extend(self.events.iter().map(|inner| (inner.event_path(), inner.layout)));
             } else {
                 leaves.push((ColumnPath::from(column.name), column.layout));
@@ -75,7 +75,7 @@ impl TableSchema {
     }
 }
 
-impl Column {
+impl TableColumn {
     fn event_path(&self) -> ColumnPath {
         ColumnPath::new(["events", "list", "element", self.name].map(str::to_owned).to_vec())
     }

@@ -10,18 +10,18 @@ use delta_kernel::expressions::ColumnName;
 use delta_kernel::schema as delta;
 use parquet::schema::types::ColumnPath;
 
-use super::{Column, Kind, TableSchema};
+use super::{FieldKind, TableColumn, TableSchema};
 
 /// A column to add, and the struct that it belongs to; `None` for the row itself.
-pub(crate) type Addition = (Option<ColumnName>, delta::StructField);
+pub(crate) type ColumnAddition = (Option<ColumnName>, delta::StructField);
 
 impl TableSchema {
-    pub(crate) fn missing_in(&self, table: &delta::StructType) -> Vec<Addition> {
+    pub(crate) fn missing_in(&self, table: &delta::StructType) -> Vec<ColumnAddition> {
         let mut missing = Vec::new();
         for column in self.columns {
             match table.field(column.name) {
                 None => missing.push((None, column.delta(self.events))),
-                Some(field) if column.kind == Kind::Events => {
+                Some(field) if column.kind == FieldKind::Events => {
                     let Some(event) = element_of(field) else { continue };
                     let parent = ColumnName::new([column.name, "element"]);
                     let inner = self.events.iter().filter(|it| event.field(it.name).is_none());
@@ -35,7 +35,8 @@ impl TableSchema {
 
     /// Whether a later release has added columns to the table.
     pub(crate) fn is_behind(&self, table: &delta::StructType) -> bool {
-        let is_unknown = |columns: &[Column], name: &str| columns.iter().all(|it| it.name != name);
+        let is_unknown =
+            |columns: &[TableColumn], name: &str| columns.iter().all(|it| it.name != name);
         table.fields().any(|field| {
             let has_unknown_event = |event: &delta::StructType| {
                 event.fields().any(|inner| is_unknown(self.events, &inner.name))
@@ -61,7 +62,8 @@ impl TableSchema {
         batch: RecordBatch,
         wanted: Option<&[&str]>,
     ) -> Result<RecordBatch, ArrowError> {
-        let is_wanted = |column: &&Column| wanted.is_none_or(|them| them.contains(&column.name));
+        let is_wanted =
+            |column: &&TableColumn| wanted.is_none_or(|them| them.contains(&column.name));
         let (rows, found) = (batch.num_rows(), batch.schema());
         let mut fields: Vec<FieldRef> = found.fields().iter().cloned().collect();
         let mut arrays: Vec<ArrayRef> = batch.columns().to_vec();
@@ -74,7 +76,7 @@ impl TableSchema {
                     fields.push(Arc::new(field));
                     is_whole = false;
                 }
-                Ok(at) if column.kind == Kind::Events => {
+                Ok(at) if column.kind == FieldKind::Events => {
                     if let Some(events) = self.completed_events(&arrays[at])? {
                         let kind = events.data_type().clone();
                         fields[at] = Arc::new(Field::new(column.name, kind, column.nullable));
@@ -97,8 +99,9 @@ impl TableSchema {
     fn completed_events(&self, lists: &ArrayRef) -> Result<Option<ArrayRef>, ArrowError> {
         let Some(lists) = lists.as_list_opt::<i32>() else { return Ok(None) };
         let Some(events) = lists.values().as_struct_opt() else { return Ok(None) };
-        let is_missing = |it: &&Column| it.nullable && events.column_by_name(it.name).is_none();
-        let missing: Vec<&Column> = self.events.iter().filter(is_missing).collect();
+        let is_missing =
+            |it: &&TableColumn| it.nullable && events.column_by_name(it.name).is_none();
+        let missing: Vec<&TableColumn> = self.events.iter().filter(is_missing).collect();
         if missing.is_empty() {
             return Ok(None);
         }

@@ -2,13 +2,13 @@
 
 use coupon::time::Day;
 
-use super::partition::{ColdFile, Partition};
-use super::{ColdStore, Inner};
+use super::partition::{ColdFile, ColdPartition};
+use super::{ColdStore, ColdStoreInner};
 use crate::error::ColdError;
 use crate::files::ReadError;
-use crate::log::{Change, Committed};
-use crate::names::Origin;
-use crate::origins::Origins;
+use crate::log::{CommitOutcome, PartitionChange};
+use crate::names::FileOrigin;
+use crate::origins::OriginReader;
 use crate::write::{NewFile, PartitionWriter};
 
 impl ColdStore {
@@ -56,12 +56,12 @@ impl ColdStore {
         rewrites: u8,
         replaced: &[ColdFile],
     ) -> Result<PartitionWriter, ColdError> {
-        let Inner { location, options, coupons, .. } = &*self.inner;
+        let ColdStoreInner { location, options, coupons, .. } = &*self.inner;
         ColdStore::check_day(day)?;
         coupons.newest().await?;
         self.can_replace(replaced).await?;
-        let origins = Origins::of_files(self, archive_commit, replaced).await?;
-        let origin = Origin { day, archive_commit, rewrites };
+        let origins = OriginReader::of_files(self, archive_commit, replaced).await?;
+        let origin = FileOrigin { day, archive_commit, rewrites };
         Ok(PartitionWriter::new(location, options, origin, origins))
     }
 
@@ -69,40 +69,40 @@ impl ColdStore {
     /// version at which the partition's last number is still `on.archive_commit` and every file to
     /// remove is live. `archive_commit` must be the next number. If the answer of the store is
     /// lost, the outcome is looked up. Repeating the call does not commit twice.
-    /// [`Committed::Done`] is durable.
+    /// [`CommitOutcome::Done`] is durable.
     ///
     /// # Errors
     /// [`ColdError::Unavailable`], [`ColdError::Full`], [`ColdError::Damaged`]. Losing to another
-    /// commit is [`Committed::Taken`].
+    /// commit is [`CommitOutcome::Taken`].
     pub async fn commit(
         &self,
-        on: &Partition,
+        on: &ColdPartition,
         archive_commit: u64,
         files: &[NewFile],
         removed: &[ColdFile],
-    ) -> Result<Committed, ColdError> {
+    ) -> Result<CommitOutcome, ColdError> {
         self.commit_up_to(on, archive_commit, files, removed, u64::MAX).await
     }
 
     /// As [`ColdStore::commit`], as version `up_to` of the table at the latest:
-    /// [`Committed::Moved`] if the version would be higher.
+    /// [`CommitOutcome::Moved`] if the version would be higher.
     pub async fn commit_up_to(
         &self,
-        on: &Partition,
+        on: &ColdPartition,
         archive_commit: u64,
         files: &[NewFile],
         removed: &[ColdFile],
         up_to: u64,
-    ) -> Result<Committed, ColdError> {
+    ) -> Result<CommitOutcome, ColdError> {
         let is_of_archive_commit =
             |file: &NewFile| file.day() == on.day && file.archive_commit() == archive_commit;
         if archive_commit != on.archive_commit + 1 || !files.iter().all(is_of_archive_commit) {
-            return Ok(Committed::Taken {
+            return Ok(CommitOutcome::Taken {
                 archive_commit: self.partition(on.day).await?.archive_commit,
             });
         }
         self.can_replace(removed).await?;
-        let change = Change {
+        let change = PartitionChange {
             day: on.day,
             after: on.archive_commit,
             archive_commit,
@@ -116,7 +116,7 @@ impl ColdStore {
     /// Refuses to replace a file that has a column unknown to this release: the new file would not
     /// have it. Other files may be replaced even if a later release has added columns to the table.
     async fn can_replace(&self, removed: &[ColdFile]) -> Result<(), ColdError> {
-        let Inner { location, coupons, files, .. } = &*self.inner;
+        let ColdStoreInner { location, coupons, files, .. } = &*self.inner;
         if removed.is_empty() || !coupons.newest().await?.is_later {
             return Ok(());
         }

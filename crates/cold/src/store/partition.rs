@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use coupon::time::Day;
 
-use super::{ColdStore, Inner};
+use super::{ColdStore, ColdStoreInner};
 use crate::error::ColdError;
 use crate::log::{LiveFile, TableVersion};
 
@@ -52,7 +52,7 @@ impl ColdFile {
 
 /// The files of a partition at one version of the table.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Partition {
+pub struct ColdPartition {
     pub day: Day,
     pub version: u64,
     /// The number of the partition's last commit; 0 if there was none.
@@ -61,10 +61,10 @@ pub struct Partition {
     pub files: Vec<ColdFile>,
 }
 
-impl Partition {
-    pub(crate) fn of(known: &TableVersion, day: Day) -> Partition {
+impl ColdPartition {
+    pub(crate) fn of(known: &TableVersion, day: Day) -> ColdPartition {
         let files = known.files(day).iter().map(|live| ColdFile { live: Arc::clone(live) });
-        Partition {
+        ColdPartition {
             day,
             version: known.version,
             archive_commit: known.archive_commit(day),
@@ -78,19 +78,19 @@ impl ColdStore {
     ///
     /// # Errors
     /// [`ColdError::Unavailable`], also if there is no table; [`ColdError::Damaged`].
-    pub async fn partition(&self, day: Day) -> Result<Partition, ColdError> {
-        Ok(Partition::of(&*self.settled().await?, day))
+    pub async fn partition(&self, day: Day) -> Result<ColdPartition, ColdError> {
+        Ok(ColdPartition::of(&*self.settled().await?, day))
     }
 
     /// Looks up every partition that has a file or a commit, all at one version. Otherwise as
     /// [`ColdStore::partition`].
-    pub async fn partitions(&self) -> Result<Vec<Partition>, ColdError> {
+    pub async fn partitions(&self) -> Result<Vec<ColdPartition>, ColdError> {
         let known = self.settled().await?;
         let mut days: Vec<Day> =
             known.archive_commits.keys().chain(known.files.keys()).copied().collect();
         days.sort_unstable();
         days.dedup();
-        Ok(days.into_iter().map(|day| Partition::of(&known, day)).collect())
+        Ok(days.into_iter().map(|day| ColdPartition::of(&known, day)).collect())
     }
 
     /// Checks that every partition has the archive commits that the caller has seen. Returns the
@@ -111,7 +111,7 @@ impl ColdStore {
 
     /// A partition is behind an archive commit that was seen before: the log has lost an entry.
     pub(crate) fn lost(&self, day: Day, found: u64, seen: u64) -> ColdError {
-        let Inner { location, coupons, .. } = &*self.inner;
+        let ColdStoreInner { location, coupons, .. } = &*self.inner;
         let what = format!(
             "partition {day} ends with archive commit {found}, and archive commit {seen} was made: \
              an entry of the log is lost; restore it from a copy"

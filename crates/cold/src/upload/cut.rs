@@ -10,15 +10,15 @@ const FIRST_ROWS: usize = 512;
 /// of a row is estimated from the row group before, because the order of codes says nothing about
 /// row sizes.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Cut {
+pub(crate) struct RowGroupCutter {
     bytes: usize,
     /// Rows that the current row group will have.
     rows: usize,
 }
 
-impl Cut {
-    pub(crate) fn at(bytes: usize) -> Cut {
-        Cut { bytes: bytes.max(1), rows: FIRST_ROWS }
+impl RowGroupCutter {
+    pub(crate) fn at(bytes: usize) -> RowGroupCutter {
+        RowGroupCutter { bytes: bytes.max(1), rows: FIRST_ROWS }
     }
 
     pub(super) fn rows(&self) -> usize {
@@ -52,7 +52,7 @@ mod tests {
             ("a huge row", 1, 1_000_000, 1),
         ];
         for (name, rows, bytes, want) in cases {
-            let mut cut = Cut::at(100_000);
+            let mut cut = RowGroupCutter::at(100_000);
             cut.next(rows, bytes);
             assert_eq!(cut.rows, want, "{name}");
         }

@@ -5,23 +5,23 @@ use std::io::{self, Write};
 use object_store::WriteMultipart;
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::blocking::Waiter;
+use crate::blocking::BlockingWaiter;
 use crate::checksums;
 
-pub(super) struct Sink {
+pub(super) struct UploadSink {
     upload: Option<WriteMultipart>,
-    waiter: Waiter,
+    waiter: BlockingWaiter,
     hasher: Xxh3,
     /// The bytes after the last row group, held back until they have their checksum.
     tail: Option<Vec<u8>>,
 }
 
-impl Sink {
-    pub(super) fn new(upload: WriteMultipart, waiter: &Waiter) -> Sink {
-        Sink { upload: Some(upload), waiter: waiter.clone(), hasher: Xxh3::new(), tail: None }
+impl UploadSink {
+    pub(super) fn new(upload: WriteMultipart, waiter: &BlockingWaiter) -> UploadSink {
+        UploadSink { upload: Some(upload), waiter: waiter.clone(), hasher: Xxh3::new(), tail: None }
     }
 
-    /// The upload, unless [`Sink::take_upload`] has taken it.
+    /// The upload, unless [`UploadSink::take_upload`] has taken it.
     pub(super) fn upload(&mut self) -> Option<&mut WriteMultipart> {
         self.upload.as_mut()
     }
@@ -49,7 +49,7 @@ impl Sink {
     }
 }
 
-impl Drop for Sink {
+impl Drop for UploadSink {
     /// Tells the store to discard the parts of a file that was not completed.
     fn drop(&mut self) {
         if let Some(upload) = self.upload.take()
@@ -60,7 +60,7 @@ impl Drop for Sink {
     }
 }
 
-impl Write for Sink {
+impl Write for UploadSink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if let Some(tail) = &mut self.tail {
             tail.extend_from_slice(bytes);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use cold::{ColdStore, Committed, Options, Partition, Since};
+use cold::{ArchivedSince, ColdOptions, ColdPartition, ColdStore, CommitOutcome};
 use coupon::coupon::Coupon;
 use coupon::time::{Day, Millis};
 
@@ -13,7 +13,7 @@ use super::stores::Watched;
 /// A code with its day and its version.
 type Found = (Day, String, u64);
 
-async fn since(store: &ColdStore, since: Since) -> Vec<Found> {
+async fn since(store: &ColdStore, since: ArchivedSince) -> Vec<Found> {
     let mut archived = store.archived(since).await.unwrap();
     let mut found = Vec::new();
     while let Some((day, coupons)) = archived.next().await.unwrap() {
@@ -25,14 +25,14 @@ async fn since(store: &ColdStore, since: Since) -> Vec<Found> {
 }
 
 /// Merges the files of a partition and the new coupons into one file.
-async fn merge(store: &ColdStore, day: Day, coupons: Vec<Coupon>) -> Partition {
+async fn merge(store: &ColdStore, day: Day, coupons: Vec<Coupon>) -> ColdPartition {
     let on = store.partition(day).await.unwrap();
     let archive_commit = on.archive_commit + 1;
     let mut writer = store.writer_replacing(day, archive_commit, 1, &on.files).await.unwrap();
     writer.push(coupons).await.unwrap();
     let files = writer.finish().await.unwrap();
     let ended = store.commit(&on, archive_commit, &files, &on.files).await.unwrap();
-    assert!(matches!(ended, Committed::Done { .. }), "{ended:?}");
+    assert!(matches!(ended, CommitOutcome::Done { .. }), "{ended:?}");
     store.partition(day).await.unwrap()
 }
 
@@ -41,7 +41,7 @@ async fn archived_since_a_version() {
     let (_disk, store) = store().await;
     committed(&store, DAY, vec![untouched("AAAA", DAY), untouched("CCCC", DAY)]).await;
     committed(&store, NEXT, many(2, NEXT)).await;
-    let known = Since::ArchiveCommits(BTreeMap::from([(DAY, 1), (NEXT, 1)]));
+    let known = ArchivedSince::ArchiveCommits(BTreeMap::from([(DAY, 1), (NEXT, 1)]));
     let version = store.version().await.unwrap().unwrap();
     assert_eq!(since(&store, known.clone()).await, []);
     // New: a coupon, and a later version of an archived one.
@@ -56,13 +56,17 @@ async fn archived_since_a_version() {
         (NEXT, "C000000".to_owned(), 0),
         (NEXT, "C000001".to_owned(), 0),
     ];
-    let cases: [(&str, Since, &[Found]); 6] = [
+    let cases: [(&str, ArchivedSince, &[Found]); 6] = [
         ("archive commits", known, &new),
-        ("a version", Since::Version(version), &new),
-        ("before the first version", Since::Version(0), &everything),
-        ("no archive commit", Since::ArchiveCommits(BTreeMap::new()), &everything),
-        ("one archive commit", Since::ArchiveCommits(BTreeMap::from([(DAY, 2)])), &everything[3..]),
-        ("a version that does not exist yet", Since::Version(99), &[]),
+        ("a version", ArchivedSince::Version(version), &new),
+        ("before the first version", ArchivedSince::Version(0), &everything),
+        ("no archive commit", ArchivedSince::ArchiveCommits(BTreeMap::new()), &everything),
+        (
+            "one archive commit",
+            ArchivedSince::ArchiveCommits(BTreeMap::from([(DAY, 2)])),
+            &everything[3..],
+        ),
+        ("a version that does not exist yet", ArchivedSince::Version(99), &[]),
     ];
     for (name, behind, want) in cases {
         assert_eq!(since(&store, behind).await, want, "{name}");
@@ -77,9 +81,9 @@ async fn archived_since_a_version() {
         ),
         (3, 3, 2)
     );
-    assert_eq!(since(&store, Since::Version(version)).await, new, "after two merges");
+    assert_eq!(since(&store, ArchivedSince::Version(version)).await, new, "after two merges");
     assert_eq!(
-        since(&store, Since::ArchiveCommits(BTreeMap::from([(DAY, 2), (NEXT, 1)]))).await,
+        since(&store, ArchivedSince::ArchiveCommits(BTreeMap::from([(DAY, 2), (NEXT, 1)]))).await,
         []
     );
 }
@@ -103,7 +107,10 @@ async fn merged_files_without_new_coupons_are_not_read() {
     let fresh = ColdStore::with_store(watched.clone(), "memory", options());
     fresh.version().await.unwrap();
     watched.reads();
-    assert_eq!(since(&fresh, Since::Version(version)).await, [(last, "AAAA".to_owned(), 2)]);
+    assert_eq!(
+        since(&fresh, ArchivedSince::Version(version)).await,
+        [(last, "AAAA".to_owned(), 2)]
+    );
     assert_eq!(watched.coupon_reads().len(), 2, "a footer and a row group");
 }
 
@@ -139,7 +146,7 @@ async fn the_version_some_time_before_another() {
 #[tokio::test]
 async fn with_a_cut_log_everything_is_new() {
     let watched = Watched::new();
-    let options = Options {
+    let options = ColdOptions {
         checkpoint_every: 2,
         log_retention: Duration::ZERO,
         retention: Duration::ZERO,
@@ -153,9 +160,10 @@ async fn with_a_cut_log_everything_is_new() {
         store.checkpoint().await.unwrap();
     }
     store.cut_logs(Millis(i64::MAX)).await.unwrap();
-    let cases = [("just before", Since::Version(5)), ("long ago", Since::Version(1))];
+    let cases =
+        [("just before", ArchivedSince::Version(5)), ("long ago", ArchivedSince::Version(1))];
     for (name, behind) in cases {
         assert_eq!(since(&store, behind).await.len(), 6, "{name}");
     }
-    assert_eq!(since(&store, Since::Version(6)).await, [], "the first version in the log");
+    assert_eq!(since(&store, ArchivedSince::Version(6)).await, [], "the first version in the log");
 }

@@ -1,6 +1,6 @@
 //! Writing files, and committing them to a partition.
 
-use cold::{ColdError, ColdStore, Committed, ScanFilter};
+use cold::{ColdError, ColdStore, CommitOutcome, ScanFilter};
 use coupon::coupon::Coupon;
 use coupon::ids::UserId;
 use coupon::time::Day;
@@ -103,8 +103,9 @@ async fn one_of_many_committers_of_an_archive_commit_wins() {
             store.commit(&on, archive_commit, &files, &[]).await.unwrap()
         });
         let ended = join_all(racers).await;
-        let done = ended.iter().filter(|it| matches!(it, Committed::Done { .. })).count();
-        let taken = ended.iter().filter(|it| **it == Committed::Taken { archive_commit }).count();
+        let done = ended.iter().filter(|it| matches!(it, CommitOutcome::Done { .. })).count();
+        let taken =
+            ended.iter().filter(|it| **it == CommitOutcome::Taken { archive_commit }).count();
         assert_eq!((done, taken), (1, 5), "{ended:?}");
     }
     let partition = stores[0].partition(DAY).await.unwrap();
@@ -118,7 +119,7 @@ async fn which_commits_are_accepted() {
     let empty = store.partition(DAY).await.unwrap();
     let files = written(&store, DAY, 1, many(3, DAY)).await;
     let done = store.commit(&empty, 1, &files, &[]).await.unwrap();
-    assert!(matches!(done, Committed::Done { .. }), "{done:?}");
+    assert!(matches!(done, CommitOutcome::Done { .. }), "{done:?}");
     let first = store.partition(DAY).await.unwrap();
     let later = written(&store, DAY, 3, vec![untouched("LATER", DAY)]).await;
     let second = written(&store, DAY, 2, vec![untouched("SECOND", DAY)]).await;
@@ -134,7 +135,7 @@ async fn which_commits_are_accepted() {
     ];
     for (name, on, archive_commit, files, want) in cases {
         let ended = store.commit(on, archive_commit, files, &[]).await.unwrap();
-        assert_eq!(matches!(ended, Committed::Done { .. }), want, "{name}: {ended:?}");
+        assert_eq!(matches!(ended, CommitOutcome::Done { .. }), want, "{name}: {ended:?}");
     }
     assert_eq!(everything(&store).await.len(), 4);
 }
@@ -146,9 +147,9 @@ async fn a_commit_can_have_a_latest_version() {
     let on = store.partition(DAY).await.unwrap();
     let files = written(&store, DAY, 1, many(3, DAY)).await;
     let cases = [
-        ("the version before", 1, Committed::Moved { version: 1 }),
-        ("the next version", 2, Committed::Done { version: 2 }),
-        ("a commit that was made is found", 1, Committed::Done { version: 2 }),
+        ("the version before", 1, CommitOutcome::Moved { version: 1 }),
+        ("the next version", 2, CommitOutcome::Done { version: 2 }),
+        ("a commit that was made is found", 1, CommitOutcome::Done { version: 2 }),
     ];
     for (name, up_to, want) in cases {
         let ended = store.commit_up_to(&on, 1, &files, &[], up_to).await.unwrap();
@@ -172,7 +173,7 @@ async fn a_merge_replaces_files() {
     // The replaced files are not live now, so no other commit can replace them.
     let files = written(&store, DAY, 4, whole).await;
     let ended = store.commit(&after, 4, &files, &before.files).await.unwrap();
-    assert_eq!(ended, Committed::Taken { archive_commit: 3 });
+    assert_eq!(ended, CommitOutcome::Taken { archive_commit: 3 });
 }
 
 #[tokio::test]
@@ -207,7 +208,7 @@ async fn a_lost_answer_is_looked_up() {
     let files = written(&store, DAY, 1, many(3, DAY)).await;
     watched.lose_answers();
     let ended = store.commit(&on, 1, &files, &[]).await.unwrap();
-    assert!(matches!(ended, Committed::Done { .. }), "{ended:?}");
+    assert!(matches!(ended, CommitOutcome::Done { .. }), "{ended:?}");
     assert_eq!(everything(&store).await.len(), 3);
 }
 
@@ -223,7 +224,9 @@ async fn a_refused_commit_is_not_blamed_on_others() {
         watched.refuse(refusals);
         let ended = store.commit(&on, 1, &files, &[]).await;
         match &ended {
-            Ok(Committed::Done { version: 1 }) => assert_eq!(want, Ok(watched.refused()), "{name}"),
+            Ok(CommitOutcome::Done { version: 1 }) => {
+                assert_eq!(want, Ok(watched.refused()), "{name}")
+            }
             Err(ColdError::Unavailable { what, .. }) => {
                 assert_eq!(what, "version 1 is refused, and not there", "{name}");
                 assert_eq!(want, Err(watched.refused()), "{name}");
@@ -276,7 +279,7 @@ async fn a_missing_store_is_an_error() {
 #[tokio::test]
 async fn a_checkpoint_has_the_whole_log() {
     let disk = TempDir::new().unwrap();
-    let options = cold::Options { checkpoint_every: 3, ..options() };
+    let options = cold::ColdOptions { checkpoint_every: 3, ..options() };
     let store = ColdStore::on_folder(disk.path(), options.clone());
     store.create().await.unwrap();
     let coupons: Vec<Coupon> = every_kind(DAY);

@@ -94,11 +94,11 @@ async fn the_newest_version_is_found() {
 #[tokio::test]
 async fn a_look_up_reads_one_row_group_of_one_partition() {
     let watched = Watched::new();
-    let store = ColdStore::with_store(watched.clone(), "memory", cold::Options::default());
+    let store = ColdStore::with_store(watched.clone(), "memory", cold::ColdOptions::default());
     store.create().await.unwrap();
     committed(&store, DAY, many(200_000, DAY)).await;
     committed(&store, NEXT, many(10, NEXT)).await;
-    let fresh = ColdStore::with_store(watched.clone(), "memory", cold::Options::default());
+    let fresh = ColdStore::with_store(watched.clone(), "memory", cold::ColdOptions::default());
     watched.reads();
     let cases = [
         ("with its footer", "C100000", true, 2),

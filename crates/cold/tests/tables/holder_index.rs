@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::slice;
 
-use cold::{ColdError, ColdStore, HolderEntry, HolderMerge, Options};
+use cold::{ColdError, ColdOptions, ColdStore, HolderEntry, HolderMerge};
 use coupon::coupon::Coupon;
 use coupon::ids::UserId;
 use coupon::time::{Day, Millis};
@@ -74,10 +74,10 @@ async fn a_list_reads_few_ranges() {
     let (days, rows) = (setting("COUPONRY_TEST_DAYS", 20), setting("COUPONRY_TEST_ROWS", 60));
     let watched = Watched::new();
     // Small files, so that the index has as many files and levels as one of many more coupons.
-    let options = Options {
+    let options = ColdOptions {
         file_rows_max: rows.div_ceil(FILES) as u64,
         index_file_bytes: setting("COUPONRY_TEST_INDEX_BYTES", 16 << 10) as u64,
-        ..Options::default()
+        ..ColdOptions::default()
     };
     let store = ColdStore::with_store(watched.clone(), "memory", options.clone());
     store.create().await.unwrap();
@@ -192,7 +192,7 @@ async fn the_newer_of_two_versions_is_found() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_may_merge_at_the_same_time() {
     let disk = TempDir::new().unwrap();
-    let options = Options { index_file_bytes: 8 << 10, ..options() };
+    let options = ColdOptions { index_file_bytes: 8 << 10, ..options() };
     let stores: Vec<ColdStore> =
         (0..4).map(|_| ColdStore::on_folder(disk.path(), options.clone())).collect();
     stores[0].create().await.unwrap();
@@ -259,7 +259,7 @@ async fn anybody_repeats_a_killed_merge() {
 async fn a_row_is_rewritten_a_bounded_number_of_times() {
     let store = {
         let watched = Watched::new();
-        let options = Options { index_file_bytes: 16 << 10, ..Options::default() };
+        let options = ColdOptions { index_file_bytes: 16 << 10, ..ColdOptions::default() };
         ColdStore::with_store(watched, "memory", options)
     };
     store.create().await.unwrap();

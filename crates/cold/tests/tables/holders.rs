@@ -1,6 +1,6 @@
 //! The side table: the coupons of a user.
 
-use cold::{ColdError, ColdStore, HolderEntry, Options};
+use cold::{ColdError, ColdOptions, ColdStore, HolderEntry};
 use coupon::coupon::EventKind;
 use coupon::ids::UserId;
 use coupon::time::{DAY_MS, Millis};
@@ -112,7 +112,7 @@ async fn many_writers_make_one_side_table() {
 #[tokio::test]
 async fn a_large_archive_commit_is_split_by_holder() {
     let (disk, _) = store().await;
-    let options = Options { holder_rows_max: 300, ..options() };
+    let options = ColdOptions { holder_rows_max: 300, ..options() };
     let store = ColdStore::on_folder(disk.path(), options);
     let coupons = (0..2_000).map(|nth| {
         let code = format!("C{nth:06}");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use cold::{ColdStore, Options};
+use cold::{ColdOptions, ColdStore};
 use coupon::time::Millis;
 
 use super::sample::{DAY, everything, faults, merged, untouched};
@@ -12,7 +12,7 @@ use super::stores::Watched;
 /// 5,000 take a minute. Fewer show the same, because a checkpoint is at most 50 commits old.
 const COMMITS: usize = 300;
 
-async fn with_commits(watched: &Arc<Watched>, options: Options) -> ColdStore {
+async fn with_commits(watched: &Arc<Watched>, options: ColdOptions) -> ColdStore {
     let commits = std::env::var("COUPONRY_TEST_COMMITS").map_or(COMMITS, |it| it.parse().unwrap());
     let store = ColdStore::with_store(watched.clone(), "memory", options);
     store.create().await.unwrap();
@@ -26,8 +26,8 @@ async fn with_commits(watched: &Arc<Watched>, options: Options) -> ColdStore {
 #[tokio::test]
 async fn opening_a_table_of_many_commits_reads_few_objects() {
     let watched = Watched::new();
-    with_commits(&watched, Options::default()).await;
-    let fresh = ColdStore::with_store(watched.clone(), "memory", Options::default());
+    with_commits(&watched, ColdOptions::default()).await;
+    let fresh = ColdStore::with_store(watched.clone(), "memory", ColdOptions::default());
     watched.reads();
     let version = fresh.version().await.unwrap().unwrap();
     let reads = watched.reads().len();
@@ -39,7 +39,7 @@ async fn opening_a_table_of_many_commits_reads_few_objects() {
 async fn a_log_is_cut_before_an_old_checkpoint() {
     let watched = Watched::new();
     let (log_retention, retention) = (Duration::from_secs(3_600), Duration::ZERO);
-    let options = Options { log_retention, retention, ..Options::default() };
+    let options = ColdOptions { log_retention, retention, ..ColdOptions::default() };
     let store = with_commits(&watched, options).await;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
     let before = everything(&store).await;
@@ -47,7 +47,7 @@ async fn a_log_is_cut_before_an_old_checkpoint() {
     assert_eq!(swept.files, 0, "everything is younger than an hour");
     let swept = store.cut_logs(Millis(now + 3_600_000 + 60_000)).await.unwrap();
     assert!(swept.files >= 250, "{swept:?}");
-    let fresh = ColdStore::with_store(watched.clone(), "memory", Options::default());
+    let fresh = ColdStore::with_store(watched.clone(), "memory", ColdOptions::default());
     for (name, store) in [("that has it open", &store), ("afresh", &fresh)] {
         assert_eq!(everything(store).await, before, "a reader {name}");
         let faults = faults(store).await;

@@ -1,6 +1,6 @@
 //! Coupons to write, and folders to write them to.
 
-use cold::{ColdStore, Committed, FileFault, NewFile, Options, Partition, ScanFilter};
+use cold::{ColdOptions, ColdPartition, ColdStore, CommitOutcome, FileFault, NewFile, ScanFilter};
 use coupon::calendar::Zone;
 use coupon::code::Code;
 use coupon::coupon::{Coupon, Event, EventKind, Genesis};
@@ -13,8 +13,8 @@ pub(crate) const DAY: Day = Day(20_818);
 pub(crate) const NEXT: Day = Day(20_819);
 pub(crate) const MADE: Millis = Millis(1_760_000_000_123);
 
-pub(crate) fn options() -> Options {
-    Options { file_rows_max: 1_000, ..Options::default() }
+pub(crate) fn options() -> ColdOptions {
+    ColdOptions { file_rows_max: 1_000, ..ColdOptions::default() }
 }
 
 /// A new folder with both tables.
@@ -164,19 +164,19 @@ pub(crate) async fn faults(store: &ColdStore) -> Vec<FileFault> {
 }
 
 /// Replaces every file of a partition by files with `coupons` in them.
-pub(crate) async fn merged(store: &ColdStore, day: Day, coupons: Vec<Coupon>) -> Partition {
+pub(crate) async fn merged(store: &ColdStore, day: Day, coupons: Vec<Coupon>) -> ColdPartition {
     let on = store.partition(day).await.unwrap();
     let files = written(store, day, on.archive_commit + 1, coupons).await;
     let ended = store.commit(&on, on.archive_commit + 1, &files, &on.files).await.unwrap();
-    assert!(matches!(ended, Committed::Done { .. }), "{ended:?}");
+    assert!(matches!(ended, CommitOutcome::Done { .. }), "{ended:?}");
     store.partition(day).await.unwrap()
 }
 
 /// Writes and commits the next archive commit of a partition, and says what the partition has then.
-pub(crate) async fn committed(store: &ColdStore, day: Day, coupons: Vec<Coupon>) -> Partition {
+pub(crate) async fn committed(store: &ColdStore, day: Day, coupons: Vec<Coupon>) -> ColdPartition {
     let on = store.partition(day).await.unwrap();
     let files = written(store, day, on.archive_commit + 1, coupons).await;
     let ended = store.commit(&on, on.archive_commit + 1, &files, &[]).await.unwrap();
-    assert!(matches!(ended, Committed::Done { .. }), "{ended:?}");
+    assert!(matches!(ended, CommitOutcome::Done { .. }), "{ended:?}");
     store.partition(day).await.unwrap()
 }

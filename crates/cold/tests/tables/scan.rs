@@ -1,6 +1,6 @@
 //! Reading many coupons.
 
-use cold::{ColdError, ColdStore, Options, ScanFilter};
+use cold::{ColdError, ColdOptions, ColdStore, ScanFilter};
 use coupon::coupon::Coupon;
 use coupon::time::{DAY_MS, Day};
 
@@ -121,7 +121,7 @@ async fn chunks_are_small_and_of_one_partition() {
 #[tokio::test]
 async fn row_groups_that_cannot_match_are_not_read() {
     let watched = Watched::new();
-    let store = ColdStore::with_store(watched.clone(), "memory", Options::default());
+    let store = ColdStore::with_store(watched.clone(), "memory", ColdOptions::default());
     store.create().await.unwrap();
     // Four row groups: 512 rows, two of the largest size, and the rest. Only the last row was
     // changed later.

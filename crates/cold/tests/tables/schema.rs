@@ -113,7 +113,7 @@ async fn the_document_agrees_with_the_files() {
 #[tokio::test]
 async fn the_settings_are_the_measured_ones() {
     let disk = tempfile::TempDir::new().unwrap();
-    let options = cold::Options { file_rows_max: 10_000_000, ..options() };
+    let options = cold::ColdOptions { file_rows_max: 10_000_000, ..options() };
     let store = cold::ColdStore::on_folder(disk.path(), options);
     store.create().await.unwrap();
     let partition = committed(&store, DAY, many(70_000, DAY)).await;

@@ -1,6 +1,6 @@
 //! Which files a sweep removes.
 
-use cold::{ColdError, ColdStore, Options, Swept};
+use cold::{ColdError, ColdOptions, ColdStore, SweepReport};
 use coupon::time::Millis;
 use tempfile::TempDir;
 
@@ -28,7 +28,7 @@ async fn only_files_that_nobody_can_commit_or_read() {
     let foreign = "expiry_day=2026-12-31/part-00000.parquet";
     std::fs::write(disk.path().join("coupons").join(foreign), "not a file of couponry").unwrap();
 
-    let retention = i64::try_from(Options::default().retention.as_millis()).unwrap();
+    let retention = i64::try_from(ColdOptions::default().retention.as_millis()).unwrap();
     let cases = [
         ("within the retention", now(), 1, [true, true, true, true, true, false]),
         (
@@ -41,7 +41,7 @@ async fn only_files_that_nobody_can_commit_or_read() {
         ("long after", Millis(i64::MAX), 0, [false, true, true, true, true, false]),
     ];
     for (name, now, count, want) in cases {
-        let Swept { files, bytes } = store.sweep(now).await.unwrap();
+        let SweepReport { files, bytes } = store.sweep(now).await.unwrap();
         assert_eq!((files, bytes > 0), (count, count > 0), "{name}");
         let kept = [
             replaced.as_str(),

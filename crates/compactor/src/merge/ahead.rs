@@ -7,15 +7,15 @@ use coupon::time::{Day, Millis};
 use hot::{HotError, Partitions};
 use tokio::sync::mpsc;
 
-use super::source::Source;
+use super::source::MergeSource;
 use crate::{CHUNK, CompactError};
 
 /// Rows of hot, read by a task of its own: reading and encoding overlap.
-pub(crate) struct Ahead<T> {
+pub(crate) struct ReadAhead<T> {
     chunks: mpsc::Receiver<Result<Vec<T>, HotError>>,
 }
 
-impl<T> Ahead<T> {
+impl<T> ReadAhead<T> {
     /// The next chunk; the last one is empty. A channel that closes without it means that the task
     /// has died, which is not the end of the partition: the rows that it did not read would be
     /// deleted uncopied.
@@ -27,7 +27,7 @@ impl<T> Ahead<T> {
 }
 
 /// Reads everything that is left of a sealed partition.
-pub(crate) fn residue(hot: Arc<dyn Partitions>, day: Day, chunk_rows: usize) -> Source {
+pub(crate) fn residue(hot: Arc<dyn Partitions>, day: Day, chunk_rows: usize) -> MergeSource {
     let (sender, chunks) = mpsc::channel(1);
     tokio::spawn(async move {
         let mut after = None;
@@ -41,11 +41,16 @@ pub(crate) fn residue(hot: Arc<dyn Partitions>, day: Day, chunk_rows: usize) -> 
             }
         }
     });
-    Source::Residue(Ahead { chunks })
+    MergeSource::Residue(ReadAhead { chunks })
 }
 
 /// Reads those coupons of `codes` that are still closed at `now`. `codes` ascend.
-pub(crate) fn picked(hot: Arc<dyn Partitions>, day: Day, codes: Vec<Code>, now: Millis) -> Source {
+pub(crate) fn picked(
+    hot: Arc<dyn Partitions>,
+    day: Day,
+    codes: Vec<Code>,
+    now: Millis,
+) -> MergeSource {
     let (sender, chunks) = mpsc::channel(1);
     tokio::spawn(async move {
         for some in codes.chunks(CHUNK) {
@@ -60,5 +65,5 @@ pub(crate) fn picked(hot: Arc<dyn Partitions>, day: Day, codes: Vec<Code>, now: 
         // The receiver is gone: the merge has ended early.
         let _ = sender.send(Ok(Vec::new())).await;
     });
-    Source::Picked(Ahead { chunks })
+    MergeSource::Picked(ReadAhead { chunks })
 }

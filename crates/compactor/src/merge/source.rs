@@ -4,50 +4,50 @@ use coupon::code::Code;
 use coupon::coupon::Coupon;
 use hot::Residue;
 
-use super::ahead::Ahead;
-use super::files::Files;
+use super::ahead::ReadAhead;
+use super::files::FileChain;
 use crate::CompactError;
 
 /// A source of rows in the order of their codes.
-pub(crate) enum Source {
+pub(crate) enum MergeSource {
     /// A run whose rows are rewritten.
-    Rows(Files<cold::Rows>),
+    Rows(FileChain<cold::CouponRows>),
     /// A run that stays: only its codes and versions are read.
-    Keys(Files<cold::Keys>),
+    Keys(FileChain<cold::CodeRows>),
     /// What is left of a sealed partition in hot.
-    Residue(Ahead<Residue>),
+    Residue(ReadAhead<Residue>),
     /// Coupons of hot, chosen by their codes.
-    Picked(Ahead<Coupon>),
+    Picked(ReadAhead<Coupon>),
 }
 
-impl Source {
+impl MergeSource {
     pub(super) fn is_hot(&self) -> bool {
-        matches!(self, Source::Residue(_) | Source::Picked(_))
+        matches!(self, MergeSource::Residue(_) | MergeSource::Picked(_))
     }
 
     /// Whether its rows may have to be written.
     pub(super) fn writes(&self) -> bool {
-        !matches!(self, Source::Keys(_))
+        !matches!(self, MergeSource::Keys(_))
     }
 
     /// The next rows; `None` at the end.
-    pub(super) async fn next(&mut self) -> Result<Option<Vec<Row>>, CompactError> {
+    pub(super) async fn next(&mut self) -> Result<Option<Vec<MergeRow>>, CompactError> {
         Ok(match self {
-            Source::Rows(files) => files.next().await?,
-            Source::Keys(files) => files.next().await?,
-            Source::Residue(chunks) => {
+            MergeSource::Rows(files) => files.next().await?,
+            MergeSource::Keys(files) => files.next().await?,
+            MergeSource::Residue(chunks) => {
                 let rows = chunks.next().await?;
-                rows.map(|rows| rows.into_iter().map(Row::of_residue).collect())
+                rows.map(|rows| rows.into_iter().map(MergeRow::of_residue).collect())
             }
-            Source::Picked(chunks) => {
+            MergeSource::Picked(chunks) => {
                 let coupons = chunks.next().await?;
-                coupons.map(|coupons| coupons.into_iter().map(Row::of).collect())
+                coupons.map(|coupons| coupons.into_iter().map(MergeRow::of).collect())
             }
         })
     }
 }
 
-pub(super) enum Row {
+pub(super) enum MergeRow {
     /// A coupon that may have to be written.
     Coupon(Box<Coupon>),
     /// An archived marker: cold must have the code in this version.
@@ -56,22 +56,22 @@ pub(super) enum Row {
     There { code: Code, version: u64 },
 }
 
-impl Row {
-    pub(super) fn of(coupon: Coupon) -> Row {
-        Row::Coupon(Box::new(coupon))
+impl MergeRow {
+    pub(super) fn of(coupon: Coupon) -> MergeRow {
+        MergeRow::Coupon(Box::new(coupon))
     }
 
-    fn of_residue(residue: Residue) -> Row {
+    fn of_residue(residue: Residue) -> MergeRow {
         match residue {
-            Residue::Coupon(coupon) => Row::Coupon(coupon),
-            Residue::ArchivedMarker { code, version } => Row::Promised { code, version },
+            Residue::Coupon(coupon) => MergeRow::Coupon(coupon),
+            Residue::ArchivedMarker { code, version } => MergeRow::Promised { code, version },
         }
     }
 
     pub(super) fn code(&self) -> &Code {
         match self {
-            Row::Coupon(coupon) => coupon.code(),
-            Row::Promised { code, .. } | Row::There { code, .. } => code,
+            MergeRow::Coupon(coupon) => coupon.code(),
+            MergeRow::Promised { code, .. } | MergeRow::There { code, .. } => code,
         }
     }
 }

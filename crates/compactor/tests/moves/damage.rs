@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use cold::ColdError;
-use compactor::{Closed, CompactError, Report, StoreMismatch};
+use compactor::{ClosedPolicy, CompactError, CompactionReport, StoreMismatch};
 use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::imported::ImportedState;
@@ -41,7 +41,7 @@ async fn count(world: &World, day: Day) -> u64 {
 }
 
 /// The one partition that was not archived, and the error.
-fn failed(report: Report) -> (Day, CompactError) {
+fn failed(report: CompactionReport) -> (Day, CompactError) {
     let [(work, error)] = <[_; 1]>::try_from(report.failed).unwrap();
     (work.day, error)
 }
@@ -77,7 +77,7 @@ async fn copied_in_an_older_version(world: &World) -> Code {
     let frozen = Frozen::new();
     let steps = Steps::named("before evict", frozen.act());
     let compactor = steps.compactor(world);
-    let mut slow = tokio::spawn(async move { compactor.run(ago(130), Closed::Now).await });
+    let mut slow = tokio::spawn(async move { compactor.run(ago(130), ClosedPolicy::Now).await });
     frozen.arrives(&mut slow).await;
     world.done(&code, cancel("1"), ago(180)).await;
     frozen.thaws();
@@ -113,7 +113,7 @@ async fn an_archived_marker_alone_stops_its_partition() {
         let others = [Day(over_partition().0 - 19), Day(over_partition().0 + 3)];
         let (before, archive_commit) =
             (count(&world, over_partition()).await, archive_commit(&world).await);
-        let report = world.compactor().run(now(), Closed::Now).await.unwrap();
+        let report = world.compactor().run(now(), ClosedPolicy::Now).await.unwrap();
         assert_eq!(report.failed.len(), 1, "{name}: {report:?}");
         for day in others {
             assert!(
@@ -164,7 +164,7 @@ async fn a_damaged_file_stops_its_partition() {
         let (before, archive_commit) =
             (count(&world, over_partition()).await, archive_commit(&world).await);
         harm(&parquet_of(&world, over_partition())[0]);
-        let report = world.compactor().run(now(), Closed::Now).await.unwrap();
+        let report = world.compactor().run(now(), ClosedPolicy::Now).await.unwrap();
         let done: Vec<Day> = report.partitions.iter().map(|partition| partition.day).collect();
         assert!(
             done.contains(&open_partition()),
@@ -209,7 +209,7 @@ async fn a_file_that_reads_back_wrong_is_not_committed() {
                     flip(&folder.join(file), place);
                 })),
             );
-            let report = steps.compactor(&world).run(now(), Closed::Now).await.unwrap();
+            let report = steps.compactor(&world).run(now(), ClosedPolicy::Now).await.unwrap();
             assert!(!report.failed.is_empty(), "{name}");
             for (work, error) in &report.failed {
                 assert!(
@@ -251,7 +251,7 @@ async fn every_flipped_bit_is_found() {
                 flip(&folder.join(file), |len| len * part / 24);
             })),
         );
-        let report = steps.compactor(&world).run(now(), Closed::Now).await.unwrap();
+        let report = steps.compactor(&world).run(now(), ClosedPolicy::Now).await.unwrap();
         let noticed = !report.failed.is_empty();
         let sound = world.cold_faults().await.is_empty();
         let lying = if sound { Some(world.lying().await) } else { None };
@@ -317,8 +317,8 @@ async fn a_mismatch_stops_everything() {
         let compactor = world.compactor();
         for call in ["run", "plan"] {
             let ended = match call {
-                "run" => compactor.run(now(), Closed::Now).await.map(drop),
-                _ => compactor.plan(now(), Closed::Now).await.map(drop),
+                "run" => compactor.run(now(), ClosedPolicy::Now).await.map(drop),
+                _ => compactor.plan(now(), ClosedPolicy::Now).await.map(drop),
             };
             match ended {
                 Err(CompactError::StoreMismatch(mismatch)) => {
@@ -345,7 +345,7 @@ async fn a_missing_cold_tier_of_a_killed_run_is_found() {
     let frozen = Frozen::new();
     let steps = Steps::named("before raise committed", frozen.act());
     let compactor = steps.compactor(&world);
-    let mut killed = tokio::spawn(async move { compactor.run(now(), Closed::Now).await });
+    let mut killed = tokio::spawn(async move { compactor.run(now(), ClosedPolicy::Now).await });
     frozen.arrives(&mut killed).await;
     killed.abort();
     assert!(killed.await.is_err());
@@ -354,7 +354,7 @@ async fn a_missing_cold_tier_of_a_killed_run_is_found() {
     assert_eq!(world.hot.cold_mark().await.unwrap().committed, version);
     fs::remove_dir_all(cold_folder(&world.at)).unwrap();
     let world = World::open(disk.path());
-    let ended = world.compactor().run(now(), Closed::Now).await;
+    let ended = world.compactor().run(now(), ClosedPolicy::Now).await;
     assert!(
         matches!(ended, Err(CompactError::StoreMismatch(StoreMismatch::ColdGone { .. }))),
         "{ended:?}"
@@ -375,7 +375,7 @@ async fn a_late_write_is_not_evicted() {
     let frozen = Frozen::new();
     let steps = Steps::named("before evict", frozen.act());
     let compactor = steps.compactor(&world);
-    let mut slow = tokio::spawn(async move { compactor.run(now(), Closed::Now).await });
+    let mut slow = tokio::spawn(async move { compactor.run(now(), ClosedPolicy::Now).await });
     frozen.arrives(&mut slow).await;
     // By a server whose clock is behind.
     world.done(&code, cancel("1"), past).await;
@@ -404,9 +404,9 @@ async fn which_days_are_complete() {
     assert!(world.complete_days().await.is_empty(), "before the first compaction");
     let compactor = world.compactor();
     for (name, at, closed, want) in [
-        ("a part of each day is in cold", ago(200), Closed::Now, vec![]),
-        ("one day is sealed and emptied", now(), Closed::Now, vec![(over, 3)]),
-        ("nothing to do", now(), Closed::OnlyFinish, vec![(over, 3)]),
+        ("a part of each day is in cold", ago(200), ClosedPolicy::Now, vec![]),
+        ("one day is sealed and emptied", now(), ClosedPolicy::Now, vec![(over, 3)]),
+        ("nothing to do", now(), ClosedPolicy::OnlyFinish, vec![(over, 3)]),
     ] {
         compactor.run(at, closed).await.unwrap();
         let found: Vec<(Day, u64)> = world.complete_days().await.into_iter().collect();
@@ -439,7 +439,7 @@ async fn a_day_without_a_folder() {
             codes.extend(world.imported(&campaign, word, vec![ImportedState::VOID]).await);
         }
         for (run, copied) in [("first", 1 + u64::from(want.is_none())), ("second", 0)] {
-            let report = world.compactor().run(now(), Closed::Now).await.unwrap();
+            let report = world.compactor().run(now(), ClosedPolicy::Now).await.unwrap();
             assert_eq!(report.copied(), copied, "{name}, {run} run");
             let said: Vec<String> = report.failed.iter().map(|it| it.1.to_string()).collect();
             assert_eq!(said.len(), usize::from(want.is_some()), "{name}, {run} run: {said:?}");

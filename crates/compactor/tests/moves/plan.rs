@@ -1,6 +1,6 @@
 //! What a plan does not write, and which partitions the Expired pass skips.
 
-use compactor::{Closed, Pass, Work};
+use compactor::{ClosedPolicy, CompactionPass, DuePass};
 use coupon::campaign::Campaign;
 use coupon::time::Day;
 use hot::Partitions;
@@ -15,11 +15,11 @@ use super::world::{
 async fn a_plan_writes_nothing() {
     let over = over_partition().0;
     let cases = [
-        (Ground::Fresh, Closed::Now, vec![over - 19, over - 9, over, over + 3, over + 200]),
-        (Ground::Merge, Closed::Now, vec![over - 19, over - 9, over, over + 3, over + 200]),
+        (Ground::Fresh, ClosedPolicy::Now, vec![over - 19, over - 9, over, over + 3, over + 200]),
+        (Ground::Merge, ClosedPolicy::Now, vec![over - 19, over - 9, over, over + 3, over + 200]),
         (
             Ground::Merge,
-            Closed::WhenWorthwhile,
+            ClosedPolicy::WhenWorthwhile,
             vec![over - 19, over - 9, over, over + 3, over + 200],
         ),
     ];
@@ -33,9 +33,12 @@ async fn a_plan_writes_nothing() {
         let works = world.compactor().plan(now(), closed).await.unwrap();
         let again = world.compactor().plan(now(), closed).await.unwrap();
         assert_eq!(works, again);
-        let planned: Vec<(Day, Pass)> = works.iter().map(|work| (work.day, work.pass)).collect();
-        let pass = |day: &Day| if *day == open_partition() { Pass::Closed } else { Pass::Expired };
-        let want: Vec<(Day, Pass)> =
+        let planned: Vec<(Day, CompactionPass)> =
+            works.iter().map(|work| (work.day, work.pass)).collect();
+        let pass = |day: &Day| {
+            if *day == open_partition() { CompactionPass::Closed } else { CompactionPass::Expired }
+        };
+        let want: Vec<(Day, CompactionPass)> =
             days.into_iter().map(Day).map(|day| (day, pass(&day))).collect();
         assert_eq!(planned, want, "{ground:?}, {closed:?}");
         assert_eq!(files(&cold_folder(disk.path())), lay, "{ground:?}: cold did not change");
@@ -64,7 +67,7 @@ async fn a_partition_with_a_later_seal_after_is_skipped() {
         let steps = Steps::new(third, frozen.act());
         let compactor = steps.compactor(&world);
         let now = now();
-        let mut run = tokio::spawn(async move { compactor.run(now, Closed::Now).await });
+        let mut run = tokio::spawn(async move { compactor.run(now, ClosedPolicy::Now).await });
         frozen.arrives(&mut run).await;
         let before = world.rows().await;
         let archive_commit = archive_commit(&world, over_partition()).await;
@@ -111,11 +114,12 @@ async fn an_open_partition_is_not_touched() {
         |it: &coupon::coupon::Coupon| Day::expiry_day_of(it.lasts_until()) >= open_partition();
     let before: Vec<_> = world.rows().await.into_iter().filter(is_open).collect();
     // Closed for 30 days: after one more day they are worth an archive commit.
-    let settings = compactor::Settings { closed_wait_days: 3_000, ..SETTINGS };
-    let report = world.compactor_of(settings).run(now(), Closed::WhenWorthwhile).await.unwrap();
+    let settings = compactor::CompactionSettings { closed_wait_days: 3_000, ..SETTINGS };
+    let report =
+        world.compactor_of(settings).run(now(), ClosedPolicy::WhenWorthwhile).await.unwrap();
     assert!(report.failed.is_empty(), "{report:?}");
     assert!(
-        report.partitions.iter().all(|partition| partition.pass == Pass::Expired),
+        report.partitions.iter().all(|partition| partition.pass == CompactionPass::Expired),
         "{report:?}"
     );
     let after: Vec<_> = world.rows().await.into_iter().filter(is_open).collect();
@@ -126,7 +130,7 @@ async fn an_open_partition_is_not_touched() {
         assert!(!world.hot.partition(day).await.unwrap().unwrap().sealed);
     }
     world.shows(&census, &cast, "after the Expired pass").await;
-    let left: Vec<Work> = world.compactor().plan(now(), Closed::Now).await.unwrap();
+    let left: Vec<DuePass> = world.compactor().plan(now(), ClosedPolicy::Now).await.unwrap();
     assert_eq!(left.iter().map(|work| work.day).collect::<Vec<_>>(), [open_partition()]);
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
-use compactor::{Closed, Settings};
+use compactor::{ClosedPolicy, CompactionSettings};
 use coupon::code::Code;
 use coupon::coupon::State;
 use coupon::imported::ImportedState;
@@ -89,7 +89,11 @@ async fn reads_during_a_compaction() {
         .collect();
     let began = Instant::now();
     let now = now();
-    let report = world.compactor_of(Settings::default()).run(now, Closed::Now).await.unwrap();
+    let report = world
+        .compactor_of(CompactionSettings::default())
+        .run(now, ClosedPolicy::Now)
+        .await
+        .unwrap();
     let took = began.elapsed();
     over.store(true, Ordering::SeqCst);
     let mut tiers = [0, 0];

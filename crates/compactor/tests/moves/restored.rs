@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use compactor::{Closed, CompactError, StoreMismatch, check_pairing};
+use compactor::{ClosedPolicy, CompactError, StoreMismatch, check_pairing};
 use coupon::campaign::{Campaign, CampaignCounts};
 use coupon::code::Code;
 use coupon::imported::ImportedState;
@@ -115,7 +115,7 @@ fn opened(past: &Past) -> (TempDir, World) {
 async fn no_archived_coupon_is_redeemed_again() {
     let past = put_back().await;
     let (_disk, world) = opened(&past);
-    let ended = world.compactor().run(now(), Closed::Now).await;
+    let ended = world.compactor().run(now(), ClosedPolicy::Now).await;
     assert!(
         matches!(ended, Err(CompactError::StoreMismatch(StoreMismatch::HotOlder { .. }))),
         "{ended:?}"
@@ -188,7 +188,7 @@ async fn a_restored_store_is_compacted() {
         }
         assert_eq!(counts_of(&world, &past).await, campaign_counts);
         world.is_sound("compacted").await;
-        let works = world.compactor().plan(at, Closed::Now).await.unwrap();
+        let works = world.compactor().plan(at, ClosedPolicy::Now).await.unwrap();
         assert!(works.is_empty(), "{works:?}");
     }
     assert!(world.rows().await.is_empty(), "all partitions are over");

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
-use compactor::Closed;
+use compactor::ClosedPolicy;
 use coupon::time::Millis;
 use tempfile::TempDir;
 
@@ -100,7 +100,7 @@ async fn stops(asked: &str) {
     // A process that stops at a read leaves the same as one that stops after the write before it.
     let which = Which::at_least(Which::Writes);
     let steps = Steps::nth(nth.parse().unwrap(), which, Act::Stop);
-    steps.compactor(&world).run(now(), Closed::Now).await.unwrap();
+    steps.compactor(&world).run(now(), ClosedPolicy::Now).await.unwrap();
 }
 
 /// Runs the child. Returns the step at which it stopped, or none if it finished.
@@ -170,7 +170,7 @@ async fn failed_at_each_step() {
 async fn failed_once(stage: Arc<Stage>, nth: u64) -> Option<(String, String)> {
     let (_disk, world) = stage.copied();
     let steps = Steps::nth(nth, Which::at_least(Which::Writes), Act::Fail);
-    let ended = steps.compactor(&world).run(stage.now, Closed::Now).await;
+    let ended = steps.compactor(&world).run(stage.now, ClosedPolicy::Now).await;
     let at = steps.at()?;
     let name = format!("failed at {nth}, {at:?}: {ended:?}");
     stage.shows(&world, nth, &name).await;
@@ -198,7 +198,7 @@ async fn conflict_once(stage: Arc<Stage>, nth: u64) -> Option<(String, String)> 
     let steps = Steps::nth(nth, which, frozen.act());
     let compactor = steps.compactor(&world);
     let now = stage.now;
-    let mut slow = tokio::spawn(async move { compactor.run(now, Closed::Now).await });
+    let mut slow = tokio::spawn(async move { compactor.run(now, ClosedPolicy::Now).await });
     if let Some(ended) = frozen.arrives_or_ends(&mut slow).await {
         ended.unwrap();
         return None;

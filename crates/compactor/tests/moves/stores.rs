@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, Weak};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cold::{ColdStore, Options};
-use compactor::{Compactor, Progress, Settings, Watch};
+use cold::{ColdOptions, ColdStore};
+use compactor::{CompactionProgress, CompactionSettings, Compactor, ProgressWatch};
 use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::time::{Day, Millis};
@@ -218,16 +218,16 @@ impl Steps {
     pub(crate) fn compactor_of(
         self: &Arc<Steps>,
         world: &World,
-        settings: Settings,
-        options: Options,
+        settings: CompactionSettings,
+        options: ColdOptions,
     ) -> Compactor {
         let inner = crate::place::objects(&cold_folder(&world.at));
         let store = Arc::new(Stepped { inner, steps: Arc::clone(self) });
         let cold = Arc::new(ColdStore::with_store(store, "stepped", options));
         let hot = Arc::new(SteppedHot { inner: world.hot.clone(), steps: Arc::clone(self) });
         let steps = Arc::clone(self);
-        let watch: Watch = Arc::new(move |progress| {
-            if let Progress::Begins(work) = progress {
+        let watch: ProgressWatch = Arc::new(move |progress| {
+            if let CompactionProgress::Begins(work) = progress {
                 *steps.pass.lock().unwrap() = format!("{:?}", work.pass);
             }
         });

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use cold::{ColdStore, Options};
-use compactor::{Closed, Settings, runs_at_most};
+use cold::{ColdOptions, ColdStore};
+use compactor::{ClosedPolicy, CompactionSettings, runs_at_most};
 use coupon::time::Day;
 use hot::Partitions;
 
@@ -39,12 +39,12 @@ async fn runs(cold: &ColdStore, day: Day) -> usize {
 async fn many_runs_write_each_coupon_a_few_times() {
     let disk = place::folder();
     let world = World::open(disk.path());
-    let settings = Settings {
+    let settings = CompactionSettings {
         partition_files_max: PARTITION_FILES_MAX,
         closed_archive_commit_max: ROWS,
         ..SETTINGS
     };
-    let options = Options { file_rows_max: FILE_ROWS, ..cold_options() };
+    let options = ColdOptions { file_rows_max: FILE_ROWS, ..cold_options() };
     let campaign = world.campaign("open", open_partition()).await;
     let steps = Steps::none();
     let compactor = steps.compactor_of(&world, settings, options);
@@ -55,7 +55,7 @@ async fn many_runs_write_each_coupon_a_few_times() {
     for run in 1..=RUNS {
         let closed = (0..ROWS).map(|nth| spent(ago(60), &nth.to_string())).collect();
         cast.codes.extend(world.imported(&campaign, &format!("R{run:02}"), closed).await);
-        let report = compactor.run(now(), Closed::Now).await.unwrap();
+        let report = compactor.run(now(), ClosedPolicy::Now).await.unwrap();
         assert!(report.failed.is_empty(), "{report:?}");
         archived += report.copied();
         written += report.partitions.iter().map(|partition| partition.rows).sum::<u64>();
@@ -79,7 +79,7 @@ async fn many_runs_write_each_coupon_a_few_times() {
     cast.codes = cast.codes.into_iter().step_by(17).collect();
     let before = world.census(&cast).await;
     let later = open_partition().end().plus_days(40);
-    let report = compactor.run(later, Closed::Now).await.unwrap();
+    let report = compactor.run(later, ClosedPolicy::Now).await.unwrap();
     assert!(report.failed.is_empty(), "{report:?}");
     archived += report.copied();
     written += report.partitions.iter().map(|partition| partition.rows).sum::<u64>();
@@ -106,7 +106,7 @@ async fn a_closed_pass_leaves_a_sealed_partition_alone() {
         // The first Closed pass: the work before it only removes rows.
         let steps = Steps::closed(step, frozen.act());
         let compactor = steps.compactor(&world);
-        let mut run = tokio::spawn(async move { compactor.run(now(), Closed::Now).await });
+        let mut run = tokio::spawn(async move { compactor.run(now(), ClosedPolicy::Now).await });
         frozen.arrives(&mut run).await;
         let later = open_partition().end().plus_days(40);
         assert!(world.hot.seal(open_partition(), later).await.unwrap(), "{step}");
@@ -137,7 +137,7 @@ async fn a_partition_that_fails_does_not_stop_the_others() {
     };
     let steps = Steps::new(first, Act::Fail);
     let now = now();
-    let report = steps.compactor(&world).run(now, Closed::Now).await.unwrap();
+    let report = steps.compactor(&world).run(now, ClosedPolicy::Now).await.unwrap();
     assert_eq!(report.failed.len(), 1, "{report:?}");
     let done: Vec<Day> = report.partitions.iter().map(|partition| partition.day).collect();
     assert!(done.contains(&open_partition()) && done.contains(&over_partition()), "{done:?}");
@@ -158,7 +158,7 @@ async fn a_store_that_does_not_answer_stops_the_run() {
         seen.fetch_add(u64::from(is_seal), std::sync::atomic::Ordering::SeqCst);
         is_seal
     };
-    let ended = Steps::new(away, Act::Fail).compactor(&world).run(now(), Closed::Now).await;
+    let ended = Steps::new(away, Act::Fail).compactor(&world).run(now(), ClosedPolicy::Now).await;
     assert!(ended.is_err(), "{ended:?}");
     assert_eq!(seals.load(std::sync::atomic::Ordering::SeqCst), 3);
     let now = now();

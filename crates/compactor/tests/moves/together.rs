@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use cold::{ColdError, Options};
-use compactor::{Closed, Settings};
+use cold::{ColdError, ColdOptions};
+use compactor::{ClosedPolicy, CompactionSettings};
 use coupon::code::Code;
 use coupon::coupon::EventKind;
 use coupon::ids::CampaignId;
@@ -127,7 +127,7 @@ async fn compacts(world: Arc<World>, starts: Arc<Barrier>, over: Arc<AtomicBool>
     starts.wait().await;
     loop {
         let last = over.load(Ordering::SeqCst);
-        match compactor.run(now(), Closed::Now).await {
+        match compactor.run(now(), ClosedPolicy::Now).await {
             Ok(report) => {
                 for (work, error) in report.failed {
                     assert!(is_conflict(&error), "{work:?}: {error}");
@@ -264,7 +264,8 @@ async fn two_at_once() {
     // In the end both of them archive everything at the same time.
     let later = open_partition().end().plus_days(40);
     let (left, right) = (one.compactor(), other.compactor());
-    let (first, second) = tokio::join!(left.run(later, Closed::Now), right.run(later, Closed::Now));
+    let (first, second) =
+        tokio::join!(left.run(later, ClosedPolicy::Now), right.run(later, ClosedPolicy::Now));
     for ended in [first, second] {
         assert!(ended.as_ref().err().is_none_or(is_conflict), "{ended:?}");
     }
@@ -285,7 +286,7 @@ async fn many_probe_one_store() {
     const PROBES: usize = 40;
     let disk = crate::place::folder();
     let probes = (0..STORES).map(|_| {
-        let cold = crate::place::cold(&disk.path().join("cold"), Options::default());
+        let cold = crate::place::cold(&disk.path().join("cold"), ColdOptions::default());
         tokio::spawn(async move {
             for _ in 0..PROBES {
                 cold.probe().await?;
@@ -311,13 +312,13 @@ async fn a_sweep_spares_what_may_still_be_committed() {
         let world = World::open(disk.path());
         let before = world.census(&cast).await;
         // The tables exist from now on.
-        let settings = Settings { closed_wait_days: 3_000, ..SETTINGS };
-        world.compactor_of(settings).run(now(), Closed::WhenWorthwhile).await.unwrap();
+        let settings = CompactionSettings { closed_wait_days: 3_000, ..SETTINGS };
+        world.compactor_of(settings).run(now(), ClosedPolicy::WhenWorthwhile).await.unwrap();
         let frozen = Frozen::new();
         let steps = Steps::named(step, frozen.act());
         let compactor = steps.compactor(&world);
         let now = now();
-        let mut slow = tokio::spawn(async move { compactor.run(now, Closed::Now).await });
+        let mut slow = tokio::spawn(async move { compactor.run(now, ClosedPolicy::Now).await });
         frozen.arrives(&mut slow).await;
         let written = orphans(&world.at);
         assert_eq!(written.len(), 1, "{step}: {written:?}");

@@ -10,7 +10,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use arrow::array::AsArray;
 use arrow::datatypes::{Date32Type, Int64Type};
 use cold::{ColdError, ColdStore, FileFault, ScanFilter};
-use compactor::{Closed, CompactError, Compactor, Report, Settings, Watch};
+use compactor::{
+    ClosedPolicy, CompactError, CompactionReport, CompactionSettings, Compactor, ProgressWatch,
+};
 use coupon::apply::{Action, Asker, Change, Outcome};
 use coupon::calendar::Zone;
 use coupon::campaign::{Batch, BatchKind, Campaign, CampaignCounts, Handout};
@@ -37,7 +39,7 @@ use tempfile::TempDir;
 use crate::place;
 
 /// A compaction that merges as soon as a partition has two files.
-pub(crate) const SETTINGS: Settings = Settings {
+pub(crate) const SETTINGS: CompactionSettings = CompactionSettings {
     closed_enough: compactor::CLOSED_ENOUGH,
     closed_wait_days: compactor::CLOSED_WAIT_DAYS,
     closed_archive_commit_max: compactor::CLOSED_ARCHIVE_COMMIT_MAX,
@@ -77,12 +79,12 @@ pub(crate) fn cold_folder(at: &Path) -> PathBuf {
     at.join("cold")
 }
 
-pub(crate) fn cold_options() -> cold::Options {
-    cold::Options {
+pub(crate) fn cold_options() -> cold::ColdOptions {
+    cold::ColdOptions {
         retention: Duration::ZERO,
         checkpoint_every: 3,
         look_up_max: LONG,
-        ..cold::Options::default()
+        ..cold::ColdOptions::default()
     }
 }
 
@@ -91,10 +93,10 @@ pub(crate) fn cold_at(at: &Path) -> Arc<ColdStore> {
 }
 
 pub(crate) fn hot_at(at: &Path, cold: &Arc<ColdStore>) -> Arc<SqliteHot> {
-    let options = hot_sqlite::Options {
+    let options = hot_sqlite::SqliteOptions {
         free_min_bytes: 0,
         write_timeout: LONG,
-        ..hot_sqlite::Options::default()
+        ..hot_sqlite::SqliteOptions::default()
     };
     let archive = Arc::new(ColdArchive(Arc::clone(cold)));
     Arc::new(SqliteHot::open(&hot_folder(at), keys(), archive, options).unwrap())
@@ -163,7 +165,7 @@ pub(crate) fn orphans(at: &Path) -> BTreeSet<PathBuf> {
     there.difference(&live).cloned().collect()
 }
 
-pub(crate) fn silent() -> Watch {
+pub(crate) fn silent() -> ProgressWatch {
     Arc::new(|_| {})
 }
 
@@ -276,14 +278,14 @@ impl World {
         self.compactor_of(SETTINGS)
     }
 
-    pub(crate) fn compactor_of(&self, settings: Settings) -> Compactor {
+    pub(crate) fn compactor_of(&self, settings: CompactionSettings) -> Compactor {
         let hot: Arc<dyn Partitions> = self.hot.clone();
         Compactor::new(hot, Arc::clone(&self.cold), settings, silent())
     }
 
     /// A compaction without a fault.
-    pub(crate) async fn compacts(&self, now: Millis) -> Report {
-        let report = self.compactor().run(now, Closed::Now).await.unwrap();
+    pub(crate) async fn compacts(&self, now: Millis) -> CompactionReport {
+        let report = self.compactor().run(now, ClosedPolicy::Now).await.unwrap();
         assert!(report.failed.is_empty(), "{:?}", report.failed);
         report
     }
@@ -621,7 +623,7 @@ impl World {
         let version = self.cold.version().await.unwrap();
         let mark = self.hot.cold_mark().await.unwrap();
         assert_eq!(mark.committed, version, "{name}: hot knows the last commit: {mark:?}");
-        let works = self.compactor().plan(now, Closed::Now).await.unwrap();
+        let works = self.compactor().plan(now, ClosedPolicy::Now).await.unwrap();
         assert!(works.is_empty(), "{name}: still to do: {works:?}");
         let report = self.compacts(now).await;
         assert_eq!(report.swept.files, 0, "{name}");

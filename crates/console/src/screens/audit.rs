@@ -8,14 +8,14 @@ use coupon::ids::CampaignId;
 use engine::{AuditKind, Audited, FieldChange, StaffRole};
 use serde_json::json;
 
-use crate::desk::Desk;
-use crate::roles::Action;
-use crate::text::Texts;
-use crate::trouble::Trouble;
+use crate::desk::PageContext;
+use crate::roles::ConsoleAction;
+use crate::text::PageTexts;
+use crate::trouble::ConsoleError;
 
 const PAGE: usize = 50;
 
-pub(crate) struct Entry {
+pub(crate) struct AuditRow {
     pub(crate) kind: AuditKind,
     pub(crate) what: &'static str,
     pub(crate) when: String,
@@ -31,13 +31,13 @@ pub(crate) struct Entry {
 /// Entries of one campaign or of all, newest first; `None` where none are kept. Times are those of `zone`, and of
 /// terms those of the zone of their campaign.
 pub(crate) async fn entries(
-    desk: &Desk,
+    desk: &PageContext,
     campaign: Option<&CampaignId>,
     zone: &Zone,
     after: Option<String>,
     limit: usize,
-) -> Result<Option<Vec<Entry>>, Trouble> {
-    let caller = desk.caller(Action::ReadAudit)?;
+) -> Result<Option<Vec<AuditRow>>, ConsoleError> {
+    let caller = desk.caller(ConsoleAction::ReadAudit)?;
     let Some(found) = desk.engine().audit(&caller, campaign, after, limit).await? else {
         return Ok(None);
     };
@@ -50,13 +50,13 @@ pub(crate) async fn entries(
     Ok(Some(found.into_iter().map(entry).collect()))
 }
 
-fn entry(t: Texts, audited: Audited, zone: &Zone, of_campaign: &Zone) -> Entry {
+fn entry(t: PageTexts, audited: Audited, zone: &Zone, of_campaign: &Zone) -> AuditRow {
     let Audited { place, entry } = audited;
     let change = |it: FieldChange| {
         let [from, to] = [it.from, it.to].map(|text| value(t, &it.field, text, of_campaign));
         (t.field(&it.field).to_owned(), from, to)
     };
-    Entry {
+    AuditRow {
         kind: entry.event.kind,
         what: t.audit_event(entry.event.kind),
         when: t.moment(entry.act.at, zone),
@@ -70,7 +70,7 @@ fn entry(t: Texts, audited: Audited, zone: &Zone, of_campaign: &Zone) -> Entry {
 }
 
 /// The value of a field for people. The audit has it as the API writes it.
-fn value(t: Texts, field: &str, text: Option<String>, zone: &Zone) -> String {
+fn value(t: PageTexts, field: &str, text: Option<String>, zone: &Zone) -> String {
     let Some(text) = text else { return String::new() };
     if let Ok(date) = text.parse::<Date>() {
         return t.date(date);
@@ -99,20 +99,20 @@ fn value(t: Texts, field: &str, text: Option<String>, zone: &Zone) -> String {
 #[derive(Template)]
 #[template(path = "audit.html")]
 struct AuditPage<'a> {
-    d: &'a Desk,
-    t: Texts,
-    entries: Vec<Entry>,
+    d: &'a PageContext,
+    t: PageTexts,
+    entries: Vec<AuditRow>,
     next: Option<String>,
     campaign: &'a str,
     curl: String,
 }
 
 /// `GET /console/audit`
-pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
+pub(crate) async fn page(desk: PageContext) -> Result<Response, ConsoleError> {
     let campaign: Option<CampaignId> = desk.query.may("campaign")?;
     let after = desk.query.get("cursor").map(str::to_owned);
     let entries = entries(&desk, campaign.as_ref(), &desk.zone, after, PAGE).await?;
-    let entries = entries.ok_or(Trouble::NotKept)?;
+    let entries = entries.ok_or(ConsoleError::NotKept)?;
     let last = entries.last().filter(|_| entries.len() == PAGE);
     let page = AuditPage {
         d: &desk,
@@ -145,9 +145,9 @@ mod tests {
             ("yes", "paused", "true", "Yes"),
         ];
         for (name, field, text, want) in cases {
-            let said = value(Texts::new(Lang::En), field, Some(text.to_owned()), &seoul);
+            let said = value(PageTexts::new(Lang::En), field, Some(text.to_owned()), &seoul);
             assert_eq!(said, want, "{name}");
         }
-        assert_eq!(value(Texts::new(Lang::Ko), "name", None, &seoul), "");
+        assert_eq!(value(PageTexts::new(Lang::Ko), "name", None, &seoul), "");
     }
 }

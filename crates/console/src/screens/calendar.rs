@@ -12,13 +12,13 @@ use engine::{CampaignView, NOTICE_TYPE, NoticeRound};
 use serde_json::json;
 
 use crate::cursor;
-use crate::desk::Desk;
-use crate::index::{Counted, Listed};
-use crate::roles::Action;
+use crate::desk::PageContext;
+use crate::index::{CampaignSnapshot, CampaignTotals};
+use crate::roles::ConsoleAction;
 use crate::screens::campaigns::named;
 use crate::screens::customer::{CouponRow, coupon_row};
-use crate::text::Texts;
-use crate::trouble::Trouble;
+use crate::text::PageTexts;
+use crate::trouble::ConsoleError;
 
 /// Campaigns that a day names; the page of the day has all.
 const NAMED: usize = 3;
@@ -28,17 +28,17 @@ const CAMPAIGNS: usize = 50;
 #[derive(Template)]
 #[template(path = "calendar.html")]
 struct CalendarPage<'a> {
-    d: &'a Desk,
-    t: Texts,
+    d: &'a PageContext,
+    t: PageTexts,
     month: String,
     before: String,
     after: String,
     weekdays: [&'static str; 7],
-    weeks: Vec<Vec<Option<Day>>>,
+    weeks: Vec<Vec<Option<CalendarDay>>>,
     notices: String,
 }
 
-struct Day {
+struct CalendarDay {
     date: String,
     number: u16,
     is_today: bool,
@@ -53,23 +53,23 @@ struct Day {
 
 /// A month, as `2027-03`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Month {
+struct CalendarMonth {
     year: u16,
     month: u16,
 }
 
-impl Month {
-    fn parse(text: &str) -> Option<Month> {
+impl CalendarMonth {
+    fn parse(text: &str) -> Option<CalendarMonth> {
         let (year, month) = text.split_once('-')?;
         let (year, month) = (year.parse().ok()?, month.parse().ok()?);
         ((2000..=2200).contains(&year) && (1..=12).contains(&month))
-            .then_some(Month { year, month })
+            .then_some(CalendarMonth { year, month })
     }
 
-    fn plus(self, months: i32) -> Month {
+    fn plus(self, months: i32) -> CalendarMonth {
         let all = i32::from(self.year) * 12 + i32::from(self.month) - 1 + months;
         let part = |number: i32| u16::try_from(number).unwrap_or(0);
-        Month { year: part(all.div_euclid(12)), month: part(all.rem_euclid(12)) + 1 }
+        CalendarMonth { year: part(all.div_euclid(12)), month: part(all.rem_euclid(12)) + 1 }
     }
 
     fn text(self) -> String {
@@ -77,8 +77,9 @@ impl Month {
     }
 
     /// Its days, and the weekday of the first: 0 is Monday.
-    fn days(self) -> Result<(Vec<Date>, usize), Trouble> {
-        let first: Date = format!("{}-01", self.text()).parse().map_err(|_| Trouble::NotFound)?;
+    fn days(self) -> Result<(Vec<Date>, usize), ConsoleError> {
+        let first: Date =
+            format!("{}-01", self.text()).parse().map_err(|_| ConsoleError::NotFound)?;
         // 1 January 1970 was a Thursday.
         let number = first.first_instant(&Zone::utc()).day().0;
         let weekday = usize::try_from((number + 3).rem_euclid(7)).unwrap_or(0);
@@ -89,18 +90,18 @@ impl Month {
 }
 
 /// `GET /console/calendar`
-pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
+pub(crate) async fn page(desk: PageContext) -> Result<Response, ConsoleError> {
     let t = desk.t;
     let today = desk.today().to_string();
-    let this = today.get(..7).and_then(Month::parse).ok_or(Trouble::NotFound)?;
-    let month = desk.query.get("month").and_then(Month::parse).unwrap_or(this);
+    let this = today.get(..7).and_then(CalendarMonth::parse).ok_or(ConsoleError::NotFound)?;
+    let month = desk.query.get("month").and_then(CalendarMonth::parse).unwrap_or(this);
     let (days, weekday) = month.days()?;
     let listed = desk.all_campaigns().await?;
     let (notices, ends) = (desk.notices().await?, ends(&listed));
     let rounds = desk.engine().notice_rounds().await?;
     // As of campaigns, the day of a round takes longer to compute than to compare.
     let rounds: Vec<(Date, u64)> = rounds.iter().map(|it| (began_on(&desk, it), it.sent)).collect();
-    let mut cells: Vec<Option<Day>> = (0..weekday).map(|_| None).collect();
+    let mut cells: Vec<Option<CalendarDay>> = (0..weekday).map(|_| None).collect();
     for date in days {
         let ending = ends.iter().filter(|(on, _)| *on == date).map(|(_, view)| view);
         let (mut campaigns, mut more, mut outstanding) = (Vec::new(), 0, 0);
@@ -116,9 +117,18 @@ pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
         let date = date.to_string();
         let number = date.get(8..).and_then(|day| day.parse().ok()).unwrap_or(0);
         let is_today = date == today;
-        cells.push(Some(Day { date, number, is_today, campaigns, more, outstanding, due, sent }));
+        cells.push(Some(CalendarDay {
+            date,
+            number,
+            is_today,
+            campaigns,
+            more,
+            outstanding,
+            due,
+            sent,
+        }));
     }
-    let mut weeks: Vec<Vec<Option<Day>>> = Vec::new();
+    let mut weeks: Vec<Vec<Option<CalendarDay>>> = Vec::new();
     for (at, cell) in cells.into_iter().enumerate() {
         if at % 7 == 0 {
             weeks.push(Vec::with_capacity(7));
@@ -144,20 +154,20 @@ pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
 }
 
 /// A campaign and its last day, which takes longer to compute than to compare.
-type Ends<'a> = (Date, &'a CampaignView);
+type EndingCampaign<'a> = (Date, &'a CampaignView);
 
-fn ends(listed: &Listed) -> Vec<Ends<'_>> {
+fn ends(listed: &CampaignSnapshot) -> Vec<EndingCampaign<'_>> {
     listed.campaigns.iter().map(|it| (it.campaign.expires_on(), it)).collect()
 }
 
 /// The day of a round, in the zone of whoever looks.
-fn began_on(desk: &Desk, round: &NoticeRound) -> Date {
+fn began_on(desk: &PageContext, round: &NoticeRound) -> Date {
     Date::of(Millis(round.began_at), &desk.zone)
 }
 
 /// Notices that the settings ask for on a day: how many days before the last one, and of how many coupons. None on
 /// days that have passed: those have what was sent.
-fn due(desk: &Desk, ends: &[Ends<'_>], date: Date) -> Vec<(u16, u64)> {
+fn due(desk: &PageContext, ends: &[EndingCampaign<'_>], date: Date) -> Vec<(u16, u64)> {
     let of = |days: &u16| {
         let last = date.plus_days(*days);
         let ending = ends.iter().filter(|(on, _)| *on == last).map(|(_, view)| view);
@@ -168,13 +178,13 @@ fn due(desk: &Desk, ends: &[Ends<'_>], date: Date) -> Vec<(u16, u64)> {
     desk.console.notice_days.iter().map(of).filter(|(_, coupons)| *coupons > 0).collect()
 }
 
-fn today(desk: &Desk, view: &CampaignView) -> Date {
+fn today(desk: &PageContext, view: &CampaignView) -> Date {
     Date::of(desk.now, &view.campaign.zone)
 }
 
-impl Desk {
+impl PageContext {
     /// Who gets which notices, and what is not known of them.
-    async fn notices(&self) -> Result<String, Trouble> {
+    async fn notices(&self) -> Result<String, ConsoleError> {
         let days = &self.console.notice_days;
         let has_asked = match &self.console.webhooks {
             Some(webhooks) => webhooks.has_asked(NOTICE_TYPE).await?,
@@ -191,8 +201,8 @@ impl Desk {
 #[derive(Template)]
 #[template(path = "day.html")]
 struct DayPage<'a> {
-    d: &'a Desk,
-    t: Texts,
+    d: &'a PageContext,
+    t: PageTexts,
     day: String,
     campaigns: Vec<(String, String, String)>,
     more_campaigns: Option<String>,
@@ -214,7 +224,7 @@ struct RoundRow {
 }
 
 impl RoundRow {
-    fn of(desk: &Desk, round: &NoticeRound) -> RoundRow {
+    fn of(desk: &PageContext, round: &NoticeRound) -> RoundRow {
         let t = desk.t;
         RoundRow {
             at: t.clock(Millis(round.began_at), &desk.zone),
@@ -227,9 +237,12 @@ impl RoundRow {
 }
 
 /// `GET /console/calendar/{day}`: what ends on a day.
-pub(crate) async fn day(desk: Desk, Path(day): Path<String>) -> Result<Response, Trouble> {
+pub(crate) async fn day(
+    desk: PageContext,
+    Path(day): Path<String>,
+) -> Result<Response, ConsoleError> {
     let t = desk.t;
-    let day: Date = day.parse().map_err(|_| Trouble::NotFound)?;
+    let day: Date = day.parse().map_err(|_| ConsoleError::NotFound)?;
     let listed = desk.all_campaigns().await?;
     let skipped: usize = desk.query.may("skip")?.unwrap_or_default();
     let ending = listed.campaigns.iter().filter(|it| it.campaign.expires_on() == day);
@@ -242,7 +255,7 @@ pub(crate) async fn day(desk: Desk, Path(day): Path<String>) -> Result<Response,
         (it.campaign.id.to_string(), it.campaign.name.clone(), detail)
     });
     let mut list = desk.coupons(None, Some((day, desk.zone.clone()))).await?;
-    if !desk.may(Action::DownloadCodes) {
+    if !desk.may(ConsoleAction::DownloadCodes) {
         // Whoever has a code that nobody holds may be able to use it.
         list.coupons.retain(|view| !matches!(view.coupon.state(), State::Available));
     }
@@ -289,15 +302,15 @@ mod tests {
         let cases =
             [("2026-11", 30, 6), ("2027-02", 28, 0), ("2028-02", 29, 1), ("2027-12", 31, 2)];
         for (text, days, weekday) in cases {
-            let month = Month::parse(text).unwrap();
+            let month = CalendarMonth::parse(text).unwrap();
             let (found, first) = month.days().unwrap();
             assert_eq!((found.len(), first), (days, weekday), "{text}");
         }
-        let december = Month { year: 2026, month: 12 };
+        let december = CalendarMonth { year: 2026, month: 12 };
         assert_eq!(december.plus(1).text(), "2027-01");
-        assert_eq!(Month { year: 2027, month: 1 }.plus(-1), december);
+        assert_eq!(CalendarMonth { year: 2027, month: 1 }.plus(-1), december);
         for text in ["", "2027", "2027-13", "2027-00", "1999-01", "x-1"] {
-            assert_eq!(Month::parse(text), None, "{text}");
+            assert_eq!(CalendarMonth::parse(text), None, "{text}");
         }
     }
 }

@@ -7,18 +7,18 @@ use coupon::calendar::{Date, Zone};
 use coupon::campaign::{Batch, BatchKind};
 use coupon::ids::{BatchId, CampaignId};
 use coupon::time::DAY_MS;
-use engine::{Activity, By, CampaignView, CountsView};
+use engine::{Activity, CampaignView, CountInterval, CountsView};
 use serde_json::{Value, json};
 
 use crate::chart::share as share_bar;
-use crate::desk::Desk;
-use crate::index::Counted;
-use crate::roles::Action;
-use crate::screens::audit::{Entry, entries};
-use crate::screens::campaigns::{Phase, bar, phase};
+use crate::desk::PageContext;
+use crate::index::CampaignTotals;
+use crate::roles::ConsoleAction;
+use crate::screens::audit::{AuditRow, entries};
+use crate::screens::campaigns::{CampaignPhase, bar, phase};
 use crate::screens::overview::{drawn, times};
-use crate::text::{Said, Texts};
-use crate::trouble::Trouble;
+use crate::text::{IsolatedText, PageTexts};
+use crate::trouble::ConsoleError;
 
 const DAYS: i64 = 30;
 
@@ -40,19 +40,19 @@ const HOUR_MS: u64 = 3_600_000;
 #[derive(Template)]
 #[template(path = "campaign.html")]
 struct CampaignPage<'a> {
-    d: &'a Desk,
-    t: Texts,
+    d: &'a PageContext,
+    t: PageTexts,
     view: &'a CampaignView,
-    phase: Phase,
+    phase: CampaignPhase,
     bar: String,
     chart: Option<String>,
     times: Vec<(String, Activity)>,
     by_hour: bool,
     forecast: Option<String>,
-    funnel: Vec<Step>,
+    funnel: Vec<FunnelStep>,
     terms: Vec<(&'static str, String)>,
     batches: Vec<BatchRow>,
-    audited: Vec<Entry>,
+    audited: Vec<AuditRow>,
     curl: String,
 }
 
@@ -65,7 +65,7 @@ impl CampaignPage<'_> {
 }
 
 /// A step of the funnel: how many coupons came so far.
-struct Step {
+struct FunnelStep {
     label: String,
     bar: String,
     count: String,
@@ -83,17 +83,20 @@ pub(crate) struct BatchRow {
 }
 
 /// `GET /console/campaigns/{id}`
-pub(crate) async fn page(desk: Desk, Path(id): Path<String>) -> Result<Response, Trouble> {
+pub(crate) async fn page(
+    desk: PageContext,
+    Path(id): Path<String>,
+) -> Result<Response, ConsoleError> {
     let (t, engine, reader) = (desk.t, desk.engine(), desk.reader()?);
     let id = campaign_id(&id)?;
     let view = engine.campaign(&reader, &id).await?;
     let by_hour = desk.query.get("by") == Some("hour");
-    let by = if by_hour { By::Hour } else { By::Day };
+    let by = if by_hour { CountInterval::Hour } else { CountInterval::Day };
     // Together: each counts what is new, and one count answers all of them.
     let (counted, forecast, funnel) =
         tokio::try_join!(counted(&desk, &view, by), forecast(&desk, &view), funnel(&desk, &view))?;
     let batches = engine.batches(&reader, &id, None, BATCHES).await?;
-    let audited = match desk.may(Action::ReadAudit) {
+    let audited = match desk.may(ConsoleAction::ReadAudit) {
         true => {
             let zone = &view.campaign.zone;
             entries(&desk, Some(&id), zone, None, AUDITED).await?.unwrap_or_default()
@@ -120,25 +123,29 @@ pub(crate) async fn page(desk: Desk, Path(id): Path<String>) -> Result<Response,
 }
 
 /// The id in a path; text that cannot be one is no page.
-pub(crate) fn campaign_id(text: &str) -> Result<CampaignId, Trouble> {
-    text.parse().map_err(|_| Trouble::NotFound)
+pub(crate) fn campaign_id(text: &str) -> Result<CampaignId, ConsoleError> {
+    text.parse().map_err(|_| ConsoleError::NotFound)
 }
 
 /// Sums of today by the hour, or of a month by the day, in the zone of the campaign.
-async fn counted(desk: &Desk, view: &CampaignView, by: By) -> Result<Option<CountsView>, Trouble> {
-    let (zone, days) = (&view.campaign.zone, if by == By::Hour { 1 } else { DAYS });
+async fn counted(
+    desk: &PageContext,
+    view: &CampaignView,
+    by: CountInterval,
+) -> Result<Option<CountsView>, ConsoleError> {
+    let (zone, days) = (&view.campaign.zone, if by == CountInterval::Hour { 1 } else { DAYS });
     let first = Date::of(desk.now.plus_ms(-(days - 1) * DAY_MS), zone);
     let days = first..=Date::of(desk.now, zone);
     desk.activity(Some(&view.campaign.id), by, days, zone).await
 }
 
 /// From the stock to the redemptions that were cancelled.
-async fn funnel(desk: &Desk, view: &CampaignView) -> Result<Vec<Step>, Trouble> {
+async fn funnel(desk: &PageContext, view: &CampaignView) -> Result<Vec<FunnelStep>, ConsoleError> {
     let (t, counts, zone) = (desk.t, view.counts(), &view.campaign.zone);
     let longest = desk.now.plus_ms(-(CANCELLED_DAYS - 1) * DAY_MS);
     let first = Date::of(view.campaign.created_at.max(longest), zone);
     let days = first..=Date::of(desk.now, zone);
-    let sums = desk.activity(Some(&view.campaign.id), By::Day, days, zone).await?;
+    let sums = desk.activity(Some(&view.campaign.id), CountInterval::Day, days, zone).await?;
     let issued = counts.issued + counts.redeemed;
     let of_issued = |count| t.of_issued(t.share(count, issued));
     // Of a shared code there is no stock to begin with.
@@ -161,7 +168,7 @@ async fn funnel(desk: &Desk, view: &CampaignView) -> Result<Vec<Step>, Trouble> 
         steps.push((label, "void", cancelled, of_issued(cancelled)));
     }
     let most = counts.stock.max(issued);
-    let step = |(label, class, count, share): (String, &'static str, u64, String)| Step {
+    let step = |(label, class, count, share): (String, &'static str, u64, String)| FunnelStep {
         bar: share_bar(class, count, most, &share),
         label,
         count: t.number(count),
@@ -172,14 +179,15 @@ async fn funnel(desk: &Desk, view: &CampaignView) -> Result<Vec<Step>, Trouble> 
 
 /// When the stock is gone at the rate of the last day, or what will be left; `None` if nothing was issued or nothing is
 /// left.
-async fn forecast(desk: &Desk, view: &CampaignView) -> Result<Option<String>, Trouble> {
+async fn forecast(desk: &PageContext, view: &CampaignView) -> Result<Option<String>, ConsoleError> {
     let left = view.available();
-    if left == 0 || phase(view, desk.now) != Phase::Running {
+    if left == 0 || phase(view, desk.now) != CampaignPhase::Running {
         return Ok(None);
     }
     let since = desk.now.plus_ms(-DAY_MS);
     let days = Date::of(since, &desk.zone)..=desk.today();
-    let hours = desk.activity(Some(&view.campaign.id), By::Hour, days, &desk.zone).await?;
+    let hours =
+        desk.activity(Some(&view.campaign.id), CountInterval::Hour, days, &desk.zone).await?;
     let Some(hours) = hours else { return Ok(None) };
     let last_day = hours.counts.iter().filter(|it| it.ends_at > since);
     let issued: u64 = last_day.map(|it| it.activity.issued).sum();
@@ -189,14 +197,16 @@ async fn forecast(desk: &Desk, view: &CampaignView) -> Result<Option<String>, Tr
     let (t, campaign) = (desk.t, &view.campaign);
     let ends = campaign.issue_until.map_or(campaign.expires_at, |it| it.min(campaign.expires_at));
     Ok(Some(match outlook(left, issued, ends.0.saturating_sub(desk.now.0)) {
-        Outlook::Hours(hours) => t.sold_out_in_hours(hours),
-        Outlook::Days(days) => t.sold_out_in_days(days),
-        Outlook::Left(left) => t.left_at_end(left, t.date(Date::last_of(ends, &campaign.zone))),
+        StockForecast::Hours(hours) => t.sold_out_in_hours(hours),
+        StockForecast::Days(days) => t.sold_out_in_days(days),
+        StockForecast::Left(left) => {
+            t.left_at_end(left, t.date(Date::last_of(ends, &campaign.zone)))
+        }
     }))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outlook {
+enum StockForecast {
     /// It is gone in so many hours.
     Hours(u64),
     /// It is gone in so many days.
@@ -206,15 +216,15 @@ enum Outlook {
 }
 
 /// What becomes of `left` coupons of which `issued` go in a day, and which are given out for `open_ms` still.
-fn outlook(left: u64, issued: u64, open_ms: i64) -> Outlook {
+fn outlook(left: u64, issued: u64, open_ms: i64) -> StockForecast {
     let open_ms = u64::try_from(open_ms).unwrap_or(0);
     let gone = rounded(left, DAY_HOURS * HOUR_MS, issued);
     if gone > open_ms {
-        return Outlook::Left(left - rounded(issued, open_ms, DAY_HOURS * HOUR_MS).min(left));
+        return StockForecast::Left(left - rounded(issued, open_ms, DAY_HOURS * HOUR_MS).min(left));
     }
     match rounded(gone, 1, HOUR_MS) {
-        hours @ 0..48 => Outlook::Hours(hours.max(1)),
-        hours => Outlook::Days(rounded(hours, 1, DAY_HOURS)),
+        hours @ 0..48 => StockForecast::Hours(hours.max(1)),
+        hours => StockForecast::Days(rounded(hours, 1, DAY_HOURS)),
     }
 }
 
@@ -224,7 +234,7 @@ fn rounded(one: u64, other: u64, parts: u64) -> u64 {
     u64::try_from((product * 2 + parts) / (parts * 2)).unwrap_or(u64::MAX)
 }
 
-fn terms(t: Texts, view: &CampaignView) -> Vec<(&'static str, String)> {
+fn terms(t: PageTexts, view: &CampaignView) -> Vec<(&'static str, String)> {
     let campaign = &view.campaign;
     let zone = &campaign.zone;
     let mut terms = vec![
@@ -249,7 +259,7 @@ fn terms(t: Texts, view: &CampaignView) -> Vec<(&'static str, String)> {
     terms
 }
 
-fn batch_row(t: Texts, batch: &Batch, zone: &Zone) -> BatchRow {
+fn batch_row(t: PageTexts, batch: &Batch, zone: &Zone) -> BatchRow {
     let (kind, is_import) = match batch.kind {
         BatchKind::Minted(_) => (t.batch_minted(), false),
         BatchKind::Imported => (t.batch_imported(), true),
@@ -268,8 +278,8 @@ fn batch_row(t: Texts, batch: &Batch, zone: &Zone) -> BatchRow {
 #[derive(Template)]
 #[template(path = "batch.html")]
 struct BatchPage<'a> {
-    d: &'a Desk,
-    t: Texts,
+    d: &'a PageContext,
+    t: PageTexts,
     campaign: String,
     batch: BatchRow,
     lines: String,
@@ -281,12 +291,12 @@ struct BatchPage<'a> {
 
 /// `GET /console/campaigns/{id}/batches/{batch}`: how an import ended.
 pub(crate) async fn batch(
-    desk: Desk,
+    desk: PageContext,
     Path((campaign, batch)): Path<(String, String)>,
-) -> Result<Response, Trouble> {
+) -> Result<Response, ConsoleError> {
     let (t, engine, reader) = (desk.t, desk.engine(), desk.reader()?);
     let campaign = campaign_id(&campaign)?;
-    let id: BatchId = batch.parse().map_err(|_| Trouble::NotFound)?;
+    let id: BatchId = batch.parse().map_err(|_| ConsoleError::NotFound)?;
     let batch = engine.batch(&reader, &campaign, &id).await?;
     let zone = engine.campaign(&reader, &campaign).await?.campaign.zone.clone();
     let rejected = match batch.import.rejected {
@@ -302,7 +312,7 @@ pub(crate) async fn batch(
         imported: t.number(batch.import.imported),
         already_there: t.number(batch.import.already_there),
         rejected: rejected
-            .map(|it| (it.line, it.text, t.rejected_because(Said(it.detail))))
+            .map(|it| (it.line, it.text, t.rejected_because(IsolatedText(it.detail))))
             .collect(),
         curl: desk.curl(
             "PATCH",
@@ -322,14 +332,14 @@ mod tests {
     fn outlooks() {
         let hours = |hours: u64| i64::try_from(hours * HOUR_MS).unwrap();
         let cases = [
-            ("the last one", 1, 1_000, hours(48), Outlook::Hours(1)),
-            ("in two days, less an hour", 47, 24, hours(48), Outlook::Hours(47)),
-            ("in two days and a half", 60, 24, hours(100), Outlook::Days(3)),
-            ("at the very end", 240, 24, hours(240), Outlook::Days(10)),
-            ("an hour after the end", 241, 24, hours(240), Outlook::Left(1)),
-            ("in 192 days, and it ends in four", 1_920, 10, hours(96), Outlook::Left(1_880)),
-            ("for ever", u64::MAX, 1, hours(24), Outlook::Left(u64::MAX - 1)),
-            ("its end has passed", 5, 5, -1, Outlook::Left(5)),
+            ("the last one", 1, 1_000, hours(48), StockForecast::Hours(1)),
+            ("in two days, less an hour", 47, 24, hours(48), StockForecast::Hours(47)),
+            ("in two days and a half", 60, 24, hours(100), StockForecast::Days(3)),
+            ("at the very end", 240, 24, hours(240), StockForecast::Days(10)),
+            ("an hour after the end", 241, 24, hours(240), StockForecast::Left(1)),
+            ("in 192 days, and it ends in four", 1_920, 10, hours(96), StockForecast::Left(1_880)),
+            ("for ever", u64::MAX, 1, hours(24), StockForecast::Left(u64::MAX - 1)),
+            ("its end has passed", 5, 5, -1, StockForecast::Left(5)),
         ];
         for (name, left, issued, open_ms, want) in cases {
             assert_eq!(outlook(left, issued, open_ms), want, "{name}");

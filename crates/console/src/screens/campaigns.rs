@@ -9,16 +9,16 @@ use coupon::time::Millis;
 use engine::CampaignView;
 
 use crate::chart::stacked;
-use crate::desk::Desk;
-use crate::index::Counted;
-use crate::roles::Action;
-use crate::text::Texts;
-use crate::trouble::Trouble;
+use crate::desk::PageContext;
+use crate::index::CampaignTotals;
+use crate::roles::ConsoleAction;
+use crate::text::PageTexts;
+use crate::trouble::ConsoleError;
 
 const PAGE: usize = 50;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Phase {
+pub(crate) enum CampaignPhase {
     Planned,
     Running,
     SoldOut,
@@ -27,44 +27,49 @@ pub(crate) enum Phase {
 }
 
 /// All of them, in the order of the filter.
-pub(crate) const PHASES: [Phase; 5] =
-    [Phase::Running, Phase::Planned, Phase::SoldOut, Phase::Paused, Phase::Ended];
+pub(crate) const PHASES: [CampaignPhase; 5] = [
+    CampaignPhase::Running,
+    CampaignPhase::Planned,
+    CampaignPhase::SoldOut,
+    CampaignPhase::Paused,
+    CampaignPhase::Ended,
+];
 
-impl Phase {
+impl CampaignPhase {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
-            Phase::Planned => "planned",
-            Phase::Running => "running",
-            Phase::SoldOut => "sold-out",
-            Phase::Paused => "paused",
-            Phase::Ended => "ended",
+            CampaignPhase::Planned => "planned",
+            CampaignPhase::Running => "running",
+            CampaignPhase::SoldOut => "sold-out",
+            CampaignPhase::Paused => "paused",
+            CampaignPhase::Ended => "ended",
         }
     }
 
-    pub(crate) fn label(self, t: impl Borrow<Texts>) -> &'static str {
+    pub(crate) fn label(self, t: impl Borrow<PageTexts>) -> &'static str {
         let t = *t.borrow();
         match self {
-            Phase::Planned => t.phase_planned(),
-            Phase::Running => t.phase_running(),
-            Phase::SoldOut => t.phase_sold_out(),
-            Phase::Paused => t.phase_paused(),
-            Phase::Ended => t.phase_ended(),
+            CampaignPhase::Planned => t.phase_planned(),
+            CampaignPhase::Running => t.phase_running(),
+            CampaignPhase::SoldOut => t.phase_sold_out(),
+            CampaignPhase::Paused => t.phase_paused(),
+            CampaignPhase::Ended => t.phase_ended(),
         }
     }
 }
 
-pub(crate) fn phase(view: &CampaignView, now: Millis) -> Phase {
+pub(crate) fn phase(view: &CampaignView, now: Millis) -> CampaignPhase {
     let campaign = &view.campaign;
     if campaign.expires_at <= now {
-        Phase::Ended
+        CampaignPhase::Ended
     } else if campaign.paused {
-        Phase::Paused
+        CampaignPhase::Paused
     } else if campaign.valid_from > now {
-        Phase::Planned
+        CampaignPhase::Planned
     } else if view.counts().stock > 0 && view.available() == 0 {
-        Phase::SoldOut
+        CampaignPhase::SoldOut
     } else {
-        Phase::Running
+        CampaignPhase::Running
     }
 }
 
@@ -74,7 +79,7 @@ pub(crate) fn named(view: &CampaignView) -> (String, String) {
 }
 
 /// The bar of a campaign: what became of its coupons.
-pub(crate) fn bar(t: Texts, view: &CampaignView) -> String {
+pub(crate) fn bar(t: PageTexts, view: &CampaignView) -> String {
     let counts = view.counts();
     let title = t.bar_title(
         t.number(counts.redeemed),
@@ -94,9 +99,9 @@ pub(crate) fn bar(t: Texts, view: &CampaignView) -> String {
 #[derive(Template)]
 #[template(path = "campaigns.html")]
 struct CampaignsPage<'a> {
-    d: &'a Desk,
-    t: Texts,
-    rows: Vec<Row>,
+    d: &'a PageContext,
+    t: PageTexts,
+    rows: Vec<CampaignListRow>,
     shown: String,
     at: String,
     q: &'a str,
@@ -108,10 +113,10 @@ struct CampaignsPage<'a> {
     curl: String,
 }
 
-struct Row {
+struct CampaignListRow {
     id: String,
     name: String,
-    phase: Phase,
+    phase: CampaignPhase,
     period: String,
     bar: String,
     available: String,
@@ -120,7 +125,7 @@ struct Row {
 }
 
 /// `GET /console/campaigns`
-pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
+pub(crate) async fn page(desk: PageContext) -> Result<Response, ConsoleError> {
     let t = desk.t;
     let listed = desk.all_campaigns().await?;
     let (q, state) = (desk.query.shown("q"), desk.query.shown("state"));
@@ -134,7 +139,8 @@ pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
         .collect();
     sort_by(&mut found, sort);
     let skip = desk.query.may::<usize>("from")?.unwrap_or(0);
-    let rows: Vec<Row> = found.iter().skip(skip).take(PAGE).map(|it| row(&desk, it)).collect();
+    let rows: Vec<CampaignListRow> =
+        found.iter().skip(skip).take(PAGE).map(|it| row(&desk, it)).collect();
     let behind = skip.saturating_add(PAGE);
     let next = (found.len() > behind).then(|| desk.with("from", &behind.to_string()));
     let page = CampaignsPage {
@@ -173,9 +179,9 @@ fn sort_by(found: &mut [&CampaignView], sort: &str) {
     }
 }
 
-fn row(desk: &Desk, view: &CampaignView) -> Row {
+fn row(desk: &PageContext, view: &CampaignView) -> CampaignListRow {
     let (t, campaign) = (desk.t, &view.campaign);
-    Row {
+    CampaignListRow {
         id: campaign.id.to_string(),
         name: campaign.name.clone(),
         phase: phase(view, desk.now),

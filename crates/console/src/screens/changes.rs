@@ -6,22 +6,22 @@ use axum::extract::Path;
 use axum::response::Response;
 use coupon::calendar::Date;
 use coupon::ids::{BatchId, Reason};
-use engine::{BatchRequest, CampaignPatch, CampaignView, Done};
+use engine::{BatchRequest, CampaignPatch, CampaignView, WriteResult};
 use serde_json::json;
 
-use crate::desk::{Desk, to};
-use crate::fields::{Fields, encoded};
-use crate::index::Counted;
-use crate::roles::Action;
+use crate::desk::{PageContext, to};
+use crate::fields::{FormFields, encoded};
+use crate::index::CampaignTotals;
+use crate::roles::ConsoleAction;
 use crate::screens::campaign::campaign_id;
-use crate::text::{Said, Texts};
-use crate::trouble::Trouble;
+use crate::text::{IsolatedText, PageTexts};
+use crate::trouble::ConsoleError;
 
 #[derive(Template)]
 #[template(path = "pause.html")]
 struct PausePage<'a> {
-    d: &'a Desk,
-    t: Texts,
+    d: &'a PageContext,
+    t: PageTexts,
     view: &'a CampaignView,
     curl: String,
 }
@@ -29,8 +29,8 @@ struct PausePage<'a> {
 #[derive(Template)]
 #[template(path = "stock.html")]
 struct StockPage<'a> {
-    d: &'a Desk,
-    t: Texts,
+    d: &'a PageContext,
+    t: PageTexts,
     view: &'a CampaignView,
     /// Names the batch before it is made: a form that is sent twice makes one.
     batch: String,
@@ -40,8 +40,8 @@ struct StockPage<'a> {
 #[derive(Template)]
 #[template(path = "terms.html")]
 struct TermsPage<'a> {
-    d: &'a Desk,
-    t: Texts,
+    d: &'a PageContext,
+    t: PageTexts,
     view: &'a CampaignView,
     issue_from: String,
     issue_until: String,
@@ -49,17 +49,20 @@ struct TermsPage<'a> {
     curl: String,
 }
 
-async fn campaign(desk: &Desk, id: &str) -> Result<CampaignView, Trouble> {
+async fn campaign(desk: &PageContext, id: &str) -> Result<CampaignView, ConsoleError> {
     Ok(desk.engine().campaign(&desk.reader()?, &campaign_id(id)?).await?)
 }
 
-fn done(desk: &Desk, id: &str, done: &str) -> Response {
+fn done(desk: &PageContext, id: &str, done: &str) -> Response {
     desk.console.index.has_changed();
     to(&format!("/console/campaigns/{}?done={done}", encoded(id)))
 }
 
 /// `GET /console/campaigns/{id}/pause`
-pub(crate) async fn pause(desk: Desk, Path(id): Path<String>) -> Result<Response, Trouble> {
+pub(crate) async fn pause(
+    desk: PageContext,
+    Path(id): Path<String>,
+) -> Result<Response, ConsoleError> {
     let view = campaign(&desk, &id).await?;
     let body = json!({"paused": !view.campaign.paused, "reason": "…"});
     let curl = desk.curl("PATCH", &format!("/v1/campaigns/{id}"), &body);
@@ -69,13 +72,13 @@ pub(crate) async fn pause(desk: Desk, Path(id): Path<String>) -> Result<Response
 /// `POST /console/campaigns/{id}/pause`: to the state that the form names, so that two people who press it at
 /// once do not undo each other.
 pub(crate) async fn save_pause(
-    desk: Desk,
+    desk: PageContext,
     Path(id): Path<String>,
-    fields: Fields,
-) -> Result<Response, Trouble> {
+    fields: FormFields,
+) -> Result<Response, ConsoleError> {
     let paused: bool = fields.must("paused")?;
     let reason: Option<Reason> = fields.may("reason")?;
-    let caller = desk.caller(Action::PauseCampaign)?;
+    let caller = desk.caller(ConsoleAction::PauseCampaign)?;
     let patch = CampaignPatch { paused: Some(paused), ..CampaignPatch::default() };
     desk.engine().patch_campaign(&caller, &campaign_id(&id)?, patch, reason).await?;
     Ok(done(&desk, &id, if paused { "paused" } else { "resumed" }))
@@ -83,14 +86,14 @@ pub(crate) async fn save_pause(
 
 /// `POST /console/campaigns/{id}/batches/{batch}/pause`, in the same way.
 pub(crate) async fn pause_batch(
-    desk: Desk,
+    desk: PageContext,
     Path((campaign, batch)): Path<(String, String)>,
-    fields: Fields,
-) -> Result<Response, Trouble> {
+    fields: FormFields,
+) -> Result<Response, ConsoleError> {
     let paused: bool = fields.must("paused")?;
     let reason: Option<Reason> = fields.may("reason")?;
-    let id: BatchId = batch.parse().map_err(|_| Trouble::NotFound)?;
-    let caller = desk.caller(Action::PauseCampaign)?;
+    let id: BatchId = batch.parse().map_err(|_| ConsoleError::NotFound)?;
+    let caller = desk.caller(ConsoleAction::PauseCampaign)?;
     let campaign = campaign_id(&campaign)?;
     desk.engine().pause_batch(&caller, &campaign, &id, paused, reason).await?;
     let (campaign, id) = (encoded(campaign.as_str()), encoded(id.as_str()));
@@ -99,7 +102,10 @@ pub(crate) async fn pause_batch(
 }
 
 /// `GET /console/campaigns/{id}/stock`
-pub(crate) async fn stock(desk: Desk, Path(id): Path<String>) -> Result<Response, Trouble> {
+pub(crate) async fn stock(
+    desk: PageContext,
+    Path(id): Path<String>,
+) -> Result<Response, ConsoleError> {
     let view = campaign(&desk, &id).await?;
     let batch = format!("bat_{}", uuid::Uuid::now_v7());
     let body = json!({"batch_id": batch, "count": 1000});
@@ -109,20 +115,23 @@ pub(crate) async fn stock(desk: Desk, Path(id): Path<String>) -> Result<Response
 
 /// `POST /console/campaigns/{id}/stock`
 pub(crate) async fn save_stock(
-    desk: Desk,
+    desk: PageContext,
     Path(id): Path<String>,
-    fields: Fields,
-) -> Result<Response, Trouble> {
+    fields: FormFields,
+) -> Result<Response, ConsoleError> {
     let count = fields.shown("count").replace([',', ' '], "");
-    let count = count.parse().map_err(|_| Trouble::field("count", desk.t.want_number()))?;
+    let count = count.parse().map_err(|_| ConsoleError::field("count", desk.t.want_number()))?;
     let request = BatchRequest { id: fields.may::<BatchId>("batch_id")?, count };
-    let caller = desk.caller(Action::AddStock)?;
+    let caller = desk.caller(ConsoleAction::AddStock)?;
     let minted = desk.engine().mint_batch(&caller, &campaign_id(&id)?, request).await?;
-    Ok(done(&desk, &id, if let Done::Created(_) = minted { "stock" } else { "same" }))
+    Ok(done(&desk, &id, if let WriteResult::Created(_) = minted { "stock" } else { "same" }))
 }
 
 /// `GET /console/campaigns/{id}/terms`
-pub(crate) async fn terms(desk: Desk, Path(id): Path<String>) -> Result<Response, Trouble> {
+pub(crate) async fn terms(
+    desk: PageContext,
+    Path(id): Path<String>,
+) -> Result<Response, ConsoleError> {
     let view = campaign(&desk, &id).await?;
     let terms = &view.campaign;
     let body = json!({"name": terms.name, "per_user_limit": terms.per_user_limit});
@@ -147,10 +156,10 @@ pub(crate) async fn terms(desk: Desk, Path(id): Path<String>) -> Result<Response
 
 /// `POST /console/campaigns/{id}/terms`: only what is different.
 pub(crate) async fn save_terms(
-    desk: Desk,
+    desk: PageContext,
     Path(id): Path<String>,
-    fields: Fields,
-) -> Result<Response, Trouble> {
+    fields: FormFields,
+) -> Result<Response, ConsoleError> {
     let view = campaign(&desk, &id).await?;
     let (terms, zone) = (&view.campaign, &view.campaign.zone);
     let issue_from = fields.may::<Date>("issue_from")?.map(|date| date.first_instant(zone));
@@ -168,7 +177,7 @@ pub(crate) async fn save_terms(
         if_tagged: fields.may::<u64>("tag")?.map(|tag| vec![tag]),
     };
     let reason: Option<Reason> = fields.may("reason")?;
-    let caller = desk.caller(Action::ChangeCampaign)?;
+    let caller = desk.caller(ConsoleAction::ChangeCampaign)?;
     desk.engine().patch_campaign(&caller, &terms.id, patch, reason).await?;
     Ok(done(&desk, &id, "changed"))
 }
@@ -194,7 +203,7 @@ impl StockPage<'_> {
 
 impl PausePage<'_> {
     fn asked(&self) -> String {
-        let name = Said(&self.view.campaign.name);
+        let name = IsolatedText(&self.view.campaign.name);
         match self.view.campaign.paused {
             true => self.t.ask_resume(name),
             false => self.t.ask_pause(name),

@@ -11,21 +11,21 @@ use axum::response::{IntoResponse, Response};
 use coupon::code::CodeText;
 use coupon::ids::CampaignId;
 use engine::csv::BYTE_ORDER_MARK;
-use engine::{CodesFormat, CodesRequest, Lines};
+use engine::{CodesFormat, CodesRequest, LineStream};
 use futures::TryStreamExt;
 use futures::stream::{StreamExt, once};
 use tokio::sync::mpsc::channel;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use crate::desk::Desk;
+use crate::desk::PageContext;
 use crate::fields::encoded;
-use crate::index::Counted;
+use crate::index::CampaignTotals;
 use crate::qr;
-use crate::roles::Action;
+use crate::roles::ConsoleAction;
 use crate::screens::campaign::campaign_id;
-use crate::text::Texts;
-use crate::trouble::Trouble;
+use crate::text::PageTexts;
+use crate::trouble::ConsoleError;
 use crate::workbook::{self, ROWS_MAX};
 
 /// Codes of one sheet to print: some 25 pages of paper, and less than 3 MB.
@@ -38,8 +38,12 @@ const TURN: Duration = Duration::from_secs(10);
 const WAITING: usize = 4;
 
 /// The codes of a campaign, or of one of its batches, as the query says.
-async fn codes(desk: &Desk, id: &CampaignId, format: CodesFormat) -> Result<Lines, Trouble> {
-    let caller = desk.caller(Action::DownloadCodes)?;
+async fn codes(
+    desk: &PageContext,
+    id: &CampaignId,
+    format: CodesFormat,
+) -> Result<LineStream, ConsoleError> {
+    let caller = desk.caller(ConsoleAction::DownloadCodes)?;
     let (batch, after) = (desk.query.may("batch")?, desk.query.may::<CodeText>("after")?);
     let request = CodesRequest { batch, after, format };
     let codes = Arc::clone(desk.engine()).codes(&caller, id, request).await?;
@@ -47,7 +51,10 @@ async fn codes(desk: &Desk, id: &CampaignId, format: CodesFormat) -> Result<Line
 }
 
 /// `GET /console/campaigns/{id}/codes.csv`
-pub(crate) async fn download(desk: Desk, Path(id): Path<String>) -> Result<Response, Trouble> {
+pub(crate) async fn download(
+    desk: PageContext,
+    Path(id): Path<String>,
+) -> Result<Response, ConsoleError> {
     let id = campaign_id(&id)?;
     let codes = codes(&desk, &id, CodesFormat::Csv).await?;
     let head = once(async { Ok(format!("{BYTE_ORDER_MARK}code\n")) });
@@ -55,7 +62,7 @@ pub(crate) async fn download(desk: Desk, Path(id): Path<String>) -> Result<Respo
 }
 
 /// A CSV file as it comes. A failure in the middle breaks the connection, so that nobody takes it for the end.
-pub(crate) fn file(name: &str, lines: Lines) -> Response {
+pub(crate) fn file(name: &str, lines: LineStream) -> Response {
     let lines = lines.map(|piece| {
         piece.map_err(|failure| {
             tracing::error!(?failure, "a download of the console broke off");
@@ -78,17 +85,20 @@ pub(crate) fn attached(name: &str, kind: &'static str, body: Body) -> Response {
 }
 
 /// `GET /console/campaigns/{id}/codes.xlsx`: all of them, or none if a workbook has not so many rows.
-pub(crate) async fn workbook(desk: Desk, Path(id): Path<String>) -> Result<Response, Trouble> {
+pub(crate) async fn workbook(
+    desk: PageContext,
+    Path(id): Path<String>,
+) -> Result<Response, ConsoleError> {
     let id = campaign_id(&id)?;
     let too_small =
-        || Trouble::field("xlsx", desk.t.workbook_too_small(desk.t.number(ROWS_MAX as u64)));
+        || ConsoleError::field("xlsx", desk.t.workbook_too_small(desk.t.number(ROWS_MAX as u64)));
     // A count may be some seconds old: below each row is counted.
     if desk.engine().campaign(&desk.reader()?, &id).await?.available() > ROWS_MAX as u64 {
         return Err(too_small());
     }
     // The memory and the disk of one at a time.
     let permit = timeout(TURN, Arc::clone(&desk.console.workbooks).acquire_owned()).await;
-    let permit = permit.map_err(|_| Trouble::Busy)?.map_err(|_| Trouble::Broken)?;
+    let permit = permit.map_err(|_| ConsoleError::Busy)?.map_err(|_| ConsoleError::Broken)?;
     let mut codes = codes(&desk, &id, CodesFormat::Xlsx).await?;
     let (sender, receiver) = channel(WAITING);
     let written = spawn_blocking(move || {
@@ -108,9 +118,9 @@ pub(crate) async fn workbook(desk: Desk, Path(id): Path<String>) -> Result<Respo
         }
     }
     drop(sender);
-    let bytes = written.await.map_err(|_| Trouble::Broken)?.map_err(|error| {
+    let bytes = written.await.map_err(|_| ConsoleError::Broken)?.map_err(|error| {
         tracing::error!(%error, "a workbook of codes");
-        Trouble::Broken
+        ConsoleError::Broken
     })?;
     let kind = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
     Ok(attached(&format!("codes-{id}.xlsx"), kind, Body::from(bytes)))
@@ -119,8 +129,8 @@ pub(crate) async fn workbook(desk: Desk, Path(id): Path<String>) -> Result<Respo
 #[derive(Template)]
 #[template(path = "sheet.html")]
 struct SheetPage<'a> {
-    d: &'a Desk,
-    t: Texts,
+    d: &'a PageContext,
+    t: PageTexts,
     campaign: String,
     name: String,
     /// Each code and its picture.
@@ -130,7 +140,10 @@ struct SheetPage<'a> {
 }
 
 /// `GET /console/campaigns/{id}/sheet`: codes with pictures for a camera, to print.
-pub(crate) async fn sheet(desk: Desk, Path(id): Path<String>) -> Result<Response, Trouble> {
+pub(crate) async fn sheet(
+    desk: PageContext,
+    Path(id): Path<String>,
+) -> Result<Response, ConsoleError> {
     let id = campaign_id(&id)?;
     let name = desk.engine().campaign(&desk.reader()?, &id).await?.campaign.name.clone();
     let mut pieces = codes(&desk, &id, CodesFormat::Sheet).await?;
@@ -158,7 +171,7 @@ pub(crate) async fn sheet(desk: Desk, Path(id): Path<String>) -> Result<Response
         t: desk.t,
         campaign: encoded(id.as_str()),
         name,
-        codes: drawn.await.map_err(|_| Trouble::Broken)?,
+        codes: drawn.await.map_err(|_| ConsoleError::Broken)?,
         shown: desk.t.sheet_has(count),
         next,
     };

@@ -12,33 +12,33 @@ use coupon::coupon::{Event, EventKind, State};
 use coupon::ids::{OrderRef, Reason, UserId};
 use coupon::refusal::Refusal;
 use coupon::time::DAY_MS;
-use engine::{AdminChange, CouponView, Done, Expiry, Tier};
+use engine::{AdminChange, CouponView, NewExpiry, Tier, WriteResult};
 use serde_json::json;
 
-use crate::desk::{Desk, to};
-use crate::fields::{Fields, encoded};
-use crate::roles::Action;
-use crate::screens::refused::Refused;
-use crate::text::{Said, Texts};
-use crate::trouble::Trouble;
+use crate::desk::{PageContext, to};
+use crate::fields::{FormFields, encoded};
+use crate::roles::ConsoleAction;
+use crate::screens::refused::AttemptRow;
+use crate::text::{IsolatedText, PageTexts};
+use crate::trouble::ConsoleError;
 
 #[derive(Template)]
 #[template(path = "coupon.html")]
 struct CouponPage<'a> {
-    d: &'a Desk,
-    t: Texts,
+    d: &'a PageContext,
+    t: PageTexts,
     view: &'a CouponView,
     campaign_name: String,
     sentence: String,
     more: Vec<String>,
     facts: Vec<(&'static str, String)>,
-    happened: Vec<Happened>,
-    refused: Vec<Refused>,
+    happened: Vec<HistoryRow>,
+    refused: Vec<AttemptRow>,
     offers: Vec<CouponAction>,
     curl: String,
 }
 
-struct Happened {
+struct HistoryRow {
     what: String,
     when: String,
     actor: String,
@@ -74,17 +74,17 @@ impl CouponAction {
         }
     }
 
-    fn action(self) -> Action {
+    fn action(self) -> ConsoleAction {
         match self {
-            CouponAction::Issue => Action::Issue,
-            CouponAction::Revoke => Action::Revoke,
-            CouponAction::Void => Action::Void,
-            CouponAction::Extend => Action::Extend,
-            CouponAction::CancelRedemption => Action::CancelRedemption,
+            CouponAction::Issue => ConsoleAction::Issue,
+            CouponAction::Revoke => ConsoleAction::Revoke,
+            CouponAction::Void => ConsoleAction::Void,
+            CouponAction::Extend => ConsoleAction::Extend,
+            CouponAction::CancelRedemption => ConsoleAction::CancelRedemption,
         }
     }
 
-    fn label(self, t: impl Borrow<Texts>) -> &'static str {
+    fn label(self, t: impl Borrow<PageTexts>) -> &'static str {
         let t = *t.borrow();
         match self {
             CouponAction::Issue => t.coupon_issue(),
@@ -95,7 +95,7 @@ impl CouponAction {
         }
     }
 
-    fn means(self, t: impl Borrow<Texts>) -> &'static str {
+    fn means(self, t: impl Borrow<PageTexts>) -> &'static str {
         let t = *t.borrow();
         match self {
             CouponAction::Issue => t.coupon_issue_means(),
@@ -131,12 +131,15 @@ impl CouponAction {
     }
 }
 
-pub(crate) fn code(text: &str) -> Result<CodeText, Trouble> {
-    text.parse().map_err(|_| Trouble::NotFound)
+pub(crate) fn code(text: &str) -> Result<CodeText, ConsoleError> {
+    text.parse().map_err(|_| ConsoleError::NotFound)
 }
 
 /// `GET /console/coupons/{code}`
-pub(crate) async fn page(desk: Desk, Path(typed): Path<String>) -> Result<Response, Trouble> {
+pub(crate) async fn page(
+    desk: PageContext,
+    Path(typed): Path<String>,
+) -> Result<Response, ConsoleError> {
     let (t, engine, reader) = (desk.t, desk.engine(), desk.reader()?);
     let text = code(&typed)?;
     let view = engine.coupon(&reader, &text, None).await?;
@@ -166,18 +169,19 @@ pub(crate) async fn page(desk: Desk, Path(typed): Path<String>) -> Result<Respon
     desk.page(&page)
 }
 
-fn sentence(desk: &Desk, view: &CouponView) -> String {
+fn sentence(desk: &PageContext, view: &CouponView) -> String {
     let (t, coupon) = (desk.t, &view.coupon);
     let last = t.date(coupon.expires_on());
     match coupon.state() {
         State::Available if view.expired => t.is_available_expired(last),
         State::Available => t.is_available(last),
-        State::Issued { holder } if view.expired => t.is_issued_expired(Said(holder), last),
-        State::Issued { holder } => t.is_issued(Said(holder), last),
+        State::Issued { holder } if view.expired => t.is_issued_expired(IsolatedText(holder), last),
+        State::Issued { holder } => t.is_issued(IsolatedText(holder), last),
         State::Redeemed { redemption, .. } => {
-            let (order, at) = (Said(&redemption.order), t.moment(redemption.at, coupon.zone()));
+            let (order, at) =
+                (IsolatedText(&redemption.order), t.moment(redemption.at, coupon.zone()));
             match &redemption.by {
-                Some(by) => t.is_redeemed(Said(by), order, at),
+                Some(by) => t.is_redeemed(IsolatedText(by), order, at),
                 None => t.is_redeemed_by_nobody(order, at),
             }
         }
@@ -186,7 +190,7 @@ fn sentence(desk: &Desk, view: &CouponView) -> String {
 }
 
 /// What else decides whether it works, as sentences.
-fn more(desk: &Desk, view: &CouponView, cancel_days: u16) -> Vec<String> {
+fn more(desk: &PageContext, view: &CouponView, cancel_days: u16) -> Vec<String> {
     let (t, coupon) = (desk.t, &view.coupon);
     let mut more = Vec::new();
     if view.paused {
@@ -197,7 +201,7 @@ fn more(desk: &Desk, view: &CouponView, cancel_days: u16) -> Vec<String> {
     }
     if let Some(until) = &view.held_until {
         let order = view.order.as_ref().map(ToString::to_string).unwrap_or_default();
-        more.push(t.is_held(Said(order), t.moment(until, coupon.zone())));
+        more.push(t.is_held(IsolatedText(order), t.moment(until, coupon.zone())));
     }
     if let Some(redemption) = coupon.redemption() {
         let until = redemption.at.plus_ms(i64::from(cancel_days) * DAY_MS);
@@ -209,7 +213,7 @@ fn more(desk: &Desk, view: &CouponView, cancel_days: u16) -> Vec<String> {
     more
 }
 
-fn facts(desk: &Desk, view: &CouponView) -> Vec<(&'static str, String)> {
+fn facts(desk: &PageContext, view: &CouponView) -> Vec<(&'static str, String)> {
     let (t, coupon) = (desk.t, &view.coupon);
     let tier = match view.tier {
         Tier::Hot => t.tier_hot().to_owned(),
@@ -225,23 +229,27 @@ fn facts(desk: &Desk, view: &CouponView) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn happened(t: Texts, event: &Event, zone: &Zone) -> Happened {
+fn happened(t: PageTexts, event: &Event, zone: &Zone) -> HistoryRow {
     let (what, reason) = match &event.kind {
-        EventKind::Issued { to, .. } => (t.was_issued(Said(to)), None),
+        EventKind::Issued { to, .. } => (t.was_issued(IsolatedText(to)), None),
         EventKind::Redeemed { by: Some(by), order } => {
-            (t.was_redeemed(Said(by), Said(order)), None)
+            (t.was_redeemed(IsolatedText(by), IsolatedText(order)), None)
         }
-        EventKind::Redeemed { by: None, order } => (t.was_redeemed_by_nobody(Said(order)), None),
+        EventKind::Redeemed { by: None, order } => {
+            (t.was_redeemed_by_nobody(IsolatedText(order)), None)
+        }
         EventKind::RedemptionCancelled { order, reason } => {
-            (t.was_cancelled(Said(order)), reason.as_ref())
+            (t.was_cancelled(IsolatedText(order)), reason.as_ref())
         }
-        EventKind::Revoked { from, reason, .. } => (t.was_revoked(Said(from)), reason.as_ref()),
+        EventKind::Revoked { from, reason, .. } => {
+            (t.was_revoked(IsolatedText(from)), reason.as_ref())
+        }
         EventKind::Voided { reason } => (t.was_voided().to_owned(), reason.as_ref()),
         EventKind::Extended { expires_at, zone: extended, reason } => {
             (t.was_extended(t.date(Date::last_of(*expires_at, extended))), reason.as_ref())
         }
     };
-    Happened {
+    HistoryRow {
         what,
         when: t.moment(event.at, zone),
         actor: event.actor.as_str().to_owned(),
@@ -252,8 +260,8 @@ fn happened(t: Texts, event: &Event, zone: &Zone) -> Happened {
 #[derive(Template)]
 #[template(path = "coupon_action.html")]
 struct ActionPage<'a> {
-    d: &'a Desk,
-    t: Texts,
+    d: &'a PageContext,
+    t: PageTexts,
     view: &'a CouponView,
     asked: CouponAction,
     sentence: String,
@@ -266,11 +274,14 @@ struct ActionPage<'a> {
 
 /// `GET /console/coupons/{code}/…`: a second look, with the reason. The page names the version that it shows,
 /// so that nothing is done to a coupon that has changed meanwhile.
-pub(crate) async fn ask(desk: Desk, Path(typed): Path<String>) -> Result<Response, Trouble> {
+pub(crate) async fn ask(
+    desk: PageContext,
+    Path(typed): Path<String>,
+) -> Result<Response, ConsoleError> {
     let view = desk.engine().coupon(&desk.reader()?, &code(&typed)?, None).await?;
     let name = desk.path_alone().rsplit('/').next();
     let asked = CouponAction::ALL.into_iter().find(|it| Some(it.as_str()) == name);
-    let asked = asked.ok_or(Trouble::NotFound)?;
+    let asked = asked.ok_or(ConsoleError::NotFound)?;
     let coupon = &view.coupon;
     let holder = coupon.holder().map(ToString::to_string).unwrap_or_default();
     let order = coupon.redemption().map(|it| it.order.to_string()).unwrap_or_default();
@@ -300,31 +311,31 @@ pub(crate) async fn ask(desk: Desk, Path(typed): Path<String>) -> Result<Respons
 }
 
 /// Back to the coupon, which says what was `made`, or `before` if an earlier request had made it.
-fn after<T>(typed: &str, done: &Done<T>, made: &str, before: &str) -> Response {
+fn after<T>(typed: &str, done: &WriteResult<T>, made: &str, before: &str) -> Response {
     let said = match done {
-        Done::Created(_) => made,
-        Done::Same(_) => before,
+        WriteResult::Created(_) => made,
+        WriteResult::Same(_) => before,
     };
     to(&format!("/console/coupons/{}?done={said}", encoded(typed)))
 }
 
 /// The reason, which the console wants although the API does not, and the version that the page has shown.
-fn with(fields: &Fields) -> Result<AdminChange, Trouble> {
+fn with(fields: &FormFields) -> Result<AdminChange, ConsoleError> {
     Ok(AdminChange { reason: Some(reason(fields)?), if_version: fields.may("version")? })
 }
 
-fn reason(fields: &Fields) -> Result<Reason, Trouble> {
+fn reason(fields: &FormFields) -> Result<Reason, ConsoleError> {
     fields.must("reason")
 }
 
 /// `POST /console/coupons/{code}/issue`
 pub(crate) async fn issue(
-    desk: Desk,
+    desk: PageContext,
     Path(typed): Path<String>,
-    fields: Fields,
-) -> Result<Response, Trouble> {
+    fields: FormFields,
+) -> Result<Response, ConsoleError> {
     let user: UserId = fields.must("user_id")?;
-    let caller = desk.caller(Action::Issue)?;
+    let caller = desk.caller(ConsoleAction::Issue)?;
     let done = desk.engine().issue_code(&caller, &code(&typed)?, Some(user)).await?;
     desk.console.index.has_changed();
     Ok(after(&typed, &done, "issued", "had"))
@@ -332,12 +343,12 @@ pub(crate) async fn issue(
 
 /// `POST /console/coupons/{code}/revoke`
 pub(crate) async fn revoke(
-    desk: Desk,
+    desk: PageContext,
     Path(typed): Path<String>,
-    fields: Fields,
-) -> Result<Response, Trouble> {
+    fields: FormFields,
+) -> Result<Response, ConsoleError> {
     let user: UserId = fields.must("user_id")?;
-    let caller = desk.caller(Action::Revoke)?;
+    let caller = desk.caller(ConsoleAction::Revoke)?;
     let change = with(&fields)?;
     let done = desk.engine().revoke(&caller, &code(&typed)?, user, None, change).await?;
     desk.console.index.has_changed();
@@ -346,11 +357,11 @@ pub(crate) async fn revoke(
 
 /// `POST /console/coupons/{code}/void`
 pub(crate) async fn void(
-    desk: Desk,
+    desk: PageContext,
     Path(typed): Path<String>,
-    fields: Fields,
-) -> Result<Response, Trouble> {
-    let caller = desk.caller(Action::Void)?;
+    fields: FormFields,
+) -> Result<Response, ConsoleError> {
+    let caller = desk.caller(ConsoleAction::Void)?;
     let done = desk.engine().void(&caller, &code(&typed)?, with(&fields)?).await?;
     desk.console.index.has_changed();
     Ok(after(&typed, &done, "voided", "same"))
@@ -358,25 +369,25 @@ pub(crate) async fn void(
 
 /// `POST /console/coupons/{code}/extend`
 pub(crate) async fn extend(
-    desk: Desk,
+    desk: PageContext,
     Path(typed): Path<String>,
-    fields: Fields,
-) -> Result<Response, Trouble> {
+    fields: FormFields,
+) -> Result<Response, ConsoleError> {
     let (on, zone): (Date, Zone) = (fields.must("expires_on")?, fields.must("time_zone")?);
-    let caller = desk.caller(Action::Extend)?;
-    let expiry = Expiry::On(on, zone);
+    let caller = desk.caller(ConsoleAction::Extend)?;
+    let expiry = NewExpiry::On(on, zone);
     let done = desk.engine().extend(&caller, &code(&typed)?, expiry, with(&fields)?).await?;
     Ok(after(&typed, &done, "extended", "same"))
 }
 
 /// `POST /console/coupons/{code}/cancel-redemption`
 pub(crate) async fn cancel_redemption(
-    desk: Desk,
+    desk: PageContext,
     Path(typed): Path<String>,
-    fields: Fields,
-) -> Result<Response, Trouble> {
+    fields: FormFields,
+) -> Result<Response, ConsoleError> {
     let order: OrderRef = fields.must("order_ref")?;
-    let caller = desk.caller(Action::CancelRedemption)?;
+    let caller = desk.caller(ConsoleAction::CancelRedemption)?;
     let reason = Some(reason(&fields)?);
     let done =
         desk.engine().cancel_redemption(&caller, &code(&typed)?, None, order, reason).await?;

@@ -6,18 +6,20 @@ use axum::extract::Path;
 use axum::response::Response;
 use coupon::coupon::State;
 use coupon::ids::{CampaignId, IssueRef, UserId};
-use engine::{CouponFilter, CouponView, Done, ListOrder, ListRequest, ListView, Position};
+use engine::{
+    CouponFilter, CouponView, CursorPosition, ListOrder, ListRequest, ListView, WriteResult,
+};
 use serde_json::json;
 
 use crate::cursor;
-use crate::desk::{Desk, to};
-use crate::fields::{Fields, encoded};
-use crate::index::Counted;
-use crate::roles::Action;
-use crate::screens::campaigns::{Phase, named, phase};
-use crate::screens::refused::Refused;
-use crate::text::{Said, Texts};
-use crate::trouble::Trouble;
+use crate::desk::{PageContext, to};
+use crate::fields::{FormFields, encoded};
+use crate::index::CampaignTotals;
+use crate::roles::ConsoleAction;
+use crate::screens::campaigns::{CampaignPhase, named, phase};
+use crate::screens::refused::AttemptRow;
+use crate::text::{IsolatedText, PageTexts};
+use crate::trouble::ConsoleError;
 
 const PAGE: u64 = 50;
 
@@ -27,12 +29,12 @@ const OFFERED: usize = 200;
 #[derive(Template)]
 #[template(path = "customer.html")]
 struct CustomerPage<'a> {
-    d: &'a Desk,
-    t: Texts,
+    d: &'a PageContext,
+    t: PageTexts,
     user: String,
     coupons: Vec<CouponRow>,
     next: Option<String>,
-    refused: Vec<Refused>,
+    refused: Vec<AttemptRow>,
     campaigns: Vec<(String, String)>,
     /// Names the gift before it is made: a form that is sent twice gives one.
     gift: String,
@@ -50,11 +52,14 @@ pub(crate) struct CouponRow {
 }
 
 /// `GET /console/customers/{user}`
-pub(crate) async fn page(desk: Desk, Path(user): Path<String>) -> Result<Response, Trouble> {
-    let user: UserId = user.parse().map_err(|_| Trouble::NotFound)?;
+pub(crate) async fn page(
+    desk: PageContext,
+    Path(user): Path<String>,
+) -> Result<Response, ConsoleError> {
+    let user: UserId = user.parse().map_err(|_| ConsoleError::NotFound)?;
     let list = desk.coupons(Some(user.clone()), None).await?;
     let wanted = Wanted { user: Some(user.to_string()), ..Wanted::default() };
-    let campaigns = match desk.may(Action::Issue) {
+    let campaigns = match desk.may(ConsoleAction::Issue) {
         true => offered(&desk).await?,
         false => Vec::new(),
     };
@@ -78,25 +83,25 @@ pub(crate) async fn page(desk: Desk, Path(user): Path<String>) -> Result<Respons
 }
 
 /// Campaigns that have coupons to give.
-async fn offered(desk: &Desk) -> Result<Vec<(String, String)>, Trouble> {
+async fn offered(desk: &PageContext) -> Result<Vec<(String, String)>, ConsoleError> {
     let listed = desk.all_campaigns().await?;
     let has = listed.campaigns.iter().filter(|it| {
-        phase(it, desk.now) == Phase::Running
+        phase(it, desk.now) == CampaignPhase::Running
             && it.available() > 0
             && matches!(it.campaign.handout.as_str(), "shop" | "self")
     });
     Ok(has.take(OFFERED).map(named).collect())
 }
 
-impl Desk {
+impl PageContext {
     /// One page of the coupons of a user, or of those that expire on a day.
     pub(crate) async fn coupons(
         &self,
         user: Option<UserId>,
         expires_on: Option<(coupon::calendar::Date, coupon::calendar::Zone)>,
-    ) -> Result<ListView, Trouble> {
+    ) -> Result<ListView, ConsoleError> {
         let after = self.query.get("cursor").and_then(cursor::read);
-        let after = after.map(|(expires_at, tie)| Position { expires_at, tie });
+        let after = after.map(|(expires_at, tie)| CursorPosition { expires_at, tie });
         let request = ListRequest {
             user,
             campaign: None,
@@ -110,7 +115,7 @@ impl Desk {
     }
 }
 
-pub(crate) fn coupon_row(desk: &Desk, view: &CouponView) -> CouponRow {
+pub(crate) fn coupon_row(desk: &PageContext, view: &CouponView) -> CouponRow {
     let (t, coupon) = (desk.t, &view.coupon);
     let state = coupon.state();
     let label = match state {
@@ -122,7 +127,7 @@ pub(crate) fn coupon_row(desk: &Desk, view: &CouponView) -> CouponRow {
     };
     let detail = match coupon.redemption() {
         Some(redemption) => {
-            t.for_order(Said(&redemption.order), t.moment(redemption.at, coupon.zone()))
+            t.for_order(IsolatedText(&redemption.order), t.moment(redemption.at, coupon.zone()))
         }
         None => String::new(),
     };
@@ -139,21 +144,23 @@ pub(crate) fn coupon_row(desk: &Desk, view: &CouponView) -> CouponRow {
 
 /// `POST /console/customers/{user}/give`
 pub(crate) async fn give(
-    desk: Desk,
+    desk: PageContext,
     Path(user): Path<String>,
-    fields: Fields,
-) -> Result<Response, Trouble> {
-    let user: UserId = user.parse().map_err(|_| Trouble::NotFound)?;
+    fields: FormFields,
+) -> Result<Response, ConsoleError> {
+    let user: UserId = user.parse().map_err(|_| ConsoleError::NotFound)?;
     let campaign: CampaignId = fields.must("campaign_id")?;
     let gift: IssueRef = fields.must("issue_ref")?;
-    let caller = desk.caller(Action::Issue)?;
+    let caller = desk.caller(ConsoleAction::Issue)?;
     let given = desk.engine().issue(&caller, &campaign, Some(user.clone()), Some(gift)).await?;
     desk.console.index.has_changed();
     Ok(match given {
-        Done::Created(_) => {
+        WriteResult::Created(_) => {
             to(&format!("/console/customers/{}?done=issued", encoded(user.as_str())))
         }
         // They may have used it since: its page says so.
-        Done::Same(view) => to(&format!("/console/coupons/{}?done=had", encoded(&view.code))),
+        WriteResult::Same(view) => {
+            to(&format!("/console/coupons/{}?done=had", encoded(&view.code)))
+        }
     })
 }

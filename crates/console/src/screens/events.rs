@@ -14,11 +14,11 @@ use serde_json::json;
 use tokio::time::sleep;
 use webhooks::{Endpoint, EndpointState};
 
-use crate::desk::{Desk, member_of};
-use crate::roles::Action;
-use crate::tails::Tail;
-use crate::text::Texts;
-use crate::trouble::Trouble;
+use crate::desk::{PageContext, member_of};
+use crate::roles::ConsoleAction;
+use crate::tails::EventTail;
+use crate::text::PageTexts;
+use crate::trouble::ConsoleError;
 
 /// Endpoints of the page: all that there may be.
 const ENDPOINTS: usize = 200;
@@ -32,9 +32,9 @@ const LATE_MS: i64 = 60_000;
 #[derive(Template)]
 #[template(path = "events.html")]
 struct EventsPage<'a> {
-    d: &'a Desk,
-    t: Texts,
-    webhooks: Option<Vec<Row>>,
+    d: &'a PageContext,
+    t: PageTexts,
+    webhooks: Option<Vec<WebhookRow>>,
     readers: Vec<ReaderRow>,
     is_kept: bool,
     curl: String,
@@ -49,7 +49,7 @@ struct ReaderRow {
 }
 
 impl ReaderRow {
-    fn of(desk: &Desk, reader: FeedReader) -> ReaderRow {
+    fn of(desk: &PageContext, reader: FeedReader) -> ReaderRow {
         let (t, now) = (desk.t, desk.engine().now());
         let behind_ms = reader.behind_ms(now);
         let is_late = behind_ms >= LATE_MS;
@@ -66,7 +66,7 @@ impl ReaderRow {
     }
 }
 
-pub(crate) struct Row {
+pub(crate) struct WebhookRow {
     pub(crate) id: String,
     pub(crate) url: String,
     pub(crate) state: &'static str,
@@ -75,7 +75,7 @@ pub(crate) struct Row {
     pub(crate) failures: u64,
 }
 
-pub(crate) fn row(desk: &Desk, endpoint: &Endpoint) -> Row {
+pub(crate) fn row(desk: &PageContext, endpoint: &Endpoint) -> WebhookRow {
     let t = desk.t;
     let (state, label) = match &endpoint.state {
         EndpointState::Active if endpoint.failures > 0 => ("paused", t.webhook_failing()),
@@ -83,9 +83,9 @@ pub(crate) fn row(desk: &Desk, endpoint: &Endpoint) -> Row {
         EndpointState::Paused { .. } => ("planned", t.phase_paused()),
         EndpointState::Disabled { .. } => ("ended", t.webhook_disabled()),
     };
-    Row {
+    WebhookRow {
         id: endpoint.webhook_id.clone(),
-        url: match desk.may(Action::ManageWebhooks) {
+        url: match desk.may(ConsoleAction::ManageWebhooks) {
             true => endpoint.url.clone(),
             false => receiver(&endpoint.url),
         },
@@ -107,7 +107,7 @@ fn receiver(url: &str) -> String {
 }
 
 /// `GET /console/events`
-pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
+pub(crate) async fn page(desk: PageContext) -> Result<Response, ConsoleError> {
     let webhooks = match &desk.console.webhooks {
         None => None,
         Some(webhooks) => {
@@ -128,14 +128,14 @@ pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
 }
 
 /// `GET /console/events/tail`: what happens from now on, as server-sent events.
-pub(crate) async fn tail(desk: Desk) -> Result<Response, Trouble> {
+pub(crate) async fn tail(desk: PageContext) -> Result<Response, ConsoleError> {
     let tail = desk.console.tails.begin(desk.engine(), desk.reader()?).await?;
     let events = stream(desk, tail).take_until(sleep(TAIL_MAX));
     Ok(Sse::new(events).keep_alive(KeepAlive::default()).into_response())
 }
 
 /// What each look finds, until the session is over.
-fn stream(desk: Desk, tail: Tail) -> impl Stream<Item = Result<Event, Infallible>> {
+fn stream(desk: PageContext, tail: EventTail) -> impl Stream<Item = Result<Event, Infallible>> {
     let looks = unfold((desk, tail), |(desk, mut tail)| async move {
         let look = tail.next().await?;
         let session = desk.member.as_ref()?.session.clone();
@@ -147,7 +147,7 @@ fn stream(desk: Desk, tail: Tail) -> impl Stream<Item = Result<Event, Infallible
     looks.flatten().map(|line| Ok(Event::default().data(line)))
 }
 
-fn line(desk: &Desk, code: Option<&str>, event: &FeedEvent) -> String {
+fn line(desk: &PageContext, code: Option<&str>, event: &FeedEvent) -> String {
     let user = match &event.happened {
         Happened::Coupon(coupon) => coupon.user.as_ref().map(ToString::to_string),
         Happened::AuditEvent { .. } => None,

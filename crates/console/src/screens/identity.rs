@@ -11,19 +11,21 @@ use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use coupon::refusal::Refusal;
-use engine::{Caller, Failure, Identified, Role, StaffMember};
+use engine::{Caller, Failure, IdentifiedStaff, Role, StaffMember};
 use tokio::time::timeout;
 
 use crate::Console;
 use crate::cookie::Cookie;
-use crate::desk::{Desk, to};
-use crate::fields::Fields;
+use crate::desk::{PageContext, to};
+use crate::fields::FormFields;
 use crate::guard::sign;
-use crate::identity::{IdentityError, IdentityProvider, Leave, Person, SignInRequest};
+use crate::identity::{
+    ExternalIdentity, IdentityError, IdentityProvider, PendingSignIn, SignInRequest,
+};
 use crate::screens::preferences::is_here;
 use crate::screens::sign_in::{self, peer_of};
-use crate::text::{Said, Texts};
-use crate::trouble::Trouble;
+use crate::text::{IsolatedText, PageTexts};
+use crate::trouble::ConsoleError;
 use crate::twins::has_twin;
 
 /// The cookie of a browser that is at the provider. Another site, the provider, sends the browser back, so it is
@@ -44,23 +46,23 @@ const NEXT_LEN_MAX: usize = 200;
 #[derive(Template)]
 #[template(path = "signed_in.html")]
 struct SignedInPage<'a> {
-    d: &'a Desk,
-    t: Texts,
+    d: &'a PageContext,
+    t: PageTexts,
     next: &'a str,
 }
 
 /// `GET /console/sign-in/identity`
 pub(crate) async fn leave(
-    desk: Desk,
+    desk: PageContext,
     peer: Option<Extension<ConnectInfo<SocketAddr>>>,
     headers: HeaderMap,
-) -> Result<Response, Trouble> {
+) -> Result<Response, ConsoleError> {
     let provider = provider(&desk)?;
     let next = desk.query.get("next").filter(|next| is_here(next) && next.len() <= NEXT_LEN_MAX);
     let next = next.unwrap_or("/console").to_owned();
     let (from, now) = (peer_of(&desk, peer, &headers).to_string(), desk.now.0);
     let Some(_place) = desk.console.at_provider.take(&from) else {
-        return Err(Trouble::Busy);
+        return Err(ConsoleError::Busy);
     };
     let random = || uuid::Uuid::new_v4().simple().to_string();
     let asked = SignInRequest {
@@ -73,7 +75,7 @@ pub(crate) async fn leave(
         Ok(door) => door,
         Err(error) => return wrong(&desk, &error),
     };
-    let signed = desk.console.signer.sign(&Leave { asked, next, at: now }, desk.now);
+    let signed = desk.console.signer.sign(&PendingSignIn { asked, next, at: now }, desk.now);
     let mut response = to(&door);
     desk.give(&LEAVE, &signed, LEAVE_MS / 1_000, &mut response);
     Ok(response)
@@ -81,13 +83,13 @@ pub(crate) async fn leave(
 
 /// `GET /console/sign-in/back`: to here the provider sends the browser.
 pub(crate) async fn come_back(
-    desk: Desk,
+    desk: PageContext,
     peer: Option<Extension<ConnectInfo<SocketAddr>>>,
     headers: HeaderMap,
-) -> Result<Response, Trouble> {
+) -> Result<Response, ConsoleError> {
     let (provider, t, console) = (provider(&desk)?, desk.t, &desk.console);
     let left = desk.cookie(&LEAVE, &headers);
-    let left = left.and_then(|signed| console.signer.read::<Leave>(&signed));
+    let left = left.and_then(|signed| console.signer.read::<PendingSignIn>(&signed));
     let left = left.filter(|left| (left.at..left.at + LEAVE_MS).contains(&desk.now.0));
     let state = desk.query.get("state");
     let Some(left) = left.filter(|left| state == Some(left.asked.state.as_str())) else {
@@ -102,7 +104,7 @@ pub(crate) async fn come_back(
         return sign_in::refused(&desk, &t.sign_in_blocked(minutes));
     }
     let asking = person(Arc::clone(console), provider, left.asked, code.to_owned(), from, now);
-    let person = match tokio::spawn(asking).await.map_err(|_| Trouble::Broken)?? {
+    let person = match tokio::spawn(asking).await.map_err(|_| ConsoleError::Broken)?? {
         Ok(person) => person,
         Err(error) => return wrong(&desk, &error),
     };
@@ -110,7 +112,7 @@ pub(crate) async fn come_back(
         Ok(account) => account,
         Err(why) => return sign_in::refused(&desk, &why),
     };
-    let name = account.name.parse().map_err(|_| Trouble::Broken)?;
+    let name = account.name.parse().map_err(|_| ConsoleError::Broken)?;
     desk.engine().staff_signed_in(&Caller::staff(Role::Operator, name)).await?;
     // A page, and no redirect: after one a browser would not send the cookie of the session yet, since another
     // site has begun all of this.
@@ -129,9 +131,9 @@ async fn person(
     code: String,
     from: String,
     now: i64,
-) -> Result<Result<Person, IdentityError>, Trouble> {
+) -> Result<Result<ExternalIdentity, IdentityError>, ConsoleError> {
     let Some(_place) = console.at_provider.take(&from) else {
-        return Err(Trouble::Busy);
+        return Err(ConsoleError::Busy);
     };
     let found = answered(ANSWER_MAX, provider.person(&asked, &code)).await;
     match &found {
@@ -148,33 +150,38 @@ fn at_provider(from: &str) -> String {
 }
 
 /// The account of a person, or why they have none, as a sentence.
-async fn admitted(desk: &Desk, person: Person) -> Result<Result<StaffMember, String>, Trouble> {
+async fn admitted(
+    desk: &PageContext,
+    person: ExternalIdentity,
+) -> Result<Result<StaffMember, String>, ConsoleError> {
     let t = desk.t;
-    let Some(role) = person.role else { return Ok(Err(t.identity_no_role(Said(&person.name)))) };
-    let Ok(name) = person.name.parse() else {
-        return Ok(Err(t.identity_name(Said(&person.name))));
+    let Some(role) = person.role else {
+        return Ok(Err(t.identity_no_role(IsolatedText(&person.name))));
     };
-    let person = Identified { identity: person.identity, name, role };
+    let Ok(name) = person.name.parse() else {
+        return Ok(Err(t.identity_name(IsolatedText(&person.name))));
+    };
+    let person = IdentifiedStaff { identity: person.identity, name, role };
     let list = desk.engine().staff().await?;
     let is_known = list.people().iter().any(|it| it.identity.as_ref() == Some(&person.identity));
     if !is_known && has_twin(&list, &person.name) {
-        return Ok(Err(t.identity_name_has_twin(Said(&person.name))));
+        return Ok(Err(t.identity_name_has_twin(IsolatedText(&person.name))));
     }
     match desk.engine().admit_staff(&person).await {
         Ok(account) => Ok(Ok(account)),
         Err(Failure::Refused { refusal: Refusal::NameTaken, .. }) => {
-            Ok(Err(t.identity_name_taken(Said(&person.name))))
+            Ok(Err(t.identity_name_taken(IsolatedText(&person.name))))
         }
         Err(other) => Err(other.into()),
     }
 }
 
-fn provider(desk: &Desk) -> Result<Arc<dyn IdentityProvider>, Trouble> {
-    desk.console.identity.clone().ok_or(Trouble::NotFound)
+fn provider(desk: &PageContext) -> Result<Arc<dyn IdentityProvider>, ConsoleError> {
+    desk.console.identity.clone().ok_or(ConsoleError::NotFound)
 }
 
 /// What people read when the provider does not say who they are.
-fn wrong(desk: &Desk, error: &IdentityError) -> Result<Response, Trouble> {
+fn wrong(desk: &PageContext, error: &IdentityError) -> Result<Response, ConsoleError> {
     tracing::warn!(%error, "nobody could sign in to the console");
     match error {
         IdentityError::Away(_) => sign_in::refused(desk, desk.t.identity_away()),
@@ -192,7 +199,7 @@ async fn answered<T>(
 
 /// `POST /console/sign-in/go-on`: somebody whose session had ended has signed in in another tab, and goes on with
 /// their form.
-pub(crate) async fn go_on(desk: Desk, fields: Fields) -> Result<Response, Trouble> {
+pub(crate) async fn go_on(desk: PageContext, fields: FormFields) -> Result<Response, ConsoleError> {
     let next = fields.get("next").filter(|next| is_here(next)).unwrap_or("/console");
     let kept = fields.shown("kept");
     match &desk.member {

@@ -11,22 +11,22 @@ use coupon::ids::{BatchId, CampaignId};
 use engine::csv::BYTE_ORDER_MARK;
 use engine::import::columns::ColumnMap;
 use engine::import::dates::DateOrder;
-use engine::import::encoding::Encoding;
+use engine::import::encoding::TextEncoding;
 use engine::import::states::ValueMap;
-use engine::import::{DryRun, FileFormat, Ignore, ImportRequest, TEMPLATE};
+use engine::import::{DryRun, FileFormat, IgnoredColumns, ImportRequest, TEMPLATE};
 use futures::stream::{StreamExt, once};
 use serde_json::json;
 use std::sync::Arc;
 
-use crate::desk::{Desk, to};
-use crate::fields::{Fields, encoded};
-use crate::multipart::Upload;
-use crate::roles::Action;
+use crate::desk::{PageContext, to};
+use crate::fields::{FormFields, encoded};
+use crate::multipart::FormUpload;
+use crate::roles::ConsoleAction;
 use crate::screens::campaign::campaign_id;
-use crate::screens::campaigns::{Phase, named, phase};
+use crate::screens::campaigns::{CampaignPhase, named, phase};
 use crate::screens::codes::file;
-use crate::text::{Said, Texts};
-use crate::trouble::Trouble;
+use crate::text::{IsolatedText, PageTexts};
+use crate::trouble::ConsoleError;
 
 /// Campaigns that are offered without a search.
 const OFFERED: usize = 100;
@@ -34,21 +34,21 @@ const OFFERED: usize = 100;
 #[derive(Template)]
 #[template(path = "import_choose.html")]
 struct ChoosePage<'a> {
-    d: &'a Desk,
-    t: Texts,
+    d: &'a PageContext,
+    t: PageTexts,
     campaigns: Vec<(String, String)>,
 }
 
 /// `GET /console/import`: into which campaign?
-pub(crate) async fn choose(desk: Desk) -> Result<Response, Trouble> {
+pub(crate) async fn choose(desk: PageContext) -> Result<Response, ConsoleError> {
     let listed = desk.all_campaigns().await?;
-    let open = listed.campaigns.iter().filter(|it| phase(it, desk.now) != Phase::Ended);
+    let open = listed.campaigns.iter().filter(|it| phase(it, desk.now) != CampaignPhase::Ended);
     let campaigns = open.take(OFFERED).map(named).collect();
     desk.page(&ChoosePage { d: &desk, t: desk.t, campaigns })
 }
 
 /// `GET /console/import/template.csv`
-pub(crate) async fn template(_: Desk) -> Response {
+pub(crate) async fn template(_: PageContext) -> Response {
     let text = format!("{BYTE_ORDER_MARK}{TEMPLATE}");
     let kind = HeaderValue::from_static("text/csv; charset=utf-8");
     let name = HeaderValue::from_static("attachment; filename=\"import-template.csv\"");
@@ -58,8 +58,8 @@ pub(crate) async fn template(_: Desk) -> Response {
 #[derive(Template)]
 #[template(path = "import.html")]
 struct ImportPage<'a> {
-    d: &'a Desk,
-    t: Texts,
+    d: &'a PageContext,
+    t: PageTexts,
     campaign: String,
     name: String,
     batch: String,
@@ -68,11 +68,11 @@ struct ImportPage<'a> {
     values: String,
     dates: String,
     encoding: String,
-    checked: Option<Checked>,
+    checked: Option<ImportPreview>,
     curl: String,
 }
 
-struct Checked {
+struct ImportPreview {
     summary: String,
     format: String,
     rejected: Vec<(u64, String, String)>,
@@ -81,16 +81,19 @@ struct Checked {
 }
 
 /// `GET /console/campaigns/{id}/import`
-pub(crate) async fn page(desk: Desk, Path(id): Path<String>) -> Result<Response, Trouble> {
+pub(crate) async fn page(
+    desk: PageContext,
+    Path(id): Path<String>,
+) -> Result<Response, ConsoleError> {
     show(&desk, &campaign_id(&id)?, &desk.query.clone(), None).await
 }
 
 async fn show(
-    desk: &Desk,
+    desk: &PageContext,
     id: &CampaignId,
-    fields: &Fields,
-    checked: Option<Checked>,
-) -> Result<Response, Trouble> {
+    fields: &FormFields,
+    checked: Option<ImportPreview>,
+) -> Result<Response, ConsoleError> {
     let view = desk.engine().campaign(&desk.reader()?, id).await?;
     let batch = match fields.get("batch_id") {
         Some(batch) => batch.to_owned(),
@@ -119,19 +122,19 @@ async fn show(
 
 /// `POST /console/campaigns/{id}/import`
 pub(crate) async fn send(
-    desk: Desk,
+    desk: PageContext,
     Path(id): Path<String>,
     request: Request,
-) -> Result<Response, Trouble> {
+) -> Result<Response, ConsoleError> {
     let id = campaign_id(&id)?;
-    let caller = desk.caller(Action::Import)?;
-    let mut upload = Upload::of(request).await?;
+    let caller = desk.caller(ConsoleAction::Import)?;
+    let mut upload = FormUpload::of(request).await?;
     let (fields, pieces) = upload.read(&desk).await?;
     let batch: BatchId = fields.must("batch_id")?;
     let format = FileFormat {
         columns: fields.may::<ColumnMap>("columns")?,
-        encoding: fields.may::<Encoding>("encoding")?,
-        ignore: fields.may::<Ignore>("ignore")?.unwrap_or_default(),
+        encoding: fields.may::<TextEncoding>("encoding")?,
+        ignore: fields.may::<IgnoredColumns>("ignore")?.unwrap_or_default(),
         values: fields.may::<ValueMap>("values")?.unwrap_or_default(),
         dates: fields.may::<DateOrder>("dates")?.unwrap_or_default(),
     };
@@ -146,7 +149,7 @@ pub(crate) async fn send(
     Ok(to(&format!("/console/campaigns/{id}/batches/{batch}?done=imported")))
 }
 
-fn checked(t: Texts, found: &DryRun) -> Checked {
+fn checked(t: PageTexts, found: &DryRun) -> ImportPreview {
     let counts = found.counts;
     let separator = match found.separator {
         Some('\t') => t.separator_tab(),
@@ -157,7 +160,7 @@ fn checked(t: Texts, found: &DryRun) -> Checked {
         found.columns.iter().map(|column| column.map_or("–", |column| column.name())).collect();
     let rejected = found.rejected.iter();
     let parsed = found.parsed.iter();
-    Checked {
+    ImportPreview {
         summary: t.checked(
             t.number(counts.lines),
             t.number(counts.new),
@@ -165,9 +168,9 @@ fn checked(t: Texts, found: &DryRun) -> Checked {
             t.number(counts.unchecked),
             t.number(counts.rejected),
         ),
-        format: t.file_format(found.encoding.name(), separator, Said(columns.join(", "))),
+        format: t.file_format(found.encoding.name(), separator, IsolatedText(columns.join(", "))),
         rejected: rejected
-            .map(|it| (it.line, it.text.clone(), t.rejected_because(Said(&it.detail))))
+            .map(|it| (it.line, it.text.clone(), t.rejected_because(IsolatedText(&it.detail))))
             .collect(),
         parsed: parsed
             .map(|it| {
@@ -181,12 +184,12 @@ fn checked(t: Texts, found: &DryRun) -> Checked {
 
 /// `GET /console/campaigns/{id}/batches/{batch}/rejected.csv`
 pub(crate) async fn rejected(
-    desk: Desk,
+    desk: PageContext,
     Path((campaign, batch)): Path<(String, String)>,
-) -> Result<Response, Trouble> {
+) -> Result<Response, ConsoleError> {
     let campaign = campaign_id(&campaign)?;
-    let batch: BatchId = batch.parse().map_err(|_| Trouble::NotFound)?;
-    let caller = desk.caller(Action::Import)?;
+    let batch: BatchId = batch.parse().map_err(|_| ConsoleError::NotFound)?;
+    let caller = desk.caller(ConsoleAction::Import)?;
     desk.engine().batch(&caller, &campaign, &batch).await?;
     let name = format!("rejected-{campaign}.csv");
     let mark = once(async { Ok(BYTE_ORDER_MARK.to_owned()) });

@@ -5,11 +5,11 @@ use axum::response::Response;
 use coupon::time::DAY_MS;
 use engine::AuditKind;
 
-use crate::desk::Desk;
+use crate::desk::PageContext;
 use crate::machine::{KeyInfo, KeyUse};
-use crate::screens::audit::{Entry, entries};
-use crate::text::Texts;
-use crate::trouble::Trouble;
+use crate::screens::audit::{AuditRow, entries};
+use crate::text::PageTexts;
+use crate::trouble::ConsoleError;
 
 /// Entries of the audit that are looked at for tokens and keys.
 const AUDITED: usize = 500;
@@ -17,14 +17,14 @@ const AUDITED: usize = 500;
 #[derive(Template)]
 #[template(path = "keys.html")]
 struct KeysPage<'a> {
-    d: &'a Desk,
-    t: Texts,
-    keys: Vec<Row>,
+    d: &'a PageContext,
+    t: PageTexts,
+    keys: Vec<KeyRow>,
     /// What was done with keys and tokens lately; `None` where no audit is kept.
-    made: Option<Vec<Entry>>,
+    made: Option<Vec<AuditRow>>,
 }
 
-struct Row {
+struct KeyRow {
     use_of: &'static str,
     id: String,
     made: String,
@@ -34,9 +34,9 @@ struct Row {
 }
 
 /// `GET /console/keys`
-pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
+pub(crate) async fn page(desk: PageContext) -> Result<Response, ConsoleError> {
     let machine = desk.machine().await?;
-    let is_about = |entry: &Entry| {
+    let is_about = |entry: &AuditRow| {
         matches!(entry.kind, AuditKind::TokenMade | AuditKind::KeyAdded | AuditKind::KeyRetired)
     };
     let made = entries(&desk, None, &desk.zone, None, AUDITED).await?;
@@ -49,7 +49,7 @@ pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
     desk.page(&page)
 }
 
-fn row(desk: &Desk, key: &KeyInfo) -> Row {
+fn row(desk: &PageContext, key: &KeyInfo) -> KeyRow {
     let t = desk.t;
     let age = (desk.now.0 - key.made_at.0).max(0) / DAY_MS;
     let (state, label) = match &key.retired_at {
@@ -57,7 +57,7 @@ fn row(desk: &Desk, key: &KeyInfo) -> Row {
         None if key.is_newest => ("running", t.key_newest().to_owned()),
         None => ("planned", t.key_in_use().to_owned()),
     };
-    Row {
+    KeyRow {
         use_of: match key.use_of {
             KeyUse::Code => t.key_of_codes(),
             KeyUse::Token => t.key_of_tokens(),

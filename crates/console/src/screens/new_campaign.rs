@@ -6,22 +6,22 @@ use axum::response::Response;
 use coupon::calendar::{Date, Zone};
 use coupon::campaign::Handout;
 use coupon::time::Millis;
-use engine::{CampaignDraft, Done, Failure};
+use engine::{CampaignDraft, Failure, WriteResult};
 use serde_json::{Value, json};
 
-use crate::desk::{Desk, to};
-use crate::fields::{Fields, encoded};
-use crate::roles::Action;
+use crate::desk::{PageContext, to};
+use crate::fields::{FormFields, encoded};
+use crate::roles::ConsoleAction;
 use crate::screens::campaign::campaign_id;
-use crate::text::{Said, Texts};
-use crate::trouble::{Trouble, faults_said};
+use crate::text::{IsolatedText, PageTexts};
+use crate::trouble::{ConsoleError, faults_said};
 
 #[derive(Template)]
 #[template(path = "new_campaign.html")]
 struct NewCampaignPage<'a> {
-    d: &'a Desk,
-    t: Texts,
-    f: &'a Fields,
+    d: &'a PageContext,
+    t: PageTexts,
+    f: &'a FormFields,
     wrong: Option<String>,
     /// What the campaign means, once the form is right; then it can be created.
     preview: Vec<String>,
@@ -45,10 +45,10 @@ impl NewCampaignPage<'_> {
 }
 
 /// `GET /console/new-campaign`, empty or like another campaign.
-pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
+pub(crate) async fn page(desk: PageContext) -> Result<Response, ConsoleError> {
     let mut fields = match desk.query.get("like") {
         Some(id) => like(&desk, id).await?,
-        None => Fields::default(),
+        None => FormFields::default(),
     };
     if fields.get("time_zone").is_none() {
         fields.0.push(("time_zone".to_owned(), desk.zone.name().to_owned()));
@@ -57,7 +57,7 @@ pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
 }
 
 /// The fields of another campaign, without its dates and names.
-async fn like(desk: &Desk, id: &str) -> Result<Fields, Trouble> {
+async fn like(desk: &PageContext, id: &str) -> Result<FormFields, ConsoleError> {
     let view = desk.engine().campaign(&desk.reader()?, &campaign_id(id)?).await?;
     let campaign = &view.campaign;
     let number = |number: Option<u16>| number.map(|number| number.to_string());
@@ -74,21 +74,24 @@ async fn like(desk: &Desk, id: &str) -> Result<Fields, Trouble> {
         ("metadata", campaign.metadata.clone()),
     ];
     let given = all.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-    Ok(Fields(given.collect()))
+    Ok(FormFields(given.collect()))
 }
 
 /// `POST /console/new-campaign`: first the preview, then the campaign.
-pub(crate) async fn create(desk: Desk, fields: Fields) -> Result<Response, Trouble> {
+pub(crate) async fn create(
+    desk: PageContext,
+    fields: FormFields,
+) -> Result<Response, ConsoleError> {
     let t = desk.t;
     let draft = match draft(&fields) {
         Ok(draft) => draft,
-        Err(Trouble::Fields(faults)) => {
+        Err(ConsoleError::Fields(faults)) => {
             let wrong = Some(faults_said(t, &faults));
             return show(&desk, &fields, wrong, Vec::new(), StatusCode::UNPROCESSABLE_ENTITY);
         }
         Err(other) => return Err(other),
     };
-    let caller = desk.caller(Action::CreateCampaign)?;
+    let caller = desk.caller(ConsoleAction::CreateCampaign)?;
     if fields.get("create").is_none() {
         let preview = preview(t, &draft, desk.now);
         return match desk.engine().check_draft(&caller, draft) {
@@ -99,7 +102,7 @@ pub(crate) async fn create(desk: Desk, fields: Fields) -> Result<Response, Troub
     match desk.engine().create_campaign(&caller, draft).await {
         Ok(done) => {
             desk.console.index.has_changed();
-            let said = if let Done::Created(_) = done { "created" } else { "same" };
+            let said = if let WriteResult::Created(_) = done { "created" } else { "same" };
             let id = done.into_inner().campaign.id.clone();
             Ok(to(&format!("/console/campaigns/{}?done={said}", encoded(id.as_str()))))
         }
@@ -107,7 +110,11 @@ pub(crate) async fn create(desk: Desk, fields: Fields) -> Result<Response, Troub
     }
 }
 
-fn wrong(desk: &Desk, fields: &Fields, failure: Failure) -> Result<Response, Trouble> {
+fn wrong(
+    desk: &PageContext,
+    fields: &FormFields,
+    failure: Failure,
+) -> Result<Response, ConsoleError> {
     let said = match failure {
         Failure::Invalid(faults) => faults_said(desk.t, &faults),
         Failure::Refused { refusal, .. } => desk.t.refusal(refusal).to_owned(),
@@ -117,12 +124,12 @@ fn wrong(desk: &Desk, fields: &Fields, failure: Failure) -> Result<Response, Tro
 }
 
 fn show(
-    desk: &Desk,
-    fields: &Fields,
+    desk: &PageContext,
+    fields: &FormFields,
     wrong: Option<String>,
     preview: Vec<String>,
     status: StatusCode,
-) -> Result<Response, Trouble> {
+) -> Result<Response, ConsoleError> {
     let curl = desk.curl("POST", "/v1/campaigns", &as_json(fields));
     let page = NewCampaignPage { d: desk, t: desk.t, f: fields, wrong, preview, curl };
     let mut response = desk.page(&page)?;
@@ -130,13 +137,13 @@ fn show(
     Ok(response)
 }
 
-fn draft(fields: &Fields) -> Result<CampaignDraft, Trouble> {
+fn draft(fields: &FormFields) -> Result<CampaignDraft, ConsoleError> {
     let zone: Option<Zone> = fields.may("time_zone")?;
     let of_zone = zone.clone().unwrap_or_else(Zone::utc);
-    let first = |name: &str| -> Result<Option<Millis>, Trouble> {
+    let first = |name: &str| -> Result<Option<Millis>, ConsoleError> {
         Ok(fields.may::<Date>(name)?.map(|date| date.first_instant(&of_zone)))
     };
-    let last = |name: &str| -> Result<Option<Millis>, Trouble> {
+    let last = |name: &str| -> Result<Option<Millis>, ConsoleError> {
         Ok(fields.may::<Date>(name)?.map(|date| date.end(&of_zone)))
     };
     let handout: Option<Handout> = fields.may("handout")?;
@@ -166,10 +173,10 @@ fn draft(fields: &Fields) -> Result<CampaignDraft, Trouble> {
     })
 }
 
-fn preview(t: Texts, draft: &CampaignDraft, now: Millis) -> Vec<String> {
+fn preview(t: PageTexts, draft: &CampaignDraft, now: Millis) -> Vec<String> {
     let zone = draft.time_zone.clone().unwrap_or_else(Zone::utc);
     let from = Date::of(draft.valid_from.unwrap_or(now), &zone);
-    let name = Said(draft.name.clone().unwrap_or_default());
+    let name = IsolatedText(draft.name.clone().unwrap_or_default());
     let stock = draft.stock.unwrap_or(0);
     let mut said = vec![match stock {
         0 => t.preview_no_stock(name),
@@ -181,7 +188,7 @@ fn preview(t: Texts, draft: &CampaignDraft, now: Millis) -> Vec<String> {
         Handout::Bearer => t.preview_bearer().to_owned(),
         Handout::Shared => {
             let word = draft.shared_code.as_ref().map(|it| it.foreign().to_string());
-            t.preview_shared(Said(word.unwrap_or_default()))
+            t.preview_shared(IsolatedText(word.unwrap_or_default()))
         }
     });
     if let Some(on) = draft.expires_on {
@@ -202,7 +209,7 @@ fn preview(t: Texts, draft: &CampaignDraft, now: Millis) -> Vec<String> {
 }
 
 /// The request of the API that makes the same campaign.
-fn as_json(fields: &Fields) -> Value {
+fn as_json(fields: &FormFields) -> Value {
     let texts =
         ["campaign_id", "name", "handout", "shared_code", "code_prefix", "expires_on", "time_zone"];
     let numbers = ["stock", "valid_days", "per_user_limit", "cancel_days", "extend_days"];

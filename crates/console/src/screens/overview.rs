@@ -11,16 +11,16 @@ use axum::response::{IntoResponse, Response};
 use coupon::calendar::{Date, Zone};
 use coupon::ids::CampaignId;
 use coupon::time::{DAY_MS, Millis};
-use engine::{Activity, By, CampaignView, CountsOfTime, CountsRequest, CountsView};
+use engine::{Activity, CampaignView, CountInterval, CountsOfTime, CountsRequest, CountsView};
 use serde_json::json;
 
-use crate::chart::{self, Line};
-use crate::desk::Desk;
-use crate::index::Counted;
-use crate::roles::Action;
-use crate::screens::campaigns::{Phase, phase};
-use crate::text::{Said, Texts};
-use crate::trouble::Trouble;
+use crate::chart::{self, ChartSeries};
+use crate::desk::PageContext;
+use crate::index::CampaignTotals;
+use crate::roles::ConsoleAction;
+use crate::screens::campaigns::{CampaignPhase, phase};
+use crate::text::{IsolatedText, PageTexts};
+use crate::trouble::ConsoleError;
 
 const DAYS: i64 = 14;
 
@@ -34,33 +34,33 @@ const WEBHOOKS: usize = 100;
 #[derive(Template)]
 #[template(path = "overview.html")]
 struct OverviewPage<'a> {
-    d: &'a Desk,
-    t: Texts,
+    d: &'a PageContext,
+    t: PageTexts,
     today: Option<Activity>,
     refused: Vec<(String, u64)>,
     refused_total: u64,
     chart: Option<String>,
     days: Vec<(String, Activity)>,
-    attention: Vec<Attention>,
-    ending: Vec<Row>,
-    low: Vec<Row>,
+    attention: Vec<AttentionItem>,
+    ending: Vec<CampaignDetail>,
+    low: Vec<CampaignDetail>,
     running: usize,
     is_empty: bool,
 }
 
-struct Attention {
+struct AttentionItem {
     text: String,
     href: &'static str,
 }
 
-struct Row {
+struct CampaignDetail {
     id: String,
     name: String,
     detail: String,
 }
 
 /// `GET /console`
-pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
+pub(crate) async fn page(desk: PageContext) -> Result<Response, ConsoleError> {
     let t = desk.t;
     let listed = desk.all_campaigns().await?;
     let view = counts(&desk, DAYS).await?;
@@ -68,7 +68,7 @@ pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
     let running: Vec<&CampaignView> = listed
         .campaigns
         .iter()
-        .filter(|it| matches!(phase(it, desk.now), Phase::Running | Phase::SoldOut))
+        .filter(|it| matches!(phase(it, desk.now), CampaignPhase::Running | CampaignPhase::SoldOut))
         .collect();
     let page = OverviewPage {
         d: &desk,
@@ -76,8 +76,8 @@ pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
         today: view.as_ref().and_then(|view| Some(view.counts.last()?.activity)),
         refused_total: refused.iter().map(|(_, count)| count).sum(),
         refused,
-        chart: view.as_ref().map(|view| drawn(&desk, view, By::Day)),
-        days: view.as_ref().map(|view| times(t, view, By::Day)).unwrap_or_default(),
+        chart: view.as_ref().map(|view| drawn(&desk, view, CountInterval::Day)),
+        days: view.as_ref().map(|view| times(t, view, CountInterval::Day)).unwrap_or_default(),
         attention: attention(&desk).await?,
         ending: ending(&desk, &running),
         low: low(&desk, &running),
@@ -88,20 +88,20 @@ pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
 }
 
 /// Sums of the last `days` days, today too.
-async fn counts(desk: &Desk, days: i64) -> Result<Option<CountsView>, Trouble> {
+async fn counts(desk: &PageContext, days: i64) -> Result<Option<CountsView>, ConsoleError> {
     let first = Date::of(desk.now.plus_ms(-(days - 1) * DAY_MS), &desk.zone);
-    desk.activity(None, By::Day, first..=desk.today(), &desk.zone).await
+    desk.activity(None, CountInterval::Day, first..=desk.today(), &desk.zone).await
 }
 
-impl Desk {
+impl PageContext {
     /// Sums of one campaign or of all, of these days of a zone.
     pub(crate) async fn activity(
         &self,
         campaign: Option<&CampaignId>,
-        by: By,
+        by: CountInterval,
         days: RangeInclusive<Date>,
         zone: &Zone,
-    ) -> Result<Option<CountsView>, Trouble> {
+    ) -> Result<Option<CountsView>, ConsoleError> {
         let (campaign, zone) = (campaign.cloned(), Some(zone.clone()));
         let request = CountsRequest { campaign, by, days, zone };
         Ok(self.engine().activity(&self.reader()?, request).await?)
@@ -109,7 +109,10 @@ impl Desk {
 }
 
 /// Attempts of today that were refused, by reason, the most frequent first.
-async fn refused(desk: &Desk, view: Option<&CountsView>) -> Result<Vec<(String, u64)>, Trouble> {
+async fn refused(
+    desk: &PageContext,
+    view: Option<&CountsView>,
+) -> Result<Vec<(String, u64)>, ConsoleError> {
     let from = desk.today().first_instant(&desk.zone);
     let quarter = |at: Millis| at.0.div_euclid(15 * 60 * 1_000);
     let until = view.and_then(|view| Some(view.counts.last()?.ends_at)).unwrap_or(desk.now);
@@ -125,34 +128,34 @@ async fn refused(desk: &Desk, view: Option<&CountsView>) -> Result<Vec<(String, 
 }
 
 /// Issued and redeemed, as two lines.
-pub(crate) fn drawn(desk: &Desk, view: &CountsView, by: By) -> String {
+pub(crate) fn drawn(desk: &PageContext, view: &CountsView, by: CountInterval) -> String {
     let t = desk.t;
     let label = |it: &CountsOfTime| match by {
-        By::Hour => t.clock(it.begins_at, &view.zone).chars().take(5).collect(),
-        By::Day => t.short_date(it.on),
+        CountInterval::Hour => t.clock(it.begins_at, &view.zone).chars().take(5).collect(),
+        CountInterval::Day => t.short_date(it.on),
     };
     let labels: Vec<String> = view.counts.iter().map(label).collect();
-    let title = if by == By::Hour { t.chart_of_hours() } else { t.chart_of_days() };
+    let title = if by == CountInterval::Hour { t.chart_of_hours() } else { t.chart_of_days() };
     // Hours to come have a label and no value.
     let past = || view.counts.iter().filter(|it| it.begins_at <= desk.now);
     let values = |of: fn(&Activity) -> u64| past().map(|it| of(&it.activity)).collect();
     let lines = [
-        Line { class: "issued", values: values(|it| it.issued) },
-        Line { class: "redeemed", values: values(|it| it.redeemed) },
+        ChartSeries { class: "issued", values: values(|it| it.issued) },
+        ChartSeries { class: "redeemed", values: values(|it| it.redeemed) },
     ];
     chart::lines(&labels, &lines, title, |number| t.number(number))
 }
 
 /// The rows of the table beside the lines, the newest first.
-pub(crate) fn times(t: Texts, view: &CountsView, by: By) -> Vec<(String, Activity)> {
+pub(crate) fn times(t: PageTexts, view: &CountsView, by: CountInterval) -> Vec<(String, Activity)> {
     let name = |it: &CountsOfTime| match by {
-        By::Hour => t.moment(it.begins_at, &view.zone),
-        By::Day => t.date(it.on),
+        CountInterval::Hour => t.moment(it.begins_at, &view.zone),
+        CountInterval::Day => t.date(it.on),
     };
     view.counts.iter().rev().map(|it| (name(it), it.activity)).collect()
 }
 
-fn ending(desk: &Desk, running: &[&CampaignView]) -> Vec<Row> {
+fn ending(desk: &PageContext, running: &[&CampaignView]) -> Vec<CampaignDetail> {
     let mut soon: Vec<&&CampaignView> =
         running.iter().filter(|it| it.campaign.expires_at.0 - desk.now.0 <= 7 * DAY_MS).collect();
     soon.sort_by_key(|it| it.campaign.expires_at);
@@ -163,7 +166,7 @@ fn ending(desk: &Desk, running: &[&CampaignView]) -> Vec<Row> {
     soon.iter().take(SHOWN).map(row).collect()
 }
 
-fn low(desk: &Desk, running: &[&CampaignView]) -> Vec<Row> {
+fn low(desk: &PageContext, running: &[&CampaignView]) -> Vec<CampaignDetail> {
     let mut low: Vec<&&CampaignView> = running
         .iter()
         .filter(|it| it.counts().stock > 0 && it.available() * LOW < it.counts().stock)
@@ -176,19 +179,19 @@ fn low(desk: &Desk, running: &[&CampaignView]) -> Vec<Row> {
     low.iter().take(SHOWN).map(row).collect()
 }
 
-fn row(view: &CampaignView, detail: String) -> Row {
-    Row { id: view.campaign.id.to_string(), name: view.campaign.name.clone(), detail }
+fn row(view: &CampaignView, detail: String) -> CampaignDetail {
+    CampaignDetail { id: view.campaign.id.to_string(), name: view.campaign.name.clone(), detail }
 }
 
-async fn attention(desk: &Desk) -> Result<Vec<Attention>, Trouble> {
+async fn attention(desk: &PageContext) -> Result<Vec<AttentionItem>, ConsoleError> {
     let (t, engine) = (desk.t, desk.engine());
     let mut all = Vec::new();
-    let mut add = |text: String, href| all.push(Attention { text, href });
+    let mut add = |text: String, href| all.push(AttentionItem { text, href });
     if let Err(why) = engine.writable().await {
-        add(t.attention_writable(Said(why)), "/console/store");
+        add(t.attention_writable(IsolatedText(why)), "/console/store");
     }
     if let Some(why) = engine.clock_warning().await {
-        add(t.attention_clock(Said(why)), "/console/store");
+        add(t.attention_clock(IsolatedText(why)), "/console/store");
     }
     let plans = engine.partitions().partitions().await.map_err(engine::Failure::from)?;
     match plans.iter().filter(|plan| plan.is_late(desk.now)).count() as u64 {
@@ -198,7 +201,7 @@ async fn attention(desk: &Desk) -> Result<Vec<Attention>, Trouble> {
     if let Some(webhooks) = &desk.console.webhooks {
         for endpoint in webhooks.list(None, WEBHOOKS).await? {
             if endpoint.failures > 0 {
-                let id = Said(&endpoint.webhook_id);
+                let id = IsolatedText(&endpoint.webhook_id);
                 add(t.attention_webhook(endpoint.failures, id), "/console/events");
             }
         }
@@ -210,10 +213,10 @@ async fn attention(desk: &Desk) -> Result<Vec<Attention>, Trouble> {
 const LIVE_FRESH: Duration = Duration::from_secs(2);
 
 /// The numbers of today, as the last request got them.
-pub(crate) type Live = tokio::sync::Mutex<Option<(std::time::Instant, String, String)>>;
+pub(crate) type LiveCache = tokio::sync::Mutex<Option<(std::time::Instant, String, String)>>;
 
 /// `GET /console/live`: the numbers of today, for an open page that asks again and again.
-pub(crate) async fn live(desk: Desk) -> Result<Response, Trouble> {
+pub(crate) async fn live(desk: PageContext) -> Result<Response, ConsoleError> {
     let mut known = desk.console.live.lock().await;
     let key = format!("{} {}", desk.zone.name(), desk.t.lang().tag());
     let fresh = known.as_ref().filter(|(at, of, _)| at.elapsed() < LIVE_FRESH && *of == key);

@@ -4,16 +4,16 @@ use axum::response::Response;
 use coupon::calendar::Zone;
 
 use crate::cookie;
-use crate::desk::{Desk, Theme, to};
-use crate::fields::Fields;
+use crate::desk::{PageContext, Theme, to};
+use crate::fields::FormFields;
 use crate::text::Lang;
-use crate::trouble::Trouble;
+use crate::trouble::ConsoleError;
 
 /// How long a browser keeps them, in seconds: a year.
 const KEPT_S: u32 = 365 * 86_400;
 
 /// `POST /console/preferences`: keeps those that the form has.
-pub(crate) async fn save(_: Desk, fields: Fields) -> Result<Response, Trouble> {
+pub(crate) async fn save(_: PageContext, fields: FormFields) -> Result<Response, ConsoleError> {
     let next = fields.get("next").filter(|next| is_here(next)).unwrap_or("/console");
     let mut response = to(next);
     let mut keep = |name: &str, value: &str| {

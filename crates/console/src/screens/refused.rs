@@ -4,14 +4,14 @@ use attempts::{Attempt, AttemptLog, Kept, Wanted, masked};
 use coupon::calendar::Zone;
 use coupon::time::Millis;
 
-use crate::desk::Desk;
-use crate::roles::Action;
-use crate::text::Texts;
-use crate::trouble::Trouble;
+use crate::desk::PageContext;
+use crate::roles::ConsoleAction;
+use crate::text::PageTexts;
+use crate::trouble::ConsoleError;
 
 const SHOWN_MAX: usize = 50;
 
-pub(crate) struct Refused {
+pub(crate) struct AttemptRow {
     pub(crate) when: String,
     pub(crate) action: String,
     pub(crate) why: String,
@@ -23,17 +23,17 @@ pub(crate) struct Refused {
     pub(crate) actor: Option<String>,
 }
 
-impl Desk {
+impl PageContext {
     /// The newest attempts that fit, with the times of a zone; none where they are not kept.
     pub(crate) async fn refused(
         &self,
         wanted: Wanted,
         zone: &Zone,
-    ) -> Result<Vec<Refused>, Trouble> {
+    ) -> Result<Vec<AttemptRow>, ConsoleError> {
         let found = self.of_attempts(move |log| log.find(&wanted, SHOWN_MAX)).await?;
         let kept = found.map(|found| found.attempts).unwrap_or_default();
         // A coupon that the caller was not shown: who may give one sees its code.
-        let whole = self.may(Action::Issue);
+        let whole = self.may(ConsoleAction::Issue);
         let row = |kept: Kept| refused_row(self.t, kept.attempt, zone, whole);
         Ok(kept.into_iter().map(row).collect())
     }
@@ -42,20 +42,20 @@ impl Desk {
     pub(crate) async fn of_attempts<T: Send + 'static>(
         &self,
         read: impl FnOnce(&AttemptLog) -> Result<T, attempts::FileError> + Send + 'static,
-    ) -> Result<Option<T>, Trouble> {
+    ) -> Result<Option<T>, ConsoleError> {
         let Some(log) = self.console.attempts.clone() else { return Ok(None) };
         match tokio::task::spawn_blocking(move || read(&log)).await {
             Ok(Ok(found)) => Ok(Some(found)),
             Ok(Err(error)) => {
                 tracing::error!(%error, "the file of refused attempts did not answer");
-                Err(Trouble::Broken)
+                Err(ConsoleError::Broken)
             }
-            Err(_) => Err(Trouble::Broken),
+            Err(_) => Err(ConsoleError::Broken),
         }
     }
 }
 
-fn refused_row(t: Texts, attempt: Attempt, zone: &Zone, whole: bool) -> Refused {
+fn refused_row(t: PageTexts, attempt: Attempt, zone: &Zone, whole: bool) -> AttemptRow {
     let action = match &*attempt.action {
         "issue" => t.tried_issue().to_owned(),
         "check" => t.tried_check().to_owned(),
@@ -78,7 +78,7 @@ fn refused_row(t: Texts, attempt: Attempt, zone: &Zone, whole: bool) -> Refused 
         Some("other") => t.unknown_other(),
         Some(_) | None => "",
     };
-    Refused {
+    AttemptRow {
         when: t.moment(Millis(attempt.at), zone),
         action,
         why: of_coupon.map_or_else(|| t.problem(&attempt.problem), str::to_owned),

@@ -10,7 +10,7 @@ use coupon::calendar::{Date, Zone};
 use coupon::ids::CampaignId;
 use coupon::time::DAY_MS;
 use engine::{
-    Activity, By, CampaignView, CountsView, RedeemedPosition, RedemptionEntry,
+    Activity, CampaignView, CountInterval, CountsView, RedeemedPosition, RedemptionEntry,
     RedemptionListRequest, RedemptionsRequest,
 };
 use futures::stream::{StreamExt, TryStreamExt, iter};
@@ -18,14 +18,14 @@ use serde_json::json;
 
 use crate::chart::share;
 use crate::cursor;
-use crate::desk::Desk;
+use crate::desk::PageContext;
 use crate::fields::encoded;
-use crate::index::Counted;
-use crate::roles::Action;
+use crate::index::CampaignTotals;
+use crate::roles::ConsoleAction;
 use crate::screens::codes::file;
 use crate::screens::overview::{drawn, times};
-use crate::text::Texts;
-use crate::trouble::Trouble;
+use crate::text::PageTexts;
+use crate::trouble::ConsoleError;
 
 const PAGE: usize = 50;
 
@@ -38,7 +38,7 @@ const AT_ONCE: usize = 5;
 /// Days of a report if nobody says.
 const DAYS: i64 = 30;
 
-struct Asked {
+struct ReportFilter {
     days: RangeInclusive<Date>,
     campaign: Option<CampaignId>,
     zone: Zone,
@@ -47,8 +47,8 @@ struct Asked {
 #[derive(Template)]
 #[template(path = "reports.html")]
 struct ReportsPage<'a> {
-    d: &'a Desk,
-    t: Texts,
+    d: &'a PageContext,
+    t: PageTexts,
     from: String,
     to: String,
     campaign: &'a str,
@@ -58,7 +58,7 @@ struct ReportsPage<'a> {
     sum: Activity,
     by_campaign: Vec<OfCampaign>,
     more_campaigns: Option<String>,
-    rows: Vec<Row>,
+    rows: Vec<ReportRow>,
     next: Option<String>,
     file: String,
     curl: String,
@@ -71,7 +71,7 @@ struct OfCampaign {
     bar: String,
 }
 
-struct Row {
+struct ReportRow {
     code: String,
     campaign: String,
     campaign_name: String,
@@ -81,17 +81,17 @@ struct Row {
     cancelled: Option<String>,
 }
 
-fn asked(desk: &Desk) -> Result<Asked, Trouble> {
+fn asked(desk: &PageContext) -> Result<ReportFilter, ConsoleError> {
     let zone = desk.query.may::<Zone>("zone")?.unwrap_or_else(|| desk.zone.clone());
     let to = desk.query.may::<Date>("to")?.unwrap_or_else(|| Date::of(desk.now, &zone));
     let first = Date::of(to.first_instant(&zone).plus_ms(-(DAYS - 1) * DAY_MS), &zone);
     let from = desk.query.may::<Date>("from")?.unwrap_or(first);
-    Ok(Asked { days: from..=to, campaign: desk.query.may("campaign")?, zone })
+    Ok(ReportFilter { days: from..=to, campaign: desk.query.may("campaign")?, zone })
 }
 
 /// One page of their redemptions.
-fn listed(asked: &Asked, after: Option<RedeemedPosition>) -> RedemptionListRequest {
-    let Asked { days, campaign, zone } = asked;
+fn listed(asked: &ReportFilter, after: Option<RedeemedPosition>) -> RedemptionListRequest {
+    let ReportFilter { days, campaign, zone } = asked;
     RedemptionListRequest {
         order: None,
         campaign: campaign.clone(),
@@ -103,10 +103,10 @@ fn listed(asked: &Asked, after: Option<RedeemedPosition>) -> RedemptionListReque
 }
 
 /// `GET /console/reports`
-pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
+pub(crate) async fn page(desk: PageContext) -> Result<Response, ConsoleError> {
     let (t, asked) = (desk.t, asked(&desk)?);
-    let Asked { days, campaign, zone } = &asked;
-    let counts = desk.activity(campaign.as_ref(), By::Day, days.clone(), zone).await?;
+    let ReportFilter { days, campaign, zone } = &asked;
+    let counts = desk.activity(campaign.as_ref(), CountInterval::Day, days.clone(), zone).await?;
     let sum = counts.as_ref().map(CountsView::sum).unwrap_or_default();
     let skipped: usize = desk.query.may("skip")?.unwrap_or_default();
     let (by_campaign, has_more) = by_campaign(&desk, &asked, skipped).await?;
@@ -121,8 +121,8 @@ pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
         to: days.end().to_string(),
         campaign: desk.query.shown("campaign"),
         zone: zone.name().to_owned(),
-        chart: counts.as_ref().map(|it| drawn(&desk, it, By::Day)),
-        days: counts.as_ref().map(|it| times(t, it, By::Day)).unwrap_or_default(),
+        chart: counts.as_ref().map(|it| drawn(&desk, it, CountInterval::Day)),
+        days: counts.as_ref().map(|it| times(t, it, CountInterval::Day)).unwrap_or_default(),
         sum,
         by_campaign,
         more_campaigns: has_more.then(|| desk.with("skip", &(skipped + CAMPAIGNS).to_string())),
@@ -138,10 +138,10 @@ pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
 /// more. Sums are kept for each campaign by itself: so some are read at a time, those of which most was ever
 /// redeemed first.
 async fn by_campaign(
-    desk: &Desk,
-    asked: &Asked,
+    desk: &PageContext,
+    asked: &ReportFilter,
     skipped: usize,
-) -> Result<(Vec<OfCampaign>, bool), Trouble> {
+) -> Result<(Vec<OfCampaign>, bool), ConsoleError> {
     let (listed, (from, to)) = (desk.all_campaigns().await?, asked.days.clone().into_inner());
     let (from, to) = (from.first_instant(&asked.zone), to.end(&asked.zone));
     let mut found: Vec<&CampaignView> = listed
@@ -155,8 +155,8 @@ async fn by_campaign(
     let has_more = found.len() > skipped.saturating_add(CAMPAIGNS);
     let reads = found.into_iter().skip(skipped).take(CAMPAIGNS).map(async |view| {
         let (id, days) = (Some(&view.campaign.id), asked.days.clone());
-        let counts = desk.activity(id, By::Day, days, &asked.zone).await?;
-        Ok::<_, Trouble>(counts.map(|counts| (view, counts.sum())))
+        let counts = desk.activity(id, CountInterval::Day, days, &asked.zone).await?;
+        Ok::<_, ConsoleError>(counts.map(|counts| (view, counts.sum())))
     });
     let sums: Vec<Option<(&CampaignView, Activity)>> =
         iter(reads.collect::<Vec<_>>()).buffered(AT_ONCE).try_collect().await?;
@@ -173,7 +173,7 @@ async fn by_campaign(
     Ok((sums.into_iter().map(row).collect(), has_more))
 }
 
-fn query(asked: &Asked) -> String {
+fn query(asked: &ReportFilter) -> String {
     let mut query = format!(
         "from={}&to={}&time_zone={}",
         asked.days.start(),
@@ -186,13 +186,13 @@ fn query(asked: &Asked) -> String {
     query
 }
 
-fn address(asked: &Asked) -> String {
+fn address(asked: &ReportFilter) -> String {
     let query = query(asked).replace("time_zone=", "zone=").replace("campaign_id=", "campaign=");
     format!("/console/reports/redemptions.csv?{query}")
 }
 
-fn row(t: Texts, entry: &RedemptionEntry, zone: &Zone) -> Row {
-    Row {
+fn row(t: PageTexts, entry: &RedemptionEntry, zone: &Zone) -> ReportRow {
+    ReportRow {
         code: entry.code.clone(),
         campaign: entry.campaign.to_string(),
         campaign_name: entry.campaign_name.clone(),
@@ -204,9 +204,9 @@ fn row(t: Texts, entry: &RedemptionEntry, zone: &Zone) -> Row {
 }
 
 /// `GET /console/reports/redemptions.csv`: all of them, as a stream.
-pub(crate) async fn download(desk: Desk) -> Result<Response, Trouble> {
+pub(crate) async fn download(desk: PageContext) -> Result<Response, ConsoleError> {
     let asked = asked(&desk)?;
-    let caller = desk.caller(Action::DownloadReport)?;
+    let caller = desk.caller(ConsoleAction::DownloadReport)?;
     let engine = Arc::clone(desk.engine());
     let request = listed(&asked, None);
     let lines = match Arc::clone(&engine).redemption_file(&caller, request).await? {

@@ -7,12 +7,12 @@ use coupon::code::CodeText;
 use coupon::ids::{OrderRef, UserId};
 use engine::{Failure, RedemptionListRequest};
 
-use crate::desk::{Desk, to};
+use crate::desk::{PageContext, to};
 use crate::fields::encoded;
 use crate::screens::campaigns::{fits, named};
-use crate::screens::refused::Refused;
-use crate::text::{Said, Texts};
-use crate::trouble::Trouble;
+use crate::screens::refused::AttemptRow;
+use crate::text::{IsolatedText, PageTexts};
+use crate::trouble::ConsoleError;
 
 const CAMPAIGNS: usize = 8;
 
@@ -21,8 +21,8 @@ const REDEMPTIONS: usize = 50;
 #[derive(Template)]
 #[template(path = "search.html")]
 struct SearchPage<'a> {
-    d: &'a Desk,
-    t: Texts,
+    d: &'a PageContext,
+    t: PageTexts,
     q: &'a str,
     /// A customer with coupons or refused attempts, and how to say so.
     customer: Option<String>,
@@ -30,12 +30,12 @@ struct SearchPage<'a> {
     redeemed: Vec<(String, String)>,
     campaigns: Vec<(String, String)>,
     meant: Option<String>,
-    refused: Vec<Refused>,
+    refused: Vec<AttemptRow>,
     is_empty: bool,
 }
 
 /// `GET /console/coupons?q=…`
-pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
+pub(crate) async fn page(desk: PageContext) -> Result<Response, ConsoleError> {
     let q = desk.query.shown("q");
     let mut found = SearchPage {
         d: &desk,
@@ -78,7 +78,7 @@ pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
     desk.page(&found)
 }
 
-async fn of_order(desk: &Desk, q: &str) -> Result<Vec<(String, String)>, Trouble> {
+async fn of_order(desk: &PageContext, q: &str) -> Result<Vec<(String, String)>, ConsoleError> {
     let Ok(order) = q.parse::<OrderRef>() else { return Ok(Vec::new()) };
     let request = RedemptionListRequest {
         order: Some(order),
@@ -93,15 +93,15 @@ async fn of_order(desk: &Desk, q: &str) -> Result<Vec<(String, String)>, Trouble
     let row = |entry: engine::RedemptionEntry| {
         let at = desk.at(&entry.redemption.at);
         let said = match entry.redemption.cancelled_at {
-            None => desk.t.order_redeemed(at, Said(&entry.campaign_name)),
-            Some(_) => desk.t.order_cancelled(at, Said(&entry.campaign_name)),
+            None => desk.t.order_redeemed(at, IsolatedText(&entry.campaign_name)),
+            Some(_) => desk.t.order_cancelled(at, IsolatedText(&entry.campaign_name)),
         };
         (entry.code, said)
     };
     Ok(rows.into_iter().map(row).collect())
 }
 
-async fn customer(desk: &Desk, q: &str) -> Result<Option<String>, Trouble> {
+async fn customer(desk: &PageContext, q: &str) -> Result<Option<String>, ConsoleError> {
     let Ok(user) = q.parse::<UserId>() else { return Ok(None) };
     let list = desk.coupons(Some(user.clone()), None).await?;
     let (t, count) = (desk.t, list.coupons.len() as u64);
@@ -116,7 +116,7 @@ async fn customer(desk: &Desk, q: &str) -> Result<Option<String>, Trouble> {
     }))
 }
 
-async fn campaigns(desk: &Desk, q: &str) -> Result<Vec<(String, String)>, Trouble> {
+async fn campaigns(desk: &PageContext, q: &str) -> Result<Vec<(String, String)>, ConsoleError> {
     let wanted = q.to_lowercase();
     let listed = desk.all_campaigns().await?;
     let fitting = listed.campaigns.iter().filter(|it| fits(it, &wanted));
@@ -124,7 +124,7 @@ async fn campaigns(desk: &Desk, q: &str) -> Result<Vec<(String, String)>, Troubl
 }
 
 /// The code that was meant, if there is such a coupon.
-async fn meant(desk: &Desk, text: &CodeText) -> Result<Option<String>, Trouble> {
+async fn meant(desk: &PageContext, text: &CodeText) -> Result<Option<String>, ConsoleError> {
     let Some(code) = desk.engine().meant(text) else { return Ok(None) };
     let Ok(text) = code.parse() else { return Ok(None) };
     match desk.engine().coupon(&desk.reader()?, &text, None).await {
@@ -135,7 +135,7 @@ async fn meant(desk: &Desk, text: &CodeText) -> Result<Option<String>, Trouble> 
 }
 
 /// What was refused with a code that no coupon has, of which only a part is kept.
-async fn of_code(desk: &Desk, text: &CodeText) -> Result<Vec<Refused>, Trouble> {
+async fn of_code(desk: &PageContext, text: &CodeText) -> Result<Vec<AttemptRow>, ConsoleError> {
     let shown = desk.engine().printed_text(text);
     let codes = Some(vec![attempts::masked(&shown), shown]);
     desk.refused(Wanted { codes, ..Wanted::default() }, &desk.zone).await

@@ -10,25 +10,25 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use coupon::ids::UserId;
 use coupon::refusal::Refusal;
-use engine::{Caller, Failure, Invitation, Role, StaffMember};
+use engine::{Caller, Failure, Role, StaffInvitation, StaffMember};
 use passwords::peer::Peer;
 use passwords::{Password, PasswordError, Purpose};
 
 use crate::cookie::SESSION;
-use crate::desk::{Desk, to};
-use crate::fields::Fields;
+use crate::desk::{PageContext, to};
+use crate::fields::FormFields;
 use crate::guard::{sign, to_sign_in};
 use crate::screens::preferences::is_here;
-use crate::signing::Session;
-use crate::text::Texts;
-use crate::trouble::Trouble;
+use crate::signing::StaffSession;
+use crate::text::PageTexts;
+use crate::trouble::ConsoleError;
 use crate::twins::has_twin;
 
 #[derive(Template)]
 #[template(path = "sign_in.html")]
 struct SignInPage<'a> {
-    d: &'a Desk,
-    t: Texts,
+    d: &'a PageContext,
+    t: PageTexts,
     next: &'a str,
     /// What was typed into a form when the session ended, as the body of a form.
     kept: &'a str,
@@ -40,8 +40,8 @@ struct SignInPage<'a> {
 #[derive(Template)]
 #[template(path = "go_on.html")]
 struct GoOnPage<'a> {
-    d: &'a Desk,
-    t: Texts,
+    d: &'a PageContext,
+    t: PageTexts,
     next: &'a str,
     fields: Vec<(String, String)>,
     csrf: String,
@@ -50,8 +50,8 @@ struct GoOnPage<'a> {
 #[derive(Template)]
 #[template(path = "welcome.html")]
 struct WelcomePage<'a> {
-    d: &'a Desk,
-    t: Texts,
+    d: &'a PageContext,
+    t: PageTexts,
     link: &'a str,
     /// The role and the name of the link; `None` if it is good no more.
     invited: Option<(&'static str, Option<String>)>,
@@ -60,7 +60,7 @@ struct WelcomePage<'a> {
 }
 
 /// `GET /console/sign-in`
-pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
+pub(crate) async fn page(desk: PageContext) -> Result<Response, ConsoleError> {
     let next = desk.query.get("next").filter(|next| is_here(next)).unwrap_or("/console");
     if desk.member.is_some() {
         return Ok(to(next));
@@ -69,7 +69,7 @@ pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
 }
 
 pub(crate) fn page_of(
-    desk: &Desk,
+    desk: &PageContext,
     next: &str,
     kept: &str,
     name: &str,
@@ -82,25 +82,25 @@ pub(crate) fn page_of(
 }
 
 /// The page of the sign-in, with why somebody is not signed in.
-pub(crate) fn refused(desk: &Desk, why: &str) -> Result<Response, Trouble> {
+pub(crate) fn refused(desk: &PageContext, why: &str) -> Result<Response, ConsoleError> {
     Ok(page_of(desk, "/console", "", "", Some(why.to_owned()), StatusCode::UNAUTHORIZED))
 }
 
 /// The form that somebody had typed when their session ended, to be sent again.
 pub(crate) fn go_on(
-    desk: &Desk,
-    session: &Session,
+    desk: &PageContext,
+    session: &StaffSession,
     next: &str,
     kept: &str,
-) -> Result<Response, Trouble> {
-    let fields = Fields::parse(kept).0;
+) -> Result<Response, ConsoleError> {
+    let fields = FormFields::parse(kept).0;
     let csrf = desk.console.signer.form_token(session, desk.now);
     desk.page(&GoOnPage { d: desk, t: desk.t, next, fields, csrf })
 }
 
 /// Who asks, for the limits on strangers.
 pub(crate) fn peer_of(
-    desk: &Desk,
+    desk: &PageContext,
     connection: Option<Extension<ConnectInfo<SocketAddr>>>,
     headers: &HeaderMap,
 ) -> Peer {
@@ -109,7 +109,7 @@ pub(crate) fn peer_of(
 }
 
 /// Where somebody whose session is over goes: a form keeps its input.
-pub(crate) fn again(desk: &Desk, form: &Option<Fields>) -> Response {
+pub(crate) fn again(desk: &PageContext, form: &Option<FormFields>) -> Response {
     let Some(fields) = form else { return to_sign_in(desk) };
     let mut fields = fields.clone();
     fields.0.retain(|(name, _)| name != "csrf");
@@ -121,11 +121,11 @@ pub(crate) fn again(desk: &Desk, form: &Option<Fields>) -> Response {
 
 /// `POST /console/sign-in`
 pub(crate) async fn sign_in(
-    desk: Desk,
+    desk: PageContext,
     peer: Option<Extension<ConnectInfo<SocketAddr>>>,
     headers: HeaderMap,
-    fields: Fields,
-) -> Result<Response, Trouble> {
+    fields: FormFields,
+) -> Result<Response, ConsoleError> {
     let next = fields.get("next").filter(|next| is_here(next)).unwrap_or("/console");
     let (name, kept) = (fields.shown("name"), fields.shown("kept"));
     let peer = peer_of(&desk, peer, &headers);
@@ -136,8 +136,10 @@ pub(crate) async fn sign_in(
                 true => to(next),
                 false => go_on(&desk, &session, next, kept)?,
             };
-            let caller =
-                Caller::staff(Role::Operator, account.name.parse().map_err(|_| Trouble::Broken)?);
+            let caller = Caller::staff(
+                Role::Operator,
+                account.name.parse().map_err(|_| ConsoleError::Broken)?,
+            );
             desk.engine().staff_signed_in(&caller).await?;
             sign(&desk.console, &desk, &session, &mut response);
             Ok(response)
@@ -148,10 +150,10 @@ pub(crate) async fn sign_in(
 
 /// The account, or why not, as a sentence.
 async fn checked(
-    desk: &Desk,
+    desk: &PageContext,
     peer: Peer,
-    fields: &Fields,
-) -> Result<Result<StaffMember, String>, Trouble> {
+    fields: &FormFields,
+) -> Result<Result<StaffMember, String>, ConsoleError> {
     let (t, console) = (desk.t, &desk.console);
     // Counted as it is looked up: one name has many spellings. What can be no name has one count.
     let name = fields.get("name").and_then(|name| name.parse::<UserId>().ok());
@@ -200,7 +202,7 @@ async fn checked(
 
 /// Keeps that somebody could not sign in, with the account if there is one. What they typed as a name is not
 /// kept: it may be their password.
-fn keep_refused(desk: &Desk, peer: Peer, account: Option<&StaffMember>) {
+fn keep_refused(desk: &PageContext, peer: Peer, account: Option<&StaffMember>) {
     let Some(log) = &desk.console.attempts else { return };
     log.keep(Attempt {
         at: desk.now.0,
@@ -217,43 +219,43 @@ fn keep_refused(desk: &Desk, peer: Peer, account: Option<&StaffMember>) {
     });
 }
 
-fn busy<T>(t: Texts, error: &PasswordError) -> Result<Result<T, String>, Trouble> {
+fn busy<T>(t: PageTexts, error: &PasswordError) -> Result<Result<T, String>, ConsoleError> {
     match error {
         PasswordError::TooMany => Ok(Err(t.sign_in_busy().to_owned())),
         other => {
             tracing::error!(error = %other, "a password of the console");
-            Err(Trouble::Broken)
+            Err(ConsoleError::Broken)
         }
     }
 }
 
-pub(crate) fn session(desk: &Desk, account: &StaffMember) -> Session {
+pub(crate) fn session(desk: &PageContext, account: &StaffMember) -> StaffSession {
     let (name, generation) = (account.name.clone(), account.generation);
     let id = uuid::Uuid::new_v4().as_u64_pair().0;
-    Session { name, generation, since: desk.now.0, at: desk.now.0, id, salt: 0 }
+    StaffSession { name, generation, since: desk.now.0, at: desk.now.0, id, salt: 0 }
 }
 
 /// `GET /console/welcome`: looks at a link and does not use it, since programs look at links in messages.
-pub(crate) async fn welcome(desk: Desk) -> Result<Response, Trouble> {
+pub(crate) async fn welcome(desk: PageContext) -> Result<Response, ConsoleError> {
     let link = desk.query.shown("link");
     let invitation = invited(&desk, link).await?;
     welcome_page(&desk, link, invitation.as_ref(), "", None)
 }
 
 /// The invitation of a link that can be used still.
-async fn invited(desk: &Desk, link: &str) -> Result<Option<Invitation>, Trouble> {
+async fn invited(desk: &PageContext, link: &str) -> Result<Option<StaffInvitation>, ConsoleError> {
     let Some(invitation) = desk.console.invitation(link) else { return Ok(None) };
     let is_open = desk.engine().staff().await?.is_open(&invitation);
     Ok(is_open.then_some(invitation))
 }
 
 fn welcome_page(
-    desk: &Desk,
+    desk: &PageContext,
     link: &str,
-    invitation: Option<&Invitation>,
+    invitation: Option<&StaffInvitation>,
     name: &str,
     wrong: Option<String>,
-) -> Result<Response, Trouble> {
+) -> Result<Response, ConsoleError> {
     let invited = invitation.map(|it| {
         let name = it.name.as_ref().map(ToString::to_string);
         (desk.t.role(it.role), name)
@@ -268,7 +270,10 @@ fn welcome_page(
 }
 
 /// `POST /console/welcome`: uses a link.
-pub(crate) async fn enroll(desk: Desk, fields: Fields) -> Result<Response, Trouble> {
+pub(crate) async fn enroll(
+    desk: PageContext,
+    fields: FormFields,
+) -> Result<Response, ConsoleError> {
     let (t, link) = (desk.t, fields.shown("link"));
     let Some(invitation) = invited(&desk, link).await? else {
         return welcome_page(&desk, link, None, "", None);
@@ -305,7 +310,10 @@ pub(crate) async fn enroll(desk: Desk, fields: Fields) -> Result<Response, Troub
 }
 
 /// `POST /console/sign-out`, of this browser or everywhere.
-pub(crate) async fn sign_out(desk: Desk, fields: Fields) -> Result<Response, Trouble> {
+pub(crate) async fn sign_out(
+    desk: PageContext,
+    fields: FormFields,
+) -> Result<Response, ConsoleError> {
     if let Some(member) = &desk.member {
         let (engine, session) = (desk.engine(), &member.session);
         let caller = Caller::staff(Role::Operator, member.name.clone());
@@ -320,7 +328,7 @@ pub(crate) async fn sign_out(desk: Desk, fields: Fields) -> Result<Response, Tro
     Ok(response)
 }
 
-fn with_status(page: Result<Response, Trouble>, status: StatusCode) -> Response {
+fn with_status(page: Result<Response, ConsoleError>, status: StatusCode) -> Response {
     match page {
         Ok(mut response) => {
             *response.status_mut() = status;

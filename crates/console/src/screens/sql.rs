@@ -10,13 +10,13 @@ use engine::csv::BYTE_ORDER_MARK;
 use engine::{Caller, QUERY_BYTES_MAX, SavedQuery};
 use serde_json::json;
 
-use crate::desk::{Desk, to};
-use crate::fields::Fields;
-use crate::roles::Action;
+use crate::desk::{PageContext, to};
+use crate::fields::FormFields;
+use crate::roles::ConsoleAction;
 use crate::screens::codes::attached;
-use crate::sql::{HistoryError, Sql, SqlRows};
-use crate::text::{Said, Texts};
-use crate::trouble::Trouble;
+use crate::sql::{HistoryError, SqlRows, SqlService};
+use crate::text::{IsolatedText, PageTexts};
+use crate::trouble::ConsoleError;
 
 /// Rows that a page shows; the file has more.
 const SHOWN: usize = 500;
@@ -27,12 +27,12 @@ const CELL_CHARS: usize = 200;
 #[derive(Template)]
 #[template(path = "sql.html")]
 struct SqlPage<'a> {
-    d: &'a Desk,
-    t: Texts,
+    d: &'a PageContext,
+    t: PageTexts,
     saved: Vec<SavedRow>,
     name: &'a str,
     sql: &'a str,
-    found: Option<Found>,
+    found: Option<SqlOutcome>,
     curl: String,
 }
 
@@ -43,7 +43,7 @@ struct SavedRow {
     saved: String,
 }
 
-enum Found {
+enum SqlOutcome {
     Rows {
         columns: Vec<String>,
         rows: Vec<Vec<Option<String>>>,
@@ -54,16 +54,16 @@ enum Found {
 }
 
 /// `GET /console/reports/sql`
-pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
+pub(crate) async fn page(desk: PageContext) -> Result<Response, ConsoleError> {
     show(&desk, "", "", None).await
 }
 
 async fn show(
-    desk: &Desk,
+    desk: &PageContext,
     name: &str,
     sql: &str,
-    found: Option<Found>,
-) -> Result<Response, Trouble> {
+    found: Option<SqlOutcome>,
+) -> Result<Response, ConsoleError> {
     program(desk)?;
     let saved = desk.engine().queries().await?.into_iter().map(|query| SavedRow {
         saved: desk.at(&Millis(query.saved_at)),
@@ -84,34 +84,37 @@ async fn show(
     desk.page(&page)
 }
 
-fn program(desk: &Desk) -> Result<&Sql, Trouble> {
-    desk.console.sql.as_ref().ok_or(Trouble::NotFound)
+fn program(desk: &PageContext) -> Result<&SqlService, ConsoleError> {
+    desk.console.sql.as_ref().ok_or(ConsoleError::NotFound)
 }
 
 /// `POST /console/reports/sql`: runs a query that somebody has typed, or saves it.
-pub(crate) async fn send(desk: Desk, fields: Fields) -> Result<Response, Trouble> {
+pub(crate) async fn send(desk: PageContext, fields: FormFields) -> Result<Response, ConsoleError> {
     let (name, sql) = (fields.shown("name"), fields.shown("sql"));
-    let caller = desk.caller(Action::SaveQuery)?;
+    let caller = desk.caller(ConsoleAction::SaveQuery)?;
     program(&desk)?;
     if fields.get("do") == Some("save") {
         let saved = desk.engine().save_query(&caller, name, sql).await?;
         return Ok(to(&format!("/console/reports/sql/{}?done=saved", saved.id)));
     }
     if sql.trim().is_empty() || sql.len() > QUERY_BYTES_MAX {
-        return Err(Trouble::field("sql", format!("has 1 to {QUERY_BYTES_MAX} bytes")));
+        return Err(ConsoleError::field("sql", format!("has 1 to {QUERY_BYTES_MAX} bytes")));
     }
     let found = run(&desk, &caller, None, sql).await?;
     show(&desk, name, sql, Some(found)).await
 }
 
-async fn saved(desk: &Desk, id: &str) -> Result<SavedQuery, Trouble> {
+async fn saved(desk: &PageContext, id: &str) -> Result<SavedQuery, ConsoleError> {
     let queries = desk.engine().queries().await?;
-    queries.into_iter().find(|query| query.id == id).ok_or(Trouble::NotFound)
+    queries.into_iter().find(|query| query.id == id).ok_or(ConsoleError::NotFound)
 }
 
 /// `GET /console/reports/sql/{id}`: runs a saved query.
-pub(crate) async fn query(desk: Desk, Path(id): Path<String>) -> Result<Response, Trouble> {
-    let caller = desk.caller(Action::RunQuery)?;
+pub(crate) async fn query(
+    desk: PageContext,
+    Path(id): Path<String>,
+) -> Result<Response, ConsoleError> {
+    let caller = desk.caller(ConsoleAction::RunQuery)?;
     program(&desk)?;
     let query = saved(&desk, &id).await?;
     let found = run(&desk, &caller, Some(&query), &query.sql).await?;
@@ -119,11 +122,11 @@ pub(crate) async fn query(desk: Desk, Path(id): Path<String>) -> Result<Response
 }
 
 async fn run(
-    desk: &Desk,
+    desk: &PageContext,
     caller: &Caller,
     saved: Option<&SavedQuery>,
     sql: &str,
-) -> Result<Found, Trouble> {
+) -> Result<SqlOutcome, ConsoleError> {
     let t = desk.t;
     // Before the rows: without the entry there is no answer.
     desk.engine().query_runs(caller, saved.map(|it| it.name.as_str()), sql).await?;
@@ -142,15 +145,15 @@ async fn run(
                 }
             }
             let file = saved.map(|it| format!("/console/reports/sql/{}/file.csv", it.id));
-            Found::Rows { columns, rows, said, file }
+            SqlOutcome::Rows { columns, rows, said, file }
         }
-        Err(error) => Found::Wrong(wrong(t, &error)),
+        Err(error) => SqlOutcome::Wrong(wrong(t, &error)),
     })
 }
 
-fn wrong(t: Texts, error: &HistoryError) -> String {
+fn wrong(t: PageTexts, error: &HistoryError) -> String {
     match error {
-        HistoryError::Sql(why) => t.sql_wrong(Said(why)),
+        HistoryError::Sql(why) => t.sql_wrong(IsolatedText(why)),
         HistoryError::Slow => t.sql_slow().to_owned(),
         HistoryError::Busy => t.sql_busy().to_owned(),
         HistoryError::Away(why) => {
@@ -161,19 +164,22 @@ fn wrong(t: Texts, error: &HistoryError) -> String {
 }
 
 /// `GET /console/reports/sql/{id}/file.csv`
-pub(crate) async fn file(desk: Desk, Path(id): Path<String>) -> Result<Response, Trouble> {
-    let caller = desk.caller(Action::RunQuery)?;
+pub(crate) async fn file(
+    desk: PageContext,
+    Path(id): Path<String>,
+) -> Result<Response, ConsoleError> {
+    let caller = desk.caller(ConsoleAction::RunQuery)?;
     program(&desk)?;
     let query = saved(&desk, &id).await?;
     // Before the rows: without the entry there is no answer.
     desk.engine().query_runs(&caller, Some(&query.name), &query.sql).await?;
     let (rows, truncated) = match program(&desk)?.csv(&caller, &query.sql).await? {
         Ok(found) => found,
-        Err(error) => return Err(Trouble::field("sql", wrong(desk.t, &error))),
+        Err(error) => return Err(ConsoleError::field("sql", wrong(desk.t, &error))),
     };
     // A file that lacks rows would be taken for all of them.
     if truncated {
-        return Err(Trouble::field("sql", desk.t.sql_too_many()));
+        return Err(ConsoleError::field("sql", desk.t.sql_too_many()));
     }
     let name = format!("query-{id}.csv");
     let rows = [Bytes::from_static(BYTE_ORDER_MARK.as_bytes()), rows].concat();
@@ -181,7 +187,10 @@ pub(crate) async fn file(desk: Desk, Path(id): Path<String>) -> Result<Response,
 }
 
 /// `POST /console/reports/sql/{id}/delete`
-pub(crate) async fn delete(desk: Desk, Path(id): Path<String>) -> Result<Response, Trouble> {
-    desk.engine().delete_query(&desk.caller(Action::SaveQuery)?, &id).await?;
+pub(crate) async fn delete(
+    desk: PageContext,
+    Path(id): Path<String>,
+) -> Result<Response, ConsoleError> {
+    desk.engine().delete_query(&desk.caller(ConsoleAction::SaveQuery)?, &id).await?;
     Ok(to("/console/reports/sql?done=deleted"))
 }

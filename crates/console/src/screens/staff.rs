@@ -7,26 +7,26 @@ use coupon::ids::UserId;
 use coupon::time::Millis;
 use engine::{STAFF_ROLES, StaffRole};
 
-use crate::desk::{Desk, to};
-use crate::fields::Fields;
+use crate::desk::{PageContext, to};
+use crate::fields::FormFields;
 use crate::invitation::{INVITATION_MS, new, signed};
-use crate::roles::{Action, TABLE};
-use crate::text::Texts;
-use crate::trouble::Trouble;
+use crate::roles::{ConsoleAction, TABLE};
+use crate::text::PageTexts;
+use crate::trouble::ConsoleError;
 use crate::twins::has_twin;
 
 #[derive(Template)]
 #[template(path = "staff.html")]
 struct StaffPage<'a> {
-    d: &'a Desk,
-    t: Texts,
-    people: Vec<Person>,
+    d: &'a PageContext,
+    t: PageTexts,
+    people: Vec<StaffRow>,
     /// An invitation that was just made; it is shown once.
     invitation: Option<String>,
     table: Vec<(&'static str, Vec<bool>)>,
 }
 
-struct Person {
+struct StaffRow {
     name: String,
     role: StaffRole,
     added: String,
@@ -36,21 +36,21 @@ struct Person {
 }
 
 /// `GET /console/staff`
-pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
+pub(crate) async fn page(desk: PageContext) -> Result<Response, ConsoleError> {
     show(&desk, None).await
 }
 
-async fn show(desk: &Desk, invitation: Option<String>) -> Result<Response, Trouble> {
+async fn show(desk: &PageContext, invitation: Option<String>) -> Result<Response, ConsoleError> {
     let list = desk.engine().staff().await?;
     let me = desk.member.as_ref().map(|member| member.name.to_string());
-    let person = |it: &engine::StaffMember| Person {
+    let person = |it: &engine::StaffMember| StaffRow {
         name: it.name.clone(),
         role: it.role,
         added: desk.at(&Millis(it.added_at)),
         is_me: Some(&it.name) == me.as_ref(),
         is_of_provider: it.identity.is_some(),
     };
-    let row = |(action, _): (Action, _)| {
+    let row = |(action, _): (ConsoleAction, _)| {
         (desk.t.action(action), STAFF_ROLES.map(|role| action.is_for(role)).to_vec())
     };
     let page = StaffPage {
@@ -64,18 +64,21 @@ async fn show(desk: &Desk, invitation: Option<String>) -> Result<Response, Troub
 }
 
 /// `POST /console/staff/invite`: makes a link and shows it.
-pub(crate) async fn invite(desk: Desk, fields: Fields) -> Result<Response, Trouble> {
+pub(crate) async fn invite(
+    desk: PageContext,
+    fields: FormFields,
+) -> Result<Response, ConsoleError> {
     let role: StaffRole = fields.must("role")?;
     let name: Option<UserId> = fields.may("name")?;
     let list = desk.engine().staff().await?;
     if name.as_ref().is_some_and(|name| has_twin(&list, name)) {
-        return Err(Trouble::field("name", desk.t.name_has_twin()));
+        return Err(ConsoleError::field("name", desk.t.name_has_twin()));
     }
     let name = name.map(|name| name.to_string());
-    let member = desk.member.as_ref().ok_or(Trouble::Forbidden)?;
+    let member = desk.member.as_ref().ok_or(ConsoleError::Forbidden)?;
     let by = Some((member.name.to_string(), member.session.generation));
     let link = new(role, name, by, desk.now.plus_ms(INVITATION_MS));
-    let caller = desk.caller(Action::ManageStaff)?;
+    let caller = desk.caller(ConsoleAction::ManageStaff)?;
     desk.engine().staff_invited(&caller, &link.id, link.name.as_deref(), role).await?;
     let path = signed(&desk.console.signer, &link, desk.now);
     show(&desk, Some(format!("{}{path}", desk.host))).await
@@ -83,30 +86,36 @@ pub(crate) async fn invite(desk: Desk, fields: Fields) -> Result<Response, Troub
 
 /// `POST /console/staff/{name}/role`
 pub(crate) async fn change_role(
-    desk: Desk,
+    desk: PageContext,
     Path(name): Path<String>,
-    fields: Fields,
-) -> Result<Response, Trouble> {
+    fields: FormFields,
+) -> Result<Response, ConsoleError> {
     let role: StaffRole = fields.must("role")?;
-    let caller = desk.caller(Action::ManageStaff)?;
+    let caller = desk.caller(ConsoleAction::ManageStaff)?;
     desk.engine().change_staff_role(&caller, &named(&name)?, role).await?;
     Ok(to("/console/staff?done=changed"))
 }
 
 /// `POST /console/staff/{name}/sign-out`
-pub(crate) async fn sign_out(desk: Desk, Path(name): Path<String>) -> Result<Response, Trouble> {
-    let caller = desk.caller(Action::ManageStaff)?;
+pub(crate) async fn sign_out(
+    desk: PageContext,
+    Path(name): Path<String>,
+) -> Result<Response, ConsoleError> {
+    let caller = desk.caller(ConsoleAction::ManageStaff)?;
     desk.engine().sign_staff_out(&caller, &named(&name)?).await?;
     Ok(to("/console/staff?done=signed-out"))
 }
 
 /// `POST /console/staff/{name}/remove`
-pub(crate) async fn remove(desk: Desk, Path(name): Path<String>) -> Result<Response, Trouble> {
-    let caller = desk.caller(Action::ManageStaff)?;
+pub(crate) async fn remove(
+    desk: PageContext,
+    Path(name): Path<String>,
+) -> Result<Response, ConsoleError> {
+    let caller = desk.caller(ConsoleAction::ManageStaff)?;
     desk.engine().remove_staff(&caller, &named(&name)?).await?;
     Ok(to("/console/staff?done=removed"))
 }
 
-fn named(name: &str) -> Result<UserId, Trouble> {
-    name.parse().map_err(|_| Trouble::NotFound)
+fn named(name: &str) -> Result<UserId, ConsoleError> {
+    name.parse().map_err(|_| ConsoleError::NotFound)
 }

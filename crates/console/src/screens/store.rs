@@ -7,12 +7,12 @@ use coupon::time::{DAY_MS, Day, Millis};
 use engine::{AuditEvent, AuditKind, CompactionRun, Failure, Gauge, PartitionPlan};
 
 use crate::compactions::{PlannedPass, PlannedWork};
-use crate::desk::{Desk, to};
-use crate::machine::Machine;
+use crate::desk::{PageContext, to};
+use crate::machine::MachineStatus;
 use crate::nodes::{NodeAnswer, NodeInfo};
-use crate::roles::Action;
-use crate::text::{Said, Texts};
-use crate::trouble::Trouble;
+use crate::roles::ConsoleAction;
+use crate::text::{IsolatedText, PageTexts};
+use crate::trouble::ConsoleError;
 
 /// Expiry days of the page: a year and a month.
 const DAYS: usize = 400;
@@ -20,8 +20,8 @@ const DAYS: usize = 400;
 #[derive(Template)]
 #[template(path = "store.html")]
 struct StorePage<'a> {
-    d: &'a Desk,
-    t: Texts,
+    d: &'a PageContext,
+    t: PageTexts,
     writable: Result<(), String>,
     clock: Option<String>,
     gauge: Gauge,
@@ -35,7 +35,7 @@ struct StorePage<'a> {
     /// Since when this server has been asked for one that no list has yet.
     asked_at: Option<String>,
     runs: Vec<RunRow>,
-    days: Vec<Row>,
+    days: Vec<PartitionRow>,
     has_archive: Option<bool>,
     late: usize,
 }
@@ -68,7 +68,7 @@ enum RunState {
     },
 }
 
-struct Row {
+struct PartitionRow {
     day: String,
     state: &'static str,
     label: &'static str,
@@ -77,7 +77,7 @@ struct Row {
 }
 
 /// `GET /console/store`
-pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
+pub(crate) async fn page(desk: PageContext) -> Result<Response, ConsoleError> {
     let (t, engine) = (desk.t, desk.engine());
     let plans = engine.partitions().partitions().await.map_err(Failure::from)?;
     let runs = engine.compaction_runs().await?;
@@ -86,8 +86,8 @@ pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
     let page = StorePage {
         d: &desk,
         t,
-        writable: engine.writable().await.map_err(|why| t.attention_writable(Said(why))),
-        clock: engine.clock_warning().await.map(|why| t.attention_clock(Said(why))),
+        writable: engine.writable().await.map_err(|why| t.attention_writable(IsolatedText(why))),
+        clock: engine.clock_warning().await.map(|why| t.attention_clock(IsolatedText(why))),
         gauge: engine.gauge(),
         sizes: sizes(t, &desk.machine().await?),
         nodes: match &desk.console.nodes {
@@ -107,8 +107,8 @@ pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
 }
 
 /// `POST /console/store/compact`: if one runs already, that one is enough.
-pub(crate) async fn compact(desk: Desk) -> Result<Response, Trouble> {
-    let (engine, caller) = (desk.engine(), desk.caller(Action::Compact)?);
+pub(crate) async fn compact(desk: PageContext) -> Result<Response, ConsoleError> {
+    let (engine, caller) = (desk.engine(), desk.caller(ConsoleAction::Compact)?);
     let compactions = desk.console.compactions();
     let runs = engine.compaction_runs().await?;
     if compactions.since().is_some() || runs.iter().any(|run| run.is_running(desk.now)) {
@@ -122,8 +122,8 @@ pub(crate) async fn compact(desk: Desk) -> Result<Response, Trouble> {
 #[derive(Template)]
 #[template(path = "plan.html")]
 struct PlanPage<'a> {
-    d: &'a Desk,
-    t: Texts,
+    d: &'a PageContext,
+    t: PageTexts,
     /// Why it cannot be said.
     failed: Option<String>,
     warning: Option<String>,
@@ -131,7 +131,7 @@ struct PlanPage<'a> {
 }
 
 /// `GET /console/store/plan`: what a compaction would do now.
-pub(crate) async fn plan(desk: Desk) -> Result<Response, Trouble> {
+pub(crate) async fn plan(desk: PageContext) -> Result<Response, ConsoleError> {
     let t = desk.t;
     let (plan, failed) = match desk.console.plans.plan().await? {
         Ok(plan) => (plan, None),
@@ -141,13 +141,13 @@ pub(crate) async fn plan(desk: Desk) -> Result<Response, Trouble> {
         d: &desk,
         t,
         failed,
-        warning: plan.warning.map(|why| t.attention_clock(Said(why))),
+        warning: plan.warning.map(|why| t.attention_clock(IsolatedText(why))),
         works: plan.works.iter().take(DAYS).map(|work| planned(t, work)).collect(),
     };
     desk.page(&page)
 }
 
-fn planned(t: Texts, work: &PlannedWork) -> (String, &'static str, String) {
+fn planned(t: PageTexts, work: &PlannedWork) -> (String, &'static str, String) {
     let what = match work.pass {
         PlannedPass::Finish => t.plan_finish(),
         PlannedPass::Closed => t.plan_closed(),
@@ -156,7 +156,7 @@ fn planned(t: Texts, work: &PlannedWork) -> (String, &'static str, String) {
     (day(t, work.day), what, t.number(work.waiting))
 }
 
-fn sizes(t: Texts, machine: &Machine) -> Vec<(&'static str, String)> {
+fn sizes(t: PageTexts, machine: &MachineStatus) -> Vec<(&'static str, String)> {
     let all = [
         (t.store_bytes(), machine.store_bytes),
         (t.log_bytes(), machine.log_bytes),
@@ -166,7 +166,7 @@ fn sizes(t: Texts, machine: &Machine) -> Vec<(&'static str, String)> {
     all.into_iter().filter_map(|(name, bytes)| Some((name, t.bytes(bytes?)))).collect()
 }
 
-fn node_rows(t: Texts, nodes: Result<Vec<NodeInfo>, String>) -> Result<Vec<NodeRow>, String> {
+fn node_rows(t: PageTexts, nodes: Result<Vec<NodeInfo>, String>) -> Result<Vec<NodeRow>, String> {
     let row = |NodeInfo { address, datacenter, answer }| {
         let said = answer.map(|it: NodeAnswer| {
             let ms = t.number(it.clock_ahead_ms.unsigned_abs());
@@ -177,7 +177,7 @@ fn node_rows(t: Texts, nodes: Result<Vec<NodeInfo>, String>) -> Result<Vec<NodeR
     Ok(nodes?.into_iter().map(row).collect())
 }
 
-fn run_row(desk: &Desk, run: &CompactionRun) -> RunRow {
+fn run_row(desk: &PageContext, run: &CompactionRun) -> RunRow {
     let t = desk.t;
     let state = match &run.ended {
         Some(ended) => RunState::Over {
@@ -200,11 +200,11 @@ fn run_row(desk: &Desk, run: &CompactionRun) -> RunRow {
 }
 
 /// An expiry day, which is one of UTC.
-fn day(t: Texts, day: Day) -> String {
+fn day(t: PageTexts, day: Day) -> String {
     t.date(Date::of(Millis(i64::from(day.0) * DAY_MS), &Zone::utc()))
 }
 
-fn row(desk: &Desk, plan: &PartitionPlan) -> Row {
+fn row(desk: &PageContext, plan: &PartitionPlan) -> PartitionRow {
     let t = desk.t;
     let (state, label) = match plan.sealed {
         true => ("ended", t.day_sealed()),
@@ -212,7 +212,7 @@ fn row(desk: &Desk, plan: &PartitionPlan) -> Row {
         false if plan.seal_after <= desk.now => ("planned", t.day_due()),
         false => ("running", t.day_open()),
     };
-    Row {
+    PartitionRow {
         day: day(t, plan.day),
         state,
         label,

@@ -10,28 +10,28 @@ use engine::{AuditEvent, AuditKind, FieldChange, given};
 use serde_json::json;
 use webhooks::{Delivery, DeliveryFilter, DeliveryState, Webhooks};
 
-use crate::desk::{Desk, to};
-use crate::fields::{Fields, encoded};
-use crate::roles::Action;
-use crate::screens::events::{Row, row};
-use crate::text::{Said, Texts};
-use crate::trouble::Trouble;
+use crate::desk::{PageContext, to};
+use crate::fields::{FormFields, encoded};
+use crate::roles::ConsoleAction;
+use crate::screens::events::{WebhookRow, row};
+use crate::text::{IsolatedText, PageTexts};
+use crate::trouble::ConsoleError;
 
 const PAGE: usize = 50;
 
 #[derive(Template)]
 #[template(path = "webhook.html")]
 struct WebhookPage<'a> {
-    d: &'a Desk,
-    t: Texts,
-    webhook: Row,
+    d: &'a PageContext,
+    t: PageTexts,
+    webhook: WebhookRow,
     is_active: bool,
-    deliveries: Vec<Delivered>,
+    deliveries: Vec<DeliveryRow>,
     next: Option<String>,
     curl: String,
 }
 
-struct Delivered {
+struct DeliveryRow {
     number: i64,
     event: String,
     code: Option<String>,
@@ -43,12 +43,15 @@ struct Delivered {
     can_repeat: bool,
 }
 
-fn kept(desk: &Desk) -> Result<&Arc<Webhooks>, Trouble> {
-    desk.console.webhooks.as_ref().ok_or(Trouble::NotKept)
+fn kept(desk: &PageContext) -> Result<&Arc<Webhooks>, ConsoleError> {
+    desk.console.webhooks.as_ref().ok_or(ConsoleError::NotKept)
 }
 
 /// `GET /console/webhooks/{id}`
-pub(crate) async fn page(desk: Desk, Path(id): Path<String>) -> Result<Response, Trouble> {
+pub(crate) async fn page(
+    desk: PageContext,
+    Path(id): Path<String>,
+) -> Result<Response, ConsoleError> {
     let t = desk.t;
     let webhooks = kept(&desk)?;
     let endpoint = webhooks.get(&id).await?;
@@ -68,7 +71,7 @@ pub(crate) async fn page(desk: Desk, Path(id): Path<String>) -> Result<Response,
     desk.page(&page)
 }
 
-fn delivered(desk: &Desk, delivery: &Delivery) -> Delivered {
+fn delivered(desk: &PageContext, delivery: &Delivery) -> DeliveryRow {
     let t = desk.t;
     let (state, label) = match delivery.state {
         DeliveryState::Pending => ("planned", t.delivery_pending()),
@@ -81,7 +84,7 @@ fn delivered(desk: &Desk, delivery: &Delivery) -> Delivered {
         (None, Some(error)) => error.clone(),
         (None, None) => String::new(),
     };
-    Delivered {
+    DeliveryRow {
         number: delivery.number,
         event: delivery.event_type.clone().unwrap_or_default(),
         code: delivery.code.clone(),
@@ -94,8 +97,13 @@ fn delivered(desk: &Desk, delivery: &Delivery) -> Delivered {
     }
 }
 
-async fn enter(desk: &Desk, kind: AuditKind, id: &str, change: FieldChange) -> Result<(), Trouble> {
-    let caller = desk.caller(Action::ManageWebhooks)?;
+async fn enter(
+    desk: &PageContext,
+    kind: AuditKind,
+    id: &str,
+    change: FieldChange,
+) -> Result<(), ConsoleError> {
+    let caller = desk.caller(ConsoleAction::ManageWebhooks)?;
     let event = AuditEvent::of_store(kind, vec![given("webhook_id", id), change]);
     Ok(desk.engine().record(&caller, event).await?)
 }
@@ -106,10 +114,10 @@ fn done(id: &str, done: &str) -> Response {
 
 /// `POST /console/webhooks/{id}/state`: to the state that the form names.
 pub(crate) async fn set_state(
-    desk: Desk,
+    desk: PageContext,
     Path(id): Path<String>,
-    fields: Fields,
-) -> Result<Response, Trouble> {
+    fields: FormFields,
+) -> Result<Response, ConsoleError> {
     let paused: bool = fields.must("paused")?;
     match paused {
         true => kept(&desk)?.pause(&id).await?,
@@ -120,7 +128,10 @@ pub(crate) async fn set_state(
 }
 
 /// `POST /console/webhooks/{id}/test`
-pub(crate) async fn test(desk: Desk, Path(id): Path<String>) -> Result<Response, Trouble> {
+pub(crate) async fn test(
+    desk: PageContext,
+    Path(id): Path<String>,
+) -> Result<Response, ConsoleError> {
     let tested = kept(&desk)?.test(&id).await?;
     let change = given("delivered", tested.is_delivered);
     enter(&desk, AuditKind::WebhookTested, &id, change).await?;
@@ -128,17 +139,20 @@ pub(crate) async fn test(desk: Desk, Path(id): Path<String>) -> Result<Response,
         true => Ok(done(&id, "tested")),
         false => {
             let why = tested.error.or(tested.status.map(|status| status.to_string()));
-            Err(Trouble::field("url", desk.t.test_failed(Said(why.unwrap_or_default()))))
+            Err(ConsoleError::field(
+                "url",
+                desk.t.test_failed(IsolatedText(why.unwrap_or_default())),
+            ))
         }
     }
 }
 
 /// `POST /console/webhooks/{id}/redeliver`
 pub(crate) async fn redeliver(
-    desk: Desk,
+    desk: PageContext,
     Path(id): Path<String>,
-    fields: Fields,
-) -> Result<Response, Trouble> {
+    fields: FormFields,
+) -> Result<Response, ConsoleError> {
     let number = fields.must("number")?;
     kept(&desk)?.redeliver(&id, number).await?;
     enter(&desk, AuditKind::WebhookRedelivered, &id, given("delivery_id", number)).await?;

@@ -2,7 +2,7 @@
 
 use coupon::campaign::Handout;
 
-use crate::text::{Texts, texts};
+use crate::text::{PageTexts, texts};
 
 texts! {
     download_workbook => "Download a workbook", "엑셀 파일 내려받기";
@@ -103,7 +103,7 @@ texts! {
     handout_shared => "One word for everybody", "모두 같은 코드";
 }
 
-impl Texts {
+impl PageTexts {
     pub(crate) fn handout(self, handout: Handout) -> &'static str {
         match handout {
             Handout::Shop => self.handout_shop(),

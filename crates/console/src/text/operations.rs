@@ -1,6 +1,6 @@
 //! Reports, imports, the calendar, the store and events.
 
-use crate::text::{Lang, Texts, texts};
+use crate::text::{Lang, PageTexts, texts};
 
 texts! {
     reports_hint => "Redemptions by the day on which they were made; one that was cancelled later is in the list, too.", "사용한 날을 기준으로 합니다. 나중에 취소된 사용도 목록에 있습니다.";
@@ -192,7 +192,7 @@ texts! {
     answer => "Answer", "응답";
 }
 
-impl Texts {
+impl PageTexts {
     /// The days of a week, from Monday on.
     pub(crate) fn weekdays(self) -> [&'static str; 7] {
         match self.lang() {

@@ -2,8 +2,8 @@
 
 use engine::AuditKind;
 
-use crate::roles::Action;
-use crate::text::{Texts, texts};
+use crate::roles::ConsoleAction;
+use crate::text::{PageTexts, texts};
 
 texts! {
     staff_hint => "People who may sign in to the console. A role is good from the next page on.", "콘솔에 로그인할 수 있는 사람입니다. 역할은 다음 화면부터 적용됩니다.";
@@ -72,30 +72,30 @@ texts! {
     audit_staff_signed_in => "Signed in", "로그인";
 }
 
-impl Texts {
+impl PageTexts {
     /// What an action is, in the table of roles.
-    pub(crate) fn action(self, action: Action) -> &'static str {
+    pub(crate) fn action(self, action: ConsoleAction) -> &'static str {
         match action {
-            Action::Look => self.action_look(),
-            Action::ReadAudit => self.action_read_audit(),
-            Action::CreateCampaign => self.action_create_campaign(),
-            Action::ChangeCampaign => self.action_change_campaign(),
-            Action::PauseCampaign => self.action_pause_campaign(),
-            Action::AddStock => self.action_add_stock(),
-            Action::DownloadCodes => self.action_download_codes(),
-            Action::Import => self.action_import(),
-            Action::Issue => self.action_issue(),
-            Action::Revoke => self.action_revoke(),
-            Action::Void => self.action_void(),
-            Action::Extend => self.action_extend(),
-            Action::CancelRedemption => self.action_cancel_redemption(),
-            Action::DownloadReport => self.action_download_report(),
-            Action::ManageWebhooks => self.action_manage_webhooks(),
-            Action::Compact => self.action_compact(),
-            Action::RunQuery => self.action_run_query(),
-            Action::SaveQuery => self.action_save_query(),
-            Action::ManageStaff => self.action_manage_staff(),
-            Action::SignOut => self.action_sign_out(),
+            ConsoleAction::Look => self.action_look(),
+            ConsoleAction::ReadAudit => self.action_read_audit(),
+            ConsoleAction::CreateCampaign => self.action_create_campaign(),
+            ConsoleAction::ChangeCampaign => self.action_change_campaign(),
+            ConsoleAction::PauseCampaign => self.action_pause_campaign(),
+            ConsoleAction::AddStock => self.action_add_stock(),
+            ConsoleAction::DownloadCodes => self.action_download_codes(),
+            ConsoleAction::Import => self.action_import(),
+            ConsoleAction::Issue => self.action_issue(),
+            ConsoleAction::Revoke => self.action_revoke(),
+            ConsoleAction::Void => self.action_void(),
+            ConsoleAction::Extend => self.action_extend(),
+            ConsoleAction::CancelRedemption => self.action_cancel_redemption(),
+            ConsoleAction::DownloadReport => self.action_download_report(),
+            ConsoleAction::ManageWebhooks => self.action_manage_webhooks(),
+            ConsoleAction::Compact => self.action_compact(),
+            ConsoleAction::RunQuery => self.action_run_query(),
+            ConsoleAction::SaveQuery => self.action_save_query(),
+            ConsoleAction::ManageStaff => self.action_manage_staff(),
+            ConsoleAction::SignOut => self.action_sign_out(),
         }
     }
 

@@ -7,9 +7,9 @@ use attempts::AttemptLog;
 use axum::Router;
 use bytes::Bytes;
 use console::{
-    CompactionPlan, Console, FIRST_LINK_MS, History, HistoryError, IdentityError, IdentityProvider,
-    KeyInfo, KeyUse, Machine, NodeAnswer, NodeInfo, Person, PlannedPass, PlannedWork, Setup,
-    SignInRequest, SigningKeys, SqlRows, pages,
+    CompactionPlan, Console, ConsoleSetup, ExternalIdentity, FIRST_LINK_MS, HistoryError,
+    IdentityError, IdentityProvider, KeyInfo, KeyUse, MachineStatus, NodeAnswer, NodeInfo,
+    PlannedPass, PlannedWork, SignInRequest, SigningKeys, SqlRows, SqlRunner, pages,
 };
 use coupon::calendar::parse_instant;
 use coupon::minted::CodeKey;
@@ -17,7 +17,7 @@ use coupon::time::{Day, Millis};
 use engine::{Caller, CampaignDraft, ColdArchive, Engine, Role, SetClock, StaffRole};
 use futures::future::BoxFuture;
 use hot::HotStore;
-use hot_sqlite::{Options, SqliteHot};
+use hot_sqlite::{SqliteHot, SqliteOptions};
 use passwords::Passwords;
 use tempfile::TempDir;
 use tokio::sync::Semaphore;
@@ -51,12 +51,12 @@ pub(crate) struct Place {
 }
 
 /// What the machine says.
-fn machine() -> Machine {
+fn machine() -> MachineStatus {
     let key = |use_of, id: &str, retired_at, is_newest| {
         let (id, made_at) = (id.to_owned(), Millis(1_763_596_800_000));
         KeyInfo { use_of, id, made_at, retired_at, is_newest }
     };
-    Machine {
+    MachineStatus {
         store_bytes: Some(1_234_567_890),
         log_bytes: Some(12_345),
         free_bytes: Some(999),
@@ -103,11 +103,11 @@ impl IdentityProvider for Provider {
         &'a self,
         asked: &'a SignInRequest,
         code: &'a str,
-    ) -> BoxFuture<'a, Result<Person, IdentityError>> {
+    ) -> BoxFuture<'a, Result<ExternalIdentity, IdentityError>> {
         const ROLE: Option<StaffRole> = Some(StaffRole::Marketer);
         assert_eq!(asked.verifier.len(), 64);
         let person = |name: &str, role| {
-            Ok(Person { identity: format!("id {name}"), name: name.to_owned(), role })
+            Ok(ExternalIdentity { identity: format!("id {name}"), name: name.to_owned(), role })
         };
         let found = || match code {
             "away" => Err(IdentityError::Away("no answer".to_owned())),
@@ -116,7 +116,9 @@ impl IdentityProvider for Provider {
             "odd" => person(HOSTILE, Some(StaffRole::Admin)),
             "promoted" => person("ida", Some(StaffRole::Operator)),
             // Has chosen a name that somebody else has.
-            "namesake" => Ok(Person { identity: "id 2".to_owned(), ..person("ida", ROLE)? }),
+            "namesake" => {
+                Ok(ExternalIdentity { identity: "id 2".to_owned(), ..person("ida", ROLE)? })
+            }
             name => person(name, ROLE),
         };
         if code == "hangs" {
@@ -131,7 +133,7 @@ impl IdentityProvider for Provider {
 /// Finds the name of whoever asks, and what goes wrong.
 struct Sql;
 
-impl History for Sql {
+impl SqlRunner for Sql {
     fn rows<'a>(
         &'a self,
         caller: &'a Caller,
@@ -187,10 +189,11 @@ impl Place {
     }
 
     fn over(folder: Arc<TempDir>, clock: Arc<SetClock>) -> Place {
-        let options = cold::Options { look_up_max: LONG, ..cold::Options::default() };
+        let options = cold::ColdOptions { look_up_max: LONG, ..cold::ColdOptions::default() };
         let cold = Arc::new(cold::ColdStore::on_folder(&folder.path().join("cold"), options));
         let archive = Arc::new(ColdArchive(Arc::clone(&cold)));
-        let options = Options { free_min_bytes: 0, write_timeout: LONG, ..Options::default() };
+        let options =
+            SqliteOptions { free_min_bytes: 0, write_timeout: LONG, ..SqliteOptions::default() };
         let store = SqliteHot::open(folder.path(), keys(), archive, options).expect("a store");
         let store: Arc<dyn HotStore> = Arc::new(store);
         let its = Arc::clone(&clock);
@@ -201,7 +204,7 @@ impl Place {
         let webhooks = Webhooks::new(engine.tables(), webhooks::Options::default());
         let passwords = Passwords::new();
         let waiting = Arc::new(Semaphore::new(0));
-        let console = Arc::new(Console::new(Setup {
+        let console = Arc::new(Console::new(ConsoleSetup {
             engine: Arc::clone(&engine),
             keys: signing(),
             passwords: passwords.clone(),

@@ -1,103 +1,106 @@
 //! Every route for every role: the answer is the one of the table.
 
-use console::roles::{Action, TABLE};
+use console::roles::{ConsoleAction, TABLE};
 use engine::{STAFF_ROLES, StaffRole};
 
 use crate::place::Place;
 
 /// Every route with its action. `{issued}` and `{redeemed}` stand for codes, `{query}` for a saved query.
-pub(crate) const ROUTES: [(Action, &str, &str); 67] = [
-    (Action::Look, "GET", "/console"),
-    (Action::Look, "GET", "/console/live"),
-    (Action::Look, "GET", "/console/campaigns"),
-    (Action::Look, "GET", "/console/campaigns/spring"),
-    (Action::Look, "GET", "/console/campaigns/spring?by=hour"),
-    (Action::Look, "GET", "/console/campaigns/spring/batches/first"),
-    (Action::Import, "GET", "/console/campaigns/spring/batches/first/rejected.csv"),
-    (Action::CreateCampaign, "GET", "/console/new-campaign"),
-    (Action::CreateCampaign, "GET", "/console/new-campaign?like=spring"),
-    (Action::CreateCampaign, "POST", "/console/new-campaign"),
-    (Action::ChangeCampaign, "GET", "/console/campaigns/spring/terms"),
-    (Action::ChangeCampaign, "POST", "/console/campaigns/spring/terms"),
-    (Action::PauseCampaign, "GET", "/console/campaigns/spring/pause"),
-    (Action::PauseCampaign, "POST", "/console/campaigns/spring/pause"),
-    (Action::PauseCampaign, "POST", "/console/campaigns/spring/batches/first/pause"),
-    (Action::AddStock, "GET", "/console/campaigns/spring/stock"),
-    (Action::AddStock, "POST", "/console/campaigns/spring/stock"),
-    (Action::DownloadCodes, "GET", "/console/campaigns/spring/codes.csv"),
-    (Action::DownloadCodes, "GET", "/console/campaigns/spring/codes.xlsx"),
-    (Action::DownloadCodes, "GET", "/console/campaigns/spring/sheet"),
-    (Action::Import, "GET", "/console/import"),
-    (Action::Import, "GET", "/console/import/template.csv"),
-    (Action::Import, "GET", "/console/campaigns/spring/import"),
-    (Action::Import, "POST", "/console/campaigns/spring/import"),
-    (Action::Look, "GET", "/console/coupons"),
-    (Action::Look, "GET", "/console/coupons?q=nobody"),
-    (Action::Look, "GET", "/console/coupons/{issued}"),
-    (Action::Look, "GET", "/console/coupons/{redeemed}"),
-    (Action::Look, "GET", "/console/customers/ann"),
-    (Action::Issue, "POST", "/console/customers/ann/give"),
-    (Action::Issue, "GET", "/console/coupons/{issued}/issue"),
-    (Action::Issue, "POST", "/console/coupons/{issued}/issue"),
-    (Action::Revoke, "GET", "/console/coupons/{issued}/revoke"),
-    (Action::Revoke, "POST", "/console/coupons/{issued}/revoke"),
-    (Action::Void, "GET", "/console/coupons/{issued}/void"),
-    (Action::Void, "POST", "/console/coupons/{issued}/void"),
-    (Action::Extend, "GET", "/console/coupons/{issued}/extend"),
-    (Action::Extend, "POST", "/console/coupons/{issued}/extend"),
-    (Action::CancelRedemption, "GET", "/console/coupons/{redeemed}/cancel-redemption"),
-    (Action::CancelRedemption, "POST", "/console/coupons/{redeemed}/cancel-redemption"),
-    (Action::Look, "GET", "/console/reports"),
-    (Action::Look, "GET", "/console/reports?campaign=spring&from=2026-11-01&to=2026-11-30"),
-    (Action::DownloadReport, "GET", "/console/reports/redemptions.csv"),
-    (Action::Look, "GET", "/console/calendar"),
-    (Action::RunQuery, "GET", "/console/reports/sql"),
-    (Action::RunQuery, "GET", "/console/reports/sql/{query}"),
-    (Action::RunQuery, "GET", "/console/reports/sql/{query}/file.csv"),
-    (Action::SaveQuery, "POST", "/console/reports/sql"),
-    (Action::SaveQuery, "POST", "/console/reports/sql/none/delete"),
-    (Action::Look, "GET", "/console/calendar?month=2027-03"),
-    (Action::Look, "GET", "/console/calendar/2027-03-31"),
-    (Action::Look, "GET", "/console/store"),
-    (Action::Compact, "POST", "/console/store/compact"),
-    (Action::Compact, "GET", "/console/store/plan"),
-    (Action::Look, "GET", "/console/events"),
-    (Action::Look, "GET", "/console/webhooks/shop"),
-    (Action::ManageWebhooks, "POST", "/console/webhooks/shop/state"),
-    (Action::ManageWebhooks, "POST", "/console/webhooks/shop/test"),
-    (Action::ManageWebhooks, "POST", "/console/webhooks/shop/redeliver"),
-    (Action::ReadAudit, "GET", "/console/audit"),
-    (Action::ReadAudit, "GET", "/console/keys"),
-    (Action::ManageStaff, "GET", "/console/staff"),
-    (Action::ManageStaff, "POST", "/console/staff/invite"),
-    (Action::ManageStaff, "POST", "/console/staff/nobody/role"),
-    (Action::ManageStaff, "POST", "/console/staff/nobody/sign-out"),
-    (Action::ManageStaff, "POST", "/console/staff/nobody/remove"),
-    (Action::SignOut, "POST", "/console/sign-out"),
+pub(crate) const ROUTES: [(ConsoleAction, &str, &str); 67] = [
+    (ConsoleAction::Look, "GET", "/console"),
+    (ConsoleAction::Look, "GET", "/console/live"),
+    (ConsoleAction::Look, "GET", "/console/campaigns"),
+    (ConsoleAction::Look, "GET", "/console/campaigns/spring"),
+    (ConsoleAction::Look, "GET", "/console/campaigns/spring?by=hour"),
+    (ConsoleAction::Look, "GET", "/console/campaigns/spring/batches/first"),
+    (ConsoleAction::Import, "GET", "/console/campaigns/spring/batches/first/rejected.csv"),
+    (ConsoleAction::CreateCampaign, "GET", "/console/new-campaign"),
+    (ConsoleAction::CreateCampaign, "GET", "/console/new-campaign?like=spring"),
+    (ConsoleAction::CreateCampaign, "POST", "/console/new-campaign"),
+    (ConsoleAction::ChangeCampaign, "GET", "/console/campaigns/spring/terms"),
+    (ConsoleAction::ChangeCampaign, "POST", "/console/campaigns/spring/terms"),
+    (ConsoleAction::PauseCampaign, "GET", "/console/campaigns/spring/pause"),
+    (ConsoleAction::PauseCampaign, "POST", "/console/campaigns/spring/pause"),
+    (ConsoleAction::PauseCampaign, "POST", "/console/campaigns/spring/batches/first/pause"),
+    (ConsoleAction::AddStock, "GET", "/console/campaigns/spring/stock"),
+    (ConsoleAction::AddStock, "POST", "/console/campaigns/spring/stock"),
+    (ConsoleAction::DownloadCodes, "GET", "/console/campaigns/spring/codes.csv"),
+    (ConsoleAction::DownloadCodes, "GET", "/console/campaigns/spring/codes.xlsx"),
+    (ConsoleAction::DownloadCodes, "GET", "/console/campaigns/spring/sheet"),
+    (ConsoleAction::Import, "GET", "/console/import"),
+    (ConsoleAction::Import, "GET", "/console/import/template.csv"),
+    (ConsoleAction::Import, "GET", "/console/campaigns/spring/import"),
+    (ConsoleAction::Import, "POST", "/console/campaigns/spring/import"),
+    (ConsoleAction::Look, "GET", "/console/coupons"),
+    (ConsoleAction::Look, "GET", "/console/coupons?q=nobody"),
+    (ConsoleAction::Look, "GET", "/console/coupons/{issued}"),
+    (ConsoleAction::Look, "GET", "/console/coupons/{redeemed}"),
+    (ConsoleAction::Look, "GET", "/console/customers/ann"),
+    (ConsoleAction::Issue, "POST", "/console/customers/ann/give"),
+    (ConsoleAction::Issue, "GET", "/console/coupons/{issued}/issue"),
+    (ConsoleAction::Issue, "POST", "/console/coupons/{issued}/issue"),
+    (ConsoleAction::Revoke, "GET", "/console/coupons/{issued}/revoke"),
+    (ConsoleAction::Revoke, "POST", "/console/coupons/{issued}/revoke"),
+    (ConsoleAction::Void, "GET", "/console/coupons/{issued}/void"),
+    (ConsoleAction::Void, "POST", "/console/coupons/{issued}/void"),
+    (ConsoleAction::Extend, "GET", "/console/coupons/{issued}/extend"),
+    (ConsoleAction::Extend, "POST", "/console/coupons/{issued}/extend"),
+    (ConsoleAction::CancelRedemption, "GET", "/console/coupons/{redeemed}/cancel-redemption"),
+    (ConsoleAction::CancelRedemption, "POST", "/console/coupons/{redeemed}/cancel-redemption"),
+    (ConsoleAction::Look, "GET", "/console/reports"),
+    (ConsoleAction::Look, "GET", "/console/reports?campaign=spring&from=2026-11-01&to=2026-11-30"),
+    (ConsoleAction::DownloadReport, "GET", "/console/reports/redemptions.csv"),
+    (ConsoleAction::Look, "GET", "/console/calendar"),
+    (ConsoleAction::RunQuery, "GET", "/console/reports/sql"),
+    (ConsoleAction::RunQuery, "GET", "/console/reports/sql/{query}"),
+    (ConsoleAction::RunQuery, "GET", "/console/reports/sql/{query}/file.csv"),
+    (ConsoleAction::SaveQuery, "POST", "/console/reports/sql"),
+    (ConsoleAction::SaveQuery, "POST", "/console/reports/sql/none/delete"),
+    (ConsoleAction::Look, "GET", "/console/calendar?month=2027-03"),
+    (ConsoleAction::Look, "GET", "/console/calendar/2027-03-31"),
+    (ConsoleAction::Look, "GET", "/console/store"),
+    (ConsoleAction::Compact, "POST", "/console/store/compact"),
+    (ConsoleAction::Compact, "GET", "/console/store/plan"),
+    (ConsoleAction::Look, "GET", "/console/events"),
+    (ConsoleAction::Look, "GET", "/console/webhooks/shop"),
+    (ConsoleAction::ManageWebhooks, "POST", "/console/webhooks/shop/state"),
+    (ConsoleAction::ManageWebhooks, "POST", "/console/webhooks/shop/test"),
+    (ConsoleAction::ManageWebhooks, "POST", "/console/webhooks/shop/redeliver"),
+    (ConsoleAction::ReadAudit, "GET", "/console/audit"),
+    (ConsoleAction::ReadAudit, "GET", "/console/keys"),
+    (ConsoleAction::ManageStaff, "GET", "/console/staff"),
+    (ConsoleAction::ManageStaff, "POST", "/console/staff/invite"),
+    (ConsoleAction::ManageStaff, "POST", "/console/staff/nobody/role"),
+    (ConsoleAction::ManageStaff, "POST", "/console/staff/nobody/sign-out"),
+    (ConsoleAction::ManageStaff, "POST", "/console/staff/nobody/remove"),
+    (ConsoleAction::SignOut, "POST", "/console/sign-out"),
 ];
 
 /// The table as people would say it: who may do what, written down a second time.
-fn may(action: Action, role: StaffRole) -> bool {
+fn may(action: ConsoleAction, role: StaffRole) -> bool {
     use StaffRole::{Admin, Marketer, Operator, Support};
     match action {
-        Action::Look | Action::SignOut => true,
-        Action::ReadAudit | Action::ManageWebhooks | Action::Compact | Action::SaveQuery => {
+        ConsoleAction::Look | ConsoleAction::SignOut => true,
+        ConsoleAction::ReadAudit
+        | ConsoleAction::ManageWebhooks
+        | ConsoleAction::Compact
+        | ConsoleAction::SaveQuery => {
             matches!(role, Operator | Admin)
         }
-        Action::RunQuery => matches!(role, Marketer | Operator | Admin),
-        Action::PauseCampaign => matches!(role, Marketer | Operator | Admin),
-        Action::CreateCampaign
-        | Action::ChangeCampaign
-        | Action::AddStock
-        | Action::DownloadCodes
-        | Action::Import => matches!(role, Marketer | Admin),
-        Action::Issue
-        | Action::Revoke
-        | Action::Void
-        | Action::Extend
-        | Action::CancelRedemption => matches!(role, Support | Admin),
-        Action::DownloadReport => matches!(role, Marketer | Support | Operator | Admin),
-        Action::ManageStaff => role == Admin,
+        ConsoleAction::RunQuery => matches!(role, Marketer | Operator | Admin),
+        ConsoleAction::PauseCampaign => matches!(role, Marketer | Operator | Admin),
+        ConsoleAction::CreateCampaign
+        | ConsoleAction::ChangeCampaign
+        | ConsoleAction::AddStock
+        | ConsoleAction::DownloadCodes
+        | ConsoleAction::Import => matches!(role, Marketer | Admin),
+        ConsoleAction::Issue
+        | ConsoleAction::Revoke
+        | ConsoleAction::Void
+        | ConsoleAction::Extend
+        | ConsoleAction::CancelRedemption => matches!(role, Support | Admin),
+        ConsoleAction::DownloadReport => matches!(role, Marketer | Support | Operator | Admin),
+        ConsoleAction::ManageStaff => role == Admin,
     }
 }
 

@@ -8,9 +8,9 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ::cold::Patience;
+use ::cold::BucketPatience;
 use clap::Args;
-use command_line::{Progress, Work};
+use command_line::{CommandProgress, WorkKind};
 use hot::HotStore;
 use hot_sqlite::backup::{BackupDraft, ColdFolder, copy_file, delete};
 use hot_sqlite::{FILE_NAME, RecordFile};
@@ -187,13 +187,13 @@ async fn copy(part: Part, to: &Path, missing: &mut Vec<String>) -> Result<String
     let data = &settings.data.value;
     files::private_folder(to)?;
     let keys = Keys::load(data)?;
-    let cold = open::cold(&settings, Patience::Work)?;
+    let cold = open::cold(&settings, BucketPatience::Work)?;
     let store = Arc::new(open::sqlite(&settings, &keys, &cold)?);
     let hot = Arc::clone(&store) as Arc<dyn HotStore>;
     let engine = open::engine_over(hot, Arc::clone(&cold), &keys);
     // Before the store is copied, so that the copy has all that is counted.
     Label::of(&settings, &engine).await?.write(to)?;
-    let progress = Progress::new(Work::BackUp, None, false);
+    let progress = CommandProgress::new(WorkKind::BackUp, None, false);
     progress.during(store.back_up(&to.join(FILE_NAME))).await?;
     // After the store: a cursor of a webhook behind its last event says so when it is restored.
     progress.during(store.back_up_records(&to.join(RecordFile::NAME))).await?;

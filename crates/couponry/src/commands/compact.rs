@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Args;
-use command_line::{Progress, Work};
-use compactor::{Closed, Progress as Step, Watch};
+use command_line::{CommandProgress, WorkKind};
+use compactor::{ClosedPolicy, CompactionProgress as Step, ProgressWatch};
 use engine::{CompactionRun, Engine, OtherRuns};
 
 use crate::clock::{self, Trust};
@@ -61,7 +61,7 @@ pub(crate) struct CompactArgs {
 }
 
 pub(crate) async fn run(settings: &Settings, args: &CompactArgs) -> Result<Ended, CliError> {
-    let closed = if args.closed_now { Closed::Now } else { Closed::WhenWorthwhile };
+    let closed = if args.closed_now { ClosedPolicy::Now } else { ClosedPolicy::WhenWorthwhile };
     if args.dry_run {
         let work = async |engine: &Arc<Engine>| dry_run(settings, engine, closed).await;
         return open::with(settings, Purpose::Read, work).await;
@@ -96,14 +96,18 @@ pub(crate) async fn run(settings: &Settings, args: &CompactArgs) -> Result<Ended
     .await
 }
 
-async fn dry_run(settings: &Settings, engine: &Engine, closed: Closed) -> Result<Ended, CliError> {
+async fn dry_run(
+    settings: &Settings,
+    engine: &Engine,
+    closed: ClosedPolicy,
+) -> Result<Ended, CliError> {
     let compactor = compaction::compactor(engine, engine.cold(), Arc::new(|_| {}));
     let clock = clock::would_observe(settings, engine).await?;
     let closed = match clock.warning() {
         None => closed,
         Some(warning) => {
             output::note(&warning);
-            Closed::OnlyFinish
+            ClosedPolicy::OnlyFinish
         }
     };
     let works = compactor.plan(engine.now(), closed).await.map_err(compaction::cli_error)?;
@@ -112,13 +116,13 @@ async fn dry_run(settings: &Settings, engine: &Engine, closed: Closed) -> Result
 
 async fn compacted(
     engine: &Engine,
-    closed: Closed,
+    closed: ClosedPolicy,
     vacuum: bool,
     others: OtherRuns,
 ) -> Result<Ended, CliError> {
-    let progress = Arc::new(Progress::new(Work::Compact, None, false));
+    let progress = Arc::new(CommandProgress::new(WorkKind::Compact, None, false));
     let shown = Arc::clone(&progress);
-    let watch: Watch = Arc::new(move |step| match step {
+    let watch: ProgressWatch = Arc::new(move |step| match step {
         Step::Begins(_) | Step::Committed { .. } => {}
         Step::Copied { rows, total } | Step::Removed { rows, total } => shown.set(rows, total),
         Step::Indexed { rows } => shown.set(rows, rows),

@@ -4,7 +4,7 @@ mod report;
 mod stores;
 
 use clap::Args;
-use command_line::{Progress, Work};
+use command_line::{CommandProgress, WorkKind};
 use cql_session::KeyspaceAddress;
 use hot::inventory::{self, CopyError};
 use hot::{Fact, Facts};
@@ -131,7 +131,7 @@ async fn lifted(settings: &Settings, args: &CopyArgs) -> Result<Ended, CliError>
 }
 
 async fn copied(from: &SqliteHot, to: &CqlHot) -> Result<String, CliError> {
-    let progress = Progress::new(Work::Copy, None, false);
+    let progress = CommandProgress::new(WorkKind::Copy, None, false);
     let show = |_, read| progress.set(read, read);
     let copied = progress.during(inventory::copy(from, to, show)).await;
     let copied = copied.map_err(|error| match error {
@@ -146,7 +146,7 @@ async fn copied(from: &SqliteHot, to: &CqlHot) -> Result<String, CliError> {
 /// # Errors
 /// They differ.
 async fn compared(from: &SqliteHot, to: &CqlHot) -> Result<(), CliError> {
-    let progress = Progress::new(Work::Compare, None, false);
+    let progress = CommandProgress::new(WorkKind::Compare, None, false);
     let show = |_, read| progress.set(read, read);
     let all = progress.during(inventory::compare(from, to, show)).await?;
     drop(progress);

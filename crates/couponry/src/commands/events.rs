@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use command_line::Cursors;
+use command_line::CursorCycleDetector;
 use coupon::ids::CampaignId;
 use engine::{EventType, PAGE_MAX};
 
@@ -60,7 +60,7 @@ pub(crate) async fn run(settings: &Settings, flags: &EventsFlags) -> Result<Ende
 async fn printed(service: &ServiceClient, flags: &EventsFlags) -> Result<Ended, CliError> {
     let mut out = Out::standard();
     let mut after = flags.after.clone();
-    let mut cursors = Cursors::default();
+    let mut cursors = CursorCycleDetector::default();
     loop {
         let read = service.get(&["events"], &query(flags, after.as_deref())).await?;
         for event in read["data"].as_array().into_iter().flatten() {
@@ -72,7 +72,7 @@ async fn printed(service: &ServiceClient, flags: &EventsFlags) -> Result<Ended, 
             cursors.next(after.as_deref().unwrap_or_default()).map_err(CliError::of)?;
             continue;
         }
-        cursors = Cursors::default();
+        cursors = CursorCycleDetector::default();
         if !flags.follow {
             out.finish()?;
             output::note(&format!("go on with --after {}", after.unwrap_or_default()));

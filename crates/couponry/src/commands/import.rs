@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use clap::Args;
-use command_line::{Progress, Work};
+use command_line::{CommandProgress, WorkKind};
 use coupon::ids::{BatchId, CampaignId};
 use engine::import::columns::ColumnMap;
 use engine::import::dates::DateOrder;
-use engine::import::encoding::Encoding;
+use engine::import::encoding::TextEncoding;
 use engine::import::states::ValueMap;
-use engine::import::{File as Records, Ignore, TEMPLATE};
+use engine::import::{File as Records, IgnoredColumns, TEMPLATE};
 use futures::StreamExt;
 use reqwest::Response;
 use serde_json::Value;
@@ -91,7 +91,7 @@ pub(crate) struct ImportFlags {
     ///
     /// `rest` skips no column whose name says a state or a use: name it, or map it with --columns.
     #[arg(long, value_name = "COLUMNS")]
-    ignore: Option<Ignore>,
+    ignore: Option<IgnoredColumns>,
     /// Explain the values of a state: `Y:redeemed,N:available`
     #[arg(long, value_name = "MAP")]
     values: Option<ValueMap>,
@@ -100,7 +100,7 @@ pub(crate) struct ImportFlags {
     dates: Option<DateOrder>,
     /// Encoding of the file, such as cp949, utf-16le or shift_jis [default: detected]
     #[arg(long, value_name = "NAME")]
-    encoding: Option<Encoding>,
+    encoding: Option<TextEncoding>,
     /// Print what an import would do, and write nothing
     #[arg(long)]
     dry_run: bool,
@@ -163,7 +163,7 @@ async fn sent(
     flags: &ImportFlags,
     (file, bytes): (Source, Option<u64>),
 ) -> Result<Value, CliError> {
-    let progress = Arc::new(Progress::new(Work::Import, bytes, false));
+    let progress = Arc::new(CommandProgress::new(WorkKind::Import, bytes, false));
     let unread = Arc::new(OnceLock::new());
     let seen = (Arc::clone(&progress), Arc::clone(&unread));
     let pieces = ReaderStream::with_capacity(file, PIECE).inspect(move |piece| match piece {
@@ -193,7 +193,7 @@ async fn sent(
 
 /// The first lines of the report of rejected lines; none if it cannot be read, since the import is done.
 async fn first_rejected(report: Response) -> Vec<String> {
-    let records = Records::open(report.bytes_stream().boxed(), Some(Encoding::UTF_8)).await;
+    let records = Records::open(report.bytes_stream().boxed(), Some(TextEncoding::UTF_8)).await;
     let mut lines = Vec::new();
     if let Ok(mut records) = records {
         // The first one is the header.

@@ -7,7 +7,7 @@ use engine::{AuditEvent, AuditKind, given};
 use crate::failure::{CliError, Ended};
 use crate::keys::{Key, Keys, Kind};
 use crate::open;
-use crate::output::{self, Side};
+use crate::output::{self, CellAlignment};
 use crate::settings::{Hot, Settings};
 
 const KNOWN: &str = "a running `serve` sees a change within a second";
@@ -102,7 +102,7 @@ fn listed(keys: &Keys, shown: &[Key]) -> String {
         let made = format_instant(key.made_at);
         vec![key.kind.as_str().to_owned(), key.id.clone(), made, state(keys, key)]
     }));
-    output::table(&[Side::Left; 4], &rows)
+    output::table(&[CellAlignment::Left; 4], &rows)
 }
 
 fn state(keys: &Keys, key: &Key) -> String {

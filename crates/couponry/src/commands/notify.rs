@@ -7,7 +7,7 @@ mod round;
 mod rounds;
 
 use clap::Args;
-use command_line::{Progress, Work};
+use command_line::{CommandProgress, WorkKind};
 use engine::{Engine, NOTICE_DAYS_MAX, NOTICE_TYPE};
 
 use self::round::{NoticeDestination, Round};
@@ -116,7 +116,7 @@ async fn sent(
     engine: &Engine,
 ) -> Result<Ended, CliError> {
     let rows_shown = !flags.webhooks && output::is_terminal();
-    let progress = Progress::new(Work::Notify, None, rows_shown);
+    let progress = CommandProgress::new(WorkKind::Notify, None, rows_shown);
     let show = |sent, looked_at| progress.set(sent, looked_at);
     let round = Round { engine, days, target, progress: &show };
     let counts = match flags.dry_run {

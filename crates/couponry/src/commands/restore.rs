@@ -8,7 +8,7 @@ mod reconcile;
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
-use cold::{ColdStore, Patience};
+use cold::{BucketPatience, ColdStore};
 use compactor::{CompactError, StoreMismatch, check_pairing};
 use engine::{Clock, SystemClock};
 use hot::audit::{AuditEntry, AuditEvent, AuditKind, given};
@@ -111,7 +111,7 @@ pub(crate) async fn run(settings: &Settings, args: &RestoreArgs) -> Result<Ended
         adopted::begin(data)?;
         make_ready(&data.join(FILE_NAME)).map_err(CliError::of)?;
     }
-    let cold = open::cold(settings, Patience::Work)?;
+    let cold = open::cold(settings, BucketPatience::Work)?;
     let keys = Keys::load(data)?;
     let attempt = async || open::store(settings, &keys, &cold).await;
     let (store, hot) = open::patiently(settings, Waiting::Command, attempt).await?;

@@ -1,7 +1,7 @@
 //! `couponry schema`: makes and compares the keyspace and the tables of a cluster.
 
 use clap::Subcommand;
-use cql_session::{Difference, Keyspace, KeyspaceAddress, SchemaOptions};
+use cql_session::{Keyspace, KeyspaceAddress, SchemaDifference, SchemaOptions};
 
 use crate::cql::{self, Waiting};
 use crate::failure::{CliError, Ended, cause};
@@ -86,7 +86,7 @@ async fn diff(keyspace: &Keyspace, target: &KeyspaceAddress) -> Result<Ended, Cl
     }
 }
 
-fn line(difference: &Difference, target: &KeyspaceAddress) -> String {
+fn line(difference: &SchemaDifference, target: &KeyspaceAddress) -> String {
     let repair = match difference.mendable {
         true => format!("`couponry schema apply --hot {target}` repairs it"),
         false => "no command repairs it: decide what to do".to_owned(),
@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn lines() {
         let target: KeyspaceAddress = "cql://db/shop".parse().unwrap();
-        let difference = |mendable| Difference {
+        let difference = |mendable| SchemaDifference {
             what: "coupon.hold".into(),
             why: "is not there".into(),
             mendable,

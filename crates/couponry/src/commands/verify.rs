@@ -7,12 +7,15 @@ use std::time::Instant;
 
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, ValueEnum};
-use command_line::{Progress, Work};
+use command_line::{CommandProgress, WorkKind};
 use compactor::{CompactError, check_pairing};
 use coupon::calendar::{Date, Zone};
 use coupon::time::Day;
 use engine::Engine;
-use verify::{Finding, Kind, Options, Repair, Report, Said, Verifier, VerifyError};
+use verify::{
+    Finding, FindingKind, PlaceStatement, RepairMode, Verifier, VerifyError, VerifyOptions,
+    VerifyReport,
+};
 
 use self::report::Printer;
 use crate::failure::{CliError, Ended};
@@ -96,11 +99,12 @@ pub(crate) async fn run(settings: &Settings, args: &VerifyArgs) -> Result<Ended,
 async fn verified(engine: &Engine, keys: &Keys, args: &VerifyArgs) -> Result<Ended, CliError> {
     let begun = Instant::now();
     let mut printer = Printer::new(args.format);
-    let repair = if args.repair { Repair::Derived } else { Repair::Nothing };
+    let repair = if args.repair { RepairMode::Derived } else { RepairMode::Nothing };
     let (lower_counts, jobs) = (args.lower_counts, args.jobs);
     let days: BTreeSet<Day> = args.partitions.iter().copied().collect();
     let partitions = (!days.is_empty()).then(|| days.clone());
-    let options = Options { repair, lower_counts, partitions, jobs, ..Options::default() };
+    let options =
+        VerifyOptions { repair, lower_counts, partitions, jobs, ..VerifyOptions::default() };
     let report = checked(engine, keys, options, |finding| printer.finding(finding)).await?;
     printer.end(&report, &days, begun.elapsed())?;
     Ok(match report.found() {
@@ -114,22 +118,22 @@ async fn verified(engine: &Engine, keys: &Keys, args: &VerifyArgs) -> Result<End
 pub(crate) async fn checked(
     engine: &Engine,
     keys: &Keys,
-    options: Options,
+    options: VerifyOptions,
     mut tell: impl FnMut(&Finding) + Send,
-) -> Result<Report, CliError> {
+) -> Result<VerifyReport, CliError> {
     match check_pairing(engine.hot(), engine.cold()).await {
         // The verifier itself says more about a cold tier that cannot be read.
         Ok(()) | Err(CompactError::Cold(cold::ColdError::Damaged { .. })) => {}
         Err(CompactError::StoreMismatch(mismatch)) => {
             tell(&apart(&mismatch.to_string()));
-            let mut report = Report::default();
-            report.findings.insert(Kind::StoresApart, 1);
+            let mut report = VerifyReport::default();
+            report.findings.insert(FindingKind::StoresApart, 1);
             return Ok(report);
         }
         Err(error) => return Err(CliError::of(error)),
     }
     let codes = keys.code_keys();
-    let progress = Progress::new(Work::Verify, None, output::is_terminal());
+    let progress = CommandProgress::new(WorkKind::Verify, None, output::is_terminal());
     let verifier = Verifier::new(
         engine.hot(),
         engine.cold(),
@@ -137,7 +141,7 @@ pub(crate) async fn checked(
         engine.now(),
         options,
         Box::new(tell),
-        Box::new(|now: verify::Progress| {
+        Box::new(|now: verify::VerifyProgress| {
             progress.set(now.findings, now.looked_at);
             progress.now(now.step.as_str());
         }),
@@ -147,10 +151,10 @@ pub(crate) async fn checked(
 
 fn apart(mismatch: &str) -> Finding {
     Finding {
-        kind: Kind::StoresApart,
+        kind: FindingKind::StoresApart,
         about: "both tiers".to_owned(),
-        one: Said::new("hot and cold", mismatch),
-        other: Said::new("nothing else", "was looked at"),
+        one: PlaceStatement::new("hot and cold", mismatch),
+        other: PlaceStatement::new("nothing else", "was looked at"),
     }
 }
 

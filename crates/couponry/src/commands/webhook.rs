@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use api::Arrived;
-use api::accept::{self, Limits};
+use api::WebhookRequest;
+use api::accept::{self, ListenerLimits};
 use clap::{Args, Subcommand};
 use tokio::net::TcpListener;
 use webhooks::Secrets;
@@ -64,12 +64,12 @@ pub(crate) async fn run(command: &WebhookCommand) -> Result<Ended, CliError> {
         let _ = output::say_json(&line);
         status
     });
-    let served = accept::serve(listener, app, Limits::default(), stop).await;
+    let served = accept::serve(listener, app, ListenerLimits::default(), stop).await;
     served.map_err(CliError::because("the listener stopped"))?;
     Ok(Ended::Done)
 }
 
-fn line(arrived: &Arrived, secrets: Option<&Secrets>) -> serde_json::Value {
+fn line(arrived: &WebhookRequest, secrets: Option<&Secrets>) -> serde_json::Value {
     let body = serde_json::from_str(&arrived.body);
     let body = body.unwrap_or_else(|_| serde_json::Value::String(arrived.body.clone()));
     serde_json::json!({
@@ -80,7 +80,7 @@ fn line(arrived: &Arrived, secrets: Option<&Secrets>) -> serde_json::Value {
 }
 
 /// Whether one of the signatures was made with one of the secrets.
-fn is_signed(arrived: &Arrived, secrets: &Secrets) -> bool {
+fn is_signed(arrived: &WebhookRequest, secrets: &Secrets) -> bool {
     let Some(timestamp) = arrived.timestamp else { return false };
     let wanted = secrets.sign(&arrived.id, timestamp, &arrived.body);
     let mut found = arrived.signatures.split_whitespace();
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn signatures() {
         let secrets = Secrets::read("whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD").unwrap();
-        let arrived = |id: &str, timestamp: Option<i64>, signatures: String| Arrived {
+        let arrived = |id: &str, timestamp: Option<i64>, signatures: String| WebhookRequest {
             id: id.to_owned(),
             timestamp,
             signatures,

@@ -4,14 +4,14 @@
 use std::path::Path;
 
 use api::jwks::Jwks;
-use api::token::{BadKey, ExternalIssuer, LocalKey, LocalKeys, PublicKey, RoleClaim, Tokens};
+use api::token::{BadKey, ExternalIssuer, LocalKey, LocalKeys, PublicKey, RoleClaim, TokenService};
 
 use crate::failure::CliError;
 use crate::keys::Keys;
 use crate::settings::Settings;
 
-pub(crate) fn tokens(settings: &Settings, keys: &Keys) -> Result<Tokens, CliError> {
-    Tokens::new(local_keys(keys)?, external(settings)?).map_err(CliError::of)
+pub(crate) fn tokens(settings: &Settings, keys: &Keys) -> Result<TokenService, CliError> {
+    TokenService::new(local_keys(keys)?, external(settings)?).map_err(CliError::of)
 }
 
 pub(crate) fn local_keys(keys: &Keys) -> Result<LocalKeys, CliError> {

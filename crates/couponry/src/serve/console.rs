@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use ::console::{Console, NodeAnswer, NodeInfo, ReadNodes, ReadPlan, Setup, SigningKeys};
-use api::Access;
-use api::token::Tokens;
+use ::console::{Console, ConsoleSetup, NodeAnswer, NodeInfo, ReadNodes, ReadPlan, SigningKeys};
+use api::AccessPolicy;
+use api::token::TokenService;
 use coupon::calendar::Zone;
-use cql_session::{AboutNode, Answer};
+use cql_session::{AboutNode, NodeReply};
 
 use crate::commands::notify::days_of;
 use crate::compaction;
@@ -20,14 +20,14 @@ use crate::settings::{Cold, Hot, Settings};
 pub(super) fn console(
     settings: &Settings,
     opened: &Opened,
-    access: &Access,
-    tokens: &Arc<Tokens>,
+    access: &AccessPolicy,
+    tokens: &Arc<TokenService>,
 ) -> Result<Option<Arc<Console>>, CliError> {
     if !is_on(settings)? {
         return Ok(None);
     }
     let (proxies, data) = (access.trusted_proxies.clone(), settings.data.value.clone());
-    Ok(Some(Arc::new(Console::new(Setup {
+    Ok(Some(Arc::new(Console::new(ConsoleSetup {
         engine: Arc::clone(&opened.engine),
         keys: signing_keys(&opened.keys),
         passwords: access.passwords.clone(),
@@ -65,7 +65,7 @@ fn nodes(hot: &OpenHot) -> Option<Box<ReadNodes>> {
             let node = |it: AboutNode| NodeInfo {
                 address: it.address,
                 datacenter: it.datacenter,
-                answer: it.answer.map(|Answer { version, clock_ahead_ms, .. }| NodeAnswer {
+                answer: it.answer.map(|NodeReply { version, clock_ahead_ms, .. }| NodeAnswer {
                     version,
                     clock_ahead_ms,
                 }),

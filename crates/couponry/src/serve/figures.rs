@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::console::KeyUse;
-use api::{Figures, figures as names};
+use api::{StoreMetrics, figures as names};
 use coupon::time::Millis;
 use engine::{CompactionRun, Engine, PAGE_MAX};
 
@@ -23,7 +23,7 @@ const COUNTED_EVERY: u64 = 2;
 const CAMPAIGNS_SHOWN: usize = 50;
 
 /// Shows the figures until it is dropped.
-pub(super) async fn watch(settings: Settings, engine: Arc<Engine>, figures: Arc<Figures>) {
+pub(super) async fn watch(settings: Settings, engine: Arc<Engine>, figures: Arc<StoreMetrics>) {
     for round in 0_u64.. {
         if round.is_multiple_of(COUNTED_EVERY) {
             show_stock(&figures, &engine).await;
@@ -34,7 +34,7 @@ pub(super) async fn watch(settings: Settings, engine: Arc<Engine>, figures: Arc<
     }
 }
 
-async fn show_machine(figures: &Figures, settings: &Settings, now: Millis) {
+async fn show_machine(figures: &StoreMetrics, settings: &Settings, now: Millis) {
     let data = settings.data.value.clone();
     // A disk that hangs must not hold up requests.
     let read = tokio::task::spawn_blocking(move || machine::machine(&data));
@@ -60,7 +60,7 @@ async fn show_machine(figures: &Figures, settings: &Settings, now: Millis) {
 }
 
 /// A store that does not answer leaves its figures as they were, but for the one that says so.
-async fn show_store(figures: &Figures, engine: &Engine) {
+async fn show_store(figures: &StoreMetrics, engine: &Engine) {
     let (now, is_writable) = (engine.now(), engine.writable().await.is_ok());
     figures.show(names::WRITABLE, f64::from(u8::from(is_writable)));
     if let Ok(runs) = engine.compaction_runs().await {
@@ -81,7 +81,7 @@ async fn show_store(figures: &Figures, engine: &Engine) {
 
 /// Shows how many coupons are left of the campaigns that are on sale, the emptiest first, of the first thousand in the
 /// order of their ids.
-async fn show_stock(figures: &Figures, engine: &Engine) {
+async fn show_stock(figures: &StoreMetrics, engine: &Engine) {
     let Ok(campaigns) = engine.campaigns(&open::caller(), None, PAGE_MAX).await else { return };
     let now = engine.now();
     let on_sale = campaigns.iter().filter(|it| !it.campaign.paused && now < it.campaign.expires_at);
@@ -100,7 +100,7 @@ async fn show_stock(figures: &Figures, engine: &Engine) {
     }
 }
 
-fn show_compactions(figures: &Figures, runs: &[CompactionRun]) {
+fn show_compactions(figures: &StoreMetrics, runs: &[CompactionRun]) {
     let ended = || runs.iter().filter_map(|run| run.ended.as_ref().map(|end| (run, end)));
     if let Some((_, end)) = ended().next() {
         figures.show(names::COMPACTION_FAILED, f64::from(u8::from(end.failed.is_some())));

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::outbound::{self, Unread, whole};
-use api::token::{Role, Tokens};
+use api::outbound::{self, BodyReadError, whole};
+use api::token::{Role, TokenService};
 use bytes::Bytes;
-use console::{History, HistoryError, SqlRows};
+use console::{HistoryError, SqlRows, SqlRunner};
 use engine::{Caller, Engine};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -31,16 +31,16 @@ const TOKEN_MS: i64 = 60_000;
 struct Program {
     address: Url,
     client: Client,
-    tokens: Arc<Tokens>,
+    tokens: Arc<TokenService>,
     engine: Arc<Engine>,
 }
 
 pub(super) fn program(
     settings: &Settings,
-    tokens: &Arc<Tokens>,
+    tokens: &Arc<TokenService>,
     engine: &Arc<Engine>,
-) -> Result<Option<Box<dyn History>>, CliError> {
-    let program = |(address, client)| -> Box<dyn History> {
+) -> Result<Option<Box<dyn SqlRunner>>, CliError> {
+    let program = |(address, client)| -> Box<dyn SqlRunner> {
         let (tokens, engine) = (Arc::clone(tokens), Arc::clone(engine));
         Box::new(Program { address, client, tokens, engine })
     };
@@ -57,7 +57,7 @@ pub(super) fn address(settings: &Settings) -> Result<Option<(Url, Client)>, CliE
     Ok(Some((address, client.map_err(|error| unusable(error.to_string()))?)))
 }
 
-impl History for Program {
+impl SqlRunner for Program {
     fn rows<'a>(
         &'a self,
         caller: &'a Caller,
@@ -117,8 +117,8 @@ impl Program {
         let (status, truncated) =
             (answer.status(), answer.headers().contains_key("x-truncated-at"));
         let body = whole(answer, ANSWER_BYTES_MAX).await.map_err(|unread| match unread {
-            Unread::BrokenOff(error) => away(error),
-            long @ Unread::TooLong(_) => HistoryError::Away(long.to_string()),
+            BodyReadError::BrokenOff(error) => away(error),
+            long @ BodyReadError::TooLong(_) => HistoryError::Away(long.to_string()),
         })?;
         match status {
             StatusCode::OK => Ok((truncated, body)),

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::outbound::{self, whole};
-use api::token::{BadToken, ROLE_PREFIX, RoleClaim, Tokens};
+use api::token::{BadToken, ROLE_PREFIX, RoleClaim, TokenService};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use command_line::Secret;
-use console::{IdentityError, IdentityProvider, Person, SignInRequest};
+use command_line::SecretText;
+use console::{ExternalIdentity, IdentityError, IdentityProvider, SignInRequest};
 use engine::{Engine, STAFF_ROLES, StaffRole};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -39,9 +39,9 @@ const NAME_CLAIMS: [&str; 3] = ["preferred_username", "email", "sub"];
 pub(crate) struct Provider {
     issuer: String,
     client_id: String,
-    secret: Option<Secret>,
+    secret: Option<SecretText>,
     role_claim: RoleClaim,
-    tokens: Arc<Tokens>,
+    tokens: Arc<TokenService>,
     engine: Arc<Engine>,
     known: Mutex<Option<(Instant, Arc<Doors>)>>,
 }
@@ -67,7 +67,7 @@ struct Published {
 
 pub(super) fn provider(
     settings: &Settings,
-    tokens: &Arc<Tokens>,
+    tokens: &Arc<TokenService>,
     engine: &Arc<Engine>,
 ) -> Result<Option<Arc<dyn IdentityProvider>>, CliError> {
     let Some((issuer, client_id, secret)) = client_of(settings)? else { return Ok(None) };
@@ -88,7 +88,7 @@ pub(super) fn provider(
 /// Usage: no issuer, one that cannot be asked, or a secret that cannot be read.
 pub(super) fn client_of(
     settings: &Settings,
-) -> Result<Option<(String, String, Option<Secret>)>, CliError> {
+) -> Result<Option<(String, String, Option<SecretText>)>, CliError> {
     let Some(client_id) = settings.console_client.value.clone() else { return Ok(None) };
     let Some(issuer) = settings.identity_issuer.value.clone() else {
         return Err(CliError::usage(
@@ -101,7 +101,7 @@ pub(super) fn client_of(
         settings.identity_issuer.unusable("identity_issuer", why)
     })?;
     let file = &settings.console_client_secret;
-    let secret = file.value.as_deref().map(Secret::in_file).transpose();
+    let secret = file.value.as_deref().map(SecretText::in_file).transpose();
     let secret = secret.map_err(|why| file.unusable("console_client_secret", why))?;
     Ok(Some((issuer, client_id, secret)))
 }
@@ -133,7 +133,7 @@ impl IdentityProvider for Provider {
         &'a self,
         asked: &'a SignInRequest,
         code: &'a str,
-    ) -> BoxFuture<'a, Result<Person, IdentityError>> {
+    ) -> BoxFuture<'a, Result<ExternalIdentity, IdentityError>> {
         async move {
             let token = self.id_token(asked, code).await?;
             let now = self.engine.now().0;
@@ -195,7 +195,7 @@ impl Provider {
             ("code_verifier", &asked.verifier),
         ];
         let mut request = doors.client.post(doors.tokens.clone());
-        match self.secret.as_ref().map(Secret::reveal) {
+        match self.secret.as_ref().map(SecretText::reveal) {
             Some(secret) if !doors.secret_in_form => {
                 request = request.basic_auth(encoded(&self.client_id), Some(encoded(secret)));
             }
@@ -253,7 +253,7 @@ async fn read<T: DeserializeOwned>(answer: Response) -> Result<T, IdentityError>
 }
 
 /// The person whom these claims of the issuer are about.
-fn person(issuer: &str, role_claim: &RoleClaim, claims: &Map<String, Value>) -> Person {
+fn person(issuer: &str, role_claim: &RoleClaim, claims: &Map<String, Value>) -> ExternalIdentity {
     let text = |claim: &str| claims.get(claim).and_then(Value::as_str);
     let is_unverified = claims.get("email_verified").is_some_and(|it| *it == Value::Bool(false));
     let mut names = NAME_CLAIMS.into_iter().filter(|claim| *claim != "email" || !is_unverified);
@@ -262,7 +262,7 @@ fn person(issuer: &str, role_claim: &RoleClaim, claims: &Map<String, Value>) -> 
     let has = |role: &StaffRole| {
         roles.iter().any(|it| it.strip_prefix(ROLE_PREFIX) == Some(role.as_str()))
     };
-    Person {
+    ExternalIdentity {
         // An address has no blank.
         identity: format!("{issuer} {}", text("sub").unwrap_or_default()),
         name: name.to_owned(),

@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
-use ::console::{KeyInfo, KeyUse, Machine};
+use ::console::{KeyInfo, KeyUse, MachineStatus};
 
 use crate::files;
 use crate::keys::{Key, Keys, Kind};
 
-pub(super) fn machine(data: &Path) -> Machine {
+pub(super) fn machine(data: &Path) -> MachineStatus {
     let len = |name: &str| data.join(name).metadata().ok().map(|about| about.len());
     let store = hot_sqlite::FILE_NAME;
-    Machine {
+    MachineStatus {
         store_bytes: len(store),
         log_bytes: len(&format!("{store}-wal")),
         free_bytes: files::free_bytes(data).ok(),

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use ::console::Console;
 use api::peer::TrustedProxies;
-use api::token::Tokens;
-use api::{Access, Figures, HttpService, Passwords, RequestRate, WebhookFeed};
+use api::token::TokenService;
+use api::{AccessPolicy, HttpService, Passwords, RequestRate, StoreMetrics, WebhookFeed};
 use attempts::AttemptLog;
-use cold::Patience;
+use cold::BucketPatience;
 use engine::Engine;
 use engine::import::REJECTED_KEPT_DAYS;
 use hot::HotStore;
@@ -48,8 +48,8 @@ pub(super) struct Machine {
 pub(super) struct Store {
     settings: Settings,
     pub(super) opened: Opened,
-    access: Access,
-    tokens: Arc<Tokens>,
+    access: AccessPolicy,
+    tokens: Arc<TokenService>,
     notices: Option<Rounds>,
     console: Option<Arc<Console>>,
     posting: Option<Arc<Webhooks>>,
@@ -82,15 +82,15 @@ impl Store {
         files::close_to_strangers(data);
         let alone = only_one(data)?;
         let attempts = refused_attempts(settings);
-        let attempt = async || open::opened(settings, Purpose::Make, Patience::Caller).await;
+        let attempt = async || open::opened(settings, Purpose::Make, BucketPatience::Caller).await;
         let opened = open::patiently(settings, waiting, attempt).await?;
         let tokens = Arc::new(opened.tokens()?);
         let webhooks = opened.webhooks()?;
         let posting = webhooks.clone().filter(|_| settings.post_webhooks.value);
         let notices = posting.clone().map(|it| Rounds::of(settings, it)).transpose()?;
-        let access = Access { attempts, webhooks, ..access };
+        let access = AccessPolicy { attempts, webhooks, ..access };
         let console = console::console(settings, &opened, &access, &tokens)?;
-        let access = Access { has_console: console.is_some(), ..access };
+        let access = AccessPolicy { has_console: console.is_some(), ..access };
         let settings = settings.clone();
         Ok(Store { settings, opened, access, tokens, notices, console, posting, alone })
     }
@@ -155,7 +155,7 @@ impl Served {
 /// Whether `serve` can use the settings, before it opens or makes anything.
 pub(super) fn check(settings: &Settings) -> Result<(), CliError> {
     access(settings, &Machine::default())?;
-    open::cold(settings, Patience::Caller)?;
+    open::cold(settings, BucketPatience::Caller)?;
     open::external(settings)?;
     if settings.post_webhooks.value {
         days_of(settings)?;
@@ -163,14 +163,14 @@ pub(super) fn check(settings: &Settings) -> Result<(), CliError> {
     console::check(settings)
 }
 
-fn access(settings: &Settings, machine: &Machine) -> Result<Access, CliError> {
+fn access(settings: &Settings, machine: &Machine) -> Result<AccessPolicy, CliError> {
     let rate = RequestRate::new(settings.requests_per_s.value)
         .map_err(|why| settings.requests_per_s.unusable("requests_per_s", why))?;
     let figures = match &settings.space.value {
-        None => Figures::default(),
-        Some(name) => Figures::of_space(name.as_str()),
+        None => StoreMetrics::default(),
+        Some(name) => StoreMetrics::of_space(name.as_str()),
     };
-    Ok(Access {
+    Ok(AccessPolicy {
         trusted_proxies: settings.trusted_proxies.parsed("trusted_proxies")?,
         cors_origins: settings.cors_origins.parsed("cors_origins")?,
         sign_up: settings.sign_up.parsed("sign_up")?,
@@ -179,7 +179,7 @@ fn access(settings: &Settings, machine: &Machine) -> Result<Access, CliError> {
         traced: settings.traces.value.is_some(),
         rate: rate.map(Arc::new),
         figures: Arc::new(figures),
-        ..Access::default()
+        ..AccessPolicy::default()
     })
 }
 
@@ -196,7 +196,7 @@ impl Tasks {
 fn background(
     settings: &Settings,
     opened: &Opened,
-    access: &Access,
+    access: &AccessPolicy,
     notices: Option<Rounds>,
     console: Option<Arc<Console>>,
     machine: &Machine,
@@ -312,7 +312,7 @@ impl Posting {
 
 /// Deletes events and refused attempts that were kept long enough, while the clock is trusted: one that is a
 /// year ahead would make all of them old.
-async fn forget(settings: Settings, engine: Arc<Engine>, access: Access) {
+async fn forget(settings: Settings, engine: Arc<Engine>, access: AccessPolicy) {
     let keep = settings.events_keep.value.every.unwrap_or_default();
     let kept_ms = i64::try_from(keep.as_millis()).unwrap_or(i64::MAX);
     loop {

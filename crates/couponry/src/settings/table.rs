@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use command_line::{Every, Secret};
+use command_line::{RepeatInterval, SecretText};
 use serde::Deserialize;
 
 use super::space::SpaceName;
@@ -211,7 +211,7 @@ settings! {
     cql_user: Option<String> = "",
         env "COUPONRY_CQL_USER", flag "USER",
         "Sign in to the cluster as this user";
-    cql_password: Option<Secret> = "",
+    cql_password: Option<SecretText> = "",
         env "COUPONRY_CQL_PASSWORD", no flag: skip,
         "Sign in to the cluster with this password; there is no flag, since other users of the \
          machine can read command lines";
@@ -227,18 +227,18 @@ settings! {
         env "COUPONRY_CQL_PLAIN_PASSWORD",
         flag "BOOL" with(num_args = 0..=1, require_equals = true, default_missing_value = "true"),
         "Send the password unencrypted, also to other machines";
-    compact_every: Every = "1h; 0 on a cluster" or hot.value.compact_every().to_owned(),
+    compact_every: RepeatInterval = "1h; 0 on a cluster" or hot.value.compact_every().to_owned(),
         env "COUPONRY_COMPACT_EVERY", flag "TIME",
         "Let serve compact this often: 15m, 1h or 1d; 0 for never. On a cluster set it for one \
          machine, or run the command compact";
-    events_keep: Every = "7d",
+    events_keep: RepeatInterval = "7d",
         env "COUPONRY_EVENTS_KEEP", flag "TIME",
         "Keep the events of GET /v1/events for this long: 12h or 7d; 0 to keep none";
-    orders_keep: Every = "400d",
+    orders_keep: RepeatInterval = "400d",
         env "COUPONRY_ORDERS_KEEP", flag "TIME",
         "Let GET /v1/redemptions find what an order has redeemed for this long: 90d or 400d; 0 for \
          never";
-    attempts_keep: Every = "30d",
+    attempts_keep: RepeatInterval = "30d",
         env "COUPONRY_ATTEMPTS_KEEP", flag "TIME",
         "Keep the refused attempts of GET /v1/attempts for this long: 12h or 30d; 0 to keep none";
     post_webhooks: bool = "true",
@@ -265,7 +265,7 @@ settings! {
         env "COUPONRY_URL", flag "URL",
         "Let campaign, coupon, import, export, history and events work over HTTP with the service at this \
          address, such as https://coupons.example, instead of the data folder";
-    token: Option<Secret> = "",
+    token: Option<SecretText> = "",
         env "COUPONRY_TOKEN", flag "TOKEN" with(hide_env_values = true),
         "Show the service at url this token; better by the variable, since other users of the machine \
          can read command lines";

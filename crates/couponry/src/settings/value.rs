@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use command_line::{Every, Secret};
+use command_line::{RepeatInterval, SecretText};
 
 use super::space::SpaceName;
 
@@ -46,7 +46,7 @@ as_written! {
     String: String::clone;
     bool: bool::to_string;
     u64: u64::to_string;
-    Every: Every::to_string;
+    RepeatInterval: RepeatInterval::to_string;
     SpaceName: SpaceName::to_string;
 }
 
@@ -63,11 +63,11 @@ impl<T: Value<Written = T>> Value for Option<T> {
     }
 }
 
-impl Value for Secret {
-    type Written = Secret;
+impl Value for SecretText {
+    type Written = SecretText;
 
-    fn read(written: Option<Secret>, default: &str) -> Result<Secret, String> {
-        written.unwrap_or_else(|| Secret::from(default.to_owned())).one_line()
+    fn read(written: Option<SecretText>, default: &str) -> Result<SecretText, String> {
+        written.unwrap_or_else(|| SecretText::from(default.to_owned())).one_line()
     }
 
     fn shown(&self) -> String {
@@ -97,8 +97,8 @@ mod tests {
             ("an old line end", "abc\rdef", None),
         ];
         for (name, text, want) in cases {
-            let read = Option::<Secret>::read(text.parse().ok(), "").ok().flatten();
-            assert_eq!(read.as_ref().map(Secret::reveal), want, "{name}");
+            let read = Option::<SecretText>::read(text.parse().ok(), "").ok().flatten();
+            assert_eq!(read.as_ref().map(SecretText::reveal), want, "{name}");
         }
     }
 }

@@ -6,17 +6,17 @@ use std::collections::BTreeMap;
 const TABLES: &str = include_str!("../../../../schema/hot.cql");
 
 /// The columns of a table, or the fields of a type, with their types.
-pub(super) type Columns = BTreeMap<String, String>;
+pub(super) type ColumnTypes = BTreeMap<String, String>;
 /// Tables and types by their names.
-pub(super) type Tables = BTreeMap<String, Columns>;
+pub(super) type TableColumns = BTreeMap<String, ColumnTypes>;
 
 /// Tables and types of the file: their columns with their types, `static` included.
-pub(super) fn wanted() -> Tables {
-    let mut all = Tables::new();
+pub(super) fn wanted() -> TableColumns {
+    let mut all = TableColumns::new();
     for statement in statements() {
         let Some((head, body)) = statement.split_once('(') else { continue };
         let name = head.split_whitespace().next_back().unwrap_or_default().to_owned();
-        let mut columns = Columns::new();
+        let mut columns = ColumnTypes::new();
         for line in body.lines().map(|line| line.trim().trim_end_matches(',')) {
             let Some((column, kind)) = line.split_once(' ') else { continue };
             if column == "PRIMARY" || column.starts_with(')') {
@@ -32,7 +32,7 @@ pub(super) fn wanted() -> Tables {
 
 /// The columns and fields that are missing in the tables and types that are `there`: the name of each,
 /// as `table.column`, and the statement that adds it.
-pub(super) fn additions(keyspace: &str, there: &Tables) -> Vec<(String, String)> {
+pub(super) fn additions(keyspace: &str, there: &TableColumns) -> Vec<(String, String)> {
     let mut all = Vec::new();
     for statement in statements() {
         let name = name_of(&statement);
@@ -49,7 +49,7 @@ pub(super) fn additions(keyspace: &str, there: &Tables) -> Vec<(String, String)>
 }
 
 /// The names of what is missing: whole tables and types, then columns and fields of the others.
-pub(super) fn missing(there: &Tables) -> Vec<String> {
+pub(super) fn missing(there: &TableColumns) -> Vec<String> {
     let whole = wanted().into_keys().filter(|name| !there.contains_key(name));
     whole.chain(additions("", there).into_iter().map(|(what, _)| what)).collect()
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::faults::{dates, limits};
 use crate::Engine;
-use crate::failure::{Failure, Fault};
+use crate::failure::{Failure, FieldFault};
 
 /// `None` takes the default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -60,11 +60,14 @@ impl Engine {
             (Some(at), None) => at,
             (None, Some(on)) => on.end(&zone),
             (Some(_), Some(_)) => {
-                faults.push(Fault::new("expires_on", "stands beside expires_at: give one of them"));
+                faults.push(FieldFault::new(
+                    "expires_on",
+                    "stands beside expires_at: give one of them",
+                ));
                 now
             }
             (None, None) => {
-                faults.push(Fault::new("expires_at", "is missing: give it, or expires_on"));
+                faults.push(FieldFault::new("expires_at", "is missing: give it, or expires_on"));
                 now
             }
         };
@@ -98,23 +101,29 @@ impl Engine {
     }
 
     /// The faults of fields that do not fit the handout.
-    fn handing_out(&self, draft: &CampaignDraft) -> Vec<Fault> {
+    fn handing_out(&self, draft: &CampaignDraft) -> Vec<FieldFault> {
         let handout = draft.handout.unwrap_or(Handout::Shop);
         let mut faults = Vec::new();
         match (handout, &draft.shared_code) {
             (Handout::Shared, None) => {
-                faults.push(Fault::new("shared_code", "is missing: a shared campaign has a word"));
+                faults.push(FieldFault::new(
+                    "shared_code",
+                    "is missing: a shared campaign has a word",
+                ));
             }
             (Handout::Shared, Some(text)) if self.router.looks_minted(text) => {
-                faults.push(Fault::new("shared_code", "looks like a code of ours: take another"));
+                faults.push(FieldFault::new(
+                    "shared_code",
+                    "looks like a code of ours: take another",
+                ));
             }
             (Handout::Shared, Some(_)) | (_, None) => {}
             (_, Some(_)) => {
-                faults.push(Fault::new("shared_code", "is for campaigns with handout shared"));
+                faults.push(FieldFault::new("shared_code", "is for campaigns with handout shared"));
             }
         }
         if draft.per_user_limit == Some(None) && handout != Handout::Bearer {
-            faults.push(Fault::new("per_user_limit", "may be null only with handout bearer"));
+            faults.push(FieldFault::new("per_user_limit", "may be null only with handout bearer"));
         }
         faults
     }

@@ -11,9 +11,9 @@ use coupon::time::Millis;
 use serde_json::Value;
 
 use super::CampaignDraft;
-use crate::failure::{Failure, Fault};
+use crate::failure::{Failure, FieldFault};
 
-pub(super) fn limits(draft: &CampaignDraft) -> Vec<Fault> {
+pub(super) fn limits(draft: &CampaignDraft) -> Vec<FieldFault> {
     let days = u64::from(OPEN_DAYS_MAX);
     let limit = draft.per_user_limit.flatten().map(u64::from);
     let faults = [
@@ -34,33 +34,33 @@ pub(super) fn dates(
     valid_from: Millis,
     expires_at: Millis,
     now: Millis,
-) -> Vec<Fault> {
+) -> Vec<FieldFault> {
     let mut faults = Vec::new();
     if expires_at <= now {
-        faults.push(Fault::new("expires_at", "has passed"));
+        faults.push(FieldFault::new("expires_at", "has passed"));
     }
     // A missing `valid_from` is now, and then the expiry is the fault.
     if draft.valid_from.is_some() && valid_from >= expires_at {
-        faults.push(Fault::new("valid_from", "is not before the expiry"));
+        faults.push(FieldFault::new("valid_from", "is not before the expiry"));
     }
     let days = FIRST_DAY.start()..=LAST_DAY.end();
     if !days.contains(&expires_at) {
         let (first, last) = (format_instant(*days.start()), format_instant(*days.end()));
-        faults.push(Fault::new("expires_at", format!("lies outside {first} to {last}")));
+        faults.push(FieldFault::new("expires_at", format!("lies outside {first} to {last}")));
     }
     if let (Some(from), Some(until)) = (draft.issue_from, draft.issue_until)
         && from >= until
     {
-        faults.push(Fault::new("issue_until", "is not after issue_from"));
+        faults.push(FieldFault::new("issue_until", "is not after issue_from"));
     }
     faults
 }
 
 /// The fault of a number outside `min` to `max`.
-pub(super) fn range(field: &str, found: Option<u64>, min: u64, max: u64) -> Option<Fault> {
+pub(super) fn range(field: &str, found: Option<u64>, min: u64, max: u64) -> Option<FieldFault> {
     let found = found?;
     let outside = !(min..=max).contains(&found);
-    outside.then(|| Fault::new(field, format!("is {found}, want {min} to {max}")))
+    outside.then(|| FieldFault::new(field, format!("is {found}, want {min} to {max}")))
 }
 
 pub(crate) fn must_lie(field: &str, found: Option<u64>, min: u64, max: u64) -> Result<(), Failure> {
@@ -70,21 +70,21 @@ pub(crate) fn must_lie(field: &str, found: Option<u64>, min: u64, max: u64) -> R
     }
 }
 
-pub(super) fn bad_name(name: &str) -> Option<Fault> {
+pub(super) fn bad_name(name: &str) -> Option<FieldFault> {
     let found = name.len();
     if !(1..=CAMPAIGN_NAME_LEN_MAX).contains(&found) {
         let detail = format!("has {found} bytes, want 1 to {CAMPAIGN_NAME_LEN_MAX}");
-        return Some(Fault::new("name", detail));
+        return Some(FieldFault::new("name", detail));
     }
-    check_sentence(name).err().map(|error| Fault::new("name", error.to_string()))
+    check_sentence(name).err().map(|error| FieldFault::new("name", error.to_string()))
 }
 
-pub(super) fn bad_metadata(text: &str) -> Option<Fault> {
+pub(super) fn bad_metadata(text: &str) -> Option<FieldFault> {
     let object = matches!(serde_json::from_str(text), Ok(Value::Object(_)));
     if !object {
-        return Some(Fault::new("metadata", "is no JSON object"));
+        return Some(FieldFault::new("metadata", "is no JSON object"));
     }
     let found = text.len();
     (found > METADATA_LEN_MAX)
-        .then(|| Fault::new("metadata", format!("has {found} bytes, want {METADATA_LEN_MAX}")))
+        .then(|| FieldFault::new("metadata", format!("has {found} bytes, want {METADATA_LEN_MAX}")))
 }

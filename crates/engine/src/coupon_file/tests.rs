@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::testing::{World, admin, text};
-use crate::{AdminChange, Clock, Expiry};
+use crate::{AdminChange, Clock, NewExpiry};
 
 /// What comes along with an export. The rest is of the store: its batches, versions and tiers.
 const KEPT: [&str; 11] = [
@@ -86,7 +86,7 @@ async fn what_is_exported_can_be_imported() {
                 3 => engine.void(&admin(), &code, AdminChange::default()).await.map(|_| ()),
                 4 => engine.hold(&admin(), &code, user, order, None).await.map(|_| ()),
                 5 => {
-                    let until = Expiry::On("2063-12-31".parse().unwrap(), zone.parse().unwrap());
+                    let until = NewExpiry::On("2063-12-31".parse().unwrap(), zone.parse().unwrap());
                     engine.extend(&admin(), &code, until, AdminChange::default()).await.map(|_| ())
                 }
                 _ => {

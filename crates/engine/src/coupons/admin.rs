@@ -9,11 +9,11 @@ use coupon::time::Millis;
 use router::Found;
 
 use super::view::CouponView;
-use crate::failure::{Done, Failure, found};
+use crate::failure::{Failure, WriteResult, found};
 use crate::{Caller, Engine, Role};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Expiry {
+pub enum NewExpiry {
     /// First instant at which it no longer works.
     At(Millis),
     /// Last day on which it works.
@@ -42,7 +42,7 @@ impl Engine {
         user: UserId,
         reference: Option<RevokeRef>,
         with: AdminChange,
-    ) -> Result<Done<CouponView>, Failure> {
+    ) -> Result<WriteResult<CouponView>, Failure> {
         let action = Action::Revoke { user, reference, reason: with.reason };
         self.by_admin(caller, text, action, with.if_version).await
     }
@@ -54,7 +54,7 @@ impl Engine {
         caller: &Caller,
         text: &CodeText,
         with: AdminChange,
-    ) -> Result<Done<CouponView>, Failure> {
+    ) -> Result<WriteResult<CouponView>, Failure> {
         self.by_admin(caller, text, Action::Void { reason: with.reason }, with.if_version).await
     }
 
@@ -64,13 +64,13 @@ impl Engine {
         &self,
         caller: &Caller,
         text: &CodeText,
-        expiry: Expiry,
+        expiry: NewExpiry,
         with: AdminChange,
-    ) -> Result<Done<CouponView>, Failure> {
+    ) -> Result<WriteResult<CouponView>, Failure> {
         caller.must_be(&[Role::Admin])?;
         let (expires_at, zone) = match expiry {
-            Expiry::On(on, zone) => (on.end(&zone), zone),
-            Expiry::At(at) => (at, self.zone_of(text).await?),
+            NewExpiry::On(on, zone) => (on.end(&zone), zone),
+            NewExpiry::At(at) => (at, self.zone_of(text).await?),
         };
         let last = coupon::minted::LAST_DAY.end();
         if expires_at > last {
@@ -98,7 +98,7 @@ impl Engine {
         text: &CodeText,
         action: Action,
         if_version: Option<u64>,
-    ) -> Result<Done<CouponView>, Failure> {
+    ) -> Result<WriteResult<CouponView>, Failure> {
         caller.must_be(&[Role::Admin])?;
         let change = Change { if_version, ..self.change(caller, action) };
         let done = self.change_at(caller, text, change).await?;

@@ -8,7 +8,7 @@ use coupon::refusal::Refusal;
 use router::Found;
 
 use super::view::CouponView;
-use crate::failure::{Done, Failure};
+use crate::failure::{Failure, WriteResult};
 use crate::{Caller, Engine, Role};
 
 impl Engine {
@@ -22,7 +22,7 @@ impl Engine {
         caller: &Caller,
         text: &CodeText,
         user: Option<UserId>,
-    ) -> Result<Done<CouponView>, Failure> {
+    ) -> Result<WriteResult<CouponView>, Failure> {
         let to = caller.acts_for(user)?;
         let found = self.find(text).await?;
         let campaign = match &found {
@@ -52,7 +52,7 @@ impl Engine {
         campaign: &CampaignId,
         user: Option<UserId>,
         reference: Option<IssueRef>,
-    ) -> Result<Done<CouponView>, Failure> {
+    ) -> Result<WriteResult<CouponView>, Failure> {
         let to = caller.acts_for(user)?;
         if caller.role == Role::User && self.handout(campaign).await? != Handout::SelfService {
             return Err(Failure::Forbidden(

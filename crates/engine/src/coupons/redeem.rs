@@ -8,7 +8,7 @@ use coupon::refusal::Refusal;
 use hot::CouponSnapshot;
 
 use super::view::CouponView;
-use crate::failure::{Done, Failure};
+use crate::failure::{Failure, WriteResult};
 use crate::{Caller, Engine};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ impl Engine {
         text: &CodeText,
         user: Option<UserId>,
         order: OrderRef,
-    ) -> Result<Done<RedemptionView>, Failure> {
+    ) -> Result<WriteResult<RedemptionView>, Failure> {
         let by = caller.acts_for(user)?;
         let change = self.change(caller, Action::Redeem { by, order: order.clone() });
         let done = self.change_at(caller, text, change).await?;
@@ -49,20 +49,20 @@ impl Engine {
         user: Option<UserId>,
         order: OrderRef,
         reason: Option<Reason>,
-    ) -> Result<Done<(RedemptionView, CouponView)>, Failure> {
+    ) -> Result<WriteResult<(RedemptionView, CouponView)>, Failure> {
         let action = Action::CancelRedemption { order: order.clone(), reason };
         let done = self.give_back(caller, text, user, &order, action).await?;
-        let (Done::Created(snapshot) | Done::Same(snapshot)) = &done;
+        let (WriteResult::Created(snapshot) | WriteResult::Same(snapshot)) = &done;
         let coupon = self.view_at_least(caller, snapshot);
         Ok(self.redemption_view(done, &order)?.map(|redemption| (redemption, coupon)))
     }
 
     fn redemption_view(
         &self,
-        done: Done<CouponSnapshot>,
+        done: WriteResult<CouponSnapshot>,
         order: &OrderRef,
-    ) -> Result<Done<RedemptionView>, Failure> {
-        let (Done::Created(snapshot) | Done::Same(snapshot)) = &done;
+    ) -> Result<WriteResult<RedemptionView>, Failure> {
+        let (WriteResult::Created(snapshot) | WriteResult::Same(snapshot)) = &done;
         let redemption = snapshot.coupon.redemption_of(order);
         let redemption = redemption.ok_or(Failure::refused(Refusal::NotRedeemed))?;
         let view = RedemptionView {

@@ -7,7 +7,7 @@ use coupon::coupon::Coupon;
 use coupon::ids::CampaignId;
 use coupon::time::Day;
 
-use super::History;
+use super::HistoryStream;
 use crate::coupons::CouponView;
 use crate::failure::Failure;
 use crate::lists::PAGE_MAX;
@@ -47,7 +47,7 @@ impl Engine {
         self: Arc<Engine>,
         caller: &Caller,
         request: CouponsRequest,
-    ) -> Result<History<CouponView>, Failure> {
+    ) -> Result<HistoryStream<CouponView>, Failure> {
         caller.must_be(&[Role::Admin])?;
         let early = self.expire_early(caller, &request).await?;
         let walk = match request.by {
@@ -58,7 +58,7 @@ impl Engine {
             }
         };
         let caller = caller.clone();
-        Ok(History {
+        Ok(HistoryStream {
             walk,
             takes: Box::new(move |coupon| request.takes(coupon)),
             rows: Box::new(move |engine, snapshot| {

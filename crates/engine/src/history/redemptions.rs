@@ -8,7 +8,7 @@ use coupon::coupon::{Coupon, EventKind, Redemption};
 use coupon::ids::{BatchId, CampaignId, Reason};
 use hot::CouponSnapshot;
 
-use super::History;
+use super::HistoryStream;
 use crate::failure::Failure;
 use crate::{Caller, Engine, Role};
 
@@ -45,7 +45,7 @@ impl Engine {
         self: Arc<Engine>,
         caller: &Caller,
         request: RedemptionsRequest,
-    ) -> Result<History<RedemptionEntry>, Failure> {
+    ) -> Result<HistoryStream<RedemptionEntry>, Failure> {
         caller.must_be(&[Role::Admin])?;
         let RedemptionsRequest { campaign, days, zone } = request;
         let zone = self.zone_of_days(campaign.as_ref(), zone).await?;
@@ -59,7 +59,7 @@ impl Engine {
             made.map(|(redemption, why)| engine.redemption_entry(snapshot, redemption, why, &zone))
                 .collect::<Vec<_>>()
         };
-        Ok(History { walk: self.walk(None), takes: Box::new(takes), rows: Box::new(rows) })
+        Ok(HistoryStream { walk: self.walk(None), takes: Box::new(takes), rows: Box::new(rows) })
     }
 
     /// `zone` decides on which day the redemption was made.

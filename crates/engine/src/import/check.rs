@@ -5,24 +5,24 @@ use coupon::imported::ImportedState;
 use coupon::time::Day;
 use hot::{ImportLine, RejectedLine};
 
-use super::lines::Line;
-use super::parser::Parser;
-use super::record::Header;
+use super::lines::FileLine;
+use super::parser::LineParser;
+use super::record::FileHeader;
 use super::rejected::rejected_line;
-use super::repeats::{REPEATED_CODE, Repeat, Repeats};
+use super::repeats::{CodeRepeat, REPEATED_CODE, SeenCodes};
 use crate::failure::Failure;
 use crate::{Caller, Engine, StaffRole};
 
 pub(super) struct LineCheck<'a> {
-    parser: Parser<'a>,
+    parser: LineParser<'a>,
     /// The person at the console; `None` for a token, which is an admin's.
     staff: Option<StaffRole>,
-    repeats: Repeats,
+    repeats: SeenCodes,
 }
 
 /// A line that the store may get.
 pub(super) struct GoodLine {
-    pub(super) line: Line,
+    pub(super) line: FileLine,
     pub(super) read: ImportLine,
     /// The earlier line of the file with the same code.
     pub(super) earlier: Option<u64>,
@@ -33,7 +33,7 @@ impl Engine {
         &self,
         caller: &Caller,
         campaign: &Campaign,
-        header: Option<Header>,
+        header: Option<FileHeader>,
     ) -> Result<LineCheck<'_>, Failure> {
         let staff = match caller.staff_name() {
             // Nobody's role: they were removed just now.
@@ -42,21 +42,24 @@ impl Engine {
             }
             None => None,
         };
-        let (parser, repeats) = (self.parser(campaign, header), Repeats::default());
+        let (parser, repeats) = (self.parser(campaign, header), SeenCodes::default());
         Ok(LineCheck { parser, staff, repeats })
     }
 }
 
 impl LineCheck<'_> {
     /// The line as it was read, or why it is rejected whatever the store has.
-    pub(super) fn check(&mut self, line: Line) -> Result<GoodLine, RejectedLine> {
+    pub(super) fn check(&mut self, line: FileLine) -> Result<GoodLine, RejectedLine> {
         match self.decide(&line) {
             Ok((read, earlier)) => Ok(GoodLine { line, read, earlier }),
             Err((reason, detail)) => Err(rejected_line(&line, reason, detail)),
         }
     }
 
-    fn decide(&mut self, line: &Line) -> Result<(ImportLine, Option<u64>), (&'static str, String)> {
+    fn decide(
+        &mut self,
+        line: &FileLine,
+    ) -> Result<(ImportLine, Option<u64>), (&'static str, String)> {
         let (read, written) = self.parser.read(line)?;
         if !Day::expiry_day_of(read.expires_at).can_be_archived() {
             let detail =
@@ -74,9 +77,9 @@ impl LineCheck<'_> {
             return Err(("FORBIDDEN", detail));
         }
         match self.repeats.take(line.number, &written, &read.code) {
-            Repeat::None => Ok((read, None)),
-            Repeat::Same { earlier } => Ok((read, Some(earlier))),
-            Repeat::OtherSpelling { earlier } => Err((
+            CodeRepeat::None => Ok((read, None)),
+            CodeRepeat::Same { earlier } => Ok((read, Some(earlier))),
+            CodeRepeat::OtherSpelling { earlier } => Err((
                 REPEATED_CODE,
                 format!(
                     "line {earlier} has the same code in another spelling: upper and lower case, \

@@ -22,7 +22,7 @@ use hot::{ImportLine, ImportOutcome, RejectedLine};
 use super::File;
 use super::ImportRequest;
 use super::check::{GoodLine, LineCheck};
-use super::lines::Line;
+use super::lines::FileLine;
 use super::rejected::{rejected_line, rejection};
 use super::repeats::REPEATED_CODE;
 use crate::batches::made_batch_id;
@@ -126,7 +126,7 @@ impl Engine {
 }
 
 impl DryRunning<'_> {
-    async fn take(&mut self, line: Line) -> Result<(), Failure> {
+    async fn take(&mut self, line: FileLine) -> Result<(), Failure> {
         self.found.counts.lines += 1;
         match self.check.check(line) {
             Ok(good) => {

@@ -5,38 +5,41 @@ use coupon::code::CodeText;
 use coupon::imported::ImportedState;
 use hot::ImportLine;
 
-use super::lines::Line;
-use super::record::{Defaults, Header, Record, RowError};
+use super::lines::FileLine;
+use super::record::{FileHeader, ImportRecord, RecordDefaults, RowError};
 use crate::Engine;
 
-pub(super) struct Parser<'a> {
+pub(super) struct LineParser<'a> {
     engine: &'a Engine,
-    defaults: Defaults,
+    defaults: RecordDefaults,
     /// `None` for a file of blank lines.
-    header: Option<Header>,
+    header: Option<FileHeader>,
 }
 
 impl Engine {
-    pub(super) fn parser(&self, campaign: &Campaign, header: Option<Header>) -> Parser<'_> {
-        let defaults = Defaults {
+    pub(super) fn parser(&self, campaign: &Campaign, header: Option<FileHeader>) -> LineParser<'_> {
+        let defaults = RecordDefaults {
             valid_from: campaign.valid_from,
             expires_at: campaign.expires_at,
             zone: campaign.zone.clone(),
         };
-        Parser { engine: self, defaults, header }
+        LineParser { engine: self, defaults, header }
     }
 }
 
-impl Parser<'_> {
+impl LineParser<'_> {
     /// The coupon of a line with its code as the line writes it, or the reason and the detail of its
     /// rejection.
-    pub(super) fn read(&self, line: &Line) -> Result<(ImportLine, String), (&'static str, String)> {
+    pub(super) fn read(
+        &self,
+        line: &FileLine,
+    ) -> Result<(ImportLine, String), (&'static str, String)> {
         let parsed = line.text().and_then(|text| match &self.header {
             Some(header) => header.parse(text, &self.defaults),
             None => Err(RowError::Empty),
         });
         let read = parsed.map_err(|error| (error.as_str(), error.to_string()))?;
-        let Record { code, written, valid_from, expires_at, imported_state } = read;
+        let ImportRecord { code, written, valid_from, expires_at, imported_state } = read;
         let read = ImportLine { code, valid_from, expires_at, imported_state };
         if self.engine.router.looks_minted(&CodeText::from(read.code.clone())) {
             let detail = "a code of ours opens to the same place; give this coupon another code";

@@ -2,7 +2,7 @@
 
 use hot::{ImportOutcome, RejectedLine};
 
-use super::lines::{Line, REJECTED_TEXT_MAX};
+use super::lines::{FileLine, REJECTED_TEXT_MAX};
 use crate::csv;
 
 /// One row of the file of rejected lines, with its line end.
@@ -13,7 +13,7 @@ pub fn reject_row(line_number: u64, text: &str, reason: &str, detail: &str) -> S
     csv::row([&line_number.to_string(), text, reason, detail])
 }
 
-pub(super) fn rejected_line(line: &Line, reason: &str, detail: String) -> RejectedLine {
+pub(super) fn rejected_line(line: &FileLine, reason: &str, detail: String) -> RejectedLine {
     RejectedLine {
         line: line.number,
         text: line.shown().chars().take(REJECTED_TEXT_MAX).collect(),

@@ -17,7 +17,7 @@ pub(super) const REPEATED_CODE: &str = "REPEATED_CODE";
 
 /// What an earlier line of the file says of a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Repeat {
+pub(super) enum CodeRepeat {
     None,
     Same { earlier: u64 },
     OtherSpelling { earlier: u64 },
@@ -25,25 +25,25 @@ pub(super) enum Repeat {
 
 /// The codes of a file by their hashes: of a billion lines, one in 100,000 files has two codes with one hash.
 #[derive(Default)]
-pub(super) struct Repeats {
+pub(super) struct SeenCodes {
     hasher: RandomState,
     /// The first line of each code, and the hash of its spelling.
     seen: HashMap<u64, (u64, u64)>,
 }
 
-impl Repeats {
+impl SeenCodes {
     /// Compares a line with the earlier ones, and remembers it. `written` is its code as it stands there.
-    pub(super) fn take(&mut self, number: u64, written: &str, code: &Code) -> Repeat {
+    pub(super) fn take(&mut self, number: u64, written: &str, code: &Code) -> CodeRepeat {
         let spelling = self.hasher.hash_one(written);
         let of_code = self.hasher.hash_one(code.as_str());
         match self.seen.get(&of_code) {
-            Some((earlier, same)) if *same == spelling => Repeat::Same { earlier: *earlier },
-            Some((earlier, _)) => Repeat::OtherSpelling { earlier: *earlier },
+            Some((earlier, same)) if *same == spelling => CodeRepeat::Same { earlier: *earlier },
+            Some((earlier, _)) => CodeRepeat::OtherSpelling { earlier: *earlier },
             None => {
                 if self.seen.len() < REPEATS_MAX {
                     self.seen.insert(of_code, (number, spelling));
                 }
-                Repeat::None
+                CodeRepeat::None
             }
         }
     }
@@ -56,27 +56,27 @@ mod tests {
     #[test]
     fn spellings() {
         let cases = [
-            ("the same", "ABCD-1", Repeat::Same { earlier: 1 }),
-            ("lower case", "abcd-1", Repeat::OtherSpelling { earlier: 1 }),
-            ("another hyphen", "ABC-D1", Repeat::OtherSpelling { earlier: 1 }),
-            ("without", "ABCD1", Repeat::OtherSpelling { earlier: 1 }),
+            ("the same", "ABCD-1", CodeRepeat::Same { earlier: 1 }),
+            ("lower case", "abcd-1", CodeRepeat::OtherSpelling { earlier: 1 }),
+            ("another hyphen", "ABC-D1", CodeRepeat::OtherSpelling { earlier: 1 }),
+            ("without", "ABCD1", CodeRepeat::OtherSpelling { earlier: 1 }),
         ];
         for (name, text, want) in cases {
-            let (mut repeats, code) = (Repeats::default(), "ABCD1".parse().unwrap());
-            assert_eq!(repeats.take(1, "ABCD-1", &code), Repeat::None, "{name}: first");
+            let (mut repeats, code) = (SeenCodes::default(), "ABCD1".parse().unwrap());
+            assert_eq!(repeats.take(1, "ABCD-1", &code), CodeRepeat::None, "{name}: first");
             assert_eq!(repeats.take(2, text, &code), want, "{name}");
         }
     }
 
     #[test]
     fn only_the_first_codes_are_remembered() {
-        let mut repeats = Repeats::default();
+        let mut repeats = SeenCodes::default();
         let code = |nth: usize| -> Code { format!("CODE{nth:06}").parse().unwrap() };
         for nth in 0..=REPEATS_MAX {
-            assert_eq!(repeats.take(nth as u64, "", &code(nth)), Repeat::None, "{nth}");
+            assert_eq!(repeats.take(nth as u64, "", &code(nth)), CodeRepeat::None, "{nth}");
         }
         let last = REPEATS_MAX as u64 - 1;
-        assert_eq!(repeats.take(0, "", &code(REPEATS_MAX - 1)), Repeat::Same { earlier: last });
-        assert_eq!(repeats.take(0, "", &code(REPEATS_MAX)), Repeat::None, "one too many");
+        assert_eq!(repeats.take(0, "", &code(REPEATS_MAX - 1)), CodeRepeat::Same { earlier: last });
+        assert_eq!(repeats.take(0, "", &code(REPEATS_MAX)), CodeRepeat::None, "one too many");
     }
 }

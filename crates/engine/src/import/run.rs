@@ -11,10 +11,10 @@ use hot::{HotError, ImportOutcome, RejectedLine};
 
 use super::File;
 use super::check::{GoodLine, LineCheck};
-use super::lines::Line;
+use super::lines::FileLine;
 use super::rejected::{rejected_line, rejection};
-use super::window::{Sent, Window, Written};
-use crate::failure::{Done, Failure, found};
+use super::window::{ImportWindow, SentWindow, WindowOutcome};
+use crate::failure::{Failure, WriteResult, found};
 use crate::{Caller, Engine};
 
 /// Rejected lines per transaction: other writers wait a few milliseconds for it.
@@ -25,7 +25,7 @@ const REJECTED_GROUP: usize = 200;
 /// memory at a time, some 15 MB each: one is read while the other is written.
 const WINDOW: usize = 50_000;
 
-pub(super) struct Import<'a> {
+pub(super) struct RunningImport<'a> {
     pub(super) engine: &'a Engine,
     pub(super) campaign: CampaignId,
     pub(super) batch: BatchId,
@@ -36,21 +36,21 @@ pub(super) struct Import<'a> {
     pub(super) counted: ImportCounts,
     good: Vec<GoodLine>,
     /// The previous window, which is written while this one is read.
-    sent: Option<Sent>,
+    sent: Option<SentWindow>,
     /// No more lines are read, so a window need not be full.
     pub(super) is_over: bool,
     rejected: Vec<RejectedLine>,
 }
 
-impl<'a> Import<'a> {
+impl<'a> RunningImport<'a> {
     pub(super) fn begin(
         engine: &'a Engine,
         caller: &Caller,
         check: LineCheck<'a>,
-        opened: &Done<Batch>,
-    ) -> Import<'a> {
-        let (Done::Created(batch) | Done::Same(batch)) = opened;
-        Import {
+        opened: &WriteResult<Batch>,
+    ) -> RunningImport<'a> {
+        let (WriteResult::Created(batch) | WriteResult::Same(batch)) = opened;
+        RunningImport {
             engine,
             campaign: batch.campaign.clone(),
             batch: batch.id.clone(),
@@ -76,11 +76,11 @@ impl Engine {
     }
 }
 
-impl Import<'_> {
+impl RunningImport<'_> {
     /// Imports every line, those of `beginning` first, and returns when all are done.
     pub(super) async fn all<S, E>(
         &mut self,
-        beginning: Vec<Line>,
+        beginning: Vec<FileLine>,
         file: &mut File<S>,
         progress: &(impl Fn(ImportCounts) + Sync),
     ) -> Result<Batch, Failure>
@@ -110,7 +110,7 @@ impl Import<'_> {
     }
 
     /// Takes one line; `true` if it filled a window and the previous window was imported.
-    async fn take(&mut self, line: Line) -> Result<bool, Failure> {
+    async fn take(&mut self, line: FileLine) -> Result<bool, Failure> {
         self.counts.lines += 1;
         match self.check.check(line) {
             Ok(good) => self.good.push(good),
@@ -163,7 +163,7 @@ impl Import<'_> {
         good.sort_by(|one, other| one.read.code.cmp(&other.read.code));
         let both = good.into_iter().map(|it| ((it.line, it.earlier), it.read));
         let (lines, records) = both.unzip();
-        let window = Window {
+        let window = ImportWindow {
             hot: Arc::clone(&self.engine.hot),
             clock: Arc::clone(&self.engine.clock),
             campaign: self.campaign.clone(),
@@ -171,16 +171,17 @@ impl Import<'_> {
             run: self.run.clone(),
             before: self.counts.lines,
         };
-        self.sent = Some(Sent { lines, written: tokio::spawn(window.write(records)) });
+        self.sent = Some(SentWindow { lines, written: tokio::spawn(window.write(records)) });
         Ok(())
     }
 
     /// Waits for the window that is being written, and counts how its lines ended. If it failed,
     /// its first groups are committed and counted.
     pub(super) async fn settle(&mut self) -> Result<(), Failure> {
-        let Some(Sent { lines, written }) = self.sent.take() else { return Ok(()) };
+        let Some(SentWindow { lines, written }) = self.sent.take() else { return Ok(()) };
         let written = written.await;
-        let Written { outcomes, failed } = written.map_err(|it| HotError::Unknown(Box::new(it)))?;
+        let WindowOutcome { outcomes, failed } =
+            written.map_err(|it| HotError::Unknown(Box::new(it)))?;
         for ((line, earlier), outcome) in lines.iter().zip(outcomes) {
             match rejection(outcome, *earlier) {
                 Some((reason, detail)) => self.reject(rejected_line(line, reason, detail)),

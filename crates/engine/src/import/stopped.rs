@@ -10,7 +10,7 @@ use hot::audit::Act;
 use hot::{HotError, HotStore};
 use tokio::sync::Semaphore;
 
-use super::Import;
+use super::RunningImport;
 use crate::failure::Failure;
 
 /// First pause before the counts are written again; doubles up to [`COUNT_PAUSE_MAX`].
@@ -49,7 +49,7 @@ impl ImportStopped {
     }
 }
 
-impl Import<'_> {
+impl RunningImport<'_> {
     /// Writes the counts of the lines so far, so that the batch's row is right, or nearly, if the
     /// process stops.
     pub(super) async fn count_as(&mut self, ended: Option<&Act>) -> Result<(), Failure> {
@@ -79,7 +79,7 @@ impl Import<'_> {
         let counts = self.so_far();
         let act = self.act();
         if self.count_as(Some(&act)).await.is_err() {
-            count_later(Late {
+            count_later(PendingCounts {
                 hot: Arc::clone(&self.engine.hot),
                 campaign: self.campaign.clone(),
                 batch: self.batch.clone(),
@@ -93,7 +93,7 @@ impl Import<'_> {
 }
 
 /// Counts that the store has not taken yet.
-struct Late {
+struct PendingCounts {
     hot: Arc<dyn HotStore>,
     campaign: CampaignId,
     batch: BatchId,
@@ -104,7 +104,7 @@ struct Late {
     act: Act,
 }
 
-fn count_later(late: Late) {
+fn count_later(late: PendingCounts) {
     let Ok(place) = COUNTING.try_acquire() else { return };
     tokio::spawn(async move {
         let _place = place;
@@ -119,10 +119,10 @@ fn count_later(late: Late) {
     });
 }
 
-impl Late {
+impl PendingCounts {
     /// `true` if there is nothing left to do.
     async fn is_done(&self) -> bool {
-        let Late { hot, campaign, batch, was, counts, act } = self;
+        let PendingCounts { hot, campaign, batch, was, counts, act } = self;
         match hot.batch(campaign, batch).await {
             Ok(Some(row)) if row.import == *was => {
                 hot.close_import(campaign, batch, *counts, Some(act)).await.is_ok()

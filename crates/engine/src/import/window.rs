@@ -7,7 +7,7 @@ use coupon::imported::ImportRun;
 use hot::{HotError, HotStore, ImportLine, ImportOutcome};
 use tokio::task::JoinHandle;
 
-use super::lines::Line;
+use super::lines::FileLine;
 use crate::Clock;
 
 /// Lines in each of the first groups of a file.
@@ -18,20 +18,20 @@ const GROUP_MIN: usize = 200;
 /// millions.
 const GROUP_PART: u64 = 64;
 
-pub(super) struct Sent {
+pub(super) struct SentWindow {
     /// Each with the earlier line of the file that has the same code.
-    pub(super) lines: Vec<(Line, Option<u64>)>,
-    pub(super) written: JoinHandle<Written>,
+    pub(super) lines: Vec<(FileLine, Option<u64>)>,
+    pub(super) written: JoinHandle<WindowOutcome>,
 }
 
 /// How far a window got: the outcomes of its first lines, and the error that stopped it.
-pub(super) struct Written {
+pub(super) struct WindowOutcome {
     pub(super) outcomes: Vec<ImportOutcome>,
     pub(super) failed: Option<HotError>,
 }
 
 /// Writes the lines of a window, which are in the order of their codes.
-pub(super) struct Window {
+pub(super) struct ImportWindow {
     pub(super) hot: Arc<dyn HotStore>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) campaign: CampaignId,
@@ -41,9 +41,9 @@ pub(super) struct Window {
     pub(super) before: u64,
 }
 
-impl Window {
+impl ImportWindow {
     /// Writes group after group, each in a transaction, until the first that fails.
-    pub(super) async fn write(mut self, lines: Vec<ImportLine>) -> Written {
+    pub(super) async fn write(mut self, lines: Vec<ImportLine>) -> WindowOutcome {
         let mut outcomes = Vec::with_capacity(lines.len());
         let group = group_of(self.before, self.hot.import_lines_max());
         for group in lines.chunks(group) {
@@ -52,10 +52,10 @@ impl Window {
             let (group, run) = (group.to_vec(), self.run.clone());
             match self.hot.import(&self.campaign, &self.batch, group, run).await {
                 Ok(of_group) => outcomes.extend(of_group),
-                Err(error) => return Written { outcomes, failed: Some(error) },
+                Err(error) => return WindowOutcome { outcomes, failed: Some(error) },
             }
         }
-        Written { outcomes, failed: None }
+        WindowOutcome { outcomes, failed: None }
     }
 }
 

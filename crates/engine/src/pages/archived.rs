@@ -10,7 +10,7 @@ use coupon::ids::UserId;
 use coupon::time::{Day, Millis};
 use hot::{HotError, ListOrder, ListScope};
 
-use super::{PageQuery, Position, Tie};
+use super::{CursorPosition, PageQuery, TieBreaker};
 use crate::Engine;
 use crate::archive::in_time;
 use crate::failure::Failure;
@@ -22,22 +22,22 @@ pub(crate) const ARCHIVED_MAX: u64 = 10_000_000;
 /// Archived coupons of one holder that are looked up at a time.
 const LOOKED_UP: usize = 64;
 
-pub(super) struct Archived {
-    position: Position,
+pub(super) struct ArchivedCoupon {
+    position: CursorPosition,
     pub(super) day: Day,
     pub(super) coupon: Coupon,
 }
 
 #[derive(Default)]
 pub(super) struct ArchivedPage {
-    pub(super) coupons: Vec<Archived>,
+    pub(super) coupons: Vec<ArchivedCoupon>,
     /// How far cold was read, if there is more after it.
-    pub(super) next: Option<Position>,
+    pub(super) next: Option<CursorPosition>,
 }
 
 impl ArchivedPage {
     /// The first of what was found. If more was found, there is a next page.
-    fn of(mut found: Vec<Archived>, query: &PageQuery) -> ArchivedPage {
+    fn of(mut found: Vec<ArchivedCoupon>, query: &PageQuery) -> ArchivedPage {
         let is_more = found.len() > query.limit;
         keep_first(&mut found, query.limit, query.order);
         let next = found.last().filter(|_| is_more).map(|last| last.position.clone());
@@ -46,7 +46,7 @@ impl ArchivedPage {
 }
 
 /// Sorts what was found, and keeps the first `limit`.
-fn keep_first(found: &mut Vec<Archived>, limit: usize, order: ListOrder) {
+fn keep_first(found: &mut Vec<ArchivedCoupon>, limit: usize, order: ListOrder) {
     found.sort_by(|one, other| one.position.order(&other.position, order));
     found.truncate(limit);
 }
@@ -139,12 +139,12 @@ impl Engine {
     }
 }
 
-pub(super) fn archived_at(expires_at: Millis, code: &Code) -> Position {
-    Position { expires_at, tie: Tie::Cold(code.clone()) }
+pub(super) fn archived_at(expires_at: Millis, code: &Code) -> CursorPosition {
+    CursorPosition { expires_at, tie: TieBreaker::Cold(code.clone()) }
 }
 
-fn archived(day: Day, coupon: Coupon) -> Archived {
-    Archived { position: archived_at(coupon.expires_at(), coupon.code()), day, coupon }
+fn archived(day: Day, coupon: Coupon) -> ArchivedCoupon {
+    ArchivedCoupon { position: archived_at(coupon.expires_at(), coupon.code()), day, coupon }
 }
 
 /// The side table is built from the partitions, so a code of the one has to be in the other.
@@ -153,7 +153,7 @@ fn not_there(day: Day, code: &Code) -> Failure {
     Failure::Store(HotError::Cold(why.into()))
 }
 
-fn is_behind(position: &Position, query: &PageQuery) -> bool {
+fn is_behind(position: &CursorPosition, query: &PageQuery) -> bool {
     query.after.as_ref().is_none_or(|after| position.order(after, query.order) == Ordering::Greater)
 }
 

@@ -7,28 +7,28 @@ use coupon::time::Millis;
 use hot::{ListOrder, ListPosition};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Position {
+pub struct CursorPosition {
     pub expires_at: Millis,
     /// Orders coupons with one expiry.
-    pub tie: Tie,
+    pub tie: TieBreaker,
 }
 
 /// The order of coupons with one expiry: first those of hot, then those of cold.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Tie {
+pub enum TieBreaker {
     /// By the number that the hot store gives each row.
     Hot(u64),
     Cold(Code),
 }
 
-impl Position {
-    pub(super) fn order(&self, other: &Position, order: ListOrder) -> Ordering {
+impl CursorPosition {
+    pub(super) fn order(&self, other: &CursorPosition, order: ListOrder) -> Ordering {
         let by_expiry = match order {
             ListOrder::Soonest => self.expires_at.cmp(&other.expires_at),
             ListOrder::Latest => other.expires_at.cmp(&self.expires_at),
         };
         by_expiry.then_with(|| match (&self.tie, &other.tie, order) {
-            (Tie::Hot(one), Tie::Hot(other), ListOrder::Latest) => other.cmp(one),
+            (TieBreaker::Hot(one), TieBreaker::Hot(other), ListOrder::Latest) => other.cmp(one),
             (one, other, _) => one.cmp(other),
         })
     }
@@ -36,17 +36,17 @@ impl Position {
     /// The position in hot after which everything lies that is after this one.
     pub(super) fn in_hot(&self, order: ListOrder) -> ListPosition {
         let tie = match (&self.tie, order) {
-            (Tie::Hot(tie), _) => *tie,
+            (TieBreaker::Hot(tie), _) => *tie,
             // The pages so far have all of hot's coupons with this expiry.
-            (Tie::Cold(_), ListOrder::Soonest) => u64::MAX >> 1,
-            (Tie::Cold(_), ListOrder::Latest) => 0,
+            (TieBreaker::Cold(_), ListOrder::Soonest) => u64::MAX >> 1,
+            (TieBreaker::Cold(_), ListOrder::Latest) => 0,
         };
         ListPosition { expires_at: self.expires_at, tie }
     }
 }
 
-impl From<&ListPosition> for Position {
-    fn from(position: &ListPosition) -> Position {
-        Position { expires_at: position.expires_at, tie: Tie::Hot(position.tie) }
+impl From<&ListPosition> for CursorPosition {
+    fn from(position: &ListPosition) -> CursorPosition {
+        CursorPosition { expires_at: position.expires_at, tie: TieBreaker::Hot(position.tie) }
     }
 }

@@ -7,8 +7,8 @@ use coupon::coupon::Coupon;
 use coupon::time::Day;
 use hot::{CouponSnapshot, Tier};
 
-use super::Position;
-use super::archived::{Archived, archived_at};
+use super::CursorPosition;
+use super::archived::{ArchivedCoupon, archived_at};
 use crate::Engine;
 use crate::failure::Failure;
 
@@ -40,8 +40,8 @@ impl Engine {
 
     pub(super) async fn snapshots(
         &self,
-        archived: Vec<Archived>,
-    ) -> Result<Vec<(Position, CouponSnapshot)>, Failure> {
+        archived: Vec<ArchivedCoupon>,
+    ) -> Result<Vec<(CursorPosition, CouponSnapshot)>, Failure> {
         let coupons = archived.into_iter().map(|archived| (archived.coupon, Tier::Cold)).collect();
         let snapshots = self.snapshots_of(coupons).await?;
         let position = |snapshot: &CouponSnapshot| {

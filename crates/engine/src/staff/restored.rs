@@ -47,8 +47,8 @@ mod tests {
     #[tokio::test]
     async fn nothing_of_before_a_restore_is_good() {
         let folder = tempfile::TempDir::new().unwrap();
-        let cold = ColdStore::on_folder(&folder.path().join("cold"), cold::Options::default());
-        let options = hot_sqlite::Options { free_min_bytes: 0, ..Default::default() };
+        let cold = ColdStore::on_folder(&folder.path().join("cold"), cold::ColdOptions::default());
+        let options = hot_sqlite::SqliteOptions { free_min_bytes: 0, ..Default::default() };
         let archive = Arc::new(ColdArchive(Arc::new(cold)));
         let hot =
             SqliteHot::open(&folder.path().join("hot"), Vec::new(), archive, options).unwrap();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cold::ColdStore;
-use compactor::{Closed, Compactor, Progress, Settings};
+use compactor::{ClosedPolicy, CompactionProgress, CompactionSettings, Compactor};
 use coupon::calendar::Zone;
 use coupon::code::{Code, CodeText};
 use coupon::coupon::{Coupon, Genesis};
@@ -22,7 +22,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::import::{FileFormat, ImportRequest};
 use crate::testing::{admin, clock, opened};
-use crate::{AdminChange, CampaignDraft, Clock, Expiry};
+use crate::{AdminChange, CampaignDraft, Clock, NewExpiry};
 
 /// A walk reads each of the partitions below in about ten chunks.
 const SMALL: usize = 40;
@@ -59,7 +59,7 @@ pub(super) async fn meanwhile(read: Read) {
         None => None,
     });
     if let Some((_, _, compactor)) = due {
-        compactor.run(now(), Closed::Now).await.unwrap();
+        compactor.run(now(), ClosedPolicy::Now).await.unwrap();
     }
 }
 
@@ -83,7 +83,7 @@ impl World {
         // Longer than the machine stops for while it does other things.
         let look_up_max = Duration::from_secs(300);
         let options =
-            cold::Options { retention: Duration::ZERO, look_up_max, ..Default::default() };
+            cold::ColdOptions { retention: Duration::ZERO, look_up_max, ..Default::default() };
         let (engine, hot) = opened(at, options, *b"the tests' key..", &clock());
         let cold = Arc::clone(engine.cold());
         World { engine, hot, cold }
@@ -132,13 +132,14 @@ impl World {
         self.import(campaign, file).await;
     }
 
-    fn compactor(&self, watch: compactor::Watch) -> Compactor {
-        let settings = Settings { partition_files_max: 2, ..Settings::default() };
+    fn compactor(&self, watch: compactor::ProgressWatch) -> Compactor {
+        let settings =
+            CompactionSettings { partition_files_max: 2, ..CompactionSettings::default() };
         Compactor::new(self.hot.clone(), Arc::clone(&self.cold), settings, watch)
     }
 
     async fn compact(&self, at: Millis) {
-        let report = self.compactor(Arc::new(|_| {})).run(at, Closed::Now).await.unwrap();
+        let report = self.compactor(Arc::new(|_| {})).run(at, ClosedPolicy::Now).await.unwrap();
         assert!(report.failed.is_empty(), "{:?}", report.failed);
     }
 
@@ -157,7 +158,7 @@ impl World {
 /// A compaction in a thread of its own that waits before each step.
 struct Stepped {
     go: Option<Sender<()>>,
-    at: Receiver<Progress>,
+    at: Receiver<CompactionProgress>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
@@ -177,7 +178,7 @@ impl Stepped {
                 .enable_all()
                 .build()
                 .unwrap();
-            let report = runtime.block_on(compactor.run(now(), Closed::Now)).unwrap();
+            let report = runtime.block_on(compactor.run(now(), ClosedPolicy::Now)).unwrap();
             assert!(report.failed.is_empty(), "{:?}", report.failed);
         });
         let _ = at.recv();
@@ -214,7 +215,7 @@ fn copy(from: &Path, to: &Path) {
 struct Seen(Vec<Coupon>);
 
 impl Seen {
-    async fn next(&mut self, walk: &mut Walk) -> bool {
+    async fn next(&mut self, walk: &mut CouponWalk) -> bool {
         let Some(sifted) = walk.next_of(|_| true).await.unwrap() else { return false };
         let snapshots = sifted.rows;
         assert!(snapshots.len() <= 2 * SMALL, "{} coupons at a time", snapshots.len());
@@ -222,7 +223,7 @@ impl Seen {
         true
     }
 
-    async fn rest(&mut self, walk: &mut Walk) {
+    async fn rest(&mut self, walk: &mut CouponWalk) {
         while self.next(walk).await {}
     }
 
@@ -387,7 +388,7 @@ async fn extended_during_a_walk() {
         let mut seen = Seen::default();
         seen.next(&mut walk).await;
         let code: CodeText = format!("UC0{:05}", nth / 4 * 4).parse().unwrap();
-        let expiry = Expiry::At(open.end().plus_days(3));
+        let expiry = NewExpiry::At(open.end().plus_days(3));
         world.engine.extend(&admin(), &code, expiry, AdminChange::default()).await.unwrap();
         seen.rest(&mut walk).await;
         let copies: Vec<u64> = seen

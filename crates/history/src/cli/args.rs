@@ -6,8 +6,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use couponry::bootstrap::StoreFlags;
 
-use crate::formats::Format;
-use crate::query::Limits;
+use crate::formats::OutputFormat;
+use crate::query::QueryLimits;
 
 /// SQL over both tiers of couponry
 ///
@@ -31,7 +31,7 @@ Examples:
   couponry-history --file report.sql --format csv
   couponry-history serve --listen 127.0.0.1:8081"
 )]
-pub(super) struct Cli {
+pub(super) struct HistoryCli {
     #[command(flatten)]
     pub(super) stores: StoreFlags,
     #[command(flatten)]
@@ -39,11 +39,11 @@ pub(super) struct Cli {
     #[command(flatten)]
     pub(super) ask: QueryArgs,
     #[command(subcommand)]
-    pub(super) command: Option<Command>,
+    pub(super) command: Option<SqlCommand>,
 }
 
 #[derive(Subcommand)]
-pub(super) enum Command {
+pub(super) enum SqlCommand {
     /// Answer SQL over HTTP: POST /v1/history/query, for operators and admins
     #[command(after_help = "\
 Exit codes: 0 stopped by a signal, 1 failed, 2 usage error.
@@ -64,8 +64,8 @@ pub(super) struct QueryArgs {
     #[arg(long, value_name = "FILE")]
     pub(super) file: Option<PathBuf>,
     /// Write the rows in this format
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    pub(super) format: Format,
+    #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
+    pub(super) format: OutputFormat,
     /// Write to this file instead of standard output; it appears when it is complete, and only its
     /// owner can read it
     #[arg(long, value_name = "FILE")]
@@ -105,8 +105,8 @@ pub(super) struct LimitFlags {
 
 impl LimitFlags {
     /// The limits, with these where the command line and the environment name none.
-    pub(super) fn or(&self, seconds: u64, memory_mib: u64, spill_mib: u64) -> Limits {
-        Limits {
+    pub(super) fn or(&self, seconds: u64, memory_mib: u64, spill_mib: u64) -> QueryLimits {
+        QueryLimits {
             time: Duration::from_secs(self.time_limit.unwrap_or(seconds)),
             memory: usize::try_from(self.memory_limit.unwrap_or(memory_mib) << 20)
                 .unwrap_or(usize::MAX),

@@ -6,7 +6,7 @@ use couponry::bootstrap::{CliError, is_terminal};
 
 use super::args::QueryArgs;
 use super::cli_error;
-use crate::formats::Format;
+use crate::formats::OutputFormat;
 use crate::query::History;
 
 /// Longest SQL, in bytes. Nobody writes more.
@@ -15,7 +15,7 @@ const SQL_BYTES_MAX: u64 = 1 << 20;
 /// Reads no store: a text that is no SQL needs none.
 pub(super) fn statements(ask: &QueryArgs) -> Result<Vec<String>, CliError> {
     let can_show = match (ask.format, &ask.output) {
-        (Format::Parquet | Format::Arrow, None) => !is_terminal(),
+        (OutputFormat::Parquet | OutputFormat::Arrow, None) => !is_terminal(),
         _ => true,
     };
     if !can_show {

@@ -3,14 +3,14 @@
 use std::io::{ErrorKind, Write};
 use std::time::Duration;
 
-use couponry::bootstrap::{CliError, Out, Progress, Work, thousands};
+use couponry::bootstrap::{CliError, CommandProgress, Out, WorkKind, thousands};
 use tokio::time::{interval, timeout};
 
 use super::args::QueryArgs;
 use super::cli_error;
-use crate::formats::{Rows, Unwritten};
-use crate::query::{Answer, History};
-use crate::scanned::Scanned;
+use crate::formats::{FormattedRows, RowWriteError};
+use crate::query::{History, SqlAnswer};
+use crate::scanned::ScanCounts;
 
 /// A query that takes no longer than this shows no progress.
 const QUIET: Duration = Duration::from_secs(1);
@@ -22,7 +22,7 @@ pub(super) async fn written(history: &History, sql: &str, ask: &QueryArgs) -> Re
     let mut answer = history.ask(sql, ask.as_of).await.map_err(cli_error)?;
     let out = Out::to(ask.output.as_deref())?;
     let schema = answer.schema();
-    let mut rows = Rows::begin(out, ask.format, &schema).map_err(unwritten)?;
+    let mut rows = FormattedRows::begin(out, ask.format, &schema).map_err(unwritten)?;
     let mut progress = None;
     while let Some(batch) = next(&mut answer, &mut progress).await? {
         rows.put(&batch).map_err(unwritten)?;
@@ -41,8 +41,8 @@ pub(super) async fn written(history: &History, sql: &str, ask: &QueryArgs) -> Re
 
 /// The next rows. Shows the progress of a query that takes longer than [`QUIET`].
 async fn next(
-    answer: &mut Answer,
-    progress: &mut Option<Progress>,
+    answer: &mut SqlAnswer,
+    progress: &mut Option<CommandProgress>,
 ) -> Result<Option<datafusion::arrow::array::RecordBatch>, CliError> {
     let plan = answer.plan().clone();
     let mut rows = std::pin::pin!(answer.next());
@@ -51,7 +51,7 @@ async fn next(
     {
         return rows.map_err(cli_error);
     }
-    let progress = progress.get_or_insert_with(|| Progress::new(Work::Query, None, false));
+    let progress = progress.get_or_insert_with(|| CommandProgress::new(WorkKind::Query, None, false));
     let mut looks = interval(LOOK_EVERY);
     let watched = async {
         loop {
@@ -59,7 +59,7 @@ async fn next(
                 biased;
                 rows = &mut rows => return rows,
                 _ = looks.tick() => {
-                    let scanned = Scanned::of(&plan);
+                    let scanned = ScanCounts::of(&plan);
                     progress.set(scanned.rows, scanned.of);
                 }
             }
@@ -68,9 +68,11 @@ async fn next(
     progress.during(watched).await.map_err(cli_error)
 }
 
-fn unwritten(error: Unwritten) -> CliError {
+fn unwritten(error: RowWriteError) -> CliError {
     match error {
-        Unwritten::Out(error) if error.kind() == ErrorKind::BrokenPipe => CliError::nobody_reads(),
+        RowWriteError::Out(error) if error.kind() == ErrorKind::BrokenPipe => {
+            CliError::nobody_reads()
+        }
         error => CliError::new(format!("cannot write the rows: {error}")),
     }
 }

@@ -15,7 +15,7 @@ use datafusion::physical_plan::{
 
 /// What is left of the table after pruning: how many, of how many.
 #[derive(Clone, Debug)]
-pub(crate) struct Pruned {
+pub(crate) struct PruningResult {
     pub(crate) partitions: (usize, usize),
     pub(crate) files: (usize, usize),
     /// Rows of the files that are read.
@@ -25,13 +25,13 @@ pub(crate) struct Pruned {
 /// The root of a scan of `coupons`. It says in `explain` what is left after pruning.
 #[derive(Debug)]
 pub(crate) struct CouponsExec {
-    pub(crate) pruned: Pruned,
+    pub(crate) pruned: PruningResult,
     input: Arc<dyn ExecutionPlan>,
 }
 
 impl DisplayAs for CouponsExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Pruned { partitions, files, rows } = &self.pruned;
+        let PruningResult { partitions, files, rows } = &self.pruned;
         write!(
             f,
             "CouponsExec: partitions={} of {}, plain_files={} of {}, plain_rows={rows}",
@@ -113,7 +113,7 @@ impl ExecutionPlan for CouponsExec {
 }
 
 impl CouponsExec {
-    pub(super) fn new(pruned: Pruned, input: Arc<dyn ExecutionPlan>) -> CouponsExec {
+    pub(super) fn new(pruned: PruningResult, input: Arc<dyn ExecutionPlan>) -> CouponsExec {
         CouponsExec { pruned, input }
     }
 }

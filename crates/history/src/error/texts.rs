@@ -3,7 +3,7 @@
 use datafusion::common::SchemaError;
 use datafusion::common::utils::datafusion_strsim::levenshtein;
 
-use super::Names;
+use super::SuggestedNames;
 
 /// Most letters in which a misspelled name differs from the name that is suggested.
 const SLIPS_MAX: usize = 3;
@@ -39,7 +39,7 @@ pub(super) fn of_schema(error: SchemaError) -> String {
     }
 }
 
-pub(super) fn of_plan(line: &str, whole: &str, names: &Names) -> String {
+pub(super) fn of_plan(line: &str, whole: &str, names: &SuggestedNames) -> String {
     if let Some(table) = between(line, "table '", "' not found") {
         let table = table.strip_prefix("couponry.history.").unwrap_or(table);
         return unknown("table", table, &names.tables);

@@ -14,16 +14,16 @@ const MEASURED: usize = 10_000;
 const WIDTH_MAX: usize = 60;
 
 /// A table. It holds its first rows back until it knows how wide they are.
-pub(super) struct Table<W> {
+pub(super) struct TableWriter<W> {
     out: W,
     waiting: Vec<Vec<String>>,
     widths: Option<Vec<usize>>,
 }
 
-impl<W: Write> Table<W> {
-    pub(super) fn begin(out: W, schema: &Schema) -> Table<W> {
+impl<W: Write> TableWriter<W> {
+    pub(super) fn begin(out: W, schema: &Schema) -> TableWriter<W> {
         let header = schema.fields().iter().map(|field| field.name().clone()).collect();
-        Table { out, waiting: vec![header], widths: None }
+        TableWriter { out, waiting: vec![header], widths: None }
     }
 
     pub(super) fn out(&self) -> &W {
@@ -47,7 +47,7 @@ impl<W: Write> Table<W> {
 
     /// Writes the rows that wait. Each column is as wide as the widest of its first cells.
     fn lay_out(&mut self, schema: &Schema) -> std::io::Result<()> {
-        let Table { out, waiting, widths } = self;
+        let TableWriter { out, waiting, widths } = self;
         let widest = |at: usize| {
             let cells = waiting.iter().flat_map(|row| row[at].lines());
             cells.map(|line| line.chars().count()).max().unwrap_or(0)

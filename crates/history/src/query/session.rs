@@ -12,13 +12,13 @@ use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use engine::Engine;
 
-use super::Limits;
-use crate::campaigns::Campaigns;
+use super::QueryLimits;
+use crate::campaigns::CampaignsTable;
 use crate::columns;
-use crate::coupons::Coupons;
-use crate::error::Names;
+use crate::coupons::CouponsTable;
+use crate::error::SuggestedNames;
 use crate::redemptions;
-use crate::tiers::Tiers;
+use crate::tiers::TierReader;
 
 /// Functions that are left out: one row of their result can fill the memory, before the memory limit
 /// notices.
@@ -60,7 +60,7 @@ const CONSUMERS_NAMED: NonZeroUsize = NonZeroUsize::MIN;
 /// A session of one query: it has its own memory, and no tables but ours.
 pub(super) async fn context(
     engine: &Arc<Engine>,
-    limits: &Limits,
+    limits: &QueryLimits,
     shared: &RuntimeEnv,
     as_of: Option<u64>,
 ) -> Result<SessionContext> {
@@ -81,9 +81,9 @@ pub(super) async fn context(
         .with_window_functions(SessionStateDefaults::default_window_functions())
         .build();
     let context = SessionContext::new_with_state(state);
-    let tiers = Tiers::new(Arc::clone(engine), as_of);
-    context.register_table("coupons", Arc::new(Coupons::new(tiers.clone())))?;
-    context.register_table("campaigns", Arc::new(Campaigns::new(tiers)))?;
+    let tiers = TierReader::new(Arc::clone(engine), as_of);
+    context.register_table("coupons", Arc::new(CouponsTable::new(tiers.clone())))?;
+    context.register_table("campaigns", Arc::new(CampaignsTable::new(tiers)))?;
     context.register_udf(redemptions::udf(columns::of_table().field_with_name("events")?));
     for (name, sql) in [("events", EVENTS), ("redemptions", REDEMPTIONS)] {
         let plan = context.state().create_logical_plan(sql).await?;
@@ -112,7 +112,7 @@ fn is_denied(name: &str, aliases: &[String]) -> bool {
     DENIED.contains(&name) || aliases.iter().any(|alias| DENIED.contains(&alias.as_str()))
 }
 
-pub(super) fn names(context: Option<&SessionContext>) -> Names {
+pub(super) fn names(context: Option<&SessionContext>) -> SuggestedNames {
     let functions = context.map(|context| {
         let state = context.state();
         let scalar = state.scalar_functions().keys().cloned();
@@ -121,7 +121,7 @@ pub(super) fn names(context: Option<&SessionContext>) -> Names {
             .chain(state.window_functions().keys().cloned())
             .collect()
     });
-    Names {
+    SuggestedNames {
         tables: TABLES.map(str::to_owned).to_vec(),
         functions: functions.unwrap_or_default(),
         denied: DENIED,

@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use compactor::Closed;
+use compactor::ClosedPolicy;
 use tempfile::TempDir;
 
 use crate::world::World;
@@ -26,7 +26,7 @@ impl TestData {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let folder = runtime.block_on(async {
             let world = World::full().await;
-            world.compact(Closed::Now).await;
+            world.compact(ClosedPolicy::Now).await;
             world.folder
         });
         // Dropping it closes its connections, and the log is in the file.

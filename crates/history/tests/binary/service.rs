@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::process::{Child, ChildStdout, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use api::token::{LocalKey, LocalKeys, Role, Tokens};
+use api::token::{LocalKey, LocalKeys, Role, TokenService};
 use datafusion::arrow::ipc::reader::StreamReader;
 use serde_json::{Value, json};
 

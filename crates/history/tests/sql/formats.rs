@@ -3,7 +3,7 @@
 use datafusion::arrow::array::AsArray;
 use datafusion::arrow::ipc::reader::{FileReader, StreamReader};
 use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReader;
-use history::formats::{Format, Rows};
+use history::formats::{FormattedRows, OutputFormat};
 
 use crate::world::World;
 
@@ -35,14 +35,14 @@ async fn text() {
         ),
         (
             "JSON",
-            Format::Jsonl,
+            OutputFormat::Jsonl,
             "{\"text\":\"a,b\",\"formula\":\"=1\",\"number\":-7,\"part\":1.5,\"nothing\":null,\
              \"day\":\"2026-12-31\",\"no_zone\":\"2026-12-31T10:00:00\",\
              \"fine\":\"2026-12-31T10:00:00.001002Z\",\"list\":[1,2],\"yes\":true}\n",
         ),
         (
             "a table",
-            Format::Table,
+            OutputFormat::Table,
             "text  formula  number  part  nothing  day         no_zone              fine                         list   yes\n\
              a,b   =1           -7   1.5           2026-12-31  2026-12-31T10:00:00  2026-12-31T10:00:00.001002Z  [1,2]  true\n",
         ),

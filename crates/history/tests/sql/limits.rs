@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use history::{History, HistoryError, Limits};
+use history::{History, HistoryError, QueryLimits};
 
 use crate::world::{World, limits};
 
-async fn asked(world: &World, limits: Limits, sql: &str) -> Result<u64, HistoryError> {
+async fn asked(world: &World, limits: QueryLimits, sql: &str) -> Result<u64, HistoryError> {
     let history = History::new(Arc::clone(&world.engine), limits).unwrap();
     let mut answer = history.ask(sql, None).await?;
     let mut rows = 0;
@@ -20,7 +20,7 @@ async fn asked(world: &World, limits: Limits, sql: &str) -> Result<u64, HistoryE
 #[tokio::test(flavor = "multi_thread")]
 async fn time() {
     let world = World::full().await;
-    let short = Limits { time: Duration::from_millis(20), ..limits() };
+    let short = QueryLimits { time: Duration::from_millis(20), ..limits() };
     let ended = asked(&world, short, &large()).await.unwrap_err();
     assert!(matches!(ended, HistoryError::TooLong { .. }), "{ended:?}");
     assert!(ended.to_string().starts_with("the query took more than 20ms: "), "{ended}");

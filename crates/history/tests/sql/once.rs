@@ -3,11 +3,11 @@
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
 
-use compactor::{Closed, Compactor, Settings, Watch};
+use compactor::{ClosedPolicy, CompactionSettings, Compactor, ProgressWatch};
 use coupon::apply::Action;
 use coupon::calendar::Zone;
 use coupon::time::Day;
-use history::{History, Limits};
+use history::{History, QueryLimits};
 use hot::Partitions;
 
 use crate::world::{NOW, OPEN, World, limits};

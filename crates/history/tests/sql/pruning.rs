@@ -1,6 +1,6 @@
 //! What a query does not read, as `explain` shows.
 
-use compactor::Closed;
+use compactor::ClosedPolicy;
 
 use crate::world::World;
 
@@ -18,7 +18,7 @@ async fn looked_at(world: &World, filter: &str) -> (String, String) {
 #[tokio::test(flavor = "multi_thread")]
 async fn partitions_and_files_are_ruled_out_before_they_are_read() {
     let world = World::full().await;
-    world.compact(Closed::Now).await;
+    world.compact(ClosedPolicy::Now).await;
     let cases = [
         ("no filter", "state = 'issued'", 3, 2),
         ("a partition", "expiry_day = '2026-03-01'", 1, 1),
@@ -50,7 +50,7 @@ async fn partitions_and_files_are_ruled_out_before_they_are_read() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_view_is_pruned_like_its_table() {
     let world = World::full().await;
-    world.compact(Closed::Now).await;
+    world.compact(ClosedPolicy::Now).await;
     let sql = "explain select count(*) from redemptions where expiry_day = '2026-03-01'";
     let plan = world.ask(sql).await.into_iter().flatten().collect::<Vec<_>>().join("\n");
     assert!(plan.contains("partitions=1 of 3"), "{plan}");

@@ -1,6 +1,6 @@
 //! The contents of the tables.
 
-use compactor::Closed;
+use compactor::ClosedPolicy;
 use coupon::apply::Action;
 
 use crate::world::{World, code};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cold::ColdStore;
-use compactor::{Closed, Compactor, Report, Settings};
+use compactor::{ClosedPolicy, CompactionReport, CompactionSettings, Compactor};
 use coupon::apply::{Action, Asker, Change, Outcome};
 use coupon::calendar::Zone;
 use coupon::campaign::{Campaign, Handout};
@@ -18,10 +18,10 @@ use coupon::time::{DAY_MS, Day, Millis};
 use datafusion::arrow::array::{Array, RecordBatch};
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use engine::{ColdArchive, Engine, SetClock};
-use history::{History, HistoryError, Limits};
+use history::{History, HistoryError, QueryLimits};
 use hot::audit::Act;
 use hot::{Campaigns, ColdMark, Coupons, HotStore, ImportLine, Imports, NewCampaign, Partitions};
-use hot_sqlite::{Options, SqliteHot};
+use hot_sqlite::{SqliteHot, SqliteOptions};
 use router::Router;
 use tempfile::TempDir;
 
@@ -47,23 +47,24 @@ pub(crate) struct World {
 /// Longer than the machine stops for while it does other things.
 pub(crate) const LONG: Duration = Duration::from_secs(300);
 
-pub(crate) fn limits() -> Limits {
-    Limits { time: LONG, memory: 256 << 20, spill: 1 << 30, spill_folder: None, cores: 2 }
+pub(crate) fn limits() -> QueryLimits {
+    QueryLimits { time: LONG, memory: 256 << 20, spill: 1 << 30, spill_folder: None, cores: 2 }
 }
 
 impl World {
     /// Stores without a coupon.
     pub(crate) async fn empty() -> World {
         let folder = tempfile::tempdir().unwrap();
-        let options = cold::Options {
+        let options = cold::ColdOptions {
             retention: Duration::ZERO,
             look_up_max: LONG,
-            ..cold::Options::default()
+            ..cold::ColdOptions::default()
         };
         let cold = Arc::new(ColdStore::on_folder(&folder.path().join("cold"), options));
         let archive = Arc::new(ColdArchive(Arc::clone(&cold)));
         let key = || CodeKey::new(*b"a key of 16 byte");
-        let options = Options { free_min_bytes: 0, write_timeout: LONG, ..Options::default() };
+        let options =
+            SqliteOptions { free_min_bytes: 0, write_timeout: LONG, ..SqliteOptions::default() };
         let at = folder.path().join("hot");
         let hot = Arc::new(SqliteHot::open(&at, vec![key()], archive, options).unwrap());
         let engine = Arc::new(Engine::new(
@@ -120,10 +121,11 @@ impl World {
     }
 
     /// Compacts as `couponry compact` does.
-    pub(crate) async fn compact(&self, closed: Closed) -> Report {
+    pub(crate) async fn compact(&self, closed: ClosedPolicy) -> CompactionReport {
         let hot = Arc::clone(&self.hot) as Arc<dyn Partitions>;
         let watch = Arc::new(|_| {});
-        let compactor = Compactor::new(hot, Arc::clone(&self.cold), Settings::default(), watch);
+        let compactor =
+            Compactor::new(hot, Arc::clone(&self.cold), CompactionSettings::default(), watch);
         compactor.run(NOW, closed).await.unwrap()
     }
 

@@ -11,9 +11,9 @@ use hot::{ClosedPartition, HotError};
 use scylla::value::CqlTimestamp;
 
 use super::AT_ONCE;
-use crate::Store;
+use crate::CqlStore;
 use crate::coupon_row::CouponRow;
-use crate::spread::Spread;
+use crate::spread::SpreadKey;
 use crate::values::{date, instant, millis, parsed};
 use cql_session::{Result, StatementProfile, bounded_join};
 
@@ -24,18 +24,18 @@ const QUEUED_MS: i64 = 30_000;
 pub(super) const QUEUED_MORE: u64 = 64;
 
 /// Closed coupons that were found so far in all queues of a partition, which may have thousands.
-pub(super) struct Counted {
+pub(super) struct ClosedCount {
     pub(super) codes: AtomicU64,
     pub(super) enough: u64,
 }
 
-impl Counted {
+impl ClosedCount {
     fn is_enough(&self) -> bool {
         self.codes.load(Ordering::Relaxed) >= self.enough
     }
 }
 
-impl Store {
+impl CqlStore {
     pub(super) async fn closed_partition(
         &self,
         day: Day,
@@ -44,8 +44,8 @@ impl Store {
     ) -> Result<Option<ClosedPartition>> {
         let (mut waiting, mut first) = (0, None::<Millis>);
         let Some(bits) = self.bits(day).await? else { return Ok(None) };
-        let queues = self.cql_partitions(&Spread::Closed { day, bucket_bits: bits }).await?;
-        let all = Counted { codes: AtomicU64::new(0), enough };
+        let queues = self.cql_partitions(&SpreadKey::Closed { day, bucket_bits: bits }).await?;
+        let all = ClosedCount { codes: AtomicU64::new(0), enough };
         let reads = queues.into_iter().map(|queue| self.closed_in(day, queue, now, enough, &all));
         for codes in bounded_join(AT_ONCE, reads).await? {
             for (_, since) in &codes {
@@ -64,7 +64,7 @@ impl Store {
         queue: i32,
         now: Millis,
         limit: u64,
-        all: &Counted,
+        all: &ClosedCount,
     ) -> Result<Vec<(Code, Millis)>> {
         if all.is_enough() {
             return Ok(Vec::new());

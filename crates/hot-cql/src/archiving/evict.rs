@@ -5,7 +5,7 @@ use coupon::ids::OperationId;
 use coupon::time::{Day, Millis};
 use uuid::Uuid;
 
-use crate::Store;
+use crate::CqlStore;
 use crate::coupon_row::CouponRow;
 use crate::values::{date, millis, signed};
 use cql_session::{Cas, Result, StatementProfile};
@@ -13,7 +13,7 @@ use cql_session::{Cas, Result, StatementProfile};
 /// Evicted coupons that are remembered, some 100 bytes each.
 const GONE_MAX: usize = 1_000_000;
 
-impl Store {
+impl CqlStore {
     /// A change like any other, so that a late write names a version that is gone.
     pub(super) async fn evict_one(&self, day: Day, code: &Code, version: u64) -> Result<bool> {
         let Some(bucket) = self.bucket(day, code).await? else { return Ok(false) };

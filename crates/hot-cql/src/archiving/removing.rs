@@ -4,7 +4,7 @@ use coupon::time::{Day, Millis};
 use hot::HotError;
 
 use super::AT_ONCE;
-use crate::Store;
+use crate::CqlStore;
 use crate::coupon_row::{CouponRow, coupon_rows};
 use crate::values::{date, millis};
 use cql_session::{Result, StatementProfile, bounded_join};
@@ -19,7 +19,7 @@ pub(super) struct SealedBucket {
     pub(super) has_rows: bool,
 }
 
-impl Store {
+impl CqlStore {
     pub(super) async fn sealed_buckets(
         &self,
         day: Day,

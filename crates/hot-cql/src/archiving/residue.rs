@@ -6,7 +6,7 @@ use coupon::code::Code;
 use coupon::time::Day;
 
 use super::AT_ONCE;
-use crate::Store;
+use crate::CqlStore;
 use crate::coupon_row::CouponRow;
 use crate::coupons::BUCKETS_OF_A_READ;
 use cql_session::{Result, bounded_join};
@@ -16,38 +16,38 @@ use router::merging::{Page, Wanted, Window, together};
 const BUCKETS_AT_ONCE: usize = 4 * BUCKETS_OF_A_READ;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Listed {
+pub(crate) enum ListedRows {
     All,
     /// Coupons and archived markers, no forwarding rows.
     Residue,
 }
 
-impl Listed {
+impl ListedRows {
     fn lists(self, row: &CouponRow) -> bool {
         match self {
-            Listed::All => true,
-            Listed::Residue => row.forward_to().is_none(),
+            ListedRows::All => true,
+            ListedRows::Residue => row.forward_to().is_none(),
         }
     }
 }
 
 /// Rows that were read ahead are kept for the next page.
-pub(crate) struct Merge {
+pub(crate) struct BucketMerge {
     day: Day,
-    listed: Listed,
+    listed: ListedRows,
     after: Option<Code>,
     window: Window<CouponRow>,
 }
 
-pub(crate) type Merges = Arc<tokio::sync::Mutex<Option<Merge>>>;
+pub(crate) type KeptMerge = Arc<tokio::sync::Mutex<Option<BucketMerge>>>;
 
-impl Store {
+impl CqlStore {
     pub(crate) async fn merged(
         &self,
         day: Day,
         after: Option<Code>,
         limit: usize,
-        listed: Listed,
+        listed: ListedRows,
     ) -> Result<Vec<CouponRow>> {
         let Some(bits) = self.bits(day).await? else { return Ok(Vec::new()) };
         let mut merges = self.merge.lock().await;
@@ -56,7 +56,7 @@ impl Store {
             .filter(|merge| merge.day == day && merge.listed == listed && merge.after == after);
         let mut merge = match residue {
             Some(merge) if after.is_some() => merge,
-            _ => Merge { day, listed, window: Window::new(1 << bits, after.as_ref()), after },
+            _ => BucketMerge { day, listed, window: Window::new(1 << bits, after.as_ref()), after },
         };
         let mut rows = Vec::new();
         while rows.len() < limit {
@@ -73,7 +73,7 @@ impl Store {
         Ok(rows)
     }
 
-    async fn read_ahead(&self, merge: &mut Merge, wanted: Vec<Wanted>) -> Result<()> {
+    async fn read_ahead(&self, merge: &mut BucketMerge, wanted: Vec<Wanted>) -> Result<()> {
         let (day, listed) = (merge.day, merge.listed);
         let groups: Vec<&[Wanted]> = together(&wanted, BUCKETS_OF_A_READ).collect();
         let widest = groups.iter().map(|some| some.len()).max().unwrap_or(1);
@@ -90,7 +90,7 @@ impl Store {
     async fn read_together(
         &self,
         day: Day,
-        listed: Listed,
+        listed: ListedRows,
         some: &[Wanted],
     ) -> Result<Vec<(usize, Page<CouponRow>)>> {
         let Some(first) = some.first() else { return Ok(Vec::new()) };

@@ -3,13 +3,13 @@
 use coupon::time::{Day, Millis};
 
 use super::AT_ONCE;
-use crate::Store;
+use crate::CqlStore;
 use crate::coupon_row::{CouponRow, coupon_rows};
 use crate::partitions::PlanRow;
 use crate::values::{date, instant};
 use cql_session::{Result, StatementProfile, bounded_join};
 
-impl Store {
+impl CqlStore {
     /// `false` if the time of the partition is not over.
     ///
     /// A partition closes only after those from which coupons were forwarded to it are sealed and

@@ -10,7 +10,7 @@ use coupon::time::Millis;
 use super::rows::absent;
 use super::{BatchHere, CampaignHere, TERMS_KNOWN};
 use crate::values::{date, instant, parsed, signed};
-use crate::{CqlHot, Store};
+use crate::{CqlHot, CqlStore};
 use cql_session::Result;
 use hot::audit::{Act, AuditEvent};
 use hot::protocol::batch_before;
@@ -91,7 +91,7 @@ impl Batches for CqlHot {
     }
 }
 
-impl Store {
+impl CqlStore {
     /// Adds a batch to a campaign, or finds that it has it.
     pub(super) async fn put_batch(
         &self,

@@ -11,10 +11,10 @@ use coupon::refusal::Refusal;
 use coupon::time::Millis;
 use router::Entry;
 
-use super::rows::{Row, absent};
+use super::rows::{StoredCampaign, absent};
 use super::{CampaignHere, NAMES, TERMS_KNOWN};
 use crate::values::instant;
-use crate::{CqlHot, Store};
+use crate::{CqlHot, CqlStore};
 use cql_session::{Cas, Result, StatementProfile};
 use hot::audit::{Act, AuditEvent};
 use hot::protocol::{may_mint, patched, serials_after};
@@ -124,7 +124,7 @@ impl Campaigns for CqlHot {
     }
 }
 
-impl Store {
+impl CqlStore {
     /// Why a campaign cannot be made, as far as it is known before anything is written.
     async fn cannot_be_made(&self, new: &NewCampaign) -> Result<Option<Refusal>> {
         let campaign = &new.campaign;
@@ -167,7 +167,7 @@ impl Store {
                                extend_days = ?, paused = ?, metadata = ?, created_at = ?, \
                                created_as = ?, carries = ?, sold_out = ? WHERE campaign_id = ? \
                                IF revision = null";
-                    let values = Row::hidden(campaign, created_as);
+                    let values = StoredCampaign::hidden(campaign, created_as);
                     attempts
                         .wrote(self.session.change(attempts.profile(), cql, values).await)
                         .await?;

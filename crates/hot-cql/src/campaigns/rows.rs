@@ -10,7 +10,7 @@ use cql_session::Result;
 use hot::HotError;
 
 #[derive(Clone, DeserializeRow, SerializeRow)]
-pub(crate) struct Row {
+pub(crate) struct StoredCampaign {
     campaign_id: String,
     pub(super) revision: Option<i64>,
     pub(super) made: Option<bool>,
@@ -61,9 +61,9 @@ fn small(column: &str, number: Option<i32>) -> Result<Option<u16>> {
     number.map(|number| u16::try_from(number).map_err(|_| bad(number))).transpose()
 }
 
-impl Row {
-    pub(super) fn hidden(campaign: &Campaign, created_as: &str) -> Row {
-        Row {
+impl StoredCampaign {
+    pub(super) fn hidden(campaign: &Campaign, created_as: &str) -> StoredCampaign {
+        StoredCampaign {
             campaign_id: campaign.id.as_str().to_owned(),
             revision: Some(0),
             made: Some(false),

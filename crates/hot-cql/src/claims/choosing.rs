@@ -5,7 +5,7 @@ use scylla::{DeserializeValue, SerializeValue};
 
 use super::entering::ClaimWrite;
 use super::{Claim, ClaimRow};
-use crate::Store;
+use crate::CqlStore;
 use crate::campaigns::CampaignHere;
 use crate::coupons::Written;
 use crate::values::{parsed, signed};
@@ -43,7 +43,7 @@ impl ClaimRow {
     }
 }
 
-impl Store {
+impl CqlStore {
     /// Of two tries of one order that have read the same claim, one writes its choice; the other one
     /// reads the claim again and finds it. An entry is written under the same revision, so the other
     /// one does not issue a new coupon for the order either.

@@ -7,7 +7,7 @@ use hot::protocol::{ClaimIntent, claimant, issue_of};
 
 use super::choosing::ChoiceValue;
 use super::{ClaimRow, ClaimSlot, EntryValue, NewEntry};
-use crate::Store;
+use crate::CqlStore;
 use crate::campaigns::CampaignHere;
 use crate::coupons::Written;
 use crate::values::{date, signed, uuid as uuid_of};
@@ -29,7 +29,7 @@ impl ClaimWrite<'_> {
     }
 }
 
-impl Store {
+impl CqlStore {
     pub(crate) async fn enter_claim(
         &self,
         campaign: &CampaignHere,

@@ -10,18 +10,18 @@ use coupon::refusal::Refusal;
 use hot::protocol::{ClaimEnd, Counting, ENTRIES_MAX, Fate, Finish, NamedEntry, fate, finish};
 use uuid::Uuid;
 
-use super::{ClaimRow, ClaimSlot, EntryValue, Need, ReadClaim};
-use crate::Store;
+use super::{ClaimNeed, ClaimRow, ClaimSlot, EntryValue, ReadClaim};
+use crate::CqlStore;
 use crate::campaigns::CampaignHere;
-use crate::coupons::{Here, Located, Written};
+use crate::coupons::{CqlCoupon, CqlPlace, Written};
 use crate::values::{day, parsed};
 use cql_session::{Result, StatementProfile, bounded_join};
 
 const FATES_AT_ONCE: usize = 32;
 
 #[derive(Default)]
-struct Seen {
-    named: Option<NamedEntry<Here>>,
+struct ClaimScan {
+    named: Option<NamedEntry<CqlPlace>>,
     /// The slot of an entry that came to nothing.
     dead: Option<i32>,
     /// Why an entry that was begun can be neither finished nor ended now.
@@ -31,26 +31,26 @@ struct Seen {
 }
 
 /// The entries of one coupon.
-struct Group<'a> {
+struct CouponEntries<'a> {
     newest: &'a EntryValue,
     slots: Vec<i32>,
 }
 
 /// The entries by their coupons, those with the newest entries first.
-fn groups(entries: &BTreeMap<i32, EntryValue>) -> Vec<Group<'_>> {
-    let mut groups: Vec<Group<'_>> = Vec::new();
+fn groups(entries: &BTreeMap<i32, EntryValue>) -> Vec<CouponEntries<'_>> {
+    let mut groups: Vec<CouponEntries<'_>> = Vec::new();
     let mut of_code: HashMap<&str, usize> = HashMap::new();
     for (slot, value) in entries.iter().rev().take(ENTRIES_MAX) {
         let at = *of_code.entry(&value.code).or_insert(groups.len());
         match groups.get_mut(at) {
             Some(group) => group.slots.push(*slot),
-            None => groups.push(Group { newest: value, slots: vec![*slot] }),
+            None => groups.push(CouponEntries { newest: value, slots: vec![*slot] }),
         }
     }
     groups
 }
 
-impl Store {
+impl CqlStore {
     /// Finishes or ends entries that another request has begun, if `may_write`. A full claim costs
     /// as many reads as its limit, and one more for each coupon that an admin has taken back. If
     /// the name of the request is known, nothing else is read. Fails without the code key of a
@@ -60,7 +60,7 @@ impl Store {
         campaign: &CampaignHere,
         user: &UserId,
         change: &Change,
-        need: Need<'_>,
+        need: ClaimNeed<'_>,
         may_write: bool,
     ) -> Result<ReadClaim> {
         self.check_keys_of(campaign)?;
@@ -96,11 +96,11 @@ impl Store {
         row: &ClaimRow,
         user: &UserId,
         change: &Change,
-        need: Need<'_>,
+        need: ClaimNeed<'_>,
         may_write: bool,
-        counting: &mut Counting<'_, Here>,
-    ) -> Result<Seen> {
-        let mut seen = Seen::default();
+        counting: &mut Counting<'_, CqlPlace>,
+    ) -> Result<ClaimScan> {
+        let mut seen = ClaimScan::default();
         let groups = groups(&row.entries);
         // A name may have several entries: some came to nothing.
         let named = row.entries.iter().filter(|(_, it)| {
@@ -108,7 +108,7 @@ impl Store {
         });
         for (slot, value) in named {
             // Nothing else is read: the caller asks only what the request was given.
-            let one = [Group { newest: value, slots: vec![*slot] }];
+            let one = [CouponEntries { newest: value, slots: vec![*slot] }];
             let found = self.look_at_groups(&one, row, user, change, may_write, &mut seen);
             if let Some(located) = found.await?.pop() {
                 let issue = value.issue.and_then(|issue| usize::try_from(issue).ok());
@@ -144,13 +144,13 @@ impl Store {
     /// The coupons of those entries that have happened, in the same order.
     async fn look_at_groups(
         &self,
-        groups: &[Group<'_>],
+        groups: &[CouponEntries<'_>],
         row: &ClaimRow,
         user: &UserId,
         change: &Change,
         may_write: bool,
-        seen: &mut Seen,
-    ) -> Result<Vec<Located>> {
+        seen: &mut ClaimScan,
+    ) -> Result<Vec<CqlCoupon>> {
         let traces = groups.iter().map(|group| async move {
             let code: Code = parsed("claim.code", &group.newest.code)?;
             self.trace(day(group.newest.expiry_day).into(), &code).await
@@ -168,7 +168,7 @@ impl Store {
                 None => Ok(None),
             }
         });
-        let coupons: Vec<Option<Located>> = bounded_join(FATES_AT_ONCE, coupons).await?;
+        let coupons: Vec<Option<CqlCoupon>> = bounded_join(FATES_AT_ONCE, coupons).await?;
         let mut happened = Vec::new();
         for (group, located) in groups.iter().zip(coupons) {
             let mut has_happened = false;
@@ -182,8 +182,8 @@ impl Store {
                     Fate::Begun => {
                         let Some(located) = &located else { continue };
                         match self.finish_or_end(user, located, value, change).await? {
-                            Finished::Yes => seen.changed = true,
-                            Finished::Not(why) => seen.unfinished = Some(why),
+                            FinishOutcome::Yes => seen.changed = true,
+                            FinishOutcome::Not(why) => seen.unfinished = Some(why),
                         }
                     }
                 }
@@ -198,10 +198,10 @@ impl Store {
     async fn finish_or_end(
         &self,
         user: &UserId,
-        located: &Located,
+        located: &CqlCoupon,
         begun: &EntryValue,
         change: &Change,
-    ) -> Result<Finished> {
+    ) -> Result<FinishOutcome> {
         let (intent, bound) = (begun.intent(), self.options.clock_bound_ms);
         let reference = begun.reference.as_deref().map(IssueRef::stored);
         // The next read shows the outcome of the write, conflict or not.
@@ -210,23 +210,23 @@ impl Store {
                 let actor = Some(&change.actor);
                 self.write_coupon(located, &after, intent.operation, actor).await?;
             }
-            Finish::Blocked(why) => return Ok(Finished::Not(why)),
+            Finish::Blocked(why) => return Ok(FinishOutcome::Not(why)),
             Finish::Fence(after) => {
                 self.fence(located, &after).await?;
             }
         }
-        Ok(Finished::Yes)
+        Ok(FinishOutcome::Yes)
     }
 
     /// Gives a coupon its next version without a change: a write for the present one that another
     /// process has begun can no longer be applied.
-    pub(crate) async fn fence(&self, located: &Located, after: &Coupon) -> Result<Written> {
+    pub(crate) async fn fence(&self, located: &CqlCoupon, after: &Coupon) -> Result<Written> {
         let operation = OperationId(Uuid::now_v7().as_u128());
         self.write_coupon(located, after, operation, None).await
     }
 }
 
-enum Finished {
+enum FinishOutcome {
     /// It is finished or ended, which the next read shows.
     Yes,
     /// Neither: the rules refuse it for this reason.

@@ -14,13 +14,13 @@ use crate::feed::MadeValue;
 use crate::values::{EventValue, HoldValue, date, events_behind, instant, signed, uuid};
 
 /// What a row adds to `made`; unset if the store keeps no events.
-pub(crate) type Made = MaybeUnset<BTreeMap<i32, MadeValue>>;
+pub(crate) type MadeColumn = MaybeUnset<BTreeMap<i32, MadeValue>>;
 
 #[derive(SerializeRow)]
 pub(super) struct NewRow<'a> {
     #[scylla(flatten)]
     pub(super) change: ChangedColumns<'a>,
-    pub(super) made: Made,
+    pub(super) made: MadeColumn,
     #[scylla(flatten)]
     pub(super) genesis: GenesisColumns<'a>,
     #[scylla(flatten)]
@@ -31,7 +31,7 @@ pub(super) struct NewRow<'a> {
 pub(super) struct LaterRow<'a> {
     #[scylla(flatten)]
     pub(super) change: ChangedColumns<'a>,
-    pub(super) made: Made,
+    pub(super) made: MadeColumn,
     #[scylla(flatten)]
     pub(super) key: CouponKeyColumns<'a>,
     pub(super) before: i64,

@@ -6,12 +6,12 @@ use coupon::time::Day;
 use hot::HotError;
 use scylla::value::MaybeUnset;
 
-use crate::Store;
+use crate::CqlStore;
 use crate::coupon_row::CouponRow;
 use crate::values::date;
 use cql_session::{Cas, Result, StatementProfile};
 
-impl Store {
+impl CqlStore {
     /// Finishes forwarding a coupon: its row in the later partition, then its directory entry. A
     /// process that reads a forwarding row does this first.
     pub(crate) async fn finish_move(&self, row: &CouponRow, to: Day) -> Result<()> {

@@ -8,7 +8,7 @@ use coupon::ids::OperationId;
 use crate::coupon_row::CouponRow;
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Resolution {
+pub(super) enum WriteResolution {
     Applied,
     Refused,
     /// It was not applied, and may be applied later.
@@ -22,10 +22,10 @@ pub(super) fn resolved(
     operation: OperationId,
     before: &Coupon,
     after: &Coupon,
-) -> Resolution {
-    let Some(row) = seen else { return Resolution::Open };
+) -> WriteResolution {
+    let Some(row) = seen else { return WriteResolution::Open };
     if row.version() == before.version() {
-        return Resolution::Open;
+        return WriteResolution::Open;
     }
     let leaves_an_event = after.events().len() > before.events().len();
     let holds = after.hold().is_some_and(|hold| hold.operation == operation);
@@ -42,14 +42,14 @@ pub(super) fn resolved(
         Ordering::Greater => leaves_an_event && has_event,
     };
     if applied {
-        return Resolution::Applied;
+        return WriteResolution::Applied;
     }
     // The next hold overwrites a hold, and a release leaves nothing. One version later the row
     // itself names the change that wrote it.
     let could_hide = !leaves_an_event || holds || row.is_archived_marker();
     match could_hide && row.version() > after.version() {
-        true => Resolution::Hidden,
-        false => Resolution::Refused,
+        true => WriteResolution::Hidden,
+        false => WriteResolution::Refused,
     }
 }
 

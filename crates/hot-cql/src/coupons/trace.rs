@@ -9,16 +9,16 @@ use hot::protocol::{FromCold, Promise, from_cold};
 use hot::{HotError, Tier};
 use router::BucketKey;
 
-use super::{Here, Located};
-use crate::Store;
+use super::{CqlCoupon, CqlPlace};
+use crate::CqlStore;
 use cql_session::{Result, StatementProfile};
 
 /// Most partitions that a coupon is forwarded through: more than this is a circle.
 const HOPS_MAX: usize = 1_000;
 
 #[derive(Debug)]
-pub(crate) enum Trace {
-    Here(Box<Located>),
+pub(crate) enum CouponTrace {
+    Here(Box<CqlCoupon>),
     /// There is no row where it would have one.
     Nothing,
     /// It has an archived marker or is in a sealed bucket without a row: if it exists, it is in
@@ -33,22 +33,24 @@ pub(crate) enum Trace {
     },
 }
 
-impl Store {
+impl CqlStore {
     /// The row is read first; if there is none, the seal of its bucket, and only then the directory
     /// and cold. A row that is missing brings no static column, so these are two reads, in this
     /// order.
-    pub(crate) async fn trace(&self, at: BucketKey, code: &Code) -> Result<Trace> {
+    pub(crate) async fn trace(&self, at: BucketKey, code: &Code) -> Result<CouponTrace> {
         let (mut at, mut promise) = (at, Promise::None);
         for _ in 0..HOPS_MAX {
-            let Some(bucket) = self.bucket_at(at, code).await? else { return Ok(Trace::Nothing) };
+            let Some(bucket) = self.bucket_at(at, code).await? else {
+                return Ok(CouponTrace::Nothing);
+            };
             let day = at.expiry_day;
             let in_cold = |archived_marker, promise| {
                 let code = code.clone();
-                Trace::InCold { day, bucket, code, archived_marker, promise }
+                CouponTrace::InCold { day, bucket, code, archived_marker, promise }
             };
             let Some(row) = self.row_of(StatementProfile::Read, day, bucket, code).await? else {
                 if !self.is_sealed(day, bucket).await? {
-                    return Ok(Trace::Nothing);
+                    return Ok(CouponTrace::Nothing);
                 }
                 // The directory entry is written before the old row of its coupon is deleted.
                 if let Some(later) = self.directory_day(code).await?.filter(|later| *later > day) {
@@ -67,17 +69,17 @@ impl Store {
                     self.finish_move(&row, later).await?;
                     (at, promise) = (later.into(), Promise::Entry);
                 }
-                None => return Ok(Trace::Here(Box::new(self.located(&row).await?))),
+                None => return Ok(CouponTrace::Here(Box::new(self.located(&row).await?))),
             }
         }
         Err(HotError::Damaged(format!("{code} was forwarded {HOPS_MAX} times")))
     }
 
     /// In the same order. One call to cold for each partition, after the rows were found missing.
-    pub(crate) async fn resolve(&self, traces: Vec<Trace>) -> Result<Vec<Option<Located>>> {
+    pub(crate) async fn resolve(&self, traces: Vec<CouponTrace>) -> Result<Vec<Option<CqlCoupon>>> {
         let mut wanted: BTreeMap<Day, Vec<Code>> = BTreeMap::new();
         for trace in &traces {
-            if let Trace::InCold { day, code, .. } = trace {
+            if let CouponTrace::InCold { day, code, .. } = trace {
                 let codes = wanted.entry(*day).or_default();
                 if !codes.contains(code) {
                     codes.push(code.clone());
@@ -98,9 +100,9 @@ impl Store {
         let mut all = Vec::with_capacity(traces.len());
         for trace in traces {
             all.push(match trace {
-                Trace::Here(located) => Some(*located),
-                Trace::Nothing => None,
-                Trace::InCold { day, bucket, code, archived_marker, promise } => {
+                CouponTrace::Here(located) => Some(*located),
+                CouponTrace::Nothing => None,
+                CouponTrace::InCold { day, bucket, code, archived_marker, promise } => {
                     let coupon = found.get(&(day, code.clone()));
                     match from_cold(coupon, archived_marker, promise) {
                         FromCold::Coupon(it) => Some(self.archived(it.clone(), day, bucket).await?),
@@ -116,12 +118,12 @@ impl Store {
         Ok(all)
     }
 
-    async fn archived(&self, coupon: Coupon, day: Day, bucket: i32) -> Result<Located> {
+    async fn archived(&self, coupon: Coupon, day: Day, bucket: i32) -> Result<CqlCoupon> {
         let genesis = coupon.genesis();
         let found = self.batch_of(&genesis.campaign, &genesis.batch).await?;
         let (campaign, batch) =
             found.ok_or_else(|| HotError::Damaged(format!("{} is gone", genesis.campaign)))?;
-        let (batch_paused, tier, here) = (batch.paused, Tier::Cold, Here { campaign, bucket });
-        Ok(Located { coupon, batch_paused, day, tier, frozen: true, here })
+        let (batch_paused, tier, here) = (batch.paused, Tier::Cold, CqlPlace { campaign, bucket });
+        Ok(CqlCoupon { coupon, batch_paused, day, tier, frozen: true, here })
     }
 }

@@ -12,20 +12,20 @@ use hot::protocol::{is_stock, partition_after};
 use scylla::value::MaybeUnset;
 use uuid::Uuid;
 
-use super::columns::{ChangedColumns, LaterRow, Made, NewRow};
-use super::resolution::{Resolution, resolved};
-use super::{CouponKeyColumns, GenesisColumns, Located, Written};
-use crate::Store;
-use crate::feed::{MadeValue, News, made_by};
+use super::columns::{ChangedColumns, LaterRow, MadeColumn, NewRow};
+use super::resolution::{WriteResolution, resolved};
+use super::{CouponKeyColumns, CqlCoupon, GenesisColumns, Written};
+use crate::CqlStore;
+use crate::feed::{CouponAnnouncement, MadeValue, made_by};
 use crate::values::signed;
 use cql_session::{Cas, Resolutions, Result, StatementProfile};
 
-impl Store {
+impl CqlStore {
     /// Replaces `before` by `after`, if the store still has `before`. `actor` made the change; `None` if it
     /// is none: the coupon takes its next version as it is.
     pub(crate) async fn write_coupon(
         &self,
-        before: &Located,
+        before: &CqlCoupon,
         after: &Coupon,
         operation: OperationId,
         actor: Option<&Actor>,
@@ -47,7 +47,7 @@ impl Store {
         }
         let id = &before.terms().id;
         self.counts.count_change(id, before.coupon.state(), after.state());
-        let mut now = Located { coupon: after.clone(), day, ..before.clone() };
+        let mut now = CqlCoupon { coupon: after.clone(), day, ..before.clone() };
         if moves {
             // The old row forwards already: any process that reads it finishes this.
             now.here.bucket = self.arrive(after, day).await.map_err(begun)?;
@@ -64,7 +64,7 @@ impl Store {
     /// CQL partition in `returned`, if the coupon may be issued again.
     async fn write_index_rows(
         &self,
-        before: &Located,
+        before: &CqlCoupon,
         after: &Coupon,
         day: Day,
     ) -> Result<Option<i32>> {
@@ -119,21 +119,21 @@ impl Store {
                 Err(error) => return Err(error),
             };
             match resolved(seen.as_ref(), operation, &before.coupon, after) {
-                Resolution::Applied => {
+                WriteResolution::Applied => {
                     Resolutions::count(&self.resolved.applied);
                     return Ok(Written::Done);
                 }
-                Resolution::Refused => {
+                WriteResolution::Refused => {
                     Resolutions::count(&self.resolved.refused);
                     return Ok(Written::Conflict);
                 }
-                Resolution::Hidden => {
+                WriteResolution::Hidden => {
                     let why = "later changes have overwritten what would show its outcome";
                     return Err(HotError::Unknown(why.into()));
                 }
                 // A frozen node may still apply it. The same update is sent again, for the same
                 // version, so that one of the two is refused.
-                Resolution::Open => attempts.again().await?,
+                WriteResolution::Open => attempts.again().await?,
             }
         }
     }
@@ -169,7 +169,7 @@ impl Store {
         (day, bucket): (Day, i32),
         operation: OperationId,
         forward_to: Option<Day>,
-        made: Made,
+        made: MadeColumn,
     ) -> Result<Cas> {
         let values = NewRow {
             change: ChangedColumns::of(coupon, None, Some(operation), forward_to),
@@ -187,18 +187,18 @@ const NEW_ROW: &str = "UPDATE coupon SET version = ?, state = ?, holder = ?, exp
     WHERE expiry_day = ? AND bucket = ? AND code = ? IF version = null AND sealed = null";
 
 struct RowWrite<'a> {
-    before: &'a Located,
+    before: &'a CqlCoupon,
     after: &'a Coupon,
     operation: OperationId,
     forward_to: Option<Day>,
     /// Its name among all writes of the coupon.
     attempt: Uuid,
-    news: Option<News<'a>>,
+    news: Option<CouponAnnouncement<'a>>,
 }
 
 impl<'a> RowWrite<'a> {
     fn of(
-        before: &'a Located,
+        before: &'a CqlCoupon,
         after: &'a Coupon,
         operation: OperationId,
         day: Day,
@@ -206,12 +206,13 @@ impl<'a> RowWrite<'a> {
     ) -> RowWrite<'a> {
         let (forward_to, attempt) = ((day != before.day).then_some(day), Uuid::now_v7());
         let at = (before.day, attempt);
-        let news = actor.and_then(|it| News::of(&before.coupon, after, operation, it, at));
+        let news =
+            actor.and_then(|it| CouponAnnouncement::of(&before.coupon, after, operation, it, at));
         RowWrite { before, after, operation, forward_to, attempt, news }
     }
 
     fn made(&self) -> BTreeMap<i32, MadeValue> {
-        let slot = self.news.as_ref().and_then(News::slot);
+        let slot = self.news.as_ref().and_then(CouponAnnouncement::slot);
         made_by(self.attempt, slot, &self.before.coupon, self.after)
     }
 }

@@ -16,9 +16,9 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::FeedState;
 use super::changes::named_at;
 use super::writing::TRIES;
-use crate::Store;
+use crate::CqlStore;
 use crate::values::{instant, parsed};
-use cql_session::feed_cursor::Behind;
+use cql_session::feed_cursor::ShardRow;
 use cql_session::{Result, StatementProfile, damaged};
 
 #[derive(Clone, Debug)]
@@ -34,9 +34,9 @@ pub(super) struct AnnouncedEvent {
 }
 
 impl AnnouncedEvent {
-    pub(super) fn place(&self) -> Behind {
+    pub(super) fn place(&self) -> ShardRow {
         let (version, number) = (self.revision.unsigned_abs(), self.number);
-        Behind { code: self.code.clone(), version, number }
+        ShardRow { code: self.code.clone(), version, number }
     }
 
     /// The same whoever reads it.
@@ -51,7 +51,7 @@ fn code_of(name: &str) -> Result<Code> {
     parsed("a name", &format!("{:X}", Uuid::from_u128(hash).simple())[..26])
 }
 
-struct Rows<'a> {
+struct AuditEventRows<'a> {
     code: Code,
     revision: i64,
     attempt: Uuid,
@@ -59,7 +59,7 @@ struct Rows<'a> {
     events: &'a [AuditEvent],
 }
 
-impl Store {
+impl CqlStore {
     /// Writes the index rows of audit events that an update of a campaign is to carry, and sees to it that no reader
     /// has passed them. Returns their slot.
     pub(crate) async fn announce_audit_events(
@@ -70,7 +70,8 @@ impl Store {
         (act, events): (&Act, &[AuditEvent]),
     ) -> Result<i64> {
         let Carried { attempt, revision, .. } = *carried;
-        let rows = Rows { code: code_of(campaign.as_str())?, revision, attempt, act, events };
+        let rows =
+            AuditEventRows { code: code_of(campaign.as_str())?, revision, attempt, act, events };
         self.put_audit_events(feed, carried.slot.unwrap_or(i64::MIN), &rows).await
     }
 
@@ -83,11 +84,16 @@ impl Store {
     ) -> Result<()> {
         let events = std::slice::from_ref(&entry.event);
         let code = code_of(&name.to_string())?;
-        let rows = Rows { code, revision: 1, attempt: name, act: &entry.act, events };
+        let rows = AuditEventRows { code, revision: 1, attempt: name, act: &entry.act, events };
         self.put_audit_events(feed, i64::MIN, &rows).await.map(drop)
     }
 
-    async fn put_audit_events(&self, feed: &FeedState, first: i64, rows: &Rows<'_>) -> Result<i64> {
+    async fn put_audit_events(
+        &self,
+        feed: &FeedState,
+        first: i64,
+        rows: &AuditEventRows<'_>,
+    ) -> Result<i64> {
         let shard = feed.shard_of(&rows.code);
         let mut tries = 0..TRIES;
         loop {

@@ -13,9 +13,9 @@ use uuid::{Builder, Uuid};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::audit_events::AnnouncedEvent;
-use crate::Store;
+use crate::CqlStore;
 use crate::values::{day, millis, parsed, signed};
-use cql_session::feed_cursor::Behind;
+use cql_session::feed_cursor::ShardRow;
 use cql_session::{Result, StatementProfile, bounded_join, damaged};
 
 const AT_ONCE: usize = 16;
@@ -43,23 +43,23 @@ pub(super) struct ChangeRow {
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Found {
-    Coupon(Announced),
+pub(super) enum AnnouncedChange {
+    Coupon(AnnouncedCoupon),
     AuditEvent(AnnouncedEvent),
 }
 
-impl Found {
+impl AnnouncedChange {
     /// Its place among the rows of its slot and shard.
-    pub(super) fn place(&self) -> Behind {
+    pub(super) fn place(&self) -> ShardRow {
         match self {
-            Found::Coupon(change) => change.place(),
-            Found::AuditEvent(audit_event) => audit_event.place(),
+            AnnouncedChange::Coupon(change) => change.place(),
+            AnnouncedChange::AuditEvent(audit_event) => audit_event.place(),
         }
     }
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Announced {
+pub(super) struct AnnouncedCoupon {
     pub(super) slot: i64,
     pub(super) code: Code,
     pub(super) version: u64,
@@ -84,10 +84,10 @@ pub(super) struct Announced {
 }
 
 impl ChangeRow {
-    fn found(self) -> Result<Found> {
+    fn found(self) -> Result<AnnouncedChange> {
         match &self.changes {
-            Some(_) => self.audit_event().map(Found::AuditEvent),
-            None => self.announced().map(Found::Coupon),
+            Some(_) => self.audit_event().map(AnnouncedChange::AuditEvent),
+            None => self.announced().map(AnnouncedChange::Coupon),
         }
     }
 
@@ -115,7 +115,7 @@ impl ChangeRow {
         })
     }
 
-    fn announced(self) -> Result<Announced> {
+    fn announced(self) -> Result<AnnouncedCoupon> {
         let missing = |column| HotError::Damaged(format!("change of {}: no {column}", self.code));
         let kind = self.kind.ok_or_else(|| missing("kind"))?;
         let is_it = |it: &CouponEventKind| EventType::Coupon(*it).as_str() == kind;
@@ -123,7 +123,7 @@ impl ChangeRow {
         let text = |column: &'static str, value: &Option<String>| {
             value.clone().ok_or_else(|| missing(column))
         };
-        Ok(Announced {
+        Ok(AnnouncedCoupon {
             slot: self.slot,
             code: parsed("change.code", &self.code)?,
             version: self.version.unsigned_abs(),
@@ -148,9 +148,9 @@ impl ChangeRow {
     }
 }
 
-impl Announced {
-    pub(super) fn place(&self) -> Behind {
-        Behind { code: self.code.clone(), version: self.version, number: self.number }
+impl AnnouncedCoupon {
+    pub(super) fn place(&self) -> ShardRow {
+        ShardRow { code: self.code.clone(), version: self.version, number: self.number }
     }
 
     pub(super) fn event_type(&self) -> &'static str {
@@ -188,15 +188,15 @@ pub(super) fn named_at(at: Millis, event: &str) -> Uuid {
     Builder::from_unix_timestamp_millis(at.0.unsigned_abs(), &random).into_uuid()
 }
 
-impl Store {
+impl CqlStore {
     /// Rows of one slot and shard behind `after` in their order, and whether there may be more. All
     /// rows of one place, or none.
     pub(super) async fn changes_behind(
         &self,
         (slot, shard): (i64, i32),
-        after: Option<&Behind>,
+        after: Option<&ShardRow>,
         limit: usize,
-    ) -> Result<(Vec<Found>, bool)> {
+    ) -> Result<(Vec<AnnouncedChange>, bool)> {
         let (code, version, number) = match after {
             Some(after) => (after.code.as_str(), signed(after.version), after.number),
             None => ("", 0, 0),
@@ -212,12 +212,12 @@ impl Store {
                 self.session.rows(StatementProfile::Bulk, cql, values).await?;
             let is_all = (rows.len() as i64) < i64::from(limit);
             let rows = rows.into_iter().map(ChangeRow::found);
-            let mut rows = rows.collect::<Result<Vec<Found>>>()?;
+            let mut rows = rows.collect::<Result<Vec<AnnouncedChange>>>()?;
             if is_all {
                 return Ok((rows, false));
             }
             // Other rows of the last place may follow.
-            let last = rows.last().map(Found::place);
+            let last = rows.last().map(AnnouncedChange::place);
             rows.retain(|row| Some(row.place()) != last);
             if !rows.is_empty() {
                 return Ok((rows, true));
@@ -231,7 +231,7 @@ impl Store {
         shard: i32,
         slots: &[i64],
         code: &Code,
-    ) -> Result<Vec<Announced>> {
+    ) -> Result<Vec<AnnouncedCoupon>> {
         let cql = "SELECT slot, code, version, number, attempt, before, kind, at, actor, \
                    operation, campaign_id, batch_id, user_id, reference, reason, until, \
                    expiry_day, changes FROM change WHERE shard = ? AND slot IN ? AND code = ?";

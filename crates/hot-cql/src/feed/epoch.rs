@@ -4,7 +4,7 @@
 use uuid::Uuid;
 
 use super::{FeedState, PART, SPAN_SLOTS, slot_of};
-use crate::Store;
+use crate::CqlStore;
 use cql_session::{Result, StatementProfile};
 use hot::HotError;
 
@@ -24,7 +24,7 @@ fn new_epoch() -> String {
     format!("{low:016x}")
 }
 
-impl Store {
+impl CqlStore {
     /// Makes the feed, if there is none: before the first index row.
     pub(crate) async fn begin_feed(&self) -> Result<()> {
         let mut attempts = self.attempts("the beginning of the feed");

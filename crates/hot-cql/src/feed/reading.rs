@@ -4,11 +4,11 @@ use async_trait::async_trait;
 use hot::HotError;
 use hot::feed::{Feed, FeedEvent, FeedGone, FeedPage, FeedRead, FeedStart, Happened};
 
-use super::changes::Found;
+use super::changes::AnnouncedChange;
 use super::{FeedState, MARGIN_MS, SPAN_SLOTS, slot_of};
-use crate::Store;
-use cql_session::feed_cursor::{Behind, Position};
-use cql_session::{Epochs, Result, bounded_join};
+use crate::CqlStore;
+use cql_session::feed_cursor::{FeedPosition, ShardRow};
+use cql_session::{FeedEpochs, Result, bounded_join};
 
 const AT_ONCE: usize = 32;
 
@@ -18,31 +18,31 @@ const ROWS: usize = 500;
 /// Runs of slots that one call reads, at most.
 const SPANS_MAX: usize = 64;
 
-struct Walk<'a> {
+struct FeedWalk<'a> {
     epoch: &'a str,
-    position: Position,
+    position: FeedPosition,
     /// The first slot that is not over.
     end: i64,
     limit: usize,
     events: Vec<FeedEvent>,
 }
 
-impl Walk<'_> {
+impl FeedWalk<'_> {
     fn is_full(&self) -> bool {
         self.events.len() >= self.limit
     }
 
-    fn push(&mut self, found: Found) -> Result<()> {
+    fn push(&mut self, found: AnnouncedChange) -> Result<()> {
         self.position.after = Some(found.place());
         let cursor = self.position.cursor(self.epoch);
         self.events.push(match found {
-            Found::Coupon(change) => {
+            AnnouncedChange::Coupon(change) => {
                 let (id, at, actor) = (change.event_id(), change.at, change.actor.clone());
                 let is_repeat = change.is_repeat || change.slot != self.position.slot;
                 let happened = Happened::Coupon(change.happened()?);
                 FeedEvent { id, cursor, at, actor, happened, is_repeat }
             }
-            Found::AuditEvent(it) => {
+            AnnouncedChange::AuditEvent(it) => {
                 let (id, at, actor) = (it.event_id(), it.at, it.actor);
                 let happened = Happened::AuditEvent { audit_event: it.event, reason: it.reason };
                 FeedEvent { id, cursor, at, actor, happened, is_repeat: false }
@@ -53,7 +53,7 @@ impl Walk<'_> {
 }
 
 #[async_trait]
-impl Feed for Store {
+impl Feed for CqlStore {
     async fn events(&self, from: FeedStart, limit: usize) -> Result<FeedRead> {
         let none = || HotError::Damaged("the store keeps no events".into());
         let feed = self.feed.as_ref().ok_or_else(none)?;
@@ -65,7 +65,7 @@ impl Feed for Store {
             Ok(position) => position,
             Err(read) => return Ok(read),
         };
-        let mut walk = Walk { epoch: &epochs.epoch, position, end, limit, events: Vec::new() };
+        let mut walk = FeedWalk { epoch: &epochs.epoch, position, end, limit, events: Vec::new() };
         if walk.position.slot < end {
             // Before anything is read. A writer that does not see it has its rows there.
             self.session.set_mark(&feed.marks, end - 1).await?;
@@ -77,7 +77,7 @@ impl Feed for Store {
     }
 }
 
-impl Store {
+impl CqlStore {
     /// The time by the clock of this process, after it was compared: a mark that is ahead would make
     /// every writer wait for it.
     async fn now_of_cluster(&self) -> Result<i64> {
@@ -88,7 +88,7 @@ impl Store {
     }
 
     /// Reads until the page is full, everything is read, or it has taken long.
-    async fn walk_feed(&self, feed: &FeedState, walk: &mut Walk<'_>) -> Result<()> {
+    async fn walk_feed(&self, feed: &FeedState, walk: &mut FeedWalk<'_>) -> Result<()> {
         let first = walk.position.slot.div_euclid(SPAN_SLOTS);
         let (spans, is_all) = self.spans_from(first).await?;
         let is_all = is_all && spans.len() <= SPANS_MAX;
@@ -98,7 +98,7 @@ impl Store {
                 break;
             }
             if begins > walk.position.slot {
-                walk.position = Position::at(begins);
+                walk.position = FeedPosition::at(begins);
             }
             self.walk_slots(feed, walk, ends.min(walk.end)).await?;
             if walk.is_full() {
@@ -106,56 +106,65 @@ impl Store {
             }
         }
         if is_all {
-            walk.position = Position::at(walk.end);
+            walk.position = FeedPosition::at(walk.end);
         }
         Ok(())
     }
 
-    async fn walk_slots(&self, feed: &FeedState, walk: &mut Walk<'_>, until: i64) -> Result<()> {
+    async fn walk_slots(
+        &self,
+        feed: &FeedState,
+        walk: &mut FeedWalk<'_>,
+        until: i64,
+    ) -> Result<()> {
         let slots: Vec<i64> = (walk.position.slot..until).collect();
         for (slot, shard) in self.slots_with_changes(&slots, feed.shards).await? {
             if (slot, shard) < (walk.position.slot, walk.position.shard) {
                 continue;
             }
             if (slot, shard) != (walk.position.slot, walk.position.shard) {
-                walk.position = Position { slot, shard, after: None };
+                walk.position = FeedPosition { slot, shard, after: None };
             }
             self.walk_rows(walk).await?;
             if walk.is_full() {
                 return Ok(());
             }
         }
-        walk.position = Position::at(until);
+        walk.position = FeedPosition::at(until);
         Ok(())
     }
 
     /// Those rows of one code that have happened, in their order.
-    async fn settled_group(&self, shard: i32, group: Vec<Found>) -> Result<Vec<Found>> {
+    async fn settled_group(
+        &self,
+        shard: i32,
+        group: Vec<AnnouncedChange>,
+    ) -> Result<Vec<AnnouncedChange>> {
         let (mut coupon, mut settled) = (Vec::new(), Vec::new());
         for found in group {
             match found {
-                Found::Coupon(change) => coupon.push(change),
-                Found::AuditEvent(audit_event) => {
+                AnnouncedChange::Coupon(change) => coupon.push(change),
+                AnnouncedChange::AuditEvent(audit_event) => {
                     if self.audit_event_happened(&audit_event).await? {
-                        settled.push(Found::AuditEvent(audit_event));
+                        settled.push(AnnouncedChange::AuditEvent(audit_event));
                     }
                 }
             }
         }
-        settled.extend(self.settled(shard, coupon).await?.into_iter().map(Found::Coupon));
-        settled.sort_by_key(Found::place);
+        settled.extend(self.settled(shard, coupon).await?.into_iter().map(AnnouncedChange::Coupon));
+        settled.sort_by_key(AnnouncedChange::place);
         Ok(settled)
     }
 
-    async fn walk_rows(&self, walk: &mut Walk<'_>) -> Result<()> {
+    async fn walk_rows(&self, walk: &mut FeedWalk<'_>) -> Result<()> {
         let (slot, shard) = (walk.position.slot, walk.position.shard);
-        let mut after: Option<Behind> = walk.position.after.clone();
+        let mut after: Option<ShardRow> = walk.position.after.clone();
         loop {
             let (rows, has_more) = self.changes_behind((slot, shard), after.as_ref(), ROWS).await?;
-            after = rows.last().map(Found::place).or(after);
+            after = rows.last().map(AnnouncedChange::place).or(after);
             let groups = by_code(rows).into_iter();
             let settled = groups.map(|group| self.settled_group(shard, group));
-            let settled: Vec<Vec<Found>> = bounded_join(AT_ONCE, settled).await?;
+            let settled: Vec<Vec<AnnouncedChange>> = bounded_join(AT_ONCE, settled).await?;
             for change in settled.into_iter().flatten() {
                 if walk.is_full() {
                     return Ok(());
@@ -175,28 +184,28 @@ impl Store {
 /// Where a read begins, or its answer.
 fn start(
     feed: &FeedState,
-    epochs: &Epochs,
+    epochs: &FeedEpochs,
     from: FeedStart,
     now: i64,
     end: i64,
-) -> std::result::Result<Position, FeedRead> {
+) -> std::result::Result<FeedPosition, FeedRead> {
     let keep = i64::try_from(feed.keep.as_millis()).unwrap_or(i64::MAX);
     let oldest = slot_of(now.saturating_sub(keep)).max(epochs.began);
     let gone = |why, slot| {
-        let go_on = Position::at(slot).cursor(&epochs.epoch);
+        let go_on = FeedPosition::at(slot).cursor(&epochs.epoch);
         Err(FeedRead::Gone { why, go_on })
     };
     match from {
-        FeedStart::Oldest => Ok(Position::at(oldest)),
-        FeedStart::Newest => Ok(Position::at(end)),
+        FeedStart::Oldest => Ok(FeedPosition::at(oldest)),
+        FeedStart::Newest => Ok(FeedPosition::at(end)),
         FeedStart::After(text) => {
-            let Some((epoch, position)) = Position::parse(&text) else {
+            let Some((epoch, position)) = FeedPosition::parse(&text) else {
                 return Err(FeedRead::Unknown);
             };
             if epoch != epochs.epoch {
                 match epochs.cut_of(epoch) {
                     None => return Err(FeedRead::Unknown),
-                    Some(cut) if position >= Position::at(cut) => {
+                    Some(cut) if position >= FeedPosition::at(cut) => {
                         return gone(FeedGone::Restored, cut.max(oldest));
                     }
                     Some(_) => {}
@@ -211,8 +220,8 @@ fn start(
 }
 
 /// The changes of each coupon, and those of each campaign, in their order.
-fn by_code(rows: Vec<Found>) -> Vec<Vec<Found>> {
-    let mut all: Vec<Vec<Found>> = Vec::new();
+fn by_code(rows: Vec<AnnouncedChange>) -> Vec<Vec<AnnouncedChange>> {
+    let mut all: Vec<Vec<AnnouncedChange>> = Vec::new();
     for row in rows {
         let code = row.place().code;
         match all.last_mut() {

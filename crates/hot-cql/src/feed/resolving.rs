@@ -12,10 +12,10 @@ use hot::protocol::fenced;
 use hot::{HotError, Tier};
 use scylla::DeserializeRow;
 
-use super::changes::Announced;
+use super::changes::AnnouncedCoupon;
 use super::writing::{MADE, MadeValue, place_of};
-use crate::Store;
-use crate::coupons::{Located, Written};
+use crate::CqlStore;
+use crate::coupons::{CqlCoupon, Written};
 use crate::values::{EventValue, date, signed, uuid};
 use cql_session::{Result, StatementProfile};
 
@@ -41,25 +41,25 @@ impl SeenRow {
     }
 }
 
-struct Seen {
+struct SeenCoupon {
     version: u64,
     /// Nothing changes it any more.
     is_final: bool,
-    history: History,
+    history: CouponHistory,
     made: BTreeMap<i32, MadeValue>,
 }
 
-enum History {
+enum CouponHistory {
     Row(BTreeMap<i32, EventValue>),
     Coupon(Box<Coupon>),
 }
 
-impl Seen {
-    fn of_coupon(located: Located) -> Seen {
-        Seen {
+impl SeenCoupon {
+    fn of_coupon(located: CqlCoupon) -> SeenCoupon {
+        SeenCoupon {
             version: located.coupon.version(),
             is_final: located.frozen,
-            history: History::Coupon(Box::new(located.coupon)),
+            history: CouponHistory::Coupon(Box::new(located.coupon)),
             made: BTreeMap::new(),
         }
     }
@@ -70,7 +70,7 @@ impl Seen {
     }
 
     /// Whether a change of a version that is gone has happened.
-    fn has(&self, change: &Announced) -> bool {
+    fn has(&self, change: &AnnouncedCoupon) -> bool {
         if change.version > self.version {
             return false;
         }
@@ -81,17 +81,17 @@ impl Seen {
     }
 
     /// Whether the history has the event of a change. A hold has none.
-    fn has_event(&self, change: &Announced) -> bool {
+    fn has_event(&self, change: &AnnouncedCoupon) -> bool {
         // A try that was refused may have had another event in this place: a change behind a shared code
         // has two.
         let is_kind = |kind: &str| change.event_type().strip_prefix("coupon.") == Some(kind);
         match &self.history {
-            History::Row(events) => events.get(&change.number).is_some_and(|event| {
+            CouponHistory::Row(events) => events.get(&change.number).is_some_and(|event| {
                 event.operation == change.operation
                     && event.is_at_and_by(change.at, &change.actor)
                     && is_kind(event.kind())
             }),
-            History::Coupon(coupon) => {
+            CouponHistory::Coupon(coupon) => {
                 let at = usize::try_from(change.number - 1).ok();
                 let event = at.and_then(|at| coupon.events().get(at));
                 event.is_some_and(|event| {
@@ -105,7 +105,7 @@ impl Seen {
     }
 
     /// Where the changes just before this one are, if that is behind its slot.
-    fn earlier(&self, change: &Announced) -> Earlier {
+    fn earlier(&self, change: &AnnouncedCoupon) -> EarlierChanges {
         let (mut slots, mut attempts) = (Vec::new(), Vec::new());
         for version in (1..=change.before).rev().take(MADE as usize) {
             match self.made(version).map(|made| (made.slot, made.attempt)) {
@@ -116,32 +116,32 @@ impl Seen {
                 // It came before this slot, and so did those before it.
                 Some((Some(_), _)) => break,
                 Some((None, _)) => {}
-                None => return Earlier::Unknown,
+                None => return EarlierChanges::Unknown,
             }
         }
         slots.sort_unstable();
         slots.dedup();
-        Earlier::In(slots, attempts)
+        EarlierChanges::In(slots, attempts)
     }
 }
 
 /// Where earlier changes of a coupon are that come later in the feed.
-enum Earlier {
+enum EarlierChanges {
     /// In these slots, by these writes.
     In(Vec<i64>, Vec<uuid::Uuid>),
     /// The coupon does not say.
     Unknown,
 }
 
-impl Store {
+impl CqlStore {
     /// Those of some changes of one coupon, all of one slot and in their order, that have happened. Before
     /// each there are earlier ones whose place in the feed is behind it.
     pub(super) async fn settled(
         &self,
         shard: i32,
-        changes: Vec<Announced>,
-    ) -> Result<Vec<Announced>> {
-        let mut all: Vec<Announced> = Vec::new();
+        changes: Vec<AnnouncedCoupon>,
+    ) -> Result<Vec<AnnouncedCoupon>> {
+        let mut all: Vec<AnnouncedCoupon> = Vec::new();
         for mut change in changes {
             let Some(seen) = self.seen_behind(&change).await? else { continue };
             if !seen.has(&change) {
@@ -159,7 +159,7 @@ impl Store {
                 all.push(change);
             }
         }
-        all.sort_by_key(Announced::place);
+        all.sort_by_key(AnnouncedCoupon::place);
         Ok(all)
     }
 
@@ -168,12 +168,14 @@ impl Store {
     async fn earlier_changes(
         &self,
         shard: i32,
-        seen: &Seen,
-        change: &Announced,
-    ) -> Result<Vec<Announced>> {
+        seen: &SeenCoupon,
+        change: &AnnouncedCoupon,
+    ) -> Result<Vec<AnnouncedCoupon>> {
         let (slots, attempts) = match seen.earlier(change) {
-            Earlier::In(slots, attempts) => (slots, Some(attempts)),
-            Earlier::Unknown => ((change.slot + 1..=change.slot + LOOK_AHEAD).collect(), None),
+            EarlierChanges::In(slots, attempts) => (slots, Some(attempts)),
+            EarlierChanges::Unknown => {
+                ((change.slot + 1..=change.slot + LOOK_AHEAD).collect(), None)
+            }
         };
         if slots.is_empty() {
             return Ok(Vec::new());
@@ -186,13 +188,13 @@ impl Store {
                     None => seen.has(it),
                 }
         });
-        found.sort_by_key(Announced::place);
+        found.sort_by_key(AnnouncedCoupon::place);
         Ok(found)
     }
 
     /// The coupon, in a version behind the one that `change` replaces; `None` if nothing has come of the
     /// change, and never will.
-    async fn seen_behind(&self, change: &Announced) -> Result<Option<Seen>> {
+    async fn seen_behind(&self, change: &AnnouncedCoupon) -> Result<Option<SeenCoupon>> {
         let mut attempts = self.attempts("a change in the feed");
         let mut was_final = false;
         loop {
@@ -223,7 +225,7 @@ impl Store {
     }
 
     /// Ends the version that a change replaces, if the coupon still has it; whether that was done.
-    async fn end_version(&self, change: &Announced) -> Result<bool> {
+    async fn end_version(&self, change: &AnnouncedCoupon) -> Result<bool> {
         let (code, day) = (&change.code, change.day);
         let Some(bucket) = self.bucket(day, code).await? else { return Ok(false) };
         let located = match self.row_of(StatementProfile::Read, day, bucket, code).await? {
@@ -231,7 +233,7 @@ impl Store {
             Some(_) => None,
             None => self.untouched_at(code, &change.owner, day.into()).await?,
         };
-        let is_there = |it: &Located| it.coupon.version() == change.before && !it.frozen;
+        let is_there = |it: &CqlCoupon| it.coupon.version() == change.before && !it.frozen;
         let Some(located) = located.filter(is_there) else { return Ok(false) };
         match self.write_coupon(&located, &fenced(&located.coupon), ENDS, None).await {
             Ok(written) => Ok(written == Written::Done),
@@ -242,7 +244,11 @@ impl Store {
 
     /// The coupon of a change, in the partition that the change names: a row that forwards it has its
     /// history until then.
-    async fn seen(&self, profile: StatementProfile, change: &Announced) -> Result<Option<Seen>> {
+    async fn seen(
+        &self,
+        profile: StatementProfile,
+        change: &AnnouncedCoupon,
+    ) -> Result<Option<SeenCoupon>> {
         let (code, day) = (&change.code, change.day);
         let Some(bucket) = self.bucket(day, code).await? else { return Ok(None) };
         let cql = "SELECT version, state, sealed, events, made FROM coupon \
@@ -258,18 +264,18 @@ impl Store {
             }
         }
         match row {
-            Some(row) if !row.is_archived() => Ok(Some(Seen {
+            Some(row) if !row.is_archived() => Ok(Some(SeenCoupon {
                 version: row.version.unwrap_or(0).unsigned_abs(),
                 is_final: row.sealed == Some(true),
-                history: History::Row(row.events.unwrap_or_default()),
+                history: CouponHistory::Row(row.events.unwrap_or_default()),
                 made: row.made.unwrap_or_default(),
             })),
             // A coupon that was archived is not untouched.
             None if stored.is_none() && change.before == 0 => {
                 let found = self.untouched_at(code, &change.owner, day.into()).await?;
-                Ok(found.map(Seen::of_coupon))
+                Ok(found.map(SeenCoupon::of_coupon))
             }
-            Some(_) | None => Ok(stored.map(Seen::of_coupon)),
+            Some(_) | None => Ok(stored.map(SeenCoupon::of_coupon)),
         }
     }
 }

@@ -13,7 +13,7 @@ use scylla::{DeserializeValue, SerializeRow, SerializeValue};
 use uuid::Uuid;
 
 use super::{FeedState, PART, SPAN_SLOTS, slot_of};
-use crate::Store;
+use crate::CqlStore;
 use crate::values::{date, instant, signed, uuid};
 use cql_session::Result;
 
@@ -50,7 +50,7 @@ pub(crate) fn made_by(
 }
 
 /// The index rows of one write of a coupon.
-pub(crate) struct News<'a> {
+pub(crate) struct CouponAnnouncement<'a> {
     before: &'a Coupon,
     steps: Vec<(i32, CouponStep<'a>)>,
     operation: Uuid,
@@ -60,7 +60,7 @@ pub(crate) struct News<'a> {
     slot: Option<i64>,
 }
 
-impl<'a> News<'a> {
+impl<'a> CouponAnnouncement<'a> {
     /// Of a change by `actor` of a coupon in the partition `day`; `None` if it is no event.
     pub(crate) fn of(
         before: &'a Coupon,
@@ -68,7 +68,7 @@ impl<'a> News<'a> {
         operation: OperationId,
         actor: &'a Actor,
         (day, attempt): (Day, Uuid),
-    ) -> Option<News<'a>> {
+    ) -> Option<CouponAnnouncement<'a>> {
         let mut number = i32::try_from(before.events().len()).unwrap_or(i32::MAX);
         let mut numbered = |step: CouponStep<'a>| {
             let is_hold = matches!(step.kind, CouponEventKind::Held | CouponEventKind::Released);
@@ -79,7 +79,14 @@ impl<'a> News<'a> {
         };
         let steps: Vec<_> = steps(before, after, actor).into_iter().map(&mut numbered).collect();
         let (operation, expiry_day, slot) = (uuid(operation), day, None);
-        (!steps.is_empty()).then_some(News { before, steps, operation, expiry_day, attempt, slot })
+        (!steps.is_empty()).then_some(CouponAnnouncement {
+            before,
+            steps,
+            operation,
+            expiry_day,
+            attempt,
+            slot,
+        })
     }
 
     pub(crate) fn slot(&self) -> Option<i64> {
@@ -142,13 +149,17 @@ struct NewChange<'a> {
     attempt: Uuid,
 }
 
-impl Store {
+impl CqlStore {
     /// Writes the index rows of a change, and sees to it that no reader has passed them: only then the
     /// change may be sent, and only then it may be sent again.
     ///
     /// In this order: the rows are acknowledged, then a read of the mark begins. A reader marks first
     /// and reads then.
-    pub(crate) async fn announce(&self, feed: &FeedState, news: &mut News<'_>) -> Result<()> {
+    pub(crate) async fn announce(
+        &self,
+        feed: &FeedState,
+        news: &mut CouponAnnouncement<'_>,
+    ) -> Result<()> {
         let shard = feed.shard_of(news.before.code());
         if let Some(slot) = news.slot.take()
             && self.is_in_time(feed, slot).await?

@@ -7,18 +7,18 @@ use hot::protocol::{LineAdvance, advance_line};
 use hot::{HotError, ImportLine, ImportOutcome, imported_state_text};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::Round;
+use super::ImportRound;
 use super::entry::EntryOfLine;
-use crate::coupons::{Located, Written};
+use crate::coupons::{CqlCoupon, Written};
 use cql_session::Result;
 
-impl Round<'_> {
+impl ImportRound<'_> {
     /// Changes the coupon to what the line says beyond its import: a change like any other.
     pub(super) async fn advance(
         &self,
         line: &ImportLine,
         known: &EntryOfLine,
-        mut found: Option<Located>,
+        mut found: Option<CqlCoupon>,
     ) -> Result<ImportOutcome> {
         if line.imported_state.adds_nothing_to(&known.imported_state) {
             return Ok(ImportOutcome::AlreadyThere);
@@ -65,7 +65,7 @@ pub(super) fn run_of_line(line: &ImportLine, run: &ImportRun) -> ImportRun {
 pub(super) fn decide(
     line: &ImportLine,
     known: &EntryOfLine,
-    located: &Located,
+    located: &CqlCoupon,
     run: &ImportRun,
 ) -> LineAdvance {
     // A process that finished its entry in a claim has issued under this id, and no more.

@@ -5,13 +5,13 @@ use coupon::refusal::Refusal;
 use coupon::time::Day;
 use hot::{ImportLine, ImportOutcome};
 
-use super::Line;
+use super::LinePlan;
 use super::advance::{decide, run_of_line};
-use crate::Store;
+use crate::CqlStore;
 use crate::campaigns::CampaignHere;
 use cql_session::Result;
 
-impl Store {
+impl CqlStore {
     pub(super) async fn dry_run_line(
         &self,
         here: &CampaignHere,
@@ -23,14 +23,16 @@ impl Store {
             None => None,
         };
         match look {
-            Some(Line::Done(outcome)) => Ok(outcome),
-            Some(Line::Advance(known)) => match self.stored(known.day.into(), &line.code).await? {
-                Some(located) => {
-                    Ok(decide(line, &known, &located, &run_of_line(line, run)).outcome)
+            Some(LinePlan::Done(outcome)) => Ok(outcome),
+            Some(LinePlan::Advance(known)) => {
+                match self.stored(known.day.into(), &line.code).await? {
+                    Some(located) => {
+                        Ok(decide(line, &known, &located, &run_of_line(line, run)).outcome)
+                    }
+                    None => Ok(ImportOutcome::Refused(Refusal::ExpiryDayClosed)),
                 }
-                None => Ok(ImportOutcome::Refused(Refusal::ExpiryDayClosed)),
-            },
-            None | Some(Line::Row(_)) => {
+            }
+            None | Some(LinePlan::Row(_)) => {
                 let day = Day::expiry_day_of(line.expires_at);
                 Ok(match self.is_closing(day).await? {
                     true => ImportOutcome::Refused(Refusal::ExpiryDayClosed),

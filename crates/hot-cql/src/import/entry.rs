@@ -14,10 +14,10 @@ use scylla::DeserializeRow;
 use scylla::value::{CqlDate, CqlTimestamp};
 use uuid::Uuid;
 
-use super::{Line, Round};
-use crate::Store;
+use super::{ImportRound, LinePlan};
+use crate::CqlStore;
 use crate::campaigns::CampaignHere;
-use crate::coupons::Trace;
+use crate::coupons::CouponTrace;
 use crate::values::{date, day, instant, millis, parsed, uuid as uuid_of};
 use cql_session::{Cas, Result, StatementProfile};
 
@@ -46,8 +46,8 @@ pub(super) struct EntryOfLine {
     pub(super) run: ImportRun,
 }
 
-impl Round<'_> {
-    pub(super) async fn look(&self, line: &ImportLine, closing: &HashSet<Day>) -> Result<Line> {
+impl ImportRound<'_> {
+    pub(super) async fn look(&self, line: &ImportLine, closing: &HashSet<Day>) -> Result<LinePlan> {
         let day = Day::expiry_day_of(line.expires_at);
         let mut attempts = self.store.attempts("the directory entry of a line");
         // Lines come in runs: if the last one was new, this one likely is, too, and one write wins
@@ -61,7 +61,9 @@ impl Round<'_> {
                         return self.store.look_again(self.here, line, row).await;
                     }
                     None if closing.contains(&day) => {
-                        return Ok(Line::Done(ImportOutcome::Refused(Refusal::ExpiryDayClosed)));
+                        return Ok(LinePlan::Done(ImportOutcome::Refused(
+                            Refusal::ExpiryDayClosed,
+                        )));
                     }
                     None => self.expects_new.store(true, Ordering::Relaxed),
                 }
@@ -77,7 +79,7 @@ impl Round<'_> {
             );
             let cas = enter.await;
             if attempts.wrote(cas).await? {
-                return Ok(Line::Row(Box::new(EntryOfLine {
+                return Ok(LinePlan::Row(Box::new(EntryOfLine {
                     batch: self.batch.clone(),
                     day,
                     first_imported_state: line.imported_state.clone(),
@@ -127,31 +129,31 @@ impl EntryRow {
     }
 }
 
-impl Store {
+impl CqlStore {
     /// A line whose code is in the directory. Writes nothing.
     pub(super) async fn look_again(
         &self,
         here: &CampaignHere,
         line: &ImportLine,
         row: EntryRow,
-    ) -> Result<Line> {
+    ) -> Result<LinePlan> {
         let Some(known) = row.of(here, line)? else {
-            return Ok(Line::Done(ImportOutcome::CodeTaken));
+            return Ok(LinePlan::Done(ImportOutcome::CodeTaken));
         };
         // An entry without a row is not a coupon yet: the same line, sent again, writes it.
         match self.trace(known.day.into(), &line.code).await? {
-            Trace::Nothing => Ok(Line::Row(Box::new(known))),
+            CouponTrace::Nothing => Ok(LinePlan::Row(Box::new(known))),
             // Nothing in hot says whether its row was ever written: cold knows.
-            Trace::InCold { archived_marker: None, .. }
+            CouponTrace::InCold { archived_marker: None, .. }
                 if known.imported_state == known.first_imported_state =>
             {
-                Ok(Line::Advance(Box::new(known)))
+                Ok(LinePlan::Advance(Box::new(known)))
             }
             // Most lines of a file that is sent again: the coupon need not be read.
             _ if line.imported_state.adds_nothing_to(&known.imported_state) => {
-                Ok(Line::Done(ImportOutcome::AlreadyThere))
+                Ok(LinePlan::Done(ImportOutcome::AlreadyThere))
             }
-            _ => Ok(Line::Advance(Box::new(known))),
+            _ => Ok(LinePlan::Advance(Box::new(known))),
         }
     }
 

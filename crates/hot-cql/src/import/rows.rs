@@ -11,24 +11,24 @@ use hot::protocol::arrived;
 use hot::{HotError, ImportLine, Tier};
 
 use super::entry::EntryOfLine;
-use super::{AT_ONCE, LONG_AGO, ROWS_AT_ONCE, Round};
+use super::{AT_ONCE, ImportRound, LONG_AGO, ROWS_AT_ONCE};
 use crate::coupons::{
-    ChangedColumns, CouponKeyColumns, GenesisColumns, Here, Located, PLAIN_ROW, PlainRow,
+    ChangedColumns, CouponKeyColumns, CqlCoupon, CqlPlace, GenesisColumns, PLAIN_ROW, PlainRow,
 };
 use cql_session::{Result, bounded_join};
 
-impl Round<'_> {
-    pub(super) fn arrived(&self, line: &ImportLine, known: &EntryOfLine) -> Result<Located> {
+impl ImportRound<'_> {
+    pub(super) fn arrived(&self, line: &ImportLine, known: &EntryOfLine) -> Result<CqlCoupon> {
         let (terms, batch) = (&self.here.terms, known.batch.clone());
         let coupon = arrived(terms, batch, line, &known.first_imported_state, &known.run);
         // The bucket is found when the row is written.
-        let here = Here { campaign: self.here.clone(), bucket: 0 };
+        let here = CqlPlace { campaign: self.here.clone(), bucket: 0 };
         let (day, tier) = (known.day, Tier::Hot);
-        Ok(Located { coupon, batch_paused: false, day, tier, frozen: false, here })
+        Ok(CqlCoupon { coupon, batch_paused: false, day, tier, frozen: false, here })
     }
 
     /// Writes claims, index rows and stock, then the rows, one CQL partition at a time.
-    pub(super) async fn write_rows(&self, arrived: &[Located]) -> Result<()> {
+    pub(super) async fn write_rows(&self, arrived: &[CqlCoupon]) -> Result<()> {
         let store = self.store;
         let before = arrived.iter().map(|located| async move {
             let (coupon, day) = (&located.coupon, located.day);
@@ -65,7 +65,7 @@ impl Round<'_> {
         Ok(())
     }
 
-    async fn write_stock(&self, arrived: &[Located]) -> Result<()> {
+    async fn write_stock(&self, arrived: &[CqlCoupon]) -> Result<()> {
         if self.here.terms.handout == Handout::Bearer {
             return Ok(());
         }

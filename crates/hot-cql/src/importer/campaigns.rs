@@ -8,13 +8,13 @@ use hot::protocol::StateCounts;
 use uuid::Uuid;
 
 use super::LONG_AGO;
-use crate::Store;
+use crate::CqlStore;
 use crate::campaigns::{BatchHere, CampaignHere};
 use crate::counts::write_sums;
 use crate::values::{date, instant, signed};
 use cql_session::{Cas, Result, StatementProfile};
 
-impl Store {
+impl CqlStore {
     /// Each update of the campaign is conditional on its revision, so no value of a pass that was
     /// stopped stays among those of a later one.
     pub(super) async fn put_campaign(&self, it: &CampaignItem) -> Result<()> {

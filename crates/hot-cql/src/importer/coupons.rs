@@ -12,14 +12,14 @@ use scylla::value::MaybeUnset;
 use uuid::Uuid;
 
 use super::{AT_ONCE, LONG_AGO, ROWS_AT_ONCE};
-use crate::Store;
+use crate::CqlStore;
 use crate::coupons::{
-    ChangedColumns, CouponKeyColumns, GenesisColumns, Here, Located, PLAIN_ROW, PlainRow,
+    ChangedColumns, CouponKeyColumns, CqlCoupon, CqlPlace, GenesisColumns, PLAIN_ROW, PlainRow,
 };
 use crate::values::{date, signed};
 use cql_session::{Result, StatementProfile, bounded_join};
 
-impl Store {
+impl CqlStore {
     /// Writes index rows and stock, then the rows, one CQL partition at a time.
     pub(super) async fn put_coupons(&self, coupons: Vec<(Day, &Coupon)>, pass: Pass) -> Result<()> {
         let mut located = self.to_be_put(&coupons, pass).await?;
@@ -34,12 +34,12 @@ impl Store {
         });
         let moves = extended.flat_map(|(day, coupon)| {
             let left = expiry_days_of(coupon).into_iter().filter(move |left| *left < day);
-            left.map(move |left| self.send_on(left, day, coupon, Leaves::Perhaps))
+            left.map(move |left| self.send_on(left, day, coupon, ForwardingNeed::Perhaps))
         });
         bounded_join(AT_ONCE, moves).await.map(drop)
     }
 
-    async fn put_located(&self, located: &[Located], pass: Pass) -> Result<()> {
+    async fn put_located(&self, located: &[CqlCoupon], pass: Pass) -> Result<()> {
         let wallets = located.iter().map(|it| self.write_wallet(&it.coupon, it.day));
         bounded_join(AT_ONCE, wallets).await?;
         let mut campaigns: BTreeMap<&str, Vec<(&Coupon, Day)>> = BTreeMap::new();
@@ -63,7 +63,7 @@ impl Store {
     }
 
     /// The coupons that the target does not have in this version or a later one.
-    async fn to_be_put(&self, coupons: &[(Day, &Coupon)], pass: Pass) -> Result<Vec<Located>> {
+    async fn to_be_put(&self, coupons: &[(Day, &Coupon)], pass: Pass) -> Result<Vec<CqlCoupon>> {
         let looks = coupons.iter().map(|&(day, coupon)| async move {
             let (code, genesis) = (coupon.code(), coupon.genesis());
             let gone = || HotError::Damaged(format!("{code}: its day or its batch was not copied"));
@@ -77,14 +77,14 @@ impl Store {
             let found = self.batch_of(&genesis.campaign, &genesis.batch).await?;
             let (campaign, batch) = found.ok_or_else(gone)?;
             let (coupon, batch_paused, tier) = (coupon.clone(), batch.paused, Tier::Hot);
-            let here = Here { campaign, bucket };
-            let located = Located { coupon, batch_paused, day, tier, frozen: false, here };
+            let here = CqlPlace { campaign, bucket };
+            let located = CqlCoupon { coupon, batch_paused, day, tier, frozen: false, here };
             Ok::<_, HotError>(Some(located))
         });
         Ok(bounded_join(AT_ONCE, looks).await?.into_iter().flatten().collect())
     }
 
-    async fn put_rows(&self, coupons: &[Located], pass: Pass) -> Result<()> {
+    async fn put_rows(&self, coupons: &[CqlCoupon], pass: Pass) -> Result<()> {
         let rows = coupons.iter().map(|it| copied(&it.coupon, it.day, it.here.bucket, pass));
         self.session.write_all(PLAIN_ROW, rows.collect()).await
     }
@@ -125,7 +125,7 @@ impl Store {
         left: Day,
         to: Day,
         coupon: &Coupon,
-        leaves: Leaves,
+        leaves: ForwardingNeed,
     ) -> Result<()> {
         let code = coupon.code();
         let Some(bucket) = self.bucket(left, code).await? else { return Ok(()) };
@@ -135,7 +135,7 @@ impl Store {
         }
         let present = self.row_of(StatementProfile::Read, left, bucket, code).await?;
         let version = match &present {
-            None if leaves == Leaves::Perhaps => return Ok(()),
+            None if leaves == ForwardingNeed::Perhaps => return Ok(()),
             None => coupon.version().max(1),
             Some(row) if row.is_archived_marker() || row.forward_to() == Some(to) => return Ok(()),
             Some(row) => row.version().max(coupon.version()) + 1,
@@ -151,7 +151,7 @@ impl Store {
 
 /// Whether a partition has to forward a coupon of which it has no row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Leaves {
+pub(super) enum ForwardingNeed {
     /// The coupon was minted there: without a row it would be untouched.
     Surely,
     /// Only over a row that an earlier page has written.

@@ -11,12 +11,12 @@ use scylla::value::MaybeUnset;
 use uuid::Uuid;
 
 use super::LONG_AGO;
-use super::coupons::Leaves;
-use crate::Store;
+use super::coupons::ForwardingNeed;
+use crate::CqlStore;
 use crate::values::{date, instant, parsed};
 use cql_session::{Result, StatementProfile};
 
-impl Store {
+impl CqlStore {
     pub(super) async fn put_entry(&self, it: &EntryItem, pass: Pass) -> Result<()> {
         let code: Code = parsed("code", &it.code)?;
         match &it.is {
@@ -36,19 +36,20 @@ impl Store {
                     Pass::First => None,
                     Pass::Again => self.directory_day(&code).await?,
                 };
-                let mut left: Vec<(Day, Leaves)> = match (home(&self.keys.current(), &code), line) {
-                    (Some(home), _) => vec![(home, Leaves::Surely)],
-                    (None, Some((_, until, _))) => {
-                        vec![(Day::expiry_day_of(*until), Leaves::Perhaps)]
-                    }
-                    (None, None) => Vec::new(),
-                };
+                let mut left: Vec<(Day, ForwardingNeed)> =
+                    match (home(&self.keys.current(), &code), line) {
+                        (Some(home), _) => vec![(home, ForwardingNeed::Surely)],
+                        (None, Some((_, until, _))) => {
+                            vec![(Day::expiry_day_of(*until), ForwardingNeed::Perhaps)]
+                        }
+                        (None, None) => Vec::new(),
+                    };
                 if pass == Pass::First {
                     // Only an earlier pass can have written a row into a partition in which the
                     // coupon was not minted.
-                    left.retain(|(_, leaves)| *leaves == Leaves::Surely);
+                    left.retain(|(_, leaves)| *leaves == ForwardingNeed::Surely);
                 }
-                left.extend(before.map(|expiry_day| (expiry_day, Leaves::Perhaps)));
+                left.extend(before.map(|expiry_day| (expiry_day, ForwardingNeed::Perhaps)));
                 left.retain(|(expiry_day, _)| expiry_day < day);
                 if !left.is_empty() && !self.has_come(*day, &code).await? {
                     // The source is in use, and the coupon has moved after the coupons of this pass

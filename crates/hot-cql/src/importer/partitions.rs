@@ -4,7 +4,7 @@ use coupon::time::Day;
 use hot::inventory::PartitionItem;
 
 use super::{AT_ONCE, LONG_AGO};
-use crate::Store;
+use crate::CqlStore;
 use crate::values::{date, instant, signed};
 use cql_session::{Result, bounded_join};
 
@@ -19,7 +19,7 @@ macro_rules! update_plan {
     };
 }
 
-impl Store {
+impl CqlStore {
     pub(super) async fn put_partition(
         &self,
         PartitionItem { plan: it, closing, next_serial }: &PartitionItem,

@@ -11,8 +11,8 @@ use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::{AT_ONCE, LONG_AGO};
-use crate::Store;
-use crate::coupons::Located;
+use crate::CqlStore;
+use crate::coupons::CqlCoupon;
 use crate::stock::CHUNK;
 use crate::values::signed;
 use cql_session::{Result, bounded_join};
@@ -20,9 +20,9 @@ use cql_session::{Result, bounded_join};
 /// Imported codes in one lease.
 const CHUNK_CODES: usize = 500;
 
-impl Store {
+impl CqlStore {
     /// Enters available coupons with a row: minted ones in `returned`, imported ones in a lease.
-    pub(super) async fn put_stock(&self, coupons: &[Located]) -> Result<()> {
+    pub(super) async fn put_stock(&self, coupons: &[CqlCoupon]) -> Result<()> {
         let mut imported: BTreeMap<(&str, &str), Vec<(Millis, &Code)>> = BTreeMap::new();
         let mut returned = Vec::new();
         for it in coupons {

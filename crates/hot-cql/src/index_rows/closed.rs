@@ -11,17 +11,17 @@ use hot::Tier;
 use hot::protocol::closed_at;
 
 use super::ROWS_AT_ONCE;
-use crate::Store;
-use crate::coupons::Located;
-use crate::spread::Spread;
+use crate::CqlStore;
+use crate::coupons::CqlCoupon;
+use crate::spread::SpreadKey;
 use crate::values::{date, instant};
 use cql_session::Result;
 
 /// Closed coupons that are not yet in their queue.
 #[derive(Default)]
-pub(crate) struct Closed(Mutex<BTreeMap<Day, Vec<(Millis, Code)>>>);
+pub(crate) struct PendingClosed(Mutex<BTreeMap<Day, Vec<(Millis, Code)>>>);
 
-impl Closed {
+impl PendingClosed {
     fn put(&self, day: Day, at: Millis, code: Code) {
         if let Ok(mut all) = self.0.lock() {
             all.entry(day).or_default().push((at, code));
@@ -33,9 +33,9 @@ impl Closed {
     }
 }
 
-impl Store {
+impl CqlStore {
     /// After a change: remembers a closed coupon, so that it is queued for the move to cold.
-    pub(crate) fn is_closed(&self, located: &Located) {
+    pub(crate) fn is_closed(&self, located: &CqlCoupon) {
         let cancel_days = located.terms().cancel_days;
         if located.tier == Tier::Hot
             && let Some((at, _)) = closed_at(&located.coupon, cancel_days)
@@ -63,7 +63,7 @@ impl Store {
     async fn queue_closed(&self, day: Day, coupons: &[(Millis, Code)]) -> Result<()> {
         // Without a plan the partition has no row, and nothing to move.
         let Some(bits) = self.bits(day).await? else { return Ok(()) };
-        let spread = Spread::Closed { day, bucket_bits: bits };
+        let spread = SpreadKey::Closed { day, bucket_bits: bits };
         let level = self.level_to_write(&spread, coupons.len() as u64).await?;
         let mut queues: BTreeMap<i32, Vec<&(Millis, Code)>> = BTreeMap::new();
         for closed in coupons {

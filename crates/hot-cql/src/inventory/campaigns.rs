@@ -6,7 +6,7 @@ use coupon::ids::{BatchId, CampaignId};
 use hot::inventory::{BatchItem, CampaignItem, Item, Page};
 use hot::protocol::StateCounts;
 
-use crate::Store;
+use crate::CqlStore;
 use crate::counts::as_written;
 use crate::stock::RUN;
 use crate::values::parsed;
@@ -15,7 +15,7 @@ use cql_session::{Result, bounded_join};
 /// Campaigns of one page: each is several reads.
 const CAMPAIGNS_MAX: usize = 50;
 
-impl Store {
+impl CqlStore {
     pub(super) async fn page_of_campaigns(
         &self,
         after: Option<&str>,

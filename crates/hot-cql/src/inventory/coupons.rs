@@ -6,13 +6,13 @@ use hot::HotError;
 use hot::inventory::{Item, Page, RowIs, RowItem};
 
 use super::AT_ONCE;
-use crate::Store;
-use crate::archiving::Listed;
+use crate::CqlStore;
+use crate::archiving::ListedRows;
 use crate::coupon_row::{CouponRow, coupon_rows, disagreement};
 use crate::values::parsed;
 use cql_session::{Result, StatementProfile, bounded_join};
 
-impl Store {
+impl CqlStore {
     pub(super) async fn page_of_coupons(&self, after: Option<&str>) -> Result<Page> {
         let (rows, next) = self.scan_page(coupon_rows!(""), after).await?;
         let rows = rows.iter().filter(|row: &&CouponRow| row.is_row());
@@ -28,7 +28,7 @@ impl Store {
     ) -> Result<Vec<RowItem>> {
         // A row between two codes has no valid code, and is not looked for.
         let after = (!after.is_empty()).then(|| parsed::<Code>("code", after)).transpose()?;
-        let rows = self.merged(day, after, limit, Listed::All).await?;
+        let rows = self.merged(day, after, limit, ListedRows::All).await?;
         bounded_join(AT_ONCE, rows.iter().map(|row| self.row_item(row))).await
     }
 

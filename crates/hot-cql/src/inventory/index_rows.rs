@@ -4,11 +4,11 @@ use coupon::coupon::Coupon;
 use coupon::time::Day;
 use hot::inventory::{IndexRow, IndexRowKind};
 
-use crate::Store;
+use crate::CqlStore;
 use crate::values::{date, instant, signed, tie};
 use cql_session::Result;
 
-impl Store {
+impl CqlStore {
     pub(super) async fn has_wallet(&self, coupon: &Coupon) -> Result<bool> {
         let Some(holder) = coupon.holder() else { return Ok(true) };
         let cql = "SELECT code FROM wallet WHERE user_id = ? AND expires_at = ? AND tie = ? \

@@ -9,12 +9,12 @@ use scylla::response::PagingState;
 use scylla::value::CqlDate;
 
 use super::AT_ONCE;
-use crate::Store;
+use crate::CqlStore;
 use crate::archiving::partition_plan;
 use crate::values::day;
 use cql_session::{Result, bounded_join};
 
-impl Store {
+impl CqlStore {
     /// All of them on one page: a few hundred bytes for each day.
     pub(super) async fn page_of_partitions(&self) -> Result<Page> {
         let plans = self.plans().await?;

@@ -15,12 +15,12 @@ use router::Owner;
 use scylla::response::PagingState;
 use scylla::value::{CqlDate, CqlTimestamp};
 
-use crate::Store;
+use crate::CqlStore;
 use crate::claims::EntryValue;
 use crate::values::{day, millis, parsed};
 use cql_session::{OwnedRow, Result, damaged, rejected_line};
 
-impl Store {
+impl CqlStore {
     /// A page of a scan, and its position. That is the engine's paging state: one CQL partition may have more
     /// rows than a page.
     pub(super) async fn scan_page<R: OwnedRow>(

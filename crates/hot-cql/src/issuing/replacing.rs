@@ -6,18 +6,18 @@ use coupon::ids::{CampaignId, IssueRef, UserId};
 use coupon::refusal::Refusal;
 use hot::protocol::{IssueAsk, Replaced, ReplacedBy, Replacement, give, issue_of};
 
-use super::Giving;
-use crate::Store;
-use crate::changes::Decision;
-use crate::coupons::{Here, Located};
-use crate::stock::{Next, Offer};
+use super::IssueAttempt;
+use crate::CqlStore;
+use crate::changes::CqlDecision;
+use crate::coupons::{CqlCoupon, CqlPlace};
+use crate::stock::{CouponOffer, NextOffer};
 use cql_session::Result;
 
-pub(super) enum Taken {
+pub(super) enum TakeOutcome {
     Yes,
     /// The claim has changed since it was read.
     LookAgain,
-    No(Box<Decision>),
+    No(Box<CqlDecision>),
 }
 
 pub(crate) struct WonReplacement {
@@ -26,8 +26,8 @@ pub(crate) struct WonReplacement {
     pub(crate) by: Replacement,
 }
 
-impl Store {
-    pub(super) async fn to_be_replaced(&self, ask: &IssueAsk) -> Result<Replaced<Here>> {
+impl CqlStore {
+    pub(super) async fn to_be_replaced(&self, ask: &IssueAsk) -> Result<Replaced<CqlPlace>> {
         let Some(code) = &ask.replaces else {
             return Ok(Replaced { by: ReplacedBy::Nobody, coupon: None });
         };
@@ -62,7 +62,7 @@ impl Store {
         campaign: &CampaignId,
         user: &UserId,
         reference: &str,
-        of: &Located,
+        of: &CqlCoupon,
     ) -> Result<bool> {
         let mut attempts = self.attempts("a replacement");
         loop {
@@ -83,20 +83,20 @@ impl Store {
     /// slow process gives back another may have used in between.
     pub(super) async fn take_replacement(
         &self,
-        giving: &Giving<'_>,
+        giving: &IssueAttempt<'_>,
         ask: &IssueAsk,
         code: &Code,
-        kept: &mut Option<Offer>,
-    ) -> Result<Taken> {
-        let Giving { campaign, user, claim, issue, .. } = giving;
-        let no = |decision| Ok(Taken::No(Box::new(decision)));
+        kept: &mut Option<CouponOffer>,
+    ) -> Result<TakeOutcome> {
+        let IssueAttempt { campaign, user, claim, issue, .. } = giving;
+        let no = |decision| Ok(TakeOutcome::No(Box::new(decision)));
         if kept.is_none() {
             match self.next_offer(campaign, issue.at).await? {
-                Next::Offer(offer) => *kept = Some(offer),
-                Next::Nothing(_) if self.is_changed(campaign, user, claim).await? => {
-                    return Ok(Taken::LookAgain);
+                NextOffer::Offer(offer) => *kept = Some(offer),
+                NextOffer::Nothing(_) if self.is_changed(campaign, user, claim).await? => {
+                    return Ok(TakeOutcome::LookAgain);
                 }
-                Next::Nothing(refusal) => return no(Decision::refused(refusal)),
+                NextOffer::Nothing(refusal) => return no(CqlDecision::refused(refusal)),
             }
         }
         if let Some(offer) = kept {
@@ -105,11 +105,11 @@ impl Store {
                 return no(given);
             }
         }
-        let Some(of) = self.anywhere(code).await? else { return no(Decision::not_found()) };
+        let Some(of) = self.anywhere(code).await? else { return no(CqlDecision::not_found()) };
         let name = ask.reference.as_ref().map_or("", IssueRef::as_str);
         match self.win_replacement(code, &campaign.terms.id, user, name, &of).await? {
-            true => Ok(Taken::Yes),
-            false => no(Decision::refused(Refusal::NameTaken)),
+            true => Ok(TakeOutcome::Yes),
+            false => no(CqlDecision::refused(Refusal::NameTaken)),
         }
     }
 }

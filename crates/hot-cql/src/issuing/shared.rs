@@ -5,15 +5,15 @@ use coupon::ids::CampaignId;
 use hot::protocol::{SharedAsk, SharedStep, give};
 use hot::{Applied, protocol};
 
-use super::Giving;
-use crate::Store;
-use crate::changes::Decision;
-use crate::claims::{Need, ReadClaim};
+use super::IssueAttempt;
+use crate::CqlStore;
+use crate::changes::CqlDecision;
+use crate::claims::{ClaimNeed, ReadClaim};
 use crate::coupons::Written;
-use crate::stock::Next;
+use crate::stock::NextOffer;
 use cql_session::Result;
 
-impl Store {
+impl CqlStore {
     /// Applies `change` to the user's own coupon of a shared word's campaign. Redeem and hold issue
     /// one to a user who has none that they can use.
     pub(crate) async fn apply_shared(
@@ -22,16 +22,16 @@ impl Store {
         change: &Change,
         may_write: bool,
     ) -> Result<Applied> {
-        let Some(ask) = SharedAsk::of(change) else { return Ok(Decision::not_found().applied) };
+        let Some(ask) = SharedAsk::of(change) else { return Ok(CqlDecision::not_found().applied) };
         // The same request, sent twice at once, would conflict with itself.
         let _lock = self.user_locks.lock((campaign, &ask.user)).await?;
         let mut attempts = self.attempts("a change under a shared word");
         let mut kept = None;
         loop {
             let Some(here) = attempts.looked(self.terms(campaign).await)? else {
-                return Ok(Decision::not_found().applied);
+                return Ok(CqlDecision::not_found().applied);
             };
-            let need = Need { all: true, ..Need::default() };
+            let need = ClaimNeed { all: true, ..ClaimNeed::default() };
             let claim = self.claim(&here, &ask.user, change, need, may_write).await;
             let ReadClaim { named: _, claim, choices } = attempts.looked(claim)?;
             let bound = self.options.clock_bound_ms;
@@ -60,10 +60,11 @@ impl Store {
                     attempts.looked(self.fence(&located, &after).await)?;
                     None
                 }
-                (SharedStep::HandOut, None) => Some(Decision::not_found().applied),
+                (SharedStep::HandOut, None) => Some(CqlDecision::not_found().applied),
                 (SharedStep::HandOut, Some(issue)) => {
                     let then = Some(change);
-                    let giving = Giving { campaign: here, user: &ask.user, claim, issue, then };
+                    let giving =
+                        IssueAttempt { campaign: here, user: &ask.user, claim, issue, then };
                     if !may_write {
                         return self.dry_run_hand_out(&giving).await;
                     }
@@ -80,11 +81,11 @@ impl Store {
 
     /// The answer that an issue would get. It leases stock if it must, which gives no user a right
     /// to it, and puts the offer back into the queue.
-    async fn dry_run_hand_out(&self, giving: &Giving<'_>) -> Result<Applied> {
-        let Giving { campaign, claim, issue, then, .. } = giving;
+    async fn dry_run_hand_out(&self, giving: &IssueAttempt<'_>) -> Result<Applied> {
+        let IssueAttempt { campaign, claim, issue, then, .. } = giving;
         let offer = match self.look_for_stock(campaign, issue.at).await? {
-            Next::Offer(offer) => offer,
-            Next::Nothing(refusal) => return Ok(Decision::refused(refusal).applied),
+            NextOffer::Offer(offer) => offer,
+            NextOffer::Nothing(refusal) => return Ok(CqlDecision::refused(refusal).applied),
         };
         let bound = self.options.clock_bound_ms;
         let decision = give(&offer.located, issue, *then, claim, bound);

@@ -8,8 +8,8 @@ use coupon::time::{Day, Millis};
 use hot::{ListOrder, ListPosition, ListQuery};
 use scylla::value::{CqlDate, CqlTimestamp};
 
-use crate::Store;
-use crate::spread::Spread;
+use crate::CqlStore;
+use crate::spread::SpreadKey;
 use crate::values::{date, day, instant, millis, parsed, signed};
 use cql_session::{Result, StatementProfile, bounded_join};
 
@@ -36,17 +36,17 @@ type RawIndexRow = (CqlTimestamp, i64, String, CqlDate, Option<String>);
 
 /// Open bounds of (expires_at, tie).
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bounds {
+pub(super) struct SliceBounds {
     pub(super) above: (Millis, i64),
     pub(super) below: (Millis, i64),
 }
 
-impl Bounds {
-    pub(super) fn of(query: &ListQuery) -> Bounds {
+impl SliceBounds {
+    pub(super) fn of(query: &ListQuery) -> SliceBounds {
         let span = &query.filter.expires;
         let above = span.from.map_or(Millis(-FAR), |from| from.plus_ms(-1));
         let below = span.before.unwrap_or(Millis(FAR));
-        let mut bounds = Bounds { above: (above, i64::MAX), below: (below, i64::MIN) };
+        let mut bounds = SliceBounds { above: (above, i64::MAX), below: (below, i64::MIN) };
         bounds.behind(query.order, query.after.as_ref());
         bounds
     }
@@ -66,11 +66,11 @@ impl Bounds {
     }
 }
 
-impl Store {
+impl CqlStore {
     pub(super) async fn wallet_slice(
         &self,
         user: &UserId,
-        bounds: &Bounds,
+        bounds: &SliceBounds,
         order: ListOrder,
     ) -> Result<Vec<IndexRow>> {
         let cql = match order {
@@ -85,7 +85,7 @@ impl Store {
                  ORDER BY expires_at DESC, tie DESC, code DESC LIMIT ?"
             }
         };
-        let Bounds { above: (from, above), below: (until, below) } = *bounds;
+        let SliceBounds { above: (from, above), below: (until, below) } = *bounds;
         let values = (user.as_str(), instant(from), above, instant(until), below, SLICE);
         let rows: Vec<(CqlTimestamp, i64, String, CqlDate)> =
             self.session.rows(StatementProfile::Read, cql, values).await?;
@@ -97,7 +97,7 @@ impl Store {
     pub(super) async fn day_slice(
         &self,
         on: Day,
-        bounds: &Bounds,
+        bounds: &SliceBounds,
         order: ListOrder,
     ) -> Result<(Vec<IndexRow>, bool)> {
         let cql = match order {
@@ -114,9 +114,9 @@ impl Store {
                  ORDER BY expires_at DESC, tie DESC, code DESC LIMIT ?"
             }
         };
-        let Bounds { above: (from, above), below: (until, below) } = *bounds;
+        let SliceBounds { above: (from, above), below: (until, below) } = *bounds;
         let (from, until) = (instant(from), instant(until));
-        let partitions = self.cql_partitions(&Spread::Expiring { on }).await?;
+        let partitions = self.cql_partitions(&SpreadKey::Expiring { on }).await?;
         let rows_max = slice_of(partitions.len());
         let slices = partitions.into_iter().map(|partition| {
             let values = (date(on), partition, from, above, until, below, rows_max);

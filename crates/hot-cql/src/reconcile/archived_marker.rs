@@ -7,13 +7,13 @@ use router::home;
 use scylla::value::MaybeUnset;
 use uuid::Uuid;
 
-use crate::Store;
+use crate::CqlStore;
 use crate::coupon_row::CouponRow;
-use crate::coupons::Located;
+use crate::coupons::CqlCoupon;
 use crate::values::{date, signed};
 use cql_session::{Cas, Result, StatementProfile};
 
-impl Store {
+impl CqlStore {
     /// Replaces the row of a coupon in the partition `at` by an archived marker if the coupon was
     /// archived there; in any other partition by a row that forwards to `archived_at`. Returns the
     /// coupon of the row.
@@ -27,7 +27,7 @@ impl Store {
         let Some(bucket) = self.bucket(at, code).await? else { return Ok(None) };
         let operation = Uuid::now_v7();
         let mut attempts = self.attempts("a coupon's archived marker");
-        let mut before: Option<Located> = None;
+        let mut before: Option<CqlCoupon> = None;
         loop {
             let row =
                 attempts.looked(self.row_of(StatementProfile::Read, at, bucket, code).await)?;

@@ -10,8 +10,8 @@ use coupon::refusal::Refusal;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::{WALKED_AT_ONCE, Waiting};
-use crate::Store;
+use super::{WALKED_AT_ONCE, WaitingCode};
+use crate::CqlStore;
 use crate::campaigns::CampaignHere;
 
 /// How long a request waits at a time for codes that other requests of this process are offering.
@@ -22,10 +22,10 @@ const NOTED_EVERY: Duration = Duration::from_secs(60);
 
 /// While it lives, a code of this counter is being offered.
 #[derive(Debug)]
-pub(super) struct InHand(Arc<Counter>);
+pub(super) struct InHand(Arc<OfferQueue>);
 
 impl InHand {
-    pub(super) fn of(counter: &Arc<Counter>) -> InHand {
+    pub(super) fn of(counter: &Arc<OfferQueue>) -> InHand {
         counter.in_hands.fetch_add(1, Ordering::SeqCst);
         InHand(Arc::clone(counter))
     }
@@ -39,12 +39,12 @@ impl Drop for InHand {
 }
 
 #[derive(Default)]
-pub(crate) struct Stock(pub(super) Mutex<HashMap<CampaignId, Arc<Counter>>>);
+pub(crate) struct OfferQueues(pub(super) Mutex<HashMap<CampaignId, Arc<OfferQueue>>>);
 
 /// The codes of one campaign that wait to be offered.
 #[derive(Debug, Default)]
-pub(super) struct Counter {
-    pub(super) queue: Mutex<VecDeque<Waiting>>,
+pub(super) struct OfferQueue {
+    pub(super) queue: Mutex<VecDeque<WaitingCode>>,
     /// Offers under way, which end in a moment.
     pub(super) in_hands: AtomicUsize,
     pub(super) freed: Notify,
@@ -66,8 +66,8 @@ pub(super) struct LastWalk {
     pub(super) found: Option<Refusal>,
 }
 
-impl Counter {
-    pub(super) fn push(&self, waiting: impl IntoIterator<Item = Waiting>) {
+impl OfferQueue {
+    pub(super) fn push(&self, waiting: impl IntoIterator<Item = WaitingCode>) {
         // Any of them: the last one may be of a lease without an owner.
         let mut owned = false;
         if let Ok(mut queue) = self.queue.lock() {
@@ -76,7 +76,7 @@ impl Counter {
         self.used_with(owned);
     }
 
-    pub(super) fn push_front(&self, waiting: Waiting) {
+    pub(super) fn push_front(&self, waiting: WaitingCode) {
         let owned = waiting.lease.owned;
         if let Ok(mut queue) = self.queue.lock() {
             queue.push_front(waiting);
@@ -94,14 +94,14 @@ impl Counter {
     }
 
     /// The next codes of batches that are not paused: one that is fresh, or some that must be read.
-    pub(super) fn pop(&self, campaign: &CampaignHere) -> Vec<Waiting> {
+    pub(super) fn pop(&self, campaign: &CampaignHere) -> Vec<WaitingCode> {
         let Ok(mut queue) = self.queue.lock() else { return Vec::new() };
         // After some codes were found to be issued, more may be: they are read together.
         let at_once = match self.suspicious.load(Ordering::Relaxed) {
             true => WALKED_AT_ONCE,
             false => 1,
         };
-        let mut some: Vec<Waiting> = Vec::new();
+        let mut some: Vec<WaitingCode> = Vec::new();
         for _ in 0..queue.len() {
             let Some(next) = queue.pop_front() else { break };
             let paused = campaign.batches.get(&next.lease.batch).is_some_and(|it| it.paused);
@@ -141,8 +141,8 @@ impl Counter {
     }
 }
 
-impl Store {
-    pub(super) fn counter(&self, id: &CampaignId) -> Arc<Counter> {
+impl CqlStore {
+    pub(super) fn counter(&self, id: &CampaignId) -> Arc<OfferQueue> {
         match self.stock.0.lock() {
             Ok(mut all) => Arc::clone(all.entry(id.clone()).or_default()),
             // Poisoned by a panic elsewhere: a walk finds its leases.
@@ -167,31 +167,31 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stock::{Lease, RUN, Row};
+    use crate::stock::{Lease, RUN, StockRow};
 
-    fn waiting(owned: bool) -> Waiting {
+    fn waiting(owned: bool) -> WaitingCode {
         let lease = Lease {
             batch: "first".parse().expect("a name"),
-            row: Row::Lease { kind: RUN, first: 0, name: String::new() },
+            row: StockRow::Lease { kind: RUN, first: 0, name: String::new() },
             owned,
             left: AtomicUsize::new(1),
             fresh: AtomicBool::new(false),
         };
-        Waiting { code: "CODE01".parse().expect("a code"), day: None, lease: Arc::new(lease) }
+        WaitingCode { code: "CODE01".parse().expect("a code"), day: None, lease: Arc::new(lease) }
     }
 
     #[test]
     fn a_lease_that_comes_late_is_given_back_later() {
-        let quiet = |counter: &Counter| counter.used_at.lock().expect("no panic").is_none();
+        let quiet = |counter: &OfferQueue| counter.used_at.lock().expect("no panic").is_none();
         for (name, owned) in [("its own", true), ("one without an owner", false)] {
-            let leased = Counter::default();
+            let leased = OfferQueue::default();
             leased.push([waiting(owned), waiting(owned)]);
             assert_eq!(quiet(&leased), !owned, "{name}: leased");
-            let back = Counter::default();
+            let back = OfferQueue::default();
             back.push_front(waiting(owned));
             assert_eq!(quiet(&back), !owned, "{name}: put back");
         }
-        let mixed = Counter::default();
+        let mixed = OfferQueue::default();
         mixed.push([waiting(true), waiting(false)]);
         assert!(!quiet(&mixed), "its own before one without an owner");
     }

@@ -14,8 +14,8 @@ use hot::HotError;
 use scylla::DeserializeRow;
 use uuid::Uuid;
 
-use super::{CHUNK, Lease, RUN, Row, Waiting};
-use crate::Store;
+use super::{CHUNK, Lease, RUN, StockRow, WaitingCode};
+use crate::CqlStore;
 use crate::campaigns::{BatchHere, CampaignHere, key_missing};
 use crate::values::parsed;
 use cql_session::Result;
@@ -65,16 +65,16 @@ fn lease_size(count: u64, left: u64) -> u64 {
     (left / LEASE_PART).clamp(1, most)
 }
 
-impl Store {
+impl CqlStore {
     pub(super) async fn end_lease(&self, id: &CampaignId, lease: &Lease) -> Result<()> {
         let (id, batch) = (id.as_str(), lease.batch.as_str());
         match &lease.row {
-            Row::Lease { kind, first, name } => {
+            StockRow::Lease { kind, first, name } => {
                 let cql = "DELETE FROM lease WHERE campaign_id = ? AND batch_id = ? AND kind = ? \
                            AND first = ? AND name = ?";
                 self.session.write(cql, (id, batch, *kind, *first, name.as_str())).await
             }
-            Row::Returned { part, version, code } => {
+            StockRow::Returned { part, version, code } => {
                 let cql = "DELETE FROM returned WHERE campaign_id = ? AND batch_id = ? \
                            AND part = ? AND version = ? AND code = ?";
                 self.session.write(cql, (id, batch, *part, *version, code.as_str())).await
@@ -129,7 +129,7 @@ impl Store {
         batch: &BatchHere,
         row: &LeaseRow,
         owned: bool,
-    ) -> Result<(Arc<Lease>, Vec<Waiting>)> {
+    ) -> Result<(Arc<Lease>, Vec<WaitingCode>)> {
         let (kind, first) = (row.kind.unwrap_or(RUN), row.first.unwrap_or(0));
         let name = row.name.clone().unwrap_or_default();
         let codes: Vec<(Code, Option<Day>)> = match (kind, &batch.run) {
@@ -157,13 +157,14 @@ impl Store {
         };
         let lease = Arc::new(Lease {
             batch: batch.id.clone(),
-            row: Row::Lease { kind, first, name },
+            row: StockRow::Lease { kind, first, name },
             owned,
             left: AtomicUsize::new(codes.len()),
             fresh: AtomicBool::new(false),
         });
         let waiting = codes.into_iter();
-        let waiting = waiting.map(|(code, day)| Waiting { code, day, lease: Arc::clone(&lease) });
+        let waiting =
+            waiting.map(|(code, day)| WaitingCode { code, day, lease: Arc::clone(&lease) });
         let waiting = waiting.collect();
         Ok((lease, waiting))
     }

@@ -11,11 +11,11 @@ use hot::protocol::{is_history_full, is_on_offer, is_over};
 use hot::{HotError, Tier};
 use router::Owner;
 
-use super::counter::{Counter, InHand, LastWalk};
-use super::{Lease, RUN, Row, WALKED_AT_ONCE, Waiting, is_entered};
-use crate::Store;
+use super::counter::{InHand, LastWalk, OfferQueue};
+use super::{Lease, RUN, StockRow, WALKED_AT_ONCE, WaitingCode, is_entered};
+use crate::CqlStore;
 use crate::campaigns::CampaignHere;
-use crate::coupons::{Here, Located};
+use crate::coupons::{CqlCoupon, CqlPlace};
 use crate::values::signed;
 use cql_session::{CLOCK_BOUND_MS, Result, bounded_join};
 
@@ -24,30 +24,34 @@ const WAITING_MAX: usize = 50_000;
 
 /// A coupon that is offered: no other request of this process has it.
 #[derive(Debug)]
-pub(crate) struct Offer {
-    pub(crate) located: Box<Located>,
-    waiting: Waiting,
+pub(crate) struct CouponOffer {
+    pub(crate) located: Box<CqlCoupon>,
+    waiting: WaitingCode,
     _in_hand: InHand,
 }
 
 /// The state of an offer after a write was refused.
-pub(crate) enum Still {
-    Offered(Offer),
+pub(crate) enum OfferState {
+    Offered(CouponOffer),
     /// It is issued, or dead.
     Gone,
     Sealed,
 }
 
 #[derive(Debug)]
-pub(crate) enum Next {
-    Offer(Offer),
+pub(crate) enum NextOffer {
+    Offer(CouponOffer),
     Nothing(Refusal),
 }
 
-impl Store {
-    pub(crate) async fn next_offer(&self, campaign: &CampaignHere, at: Millis) -> Result<Next> {
+impl CqlStore {
+    pub(crate) async fn next_offer(
+        &self,
+        campaign: &CampaignHere,
+        at: Millis,
+    ) -> Result<NextOffer> {
         let next = self.look_for_stock(campaign, at).await?;
-        if let Next::Nothing(Refusal::SoldOut) = next
+        if let NextOffer::Nothing(Refusal::SoldOut) = next
             && let Err(error) = self.note_stock(campaign, true, at).await
         {
             // The next caller is refused, too.
@@ -57,7 +61,11 @@ impl Store {
     }
 
     /// The same without a note that the campaign is sold out.
-    pub(crate) async fn look_for_stock(&self, campaign: &CampaignHere, at: Millis) -> Result<Next> {
+    pub(crate) async fn look_for_stock(
+        &self,
+        campaign: &CampaignHere,
+        at: Millis,
+    ) -> Result<NextOffer> {
         let mut campaign = campaign.clone();
         let counter = self.counter(&campaign.terms.id);
         let mut attempts = self.attempts("a look for stock");
@@ -65,15 +73,15 @@ impl Store {
         counter.touch();
         loop {
             if let Some(offer) = self.first_of(&counter, &campaign, at).await? {
-                return Ok(Next::Offer(offer));
+                return Ok(NextOffer::Offer(offer));
             }
             let mut last = counter.fetching.lock().await;
             if let Some(offer) = self.first_of(&counter, &campaign, at).await? {
-                return Ok(Next::Offer(offer));
+                return Ok(NextOffer::Offer(offer));
             }
             // A walk that began after this request answers it, too.
             if let Some(refusal) = last.found.filter(|_| last.number > asked) {
-                return Ok(Next::Nothing(refusal));
+                return Ok(NextOffer::Nothing(refusal));
             }
             if self.lease_more(&counter, &campaign, at).await? || counter.waited().await {
                 continue;
@@ -86,11 +94,11 @@ impl Store {
                         campaign = now;
                         attempts.again().await?;
                     }
-                    None => return Ok(Next::Nothing(Refusal::NotFound)),
+                    None => return Ok(NextOffer::Nothing(Refusal::NotFound)),
                 },
                 Some(refusal) => {
                     *last = LastWalk { number, found: Some(refusal) };
-                    return Ok(Next::Nothing(refusal));
+                    return Ok(NextOffer::Nothing(refusal));
                 }
             }
         }
@@ -99,10 +107,10 @@ impl Store {
     /// Codes that turn out to be issued leave their leases.
     async fn first_of(
         &self,
-        counter: &Arc<Counter>,
+        counter: &Arc<OfferQueue>,
         campaign: &CampaignHere,
         at: Millis,
-    ) -> Result<Option<Offer>> {
+    ) -> Result<Option<CouponOffer>> {
         loop {
             // Counted before it is taken out of the queue, so that it is always in one of the two.
             let in_hand = InHand::of(counter);
@@ -116,7 +124,7 @@ impl Store {
                 continue;
             }
             let looks = some.iter().map(|waiting| self.look_at(waiting));
-            let looks: Vec<Option<Located>> = bounded_join(WALKED_AT_ONCE, looks).await?;
+            let looks: Vec<Option<CqlCoupon>> = bounded_join(WALKED_AT_ONCE, looks).await?;
             let (mut offer, mut in_hand, many) = (None, Some(in_hand), some.len() > 1);
             for (waiting, located) in some.into_iter().zip(looks) {
                 match located {
@@ -133,7 +141,7 @@ impl Store {
                     Some(located) => match in_hand.take() {
                         Some(_in_hand) => {
                             let located = Box::new(located);
-                            offer = Some(Offer { located, waiting, _in_hand });
+                            offer = Some(CouponOffer { located, waiting, _in_hand });
                         }
                         None => counter.push([waiting]),
                     },
@@ -151,11 +159,11 @@ impl Store {
     /// The coupon of a serial that is taken to be untouched; the write decides whether it is.
     async fn fresh_offer(
         &self,
-        waiting: &Waiting,
+        waiting: &WaitingCode,
         campaign: &CampaignHere,
         at: Millis,
         in_hand: InHand,
-    ) -> Result<Option<Offer>> {
+    ) -> Result<Option<CouponOffer>> {
         if at >= campaign.terms.expires_at.plus_ms(CLOCK_BOUND_MS) {
             return Ok(None);
         }
@@ -164,12 +172,12 @@ impl Store {
         let (campaign, batch) = self.batch_of(id, &waiting.lease.batch).await?.ok_or_else(gone)?;
         let bucket = self.bucket(day, &waiting.code).await?.ok_or_else(gone)?;
         let coupon = campaign.untouched(waiting.code.clone(), &batch);
-        let (batch_paused, tier, here) = (batch.paused, Tier::Hot, Here { campaign, bucket });
-        let located = Box::new(Located { coupon, batch_paused, day, tier, frozen: false, here });
-        Ok(Some(Offer { located, waiting: waiting.clone(), _in_hand: in_hand }))
+        let (batch_paused, tier, here) = (batch.paused, Tier::Hot, CqlPlace { campaign, bucket });
+        let located = Box::new(CqlCoupon { coupon, batch_paused, day, tier, frozen: false, here });
+        Ok(Some(CouponOffer { located, waiting: waiting.clone(), _in_hand: in_hand }))
     }
 
-    pub(super) async fn look_at(&self, waiting: &Waiting) -> Result<Option<Located>> {
+    pub(super) async fn look_at(&self, waiting: &WaitingCode) -> Result<Option<CqlCoupon>> {
         let (code, batch) = (&waiting.code, &waiting.lease.batch);
         let day = match waiting.day {
             Some(day) => Some(day),
@@ -177,7 +185,7 @@ impl Store {
         };
         let Some(day) = day else { return Ok(None) };
         match self.stored(day.into(), code).await? {
-            None if matches!(waiting.lease.row, Row::Lease { kind: RUN, .. }) => {
+            None if matches!(waiting.lease.row, StockRow::Lease { kind: RUN, .. }) => {
                 let Some((owner, _)) = self.owner_of(code).await? else { return Ok(None) };
                 let owner = Owner { batch: batch.clone(), ..owner };
                 self.untouched_at(code, &owner, day.into()).await
@@ -186,14 +194,14 @@ impl Store {
         }
     }
 
-    pub(crate) fn put_back(&self, id: &CampaignId, offer: Option<Offer>) {
+    pub(crate) fn put_back(&self, id: &CampaignId, offer: Option<CouponOffer>) {
         if let Some(offer) = offer {
             self.counter(id).push_front(offer.waiting);
         }
     }
 
     /// The coupon was issued by our own write.
-    pub(crate) async fn is_taken(&self, id: &CampaignId, offer: Offer) {
+    pub(crate) async fn is_taken(&self, id: &CampaignId, offer: CouponOffer) {
         self.done_with(id, &offer.waiting.lease).await;
     }
 
@@ -201,23 +209,23 @@ impl Store {
     pub(crate) async fn still_on_offer(
         &self,
         id: &CampaignId,
-        offer: Offer,
+        offer: CouponOffer,
         at: Millis,
-    ) -> Result<Still> {
-        let Offer { waiting, _in_hand, .. } = offer;
+    ) -> Result<OfferState> {
+        let CouponOffer { waiting, _in_hand, .. } = offer;
         // Another process has used this lease: from now on its codes are read first.
         waiting.lease.fresh.store(false, Ordering::Relaxed);
         self.counter(id).suspicious.store(true, Ordering::Relaxed);
-        let Some(located) = self.look_at(&waiting).await? else { return Ok(Still::Gone) };
+        let Some(located) = self.look_at(&waiting).await? else { return Ok(OfferState::Gone) };
         if is_on_offer(&located, at) {
             let located = Box::new(located);
-            return Ok(Still::Offered(Offer { located, waiting, _in_hand }));
+            return Ok(OfferState::Offered(CouponOffer { located, waiting, _in_hand }));
         }
         if is_over(&located, at, CLOCK_BOUND_MS) && !is_entered(&waiting.lease, &located) {
             self.done_with(id, &waiting.lease).await;
         }
         let met_a_seal = located.frozen && *located.coupon.state() == State::Available;
-        Ok(if met_a_seal { Still::Sealed } else { Still::Gone })
+        Ok(if met_a_seal { OfferState::Sealed } else { OfferState::Gone })
     }
 
     /// One more code of a lease was seen to be issued, or dead; the last one ends the lease.
@@ -230,16 +238,16 @@ impl Store {
         }
     }
 
-    /// After a coupon that [`Store::enter_returned`] entered became available: puts it into this
+    /// After a coupon that [`CqlStore::enter_returned`] entered became available: puts it into this
     /// process's queue, so that it need not wait for a walk.
-    pub(crate) fn came_back(&self, located: &Located, part: i32) {
+    pub(crate) fn came_back(&self, located: &CqlCoupon, part: i32) {
         let coupon = &located.coupon;
         if is_history_full(coupon) {
             return;
         }
         let (batch, version) = (&coupon.genesis().batch, signed(coupon.version()));
         let code = coupon.code().clone();
-        let waiting = Waiting::returned(batch, Some(located.day), part, version, code);
+        let waiting = WaitingCode::returned(batch, Some(located.day), part, version, code);
         let counter = self.counter(&located.terms().id);
         // Beyond that a walk finds it: this process may have no requests for the campaign's stock.
         if counter.queue.lock().is_ok_and(|queue| queue.len() < WAITING_MAX) {

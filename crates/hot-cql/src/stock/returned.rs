@@ -10,19 +10,19 @@ use coupon::ids::{BatchId, CampaignId};
 use coupon::time::Millis;
 use scylla::response::PagingState;
 
-use super::walk::{Seen, Walk};
-use super::{WALKED_AT_ONCE, Waiting};
-use crate::Store;
+use super::walk::{StockState, StockWalk};
+use super::{WALKED_AT_ONCE, WaitingCode};
+use crate::CqlStore;
 use crate::campaigns::{BatchHere, CampaignHere};
-use crate::coupons::Located;
-use crate::spread::Spread;
+use crate::coupons::CqlCoupon;
+use crate::spread::SpreadKey;
 use crate::values::{parsed, signed};
 use cql_session::{Result, bounded_join};
 
 pub(crate) const RETURNED: &str =
     "SELECT version, code FROM returned WHERE campaign_id = ? AND batch_id = ? AND part = ?";
 
-impl Store {
+impl CqlStore {
     /// Before the coupon becomes available, in its next version. Returns the CQL partition.
     pub(crate) async fn enter_returned(
         &self,
@@ -45,7 +45,7 @@ impl Store {
         coupon: &Coupon,
     ) -> Result<i32> {
         let (campaign, batch) = (campaign.clone(), coupon.genesis().batch.clone());
-        let spread = Spread::Returned { campaign, batch };
+        let spread = SpreadKey::Returned { campaign, batch };
         let level = self.level_to_write(&spread, 1).await?;
         Ok(spread.partition(level, coupon.code()))
     }
@@ -57,7 +57,7 @@ impl Store {
         batch: &BatchId,
         rows: u64,
     ) -> Result<Vec<i32>> {
-        let spread = Spread::Returned { campaign: id.clone(), batch: batch.clone() };
+        let spread = SpreadKey::Returned { campaign: id.clone(), batch: batch.clone() };
         let parts = spread.partitions(rows, self.options.partition_rows);
         if parts.len() == 1 {
             return Ok(parts);
@@ -80,7 +80,7 @@ impl Store {
         batch: &BatchHere,
         rows: u64,
         at: Millis,
-        walk: &mut Walk,
+        walk: &mut StockWalk,
     ) -> Result<()> {
         let id = &campaign.terms.id;
         let day = batch.run.map(|run| run.day);
@@ -93,7 +93,7 @@ impl Store {
                 let (rows, next) =
                     self.session.page::<(i64, String)>(RETURNED, values, state).await?;
                 let waiting = rows.iter().map(|(version, code)| {
-                    Ok(Waiting::returned(&batch.id, day, part, *version, parsed("code", code)?))
+                    Ok(WaitingCode::returned(&batch.id, day, part, *version, parsed("code", code)?))
                 });
                 let mut waiting = waiting.collect::<Result<Vec<_>>>()?;
                 self.begin_elsewhere(&mut waiting);
@@ -114,19 +114,19 @@ impl Store {
         &self,
         id: &CampaignId,
         batch: &BatchHere,
-        piece: &[Waiting],
+        piece: &[WaitingCode],
         at: Millis,
-        walk: &mut Walk,
+        walk: &mut StockWalk,
     ) -> Result<()> {
         let looks = piece.iter().map(|waiting| self.look_at(waiting));
-        let looks: Vec<Option<Located>> = bounded_join(WALKED_AT_ONCE, looks).await?;
+        let looks: Vec<Option<CqlCoupon>> = bounded_join(WALKED_AT_ONCE, looks).await?;
         let mut over = Vec::new();
         for (waiting, located) in piece.iter().zip(looks) {
             match walk.see(waiting, located.as_ref(), at) {
-                Seen::Over => over.push(self.end_lease(id, &waiting.lease)),
-                Seen::Open => {}
-                Seen::Offered if batch.paused => walk.paused = true,
-                Seen::Offered => walk.found.push(waiting.clone()),
+                StockState::Over => over.push(self.end_lease(id, &waiting.lease)),
+                StockState::Open => {}
+                StockState::Offered if batch.paused => walk.paused = true,
+                StockState::Offered => walk.found.push(waiting.clone()),
             }
         }
         bounded_join(WALKED_AT_ONCE, over).await.map(drop)

@@ -10,12 +10,12 @@ use coupon::time::Millis;
 use hot::protocol::{Left, is_dead_stock, is_on_offer, is_over};
 use scylla::response::PagingState;
 
-use super::counter::Counter;
+use super::counter::OfferQueue;
 use super::leases::{LEASES, LeaseRow, unleased};
-use super::{RUN, WALKED_AT_ONCE, Waiting, is_entered};
-use crate::Store;
+use super::{RUN, WALKED_AT_ONCE, WaitingCode, is_entered};
+use crate::CqlStore;
 use crate::campaigns::{BatchHere, CampaignHere};
-use crate::coupons::Located;
+use crate::coupons::CqlCoupon;
 use cql_session::{CLOCK_BOUND_MS, Result, bounded_join};
 
 /// Codes of one lease that a walk reads before it checks whether it may end.
@@ -26,12 +26,12 @@ const WALKED_IN_A_PIECE: usize = 4 * WALKED_AT_ONCE;
 /// coupon.
 const FOUND_ENOUGH: usize = 64;
 
-impl Store {
+impl CqlStore {
     /// Walks over the open leases until it finds something, which it puts into the queue, or until
     /// two walks in a row have read the same; then returns why there is nothing.
     pub(super) async fn walk_twice(
         &self,
-        counter: &Counter,
+        counter: &OfferQueue,
         id: &CampaignId,
         at: Millis,
     ) -> Result<Option<Refusal>> {
@@ -61,11 +61,11 @@ impl Store {
         }
     }
 
-    async fn walk(&self, campaign: &CampaignHere, at: Millis) -> Result<Walk> {
+    async fn walk(&self, campaign: &CampaignHere, at: Millis) -> Result<StockWalk> {
         self.check_keys_of(campaign)?;
         let id = &campaign.terms.id;
         let dead = at >= campaign.terms.expires_at;
-        let mut walk = Walk::default();
+        let mut walk = StockWalk::default();
         for batch in campaign.in_order() {
             // Read before the leases and what came back: what is leased or entered on a new level
             // after this read still counts as left.
@@ -95,7 +95,7 @@ impl Store {
         campaign: &CampaignHere,
         batch: &BatchHere,
         at: Millis,
-        walk: &mut Walk,
+        walk: &mut StockWalk,
     ) -> Result<()> {
         let id = &campaign.terms.id;
         let values = (id.as_str(), batch.id.as_str());
@@ -127,30 +127,30 @@ impl Store {
     async fn walk_lease(
         &self,
         paused: bool,
-        waiting: Vec<Waiting>,
+        waiting: Vec<WaitingCode>,
         at: Millis,
-        walk: &mut Walk,
+        walk: &mut StockWalk,
     ) -> Result<usize> {
         let mut open = 0_usize;
         let mut waiting = waiting.into_iter();
         loop {
-            let piece: Vec<Waiting> = waiting.by_ref().take(WALKED_IN_A_PIECE).collect();
+            let piece: Vec<WaitingCode> = waiting.by_ref().take(WALKED_IN_A_PIECE).collect();
             if piece.is_empty() {
                 return Ok(open);
             }
             let looks = piece.iter().map(|waiting| self.look_at(waiting));
-            let looks: Vec<Option<Located>> = bounded_join(WALKED_AT_ONCE, looks).await?;
+            let looks: Vec<Option<CqlCoupon>> = bounded_join(WALKED_AT_ONCE, looks).await?;
             let mut found = Vec::new();
             for (waiting, located) in piece.into_iter().zip(looks) {
                 match walk.see(&waiting, located.as_ref(), at) {
-                    Seen::Over => {}
-                    Seen::Open => open += 1,
-                    Seen::Offered if paused => {
+                    StockState::Over => {}
+                    StockState::Open => open += 1,
+                    StockState::Offered if paused => {
                         // Other codes of the batch add nothing.
                         walk.paused = true;
                         return Ok(open + 1);
                     }
-                    Seen::Offered => {
+                    StockState::Offered => {
                         found.push(waiting);
                         open += 1;
                     }
@@ -175,9 +175,9 @@ impl Store {
 }
 
 #[derive(Default)]
-pub(super) struct Walk {
+pub(super) struct StockWalk {
     pub(super) seen: BTreeMap<Code, u64>,
-    pub(super) found: Vec<Waiting>,
+    pub(super) found: Vec<WaitingCode>,
     /// There are serials to lease after all.
     pub(super) unleased: bool,
     /// Something is left in a batch that is paused.
@@ -186,7 +186,7 @@ pub(super) struct Walk {
     pub(super) expired: bool,
 }
 
-pub(super) enum Seen {
+pub(super) enum StockState {
     Offered,
     /// It may be issued one day.
     Open,
@@ -194,19 +194,28 @@ pub(super) enum Seen {
     Over,
 }
 
-impl Walk {
-    pub(super) fn see(&mut self, waiting: &Waiting, located: Option<&Located>, at: Millis) -> Seen {
+impl StockWalk {
+    pub(super) fn see(
+        &mut self,
+        waiting: &WaitingCode,
+        located: Option<&CqlCoupon>,
+        at: Millis,
+    ) -> StockState {
         let version = located.map_or(0, |located| located.coupon.version());
         self.seen.insert(waiting.code.clone(), version);
         match located {
             // Its import has not written it yet, or never will.
-            None => Seen::Open,
-            Some(located) if is_on_offer(located, at) => Seen::Offered,
+            None => StockState::Open,
+            Some(located) if is_on_offer(located, at) => StockState::Offered,
             // Entered before its coupon was written, which may still happen.
-            Some(located) if is_entered(&waiting.lease, located) => Seen::Open,
+            Some(located) if is_entered(&waiting.lease, located) => StockState::Open,
             Some(located) => {
                 self.expired |= is_dead_stock(located, at);
-                if is_over(located, at, CLOCK_BOUND_MS) { Seen::Over } else { Seen::Open }
+                if is_over(located, at, CLOCK_BOUND_MS) {
+                    StockState::Over
+                } else {
+                    StockState::Open
+                }
             }
         }
     }

@@ -7,7 +7,7 @@ use hot::ClosedPartition;
 use hot::protocol::{closed_until, is_closed};
 use rusqlite::{Result as SqlResult, params};
 
-use crate::closed_index::{Part, next_part};
+use crate::closed_index::{DayBatch, next_part};
 use crate::columns::{parsed, signed};
 use crate::coupons::row_of;
 use crate::rows::state_number;
@@ -22,7 +22,7 @@ struct ClosedRange {
     cancel_days: u16,
 }
 
-fn next_range(txn: &Txn<'_>, after: Part, now: Millis) -> SqlResult<Option<ClosedRange>> {
+fn next_range(txn: &Txn<'_>, after: DayBatch, now: Millis) -> SqlResult<Option<ClosedRange>> {
     let Some((day, batch)) = next_part(txn, after)? else { return Ok(None) };
     let cancel_days = txn.campaign_at(txn.batch_at(batch)?.campaign)?.terms.cancel_days;
     let until = closed_until(cancel_days, now);

@@ -12,13 +12,13 @@ use super::shared::{copy_file, copy_folder, make, rename};
 use crate::private_files::sync_folder;
 use crate::reconcile;
 use crate::schema::{FILE_NAME, OpenError, in_transaction, open_or_make, open_reader};
-use crate::txn::{Seen, Txn};
+use crate::txn::{CachedRows, Txn};
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 /// What belongs to a store in its data folder, and is in its backups.
 #[derive(Clone, Copy, Debug)]
-pub struct Beside<'a> {
+pub struct CompanionFile<'a> {
     pub folder: &'a str,
     /// A database of SQLite, which need not be there.
     pub database: &'a str,
@@ -35,7 +35,7 @@ pub struct Beside<'a> {
 pub fn make_ready(path: &Path) -> std::result::Result<(), OpenError> {
     let conn = open_or_make(path)?;
     in_transaction(&conn, |conn| {
-        reconcile::pass_over_serials(&Txn::new(conn, &Seen::default()))?;
+        reconcile::pass_over_serials(&Txn::new(conn, &CachedRows::default()))?;
         conn.execute("DELETE FROM setting WHERE name = ?1", [COLD_BEGUN])?;
         let sql = "INSERT INTO setting (name, value) SELECT ?1, value FROM setting WHERE name = ?2";
         conn.execute(sql, [COLD_BEGUN, COLD_COMMITTED]).map(drop)
@@ -66,7 +66,7 @@ pub fn put_back(
     data: &Path,
     staging: &Path,
     aside: &Path,
-    beside: Beside<'_>,
+    beside: CompanionFile<'_>,
 ) -> Result<()> {
     if staging.exists() {
         fs::remove_dir_all(staging)?;
@@ -94,7 +94,7 @@ pub fn put_back(
     Ok(sync_folder(data)?)
 }
 
-fn stage(from: &Path, staging: &Path, beside: Beside<'_>) -> Result<()> {
+fn stage(from: &Path, staging: &Path, beside: CompanionFile<'_>) -> Result<()> {
     make(staging)?;
     copy_folder(&from.join(beside.folder), &staging.join(beside.folder))?;
     copy_file(&from.join(FILE_NAME), &staging.join(FILE_NAME))?;

@@ -5,12 +5,12 @@ use coupon::coupon::Coupon;
 use coupon::time::Day;
 use rusqlite::{Params, Result as SqlResult, params};
 
-use super::{Located, read};
+use super::{SqliteCoupon, read};
 use crate::columns::signed;
 use crate::directory;
 use crate::failure::damaged;
-use crate::last_line::Said;
-use crate::record::{Common, encode, has_said};
+use crate::last_line::LineState;
+use crate::record::{BatchCommon, encode, has_said};
 use crate::rows::{columns, coupon_columns, coupon_row, first_number, number_of, numbers_of};
 use crate::txn::Txn;
 
@@ -20,7 +20,7 @@ pub(crate) fn insert(
     txn: &Txn<'_>,
     batch: i64,
     coupon: &Coupon,
-    said: &Said,
+    said: &LineState,
     day: Day,
 ) -> SqlResult<i64> {
     let common = common_of(txn, batch, coupon)?;
@@ -85,7 +85,12 @@ pub(crate) fn delete_where(
 }
 
 /// Fails if the version of the row is no longer the one that was read.
-pub(crate) fn update(txn: &Txn<'_>, before: &Located, after: &Coupon, day: Day) -> SqlResult<()> {
+pub(crate) fn update(
+    txn: &Txn<'_>,
+    before: &SqliteCoupon,
+    after: &Coupon,
+    day: Day,
+) -> SqlResult<()> {
     let common = common_of(txn, before.here.batch, after)?;
     let columns = columns(after, before.here.batch, day);
     let expires_at = own_expiry(after, &common, day);
@@ -131,11 +136,11 @@ pub(crate) fn update(txn: &Txn<'_>, before: &Located, after: &Coupon, day: Day) 
 }
 
 /// What the coupons of a batch have in common. The first that gets a row decides it.
-fn common_of(txn: &Txn<'_>, batch: i64, coupon: &Coupon) -> SqlResult<Common> {
+fn common_of(txn: &Txn<'_>, batch: i64, coupon: &Coupon) -> SqlResult<BatchCommon> {
     if let Some(common) = txn.batch_at(batch)?.common {
         return Ok(common);
     }
-    let common = Common::of(coupon);
+    let common = BatchCommon::of(coupon);
     txn.run(
         "UPDATE batch SET valid_from = ?2, expires_at = ?3, made_at = ?4 WHERE number = ?1",
         params![batch, common.valid_from.0, common.expires_at.0, common.created_at.0],
@@ -145,7 +150,7 @@ fn common_of(txn: &Txn<'_>, batch: i64, coupon: &Coupon) -> SqlResult<Common> {
 }
 
 /// The column `expires_at`. Without it a row is in the partition of its batch: that is how it is found.
-fn own_expiry(coupon: &Coupon, common: &Common, day: Day) -> Option<i64> {
+fn own_expiry(coupon: &Coupon, common: &BatchCommon, day: Day) -> Option<i64> {
     let is_usual =
         coupon.expires_at() == common.expires_at && day == Day::expiry_day_of(common.expires_at);
     (!is_usual).then_some(coupon.expires_at().0)

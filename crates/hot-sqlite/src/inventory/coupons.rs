@@ -10,7 +10,7 @@ use router::home;
 use rusqlite::{Result as SqlResult, Row, params};
 
 use crate::coupons::read;
-use crate::day_order::{Found, OfCode, expiries, imported_rows};
+use crate::day_order::{OfCode, PartitionEntry, expiries, imported_rows};
 use crate::failure::damaged;
 use crate::rows::CouponRow;
 use crate::txn::Txn;
@@ -58,13 +58,13 @@ pub(super) fn rows_of(txn: &Txn<'_>, day: Day, page: &[OfCode]) -> SqlResult<Vec
     let mut all: Vec<Option<RowItem>> = Vec::with_capacity(page.len());
     for (at, (code, found)) in page.iter().enumerate() {
         let is = match *found {
-            Found::ArchivedMarker(version) => Some(RowIs::ArchivedMarker { version }),
-            Found::Row(number) => {
+            PartitionEntry::ArchivedMarker(version) => Some(RowIs::ArchivedMarker { version }),
+            PartitionEntry::Row(number) => {
                 order.push((number, at));
                 let gone = "the index names it, and the table has no such row";
                 Some(RowIs::Unreadable(gone.to_owned()))
             }
-            Found::Collected(number) => {
+            PartitionEntry::Collected(number) => {
                 order.push((number, at));
                 None
             }
@@ -78,7 +78,7 @@ pub(super) fn rows_of(txn: &Txn<'_>, day: Day, page: &[OfCode]) -> SqlResult<Vec
         let mut found = statement.query([number])?;
         let Some(row) = found.next()? else { continue };
         let code = &page[at].0;
-        if matches!(page[at].1, Found::Row(_)) || is_still_there(txn, day, code, row) {
+        if matches!(page[at].1, PartitionEntry::Row(_)) || is_still_there(txn, day, code, row) {
             let is = is_of(txn, row).written_as(code);
             all[at] = Some(RowItem { day, code: code.clone(), is, astray: None });
         }
@@ -134,7 +134,7 @@ pub(super) fn rows_at(
         let codes = lost.keys().copied().collect();
         for (code, number) in imported_rows(txn, day, &codes)? {
             let Some(at) = lost.get(code.as_str()) else { continue };
-            all[*at] = rows_of(txn, day, &[(code, Found::Collected(number))])?;
+            all[*at] = rows_of(txn, day, &[(code, PartitionEntry::Collected(number))])?;
         }
     }
     Ok(all)
@@ -144,7 +144,10 @@ fn rows_under(txn: &Txn<'_>, day: Day, code: &Code) -> SqlResult<Vec<RowItem>> {
     let sql = concat!("SELECT ", rows::number_of!());
     let number: Option<i64> = txn.one(sql, params![day.0, code.as_str()])?;
     let marker = partitions::archived_marker(txn, day, code)?;
-    let found = number.map(Found::Row).into_iter().chain(marker.map(Found::ArchivedMarker));
+    let found = number
+        .map(PartitionEntry::Row)
+        .into_iter()
+        .chain(marker.map(PartitionEntry::ArchivedMarker));
     let page: Vec<_> = found.map(|one| (code.to_string(), one)).collect();
     rows_of(txn, day, &page)
 }

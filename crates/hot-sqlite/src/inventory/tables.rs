@@ -16,7 +16,7 @@ use super::campaigns::{CAMPAIGNS, campaign};
 use super::coupons::{ROWS, row_item};
 use crate::columns::{millis_or_null, parsed, signed, unsigned};
 use crate::coupons::row_at_place;
-use crate::directory::{Kind, Place};
+use crate::directory::{DirectoryKind, Place};
 use crate::failure::damaged;
 use crate::import::rejected_line;
 use crate::last_line::LastLine;
@@ -25,7 +25,7 @@ use crate::{claims, directory};
 
 /// What of a table is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reading {
+pub(super) enum ReadPurpose {
     AsStored,
     /// As of [`hot::inventory::CopySource::page_to_copy`].
     ToCopy,
@@ -35,9 +35,9 @@ pub(super) enum Reading {
 const ARCHIVED_MARKERS: &str = "archived_markers";
 
 /// A position is the key of the last item, its parts separated by blanks: no name has one.
-struct After<'a>(std::str::SplitWhitespace<'a>);
+struct TablePosition<'a>(std::str::SplitWhitespace<'a>);
 
-impl<'a> After<'a> {
+impl<'a> TablePosition<'a> {
     fn number(&mut self) -> SqlResult<i64> {
         match self.0.next() {
             None => Ok(i64::MIN),
@@ -54,11 +54,11 @@ impl<'a> After<'a> {
 pub(super) fn page(
     txn: &Txn<'_>,
     of: Table,
-    reading: Reading,
+    reading: ReadPurpose,
     after: Option<&str>,
     limit: usize,
 ) -> SqlResult<Page> {
-    let mut at = After(after.unwrap_or_default().split_whitespace());
+    let mut at = TablePosition(after.unwrap_or_default().split_whitespace());
     let some = signed(limit as u64);
     let found = match of {
         Table::Partitions => rows(txn, of, PARTITIONS, params![at.number()?, some], partition)?,
@@ -86,9 +86,9 @@ pub(super) fn page(
     Ok(paged(found, limit))
 }
 
-type Rows = Vec<(String, Item)>;
+type KeyedItems = Vec<(String, Item)>;
 
-fn paged(found: Rows, limit: usize) -> Page {
+fn paged(found: KeyedItems, limit: usize) -> Page {
     let next = found.last().filter(|_| found.len() == limit).map(|(position, _)| position.clone());
     Page { items: found.into_iter().map(|(_, item)| item).collect(), next }
 }
@@ -100,7 +100,7 @@ fn rows(
     sql: &str,
     asked: &[&dyn ToSql],
     item: impl Fn(&Row<'_>) -> SqlResult<Item>,
-) -> SqlResult<Rows> {
+) -> SqlResult<KeyedItems> {
     let mut statement = txn.statement(sql)?;
     let mut found = statement.query(asked)?;
     let mut rows = Vec::new();
@@ -118,7 +118,7 @@ fn rows(
 }
 
 /// Rows in the order of the table, then archived markers.
-fn coupons(txn: &Txn<'_>, at: &mut After<'_>, limit: usize) -> SqlResult<Page> {
+fn coupons(txn: &Txn<'_>, at: &mut TablePosition<'_>, limit: usize) -> SqlResult<Page> {
     let of = Table::Coupons;
     let some = signed(limit as u64);
     let after: i64 = match at.text() {
@@ -188,12 +188,12 @@ macro_rules! entries {
 
 const ENTRIES: &str = entries!("> ?1 ORDER BY directory.code LIMIT ?2");
 
-fn entry(txn: &Txn<'_>, row: &Row<'_>, reading: Reading) -> SqlResult<EntryItem> {
+fn entry(txn: &Txn<'_>, row: &Row<'_>, reading: ReadPurpose) -> SqlResult<EntryItem> {
     let code: String = row.get(0)?;
-    let is = match Kind::of(row.get(1)?, row.get(2)?) {
-        Ok(Kind::Gone) => Ok(EntryIs::Gone),
-        Ok(Kind::Shared(_)) => parsed(row, 3).map(|campaign| EntryIs::Shared { campaign }),
-        Ok(Kind::Coupon(number)) => entry_of_coupon(txn, row, (&code, number), reading),
+    let is = match DirectoryKind::of(row.get(1)?, row.get(2)?) {
+        Ok(DirectoryKind::Gone) => Ok(EntryIs::Gone),
+        Ok(DirectoryKind::Shared(_)) => parsed(row, 3).map(|campaign| EntryIs::Shared { campaign }),
+        Ok(DirectoryKind::Coupon(number)) => entry_of_coupon(txn, row, (&code, number), reading),
         Err(error) => Err(error),
     };
     let is = is.unwrap_or_else(|error| EntryIs::Unreadable(error.to_string()));
@@ -205,7 +205,7 @@ fn entry_of_coupon(
     txn: &Txn<'_>,
     row: &Row<'_>,
     (code, number): (&str, i64),
-    reading: Reading,
+    reading: ReadPurpose,
 ) -> SqlResult<EntryIs> {
     let owner = Owner { campaign: parsed(row, 3)?, batch: parsed(row, 4)? };
     let expires_at = millis_or_null(row, 8)?;
@@ -221,8 +221,8 @@ fn entry_of_coupon(
         (Some(valid_from), Some(expires_at)) if is_imported => {
             let said = match (line.state, reading) {
                 (Some(state), _) => state,
-                (None, Reading::AsStored) => ImportedState::Available,
-                (None, Reading::ToCopy) => {
+                (None, ReadPurpose::AsStored) => ImportedState::Available,
+                (None, ReadPurpose::ToCopy) => {
                     let code = code.parse().map_err(|why| damaged("code", why))?;
                     let located = row_at_place(txn, &Place { day, number }, &code)?;
                     located.map_or(ImportedState::Available, |it| it.here.said.line(&it.coupon))
@@ -236,7 +236,7 @@ fn entry_of_coupon(
 }
 
 pub(super) fn entry_of(txn: &Txn<'_>, code: &Code) -> SqlResult<Option<EntryItem>> {
-    let read = |row: &Row<'_>| entry(txn, row, Reading::AsStored);
+    let read = |row: &Row<'_>| entry(txn, row, ReadPurpose::AsStored);
     txn.first(entries!("= ?1"), [code.as_str()], read)
 }
 
@@ -245,16 +245,16 @@ const CLAIMS: &str = "SELECT campaign, user_id, entry, code, ref, issue, expiry_
     FROM claim WHERE (campaign, user_id, entry) > (?1, ?2, ?3) \
     ORDER BY campaign, user_id, entry LIMIT ?4";
 
-fn claim(txn: &Txn<'_>, row: &Row<'_>, reading: Reading) -> SqlResult<ClaimItem> {
+fn claim(txn: &Txn<'_>, row: &Row<'_>, reading: ReadPurpose) -> SqlResult<ClaimItem> {
     let campaign = txn.campaign_at(row.get(0)?).map_err(|error| match error {
         rusqlite::Error::QueryReturnedNoRows => damaged("campaign", "it is not there"),
         error => error,
     })?;
     let code: Code = parsed(row, 3)?;
     let entered = match reading {
-        Reading::AsStored => None,
+        ReadPurpose::AsStored => None,
         // On a cluster nothing leads to it from an earlier partition.
-        Reading::ToCopy => directory::partition_of(txn, &code)?,
+        ReadPurpose::ToCopy => directory::partition_of(txn, &code)?,
     };
     Ok(ClaimItem {
         campaign: campaign.terms.id.clone(),

@@ -6,51 +6,51 @@ use hot::Applied;
 use hot::protocol::{NewEntry, give, issue_of};
 use rusqlite::{Result as SqlResult, params};
 
-use crate::changes::{CLOCK_BOUND_MS, Decision, write_decision};
+use crate::changes::{CLOCK_BOUND_MS, SqliteDecision, write_decision};
 use crate::claims::{self, Claim};
-use crate::coupons::Located;
+use crate::coupons::SqliteCoupon;
 use crate::rows::CampaignHere;
-use crate::stock::{Cursor, Next, Offer, Supply};
+use crate::stock::{Next, Offer, StockCursor, StockSupply};
 use crate::txn::Txn;
 
 /// What one transaction of an issue decides.
-pub(crate) enum Step {
+pub(crate) enum HandOutStep {
     /// An answer, and what to write for it.
-    Decided(Box<Decision>, HandedOut),
+    Decided(Box<SqliteDecision>, HandedOut),
     /// One more name for the coupon that a user has.
-    Named(Box<Located>, NewEntry<i64>),
+    Named(Box<SqliteCoupon>, NewEntry<i64>),
     /// Many serials were gone: the cursor is written, and the next transaction goes on there.
-    Again(Cursor),
+    Again(StockCursor),
 }
 
 /// What is written together with the coupon that is handed out.
 #[derive(Default)]
 pub(crate) struct HandedOut {
     /// How far the serials of its batch are gone, if it is one of them.
-    cursor: Option<Cursor>,
+    cursor: Option<StockCursor>,
     replaced: Option<Box<Coupon>>,
 }
 
-impl Step {
+impl HandOutStep {
     /// An answer without a coupon of the stock.
-    pub(super) fn decided(decision: Decision) -> Step {
-        Step::Decided(Box::new(decision), HandedOut::default())
+    pub(super) fn decided(decision: SqliteDecision) -> HandOutStep {
+        HandOutStep::Decided(Box::new(decision), HandedOut::default())
     }
 
     /// The answer of a dry run, or how far the serials are gone, to ask again.
-    pub(crate) fn into_answer(self) -> Result<Applied, Cursor> {
+    pub(crate) fn into_answer(self) -> Result<Applied, StockCursor> {
         match self {
-            Step::Decided(decision, _) => Ok(decision.applied),
-            Step::Named(located, _) => Ok(Decision::replayed(&located).applied),
-            Step::Again(cursor) => Err(cursor),
+            HandOutStep::Decided(decision, _) => Ok(decision.applied),
+            HandOutStep::Named(located, _) => Ok(SqliteDecision::replayed(&located).applied),
+            HandOutStep::Again(cursor) => Err(cursor),
         }
     }
 }
 
 /// What the claim of a user decides about a request.
-pub(crate) enum Plan {
+pub(crate) enum IssuePlan {
     /// The answer, or one more name for a coupon that the user has.
-    Answer(Step),
+    Answer(HandOutStep),
     /// The user gets the next coupon of the stock.
     HandOut {
         campaign: CampaignHere,
@@ -62,26 +62,26 @@ pub(crate) enum Plan {
     },
 }
 
-impl Plan {
-    pub(super) fn decided(decision: Decision) -> Plan {
-        Plan::Answer(Step::decided(decision))
+impl IssuePlan {
+    pub(super) fn decided(decision: SqliteDecision) -> IssuePlan {
+        IssuePlan::Answer(HandOutStep::decided(decision))
     }
 
     /// The answer, if it needs no write.
     pub(crate) fn without_writing(self) -> Option<Applied> {
         match self {
-            Plan::Answer(Step::Decided(decision, _)) if decision.writes.is_none() => {
+            IssuePlan::Answer(HandOutStep::Decided(decision, _)) if decision.writes.is_none() => {
                 Some(decision.applied)
             }
-            Plan::Answer(_) | Plan::HandOut { .. } => None,
+            IssuePlan::Answer(_) | IssuePlan::HandOut { .. } => None,
         }
     }
 }
 
 /// Writes what one step has decided. `None` asks for another step.
-pub(crate) fn write(txn: &Txn<'_>, step: Step) -> SqlResult<Option<Applied>> {
+pub(crate) fn write(txn: &Txn<'_>, step: HandOutStep) -> SqlResult<Option<Applied>> {
     match step {
-        Step::Decided(decision, HandedOut { cursor, replaced }) => {
+        HandOutStep::Decided(decision, HandedOut { cursor, replaced }) => {
             if let Some(cursor) = cursor {
                 cursor.write(txn)?;
             }
@@ -97,35 +97,37 @@ pub(crate) fn write(txn: &Txn<'_>, step: Step) -> SqlResult<Option<Applied>> {
             }
             Ok(Some(decision.applied))
         }
-        Step::Named(located, entry) => {
+        HandOutStep::Named(located, entry) => {
             let number = located.here.campaign.number;
             claims::enter(txn, number, &entry, located.day, &located.coupon)?;
-            Ok(Some(Decision::replayed(&located).applied))
+            Ok(Some(SqliteDecision::replayed(&located).applied))
         }
-        Step::Again(cursor) => cursor.write(txn).map(|()| None),
+        HandOutStep::Again(cursor) => cursor.write(txn).map(|()| None),
     }
 }
 
 /// `then` is a second change in the same write.
 pub(super) fn hand_out(
     txn: &Txn<'_>,
-    supply: &Supply<'_>,
+    supply: &StockSupply<'_>,
     campaign: &CampaignHere,
     claim: &Claim,
     issue: &Change,
     then: Option<&Change>,
     replaced: Option<Box<Coupon>>,
-) -> SqlResult<Step> {
+) -> SqlResult<HandOutStep> {
     let mut offer = Offer::new(supply, campaign, issue.at);
     let (located, cursor) = match offer.next(txn)? {
         Next::Coupon(located, cursor) => (located, cursor),
-        Next::Again(cursor) => return Ok(Step::Again(cursor)),
-        Next::Nothing(refusal) => return Ok(Step::decided(Decision::refused(refusal))),
+        Next::Again(cursor) => return Ok(HandOutStep::Again(cursor)),
+        Next::Nothing(refusal) => {
+            return Ok(HandOutStep::decided(SqliteDecision::refused(refusal)));
+        }
     };
     let decision = give(&located, issue, then, claim, CLOCK_BOUND_MS);
     let handed_out = match decision.writes.is_some() {
         true => HandedOut { cursor, replaced },
         false => HandedOut::default(),
     };
-    Ok(Step::Decided(Box::new(decision), handed_out))
+    Ok(HandOutStep::Decided(Box::new(decision), handed_out))
 }

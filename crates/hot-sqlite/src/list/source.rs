@@ -15,13 +15,13 @@ use crate::rows::{batch_of, numbers_of};
 use crate::txn::Txn;
 
 /// When a row expires, and its number.
-pub(super) type Key = (Millis, i64);
+pub(super) type ExpiryKey = (Millis, i64);
 
 #[derive(Clone, Copy)]
-pub(super) enum Next {
-    Row(Key),
+pub(super) enum NextRow {
+    Row(ExpiryKey),
     /// Nothing up to there: the end of a batch, or a row that comes elsewhere.
-    Nothing(Key),
+    Nothing(ExpiryKey),
 }
 
 /// Rows that are found at a time.
@@ -30,72 +30,72 @@ const AHEAD: usize = 64;
 /// Batches that are found at a time, for a list of everybody's coupons.
 const BATCHES_AHEAD: usize = 16;
 
-pub(super) struct Sources<'a> {
+pub(super) struct ListSources<'a> {
     query: &'a ListQuery,
     /// Batches whose rows come later.
     batches: VecDeque<(Millis, i64)>,
     /// Whether there may be more batches after those.
     more_batches: bool,
     /// The rows of one batch.
-    usual: Option<Source>,
+    usual: Option<RowSource>,
     /// Rows with an expiry of their own: of everybody, of the holder, or of each batch of the campaign.
-    own: Vec<Source>,
+    own: Vec<RowSource>,
 }
 
 /// Rows that one index, or the table, has in order.
-struct Source {
-    of: Of,
-    found: VecDeque<Next>,
+struct RowSource {
+    of: SourceKind,
+    found: VecDeque<NextRow>,
     /// Where the next rows begin; `None` if all are found.
-    after: Option<Key>,
+    after: Option<ExpiryKey>,
 }
 
-enum Of {
+enum SourceKind {
     /// Rows that expire with their batch.
     Batch { number: i64, expires_at: Millis },
     /// Rows of a batch, or of all, with an expiry of their own.
     OwnExpiry { batch: Option<i64> },
 }
 
-impl Next {
-    pub(super) fn key(self) -> Key {
+impl NextRow {
+    pub(super) fn key(self) -> ExpiryKey {
         match self {
-            Next::Row(key) | Next::Nothing(key) => key,
+            NextRow::Row(key) | NextRow::Nothing(key) => key,
         }
     }
 }
 
-impl Source {
-    fn new(of: Of, after: Key) -> Source {
-        Source { of, found: VecDeque::new(), after: Some(after) }
+impl RowSource {
+    fn new(of: SourceKind, after: ExpiryKey) -> RowSource {
+        RowSource { of, found: VecDeque::new(), after: Some(after) }
     }
 
     /// What it has first. It stays there.
-    fn first(&mut self, txn: &Txn<'_>, query: &ListQuery) -> SqlResult<Option<Next>> {
+    fn first(&mut self, txn: &Txn<'_>, query: &ListQuery) -> SqlResult<Option<NextRow>> {
         if let (true, Some(after)) = (self.found.is_empty(), self.after) {
             let found = match self.of {
-                Of::Batch { number, expires_at } => {
+                SourceKind::Batch { number, expires_at } => {
                     rows_of_batch(txn, query, number, expires_at, after)?
                 }
-                Of::OwnExpiry { batch } => rows_of_own_expiry(txn, query, batch, after)?,
+                SourceKind::OwnExpiry { batch } => rows_of_own_expiry(txn, query, batch, after)?,
             };
             self.after = found.last().filter(|_| found.len() == AHEAD).map(|last| last.key());
             self.found = found.into();
-            if let (None, Of::Batch { number, expires_at }) = (self.after, &self.of) {
+            if let (None, SourceKind::Batch { number, expires_at }) = (self.after, &self.of) {
                 let numbers = numbers_of(*number);
                 let end = match query.order {
                     ListOrder::Soonest => *numbers.end(),
                     ListOrder::Latest => *numbers.start(),
                 };
-                self.found.push_back(Next::Nothing((*expires_at, end)));
+                self.found.push_back(NextRow::Nothing((*expires_at, end)));
             }
         }
         Ok(self.found.front().copied())
     }
 }
 
-impl<'a> Sources<'a> {
-    pub(super) fn of(txn: &Txn<'_>, query: &'a ListQuery) -> SqlResult<Sources<'a>> {
+impl<'a> ListSources<'a> {
+    pub(super) fn of(txn: &Txn<'_>, query: &'a ListQuery) -> SqlResult<ListSources<'a>> {
         let before_all = match query.order {
             ListOrder::Soonest => (Millis(i64::MIN), i64::MIN),
             ListOrder::Latest => (Millis(i64::MAX), i64::MAX),
@@ -111,8 +111,9 @@ impl<'a> Sources<'a> {
             ListScope::Campaign(_) => batches.iter().map(|(_, batch)| Some(*batch)).collect(),
             ListScope::Holder(_) | ListScope::Everybody => vec![None],
         };
-        let own = own.into_iter().map(|batch| Source::new(Of::OwnExpiry { batch }, after));
-        let mut sources = Sources {
+        let own =
+            own.into_iter().map(|batch| RowSource::new(SourceKind::OwnExpiry { batch }, after));
+        let mut sources = ListSources {
             query,
             batches: VecDeque::new(),
             more_batches: query.scope == ListScope::Everybody,
@@ -124,7 +125,7 @@ impl<'a> Sources<'a> {
         Ok(sources)
     }
 
-    pub(super) fn next(&mut self, txn: &Txn<'_>) -> SqlResult<Option<Next>> {
+    pub(super) fn next(&mut self, txn: &Txn<'_>) -> SqlResult<Option<NextRow>> {
         let (query, order) = (self.query, self.query.order);
         let mut first = match &mut self.usual {
             Some(usual) => usual.first(txn, query)?.map(|next| (next, None)),
@@ -155,7 +156,7 @@ impl<'a> Sources<'a> {
     }
 
     /// Takes in those of `batches` that the list has after `after`.
-    fn come(&mut self, mut batches: Vec<(Millis, i64)>, after: Key) {
+    fn come(&mut self, mut batches: Vec<(Millis, i64)>, after: ExpiryKey) {
         let (query, order) = (self.query, self.query.order);
         batches.retain(|(expires_at, batch)| {
             let numbers = numbers_of(*batch);
@@ -172,21 +173,20 @@ impl<'a> Sources<'a> {
         self.batches = batches.into();
     }
 
-    fn next_batch(&mut self, txn: &Txn<'_>, after: Key) -> SqlResult<()> {
+    fn next_batch(&mut self, txn: &Txn<'_>, after: ExpiryKey) -> SqlResult<()> {
         if self.batches.is_empty() && self.more_batches {
             let batches = batches_of_all(txn, self.query, after)?;
             self.more_batches = batches.len() == BATCHES_AHEAD;
             self.come(batches, after);
         }
-        self.usual = self
-            .batches
-            .pop_front()
-            .map(|(expires_at, number)| Source::new(Of::Batch { number, expires_at }, after));
+        self.usual = self.batches.pop_front().map(|(expires_at, number)| {
+            RowSource::new(SourceKind::Batch { number, expires_at }, after)
+        });
         Ok(())
     }
 }
 
-fn comes_before(order: ListOrder, one: Key, other: Key) -> bool {
+fn comes_before(order: ListOrder, one: ExpiryKey, other: ExpiryKey) -> bool {
     match order {
         ListOrder::Soonest => one < other,
         ListOrder::Latest => one > other,
@@ -206,8 +206,8 @@ fn rows_of_batch(
     query: &ListQuery,
     batch: i64,
     expires_at: Millis,
-    (after_expiry, after): Key,
-) -> SqlResult<Vec<Next>> {
+    (after_expiry, after): ExpiryKey,
+) -> SqlResult<Vec<NextRow>> {
     let numbers = numbers_of(batch);
     let (mut from, mut until) = (*numbers.start(), *numbers.end());
     if after_expiry == expires_at {
@@ -218,7 +218,7 @@ fn rows_of_batch(
     }
     let next = |row: &Row<'_>| {
         let key = (expires_at, row.get(0)?);
-        Ok(if row.get(1)? { Next::Row(key) } else { Next::Nothing(key) })
+        Ok(if row.get(1)? { NextRow::Row(key) } else { NextRow::Nothing(key) })
     };
     let (order, ahead) = (descending(query.order), AHEAD as i64);
     if let ListScope::Holder(user) = &query.scope {
@@ -239,8 +239,8 @@ fn rows_of_own_expiry(
     txn: &Txn<'_>,
     query: &ListQuery,
     batch: Option<i64>,
-    (expires_at, number): Key,
-) -> SqlResult<Vec<Next>> {
+    (expires_at, number): ExpiryKey,
+) -> SqlResult<Vec<NextRow>> {
     let (which, value): (_, Value) = match (&query.scope, batch) {
         (_, Some(batch)) => ("coupon_by_batch_expiry WHERE batch = ? AND", batch.into()),
         (ListScope::Holder(user), None) => {
@@ -270,7 +270,7 @@ fn rows_of_own_expiry(
          ORDER BY expires_at{order}, number{order} LIMIT ?"
     );
     let asked = params![value, expires_at.0, number, bound, AHEAD as i64];
-    txn.all(&sql, asked, |row| Ok(Next::Row((Millis(row.get(0)?), row.get(1)?))))
+    txn.all(&sql, asked, |row| Ok(NextRow::Row((Millis(row.get(0)?), row.get(1)?))))
 }
 
 /// The batches of the coupons that a user holds and that expire with their batch.
@@ -300,7 +300,7 @@ fn batches_of_campaign(txn: &Txn<'_>, id: &CampaignId) -> SqlResult<Vec<(Millis,
 fn batches_of_all(
     txn: &Txn<'_>,
     query: &ListQuery,
-    (expires_at, number): Key,
+    (expires_at, number): ExpiryKey,
 ) -> SqlResult<Vec<(Millis, i64)>> {
     let (span, batch) = (&query.filter.expires, batch_of(number));
     let (position, from) = match query.order {

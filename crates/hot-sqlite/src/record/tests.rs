@@ -10,7 +10,7 @@ struct Two;
 
 const NUMBERED: OperationId = OperationId(99);
 
-impl Dictionary for Two {
+impl NameDictionary for Two {
     fn number_of_actor(&self, name: &str) -> rusqlite::Result<Option<u64>> {
         Ok(["shop:till", "admin:a"].iter().position(|it| *it == name).map(|at| at as u64 + 1))
     }
@@ -35,8 +35,8 @@ impl Dictionary for Two {
     }
 }
 
-const COMMON: Common =
-    Common { valid_from: Millis(1), expires_at: Millis(1_000), created_at: Millis(3) };
+const COMMON: BatchCommon =
+    BatchCommon { valid_from: Millis(1), expires_at: Millis(1_000), created_at: Millis(3) };
 
 type Fields = (
     &'static str,
@@ -112,9 +112,9 @@ fn coupons() -> Vec<(&'static str, Coupon)> {
 }
 
 /// What lines may have said.
-fn lines() -> [Said; 4] {
+fn lines() -> [LineState; 4] {
     let other = ImportedState::Issued { holder: "bob".parse().expect("a user"), at: None };
-    [Said::Available, Said::First, Said::Now, Said::Other(Box::new(other))]
+    [LineState::Available, LineState::First, LineState::Now, LineState::Other(Box::new(other))]
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn what_is_written_is_read() {
         let (record, is_whole) = decode(&bytes, &COMMON, &columns, &Two).expect(&name);
         assert!(is_whole, "{name}");
         assert_eq!(record.said, said, "{name}");
-        assert_eq!(has_said(&bytes), said != Said::Available, "{name}");
+        assert_eq!(has_said(&bytes), said != LineState::Available, "{name}");
         let genesis = coupon::coupon::Genesis {
             valid_from: record.valid_from,
             expires_at: record.expires_at,
@@ -150,7 +150,7 @@ fn bytes_of_a_record() {
         let (_, coupon) = coupons.iter().find(|(of, _)| *of == name).expect(name);
         let columns = columns(coupon, 7, Day(20_000));
         assert_eq!(
-            encode(coupon, &Said::Available, &COMMON, &columns, &Two).expect(name).len(),
+            encode(coupon, &LineState::Available, &COMMON, &columns, &Two).expect(name).len(),
             want,
             "{name}"
         );
@@ -158,7 +158,7 @@ fn bytes_of_a_record() {
 }
 
 /// Whether the row is read as it was written.
-fn is_whole(bytes: &[u8], common: &Common, columns: &Columns<'_>) -> bool {
+fn is_whole(bytes: &[u8], common: &BatchCommon, columns: &RowColumns<'_>) -> bool {
     decode(bytes, common, columns, &Two).is_ok_and(|(_, is_whole)| is_whole)
 }
 
@@ -166,7 +166,8 @@ fn is_whole(bytes: &[u8], common: &Common, columns: &Columns<'_>) -> bool {
 fn every_flipped_bit_is_found() {
     for (name, coupon) in coupons() {
         let columns = columns(&coupon, 7, Day(20_000));
-        let mut bytes = encode(&coupon, &Said::Available, &COMMON, &columns, &Two).expect(name);
+        let mut bytes =
+            encode(&coupon, &LineState::Available, &COMMON, &columns, &Two).expect(name);
         for at in 0..bytes.len() {
             for bit in 0..8 {
                 bytes[at] ^= 1 << bit;
@@ -183,26 +184,26 @@ fn every_column_is_in_the_checksum() {
     let coupons = coupons();
     let (_, coupon) = &coupons[4];
     let here = || columns(coupon, 7, Day(20_000));
-    let bytes = encode(coupon, &Said::Available, &COMMON, &here(), &Two).expect("a record");
+    let bytes = encode(coupon, &LineState::Available, &COMMON, &here(), &Two).expect("a record");
     let others = [
-        ("batch", Columns { batch: 8, ..here() }),
-        ("day", Columns { day: 20_001, ..here() }),
-        ("code", Columns { code: "CODE02", ..here() }),
-        ("version", Columns { version: 9, ..here() }),
-        ("state", Columns { state: 1, ..here() }),
-        ("holder", Columns { holder: Some("ann "), ..here() }),
-        ("expires_at", Columns { expires_at: Millis(78), ..here() }),
-        ("ended_at", Columns { ended_at: None, ..here() }),
-        ("history_full", Columns { history_full: true, ..here() }),
+        ("batch", RowColumns { batch: 8, ..here() }),
+        ("day", RowColumns { day: 20_001, ..here() }),
+        ("code", RowColumns { code: "CODE02", ..here() }),
+        ("version", RowColumns { version: 9, ..here() }),
+        ("state", RowColumns { state: 1, ..here() }),
+        ("holder", RowColumns { holder: Some("ann "), ..here() }),
+        ("expires_at", RowColumns { expires_at: Millis(78), ..here() }),
+        ("ended_at", RowColumns { ended_at: None, ..here() }),
+        ("history_full", RowColumns { history_full: true, ..here() }),
     ];
     for (name, other) in others {
         assert!(!is_whole(&bytes, &COMMON, &other), "{name}");
     }
     let later = Millis(1_001);
     for (name, common) in [
-        ("valid_from of the batch", Common { valid_from: later, ..COMMON }),
-        ("expires_at of the batch", Common { expires_at: later, ..COMMON }),
-        ("made_at of the batch", Common { created_at: later, ..COMMON }),
+        ("valid_from of the batch", BatchCommon { valid_from: later, ..COMMON }),
+        ("expires_at of the batch", BatchCommon { expires_at: later, ..COMMON }),
+        ("made_at of the batch", BatchCommon { created_at: later, ..COMMON }),
     ] {
         assert!(!is_whole(&bytes, &common, &here()), "{name}");
     }
@@ -213,7 +214,7 @@ fn what_is_damaged_is_an_error() {
     let coupons = coupons();
     let (_, coupon) = &coupons[4];
     let columns = columns(coupon, 7, Day(20_000));
-    let bytes = encode(coupon, &Said::Available, &COMMON, &columns, &Two).expect("a record");
+    let bytes = encode(coupon, &LineState::Available, &COMMON, &columns, &Two).expect("a record");
     for end in 0..bytes.len() {
         assert!(!is_whole(&bytes[..end], &COMMON, &columns), "its first {end} bytes");
     }

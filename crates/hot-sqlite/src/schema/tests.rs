@@ -13,17 +13,17 @@ use super::*;
 use crate::fair_file_lock::FairFileLock;
 
 /// The step to a version 2 that no release has.
-const STEP: Step = |conn| {
+const STEP: SchemaStep = |conn| {
     conn.execute_batch(
         "ALTER TABLE campaign ADD COLUMN channel TEXT; \
          CREATE INDEX campaign_channel ON campaign (channel)",
     )
 };
 
-const NEXT_STEP: Step = |conn| conn.execute_batch("CREATE TABLE later (a)");
+const NEXT_STEP: SchemaStep = |conn| conn.execute_batch("CREATE TABLE later (a)");
 
 /// A step that writes, and then fails.
-const FAILING_STEP: Step = |conn| {
+const FAILING_STEP: SchemaStep = |conn| {
     STEP(conn)?;
     conn.execute_batch("CREATE TABLE campaign (a)")
 };
@@ -54,7 +54,7 @@ impl Store {
         self.folder.path().join("hot.db.schema-1")
     }
 
-    fn open(&self, steps: &[Step]) -> Result<Connection, OpenError> {
+    fn open(&self, steps: &[SchemaStep]) -> Result<Connection, OpenError> {
         let conn = connect(&self.path())?;
         migrate(&conn, &self.path(), steps)?;
         Ok(conn)

@@ -12,8 +12,8 @@ use router::{Address, Found};
 
 use crate::cold::Prefetched;
 use crate::issuing::StockRequest;
-use crate::issuing::handing_out::{self, Plan};
-use crate::stock::{Supply, Walked};
+use crate::issuing::handing_out::{self, IssuePlan};
+use crate::stock::{StockSupply, WalkedBatches};
 use crate::txn::Txn;
 use crate::{Result, SqliteHot, changes, coupons, list, prefetch, stock};
 
@@ -91,7 +91,7 @@ impl SqliteHot {
     async fn give(&self, request: StockRequest) -> Result<Applied> {
         // A read transaction answers replays and refusals: the writer is for what needs a write.
         let keys = self.keys.current();
-        let read = |txn: &Txn<'_>| request.plan(txn, &keys).map(Plan::without_writing);
+        let read = |txn: &Txn<'_>| request.plan(txn, &keys).map(IssuePlan::without_writing);
         let (applied, prefetched) = self.look_with(read).await?;
         if let Some(applied) = applied {
             return Ok(applied);
@@ -103,7 +103,7 @@ impl SqliteHot {
         loop {
             let (request, keys) = (Arc::clone(&request), Arc::clone(&keys));
             let step = move |txn: &Txn<'_>| {
-                let supply = Supply { keys: &keys, walked: None };
+                let supply = StockSupply { keys: &keys, walked: None };
                 handing_out::write(txn, request.step(txn, &supply)?)
             };
             if let Some(applied) = self.write_with(Arc::clone(&prefetched), step).await? {
@@ -115,11 +115,11 @@ impl SqliteHot {
     /// What [`SqliteHot::give`] would answer. It takes as many read transactions as it needs to get past
     /// serials that are gone.
     async fn dry_run_shared(&self, request: StockRequest) -> Result<Applied> {
-        let mut walked = Walked::default();
+        let mut walked = WalkedBatches::default();
         loop {
             let keys = self.keys.current();
             let step = self.look(|txn| {
-                let supply = Supply { keys: &keys, walked: Some(&walked) };
+                let supply = StockSupply { keys: &keys, walked: Some(&walked) };
                 request.step(txn, &supply)
             });
             let cursor = match step.await?.into_answer() {

@@ -9,21 +9,21 @@ use coupon::time::Millis;
 use hot::protocol::StateCounts;
 
 #[derive(Default)]
-pub(crate) struct Counts {
-    shifts: RefCell<BTreeMap<i64, Shift>>,
+pub(crate) struct CountShifts {
+    shifts: RefCell<BTreeMap<i64, CampaignShift>>,
     arrivals: RefCell<BTreeMap<i64, i64>>,
 }
 
 /// What is added to the counts of a campaign.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Shift {
+pub(super) struct CampaignShift {
     pub(super) stock: i64,
     pub(super) states: StateCounts,
     /// When the last change of state was.
     pub(super) at: Option<Millis>,
 }
 
-impl Counts {
+impl CountShifts {
     pub(crate) fn change(&self, campaign: i64, from: &State, after: &Coupon) {
         let mut shifts = self.shifts.borrow_mut();
         let shift = shifts.entry(campaign).or_default();
@@ -42,7 +42,7 @@ impl Counts {
     }
 
     /// By the number of the campaign.
-    pub(super) fn take_shifts(&self) -> BTreeMap<i64, Shift> {
+    pub(super) fn take_shifts(&self) -> BTreeMap<i64, CampaignShift> {
         self.shifts.take()
     }
 

@@ -7,7 +7,7 @@ use super::seen::{keep, known};
 use rusqlite::Result as SqlResult;
 
 use crate::failure::damaged;
-use crate::record::Dictionary;
+use crate::record::NameDictionary;
 
 /// Most names in the dictionary. A service has a few; whoever makes a token for each request fills it,
 /// and from then on records have the names themselves.
@@ -16,7 +16,7 @@ const ACTORS_MAX: i64 = 4_096;
 /// Most operations of imports in the dictionary: some three megabytes.
 const OPERATIONS_MAX: i64 = 65_536;
 
-impl Dictionary for Txn<'_> {
+impl NameDictionary for Txn<'_> {
     fn number_of_actor(&self, name: &str) -> SqlResult<Option<u64>> {
         let known = self.seen.actor_numbers.borrow().get(name).copied();
         if known.is_some() {

@@ -11,8 +11,8 @@ use rusqlite::types::Value;
 use rusqlite::{Result as SqlResult, params};
 
 use super::Txn;
-use super::told::{Row, Told};
-use crate::record::{Dictionary, USER_ROLE};
+use super::told::{EventRow, PendingEvents};
+use crate::record::{NameDictionary, USER_ROLE};
 
 /// The number in the column `kind` of events that are about a row of the table `audit`; never changed.
 pub(crate) const OF_AUDIT: i64 = 20;
@@ -56,7 +56,7 @@ impl Txn<'_> {
 
     /// Writes what was told, and begins again from nothing.
     pub(super) fn write_events(&self) -> SqlResult<()> {
-        let rows = self.seen.told.as_ref().map(Told::take).unwrap_or_default();
+        let rows = self.seen.told.as_ref().map(PendingEvents::take).unwrap_or_default();
         if rows.is_empty() {
             return Ok(());
         }
@@ -65,7 +65,8 @@ impl Txn<'_> {
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )?;
         for row in rows {
-            let Row { at, kind, batch, code, version, actor, user, reference, reason, until } = row;
+            let EventRow { at, kind, batch, code, version, actor, user, reference, reason, until } =
+                row;
             let themselves = actor.as_str().strip_prefix(USER_ROLE);
             let actor = match themselves.is_some() && themselves == user.as_deref() {
                 true => Value::Null,

@@ -1,4 +1,4 @@
-//! Look-ups of campaigns, batches and seals: each is read once, and then remembered in `Seen`.
+//! Look-ups of campaigns, batches and seals: each is read once, and then remembered in `CachedRows`.
 
 use std::sync::Arc;
 

@@ -10,15 +10,15 @@ use coupon::ids::{Actor, CampaignId, OperationId};
 use coupon::time::Day;
 use router::Owner;
 
-use super::counts::Counts;
-use super::told::Told;
+use super::counts::CountShifts;
+use super::told::PendingEvents;
 use crate::rows::{BatchHere, CampaignHere};
 
 /// Most entries of each map. With the largest metadata all readers take some eight megabytes.
 const SEEN_MAX: usize = 200;
 
 #[derive(Default)]
-pub(crate) struct Seen {
+pub(crate) struct CachedRows {
     /// The number of changes of terms at the time of the look-ups.
     pub(super) revision: RefCell<Option<String>>,
     pub(super) campaigns: RefCell<HashMap<i64, CampaignHere>>,
@@ -34,22 +34,22 @@ pub(crate) struct Seen {
     pub(super) operation_numbers: RefCell<HashMap<OperationId, u64>>,
     /// The numbers of the next new rows of batches, in a transaction that writes.
     pub(super) next_numbers: RefCell<HashMap<i64, i64>>,
-    pub(super) counts: Counts,
+    pub(super) counts: CountShifts,
     /// What the feed will tell of; `None` if it tells nothing.
-    pub(super) told: Option<Told>,
+    pub(super) told: Option<PendingEvents>,
     /// Statements run by the whole store.
     pub(super) statements: Arc<AtomicU64>,
 }
 
-impl Seen {
+impl CachedRows {
     /// Nothing yet; `statements` counts the statements that run.
-    pub(crate) fn counting(statements: &Arc<AtomicU64>) -> Seen {
-        Seen { statements: Arc::clone(statements), ..Seen::default() }
+    pub(crate) fn counting(statements: &Arc<AtomicU64>) -> CachedRows {
+        CachedRows { statements: Arc::clone(statements), ..CachedRows::default() }
     }
 
     /// The same for a transaction that writes; `tells`: whether the feed tells of its changes.
-    pub(crate) fn of_writer(statements: &Arc<AtomicU64>, tells: bool) -> Seen {
-        Seen { told: tells.then(Told::default), ..Seen::counting(statements) }
+    pub(crate) fn of_writer(statements: &Arc<AtomicU64>, tells: bool) -> CachedRows {
+        CachedRows { told: tells.then(PendingEvents::default), ..CachedRows::counting(statements) }
     }
 
     /// Drops what can change.

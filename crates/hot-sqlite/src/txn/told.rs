@@ -8,10 +8,10 @@ use hot::feed::CouponStep;
 use crate::columns::signed;
 
 #[derive(Default)]
-pub(crate) struct Told(RefCell<Vec<Row>>);
+pub(crate) struct PendingEvents(RefCell<Vec<EventRow>>);
 
 /// A row of the table `event`. Its strings outlive the coupon that they are of.
-pub(super) struct Row {
+pub(super) struct EventRow {
     pub(super) at: i64,
     pub(super) kind: i64,
     pub(super) batch: i64,
@@ -24,9 +24,9 @@ pub(super) struct Row {
     pub(super) until: Option<i64>,
 }
 
-impl Told {
+impl PendingEvents {
     pub(super) fn push(&self, batch: i64, code: &str, kind: i64, step: &CouponStep<'_>) {
-        self.0.borrow_mut().push(Row {
+        self.0.borrow_mut().push(EventRow {
             at: step.at.0,
             kind,
             batch,
@@ -40,7 +40,7 @@ impl Told {
         });
     }
 
-    pub(super) fn take(&self) -> Vec<Row> {
+    pub(super) fn take(&self) -> Vec<EventRow> {
         self.0.take()
     }
 }

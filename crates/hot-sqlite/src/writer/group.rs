@@ -9,13 +9,13 @@ use hot::HotError;
 use rusqlite::Connection;
 
 use super::free_space::free_space;
-use super::queue::{Closing, Job, Shared, micros, next_group};
+use super::queue::{QueueCloser, WriteJob, WriterState, micros, next_group};
 use crate::failure::{at_commit, before_commit, caught};
 use crate::fair_file_lock::FairFileLock;
 use crate::schema::{SCHEMA_VERSION, version};
-use crate::txn::{Seen, Txn, bound, roll_back};
+use crate::txn::{CachedRows, Txn, bound, roll_back};
 
-pub(crate) struct Desk {
+pub(crate) struct WriterContext {
     pub(crate) conn: Connection,
     pub(crate) file_lock: FairFileLock,
     pub(crate) folder: PathBuf,
@@ -26,8 +26,8 @@ pub(crate) struct Desk {
 }
 
 /// Commits group after group, until the queue is closed and empty.
-pub(super) fn work(shared: &Shared, desk: &Desk) {
-    let _closing = Closing(shared);
+pub(super) fn work(shared: &WriterState, desk: &WriterContext) {
+    let _closing = QueueCloser(shared);
     let mut expected = 1;
     while let Some(mut group) = next_group(shared, expected) {
         expected = group.len();
@@ -42,7 +42,7 @@ pub(super) fn work(shared: &Shared, desk: &Desk) {
     }
 }
 
-fn write_group(shared: &Shared, desk: &Desk, mut group: Vec<Box<dyn Job>>) {
+fn write_group(shared: &WriterState, desk: &WriterContext, mut group: Vec<Box<dyn WriteJob>>) {
     // It is released after the commit and before the answers, so that other processes may write
     // while callers read theirs.
     let entered = desk.file_lock.enter();
@@ -64,11 +64,11 @@ fn write_group(shared: &Shared, desk: &Desk, mut group: Vec<Box<dyn Job>>) {
                 return group.into_iter().for_each(|job| job.answer(Ok(())));
             }
             // The group was rolled back. The other jobs run again without this one.
-            Err(Ended::Job { at, error }) => {
+            Err(GroupFailure::Job { at, error }) => {
                 tracing::error!(error = %error, "a transaction failed");
                 group.remove(at).answer(Err(error));
             }
-            Err(Ended::All(error)) => {
+            Err(GroupFailure::All(error)) => {
                 tracing::error!(error = %error, jobs = group.len(), "a commit failed");
                 shared.committed(Some(error.to_string()));
                 return group.into_iter().for_each(|job| job.answer(Err(again(&error))));
@@ -78,25 +78,29 @@ fn write_group(shared: &Shared, desk: &Desk, mut group: Vec<Box<dyn Job>>) {
 }
 
 /// Why a group failed. All of it was rolled back.
-enum Ended {
+enum GroupFailure {
     /// One job failed; that says nothing about the others.
     Job { at: usize, error: HotError },
     /// No job can be done at the moment.
     All(HotError),
 }
 
-impl Ended {
-    fn of_job(at: usize, error: rusqlite::Error) -> Ended {
+impl GroupFailure {
+    fn of_job(at: usize, error: rusqlite::Error) -> GroupFailure {
         match before_commit(error) {
-            error @ (HotError::Damaged(_) | HotError::Cold(_)) => Ended::Job { at, error },
-            error => Ended::All(error),
+            error @ (HotError::Damaged(_) | HotError::Cold(_)) => GroupFailure::Job { at, error },
+            error => GroupFailure::All(error),
         }
     }
 }
 
-fn commit_all(shared: &Shared, desk: &Desk, jobs: &mut [Box<dyn Job>]) -> Result<(), Ended> {
+fn commit_all(
+    shared: &WriterState,
+    desk: &WriterContext,
+    jobs: &mut [Box<dyn WriteJob>],
+) -> Result<(), GroupFailure> {
     let conn = &desk.conn;
-    bound(conn, "BEGIN IMMEDIATE").map_err(|error| Ended::All(before_commit(error)))?;
+    bound(conn, "BEGIN IMMEDIATE").map_err(|error| GroupFailure::All(before_commit(error)))?;
     let ended = not_upgraded(conn).and_then(|()| run_all(shared, desk, jobs));
     if ended.is_err() {
         roll_back(conn);
@@ -109,29 +113,33 @@ fn commit_all(shared: &Shared, desk: &Desk, jobs: &mut [Box<dyn Job>]) -> Result
 
 /// Refuses to write if a newer release has upgraded the store since this process opened it: rows of
 /// this release would lack what the newer one has added.
-fn not_upgraded(conn: &Connection) -> Result<(), Ended> {
+fn not_upgraded(conn: &Connection) -> Result<(), GroupFailure> {
     match version(conn) {
         Ok(SCHEMA_VERSION) => Ok(()),
-        Ok(found) => Err(Ended::All(HotError::Unavailable(
+        Ok(found) => Err(GroupFailure::All(HotError::Unavailable(
             format!(
                 "another release has upgraded the hot store to schema version {found}, this one \
                  knows {SCHEMA_VERSION}: stop this process, and start the new release"
             )
             .into(),
         ))),
-        Err(error) => Err(Ended::All(before_commit(error))),
+        Err(error) => Err(GroupFailure::All(before_commit(error))),
     }
 }
 
-fn run_all(shared: &Shared, desk: &Desk, jobs: &mut [Box<dyn Job>]) -> Result<(), Ended> {
-    let (conn, seen) = (&desk.conn, Seen::of_writer(&desk.statements, desk.tells));
+fn run_all(
+    shared: &WriterState,
+    desk: &WriterContext,
+    jobs: &mut [Box<dyn WriteJob>],
+) -> Result<(), GroupFailure> {
+    let (conn, seen) = (&desk.conn, CachedRows::of_writer(&desk.statements, desk.tells));
     let txn = Txn::new(conn, &seen);
     for (at, job) in jobs.iter_mut().enumerate() {
-        caught(|| job.run(&txn)).map_err(|error| Ended::of_job(at, error))?;
+        caught(|| job.run(&txn)).map_err(|error| GroupFailure::of_job(at, error))?;
     }
-    txn.flush().map_err(|error| Ended::All(before_commit(error)))?;
+    txn.flush().map_err(|error| GroupFailure::All(before_commit(error)))?;
     let begun = Instant::now();
-    bound(conn, "COMMIT").map_err(|error| Ended::All(at_commit(error)))?;
+    bound(conn, "COMMIT").map_err(|error| GroupFailure::All(at_commit(error)))?;
     shared.sync_micros.fetch_add(micros(begun.elapsed()), Ordering::Relaxed);
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 pub(super) const PROBED_EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
-pub(super) struct Health {
+pub(super) struct WriterHealth {
     /// When the writer began the group that it writes now.
     pub(super) busy_since: Option<Instant>,
     /// When and why the last commit failed; `None` after one that succeeded.
@@ -15,14 +15,14 @@ pub(super) struct Health {
 }
 
 /// Why the writer does not write at the moment.
-pub(crate) enum Unwell {
+pub(crate) enum WriterTrouble {
     /// The last commit failed, for this reason. The next one may succeed.
     Failing(String),
     /// No commit has ended for long, or the thread has stopped.
     Stuck(String),
 }
 
-impl Health {
+impl WriterHealth {
     /// Whether it is time for a probe. Of many callers at a time one gets a yes.
     pub(super) fn may_probe(&mut self) -> bool {
         let is_time = self.probed.is_none_or(|at| at.elapsed() >= PROBED_EVERY);
@@ -33,17 +33,17 @@ impl Health {
     }
 
     /// `waiting`: how long the oldest job has waited.
-    pub(super) fn well(&self, waiting: Duration, timeout: Duration) -> Result<(), Unwell> {
+    pub(super) fn well(&self, waiting: Duration, timeout: Duration) -> Result<(), WriterTrouble> {
         let busy = self.busy_since.map_or(Duration::ZERO, |since| since.elapsed());
         if waiting.max(busy) > timeout {
             let millis = waiting.max(busy).as_millis();
-            return Err(Unwell::Stuck(format!("no commit has ended for {millis} ms")));
+            return Err(WriterTrouble::Stuck(format!("no commit has ended for {millis} ms")));
         }
         match &self.failed {
             None => Ok(()),
             Some((when, why)) => {
                 let millis = when.elapsed().as_millis();
-                Err(Unwell::Failing(format!("a commit failed {millis} ms ago: {why}")))
+                Err(WriterTrouble::Failing(format!("a commit failed {millis} ms ago: {why}")))
             }
         }
     }

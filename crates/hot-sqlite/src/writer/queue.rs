@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use hot::HotError;
 use tokio::sync::oneshot;
 
-use super::health::Health;
+use super::health::WriterHealth;
 use rusqlite::Result as SqlResult;
 
 use crate::txn::Txn;
@@ -28,7 +28,7 @@ const TAKEN: u8 = 1;
 const ABANDONED: u8 = 2;
 
 /// One caller's transaction, as the writer sees it.
-pub(super) trait Job: Send {
+pub(super) trait WriteJob: Send {
     /// Whether the caller still waits. If so, the writer must answer it from now on.
     fn take(&self) -> bool;
     fn run(&mut self, txn: &Txn<'_>) -> SqlResult<()>;
@@ -39,7 +39,7 @@ pub(super) fn micros(span: Duration) -> u64 {
     u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }
 
-pub(super) struct Task<T, F> {
+pub(super) struct WriteTask<T, F> {
     body: F,
     claimed: Arc<AtomicU8>,
     result: Option<T>,
@@ -58,18 +58,18 @@ impl JobHandle {
     }
 }
 
-impl<T, F> Task<T, F> {
+impl<T, F> WriteTask<T, F> {
     pub(super) fn of(
         body: F,
         reply: oneshot::Sender<Result<T, HotError>>,
-    ) -> (Task<T, F>, JobHandle) {
+    ) -> (WriteTask<T, F>, JobHandle) {
         let claimed = Arc::new(AtomicU8::new(WAITING));
         let handle = JobHandle(Arc::clone(&claimed));
-        (Task { body, claimed, result: None, reply }, handle)
+        (WriteTask { body, claimed, result: None, reply }, handle)
     }
 }
 
-impl<T, F> Job for Task<T, F>
+impl<T, F> WriteJob for WriteTask<T, F>
 where
     T: Send,
     F: FnMut(&Txn<'_>) -> SqlResult<T> + Send,
@@ -97,27 +97,27 @@ where
 }
 
 #[derive(Default)]
-pub(super) struct Queue {
+pub(super) struct JobQueue {
     /// Each with the moment at which it came.
-    pub(super) jobs: VecDeque<(Instant, Box<dyn Job>)>,
+    pub(super) jobs: VecDeque<(Instant, Box<dyn WriteJob>)>,
     /// The writer sleeps until there are this many jobs.
     pub(super) want: usize,
     pub(super) closed: bool,
 }
 
 #[derive(Default)]
-pub(super) struct Shared {
-    queue: Mutex<Queue>,
+pub(super) struct WriterState {
+    queue: Mutex<JobQueue>,
     pub(super) filled: Condvar,
     pub(super) writes: AtomicU64,
     pub(super) commits: AtomicU64,
     /// Microseconds that these took to become durable.
     pub(super) sync_micros: AtomicU64,
-    health: Mutex<Health>,
+    health: Mutex<WriterHealth>,
 }
 
-impl Shared {
-    pub(super) fn health(&self) -> MutexGuard<'_, Health> {
+impl WriterState {
+    pub(super) fn health(&self) -> MutexGuard<'_, WriterHealth> {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -133,15 +133,15 @@ impl Shared {
         self.health().failed = failed.map(|why| (Instant::now(), why));
     }
 
-    pub(super) fn queue(&self) -> MutexGuard<'_, Queue> {
+    pub(super) fn queue(&self) -> MutexGuard<'_, JobQueue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// When the writer thread ends, also by a panic, closes the queue and answers the jobs in it.
-pub(super) struct Closing<'a>(pub(super) &'a Shared);
+pub(super) struct QueueCloser<'a>(pub(super) &'a WriterState);
 
-impl Drop for Closing<'_> {
+impl Drop for QueueCloser<'_> {
     fn drop(&mut self) {
         let mut queue = self.0.queue();
         queue.closed = true;
@@ -154,7 +154,7 @@ impl Drop for Closing<'_> {
 }
 
 /// Waits for a job, then for `expected` jobs. `None` when the queue is closed and empty.
-pub(super) fn next_group(shared: &Shared, expected: usize) -> Option<Vec<Box<dyn Job>>> {
+pub(super) fn next_group(shared: &WriterState, expected: usize) -> Option<Vec<Box<dyn WriteJob>>> {
     let mut queue = shared.queue();
     queue.want = 1;
     while queue.jobs.is_empty() {

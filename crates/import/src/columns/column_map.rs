@@ -3,10 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{Column, clipped, known};
+use super::{KnownColumn, clipped, known};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum ColumnSource {
     /// From 1.
     Number(usize),
     /// The column with this name in the header, ignoring case.
@@ -16,7 +16,7 @@ pub enum Source {
 /// Which column of a file is which: `code:쿠폰번호,expires_at:만료일`, or `code:1,expires_at:3`. Columns
 /// that it does not name are skipped.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ColumnMap(Vec<(Column, Source)>);
+pub struct ColumnMap(Vec<(KnownColumn, ColumnSource)>);
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadColumnMap {
@@ -25,20 +25,20 @@ pub enum BadColumnMap {
     #[error("names {found:?}, want one of {}", known())]
     Unknown { found: String },
     #[error("names {column} twice")]
-    Doubled { column: Column },
+    Doubled { column: KnownColumn },
     #[error("leaves out code: say which column it is")]
     NoCode,
 }
 
 impl ColumnMap {
     /// In the order of the text.
-    pub fn entries(&self) -> &[(Column, Source)] {
+    pub fn entries(&self) -> &[(KnownColumn, ColumnSource)] {
         &self.0
     }
 
     /// Whether a column is found by its name, so that there must be a header.
     pub(crate) fn has_names(&self) -> bool {
-        self.0.iter().any(|(_, source)| matches!(source, Source::Name(_)))
+        self.0.iter().any(|(_, source)| matches!(source, ColumnSource::Name(_)))
     }
 }
 
@@ -46,14 +46,14 @@ impl FromStr for ColumnMap {
     type Err = BadColumnMap;
 
     fn from_str(text: &str) -> Result<ColumnMap, BadColumnMap> {
-        let mut map: Vec<(Column, Source)> = Vec::new();
+        let mut map: Vec<(KnownColumn, ColumnSource)> = Vec::new();
         for entry in text.split(',') {
             let parts =
                 entry.split_once(':').map(|(column, source)| (column.trim(), source.trim()));
             let Some((column, source)) = parts.filter(|(_, source)| !source.is_empty()) else {
                 return Err(BadColumnMap::Form { found: clipped(entry) });
             };
-            let Some(column) = Column::named(column) else {
+            let Some(column) = KnownColumn::named(column) else {
                 return Err(BadColumnMap::Unknown { found: clipped(column) });
             };
             if map.iter().any(|(known, _)| *known == column) {
@@ -61,12 +61,12 @@ impl FromStr for ColumnMap {
             }
             let source = match source.parse::<usize>() {
                 Ok(0) => return Err(BadColumnMap::Form { found: clipped(entry) }),
-                Ok(number) => Source::Number(number),
-                Err(_) => Source::Name(source.to_owned()),
+                Ok(number) => ColumnSource::Number(number),
+                Err(_) => ColumnSource::Name(source.to_owned()),
             };
             map.push((column, source));
         }
-        match map.iter().any(|(column, _)| *column == Column::Code) {
+        match map.iter().any(|(column, _)| *column == KnownColumn::Code) {
             true => Ok(ColumnMap(map)),
             false => Err(BadColumnMap::NoCode),
         }
@@ -79,8 +79,8 @@ impl fmt::Display for ColumnMap {
         for (nth, (column, source)) in self.0.iter().enumerate() {
             let comma = if nth > 0 { "," } else { "" };
             match source {
-                Source::Number(number) => write!(f, "{comma}{column}:{number}")?,
-                Source::Name(name) => write!(f, "{comma}{column}:{name}")?,
+                ColumnSource::Number(number) => write!(f, "{comma}{column}:{number}")?,
+                ColumnSource::Name(name) => write!(f, "{comma}{column}:{name}")?,
             }
         }
         Ok(())
@@ -93,17 +93,23 @@ mod tests {
 
     #[test]
     fn mappings() {
-        let number = Source::Number;
-        let name = |it: &str| Source::Name(it.to_owned());
+        let number = ColumnSource::Number;
+        let name = |it: &str| ColumnSource::Name(it.to_owned());
         let good = [
-            ("code:1", vec![(Column::Code, number(1))]),
+            ("code:1", vec![(KnownColumn::Code, number(1))]),
             (
                 "code:쿠폰번호,expires_at:만료일",
-                vec![(Column::Code, name("쿠폰번호")), (Column::ExpiresAt, name("만료일"))],
+                vec![
+                    (KnownColumn::Code, name("쿠폰번호")),
+                    (KnownColumn::ExpiresAt, name("만료일")),
+                ],
             ),
             (
                 " Expires_At : 3 , CODE : Coupon No: old",
-                vec![(Column::ExpiresAt, number(3)), (Column::Code, name("Coupon No: old"))],
+                vec![
+                    (KnownColumn::ExpiresAt, number(3)),
+                    (KnownColumn::Code, name("Coupon No: old")),
+                ],
             ),
         ];
         for (text, want) in good {
@@ -120,7 +126,7 @@ mod tests {
             ("code:0", BadColumnMap::Form { found: found("code:0") }),
             ("code:1,", BadColumnMap::Form { found: found("") }),
             ("code:1,colour:2", BadColumnMap::Unknown { found: found("colour") }),
-            ("code:1,code:2", BadColumnMap::Doubled { column: Column::Code }),
+            ("code:1,code:2", BadColumnMap::Doubled { column: KnownColumn::Code }),
             ("expires_at:2", BadColumnMap::NoCode),
         ];
         for (text, want) in bad {

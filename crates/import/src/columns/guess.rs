@@ -4,33 +4,34 @@ use std::fmt;
 
 use strsim::osa_distance;
 
-use super::{Column, clipped, normal};
+use super::{KnownColumn, clipped, normal};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Guess {
+pub struct ColumnGuess {
     /// From 1.
     pub at: usize,
     pub found: String,
     /// The nearest name, that of a column or an alias.
     pub name: &'static str,
-    pub column: Column,
+    pub column: KnownColumn,
 }
 
-impl Guess {
+impl ColumnGuess {
     /// The nearest guess among the cells that name no column.
-    pub(crate) fn of<'a>(cells: impl IntoIterator<Item = &'a str>) -> Option<Guess> {
-        let cells = cells.into_iter().enumerate().filter(|(_, cell)| Column::meant(cell).is_none());
+    pub(crate) fn of<'a>(cells: impl IntoIterator<Item = &'a str>) -> Option<ColumnGuess> {
+        let cells =
+            cells.into_iter().enumerate().filter(|(_, cell)| KnownColumn::meant(cell).is_none());
         let guesses = cells.filter_map(|(nth, cell)| {
             let (distance, name, column) = nearest(cell)?;
-            Some((distance, Guess { at: nth + 1, found: clipped(cell), name, column }))
+            Some((distance, ColumnGuess { at: nth + 1, found: clipped(cell), name, column }))
         });
         guesses.min_by_key(|(distance, _)| *distance).map(|(_, guess)| guess)
     }
 }
 
-impl fmt::Display for Guess {
+impl fmt::Display for ColumnGuess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Guess { at, found, name, column } = self;
+        let ColumnGuess { at, found, name, column } = self;
         match *name == column.name() {
             true => write!(f, "is column {at}, {found:?}, meant to be {name}?"),
             false => write!(f, "is column {at}, {found:?}, meant to be {name} ({column})?"),
@@ -41,8 +42,8 @@ impl fmt::Display for Guess {
 /// The distance of a name that is inside a cell: a name with one typing error is nearer.
 const INSIDE: usize = 2;
 
-fn nearest(cell: &str) -> Option<(usize, &'static str, Column)> {
-    let names = Column::ALL.into_iter().flat_map(|column| {
+fn nearest(cell: &str) -> Option<(usize, &'static str, KnownColumn)> {
+    let names = KnownColumn::ALL.into_iter().flat_map(|column| {
         let all = std::iter::once(column.name()).chain(column.aliases());
         all.map(move |name| (name, column))
     });
@@ -83,12 +84,12 @@ mod tests {
             ("", None),
         ];
         for (cell, want) in cases {
-            let found = Guess::of([cell]).map(|guess| guess.name);
-            let known = Column::meant(cell).is_some();
+            let found = ColumnGuess::of([cell]).map(|guess| guess.name);
+            let known = KnownColumn::meant(cell).is_some();
             assert!(!known || found.is_none(), "{cell:?} needs no guess");
             assert_eq!(found.map(normal), want.map(normal), "{cell:?}");
         }
-        let guess = Guess::of(["nr", "쿠폰번로"]).unwrap();
+        let guess = ColumnGuess::of(["nr", "쿠폰번로"]).unwrap();
         assert_eq!(guess.to_string(), "is column 2, \"쿠폰번로\", meant to be 쿠폰번호 (code)?");
     }
 

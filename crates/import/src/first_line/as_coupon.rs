@@ -3,7 +3,7 @@
 use coupon::calendar::Zone;
 use coupon::code::Code;
 
-use super::super::columns::{Column, clipped};
+use super::super::columns::{KnownColumn, clipped};
 use super::super::dates::{self, DateOrder};
 
 /// Words that are found above a list of codes and could be codes themselves. They are no aliases:
@@ -11,7 +11,7 @@ use super::super::dates::{self, DateOrder};
 const WORDS: [&str; 8] =
     ["codes", "coupon", "coupons", "voucher", "vouchers", "serial", "number", "numbers"];
 
-pub(super) struct Coupon {
+pub(super) struct CouponLine {
     /// Whether it has a date, which no header has.
     pub(super) is_dated: bool,
 }
@@ -20,21 +20,21 @@ pub(super) struct Coupon {
 /// Other faults reject the row, not the file.
 pub(super) fn coupon(
     cells: &[&str],
-    columns: &[Option<Column>],
+    columns: &[Option<KnownColumn>],
     order: DateOrder,
-) -> Result<Coupon, String> {
+) -> Result<CouponLine, String> {
     let mut is_dated = false;
     for (nth, (cell, column)) in cells.iter().zip(columns).enumerate() {
         let (at, found) = (nth + 1, || clipped(cell));
         match column {
-            Some(Column::Code) if cell.parse::<Code>().is_err() => {
+            Some(KnownColumn::Code) if cell.parse::<Code>().is_err() => {
                 return Err(format!("its cell {at} is {:?}, which is no code", found()));
             }
             Some(
-                column @ (Column::ValidFrom
-                | Column::ExpiresAt
-                | Column::IssuedAt
-                | Column::RedeemedAt),
+                column @ (KnownColumn::ValidFrom
+                | KnownColumn::ExpiresAt
+                | KnownColumn::IssuedAt
+                | KnownColumn::RedeemedAt),
             ) if !cell.is_empty() => {
                 if let Err(fault) = dates::read(cell, &Zone::utc(), order) {
                     let found = found();
@@ -47,7 +47,7 @@ pub(super) fn coupon(
             _ => {}
         }
     }
-    Ok(Coupon { is_dated })
+    Ok(CouponLine { is_dated })
 }
 
 /// The fault of a cell for which [`is_name`] holds.
@@ -57,5 +57,5 @@ pub(super) fn name_fault(at: usize, cell: &str) -> String {
 
 /// Whether a cell that could be a code is a name that headers have.
 pub(super) fn is_name(cell: &str) -> bool {
-    Column::meant(cell).is_some() || WORDS.iter().any(|word| cell.eq_ignore_ascii_case(word))
+    KnownColumn::meant(cell).is_some() || WORDS.iter().any(|word| cell.eq_ignore_ascii_case(word))
 }

@@ -1,9 +1,9 @@
 //! The first line under the column map of a caller.
 
-use super::super::columns::{Column, ColumnMap, Source, clipped};
+use super::super::columns::{ColumnMap, ColumnSource, KnownColumn, clipped};
 use super::super::format::FileFormat;
-use super::as_coupon::{Coupon, coupon, is_name, name_fault};
-use super::{BadHeader, Layout, check_name};
+use super::as_coupon::{CouponLine, coupon, is_name, name_fault};
+use super::{BadHeader, FirstLineLayout, check_name};
 
 /// The line under the caller's map: a header if the map has names, else a coupon if it can be read
 /// as one, else a header if no mapped cell looks like data.
@@ -11,8 +11,8 @@ pub(super) fn mapped(
     cells: &[&str],
     map: &ColumnMap,
     format: &FileFormat,
-) -> Result<Layout, BadHeader> {
-    let mut columns: Vec<Option<Column>> = vec![None; cells.len()];
+) -> Result<FirstLineLayout, BadHeader> {
+    let mut columns: Vec<Option<KnownColumn>> = vec![None; cells.len()];
     for (column, source) in map.entries() {
         let at = position(cells, *column, source)?;
         if let Some(other) = columns[at].replace(*column) {
@@ -26,13 +26,13 @@ pub(super) fn mapped(
         return header(cells, columns, format);
     }
     let code_name = || {
-        let code = columns.iter().position(|column| *column == Some(Column::Code));
+        let code = columns.iter().position(|column| *column == Some(KnownColumn::Code));
         code.filter(|at| is_name(cells[*at]))
     };
     let fault = match (coupon(cells, &columns, format.dates), code_name()) {
-        (Ok(Coupon { is_dated: false }), Some(at)) => name_fault(at + 1, cells[at]),
+        (Ok(CouponLine { is_dated: false }), Some(at)) => name_fault(at + 1, cells[at]),
         (Ok(_), _) => {
-            return Ok(Layout::of_coupon(columns.len(), columns));
+            return Ok(FirstLineLayout::of_coupon(columns.len(), columns));
         }
         (Err(fault), _) => fault,
     };
@@ -51,28 +51,32 @@ pub(super) fn mapped(
 /// The line as a header: a column that is skipped must not look like a state.
 fn header(
     cells: &[&str],
-    columns: Vec<Option<Column>>,
+    columns: Vec<Option<KnownColumn>>,
     format: &FileFormat,
-) -> Result<Layout, BadHeader> {
-    let has_state = columns.contains(&Some(Column::State));
+) -> Result<FirstLineLayout, BadHeader> {
+    let has_state = columns.contains(&Some(KnownColumn::State));
     // Beside a state, a time only says when: a line that says `redeemed` is rejected without it.
-    let is_told = |cell: &str| has_state && Column::named(cell).is_some();
+    let is_told = |cell: &str| has_state && KnownColumn::named(cell).is_some();
     for (nth, column) in columns.iter().enumerate() {
         if column.is_none() && !is_told(cells[nth]) {
             check_name(nth + 1, cells[nth], format)?;
         }
     }
-    Ok(Layout::of_header(cells, columns).with_signs_of(cells))
+    Ok(FirstLineLayout::of_header(cells, columns).with_signs_of(cells))
 }
 
 /// Where a column of the map is in the first line, from 0.
-fn position(cells: &[&str], column: Column, source: &Source) -> Result<usize, BadHeader> {
+fn position(
+    cells: &[&str],
+    column: KnownColumn,
+    source: &ColumnSource,
+) -> Result<usize, BadHeader> {
     let why = match source {
-        Source::Number(number) if *number <= cells.len() => return Ok(number - 1),
-        Source::Number(number) => {
+        ColumnSource::Number(number) if *number <= cells.len() => return Ok(number - 1),
+        ColumnSource::Number(number) => {
             format!("column {number}, but the first line has {}", cells.len())
         }
-        Source::Name(name) => {
+        ColumnSource::Name(name) => {
             let lower = name.to_lowercase();
             let mut found = cells.iter().enumerate().filter(|(_, it)| it.to_lowercase() == lower);
             let name = clipped(name);

@@ -6,15 +6,15 @@ use super::*;
 
 const ALL: &str = "code,valid_from,expires_at,state,user_id,issued_at,redeemed_at,order_ref";
 
-fn read(line: &str, map: Option<&str>) -> Result<Header, BadHeader> {
+fn read(line: &str, map: Option<&str>) -> Result<FileHeader, BadHeader> {
     let columns = map.map(|map| map.parse::<ColumnMap>().unwrap());
-    Header::read(line, &FileFormat { columns, ..FileFormat::default() })
+    FileHeader::read(line, &FileFormat { columns, ..FileFormat::default() })
 }
 
 /// `header` or `coupon`, the separator of its cells, and the columns.
-fn brief(header: Header) -> String {
+fn brief(header: FileHeader) -> String {
     let word = if header.is_line() { "header" } else { "coupon" };
-    let column = |column: &Option<Column>| column.map_or("-", Column::name);
+    let column = |column: &Option<KnownColumn>| column.map_or("-", KnownColumn::name);
     let columns: Vec<&str> = header.columns().iter().map(column).collect();
     format!("{word} {:?} {}", header.separator(), columns.join(" "))
 }
@@ -223,7 +223,7 @@ fn skipped_columns() {
         let columns = (!map.is_empty()).then(|| map.parse::<ColumnMap>().unwrap());
         let format =
             FileFormat { columns, ignore: ignore.parse().unwrap(), ..FileFormat::default() };
-        let found = Header::read(line, &format).map(brief).map_err(|error| error.to_string());
+        let found = FileHeader::read(line, &format).map(brief).map_err(|error| error.to_string());
         match want {
             Ok(want) => assert_eq!(found.as_deref(), Ok(want), "{name}"),
             Err(want) => {
@@ -264,7 +264,7 @@ fn known_exports() {
             "post_title,post_status,discount_type,coupon_amount,expiry_date,usage_count,usage_limit",
             "code state - - expires_at state state",
         ),
-        ("Magento", "Coupon Code,Created,Used,Times Used", "code - - state"),
+        ("Magento", "CouponLine Code,Created,Used,Times Used", "code - - state"),
         (
             "Stripe",
             "id,code,active,coupon,customer,expires_at,max_redemptions,times_redeemed",
@@ -340,10 +340,10 @@ fn never_by_position_unless_it_is_a_coupon() {
             }
             Ok(header) => {
                 headers += 1;
-                let meant: Vec<_> = cells.iter().map(|cell| Column::meant(cell)).collect();
+                let meant: Vec<_> = cells.iter().map(|cell| KnownColumn::meant(cell)).collect();
                 assert_eq!(header.columns(), meant, "{line:?}");
-                assert!(meant.contains(&Some(Column::Code)), "{line:?}");
-                let is_named = |cell: &&str| Column::meant(cell).is_some() || cell.is_empty();
+                assert!(meant.contains(&Some(KnownColumn::Code)), "{line:?}");
+                let is_named = |cell: &&str| KnownColumn::meant(cell).is_some() || cell.is_empty();
                 assert!(cells.iter().all(is_named), "{line:?}");
             }
             Err(_) => refused += 1,
@@ -360,7 +360,7 @@ fn values_of_skipped_columns() {
     ];
     for (name, map, want) in cases {
         let format = FileFormat { columns: map.parse().ok(), ..FileFormat::default() };
-        let header = Header::read("code,x,paused", &format).unwrap();
+        let header = FileHeader::read("code,x,paused", &format).unwrap();
         let found = header.check_skipped("AAAA1,issued,false", &format);
         assert_eq!(found.is_ok(), want, "{name}: {found:?}");
     }

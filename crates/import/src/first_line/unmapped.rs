@@ -1,19 +1,20 @@
 //! The first line without a column map.
 
-use super::super::columns::{Column, Guess, clipped, known};
-use super::super::exports::{KnownExport, Meaning};
+use super::super::columns::{ColumnGuess, KnownColumn, clipped, known};
+use super::super::exports::{ColumnMeaning, KnownExport};
 use super::super::format::FileFormat;
-use super::as_coupon::{Coupon, coupon, is_name, name_fault};
-use super::{BadHeader, Layout, MAP_IT, check_name};
+use super::as_coupon::{CouponLine, coupon, is_name, name_fault};
+use super::{BadHeader, FirstLineLayout, MAP_IT, check_name};
 
 /// The columns of a file without a header. All but the first may be missing at the end.
-pub(super) const WITHOUT_HEADER: [Column; 3] = [Column::Code, Column::ValidFrom, Column::ExpiresAt];
+pub(super) const WITHOUT_HEADER: [KnownColumn; 3] =
+    [KnownColumn::Code, KnownColumn::ValidFrom, KnownColumn::ExpiresAt];
 
-pub(super) fn unmapped(cells: &[&str], format: &FileFormat) -> Result<Layout, BadHeader> {
+pub(super) fn unmapped(cells: &[&str], format: &FileFormat) -> Result<FirstLineLayout, BadHeader> {
     if let Some(export) = KnownExport::of(cells) {
         return of_export(export, cells, format);
     }
-    if cells.iter().any(|cell| Column::named(cell) == Some(Column::Code)) {
+    if cells.iter().any(|cell| KnownColumn::named(cell) == Some(KnownColumn::Code)) {
         return header(cells, format);
     }
     let columns = WITHOUT_HEADER.map(Some);
@@ -23,13 +24,13 @@ pub(super) fn unmapped(cells: &[&str], format: &FileFormat) -> Result<Layout, Ba
         }
         _ => coupon(cells, &columns, format.dates),
     };
-    let names_columns = || cells.iter().any(|cell| Column::meant(cell).is_some());
+    let names_columns = || cells.iter().any(|cell| KnownColumn::meant(cell).is_some());
     match coupon {
-        Ok(Coupon { is_dated: false }) if names_columns() => header(cells, format),
-        Ok(Coupon { is_dated: false }) if is_name(cells[0]) => {
+        Ok(CouponLine { is_dated: false }) if names_columns() => header(cells, format),
+        Ok(CouponLine { is_dated: false }) if is_name(cells[0]) => {
             Err(neither(&name_fault(1, cells[0]), &known()))
         }
-        Ok(_) => Ok(Layout::of_coupon(1, columns.to_vec())),
+        Ok(_) => Ok(FirstLineLayout::of_coupon(1, columns.to_vec())),
         Err(_) if names_columns() => header(cells, format),
         Err(fault) => Err(neither(&fault, &known_or_guess(cells))),
     }
@@ -43,7 +44,7 @@ fn neither(fault: &str, columns: &str) -> BadHeader {
 }
 
 fn known_or_guess(cells: &[&str]) -> String {
-    match Guess::of(cells.iter().copied()) {
+    match ColumnGuess::of(cells.iter().copied()) {
         Some(guess) => format!("{}; {guess}", known()),
         None => known(),
     }
@@ -53,22 +54,26 @@ fn of_export(
     export: &'static KnownExport,
     cells: &[&str],
     format: &FileFormat,
-) -> Result<Layout, BadHeader> {
+) -> Result<FirstLineLayout, BadHeader> {
     let mut columns = vec![None; cells.len()];
     let mut states = Vec::new();
     for (nth, cell) in cells.iter().enumerate() {
         let is_ignored = format.ignore.names(nth + 1, cell);
         match export.meaning(cell).filter(|_| !is_ignored) {
-            Some(Meaning::Column(column)) => columns[nth] = Some(column),
-            Some(Meaning::State(sign)) => {
-                columns[nth] = Some(Column::State);
+            Some(ColumnMeaning::Column(column)) => columns[nth] = Some(column),
+            Some(ColumnMeaning::State(sign)) => {
+                columns[nth] = Some(KnownColumn::State);
                 states.push((nth, sign));
             }
-            Some(Meaning::Skipped) => {}
+            Some(ColumnMeaning::Skipped) => {}
             None => skip(nth + 1, cell, cells, format)?,
         }
     }
-    Ok(Layout { states, export: Some(export), ..Layout::of_header(cells, columns) })
+    Ok(FirstLineLayout {
+        states,
+        export: Some(export),
+        ..FirstLineLayout::of_header(cells, columns)
+    })
 }
 
 /// Skips a column that is not known, if it may be: it has no name, or the caller ignores it.
@@ -82,14 +87,15 @@ fn skip(at: usize, name: &str, cells: &[&str], format: &FileFormat) -> Result<()
 }
 
 /// The line as a header: each cell has to name a column, unless it is skipped.
-fn header(cells: &[&str], format: &FileFormat) -> Result<Layout, BadHeader> {
-    let mut columns: Vec<Option<Column>> = cells.iter().map(|cell| Column::meant(cell)).collect();
+fn header(cells: &[&str], format: &FileFormat) -> Result<FirstLineLayout, BadHeader> {
+    let mut columns: Vec<Option<KnownColumn>> =
+        cells.iter().map(|cell| KnownColumn::meant(cell)).collect();
     for (nth, column) in columns.iter_mut().enumerate() {
         if format.ignore.names(nth + 1, cells[nth]) {
             *column = None;
         }
     }
-    if !columns.contains(&Some(Column::Code)) {
+    if !columns.contains(&Some(KnownColumn::Code)) {
         let found = columns.iter().flatten().next();
         let found = found.map(|found| format!("column {found} is there, but "));
         return Err(BadHeader(format!(
@@ -112,5 +118,5 @@ fn header(cells: &[&str], format: &FileFormat) -> Result<Layout, BadHeader> {
             )));
         }
     }
-    Ok(Layout::of_header(cells, columns).with_signs_of(cells))
+    Ok(FirstLineLayout::of_header(cells, columns).with_signs_of(cells))
 }

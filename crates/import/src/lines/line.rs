@@ -2,8 +2,8 @@
 
 use coupon::cell_guard::unguarded;
 
-use super::super::cells::Cells;
-use super::super::encoding::Encoding;
+use super::super::cells::RecordCells;
+use super::super::encoding::TextEncoding;
 use super::super::record::RowError;
 use super::LINE_LEN_MAX;
 
@@ -17,28 +17,28 @@ pub const REJECTED_TEXT_MAX: usize = 500;
 const _: () = assert!(LONG_LINE_SHOWN_MAX <= LINE_LEN_MAX);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
+pub struct FileLine {
     /// The number of its first line in the file, from 1; the header and empty lines count.
     pub number: u64,
     shown: String,
     fault: Option<RowError>,
 }
 
-impl Line {
+impl FileLine {
     /// `raw` is without its line end.
-    pub(super) fn of(number: u64, raw: Vec<u8>, encoding: Encoding) -> Line {
+    pub(super) fn of(number: u64, raw: Vec<u8>, encoding: TextEncoding) -> FileLine {
         let (shown, fault) = read(raw, encoding);
-        Line { number, shown, fault }
+        FileLine { number, shown, fault }
     }
 
-    pub(super) fn with_open_quote(self, last: u64) -> Line {
-        Line { fault: Some(RowError::OpenQuote { last }), ..self }
+    pub(super) fn with_open_quote(self, last: u64) -> FileLine {
+        FileLine { fault: Some(RowError::OpenQuote { last }), ..self }
     }
 
     /// The line whose text is a cell of this record, which is a row of a file of rejected lines.
-    pub(crate) fn rejected_before(self) -> Line {
+    pub(crate) fn rejected_before(self) -> FileLine {
         let Ok(row) = self.text() else { return self };
-        let cells = Cells::split(row, ',');
+        let cells = RecordCells::split(row, ',');
         let text = cells.as_ref().and_then(|cells| cells.iter().nth(1)).map(unguarded);
         let fault = match &text {
             None => Some(RowError::Cells { found: 1, want: "4".to_owned() }),
@@ -46,7 +46,7 @@ impl Line {
             Some(text) if text.chars().count() >= REJECTED_TEXT_MAX => Some(RowError::TooLong),
             Some(_) => None,
         };
-        Line { number: self.number, shown: text.unwrap_or(self.shown), fault }
+        FileLine { number: self.number, shown: text.unwrap_or(self.shown), fault }
     }
 
     /// Whether it has no text, as the rows have with which a spreadsheet fills up a sheet.
@@ -58,7 +58,7 @@ impl Line {
     /// The text of the record, without its line end.
     ///
     /// # Errors
-    /// [`RowError::OpenQuote`], [`RowError::TooLong`], or else [`RowError::NotUtf8`] or [`RowError::Encoding`].
+    /// [`RowError::OpenQuote`], [`RowError::TooLong`], or else [`RowError::NotUtf8`] or [`RowError::TextEncoding`].
     pub fn text(&self) -> Result<&str, RowError> {
         match &self.fault {
             None => Ok(&self.shown),
@@ -73,13 +73,13 @@ impl Line {
     }
 }
 
-fn read(raw: Vec<u8>, encoding: Encoding) -> (String, Option<RowError>) {
+fn read(raw: Vec<u8>, encoding: TextEncoding) -> (String, Option<RowError>) {
     if raw.len() > LINE_LEN_MAX {
         let mut shown = encoding.shown(&raw);
         shown.truncate(shown.floor_char_boundary(LONG_LINE_SHOWN_MAX));
         return (shown, Some(RowError::TooLong));
     }
-    if encoding != Encoding::UTF_8 {
+    if encoding != TextEncoding::UTF_8 {
         return match encoding.decoded(&raw) {
             Some(text) => (text, None),
             None => (encoding.shown(&raw), Some(RowError::Encoding { encoding: encoding.name() })),

@@ -1,6 +1,6 @@
 //! Looks at the head of a file: the only place that tells a CSV from other files.
 
-use super::super::encoding::Encoding;
+use super::super::encoding::TextEncoding;
 
 /// How many bytes [`sniff`] looks at. Every signature is in the first few bytes, and UTF-16 without
 /// a byte-order mark has zero bytes everywhere.
@@ -41,14 +41,14 @@ pub enum NotCsv {
 /// # Errors
 /// [`NotCsv`] if the file is plainly something else. A code is never taken for a signature: a file
 /// may begin with the coupon `PK1234` or `PAR12345`.
-pub fn sniff(head: &[u8], named: Option<Encoding>) -> Result<Encoding, NotCsv> {
+pub fn sniff(head: &[u8], named: Option<TextEncoding>) -> Result<TextEncoding, NotCsv> {
     let head = &head[..head.len().min(SNIFF_LEN)];
     if let Some(other) = binary_kind(head) {
         return Err(other);
     }
     let encoding = match named {
         Some(encoding) => encoding.named(head),
-        None => Encoding::detected(head),
+        None => TextEncoding::detected(head),
     };
     let text = encoding.shown(head.strip_prefix(encoding.mark()).unwrap_or(head));
     if text.contains('\0') {
@@ -99,8 +99,8 @@ mod tests {
     fn what_is_no_csv() {
         let far_zero = [&[b'A'; SNIFF_LEN][..], b"\0"].concat();
         let near_zero = [&[b'A'; SNIFF_LEN - 1][..], b"\0"].concat();
-        const UTF_8: Result<Encoding, NotCsv> = Ok(Encoding::UTF_8);
-        let cases: [(&str, &[u8], Result<Encoding, NotCsv>); 38] = [
+        const UTF_8: Result<TextEncoding, NotCsv> = Ok(TextEncoding::UTF_8);
+        let cases: [(&str, &[u8], Result<TextEncoding, NotCsv>); 38] = [
             ("nothing", b"", UTF_8),
             ("a header", b"code,state\n", UTF_8),
             ("a marked header", b"\xEF\xBB\xBFcode\r\n", UTF_8),
@@ -119,9 +119,9 @@ mod tests {
             ("a zip in parts", b"PK\x07\x08\0\0", Err(NotCsv::Zip)),
             ("xls", b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1", Err(NotCsv::OldWorkbook)),
             ("gzip", b"\x1F\x8B\x08\0", Err(NotCsv::Gzip)),
-            ("UTF-16 LE", b"\xFF\xFEc\0o\0", Ok(Encoding::UTF_16LE)),
-            ("UTF-16 BE", b"\xFE\xFF\0c\0o", Ok(Encoding::UTF_16BE)),
-            ("UTF-16 without a mark", b"c\0o\0d\0e\0", Ok(Encoding::UTF_16LE)),
+            ("UTF-16 LE", b"\xFF\xFEc\0o\0", Ok(TextEncoding::UTF_16LE)),
+            ("UTF-16 BE", b"\xFE\xFF\0c\0o", Ok(TextEncoding::UTF_16BE)),
+            ("UTF-16 without a mark", b"c\0o\0d\0e\0", Ok(TextEncoding::UTF_16LE)),
             ("JSON in UTF-16", b"\xFF\xFE[\0]\0", Err(NotCsv::Json)),
             ("UTF-32", b"\xFF\xFE\0\0c\0\0\0", Err(NotCsv::ZeroBytes)),
             ("a zero byte at the limit", &near_zero, Err(NotCsv::ZeroBytes)),

@@ -9,65 +9,70 @@ use coupon::ids::{OrderRef, UserId};
 use coupon::imported::ImportedState;
 use coupon::time::Millis;
 
-use super::super::columns::{Column, clipped};
-use super::super::dates::{self, DateOrder, Moment};
+use super::super::columns::{KnownColumn, clipped};
+use super::super::dates::{self, DateOrder, ParsedDate};
 use super::super::exports::KnownExport;
 use super::super::states::{StateSign, StateWord, ValueMap};
-use super::{Defaults, RowError};
+use super::{RecordDefaults, RowError};
 
 /// The cells of one line by column; a missing cell is empty.
-pub(super) struct Row<'a> {
-    pub(super) cells: [&'a str; Column::ALL.len()],
+pub(super) struct CellRow<'a> {
+    pub(super) cells: [&'a str; KnownColumn::ALL.len()],
     pub(super) states: Vec<(StateSign, &'a str)>,
     export: Option<&'static KnownExport>,
     values: &'a ValueMap,
     dates: DateOrder,
 }
 
-impl<'a> Row<'a> {
+impl<'a> CellRow<'a> {
     pub(super) fn of(
         export: Option<&'static KnownExport>,
         values: &'a ValueMap,
         dates: DateOrder,
-    ) -> Row<'a> {
-        Row { cells: [""; Column::ALL.len()], states: Vec::new(), export, values, dates }
+    ) -> CellRow<'a> {
+        CellRow { cells: [""; KnownColumn::ALL.len()], states: Vec::new(), export, values, dates }
     }
 }
 
-impl Row<'_> {
-    pub(super) fn cell(&self, column: Column) -> &str {
+impl CellRow<'_> {
+    pub(super) fn cell(&self, column: KnownColumn) -> &str {
         self.cells[column as usize]
     }
 
-    fn found(&self, column: Column) -> String {
+    fn found(&self, column: KnownColumn) -> String {
         clipped(self.cell(column))
     }
 
     pub(super) fn code(&self) -> Result<Code, RowError> {
-        let cell = self.cell(Column::Code);
+        let cell = self.cell(KnownColumn::Code);
         cell.parse().map_err(|error| match is_scientific(cell) {
             true => RowError::DamagedCode { found: clipped(cell) },
             false => RowError::BadCode(error),
         })
     }
 
-    pub(super) fn term(&self, defaults: &Defaults) -> Result<(Millis, Millis), RowError> {
+    pub(super) fn term(&self, defaults: &RecordDefaults) -> Result<(Millis, Millis), RowError> {
         let zone = &defaults.zone;
-        let valid_from = self.first_instant(Column::ValidFrom, zone)?;
-        let expires_at = self.instant(Column::ExpiresAt, zone, |date| date.end(zone))?;
+        let valid_from = self.first_instant(KnownColumn::ValidFrom, zone)?;
+        let expires_at = self.instant(KnownColumn::ExpiresAt, zone, |date| date.end(zone))?;
         let expires_at = expires_at.unwrap_or(defaults.expires_at);
         // A coupon that expired before the campaign begins: it worked once, until its expiry.
         let began = defaults.valid_from.min(expires_at.plus_ms(-1));
         let valid_from = valid_from.unwrap_or(began);
         if valid_from >= expires_at {
-            return Err(self.order_of(Column::ValidFrom, Column::ExpiresAt, "before"));
+            return Err(self.order_of(KnownColumn::ValidFrom, KnownColumn::ExpiresAt, "before"));
         }
         Ok((valid_from, expires_at))
     }
 
     pub(super) fn imported_state(&self, zone: &Zone) -> Result<ImportedState, RowError> {
         let state = self.state()?;
-        for column in [Column::UserId, Column::IssuedAt, Column::RedeemedAt, Column::OrderRef] {
+        for column in [
+            KnownColumn::UserId,
+            KnownColumn::IssuedAt,
+            KnownColumn::RedeemedAt,
+            KnownColumn::OrderRef,
+        ] {
             let is_own = own_columns(state).contains(&column);
             if !self.cell(column).is_empty() && !is_own && !self.is_of_export(column) {
                 let found = self.found(column);
@@ -97,40 +102,40 @@ impl Row<'_> {
         }
         // Other systems have no word for a coupon that belongs to somebody.
         let is_theirs = self.export.is_some_and(|export| !export.is_own());
-        let is_issued = is_theirs && !self.cell(Column::UserId).is_empty();
+        let is_issued = is_theirs && !self.cell(KnownColumn::UserId).is_empty();
         Ok(if is_issued { state.max(StateWord::Issued) } else { state })
     }
 
     /// Whether an export has this cell in every state: the user of other systems, and in our own the
     /// order of a hold.
-    fn is_of_export(&self, column: Column) -> bool {
+    fn is_of_export(&self, column: KnownColumn) -> bool {
         self.export.is_some_and(|export| match column {
-            Column::UserId => !export.is_own(),
-            _ => export.is_own() && column == Column::OrderRef,
+            KnownColumn::UserId => !export.is_own(),
+            _ => export.is_own() && column == KnownColumn::OrderRef,
         })
     }
 
     fn issued(&self, zone: &Zone) -> Result<ImportedState, RowError> {
         let holder = self.holder()?.ok_or(RowError::MissingUser)?;
-        let at = self.first_instant(Column::IssuedAt, zone)?;
+        let at = self.first_instant(KnownColumn::IssuedAt, zone)?;
         Ok(ImportedState::Issued { holder, at })
     }
 
     fn redeemed(&self, zone: &Zone) -> Result<ImportedState, RowError> {
         let holder = self.holder()?;
-        let issued_at = self.first_instant(Column::IssuedAt, zone)?;
-        let at = self.first_instant(Column::RedeemedAt, zone)?;
+        let issued_at = self.first_instant(KnownColumn::IssuedAt, zone)?;
+        let at = self.first_instant(KnownColumn::RedeemedAt, zone)?;
         let at = at.ok_or(RowError::MissingRedeemedAt)?;
         if issued_at.is_some_and(|issued_at| issued_at > at) {
-            return Err(self.order_of(Column::IssuedAt, Column::RedeemedAt, "not after"));
+            return Err(self.order_of(KnownColumn::IssuedAt, KnownColumn::RedeemedAt, "not after"));
         }
-        let order = self.name::<OrderRef>(Column::OrderRef).map_err(RowError::BadOrder)?;
+        let order = self.name::<OrderRef>(KnownColumn::OrderRef).map_err(RowError::BadOrder)?;
         Ok(ImportedState::Redeemed { holder, issued_at, at, order })
     }
 
     fn void(&self, zone: &Zone) -> Result<ImportedState, RowError> {
         let holder = self.holder()?;
-        let issued_at = self.first_instant(Column::IssuedAt, zone)?;
+        let issued_at = self.first_instant(KnownColumn::IssuedAt, zone)?;
         if holder.is_none() && issued_at.is_some() {
             return Err(RowError::MissingUser);
         }
@@ -138,21 +143,21 @@ impl Row<'_> {
     }
 
     fn holder(&self) -> Result<Option<UserId>, RowError> {
-        self.name(Column::UserId).map_err(RowError::BadUser)
+        self.name(KnownColumn::UserId).map_err(RowError::BadUser)
     }
 
-    fn name<T: FromStr>(&self, column: Column) -> Result<Option<T>, T::Err> {
+    fn name<T: FromStr>(&self, column: KnownColumn) -> Result<Option<T>, T::Err> {
         let cell = self.cell(column);
         if cell.is_empty() { Ok(None) } else { unguarded(cell).parse().map(Some) }
     }
 
-    fn first_instant(&self, column: Column, zone: &Zone) -> Result<Option<Millis>, RowError> {
+    fn first_instant(&self, column: KnownColumn, zone: &Zone) -> Result<Option<Millis>, RowError> {
         self.instant(column, zone, |date| date.first_instant(zone))
     }
 
     fn instant(
         &self,
-        column: Column,
+        column: KnownColumn,
         zone: &Zone,
         of_date: impl FnOnce(Date) -> Millis,
     ) -> Result<Option<Millis>, RowError> {
@@ -161,13 +166,13 @@ impl Row<'_> {
             return Ok(None);
         }
         match dates::read(cell, zone, self.dates) {
-            Ok(Moment::Day(date)) => Ok(Some(of_date(date))),
-            Ok(Moment::At(instant)) => Ok(Some(instant)),
+            Ok(ParsedDate::Day(date)) => Ok(Some(of_date(date))),
+            Ok(ParsedDate::At(instant)) => Ok(Some(instant)),
             Err(fault) => Err(RowError::BadDate { column, found: clipped(cell), fault }),
         }
     }
 
-    fn order_of(&self, first: Column, then: Column, relation: &'static str) -> RowError {
+    fn order_of(&self, first: KnownColumn, then: KnownColumn, relation: &'static str) -> RowError {
         let (first_found, then_found) = (self.found(first), self.found(then));
         RowError::OrderOfDates { first, first_found, then, then_found, relation }
     }
@@ -185,12 +190,15 @@ fn is_scientific(cell: &str) -> bool {
 }
 
 /// The columns of a coupon in this state that not every state has.
-fn own_columns(state: StateWord) -> &'static [Column] {
+fn own_columns(state: StateWord) -> &'static [KnownColumn] {
     match state {
         StateWord::Available => &[],
-        StateWord::Issued | StateWord::Void => &[Column::UserId, Column::IssuedAt],
-        StateWord::Redeemed => {
-            &[Column::UserId, Column::IssuedAt, Column::RedeemedAt, Column::OrderRef]
-        }
+        StateWord::Issued | StateWord::Void => &[KnownColumn::UserId, KnownColumn::IssuedAt],
+        StateWord::Redeemed => &[
+            KnownColumn::UserId,
+            KnownColumn::IssuedAt,
+            KnownColumn::RedeemedAt,
+            KnownColumn::OrderRef,
+        ],
     }
 }

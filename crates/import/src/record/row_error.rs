@@ -3,7 +3,7 @@
 use coupon::code::BadCode;
 use coupon::ids::BadName;
 
-use super::super::columns::Column;
+use super::super::columns::KnownColumn;
 use super::super::dates::DateFault;
 use super::super::lines::LINE_LEN_MAX;
 
@@ -49,7 +49,7 @@ pub enum RowError {
     )]
     DamagedCode { found: String },
     #[error("{column} is {found:?}, {fault}")]
-    BadDate { column: Column, found: String, fault: DateFault },
+    BadDate { column: KnownColumn, found: String, fault: DateFault },
     #[error(
         "{first} is {} and {then} is {}, want {first} {relation} {then}",
         given(first_found),
@@ -57,10 +57,10 @@ pub enum RowError {
     )]
     OrderOfDates {
         /// The column with the date that has to be earlier.
-        first: Column,
+        first: KnownColumn,
         /// Its cell; empty if the campaign's date was taken.
         first_found: String,
-        then: Column,
+        then: KnownColumn,
         then_found: String,
         /// `before`, or `not after`.
         relation: &'static str,
@@ -80,7 +80,7 @@ pub enum RowError {
         found: String,
     },
     #[error("{column} is {found:?}, want none: the coupon is {state}")]
-    Misplaced { column: Column, found: String, state: &'static str },
+    Misplaced { column: KnownColumn, found: String, state: &'static str },
     #[error(
         "user_id is empty, want one: the coupon was issued; or map the state with values, as in \
          values=VALUE:available"
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn words_are_unlike_each_other() {
-        let column = Column::State;
+        let column = KnownColumn::State;
         let name = BadName::Length { found: 0, max: 1 };
         let found = String::new;
         let all = [

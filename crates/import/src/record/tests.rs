@@ -7,8 +7,8 @@ use super::*;
 const ALL: &str = "code,valid_from,expires_at,state,user_id,issued_at,redeemed_at,order_ref";
 
 /// 2026-01-01 to the end of 2026-12-31 in Berlin.
-fn defaults() -> Defaults {
-    Defaults {
+fn defaults() -> RecordDefaults {
+    RecordDefaults {
         valid_from: at("2025-12-31T23:00:00Z"),
         expires_at: at("2026-12-31T23:00:00Z"),
         zone: "Europe/Berlin".parse().unwrap(),
@@ -19,27 +19,32 @@ fn at(text: &str) -> Millis {
     parse_instant(text).unwrap()
 }
 
-fn header(line: &str) -> Header {
-    Header::read(line, &FileFormat::default()).unwrap()
+fn header(line: &str) -> FileHeader {
+    FileHeader::read(line, &FileFormat::default()).unwrap()
 }
 
 /// Without the spelling of the code.
-fn parse(first: &str, line: &str) -> Result<Record, RowError> {
+fn parse(first: &str, line: &str) -> Result<ImportRecord, RowError> {
     header(first).parse(line, &defaults()).map(normal)
 }
 
-fn normal(record: Record) -> Record {
-    Record { written: record.code.to_string(), ..record }
+fn normal(record: ImportRecord) -> ImportRecord {
+    ImportRecord { written: record.code.to_string(), ..record }
 }
 
-fn record(code: &str, valid_from: &str, expires_at: &str, imported_state: ImportedState) -> Record {
+fn record(
+    code: &str,
+    valid_from: &str,
+    expires_at: &str,
+    imported_state: ImportedState,
+) -> ImportRecord {
     let (valid_from, expires_at) = (at(valid_from), at(expires_at));
     let written = code.to_owned();
-    Record { code: code.parse().unwrap(), written, valid_from, expires_at, imported_state }
+    ImportRecord { code: code.parse().unwrap(), written, valid_from, expires_at, imported_state }
 }
 
 /// A line with the dates of [`defaults`].
-fn usual(code: &str, imported_state: ImportedState) -> Record {
+fn usual(code: &str, imported_state: ImportedState) -> ImportRecord {
     record(code, "2025-12-31T23:00:00Z", "2026-12-31T23:00:00Z", imported_state)
 }
 
@@ -256,7 +261,7 @@ fn states_of_other_systems() {
             values: if values.is_empty() { ValueMap::default() } else { values.parse().unwrap() },
             ..FileFormat::default()
         };
-        let found = Header::read(first, &format).unwrap().parse(line, &defaults());
+        let found = FileHeader::read(first, &format).unwrap().parse(line, &defaults());
         let found = found.map_or_else(|error| error.as_str(), |it| word(it.imported_state));
         assert_eq!(found, want, "{name}");
     }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::command::{Command, Target};
+use super::command::{CommandTarget, CouponCommand};
 
 /// Headers that say which command a record is about.
 pub(crate) const SOURCE_TOPIC: &str = "couponry_topic";
@@ -20,16 +20,16 @@ pub(crate) const SOURCE_HASH: &str = "couponry_hash";
 pub(crate) const REASON: &str = "couponry_reason";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Source {
+pub(crate) struct CommandSource {
     pub(crate) offset: i64,
     pub(crate) hash: String,
 }
 
-impl Source {
-    pub(crate) fn of(offset: i64, timestamp: Option<i64>, value: Option<&[u8]>) -> Source {
+impl CommandSource {
+    pub(crate) fn of(offset: i64, timestamp: Option<i64>, value: Option<&[u8]>) -> CommandSource {
         let mut bytes = timestamp.unwrap_or(-1).to_be_bytes().to_vec();
         bytes.extend_from_slice(value.unwrap_or_default());
-        Source { offset, hash: format!("{:032x}", xxh3_128(&bytes)) }
+        CommandSource { offset, hash: format!("{:032x}", xxh3_128(&bytes)) }
     }
 
     pub(crate) fn headers(&self, topic: &str, partition: i32) -> OwnedHeaders {
@@ -48,14 +48,18 @@ impl Source {
     }
 
     /// The source that these headers name, if it is of this topic and partition.
-    pub(crate) fn named(headers: &impl Headers, topic: &str, partition: i32) -> Option<Source> {
+    pub(crate) fn named(
+        headers: &impl Headers,
+        topic: &str,
+        partition: i32,
+    ) -> Option<CommandSource> {
         let text = |name: &str| {
             let found = headers.iter().find(|header| header.key == name)?;
             std::str::from_utf8(found.value?).ok()
         };
         let is_of = text(SOURCE_TOPIC)? == topic
             && text(SOURCE_PARTITION)? == partition.to_string().as_str();
-        let source = Source {
+        let source = CommandSource {
             offset: text(SOURCE_OFFSET)?.parse().ok()?,
             hash: text(SOURCE_HASH)?.to_owned(),
         };
@@ -65,7 +69,7 @@ impl Source {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Outcome {
+pub(crate) enum CommandOutcome {
     /// It was executed, now or by an earlier request with the same names.
     Accepted,
     /// couponry refused it, and nothing was changed by it.
@@ -75,12 +79,12 @@ pub(crate) enum Outcome {
 }
 
 #[derive(Serialize)]
-struct Answer<'a> {
+struct CommandAnswer<'a> {
     command_id: Option<&'a str>,
     command: &'a str,
     code: Option<&'a str>,
     campaign_id: Option<&'a str>,
-    outcome: Outcome,
+    outcome: CommandOutcome,
     status: u16,
     answer: Option<&'a RawValue>,
     problem: Option<&'a RawValue>,
@@ -88,17 +92,17 @@ struct Answer<'a> {
 
 /// `document` is what couponry answered.
 pub(crate) fn value(
-    command: &Command,
-    outcome: Outcome,
+    command: &CouponCommand,
+    outcome: CommandOutcome,
     status: u16,
     document: &RawValue,
 ) -> Vec<u8> {
     let (code, campaign_id) = match &command.target {
-        Target::Coupon(code) => (Some(code.as_str()), None),
-        Target::Campaign(id) => (None, Some(id.as_str())),
+        CommandTarget::Coupon(code) => (Some(code.as_str()), None),
+        CommandTarget::Campaign(id) => (None, Some(id.as_str())),
     };
-    let is_answer = outcome == Outcome::Accepted;
-    let answer = Answer {
+    let is_answer = outcome == CommandOutcome::Accepted;
+    let answer = CommandAnswer {
         command_id: command.id.as_deref(),
         command: command.verb.as_str(),
         code,
@@ -117,15 +121,15 @@ mod tests {
 
     #[test]
     fn sources() {
-        let source = Source::of(7, Some(1), Some(b"{}"));
+        let source = CommandSource::of(7, Some(1), Some(b"{}"));
         let headers = source.headers("commands", 3);
-        assert_eq!(Source::named(&headers, "commands", 3), Some(source.clone()));
-        assert_eq!(Source::named(&headers, "commands", 2), None, "another partition");
-        assert_eq!(Source::named(&headers, "others", 3), None, "another topic");
-        assert_eq!(Source::named(&OwnedHeaders::new(), "commands", 3), None, "no headers");
+        assert_eq!(CommandSource::named(&headers, "commands", 3), Some(source.clone()));
+        assert_eq!(CommandSource::named(&headers, "commands", 2), None, "another partition");
+        assert_eq!(CommandSource::named(&headers, "others", 3), None, "another topic");
+        assert_eq!(CommandSource::named(&OwnedHeaders::new(), "commands", 3), None, "no headers");
         for (name, other) in [
-            ("another value", Source::of(7, Some(1), Some(b"{ }"))),
-            ("another time", Source::of(7, Some(2), Some(b"{}"))),
+            ("another value", CommandSource::of(7, Some(1), Some(b"{ }"))),
+            ("another time", CommandSource::of(7, Some(2), Some(b"{}"))),
         ] {
             assert_ne!(source, other, "{name}");
         }
@@ -134,7 +138,7 @@ mod tests {
     #[test]
     fn values() {
         let command = r#"{"command_id": "c1", "command": "void", "code": "ABCD"}"#;
-        let command = Command::read(Some(command.as_bytes())).expect("a command");
+        let command = CouponCommand::read(Some(command.as_bytes())).expect("a command");
         let document = RawValue::from_string(r#"{"version":2}"#.to_owned()).expect("JSON");
         let text = |outcome, status| {
             String::from_utf8(value(&command, outcome, status, &document)).expect("UTF-8")
@@ -142,8 +146,8 @@ mod tests {
         let start = r#"{"command_id":"c1","command":"void","code":"ABCD","campaign_id":null,"#;
         let accepted =
             r#""outcome":"accepted","status":200,"answer":{"version":2},"problem":null}"#;
-        assert_eq!(text(Outcome::Accepted, 200), format!("{start}{accepted}"));
+        assert_eq!(text(CommandOutcome::Accepted, 200), format!("{start}{accepted}"));
         let refused = r#""outcome":"refused","status":409,"answer":null,"problem":{"version":2}}"#;
-        assert_eq!(text(Outcome::Refused, 409), format!("{start}{refused}"));
+        assert_eq!(text(CommandOutcome::Refused, 409), format!("{start}{refused}"));
     }
 }

@@ -7,12 +7,12 @@ use serde_json::value::RawValue;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::answer::Outcome;
-use super::command::Command;
-use super::desk::Ticket;
-use super::progress::Counts;
-use super::verdict::{Again, Verdict, Who, verdict};
-use crate::http::{Api, NoAnswer, Reply};
+use super::answer::CommandOutcome;
+use super::command::CouponCommand;
+use super::desk::AssignmentTicket;
+use super::progress::ConsumeCounts;
+use super::verdict::{CallVerdict, RetryWait, WaitScope, verdict};
+use crate::http::{ApiClient, ApiReply, NoAnswer};
 
 /// After the gate opens, requests begin within this time, not all at once.
 const GATE_SPREAD: Duration = Duration::from_millis(500);
@@ -21,37 +21,41 @@ const GATE_SPREAD: Duration = Duration::from_millis(500);
 const LOG_EVERY: u32 = 10;
 
 /// The requests of a process, and what bounds them.
-pub(crate) struct Caller {
-    api: Api,
+pub(crate) struct CommandCaller {
+    api: ApiClient,
     /// One for each request that may be in flight.
     permits: Semaphore,
     /// Before this instant nobody sends.
     gate: Mutex<Instant>,
-    counts: Arc<Counts>,
+    counts: Arc<ConsumeCounts>,
 }
 
 #[derive(Debug)]
-pub(crate) struct Answered {
-    pub(crate) outcome: Outcome,
+pub(crate) struct AnsweredCall {
+    pub(crate) outcome: CommandOutcome,
     pub(crate) status: u16,
     pub(crate) document: Box<RawValue>,
 }
 
-impl Caller {
+impl CommandCaller {
     /// At most `in_flight` requests at the same time.
-    pub(crate) fn new(api: Api, in_flight: usize, counts: Arc<Counts>) -> Caller {
+    pub(crate) fn new(
+        api: ApiClient,
+        in_flight: usize,
+        counts: Arc<ConsumeCounts>,
+    ) -> CommandCaller {
         let permits = Semaphore::new(in_flight);
-        Caller { api, permits, gate: Mutex::new(Instant::now()), counts }
+        CommandCaller { api, permits, gate: Mutex::new(Instant::now()), counts }
     }
 
     /// The answer to the command, whenever couponry gives one. `None` if the partition is left before:
     /// then no request is in flight.
     pub(crate) async fn answer(
         &self,
-        command: &Command,
-        ticket: &Ticket,
+        command: &CouponCommand,
+        ticket: &AssignmentTicket,
         seed: i64,
-    ) -> Option<Answered> {
+    ) -> Option<AnsweredCall> {
         for tries in 1.. {
             if self.waits_for_gate(ticket, seed).await {
                 return None;
@@ -65,10 +69,10 @@ impl Caller {
             };
             let verdict = verdict(&reply, tries);
             let outcome = match verdict {
-                Verdict::Accepted => Outcome::Accepted,
-                Verdict::Refused => Outcome::Refused,
-                Verdict::Unknown => Outcome::Unknown,
-                Verdict::Again(again) => {
+                CallVerdict::Accepted => CommandOutcome::Accepted,
+                CallVerdict::Refused => CommandOutcome::Refused,
+                CallVerdict::Unknown => CommandOutcome::Unknown,
+                CallVerdict::Again(again) => {
                     self.log(command, &reply, tries);
                     if self.pauses(&again, ticket).await {
                         return None;
@@ -82,7 +86,7 @@ impl Caller {
     }
 
     /// Waits while the gate is closed. Whether the partition is left.
-    async fn waits_for_gate(&self, ticket: &Ticket, seed: i64) -> bool {
+    async fn waits_for_gate(&self, ticket: &AssignmentTicket, seed: i64) -> bool {
         loop {
             let open_at = *self.gate.lock().unwrap_or_else(PoisonError::into_inner);
             let left = open_at.saturating_duration_since(Instant::now());
@@ -97,12 +101,12 @@ impl Caller {
     }
 
     /// Pauses before the next try. Whether the partition is left.
-    async fn pauses(&self, again: &Again, ticket: &Ticket) -> bool {
+    async fn pauses(&self, again: &RetryWait, ticket: &AssignmentTicket) -> bool {
         self.counts.again();
         match again.who {
-            Who::Lane => return ticket.sleep(again.wait).await,
-            Who::All => {}
-            Who::AllWithNewToken => {
+            WaitScope::Lane => return ticket.sleep(again.wait).await,
+            WaitScope::All => {}
+            WaitScope::AllWithNewToken => {
                 if let Err(why) = self.api.read_token() {
                     tracing::error!("{why}");
                 }
@@ -113,27 +117,29 @@ impl Caller {
         ticket.is_closing()
     }
 
-    fn log(&self, command: &Command, reply: &Result<Reply, NoAnswer>, tries: u32) {
+    fn log(&self, command: &CouponCommand, reply: &Result<ApiReply, NoAnswer>, tries: u32) {
         if tries % LOG_EVERY != 1 {
             return;
         }
         let verb = command.verb.as_str();
         match reply {
-            Ok(Reply::Problem { problem, .. }) => {
+            Ok(ApiReply::Problem { problem, .. }) => {
                 let (code, detail) = (&problem.code, problem.detail.as_deref().unwrap_or_default());
                 tracing::warn!(verb, tries, code, "sending a command again: {code}: {detail}");
             }
-            Ok(Reply::Done { .. }) => {}
+            Ok(ApiReply::Done { .. }) => {}
             Err(error) => tracing::warn!(verb, tries, "sending a command again: {error}"),
         }
     }
 }
 
-fn answered(reply: Result<Reply, NoAnswer>, outcome: Outcome) -> Option<Answered> {
+fn answered(reply: Result<ApiReply, NoAnswer>, outcome: CommandOutcome) -> Option<AnsweredCall> {
     match reply {
-        Ok(Reply::Done { status, body }) => Some(Answered { outcome, status, document: body }),
-        Ok(Reply::Problem { problem, body, .. }) => {
-            Some(Answered { outcome, status: problem.status, document: body })
+        Ok(ApiReply::Done { status, body }) => {
+            Some(AnsweredCall { outcome, status, document: body })
+        }
+        Ok(ApiReply::Problem { problem, body, .. }) => {
+            Some(AnsweredCall { outcome, status: problem.status, document: body })
         }
         // No verdict ends without an answer.
         Err(_) => None,

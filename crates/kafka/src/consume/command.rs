@@ -11,7 +11,7 @@ const MINTED_LEN: usize = 16;
 /// What to do. Each is a route of the API with the same name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Verb {
+pub(crate) enum CommandVerb {
     Issue,
     Redeem,
     CancelRedemption,
@@ -23,18 +23,18 @@ pub(crate) enum Verb {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Target {
+pub(crate) enum CommandTarget {
     Coupon(String),
     /// The next coupon of this campaign.
     Campaign(String),
 }
 
 #[derive(Debug)]
-pub(crate) struct Command {
+pub(crate) struct CouponCommand {
     /// What the sender calls it. It is only repeated in the answer.
     pub(crate) id: Option<String>,
-    pub(crate) verb: Verb,
-    pub(crate) target: Target,
+    pub(crate) verb: CommandVerb,
+    pub(crate) target: CommandTarget,
     pub(crate) body: Box<RawValue>,
     /// Commands of one lane are executed in order.
     pub(crate) lane: String,
@@ -58,78 +58,80 @@ pub(crate) enum BadCommand {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Text {
+struct CommandText {
     command_id: Option<String>,
-    command: Verb,
+    command: CommandVerb,
     code: Option<String>,
     campaign_id: Option<String>,
     body: Option<Box<RawValue>>,
 }
 
 #[derive(Deserialize)]
-struct Named {
+struct NamedUser {
     user_id: Option<String>,
 }
 
-impl Verb {
+impl CommandVerb {
     /// Its name in a command and in the path of the route.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
-            Verb::Issue => "issue",
-            Verb::Redeem => "redeem",
-            Verb::CancelRedemption => "cancel-redemption",
-            Verb::Hold => "hold",
-            Verb::Release => "release",
-            Verb::Revoke => "revoke",
-            Verb::Void => "void",
-            Verb::Extend => "extend",
+            CommandVerb::Issue => "issue",
+            CommandVerb::Redeem => "redeem",
+            CommandVerb::CancelRedemption => "cancel-redemption",
+            CommandVerb::Hold => "hold",
+            CommandVerb::Release => "release",
+            CommandVerb::Revoke => "revoke",
+            CommandVerb::Void => "void",
+            CommandVerb::Extend => "extend",
         }
     }
 }
 
-impl Command {
+impl CouponCommand {
     /// # Errors
     /// Any [`BadCommand`]. Whether the body makes sense is for couponry to say.
-    pub(crate) fn read(value: Option<&[u8]>) -> Result<Command, BadCommand> {
+    pub(crate) fn read(value: Option<&[u8]>) -> Result<CouponCommand, BadCommand> {
         let value = value.filter(|value| !value.is_empty()).ok_or(BadCommand::Empty)?;
         if value.len() > COMMAND_BYTES_MAX {
             return Err(BadCommand::Size { found: value.len() });
         }
         let form = |error: serde_json::Error| BadCommand::Form(error.to_string());
-        let text: Text = serde_json::from_slice(value).map_err(form)?;
+        let text: CommandText = serde_json::from_slice(value).map_err(form)?;
         let body = text.body.unwrap_or_else(empty);
         if !body.get().starts_with('{') {
             return Err(BadCommand::Target("body: want an object"));
         }
-        let named: Named = serde_json::from_str(body.get()).map_err(form)?;
+        let named: NamedUser = serde_json::from_str(body.get()).map_err(form)?;
         let target = target(text.command, text.code, text.campaign_id)?;
         if text.command_id.as_deref().is_some_and(|id| id.chars().count() > NAME_CHARS_MAX) {
             return Err(BadCommand::Name { field: "command_id" });
         }
         let lane = lane(&target, named.user_id.as_deref());
-        Ok(Command { id: text.command_id, verb: text.command, target, body, lane })
+        Ok(CouponCommand { id: text.command_id, verb: text.command, target, body, lane })
     }
 
     pub(crate) fn path(&self) -> [&str; 4] {
         match &self.target {
-            Target::Coupon(code) => ["v1", "coupons", code, self.verb.as_str()],
-            Target::Campaign(id) => ["v1", "campaigns", id, self.verb.as_str()],
+            CommandTarget::Coupon(code) => ["v1", "coupons", code, self.verb.as_str()],
+            CommandTarget::Campaign(id) => ["v1", "campaigns", id, self.verb.as_str()],
         }
     }
 }
 
 fn target(
-    verb: Verb,
+    verb: CommandVerb,
     code: Option<String>,
     campaign: Option<String>,
-) -> Result<Target, BadCommand> {
+) -> Result<CommandTarget, BadCommand> {
     match (verb, code, campaign) {
-        (Verb::Issue, None, Some(id)) if is_name(&id) => Ok(Target::Campaign(id)),
-        (Verb::Issue, None, Some(_)) => Err(BadCommand::Name { field: "campaign_id" }),
-        (Verb::Issue, None, None) => Err(BadCommand::Target("issue: want code or campaign_id")),
+        (CommandVerb::Issue, None, Some(id)) if is_name(&id) => Ok(CommandTarget::Campaign(id)),
+        (CommandVerb::Issue, None, Some(_)) => Err(BadCommand::Name { field: "campaign_id" }),
+        (CommandVerb::Issue, None, None) => {
+            Err(BadCommand::Target("issue: want code or campaign_id"))
+        }
         (_, Some(_), Some(_)) => Err(BadCommand::Target("want code or campaign_id, not both")),
         (_, None, _) => Err(BadCommand::Target("code is missing")),
-        (_, Some(code), None) if is_name(&code) => Ok(Target::Coupon(code)),
+        (_, Some(code), None) if is_name(&code) => Ok(CommandTarget::Coupon(code)),
         (_, Some(_), None) => Err(BadCommand::Name { field: "code" }),
     }
 }
@@ -146,10 +148,10 @@ fn is_name(text: &str) -> bool {
 }
 
 /// Two texts of one code lead to one lane. Two codes may share one, too: that only costs time.
-fn lane(target: &Target, user: Option<&str>) -> String {
+fn lane(target: &CommandTarget, user: Option<&str>) -> String {
     match target {
-        Target::Campaign(id) => format!("campaign {id} {}", user.unwrap_or_default()),
-        Target::Coupon(code) => {
+        CommandTarget::Campaign(id) => format!("campaign {id} {}", user.unwrap_or_default()),
+        CommandTarget::Coupon(code) => {
             let bare = code.chars().filter(|c| !matches!(c, '-' | ' '));
             let bare: Vec<char> = bare.map(read_as).collect();
             let last = &bare[bare.len().saturating_sub(MINTED_LEN)..];
@@ -171,8 +173,8 @@ fn read_as(c: char) -> char {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<Command, BadCommand> {
-        Command::read(Some(text.as_bytes()))
+    fn read(text: &str) -> Result<CouponCommand, BadCommand> {
+        CouponCommand::read(Some(text.as_bytes()))
     }
 
     #[test]
@@ -208,7 +210,7 @@ mod tests {
 
     #[test]
     fn names_of_verbs() {
-        use Verb::{CancelRedemption, Extend, Hold, Issue, Redeem, Release, Revoke, Void};
+        use CommandVerb::{CancelRedemption, Extend, Hold, Issue, Redeem, Release, Revoke, Void};
         for verb in [Issue, Redeem, CancelRedemption, Hold, Release, Revoke, Void, Extend] {
             let text = format!(r#"{{"command": "{}", "code": "ABCD"}}"#, verb.as_str());
             assert_eq!(read(&text).expect("a command").verb, verb);
@@ -247,7 +249,7 @@ mod tests {
             let error = read(&text).expect_err(name).to_string();
             assert!(error.contains(want), "{name}: {error}");
         }
-        assert_eq!(Command::read(None).expect_err("none"), BadCommand::Empty);
+        assert_eq!(CouponCommand::read(None).expect_err("none"), BadCommand::Empty);
         let fill = |bytes: usize| {
             let rest = r#"{"command":"void","code":"ABCD","body":{"reason":""}}"#;
             rest.replace("\"\"", &format!("\"{}\"", "x".repeat(bytes - rest.len())))

@@ -6,32 +6,32 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use super::partition::{Job, Partition, Position, Taken};
+use super::partition::{CommandPartition, CommitPosition, LaneJob, TakenRecord};
 
 /// All partitions that are assigned to this process.
 #[derive(Debug)]
-pub(crate) struct Desk {
-    state: Mutex<State>,
+pub(crate) struct AssignmentTable {
+    state: Mutex<AssignmentState>,
     /// A command has ended.
     ended: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    partitions: BTreeMap<i32, Assigned>,
+struct AssignmentState {
+    partitions: BTreeMap<i32, AssignedPartition>,
     epochs: u64,
 }
 
 #[derive(Debug)]
-struct Assigned {
-    partition: Partition,
+struct AssignedPartition {
+    partition: CommandPartition,
     closing: watch::Sender<bool>,
 }
 
 /// One assignment of a partition. A worker shows it with every call; after the revocation it opens
 /// nothing any more.
 #[derive(Clone, Debug)]
-pub(crate) struct Ticket {
+pub(crate) struct AssignmentTicket {
     pub(crate) partition: i32,
     epoch: u64,
     closing: watch::Receiver<bool>,
@@ -40,18 +40,18 @@ pub(crate) struct Ticket {
 /// A job of a new lane, for a new worker.
 #[derive(Debug)]
 pub(crate) struct NewLane {
-    pub(crate) ticket: Ticket,
+    pub(crate) ticket: AssignmentTicket,
     pub(crate) lane: String,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Load {
+pub(crate) struct AssignmentLoad {
     pub(crate) partitions: usize,
     pub(crate) taken: usize,
     pub(crate) running: usize,
 }
 
-impl Ticket {
+impl AssignmentTicket {
     /// Waits for `time`, or until the partition is to be left. Whether it is.
     pub(crate) async fn sleep(&self, time: Duration) -> bool {
         let mut closing = self.closing.clone();
@@ -64,12 +64,12 @@ impl Ticket {
     }
 }
 
-impl Desk {
-    pub(crate) fn new() -> Desk {
-        Desk { state: Mutex::default(), ended: Condvar::new() }
+impl AssignmentTable {
+    pub(crate) fn new() -> AssignmentTable {
+        AssignmentTable { state: Mutex::default(), ended: Condvar::new() }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, AssignmentState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -78,8 +78,8 @@ impl Desk {
         let mut state = self.state();
         for &partition in partitions {
             state.epochs += 1;
-            let assigned = Assigned {
-                partition: Partition::new(state.epochs),
+            let assigned = AssignedPartition {
+                partition: CommandPartition::new(state.epochs),
                 closing: watch::Sender::new(false),
             };
             state.partitions.insert(partition, assigned);
@@ -88,7 +88,7 @@ impl Desk {
 
     /// Ends the work for these partitions: commands that are not begun are dropped, and running ones are
     /// waited for at most so long. Returns what may be committed.
-    pub(crate) fn leave(&self, partitions: &[i32], wait: Duration) -> Vec<(i32, Position)> {
+    pub(crate) fn leave(&self, partitions: &[i32], wait: Duration) -> Vec<(i32, CommitPosition)> {
         let mut state = self.state();
         for number in partitions {
             if let Some(assigned) = state.partitions.get_mut(number) {
@@ -97,7 +97,7 @@ impl Desk {
             }
         }
         let until = Instant::now() + wait;
-        let is_running = |state: &State| {
+        let is_running = |state: &AssignmentState| {
             let of = |number| state.partitions.get(number).map_or(0, |it| it.partition.running());
             partitions.iter().any(|number| of(number) > 0)
         };
@@ -112,7 +112,8 @@ impl Desk {
         }
         let gone = |number: &i32| Some((*number, state.partitions.remove(number)?));
         let gone: Vec<_> = partitions.iter().filter_map(gone).collect();
-        let position = |(number, it): (i32, Assigned)| Some((number, it.partition.position()?));
+        let position =
+            |(number, it): (i32, AssignedPartition)| Some((number, it.partition.position()?));
         gone.into_iter().filter_map(position).collect()
     }
 
@@ -129,7 +130,7 @@ impl Desk {
     }
 
     /// Adds a message, unless its partition is gone.
-    pub(crate) fn take(&self, partition: i32, taken: Taken) {
+    pub(crate) fn take(&self, partition: i32, taken: TakenRecord) {
         if let Some(assigned) = self.state().partitions.get_mut(&partition) {
             assigned.partition.take(taken);
         }
@@ -138,35 +139,39 @@ impl Desk {
     pub(crate) fn with<T>(
         &self,
         partition: i32,
-        look: impl FnOnce(&mut Partition) -> T,
+        look: impl FnOnce(&mut CommandPartition) -> T,
     ) -> Option<T> {
         self.state().partitions.get_mut(&partition).map(|it| look(&mut it.partition))
     }
 
     /// Begins a job. Returns its lane if it needs a worker.
-    pub(crate) fn begin(&self, number: i32, job: Job, lane: &str) -> Option<NewLane> {
+    pub(crate) fn begin(&self, number: i32, job: LaneJob, lane: &str) -> Option<NewLane> {
         let mut state = self.state();
-        let Assigned { partition, closing } = state.partitions.get_mut(&number)?;
+        let AssignedPartition { partition, closing } = state.partitions.get_mut(&number)?;
         let needs_worker = partition.begin(job, lane);
         let (epoch, closing) = (partition.epoch, closing.subscribe());
-        let ticket = Ticket { partition: number, epoch, closing };
+        let ticket = AssignmentTicket { partition: number, epoch, closing };
         needs_worker.then(|| NewLane { ticket, lane: lane.to_owned() })
     }
 
     /// Changes the partition of a ticket, if it is still assigned.
-    fn of<T>(&self, ticket: &Ticket, change: impl FnOnce(&mut Partition) -> T) -> Option<T> {
+    fn of<T>(
+        &self,
+        ticket: &AssignmentTicket,
+        change: impl FnOnce(&mut CommandPartition) -> T,
+    ) -> Option<T> {
         let mut state = self.state();
         let partition = &mut state.partitions.get_mut(&ticket.partition)?.partition;
         (partition.epoch == ticket.epoch).then(|| change(partition))
     }
 
-    pub(crate) fn next_of(&self, NewLane { ticket, lane }: &NewLane) -> Option<Job> {
+    pub(crate) fn next_of(&self, NewLane { ticket, lane }: &NewLane) -> Option<LaneJob> {
         self.of(ticket, |partition| partition.next_of(lane)).flatten()
     }
 
     pub(crate) fn answered(
         &self,
-        ticket: &Ticket,
+        ticket: &AssignmentTicket,
         offset: i64,
         written_at: Option<i64>,
         first_at: Option<i64>,
@@ -175,13 +180,13 @@ impl Desk {
         self.ended.notify_all();
     }
 
-    pub(crate) fn gave_up(&self, ticket: &Ticket) {
-        self.of(ticket, Partition::gave_up);
+    pub(crate) fn gave_up(&self, ticket: &AssignmentTicket) {
+        self.of(ticket, CommandPartition::gave_up);
         self.ended.notify_all();
     }
 
     /// What may be committed of each partition.
-    pub(crate) fn positions(&self) -> Vec<(i32, Position)> {
+    pub(crate) fn positions(&self) -> Vec<(i32, CommitPosition)> {
         let state = self.state();
         let all = state.partitions.iter();
         all.filter_map(|(number, it)| Some((*number, it.partition.position()?))).collect()
@@ -193,9 +198,10 @@ impl Desk {
         all.filter_map(|(number, it)| Some((*number, it.partition.first_unanswered()?))).collect()
     }
 
-    pub(crate) fn load(&self) -> Load {
+    pub(crate) fn load(&self) -> AssignmentLoad {
         let state = self.state();
-        let mut load = Load { partitions: state.partitions.len(), ..Load::default() };
+        let mut load =
+            AssignmentLoad { partitions: state.partitions.len(), ..AssignmentLoad::default() };
         for assigned in state.partitions.values() {
             load.taken += assigned.partition.taken();
             load.running += assigned.partition.running();

@@ -9,22 +9,22 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::statistics::Statistics;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
-use super::desk::Desk;
+use super::desk::AssignmentTable;
 use super::limits::LEAVE_WAIT;
-use super::partition::Position;
-use super::progress::Counts;
+use super::partition::CommitPosition;
+use super::progress::ConsumeCounts;
 
-pub(crate) struct Group {
+pub(crate) struct GroupContext {
     pub(crate) topic: String,
-    pub(crate) desk: Arc<Desk>,
-    pub(crate) counts: Arc<Counts>,
+    pub(crate) desk: Arc<AssignmentTable>,
+    pub(crate) counts: Arc<ConsumeCounts>,
     /// Whether a commit has failed since the last one was sent.
     pub(crate) is_uncommitted: AtomicBool,
 }
 
-pub(crate) type GroupConsumer = BaseConsumer<Group>;
+pub(crate) type GroupConsumer = BaseConsumer<GroupContext>;
 
-impl ClientContext for Group {
+impl ClientContext for GroupContext {
     fn stats(&self, statistics: Statistics) {
         let Some(topic) = statistics.topics.get(&self.topic) else { return };
         for (number, partition) in &topic.partitions {
@@ -37,7 +37,7 @@ impl ClientContext for Group {
     }
 }
 
-impl ConsumerContext for Group {
+impl ConsumerContext for GroupContext {
     /// Before a partition is given away, all its commands in flight end, and what they have done is
     /// committed: the next owner begins there, and no request of this process comes after its own.
     fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
@@ -73,14 +73,14 @@ fn numbers(list: &TopicPartitionList) -> Vec<i32> {
 pub(crate) fn commit(
     consumer: &GroupConsumer,
     topic: &str,
-    positions: &[(i32, Position)],
+    positions: &[(i32, CommitPosition)],
     mode: CommitMode,
 ) {
     if positions.is_empty() {
         return;
     }
     let mut list = TopicPartitionList::new();
-    for (number, Position { offset, results }) in positions {
+    for (number, CommitPosition { offset, results }) in positions {
         let mut element = list.add_partition(topic, *number);
         if let Err(error) = element.set_offset(Offset::Offset(*offset)) {
             tracing::error!(error = %error, "an offset cannot be committed");

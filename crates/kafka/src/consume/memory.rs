@@ -16,11 +16,11 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message, Offset, TopicPartitionList};
 
-use super::answer::Source;
+use super::answer::CommandSource;
 use super::limits::SPREAD_MAX;
-use super::writer::Names;
-use crate::cli::Brokers;
-use crate::config::{self, Reader};
+use super::writer::ConsumerTopics;
+use crate::cli::BrokerArgs;
+use crate::config::{self, TopicReader};
 use crate::error::BridgeError;
 
 /// Results that are read before commands are looked at again.
@@ -29,44 +29,44 @@ const READ_MAX: usize = 1_000;
 /// Results of one partition are read so many commands ahead, then the partition is paused.
 const AHEAD: i64 = 2 * SPREAD_MAX;
 
-pub(crate) struct Memory {
-    reader: Reader,
-    names: Names,
-    partitions: HashMap<i32, Recall>,
+pub(crate) struct ResultMemory {
+    reader: TopicReader,
+    names: ConsumerTopics,
+    partitions: HashMap<i32, PartitionRecall>,
 }
 
 #[derive(Debug)]
-pub(crate) struct Recall {
+pub(crate) struct PartitionRecall {
     /// The next result to read.
     position: i64,
     /// The highest command that a result was about.
     horizon: i64,
     is_done: bool,
     is_paused: bool,
-    answers: BTreeMap<i64, Remembered>,
+    answers: BTreeMap<i64, RememberedAnswer>,
 }
 
 /// An answer of an earlier run.
 #[derive(Debug)]
-pub(crate) struct Remembered {
+pub(crate) struct RememberedAnswer {
     hash: String,
     pub(crate) value: Vec<u8>,
     /// Its offset in the results.
     pub(crate) at: i64,
 }
 
-impl Recall {
-    fn new(position: i64) -> Recall {
+impl PartitionRecall {
+    fn new(position: i64) -> PartitionRecall {
         let answers = BTreeMap::new();
-        Recall { position, horizon: -1, is_done: false, is_paused: false, answers }
+        PartitionRecall { position, horizon: -1, is_done: false, is_paused: false, answers }
     }
 
     /// Notes an answer. The first one to a command counts; later ones are copies.
-    fn note(&mut self, source: Source, value: &[u8], at: i64, next: i64) {
+    fn note(&mut self, source: CommandSource, value: &[u8], at: i64, next: i64) {
         self.position = at + 1;
         self.horizon = self.horizon.max(source.offset);
         if source.offset >= next {
-            let remembered = Remembered { hash: source.hash, value: value.to_vec(), at };
+            let remembered = RememberedAnswer { hash: source.hash, value: value.to_vec(), at };
             self.answers.entry(source.offset).or_insert(remembered);
         }
     }
@@ -77,7 +77,7 @@ impl Recall {
     }
 
     /// The answer to this command. Those to commands before it are forgotten.
-    fn recall(&mut self, source: &Source) -> Option<Remembered> {
+    fn recall(&mut self, source: &CommandSource) -> Option<RememberedAnswer> {
         self.answers = self.answers.split_off(&source.offset);
         let found = self.answers.remove(&source.offset)?;
         (found.hash == source.hash).then_some(found)
@@ -91,10 +91,14 @@ impl Recall {
     }
 }
 
-impl Memory {
-    pub(crate) fn new(brokers: &Brokers, group: &str, names: Names) -> Result<Memory, BridgeError> {
+impl ResultMemory {
+    pub(crate) fn new(
+        brokers: &BrokerArgs,
+        group: &str,
+        names: ConsumerTopics,
+    ) -> Result<ResultMemory, BridgeError> {
         let reader = config::reader(brokers, group, "read_uncommitted")?;
-        Ok(Memory { reader, names, partitions: HashMap::new() })
+        Ok(ResultMemory { reader, names, partitions: HashMap::new() })
     }
 
     fn list(&self, partition: i32, offset: Offset) -> Result<TopicPartitionList, KafkaError> {
@@ -107,7 +111,7 @@ impl Memory {
     pub(crate) fn open(&mut self, partition: i32, from: Option<i64>) -> Result<(), KafkaError> {
         let offset = from.map_or(Offset::Beginning, Offset::Offset);
         self.reader.incremental_assign(&self.list(partition, offset)?)?;
-        self.partitions.insert(partition, Recall::new(from.unwrap_or(0)));
+        self.partitions.insert(partition, PartitionRecall::new(from.unwrap_or(0)));
         Ok(())
     }
 
@@ -176,20 +180,24 @@ impl Memory {
         self.partitions.get(&partition).is_some_and(|recall| recall.covers(offset))
     }
 
-    pub(crate) fn recall(&mut self, partition: i32, source: &Source) -> Option<Remembered> {
+    pub(crate) fn recall(
+        &mut self,
+        partition: i32,
+        source: &CommandSource,
+    ) -> Option<RememberedAnswer> {
         self.partitions.get_mut(&partition)?.recall(source)
     }
 
     /// The lowest result of a partition that is still needed, and the one behind the last that was read.
     pub(crate) fn floor(&self, partition: i32) -> (Option<i64>, Option<i64>) {
         let recall = self.partitions.get(&partition);
-        (recall.and_then(Recall::floor), recall.map(|recall| recall.position))
+        (recall.and_then(PartitionRecall::floor), recall.map(|recall| recall.position))
     }
 }
 
 fn note(
-    partitions: &mut HashMap<i32, Recall>,
-    names: &Names,
+    partitions: &mut HashMap<i32, PartitionRecall>,
+    names: &ConsumerTopics,
     result: &BorrowedMessage<'_>,
     next: i64,
 ) {
@@ -198,7 +206,8 @@ fn note(
     };
     let at = result.offset();
     let headers = result.headers();
-    let source = headers.and_then(|it| Source::named(it, &names.commands, result.partition()));
+    let source =
+        headers.and_then(|it| CommandSource::named(it, &names.commands, result.partition()));
     match source {
         Some(source) => recall.note(source, result.payload().unwrap_or_default(), at, next),
         // Of somebody else.
@@ -210,13 +219,13 @@ fn note(
 mod tests {
     use super::*;
 
-    fn source(offset: i64) -> Source {
-        Source::of(offset, Some(0), Some(b"x"))
+    fn source(offset: i64) -> CommandSource {
+        CommandSource::of(offset, Some(0), Some(b"x"))
     }
 
     #[test]
     fn answers_are_recalled_once_and_in_order() {
-        let mut recall = Recall::new(0);
+        let mut recall = PartitionRecall::new(0);
         recall.note(source(1), b"one", 0, 0);
         recall.note(source(0), b"zero", 1, 0);
         recall.note(source(1), b"copy", 2, 0);
@@ -225,13 +234,13 @@ mod tests {
         assert_eq!(value(1), Some((b"one".to_vec(), 0)), "the first counts");
         assert_eq!(value(2), None);
         recall.note(source(9), b"nine", 3, 4);
-        let other = Source::of(9, Some(1), Some(b"x"));
+        let other = CommandSource::of(9, Some(1), Some(b"x"));
         assert!(recall.recall(&other).is_none(), "another command at the same offset");
     }
 
     #[test]
     fn a_command_is_covered_when_its_answer_would_have_been_read() {
-        let mut recall = Recall::new(0);
+        let mut recall = PartitionRecall::new(0);
         assert!(!recall.covers(0), "nothing is read");
         recall.note(source(SPREAD_MAX + 4), b"", 0, 5);
         assert!(recall.covers(4) && !recall.covers(5));
@@ -241,7 +250,7 @@ mod tests {
 
     #[test]
     fn the_floor_keeps_what_is_needed() {
-        let mut recall = Recall::new(7);
+        let mut recall = PartitionRecall::new(7);
         assert_eq!(recall.floor(), Some(7), "nothing is read");
         recall.note(source(3), b"", 9, 2);
         recall.note(source(1), b"", 10, 2);

@@ -18,8 +18,8 @@ use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
-use super::desk::{Desk, Load};
-use super::progress::Counts;
+use super::desk::{AssignmentLoad, AssignmentTable};
+use super::progress::ConsumeCounts;
 use crate::error::BridgeError;
 
 /// The most connections at a time; further ones wait to be accepted. Prometheus needs one.
@@ -41,8 +41,8 @@ const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 pub(crate) fn serve(
     address: SocketAddr,
     runtime: &Runtime,
-    counts: Arc<Counts>,
-    desk: Arc<Desk>,
+    counts: Arc<ConsumeCounts>,
+    desk: Arc<AssignmentTable>,
 ) -> Result<(), BridgeError> {
     let listener = runtime
         .block_on(TcpListener::bind(address))
@@ -70,7 +70,7 @@ pub(crate) fn serve(
 }
 
 /// Answers one request, and closes the connection.
-async fn answer(stream: TcpStream, counts: &Counts, desk: &Desk) {
+async fn answer(stream: TcpStream, counts: &ConsumeCounts, desk: &AssignmentTable) {
     let service = service_fn(|request: Request<Incoming>| async move {
         let is_known = request.method() == Method::GET && request.uri().path() == "/metrics";
         let body = if is_known { text(counts, desk) } else { "ask for GET /metrics\n".to_owned() };
@@ -88,8 +88,8 @@ async fn answer(stream: TcpStream, counts: &Counts, desk: &Desk) {
         .await;
 }
 
-fn text(counts: &Counts, desk: &Desk) -> String {
-    let Load { partitions, taken, running: _ } = desk.load();
+fn text(counts: &ConsumeCounts, desk: &AssignmentTable) -> String {
+    let AssignmentLoad { partitions, taken, running: _ } = desk.load();
     let behind = counts.lag(&desk.first_unanswered());
     let one = |value: String| vec![(String::new(), value)];
     let answers = counts

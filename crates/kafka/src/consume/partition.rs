@@ -6,27 +6,27 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::answer::Source;
-use super::command::Command;
+use super::answer::CommandSource;
+use super::command::CouponCommand;
 use super::limits::SPREAD_MAX;
 
 #[derive(Debug)]
-pub(crate) struct Taken {
-    pub(crate) source: Source,
+pub(crate) struct TakenRecord {
+    pub(crate) source: CommandSource,
     pub(crate) key: Option<Vec<u8>>,
     pub(crate) value: Option<Vec<u8>>,
 }
 
 #[derive(Debug)]
-pub(crate) struct Job {
-    pub(crate) source: Source,
+pub(crate) struct LaneJob {
+    pub(crate) source: CommandSource,
     pub(crate) key: Option<Vec<u8>>,
-    pub(crate) work: Work,
+    pub(crate) work: JobWork,
 }
 
 #[derive(Debug)]
-pub(crate) enum Work {
-    Send(Box<Command>),
+pub(crate) enum JobWork {
+    Send(Box<CouponCommand>),
     /// It has had this answer, at this offset of the results. It gets the same once more.
     Repeat {
         value: Vec<u8>,
@@ -39,14 +39,14 @@ pub(crate) enum Work {
 }
 
 #[derive(Debug)]
-struct Slot {
+struct WindowSlot {
     offset: i64,
     /// Where its answer is, once it has one.
     answered_at: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Position {
+pub(crate) struct CommitPosition {
     /// All commands before this offset are answered.
     pub(crate) offset: i64,
     /// All answers to later commands have this offset in the results, or a higher one.
@@ -55,12 +55,12 @@ pub(crate) struct Position {
 
 /// One partition between its assignment and its revocation.
 #[derive(Debug, Default)]
-pub(crate) struct Partition {
+pub(crate) struct CommandPartition {
     /// Tells apart two assignments of the same partition.
     pub(crate) epoch: u64,
-    waiting: VecDeque<Taken>,
-    window: VecDeque<Slot>,
-    lanes: HashMap<String, VecDeque<Job>>,
+    waiting: VecDeque<TakenRecord>,
+    window: VecDeque<WindowSlot>,
+    lanes: HashMap<String, VecDeque<LaneJob>>,
     unanswered: usize,
     running: usize,
     /// Behind the last command whose predecessors are all answered.
@@ -73,12 +73,12 @@ pub(crate) struct Partition {
     read_end: Option<i64>,
 }
 
-impl Partition {
-    pub(crate) fn new(epoch: u64) -> Partition {
-        Partition { epoch, ..Partition::default() }
+impl CommandPartition {
+    pub(crate) fn new(epoch: u64) -> CommandPartition {
+        CommandPartition { epoch, ..CommandPartition::default() }
     }
 
-    pub(crate) fn take(&mut self, taken: Taken) {
+    pub(crate) fn take(&mut self, taken: TakenRecord) {
         self.waiting.push_back(taken);
     }
 
@@ -102,15 +102,15 @@ impl Partition {
     }
 
     /// The next command, if it is near enough to the first one without an answer.
-    pub(crate) fn next_to_begin(&mut self) -> Option<Taken> {
+    pub(crate) fn next_to_begin(&mut self) -> Option<TakenRecord> {
         let next = self.next()?;
         let is_near = self.window.front().is_none_or(|first| next - first.offset < SPREAD_MAX);
         if is_near { self.waiting.pop_front() } else { None }
     }
 
     /// Puts a job behind the others of its lane. Whether nobody works off the lane yet.
-    pub(crate) fn begin(&mut self, job: Job, lane: &str) -> bool {
-        self.window.push_back(Slot { offset: job.source.offset, answered_at: None });
+    pub(crate) fn begin(&mut self, job: LaneJob, lane: &str) -> bool {
+        self.window.push_back(WindowSlot { offset: job.source.offset, answered_at: None });
         self.unanswered += 1;
         if let Some(jobs) = self.lanes.get_mut(lane) {
             jobs.push_back(job);
@@ -121,7 +121,7 @@ impl Partition {
     }
 
     /// The next job of a lane. After the last one the lane is gone, and with it its worker.
-    pub(crate) fn next_of(&mut self, lane: &str) -> Option<Job> {
+    pub(crate) fn next_of(&mut self, lane: &str) -> Option<LaneJob> {
         let job = self.lanes.get_mut(lane).and_then(VecDeque::pop_front);
         match job {
             Some(_) => self.running += 1,
@@ -143,7 +143,7 @@ impl Partition {
             self.window[slot].answered_at = Some(at);
             self.unanswered -= 1;
         }
-        while let Some(Slot { offset, answered_at: Some(_) }) = self.window.front() {
+        while let Some(WindowSlot { offset, answered_at: Some(_) }) = self.window.front() {
             self.done = Some(offset + 1);
             self.window.pop_front();
         }
@@ -174,12 +174,12 @@ impl Partition {
     }
 
     /// What may be committed; nothing before the first answer.
-    pub(crate) fn position(&self) -> Option<Position> {
+    pub(crate) fn position(&self) -> Option<CommitPosition> {
         let offset = self.done?;
         let of_window = self.window.iter().filter_map(|slot| slot.answered_at).min();
         let end = self.results_end.or(self.read_end);
         let results = [of_window, end, self.remembered].into_iter().flatten().min();
-        Some(Position { offset, results: results.unwrap_or(0) })
+        Some(CommitPosition { offset, results: results.unwrap_or(0) })
     }
 }
 
@@ -187,28 +187,28 @@ impl Partition {
 mod tests {
     use super::*;
 
-    fn taken(offset: i64) -> Taken {
-        Taken { source: Source::of(offset, None, None), key: None, value: None }
+    fn taken(offset: i64) -> TakenRecord {
+        TakenRecord { source: CommandSource::of(offset, None, None), key: None, value: None }
     }
 
-    fn begun(partition: &mut Partition, offset: i64, lane: &str) -> bool {
+    fn begun(partition: &mut CommandPartition, offset: i64, lane: &str) -> bool {
         partition.take(taken(offset));
-        let Taken { source, key, value } = partition.next_to_begin().expect("near enough");
-        let work = Work::DeadLetter { reason: String::new(), value };
-        partition.begin(Job { source, key, work }, lane)
+        let TakenRecord { source, key, value } = partition.next_to_begin().expect("near enough");
+        let work = JobWork::DeadLetter { reason: String::new(), value };
+        partition.begin(LaneJob { source, key, work }, lane)
     }
 
-    fn at(offset: i64, results: i64) -> Option<Position> {
-        Some(Position { offset, results })
+    fn at(offset: i64, results: i64) -> Option<CommitPosition> {
+        Some(CommitPosition { offset, results })
     }
 
     #[test]
     fn a_lane_is_in_order_and_ends() {
-        let mut partition = Partition::new(1);
+        let mut partition = CommandPartition::new(1);
         assert!(begun(&mut partition, 1, "a"), "the first of a lane");
         assert!(!begun(&mut partition, 2, "a"), "somebody works it off");
         assert!(begun(&mut partition, 3, "b"), "another lane");
-        let offset = |job: Option<Job>| job.map(|job| job.source.offset);
+        let offset = |job: Option<LaneJob>| job.map(|job| job.source.offset);
         assert_eq!(offset(partition.next_of("a")), Some(1));
         assert_eq!(offset(partition.next_of("a")), Some(2));
         assert_eq!(offset(partition.next_of("a")), None);
@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn positions_stay_behind_the_first_without_an_answer() {
-        let mut partition = Partition::new(1);
+        let mut partition = CommandPartition::new(1);
         for (offset, lane) in [(5, "a"), (6, "b"), (8, "c")] {
             begun(&mut partition, offset, lane);
             partition.next_of(lane);
@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn positions_keep_the_answers_of_later_commands() {
-        let mut partition = Partition::new(1);
+        let mut partition = CommandPartition::new(1);
         for (offset, lane) in [(1, "a"), (2, "b"), (3, "c"), (4, "d")] {
             begun(&mut partition, offset, lane);
             partition.next_of(lane);
@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn positions_without_an_answer_of_this_process() {
-        let mut partition = Partition::new(1);
+        let mut partition = CommandPartition::new(1);
         begun(&mut partition, 1, "a");
         partition.next_of("a");
         partition.answered(1, None, None);
@@ -265,7 +265,7 @@ mod tests {
 
     #[test]
     fn the_window_has_a_limit() {
-        let mut partition = Partition::new(1);
+        let mut partition = CommandPartition::new(1);
         begun(&mut partition, 10, "a");
         partition.take(taken(10 + SPREAD_MAX - 1));
         partition.take(taken(10 + SPREAD_MAX));
@@ -278,7 +278,7 @@ mod tests {
 
     #[test]
     fn a_closed_partition_begins_nothing() {
-        let mut partition = Partition::new(1);
+        let mut partition = CommandPartition::new(1);
         begun(&mut partition, 1, "a");
         begun(&mut partition, 2, "a");
         partition.take(taken(3));

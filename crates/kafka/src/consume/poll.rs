@@ -11,19 +11,19 @@ use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message, TopicPartitionList};
 use tokio::runtime::Handle;
 
-use super::answer::Source;
-use super::command::Command;
-use super::group::{self, Group, GroupConsumer};
+use super::answer::CommandSource;
+use super::command::CouponCommand;
+use super::group::{self, GroupConsumer, GroupContext};
 use super::limits::{COMMIT_EVERY, LEAVE_WAIT, SPREAD_MAX, TAKEN_MAX};
-use super::memory::Memory;
-use super::partition::{Job, Taken, Work};
-use super::progress::Report;
-use super::worker::Workers;
-use super::writer::Names;
+use super::memory::ResultMemory;
+use super::partition::{JobWork, LaneJob, TakenRecord};
+use super::progress::ProgressReport;
+use super::worker::WorkerPool;
+use super::writer::ConsumerTopics;
 use crate::cli::ConsumeArgs;
 use crate::config::{self, unusable};
 use crate::error::BridgeError;
-use crate::stop::Stop;
+use crate::stop::StopSignal;
 
 /// The longest wait for a message: how late a command may begin that waits for another one.
 const POLL: Duration = Duration::from_millis(50);
@@ -37,35 +37,35 @@ const TAKE_MAX: usize = 500;
 /// The longest question about a commit of an earlier owner. It is asked again.
 const ASK: Duration = Duration::from_secs(5);
 
-pub(crate) struct Bridge<'a> {
+pub(crate) struct CommandBridge<'a> {
     args: &'a ConsumeArgs,
     consumer: GroupConsumer,
-    workers: Arc<Workers>,
-    memory: Memory,
+    workers: Arc<WorkerPool>,
+    memory: ResultMemory,
     runtime: &'a Handle,
-    known: HashMap<i32, Known>,
+    known: HashMap<i32, KnownAssignment>,
     committed_at: Instant,
     is_full: bool,
-    report: Report,
+    report: ProgressReport,
 }
 
 /// What the consumer's thread knows of one assignment.
 #[derive(Debug, Default)]
-struct Known {
+struct KnownAssignment {
     epoch: u64,
     committed: Option<i64>,
     is_paused: bool,
 }
 
-impl<'a> Bridge<'a> {
+impl<'a> CommandBridge<'a> {
     /// Joins the group.
     pub(crate) fn new(
         args: &'a ConsumeArgs,
-        names: Names,
-        workers: Arc<Workers>,
+        names: ConsumerTopics,
+        workers: Arc<WorkerPool>,
         runtime: &'a Handle,
-    ) -> Result<Bridge<'a>, BridgeError> {
-        let group = Group {
+    ) -> Result<CommandBridge<'a>, BridgeError> {
+        let group = GroupContext {
             topic: args.topic.clone(),
             desk: Arc::clone(&workers.desk),
             counts: Arc::clone(&workers.counts),
@@ -74,8 +74,8 @@ impl<'a> Bridge<'a> {
         let config = config::consumer(&args.brokers, &args.group);
         let consumer: GroupConsumer = config.create_with_context(group).map_err(unusable)?;
         consumer.subscribe(&[&args.topic]).map_err(unusable)?;
-        let memory = Memory::new(&args.brokers, &args.group, names)?;
-        Ok(Bridge {
+        let memory = ResultMemory::new(&args.brokers, &args.group, names)?;
+        Ok(CommandBridge {
             args,
             consumer,
             workers,
@@ -84,12 +84,12 @@ impl<'a> Bridge<'a> {
             known: HashMap::new(),
             committed_at: Instant::now(),
             is_full: false,
-            report: Report::new(),
+            report: ProgressReport::new(),
         })
     }
 
     /// Works until the end is asked for, then finishes what is in flight.
-    pub(crate) fn run(mut self, stop: &Stop) -> Result<(), BridgeError> {
+    pub(crate) fn run(mut self, stop: &StopSignal) -> Result<(), BridgeError> {
         let mut failure = None;
         while !stop.is_asked() && failure.is_none() {
             failure = self.step().err().or_else(|| self.workers.failure());
@@ -145,7 +145,8 @@ impl<'a> Bridge<'a> {
 
     /// Reads earlier results of the assigned partitions, as far as their commands need them.
     fn follow(&mut self, assigned: &[(i32, u64)]) -> Result<(), KafkaError> {
-        let is_old = |number: &i32, known: &Known| !assigned.contains(&(*number, known.epoch));
+        let is_old =
+            |number: &i32, known: &KnownAssignment| !assigned.contains(&(*number, known.epoch));
         let old = self.known.iter().filter(|(number, known)| is_old(number, known));
         for number in old.map(|(number, _)| *number).collect::<Vec<i32>>() {
             self.memory.close(number)?;
@@ -164,7 +165,7 @@ impl<'a> Bridge<'a> {
             }
             // It may have been paused in an earlier assignment.
             self.consumer.resume(&self.list(number))?;
-            self.known.insert(number, Known { epoch, ..Known::default() });
+            self.known.insert(number, KnownAssignment { epoch, ..KnownAssignment::default() });
         }
         let desk = &self.workers.desk;
         self.memory.read(|number| desk.with(number, |it| it.next()).flatten())?;
@@ -191,18 +192,18 @@ impl<'a> Bridge<'a> {
             }
             let Some(taken) = desk.with(number, |it| it.next_to_begin()).flatten() else { return };
             let remembered = self.memory.recall(number, &taken.source);
-            let Taken { source, key, value } = taken;
-            let (lane, work) = match (remembered, Command::read(value.as_deref())) {
+            let TakenRecord { source, key, value } = taken;
+            let (lane, work) = match (remembered, CouponCommand::read(value.as_deref())) {
                 (_, Err(bad)) => {
                     let lane = format!("dead letter {}", source.offset);
-                    (lane, Work::DeadLetter { reason: bad.to_string(), value })
+                    (lane, JobWork::DeadLetter { reason: bad.to_string(), value })
                 }
                 (Some(it), Ok(command)) => {
-                    (command.lane, Work::Repeat { value: it.value, at: it.at })
+                    (command.lane, JobWork::Repeat { value: it.value, at: it.at })
                 }
-                (None, Ok(command)) => (command.lane.clone(), Work::Send(Box::new(command))),
+                (None, Ok(command)) => (command.lane.clone(), JobWork::Send(Box::new(command))),
             };
-            if let Some(lane) = desk.begin(number, Job { source, key, work }, &lane) {
+            if let Some(lane) = desk.begin(number, LaneJob { source, key, work }, &lane) {
                 self.runtime.spawn(Arc::clone(&self.workers).work_off(lane));
             }
         }
@@ -249,8 +250,8 @@ impl<'a> Bridge<'a> {
     }
 }
 
-fn taken(message: &BorrowedMessage<'_>) -> Taken {
+fn taken(message: &BorrowedMessage<'_>) -> TakenRecord {
     let (value, key) = (message.payload(), message.key());
-    let source = Source::of(message.offset(), message.timestamp().to_millis(), value);
-    Taken { source, key: key.map(<[u8]>::to_vec), value: value.map(<[u8]>::to_vec) }
+    let source = CommandSource::of(message.offset(), message.timestamp().to_millis(), value);
+    TakenRecord { source, key: key.map(<[u8]>::to_vec), value: value.map(<[u8]>::to_vec) }
 }

@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use super::answer::Outcome;
-use super::desk::Desk;
+use super::answer::CommandOutcome;
+use super::desk::AssignmentTable;
 use super::limits::REPORT_EVERY;
 
 #[derive(Debug, Default)]
-pub(crate) struct Counts {
+pub(crate) struct ConsumeCounts {
     accepted: AtomicU64,
     refused: AtomicU64,
     unknown: AtomicU64,
@@ -21,12 +21,12 @@ pub(crate) struct Counts {
     ends: Mutex<HashMap<i32, i64>>,
 }
 
-impl Counts {
-    pub(crate) fn outcome(&self, outcome: Outcome) {
+impl ConsumeCounts {
+    pub(crate) fn outcome(&self, outcome: CommandOutcome) {
         let count = match outcome {
-            Outcome::Accepted => &self.accepted,
-            Outcome::Refused => &self.refused,
-            Outcome::Unknown => &self.unknown,
+            CommandOutcome::Accepted => &self.accepted,
+            CommandOutcome::Refused => &self.refused,
+            CommandOutcome::Unknown => &self.unknown,
         };
         count.fetch_add(1, Ordering::Relaxed);
     }
@@ -79,19 +79,19 @@ impl Counts {
 }
 
 #[derive(Debug)]
-pub(crate) struct Report {
+pub(crate) struct ProgressReport {
     at: Instant,
     done: u64,
 }
 
-impl Report {
+impl ProgressReport {
     /// The first line comes after [`REPORT_EVERY`].
-    pub(crate) fn new() -> Report {
-        Report { at: Instant::now(), done: 0 }
+    pub(crate) fn new() -> ProgressReport {
+        ProgressReport { at: Instant::now(), done: 0 }
     }
 
     /// Logs one line if it is time.
-    pub(crate) fn line(&mut self, counts: &Counts, desk: &Desk) {
+    pub(crate) fn line(&mut self, counts: &ConsumeCounts, desk: &AssignmentTable) {
         if self.at.elapsed() < REPORT_EVERY {
             return;
         }
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn lag_is_what_is_behind() {
-        let counts = Counts::default();
+        let counts = ConsumeCounts::default();
         counts.end(0, 10);
         counts.end(1, 5);
         let cases = [

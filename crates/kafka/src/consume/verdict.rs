@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::limits::{INTERNAL_TRIES_MAX, WAIT_FIRST, WAIT_MAX, WAIT_MAX_NO_ANSWER};
-use crate::http::{NoAnswer, Reply};
+use crate::http::{ApiReply, NoAnswer};
 
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum CallVerdict {
     /// It is the answer: the command was executed.
     Accepted,
     /// It is the answer: the command was refused.
@@ -14,18 +14,18 @@ pub(crate) enum Verdict {
     /// It is the answer: couponry has a fault at this command.
     Unknown,
     /// Send the same request again.
-    Again(Again),
+    Again(RetryWait),
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Again {
+pub(crate) struct RetryWait {
     pub(crate) wait: Duration,
-    pub(crate) who: Who,
+    pub(crate) who: WaitScope,
 }
 
 /// Who waits before the next request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Who {
+pub(crate) enum WaitScope {
     /// This lane: the answer is about one coupon or one user.
     Lane,
     /// Everybody: couponry as a whole has no room, or its store is away.
@@ -38,27 +38,27 @@ pub(crate) enum Who {
 ///
 /// 429 and 503 never end a command, however long they last: couponry executed nothing, or says itself
 /// that the same request finds out.
-pub(crate) fn verdict(reply: &Result<Reply, NoAnswer>, tries: u32) -> Verdict {
+pub(crate) fn verdict(reply: &Result<ApiReply, NoAnswer>, tries: u32) -> CallVerdict {
     let (problem, retry_after) = match reply {
-        Ok(Reply::Done { .. }) => return Verdict::Accepted,
-        Ok(Reply::Problem { problem, retry_after, .. }) => (problem, *retry_after),
+        Ok(ApiReply::Done { .. }) => return CallVerdict::Accepted,
+        Ok(ApiReply::Problem { problem, retry_after, .. }) => (problem, *retry_after),
         Err(_) => {
-            return Verdict::Again(Again {
+            return CallVerdict::Again(RetryWait {
                 wait: backoff(tries, WAIT_MAX_NO_ANSWER),
-                who: Who::Lane,
+                who: WaitScope::Lane,
             });
         }
     };
     let wait = backoff(tries, WAIT_MAX).max(retry_after.unwrap_or_default());
-    let again = |who| Verdict::Again(Again { wait, who });
+    let again = |who| CallVerdict::Again(RetryWait { wait, who });
     match (problem.status, problem.code.as_str()) {
-        (401, _) => again(Who::AllWithNewToken),
-        (503, "OVERLOADED" | "STORE_FULL" | "STORE_UNAVAILABLE") => again(Who::All),
+        (401, _) => again(WaitScope::AllWithNewToken),
+        (503, "OVERLOADED" | "STORE_FULL" | "STORE_UNAVAILABLE") => again(WaitScope::All),
         // TOO_MANY is about one user; OUTCOME_UNKNOWN, STORE_DAMAGED and COLD_UNAVAILABLE about one coupon.
-        (408 | 429 | 503, _) => again(Who::Lane),
-        (500.., _) if tries < INTERNAL_TRIES_MAX => again(Who::Lane),
-        (500.., _) => Verdict::Unknown,
-        (_, _) => Verdict::Refused,
+        (408 | 429 | 503, _) => again(WaitScope::Lane),
+        (500.., _) if tries < INTERNAL_TRIES_MAX => again(WaitScope::Lane),
+        (500.., _) => CallVerdict::Unknown,
+        (_, _) => CallVerdict::Refused,
     }
 }
 
@@ -72,32 +72,33 @@ mod tests {
     use serde_json::value::RawValue;
 
     use super::*;
-    use crate::http::Problem;
+    use crate::http::ProblemDocument;
 
-    fn problem(status: u16, code: &str, retry_after: Option<u64>) -> Result<Reply, NoAnswer> {
+    fn problem(status: u16, code: &str, retry_after: Option<u64>) -> Result<ApiReply, NoAnswer> {
         let (code, detail, next_cursor) = (code.to_owned(), None, None);
         let body = RawValue::from_string("{}".to_owned()).expect("JSON");
         let retry_after = retry_after.map(Duration::from_secs);
-        let problem = Problem { status, code, detail, next_cursor };
-        Ok(Reply::Problem { problem, retry_after, body })
+        let problem = ProblemDocument { status, code, detail, next_cursor };
+        Ok(ApiReply::Problem { problem, retry_after, body })
     }
 
     #[test]
     fn verdicts() {
         let done = || {
             let body = RawValue::from_string("{}".to_owned()).expect("JSON");
-            Ok(Reply::Done { status: 200, body })
+            Ok(ApiReply::Done { status: 200, body })
         };
-        use Who::{All, AllWithNewToken, Lane};
+        use WaitScope::{All, AllWithNewToken, Lane};
         let most = INTERNAL_TRIES_MAX;
-        let again = |ms, who| Verdict::Again(Again { wait: Duration::from_millis(ms), who });
+        let again =
+            |ms, who| CallVerdict::Again(RetryWait { wait: Duration::from_millis(ms), who });
         let cases = [
-            ("done", done(), 1, Verdict::Accepted),
-            ("a rule refuses", problem(409, "ALREADY_REDEEMED", None), 1, Verdict::Refused),
-            ("held: an answer", problem(409, "HELD", None), 1, Verdict::Refused),
-            ("unknown code", problem(404, "NOT_FOUND", None), 1, Verdict::Refused),
-            ("a bad body", problem(400, "INVALID", None), 1, Verdict::Refused),
-            ("the role", problem(403, "FORBIDDEN", None), 1, Verdict::Refused),
+            ("done", done(), 1, CallVerdict::Accepted),
+            ("a rule refuses", problem(409, "ALREADY_REDEEMED", None), 1, CallVerdict::Refused),
+            ("held: an answer", problem(409, "HELD", None), 1, CallVerdict::Refused),
+            ("unknown code", problem(404, "NOT_FOUND", None), 1, CallVerdict::Refused),
+            ("a bad body", problem(400, "INVALID", None), 1, CallVerdict::Refused),
+            ("the role", problem(403, "FORBIDDEN", None), 1, CallVerdict::Refused),
             ("an old token", problem(401, "UNAUTHENTICATED", None), 1, again(100, AllWithNewToken)),
             ("one user", problem(429, "TOO_MANY", Some(9)), 1, again(9_000, Lane)),
             ("overloaded", problem(503, "OVERLOADED", Some(1)), 1, again(1_000, All)),
@@ -107,7 +108,7 @@ mod tests {
             ("not known", problem(503, "OUTCOME_UNKNOWN", Some(2)), 1, again(2_000, Lane)),
             ("a slow body", problem(408, "TIMEOUT", None), 1, again(100, Lane)),
             ("a fault", problem(500, "INTERNAL", None), most - 1, again(30_000, Lane)),
-            ("a lasting fault", problem(500, "INTERNAL", None), most, Verdict::Unknown),
+            ("a lasting fault", problem(500, "INTERNAL", None), most, CallVerdict::Unknown),
             ("none", Err(NoAnswer::because("broken")), 1, again(100, Lane)),
             ("none for an hour", Err(NoAnswer::because("broken")), 999, again(2_000, Lane)),
         ];

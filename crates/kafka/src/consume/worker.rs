@@ -5,38 +5,38 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rdkafka::error::KafkaError;
 
 use super::answer;
-use super::caller::Caller;
-use super::desk::{Desk, NewLane, Ticket};
-use super::partition::{Job, Work};
-use super::progress::Counts;
-use super::writer::{Writer, Written};
+use super::caller::CommandCaller;
+use super::desk::{AssignmentTable, AssignmentTicket, NewLane};
+use super::partition::{JobWork, LaneJob};
+use super::progress::ConsumeCounts;
+use super::writer::{ResultWriter, WrittenRecord};
 
-pub(crate) struct Workers {
-    pub(crate) desk: Arc<Desk>,
-    pub(crate) caller: Caller,
-    pub(crate) writer: Writer,
-    pub(crate) counts: Arc<Counts>,
+pub(crate) struct WorkerPool {
+    pub(crate) desk: Arc<AssignmentTable>,
+    pub(crate) caller: CommandCaller,
+    pub(crate) writer: ResultWriter,
+    pub(crate) counts: Arc<ConsumeCounts>,
     /// Why the process must end.
     failed: Mutex<Option<String>>,
 }
 
 /// An answer on its way to the brokers.
-struct Sent {
-    written: Written,
+struct SentAnswer {
+    written: WrittenRecord,
     offset: i64,
     /// Whether it is in the result topic.
     is_result: bool,
     first_at: Option<i64>,
 }
 
-impl Workers {
+impl WorkerPool {
     pub(crate) fn new(
-        desk: Arc<Desk>,
-        caller: Caller,
-        writer: Writer,
-        counts: Arc<Counts>,
-    ) -> Workers {
-        Workers { desk, caller, writer, counts, failed: Mutex::new(None) }
+        desk: Arc<AssignmentTable>,
+        caller: CommandCaller,
+        writer: ResultWriter,
+        counts: Arc<ConsumeCounts>,
+    ) -> WorkerPool {
+        WorkerPool { desk, caller, writer, counts, failed: Mutex::new(None) }
     }
 
     pub(crate) fn failure(&self) -> Option<String> {
@@ -46,7 +46,7 @@ impl Workers {
     /// Works off a lane until it is empty. The next command begins only after the brokers have
     /// acknowledged the answer to the one before: otherwise, after a crash, the next owner would send
     /// that one again behind it.
-    pub(crate) async fn work_off(self: Arc<Workers>, lane: NewLane) {
+    pub(crate) async fn work_off(self: Arc<WorkerPool>, lane: NewLane) {
         while let Some(job) = self.desk.next_of(&lane) {
             match self.answer(job, &lane.ticket).await {
                 Ok(Some(sent)) => self.finish(sent, &lane.ticket).await,
@@ -60,22 +60,26 @@ impl Workers {
     }
 
     /// Gets the answer, and hands it to the producer. `None` if the partition is left before.
-    async fn answer(&self, job: Job, ticket: &Ticket) -> Result<Option<Sent>, KafkaError> {
-        let Job { source, key, work } = job;
+    async fn answer(
+        &self,
+        job: LaneJob,
+        ticket: &AssignmentTicket,
+    ) -> Result<Option<SentAnswer>, KafkaError> {
+        let LaneJob { source, key, work } = job;
         let (key, number, offset) = (key.as_deref(), ticket.partition, source.offset);
         let (written, is_result, first_at) = match work {
-            Work::Repeat { value, at } => {
+            JobWork::Repeat { value, at } => {
                 self.counts.repeated();
                 (self.writer.answer(number, &source, key, &value).await?, true, Some(at))
             }
-            Work::DeadLetter { reason, value } => {
+            JobWork::DeadLetter { reason, value } => {
                 tracing::warn!(partition = number, offset, "not a command: {reason}");
                 self.counts.dead();
                 let (value, reason) = (value.as_deref(), reason.as_str());
                 let writer = &self.writer;
                 (writer.dead_letter(number, &source, key, value, reason).await?, false, None)
             }
-            Work::Send(command) => {
+            JobWork::Send(command) => {
                 let Some(found) = self.caller.answer(&command, ticket, offset).await else {
                     return Ok(None);
                 };
@@ -84,11 +88,11 @@ impl Workers {
                 (self.writer.answer(number, &source, key, &value).await?, true, None)
             }
         };
-        Ok(Some(Sent { written, offset, is_result, first_at }))
+        Ok(Some(SentAnswer { written, offset, is_result, first_at }))
     }
 
     /// Waits for the acknowledgement; only then the offset may be committed.
-    async fn finish(&self, sent: Sent, ticket: &Ticket) {
+    async fn finish(&self, sent: SentAnswer, ticket: &AssignmentTicket) {
         match sent.written.acknowledged().await {
             Ok(at) => {
                 let at = Some(at).filter(|_| sent.is_result);

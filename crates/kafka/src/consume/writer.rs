@@ -7,8 +7,8 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::future_producer::{DeliveryFuture, OwnedDeliveryResult};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 
-use super::answer::{REASON, Source};
-use crate::cli::Brokers;
+use super::answer::{CommandSource, REASON};
+use crate::cli::BrokerArgs;
 use crate::config::{self, unusable};
 use crate::error::BridgeError;
 
@@ -16,35 +16,38 @@ use crate::error::BridgeError;
 const ROOM: Duration = Duration::from_millis(20);
 
 #[derive(Clone, Debug)]
-pub(crate) struct Names {
+pub(crate) struct ConsumerTopics {
     pub(crate) commands: String,
     pub(crate) results: String,
     pub(crate) dead_letters: String,
 }
 
 /// The producer of a consumer. What it has taken is delivered in order, once.
-pub(crate) struct Writer {
+pub(crate) struct ResultWriter {
     producer: FutureProducer,
-    names: Names,
+    names: ConsumerTopics,
 }
 
 /// A record that the producer has taken, and that the brokers have not acknowledged yet.
-pub(crate) struct Written(DeliveryFuture);
+pub(crate) struct WrittenRecord(DeliveryFuture);
 
-impl Writer {
-    pub(crate) fn new(brokers: &Brokers, names: Names) -> Result<Writer, BridgeError> {
+impl ResultWriter {
+    pub(crate) fn new(
+        brokers: &BrokerArgs,
+        names: ConsumerTopics,
+    ) -> Result<ResultWriter, BridgeError> {
         let producer = config::producer(brokers).create().map_err(unusable)?;
-        Ok(Writer { producer, names })
+        Ok(ResultWriter { producer, names })
     }
 
     /// An answer, to the same partition as its command: so the results of one partition are together.
     pub(crate) async fn answer(
         &self,
         partition: i32,
-        source: &Source,
+        source: &CommandSource,
         key: Option<&[u8]>,
         value: &[u8],
-    ) -> Result<Written, KafkaError> {
+    ) -> Result<WrittenRecord, KafkaError> {
         let headers = source.headers(&self.names.commands, partition);
         let record = FutureRecord::to(&self.names.results).payload(value).headers(headers);
         self.send(with_key(record, key).partition(partition)).await
@@ -54,11 +57,11 @@ impl Writer {
     pub(crate) async fn dead_letter(
         &self,
         partition: i32,
-        source: &Source,
+        source: &CommandSource,
         key: Option<&[u8]>,
         value: Option<&[u8]>,
         reason: &str,
-    ) -> Result<Written, KafkaError> {
+    ) -> Result<WrittenRecord, KafkaError> {
         let headers: OwnedHeaders = source.headers(&self.names.commands, partition);
         let headers = headers.insert(Header { key: REASON, value: Some(reason) });
         let mut record = FutureRecord::to(&self.names.dead_letters).headers(headers);
@@ -69,10 +72,13 @@ impl Writer {
     }
 
     /// Hands a record to the producer, as soon as it has room.
-    async fn send(&self, mut record: FutureRecord<'_, [u8], [u8]>) -> Result<Written, KafkaError> {
+    async fn send(
+        &self,
+        mut record: FutureRecord<'_, [u8], [u8]>,
+    ) -> Result<WrittenRecord, KafkaError> {
         loop {
             record = match self.producer.send_result(record) {
-                Ok(delivery) => return Ok(Written(delivery)),
+                Ok(delivery) => return Ok(WrittenRecord(delivery)),
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), record)) => record,
                 Err((error, _)) => return Err(error),
             };
@@ -88,7 +94,7 @@ impl Writer {
     }
 }
 
-impl Written {
+impl WrittenRecord {
     /// The offset at which the record is, once the brokers have acknowledged it.
     pub(crate) async fn acknowledged(self) -> Result<i64, KafkaError> {
         let delivered: Result<OwnedDeliveryResult, _> = self.0.await;

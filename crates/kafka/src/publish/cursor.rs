@@ -7,13 +7,13 @@ use rdkafka::error::KafkaError;
 use rdkafka::{Message, Offset, TopicPartitionList};
 use serde::{Deserialize, Serialize};
 
-use super::feed::Page;
-use super::session::Names;
-use crate::cli::Brokers;
+use super::feed::EventPage;
+use super::session::PublisherTopics;
+use crate::cli::BrokerArgs;
 use crate::config;
 use crate::error::BridgeError;
-use crate::stop::Stop;
-use crate::topics::Topics;
+use crate::stop::StopSignal;
+use crate::topics::TopicAdmin;
 
 /// Key of the record. The topic has no other one.
 pub(crate) const KEY: &str = "cursor";
@@ -34,7 +34,7 @@ const QUIET: Duration = Duration::from_secs(10);
 
 /// Where the publisher is in the feed, and the last event that it has published.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Cursor {
+pub(crate) struct PublishCursor {
     after: Option<String>,
     event_id: Option<String>,
     at: Option<String>,
@@ -42,27 +42,27 @@ pub(crate) struct Cursor {
 }
 
 #[derive(Deserialize, Serialize)]
-struct Record {
+struct CursorRecord {
     cursor: String,
     event_id: Option<String>,
     at: Option<String>,
 }
 
-impl Cursor {
+impl PublishCursor {
     /// Before the first event.
-    pub(crate) fn oldest() -> Cursor {
-        Cursor { after: None, event_id: None, at: None, is_written: false }
+    pub(crate) fn oldest() -> PublishCursor {
+        PublishCursor { after: None, event_id: None, at: None, is_written: false }
     }
 
     /// Behind the last event, at the moment of the first read.
-    pub(crate) fn newest() -> Cursor {
-        Cursor { after: Some("newest".to_owned()), ..Cursor::oldest() }
+    pub(crate) fn newest() -> PublishCursor {
+        PublishCursor { after: Some("newest".to_owned()), ..PublishCursor::oldest() }
     }
 
     /// Behind the events of a page.
-    pub(crate) fn behind(&self, page: &Page) -> Cursor {
+    pub(crate) fn behind(&self, page: &EventPage) -> PublishCursor {
         let last = page.events.last();
-        Cursor {
+        PublishCursor {
             after: Some(page.next_cursor.clone()),
             event_id: last.map(|event| event.id.clone()).or_else(|| self.event_id.clone()),
             at: last.map(|event| event.at.clone()).or_else(|| self.at.clone()),
@@ -71,8 +71,8 @@ impl Cursor {
     }
 
     /// Behind events that are gone.
-    pub(crate) fn after_gap(&self, next: String) -> Cursor {
-        Cursor { after: Some(next), is_written: false, ..self.clone() }
+    pub(crate) fn after_gap(&self, next: String) -> PublishCursor {
+        PublishCursor { after: Some(next), is_written: false, ..self.clone() }
     }
 
     /// The parameter `after` of the feed.
@@ -104,7 +104,7 @@ impl Cursor {
     }
 
     pub(crate) fn record(&self) -> String {
-        let record = Record {
+        let record = CursorRecord {
             cursor: self.after.clone().unwrap_or_default(),
             event_id: self.event_id.clone(),
             at: self.at.clone(),
@@ -112,9 +112,9 @@ impl Cursor {
         serde_json::to_string(&record).unwrap_or_default()
     }
 
-    fn of_record(value: &[u8]) -> Result<Cursor, serde_json::Error> {
-        let Record { cursor, event_id, at } = serde_json::from_slice(value)?;
-        Ok(Cursor { after: Some(cursor), event_id, at, is_written: true })
+    fn of_record(value: &[u8]) -> Result<PublishCursor, serde_json::Error> {
+        let CursorRecord { cursor, event_id, at } = serde_json::from_slice(value)?;
+        Ok(PublishCursor { after: Some(cursor), event_id, at, is_written: true })
     }
 }
 
@@ -122,7 +122,7 @@ impl Cursor {
 ///
 /// # Errors
 /// The topic would delete the cursor, or has several partitions.
-pub(crate) fn topic_is_ready(topics: &Topics<'_>, topic: &str) -> Result<bool, BridgeError> {
+pub(crate) fn topic_is_ready(topics: &TopicAdmin<'_>, topic: &str) -> Result<bool, BridgeError> {
     let Some(partitions) = topics.make(topic, Some(1), &SETTINGS)? else { return Ok(false) };
     let Some(policy) = topics.setting(topic, "cleanup.policy") else { return Ok(false) };
     if partitions != 1 {
@@ -141,10 +141,10 @@ pub(crate) fn topic_is_ready(topics: &Topics<'_>, topic: &str) -> Result<bool, B
 /// The cursor that the last committed transaction has written. Only after older publishers are fenced:
 /// then no transaction of this topic is open. The outer `None`: the end was asked for.
 pub(crate) fn read(
-    brokers: &Brokers,
-    names: &Names,
-    stop: &Stop,
-) -> Result<Option<Option<Cursor>>, BridgeError> {
+    brokers: &BrokerArgs,
+    names: &PublisherTopics,
+    stop: &StopSignal,
+) -> Result<Option<Option<PublishCursor>>, BridgeError> {
     let reader = config::reader(brokers, &names.transactional_id(), "read_committed")?;
     let mut from = TopicPartitionList::new();
     let because = |error: KafkaError| BridgeError::failed("cannot read the cursor topic", error);
@@ -169,9 +169,9 @@ pub(crate) fn read(
     Ok(None)
 }
 
-fn cursor_of(record: &impl Message) -> Result<Cursor, BridgeError> {
+fn cursor_of(record: &impl Message) -> Result<PublishCursor, BridgeError> {
     let value = record.payload().unwrap_or_default();
-    Cursor::of_record(value).map_err(|error| {
+    PublishCursor::of_record(value).map_err(|error| {
         let place = format!("the record at offset {} of the cursor topic", record.offset());
         BridgeError::failed(format!("{place} is no cursor"), error)
     })
@@ -181,25 +181,25 @@ fn cursor_of(record: &impl Message) -> Result<Cursor, BridgeError> {
 mod tests {
     use super::*;
 
-    fn page(next: &str) -> Page {
-        Page { events: Vec::new(), next_cursor: next.to_owned(), has_more: false }
+    fn page(next: &str) -> EventPage {
+        EventPage { events: Vec::new(), next_cursor: next.to_owned(), has_more: false }
     }
 
     #[test]
     fn records() {
-        let written = Cursor {
+        let written = PublishCursor {
             after: Some("8a-7".to_owned()),
             event_id: Some("e1".to_owned()),
             at: Some("2027".to_owned()),
             is_written: true,
         };
-        assert_eq!(Cursor::of_record(written.record().as_bytes()).expect("a cursor"), written);
-        assert!(Cursor::of_record(b"").is_err() && Cursor::of_record(b"{}").is_err());
+        assert_eq!(PublishCursor::of_record(written.record().as_bytes()).expect("a cursor"), written);
+        assert!(PublishCursor::of_record(b"").is_err() && PublishCursor::of_record(b"{}").is_err());
     }
 
     #[test]
     fn steps() {
-        let first = Cursor::oldest();
+        let first = PublishCursor::oldest();
         assert!(first.is_unwritten() && first.after().is_none());
         let second = first.behind(&page("a"));
         assert_eq!((second.after(), second.is_unwritten()), (Some("a"), false));

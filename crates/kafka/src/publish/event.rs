@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 const STORE: &str = "store";
 
 #[derive(Debug)]
-pub(crate) struct Event {
+pub(crate) struct PublishedEvent {
     /// Its name, the same whenever it is read.
     pub(crate) id: String,
     /// Its type, such as `coupon.redeemed`.
@@ -23,41 +23,43 @@ pub(crate) struct Event {
 }
 
 #[derive(Deserialize)]
-struct Fields {
+struct EventFields {
     event_id: String,
     r#type: String,
     at: String,
-    coupon: Option<Coupon>,
-    change: Option<Change>,
+    coupon: Option<EventCoupon>,
+    change: Option<EventChange>,
 }
 
 #[derive(Deserialize)]
-struct Coupon {
+struct EventCoupon {
     code: String,
 }
 
 #[derive(Deserialize)]
-struct Change {
+struct EventChange {
     campaign_id: Option<String>,
     batch_id: Option<String>,
 }
 
-impl Event {
-    pub(crate) fn read(json: Box<RawValue>) -> Result<Event, serde_json::Error> {
-        let fields: Fields = serde_json::from_str(json.get())?;
+impl PublishedEvent {
+    pub(crate) fn read(json: Box<RawValue>) -> Result<PublishedEvent, serde_json::Error> {
+        let fields: EventFields = serde_json::from_str(json.get())?;
         let (key, subject) = match (fields.coupon, fields.change) {
             (Some(coupon), _) => (coupon.code.clone(), coupon.code),
-            (None, Some(Change { campaign_id: Some(campaign), batch_id: Some(batch) })) => {
+            (None, Some(EventChange { campaign_id: Some(campaign), batch_id: Some(batch) })) => {
                 let subject = format!("{campaign}/{batch}");
                 (campaign, subject)
             }
-            (None, Some(Change { campaign_id: Some(campaign), batch_id: None })) => {
+            (None, Some(EventChange { campaign_id: Some(campaign), batch_id: None })) => {
                 (campaign.clone(), campaign)
             }
-            (None, Some(Change { campaign_id: None, .. }) | None) => (STORE.into(), STORE.into()),
+            (None, Some(EventChange { campaign_id: None, .. }) | None) => {
+                (STORE.into(), STORE.into())
+            }
         };
-        let Fields { event_id: id, r#type: kind, at, .. } = fields;
-        Ok(Event { id, kind, at, key, subject, json })
+        let EventFields { event_id: id, r#type: kind, at, .. } = fields;
+        Ok(PublishedEvent { id, kind, at, key, subject, json })
     }
 
     pub(crate) fn headers(&self, source: &str) -> OwnedHeaders {
@@ -103,7 +105,7 @@ mod tests {
             ("the store", change("null", "null"), "store", "store"),
         ];
         for (name, json, key, subject) in cases {
-            let event = Event::read(RawValue::from_string(json.clone()).expect("JSON"));
+            let event = PublishedEvent::read(RawValue::from_string(json.clone()).expect("JSON"));
             let event = event.expect(name);
             assert_eq!((event.key.as_str(), event.subject.as_str()), (key, subject), "{name}");
             assert_eq!(event.json.get(), json, "{name}: byte for byte");
@@ -112,7 +114,7 @@ mod tests {
 
     #[test]
     fn headers_of_a_cloud_event() {
-        let event = Event::read(RawValue::from_string(COUPON.to_owned()).expect("JSON"));
+        let event = PublishedEvent::read(RawValue::from_string(COUPON.to_owned()).expect("JSON"));
         let headers = event.expect("an event").headers("/couponry");
         let found: Vec<(String, String)> = headers
             .iter()

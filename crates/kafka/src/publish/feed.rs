@@ -6,11 +6,11 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::runtime::Runtime;
 
-use super::cursor::Cursor;
-use super::event::Event;
+use super::cursor::PublishCursor;
+use super::event::PublishedEvent;
 use crate::error::BridgeError;
-use crate::http::{Api, Reply};
-use crate::stop::Stop;
+use crate::http::{ApiClient, ApiReply};
+use crate::stop::StopSignal;
 
 /// Events of a page: the most that couponry gives. One page is one transaction.
 const PAGE_EVENTS: &str = "1000";
@@ -24,10 +24,10 @@ const WAIT_FIRST: Duration = Duration::from_millis(200);
 /// The longest pause, unless `Retry-After` says more.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
-pub(crate) struct Feed<'a> {
-    pub(crate) api: &'a Api,
+pub(crate) struct FeedClient<'a> {
+    pub(crate) api: &'a ApiClient,
     pub(crate) runtime: &'a Runtime,
-    pub(crate) stop: &'a Stop,
+    pub(crate) stop: &'a StopSignal,
     pub(crate) types: Option<&'a str>,
     /// What couponry's console and metrics call this reader.
     pub(crate) reader: String,
@@ -35,15 +35,15 @@ pub(crate) struct Feed<'a> {
 
 /// Some events, in the order of the feed.
 #[derive(Debug)]
-pub(crate) struct Page {
-    pub(crate) events: Vec<Event>,
+pub(crate) struct EventPage {
+    pub(crate) events: Vec<PublishedEvent>,
     pub(crate) next_cursor: String,
     pub(crate) has_more: bool,
 }
 
 #[derive(Debug)]
-pub(crate) enum Read {
-    Page(Page),
+pub(crate) enum FeedAnswer {
+    Page(EventPage),
     /// The events behind the cursor are gone; `next` is from where to go on.
     Gone {
         detail: String,
@@ -54,7 +54,7 @@ pub(crate) enum Read {
 }
 
 #[derive(Deserialize)]
-struct Body {
+struct EventPageBody {
     data: Vec<Box<RawValue>>,
     next_cursor: String,
     has_more: bool,
@@ -65,12 +65,12 @@ pub(crate) fn reader_of(topic: &str) -> String {
     format!("kafka:{topic}").chars().take(READER_CHARS_MAX).collect()
 }
 
-impl Feed<'_> {
+impl FeedClient<'_> {
     /// The page behind the cursor. Asks until there is an answer.
     ///
     /// # Errors
     /// The server refuses in a way that no repeat changes.
-    pub(crate) fn read(&self, cursor: &Cursor) -> Result<Read, BridgeError> {
+    pub(crate) fn read(&self, cursor: &PublishCursor) -> Result<FeedAnswer, BridgeError> {
         let mut query = vec![("limit", PAGE_EVENTS)];
         query.extend(cursor.after().map(|after| ("after", after)));
         query.extend(self.types.map(|types| ("type", types)));
@@ -79,11 +79,11 @@ impl Feed<'_> {
         while !self.stop.is_asked() {
             let reply = self.runtime.block_on(self.api.get(&["v1", "events"], &query));
             let pause = match reply {
-                Ok(Reply::Done { body, .. }) => return page(&body).map(Read::Page),
-                Ok(Reply::Problem { problem, retry_after, .. }) => {
+                Ok(ApiReply::Done { body, .. }) => return page(&body).map(FeedAnswer::Page),
+                Ok(ApiReply::Problem { problem, retry_after, .. }) => {
                     let detail = problem.detail.unwrap_or_default();
                     match (problem.status, problem.next_cursor) {
-                        (410, Some(next)) => return Ok(Read::Gone { detail, next }),
+                        (410, Some(next)) => return Ok(FeedAnswer::Gone { detail, next }),
                         (401, _) => {
                             tracing::warn!("the token is not accepted; reading its file again");
                             if let Err(why) = self.api.read_token() {
@@ -115,14 +115,14 @@ impl Feed<'_> {
             self.runtime.block_on(self.stop.sleep(pause.unwrap_or(wait).max(wait)));
             wait = (wait * 2).min(WAIT_MAX);
         }
-        Ok(Read::Stopped)
+        Ok(FeedAnswer::Stopped)
     }
 }
 
-fn page(body: &RawValue) -> Result<Page, BridgeError> {
+fn page(body: &RawValue) -> Result<EventPage, BridgeError> {
     let because = |error| BridgeError::failed("the server's answer is no page of events", error);
-    let body: Body = serde_json::from_str(body.get()).map_err(because)?;
-    let events = body.data.into_iter().map(Event::read).collect::<Result<_, _>>();
+    let body: EventPageBody = serde_json::from_str(body.get()).map_err(because)?;
+    let events = body.data.into_iter().map(PublishedEvent::read).collect::<Result<_, _>>();
     let events = events.map_err(because)?;
-    Ok(Page { events, next_cursor: body.next_cursor, has_more: body.has_more })
+    Ok(EventPage { events, next_cursor: body.next_cursor, has_more: body.has_more })
 }

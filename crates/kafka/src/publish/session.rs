@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 
-use super::cursor::{self, Cursor};
-use super::event::Event;
-use crate::cli::Brokers;
+use super::cursor::{self, PublishCursor};
+use super::event::PublishedEvent;
+use crate::cli::BrokerArgs;
 use crate::config::{self, unusable};
 use crate::error::BridgeError;
-use crate::stop::Stop;
+use crate::stop::StopSignal;
 
 /// The longest that a transaction may be open before the brokers abort it. Readers of committed records
 /// wait for an open one, so it is short; a page takes some ten milliseconds.
@@ -24,12 +24,12 @@ const STEP: Duration = Duration::from_secs(5);
 const LAST_STEPS: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
-pub(crate) struct Names {
+pub(crate) struct PublisherTopics {
     pub(crate) events: String,
     pub(crate) cursor: String,
 }
 
-impl Names {
+impl PublisherTopics {
     /// It follows from the cursor topic, so whoever writes one cursor topic fences the others.
     pub(crate) fn transactional_id(&self) -> String {
         format!("couponry-publish.{}", self.cursor)
@@ -37,14 +37,14 @@ impl Names {
 }
 
 /// A producer that has fenced all older ones.
-pub(crate) struct Session<'a> {
+pub(crate) struct ProducerSession<'a> {
     producer: ThreadedProducer<DefaultProducerContext>,
-    names: &'a Names,
-    stop: &'a Stop,
+    names: &'a PublisherTopics,
+    stop: &'a StopSignal,
 }
 
 #[derive(Debug)]
-pub(crate) enum Sent {
+pub(crate) enum TransactionOutcome {
     /// Its events and the cursor are there, once.
     Committed,
     /// The end was asked for; the next publisher finds out.
@@ -53,19 +53,19 @@ pub(crate) enum Sent {
     Lost(String),
 }
 
-impl<'a> Session<'a> {
+impl<'a> ProducerSession<'a> {
     /// Makes a producer, ends what older ones left open, and fences them. `None`: the end was asked for.
     pub(crate) fn open(
-        brokers: &Brokers,
-        names: &'a Names,
-        stop: &'a Stop,
-    ) -> Result<Option<Session<'a>>, BridgeError> {
+        brokers: &BrokerArgs,
+        names: &'a PublisherTopics,
+        stop: &'a StopSignal,
+    ) -> Result<Option<ProducerSession<'a>>, BridgeError> {
         let timeout = TRANSACTION.as_millis() as u64;
         let config = config::transactional(brokers, &names.transactional_id(), timeout);
         let producer: ThreadedProducer<_> = config.create().map_err(unusable)?;
         while !stop.is_asked() {
             match producer.init_transactions(STEP) {
-                Ok(()) => return Ok(Some(Session { producer, names, stop })),
+                Ok(()) => return Ok(Some(ProducerSession { producer, names, stop })),
                 Err(error) if is_fatal(&error) => {
                     return Err(BridgeError::failed("cannot begin transactions", error));
                 }
@@ -81,18 +81,18 @@ impl<'a> Session<'a> {
     /// Another publisher with the same cursor topic has started.
     pub(crate) fn send(
         &self,
-        events: &[Event],
+        events: &[PublishedEvent],
         source: &str,
-        cursor: &Cursor,
-    ) -> Result<Sent, BridgeError> {
+        cursor: &PublishCursor,
+    ) -> Result<TransactionOutcome, BridgeError> {
         let begun = Instant::now();
         loop {
             let tried = self.begun_with(events, source, cursor);
             let tried =
                 tried.and_then(|()| self.repeated(|| self.producer.commit_transaction(STEP)));
             let error = match tried {
-                Ok(Done::Yes) => return Ok(Sent::Committed),
-                Ok(Done::Stopped) => return Ok(Sent::Stopped),
+                Ok(CallOutcome::Yes) => return Ok(TransactionOutcome::Committed),
+                Ok(CallOutcome::Stopped) => return Ok(TransactionOutcome::Stopped),
                 Err(error) => error,
             };
             if is_fenced(&error) && begun.elapsed() < TRANSACTION {
@@ -102,13 +102,13 @@ impl<'a> Session<'a> {
                 )));
             }
             if is_fatal(&error) {
-                return Ok(Sent::Lost(error.to_string()));
+                return Ok(TransactionOutcome::Lost(error.to_string()));
             }
             tracing::warn!(error = %error, "aborting the transaction, and sending its events again");
             match self.repeated(|| self.producer.abort_transaction(STEP)) {
-                Ok(Done::Yes) => {}
-                Ok(Done::Stopped) => return Ok(Sent::Stopped),
-                Err(error) => return Ok(Sent::Lost(error.to_string())),
+                Ok(CallOutcome::Yes) => {}
+                Ok(CallOutcome::Stopped) => return Ok(TransactionOutcome::Stopped),
+                Err(error) => return Ok(TransactionOutcome::Lost(error.to_string())),
             }
         }
     }
@@ -116,9 +116,9 @@ impl<'a> Session<'a> {
     /// Begins a transaction and hands its records to the producer.
     fn begun_with(
         &self,
-        events: &[Event],
+        events: &[PublishedEvent],
         source: &str,
-        cursor: &Cursor,
+        cursor: &PublishCursor,
     ) -> Result<(), KafkaError> {
         self.producer.begin_transaction()?;
         for event in events {
@@ -135,25 +135,28 @@ impl<'a> Session<'a> {
     }
 
     /// Repeats a step of a transaction as long as a repeat can help.
-    fn repeated(&self, step: impl Fn() -> Result<(), KafkaError>) -> Result<Done, KafkaError> {
+    fn repeated(
+        &self,
+        step: impl Fn() -> Result<(), KafkaError>,
+    ) -> Result<CallOutcome, KafkaError> {
         let mut asked = None;
         loop {
             match step() {
-                Ok(()) => return Ok(Done::Yes),
+                Ok(()) => return Ok(CallOutcome::Yes),
                 Err(error) if !is_retriable(&error) => return Err(error),
                 Err(error) => tracing::warn!(error = %error, "the brokers do not answer"),
             }
             if self.stop.is_asked() {
                 let since = *asked.get_or_insert_with(Instant::now);
                 if since.elapsed() > LAST_STEPS {
-                    return Ok(Done::Stopped);
+                    return Ok(CallOutcome::Stopped);
                 }
             }
         }
     }
 }
 
-enum Done {
+enum CallOutcome {
     Yes,
     Stopped,
 }

@@ -226,9 +226,10 @@ async fn uploads_in_parts() {
 #[tokio::test(start_paused = true)]
 async fn a_cold_store_lives_on_it() {
     let (bucket, store, _) = bucket(BucketWeather::calm());
-    let runner: Arc<dyn cold::Runner> = Arc::new(SideThreads::new());
+    let runner: Arc<dyn cold::BlockingRunner> = Arc::new(SideThreads::new());
     // A checkpoint waits inside of waiting.
-    let options = cold::Options { runner: Some(runner), checkpoint_every: 0, ..Default::default() };
+    let options =
+        cold::ColdOptions { runner: Some(runner), checkpoint_every: 0, ..Default::default() };
     let cold = cold::ColdStore::with_store(store, "simulated", options);
     cold.create().await.expect("a calm bucket");
     cold.checkpoint().await.expect("a calm bucket");

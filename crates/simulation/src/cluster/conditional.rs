@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cql_session::Bound;
+use cql_session::BoundValue;
 use scylla::errors::{DbError, WriteType};
 use scylla::statement::Consistency;
 use tokio::time::{Instant, sleep};
@@ -48,7 +48,7 @@ impl Coordinator {
     pub(super) async fn change(
         &self,
         statement: &Statement,
-        values: &[Bound],
+        values: &[BoundValue],
     ) -> Result<Answer, Failure> {
         let key = partition(statement, values)?;
         let read = Arc::new(statement.condition_read(values).map_err(invalid)?);
@@ -76,7 +76,7 @@ impl Coordinator {
     pub(super) async fn serial_read(
         &self,
         statement: &Statement,
-        values: &[Bound],
+        values: &[BoundValue],
         how: &How,
     ) -> Result<Answer, Failure> {
         let key = partition(statement, values)?;
@@ -236,7 +236,7 @@ impl Coordinator {
     }
 }
 
-fn partition(statement: &Statement, values: &[Bound]) -> Result<Arc<PartitionKey>, Failure> {
+fn partition(statement: &Statement, values: &[BoundValue]) -> Result<Arc<PartitionKey>, Failure> {
     let key = statement.partition(values).map_err(invalid)?;
     key.map(Arc::new).ok_or_else(|| invalid("Paxos works in one partition"))
 }

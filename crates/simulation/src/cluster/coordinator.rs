@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cql_session::Bound;
+use cql_session::BoundValue;
 use scylla::errors::{DbError, WriteType};
 use scylla::statement::Consistency;
 use tokio::sync::oneshot;
@@ -40,7 +40,7 @@ impl Coordinator {
     pub(super) async fn run(
         &self,
         statement: &Statement,
-        rows: &[Vec<Bound>],
+        rows: &[Vec<BoundValue>],
         how: &How,
     ) -> Result<Answer, Failure> {
         self.awake().await?;
@@ -104,7 +104,7 @@ impl Coordinator {
     async fn write(
         &self,
         statement: &Statement,
-        rows: &[Vec<Bound>],
+        rows: &[Vec<BoundValue>],
         consistency: Consistency,
     ) -> Result<Answer, Failure> {
         let (now_us, now_s) = self.cluster.with(|state| {

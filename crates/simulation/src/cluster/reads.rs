@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cql_session::Bound;
+use cql_session::BoundValue;
 use scylla::errors::DbError;
 use scylla::statement::Consistency;
 
@@ -27,7 +27,7 @@ impl Coordinator {
     pub(super) async fn read(
         &self,
         statement: &Statement,
-        values: &[Bound],
+        values: &[BoundValue],
         how: &How,
     ) -> Result<Answer, Failure> {
         let mut read = statement.read(values).map_err(invalid)?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cql_session::Bound;
+use cql_session::BoundValue;
 use scylla::errors::DbError;
 use scylla::statement::Consistency;
 use tokio::time::{Instant, sleep};
@@ -32,8 +32,8 @@ fn stormy() -> Weather {
     Weather { lost: 100, late: 200, late_ms, twice: 80, noticed_ms, ..Weather::calm() }
 }
 
-fn int(value: i32) -> Bound {
-    Bound::Value(value.to_be_bytes().to_vec())
+fn int(value: i32) -> BoundValue {
+    BoundValue::Value(value.to_be_bytes().to_vec())
 }
 
 impl Cluster {
@@ -41,7 +41,7 @@ impl Cluster {
         &self,
         node: usize,
         cql: &str,
-        values: &[Bound],
+        values: &[BoundValue],
         consistency: Consistency,
     ) -> Result<Answer, Failure> {
         let statement = self.prepare(cql).expect("a statement");
@@ -59,7 +59,7 @@ impl Cluster {
     }
 
     /// Whether a conditional update from one value to another was applied.
-    async fn step(&self, node: usize, from: Bound, to: i32) -> Result<bool, Failure> {
+    async fn step(&self, node: usize, from: BoundValue, to: i32) -> Result<bool, Failure> {
         let answer = self.run(node, CHANGE, &[int(to), int(1), from], QUORUM).await?;
         Ok(answer.rows.first().and_then(|row| row.get(4)) == Some(&1))
     }
@@ -111,8 +111,8 @@ async fn a_read_repairs_what_it_merged() {
 async fn calm_weather_is_quick() {
     let cluster = cluster(1, Weather::calm());
     let began = Instant::now();
-    assert!(cluster.step(0, Bound::Null, 1).await.expect("calm"));
-    assert!(!cluster.step(1, Bound::Null, 1).await.expect("calm"));
+    assert!(cluster.step(0, BoundValue::Null, 1).await.expect("calm"));
+    assert!(!cluster.step(1, BoundValue::Null, 1).await.expect("calm"));
     assert!(cluster.step(2, int(1), 2).await.expect("calm"));
     assert_eq!(cluster.value(0, SERIAL).await.expect("calm"), Some(2));
     assert_eq!(cluster.value(1, QUORUM).await.expect("calm"), Some(2));
@@ -126,7 +126,7 @@ async fn a_conditional_update_is_applied_once() {
         let cluster = cluster(seed, stormy());
         let (mut last, mut unknown) = (None, 0);
         for number in 0..20 {
-            let before = last.map_or(Bound::Null, int);
+            let before = last.map_or(BoundValue::Null, int);
             let node = usize::try_from(number).expect("small") % 3;
             let outcome = cluster.step(node, before, number).await;
             let now = cluster.serially(node).await;
@@ -184,8 +184,8 @@ async fn of_two_at_the_same_time_one_is_refused() {
         };
         let cluster = cluster(seed, weather);
         let steps = futures::future::join(
-            cluster.step(0, Bound::Null, 10),
-            cluster.step(1, Bound::Null, 11),
+            cluster.step(0, BoundValue::Null, 10),
+            cluster.step(1, BoundValue::Null, 11),
         );
         let (one, other) = steps.await;
         let value = cluster.serially(2).await;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cql_session::Bound;
+use cql_session::BoundValue;
 
 use super::data::{PartitionKey, Rows};
 use super::partition::Partition;
@@ -38,7 +38,7 @@ impl Statement {
     /// It is no read, or the values are not those of its parameters.
     pub fn answer(
         &self,
-        values: &[Bound],
+        values: &[BoundValue],
         rows: &Rows,
         now_s: i64,
     ) -> Result<Vec<Vec<u8>>, String> {
@@ -52,7 +52,7 @@ impl Statement {
     /// It is no read, or the values are not those of its parameters.
     pub fn page(
         &self,
-        values: &[Bound],
+        values: &[BoundValue],
         rows: &Rows,
         page_rows: usize,
         now_s: i64,
@@ -83,7 +83,7 @@ impl Answer {
 impl ReadPlan {
     fn page(
         &self,
-        values: &[Bound],
+        values: &[BoundValue],
         rows: &Rows,
         page_rows: usize,
         now_s: i64,
@@ -207,7 +207,7 @@ impl Shown<'_> {
 }
 
 /// The value of a LIMIT; no limit if it is null or unset.
-fn limit(term: Option<&Term>, values: &[Bound]) -> Result<u32, String> {
+fn limit(term: Option<&Term>, values: &[BoundValue]) -> Result<u32, String> {
     let number = match term {
         Some(term) => term.number(values)?,
         None => None,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cql_session::Bound;
+use cql_session::BoundValue;
 
 use super::data::{Mutation, Rows};
 use super::partition::{Partition, Span};
@@ -48,7 +48,7 @@ impl Statement {
     ///
     /// # Errors
     /// It is no conditional update, or the values are not those of its parameters.
-    pub fn condition_read(&self, values: &[Bound]) -> Result<Read, String> {
+    pub fn condition_read(&self, values: &[BoundValue]) -> Result<Read, String> {
         let (plan, _) = self.conditional()?;
         plan.condition_read(values).map_err(|why| self.error(&why))
     }
@@ -60,7 +60,7 @@ impl Statement {
     /// It is no conditional update, or the values are not those of its parameters.
     pub fn decide(
         &self,
-        values: &[Bound],
+        values: &[BoundValue],
         current: &Rows,
         ballot_us: i64,
         now_s: i64,
@@ -89,7 +89,7 @@ struct Current<'c> {
 }
 
 impl WritePlan {
-    fn condition_read(&self, values: &[Bound]) -> Result<Read, String> {
+    fn condition_read(&self, values: &[BoundValue]) -> Result<Read, String> {
         let is_one_row = self.of.is_one_row(&self.table);
         let span = if is_one_row { self.of.span(&self.table, values)? } else { Span::nothing() };
         Ok(Read {
@@ -106,7 +106,7 @@ impl WritePlan {
     fn decide(
         &self,
         condition: &Condition,
-        values: &[Bound],
+        values: &[BoundValue],
         rows: &Rows,
         (ballot_us, now_s): (i64, i64),
     ) -> Result<Decision, String> {
@@ -140,7 +140,7 @@ impl WritePlan {
 }
 
 impl Current<'_> {
-    fn holds(&self, condition: &Condition, values: &[Bound]) -> Result<bool, String> {
+    fn holds(&self, condition: &Condition, values: &[BoundValue]) -> Result<bool, String> {
         let all = match condition {
             Condition::NotExists => return Ok(self.row.is_none()),
             Condition::Exists => return Ok(self.row.is_some()),
@@ -154,21 +154,21 @@ impl Current<'_> {
     }
 
     /// A missing row has only nulls.
-    fn equals(&self, column: usize, wanted: &Bound) -> Result<bool, String> {
+    fn equals(&self, column: usize, wanted: &BoundValue) -> Result<bool, String> {
         let typ = &self.table.columns[column].typ;
         let now = self.stored(column).and_then(|row| row.value(column, typ, self.now_s));
         let now = now.as_ref().map(|value| value.bytes());
         match wanted {
-            Bound::Unset => Err("a value of a condition is unset".into()),
-            Bound::Null => Ok(now.is_none()),
-            Bound::Value(wanted) if typ.has_elements() => {
+            BoundValue::Unset => Err("a value of a condition is unset".into()),
+            BoundValue::Null => Ok(now.is_none()),
+            BoundValue::Value(wanted) if typ.has_elements() => {
                 let mut elements = typ.elements(wanted)?;
                 elements.sort();
                 elements.dedup();
                 let elements = elements.iter().map(|(key, value)| (key.as_slice(), *value));
                 Ok(typ.collected(elements).as_deref() == now)
             }
-            Bound::Value(wanted) => {
+            BoundValue::Value(wanted) => {
                 typ.check(wanted)?;
                 Ok(now == Some(wanted.as_slice()))
             }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cql_session::Bound;
+use cql_session::BoundValue;
 use scylla::frame::response::result::{ColumnSpec, ColumnType};
 
 use super::condition::Condition;
@@ -392,7 +392,7 @@ impl Preparer {
                 return Ok(self.parameter(&name, typ.column_type()));
             }
             (Token::Word(word), _) if word.eq_ignore_ascii_case("null") => {
-                return Ok(Term::Fixed(Bound::Null));
+                return Ok(Term::Fixed(BoundValue::Null));
             }
             (Token::Word(word), Some(Scalar::Boolean)) => {
                 vec![u8::from(word.parse::<bool>().map_err(|_| "no boolean")?)]
@@ -407,7 +407,7 @@ impl Preparer {
             }
             (token, _) => return Err(format!("{token:?} is no value of {name}")),
         };
-        Ok(Term::Fixed(Bound::Value(bytes)))
+        Ok(Term::Fixed(BoundValue::Value(bytes)))
     }
 
     pub(crate) fn parameter(&mut self, name: &str, typ: ColumnType<'static>) -> Term {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cql_session::Bound;
+use cql_session::BoundValue;
 use scylla::frame::response::result::{CollectionType, ColumnType};
 
 use super::data::PartitionKey;
@@ -60,12 +60,16 @@ impl Where {
     pub(crate) fn keys(
         &self,
         table: &Table,
-        values: &[Bound],
+        values: &[BoundValue],
     ) -> Option<Result<Vec<PartitionKey>, String>> {
         (!self.key.is_empty()).then(|| self.named_keys(table, values))
     }
 
-    fn named_keys(&self, table: &Table, values: &[Bound]) -> Result<Vec<PartitionKey>, String> {
+    fn named_keys(
+        &self,
+        table: &Table,
+        values: &[BoundValue],
+    ) -> Result<Vec<PartitionKey>, String> {
         let mut all = vec![Vec::new()];
         for (column, term) in table.partition.iter().zip(&self.key) {
             let scalar = table.key_scalar(*column)?;
@@ -90,20 +94,24 @@ impl Where {
     }
 
     /// The one partition of a write.
-    pub(crate) fn one_key(&self, table: &Table, values: &[Bound]) -> Result<PartitionKey, String> {
+    pub(crate) fn one_key(
+        &self,
+        table: &Table,
+        values: &[BoundValue],
+    ) -> Result<PartitionKey, String> {
         let mut keys = self.named_keys(table, values)?;
         keys.pop().filter(|_| keys.is_empty()).ok_or_else(|| "more than one partition".to_owned())
     }
 
     /// The key of the one row, or the beginning of the keys of some.
-    pub(crate) fn row_key(&self, table: &Table, values: &[Bound]) -> Result<Vec<u8>, String> {
+    pub(crate) fn row_key(&self, table: &Table, values: &[BoundValue]) -> Result<Vec<u8>, String> {
         let mut out = Vec::new();
         put(&mut out, table, 0, &self.prefix, values)?;
         Ok(out)
     }
 
     /// The rows.
-    pub(crate) fn span(&self, table: &Table, values: &[Bound]) -> Result<Span, String> {
+    pub(crate) fn span(&self, table: &Table, values: &[BoundValue]) -> Result<Span, String> {
         let from = self.prefix.len();
         let prefix = self.row_key(table, values)?;
         let edge = |edge: &Edge| {
@@ -147,7 +155,7 @@ fn put(
     table: &Table,
     from: usize,
     terms: &[Term],
-    values: &[Bound],
+    values: &[BoundValue],
 ) -> Result<(), String> {
     for (term, it) in terms.iter().zip(table.clustering.iter().skip(from)) {
         let value = term.key(values)?;

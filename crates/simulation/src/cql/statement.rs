@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cql_session::Bound;
+use cql_session::BoundValue;
 use scylla::frame::response::result::ColumnSpec;
 
 use super::data::{Mutation, PartitionKey};
@@ -69,11 +69,11 @@ pub(crate) enum Item {
 pub(crate) enum Term {
     /// A parameter, by its place.
     Bind(usize),
-    Fixed(Bound),
+    Fixed(BoundValue),
 }
 
 impl Term {
-    pub(crate) fn value<'v>(&'v self, values: &'v [Bound]) -> Result<&'v Bound, String> {
+    pub(crate) fn value<'v>(&'v self, values: &'v [BoundValue]) -> Result<&'v BoundValue, String> {
         match self {
             Term::Bind(at) => values.get(*at).ok_or_else(|| format!("value {at} is missing")),
             Term::Fixed(value) => Ok(value),
@@ -81,17 +81,17 @@ impl Term {
     }
 
     /// The bytes of a value of a key.
-    pub(crate) fn key<'v>(&'v self, values: &'v [Bound]) -> Result<&'v [u8], String> {
+    pub(crate) fn key<'v>(&'v self, values: &'v [BoundValue]) -> Result<&'v [u8], String> {
         match self.value(values)? {
-            Bound::Value(bytes) => Ok(bytes),
-            Bound::Null => Err("a key is null".into()),
-            Bound::Unset => Err("a key is unset".into()),
+            BoundValue::Value(bytes) => Ok(bytes),
+            BoundValue::Null => Err("a key is null".into()),
+            BoundValue::Unset => Err("a key is unset".into()),
         }
     }
 
     /// A number of four or eight bytes; `None` if it is null or unset.
-    pub(crate) fn number(&self, values: &[Bound]) -> Result<Option<i64>, String> {
-        let Bound::Value(bytes) = self.value(values)? else { return Ok(None) };
+    pub(crate) fn number(&self, values: &[BoundValue]) -> Result<Option<i64>, String> {
+        let BoundValue::Value(bytes) = self.value(values)? else { return Ok(None) };
         if let Ok(long) = <[u8; 8]>::try_from(bytes.as_slice()) {
             return Ok(Some(i64::from_be_bytes(long)));
         }
@@ -137,7 +137,7 @@ impl Statement {
     ///
     /// # Errors
     /// The values are not those of its parameters.
-    pub fn partition(&self, values: &[Bound]) -> Result<Option<PartitionKey>, String> {
+    pub fn partition(&self, values: &[BoundValue]) -> Result<Option<PartitionKey>, String> {
         let mut all = self.partitions(values)?;
         Ok(all.pop().filter(|_| all.is_empty()))
     }
@@ -146,7 +146,7 @@ impl Statement {
     ///
     /// # Errors
     /// The values are not those of its parameters.
-    pub fn partitions(&self, values: &[Bound]) -> Result<Vec<PartitionKey>, String> {
+    pub fn partitions(&self, values: &[BoundValue]) -> Result<Vec<PartitionKey>, String> {
         let keys = match &self.plan {
             Plan::Local(_) => None,
             Plan::Read(plan) => plan.of.keys(&plan.table, values),
@@ -161,7 +161,12 @@ impl Statement {
     ///
     /// # Errors
     /// It is no plain write, or the values are not those of its parameters.
-    pub fn mutation(&self, values: &[Bound], now_us: i64, now_s: i64) -> Result<Mutation, String> {
+    pub fn mutation(
+        &self,
+        values: &[BoundValue],
+        now_us: i64,
+        now_s: i64,
+    ) -> Result<Mutation, String> {
         match &self.plan {
             Plan::Write(plan) if plan.condition.is_none() => {
                 plan.mutation(values, now_us, now_s).map_err(|why| self.error(&why))
@@ -174,7 +179,7 @@ impl Statement {
     ///
     /// # Errors
     /// It is no read, or the values are not those of its parameters.
-    pub fn read(&self, values: &[Bound]) -> Result<Read, String> {
+    pub fn read(&self, values: &[BoundValue]) -> Result<Read, String> {
         match &self.plan {
             Plan::Read(plan) => plan.read(values).map_err(|why| self.error(&why)),
             _ => Err(self.error("no read")),
@@ -195,7 +200,7 @@ impl Statement {
 }
 
 impl ReadPlan {
-    fn read(&self, values: &[Bound]) -> Result<Read, String> {
+    fn read(&self, values: &[BoundValue]) -> Result<Read, String> {
         let after_token = match &self.of.after_token {
             Some(term) => Some(term.number(values)?.ok_or("the token is null")?),
             None => None,

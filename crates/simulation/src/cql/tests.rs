@@ -7,7 +7,7 @@ pub(crate) mod texts;
 
 use std::sync::Arc;
 
-use cql_session::Bound;
+use cql_session::BoundValue;
 use scylla::frame::response::result::{ColumnSpec, ColumnType, NativeType};
 
 use super::{Data, Decision, Rows, Schema, Statement};
@@ -31,28 +31,34 @@ impl Replica {
     }
 
     /// A plain write. Without a time in its text, its time is 1.
-    pub(crate) fn write(&mut self, cql: &str, values: &[Bound]) {
+    pub(crate) fn write(&mut self, cql: &str, values: &[BoundValue]) {
         let mutation = self.statement(cql).mutation(values, 1, NOW_S).unwrap();
         self.data.apply(&mutation);
     }
 
-    pub(crate) fn rows(&self, cql: &str, values: &[Bound]) -> Rows {
+    pub(crate) fn rows(&self, cql: &str, values: &[BoundValue]) -> Rows {
         self.data.read(&self.statement(cql).read(values).unwrap())
     }
 
     /// The rows of a read as a text: cells with `|` between them.
-    pub(crate) fn read(&self, cql: &str, values: &[Bound]) -> Vec<String> {
+    pub(crate) fn read(&self, cql: &str, values: &[BoundValue]) -> Vec<String> {
         self.shown(cql, values, &self.rows(cql, values), NOW_S)
     }
 
-    pub(crate) fn shown(&self, cql: &str, values: &[Bound], rows: &Rows, now: i64) -> Vec<String> {
+    pub(crate) fn shown(
+        &self,
+        cql: &str,
+        values: &[BoundValue],
+        rows: &Rows,
+        now: i64,
+    ) -> Vec<String> {
         let statement = self.statement(cql);
         let answer = statement.answer(values, rows, now).unwrap();
         answer.iter().map(|row| shown(&statement.columns(), row)).collect()
     }
 
     /// A conditional update; its answer as a text.
-    pub(crate) fn change(&mut self, cql: &str, values: &[Bound], ballot: i64) -> String {
+    pub(crate) fn change(&mut self, cql: &str, values: &[BoundValue], ballot: i64) -> String {
         let statement = self.statement(cql);
         let rows = self.data.read(&statement.condition_read(values).unwrap());
         let Decision { applied, mutation, rows } =
@@ -93,23 +99,23 @@ pub(crate) fn shown(columns: &[ColumnSpec<'_>], row: &[u8]) -> String {
     cells.join("|")
 }
 
-pub(crate) fn text(text: &str) -> Bound {
-    Bound::Value(text.as_bytes().to_vec())
+pub(crate) fn text(text: &str) -> BoundValue {
+    BoundValue::Value(text.as_bytes().to_vec())
 }
 
-pub(crate) fn int(number: i32) -> Bound {
-    Bound::Value(number.to_be_bytes().to_vec())
+pub(crate) fn int(number: i32) -> BoundValue {
+    BoundValue::Value(number.to_be_bytes().to_vec())
 }
 
-pub(crate) fn bigint(number: i64) -> Bound {
-    Bound::Value(number.to_be_bytes().to_vec())
+pub(crate) fn bigint(number: i64) -> BoundValue {
+    BoundValue::Value(number.to_be_bytes().to_vec())
 }
 
 /// The value of a set or a list, or with keys and values in turn, of a map.
-pub(crate) fn collection(count: i32, parts: &[&[u8]]) -> Bound {
+pub(crate) fn collection(count: i32, parts: &[&[u8]]) -> BoundValue {
     let mut out = count.to_be_bytes().to_vec();
     for part in parts {
         super::types::put_cell(&mut out, Some(part));
     }
-    Bound::Value(out)
+    BoundValue::Value(out)
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cql_session::Bound;
+use cql_session::BoundValue;
 
 use super::condition::Condition;
 use super::data::Mutation;
@@ -71,7 +71,7 @@ impl Times {
 impl WritePlan {
     pub(crate) fn mutation(
         &self,
-        values: &[Bound],
+        values: &[BoundValue],
         now_us: i64,
         now_s: i64,
     ) -> Result<Mutation, String> {
@@ -88,11 +88,11 @@ impl WritePlan {
         Ok(Mutation::of(key, change))
     }
 
-    fn times(&self, values: &[Bound], now_us: i64, now_s: i64) -> Result<Times, String> {
+    fn times(&self, values: &[BoundValue], now_us: i64, now_s: i64) -> Result<Times, String> {
         let written = match &self.timestamp {
             None => now_us,
             Some(term) => match term.value(values)? {
-                Bound::Null => return Err("the timestamp is null".into()),
+                BoundValue::Null => return Err("the timestamp is null".into()),
                 _ => term.number(values)?.unwrap_or(now_us),
             },
         };
@@ -111,7 +111,7 @@ impl WritePlan {
         assignments: &[Assignment],
         mut row: Row,
         times: Times,
-        values: &[Bound],
+        values: &[BoundValue],
     ) -> Result<Partition, String> {
         let mut statics = Row::default();
         for assignment in assignments {
@@ -132,13 +132,13 @@ impl WritePlan {
         to: &mut Row,
         Assignment { column, what }: &Assignment,
         times: Times,
-        values: &[Bound],
+        values: &[BoundValue],
     ) -> Result<(), String> {
         let typ = &self.table.columns[*column].typ;
         let elements = match what {
             Assigned::Whole(term) if typ.has_elements() => {
                 let value = term.value(values)?;
-                if *value == Bound::Unset {
+                if *value == BoundValue::Unset {
                     return Ok(());
                 }
                 // Not what this write itself puts.
@@ -147,12 +147,12 @@ impl WritePlan {
             }
             Assigned::Whole(term) => {
                 match term.value(values)? {
-                    Bound::Value(value) => {
+                    BoundValue::Value(value) => {
                         typ.check(value)?;
                         to.put(*column, Vec::new(), times.cell(value));
                     }
-                    Bound::Null => to.put(*column, Vec::new(), times.deleted()),
-                    Bound::Unset => {}
+                    BoundValue::Null => to.put(*column, Vec::new(), times.deleted()),
+                    BoundValue::Unset => {}
                 }
                 return Ok(());
             }
@@ -160,14 +160,14 @@ impl WritePlan {
             Assigned::Element(key, value) => {
                 let key = typ.element_key(key.key(values)?)?;
                 match value.value(values)? {
-                    Bound::Value(value) => to.put(*column, key, times.cell(value)),
-                    Bound::Null => to.put(*column, key, times.deleted()),
-                    Bound::Unset => {}
+                    BoundValue::Value(value) => to.put(*column, key, times.cell(value)),
+                    BoundValue::Null => to.put(*column, key, times.deleted()),
+                    BoundValue::Unset => {}
                 }
                 return Ok(());
             }
         };
-        if let Bound::Value(value) = elements {
+        if let BoundValue::Value(value) = elements {
             for (key, element) in typ.elements(value)? {
                 to.put(*column, key, times.cell(element));
             }
@@ -175,7 +175,7 @@ impl WritePlan {
         Ok(())
     }
 
-    fn delete(&self, at: i64, values: &[Bound]) -> Result<Partition, String> {
+    fn delete(&self, at: i64, values: &[BoundValue]) -> Result<Partition, String> {
         let mut change = Partition::default();
         if self.of.is_whole() {
             change.deletion = Some(at);

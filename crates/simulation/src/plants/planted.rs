@@ -7,7 +7,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cql_session::{Bound, CqlCluster, CqlEngine, Page, Prepared, Request, StatementProfile};
+use cql_session::{
+    BoundValue, CqlCluster, CqlEngine, RowPage, StatementColumns, StatementProfile,
+    StatementRequest,
+};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use scylla::errors::ExecutionError;
@@ -27,7 +30,7 @@ const GAP: Duration = Duration::from_millis(1_000);
 /// How often an update is forced on a row that others change meanwhile.
 const BLIND_TRIES: usize = 5;
 
-type Answer = Result<Page, ExecutionError>;
+type Answer = Result<RowPage, ExecutionError>;
 
 /// A cluster as a process with a planted bug sees it.
 pub(super) struct Planted(Arc<Bug>);
@@ -39,7 +42,7 @@ struct Bug {
     name: &'static str,
     rules: &'static [Rule],
     /// What the process remembers, and should not.
-    remembered: Mutex<BTreeMap<Vec<u8>, Page>>,
+    remembered: Mutex<BTreeMap<Vec<u8>, RowPage>>,
 }
 
 impl Planted {
@@ -56,11 +59,11 @@ impl Planted {
 
 #[async_trait]
 impl CqlCluster for Planted {
-    async fn prepare(&self, cql: &'static str) -> Result<Prepared, ExecutionError> {
+    async fn prepare(&self, cql: &'static str) -> Result<StatementColumns, ExecutionError> {
         self.0.cluster.prepare(cql).await
     }
 
-    async fn execute(&self, request: Request) -> Answer {
+    async fn execute(&self, request: StatementRequest) -> Answer {
         let bug = &self.0;
         let forgets = bug.forgets(request.cql);
         let answer = match bug.rules.iter().find(|(which, _)| which.has(&request)) {
@@ -87,11 +90,15 @@ impl CqlCluster for Planted {
 
 impl Bug {
     /// Does it; boxed, since one thing that is done may lead to another.
-    fn does(self: &Arc<Self>, does: &'static Does, request: Request) -> BoxFuture<'static, Answer> {
+    fn does(
+        self: &Arc<Self>,
+        does: &'static Does,
+        request: StatementRequest,
+    ) -> BoxFuture<'static, Answer> {
         Arc::clone(self).tampered(does, request).boxed()
     }
 
-    async fn tampered(self: Arc<Self>, does: &'static Does, request: Request) -> Answer {
+    async fn tampered(self: Arc<Self>, does: &'static Does, request: StatementRequest) -> Answer {
         match does {
             Does::Send => self.cluster.execute(request).await,
             Does::Lose => self.verdict(request.cql, true).await,
@@ -113,12 +120,12 @@ impl Bug {
             Does::Cut(from) => self.other_text(&request, request::cut(&request, from)).await,
             Does::Plain(part) => {
                 let profile = StatementProfile::Write;
-                let plain = Request { profile, ..request::without(&request, part) };
+                let plain = StatementRequest { profile, ..request::without(&request, part) };
                 self.cluster.execute(plain).await?;
                 self.verdict(request.cql, true).await
             }
             Does::As(profile) => {
-                self.cluster.execute(Request { profile: *profile, ..request }).await
+                self.cluster.execute(StatementRequest { profile: *profile, ..request }).await
             }
             Does::Blind => self.blind(request).await,
             Does::Set(at, value, then) => {
@@ -150,7 +157,7 @@ impl Bug {
     }
 
     /// The answer to another text than the one that the process knows the columns of.
-    async fn other_text(&self, known: &Request, other: Request) -> Answer {
+    async fn other_text(&self, known: &StatementRequest, other: StatementRequest) -> Answer {
         let page = self.cluster.execute(other).await?;
         match known.profile.is_conditional() {
             true => self.verdict(known.cql, rows::is_applied(&page)).await,
@@ -158,7 +165,7 @@ impl Bug {
         }
     }
 
-    async fn blind(&self, request: Request) -> Answer {
+    async fn blind(&self, request: StatementRequest) -> Answer {
         let columns = self.cluster.prepare(request.cql).await?.columns;
         let mut page = self.cluster.execute(request.clone()).await?;
         for _ in 0..BLIND_TRIES {
@@ -172,12 +179,12 @@ impl Bug {
         Ok(page)
     }
 
-    async fn said(&self, say: Say, request: Request) -> Answer {
+    async fn said(&self, say: Say, request: StatementRequest) -> Answer {
         let cql = request.cql;
-        let again = Request { profile: StatementProfile::Again, ..request.clone() };
+        let again = StatementRequest { profile: StatementProfile::Again, ..request.clone() };
         let answer = self.cluster.execute(request).await;
         match say {
-            Say::Nothing => answer.map(|_| Page::default()),
+            Say::Nothing => answer.map(|_| RowPage::default()),
             Say::Applied => {
                 answer?;
                 self.verdict(cql, true).await
@@ -188,7 +195,7 @@ impl Bug {
             }
             Say::AppliedIfUnknown if answer.is_err() => self.verdict(cql, true).await,
             Say::RefusedIfUnknown if answer.is_err() => self.verdict(cql, false).await,
-            Say::DoneIfUnknown if answer.is_err() => Ok(Page::default()),
+            Say::DoneIfUnknown if answer.is_err() => Ok(RowPage::default()),
             Say::AgainIfUnknown if answer.is_err() => self.cluster.execute(again).await,
             Say::AppliedIfUnknown
             | Say::RefusedIfUnknown
@@ -200,7 +207,7 @@ impl Bug {
             }
             Say::OwnClock => {
                 let now = self.process.now_ms().to_be_bytes();
-                Ok(Page { rows: vec![rows::row([Some(now.as_slice())])], ..answer? })
+                Ok(RowPage { rows: vec![rows::row([Some(now.as_slice())])], ..answer? })
             }
         }
     }
@@ -209,14 +216,15 @@ impl Bug {
         &self,
         cql: &'static str,
         (from, to): (usize, usize),
-        request: Request,
+        request: StatementRequest,
     ) -> Answer {
-        let values = request.rows.first().and_then(|row| row.get(from..to)).map(<[Bound]>::to_vec);
+        let values =
+            request.rows.first().and_then(|row| row.get(from..to)).map(<[BoundValue]>::to_vec);
         let (profile, page_rows) = (StatementProfile::Write, request.page_rows);
         let page = self.cluster.execute(request).await?;
         if rows::is_applied(&page) {
             let rows = values.into_iter().collect();
-            let next = Request { cql, rows, profile, from: None, page_rows };
+            let next = StatementRequest { cql, rows, profile, from: None, page_rows };
             // The process does not know that this is sent.
             let _ = self.cluster.execute(next).await;
         }
@@ -230,7 +238,7 @@ impl Bug {
     }
 
     /// An answer that is no node's. A process that is stopped gets it when it goes on.
-    async fn answered(&self, page: Page) -> Answer {
+    async fn answered(&self, page: RowPage) -> Answer {
         sleep(PROMPT).await;
         self.process.gate().await;
         Ok(page)

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
-use cql_session::{Bound, Request};
+use cql_session::{BoundValue, StatementRequest};
 
 /// A value in the place of another one.
 #[derive(Clone, Copy)]
@@ -19,17 +19,17 @@ pub(super) enum Value {
 }
 
 impl Value {
-    fn of(self, row: &[Bound], at: usize, now_us: i64) -> Option<Bound> {
+    fn of(self, row: &[BoundValue], at: usize, now_us: i64) -> Option<BoundValue> {
         Some(match self {
-            Value::Int(number) => Bound::Value(number.to_be_bytes().to_vec()),
+            Value::Int(number) => BoundValue::Value(number.to_be_bytes().to_vec()),
             Value::OneLess => {
-                let Bound::Value(bytes) = row.get(at)? else { return None };
+                let BoundValue::Value(bytes) = row.get(at)? else { return None };
                 let number = i64::from_be_bytes(bytes.as_slice().try_into().ok()?);
-                Bound::Value((number - 1).to_be_bytes().to_vec())
+                BoundValue::Value((number - 1).to_be_bytes().to_vec())
             }
             Value::Same(other) => row.get(other)?.clone(),
-            Value::Now => Bound::Value(now_us.to_be_bytes().to_vec()),
-            Value::Unset => Bound::Unset,
+            Value::Now => BoundValue::Value(now_us.to_be_bytes().to_vec()),
+            Value::Unset => BoundValue::Unset,
         })
     }
 }
@@ -40,7 +40,12 @@ pub(super) fn markers(cql: &str) -> usize {
 }
 
 /// The request with another value in each of its rows.
-pub(super) fn set(mut request: Request, at: usize, value: Value, now_us: i64) -> Request {
+pub(super) fn set(
+    mut request: StatementRequest,
+    at: usize,
+    value: Value,
+    now_us: i64,
+) -> StatementRequest {
     for row in &mut request.rows {
         if let Some(value) = value.of(row, at, now_us)
             && let Some(place) = row.get_mut(at)
@@ -52,7 +57,7 @@ pub(super) fn set(mut request: Request, at: usize, value: Value, now_us: i64) ->
 }
 
 /// The request without a part of its text and the values that are bound in it.
-pub(super) fn without(request: &Request, part: &str) -> Request {
+pub(super) fn without(request: &StatementRequest, part: &str) -> StatementRequest {
     match request.cql.find(part) {
         Some(at) => without_span(request, at, at + part.len()),
         None => request.clone(),
@@ -60,23 +65,23 @@ pub(super) fn without(request: &Request, part: &str) -> Request {
 }
 
 /// The same without the rest of its text, from a part on.
-pub(super) fn cut(request: &Request, from: &str) -> Request {
+pub(super) fn cut(request: &StatementRequest, from: &str) -> StatementRequest {
     match request.cql.find(from) {
         Some(at) => without_span(request, at, request.cql.len()),
         None => request.clone(),
     }
 }
 
-fn without_span(request: &Request, from: usize, to: usize) -> Request {
+fn without_span(request: &StatementRequest, from: usize, to: usize) -> StatementRequest {
     let (before, rest) = request.cql.split_at(from);
     let (gone, behind) = rest.split_at(to - from);
     let first = markers(before);
     let gone = first..first + markers(gone);
-    let kept = |row: &Vec<Bound>| {
+    let kept = |row: &Vec<BoundValue>| {
         let values = row.iter().enumerate().filter(|(at, _)| !gone.contains(at));
         values.map(|(_, value)| value.clone()).collect::<Vec<_>>()
     };
-    Request {
+    StatementRequest {
         cql: leaked(format!("{before}{behind}")),
         rows: request.rows.iter().map(kept).collect(),
         ..request.clone()
@@ -85,7 +90,10 @@ fn without_span(request: &Request, from: usize, to: usize) -> Request {
 
 /// A conditional update with the values that are there in the place of those that it asks for;
 /// `None` if its condition is not about columns.
-pub(super) fn forced(request: &Request, there: &BTreeMap<String, Bound>) -> Option<Request> {
+pub(super) fn forced(
+    request: &StatementRequest,
+    there: &BTreeMap<String, BoundValue>,
+) -> Option<StatementRequest> {
     let (update, condition) = request.cql.split_once(" IF ")?;
     let mut row = request.rows.first()?.get(..markers(update))?.to_vec();
     let mut columns = Vec::new();
@@ -95,7 +103,7 @@ pub(super) fn forced(request: &Request, there: &BTreeMap<String, Bound>) -> Opti
         columns.push(format!("{column} = ?"));
     }
     let cql = leaked(format!("{update} IF {}", columns.join(" AND ")));
-    Some(Request { cql, rows: vec![row], ..request.clone() })
+    Some(StatementRequest { cql, rows: vec![row], ..request.clone() })
 }
 
 /// A text for ever: a request borrows it. Each is leaked once.
@@ -119,14 +127,14 @@ mod tests {
     const CHANGE: &str =
         "UPDATE coupon SET version = ?, state = ? WHERE code = ? IF version = :before AND a = null";
 
-    fn request(cql: &'static str, values: &[i64]) -> Request {
+    fn request(cql: &'static str, values: &[i64]) -> StatementRequest {
         let row = values.iter().map(|value| bound(*value)).collect();
         let profile = StatementProfile::Change;
-        Request { cql, rows: vec![row], profile, from: None, page_rows: 100 }
+        StatementRequest { cql, rows: vec![row], profile, from: None, page_rows: 100 }
     }
 
-    fn bound(value: i64) -> Bound {
-        Bound::Value(value.to_be_bytes().to_vec())
+    fn bound(value: i64) -> BoundValue {
+        BoundValue::Value(value.to_be_bytes().to_vec())
     }
 
     #[test]
@@ -157,23 +165,24 @@ mod tests {
 
     #[test]
     fn a_condition_holds_with_what_is_there() {
-        let there = BTreeMap::from([("version".into(), bound(9)), ("a".into(), Bound::Null)]);
+        let there = BTreeMap::from([("version".into(), bound(9)), ("a".into(), BoundValue::Null)]);
         let again = forced(&request(CHANGE, &[1, 2, 3, 4]), &there).expect("it has columns");
         assert!(again.cql.ends_with(" WHERE code = ? IF version = ? AND a = ?"), "{}", again.cql);
-        assert_eq!(again.rows, [[bound(1), bound(2), bound(3), bound(9), Bound::Null]]);
+        assert_eq!(again.rows, [[bound(1), bound(2), bound(3), bound(9), BoundValue::Null]]);
         let insert = request("INSERT INTO a (b) VALUES (?) IF NOT EXISTS", &[1]);
         assert!(forced(&insert, &there).is_none());
     }
 
     #[test]
     fn values_are_set_in_every_row() {
-        let both = Request { rows: vec![vec![bound(1), bound(2)]; 2], ..request(CHANGE, &[]) };
+        let both =
+            StatementRequest { rows: vec![vec![bound(1), bound(2)]; 2], ..request(CHANGE, &[]) };
         let rows = [
             (Value::OneLess, bound(1)),
             (Value::Same(0), bound(1)),
             (Value::Now, bound(77)),
-            (Value::Int(0), Bound::Value(vec![0; 4])),
-            (Value::Unset, Bound::Unset),
+            (Value::Int(0), BoundValue::Value(vec![0; 4])),
+            (Value::Unset, BoundValue::Unset),
         ];
         for (value, want) in rows {
             let set = set(both.clone(), 1, value, 77);

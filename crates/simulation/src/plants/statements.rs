@@ -1,7 +1,7 @@
 //! Which statements a plant is about: by parts of their texts, which a unit test looks for in the
 //! sources of the store.
 
-use cql_session::{Bound, Request, StatementProfile};
+use cql_session::{BoundValue, StatementProfile, StatementRequest};
 
 /// Some statements.
 #[derive(Clone, Copy)]
@@ -38,10 +38,10 @@ impl Which {
         self.parts.iter().all(has) && !self.without.iter().any(has)
     }
 
-    pub(super) fn has(&self, request: &Request) -> bool {
+    pub(super) fn has(&self, request: &StatementRequest) -> bool {
         let is_value = |(number, begins): (usize, &[u8])| {
             let value = request.rows.first().and_then(|row| row.get(number));
-            matches!(value, Some(Bound::Value(bytes)) if bytes.starts_with(begins))
+            matches!(value, Some(BoundValue::Value(bytes)) if bytes.starts_with(begins))
         };
         self.has_text(request.cql)
             && self.profile.is_none_or(|profile| profile == request.profile)

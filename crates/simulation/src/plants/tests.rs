@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cql_session::{Bound, CqlCluster, Page, Request, StatementProfile};
+use cql_session::{BoundValue, CqlCluster, RowPage, StatementProfile, StatementRequest};
 use tokio::time::sleep;
 
 use super::planted::Planted;
@@ -28,17 +28,17 @@ fn rules(plant: &Plant) -> &'static [Rule] {
 }
 
 /// A request with as many values as its text has markers.
-fn with_values(text: &str) -> Request {
+fn with_values(text: &str) -> StatementRequest {
     let cql: &'static str = Box::leak(text.to_owned().into_boxed_str());
-    let rows = vec![vec![Bound::Value(vec![0; 8]); request::markers(cql)]];
-    Request { cql, rows, profile: StatementProfile::Change, from: None, page_rows: 100 }
+    let rows = vec![vec![BoundValue::Value(vec![0; 8]); request::markers(cql)]];
+    StatementRequest { cql, rows, profile: StatementProfile::Change, from: None, page_rows: 100 }
 }
 
 /// What is sent in the place of a statement: other texts, and the numbers of values that it reads.
 fn sent_instead(
     does: &Does,
-    request: &Request,
-    texts: &mut Vec<Request>,
+    request: &StatementRequest,
+    texts: &mut Vec<StatementRequest>,
     numbers: &mut Vec<usize>,
 ) {
     match does {
@@ -61,11 +61,11 @@ fn sent_instead(
         Does::Kept(count) => numbers.push(count - 1),
         Does::ReadFirst(cql, count) => {
             let rows = vec![request.rows[0][..*count].to_vec()];
-            texts.push(Request { cql, rows, ..request.clone() });
+            texts.push(StatementRequest { cql, rows, ..request.clone() });
         }
         Does::Then(cql, from, to) => {
             let rows = vec![request.rows[0][*from..*to].to_vec()];
-            texts.push(Request { cql, rows, ..request.clone() });
+            texts.push(StatementRequest { cql, rows, ..request.clone() });
         }
         Does::Send | Does::Lose | Does::As(_) | Does::Blind | Does::Say(_) => {}
         Does::Stale { .. } => {}
@@ -137,23 +137,23 @@ fn made(rules: &'static [Rule]) -> (Process, Planted, Session) {
     (process, planted, other)
 }
 
-fn text(text: &str) -> Bound {
-    Bound::Value(text.as_bytes().to_vec())
+fn text(text: &str) -> BoundValue {
+    BoundValue::Value(text.as_bytes().to_vec())
 }
 
 /// Sets a setting from one value to another; whether it is answered that it was applied.
-async fn changes(cluster: &dyn CqlCluster, from: Bound, to: &str) -> bool {
+async fn changes(cluster: &dyn CqlCluster, from: BoundValue, to: &str) -> bool {
     let rows = vec![vec![text(to), text("a"), from]];
     let profile = StatementProfile::Change;
-    let request = Request { cql: CHANGE, rows, profile, from: None, page_rows: 100 };
+    let request = StatementRequest { cql: CHANGE, rows, profile, from: None, page_rows: 100 };
     super::rows::is_applied(&cluster.execute(request).await.expect("calm"))
 }
 
 /// The value of the setting.
 async fn reads(cluster: &dyn CqlCluster) -> Option<String> {
     let (rows, profile) = (vec![vec![text("a")]], StatementProfile::Read);
-    let request = Request { cql: LOOK, rows, profile, from: None, page_rows: 100 };
-    let page: Page = cluster.execute(request).await.expect("calm");
+    let request = StatementRequest { cql: LOOK, rows, profile, from: None, page_rows: 100 };
+    let page: RowPage = cluster.execute(request).await.expect("calm");
     let value = page.rows.first().and_then(|row| crate::cql::cells(row).first().copied().flatten());
     value.map(|value| String::from_utf8_lossy(value).into_owned())
 }
@@ -161,7 +161,7 @@ async fn reads(cluster: &dyn CqlCluster) -> Option<String> {
 #[tokio::test(start_paused = true)]
 async fn a_late_write_is_answered_first_and_never_made_by_a_dead_process() {
     let (process, planted, other) = made(&[(SETTING, Does::Late(2, &Does::Send))]);
-    assert!(changes(&planted, Bound::Null, "one").await);
+    assert!(changes(&planted, BoundValue::Null, "one").await);
     assert_eq!(reads(&other).await, None);
     sleep(Duration::from_secs(3)).await;
     assert_eq!(reads(&other).await.as_deref(), Some("one"));
@@ -181,8 +181,8 @@ async fn a_lost_write_is_answered() {
 #[tokio::test(start_paused = true)]
 async fn a_blind_write_has_no_condition() {
     let (_, planted, other) = made(&[(SETTING, Does::Blind)]);
-    assert!(changes(&other, Bound::Null, "one").await);
-    assert!(changes(&planted, Bound::Null, "two").await);
+    assert!(changes(&other, BoundValue::Null, "one").await);
+    assert!(changes(&planted, BoundValue::Null, "two").await);
     assert_eq!(reads(&other).await.as_deref(), Some("two"));
 }
 
@@ -191,9 +191,9 @@ async fn a_first_answer_stays_until_the_process_writes() {
     let (_, planted, other) =
         made(&[(READ, Does::Stale { when: When::Empty, until: "UPDATE setting" })]);
     assert_eq!(reads(&planted).await, None);
-    assert!(changes(&other, Bound::Null, "one").await);
+    assert!(changes(&other, BoundValue::Null, "one").await);
     assert_eq!(reads(&planted).await, None);
-    assert!(!changes(&planted, Bound::Null, "two").await);
+    assert!(!changes(&planted, BoundValue::Null, "two").await);
     assert_eq!(reads(&planted).await.as_deref(), Some("one"));
 }
 
@@ -203,7 +203,7 @@ async fn what_was_wanted_is_recalled() {
         (SETTING, Does::Note { key: 1, row: &[0], then: &Does::Lose }),
         (READ, Does::Recall(0, &Does::Send)),
     ]);
-    assert!(changes(&planted, Bound::Null, "one").await);
+    assert!(changes(&planted, BoundValue::Null, "one").await);
     assert_eq!(reads(&planted).await.as_deref(), Some("one"));
     assert_eq!(reads(&other).await, None);
 }
@@ -214,9 +214,9 @@ async fn an_answer_is_changed_once_after_a_note() {
         (SETTING, Does::Note { key: 1, row: &[], then: &Does::Send }),
         (READ, Does::Once(0, Say::Nulls(&["value"]))),
     ]);
-    assert!(changes(&other, Bound::Null, "one").await);
+    assert!(changes(&other, BoundValue::Null, "one").await);
     assert_eq!(reads(&planted).await.as_deref(), Some("one"));
-    assert!(!changes(&planted, Bound::Null, "two").await);
+    assert!(!changes(&planted, BoundValue::Null, "two").await);
     assert_eq!(reads(&planted).await, None);
     assert_eq!(reads(&planted).await.as_deref(), Some("one"));
 }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use cql_session::{Bound, StatementProfile};
+use cql_session::{BoundValue, StatementProfile};
 
 use super::Session;
 use crate::cluster::NODES;
@@ -16,7 +16,7 @@ impl Session {
         &self,
         profile: StatementProfile,
         statement: &Statement,
-        values: &[Bound],
+        values: &[BoundValue],
     ) -> VecDeque<usize> {
         let first = match statement.partition(values) {
             Ok(Some(key)) => key.token(),

@@ -1,6 +1,6 @@
 //! A hook around each statement of a session.
 
-use cql_session::{Page, Request};
+use cql_session::{RowPage, StatementRequest};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use scylla::errors::ExecutionError;
@@ -10,8 +10,8 @@ pub trait Tamper: Send + Sync {
     /// Runs before a statement is sent. `Some` is its answer: then it is not sent.
     fn before(
         &self,
-        _request: &Request,
-    ) -> BoxFuture<'static, Option<Result<Page, ExecutionError>>> {
+        _request: &StatementRequest,
+    ) -> BoxFuture<'static, Option<Result<RowPage, ExecutionError>>> {
         std::future::ready(None).boxed()
     }
 
@@ -21,9 +21,9 @@ pub trait Tamper: Send + Sync {
     /// Those of the statement, or others.
     fn after(
         &self,
-        _request: &Request,
-        result: Result<Page, ExecutionError>,
-    ) -> Result<Page, ExecutionError> {
+        _request: &StatementRequest,
+        result: Result<RowPage, ExecutionError>,
+    ) -> Result<RowPage, ExecutionError> {
         result
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cql_session::{Bound, CqlCluster, Page, Request, StatementProfile};
+use cql_session::{BoundValue, CqlCluster, RowPage, StatementProfile, StatementRequest};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use scylla::errors::ExecutionError;
@@ -32,17 +32,17 @@ fn made(weather: Weather) -> (Cluster, Process, Session) {
     (cluster, process, session)
 }
 
-fn int(value: i32) -> Bound {
-    Bound::Value(value.to_be_bytes().to_vec())
+fn int(value: i32) -> BoundValue {
+    BoundValue::Value(value.to_be_bytes().to_vec())
 }
 
-fn request(profile: StatementProfile, cql: &'static str, values: &[i32]) -> Request {
+fn request(profile: StatementProfile, cql: &'static str, values: &[i32]) -> StatementRequest {
     let rows = vec![values.iter().copied().map(int).collect()];
-    Request { cql, rows, profile, from: None, page_rows: 2_000 }
+    StatementRequest { cql, rows, profile, from: None, page_rows: 2_000 }
 }
 
 /// The first cell of each row, a number.
-fn numbers(page: &Page) -> Vec<i32> {
+fn numbers(page: &RowPage) -> Vec<i32> {
     let cell = |row: &Vec<u8>| row.get(4..8)?.try_into().ok().map(i32::from_be_bytes);
     page.rows.iter().filter_map(cell).collect()
 }
@@ -93,12 +93,12 @@ async fn without_nodes_nothing_is_sent() {
 async fn pages_follow_each_other() {
     let (_, _, session) = made(Weather::calm());
     let rows = (0..7).map(|row| vec![int(1), int(row), int(0)]).collect();
-    let batch = Request { rows, ..request(StatementProfile::Bulk, WRITE, &[]) };
+    let batch = StatementRequest { rows, ..request(StatementProfile::Bulk, WRITE, &[]) };
     session.execute(batch).await.expect("calm");
     let (mut all, mut pages, mut from) = (Vec::new(), 0, Some(PagingState::start()));
     while let Some(state) = from {
         let scan = request(StatementProfile::Bulk, SCAN, &[1]);
-        let scan = Request { from: Some(state), page_rows: 3, ..scan };
+        let scan = StatementRequest { from: Some(state), page_rows: 3, ..scan };
         let page = session.execute(scan).await.expect("calm");
         all.extend(numbers(&page));
         (pages, from) = (pages + 1, page.next);
@@ -111,9 +111,9 @@ struct NoWrites;
 impl Tamper for NoWrites {
     fn before(
         &self,
-        request: &Request,
-    ) -> BoxFuture<'static, Option<Result<Page, ExecutionError>>> {
-        let answer = request.cql.starts_with("INSERT").then(|| Ok(Page::default()));
+        request: &StatementRequest,
+    ) -> BoxFuture<'static, Option<Result<RowPage, ExecutionError>>> {
+        let answer = request.cql.starts_with("INSERT").then(|| Ok(RowPage::default()));
         async move { answer }.boxed()
     }
 }

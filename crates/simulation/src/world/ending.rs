@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use compactor::{Closed, check_pairing};
+use compactor::{ClosedPolicy, check_pairing};
 use coupon::campaign::Batch;
 use coupon::code::Code;
 use hot::feed::FeedEvent;
 use hot::inventory::{self, COPIED, INDEX_ROW_KINDS, Table};
 use hot::{Batches, CampaignRow, Campaigns, CouponSnapshot, ImportOutcome, Partitions};
 use tokio::time::sleep;
-use verify::{Finding, Options, Verifier};
+use verify::{Finding, Verifier, VerifyOptions};
 
 use super::calls::ask;
 use super::copying::Target;
@@ -202,14 +202,14 @@ async fn to_the_end(world: &World) {
 
 async fn compacts(world: &World, machine: &Machine) {
     for _ in 0..COMPACTIONS_MAX {
-        let ended = jobs::compacted(machine, Closed::Now).await;
+        let ended = jobs::compacted(machine, ClosedPolicy::Now).await;
         for finding in jobs::damage(&ended) {
             world.find(finding);
         }
         if let Err(error) = ended {
             world.find(format!("the last compaction: {error}"));
         }
-        match jobs::compactor(machine).plan(machine.now(), Closed::Now).await {
+        match jobs::compactor(machine).plan(machine.now(), ClosedPolicy::Now).await {
             Ok(works) if works.is_empty() => return,
             Ok(_) => {}
             Err(error) => world.find(format!("the plan of a compaction: {error}")),
@@ -295,7 +295,7 @@ pub(crate) async fn verified(machine: &Machine) -> Vec<String> {
         cold,
         &keys,
         machine.now(),
-        Options::default(),
+        VerifyOptions::default(),
         Box::new(tell),
         Box::new(|_| {}),
     );

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use compactor::{Closed, CompactError, Compactor, Report, Settings};
+use compactor::{ClosedPolicy, CompactError, CompactionReport, CompactionSettings, Compactor};
 use coupon::campaign::ImportCounts;
 use hot::clock::observe_clock;
 use hot::{HotError, HotStore, ImportLine, ImportOutcome, Imports, Partitions, Witness};
@@ -29,7 +29,7 @@ const IMPORTS_MAX: usize = 12;
 const LINES: usize = 5;
 
 /// Small numbers, so that coupons are archived and merged after minutes.
-const SETTINGS: Settings = Settings {
+const SETTINGS: CompactionSettings = CompactionSettings {
     closed_enough: 2,
     closed_wait_days: 1,
     closed_archive_commit_max: 7,
@@ -37,9 +37,12 @@ const SETTINGS: Settings = Settings {
 };
 
 /// One run of a compactor, as `serve` makes it.
-pub(crate) async fn compacted(machine: &Machine, wanted: Closed) -> Result<Report, CompactError> {
+pub(crate) async fn compacted(
+    machine: &Machine,
+    wanted: ClosedPolicy,
+) -> Result<CompactionReport, CompactError> {
     let record = observe_clock(machine.hot.as_ref(), machine.now(), Witness::Confirmed).await?;
-    let closed = if record.jumped_at.is_some() { Closed::OnlyFinish } else { wanted };
+    let closed = if record.jumped_at.is_some() { ClosedPolicy::OnlyFinish } else { wanted };
     compactor(machine).run(machine.now(), closed).await
 }
 
@@ -50,7 +53,7 @@ pub(crate) fn compactor(machine: &Machine) -> Compactor {
 }
 
 /// What of a run must never happen, whatever is broken.
-pub(crate) fn damage(ended: &Result<Report, CompactError>) -> Vec<String> {
+pub(crate) fn damage(ended: &Result<CompactionReport, CompactError>) -> Vec<String> {
     let errors: Vec<&CompactError> = match ended {
         Ok(report) => {
             report.failed.iter().map(|(_, error)| error).chain(&report.not_indexed).collect()
@@ -74,7 +77,8 @@ pub(crate) async fn compacts(world: Arc<World>, mut rng: Rng) {
     loop {
         sleep(Duration::from_millis(rng.between(100, world.plan.jobs.compacts_ms))).await;
         let (_, machine) = some_machine(&world.slots, &mut rng).await;
-        let wanted = *rng.pick(&[Closed::Now, Closed::WhenWorthwhile, Closed::OnlyFinish]);
+        let wanted =
+            *rng.pick(&[ClosedPolicy::Now, ClosedPolicy::WhenWorthwhile, ClosedPolicy::OnlyFinish]);
         let name = machine.life.process.name();
         world.trace.say(name, format!("compacts {wanted:?}"));
         stops_at_bucket(&world, &machine, &mut stops);

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use cql_session::{Bound, CqlCluster, Page, Request, StatementProfile};
+use cql_session::{BoundValue, CqlCluster, RowPage, StatementProfile, StatementRequest};
 use hot::Partitions;
 use tokio::time::sleep;
 
@@ -34,7 +34,7 @@ pub(crate) async fn looked_for(world: &World, machine: &Machine) {
     sleep(LEASES_END).await;
     for (nth, batch) in world.scene.batches() {
         let id = world.scene.id(nth).as_str();
-        let values = [id, batch.as_str()].map(|text| Bound::Value(text.as_bytes().to_vec()));
+        let values = [id, batch.as_str()].map(|text| BoundValue::Value(text.as_bytes().to_vec()));
         let Some(page) = rows(world, machine, LEASES, values.to_vec()).await else { continue };
         for row in &page.rows {
             let cells = cells(row);
@@ -76,9 +76,9 @@ async fn rows(
     world: &World,
     machine: &Machine,
     cql: &'static str,
-    values: Vec<Bound>,
-) -> Option<Page> {
-    let request = Request {
+    values: Vec<BoundValue>,
+) -> Option<RowPage> {
+    let request = StatementRequest {
         cql,
         rows: vec![values],
         profile: StatementProfile::Read,

@@ -66,7 +66,7 @@ pub(crate) struct Site {
     /// Processes started so far.
     starts: Arc<AtomicU64>,
     has_cold: bool,
-    options: hot_cql::Options,
+    options: hot_cql::CqlOptions,
     trace: Trace,
     plants: Plants,
     /// Told whenever a process is about to close a partition.
@@ -87,12 +87,12 @@ impl Site {
     pub(crate) fn new(plan: &Plan, trace: &Trace, plants: Plants) -> Site {
         let target: KeyspaceAddress =
             "cql://simulated:9042/couponry".parse().expect("this is an address");
-        let options = hot_cql::Options {
+        let options = hot_cql::CqlOptions {
             bucket_bits: plan.bucket_bits,
             partition_rows: plan.partition_rows,
             events_keep: Some(EVENTS_KEEP),
             feed_shards: plan.feed.shards,
-            ..hot_cql::Options::of(&target)
+            ..hot_cql::CqlOptions::of(&target)
         };
         let cluster =
             Cluster::new(Schema::couponry(), plan.rng("cluster"), trace.clone(), Weather::calm());
@@ -184,12 +184,12 @@ impl Site {
         None
     }
 
-    fn cold_options(&self) -> cold::Options {
-        cold::Options {
+    fn cold_options(&self) -> cold::ColdOptions {
+        cold::ColdOptions {
             retention: RETENTION,
             checkpoint_every: 5,
-            runner: Some(Arc::clone(&self.side) as Arc<dyn cold::Runner>),
-            ..cold::Options::default()
+            runner: Some(Arc::clone(&self.side) as Arc<dyn cold::BlockingRunner>),
+            ..cold::ColdOptions::default()
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cold::Since;
+use cold::ArchivedSince;
 use compactor::{CompactError, StoreMismatch, check_pairing};
 use hot::feed::{FeedRead, FeedStart};
 use hot::{ColdMark, HotStore, Partitions, Reconciled};
@@ -92,7 +92,7 @@ async fn restored(machine: &Machine) -> Result<Reconciled, CompactError> {
     hot.pass_over_serials().await?;
     let mut all = Reconciled::default();
     if cold.version().await?.is_some() {
-        let mut archived = cold.archived(Since::ArchiveCommits(BTreeMap::new())).await?;
+        let mut archived = cold.archived(ArchivedSince::ArchiveCommits(BTreeMap::new())).await?;
         while let Some((day, coupons)) = archived.next().await? {
             let here = hot.reconcile(day, coupons).await?;
             all.reconciled += here.reconciled;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use cql_session::{Page, Request};
+use cql_session::{RowPage, StatementRequest};
 use futures::future::BoxFuture;
 use scylla::errors::ExecutionError;
 use tokio::sync::{Notify, watch};
@@ -182,8 +182,8 @@ fn of(store: &Mutex<Steps>) -> MutexGuard<'_, Steps> {
 impl Tamper for Life {
     fn before(
         &self,
-        request: &Request,
-    ) -> BoxFuture<'static, Option<Result<Page, ExecutionError>>> {
+        request: &StatementRequest,
+    ) -> BoxFuture<'static, Option<Result<RowPage, ExecutionError>>> {
         if let Some(step) = steps::name(request) {
             if step == CLOSING {
                 self.closings.notify_waiters();
@@ -203,9 +203,9 @@ impl Tamper for Life {
 
     fn after(
         &self,
-        request: &Request,
-        result: Result<Page, ExecutionError>,
-    ) -> Result<Page, ExecutionError> {
+        request: &StatementRequest,
+        result: Result<RowPage, ExecutionError>,
+    ) -> Result<RowPage, ExecutionError> {
         if let Some(step) = steps::name(request) {
             let due = of(&self.cluster).due.remove(step);
             if let Some(stop) = due {

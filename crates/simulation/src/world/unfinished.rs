@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use compactor::Closed;
+use compactor::ClosedPolicy;
 use futures::future::join;
 
 use super::machine::Machine;
@@ -56,7 +56,7 @@ async fn starts(world: &World, aims: &[&'static str], rng: &mut Rng) -> Option<A
 /// What one of them says may be that the other was faster. It must never be damage.
 async fn compacted(world: &World, machine: Option<Arc<Machine>>) {
     let Some(machine) = machine else { return };
-    let ended = machine.life.alive(jobs::compacted(&machine, Closed::Now)).await;
+    let ended = machine.life.alive(jobs::compacted(&machine, ClosedPolicy::Now)).await;
     machine.life.disarm();
     let Some(ended) = ended else {
         return world.trace.reached("killed while it compacted at the end");

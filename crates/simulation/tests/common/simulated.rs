@@ -7,7 +7,7 @@ use std::time::Duration;
 use cql_session::KeyspaceAddress;
 use hot::Archive;
 use hot_conformance::kit::keys;
-use hot_cql::{CqlHot, Options};
+use hot_cql::{CqlHot, CqlOptions};
 use simulation::cluster::{Cluster, Weather};
 use simulation::cql::Schema;
 use simulation::rng::Rng;
@@ -36,16 +36,16 @@ impl Simulated {
     }
 
     /// Options for its processes.
-    pub(crate) fn options() -> Options {
+    pub(crate) fn options() -> CqlOptions {
         let address: KeyspaceAddress = "cql://simulated:9042/couponry".parse().expect("an address");
         // A process that was stopped for a while may still find out what became of its write.
-        Options { call_limit: Duration::from_secs(60), ..Options::of(&address) }
+        CqlOptions { call_limit: Duration::from_secs(60), ..CqlOptions::of(&address) }
     }
 
     /// Opens a process. `tamper` sees each statement before it is sent.
     pub(crate) async fn process(
         &self,
-        options: Options,
+        options: CqlOptions,
         archive: Arc<dyn Archive>,
         tamper: Option<Arc<dyn Tamper>>,
     ) -> Arc<CqlHot> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cql_session::KeyspaceAddress;
 use cql_session::{Keyspace, SchemaOptions};
-use hot_cql::Options;
+use hot_cql::CqlOptions;
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 use scylla::cluster::metadata::Table;
@@ -36,7 +36,7 @@ impl Engine {
             }
         };
         let address: KeyspaceAddress = format!("cql://{nodes}/{KEYSPACE}").parse().unwrap();
-        let mut options = Options::of(&address);
+        let mut options = CqlOptions::of(&address);
         options.connection.patience = testcluster::STEADY_PATIENCE;
         let keyspace = Keyspace::connect(&options.connection).await.unwrap();
         keyspace.apply(&SchemaOptions::default()).await.unwrap();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cql_session::Bound;
+use cql_session::BoundValue;
 use scylla::deserialize::FrameSlice;
 use scylla::deserialize::row::{ColumnIterator, DeserializeRow};
 use scylla::frame::response::result::ColumnSpec;
@@ -35,7 +35,7 @@ impl Model {
     pub(crate) fn run(
         &mut self,
         statement: &Arc<Statement>,
-        values: &[Bound],
+        values: &[BoundValue],
         written_us: i64,
     ) -> Result<Vec<Vec<u8>>, String> {
         match statement.kind() {
@@ -86,7 +86,7 @@ impl Model {
 }
 
 /// The values as they are sent.
-pub(crate) fn bound(parameters: &[ColumnSpec<'_>], values: &[Value]) -> Vec<Bound> {
+pub(crate) fn bound(parameters: &[ColumnSpec<'_>], values: &[Value]) -> Vec<BoundValue> {
     let mut bytes = Vec::new();
     let context = RowSerializationContext::from_specs(parameters);
     values.serialize(&context, &mut RowWriter::new(&mut bytes)).unwrap();
@@ -96,9 +96,9 @@ pub(crate) fn bound(parameters: &[ColumnSpec<'_>], values: &[Value]) -> Vec<Boun
         let (value, after) = after.split_at(usize::try_from(length).unwrap_or_default());
         rest = after;
         all.push(match length {
-            UNSET => Bound::Unset,
-            ..0 => Bound::Null,
-            _ => Bound::Value(value.to_vec()),
+            UNSET => BoundValue::Unset,
+            ..0 => BoundValue::Null,
+            _ => BoundValue::Value(value.to_vec()),
         });
     }
     all

@@ -12,7 +12,7 @@ use coupon::campaign::Campaign;
 use coupon::coupon::Coupon;
 use coupon::ids::UserId;
 use coupon::time::Day;
-use cql_session::{Page, Request, StatementProfile};
+use cql_session::{RowPage, StatementProfile, StatementRequest};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use hot::{Applied, HotError};
@@ -67,7 +67,7 @@ pub(crate) struct Stage {
     /// A second process, which is never stopped, and the kit that makes names.
     pub(crate) kit: Kit,
     cluster: Simulated,
-    options: cql::Options,
+    options: cql::CqlOptions,
     next_day: AtomicI32,
     covered: RefCell<BTreeMap<String, Covered>>,
     failures: RefCell<Vec<String>>,
@@ -168,8 +168,8 @@ struct Held(Arc<Hand>);
 impl Tamper for Held {
     fn before(
         &self,
-        request: &Request,
-    ) -> BoxFuture<'static, Option<Result<Page, ExecutionError>>> {
+        request: &StatementRequest,
+    ) -> BoxFuture<'static, Option<Result<RowPage, ExecutionError>>> {
         let (hand, cql, writes) = (Arc::clone(&self.0), request.cql, writes(request));
         let held = async move {
             if writes {
@@ -182,7 +182,7 @@ impl Tamper for Held {
 }
 
 /// Whether a statement writes, so that it is a step.
-fn writes(request: &Request) -> bool {
+fn writes(request: &StatementRequest) -> bool {
     match request.profile {
         StatementProfile::Write | StatementProfile::Change | StatementProfile::Again => true,
         StatementProfile::Bulk => !request.cql.starts_with("SELECT"),
@@ -220,7 +220,7 @@ impl Stage {
         let cluster = Simulated::calm(SEED);
         // Few buckets, so that a partition is sealed in a moment; and this one machine has one
         // clock.
-        let options = cql::Options {
+        let options = cql::CqlOptions {
             bucket_bits: 2,
             clock_bound_ms: 0,
             // Few, so that revoked coupons of a batch fill its first CQL partition.

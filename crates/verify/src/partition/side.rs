@@ -3,7 +3,7 @@
 use cold::ColdError;
 use coupon::time::Day;
 
-use crate::finding::{Kind, Note, Said};
+use crate::finding::{FindingKind, Note, PlaceStatement};
 use crate::verifier::{Verifier, VerifyError};
 
 impl Verifier<'_> {
@@ -32,11 +32,12 @@ impl Verifier<'_> {
             }
             self.report.side_rows += audit.rows;
             if audit.archive_commit < finished {
-                let one = Said::new("hot", format!("archive commit {finished} is finished"));
+                let one =
+                    PlaceStatement::new("hot", format!("archive commit {finished} is finished"));
                 let place = format!("cold, coupons_by_holder, partition {day}");
                 let last = format!("it has archive commit {} at the last", audit.archive_commit);
-                let other = Said::new(place, last);
-                self.found(Kind::SideMissing, &day.to_string(), one, other);
+                let other = PlaceStatement::new(place, last);
+                self.found(FindingKind::SideMissing, &day.to_string(), one, other);
             } else if audit.behind > 0 {
                 self.note(Note::SideBehind);
             }
@@ -45,10 +46,19 @@ impl Verifier<'_> {
                 let partition = format!("cold, coupons, partition {day}");
                 let holder = format!("cold, coupons_by_holder, {}", fault.holder);
                 let (kind, one, other) = match fault.is {
-                    cold::SideIs::Missing => (Kind::SideMissing, "a coupon of theirs", "not there"),
-                    cold::SideIs::Alone => (Kind::SideAlone, "not there, or otherwise", "a row"),
+                    cold::SideIs::Missing => {
+                        (FindingKind::SideMissing, "a coupon of theirs", "not there")
+                    }
+                    cold::SideIs::Alone => {
+                        (FindingKind::SideAlone, "not there, or otherwise", "a row")
+                    }
                 };
-                self.found(kind, &fault.code, Said::new(partition, one), Said::new(holder, other));
+                self.found(
+                    kind,
+                    &fault.code,
+                    PlaceStatement::new(partition, one),
+                    PlaceStatement::new(holder, other),
+                );
             }
             return Ok(());
         }

@@ -4,9 +4,9 @@ use coupon::code::Code;
 use coupon::coupon::Coupon;
 use router::Owner;
 
-use super::{Met, PartitionState};
-use crate::catalog::Serial;
-use crate::rules::{self, Asked, Home, View};
+use super::{PartitionState, TierCopies};
+use crate::catalog::SerialPosition;
+use crate::rules::{self, CodeHome, CodeView, TableAnswer};
 use crate::verifier::{Verifier, VerifyError};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,17 +23,17 @@ impl Verifier<'_> {
     pub(crate) async fn views(
         &mut self,
         partition: PartitionState,
-        met: Vec<Met>,
+        met: Vec<TierCopies>,
         look_up: LookUp,
-    ) -> Result<Vec<(View, Option<Serial>)>, VerifyError> {
+    ) -> Result<Vec<(CodeView, Option<SerialPosition>)>, VerifyError> {
         let mut views = Vec::with_capacity(met.len());
-        for Met { code, rows, copies } in met {
+        for TierCopies { code, rows, copies } in met {
             let parsed = rules::code_of(&code);
             let serial = match &parsed {
                 Some(code) => self.catalog.serial(self.hot, self.keys, code).await?,
                 None => None,
             };
-            let mut view = View {
+            let mut view = CodeView {
                 day: partition.day,
                 code,
                 plan: partition.plan,
@@ -41,10 +41,10 @@ impl Verifier<'_> {
                 copies,
                 cold_archive_commit: partition.cold_archive_commit,
                 cold_whole: partition.cold_whole,
-                home: Home::Foreign,
+                home: CodeHome::Foreign,
                 terms: None,
-                entry: Asked::Not,
-                claimed: Asked::Not,
+                entry: TableAnswer::Not,
+                claimed: TableAnswer::Not,
                 unindexed: Vec::new(),
                 atomicity: self.hot.atomicity(),
             };
@@ -68,7 +68,7 @@ impl Verifier<'_> {
 
     async fn ask_directory(
         &self,
-        views: &mut [(View, Option<Serial>)],
+        views: &mut [(CodeView, Option<SerialPosition>)],
         look_up: LookUp,
     ) -> Result<(), VerifyError> {
         let asked = views.iter().enumerate().filter_map(|(at, (view, _))| {
@@ -82,12 +82,15 @@ impl Verifier<'_> {
         });
         let (at, codes): (Vec<usize>, Vec<Code>) = asked.unzip();
         for (at, entry) in at.into_iter().zip(self.hot.entries_at(codes).await?) {
-            views[at].0.entry = Asked::Is(entry);
+            views[at].0.entry = TableAnswer::Is(entry);
         }
         Ok(())
     }
 
-    async fn ask_claims(&self, views: &mut [(View, Option<Serial>)]) -> Result<(), VerifyError> {
+    async fn ask_claims(
+        &self,
+        views: &mut [(CodeView, Option<SerialPosition>)],
+    ) -> Result<(), VerifyError> {
         let held = views.iter().enumerate().filter_map(|(at, (view, _))| {
             view.terms.as_ref()?.per_user_limit?;
             let (coupon, holder) = (view.coupon()?, view.coupon()?.holder()?);
@@ -96,14 +99,14 @@ impl Verifier<'_> {
         });
         let (at, held): (Vec<usize>, Vec<_>) = held.unzip();
         for (at, claimed) in at.into_iter().zip(self.hot.claimed(held).await?) {
-            views[at].0.claimed = Asked::Is(claimed);
+            views[at].0.claimed = TableAnswer::Is(claimed);
         }
         Ok(())
     }
 
     async fn ask_index_rows(
         &self,
-        views: &mut [(View, Option<Serial>)],
+        views: &mut [(CodeView, Option<SerialPosition>)],
     ) -> Result<(), VerifyError> {
         let indexed = views.iter().enumerate().filter_map(|(at, (view, _))| {
             // A sealed partition deletes index rows and rows in any order.

@@ -6,10 +6,10 @@ use cold::{ColdCode, PartitionAudit};
 use coupon::time::Day;
 use hot::inventory::RowItem;
 
-use super::{Met, PartitionState};
+use super::{PartitionState, TierCopies};
 use crate::verifier::{ColdIs, Verifier, VerifyError};
 
-pub(super) struct Walk {
+pub(super) struct MergedWalk {
     /// The archive commit is that of the moment when cold was opened last.
     pub(super) partition: PartitionState,
     pub(super) after: String,
@@ -18,18 +18,18 @@ pub(super) struct Walk {
     cold: Option<PartitionAudit>,
 }
 
-impl Walk {
-    pub(super) fn begin(day: Day, after: String) -> Walk {
+impl MergedWalk {
+    pub(super) fn begin(day: Day, after: String) -> MergedWalk {
         let partition =
             PartitionState { day, plan: None, cold_archive_commit: 0, cold_whole: true };
-        Walk { partition, after, rows: VecDeque::new(), hot_ended: false, cold: None }
+        MergedWalk { partition, after, rows: VecDeque::new(), hot_ended: false, cold: None }
     }
 
     /// The next codes, each once, in their order; `None` at the end of the partition.
     pub(super) async fn next(
         &mut self,
         verifier: &mut Verifier<'_>,
-    ) -> Result<Option<Vec<Met>>, VerifyError> {
+    ) -> Result<Option<Vec<TierCopies>>, VerifyError> {
         let chunk = verifier.options.chunk;
         if self.rows.is_empty() && !self.hot_ended {
             let day = self.partition.day;
@@ -86,10 +86,11 @@ impl Walk {
     }
 
     /// The rows and the copies up to a code, each code once.
-    fn merged(&mut self, cold: &mut Vec<ColdCode>, up_to: Option<&str>) -> Vec<Met> {
-        let mut met: Vec<Met> = Vec::new();
+    fn merged(&mut self, cold: &mut Vec<ColdCode>, up_to: Option<&str>) -> Vec<TierCopies> {
+        let mut met: Vec<TierCopies> = Vec::new();
         let mut cold = cold.drain(..).peekable();
-        let of_cold = |it: ColdCode| Met { code: it.code, rows: Vec::new(), copies: it.copies };
+        let of_cold =
+            |it: ColdCode| TierCopies { code: it.code, rows: Vec::new(), copies: it.copies };
         while let Some(row) =
             self.rows.pop_front_if(|row| up_to.is_none_or(|up_to| row.code.as_str() <= up_to))
         {
@@ -102,7 +103,7 @@ impl Walk {
             }
             let archived = cold.next_if(|archived| archived.code == row.code);
             let copies = archived.map(|it| it.copies).unwrap_or_default();
-            met.push(Met { code: row.code.clone(), rows: vec![row], copies });
+            met.push(TierCopies { code: row.code.clone(), rows: vec![row], copies });
         }
         met.extend(cold.map(of_cold));
         met

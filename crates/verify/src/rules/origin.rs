@@ -4,22 +4,27 @@ use coupon::coupon::Coupon;
 use coupon::time::Millis;
 use hot::inventory::EntryIs;
 
-use super::{Asked, Home, Judged, View};
-use crate::finding::{Kind, Note, Said};
+use super::{CodeHome, CodeView, RuleResults, TableAnswer};
+use crate::finding::{FindingKind, Note, PlaceStatement};
 
 /// A coupon of a batch that hot does not know. An archived coupon may be one, after a restore; a coupon
 /// with a row may not.
-pub(super) fn stranger(view: &View, coupon: &Coupon, judged: &mut Judged) {
+pub(super) fn stranger(view: &CodeView, coupon: &Coupon, judged: &mut RuleResults) {
     if view.hot_coupon().is_none() {
         return judged.notes.push(Note::Stranger);
     }
     let owner = coupon.genesis();
     let says = format!("of {}, batch {}", owner.campaign, owner.batch);
-    let other = Said::new(format!("campaign {}", owner.campaign), "has no such batch");
-    judged.find(Kind::OriginDiffers, &view.code, Said::new(view.hot_place(), says), other);
+    let other = PlaceStatement::new(format!("campaign {}", owner.campaign), "has no such batch");
+    judged.find(
+        FindingKind::OriginDiffers,
+        &view.code,
+        PlaceStatement::new(view.hot_place(), says),
+        other,
+    );
 }
 
-pub(super) fn origin(view: &View, coupon: &Coupon, judged: &mut Judged) {
+pub(super) fn origin(view: &CodeView, coupon: &Coupon, judged: &mut RuleResults) {
     let genesis = coupon.genesis();
     let came = [genesis.valid_from, genesis.expires_at, genesis.created_at];
     let said = |owner: &str, batch: &str, dates: &[Millis]| {
@@ -30,19 +35,19 @@ pub(super) fn origin(view: &View, coupon: &Coupon, judged: &mut Judged) {
     let one = |dates: &[Millis]| {
         let place = if view.hot_coupon().is_some() { "hot" } else { "cold" };
         let place = format!("{place}, partition {}", view.day);
-        Said::new(place, said(genesis.campaign.as_str(), genesis.batch.as_str(), dates))
+        PlaceStatement::new(place, said(genesis.campaign.as_str(), genesis.batch.as_str(), dates))
     };
     match &view.home {
-        Home::Minted { owner, dates, .. } => {
+        CodeHome::Minted { owner, dates, .. } => {
             let is_its = owner.campaign == genesis.campaign && owner.batch == genesis.batch;
             if !is_its || *dates != came {
                 let says = said(owner.campaign.as_str(), owner.batch.as_str(), dates);
-                let other = Said::new("the batch of its serial", says);
-                judged.find(Kind::OriginDiffers, &view.code, one(&came), other);
+                let other = PlaceStatement::new("the batch of its serial", says);
+                judged.find(FindingKind::OriginDiffers, &view.code, one(&came), other);
             }
         }
-        Home::Foreign => {
-            let Asked::Is(Some(entry)) = &view.entry else { return };
+        CodeHome::Foreign => {
+            let TableAnswer::Is(Some(entry)) = &view.entry else { return };
             let EntryIs::Coupon { owner, line, .. } = &entry.is else { return };
             let is_its = owner.campaign == genesis.campaign && owner.batch == genesis.batch;
             let dates = line.as_ref().is_none_or(|(from, until, _)| [*from, *until] == came[..2]);
@@ -50,8 +55,8 @@ pub(super) fn origin(view: &View, coupon: &Coupon, judged: &mut Judged) {
                 let dates: Vec<Millis> =
                     line.iter().flat_map(|(from, until, _)| [*from, *until]).collect();
                 let says = said(owner.campaign.as_str(), owner.batch.as_str(), &dates);
-                let other = Said::new("the directory", says);
-                judged.find(Kind::OriginDiffers, &view.code, one(&came[..2]), other);
+                let other = PlaceStatement::new("the directory", says);
+                judged.find(FindingKind::OriginDiffers, &view.code, one(&came[..2]), other);
             }
         }
     }

@@ -6,13 +6,13 @@ use coupon::time::Day;
 use hot::inventory::{Atomicity, EntryIs, EntryItem};
 
 use super::view::cold_place;
-use super::{Asked, Home, Judged, View};
-use crate::finding::{Finding, Kind, Note, Said};
+use super::{CodeHome, CodeView, RuleResults, TableAnswer};
+use crate::finding::{Finding, FindingKind, Note, PlaceStatement};
 
 /// The directory names the new partition of a coupon that was moved, unless the move is unfinished:
 /// whoever meets the forwarding row finishes it.
-pub(super) fn moved(view: &View, to: Day, judged: &mut Judged) {
-    let Asked::Is(entry) = &view.entry else { return };
+pub(super) fn moved(view: &CodeView, to: Day, judged: &mut RuleResults) {
+    let TableAnswer::Is(entry) = &view.entry else { return };
     let arrived = entry
         .as_ref()
         .is_some_and(|entry| matches!(&entry.is, EntryIs::Coupon { day, .. } if *day >= to));
@@ -20,9 +20,9 @@ pub(super) fn moved(view: &View, to: Day, judged: &mut Judged) {
         (true, _) => {}
         (false, false) => judged.notes.push(Note::MoveUnfinished),
         (false, true) => {
-            let one = Said::new(view.hot_place(), format!("moved to {to}"));
-            let other = Said::new("the directory", entry_says(entry.as_ref()));
-            judged.find(Kind::MoveLost, &view.code, one, other);
+            let one = PlaceStatement::new(view.hot_place(), format!("moved to {to}"));
+            let other = PlaceStatement::new("the directory", entry_says(entry.as_ref()));
+            judged.find(FindingKind::MoveLost, &view.code, one, other);
         }
     }
 }
@@ -42,45 +42,45 @@ fn entry_says(entry: Option<&EntryItem>) -> String {
 /// The finding if the partition of a day can never be archived.
 pub(crate) fn folder(day: Day) -> Option<Finding> {
     let error = ColdStore::check_day(day).err()?;
-    let one = Said::new("hot", "it has this partition");
-    let (about, other) = (day.to_string(), Said::new("cold", error.to_string()));
-    Some(Finding { kind: Kind::CannotBeArchived, about, one, other })
+    let one = PlaceStatement::new("hot", "it has this partition");
+    let (about, other) = (day.to_string(), PlaceStatement::new("cold", error.to_string()));
+    Some(Finding { kind: FindingKind::CannotBeArchived, about, one, other })
 }
 
-pub(super) fn place(view: &View, coupon: &Coupon, judged: &mut Judged) {
+pub(super) fn place(view: &CodeView, coupon: &Coupon, judged: &mut RuleResults) {
     let lies = match (view.hot_coupon(), view.copies.first()) {
         (Some(_), _) | (None, None) => view.hot_place(),
         (None, Some(copy)) => cold_place(copy),
     };
-    let lies = Said::new(lies, format!("a row in partition {}", view.day));
+    let lies = PlaceStatement::new(lies, format!("a row in partition {}", view.day));
     let partition = Day::expiry_day_of(coupon.lasts_until());
     if partition != view.day {
-        let other = Said::new("its expiry", format!("partition {partition}"));
-        return judged.find(Kind::WrongPartition, &view.code, lies, other);
+        let other = PlaceStatement::new("its expiry", format!("partition {partition}"));
+        return judged.find(FindingKind::WrongPartition, &view.code, lies, other);
     }
-    let Asked::Is(entry) = &view.entry else { return };
+    let TableAnswer::Is(entry) = &view.entry else { return };
     let entered = match entry.as_ref().map(|entry| &entry.is) {
         Some(EntryIs::Coupon { day, .. }) => Some(*day),
         _ => None,
     };
-    let other = Said::new("the directory", entry_says(entry.as_ref()));
+    let other = PlaceStatement::new("the directory", entry_says(entry.as_ref()));
     match (&view.home, entered) {
         (_, Some(day)) if day == view.day => {}
-        (Home::Minted { day, .. }, None) if *day == view.day => {}
+        (CodeHome::Minted { day, .. }, None) if *day == view.day => {}
         (home, entered) if is_on_its_way(view, home, entered) => {
             judged.notes.push(Note::MoveUnfinished);
         }
-        (_, None) => judged.find(Kind::EntryMissing, &view.code, lies, other),
-        (_, Some(_)) => judged.find(Kind::WrongPartition, &view.code, lies, other),
+        (_, None) => judged.find(FindingKind::EntryMissing, &view.code, lies, other),
+        (_, Some(_)) => judged.find(FindingKind::WrongPartition, &view.code, lies, other),
     }
 }
 
 /// Whether the coupon is here and the directory does not say so yet. On a cluster this lasts for a moment,
 /// and after a killed process until somebody meets the forwarding row.
-fn is_on_its_way(view: &View, home: &Home, entered: Option<Day>) -> bool {
+fn is_on_its_way(view: &CodeView, home: &CodeHome, entered: Option<Day>) -> bool {
     let from = match home {
-        Home::Minted { day, .. } => entered.or(Some(*day)),
-        Home::Foreign => entered,
+        CodeHome::Minted { day, .. } => entered.or(Some(*day)),
+        CodeHome::Foreign => entered,
     };
     view.atomicity == Atomicity::StepByStep
         && !view.is_sealed()

@@ -5,41 +5,41 @@ use coupon::history_validity::invalid_history;
 use hot::PartitionPlan;
 use hot::inventory::{RowIs, RowItem};
 
-use super::{Judged, View};
-use crate::finding::{Kind, Said};
+use super::{CodeView, RuleResults};
+use crate::finding::{FindingKind, PlaceStatement};
 
-pub(super) fn rows(view: &View, judged: &mut Judged) {
+pub(super) fn rows(view: &CodeView, judged: &mut RuleResults) {
     for row in &view.rows {
         if let Some(astray) = &row.astray {
-            let other = Said::new("its code", "leads elsewhere");
-            let one = Said::new(view.hot_place(), astray);
-            judged.find(Kind::WrongPartition, &view.code, one, other);
+            let other = PlaceStatement::new("its code", "leads elsewhere");
+            let one = PlaceStatement::new(view.hot_place(), astray);
+            judged.find(FindingKind::WrongPartition, &view.code, one, other);
         }
         match &row.is {
             RowIs::Coupon { coupon, differs } => {
                 one_coupon(view, &view.hot_place(), coupon, differs.as_deref(), judged);
             }
             RowIs::Unreadable(why) => {
-                let other = Said::new("this release", "cannot have written that");
-                let one = Said::new(view.hot_place(), why);
-                judged.find(Kind::RowUnreadable, &view.code, one, other);
+                let other = PlaceStatement::new("this release", "cannot have written that");
+                let one = PlaceStatement::new(view.hot_place(), why);
+                judged.find(FindingKind::RowUnreadable, &view.code, one, other);
             }
             RowIs::ArchivedMarker { .. } | RowIs::Forwarding { .. } => {}
         }
     }
     if let [one, other, ..] = view.rows.as_slice() {
-        let says = |row: &RowItem| Said::new(view.hot_place(), said_of(&row.is));
-        judged.find(Kind::Twice, &view.code, says(one), says(other));
+        let says = |row: &RowItem| PlaceStatement::new(view.hot_place(), said_of(&row.is));
+        judged.find(FindingKind::Twice, &view.code, says(one), says(other));
     }
     if let (None, Some(row)) = (view.plan, view.rows.first()) {
-        let one = Said::new(view.hot_place(), said_of(&row.is));
-        let other = Said::new("the plan of the day", "there is none");
-        judged.find(Kind::WrongPartition, &view.code, one, other);
+        let one = PlaceStatement::new(view.hot_place(), said_of(&row.is));
+        let other = PlaceStatement::new("the plan of the day", "there is none");
+        judged.find(FindingKind::WrongPartition, &view.code, one, other);
     }
     if let (Some(PartitionPlan { emptied: true, .. }), Some(row)) = (view.plan, view.rows.first()) {
-        let one = Said::new(view.hot_place(), said_of(&row.is));
-        let other = Said::new("the plan of the day", "the partition was emptied");
-        judged.find(Kind::LeftBehind, &view.code, one, other);
+        let one = PlaceStatement::new(view.hot_place(), said_of(&row.is));
+        let other = PlaceStatement::new("the plan of the day", "the partition was emptied");
+        judged.find(FindingKind::LeftBehind, &view.code, one, other);
     }
 }
 
@@ -59,18 +59,23 @@ pub(super) fn said_of_coupon(coupon: &Coupon) -> String {
 
 /// Checks that a coupon is what its events say, and that the rules allow the events.
 pub(super) fn one_coupon(
-    view: &View,
+    view: &CodeView,
     place: &str,
     coupon: &Coupon,
     differs: Option<&str>,
-    judged: &mut Judged,
+    judged: &mut RuleResults,
 ) {
     if let Some(differs) = differs {
-        let other = Said::new("its events", said_of_coupon(coupon));
-        judged.find(Kind::RowNotItsEvents, &view.code, Said::new(place, differs), other);
+        let other = PlaceStatement::new("its events", said_of_coupon(coupon));
+        judged.find(
+            FindingKind::RowNotItsEvents,
+            &view.code,
+            PlaceStatement::new(place, differs),
+            other,
+        );
     }
     if let Some(why) = invalid_history(coupon) {
-        let other = Said::new("the rules", "admit no such change");
-        judged.find(Kind::EventsInvalid, &view.code, Said::new(place, why), other);
+        let other = PlaceStatement::new("the rules", "admit no such change");
+        judged.find(FindingKind::EventsInvalid, &view.code, PlaceStatement::new(place, why), other);
     }
 }

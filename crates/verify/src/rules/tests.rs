@@ -91,13 +91,13 @@ fn archived(coupon: Coupon) -> ColdCopy {
     ColdCopy { file: "a.parquet".into(), coupon: Ok(Box::new(coupon)), differs: None }
 }
 
-fn entry(day: Day) -> Asked<Option<EntryItem>> {
+fn entry(day: Day) -> TableAnswer<Option<EntryItem>> {
     let line = Some((Millis(5), DAY.end(), "available".to_owned()));
     let is = EntryIs::Coupon { owner: owner(), day, line };
-    Asked::Is(Some(EntryItem { code: "CODE01".to_owned(), is }))
+    TableAnswer::Is(Some(EntryItem { code: "CODE01".to_owned(), is }))
 }
 
-fn view(rows: Vec<RowItem>, copies: Vec<ColdCopy>) -> View {
+fn view(rows: Vec<RowItem>, copies: Vec<ColdCopy>) -> CodeView {
     let plan = PartitionPlan {
         day: DAY,
         seal_after: DAY.end(),
@@ -105,7 +105,7 @@ fn view(rows: Vec<RowItem>, copies: Vec<ColdCopy>) -> View {
         archive_commit: 3,
         emptied: false,
     };
-    View {
+    CodeView {
         day: DAY,
         code: "CODE01".to_owned(),
         plan: Some(plan),
@@ -113,78 +113,82 @@ fn view(rows: Vec<RowItem>, copies: Vec<ColdCopy>) -> View {
         copies,
         cold_archive_commit: 3,
         cold_whole: true,
-        home: Home::Minted { owner: owner(), day: DAY, dates: [Millis(5), DAY.end(), Millis(4)] },
+        home: CodeHome::Minted {
+            owner: owner(),
+            day: DAY,
+            dates: [Millis(5), DAY.end(), Millis(4)],
+        },
         terms: Some(Arc::new(terms())),
-        entry: Asked::Not,
-        claimed: Asked::Is(true),
+        entry: TableAnswer::Not,
+        claimed: TableAnswer::Is(true),
         unindexed: Vec::new(),
         atomicity: Atomicity::OneTransaction,
     }
 }
 
 /// A view with only this row in hot.
-fn hot(is: RowIs) -> View {
+fn hot(is: RowIs) -> CodeView {
     view(vec![row(is)], vec![])
 }
 
-fn cold(coupon: Coupon) -> View {
+fn cold(coupon: Coupon) -> CodeView {
     view(vec![], vec![archived(coupon)])
 }
 
-fn both(hot: Coupon, cold: Coupon) -> View {
+fn both(hot: Coupon, cold: Coupon) -> CodeView {
     view(vec![row(live(hot))], vec![archived(cold)])
 }
 
 /// A view with an archived marker for this version, and these copies in cold.
-fn marked<const N: usize>(version: u64, copies: [Coupon; N]) -> View {
+fn marked<const N: usize>(version: u64, copies: [Coupon; N]) -> CodeView {
     view(vec![marker(version)], copies.map(archived).into())
 }
 
-type Change = fn(&mut View);
+type Change = fn(&mut CodeView);
 
 /// A name, a view with a change, and the names of its findings and notes.
-type Row = (&'static str, View, Change, &'static str);
+type Row = (&'static str, CodeView, Change, &'static str);
 
-fn as_it_is(_: &mut View) {}
+fn as_it_is(_: &mut CodeView) {}
 
-fn sealed(view: &mut View) {
+fn sealed(view: &mut CodeView) {
     view.plan = view.plan.map(|plan| PartitionPlan { sealed: true, ..plan });
 }
 
-fn emptied(view: &mut View) {
+fn emptied(view: &mut CodeView) {
     view.plan = view.plan.map(|plan| PartitionPlan { sealed: true, emptied: true, ..plan });
 }
 
-fn unfinished(view: &mut View) {
+fn unfinished(view: &mut CodeView) {
     view.cold_archive_commit = 4;
 }
 
-fn unknown(view: &mut View) {
+fn unknown(view: &mut CodeView) {
     view.terms = None;
 }
 
-fn foreign(view: &mut View) {
-    view.home = Home::Foreign;
+fn foreign(view: &mut CodeView) {
+    view.home = CodeHome::Foreign;
     view.entry = entry(DAY);
 }
 
-fn without_entry(view: &mut View) {
-    view.entry = Asked::Is(None);
+fn without_entry(view: &mut CodeView) {
+    view.entry = TableAnswer::Is(None);
 }
 
-fn entered_later(view: &mut View) {
+fn entered_later(view: &mut CodeView) {
     view.entry = entry(LATER);
 }
 
-fn on_a_later_day(view: &mut View) {
+fn on_a_later_day(view: &mut CodeView) {
     (view.day, view.entry) = (LATER, entry(LATER));
 }
 
-fn by_steps(view: &mut View) {
+fn by_steps(view: &mut CodeView) {
     view.atomicity = Atomicity::StepByStep;
 }
 
-fn unindexed(view: &mut View) {
+fn unindexed(view: &mut CodeView) {
     view.unindexed = vec![IndexRowKind::Wallet, IndexRowKind::Expiring];
 }
 
@@ -243,7 +247,7 @@ fn rows_and_their_places() {
     let spent = || hot(live(spent()));
     let other_dates: Change = |view| {
         let dates = [Millis(6), DAY.end(), Millis(4)];
-        view.home = Home::Minted { owner: owner(), day: DAY, dates };
+        view.home = CodeHome::Minted { owner: owner(), day: DAY, dates };
     };
     judged(vec![
         ("in an emptied partition", spent(), emptied, "left-behind"),
@@ -268,7 +272,7 @@ fn rows_and_their_places() {
         ("extended to a later partition", forwarding(), entered_later, ""),
         ("extended and not arrived", forwarding(), without_entry, "move-unfinished"),
         ("its partition is sealed", forwarding(), all![sealed, without_entry], "move-lost"),
-        ("without a claim", spent(), |view| view.claimed = Asked::Is(false), "claim-missing"),
+        ("without a claim", spent(), |view| view.claimed = TableAnswer::Is(false), "claim-missing"),
         ("without two", spent(), unindexed, "index-row-missing index-row-missing"),
     ]);
 }
@@ -286,7 +290,11 @@ fn days_that_can_be_archived() {
     for (name, day, want) in cases {
         let found = folder(day);
         let about = found.as_ref().map(|it| (it.kind, it.about.as_str()));
-        assert_eq!(about, want.map(|about| (Kind::CannotBeArchived, about)), "{name}: {found:?}");
+        assert_eq!(
+            about,
+            want.map(|about| (FindingKind::CannotBeArchived, about)),
+            "{name}: {found:?}"
+        );
     }
 }
 

@@ -12,7 +12,7 @@ use router::Owner;
 
 /// What a code says by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Home {
+pub enum CodeHome {
     /// It was minted: its batch and its first partition are inside it.
     Minted {
         owner: Owner,
@@ -28,14 +28,14 @@ pub enum Home {
 
 /// What another table says, if it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Asked<T> {
+pub enum TableAnswer<T> {
     Not,
     Is(T),
 }
 
 /// Everything that both tiers say of one code in one partition.
 #[derive(Clone, Debug)]
-pub struct View {
+pub struct CodeView {
     pub day: Day,
     /// The code as it is stored.
     pub code: String,
@@ -48,18 +48,18 @@ pub struct View {
     pub cold_archive_commit: u64,
     /// Whether all of the partition's files can be read.
     pub cold_whole: bool,
-    pub home: Home,
+    pub home: CodeHome,
     /// The terms of its coupon's campaign, if the store knows it.
     pub terms: Option<Arc<Campaign>>,
-    pub entry: Asked<Option<EntryItem>>,
+    pub entry: TableAnswer<Option<EntryItem>>,
     /// Whether its holder's claim names it.
-    pub claimed: Asked<bool>,
+    pub claimed: TableAnswer<bool>,
     /// Index rows that it should have and does not have.
     pub unindexed: Vec<IndexRowKind>,
     pub atomicity: Atomicity,
 }
 
-impl View {
+impl CodeView {
     pub fn hot_coupon(&self) -> Option<&Coupon> {
         self.rows.iter().find_map(|row| match &row.is {
             RowIs::Coupon { coupon, .. } => Some(coupon.as_ref()),

@@ -8,9 +8,9 @@ use std::thread;
 use coupon::time::Day;
 use tokio::runtime::Handle;
 
-use super::report::{Progress, Report, Step};
-use super::{ColdIs, Offered, TOLD_MAX, Tell, Verifier, VerifyError};
-use crate::finding::{Finding, Kind};
+use super::report::{VerifyProgress, VerifyReport, VerifyStep};
+use super::{ColdIs, FindingSink, OfferedSerials, TOLD_MAX, Verifier, VerifyError};
+use crate::finding::{Finding, FindingKind};
 
 impl<'a> Verifier<'a> {
     pub(super) async fn days_beside(
@@ -20,7 +20,7 @@ impl<'a> Verifier<'a> {
     ) -> Result<(), VerifyError> {
         let told =
             Mutex::new((std::mem::replace(&mut self.tell, Box::new(|_| {})), BTreeMap::new()));
-        let steps = Mutex::new(vec![Progress::default(); jobs]);
+        let steps = Mutex::new(vec![VerifyProgress::default(); jobs]);
         let (before, said, steps) = (self.report.looked_at(), &self.progress, &steps);
         let runs: Vec<Verifier<'_>> = (0..jobs)
             .map(|nth| {
@@ -30,7 +30,7 @@ impl<'a> Verifier<'a> {
             .collect();
         let runtime = Handle::current();
         // The threads wait for reads; this one waits for them.
-        let ended: Vec<Result<Part, VerifyError>> = tokio::task::block_in_place(|| {
+        let ended: Vec<Result<PartialReport, VerifyError>> = tokio::task::block_in_place(|| {
             thread::scope(|scope| {
                 let threads: Vec<_> = runs
                     .into_iter()
@@ -56,12 +56,12 @@ impl<'a> Verifier<'a> {
     /// A run over the same stores that has read and found nothing yet.
     fn beside<'b>(
         &'b self,
-        tell: Tell<'b>,
-        progress: Box<dyn Fn(Progress) + Send + Sync + 'b>,
+        tell: FindingSink<'b>,
+        progress: Box<dyn Fn(VerifyProgress) + Send + Sync + 'b>,
     ) -> Verifier<'b> {
         let Verifier { hot, cold, keys, now, .. } = *self;
         let offered = self.offered.iter();
-        let offered = offered.map(|(run, it)| (*run, Offered { below: it.below, seen: 0 }));
+        let offered = offered.map(|(run, it)| (*run, OfferedSerials { below: it.below, seen: 0 }));
         Verifier {
             catalog: self.catalog.clone(),
             balance: self.balance.clone(),
@@ -72,14 +72,14 @@ impl<'a> Verifier<'a> {
         }
     }
 
-    async fn part(mut self, next: &tokio::sync::Mutex<Day>) -> Result<Part, VerifyError> {
+    async fn part(mut self, next: &tokio::sync::Mutex<Day>) -> Result<PartialReport, VerifyError> {
         self.days(next).await?;
         self.look_again().await?;
         let Verifier { report, cold_is, cold_states, hot_states, offered, followed, .. } = self;
-        Ok(Part { report, cold_is, cold_states, hot_states, offered, followed })
+        Ok(PartialReport { report, cold_is, cold_states, hot_states, offered, followed })
     }
 
-    fn take_in(&mut self, part: Part) {
+    fn take_in(&mut self, part: PartialReport) {
         self.report.add(part.report);
         self.followed += part.followed;
         self.cold_is = match (self.cold_is, part.cold_is) {
@@ -103,17 +103,17 @@ impl<'a> Verifier<'a> {
     }
 }
 
-struct Part {
-    report: Report,
+struct PartialReport {
+    report: VerifyReport,
     cold_is: ColdIs,
-    cold_states: super::States,
-    hot_states: super::States,
+    cold_states: super::StateTotals,
+    hot_states: super::StateTotals,
     offered: super::OfferedRuns,
     followed: u64,
 }
 
 /// Tells a finding, if there are not too many of its kind in all runs together.
-fn tell(told: &Mutex<(Tell<'_>, BTreeMap<Kind, u64>)>, finding: &Finding) {
+fn tell(told: &Mutex<(FindingSink<'_>, BTreeMap<FindingKind, u64>)>, finding: &Finding) {
     let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
     let count = told.1.entry(finding.kind).or_default();
     *count += 1;
@@ -123,13 +123,18 @@ fn tell(told: &Mutex<(Tell<'_>, BTreeMap<Kind, u64>)>, finding: &Finding) {
 }
 
 /// The progress of all runs, after that of the run `nth`.
-fn sum(steps: &Mutex<Vec<Progress>>, before: u64, nth: usize, step: Progress) -> Progress {
+fn sum(
+    steps: &Mutex<Vec<VerifyProgress>>,
+    before: u64,
+    nth: usize,
+    step: VerifyProgress,
+) -> VerifyProgress {
     let mut steps = steps.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(mine) = steps.get_mut(nth) {
         *mine = step;
     }
-    Progress {
-        step: Step::Coupons,
+    VerifyProgress {
+        step: VerifyStep::Coupons,
         looked_at: before + steps.iter().map(|step| step.looked_at).sum::<u64>(),
         findings: steps.iter().map(|step| step.findings).sum(),
     }

@@ -17,12 +17,12 @@ pub(super) const PAUSES_OF_STEPS: [Duration; 3] =
     [Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(6)];
 
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct VerifyOptions {
     /// Rows of one read.
     pub chunk: usize,
     /// The pauses before each further look; `None` for those that suit the store.
     pub pauses: Option<Vec<Duration>>,
-    pub repair: Repair,
+    pub repair: RepairMode,
     /// Whether counts that are too high are corrected, too. Such a count may be the only trace of a lost row.
     pub lower_counts: bool,
     /// Only these partitions, and nothing that belongs to none: the file of the store, the directory, claims,
@@ -33,23 +33,23 @@ pub struct Options {
     /// must have several threads.
     pub jobs: usize,
     /// Whether the directory and the claims are compared with the coupons as a whole, and not looked up for
-    /// each. Never with [`Options::partitions`].
+    /// each. Never with [`VerifyOptions::partitions`].
     pub balanced: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Repair {
+pub enum RepairMode {
     Nothing,
     /// Index rows and counts, which follow from the coupons.
     Derived,
 }
 
-impl Default for Options {
-    fn default() -> Options {
-        Options {
+impl Default for VerifyOptions {
+    fn default() -> VerifyOptions {
+        VerifyOptions {
             chunk: CHUNK,
             pauses: None,
-            repair: Repair::Nothing,
+            repair: RepairMode::Nothing,
             lower_counts: false,
             partitions: None,
             jobs: 1,

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::finding::{KINDS, Kind, NOTES, Note};
+use crate::finding::{FindingKind, KINDS, NOTES, Note};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Step {
+pub enum VerifyStep {
     #[default]
     Files,
     Coupons,
@@ -15,29 +15,29 @@ pub enum Step {
     Rest,
 }
 
-impl Step {
+impl VerifyStep {
     pub fn as_str(self) -> &'static str {
         match self {
-            Step::Files => "checking the files",
-            Step::Coupons => "reading the coupons",
-            Step::Directory => "reading the directory",
-            Step::Claims => "reading the claims",
-            Step::LeftOver => "looking up what differs",
-            Step::Rest => "reading index rows and counts",
+            VerifyStep::Files => "checking the files",
+            VerifyStep::Coupons => "reading the coupons",
+            VerifyStep::Directory => "reading the directory",
+            VerifyStep::Claims => "reading the claims",
+            VerifyStep::LeftOver => "looking up what differs",
+            VerifyStep::Rest => "reading index rows and counts",
         }
     }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
-    pub step: Step,
+pub struct VerifyProgress {
+    pub step: VerifyStep,
     /// Rows, entries and index rows read so far.
     pub looked_at: u64,
     pub findings: u64,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
+pub struct VerifyReport {
     pub hot_rows: u64,
     pub archived_markers: u64,
     pub cold_rows: u64,
@@ -51,7 +51,7 @@ pub struct Report {
     pub campaigns: u64,
     /// Codes that looked wrong at first, and were looked at again.
     pub looked_again: u64,
-    pub findings: BTreeMap<Kind, u64>,
+    pub findings: BTreeMap<FindingKind, u64>,
     pub notes: BTreeMap<Note, u64>,
     /// Campaigns whose counts were corrected.
     pub mended_counts: u64,
@@ -60,7 +60,7 @@ pub struct Report {
     pub removed_index_rows: u64,
 }
 
-impl Report {
+impl VerifyReport {
     /// Everything that was read.
     pub fn looked_at(&self) -> u64 {
         let of_cold = self.cold_rows + self.side_rows;
@@ -69,9 +69,9 @@ impl Report {
     }
 
     /// Adds what another run over other partitions has read and found.
-    pub(crate) fn add(&mut self, other: Report) {
+    pub(crate) fn add(&mut self, other: VerifyReport) {
         // No `..`: a new field has to be added.
-        let Report {
+        let VerifyReport {
             hot_rows,
             archived_markers,
             cold_rows,
@@ -116,7 +116,7 @@ impl Report {
     }
 
     /// Findings by kind, in the order of the documents.
-    pub fn by_kind(&self) -> impl Iterator<Item = (Kind, u64)> {
+    pub fn by_kind(&self) -> impl Iterator<Item = (FindingKind, u64)> {
         KINDS.iter().filter_map(|kind| Some((*kind, *self.findings.get(kind)?)))
     }
 

@@ -3,7 +3,9 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use cql_session::{Connection, CqlSession, CqlTables, Keyspace, KeyspaceAddress, SchemaOptions};
+use cql_session::{
+    ConnectionSettings, CqlSession, CqlTables, Keyspace, KeyspaceAddress, SchemaOptions,
+};
 use hot::tables::Tables;
 use tokio::runtime::Runtime;
 use uuid::Uuid;
@@ -20,9 +22,9 @@ fn wait<T: Send>(work: impl Future<Output = T> + Send) -> T {
     std::thread::scope(|scope| scope.spawn(|| runtime().block_on(work)).join().unwrap())
 }
 
-fn connection(addresses: &str) -> Connection {
+fn connection(addresses: &str) -> ConnectionSettings {
     let target = format!("cql://{addresses}/webhooks").parse::<KeyspaceAddress>().unwrap();
-    Connection { patience: testcluster::STEADY_PATIENCE, ..Connection::of(&target) }
+    ConnectionSettings { patience: testcluster::STEADY_PATIENCE, ..ConnectionSettings::of(&target) }
 }
 
 /// `None` where there is no Cassandra: a printed line says why.

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use loadtest::ready::Ready;
-use loadtest::report::Report;
-use loadtest::run::{Plan, run};
-use loadtest::scenario::{Ground, Scenario};
-use loadtest::schedule::Schedule;
+use loadtest::ready::ServerPreparation;
+use loadtest::report::LoadReport;
+use loadtest::run::{RunPlan, run};
+use loadtest::scenario::{RunGround, Scenario};
+use loadtest::schedule::RateSchedule;
 
 use crate::sides::Side;
 use crate::{Arguments, Failure};
@@ -51,7 +51,7 @@ impl Bench {
         scenario: Scenario,
         connections: usize,
         rate: Option<f64>,
-    ) -> Result<Report, Failure> {
+    ) -> Result<LoadReport, Failure> {
         wait_for_idle();
         let warm_up = Duration::from_secs(1);
         let time = warm_up + Duration::from_secs_f64(self.arguments.seconds);
@@ -59,10 +59,10 @@ impl Bench {
             Scenario::IssueRush => self.campaign(side)?,
             _ => String::new(),
         };
-        let report = run(&Plan {
+        let report = run(&RunPlan {
             target: side.target.clone(),
             scenario,
-            ground: Ground {
+            ground: RunGround {
                 coupons: 0..self.arguments.coupons,
                 codes: side.codes.clone(),
                 turns: side.used..self.arguments.coupons,
@@ -72,7 +72,7 @@ impl Bench {
                 token: side.shop.clone(),
                 checked: side.name != "constant",
             },
-            schedule: rate.map(|rate| Schedule::steady(rate, time)),
+            schedule: rate.map(|rate| RateSchedule::steady(rate, time)),
             time,
             warm_up,
             connections,
@@ -92,7 +92,7 @@ impl Bench {
     fn campaign(&mut self, side: &Side) -> Result<String, Failure> {
         self.serial += 1;
         let name = format!("rush-{}", self.serial);
-        let mut ready = Ready::new(side.target.clone(), &side.admin);
+        let mut ready = ServerPreparation::new(side.target.clone(), &side.admin);
         self.runtime.block_on(ready.campaign(&name, STOCK))?;
         Ok(name)
     }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use loadtest::ready::Ready;
+use loadtest::ready::ServerPreparation;
 use loadtest::scenario::Scenario;
 
 use crate::Failure;
@@ -79,7 +79,7 @@ fn imports(bench: &mut Bench, ours: &Side, counter: &Side, round: usize) -> Resu
         let from = 10_000_000_000 + round as u64 * IMPORTED;
         let rate = |side: &Side| -> Result<f64, Failure> {
             wait_for_idle();
-            let mut ready = Ready::new(side.target.clone(), &side.admin);
+            let mut ready = ServerPreparation::new(side.target.clone(), &side.admin);
             let imported = bench.runtime.block_on(ready.coupons(from, from + IMPORTED, |_| ()));
             Ok(imported?.per_second)
         };
@@ -103,7 +103,7 @@ fn ten_billion(bench: &mut Bench, ours: &Side, round: usize) -> Result<(), Failu
     if bench.wants("campaign of 10 billion, ms") {
         let begun = Instant::now();
         let name = format!("ten-billion-{round}");
-        let mut ready = Ready::new(ours.target.clone(), &ours.admin);
+        let mut ready = ServerPreparation::new(ours.target.clone(), &ours.admin);
         bench.runtime.block_on(ready.campaign(&name, 10_000_000_000))?;
         let millis = begun.elapsed().as_secs_f64() * 1_000.0;
         bench.note("campaign of 10 billion, ms", 50.0, true, millis, 1.0);

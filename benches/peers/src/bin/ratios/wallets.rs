@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use loadtest::stock;
-use loadtest::wire::{self, Connection};
+use loadtest::wire::{self, HttpConnection};
 
 use crate::Failure;
 use crate::bench::Bench;
@@ -30,7 +30,7 @@ pub(crate) fn wallets(bench: &Bench, side: &Side, round: usize) -> Result<(f64, 
         wire::head(&mut request, &side.target, &side.admin, line, Some(("text/csv", text.len())));
         request.extend_from_slice(text.as_bytes());
         bench.runtime.block_on(async {
-            let mut connection = Connection::new(side.target.clone().into());
+            let mut connection = HttpConnection::new(side.target.clone().into());
             let status = connection.ask(&request).await?.status;
             let good = (200..300).contains(&status);
             good.then_some(()).ok_or_else(|| Failure::from(format!("wallets: {status}")))
@@ -42,7 +42,7 @@ pub(crate) fn wallets(bench: &Bench, side: &Side, round: usize) -> Result<(f64, 
         wire::head(&mut request, &side.target, &side.shop, line, None);
         let mut times = Vec::new();
         bench.runtime.block_on(async {
-            let mut connection = Connection::new(side.target.clone().into());
+            let mut connection = HttpConnection::new(side.target.clone().into());
             for _ in 0..ASKED {
                 let begun = Instant::now();
                 let status = connection.ask(&request).await?.status;

@@ -1,8 +1,8 @@
 //! A call as a command that a person can paste into a shell.
 
-use super::operation::{Operation, is_open};
+use super::operation::{ApiOperation, is_open};
 use crate::docs::json::{list, members, text};
-use crate::docs::schema::Shapes;
+use crate::docs::schema::ComponentSchemas;
 
 /// The query of a call that needs one. What it needs is not in the document as an example, or not as
 /// required: one of several parameters is enough.
@@ -14,7 +14,7 @@ const QUERIES: [(&str, &str); 4] = [
 ];
 
 /// One command for each kind of body that the call takes.
-pub(super) fn commands(operation: &Operation<'_>, shapes: Shapes<'_>) -> Vec<String> {
+pub(super) fn commands(operation: &ApiOperation<'_>, shapes: ComponentSchemas<'_>) -> Vec<String> {
     let call = operation.call;
     let method = operation.method.to_ascii_uppercase();
     let mut head = String::from("curl");
@@ -40,7 +40,7 @@ pub(super) fn commands(operation: &Operation<'_>, shapes: Shapes<'_>) -> Vec<Str
     if commands.is_empty() { vec![head] } else { commands }
 }
 
-fn target(operation: &Operation<'_>) -> String {
+fn target(operation: &ApiOperation<'_>) -> String {
     let mut target = operation.path.to_owned();
     for parameter in list(operation.call, "parameters").iter().filter(|it| it["in"] == "path") {
         let example = &parameter["example"];

@@ -6,19 +6,19 @@ use serde_json::Value;
 use super::curl;
 use crate::docs::json::{list, members, text};
 use crate::docs::markdown::{block, escape, inline};
-use crate::docs::schema::{Shapes, name_html};
+use crate::docs::schema::{ComponentSchemas, name_html};
 use crate::docs::table;
 
 const PROBLEM: &str = "application/problem+json";
 
 #[derive(Clone, Copy)]
-pub(in crate::docs) struct Operation<'a> {
+pub(in crate::docs) struct ApiOperation<'a> {
     pub(in crate::docs) method: &'a str,
     pub(in crate::docs) path: &'a str,
     pub(in crate::docs) call: &'a Value,
 }
 
-impl<'a> Operation<'a> {
+impl<'a> ApiOperation<'a> {
     pub(in crate::docs) fn tag(&self) -> &'a str {
         self.call["tags"][0].as_str().unwrap_or_default()
     }
@@ -41,7 +41,7 @@ impl<'a> Operation<'a> {
         )
     }
 
-    pub(super) fn html(&self, shapes: Shapes<'a>) -> String {
+    pub(super) fn html(&self, shapes: ComponentSchemas<'a>) -> String {
         let (anchor, call) = (self.anchor(), self.call);
         let token = if is_open(call) { "No token needed." } else { "Needs a token." };
         let commands = curl::commands(self, shapes);
@@ -65,7 +65,7 @@ pub(super) fn is_open(call: &Value) -> bool {
     call["security"].is_array()
 }
 
-fn parameters_html<'a>(shapes: Shapes<'a>, call: &'a Value) -> String {
+fn parameters_html<'a>(shapes: ComponentSchemas<'a>, call: &'a Value) -> String {
     let parameters = list(call, "parameters").iter().map(|parameter| {
         let schema = &parameter["schema"];
         format!(
@@ -83,7 +83,7 @@ fn parameters_html<'a>(shapes: Shapes<'a>, call: &'a Value) -> String {
     format!("<h3>Parameters</h3>\n{}", table("fields", &["Name", "In", "Type", "Meaning"], &rows))
 }
 
-fn request_html<'a>(shapes: Shapes<'a>, request: &'a Value) -> String {
+fn request_html<'a>(shapes: ComponentSchemas<'a>, request: &'a Value) -> String {
     let bodies = members(&request["content"]).map(|(kind, media)| {
         let schema = &media["schema"];
         // The command has the example of a JSON body; that of a file is only here.
@@ -104,7 +104,7 @@ fn request_html<'a>(shapes: Shapes<'a>, request: &'a Value) -> String {
     if bodies.is_empty() { bodies } else { format!("<h3>Body</h3>\n{bodies}") }
 }
 
-fn responses_html<'a>(shapes: Shapes<'a>, responses: &'a Value) -> String {
+fn responses_html<'a>(shapes: ComponentSchemas<'a>, responses: &'a Value) -> String {
     let mut rows = String::new();
     for (status, response) in members(responses) {
         let mut meaning = block(text(response, "description"));
@@ -134,7 +134,7 @@ fn responses_html<'a>(shapes: Shapes<'a>, responses: &'a Value) -> String {
 
 /// An example of each answer that is no problem: the first is open, and one that is the same as
 /// another is left out.
-fn examples_html<'a>(shapes: Shapes<'a>, responses: &'a Value) -> String {
+fn examples_html<'a>(shapes: ComponentSchemas<'a>, responses: &'a Value) -> String {
     let mut shown: Vec<String> = Vec::new();
     let mut html = String::new();
     // What was just made before what was there.

@@ -9,11 +9,11 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::Response;
 use engine::{Caller, EventsAnswer, EventsRequest, EventsView, FeedStart};
 use futures::stream::unfold;
-use passwords::places::Place;
+use passwords::places::TakenPlace;
 
-use crate::accept::Stopping;
+use crate::accept::ShutdownFlag;
 use crate::app::App;
-use crate::extract::Session;
+use crate::extract::StreamSession;
 use crate::guesses::EVERYBODY;
 use crate::problem::Problem;
 use crate::reads::ReadTurn;
@@ -37,20 +37,20 @@ pub(super) fn last_seen(headers: &HeaderMap) -> Option<FeedStart> {
     (!seen.is_empty()).then(|| FeedStart::After(seen.to_owned()))
 }
 
-struct Following {
+struct EventStream {
     app: Arc<App>,
-    session: Session,
+    session: StreamSession,
     request: EventsRequest,
     ready: VecDeque<String>,
     has_more: bool,
     begun: Instant,
     said: Instant,
-    stopping: Stopping,
+    stopping: ShutdownFlag,
     _places: StreamPlaces,
 }
 
 /// The place of a stream among those of its caller, and among all of them.
-pub(super) type StreamPlaces = (Place, Place);
+pub(super) type StreamPlaces = (TakenPlace, TakenPlace);
 
 /// # Errors
 /// TOO_MANY where the caller has as many as one may have, or all are taken.
@@ -67,14 +67,14 @@ pub(super) fn places(app: &App, caller: &Caller) -> Result<StreamPlaces, Problem
 /// store fails: the client asks again then, with the id of the last event.
 pub(super) fn stream(
     app: Arc<App>,
-    session: Session,
+    session: StreamSession,
     request: EventsRequest,
     first: EventsView,
-    stopping: Stopping,
+    stopping: ShutdownFlag,
     places: StreamPlaces,
 ) -> Response {
     let now = Instant::now();
-    let mut following = Following {
+    let mut following = EventStream {
         app,
         session,
         request,
@@ -98,7 +98,7 @@ pub(super) fn stream(
     response
 }
 
-impl Following {
+impl EventStream {
     fn take(&mut self, view: EventsView) {
         self.has_more = !view.is_end;
         for event in view.events {

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use coupon::calendar::{Date, Zone};
 use coupon::time::DAY_MS;
 use engine::{
-    Caller, CouponFilter, Fault, ListOrder, ListRequest, Position, Role, SPAN_DAYS_MAX, Span,
+    Caller, CouponFilter, CursorPosition, FieldFault, ListOrder, ListRequest, Role, SPAN_DAYS_MAX,
+    Span,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::IntoParams;
 
-use crate::bodies::Reading;
+use crate::bodies::FieldReader;
 use crate::closed::{self, STATES};
 use crate::cursor;
 use crate::paging::LIMITS;
@@ -93,7 +94,7 @@ impl CouponParams {
     /// The list, and whether its coupons come with their campaigns.
     pub(super) fn read(self, query: &str) -> Result<(ListRequest, bool), Problem> {
         let after = self.cursor.as_deref().map(|text| position(query, text)).transpose()?;
-        let mut reading = Reading::default();
+        let mut reading = FieldReader::default();
         let mut span = |name: &str, from: &Option<String>, before: &Option<String>| Span {
             from: reading.instant(&format!("{name}_from"), from.as_deref()),
             before: reading.instant(&format!("{name}_before"), before.as_deref()),
@@ -145,7 +146,7 @@ impl CouponParams {
 
 /// An expiry range over everybody's coupons needs both its ends, a month apart: the engine refuses
 /// anything else, and this names the end that is missing or too far.
-pub(super) fn half_a_range(caller: &Caller, ask: &ListRequest) -> Option<Fault> {
+pub(super) fn half_a_range(caller: &Caller, ask: &ListRequest) -> Option<FieldFault> {
     let everybody = matches!(caller.role, Role::Operator | Role::Admin)
         && ask.user.is_none()
         && ask.campaign.is_none()
@@ -163,22 +164,22 @@ pub(super) fn half_a_range(caller: &Caller, ask: &ListRequest) -> Option<Fault> 
     let detail = format!(
         "{what}: a range over everybody's coupons has two ends, at most {SPAN_DAYS_MAX} days apart"
     );
-    Some(Fault::new(field, detail))
+    Some(FieldFault::new(field, detail))
 }
 
-fn position(query: &str, text: &str) -> Result<Position, Problem> {
+fn position(query: &str, text: &str) -> Result<CursorPosition, Problem> {
     let (expires_at, tie) = cursor::tied_position(query, text)?;
-    Ok(Position { expires_at, tie })
+    Ok(CursorPosition { expires_at, tie })
 }
 
-pub(super) fn cursor_behind(query: &str, position: &Position) -> String {
+pub(super) fn cursor_behind(query: &str, position: &CursorPosition) -> String {
     cursor::tied(query, position.expires_at, &position.tie)
 }
 
 #[cfg(test)]
 mod tests {
     use coupon::time::Millis;
-    use engine::Tie;
+    use engine::TieBreaker;
 
     use super::*;
 
@@ -206,7 +207,7 @@ mod tests {
         for (name, params, want) in cases {
             assert_eq!(params.query(&ann), want, "{name}");
         }
-        let position = Position { expires_at: Millis(17), tie: Tie::Hot(5) };
+        let position = CursorPosition { expires_at: Millis(17), tie: TieBreaker::Hot(5) };
         let made = cursor_behind(r#"["user:ann",{"state":"issued"}]"#, &position);
         assert_eq!(made, "WyJjYjhhMmQwYWU0NTBlZTI3IixbIjE3IiwiaG90IiwiNSJdXQ");
     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::rows::hash;
 use super::{SIDE_FAULTS_MAX, SideAudit, SideFault, SideIs};
-use crate::cursor::Reading;
-use crate::holders::Held;
+use crate::cursor::RowDecoder;
+use crate::holders::HolderRow;
 use crate::log::LiveFile;
 use crate::store::ColdStore;
 
@@ -14,19 +14,19 @@ use crate::store::ColdStore;
 const SIDE_ROWS_MAX: usize = 200_000;
 
 /// Files of a table, and how to read them.
-pub(super) type Side<'a> = (&'a [Arc<LiveFile>], &'a Reading<Held>);
+pub(super) type ComparedFiles<'a> = (&'a [Arc<LiveFile>], &'a RowDecoder<HolderRow>);
 
 impl ColdStore {
     /// Adds to `audit` the rows of the first table that the second has not. Reads the first in
     /// pieces of `SIDE_ROWS_MAX` rows, and the whole second table once for each piece.
     pub(super) async fn differences(
         &self,
-        (files, reading): Side<'_>,
-        other: Side<'_>,
+        (files, reading): ComparedFiles<'_>,
+        other: ComparedFiles<'_>,
         is: SideIs,
         audit: &mut SideAudit,
     ) {
-        let mut some: BTreeMap<u128, (Held, i64)> = BTreeMap::new();
+        let mut some: BTreeMap<u128, (HolderRow, i64)> = BTreeMap::new();
         for file in files {
             let Ok(mut cursor) = self.inner.cursor(file, reading.clone()).await else { continue };
             while let Ok(Some(rows)) = cursor.next().await {
@@ -44,8 +44,8 @@ impl ColdStore {
     /// Adds to `audit` those of `some` that the other table has not, or not as often.
     async fn report(
         &self,
-        mut some: BTreeMap<u128, (Held, i64)>,
-        (files, reading): Side<'_>,
+        mut some: BTreeMap<u128, (HolderRow, i64)>,
+        (files, reading): ComparedFiles<'_>,
         is: SideIs,
         audit: &mut SideAudit,
     ) {
@@ -59,7 +59,7 @@ impl ColdStore {
                 }
             }
         }
-        for (Held { holder, entry }, _) in some.into_values().filter(|(_, count)| *count > 0) {
+        for (HolderRow { holder, entry }, _) in some.into_values().filter(|(_, count)| *count > 0) {
             if audit.faults.len() < SIDE_FAULTS_MAX {
                 let (code, holder) = (entry.code.to_string(), holder.to_string());
                 audit.faults.push(SideFault { code, holder, is });

@@ -2,9 +2,9 @@
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::holders::{Held, HolderEntry};
+use crate::holders::{HolderEntry, HolderRow};
 
-pub(super) fn hash(row: &Held) -> u128 {
+pub(super) fn hash(row: &HolderRow) -> u128 {
     let HolderEntry { code, day, expires_at, state, version, .. } = &row.entry;
     let text = format!(
         "{}\u{1f}{code}\u{1f}{}\u{1f}{}\u{1f}{state}\u{1f}{version}",
@@ -15,13 +15,13 @@ pub(super) fn hash(row: &Held) -> u128 {
 
 /// A number of rows, and the sum of their hashes; the order of the rows does not matter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Sum {
+pub(super) struct RowSum {
     pub(super) rows: u64,
     hash: u128,
 }
 
-impl Sum {
-    pub(super) fn add(&mut self, row: &Held) {
+impl RowSum {
+    pub(super) fn add(&mut self, row: &HolderRow) {
         self.rows += 1;
         self.hash = self.hash.wrapping_add(hash(row));
     }

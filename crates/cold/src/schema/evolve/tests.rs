@@ -14,17 +14,17 @@ use object_store::memory::InMemory;
 use serde_json::Value;
 use tokio::task::spawn_blocking;
 
-use crate::blocking::Blocking;
-use crate::cursor::Reading;
+use crate::blocking::BlockingPool;
+use crate::cursor::RowDecoder;
 use crate::decode::BadRow;
 use crate::error::ColdError;
 use crate::location::StoreLocation;
-use crate::log::{Change, Committed, Table};
-use crate::names::Origin;
-use crate::options::Options;
+use crate::log::{CommitOutcome, DeltaTable, PartitionChange};
+use crate::names::FileOrigin;
+use crate::options::ColdOptions;
 use crate::schema::{self, COUPONS, TableSchema};
 use crate::store::ColdStore;
-use crate::upload::{Cut, Upload};
+use crate::upload::{ParquetUpload, RowGroupCutter};
 use crate::write::NewFile;
 use crate::{encode, names};
 
@@ -38,16 +38,16 @@ static LATER: LazyLock<TableSchema> =
     LazyLock::new(|| COUPONS.with_text(ADDED).with_event_text("origin"));
 
 fn location(memory: &Arc<InMemory>) -> StoreLocation {
-    let (store, blocking) = (memory.clone(), Blocking::default());
+    let (store, blocking) = (memory.clone(), BlockingPool::default());
     StoreLocation { store, name: "memory".into(), folder: None, blocking }
 }
 
 fn this(memory: &Arc<InMemory>) -> ColdStore {
-    ColdStore::with_store(memory.clone(), "memory", Options::default())
+    ColdStore::with_store(memory.clone(), "memory", ColdOptions::default())
 }
 
 fn later(memory: &Arc<InMemory>) -> ColdStore {
-    ColdStore::with_coupons(location(memory), Options::default(), false, &LATER)
+    ColdStore::with_coupons(location(memory), ColdOptions::default(), false, &LATER)
 }
 
 fn coupon(code: &str, day: Day) -> Coupon {
@@ -66,7 +66,7 @@ fn coupon(code: &str, day: Day) -> Coupon {
     Coupon::of(genesis, vec![Event { at: made, actor, operation, kind }], None, 1, made)
 }
 
-async fn committed(store: &ColdStore, day: Day, codes: &[&str]) -> Committed {
+async fn committed(store: &ColdStore, day: Day, codes: &[&str]) -> CommitOutcome {
     let on = store.partition(day).await.unwrap();
     let mut writer = store.writer(day, on.archive_commit + 1).await.unwrap();
     writer.push(codes.iter().map(|code| coupon(code, day)).collect()).await.unwrap();
@@ -91,9 +91,9 @@ async fn written_later(
         let at = batch.schema().index_of(ADDED).unwrap();
         columns[at] = Arc::new(StringArray::from(vec!["web"; coupons.len()])) as ArrayRef;
         let batch = RecordBatch::try_new(LATER.to_arrow(), columns).unwrap();
-        let origin = Origin { day, archive_commit, rewrites: 0 };
-        let (path, cut) = (names::coupons_file(origin), Cut::at(schema::GROUP_BYTES));
-        let mut upload = Upload::begin(&location, &waiter, &LATER, path, cut).unwrap();
+        let origin = FileOrigin { day, archive_commit, rewrites: 0 };
+        let (path, cut) = (names::coupons_file(origin), RowGroupCutter::at(schema::GROUP_BYTES));
+        let mut upload = ParquetUpload::begin(&location, &waiter, &LATER, path, cut).unwrap();
         upload.write(&batch).unwrap();
         upload.finish().unwrap()
     };
@@ -106,16 +106,16 @@ async fn committed_later(
     day: Day,
     codes: &[&str],
     up_to: u64,
-) -> Committed {
+) -> CommitOutcome {
     let after = store.partition(day).await.unwrap().archive_commit;
     let added = vec![written_later(memory, day, after + 1, codes).await];
     let (removed, covers) = (HashSet::new(), Vec::new());
-    let change = Change { day, after, archive_commit: after + 1, added, removed, covers };
+    let change = PartitionChange { day, after, archive_commit: after + 1, added, removed, covers };
     store.inner.coupons.commit(change, up_to).await.unwrap()
 }
 
 /// The `metaData` actions of a table's log, with their versions.
-async fn metadata(memory: &Arc<InMemory>, table: &Table) -> Vec<(u64, Value)> {
+async fn metadata(memory: &Arc<InMemory>, table: &DeltaTable) -> Vec<(u64, Value)> {
     let mut found = Vec::new();
     for version in 0.. {
         let Ok(entry) = memory.get(&table.entry(version)).await else { return found };
@@ -141,7 +141,8 @@ async fn added_column(store: &ColdStore, day: Day) -> Vec<(String, Option<String
     };
     let mut found = Vec::new();
     for file in store.partition(day).await.unwrap().files {
-        let mut rows = store.open(&file.live, Reading::of(&["code", ADDED], decode)).await.unwrap();
+        let mut rows =
+            store.open(&file.live, RowDecoder::of(&["code", ADDED], decode)).await.unwrap();
         while let Some(some) = rows.next().await.unwrap() {
             found.extend(some);
         }
@@ -163,9 +164,9 @@ async fn a_later_release_adds_its_columns() {
 
     // The caller has prepared for version 2, which the new columns have taken.
     let moved = committed_later(&memory, &later, DAY, &["BBBB"], 2).await;
-    assert!(matches!(moved, Committed::Moved { version: 2 }), "{moved:?}");
+    assert!(matches!(moved, CommitOutcome::Moved { version: 2 }), "{moved:?}");
     let done = committed_later(&memory, &later, DAY, &["BBBB"], 3).await;
-    assert!(matches!(done, Committed::Done { version: 3 }), "{done:?}");
+    assert!(matches!(done, CommitOutcome::Done { version: 3 }), "{done:?}");
     let web = |code: &str| (code.to_owned(), Some("web".to_owned()));
     assert_eq!(added_column(&later, DAY).await, [("AAAA".to_owned(), None), web("BBBB")]);
 
@@ -202,7 +203,7 @@ async fn an_earlier_release_goes_on_beside_it() {
     assert_eq!(found, [Some(coupon("AAAA", DAY)), Some(coupon("BBBB", DAY))], "it reads both");
 
     let done = committed(&this, DAY, &["CCCC"]).await;
-    assert!(matches!(done, Committed::Done { .. }), "{done:?}");
+    assert!(matches!(done, CommitOutcome::Done { .. }), "{done:?}");
     let made = metadata(&memory, &this.inner.coupons).await;
     assert_eq!(made.len(), 2, "it does not touch the columns: {made:?}");
     let fresh = self::later(&memory);
@@ -221,7 +222,7 @@ async fn an_earlier_release_goes_on_beside_it() {
     // Files without the column lose nothing.
     let own: Vec<_> = on.files.iter().filter(|file| file.archive_commit() != 2).cloned().collect();
     let done = this.commit(&on, on.archive_commit + 1, &files, &own).await.unwrap();
-    assert!(matches!(done, Committed::Done { .. }), "{done:?}");
+    assert!(matches!(done, CommitOutcome::Done { .. }), "{done:?}");
     assert!(added_column(&fresh, DAY).await.contains(&web));
 }
 
@@ -241,7 +242,7 @@ async fn many_add_the_columns_at_once() {
         }
     });
     for (day, ended) in join_all(commits).await {
-        assert!(matches!(ended, Committed::Done { .. }), "{ended:?}");
+        assert!(matches!(ended, CommitOutcome::Done { .. }), "{ended:?}");
         let want = [("NEW1".to_owned(), Some("web".to_owned()))];
         assert_eq!(added_column(&stores[0], day).await, want);
     }

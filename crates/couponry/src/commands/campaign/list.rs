@@ -6,7 +6,7 @@ use engine::{Clock, SystemClock};
 use serde_json::Value;
 
 use crate::failure::CliError;
-use crate::output::{self, Out, Side, cell_text, thousands};
+use crate::output::{self, CellAlignment, Out, cell_text, thousands};
 
 pub(super) enum List {
     Lines(Out),
@@ -41,7 +41,7 @@ impl List {
         match self {
             List::Lines(out) => out.finish(),
             List::Table { rows, .. } => {
-                let (left, right) = (Side::Left, Side::Right);
+                let (left, right) = (CellAlignment::Left, CellAlignment::Right);
                 let sides = [left, left, right, right, right, right, left, left];
                 output::say(output::table(&sides, &rows).trim_end())
             }

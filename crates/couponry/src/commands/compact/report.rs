@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use compactor::{PartitionReport, Pass, Report, Work as Planned};
+use compactor::{CompactionPass, CompactionReport, DuePass as Planned, PartitionReport};
 
 use crate::failure::{CliError, Ended};
-use crate::output::{self, Side, thousands};
+use crate::output::{self, CellAlignment, thousands};
 
 pub(super) fn planned(works: &[Planned]) -> Result<Ended, CliError> {
     if works.is_empty() {
@@ -17,20 +17,23 @@ pub(super) fn planned(works: &[Planned]) -> Result<Ended, CliError> {
     rows.extend(works.iter().map(|work| {
         vec![work.day.to_string(), would(work.pass).to_owned(), thousands(work.waiting)]
     }));
-    output::done(output::table(&[Side::Left, Side::Left, Side::Right], &rows).trim_end())
+    output::done(
+        output::table(&[CellAlignment::Left, CellAlignment::Left, CellAlignment::Right], &rows)
+            .trim_end(),
+    )
 }
 
-fn would(pass: Pass) -> &'static str {
+fn would(pass: CompactionPass) -> &'static str {
     match pass {
-        Pass::Finish => "finish an earlier run",
-        Pass::Closed => "move closed coupons",
-        Pass::Expired => "seal it, move all of it",
+        CompactionPass::Finish => "finish an earlier run",
+        CompactionPass::Closed => "move closed coupons",
+        CompactionPass::Expired => "seal it, move all of it",
     }
 }
 
 /// # Errors
 /// No day could be moved.
-pub(super) fn done(report: &Report, elapsed: Duration) -> Result<Ended, CliError> {
+pub(super) fn done(report: &CompactionReport, elapsed: Duration) -> Result<Ended, CliError> {
     if !report.partitions.is_empty() {
         output::say(table(&report.partitions).trim_end())?;
     }
@@ -64,9 +67,9 @@ fn table(partitions: &[PartitionReport]) -> String {
     let mut rows = vec![heads.map(String::from).to_vec()];
     rows.extend(partitions.iter().map(|partition| {
         let pass = match partition.pass {
-            Pass::Finish => "finish",
-            Pass::Closed => "closed",
-            Pass::Expired => "expired",
+            CompactionPass::Finish => "finish",
+            CompactionPass::Closed => "closed",
+            CompactionPass::Expired => "expired",
         };
         vec![
             partition.day.to_string(),
@@ -76,5 +79,14 @@ fn table(partitions: &[PartitionReport]) -> String {
             thousands(partition.removed),
         ]
     }));
-    output::table(&[Side::Left, Side::Left, Side::Right, Side::Right, Side::Right], &rows)
+    output::table(
+        &[
+            CellAlignment::Left,
+            CellAlignment::Left,
+            CellAlignment::Right,
+            CellAlignment::Right,
+            CellAlignment::Right,
+        ],
+        &rows,
+    )
 }

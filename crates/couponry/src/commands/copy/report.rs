@@ -2,7 +2,7 @@
 
 use hot::inventory::{Compared, Copied};
 
-use crate::output::{self, Side, thousands};
+use crate::output::{self, CellAlignment, thousands};
 
 pub(super) fn summary(copied: &Copied) -> String {
     let read = copied.read.iter().map(|(what, count)| format!("{} {what}", thousands(*count)));
@@ -32,7 +32,10 @@ pub(super) fn table(compared: &[Compared]) -> String {
         };
         rows.push(vec![(*what).to_owned(), thousands(from.count), thousands(to.count), result]);
     }
-    output::table(&[Side::Left, Side::Right, Side::Right, Side::Left], &rows)
+    output::table(
+        &[CellAlignment::Left, CellAlignment::Right, CellAlignment::Right, CellAlignment::Left],
+        &rows,
+    )
 }
 
 #[cfg(test)]

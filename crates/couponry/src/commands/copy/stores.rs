@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use cold::Patience;
+use cold::BucketPatience;
 use cql_session::{BadKeyspaceAddress, KeyspaceAddress};
 use engine::ColdArchive;
 use hot::Archive;
 use hot_cql::CqlHot;
-use hot_sqlite::{FILE_NAME, Options, SqliteHot};
+use hot_sqlite::{FILE_NAME, SqliteHot, SqliteOptions};
 
 use crate::cql::{self, Waiting};
 use crate::failure::CliError;
@@ -90,7 +90,7 @@ impl SourceFolder {
             false => Some(serve::only_one(&self.0)?),
         };
         let free_min_bytes = settings.free_min_mib.value << 20;
-        let options = Options { free_min_bytes, ..Options::default() };
+        let options = SqliteOptions { free_min_bytes, ..SqliteOptions::default() };
         let store = SqliteHot::open(&self.0, keys.ring(), Arc::clone(&archive), options);
         let store = store.map_err(|error| CliError::new(error.to_string()))?;
         Ok(Source { store, keys, archive, _lock: lock })
@@ -102,7 +102,7 @@ fn archive(settings: &Settings, home: &Path) -> Result<Arc<dyn Archive>, CliErro
     if settings.cold.origin == Origin::Default {
         settings.cold.value = Cold::Folder(home.join("cold"));
     }
-    Ok(Arc::new(ColdArchive(open::cold(&settings, Patience::Work)?)))
+    Ok(Arc::new(ColdArchive(open::cold(&settings, BucketPatience::Work)?)))
 }
 
 /// Opens the cluster with the keys and the cold tier of the source.

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use command_line::{Progress, Work};
+use command_line::{CommandProgress, WorkKind};
 use coupon::code::CodeText;
 use engine::Failure;
-use engine::import::{CodeOfFile, Codes};
+use engine::import::{CodeOfFile, CodeReader};
 use futures::future::join_all;
 use serde_json::Value;
 use tokio_util::io::ReaderStream;
@@ -58,12 +58,12 @@ pub(super) async fn run(
 ) -> Result<Ended, CliError> {
     let (source, _) = files::readable(path).await?;
     let unreadable = |failure| unreadable(path, failure);
-    let progress = Progress::new(Work::Change, None, output::is_terminal());
+    let progress = CommandProgress::new(WorkKind::Change, None, output::is_terminal());
     let mut out = Out::standard();
     out.put("code,result,detail\n")?;
     let mut counts = Counts::default();
     let written = async {
-        let codes = Codes::open(ReaderStream::new(source)).await;
+        let codes = CodeReader::open(ReaderStream::new(source)).await;
         let mut codes = codes.map_err(|error| unreadable(error.into()))?;
         let mut group: Vec<String> = Vec::with_capacity(AT_ONCE);
         while let Some(found) = codes.next().await {

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use cql_session::{
-    About, AboutNode, Answer, CLOCK_DIFFERENCE_MAX_MS, CqlEngine, Difference, Keyspace,
+    AboutCluster, AboutNode, CLOCK_DIFFERENCE_MAX_MS, CqlEngine, Keyspace, NodeReply,
+    SchemaDifference,
 };
 
 use super::{Report, Verdict};
@@ -50,11 +51,11 @@ pub(super) async fn report(
 }
 
 /// The nodes that answer, and their answers.
-fn answers(nodes: &[AboutNode]) -> impl Iterator<Item = (&AboutNode, &Answer)> {
+fn answers(nodes: &[AboutNode]) -> impl Iterator<Item = (&AboutNode, &NodeReply)> {
     nodes.iter().filter_map(|node| Some((node, node.answer.as_ref().ok()?)))
 }
 
-fn releases(about: &About) -> Verdict {
+fn releases(about: &AboutCluster) -> Verdict {
     let found: BTreeSet<&str> =
         answers(&about.nodes).map(|(_, answer)| answer.version.as_str()).collect();
     let mut found = found.into_iter();
@@ -82,7 +83,7 @@ fn nodes(nodes: &[AboutNode]) -> Verdict {
 
 /// The number of copies, and the data centre whose replicas decide. Two processes that ask the
 /// replicas of two data centres could both redeem a coupon.
-fn replication(about: &About, datacenter: Option<&str>) -> Verdict {
+fn replication(about: &AboutCluster, datacenter: Option<&str>) -> Verdict {
     let copies = about.copies.iter().map(|(name, copies)| format!("{copies} in {name}"));
     let copies = copies.collect::<Vec<_>>().join(", ");
     let text = format!("keyspace {}: copies: {copies}", about.keyspace);
@@ -118,7 +119,7 @@ fn clocks(nodes: &[AboutNode]) -> Verdict {
     }
 }
 
-fn paxos(about: &About) -> Verdict {
+fn paxos(about: &AboutCluster) -> Verdict {
     let other = answers(&about.nodes).find_map(|(node, answer)| match answer.paxos.as_deref() {
         None | Some("v2") => None,
         Some(variant) => Some((&node.address, variant)),
@@ -165,7 +166,7 @@ pub(super) fn version(engine: CqlEngine, version: &str) -> Verdict {
     }
 }
 
-pub(super) fn schema(differences: &[Difference]) -> Vec<Verdict> {
+pub(super) fn schema(differences: &[SchemaDifference]) -> Vec<Verdict> {
     if differences.is_empty() {
         return vec![Verdict::Ok("as this release needs it".into())];
     }
@@ -182,24 +183,24 @@ mod tests {
 
     use super::*;
 
-    fn node(last: u8, answer: Option<Answer>) -> AboutNode {
+    fn node(last: u8, answer: Option<NodeReply>) -> AboutNode {
         let answer = answer.ok_or("timed out".to_owned());
         AboutNode { address: format!("10.0.0.{last}:9042"), datacenter: "dc1".into(), answer }
     }
 
-    fn answer(version: &str, clock_ahead_ms: i64, paxos: &str) -> Option<Answer> {
-        Some(Answer { version: version.into(), clock_ahead_ms, paxos: Some(paxos.into()) })
+    fn answer(version: &str, clock_ahead_ms: i64, paxos: &str) -> Option<NodeReply> {
+        Some(NodeReply { version: version.into(), clock_ahead_ms, paxos: Some(paxos.into()) })
     }
 
-    fn about(nodes: Vec<AboutNode>, copies: &[(&str, u32)]) -> About {
+    fn about(nodes: Vec<AboutNode>, copies: &[(&str, u32)]) -> AboutCluster {
         let copies: BTreeMap<String, u32> =
             copies.iter().map(|(name, copies)| ((*name).to_owned(), *copies)).collect();
-        About { engine: CqlEngine::Cassandra, keyspace: "shop".into(), copies, nodes }
+        AboutCluster { engine: CqlEngine::Cassandra, keyspace: "shop".into(), copies, nodes }
     }
 
     #[test]
     fn what_nodes_say() {
-        type Look = fn(&About) -> Verdict;
+        type Look = fn(&AboutCluster) -> Verdict;
         let (release, up): (Look, Look) = (releases, |it| nodes(&it.nodes));
         let (clock, decides): (Look, Look) = (|it| clocks(&it.nodes), paxos);
         let good = || node(1, answer("5.0.8", 0, "v2"));
@@ -262,8 +263,11 @@ mod tests {
 
     #[test]
     fn schemas() {
-        let difference =
-            |mendable| Difference { what: "coupon.hold".into(), why: "is text".into(), mendable };
+        let difference = |mendable| SchemaDifference {
+            what: "coupon.hold".into(),
+            why: "is text".into(),
+            mendable,
+        };
         let said = |mendable| schema(&[difference(mendable)]);
         let mended = "coupon.hold: is text: run `couponry schema apply`";
         assert_eq!(said(true), [Verdict::Fail(mended.into())]);

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cold::{ColdStore, Patience, ProbeResult};
+use cold::{BucketPatience, ColdStore, ProbeResult};
 use engine::{Clock, ColdArchive, Engine, SystemClock};
 use hot::clock::clock_record;
 use hot::{ClockRecord, Facts, HotStore, Witness};
-use verify::{Finding, Options};
+use verify::{Finding, VerifyOptions};
 
 use super::{DoctorArgs, Report, Verdict, cluster};
 use crate::commands::verify::checked;
@@ -33,7 +33,7 @@ pub(super) async fn report(
     args: &DoctorArgs,
     report: &mut Report,
 ) -> Result<(), CliError> {
-    let cold = open::cold(settings, Patience::Work)?;
+    let cold = open::cold(settings, BucketPatience::Work)?;
     match &settings.hot.value {
         Hot::Sqlite => match open::sqlite(settings, keys, &cold) {
             Ok(store) => {
@@ -149,7 +149,7 @@ async fn verified(engine: &Engine, keys: &Keys, report: &mut Report) -> Result<(
             printed = report.add(VERIFY, Verdict::Fail(sentence(found)));
         }
     };
-    let ended = checked(engine, keys, Options::default(), print).await;
+    let ended = checked(engine, keys, VerifyOptions::default(), print).await;
     printed?;
     let read = match ended {
         Ok(read) => read,

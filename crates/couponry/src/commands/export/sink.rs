@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
-use command_line::{Progress, Work};
+use command_line::{CommandProgress, WorkKind};
 use coupon::calendar::Date;
-use engine::{Engine, History, Sifted};
+use engine::{Engine, HistoryStream, SiftedRows};
 use serde::Serialize;
 
 use crate::client::ServiceClient;
@@ -41,7 +41,7 @@ pub(in crate::commands) struct Sink<'a> {
     looked_at: u64,
     /// Coupons left out, since the restored store does not know their campaigns.
     strangers: u64,
-    progress: &'a Progress,
+    progress: &'a CommandProgress,
 }
 
 impl Sink<'_> {
@@ -60,11 +60,11 @@ impl Sink<'_> {
     /// Writes a stream of rows, each as the line of CSV or the JSON object that it is.
     pub(in crate::commands) async fn all<T, B: Serialize>(
         &mut self,
-        mut rows: History<T>,
+        mut rows: HistoryStream<T>,
         csv: impl Fn(&T) -> String,
         body: impl Fn(&T) -> B,
     ) -> Result<(), CliError> {
-        while let Some(Sifted { rows, looked_at }) = rows.next().await? {
+        while let Some(SiftedRows { rows, looked_at }) = rows.next().await? {
             self.page(&rows, &csv, &body, looked_at)?;
         }
         self.strangers = rows.strangers();
@@ -129,7 +129,7 @@ pub(in crate::commands) async fn written(
     write: impl AsyncFnOnce(&mut Sink<'_>) -> Result<(), CliError>,
 ) -> Result<Ended, CliError> {
     let shown = into.output.is_none() && output::is_terminal();
-    let progress = Progress::new(Work::Export(name), None, shown);
+    let progress = CommandProgress::new(WorkKind::Export(name), None, shown);
     let mut sink = Sink {
         out: Out::to(into.output.as_deref())?,
         format: into.format,

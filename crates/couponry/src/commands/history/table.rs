@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::output::{self, Side};
+use crate::output::{self, CellAlignment};
 
 /// One field a line, then one event a line. Leaves out fields that are null.
 pub(super) fn of_coupon(detail: &Value) -> String {
@@ -10,7 +10,7 @@ pub(super) fn of_coupon(detail: &Value) -> String {
     let shown = fields.filter(|(name, value)| !value.is_null() && *name != "events");
     let rows: Vec<Vec<String>> =
         shown.map(|(name, value)| vec![name.clone(), output::cell_text(value)]).collect();
-    let mut text = output::table(&[Side::Left, Side::Left], &rows);
+    let mut text = output::table(&[CellAlignment::Left, CellAlignment::Left], &rows);
     let events = detail["events"].as_array().map_or(&[][..], Vec::as_slice);
     if events.is_empty() {
         return text;
@@ -21,8 +21,8 @@ pub(super) fn of_coupon(detail: &Value) -> String {
         fields.map(|name| output::cell_text(&event[name])).to_vec()
     }));
     text.push('\n');
-    let left = Side::Left;
-    text.push_str(&output::table(&[Side::Right, left, left, left, left], &rows));
+    let left = CellAlignment::Left;
+    text.push_str(&output::table(&[CellAlignment::Right, left, left, left, left], &rows));
     text
 }
 

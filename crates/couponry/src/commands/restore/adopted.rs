@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use cold::Patience;
+use cold::BucketPatience;
 
 use crate::cql::NotOpen;
 use crate::failure::CliError;
@@ -42,7 +42,7 @@ pub(super) fn must_have_keys(folder: &Path) -> Result<(), CliError> {
 /// A batch has codes of a key that is not there.
 pub(super) async fn must_open_codes(settings: &Settings) -> Result<(), CliError> {
     let keys = Keys::load(&settings.data.value)?;
-    let store = open::sqlite(settings, &keys, &open::cold(settings, Patience::Caller)?)?;
+    let store = open::sqlite(settings, &keys, &open::cold(settings, BucketPatience::Caller)?)?;
     open::must_have_every_key(&store, &keys).await.map_err(NotOpen::cli_error)
 }
 

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use cold::Patience;
+use cold::BucketPatience;
 use coupon::calendar::format_instant;
 use engine::{Clock, SystemClock};
 use hot_sqlite::RecordFile;
-use hot_sqlite::backup::{Beside, put_back, put_back_cold};
+use hot_sqlite::backup::{CompanionFile, put_back, put_back_cold};
 
 use crate::commands::backup::COLD;
 use crate::failure::CliError;
@@ -16,7 +16,7 @@ use crate::{files, open, output};
 /// Moves the old data aside. Until this ends, no command opens the data folder: see [`open::RESTORING`].
 pub(super) fn hot(data: &Path, from: &Path) -> Result<(), CliError> {
     let aside = data.join(format!("replaced-{}", format_instant(SystemClock.now())));
-    let beside = Beside { folder: files::KEYS, database: RecordFile::NAME };
+    let beside = CompanionFile { folder: files::KEYS, database: RecordFile::NAME };
     put_back(from, data, &data.join(open::RESTORING), &aside, beside).map_err(CliError::of)
 }
 
@@ -24,7 +24,7 @@ pub(super) fn hot(data: &Path, from: &Path) -> Result<(), CliError> {
 pub(super) async fn cold(settings: &Settings, from: &Path) -> Result<(), CliError> {
     let Cold::Folder(folder) = &settings.cold.value else { return Ok(()) };
     let copy = from.join(COLD);
-    let here = open::cold(settings, Patience::Work)?.version().await.map_err(CliError::of)?;
+    let here = open::cold(settings, BucketPatience::Work)?.version().await.map_err(CliError::of)?;
     if !copy.exists() || here.is_some() {
         return Ok(());
     }

@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use cold::Patience;
+use cold::BucketPatience;
 use coupon::calendar::format_instant;
 use hot_sqlite::backup::newest_event;
 use hot_sqlite::{FILE_NAME, is_current};
@@ -94,7 +94,7 @@ async fn present(settings: &Settings) -> Result<Option<Label>, CliError> {
     if !is_current(data).map_err(CliError::of)? {
         return Err(CliError::new("it is of an earlier release"));
     }
-    let (keys, cold) = (Keys::load_if_any(data)?, open::cold(settings, Patience::Caller)?);
+    let (keys, cold) = (Keys::load_if_any(data)?, open::cold(settings, BucketPatience::Caller)?);
     let store = Arc::new(open::sqlite(settings, &keys, &cold)?);
     Label::of(settings, &open::engine_over(store, cold, &keys)).await.map(Some)
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use cold::{ColdStore, Since};
-use command_line::{Progress, Work};
+use cold::{ArchivedSince, ColdStore};
+use command_line::{CommandProgress, WorkKind};
 use hot::{Partitions, Reconciled};
 
 use super::RestoreArgs;
@@ -19,19 +19,21 @@ pub(super) async fn since(
     store: &dyn Partitions,
     cold: &ColdStore,
     args: &RestoreArgs,
-) -> Result<Since, CliError> {
-    let everything = Since::ArchiveCommits(BTreeMap::new());
+) -> Result<ArchivedSince, CliError> {
+    let everything = ArchivedSince::ArchiveCommits(BTreeMap::new());
     if args.everything {
         return Ok(everything);
     }
     // A copy of one moment has every archive commit that it names. The tables of another snapshot may
     // show different moments.
     if args.is_one_moment() {
-        return Ok(Since::ArchiveCommits(store.archive_commits().await?.into_iter().collect()));
+        return Ok(ArchivedSince::ArchiveCommits(
+            store.archive_commits().await?.into_iter().collect(),
+        ));
     }
     let Some(known) = store.cold_mark().await?.committed else { return Ok(everything) };
     let before = cold.version_before(known, SNAPSHOT_MAX).await.map_err(CliError::of)?;
-    Ok(before.map_or(everything, Since::Version))
+    Ok(before.map_or(everything, ArchivedSince::Version))
 }
 
 /// Finishes what compactions were doing, also one that ran during the backup: a row leaves hot only
@@ -53,9 +55,9 @@ pub(super) async fn finish_side_table(
 pub(super) async fn run(
     store: &dyn Partitions,
     cold: &ColdStore,
-    since: Since,
+    since: ArchivedSince,
 ) -> Result<Reconciled, CliError> {
-    let progress = Progress::new(Work::Reconcile, None, false);
+    let progress = CommandProgress::new(WorkKind::Reconcile, None, false);
     progress
         .during(async {
             let mut all = Reconciled::default();

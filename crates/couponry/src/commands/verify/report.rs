@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use coupon::time::Day;
 use serde_json::{Map, Value, json};
-use verify::{Finding, Report, Said};
+use verify::{Finding, PlaceStatement, VerifyReport};
 
 use super::Format;
 use crate::failure::CliError;
@@ -32,7 +32,7 @@ impl Printer {
                 format!("FAIL {name} {about}\n     {one}\n     {other}\n     safe: {safe}\n")
             }
             Format::Jsonl => {
-                let place = |said: &Said| json!({"place": said.place, "says": said.says});
+                let place = |said: &PlaceStatement| json!({"place": said.place, "says": said.says});
                 let body = json!({"finding": kind.name(), "about": about,
                     "places": [place(one), place(other)], "safe": kind.safe()});
                 format!("{body}\n")
@@ -47,7 +47,7 @@ impl Printer {
     /// Prints the summary of a run over these expiry days, or over all if there are none.
     pub(super) fn end(
         mut self,
-        report: &Report,
+        report: &VerifyReport,
         days: &BTreeSet<Day>,
         elapsed: Duration,
     ) -> Result<(), CliError> {
@@ -62,7 +62,7 @@ impl Printer {
     }
 }
 
-fn text(report: &Report, days: &BTreeSet<Day>, elapsed: Duration) -> String {
+fn text(report: &VerifyReport, days: &BTreeSet<Day>, elapsed: Duration) -> String {
     let mut lines = Vec::new();
     for (note, count) in report.by_note() {
         lines.push(format!("note {}: {} {}", note.name(), thousands(count), note.meaning()));
@@ -90,7 +90,7 @@ fn text(report: &Report, days: &BTreeSet<Day>, elapsed: Duration) -> String {
     lines.join("\n") + "\n"
 }
 
-fn checked(report: &Report, elapsed: Duration) -> String {
+fn checked(report: &VerifyReport, elapsed: Duration) -> String {
     let seconds = elapsed.as_secs_f64();
     let rate = (report.looked_at() as f64 / seconds.max(0.001)) as u64;
     format!(
@@ -108,7 +108,7 @@ fn checked(report: &Report, elapsed: Duration) -> String {
     )
 }
 
-fn summary(report: &Report, days: &BTreeSet<Day>, elapsed: Duration) -> Value {
+fn summary(report: &VerifyReport, days: &BTreeSet<Day>, elapsed: Duration) -> Value {
     let findings: Map<_, _> =
         report.by_kind().map(|(kind, count)| (kind.name().to_owned(), json!(count))).collect();
     let notes: Map<_, _> =

@@ -4,8 +4,8 @@ use coupon::calendar::Zone;
 use coupon::ids::CampaignId;
 use hot::{ImportLine, RejectedLine};
 
-use super::super::columns::Column;
-use super::super::encoding::Encoding;
+use super::super::columns::KnownColumn;
+use super::super::encoding::TextEncoding;
 use super::super::exports::KnownExport;
 
 /// What an import of a file would do, as far as reads can tell.
@@ -14,12 +14,12 @@ pub struct DryRun {
     pub campaign: CampaignId,
     /// The zone in which its dates are read.
     pub zone: Zone,
-    pub encoding: Encoding,
+    pub encoding: TextEncoding,
     /// `None` for an empty file.
     pub separator: Option<char>,
     pub header: Option<String>,
     /// In the order of the file; `None` for one that is skipped.
-    pub columns: Vec<Option<Column>>,
+    pub columns: Vec<Option<KnownColumn>>,
     /// The system whose export the file is, and what of it does not come along.
     pub export: Option<&'static KnownExport>,
     pub counts: CheckedLines,

@@ -152,7 +152,8 @@ async fn a_line_needs_the_right_of_what_it_says() {
     let lines = "code,state,user_id,redeemed_at\nFREE1,,,\nHELD1,issued,kim,\nUSED1,redeemed,kim,2026-01-02\nVOID1,void,,\n";
     for role in STAFF_ROLES {
         let name: coupon::ids::UserId = role.as_str().parse().unwrap();
-        let person = crate::Identified { identity: name.to_string(), name: name.clone(), role };
+        let person =
+            crate::IdentifiedStaff { identity: name.to_string(), name: name.clone(), role };
         world.engine.admit_staff(&person).await.unwrap();
         let caller = Caller::staff(Role::Admin, name);
         let lines = lines.replace("1,", &format!("{role:?}1,").to_uppercase());

@@ -86,13 +86,14 @@ fn extend() -> Action {
 
 #[test]
 fn what_became_of_it() {
-    use Resolution::{Applied, Hidden, Open, Refused};
+    use WriteResolution::{Applied, Hidden, Open, Refused};
 
     let issued = || (OURS, issue());
     // Under a shared word: issued and used in one write.
     let used: &[_] = &[issued(), (OURS, redeem("a"))];
     let held: &[_] = &[issued(), (OURS, hold("a"))];
-    type Row<'a> = (&'a str, &'a [(OperationId, Action)], Vec<(OperationId, Action)>, Resolution);
+    type Row<'a> =
+        (&'a str, &'a [(OperationId, Action)], Vec<(OperationId, Action)>, WriteResolution);
     let rows: [Row<'_>; 13] = [
         ("nothing yet", used, vec![], Open),
         ("it stands", used, used.to_vec(), Applied),
@@ -140,9 +141,9 @@ fn finished_by_another_at_another_time_or_for_another_caller() {
     };
     let ours = by(NOW, "shop:till");
     let rows = [
-        ("ours", NOW, "shop:till", Resolution::Applied),
-        ("a moment later", NOW.plus_ms(1), "shop:till", Resolution::Refused),
-        ("by another actor", NOW, "user:ann", Resolution::Refused),
+        ("ours", NOW, "shop:till", WriteResolution::Applied),
+        ("a moment later", NOW.plus_ms(1), "shop:till", WriteResolution::Refused),
+        ("by another actor", NOW, "user:ann", WriteResolution::Refused),
     ];
     for (name, at, actor, want) in rows {
         let seen = CouponRow::of(&by(at, actor), OURS);

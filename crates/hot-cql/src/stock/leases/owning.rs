@@ -7,9 +7,9 @@ use coupon::ids::{BatchId, CampaignId};
 use hot::HotError;
 
 use super::LeaseRow;
-use crate::Store;
-use crate::stock::counter::Counter;
-use crate::stock::{Lease, Row, Waiting};
+use crate::CqlStore;
+use crate::stock::counter::OfferQueue;
+use crate::stock::{Lease, StockRow, WaitingCode};
 use cql_session::{Cas, Result, StatementProfile};
 
 /// Leases that were not used for this long are given back.
@@ -28,7 +28,7 @@ const _: () = assert!(3 * RENEWED_EVERY_ROUNDS as u64 <= OWNED.as_secs());
 /// [`OWNED`] as the engine counts it.
 const OWNED_SECONDS: i32 = OWNED.as_secs() as i32;
 
-impl Store {
+impl CqlStore {
     /// Writes this process into a lease without an owner; `false` if another process was faster.
     pub(crate) async fn own(
         &self,
@@ -76,7 +76,7 @@ impl Store {
                 continue;
             };
             for lease in leases {
-                let Row::Lease { kind, first, name } = &lease.row else { continue };
+                let StockRow::Lease { kind, first, name } = &lease.row else { continue };
                 let cql = "UPDATE lease USING TTL ? SET owner = ? WHERE campaign_id = ? \
                            AND batch_id = ? AND kind = ? AND first = ? AND name = ? IF owner = ?";
                 let (me, id, batch) = (self.process, id.as_str(), lease.batch.as_str());
@@ -89,20 +89,20 @@ impl Store {
         }
     }
 
-    fn counters(&self) -> Vec<(CampaignId, Arc<Counter>)> {
+    fn counters(&self) -> Vec<(CampaignId, Arc<OfferQueue>)> {
         match self.stock.0.lock() {
             Ok(all) => all.iter().map(|(id, it)| (id.clone(), Arc::clone(it))).collect(),
             Err(_) => Vec::new(),
         }
     }
 
-    async fn give_back(&self, id: &CampaignId, counter: &Counter) {
+    async fn give_back(&self, id: &CampaignId, counter: &OfferQueue) {
         let waiting = match counter.queue.lock() {
             Ok(mut queue) => std::mem::take(&mut *queue),
             Err(_) => return,
         };
         for lease in owned_leases(waiting.iter()) {
-            let Row::Lease { kind, first, name } = &lease.row else { continue };
+            let StockRow::Lease { kind, first, name } = &lease.row else { continue };
             let cql = "UPDATE lease SET owner = null WHERE campaign_id = ? AND batch_id = ? \
                        AND kind = ? AND first = ? AND name = ? IF owner = ?";
             let values =
@@ -120,9 +120,9 @@ impl Store {
 }
 
 /// The leases of these codes that this process owns, each once.
-fn owned_leases<'a>(waiting: impl Iterator<Item = &'a Waiting>) -> Vec<Arc<Lease>> {
+fn owned_leases<'a>(waiting: impl Iterator<Item = &'a WaitingCode>) -> Vec<Arc<Lease>> {
     let mut leases: Vec<Arc<Lease>> = Vec::new();
-    for Waiting { lease, .. } in waiting.filter(|it| it.lease.owned) {
+    for WaitingCode { lease, .. } in waiting.filter(|it| it.lease.owned) {
         // The codes of one lease wait next to each other.
         if !leases.iter().rev().any(|it| Arc::ptr_eq(it, lease)) {
             leases.push(Arc::clone(lease));

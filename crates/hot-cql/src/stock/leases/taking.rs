@@ -7,19 +7,19 @@ use coupon::time::Millis;
 use scylla::response::PagingState;
 
 use super::{LEASES, LeaseRow, lease_size, unleased};
-use crate::Store;
+use crate::CqlStore;
 use crate::campaigns::{BatchHere, CampaignHere};
 use crate::stock::RUN;
-use crate::stock::counter::Counter;
-use crate::stock::walk::Walk;
+use crate::stock::counter::OfferQueue;
+use crate::stock::walk::StockWalk;
 use crate::values::signed;
 use cql_session::{Cas, Result};
 
-impl Store {
+impl CqlStore {
     /// Leases more of the first batch that has something; returns whether it did.
     pub(in crate::stock) async fn lease_more(
         &self,
-        counter: &Counter,
+        counter: &OfferQueue,
         campaign: &CampaignHere,
         at: Millis,
     ) -> Result<bool> {
@@ -31,7 +31,7 @@ impl Store {
             }
             let left = self.take_over_first(counter, campaign, batch).await?;
             let Some((cursor, returned)) = left else { return Ok(true) };
-            let mut walk = Walk::default();
+            let mut walk = StockWalk::default();
             self.walk_returned(campaign, batch, returned, at, &mut walk).await?;
             if !walk.found.is_empty() {
                 counter.push(walk.found);
@@ -55,7 +55,7 @@ impl Store {
     /// and how many coupons came back to it.
     async fn take_over_first(
         &self,
-        counter: &Counter,
+        counter: &OfferQueue,
         campaign: &CampaignHere,
         batch: &BatchHere,
     ) -> Result<Option<(Option<i64>, u64)>> {
@@ -93,7 +93,7 @@ impl Store {
     /// Leases the next serials of a batch; `false` if none is left.
     async fn lease_run(
         &self,
-        counter: &Counter,
+        counter: &OfferQueue,
         campaign: &CampaignHere,
         batch: &BatchHere,
         run: &MintedRun,
@@ -142,7 +142,7 @@ impl Store {
     /// Takes over a lease without an owner; `false` if another process was faster, or it is empty.
     async fn take_over_lease(
         &self,
-        counter: &Counter,
+        counter: &OfferQueue,
         campaign: &CampaignHere,
         batch: &BatchHere,
         row: &LeaseRow,

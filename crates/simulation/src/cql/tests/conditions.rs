@@ -1,13 +1,13 @@
 //! Conditional updates and their answers.
 
-use cql_session::Bound;
+use cql_session::BoundValue;
 
 use super::{Replica, bigint, collection, int, text};
 
 const DAY: &[u8] = &[0x80, 0, 0, 7];
 
-fn day() -> Bound {
-    Bound::Value(DAY.to_vec())
+fn day() -> BoundValue {
+    BoundValue::Value(DAY.to_vec())
 }
 
 #[test]
@@ -21,8 +21,8 @@ fn a_refused_update_says_what_is_there() {
         ("a second one", first, vec![text("y"), text("a")], "false|x"),
         ("of another value", later, vec![text("z"), text("a"), text("y")], "false|x"),
         ("of this value", later, vec![text("z"), text("a"), text("x")], "true|-"),
-        ("of null, as a parameter", later, vec![text("w"), text("a"), Bound::Null], "false|z"),
-        ("to null", later, vec![Bound::Null, text("a"), text("z")], "true|-"),
+        ("of null, as a parameter", later, vec![text("w"), text("a"), BoundValue::Null], "false|z"),
+        ("to null", later, vec![BoundValue::Null, text("a"), text("z")], "true|-"),
         ("after null", first, vec![text("v"), text("a")], "true|-"),
     ];
     for (ballot, (name, cql, values, want)) in (10..).zip(steps) {
@@ -51,17 +51,17 @@ fn a_row_and_its_seal() {
                 IF sealed = null";
     let put = "UPDATE coupon SET version = ? WHERE expiry_day = ? AND bucket = ? AND code = ? \
                IF version = ? AND sealed = null";
-    let put = |replica: &mut Replica, code: &str, version: i64, before: Bound| {
+    let put = |replica: &mut Replica, code: &str, version: i64, before: BoundValue| {
         replica.change(put, &[bigint(version), day(), int(0), text(code), before], 10 + version)
     };
     assert_eq!(put(&mut replica, "A", 1, bigint(0)), "false|-|-");
-    assert_eq!(put(&mut replica, "A", 1, Bound::Null), "true|-|-");
-    assert_eq!(put(&mut replica, "A", 2, Bound::Null), "false|1|-");
+    assert_eq!(put(&mut replica, "A", 1, BoundValue::Null), "true|-|-");
+    assert_eq!(put(&mut replica, "A", 2, BoundValue::Null), "false|1|-");
     assert_eq!(put(&mut replica, "A", 2, bigint(1)), "true|-|-");
     assert_eq!(replica.change(seal, &[day(), int(0)], 20), "true|-");
     assert_eq!(replica.change(seal, &[day(), int(0)], 21), "false|true");
     assert_eq!(put(&mut replica, "A", 3, bigint(2)), "false|2|true");
-    assert_eq!(put(&mut replica, "B", 1, Bound::Null), "false|-|true");
+    assert_eq!(put(&mut replica, "B", 1, BoundValue::Null), "false|-|true");
     let read = "SELECT bucket, code, WRITETIME(sealed) FROM coupon WHERE expiry_day = ? \
                 AND bucket IN ? PER PARTITION LIMIT 1";
     let buckets = collection(2, &[&[0, 0, 0, 0], &[0, 0, 0, 1]]);
@@ -76,7 +76,7 @@ fn a_set_is_compared_as_a_whole() {
     let (low, high): (&[u8], &[u8]) = (&[0x80, 0, 0, 1], &[0x80, 0, 0, 2]);
     replica.write(more, &[collection(2, &[high, low]), day()]);
     let cases = [
-        ("null", Bound::Null, false),
+        ("null", BoundValue::Null, false),
         ("a part", collection(1, &[low]), false),
         ("both, in another order", collection(2, &[high, low]), true),
     ];
@@ -85,10 +85,10 @@ fn a_set_is_compared_as_a_whole() {
         assert_eq!(answer.starts_with("true"), applied, "{name}: {answer}");
     }
     let statement = replica.statement(cql);
-    let other = [Bound::Value(vec![0x80, 0, 0, 8]), collection(0, &[])];
+    let other = [BoundValue::Value(vec![0x80, 0, 0, 8]), collection(0, &[])];
     let rows = replica.data.read(&statement.condition_read(&other).unwrap());
     assert!(statement.decide(&other, &rows, 1, 1).unwrap().applied, "an empty set is null");
-    let unset = [day(), Bound::Unset];
+    let unset = [day(), BoundValue::Unset];
     let rows = replica.data.read(&statement.condition_read(&unset).unwrap());
     assert!(statement.decide(&unset, &rows, 1, 1).is_err(), "nothing to compare with");
 }
@@ -102,7 +102,7 @@ fn a_lease_ends_by_itself() {
     let take = "UPDATE lease USING TTL ? SET owner = ? WHERE campaign_id = 'c' \
                 AND batch_id = 'b' AND kind = 1 AND first = 0 AND name = 'n' \
                 IF owner = null AND count = 7";
-    let owner = || Bound::Value(vec![0x44; 16]);
+    let owner = || BoundValue::Value(vec![0x44; 16]);
     let values = [int(60), owner()];
     assert_eq!(replica.change(take, &values, 5), "true|-|-");
     assert!(replica.change(take, &values, 6).starts_with("false|44"));

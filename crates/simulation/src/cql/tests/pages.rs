@@ -1,6 +1,6 @@
 //! Slices, their order, and pages while rows change.
 
-use cql_session::Bound;
+use cql_session::BoundValue;
 
 use super::super::PagePosition;
 use super::{NOW_S, Replica, collection, shown};
@@ -93,7 +93,7 @@ fn a_table_is_read_in_pages() {
         all.iter().map(|row| row.split('|').next().unwrap().parse().unwrap()).collect();
     assert!(tokens.is_sorted(), "{tokens:?}");
     let behind = "SELECT name FROM setting WHERE token(name) > ? LIMIT 2";
-    let after = Bound::Value(tokens[2].to_be_bytes().to_vec());
+    let after = BoundValue::Value(tokens[2].to_be_bytes().to_vec());
     let want: Vec<&str> = all[3..].iter().filter_map(|row| row.split('|').nth(1)).collect();
     assert_eq!(replica.read(behind, &[after]), want);
 }
@@ -103,7 +103,7 @@ fn slices_have_their_order() {
     let mut replica = Replica::new();
     for (at, tie) in [(-5, 1), (1, 4), (1, 6), (2, 0), (9, -1), (9, 0)] {
         let cql = "INSERT INTO wallet (user_id, expires_at, tie, code) VALUES ('u', ?, ?, 'C')";
-        let number = |number: i64| Bound::Value(number.to_be_bytes().to_vec());
+        let number = |number: i64| BoundValue::Value(number.to_be_bytes().to_vec());
         replica.write(cql, &[number(at), number(tie)]);
     }
     let of = "SELECT expires_at, tie FROM wallet WHERE user_id = 'u'";
@@ -132,7 +132,7 @@ fn slices_have_their_order() {
 #[test]
 fn a_descending_column_is_read_from_its_end() {
     let mut replica = Replica::new();
-    let day = || Bound::Value(vec![0x80, 0, 0, 7]);
+    let day = || BoundValue::Value(vec![0x80, 0, 0, 7]);
     for first in [0, 10, 20] {
         let cql =
             format!("INSERT INTO minted_run (expiry_day, first, count) VALUES (?, {first}, 10)");
@@ -155,7 +155,7 @@ fn a_descending_column_is_read_from_its_end() {
 #[test]
 fn each_partition_has_its_limit() {
     let mut replica = Replica::new();
-    let day = || Bound::Value(vec![0x80, 0, 0, 7]);
+    let day = || BoundValue::Value(vec![0x80, 0, 0, 7]);
     for (bucket, code) in [(0, "A"), (0, "B"), (0, "C"), (1, "D"), (2, "E")] {
         let cql = format!(
             "UPDATE coupon SET version = 1 WHERE expiry_day = ? AND bucket = {bucket} \

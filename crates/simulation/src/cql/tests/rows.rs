@@ -2,7 +2,7 @@
 
 use super::super::{Data, Rows};
 use super::{NOW_S, Replica, bigint, collection, int, text};
-use cql_session::Bound;
+use cql_session::BoundValue;
 
 const VALUE: &str = "SELECT name, value FROM setting WHERE name = 'a'";
 const LEASES: &str =
@@ -157,15 +157,15 @@ fn a_lone_static_column_is_shown_only_for_whole_partitions() {
 fn elements_are_written_one_by_one() {
     let of = "WHERE campaign_id = 'c' AND user_id = 'u'";
     let mut replica = Replica::new();
-    let mut put = |key: i32, value: Bound, at: i64| {
+    let mut put = |key: i32, value: BoundValue, at: i64| {
         let cql = format!("UPDATE claim USING TIMESTAMP ? SET claimed[?] = ? {of}");
         replica.write(&cql, &[bigint(at), int(key), value]);
     };
     put(2, text("two"), 5);
     put(1, text("one"), 4);
     put(3, text("three"), 5);
-    put(3, Bound::Null, 6);
-    put(4, Bound::Unset, 9);
+    put(3, BoundValue::Null, 6);
+    put(4, BoundValue::Unset, 9);
     let read = format!("SELECT claimed FROM claim {of}");
     let whole = |parts: &[&str], keys: &[i32]| {
         let keys: Vec<[u8; 4]> = keys.iter().map(|key| key.to_be_bytes()).collect();
@@ -174,7 +174,7 @@ fn elements_are_written_one_by_one() {
             .zip(parts)
             .flat_map(|(key, part)| [key.as_slice(), part.as_bytes()])
             .collect();
-        let Bound::Value(value) = collection(keys.len() as i32, &all) else { unreachable!() };
+        let BoundValue::Value(value) = collection(keys.len() as i32, &all) else { unreachable!() };
         value.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
     };
     assert_eq!(replica.read(&read, &[]), [whole(&["one", "two"], &[1, 2])]);
@@ -189,7 +189,7 @@ fn elements_are_written_one_by_one() {
 fn a_set_grows_and_is_replaced() {
     let mut replica = Replica::new();
     let read = "SELECT entered FROM partition_plan WHERE expiry_day = ?";
-    let day = || Bound::Value(DAY.to_vec());
+    let day = || BoundValue::Value(DAY.to_vec());
     let more = "UPDATE partition_plan USING TIMESTAMP 5 SET entered = entered + ? \
                 WHERE expiry_day = ?";
     replica.write(more, &[collection(1, &[&[0x80, 0, 0, 9]]), day()]);

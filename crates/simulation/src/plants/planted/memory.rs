@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use cql_session::{Bound, Page, Request, StatementProfile};
+use cql_session::{BoundValue, RowPage, StatementProfile, StatementRequest};
 use tokio::time::sleep;
 
 use super::{Answer, Bug, GAP};
 use crate::plants::{When, rows};
 
 impl Bug {
-    pub(super) async fn stale(&self, when: When, request: Request) -> Answer {
+    pub(super) async fn stale(&self, when: When, request: StatementRequest) -> Answer {
         if request.from.is_some() {
             return self.cluster.execute(request).await;
         }
@@ -30,18 +30,24 @@ impl Bug {
         Ok(page)
     }
 
-    pub(super) fn note(&self, request: &Request, key: usize, columns: &[usize]) {
+    pub(super) fn note(&self, request: &StatementRequest, key: usize, columns: &[usize]) {
         let values = request.rows.first().map(Vec::as_slice).unwrap_or_default();
-        let noted: Vec<&Bound> = columns.iter().filter_map(|at| values.get(*at)).collect();
+        let noted: Vec<&BoundValue> = columns.iter().filter_map(|at| values.get(*at)).collect();
         // A set without elements is nothing to remember.
-        let is_nothing = |value: &&Bound| matches!(value, Bound::Value(set) if set == &[0; 4]);
+        let is_nothing =
+            |value: &&BoundValue| matches!(value, BoundValue::Value(set) if set == &[0; 4]);
         if noted.is_empty() || !noted.iter().all(is_nothing) {
-            let page = Page { rows: vec![rows::of_values(noted)], next: None };
+            let page = RowPage { rows: vec![rows::of_values(noted)], next: None };
             self.keep(key_of(request, key, 1), page);
         }
     }
 
-    pub(super) async fn recalled_cell(&self, key: usize, column: &str, request: Request) -> Answer {
+    pub(super) async fn recalled_cell(
+        &self,
+        key: usize,
+        column: &str,
+        request: StatementRequest,
+    ) -> Answer {
         let (cql, noted) = (request.cql, self.recalled(&request, key));
         let page = self.cluster.execute(request).await?;
         let Some(noted) = noted else { return Ok(page) };
@@ -55,11 +61,11 @@ impl Bug {
         &self,
         cql: &'static str,
         count: usize,
-        request: Request,
+        request: StatementRequest,
     ) -> Answer {
         let values =
             request.rows.first().map(|row| row.iter().take(count).cloned().collect::<Vec<_>>());
-        let first = Request {
+        let first = StatementRequest {
             cql,
             rows: values.into_iter().collect(),
             profile: StatementProfile::Read,
@@ -73,24 +79,24 @@ impl Bug {
         self.cluster.execute(request).await
     }
 
-    pub(super) fn recalled(&self, request: &Request, key: usize) -> Option<Page> {
+    pub(super) fn recalled(&self, request: &StatementRequest, key: usize) -> Option<RowPage> {
         self.with(|remembered| remembered.get(&key_of(request, key, 1)).cloned())
     }
 
-    pub(super) fn taken(&self, key: &[u8]) -> Option<Page> {
+    pub(super) fn taken(&self, key: &[u8]) -> Option<RowPage> {
         self.with(|remembered| remembered.remove(key))
     }
 
-    pub(super) fn keep(&self, key: Vec<u8>, page: Page) {
+    pub(super) fn keep(&self, key: Vec<u8>, page: RowPage) {
         self.with(|remembered| remembered.insert(key, page));
     }
 
-    pub(super) fn with<T>(&self, work: impl FnOnce(&mut BTreeMap<Vec<u8>, Page>) -> T) -> T {
+    pub(super) fn with<T>(&self, work: impl FnOnce(&mut BTreeMap<Vec<u8>, RowPage>) -> T) -> T {
         work(&mut self.remembered.lock().expect("nothing panics with the memory in its hand"))
     }
 }
 
 /// Some values of a request, from a number on, as a key.
-pub(super) fn key_of(request: &Request, from: usize, count: usize) -> Vec<u8> {
+pub(super) fn key_of(request: &StatementRequest, from: usize, count: usize) -> Vec<u8> {
     rows::of_values(request.rows.iter().flatten().skip(from).take(count))
 }
