@@ -19,7 +19,7 @@ use coupon::ids::{Actor, OperationId};
 use coupon::minted::CodeKey;
 use coupon::time::{DAY_MS, Day, Millis};
 use engine::{ColdArchive, Engine, SetClock};
-use history::formats::{OutputFormat, Rows};
+use history::formats::{FormattedRows, OutputFormat};
 use history::{History, QueryLimits};
 use hot::{ColdMark, HotStore, Partitions};
 use hot_sqlite::{SqliteHot, SqliteOptions};
@@ -125,7 +125,7 @@ async fn measured(folder: &Path, rows: u64) -> Result<(), Failure> {
         filled(&cold, rows).await?;
     }
     let archive = Arc::new(ColdArchive(Arc::clone(&cold)));
-    let options = Options { free_min_bytes: 0, ..Options::default() };
+    let options = SqliteOptions { free_min_bytes: 0, ..SqliteOptions::default() };
     let hot = SqliteHot::open(folder, vec![CodeKey::new([7; 16])], archive, options)?;
     let version = cold.version().await?;
     hot.raise_cold_mark(ColdMark { begun: version, committed: version }).await?;
@@ -136,7 +136,7 @@ async fn measured(folder: &Path, rows: u64) -> Result<(), Failure> {
         Arc::new(SetClock::at(NOW)),
     );
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let limits = Limits {
+    let limits = QueryLimits {
         time: Duration::from_secs(600),
         memory: 1 << 30,
         spill: 10 << 30,
@@ -179,7 +179,7 @@ async fn measured(folder: &Path, rows: u64) -> Result<(), Failure> {
 /// Rows as CSV, without the header.
 async fn answered(history: &History, sql: &str) -> Result<String, Failure> {
     let mut answer = history.ask(sql, None).await?;
-    let mut rows = Rows::begin(Vec::new(), Format::Csv, &answer.schema())?;
+    let mut rows = FormattedRows::begin(Vec::new(), OutputFormat::Csv, &answer.schema())?;
     while let Some(batch) = answer.next().await? {
         rows.put(&batch)?;
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::accept::{self, Limits as Listening};
+use api::accept::{self, ListenerLimits};
 use api::history::{QueryAnswer, QueryBackend, QueryBody, QueryForm};
 use api::problem::{ApiErrorCode, Problem};
 use couponry::bootstrap::{CliError, Opened, stopped};
@@ -70,7 +70,11 @@ impl QueryBackend for QueryService {
 }
 
 /// Serves until a signal.
-pub(crate) async fn run(opened: &Opened, listen: &str, limits: QueryLimits) -> Result<(), CliError> {
+pub(crate) async fn run(
+    opened: &Opened,
+    listen: &str,
+    limits: QueryLimits,
+) -> Result<(), CliError> {
     let stop = stopped()?;
     let tokens = Arc::new(opened.tokens()?);
     let desk = QueryService::new(Arc::clone(opened.engine()), limits);
@@ -81,7 +85,7 @@ pub(crate) async fn run(opened: &Opened, listen: &str, limits: QueryLimits) -> R
     // Scripts wait for this line before they connect.
     println!("couponry-history {}\n\n  address    http://{address}", env!("CARGO_PKG_VERSION"));
     let app = api::history::app(Arc::clone(opened.engine()), tokens, Arc::new(desk));
-    let drained = accept::serve(listener, app, Listening::default(), stop).await;
+    let drained = accept::serve(listener, app, ListenerLimits::default(), stop).await;
     match drained.map_err(CliError::because("the service stopped"))?.cut_off {
         0 => tracing::info!("stopped, every query answered"),
         cut_off => tracing::warn!(cut_off, "stopped, some connections were cut off"),

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use cli::{Command, Cli};
+use cli::{Cli, Command};
 use error::BridgeError;
 use stop::StopSignal;
 

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
 
-use crate::cli::{AfterGap, PublishArgs, From};
+use crate::cli::{AfterGap, From, PublishArgs};
 use crate::error::BridgeError;
 use crate::http::ApiClient;
 use crate::stop::StopSignal;

@@ -51,7 +51,8 @@ async fn next(
     {
         return rows.map_err(cli_error);
     }
-    let progress = progress.get_or_insert_with(|| CommandProgress::new(WorkKind::Query, None, false));
+    let progress =
+        progress.get_or_insert_with(|| CommandProgress::new(WorkKind::Query, None, false));
     let mut looks = interval(LOOK_EVERY);
     let watched = async {
         loop {

@@ -95,7 +95,7 @@ impl Answer {
 fn token(role: Role) -> String {
     let keys = LocalKeys::new(vec![LocalKey::active("t1", &TOKEN_KEY, 0).unwrap()]).unwrap();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
-    Tokens::new(keys, None).unwrap().mint("ann", role, 3_600_000, now).unwrap().0
+    TokenService::new(keys, None).unwrap().mint("ann", role, 3_600_000, now).unwrap().0
 }
 
 const BY_STATE: &str = "select state, count(*) as n from coupons group by 1 order by 1";

@@ -10,9 +10,9 @@ use crate::world::World;
 const SQL: &str = "select code, version, expires_at, expires_on, holder, events, expired \
      from coupons where campaign_id = 'spring' order by code limit 3";
 
-async fn written(world: &World, sql: &str, format: Format) -> Vec<u8> {
+async fn written(world: &World, sql: &str, format: OutputFormat) -> Vec<u8> {
     let mut answer = world.history.ask(sql, None).await.unwrap();
-    let mut rows = Rows::begin(Vec::new(), format, &answer.schema()).unwrap();
+    let mut rows = FormattedRows::begin(Vec::new(), format, &answer.schema()).unwrap();
     while let Some(batch) = answer.next().await.unwrap() {
         rows.put(&batch).unwrap();
     }
@@ -29,7 +29,7 @@ async fn text() {
     let cases = [
         (
             "CSV",
-            Format::Csv,
+            OutputFormat::Csv,
             "text,formula,number,part,nothing,day,no_zone,fine,list,yes\n\
              \"a,b\",'=1,-7,1.5,,2026-12-31,2026-12-31T10:00:00,2026-12-31T10:00:00.001002Z,\"[1,2]\",true\n",
         ),
@@ -56,7 +56,7 @@ async fn text() {
 #[tokio::test(flavor = "multi_thread")]
 async fn events_are_json() {
     let world = World::full().await;
-    let lines = written(&world, SQL, Format::Jsonl).await;
+    let lines = written(&world, SQL, OutputFormat::Jsonl).await;
     let lines = String::from_utf8(lines).unwrap();
     let rows: Vec<serde_json::Value> =
         lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -79,15 +79,15 @@ async fn columns() {
         let codes = batch.column_by_name("code").unwrap().as_string::<i32>().clone();
         codes.iter().map(|code| code.unwrap().to_owned()).collect::<Vec<_>>()
     };
-    let parquet = written(&world, SQL, Format::Parquet).await;
+    let parquet = written(&world, SQL, OutputFormat::Parquet).await;
     let reader = ParquetRecordBatchReader::try_new(bytes::Bytes::from(parquet), 1_000).unwrap();
     let found: Vec<String> = reader.flat_map(|batch| codes(batch.unwrap())).collect();
     assert_eq!(found, want, "Parquet");
-    let arrow = written(&world, SQL, Format::Arrow).await;
+    let arrow = written(&world, SQL, OutputFormat::Arrow).await;
     let reader = FileReader::try_new(std::io::Cursor::new(arrow), None).unwrap();
     let found: Vec<String> = reader.flat_map(|batch| codes(batch.unwrap())).collect();
     assert_eq!(found, want, "Arrow");
-    let stream = written(&world, SQL, Format::ArrowStream).await;
+    let stream = written(&world, SQL, OutputFormat::ArrowStream).await;
     let reader = StreamReader::try_new(stream.as_slice(), None).unwrap();
     let found: Vec<String> = reader.flat_map(|batch| codes(batch.unwrap())).collect();
     assert_eq!(found, want, "an Arrow stream");

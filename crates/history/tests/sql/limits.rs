@@ -38,9 +38,9 @@ fn large() -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_sort_spills_to_disk() {
     let world = World::full().await;
-    let small = || Limits { memory: 16 << 20, cores: 1, ..limits() };
+    let small = || QueryLimits { memory: 16 << 20, cores: 1, ..limits() };
     assert_eq!(asked(&world, small(), &large()).await.unwrap(), 256_000);
-    let no_room = Limits { spill: 0, ..small() };
+    let no_room = QueryLimits { spill: 0, ..small() };
     let ended = asked(&world, no_room, &large()).await.unwrap_err();
     assert!(matches!(ended, HistoryError::TooLarge(_)), "{ended:?}");
     assert!(ended.to_string().contains("--spill-limit"), "{ended}");
@@ -49,7 +49,7 @@ async fn a_large_sort_spills_to_disk() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_join_is_refused() {
     let world = World::full().await;
-    let small = Limits { memory: 1 << 20, ..limits() };
+    let small = QueryLimits { memory: 1 << 20, ..limits() };
     let text = ["a.code || b.code"; 20].join(" || ");
     let wide = format!("select a.code || b.code as pair, {text} as text from coupons a, coupons b");
     let sql = format!("select x.text, y.text from ({wide}) x join ({wide}) y on x.pair = y.pair");

@@ -26,7 +26,7 @@ async fn each_coupon_is_a_row_once() {
     let world = World::full().await;
     let whole = world.one(SUM).await;
     assert_eq!(world.one(COUNTS).await, WANT, "all hot");
-    world.compact(Closed::Now).await;
+    world.compact(ClosedPolicy::Now).await;
     assert_eq!(
         world.one(COUNTS).await,
         WANT,
@@ -36,7 +36,7 @@ async fn each_coupon_is_a_row_once() {
     let tiers = world.ask("select tier, count(*) from coupons group by 1 order by 1").await;
     assert_eq!(tiers, [["cold", "133"], ["hot", "27"]]);
     world.change(121, Action::Void { reason: None }).await;
-    world.compact(Closed::Now).await;
+    world.compact(ClosedPolicy::Now).await;
     let cold = world.one("select count(*) from coupons where tier = 'cold'").await;
     assert_eq!(cold, "134", "a second archive commit of the open partition");
     assert_eq!(world.one(COUNTS).await, WANT, "a partition with two archive commits");
@@ -50,15 +50,16 @@ async fn each_coupon_is_a_row_once_at_every_step_of_both_passes() {
     let may_pass = Mutex::new(may_pass);
     let hot = Arc::clone(&world.hot) as Arc<dyn Partitions>;
     // Each step waits for the end of a query, and the compaction goes on beside the next one.
-    let waits: Watch = Arc::new(move |_| {
+    let waits: ProgressWatch = Arc::new(move |_| {
         // At the end nobody looks any more.
         let _ = may_pass.lock().unwrap().recv();
     });
-    let compactor = Compactor::new(hot, Arc::clone(&world.cold), Settings::default(), waits);
+    let compactor =
+        Compactor::new(hot, Arc::clone(&world.cold), CompactionSettings::default(), waits);
     // It has threads of its own, so that a step that waits does not stop the queries.
     let compaction = std::thread::spawn(move || {
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        runtime.block_on(compactor.run(NOW, Closed::Now)).unwrap()
+        runtime.block_on(compactor.run(NOW, ClosedPolicy::Now)).unwrap()
     });
     let mut looks = 0;
     loop {
@@ -79,7 +80,7 @@ async fn a_coupon_extended_during_a_query_is_not_missed() {
     let world = World::full().await;
     world.campaign("summer", Day(OPEN.0 + 10), 160..170).await;
     // One core: partitions are read one after the other, when the query needs them.
-    let limits = Limits { cores: 1, ..limits() };
+    let limits = QueryLimits { cores: 1, ..limits() };
     let history = History::new(Arc::clone(&world.engine), limits).unwrap();
     let mut answer = history.ask("select code from coupons", None).await.unwrap();
     let mut rows = answer.next().await.unwrap().unwrap().num_rows();
@@ -104,10 +105,10 @@ async fn a_coupon_in_both_tiers_is_counted_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_version_of_cold_stays_as_it_was() {
     let world = World::full().await;
-    world.compact(Closed::Now).await;
+    world.compact(ClosedPolicy::Now).await;
     let first = world.cold.version().await.unwrap().unwrap();
     world.change(121, Action::Void { reason: None }).await;
-    world.compact(Closed::Now).await;
+    world.compact(ClosedPolicy::Now).await;
     let newest = world.cold.version().await.unwrap().unwrap();
     assert!(newest > first);
     for (name, version, want) in [("first", first, "133 13"), ("newest", newest, "134 14")] {

@@ -12,7 +12,7 @@ async fn coupons_are_the_same_in_both_tiers() {
          expires_on, time_zone, issued_at, redeemed_at, order_ref, created_at, modified_at, version, \
          made_expires_at, made_time_zone, expiry_day, events from coupons order by code";
     let hot = world.ask(sql).await;
-    world.compact(Closed::Now).await;
+    world.compact(ClosedPolicy::Now).await;
     assert_eq!(world.ask(sql).await, hot);
 }
 
@@ -22,7 +22,7 @@ async fn events_are_a_row_each() {
     let sql = "select kind, count(*) from events group by 1 order by 1";
     let want = [["issued", "106"], ["redeemed", "53"]];
     assert_eq!(world.ask(sql).await, want, "hot");
-    world.compact(Closed::Now).await;
+    world.compact(ClosedPolicy::Now).await;
     assert_eq!(world.ask(sql).await, want, "cold");
     let sql = format!("select sequence, kind from events where code = '{}' order by 1", code(2));
     assert_eq!(world.ask(&sql).await, [["1", "issued"], ["2", "redeemed"]]);

@@ -193,7 +193,10 @@ mod tests {
             at: Some("2027".to_owned()),
             is_written: true,
         };
-        assert_eq!(PublishCursor::of_record(written.record().as_bytes()).expect("a cursor"), written);
+        assert_eq!(
+            PublishCursor::of_record(written.record().as_bytes()).expect("a cursor"),
+            written
+        );
         assert!(PublishCursor::of_record(b"").is_err() && PublishCursor::of_record(b"{}").is_err());
     }
 
