@@ -231,7 +231,7 @@ impl WebhookLane {
     }
 
     /// What is to be saved, if it has changed: with the last cursor before which everything has ended or is written.
-    pub(crate) fn to_save(&mut self) -> Option<LaneProgress> {
+    pub(crate) fn unsaved(&mut self) -> Option<LaneProgress> {
         let saved = &self.saved.0;
         let mut cursor = saved.cursor.clone();
         let first = self.unwritten.first().copied().unwrap_or(i64::MAX);

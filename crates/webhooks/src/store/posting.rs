@@ -102,7 +102,7 @@ impl WebhookStore {
         let _one = saving.lock().await;
         loop {
             let changed = self.with_lane(webhook, |lane| {
-                lane.to_save().map(|progress| (lane.saved.clone(), progress))
+                lane.unsaved().map(|progress| (lane.saved.clone(), progress))
             });
             let Some(Some(((before, seen), progress))) = changed else { return Ok(()) };
             let written = self.replace_progress(webhook, Some(&seen), &progress).await?;

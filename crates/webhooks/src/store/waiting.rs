@@ -129,7 +129,9 @@ pub(crate) fn in_writes(rows: Vec<Vec<RecordPut>>) -> Vec<Vec<RecordPut>> {
             (size, _) = (0, writes.push(Vec::new()));
         }
         size += more;
-        writes.last_mut().map(|write| write.extend(some));
+        if let Some(write) = writes.last_mut() {
+            write.extend(some);
+        }
     }
     writes
 }

@@ -75,7 +75,7 @@ fn the_cursor_waits() {
     ];
     for (name, step, want) in steps {
         step(&mut lane);
-        let cursor = lane.to_save().and_then(|progress| progress.cursor);
+        let cursor = lane.unsaved().and_then(|progress| progress.cursor);
         assert_eq!(cursor.as_deref(), want, "{name}");
     }
 }
