@@ -86,7 +86,7 @@ const ALONE: [(&str, &[&str]); 13] = [
     ("jsonwebtoken", &["api"]),
     ("hyper", &["api", "kafka"]),
     ("utoipa", &["api"]),
-    ("clap", &["couponry", "history", "kafka", "loadtest", "simulation", "peers"]),
+    ("clap", &["couponry", "history", "kafka", "loadtest", "peers", "simulation"]),
     ("datafusion", &["history"]),
     ("rdkafka", &["kafka"]),
     // All others know only the part of OpenTelemetry that does nothing by itself.
