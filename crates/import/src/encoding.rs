@@ -22,7 +22,7 @@ pub struct TextEncoding(&'static encoding_rs::Encoding);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "is {0:?}, want utf-8, cp949, euc-kr, utf-16le, utf-16be, shift_jis, gb18030, big5 or \
-     another name of the TextEncoding Standard"
+     another name of the Encoding Standard"
 )]
 pub struct BadEncoding(String);
 

@@ -219,7 +219,7 @@ fn everything_of_a_document_is_on_the_page() {
         ("a header", "Header <code>Retry-After</code>: seconds"),
         (
             "a command, quoted for a shell",
-            "curl -X POST \"$COUPONRY/a/&lt;a&gt;\" \\\n  -H \"Authorization: BearerScheme $TOKEN\" \\\n  \
+            "curl -X POST \"$COUPONRY/a/&lt;a&gt;\" \\\n  -H \"Authorization: Bearer $TOKEN\" \\\n  \
              -H 'Content-Type: application/json' \\\n  -d '{\"order_ref\":\"ann'\\''s\"}'",
         ),
         ("a command without a token or a body", "<code>curl \"$COUPONRY/b\"</code>"),

@@ -57,7 +57,7 @@ fn headers_of(operation: &str, status: &str) -> Map<String, Value> {
         (_, "401") => has(
             "WWW-Authenticate",
             "How to send a token.",
-            json!({"type": "string", "enum": ["BearerScheme"]}),
+            json!({"type": "string", "enum": ["Bearer"]}),
         ),
         (_, "405") => has("Allow", "The methods that this path has.", json!({"type": "string"})),
         ("import_template", "200") => has(

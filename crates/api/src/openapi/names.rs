@@ -165,7 +165,7 @@ mod tests {
             "code_prefix" => text.parse::<Prefix>().is_ok(),
             "order_ref" => text.parse::<OrderRef>().is_ok(),
             "issue_ref" => text.parse::<IssueRef>().is_ok(),
-            "revoke_ref" | "Idempotency-IdempotencyKey" => text.parse::<RevokeRef>().is_ok(),
+            "revoke_ref" | "Idempotency-Key" => text.parse::<RevokeRef>().is_ok(),
             "rotate_ref" => text.parse::<RotateRef>().is_ok(),
             "time_zone" => text.parse::<Zone>().is_ok(),
             "cursor" | "next_cursor" | "token" | "If-Match" => true,

@@ -170,7 +170,7 @@ fn redemptions(address: SocketAddr, codes: &[(String, String)], token: &str) -> 
         let begun = Instant::now();
         let body = json!({"user_id": user, "order_ref": user}).to_string();
         let head = format!(
-            "POST /v1/coupons/{code}/redeem HTTP/1.1\r\nhost: x\r\nauthorization: BearerScheme {token}\r\n\
+            "POST /v1/coupons/{code}/redeem HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\
              content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         );

@@ -264,7 +264,7 @@ fn known_exports() {
             "post_title,post_status,discount_type,coupon_amount,expiry_date,usage_count,usage_limit",
             "code state - - expires_at state state",
         ),
-        ("Magento", "CouponLine Code,Created,Used,Times Used", "code - - state"),
+        ("Magento", "Coupon Code,Created,Used,Times Used", "code - - state"),
         (
             "Stripe",
             "id,code,active,coupon,customer,expires_at,max_redemptions,times_redeemed",
