@@ -1,4 +1,4 @@
-//! `Idempotency-IdempotencyKey` (draft-ietf-httpapi-idempotency-key-header), for clients that have no other name for a request.
+//! `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header), for clients that have no other name for a request.
 //!
 //! couponry remembers names for ever, in the field that has one: `issue_ref`, `order_ref`, `campaign_id`. The header
 //! is another way to write that field, so it needs no memory of its own. A call without such a field refuses the

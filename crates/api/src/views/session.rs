@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 pub struct SessionBody {
     /// The user that the token is for.
     pub(crate) user_id: String,
-    /// The token, for the header `Authorization: BearerScheme TOKEN`.
+    /// The token, for the header `Authorization: Bearer TOKEN`.
     pub(crate) token: String,
     /// When the token expires.
     pub(crate) expires_at: String,

@@ -295,7 +295,7 @@ async fn a_revoke_is_made_once() {
     assert_eq!(read.json["events"][1]["reference"], "ticket-1", "{}", read.json);
 }
 
-/// `Idempotency-IdempotencyKey` is another way to write the name that a body has a field for.
+/// `Idempotency-Key` is another way to write the name that a body has a field for.
 #[tokio::test]
 async fn a_key_is_a_name() {
     let service = Service::new();
