@@ -141,7 +141,7 @@ fn a_kill_loses_no_event() {
         let line: Value = serde_json::from_str(&listener.line()).expect("JSON");
         let coupon = &line["body"]["data"]["coupon"];
         arrived.insert(coupon["order_ref"].as_str().expect("an order").to_owned());
-        names.insert(line["webhook-id"].as_str().expect("an id").to_owned());
+        names.insert(line["webhook_id"].as_str().expect("an id").to_owned());
     }
     assert_eq!(names.len(), wanted.len(), "an event that comes again has the same id");
     server.stop();

@@ -73,7 +73,7 @@ fn line(arrived: &WebhookRequest, secrets: Option<&Secrets>) -> serde_json::Valu
     let body = serde_json::from_str(&arrived.body);
     let body = body.unwrap_or_else(|_| serde_json::Value::String(arrived.body.clone()));
     serde_json::json!({
-        "webhook-id": arrived.id,
+        "webhook_id": arrived.id,
         "signature": secrets.map(|secrets| if is_signed(arrived, secrets) { "right" } else { "wrong" }),
         "body": body,
     })
@@ -90,6 +90,20 @@ fn is_signed(arrived: &WebhookRequest, secrets: &Secrets) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_printed() {
+        let arrived = WebhookRequest {
+            id: "msg_1".to_owned(),
+            timestamp: None,
+            signatures: String::new(),
+            body: r#"{"type":"test"}"#.to_owned(),
+        };
+        let want = serde_json::json!({
+            "webhook_id": "msg_1", "signature": null, "body": {"type": "test"},
+        });
+        assert_eq!(line(&arrived, None), want, "scripts read these names");
+    }
 
     #[test]
     fn signatures() {
