@@ -81,8 +81,12 @@ impl Out {
             true => printable(text, LAYOUT),
             false => Cow::Borrowed(text),
         };
-        let wrote = self.writer.write_all(text.as_bytes());
-        wrote.map_err(|error| failed(&self.name, &error))
+        self.put_bytes(text.as_bytes())
+    }
+
+    /// Writes what is not for a terminal, such as a file that a service sends.
+    pub(crate) fn put_bytes(&mut self, bytes: &[u8]) -> Result<(), CliError> {
+        self.writer.write_all(bytes).map_err(|error| failed(&self.name, &error))
     }
 
     /// Writes out the buffer, so that readers see what was written so far.
@@ -177,6 +181,13 @@ pub fn is_terminal() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_full_disk_names_the_file() {
+        let mut out = Out::file(Path::new("/dev/full")).unwrap();
+        let failed = out.put_bytes(&[b'x'; 2 * BUFFER]).unwrap_err().to_string();
+        assert!(failed.starts_with("cannot write /dev/full: "), "{failed}");
+    }
 
     #[test]
     fn a_terminal_obeys_nothing() {

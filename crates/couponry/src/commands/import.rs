@@ -2,7 +2,6 @@
 
 mod summary;
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -144,7 +143,7 @@ pub(crate) async fn run(settings: &Settings, flags: &ImportFlags) -> Result<Ende
             let batch = ["campaigns", campaign.as_str(), "batches", batch];
             let first = match rejected {
                 0 => Vec::new(),
-                _ => first_rejected(service.download(&batch, &[]).await?).await,
+                _ => first_rejected(service.download(&batch, &[]).await).await,
             };
             output::say(summary::of_import(&found, &first, flags.rejects.as_deref()).trim_end())?;
             if let Some(out) = rejects {
@@ -192,7 +191,8 @@ async fn sent(
 }
 
 /// The first lines of the report of rejected lines; none if it cannot be read, since the import is done.
-async fn first_rejected(report: Response) -> Vec<String> {
+async fn first_rejected(report: Result<Response, Refused>) -> Vec<String> {
+    let Ok(report) = report else { return Vec::new() };
     let records = Records::open(report.bytes_stream().boxed(), Some(TextEncoding::UTF_8)).await;
     let mut lines = Vec::new();
     if let Ok(mut records) = records {
@@ -208,7 +208,7 @@ async fn first_rejected(report: Response) -> Vec<String> {
 
 async fn write_rejects(mut report: Response, mut out: Out) -> Result<(), CliError> {
     while let Some(piece) = report.chunk().await.map_err(broken_off)? {
-        out.write_all(&piece).map_err(CliError::of)?;
+        out.put_bytes(&piece)?;
     }
     out.finish()
 }
