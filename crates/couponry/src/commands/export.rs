@@ -79,7 +79,7 @@ pub(crate) async fn run(settings: &Settings, command: &ExportCommand) -> Result<
 impl CodesFlags {
     fn thing(&self) -> String {
         match &self.batch {
-            Some(batch) => format!("batch {batch} in {}", self.campaign),
+            Some(batch) => format!("campaign {}, or no batch {batch} in it", self.campaign),
             None => format!("campaign {}", self.campaign),
         }
     }
