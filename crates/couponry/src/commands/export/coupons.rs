@@ -130,21 +130,45 @@ async fn all(
     sink.all(coupons, coupon_csv_row, |view| CouponBody::from(view)).await
 }
 
-/// Every coupon of a list. A coupon that moves to cold between two pages may be on both.
+/// Every coupon of a list, once.
 pub(in crate::commands) async fn listed(
     service: &ServiceClient,
     query: ListQuery,
     sink: &mut Sink<'_>,
 ) -> Result<(), CliError> {
     sink.header(&coupon_csv_header())?;
-    let mut before = HashSet::new();
+    let mut listed = ListedCodes::of(&query);
     let page = |mut page: Vec<Value>| {
-        let codes = page.iter().map(|it| it["code"].to_string()).collect();
-        page.retain(|it| !before.contains(&it["code"].to_string()));
-        before = codes;
+        page.retain(|coupon| listed.add(coupon));
         sink.page(&page, row, Value::clone, 0)
     };
     service.pages(&["coupons"], query, page).await
+}
+
+/// The codes of a list that may come again. A coupon that moves to cold between two pages comes a second time behind
+/// the hot coupons of its `expires_at`; one that is extended meanwhile comes anywhere, and only the list of a user is
+/// short enough to be remembered whole.
+#[derive(Default)]
+struct ListedCodes {
+    is_of_user: bool,
+    expires_at: Value,
+    codes: HashSet<String>,
+}
+
+impl ListedCodes {
+    fn of(query: &ListQuery) -> ListedCodes {
+        let is_of_user = query.iter().any(|(name, _)| *name == "user_id");
+        ListedCodes { is_of_user, ..ListedCodes::default() }
+    }
+
+    /// Whether the coupon has not been listed.
+    fn add(&mut self, coupon: &Value) -> bool {
+        if !self.is_of_user && self.expires_at != coupon["expires_at"] {
+            self.expires_at = coupon["expires_at"].clone();
+            self.codes.clear();
+        }
+        self.codes.insert(coupon["code"].to_string())
+    }
 }
 
 fn row(coupon: &Value) -> String {
@@ -154,6 +178,22 @@ fn row(coupon: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_coupon_that_moves_to_cold_is_listed_once() {
+        let coupons = [("A", "2027"), ("B", "2027"), ("A", "2027"), ("C", "2026"), ("B", "2026")];
+        let coupons = coupons.map(|(code, at)| json!({"code": code, "expires_at": at}));
+        for (name, kept) in [("user_id", "ABC"), ("expires_on", "ABCB")] {
+            let mut listed = ListedCodes::of(&vec![(name, "x".to_owned())]);
+            let added = coupons.iter().filter(|it| listed.add(it));
+            let codes: String = added.filter_map(|it| it["code"].as_str()).collect();
+            assert_eq!(codes, kept, "{name}");
+        }
+    }
+
     #[test]
     fn the_columns_are_the_fields_of_a_coupon() {
         let document = serde_json::to_value(api::openapi::document()).unwrap();
