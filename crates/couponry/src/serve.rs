@@ -22,7 +22,7 @@ use crate::settings::{Settings, SpaceHosts};
 
 pub(crate) use store::only_one;
 
-/// The file in the data folder that names the address on which the last `serve` has listened.
+/// The file in the data folder that names the address on which `serve` listens.
 pub(crate) const ADDRESS_FILE: &str = "serve.address";
 
 pub(crate) async fn run(settings: &Settings) -> Result<Ended, CliError> {
@@ -48,9 +48,10 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, CliError> {
         ..ListenerLimits::default()
     };
     banner::print(settings, &main.opened, &listener, &spaces).await?;
+    let address_file = settings.data.value.join(ADDRESS_FILE);
     if let Ok(address) = listener.local_addr() {
-        // Only `couponry console` reads it, and it takes the setting then.
-        let _ = std::fs::write(settings.data.value.join(ADDRESS_FILE), address.to_string());
+        // Only `couponry console` reads it, and without it takes the setting.
+        let _ = std::fs::write(&address_file, address.to_string());
     }
     let (main, app) = main.start(&machine);
     let spaces = spaces.start(&machine);
@@ -67,6 +68,7 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, CliError> {
         spaces.end_consoles();
     };
     let served = accept::serve(listener, app, limits, stop).await;
+    let _ = std::fs::remove_file(&address_file);
     futures::join!(main.stop(), spaces.stop());
     traces.stop().await;
     if let Some(error) = wrong_store {

@@ -7,6 +7,7 @@ use console::FIRST_LINK_MS;
 use coupon::ids::UserId;
 use engine::{Clock, StaffRole, SystemClock};
 
+use crate::commands::healthcheck;
 use crate::failure::{CliError, Ended};
 use crate::serve::ADDRESS_FILE;
 use crate::serve::console::signing_keys;
@@ -33,7 +34,7 @@ pub(crate) struct ConsoleArgs {
     /// Name of the account; without it, whoever opens the link chooses one
     #[arg(long, value_name = "NAME")]
     name: Option<UserId>,
-    /// Address of the server, as browsers have it [default: the setting listen, or where the last `serve` has listened;
+    /// Address of the server, as browsers have it [default: the setting listen, or where `serve` listens;
     /// for a space its host in the setting spaces, with that port]
     #[arg(long, value_name = "URL")]
     address: Option<String>,
@@ -52,7 +53,7 @@ pub(crate) fn run(settings: &Settings, args: &ConsoleArgs) -> Result<Ended, CliE
 
 fn address(settings: &Settings) -> Result<String, CliError> {
     let Some(space) = &settings.space.value else {
-        return Ok(format!("http://{}", listen(settings, &settings.data.value)));
+        return Ok(healthcheck::address(&listen(settings, &settings.data.value)));
     };
     let hosts: SpaceHosts = settings.spaces.parsed("spaces")?;
     let host = hosts.host_of(space).ok_or_else(|| {
@@ -65,7 +66,7 @@ fn address(settings: &Settings) -> Result<String, CliError> {
     Ok(format!("http://{host}:{port}"))
 }
 
-/// The setting, if somebody has set it; else where the last `serve` on this folder has listened.
+/// The setting, if somebody has set it; else where the `serve` on this folder listens.
 fn listen(settings: &Settings, data: &Path) -> String {
     let is_set = settings.listen.origin != Origin::Default;
     let written = (!is_set).then(|| std::fs::read_to_string(data.join(ADDRESS_FILE)).ok());

@@ -64,7 +64,7 @@ fn plain_http(text: &str) -> Result<Url, String> {
 
 /// The address of a service that listens on `listen`. One that listens on every address also
 /// listens on loopback.
-fn address(listen: &str) -> String {
+pub(crate) fn address(listen: &str) -> String {
     match listen.parse::<SocketAddr>() {
         Ok(SocketAddr::V4(v4)) if v4.ip().is_unspecified() => {
             format!("http://127.0.0.1:{}", v4.port())
