@@ -7,10 +7,11 @@ use clap::Subcommand;
 use coupon::calendar::{Date, Zone};
 use coupon::code::CodeText;
 use coupon::ids::{CampaignId, UserId};
-use engine::CouponsRequest;
+use coupon::refusal::Refusal;
+use engine::{CouponsRequest, Failure};
 use serde_json::Value;
 
-use crate::client::{self, ServiceClient};
+use crate::client::{self, Refused, ServiceClient};
 use crate::commands::export::coupons;
 use crate::commands::export::sink::{Into, Sink, written};
 use crate::failure::{CliError, Ended};
@@ -78,7 +79,8 @@ pub(crate) async fn run(settings: &Settings, command: &HistoryCommand) -> Result
     match command {
         HistoryCommand::Code { code } => {
             let path = ["coupons", code.foreign().as_str()];
-            let ask = async |service: &ServiceClient| Ok(service.get(&path, &[]).await?);
+            let ask =
+                async |service: &ServiceClient| service.get(&path, &[]).await.map_err(of_nobody);
             shown(&client::with(settings, Purpose::Read, ask).await?)
         }
         HistoryCommand::User { user, into } => {
@@ -102,6 +104,17 @@ pub(crate) async fn run(settings: &Settings, command: &HistoryCommand) -> Result
             query.extend(campaign.as_ref().map(|it| ("campaign_id", it.to_string())));
             coupons::run(settings, request, Ok(query), into).await
         }
+    }
+}
+
+/// This command names no user, so a shared code has no coupon here.
+fn of_nobody(refused: Refused) -> CliError {
+    match refused {
+        Refused::Problem(problem) if problem.code == "INVALID" => {
+            let none = Failure::Refused { refusal: Refusal::NotFound, coupon: None };
+            CliError::from(none).and("for a shared code, `couponry coupon show` takes a --user")
+        }
+        other => other.into(),
     }
 }
 
