@@ -46,6 +46,9 @@ pub struct AccessPolicy {
     pub traced: bool,
     /// Whether the process adds the pages of the console to this service: `/` leads people there.
     pub has_console: bool,
+    /// Whether lists and events are read as fast as they can be: whoever asks in their own process keeps nobody
+    /// waiting.
+    pub has_no_pace: bool,
     pub figures: Arc<StoreMetrics>,
     pub rate: Option<Arc<RequestRate>>,
 }
