@@ -17,7 +17,7 @@ use crate::deprecation::DeprecatedRoute;
 use crate::extract::{KeyedRoutes, unread_key};
 use crate::metrics::{RouteTemplate, StoreMetrics};
 use crate::pace::RateQuota;
-use crate::problem::{ApiErrorCode, Problem, SEE_LOG};
+use crate::problem::{ApiErrorCode, FailureCause, Problem, SEE_LOG};
 use crate::request_log::{EndedRequest, RequestLog};
 use crate::request_rate::RequestRate;
 use crate::traces::{self, RequestSpan, RequestTracer};
@@ -143,6 +143,9 @@ fn write_out<'a>(
     let lang = Lang::preferred(&lines.join(","));
     let body = serde_json::to_vec(&problem.body(lang, id)).unwrap_or_default();
     problem.headers(lang, response.headers_mut());
+    if let Some(cause) = problem.cause() {
+        response.extensions_mut().insert(FailureCause(cause.into()));
+    }
     *response.body_mut() = Body::from(body);
 }
 

@@ -28,6 +28,14 @@ use crate::views::CouponBody;
 /// What the answer says of a fault of this server.
 pub(crate) const SEE_LOG: &str = "see the log of the server";
 
+/// The cause of [`ApiErrorCode::Internal`] where nothing can be minted.
+pub const NO_CODE_KEY: &str = "there is no code key to mint with";
+
+/// Why this server is at fault, among the extensions of an answer. HTTP does not carry it; a program that asks the
+/// service in its own process is the operator's.
+#[derive(Clone, Debug)]
+pub struct FailureCause(pub Box<str>);
+
 /// How much of the English detail there is in Korean.
 #[derive(Clone, Copy, Debug)]
 enum InKorean {
@@ -198,7 +206,7 @@ impl From<Failure> for Problem {
                 Problem { in_korean: InKorean::Sentence, ..problem }
             }
             Failure::NoCodeKey => {
-                let cause = std::io::Error::other("there is no code key to mint with");
+                let cause = std::io::Error::other(NO_CODE_KEY);
                 Problem::caused(ApiErrorCode::Internal, SEE_LOG, &cause)
             }
             Failure::Store(error) => error.into(),

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use api::outbound::{self, BodyReadError, whole};
+use api::problem::{FailureCause, NO_CODE_KEY};
 use api::token::{LocalKey, LocalKeys, SECRET_BYTES_MIN, TTL_MS_MAX, TokenService};
-use api::{HttpService, IMPORT_IDLE};
+use api::{AccessPolicy, HttpService, IMPORT_IDLE};
 use bytes::Bytes;
 use command_line::{CursorCycleDetector, SecretText};
 use engine::PAGE_MAX;
@@ -20,7 +21,6 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tower::ServiceExt;
 
-use crate::causes;
 use crate::failure::{CliError, cause};
 use crate::keys;
 use crate::open::{self, Opened, Purpose};
@@ -103,7 +103,7 @@ pub(crate) struct Problem {
     next_cursor: Option<String>,
     /// Why the store of this machine failed.
     #[serde(skip)]
-    pub(crate) cause: Option<String>,
+    pub(crate) cause: Option<Box<str>>,
     errors: Option<Vec<FieldError>>,
 }
 
@@ -162,7 +162,7 @@ impl From<Refused> for CliError {
             Refused::Undone(why) => return CliError::new(why),
         };
         let failed = CliError::new(match &problem.cause {
-            Some(cause) => cause.clone(),
+            Some(cause) => cause.to_string(),
             None => format!("{}: {}", problem.code, problem.sentence()),
         });
         match (problem.code.as_str(), problem.retry.as_str()) {
@@ -170,8 +170,8 @@ impl From<Refused> for CliError {
             ("COLD_UNAVAILABLE", _) => {
                 failed.and("nothing was changed; `couponry doctor` checks the cold tier")
             }
-            ("INTERNAL", _) => {
-                failed.and("if there is no code key, `couponry key add --kind code` makes one")
+            ("INTERNAL", _) if problem.cause.as_deref() == Some(NO_CODE_KEY) => {
+                failed.and("make one with `couponry key add --kind code`")
             }
             ("STORE_DAMAGED", _) => failed.and("`couponry doctor` checks the whole store"),
             ("STORE_FULL", _) => failed.and("nothing more was written"),
@@ -234,7 +234,9 @@ impl ServiceClient {
         let (engine, caller) = (opened.engine(), open::caller());
         let token = tokens.mint(caller.subject.as_str(), caller.role, TTL_MS_MAX, engine.now().0);
         let (token, _) = token.map_err(CliError::of)?;
-        let service = api::app(Arc::clone(engine), Arc::new(tokens));
+        // The operator waits for themself, and for nobody else.
+        let access = AccessPolicy { has_no_pace: true, ..AccessPolicy::default() };
+        let service = api::app_with(Arc::clone(engine), Arc::new(tokens), access);
         ServiceClient::new(HERE.parse().map_err(CliError::of)?, token.into(), Some(service))
     }
 
@@ -411,14 +413,14 @@ impl ServiceClient {
     }
 
     async fn problem(&self, answer: Response) -> Result<Box<Problem>, Refused> {
-        let status = answer.status();
+        let (status, cause) = (answer.status(), answer.extensions().get::<FailureCause>().cloned());
         let body = whole(answer, ANSWER_BYTES_MAX).await.unwrap_or_default();
         let said = parsed::<Box<Problem>>(&body).ok().filter(|it| !it.code.is_empty());
         let mut problem = said.ok_or_else(|| {
             let is = format!("the answer {status} is not of couponry");
             Refused::Lost(format!("{is}: does url name its address?"))
         })?;
-        problem.cause = self.here.as_ref().and_then(|_| causes::last());
+        problem.cause = cause.map(|FailureCause(cause)| cause);
         Ok(problem)
     }
 }
@@ -453,4 +455,33 @@ fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refused> {
     serde_json::from_slice(body).map_err(|_| {
         Refused::Lost("the answer is not of couponry: does url name its address?".into())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_to_do_about_a_failure() {
+        let again = "run the command again: it reports what happened";
+        let cases = [
+            ("INTERNAL", None, format!("INTERNAL: why; {again}")),
+            ("INTERNAL", Some("a lock"), format!("a lock; {again}")),
+            (
+                "INTERNAL",
+                Some(NO_CODE_KEY),
+                format!("{NO_CODE_KEY}; make one with `couponry key add --kind code`"),
+            ),
+            ("STORE_FULL", Some("no space"), "no space; nothing more was written".to_owned()),
+            ("OUTCOME_UNKNOWN", None, format!("OUTCOME_UNKNOWN: why; {again}")),
+        ];
+        for (code, cause, want) in cases {
+            let said = json!({"status": 500, "code": code, "detail": "why", "retry": "same"});
+            let mut problem: Box<Problem> = serde_json::from_value(said).unwrap();
+            problem.cause = cause.map(Box::from);
+            assert_eq!(CliError::from(Refused::Problem(problem)).to_string(), want);
+        }
+    }
 }

@@ -2,7 +2,6 @@
 //! files and writes to standard output. A second binary uses [`bootstrap`].
 
 pub mod bootstrap;
-mod causes;
 mod cli;
 mod client;
 mod clock;
@@ -20,13 +19,8 @@ mod settings;
 
 use std::process::ExitCode;
 
-use tracing::Level;
-use tracing_subscriber::Layer;
-use tracing_subscriber::filter::{EnvFilter, LevelFilter, filter_fn};
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::filter::EnvFilter;
 
-use causes::{CauseLayer, REQUESTS};
 use cli::{Cli, Command};
 use failure::{CliError, Ended};
 use settings::Settings;
@@ -105,16 +99,13 @@ fn start_log(settings: &Settings, is_service: bool) -> Result<(), CliError> {
     // errors that they return.
     const QUIET: &str =
         "delta_kernel=off,scylla=off,hickory_net=off,hickory_proto=off,hickory_resolver=off";
-    let requests = if is_service { String::new() } else { format!("{REQUESTS}=off,") };
+    let requests = if is_service { String::new() } else { "api::request_log=off,".to_owned() };
     let filter = EnvFilter::try_new(format!("{QUIET},{requests}{}", settings.log.value))
         .map_err(|error| settings.log.unusable("log", error))?;
-    let causes = filter_fn(|about| *about.level() == Level::ERROR && about.target() == REQUESTS);
-    let causes = CauseLayer.with_filter(causes.with_max_level_hint(LevelFilter::ERROR));
-    let log = tracing_subscriber::registry().with(causes);
-    let to = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let to = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match (settings.log_format.value.as_str(), std::io::stderr().is_terminal()) {
-        ("text", _) | ("auto", true) => log.with(to.with_filter(filter)).init(),
-        ("json", _) | ("auto", false) => log.with(to.json().with_filter(filter)).init(),
+        ("text", _) | ("auto", true) => to.init(),
+        ("json", _) | ("auto", false) => to.json().init(),
         (other, _) => {
             let why = format!("it is {other:?}, want auto, text or json");
             return Err(settings.log_format.unusable("log_format", why));
