@@ -1,7 +1,8 @@
-//! The pages for people, and the document for programs. Each is made once, but the answer to a search.
+//! The pages for people, and the document for programs. Each is made once, but the answer to a search, and none before
+//! somebody asks: a command has them in its process, too.
 
 use std::collections::HashMap;
-use std::sync::OnceLock;
+use std::sync::LazyLock;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -10,23 +11,26 @@ use axum::extract::rejection::QueryRejection;
 use axum::http::{HeaderValue, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use serde_json::Value;
 
 use crate::compress::SharedCompression;
 use crate::docs::{self, SearchIndex};
 use crate::extract::no_such;
+use crate::openapi;
 use crate::problem::ApiErrorCode;
 
 const HTML: &str = "text/html; charset=utf-8";
 
-/// Every page of a path below `/docs` but the search. All stores of a process have the same document.
-static PAGES: OnceLock<HashMap<String, StaticPage>> = OnceLock::new();
+/// All stores of a process have the same.
+static SITE: LazyLock<DocumentSite> = LazyLock::new(DocumentSite::new);
 
-static SEARCH: OnceLock<SearchIndex> = OnceLock::new();
+/// What is made of the document of the interface.
+struct DocumentSite {
+    /// By their paths: the document, and every page below `/docs` but the search.
+    pages: HashMap<String, StaticPage>,
+    search: SearchIndex,
+}
 
-pub(crate) fn routes(document: &Value, has_console: bool) -> Router {
-    PAGES.get_or_init(|| all_pages(document));
-    SEARCH.get_or_init(|| SearchIndex::new(document));
+pub(crate) fn routes(has_console: bool) -> Router {
     let home = docs::home_page(env!("CARGO_PKG_VERSION"), has_console);
     let fixed = |kind, text: String| {
         let page = StaticPage::new(kind, text);
@@ -41,30 +45,34 @@ pub(crate) fn routes(document: &Value, has_console: bool) -> Router {
         .route("/docs/problems/{code}", get(page))
         .route("/docs/shapes/{name}", get(page))
         .route("/docs/{group}", get(page))
-        .route("/openapi.json", fixed("application/json", document.to_string()))
+        .route("/openapi.json", get(page))
 }
 
-fn all_pages(document: &Value) -> HashMap<String, StaticPage> {
-    let mut pages = docs::api_pages(document);
-    pages.push(("/docs/problems".to_owned(), docs::problem_index()));
-    let codes = ApiErrorCode::ALL.iter().map(|code| code.as_str());
-    pages
-        .extend(codes.filter_map(|code| {
+impl DocumentSite {
+    fn new() -> DocumentSite {
+        let document = openapi::document();
+        let mut pages = docs::api_pages(&document);
+        pages.push(("/docs/problems".to_owned(), docs::problem_index()));
+        let codes = ApiErrorCode::ALL.iter().map(|code| code.as_str());
+        pages.extend(codes.filter_map(|code| {
             Some((format!("/docs/problems/{code}"), docs::problem_page(code)?))
         }));
-    pages.into_iter().map(|(path, html)| (path, StaticPage::new(HTML, html))).collect()
+        let pages = pages.into_iter().map(|(path, html)| (path, StaticPage::new(HTML, html)));
+        let mut pages: HashMap<String, StaticPage> = pages.collect();
+        let json = StaticPage::new("application/json", document.to_string());
+        pages.insert("/openapi.json".to_owned(), json);
+        DocumentSite { pages, search: SearchIndex::new(&document) }
+    }
 }
 
 async fn page(uri: Uri) -> Response {
-    let page = PAGES.get().and_then(|pages| pages.get(uri.path()));
-    page.map_or_else(|| no_such("page").into_response(), StaticPage::answer)
+    SITE.pages.get(uri.path()).map_or_else(|| no_such("page").into_response(), StaticPage::answer)
 }
 
 /// What cannot be read is a search for nothing: a person stands before the page.
 async fn search(query: Result<Query<HashMap<String, String>>, QueryRejection>) -> Response {
     let wanted = query.as_ref().ok().and_then(|query| query.get("q")).map_or("", String::as_str);
-    let html = SEARCH.get().map(|search| search.page(wanted)).unwrap_or_default();
-    response(HTML, html.into())
+    response(HTML, SITE.search.page(wanted).into())
 }
 
 fn response(kind: &'static str, text: Bytes) -> Response {

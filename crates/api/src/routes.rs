@@ -29,7 +29,7 @@ pub fn app_with(engine: Arc<Engine>, tokens: Arc<TokenService>, access: AccessPo
     let app = Arc::new(App::new(engine, tokens, access));
     let routes = routes
         .with_state(Arc::clone(&app))
-        .merge(pages::routes(&document, has_console))
+        .merge(pages::routes(has_console))
         .merge(metrics::routes(app))
         .fallback(async || no_such_path())
         .method_not_allowed_fallback(async || {
