@@ -162,8 +162,19 @@ fn what_is_refused() {
     let data = Data::new();
     let server = data.serve();
     let laptop = Laptop::new(&data, &server);
-    let rows: [(&str, &[&str], i32, &str); 7] = [
+    let shared = json!({
+        "campaign_id": "shared", "handout": "shared", "shared_code": "SUMMER", "expires_on": "2031-12-31",
+    });
+    server.client(&data.token("admin", "root")).post("/v1/campaigns", &shared).must(201);
+    let rows: [(&str, &[&str], i32, &str); 9] = [
         ("an unknown campaign", &["campaign", "show", "nowhere"], 1, "NOT_FOUND"),
+        (
+            "one of a batch",
+            &["export", "codes", "--campaign", "nowhere", "--batch", "b"],
+            1,
+            "NOT_FOUND: there is no campaign nowhere",
+        ),
+        ("a coupon of nobody", &["history", "code", "SUMMER"], 1, "NOT_FOUND: "),
         ("a wrong field", &["campaign", "create", "--id", "a", "--stock", "1"], 2, "expires"),
         ("an unknown code", &["coupon", "show", "7K2M-9QXD-4TRB-H0VE"], 1, "NOT_FOUND"),
         ("work on the data", &["compact"], 2, "works where the data is"),
