@@ -55,7 +55,7 @@ impl RecordKind {
 }
 
 /// A row that was read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RecordRow {
     /// Its place in the partition.
     pub key: Vec<u8>,

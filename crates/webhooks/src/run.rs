@@ -113,6 +113,7 @@ pub(crate) async fn run(
             stops.send_replace(true);
         },
         leases::keep(webhooks, &me, &held, stopping.clone()),
+        leases::clean(webhooks, stopping.clone()),
         feed::read_all(webhooks, source, &held, stopping.clone()),
         sends::send_all(webhooks, &held, stopping),
     );

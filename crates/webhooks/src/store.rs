@@ -80,15 +80,14 @@ pub(crate) struct WebhookStore {
     log_keep: Duration,
     /// How long this process believes what it has counted in an inbox.
     counted_for: Duration,
-    /// This process among those that write logs.
-    writer: u64,
     /// Until when this process is the first of all by its name.
     leads_until: Mutex<Option<Instant>>,
     /// The endpoints to which this process posts, by their numbers.
     lanes: Mutex<BTreeMap<i64, WebhookLane>>,
     live: Mutex<LiveProcesses>,
-    logged: Mutex<BTreeMap<log::LogPlace, u64>>,
+    logged: Mutex<BTreeMap<log::LogPlace, log::LogCount>>,
     left: Mutex<BTreeMap<i64, LeftCount>>,
+    counting: tokio::sync::Mutex<()>,
 }
 
 impl fmt::Debug for WebhookStore {
@@ -103,12 +102,12 @@ impl WebhookStore {
             tables,
             log_keep: options.log_keep,
             counted_for: options.look_every * COUNTED_EVERY,
-            writer: Uuid::new_v4().as_u64_pair().0,
             leads_until: Mutex::default(),
             lanes: Mutex::default(),
             live: Mutex::default(),
             logged: Mutex::default(),
             left: Mutex::default(),
+            counting: tokio::sync::Mutex::default(),
         }
     }
 
@@ -192,17 +191,28 @@ impl WebhookStore {
         self.tables.put(&DELETED.part(""), vec![todo]).await?;
         self.delete_endpoint(name, webhook).await?;
         self.forget_lane(webhook);
-        self.delete_rest(webhook).await
+        self.delete_rest(webhook, false).await
     }
 
-    async fn delete_rest(&self, webhook: i64) -> Result<()> {
-        let (progress, _) = self.progress(webhook).await?;
+    /// Deletes what there is of an endpoint. Its progress stays until the last time: who posts may still write what
+    /// only the progress names, for some seconds.
+    async fn delete_rest(&self, webhook: i64, is_last: bool) -> Result<()> {
+        let (progress, text) = self.progress(webhook).await?;
+        let (epoch, saves) = (progress.epoch + 1, progress.saves + 1);
+        let ended = LaneProgress { epoch, saves, ..progress.clone() };
+        if !is_last {
+            // From now on nobody else saves it.
+            self.replace_progress(webhook, text.as_deref(), &ended).await?;
+        }
         for block in &progress.blocks {
             self.drop_waiting(webhook, *block).await?;
         }
         self.drop_inbox(webhook, progress.inbox).await?;
         self.drop_log(webhook).await?;
-        self.delete_progress(webhook).await
+        if is_last {
+            self.delete_progress(webhook).await?;
+        }
+        Ok(())
     }
 
     pub(crate) async fn rotate(
@@ -380,11 +390,12 @@ impl WebhookStore {
         let part = DELETED.part("");
         for row in self.tables.scan(&part, RecordRange::first(usize::MAX)).await? {
             let webhook = numbers::number_of(&row.key)?;
-            self.delete_rest(webhook).await?;
             let since = String::from_utf8_lossy(&row.value).parse().unwrap_or(now);
             let is_over = now.saturating_sub(since) > numbers::millis(DELETED_FOR);
             // A clock that was ahead when it was deleted must not keep it for ever.
-            if is_over || since > now {
+            let is_last = is_over || since > now;
+            self.delete_rest(webhook, is_last).await?;
+            if is_last {
                 self.tables.put(&part, vec![RecordPut::delete(row.key)]).await?;
             }
         }
@@ -406,12 +417,18 @@ impl WebhookStore {
         passage: &Passage,
         next: &str,
         now: i64,
-    ) -> Result<usize> {
+    ) -> usize {
         let mut queued = 0;
         for reader in readers {
-            queued += self.read_one(reader, passage, next, now).await?;
+            match self.read_one(reader, passage, next, now).await {
+                Ok(some) => queued += some,
+                // It reads the same again, and the others go on.
+                Err(error) => {
+                    tracing::warn!(%error, webhook = reader.webhook, "a webhook cannot read on");
+                }
+            }
         }
-        Ok(queued)
+        queued
     }
 
     /// What is due at endpoints, for each at most as many as there are free places. Of an ordered endpoint, of each
@@ -435,7 +452,7 @@ impl WebhookStore {
         tried: &[Tried],
         moment: Moment,
         options: &Options,
-    ) -> Result<Written> {
+    ) -> Written {
         self.write_results(tried, moment, options).await
     }
 

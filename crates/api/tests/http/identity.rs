@@ -180,6 +180,10 @@ async fn asked(service: &Service, row: &Row, who: Who<'_>, cell: usize) -> Answe
         "delete_user" => account(service, cell).await,
         _ => String::new(),
     };
+    let delivery = match operation.path.contains("{delivery_id}") {
+        true => delivery(service).await,
+        false => String::new(),
+    };
     let user = matches!(who, Who::User(_));
     let path = operation
         .path
@@ -188,7 +192,7 @@ async fn asked(service: &Service, row: &Row, who: Who<'_>, cell: usize) -> Answe
         .replace("{batch_id}", "first")
         .replace("{user_id}", &account)
         .replace("{webhook_id}", "hook")
-        .replace("{delivery_id}", "1");
+        .replace("{delivery_id}", &delivery);
     let names_a_user = row.query.contains("user_id");
     let target = if user && names_a_user { path } else { path + row.query };
     let method = ["GET", "POST", "PATCH", "DELETE"].into_iter();
@@ -207,6 +211,11 @@ async fn asked(service: &Service, row: &Row, who: Who<'_>, cell: usize) -> Answe
         body["login_id"] = json!(format!("login{cell}"));
     }
     service.send(who, Asked::new(method, &target).json(&body)).await
+}
+
+async fn delivery(service: &Service) -> String {
+    let log = service.get(Admin, "/v1/webhooks/hook/deliveries").await;
+    log.json["data"][0]["delivery_id"].to_string()
 }
 
 async fn account(service: &Service, cell: usize) -> String {

@@ -111,7 +111,7 @@ impl Reading<'_> {
         next: String,
     ) -> Result<(), WebhookError> {
         let now = self.webhooks.options.now();
-        if self.webhooks.store.read_on(&group, &found, &next, now).await? > 0 {
+        if self.webhooks.store.read_on(&group, &found, &next, now).await > 0 {
             self.webhooks.queued.notify_one();
         }
         Ok(())

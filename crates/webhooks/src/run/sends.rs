@@ -9,10 +9,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 
-use super::{Held, Stopping, Trouble};
+use super::{Held, Stopping};
 use crate::post::{Answered, Letter, Verdict};
 use crate::store::{Due, Moment, Room, Target, Tried, Want, Written};
-use crate::{WebhookError, Webhooks, guard, retry};
+use crate::{Webhooks, guard, retry};
 
 /// How long a result waits for others, so that one transaction has many.
 const TOGETHER: Duration = Duration::from_millis(5);
@@ -72,7 +72,6 @@ struct Sends<'a> {
     under_way: HashMap<Id, UnderWay>,
     ended: Vec<Ended>,
     shared: Arc<Semaphore>,
-    writing: Trouble,
 }
 
 impl<'a> Sends<'a> {
@@ -84,7 +83,6 @@ impl<'a> Sends<'a> {
             under_way: HashMap::new(),
             ended: Vec::new(),
             shared: Arc::new(Semaphore::new(webhooks.options.in_flight_shared)),
-            writing: Trouble::with("results of webhooks cannot be written"),
         }
     }
 
@@ -154,7 +152,7 @@ impl<'a> Sends<'a> {
         }
     }
 
-    /// Writes the results of all attempts that have ended. Returns whether nothing is left to write.
+    /// Writes the results of all attempts that have ended. Returns whether there were none, or any were written.
     async fn write(&mut self) -> bool {
         while let Some(joined) = self.posts.try_join_next_with_id() {
             self.collect(joined);
@@ -163,14 +161,16 @@ impl<'a> Sends<'a> {
             return true;
         }
         let written = write(self.webhooks, &self.ended).await;
-        let Some(written) = self.writing.of(written) else { return false };
         for name in &written.disabled {
             tracing::warn!(webhook_id = %name, "a webhook is disabled: its receiver answered 410");
         }
-        for ended in std::mem::take(&mut self.ended) {
-            self.settle(&ended, &written);
-        }
-        true
+        let all = std::mem::take(&mut self.ended);
+        let (left, ended): (Vec<Ended>, Vec<Ended>) =
+            all.into_iter().partition(|ended| written.left.contains(&ended.way.webhook));
+        self.ended = left;
+        ended.iter().for_each(|ended| self.settle(ended, &written));
+        // If all are left, the store is away.
+        !ended.is_empty()
     }
 
     /// Frees the place of a delivery, and leaves an endpoint alone that is down or asked for it.
@@ -248,19 +248,20 @@ fn panicked() -> Answered {
     }
 }
 
-async fn write(webhooks: &Webhooks, ended: &[Ended]) -> Result<Written, WebhookError> {
+async fn write(webhooks: &Webhooks, ended: &[Ended]) -> Written {
     let tried = |Ended { way, answered }: &Ended| Tried {
         webhook: way.webhook,
         number: way.number,
+        generation: way.generation,
         probes: way.probes,
         answered: answered.clone(),
     };
     let tried: Vec<Tried> = ended.iter().map(tried).collect();
     let moment = Moment { now: webhooks.options.now(), trusted: webhooks.trusts_clock() };
-    let written = webhooks.store.write(&tried, moment, &webhooks.options).await?;
+    let written = webhooks.store.write(&tried, moment, &webhooks.options).await;
     let add = |total: &std::sync::atomic::AtomicU64, more| total.fetch_add(more, Ordering::Relaxed);
     add(&webhooks.totals.delivered, written.delivered);
     add(&webhooks.totals.failed, written.failed);
     add(&webhooks.totals.attempts_failed, written.attempts_failed);
-    Ok(written)
+    written
 }

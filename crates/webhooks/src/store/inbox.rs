@@ -2,17 +2,19 @@
 //! again.
 //!
 //! The inbox of an endpoint has parts, numbered from 0, of which one is written to: the progress of the endpoint says
-//! which. A row becomes empty when what it asks for is written down. After some rows the process that posts begins
+//! which. A row becomes empty when what it asks for is written down, and the process that posts remembers that: by the
+//! clock of another machine that is ahead, the row may not become empty yet. After some rows the process that posts begins
 //! another part, and drops the one before when nobody writes to it any more: so it never reads over many rows that are
 //! done with. Who has left a row looks whether its part is still the one that is written to, and else leaves it again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use futures::stream::{StreamExt, TryStreamExt, iter};
-use hot::tables::{RecordKind, RecordPart, RecordPut, RecordRange, RecordSync};
+use hot::tables::{RecordKind, RecordPart, RecordPut, RecordRange, RecordRow, RecordSync};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::lane::WebhookLane;
 use super::numbers::numbered;
@@ -27,7 +29,11 @@ const INBOX: RecordKind = RecordKind { name: "webhook.inbox", sync: RecordSync::
 const ANNOUNCED: RecordKind = RecordKind { name: "webhook.announced", sync: RecordSync::AtOnce };
 
 /// Rows that are taken at a time.
-const TAKEN_TOGETHER: usize = 100;
+const TAKEN_TOGETHER: usize = 500;
+
+/// In a key, before the id of the request: what is asked for, and the body of what is announced.
+const REQUEST: u8 = 0;
+const BODY: u8 = 1;
 
 /// Announcements that wait in memory; the others stay in the inbox.
 const WAITING_MAX: usize = 1_000;
@@ -44,8 +50,13 @@ const CLOSING_MAX: usize = 2;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum InboxRequest {
-    Announce { id: String, event_type: String, body: String },
-    Again { number: i64 },
+    /// Its body has a row of its own.
+    Announce { id: String, event_type: String },
+    Again {
+        number: i64,
+        /// Each time somebody asks, it is another one.
+        asked: String,
+    },
 }
 
 impl InboxRequest {
@@ -53,10 +64,13 @@ impl InboxRequest {
     fn id(&self) -> String {
         match self {
             InboxRequest::Announce { id, .. } => format!("announce {id}"),
-            InboxRequest::Again { number } => format!("again {number}"),
+            InboxRequest::Again { number, .. } => format!("again {number}"),
         }
     }
 }
+
+/// Requests of one read that counts.
+const COUNTED_TOGETHER: usize = 5_000;
 
 /// How many rows are left in an inbox, as this process knows.
 #[derive(Clone, Copy, Debug)]
@@ -70,40 +84,85 @@ pub(super) struct LeftCount {
 pub(crate) struct InboxPlace {
     /// The part that is written to.
     pub(crate) part: i64,
-    /// Rows that were taken from it.
-    taken: usize,
-    /// Parts that are being closed, and since when.
-    closing: Vec<(i64, Instant)>,
-    /// In parts that were not read to their end: the last row that was taken.
-    after: BTreeMap<i64, Vec<u8>>,
+    /// Parts that are being closed.
+    closing: Vec<ClosingPart>,
+    /// Of each part that is read: what was taken from it.
+    taken: BTreeMap<i64, TakenRows>,
+}
+
+/// A part that nobody should write to any more.
+#[derive(Clone, Debug)]
+struct ClosingPart {
+    part: i64,
+    /// Since when the store says so; `None`: it does not yet.
+    since: Option<Instant>,
+    /// Whether it was read since then.
+    is_read: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+struct TakenRows {
+    rows: HashSet<RecordRow>,
+    /// If the part was not read to its end: the last row that was looked at.
+    after: Option<Vec<u8>>,
 }
 
 impl InboxPlace {
     /// One that another process had before: it may have closed parts a moment ago.
     pub(crate) fn after_another(part: i64) -> InboxPlace {
+        let closing = |part| ClosingPart { part, since: Some(Instant::now()), is_read: false };
         let first = part.saturating_sub(CLOSING_MAX as i64).max(0);
-        let closing = (first..part).map(|part| (part, Instant::now())).collect();
-        InboxPlace { part, taken: 0, closing, after: BTreeMap::new() }
+        let closing = (first..part).map(closing).collect();
+        InboxPlace { part, closing, taken: BTreeMap::new() }
     }
 
-    fn parts(&self) -> Vec<i64> {
-        self.closing.iter().map(|(part, _)| *part).chain([self.part]).collect()
+    /// The parts that are to be read: one that is being closed once, and once more at its end. `saved` is the part that
+    /// the store names.
+    fn parts(&mut self, saved: i64) -> Vec<i64> {
+        for closing in self.closing.iter_mut().filter(|it| it.part < saved) {
+            closing.since.get_or_insert_with(Instant::now);
+        }
+        let reads = |it: &&ClosingPart| !it.is_read || it.is_over(Instant::now());
+        let closing = self.closing.iter().filter(reads).map(|it| it.part);
+        closing.chain([self.part]).collect()
+    }
+
+    fn was_taken(&self, part: i64, row: &RecordRow) -> bool {
+        self.taken.get(&part).is_some_and(|taken| taken.rows.contains(row))
+    }
+
+    fn take(&mut self, part: i64, rows: Vec<RecordRow>, last: Option<Vec<u8>>) {
+        let taken = self.taken.entry(part).or_default();
+        taken.rows.extend(rows);
+        taken.after = last.or(taken.after.take());
     }
 
     /// Notes that a part was read to its end, which began at `begun`. Returns whether it is to be dropped.
     fn is_read(&mut self, part: i64, begun: Instant) -> bool {
-        self.after.remove(&part);
-        if part == self.part && self.taken >= PART_ROWS && self.closing.len() < CLOSING_MAX {
-            self.closing.push((part, Instant::now()));
-            (self.part, self.taken) = (part + 1, 0);
+        let taken = self.taken.entry(part).or_default();
+        taken.after = None;
+        let is_full = taken.rows.len() >= PART_ROWS;
+        if part == self.part && is_full && self.closing.len() < CLOSING_MAX {
+            self.closing.push(ClosingPart { part, since: None, is_read: false });
+            self.part = part + 1;
             return false;
         }
-        let is_over = |&(_, since): &(i64, Instant)| begun.duration_since(since) >= CLOSED_FOR;
-        self.closing.iter().any(|it| it.0 == part && is_over(it))
+        let Some(closing) = self.closing.iter_mut().find(|it| it.part == part) else {
+            return false;
+        };
+        closing.is_read = closing.since.is_some();
+        closing.is_over(begun)
     }
 
     fn is_dropped(&mut self, part: i64) {
-        self.closing.retain(|(closing, _)| *closing != part);
+        self.closing.retain(|closing| closing.part != part);
+        self.taken.remove(&part);
+    }
+}
+
+impl ClosingPart {
+    fn is_over(&self, now: Instant) -> bool {
+        self.since.is_some_and(|since| now.duration_since(since) >= CLOSED_FOR)
     }
 }
 
@@ -111,17 +170,25 @@ fn part_of(webhook: i64, part: i64) -> RecordPart {
     INBOX.part([numbered(webhook), numbered(part)].concat())
 }
 
+fn key_of(what: u8, id: &str) -> Vec<u8> {
+    [&[what], id.as_bytes()].concat()
+}
+
 fn announced_part(webhook: i64, id: &str) -> RecordPart {
     ANNOUNCED.part([numbered(webhook).as_slice(), id.as_bytes()].concat())
 }
 
 impl WebhookStore {
-    async fn leave(&self, webhook: i64, request: &InboxRequest) -> Result<()> {
-        let row = RecordPut::new(request.id(), to_json(request)?);
-        let mut part = self.doing(webhook).await?.inbox;
+    async fn leave(&self, webhook: i64, request: &InboxRequest, body: Option<&str>) -> Result<()> {
+        let (id, request) = (request.id(), to_json(request)?);
+        let body = body.map(|body| RecordPut::new(key_of(BODY, &id), body));
+        let rows: Vec<RecordPut> =
+            body.into_iter().chain([RecordPut::new(key_of(REQUEST, &id), request)]).collect();
+        // What the store says, also if this process posts: it may have been frozen.
+        let mut part = self.progress(webhook).await?.0.inbox;
         loop {
-            self.tables.put(&part_of(webhook, part), vec![row.clone()]).await?;
-            let now = self.doing(webhook).await?.inbox;
+            self.tables.put(&part_of(webhook, part), rows.clone()).await?;
+            let now = self.progress(webhook).await?.0.inbox;
             if now == part {
                 break;
             }
@@ -150,13 +217,14 @@ impl WebhookStore {
     ) -> Result<Announced> {
         let matter = Matter::from(announcement);
         let Message { id, event_type, body } = matter.message();
-        let request = InboxRequest::Announce { id: id.clone(), event_type, body };
+        let request = InboxRequest::Announce { id: id.clone(), event_type };
         let rows = self.endpoint_rows().await?;
         let asks = rows.iter().filter(|row| {
             let terms = &row.terms;
             !terms.is_disabled() && matter.is_for(terms.types.as_ref(), terms.campaign.as_deref())
         });
-        let leaves = asks.map(|row| self.leave_once(row.number, &id, &request, pending_max));
+        let leaves =
+            asks.map(|row| self.leave_once(row.number, (&id, &body), &request, pending_max));
         let leaves = iter(leaves.collect::<Vec<_>>()).buffer_unordered(AT_ONCE);
         let mut announced = Announced::default();
         for is_left in leaves.try_collect::<Vec<bool>>().await? {
@@ -170,7 +238,7 @@ impl WebhookStore {
     async fn leave_once(
         &self,
         webhook: i64,
-        id: &str,
+        (id, body): (&str, &str),
         request: &InboxRequest,
         pending_max: u64,
     ) -> Result<bool> {
@@ -181,7 +249,7 @@ impl WebhookStore {
         if self.waits(webhook, pending_max).await? >= pending_max {
             return Ok(false);
         }
-        self.leave(webhook, request).await?;
+        self.leave(webhook, request, Some(body)).await?;
         // After it, so that a repeat finds nothing that was not left.
         let row = RecordPut::new("", "").kept_for(self.log_keep);
         self.tables.put(&announced, vec![row]).await?;
@@ -190,18 +258,17 @@ impl WebhookStore {
 
     /// How many deliveries of an endpoint wait, with those that nobody has taken yet; not more than `most`.
     async fn waits(&self, webhook: i64, most: u64) -> Result<u64> {
+        // One counts, the others wait for it.
+        let _one = self.counting.lock().await;
         let progress = self.doing(webhook).await?;
         let known = locked(&self.left).get(&webhook).copied();
         let known = known.filter(|left| left.counted.elapsed() < self.counted_for);
         let left = match known {
             Some(left) => left.rows,
             None => {
-                let limit = usize::try_from(most).unwrap_or(usize::MAX);
                 let mut rows = 0;
                 for part in (progress.inbox - CLOSING_MAX as i64).max(0)..=progress.inbox {
-                    let part = part_of(webhook, part);
-                    let found = self.tables.scan(&part, RecordRange::first(limit)).await?;
-                    rows += found.iter().filter(|row| !row.value.is_empty()).count() as u64;
+                    rows += self.count_part(&part_of(webhook, part), most).await?;
                 }
                 let counted = LeftCount { rows, counted: Instant::now() };
                 locked(&self.left).insert(webhook, counted);
@@ -209,6 +276,20 @@ impl WebhookStore {
             }
         };
         Ok(progress.pending.saturating_add(left).min(most))
+    }
+
+    /// How many requests of a part are left; about `most` at most.
+    async fn count_part(&self, part: &RecordPart, most: u64) -> Result<u64> {
+        let (mut rows, mut range) = (0, RecordRange::first(COUNTED_TOGETHER).before([BODY]));
+        while rows < most {
+            let found = self.tables.scan(part, range.clone()).await?;
+            rows += found.iter().filter(|row| !row.value.is_empty()).count() as u64;
+            match found.last().filter(|_| found.len() == COUNTED_TOGETHER) {
+                Some(last) => range = range.after(&last.key),
+                None => break,
+            }
+        }
+        Ok(rows)
     }
 
     /// Leaves word to deliver something again, and returns it as it will be.
@@ -223,15 +304,19 @@ impl WebhookStore {
         if state == DeliveryState::Gap {
             return Err(WebhookError::NoDelivery);
         }
-        self.leave(webhook, &InboxRequest::Again { number }).await?;
+        let request = InboxRequest::Again { number, asked: Uuid::new_v4().to_string() };
+        self.leave(webhook, &request, None).await?;
         let facts = facts.again(state != DeliveryState::Pending, now);
         Ok(facts.shown(number, name, DeliveryState::Pending))
     }
 
     /// Takes what was left for an endpoint to which this process posts, as far as there is room.
     pub(super) async fn take_inbox(&self, webhook: i64, now: i64) -> Result<()> {
-        let parts = self.with_lane(webhook, |lane| lane.inbox.parts()).unwrap_or_default();
-        for part in parts {
+        let parts = self.with_lane(webhook, |lane| {
+            let saved = lane.saved.0.inbox;
+            lane.inbox.parts(saved)
+        });
+        for part in parts.unwrap_or_default() {
             let begun = Instant::now();
             if !self.take_part(webhook, part, now).await? {
                 return Ok(());
@@ -250,55 +335,83 @@ impl WebhookStore {
         let of = part_of(webhook, part);
         loop {
             let place = self.with_lane(webhook, |lane| {
-                let room = WAITING_MAX.saturating_sub(lane.announced());
-                (room, lane.inbox.after.get(&part).cloned())
+                let after = lane.inbox.taken.get(&part).and_then(|taken| taken.after.clone());
+                (WAITING_MAX.saturating_sub(lane.announced()), after)
             });
             let Some((room @ 1.., after)) = place else { return Ok(false) };
             let limit = TAKEN_TOGETHER.min(room);
-            let range = RecordRange::first(limit);
+            let range = RecordRange::first(limit).before([BODY]);
             let range = after.iter().fold(range, |range, key| range.after(key));
             let rows = self.tables.scan(&of, range).await?;
             let (is_end, last) = (rows.len() < limit, rows.last().map(|row| row.key.clone()));
-            let mut done = Vec::new();
-            let mut announced = Vec::new();
-            for row in rows.into_iter().filter(|row| !row.value.is_empty()) {
-                match serde_json::from_slice(&row.value) {
-                    Ok(InboxRequest::Announce { id, event_type, body }) => {
-                        announced.push(Message { id, event_type, body });
-                    }
-                    Ok(InboxRequest::Again { number }) => {
-                        self.take_again(webhook, number, now).await?;
-                    }
-                    // Of a later release: its own process will take it.
-                    Err(error) => {
-                        tracing::warn!(%error, "a webhook was asked for something unknown");
-                        continue;
-                    }
-                }
-                done.push(RecordPut::new(row.key, ""));
-            }
-            self.take_announcements(webhook, announced, now).await?;
-            let taken = done.len();
-            self.tables.put(&of, done).await?;
-            if let Some(left) = locked(&self.left).get_mut(&webhook) {
-                left.rows = left.rows.saturating_sub(taken as u64);
-            }
-            self.with_lane(webhook, |lane| {
-                lane.inbox.taken += if part == lane.inbox.part { taken } else { 0 };
-                lane.inbox.after.extend(last.map(|key| (part, key)));
+            let new = self.with_lane(webhook, |lane| {
+                let is_new =
+                    |row: &RecordRow| !row.value.is_empty() && !lane.inbox.was_taken(part, row);
+                rows.into_iter().filter(is_new).collect::<Vec<RecordRow>>()
             });
+            let Some(done) = self.take_rows(webhook, &of, new.unwrap_or_default(), now).await?
+            else {
+                return Ok(false);
+            };
+            let emptied = done.iter().flat_map(|row| {
+                let body = [&[BODY], &row.key[1..]].concat();
+                [RecordPut::new(row.key.clone(), ""), RecordPut::new(body, "")]
+            });
+            self.tables.put(&of, emptied.collect()).await?;
+            if let Some(left) = locked(&self.left).get_mut(&webhook) {
+                left.rows = left.rows.saturating_sub(done.len() as u64);
+            }
+            self.with_lane(webhook, |lane| lane.inbox.take(part, done, last));
             if is_end {
                 return Ok(true);
             }
         }
     }
 
+    /// Does what rows ask for. Returns those that are done; `None` if another process has the endpoint by
+    /// now, which finds them as they were.
+    async fn take_rows(
+        &self,
+        webhook: i64,
+        part: &RecordPart,
+        rows: Vec<RecordRow>,
+        now: i64,
+    ) -> Result<Option<Vec<RecordRow>>> {
+        let (mut done, mut announced) = (Vec::new(), Vec::new());
+        for row in rows {
+            match serde_json::from_slice(&row.value) {
+                Ok(InboxRequest::Announce { id, event_type }) => {
+                    let body_key = [&[BODY], &row.key[1..]].concat();
+                    let body = self.tables.get(part, &body_key).await?.unwrap_or_default();
+                    let body = String::from_utf8_lossy(&body).into_owned();
+                    announced.push(Message { id, event_type, body });
+                }
+                Ok(InboxRequest::Again { number, .. }) => {
+                    if !self.take_again(webhook, number, now).await? {
+                        return Ok(None);
+                    }
+                }
+                // Of a later release: its own process will take it.
+                Err(error) => {
+                    tracing::warn!(%error, "a webhook was asked for something unknown");
+                    continue;
+                }
+            }
+            done.push(row);
+        }
+        if !announced.is_empty() && !self.take_announcements(webhook, announced, now).await? {
+            return Ok(None);
+        }
+        Ok(Some(done))
+    }
+
+    /// Returns whether they wait now, and this process still has the endpoint.
     async fn take_announcements(
         &self,
         webhook: i64,
         messages: Vec<Message>,
         now: i64,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let rows = self.with_lane(webhook, |lane| {
             let is_new = |message: &Message| !lane.has_id(&message.id);
             let messages: Vec<Message> = messages.into_iter().filter(is_new).collect();
@@ -310,28 +423,36 @@ impl WebhookStore {
             messages.into_iter().map(row).collect::<Vec<_>>()
         });
         let rows = rows.unwrap_or_default();
-        self.store_waiting(webhook, rows, WebhookLane::insert_written).await
+        Ok(self.store_waiting(webhook, rows, WebhookLane::insert_written).await?
+            && self.still_has(webhook).await?)
     }
 
-    async fn take_again(&self, webhook: i64, number: i64, now: i64) -> Result<()> {
+    /// Returns whether it waits now, or cannot be delivered again, and this process still has the endpoint.
+    async fn take_again(&self, webhook: i64, number: i64, now: i64) -> Result<bool> {
         let hurried = self.with_lane(webhook, |lane| {
             let waiting = lane.waiting(number)?;
             let facts = waiting.facts.again(false, now);
-            lane.hurry(number, facts);
-            Some(())
+            let body = waiting.body.clone().filter(|_| !waiting.is_written);
+            lane.hurry(number, facts.clone());
+            Some(WaitingRow { number, facts, body })
         });
-        if let Some(Some(())) = hurried {
-            return Ok(());
+        if let Some(Some(row)) = hurried {
+            return Ok(self.store_waiting(webhook, vec![row], WebhookLane::are_written).await?
+                && self.still_has(webhook).await?);
         }
         // First: the end that its old row still waits for would be the end of the new one.
         self.empty_ended(webhook).await?;
         let Some((state, facts, Some(body))) = self.logged_one(webhook, number).await? else {
-            return Ok(());
+            return Ok(true);
         };
         let facts = facts.again(true, now);
         let row = WaitingRow { number, facts, body: Some(body) };
-        self.store_waiting(webhook, vec![row], WebhookLane::insert_written).await?;
+        let is_stored = self.store_waiting(webhook, vec![row], WebhookLane::insert_written).await?;
+        if !is_stored || !self.still_has(webhook).await? {
+            return Ok(false);
+        }
         // Last: after a crash it is in both, and is listed once.
-        self.delete_logged(webhook, number, state).await
+        self.delete_logged(webhook, number, state).await?;
+        Ok(true)
     }
 }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::endpoints::EndpointRow;
 use super::inbox::InboxPlace;
-use super::numbers::{Numbers, block_of};
+use super::numbers::{Numbers, waiting_block_of};
 use super::progress::LaneProgress;
 use super::waiting::{DeliveryFacts, WaitingRow};
 use super::{Due, Result, Room, Target, Want};
@@ -165,7 +165,7 @@ impl WebhookLane {
         }
         self.ids.extend(id.clone());
         if waiting.is_written {
-            *self.blocks.entry(block_of(number)).or_default() += 1;
+            *self.blocks.entry(waiting_block_of(number)).or_default() += 1;
         } else {
             self.unwritten.insert(number);
         }
@@ -195,7 +195,7 @@ impl WebhookLane {
         }
         self.unwritten.remove(&number);
         if waiting.is_written {
-            self.blocks.entry(block_of(number)).and_modify(|rows| *rows -= 1);
+            self.blocks.entry(waiting_block_of(number)).and_modify(|rows| *rows -= 1);
         }
         Some(waiting)
     }
@@ -231,7 +231,7 @@ impl WebhookLane {
     }
 
     /// What is to be saved, if it has changed: with the last cursor before which everything has ended or is written.
-    pub(crate) fn unsaved(&mut self) -> Option<LaneProgress> {
+    pub(crate) fn unsaved(&mut self, in_any_case: bool) -> Option<LaneProgress> {
         let saved = &self.saved.0;
         let mut cursor = saved.cursor.clone();
         let first = self.unwritten.first().copied().unwrap_or(i64::MAX);
@@ -248,8 +248,7 @@ impl WebhookLane {
             self.marks.push_front((0, reached));
         }
         let next = LaneProgress { cursor, ..self.progress_now() };
-        let has_changed = next != *saved;
-        has_changed.then_some(LaneProgress { saves: saved.saves + 1, ..next })
+        (in_any_case || next != *saved).then_some(LaneProgress { saves: saved.saves + 1, ..next })
     }
 
     /// How it is doing, with the cursor that was saved.
@@ -269,7 +268,7 @@ impl WebhookLane {
     /// Names blocks that are to get rows. Returns whether the store does not know all of them yet.
     pub(crate) fn name_blocks(&mut self, rows: &[WaitingRow]) -> bool {
         let mut is_new = false;
-        for block in rows.iter().map(|row| block_of(row.number)) {
+        for block in rows.iter().map(|row| waiting_block_of(row.number)) {
             self.blocks.entry(block).or_default();
             is_new |= !self.saved.0.blocks.contains(&block);
         }
@@ -297,8 +296,10 @@ impl WebhookLane {
             Some(waiting) if waiting.is_written => {}
             Some(waiting) => {
                 waiting.is_written = true;
+                // It is read again when it is due.
+                waiting.body = None;
                 self.unwritten.remove(&number);
-                *self.blocks.entry(block_of(number)).or_default() += 1;
+                *self.blocks.entry(waiting_block_of(number)).or_default() += 1;
             }
             // It has ended meanwhile.
             None => drop(self.ended.insert(number)),
@@ -343,11 +344,14 @@ impl WebhookLane {
         Some(Due { number, id: waiting.facts.id.clone()?, body })
     }
 
-    /// A delivery that waits here has no body any more: another process has ended it and deleted its row. A process
-    /// that was frozen meanwhile may have written the next attempt afterwards, and so a row without a body.
+    /// The facts of a delivery that has rows, and no body here.
+    pub(crate) fn without_body(&self, number: i64) -> Option<DeliveryFacts> {
+        let waiting = self.waiting.get(&number).filter(|it| it.is_written && it.body.is_none());
+        waiting.map(|waiting| waiting.facts.clone())
+    }
+
     pub(crate) fn has_ended_elsewhere(&mut self, number: i64) {
-        let is_rest = |it: &WaitingDelivery| it.is_written && it.body.is_none();
-        if self.waiting.get(&number).is_some_and(is_rest) {
+        if self.without_body(number).is_some() {
             self.remove(number);
             self.ended.insert(number);
         }
@@ -357,6 +361,11 @@ impl WebhookLane {
         for (number, fate) in outcome.fates {
             // One that was written while it was posted has a row, too.
             let Some(waiting) = self.remove(number) else { continue };
+            // Somebody has asked for it again meanwhile.
+            if waiting.facts.redelivered > fate.facts().redelivered {
+                self.insert(number, waiting);
+                continue;
+            }
             match fate {
                 DeliveryFate::Ends(..) if waiting.is_written => drop(self.ended.insert(number)),
                 DeliveryFate::Ends(..) => {}
@@ -370,7 +379,7 @@ impl WebhookLane {
     pub(crate) fn ended(&self) -> BTreeMap<i64, (bool, Vec<i64>)> {
         let mut blocks: BTreeMap<i64, (bool, Vec<i64>)> = BTreeMap::new();
         for number in &self.ended {
-            let block = block_of(*number);
+            let block = waiting_block_of(*number);
             let waits = self.blocks.get(&block).is_some_and(|rows| *rows > 0);
             blocks.entry(block).or_insert((waits, Vec::new())).1.push(*number);
         }

@@ -38,7 +38,8 @@ fn holder_of(lease: &[u8]) -> &[u8] {
 /// What processes said last, and since when this one knows it.
 #[derive(Debug, Default)]
 pub(super) struct LiveProcesses {
-    seen: BTreeMap<Vec<u8>, (Vec<u8>, Instant)>,
+    /// What each said, since when, and when this process looked last.
+    seen: BTreeMap<Vec<u8>, (Vec<u8>, Instant, Instant)>,
     /// How often this process has said that it lives.
     beats: u64,
 }
@@ -47,10 +48,13 @@ impl LiveProcesses {
     /// Whether what stands under `key` has changed within `limit`, as far as this process knows.
     fn is_live(&mut self, key: &[u8], said: &[u8], limit: Duration) -> bool {
         let now = Instant::now();
-        match self.seen.get(key) {
-            Some((before, since)) if before == said => since.elapsed() < limit,
+        match self.seen.get_mut(key) {
+            Some((before, since, looked)) if before == said => {
+                *looked = now;
+                since.elapsed() < limit
+            }
             _ => {
-                self.seen.insert(key.to_vec(), (said.to_vec(), now));
+                self.seen.insert(key.to_vec(), (said.to_vec(), now, now));
                 true
             }
         }
@@ -61,9 +65,9 @@ impl LiveProcesses {
         self.beats
     }
 
-    /// Forgets what was not asked for in `limit`.
+    /// Forgets what this process has not looked at for so long.
     fn forget_old(&mut self, limit: Duration) {
-        self.seen.retain(|_, (_, since)| since.elapsed() < limit);
+        self.seen.retain(|_, (_, _, looked)| looked.elapsed() < limit);
     }
 }
 

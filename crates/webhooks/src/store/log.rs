@@ -1,13 +1,15 @@
 //! The log of deliveries that have ended.
 //!
-//! A partition is a block of numbers; in it the rows of one state are together, newest last, and the bodies come after
-//! them. An index says which blocks there are and how many rows each has of a state, as each process counts its own:
-//! so a list reads no block in vain, and whole blocks are dropped when they are old or too many.
+//! A partition is the deliveries of one state in a block of numbers, newest last, and their bodies after them. An index
+//! says which blocks have some and how many, as each process counts its own: so a list reads no block in vain, and whole
+//! blocks are dropped when they are old or too many. What has failed is counted apart: otherwise what arrives would push
+//! it out, and a delivery that fails after three days has the number of three days ago.
 
 use std::collections::BTreeMap;
 
 use futures::stream::{StreamExt, TryStreamExt, iter};
 use hot::tables::{RecordKind, RecordPart, RecordPut, RecordRange, RecordSync};
+use uuid::Uuid;
 
 use super::endpoints::EndpointRow;
 use super::numbers::{begin_of_block, block_of, millis, number_of, numbered};
@@ -17,14 +19,15 @@ use crate::{DeliveryFilter, DeliveryState, Options};
 
 const LOG: RecordKind = RecordKind { name: "webhook.log", sync: RecordSync::Later };
 
-/// Of an endpoint: a key is a block, a state and the process that counts, a value is how many rows it has written.
+/// Of a state of an endpoint: a key is a block and a count, a value is how many rows were counted.
 const LOG_BLOCKS: RecordKind = RecordKind { name: "webhook.log_blocks", sync: RecordSync::Later };
 
 const ENDED: [DeliveryState; 3] =
     [DeliveryState::Delivered, DeliveryState::Failed, DeliveryState::Gap];
 
-/// In a key, in the place of a state.
-const BODY: u8 = 9;
+/// In a key, before the number.
+const FACTS: u8 = 0;
+const BODY: u8 = 1;
 
 /// Blocks that one step of a list reads together.
 const BLOCKS_TOGETHER: usize = 8;
@@ -32,8 +35,11 @@ const BLOCKS_TOGETHER: usize = 8;
 /// Blocks that one call of `clean` drops.
 const BLOCKS_DROPPED: usize = 200;
 
-/// The rows of one state in one block of an endpoint.
+/// An endpoint, a block and a state.
 pub(super) type LogPlace = (i64, i64, DeliveryState);
+
+/// The name of a count, and how many rows it has.
+pub(super) type LogCount = (u64, u64);
 
 #[derive(Clone, Debug)]
 pub(crate) struct EndedDelivery {
@@ -43,12 +49,12 @@ pub(crate) struct EndedDelivery {
     pub(crate) body: Option<String>,
 }
 
-fn part_of(webhook: i64, block: i64) -> RecordPart {
-    LOG.part([numbered(webhook), numbered(block)].concat())
+fn part_of((webhook, block, state): LogPlace) -> RecordPart {
+    LOG.part([numbered(webhook).as_slice(), &numbered(block), &[state_byte(state)]].concat())
 }
 
-fn blocks_of(webhook: i64) -> RecordPart {
-    LOG_BLOCKS.part(numbered(webhook))
+fn blocks_of(webhook: i64, state: DeliveryState) -> RecordPart {
+    LOG_BLOCKS.part([numbered(webhook).as_slice(), &[state_byte(state)]].concat())
 }
 
 fn state_byte(state: DeliveryState) -> u8 {
@@ -61,59 +67,56 @@ fn key_of(what: u8, number: i64) -> Vec<u8> {
 
 impl WebhookStore {
     pub(crate) async fn log(&self, webhook: i64, ended: Vec<EndedDelivery>) -> Result<()> {
-        let mut blocks: BTreeMap<i64, Vec<EndedDelivery>> = BTreeMap::new();
+        let mut places: BTreeMap<LogPlace, Vec<EndedDelivery>> = BTreeMap::new();
         for one in ended {
-            blocks.entry(block_of(one.number)).or_default().push(one);
+            let place = (webhook, block_of(one.number), one.state);
+            places.entry(place).or_default().push(one);
         }
-        for (block, ended) in blocks {
+        for (place, ended) in places {
+            let count = self.counted(place, ended.len() as u64);
             // First: a row in a block that nobody knows would never be found, nor dropped.
-            self.count_logged(webhook, block, &ended).await?;
-            let rows = ended.into_iter().map(|EndedDelivery { number, state, facts, body }| {
-                let facts = RecordPut::new(key_of(state_byte(state), number), to_json(&facts)?);
+            let (name, rows) = count;
+            let key = [numbered(place.1).as_slice(), &name.to_be_bytes()].concat();
+            let row = RecordPut::new(key, rows.to_string());
+            self.tables.put(&blocks_of(webhook, place.2), vec![row]).await?;
+            let rows = ended.into_iter().map(|EndedDelivery { number, facts, body, .. }| {
+                let facts = RecordPut::new(key_of(FACTS, number), to_json(&facts)?);
                 let body = body.map(|body| RecordPut::new(key_of(BODY, number), body));
                 Ok(body.into_iter().chain([facts]).collect())
             });
             for write in in_writes(rows.collect::<Result<_>>()?) {
-                self.tables.put(&part_of(webhook, block), write).await?;
+                self.tables.put(&part_of(place), write).await?;
             }
+            // Last: what is written again counts once.
+            locked(&self.logged).insert(place, count);
         }
         Ok(())
     }
 
-    async fn count_logged(&self, webhook: i64, block: i64, ended: &[EndedDelivery]) -> Result<()> {
-        let mut counts = BTreeMap::new();
-        {
-            let mut logged = locked(&self.logged);
-            // What is older than the block before is not counted on; a late row begins a new count.
-            logged.retain(|(of, at, _), _| *of != webhook || *at >= block - 1);
-            for one in ended {
-                let count = logged.entry((webhook, block, one.state)).or_default();
-                *count += 1;
-                counts.insert(one.state, *count);
-            }
-        }
-        let row = |(state, count): (DeliveryState, u64)| {
-            let writer = self.writer.to_be_bytes();
-            let key = [numbered(block).as_slice(), &[state_byte(state)], &writer].concat();
-            RecordPut::new(key, count.to_string())
-        };
-        let rows = counts.into_iter().map(row).collect();
-        Ok(self.tables.put(&blocks_of(webhook), rows).await?)
+    /// The name of a count, and how many rows it will have with `more`.
+    fn counted(&self, place: LogPlace, more: u64) -> LogCount {
+        let mut logged = locked(&self.logged);
+        // What is older than the block before is not counted on: a late row begins another count.
+        logged.retain(|(of, block, _), _| *of != place.0 || *block >= place.1 - 1);
+        let new = || (Uuid::new_v4().as_u64_pair().0, 0);
+        let (name, rows) = logged.get(&place).copied().unwrap_or_else(new);
+        (name, rows + more)
     }
 
-    /// The blocks of an endpoint from `range`, and how many rows they have of each state.
+    /// The blocks of one state of an endpoint from `range`, each with its rows.
     async fn log_blocks(
         &self,
         webhook: i64,
+        state: DeliveryState,
         range: RecordRange,
-    ) -> Result<BTreeMap<i64, BTreeMap<u8, u64>>> {
-        let mut blocks: BTreeMap<i64, BTreeMap<u8, u64>> = BTreeMap::new();
-        for row in self.tables.scan(&blocks_of(webhook), range).await? {
-            let Some((block, [state, ..])) = row.key.split_first_chunk::<8>() else {
+    ) -> Result<BTreeMap<i64, u64>> {
+        let mut blocks = BTreeMap::new();
+        for row in self.tables.scan(&blocks_of(webhook, state), range).await? {
+            let Some((block, _)) = row.key.split_first_chunk::<8>() else {
                 return Err(damaged("a block of the log of a webhook"));
             };
-            let count = String::from_utf8_lossy(&row.value).parse().unwrap_or(1);
-            *blocks.entry(number_of(block)?).or_default().entry(*state).or_default() += count;
+            let count: u64 = String::from_utf8_lossy(&row.value).parse().unwrap_or(1);
+            *blocks.entry(number_of(block)?).or_default() += count;
         }
         Ok(blocks)
     }
@@ -127,15 +130,18 @@ impl WebhookStore {
     ) -> Result<BTreeMap<i64, (DeliveryState, DeliveryFacts)>> {
         let (webhook, mut found) = (row.number, BTreeMap::new());
         let wanted = |state: &DeliveryState| filter.state.is_none_or(|it| it == *state);
-        let states: Vec<DeliveryState> = ENDED.into_iter().filter(wanted).collect();
         let before = filter.before.unwrap_or(i64::MAX);
-        let range = RecordRange::last(usize::MAX).before(numbered(block_of(before) + 1));
-        let blocks = self.log_blocks(webhook, range).await?;
+        let mut blocks: BTreeMap<i64, Vec<DeliveryState>> = BTreeMap::new();
+        for state in ENDED.into_iter().filter(wanted) {
+            let range = RecordRange::last(usize::MAX).before(numbered(block_of(before) + 1));
+            for block in self.log_blocks(webhook, state, range).await?.into_keys() {
+                blocks.entry(block).or_default().push(state);
+            }
+        }
         let blocks: Vec<_> = blocks.into_iter().rev().collect();
         for some in blocks.chunks(BLOCKS_TOGETHER) {
-            let reads = some.iter().flat_map(|(block, counts)| {
-                let there = states.iter().filter(|state| counts.contains_key(&state_byte(**state)));
-                there.map(|state| self.list_block(webhook, *block, *state, before, limit))
+            let reads = some.iter().flat_map(|(block, states)| {
+                states.iter().map(|state| self.list_block((webhook, *block, *state), before, limit))
             });
             let reads = iter(reads.collect::<Vec<_>>()).buffer_unordered(AT_ONCE);
             for (number, state, facts) in reads.try_concat().await? {
@@ -150,16 +156,13 @@ impl WebhookStore {
 
     async fn list_block(
         &self,
-        webhook: i64,
-        block: i64,
-        state: DeliveryState,
+        place: LogPlace,
         before: i64,
         limit: usize,
     ) -> Result<Vec<(i64, DeliveryState, DeliveryFacts)>> {
-        let range = RecordRange::last(limit).before(key_of(state_byte(state), before));
-        let range = RecordRange { from: vec![state_byte(state)], ..range };
-        let rows = self.json_rows(&part_of(webhook, block), range).await?;
-        rows.into_iter().map(|(key, facts)| Ok((number_of(&key[1..])?, state, facts))).collect()
+        let range = RecordRange::last(limit).before(key_of(FACTS, before));
+        let rows = self.json_rows(&part_of(place), range).await?;
+        rows.into_iter().map(|(key, facts)| Ok((number_of(&key[1..])?, place.2, facts))).collect()
     }
 
     pub(crate) async fn logged_one(
@@ -170,10 +173,9 @@ impl WebhookStore {
         if number < 0 {
             return Ok(None);
         }
-        let part = part_of(webhook, block_of(number));
         for state in ENDED {
-            let facts = self.tables.get(&part, &key_of(state_byte(state), number)).await?;
-            if let Some(facts) = facts {
+            let part = part_of((webhook, block_of(number), state));
+            if let Some(facts) = self.tables.get(&part, &key_of(FACTS, number)).await? {
                 let body = self.tables.get(&part, &key_of(BODY, number)).await?;
                 let body = body.map(|body| String::from_utf8_lossy(&body).into_owned());
                 return Ok(Some((state, from_json(&part, &facts)?, body)));
@@ -189,54 +191,76 @@ impl WebhookStore {
         number: i64,
         state: DeliveryState,
     ) -> Result<()> {
-        let keys = [state_byte(state), BODY].map(|what| key_of(what, number));
-        let rows = keys.map(RecordPut::delete).into();
-        Ok(self.tables.put(&part_of(webhook, block_of(number)), rows).await?)
+        let rows = [FACTS, BODY].map(|what| RecordPut::delete(key_of(what, number))).into();
+        Ok(self.tables.put(&part_of((webhook, block_of(number), state)), rows).await?)
     }
 
     pub(crate) async fn drop_log(&self, webhook: i64) -> Result<()> {
-        let blocks = self.log_blocks(webhook, RecordRange::first(usize::MAX)).await?;
-        self.drop_blocks(webhook, blocks.keys().copied()).await?;
-        Ok(self.tables.drop_below(&blocks_of(webhook), None).await?)
+        for state in ENDED {
+            let range = RecordRange::first(usize::MAX);
+            let blocks = self.log_blocks(webhook, state, range).await?;
+            self.drop_blocks(webhook, state, blocks.into_keys()).await?;
+            self.tables.drop_below(&blocks_of(webhook, state), None).await?;
+        }
+        Ok(())
     }
 
-    async fn drop_blocks(&self, webhook: i64, blocks: impl Iterator<Item = i64>) -> Result<()> {
+    async fn drop_blocks(
+        &self,
+        webhook: i64,
+        state: DeliveryState,
+        blocks: impl Iterator<Item = i64>,
+    ) -> Result<()> {
         let drops = blocks.map(|block| async move {
-            self.tables.drop_below(&part_of(webhook, block), None).await
+            self.tables.drop_below(&part_of((webhook, block, state)), None).await
         });
         let drops = iter(drops.collect::<Vec<_>>()).buffer_unordered(AT_ONCE);
         Ok(drops.try_collect().await?)
     }
 
     /// Drops blocks that are older than the log is kept, if the time is known, and the oldest of those that are too
-    /// many; but never the newest of all. Returns whether there may be more.
+    /// many. Returns whether there may be more.
     pub(crate) async fn clean_log(&self, options: &Options, now: Option<i64>) -> Result<bool> {
+        let mut has_more = false;
+        for state in ENDED {
+            has_more |= self.clean_state(state, options, now).await?;
+        }
+        Ok(has_more)
+    }
+
+    /// The newest block of all stays in any case.
+    async fn clean_state(
+        &self,
+        state: DeliveryState,
+        options: &Options,
+        now: Option<i64>,
+    ) -> Result<bool> {
         let mut blocks = Vec::new();
         for row in self.endpoint_rows().await? {
-            let found = self.log_blocks(row.number, RecordRange::first(usize::MAX)).await?;
-            let count = |counts: BTreeMap<u8, u64>| counts.values().sum::<u64>();
-            blocks.extend(found.into_iter().map(|(at, counts)| (at, row.number, count(counts))));
+            let range = RecordRange::first(usize::MAX);
+            let found = self.log_blocks(row.number, state, range).await?;
+            blocks.extend(found.into_iter().map(|(block, rows)| (block, row.number, rows)));
         }
         blocks.sort_unstable();
         blocks.pop();
         let old = now.map(|now| now.saturating_sub(millis(self.log_keep)));
-        let is_old = |at: i64| old.is_some_and(|old| begin_of_block(at + 1) <= old);
-        let mut rows: u64 = blocks.iter().map(|(.., count)| count).sum();
-        let mut ends: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
-        for (at, webhook, count) in blocks.into_iter().take(BLOCKS_DROPPED) {
-            if !is_old(at) && rows <= options.log_rows_max {
+        let is_old = |block: i64| old.is_some_and(|old| begin_of_block(block + 1) <= old);
+        let mut rows: u64 = blocks.iter().map(|(.., rows)| rows).sum();
+        let mut dropped: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
+        for (block, webhook, some) in blocks.into_iter().take(BLOCKS_DROPPED) {
+            if !is_old(block) && rows <= options.log_rows_max {
                 break;
             }
-            rows -= count;
-            ends.entry(webhook).or_default().push(at);
+            rows -= some;
+            dropped.entry(webhook).or_default().push(block);
         }
-        let dropped: usize = ends.values().map(Vec::len).sum();
-        for (webhook, blocks) in ends {
+        let count: usize = dropped.values().map(Vec::len).sum();
+        for (webhook, blocks) in dropped {
             let end = blocks.last().map_or(0, |last| last + 1);
-            self.drop_blocks(webhook, blocks.into_iter()).await?;
+            self.drop_blocks(webhook, state, blocks.into_iter()).await?;
             // Last: what the index does not name any more is not dropped by another round.
-            self.tables.drop_below(&blocks_of(webhook), Some(&numbered(end))).await?;
+            self.tables.drop_below(&blocks_of(webhook, state), Some(&numbered(end))).await?;
         }
-        Ok(dropped == BLOCKS_DROPPED)
+        Ok(count == BLOCKS_DROPPED)
     }
 }

@@ -57,6 +57,13 @@ pub(crate) fn block_of(number: i64) -> i64 {
     number.max(0) >> (SECOND_AT + BLOCK_BITS)
 }
 
+/// The block in which a delivery waits: of the numbers that one process gives. Another one that goes on after it has
+/// blocks of its own, so the first one, if it was frozen, drops nothing of the second.
+pub(crate) fn waiting_block_of(number: i64) -> i64 {
+    let writer = (number.max(0) >> COUNT_BITS) & ((1 << WRITER_BITS) - 1);
+    (block_of(number) << WRITER_BITS) | writer
+}
+
 /// When a block begins, in milliseconds since 1970.
 pub(crate) fn begin_of_block(block: i64) -> i64 {
     ((block << BLOCK_BITS) + FIRST_SECOND) * 1_000

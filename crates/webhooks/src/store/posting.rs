@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use futures::future::{join_all, try_join_all};
+use futures::future::join_all;
 use tokio::time::Instant;
 
 use super::lane::{DeliveryFate, LaneOutcome, WebhookLane};
@@ -41,7 +41,7 @@ impl WebhookStore {
         let tended = async {
             self.take_inbox(webhook, now).await?;
             self.write_waiting(webhook, false).await?;
-            self.save_progress(webhook).await
+            self.save_progress(webhook).await.map(drop)
         };
         if let Err(error) = tended.await {
             tracing::warn!(%error, webhook, "a webhook cannot be looked after; trying again");
@@ -55,15 +55,16 @@ impl WebhookStore {
         self.empty_ended(webhook).await
     }
 
-    /// Writes deliveries that wait, in blocks that the store knows of, and then tells the lane.
+    /// Writes deliveries that wait, in blocks that the store knows of, and then tells the lane. Returns whether it
+    /// did: not if this process has the endpoint no more.
     pub(crate) async fn store_waiting(
         &self,
         webhook: i64,
         rows: Vec<WaitingRow>,
         tell: impl FnOnce(&mut WebhookLane, &[WaitingRow]),
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let Some(writing) = self.with_lane(webhook, |lane| lane.writing.clone()) else {
-            return Ok(());
+            return Ok(false);
         };
         // Until the lane knows of the rows, their block must not be dropped.
         let _one = writing.lock().await;
@@ -71,11 +72,11 @@ impl WebhookStore {
             self.save_progress(webhook).await?;
         }
         // Without the lane another process has the endpoint, and does not know the blocks.
-        if self.with_lane(webhook, |_| ()).is_some() {
-            self.write_waiting_rows(webhook, &rows).await?;
-            self.with_lane(webhook, |lane| tell(lane, &rows));
+        if self.with_lane(webhook, |_| ()).is_none() {
+            return Ok(false);
         }
-        Ok(())
+        self.write_waiting_rows(webhook, &rows).await?;
+        Ok(self.with_lane(webhook, |lane| tell(lane, &rows)).is_some())
     }
 
     pub(crate) async fn empty_ended(&self, webhook: i64) -> Result<()> {
@@ -94,17 +95,28 @@ impl WebhookStore {
         Ok(())
     }
 
-    /// Saves how far an endpoint is, if that has changed. Forgets it if another process has it.
-    pub(crate) async fn save_progress(&self, webhook: i64) -> Result<()> {
+    /// Saves how far an endpoint is, if that has changed. Forgets it if another process has it. Returns whether this
+    /// process has it, as far as it knows.
+    pub(crate) async fn save_progress(&self, webhook: i64) -> Result<bool> {
+        self.save(webhook, false).await
+    }
+
+    /// Whether this process still has an endpoint. So whoever takes it later reads what was written before.
+    pub(crate) async fn still_has(&self, webhook: i64) -> Result<bool> {
+        self.save(webhook, true).await
+    }
+
+    async fn save(&self, webhook: i64, in_any_case: bool) -> Result<bool> {
         let Some(saving) = self.with_lane(webhook, |lane| lane.saving.clone()) else {
-            return Ok(());
+            return Ok(false);
         };
         let _one = saving.lock().await;
         loop {
             let changed = self.with_lane(webhook, |lane| {
-                lane.unsaved().map(|progress| (lane.saved.clone(), progress))
+                lane.unsaved(in_any_case).map(|progress| (lane.saved.clone(), progress))
             });
-            let Some(Some(((before, seen), progress))) = changed else { return Ok(()) };
+            let Some(changed) = changed else { return Ok(false) };
+            let Some(((before, seen), progress)) = changed else { return Ok(true) };
             let written = self.replace_progress(webhook, Some(&seen), &progress).await?;
             let saved = match written {
                 Some(text) => (progress, text),
@@ -116,12 +128,11 @@ impl WebhookStore {
                     }
                     _ => {
                         self.forget_lane(webhook);
-                        return Ok(());
+                        return Ok(false);
                     }
                 },
             };
-            self.with_lane(webhook, |lane| lane.saved = saved);
-            return Ok(());
+            return Ok(self.with_lane(webhook, |lane| lane.saved = saved).is_some());
         }
     }
 
@@ -196,7 +207,7 @@ impl WebhookStore {
                 _ => self.waiting_one(want.webhook, number).await?.and_then(|(_, body)| body),
             };
             if read.is_none() {
-                self.with_lane(want.webhook, |lane| lane.has_ended_elsewhere(number));
+                self.end_without_body(want.webhook, number, room.now).await?;
             }
             let one = self.with_lane(want.webhook, |lane| lane.post(number, read));
             due.extend(one.flatten());
@@ -204,48 +215,80 @@ impl WebhookStore {
         Ok(Some((target, due)))
     }
 
-    /// Writes results, and then applies them.
+    /// Ends a delivery that has rows and no body, which is read in vain: another process has ended it, and this one, which
+    /// was frozen meanwhile, has written its next attempt. Nobody should have to guess why one is missing, so it is in
+    /// the log in any case.
+    async fn end_without_body(&self, webhook: i64, number: i64, now: i64) -> Result<()> {
+        let facts = self.with_lane(webhook, |lane| lane.without_body(number)).flatten();
+        let Some(facts) = facts else { return Ok(()) };
+        if self.logged_one(webhook, number).await?.is_none() {
+            tracing::error!(webhook, number, "a delivery of a webhook has lost its body");
+            let error = Some("its body is missing in the store".to_owned());
+            let facts = DeliveryFacts { error, ended_at: Some(now), ..facts };
+            let failed = EndedDelivery { number, state: DeliveryState::Failed, facts, body: None };
+            self.log(webhook, vec![failed]).await?;
+        }
+        self.with_lane(webhook, |lane| lane.has_ended_elsewhere(number));
+        Ok(())
+    }
+
+    /// Writes results, and then applies them. Those of an endpoint whose rows cannot be written are left to another
+    /// call; the others go on.
     pub(crate) async fn write_results(
         &self,
         tried: &[Tried],
         moment: Moment,
         options: &Options,
-    ) -> Result<Written> {
+    ) -> Written {
         let mut of_webhook: BTreeMap<i64, Vec<&Tried>> = BTreeMap::new();
         for one in tried {
             of_webhook.entry(one.webhook).or_default().push(one);
         }
-        let (mut outcomes, mut all_rows) = (Vec::new(), Vec::new());
-        for (webhook, tried) in of_webhook {
-            let outcome = self.with_lane(webhook, |lane| {
-                // Otherwise another process has it, and tries again what this one has tried.
-                lane.is_leased().then(|| {
-                    let outcome = lane.outcome(&tried, moment, options);
-                    all_rows.push((webhook, result_rows(lane, &outcome)));
-                    outcome
-                })
-            });
-            outcomes.extend(outcome.flatten().map(|outcome| (webhook, outcome)));
-        }
-        // All of it first: if something fails, all of it is tried again, and nothing counts twice.
-        let writes = all_rows.into_iter().map(|(webhook, rows)| self.write_rows(webhook, rows));
-        try_join_all(writes).await?;
+        let writes = of_webhook.into_iter().map(|(webhook, tried)| async move {
+            (webhook, self.write_results_of(webhook, &tried, moment, options).await)
+        });
         let mut written = Written::default();
-        for (webhook, _) in outcomes.iter().filter(|(_, outcome)| outcome.is_gone) {
-            if let Some(row) = self.with_lane(*webhook, |lane| lane.row.clone())
-                && self.disable_endpoint(&row, moment.now).await?
-            {
-                written.disabled.push(row.name);
+        for (webhook, result) in join_all(writes).await {
+            match result {
+                Ok(Some((outcome, disabled))) => {
+                    self.count(webhook, &outcome, &mut written);
+                    written.disabled.extend(disabled);
+                    self.with_lane(webhook, |lane| lane.apply(outcome));
+                    if let Err(error) = self.empty_ended(webhook).await {
+                        tracing::debug!(%error, webhook, "rows of deliveries are emptied later");
+                    }
+                }
+                // Another process has it, and tries again what this one has tried.
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::warn!(%error, webhook, "results of a webhook are written later");
+                    written.left.insert(webhook);
+                }
             }
         }
-        for (webhook, outcome) in outcomes {
-            self.count(webhook, &outcome, &mut written);
-            self.with_lane(webhook, |lane| lane.apply(outcome));
-            if let Err(error) = self.empty_ended(webhook).await {
-                tracing::debug!(%error, webhook, "rows of deliveries are emptied later");
-            }
+        written
+    }
+
+    /// What follows from attempts, once it is written, and the name of the endpoint if it is disabled by it.
+    async fn write_results_of(
+        &self,
+        webhook: i64,
+        tried: &[&Tried],
+        moment: Moment,
+        options: &Options,
+    ) -> Result<Option<(LaneOutcome, Option<String>)>> {
+        let outcome = self.with_lane(webhook, |lane| {
+            lane.is_leased().then(|| {
+                let outcome = lane.outcome(tried, moment, options);
+                (result_rows(lane, &outcome), lane.row.clone(), outcome)
+            })
+        });
+        let Some(Some((rows, row, outcome))) = outcome else { return Ok(None) };
+        if !self.write_rows(webhook, rows).await? {
+            return Ok(None);
         }
-        Ok(written)
+        let is_disabled = outcome.is_gone && self.disable_endpoint(&row, moment.now).await?;
+        Ok(Some((outcome, is_disabled.then_some(row.name))))
     }
 
     fn count(&self, webhook: i64, outcome: &LaneOutcome, written: &mut Written) {
@@ -260,13 +303,14 @@ impl WebhookStore {
         written.failures.insert(webhook, outcome.failures);
     }
 
-    async fn write_rows(&self, webhook: i64, mut rows: ResultRows) -> Result<()> {
+    async fn write_rows(&self, webhook: i64, mut rows: ResultRows) -> Result<bool> {
         for ended in rows.ended.iter_mut().filter(|ended| ended.body.is_none()) {
             let waiting = self.waiting_one(webhook, ended.number).await?;
             ended.body = waiting.and_then(|(_, body)| body);
         }
-        self.store_waiting(webhook, rows.waiting, WebhookLane::are_written).await?;
-        self.log(webhook, rows.ended).await
+        let is_stored = self.store_waiting(webhook, rows.waiting, WebhookLane::are_written).await?;
+        self.log(webhook, rows.ended).await?;
+        Ok(is_stored)
     }
 }
 

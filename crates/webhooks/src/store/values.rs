@@ -87,6 +87,8 @@ pub(crate) enum Passage {
 pub(crate) struct Tried {
     pub(crate) webhook: i64,
     pub(crate) number: i64,
+    /// That of the endpoint when it began.
+    pub(crate) generation: i64,
     /// Whether the endpoint was down when it began.
     pub(crate) probes: bool,
     pub(crate) answered: Answered,
@@ -108,6 +110,8 @@ pub(crate) struct Written {
     pub(crate) attempts_failed: u64,
     /// Of each endpoint, how many attempts have failed in a row now.
     pub(crate) failures: BTreeMap<i64, u64>,
+    /// Endpoints whose results could not be written: they are to be written again.
+    pub(crate) left: BTreeSet<i64>,
     /// The names of endpoints that are disabled now.
     pub(crate) disabled: Vec<String>,
 }

@@ -10,7 +10,7 @@ use futures::stream::{StreamExt, TryStreamExt, iter};
 use hot::tables::{RecordKind, RecordPart, RecordPut, RecordRange, RecordSync};
 use serde::{Deserialize, Serialize};
 
-use super::numbers::{block_of, number_of, numbered};
+use super::numbers::{number_of, numbered, waiting_block_of};
 use super::{AT_ONCE, Result, WebhookStore, from_json, to_json};
 use crate::event::Message;
 use crate::post::Answered;
@@ -145,7 +145,7 @@ impl WebhookStore {
             let facts = RecordPut::new(key_of(FACTS, *number), to_json(facts)?);
             let body = body.as_deref().map(|body| RecordPut::new(key_of(BODY, *number), body));
             let row = body.into_iter().chain([facts]).collect();
-            blocks.entry(block_of(*number)).or_default().push(row);
+            blocks.entry(waiting_block_of(*number)).or_default().push(row);
         }
         for (block, rows) in blocks {
             for write in in_writes(rows) {
@@ -202,7 +202,7 @@ impl WebhookStore {
         webhook: i64,
         number: i64,
     ) -> Result<Option<(DeliveryFacts, Option<String>)>> {
-        let part = part_of(webhook, block_of(number));
+        let part = part_of(webhook, waiting_block_of(number));
         let facts = self.tables.get(&part, &key_of(FACTS, number)).await?;
         let Some(facts) = facts.filter(|facts| !facts.is_empty()) else { return Ok(None) };
         let body = self.tables.get(&part, &key_of(BODY, number)).await?;

@@ -52,7 +52,9 @@ impl WebhookLane {
         };
         for one in tried {
             let is_delivered = one.answered.verdict == Verdict::Delivered;
-            outcome.is_gone |= one.answered.verdict == Verdict::Gone;
+            // What an old URL says is not said of a new one.
+            let is_new = one.generation == self.row.generation;
+            outcome.is_gone |= is_new && one.answered.verdict == Verdict::Gone;
             outcome.attempts_failed += u64::from(!is_delivered);
             if let Some(waiting) = self.waiting.get(&one.number) {
                 outcome.fates.insert(one.number, fate(&waiting.facts, one, moment.now, options));
