@@ -21,15 +21,13 @@ impl CqlSession {
         self.write(cql, (name, value)).await
     }
 
-    /// Replaces `seen` by `next`, unless somebody has changed it. `None`: it is not set. With it the setting carries
-    /// `carries` from then on; `None`: what it has carried before.
+    /// Replaces `seen` by `next`, unless somebody has changed it. `None`: it is not set.
     pub async fn replace_setting(
         &self,
         mut attempts: WriteAttempts,
         name: &str,
         seen: Option<String>,
         next: Option<String>,
-        carries: Option<&str>,
     ) -> Result<bool> {
         let mut sent = false;
         loop {
@@ -40,21 +38,47 @@ impl CqlSession {
             if present != seen {
                 return Ok(false);
             }
-            let (value, seen, profile) = (next.as_deref(), seen.as_deref(), attempts.profile());
-            let cas = match carries {
-                None => {
-                    let cql = "UPDATE setting SET value = ? WHERE name = ? IF value = ?";
-                    self.change(profile, cql, (value, name, seen)).await
-                }
-                Some(carries) => {
-                    let cql = "UPDATE setting SET value = ?, carries = ? WHERE name = ? \
-                               IF value = ?";
-                    self.change(profile, cql, (value, carries, name, seen)).await
-                }
-            };
+            let cql = "UPDATE setting SET value = ? WHERE name = ? IF value = ?";
+            let values = (next.as_deref(), name, seen.as_deref());
             sent = true;
-            if attempts.wrote(cas).await? {
+            if attempts.wrote(self.change(attempts.profile(), cql, values).await).await? {
                 return Ok(true);
+            }
+        }
+    }
+
+    /// The same for one that carries `carries` from then on, a text that no other call has. `None`: it carries
+    /// something, which is to be unloaded first.
+    pub async fn load_setting(
+        &self,
+        mut attempts: WriteAttempts,
+        name: &str,
+        seen: Option<&str>,
+        (next, carries): (&str, &str),
+    ) -> Result<Option<bool>> {
+        let mut sent = false;
+        loop {
+            let cql = "SELECT value, carries FROM setting WHERE name = ?";
+            let row: Option<(Option<String>, Option<String>)> =
+                attempts.looked(self.row(cql, (name,)).await)?;
+            let (value, carried) = row.unwrap_or_default();
+            // Somebody may have unloaded it already.
+            let is_next = value.as_deref() == Some(next) && carried.is_none();
+            if sent && (is_next || carried.as_deref() == Some(carries)) {
+                return Ok(Some(true));
+            }
+            if value.as_deref() != seen {
+                return Ok(Some(false));
+            }
+            if carried.is_some() {
+                return Ok(None);
+            }
+            let cql = "UPDATE setting SET value = ?, carries = ? WHERE name = ? \
+                       IF value = ? AND carries = null";
+            sent = true;
+            let values = (next, carries, name, seen);
+            if attempts.wrote(self.change(attempts.profile(), cql, values).await).await? {
+                return Ok(Some(true));
             }
         }
     }

@@ -24,7 +24,7 @@ impl Facts for CqlHot {
         next: Option<String>,
     ) -> Result<bool> {
         let attempts = self.store.attempts("a setting");
-        self.store.session.replace_setting(attempts, fact.name(), seen, next, None).await
+        self.store.session.replace_setting(attempts, fact.name(), seen, next).await
     }
 
     /// The row carries the entry until it is in the audit. Whoever replaces it next enters the entry first, and so does
@@ -40,12 +40,17 @@ impl Facts for CqlHot {
         if store.log.get().is_none() {
             return self.set_fact(fact, seen, Some(next)).await;
         }
-        store.enter_carried_of(fact).await?;
         let told_at = Millis(store.session.now_ms());
         let carried = Carried::of_entry(Uuid::now_v7(), told_at, &entry).to_text()?;
-        let (attempts, name) = (store.attempts("a setting"), fact.name());
-        let replaced =
-            store.session.replace_setting(attempts, name, seen, Some(next), Some(&carried)).await?;
+        let (name, next) = (fact.name(), (next.as_str(), carried.as_str()));
+        let replaced = loop {
+            store.enter_carried_of(fact).await?;
+            let attempts = store.attempts("a setting");
+            let loaded = store.session.load_setting(attempts, name, seen.as_deref(), next).await?;
+            if let Some(replaced) = loaded {
+                break replaced;
+            }
+        };
         if replaced && let Err(error) = store.enter_carried_of(fact).await {
             tracing::warn!(%error, "the audit gets an entry later");
         }

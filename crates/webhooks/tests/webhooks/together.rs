@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hot::tables::{RecordKind, RecordPut, RecordSync};
+use async_trait::async_trait;
+use hot::HotError;
+use hot::tables::{RecordKind, RecordPart, RecordPut, RecordRange, RecordRow, RecordSync, Tables};
 use serde_json::json;
-use webhooks::{DeliveryFilter, DeliveryState, Options, WebhookError, Webhooks};
+use webhooks::{Announcement, DeliveryFilter, DeliveryState, Options, WebhookError, Webhooks};
 
 use crate::receiver::{Answer, Receiver};
 use crate::world::{World, endpoint, endpoint_until, log_has, log_until, quick};
@@ -163,6 +165,94 @@ async fn what_waits_survives_the_process_that_has_read_it() {
     receiver.change(|_, _| Answer::Status(200));
     let running = world.run(&world.open());
     assert_eq!(receiver.accepts(50).await.len(), 50);
+    running.stop().await;
+}
+
+/// So that much happens between the look into an inbox and what follows from it.
+struct SlowInbox(Arc<dyn Tables>);
+
+#[async_trait]
+impl Tables for SlowInbox {
+    async fn get(&self, part: &RecordPart, key: &[u8]) -> Result<Option<Vec<u8>>, HotError> {
+        self.0.get(part, key).await
+    }
+
+    async fn scan(
+        &self,
+        part: &RecordPart,
+        range: RecordRange,
+    ) -> Result<Vec<RecordRow>, HotError> {
+        let found = self.0.scan(part, range).await;
+        if part.kind.name == "webhook.inbox" {
+            tokio::time::sleep(Duration::from_millis(60)).await;
+        }
+        found
+    }
+
+    async fn put(&self, part: &RecordPart, rows: Vec<RecordPut>) -> Result<(), HotError> {
+        self.0.put(part, rows).await
+    }
+
+    async fn replace(
+        &self,
+        part: &RecordPart,
+        seen: Option<&[u8]>,
+        next: RecordPut,
+    ) -> Result<bool, HotError> {
+        self.0.replace(part, seen, next).await
+    }
+
+    async fn drop_below(&self, part: &RecordPart, key: Option<&[u8]>) -> Result<(), HotError> {
+        self.0.drop_below(part, key).await
+    }
+
+    async fn forget_expired(&self) -> Result<bool, HotError> {
+        self.0.forget_expired().await
+    }
+}
+
+/// Announcements while one process after the other has the endpoint.
+#[tokio::test]
+async fn what_is_left_survives_a_change_of_hands() {
+    let receiver = Receiver::good().await;
+    let world = World::new(Options { lease: Duration::from_millis(200), ..quick() });
+    let caller = world.open();
+    caller.create(endpoint("a", &receiver.url())).await.unwrap();
+    let mut ids = BTreeSet::new();
+    for round in 0..8 {
+        let slow = || Arc::new(SlowInbox(world.place.tables()));
+        let process = || Arc::new(Webhooks::new(slow(), world.options.clone()).unwrap());
+        let running = [world.run(&process()), world.run(&process())];
+        for nth in 0..20 {
+            let id = format!("n{round}-{nth}");
+            let announcement = Announcement {
+                id: id.clone(),
+                event_type: "coupons.expiring".to_owned(),
+                only_by_name: false,
+                at_ms: 0,
+                campaigns: Vec::new(),
+                data: serde_json::Value::Null,
+            };
+            assert_eq!(caller.announce(announcement).await.unwrap().endpoints, 1);
+            ids.insert(id);
+            match nth % 10 {
+                3 => drop(caller.pause("a").await.unwrap()),
+                9 => drop(caller.resume("a").await.unwrap()),
+                _ => {}
+            }
+            // Some leases end meanwhile.
+            tokio::time::sleep(Duration::from_millis(15)).await;
+        }
+        for (nth, one) in running.into_iter().enumerate() {
+            match nth == round % 2 {
+                true => one.abort().await,
+                false => one.stop().await,
+            }
+        }
+    }
+    let running = world.run(&world.open());
+    let accepted: BTreeSet<String> = receiver.accepts(ids.len()).await.into_iter().collect();
+    assert_eq!(accepted, ids);
     running.stop().await;
 }
 
