@@ -19,7 +19,7 @@ use sources::{Line, end_of, sources};
 const SHARED_MAX: usize = 60;
 
 /// Of a thousand types, those with a name of one word.
-const ONE_WORD_PERMILLE_MAX: usize = 297;
+const ONE_WORD_PERMILLE_MAX: usize = 296;
 
 /// Each type of all crates: its name, and where it is.
 fn types() -> Vec<(String, String)> {
