@@ -33,7 +33,7 @@ pub(crate) enum Role {
 
 /// What each parameter of a statement is for.
 pub(crate) fn roles(cql: &str, parameters: &[ColumnSpec<'_>], table: &Table) -> Vec<Role> {
-    let [written, ttl] = ["USING TIMESTAMP ", "USING TTL "].map(|word| marker_after(cql, word));
+    let [written, ttl] = ["USING TIMESTAMP ", " TTL "].map(|word| marker_after(cql, word));
     let limits: Vec<usize> =
         cql.match_indices("LIMIT ?").map(|(at, _)| markers(&cql[..at])).collect();
     let set_until = cql.find(" WHERE ").map_or(usize::MAX, |at| markers(&cql[..at]));
