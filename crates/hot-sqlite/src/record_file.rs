@@ -82,11 +82,11 @@ impl RecordFile {
         kind: RecordKind,
         work: impl FnOnce(&Transaction<'_>, i64) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T> {
-        let write = move |shelf: &mut Shelf| {
+        let write = move |records: &mut RecordConnection| {
             // One that begins as a reader fails if another one has written meanwhile.
-            let begun = shelf.conn.transaction_with_behavior(TransactionBehavior::Immediate);
+            let begun = records.conn.transaction_with_behavior(TransactionBehavior::Immediate);
             let txn = begun.map_err(before_commit)?;
-            let number = number_of(&txn, &mut shelf.kinds, kind).map_err(before_commit)?;
+            let number = number_of(&txn, &mut records.kinds, kind).map_err(before_commit)?;
             let done = caught(|| work(&txn, number)).map_err(before_commit)?;
             txn.commit().map_err(at_commit)?;
             Ok(done)
@@ -100,10 +100,11 @@ impl RecordFile {
         kind: RecordKind,
         work: impl FnOnce(&Connection, i64) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<Option<T>> {
-        let read = move |shelf: &mut Shelf| {
-            let found = find_number(&shelf.conn, &mut shelf.kinds, kind).map_err(before_commit)?;
+        let read = move |records: &mut RecordConnection| {
+            let found =
+                find_number(&records.conn, &mut records.kinds, kind).map_err(before_commit)?;
             found
-                .map(|number| caught(|| work(&shelf.conn, number)))
+                .map(|number| caught(|| work(&records.conn, number)))
                 .transpose()
                 .map_err(before_commit)
         };
@@ -181,10 +182,10 @@ impl Tables for RecordFile {
 
     async fn forget_expired(&self) -> Result<bool> {
         let now = (self.clock)();
-        let forget = move |shelf: &mut Shelf| {
+        let forget = move |records: &mut RecordConnection| {
             let sql = "DELETE FROM record WHERE (kind, part, key) IN (SELECT kind, part, key \
                        FROM record WHERE until <= ?1 LIMIT ?2)";
-            let forgotten = shelf.conn.prepare_cached(sql).and_then(|mut statement| {
+            let forgotten = records.conn.prepare_cached(sql).and_then(|mut statement| {
                 statement.execute(params![now, FORGOTTEN_TOGETHER as i64])
             });
             Ok(forgotten.map_err(at_commit)? == FORGOTTEN_TOGETHER)
@@ -194,14 +195,14 @@ impl Tables for RecordFile {
 }
 
 /// A connection, and the kinds that it has met.
-struct Shelf {
+struct RecordConnection {
     conn: Connection,
     kinds: HashMap<&'static str, i64>,
 }
 
 /// A connection and the one thread that uses it.
 struct RecordThread {
-    shelf: Arc<Mutex<Shelf>>,
+    connection: Arc<Mutex<RecordConnection>>,
     thread: Option<Runtime>,
 }
 
@@ -211,17 +212,17 @@ impl RecordThread {
         let thread = thread.thread_name("records").max_blocking_threads(1).build();
         let folder = || RecordFile::NAME.to_owned();
         let thread = thread.map_err(|source| OpenError::File { folder: folder(), source })?;
-        let shelf = Arc::new(Mutex::new(Shelf { conn, kinds: HashMap::new() }));
-        Ok(RecordThread { shelf, thread: Some(thread) })
+        let connection = Arc::new(Mutex::new(RecordConnection { conn, kinds: HashMap::new() }));
+        Ok(RecordThread { connection, thread: Some(thread) })
     }
 
     async fn run<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Shelf) -> Result<T> + Send + 'static,
+        work: impl FnOnce(&mut RecordConnection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let Some(thread) = &self.thread else { return Err(ending()) };
-        let shelf = Arc::clone(&self.shelf);
-        let work = move || work(&mut shelf.lock().unwrap_or_else(PoisonError::into_inner));
+        let connection = Arc::clone(&self.connection);
+        let work = move || work(&mut connection.lock().unwrap_or_else(PoisonError::into_inner));
         thread.spawn_blocking(work).await.unwrap_or_else(|_| Err(ending()))
     }
 }

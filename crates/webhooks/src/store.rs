@@ -48,8 +48,8 @@ use crate::store::numbers::numbered;
 use crate::store::progress::LaneProgress;
 use crate::store::waiting::DeliveryFacts;
 use crate::{
-    Announced, Announcement, Delivery, DeliveryFilter, DeliveryState, Endpoint, EndpointChanges,
-    Gauge, NewEndpoint, Options, Rotation, WebhookError,
+    Delivery, DeliveryFilter, DeliveryState, Endpoint, EndpointChanges, Gauge, NewEndpoint,
+    Options, WebhookError,
 };
 
 pub(crate) use values::{
@@ -215,15 +215,6 @@ impl WebhookStore {
         Ok(())
     }
 
-    pub(crate) async fn rotate(
-        &self,
-        name: &str,
-        rotation: Rotation,
-        now: i64,
-    ) -> Result<(Secret, bool)> {
-        self.rotate_secret(name, rotation, now).await
-    }
-
     /// What a test posts to: also an endpoint that is paused or disabled.
     pub(crate) async fn test_target(
         &self,
@@ -313,16 +304,6 @@ impl WebhookStore {
         self.leave_again(webhook, name, number, now).await
     }
 
-    /// Queues announcements for all endpoints that ask for them and are not disabled; those with `pending_max`
-    /// deliveries that wait are full.
-    pub(crate) async fn announce(
-        &self,
-        announcement: &Announcement,
-        pending_max: u64,
-    ) -> Result<Announced> {
-        self.leave_announcement(announcement, pending_max).await
-    }
-
     /// Whether an endpoint that is not disabled names this type.
     pub(crate) async fn has_asked(&self, event_type: &str) -> Result<bool> {
         let rows = self.endpoint_rows().await?;
@@ -350,19 +331,6 @@ impl WebhookStore {
             gauge.oldest_pending = gauge.oldest_pending.max(waited);
         }
         Ok(gauge)
-    }
-
-    /// Renews the leases of the process `me`, and gives some back or takes some, so that all processes have as many.
-    /// Returns the endpoints that it holds now.
-    ///
-    /// A lease only saves work. Two processes that both send to an endpoint, because one was frozen or a clock
-    /// jumped, post some events twice, with the same id.
-    pub(crate) async fn lease(&self, me: &str, options: &Options) -> Result<Vec<i64>> {
-        self.renew(me, options).await
-    }
-
-    pub(crate) async fn release(&self, me: &str) -> Result<()> {
-        self.give_all_back(me).await
     }
 
     /// Whether this process is the one of all that lease which looks for what is to be announced. For a moment it
@@ -444,16 +412,6 @@ impl WebhookStore {
             }
         };
         due.into_iter().filter_map(of_one).collect()
-    }
-
-    /// Writes results. One of a delivery that another process has ended changes nothing.
-    pub(crate) async fn write(
-        &self,
-        tried: &[Tried],
-        moment: Moment,
-        options: &Options,
-    ) -> Written {
-        self.write_results(tried, moment, options).await
     }
 
     /// The rows of a partition as JSON, with their keys.

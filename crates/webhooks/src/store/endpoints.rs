@@ -317,7 +317,7 @@ impl WebhookStore {
         }
     }
 
-    pub(crate) async fn rotate_secret(
+    pub(crate) async fn rotate(
         &self,
         name: &str,
         rotation: Rotation,

@@ -8,6 +8,7 @@
 //! done with. Who has left a row looks whether its part is still the one that is written to, and else leaves it again.
 
 use std::collections::{BTreeMap, HashSet};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use futures::stream::{StreamExt, TryStreamExt, iter};
@@ -111,8 +112,8 @@ impl InboxPlace {
     /// One that another process had before: it may have closed parts a moment ago.
     pub(crate) fn after_another(part: i64) -> InboxPlace {
         let closing = |part| ClosingPart { part, since: Some(Instant::now()), is_read: false };
-        let first = part.saturating_sub(CLOSING_MAX as i64).max(0);
-        let closing = (first..part).map(closing).collect();
+        let before = read_parts(part).filter(|before| *before < part);
+        let closing = before.map(closing).collect();
         InboxPlace { part, closing, taken: BTreeMap::new() }
     }
 
@@ -174,6 +175,16 @@ fn key_of(what: u8, id: &str) -> Vec<u8> {
     [&[what], id.as_bytes()].concat()
 }
 
+/// Where the body of what a row asks for is.
+fn body_key(request: &RecordRow) -> Vec<u8> {
+    [&[BODY], &request.key[1..]].concat()
+}
+
+/// The part that is written to, and those before it that may still be read.
+fn read_parts(part: i64) -> RangeInclusive<i64> {
+    part.saturating_sub(CLOSING_MAX as i64).max(0)..=part
+}
+
 fn announced_part(webhook: i64, id: &str) -> RecordPart {
     ANNOUNCED.part([numbered(webhook).as_slice(), id.as_bytes()].concat())
 }
@@ -203,14 +214,15 @@ impl WebhookStore {
     }
 
     pub(super) async fn drop_inbox(&self, webhook: i64, last: i64) -> Result<()> {
-        for part in last.saturating_sub(CLOSING_MAX as i64).max(0)..=last {
+        for part in read_parts(last) {
             self.tables.drop_below(&part_of(webhook, part), None).await?;
         }
         Ok(())
     }
 
-    /// Leaves an announcement for all endpoints that ask for it and are not disabled.
-    pub(super) async fn leave_announcement(
+    /// Queues an announcement for all endpoints that ask for it and are not disabled; those with `pending_max`
+    /// deliveries that wait are full.
+    pub(crate) async fn announce(
         &self,
         announcement: &Announcement,
         pending_max: u64,
@@ -267,7 +279,7 @@ impl WebhookStore {
             Some(left) => left.rows,
             None => {
                 let mut rows = 0;
-                for part in (progress.inbox - CLOSING_MAX as i64).max(0)..=progress.inbox {
+                for part in read_parts(progress.inbox) {
                     rows += self.count_part(&part_of(webhook, part), most).await?;
                 }
                 let counted = LeftCount { rows, counted: Instant::now() };
@@ -354,8 +366,7 @@ impl WebhookStore {
                 return Ok(false);
             };
             let emptied = done.iter().flat_map(|row| {
-                let body = [&[BODY], &row.key[1..]].concat();
-                [RecordPut::new(row.key.clone(), ""), RecordPut::new(body, "")]
+                [RecordPut::new(row.key.clone(), ""), RecordPut::new(body_key(row), "")]
             });
             self.tables.put(&of, emptied.collect()).await?;
             if let Some(left) = locked(&self.left).get_mut(&webhook) {
@@ -381,8 +392,7 @@ impl WebhookStore {
         for row in rows {
             match serde_json::from_slice(&row.value) {
                 Ok(InboxRequest::Announce { id, event_type }) => {
-                    let body_key = [&[BODY], &row.key[1..]].concat();
-                    let body = self.tables.get(part, &body_key).await?.unwrap_or_default();
+                    let body = self.tables.get(part, &body_key(&row)).await?.unwrap_or_default();
                     let body = String::from_utf8_lossy(&body).into_owned();
                     announced.push(Message { id, event_type, body });
                 }

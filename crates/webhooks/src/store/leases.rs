@@ -72,8 +72,12 @@ impl LiveProcesses {
 }
 
 impl WebhookStore {
-    /// Renews the leases of this process, gives some back or takes some. Returns the endpoints that it holds.
-    pub(super) async fn renew(&self, me: &str, options: &Options) -> Result<Vec<i64>> {
+    /// Renews the leases of the process `me`, and gives some back or takes some, so that all processes have as many.
+    /// Returns the endpoints that it holds now.
+    ///
+    /// A lease only saves work. Two processes that both send to an endpoint, because one was frozen or a clock
+    /// jumped, post some events twice, with the same id.
+    pub(crate) async fn lease(&self, me: &str, options: &Options) -> Result<Vec<i64>> {
         let rows = self.endpoint_rows().await?;
         self.forget_deleted(&rows);
         let active = rows.into_iter().filter(|row| row.terms.is_active());
@@ -287,7 +291,7 @@ impl WebhookStore {
     }
 
     /// Gives all back, and says that this process is gone.
-    pub(super) async fn give_all_back(&self, me: &str) -> Result<()> {
+    pub(crate) async fn release(&self, me: &str) -> Result<()> {
         let all = self.lanes_that(|_| true);
         join_all(all.into_iter().map(|webhook| self.give_back(webhook))).await;
         Ok(self.tables.put(&PROCESS.part(""), vec![RecordPut::delete(me)]).await?)

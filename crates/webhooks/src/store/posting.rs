@@ -233,8 +233,8 @@ impl WebhookStore {
     }
 
     /// Writes results, and then applies them. Those of an endpoint whose rows cannot be written are left to another
-    /// call; the others go on.
-    pub(crate) async fn write_results(
+    /// call; the others go on. One of a delivery that another process has ended changes nothing.
+    pub(crate) async fn write(
         &self,
         tried: &[Tried],
         moment: Moment,
