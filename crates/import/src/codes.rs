@@ -41,7 +41,7 @@ where
     /// Reads the head of the stream.
     ///
     /// # Errors
-    /// Those of [`ImportFile::open`].
+    /// Those of [`File::open`].
     pub async fn open(stream: S) -> Result<CodeReader<S>, FileError> {
         Ok(CodeReader { file: File::open(stream, None).await?, place: None })
     }

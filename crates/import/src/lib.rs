@@ -2,7 +2,7 @@
 //!
 //! | name | what it is |
 //! |---|---|
-//! | [`ImportFile`] | a stream of bytes as records, in constant memory: CSV as RFC 4180 says, or a workbook of Excel |
+//! | [`File`] | a stream of bytes as records, in constant memory: CSV as RFC 4180 says, or a workbook of Excel |
 //! | [`FileFormat`] | what the caller says about the file |
 //! | [`FileBeginning`] | how the file begins: where its columns are |
 //! | [`record::FileHeader`] | reads the other records as a [`record::ImportRecord`], or a [`record::RowError`] that rejects that record alone |
@@ -13,14 +13,14 @@
 //!
 //! ```
 //! use import::FileFormat;
-//! use import::record::{Defaults, Header};
+//! use import::record::{FileHeader, RecordDefaults};
 //!
 //! let day = |text: &str| text.parse::<coupon::calendar::Date>();
 //! let zone = "Asia/Seoul".parse()?;
 //! let valid_from = day("2027-01-01")?.first_instant(&zone);
 //! let expires_at = day("2027-12-31")?.end(&zone);
-//! let defaults = Defaults { valid_from, expires_at, zone };
-//! let header = Header::read("쿠폰번호,만료일", &FileFormat::default())?;
+//! let defaults = RecordDefaults { valid_from, expires_at, zone };
+//! let header = FileHeader::read("쿠폰번호,만료일", &FileFormat::default())?;
 //! let record = header.parse("abcd-1234,2027. 3. 4.", &defaults)?;
 //! assert_eq!(record.code.to_string(), "ABCD1234");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -30,7 +30,7 @@
 //!
 //! ```
 //! # async fn codes(stream: impl futures::Stream<Item = Result<bytes::Bytes, std::io::Error>> + Unpin) -> Result<(), import::FileError> {
-//! let mut codes = import::Codes::open(stream).await?;
+//! let mut codes = import::CodeReader::open(stream).await?;
 //! while let Some(code) = codes.next().await {
 //!     let import::CodeOfFile { line, text } = code?;
 //!     println!("line {line}: {text:?}");
