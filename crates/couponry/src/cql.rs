@@ -44,11 +44,9 @@ pub(crate) async fn connect(
 ) -> Result<OpenCql, NotOpen> {
     let options = options(settings, target);
     let orders_keep = settings.orders_keep.value.every;
-    let records = cql_records::Options { orders_keep, call_limit: options.call_limit };
     let connected = CqlHot::connect(options, keys, archive).await;
     let store = connected.map_err(|error| not_open(target, error))?;
-    let store =
-        store.with_records(|session, source| cql_records::records(session, source, records));
+    let store = store.with_records(|tables, source| records::records(tables, source, orders_keep));
     Ok(OpenCql { store: Arc::new(store), target: target.clone() })
 }
 

@@ -9,7 +9,6 @@
 
 mod about;
 mod accounts;
-mod bounded_join;
 mod clock;
 mod cluster;
 mod connection;
@@ -48,7 +47,6 @@ use scylla::value::Row;
 
 use crate::outcome::of_conditional;
 pub use about::{AboutCluster, AboutNode, NodeReply};
-pub use bounded_join::{BoundedJoin, bounded_join};
 pub use clock::{CLOCK_BOUND_MS, CLOCK_DIFFERENCE_MAX_MS, COMPARED_EVERY_ROUNDS, ClockDifference};
 pub use cluster::{BoundValue, CqlCluster, RowPage, StatementColumns, StatementRequest};
 pub use connection::{ConnectError, ConnectionSettings, TlsSettings};

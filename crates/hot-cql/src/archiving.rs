@@ -22,7 +22,7 @@ use hot::protocol::SERIAL_GAP;
 use hot::settings::{COLD_BEGUN, COLD_COMMITTED, SERIAL_FLOOR};
 use hot::{
     ClosedPartition, ColdMark, Emptying, HotError, ListPosition, PartitionPlan, Partitions,
-    Reconciled, Residue,
+    Reconciled, Residue, bounded_join,
 };
 
 use crate::CqlHot;
@@ -31,7 +31,7 @@ use crate::partitions::{PlanRow, seal_times};
 use crate::spread::SpreadKey;
 use crate::values::{date, instant, signed};
 use closed::{ClosedCount, QUEUED_MORE};
-use cql_session::{Result, StatementProfile, bounded_join};
+use cql_session::{Result, StatementProfile};
 use removing::WITH_ROWS_MAX;
 pub(crate) use residue::{KeptMerge, ListedRows};
 

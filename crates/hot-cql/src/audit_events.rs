@@ -21,7 +21,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use crate::CqlStore;
 use crate::campaigns::CampaignHere;
 use crate::coupons::CouponTrace;
-use cql_session::{Result, StatementProfile};
+use cql_session::{Result, StatementProfile, feed_cursor};
 
 /// Who does something to a campaign, and what.
 pub(crate) type CampaignAct<'a> = Option<(&'a Act, &'a [AuditEvent])>;
@@ -188,6 +188,14 @@ impl RecordSource for CqlStore {
             CouponTrace::InCold { .. } => Whereabouts::Cold,
             CouponTrace::Nothing => Whereabouts::Nowhere,
         })
+    }
+
+    fn now(&self) -> Millis {
+        Millis(self.session.now_ms())
+    }
+
+    fn is_behind(&self, cursor: &str, other: &str) -> bool {
+        feed_cursor::is_behind(cursor, other)
     }
 
     async fn enter_carried(&self, campaign: &CampaignId) -> std::result::Result<(), HotError> {

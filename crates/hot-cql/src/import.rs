@@ -21,7 +21,7 @@ use coupon::imported::ImportRun;
 use coupon::refusal::Refusal;
 use coupon::time::{Day, Millis};
 use hot::audit::{Act, AuditEvent};
-use hot::{HotError, ImportLine, ImportOutcome, Imports, Named, RejectedLine, Tier};
+use hot::{HotError, ImportLine, ImportOutcome, Imports, Named, RejectedLine, Tier, bounded_join};
 
 use crate::audit_events::UpdateName;
 use crate::campaigns::CampaignHere;
@@ -29,7 +29,7 @@ use crate::coupons::{CouponTrace, CqlCoupon};
 use crate::stock::CHUNK_MAX;
 use crate::values::signed;
 use crate::{CqlHot, CqlStore};
-use cql_session::{Result, StatementProfile, bounded_join};
+use cql_session::{Result, StatementProfile};
 use entry::EntryOfLine;
 
 /// The write time of an imported row, in microseconds, and of an item of a copy without its version: one

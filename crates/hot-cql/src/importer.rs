@@ -14,16 +14,16 @@ mod stock;
 use async_trait::async_trait;
 use coupon::code::Code;
 use coupon::time::Millis;
-use hot::HotError;
 use hot::inventory::{ClaimItem, Importer, Item, Pass, RowIs, RowItem, Vanishing};
 use hot::settings::LONG_CODES;
+use hot::{HotError, bounded_join};
 use uuid::Uuid;
 
 use crate::claims::EntryValue;
 use crate::import::{LONG_AGO, ROWS_AT_ONCE};
 use crate::values::{date, parsed, signed};
 use crate::{CqlHot, CqlStore};
-use cql_session::{Result, bounded_join};
+use cql_session::Result;
 
 const AT_ONCE: usize = 128;
 

@@ -14,7 +14,8 @@ use crate::CqlStore;
 use crate::spread::SpreadKey;
 use crate::values::{date, instant, signed, tie};
 pub(crate) use closed::PendingClosed;
-use cql_session::{Result, bounded_join};
+use cql_session::Result;
+use hot::bounded_join;
 
 /// Rows of one write to one CQL partition.
 const ROWS_AT_ONCE: usize = 50;

@@ -14,14 +14,14 @@ use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::ids::{CampaignId, UserId};
 use coupon::time::Day;
-use hot::HotError;
 use hot::inventory::{
     Atomicity, CampaignItem, CountShift, EntryItem, IndexRow, IndexRowKind, Inventory, Item, Page,
     RowItem, Table, Verifiable, all,
 };
+use hot::{HotError, bounded_join};
 
 use crate::CqlHot;
-use cql_session::{Result, bounded_join};
+use cql_session::Result;
 
 const AT_ONCE: usize = 128;
 

@@ -46,6 +46,7 @@ use cql_session::{
     CqlSession, CqlTables, KeyedLock, Resolutions, WriteAttempts,
 };
 use hot::records::{AuditLog, RecordSource, Records};
+use hot::tables::Tables;
 use hot::{Archive, HotError};
 use router::KeyRing;
 use tokio::sync::OnceCell;
@@ -187,17 +188,17 @@ impl CqlHot {
         Ok(CqlHot { store, upkeep, tables, records: None })
     }
 
-    /// The same store with records beside coupons. `make` gets the session and what the records are made from,
-    /// and returns where the audit events of campaigns go, and the records.
+    /// The same store with records beside coupons. `make` gets where their rows are and what they are made from, and
+    /// returns where the audit events of campaigns go, and the records.
     pub fn with_records(
         mut self,
         make: impl FnOnce(
-            Arc<CqlSession>,
+            Arc<dyn Tables>,
             Arc<dyn RecordSource>,
         ) -> (Arc<dyn AuditLog>, Arc<dyn Records>),
     ) -> CqlHot {
         let source = Arc::clone(&self.store) as Arc<dyn RecordSource>;
-        let (log, records) = make(Arc::clone(&self.store.session), source);
+        let (log, records) = make(Arc::clone(&self.tables) as Arc<dyn Tables>, source);
         // The store keeps the log, and the records keep the store.
         let _ = self.store.log.set(log);
         self.records = Some(records);

@@ -4,13 +4,13 @@ mod slices;
 
 use coupon::ids::{CampaignId, UserId};
 use coupon::time::Day;
-use hot::{ListOrder, ListPosition, ListQuery, ListScope, ListedPage, Tier};
+use hot::{ListOrder, ListPosition, ListQuery, ListScope, ListedPage, Tier, bounded_join};
 use scylla::value::CqlDate;
 
 use crate::CqlStore;
 use crate::coupons::CqlCoupon;
 use crate::values::day;
-use cql_session::{Result, StatementProfile, bounded_join};
+use cql_session::{Result, StatementProfile};
 use slices::{IndexRow, SLICE, SliceBounds, position};
 
 /// Index rows that one page reads, some 50 ms on an idle cluster. A page may have fewer coupons

@@ -14,6 +14,7 @@ use coupon::campaign::MintedRun;
 use coupon::code::Code;
 use coupon::minted::{CodeKey, KeyId};
 use coupon::time::Day;
+use hot::bounded_join;
 use hot::protocol::Promise;
 use scylla::response::PagingState;
 use tokio::time::Instant;
@@ -21,7 +22,7 @@ use tokio::time::Instant;
 use super::CqlStore;
 use super::coupons::{BUCKETS_OF_A_READ, CouponTrace};
 use super::values::{date, parsed};
-use cql_session::{Result, StatementProfile, bounded_join};
+use cql_session::{Result, StatementProfile};
 
 const STATEMENTS_AT_ONCE: usize = 8;
 

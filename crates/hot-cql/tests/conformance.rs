@@ -36,9 +36,8 @@ async fn open_cassandra(
     let keyspace = Keyspace::connect(&options.connection).await.unwrap();
     keyspace.apply(&SchemaOptions::default()).await.unwrap();
     let orders_keep = Some(Duration::from_secs(400 * 86_400));
-    let records = cql_records::Options { orders_keep, call_limit: options.call_limit };
     let hot = CqlHot::connect(options, keys(), archive).await.unwrap();
-    let hot = hot.with_records(|session, source| cql_records::records(session, source, records));
+    let hot = hot.with_records(|tables, source| records::records(tables, source, orders_keep));
     Some((Arc::new(hot), Box::new(cluster)))
 }
 

@@ -3,6 +3,8 @@
 //! A store adds them up from the events of its feed, each once, so that the sums are exact. They are kept
 //! longer than events, and are a few bytes whatever happens.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use coupon::ids::CampaignId;
 use coupon::time::Millis;
@@ -11,6 +13,9 @@ use crate::HotError;
 
 /// A quarter of an hour: in every time zone days and hours begin with one.
 pub const QUARTER_MS: i64 = 15 * 60 * 1_000;
+
+/// How long sums are kept: the longest time for which they can be asked.
+pub const ACTIVITY_KEEP: Duration = Duration::from_secs(731 * 86_400);
 
 /// What was done how often.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -11,6 +11,7 @@
 pub mod activity;
 mod archive;
 pub mod audit;
+mod bounded_join;
 pub mod clock;
 mod error;
 pub mod facts;
@@ -28,6 +29,7 @@ pub mod tables;
 mod values;
 
 pub use archive::{Archive, NoArchive};
+pub use bounded_join::{BoundedJoin, bounded_join};
 pub use clock::{ClockRecord, Witness};
 pub use error::HotError;
 pub use facts::{AUDITED_FACTS, Fact, Facts};

@@ -1,5 +1,5 @@
 //! What a store keeps beside coupons when it changes one row at a time: the audit, counts and lists of
-//! redemptions. A crate of its own keeps them; this is what the two say to each other.
+//! redemptions. The crate `records` keeps them; this is what the two say to each other.
 //!
 //! A change of a campaign is one conditional update of one row, so no entry of the audit can be written
 //! together with it. The row *carries* its audit events instead ([`Carried`]). Whoever changes the row next enters
@@ -196,6 +196,12 @@ pub trait RecordSource: Send + Sync {
 
     /// Where a coupon is. Does not read the cold tier.
     async fn whereabouts(&self, code: &Code) -> Result<Whereabouts, HotError>;
+
+    /// The time by the clock that the store writes by.
+    fn now(&self) -> Millis;
+
+    /// Whether one cursor of the feed is behind another one; `true` also if that is none of this feed.
+    fn is_behind(&self, cursor: &str, other: &str) -> bool;
 
     /// Enters the audit events that the row of a campaign carries, if it carries any.
     async fn enter_carried(&self, campaign: &CampaignId) -> Result<(), HotError>;

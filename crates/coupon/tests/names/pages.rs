@@ -11,7 +11,7 @@ use super::sources::{ROOT, entries};
 const SOURCES: [&str; 8] = ["rs", "sql", "cql", "toml", "json", "html", "mjs", "txt"];
 
 /// They wait for one: what they do is to move to other crates.
-const WITHOUT_README: [&str; 2] = ["attempts", "cql-records"];
+const WITHOUT_README: [&str; 1] = ["attempts"];
 
 /// They stand for a name that the reader chooses.
 const PLACEHOLDERS: [&str; 3] = ["NAME", "GROUP", "CODE"];

@@ -7,7 +7,7 @@ use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::time::{Day, Millis};
 use hot::protocol::{closed_at, is_closed};
-use hot::{ClosedPartition, HotError};
+use hot::{ClosedPartition, HotError, bounded_join};
 use scylla::value::CqlTimestamp;
 
 use super::AT_ONCE;
@@ -15,7 +15,7 @@ use crate::CqlStore;
 use crate::coupon_row::CouponRow;
 use crate::spread::SpreadKey;
 use crate::values::{date, instant, millis, parsed};
-use cql_session::{Result, StatementProfile, bounded_join};
+use cql_session::{Result, StatementProfile};
 
 /// By this long after it was due an entry of a queue is written: its writer has given up by then.
 const QUEUED_MS: i64 = 30_000;

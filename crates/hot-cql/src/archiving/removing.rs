@@ -1,13 +1,13 @@
 //! Empties a sealed partition: deletes its rows, then the index rows of its coupons.
 
 use coupon::time::{Day, Millis};
-use hot::HotError;
+use hot::{HotError, bounded_join};
 
 use super::AT_ONCE;
 use crate::CqlStore;
 use crate::coupon_row::{CouponRow, coupon_rows};
 use crate::values::{date, millis};
-use cql_session::{Result, StatementProfile, bounded_join};
+use cql_session::{Result, StatementProfile};
 
 /// Buckets with rows that one call empties, all at a time: some 25,000 coupons of a full partition.
 pub(super) const WITH_ROWS_MAX: usize = 4;

@@ -9,7 +9,8 @@ use super::AT_ONCE;
 use crate::CqlStore;
 use crate::coupon_row::CouponRow;
 use crate::coupons::BUCKETS_OF_A_READ;
-use cql_session::{Result, bounded_join};
+use cql_session::Result;
+use hot::bounded_join;
 use router::merging::{Page, Wanted, Window, together};
 
 /// Buckets that are read at a time. The node that gets a statement reads all its buckets at once.

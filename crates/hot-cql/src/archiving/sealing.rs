@@ -7,7 +7,8 @@ use crate::CqlStore;
 use crate::coupon_row::{CouponRow, coupon_rows};
 use crate::partitions::PlanRow;
 use crate::values::{date, instant};
-use cql_session::{Result, StatementProfile, bounded_join};
+use cql_session::{Result, StatementProfile};
+use hot::bounded_join;
 
 impl CqlStore {
     /// `false` if the time of the partition is not over.

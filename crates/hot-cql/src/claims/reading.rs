@@ -7,6 +7,7 @@ use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::ids::{IssueRef, OperationId, UserId};
 use coupon::refusal::Refusal;
+use hot::bounded_join;
 use hot::protocol::{ClaimEnd, Counting, ENTRIES_MAX, Fate, Finish, NamedEntry, fate, finish};
 use uuid::Uuid;
 
@@ -15,7 +16,7 @@ use crate::CqlStore;
 use crate::campaigns::CampaignHere;
 use crate::coupons::{CqlCoupon, CqlPlace, Written};
 use crate::values::{day, parsed};
-use cql_session::{Result, StatementProfile, bounded_join};
+use cql_session::{Result, StatementProfile};
 
 const FATES_AT_ONCE: usize = 32;
 

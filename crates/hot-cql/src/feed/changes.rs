@@ -3,9 +3,9 @@
 use coupon::code::Code;
 use coupon::ids::Actor;
 use coupon::time::{Day, Millis};
-use hot::HotError;
 use hot::audit::{AuditEvent, AuditKind};
 use hot::feed::{COUPON_EVENT_KINDS, CouponEventKind, CouponHappened, EventType};
+use hot::{HotError, bounded_join};
 use router::Owner;
 use scylla::DeserializeRow;
 use scylla::value::{CqlDate, CqlTimestamp};
@@ -16,7 +16,7 @@ use super::audit_events::AnnouncedEvent;
 use crate::CqlStore;
 use crate::values::{day, millis, parsed, signed};
 use cql_session::feed_cursor::ShardRow;
-use cql_session::{Result, StatementProfile, bounded_join, damaged};
+use cql_session::{Result, StatementProfile, damaged};
 
 const AT_ONCE: usize = 16;
 

@@ -1,14 +1,14 @@
 //! Reads the feed: marks what it reads, finds the index rows, and settles each.
 
 use async_trait::async_trait;
-use hot::HotError;
 use hot::feed::{Feed, FeedEvent, FeedGone, FeedPage, FeedRead, FeedStart, Happened};
+use hot::{HotError, bounded_join};
 
 use super::changes::AnnouncedChange;
 use super::{FeedState, MARGIN_MS, SPAN_SLOTS, slot_of};
 use crate::CqlStore;
 use cql_session::feed_cursor::{FeedPosition, ShardRow};
-use cql_session::{FeedEpochs, Result, bounded_join};
+use cql_session::{FeedEpochs, Result};
 
 const AT_ONCE: usize = 32;
 

@@ -8,14 +8,14 @@ use coupon::coupon::{Coupon, State};
 use coupon::ids::BatchId;
 use coupon::time::{Day, Millis};
 use hot::protocol::arrived;
-use hot::{HotError, ImportLine, Tier};
+use hot::{HotError, ImportLine, Tier, bounded_join};
 
 use super::entry::EntryOfLine;
 use super::{AT_ONCE, ImportRound, LONG_AGO, ROWS_AT_ONCE};
 use crate::coupons::{
     ChangedColumns, CouponKeyColumns, CqlCoupon, CqlPlace, GenesisColumns, PLAIN_ROW, PlainRow,
 };
-use cql_session::{Result, bounded_join};
+use cql_session::Result;
 
 impl ImportRound<'_> {
     pub(super) fn arrived(&self, line: &ImportLine, known: &EntryOfLine) -> Result<CqlCoupon> {

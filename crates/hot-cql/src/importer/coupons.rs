@@ -7,7 +7,7 @@ use coupon::coupon::{Coupon, EventKind};
 use coupon::ids::OperationId;
 use coupon::time::Day;
 use hot::inventory::Pass;
-use hot::{HotError, Tier};
+use hot::{HotError, Tier, bounded_join};
 use scylla::value::MaybeUnset;
 use uuid::Uuid;
 
@@ -17,7 +17,7 @@ use crate::coupons::{
     ChangedColumns, CouponKeyColumns, CqlCoupon, CqlPlace, GenesisColumns, PLAIN_ROW, PlainRow,
 };
 use crate::values::{date, signed};
-use cql_session::{Result, StatementProfile, bounded_join};
+use cql_session::{Result, StatementProfile};
 
 impl CqlStore {
     /// Writes index rows and stock, then the rows, one CQL partition at a time.

@@ -1,12 +1,13 @@
 //! Plans of partitions and their seals, written by a copy.
 
 use coupon::time::Day;
+use hot::bounded_join;
 use hot::inventory::PartitionItem;
 
 use super::{AT_ONCE, LONG_AGO};
 use crate::CqlStore;
 use crate::values::{date, instant, signed};
-use cql_session::{Result, bounded_join};
+use cql_session::Result;
 
 /// The write time of a seal: later than any version, earlier than any clock.
 const SEALED_LONG_AGO: i64 = 1_000_000_000_000;

@@ -6,6 +6,7 @@ use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::ids::CampaignId;
 use coupon::time::Millis;
+use hot::bounded_join;
 use hot::protocol::{is_history_full, is_stock};
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_128;
@@ -15,7 +16,7 @@ use crate::CqlStore;
 use crate::coupons::CqlCoupon;
 use crate::stock::CHUNK;
 use crate::values::signed;
-use cql_session::{Result, bounded_join};
+use cql_session::Result;
 
 /// Imported codes in one lease.
 const CHUNK_CODES: usize = 500;

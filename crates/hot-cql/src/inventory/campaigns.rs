@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use coupon::ids::{BatchId, CampaignId};
+use hot::bounded_join;
 use hot::inventory::{BatchItem, CampaignItem, Item, Page};
 use hot::protocol::StateCounts;
 
@@ -10,7 +11,7 @@ use crate::CqlStore;
 use crate::counts::as_written;
 use crate::stock::RUN;
 use crate::values::parsed;
-use cql_session::{Result, bounded_join};
+use cql_session::Result;
 
 /// Campaigns of one page: each is several reads.
 const CAMPAIGNS_MAX: usize = 50;

@@ -2,15 +2,15 @@
 
 use coupon::code::Code;
 use coupon::time::Day;
-use hot::HotError;
 use hot::inventory::{Item, Page, RowIs, RowItem};
+use hot::{HotError, bounded_join};
 
 use super::AT_ONCE;
 use crate::CqlStore;
 use crate::archiving::ListedRows;
 use crate::coupon_row::{CouponRow, coupon_rows, disagreement};
 use crate::values::parsed;
-use cql_session::{Result, StatementProfile, bounded_join};
+use cql_session::{Result, StatementProfile};
 
 impl CqlStore {
     pub(super) async fn page_of_coupons(&self, after: Option<&str>) -> Result<Page> {

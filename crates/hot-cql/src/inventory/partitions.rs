@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use coupon::time::Day;
-use hot::HotError;
 use hot::inventory::{Item, Page, PartitionItem};
+use hot::{HotError, bounded_join};
 use scylla::response::PagingState;
 use scylla::value::CqlDate;
 
@@ -12,7 +12,7 @@ use super::AT_ONCE;
 use crate::CqlStore;
 use crate::archiving::partition_plan;
 use crate::values::day;
-use cql_session::{Result, bounded_join};
+use cql_session::Result;
 
 impl CqlStore {
     /// All of them on one page: a few hundred bytes for each day.

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use coupon::code::Code;
 use coupon::ids::UserId;
 use coupon::time::{Day, Millis};
-use hot::{ListOrder, ListPosition, ListQuery};
+use hot::{ListOrder, ListPosition, ListQuery, bounded_join};
 use scylla::value::{CqlDate, CqlTimestamp};
 
 use crate::CqlStore;
 use crate::spread::SpreadKey;
 use crate::values::{date, day, instant, millis, parsed, signed};
-use cql_session::{Result, StatementProfile, bounded_join};
+use cql_session::{Result, StatementProfile};
 
 /// Index rows that are read at a time from one CQL partition.
 pub(super) const SLICE: i32 = 250;

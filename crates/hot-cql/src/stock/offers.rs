@@ -8,7 +8,7 @@ use coupon::ids::CampaignId;
 use coupon::refusal::Refusal;
 use coupon::time::Millis;
 use hot::protocol::{is_history_full, is_on_offer, is_over};
-use hot::{HotError, Tier};
+use hot::{HotError, Tier, bounded_join};
 use router::Owner;
 
 use super::counter::{InHand, LastWalk, OfferQueue};
@@ -17,7 +17,7 @@ use crate::CqlStore;
 use crate::campaigns::CampaignHere;
 use crate::coupons::{CqlCoupon, CqlPlace};
 use crate::values::signed;
-use cql_session::{CLOCK_BOUND_MS, Result, bounded_join};
+use cql_session::{CLOCK_BOUND_MS, Result};
 
 /// Returned codes that wait in a queue, some 100 bytes each.
 const WAITING_MAX: usize = 50_000;

@@ -17,7 +17,8 @@ use crate::campaigns::{BatchHere, CampaignHere};
 use crate::coupons::CqlCoupon;
 use crate::spread::SpreadKey;
 use crate::values::{parsed, signed};
-use cql_session::{Result, bounded_join};
+use cql_session::Result;
+use hot::bounded_join;
 
 pub(crate) const RETURNED: &str =
     "SELECT version, code FROM returned WHERE campaign_id = ? AND batch_id = ? AND part = ?";

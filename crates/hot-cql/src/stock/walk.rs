@@ -7,6 +7,7 @@ use coupon::code::Code;
 use coupon::ids::CampaignId;
 use coupon::refusal::Refusal;
 use coupon::time::Millis;
+use hot::bounded_join;
 use hot::protocol::{Left, is_dead_stock, is_on_offer, is_over};
 use scylla::response::PagingState;
 
@@ -16,7 +17,7 @@ use super::{RUN, WALKED_AT_ONCE, WaitingCode, is_entered};
 use crate::CqlStore;
 use crate::campaigns::{BatchHere, CampaignHere};
 use crate::coupons::CqlCoupon;
-use cql_session::{CLOCK_BOUND_MS, Result, bounded_join};
+use cql_session::{CLOCK_BOUND_MS, Result};
 
 /// Codes of one lease that a walk reads before it checks whether it may end.
 const WALKED_IN_A_PIECE: usize = 4 * WALKED_AT_ONCE;

@@ -9,6 +9,8 @@ use cql_session::{BoundValue, StatementRequest};
 #[derive(Clone, Copy)]
 pub(super) enum Value {
     Int(i32),
+    /// So many of its first bytes.
+    Head(usize),
     /// One less than it should be.
     OneLess,
     /// The value of this number.
@@ -22,6 +24,10 @@ impl Value {
     fn of(self, row: &[BoundValue], at: usize, now_us: i64) -> Option<BoundValue> {
         Some(match self {
             Value::Int(number) => BoundValue::Value(number.to_be_bytes().to_vec()),
+            Value::Head(count) => {
+                let BoundValue::Value(bytes) = row.get(at)? else { return None };
+                BoundValue::Value(bytes.iter().take(count).copied().collect())
+            }
             Value::OneLess => {
                 let BoundValue::Value(bytes) = row.get(at)? else { return None };
                 let number = i64::from_be_bytes(bytes.as_slice().try_into().ok()?);
@@ -182,6 +188,7 @@ mod tests {
             (Value::Same(0), bound(1)),
             (Value::Now, bound(77)),
             (Value::Int(0), BoundValue::Value(vec![0; 4])),
+            (Value::Head(3), BoundValue::Value(vec![0; 3])),
             (Value::Unset, BoundValue::Unset),
         ];
         for (value, want) in rows {

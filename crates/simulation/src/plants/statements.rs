@@ -90,14 +90,16 @@ pub(super) const SEEN_SERIAL: Which =
 
 // The records beside coupons.
 
-pub(super) const ADD: Which = Which::of(&["UPDATE activity SET issued = ?"]);
+/// Rows of records; their kind is the value number 3.
+const PUT: Which = Which::of(&["UPDATE record USING TIMESTAMP"]);
+pub(super) const ADD: Which = Which::of(&["UPDATE record USING TTL"]).with(3, b"activity");
 /// Every update of a campaign.
 pub(super) const AUDIT_EVENTS: Which =
     Which::of(&["UPDATE campaign SET revision = ?, carries = ?"]);
-pub(super) const ENTER_AUDIT_EVENTS: Which = Which::of(&["INSERT INTO audit_of_campaign"]);
-pub(super) const INDEX_AUDIT_EVENTS: Which = Which::of(&["UPDATE audit_entry SET revision = ?"]);
-pub(super) const LIST_HOUR: Which = Which::of(&["UPDATE redemption_hour"]);
-pub(super) const LIST_REDEMPTION: Which = Which::of(&["UPDATE redemption USING TTL"]);
+pub(super) const ENTER_AUDIT_EVENTS: Which = PUT.with(3, b"audit_campaign");
+pub(super) const INDEX_AUDIT_EVENTS: Which = PUT.with(3, b"audit_entry");
+pub(super) const LIST_HOUR: Which = PUT.with(3, b"redeemed_hour");
+pub(super) const LIST_REDEMPTION: Which = PUT.with(3, b"redemption");
 pub(super) const TELL_AUDIT_EVENTS: Which = Which::of(&["UPDATE change USING TTL ? SET kind = ?"]);
 
 // Partitions.

@@ -78,17 +78,16 @@ pub(super) const STEPS: &[Step] = &[
     Step::of("campaign: stock is noted", "UPDATE campaign SET revision = ?, carries = ?, sold_out"),
     Step::of("feed: revision is ended", "UPDATE campaign SET revision = ?, carries = ? WHERE"),
     // The records beside coupons.
-    Step::of("audit: day is listed", "INSERT INTO audit_day"),
-    Step::of("audit: audit event is announced", "UPDATE audit_entry SET revision"),
-    Step::of("audit: audit event is entered", "INSERT INTO audit_of_campaign"),
-    Step::of("counting: sum is written", "UPDATE activity SET issued"),
-    Step::of("counting: place is moved", "UPDATE counted SET counted_to"),
-    Step::of("counting: old sums are deleted", "DELETE FROM activity"),
-    Step::of("redemption: order is entered", "UPDATE redeemed_by_order"),
-    Step::of("redemption: hour is listed", "UPDATE redemption_hour"),
-    Step::of("redemption: is listed", "UPDATE redemption USING TTL"),
-    Step::of("record: is put", "UPDATE record USING TIMESTAMP"),
-    Step::of("record: is replaced", "UPDATE record USING TTL"),
+    Step::of("audit: day is listed", PUT).with(3, "audit_day"),
+    Step::of("audit: audit event is announced", PUT).with(3, "audit_entry"),
+    Step::of("audit: audit event is entered", PUT).with(3, "audit_campaign"),
+    Step::of("counting: sum is written", REPLACE).with(3, "activity"),
+    Step::of("counting: place is moved", REPLACE).with(3, "counted"),
+    Step::of("redemption: order is entered", PUT).with(3, "order"),
+    Step::of("redemption: hour is listed", PUT).with(3, "redeemed_hour"),
+    Step::of("redemption: is listed", PUT).with(3, "redemption"),
+    Step::of("record: is put", PUT),
+    Step::of("record: is replaced", REPLACE),
     Step::of("record: some are dropped", "DELETE FROM record").has(&["key < ?"]),
     Step::of("record: a partition is dropped", "DELETE FROM record").lacks(&["key < ?"]),
     Step::of("counts: states are written", "INSERT INTO campaign_counts").has(&["issued"]),
@@ -165,6 +164,11 @@ pub(super) const STEPS: &[Step] = &[
 
 /// A change of a coupon, by its condition the first one or a later one.
 const CHANGE: &str = "UPDATE coupon SET version = ?, state = ?";
+
+/// Rows of records; their kind is the value number 3.
+const PUT: &str = "UPDATE record USING TIMESTAMP";
+
+const REPLACE: &str = "UPDATE record USING TTL";
 
 const OWNER: &str = "UPDATE lease USING TTL ? SET owner = ?";
 

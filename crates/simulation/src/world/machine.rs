@@ -51,9 +51,8 @@ pub(crate) fn keys() -> Vec<CodeKey> {
 }
 
 /// The same store with all its records.
-fn with_records(hot: CqlHot, call_limit: Duration) -> CqlHot {
-    let options = cql_records::Options { orders_keep: Some(EVENTS_KEEP), call_limit };
-    hot.with_records(|session, source| cql_records::records(session, source, options))
+fn with_records(hot: CqlHot) -> CqlHot {
+    hot.with_records(|tables, source| records::records(tables, source, Some(EVENTS_KEEP)))
 }
 
 /// A cluster and an object store.
@@ -168,7 +167,7 @@ impl Site {
             let (cluster, archive) = (Arc::clone(&cluster), Arc::clone(&archive));
             match CqlHot::on(cluster, self.options.clone(), keys(), archive).await {
                 Ok(hot) => {
-                    let hot = with_records(hot, self.options.call_limit);
+                    let hot = with_records(hot);
                     trace.say(process.name(), "is started");
                     let (hot, router) = (Arc::new(hot), Router::new(keys()));
                     return Some(Arc::new(Machine { life, session, hot, cold, router }));

@@ -59,9 +59,8 @@ impl Simulated {
             None => session,
         };
         let orders_keep = Some(Duration::from_secs(400 * 86_400));
-        let records = cql_records::Options { orders_keep, call_limit: options.call_limit };
         let hot = CqlHot::on(Arc::new(session), options, keys(), archive).await;
         let hot = hot.expect("the cluster answers");
-        Arc::new(hot.with_records(|session, source| cql_records::records(session, source, records)))
+        Arc::new(hot.with_records(|tables, source| records::records(tables, source, orders_keep)))
     }
 }

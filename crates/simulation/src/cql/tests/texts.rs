@@ -55,7 +55,7 @@ fn every_statement_of_the_store_prepares() {
 pub(crate) fn statements_of_the_store() -> Vec<String> {
     let mut sources = Vec::new();
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    for of in ["hot-cql", "cql-records", "cql-session"] {
+    for of in ["hot-cql", "cql-session"] {
         read(&crates.join(of).join("src"), &mut sources);
     }
     let mut texts: Vec<String> = sources.iter().flat_map(|source| literals(source)).collect();

@@ -1,5 +1,6 @@
 //! The audit and the counts: what is kept beside coupons.
 
+use crate::plants::request::Value;
 use crate::plants::statements::{
     ADD, AUDIT_EVENTS, ENTER_AUDIT_EVENTS, INDEX_AUDIT_EVENTS, LIST_HOUR, LIST_REDEMPTION,
     TELL_AUDIT_EVENTS,
@@ -10,7 +11,8 @@ pub(super) const PLANTS: &[Plant] = &[
     Plant {
         name: "counted-without-its-place",
         breaks: "a sum names the last event that is in it",
-        how: How::All(&[(ADD, Does::Strip(", counted_to = ?"))]),
+        // The sums, without the cursor behind them.
+        how: How::All(&[(ADD, Does::Set(1, Value::Head(24), &Does::Send))]),
     },
     Plant {
         name: "count-moves-before-its-sums",

@@ -6,13 +6,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use coupon::code::Code;
-use cql_session::bounded_join;
 use hot::inventory::{
     ClaimItem, CopySource, EntryIs, EntryItem, Inventory, Item, Page, RowIs, RowItem, Table,
     Vanishing, Verifiable,
 };
 use hot::protocol::makes_holder;
-use hot::{Accounts, Campaigns, Facts, HotError, Imports};
+use hot::{Accounts, Campaigns, Facts, HotError, Imports, bounded_join};
 
 use crate::world::calls::coupon_of;
 use crate::world::machine::Machine;

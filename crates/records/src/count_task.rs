@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use cql_session::Result;
+use crate::Result;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 

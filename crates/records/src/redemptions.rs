@@ -8,23 +8,24 @@ use coupon::code::Code;
 use coupon::coupon::EventKind;
 use coupon::ids::OrderRef;
 use coupon::time::{Day, Millis};
-use cql_session::values::{instant, parsed};
-use cql_session::{Result, StatementProfile, bounded_join};
-use hot::CouponSnapshot;
 use hot::records::Whereabouts;
 use hot::redemptions::{
     RedemptionPage, RedemptionPosition, RedemptionQuery, RedemptionRow, Redemptions,
 };
-use scylla::value::CqlTimestamp;
+use hot::tables::{RecordRange, RecordRow};
+use hot::{CouponSnapshot, bounded_join};
 
-use crate::ClusterRecords;
 use crate::counting::ALL_CAMPAIGNS;
-use crate::redemption_index::{hour_of, span_of};
+use crate::keys::ordered;
+use crate::redemption_index::{
+    HourShard, IndexRow, hour_of, hours_part, index_row, row_key, span_of,
+};
+use crate::{Result, StoreRecords};
 
-/// Rows, and CQL partitions, that are read at a time.
+/// Rows, and partitions, that are read at a time.
 const AT_ONCE: usize = 32;
 
-/// So many CQL partitions of a campaign with few redemptions are read together.
+/// So many partitions of a campaign with few redemptions are read together.
 const PARTS_MIN: usize = 64;
 
 /// How many index rows a page looks at for each redemption that it may have: some are of archived coupons.
@@ -36,65 +37,58 @@ const LOOKED_MIN: usize = 64;
 /// The last instant that somebody may ask for: the end of the year 9999.
 const LAST: Millis = Millis(253_402_300_799_999);
 
-/// An index row: when, the tie, and the code.
-type IndexRow = (Millis, i64, Code);
-
-/// Hours with their shards, newest first.
-type Hours = Vec<(i32, i32)>;
-
 #[derive(Clone, Copy)]
-struct Window {
+struct RowWindow {
     /// The first instant.
     from: Millis,
     /// Rows before this one, by their instant and tie.
     below: (Millis, i64),
 }
 
-impl Window {
-    fn of(query: &RedemptionQuery) -> Window {
+impl RowWindow {
+    fn of(query: &RedemptionQuery) -> RowWindow {
         let whole = (query.before.min(LAST), 0);
         let below = match &query.after {
             Some(after) => whole.min((after.at, after.tie.cast_signed())),
             None => whole,
         };
-        Window { from: query.from.max(Millis(0)), below }
+        RowWindow { from: query.from.max(Millis(0)), below }
     }
 }
 
-impl ClusterRecords {
+impl StoreRecords {
     /// The hours of one span that have rows in a window, newest first.
-    async fn hours_in(&self, campaign: &str, span: i32, window: Window) -> Result<Hours> {
-        let cql = "SELECT hour, shard FROM redemption_hour WHERE campaign_id = ? AND span = ? \
-                   AND hour >= ? AND hour <= ? ORDER BY hour DESC";
-        let (from, last) = (hour_of(window.from), hour_of(window.below.0));
-        self.session.rows(StatementProfile::Bulk, cql, (campaign, span, from, last)).await
+    async fn hours_in(
+        &self,
+        campaign: &str,
+        span: i64,
+        window: RowWindow,
+    ) -> Result<Vec<HourShard>> {
+        let from = ordered(hour_of(window.from)).into();
+        let range = RecordRange { from, ..RecordRange::last(usize::MAX) };
+        let range = range.before(ordered(hour_of(window.below.0) + 1));
+        let rows = self.tables.scan(&hours_part(campaign, span), range).await?;
+        rows.iter().map(|row| HourShard::of_key(&row.key)).collect()
     }
 
     /// The first index rows of some hours in a window, at most `limit`.
     async fn rows_of_hours(
         &self,
         campaign: &str,
-        hours: &[(i32, i32)],
-        window: Window,
+        hours: &[HourShard],
+        window: RowWindow,
         limit: usize,
     ) -> Result<Vec<IndexRow>> {
-        let most = i32::try_from(limit).unwrap_or(i32::MAX);
-        let reads = hours.iter().map(|(hour, shard)| {
-            let cql = "SELECT redeemed_at, tie, code FROM redemption WHERE campaign_id = ? \
-                       AND hour = ? AND shard = ? AND (redeemed_at, tie) > (?, ?) \
-                       AND (redeemed_at, tie) < (?, ?) \
-                       ORDER BY redeemed_at DESC, tie DESC, code DESC LIMIT ?";
-            let (at, below) = window.below;
-            // No tie is negative.
-            let (first, at) = (instant(window.from), instant(at));
-            let values = (campaign, *hour, *shard, first, -1_i64, at, below, most);
-            self.session.rows(StatementProfile::Read, cql, values)
+        let (at, tie) = window.below;
+        let from = row_key(window.from, 0, "");
+        let range = RecordRange { from, ..RecordRange::last(limit) }.before(row_key(at, tie, ""));
+        let reads = hours.iter().map(|hour| {
+            let (part, range) = (hour.part(campaign), range.clone());
+            async move { self.tables.scan(&part, range).await }
         });
-        let read: Vec<Vec<(CqlTimestamp, i64, String)>> = bounded_join(AT_ONCE, reads).await?;
-        let row = |(at, tie, text): (CqlTimestamp, i64, String)| {
-            Ok((Millis(at.0), tie, parsed("redemption.code", &text)?))
-        };
-        let mut rows: Vec<IndexRow> = read.into_iter().flatten().map(row).collect::<Result<_>>()?;
+        let read: Vec<Vec<RecordRow>> = bounded_join(AT_ONCE, reads).await?;
+        let rows = read.iter().flatten().map(|row| index_row(&row.key));
+        let mut rows: Vec<IndexRow> = rows.collect::<Result<_>>()?;
         rows.sort_unstable_by(|one, other| other.cmp(one));
         rows.truncate(limit);
         Ok(rows)
@@ -102,7 +96,7 @@ impl ClusterRecords {
 
     async fn page(&self, query: &RedemptionQuery) -> Result<RedemptionPage> {
         let campaign = query.campaign.as_ref().map_or(ALL_CAMPAIGNS, |campaign| campaign.as_str());
-        let mut window = Window::of(query);
+        let mut window = RowWindow::of(query);
         let (first, last) = (span_of(hour_of(window.from)), span_of(hour_of(window.below.0)));
         let mut page = RedemptionPage::default();
         let mut may_look = (query.limit * LOOKED_PER_ROW).max(LOOKED_MIN);
@@ -135,11 +129,11 @@ impl ClusterRecords {
     }
 }
 
-/// Whole hours, with a number of CQL partitions that is worth a round.
-fn some_at_a_time(hours: &[(i32, i32)]) -> Vec<&[(i32, i32)]> {
+/// Whole hours, with a number of partitions that is worth a round.
+fn some_at_a_time(hours: &[HourShard]) -> Vec<&[HourShard]> {
     let (mut some, mut begins) = (Vec::new(), 0);
     for (at, pair) in hours.windows(2).enumerate() {
-        if pair[0].0 != pair[1].0 && at + 1 - begins >= PARTS_MIN {
+        if pair[0].hour != pair[1].hour && at + 1 - begins >= PARTS_MIN {
             some.push(&hours[begins..=at]);
             begins = at + 1;
         }
@@ -168,7 +162,7 @@ fn rows_of(snapshot: &CouponSnapshot, (at, tie, _): &IndexRow) -> Vec<Redemption
 }
 
 #[async_trait]
-impl Redemptions for ClusterRecords {
+impl Redemptions for StoreRecords {
     async fn redemptions(&self, query: RedemptionQuery) -> Result<RedemptionPage> {
         self.count_for_reader().await;
         self.page(&query).await
@@ -194,12 +188,13 @@ mod tests {
 
     #[test]
     fn hours_are_read_whole_and_some_together() {
-        let hours = |of: &[(i32, i32)]| {
-            let all =
-                of.iter().flat_map(|&(hour, shards)| (0..shards).map(move |shard| (hour, shard)));
-            all.collect::<Hours>()
+        let hours = |of: &[(i64, i64)]| {
+            let shards = |&(hour, shards): &(i64, i64)| {
+                (0..shards).map(move |shard| HourShard { hour, shard })
+            };
+            of.iter().flat_map(shards).collect::<Vec<HourShard>>()
         };
-        type Row<'a> = (&'a str, &'a [(i32, i32)], &'a [usize]);
+        type Row<'a> = (&'a str, &'a [(i64, i64)], &'a [usize]);
         let rows: [Row<'_>; 4] = [
             ("none", &[], &[0]),
             ("few", &[(9, 3), (7, 2)], &[5]),

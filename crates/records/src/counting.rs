@@ -1,0 +1,235 @@
+//! Goes through the feed and adds up what happened, each event once.
+//!
+//! Any number of processes do this at the same time. Each row of sums names the last event that is in its numbers,
+//! and is replaced together with them. So an event that is in a row is not added again, by whoever was frozen for
+//! however long. One more row names a place in the feed up to which all rows have everything: a process begins
+//! there. It is only moved from the place at which the process began.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use coupon::time::Millis;
+use hot::activity::{ACTIVITY_KEEP, Activity, quarter_of};
+use hot::feed::{CouponEventKind, CouponHappened, Feed, FeedEvent, FeedRead, FeedStart, Happened};
+use hot::records::RecordSource;
+use hot::tables::{RecordKind, RecordPart, RecordPut, RecordSync, Tables};
+use hot::{HotError, bounded_join};
+
+use crate::Result;
+use crate::keys::{damaged, numbers, ordered};
+use crate::redemption_index::{RedeemedCoupon, RedemptionIndex};
+
+const SUMS: RecordKind = RecordKind { name: "activity", sync: RecordSync::Later };
+
+const PLACE: RecordKind = RecordKind { name: "counted", sync: RecordSync::Later };
+
+/// The name under which all campaigns together are counted. No campaign has it.
+pub(crate) const ALL_CAMPAIGNS: &str = "*";
+
+/// Events that are read at a time.
+const EVENTS: usize = 1_000;
+
+/// Sums that are written at a time: each is a conditional update.
+const AT_ONCE: usize = 16;
+
+/// So long after one process has counted, another one does not begin by itself.
+const COUNTED_EVERY_MS: i64 = 55_000;
+
+/// The sums of a campaign, by quarter.
+pub(crate) fn sums_part(campaign: &str) -> RecordPart {
+    SUMS.part(campaign)
+}
+
+/// What was done in a quarter of an hour, and the last event that is in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SumRow {
+    pub(crate) sum: Activity,
+    counted_to: Option<String>,
+}
+
+impl SumRow {
+    pub(crate) fn read(value: &[u8]) -> Result<SumRow> {
+        let (sums, counted_to) = numbers(value)?;
+        let [issued, redeemed, cancelled] = sums.map(i64::unsigned_abs);
+        let sum = Activity { issued, redeemed, cancelled };
+        let counted_to = String::from_utf8(counted_to.to_vec()).map_err(damaged)?;
+        Ok(SumRow { sum, counted_to: Some(counted_to).filter(|cursor| !cursor.is_empty()) })
+    }
+
+    fn value(&self) -> Vec<u8> {
+        let Activity { issued, redeemed, cancelled } = self.sum;
+        let sums = [issued, redeemed, cancelled].map(|sum| ordered(sum.cast_signed()));
+        [sums.as_flattened(), self.counted_to.as_deref().unwrap_or_default().as_bytes()].concat()
+    }
+}
+
+/// Up to where everything is counted, and when a process was there last.
+struct CountedPlace {
+    /// As it is stored; `None`: there is none yet.
+    row: Option<Vec<u8>>,
+    at: Millis,
+    to: Option<String>,
+}
+
+/// The row of a sum, and the events that belong to it, in their order.
+type EventsOfSums<'a> = BTreeMap<(&'a str, i64), Vec<(&'a FeedEvent, CouponEventKind)>>;
+
+pub(crate) struct EventCounter {
+    pub(crate) tables: Arc<dyn Tables>,
+    pub(crate) source: Arc<dyn RecordSource>,
+    pub(crate) index: Arc<RedemptionIndex>,
+}
+
+impl EventCounter {
+    /// Whether some process has counted a moment ago.
+    pub(crate) async fn was_just_here(&self) -> Result<bool> {
+        Ok(self.is_recent(&self.place().await?))
+    }
+
+    fn is_recent(&self, place: &CountedPlace) -> bool {
+        self.source.now().0 - place.at.0 < COUNTED_EVERY_MS
+    }
+
+    pub(crate) async fn count(&self) -> Result<()> {
+        let Some(feed) = self.source.feed() else { return Ok(()) };
+        loop {
+            let place = self.place().await?;
+            let page = match self.read(feed, &place).await? {
+                FeedRead::Page(page) => page,
+                FeedRead::Gone { why, go_on } => {
+                    tracing::warn!(?why, "some events were not counted: they are gone");
+                    self.advance(&place, &go_on).await?;
+                    continue;
+                }
+                FeedRead::Unknown => {
+                    let why = "the feed does not know its oldest event";
+                    return Err(HotError::Damaged(why.into()));
+                }
+            };
+            self.index.enter(&redeemed_in(&page.events)).await?;
+            let sums = events_of_sums(&page.events).into_iter();
+            let sums = sums.map(|((campaign, quarter), events)| async move {
+                self.add(campaign, quarter, &events).await
+            });
+            bounded_join(AT_ONCE, sums).await.map(|_: Vec<()>| ())?;
+            // Only now: everything before it is in all rows. A page without events may be the end of a part of
+            // the feed that has none.
+            if !page.events.is_empty() || !self.is_recent(&place) || !page.is_end {
+                self.advance(&place, &page.next).await?;
+            }
+            if page.is_end {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Events from where counting is. A cursor that is none of this feed was of a store that is no more: then
+    /// from the oldest; each row knows what is in it.
+    async fn read(&self, feed: &dyn Feed, place: &CountedPlace) -> Result<FeedRead> {
+        let start = place.to.clone().map_or(FeedStart::Oldest, FeedStart::After);
+        match feed.events(start, EVENTS).await? {
+            FeedRead::Unknown => feed.events(FeedStart::Oldest, EVENTS).await,
+            known => Ok(known),
+        }
+    }
+
+    async fn place(&self) -> Result<CountedPlace> {
+        let row = self.tables.get(&PLACE.part(""), &[]).await?;
+        let Some(value) = &row else { return Ok(CountedPlace { row, at: Millis(0), to: None }) };
+        let ([at], to) = numbers(value)?;
+        let to = String::from_utf8(to.to_vec()).map_err(damaged)?;
+        Ok(CountedPlace { row, at: Millis(at), to: Some(to) })
+    }
+
+    /// Moves the beginning of the next count, unless another process has moved it: the next read shows.
+    async fn advance(&self, from: &CountedPlace, to: &str) -> Result<()> {
+        let value = [&ordered(self.source.now().0)[..], to.as_bytes()].concat();
+        let next = RecordPut::new([], value);
+        self.tables.replace(&PLACE.part(""), from.row.as_deref(), next).await.map(drop)
+    }
+
+    /// Adds those of some events of a row that are not in it.
+    async fn add(
+        &self,
+        campaign: &str,
+        quarter: i64,
+        events: &[(&FeedEvent, CouponEventKind)],
+    ) -> Result<()> {
+        let (part, key) = (sums_part(campaign), ordered(quarter));
+        loop {
+            let seen = self.tables.get(&part, &key).await?;
+            let mut row = seen.as_deref().map(SumRow::read).transpose()?.unwrap_or_default();
+            let before = row.counted_to.take();
+            let is_new = |event: &FeedEvent| {
+                before.as_ref().is_none_or(|to| self.source.is_behind(&event.cursor, to))
+            };
+            for (event, kind) in events.iter().filter(|(event, _)| is_new(event)) {
+                row.sum.add(one(*kind));
+                row.counted_to = Some(event.cursor.clone());
+            }
+            if row.counted_to.is_none() {
+                return Ok(());
+            }
+            let next = RecordPut::new(key, row.value()).kept_for(ACTIVITY_KEEP);
+            if self.tables.replace(&part, seen.as_deref(), next).await? {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn one(kind: CouponEventKind) -> Activity {
+    let is = |it| u64::from(kind == it);
+    Activity {
+        issued: is(CouponEventKind::Issued),
+        redeemed: is(CouponEventKind::Redeemed),
+        cancelled: is(CouponEventKind::RedemptionCancelled),
+    }
+}
+
+fn redeemed_in(events: &[FeedEvent]) -> Vec<RedeemedCoupon<'_>> {
+    let redeemed = events.iter().filter_map(|event| {
+        let coupon = counted(event).filter(|it| it.kind == CouponEventKind::Redeemed)?;
+        let (campaign, order) = (coupon.owner.campaign.as_str(), coupon.reference.as_deref());
+        Some(RedeemedCoupon { campaign, code: &coupon.code, at: event.at, order })
+    });
+    redeemed.collect()
+}
+
+/// The coupon of an event that counts here.
+fn counted(event: &FeedEvent) -> Option<&CouponHappened> {
+    match &event.happened {
+        Happened::Coupon(coupon) => Some(coupon).filter(|_| !event.is_repeat),
+        Happened::AuditEvent { .. } => None,
+    }
+}
+
+fn events_of_sums(events: &[FeedEvent]) -> EventsOfSums<'_> {
+    let mut sums = EventsOfSums::new();
+    for event in events {
+        let Some(coupon) = counted(event) else { continue };
+        if one(coupon.kind) == Activity::default() {
+            continue;
+        }
+        for campaign in [coupon.owner.campaign.as_str(), ALL_CAMPAIGNS] {
+            let row = sums.entry((campaign, quarter_of(event.at))).or_default();
+            row.push((event, coupon.kind));
+        }
+    }
+    sums
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sum_is_read_back() {
+        let sum = Activity { issued: 3, redeemed: 2, cancelled: 1 };
+        for counted_to in [None, Some("0a-1-2".to_owned())] {
+            let row = SumRow { sum, counted_to };
+            assert_eq!(SumRow::read(&row.value()).expect("a row"), row);
+        }
+        assert!(SumRow::read(b"short").is_err());
+    }
+}

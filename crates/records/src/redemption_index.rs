@@ -1,0 +1,234 @@
+//! Where redemptions are found: by their order, and by campaign and hour, once more for all campaigns together.
+//!
+//! All of it are hints: whoever finds a coupon by one looks at its history, wherever the coupon is by then. So a
+//! row may be written again, and may stay. Which hours of a campaign have rows is listed apart.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use coupon::code::Code;
+use coupon::ids::OrderRef;
+use coupon::time::Millis;
+use hot::bounded_join;
+use hot::tables::{RecordKind, RecordPart, RecordPut, RecordRange, RecordRow, RecordSync, Tables};
+use tokio::time::Instant;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::Result;
+use crate::counting::ALL_CAMPAIGNS;
+use crate::keys::{damaged, numbers, ordered};
+
+/// The coupons of an order, under a hash of it.
+const ORDER: RecordKind = RecordKind { name: "order", sync: RecordSync::Later };
+
+/// The redemptions of a campaign in an hour. Each is spread over some partitions by a hash of the code.
+const REDEEMED: RecordKind = RecordKind { name: "redemption", sync: RecordSync::Later };
+
+/// The partitions of a campaign that may have redemptions.
+const HOURS: RecordKind = RecordKind { name: "redeemed_hour", sync: RecordSync::Later };
+
+/// Over how many partitions the redemptions of an hour are spread: at 800 a second 90,000 rows in each.
+const SHARDS: u64 = 32;
+
+/// Hours that are listed in one partition: of 30 days, 23,000 rows at most.
+const SPAN_HOURS: i64 = 720;
+
+const HOUR_MS: i64 = 3_600_000;
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Most codes that a search for an order returns. An order redeems a few coupons. More are not entered: some shop
+/// may send the same `order_ref` with everything that it sells.
+const CODES_MAX: u16 = 200;
+
+const AT_ONCE: usize = 32;
+
+/// Rows of one write: a cluster refuses writes of 50 kB, and an index row has some 60 bytes.
+const PUT_MAX: usize = 200;
+
+/// How long an index row is kept. A redeemed coupon is archived when its redemption can no longer be cancelled, which
+/// takes 366 days at most, and is found in the archive from then on.
+const KEEP: Duration = DAY.saturating_mul(400);
+
+/// How long a process need not list an hour again: it is kept so much longer than its rows.
+const LISTED_AGAIN: Duration = DAY;
+
+/// Most hours, and most orders, that a process remembers; then it begins again.
+const REMEMBERED_MAX: usize = 100_000;
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RedeemedCoupon<'a> {
+    pub(crate) campaign: &'a str,
+    pub(crate) code: &'a Code,
+    pub(crate) at: Millis,
+    /// `None`: it is found without an entry, or it has none.
+    pub(crate) order: Option<&'a str>,
+}
+
+/// The partitions of a campaign in which redemptions are: the newest come last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct HourShard {
+    /// Since 1970.
+    pub(crate) hour: i64,
+    /// A hash of the code.
+    pub(crate) shard: i64,
+}
+
+impl HourShard {
+    pub(crate) fn of(at: Millis, code: &Code) -> HourShard {
+        let shard = xxh3_64(code.as_str().as_bytes()) % SHARDS;
+        HourShard { hour: hour_of(at), shard: shard.cast_signed() }
+    }
+
+    pub(crate) fn part(self, campaign: &str) -> RecordPart {
+        REDEEMED.part([&ordered(self.hour)[..], &ordered(self.shard), campaign.as_bytes()].concat())
+    }
+
+    /// Where it is listed.
+    fn key(self) -> Vec<u8> {
+        [ordered(self.hour), ordered(self.shard)].concat()
+    }
+
+    pub(crate) fn of_key(key: &[u8]) -> Result<HourShard> {
+        let ([hour, shard], _) = numbers(key)?;
+        Ok(HourShard { hour, shard })
+    }
+}
+
+/// A row: when it was redeemed, the tie, and the code.
+pub(crate) type IndexRow = (Millis, i64, Code);
+
+/// The key of the row; or where the rows of this instant and tie begin.
+pub(crate) fn row_key(at: Millis, tie: i64, code: &str) -> Vec<u8> {
+    [&ordered(at.0)[..], &ordered(tie), code.as_bytes()].concat()
+}
+
+pub(crate) fn index_row(key: &[u8]) -> Result<IndexRow> {
+    let ([at, tie], code) = numbers(key)?;
+    let code = std::str::from_utf8(code).map_err(damaged)?.parse().map_err(damaged)?;
+    Ok((Millis(at), tie, code))
+}
+
+/// Orders redemptions of one instant; never negative.
+fn tie(code: &Code) -> i64 {
+    (xxh3_64(code.as_str().as_bytes()) >> 1).cast_signed()
+}
+
+pub(crate) fn hour_of(at: Millis) -> i64 {
+    at.0.div_euclid(HOUR_MS)
+}
+
+/// The hours that are listed together, by a number.
+pub(crate) fn span_of(hour: i64) -> i64 {
+    hour.div_euclid(SPAN_HOURS)
+}
+
+pub(crate) fn hours_part(campaign: &str, span: i64) -> RecordPart {
+    HOURS.part([&ordered(span)[..], campaign.as_bytes()].concat())
+}
+
+fn hash_of(order: &str) -> i64 {
+    xxh3_64(order.as_bytes()).cast_signed()
+}
+
+fn order_part(order: &str) -> RecordPart {
+    ORDER.part(ordered(hash_of(order)))
+}
+
+pub(crate) struct RedemptionIndex {
+    tables: Arc<dyn Tables>,
+    orders_keep: Option<Duration>,
+    /// Those that this process has listed lately, with their campaigns.
+    listed: Mutex<HashMap<(String, HourShard), Instant>>,
+    /// How often this process has entered an order lately, by its hash.
+    entered: Mutex<HashMap<i64, u16>>,
+}
+
+impl RedemptionIndex {
+    pub(crate) fn new(tables: Arc<dyn Tables>, orders_keep: Option<Duration>) -> RedemptionIndex {
+        let (listed, entered) = (Mutex::default(), Mutex::default());
+        RedemptionIndex { tables, orders_keep, listed, entered }
+    }
+
+    pub(crate) fn has_orders(&self) -> bool {
+        self.orders_keep.is_some()
+    }
+
+    /// Enters redemptions. The same again changes nothing.
+    pub(crate) async fn enter(&self, redeemed: &[RedeemedCoupon<'_>]) -> Result<()> {
+        self.enter_orders(redeemed).await?;
+        self.enter_hours(redeemed).await
+    }
+
+    async fn enter_orders(&self, redeemed: &[RedeemedCoupon<'_>]) -> Result<()> {
+        let Some(keep) = self.orders_keep else { return Ok(()) };
+        let with_order = redeemed.iter().filter_map(|it| Some((it.code, it.order?)));
+        let with_order = with_order.filter(|(_, order)| self.has_room(hash_of(order)));
+        let writes = with_order.map(|(code, order)| async move {
+            let row = RecordPut::new(code.as_str(), []).kept_for(keep);
+            self.tables.put(&order_part(order), vec![row]).await
+        });
+        bounded_join(AT_ONCE, writes).await.map(|_: Vec<()>| ())
+    }
+
+    /// Whether there may be fewer than [`CODES_MAX`] entries of an order; counts one more.
+    fn has_room(&self, order: i64) -> bool {
+        let Ok(mut entered) = self.entered.lock() else { return true };
+        if entered.len() >= REMEMBERED_MAX {
+            entered.clear();
+        }
+        let count = entered.entry(order).or_default();
+        let has_room = *count < CODES_MAX;
+        *count += u16::from(has_room);
+        has_room
+    }
+
+    async fn enter_hours(&self, redeemed: &[RedeemedCoupon<'_>]) -> Result<()> {
+        let mut by_partition = BTreeMap::<(&str, HourShard), Vec<RecordPut>>::new();
+        for &RedeemedCoupon { campaign, code, at, .. } in redeemed {
+            let key = row_key(at, tie(code), code.as_str());
+            for campaign in [campaign, ALL_CAMPAIGNS] {
+                let row = RecordPut::new(key.clone(), []).kept_for(KEEP);
+                by_partition.entry((campaign, HourShard::of(at, code))).or_default().push(row);
+            }
+        }
+        let writes = by_partition.into_iter().map(|((campaign, hour), rows)| async move {
+            // Before the rows: readers look only at hours that are listed.
+            self.list_hour(campaign, hour).await?;
+            for rows in rows.chunks(PUT_MAX) {
+                self.tables.put(&hour.part(campaign), rows.to_vec()).await?;
+            }
+            Ok(())
+        });
+        bounded_join(AT_ONCE, writes).await.map(|_: Vec<()>| ())
+    }
+
+    async fn list_hour(&self, campaign: &str, hour: HourShard) -> Result<()> {
+        let key = (campaign.to_owned(), hour);
+        let is_new = |since: &Instant| since.elapsed() < LISTED_AGAIN;
+        if self.listed.lock().is_ok_and(|listed| listed.get(&key).is_some_and(is_new)) {
+            return Ok(());
+        }
+        let since = Instant::now();
+        let row = RecordPut::new(hour.key(), []).kept_for(KEEP + LISTED_AGAIN);
+        self.tables.put(&hours_part(campaign, span_of(hour.hour)), vec![row]).await?;
+        if let Ok(mut listed) = self.listed.lock() {
+            if listed.len() >= REMEMBERED_MAX {
+                listed.clear();
+            }
+            listed.insert(key, since);
+        }
+        Ok(())
+    }
+
+    /// The coupons that an order may have redeemed.
+    pub(crate) async fn codes_of(&self, order: &OrderRef) -> Result<Vec<Code>> {
+        let range = RecordRange::first(CODES_MAX.into());
+        let rows = self.tables.scan(&order_part(order.as_str()), range).await?;
+        let code = |row: &RecordRow| {
+            std::str::from_utf8(&row.key).map_err(damaged)?.parse().map_err(damaged)
+        };
+        rows.iter().map(code).collect()
+    }
+}
