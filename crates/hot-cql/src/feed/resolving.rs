@@ -23,8 +23,8 @@ use cql_session::{Result, StatementProfile};
 const ENDS: OperationId = OperationId(u128::from_be_bytes(*b"feed:version-end"));
 
 /// Slots behind an event in which an earlier one of its coupon may be, if the coupon does not say where:
-/// twice the clock bound.
-const LOOK_AHEAD: i64 = 5;
+/// twice the clock bound is five slots, and one more if the earlier one was late in its slot.
+const LOOK_AHEAD: i64 = 6;
 
 #[derive(Debug, DeserializeRow)]
 struct SeenRow {
