@@ -85,7 +85,7 @@ pub fn app(
 }
 
 async fn query(
-    AuthenticatedCaller(caller): AuthenticatedCaller,
+    AuthenticatedCaller { caller, .. }: AuthenticatedCaller,
     Extension(queries): Extension<Arc<dyn QueryBackend>>,
     headers: HeaderMap,
     Json(body): Json<QueryBody>,

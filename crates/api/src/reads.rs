@@ -147,17 +147,21 @@ impl Drop for ReadTurn {
     }
 }
 
-/// Whoever the token names, and their turn to read.
-pub(crate) struct ReadingCaller(pub(crate) Caller, pub(crate) ReadTurn);
+/// Whoever the token names, and their turn to read, which lasts until it is dropped.
+pub(crate) struct ReadingCaller {
+    pub(crate) app: Arc<App>,
+    pub(crate) caller: Caller,
+    pub(crate) _turn: ReadTurn,
+}
 
 impl FromRequestParts<Arc<App>> for ReadingCaller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        let AuthenticatedCaller(caller) =
+        let AuthenticatedCaller { app, caller } =
             AuthenticatedCaller::from_request_parts(parts, app).await?;
-        let turn = ReadTurn::next(app, &caller, Some(&parts.uri)).await?;
-        Ok(ReadingCaller(caller, turn))
+        let turn = ReadTurn::next(&app, &caller, Some(&parts.uri)).await?;
+        Ok(ReadingCaller { app, caller, _turn: turn })
     }
 }
 

@@ -15,8 +15,11 @@ use crate::peer::Peer;
 use crate::problem::{ApiErrorCode, Problem};
 use crate::token::{BadToken, TokenIssuer};
 
-/// Whoever the token names.
-pub(crate) struct AuthenticatedCaller(pub(crate) Caller);
+/// Whoever the token names, and the service that they call.
+pub(crate) struct AuthenticatedCaller {
+    pub(crate) app: Arc<App>,
+    pub(crate) caller: Caller,
+}
 
 impl FromRequestParts<Arc<App>> for AuthenticatedCaller {
     type Rejection = Problem;
@@ -26,7 +29,7 @@ impl FromRequestParts<Arc<App>> for AuthenticatedCaller {
         if let Some(connection) = parts.extensions.get::<ConnectionHandle>() {
             connection.let_in();
         }
-        Ok(AuthenticatedCaller(caller))
+        Ok(AuthenticatedCaller { app: Arc::clone(app), caller })
     }
 }
 

@@ -204,8 +204,7 @@ fn place(app: &App, purpose: Purpose, peer: &str) -> Result<TakenPlace, Problem>
     responses((status = 204, description = "The account is deleted"))
 )]
 pub(crate) async fn delete_user(
-    State(app): State<Arc<App>>,
-    AuthenticatedCaller(caller): AuthenticatedCaller,
+    AuthenticatedCaller { app, caller }: AuthenticatedCaller,
     UserInPath(user_id): UserInPath,
 ) -> Result<StatusCode, Problem> {
     app.engine.remove_account(&caller, &user_id).await.map_err(named("account"))?;

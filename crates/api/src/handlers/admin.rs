@@ -1,11 +1,6 @@
 //! What only an admin does with one coupon.
 
-use std::sync::Arc;
-
-use axum::extract::State;
-
 use crate::answer::ChangedJson;
-use crate::app::App;
 use crate::bodies::{ExtendRequest, RevokeRequest, VoidRequest};
 use crate::extract::{AuthenticatedCaller, CodeInPath, IdempotencyKey, Json};
 use crate::problem::Problem;
@@ -30,8 +25,7 @@ use crate::views::CouponBody;
     responses((status = 200, body = CouponBody, description = "The coupon is available again"))
 )]
 pub(crate) async fn revoke(
-    State(app): State<Arc<App>>,
-    AuthenticatedCaller(caller): AuthenticatedCaller,
+    AuthenticatedCaller { app, caller }: AuthenticatedCaller,
     CodeInPath(code): CodeInPath,
     key: IdempotencyKey,
     Json(body): Json<RevokeRequest>,
@@ -51,8 +45,7 @@ pub(crate) async fn revoke(
     responses((status = 200, body = CouponBody, description = "The coupon is void"))
 )]
 pub(crate) async fn void_coupon(
-    State(app): State<Arc<App>>,
-    AuthenticatedCaller(caller): AuthenticatedCaller,
+    AuthenticatedCaller { app, caller }: AuthenticatedCaller,
     CodeInPath(code): CodeInPath,
     Json(body): Json<VoidRequest>,
 ) -> Result<ChangedJson<CouponBody>, Problem> {
@@ -71,8 +64,7 @@ pub(crate) async fn void_coupon(
     responses((status = 200, body = CouponBody, description = "The coupon with its new expiry"))
 )]
 pub(crate) async fn extend(
-    State(app): State<Arc<App>>,
-    AuthenticatedCaller(caller): AuthenticatedCaller,
+    AuthenticatedCaller { app, caller }: AuthenticatedCaller,
     CodeInPath(code): CodeInPath,
     Json(body): Json<ExtendRequest>,
 ) -> Result<ChangedJson<CouponBody>, Problem> {

@@ -1,9 +1,6 @@
 //! Refused attempts, for people who look why a coupon did not work.
 
-use std::sync::Arc;
-
 use attempts::{Wanted, masked};
-use axum::extract::State;
 use coupon::code::CodeText;
 use coupon::ids::{OrderRef, UserId};
 use engine::{Caller, PAGE_MAX, Role};
@@ -87,8 +84,7 @@ impl AttemptParams {
     responses((status = 200, body = AttemptsBody, description = "One page of attempts"))
 )]
 pub(crate) async fn list_attempts(
-    State(app): State<Arc<App>>,
-    ReadingCaller(caller, _turn): ReadingCaller,
+    ReadingCaller { app, caller, _turn }: ReadingCaller,
     QueryParams(params): QueryParams<AttemptParams>,
 ) -> Result<OkJson<AttemptsBody>, Problem> {
     caller.must_be(&[Role::Shop, Role::Operator, Role::Admin])?;

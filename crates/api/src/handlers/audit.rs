@@ -1,8 +1,5 @@
 //! Who changed campaigns, batches and the store, and when.
 
-use std::sync::Arc;
-
-use axum::extract::State;
 use coupon::ids::CampaignId;
 use engine::Caller;
 
@@ -24,8 +21,7 @@ use crate::views::{AuditBody, List};
     responses((status = 200, body = List<AuditBody>, description = "One page of entries"))
 )]
 pub(crate) async fn list_audit(
-    State(app): State<Arc<App>>,
-    ReadingCaller(caller, _turn): ReadingCaller,
+    ReadingCaller { app, caller, _turn }: ReadingCaller,
     QueryParams(page): QueryParams<PageParams>,
 ) -> Result<OkJson<List<AuditBody>>, Problem> {
     entries(&app, &caller, None, &page).await
@@ -41,8 +37,7 @@ pub(crate) async fn list_audit(
     responses((status = 200, body = List<AuditBody>, description = "One page of entries"))
 )]
 pub(crate) async fn list_campaign_audit(
-    State(app): State<Arc<App>>,
-    ReadingCaller(caller, _turn): ReadingCaller,
+    ReadingCaller { app, caller, _turn }: ReadingCaller,
     CampaignInPath(campaign): CampaignInPath,
     QueryParams(page): QueryParams<PageParams>,
 ) -> Result<OkJson<List<AuditBody>>, Problem> {

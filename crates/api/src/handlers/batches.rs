@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use coupon::ids::BatchId;
 use futures::stream::StreamExt;
 
 use crate::answer::{OkJson, csv};
-use crate::app::App;
 use crate::bodies::BatchChanges;
 use crate::extract::{
     AuthenticatedCaller, BATCH, BatchInPath, CAMPAIGN, CampaignInPath, Json, QueryParams,
@@ -29,8 +27,7 @@ use crate::views::{BatchBody, List};
     responses((status = 200, body = List<BatchBody>, description = "One page of batches"))
 )]
 pub(crate) async fn list_batches(
-    State(app): State<Arc<App>>,
-    ReadingCaller(caller, _turn): ReadingCaller,
+    ReadingCaller { app, caller, _turn }: ReadingCaller,
     CampaignInPath(campaign): CampaignInPath,
     QueryParams(page): QueryParams<PageParams>,
 ) -> Result<OkJson<List<BatchBody>>, Problem> {
@@ -54,8 +51,7 @@ pub(crate) async fn list_batches(
     )))
 )]
 pub(crate) async fn read_batch(
-    State(app): State<Arc<App>>,
-    AuthenticatedCaller(caller): AuthenticatedCaller,
+    AuthenticatedCaller { app, caller }: AuthenticatedCaller,
     CampaignInPath(campaign): CampaignInPath,
     BatchInPath(id): BatchInPath,
     headers: HeaderMap,
@@ -79,8 +75,7 @@ pub(crate) async fn read_batch(
     responses((status = 200, body = BatchBody, description = "The batch after the change"))
 )]
 pub(crate) async fn change_batch(
-    State(app): State<Arc<App>>,
-    AuthenticatedCaller(caller): AuthenticatedCaller,
+    AuthenticatedCaller { app, caller }: AuthenticatedCaller,
     CampaignInPath(campaign): CampaignInPath,
     BatchInPath(id): BatchInPath,
     Json(body): Json<BatchChanges>,

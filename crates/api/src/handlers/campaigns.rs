@@ -1,13 +1,9 @@
 //! Campaigns, and the issue of their coupons.
 
-use std::sync::Arc;
-
-use axum::extract::State;
 use coupon::ids::CampaignId;
 use engine::{CampaignPatch, WriteResult};
 
 use crate::answer::{CreatedJson, OkJson};
-use crate::app::App;
 use crate::bodies::{CampaignChanges, IssueRequest, NewCampaign};
 use crate::extract::{
     AuthenticatedCaller, CAMPAIGN, CampaignInPath, IdempotencyKey, Json, QueryParams, WhereFrom,
@@ -35,8 +31,7 @@ use crate::views::{CampaignBody, CouponBody, List};
     )
 )]
 pub(crate) async fn create_campaign(
-    State(app): State<Arc<App>>,
-    AuthenticatedCaller(caller): AuthenticatedCaller,
+    AuthenticatedCaller { app, caller }: AuthenticatedCaller,
     key: IdempotencyKey,
     Json(mut body): Json<NewCampaign>,
 ) -> Result<TaggedResponse<CreatedJson<CampaignBody>>, Problem> {
@@ -64,8 +59,7 @@ pub(crate) async fn create_campaign(
     responses((status = 200, body = CampaignBody, description = "The campaign after the change"))
 )]
 pub(crate) async fn change_campaign(
-    State(app): State<Arc<App>>,
-    AuthenticatedCaller(caller): AuthenticatedCaller,
+    AuthenticatedCaller { app, caller }: AuthenticatedCaller,
     CampaignInPath(id): CampaignInPath,
     IfMatch(if_tagged): IfMatch,
     Json(body): Json<CampaignChanges>,
@@ -86,8 +80,7 @@ pub(crate) async fn change_campaign(
     responses((status = 200, body = List<CampaignBody>, description = "One page of campaigns"))
 )]
 pub(crate) async fn list_campaigns(
-    State(app): State<Arc<App>>,
-    ReadingCaller(caller, _turn): ReadingCaller,
+    ReadingCaller { app, caller, _turn }: ReadingCaller,
     QueryParams(page): QueryParams<PageParams>,
 ) -> Result<OkJson<List<CampaignBody>>, Problem> {
     const QUERY: &str = "campaigns";
@@ -106,8 +99,7 @@ pub(crate) async fn list_campaigns(
     responses((status = 200, body = CampaignBody, description = "The campaign"))
 )]
 pub(crate) async fn read_campaign(
-    State(app): State<Arc<App>>,
-    AuthenticatedCaller(caller): AuthenticatedCaller,
+    AuthenticatedCaller { app, caller }: AuthenticatedCaller,
     CampaignInPath(id): CampaignInPath,
 ) -> Result<TaggedResponse<OkJson<CampaignBody>>, Problem> {
     let view = app.engine.campaign(&caller, &id).await.map_err(named(CAMPAIGN))?;
@@ -140,8 +132,7 @@ pub(crate) async fn read_campaign(
     )
 )]
 pub(crate) async fn issue(
-    State(app): State<Arc<App>>,
-    AuthenticatedCaller(caller): AuthenticatedCaller,
+    AuthenticatedCaller { app, caller }: AuthenticatedCaller,
     WhereFrom(peer): WhereFrom,
     CampaignInPath(id): CampaignInPath,
     key: IdempotencyKey,

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use coupon::code::CodeText;
@@ -12,7 +11,6 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::answer::csv;
-use crate::app::App;
 use crate::bodies::FieldReader;
 use crate::extract::{
     AuthenticatedCaller, BATCH, CampaignInPath, QueryParams, StreamSession, named,
@@ -42,8 +40,7 @@ pub(crate) struct CodesParams {
         description = "The header `code`, then the codes", example = "code\n7K2M-9QXD-4TRB-H0VE\n"))
 )]
 pub(crate) async fn list_codes(
-    State(app): State<Arc<App>>,
-    AuthenticatedCaller(caller): AuthenticatedCaller,
+    AuthenticatedCaller { app, caller }: AuthenticatedCaller,
     CampaignInPath(campaign): CampaignInPath,
     headers: HeaderMap,
     QueryParams(params): QueryParams<CodesParams>,

@@ -1,9 +1,7 @@
 //! How often coupons were issued, redeemed, given back and refused.
 
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 
-use axum::extract::State;
 use coupon::calendar::{Date, Zone};
 use coupon::ids::CampaignId;
 use engine::{Caller, CountInterval, CountsRequest};
@@ -72,8 +70,7 @@ impl CountsParams {
     responses((status = 200, body = CountsBody, description = "The sums, oldest first"))
 )]
 pub(crate) async fn read_counts(
-    State(app): State<Arc<App>>,
-    ReadingCaller(caller, _turn): ReadingCaller,
+    ReadingCaller { app, caller, _turn }: ReadingCaller,
     QueryParams(params): QueryParams<CountsParams>,
 ) -> Result<OkJson<CountsBody>, Problem> {
     counts(&app, &caller, None, &params).await
@@ -89,8 +86,7 @@ pub(crate) async fn read_counts(
     responses((status = 200, body = CountsBody, description = "The sums, oldest first"))
 )]
 pub(crate) async fn read_campaign_counts(
-    State(app): State<Arc<App>>,
-    ReadingCaller(caller, _turn): ReadingCaller,
+    ReadingCaller { app, caller, _turn }: ReadingCaller,
     CampaignInPath(campaign): CampaignInPath,
     QueryParams(params): QueryParams<CountsParams>,
 ) -> Result<OkJson<CountsBody>, Problem> {

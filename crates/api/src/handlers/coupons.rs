@@ -1,13 +1,9 @@
 //! What a user or a shop does with one coupon.
 
-use std::sync::Arc;
-
-use axum::extract::State;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::answer::{ChangedJson, CreatedJson, OkJson};
-use crate::app::App;
 use crate::bodies::{
     CancelRedemptionRequest, FieldReader, HoldRequest, IssueCouponRequest, RedeemRequest,
     ReleaseRequest,
@@ -42,8 +38,7 @@ pub(crate) struct CouponQuery {
     responses((status = 200, body = CouponDetail, description = "The coupon"))
 )]
 pub(crate) async fn read_coupon(
-    State(app): State<Arc<App>>,
-    AuthenticatedCaller(caller): AuthenticatedCaller,
+    AuthenticatedCaller { app, caller }: AuthenticatedCaller,
     CodeInPath(code): CodeInPath,
     QueryParams(whose): QueryParams<CouponQuery>,
 ) -> Result<OkJson<CouponDetail>, Problem> {
@@ -70,8 +65,7 @@ pub(crate) async fn read_coupon(
     )
 )]
 pub(crate) async fn issue_coupon(
-    State(app): State<Arc<App>>,
-    AuthenticatedCaller(caller): AuthenticatedCaller,
+    AuthenticatedCaller { app, caller }: AuthenticatedCaller,
     WhereFrom(peer): WhereFrom,
     CodeInPath(code): CodeInPath,
     Json(body): Json<IssueCouponRequest>,
@@ -94,8 +88,7 @@ pub(crate) async fn issue_coupon(
     responses((status = 200, body = CheckBody, description = "Whether redeem would succeed now"))
 )]
 pub(crate) async fn check(
-    State(app): State<Arc<App>>,
-    AuthenticatedCaller(caller): AuthenticatedCaller,
+    AuthenticatedCaller { app, caller }: AuthenticatedCaller,
     WhereFrom(peer): WhereFrom,
     CodeInPath(code): CodeInPath,
     Json(body): Json<RedeemRequest>,
@@ -125,8 +118,7 @@ pub(crate) async fn check(
     )
 )]
 pub(crate) async fn hold(
-    State(app): State<Arc<App>>,
-    AuthenticatedCaller(caller): AuthenticatedCaller,
+    AuthenticatedCaller { app, caller }: AuthenticatedCaller,
     WhereFrom(peer): WhereFrom,
     CodeInPath(code): CodeInPath,
     Json(body): Json<HoldRequest>,
@@ -149,8 +141,7 @@ pub(crate) async fn hold(
         description = "The order no longer holds the coupon."))
 )]
 pub(crate) async fn release(
-    State(app): State<Arc<App>>,
-    AuthenticatedCaller(caller): AuthenticatedCaller,
+    AuthenticatedCaller { app, caller }: AuthenticatedCaller,
     CodeInPath(code): CodeInPath,
     Json(body): Json<ReleaseRequest>,
 ) -> Result<ChangedJson<CouponBody>, Problem> {
@@ -179,8 +170,7 @@ pub(crate) async fn release(
     )
 )]
 pub(crate) async fn redeem(
-    State(app): State<Arc<App>>,
-    AuthenticatedCaller(caller): AuthenticatedCaller,
+    AuthenticatedCaller { app, caller }: AuthenticatedCaller,
     WhereFrom(peer): WhereFrom,
     CodeInPath(code): CodeInPath,
     key: IdempotencyKey,
@@ -206,8 +196,7 @@ pub(crate) async fn redeem(
         description = "The redemption is cancelled, by this request or by an earlier one"))
 )]
 pub(crate) async fn cancel_redemption(
-    State(app): State<Arc<App>>,
-    AuthenticatedCaller(caller): AuthenticatedCaller,
+    AuthenticatedCaller { app, caller }: AuthenticatedCaller,
     WhereFrom(peer): WhereFrom,
     CodeInPath(code): CodeInPath,
     Json(body): Json<CancelRedemptionRequest>,

@@ -3,10 +3,8 @@
 mod follow;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use axum::Extension;
-use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use engine::{EventType, EventsAnswer, EventsRequest, FeedStart};
@@ -15,7 +13,6 @@ use utoipa::IntoParams;
 
 use crate::accept::ShutdownFlag;
 use crate::answer::OkJson;
-use crate::app::App;
 use crate::bodies::FieldReader;
 use crate::closed;
 use crate::extract::{QueryParams, StreamSession, accepts};
@@ -103,8 +100,7 @@ fn type_of(text: &str) -> Option<EventType> {
     responses((status = 200, body = FeedBody, description = "Some events, oldest first"))
 )]
 pub(crate) async fn list_events(
-    State(app): State<Arc<App>>,
-    ReadingCaller(caller, _turn): ReadingCaller,
+    ReadingCaller { app, caller, _turn }: ReadingCaller,
     stopping: Option<Extension<ShutdownFlag>>,
     headers: HeaderMap,
     QueryParams(params): QueryParams<EventParams>,

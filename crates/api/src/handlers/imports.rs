@@ -1,10 +1,9 @@
 //! What comes into a campaign: minted batches, imported files, and the template of a file.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{FromRequest, Request, State};
+use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 use coupon::ids::BatchId;
@@ -19,7 +18,6 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::answer::{CreatedJson, csv};
-use crate::app::App;
 use crate::bodies::{FieldReader, NewBatch};
 use crate::closed;
 use crate::extract::{
@@ -119,8 +117,7 @@ pub(crate) struct ImportParams {
     )
 )]
 pub(crate) async fn create_batch(
-    State(app): State<Arc<App>>,
-    AuthenticatedCaller(caller): AuthenticatedCaller,
+    AuthenticatedCaller { app, caller }: AuthenticatedCaller,
     CampaignInPath(campaign): CampaignInPath,
     QueryParams(mut params): QueryParams<ImportParams>,
     key: IdempotencyKey,
@@ -223,7 +220,7 @@ fn charset(headers: &HeaderMap) -> Result<Option<TextEncoding>, Problem> {
     responses((status = 200, body = String, content_type = "text/csv",
         description = "The template", example = "code,valid_from,expires_at\n"))
 )]
-pub(crate) async fn import_template(AuthenticatedCaller(_any): AuthenticatedCaller) -> Response {
+pub(crate) async fn import_template(_any: AuthenticatedCaller) -> Response {
     let name = HeaderValue::from_static("attachment; filename=\"import-template.csv\"");
     let mut response = csv(once(async { Ok(TEMPLATE.to_owned()) }).boxed());
     response.headers_mut().insert(header::CONTENT_DISPOSITION, name);

@@ -3,9 +3,7 @@
 mod filter;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
-use axum::extract::State;
 use coupon::ids::CampaignId;
 use engine::{Caller, Failure};
 use futures::future::try_join_all;
@@ -37,8 +35,7 @@ const CAMPAIGNS_AT_A_TIME: usize = 8;
     responses((status = 200, body = List<ListedCoupon>, description = "One page of coupons"))
 )]
 pub(crate) async fn list_coupons(
-    State(app): State<Arc<App>>,
-    ReadingCaller(caller, _turn): ReadingCaller,
+    ReadingCaller { app, caller, _turn }: ReadingCaller,
     QueryParams(params): QueryParams<CouponParams>,
 ) -> Result<OkJson<List<ListedCoupon>>, Problem> {
     let query = params.query(&caller);

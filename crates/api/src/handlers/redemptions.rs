@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use coupon::calendar::{Date, Zone};
@@ -102,8 +101,7 @@ impl RedemptionParams {
     )))
 )]
 pub(crate) async fn list_redemptions(
-    State(app): State<Arc<App>>,
-    ReadingCaller(caller, _turn): ReadingCaller,
+    ReadingCaller { app, caller, _turn }: ReadingCaller,
     QueryParams(params): QueryParams<RedemptionParams>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {

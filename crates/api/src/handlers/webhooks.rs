@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use axum::extract::State;
 use axum::http::StatusCode;
 use engine::{
     AuditEvent, AuditKind, Caller, EventsAnswer, EventsRequest, FeedStart, FieldChange, FieldFault,
@@ -46,8 +45,7 @@ const QUERY: &str = "webhooks";
     )
 )]
 pub(crate) async fn create_webhook(
-    State(app): State<Arc<App>>,
-    AuthenticatedCaller(caller): AuthenticatedCaller,
+    AuthenticatedCaller { app, caller }: AuthenticatedCaller,
     key: IdempotencyKey,
     Json(mut body): Json<NewWebhook>,
 ) -> Result<CreatedJson<WebhookBody>, Problem> {
@@ -76,8 +74,7 @@ pub(crate) async fn create_webhook(
     responses((status = 200, body = List<WebhookBody>, description = "One page of webhooks"))
 )]
 pub(crate) async fn list_webhooks(
-    State(app): State<Arc<App>>,
-    AuthenticatedCaller(caller): AuthenticatedCaller,
+    AuthenticatedCaller { app, caller }: AuthenticatedCaller,
     QueryParams(page): QueryParams<PageParams>,
 ) -> Result<OkJson<List<WebhookBody>>, Problem> {
     caller.must_be(&[Role::Operator, Role::Admin])?;
@@ -97,8 +94,7 @@ pub(crate) async fn list_webhooks(
     responses((status = 200, body = WebhookBody, description = "The webhook"))
 )]
 pub(crate) async fn read_webhook(
-    State(app): State<Arc<App>>,
-    AuthenticatedCaller(caller): AuthenticatedCaller,
+    AuthenticatedCaller { app, caller }: AuthenticatedCaller,
     WebhookInPath(id): WebhookInPath,
 ) -> Result<OkJson<WebhookBody>, Problem> {
     caller.must_be(&[Role::Operator, Role::Admin])?;
@@ -117,8 +113,7 @@ pub(crate) async fn read_webhook(
     responses((status = 200, body = WebhookBody, description = "The webhook after the change"))
 )]
 pub(crate) async fn change_webhook(
-    State(app): State<Arc<App>>,
-    AuthenticatedCaller(caller): AuthenticatedCaller,
+    AuthenticatedCaller { app, caller }: AuthenticatedCaller,
     WebhookInPath(id): WebhookInPath,
     Json(body): Json<WebhookChanges>,
 ) -> Result<OkJson<WebhookBody>, Problem> {
@@ -149,8 +144,7 @@ pub(crate) async fn change_webhook(
     responses((status = 204, description = "It is deleted"))
 )]
 pub(crate) async fn delete_webhook(
-    State(app): State<Arc<App>>,
-    AuthenticatedCaller(caller): AuthenticatedCaller,
+    AuthenticatedCaller { app, caller }: AuthenticatedCaller,
     WebhookInPath(id): WebhookInPath,
 ) -> Result<StatusCode, Problem> {
     caller.must_be(&[Role::Admin])?;
@@ -175,8 +169,7 @@ pub(crate) async fn delete_webhook(
     responses((status = 200, body = SecretBody, description = "The new secret"))
 )]
 pub(crate) async fn rotate_secret(
-    State(app): State<Arc<App>>,
-    AuthenticatedCaller(caller): AuthenticatedCaller,
+    AuthenticatedCaller { app, caller }: AuthenticatedCaller,
     WebhookInPath(id): WebhookInPath,
     key: IdempotencyKey,
     Json(mut body): Json<SecretRotation>,
@@ -200,8 +193,7 @@ pub(crate) async fn rotate_secret(
     responses((status = 200, body = WebhookTestBody, description = "What the receiver answered"))
 )]
 pub(crate) async fn test_webhook(
-    State(app): State<Arc<App>>,
-    AuthenticatedCaller(caller): AuthenticatedCaller,
+    AuthenticatedCaller { app, caller }: AuthenticatedCaller,
     WebhookInPath(id): WebhookInPath,
     Json(NoFields {}): Json<NoFields>,
 ) -> Result<OkJson<WebhookTestBody>, Problem> {
@@ -237,8 +229,7 @@ pub(crate) struct DeliveryParams {
     responses((status = 200, body = List<DeliveryBody>, description = "One page of deliveries"))
 )]
 pub(crate) async fn list_deliveries(
-    State(app): State<Arc<App>>,
-    ReadingCaller(caller, _turn): ReadingCaller,
+    ReadingCaller { app, caller, _turn }: ReadingCaller,
     WebhookInPath(id): WebhookInPath,
     QueryParams(params): QueryParams<DeliveryParams>,
 ) -> Result<OkJson<List<DeliveryBody>>, Problem> {
@@ -271,8 +262,7 @@ pub(crate) async fn list_deliveries(
     responses((status = 200, body = DeliveryBody, description = "The delivery, which waits now"))
 )]
 pub(crate) async fn redeliver(
-    State(app): State<Arc<App>>,
-    AuthenticatedCaller(caller): AuthenticatedCaller,
+    AuthenticatedCaller { app, caller }: AuthenticatedCaller,
     WebhookInPath(id): WebhookInPath,
     DeliveryInPath(number): DeliveryInPath,
     Json(NoFields {}): Json<NoFields>,
