@@ -13,7 +13,6 @@ use engine::Engine;
 
 use crate::app::AccessPolicy;
 use crate::compress::{self, SharedCompression};
-use crate::deprecation::DeprecatedRoute;
 use crate::extract::{KeyedRoutes, unread_key};
 use crate::metrics::{RouteTemplate, StoreMetrics};
 use crate::pace::RateQuota;
@@ -111,9 +110,6 @@ pub(crate) async fn around(
     }
     if let Some((rate, quota)) = taken {
         rate.headers(quota, response.headers_mut());
-    }
-    if let Some(deprecation) = DeprecatedRoute::of(&method, route) {
-        deprecation.headers(response.headers_mut());
     }
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, id);

@@ -13,7 +13,6 @@ mod closed;
 mod compress;
 mod cors;
 mod cursor;
-mod deprecation;
 pub mod docs;
 mod extract;
 pub mod figures;

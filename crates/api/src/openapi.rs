@@ -19,7 +19,6 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::closed;
-use crate::deprecation::DEPRECATIONS;
 use crate::handlers::{
     accounts, admin, attempts, audit, batches, campaigns, codes, counts, coupons, events, health,
     imports, lists, redemptions, webhooks,
@@ -132,7 +131,6 @@ pub(crate) fn completed(document: Document) -> Value {
     names::add(&mut document);
     headers::add(&mut document);
     story::add(&mut document);
-    DEPRECATIONS.iter().for_each(|it| it.mark(&mut document));
     document
 }
 
