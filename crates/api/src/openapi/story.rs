@@ -1,11 +1,13 @@
 //! One example of every schema, all of one story: the campaign `spring-2027`, the user `ann` and
-//! her order `991`. `story/examples.json` tells it; this module makes the shapes that have others
-//! in them.
+//! her order `991`. `story/examples.json` tells it: there `"@Coupon"` stands for the example of
+//! `Coupon`, and an object with `"@": "Coupon"` is that example with some fields otherwise.
 
+use coupon::language::Lang;
+use coupon::refusal::Refusal;
 use serde_json::{Value, json};
 
 use super::schemas;
-use crate::problem::ApiErrorCode;
+use crate::problem::Problem;
 
 /// Adds to each schema its example; an enum has its first value.
 pub(super) fn add(document: &mut Value) {
@@ -19,76 +21,43 @@ pub(super) fn add(document: &mut Value) {
 }
 
 fn example(story: &Value, name: &str) -> Value {
-    let later = |what: &str, then: &str| but(&story[what], &story[format!("{what}, {then}")]);
-    let with = |changes: Value| but(&story[name], &changes);
-    let of = |other: &str| example(story, other);
     if let Some(item) = name.strip_prefix("List_") {
-        return json!({"data": [of(item)], "next_cursor": null});
+        return json!({"data": [example(story, item)], "next_cursor": null});
     }
+    let mut example = written_out(story, &story[name]);
     match name {
-        "BatchOrDryRun" => story["Batch"].clone(),
-        "CouponWithEvents" => {
-            let events = json!({"events": [story["Event"], later("Event", "redeemed")]});
-            but(&later("Coupon", "redeemed"), &events)
+        // What another order gets after ann's.
+        "Problem" => {
+            let problem = Problem::from(Refusal::AlreadyRedeemed);
+            example = json!(problem.body(Lang::En, "01981f2c-77a0-7c1e-9b1c-5a2f0c0e9d13"));
+            example["coupon"] = written_out(story, &story["Coupon, redeemed"]);
         }
-        "CancelledRedemption" => json!({
-            "redemption": later("Redemption", "cancelled"), "coupon": later("Coupon", "cancelled"),
-        }),
-        "Hold" => with(json!({"coupon": later("Coupon", "held")})),
-        "Check" => json!({
-            "redeemable": true, "refusal": null,
-            "coupon": story["Coupon"], "campaign": story["Campaign"],
-        }),
-        "ImportDryRun" => {
-            let (rejected, parsed) = (&story["RejectedLine"], &story["ParsedLine"]);
-            with(json!({"rejected_lines": [rejected], "parsed_lines": [parsed]}))
-        }
-        "CountsOfTime" => with(json!({"refused": [story["Refused"]]})),
-        "Counts" => json!({"time_zone": "Asia/Seoul", "data": [of("CountsOfTime")]}),
-        "Attempts" => json!({"data": [story["Attempt"]], "next_cursor": null, "dropped": 0}),
-        "FeedEvent" => with(json!({"coupon": story["FeedCoupon"], "change": null})),
-        "FeedChange" | "AuditEntry" => with(json!({"changes": [story["FieldChange"]]})),
-        "Events" => json!({
-            "data": [of("FeedEvent")], "next_cursor": story["FeedEvent"]["cursor"], "has_more": false,
-        }),
-        "CouponCampaign" => {
-            let campaign = &story["Campaign"];
-            json!({"name": campaign["name"], "metadata": campaign["metadata"]})
-        }
-        "ListedCoupon" => but(&story["Coupon"], &json!({"campaign": of("CouponCampaign")})),
-        "Webhook" => with(json!({"secrets": [story["SecretTimes"]]})),
-        "Problem" => problem(&later("Coupon", "redeemed")),
-        "Ready" => with(json!({"version": env!("CARGO_PKG_VERSION")})),
-        name => story[name].clone(),
+        "Ready" => example["version"] = env!("CARGO_PKG_VERSION").into(),
+        _ => {}
     }
+    example
 }
 
-/// A thing of the story with some fields otherwise.
-fn but(thing: &Value, changes: &Value) -> Value {
-    let mut thing = thing.clone();
-    for (field, value) in changes.as_object().into_iter().flatten() {
-        thing[field] = value.clone();
+/// `thing` with the examples in the places of their names.
+fn written_out(story: &Value, thing: &Value) -> Value {
+    match thing {
+        Value::String(text) => match text.strip_prefix('@') {
+            Some(name) => written_out(story, &story[name]),
+            None => thing.clone(),
+        },
+        Value::Array(items) => items.iter().map(|item| written_out(story, item)).collect(),
+        Value::Object(fields) => {
+            let mut whole = match fields.get("@").and_then(Value::as_str) {
+                Some(base) => written_out(story, &story[base]),
+                None => json!({}),
+            };
+            for (name, field) in fields.iter().filter(|(name, _)| *name != "@") {
+                whole[name] = written_out(story, field);
+            }
+            whole
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => thing.clone(),
     }
-    thing
-}
-
-/// What another order gets after ann's.
-fn problem(redeemed: &Value) -> Value {
-    let code = ApiErrorCode::AlreadyRedeemed;
-    json!({
-        "type": format!("/docs/problems/{}", code.as_str()),
-        "title": code.title(),
-        "status": code.status(),
-        "code": code.as_str(),
-        "detail": "the coupon has been redeemed",
-        "hint": code.hint(),
-        "retry": code.retry().as_str(),
-        "retry_at": null,
-        "coupon": redeemed,
-        "next_cursor": null,
-        "errors": null,
-        "request_id": "01981f2c-77a0-7c1e-9b1c-5a2f0c0e9d13",
-    })
 }
 
 #[cfg(test)]

@@ -95,15 +95,16 @@ fn what_does_not_fit_is_found() {
     let root = document();
     let coupon = &root["components"]["schemas"]["Coupon"];
     let cases = [
-        ("another state", json!({"state": "gone"})),
-        ("no code", json!({"code": null})),
-        ("a long code", json!({"code": "A".repeat(129)})),
-        ("a text for a number", json!({"version": "1"})),
-        ("a negative number", json!({"version": -1})),
-        ("an unknown field", json!({"colour": "red"})),
+        ("another state", "state", json!("gone")),
+        ("no code", "code", json!(null)),
+        ("a long code", "code", json!("A".repeat(129))),
+        ("a text for a number", "version", json!("1")),
+        ("a negative number", "version", json!(-1)),
+        ("an unknown field", "colour", json!("red")),
     ];
-    for (name, changes) in cases {
-        let changed = but(&coupon["example"], &changes);
+    for (name, field, value) in cases {
+        let mut changed = coupon["example"].clone();
+        changed[field] = value;
         assert!(fault(&root, coupon, &changed).is_some(), "{name}");
     }
 }
