@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use reqwest::{Client, Url};
 use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::task::JoinHandle;
 
 pub use self::fetch::{
     BadJwks, FETCH_EVERY_MS_MIN, FETCH_TIMEOUT, FetchError, JWKS_BYTES_MAX, JWKS_KEYS_MAX,
@@ -98,8 +99,10 @@ impl Jwks {
         if let Some(key) = self.shared.find(kid, now_ms) {
             return Ok(key);
         }
-        // Its failure is logged where it happens, and shows below.
-        let _outcome = self.fetch_through(gate, now_ms).await;
+        if let Some(fetch) = self.fetch(gate, now_ms) {
+            // Its failure is logged where it happens, and shows below.
+            let _ended = fetch.await;
+        }
         self.shared.find(kid, now_ms).ok_or_else(|| self.shared.read(|known| known.missing))
     }
 
@@ -108,54 +111,36 @@ impl Jwks {
         if !due(fetched_at_ms, REFRESH_AFTER_MS, now_ms) {
             return;
         }
-        if let Ok(gate) = Arc::clone(&self.shared.gate).try_lock_owned()
-            && due(*gate, FETCH_EVERY_MS_MIN, now_ms)
-        {
-            let shared = Arc::clone(&self.shared);
-            tokio::spawn(async move { shared.fetch(gate, now_ms).await });
+        if let Ok(gate) = Arc::clone(&self.shared.gate).try_lock_owned() {
+            self.fetch(gate, now_ms);
         }
     }
 
-    /// In a task of its own: a caller who hangs up must not leave the attempt counted and the
-    /// keys unread.
-    async fn fetch_through(
-        &self,
-        gate: OwnedMutexGuard<Option<i64>>,
-        now_ms: i64,
-    ) -> Result<usize, FetchError> {
-        if !due(*gate, FETCH_EVERY_MS_MIN, now_ms) {
-            return Err(FetchError::TooSoon);
-        }
+    /// Begins a fetch, unless the last one was less than a minute ago. In a task of its own: a caller
+    /// who hangs up must not leave the attempt counted and the keys unread.
+    fn fetch(&self, gate: OwnedMutexGuard<Option<i64>>, now_ms: i64) -> Option<JoinHandle<()>> {
         let shared = Arc::clone(&self.shared);
-        let task = tokio::spawn(async move { shared.fetch(gate, now_ms).await });
-        task.await.unwrap_or(Err(FetchError::BrokenOff))
+        due(*gate, FETCH_EVERY_MS_MIN, now_ms)
+            .then(|| tokio::spawn(async move { shared.fetch(gate, now_ms).await }))
     }
 }
 
 impl JwksState {
-    async fn fetch(
-        &self,
-        mut gate: OwnedMutexGuard<Option<i64>>,
-        now_ms: i64,
-    ) -> Result<usize, FetchError> {
+    async fn fetch(&self, mut gate: OwnedMutexGuard<Option<i64>>, now_ms: i64) {
         *gate = Some(now_ms);
-        let fetched = match get(&self.client, &self.url).await {
-            Ok(body) => usable_keys(&body),
-            Err(error) => Err(error),
-        };
+        let body = get(&self.client, &self.url).await;
+        let fetched = body.and_then(|body| usable_keys(&body));
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         match fetched {
             Ok(keys) => {
                 tracing::info!(url = %self.url, keys = keys.count(), "token keys fetched");
                 *known = FetchedKeys { keys, fetched_at_ms: Some(now_ms), missing: NoKey::Unknown };
-                Ok(known.keys.count())
             }
             Err(error) => {
                 let kept = known.keys.count();
                 let cause = std::error::Error::source(&error).map(ToString::to_string);
                 tracing::error!(url = %self.url, kept, %error, cause, "token keys not fetched");
                 known.missing = NoKey::Unavailable;
-                Err(error)
             }
         }
     }
@@ -204,9 +189,12 @@ mod tests {
 
     impl Jwks {
         /// Fetches the keys now, unless that was done less than a minute ago; gives their number.
-        async fn refresh(&self, now_ms: i64) -> Result<usize, FetchError> {
+        async fn refresh(&self, now_ms: i64) -> usize {
             let gate = Arc::clone(&self.shared.gate).lock_owned().await;
-            self.fetch_through(gate, now_ms).await
+            if let Some(fetch) = self.fetch(gate, now_ms) {
+                fetch.await.unwrap();
+            }
+            self.shared.read(|known| known.keys.count())
         }
     }
 
@@ -334,7 +322,7 @@ mod tests {
         for (name, failure) in failures {
             let provider = Provider::start(keys(json!([TestKey::ed().jwk("a")]))).await;
             let jwks = provider.jwks();
-            assert_eq!(jwks.refresh(NOON).await.unwrap(), 1, "{name}");
+            assert_eq!(jwks.refresh(NOON).await, 1, "{name}");
             provider.says(failure);
             let later = NOON + MINUTE;
             assert_eq!(finds(&jwks, "b", later).await, Err(NoKey::Unavailable), "{name}");
@@ -347,7 +335,7 @@ mod tests {
     #[tokio::test]
     async fn the_largest_answer_is_read() {
         let provider = Provider::start(Answer::Text(padded(JWKS_BYTES_MAX))).await;
-        assert_eq!(provider.jwks().refresh(NOON).await.unwrap(), 1);
+        assert_eq!(provider.jwks().refresh(NOON).await, 1);
     }
 
     #[tokio::test]
@@ -355,7 +343,7 @@ mod tests {
         let (gone, stays) = (TestKey::ed().jwk("a"), TestKey::ed().jwk("b"));
         let provider = Provider::start(Answer::Keys(json!([gone, stays]))).await;
         let jwks = provider.jwks();
-        jwks.refresh(NOON).await.unwrap();
+        jwks.refresh(NOON).await;
         provider.says(Answer::Keys(json!([stays])));
         assert_eq!(finds(&jwks, "a", NOON + REFRESH_AFTER_MS - 1).await, Ok(()));
         assert_eq!(provider.asked(), 1);
@@ -379,14 +367,14 @@ mod tests {
         for (name, age_ms, withdrawn, kept) in cases {
             let provider = Provider::start(Answer::Keys(json!([gone, stays]))).await;
             let jwks = provider.jwks();
-            jwks.refresh(NOON).await.unwrap();
+            jwks.refresh(NOON).await;
             provider.says(Answer::Keys(json!([stays])));
             assert_eq!(finds(&jwks, "a", NOON + age_ms).await, withdrawn, "{name}");
             assert_eq!(finds(&jwks, "b", NOON + age_ms).await, kept, "{name}");
         }
         let provider = Provider::start(Answer::Keys(json!([stays]))).await;
         let jwks = provider.jwks();
-        jwks.refresh(NOON).await.unwrap();
+        jwks.refresh(NOON).await;
         provider.says(Answer::Broken);
         let stale = NOON + STALE_AFTER_MS;
         assert_eq!(finds(&jwks, "b", stale).await, Err(NoKey::Unavailable), "no answer");

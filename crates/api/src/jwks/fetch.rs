@@ -52,11 +52,6 @@ pub enum FetchError {
         "JWKS has {found} keys, none of them for RS256, ES256 or EdDSA with a kid, which several keys need"
     )]
     NoUsableKey { found: usize },
-    #[error("JWKS was fetched less than {FETCH_EVERY_MS_MIN} ms ago")]
-    TooSoon,
-    /// The task ended early, at shutdown.
-    #[error("JWKS fetch was broken off")]
-    BrokenOff,
 }
 
 pub(super) fn client_for(url: &Url, timeout: Duration) -> Result<Client, BadJwks> {
