@@ -51,10 +51,14 @@ impl IssueCouponRequest {
     }
 }
 
-fn user_and_order(user: Option<&str>, order: &str) -> Result<(Option<UserId>, OrderRef), Problem> {
+/// The user whom a request names, if it does, and the order.
+pub(crate) fn user_and_order(
+    user_id: Option<&str>,
+    order_ref: &str,
+) -> Result<(Option<UserId>, OrderRef), Problem> {
     let mut reading = FieldReader::default();
-    let user = reading.may("user_id", user);
-    let order = reading.must("order_ref", Some(order));
+    let user = reading.may("user_id", user_id);
+    let order = reading.must("order_ref", Some(order_ref));
     reading.done(order.map(|order| (user, order)))
 }
 
@@ -63,24 +67,9 @@ fn user_and_order(user: Option<&str>, order: &str) -> Result<(Option<UserId>, Or
 #[serde(deny_unknown_fields)]
 pub struct RedeemRequest {
     /// The user who redeems. A user leaves it out.
-    user_id: Option<String>,
+    pub(crate) user_id: Option<String>,
     /// Identifies one attempt to pay and does not expire: a repeat returns the same redemption.
-    order_ref: String,
-}
-
-impl RedeemRequest {
-    pub(crate) fn read(&self) -> Result<(Option<UserId>, OrderRef), Problem> {
-        user_and_order(self.user_id.as_deref(), &self.order_ref)
-    }
-
-    /// The same of a request that may have a key.
-    pub(crate) fn read_named(
-        &self,
-        key: &IdempotencyKey,
-    ) -> Result<(Option<UserId>, OrderRef), Problem> {
-        key.or_in("order_ref", Some(&self.order_ref))?;
-        self.read()
-    }
+    pub(crate) order_ref: String,
 }
 
 /// The user, the order for which to hold the coupon, and for how long.
@@ -88,18 +77,12 @@ impl RedeemRequest {
 #[serde(deny_unknown_fields)]
 pub struct HoldRequest {
     /// The user who pays the order. A user leaves it out.
-    user_id: Option<String>,
+    pub(crate) user_id: Option<String>,
     /// The order for which to hold the coupon.
-    order_ref: String,
+    pub(crate) order_ref: String,
     /// For how many seconds: 1 to 604,800. If it is left out, it is 900.
     #[schema(minimum = 1, maximum = 604_800, example = 900)]
     pub(crate) seconds: Option<u32>,
-}
-
-impl HoldRequest {
-    pub(crate) fn read(&self) -> Result<(Option<UserId>, OrderRef), Problem> {
-        user_and_order(self.user_id.as_deref(), &self.order_ref)
-    }
 }
 
 /// The order whose hold to release.
@@ -107,15 +90,9 @@ impl HoldRequest {
 #[serde(deny_unknown_fields)]
 pub struct ReleaseRequest {
     /// Release the hold only if it is of this user. A shared code needs it. A user leaves it out.
-    user_id: Option<String>,
+    pub(crate) user_id: Option<String>,
     /// The order whose hold to release.
-    order_ref: String,
-}
-
-impl ReleaseRequest {
-    pub(crate) fn read(&self) -> Result<(Option<UserId>, OrderRef), Problem> {
-        user_and_order(self.user_id.as_deref(), &self.order_ref)
-    }
+    pub(crate) order_ref: String,
 }
 
 /// The order whose redemption to cancel.

@@ -6,7 +6,7 @@ use utoipa::IntoParams;
 use crate::answer::{ChangedJson, CreatedJson, OkJson};
 use crate::bodies::{
     CancelRedemptionRequest, FieldReader, HoldRequest, IssueCouponRequest, RedeemRequest,
-    ReleaseRequest,
+    ReleaseRequest, user_and_order,
 };
 use crate::extract::{
     AuthenticatedCaller, CodeInPath, IdempotencyKey, Json, QueryParams, WhereFrom,
@@ -93,7 +93,7 @@ pub(crate) async fn check(
     CodeInPath(code): CodeInPath,
     Json(body): Json<RedeemRequest>,
 ) -> Result<OkJson<CheckBody>, Problem> {
-    let (user, order) = body.read()?;
+    let (user, order) = user_and_order(body.user_id.as_deref(), &body.order_ref)?;
     let trial = TriedCall::of_code("check", &code, user.as_ref(), Some(&order));
     let check = app.engine.check(&caller, &code, user.clone(), order.clone());
     let view = app.tried(&caller, peer, &trial, check).await?;
@@ -123,7 +123,7 @@ pub(crate) async fn hold(
     CodeInPath(code): CodeInPath,
     Json(body): Json<HoldRequest>,
 ) -> Result<CreatedJson<HoldBody>, Problem> {
-    let (user, order) = body.read()?;
+    let (user, order) = user_and_order(body.user_id.as_deref(), &body.order_ref)?;
     let trial = TriedCall::of_code("hold", &code, user.as_ref(), Some(&order));
     let hold = app.engine.hold(&caller, &code, user.clone(), order.clone(), body.seconds);
     let done = app.tried(&caller, peer, &trial, hold).await?;
@@ -145,7 +145,7 @@ pub(crate) async fn release(
     CodeInPath(code): CodeInPath,
     Json(body): Json<ReleaseRequest>,
 ) -> Result<ChangedJson<CouponBody>, Problem> {
-    let (user, order) = body.read()?;
+    let (user, order) = user_and_order(body.user_id.as_deref(), &body.order_ref)?;
     let release = app.engine.release(&caller, &code, user.clone(), order);
     let done =
         app.guesses.unless_guessing(&caller, user.as_ref(), app.engine.now().0, release).await?;
@@ -176,7 +176,8 @@ pub(crate) async fn redeem(
     key: IdempotencyKey,
     Json(body): Json<RedeemRequest>,
 ) -> Result<CreatedJson<RedemptionBody>, Problem> {
-    let (user, order) = body.read_named(&key)?;
+    key.or_in("order_ref", Some(&body.order_ref))?;
+    let (user, order) = user_and_order(body.user_id.as_deref(), &body.order_ref)?;
     let trial = TriedCall::of_code("redeem", &code, user.as_ref(), Some(&order));
     let redeem = app.engine.redeem(&caller, &code, user.clone(), order.clone());
     let done = app.tried(&caller, peer, &trial, redeem).await?;
