@@ -6,12 +6,11 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use coupon::calendar::{Date, Zone};
 use coupon::ids::{CampaignId, OrderRef};
-use engine::{Caller, RedeemedPosition, RedemptionListRequest, RedemptionListView};
+use engine::{RedeemedPosition, RedemptionListRequest};
 use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 
 use crate::answer::{OkJson, csv};
-use crate::app::App;
 use crate::bodies::FieldReader;
 use crate::cursor;
 use crate::extract::{CAMPAIGN, QueryParams, StreamSession, accepts, named};
@@ -107,32 +106,17 @@ pub(crate) async fn list_redemptions(
 ) -> Result<Response, Problem> {
     if accepts(&headers, "text/csv") {
         let session = StreamSession::of(&app, caller, &headers);
-        return file(&app, session, params.read(true)?).await;
+        let engine = Arc::clone(&app.engine);
+        let lines = engine.redemption_file(&session.caller, params.read(true)?).await;
+        let lines = lines.map_err(named(CAMPAIGN))?.ok_or_else(not_found_by_it)?;
+        return Ok(csv(session.guards(lines)));
     }
-    let view = page(&app, &caller, params.read(false)?).await?;
+    let view = app.engine.redemptions(&caller, params.read(false)?).await;
+    let view = view.map_err(named(CAMPAIGN))?.ok_or_else(not_found_by_it)?;
     let query = params.query();
     let data = view.redemptions.iter().map(RedemptionBody::from).collect();
     let next_cursor = view.next.map(|next| cursor::tied(&query, next.at, &next.tie));
     Ok(OkJson(List { data, next_cursor }).into_response())
-}
-
-async fn page(
-    app: &App,
-    caller: &Caller,
-    request: RedemptionListRequest,
-) -> Result<RedemptionListView, Problem> {
-    let view = app.engine.redemptions(caller, request).await.map_err(named(CAMPAIGN))?;
-    view.ok_or_else(not_found_by_it)
-}
-
-async fn file(
-    app: &App,
-    session: StreamSession,
-    request: RedemptionListRequest,
-) -> Result<Response, Problem> {
-    let lines = Arc::clone(&app.engine).redemption_file(&session.caller, request).await;
-    let lines = lines.map_err(named(CAMPAIGN))?.ok_or_else(not_found_by_it)?;
-    Ok(csv(session.guards(lines)))
 }
 
 fn not_found_by_it() -> Problem {
