@@ -38,25 +38,14 @@ pub(crate) struct LayerState {
     api: Option<KeyedApi>,
 }
 
-struct KeyedApi {
-    engine: Arc<Engine>,
-    keyed: Arc<KeyedRoutes>,
+/// What only the layer around the API itself has.
+pub(crate) struct KeyedApi {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) keyed: KeyedRoutes,
 }
 
 impl LayerState {
-    pub(crate) fn new(access: &AccessPolicy) -> Arc<LayerState> {
-        LayerState::built(access, None)
-    }
-
-    pub(crate) fn of_api(
-        access: &AccessPolicy,
-        engine: Arc<Engine>,
-        keyed: Arc<KeyedRoutes>,
-    ) -> Arc<LayerState> {
-        LayerState::built(access, Some(KeyedApi { engine, keyed }))
-    }
-
-    fn built(access: &AccessPolicy, api: Option<KeyedApi>) -> Arc<LayerState> {
+    pub(crate) fn new(access: &AccessPolicy, api: Option<KeyedApi>) -> Arc<LayerState> {
         let (figures, rate) = (Arc::clone(&access.figures), access.rate.clone());
         let log = RequestLog::new(access.space.is_some());
         Arc::new(LayerState { figures, rate, log, tracer: RequestTracer::of(access), api })

@@ -68,7 +68,7 @@ pub fn app(
     queries: Arc<dyn QueryBackend>,
 ) -> Router {
     let access = AccessPolicy::default();
-    let layer = from_fn_with_state(LayerState::new(&access), around);
+    let layer = from_fn_with_state(LayerState::new(&access, None), around);
     let app = Arc::new(App::new(engine, tokens, access));
     Router::new()
         .route("/v1/history/query", post(query))

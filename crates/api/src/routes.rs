@@ -8,7 +8,7 @@ use engine::Engine;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::{AccessPolicy, App};
-use crate::around::{LayerState, around, panicked};
+use crate::around::{KeyedApi, LayerState, around, panicked};
 use crate::extract::{KeyedRoutes, no_such_path};
 use crate::problem::{ApiErrorCode, Problem};
 use crate::token::TokenService;
@@ -23,8 +23,8 @@ pub fn app_with(engine: Arc<Engine>, tokens: Arc<TokenService>, access: AccessPo
     let cors = access.cors_origins.layer();
     let (routes, document) = openapi::routes().split_for_parts();
     let document = openapi::completed(document);
-    let around_all = LayerState::of_api(&access, Arc::clone(&engine), KeyedRoutes::of(&document));
-    let layer = from_fn_with_state(around_all, around);
+    let api = KeyedApi { engine: Arc::clone(&engine), keyed: KeyedRoutes::of(&document) };
+    let layer = from_fn_with_state(LayerState::new(&access, Some(api)), around);
     let has_console = access.has_console;
     let app = Arc::new(App::new(engine, tokens, access));
     let routes = routes

@@ -93,16 +93,11 @@ fn host(request: &Request) -> Option<String> {
 }
 
 fn closed(name: &str) -> HttpService {
+    let access = AccessPolicy { space: Some(name.to_owned()), ..AccessPolicy::default() };
     let why = "this space is not served at the moment; the log of the server says why";
     Router::new()
         .fallback(async move || Problem::new(ApiErrorCode::StoreUnavailable, why).into_response())
-        .layer(from_fn_with_state(
-            LayerState::new(&AccessPolicy {
-                space: Some(name.to_owned()),
-                ..AccessPolicy::default()
-            }),
-            around,
-        ))
+        .layer(from_fn_with_state(LayerState::new(&access, None), around))
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@
 //! header: whoever sends it relies on it.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, Request};
 use axum::http::request::Parts;
@@ -64,7 +63,7 @@ pub(crate) struct KeyedRoutes(HashSet<String>);
 
 impl KeyedRoutes {
     /// Those that the OpenAPI document gives the header as a parameter.
-    pub(crate) fn of(document: &Value) -> Arc<KeyedRoutes> {
+    pub(crate) fn of(document: &Value) -> KeyedRoutes {
         let is_key = |parameter: &Value| {
             parameter["name"]
                 .as_str()
@@ -75,7 +74,7 @@ impl KeyedRoutes {
         };
         let paths = document["paths"].as_object().into_iter().flatten();
         let keyed = paths.filter(|(_, item)| is_keyed(item)).map(|(path, _)| path.clone());
-        Arc::new(KeyedRoutes(keyed.collect()))
+        KeyedRoutes(keyed.collect())
     }
 
     /// Whether a request has a key that its call would ignore. Reads are safe to repeat without one.
