@@ -30,10 +30,7 @@ pub(crate) struct CreatedJson<T>(pub(crate) WriteResult<T>);
 
 impl<T: Serialize> IntoResponse for CreatedJson<T> {
     fn into_response(self) -> Response {
-        match self.0 {
-            WriteResult::Created(it) => json(StatusCode::CREATED, &it),
-            WriteResult::Same(it) => replayed(&it),
-        }
+        written(self.0, StatusCode::CREATED)
     }
 }
 
@@ -42,17 +39,19 @@ pub(crate) struct ChangedJson<T>(pub(crate) WriteResult<T>);
 
 impl<T: Serialize> IntoResponse for ChangedJson<T> {
     fn into_response(self) -> Response {
-        match self.0 {
-            WriteResult::Created(it) => json(StatusCode::OK, &it),
-            WriteResult::Same(it) => replayed(&it),
-        }
+        written(self.0, StatusCode::OK)
     }
 }
 
-fn replayed(body: &impl Serialize) -> Response {
-    let mut response = json(StatusCode::OK, body);
-    response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
-    response
+fn written<T: Serialize>(done: WriteResult<T>, created: StatusCode) -> Response {
+    match done {
+        WriteResult::Created(it) => json(created, &it),
+        WriteResult::Same(it) => {
+            let mut response = json(StatusCode::OK, &it);
+            response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+            response
+        }
+    }
 }
 
 fn json(status: StatusCode, body: &impl Serialize) -> Response {
