@@ -2,7 +2,6 @@
 //! identity provider and `couponry healthcheck` use it.
 
 use std::error::Error;
-use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -73,21 +72,12 @@ fn on_loopback(url: &Url) -> bool {
     })
 }
 
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum BodyReadError {
+    #[error("the answer broke off ({})", cause_of(.0))]
     BrokenOff(reqwest::Error),
+    #[error("the answer has more than {0} bytes")]
     TooLong(usize),
-}
-
-impl fmt::Display for BodyReadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            BodyReadError::BrokenOff(error) => {
-                write!(f, "the answer broke off ({})", cause_of(error))
-            }
-            BodyReadError::TooLong(bytes) => write!(f, "the answer has more than {bytes} bytes"),
-        }
-    }
 }
 
 /// Reads at most `bytes_max` bytes: a service that is not what it seems could send for ever.
