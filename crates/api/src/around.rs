@@ -13,7 +13,7 @@ use engine::Engine;
 
 use crate::app::AccessPolicy;
 use crate::compress::{self, SharedCompression};
-use crate::extract::{KeyedRoutes, unread_key};
+use crate::extract::{leaves_key_unread, unread_key};
 use crate::metrics::{RouteTemplate, StoreMetrics};
 use crate::pace::RateQuota;
 use crate::problem::{ApiErrorCode, FailureCause, Problem, SEE_LOG};
@@ -35,24 +35,15 @@ pub(crate) struct LayerState {
     rate: Option<Arc<RequestRate>>,
     log: RequestLog,
     tracer: Option<RequestTracer>,
-    api: Option<KeyedApi>,
-}
-
-/// What only the layer around the API itself has.
-pub(crate) struct KeyedApi {
-    pub(crate) engine: Arc<Engine>,
-    pub(crate) keyed: KeyedRoutes,
+    /// Of the API itself; nothing else compresses long answers and reads keys.
+    engine: Option<Arc<Engine>>,
 }
 
 impl LayerState {
-    pub(crate) fn new(access: &AccessPolicy, api: Option<KeyedApi>) -> Arc<LayerState> {
+    pub(crate) fn new(access: &AccessPolicy, engine: Option<Arc<Engine>>) -> Arc<LayerState> {
         let (figures, rate) = (Arc::clone(&access.figures), access.rate.clone());
         let log = RequestLog::new(access.space.is_some());
-        Arc::new(LayerState { figures, rate, log, tracer: RequestTracer::of(access), api })
-    }
-
-    fn leaves_key_unread(&self, request: &Request) -> bool {
-        self.api.as_ref().is_some_and(|api| api.keyed.leaves_unread(request))
+        Arc::new(LayerState { figures, rate, log, tracer: RequestTracer::of(access), engine })
     }
 
     /// Takes one request of the limit, if there is one.
@@ -80,13 +71,13 @@ pub(crate) async fn around(
     let taken = around.take(route);
     let mut response = match (taken, &span) {
         (Some((rate, RateQuota { refused: Some(wait), .. })), _) => over_the_rate(rate, wait),
-        _ if around.leaves_key_unread(&request) => unread_key().into_response(),
+        _ if around.engine.is_some() && leaves_key_unread(&request) => unread_key().into_response(),
         (_, Some(span)) => span.around(next.run(request)).await,
         (_, None) => next.run(request).await,
     };
-    if let (Some(api), true) = (&around.api, SharedCompression::marks(&response)) {
+    if let (Some(engine), true) = (&around.engine, SharedCompression::marks(&response)) {
         // Boxed: its future is not moved around with the other requests.
-        response = Box::pin(compress::elsewhere(&api.engine, response)).await;
+        response = Box::pin(compress::elsewhere(engine, response)).await;
     }
     let mut refused = None;
     if let Some(problem) = response.extensions_mut().remove::<Arc<Problem>>() {

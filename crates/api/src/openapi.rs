@@ -4,6 +4,7 @@
 mod headers;
 mod json_schema;
 mod names;
+mod parameters;
 mod problems;
 mod shapes;
 mod story;
@@ -114,14 +115,11 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
 
 pub use self::json_schema::json_schema;
 
-/// As `/openapi.json` serves it.
+/// As `/openapi.json` serves it. Adds what the handlers do not say: the parameters in every path, the problems and
+/// headers of every operation, what each name looks like, and an example of every schema.
 pub fn document() -> Value {
-    completed(routes().split_for_parts().1)
-}
-
-/// Adds what the handlers do not say: the problems and headers of every operation, what each name
-/// looks like, and an example of every schema.
-pub(crate) fn completed(document: Document) -> Value {
+    let (_routes, mut document) = routes().split_for_parts();
+    parameters::add(&mut document);
     let mut document = serde_json::to_value(document).unwrap_or_default();
     problems::add(&mut document);
     shapes::write_out(&mut document);

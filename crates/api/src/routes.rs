@@ -8,8 +8,8 @@ use engine::Engine;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::{AccessPolicy, App};
-use crate::around::{KeyedApi, LayerState, around, panicked};
-use crate::extract::{KeyedRoutes, no_such_path};
+use crate::around::{LayerState, around, panicked};
+use crate::extract::no_such_path;
 use crate::problem::{ApiErrorCode, Problem};
 use crate::token::TokenService;
 use crate::{compress, metrics, openapi, pages};
@@ -21,10 +21,8 @@ pub fn app(engine: Arc<Engine>, tokens: Arc<TokenService>) -> Router {
 
 pub fn app_with(engine: Arc<Engine>, tokens: Arc<TokenService>, access: AccessPolicy) -> Router {
     let cors = access.cors_origins.layer();
-    let (routes, document) = openapi::routes().split_for_parts();
-    let document = openapi::completed(document);
-    let api = KeyedApi { engine: Arc::clone(&engine), keyed: KeyedRoutes::of(&document) };
-    let layer = from_fn_with_state(LayerState::new(&access, Some(api)), around);
+    let (routes, _document) = openapi::routes().split_for_parts();
+    let layer = LayerState::new(&access, Some(Arc::clone(&engine)));
     let has_console = access.has_console;
     let app = Arc::new(App::new(engine, tokens, access));
     let routes = routes
@@ -37,7 +35,7 @@ pub fn app_with(engine: Arc<Engine>, tokens: Arc<TokenService>, access: AccessPo
         })
         .layer(compress::layer())
         .layer(CatchPanicLayer::custom(|_| panicked()))
-        .layer(layer);
+        .layer(from_fn_with_state(layer, around));
     match cors {
         Some(cors) => routes.layer(cors),
         None => routes,

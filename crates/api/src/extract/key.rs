@@ -4,18 +4,26 @@
 //! is another way to write that field, so it needs no memory of its own. A call without such a field refuses the
 //! header: whoever sends it relies on it.
 
-use std::collections::HashSet;
-
 use axum::extract::{FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, Method};
 use engine::FieldFault;
-use serde_json::Value;
 
 use crate::metrics::RouteTemplate;
 use crate::problem::Problem;
 
 const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// The calls that have a use for a key: each is a POST to this path, and the key another way to write this field.
+pub(crate) const KEYED: [(&str, &str); 7] = [
+    ("/v1/campaigns", "campaign_id"),
+    ("/v1/campaigns/{campaign_id}/issue", "issue_ref"),
+    ("/v1/campaigns/{campaign_id}/batches", "batch_id"),
+    ("/v1/coupons/{code}/redeem", "order_ref"),
+    ("/v1/coupons/{code}/revoke", "revoke_ref"),
+    ("/v1/webhooks", "webhook_id"),
+    ("/v1/webhooks/{webhook_id}/rotate-secret", "rotate_ref"),
+];
 
 #[derive(Debug)]
 pub(crate) struct IdempotencyKey(Option<String>);
@@ -58,35 +66,16 @@ impl IdempotencyKey {
     }
 }
 
-/// The templates of the paths whose POST has a use for a key.
-pub(crate) struct KeyedRoutes(HashSet<String>);
-
-impl KeyedRoutes {
-    /// Those that the OpenAPI document gives the header as a parameter.
-    pub(crate) fn of(document: &Value) -> KeyedRoutes {
-        let is_key = |parameter: &Value| {
-            parameter["name"]
-                .as_str()
-                .is_some_and(|name| HEADER.as_str().eq_ignore_ascii_case(name))
-        };
-        let is_keyed = |item: &Value| {
-            item["post"]["parameters"].as_array().is_some_and(|all| all.iter().any(is_key))
-        };
-        let paths = document["paths"].as_object().into_iter().flatten();
-        let keyed = paths.filter(|(_, item)| is_keyed(item)).map(|(path, _)| path.clone());
-        KeyedRoutes(keyed.collect())
+/// Whether a request has a key that its call would ignore. Reads are safe to repeat without one.
+pub(crate) fn leaves_key_unread(request: &Request) -> bool {
+    if !request.headers().contains_key(HEADER) {
+        return false;
     }
-
-    /// Whether a request has a key that its call would ignore. Reads are safe to repeat without one.
-    pub(crate) fn leaves_unread(&self, request: &Request) -> bool {
-        if !request.headers().contains_key(HEADER) {
-            return false;
-        }
-        match *request.method() {
-            Method::GET | Method::HEAD | Method::OPTIONS => false,
-            Method::POST => !self.0.contains(RouteTemplate::of(request).as_str()),
-            _ => true,
-        }
+    let route = RouteTemplate::of(request);
+    match *request.method() {
+        Method::GET | Method::HEAD | Method::OPTIONS => false,
+        Method::POST => !KEYED.iter().any(|(path, _)| *path == route.as_str()),
+        _ => true,
     }
 }
 

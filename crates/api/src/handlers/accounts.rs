@@ -200,7 +200,7 @@ fn place(app: &App, purpose: Purpose, peer: &str) -> Result<TakenPlace, Problem>
 /// The login is deleted and its tokens stop working. The coupons of the user stay. A user may
 /// delete their own account, an admin every account.
 #[utoipa::path(
-    delete, path = "/v1/users/{user_id}", tag = "accounts", params(("user_id" = String, Path)),
+    delete, path = "/v1/users/{user_id}", tag = "accounts",
     responses((status = 204, description = "The account is deleted"))
 )]
 pub(crate) async fn delete_user(

@@ -17,11 +17,6 @@ use crate::views::CouponBody;
 /// admin may call it.
 #[utoipa::path(
     post, path = "/v1/coupons/{code}/revoke", tag = "coupons",
-    params(
-        ("code" = String, Path),
-        ("Idempotency-Key" = Option<String>, Header,
-            description = "Another way to write `revoke_ref`, if the body has none."),
-    ),
     responses((status = 200, body = CouponBody, description = "The coupon is available again"))
 )]
 pub(crate) async fn revoke(
@@ -41,7 +36,7 @@ pub(crate) async fn revoke(
 /// void, returns 200. Otherwise, if `version` is given and the coupon has another version, returns
 /// 409 VERSION_CONFLICT. Only an admin may call it.
 #[utoipa::path(
-    post, path = "/v1/coupons/{code}/void", tag = "coupons", params(("code" = String, Path)),
+    post, path = "/v1/coupons/{code}/void", tag = "coupons",
     responses((status = 200, body = CouponBody, description = "The coupon is void"))
 )]
 pub(crate) async fn void_coupon(
@@ -60,7 +55,7 @@ pub(crate) async fn void_coupon(
 /// given and the coupon has another version, returns 409 VERSION_CONFLICT. Only an admin may call
 /// it.
 #[utoipa::path(
-    post, path = "/v1/coupons/{code}/extend", tag = "coupons", params(("code" = String, Path)),
+    post, path = "/v1/coupons/{code}/extend", tag = "coupons",
     responses((status = 200, body = CouponBody, description = "The coupon with its new expiry"))
 )]
 pub(crate) async fn extend(

@@ -32,8 +32,7 @@ pub(crate) async fn list_audit(
 /// Every change of the campaign and of its batches, as in `GET /v1/audit`. An operator and an admin may
 /// call it.
 #[utoipa::path(
-    get, path = "/v1/campaigns/{campaign_id}/audit", tag = "audit",
-    params(("campaign_id" = String, Path), PageParams),
+    get, path = "/v1/campaigns/{campaign_id}/audit", tag = "audit", params(PageParams),
     responses((status = 200, body = List<AuditBody>, description = "One page of entries"))
 )]
 pub(crate) async fn list_campaign_audit(

@@ -22,8 +22,7 @@ use crate::views::{BatchBody, List};
 ///
 /// Returns batches in the order in which they were created. An operator and an admin may call it.
 #[utoipa::path(
-    get, path = "/v1/campaigns/{campaign_id}/batches", tag = "batches",
-    params(("campaign_id" = String, Path), PageParams),
+    get, path = "/v1/campaigns/{campaign_id}/batches", tag = "batches", params(PageParams),
     responses((status = 200, body = List<BatchBody>, description = "One page of batches"))
 )]
 pub(crate) async fn list_batches(
@@ -44,7 +43,6 @@ pub(crate) async fn list_batches(
 /// for 30 days. An operator and an admin may call it.
 #[utoipa::path(
     get, path = "/v1/campaigns/{campaign_id}/batches/{batch_id}", tag = "batches",
-    params(("campaign_id" = String, Path), ("batch_id" = String, Path)),
     responses((status = 200, description = "The batch, or its rejected lines", content(
         (BatchBody = "application/json"),
         (String = "text/csv", example = "line,text,reason,detail\n"),
@@ -71,7 +69,6 @@ pub(crate) async fn read_batch(
 /// it.
 #[utoipa::path(
     patch, path = "/v1/campaigns/{campaign_id}/batches/{batch_id}", tag = "batches",
-    params(("campaign_id" = String, Path), ("batch_id" = String, Path)),
     responses((status = 200, body = BatchBody, description = "The batch after the change"))
 )]
 pub(crate) async fn change_batch(

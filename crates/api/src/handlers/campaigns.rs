@@ -23,8 +23,6 @@ use crate::views::{CampaignBody, CouponBody, List};
 /// later time, returns 200 with the same campaign. Only an admin may call it.
 #[utoipa::path(
     post, path = "/v1/campaigns", tag = "campaigns",
-    params(("Idempotency-Key" = Option<String>, Header,
-        description = "Another way to write `campaign_id`, if the body has none.")),
     responses(
         (status = 201, body = CampaignBody, description = "The campaign was created"),
         (status = 200, body = CampaignBody, description = "An earlier request created it"),
@@ -53,7 +51,6 @@ pub(crate) async fn create_campaign(
 #[utoipa::path(
     patch, path = "/v1/campaigns/{campaign_id}", tag = "campaigns",
     params(
-        ("campaign_id" = String, Path),
         ("If-Match" = Option<String>, Header, description = "The `ETag` that the campaign must have."),
     ),
     responses((status = 200, body = CampaignBody, description = "The campaign after the change"))
@@ -95,7 +92,6 @@ pub(crate) async fn list_campaigns(
 /// it.
 #[utoipa::path(
     get, path = "/v1/campaigns/{campaign_id}", tag = "campaigns",
-    params(("campaign_id" = String, Path)),
     responses((status = 200, body = CampaignBody, description = "The campaign"))
 )]
 pub(crate) async fn read_campaign(
@@ -121,11 +117,6 @@ pub(crate) async fn read_campaign(
 /// themselves.
 #[utoipa::path(
     post, path = "/v1/campaigns/{campaign_id}/issue", tag = "campaigns",
-    params(
-        ("campaign_id" = String, Path),
-        ("Idempotency-Key" = Option<String>, Header,
-            description = "Another way to write `issue_ref`, if the body has none."),
-    ),
     responses(
         (status = 201, body = CouponBody, description = "The coupon was issued"),
         (status = 200, body = CouponBody, description = "The user already has this coupon"),

@@ -34,8 +34,7 @@ pub(crate) struct CodesParams {
 /// Returns one line for each minted code to which nothing has happened yet. The codes have hyphens,
 /// as people read them. The audit shows who downloaded them. Only an admin may call it.
 #[utoipa::path(
-    get, path = "/v1/campaigns/{campaign_id}/codes", tag = "batches",
-    params(("campaign_id" = String, Path), CodesParams),
+    get, path = "/v1/campaigns/{campaign_id}/codes", tag = "batches", params(CodesParams),
     responses((status = 200, body = String, content_type = "text/csv",
         description = "The header `code`, then the codes", example = "code\n7K2M-9QXD-4TRB-H0VE\n"))
 )]

@@ -81,8 +81,7 @@ pub(crate) async fn read_counts(
 /// As in `GET /v1/counts`. An attempt that was refused counts here if its coupon is known; all of them are in
 /// the sums of all campaigns. A shop, an operator and an admin may call it.
 #[utoipa::path(
-    get, path = "/v1/campaigns/{campaign_id}/counts", tag = "counts",
-    params(("campaign_id" = String, Path), CountsParams),
+    get, path = "/v1/campaigns/{campaign_id}/counts", tag = "counts", params(CountsParams),
     responses((status = 200, body = CountsBody, description = "The sums, oldest first"))
 )]
 pub(crate) async fn read_campaign_counts(

@@ -34,7 +34,7 @@ pub(crate) struct CouponQuery {
 /// coupon of a bearer campaign, but without holder, order and history. For every other coupon the
 /// user gets 404. Every role may call it.
 #[utoipa::path(
-    get, path = "/v1/coupons/{code}", tag = "coupons", params(("code" = String, Path), CouponQuery),
+    get, path = "/v1/coupons/{code}", tag = "coupons", params(CouponQuery),
     responses((status = 200, body = CouponDetail, description = "The coupon"))
 )]
 pub(crate) async fn read_coupon(
@@ -58,7 +58,7 @@ pub(crate) async fn read_coupon(
 /// bearer campaign, users may put the code that they know into their own wallet. A user, a shop and
 /// an admin may call it.
 #[utoipa::path(
-    post, path = "/v1/coupons/{code}/issue", tag = "coupons", params(("code" = String, Path)),
+    post, path = "/v1/coupons/{code}/issue", tag = "coupons",
     responses(
         (status = 201, body = CouponBody, description = "The coupon was issued"),
         (status = 200, body = CouponBody, description = "The user already has this coupon"),
@@ -84,7 +84,7 @@ pub(crate) async fn issue_coupon(
 /// code that does not exist, or that belongs to another user, gets 404. A user, a shop and an admin
 /// may call it.
 #[utoipa::path(
-    post, path = "/v1/coupons/{code}/check", tag = "coupons", params(("code" = String, Path)),
+    post, path = "/v1/coupons/{code}/check", tag = "coupons",
     responses((status = 200, body = CheckBody, description = "Whether redeem would succeed now"))
 )]
 pub(crate) async fn check(
@@ -111,7 +111,7 @@ pub(crate) async fn check(
 /// never longer than 15 minutes after `expires_at`. Then it ends by itself. The same order may hold
 /// again to make it longer. A user, a shop and an admin may call it.
 #[utoipa::path(
-    post, path = "/v1/coupons/{code}/hold", tag = "coupons", params(("code" = String, Path)),
+    post, path = "/v1/coupons/{code}/hold", tag = "coupons",
     responses(
         (status = 201, body = HoldBody, description = "The coupon is held, or held for longer"),
         (status = 200, body = HoldBody, description = "The order already held it for that long"),
@@ -136,7 +136,7 @@ pub(crate) async fn hold(
 /// release the hold of any order, a user only their own. With the shared code of a campaign, a shop
 /// names the user. A user, a shop and an admin may call it.
 #[utoipa::path(
-    post, path = "/v1/coupons/{code}/release", tag = "coupons", params(("code" = String, Path)),
+    post, path = "/v1/coupons/{code}/release", tag = "coupons",
     responses((status = 200, body = CouponBody,
         description = "The order no longer holds the coupon."))
 )]
@@ -159,11 +159,6 @@ pub(crate) async fn release(
 /// call it.
 #[utoipa::path(
     post, path = "/v1/coupons/{code}/redeem", tag = "coupons",
-    params(
-        ("code" = String, Path),
-        ("Idempotency-Key" = Option<String>, Header,
-            description = "Another way to write `order_ref`, which the body has: if it differs, the answer is 400."),
-    ),
     responses(
         (status = 201, body = RedemptionBody, description = "The coupon was redeemed"),
         (status = 200, body = RedemptionBody, description = "The order already redeemed it"),
@@ -192,7 +187,6 @@ pub(crate) async fn redeem(
 /// redeemed several, a shop names the user. A user, a shop and an admin may call it.
 #[utoipa::path(
     post, path = "/v1/coupons/{code}/cancel-redemption", tag = "coupons",
-    params(("code" = String, Path)),
     responses((status = 200, body = CancelledBody,
         description = "The redemption is cancelled, by this request or by an earlier one"))
 )]

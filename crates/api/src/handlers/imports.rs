@@ -99,13 +99,7 @@ pub(crate) struct ImportParams {
 ///
 /// With `dry_run=true`, writes nothing and returns an `ImportDryRun`. Only an admin may call it.
 #[utoipa::path(
-    post, path = "/v1/campaigns/{campaign_id}/batches", tag = "batches",
-    params(
-        ("campaign_id" = String, Path),
-        ImportParams,
-        ("Idempotency-Key" = Option<String>, Header,
-            description = "Another way to write `batch_id`, if the request has none."),
-    ),
+    post, path = "/v1/campaigns/{campaign_id}/batches", tag = "batches", params(ImportParams),
     request_body(content(
         (NewBatch = "application/json"),
         (String = "text/csv", example = "code,expires_at\nOLD-0001,2027-12-31\n"),

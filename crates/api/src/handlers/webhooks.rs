@@ -36,9 +36,7 @@ const QUERY: &str = "webhooks";
 /// secret too.
 /// Only an admin may call it.
 #[utoipa::path(
-    post, path = "/v1/webhooks", tag = "webhooks", request_body = NewWebhook,
-    params(("Idempotency-Key" = Option<String>, Header,
-        description = "Another way to write `webhook_id`, if the body has none.")),
+    post, path = "/v1/webhooks", tag = "webhooks",
     responses(
         (status = 201, body = WebhookBody, description = "The webhook and its secret"),
         (status = 200, body = WebhookBody, description = "It was created before"),
@@ -90,7 +88,6 @@ pub(crate) async fn list_webhooks(
 /// An operator and an admin may call it.
 #[utoipa::path(
     get, path = "/v1/webhooks/{webhook_id}", tag = "webhooks",
-    params(("webhook_id" = String, Path)),
     responses((status = 200, body = WebhookBody, description = "The webhook"))
 )]
 pub(crate) async fn read_webhook(
@@ -109,7 +106,6 @@ pub(crate) async fn read_webhook(
 /// disabled with 410. Only an admin may call it.
 #[utoipa::path(
     patch, path = "/v1/webhooks/{webhook_id}", tag = "webhooks",
-    params(("webhook_id" = String, Path)), request_body = WebhookChanges,
     responses((status = 200, body = WebhookBody, description = "The webhook after the change"))
 )]
 pub(crate) async fn change_webhook(
@@ -140,7 +136,6 @@ pub(crate) async fn change_webhook(
 /// Its secrets and its log of deliveries are deleted too. Only an admin may call it.
 #[utoipa::path(
     delete, path = "/v1/webhooks/{webhook_id}", tag = "webhooks",
-    params(("webhook_id" = String, Path)),
     responses((status = 204, description = "It is deleted"))
 )]
 pub(crate) async fn delete_webhook(
@@ -160,12 +155,6 @@ pub(crate) async fn delete_webhook(
 /// an admin may call it.
 #[utoipa::path(
     post, path = "/v1/webhooks/{webhook_id}/rotate-secret", tag = "webhooks",
-    params(
-        ("webhook_id" = String, Path),
-        ("Idempotency-Key" = Option<String>, Header,
-            description = "Another way to write `rotate_ref`, if the body has none."),
-    ),
-    request_body = SecretRotation,
     responses((status = 200, body = SecretBody, description = "The new secret"))
 )]
 pub(crate) async fn rotate_secret(
@@ -189,7 +178,6 @@ pub(crate) async fn rotate_secret(
 /// receiver, at most 15 seconds. Only an admin may call it.
 #[utoipa::path(
     post, path = "/v1/webhooks/{webhook_id}/test", tag = "webhooks",
-    params(("webhook_id" = String, Path)), request_body = NoFields,
     responses((status = 200, body = WebhookTestBody, description = "What the receiver answered"))
 )]
 pub(crate) async fn test_webhook(
@@ -224,8 +212,7 @@ pub(crate) struct DeliveryParams {
 /// What was posted to a webhook, newest first, with the result of the last attempt. Deliveries that have ended are
 /// kept for 30 days, and at most a million of them. An operator and an admin may call it.
 #[utoipa::path(
-    get, path = "/v1/webhooks/{webhook_id}/deliveries", tag = "webhooks",
-    params(("webhook_id" = String, Path), DeliveryParams),
+    get, path = "/v1/webhooks/{webhook_id}/deliveries", tag = "webhooks", params(DeliveryParams),
     responses((status = 200, body = List<DeliveryBody>, description = "One page of deliveries"))
 )]
 pub(crate) async fn list_deliveries(
@@ -254,11 +241,9 @@ pub(crate) async fn list_deliveries(
 #[utoipa::path(
     post, path = "/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver", tag = "webhooks",
     params(
-        ("webhook_id" = String, Path),
         ("delivery_id" = i64, Path, description = "The number of the delivery.", example = 1042,
             minimum = 1, maximum = 9_007_199_254_740_991_i64),
     ),
-    request_body = NoFields,
     responses((status = 200, body = DeliveryBody, description = "The delivery, which waits now"))
 )]
 pub(crate) async fn redeliver(
