@@ -13,7 +13,7 @@ use bytes::Bytes;
 use command_line::{CursorCycleDetector, SecretText};
 use engine::PAGE_MAX;
 use futures::stream::{Stream, StreamExt, unfold};
-use opentelemetry_http::Request;
+use http::Request;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{Body, Client, Method, RequestBuilder, Response, Url};
 use serde::Deserialize;
@@ -196,7 +196,7 @@ pub(crate) async fn with<T>(
         return work(&elsewhere).await;
     }
     let here = async |opened: &Opened| work(&ServiceClient::here(opened)?).await;
-    open::with_opened(settings, purpose, here).await
+    open::with(settings, purpose, here).await
 }
 
 impl ServiceClient {

@@ -39,7 +39,7 @@ pub(crate) fn options(settings: &Settings, target: &KeyspaceAddress) -> CqlOptio
 pub(crate) async fn connect(
     settings: &Settings,
     target: &KeyspaceAddress,
-    keys: impl Into<KeyRing>,
+    keys: KeyRing,
     archive: Arc<dyn Archive>,
 ) -> Result<OpenCql, NotOpen> {
     let options = options(settings, target);

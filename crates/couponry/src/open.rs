@@ -3,7 +3,6 @@
 mod checks;
 mod pairing;
 mod tokens;
-mod webhooks;
 
 use std::sync::Arc;
 
@@ -15,6 +14,7 @@ use hot::HotStore;
 use hot::audit::{Act, AuditEntry};
 use hot_sqlite::{SqliteHot, SqliteOptions};
 use router::Router;
+use webhooks::Webhooks;
 
 use crate::cql::{self, NotOpen, OpenCql, Waiting};
 use crate::failure::CliError;
@@ -29,6 +29,9 @@ pub(crate) use checks::{
 };
 pub(crate) use pairing::found_older;
 pub(crate) use tokens::{external, local_keys, tokens};
+
+/// How many times as long the log of webhooks is on a cluster, which has room for it.
+const LOG_TIMES_ON_A_CLUSTER: u64 = 10;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
@@ -63,7 +66,7 @@ pub(crate) async fn record(settings: &Settings, keys: &Keys, event: AuditEvent) 
     let record = async {
         must_not_be_half_restored(&settings.data.value)?;
         let cold = cold(settings, BucketPatience::Caller)?;
-        let (store, _) = store(settings, keys, &cold).await.map_err(NotOpen::cli_error)?;
+        let (store, _) = store(settings, keys, &cold).await?;
         match store.audit() {
             Some(audit) => Ok(audit.record(AuditEntry { act: act(), event }).await?),
             None => Ok::<_, CliError>(()),
@@ -78,25 +81,9 @@ pub(crate) async fn record(settings: &Settings, keys: &Keys, event: AuditEvent) 
 pub struct Opened {
     pub(crate) engine: Arc<Engine>,
     pub(crate) keys: Keys,
-    /// The hot store, for what only its engine has.
-    pub(crate) hot: OpenHot,
+    /// The hot store once more, if it is on a cluster, for what only a cluster has.
+    pub(crate) cluster: Option<OpenCql>,
     settings: Settings,
-}
-
-/// An open hot store, by its engine. [`Hot`] is the same before it is open.
-pub(crate) enum OpenHot {
-    Sqlite,
-    Cql(OpenCql),
-}
-
-impl OpenHot {
-    /// Writes what is only in memory.
-    pub(crate) async fn flush(&self) {
-        match self {
-            OpenHot::Sqlite => {}
-            OpenHot::Cql(cql) => cql.flush().await,
-        }
-    }
 }
 
 impl Opened {
@@ -110,24 +97,33 @@ impl Opened {
         tokens(&self.settings, &self.keys)
     }
 
+    /// The webhooks of the store. `None` where events are not kept, and on one machine that is not to post.
+    pub(crate) fn webhooks(&self) -> Result<Option<Arc<Webhooks>>, CliError> {
+        let (settings, is_cluster) = (&self.settings, self.cluster.is_some());
+        let may_post = settings.post_webhooks.value || is_cluster;
+        if settings.events_keep.value.every.is_none() || !may_post {
+            return Ok(None);
+        }
+        let allow_private = settings.webhook_allow_private.value;
+        let mut options = webhooks::Options { allow_private, ..webhooks::Options::default() };
+        if is_cluster {
+            options.log_rows_max *= LOG_TIMES_ON_A_CLUSTER;
+        }
+        let opened = Webhooks::new(self.engine.tables(), options);
+        opened.map(|webhooks| Some(Arc::new(webhooks))).map_err(CliError::of)
+    }
+
     /// Writes what is only in memory. Call it at the end, however the work ended.
     pub async fn close(&self) {
-        self.hot.flush().await;
+        if let Some(cluster) = &self.cluster {
+            cluster.flush().await;
+        }
     }
 }
 
-/// Does a command's `work` with an engine, with or without a running `serve`. Waits for a cluster
+/// Does a command's `work` with the stores, with or without a running `serve`. Waits for a cluster
 /// that does not answer.
 pub(crate) async fn with<T>(
-    settings: &Settings,
-    purpose: Purpose,
-    work: impl AsyncFnOnce(&Arc<Engine>) -> Result<T, CliError>,
-) -> Result<T, CliError> {
-    with_opened(settings, purpose, async |opened: &Opened| work(&opened.engine).await).await
-}
-
-/// The same for work that needs more than the engine.
-pub(crate) async fn with_opened<T>(
     settings: &Settings,
     purpose: Purpose,
     work: impl AsyncFnOnce(&Opened) -> Result<T, CliError>,
@@ -146,7 +142,7 @@ pub(crate) async fn patiently<T>(
     mut attempt: impl AsyncFnMut() -> Result<T, NotOpen>,
 ) -> Result<T, CliError> {
     match &settings.hot.value {
-        Hot::Sqlite => attempt().await.map_err(NotOpen::cli_error),
+        Hot::Sqlite => Ok(attempt().await?),
         Hot::Cql(target) => cql::patiently(target, waiting, attempt).await,
     }
 }
@@ -172,28 +168,28 @@ pub(crate) async fn opened(
             Keys::load(data)?
         }
     };
-    let (store, hot) = store(settings, &keys, &cold).await?;
+    let (store, cluster) = store(settings, &keys, &cold).await?;
     if purpose != Purpose::Read {
         must_not_have_moved(store.as_ref()).await?;
     }
     pairing::must_fit(store.as_ref(), &cold).await?;
     must_have_every_key(store.as_ref(), &keys).await?;
     let (engine, settings) = (Arc::new(engine_over(store, cold, &keys)), settings.clone());
-    Ok(Opened { engine, keys, hot, settings })
+    Ok(Opened { engine, keys, cluster, settings })
 }
 
-/// Opens the hot store that the settings name; the second is the same one, by its engine.
+/// Opens the hot store that the settings name; the second is the same one, if it is on a cluster.
 pub(crate) async fn store(
     settings: &Settings,
     keys: &Keys,
     cold: &Arc<ColdStore>,
-) -> Result<(Arc<dyn HotStore>, OpenHot), NotOpen> {
+) -> Result<(Arc<dyn HotStore>, Option<OpenCql>), NotOpen> {
     match &settings.hot.value {
-        Hot::Sqlite => Ok((Arc::new(sqlite(settings, keys, cold)?), OpenHot::Sqlite)),
+        Hot::Sqlite => Ok((Arc::new(sqlite(settings, keys, cold)?), None)),
         Hot::Cql(target) => {
             let archive = Arc::new(ColdArchive(Arc::clone(cold)));
             let cql = cql::connect(settings, target, keys.ring(), archive).await?;
-            Ok((Arc::clone(&cql.store) as Arc<dyn HotStore>, OpenHot::Cql(cql)))
+            Ok((Arc::clone(&cql.store) as Arc<dyn HotStore>, Some(cql)))
         }
     }
 }

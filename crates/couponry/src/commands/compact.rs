@@ -13,7 +13,7 @@ use engine::{CompactionRun, Engine, OtherRuns};
 use crate::clock::{self, Trust};
 use crate::compaction::{self, Alone, Noted};
 use crate::failure::{CliError, Ended};
-use crate::open::{self, Purpose};
+use crate::open::{self, Opened, Purpose};
 use crate::output::{self, thousands};
 use crate::settings::{Hot, Settings};
 
@@ -63,7 +63,7 @@ pub(crate) struct CompactArgs {
 pub(crate) async fn run(settings: &Settings, args: &CompactArgs) -> Result<Ended, CliError> {
     let closed = if args.closed_now { ClosedPolicy::Now } else { ClosedPolicy::WhenWorthwhile };
     if args.dry_run {
-        let work = async |engine: &Arc<Engine>| dry_run(settings, engine, closed).await;
+        let work = async |opened: &Opened| dry_run(settings, opened.engine(), closed).await;
         return open::with(settings, Purpose::Read, work).await;
     }
     open::must_be_there(settings)?;
@@ -76,7 +76,8 @@ pub(crate) async fn run(settings: &Settings, args: &CompactArgs) -> Result<Ended
     };
     // After the lock: the process that had it may have put another store there.
     let trust = if args.clock_is_right { Trust::GivenByOperator } else { Trust::Compared };
-    open::with(settings, Purpose::Write, async |engine| {
+    open::with(settings, Purpose::Write, async |opened| {
+        let engine = opened.engine();
         let (closed, warning) =
             clock::allowed(settings, engine, engine.cold(), closed, trust).await?;
         let others = match settings.hot.value {

@@ -12,7 +12,6 @@ use hot_cql::CqlHot;
 use hot_sqlite::SqliteHot;
 
 use self::stores::SourceFolder;
-use crate::cql::NotOpen;
 use crate::failure::{CliError, Ended};
 use crate::settings::Settings;
 use crate::{open, output};
@@ -76,7 +75,7 @@ pub(crate) async fn run(settings: &Settings, args: &CopyArgs) -> Result<Ended, C
         false => error.and("--live copies while it runs, for a first pass"),
     })?;
     let from = &source.store;
-    open::must_have_every_key(from, &source.keys).await.map_err(NotOpen::cli_error)?;
+    open::must_have_every_key(from, &source.keys).await?;
     let to = &*stores::open_target(settings, target, &source).await?;
     if args.verify {
         compared(from, to).await?;

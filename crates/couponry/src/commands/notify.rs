@@ -92,7 +92,7 @@ pub(crate) async fn run(settings: &Settings, flags: &NotifyFlags) -> Result<Ende
         };
         sent(flags, &days, &target, opened.engine()).await
     };
-    open::with_opened(settings, Purpose::Write, work).await
+    open::with(settings, Purpose::Write, work).await
 }
 
 async fn webhooks(opened: &Opened) -> Result<NoticeDestination, CliError> {

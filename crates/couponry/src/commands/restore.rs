@@ -17,7 +17,7 @@ use hot_sqlite::FILE_NAME;
 use hot_sqlite::backup::make_ready;
 
 use crate::compaction::{self, Alone};
-use crate::cql::{NotOpen, Waiting};
+use crate::cql::Waiting;
 use crate::failure::{CliError, Ended};
 use crate::keys::Keys;
 use crate::settings::Settings;
@@ -114,10 +114,12 @@ pub(crate) async fn run(settings: &Settings, args: &RestoreArgs) -> Result<Ended
     let cold = open::cold(settings, BucketPatience::Work)?;
     let keys = Keys::load(data)?;
     let attempt = async || open::store(settings, &keys, &cold).await;
-    let (store, hot) = open::patiently(settings, Waiting::Command, attempt).await?;
-    open::must_have_every_key(store.as_ref(), &keys).await.map_err(NotOpen::cli_error)?;
+    let (store, cluster) = open::patiently(settings, Waiting::Command, attempt).await?;
+    open::must_have_every_key(store.as_ref(), &keys).await?;
     let ended = brought_together(store.as_ref(), &cold, args).await;
-    hot.flush().await;
+    if let Some(cluster) = cluster {
+        cluster.flush().await;
+    }
     if ended.is_ok() {
         adopted::end(data)?;
     }
@@ -174,7 +176,7 @@ async fn brought_together(
     cold: &ColdStore,
     args: &RestoreArgs,
 ) -> Result<Ended, CliError> {
-    open::must_not_have_moved(store).await.map_err(NotOpen::cli_error)?;
+    open::must_not_have_moved(store).await?;
     // Before anybody can read the feed: its readers may have seen what the backup does not have.
     store.begin_feed_epoch().await?;
     end_access(store).await?;

@@ -89,9 +89,8 @@ enum Format {
 
 pub(crate) async fn run(settings: &Settings, args: &VerifyArgs) -> Result<Ended, CliError> {
     let purpose = if args.repair { Purpose::Write } else { Purpose::Read };
-    open::with(settings, purpose, async |engine| {
-        let keys = Keys::load(&settings.data.value)?;
-        verified(engine, &keys, args).await
+    open::with(settings, purpose, async |opened| {
+        verified(opened.engine(), &opened.keys, args).await
     })
     .await
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cql_session::KeyspaceAddress;
-use hot::{Batches, HotStore};
+use engine::Engine;
+use hot::Batches;
 use router::KeyRing;
 
 use super::{NotOpen, connect};
@@ -32,7 +33,7 @@ pub(crate) async fn keys(
         return Err(open::no_keys(data).into());
     }
     let archive = Arc::new(hot::NoArchive);
-    let cql = connect(settings, target, keys.code_keys(), archive).await?;
+    let cql = connect(settings, target, keys.ring(), archive).await?;
     match cql.store.keys_in_use().await?.first() {
         Some(_) => Err(open::no_keys(data).into()),
         None => Ok(Keys::load_or_make(data)?),
@@ -41,10 +42,10 @@ pub(crate) async fn keys(
 
 /// Logs each key that another machine mints with and this machine lacks, until it is dropped: this
 /// machine refuses the codes of that key.
-pub(crate) async fn watch_keys(store: Arc<dyn HotStore>, keys: KeyRing) {
+pub(crate) async fn watch_keys(engine: Arc<Engine>, keys: KeyRing) {
     let mut logged = Vec::new();
     loop {
-        match open::missing_keys(store.as_ref(), &keys).await {
+        match open::missing_keys(engine.hot(), &keys).await {
             Ok(missing) if missing != logged => {
                 for key in &missing {
                     tracing::error!(

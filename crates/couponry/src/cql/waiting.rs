@@ -44,10 +44,10 @@ impl From<HotError> for NotOpen {
     }
 }
 
-impl NotOpen {
-    /// The error of a command that does not wait.
-    pub(crate) fn cli_error(self) -> CliError {
-        match self {
+/// The error of a command that does not wait.
+impl From<NotOpen> for CliError {
+    fn from(error: NotOpen) -> CliError {
+        match error {
             NotOpen::Away(why) => CliError::new(why).and("try again later"),
             NotOpen::Never(error) => error,
         }

@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 
 use crate::failure::CliError;
 use crate::keys::Kind;
-use crate::open::{OpenHot, Opened};
+use crate::open::Opened;
 use crate::serve::console;
 use crate::serve::spaces::Spaces;
 use crate::settings::{Cold, Settings};
@@ -50,9 +50,9 @@ pub(super) async fn print(
             true => format!("http://{address}/console"),
             false => "off".to_owned(),
         },
-        kept = match opened.hot {
-            OpenHot::Sqlite => "on disk, kept over restarts",
-            OpenHot::Cql(_) => "keys and locks; the coupons are on the cluster",
+        kept = match opened.cluster {
+            None => "on disk, kept over restarts",
+            Some(_) => "keys and locks; the coupons are on the cluster",
         },
         compacts = match settings.compact_every.value.every {
             Some(_) => format!("finished coupons go there every {}", settings.compact_every.value),
@@ -60,9 +60,9 @@ pub(super) async fn print(
         },
         codes = count(Kind::Code),
         tokens = count(Kind::Token),
-        keep = match opened.hot {
-            OpenHot::Sqlite => "back them up",
-            OpenHot::Cql(_) => "every machine needs the same; back them up",
+        keep = match opened.cluster {
+            None => "back them up",
+            Some(_) => "every machine needs the same; back them up",
         },
     );
     let first = first_link(settings, opened, &format!("http://{address}")).await?;
@@ -97,9 +97,9 @@ fn whole(path: &Path) -> String {
 
 /// The name of the hot store, and how long one write takes.
 async fn hot_store(opened: &Opened) -> String {
-    let (name, kind) = match &opened.hot {
-        OpenHot::Sqlite => ("SQLite".to_owned(), "durable"),
-        OpenHot::Cql(cql) => (cql.name().await, "conditional"),
+    let (name, kind) = match &opened.cluster {
+        None => ("SQLite".to_owned(), "durable"),
+        Some(cluster) => (cluster.name().await, "conditional"),
     };
     match durable_write(&opened.engine).await {
         Ok(took) => format!("{name}; one {kind} write takes {}", milliseconds(took)),

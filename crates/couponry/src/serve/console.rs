@@ -12,7 +12,7 @@ use crate::commands::notify::days_of;
 use crate::compaction;
 use crate::failure::CliError;
 use crate::keys::Keys;
-use crate::open::{OpenHot, Opened};
+use crate::open::Opened;
 use crate::serve::machine::machine;
 use crate::serve::{history, identity};
 use crate::settings::{Cold, Hot, Settings};
@@ -35,7 +35,7 @@ pub(super) fn console(
         attempts: access.attempts.clone(),
         webhooks: access.webhooks.clone(),
         machine: Box::new(move || machine(&data)),
-        nodes: nodes(&opened.hot),
+        nodes: nodes(opened),
         plan: plan(settings, opened),
         lone_archive: lone_archive(settings),
         history: history::program(settings, tokens, &opened.engine)?,
@@ -55,9 +55,8 @@ pub(super) fn check(settings: &Settings) -> Result<(), CliError> {
     Ok(())
 }
 
-fn nodes(hot: &OpenHot) -> Option<Box<ReadNodes>> {
-    let OpenHot::Cql(cql) = hot else { return None };
-    let store = Arc::clone(&cql.store);
+fn nodes(opened: &Opened) -> Option<Box<ReadNodes>> {
+    let store = Arc::clone(&opened.cluster.as_ref()?.store);
     Some(Box::new(move || {
         let store = Arc::clone(&store);
         Box::pin(async move {

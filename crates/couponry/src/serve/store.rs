@@ -14,7 +14,6 @@ use attempts::AttemptLog;
 use cold::BucketPatience;
 use engine::Engine;
 use engine::import::REJECTED_KEPT_DAYS;
-use hot::HotStore;
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::{Instrument, Span};
@@ -25,7 +24,7 @@ use crate::commands::notify::{Rounds, days_of};
 use crate::compaction::Turns;
 use crate::cql::{self, Waiting};
 use crate::failure::CliError;
-use crate::open::{self, OpenHot, Opened, Purpose};
+use crate::open::{self, Opened, Purpose};
 use crate::settings::{Settings, SpaceName};
 use crate::{clock, compaction, files, reload};
 
@@ -214,12 +213,8 @@ fn background(
     if let Some(rounds) = notices {
         tasks.spawn(rounds.go(settings.clone(), engine()));
     }
-    match &opened.hot {
-        OpenHot::Sqlite => {}
-        OpenHot::Cql(cql) => {
-            let store = Arc::clone(&cql.store) as Arc<dyn HotStore>;
-            tasks.spawn(cql::watch_keys(store, opened.keys.ring()));
-        }
+    if opened.cluster.is_some() {
+        tasks.spawn(cql::watch_keys(engine(), opened.keys.ring()));
     }
     tasks
 }

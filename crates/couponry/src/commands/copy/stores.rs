@@ -112,7 +112,7 @@ pub(super) async fn open_target(
     source: &Source,
 ) -> Result<Arc<CqlHot>, CliError> {
     let attempt = async || {
-        let (keys, archive) = (source.keys.code_keys(), Arc::clone(&source.archive));
+        let (keys, archive) = (source.keys.ring(), Arc::clone(&source.archive));
         cql::connect(settings, target, keys, archive).await
     };
     Ok(cql::patiently(target, Waiting::Command, attempt).await?.store)

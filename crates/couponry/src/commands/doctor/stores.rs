@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cold::{BucketPatience, ColdStore, ProbeResult};
-use engine::{Clock, ColdArchive, Engine, SystemClock};
+use engine::{Clock, Engine, SystemClock};
 use hot::clock::clock_record;
 use hot::{ClockRecord, Facts, HotStore, Witness};
 use verify::{Finding, VerifyOptions};
 
 use super::{DoctorArgs, Report, Verdict, cluster};
 use crate::commands::verify::checked;
-use crate::cql::{Waiting, connect, patiently};
+use crate::cql::Waiting;
 use crate::failure::CliError;
 use crate::keys::Keys;
 use crate::open;
@@ -34,32 +34,25 @@ pub(super) async fn report(
     report: &mut Report,
 ) -> Result<(), CliError> {
     let cold = open::cold(settings, BucketPatience::Work)?;
-    match &settings.hot.value {
-        Hot::Sqlite => match open::sqlite(settings, keys, &cold) {
-            Ok(store) => {
-                report.add("clock", clock(&store).await)?;
-                both_tiers(Arc::new(store), cold, keys, SLOW_WRITE, args, report).await
-            }
-            Err(error) => report.add("hot store", Verdict::Fail(error.to_string())),
-        },
-        Hot::Cql(target) => {
-            let attempt = async || {
-                let archive = Arc::new(ColdArchive(Arc::clone(&cold)));
-                connect(settings, target, keys.code_keys(), archive).await
+    let attempt = async || open::store(settings, keys, &cold).await;
+    let (store, cluster) = match open::patiently(settings, Waiting::Command, attempt).await {
+        Ok(opened) => opened,
+        Err(error) => {
+            let what = match settings.hot.value {
+                Hot::Sqlite => "hot store",
+                Hot::Cql(_) => "cluster",
             };
-            match patiently(target, Waiting::Command, attempt).await {
-                Ok(connected) => {
-                    cluster::report(settings, &connected, report).await?;
-                    let store = Arc::clone(&connected.store) as Arc<dyn HotStore>;
-                    let ended =
-                        both_tiers(store, cold, keys, cluster::SLOW_WRITE, args, report).await;
-                    connected.flush().await;
-                    ended
-                }
-                Err(error) => report.add("cluster", Verdict::Fail(error.to_string())),
-            }
+            return report.add(what, Verdict::Fail(error.to_string()));
         }
-    }
+    };
+    let Some(cluster) = cluster else {
+        report.add("clock", clock(store.as_ref()).await)?;
+        return both_tiers(store, cold, keys, SLOW_WRITE, args, report).await;
+    };
+    cluster::report(settings, &cluster, report).await?;
+    let ended = both_tiers(store, cold, keys, cluster::SLOW_WRITE, args, report).await;
+    cluster.flush().await;
+    ended
 }
 
 async fn clock(store: &dyn Facts) -> Verdict {

@@ -116,8 +116,8 @@ pub(in crate::commands) async fn exported(
     if let Some(service) = ServiceClient::elsewhere(settings)? {
         return written(into, name, async |sink: &mut Sink<'_>| there(&service, sink).await).await;
     }
-    open::with(settings, Purpose::Read, async |engine| {
-        written(into, name, async |sink: &mut Sink<'_>| here(engine, sink).await).await
+    open::with(settings, Purpose::Read, async |opened| {
+        written(into, name, async |sink: &mut Sink<'_>| here(opened.engine(), sink).await).await
     })
     .await
 }

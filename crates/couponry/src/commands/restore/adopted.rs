@@ -5,7 +5,6 @@ use std::path::Path;
 
 use cold::BucketPatience;
 
-use crate::cql::NotOpen;
 use crate::failure::CliError;
 use crate::files;
 use crate::keys::Keys;
@@ -43,7 +42,7 @@ pub(super) fn must_have_keys(folder: &Path) -> Result<(), CliError> {
 pub(super) async fn must_open_codes(settings: &Settings) -> Result<(), CliError> {
     let keys = Keys::load(&settings.data.value)?;
     let store = open::sqlite(settings, &keys, &open::cold(settings, BucketPatience::Caller)?)?;
-    open::must_have_every_key(&store, &keys).await.map_err(NotOpen::cli_error)
+    Ok(open::must_have_every_key(&store, &keys).await?)
 }
 
 /// From now on until [`end`] only a restore opens the store.
