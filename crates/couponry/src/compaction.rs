@@ -15,7 +15,6 @@ use engine::{
 };
 use opentelemetry::trace::{FutureExt, Span, Status, TraceContextExt, Tracer};
 use opentelemetry::{Context, KeyValue, global};
-use tokio::sync::Semaphore;
 
 use crate::clock::{self, Trust};
 use crate::failure::CliError;
@@ -35,52 +34,36 @@ pub(crate) fn compactor(engine: &Engine, cold: &Arc<ColdStore>, watch: ProgressW
     Compactor::new(engine.partitions(), Arc::clone(cold), Rules::default(), watch)
 }
 
-/// Lock of the one compaction that runs. Two would do no harm, but the same work twice.
-pub(crate) struct Alone(#[expect(dead_code, reason = "the lock is held while it lives")] File);
-
-impl Alone {
-    pub(crate) fn try_take(settings: &Settings) -> Result<Option<Alone>, CliError> {
-        let file = Alone::file(settings)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(Alone(file))),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => {
-                Err(CliError::because("cannot lock compact.lock")(error))
-            }
+/// Takes the lock of the one compaction that runs, if nobody has it. Two would do no harm, but the same work twice.
+pub(crate) fn lock_if_free(settings: &Settings) -> Result<Option<File>, CliError> {
+    let file = lock_file(settings)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => {
+            Err(CliError::because("cannot lock compact.lock")(error))
         }
-    }
-
-    /// Waits for the lock.
-    pub(crate) async fn take(settings: &Settings) -> Result<Alone, CliError> {
-        let file = Alone::file(settings)?;
-        let locked = tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await;
-        let file = locked.map_err(CliError::of)?;
-        file.map(Alone).map_err(CliError::because("cannot lock compact.lock"))
-    }
-
-    fn file(settings: &Settings) -> Result<File, CliError> {
-        files::lock_file(&settings.data.value.join("compact.lock"))
     }
 }
 
-/// The turns of all stores of a process, one compaction at a time: several would take the cores and the disk from
-/// everybody's requests.
-#[derive(Clone)]
-pub(crate) struct Turns(Arc<Semaphore>);
+/// Waits for the lock.
+pub(crate) async fn lock(settings: &Settings) -> Result<File, CliError> {
+    let file = lock_file(settings)?;
+    let locked = tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await;
+    locked.map_err(CliError::of)?.map_err(CliError::because("cannot lock compact.lock"))
+}
 
-impl Default for Turns {
-    fn default() -> Turns {
-        Turns(Arc::new(Semaphore::new(1)))
-    }
+fn lock_file(settings: &Settings) -> Result<File, CliError> {
+    files::lock_file(&settings.data.value.join("compact.lock"))
 }
 
 /// Compacts as often as the setting `compact_every` says, and when somebody asks for it at the console, until it is
-/// dropped.
+/// dropped. Waits for its turn among all stores of this process.
 pub(crate) async fn from_time_to_time(
     settings: Settings,
     engine: Arc<Engine>,
     compactions: Arc<CompactionTrigger>,
-    turns: Turns,
+    turns: Arc<tokio::sync::Mutex<()>>,
 ) {
     let every = settings.compact_every.value.every;
     let mut pause = every.map(|every| every.min(FIRST_AFTER));
@@ -95,8 +78,7 @@ pub(crate) async fn from_time_to_time(
             () = is_time => None,
             asker = compactions.asked() => Some(asker),
         };
-        // Nobody closes it.
-        let _turn = turns.0.acquire().await.ok();
+        let _turn = turns.lock().await;
         log(compacted(&settings, &engine, asker.as_deref()).await);
         if asker.is_some() {
             compactions.done();
@@ -111,22 +93,25 @@ async fn compacted(
     engine: &Engine,
     asker: Option<&str>,
 ) -> Result<CompactionReport, CliError> {
-    let run = CompactionRun::new(asker.unwrap_or("serve"), &host(), engine.now());
+    let mut run = CompactionRun::new(asker.unwrap_or("serve"), &host(), engine.now());
     let others = match settings.hot.value {
         Hot::Sqlite => OtherRuns::AreOver,
         Hot::Cql(_) => OtherRuns::ComeFirst,
     };
-    let alone = Alone::try_take(settings)
-        .and_then(|alone| alone.ok_or_else(|| CliError::new("another compaction is running")));
-    let alone = match alone {
-        Ok(alone) => begin(engine, &run, others).await.map(|()| alone),
-        Err(error) => Err(error),
+    let begun = async {
+        let lock = lock_if_free(settings)?;
+        let lock = lock.ok_or_else(|| CliError::new("another compaction is running"))?;
+        begin(engine, &run, others).await?;
+        Ok::<_, CliError>(lock)
     };
-    let _alone = match alone {
-        Ok(alone) => alone,
+    let _lock = match begun.await {
+        Ok(lock) => lock,
         Err(error) => {
+            // Whoever asked finds it in the list of runs, and in the log.
             if asker.is_some() {
-                failed(engine, run, &error).await;
+                let failed = Some(error.to_string());
+                run.ended = Some(CompactionEnd { failed, ..CompactionEnd::default() });
+                let _ = begin(engine, &run, OtherRuns::GoOn).await;
             }
             return Err(error);
         }
@@ -192,14 +177,6 @@ pub(crate) async fn begin(
             Ok(())
         }
     }
-}
-
-/// Enters a run that somebody has asked for and that could not begin.
-async fn failed(engine: &Engine, mut run: CompactionRun, error: &CliError) {
-    let failed = Some(error.to_string());
-    run.ended = Some(CompactionEnd { failed, ..CompactionEnd::default() });
-    // Whoever asked finds it in the log, too.
-    let _ = begin(engine, &run, OtherRuns::GoOn).await;
 }
 
 /// A run that has begun and says from time to time how far it is.

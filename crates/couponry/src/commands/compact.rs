@@ -11,7 +11,7 @@ use compactor::{ClosedPolicy, CompactionProgress as Step, ProgressWatch};
 use engine::{CompactionRun, Engine, OtherRuns};
 
 use crate::clock::{self, Trust};
-use crate::compaction::{self, Alone, Noted};
+use crate::compaction::{self, Noted};
 use crate::failure::{CliError, Ended};
 use crate::open::{self, Opened, Purpose};
 use crate::output::{self, thousands};
@@ -67,11 +67,11 @@ pub(crate) async fn run(settings: &Settings, args: &CompactArgs) -> Result<Ended
         return open::with(settings, Purpose::Read, work).await;
     }
     open::must_be_there(settings)?;
-    let _alone = match Alone::try_take(settings)? {
-        Some(alone) => alone,
+    let _lock = match compaction::lock_if_free(settings)? {
+        Some(lock) => lock,
         None => {
             output::note("another compaction is running: this one waits for it");
-            Alone::take(settings).await?
+            compaction::lock(settings).await?
         }
     };
     // After the lock: the process that had it may have put another store there.

@@ -16,7 +16,7 @@ use hot::{ColdMark, HotStore, Reconciled};
 use hot_sqlite::FILE_NAME;
 use hot_sqlite::backup::make_ready;
 
-use crate::compaction::{self, Alone};
+use crate::compaction;
 use crate::cql::Waiting;
 use crate::failure::{CliError, Ended};
 use crate::keys::Keys;
@@ -87,7 +87,7 @@ pub(crate) async fn run(settings: &Settings, args: &RestoreArgs) -> Result<Ended
     may_restore(settings, args)?;
     let _only = serve::only_one(data)?;
     // A compaction would continue with the store that is moved aside.
-    let Some(_alone) = Alone::try_take(settings)? else {
+    let Some(_lock) = compaction::lock_if_free(settings)? else {
         let folder = data.display();
         return Err(CliError::new(format!("a compaction works on {folder}: wait until it ends")));
     };

@@ -14,14 +14,13 @@ use attempts::AttemptLog;
 use cold::BucketPatience;
 use engine::Engine;
 use engine::import::REJECTED_KEPT_DAYS;
-use tokio::sync::oneshot;
+use tokio::sync::{Mutex, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::{Instrument, Span};
 use webhooks::Webhooks;
 
 use super::{console, figures};
 use crate::commands::notify::{Rounds, days_of};
-use crate::compaction::Turns;
 use crate::cql::{self, Waiting};
 use crate::failure::CliError;
 use crate::open::{self, Opened, Purpose};
@@ -40,7 +39,8 @@ const FORGET_EVERY: Duration = Duration::from_secs(60);
 #[derive(Clone, Default)]
 pub(super) struct Machine {
     passwords: Passwords,
-    compactions: Turns,
+    /// Whose turn it is to compact: several at a time would take the cores and the disk from everybody's requests.
+    compactions: Arc<Mutex<()>>,
 }
 
 /// A store that is open and not yet served.
