@@ -1,6 +1,5 @@
 //! `couponry notify`: notifies holders before their coupons expire.
 
-mod counts;
 mod notice;
 mod options;
 mod round;

@@ -10,13 +10,12 @@ use coupon::time::Millis;
 use engine::{DueCoupon, Engine, NoticeRange, NoticeRound};
 use futures::StreamExt;
 use futures::stream;
-use webhooks::Webhooks;
+use webhooks::{Announced, Webhooks};
 
-use super::counts::NoticeCounts;
 use super::notice::{Notice, NoticeDraft};
-use crate::failure::CliError;
+use crate::failure::{CliError, Ended};
 use crate::open;
-use crate::output::{self, Out};
+use crate::output::{self, Out, thousands};
 
 /// The name of the destination [`NoticeDestination::Webhooks`].
 pub(super) const WEBHOOKS: &str = "webhooks";
@@ -30,6 +29,9 @@ const CHUNK: usize = 64;
 /// How long a full webhook is waited for, which may be one that nobody answers: a minute.
 const ROOM_PAUSE: Duration = Duration::from_secs(2);
 const ROOM_LOOKS: u32 = 30;
+
+/// Notices that did not reach everybody and are shown; the others are counted.
+const SHOWN_MAX: usize = 5;
 
 /// Announcements at a time.
 const ANNOUNCED_AT_ONCE: usize = 8;
@@ -77,7 +79,7 @@ impl Round<'_> {
     pub(super) async fn dry_run(&self) -> Result<NoticeCounts, CliError> {
         let mut counts = NoticeCounts::default();
         let range = self.engine.next_notices(self.target.name()).await?;
-        self.send(&range, &mut Sink::Nowhere, &mut counts).await?;
+        self.send(&range, &mut Outlet::new(None, &mut counts)).await?;
         Ok(counts)
     }
 
@@ -86,13 +88,10 @@ impl Round<'_> {
         loop {
             let destination = self.target.name();
             let range = self.engine.begin_notices(destination).await?;
-            let mut sink = match self.target {
-                NoticeDestination::Standard(_) => Sink::Standard(Out::standard()),
-                NoticeDestination::Webhooks(webhooks) => Sink::Webhooks { webhooks, waits: true },
-            };
-            let waiting = self.send(&range, &mut sink, counts).await?;
-            if let Sink::Standard(out) = sink {
-                out.finish()?;
+            let mut outlet = Outlet::new(Some(self.target), counts);
+            let waiting = self.send(&range, &mut outlet).await?;
+            if let NoticeDestination::Standard(_) = self.target {
+                outlet.out.finish()?;
                 output::sync()?;
             }
             self.engine.end_notices(destination, &range, waiting).await?;
@@ -117,19 +116,17 @@ impl Round<'_> {
     async fn send(
         &self,
         range: &NoticeRange,
-        sink: &mut Sink<'_>,
-        counts: &mut NoticeCounts,
+        outlet: &mut Outlet<'_>,
     ) -> Result<BTreeMap<String, Millis>, CliError> {
         let (mut waiting, mut next) = (BTreeMap::new(), Some(None));
         let (mut holders, caller) = (Holders::default(), open::caller());
-        let mut outlet = Outlet { sink, chunk: Vec::new(), counts };
         while let Some(after) = next {
             let due = (self.days, range);
             let page = self.engine.due(&caller, None, due, after, &mut waiting).await?;
             outlet.counts.looked_at += page.looked_at as u64;
             for found in &page.coupons {
                 if holders.is_new(found) {
-                    self.send_to_holder(found, range, holders.may_be_old, &mut outlet).await?;
+                    self.send_to_holder(found, range, holders.may_be_old, outlet).await?;
                 }
             }
             (self.progress)(outlet.counts.sent, outlet.counts.looked_at);
@@ -146,7 +143,7 @@ impl Round<'_> {
         found: &DueCoupon,
         range: &NoticeRange,
         may_be_old: bool,
-        outlet: &mut Outlet<'_, '_>,
+        outlet: &mut Outlet<'_>,
     ) -> Result<(), CliError> {
         let (mut draft, caller) = (NoticeDraft::new(&found.holder, range.until), open::caller());
         let (mut next, mut is_first) = (Some(None), true);
@@ -175,13 +172,21 @@ impl Round<'_> {
 }
 
 /// Hands notices to a destination, some at a time, and counts them.
-struct Outlet<'a, 'b> {
-    sink: &'a mut Sink<'b>,
+struct Outlet<'a> {
+    /// `None` where notices are only counted.
+    target: Option<&'a NoticeDestination>,
+    out: Out,
+    /// Whether it waits for a full webhook. One that makes no room in time is not waited for again in this round.
+    waits: bool,
     chunk: Vec<Notice>,
     counts: &'a mut NoticeCounts,
 }
 
-impl Outlet<'_, '_> {
+impl<'a> Outlet<'a> {
+    fn new(target: Option<&'a NoticeDestination>, counts: &'a mut NoticeCounts) -> Outlet<'a> {
+        Outlet { target, out: Out::standard(), waits: true, chunk: Vec::new(), counts }
+    }
+
     async fn put(&mut self, notice: Notice) -> Result<(), CliError> {
         self.chunk.push(notice);
         match self.chunk.len() < CHUNK {
@@ -191,7 +196,41 @@ impl Outlet<'_, '_> {
     }
 
     async fn flush(&mut self) -> Result<(), CliError> {
-        self.sink.put(std::mem::take(&mut self.chunk), self.counts).await
+        let notices = std::mem::take(&mut self.chunk);
+        match self.target {
+            None => notices.iter().for_each(|notice| self.counts.add_sent(notice)),
+            Some(NoticeDestination::Standard(_)) => {
+                for notice in &notices {
+                    self.out.put(&serde_json::to_string(notice).map_err(CliError::of)?)?;
+                    self.out.put("\n")?;
+                    self.counts.add_sent(notice);
+                }
+                self.out.flush()?;
+            }
+            Some(NoticeDestination::Webhooks(webhooks)) => {
+                self.announce(webhooks, &notices).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn announce(&mut self, webhooks: &Webhooks, notices: &[Notice]) -> Result<(), CliError> {
+        let announce = |notice: &Notice| webhooks.announce(notice.announcement());
+        let announced = stream::iter(notices.iter().map(announce));
+        let mut announced = announced.buffered(ANNOUNCED_AT_ONCE);
+        for notice in notices {
+            let Some(first) = announced.next().await else { break };
+            let mut heard = first.map_err(CliError::of)?;
+            let mut left = ROOM_LOOKS;
+            while heard.full > 0 && self.waits {
+                tokio::time::sleep(ROOM_PAUSE).await;
+                heard = announce(notice).await.map_err(CliError::of)?;
+                left -= 1;
+                self.waits = left > 0 || heard.full == 0;
+            }
+            self.counts.add_announced(notice, heard);
+        }
+        Ok(())
     }
 }
 
@@ -214,51 +253,57 @@ impl Holders {
     }
 }
 
-enum Sink<'a> {
-    Nowhere,
-    Standard(Out),
-    Webhooks {
-        webhooks: &'a Webhooks,
-        /// Whether it waits for a full one. One that makes no room in time is not waited for again in this round.
-        waits: bool,
-    },
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct NoticeCounts {
+    /// Issued coupons that were read.
+    pub(super) looked_at: u64,
+    /// Notices that were sent, and the coupons in them.
+    pub(super) sent: u64,
+    pub(super) coupons: u64,
+    /// Notices for which a webhook had no room: it does not get them.
+    pub(super) failed: u64,
+    /// The reasons for the first of them.
+    pub(super) shown: Vec<String>,
 }
 
-impl Sink<'_> {
-    async fn put(
-        &mut self,
-        notices: Vec<Notice>,
-        counts: &mut NoticeCounts,
-    ) -> Result<(), CliError> {
-        match self {
-            Sink::Nowhere => notices.iter().for_each(|notice| counts.add_sent(notice)),
-            Sink::Standard(out) => {
-                for notice in &notices {
-                    out.put(&serde_json::to_string(notice).map_err(CliError::of)?)?;
-                    out.put("\n")?;
-                    counts.add_sent(notice);
-                }
-                out.flush()?;
-            }
-            Sink::Webhooks { webhooks, waits } => {
-                let announce = |notice: &Notice| webhooks.announce(notice.announcement());
-                let announced = stream::iter(notices.iter().map(announce));
-                let mut announced = announced.buffered(ANNOUNCED_AT_ONCE);
-                for notice in &notices {
-                    let Some(first) = announced.next().await else { break };
-                    let mut heard = first.map_err(CliError::of)?;
-                    let mut left = ROOM_LOOKS;
-                    while heard.full > 0 && *waits {
-                        tokio::time::sleep(ROOM_PAUSE).await;
-                        heard = announce(notice).await.map_err(CliError::of)?;
-                        left -= 1;
-                        *waits = left > 0 || heard.full == 0;
-                    }
-                    counts.add_announced(notice, heard);
-                }
-            }
+impl NoticeCounts {
+    fn add_sent(&mut self, notice: &Notice) {
+        self.sent += 1;
+        self.coupons += notice.coupons.len() as u64;
+    }
+
+    /// Nobody gets it if the last webhook that asked for notices was deleted within the round.
+    fn add_announced(&mut self, notice: &Notice, Announced { endpoints, full }: Announced) {
+        if endpoints > 0 {
+            self.add_sent(notice);
         }
-        Ok(())
+        if full == 0 {
+            return;
+        }
+        self.failed += 1;
+        if self.shown.len() < SHOWN_MAX {
+            let Notice { notice_id, user_id, .. } = notice;
+            let why = "webhooks have too many deliveries that wait";
+            self.shown.push(format!("{notice_id} for {user_id}: {full} {why}"));
+        }
+    }
+
+    pub(super) fn summary(&self, dry_run: bool) -> String {
+        let [sent, coupons, failed] = [self.sent, self.coupons, self.failed].map(thousands);
+        match dry_run {
+            true => format!("would send {sent} notices about {coupons} coupons"),
+            false => format!("sent {sent} notices about {coupons} coupons; failed {failed}"),
+        }
+    }
+
+    /// # Errors
+    /// Nothing arrived.
+    pub(super) fn ended(&self) -> Result<Ended, CliError> {
+        match (self.failed, self.sent) {
+            (0, _) => Ok(Ended::Done),
+            (_, 0) => Err(CliError::new("the webhooks have no room: run it again later")),
+            (_, _) => Ok(Ended::Partly),
+        }
     }
 }
 

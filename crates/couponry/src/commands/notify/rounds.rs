@@ -6,9 +6,8 @@ use std::time::Duration;
 use engine::{Engine, NOTICE_TYPE};
 use webhooks::Webhooks;
 
-use super::counts::NoticeCounts;
 use super::options;
-use super::round::{NoticeDestination, Round};
+use super::round::{NoticeCounts, NoticeDestination, Round};
 use crate::clock;
 use crate::failure::CliError;
 use crate::settings::Settings;
