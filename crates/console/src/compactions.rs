@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 
-use crate::trouble::ConsoleError;
+use crate::trouble::{ConsoleError, ConsoleResult};
 
 /// Longest time that a dry run may take: it reads both tiers.
 const PLAN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -103,7 +103,7 @@ impl PlanReader {
     }
 
     /// [`ConsoleError::Busy`] while another one is made, or if it takes too long.
-    pub(crate) async fn plan(&self) -> Result<Result<CompactionPlan, String>, ConsoleError> {
+    pub(crate) async fn plan(&self) -> ConsoleResult<Result<CompactionPlan, String>> {
         let _one = self.one.try_acquire().map_err(|_| ConsoleError::Busy)?;
         timeout(PLAN_TIMEOUT, (self.read)()).await.map_err(|_| ConsoleError::Busy)
     }

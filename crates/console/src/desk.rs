@@ -19,7 +19,7 @@ use crate::fields::{FormFields, encoded};
 use crate::roles::ConsoleAction;
 use crate::signing::StaffSession;
 use crate::text::{Lang, PageTexts};
-use crate::trouble::ConsoleError;
+use crate::trouble::{ConsoleError, ConsoleResult};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Theme {
@@ -69,10 +69,7 @@ pub(crate) struct PageContext {
 
 impl PageContext {
     /// The desk of a request. Reads the list of staff once if there is a session.
-    pub(crate) async fn of(
-        console: &Arc<Console>,
-        parts: &Parts,
-    ) -> Result<PageContext, ConsoleError> {
+    pub(crate) async fn of(console: &Arc<Console>, parts: &Parts) -> ConsoleResult<PageContext> {
         let headers = &parts.headers;
         let cookie = |name: &str| cookie::value(headers, name);
         let text = |name: header::HeaderName| {
@@ -117,13 +114,13 @@ impl PageContext {
     }
 
     /// They as the engine knows them, for this action.
-    pub(crate) fn caller(&self, action: ConsoleAction) -> Result<Caller, ConsoleError> {
+    pub(crate) fn caller(&self, action: ConsoleAction) -> ConsoleResult<Caller> {
         let member = self.member.as_ref().filter(|member| action.is_for(member.role));
         let member = member.ok_or(ConsoleError::Forbidden)?;
         Ok(Caller::staff(action.engine_role(), member.name.clone()))
     }
 
-    pub(crate) fn reader(&self) -> Result<Caller, ConsoleError> {
+    pub(crate) fn reader(&self) -> ConsoleResult<Caller> {
         self.caller(ConsoleAction::Look)
     }
 
@@ -187,7 +184,7 @@ impl PageContext {
         encoded(&self.path)
     }
 
-    pub(crate) fn page(&self, template: &impl Template) -> Result<Response, ConsoleError> {
+    pub(crate) fn page(&self, template: &impl Template) -> ConsoleResult {
         let html = template.render().map_err(|error| {
             tracing::error!(%error, "a page of the console");
             ConsoleError::Broken
@@ -204,7 +201,7 @@ async fn member(
     console: &Console,
     session: StaffSession,
     now: Millis,
-) -> Result<Option<CurrentMember>, ConsoleError> {
+) -> ConsoleResult<Option<CurrentMember>> {
     // Without a read for cookies that are only old.
     match session.is_within(now) {
         true => Ok(member_of(&console.engine.staff().await?, session, now)),
@@ -238,7 +235,7 @@ fn scheme(forwarded: &str) -> &'static str {
 impl<S: Sync> FromRequestParts<S> for PageContext {
     type Rejection = ConsoleError;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<PageContext, ConsoleError> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> ConsoleResult<PageContext> {
         parts.extensions.get::<PageContext>().cloned().ok_or(ConsoleError::Broken)
     }
 }
@@ -247,7 +244,7 @@ impl<S: Sync> FromRequestParts<S> for PageContext {
 impl<S: Sync> FromRequestParts<S> for FormFields {
     type Rejection = ConsoleError;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<FormFields, ConsoleError> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> ConsoleResult<FormFields> {
         parts.extensions.get::<FormFields>().cloned().ok_or(ConsoleError::Broken)
     }
 }

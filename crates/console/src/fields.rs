@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::trouble::ConsoleError;
+use crate::trouble::{ConsoleError, ConsoleResult};
 
 /// Names and values in the order of the form.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,15 +28,12 @@ impl FormFields {
     }
 
     /// The parsed value of a field that has to be there.
-    pub(crate) fn must<T: FromStr<Err: ToString>>(&self, name: &str) -> Result<T, ConsoleError> {
+    pub(crate) fn must<T: FromStr<Err: ToString>>(&self, name: &str) -> ConsoleResult<T> {
         self.may(name)?.ok_or_else(|| ConsoleError::field(name, "is missing"))
     }
 
     /// `None` if the field is empty or not there.
-    pub(crate) fn may<T: FromStr<Err: ToString>>(
-        &self,
-        name: &str,
-    ) -> Result<Option<T>, ConsoleError> {
+    pub(crate) fn may<T: FromStr<Err: ToString>>(&self, name: &str) -> ConsoleResult<Option<T>> {
         let parsed = self.get(name).map(str::parse).transpose();
         parsed.map_err(|error: T::Err| ConsoleError::field(name, error.to_string()))
     }

@@ -18,7 +18,7 @@ use crate::fields::FormFields;
 use crate::roles::ConsoleAction;
 use crate::screens::sign_in;
 use crate::signing::{ROTATE_MS, StaffSession};
-use crate::trouble::ConsoleError;
+use crate::trouble::{ConsoleError, ConsoleResult};
 
 /// Longest form, in bytes: the largest has some twenty short fields and metadata of 4 KiB.
 const FORM_BYTES_MAX: usize = 64 * 1_024;
@@ -67,7 +67,7 @@ async fn let_in(
     desk: &PageContext,
     action: Option<ConsoleAction>,
     request: Request,
-) -> Result<Request, ConsoleError> {
+) -> ConsoleResult<Request> {
     let (mut parts, body) = request.into_parts();
     let is_form = parts.method == Method::POST;
     if is_form && is_foreign(&parts.headers) {
@@ -101,7 +101,7 @@ async fn let_in(
     Ok(Request::from_parts(parts, body))
 }
 
-async fn form(body: Body, within: Duration) -> Result<FormFields, ConsoleError> {
+async fn form(body: Body, within: Duration) -> ConsoleResult<FormFields> {
     let bytes = timeout(within, to_bytes(body, FORM_BYTES_MAX)).await;
     let bytes = bytes.map_err(|_| ConsoleError::TooSlow)?.map_err(|_| ConsoleError::TooLong)?;
     Ok(FormFields::parse(&String::from_utf8_lossy(&bytes)))

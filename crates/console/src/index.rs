@@ -16,7 +16,7 @@ use tokio::sync::Mutex;
 
 use crate::Console;
 use crate::desk::PageContext;
-use crate::trouble::ConsoleError;
+use crate::trouble::{ConsoleError, ConsoleResult};
 
 const FRESH: Duration = Duration::from_secs(10);
 
@@ -67,7 +67,7 @@ impl CampaignIndex {
 }
 
 impl PageContext {
-    pub(crate) async fn all_campaigns(&self) -> Result<Arc<CampaignSnapshot>, ConsoleError> {
+    pub(crate) async fn all_campaigns(&self) -> ConsoleResult<Arc<CampaignSnapshot>> {
         let index = &self.console.index;
         // An empty list is read at once, and whoever sees it waits for the first campaign.
         let is_good = |known: &Arc<CampaignSnapshot>| {
@@ -96,7 +96,7 @@ impl PageContext {
         }
     }
 
-    async fn read_campaigns(&self) -> Result<Arc<CampaignSnapshot>, ConsoleError> {
+    async fn read_campaigns(&self) -> ConsoleResult<Arc<CampaignSnapshot>> {
         let Console { engine, index, .. } = &*self.console;
         // Before the read: a change during it makes the list stale again.
         let after_change = index.is_stale.swap(false, Ordering::AcqRel);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use coupon::time::Millis;
 
 use crate::desk::PageContext;
-use crate::trouble::ConsoleError;
+use crate::trouble::{ConsoleError, ConsoleResult};
 
 /// Reads what the machine says. May wait for its disk.
 pub type ReadMachine = dyn Fn() -> MachineStatus + Send + Sync;
@@ -45,7 +45,7 @@ pub enum KeyUse {
 
 impl PageContext {
     /// What the machine says, read on a thread where that may take its time.
-    pub(crate) async fn machine(&self) -> Result<MachineStatus, ConsoleError> {
+    pub(crate) async fn machine(&self) -> ConsoleResult<MachineStatus> {
         let console = Arc::clone(&self.console);
         let read = tokio::task::spawn_blocking(move || (console.machine)());
         read.await.map_err(|_| ConsoleError::Broken)

@@ -13,7 +13,7 @@ use futures::stream::{BoxStream, StreamExt, try_unfold};
 use crate::desk::PageContext;
 use crate::fields::FormFields;
 use crate::guard::is_token;
-use crate::trouble::ConsoleError;
+use crate::trouble::{ConsoleError, ConsoleResult};
 
 /// Longest pause between two pieces of a file.
 const IDLE: Duration = Duration::from_secs(30);
@@ -36,7 +36,7 @@ pub(crate) struct FormUpload {
 
 impl FormUpload {
     /// The upload of a request, which the guard has not read.
-    pub(crate) async fn of(request: Request) -> Result<FormUpload, ConsoleError> {
+    pub(crate) async fn of(request: Request) -> ConsoleResult<FormUpload> {
         let (parts, body) = request.into_parts();
         let (has_begun, mut before) = (Arc::new(AtomicBool::new(false)), 0);
         let file_has_begun = Arc::clone(&has_begun);
@@ -64,7 +64,7 @@ impl FormUpload {
     pub(crate) async fn read(
         &mut self,
         desk: &PageContext,
-    ) -> Result<(FormFields, BoxStream<'_, Result<Bytes, String>>), ConsoleError> {
+    ) -> ConsoleResult<(FormFields, BoxStream<'_, Result<Bytes, String>>)> {
         let mut fields = FormFields::default();
         let read = async {
             for name in SHORT {
@@ -88,7 +88,7 @@ impl FormUpload {
     }
 
     /// The next part, which has to be this one.
-    async fn part(&mut self, name: &str) -> Result<Field<'_>, ConsoleError> {
+    async fn part(&mut self, name: &str) -> ConsoleResult<Field<'_>> {
         let part = self.multipart.next_field().await;
         let part = part.map_err(|error| ConsoleError::field("file", error.to_string()))?;
         let is_it = |part: &Field<'_>| part.name() == Some(name);
@@ -96,7 +96,7 @@ impl FormUpload {
     }
 }
 
-async fn short(part: &mut Field<'_>) -> Result<String, ConsoleError> {
+async fn short(part: &mut Field<'_>) -> ConsoleResult<String> {
     let mut value = Vec::new();
     while let Ok(Some(piece)) = part.chunk().await {
         value.extend_from_slice(&piece);

@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
-use crate::trouble::ConsoleError;
+use crate::trouble::{ConsoleError, ConsoleResult};
 
 /// Queries of a process that run at a time: the program that runs them takes as many.
 const AT_ONCE: usize = 2;
@@ -76,7 +76,7 @@ impl SqlService {
         &self,
         caller: &Caller,
         sql: &str,
-    ) -> Result<Result<SqlRows, HistoryError>, ConsoleError> {
+    ) -> ConsoleResult<Result<SqlRows, HistoryError>> {
         let _turn = self.turn().await?;
         Ok(self.history.rows(caller, sql).await)
     }
@@ -85,12 +85,12 @@ impl SqlService {
         &self,
         caller: &Caller,
         sql: &str,
-    ) -> Result<Result<(Bytes, bool), HistoryError>, ConsoleError> {
+    ) -> ConsoleResult<Result<(Bytes, bool), HistoryError>> {
         let _turn = self.turn().await?;
         Ok(self.history.csv(caller, sql).await)
     }
 
-    async fn turn(&self) -> Result<SemaphorePermit<'_>, ConsoleError> {
+    async fn turn(&self) -> ConsoleResult<SemaphorePermit<'_>> {
         let turn = timeout(TURN, self.turns.acquire()).await;
         turn.map_err(|_| ConsoleError::Busy)?.map_err(|_| ConsoleError::Broken)
     }

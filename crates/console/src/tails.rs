@@ -13,7 +13,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::broadcast::{Receiver, Sender, channel};
 use tokio::sync::watch;
 
-use crate::trouble::ConsoleError;
+use crate::trouble::{ConsoleError, ConsoleResult};
 
 /// Live tails of a process: each keeps a connection.
 pub const TAILS_MAX: usize = 256;
@@ -82,7 +82,7 @@ impl TailHub {
         self: &Arc<TailHub>,
         engine: &Arc<Engine>,
         caller: Caller,
-    ) -> Result<EventTail, ConsoleError> {
+    ) -> ConsoleResult<EventTail> {
         let mut tail = self.place(&caller.subject)?;
         let mut looks = self.looks.lock().await;
         let sender = match &*looks {
@@ -102,7 +102,7 @@ impl TailHub {
         Ok(tail)
     }
 
-    fn place(self: &Arc<TailHub>, person: &UserId) -> Result<EventTail, ConsoleError> {
+    fn place(self: &Arc<TailHub>, person: &UserId) -> ConsoleResult<EventTail> {
         let mut open = self.open();
         let is_full = open.values().sum::<usize>() >= TAILS_MAX
             || open.get(person).is_some_and(|tails| *tails >= TAILS_OF_ONE_MAX);
@@ -143,18 +143,14 @@ impl TailHub {
     }
 }
 
-async fn next(
-    engine: &Engine,
-    caller: &Caller,
-    from: &mut FeedStart,
-) -> Result<TailUpdate, ConsoleError> {
+async fn next(engine: &Engine, caller: &Caller, from: &mut FeedStart) -> ConsoleResult<TailUpdate> {
     let staff = engine.staff().await?;
     let (events, go_on) = events(engine, caller, from.clone()).await?;
     *from = go_on;
     Ok(TailUpdate { events, staff })
 }
 
-async fn newest(engine: &Engine, caller: &Caller) -> Result<FeedStart, ConsoleError> {
+async fn newest(engine: &Engine, caller: &Caller) -> ConsoleResult<FeedStart> {
     Ok(events(engine, caller, FeedStart::Newest).await?.1)
 }
 
@@ -163,7 +159,7 @@ async fn events(
     engine: &Engine,
     caller: &Caller,
     from: FeedStart,
-) -> Result<(Vec<(Option<String>, FeedEvent)>, FeedStart), ConsoleError> {
+) -> ConsoleResult<(Vec<(Option<String>, FeedEvent)>, FeedStart)> {
     let request = EventsRequest { from, limit: Some(EVENTS), ..EventsRequest::default() };
     match engine.events(caller, request).await? {
         EventsAnswer::Events(view) => Ok((view.events, FeedStart::After(view.next))),

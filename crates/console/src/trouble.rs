@@ -13,6 +13,9 @@ use crate::desk::PageContext;
 use crate::fields::FormFields;
 use crate::text::{IsolatedText, Lang, PageTexts};
 
+/// What a handler answers, and what it asks on its way: a page, unless something is named.
+pub(crate) type ConsoleResult<T = Response> = Result<T, ConsoleError>;
+
 #[derive(Debug)]
 pub(crate) enum ConsoleError {
     /// Nobody is signed in; the form that was sent, if one was.
@@ -80,7 +83,7 @@ impl ConsoleError {
             let path = desk.path_alone();
             tracing::error!(trouble = ?self, path, "the console cannot show a page");
         }
-        let page = TroublePage { d: desk, t: desk.t, status: status.as_u16(), what, next };
+        let page = TroublePage { d: desk, status: status.as_u16(), what, next };
         match desk.page(&page) {
             Ok(mut response) => {
                 *response.status_mut() = status;
@@ -129,7 +132,6 @@ impl From<WebhookError> for ConsoleError {
 #[template(path = "trouble.html")]
 struct TroublePage<'a> {
     d: &'a PageContext,
-    t: PageTexts,
     status: u16,
     what: String,
     next: String,

@@ -1,7 +1,6 @@
 //! Who changed what besides coupons.
 
 use askama::Template;
-use axum::response::Response;
 use coupon::calendar::{Date, Zone, parse_instant};
 use coupon::campaign::Handout;
 use coupon::ids::CampaignId;
@@ -11,7 +10,7 @@ use serde_json::json;
 use crate::desk::PageContext;
 use crate::roles::ConsoleAction;
 use crate::text::PageTexts;
-use crate::trouble::ConsoleError;
+use crate::trouble::{ConsoleError, ConsoleResult};
 
 const PAGE: usize = 50;
 
@@ -36,7 +35,7 @@ pub(crate) async fn entries(
     zone: &Zone,
     after: Option<String>,
     limit: usize,
-) -> Result<Option<Vec<AuditRow>>, ConsoleError> {
+) -> ConsoleResult<Option<Vec<AuditRow>>> {
     let caller = desk.caller(ConsoleAction::ReadAudit)?;
     let Some(found) = desk.engine().audit(&caller, campaign, after, limit).await? else {
         return Ok(None);
@@ -100,7 +99,6 @@ fn value(t: PageTexts, field: &str, text: Option<String>, zone: &Zone) -> String
 #[template(path = "audit.html")]
 struct AuditPage<'a> {
     d: &'a PageContext,
-    t: PageTexts,
     entries: Vec<AuditRow>,
     next: Option<String>,
     campaign: &'a str,
@@ -108,7 +106,7 @@ struct AuditPage<'a> {
 }
 
 /// `GET /console/audit`
-pub(crate) async fn page(desk: PageContext) -> Result<Response, ConsoleError> {
+pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
     let campaign: Option<CampaignId> = desk.query.may("campaign")?;
     let after = desk.query.get("cursor").map(str::to_owned);
     let entries = entries(&desk, campaign.as_ref(), &desk.zone, after, PAGE).await?;
@@ -116,7 +114,6 @@ pub(crate) async fn page(desk: PageContext) -> Result<Response, ConsoleError> {
     let last = entries.last().filter(|_| entries.len() == PAGE);
     let page = AuditPage {
         d: &desk,
-        t: desk.t,
         next: last.map(|last| desk.with("cursor", &last.place)),
         entries,
         campaign: desk.query.shown("campaign"),

@@ -4,7 +4,6 @@ use std::cmp::Reverse;
 
 use askama::Template;
 use axum::extract::Path;
-use axum::response::Response;
 use coupon::calendar::{Date, Zone};
 use coupon::coupon::State;
 use coupon::time::Millis;
@@ -17,8 +16,7 @@ use crate::index::{CampaignSnapshot, CampaignTotals};
 use crate::roles::ConsoleAction;
 use crate::screens::campaigns::named;
 use crate::screens::customer::{CouponRow, coupon_row};
-use crate::text::PageTexts;
-use crate::trouble::ConsoleError;
+use crate::trouble::{ConsoleError, ConsoleResult};
 
 /// Campaigns that a day names; the page of the day has all.
 const NAMED: usize = 3;
@@ -29,7 +27,6 @@ const CAMPAIGNS: usize = 50;
 #[template(path = "calendar.html")]
 struct CalendarPage<'a> {
     d: &'a PageContext,
-    t: PageTexts,
     month: String,
     before: String,
     after: String,
@@ -77,7 +74,7 @@ impl CalendarMonth {
     }
 
     /// Its days, and the weekday of the first: 0 is Monday.
-    fn days(self) -> Result<(Vec<Date>, usize), ConsoleError> {
+    fn days(self) -> ConsoleResult<(Vec<Date>, usize)> {
         let first: Date =
             format!("{}-01", self.text()).parse().map_err(|_| ConsoleError::NotFound)?;
         // 1 January 1970 was a Thursday.
@@ -90,7 +87,7 @@ impl CalendarMonth {
 }
 
 /// `GET /console/calendar`
-pub(crate) async fn page(desk: PageContext) -> Result<Response, ConsoleError> {
+pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
     let t = desk.t;
     let today = desk.today().to_string();
     let this = today.get(..7).and_then(CalendarMonth::parse).ok_or(ConsoleError::NotFound)?;
@@ -142,7 +139,6 @@ pub(crate) async fn page(desk: PageContext) -> Result<Response, ConsoleError> {
     }
     let page = CalendarPage {
         d: &desk,
-        t,
         month: t.month(month.year, month.month),
         before: month.plus(-1).text(),
         after: month.plus(1).text(),
@@ -184,7 +180,7 @@ fn today(desk: &PageContext, view: &CampaignView) -> Date {
 
 impl PageContext {
     /// Who gets which notices, and what is not known of them.
-    async fn notices(&self) -> Result<String, ConsoleError> {
+    async fn notices(&self) -> ConsoleResult<String> {
         let days = &self.console.notice_days;
         let has_asked = match &self.console.webhooks {
             Some(webhooks) => webhooks.has_asked(NOTICE_TYPE).await?,
@@ -202,7 +198,6 @@ impl PageContext {
 #[template(path = "day.html")]
 struct DayPage<'a> {
     d: &'a PageContext,
-    t: PageTexts,
     day: String,
     campaigns: Vec<(String, String, String)>,
     more_campaigns: Option<String>,
@@ -237,10 +232,7 @@ impl RoundRow {
 }
 
 /// `GET /console/calendar/{day}`: what ends on a day.
-pub(crate) async fn day(
-    desk: PageContext,
-    Path(day): Path<String>,
-) -> Result<Response, ConsoleError> {
+pub(crate) async fn day(desk: PageContext, Path(day): Path<String>) -> ConsoleResult {
     let t = desk.t;
     let day: Date = day.parse().map_err(|_| ConsoleError::NotFound)?;
     let listed = desk.all_campaigns().await?;
@@ -271,7 +263,6 @@ pub(crate) async fn day(
     let zone = crate::fields::encoded(desk.zone.name());
     let page = DayPage {
         d: &desk,
-        t,
         day: t.date(day),
         campaigns: campaigns.collect(),
         more_campaigns: has_more.then(|| desk.with("skip", &(skipped + CAMPAIGNS).to_string())),

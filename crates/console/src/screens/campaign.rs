@@ -2,7 +2,6 @@
 
 use askama::Template;
 use axum::extract::Path;
-use axum::response::Response;
 use coupon::calendar::{Date, Zone};
 use coupon::campaign::{Batch, BatchKind};
 use coupon::ids::{BatchId, CampaignId};
@@ -18,7 +17,7 @@ use crate::screens::audit::{AuditRow, entries};
 use crate::screens::campaigns::{CampaignPhase, bar, phase};
 use crate::screens::overview::{drawn, times};
 use crate::text::{IsolatedText, PageTexts};
-use crate::trouble::ConsoleError;
+use crate::trouble::{ConsoleError, ConsoleResult};
 
 const DAYS: i64 = 30;
 
@@ -41,7 +40,6 @@ const HOUR_MS: u64 = 3_600_000;
 #[template(path = "campaign.html")]
 struct CampaignPage<'a> {
     d: &'a PageContext,
-    t: PageTexts,
     view: &'a CampaignView,
     phase: CampaignPhase,
     bar: String,
@@ -58,7 +56,7 @@ struct CampaignPage<'a> {
 
 impl CampaignPage<'_> {
     fn period(&self) -> String {
-        let (t, campaign) = (self.t, &self.view.campaign);
+        let (t, campaign) = (self.d.t, &self.view.campaign);
         let first = t.date(Date::of(campaign.valid_from, &campaign.zone));
         t.period(first, t.date(campaign.expires_on()))
     }
@@ -83,10 +81,7 @@ pub(crate) struct BatchRow {
 }
 
 /// `GET /console/campaigns/{id}`
-pub(crate) async fn page(
-    desk: PageContext,
-    Path(id): Path<String>,
-) -> Result<Response, ConsoleError> {
+pub(crate) async fn page(desk: PageContext, Path(id): Path<String>) -> ConsoleResult {
     let (t, engine, reader) = (desk.t, desk.engine(), desk.reader()?);
     let id = campaign_id(&id)?;
     let view = engine.campaign(&reader, &id).await?;
@@ -105,7 +100,6 @@ pub(crate) async fn page(
     };
     let page = CampaignPage {
         d: &desk,
-        t,
         phase: phase(&view, desk.now),
         bar: bar(t, &view),
         chart: counted.as_ref().map(|it| drawn(&desk, it, by)),
@@ -123,7 +117,7 @@ pub(crate) async fn page(
 }
 
 /// The id in a path; text that cannot be one is no page.
-pub(crate) fn campaign_id(text: &str) -> Result<CampaignId, ConsoleError> {
+pub(crate) fn campaign_id(text: &str) -> ConsoleResult<CampaignId> {
     text.parse().map_err(|_| ConsoleError::NotFound)
 }
 
@@ -132,7 +126,7 @@ async fn counted(
     desk: &PageContext,
     view: &CampaignView,
     by: CountInterval,
-) -> Result<Option<CountsView>, ConsoleError> {
+) -> ConsoleResult<Option<CountsView>> {
     let (zone, days) = (&view.campaign.zone, if by == CountInterval::Hour { 1 } else { DAYS });
     let first = Date::of(desk.now.plus_ms(-(days - 1) * DAY_MS), zone);
     let days = first..=Date::of(desk.now, zone);
@@ -140,7 +134,7 @@ async fn counted(
 }
 
 /// From the stock to the redemptions that were cancelled.
-async fn funnel(desk: &PageContext, view: &CampaignView) -> Result<Vec<FunnelStep>, ConsoleError> {
+async fn funnel(desk: &PageContext, view: &CampaignView) -> ConsoleResult<Vec<FunnelStep>> {
     let (t, counts, zone) = (desk.t, view.counts(), &view.campaign.zone);
     let longest = desk.now.plus_ms(-(CANCELLED_DAYS - 1) * DAY_MS);
     let first = Date::of(view.campaign.created_at.max(longest), zone);
@@ -179,7 +173,7 @@ async fn funnel(desk: &PageContext, view: &CampaignView) -> Result<Vec<FunnelSte
 
 /// When the stock is gone at the rate of the last day, or what will be left; `None` if nothing was issued or nothing is
 /// left.
-async fn forecast(desk: &PageContext, view: &CampaignView) -> Result<Option<String>, ConsoleError> {
+async fn forecast(desk: &PageContext, view: &CampaignView) -> ConsoleResult<Option<String>> {
     let left = view.available();
     if left == 0 || phase(view, desk.now) != CampaignPhase::Running {
         return Ok(None);
@@ -279,7 +273,6 @@ fn batch_row(t: PageTexts, batch: &Batch, zone: &Zone) -> BatchRow {
 #[template(path = "batch.html")]
 struct BatchPage<'a> {
     d: &'a PageContext,
-    t: PageTexts,
     campaign: String,
     batch: BatchRow,
     lines: String,
@@ -293,7 +286,7 @@ struct BatchPage<'a> {
 pub(crate) async fn batch(
     desk: PageContext,
     Path((campaign, batch)): Path<(String, String)>,
-) -> Result<Response, ConsoleError> {
+) -> ConsoleResult {
     let (t, engine, reader) = (desk.t, desk.engine(), desk.reader()?);
     let campaign = campaign_id(&campaign)?;
     let id: BatchId = batch.parse().map_err(|_| ConsoleError::NotFound)?;
@@ -306,7 +299,6 @@ pub(crate) async fn batch(
     let rejected = rejected.into_iter().take(REJECTED);
     let page = BatchPage {
         d: &desk,
-        t,
         campaign: campaign.to_string(),
         lines: t.number(batch.import.lines),
         imported: t.number(batch.import.imported),

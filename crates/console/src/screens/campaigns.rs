@@ -1,9 +1,6 @@
 //! All campaigns: filter, search, sort.
 
-use std::borrow::Borrow;
-
 use askama::Template;
-use axum::response::Response;
 use coupon::calendar::Date;
 use coupon::time::Millis;
 use engine::CampaignView;
@@ -13,7 +10,7 @@ use crate::desk::PageContext;
 use crate::index::CampaignTotals;
 use crate::roles::ConsoleAction;
 use crate::text::PageTexts;
-use crate::trouble::ConsoleError;
+use crate::trouble::ConsoleResult;
 
 const PAGE: usize = 50;
 
@@ -46,8 +43,7 @@ impl CampaignPhase {
         }
     }
 
-    pub(crate) fn label(self, t: impl Borrow<PageTexts>) -> &'static str {
-        let t = *t.borrow();
+    pub(crate) fn label(self, t: &PageTexts) -> &'static str {
         match self {
             CampaignPhase::Planned => t.phase_planned(),
             CampaignPhase::Running => t.phase_running(),
@@ -100,7 +96,6 @@ pub(crate) fn bar(t: PageTexts, view: &CampaignView) -> String {
 #[template(path = "campaigns.html")]
 struct CampaignsPage<'a> {
     d: &'a PageContext,
-    t: PageTexts,
     rows: Vec<CampaignListRow>,
     shown: String,
     at: String,
@@ -125,7 +120,7 @@ struct CampaignListRow {
 }
 
 /// `GET /console/campaigns`
-pub(crate) async fn page(desk: PageContext) -> Result<Response, ConsoleError> {
+pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
     let t = desk.t;
     let listed = desk.all_campaigns().await?;
     let (q, state) = (desk.query.shown("q"), desk.query.shown("state"));
@@ -145,7 +140,6 @@ pub(crate) async fn page(desk: PageContext) -> Result<Response, ConsoleError> {
     let next = (found.len() > behind).then(|| desk.with("from", &behind.to_string()));
     let page = CampaignsPage {
         d: &desk,
-        t,
         rows,
         shown: t.campaigns_shown(found.len() as u64),
         at: t.clock(listed.at, &desk.zone),
@@ -198,7 +192,7 @@ fn row(desk: &PageContext, view: &CampaignView) -> CampaignListRow {
 
 impl CampaignsPage<'_> {
     fn sorts(&self) -> [(&'static str, &'static str); 5] {
-        let t = self.t;
+        let t = self.d.t;
         [
             ("created", t.sort_created()),
             ("name", t.sort_name()),

@@ -14,14 +14,13 @@ use crate::fields::{FormFields, encoded};
 use crate::index::CampaignTotals;
 use crate::roles::ConsoleAction;
 use crate::screens::campaign::campaign_id;
-use crate::text::{IsolatedText, PageTexts};
-use crate::trouble::ConsoleError;
+use crate::text::IsolatedText;
+use crate::trouble::{ConsoleError, ConsoleResult};
 
 #[derive(Template)]
 #[template(path = "pause.html")]
 struct PausePage<'a> {
     d: &'a PageContext,
-    t: PageTexts,
     view: &'a CampaignView,
     curl: String,
 }
@@ -30,7 +29,6 @@ struct PausePage<'a> {
 #[template(path = "stock.html")]
 struct StockPage<'a> {
     d: &'a PageContext,
-    t: PageTexts,
     view: &'a CampaignView,
     /// Names the batch before it is made: a form that is sent twice makes one.
     batch: String,
@@ -41,7 +39,6 @@ struct StockPage<'a> {
 #[template(path = "terms.html")]
 struct TermsPage<'a> {
     d: &'a PageContext,
-    t: PageTexts,
     view: &'a CampaignView,
     issue_from: String,
     issue_until: String,
@@ -49,7 +46,7 @@ struct TermsPage<'a> {
     curl: String,
 }
 
-async fn campaign(desk: &PageContext, id: &str) -> Result<CampaignView, ConsoleError> {
+async fn campaign(desk: &PageContext, id: &str) -> ConsoleResult<CampaignView> {
     Ok(desk.engine().campaign(&desk.reader()?, &campaign_id(id)?).await?)
 }
 
@@ -59,14 +56,11 @@ fn done(desk: &PageContext, id: &str, done: &str) -> Response {
 }
 
 /// `GET /console/campaigns/{id}/pause`
-pub(crate) async fn pause(
-    desk: PageContext,
-    Path(id): Path<String>,
-) -> Result<Response, ConsoleError> {
+pub(crate) async fn pause(desk: PageContext, Path(id): Path<String>) -> ConsoleResult {
     let view = campaign(&desk, &id).await?;
     let body = json!({"paused": !view.campaign.paused, "reason": "…"});
     let curl = desk.curl("PATCH", &format!("/v1/campaigns/{id}"), &body);
-    desk.page(&PausePage { d: &desk, t: desk.t, view: &view, curl })
+    desk.page(&PausePage { d: &desk, view: &view, curl })
 }
 
 /// `POST /console/campaigns/{id}/pause`: to the state that the form names, so that two people who press it at
@@ -75,7 +69,7 @@ pub(crate) async fn save_pause(
     desk: PageContext,
     Path(id): Path<String>,
     fields: FormFields,
-) -> Result<Response, ConsoleError> {
+) -> ConsoleResult {
     let paused: bool = fields.must("paused")?;
     let reason: Option<Reason> = fields.may("reason")?;
     let caller = desk.caller(ConsoleAction::PauseCampaign)?;
@@ -89,7 +83,7 @@ pub(crate) async fn pause_batch(
     desk: PageContext,
     Path((campaign, batch)): Path<(String, String)>,
     fields: FormFields,
-) -> Result<Response, ConsoleError> {
+) -> ConsoleResult {
     let paused: bool = fields.must("paused")?;
     let reason: Option<Reason> = fields.may("reason")?;
     let id: BatchId = batch.parse().map_err(|_| ConsoleError::NotFound)?;
@@ -102,15 +96,12 @@ pub(crate) async fn pause_batch(
 }
 
 /// `GET /console/campaigns/{id}/stock`
-pub(crate) async fn stock(
-    desk: PageContext,
-    Path(id): Path<String>,
-) -> Result<Response, ConsoleError> {
+pub(crate) async fn stock(desk: PageContext, Path(id): Path<String>) -> ConsoleResult {
     let view = campaign(&desk, &id).await?;
     let batch = format!("bat_{}", uuid::Uuid::now_v7());
     let body = json!({"batch_id": batch, "count": 1000});
     let curl = desk.curl("POST", &format!("/v1/campaigns/{id}/batches"), &body);
-    desk.page(&StockPage { d: &desk, t: desk.t, view: &view, batch, curl })
+    desk.page(&StockPage { d: &desk, view: &view, batch, curl })
 }
 
 /// `POST /console/campaigns/{id}/stock`
@@ -118,7 +109,7 @@ pub(crate) async fn save_stock(
     desk: PageContext,
     Path(id): Path<String>,
     fields: FormFields,
-) -> Result<Response, ConsoleError> {
+) -> ConsoleResult {
     let count = fields.shown("count").replace([',', ' '], "");
     let count = count.parse().map_err(|_| ConsoleError::field("count", desk.t.want_number()))?;
     let request = BatchRequest { id: fields.may::<BatchId>("batch_id")?, count };
@@ -128,16 +119,12 @@ pub(crate) async fn save_stock(
 }
 
 /// `GET /console/campaigns/{id}/terms`
-pub(crate) async fn terms(
-    desk: PageContext,
-    Path(id): Path<String>,
-) -> Result<Response, ConsoleError> {
+pub(crate) async fn terms(desk: PageContext, Path(id): Path<String>) -> ConsoleResult {
     let view = campaign(&desk, &id).await?;
     let terms = &view.campaign;
     let body = json!({"name": terms.name, "per_user_limit": terms.per_user_limit});
     let page = TermsPage {
         d: &desk,
-        t: desk.t,
         issue_from: terms
             .issue_from
             .map(|at| Date::of(at, &terms.zone).to_string())
@@ -159,7 +146,7 @@ pub(crate) async fn save_terms(
     desk: PageContext,
     Path(id): Path<String>,
     fields: FormFields,
-) -> Result<Response, ConsoleError> {
+) -> ConsoleResult {
     let view = campaign(&desk, &id).await?;
     let (terms, zone) = (&view.campaign, &view.campaign.zone);
     let issue_from = fields.may::<Date>("issue_from")?.map(|date| date.first_instant(zone));
@@ -184,7 +171,7 @@ pub(crate) async fn save_terms(
 
 impl TermsPage<'_> {
     fn fixed(&self) -> Vec<(&'static str, String)> {
-        let (t, terms) = (self.t, &self.view.campaign);
+        let (t, terms) = (self.d.t, &self.view.campaign);
         vec![
             (t.field_valid_from(), t.moment(terms.valid_from, &terms.zone)),
             (t.field_expires_on(), t.date(terms.expires_on())),
@@ -196,7 +183,7 @@ impl TermsPage<'_> {
 
 impl StockPage<'_> {
     fn present(&self) -> String {
-        let t = self.t;
+        let t = self.d.t;
         t.stock_at_present(t.number(self.view.available()), t.number(self.view.counts().stock))
     }
 }
@@ -205,8 +192,8 @@ impl PausePage<'_> {
     fn asked(&self) -> String {
         let name = IsolatedText(&self.view.campaign.name);
         match self.view.campaign.paused {
-            true => self.t.ask_resume(name),
-            false => self.t.ask_pause(name),
+            true => self.d.t.ask_resume(name),
+            false => self.d.t.ask_pause(name),
         }
     }
 }

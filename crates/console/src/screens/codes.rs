@@ -24,8 +24,7 @@ use crate::index::CampaignTotals;
 use crate::qr;
 use crate::roles::ConsoleAction;
 use crate::screens::campaign::campaign_id;
-use crate::text::PageTexts;
-use crate::trouble::ConsoleError;
+use crate::trouble::{ConsoleError, ConsoleResult};
 use crate::workbook::{self, ROWS_MAX};
 
 /// Codes of one sheet to print: some 25 pages of paper, and less than 3 MB.
@@ -42,7 +41,7 @@ async fn codes(
     desk: &PageContext,
     id: &CampaignId,
     format: CodesFormat,
-) -> Result<LineStream, ConsoleError> {
+) -> ConsoleResult<LineStream> {
     let caller = desk.caller(ConsoleAction::DownloadCodes)?;
     let (batch, after) = (desk.query.may("batch")?, desk.query.may::<CodeText>("after")?);
     let request = CodesRequest { batch, after, format };
@@ -51,10 +50,7 @@ async fn codes(
 }
 
 /// `GET /console/campaigns/{id}/codes.csv`
-pub(crate) async fn download(
-    desk: PageContext,
-    Path(id): Path<String>,
-) -> Result<Response, ConsoleError> {
+pub(crate) async fn download(desk: PageContext, Path(id): Path<String>) -> ConsoleResult {
     let id = campaign_id(&id)?;
     let codes = codes(&desk, &id, CodesFormat::Csv).await?;
     let head = once(async { Ok(format!("{BYTE_ORDER_MARK}code\n")) });
@@ -85,10 +81,7 @@ pub(crate) fn attached(name: &str, kind: &'static str, body: Body) -> Response {
 }
 
 /// `GET /console/campaigns/{id}/codes.xlsx`: all of them, or none if a workbook has not so many rows.
-pub(crate) async fn workbook(
-    desk: PageContext,
-    Path(id): Path<String>,
-) -> Result<Response, ConsoleError> {
+pub(crate) async fn workbook(desk: PageContext, Path(id): Path<String>) -> ConsoleResult {
     let id = campaign_id(&id)?;
     let too_small =
         || ConsoleError::field("xlsx", desk.t.workbook_too_small(desk.t.number(ROWS_MAX as u64)));
@@ -130,7 +123,6 @@ pub(crate) async fn workbook(
 #[template(path = "sheet.html")]
 struct SheetPage<'a> {
     d: &'a PageContext,
-    t: PageTexts,
     campaign: String,
     name: String,
     /// Each code and its picture.
@@ -140,10 +132,7 @@ struct SheetPage<'a> {
 }
 
 /// `GET /console/campaigns/{id}/sheet`: codes with pictures for a camera, to print.
-pub(crate) async fn sheet(
-    desk: PageContext,
-    Path(id): Path<String>,
-) -> Result<Response, ConsoleError> {
+pub(crate) async fn sheet(desk: PageContext, Path(id): Path<String>) -> ConsoleResult {
     let id = campaign_id(&id)?;
     let name = desk.engine().campaign(&desk.reader()?, &id).await?.campaign.name.clone();
     let mut pieces = codes(&desk, &id, CodesFormat::Sheet).await?;
@@ -168,7 +157,6 @@ pub(crate) async fn sheet(
     });
     let page = SheetPage {
         d: &desk,
-        t: desk.t,
         campaign: encoded(id.as_str()),
         name,
         codes: drawn.await.map_err(|_| ConsoleError::Broken)?,

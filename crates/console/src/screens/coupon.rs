@@ -1,7 +1,5 @@
 //! One coupon: its state in a sentence, what happened to it, what was refused, and what may be done.
 
-use std::borrow::Borrow;
-
 use askama::Template;
 use attempts::Wanted;
 use axum::extract::Path;
@@ -20,13 +18,12 @@ use crate::fields::{FormFields, encoded};
 use crate::roles::ConsoleAction;
 use crate::screens::refused::AttemptRow;
 use crate::text::{IsolatedText, PageTexts};
-use crate::trouble::ConsoleError;
+use crate::trouble::{ConsoleError, ConsoleResult};
 
 #[derive(Template)]
 #[template(path = "coupon.html")]
 struct CouponPage<'a> {
     d: &'a PageContext,
-    t: PageTexts,
     view: &'a CouponView,
     campaign_name: String,
     sentence: String,
@@ -84,8 +81,7 @@ impl CouponAction {
         }
     }
 
-    fn label(self, t: impl Borrow<PageTexts>) -> &'static str {
-        let t = *t.borrow();
+    fn label(self, t: &PageTexts) -> &'static str {
         match self {
             CouponAction::Issue => t.coupon_issue(),
             CouponAction::Revoke => t.coupon_revoke(),
@@ -95,8 +91,7 @@ impl CouponAction {
         }
     }
 
-    fn means(self, t: impl Borrow<PageTexts>) -> &'static str {
-        let t = *t.borrow();
+    fn means(self, t: &PageTexts) -> &'static str {
         match self {
             CouponAction::Issue => t.coupon_issue_means(),
             CouponAction::Revoke => t.coupon_revoke_means(),
@@ -131,15 +126,12 @@ impl CouponAction {
     }
 }
 
-pub(crate) fn code(text: &str) -> Result<CodeText, ConsoleError> {
+pub(crate) fn code(text: &str) -> ConsoleResult<CodeText> {
     text.parse().map_err(|_| ConsoleError::NotFound)
 }
 
 /// `GET /console/coupons/{code}`
-pub(crate) async fn page(
-    desk: PageContext,
-    Path(typed): Path<String>,
-) -> Result<Response, ConsoleError> {
+pub(crate) async fn page(desk: PageContext, Path(typed): Path<String>) -> ConsoleResult {
     let (t, engine, reader) = (desk.t, desk.engine(), desk.reader()?);
     let text = code(&typed)?;
     let view = engine.coupon(&reader, &text, None).await?;
@@ -149,7 +141,6 @@ pub(crate) async fn page(
     let offers = CouponAction::ALL.into_iter().filter(|it| it.fits(state) && desk.may(it.action()));
     let page = CouponPage {
         d: &desk,
-        t,
         campaign_name: campaign.name.clone(),
         sentence: sentence(&desk, &view),
         more: more(&desk, &view, campaign.cancel_days),
@@ -261,7 +252,6 @@ fn happened(t: PageTexts, event: &Event, zone: &Zone) -> HistoryRow {
 #[template(path = "coupon_action.html")]
 struct ActionPage<'a> {
     d: &'a PageContext,
-    t: PageTexts,
     view: &'a CouponView,
     asked: CouponAction,
     sentence: String,
@@ -274,10 +264,7 @@ struct ActionPage<'a> {
 
 /// `GET /console/coupons/{code}/…`: a second look, with the reason. The page names the version that it shows,
 /// so that nothing is done to a coupon that has changed meanwhile.
-pub(crate) async fn ask(
-    desk: PageContext,
-    Path(typed): Path<String>,
-) -> Result<Response, ConsoleError> {
+pub(crate) async fn ask(desk: PageContext, Path(typed): Path<String>) -> ConsoleResult {
     let view = desk.engine().coupon(&desk.reader()?, &code(&typed)?, None).await?;
     let name = desk.path_alone().rsplit('/').next();
     let asked = CouponAction::ALL.into_iter().find(|it| Some(it.as_str()) == name);
@@ -298,7 +285,6 @@ pub(crate) async fn ask(
     let path = format!("/v1/coupons/{}/{}", view.code, asked.as_str());
     let page = ActionPage {
         d: &desk,
-        t: desk.t,
         sentence: sentence(&desk, &view),
         asked,
         holder,
@@ -320,11 +306,11 @@ fn after<T>(typed: &str, done: &WriteResult<T>, made: &str, before: &str) -> Res
 }
 
 /// The reason, which the console wants although the API does not, and the version that the page has shown.
-fn with(fields: &FormFields) -> Result<AdminChange, ConsoleError> {
+fn with(fields: &FormFields) -> ConsoleResult<AdminChange> {
     Ok(AdminChange { reason: Some(reason(fields)?), if_version: fields.may("version")? })
 }
 
-fn reason(fields: &FormFields) -> Result<Reason, ConsoleError> {
+fn reason(fields: &FormFields) -> ConsoleResult<Reason> {
     fields.must("reason")
 }
 
@@ -333,7 +319,7 @@ pub(crate) async fn issue(
     desk: PageContext,
     Path(typed): Path<String>,
     fields: FormFields,
-) -> Result<Response, ConsoleError> {
+) -> ConsoleResult {
     let user: UserId = fields.must("user_id")?;
     let caller = desk.caller(ConsoleAction::Issue)?;
     let done = desk.engine().issue_code(&caller, &code(&typed)?, Some(user)).await?;
@@ -346,7 +332,7 @@ pub(crate) async fn revoke(
     desk: PageContext,
     Path(typed): Path<String>,
     fields: FormFields,
-) -> Result<Response, ConsoleError> {
+) -> ConsoleResult {
     let user: UserId = fields.must("user_id")?;
     let caller = desk.caller(ConsoleAction::Revoke)?;
     let change = with(&fields)?;
@@ -360,7 +346,7 @@ pub(crate) async fn void(
     desk: PageContext,
     Path(typed): Path<String>,
     fields: FormFields,
-) -> Result<Response, ConsoleError> {
+) -> ConsoleResult {
     let caller = desk.caller(ConsoleAction::Void)?;
     let done = desk.engine().void(&caller, &code(&typed)?, with(&fields)?).await?;
     desk.console.index.has_changed();
@@ -372,7 +358,7 @@ pub(crate) async fn extend(
     desk: PageContext,
     Path(typed): Path<String>,
     fields: FormFields,
-) -> Result<Response, ConsoleError> {
+) -> ConsoleResult {
     let (on, zone): (Date, Zone) = (fields.must("expires_on")?, fields.must("time_zone")?);
     let caller = desk.caller(ConsoleAction::Extend)?;
     let expiry = NewExpiry::On(on, zone);
@@ -385,7 +371,7 @@ pub(crate) async fn cancel_redemption(
     desk: PageContext,
     Path(typed): Path<String>,
     fields: FormFields,
-) -> Result<Response, ConsoleError> {
+) -> ConsoleResult {
     let order: OrderRef = fields.must("order_ref")?;
     let caller = desk.caller(ConsoleAction::CancelRedemption)?;
     let reason = Some(reason(&fields)?);

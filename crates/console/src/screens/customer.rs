@@ -3,7 +3,6 @@
 use askama::Template;
 use attempts::Wanted;
 use axum::extract::Path;
-use axum::response::Response;
 use coupon::coupon::State;
 use coupon::ids::{CampaignId, IssueRef, UserId};
 use engine::{
@@ -18,8 +17,8 @@ use crate::index::CampaignTotals;
 use crate::roles::ConsoleAction;
 use crate::screens::campaigns::{CampaignPhase, named, phase};
 use crate::screens::refused::AttemptRow;
-use crate::text::{IsolatedText, PageTexts};
-use crate::trouble::ConsoleError;
+use crate::text::IsolatedText;
+use crate::trouble::{ConsoleError, ConsoleResult};
 
 const PAGE: u64 = 50;
 
@@ -30,7 +29,6 @@ const OFFERED: usize = 200;
 #[template(path = "customer.html")]
 struct CustomerPage<'a> {
     d: &'a PageContext,
-    t: PageTexts,
     user: String,
     coupons: Vec<CouponRow>,
     next: Option<String>,
@@ -52,10 +50,7 @@ pub(crate) struct CouponRow {
 }
 
 /// `GET /console/customers/{user}`
-pub(crate) async fn page(
-    desk: PageContext,
-    Path(user): Path<String>,
-) -> Result<Response, ConsoleError> {
+pub(crate) async fn page(desk: PageContext, Path(user): Path<String>) -> ConsoleResult {
     let user: UserId = user.parse().map_err(|_| ConsoleError::NotFound)?;
     let list = desk.coupons(Some(user.clone()), None).await?;
     let wanted = Wanted { user: Some(user.to_string()), ..Wanted::default() };
@@ -67,7 +62,6 @@ pub(crate) async fn page(
     let path = format!("/v1/coupons?user_id={}&limit={PAGE}", encoded(user.as_str()));
     let page = CustomerPage {
         d: &desk,
-        t: desk.t,
         coupons: list.coupons.iter().map(|view| coupon_row(&desk, view)).collect(),
         next: list
             .next
@@ -83,7 +77,7 @@ pub(crate) async fn page(
 }
 
 /// Campaigns that have coupons to give.
-async fn offered(desk: &PageContext) -> Result<Vec<(String, String)>, ConsoleError> {
+async fn offered(desk: &PageContext) -> ConsoleResult<Vec<(String, String)>> {
     let listed = desk.all_campaigns().await?;
     let has = listed.campaigns.iter().filter(|it| {
         phase(it, desk.now) == CampaignPhase::Running
@@ -99,7 +93,7 @@ impl PageContext {
         &self,
         user: Option<UserId>,
         expires_on: Option<(coupon::calendar::Date, coupon::calendar::Zone)>,
-    ) -> Result<ListView, ConsoleError> {
+    ) -> ConsoleResult<ListView> {
         let after = self.query.get("cursor").and_then(cursor::read);
         let after = after.map(|(expires_at, tie)| CursorPosition { expires_at, tie });
         let request = ListRequest {
@@ -147,7 +141,7 @@ pub(crate) async fn give(
     desk: PageContext,
     Path(user): Path<String>,
     fields: FormFields,
-) -> Result<Response, ConsoleError> {
+) -> ConsoleResult {
     let user: UserId = user.parse().map_err(|_| ConsoleError::NotFound)?;
     let campaign: CampaignId = fields.must("campaign_id")?;
     let gift: IssueRef = fields.must("issue_ref")?;

@@ -4,8 +4,8 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use askama::Template;
+use axum::response::IntoResponse;
 use axum::response::sse::{Event, KeepAlive, Sse};
-use axum::response::{IntoResponse, Response};
 use coupon::time::Millis;
 use engine::{FeedEvent, FeedReader, Happened};
 use futures::StreamExt;
@@ -17,8 +17,7 @@ use webhooks::{Endpoint, EndpointState};
 use crate::desk::{PageContext, member_of};
 use crate::roles::ConsoleAction;
 use crate::tails::EventTail;
-use crate::text::PageTexts;
-use crate::trouble::ConsoleError;
+use crate::trouble::ConsoleResult;
 
 /// Endpoints of the page: all that there may be.
 const ENDPOINTS: usize = 200;
@@ -33,7 +32,6 @@ const LATE_MS: i64 = 60_000;
 #[template(path = "events.html")]
 struct EventsPage<'a> {
     d: &'a PageContext,
-    t: PageTexts,
     webhooks: Option<Vec<WebhookRow>>,
     readers: Vec<ReaderRow>,
     is_kept: bool,
@@ -107,7 +105,7 @@ fn receiver(url: &str) -> String {
 }
 
 /// `GET /console/events`
-pub(crate) async fn page(desk: PageContext) -> Result<Response, ConsoleError> {
+pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
     let webhooks = match &desk.console.webhooks {
         None => None,
         Some(webhooks) => {
@@ -118,7 +116,6 @@ pub(crate) async fn page(desk: PageContext) -> Result<Response, ConsoleError> {
     let readers = desk.engine().feed_readers().await?;
     let page = EventsPage {
         d: &desk,
-        t: desk.t,
         webhooks,
         readers: readers.into_iter().map(|it| ReaderRow::of(&desk, it)).collect(),
         is_kept: desk.engine().hot().feed().is_some(),
@@ -128,7 +125,7 @@ pub(crate) async fn page(desk: PageContext) -> Result<Response, ConsoleError> {
 }
 
 /// `GET /console/events/tail`: what happens from now on, as server-sent events.
-pub(crate) async fn tail(desk: PageContext) -> Result<Response, ConsoleError> {
+pub(crate) async fn tail(desk: PageContext) -> ConsoleResult {
     let tail = desk.console.tails.begin(desk.engine(), desk.reader()?).await?;
     let events = stream(desk, tail).take_until(sleep(TAIL_MAX));
     Ok(Sse::new(events).keep_alive(KeepAlive::default()).into_response())

@@ -9,7 +9,6 @@ use askama::Template;
 use axum::Extension;
 use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::Response;
 use coupon::refusal::Refusal;
 use engine::{Caller, Failure, IdentifiedStaff, Role, StaffMember};
 use tokio::time::timeout;
@@ -24,8 +23,8 @@ use crate::identity::{
 };
 use crate::screens::preferences::is_here;
 use crate::screens::sign_in::{self, peer_of};
-use crate::text::{IsolatedText, PageTexts};
-use crate::trouble::ConsoleError;
+use crate::text::IsolatedText;
+use crate::trouble::{ConsoleError, ConsoleResult};
 use crate::twins::has_twin;
 
 /// The cookie of a browser that is at the provider. Another site, the provider, sends the browser back, so it is
@@ -47,7 +46,6 @@ const NEXT_LEN_MAX: usize = 200;
 #[template(path = "signed_in.html")]
 struct SignedInPage<'a> {
     d: &'a PageContext,
-    t: PageTexts,
     next: &'a str,
 }
 
@@ -56,7 +54,7 @@ pub(crate) async fn leave(
     desk: PageContext,
     peer: Option<Extension<ConnectInfo<SocketAddr>>>,
     headers: HeaderMap,
-) -> Result<Response, ConsoleError> {
+) -> ConsoleResult {
     let provider = provider(&desk)?;
     let next = desk.query.get("next").filter(|next| is_here(next) && next.len() <= NEXT_LEN_MAX);
     let next = next.unwrap_or("/console").to_owned();
@@ -86,7 +84,7 @@ pub(crate) async fn come_back(
     desk: PageContext,
     peer: Option<Extension<ConnectInfo<SocketAddr>>>,
     headers: HeaderMap,
-) -> Result<Response, ConsoleError> {
+) -> ConsoleResult {
     let (provider, t, console) = (provider(&desk)?, desk.t, &desk.console);
     let left = desk.cookie(&LEAVE, &headers);
     let left = left.and_then(|signed| console.signer.read::<PendingSignIn>(&signed));
@@ -116,7 +114,7 @@ pub(crate) async fn come_back(
     desk.engine().staff_signed_in(&Caller::staff(Role::Operator, name)).await?;
     // A page, and no redirect: after one a browser would not send the cookie of the session yet, since another
     // site has begun all of this.
-    let mut response = desk.page(&SignedInPage { d: &desk, t, next: &left.next })?;
+    let mut response = desk.page(&SignedInPage { d: &desk, next: &left.next })?;
     sign(console, &desk, &sign_in::session(&desk, &account), &mut response);
     desk.give(&LEAVE, "", 0, &mut response);
     Ok(response)
@@ -131,7 +129,7 @@ async fn person(
     code: String,
     from: String,
     now: i64,
-) -> Result<Result<ExternalIdentity, IdentityError>, ConsoleError> {
+) -> ConsoleResult<Result<ExternalIdentity, IdentityError>> {
     let Some(_place) = console.at_provider.take(&from) else {
         return Err(ConsoleError::Busy);
     };
@@ -153,7 +151,7 @@ fn at_provider(from: &str) -> String {
 async fn admitted(
     desk: &PageContext,
     person: ExternalIdentity,
-) -> Result<Result<StaffMember, String>, ConsoleError> {
+) -> ConsoleResult<Result<StaffMember, String>> {
     let t = desk.t;
     let Some(role) = person.role else {
         return Ok(Err(t.identity_no_role(IsolatedText(&person.name))));
@@ -176,12 +174,12 @@ async fn admitted(
     }
 }
 
-fn provider(desk: &PageContext) -> Result<Arc<dyn IdentityProvider>, ConsoleError> {
+fn provider(desk: &PageContext) -> ConsoleResult<Arc<dyn IdentityProvider>> {
     desk.console.identity.clone().ok_or(ConsoleError::NotFound)
 }
 
 /// What people read when the provider does not say who they are.
-fn wrong(desk: &PageContext, error: &IdentityError) -> Result<Response, ConsoleError> {
+fn wrong(desk: &PageContext, error: &IdentityError) -> ConsoleResult {
     tracing::warn!(%error, "nobody could sign in to the console");
     match error {
         IdentityError::Away(_) => sign_in::refused(desk, desk.t.identity_away()),
@@ -199,7 +197,7 @@ async fn answered<T>(
 
 /// `POST /console/sign-in/go-on`: somebody whose session had ended has signed in in another tab, and goes on with
 /// their form.
-pub(crate) async fn go_on(desk: PageContext, fields: FormFields) -> Result<Response, ConsoleError> {
+pub(crate) async fn go_on(desk: PageContext, fields: FormFields) -> ConsoleResult {
     let next = fields.get("next").filter(|next| is_here(next)).unwrap_or("/console");
     let kept = fields.shown("kept");
     match &desk.member {

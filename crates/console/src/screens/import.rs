@@ -26,7 +26,7 @@ use crate::screens::campaign::campaign_id;
 use crate::screens::campaigns::{CampaignPhase, named, phase};
 use crate::screens::codes::file;
 use crate::text::{IsolatedText, PageTexts};
-use crate::trouble::ConsoleError;
+use crate::trouble::{ConsoleError, ConsoleResult};
 
 /// Campaigns that are offered without a search.
 const OFFERED: usize = 100;
@@ -35,16 +35,15 @@ const OFFERED: usize = 100;
 #[template(path = "import_choose.html")]
 struct ChoosePage<'a> {
     d: &'a PageContext,
-    t: PageTexts,
     campaigns: Vec<(String, String)>,
 }
 
 /// `GET /console/import`: into which campaign?
-pub(crate) async fn choose(desk: PageContext) -> Result<Response, ConsoleError> {
+pub(crate) async fn choose(desk: PageContext) -> ConsoleResult {
     let listed = desk.all_campaigns().await?;
     let open = listed.campaigns.iter().filter(|it| phase(it, desk.now) != CampaignPhase::Ended);
     let campaigns = open.take(OFFERED).map(named).collect();
-    desk.page(&ChoosePage { d: &desk, t: desk.t, campaigns })
+    desk.page(&ChoosePage { d: &desk, campaigns })
 }
 
 /// `GET /console/import/template.csv`
@@ -59,7 +58,6 @@ pub(crate) async fn template(_: PageContext) -> Response {
 #[template(path = "import.html")]
 struct ImportPage<'a> {
     d: &'a PageContext,
-    t: PageTexts,
     campaign: String,
     name: String,
     batch: String,
@@ -81,10 +79,7 @@ struct ImportPreview {
 }
 
 /// `GET /console/campaigns/{id}/import`
-pub(crate) async fn page(
-    desk: PageContext,
-    Path(id): Path<String>,
-) -> Result<Response, ConsoleError> {
+pub(crate) async fn page(desk: PageContext, Path(id): Path<String>) -> ConsoleResult {
     show(&desk, &campaign_id(&id)?, &desk.query.clone(), None).await
 }
 
@@ -93,7 +88,7 @@ async fn show(
     id: &CampaignId,
     fields: &FormFields,
     checked: Option<ImportPreview>,
-) -> Result<Response, ConsoleError> {
+) -> ConsoleResult {
     let view = desk.engine().campaign(&desk.reader()?, id).await?;
     let batch = match fields.get("batch_id") {
         Some(batch) => batch.to_owned(),
@@ -103,7 +98,6 @@ async fn show(
     let curl = desk.curl("POST", &path, &json!({}));
     let page = ImportPage {
         d: desk,
-        t: desk.t,
         campaign: id.to_string(),
         name: view.campaign.name.clone(),
         columns: fields.shown("columns").to_owned(),
@@ -125,7 +119,7 @@ pub(crate) async fn send(
     desk: PageContext,
     Path(id): Path<String>,
     request: Request,
-) -> Result<Response, ConsoleError> {
+) -> ConsoleResult {
     let id = campaign_id(&id)?;
     let caller = desk.caller(ConsoleAction::Import)?;
     let mut upload = FormUpload::of(request).await?;
@@ -186,7 +180,7 @@ fn checked(t: PageTexts, found: &DryRun) -> ImportPreview {
 pub(crate) async fn rejected(
     desk: PageContext,
     Path((campaign, batch)): Path<(String, String)>,
-) -> Result<Response, ConsoleError> {
+) -> ConsoleResult {
     let campaign = campaign_id(&campaign)?;
     let batch: BatchId = batch.parse().map_err(|_| ConsoleError::NotFound)?;
     let caller = desk.caller(ConsoleAction::Import)?;

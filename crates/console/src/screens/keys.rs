@@ -1,15 +1,13 @@
 //! Keys and tokens: which keys there are, and which tokens were made. Never a secret.
 
 use askama::Template;
-use axum::response::Response;
 use coupon::time::DAY_MS;
 use engine::AuditKind;
 
 use crate::desk::PageContext;
 use crate::machine::{KeyInfo, KeyUse};
 use crate::screens::audit::{AuditRow, entries};
-use crate::text::PageTexts;
-use crate::trouble::ConsoleError;
+use crate::trouble::ConsoleResult;
 
 /// Entries of the audit that are looked at for tokens and keys.
 const AUDITED: usize = 500;
@@ -18,7 +16,6 @@ const AUDITED: usize = 500;
 #[template(path = "keys.html")]
 struct KeysPage<'a> {
     d: &'a PageContext,
-    t: PageTexts,
     keys: Vec<KeyRow>,
     /// What was done with keys and tokens lately; `None` where no audit is kept.
     made: Option<Vec<AuditRow>>,
@@ -34,7 +31,7 @@ struct KeyRow {
 }
 
 /// `GET /console/keys`
-pub(crate) async fn page(desk: PageContext) -> Result<Response, ConsoleError> {
+pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
     let machine = desk.machine().await?;
     let is_about = |entry: &AuditRow| {
         matches!(entry.kind, AuditKind::TokenMade | AuditKind::KeyAdded | AuditKind::KeyRetired)
@@ -42,7 +39,6 @@ pub(crate) async fn page(desk: PageContext) -> Result<Response, ConsoleError> {
     let made = entries(&desk, None, &desk.zone, None, AUDITED).await?;
     let page = KeysPage {
         d: &desk,
-        t: desk.t,
         keys: machine.keys.iter().rev().map(|key| row(&desk, key)).collect(),
         made: made.map(|entries| entries.into_iter().filter(is_about).collect()),
     };

@@ -2,7 +2,6 @@
 
 use askama::Template;
 use axum::http::StatusCode;
-use axum::response::Response;
 use coupon::calendar::{Date, Zone};
 use coupon::campaign::Handout;
 use coupon::time::Millis;
@@ -14,13 +13,12 @@ use crate::fields::{FormFields, encoded};
 use crate::roles::ConsoleAction;
 use crate::screens::campaign::campaign_id;
 use crate::text::{IsolatedText, PageTexts};
-use crate::trouble::{ConsoleError, faults_said};
+use crate::trouble::{ConsoleError, ConsoleResult, faults_said};
 
 #[derive(Template)]
 #[template(path = "new_campaign.html")]
 struct NewCampaignPage<'a> {
     d: &'a PageContext,
-    t: PageTexts,
     f: &'a FormFields,
     wrong: Option<String>,
     /// What the campaign means, once the form is right; then it can be created.
@@ -30,7 +28,7 @@ struct NewCampaignPage<'a> {
 
 impl NewCampaignPage<'_> {
     fn handouts(&self) -> [(&'static str, &'static str, &'static str); 4] {
-        let t = self.t;
+        let t = self.d.t;
         [
             ("shop", t.handout_shop(), t.handout_shop_hint()),
             ("self", t.handout_self(), t.handout_self_hint()),
@@ -45,7 +43,7 @@ impl NewCampaignPage<'_> {
 }
 
 /// `GET /console/new-campaign`, empty or like another campaign.
-pub(crate) async fn page(desk: PageContext) -> Result<Response, ConsoleError> {
+pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
     let mut fields = match desk.query.get("like") {
         Some(id) => like(&desk, id).await?,
         None => FormFields::default(),
@@ -57,7 +55,7 @@ pub(crate) async fn page(desk: PageContext) -> Result<Response, ConsoleError> {
 }
 
 /// The fields of another campaign, without its dates and names.
-async fn like(desk: &PageContext, id: &str) -> Result<FormFields, ConsoleError> {
+async fn like(desk: &PageContext, id: &str) -> ConsoleResult<FormFields> {
     let view = desk.engine().campaign(&desk.reader()?, &campaign_id(id)?).await?;
     let campaign = &view.campaign;
     let number = |number: Option<u16>| number.map(|number| number.to_string());
@@ -78,10 +76,7 @@ async fn like(desk: &PageContext, id: &str) -> Result<FormFields, ConsoleError> 
 }
 
 /// `POST /console/new-campaign`: first the preview, then the campaign.
-pub(crate) async fn create(
-    desk: PageContext,
-    fields: FormFields,
-) -> Result<Response, ConsoleError> {
+pub(crate) async fn create(desk: PageContext, fields: FormFields) -> ConsoleResult {
     let t = desk.t;
     let draft = match draft(&fields) {
         Ok(draft) => draft,
@@ -110,11 +105,7 @@ pub(crate) async fn create(
     }
 }
 
-fn wrong(
-    desk: &PageContext,
-    fields: &FormFields,
-    failure: Failure,
-) -> Result<Response, ConsoleError> {
+fn wrong(desk: &PageContext, fields: &FormFields, failure: Failure) -> ConsoleResult {
     let said = match failure {
         Failure::Invalid(faults) => faults_said(desk.t, &faults),
         Failure::Refused { refusal, .. } => desk.t.refusal(refusal).to_owned(),
@@ -129,21 +120,21 @@ fn show(
     wrong: Option<String>,
     preview: Vec<String>,
     status: StatusCode,
-) -> Result<Response, ConsoleError> {
+) -> ConsoleResult {
     let curl = desk.curl("POST", "/v1/campaigns", &as_json(fields));
-    let page = NewCampaignPage { d: desk, t: desk.t, f: fields, wrong, preview, curl };
+    let page = NewCampaignPage { d: desk, f: fields, wrong, preview, curl };
     let mut response = desk.page(&page)?;
     *response.status_mut() = status;
     Ok(response)
 }
 
-fn draft(fields: &FormFields) -> Result<CampaignDraft, ConsoleError> {
+fn draft(fields: &FormFields) -> ConsoleResult<CampaignDraft> {
     let zone: Option<Zone> = fields.may("time_zone")?;
     let of_zone = zone.clone().unwrap_or_else(Zone::utc);
-    let first = |name: &str| -> Result<Option<Millis>, ConsoleError> {
+    let first = |name: &str| -> ConsoleResult<Option<Millis>> {
         Ok(fields.may::<Date>(name)?.map(|date| date.first_instant(&of_zone)))
     };
-    let last = |name: &str| -> Result<Option<Millis>, ConsoleError> {
+    let last = |name: &str| -> ConsoleResult<Option<Millis>> {
         Ok(fields.may::<Date>(name)?.map(|date| date.end(&of_zone)))
     };
     let handout: Option<Handout> = fields.may("handout")?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use askama::Template;
 use axum::http::{HeaderValue, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
 use coupon::calendar::{Date, Zone};
 use coupon::ids::CampaignId;
 use coupon::time::{DAY_MS, Millis};
@@ -20,7 +20,7 @@ use crate::index::CampaignTotals;
 use crate::roles::ConsoleAction;
 use crate::screens::campaigns::{CampaignPhase, phase};
 use crate::text::{IsolatedText, PageTexts};
-use crate::trouble::ConsoleError;
+use crate::trouble::ConsoleResult;
 
 const DAYS: i64 = 14;
 
@@ -35,7 +35,6 @@ const WEBHOOKS: usize = 100;
 #[template(path = "overview.html")]
 struct OverviewPage<'a> {
     d: &'a PageContext,
-    t: PageTexts,
     today: Option<Activity>,
     refused: Vec<(String, u64)>,
     refused_total: u64,
@@ -60,7 +59,7 @@ struct CampaignDetail {
 }
 
 /// `GET /console`
-pub(crate) async fn page(desk: PageContext) -> Result<Response, ConsoleError> {
+pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
     let t = desk.t;
     let listed = desk.all_campaigns().await?;
     let view = counts(&desk, DAYS).await?;
@@ -72,7 +71,6 @@ pub(crate) async fn page(desk: PageContext) -> Result<Response, ConsoleError> {
         .collect();
     let page = OverviewPage {
         d: &desk,
-        t,
         today: view.as_ref().and_then(|view| Some(view.counts.last()?.activity)),
         refused_total: refused.iter().map(|(_, count)| count).sum(),
         refused,
@@ -88,7 +86,7 @@ pub(crate) async fn page(desk: PageContext) -> Result<Response, ConsoleError> {
 }
 
 /// Sums of the last `days` days, today too.
-async fn counts(desk: &PageContext, days: i64) -> Result<Option<CountsView>, ConsoleError> {
+async fn counts(desk: &PageContext, days: i64) -> ConsoleResult<Option<CountsView>> {
     let first = Date::of(desk.now.plus_ms(-(days - 1) * DAY_MS), &desk.zone);
     desk.activity(None, CountInterval::Day, first..=desk.today(), &desk.zone).await
 }
@@ -101,7 +99,7 @@ impl PageContext {
         by: CountInterval,
         days: RangeInclusive<Date>,
         zone: &Zone,
-    ) -> Result<Option<CountsView>, ConsoleError> {
+    ) -> ConsoleResult<Option<CountsView>> {
         let (campaign, zone) = (campaign.cloned(), Some(zone.clone()));
         let request = CountsRequest { campaign, by, days, zone };
         Ok(self.engine().activity(&self.reader()?, request).await?)
@@ -112,7 +110,7 @@ impl PageContext {
 async fn refused(
     desk: &PageContext,
     view: Option<&CountsView>,
-) -> Result<Vec<(String, u64)>, ConsoleError> {
+) -> ConsoleResult<Vec<(String, u64)>> {
     let from = desk.today().first_instant(&desk.zone);
     let quarter = |at: Millis| at.0.div_euclid(15 * 60 * 1_000);
     let until = view.and_then(|view| Some(view.counts.last()?.ends_at)).unwrap_or(desk.now);
@@ -183,7 +181,7 @@ fn row(view: &CampaignView, detail: String) -> CampaignDetail {
     CampaignDetail { id: view.campaign.id.to_string(), name: view.campaign.name.clone(), detail }
 }
 
-async fn attention(desk: &PageContext) -> Result<Vec<AttentionItem>, ConsoleError> {
+async fn attention(desk: &PageContext) -> ConsoleResult<Vec<AttentionItem>> {
     let (t, engine) = (desk.t, desk.engine());
     let mut all = Vec::new();
     let mut add = |text: String, href| all.push(AttentionItem { text, href });
@@ -216,7 +214,7 @@ const LIVE_FRESH: Duration = Duration::from_secs(2);
 pub(crate) type LiveCache = tokio::sync::Mutex<Option<(std::time::Instant, String, String)>>;
 
 /// `GET /console/live`: the numbers of today, for an open page that asks again and again.
-pub(crate) async fn live(desk: PageContext) -> Result<Response, ConsoleError> {
+pub(crate) async fn live(desk: PageContext) -> ConsoleResult {
     let mut known = desk.console.live.lock().await;
     let key = format!("{} {}", desk.zone.name(), desk.t.lang().tag());
     let fresh = known.as_ref().filter(|(at, of, _)| at.elapsed() < LIVE_FRESH && *of == key);

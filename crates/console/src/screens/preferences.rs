@@ -1,19 +1,18 @@
 //! Language, theme and time zone: cookies of a browser, for people with and without an account.
 
-use axum::response::Response;
 use coupon::calendar::Zone;
 
 use crate::cookie;
 use crate::desk::{PageContext, Theme, to};
 use crate::fields::FormFields;
 use crate::text::Lang;
-use crate::trouble::ConsoleError;
+use crate::trouble::ConsoleResult;
 
 /// How long a browser keeps them, in seconds: a year.
 const KEPT_S: u32 = 365 * 86_400;
 
 /// `POST /console/preferences`: keeps those that the form has.
-pub(crate) async fn save(_: PageContext, fields: FormFields) -> Result<Response, ConsoleError> {
+pub(crate) async fn save(_: PageContext, fields: FormFields) -> ConsoleResult {
     let next = fields.get("next").filter(|next| is_here(next)).unwrap_or("/console");
     let mut response = to(next);
     let mut keep = |name: &str, value: &str| {

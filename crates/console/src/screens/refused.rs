@@ -7,7 +7,7 @@ use coupon::time::Millis;
 use crate::desk::PageContext;
 use crate::roles::ConsoleAction;
 use crate::text::PageTexts;
-use crate::trouble::ConsoleError;
+use crate::trouble::{ConsoleError, ConsoleResult};
 
 const SHOWN_MAX: usize = 50;
 
@@ -29,7 +29,7 @@ impl PageContext {
         &self,
         wanted: Wanted,
         zone: &Zone,
-    ) -> Result<Vec<AttemptRow>, ConsoleError> {
+    ) -> ConsoleResult<Vec<AttemptRow>> {
         let found = self.of_attempts(move |log| log.find(&wanted, SHOWN_MAX)).await?;
         let kept = found.map(|found| found.attempts).unwrap_or_default();
         // A coupon that the caller was not shown: who may give one sees its code.
@@ -42,7 +42,7 @@ impl PageContext {
     pub(crate) async fn of_attempts<T: Send + 'static>(
         &self,
         read: impl FnOnce(&AttemptLog) -> Result<T, attempts::FileError> + Send + 'static,
-    ) -> Result<Option<T>, ConsoleError> {
+    ) -> ConsoleResult<Option<T>> {
         let Some(log) = self.console.attempts.clone() else { return Ok(None) };
         match tokio::task::spawn_blocking(move || read(&log)).await {
             Ok(Ok(found)) => Ok(Some(found)),

@@ -5,7 +5,6 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use askama::Template;
-use axum::response::Response;
 use coupon::calendar::{Date, Zone};
 use coupon::ids::CampaignId;
 use coupon::time::DAY_MS;
@@ -25,7 +24,7 @@ use crate::roles::ConsoleAction;
 use crate::screens::codes::file;
 use crate::screens::overview::{drawn, times};
 use crate::text::PageTexts;
-use crate::trouble::ConsoleError;
+use crate::trouble::{ConsoleError, ConsoleResult};
 
 const PAGE: usize = 50;
 
@@ -48,7 +47,6 @@ struct ReportFilter {
 #[template(path = "reports.html")]
 struct ReportsPage<'a> {
     d: &'a PageContext,
-    t: PageTexts,
     from: String,
     to: String,
     campaign: &'a str,
@@ -81,7 +79,7 @@ struct ReportRow {
     cancelled: Option<String>,
 }
 
-fn asked(desk: &PageContext) -> Result<ReportFilter, ConsoleError> {
+fn asked(desk: &PageContext) -> ConsoleResult<ReportFilter> {
     let zone = desk.query.may::<Zone>("zone")?.unwrap_or_else(|| desk.zone.clone());
     let to = desk.query.may::<Date>("to")?.unwrap_or_else(|| Date::of(desk.now, &zone));
     let first = Date::of(to.first_instant(&zone).plus_ms(-(DAYS - 1) * DAY_MS), &zone);
@@ -103,7 +101,7 @@ fn listed(asked: &ReportFilter, after: Option<RedeemedPosition>) -> RedemptionLi
 }
 
 /// `GET /console/reports`
-pub(crate) async fn page(desk: PageContext) -> Result<Response, ConsoleError> {
+pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
     let (t, asked) = (desk.t, asked(&desk)?);
     let ReportFilter { days, campaign, zone } = &asked;
     let counts = desk.activity(campaign.as_ref(), CountInterval::Day, days.clone(), zone).await?;
@@ -116,7 +114,6 @@ pub(crate) async fn page(desk: PageContext) -> Result<Response, ConsoleError> {
     let (rows, next) = found.map(|it| (it.redemptions, it.next)).unwrap_or_default();
     let page = ReportsPage {
         d: &desk,
-        t,
         from: days.start().to_string(),
         to: days.end().to_string(),
         campaign: desk.query.shown("campaign"),
@@ -141,7 +138,7 @@ async fn by_campaign(
     desk: &PageContext,
     asked: &ReportFilter,
     skipped: usize,
-) -> Result<(Vec<OfCampaign>, bool), ConsoleError> {
+) -> ConsoleResult<(Vec<OfCampaign>, bool)> {
     let (listed, (from, to)) = (desk.all_campaigns().await?, asked.days.clone().into_inner());
     let (from, to) = (from.first_instant(&asked.zone), to.end(&asked.zone));
     let mut found: Vec<&CampaignView> = listed
@@ -204,7 +201,7 @@ fn row(t: PageTexts, entry: &RedemptionEntry, zone: &Zone) -> ReportRow {
 }
 
 /// `GET /console/reports/redemptions.csv`: all of them, as a stream.
-pub(crate) async fn download(desk: PageContext) -> Result<Response, ConsoleError> {
+pub(crate) async fn download(desk: PageContext) -> ConsoleResult {
     let asked = asked(&desk)?;
     let caller = desk.caller(ConsoleAction::DownloadReport)?;
     let engine = Arc::clone(desk.engine());

@@ -2,7 +2,6 @@
 
 use askama::Template;
 use attempts::Wanted;
-use axum::response::Response;
 use coupon::code::CodeText;
 use coupon::ids::{OrderRef, UserId};
 use engine::{Failure, RedemptionListRequest};
@@ -11,8 +10,8 @@ use crate::desk::{PageContext, to};
 use crate::fields::encoded;
 use crate::screens::campaigns::{fits, named};
 use crate::screens::refused::AttemptRow;
-use crate::text::{IsolatedText, PageTexts};
-use crate::trouble::ConsoleError;
+use crate::text::IsolatedText;
+use crate::trouble::ConsoleResult;
 
 const CAMPAIGNS: usize = 8;
 
@@ -22,7 +21,6 @@ const REDEMPTIONS: usize = 50;
 #[template(path = "search.html")]
 struct SearchPage<'a> {
     d: &'a PageContext,
-    t: PageTexts,
     q: &'a str,
     /// A customer with coupons or refused attempts, and how to say so.
     customer: Option<String>,
@@ -35,11 +33,10 @@ struct SearchPage<'a> {
 }
 
 /// `GET /console/coupons?q=…`
-pub(crate) async fn page(desk: PageContext) -> Result<Response, ConsoleError> {
+pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
     let q = desk.query.shown("q");
     let mut found = SearchPage {
         d: &desk,
-        t: desk.t,
         q,
         customer: None,
         redeemed: Vec::new(),
@@ -78,7 +75,7 @@ pub(crate) async fn page(desk: PageContext) -> Result<Response, ConsoleError> {
     desk.page(&found)
 }
 
-async fn of_order(desk: &PageContext, q: &str) -> Result<Vec<(String, String)>, ConsoleError> {
+async fn of_order(desk: &PageContext, q: &str) -> ConsoleResult<Vec<(String, String)>> {
     let Ok(order) = q.parse::<OrderRef>() else { return Ok(Vec::new()) };
     let request = RedemptionListRequest {
         order: Some(order),
@@ -101,7 +98,7 @@ async fn of_order(desk: &PageContext, q: &str) -> Result<Vec<(String, String)>, 
     Ok(rows.into_iter().map(row).collect())
 }
 
-async fn customer(desk: &PageContext, q: &str) -> Result<Option<String>, ConsoleError> {
+async fn customer(desk: &PageContext, q: &str) -> ConsoleResult<Option<String>> {
     let Ok(user) = q.parse::<UserId>() else { return Ok(None) };
     let list = desk.coupons(Some(user.clone()), None).await?;
     let (t, count) = (desk.t, list.coupons.len() as u64);
@@ -116,7 +113,7 @@ async fn customer(desk: &PageContext, q: &str) -> Result<Option<String>, Console
     }))
 }
 
-async fn campaigns(desk: &PageContext, q: &str) -> Result<Vec<(String, String)>, ConsoleError> {
+async fn campaigns(desk: &PageContext, q: &str) -> ConsoleResult<Vec<(String, String)>> {
     let wanted = q.to_lowercase();
     let listed = desk.all_campaigns().await?;
     let fitting = listed.campaigns.iter().filter(|it| fits(it, &wanted));
@@ -124,7 +121,7 @@ async fn campaigns(desk: &PageContext, q: &str) -> Result<Vec<(String, String)>,
 }
 
 /// The code that was meant, if there is such a coupon.
-async fn meant(desk: &PageContext, text: &CodeText) -> Result<Option<String>, ConsoleError> {
+async fn meant(desk: &PageContext, text: &CodeText) -> ConsoleResult<Option<String>> {
     let Some(code) = desk.engine().meant(text) else { return Ok(None) };
     let Ok(text) = code.parse() else { return Ok(None) };
     match desk.engine().coupon(&desk.reader()?, &text, None).await {
@@ -135,7 +132,7 @@ async fn meant(desk: &PageContext, text: &CodeText) -> Result<Option<String>, Co
 }
 
 /// What was refused with a code that no coupon has, of which only a part is kept.
-async fn of_code(desk: &PageContext, text: &CodeText) -> Result<Vec<AttemptRow>, ConsoleError> {
+async fn of_code(desk: &PageContext, text: &CodeText) -> ConsoleResult<Vec<AttemptRow>> {
     let shown = desk.engine().printed_text(text);
     let codes = Some(vec![attempts::masked(&shown), shown]);
     desk.refused(Wanted { codes, ..Wanted::default() }, &desk.zone).await

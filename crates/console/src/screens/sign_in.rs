@@ -21,14 +21,13 @@ use crate::guard::{sign, to_sign_in};
 use crate::screens::preferences::is_here;
 use crate::signing::StaffSession;
 use crate::text::PageTexts;
-use crate::trouble::ConsoleError;
+use crate::trouble::{ConsoleError, ConsoleResult};
 use crate::twins::has_twin;
 
 #[derive(Template)]
 #[template(path = "sign_in.html")]
 struct SignInPage<'a> {
     d: &'a PageContext,
-    t: PageTexts,
     next: &'a str,
     /// What was typed into a form when the session ended, as the body of a form.
     kept: &'a str,
@@ -41,7 +40,6 @@ struct SignInPage<'a> {
 #[template(path = "go_on.html")]
 struct GoOnPage<'a> {
     d: &'a PageContext,
-    t: PageTexts,
     next: &'a str,
     fields: Vec<(String, String)>,
     csrf: String,
@@ -51,7 +49,6 @@ struct GoOnPage<'a> {
 #[template(path = "welcome.html")]
 struct WelcomePage<'a> {
     d: &'a PageContext,
-    t: PageTexts,
     link: &'a str,
     /// The role and the name of the link; `None` if it is good no more.
     invited: Option<(&'static str, Option<String>)>,
@@ -60,7 +57,7 @@ struct WelcomePage<'a> {
 }
 
 /// `GET /console/sign-in`
-pub(crate) async fn page(desk: PageContext) -> Result<Response, ConsoleError> {
+pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
     let next = desk.query.get("next").filter(|next| is_here(next)).unwrap_or("/console");
     if desk.member.is_some() {
         return Ok(to(next));
@@ -77,12 +74,12 @@ pub(crate) fn page_of(
     status: StatusCode,
 ) -> Response {
     let has_provider = desk.console.identity.is_some();
-    let page = SignInPage { d: desk, t: desk.t, next, kept, name, has_provider, wrong };
+    let page = SignInPage { d: desk, next, kept, name, has_provider, wrong };
     with_status(desk.page(&page), status)
 }
 
 /// The page of the sign-in, with why somebody is not signed in.
-pub(crate) fn refused(desk: &PageContext, why: &str) -> Result<Response, ConsoleError> {
+pub(crate) fn refused(desk: &PageContext, why: &str) -> ConsoleResult {
     Ok(page_of(desk, "/console", "", "", Some(why.to_owned()), StatusCode::UNAUTHORIZED))
 }
 
@@ -92,10 +89,10 @@ pub(crate) fn go_on(
     session: &StaffSession,
     next: &str,
     kept: &str,
-) -> Result<Response, ConsoleError> {
+) -> ConsoleResult {
     let fields = FormFields::parse(kept).0;
     let csrf = desk.console.signer.form_token(session, desk.now);
-    desk.page(&GoOnPage { d: desk, t: desk.t, next, fields, csrf })
+    desk.page(&GoOnPage { d: desk, next, fields, csrf })
 }
 
 /// Who asks, for the limits on strangers.
@@ -125,7 +122,7 @@ pub(crate) async fn sign_in(
     peer: Option<Extension<ConnectInfo<SocketAddr>>>,
     headers: HeaderMap,
     fields: FormFields,
-) -> Result<Response, ConsoleError> {
+) -> ConsoleResult {
     let next = fields.get("next").filter(|next| is_here(next)).unwrap_or("/console");
     let (name, kept) = (fields.shown("name"), fields.shown("kept"));
     let peer = peer_of(&desk, peer, &headers);
@@ -153,7 +150,7 @@ async fn checked(
     desk: &PageContext,
     peer: Peer,
     fields: &FormFields,
-) -> Result<Result<StaffMember, String>, ConsoleError> {
+) -> ConsoleResult<Result<StaffMember, String>> {
     let (t, console) = (desk.t, &desk.console);
     // Counted as it is looked up: one name has many spellings. What can be no name has one count.
     let name = fields.get("name").and_then(|name| name.parse::<UserId>().ok());
@@ -219,7 +216,7 @@ fn keep_refused(desk: &PageContext, peer: Peer, account: Option<&StaffMember>) {
     });
 }
 
-fn busy<T>(t: PageTexts, error: &PasswordError) -> Result<Result<T, String>, ConsoleError> {
+fn busy<T>(t: PageTexts, error: &PasswordError) -> ConsoleResult<Result<T, String>> {
     match error {
         PasswordError::TooMany => Ok(Err(t.sign_in_busy().to_owned())),
         other => {
@@ -236,14 +233,14 @@ pub(crate) fn session(desk: &PageContext, account: &StaffMember) -> StaffSession
 }
 
 /// `GET /console/welcome`: looks at a link and does not use it, since programs look at links in messages.
-pub(crate) async fn welcome(desk: PageContext) -> Result<Response, ConsoleError> {
+pub(crate) async fn welcome(desk: PageContext) -> ConsoleResult {
     let link = desk.query.shown("link");
     let invitation = invited(&desk, link).await?;
     welcome_page(&desk, link, invitation.as_ref(), "", None)
 }
 
 /// The invitation of a link that can be used still.
-async fn invited(desk: &PageContext, link: &str) -> Result<Option<StaffInvitation>, ConsoleError> {
+async fn invited(desk: &PageContext, link: &str) -> ConsoleResult<Option<StaffInvitation>> {
     let Some(invitation) = desk.console.invitation(link) else { return Ok(None) };
     let is_open = desk.engine().staff().await?.is_open(&invitation);
     Ok(is_open.then_some(invitation))
@@ -255,7 +252,7 @@ fn welcome_page(
     invitation: Option<&StaffInvitation>,
     name: &str,
     wrong: Option<String>,
-) -> Result<Response, ConsoleError> {
+) -> ConsoleResult {
     let invited = invitation.map(|it| {
         let name = it.name.as_ref().map(ToString::to_string);
         (desk.t.role(it.role), name)
@@ -265,15 +262,12 @@ fn welcome_page(
         (Some(_), Some(_)) => StatusCode::UNPROCESSABLE_ENTITY,
         (Some(_), None) => StatusCode::OK,
     };
-    let page = WelcomePage { d: desk, t: desk.t, link, invited, wrong, name };
+    let page = WelcomePage { d: desk, link, invited, wrong, name };
     Ok(with_status(desk.page(&page), status))
 }
 
 /// `POST /console/welcome`: uses a link.
-pub(crate) async fn enroll(
-    desk: PageContext,
-    fields: FormFields,
-) -> Result<Response, ConsoleError> {
+pub(crate) async fn enroll(desk: PageContext, fields: FormFields) -> ConsoleResult {
     let (t, link) = (desk.t, fields.shown("link"));
     let Some(invitation) = invited(&desk, link).await? else {
         return welcome_page(&desk, link, None, "", None);
@@ -310,10 +304,7 @@ pub(crate) async fn enroll(
 }
 
 /// `POST /console/sign-out`, of this browser or everywhere.
-pub(crate) async fn sign_out(
-    desk: PageContext,
-    fields: FormFields,
-) -> Result<Response, ConsoleError> {
+pub(crate) async fn sign_out(desk: PageContext, fields: FormFields) -> ConsoleResult {
     if let Some(member) = &desk.member {
         let (engine, session) = (desk.engine(), &member.session);
         let caller = Caller::staff(Role::Operator, member.name.clone());
@@ -328,7 +319,7 @@ pub(crate) async fn sign_out(
     Ok(response)
 }
 
-fn with_status(page: Result<Response, ConsoleError>, status: StatusCode) -> Response {
+fn with_status(page: ConsoleResult, status: StatusCode) -> Response {
     match page {
         Ok(mut response) => {
             *response.status_mut() = status;

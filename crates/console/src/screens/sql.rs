@@ -3,7 +3,6 @@
 use askama::Template;
 use axum::body::Body;
 use axum::extract::Path;
-use axum::response::Response;
 use bytes::Bytes;
 use coupon::time::Millis;
 use engine::csv::BYTE_ORDER_MARK;
@@ -16,7 +15,7 @@ use crate::roles::ConsoleAction;
 use crate::screens::codes::attached;
 use crate::sql::{HistoryError, SqlRows, SqlService};
 use crate::text::{IsolatedText, PageTexts};
-use crate::trouble::ConsoleError;
+use crate::trouble::{ConsoleError, ConsoleResult};
 
 /// Rows that a page shows; the file has more.
 const SHOWN: usize = 500;
@@ -28,7 +27,6 @@ const CELL_CHARS: usize = 200;
 #[template(path = "sql.html")]
 struct SqlPage<'a> {
     d: &'a PageContext,
-    t: PageTexts,
     saved: Vec<SavedRow>,
     name: &'a str,
     sql: &'a str,
@@ -54,7 +52,7 @@ enum SqlOutcome {
 }
 
 /// `GET /console/reports/sql`
-pub(crate) async fn page(desk: PageContext) -> Result<Response, ConsoleError> {
+pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
     show(&desk, "", "", None).await
 }
 
@@ -63,7 +61,7 @@ async fn show(
     name: &str,
     sql: &str,
     found: Option<SqlOutcome>,
-) -> Result<Response, ConsoleError> {
+) -> ConsoleResult {
     program(desk)?;
     let saved = desk.engine().queries().await?.into_iter().map(|query| SavedRow {
         saved: desk.at(&Millis(query.saved_at)),
@@ -74,7 +72,6 @@ async fn show(
     let asked = if sql.is_empty() { "select count(*) from coupons" } else { sql };
     let page = SqlPage {
         d: desk,
-        t: desk.t,
         saved: saved.collect(),
         name,
         sql,
@@ -84,12 +81,12 @@ async fn show(
     desk.page(&page)
 }
 
-fn program(desk: &PageContext) -> Result<&SqlService, ConsoleError> {
+fn program(desk: &PageContext) -> ConsoleResult<&SqlService> {
     desk.console.sql.as_ref().ok_or(ConsoleError::NotFound)
 }
 
 /// `POST /console/reports/sql`: runs a query that somebody has typed, or saves it.
-pub(crate) async fn send(desk: PageContext, fields: FormFields) -> Result<Response, ConsoleError> {
+pub(crate) async fn send(desk: PageContext, fields: FormFields) -> ConsoleResult {
     let (name, sql) = (fields.shown("name"), fields.shown("sql"));
     let caller = desk.caller(ConsoleAction::SaveQuery)?;
     program(&desk)?;
@@ -104,16 +101,13 @@ pub(crate) async fn send(desk: PageContext, fields: FormFields) -> Result<Respon
     show(&desk, name, sql, Some(found)).await
 }
 
-async fn saved(desk: &PageContext, id: &str) -> Result<SavedQuery, ConsoleError> {
+async fn saved(desk: &PageContext, id: &str) -> ConsoleResult<SavedQuery> {
     let queries = desk.engine().queries().await?;
     queries.into_iter().find(|query| query.id == id).ok_or(ConsoleError::NotFound)
 }
 
 /// `GET /console/reports/sql/{id}`: runs a saved query.
-pub(crate) async fn query(
-    desk: PageContext,
-    Path(id): Path<String>,
-) -> Result<Response, ConsoleError> {
+pub(crate) async fn query(desk: PageContext, Path(id): Path<String>) -> ConsoleResult {
     let caller = desk.caller(ConsoleAction::RunQuery)?;
     program(&desk)?;
     let query = saved(&desk, &id).await?;
@@ -126,7 +120,7 @@ async fn run(
     caller: &Caller,
     saved: Option<&SavedQuery>,
     sql: &str,
-) -> Result<SqlOutcome, ConsoleError> {
+) -> ConsoleResult<SqlOutcome> {
     let t = desk.t;
     // Before the rows: without the entry there is no answer.
     desk.engine().query_runs(caller, saved.map(|it| it.name.as_str()), sql).await?;
@@ -164,10 +158,7 @@ fn wrong(t: PageTexts, error: &HistoryError) -> String {
 }
 
 /// `GET /console/reports/sql/{id}/file.csv`
-pub(crate) async fn file(
-    desk: PageContext,
-    Path(id): Path<String>,
-) -> Result<Response, ConsoleError> {
+pub(crate) async fn file(desk: PageContext, Path(id): Path<String>) -> ConsoleResult {
     let caller = desk.caller(ConsoleAction::RunQuery)?;
     program(&desk)?;
     let query = saved(&desk, &id).await?;
@@ -187,10 +178,7 @@ pub(crate) async fn file(
 }
 
 /// `POST /console/reports/sql/{id}/delete`
-pub(crate) async fn delete(
-    desk: PageContext,
-    Path(id): Path<String>,
-) -> Result<Response, ConsoleError> {
+pub(crate) async fn delete(desk: PageContext, Path(id): Path<String>) -> ConsoleResult {
     desk.engine().delete_query(&desk.caller(ConsoleAction::SaveQuery)?, &id).await?;
     Ok(to("/console/reports/sql?done=deleted"))
 }

@@ -2,7 +2,6 @@
 
 use askama::Template;
 use axum::extract::Path;
-use axum::response::Response;
 use coupon::ids::UserId;
 use coupon::time::Millis;
 use engine::{STAFF_ROLES, StaffRole};
@@ -11,15 +10,13 @@ use crate::desk::{PageContext, to};
 use crate::fields::FormFields;
 use crate::invitation::{INVITATION_MS, new, signed};
 use crate::roles::{ConsoleAction, TABLE};
-use crate::text::PageTexts;
-use crate::trouble::ConsoleError;
+use crate::trouble::{ConsoleError, ConsoleResult};
 use crate::twins::has_twin;
 
 #[derive(Template)]
 #[template(path = "staff.html")]
 struct StaffPage<'a> {
     d: &'a PageContext,
-    t: PageTexts,
     people: Vec<StaffRow>,
     /// An invitation that was just made; it is shown once.
     invitation: Option<String>,
@@ -36,11 +33,11 @@ struct StaffRow {
 }
 
 /// `GET /console/staff`
-pub(crate) async fn page(desk: PageContext) -> Result<Response, ConsoleError> {
+pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
     show(&desk, None).await
 }
 
-async fn show(desk: &PageContext, invitation: Option<String>) -> Result<Response, ConsoleError> {
+async fn show(desk: &PageContext, invitation: Option<String>) -> ConsoleResult {
     let list = desk.engine().staff().await?;
     let me = desk.member.as_ref().map(|member| member.name.to_string());
     let person = |it: &engine::StaffMember| StaffRow {
@@ -55,7 +52,6 @@ async fn show(desk: &PageContext, invitation: Option<String>) -> Result<Response
     };
     let page = StaffPage {
         d: desk,
-        t: desk.t,
         people: list.people().iter().map(person).collect(),
         invitation,
         table: TABLE.into_iter().map(row).collect(),
@@ -64,10 +60,7 @@ async fn show(desk: &PageContext, invitation: Option<String>) -> Result<Response
 }
 
 /// `POST /console/staff/invite`: makes a link and shows it.
-pub(crate) async fn invite(
-    desk: PageContext,
-    fields: FormFields,
-) -> Result<Response, ConsoleError> {
+pub(crate) async fn invite(desk: PageContext, fields: FormFields) -> ConsoleResult {
     let role: StaffRole = fields.must("role")?;
     let name: Option<UserId> = fields.may("name")?;
     let list = desk.engine().staff().await?;
@@ -89,7 +82,7 @@ pub(crate) async fn change_role(
     desk: PageContext,
     Path(name): Path<String>,
     fields: FormFields,
-) -> Result<Response, ConsoleError> {
+) -> ConsoleResult {
     let role: StaffRole = fields.must("role")?;
     let caller = desk.caller(ConsoleAction::ManageStaff)?;
     desk.engine().change_staff_role(&caller, &named(&name)?, role).await?;
@@ -97,25 +90,19 @@ pub(crate) async fn change_role(
 }
 
 /// `POST /console/staff/{name}/sign-out`
-pub(crate) async fn sign_out(
-    desk: PageContext,
-    Path(name): Path<String>,
-) -> Result<Response, ConsoleError> {
+pub(crate) async fn sign_out(desk: PageContext, Path(name): Path<String>) -> ConsoleResult {
     let caller = desk.caller(ConsoleAction::ManageStaff)?;
     desk.engine().sign_staff_out(&caller, &named(&name)?).await?;
     Ok(to("/console/staff?done=signed-out"))
 }
 
 /// `POST /console/staff/{name}/remove`
-pub(crate) async fn remove(
-    desk: PageContext,
-    Path(name): Path<String>,
-) -> Result<Response, ConsoleError> {
+pub(crate) async fn remove(desk: PageContext, Path(name): Path<String>) -> ConsoleResult {
     let caller = desk.caller(ConsoleAction::ManageStaff)?;
     desk.engine().remove_staff(&caller, &named(&name)?).await?;
     Ok(to("/console/staff?done=removed"))
 }
 
-fn named(name: &str) -> Result<UserId, ConsoleError> {
+fn named(name: &str) -> ConsoleResult<UserId> {
     name.parse().map_err(|_| ConsoleError::NotFound)
 }

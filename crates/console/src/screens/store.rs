@@ -1,7 +1,6 @@
 //! The store: expiry days and their archive, and whether it takes writes.
 
 use askama::Template;
-use axum::response::Response;
 use coupon::calendar::{Date, Zone};
 use coupon::time::{DAY_MS, Day, Millis};
 use engine::{AuditEvent, AuditKind, CompactionRun, Failure, Gauge, PartitionPlan};
@@ -12,7 +11,7 @@ use crate::machine::MachineStatus;
 use crate::nodes::{NodeAnswer, NodeInfo};
 use crate::roles::ConsoleAction;
 use crate::text::{IsolatedText, PageTexts};
-use crate::trouble::ConsoleError;
+use crate::trouble::ConsoleResult;
 
 /// Expiry days of the page: a year and a month.
 const DAYS: usize = 400;
@@ -21,7 +20,6 @@ const DAYS: usize = 400;
 #[template(path = "store.html")]
 struct StorePage<'a> {
     d: &'a PageContext,
-    t: PageTexts,
     writable: Result<(), String>,
     clock: Option<String>,
     gauge: Gauge,
@@ -77,7 +75,7 @@ struct PartitionRow {
 }
 
 /// `GET /console/store`
-pub(crate) async fn page(desk: PageContext) -> Result<Response, ConsoleError> {
+pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
     let (t, engine) = (desk.t, desk.engine());
     let plans = engine.partitions().partitions().await.map_err(Failure::from)?;
     let runs = engine.compaction_runs().await?;
@@ -85,7 +83,6 @@ pub(crate) async fn page(desk: PageContext) -> Result<Response, ConsoleError> {
     let asked_at = desk.console.compactions().since();
     let page = StorePage {
         d: &desk,
-        t,
         writable: engine.writable().await.map_err(|why| t.attention_writable(IsolatedText(why))),
         clock: engine.clock_warning().await.map(|why| t.attention_clock(IsolatedText(why))),
         gauge: engine.gauge(),
@@ -107,7 +104,7 @@ pub(crate) async fn page(desk: PageContext) -> Result<Response, ConsoleError> {
 }
 
 /// `POST /console/store/compact`: if one runs already, that one is enough.
-pub(crate) async fn compact(desk: PageContext) -> Result<Response, ConsoleError> {
+pub(crate) async fn compact(desk: PageContext) -> ConsoleResult {
     let (engine, caller) = (desk.engine(), desk.caller(ConsoleAction::Compact)?);
     let compactions = desk.console.compactions();
     let runs = engine.compaction_runs().await?;
@@ -123,7 +120,6 @@ pub(crate) async fn compact(desk: PageContext) -> Result<Response, ConsoleError>
 #[template(path = "plan.html")]
 struct PlanPage<'a> {
     d: &'a PageContext,
-    t: PageTexts,
     /// Why it cannot be said.
     failed: Option<String>,
     warning: Option<String>,
@@ -131,7 +127,7 @@ struct PlanPage<'a> {
 }
 
 /// `GET /console/store/plan`: what a compaction would do now.
-pub(crate) async fn plan(desk: PageContext) -> Result<Response, ConsoleError> {
+pub(crate) async fn plan(desk: PageContext) -> ConsoleResult {
     let t = desk.t;
     let (plan, failed) = match desk.console.plans.plan().await? {
         Ok(plan) => (plan, None),
@@ -139,7 +135,6 @@ pub(crate) async fn plan(desk: PageContext) -> Result<Response, ConsoleError> {
     };
     let page = PlanPage {
         d: &desk,
-        t,
         failed,
         warning: plan.warning.map(|why| t.attention_clock(IsolatedText(why))),
         works: plan.works.iter().take(DAYS).map(|work| planned(t, work)).collect(),

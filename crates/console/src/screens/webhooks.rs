@@ -14,8 +14,8 @@ use crate::desk::{PageContext, to};
 use crate::fields::{FormFields, encoded};
 use crate::roles::ConsoleAction;
 use crate::screens::events::{WebhookRow, row};
-use crate::text::{IsolatedText, PageTexts};
-use crate::trouble::ConsoleError;
+use crate::text::IsolatedText;
+use crate::trouble::{ConsoleError, ConsoleResult};
 
 const PAGE: usize = 50;
 
@@ -23,7 +23,6 @@ const PAGE: usize = 50;
 #[template(path = "webhook.html")]
 struct WebhookPage<'a> {
     d: &'a PageContext,
-    t: PageTexts,
     webhook: WebhookRow,
     is_active: bool,
     deliveries: Vec<DeliveryRow>,
@@ -43,16 +42,12 @@ struct DeliveryRow {
     can_repeat: bool,
 }
 
-fn kept(desk: &PageContext) -> Result<&Arc<Webhooks>, ConsoleError> {
+fn kept(desk: &PageContext) -> ConsoleResult<&Arc<Webhooks>> {
     desk.console.webhooks.as_ref().ok_or(ConsoleError::NotKept)
 }
 
 /// `GET /console/webhooks/{id}`
-pub(crate) async fn page(
-    desk: PageContext,
-    Path(id): Path<String>,
-) -> Result<Response, ConsoleError> {
-    let t = desk.t;
+pub(crate) async fn page(desk: PageContext, Path(id): Path<String>) -> ConsoleResult {
     let webhooks = kept(&desk)?;
     let endpoint = webhooks.get(&id).await?;
     let filter = DeliveryFilter { state: None, before: desk.query.may("cursor")? };
@@ -61,7 +56,6 @@ pub(crate) async fn page(
     let webhook = row(&desk, &endpoint);
     let page = WebhookPage {
         d: &desk,
-        t,
         is_active: matches!(endpoint.state, webhooks::EndpointState::Active),
         next: last.map(|last| desk.with("cursor", &last.number.to_string())),
         deliveries: found.iter().map(|it| delivered(&desk, it)).collect(),
@@ -102,7 +96,7 @@ async fn enter(
     kind: AuditKind,
     id: &str,
     change: FieldChange,
-) -> Result<(), ConsoleError> {
+) -> ConsoleResult<()> {
     let caller = desk.caller(ConsoleAction::ManageWebhooks)?;
     let event = AuditEvent::of_store(kind, vec![given("webhook_id", id), change]);
     Ok(desk.engine().record(&caller, event).await?)
@@ -117,7 +111,7 @@ pub(crate) async fn set_state(
     desk: PageContext,
     Path(id): Path<String>,
     fields: FormFields,
-) -> Result<Response, ConsoleError> {
+) -> ConsoleResult {
     let paused: bool = fields.must("paused")?;
     match paused {
         true => kept(&desk)?.pause(&id).await?,
@@ -128,10 +122,7 @@ pub(crate) async fn set_state(
 }
 
 /// `POST /console/webhooks/{id}/test`
-pub(crate) async fn test(
-    desk: PageContext,
-    Path(id): Path<String>,
-) -> Result<Response, ConsoleError> {
+pub(crate) async fn test(desk: PageContext, Path(id): Path<String>) -> ConsoleResult {
     let tested = kept(&desk)?.test(&id).await?;
     let change = given("delivered", tested.is_delivered);
     enter(&desk, AuditKind::WebhookTested, &id, change).await?;
@@ -152,7 +143,7 @@ pub(crate) async fn redeliver(
     desk: PageContext,
     Path(id): Path<String>,
     fields: FormFields,
-) -> Result<Response, ConsoleError> {
+) -> ConsoleResult {
     let number = fields.must("number")?;
     kept(&desk)?.redeliver(&id, number).await?;
     enter(&desk, AuditKind::WebhookRedelivered, &id, given("delivery_id", number)).await?;
