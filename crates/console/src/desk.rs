@@ -29,6 +29,8 @@ pub(crate) enum Theme {
     Dark,
 }
 
+pub(crate) const THEMES: [Theme; 3] = [Theme::System, Theme::Light, Theme::Dark];
+
 impl Theme {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -39,7 +41,7 @@ impl Theme {
     }
 
     pub(crate) fn named(name: &str) -> Option<Theme> {
-        [Theme::System, Theme::Light, Theme::Dark].into_iter().find(|it| it.as_str() == name)
+        THEMES.into_iter().find(|it| it.as_str() == name)
     }
 }
 
@@ -150,15 +152,6 @@ impl PageContext {
     /// A name as a part of a path: it may have any sign.
     pub(crate) fn within_path(&self, name: impl ToString) -> String {
         encoded(&name.to_string())
-    }
-
-    pub(crate) fn themes(&self) -> [(&'static str, &'static str); 3] {
-        let t = self.t;
-        [
-            (Theme::System.as_str(), t.theme_system()),
-            (Theme::Light.as_str(), t.theme_light()),
-            (Theme::Dark.as_str(), t.theme_dark()),
-        ]
     }
 
     /// The page with one field of its query changed.

@@ -1,7 +1,10 @@
 //! The frame of every page: where one can go, and what was just done.
 
+use webhooks::DeliveryState;
+
 use crate::desk::PageContext;
 use crate::roles::ConsoleAction;
+use crate::screens::campaigns::CampaignPhase;
 use crate::text::PageTexts;
 
 pub(crate) struct NavEntry {
@@ -48,30 +51,7 @@ impl PageContext {
 
     /// What was just done, as the address says.
     pub(crate) fn notice(&self) -> Option<&'static str> {
-        let t = self.t;
-        Some(match self.query.get("done")? {
-            "created" => t.done_created(),
-            "changed" => t.done_changed(),
-            "paused" => t.done_paused(),
-            "resumed" => t.done_resumed(),
-            "stock" => t.done_stock(),
-            "issued" => t.done_issued(),
-            "had" => t.done_had(),
-            "same" => t.done_same(),
-            "revoked" => t.done_revoked(),
-            "voided" => t.done_voided(),
-            "extended" => t.done_extended(),
-            "cancelled" => t.done_cancelled(),
-            "imported" => t.done_imported(),
-            "compacting" => t.compaction_began(),
-            "redelivered" => t.done_redelivered(),
-            "tested" => t.done_tested(),
-            "removed" => t.done_removed(),
-            "saved" => t.done_changed(),
-            "deleted" => t.done_deleted(),
-            "signed-out" => t.done_signed_out(),
-            _ => return None,
-        })
+        self.t.notice(self.query.get("done")?)
     }
 }
 
@@ -106,8 +86,8 @@ impl PageTexts {
             "format" => self.field_format(),
             "webhook_id" => self.webhook(),
             "delivery_id" => self.field_delivery(),
-            "delivered" => self.delivery_delivered(),
-            "paused" => self.phase_paused(),
+            "delivered" => self.delivery_state(&DeliveryState::Delivered),
+            "paused" => self.phase(&CampaignPhase::Paused),
             "lines" => self.lines(),
             "imported" => self.lines_imported(),
             "already_there" => self.lines_known(),

@@ -1,8 +1,8 @@
 //! Texts of the console for people, in English and in Korean. Those of refusals are in [`coupon::refusal`].
 //!
-//! Each message is one row of [`texts`] with both languages, so one that lacks a language does not compile, and
-//! so does one that does not use what it was given. No sentence is put together from pieces. `[n]` counts
-//! something: English has a form for one and a form for more.
+//! Each message is one row of [`texts`] or [`texts_of`] with both languages, so one that lacks a language does not
+//! compile, and so does one that does not use what it was given. No sentence is put together from pieces. `[n]`
+//! counts something: English has a form for one and a form for more.
 
 mod campaigns;
 mod common;
@@ -18,7 +18,6 @@ use std::fmt;
 use coupon::calendar::{Date, Zone, format_local};
 pub use coupon::language::Lang;
 use coupon::time::Millis;
-use engine::StaffRole;
 
 use crate::direction::isolated;
 
@@ -36,10 +35,7 @@ macro_rules! texts {
     };
     (@one $name:ident $en:literal, $ko:literal) => {
         pub(crate) fn $name(self) -> &'static str {
-            match self.lang() {
-                $crate::text::Lang::En => $en,
-                $crate::text::Lang::Ko => $ko,
-            }
+            self.either($en, $ko)
         }
     };
     (@one $name:ident ($($arg:ident),+) $en:literal, $ko:literal) => {
@@ -68,6 +64,34 @@ macro_rules! texts {
 }
 pub(crate) use texts;
 
+/// Makes a method of [`PageTexts`] that says each variant of an enum, or each of some words (`str`).
+macro_rules! texts_of {
+    ($(#[$doc:meta])* $name:ident(str): $($($word:literal)|+ => $en:literal, $ko:literal;)*) => {
+        impl $crate::text::PageTexts {
+            $(#[$doc])*
+            pub(crate) fn $name(self, word: &str) -> Option<&'static str> {
+                let (en, ko) = match word {
+                    $($($word)|+ => ($en, $ko),)*
+                    _ => return None,
+                };
+                Some(self.either(en, ko))
+            }
+        }
+    };
+    ($(#[$doc:meta])* $name:ident($kind:ident): $($variant:ident => $en:literal, $ko:literal;)*) => {
+        impl $crate::text::PageTexts {
+            $(#[$doc])*
+            pub(crate) fn $name(self, of: &$kind) -> &'static str {
+                let (en, ko) = match of {
+                    $($kind::$variant => ($en, $ko),)*
+                };
+                self.either(en, ko)
+            }
+        }
+    };
+}
+pub(crate) use texts_of;
+
 impl PageTexts {
     pub fn new(lang: Lang) -> PageTexts {
         PageTexts { lang }
@@ -75,6 +99,13 @@ impl PageTexts {
 
     pub(crate) fn lang(self) -> Lang {
         self.lang
+    }
+
+    pub(crate) fn either(self, en: &'static str, ko: &'static str) -> &'static str {
+        match self.lang {
+            Lang::En => en,
+            Lang::Ko => ko,
+        }
     }
 
     /// A number with groups of three: both languages write a comma.
@@ -161,16 +192,6 @@ impl PageTexts {
         match self.lang {
             Lang::En => format!("{day} {}", short_month(month)),
             Lang::Ko => format!("{month}. {day}."),
-        }
-    }
-
-    pub(crate) fn role(self, role: impl Borrow<StaffRole>) -> &'static str {
-        match role.borrow() {
-            StaffRole::Viewer => self.role_viewer(),
-            StaffRole::Marketer => self.role_marketer(),
-            StaffRole::Support => self.role_support(),
-            StaffRole::Operator => self.role_operator(),
-            StaffRole::Admin => self.role_admin(),
         }
     }
 

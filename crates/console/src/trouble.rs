@@ -217,13 +217,8 @@ impl PageTexts {
     }
 
     /// A problem code of the API as a sentence; the code itself if it is none of a coupon.
-    pub(crate) fn problem(self, code: &str) -> String {
-        let text = match code {
-            "INVALID" => self.problem_invalid(),
-            "UNAUTHENTICATED" => self.problem_unauthenticated(),
-            "FORBIDDEN" => self.problem_forbidden(),
-            other => sentence_of(other, self.lang()).unwrap_or(other),
-        };
-        text.to_owned()
+    pub(crate) fn problem(self, code: &str) -> &str {
+        let text = self.problem_of_caller(code).or_else(|| sentence_of(code, self.lang()));
+        text.unwrap_or(code)
     }
 }

@@ -57,7 +57,7 @@ fn entry(t: PageTexts, audited: Audited, zone: &Zone, of_campaign: &Zone) -> Aud
     };
     AuditRow {
         kind: entry.event.kind,
-        what: t.audit_event(entry.event.kind),
+        what: t.audit_event(&entry.event.kind),
         when: t.moment(entry.act.at, zone),
         actor: entry.act.actor.as_str().to_owned(),
         reason: entry.act.reason.map(|reason| reason.as_str().to_owned()),
@@ -75,8 +75,8 @@ fn value(t: PageTexts, field: &str, text: Option<String>, zone: &Zone) -> String
         return t.date(date);
     }
     let word = match field {
-        "role" => text.parse::<StaffRole>().ok().map(|role| t.role(role)),
-        "handout" => text.parse::<Handout>().ok().map(|handout| t.handout(handout)),
+        "role" => text.parse::<StaffRole>().ok().map(|role| t.role(&role)),
+        "handout" => text.parse::<Handout>().ok().map(|handout| t.handout(&handout)),
         "paused" | "delivered" | "ordered" => match text.as_str() {
             "true" => Some(t.yes()),
             "false" => Some(t.no()),

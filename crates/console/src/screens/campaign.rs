@@ -232,7 +232,7 @@ fn terms(t: PageTexts, view: &CampaignView) -> Vec<(&'static str, String)> {
     let campaign = &view.campaign;
     let zone = &campaign.zone;
     let mut terms = vec![
-        (t.field_handout(), t.handout(campaign.handout).to_owned()),
+        (t.field_handout(), t.handout(&campaign.handout).to_owned()),
         (t.field_valid_from(), t.moment(campaign.valid_from, zone)),
         (t.field_expires_on(), t.date(campaign.expires_on())),
         (t.field_time_zone(), zone.name().to_owned()),

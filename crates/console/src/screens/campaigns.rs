@@ -42,16 +42,6 @@ impl CampaignPhase {
             CampaignPhase::Ended => "ended",
         }
     }
-
-    pub(crate) fn label(self, t: &PageTexts) -> &'static str {
-        match self {
-            CampaignPhase::Planned => t.phase_planned(),
-            CampaignPhase::Running => t.phase_running(),
-            CampaignPhase::SoldOut => t.phase_sold_out(),
-            CampaignPhase::Paused => t.phase_paused(),
-            CampaignPhase::Ended => t.phase_ended(),
-        }
-    }
 }
 
 pub(crate) fn phase(view: &CampaignView, now: Millis) -> CampaignPhase {

@@ -175,7 +175,7 @@ impl TermsPage<'_> {
         vec![
             (t.field_valid_from(), t.moment(terms.valid_from, &terms.zone)),
             (t.field_expires_on(), t.date(terms.expires_on())),
-            (t.field_handout(), t.handout(terms.handout).to_owned()),
+            (t.field_handout(), t.handout(&terms.handout).to_owned()),
             (t.field_cancel_days(), t.days(u64::from(terms.cancel_days))),
         ]
     }

@@ -43,7 +43,7 @@ struct HistoryRow {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum CouponAction {
+pub(crate) enum CouponAction {
     Issue,
     Revoke,
     Void,
@@ -78,26 +78,6 @@ impl CouponAction {
             CouponAction::Void => ConsoleAction::Void,
             CouponAction::Extend => ConsoleAction::Extend,
             CouponAction::CancelRedemption => ConsoleAction::CancelRedemption,
-        }
-    }
-
-    fn label(self, t: &PageTexts) -> &'static str {
-        match self {
-            CouponAction::Issue => t.coupon_issue(),
-            CouponAction::Revoke => t.coupon_revoke(),
-            CouponAction::Void => t.coupon_void(),
-            CouponAction::Extend => t.coupon_extend(),
-            CouponAction::CancelRedemption => t.coupon_cancel(),
-        }
-    }
-
-    fn means(self, t: &PageTexts) -> &'static str {
-        match self {
-            CouponAction::Issue => t.coupon_issue_means(),
-            CouponAction::Revoke => t.coupon_revoke_means(),
-            CouponAction::Void => t.coupon_void_means(),
-            CouponAction::Extend => t.coupon_extend_means(),
-            CouponAction::CancelRedemption => t.coupon_cancel_means(),
         }
     }
 

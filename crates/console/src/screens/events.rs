@@ -16,6 +16,7 @@ use webhooks::{Endpoint, EndpointState};
 
 use crate::desk::{PageContext, member_of};
 use crate::roles::ConsoleAction;
+use crate::screens::campaigns::CampaignPhase;
 use crate::tails::EventTail;
 use crate::trouble::ConsoleResult;
 
@@ -78,7 +79,7 @@ pub(crate) fn row(desk: &PageContext, endpoint: &Endpoint) -> WebhookRow {
     let (state, label) = match &endpoint.state {
         EndpointState::Active if endpoint.failures > 0 => ("paused", t.webhook_failing()),
         EndpointState::Active => ("running", t.webhook_active()),
-        EndpointState::Paused { .. } => ("planned", t.phase_paused()),
+        EndpointState::Paused { .. } => ("planned", t.phase(&CampaignPhase::Paused)),
         EndpointState::Disabled { .. } => ("ended", t.webhook_disabled()),
     };
     WebhookRow {

@@ -5,7 +5,7 @@ use coupon::time::DAY_MS;
 use engine::AuditKind;
 
 use crate::desk::PageContext;
-use crate::machine::{KeyInfo, KeyUse};
+use crate::machine::KeyInfo;
 use crate::screens::audit::{AuditRow, entries};
 use crate::trouble::ConsoleResult;
 
@@ -54,10 +54,7 @@ fn row(desk: &PageContext, key: &KeyInfo) -> KeyRow {
         None => ("planned", t.key_in_use().to_owned()),
     };
     KeyRow {
-        use_of: match key.use_of {
-            KeyUse::Code => t.key_of_codes(),
-            KeyUse::Token => t.key_of_tokens(),
-        },
+        use_of: t.key_use(&key.use_of),
         id: key.id.clone(),
         made: desk.at(&key.made_at),
         age: t.days(age.unsigned_abs()),

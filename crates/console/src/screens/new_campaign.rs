@@ -15,6 +15,9 @@ use crate::screens::campaign::campaign_id;
 use crate::text::{IsolatedText, PageTexts};
 use crate::trouble::{ConsoleError, ConsoleResult, faults_said};
 
+const HANDOUTS: [Handout; 4] =
+    [Handout::Shop, Handout::SelfService, Handout::Bearer, Handout::Shared];
+
 #[derive(Template)]
 #[template(path = "new_campaign.html")]
 struct NewCampaignPage<'a> {
@@ -27,18 +30,8 @@ struct NewCampaignPage<'a> {
 }
 
 impl NewCampaignPage<'_> {
-    fn handouts(&self) -> [(&'static str, &'static str, &'static str); 4] {
-        let t = self.d.t;
-        [
-            ("shop", t.handout_shop(), t.handout_shop_hint()),
-            ("self", t.handout_self(), t.handout_self_hint()),
-            ("bearer", t.handout_bearer(), t.handout_bearer_hint()),
-            ("shared", t.handout_shared(), t.handout_shared_hint()),
-        ]
-    }
-
-    fn is_handout(&self, value: &str) -> bool {
-        self.f.get("handout").unwrap_or("shop") == value
+    fn is_handout(&self, handout: &Handout) -> bool {
+        self.f.get("handout").unwrap_or("shop") == handout.as_str()
     }
 }
 

@@ -119,8 +119,9 @@ async fn refused(
     for one in read.await?.unwrap_or_default() {
         *sums.entry(one.problem).or_default() += one.count;
     }
-    let mut sums: Vec<(String, u64)> =
-        sums.into_iter().map(|(problem, count)| (desk.t.problem(&problem), count)).collect();
+    let sums =
+        sums.into_iter().map(|(problem, count)| (desk.t.problem(&problem).to_owned(), count));
+    let mut sums: Vec<(String, u64)> = sums.collect();
     sums.sort_by_key(|(_, count)| Reverse(*count));
     Ok(sums)
 }

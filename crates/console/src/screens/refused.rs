@@ -17,10 +17,8 @@ pub(crate) struct AttemptRow {
     pub(crate) why: String,
     /// A code that no coupon has: what may be wrong with it.
     pub(crate) unknown: &'static str,
-    pub(crate) code: Option<String>,
-    pub(crate) user: Option<String>,
-    pub(crate) order: Option<String>,
-    pub(crate) actor: Option<String>,
+    /// Its code has no more characters than the caller may see.
+    pub(crate) attempt: Attempt,
 }
 
 impl PageContext {
@@ -55,40 +53,18 @@ impl PageContext {
     }
 }
 
-fn refused_row(t: PageTexts, attempt: Attempt, zone: &Zone, whole: bool) -> AttemptRow {
-    let action = match &*attempt.action {
-        "issue" => t.tried_issue().to_owned(),
-        "check" => t.tried_check().to_owned(),
-        "hold" => t.tried_hold().to_owned(),
-        "redeem" => t.tried_redeem().to_owned(),
-        "cancel-redemption" => t.tried_cancel().to_owned(),
-        "sign-in" => t.tried_sign_in().to_owned(),
-        "staff-sign-in" => t.tried_staff_sign_in().to_owned(),
-        other => other.to_owned(),
-    };
+fn refused_row(t: PageTexts, mut attempt: Attempt, zone: &Zone, whole: bool) -> AttemptRow {
+    let unknown = attempt.unknown.as_deref().unwrap_or_default();
     // There may be such a coupon, although the caller was told that there is none.
-    let of_coupon = match attempt.unknown.as_deref() {
-        Some("of_another_user") => Some(t.unknown_of_another_user()),
-        Some("not_issued") => Some(t.unknown_not_issued()),
-        Some(_) | None => None,
-    };
-    let unknown = match attempt.unknown.as_deref() {
-        Some("mistyped") => t.unknown_mistyped(),
-        Some("forged") => t.unknown_forged(),
-        Some("other") => t.unknown_other(),
-        Some(_) | None => "",
-    };
+    let of_coupon = t.unknown_of_coupon(unknown);
+    if of_coupon.is_some() && !whole {
+        attempt.code = attempt.code.map(|code| masked(&code));
+    }
     AttemptRow {
         when: t.moment(Millis(attempt.at), zone),
-        action,
-        why: of_coupon.map_or_else(|| t.problem(&attempt.problem), str::to_owned),
-        unknown,
-        code: match of_coupon {
-            Some(_) if !whole => attempt.code.map(|code| masked(&code)),
-            Some(_) | None => attempt.code,
-        },
-        user: attempt.user,
-        order: attempt.order,
-        actor: attempt.actor,
+        action: t.tried(&attempt.action).unwrap_or(&attempt.action).to_owned(),
+        why: of_coupon.unwrap_or_else(|| t.problem(&attempt.problem)).to_owned(),
+        unknown: t.unknown_code(unknown).unwrap_or_default(),
+        attempt,
     }
 }

@@ -255,7 +255,7 @@ fn welcome_page(
 ) -> ConsoleResult {
     let invited = invitation.map(|it| {
         let name = it.name.as_ref().map(ToString::to_string);
-        (desk.t.role(it.role), name)
+        (desk.t.role(&it.role), name)
     });
     let status = match (&invited, &wrong) {
         (None, _) => StatusCode::GONE,

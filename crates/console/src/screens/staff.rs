@@ -48,7 +48,7 @@ async fn show(desk: &PageContext, invitation: Option<String>) -> ConsoleResult {
         is_of_provider: it.identity.is_some(),
     };
     let row = |(action, _): (ConsoleAction, _)| {
-        (desk.t.action(action), STAFF_ROLES.map(|role| action.is_for(role)).to_vec())
+        (desk.t.action(&action), STAFF_ROLES.map(|role| action.is_for(role)).to_vec())
     };
     let page = StaffPage {
         d: desk,

@@ -5,11 +5,12 @@ use coupon::calendar::{Date, Zone};
 use coupon::time::{DAY_MS, Day, Millis};
 use engine::{AuditEvent, AuditKind, CompactionRun, Failure, Gauge, PartitionPlan};
 
-use crate::compactions::{PlannedPass, PlannedWork};
+use crate::compactions::PlannedWork;
 use crate::desk::{PageContext, to};
 use crate::machine::MachineStatus;
 use crate::nodes::{NodeAnswer, NodeInfo};
 use crate::roles::ConsoleAction;
+use crate::screens::campaigns::CampaignPhase;
 use crate::text::{IsolatedText, PageTexts};
 use crate::trouble::ConsoleResult;
 
@@ -143,12 +144,7 @@ pub(crate) async fn plan(desk: PageContext) -> ConsoleResult {
 }
 
 fn planned(t: PageTexts, work: &PlannedWork) -> (String, &'static str, String) {
-    let what = match work.pass {
-        PlannedPass::Finish => t.plan_finish(),
-        PlannedPass::Closed => t.plan_closed(),
-        PlannedPass::Expired => t.plan_expired(),
-    };
-    (day(t, work.day), what, t.number(work.waiting))
+    (day(t, work.day), t.planned_pass(&work.pass), t.number(work.waiting))
 }
 
 fn sizes(t: PageTexts, machine: &MachineStatus) -> Vec<(&'static str, String)> {

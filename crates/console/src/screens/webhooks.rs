@@ -67,11 +67,11 @@ pub(crate) async fn page(desk: PageContext, Path(id): Path<String>) -> ConsoleRe
 
 fn delivered(desk: &PageContext, delivery: &Delivery) -> DeliveryRow {
     let t = desk.t;
-    let (state, label) = match delivery.state {
-        DeliveryState::Pending => ("planned", t.delivery_pending()),
-        DeliveryState::Delivered => ("running", t.delivery_delivered()),
-        DeliveryState::Failed => ("paused", t.delivery_failed()),
-        DeliveryState::Gap => ("ended", t.delivery_gap()),
+    let state = match delivery.state {
+        DeliveryState::Pending => "planned",
+        DeliveryState::Delivered => "running",
+        DeliveryState::Failed => "paused",
+        DeliveryState::Gap => "ended",
     };
     let answer = match (delivery.status, &delivery.error) {
         (Some(status), _) => status.to_string(),
@@ -83,7 +83,7 @@ fn delivered(desk: &PageContext, delivery: &Delivery) -> DeliveryRow {
         event: delivery.event_type.clone().unwrap_or_default(),
         code: delivery.code.clone(),
         state,
-        label,
+        label: t.delivery_state(&delivery.state),
         attempts: delivery.attempts,
         answer,
         when: desk.at(&Millis(delivery.tried_at.unwrap_or(delivery.created_at))),

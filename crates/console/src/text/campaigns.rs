@@ -2,7 +2,8 @@
 
 use coupon::campaign::Handout;
 
-use crate::text::{PageTexts, texts};
+use crate::screens::campaigns::CampaignPhase;
+use crate::text::{texts, texts_of};
 
 texts! {
     download_workbook => "Download a workbook", "엑셀 파일 내려받기";
@@ -62,11 +63,6 @@ texts! {
     sort_ends => "Ends soonest", "먼저 끝나는 순";
     sort_left => "Least left", "남은 수량 적은 순";
     sort_redeemed => "Most redeemed", "사용 많은 순";
-    phase_planned => "Planned", "예정";
-    phase_running => "Running", "진행 중";
-    phase_sold_out => "Sold out", "소진";
-    phase_paused => "Paused", "일시 중지";
-    phase_ended => "Ended", "종료";
     bar_title(redeemed, issued, available, void) => "{redeemed} redeemed, {issued} issued, {available} available, {void} void", "사용 {redeemed}, 발급 {issued}, 발급 전 {available}, 폐기 {void}";
     pause => "Pause", "일시 중지";
     resume => "Resume", "다시 시작";
@@ -97,19 +93,23 @@ texts! {
     repair_hint => "Download them, repair them in the sheet, and import the file again. The reasons are for people: the import skips that column.", "내려받아 고친 뒤 다시 가져오세요. 사유 열은 사람이 보기 위한 것입니다.";
     rejected_because(why) => "{why}", "{why}";
     days[count] => "{count} day", "{count} days", "{count}일";
-    handout_shop => "The shop gives them out", "쇼핑몰이 발급";
-    handout_self => "Customers take one themselves, too", "고객이 직접 받기";
-    handout_bearer => "Whoever shows the code", "코드를 가진 사람 누구나";
-    handout_shared => "One word for everybody", "모두 같은 코드";
 }
 
-impl PageTexts {
-    pub(crate) fn handout(self, handout: Handout) -> &'static str {
-        match handout {
-            Handout::Shop => self.handout_shop(),
-            Handout::SelfService => self.handout_self(),
-            Handout::Bearer => self.handout_bearer(),
-            Handout::Shared => self.handout_shared(),
-        }
-    }
+texts_of! {
+    /// How coupons are given out.
+    handout(Handout):
+        Shop => "The shop gives them out", "쇼핑몰이 발급";
+        SelfService => "Customers take one themselves, too", "고객이 직접 받기";
+        Bearer => "Whoever shows the code", "코드를 가진 사람 누구나";
+        Shared => "One word for everybody", "모두 같은 코드";
+}
+
+texts_of! {
+    /// How far a campaign is.
+    phase(CampaignPhase):
+        Planned => "Planned", "예정";
+        Running => "Running", "진행 중";
+        SoldOut => "Sold out", "소진";
+        Paused => "Paused", "일시 중지";
+        Ended => "Ended", "종료";
 }

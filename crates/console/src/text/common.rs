@@ -1,6 +1,9 @@
 //! The frame, signing in, and words that every screen uses.
 
-use crate::text::texts;
+use engine::StaffRole;
+
+use crate::desk::Theme;
+use crate::text::{texts, texts_of};
 
 texts! {
     skip => "Skip to the content", "본문으로 건너뛰기";
@@ -22,9 +25,6 @@ texts! {
     preferences => "Preferences", "환경 설정";
     language => "Language", "언어";
     theme => "Theme", "화면 테마";
-    theme_system => "As the system", "시스템 설정";
-    theme_light => "Light", "밝게";
-    theme_dark => "Dark", "어둡게";
     time_zone => "Time zone", "시간대";
     save => "Save", "저장";
     cancel => "Cancel", "취소";
@@ -65,24 +65,6 @@ texts! {
     password_rule => "8 to 128 characters; a sentence is good.", "8~128자. 문장을 쓰면 좋습니다.";
     name_rule => "Letters, digits and signs without blanks, such as an e-mail address. The audit shows it.", "공백 없는 영문, 숫자, 기호(예: 이메일 주소). 감사 기록에 표시됩니다.";
     make_account => "Make the account", "계정 만들기";
-    done_created => "The campaign is there.", "캠페인을 만들었습니다.";
-    done_changed => "The change is saved.", "변경 내용을 저장했습니다.";
-    done_paused => "It is paused: nothing of it can be issued or redeemed.", "일시 중지했습니다. 발급과 사용이 모두 멈춥니다.";
-    done_resumed => "It is resumed.", "다시 시작했습니다.";
-    done_stock => "The new coupons are there.", "쿠폰을 추가했습니다.";
-    done_issued => "The customer has the coupon.", "고객에게 쿠폰을 발급했습니다.";
-    done_had => "Nothing was given: the customer had got this coupon before. Below is how it is now.", "발급하지 않았습니다. 고객이 이 쿠폰을 이미 받았습니다. 현재 상태는 아래와 같습니다.";
-    done_same => "Nothing was changed: this was done before. Below is how it is now.", "변경된 내용이 없습니다. 이미 처리된 작업입니다. 현재 상태는 아래와 같습니다.";
-    done_revoked => "The coupon was taken back.", "쿠폰을 회수했습니다.";
-    done_voided => "The coupon is void.", "쿠폰을 폐기했습니다.";
-    done_extended => "The coupon works longer now.", "쿠폰 기간을 연장했습니다.";
-    done_cancelled => "The redemption is cancelled.", "사용을 취소했습니다.";
-    done_imported => "The file is imported.", "파일을 가져왔습니다.";
-    done_redelivered => "The delivery is queued again.", "다시 전송하도록 등록했습니다.";
-    done_tested => "The receiver accepted the test.", "수신 서버가 시험 이벤트를 받았습니다.";
-    done_deleted => "It is deleted.", "삭제했습니다.";
-    done_removed => "The account is deleted.", "계정을 삭제했습니다.";
-    done_signed_out => "All sessions of the account are over.", "계정의 모든 로그인을 끝냈습니다.";
     field_campaign_id => "Short name", "짧은 이름";
     field_name => "Name", "이름";
     field_stock => "How many", "수량";
@@ -109,11 +91,6 @@ texts! {
     field_format => "Format", "형식";
     field_delivery => "Delivery", "전송 번호";
     field_seconds => "Good for, in seconds", "유효 시간(초)";
-    role_viewer => "Viewer", "조회";
-    role_marketer => "Marketer", "마케팅";
-    role_support => "Support", "상담";
-    role_operator => "Operator", "운영";
-    role_admin => "Admin", "관리자";
     as_curl => "The same with curl", "curl로 같은 작업하기";
     keyboard => "Keyboard", "단축키";
     keyboard_search => "Search", "검색";
@@ -139,4 +116,46 @@ texts! {
     state => "State", "상태";
     day => "Day", "날짜";
     unlimited => "no limit", "제한 없음";
+}
+
+texts_of! {
+    /// A role of the console.
+    role(StaffRole):
+        Viewer => "Viewer", "조회";
+        Marketer => "Marketer", "마케팅";
+        Support => "Support", "상담";
+        Operator => "Operator", "운영";
+        Admin => "Admin", "관리자";
+}
+
+texts_of! {
+    /// How the pages look.
+    theme_name(Theme):
+        System => "As the system", "시스템 설정";
+        Light => "Light", "밝게";
+        Dark => "Dark", "어둡게";
+}
+
+texts_of! {
+    /// What was just done, by the word that the address has for it.
+    notice(str):
+        "created" => "The campaign is there.", "캠페인을 만들었습니다.";
+        "changed" | "saved" => "The change is saved.", "변경 내용을 저장했습니다.";
+        "paused" => "It is paused: nothing of it can be issued or redeemed.", "일시 중지했습니다. 발급과 사용이 모두 멈춥니다.";
+        "resumed" => "It is resumed.", "다시 시작했습니다.";
+        "stock" => "The new coupons are there.", "쿠폰을 추가했습니다.";
+        "issued" => "The customer has the coupon.", "고객에게 쿠폰을 발급했습니다.";
+        "had" => "Nothing was given: the customer had got this coupon before. Below is how it is now.", "발급하지 않았습니다. 고객이 이 쿠폰을 이미 받았습니다. 현재 상태는 아래와 같습니다.";
+        "same" => "Nothing was changed: this was done before. Below is how it is now.", "변경된 내용이 없습니다. 이미 처리된 작업입니다. 현재 상태는 아래와 같습니다.";
+        "revoked" => "The coupon was taken back.", "쿠폰을 회수했습니다.";
+        "voided" => "The coupon is void.", "쿠폰을 폐기했습니다.";
+        "extended" => "The coupon works longer now.", "쿠폰 기간을 연장했습니다.";
+        "cancelled" => "The redemption is cancelled.", "사용을 취소했습니다.";
+        "imported" => "The file is imported.", "파일을 가져왔습니다.";
+        "compacting" => "The compaction begins.", "압축을 시작합니다.";
+        "redelivered" => "The delivery is queued again.", "다시 전송하도록 등록했습니다.";
+        "tested" => "The receiver accepted the test.", "수신 서버가 시험 이벤트를 받았습니다.";
+        "removed" => "The account is deleted.", "계정을 삭제했습니다.";
+        "deleted" => "It is deleted.", "삭제했습니다.";
+        "signed-out" => "All sessions of the account are over.", "계정의 모든 로그인을 끝냈습니다.";
 }

@@ -1,6 +1,7 @@
 //! Coupons, customers and what was tried.
 
-use crate::text::texts;
+use crate::screens::coupon::CouponAction;
+use crate::text::{texts, texts_of};
 
 texts! {
     coupons => "Coupons", "쿠폰";
@@ -43,32 +44,57 @@ texts! {
     was_revoked(user) => "Taken back from {user}", "{user} 고객에게서 회수";
     was_voided => "Voided", "폐기";
     was_extended(day) => "Extended to {day}", "{day}까지 연장";
-    coupon_issue => "Give to a customer", "고객에게 발급";
-    coupon_revoke => "Take back", "회수";
-    coupon_void => "Void", "폐기";
-    coupon_extend => "Extend", "기간 연장";
-    coupon_cancel => "Cancel the redemption", "사용 취소";
-    coupon_issue_means => "The customer can use it at once.", "고객이 바로 사용할 수 있습니다.";
-    coupon_revoke_means => "The customer loses it, and it can be given to somebody else.", "고객은 쿠폰을 잃고, 다른 고객에게 발급할 수 있게 됩니다.";
-    coupon_void_means => "Nobody can use it any more. This cannot be undone.", "더 이상 아무도 사용할 수 없습니다. 되돌릴 수 없습니다.";
-    coupon_extend_means => "It works until the end of the new last day. It can only become later.", "새 만료일 끝까지 사용할 수 있습니다. 더 늦은 날짜로만 바꿀 수 있습니다.";
-    coupon_cancel_means => "The coupon goes back to its customer and works again. The order cannot redeem it a second time.", "쿠폰이 고객에게 돌아가 다시 사용할 수 있습니다. 같은 주문으로는 다시 사용할 수 없습니다.";
     new_last_day => "New last day", "새 만료일";
     customer_has_none => "No coupons", "쿠폰이 없습니다";
     customer_has_none_hint => "This customer has no coupon. One that was taken back is not in the list.", "이 고객에게는 쿠폰이 없습니다. 회수한 쿠폰은 목록에 나오지 않습니다.";
     give_a_coupon => "Give a coupon", "쿠폰 주기";
     nothing_to_give => "No running campaign has coupons that can be given.", "지금 줄 수 있는 쿠폰이 있는 캠페인이 없습니다.";
     for_order(order, at) => "order {order}, {at}", "주문 {order}, {at}";
-    tried_issue => "Give out:", "발급:";
-    tried_check => "Check:", "확인:";
-    tried_hold => "Hold:", "잡기:";
-    tried_redeem => "Redeem:", "사용:";
-    tried_cancel => "Cancel:", "사용 취소:";
-    tried_sign_in => "Sign in:", "로그인:";
-    tried_staff_sign_in => "Sign in to the console:", "콘솔 로그인:";
-    unknown_mistyped => "The code was mistyped.", "코드를 잘못 입력했습니다.";
-    unknown_of_another_user => "The code is right, and the coupon is of another customer.", "코드는 맞지만 다른 고객의 쿠폰입니다.";
-    unknown_not_issued => "The code is right, and the customer has not got the coupon: it must be given out first.", "코드는 맞지만 고객에게 발급되지 않은 쿠폰입니다. 먼저 발급해야 합니다.";
-    unknown_forged => "The code is of another shop, or invented.", "다른 쇼핑몰의 코드이거나 지어낸 코드입니다.";
-    unknown_other => "The code is not one of ours.", "이 서비스의 코드가 아닙니다.";
+}
+
+texts_of! {
+    /// What may be done to a coupon.
+    coupon_action(CouponAction):
+        Issue => "Give to a customer", "고객에게 발급";
+        Revoke => "Take back", "회수";
+        Void => "Void", "폐기";
+        Extend => "Extend", "기간 연장";
+        CancelRedemption => "Cancel the redemption", "사용 취소";
+}
+
+texts_of! {
+    /// What becomes of the coupon then.
+    coupon_action_means(CouponAction):
+        Issue => "The customer can use it at once.", "고객이 바로 사용할 수 있습니다.";
+        Revoke => "The customer loses it, and it can be given to somebody else.", "고객은 쿠폰을 잃고, 다른 고객에게 발급할 수 있게 됩니다.";
+        Void => "Nobody can use it any more. This cannot be undone.", "더 이상 아무도 사용할 수 없습니다. 되돌릴 수 없습니다.";
+        Extend => "It works until the end of the new last day. It can only become later.", "새 만료일 끝까지 사용할 수 있습니다. 더 늦은 날짜로만 바꿀 수 있습니다.";
+        CancelRedemption => "The coupon goes back to its customer and works again. The order cannot redeem it a second time.", "쿠폰이 고객에게 돌아가 다시 사용할 수 있습니다. 같은 주문으로는 다시 사용할 수 없습니다.";
+}
+
+texts_of! {
+    /// What somebody tried, by the word of the API.
+    tried(str):
+        "issue" => "Give out:", "발급:";
+        "check" => "Check:", "확인:";
+        "hold" => "Hold:", "잡기:";
+        "redeem" => "Redeem:", "사용:";
+        "cancel-redemption" => "Cancel:", "사용 취소:";
+        "sign-in" => "Sign in:", "로그인:";
+        "staff-sign-in" => "Sign in to the console:", "콘솔 로그인:";
+}
+
+texts_of! {
+    /// Why the caller was told that there is no such coupon, although there is one.
+    unknown_of_coupon(str):
+        "of_another_user" => "The code is right, and the coupon is of another customer.", "코드는 맞지만 다른 고객의 쿠폰입니다.";
+        "not_issued" => "The code is right, and the customer has not got the coupon: it must be given out first.", "코드는 맞지만 고객에게 발급되지 않은 쿠폰입니다. 먼저 발급해야 합니다.";
+}
+
+texts_of! {
+    /// What is wrong with a code that no coupon has.
+    unknown_code(str):
+        "mistyped" => "The code was mistyped.", "코드를 잘못 입력했습니다.";
+        "forged" => "The code is of another shop, or invented.", "다른 쇼핑몰의 코드이거나 지어낸 코드입니다.";
+        "other" => "The code is not one of ours.", "이 서비스의 코드가 아닙니다.";
 }

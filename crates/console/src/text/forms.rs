@@ -1,6 +1,8 @@
 //! Forms about campaigns.
 
-use crate::text::texts;
+use coupon::campaign::Handout;
+
+use crate::text::{texts, texts_of};
 
 texts! {
     form_what => "What is it?", "어떤 캠페인인가요?";
@@ -15,10 +17,6 @@ texts! {
     how_many_each => "How many for one person?", "한 사람이 몇 장까지 받나요?";
     may_be_cancelled => "Days in which a purchase can be cancelled (0: never)", "구매를 취소할 수 있는 일수(0: 취소 불가)";
     stock_hint => "A hundred million take no longer than one. More can be added later; leave it empty to import codes.", "1억 장도 한 장만큼 빨리 만들어집니다. 나중에 더 추가할 수 있고, 코드를 가져오려면 비워 두세요.";
-    handout_shop_hint => "Your shop or a support agent gives a coupon to a customer.", "쇼핑몰이나 상담원이 고객에게 쿠폰을 발급합니다.";
-    handout_self_hint => "First come, first served: a customer who is signed in takes one.", "선착순으로 로그인한 고객이 직접 받습니다.";
-    handout_bearer_hint => "Codes on paper or in a mail; whoever shows one uses it.", "종이나 메일로 코드를 나눠 주고, 코드를 보여 주는 사람이 사용합니다.";
-    handout_shared_hint => "A word such as SUMMER; each customer gets a coupon of their own behind it.", "SUMMER 같은 단어 하나. 고객마다 각자의 쿠폰이 발급됩니다.";
     show_preview => "Check it", "확인하기";
     preview => "What this means", "이렇게 진행됩니다";
     create_now => "Create the campaign", "캠페인 만들기";
@@ -44,4 +42,13 @@ texts! {
     limit_upwards => "It can only be raised: nobody loses a coupon.", "늘릴 수만 있습니다. 이미 받은 쿠폰은 사라지지 않습니다.";
     terms_fixed => "What cannot change", "바꿀 수 없는 조건";
     terms_fixed_why => "Customers have coupons with these terms already, and codes contain the last day. One coupon can be extended; for other terms duplicate the campaign.", "이미 이 조건으로 쿠폰을 받은 고객이 있고 코드에 만료일이 들어 있습니다. 쿠폰 한 장은 연장할 수 있고, 다른 조건이 필요하면 캠페인을 복제하세요.";
+}
+
+texts_of! {
+    /// Who gives whom a coupon.
+    handout_hint(Handout):
+        Shop => "Your shop or a support agent gives a coupon to a customer.", "쇼핑몰이나 상담원이 고객에게 쿠폰을 발급합니다.";
+        SelfService => "First come, first served: a customer who is signed in takes one.", "선착순으로 로그인한 고객이 직접 받습니다.";
+        Bearer => "Codes on paper or in a mail; whoever shows one uses it.", "종이나 메일로 코드를 나눠 주고, 코드를 보여 주는 사람이 사용합니다.";
+        Shared => "A word such as SUMMER; each customer gets a coupon of their own behind it.", "SUMMER 같은 단어 하나. 고객마다 각자의 쿠폰이 발급됩니다.";
 }

@@ -1,6 +1,10 @@
 //! Reports, imports, the calendar, the store and events.
 
-use crate::text::{Lang, PageTexts, texts};
+use webhooks::DeliveryState;
+
+use crate::compactions::PlannedPass;
+use crate::machine::KeyUse;
+use crate::text::{Lang, PageTexts, texts, texts_of};
 
 texts! {
     reports_hint => "Redemptions by the day on which they were made; one that was cancelled later is in the list, too.", "사용한 날을 기준으로 합니다. 나중에 취소된 사용도 목록에 있습니다.";
@@ -105,15 +109,11 @@ texts! {
     machine => "Server", "서버";
     result => "Result", "결과";
     compact_now => "Compact now", "지금 압축";
-    compaction_began => "The compaction begins.", "압축을 시작합니다.";
     dry_run => "Dry run", "미리 보기";
     dry_run_hint => "What a compaction would do now. Nothing was changed.", "지금 압축하면 하는 일입니다. 아무것도 바꾸지 않았습니다.";
     dry_run_none => "Nothing to do: no day can be closed, and too few finished coupons wait.", "할 일이 없습니다. 마감할 날이 없고 기다리는 끝난 쿠폰이 적습니다.";
     dry_run_failed(why) => "A compaction could do nothing now: {why}", "지금은 압축할 수 없습니다: {why}";
     plan_what => "What it would do", "할 일";
-    plan_finish => "Finish an earlier run", "이전 실행 마무리";
-    plan_closed => "Move finished coupons", "끝난 쿠폰 옮기기";
-    plan_expired => "Close the day and move all of it", "날짜를 마감하고 모두 옮기기";
     finished_waiting => "Finished coupons", "끝난 쿠폰";
     lone_archive(folder) => "The archive of this server is the folder {folder}. The other servers of the store need the same one: set cold to s3://BUCKET/PREFIX on all of them, or to a folder that all of them have mounted.", "이 서버의 보관 저장소는 {folder} 폴더입니다. 다른 서버도 같은 것을 써야 합니다. 모든 서버에서 cold를 s3://BUCKET/PREFIX로 설정하거나 모두가 연결한 폴더로 설정하세요.";
     nodes => "Nodes of the cluster", "클러스터 노드";
@@ -132,8 +132,6 @@ texts! {
     keys_hint => "The keys in the data folder of this server. All servers of a store need the same.", "이 서버 데이터 폴더의 키입니다. 한 저장소의 모든 서버에 같은 키가 있어야 합니다.";
     key => "Key", "키";
     age => "Age", "나이";
-    key_of_codes => "Mints codes", "코드 발급";
-    key_of_tokens => "Signs tokens and sessions", "토큰과 로그인 서명";
     key_newest => "Newest", "최신";
     key_in_use => "In use", "사용 중";
     key_retired(at) => "Retired {at}", "{at} 폐기";
@@ -184,10 +182,6 @@ texts! {
     deliveries => "Deliveries", "전송 내역";
     deliveries_none => "Nothing was posted yet.", "아직 전송한 것이 없습니다.";
     deliver_again => "Deliver again", "다시 전송";
-    delivery_pending => "Waiting", "대기";
-    delivery_delivered => "Delivered", "전송됨";
-    delivery_failed => "Failed", "실패";
-    delivery_gap => "Events missing", "이벤트 누락";
     attempts => "Attempts", "시도";
     answer => "Answer", "응답";
 }
@@ -200,4 +194,28 @@ impl PageTexts {
             Lang::Ko => ["월", "화", "수", "목", "금", "토", "일"],
         }
     }
+}
+
+texts_of! {
+    /// What a compaction would do on a day.
+    planned_pass(PlannedPass):
+        Finish => "Finish an earlier run", "이전 실행 마무리";
+        Closed => "Move finished coupons", "끝난 쿠폰 옮기기";
+        Expired => "Close the day and move all of it", "날짜를 마감하고 모두 옮기기";
+}
+
+texts_of! {
+    /// What a key is for.
+    key_use(KeyUse):
+        Code => "Mints codes", "코드 발급";
+        Token => "Signs tokens and sessions", "토큰과 로그인 서명";
+}
+
+texts_of! {
+    /// How a delivery went.
+    delivery_state(DeliveryState):
+        Pending => "Waiting", "대기";
+        Delivered => "Delivered", "전송됨";
+        Failed => "Failed", "실패";
+        Gap => "Events missing", "이벤트 누락";
 }

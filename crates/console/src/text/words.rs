@@ -1,6 +1,6 @@
 //! Why something was refused or did not work.
 
-use crate::text::texts;
+use crate::text::{texts, texts_of};
 
 texts! {
     signed_out => "You are signed out.", "로그아웃되었습니다.";
@@ -36,7 +36,12 @@ texts! {
     store_damaged => "A part of the store is damaged.", "저장소 일부가 손상되었습니다.";
     changed_meanwhile => "Somebody changed the campaign while this form was open.", "이 화면을 여는 동안 다른 사람이 캠페인을 변경했습니다.";
     open_form_again => "Open the form again: it then has what they changed.", "화면을 다시 열면 변경된 내용이 보입니다.";
-    problem_invalid => "The request had wrong fields.", "요청의 항목이 잘못되었습니다.";
-    problem_unauthenticated => "The password or the token was wrong.", "비밀번호 또는 토큰이 잘못되었습니다.";
-    problem_forbidden => "The caller may not do that.", "호출자에게 권한이 없습니다.";
+}
+
+texts_of! {
+    /// A problem code of the API that is not about a coupon.
+    problem_of_caller(str):
+        "INVALID" => "The request had wrong fields.", "요청의 항목이 잘못되었습니다.";
+        "UNAUTHENTICATED" => "The password or the token was wrong.", "비밀번호 또는 토큰이 잘못되었습니다.";
+        "FORBIDDEN" => "The caller may not do that.", "호출자에게 권한이 없습니다.";
 }
