@@ -117,9 +117,9 @@ impl PageContext {
 
     /// They as the engine knows them, for this action.
     pub(crate) fn caller(&self, action: ConsoleAction) -> ConsoleResult<Caller> {
-        let member = self.member.as_ref().filter(|member| action.is_for(member.role));
-        let member = member.ok_or(ConsoleError::Forbidden)?;
-        Ok(Caller::staff(action.engine_role(), member.name.clone()))
+        let member = self.member.as_ref().ok_or(ConsoleError::Forbidden)?;
+        let role = action.engine_role(member.role).ok_or(ConsoleError::Forbidden)?;
+        Ok(Caller::staff(role, member.name.clone()))
     }
 
     pub(crate) fn reader(&self) -> ConsoleResult<Caller> {

@@ -42,59 +42,40 @@ use StaffRole::{Admin, Marketer, Operator, Support, Viewer};
 
 const EVERYBODY: &[StaffRole] = &[Viewer, Marketer, Support, Operator, Admin];
 
-/// The table. A route refuses every role that its row does not name.
-pub const TABLE: [(ConsoleAction, &[StaffRole]); 20] = [
-    (ConsoleAction::Look, EVERYBODY),
-    (ConsoleAction::ReadAudit, &[Operator, Admin]),
-    (ConsoleAction::CreateCampaign, &[Marketer, Admin]),
-    (ConsoleAction::ChangeCampaign, &[Marketer, Admin]),
-    (ConsoleAction::PauseCampaign, &[Marketer, Operator, Admin]),
-    (ConsoleAction::AddStock, &[Marketer, Admin]),
-    (ConsoleAction::DownloadCodes, &[Marketer, Admin]),
-    (ConsoleAction::Import, &[Marketer, Admin]),
-    (ConsoleAction::Issue, &[Support, Admin]),
-    (ConsoleAction::Revoke, &[Support, Admin]),
-    (ConsoleAction::Void, &[Support, Admin]),
-    (ConsoleAction::Extend, &[Support, Admin]),
-    (ConsoleAction::CancelRedemption, &[Support, Admin]),
-    (ConsoleAction::DownloadReport, &[Marketer, Support, Operator, Admin]),
-    (ConsoleAction::ManageWebhooks, &[Operator, Admin]),
-    (ConsoleAction::Compact, &[Operator, Admin]),
-    (ConsoleAction::RunQuery, &[Marketer, Operator, Admin]),
-    (ConsoleAction::SaveQuery, &[Operator, Admin]),
-    (ConsoleAction::ManageStaff, &[Admin]),
-    (ConsoleAction::SignOut, EVERYBODY),
+/// The table: an action, the role of the engine that it takes, and who may do it. A route refuses every role that
+/// its row does not name.
+pub const TABLE: [(ConsoleAction, Role, &[StaffRole]); 20] = [
+    (ConsoleAction::Look, Role::Operator, EVERYBODY),
+    (ConsoleAction::ReadAudit, Role::Operator, &[Operator, Admin]),
+    (ConsoleAction::CreateCampaign, Role::Admin, &[Marketer, Admin]),
+    (ConsoleAction::ChangeCampaign, Role::Admin, &[Marketer, Admin]),
+    (ConsoleAction::PauseCampaign, Role::Admin, &[Marketer, Operator, Admin]),
+    (ConsoleAction::AddStock, Role::Admin, &[Marketer, Admin]),
+    (ConsoleAction::DownloadCodes, Role::Admin, &[Marketer, Admin]),
+    (ConsoleAction::Import, Role::Admin, &[Marketer, Admin]),
+    (ConsoleAction::Issue, Role::Admin, &[Support, Admin]),
+    (ConsoleAction::Revoke, Role::Admin, &[Support, Admin]),
+    (ConsoleAction::Void, Role::Admin, &[Support, Admin]),
+    (ConsoleAction::Extend, Role::Admin, &[Support, Admin]),
+    (ConsoleAction::CancelRedemption, Role::Admin, &[Support, Admin]),
+    (ConsoleAction::DownloadReport, Role::Admin, &[Marketer, Support, Operator, Admin]),
+    (ConsoleAction::ManageWebhooks, Role::Admin, &[Operator, Admin]),
+    (ConsoleAction::Compact, Role::Admin, &[Operator, Admin]),
+    (ConsoleAction::RunQuery, Role::Admin, &[Marketer, Operator, Admin]),
+    (ConsoleAction::SaveQuery, Role::Admin, &[Operator, Admin]),
+    (ConsoleAction::ManageStaff, Role::Admin, &[Admin]),
+    (ConsoleAction::SignOut, Role::Operator, EVERYBODY),
 ];
 
 impl ConsoleAction {
     pub fn is_for(self, role: StaffRole) -> bool {
-        TABLE.iter().any(|(action, roles)| *action == self && roles.contains(&role))
+        self.engine_role(role).is_some()
     }
 
-    /// The role of the engine that it takes.
-    pub(crate) fn engine_role(self) -> Role {
-        match self {
-            ConsoleAction::Look | ConsoleAction::ReadAudit | ConsoleAction::SignOut => {
-                Role::Operator
-            }
-            ConsoleAction::CreateCampaign
-            | ConsoleAction::ChangeCampaign
-            | ConsoleAction::PauseCampaign
-            | ConsoleAction::AddStock
-            | ConsoleAction::DownloadCodes
-            | ConsoleAction::Import
-            | ConsoleAction::Issue
-            | ConsoleAction::Revoke
-            | ConsoleAction::Void
-            | ConsoleAction::Extend
-            | ConsoleAction::CancelRedemption
-            | ConsoleAction::DownloadReport
-            | ConsoleAction::ManageWebhooks
-            | ConsoleAction::Compact
-            | ConsoleAction::RunQuery
-            | ConsoleAction::SaveQuery
-            | ConsoleAction::ManageStaff => Role::Admin,
-        }
+    /// The role of the engine with which somebody does it; `None` if they may not.
+    pub(crate) fn engine_role(self, role: StaffRole) -> Option<Role> {
+        let (_, engine_role, roles) = TABLE.into_iter().find(|(action, ..)| *action == self)?;
+        roles.contains(&role).then_some(engine_role)
     }
 }
 

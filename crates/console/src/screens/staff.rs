@@ -47,7 +47,7 @@ async fn show(desk: &PageContext, invitation: Option<String>) -> ConsoleResult {
         is_me: Some(&it.name) == me.as_ref(),
         is_of_provider: it.identity.is_some(),
     };
-    let row = |(action, _): (ConsoleAction, _)| {
+    let row = |(action, ..): (ConsoleAction, _, _)| {
         (desk.t.action(&action), STAFF_ROLES.map(|role| action.is_for(role)).to_vec())
     };
     let page = StaffPage {
