@@ -9,7 +9,7 @@ use hot::Fact;
 use serde::{Deserialize, Serialize};
 
 use crate::Engine;
-use crate::facts::may_read;
+use crate::facts::FactKind;
 use crate::failure::Failure;
 
 /// Runs that the list has: it stays within 20 KiB, and each change writes all of it.
@@ -20,6 +20,8 @@ pub const COMPACTION_SILENT_MS: i64 = 60_000;
 
 /// Longest name and longest reason of a run, in characters.
 const TEXT_CHARS_MAX: usize = 300;
+
+const RUNS: FactKind<Vec<CompactionRun>> = FactKind::telling(Fact::Compactions);
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CompactionRun {
@@ -105,7 +107,7 @@ impl CompactionRun {
 impl Engine {
     /// The last runs of all processes, the newest first. One read.
     pub async fn compaction_runs(&self) -> Result<Vec<CompactionRun>, Failure> {
-        self.read_fact(Fact::Compactions, may_read).await
+        RUNS.load(self.hot()).await
     }
 
     /// Enters a run that begins. Returns the other one if `others` says that it comes first.
@@ -115,26 +117,23 @@ impl Engine {
         others: OtherRuns,
     ) -> Result<Option<CompactionRun>, Failure> {
         let mut first = None;
-        let changed =
-            self.change_fact(Fact::Compactions, may_read, |runs: &mut Vec<CompactionRun>| {
-                first = match others {
-                    OtherRuns::ComeFirst => {
-                        runs.iter().find(|it| it.is_running(self.now())).cloned()
-                    }
-                    OtherRuns::AreOver | OtherRuns::GoOn => None,
-                };
-                if first.is_some() {
-                    return Ok(false);
-                }
-                let are_over = others == OtherRuns::AreOver;
-                runs.iter_mut().for_each(|it| it.broke_off |= are_over && it.ended.is_none());
-                // Once an hour there is nothing to do: that says less than an older run that did something.
-                runs.retain(|it| !(it.is_idle() && it.by == run.by && it.host == run.host));
-                runs.insert(0, run.clone());
-                runs.truncate(COMPACTION_RUNS_MAX);
-                Ok(true)
-            });
-        changed.await?;
+        let enter = |runs: &mut Vec<CompactionRun>| {
+            first = match others {
+                OtherRuns::ComeFirst => runs.iter().find(|it| it.is_running(self.now())).cloned(),
+                OtherRuns::AreOver | OtherRuns::GoOn => None,
+            };
+            if first.is_some() {
+                return Ok(false);
+            }
+            let are_over = others == OtherRuns::AreOver;
+            runs.iter_mut().for_each(|it| it.broke_off |= are_over && it.ended.is_none());
+            // Once an hour there is nothing to do: that says less than an older run that did something.
+            runs.retain(|it| !(it.is_idle() && it.by == run.by && it.host == run.host));
+            runs.insert(0, run.clone());
+            runs.truncate(COMPACTION_RUNS_MAX);
+            Ok(true)
+        };
+        RUNS.change(self.hot(), enter).await?;
         Ok(first)
     }
 
@@ -144,15 +143,12 @@ impl Engine {
         if let Some(failed) = run.ended.as_mut().and_then(|ended| ended.failed.as_mut()) {
             *failed = short(failed);
         }
-        let changed =
-            self.change_fact(Fact::Compactions, may_read, |runs: &mut Vec<CompactionRun>| {
-                let known = runs.iter_mut().find(|it| it.id == run.id);
-                Ok(known.is_some_and(|known| {
-                    known.clone_from(&run);
-                    true
-                }))
-            });
-        changed.await.map(drop)
+        let note = |runs: &mut Vec<CompactionRun>| {
+            let Some(known) = runs.iter_mut().find(|it| it.id == run.id) else { return Ok(false) };
+            known.clone_from(&run);
+            Ok(true)
+        };
+        RUNS.change(self.hot(), note).await.map(drop)
     }
 }
 
@@ -187,7 +183,7 @@ mod tests {
 
     #[test]
     fn other_texts_are_no_runs() {
-        let read = |text| may_read::<Vec<CompactionRun>>(Fact::Compactions, text).unwrap();
+        let read = |text| RUNS.read(text).unwrap();
         assert_eq!(read(None), Vec::new());
         assert_eq!(read(Some("{\"of\": \"another release\"}")), Vec::new());
         assert_eq!(short(&"가".repeat(TEXT_CHARS_MAX + 1)).chars().count(), TEXT_CHARS_MAX);

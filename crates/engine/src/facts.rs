@@ -15,91 +15,88 @@ use crate::{Caller, Engine, HotError};
 /// How often a fact is read again because another process was changing it.
 const TRIES: u32 = 16;
 
-/// A fact that decides something: an empty one if it was never written, an error if it is damaged.
-pub(crate) fn must_read<T: DeserializeOwned + Default>(
+/// A fact with the type of its JSON. The value of one that was never written is the default of the type.
+pub(crate) struct FactKind<T> {
     fact: Fact,
-    text: Option<&str>,
-) -> Result<T, Failure> {
-    let Some(text) = text else { return Ok(T::default()) };
-    serde_json::from_str(text).map_err(|error| damaged(fact, error))
+    read: fn(&str) -> Result<T, serde_json::Error>,
 }
 
-/// A fact that only tells people something: one that another release has written differently is an empty one.
-pub(crate) fn may_read<T: DeserializeOwned + Default>(
-    _: Fact,
-    text: Option<&str>,
-) -> Result<T, Failure> {
-    Ok(text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default())
-}
-
-pub(crate) type FactReader<T> = fn(Fact, Option<&str>) -> Result<T, Failure>;
-
-impl Engine {
-    /// As any process wrote it last. One read.
-    pub(crate) async fn read_fact<T>(&self, fact: Fact, read: FactReader<T>) -> Result<T, Failure> {
-        read(fact, self.hot.fact(fact).await?.as_deref())
+impl<T: Serialize + DeserializeOwned + Default> FactKind<T> {
+    /// A fact that decides something: a damaged one is an error.
+    pub(crate) const fn deciding(fact: Fact) -> FactKind<T> {
+        FactKind { fact, read: |text| serde_json::from_str(text) }
     }
 
-    /// Changes a fact together with its entry in the audit, in the name of `caller`. Writes nothing if `change` returns
-    /// no event.
-    pub(crate) async fn change_audited_fact<T: Serialize + Send>(
+    /// A fact that only tells people something: one that another release has written differently is an empty one.
+    pub(crate) const fn telling(fact: Fact) -> FactKind<T> {
+        FactKind { fact, read: |text| Ok(serde_json::from_str(text).unwrap_or_default()) }
+    }
+
+    /// As any process wrote it last. One read.
+    pub(crate) async fn load(&self, hot: &dyn HotStore) -> Result<T, Failure> {
+        self.read(hot.fact(self.fact).await?.as_deref())
+    }
+
+    pub(crate) fn read(&self, text: Option<&str>) -> Result<T, Failure> {
+        let Some(text) = text else { return Ok(T::default()) };
+        (self.read)(text).map_err(|error| self.damaged(error))
+    }
+
+    /// Changes the fact and returns it. Writes nothing if `change` returns false.
+    pub(crate) async fn change(
         &self,
+        hot: &dyn HotStore,
+        mut change: impl FnMut(&mut T) -> Result<bool, Failure> + Send,
+    ) -> Result<T, Failure> {
+        let change = |value: &mut T| Ok(change(value)?.then_some(FactWrite::Plain));
+        self.replace(hot, change).await
+    }
+
+    /// Changes the fact together with its entry in the audit, in the name of `caller`. Writes nothing if `change`
+    /// returns no event.
+    pub(crate) async fn change_audited(
+        &self,
+        engine: &Engine,
         caller: &Caller,
-        fact: Fact,
-        read: FactReader<T>,
         mut change: impl FnMut(&mut T) -> Result<Option<AuditEvent>, Failure> + Send,
     ) -> Result<T, Failure> {
+        let entry = |event| AuditEntry { act: engine.act(caller, None), event };
+        let change =
+            |value: &mut T| Ok(change(value)?.map(|event| FactWrite::Audited(entry(event))));
+        self.replace(engine.hot(), change).await
+    }
+
+    /// Changes the fact, again if another process has changed it meanwhile.
+    async fn replace(
+        &self,
+        hot: &dyn HotStore,
+        mut change: impl FnMut(&mut T) -> Result<Option<FactWrite>, Failure> + Send,
+    ) -> Result<T, Failure> {
+        let fact = self.fact;
         for _ in 0..TRIES {
-            let seen = self.hot.fact(fact).await?;
-            let mut value = read(fact, seen.as_deref())?;
-            let Some(event) = change(&mut value)? else { return Ok(value) };
-            let next = serde_json::to_string(&value).map_err(|error| damaged(fact, error))?;
-            let entry = AuditEntry { act: self.act(caller, None), event };
-            if self.hot.set_audited_fact(fact, seen, next, entry).await? {
+            let seen = hot.fact(fact).await?;
+            let mut value = self.read(seen.as_deref())?;
+            let Some(write) = change(&mut value)? else { return Ok(value) };
+            let next = serde_json::to_string(&value).map_err(|error| self.damaged(error))?;
+            let is_written = match write {
+                FactWrite::Plain => hot.set_fact(fact, seen, Some(next)).await?,
+                FactWrite::Audited(entry) => hot.set_audited_fact(fact, seen, next, entry).await?,
+            };
+            if is_written {
                 return Ok(value);
             }
         }
-        Err(others_change(fact))
+        let why = format!("others change the fact {:?} at the moment", fact.name());
+        Err(Failure::Store(HotError::Unavailable(why.into())))
     }
 
-    /// [`change_fact`] of this store.
-    pub(crate) async fn change_fact<T: Serialize + Send>(
-        &self,
-        fact: Fact,
-        read: FactReader<T>,
-        change: impl FnMut(&mut T) -> Result<bool, Failure> + Send,
-    ) -> Result<T, Failure> {
-        change_fact(self.hot.as_ref(), fact, read, change).await
+    fn damaged(&self, error: serde_json::Error) -> Failure {
+        Failure::Store(HotError::Damaged(format!("the fact {:?}: {error}", self.fact.name())))
     }
 }
 
-/// Changes a fact, again if another process has changed it meanwhile, and returns it. Writes nothing if `change`
-/// returns false.
-pub(crate) async fn change_fact<T: Serialize + Send>(
-    hot: &dyn HotStore,
-    fact: Fact,
-    read: FactReader<T>,
-    mut change: impl FnMut(&mut T) -> Result<bool, Failure> + Send,
-) -> Result<T, Failure> {
-    for _ in 0..TRIES {
-        let seen = hot.fact(fact).await?;
-        let mut value = read(fact, seen.as_deref())?;
-        if !change(&mut value)? {
-            return Ok(value);
-        }
-        let next = serde_json::to_string(&value).map_err(|error| damaged(fact, error))?;
-        if hot.set_fact(fact, seen, Some(next)).await? {
-            return Ok(value);
-        }
-    }
-    Err(others_change(fact))
-}
-
-fn others_change(fact: Fact) -> Failure {
-    let why = format!("others change the fact {:?} at the moment", fact.name());
-    Failure::Store(HotError::Unavailable(why.into()))
-}
-
-fn damaged(fact: Fact, error: serde_json::Error) -> Failure {
-    Failure::Store(HotError::Damaged(format!("the fact {:?}: {error}", fact.name())))
+enum FactWrite {
+    Plain,
+    /// With the entry that the audit gets in the same write.
+    Audited(AuditEntry),
 }

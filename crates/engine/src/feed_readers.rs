@@ -11,7 +11,7 @@ use coupon::time::Millis;
 use hot::Fact;
 use serde::{Deserialize, Serialize};
 
-use crate::facts::may_read;
+use crate::facts::FactKind;
 use crate::failure::Failure;
 use crate::{Caller, Engine};
 
@@ -30,6 +30,8 @@ const SILENT_MS: i64 = 24 * 3_600_000;
 
 /// A reader that has not asked for so long is gone, in milliseconds.
 const GONE_MS: i64 = 30 * SILENT_MS;
+
+const READERS: FactKind<Vec<FeedReader>> = FactKind::telling(Fact::FeedReaders);
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeedReader {
@@ -77,7 +79,7 @@ impl ProgressThrottle {
 impl Engine {
     /// The readers, those that are furthest behind first. One read.
     pub async fn feed_readers(&self) -> Result<Vec<FeedReader>, Failure> {
-        let mut readers = self.read_fact(Fact::FeedReaders, may_read::<Vec<FeedReader>>).await?;
+        let mut readers = READERS.load(self.hot()).await?;
         readers.sort_by(|one, other| (one.read_to, &one.name).cmp(&(other.read_to, &other.name)));
         Ok(readers)
     }
@@ -98,7 +100,7 @@ impl Engine {
         let reader = FeedReader { name, by, seen_at: now.0, read_to: read_to.0 };
         let change = |readers: &mut Vec<FeedReader>| Ok(enter(readers, reader.clone(), now));
         // A store that does not work shows itself in what the reader asked for.
-        let _ = self.change_fact(Fact::FeedReaders, may_read, change).await;
+        let _ = READERS.change(self.hot(), change).await;
     }
 }
 

@@ -10,7 +10,7 @@ use hot::Fact;
 use serde::{Deserialize, Serialize};
 
 use crate::Engine;
-use crate::facts::must_read;
+use crate::facts::FactKind;
 use crate::failure::Failure;
 use crate::notices::NoticeRange;
 
@@ -45,6 +45,8 @@ impl NoticePosition {
 
 type NoticePositionMap = BTreeMap<String, NoticePosition>;
 
+const POSITIONS: FactKind<NoticePositionMap> = FactKind::deciding(Fact::NoticePositions);
+
 fn range_of(all: &NoticePositionMap, destination: &str, now: Millis) -> NoticeRange {
     all.get(destination).cloned().unwrap_or_default().range(now)
 }
@@ -52,7 +54,7 @@ fn range_of(all: &NoticePositionMap, destination: &str, now: Millis) -> NoticeRa
 impl Engine {
     /// What a round to a destination would be about. One read.
     pub async fn next_notices(&self, destination: &str) -> Result<NoticeRange, Failure> {
-        let all = self.read_fact(Fact::NoticePositions, must_read).await?;
+        let all = POSITIONS.load(self.hot()).await?;
         Ok(range_of(&all, destination, self.now()))
     }
 
@@ -70,7 +72,7 @@ impl Engine {
             position.until = Some(position.range(now).until.0);
             Ok(true)
         };
-        let all = self.change_fact(Fact::NoticePositions, must_read, begin).await?;
+        let all = POSITIONS.change(self.hot(), begin).await?;
         Ok(range_of(&all, destination, now))
     }
 
@@ -92,7 +94,7 @@ impl Engine {
             }
             Ok(is_it)
         };
-        self.change_fact(Fact::NoticePositions, must_read, end).await.map(drop)
+        POSITIONS.change(self.hot(), end).await.map(drop)
     }
 }
 

@@ -7,7 +7,7 @@ use hot::Fact;
 use serde::{Deserialize, Serialize};
 
 use crate::Engine;
-use crate::facts::may_read;
+use crate::facts::FactKind;
 use crate::failure::Failure;
 
 /// Rounds that the list has: those of some months, within 60 KiB. Each change writes all of it.
@@ -19,6 +19,8 @@ const TO_CHARS_MAX: usize = 80;
 /// Rounds of one destination that sent nothing count as one if they began within so many milliseconds: a receiver
 /// that is down makes one an hour.
 const FAILED_TOGETHER_MS: i64 = 24 * 3_600_000;
+
+const ROUNDS: FactKind<Vec<NoticeRound>> = FactKind::telling(Fact::NoticeRounds);
 
 /// One round to one destination that had something to send.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,7 +44,7 @@ impl NoticeRound {
 impl Engine {
     /// The last rounds of all processes, the newest first. One read.
     pub async fn notice_rounds(&self) -> Result<Vec<NoticeRound>, Failure> {
-        self.read_fact(Fact::NoticeRounds, may_read).await
+        ROUNDS.load(self.hot()).await
     }
 
     /// Enters a round, unless it had nothing to send.
@@ -55,7 +57,7 @@ impl Engine {
             enter(rounds, round.clone());
             Ok(true)
         };
-        self.change_fact(Fact::NoticeRounds, may_read, change).await.map(drop)
+        ROUNDS.change(self.hot(), change).await.map(drop)
     }
 }
 

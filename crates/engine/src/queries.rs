@@ -7,7 +7,7 @@ use coupon::refusal::Refusal;
 use hot::Fact;
 use serde::{Deserialize, Serialize};
 
-use crate::facts::must_read;
+use crate::facts::FactKind;
 use crate::failure::Failure;
 use crate::{AuditEvent, AuditKind, Caller, Engine, Role, given};
 
@@ -19,6 +19,8 @@ pub const QUERY_BYTES_MAX: usize = 4_000;
 
 /// Longest name, in characters.
 const NAME_CHARS_MAX: usize = 80;
+
+const QUERIES: FactKind<Vec<SavedQuery>> = FactKind::deciding(Fact::Queries);
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavedQuery {
@@ -38,7 +40,7 @@ impl Engine {
     /// # Errors
     /// Those of the store; damaged, if what it has is no such list.
     pub async fn queries(&self) -> Result<Vec<SavedQuery>, Failure> {
-        self.read_fact(Fact::Queries, must_read).await
+        QUERIES.load(self.hot()).await
     }
 
     /// Saves a query under a name, in the place of the one that has the name already.
@@ -78,7 +80,7 @@ impl Engine {
             let changes = vec![given("name", name), given("sql", sql)];
             Ok(Some(AuditEvent::of_store(AuditKind::QuerySaved, changes)))
         };
-        self.change_audited_fact(caller, Fact::Queries, must_read, save).await?;
+        QUERIES.change_audited(self, caller, save).await?;
         Ok(saved)
     }
 
@@ -104,6 +106,6 @@ impl Engine {
             let changes = vec![given("name", queries.remove(at).name)];
             Ok(Some(AuditEvent::of_store(AuditKind::QueryDeleted, changes)))
         };
-        self.change_audited_fact(caller, Fact::Queries, must_read, delete).await.map(drop)
+        QUERIES.change_audited(self, caller, delete).await.map(drop)
     }
 }

@@ -14,9 +14,9 @@ use coupon::time::Millis;
 use hot::Fact;
 use serde::{Deserialize, Serialize};
 
-use crate::facts::must_read;
+use crate::facts::FactKind;
 use crate::failure::{Failure, found};
-use crate::{AuditEvent, AuditKind, Caller, Engine, FieldChange, Role, given};
+use crate::{AuditEvent, AuditKind, Caller, Engine, Role, given};
 
 pub use restored::end_restored_access;
 
@@ -29,6 +29,8 @@ const ENDED_MAX: usize = 8;
 
 /// Who made a link that no admin made: `couponry console`, or the banner of `serve`.
 const KEYS: &str = "the keys of the store";
+
+const STAFF: FactKind<StaffList> = FactKind::deciding(Fact::Staff);
 
 /// What a person may do at the console. The console has the table of actions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -201,14 +203,16 @@ impl StaffList {
         found(self.people.iter_mut().find(|member| member.name == name.as_str()))
     }
 
-    fn must_have_room(&self) -> Result<(), Failure> {
-        match self.people.len() < STAFF_MAX {
-            true => Ok(()),
-            false => {
-                let detail = format!("there are {STAFF_MAX} people, which is the most");
-                Err(Failure::invalid("name", detail))
-            }
+    /// Adds somebody, in the place of whoever has the name.
+    fn put(&mut self, member: StaffMember) -> Result<(), Failure> {
+        self.people.retain(|known| known.name != member.name);
+        if self.people.len() >= STAFF_MAX {
+            let detail = format!("there are {STAFF_MAX} people, which is the most");
+            return Err(Failure::invalid("name", detail));
         }
+        self.people.push(member);
+        self.people.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(())
     }
 
     fn must_have_an_admin(&self) -> Result<(), Failure> {
@@ -234,7 +238,7 @@ impl Engine {
     /// # Errors
     /// Those of the store; damaged, if what it has is no such list.
     pub async fn staff(&self) -> Result<StaffList, Failure> {
-        self.read_fact(Fact::Staff, must_read).await
+        STAFF.load(self.hot()).await
     }
 
     /// Makes an account with a one-time link, or gives an account a new password and the role of the link.
@@ -256,43 +260,37 @@ impl Engine {
         let caller = Caller::staff(Role::Admin, name.clone());
         // Who answers for them: the admin of the link, or whoever has the keys of the store.
         let by = link.by.as_ref().map_or(KEYS, |(name, _)| name);
-        let list = self
-            .change_staff(&caller, |list| {
-                let known = list.member(name.as_str()).map(|known| known.generation);
-                let may = link.name.as_ref().map_or(known.is_none(), |named| *named == name);
-                if !list.is_open(link) || !may {
-                    return Err(Failure::refused(Refusal::NameTaken));
-                }
-                let kind = match known {
-                    None => AuditKind::StaffAdded,
-                    Some(_) => AuditKind::StaffUpdated,
-                };
-                list.used.retain(|(_, expires_at)| *expires_at > now.0);
-                list.used.push((link.id.clone(), link.expires_at.0));
+        let enroll = |list: &mut StaffList| {
+            let known = list.member(name.as_str());
+            let may = link.name.as_ref().map_or(known.is_none(), |named| *named == name);
+            if !list.is_open(link) || !may {
+                return Err(Failure::refused(Refusal::NameTaken));
+            }
+            let kind = match known {
+                None => AuditKind::StaffAdded,
+                Some(_) => AuditKind::StaffUpdated,
+            };
+            let member = StaffMember {
+                name: name.to_string(),
+                role: link.role,
+                password_hash: password_hash.clone(),
+                // They may go on signing in at the provider.
+                identity: known.and_then(|it| it.identity.clone()),
                 // By the clock, so that an account that was deleted and made again has another one than any
                 // session that is still around.
-                let generation =
-                    u64::try_from(now.0).unwrap_or(0).max(known.map_or(0, |it| it + 1));
-                // They may go on signing in at the provider.
-                let identity = list.member(name.as_str()).and_then(|it| it.identity.clone());
-                list.people.retain(|member| member.name != name.as_str());
-                list.must_have_room()?;
-                list.people.push(StaffMember {
-                    name: name.to_string(),
-                    role: link.role,
-                    password_hash: password_hash.clone(),
-                    identity,
-                    generation,
-                    added_at: now.0,
-                    ended: Vec::new(),
-                });
-                list.people.sort_by(|one, other| one.name.cmp(&other.name));
-                list.must_have_an_admin()?;
-                let mut changes = named(name.as_str(), Some(link.role));
-                changes.extend([given("link", &link.id), given("invited_by", by)]);
-                Ok(Some(AuditEvent::of_store(kind, changes)))
-            })
-            .await?;
+                generation: generation_at(now).max(known.map_or(0, |it| it.generation + 1)),
+                added_at: now.0,
+                ended: Vec::new(),
+            };
+            list.used.retain(|(_, expires_at)| *expires_at > now.0);
+            list.used.push((link.id.clone(), link.expires_at.0));
+            list.put(member)?;
+            list.must_have_an_admin()?;
+            let mut event = staff_event(kind, name.as_str(), link.role);
+            event.changes.extend([given("link", &link.id), given("invited_by", by)]);
+            Ok(Some(event))
+        };
+        let list = STAFF.change_audited(self, &caller, enroll).await?;
         found(list.member(name.as_str())).cloned()
     }
 
@@ -306,36 +304,33 @@ impl Engine {
         let now = self.now();
         let is_them = |member: &StaffMember| member.identity.as_ref() == Some(identity);
         // Whoever has an account keeps its name, whatever the provider says now.
-        let before: StaffList = self.staff().await?;
+        let before = self.staff().await?;
         let known = before.people.iter().find(|member| is_them(member));
         let by = known.and_then(|member| member.name.parse().ok()).unwrap_or_else(|| name.clone());
-        let list = self
-            .change_staff(&Caller::staff(Role::Admin, by), |list| {
-                if let Some(member) = list.people.iter_mut().find(|member| is_them(member)) {
-                    if member.role == *role {
-                        return Ok(None);
-                    }
-                    member.set_role(*role);
-                    return Ok(Some(staff_event(AuditKind::StaffUpdated, &member.name, *role)));
+        let admit = |list: &mut StaffList| {
+            if let Some(member) = list.people.iter_mut().find(|member| is_them(member)) {
+                if member.role == *role {
+                    return Ok(None);
                 }
-                // Whoever chooses their name at the provider does not get the account of somebody else.
-                if list.member(name.as_str()).is_some() {
-                    return Err(Failure::refused(Refusal::NameTaken));
-                }
-                list.must_have_room()?;
-                list.people.push(StaffMember {
-                    name: name.to_string(),
-                    role: *role,
-                    password_hash: String::new(),
-                    identity: Some(identity.clone()),
-                    generation: u64::try_from(now.0).unwrap_or(0),
-                    added_at: now.0,
-                    ended: Vec::new(),
-                });
-                list.people.sort_by(|one, other| one.name.cmp(&other.name));
-                Ok(Some(staff_event(AuditKind::StaffAdded, name.as_str(), *role)))
-            })
-            .await?;
+                member.set_role(*role);
+                return Ok(Some(staff_event(AuditKind::StaffUpdated, &member.name, *role)));
+            }
+            // Whoever chooses their name at the provider does not get the account of somebody else.
+            if list.member(name.as_str()).is_some() {
+                return Err(Failure::refused(Refusal::NameTaken));
+            }
+            list.put(StaffMember {
+                name: name.to_string(),
+                role: *role,
+                password_hash: String::new(),
+                identity: Some(identity.clone()),
+                generation: generation_at(now),
+                added_at: now.0,
+                ended: Vec::new(),
+            })?;
+            Ok(Some(staff_event(AuditKind::StaffAdded, name.as_str(), *role)))
+        };
+        let list = STAFF.change_audited(self, &Caller::staff(Role::Admin, by), admit).await?;
         found(list.people.iter().find(|member| is_them(member))).cloned()
     }
 
@@ -357,12 +352,12 @@ impl Engine {
         role: StaffRole,
     ) -> Result<(), Failure> {
         caller.must_be(&[Role::Admin])?;
-        let changed = self.change_staff(caller, |list| {
+        let change = |list: &mut StaffList| {
             list.member_mut(name)?.set_role(role);
             list.must_have_an_admin()?;
             Ok(Some(staff_event(AuditKind::StaffUpdated, name.as_str(), role)))
-        });
-        changed.await.map(drop)
+        };
+        STAFF.change_audited(self, caller, change).await.map(drop)
     }
 
     /// Signs a person out everywhere. Anyone may do that for themselves.
@@ -373,11 +368,11 @@ impl Engine {
         if caller.subject != *name {
             caller.must_be(&[Role::Admin])?;
         }
-        let changed = self.change_staff(caller, |list| {
+        let sign_out = |list: &mut StaffList| {
             list.member_mut(name)?.end_all();
             Ok(Some(staff_event(AuditKind::StaffUpdated, name.as_str(), None)))
-        });
-        changed.await.map(drop)
+        };
+        STAFF.change_audited(self, caller, sign_out).await.map(drop)
     }
 
     /// Ends one session of a person, which would have ended at `until`. Whoever has a copy of its cookie is
@@ -396,7 +391,7 @@ impl Engine {
             list.member_mut(&caller.subject)?.end(session, until, now);
             Ok(true)
         };
-        self.change_fact(Fact::Staff, must_read, end).await.map(drop)
+        STAFF.change(self.hot(), end).await.map(drop)
     }
 
     /// Enters that an admin has made a link with which somebody gets an account; `link` is its id.
@@ -422,32 +417,25 @@ impl Engine {
     /// `Forbidden` unless an admin asks; `NotFound`; `Invalid` for the last admin.
     pub async fn remove_staff(&self, caller: &Caller, name: &UserId) -> Result<(), Failure> {
         caller.must_be(&[Role::Admin])?;
-        let changed = self.change_staff(caller, |list| {
+        let remove = |list: &mut StaffList| {
             list.member_mut(name)?;
             list.people.retain(|member| member.name != name.as_str());
             list.must_have_an_admin()?;
             Ok(Some(staff_event(AuditKind::StaffRemoved, name.as_str(), None)))
-        });
-        changed.await.map(drop)
-    }
-
-    async fn change_staff(
-        &self,
-        caller: &Caller,
-        change: impl FnMut(&mut StaffList) -> Result<Option<AuditEvent>, Failure> + Send,
-    ) -> Result<StaffList, Failure> {
-        self.change_audited_fact(caller, Fact::Staff, must_read, change).await
+        };
+        STAFF.change_audited(self, caller, remove).await.map(drop)
     }
 }
 
 fn staff_event(kind: AuditKind, name: &str, role: impl Into<Option<StaffRole>>) -> AuditEvent {
-    AuditEvent::of_store(kind, named(name, role.into()))
+    let mut changes = vec![given("name", name)];
+    changes.extend(role.into().map(|role| given("role", role.as_str())));
+    AuditEvent::of_store(kind, changes)
 }
 
-fn named(name: &str, role: Option<StaffRole>) -> Vec<FieldChange> {
-    let mut changes = vec![given("name", name)];
-    changes.extend(role.map(|role| given("role", role.as_str())));
-    changes
+/// The generation of an account that is new at an instant: higher than that of any account before.
+fn generation_at(now: Millis) -> u64 {
+    u64::try_from(now.0).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -555,7 +543,7 @@ mod tests {
     #[test]
     fn a_list_of_an_older_release() {
         let text = r#"{"people":[{"name":"eva","role":"viewer","password_hash":"","generation":3,"added_at":0}],"used":[]}"#;
-        let list = must_read::<StaffList>(Fact::Staff, Some(text)).unwrap();
+        let list = STAFF.read(Some(text)).unwrap();
         assert_eq!(list.people(), [eva()]);
         assert_eq!(serde_json::to_string(&list).unwrap(), text);
     }

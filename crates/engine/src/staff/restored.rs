@@ -1,10 +1,9 @@
 //! People who may sign in to a store that was restored from a backup.
 
 use coupon::time::Millis;
-use hot::{Fact, HotStore};
+use hot::HotStore;
 
-use super::{StaffList, StaffMember};
-use crate::facts::{change_fact, must_read};
+use super::{STAFF, StaffList, StaffMember, generation_at};
 use crate::failure::Failure;
 
 /// Ends every session and every one-time link of a store that was restored from a backup: those
@@ -19,12 +18,12 @@ pub async fn end_restored_access(
     hot: &dyn HotStore,
     now: Millis,
 ) -> Result<Vec<StaffMember>, Failure> {
-    let list = change_fact(hot, Fact::Staff, must_read, |list: &mut StaffList| {
+    let list = STAFF.change(hot, |list: &mut StaffList| {
         list.links_from = now.0;
         for member in &mut list.people {
             member.end_all();
             // By the clock: generations since the backup may have been higher by more than one.
-            member.generation = member.generation.max(u64::try_from(now.0).unwrap_or(0));
+            member.generation = member.generation.max(generation_at(now));
         }
         Ok(true)
     });
@@ -36,7 +35,6 @@ mod tests {
     use std::sync::Arc;
 
     use cold::ColdStore;
-    use hot::Facts;
     use hot_sqlite::SqliteHot;
 
     use super::*;
@@ -63,20 +61,18 @@ mod tests {
             added_at: 0,
             ended: vec![(1, i64::MAX)],
         };
-        change_fact(&hot, Fact::Staff, must_read, |list: &mut StaffList| {
-            list.people = vec![eva.clone()];
+        let people = vec![eva];
+        let put = |list: &mut StaffList| {
+            list.people.clone_from(&people);
             Ok(true)
-        })
-        .await
-        .unwrap();
+        };
+        STAFF.change(&hot, put).await.unwrap();
         let back = end_restored_access(&hot, now).await.unwrap();
         let names: Vec<&str> = back.iter().map(|member| member.name.as_str()).collect();
         assert_eq!(names, ["eva"]);
         for generation in 3..10 {
             assert!(back[0].has_ended(2, generation), "a session of generation {generation}");
         }
-        let list: StaffList =
-            must_read(Fact::Staff, hot.fact(Fact::Staff).await.unwrap().as_deref()).unwrap();
-        assert_eq!(list.links_from, now.0);
+        assert_eq!(STAFF.load(&hot).await.unwrap().links_from, now.0);
     }
 }
