@@ -2,7 +2,6 @@
 
 mod check;
 mod dry_run;
-mod parser;
 mod rejected;
 mod repeats;
 mod run;

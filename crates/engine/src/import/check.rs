@@ -1,24 +1,30 @@
 //! What is decided of a line before the store is asked: the same in an import and in its dry run.
 
 use coupon::campaign::Campaign;
+use coupon::code::CodeText;
 use coupon::imported::ImportedState;
 use coupon::time::Day;
 use hot::{ImportLine, RejectedLine};
 
 use super::lines::FileLine;
-use super::parser::LineParser;
-use super::record::FileHeader;
+use super::record::{FileHeader, ImportRecord, RecordDefaults, RowError};
 use super::rejected::rejected_line;
 use super::repeats::{CodeRepeat, REPEATED_CODE, SeenCodes};
 use crate::failure::Failure;
 use crate::{Caller, Engine, StaffRole};
 
 pub(super) struct LineCheck<'a> {
-    parser: LineParser<'a>,
+    engine: &'a Engine,
+    defaults: RecordDefaults,
+    /// `None` for a file of blank lines.
+    header: Option<FileHeader>,
     /// The person at the console; `None` for a token, which is an admin's.
     staff: Option<StaffRole>,
     repeats: SeenCodes,
 }
+
+/// The reason of a rejection, and its detail.
+type Rejection = (&'static str, String);
 
 /// A line that the store may get.
 pub(super) struct GoodLine {
@@ -42,8 +48,12 @@ impl Engine {
             }
             None => None,
         };
-        let (parser, repeats) = (self.parser(campaign, header), SeenCodes::default());
-        Ok(LineCheck { parser, staff, repeats })
+        let defaults = RecordDefaults {
+            valid_from: campaign.valid_from,
+            expires_at: campaign.expires_at,
+            zone: campaign.zone.clone(),
+        };
+        Ok(LineCheck { engine: self, defaults, header, staff, repeats: SeenCodes::default() })
     }
 }
 
@@ -56,11 +66,8 @@ impl LineCheck<'_> {
         }
     }
 
-    fn decide(
-        &mut self,
-        line: &FileLine,
-    ) -> Result<(ImportLine, Option<u64>), (&'static str, String)> {
-        let (read, written) = self.parser.read(line)?;
+    fn decide(&mut self, line: &FileLine) -> Result<(ImportLine, Option<u64>), Rejection> {
+        let (read, written) = self.read(line)?;
         if !Day::expiry_day_of(read.expires_at).can_be_archived() {
             let detail =
                 "expires_at lies before the first or after the last day that can be archived";
@@ -87,6 +94,29 @@ impl LineCheck<'_> {
                 ),
             )),
         }
+    }
+
+    /// The coupon of a line with its code as the line writes it, or the reason and the detail of its
+    /// rejection.
+    fn read(&self, line: &FileLine) -> Result<(ImportLine, String), Rejection> {
+        let parsed = line.text().and_then(|text| match &self.header {
+            Some(header) => header.parse(text, &self.defaults),
+            None => Err(RowError::Empty),
+        });
+        let read = parsed.map_err(|error| (error.as_str(), error.to_string()))?;
+        let ImportRecord { code, written, valid_from, expires_at, imported_state } = read;
+        let read = ImportLine { code, valid_from, expires_at, imported_state };
+        if self.engine.router.looks_minted(&CodeText::from(read.code.clone())) {
+            let detail = "a code of ours opens to the same place; give this coupon another code";
+            return Err(("LOOKS_MINTED", detail.to_owned()));
+        }
+        if let ImportedState::Redeemed { at, .. } = &read.imported_state
+            && *at > self.engine.now()
+        {
+            // The days in which it can be cancelled would count from that future instant.
+            return Err(("BAD_DATE", "redeemed_at lies in the future".to_owned()));
+        }
+        Ok((read, written))
     }
 }
 
