@@ -16,7 +16,7 @@ use std::collections::HashMap;
 
 use coupon::code::Code;
 use coupon::time::Millis;
-use hot::{CouponFilter, CouponSnapshot, ListOrder, ListQuery, ListScope, ListedPage};
+use hot::{CouponFilter, CouponSnapshot, ListOrder, ListQuery, ListScope, ListedPage, Tier};
 
 use crate::Engine;
 use crate::failure::Failure;
@@ -56,7 +56,8 @@ impl Engine {
         let ends = [hot.next.as_ref().map(CursorPosition::from), cold.next];
         let end = ends.into_iter().flatten().min_by(|one, other| one.order(other, query.order));
         let cold = self.not_in_hot(cold.coupons, |it| (it.day, &it.coupon)).await?;
-        let cold = self.snapshots(cold).await?;
+        let cold = cold.into_iter().map(|it| (it.position, it.coupon, Tier::Cold)).collect();
+        let cold = self.snapshots_of(cold).await?;
         let (mut snapshots, mut next) = (Vec::with_capacity(query.limit), None);
         for (position, snapshot) in newest(hot, cold, query.order, end.as_ref()) {
             if snapshots.len() == query.limit {

@@ -14,7 +14,7 @@ use coupon::ids::{CampaignId, OrderRef};
 use coupon::imported::code_of_import_order;
 use coupon::time::{Day, Millis};
 use hot::redemptions::{RedemptionPosition, RedemptionQuery, RedemptionRow, Redemptions};
-use hot::{CouponSnapshot, Tier};
+use hot::{CouponSnapshot, ListOrder, Tier};
 use router::Found;
 
 use crate::activity::must_be_short;
@@ -75,21 +75,12 @@ type ArchivedListed = (Vec<ListedRedemption>, Option<RedeemedPosition>);
 
 impl RedeemedPosition {
     fn order(&self, other: &RedeemedPosition) -> Ordering {
-        let newer = other.at.cmp(&self.at);
-        newer.then_with(|| match (&self.tie, &other.tie) {
-            (TieBreaker::Hot(one), TieBreaker::Hot(other)) => other.cmp(one),
-            (one, other) => one.cmp(other),
-        })
+        other.at.cmp(&self.at).then_with(|| self.tie.order(&other.tie, ListOrder::Latest))
     }
 
     /// The position in hot after which everything lies that is after this one.
     fn in_hot(&self) -> RedemptionPosition {
-        let tie = match self.tie {
-            TieBreaker::Hot(tie) => tie,
-            // The pages so far have all of hot's redemptions of this instant.
-            TieBreaker::Cold(_) => 0,
-        };
-        RedemptionPosition { at: self.at, tie }
+        RedemptionPosition { at: self.at, tie: self.tie.in_hot(ListOrder::Latest) }
     }
 }
 
@@ -250,23 +241,14 @@ impl Engine {
         found.truncate(on_page);
         let end = found.last().filter(|_| is_more).map(|last| last.0.clone());
         let found = self.not_in_hot(found, |(_, _, day, coupon)| (*day, coupon)).await?;
-        Ok((self.listed(found).await?, end))
-    }
-
-    /// Leaves out those of campaigns that a restored hot store does not know.
-    async fn listed(
-        &self,
-        found: Vec<(RedeemedPosition, OrderRef, Day, Coupon)>,
-    ) -> Result<Vec<ListedRedemption>, Failure> {
-        let mut listed = Vec::with_capacity(found.len());
-        let coupons = found.iter().map(|(.., coupon)| (coupon.clone(), Tier::Cold)).collect();
-        let mut snapshots = self.snapshots_of(coupons).await?.into_iter().peekable();
-        for (position, order, _, coupon) in found {
-            if let Some(snapshot) = snapshots.next_if(|it| it.coupon.code() == coupon.code()) {
-                listed.push(ListedRedemption { position, order, snapshot });
-            }
-        }
-        Ok(listed)
+        let beside = |(position, order, _, coupon)| ((position, order), coupon, Tier::Cold);
+        let snapshots = self.snapshots_of(found.into_iter().map(beside).collect()).await?;
+        let listed = snapshots.into_iter().map(|((position, order), snapshot)| ListedRedemption {
+            position,
+            order,
+            snapshot,
+        });
+        Ok((listed.collect(), end))
     }
 
     fn entry(&self, listed: &ListedRedemption, zone: &Zone) -> Option<RedemptionEntry> {

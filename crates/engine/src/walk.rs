@@ -117,9 +117,11 @@ impl CouponWalk {
         wanted: impl Fn(&Coupon) -> bool,
     ) -> Result<SiftedRows<CouponSnapshot>, Failure> {
         let looked_at = coupons.len() as u64;
-        let coupons: Vec<_> = coupons.into_iter().filter(|(coupon, _)| wanted(coupon)).collect();
+        let coupons = coupons.into_iter().filter(|(coupon, _)| wanted(coupon));
+        let coupons: Vec<_> = coupons.map(|(coupon, tier)| ((), coupon, tier)).collect();
         let found = coupons.len();
-        let rows = self.engine.snapshots_of(coupons).await?;
+        let snapshots = self.engine.snapshots_of(coupons).await?;
+        let rows: Vec<_> = snapshots.into_iter().map(|((), snapshot)| snapshot).collect();
         self.strangers += (found - rows.len()) as u64;
         Ok(SiftedRows { rows, looked_at })
     }

@@ -23,7 +23,7 @@ pub(crate) const ARCHIVED_MAX: u64 = 10_000_000;
 const LOOKED_UP: usize = 64;
 
 pub(super) struct ArchivedCoupon {
-    position: CursorPosition,
+    pub(super) position: CursorPosition,
     pub(super) day: Day,
     pub(super) coupon: Coupon,
 }
@@ -139,7 +139,7 @@ impl Engine {
     }
 }
 
-pub(super) fn archived_at(expires_at: Millis, code: &Code) -> CursorPosition {
+fn archived_at(expires_at: Millis, code: &Code) -> CursorPosition {
     CursorPosition { expires_at, tie: TieBreaker::Cold(code.clone()) }
 }
 

@@ -13,7 +13,7 @@ pub struct CursorPosition {
     pub tie: TieBreaker,
 }
 
-/// The order of coupons with one expiry: first those of hot, then those of cold.
+/// The order of what has one instant, coupons with one expiry or redemptions: first that of hot, then that of cold.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TieBreaker {
     /// By the number that the hot store gives each row.
@@ -27,21 +27,31 @@ impl CursorPosition {
             ListOrder::Soonest => self.expires_at.cmp(&other.expires_at),
             ListOrder::Latest => other.expires_at.cmp(&self.expires_at),
         };
-        by_expiry.then_with(|| match (&self.tie, &other.tie, order) {
-            (TieBreaker::Hot(one), TieBreaker::Hot(other), ListOrder::Latest) => other.cmp(one),
-            (one, other, _) => one.cmp(other),
-        })
+        by_expiry.then_with(|| self.tie.order(&other.tie, order))
     }
 
     /// The position in hot after which everything lies that is after this one.
     pub(super) fn in_hot(&self, order: ListOrder) -> ListPosition {
-        let tie = match (&self.tie, order) {
+        ListPosition { expires_at: self.expires_at, tie: self.tie.in_hot(order) }
+    }
+}
+
+impl TieBreaker {
+    pub(crate) fn order(&self, other: &TieBreaker, order: ListOrder) -> Ordering {
+        match (self, other, order) {
+            (TieBreaker::Hot(one), TieBreaker::Hot(other), ListOrder::Latest) => other.cmp(one),
+            (one, other, _) => one.cmp(other),
+        }
+    }
+
+    /// The number in hot behind which everything lies that is behind this tie.
+    pub(crate) fn in_hot(&self, order: ListOrder) -> u64 {
+        match (self, order) {
             (TieBreaker::Hot(tie), _) => *tie,
-            // The pages so far have all of hot's coupons with this expiry.
+            // The pages so far have all of hot's rows of this instant.
             (TieBreaker::Cold(_), ListOrder::Soonest) => u64::MAX >> 1,
             (TieBreaker::Cold(_), ListOrder::Latest) => 0,
-        };
-        ListPosition { expires_at: self.expires_at, tie }
+        }
     }
 }
 

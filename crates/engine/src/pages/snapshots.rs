@@ -7,8 +7,6 @@ use coupon::coupon::Coupon;
 use coupon::time::Day;
 use hot::{CouponSnapshot, Tier};
 
-use super::CursorPosition;
-use super::archived::{ArchivedCoupon, archived_at};
 use crate::Engine;
 use crate::failure::Failure;
 
@@ -38,26 +36,15 @@ impl Engine {
         Ok(found)
     }
 
-    pub(super) async fn snapshots(
+    /// Each coupon with its terms, beside what belongs to it. Leaves out coupons of campaigns that a restored hot store
+    /// does not know.
+    pub(crate) async fn snapshots_of<T>(
         &self,
-        archived: Vec<ArchivedCoupon>,
-    ) -> Result<Vec<(CursorPosition, CouponSnapshot)>, Failure> {
-        let coupons = archived.into_iter().map(|archived| (archived.coupon, Tier::Cold)).collect();
-        let snapshots = self.snapshots_of(coupons).await?;
-        let position = |snapshot: &CouponSnapshot| {
-            archived_at(snapshot.coupon.expires_at(), snapshot.coupon.code())
-        };
-        Ok(snapshots.into_iter().map(|snapshot| (position(&snapshot), snapshot)).collect())
-    }
-
-    /// Leaves out coupons of campaigns that a restored hot store does not know.
-    pub(crate) async fn snapshots_of(
-        &self,
-        coupons: Vec<(Coupon, Tier)>,
-    ) -> Result<Vec<CouponSnapshot>, Failure> {
+        coupons: Vec<(T, Coupon, Tier)>,
+    ) -> Result<Vec<(T, CouponSnapshot)>, Failure> {
         let mut known = HashMap::new();
         let mut snapshots = Vec::with_capacity(coupons.len());
-        for (coupon, tier) in coupons {
+        for (beside, coupon, tier) in coupons {
             let genesis = coupon.genesis();
             let key = (genesis.campaign.clone(), genesis.batch.clone());
             if !known.contains_key(&key) {
@@ -67,7 +54,7 @@ impl Engine {
                 known.insert(key.clone(), both);
             }
             if let Some(Some((campaign, batch_paused))) = known.get(&key).cloned() {
-                snapshots.push(CouponSnapshot { coupon, campaign, batch_paused, tier });
+                snapshots.push((beside, CouponSnapshot { coupon, campaign, batch_paused, tier }));
             }
         }
         Ok(snapshots)
