@@ -7,7 +7,7 @@ use futures::stream::{BoxStream, StreamExt, once, try_unfold};
 
 use crate::csv::{BYTE_ORDER_MARK, row};
 use crate::failure::Failure;
-use crate::history::{HistoryStream, RedemptionEntry, RedemptionsRequest};
+use crate::history::{RedemptionEntry, RedemptionsRequest};
 use crate::redemptions::{RedemptionListRequest, RedemptionListView};
 use crate::{Caller, Engine};
 
@@ -81,20 +81,14 @@ impl Engine {
         let zone = self.zone_of_days(request.campaign.as_ref(), request.zone.clone()).await?;
         let engine = Arc::clone(&self);
         let history = self.every_redemption(caller, request).await?;
-        let rest = try_unfold((history, zone), every);
+        let rest = try_unfold((history, zone), |(mut history, zone)| async move {
+            let Some(found) = history.next().await? else { return Ok(None) };
+            let lines = found.rows.iter().map(|entry| redemption_csv_row(entry, &zone)).collect();
+            Ok::<_, Failure>(Some((lines, (history, zone))))
+        });
         let rest = engine.limited(rest.boxed());
         Ok(once(async { Ok(redemption_csv_header()) }).chain(rest).boxed())
     }
-}
-
-type AllRedemptions = (HistoryStream<RedemptionEntry>, Zone);
-
-async fn every(
-    (mut history, zone): AllRedemptions,
-) -> Result<Option<(String, AllRedemptions)>, Failure> {
-    let Some(found) = history.next().await? else { return Ok(None) };
-    let lines = found.rows.iter().map(|entry| redemption_csv_row(entry, &zone)).collect();
-    Ok(Some((lines, (history, zone))))
 }
 
 impl RemainingRows {
