@@ -3,7 +3,7 @@
 use coupon::ids::{Actor, CampaignId, Reason};
 use hot::audit::{Act, AuditEntry, AuditEvent, Audited};
 
-use crate::failure::{Failure, found};
+use crate::failure::Failure;
 use crate::lists::PAGE_MAX;
 use crate::{Caller, Engine, Role};
 
@@ -23,7 +23,7 @@ impl Engine {
         caller.must_be(&[Role::Operator, Role::Admin])?;
         let Some(audit) = self.hot.audit() else { return Ok(None) };
         if let Some(id) = campaign {
-            found(self.hot.campaign(id, self.now()).await?)?;
+            self.campaign_row(id).await?;
         }
         Ok(Some(audit.audit(campaign.cloned(), after, limit.min(PAGE_MAX)).await?))
     }

@@ -135,12 +135,10 @@ impl Engine {
         named: Option<Zone>,
     ) -> Result<Zone, Failure> {
         let of_campaign = match campaign {
-            Some(id) => {
-                Some(found(self.hot.campaign(id, self.now()).await?)?.campaign.zone.clone())
-            }
-            None => None,
+            Some(id) => self.campaign_row(id).await?.campaign.zone.clone(),
+            None => Zone::utc(),
         };
-        Ok(named.or(of_campaign).unwrap_or_else(Zone::utc))
+        Ok(named.unwrap_or(of_campaign))
     }
 
     /// # Errors
@@ -150,8 +148,11 @@ impl Engine {
         caller: &Caller,
         id: &CampaignId,
     ) -> Result<CampaignView, Failure> {
-        let row = found(self.hot.campaign(id, self.now()).await?)?;
-        Ok(CampaignView::of(row, caller))
+        Ok(CampaignView::of(self.campaign_row(id).await?, caller))
+    }
+
+    pub(crate) async fn campaign_row(&self, id: &CampaignId) -> Result<CampaignRow, Failure> {
+        found(self.hot.campaign(id, self.now()).await?)
     }
 
     /// Reads campaigns in the order of their ids, after `after`; at most `limit`.

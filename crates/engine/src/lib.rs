@@ -113,7 +113,6 @@ pub struct Engine {
     handouts: RwLock<HashMap<CampaignId, Handout>>,
     /// One more than the version of the cold tier that was last compared with hot.
     compared: AtomicU64,
-    stream_limit: StreamLimit,
     /// The readers of the feed that asked this process.
     feed_readers: ProgressThrottle,
 }
@@ -128,9 +127,8 @@ impl Engine {
         clock: Arc<dyn Clock>,
     ) -> Engine {
         let (handouts, compared) = (RwLock::default(), AtomicU64::new(0));
-        let stream_limit = StreamLimit::of_process();
         let feed_readers = ProgressThrottle::default();
-        Engine { hot, cold, router, clock, handouts, compared, stream_limit, feed_readers }
+        Engine { hot, cold, router, clock, handouts, compared, feed_readers }
     }
 
     /// The same stream; each of its pieces waits for a place among the pieces of all long streams, whichever
@@ -139,7 +137,7 @@ impl Engine {
         &self,
         stream: BoxStream<'static, T>,
     ) -> BoxStream<'static, T> {
-        self.stream_limit.wrap(stream)
+        StreamLimit::of_process().wrap(stream)
     }
 
     pub fn now(&self) -> Millis {
@@ -242,7 +240,7 @@ impl Engine {
         {
             return Ok(*handout);
         }
-        let row = found(self.hot.campaign(id, self.now()).await?)?;
+        let row = self.campaign_row(id).await?;
         if let Ok(mut known) = self.handouts.write() {
             if known.len() >= REMEMBERED_MAX {
                 known.clear();

@@ -29,12 +29,12 @@ pub(crate) struct StreamLimit {
 
 impl StreamLimit {
     /// The limit of this process, however many stores it serves: one piece for each two cores, at least one.
-    pub(crate) fn of_process() -> StreamLimit {
+    pub(crate) fn of_process() -> &'static StreamLimit {
         static LIMIT: LazyLock<StreamLimit> = LazyLock::new(|| {
             let cores = available_parallelism().map_or(1, usize::from);
             StreamLimit::of((cores / 2).max(1))
         });
-        LIMIT.clone()
+        &LIMIT
     }
 
     fn of(pieces_max: usize) -> StreamLimit {
