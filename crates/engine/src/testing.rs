@@ -112,13 +112,13 @@ impl World {
     }
 
     pub(crate) async fn dry_run(&self, caller: &Caller, file: &str) -> Result<DryRun, Failure> {
-        self.engine.dry_run_import(caller, request(), stream(file)).await
+        self.engine.dry_run_import(caller, request(CAMPAIGN), stream(file)).await
     }
 
     pub(crate) async fn import(&self, caller: &Caller, file: &str) -> (Counts, Vec<RejectedLine>) {
         // The rejected lines of an import before it are older, and go.
         self.clock.pass(1);
-        let done = self.engine.import(caller, request(), stream(file), |_| {}).await;
+        let done = self.engine.import(caller, request(CAMPAIGN), stream(file), |_| {}).await;
         let batch = done.unwrap().into_inner();
         let counts = batch.import;
         assert_eq!(counts.lines, counts.imported + counts.already_there + counts.rejected);
@@ -150,11 +150,21 @@ pub(crate) fn text(code: &str) -> CodeText {
     code.parse().unwrap()
 }
 
-fn request() -> ImportRequest {
-    let format = FileFormat::default();
-    ImportRequest { campaign: CAMPAIGN.parse().unwrap(), batch: "old".parse().ok(), format }
+/// Numbers by chance, each below its limit; the same for the same seed.
+pub(crate) fn random(mut seed: u64) -> impl FnMut(usize) -> usize {
+    move |limit| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (seed >> 33) as usize % limit
+    }
 }
 
-fn stream(file: &str) -> impl futures::Stream<Item = Result<Bytes, String>> + Unpin + use<> {
+pub(crate) fn request(campaign: &str) -> ImportRequest {
+    let format = FileFormat::default();
+    ImportRequest { campaign: campaign.parse().unwrap(), batch: "old".parse().ok(), format }
+}
+
+pub(crate) fn stream(
+    file: &str,
+) -> impl futures::Stream<Item = Result<Bytes, String>> + Unpin + use<> {
     stream::iter([Ok(Bytes::from(file.to_owned()))])
 }

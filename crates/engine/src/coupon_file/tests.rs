@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::testing::{World, admin, text};
+use crate::testing::{World, admin, random, text};
 use crate::{AdminChange, Clock, NewExpiry};
 
 /// What comes along with an export. The rest is of the store: its batches, versions and tiers.
@@ -39,11 +39,7 @@ fn kept(file: &str) -> BTreeMap<String, Vec<String>> {
 /// Export, import into an empty store, export: the same, whatever happened to the coupons.
 #[tokio::test]
 async fn what_is_exported_can_be_imported() {
-    let mut seed = 20_261_126_u64;
-    let mut below = |limit: usize| {
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        (seed >> 33) as usize % limit
-    };
+    let mut below = random(20_261_126);
     // No comma: the cells of this test are split at commas.
     let users = [
         "kim",

@@ -32,26 +32,22 @@ pub async fn end_restored_access(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use cold::ColdStore;
-    use hot_sqlite::SqliteHot;
-
     use super::*;
-    use crate::{ColdArchive, StaffRole};
+    use crate::StaffRole;
+    use crate::testing::{clock, opened};
 
     /// A session that was signed out after the backup, and a link that was used after it, would be
     /// good again: the backup knows neither.
     #[tokio::test]
     async fn nothing_of_before_a_restore_is_good() {
         let folder = tempfile::TempDir::new().unwrap();
-        let cold = ColdStore::on_folder(&folder.path().join("cold"), cold::ColdOptions::default());
-        let options = hot_sqlite::SqliteOptions { free_min_bytes: 0, ..Default::default() };
-        let archive = Arc::new(ColdArchive(Arc::new(cold)));
-        let hot =
-            SqliteHot::open(&folder.path().join("hot"), Vec::new(), archive, options).unwrap();
+        let (_, hot) = opened(folder.path(), cold::ColdOptions::default(), [7; 16], &clock());
         let now = Millis(1_800_000_000_000);
-        assert_eq!(end_restored_access(&hot, now).await.unwrap(), [], "a store without people");
+        assert_eq!(
+            end_restored_access(hot.as_ref(), now).await.unwrap(),
+            [],
+            "a store without people"
+        );
         let eva = StaffMember {
             name: "eva".into(),
             role: StaffRole::Admin,
@@ -66,13 +62,13 @@ mod tests {
             list.people.clone_from(&people);
             Ok(true)
         };
-        STAFF.change(&hot, put).await.unwrap();
-        let back = end_restored_access(&hot, now).await.unwrap();
+        STAFF.change(hot.as_ref(), put).await.unwrap();
+        let back = end_restored_access(hot.as_ref(), now).await.unwrap();
         let names: Vec<&str> = back.iter().map(|member| member.name.as_str()).collect();
         assert_eq!(names, ["eva"]);
         for generation in 3..10 {
             assert!(back[0].has_ended(2, generation), "a session of generation {generation}");
         }
-        assert_eq!(STAFF.load(&hot).await.unwrap().links_from, now.0);
+        assert_eq!(STAFF.load(hot.as_ref()).await.unwrap().links_from, now.0);
     }
 }

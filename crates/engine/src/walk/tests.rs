@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use bytes::Bytes;
 use cold::ColdStore;
 use compactor::{ClosedPolicy, CompactionProgress, CompactionSettings, Compactor};
 use coupon::calendar::Zone;
@@ -14,14 +13,12 @@ use coupon::coupon::{Coupon, Genesis};
 use coupon::ids::{Actor, OperationId};
 use coupon::imported::{ImportRun, ImportedState, arrive};
 use coupon::time::Millis;
-use futures::stream;
 use hot::{ColdMark, Partitions};
 use hot_sqlite::SqliteHot;
 use tempfile::TempDir;
 
 use super::*;
-use crate::import::{FileFormat, ImportRequest};
-use crate::testing::{admin, clock, opened};
+use crate::testing::{admin, clock, opened, request, stream};
 use crate::{AdminChange, CampaignDraft, Clock, NewExpiry};
 
 /// A walk reads each of the partitions below in about ten chunks.
@@ -102,15 +99,10 @@ impl World {
         self.engine.create_campaign(&admin(), draft).await.unwrap();
     }
 
-    async fn import(&self, campaign: &str, file: String) {
-        let request = ImportRequest {
-            campaign: campaign.parse().unwrap(),
-            batch: "old".parse().ok(),
-            format: FileFormat::default(),
-        };
-        let file = stream::iter([Ok::<_, String>(Bytes::from(file))]);
-        let done = self.engine.import(&admin(), request, file, |_| {}).await.unwrap().into_inner();
-        assert_eq!(done.import.rejected, 0, "{:?}", done.import);
+    async fn import(&self, campaign: &str, file: &str) {
+        let done = self.engine.import(&admin(), request(campaign), stream(file), |_| {}).await;
+        let counts = done.unwrap().into_inner().import;
+        assert_eq!(counts.rejected, 0, "{counts:?}");
     }
 
     /// Coupons of the partition `day`, closed and open ones in turn.
@@ -129,7 +121,7 @@ impl World {
             };
             file.push_str(&format!("{code},{from},{end},{rest}\n"));
         }
-        self.import(campaign, file).await;
+        self.import(campaign, &file).await;
     }
 
     fn compactor(&self, watch: compactor::ProgressWatch) -> Compactor {
@@ -412,7 +404,7 @@ async fn swept_during_a_walk() {
     let world = World::open(folder.path());
     let day = Day(now().day().0 - 100);
     world.campaign("c", 0, Day(now().day().0 + 100)).await;
-    world.import("c", "code\nUNUSED01\n".to_owned()).await;
+    world.import("c", "code\nUNUSED01\n").await;
     world.hot.raise_cold_mark(ColdMark { begun: Some(9), committed: None }).await.unwrap();
     world.cold.create().await.unwrap();
     let run = ImportRun { actor: Actor::new("admin:cli"), operation: OperationId(7), at: ago(300) };

@@ -1,7 +1,7 @@
 use coupon::time::DAY_MS;
 
 use super::*;
-use crate::testing::{Counts, World, admin, text};
+use crate::testing::{Counts, World, admin, random, text};
 use crate::{Clock, STAFF_ROLES, StaffRole};
 
 const KEY: [u8; 16] = *b"the tests' key..";
@@ -103,11 +103,7 @@ async fn a_dry_run_says_what_the_import_says() {
 #[tokio::test]
 async fn any_dry_run_says_what_the_import_says() {
     let world = World::new("Asia/Seoul", KEY).await;
-    let mut seed = 20_261_126_u64;
-    let mut below = |limit: usize| {
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        (seed >> 33) as usize % limit
-    };
+    let mut below = random(20_261_126);
     for round in 0..40 {
         let mut file = "code,state,user_id,redeemed_at,order_ref,expires_at\n".to_owned();
         for _ in 0..30 {
