@@ -9,7 +9,8 @@ mod guess;
 use std::fmt;
 
 pub use column_map::{BadColumnMap, ColumnMap, ColumnSource};
-pub use guess::{ColumnGuess, distance};
+pub use guess::distance;
+pub(crate) use guess::guess;
 
 /// How much of a cell an error repeats, in characters: all of a well-formed cell, except for the
 /// longest names.

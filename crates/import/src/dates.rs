@@ -7,7 +7,7 @@
 use std::str::FromStr;
 
 use coupon::calendar::{Date, Zone, format_local, parse_instant};
-use coupon::time::Millis;
+use coupon::time::{DAY_MS, Millis};
 
 /// What comes first in dates like `03/04/2027`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,8 +67,9 @@ const FILLERS: &str =
     "년 월 일 시 분 초 mon tue wed thu fri sat sun monday tuesday wednesday thursday
     friday saturday sunday 월요일 화요일 수요일 목요일 금요일 토요일 일요일 화 수 목 금 토 of at t";
 
-const MONTHS: [&str; 12] =
-    ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+/// Each is also written by its first three letters.
+const MONTHS: &str =
+    "january february march april may june july august september october november december";
 
 /// Longest cell that is read as a date, in bytes.
 const DATE_LEN_MAX: usize = 64;
@@ -96,25 +97,21 @@ pub(crate) fn read(cell: &str, zone: &Zone, order: DateOrder) -> Result<ParsedDa
     let (clock, offset) = clock_of(time).ok_or(DateFault::Form)?;
     let is_midnight = clock.bytes().all(|byte| b"0:.".contains(&byte));
     match offset {
-        Some(offset) => instant(date, &clock, offset),
+        Some(offset) => Ok(ParsedDate::At(instant(date, &clock, offset)?)),
         None if is_midnight => Ok(ParsedDate::Day(date)),
         None => {
-            // The offset of the clocks of the zone near that time.
-            let near = date.first_instant(zone).plus_ms(ms_of(&clock));
+            let utc = instant(date, &clock, "Z")?;
+            // The offset of the clocks of the zone near that time: they show no decimals.
+            let near = date.first_instant(zone).plus_ms(utc.0 % DAY_MS / 1_000 * 1_000);
             let shown = parse_instant(&format!("{}Z", format_local(near, zone)));
             let ahead = shown.map_err(|_| DateFault::Form)?.0 - near.0;
-            let ParsedDate::At(utc) = instant(date, &clock, "Z")? else {
-                return Err(DateFault::Form);
-            };
             Ok(ParsedDate::At(utc.plus_ms(-ahead)))
         }
     }
 }
 
-fn instant(date: Date, clock: &str, offset: &str) -> Result<ParsedDate, DateFault> {
-    parse_instant(&format!("{date}T{clock}{offset}"))
-        .map(ParsedDate::At)
-        .map_err(|_| DateFault::Form)
+fn instant(date: Date, clock: &str, offset: &str) -> Result<Millis, DateFault> {
+    parse_instant(&format!("{date}T{clock}{offset}")).map_err(|_| DateFault::Form)
 }
 
 fn split_time(cell: &str, colon: usize) -> (&str, &str) {
@@ -164,10 +161,7 @@ fn parts(text: &str) -> Option<Vec<DatePart>> {
 }
 
 fn month(word: &str) -> Option<u32> {
-    let full =
-        "january february march april may june july august september october november december";
-    let is_it = |(short, full): (&str, &str)| word == short || word == full;
-    let at = MONTHS.into_iter().zip(full.split(' ')).position(is_it)?;
+    let at = MONTHS.split(' ').position(|name| word == name || word == &name[..3])?;
     u32::try_from(at + 1).ok()
 }
 
@@ -220,13 +214,6 @@ fn clock_of(text: &str) -> Option<(String, Option<&str>)> {
         _ => return None,
     };
     Some((format!("{hour:02}:{minute}:{second}"), offset))
-}
-
-/// The milliseconds of a day before a time like `15:00:00`, without decimals.
-fn ms_of(clock: &str) -> i64 {
-    let number =
-        |at: usize| clock.get(at..at + 2).and_then(|it| it.parse::<i64>().ok()).unwrap_or(0);
-    ((number(0) * 60 + number(3)) * 60 + number(6)) * 1_000
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt};
 
 use super::encoding::TextEncoding;
-use super::first_line::{BadHeader, said_separator};
+use super::first_line::said_separator;
 use super::format::FileFormat;
 use super::lines::{FileLine, LINE_LEN_MAX, NotCsv, RecordSplitter, SNIFF_LEN, sniff};
 use super::record::{FileHeader, RowError};
@@ -55,14 +55,9 @@ pub enum FileError {
 pub enum BadFile {
     #[error("{0}")]
     Kind(String),
+    /// Why the first line refuses the whole file, and what to do about it.
     #[error("{0}")]
     Header(String),
-}
-
-impl From<BadHeader> for FileError {
-    fn from(BadHeader(why): BadHeader) -> FileError {
-        FileError::Bad(BadFile::Header(why))
-    }
 }
 
 impl<S, E> File<S>
@@ -168,14 +163,14 @@ where
             // A title may be a word that could be a code.
             other => match (self.header_below(format), other) {
                 (None, other) => other?,
-                (Some(below), Ok(_)) => return Err(BadHeader(below).into()),
-                (Some(below), Err(BadHeader(why))) => {
-                    return Err(BadHeader(format!("{why}; or {below}")).into());
+                (Some(below), Ok(_)) => return Err(BadFile::Header(below).into()),
+                (Some(below), Err(why)) => {
+                    return Err(BadFile::Header(format!("{why}; or {below}")).into());
                 }
             },
         };
         if self.is_of_rejected && !header.is_line() && format.columns.is_none() {
-            return Err(BadHeader(NO_HEADER.to_owned()).into());
+            return Err(BadFile::Header(NO_HEADER.to_owned()).into());
         }
         for line in [&first].into_iter().chain(self.ahead.iter().flatten()) {
             if let (true, Ok(text)) = (!header.is_line() || line.number > first.number, line.text())
@@ -237,9 +232,9 @@ fn bad_workbook(error: BadWorkbook) -> FileError {
     BadFile::Kind(error.to_string()).into()
 }
 
-fn first_text(first: &FileLine) -> Result<&str, BadHeader> {
+fn first_text(first: &FileLine) -> Result<&str, BadFile> {
     first.text().map_err(|error| {
-        BadHeader(match error {
+        BadFile::Header(match error {
             RowError::TooLong => format!("the first line has more than {LINE_LEN_MAX} bytes"),
             RowError::OpenQuote { .. } => format!("in the first line {error}"),
             other => {

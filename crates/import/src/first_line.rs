@@ -12,6 +12,7 @@ mod unmapped;
 use super::cells::{RecordCells, bare};
 use super::columns::{KnownColumn, clipped};
 use super::exports::KnownExport;
+use super::file::BadFile;
 use super::format::FileFormat;
 use super::record::FileHeader;
 use super::states::{StateSign, is_state_name, is_state_value};
@@ -24,11 +25,6 @@ const SEPARATORS: [char; 3] = [',', ';', '\t'];
 const MAP_IT: &str = "map other names with columns, as in columns=code:1,expires_at:3, or skip them \
     with ignore, as in ignore=memo or ignore=rest";
 
-/// Why the first line refuses the whole file, and what to do about it.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct BadHeader(pub(super) String);
-
 impl FileHeader {
     /// Reads the first line of a file.
     ///
@@ -40,8 +36,8 @@ impl FileHeader {
     /// first.
     ///
     /// # Errors
-    /// [`BadHeader`], which refuses the file.
-    pub fn read(first_line: &str, format: &FileFormat) -> Result<FileHeader, BadHeader> {
+    /// [`BadFile::Header`].
+    pub fn read(first_line: &str, format: &FileFormat) -> Result<FileHeader, BadFile> {
         FileHeader::read_by(&separators(first_line), first_line, format)
     }
 
@@ -49,11 +45,12 @@ impl FileHeader {
         separators: &[char],
         first_line: &str,
         format: &FileFormat,
-    ) -> Result<FileHeader, BadHeader> {
+    ) -> Result<FileHeader, BadFile> {
         let mut verdicts = Vec::new();
         for separator in separators.iter().copied() {
             let cells = RecordCells::split(first_line, separator);
-            let quote = || BadHeader("a quote in the first line is not closed in it".to_owned());
+            let quote =
+                || BadFile::Header("a quote in the first line is not closed in it".to_owned());
             let verdict = cells.ok_or_else(quote).and_then(|cells| {
                 let cells: Vec<&str> = cells.iter().collect();
                 match &format.columns {
@@ -76,7 +73,7 @@ impl FileHeader {
     }
 
     /// Refuses the file if a column that is skipped says something like a state in this line.
-    pub(super) fn check_skipped(&self, line: &str, ignored: &FileFormat) -> Result<(), BadHeader> {
+    pub(super) fn check_skipped(&self, line: &str, ignored: &FileFormat) -> Result<(), BadFile> {
         let Some(cells) = RecordCells::split(line, self.separator()) else { return Ok(()) };
         // Beside a column that says the state, a yes or no says something else.
         let is_told = self.columns().contains(&Some(KnownColumn::State));
@@ -114,16 +111,16 @@ pub(super) fn said_separator(line: &str) -> Option<char> {
     SEPARATORS.into_iter().find(|separator| said == separator.to_string())
 }
 
-fn says_a_state(what: &str, at: usize, name: Option<&str>) -> BadHeader {
+fn says_a_state(what: &str, at: usize, name: Option<&str>) -> BadFile {
     let ignored = name.map_or(at.to_string(), clipped);
-    BadHeader(format!(
+    BadFile::Header(format!(
         "{what}, which looks like a state or a use, and used coupons must not come as available; map it, \
          as in columns=code:1,state:{at}, or skip it with ignore={ignored}"
     ))
 }
 
 /// Refuses a skipped column whose name looks like a state.
-fn check_name(at: usize, name: &str, format: &FileFormat) -> Result<(), BadHeader> {
+fn check_name(at: usize, name: &str, format: &FileFormat) -> Result<(), BadFile> {
     if format.ignore.names(at, name) || !is_state_name(name) {
         return Ok(());
     }

@@ -9,7 +9,7 @@ use hot::{ImportLine, RejectedLine};
 use super::lines::FileLine;
 use super::record::{FileHeader, ImportRecord, RecordDefaults, RowError};
 use super::rejected::rejected_line;
-use super::repeats::{CodeRepeat, REPEATED_CODE, SeenCodes};
+use super::repeats::{REPEATED_CODE, SeenCodes};
 use crate::failure::Failure;
 use crate::{Caller, Engine, StaffRole};
 
@@ -84,15 +84,14 @@ impl LineCheck<'_> {
             return Err(("FORBIDDEN", detail));
         }
         match self.repeats.take(line.number, &written, &read.code) {
-            CodeRepeat::None => Ok((read, None)),
-            CodeRepeat::Same { earlier } => Ok((read, Some(earlier))),
-            CodeRepeat::OtherSpelling { earlier } => Err((
-                REPEATED_CODE,
-                format!(
+            Ok(earlier) => Ok((read, earlier)),
+            Err(earlier) => {
+                let detail = format!(
                     "line {earlier} has the same code in another spelling: upper and lower case, \
                      hyphens and blanks make no difference"
-                ),
-            )),
+                );
+                Err((REPEATED_CODE, detail))
+            }
         }
     }
 

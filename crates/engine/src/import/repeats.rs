@@ -15,14 +15,6 @@ pub const REPEATS_MAX: usize = 200_000;
 /// Why a line is rejected whose code an earlier line has in another spelling.
 pub(super) const REPEATED_CODE: &str = "REPEATED_CODE";
 
-/// What an earlier line of the file says of a code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum CodeRepeat {
-    None,
-    Same { earlier: u64 },
-    OtherSpelling { earlier: u64 },
-}
-
 /// The codes of a file by their hashes: of a billion lines, one in 100,000 files has two codes with one hash.
 #[derive(Default)]
 pub(super) struct SeenCodes {
@@ -32,18 +24,26 @@ pub(super) struct SeenCodes {
 }
 
 impl SeenCodes {
-    /// Compares a line with the earlier ones, and remembers it. `written` is its code as it stands there.
-    pub(super) fn take(&mut self, number: u64, written: &str, code: &Code) -> CodeRepeat {
+    /// The earlier line with the same code. Remembers this one; `written` is its code as it stands there.
+    ///
+    /// # Errors
+    /// The earlier line, if it has the code in another spelling.
+    pub(super) fn take(
+        &mut self,
+        number: u64,
+        written: &str,
+        code: &Code,
+    ) -> Result<Option<u64>, u64> {
         let spelling = self.hasher.hash_one(written);
         let of_code = self.hasher.hash_one(code.as_str());
         match self.seen.get(&of_code) {
-            Some((earlier, same)) if *same == spelling => CodeRepeat::Same { earlier: *earlier },
-            Some((earlier, _)) => CodeRepeat::OtherSpelling { earlier: *earlier },
+            Some((earlier, same)) if *same == spelling => Ok(Some(*earlier)),
+            Some((earlier, _)) => Err(*earlier),
             None => {
                 if self.seen.len() < REPEATS_MAX {
                     self.seen.insert(of_code, (number, spelling));
                 }
-                CodeRepeat::None
+                Ok(None)
             }
         }
     }
@@ -56,14 +56,14 @@ mod tests {
     #[test]
     fn spellings() {
         let cases = [
-            ("the same", "ABCD-1", CodeRepeat::Same { earlier: 1 }),
-            ("lower case", "abcd-1", CodeRepeat::OtherSpelling { earlier: 1 }),
-            ("another hyphen", "ABC-D1", CodeRepeat::OtherSpelling { earlier: 1 }),
-            ("without", "ABCD1", CodeRepeat::OtherSpelling { earlier: 1 }),
+            ("the same", "ABCD-1", Ok(Some(1))),
+            ("lower case", "abcd-1", Err(1)),
+            ("another hyphen", "ABC-D1", Err(1)),
+            ("without", "ABCD1", Err(1)),
         ];
         for (name, text, want) in cases {
             let (mut repeats, code) = (SeenCodes::default(), "ABCD1".parse().unwrap());
-            assert_eq!(repeats.take(1, "ABCD-1", &code), CodeRepeat::None, "{name}: first");
+            assert_eq!(repeats.take(1, "ABCD-1", &code), Ok(None), "{name}: first");
             assert_eq!(repeats.take(2, text, &code), want, "{name}");
         }
     }
@@ -73,10 +73,10 @@ mod tests {
         let mut repeats = SeenCodes::default();
         let code = |nth: usize| -> Code { format!("CODE{nth:06}").parse().unwrap() };
         for nth in 0..=REPEATS_MAX {
-            assert_eq!(repeats.take(nth as u64, "", &code(nth)), CodeRepeat::None, "{nth}");
+            assert_eq!(repeats.take(nth as u64, "", &code(nth)), Ok(None), "{nth}");
         }
         let last = REPEATS_MAX as u64 - 1;
-        assert_eq!(repeats.take(0, "", &code(REPEATS_MAX - 1)), CodeRepeat::Same { earlier: last });
-        assert_eq!(repeats.take(0, "", &code(REPEATS_MAX)), CodeRepeat::None, "one too many");
+        assert_eq!(repeats.take(0, "", &code(REPEATS_MAX - 1)), Ok(Some(last)));
+        assert_eq!(repeats.take(0, "", &code(REPEATS_MAX)), Ok(None), "one too many");
     }
 }

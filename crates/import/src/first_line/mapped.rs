@@ -1,9 +1,10 @@
 //! The first line under the column map of a caller.
 
 use super::super::columns::{ColumnMap, ColumnSource, KnownColumn, clipped};
+use super::super::file::BadFile;
 use super::super::format::FileFormat;
 use super::as_coupon::{CouponLine, coupon, is_name, name_fault};
-use super::{BadHeader, FirstLineLayout, check_name};
+use super::{FirstLineLayout, check_name};
 
 /// The line under the caller's map: a header if the map has names, else a coupon if it can be read
 /// as one, else a header if no mapped cell looks like data.
@@ -11,13 +12,13 @@ pub(super) fn mapped(
     cells: &[&str],
     map: &ColumnMap,
     format: &FileFormat,
-) -> Result<FirstLineLayout, BadHeader> {
+) -> Result<FirstLineLayout, BadFile> {
     let mut columns: Vec<Option<KnownColumn>> = vec![None; cells.len()];
     for (column, source) in map.entries() {
         let at = position(cells, *column, source)?;
         if let Some(other) = columns[at].replace(*column) {
             let at = at + 1;
-            return Err(BadHeader(format!(
+            return Err(BadFile::Header(format!(
                 "columns maps both {other} and {column} to column {at}"
             )));
         }
@@ -41,7 +42,7 @@ pub(super) fn mapped(
         of_map.all(|(cell, _)| !cell.is_empty() && !cell.bytes().any(|b| b.is_ascii_digit()));
     match looks_like_names {
         true => header(cells, columns, format),
-        false => Err(BadHeader(format!(
+        false => Err(BadFile::Header(format!(
             "the first line may be a header or a coupon that cannot be read: {fault}; map the \
              columns by name if it is a header, correct it if it is a coupon"
         ))),
@@ -53,7 +54,7 @@ fn header(
     cells: &[&str],
     columns: Vec<Option<KnownColumn>>,
     format: &FileFormat,
-) -> Result<FirstLineLayout, BadHeader> {
+) -> Result<FirstLineLayout, BadFile> {
     let has_state = columns.contains(&Some(KnownColumn::State));
     // Beside a state, a time only says when: a line that says `redeemed` is rejected without it.
     let is_told = |cell: &str| has_state && KnownColumn::named(cell).is_some();
@@ -66,11 +67,7 @@ fn header(
 }
 
 /// Where a column of the map is in the first line, from 0.
-fn position(
-    cells: &[&str],
-    column: KnownColumn,
-    source: &ColumnSource,
-) -> Result<usize, BadHeader> {
+fn position(cells: &[&str], column: KnownColumn, source: &ColumnSource) -> Result<usize, BadFile> {
     let why = match source {
         ColumnSource::Number(number) if *number <= cells.len() => return Ok(number - 1),
         ColumnSource::Number(number) => {
@@ -93,5 +90,5 @@ fn position(
             }
         }
     };
-    Err(BadHeader(format!("columns maps {column} to {why}")))
+    Err(BadFile::Header(format!("columns maps {column} to {why}")))
 }

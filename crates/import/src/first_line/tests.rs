@@ -6,7 +6,7 @@ use super::*;
 
 const ALL: &str = "code,valid_from,expires_at,state,user_id,issued_at,redeemed_at,order_ref";
 
-fn read(line: &str, map: Option<&str>) -> Result<FileHeader, BadHeader> {
+fn read(line: &str, map: Option<&str>) -> Result<FileHeader, BadFile> {
     let columns = map.map(|map| map.parse::<ColumnMap>().unwrap());
     FileHeader::read(line, &FileFormat { columns, ..FileFormat::default() })
 }

@@ -1,16 +1,17 @@
 //! The first line without a column map.
 
-use super::super::columns::{ColumnGuess, KnownColumn, clipped, known};
+use super::super::columns::{KnownColumn, clipped, guess, known};
 use super::super::exports::{ColumnMeaning, KnownExport};
+use super::super::file::BadFile;
 use super::super::format::FileFormat;
 use super::as_coupon::{CouponLine, coupon, is_name, name_fault};
-use super::{BadHeader, FirstLineLayout, MAP_IT, check_name};
+use super::{FirstLineLayout, MAP_IT, check_name};
 
 /// The columns of a file without a header. All but the first may be missing at the end.
 pub(super) const WITHOUT_HEADER: [KnownColumn; 3] =
     [KnownColumn::Code, KnownColumn::ValidFrom, KnownColumn::ExpiresAt];
 
-pub(super) fn unmapped(cells: &[&str], format: &FileFormat) -> Result<FirstLineLayout, BadHeader> {
+pub(super) fn unmapped(cells: &[&str], format: &FileFormat) -> Result<FirstLineLayout, BadFile> {
     if let Some(export) = KnownExport::of(cells) {
         return of_export(export, cells, format);
     }
@@ -36,15 +37,15 @@ pub(super) fn unmapped(cells: &[&str], format: &FileFormat) -> Result<FirstLineL
     }
 }
 
-fn neither(fault: &str, columns: &str) -> BadHeader {
-    BadHeader(format!(
+fn neither(fault: &str, columns: &str) -> BadFile {
+    BadFile::Header(format!(
         "the first line is neither a coupon nor a header: {fault}; the columns are {columns}; name \
          them in the first line, or {MAP_IT}"
     ))
 }
 
 fn known_or_guess(cells: &[&str]) -> String {
-    match ColumnGuess::of(cells.iter().copied()) {
+    match guess(cells) {
         Some(guess) => format!("{}; {guess}", known()),
         None => known(),
     }
@@ -54,7 +55,7 @@ fn of_export(
     export: &'static KnownExport,
     cells: &[&str],
     format: &FileFormat,
-) -> Result<FirstLineLayout, BadHeader> {
+) -> Result<FirstLineLayout, BadFile> {
     let mut columns = vec![None; cells.len()];
     let mut states = Vec::new();
     for (nth, cell) in cells.iter().enumerate() {
@@ -77,17 +78,17 @@ fn of_export(
 }
 
 /// Skips a column that is not known, if it may be: it has no name, or the caller ignores it.
-fn skip(at: usize, name: &str, cells: &[&str], format: &FileFormat) -> Result<(), BadHeader> {
+fn skip(at: usize, name: &str, cells: &[&str], format: &FileFormat) -> Result<(), BadFile> {
     check_name(at, name, format)?;
     if name.is_empty() || format.ignore.has_rest() || format.ignore.names(at, name) {
         return Ok(());
     }
     let (found, columns) = (clipped(name), known_or_guess(cells));
-    Err(BadHeader(format!("column {at} is {found:?}, want one of {columns}; {MAP_IT}")))
+    Err(BadFile::Header(format!("column {at} is {found:?}, want one of {columns}; {MAP_IT}")))
 }
 
 /// The line as a header: each cell has to name a column, unless it is skipped.
-fn header(cells: &[&str], format: &FileFormat) -> Result<FirstLineLayout, BadHeader> {
+fn header(cells: &[&str], format: &FileFormat) -> Result<FirstLineLayout, BadFile> {
     let mut columns: Vec<Option<KnownColumn>> =
         cells.iter().map(|cell| KnownColumn::meant(cell)).collect();
     for (nth, column) in columns.iter_mut().enumerate() {
@@ -98,7 +99,7 @@ fn header(cells: &[&str], format: &FileFormat) -> Result<FirstLineLayout, BadHea
     if !columns.contains(&Some(KnownColumn::Code)) {
         let found = columns.iter().flatten().next();
         let found = found.map(|found| format!("column {found} is there, but "));
-        return Err(BadHeader(format!(
+        return Err(BadFile::Header(format!(
             "{}no column code; the columns are {}; {MAP_IT}",
             found.unwrap_or_default(),
             known_or_guess(cells)
@@ -111,7 +112,7 @@ fn header(cells: &[&str], format: &FileFormat) -> Result<FirstLineLayout, BadHea
             continue;
         };
         if let Some(first) = columns[..nth].iter().position(|other| *other == Some(column)) {
-            return Err(BadHeader(format!(
+            return Err(BadFile::Header(format!(
                 "columns {} and {at} both mean {column}, want each at most once: {}; {MAP_IT}",
                 first + 1,
                 known()
