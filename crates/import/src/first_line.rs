@@ -61,7 +61,7 @@ impl FileHeader {
             match verdict {
                 // A line is a coupon with at most one separator. With a map by numbers it may be a
                 // header with each.
-                Ok(layout @ FirstLineLayout { is_header: false, .. }) => {
+                Ok(layout @ FirstLineLayout { names: None, .. }) => {
                     return Ok(FileHeader::of(layout, separator, format));
                 }
                 other => verdicts.push(other.map(|layout| (layout, separator))),
@@ -127,40 +127,34 @@ fn check_name(at: usize, name: &str, format: &FileFormat) -> Result<(), BadFile>
     Err(says_a_state(&format!("column {at} is {:?}", clipped(name)), at, Some(name)))
 }
 
+/// Where a column is, from 0.
+pub(super) fn position(columns: &[Option<KnownColumn>], column: KnownColumn) -> Option<usize> {
+    columns.iter().position(|it| *it == Some(column))
+}
+
 /// What the first line says about the other lines.
 #[derive(Debug)]
 pub(super) struct FirstLineLayout {
-    /// Whether the line names the columns. If not, it is the first row and still has to be parsed.
-    pub(super) is_header: bool,
     /// What each cell is; `None` for one that is skipped.
     pub(super) columns: Vec<Option<KnownColumn>>,
     pub(super) states: Vec<(usize, StateSign)>,
-    pub(super) names: Vec<String>,
+    /// The cells of a line that names the columns. Any other is the first row and still has to be parsed.
+    pub(super) names: Option<Vec<String>>,
     pub(super) export: Option<&'static KnownExport>,
     /// The fewest cells of a row; the most are the columns.
     pub(super) cells_min: usize,
-    /// The header's name for the code. A row with this name is a header in the middle of the file.
-    pub(super) code_name: Option<String>,
 }
 
 impl FirstLineLayout {
     fn of_header(cells: &[&str], columns: Vec<Option<KnownColumn>>) -> FirstLineLayout {
-        let code = columns.iter().position(|column| *column == Some(KnownColumn::Code));
-        let code_name = code.map(|at| cells[at].to_owned());
         let names = cells.iter().map(|&cell| cell.to_owned()).collect();
-        FirstLineLayout {
-            is_header: true,
-            code_name,
-            names,
-            ..FirstLineLayout::of_coupon(columns.len(), columns)
-        }
+        FirstLineLayout { names: Some(names), ..FirstLineLayout::of_coupon(columns.len(), columns) }
     }
 
     fn of_coupon(cells_min: usize, columns: Vec<Option<KnownColumn>>) -> FirstLineLayout {
-        let states = columns.iter().position(|column| *column == Some(KnownColumn::State));
+        let states = position(&columns, KnownColumn::State);
         let states = states.map(|at| (at, StateSign::Word)).into_iter().collect();
-        let (names, export, code_name) = (Vec::new(), None, None);
-        FirstLineLayout { is_header: false, columns, states, names, export, cells_min, code_name }
+        FirstLineLayout { columns, states, names: None, export: None, cells_min }
     }
 
     /// The same; a column of the state says it as its name tells.

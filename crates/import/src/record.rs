@@ -18,7 +18,7 @@ use super::cells::{RecordCells, bare};
 use super::columns::{KnownColumn, clipped};
 use super::dates::DateOrder;
 use super::exports::KnownExport;
-use super::first_line::FirstLineLayout;
+use super::first_line::{FirstLineLayout, position};
 use super::format::FileFormat;
 use super::states::ValueMap;
 use row::CellRow;
@@ -62,7 +62,7 @@ impl FileHeader {
 
     /// Whether it is a line of the file. If not, the first line is the first row.
     pub(super) fn is_line(&self) -> bool {
-        self.layout.is_header
+        self.layout.names.is_some()
     }
 
     pub fn separator(&self) -> char {
@@ -76,7 +76,7 @@ impl FileHeader {
 
     /// The name of the column at a position, from 0; empty if it has none.
     pub(super) fn name_of(&self, nth: usize) -> &str {
-        self.layout.names.get(nth).map_or("", String::as_str)
+        self.layout.names.as_ref().and_then(|names| names.get(nth)).map_or("", String::as_str)
     }
 
     pub(super) fn of(layout: FirstLineLayout, separator: char, format: &FileFormat) -> FileHeader {
@@ -114,9 +114,9 @@ impl FileHeader {
 
     /// Whether the cell of the code has a header's name for it: two files were joined.
     fn is_header(&self, cell: &str) -> bool {
-        let ours = self.layout.code_name.as_deref();
+        let ours = position(self.columns(), KnownColumn::Code).map_or("", |at| self.name_of(at));
         KnownColumn::named(cell) == Some(KnownColumn::Code)
-            || ours.is_some_and(|name| cell.eq_ignore_ascii_case(name))
+            || !ours.is_empty() && cell.eq_ignore_ascii_case(ours)
     }
 
     fn row<'a>(&'a self, cells: &'a RecordCells) -> Result<CellRow<'a>, RowError> {

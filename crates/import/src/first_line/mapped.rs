@@ -4,7 +4,7 @@ use super::super::columns::{ColumnMap, ColumnSource, KnownColumn, clipped};
 use super::super::file::BadFile;
 use super::super::format::FileFormat;
 use super::as_coupon::{CouponLine, coupon, is_name, name_fault};
-use super::{FirstLineLayout, check_name};
+use super::{FirstLineLayout, check_name, position};
 
 /// The line under the caller's map: a header if the map has names, else a coupon if it can be read
 /// as one, else a header if no mapped cell looks like data.
@@ -15,7 +15,7 @@ pub(super) fn mapped(
 ) -> Result<FirstLineLayout, BadFile> {
     let mut columns: Vec<Option<KnownColumn>> = vec![None; cells.len()];
     for (column, source) in map.entries() {
-        let at = position(cells, *column, source)?;
+        let at = place_of(cells, *column, source)?;
         if let Some(other) = columns[at].replace(*column) {
             let at = at + 1;
             return Err(BadFile::Header(format!(
@@ -26,11 +26,8 @@ pub(super) fn mapped(
     if map.has_names() {
         return header(cells, columns, format);
     }
-    let code_name = || {
-        let code = columns.iter().position(|column| *column == Some(KnownColumn::Code));
-        code.filter(|at| is_name(cells[*at]))
-    };
-    let fault = match (coupon(cells, &columns, format.dates), code_name()) {
+    let code_name = position(&columns, KnownColumn::Code).filter(|at| is_name(cells[*at]));
+    let fault = match (coupon(cells, &columns, format.dates), code_name) {
         (Ok(CouponLine { is_dated: false }), Some(at)) => name_fault(at + 1, cells[at]),
         (Ok(_), _) => {
             return Ok(FirstLineLayout::of_coupon(columns.len(), columns));
@@ -67,7 +64,7 @@ fn header(
 }
 
 /// Where a column of the map is in the first line, from 0.
-fn position(cells: &[&str], column: KnownColumn, source: &ColumnSource) -> Result<usize, BadFile> {
+fn place_of(cells: &[&str], column: KnownColumn, source: &ColumnSource) -> Result<usize, BadFile> {
     let why = match source {
         ColumnSource::Number(number) if *number <= cells.len() => return Ok(number - 1),
         ColumnSource::Number(number) => {

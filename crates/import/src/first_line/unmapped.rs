@@ -5,7 +5,7 @@ use super::super::exports::{ColumnMeaning, KnownExport};
 use super::super::file::BadFile;
 use super::super::format::FileFormat;
 use super::as_coupon::{CouponLine, coupon, is_name, name_fault};
-use super::{FirstLineLayout, MAP_IT, check_name};
+use super::{FirstLineLayout, MAP_IT, check_name, position};
 
 /// The columns of a file without a header. All but the first may be missing at the end.
 pub(super) const WITHOUT_HEADER: [KnownColumn; 3] =
@@ -111,7 +111,7 @@ fn header(cells: &[&str], format: &FileFormat) -> Result<FirstLineLayout, BadFil
             skip(at, cells[nth], cells, format)?;
             continue;
         };
-        if let Some(first) = columns[..nth].iter().position(|other| *other == Some(column)) {
+        if let Some(first) = position(&columns[..nth], column) {
             return Err(BadFile::Header(format!(
                 "columns {} and {at} both mean {column}, want each at most once: {}; {MAP_IT}",
                 first + 1,
