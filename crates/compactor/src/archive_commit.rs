@@ -6,7 +6,7 @@ use coupon::coupon::Coupon;
 use coupon::time::Day;
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::merge::PartitionMerge;
+use crate::merge::{MergeSource, PartitionMerge};
 use crate::report::CompactionProgress;
 use crate::{CompactError, Compactor};
 
@@ -48,13 +48,14 @@ impl Compactor {
     pub(crate) async fn write(
         &self,
         on: &ColdPartition,
-        mut merge: PartitionMerge,
+        sources: Vec<MergeSource>,
         part: CommitRewrite<'_>,
     ) -> Result<Option<ArchiveCommit>, CompactError> {
         let (day, number, total) = (on.day, on.archive_commit + 1, part.total);
         let mut writer =
             self.cold.writer_replacing(day, number, part.rewrites, part.replaced).await?;
         let mut digest = CommitDigest::default();
+        let mut merge = PartitionMerge::begin(day, sources).await?;
         loop {
             let chunk = merge.next().await?;
             if chunk.is_empty() {

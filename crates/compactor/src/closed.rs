@@ -6,7 +6,7 @@ use coupon::code::Code;
 use coupon::time::{Day, Millis};
 
 use crate::archive_commit::{ArchiveCommit, CommitRewrite};
-use crate::merge::{self, PartitionMerge};
+use crate::merge;
 use crate::plan::CompactionPass;
 use crate::report::PartitionReport;
 use crate::tiers::{self, FileRun};
@@ -77,7 +77,7 @@ impl Compactor {
     ) -> Result<Option<ArchiveCommit>, CompactError> {
         let sources = vec![merge::picked(self.hot.clone(), partition.day, codes.to_vec(), now)];
         let part = CommitRewrite { replaced: &[], rewrites: 0, total: codes.len() as u64 };
-        self.write(partition, PartitionMerge::new(partition.day, sources), part).await
+        self.write(partition, sources, part).await
     }
 
     /// Hot has evicted all rows of these runs, so it only records the number.
@@ -97,11 +97,8 @@ impl Compactor {
             rewrites: tiers::rewrites_of(&sizes),
             total: sizes.iter().map(|run| run.rows).sum(),
         };
-        self.unless_conflict(
-            partition,
-            self.write(partition, PartitionMerge::new(partition.day, sources), part).await,
-        )
-        .await
+        let written = self.write(partition, sources, part).await;
+        self.unless_conflict(partition, written).await
     }
 
     pub(crate) async fn is_sealed(&self, day: Day) -> Result<bool, CompactError> {

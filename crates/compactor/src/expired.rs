@@ -82,8 +82,7 @@ impl Compactor {
         }
         // Marked as fully rewritten, so that a repeated pass does not merge the file again.
         let part = CommitRewrite { replaced: &replaced, rewrites: REWRITES_MAX, total: rows };
-        let written =
-            self.write(partition, PartitionMerge::new(partition.day, sources), part).await;
+        let written = self.write(partition, sources, part).await;
         // Hot may have archived markers of an archive commit that was made after the partition was
         // looked up.
         self.unless_conflict(partition, written).await
@@ -99,7 +98,7 @@ impl Compactor {
         let share = merge::share(runs.len(), true);
         let mut sources = vec![merge::residue(self.hot.clone(), partition.day, share)];
         sources.extend(runs.iter().map(|run| merge::keys(&self.cold, run, share)));
-        match PartitionMerge::new(partition.day, sources).is_empty().await {
+        match PartitionMerge::begin(partition.day, sources).await?.is_empty().await {
             // Writing the rest reports this error.
             Err(CompactError::ArchivedMarkerAlone { .. }) => Ok(false),
             ended => ended,

@@ -4,8 +4,6 @@
 //! ahead. A heap finds the next source, so the work for a row grows only with the logarithm of
 //! their number.
 
-mod ahead;
-mod files;
 mod source;
 
 use std::cmp::Reverse;
@@ -16,10 +14,9 @@ use coupon::coupon::Coupon;
 use coupon::time::Day;
 
 use crate::{CHUNK, CompactError};
-use source::{MergeRow, MergeSource};
+use source::MergeRow;
 
-pub(crate) use ahead::{picked, residue};
-pub(crate) use files::{keys, rows};
+pub(crate) use source::{MergeSource, keys, picked, residue, rows};
 
 /// Coupons handed to the writer at a time. A few such pieces wait for the writer.
 const PIECE: usize = 4_096;
@@ -46,26 +43,12 @@ type NextCodes = BinaryHeap<Reverse<(Code, usize)>>;
 struct SourceHead {
     source: MergeSource,
     rows: VecDeque<MergeRow>,
-    ended: bool,
-}
-
-impl SourceHead {
-    async fn fill(&mut self) -> Result<(), CompactError> {
-        while self.rows.is_empty() && !self.ended {
-            match self.source.next().await? {
-                Some(chunk) => self.rows.extend(chunk),
-                None => self.ended = true,
-            }
-        }
-        Ok(())
-    }
 }
 
 pub(crate) struct PartitionMerge {
     day: Day,
     heads: Vec<SourceHead>,
-    /// The next code of each source; built on the first read.
-    next: Option<NextCodes>,
+    next: NextCodes,
     /// Sources with rows to write that have not ended.
     writing: usize,
     /// Coupons from hot so far.
@@ -84,11 +67,19 @@ struct CodeCopies {
 }
 
 impl PartitionMerge {
-    pub(crate) fn new(day: Day, sources: Vec<MergeSource>) -> PartitionMerge {
-        let head = |source| SourceHead { source, rows: VecDeque::new(), ended: false };
+    /// Reads the first rows of each source.
+    pub(crate) async fn begin(
+        day: Day,
+        sources: Vec<MergeSource>,
+    ) -> Result<PartitionMerge, CompactError> {
+        let head = |source| SourceHead { source, rows: VecDeque::new() };
         let heads: Vec<SourceHead> = sources.into_iter().map(head).collect();
         let writing = heads.iter().filter(|head| head.source.writes()).count();
-        PartitionMerge { day, heads, next: None, writing, from_hot: 0 }
+        let mut merge = PartitionMerge { day, heads, next: NextCodes::new(), writing, from_hot: 0 };
+        for at in 0..merge.heads.len() {
+            merge.enter(at).await?;
+        }
+        Ok(merge)
     }
 
     /// Returns the next coupons that no run which stays has, at most [`PIECE`]; none at the end.
@@ -107,51 +98,39 @@ impl PartitionMerge {
     }
 
     async fn up_to(&mut self, limit: usize) -> Result<Vec<Coupon>, CompactError> {
-        let mut next = match self.next.take() {
-            Some(next) => next,
-            None => self.begin().await?,
-        };
         let mut merged = Vec::with_capacity(limit);
         while merged.len() < limit && self.writing > 0 {
-            let Some(Reverse((code, first))) = next.pop() else { break };
+            let Some(Reverse((code, first))) = self.next.pop() else { break };
             let mut copies = CodeCopies::default();
-            self.take(&mut next, first, &mut copies).await?;
-            while next.peek().is_some_and(|Reverse((other, _))| *other == code) {
-                let Some(Reverse((_, at))) = next.pop() else { break };
-                self.take(&mut next, at, &mut copies).await?;
+            self.take(first, &mut copies).await?;
+            while self.next.peek().is_some_and(|Reverse((other, _))| *other == code) {
+                let Some(Reverse((_, at))) = self.next.pop() else { break };
+                self.take(at, &mut copies).await?;
             }
             merged.extend(self.newest(copies, &code)?);
         }
-        self.next = Some(next);
         Ok(merged)
     }
 
-    async fn begin(&mut self) -> Result<NextCodes, CompactError> {
-        let mut next = BinaryHeap::with_capacity(self.heads.len());
-        for at in 0..self.heads.len() {
-            self.enter(&mut next, at).await?;
-        }
-        Ok(next)
-    }
-
-    /// Puts the next row of a source into the heap.
-    async fn enter(&mut self, next: &mut NextCodes, at: usize) -> Result<(), CompactError> {
+    /// Puts the next row of a source into the heap. A source that has ended is not in the heap any
+    /// more.
+    async fn enter(&mut self, at: usize) -> Result<(), CompactError> {
         let head = &mut self.heads[at];
-        head.fill().await?;
-        match head.rows.front() {
-            Some(row) => next.push(Reverse((row.code().clone(), at))),
-            None => self.writing -= usize::from(head.source.writes()),
+        while head.rows.is_empty() {
+            match head.source.next().await? {
+                Some(chunk) => head.rows.extend(chunk),
+                None => {
+                    self.writing -= usize::from(head.source.writes());
+                    return Ok(());
+                }
+            }
         }
+        self.next.extend(head.rows.front().map(|row| Reverse((row.code().clone(), at))));
         Ok(())
     }
 
     /// Takes the first row of a source, and puts its next one into the heap.
-    async fn take(
-        &mut self,
-        next: &mut NextCodes,
-        at: usize,
-        copies: &mut CodeCopies,
-    ) -> Result<(), CompactError> {
+    async fn take(&mut self, at: usize, copies: &mut CodeCopies) -> Result<(), CompactError> {
         let head = &mut self.heads[at];
         let is_hot = head.source.is_hot();
         match head.rows.pop_front() {
@@ -165,7 +144,7 @@ impl PartitionMerge {
             Some(MergeRow::There { version, .. }) => copies.there = copies.there.max(Some(version)),
             None => {}
         }
-        self.enter(next, at).await
+        self.enter(at).await
     }
 
     /// The coupon to write of these copies, if any.
@@ -244,8 +223,8 @@ mod tests {
         let runs = tiers::runs(&cold.partition(DAY).await.unwrap().files);
         assert_eq!(runs.len(), RUNS);
         let share = share(RUNS, false);
-        let mut merge =
-            PartitionMerge::new(DAY, runs.iter().map(|run| rows(&cold, run, share)).collect());
+        let sources = runs.iter().map(|run| rows(&cold, run, share)).collect();
+        let mut merge = PartitionMerge::begin(DAY, sources).await.unwrap();
         let (mut found, mut most) = (0, 0);
         loop {
             let some = merge.next().await.unwrap();
@@ -285,7 +264,7 @@ mod tests {
         commit(&cold, (5..15).map(coupon).collect()).await;
         let runs = tiers::runs(&cold.partition(DAY).await.unwrap().files);
         let sources = vec![keys(&cold, &runs[0], 4), rows(&cold, &runs[1], 4)];
-        let mut merge = PartitionMerge::new(DAY, sources);
+        let mut merge = PartitionMerge::begin(DAY, sources).await.unwrap();
         let found = merge.next().await.unwrap();
         assert_eq!(found, (10..15).map(coupon).collect::<Vec<_>>());
         assert!(merge.is_empty().await.unwrap());

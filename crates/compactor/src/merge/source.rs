@@ -1,53 +1,43 @@
-//! A source of a merge, and its rows.
+//! The sources of a merge: runs of a partition in cold, and its rows in hot.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use cold::{CodeRows, ColdFile, ColdStore, CouponRows};
 use coupon::code::Code;
 use coupon::coupon::Coupon;
-use hot::Residue;
+use coupon::time::{Day, Millis};
+use hot::{HotError, Partitions, Residue};
+use tokio::sync::mpsc;
 
-use super::ahead::ReadAhead;
-use super::files::FileChain;
-use crate::CompactError;
+use crate::tiers::FileRun;
+use crate::{CHUNK, CompactError};
 
 /// A source of rows in the order of their codes.
 pub(crate) enum MergeSource {
-    /// A run whose rows are rewritten.
-    Rows(FileChain<cold::CouponRows>),
-    /// A run that stays: only its codes and versions are read.
-    Keys(FileChain<cold::CodeRows>),
-    /// What is left of a sealed partition in hot.
-    Residue(ReadAhead<Residue>),
-    /// Coupons of hot, chosen by their codes.
-    Picked(ReadAhead<Coupon>),
+    Run(RunReader),
+    /// Rows of hot, read one chunk ahead by a task of its own: reading and encoding overlap.
+    Hot(mpsc::Receiver<HotChunk>),
 }
 
-impl MergeSource {
-    pub(super) fn is_hot(&self) -> bool {
-        matches!(self, MergeSource::Residue(_) | MergeSource::Picked(_))
-    }
+/// Some rows of hot. The last chunk is empty.
+type HotChunk = Result<Vec<MergeRow>, HotError>;
 
-    /// Whether its rows may have to be written.
-    pub(super) fn writes(&self) -> bool {
-        !matches!(self, MergeSource::Keys(_))
-    }
-
-    /// The next rows; `None` at the end.
-    pub(super) async fn next(&mut self) -> Result<Option<Vec<MergeRow>>, CompactError> {
-        Ok(match self {
-            MergeSource::Rows(files) => files.next().await?,
-            MergeSource::Keys(files) => files.next().await?,
-            MergeSource::Residue(chunks) => {
-                let rows = chunks.next().await?;
-                rows.map(|rows| rows.into_iter().map(MergeRow::of_residue).collect())
-            }
-            MergeSource::Picked(chunks) => {
-                let coupons = chunks.next().await?;
-                coupons.map(|coupons| coupons.into_iter().map(MergeRow::of).collect())
-            }
-        })
-    }
+/// The files of a run, one after the other.
+pub(crate) struct RunReader {
+    cold: Arc<ColdStore>,
+    left: VecDeque<ColdFile>,
+    open: Option<Box<OpenFile>>,
+    batch_rows: usize,
+    is_rewritten: bool,
 }
 
-pub(super) enum MergeRow {
+enum OpenFile {
+    Rows(CouponRows),
+    Keys(CodeRows),
+}
+
+pub(crate) enum MergeRow {
     /// A coupon that may have to be written.
     Coupon(Box<Coupon>),
     /// An archived marker: cold must have the code in this version.
@@ -56,8 +46,127 @@ pub(super) enum MergeRow {
     There { code: Code, version: u64 },
 }
 
+/// A run whose rows are rewritten.
+pub(crate) fn rows(cold: &Arc<ColdStore>, run: &FileRun, batch_rows: usize) -> MergeSource {
+    MergeSource::Run(RunReader::new(cold, run, batch_rows, true))
+}
+
+/// A run that stays: only its codes and versions are read.
+pub(crate) fn keys(cold: &Arc<ColdStore>, run: &FileRun, batch_rows: usize) -> MergeSource {
+    MergeSource::Run(RunReader::new(cold, run, batch_rows, false))
+}
+
+/// Reads everything that is left of a sealed partition.
+pub(crate) fn residue(hot: Arc<dyn Partitions>, day: Day, chunk_rows: usize) -> MergeSource {
+    let (sender, chunks) = mpsc::channel(1);
+    tokio::spawn(async move {
+        let mut after = None;
+        loop {
+            let chunk = hot.residue(day, after.take(), chunk_rows).await;
+            after = chunk.as_ref().ok().and_then(|rows| rows.last()).map(|row| row.code().clone());
+            let last = after.is_none();
+            let chunk = chunk.map(|rows| rows.into_iter().map(MergeRow::of_residue).collect());
+            // The receiver is gone: the merge has ended early.
+            if sender.send(chunk).await.is_err() || last {
+                return;
+            }
+        }
+    });
+    MergeSource::Hot(chunks)
+}
+
+/// Reads those coupons of `codes` that are still closed at `now`. `codes` ascend.
+pub(crate) fn picked(
+    hot: Arc<dyn Partitions>,
+    day: Day,
+    codes: Vec<Code>,
+    now: Millis,
+) -> MergeSource {
+    let (sender, chunks) = mpsc::channel(1);
+    tokio::spawn(async move {
+        for some in codes.chunks(CHUNK) {
+            let chunk = hot.closed_coupons(day, some.to_vec(), now).await;
+            let failed = chunk.is_err();
+            // An empty chunk would mean the end.
+            let has_rows = chunk.as_ref().map_or(true, |rows| !rows.is_empty());
+            let chunk = chunk.map(|rows| rows.into_iter().map(MergeRow::of).collect());
+            if has_rows && (sender.send(chunk).await.is_err() || failed) {
+                return;
+            }
+        }
+        // The receiver is gone: the merge has ended early.
+        let _ = sender.send(Ok(Vec::new())).await;
+    });
+    MergeSource::Hot(chunks)
+}
+
+impl MergeSource {
+    pub(super) fn is_hot(&self) -> bool {
+        matches!(self, MergeSource::Hot(_))
+    }
+
+    /// Whether its rows may have to be written.
+    pub(super) fn writes(&self) -> bool {
+        match self {
+            MergeSource::Run(run) => run.is_rewritten,
+            MergeSource::Hot(_) => true,
+        }
+    }
+
+    /// The next rows; `None` at the end, after which it must not be called again.
+    pub(super) async fn next(&mut self) -> Result<Option<Vec<MergeRow>>, CompactError> {
+        match self {
+            MergeSource::Run(run) => run.next().await,
+            MergeSource::Hot(chunks) => {
+                // A channel that closes without an empty chunk means that the task has died, which
+                // is not the end of the partition: the rows that it did not read would be deleted
+                // uncopied.
+                let died =
+                    || HotError::Unavailable("the task that reads a partition has died".into());
+                let chunk = chunks.recv().await.ok_or_else(died)??;
+                Ok(Some(chunk).filter(|chunk| !chunk.is_empty()))
+            }
+        }
+    }
+}
+
+impl RunReader {
+    fn new(
+        cold: &Arc<ColdStore>,
+        run: &FileRun,
+        batch_rows: usize,
+        is_rewritten: bool,
+    ) -> RunReader {
+        let left = run.files.iter().cloned().collect();
+        RunReader { cold: Arc::clone(cold), left, open: None, batch_rows, is_rewritten }
+    }
+
+    async fn next(&mut self) -> Result<Option<Vec<MergeRow>>, CompactError> {
+        loop {
+            let rows = match self.open.as_deref_mut() {
+                None => None,
+                Some(OpenFile::Rows(rows)) => {
+                    rows.next().await?.map(|rows| rows.into_iter().map(MergeRow::of).collect())
+                }
+                Some(OpenFile::Keys(keys)) => {
+                    let of = |(code, version)| MergeRow::There { code, version };
+                    keys.next().await?.map(|keys| keys.into_iter().map(of).collect())
+                }
+            };
+            if rows.is_some() {
+                return Ok(rows);
+            }
+            let Some(file) = self.left.pop_front() else { return Ok(None) };
+            self.open = Some(Box::new(match self.is_rewritten {
+                true => OpenFile::Rows(self.cold.rows_by(&file, self.batch_rows).await?),
+                false => OpenFile::Keys(self.cold.keys_by(&file, self.batch_rows).await?),
+            }));
+        }
+    }
+}
+
 impl MergeRow {
-    pub(super) fn of(coupon: Coupon) -> MergeRow {
+    fn of(coupon: Coupon) -> MergeRow {
         MergeRow::Coupon(Box::new(coupon))
     }
 
