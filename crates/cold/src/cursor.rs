@@ -5,15 +5,14 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
-use object_store::path::Path;
-use tokio::task::JoinError;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
 use crate::decode::BadRow;
 use crate::error::ColdError;
-use crate::files::{ParquetFiles, ReadError, RowGroupBatches};
+use crate::files::{ParquetFiles, ReadError};
 use crate::footer::Footer;
-use crate::location::StoreLocation;
-use crate::log::LiveFile;
+use crate::log::{DeltaTable, LiveFile};
+use crate::store::ColdStoreInner;
 
 /// Rows of one batch, and the most that any stream returns at once.
 pub(crate) const BATCH_ROWS: usize = 8_192;
@@ -46,34 +45,32 @@ impl<T> Clone for RowDecoder<T> {
     }
 }
 
-pub(crate) struct FileCursor<T> {
-    location: StoreLocation,
+/// The rows of one file. Holds one undecoded row group and one decoded batch.
+pub struct FileRows<T> {
     files: Arc<ParquetFiles>,
-    object: Path,
-    file: Arc<LiveFile>,
+    table: Arc<DeltaTable>,
+    pub(crate) file: Arc<LiveFile>,
     footer: Arc<Footer>,
     reading: RowDecoder<T>,
     groups: VecDeque<usize>,
     batch_rows: usize,
-    /// In a mutex because a reader is not `Sync` and the owner of a cursor must be.
-    open: Mutex<Option<RowGroupBatches>>,
+    /// In a mutex because a reader is not `Sync` and the owner of the rows must be.
+    open: Mutex<Option<ParquetRecordBatchReader>>,
 }
 
-impl<T: Send + 'static> FileCursor<T> {
-    /// A cursor at the first row of the first of `groups`.
+impl<T: Send + 'static> FileRows<T> {
+    /// Begins at the first row of the first of `groups`.
     pub(crate) fn new(
-        location: &StoreLocation,
-        files: &Arc<ParquetFiles>,
-        object: Path,
+        store: &ColdStoreInner,
+        table: &Arc<DeltaTable>,
         file: &Arc<LiveFile>,
         footer: Arc<Footer>,
         reading: RowDecoder<T>,
         groups: VecDeque<usize>,
-    ) -> FileCursor<T> {
-        FileCursor {
-            location: location.clone(),
-            files: Arc::clone(files),
-            object,
+    ) -> FileRows<T> {
+        FileRows {
+            files: Arc::clone(&store.files),
+            table: Arc::clone(table),
             file: Arc::clone(file),
             footer,
             reading,
@@ -84,58 +81,54 @@ impl<T: Send + 'static> FileCursor<T> {
     }
 
     /// Returns at most `rows` at once, and never more than [`BATCH_ROWS`].
-    pub(crate) fn in_batches_of(mut self, rows: usize) -> FileCursor<T> {
+    pub(crate) fn in_batches_of(mut self, rows: usize) -> FileRows<T> {
         self.batch_rows = rows.clamp(1, BATCH_ROWS);
         self
     }
 
-    /// The next rows, at most [`BATCH_ROWS`]; `None` after the last one.
-    pub(crate) async fn next(&mut self) -> Result<Option<Vec<T>>, ReadError> {
-        loop {
-            let open = self.open().take();
-            if let Some(open) = open
-                && let Some((open, rows)) = self.batch(open).await?
-            {
-                *self.open() = Some(open);
-                return Ok(Some(rows));
-            }
-            let Some(group) = self.groups.pop_front() else { return Ok(None) };
-            let bytes = self.files.group(&self.object, &self.file, &self.footer, group).await?;
-            let (columns, rows) = (self.reading.columns, self.batch_rows);
-            let work = move || bytes.decode(columns, None, rows);
-            let open = self.location.blocking.spawn(work).await;
-            let open = open.map_err(|error| undecodable(&self.location, &self.object, error))?;
-            let open = open.map_err(|error| self.location.damaged(&self.object, error))?;
-            *self.open() = Some(open);
+    /// The file does not have the rows that it should have.
+    pub(crate) fn damaged(&self, what: String) -> ColdError {
+        self.files.location.damaged(self.file.object(), what)
+    }
+
+    /// Returns the next rows, at most 8,192; `None` after the last one.
+    ///
+    /// # Errors
+    /// As [`crate::ColdStore::rows`].
+    pub async fn next(&mut self) -> Result<Option<Vec<T>>, ColdError> {
+        match self.next_or_gone().await {
+            Ok(rows) => Ok(rows),
+            Err(error) => Err(self.table.unread_file(&self.file, error).await),
         }
     }
 
-    fn open(&mut self) -> &mut Option<RowGroupBatches> {
-        self.open.get_mut().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    async fn batch(
-        &self,
-        mut open: RowGroupBatches,
-    ) -> Result<Option<(RowGroupBatches, Vec<T>)>, ColdError> {
-        let decode = Arc::clone(&self.reading.decode);
-        let read = self.location.blocking.spawn(move || {
-            let Some(batch) = open.next() else { return Ok(None) };
-            let batch = batch.map_err(|error| error.to_string())?;
-            let rows = decode(&batch).map_err(|error| error.to_string())?;
-            Ok::<_, String>(Some((open, rows)))
-        });
-        read.await
-            .map_err(|error| undecodable(&self.location, &self.object, error))?
-            .map_err(|error| self.location.damaged(&self.object, error))
-    }
-}
-
-/// The decoder panics only on bytes that were never written.
-pub(crate) fn undecodable(location: &StoreLocation, object: &Path, error: JoinError) -> ColdError {
-    if error.is_panic() {
-        location.damaged(object, "it cannot be decoded")
-    } else {
-        location.stopped(error)
+    /// As [`FileRows::next`], for a caller that reads again if the file is gone.
+    pub(crate) async fn next_or_gone(&mut self) -> Result<Option<Vec<T>>, ReadError> {
+        let location = &self.files.location;
+        loop {
+            let open = self.open.get_mut().unwrap_or_else(PoisonError::into_inner);
+            let mut group = match open.take() {
+                Some(group) => group,
+                None => {
+                    let Some(at) = self.groups.pop_front() else { return Ok(None) };
+                    let bytes = self.files.group(&self.file, &self.footer, at).await?;
+                    let (columns, rows) = (self.reading.columns, self.batch_rows);
+                    let decode = move || Ok(bytes.decode(columns, None, rows)?);
+                    location.decoded(&self.file, decode).await?
+                }
+            };
+            let decode = Arc::clone(&self.reading.decode);
+            let read = move || match group.next() {
+                Some(batch) => Ok(Some((decode(&batch?)?, group))),
+                None => Ok(None),
+            };
+            if let Some((rows, group)) = location.decoded(&self.file, read).await? {
+                *open = Some(group);
+                // No row of the batch may be wanted.
+                if !rows.is_empty() {
+                    return Ok(Some(rows));
+                }
+            }
+        }
     }
 }

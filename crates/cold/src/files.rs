@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use object_store::ObjectStoreExt;
-use object_store::path::Path;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader};
 use xxhash_rust::xxh3::xxh3_64;
@@ -19,7 +18,7 @@ use crate::location::StoreLocation;
 use crate::log::LiveFile;
 use cache::FooterCache;
 
-pub(crate) use group::{GroupBytes, RowGroupBatches};
+pub(crate) use group::GroupBytes;
 
 #[derive(Debug)]
 pub(crate) enum ReadError {
@@ -36,7 +35,7 @@ impl From<ColdError> for ReadError {
 
 #[derive(Debug)]
 pub(crate) struct ParquetFiles {
-    location: StoreLocation,
+    pub(crate) location: StoreLocation,
     footers: FooterCache,
 }
 
@@ -51,72 +50,63 @@ impl ParquetFiles {
         if let Some(footer) = self.footers.get(&object) {
             return Ok(footer);
         }
-        let footer = Arc::new(self.read_footer(&object, file).await?);
+        let footer = Arc::new(self.read_footer(file).await?);
         self.footers.put(&object, &footer);
         Ok(footer)
     }
 
-    pub(crate) async fn read_footer(
-        &self,
-        object: &Path,
-        file: &LiveFile,
-    ) -> Result<Footer, ReadError> {
+    pub(crate) async fn read_footer(&self, file: &LiveFile) -> Result<Footer, ReadError> {
         let mut tail = file.footer_bytes();
         let mut reader = ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Skip);
         let bytes = loop {
             tail = tail.min(file.bytes);
-            let bytes = self.range(object, file, file.bytes - tail..file.bytes).await?;
+            let bytes = self.range(file, file.bytes - tail..file.bytes).await?;
             match reader.try_parse_sized(&bytes, file.bytes) {
                 Ok(()) => break bytes,
                 Err(ParquetError::NeedMoreData(more)) if tail < file.bytes => tail = more as u64,
-                Err(error) => return Err(self.location.damaged(object, error).into()),
+                Err(error) => return Err(self.location.damaged(file.object(), error).into()),
             }
         };
         let footer =
             reader.finish().and_then(|metadata| Footer::new(&metadata, &bytes, file.bytes));
-        Ok(footer.map_err(|error| self.location.damaged(object, error))?)
+        Ok(footer.map_err(|error| self.location.damaged(file.object(), error))?)
     }
 
     /// Reads one row group as one range, and verifies its checksum.
     pub(crate) async fn group(
         &self,
-        object: &Path,
         file: &LiveFile,
         footer: &Footer,
         at: usize,
     ) -> Result<GroupBytes, ReadError> {
         let span = footer.groups[at].span.clone();
         let start = span.start;
-        let bytes = self.range(object, file, span).await?;
+        let bytes = self.range(file, span).await?;
         if xxh3_64(&bytes) != footer.groups[at].sum {
             let what = format!("row group {at}, at byte {start}, is not what was written");
-            return Err(self.location.damaged(object, what).into());
+            return Err(self.location.damaged(file.object(), what).into());
         }
-        let metadata = footer.of_group(at).map_err(|error| self.location.damaged(object, error))?;
-        Ok(GroupBytes::new(file, metadata, bytes))
+        let metadata =
+            footer.of_group(at).map_err(|error| self.location.damaged(file.object(), error))?;
+        Ok(GroupBytes { metadata, bytes })
     }
 
     /// Every checksum must be right, and the number of rows must be that of `file`.
     pub(crate) async fn check(&self, file: &LiveFile) -> Result<(), ReadError> {
-        let object = file.object();
-        let footer = self.read_footer(&object, file).await?;
+        let footer = self.read_footer(file).await?;
         for at in 0..footer.groups.len() {
-            self.group(&object, file, &footer, at).await?;
+            self.group(file, &footer, at).await?;
         }
         let rows: u64 = footer.groups.iter().map(|group| group.rows).sum();
         if rows != file.rows {
             let what = format!("it has {rows} rows, want {}", file.rows);
-            return Err(self.location.damaged(&object, what).into());
+            return Err(self.location.damaged(file.object(), what).into());
         }
         Ok(())
     }
 
-    async fn range(
-        &self,
-        object: &Path,
-        file: &LiveFile,
-        range: Range<u64>,
-    ) -> Result<Bytes, ReadError> {
+    async fn range(&self, file: &LiveFile, range: Range<u64>) -> Result<Bytes, ReadError> {
+        let object = &file.object();
         let want = range.end.saturating_sub(range.start);
         let read = self.location.store.get_range(object, range).await;
         match read {

@@ -11,7 +11,7 @@ use coupon::time::Day;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use parquet::arrow::arrow_reader::RowSelection;
 
-use crate::cursor::{BATCH_ROWS, undecodable};
+use crate::cursor::BATCH_ROWS;
 use crate::decode;
 use crate::error::ColdError;
 use crate::files::{GroupBytes, ReadError};
@@ -114,13 +114,11 @@ impl ColdStore {
         }
         let found = reads.into_iter().map(|read| async move {
             let RowGroupRead { file, footer, at, wanted } = read;
-            let object = file.object();
-            let fail = |error: ReadError| (Arc::clone(&file), error);
-            let bytes = reader.group(&object, &file, &footer, at).await.map_err(fail)?;
-            let decoded = location.blocking.spawn(move || pick(&bytes, &wanted)).await;
-            decoded
-                .map_err(|error| fail(undecodable(location, &object, error).into()))?
-                .map_err(|error| fail(location.damaged(&object, error).into()))
+            let read = async {
+                let bytes = reader.group(&file, &footer, at).await?;
+                Ok(location.decoded(&file, move || pick(&bytes, &wanted)).await?)
+            };
+            read.await.map_err(|error: ReadError| (Arc::clone(&file), error))
         });
         let mut found = stream::iter(found).buffer_unordered(READS_MAX);
         let mut newest = FoundCoupons::new();

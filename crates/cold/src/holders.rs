@@ -17,13 +17,13 @@ use coupon::ids::UserId;
 use coupon::time::{Day, Millis};
 use futures::stream::{self, StreamExt, TryStreamExt};
 
-use crate::bounds::may_hold;
+use crate::bounds::{ColumnBounds, may_hold};
 use crate::cursor::RowDecoder;
 use crate::decode;
 use crate::error::ColdError;
 use crate::files::ReadError;
 use crate::index::HolderIndexRow;
-use crate::log::LiveFile;
+use crate::log::{DeltaTable, LiveFile};
 use crate::names::{self, FileOrigin};
 use crate::store::{ColdStore, ColdStoreInner, READ_TRIES_MAX};
 
@@ -91,7 +91,7 @@ impl ColdStore {
             let files = indexed.iter().flat_map(|known| known.files(names::INDEX)).filter(may);
             let files = files.map(|file| (index, &of_index, file)).chain(known);
             let reads = files.map(|(table, reading, file)| async move {
-                let read = self.entries(file, holder, reading.clone()).await;
+                let read = self.entries(table, file, holder, reading.clone()).await;
                 read.map_err(|error| (table, Arc::clone(file), error))
             });
             let reads: Vec<_> = reads.collect();
@@ -112,16 +112,15 @@ impl ColdStore {
     /// The coupons of `holder` in one file, from the row groups that may have them.
     async fn entries(
         &self,
+        table: &Arc<DeltaTable>,
         file: &Arc<LiveFile>,
         holder: &UserId,
         reading: RowDecoder<HolderEntry>,
     ) -> Result<Vec<HolderEntry>, ReadError> {
-        let footer = self.inner.files.footer(file).await?;
-        let mut rows = self.inner.cursor_where(file, footer, reading, |bounds| {
-            may_hold(bounds.holder.as_ref(), holder.as_str())
-        });
+        let may = |bounds: &ColumnBounds| may_hold(bounds.holder.as_ref(), holder.as_str());
+        let mut rows = self.inner.open_where(table, file, reading, may).await?;
         let mut entries = Vec::new();
-        while let Some(some) = rows.next().await? {
+        while let Some(some) = rows.next_or_gone().await? {
             entries.extend(some);
         }
         Ok(entries)

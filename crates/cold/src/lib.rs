@@ -50,6 +50,7 @@ pub use audit::{
 };
 pub use blocking::BlockingRunner;
 pub use bucket::{BadBucket, BucketAddress, BucketPatience, BucketTraffic, RequestKind};
+pub use cursor::FileRows;
 pub use error::ColdError;
 pub use holders::HolderEntry;
 pub use index::HolderMerge;
@@ -57,7 +58,7 @@ pub use log::CommitOutcome;
 pub use options::ColdOptions;
 pub use origins::{ArchivedRows, ArchivedSince};
 pub use probe::ProbeResult;
-pub use rows::{CodeRows, CouponRows, FileRows};
+pub use rows::{CodeRows, CouponRows};
 pub use scan::{ColdScan, PartitionRows, ScanFilter};
 pub use store::{ColdFile, ColdPartition, ColdStore};
 pub use sweep::SweepReport;

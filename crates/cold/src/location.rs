@@ -12,6 +12,7 @@ use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use crate::blocking::BlockingPool;
 use crate::error::ColdError;
 use crate::local::LocalFolder;
+use crate::log::LiveFile;
 
 #[derive(Clone, Debug)]
 pub(crate) struct StoreLocation {
@@ -91,6 +92,29 @@ impl StoreLocation {
             location: self.name.to_string(),
             file: file.to_string(),
             what: what.to_string(),
+        }
+    }
+
+    /// Runs work that blocks its thread.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ColdError> {
+        self.blocking.spawn(work).await.map_err(|error| self.stopped(error))
+    }
+
+    /// Decodes bytes of `file`. The decoder panics only on bytes that were never written.
+    pub(crate) async fn decoded<T: Send + 'static>(
+        &self,
+        file: &LiveFile,
+        decode: impl FnOnce() -> Result<T, Box<dyn StdError + Send + Sync>> + Send + 'static,
+    ) -> Result<T, ColdError> {
+        match self.blocking.spawn(decode).await {
+            Ok(decoded) => decoded.map_err(|error| self.damaged(file.object(), error)),
+            Err(error) if error.is_panic() => {
+                Err(self.damaged(file.object(), "it cannot be decoded"))
+            }
+            Err(error) => Err(self.stopped(error)),
         }
     }
 

@@ -109,6 +109,6 @@ impl DeltaTable {
             let _permit = permit;
             work()
         };
-        self.location.blocking.spawn(work).await.map_err(|error| self.location.stopped(error))
+        self.location.blocking(work).await
     }
 }

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 
 use coupon::coupon::Coupon;
 
+use crate::cursor::FileRows;
 use crate::error::ColdError;
-use crate::rows::FileRows;
 
 /// A row that a file has once, and that several files may have in several versions.
 pub(crate) trait VersionedRow {

@@ -12,12 +12,12 @@ use coupon::coupon::Coupon;
 use coupon::time::Day;
 use object_store::path::Path;
 
-use crate::cursor::RowDecoder;
+use crate::cursor::{FileRows, RowDecoder};
 use crate::decode;
 use crate::error::ColdError;
 use crate::log::{LiveFile, TableVersion};
 use crate::names;
-use crate::rows::{CouponRows, FileRows};
+use crate::rows::CouponRows;
 use crate::store::{ColdFile, ColdStore};
 
 #[derive(Clone, Debug, PartialEq, Eq)]

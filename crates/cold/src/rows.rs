@@ -5,7 +5,8 @@ use std::sync::Arc;
 use coupon::code::Code;
 use coupon::coupon::Coupon;
 
-use crate::cursor::{BATCH_ROWS, FileCursor, RowDecoder};
+use crate::bounds::ColumnBounds;
+use crate::cursor::{BATCH_ROWS, FileRows, RowDecoder};
 use crate::decode;
 use crate::error::ColdError;
 use crate::footer::Footer;
@@ -58,8 +59,7 @@ impl ColdStore {
     }
 
     /// Reads the codes and versions of those coupons of a file that came to cold after
-    /// `archive_commit`. Reads nothing if there are none, which is usual for a file that a merge
-    /// wrote.
+    /// `archive_commit`. [`ColdFile::newest_archive_commit`] says whether there are any.
     ///
     /// # Errors
     /// As [`ColdStore::rows`].
@@ -68,10 +68,6 @@ impl ColdStore {
         file: &ColdFile,
         archive_commit: u64,
     ) -> Result<CodeRows, ColdError> {
-        if file.newest_archive_commit() <= archive_commit {
-            let (table, file) = (Arc::clone(&self.inner.coupons), Arc::clone(&file.live));
-            return Ok(FileRows { table, file, cursor: None });
-        }
         let reading = RowDecoder::of(&["code", "version", "archived_in"], move |batch| {
             let behind =
                 decode::origins(batch)?.into_iter().filter(|(_, _, it)| *it > archive_commit);
@@ -102,51 +98,24 @@ impl ColdStore {
         file: &Arc<LiveFile>,
         reading: RowDecoder<T>,
     ) -> Result<FileRows<T>, ColdError> {
-        match self.inner.cursor(file, reading).await {
-            Ok(cursor) => Ok(FileRows::new(table, file, cursor)),
+        self.open_where(table, file, reading, |_| true).await
+    }
+
+    /// Opens those row groups of a file whose bounds `may` have wanted rows.
+    pub(crate) async fn open_where<T: Send + 'static>(
+        &self,
+        table: &Arc<DeltaTable>,
+        file: &Arc<LiveFile>,
+        reading: RowDecoder<T>,
+        may: impl Fn(&ColumnBounds) -> bool,
+    ) -> Result<FileRows<T>, ColdError> {
+        match self.inner.open_where(table, file, reading, may).await {
+            Ok(rows) => Ok(rows),
             Err(error) => Err(table.unread_file(file, error).await),
         }
     }
 }
 
-/// The rows of one file. Holds one undecoded row group and one decoded batch.
-pub struct FileRows<T> {
-    table: Arc<DeltaTable>,
-    file: Arc<LiveFile>,
-    /// `None` if no row of the file is wanted.
-    cursor: Option<FileCursor<T>>,
-}
-
 pub type CouponRows = FileRows<Coupon>;
 
 pub type CodeRows = FileRows<(Code, u64)>;
-
-impl<T: Send + 'static> FileRows<T> {
-    pub(crate) fn new(
-        table: &Arc<DeltaTable>,
-        file: &Arc<LiveFile>,
-        cursor: FileCursor<T>,
-    ) -> FileRows<T> {
-        FileRows { table: Arc::clone(table), file: Arc::clone(file), cursor: Some(cursor) }
-    }
-
-    fn in_batches_of(self, rows: usize) -> FileRows<T> {
-        FileRows { cursor: self.cursor.map(|cursor| cursor.in_batches_of(rows)), ..self }
-    }
-
-    /// Returns the next rows, at most 8,192; `None` after the last one.
-    ///
-    /// # Errors
-    /// As [`ColdStore::rows`].
-    pub async fn next(&mut self) -> Result<Option<Vec<T>>, ColdError> {
-        let Some(cursor) = &mut self.cursor else { return Ok(None) };
-        loop {
-            match cursor.next().await {
-                // No row of the batch is wanted.
-                Ok(Some(rows)) if rows.is_empty() => {}
-                Ok(rows) => return Ok(rows),
-                Err(error) => return Err(self.table.unread_file(&self.file, error).await),
-            }
-        }
-    }
-}

@@ -11,14 +11,13 @@ use coupon::ids::CampaignId;
 use coupon::time::{Day, Millis};
 
 use crate::bounds::{ColumnBounds, may_hold};
-use crate::cursor::{BATCH_ROWS, FileCursor, RowDecoder};
+use crate::cursor::{BATCH_ROWS, FileRows, RowDecoder};
 use crate::decode;
 use crate::error::ColdError;
 use crate::footer::Footer;
 use crate::log::{LiveFile, TableVersion};
 use crate::merge::RowMerge;
-use crate::rows::FileRows;
-use crate::store::{ColdStore, ColdStoreInner};
+use crate::store::ColdStore;
 
 pub use partition::PartitionRows;
 
@@ -177,7 +176,7 @@ impl ColdScan {
     }
 
     async fn open(&self, day: Day) -> Result<RowMerge<Coupon>, ColdError> {
-        let ColdStoreInner { location, coupons, files, .. } = &*self.store.inner;
+        let inner = &self.store.inner;
         let rows =
             self.parts(day).await?.into_iter().map(|ScannedFile { file, footer, groups }| {
                 let reading = match self.filter.redeemed {
@@ -186,10 +185,7 @@ impl ColdScan {
                         RowDecoder::all(move |batch| decode::coupons_redeemed(batch, from, before))
                     }
                 };
-                let object = file.object();
-                let cursor =
-                    FileCursor::new(location, files, object, &file, footer, reading, groups);
-                FileRows::new(coupons, &file, cursor)
+                FileRows::new(inner, &inner.coupons, &file, footer, reading, groups)
             });
         Ok(RowMerge::new(rows))
     }

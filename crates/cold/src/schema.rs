@@ -17,7 +17,7 @@ use delta_kernel::schema as delta;
 use columns::EVENT;
 
 pub(crate) use columns::{BY_HOLDER, COUPONS, HOLDER_INDEX};
-pub(crate) use evolve::ColumnAddition;
+pub(crate) use evolve::{ColumnAddition, nulls};
 
 /// Wanted size of a row group of `coupons`, which is what a look-up reads. See decision 0010.
 pub(crate) const GROUP_BYTES: usize = 448 << 10;

@@ -14,10 +14,9 @@ use tokio::sync::OnceCell;
 use crate::blocking::BlockingPool;
 use crate::bounds::ColumnBounds;
 use crate::bucket::{self, BadBucket, BucketAddress, BucketTraffic};
-use crate::cursor::{FileCursor, RowDecoder};
+use crate::cursor::{FileRows, RowDecoder};
 use crate::error::ColdError;
 use crate::files::{ParquetFiles, ReadError};
-use crate::footer::Footer;
 use crate::local::LocalFolder;
 use crate::location::StoreLocation;
 use crate::log::{DeltaTable, LiveFile};
@@ -61,26 +60,18 @@ impl ColdStoreInner {
         Ok(tables)
     }
 
-    pub(crate) async fn cursor<T: Send + 'static>(
+    /// Opens those row groups of a live file whose bounds `may` have wanted rows.
+    pub(crate) async fn open_where<T: Send + 'static>(
         &self,
+        table: &Arc<DeltaTable>,
         file: &Arc<LiveFile>,
-        reading: RowDecoder<T>,
-    ) -> Result<FileCursor<T>, ReadError> {
-        let footer = self.files.footer(file).await?;
-        Ok(self.cursor_where(file, footer, reading, |_| true))
-    }
-
-    /// A cursor over those row groups of a live file whose bounds `may` have wanted rows.
-    pub(crate) fn cursor_where<T: Send + 'static>(
-        &self,
-        file: &Arc<LiveFile>,
-        footer: Arc<Footer>,
         reading: RowDecoder<T>,
         may: impl Fn(&ColumnBounds) -> bool,
-    ) -> FileCursor<T> {
-        let groups = (0..footer.groups.len()).filter(|at| may(&footer.groups[*at].bounds));
-        let groups = groups.collect();
-        FileCursor::new(&self.location, &self.files, file.object(), file, footer, reading, groups)
+    ) -> Result<FileRows<T>, ReadError> {
+        let footer = self.files.footer(file).await?;
+        let groups =
+            (0..footer.groups.len()).filter(|at| may(&footer.groups[*at].bounds)).collect();
+        Ok(FileRows::new(self, table, file, footer, reading, groups))
     }
 }
 
@@ -200,8 +191,7 @@ impl ColdStore {
     pub async fn create(&self) -> Result<(), ColdError> {
         let ColdStoreInner { location, coupons, by_holder, .. } = &*self.inner;
         if let Some(local) = location.folder.clone() {
-            let made = location.blocking.spawn(move || local.make()).await;
-            made.map_err(|error| location.stopped(error))?.map_err(|error| {
+            location.blocking(move || local.make()).await?.map_err(|error| {
                 let error =
                     object_store::Error::Generic { store: "LocalFolder", source: error.into() };
                 location.failed("creating the folder", error)

@@ -7,13 +7,12 @@ use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::time::Day;
 
-use super::files::FileFault;
 use super::rows::{AuditedRow, rows};
 use crate::bounds::{ColumnBounds, may_hold};
-use crate::cursor::{FileCursor, RowDecoder};
+use crate::cursor::{FileRows, RowDecoder};
 use crate::error::ColdError;
 use crate::log::LiveFile;
-use crate::store::{ColdStore, ColdStoreInner};
+use crate::store::{ColdFile, ColdStore};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct ColdCopy {
@@ -51,54 +50,47 @@ impl ColdStore {
         let mut found: BTreeMap<String, Vec<ColdCopy>> = BTreeMap::new();
         let wanted: Arc<BTreeSet<String>> = Arc::new(codes.iter().map(Code::to_string).collect());
         for file in &partition.files {
-            let may =
-                |ends: Option<&(String, String)>| wanted.iter().any(|code| may_hold(ends, code));
-            let of = Arc::clone(&wanted);
-            let reading = RowDecoder::all(move |batch| {
-                let mut rows = rows(batch)?;
-                rows.retain(|row| of.contains(&row.code));
-                Ok(rows)
-            });
-            let cursor = self.audit_cursor(&file.live, may, reading).await?;
-            let Ok(mut cursor) = cursor else { continue };
-            let name: Arc<str> = file.path().into();
-            while let Ok(Some(rows)) = self.audit_next(&file.live, &mut cursor).await? {
-                for row in rows {
-                    found.entry(row.code.clone()).or_default().push(row.of(&name));
-                }
+            match self.add_copies(file, &wanted, &mut found).await {
+                Ok(()) | Err(ColdError::Damaged { .. }) => {}
+                Err(error) => return Err(error),
             }
         }
         let copies = codes.iter().map(|code| found.get(code.as_str()).cloned().unwrap_or_default());
         Ok((partition.archive_commit, copies.collect()))
     }
 
-    /// A cursor over the row groups of a file of `coupons` whose range of codes `may` be wanted.
-    pub(super) async fn audit_cursor(
+    async fn add_copies(
+        &self,
+        file: &ColdFile,
+        wanted: &Arc<BTreeSet<String>>,
+        found: &mut BTreeMap<String, Vec<ColdCopy>>,
+    ) -> Result<(), ColdError> {
+        let may = |ends: Option<&(String, String)>| wanted.iter().any(|code| may_hold(ends, code));
+        let of = Arc::clone(wanted);
+        let reading = RowDecoder::all(move |batch| {
+            let mut rows = rows(batch)?;
+            rows.retain(|row| of.contains(&row.code));
+            Ok(rows)
+        });
+        let mut copies = self.audited(&file.live, may, reading).await?;
+        let name: Arc<str> = file.path().into();
+        while let Some(rows) = copies.next().await? {
+            for row in rows {
+                found.entry(row.code.clone()).or_default().push(row.of(&name));
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens the row groups of a file of `coupons` whose range of codes `may` be wanted.
+    pub(super) async fn audited(
         &self,
         file: &Arc<LiveFile>,
         may: impl Fn(Option<&(String, String)>) -> bool,
         reading: RowDecoder<AuditedRow>,
-    ) -> Result<Result<FileCursor<AuditedRow>, FileFault>, ColdError> {
-        let ColdStoreInner { coupons, files, .. } = &*self.inner;
-        if let Err(error) = self.audit_size(&file.object(), file).await {
-            return FileFault::of(error).map(Err);
-        }
-        let footer = match files.footer(file).await {
-            Ok(footer) => footer,
-            Err(error) => return self.fault_of(coupons, file, error).await.map(Err),
-        };
+    ) -> Result<FileRows<AuditedRow>, ColdError> {
+        self.audit_size(file).await?;
         let may = |bounds: &ColumnBounds| may(bounds.code.as_ref());
-        Ok(Ok(self.inner.cursor_where(file, footer, reading, may)))
-    }
-
-    pub(super) async fn audit_next(
-        &self,
-        file: &LiveFile,
-        cursor: &mut FileCursor<AuditedRow>,
-    ) -> Result<Result<Option<Vec<AuditedRow>>, FileFault>, ColdError> {
-        match cursor.next().await {
-            Ok(rows) => Ok(Ok(rows)),
-            Err(error) => self.fault_of(&self.inner.coupons, file, error).await.map(Err),
-        }
+        self.open_where(&self.inner.coupons, file, reading, may).await
     }
 }

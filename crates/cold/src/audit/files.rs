@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use object_store::path::Path;
-
-use crate::cursor::{FileCursor, RowDecoder};
+use crate::cursor::{FileRows, RowDecoder};
 use crate::decode;
 use crate::error::ColdError;
 use crate::files::ReadError;
@@ -72,30 +70,22 @@ impl ColdStore {
     /// # Errors
     /// As [`ColdStore::audit_logs`].
     pub async fn audit_index(&self) -> Result<Vec<FileFault>, ColdError> {
-        let ascends = |last: &HolderIndexRow, row: &HolderIndexRow| last.key() < row.key();
-        self.audit_table(&self.inner.index, &RowDecoder::all(decode::indexed), ascends).await
-    }
-
-    /// At most one fault for each file.
-    async fn audit_table<T: Send + 'static>(
-        &self,
-        table: &DeltaTable,
-        reading: &RowDecoder<T>,
-        ascends: fn(&T, &T) -> bool,
-    ) -> Result<Vec<FileFault>, ColdError> {
-        let known = match table.newest_if_any().await {
+        let index = &self.inner.index;
+        let known = match index.newest_if_any().await {
             Ok(Some(known)) => known,
             Ok(None) | Err(ColdError::Damaged { .. }) => return Ok(Vec::new()),
             Err(error) => return Err(error),
         };
+        let reading = RowDecoder::all(decode::indexed);
+        let ascends = |last: &HolderIndexRow, row: &HolderIndexRow| last.key() < row.key();
         let mut faults = Vec::new();
         for file in known.all() {
-            match self.audit_rows(file, reading, ascends, |_| {}).await {
+            match self.audit_rows(index, file, &reading, ascends, |_| {}).await {
                 Ok(()) => {}
                 // A merge has replaced the file, and a sweep has deleted it.
                 Err(ReadError::Gone)
-                    if !table.newest().await?.is_live(file.origin.day, &file.path) => {}
-                Err(error) => faults.push(self.fault_of(table, file, error).await?),
+                    if !index.newest().await?.is_live(file.origin.day, &file.path) => {}
+                Err(error) => faults.push(FileFault::of(index.unread_file(file, error).await)?),
             }
         }
         Ok(faults)
@@ -105,26 +95,23 @@ impl ColdStore {
     /// of rows that its commit says, every checksum is right, and the rows ascend.
     pub(super) async fn audit_rows<T: Send + 'static>(
         &self,
+        table: &Arc<DeltaTable>,
         file: &Arc<LiveFile>,
         reading: &RowDecoder<T>,
         ascends: fn(&T, &T) -> bool,
         mut take: impl FnMut(&T) + Send,
     ) -> Result<(), ReadError> {
-        let ColdStoreInner { location, files, .. } = &*self.inner;
-        let object = file.object();
-        self.audit_size(&object, file).await?;
+        self.audit_size(file).await?;
         // The footer on disk is checked too, so the cache is not used.
-        let footer = Arc::new(files.read_footer(&object, file).await?);
+        let footer = Arc::new(self.inner.files.read_footer(file).await?);
         let groups = (0..footer.groups.len()).collect();
-        let mut rows =
-            FileCursor::new(location, files, object.clone(), file, footer, reading.clone(), groups);
+        let mut rows = FileRows::new(&self.inner, table, file, footer, reading.clone(), groups);
         let mut last: Option<T> = None;
         let mut count = 0;
-        while let Some(batch) = rows.next().await? {
+        while let Some(batch) = rows.next_or_gone().await? {
             for row in batch {
                 if last.as_ref().is_some_and(|last| !ascends(last, &row)) {
-                    let what = format!("row {count} is out of order");
-                    return Err(location.damaged(&object, what).into());
+                    return Err(rows.damaged(format!("row {count} is out of order")).into());
                 }
                 take(&row);
                 last = Some(row);
@@ -132,31 +119,20 @@ impl ColdStore {
             }
         }
         if count != file.rows {
-            let what = format!("it has {count} rows, want {}", file.rows);
-            return Err(location.damaged(&object, what).into());
+            return Err(rows.damaged(format!("it has {count} rows, want {}", file.rows)).into());
         }
         Ok(())
     }
 
     /// Compares the size with that in the commit: no read would notice surplus bytes at the end.
-    pub(super) async fn audit_size(&self, object: &Path, file: &LiveFile) -> Result<(), ColdError> {
-        let location = &self.inner.location;
-        match location.size(object).await?.filter(|found| *found != file.bytes) {
+    pub(super) async fn audit_size(&self, file: &LiveFile) -> Result<(), ColdError> {
+        let (location, object) = (&self.inner.location, file.object());
+        match location.size(&object).await?.filter(|found| *found != file.bytes) {
             Some(found) => {
                 let what = format!("it has {found} bytes, want {}", file.bytes);
                 Err(location.damaged(object, what))
             }
             None => Ok(()),
         }
-    }
-
-    /// Damage is a fault. Any other error ends the audit; so does a file that a merge has replaced.
-    pub(super) async fn fault_of(
-        &self,
-        table: &DeltaTable,
-        file: &LiveFile,
-        error: ReadError,
-    ) -> Result<FileFault, ColdError> {
-        FileFault::of(table.unread_file(file, error).await)
     }
 }

@@ -6,22 +6,19 @@ use std::sync::Arc;
 use super::copies::ColdCode;
 use super::files::FileFault;
 use super::rows::{AuditedRow, rows};
-use crate::cursor::{FileCursor, RowDecoder};
+use crate::cursor::{FileRows, RowDecoder};
 use crate::error::ColdError;
-use crate::log::LiveFile;
 use crate::store::{ColdPartition, ColdStore};
 
 pub struct PartitionAudit {
-    store: ColdStore,
     after: String,
     heads: Vec<AuditedFile>,
     faults: Vec<FileFault>,
 }
 
 struct AuditedFile {
-    file: Arc<LiveFile>,
     name: Arc<str>,
-    cursor: FileCursor<AuditedRow>,
+    file: FileRows<AuditedRow>,
     rows: VecDeque<AuditedRow>,
     /// The last code that was taken.
     last: Option<String>,
@@ -41,27 +38,22 @@ impl ColdStore {
         partition: &ColdPartition,
         after: &str,
     ) -> Result<PartitionAudit, ColdError> {
-        let mut audit = PartitionAudit {
-            store: self.clone(),
-            after: after.to_owned(),
-            heads: Vec::new(),
-            faults: Vec::new(),
-        };
+        let mut audit =
+            PartitionAudit { after: after.to_owned(), heads: Vec::new(), faults: Vec::new() };
         for file in &partition.files {
             let is_behind = |ends: Option<&(String, String)>| {
                 ends.is_none_or(|(_, last)| last.as_str() > after)
             };
-            match self.audit_cursor(&file.live, is_behind, RowDecoder::all(rows)).await? {
-                Ok(cursor) => audit.heads.push(AuditedFile {
-                    file: Arc::clone(&file.live),
+            match self.audited(&file.live, is_behind, RowDecoder::all(rows)).await {
+                Ok(rows) => audit.heads.push(AuditedFile {
                     name: file.path().into(),
-                    cursor,
+                    file: rows,
                     rows: VecDeque::new(),
                     last: None,
                     read: 0,
                     whole: after.is_empty(),
                 }),
-                Err(fault) => audit.faults.push(fault),
+                Err(error) => audit.faults.push(FileFault::of(error)?),
             }
         }
         Ok(audit)
@@ -120,50 +112,45 @@ impl PartitionAudit {
     async fn fill(&mut self) -> Result<(), ColdError> {
         let mut at = 0;
         while let Some(head) = self.heads.get_mut(at) {
-            if !head.rows.is_empty() {
-                at += 1;
-                continue;
+            match head.fill().await {
+                Ok(true) => {
+                    at += 1;
+                    continue;
+                }
+                Ok(false) => {}
+                Err(error) => self.faults.push(FileFault::of(error)?),
             }
-            let fault = match self.store.audit_next(&head.file, &mut head.cursor).await? {
-                Ok(Some(rows)) => {
-                    head.read += rows.len() as u64;
-                    let fault = head.take(rows);
-                    if fault.is_none() {
-                        at += 1;
-                        continue;
-                    }
-                    fault
-                }
-                Ok(None) if head.whole && head.read != head.file.rows => {
-                    Some(format!("it has {} rows, want {}", head.read, head.file.rows))
-                }
-                Ok(None) => None,
-                Err(fault) => {
-                    self.faults.push(fault);
-                    None
-                }
-            };
-            let head = self.heads.swap_remove(at);
-            if let Some(what) = fault {
-                let file = head.file.object().to_string();
-                self.faults.push(FileFault { file, what });
-            }
+            self.heads.swap_remove(at);
         }
         Ok(())
     }
 }
 
 impl AuditedFile {
-    /// Returns a fault if its codes do not ascend.
-    fn take(&mut self, rows: Vec<AuditedRow>) -> Option<String> {
+    /// Reads on if all rows were taken. Returns `false` at the end of the file.
+    ///
+    /// # Errors
+    /// As [`FileRows::next`]. It is damage if the codes do not ascend, or if rows are missing.
+    async fn fill(&mut self) -> Result<bool, ColdError> {
+        if !self.rows.is_empty() {
+            return Ok(true);
+        }
+        let Some(rows) = self.file.next().await? else {
+            let want = self.file.file.rows;
+            if self.whole && self.read != want {
+                return Err(self.file.damaged(format!("it has {} rows, want {want}", self.read)));
+            }
+            return Ok(false);
+        };
+        self.read += rows.len() as u64;
         let mut before = self.last.as_deref();
         for row in &rows {
             if before.is_some_and(|before| before > row.code.as_str()) {
-                return Some(format!("{} is out of order", row.code));
+                return Err(self.file.damaged(format!("{} is out of order", row.code)));
             }
             before = Some(&row.code);
         }
         self.rows = rows.into();
-        None
+        Ok(true)
     }
 }

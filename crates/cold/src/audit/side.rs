@@ -11,10 +11,10 @@ use coupon::time::Day;
 use super::files::FileFault;
 use crate::cursor::RowDecoder;
 use crate::error::ColdError;
-use crate::files::ReadError;
 use crate::holders::{EVERYBODY, HolderRow, REPEATED, held, of_coupons};
-use crate::log::LiveFile;
+use crate::log::{LiveFile, TableVersion};
 use crate::store::{ColdStore, ColdStoreInner};
+use differences::ComparedFiles;
 use rows::RowSum;
 
 /// A row of the side table that does not agree with `coupons`.
@@ -66,100 +66,78 @@ impl ColdStore {
         let truth = coupons.newest().await?;
         audit.archive_commit = side.archive_commit(day);
         audit.behind = truth.archive_commit(day).saturating_sub(side.archive_commit(day));
-        let archive_commits: BTreeSet<u64> = truth
-            .files(day)
-            .iter()
-            .chain(side.files(day))
-            .map(|file| file.origin.archive_commit)
-            .collect();
-        let has_files = |archive_commit: u64| {
-            truth.files(day).iter().any(|file| file.origin.archive_commit == archive_commit)
-        };
-        for archive_commit in archive_commits
-            .into_iter()
-            .filter(|archive_commit| *archive_commit <= side.archive_commit(day))
-        {
+        let files = truth.files(day).iter().chain(side.files(day));
+        let archive_commits: BTreeSet<u64> = files.map(|file| file.origin.archive_commit).collect();
+        for archive_commit in archive_commits.range(..=audit.archive_commit) {
+            let of = |known: &TableVersion| -> Vec<Arc<LiveFile>> {
+                let mut files = known.files(day).to_vec();
+                files.retain(|file| file.origin.archive_commit == *archive_commit);
+                files
+            };
+            let truth = ComparedFiles {
+                table: coupons,
+                files: of(&truth),
+                reading: RowDecoder::of(REPEATED, move |batch| of_coupons(batch, day, &EVERYBODY)),
+            };
             // A merge removes an archive commit from `coupons` first.
-            if audit.behind > 0 && !has_files(archive_commit) {
+            if audit.behind > 0 && truth.files.is_empty() {
                 continue;
             }
-            let of = |files: &[Arc<LiveFile>]| -> Vec<Arc<LiveFile>> {
-                files
-                    .iter()
-                    .filter(|file| file.origin.archive_commit == archive_commit)
-                    .cloned()
-                    .collect()
+            let side = ComparedFiles {
+                table: by_holder,
+                files: of(&side),
+                reading: RowDecoder::all(held),
             };
-            let (from, to) = (of(truth.files(day)), of(side.files(day)));
-            self.audit_archive_commit(day, &from, &to, &mut audit).await?;
+            self.audit_archive_commit(&truth, &side, &mut audit).await?;
         }
         Ok(audit)
     }
 
     async fn audit_archive_commit(
         &self,
-        day: Day,
-        from: &[Arc<LiveFile>],
-        to: &[Arc<LiveFile>],
+        truth: &ComparedFiles<'_>,
+        side: &ComparedFiles<'_>,
         audit: &mut SideAudit,
     ) -> Result<(), ColdError> {
-        let truth = RowDecoder::of(REPEATED, move |batch| of_coupons(batch, day, &EVERYBODY));
-        let side = RowDecoder::all(held);
-        let wanted = self.sum_of_coupons(from, &truth).await?;
-        let found = self.sum_of_side(to, &side, audit).await?;
+        let wanted = match self.sum_of_coupons(truth).await {
+            Ok(sum) => Some(sum),
+            // [`ColdStore::audit_partition`] reports it.
+            Err(ColdError::Damaged { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        let found = self.sum_of_side(side, audit).await?;
         let (Some(wanted), Some(found)) = (wanted, found) else { return Ok(()) };
-        if wanted == found {
-            return Ok(());
+        if wanted != found {
+            self.differences(truth, side, SideIs::Missing, audit).await;
+            self.differences(side, truth, SideIs::Alone, audit).await;
         }
-        self.differences((from, &truth), (to, &side), SideIs::Missing, audit).await;
-        self.differences((to, &side), (from, &truth), SideIs::Alone, audit).await;
         Ok(())
     }
 
-    /// `None` if a file is damaged, which [`ColdStore::audit_partition`] reports.
-    async fn sum_of_coupons(
-        &self,
-        files: &[Arc<LiveFile>],
-        reading: &RowDecoder<HolderRow>,
-    ) -> Result<Option<RowSum>, ColdError> {
-        let coupons = &self.inner.coupons;
+    async fn sum_of_coupons(&self, truth: &ComparedFiles<'_>) -> Result<RowSum, ColdError> {
         let mut sum = RowSum::default();
-        for file in files {
-            if let Err(error) = self.add_up(file, reading, &mut sum).await {
-                self.fault_of(coupons, file, error).await?;
-                return Ok(None);
+        for file in &truth.files {
+            let mut rows = self.open_of(truth.table, file, truth.reading.clone()).await?;
+            while let Some(rows) = rows.next().await? {
+                rows.iter().for_each(|row| sum.add(row));
             }
         }
-        Ok(Some(sum))
-    }
-
-    async fn add_up(
-        &self,
-        file: &Arc<LiveFile>,
-        reading: &RowDecoder<HolderRow>,
-        sum: &mut RowSum,
-    ) -> Result<(), ReadError> {
-        let mut cursor = self.inner.cursor(file, reading.clone()).await?;
-        while let Some(rows) = cursor.next().await? {
-            rows.iter().for_each(|row| sum.add(row));
-        }
-        Ok(())
+        Ok(sum)
     }
 
     /// Checks files of the side table and returns the sum of their rows; `None` if one is damaged.
     async fn sum_of_side(
         &self,
-        files: &[Arc<LiveFile>],
-        reading: &RowDecoder<HolderRow>,
+        side: &ComparedFiles<'_>,
         audit: &mut SideAudit,
     ) -> Result<Option<RowSum>, ColdError> {
-        let by_holder = &self.inner.by_holder;
         let ascends = |last: &HolderRow, row: &HolderRow| last.key() < row.key();
         let (mut sum, mut is_whole) = (RowSum::default(), true);
-        for file in files {
+        for file in &side.files {
             let add = |row: &HolderRow| sum.add(row);
-            if let Err(error) = self.audit_rows(file, reading, ascends, add).await {
-                audit.files.push(self.fault_of(by_holder, file, error).await?);
+            if let Err(error) = self.audit_rows(side.table, file, &side.reading, ascends, add).await
+            {
+                audit.files.push(FileFault::of(side.table.unread_file(file, error).await)?);
                 is_whole = false;
             }
         }

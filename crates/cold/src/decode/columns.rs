@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use arrow::array::{
     Array, Date32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
@@ -11,6 +12,7 @@ use coupon::time::Millis;
 
 use super::{BadRow, bad};
 use crate::encode::MICROS;
+use crate::schema;
 
 pub(crate) struct TextColumn {
     name: &'static str,
@@ -92,14 +94,18 @@ impl ZoneColumn {
     }
 }
 
-/// A column of a batch, or of the fields of its events: then `path` begins with `events.`.
+/// A column of a batch, or of the fields of its events: then `path` begins with `events.`. In a file
+/// of an earlier release, a column that was added later is null.
 pub(super) fn column<A: Clone + 'static>(
     batch: &RecordBatch,
     path: &'static str,
     otherwise: &str,
 ) -> Result<A, BadRow> {
     let name = path.strip_prefix("events.").unwrap_or(path);
-    let column = batch.column_by_name(name).ok_or_else(|| bad(path, 0, "missing"))?;
+    let column = match batch.column_by_name(name) {
+        Some(column) => Arc::clone(column),
+        None => schema::nulls(path, batch.num_rows()).ok_or_else(|| bad(path, 0, "missing"))?,
+    };
     column.as_any().downcast_ref::<A>().cloned().ok_or_else(|| bad(path, 0, otherwise))
 }
 

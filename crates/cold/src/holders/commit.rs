@@ -116,14 +116,14 @@ impl ColdStore {
         let location = &self.inner.location;
         let name = move || names::by_holder_file(day, archive_commit);
         let mut file = NewFiles::new(location, &BY_HOLDER, BY_HOLDER.group_bytes, name);
-        let wrote = location.blocking.spawn(move || {
+        let wrote = location.blocking(move || {
             entries.sort_unstable_by(|a, b| a.key().cmp(&b.key()));
             for entries in entries.chunks(BATCH_ROWS) {
                 file.write(to_batch(entries))?;
             }
             file.finish()
         });
-        wrote.await.map_err(|error| location.stopped(error))?
+        wrote.await?
     }
 }
 

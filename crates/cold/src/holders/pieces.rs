@@ -2,7 +2,7 @@
 
 use std::ops::Bound;
 
-use arrow::array::{Array, RecordBatch};
+use arrow::array::RecordBatch;
 use coupon::ids::UserId;
 
 use crate::cursor::RowDecoder;
@@ -69,7 +69,7 @@ fn sample(batch: &RecordBatch, step: usize) -> Result<Vec<HolderSample>, BadRow>
     for row in (0..batch.num_rows()).step_by(step) {
         holders.extend(column.optional::<UserId>(row)?);
     }
-    let held = (batch.num_rows() - batch.column(0).null_count()) as u64;
+    let held = (0..batch.num_rows()).filter(|row| column.get(*row).is_some()).count() as u64;
     Ok(vec![HolderSample { holders, held }])
 }
 

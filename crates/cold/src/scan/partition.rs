@@ -3,11 +3,11 @@
 use coupon::code::Code;
 use coupon::coupon::Coupon;
 
+use crate::bounds::ColumnBounds;
 use crate::cursor::RowDecoder;
 use crate::decode;
 use crate::error::ColdError;
 use crate::merge::RowMerge;
-use crate::rows::FileRows;
 use crate::store::{ColdFile, ColdPartition, ColdStore};
 
 pub struct PartitionRows {
@@ -27,15 +27,13 @@ impl ColdStore {
         after: Option<&Code>,
     ) -> Result<PartitionRows, ColdError> {
         let mut files = Vec::with_capacity(partition.files.len());
-        for ColdFile { live: file } in &partition.files {
-            let (footer, reading) = (self.footer(file).await?, RowDecoder::all(decode::coupons));
-            let cursor = self.inner.cursor_where(file, footer, reading, |bounds| {
-                match (&bounds.code, after) {
-                    (Some((_, last)), Some(after)) => last.as_str() > after.as_str(),
-                    (None, _) | (_, None) => true,
-                }
-            });
-            files.push(FileRows::new(&self.inner.coupons, file, cursor));
+        let is_behind = |bounds: &ColumnBounds| match (&bounds.code, after) {
+            (Some((_, last)), Some(after)) => last.as_str() > after.as_str(),
+            (None, _) | (_, None) => true,
+        };
+        for ColdFile { live } in &partition.files {
+            let reading = RowDecoder::all(decode::coupons);
+            files.push(self.open_where(&self.inner.coupons, live, reading, is_behind).await?);
         }
         Ok(PartitionRows { merge: RowMerge::new(files), after: after.cloned() })
     }

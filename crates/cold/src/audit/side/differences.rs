@@ -7,29 +7,35 @@ use super::rows::hash;
 use super::{SIDE_FAULTS_MAX, SideAudit, SideFault, SideIs};
 use crate::cursor::RowDecoder;
 use crate::holders::HolderRow;
-use crate::log::LiveFile;
+use crate::log::{DeltaTable, LiveFile};
 use crate::store::ColdStore;
 
 /// Rows held in memory while the other table is read: some 50 MB.
 const SIDE_ROWS_MAX: usize = 200_000;
 
-/// Files of a table, and how to read them.
-pub(super) type ComparedFiles<'a> = (&'a [Arc<LiveFile>], &'a RowDecoder<HolderRow>);
+/// The files of one archive commit in one of the two tables, and how to read them.
+pub(super) struct ComparedFiles<'a> {
+    pub(super) table: &'a Arc<DeltaTable>,
+    pub(super) files: Vec<Arc<LiveFile>>,
+    pub(super) reading: RowDecoder<HolderRow>,
+}
 
 impl ColdStore {
     /// Adds to `audit` the rows of the first table that the second has not. Reads the first in
     /// pieces of `SIDE_ROWS_MAX` rows, and the whole second table once for each piece.
     pub(super) async fn differences(
         &self,
-        (files, reading): ComparedFiles<'_>,
-        other: ComparedFiles<'_>,
+        one: &ComparedFiles<'_>,
+        other: &ComparedFiles<'_>,
         is: SideIs,
         audit: &mut SideAudit,
     ) {
         let mut some: BTreeMap<u128, (HolderRow, i64)> = BTreeMap::new();
-        for file in files {
-            let Ok(mut cursor) = self.inner.cursor(file, reading.clone()).await else { continue };
-            while let Ok(Some(rows)) = cursor.next().await {
+        for file in &one.files {
+            let Ok(mut rows) = self.open_of(one.table, file, one.reading.clone()).await else {
+                continue;
+            };
+            while let Ok(Some(rows)) = rows.next().await {
                 for row in rows {
                     some.entry(hash(&row)).or_insert((row, 0)).1 += 1;
                 }
@@ -45,13 +51,15 @@ impl ColdStore {
     async fn report(
         &self,
         mut some: BTreeMap<u128, (HolderRow, i64)>,
-        (files, reading): ComparedFiles<'_>,
+        other: &ComparedFiles<'_>,
         is: SideIs,
         audit: &mut SideAudit,
     ) {
-        for file in files {
-            let Ok(mut cursor) = self.inner.cursor(file, reading.clone()).await else { continue };
-            while let Ok(Some(rows)) = cursor.next().await {
+        for file in &other.files {
+            let Ok(mut rows) = self.open_of(other.table, file, other.reading.clone()).await else {
+                continue;
+            };
+            while let Ok(Some(rows)) = rows.next().await {
                 for row in rows {
                     if let Some((_, count)) = some.get_mut(&hash(&row)) {
                         *count -= 1;

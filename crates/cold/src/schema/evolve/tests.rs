@@ -3,7 +3,10 @@
 use std::collections::HashSet;
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
+use arrow::array::{
+    Array, AsArray, ListArray, RecordBatch, StringArray, StructArray, new_null_array,
+};
+use arrow::datatypes::{DataType, Field, Schema};
 use coupon::calendar::Zone;
 use coupon::coupon::{Coupon, Event, EventKind, Genesis};
 use coupon::ids::{Actor, OperationId};
@@ -16,7 +19,7 @@ use tokio::task::spawn_blocking;
 
 use crate::blocking::BlockingPool;
 use crate::cursor::RowDecoder;
-use crate::decode::BadRow;
+use crate::decode::{self, BadRow};
 use crate::error::ColdError;
 use crate::location::StoreLocation;
 use crate::log::{CommitOutcome, DeltaTable, PartitionChange};
@@ -74,6 +77,24 @@ async fn committed(store: &ColdStore, day: Day, codes: &[&str]) -> CommitOutcome
     store.commit(&on, on.archive_commit + 1, &files, &[]).await.unwrap()
 }
 
+/// Rows of the later release. Each has `web` in the added column, and nothing in that of its events.
+fn with_later_columns(batch: &RecordBatch) -> RecordBatch {
+    let schema = LATER.to_arrow();
+    let mut columns = batch.columns().to_vec();
+    let at = batch.schema().index_of("events").unwrap();
+    let lists = columns[at].as_list::<i32>();
+    let DataType::List(element) = schema.field(at).data_type() else { panic!("events is a list") };
+    let DataType::Struct(fields) = element.data_type() else { panic!("an event is a struct") };
+    let events = lists.values().as_struct();
+    let none = new_null_array(&DataType::Utf8, events.len());
+    let events = [events.columns(), &[none]].concat();
+    let events = Arc::new(StructArray::try_new(fields.clone(), events, None).unwrap());
+    let offsets = lists.offsets().clone();
+    columns[at] = Arc::new(ListArray::try_new(element.clone(), offsets, events, None).unwrap());
+    columns.push(Arc::new(StringArray::from(vec!["web"; batch.num_rows()])));
+    RecordBatch::try_new(schema, columns).unwrap()
+}
+
 /// A file of the later release. Each of its coupons has `web` in the added column.
 async fn written_later(
     memory: &Arc<InMemory>,
@@ -86,11 +107,7 @@ async fn written_later(
     let waiter = location.blocking.waiter();
     let write = move || {
         let batch = encode::batch(&coupons, &vec![archive_commit; coupons.len()]).unwrap();
-        let batch = LATER.completed(batch, None).unwrap();
-        let mut columns = batch.columns().to_vec();
-        let at = batch.schema().index_of(ADDED).unwrap();
-        columns[at] = Arc::new(StringArray::from(vec!["web"; coupons.len()])) as ArrayRef;
-        let batch = RecordBatch::try_new(LATER.to_arrow(), columns).unwrap();
+        let batch = with_later_columns(&batch);
         let origin = FileOrigin { day, archive_commit, rewrites: 0 };
         let (path, cut) = (names::coupons_file(origin), RowGroupCutter::at(schema::GROUP_BYTES));
         let mut upload = ParquetUpload::begin(&location, &waiter, &LATER, path, cut).unwrap();
@@ -133,8 +150,11 @@ async fn metadata(memory: &Arc<InMemory>, table: &DeltaTable) -> Vec<(u64, Value
 async fn added_column(store: &ColdStore, day: Day) -> Vec<(String, Option<String>)> {
     let decode = |batch: &RecordBatch| -> Result<Vec<(String, Option<String>)>, BadRow> {
         let text = |name: &str| {
-            let column = batch.column_by_name(name).unwrap().as_string::<i32>().clone();
-            move |row: usize| column.is_valid(row).then(|| column.value(row).to_owned())
+            let column = batch.column_by_name(name).map(|column| column.as_string::<i32>().clone());
+            move |row: usize| {
+                let column = column.as_ref().filter(|column| column.is_valid(row))?;
+                Some(column.value(row).to_owned())
+            }
         };
         let (codes, added) = (text("code"), text(ADDED));
         Ok((0..batch.num_rows()).map(|row| (codes(row).unwrap(), added(row))).collect())
@@ -149,6 +169,38 @@ async fn added_column(store: &ColdStore, day: Day) -> Vec<(String, Option<String
     }
     found.sort();
     found
+}
+
+/// As a release wrote them that did not have the nullable columns yet.
+#[test]
+fn columns_that_a_file_does_not_have_are_null() {
+    let want = coupon("AAAA", DAY);
+    let whole = encode::batch(std::slice::from_ref(&want), &[1]).unwrap();
+    let lists = whole.column_by_name("events").unwrap().as_list::<i32>();
+    let events = RecordBatch::from(lists.values().as_struct());
+    let events =
+        StructArray::from(without(&events, &["user_id", "reason", "expires_at", "time_zone"]));
+    let element = Arc::new(Field::new("element", events.data_type().clone(), false));
+    let offsets = lists.offsets().clone();
+    let events = ListArray::try_new(element, offsets, Arc::new(events), None).unwrap();
+    let rest = without(&whole, &["holder", "redeemed_at", "order_ref", "events"]);
+    let mut fields = rest.schema().fields().to_vec();
+    fields.push(Arc::new(Field::new("events", events.data_type().clone(), false)));
+    let columns = [rest.columns(), &[Arc::new(events)]].concat();
+    let earlier = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap();
+    assert_eq!(decode::coupons(&earlier), Ok(vec![want.clone()]));
+    // Only the column says that a coupon with one change was redeemed.
+    let found = decode::coupons_redeemed(&earlier, Millis(0), Millis(i64::MAX));
+    assert_eq!(found, Ok(Vec::new()));
+    let damaged = decode::coupons(&without(&earlier, &["state"]));
+    assert_eq!(damaged.unwrap_err().to_string(), "state in row 0 is missing");
+}
+
+fn without(batch: &RecordBatch, names: &[&str]) -> RecordBatch {
+    let schema = batch.schema();
+    let kept =
+        (0..batch.num_columns()).filter(|at| !names.contains(&schema.field(*at).name().as_str()));
+    batch.project(&kept.collect::<Vec<_>>()).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
