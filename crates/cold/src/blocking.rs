@@ -12,8 +12,6 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use crate::options::ColdOptions;
-
 /// Runs blocking work in place of the threads of tokio and of the Delta kernel.
 pub trait BlockingRunner: fmt::Debug + Send + Sync + 'static {
     /// Runs `work` on a thread that is in the current runtime of tokio. The future begins the work
@@ -50,10 +48,6 @@ pub(crate) fn spawn_on<T: Send + 'static>(
 pub(crate) struct BlockingPool(pub(crate) Option<Arc<dyn BlockingRunner>>);
 
 impl BlockingPool {
-    pub(crate) fn of(options: &ColdOptions) -> BlockingPool {
-        BlockingPool(options.runner.clone())
-    }
-
     /// As tokio's `spawn_blocking`.
     pub(crate) fn spawn<T: Send + 'static>(
         &self,

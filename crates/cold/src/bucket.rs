@@ -8,7 +8,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey, S3ConditionalPut};
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, S3ConditionalPut};
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{BackoffConfig, ClientConfigKey, ClientOptions, RetryConfig};
@@ -111,7 +111,7 @@ impl BucketAddress {
         environment: impl IntoIterator<Item = (String, String)>,
         patience: BucketPatience,
         traffic: &Arc<BucketTraffic>,
-    ) -> Result<RetryingStore<PrefixStore<AmazonS3>>, BadBucket> {
+    ) -> Result<RetryingStore, BadBucket> {
         let client = ClientOptions::new()
             .with_connect_timeout(CONNECT_TIMEOUT)
             .with_timeout(patience.request());

@@ -44,7 +44,7 @@ impl NewFiles {
 
     /// Rows of the open file.
     pub(crate) fn rows(&self) -> u64 {
-        self.open.as_ref().map_or(0, ParquetUpload::rows)
+        self.open.as_ref().map_or(0, |open| open.rows)
     }
 
     /// Size of the row groups of the open file that are complete.

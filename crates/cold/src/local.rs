@@ -126,7 +126,7 @@ impl ObjectStore for LocalFolder {
             });
         }
         let staged = self.stage(location);
-        let named = staged.named().to_owned();
+        let named = staged.named.clone();
         blocking(&named, move || {
             let mut file = staged.open()?;
             payload.iter().try_for_each(|bytes| file.write_all(bytes))?;
@@ -143,7 +143,7 @@ impl ObjectStore for LocalFolder {
         _opts: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
         let staged = self.stage(location);
-        let named = staged.named().to_owned();
+        let named = staged.named.clone();
         let upload = blocking(&named, move || LocalUpload::begin(staged)).await?;
         Ok(Box::new(upload))
     }

@@ -48,7 +48,7 @@ type DeltaEngine = DefaultEngine<KernelExecutor>;
 #[derive(Debug)]
 pub(crate) struct DeltaTable {
     location: StoreLocation,
-    schema: &'static TableSchema,
+    pub(crate) schema: &'static TableSchema,
     engine: Arc<DeltaEngine>,
     memory: RwLock<VersionMemory>,
     looking: tokio::sync::Mutex<()>,
@@ -71,10 +71,6 @@ impl DeltaTable {
             threads: Arc::new(Semaphore::new(CALLS_MAX)),
             looks: AtomicU64::new(0),
         }
-    }
-
-    pub(crate) fn schema(&self) -> &'static TableSchema {
-        self.schema
     }
 
     /// The path of a file of the table within the store.

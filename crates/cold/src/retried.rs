@@ -16,7 +16,9 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use object_store::aws::AmazonS3;
 use object_store::path::Path;
+use object_store::prefix::PrefixStore;
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload,
     ObjectMeta, ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult,
@@ -33,7 +35,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 const BEGUN_AGAIN_WITHIN: Duration = Duration::from_secs(3);
 
 #[derive(Clone, Debug)]
-pub(crate) struct RetryingStore<S>(pub(crate) S);
+pub(crate) struct RetryingStore(pub(crate) PrefixStore<AmazonS3>);
 
 /// Calls `call` until it succeeds or fails with an error that does not pass.
 async fn retried<T, F>(passes: fn(&Error) -> bool, call: impl Fn() -> F) -> Result<T>
@@ -62,7 +64,7 @@ fn is_conflict(error: &Error) -> bool {
     matches!(error, Error::AlreadyExists { .. })
 }
 
-impl<S: ObjectStore> RetryingStore<S> {
+impl RetryingStore {
     async fn whole(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
         let GetResult { payload, meta, range, attributes } =
             self.0.get_opts(location, options).await?;
@@ -101,14 +103,14 @@ where
     .boxed()
 }
 
-impl<S: fmt::Display> fmt::Display for RetryingStore<S> {
+impl fmt::Display for RetryingStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }
 
 #[async_trait]
-impl<S: ObjectStore + Clone> ObjectStore for RetryingStore<S> {
+impl ObjectStore for RetryingStore {
     async fn put_opts(
         &self,
         location: &Path,

@@ -12,7 +12,6 @@ use crate::error::ColdError;
 use crate::footer::Footer;
 use crate::log::{DeltaTable, LiveFile};
 use crate::store::{ColdFile, ColdStore};
-use crate::write::NewFile;
 
 impl ColdStore {
     /// Reads the coupons of one file, in the order of their codes.
@@ -50,14 +49,6 @@ impl ColdStore {
         Ok(self.open(&file.live, reading).await?.in_batches_of(batch_rows))
     }
 
-    /// Reads back the codes and versions of a file that is in no commit yet.
-    ///
-    /// # Errors
-    /// As [`ColdStore::rows`].
-    pub async fn keys_of_new(&self, file: &NewFile) -> Result<CodeRows, ColdError> {
-        self.keys(&ColdFile { live: Arc::clone(&file.live) }).await
-    }
-
     /// Reads the codes and versions of those coupons of a file that came to cold after
     /// `archive_commit`. [`ColdFile::newest_archive_commit`] says whether there are any.
     ///
@@ -89,16 +80,7 @@ impl ColdStore {
         file: &Arc<LiveFile>,
         reading: RowDecoder<T>,
     ) -> Result<FileRows<T>, ColdError> {
-        self.open_of(&self.inner.coupons, file, reading).await
-    }
-
-    pub(crate) async fn open_of<T: Send + 'static>(
-        &self,
-        table: &Arc<DeltaTable>,
-        file: &Arc<LiveFile>,
-        reading: RowDecoder<T>,
-    ) -> Result<FileRows<T>, ColdError> {
-        self.open_where(table, file, reading, |_| true).await
+        self.open_where(&self.inner.coupons, file, reading, |_| true).await
     }
 
     /// Opens those row groups of a file whose bounds `may` have wanted rows.

@@ -21,7 +21,6 @@ use crate::local::LocalFolder;
 use crate::location::StoreLocation;
 use crate::log::{DeltaTable, LiveFile};
 use crate::options::ColdOptions;
-use crate::retried::RetryingStore;
 use crate::schema::{BY_HOLDER, COUPONS, HOLDER_INDEX, TableSchema};
 
 pub use partition::{ColdFile, ColdPartition};
@@ -80,13 +79,8 @@ impl ColdStore {
     /// and each call returns [`ColdError::Unavailable`].
     pub fn on_folder(folder: &FilePath, options: ColdOptions) -> ColdStore {
         let local = Arc::new(LocalFolder::new(folder));
-        let location = StoreLocation {
-            store: Arc::clone(&local) as Arc<dyn ObjectStore>,
-            name: folder.display().to_string().into(),
-            folder: Some(local),
-            blocking: BlockingPool::of(&options),
-        };
-        ColdStore::at(location, options, false)
+        let name = folder.display().to_string();
+        ColdStore::at(local.clone(), &name, Some(local), options, false)
     }
 
     /// Opens a store in a bucket, with the `AWS_*` variables of this process. Sends no request.
@@ -107,8 +101,7 @@ impl ColdStore {
         options: ColdOptions,
     ) -> Result<ColdStore, BadBucket> {
         let store = address.store(environment, options.patience, &options.traffic)?;
-        let store = Arc::new(store);
-        Ok(ColdStore::without_folder(store, &address.to_string(), options, true))
+        Ok(ColdStore::at(Arc::new(store), &address.to_string(), None, options, true))
     }
 
     /// Opens a store on `store`, which must create an object only if no object has its name.
@@ -118,31 +111,18 @@ impl ColdStore {
         location: &str,
         options: ColdOptions,
     ) -> ColdStore {
-        ColdStore::without_folder(store, location, options, false)
+        ColdStore::at(store, location, None, options, false)
     }
 
-    /// As [`ColdStore::with_store`], and trusts `store` as little as a bucket: retries reads, and
-    /// [`ColdStore::probe`] races it.
-    pub fn with_bucket(
-        store: Arc<dyn ObjectStore>,
-        location: &str,
-        options: ColdOptions,
-    ) -> ColdStore {
-        ColdStore::without_folder(Arc::new(RetryingStore(store)), location, options, true)
-    }
-
-    fn without_folder(
+    fn at(
         store: Arc<dyn ObjectStore>,
         name: &str,
+        folder: Option<Arc<LocalFolder>>,
         options: ColdOptions,
         needs_probe: bool,
     ) -> ColdStore {
-        let blocking = BlockingPool::of(&options);
-        let location = StoreLocation { store, name: name.into(), folder: None, blocking };
-        ColdStore::at(location, options, needs_probe)
-    }
-
-    fn at(location: StoreLocation, options: ColdOptions, needs_probe: bool) -> ColdStore {
+        let blocking = BlockingPool(options.runner.clone());
+        let location = StoreLocation { store, name: name.into(), folder, blocking };
         ColdStore::with_coupons(location, options, needs_probe, &COUPONS)
     }
 

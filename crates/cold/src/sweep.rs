@@ -75,7 +75,7 @@ impl ColdStore {
             // The usual case. The log need not be read for it.
             return Ok(());
         }
-        let retention = options.retention.min(table.schema().retention_max);
+        let retention = options.retention.min(table.schema.retention_max);
         let kept = removed_since(self, table, before(now, retention)).await?;
         for object in over {
             if !kept.contains(within(table, &object.location)) {

@@ -22,6 +22,7 @@ use crate::error::ColdError;
 use crate::location::StoreLocation;
 use crate::log::LiveFile;
 use crate::schema::TableSchema;
+use crate::store::ColdFile;
 use crate::write::NewFile;
 use crate::{checksums, names};
 use sink::UploadSink;
@@ -49,7 +50,7 @@ pub(crate) struct ParquetUpload {
     path: String,
     writer: ArrowWriter<UploadSink>,
     stats: FileStatsAccumulator,
-    rows: u64,
+    pub(crate) rows: u64,
     cut: RowGroupCutter,
     /// Rows of the current row group, and the bytes before it.
     in_group: usize,
@@ -97,10 +98,6 @@ impl ParquetUpload {
         })
     }
 
-    pub(crate) fn rows(&self) -> u64 {
-        self.rows
-    }
-
     /// Size of the row groups written so far.
     pub(crate) fn bytes(&self) -> u64 {
         self.before_group as u64
@@ -109,13 +106,13 @@ impl ParquetUpload {
     pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<(), ColdError> {
         let mut first = 0;
         while first < batch.num_rows() {
-            let some = (self.cut.rows() - self.in_group).min(batch.num_rows() - first).min(SLICE);
+            let some = (self.cut.rows - self.in_group).min(batch.num_rows() - first).min(SLICE);
             let part = batch.slice(first, some);
             let written = self.writer.write(&part);
             written.map_err(|error| unwritten(&self.location, &self.object, error))?;
             first += some;
             self.in_group += some;
-            if self.in_group >= self.cut.rows()
+            if self.in_group >= self.cut.rows
                 || self.writer.in_progress_size() >= self.cut.encoded_max()
             {
                 self.end_group()?;
@@ -124,7 +121,7 @@ impl ParquetUpload {
         let (location, object) = (&self.location, &self.object);
         self.stats.merge(batch).map_err(|error| unwritten(location, object, error))?;
         self.rows += batch.num_rows() as u64;
-        match self.writer.inner_mut().upload() {
+        match self.writer.inner_mut().upload.as_mut() {
             Some(upload) => self
                 .waiter
                 .block_on(upload.wait_for_capacity(PARTS_MAX))
@@ -150,21 +147,14 @@ impl ParquetUpload {
         if self.in_group > 0 {
             self.end_group()?;
         }
-        for entry in checksums::entries(&self.sums) {
-            self.writer.append_key_value_metadata(entry);
-        }
-        self.writer.inner_mut().begin_tail();
         let (location, object) = (&self.location, &self.object);
-        self.writer.finish().map_err(|error| unwritten(location, object, error))?;
-        self.writer.sync().map_err(|error| unwritten(location, object, error))?;
-        let sealed = self.writer.inner_mut().seal();
-        sealed.map_err(|error| unwritten(location, object, error))?;
-        let bytes = self.writer.bytes_written() as u64;
+        let ended = end(&mut self.writer, &self.sums);
+        let bytes = ended.map_err(|error| unwritten(location, object, error))?;
         let stats = self.stats.finish().map_err(|error| unwritten(location, object, error))?;
         let (stats, origin) = stats
             .zip(names::origin(&self.path))
             .ok_or_else(|| unwritten(location, object, io::Error::other("no rows or no name")))?;
-        if let Some(upload) = self.writer.inner_mut().take_upload()
+        if let Some(upload) = self.writer.inner_mut().upload.take()
             && let Err(error) = self.waiter.block_on(upload.finish())
         {
             // The upload to a bucket may be complete although its answer was lost. The file is
@@ -183,8 +173,23 @@ impl ParquetUpload {
             bytes,
             bounds: ColumnBounds::default(),
         };
-        Ok(NewFile { live: Arc::new(live), written_at: now(), stats })
+        Ok(NewFile { file: ColdFile { live: Arc::new(live) }, written_at: now(), stats })
     }
+}
+
+/// Writes the footer to the sink. Returns the size of the file.
+fn end(
+    writer: &mut ArrowWriter<UploadSink>,
+    sums: &[u64],
+) -> Result<u64, Box<dyn Error + Send + Sync>> {
+    for entry in checksums::entries(sums) {
+        writer.append_key_value_metadata(entry);
+    }
+    writer.inner_mut().begin_tail();
+    writer.finish()?;
+    writer.sync()?;
+    writer.inner_mut().seal()?;
+    Ok(writer.bytes_written() as u64)
 }
 
 /// By the clock of this machine. The log wants a time for each file, which only people read.
@@ -197,11 +202,12 @@ pub(crate) fn now() -> Millis {
 fn unwritten(
     location: &StoreLocation,
     object: &Path,
-    error: impl Error + Send + Sync + 'static,
+    error: impl Into<Box<dyn Error + Send + Sync>>,
 ) -> ColdError {
+    let error = error.into();
     ColdError::Unavailable {
         location: location.name.to_string(),
         what: format!("encoding {object}: {error}"),
-        source: Some(error.into()),
+        source: Some(error),
     }
 }

@@ -1,20 +1,19 @@
 //! Writing the files of an archive commit.
 
 use std::fmt;
-use std::sync::Arc;
 
 use arrow::array::StructArray;
 use coupon::code::Code;
 use coupon::coupon::Coupon;
-use coupon::time::{Day, Millis};
+use coupon::time::Millis;
 
 use crate::encoder::{FileEncoder, NewFiles};
 use crate::error::ColdError;
 use crate::location::StoreLocation;
-use crate::log::LiveFile;
 use crate::names::{self, FileOrigin};
 use crate::options::ColdOptions;
 use crate::origins::OriginReader;
+use crate::store::ColdFile;
 use crate::{encode, schema};
 
 /// Coupons, and for each the archive commit that brought it to cold.
@@ -27,33 +26,10 @@ const CHUNKS_MAX: usize = 4;
 #[derive(Clone, Debug)]
 pub struct NewFile {
     /// The file as it will be after its commit, but without bounds.
-    pub(crate) live: Arc<LiveFile>,
+    pub file: ColdFile,
     pub(crate) written_at: Millis,
     /// The statistics of its columns, for the log.
     pub(crate) stats: StructArray,
-}
-
-impl NewFile {
-    /// Its path within its table.
-    pub fn path(&self) -> &str {
-        &self.live.path
-    }
-
-    pub fn day(&self) -> Day {
-        self.live.origin.day
-    }
-
-    pub fn archive_commit(&self) -> u64 {
-        self.live.origin.archive_commit
-    }
-
-    pub fn rows(&self) -> u64 {
-        self.live.rows
-    }
-
-    pub fn bytes(&self) -> u64 {
-        self.live.bytes
-    }
 }
 
 /// Takes the coupons of one archive commit, in ascending order of their codes.

@@ -114,8 +114,8 @@ impl Compactor {
         written: &CommitDigest,
     ) -> Result<(), CompactError> {
         let mut found = CommitDigest::default();
-        for file in files {
-            let mut keys = self.cold.keys_of_new(file).await?;
+        for NewFile { file, .. } in files {
+            let mut keys = self.cold.keys(file).await?;
             while let Some(chunk) = keys.next().await? {
                 chunk.iter().for_each(|(code, version)| found.add(code, *version));
             }
@@ -123,7 +123,7 @@ impl Compactor {
         if found.rows == written.rows && found.hash.digest() == written.hash.digest() {
             return Ok(());
         }
-        let names: Vec<&str> = files.iter().map(NewFile::path).collect();
+        let names: Vec<&str> = files.iter().map(|new| new.file.path()).collect();
         Err(CompactError::NotAsWritten { day, file: names.join(", ") })
     }
 }

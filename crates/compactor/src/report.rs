@@ -55,8 +55,8 @@ impl PartitionReport {
 
     pub(crate) fn add(&mut self, archive_commit: &ArchiveCommit) {
         self.copied += archive_commit.copied;
-        self.rows += archive_commit.files.iter().map(|file| file.rows()).sum::<u64>();
-        self.bytes += archive_commit.files.iter().map(|file| file.bytes()).sum::<u64>();
+        self.rows += archive_commit.files.iter().map(|new| new.file.rows()).sum::<u64>();
+        self.bytes += archive_commit.files.iter().map(|new| new.file.bytes()).sum::<u64>();
     }
 }
 

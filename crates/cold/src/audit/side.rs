@@ -117,7 +117,7 @@ impl ColdStore {
     async fn sum_of_coupons(&self, truth: &ComparedFiles<'_>) -> Result<RowSum, ColdError> {
         let mut sum = RowSum::default();
         for file in &truth.files {
-            let mut rows = self.open_of(truth.table, file, truth.reading.clone()).await?;
+            let mut rows = truth.open(self, file).await?;
             while let Some(rows) = rows.next().await? {
                 rows.iter().for_each(|row| sum.add(row));
             }

@@ -9,7 +9,7 @@ use super::HolderMerge;
 use crate::error::ColdError;
 use crate::log::{CommitOutcome, LiveFile, PartitionChange, TableVersion};
 use crate::names;
-use crate::store::{ColdStore, ColdStoreInner};
+use crate::store::{ColdFile, ColdStore, ColdStoreInner};
 use crate::write::NewFile;
 
 impl ColdStore {
@@ -25,12 +25,12 @@ impl ColdStore {
     ) -> Result<bool, ColdError> {
         let ColdStoreInner { location, index, files, .. } = &*self.inner;
         let after = on.archive_commit(names::INDEX);
-        for NewFile { live, .. } in &added {
+        for NewFile { file: ColdFile { live }, .. } in &added {
             if let Err(error) = files.check(live).await {
                 return Err(index.unread_file(live, error).await);
             }
         }
-        let rows: u64 = added.iter().map(NewFile::rows).sum();
+        let rows: u64 = added.iter().map(|new| new.file.rows()).sum();
         let removed: HashSet<String> = removed.iter().map(|file| file.path.clone()).collect();
         let change = PartitionChange {
             day: names::INDEX,

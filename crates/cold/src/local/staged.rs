@@ -17,7 +17,7 @@ pub(super) const STAGING: &str = ".staging";
 pub(super) struct StagedFile {
     root: PathBuf,
     staged: PathBuf,
-    named: PathBuf,
+    pub(super) named: PathBuf,
     kept: Arc<Mutex<HashSet<PathBuf>>>,
 }
 
@@ -31,10 +31,6 @@ impl StagedFile {
         let name = format!("{}#1", Uuid::new_v4());
         let staged = root.join(STAGING).join(name);
         StagedFile { root: root.to_owned(), staged, named, kept: Arc::clone(kept) }
-    }
-
-    pub(super) fn named(&self) -> &FilePath {
-        &self.named
     }
 
     pub(super) fn open(&self) -> io::Result<File> {

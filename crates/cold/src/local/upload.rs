@@ -32,7 +32,7 @@ impl MultipartUpload for LocalUpload {
         let mut at = self.end;
         self.end += data.content_length() as u64;
         let file = Arc::clone(&self.file);
-        let named = self.staged.as_ref().map_or_else(PathBuf::new, |it| it.named().to_owned());
+        let named = self.staged.as_ref().map_or_else(PathBuf::new, |it| it.named.clone());
         Box::pin(async move {
             blocking(&named, move || {
                 for bytes in &data {
@@ -48,7 +48,7 @@ impl MultipartUpload for LocalUpload {
     async fn complete(&mut self) -> Result<PutResult> {
         let staged = self.staged.take().ok_or_else(over)?;
         let file = Arc::clone(&self.file);
-        let named = staged.named().to_owned();
+        let named = staged.named.clone();
         blocking(&named, move || {
             file.sync_all()?;
             staged.publish(&PutMode::Create)
@@ -59,7 +59,7 @@ impl MultipartUpload for LocalUpload {
 
     async fn abort(&mut self) -> Result<()> {
         let staged = self.staged.take().ok_or_else(over)?;
-        let named = staged.named().to_owned();
+        let named = staged.named.clone();
         blocking(&named, move || {
             drop(staged);
             Ok(())

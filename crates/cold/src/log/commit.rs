@@ -128,7 +128,7 @@ impl DeltaTable {
     fn ended(&self, known: &TableVersion, change: &PartitionChange) -> Option<CommitOutcome> {
         let archive_commit = known.archive_commit(change.day);
         let is_live = |path: &str| known.is_live(change.day, path);
-        let is_ours = |file: &NewFile| is_live(file.path());
+        let is_ours = |new: &NewFile| is_live(new.file.path());
         if !change.added.is_empty() && change.added.iter().all(is_ours) {
             return Some(CommitOutcome::Done { version: known.version });
         }
@@ -155,7 +155,7 @@ fn attempt(
             .with_transaction_id(names::partition_id(*day), archive_commit.cast_signed());
     }
     let state = transaction.write_state()?;
-    for file in &change.added {
+    for NewFile { file, written_at, stats } in &change.added {
         let partition = match schema.partition() {
             "month" => Scalar::String(names::month(change.day)),
             "level" => Scalar::String(names::level(file.path()).unwrap_or(0).to_string()),
@@ -166,8 +166,8 @@ fn attempt(
             .with_partition_values(HashMap::from([(schema.partition().to_owned(), partition)]))
             .build()?;
         let url = context.table_root_dir().join(file.path())?;
-        let meta = FileMeta::new(url, file.written_at.0, file.bytes());
-        let add = DataFileMetadata::new(meta, file.stats.clone());
+        let meta = FileMeta::new(url, written_at.0, file.bytes());
+        let add = DataFileMetadata::new(meta, stats.clone());
         transaction.add_files(build_add_file_metadata(add, &context)?);
     }
     if !change.removed.is_empty() {

@@ -94,8 +94,9 @@ impl ColdStore {
         removed: &[ColdFile],
         up_to: u64,
     ) -> Result<CommitOutcome, ColdError> {
-        let is_of_archive_commit =
-            |file: &NewFile| file.day() == on.day && file.archive_commit() == archive_commit;
+        let is_of_archive_commit = |NewFile { file, .. }: &NewFile| {
+            file.day() == on.day && file.archive_commit() == archive_commit
+        };
         if archive_commit != on.archive_commit + 1 || !files.iter().all(is_of_archive_commit) {
             return Ok(CommitOutcome::Taken {
                 archive_commit: self.partition(on.day).await?.archive_commit,
@@ -127,7 +128,7 @@ impl ColdStore {
                 Err(ReadError::Gone) => continue,
                 Err(ReadError::Cold(error)) => return Err(error),
             };
-            if let Some(column) = footer.unknown(coupons.schema()) {
+            if let Some(column) = footer.unknown(coupons.schema) {
                 let (object, column) = (live.object(), column.string());
                 return Err(location.unavailable(format!(
                     "{object} has the column {column}, which this release does not know and \

@@ -8,7 +8,7 @@ use super::{ColdStore, ColdStoreInner};
 use crate::error::ColdError;
 use crate::log::{LiveFile, TableVersion};
 
-/// A committed file of one partition.
+/// A file of one partition: a committed one, or one that is in no commit yet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ColdFile {
     pub(crate) live: Arc<LiveFile>,

@@ -13,16 +13,12 @@ const FIRST_ROWS: usize = 512;
 pub(crate) struct RowGroupCutter {
     bytes: usize,
     /// Rows that the current row group will have.
-    rows: usize,
+    pub(super) rows: usize,
 }
 
 impl RowGroupCutter {
     pub(crate) fn at(bytes: usize) -> RowGroupCutter {
         RowGroupCutter { bytes: bytes.max(1), rows: FIRST_ROWS }
-    }
-
-    pub(super) fn rows(&self) -> usize {
-        self.rows
     }
 
     /// Sets the number of rows for the next row group, after one of `rows` rows took `bytes`.

@@ -9,7 +9,8 @@ use crate::blocking::BlockingWaiter;
 use crate::checksums;
 
 pub(super) struct UploadSink {
-    upload: Option<WriteMultipart>,
+    /// `None` after it was taken to be finished.
+    pub(super) upload: Option<WriteMultipart>,
     waiter: BlockingWaiter,
     hasher: Xxh3,
     /// The bytes after the last row group, held back until they have their checksum.
@@ -19,15 +20,6 @@ pub(super) struct UploadSink {
 impl UploadSink {
     pub(super) fn new(upload: WriteMultipart, waiter: &BlockingWaiter) -> UploadSink {
         UploadSink { upload: Some(upload), waiter: waiter.clone(), hasher: Xxh3::new(), tail: None }
-    }
-
-    /// The upload, unless [`UploadSink::take_upload`] has taken it.
-    pub(super) fn upload(&mut self) -> Option<&mut WriteMultipart> {
-        self.upload.as_mut()
-    }
-
-    pub(super) fn take_upload(&mut self) -> Option<WriteMultipart> {
-        self.upload.take()
     }
 
     /// Holds back all bytes from here on.

@@ -73,7 +73,7 @@ async fn a_full_file_is_followed_by_another() {
             writer.push(chunk.to_vec()).await.unwrap();
         }
         let files = writer.finish().await.unwrap();
-        let rows: Vec<u64> = files.iter().map(cold::NewFile::rows).collect();
+        let rows: Vec<u64> = files.iter().map(|new| new.file.rows()).collect();
         assert_eq!(rows, want, "{name}");
     }
 }

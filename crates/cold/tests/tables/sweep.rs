@@ -46,10 +46,10 @@ async fn only_files_that_nobody_can_commit_or_read() {
         let kept = [
             replaced.as_str(),
             live.as_str(),
-            coming[0].path(),
-            other_partition[0].path(),
+            coming[0].file.path(),
+            other_partition[0].file.path(),
             foreign,
-            lost[0].path(),
+            lost[0].file.path(),
         ];
         assert_eq!(kept.map(|path| exists(&disk, path)), want, "{name}");
     }

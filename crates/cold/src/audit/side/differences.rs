@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::rows::hash;
 use super::{SIDE_FAULTS_MAX, SideAudit, SideFault, SideIs};
-use crate::cursor::RowDecoder;
+use crate::cursor::{FileRows, RowDecoder};
+use crate::error::ColdError;
 use crate::holders::HolderRow;
 use crate::log::{DeltaTable, LiveFile};
 use crate::store::ColdStore;
@@ -20,6 +21,16 @@ pub(super) struct ComparedFiles<'a> {
     pub(super) reading: RowDecoder<HolderRow>,
 }
 
+impl ComparedFiles<'_> {
+    pub(super) async fn open(
+        &self,
+        store: &ColdStore,
+        file: &Arc<LiveFile>,
+    ) -> Result<FileRows<HolderRow>, ColdError> {
+        store.open_where(self.table, file, self.reading.clone(), |_| true).await
+    }
+}
+
 impl ColdStore {
     /// Adds to `audit` the rows of the first table that the second has not. Reads the first in
     /// pieces of `SIDE_ROWS_MAX` rows, and the whole second table once for each piece.
@@ -32,7 +43,7 @@ impl ColdStore {
     ) {
         let mut some: BTreeMap<u128, (HolderRow, i64)> = BTreeMap::new();
         for file in &one.files {
-            let Ok(mut rows) = self.open_of(one.table, file, one.reading.clone()).await else {
+            let Ok(mut rows) = one.open(self, file).await else {
                 continue;
             };
             while let Ok(Some(rows)) = rows.next().await {
@@ -56,7 +67,7 @@ impl ColdStore {
         audit: &mut SideAudit,
     ) {
         for file in &other.files {
-            let Ok(mut rows) = self.open_of(other.table, file, other.reading.clone()).await else {
+            let Ok(mut rows) = other.open(self, file).await else {
                 continue;
             };
             while let Ok(Some(rows)) = rows.next().await {
