@@ -32,12 +32,24 @@ use crate::error::ColdError;
 use crate::log::TableVersion;
 use crate::names;
 use crate::store::{ColdStore, ColdStoreInner};
-use intake::IntakeOutcome;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct HolderIndexRow {
     pub(crate) day: Day,
     pub(crate) coupon: Coupon,
+}
+
+/// Why a merge of the index ends early.
+enum IndexStop {
+    /// Another process has committed to the index.
+    Lost,
+    Cold(ColdError),
+}
+
+impl From<ColdError> for IndexStop {
+    fn from(error: ColdError) -> IndexStop {
+        IndexStop::Cold(error)
+    }
 }
 
 type HolderIndexKey<'a> = (Option<&'a UserId>, Day, &'a Code);
@@ -79,28 +91,26 @@ impl ColdStore {
     pub async fn merge_holders(&self, rows_max: u64) -> Result<HolderMerge, ColdError> {
         self.inner.index.create().await?;
         let mut done = HolderMerge::default();
+        match self.merge_up_to(rows_max, &mut done).await {
+            Ok(is_done) => done.is_done = is_done,
+            Err(IndexStop::Lost) => {}
+            Err(IndexStop::Cold(error)) => return Err(error),
+        }
+        Ok(done)
+    }
+
+    /// Returns whether the index has every coupon and no merge is due.
+    async fn merge_up_to(&self, rows_max: u64, done: &mut HolderMerge) -> Result<bool, IndexStop> {
         let mut unread = UnreadPartitions::default();
         while done.written < rows_max {
             let known = self.inner.index.newest().await?;
             if let Some(merge) = plan::due(known.files(names::INDEX), self.index_file_bytes()) {
-                if !self.merge_index(&known, &merge, &mut done).await? {
-                    return Ok(done);
-                }
-                continue;
-            }
-            match self.take_in(&known, rows_max, &mut done, &mut unread).await? {
-                IntakeOutcome::Went => {}
-                IntakeOutcome::Lost => return Ok(done),
-                IntakeOutcome::Nothing => match unread.first {
-                    Some(error) => return Err(error),
-                    None => {
-                        done.is_done = true;
-                        return Ok(done);
-                    }
-                },
+                self.merge_index(&known, &merge, done).await?;
+            } else if !self.take_in(&known, rows_max, done, &mut unread).await? {
+                return unread.first.map_or(Ok(true), |error| Err(error.into()));
             }
         }
-        Ok(done)
+        Ok(false)
     }
 
     /// Checks that `coupons` has everything that the holder index was made of. It does not if one

@@ -5,16 +5,14 @@ use std::sync::Arc;
 
 use coupon::time::Day;
 
-use super::HolderMerge;
-use crate::error::ColdError;
+use super::{HolderMerge, IndexStop};
 use crate::log::{CommitOutcome, LiveFile, PartitionChange, TableVersion};
 use crate::names;
 use crate::store::{ColdFile, ColdStore, ColdStoreInner};
 use crate::write::NewFile;
 
 impl ColdStore {
-    /// Reads the new files back, then commits them. Returns `false` if another process has
-    /// committed to the index.
+    /// Reads the new files back, then commits them.
     pub(super) async fn commit_index(
         &self,
         on: &TableVersion,
@@ -22,12 +20,12 @@ impl ColdStore {
         removed: &[Arc<LiveFile>],
         covers: Vec<(Day, u64)>,
         done: &mut HolderMerge,
-    ) -> Result<bool, ColdError> {
+    ) -> Result<(), IndexStop> {
         let ColdStoreInner { location, index, files, .. } = &*self.inner;
         let after = on.archive_commit(names::INDEX);
         for NewFile { file: ColdFile { live }, .. } in &added {
             if let Err(error) = files.check(live).await {
-                return Err(index.unread_file(live, error).await);
+                return Err(index.unread_file(live, error).await.into());
             }
         }
         let rows: u64 = added.iter().map(|new| new.file.rows()).sum();
@@ -44,13 +42,13 @@ impl ColdStore {
             CommitOutcome::Done { .. } => {
                 done.written += rows;
                 done.commits += 1;
-                Ok(true)
+                Ok(())
             }
             // Otherwise the caller would believe for ever that another process merges.
             CommitOutcome::Taken { archive_commit } if archive_commit <= after => {
-                Err(location.unavailable("a commit to the holder index was refused"))
+                Err(location.unavailable("a commit to the holder index was refused").into())
             }
-            CommitOutcome::Taken { .. } | CommitOutcome::Moved { .. } => Ok(false),
+            CommitOutcome::Taken { .. } | CommitOutcome::Moved { .. } => Err(IndexStop::Lost),
         }
     }
 }

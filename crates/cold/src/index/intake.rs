@@ -6,7 +6,7 @@ use coupon::time::Day;
 
 use super::plan;
 use super::write::{PIECE, encoder};
-use super::{HolderIndexRow, HolderMerge, UnreadPartitions};
+use super::{HolderIndexRow, HolderMerge, IndexStop, UnreadPartitions};
 use crate::cursor::RowDecoder;
 use crate::decode;
 use crate::error::ColdError;
@@ -16,14 +16,6 @@ use crate::store::ColdStore;
 
 /// Coupons sorted in memory. Each takes about a kilobyte with its events.
 const CHUNK_ROWS: usize = 32_768;
-
-pub(super) enum IntakeOutcome {
-    Went,
-    /// Another process has committed to the index.
-    Lost,
-    /// The index is up to date.
-    Nothing,
-}
 
 struct PendingIntake {
     /// The version of the index before that file.
@@ -35,26 +27,22 @@ struct PendingIntake {
 
 impl ColdStore {
     /// Takes in the new coupons of partitions that the index lags behind, one after the other,
-    /// until there are enough for a file.
+    /// until there are enough for a file. Returns `false` if the index lags behind none.
     pub(super) async fn take_in(
         &self,
         on: &Arc<TableVersion>,
         rows_max: u64,
         done: &mut HolderMerge,
         unread: &mut UnreadPartitions,
-    ) -> Result<IntakeOutcome, ColdError> {
+    ) -> Result<bool, IndexStop> {
         let truth = self.inner.coupons.newest().await?;
         self.fits(on, &truth)?;
-        let behind: Vec<(Day, u64)> = truth
-            .archive_commits
-            .iter()
-            .filter(|(day, archive_commit)| {
-                on.archive_commit(**day) < **archive_commit && !unread.days.contains(day)
-            })
-            .map(|(day, archive_commit)| (*day, *archive_commit))
-            .collect();
+        let mut behind = truth.archive_commits.clone();
+        behind.retain(|day, archive_commit| {
+            on.archive_commit(*day) < *archive_commit && !unread.days.contains(day)
+        });
         if behind.is_empty() {
-            return Ok(IntakeOutcome::Nothing);
+            return Ok(false);
         }
         let mut intake =
             PendingIntake { known: Arc::clone(on), rows: Vec::new(), covers: Vec::new() };
@@ -64,17 +52,16 @@ impl ColdStore {
             let mut is_whole = true;
             for file in truth.files(day).iter().filter(newer) {
                 match self.take_file(file, after, &mut intake, done).await {
-                    Ok(true) => {}
-                    Ok(false) => return Ok(IntakeOutcome::Lost),
+                    Ok(()) => {}
                     // A damaged partition does not stop the others. Its rows that were read are
                     // taken in again when it is whole.
-                    Err(error @ ColdError::Damaged { .. }) => {
+                    Err(IndexStop::Cold(error @ ColdError::Damaged { .. })) => {
                         unread.days.insert(day);
                         unread.first.get_or_insert(error);
                         is_whole = false;
                         break;
                     }
-                    Err(error) => return Err(error),
+                    Err(stop) => return Err(stop),
                 }
             }
             if is_whole {
@@ -85,25 +72,21 @@ impl ColdStore {
                 break;
             }
         }
-        if intake.rows.is_empty() && intake.covers.is_empty() {
-            // None of the partitions could be read, so there is nothing to commit.
-            return Ok(IntakeOutcome::Went);
+        // If none of the partitions could be read, there is nothing to commit.
+        if !intake.rows.is_empty() || !intake.covers.is_empty() {
+            self.add_file(&mut intake, done).await?;
         }
-        match self.add_file(&mut intake, done).await? {
-            true => Ok(IntakeOutcome::Went),
-            false => Ok(IntakeOutcome::Lost),
-        }
+        Ok(true)
     }
 
-    /// Takes the coupons with a holder that came into a file after archive commit `after`. Returns
-    /// `false` if another process has committed to the index.
+    /// Takes the coupons with a holder that came into a file after archive commit `after`.
     async fn take_file(
         &self,
         file: &Arc<LiveFile>,
         after: u64,
         intake: &mut PendingIntake,
         done: &mut HolderMerge,
-    ) -> Result<bool, ColdError> {
+    ) -> Result<(), IndexStop> {
         let day = file.origin.day;
         let held = RowDecoder::all(move |batch| {
             decode::coupons_behind(batch, after).map(|mut coupons| {
@@ -114,20 +97,19 @@ impl ColdStore {
         let mut rows = self.open(file, held).await?;
         while let Some(coupons) = rows.next().await? {
             intake.rows.extend(coupons.into_iter().map(|coupon| HolderIndexRow { day, coupon }));
-            if intake.rows.len() >= CHUNK_ROWS && !self.add_file(intake, done).await? {
-                return Ok(false);
+            if intake.rows.len() >= CHUNK_ROWS {
+                self.add_file(intake, done).await?;
             }
         }
-        Ok(true)
+        Ok(())
     }
 
-    /// Commits the pending rows as a file of level 0, then does every merge that is due. Returns
-    /// `false` if another process has committed to the index.
+    /// Commits the pending rows as a file of level 0, then does every merge that is due.
     async fn add_file(
         &self,
         intake: &mut PendingIntake,
         done: &mut HolderMerge,
-    ) -> Result<bool, ColdError> {
+    ) -> Result<(), IndexStop> {
         let mut rows = std::mem::take(&mut intake.rows);
         let archive_commit = intake.known.archive_commit(names::INDEX) + 1;
         let count = rows.len() as u64;
@@ -144,18 +126,14 @@ impl ColdStore {
         }
         let added = encoder.finish().await?;
         let covers = std::mem::take(&mut intake.covers);
-        if !self.commit_index(&intake.known, added, &[], covers, done).await? {
-            return Ok(false);
-        }
+        self.commit_index(&intake.known, added, &[], covers, done).await?;
         done.taken_in += count;
         intake.known = self.inner.index.newest().await?;
         let file_bytes = self.index_file_bytes();
         while let Some(merge) = plan::due(intake.known.files(names::INDEX), file_bytes) {
-            if !self.merge_index(&intake.known, &merge, done).await? {
-                return Ok(false);
-            }
+            self.merge_index(&intake.known, &merge, done).await?;
             intake.known = self.inner.index.newest().await?;
         }
-        Ok(true)
+        Ok(())
     }
 }

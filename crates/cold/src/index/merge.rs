@@ -3,10 +3,9 @@
 use std::cmp::Ordering;
 
 use super::write::{PIECE, encoder};
-use super::{HolderIndexRow, HolderMerge, plan};
+use super::{HolderIndexRow, HolderMerge, IndexStop, plan};
 use crate::cursor::RowDecoder;
 use crate::decode;
-use crate::error::ColdError;
 use crate::log::TableVersion;
 use crate::merge::{RowMerge, VersionedRow};
 use crate::names;
@@ -24,13 +23,13 @@ impl VersionedRow for HolderIndexRow {
 
 impl ColdStore {
     /// Merges files into files of the target level, each coupon once, and commits them in place of
-    /// the old ones. Returns `false` if another process has committed to the index.
+    /// the old ones.
     pub(super) async fn merge_index(
         &self,
         on: &TableVersion,
         merge: &plan::IndexMerge,
         done: &mut HolderMerge,
-    ) -> Result<bool, ColdError> {
+    ) -> Result<(), IndexStop> {
         let ColdStoreInner { location, index, .. } = &*self.inner;
         let archive_commit = on.archive_commit(names::INDEX) + 1;
         let mut files = Vec::with_capacity(merge.files.len());
