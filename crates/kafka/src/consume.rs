@@ -49,9 +49,7 @@ pub(crate) fn run(
         results: or(&args.result_topic, "results"),
         dead_letters: or(&args.dead_letter_topic, "dead-letter"),
     };
-    if !topics_are_ready(args, &names, runtime, stop)? {
-        return Ok(());
-    }
+    make_topics(args, &names, runtime, stop)?;
     let (desk, counts) = (Arc::new(AssignmentTable::new()), Arc::new(ConsumeCounts::default()));
     if let Some(address) = args.metrics {
         metrics::serve(address, runtime, Arc::clone(&counts), Arc::clone(&desk))?;
@@ -62,28 +60,26 @@ pub(crate) fn run(
     CommandBridge::new(args, names, workers, runtime.handle())?.run(stop)
 }
 
-/// Makes the topics of answers unless they exist. `false` if the end was asked for.
-fn topics_are_ready(
+/// Makes the topics of answers unless they exist.
+fn make_topics(
     args: &ConsumeArgs,
     names: &ConsumerTopics,
     runtime: &Runtime,
     stop: &StopSignal,
-) -> Result<bool, BridgeError> {
+) -> Result<(), BridgeError> {
     let topics = TopicAdmin::new(&args.brokers, &args.group, runtime, stop)?;
-    let Some(commands) = topics.partitions(&names.commands) else { return Ok(false) };
+    let commands = topics.partitions(&names.commands)?;
     if commands == 0 {
-        let why = "make it first, with as many partitions as you will need".to_owned();
+        let why = "make it first, with as many partitions as you will need";
         return Err(BridgeError::failed(format!("there is no topic {}", names.commands), why));
     }
-    let Some(results) = topics.make(&names.results, Some(commands), &[("retention.ms", "-1")])?
-    else {
-        return Ok(false);
-    };
+    let results = topics.make(&names.results, Some(commands), &[("retention.ms", "-1")])?;
     if results < commands {
         return Err(BridgeError::Failed(format!(
             "the result topic {} has {results} partitions, want at least {commands}, as many as {} has",
             names.results, names.commands
         )));
     }
-    Ok(topics.make(&names.dead_letters, None, &[])?.is_some())
+    topics.make(&names.dead_letters, None, &[])?;
+    Ok(())
 }

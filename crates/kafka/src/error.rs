@@ -2,26 +2,19 @@
 
 use std::fmt::Display;
 
-/// Why a command ends: a sentence for standard error, and an exit code.
-#[derive(Debug, thiserror::Error)]
+/// Why a command ends, with a sentence for standard error.
+#[derive(Debug)]
 pub(crate) enum BridgeError {
     /// A flag cannot be used: exit code 2.
-    #[error("{0}")]
     Usage(String),
     /// It failed, and a person or a supervisor must act: exit code 1.
-    #[error("{0}")]
     Failed(String),
+    /// A signal asked for the end while something was waited for: exit code 0.
+    Stopped,
 }
 
 impl BridgeError {
     pub(crate) fn failed(what: impl Display, cause: impl Display) -> BridgeError {
         BridgeError::Failed(format!("{what}: {cause}"))
-    }
-
-    pub(crate) fn exit_code(&self) -> u8 {
-        match self {
-            BridgeError::Usage(_) => 2,
-            BridgeError::Failed(_) => 1,
-        }
     }
 }

@@ -25,13 +25,13 @@ use stop::StopSignal;
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     start_log();
-    match run(&cli.command) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("couponry-kafka: {error}");
-            ExitCode::from(error.exit_code())
-        }
-    }
+    let (exit_code, why) = match run(&cli.command) {
+        Ok(()) | Err(BridgeError::Stopped) => return ExitCode::SUCCESS,
+        Err(BridgeError::Failed(why)) => (1, why),
+        Err(BridgeError::Usage(why)) => (2, why),
+    };
+    eprintln!("couponry-kafka: {why}");
+    ExitCode::from(exit_code)
 }
 
 fn run(command: &Command) -> Result<(), BridgeError> {

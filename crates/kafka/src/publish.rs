@@ -12,6 +12,7 @@ mod session;
 
 use std::time::{Duration, Instant};
 
+use rdkafka::error::KafkaError;
 use tokio::runtime::Runtime;
 
 use crate::cli::{AfterGap, From, PublishArgs};
@@ -21,7 +22,7 @@ use crate::stop::StopSignal;
 use crate::topics::TopicAdmin;
 use cursor::PublishCursor;
 use feed::{EventPage, FeedAnswer, FeedClient};
-use session::{ProducerSession, TransactionOutcome};
+use session::{ProducerSession, PublisherTopics};
 
 /// Pause at the end of the feed before it is read again.
 const POLL_EVERY: Duration = Duration::from_millis(250);
@@ -44,25 +45,22 @@ pub(crate) fn run(
     let api = ApiClient::new(&args.service)?;
     let cursor_topic =
         args.cursor_topic.clone().unwrap_or_else(|| format!("{}.cursor", args.topic));
-    let names = session::PublisherTopics { events: args.topic.clone(), cursor: cursor_topic };
+    let names = PublisherTopics { events: args.topic.clone(), cursor: cursor_topic };
     let topics = TopicAdmin::new(&args.brokers, &names.transactional_id(), runtime, stop)?;
-    if topics.make(&names.events, None, &[])?.is_none() {
-        return Ok(());
-    }
-    if !cursor::topic_is_ready(&topics, &names.cursor)? {
-        return Ok(());
-    }
+    topics.make(&names.events, None, &[])?;
+    cursor::make_topic(&topics, &names.cursor)?;
     drop(topics);
     let reader = feed::reader_of(&args.topic);
     let feed = FeedClient { api: &api, runtime, stop, types: args.types.as_deref(), reader };
-    let mut publisher =
-        EventPublisher { args, names: &names, feed, runtime, stop, counts: Counts::new() };
-    while !stop.is_asked() {
-        let Some(session) = ProducerSession::open(&args.brokers, &names, stop)? else { break };
-        let ended = publisher.session(&session)?;
-        if let PublishEnd::Again(why) = ended {
-            tracing::warn!("beginning again where the cursor is: {why}");
-            runtime.block_on(stop.sleep(SESSION_AGAIN));
+    let mut publisher = EventPublisher { args, names: &names, feed, stop, counts: Counts::new() };
+    loop {
+        match publisher.session() {
+            Ok(why) => {
+                tracing::warn!("beginning again where the cursor is: {why}");
+                stop.pause(SESSION_AGAIN);
+            }
+            Err(BridgeError::Stopped) => break,
+            Err(error) => return Err(error),
         }
     }
     tracing::info!(events = publisher.counts.all, "stopped");
@@ -71,30 +69,23 @@ pub(crate) fn run(
 
 struct EventPublisher<'a> {
     args: &'a PublishArgs,
-    names: &'a session::PublisherTopics,
+    names: &'a PublisherTopics,
     feed: FeedClient<'a>,
-    runtime: &'a Runtime,
     stop: &'a StopSignal,
     counts: Counts,
 }
 
-enum PublishEnd {
-    /// The end was asked for.
-    Stopped,
-    /// The transaction is lost; a new session finds out how far it came.
-    Again(String),
-}
-
 impl EventPublisher<'_> {
-    fn session(&mut self, session: &ProducerSession<'_>) -> Result<PublishEnd, BridgeError> {
+    /// Publishes until a transaction is lost, and returns why it is. A new session finds out how far it came.
+    fn session(&mut self) -> Result<KafkaError, BridgeError> {
+        let session = ProducerSession::open(&self.args.brokers, self.names, self.stop)?;
         let stored = cursor::read(&self.args.brokers, self.names, self.stop)?;
-        let Some(stored) = stored else { return Ok(PublishEnd::Stopped) };
         let mut cursor = stored.unwrap_or_else(|| match self.args.from {
-            From::Oldest => PublishCursor::oldest(),
+            From::Oldest => PublishCursor::default(),
             From::Newest => PublishCursor::newest(),
         });
-        tracing::info!(after = cursor.after(), "publishing from {}", cursor.place());
-        let mut written = (cursor.after().map(str::to_owned), Instant::now());
+        tracing::info!(after = cursor.after, "publishing from {}", cursor.place());
+        let mut written = (cursor.after.clone(), Instant::now());
         loop {
             let page = match self.feed.read(&cursor)? {
                 FeedAnswer::Page(page) => page,
@@ -102,27 +93,21 @@ impl EventPublisher<'_> {
                     cursor = self.after_gap(&cursor, &detail, next)?;
                     continue;
                 }
-                FeedAnswer::Stopped => return Ok(PublishEnd::Stopped),
             };
             let next = cursor.behind(&page);
-            let is_news = next.after() != written.0.as_deref();
+            let is_news = next.after != written.0;
             let is_old = is_news && written.1.elapsed() >= CURSOR_EVERY;
-            if !page.events.is_empty() || is_old || cursor.is_unwritten() {
-                match session.send(&page.events, &self.args.source, &next)? {
-                    TransactionOutcome::Committed => {}
-                    TransactionOutcome::Stopped => return Ok(PublishEnd::Stopped),
-                    TransactionOutcome::Lost(why) => return Ok(PublishEnd::Again(why)),
+            if !page.events.is_empty() || is_old || !cursor.is_written {
+                if let Err(lost) = session.send(&page.events, &self.args.source, &next)? {
+                    return Ok(lost);
                 }
-                written = (next.after().map(str::to_owned), Instant::now());
+                written = (next.after.clone(), Instant::now());
                 self.counts.add(&page);
             }
             cursor = next;
             self.counts.report(&page);
             if !page.has_more {
-                self.runtime.block_on(self.stop.sleep(POLL_EVERY));
-            }
-            if self.stop.is_asked() {
-                return Ok(PublishEnd::Stopped);
+                self.stop.pause(POLL_EVERY);
             }
         }
     }
@@ -145,9 +130,9 @@ impl EventPublisher<'_> {
             ))),
             AfterGap::Continue => {
                 tracing::error!(
-                    cursor = at.after(),
-                    last_event_id = at.event_id(),
-                    last_event_at = at.at(),
+                    cursor = at.after,
+                    last_event_id = at.event_id,
+                    last_event_at = at.at,
                     next_cursor = next,
                     "{lost}; going on, as --after-gap says"
                 );

@@ -8,9 +8,12 @@ use tokio::sync::watch;
 
 use crate::error::BridgeError;
 
-/// Whether the process is to end. Clones share one answer.
-#[derive(Clone, Debug)]
-pub(crate) struct StopSignal(watch::Receiver<bool>);
+/// Whether the process is to end.
+#[derive(Debug)]
+pub(crate) struct StopSignal {
+    is_asked: watch::Receiver<bool>,
+    runtime: Handle,
+}
 
 impl StopSignal {
     /// Becomes true with the first SIGTERM or SIGINT. The second one ends the process at once.
@@ -33,17 +36,18 @@ impl StopSignal {
             }
             std::process::exit(1);
         });
-        Ok(StopSignal(is_asked))
+        Ok(StopSignal { is_asked, runtime: runtime.clone() })
     }
 
     pub(crate) fn is_asked(&self) -> bool {
-        *self.0.borrow()
+        *self.is_asked.borrow()
     }
 
-    /// Waits for `time`, or until somebody asks for the end.
-    pub(crate) async fn sleep(&self, time: Duration) {
-        let mut asked = self.0.clone();
+    /// Blocks this thread for `time`, or until somebody asks for the end.
+    pub(crate) fn pause(&self, time: Duration) {
+        let mut asked = self.is_asked.clone();
+        let asked = async { tokio::time::timeout(time, asked.wait_for(|asked| *asked)).await };
         // An error means that the task of the signals is gone, with the runtime.
-        let _either = tokio::time::timeout(time, asked.wait_for(|asked| *asked)).await;
+        let _either = self.runtime.block_on(asked);
     }
 }

@@ -23,8 +23,7 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// As many partitions, or as many replicas, as the brokers' own default.
 const BROKER_DEFAULT: i32 = -1;
 
-/// Asks the brokers about topics. Each call waits until they answer, or until the end is asked for:
-/// then it returns `None`.
+/// Asks the brokers about topics. Each call waits until they answer, or until the end is asked for.
 pub(crate) struct TopicAdmin<'a> {
     admin: AdminClient<DefaultClientContext>,
     /// Only a consumer asks for a topic without making it.
@@ -50,21 +49,21 @@ impl<'a> TopicAdmin<'a> {
         &self,
         what: &str,
         mut ask: impl FnMut() -> Result<T, KafkaError>,
-    ) -> Option<T> {
+    ) -> Result<T, BridgeError> {
         while !self.stop.is_asked() {
             match ask() {
-                Ok(answer) => return Some(answer),
+                Ok(answer) => return Ok(answer),
                 Err(error) => {
                     tracing::warn!(error = %error, "the brokers do not answer: {what}");
-                    self.runtime.block_on(self.stop.sleep(ASK_AGAIN));
+                    self.stop.pause(ASK_AGAIN);
                 }
             }
         }
-        None
+        Err(BridgeError::Stopped)
     }
 
-    /// How many partitions the topic has; `Some(0)` if there is no such topic.
-    pub(crate) fn partitions(&self, topic: &str) -> Option<usize> {
+    /// How many partitions the topic has; 0 if there is no such topic.
+    pub(crate) fn partitions(&self, topic: &str) -> Result<usize, BridgeError> {
         self.until_answered("which partitions a topic has", || {
             let found = self.asker.fetch_metadata(Some(topic), ASK)?;
             let found = found.topics().iter().find(|it| it.name() == topic);
@@ -72,16 +71,17 @@ impl<'a> TopicAdmin<'a> {
         })
     }
 
-    /// Makes the topic unless it exists; without `partitions`, as many as the brokers' default.
+    /// Makes the topic unless it exists; without `partitions`, as many as the brokers' default. Returns how
+    /// many it has.
     pub(crate) fn make(
         &self,
         topic: &str,
         partitions: Option<usize>,
         settings: &[(&str, &str)],
-    ) -> Result<Option<usize>, BridgeError> {
-        match self.partitions(topic) {
-            Some(0) => {}
-            found => return Ok(found),
+    ) -> Result<usize, BridgeError> {
+        let found = self.partitions(topic)?;
+        if found > 0 {
+            return Ok(found);
         }
         let count = partitions.map_or(BROKER_DEFAULT, |it| i32::try_from(it).unwrap_or(i32::MAX));
         let mut new = NewTopic::new(topic, count, TopicReplication::Fixed(BROKER_DEFAULT));
@@ -91,8 +91,8 @@ impl<'a> TopicAdmin<'a> {
         let options = AdminOptions::new().request_timeout(Some(ASK)).operation_timeout(Some(ASK));
         let made = self.until_answered("to make a topic", || {
             self.runtime.block_on(self.admin.create_topics([&new], &options))
-        });
-        for one in made.into_iter().flatten() {
+        })?;
+        for one in made {
             match one {
                 Ok(_) => tracing::info!(topic, "made the topic {topic}"),
                 Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
@@ -105,16 +105,15 @@ impl<'a> TopicAdmin<'a> {
             }
         }
         // The leader of a new topic is not known at once.
-        while !self.stop.is_asked() {
-            match self.partitions(topic) {
-                Some(0) => self.runtime.block_on(self.stop.sleep(ASK_AGAIN / 10)),
+        loop {
+            match self.partitions(topic)? {
+                0 => self.stop.pause(ASK_AGAIN / 10),
                 found => return Ok(found),
             }
         }
-        Ok(None)
     }
 
-    pub(crate) fn setting(&self, topic: &str, name: &str) -> Option<String> {
+    pub(crate) fn setting(&self, topic: &str, name: &str) -> Result<String, BridgeError> {
         let options = AdminOptions::new().request_timeout(Some(ASK));
         let asked = [ResourceSpecifier::Topic(topic)];
         self.until_answered("how a topic is set", || {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use rdkafka::{Message, Offset, TopicPartitionList};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::feed::EventPage;
 use super::session::PublisherTopics;
@@ -32,31 +32,28 @@ const POLL: Duration = Duration::from_millis(200);
 /// After this time without a record or the end of the topic, a line is logged.
 const QUIET: Duration = Duration::from_secs(10);
 
-/// Where the publisher is in the feed, and the last event that it has published.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Where the publisher is in the feed, and the last event that it has published; by default before the first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub(crate) struct PublishCursor {
-    after: Option<String>,
-    event_id: Option<String>,
-    at: Option<String>,
-    is_written: bool,
+    /// The parameter `after` of the feed; `None` before the first event. Each record has one.
+    #[serde(rename = "cursor", deserialize_with = "text")]
+    pub(crate) after: Option<String>,
+    pub(crate) event_id: Option<String>,
+    /// When the last event that was published happened.
+    pub(crate) at: Option<String>,
+    /// Whether Kafka has it: otherwise a restart would begin elsewhere.
+    #[serde(skip)]
+    pub(crate) is_written: bool,
 }
 
-#[derive(Deserialize, Serialize)]
-struct CursorRecord {
-    cursor: String,
-    event_id: Option<String>,
-    at: Option<String>,
+fn text<'de, D: Deserializer<'de>>(text: D) -> Result<Option<String>, D::Error> {
+    String::deserialize(text).map(Some)
 }
 
 impl PublishCursor {
-    /// Before the first event.
-    pub(crate) fn oldest() -> PublishCursor {
-        PublishCursor { after: None, event_id: None, at: None, is_written: false }
-    }
-
     /// Behind the last event, at the moment of the first read.
     pub(crate) fn newest() -> PublishCursor {
-        PublishCursor { after: Some("newest".to_owned()), ..PublishCursor::oldest() }
+        PublishCursor { after: Some("newest".to_owned()), ..PublishCursor::default() }
     }
 
     /// Behind the events of a page.
@@ -75,25 +72,6 @@ impl PublishCursor {
         PublishCursor { after: Some(next), is_written: false, ..self.clone() }
     }
 
-    /// The parameter `after` of the feed.
-    pub(crate) fn after(&self) -> Option<&str> {
-        self.after.as_deref()
-    }
-
-    pub(crate) fn event_id(&self) -> Option<&str> {
-        self.event_id.as_deref()
-    }
-
-    /// When the last event that was published happened.
-    pub(crate) fn at(&self) -> Option<&str> {
-        self.at.as_deref()
-    }
-
-    /// Whether Kafka does not have it yet, so that a restart would begin elsewhere.
-    pub(crate) fn is_unwritten(&self) -> bool {
-        !self.is_written
-    }
-
     /// Where it is, for people.
     pub(crate) fn place(&self) -> String {
         match (&self.event_id, &self.after) {
@@ -104,27 +82,21 @@ impl PublishCursor {
     }
 
     pub(crate) fn record(&self) -> String {
-        let record = CursorRecord {
-            cursor: self.after.clone().unwrap_or_default(),
-            event_id: self.event_id.clone(),
-            at: self.at.clone(),
-        };
-        serde_json::to_string(&record).unwrap_or_default()
+        serde_json::to_string(self).unwrap_or_default()
     }
 
     fn of_record(value: &[u8]) -> Result<PublishCursor, serde_json::Error> {
-        let CursorRecord { cursor, event_id, at } = serde_json::from_slice(value)?;
-        Ok(PublishCursor { after: Some(cursor), event_id, at, is_written: true })
+        Ok(PublishCursor { is_written: true, ..serde_json::from_slice(value)? })
     }
 }
 
-/// Makes the cursor topic unless it exists. `false` if the end was asked for.
+/// Makes the cursor topic unless it exists.
 ///
 /// # Errors
 /// The topic would delete the cursor, or has several partitions.
-pub(crate) fn topic_is_ready(topics: &TopicAdmin<'_>, topic: &str) -> Result<bool, BridgeError> {
-    let Some(partitions) = topics.make(topic, Some(1), &SETTINGS)? else { return Ok(false) };
-    let Some(policy) = topics.setting(topic, "cleanup.policy") else { return Ok(false) };
+pub(crate) fn make_topic(topics: &TopicAdmin<'_>, topic: &str) -> Result<(), BridgeError> {
+    let partitions = topics.make(topic, Some(1), &SETTINGS)?;
+    let policy = topics.setting(topic, "cleanup.policy")?;
     if partitions != 1 {
         let why = format!("{partitions} partitions, want 1");
         return Err(BridgeError::failed(format!("the cursor topic {topic} cannot be used"), why));
@@ -135,16 +107,16 @@ pub(crate) fn topic_is_ready(topics: &TopicAdmin<'_>, topic: &str) -> Result<boo
              would delete the cursor, and all events would be published again"
         )));
     }
-    Ok(true)
+    Ok(())
 }
 
 /// The cursor that the last committed transaction has written. Only after older publishers are fenced:
-/// then no transaction of this topic is open. The outer `None`: the end was asked for.
+/// then no transaction of this topic is open.
 pub(crate) fn read(
     brokers: &BrokerArgs,
     names: &PublisherTopics,
     stop: &StopSignal,
-) -> Result<Option<Option<PublishCursor>>, BridgeError> {
+) -> Result<Option<PublishCursor>, BridgeError> {
     let reader = config::reader(brokers, &names.transactional_id(), "read_committed")?;
     let mut from = TopicPartitionList::new();
     let because = |error: KafkaError| BridgeError::failed("cannot read the cursor topic", error);
@@ -157,7 +129,7 @@ pub(crate) fn read(
                 heard = Instant::now();
                 found = Some(cursor_of(&record)?);
             }
-            Some(Err(KafkaError::PartitionEOF(_))) => return Ok(Some(found)),
+            Some(Err(KafkaError::PartitionEOF(_))) => return Ok(found),
             Some(Err(error)) => tracing::warn!(error = %error, "cannot read the cursor topic yet"),
             None if heard.elapsed() > QUIET => {
                 tracing::warn!("waiting for the cursor topic {}", names.cursor);
@@ -166,7 +138,7 @@ pub(crate) fn read(
             None => {}
         }
     }
-    Ok(None)
+    Err(BridgeError::Stopped)
 }
 
 fn cursor_of(record: &impl Message) -> Result<PublishCursor, BridgeError> {
@@ -202,11 +174,11 @@ mod tests {
 
     #[test]
     fn steps() {
-        let first = PublishCursor::oldest();
-        assert!(first.is_unwritten() && first.after().is_none());
+        let first = PublishCursor::default();
+        assert!(!first.is_written && first.after.is_none());
         let second = first.behind(&page("a"));
-        assert_eq!((second.after(), second.is_unwritten()), (Some("a"), false));
+        assert_eq!((second.after.as_deref(), second.is_written), (Some("a"), true));
         let behind_gap = second.after_gap("b".to_owned());
-        assert_eq!((behind_gap.after(), behind_gap.is_unwritten()), (Some("b"), true));
+        assert_eq!((behind_gap.after.as_deref(), behind_gap.is_written), (Some("b"), false));
     }
 }

@@ -49,8 +49,6 @@ pub(crate) enum FeedAnswer {
         detail: String,
         next: String,
     },
-    /// The end was asked for.
-    Stopped,
 }
 
 #[derive(Deserialize)]
@@ -72,7 +70,7 @@ impl FeedClient<'_> {
     /// The server refuses in a way that no repeat changes.
     pub(crate) fn read(&self, cursor: &PublishCursor) -> Result<FeedAnswer, BridgeError> {
         let mut query = vec![("limit", PAGE_EVENTS)];
-        query.extend(cursor.after().map(|after| ("after", after)));
+        query.extend(cursor.after.as_deref().map(|after| ("after", after)));
         query.extend(self.types.map(|types| ("type", types)));
         query.push(("reader", &self.reader));
         let mut wait = WAIT_FIRST;
@@ -93,7 +91,7 @@ impl FeedClient<'_> {
                         (408 | 429 | 500 | 502..=504, _) => {
                             tracing::warn!("the server cannot answer: {}: {detail}", problem.code);
                         }
-                        (400, _) if cursor.after().is_some() => {
+                        (400, _) if cursor.after.is_some() => {
                             let why =
                                 "if the cursor is of another server, use another cursor topic";
                             return Err(BridgeError::failed(
@@ -112,10 +110,10 @@ impl FeedClient<'_> {
                     None
                 }
             };
-            self.runtime.block_on(self.stop.sleep(pause.unwrap_or(wait).max(wait)));
+            self.stop.pause(pause.unwrap_or(wait).max(wait));
             wait = (wait * 2).min(WAIT_MAX);
         }
-        Ok(FeedAnswer::Stopped)
+        Err(BridgeError::Stopped)
     }
 }
 

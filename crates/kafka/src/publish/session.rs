@@ -43,58 +43,47 @@ pub(crate) struct ProducerSession<'a> {
     stop: &'a StopSignal,
 }
 
-#[derive(Debug)]
-pub(crate) enum TransactionOutcome {
-    /// Its events and the cursor are there, once.
-    Committed,
-    /// The end was asked for; the next publisher finds out.
-    Stopped,
-    /// This producer cannot go on; a new session finds out.
-    Lost(String),
-}
-
 impl<'a> ProducerSession<'a> {
-    /// Makes a producer, ends what older ones left open, and fences them. `None`: the end was asked for.
+    /// Makes a producer, ends what older ones left open, and fences them.
     pub(crate) fn open(
         brokers: &BrokerArgs,
         names: &'a PublisherTopics,
         stop: &'a StopSignal,
-    ) -> Result<Option<ProducerSession<'a>>, BridgeError> {
+    ) -> Result<ProducerSession<'a>, BridgeError> {
         let timeout = TRANSACTION.as_millis() as u64;
         let config = config::transactional(brokers, &names.transactional_id(), timeout);
         let producer: ThreadedProducer<_> = config.create().map_err(unusable)?;
         while !stop.is_asked() {
             match producer.init_transactions(STEP) {
-                Ok(()) => return Ok(Some(ProducerSession { producer, names, stop })),
+                Ok(()) => return Ok(ProducerSession { producer, names, stop }),
                 Err(error) if is_fatal(&error) => {
                     return Err(BridgeError::failed("cannot begin transactions", error));
                 }
                 Err(error) => tracing::warn!(error = %error, "cannot begin transactions yet"),
             }
         }
-        Ok(None)
+        Err(BridgeError::Stopped)
     }
 
-    /// Writes the events and the cursor behind them in one transaction.
+    /// Writes the events and the cursor behind them in one transaction: then they are there, once. The inner
+    /// error: this producer cannot go on, and a new session finds out what became of the transaction.
     ///
     /// # Errors
-    /// Another publisher with the same cursor topic has started.
+    /// Another publisher with the same cursor topic has started. [`BridgeError::Stopped`] if the end was asked
+    /// for: the next publisher finds out what became of the transaction.
     pub(crate) fn send(
         &self,
         events: &[PublishedEvent],
         source: &str,
         cursor: &PublishCursor,
-    ) -> Result<TransactionOutcome, BridgeError> {
+    ) -> Result<Result<(), KafkaError>, BridgeError> {
         let begun = Instant::now();
         loop {
-            let tried = self.begun_with(events, source, cursor);
-            let tried =
-                tried.and_then(|()| self.repeated(|| self.producer.commit_transaction(STEP)));
-            let error = match tried {
-                Ok(CallOutcome::Yes) => return Ok(TransactionOutcome::Committed),
-                Ok(CallOutcome::Stopped) => return Ok(TransactionOutcome::Stopped),
-                Err(error) => error,
+            let tried = match self.begun_with(events, source, cursor) {
+                Ok(()) => self.repeated(|| self.producer.commit_transaction(STEP))?,
+                Err(error) => Err(error),
             };
+            let Err(error) = tried else { return Ok(Ok(())) };
             if is_fenced(&error) && begun.elapsed() < TRANSACTION {
                 return Err(BridgeError::Failed(format!(
                     "another publisher with the cursor topic {} has started, so this one ends ({error})",
@@ -102,13 +91,11 @@ impl<'a> ProducerSession<'a> {
                 )));
             }
             if is_fatal(&error) {
-                return Ok(TransactionOutcome::Lost(error.to_string()));
+                return Ok(Err(error));
             }
             tracing::warn!(error = %error, "aborting the transaction, and sending its events again");
-            match self.repeated(|| self.producer.abort_transaction(STEP)) {
-                Ok(CallOutcome::Yes) => {}
-                Ok(CallOutcome::Stopped) => return Ok(TransactionOutcome::Stopped),
-                Err(error) => return Ok(TransactionOutcome::Lost(error.to_string())),
+            if let Err(error) = self.repeated(|| self.producer.abort_transaction(STEP))? {
+                return Ok(Err(error));
             }
         }
     }
@@ -138,27 +125,23 @@ impl<'a> ProducerSession<'a> {
     fn repeated(
         &self,
         step: impl Fn() -> Result<(), KafkaError>,
-    ) -> Result<CallOutcome, KafkaError> {
+    ) -> Result<Result<(), KafkaError>, BridgeError> {
         let mut asked = None;
         loop {
             match step() {
-                Ok(()) => return Ok(CallOutcome::Yes),
-                Err(error) if !is_retriable(&error) => return Err(error),
-                Err(error) => tracing::warn!(error = %error, "the brokers do not answer"),
+                Err(error) if is_retriable(&error) => {
+                    tracing::warn!(error = %error, "the brokers do not answer");
+                }
+                ended => return Ok(ended),
             }
             if self.stop.is_asked() {
                 let since = *asked.get_or_insert_with(Instant::now);
                 if since.elapsed() > LAST_STEPS {
-                    return Ok(CallOutcome::Stopped);
+                    return Err(BridgeError::Stopped);
                 }
             }
         }
     }
-}
-
-enum CallOutcome {
-    Yes,
-    Stopped,
 }
 
 fn is_retriable(error: &KafkaError) -> bool {
