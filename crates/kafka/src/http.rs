@@ -1,5 +1,6 @@
 //! Requests to couponry, and what its answers mean.
 
+use std::error::Error;
 use std::path::PathBuf;
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
@@ -41,17 +42,12 @@ pub(crate) struct ApiClient {
 }
 
 #[derive(Debug)]
-pub(crate) enum ApiReply {
-    /// 2xx with this JSON.
-    Done {
-        status: u16,
-        body: Box<RawValue>,
-    },
-    Problem {
-        problem: ProblemDocument,
-        retry_after: Option<Duration>,
-        body: Box<RawValue>,
-    },
+pub(crate) struct ApiReply {
+    pub(crate) status: u16,
+    pub(crate) retry_after: Option<Duration>,
+    pub(crate) body: Box<RawValue>,
+    /// What the body says, unless the status is 2xx.
+    pub(crate) problem: Option<ProblemDocument>,
 }
 
 /// What a problem document says, as far as it is needed here.
@@ -71,14 +67,7 @@ pub(crate) struct ProblemDocument {
 /// was executed is not known.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(crate) struct NoAnswer(String);
-
-impl NoAnswer {
-    #[cfg(test)]
-    pub(crate) fn because(why: &str) -> NoAnswer {
-        NoAnswer(why.to_owned())
-    }
-}
+pub(crate) struct NoAnswer(pub(crate) String);
 
 impl ApiClient {
     pub(crate) fn new(service: &Service) -> Result<ApiClient, BridgeError> {
@@ -179,16 +168,16 @@ fn reply(
     retry_after: Option<Duration>,
     body: Box<RawValue>,
 ) -> Result<ApiReply, NoAnswer> {
-    if status.is_success() {
-        return Ok(ApiReply::Done { status: status.as_u16(), body });
-    }
-    let problem: Result<ProblemDocument, _> = serde_json::from_str(body.get());
-    match problem {
-        Ok(problem) if problem.status == status.as_u16() => {
-            Ok(ApiReply::Problem { problem, retry_after, body })
+    let problem = match status.is_success() {
+        true => None,
+        false => {
+            let found: Option<ProblemDocument> = serde_json::from_str(body.get()).ok();
+            let found = found.filter(|problem| problem.status == status.as_u16());
+            let none = || NoAnswer(format!("status {status} without a problem document"));
+            Some(found.ok_or_else(none)?)
         }
-        Ok(_) | Err(_) => Err(NoAnswer(format!("status {status} without a problem document"))),
-    }
+    };
+    Ok(ApiReply { status: status.as_u16(), retry_after, body, problem })
 }
 
 fn retry_after(response: &Response) -> Option<Duration> {
@@ -209,14 +198,9 @@ async fn whole(mut response: Response) -> Result<Vec<u8>, NoAnswer> {
 
 /// An error with its causes; the first sentence alone says only that a request failed.
 fn said(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
+    let error: &(dyn Error + 'static) = error;
+    let causes = std::iter::successors(Some(error), |error| (*error).source());
+    causes.map(|error| error.to_string()).collect::<Vec<_>>().join(": ")
 }
 
 #[cfg(test)]
@@ -257,8 +241,8 @@ mod tests {
             let body = RawValue::from_string(body.to_owned()).expect("JSON");
             let status = StatusCode::from_u16(status).expect("a status");
             let found = match reply(status, None, body) {
-                Ok(ApiReply::Done { status, .. }) => status.to_string(),
-                Ok(ApiReply::Problem { problem, .. }) => problem.code,
+                Ok(ApiReply { problem: None, status, .. }) => status.to_string(),
+                Ok(ApiReply { problem: Some(problem), .. }) => problem.code,
                 Err(NoAnswer(_)) => "none".to_owned(),
             };
             assert_eq!(found, want, "{name}");

@@ -1,9 +1,9 @@
 //! Sends a command until couponry answers it.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use serde_json::value::RawValue;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -11,7 +11,7 @@ use super::answer::CommandOutcome;
 use super::command::CouponCommand;
 use super::desk::AssignmentTicket;
 use super::progress::ConsumeCounts;
-use super::verdict::{CallVerdict, RetryWait, WaitScope, verdict};
+use super::verdict::{CallVerdict, WaitScope, verdict};
 use crate::http::{ApiClient, ApiReply, NoAnswer};
 
 /// After the gate opens, requests begin within this time, not all at once.
@@ -28,13 +28,6 @@ pub(crate) struct CommandCaller {
     /// Before this instant nobody sends.
     gate: Mutex<Instant>,
     counts: Arc<ConsumeCounts>,
-}
-
-#[derive(Debug)]
-pub(crate) struct AnsweredCall {
-    pub(crate) outcome: CommandOutcome,
-    pub(crate) status: u16,
-    pub(crate) document: Box<RawValue>,
 }
 
 impl CommandCaller {
@@ -55,7 +48,7 @@ impl CommandCaller {
         command: &CouponCommand,
         ticket: &AssignmentTicket,
         seed: i64,
-    ) -> Option<AnsweredCall> {
+    ) -> Option<(CommandOutcome, ApiReply)> {
         for tries in 1.. {
             if self.waits_for_gate(ticket, seed).await {
                 return None;
@@ -67,20 +60,16 @@ impl CommandCaller {
                 }
                 self.api.post(&command.path(), &command.body).await
             };
-            let verdict = verdict(&reply, tries);
-            let outcome = match verdict {
-                CallVerdict::Accepted => CommandOutcome::Accepted,
-                CallVerdict::Refused => CommandOutcome::Refused,
-                CallVerdict::Unknown => CommandOutcome::Unknown,
-                CallVerdict::Again(again) => {
+            match verdict(&reply, tries) {
+                // No verdict ends without an answer.
+                CallVerdict::Answer(outcome) => return Some((outcome, reply.ok()?)),
+                CallVerdict::Again { wait, who } => {
                     self.log(command, &reply, tries);
-                    if self.pauses(&again, ticket).await {
+                    if self.pauses(wait, who, ticket).await {
                         return None;
                     }
-                    continue;
                 }
-            };
-            return answered(reply, outcome);
+            }
         }
         None
     }
@@ -101,10 +90,10 @@ impl CommandCaller {
     }
 
     /// Pauses before the next try. Whether the partition is left.
-    async fn pauses(&self, again: &RetryWait, ticket: &AssignmentTicket) -> bool {
-        self.counts.again();
-        match again.who {
-            WaitScope::Lane => return ticket.sleep(again.wait).await,
+    async fn pauses(&self, wait: Duration, who: WaitScope, ticket: &AssignmentTicket) -> bool {
+        self.counts.again.fetch_add(1, Ordering::Relaxed);
+        match who {
+            WaitScope::Lane => return ticket.sleep(wait).await,
             WaitScope::All => {}
             WaitScope::AllWithNewToken => {
                 if let Err(why) = self.api.read_token() {
@@ -113,7 +102,7 @@ impl CommandCaller {
             }
         }
         let mut gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
-        *gate = (*gate).max(Instant::now() + again.wait);
+        *gate = (*gate).max(Instant::now() + wait);
         ticket.is_closing()
     }
 
@@ -123,25 +112,12 @@ impl CommandCaller {
         }
         let verb = command.verb.as_str();
         match reply {
-            Ok(ApiReply::Problem { problem, .. }) => {
+            Ok(ApiReply { problem: Some(problem), .. }) => {
                 let (code, detail) = (&problem.code, problem.detail.as_deref().unwrap_or_default());
                 tracing::warn!(verb, tries, code, "sending a command again: {code}: {detail}");
             }
-            Ok(ApiReply::Done { .. }) => {}
+            Ok(ApiReply { problem: None, .. }) => {}
             Err(error) => tracing::warn!(verb, tries, "sending a command again: {error}"),
         }
-    }
-}
-
-fn answered(reply: Result<ApiReply, NoAnswer>, outcome: CommandOutcome) -> Option<AnsweredCall> {
-    match reply {
-        Ok(ApiReply::Done { status, body }) => {
-            Some(AnsweredCall { outcome, status, document: body })
-        }
-        Ok(ApiReply::Problem { problem, body, .. }) => {
-            Some(AnsweredCall { outcome, status: problem.status, document: body })
-        }
-        // No verdict ends without an answer.
-        Err(_) => None,
     }
 }

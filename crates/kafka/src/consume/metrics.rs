@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http_body_util::Full;
@@ -124,7 +125,7 @@ fn text(counts: &ConsumeCounts, desk: &AssignmentTable) -> String {
             "couponry_kafka_sent_again_total",
             "counter",
             "Requests to couponry that had to be sent again.",
-            one(counts.sent_again().to_string()),
+            one(counts.again.load(Ordering::Relaxed).to_string()),
         ),
     ];
     let mut text = String::new();

@@ -14,9 +14,12 @@ pub(crate) struct ConsumeCounts {
     accepted: AtomicU64,
     refused: AtomicU64,
     unknown: AtomicU64,
-    repeated: AtomicU64,
-    dead: AtomicU64,
-    again: AtomicU64,
+    /// Commands that got the answer that they had got before.
+    pub(crate) repeated: AtomicU64,
+    /// Messages that were no command.
+    pub(crate) dead: AtomicU64,
+    /// Requests that had to be sent again.
+    pub(crate) again: AtomicU64,
     /// Behind the last message of each partition, as the brokers say.
     ends: Mutex<HashMap<i32, i64>>,
 }
@@ -29,20 +32,6 @@ impl ConsumeCounts {
             CommandOutcome::Unknown => &self.unknown,
         };
         count.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// A command got the answer that it had got before.
-    pub(crate) fn repeated(&self) {
-        self.repeated.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// A message was no command.
-    pub(crate) fn dead(&self) {
-        self.dead.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn again(&self) {
-        self.again.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A partition has messages up to this offset.
@@ -67,10 +56,6 @@ impl ConsumeCounts {
             ("dead_letter", &self.dead),
         ];
         all.map(|(kind, count)| (kind, count.load(Ordering::Relaxed)))
-    }
-
-    pub(crate) fn sent_again(&self) -> u64 {
-        self.again.load(Ordering::Relaxed)
     }
 
     fn done(&self) -> u64 {
@@ -112,7 +97,7 @@ impl ProgressReport {
             unknown,
             repeated,
             dead_letters,
-            sent_again = counts.sent_again(),
+            sent_again = counts.again.load(Ordering::Relaxed),
             "answered {done} commands, {rate:.0} a second, {lag} behind"
         );
         (self.at, self.done) = (Instant::now(), done);

@@ -2,25 +2,16 @@
 
 use std::time::Duration;
 
+use super::answer::CommandOutcome;
 use super::limits::{INTERNAL_TRIES_MAX, WAIT_FIRST, WAIT_MAX, WAIT_MAX_NO_ANSWER};
 use crate::http::{ApiReply, NoAnswer};
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum CallVerdict {
-    /// It is the answer: the command was executed.
-    Accepted,
-    /// It is the answer: the command was refused.
-    Refused,
-    /// It is the answer: couponry has a fault at this command.
-    Unknown,
-    /// Send the same request again.
-    Again(RetryWait),
-}
-
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct RetryWait {
-    pub(crate) wait: Duration,
-    pub(crate) who: WaitScope,
+    /// It is the answer.
+    Answer(CommandOutcome),
+    /// Send the same request again, after this time.
+    Again { wait: Duration, who: WaitScope },
 }
 
 /// Who waits before the next request.
@@ -39,26 +30,23 @@ pub(crate) enum WaitScope {
 /// 429 and 503 never end a command, however long they last: couponry executed nothing, or says itself
 /// that the same request finds out.
 pub(crate) fn verdict(reply: &Result<ApiReply, NoAnswer>, tries: u32) -> CallVerdict {
-    let (problem, retry_after) = match reply {
-        Ok(ApiReply::Done { .. }) => return CallVerdict::Accepted,
-        Ok(ApiReply::Problem { problem, retry_after, .. }) => (problem, *retry_after),
-        Err(_) => {
-            return CallVerdict::Again(RetryWait {
-                wait: backoff(tries, WAIT_MAX_NO_ANSWER),
-                who: WaitScope::Lane,
-            });
-        }
+    let Ok(reply) = reply else {
+        let wait = backoff(tries, WAIT_MAX_NO_ANSWER);
+        return CallVerdict::Again { wait, who: WaitScope::Lane };
     };
-    let wait = backoff(tries, WAIT_MAX).max(retry_after.unwrap_or_default());
-    let again = |who| CallVerdict::Again(RetryWait { wait, who });
-    match (problem.status, problem.code.as_str()) {
+    let Some(problem) = &reply.problem else {
+        return CallVerdict::Answer(CommandOutcome::Accepted);
+    };
+    let wait = backoff(tries, WAIT_MAX).max(reply.retry_after.unwrap_or_default());
+    let again = |who| CallVerdict::Again { wait, who };
+    match (reply.status, problem.code.as_str()) {
         (401, _) => again(WaitScope::AllWithNewToken),
         (503, "OVERLOADED" | "STORE_FULL" | "STORE_UNAVAILABLE") => again(WaitScope::All),
         // TOO_MANY is about one user; OUTCOME_UNKNOWN, STORE_DAMAGED and COLD_UNAVAILABLE about one coupon.
         (408 | 429 | 503, _) => again(WaitScope::Lane),
         (500.., _) if tries < INTERNAL_TRIES_MAX => again(WaitScope::Lane),
-        (500.., _) => CallVerdict::Unknown,
-        (_, _) => CallVerdict::Refused,
+        (500.., _) => CallVerdict::Answer(CommandOutcome::Unknown),
+        (_, _) => CallVerdict::Answer(CommandOutcome::Refused),
     }
 }
 
@@ -78,27 +66,28 @@ mod tests {
         let (code, detail, next_cursor) = (code.to_owned(), None, None);
         let body = RawValue::from_string("{}".to_owned()).expect("JSON");
         let retry_after = retry_after.map(Duration::from_secs);
-        let problem = ProblemDocument { status, code, detail, next_cursor };
-        Ok(ApiReply::Problem { problem, retry_after, body })
+        let problem = Some(ProblemDocument { status, code, detail, next_cursor });
+        Ok(ApiReply { status, retry_after, body, problem })
     }
 
     #[test]
     fn verdicts() {
         let done = || {
             let body = RawValue::from_string("{}".to_owned()).expect("JSON");
-            Ok(ApiReply::Done { status: 200, body })
+            Ok(ApiReply { status: 200, retry_after: None, body, problem: None })
         };
+        let answer = CallVerdict::Answer;
+        use CommandOutcome::{Accepted, Refused, Unknown};
         use WaitScope::{All, AllWithNewToken, Lane};
         let most = INTERNAL_TRIES_MAX;
-        let again =
-            |ms, who| CallVerdict::Again(RetryWait { wait: Duration::from_millis(ms), who });
+        let again = |ms, who| CallVerdict::Again { wait: Duration::from_millis(ms), who };
         let cases = [
-            ("done", done(), 1, CallVerdict::Accepted),
-            ("a rule refuses", problem(409, "ALREADY_REDEEMED", None), 1, CallVerdict::Refused),
-            ("held: an answer", problem(409, "HELD", None), 1, CallVerdict::Refused),
-            ("unknown code", problem(404, "NOT_FOUND", None), 1, CallVerdict::Refused),
-            ("a bad body", problem(400, "INVALID", None), 1, CallVerdict::Refused),
-            ("the role", problem(403, "FORBIDDEN", None), 1, CallVerdict::Refused),
+            ("done", done(), 1, answer(Accepted)),
+            ("a rule refuses", problem(409, "ALREADY_REDEEMED", None), 1, answer(Refused)),
+            ("held: an answer", problem(409, "HELD", None), 1, answer(Refused)),
+            ("unknown code", problem(404, "NOT_FOUND", None), 1, answer(Refused)),
+            ("a bad body", problem(400, "INVALID", None), 1, answer(Refused)),
+            ("the role", problem(403, "FORBIDDEN", None), 1, answer(Refused)),
             ("an old token", problem(401, "UNAUTHENTICATED", None), 1, again(100, AllWithNewToken)),
             ("one user", problem(429, "TOO_MANY", Some(9)), 1, again(9_000, Lane)),
             ("overloaded", problem(503, "OVERLOADED", Some(1)), 1, again(1_000, All)),
@@ -108,9 +97,9 @@ mod tests {
             ("not known", problem(503, "OUTCOME_UNKNOWN", Some(2)), 1, again(2_000, Lane)),
             ("a slow body", problem(408, "TIMEOUT", None), 1, again(100, Lane)),
             ("a fault", problem(500, "INTERNAL", None), most - 1, again(30_000, Lane)),
-            ("a lasting fault", problem(500, "INTERNAL", None), most, CallVerdict::Unknown),
-            ("none", Err(NoAnswer::because("broken")), 1, again(100, Lane)),
-            ("none for an hour", Err(NoAnswer::because("broken")), 999, again(2_000, Lane)),
+            ("a lasting fault", problem(500, "INTERNAL", None), most, answer(Unknown)),
+            ("none", Err(NoAnswer("broken".to_owned())), 1, again(100, Lane)),
+            ("none for an hour", Err(NoAnswer("broken".to_owned())), 999, again(2_000, Lane)),
         ];
         for (name, reply, tries, want) in cases {
             assert_eq!(verdict(&reply, tries), want, "{name}");

@@ -2,18 +2,15 @@
 
 use std::time::Duration;
 
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::future_producer::{DeliveryFuture, OwnedDeliveryResult};
+use rdkafka::error::KafkaError;
+use rdkafka::message::Header;
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
+use rdkafka::util::Timeout;
 
 use super::answer::{CommandSource, REASON};
 use crate::cli::BrokerArgs;
 use crate::config::{self, unusable};
 use crate::error::BridgeError;
-
-/// Pause while the producer has no room.
-const ROOM: Duration = Duration::from_millis(20);
 
 #[derive(Clone, Debug)]
 pub(crate) struct ConsumerTopics {
@@ -27,9 +24,6 @@ pub(crate) struct ResultWriter {
     producer: FutureProducer,
     names: ConsumerTopics,
 }
-
-/// A record that the producer has taken, and that the brokers have not acknowledged yet.
-pub(crate) struct WrittenRecord(DeliveryFuture);
 
 impl ResultWriter {
     pub(crate) fn new(
@@ -47,10 +41,16 @@ impl ResultWriter {
         source: &CommandSource,
         key: Option<&[u8]>,
         value: &[u8],
-    ) -> Result<WrittenRecord, KafkaError> {
-        let headers = source.headers(&self.names.commands, partition);
-        let record = FutureRecord::to(&self.names.results).payload(value).headers(headers);
-        self.send(with_key(record, key).partition(partition)).await
+    ) -> Result<i64, KafkaError> {
+        self.send(FutureRecord {
+            topic: &self.names.results,
+            partition: Some(partition),
+            payload: Some(value),
+            key,
+            timestamp: None,
+            headers: Some(source.headers(&self.names.commands, partition)),
+        })
+        .await
     }
 
     /// A message that is no command, as it was, with the reason.
@@ -61,29 +61,24 @@ impl ResultWriter {
         key: Option<&[u8]>,
         value: Option<&[u8]>,
         reason: &str,
-    ) -> Result<WrittenRecord, KafkaError> {
-        let headers: OwnedHeaders = source.headers(&self.names.commands, partition);
-        let headers = headers.insert(Header { key: REASON, value: Some(reason) });
-        let mut record = FutureRecord::to(&self.names.dead_letters).headers(headers);
-        if let Some(value) = value {
-            record = record.payload(value);
-        }
-        self.send(with_key(record, key)).await
+    ) -> Result<i64, KafkaError> {
+        let headers = source.headers(&self.names.commands, partition);
+        self.send(FutureRecord {
+            topic: &self.names.dead_letters,
+            partition: None,
+            payload: value,
+            key,
+            timestamp: None,
+            headers: Some(headers.insert(Header { key: REASON, value: Some(reason) })),
+        })
+        .await
     }
 
-    /// Hands a record to the producer, as soon as it has room.
-    async fn send(
-        &self,
-        mut record: FutureRecord<'_, [u8], [u8]>,
-    ) -> Result<WrittenRecord, KafkaError> {
-        loop {
-            record = match self.producer.send_result(record) {
-                Ok(delivery) => return Ok(WrittenRecord(delivery)),
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), record)) => record,
-                Err((error, _)) => return Err(error),
-            };
-            tokio::time::sleep(ROOM).await;
-        }
+    /// Hands a record to the producer, as soon as it has room. Returns the offset of the record, once the
+    /// brokers have acknowledged it.
+    async fn send(&self, record: FutureRecord<'_, [u8], [u8]>) -> Result<i64, KafkaError> {
+        let delivered = self.producer.send(record, Timeout::Never).await;
+        delivered.map(|delivery| delivery.offset).map_err(|(error, _)| error)
     }
 
     /// Waits until everything is acknowledged, at most so long.
@@ -91,27 +86,5 @@ impl ResultWriter {
         if let Err(error) = self.producer.flush(wait) {
             tracing::warn!(error = %error, "some answers are not acknowledged; they will be written again");
         }
-    }
-}
-
-impl WrittenRecord {
-    /// The offset at which the record is, once the brokers have acknowledged it.
-    pub(crate) async fn acknowledged(self) -> Result<i64, KafkaError> {
-        let delivered: Result<OwnedDeliveryResult, _> = self.0.await;
-        match delivered {
-            Ok(Ok(delivery)) => Ok(delivery.offset),
-            Ok(Err((error, _))) => Err(error),
-            Err(_) => Err(KafkaError::Canceled),
-        }
-    }
-}
-
-fn with_key<'a>(
-    record: FutureRecord<'a, [u8], [u8]>,
-    key: Option<&'a [u8]>,
-) -> FutureRecord<'a, [u8], [u8]> {
-    match key {
-        Some(key) => record.key(key),
-        None => record,
     }
 }

@@ -77,8 +77,10 @@ impl FeedClient<'_> {
         while !self.stop.is_asked() {
             let reply = self.runtime.block_on(self.api.get(&["v1", "events"], &query));
             let pause = match reply {
-                Ok(ApiReply::Done { body, .. }) => return page(&body).map(FeedAnswer::Page),
-                Ok(ApiReply::Problem { problem, retry_after, .. }) => {
+                Ok(ApiReply { problem: None, body, .. }) => {
+                    return page(&body).map(FeedAnswer::Page);
+                }
+                Ok(ApiReply { problem: Some(problem), retry_after, .. }) => {
                     let detail = problem.detail.unwrap_or_default();
                     match (problem.status, problem.next_cursor) {
                         (410, Some(next)) => return Ok(FeedAnswer::Gone { detail, next }),
