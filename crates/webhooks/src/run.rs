@@ -1,44 +1,20 @@
-//! The dispatcher: three loops that share the file.
+//! The dispatcher: loops that share the store.
 
 mod feed;
 mod leases;
 mod sends;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
-use tokio::time::Instant;
 
 use crate::{Source, WebhookError, Webhooks};
 
-#[derive(Debug)]
-struct Held {
-    /// They, and until when it is sure to hold them.
-    leased: Mutex<(Vec<i64>, Instant)>,
-    /// Wakes the loop that reads the feed.
-    feed: Notify,
-    /// Wakes the loop that sends.
-    sends: Notify,
-}
-
-impl Held {
-    fn now(&self) -> Vec<i64> {
-        let leased = self.leased.lock().unwrap_or_else(PoisonError::into_inner);
-        if Instant::now() < leased.1 { leased.0.clone() } else { Vec::new() }
-    }
-
-    fn set(&self, held: Vec<i64>, until: Instant) {
-        *self.leased.lock().unwrap_or_else(PoisonError::into_inner) = (held, until);
-        self.feed.notify_one();
-        self.sends.notify_one();
-    }
-}
-
 #[derive(Clone, Debug)]
-struct Stopping(watch::Receiver<bool>);
+struct StopSignal(watch::Receiver<bool>);
 
-impl Stopping {
+impl StopSignal {
     /// Ends when the service stops.
     async fn begun(&mut self) {
         // An error means that the other side is gone: stop, too.
@@ -57,14 +33,14 @@ impl Stopping {
 
 /// Says once for each outage that something does not work.
 #[derive(Debug)]
-struct Trouble {
+struct TroubleLog {
     what: &'static str,
     is_said: bool,
 }
 
-impl Trouble {
-    fn with(what: &'static str) -> Trouble {
-        Trouble { what, is_said: false }
+impl TroubleLog {
+    fn new(what: &'static str) -> TroubleLog {
+        TroubleLog { what, is_said: false }
     }
 
     fn say(&mut self, why: &str) {
@@ -76,16 +52,11 @@ impl Trouble {
 
     /// The value, or `None` after saying the error.
     fn of<T>(&mut self, result: Result<T, WebhookError>) -> Option<T> {
-        match result {
-            Ok(value) => {
-                self.over();
-                Some(value)
-            }
-            Err(error) => {
-                self.say(&error.to_string());
-                None
-            }
+        match &result {
+            Ok(_) => self.over(),
+            Err(error) => self.say(&error.to_string()),
         }
+        result.ok()
     }
 
     fn over(&mut self) {
@@ -99,23 +70,20 @@ pub(crate) async fn run(
     source: &dyn Source,
     stop: impl Future<Output = ()> + Send,
 ) {
-    let held = Held {
-        leased: Mutex::new((Vec::new(), Instant::now())),
-        feed: Notify::new(),
-        sends: Notify::new(),
-    };
+    // Wakes the loop that reads the feed.
+    let leased = Notify::new();
     let me = uuid::Uuid::new_v4().to_string();
     let (stops, stopping) = watch::channel(false);
-    let stopping = Stopping(stopping);
+    let stopping = StopSignal(stopping);
     tokio::join!(
         async {
             stop.await;
             stops.send_replace(true);
         },
-        leases::keep(webhooks, &me, &held, stopping.clone()),
+        leases::keep(webhooks, &me, &leased, stopping.clone()),
         leases::clean(webhooks, stopping.clone()),
-        feed::read_all(webhooks, source, &held, stopping.clone()),
-        sends::send_all(webhooks, &held, stopping),
+        feed::read_all(webhooks, source, &leased, stopping.clone()),
+        sends::send_all(webhooks, stopping),
     );
     leases::give_back(webhooks, &me).await;
 }

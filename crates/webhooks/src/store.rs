@@ -53,7 +53,7 @@ use crate::{
 };
 
 pub(crate) use values::{
-    Due, Moment, Passage, Reader, Room, Target, TestTarget, Tried, Turn, Want, Written,
+    Due, FeedPassage, Moment, Room, Target, TestTarget, Tried, Turn, Want, Written,
 };
 
 pub(crate) type Result<T> = std::result::Result<T, WebhookError>;
@@ -125,7 +125,8 @@ impl WebhookStore {
         lanes.iter().filter(|(_, lane)| wanted(lane)).map(|(webhook, _)| *webhook).collect()
     }
 
-    fn held(&self) -> Vec<i64> {
+    /// The active endpoints that this process is sure to hold.
+    pub(crate) fn held(&self) -> Vec<i64> {
         self.lanes_that(WebhookLane::is_held)
     }
 
@@ -370,30 +371,34 @@ impl WebhookStore {
         Ok(())
     }
 
-    /// Those of the endpoints `held` that read on: active ones with room for more deliveries.
-    pub(crate) async fn readers(&self, held: Vec<i64>, options: &Options) -> Vec<Reader> {
-        self.tend(options).await;
-        self.lanes_that_read(&held, options.pending_max)
+    /// The endpoints that read on, by their cursors (`None`: not begun): active ones with room for more deliveries.
+    pub(crate) fn readers(&self, pending_max: u64) -> BTreeMap<Option<String>, Vec<i64>> {
+        let mut readers: BTreeMap<Option<String>, Vec<i64>> = BTreeMap::new();
+        for (webhook, lane) in self.lanes().iter() {
+            if lane.is_held() && !lane.is_leaving && lane.events() < pending_max {
+                readers.entry(lane.cursor().map(str::to_owned)).or_default().push(*webhook);
+            }
+        }
+        readers
     }
 
-    /// Queues what endpoints ask for, and moves them to the cursor `next`: a kill loses neither. One that does not
-    /// stand at its cursor any more is skipped: another process has read on for it. Returns how many deliveries were
-    /// queued.
+    /// Queues what endpoints that stand at `cursor` ask for, and moves them to the cursor `next`: a kill loses neither.
+    /// One that does not stand there any more is skipped: another process has read on for it. Returns how many
+    /// deliveries were queued.
     pub(crate) async fn read_on(
         &self,
-        readers: &[Reader],
-        passage: &Passage,
+        webhooks: &[i64],
+        cursor: Option<&str>,
+        passage: &FeedPassage,
         next: &str,
         now: i64,
     ) -> usize {
         let mut queued = 0;
-        for reader in readers {
-            match self.read_one(reader, passage, next, now).await {
+        for &webhook in webhooks {
+            match self.read_one(webhook, cursor, passage, next, now).await {
                 Ok(some) => queued += some,
                 // It reads the same again, and the others go on.
-                Err(error) => {
-                    tracing::warn!(%error, webhook = reader.webhook, "a webhook cannot read on");
-                }
+                Err(error) => tracing::warn!(%error, webhook, "a webhook cannot read on"),
             }
         }
         queued

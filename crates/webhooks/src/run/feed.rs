@@ -2,119 +2,90 @@
 //!
 //! Endpoints at the same cursor share a read. Those that are less than a page behind others join them.
 
-use std::collections::BTreeMap;
+use tokio::sync::Notify;
 
-use super::{Held, Stopping, Trouble};
-use crate::store::{Passage, Reader};
-use crate::{Event, Read, Source, Start, WebhookError, Webhooks};
+use super::{StopSignal, TroubleLog};
+use crate::store::FeedPassage;
+use crate::{Event, Read, Source, Start, Webhooks};
 
 pub(super) async fn read_all(
     webhooks: &Webhooks,
     source: &dyn Source,
-    held: &Held,
-    mut stopping: Stopping,
+    leased: &Notify,
+    mut stopping: StopSignal,
 ) {
-    let mut reading =
-        Reading { webhooks, source, trouble: Trouble::with("webhooks cannot read the events") };
+    let trouble = TroubleLog::new("webhooks cannot read the events");
+    let mut reader = FeedReader { webhooks, source, trouble };
     loop {
-        let round = tokio::select! {
+        let has_more = tokio::select! {
             () = stopping.begun() => return,
-            round = reading.round(held) => round,
+            has_more = reader.round() => has_more,
         };
-        let has_more = match round {
-            Ok(has_more) => has_more,
-            Err(error) => {
-                reading.trouble.say(&error.to_string());
-                false
-            }
-        };
-        if !has_more && stopping.wait(webhooks.options.look_every, &held.feed).await {
+        if !has_more && stopping.wait(webhooks.options.look_every, leased).await {
             return;
         }
     }
 }
 
-struct Moved {
-    next: String,
-    is_end: bool,
-}
-
-struct Reading<'a> {
+struct FeedReader<'a> {
     webhooks: &'a Webhooks,
     source: &'a dyn Source,
-    trouble: Trouble,
+    trouble: TroubleLog,
 }
 
-impl Reading<'_> {
+impl FeedReader<'_> {
     /// Reads a page for each endpoint. Returns whether there is more to read.
-    async fn round(&mut self, held: &Held) -> Result<bool, WebhookError> {
+    async fn round(&mut self) -> bool {
         let Webhooks { store, options, .. } = self.webhooks;
-        let readers = store.readers(held.now(), options).await;
-        let mut groups: BTreeMap<Option<String>, Vec<Reader>> = BTreeMap::new();
-        for reader in readers {
-            groups.entry(reader.cursor.clone()).or_default().push(reader);
-        }
+        store.tend(options).await;
+        let mut groups = store.readers(options.pending_max);
         let (mut has_more, mut ahead) = (false, Vec::new());
         while let Some((cursor, group)) = groups.pop_first() {
             let others = groups.keys().flatten().chain(&ahead).cloned().collect::<Vec<String>>();
-            let Some(page) = self.page(cursor.as_deref(), group, &others).await? else { continue };
+            let page = self.page(cursor.as_deref(), &group, &others).await;
+            let Some((next, is_end)) = page else { continue };
             // Those that stand there wait, and go on together with these.
-            let meets = groups.remove(&Some(page.next.clone())).is_some();
-            has_more |= meets || !page.is_end;
-            ahead.push(page.next);
+            let meets = groups.remove(&Some(next.clone())).is_some();
+            has_more |= meets || !is_end;
+            ahead.push(next);
         }
-        Ok(has_more)
+        has_more
     }
 
-    /// Reads a page for the endpoints at `cursor`, at most until `others` stand there. Returns `None` if they did not
-    /// move.
+    /// Reads a page for the endpoints at `cursor`, at most until `others` stand there. Returns where they stand then,
+    /// and whether the feed ends there; `None` if they did not move.
     async fn page(
         &mut self,
         cursor: Option<&str>,
-        group: Vec<Reader>,
+        group: &[i64],
         others: &[String],
-    ) -> Result<Option<Moved>, WebhookError> {
+    ) -> Option<(String, bool)> {
+        let Webhooks { store, options, queued, .. } = self.webhooks;
         let start = cursor.map_or(Start::Newest, Start::After);
-        let (found, next, is_end) = match self.source.read(start, self.webhooks.options.page).await
-        {
+        let (found, next, is_end) = match self.source.read(start, options.page).await {
             Read::Page { events, next, is_end } => {
                 // An endpoint that begins gets nothing that was before.
                 let events = if cursor.is_some() { events } else { Vec::new() };
                 let (events, next, is_end) = until_others(events, next, is_end, others);
-                (Passage::Events(events), next, is_end)
+                (FeedPassage::Events(events), next, is_end)
             }
-            Read::Gone { next, why } if cursor == Some(next.as_str()) => {
-                self.trouble.say(&why);
-                return Ok(None);
-            }
-            Read::Gone { next, why } => {
+            Read::Gone { next, why } if cursor != Some(next.as_str()) => {
                 tracing::warn!(error = %why, endpoints = group.len(), "webhooks miss events");
-                (Passage::Gap(why), next, false)
+                (FeedPassage::Gap(why), next, false)
             }
-            Read::Unavailable { why } => {
+            Read::Gone { why, .. } | Read::Unavailable { why } => {
                 self.trouble.say(&why);
-                return Ok(None);
+                return None;
             }
         };
         self.trouble.over();
         if cursor == Some(next.as_str()) {
-            return Ok(None);
+            return None;
         }
-        self.queue(group, found, next.clone()).await?;
-        Ok(Some(Moved { next, is_end }))
-    }
-
-    async fn queue(
-        &self,
-        group: Vec<Reader>,
-        found: Passage,
-        next: String,
-    ) -> Result<(), WebhookError> {
-        let now = self.webhooks.options.now();
-        if self.webhooks.store.read_on(&group, &found, &next, now).await > 0 {
-            self.webhooks.queued.notify_one();
+        if store.read_on(group, cursor, &found, &next, options.now()).await > 0 {
+            queued.notify_one();
         }
-        Ok(())
+        Some((next, is_end))
     }
 }
 

@@ -1,19 +1,18 @@
 //! Leases endpoints for this process, and deletes old rows.
 
 use tokio::sync::Notify;
-use tokio::time::Instant;
 
-use super::{Held, Stopping, Trouble};
+use super::{StopSignal, TroubleLog};
 use crate::Webhooks;
 use crate::options::RENEWALS;
 
 /// Renews leases, and takes those of processes that are gone, until the service stops.
-pub(super) async fn keep(webhooks: &Webhooks, me: &str, held: &Held, mut stopping: Stopping) {
-    let mut trouble = Trouble::with("webhooks cannot be leased");
+pub(super) async fn keep(webhooks: &Webhooks, me: &str, leased: &Notify, mut stopping: StopSignal) {
+    let mut trouble = TroubleLog::new("webhooks cannot be leased");
     loop {
-        let begun = Instant::now();
-        if let Some(leased) = trouble.of(webhooks.store.lease(me, &webhooks.options).await) {
-            held.set(leased, begun + webhooks.options.lease);
+        if trouble.of(webhooks.store.lease(me, &webhooks.options).await).is_some() {
+            leased.notify_one();
+            webhooks.queued.notify_one();
         }
         let pause = webhooks.options.lease / RENEWALS;
         if stopping.wait(pause, &webhooks.endpoints_changed).await {
@@ -23,8 +22,8 @@ pub(super) async fn keep(webhooks: &Webhooks, me: &str, held: &Held, mut stoppin
 }
 
 /// Deletes old rows, beside the renewals: that may take longer than a lease.
-pub(super) async fn clean(webhooks: &Webhooks, mut stopping: Stopping) {
-    let mut trouble = Trouble::with("old deliveries of webhooks cannot be deleted");
+pub(super) async fn clean(webhooks: &Webhooks, mut stopping: StopSignal) {
+    let mut trouble = TroubleLog::new("old deliveries of webhooks cannot be deleted");
     loop {
         let options = &webhooks.options;
         let cleaned = webhooks.store.clean(options, webhooks.trusts_clock()).await;
@@ -39,5 +38,5 @@ pub(super) async fn clean(webhooks: &Webhooks, mut stopping: Stopping) {
 /// Gives the leases back, so that another process need not wait until they lapse.
 pub(super) async fn give_back(webhooks: &Webhooks, me: &str) {
     let released = webhooks.store.release(me).await;
-    Trouble::with("the leases of webhooks could not be given back").of(released);
+    TroubleLog::new("the leases of webhooks could not be given back").of(released);
 }

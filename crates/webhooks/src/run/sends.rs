@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 
-use super::{Held, Stopping};
+use super::StopSignal;
 use crate::post::{Answered, Letter, Verdict};
 use crate::store::{Due, Moment, Room, Target, Tried, Want, Written};
 use crate::{Webhooks, guard, retry};
@@ -44,10 +44,11 @@ struct Ended {
     answered: Answered,
 }
 
-pub(super) async fn send_all(webhooks: &Arc<Webhooks>, held: &Held, mut stopping: Stopping) {
+pub(super) async fn send_all(webhooks: &Arc<Webhooks>, mut stopping: StopSignal) {
+    let pause = webhooks.options.look_every;
     let mut sends = Sends::new(webhooks);
     loop {
-        sends.begin(held.now()).await;
+        sends.begin().await;
         tokio::select! {
             () = stopping.begun() => break,
             Some(joined) = sends.posts.join_next_with_id() => {
@@ -55,10 +56,9 @@ pub(super) async fn send_all(webhooks: &Arc<Webhooks>, held: &Held, mut stopping
                 tokio::time::sleep(TOGETHER).await;
             }
             () = webhooks.queued.notified() => sends.look_again(),
-            () = held.sends.notified() => sends.look_again(),
-            () = tokio::time::sleep(webhooks.options.look_every) => {}
+            () = tokio::time::sleep(pause) => {}
         }
-        if !sends.write().await && stopping.wait(webhooks.options.look_every, &held.sends).await {
+        if !sends.write().await && stopping.wait(pause, &Notify::new()).await {
             break;
         }
     }
@@ -86,8 +86,9 @@ impl<'a> Sends<'a> {
         }
     }
 
-    /// Begins to send what is due at the endpoints `held`, as far as there are free places.
-    async fn begin(&mut self, held: Vec<i64>) {
+    /// Begins to send what is due at the endpoints of this process, as far as there are free places.
+    async fn begin(&mut self) {
+        let held = self.webhooks.store.held();
         self.lanes.retain(|webhook, lane| held.contains(webhook) || !lane.in_flight.is_empty());
         let wants: Vec<Want> = held.into_iter().filter_map(|webhook| self.want(webhook)).collect();
         if wants.is_empty() {

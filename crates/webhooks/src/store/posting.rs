@@ -9,9 +9,7 @@ use tokio::time::Instant;
 use super::lane::{DeliveryFate, LaneOutcome, WebhookLane};
 use super::log::EndedDelivery;
 use super::waiting::{DeliveryFacts, WaitingRow};
-use super::{
-    Due, Moment, Passage, Reader, Result, Room, Target, Tried, Want, WebhookStore, Written,
-};
+use super::{Due, FeedPassage, Moment, Result, Room, Target, Tried, Want, WebhookStore, Written};
 use crate::{DeliveryState, Options};
 
 /// How often what callers have left is taken, and cursors are saved.
@@ -136,43 +134,34 @@ impl WebhookStore {
         }
     }
 
-    pub(crate) fn lanes_that_read(&self, held: &[i64], pending_max: u64) -> Vec<Reader> {
-        let reads =
-            |lane: &WebhookLane| lane.is_held() && !lane.is_leaving && lane.events() < pending_max;
-        let lanes = self.lanes();
-        let readers = lanes.iter().filter(|(webhook, lane)| held.contains(webhook) && reads(lane));
-        let cursor = |lane: &WebhookLane| lane.cursor().map(str::to_owned);
-        readers.map(|(&webhook, lane)| Reader { webhook, cursor: cursor(lane) }).collect()
-    }
-
     /// Queues what an endpoint asks for, if it still stands where it was read.
     pub(crate) async fn read_one(
         &self,
-        reader: &Reader,
-        passage: &Passage,
+        webhook: i64,
+        cursor: Option<&str>,
+        passage: &FeedPassage,
         next: &str,
         now: i64,
     ) -> Result<usize> {
-        let Reader { webhook, cursor } = reader;
-        let stands = |lane: &WebhookLane| lane.is_held() && lane.cursor() == cursor.as_deref();
-        if let Passage::Gap(why) = passage {
+        let stands = |lane: &WebhookLane| lane.is_held() && lane.cursor() == cursor;
+        if let FeedPassage::Gap(why) = passage {
             let number =
-                self.with_lane(*webhook, |lane| stands(lane).then(|| lane.next_number(now)));
+                self.with_lane(webhook, |lane| stands(lane).then(|| lane.next_number(now)));
             let Some(Some(number)) = number else { return Ok(0) };
-            self.log_gap(*webhook, number, why, now).await?;
+            self.log_gap(webhook, number, why, now).await?;
         }
-        let queued = self.with_lane(*webhook, |lane| match passage {
+        let queued = self.with_lane(webhook, |lane| match passage {
             _ if !stands(lane) => 0,
-            Passage::Events(events) => lane.queue(events, next, now),
-            Passage::Gap(_) => {
+            FeedPassage::Events(events) => lane.queue(events, next, now),
+            FeedPassage::Gap(_) => {
                 lane.move_to(next.to_owned());
                 1
             }
         });
         if cursor.is_none() {
             // It begins here, whatever comes: nothing that is newer may be missing later.
-            if let Err(error) = self.save_progress(*webhook).await {
-                self.forget_lane(*webhook);
+            if let Err(error) = self.save_progress(webhook).await {
+                self.forget_lane(webhook);
                 return Err(error);
             }
         }

@@ -68,16 +68,9 @@ pub(crate) struct Due {
     pub(crate) body: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Reader {
-    pub(crate) webhook: i64,
-    /// Where it stands; `None` if it has not begun.
-    pub(crate) cursor: Option<String>,
-}
-
 /// What endpoints that stood at one cursor read.
 #[derive(Debug)]
-pub(crate) enum Passage {
+pub(crate) enum FeedPassage {
     Events(Vec<Event>),
     /// Why events are missing.
     Gap(String),
