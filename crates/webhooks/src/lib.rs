@@ -35,7 +35,7 @@ mod signature;
 mod store;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hot::tables::Tables;
@@ -120,10 +120,8 @@ struct Totals {
 #[derive(Debug)]
 pub struct Webhooks {
     store: WebhookStore,
-    options: Options,
     poster: Poster,
     totals: Totals,
-    trusts_clock: AtomicBool,
     tests: Semaphore,
     /// Endpoints changed: lease and read at once.
     endpoints_changed: Notify,
@@ -138,11 +136,9 @@ impl Webhooks {
     /// [`OpenError`].
     pub fn new(tables: Arc<dyn Tables>, options: Options) -> Result<Webhooks, OpenError> {
         Ok(Webhooks {
-            store: WebhookStore::new(tables, &options),
             poster: Poster::new(&options)?,
-            options,
+            store: WebhookStore::new(tables, options),
             totals: Totals::default(),
-            trusts_clock: AtomicBool::new(false),
             tests: Semaphore::new(TESTS_MAX),
             endpoints_changed: Notify::new(),
             queued: Notify::new(),
@@ -152,7 +148,7 @@ impl Webhooks {
     /// Whether the clock is trusted; at first it is not. Only then are old deliveries deleted from the log or given
     /// up for their age, and old secrets end: a clock that is a year ahead would make all of them old.
     pub fn trust_clock(&self, trusts: bool) {
-        self.trusts_clock.store(trusts, Ordering::Relaxed);
+        self.store.trust_clock(trusts);
     }
 
     /// Makes an endpoint. Returns it, its newest secret, and whether it was made: a repeat with the same name and
@@ -161,11 +157,10 @@ impl Webhooks {
     /// # Errors
     /// [`WebhookError::Invalid`], [`WebhookError::NameTaken`], [`WebhookError::TooMany`], and those of the store.
     pub async fn create(&self, new: NewEndpoint) -> Result<(Endpoint, Secret, bool), WebhookError> {
-        let new = new.checked(self.options.allow_private)?;
+        let new = new.checked(self.store.options.allow_private)?;
         let made = || format!("whk_{}", Uuid::now_v7().simple());
         let name = new.webhook_id.clone().unwrap_or_else(made);
-        let now = self.options.now();
-        let made = self.store.create(name, new, now).await?;
+        let made = self.store.create(name, new).await?;
         self.endpoints_changed.notify_one();
         Ok(made)
     }
@@ -195,8 +190,8 @@ impl Webhooks {
         webhook_id: &str,
         changes: EndpointChanges,
     ) -> Result<Endpoint, WebhookError> {
-        let changes = changes.checked(self.options.allow_private)?;
-        let endpoint = self.store.update(webhook_id, changes, self.options.now()).await?;
+        let changes = changes.checked(self.store.options.allow_private)?;
+        let endpoint = self.store.update(webhook_id, changes).await?;
         self.endpoints_changed.notify_one();
         self.queued.notify_one();
         Ok(endpoint)
@@ -219,7 +214,7 @@ impl Webhooks {
     }
 
     async fn turn(&self, webhook_id: &str, turn: Turn) -> Result<Endpoint, WebhookError> {
-        let endpoint = self.store.turn(webhook_id, turn, self.options.now()).await?;
+        let endpoint = self.store.turn(webhook_id, turn).await?;
         self.endpoints_changed.notify_one();
         Ok(endpoint)
     }
@@ -229,7 +224,7 @@ impl Webhooks {
     /// # Errors
     /// [`WebhookError::NotFound`], and those of the store.
     pub async fn delete(&self, webhook_id: &str) -> Result<(), WebhookError> {
-        self.store.delete(webhook_id, self.options.now()).await?;
+        self.store.delete(webhook_id).await?;
         self.endpoints_changed.notify_one();
         Ok(())
     }
@@ -255,7 +250,7 @@ impl Webhooks {
             let why = format!("has {len} bytes, want 1 to {ROTATE_REF_LEN_MAX}");
             return Err(WebhookError::Invalid { field: "rotate_ref", why });
         }
-        let rotated = self.store.rotate(webhook_id, rotation, self.options.now()).await?;
+        let rotated = self.store.rotate(webhook_id, rotation).await?;
         self.endpoints_changed.notify_one();
         Ok(rotated)
     }
@@ -267,17 +262,17 @@ impl Webhooks {
     /// [`WebhookError::NotFound`], [`WebhookError::Busy`], and those of the store.
     pub async fn test(&self, webhook_id: &str) -> Result<Tested, WebhookError> {
         let _permit = self.tests.try_acquire().map_err(|_| WebhookError::Busy)?;
-        let now = self.options.now();
-        let target = self.store.test_target(webhook_id, now, self.trusts_clock()).await?;
+        let now = self.store.now();
+        let target = self.store.test_target(webhook_id).await?;
         let TestTarget { webhook, url, secrets } = target;
         let event_id = Uuid::now_v7().to_string();
         let data = json!({ "webhook_id": webhook_id });
         let matter = test_matter(&event_id, &data, now);
         let body = matter.message().body;
-        let url = guard::accepted(&url, self.options.allow_private);
+        let url = guard::accepted(&url, self.store.options.allow_private);
         let letter = Letter { id: &event_id, body: &body, timestamp: now.div_euclid(1_000) };
         let answered = self.poster.post(url, &secrets, letter).await;
-        let number = self.store.tested(webhook, matter, &answered, self.options.now()).await?;
+        let number = self.store.tested(webhook, matter, &answered).await?;
         Ok(Tested {
             is_delivered: answered.verdict == Verdict::Delivered,
             number,
@@ -319,7 +314,7 @@ impl Webhooks {
     /// # Errors
     /// [`WebhookError::NotFound`], [`WebhookError::NoDelivery`], also for a gap, and those of the store.
     pub async fn redeliver(&self, webhook_id: &str, number: i64) -> Result<Delivery, WebhookError> {
-        let delivery = self.store.redeliver(webhook_id, number, self.options.now()).await?;
+        let delivery = self.store.redeliver(webhook_id, number).await?;
         self.queued.notify_one();
         Ok(delivery)
     }
@@ -338,7 +333,7 @@ impl Webhooks {
             let why = format!("has {length} bytes, want at most {DATA_BYTES_MAX}");
             return Err(WebhookError::Invalid { field: "data", why });
         }
-        let announced = self.store.announce(&announcement, self.options.announced_max).await?;
+        let announced = self.store.announce(&announcement).await?;
         self.queued.notify_one();
         Ok(announced)
     }
@@ -356,8 +351,7 @@ impl Webhooks {
 
     /// Totals are of this process.
     pub async fn gauge(&self) -> Result<Gauge, WebhookError> {
-        let (now, down) = (self.options.now(), self.options.failures_until_down);
-        let gauge = self.store.gauge(now, down).await?;
+        let gauge = self.store.gauge().await?;
         let total = |of: &AtomicU64| of.load(Ordering::Relaxed);
         Ok(Gauge {
             delivered: total(&self.totals.delivered),
@@ -376,10 +370,6 @@ impl Webhooks {
         stop: impl Future<Output = ()> + Send,
     ) {
         run::run(&self, &*source, stop).await;
-    }
-
-    fn trusts_clock(&self) -> bool {
-        self.trusts_clock.load(Ordering::Relaxed)
     }
 }
 

@@ -54,13 +54,6 @@ pub struct Options {
     pub clock: Arc<dyn Fn() -> i64 + Send + Sync>,
 }
 
-impl Options {
-    /// In milliseconds since 1970.
-    pub fn now(&self) -> i64 {
-        (self.clock)()
-    }
-}
-
 impl Default for Options {
     /// 30 days and a million deliveries in the log; 2,000 events that wait at an endpoint, which takes 60 MB if 100
     /// endpoints are down, and 100,000 announcements; 17

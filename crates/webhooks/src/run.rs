@@ -72,7 +72,6 @@ pub(crate) async fn run(
 ) {
     // Wakes the loop that reads the feed.
     let leased = Notify::new();
-    let me = uuid::Uuid::new_v4().to_string();
     let (stops, stopping) = watch::channel(false);
     let stopping = StopSignal(stopping);
     tokio::join!(
@@ -80,10 +79,10 @@ pub(crate) async fn run(
             stop.await;
             stops.send_replace(true);
         },
-        leases::keep(webhooks, &me, &leased, stopping.clone()),
+        leases::keep(webhooks, &leased, stopping.clone()),
         leases::clean(webhooks, stopping.clone()),
         feed::read_all(webhooks, source, &leased, stopping.clone()),
         sends::send_all(webhooks, stopping),
     );
-    leases::give_back(webhooks, &me).await;
+    leases::give_back(webhooks).await;
 }

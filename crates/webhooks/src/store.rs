@@ -25,6 +25,7 @@ mod waiting;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -52,9 +53,7 @@ use crate::{
     Options, WebhookError,
 };
 
-pub(crate) use values::{
-    Due, FeedPassage, Moment, Room, Target, TestTarget, Tried, Turn, Want, Written,
-};
+pub(crate) use values::{Due, FeedPassage, Target, TestTarget, Tried, Turn, Want, Written};
 
 pub(crate) type Result<T> = std::result::Result<T, WebhookError>;
 
@@ -63,9 +62,6 @@ const AT_ONCE: usize = 32;
 
 /// Endpoints that were deleted, until nothing of them is left. A key is a number.
 const DELETED: RecordKind = RecordKind { name: "webhook.deleted", sync: RecordSync::AtOnce };
-
-/// An inbox is counted at most once in the time of so many looks: 10 s.
-const COUNTED_EVERY: u32 = 20;
 
 /// A process that was frozen may write of a deleted endpoint for so long.
 const DELETED_FOR: Duration = Duration::from_secs(3_600);
@@ -77,9 +73,10 @@ const DELETED_FOR: Duration = Duration::from_secs(3_600);
 /// does not reach its successor.
 pub(crate) struct WebhookStore {
     tables: Arc<dyn Tables>,
-    log_keep: Duration,
-    /// How long this process believes what it has counted in an inbox.
-    counted_for: Duration,
+    pub(crate) options: Options,
+    trusts_clock: AtomicBool,
+    /// The name of this process among those that post.
+    process: String,
     /// Until when this process is the first of all by its name.
     leads_until: Mutex<Option<Instant>>,
     /// The endpoints to which this process posts, by their numbers.
@@ -97,11 +94,12 @@ impl fmt::Debug for WebhookStore {
 }
 
 impl WebhookStore {
-    pub(crate) fn new(tables: Arc<dyn Tables>, options: &Options) -> WebhookStore {
+    pub(crate) fn new(tables: Arc<dyn Tables>, options: Options) -> WebhookStore {
         WebhookStore {
             tables,
-            log_keep: options.log_keep,
-            counted_for: options.look_every * COUNTED_EVERY,
+            options,
+            trusts_clock: AtomicBool::new(false),
+            process: Uuid::new_v4().to_string(),
             leads_until: Mutex::default(),
             lanes: Mutex::default(),
             live: Mutex::default(),
@@ -109,6 +107,19 @@ impl WebhookStore {
             left: Mutex::default(),
             counting: tokio::sync::Mutex::default(),
         }
+    }
+
+    pub(crate) fn now(&self) -> i64 {
+        (self.options.clock)()
+    }
+
+    /// See [`crate::Webhooks::trust_clock`].
+    pub(crate) fn trust_clock(&self, trusts: bool) {
+        self.trusts_clock.store(trusts, Ordering::Relaxed);
+    }
+
+    pub(crate) fn trusts_clock(&self) -> bool {
+        self.trusts_clock.load(Ordering::Relaxed)
     }
 
     fn lanes(&self) -> MutexGuard<'_, BTreeMap<i64, WebhookLane>> {
@@ -153,9 +164,8 @@ impl WebhookStore {
         &self,
         name: String,
         new: NewEndpoint,
-        now: i64,
     ) -> Result<(Endpoint, Secret, bool)> {
-        let (row, secret, is_new) = self.create_endpoint(&name, new, now).await?;
+        let (row, secret, is_new) = self.create_endpoint(&name, new).await?;
         Ok((self.shown(row).await?, secret, is_new))
     }
 
@@ -170,25 +180,20 @@ impl WebhookStore {
     }
 
     /// Changes an endpoint. With another URL, what waits is due at once.
-    pub(crate) async fn update(
-        &self,
-        name: &str,
-        changes: EndpointChanges,
-        now: i64,
-    ) -> Result<Endpoint> {
-        self.shown(self.update_endpoint(name, changes, now).await?).await
+    pub(crate) async fn update(&self, name: &str, changes: EndpointChanges) -> Result<Endpoint> {
+        self.shown(self.update_endpoint(name, changes).await?).await
     }
 
     /// Pauses or resumes an endpoint. One that is paused already stays as it is; so does an active one that is
     /// resumed. After a resume, what waits is due at once.
-    pub(crate) async fn turn(&self, name: &str, turn: Turn, now: i64) -> Result<Endpoint> {
-        self.shown(self.turn_endpoint(name, turn, now).await?).await
+    pub(crate) async fn turn(&self, name: &str, turn: Turn) -> Result<Endpoint> {
+        self.shown(self.turn_endpoint(name, turn).await?).await
     }
 
     /// Deletes an endpoint, and then what is left of it; [`WebhookStore::clean`] goes on with that.
-    pub(crate) async fn delete(&self, name: &str, now: i64) -> Result<()> {
+    pub(crate) async fn delete(&self, name: &str) -> Result<()> {
         let webhook = self.endpoint_row(name).await?.number;
-        let todo = RecordPut::new(numbered(webhook), now.to_string());
+        let todo = RecordPut::new(numbered(webhook), self.now().to_string());
         self.tables.put(&DELETED.part(""), vec![todo]).await?;
         self.delete_endpoint(name, webhook).await?;
         self.forget_lane(webhook);
@@ -217,14 +222,9 @@ impl WebhookStore {
     }
 
     /// What a test posts to: also an endpoint that is paused or disabled.
-    pub(crate) async fn test_target(
-        &self,
-        name: &str,
-        now: i64,
-        trusted: bool,
-    ) -> Result<TestTarget> {
+    pub(crate) async fn test_target(&self, name: &str) -> Result<TestTarget> {
         let EndpointRow { number, terms, .. } = self.endpoint_row(name).await?;
-        let secrets = terms.signing(now, trusted)?;
+        let secrets = terms.signing(self.now(), self.trusts_clock())?;
         Ok(TestTarget { webhook: number, url: terms.url, secrets })
     }
 
@@ -234,8 +234,8 @@ impl WebhookStore {
         webhook: i64,
         matter: Matter<'_>,
         answered: &Answered,
-        now: i64,
     ) -> Result<i64> {
+        let now = self.now();
         let message = matter.message();
         let number = numbers::single(now, Uuid::new_v4().as_fields().0);
         let facts = DeliveryFacts::new(&message, None, matter.at_ms).tried(answered, now);
@@ -300,9 +300,9 @@ impl WebhookStore {
         self.logged_one(webhook, number).await?.ok_or(WebhookError::NoDelivery)
     }
 
-    pub(crate) async fn redeliver(&self, name: &str, number: i64, now: i64) -> Result<Delivery> {
+    pub(crate) async fn redeliver(&self, name: &str, number: i64) -> Result<Delivery> {
         let webhook = self.endpoint_row(name).await?.number;
-        self.leave_again(webhook, name, number, now).await
+        self.leave_again(webhook, name, number).await
     }
 
     /// Whether an endpoint that is not disabled names this type.
@@ -316,7 +316,8 @@ impl WebhookStore {
     }
 
     /// What it knows of the gauge: all but the totals of the process.
-    pub(crate) async fn gauge(&self, now: i64, failures_until_down: u64) -> Result<Gauge> {
+    pub(crate) async fn gauge(&self) -> Result<Gauge> {
+        let now = self.now();
         let rows = self.endpoint_rows().await?;
         let progress = try_join_all(rows.iter().map(|row| self.doing(row.number))).await?;
         let mut gauge = Gauge::default();
@@ -325,7 +326,8 @@ impl WebhookStore {
             gauge.active += u64::from(is_active);
             gauge.paused += u64::from(row.terms.is_paused());
             gauge.disabled += u64::from(row.terms.is_disabled());
-            gauge.down += u64::from(is_active && progress.failures >= failures_until_down);
+            gauge.down +=
+                u64::from(is_active && progress.failures >= self.options.failures_until_down);
             gauge.pending += progress.pending;
             let since = |at| Duration::from_millis(now.saturating_sub(at).max(0).unsigned_abs());
             let waited = progress.oldest.filter(|_| is_active).map(since);
@@ -342,16 +344,16 @@ impl WebhookStore {
 
     /// Deletes some of what was kept long enough, or is too much, or of endpoints that were deleted. Returns whether
     /// there may be more. What still waits stays, unless its endpoint is gone.
-    pub(crate) async fn clean(&self, options: &Options, trusted: bool) -> Result<bool> {
+    pub(crate) async fn clean(&self) -> Result<bool> {
         if !self.leads() {
             return Ok(false);
         }
-        let now = options.now();
+        let (now, trusted) = (self.now(), self.trusts_clock());
         self.clean_deleted(now).await?;
         if trusted {
             self.forget_secrets(now).await?;
         }
-        let has_more = self.clean_log(options, trusted.then_some(now)).await?;
+        let has_more = self.clean_log(trusted.then_some(now)).await?;
         Ok(trusted && self.tables.forget_expired().await? || has_more)
     }
 
@@ -372,10 +374,10 @@ impl WebhookStore {
     }
 
     /// The endpoints that read on, by their cursors (`None`: not begun): active ones with room for more deliveries.
-    pub(crate) fn readers(&self, pending_max: u64) -> BTreeMap<Option<String>, Vec<i64>> {
+    pub(crate) fn readers(&self) -> BTreeMap<Option<String>, Vec<i64>> {
         let mut readers: BTreeMap<Option<String>, Vec<i64>> = BTreeMap::new();
         for (webhook, lane) in self.lanes().iter() {
-            if lane.is_held() && !lane.is_leaving && lane.events() < pending_max {
+            if lane.is_held() && !lane.is_leaving && lane.events() < self.options.pending_max {
                 readers.entry(lane.cursor().map(str::to_owned)).or_default().push(*webhook);
             }
         }
@@ -391,11 +393,10 @@ impl WebhookStore {
         cursor: Option<&str>,
         passage: &FeedPassage,
         next: &str,
-        now: i64,
     ) -> usize {
         let mut queued = 0;
         for &webhook in webhooks {
-            match self.read_one(webhook, cursor, passage, next, now).await {
+            match self.read_one(webhook, cursor, passage, next).await {
                 Ok(some) => queued += some,
                 // It reads the same again, and the others go on.
                 Err(error) => tracing::warn!(%error, webhook, "a webhook cannot read on"),
@@ -406,8 +407,8 @@ impl WebhookStore {
 
     /// What is due at endpoints, for each at most as many as there are free places. Of an ordered endpoint, of each
     /// code only the oldest that waits.
-    pub(crate) async fn due(&self, wants: Vec<Want>, room: Room) -> Vec<(Target, Vec<Due>)> {
-        let due = join_all(wants.iter().map(|want| self.due_at(want, &room))).await;
+    pub(crate) async fn due(&self, wants: Vec<Want>) -> Vec<(Target, Vec<Due>)> {
+        let due = join_all(wants.iter().map(|want| self.due_at(want))).await;
         let of_one = |due: Result<_>| match due {
             Ok(due) => due,
             // The others go on.

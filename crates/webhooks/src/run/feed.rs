@@ -21,7 +21,7 @@ pub(super) async fn read_all(
             () = stopping.begun() => return,
             has_more = reader.round() => has_more,
         };
-        if !has_more && stopping.wait(webhooks.options.look_every, leased).await {
+        if !has_more && stopping.wait(webhooks.store.options.look_every, leased).await {
             return;
         }
     }
@@ -36,9 +36,9 @@ struct FeedReader<'a> {
 impl FeedReader<'_> {
     /// Reads a page for each endpoint. Returns whether there is more to read.
     async fn round(&mut self) -> bool {
-        let Webhooks { store, options, .. } = self.webhooks;
-        store.tend(options).await;
-        let mut groups = store.readers(options.pending_max);
+        let store = &self.webhooks.store;
+        store.tend().await;
+        let mut groups = store.readers();
         let (mut has_more, mut ahead) = (false, Vec::new());
         while let Some((cursor, group)) = groups.pop_first() {
             let others = groups.keys().flatten().chain(&ahead).cloned().collect::<Vec<String>>();
@@ -60,9 +60,9 @@ impl FeedReader<'_> {
         group: &[i64],
         others: &[String],
     ) -> Option<(String, bool)> {
-        let Webhooks { store, options, queued, .. } = self.webhooks;
+        let Webhooks { store, queued, .. } = self.webhooks;
         let start = cursor.map_or(Start::Newest, Start::After);
-        let (found, next, is_end) = match self.source.read(start, options.page).await {
+        let (found, next, is_end) = match self.source.read(start, store.options.page).await {
             Read::Page { events, next, is_end } => {
                 // An endpoint that begins gets nothing that was before.
                 let events = if cursor.is_some() { events } else { Vec::new() };
@@ -82,7 +82,7 @@ impl FeedReader<'_> {
         if cursor == Some(next.as_str()) {
             return None;
         }
-        if store.read_on(group, cursor, &found, &next, options.now()).await > 0 {
+        if store.read_on(group, cursor, &found, &next).await > 0 {
             queued.notify_one();
         }
         Some((next, is_end))

@@ -7,14 +7,14 @@ use crate::Webhooks;
 use crate::options::RENEWALS;
 
 /// Renews leases, and takes those of processes that are gone, until the service stops.
-pub(super) async fn keep(webhooks: &Webhooks, me: &str, leased: &Notify, mut stopping: StopSignal) {
+pub(super) async fn keep(webhooks: &Webhooks, leased: &Notify, mut stopping: StopSignal) {
     let mut trouble = TroubleLog::new("webhooks cannot be leased");
     loop {
-        if trouble.of(webhooks.store.lease(me, &webhooks.options).await).is_some() {
+        if trouble.of(webhooks.store.lease().await).is_some() {
             leased.notify_one();
             webhooks.queued.notify_one();
         }
-        let pause = webhooks.options.lease / RENEWALS;
+        let pause = webhooks.store.options.lease / RENEWALS;
         if stopping.wait(pause, &webhooks.endpoints_changed).await {
             return;
         }
@@ -25,8 +25,8 @@ pub(super) async fn keep(webhooks: &Webhooks, me: &str, leased: &Notify, mut sto
 pub(super) async fn clean(webhooks: &Webhooks, mut stopping: StopSignal) {
     let mut trouble = TroubleLog::new("old deliveries of webhooks cannot be deleted");
     loop {
-        let options = &webhooks.options;
-        let cleaned = webhooks.store.clean(options, webhooks.trusts_clock()).await;
+        let options = &webhooks.store.options;
+        let cleaned = webhooks.store.clean().await;
         let has_more = trouble.of(cleaned).unwrap_or_default();
         let pause = if has_more { options.look_every } else { options.clean_every };
         if stopping.wait(pause, &Notify::new()).await {
@@ -36,7 +36,7 @@ pub(super) async fn clean(webhooks: &Webhooks, mut stopping: StopSignal) {
 }
 
 /// Gives the leases back, so that another process need not wait until they lapse.
-pub(super) async fn give_back(webhooks: &Webhooks, me: &str) {
-    let released = webhooks.store.release(me).await;
+pub(super) async fn give_back(webhooks: &Webhooks) {
+    let released = webhooks.store.release().await;
     TroubleLog::new("the leases of webhooks could not be given back").of(released);
 }

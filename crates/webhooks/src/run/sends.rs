@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::StopSignal;
 use crate::post::{Answered, Letter, Verdict};
-use crate::store::{Due, Moment, Room, Target, Tried, Want, Written};
+use crate::store::{Due, Target, Tried, Want, Written};
 use crate::{Webhooks, guard, retry};
 
 /// How long a result waits for others, so that one transaction has many.
@@ -45,7 +45,7 @@ struct Ended {
 }
 
 pub(super) async fn send_all(webhooks: &Arc<Webhooks>, mut stopping: StopSignal) {
-    let pause = webhooks.options.look_every;
+    let pause = webhooks.store.options.look_every;
     let mut sends = Sends::new(webhooks);
     loop {
         sends.begin().await;
@@ -82,7 +82,7 @@ impl<'a> Sends<'a> {
             posts: JoinSet::new(),
             under_way: HashMap::new(),
             ended: Vec::new(),
-            shared: Arc::new(Semaphore::new(webhooks.options.in_flight_shared)),
+            shared: Arc::new(Semaphore::new(webhooks.store.options.in_flight_shared)),
         }
     }
 
@@ -94,11 +94,11 @@ impl<'a> Sends<'a> {
         if wants.is_empty() {
             return;
         }
-        let idle = Instant::now() + self.webhooks.options.look_every;
+        let idle = Instant::now() + self.webhooks.store.options.look_every;
         for want in &wants {
             self.lanes.entry(want.webhook).or_default().idle = Some(idle);
         }
-        let found = look(self.webhooks, wants).await;
+        let found = self.webhooks.store.due(wants).await;
         for (target, due) in found {
             self.post_some(&target, due);
         }
@@ -113,8 +113,8 @@ impl<'a> Sends<'a> {
         lane.quiet = lane.quiet.filter(|(until, _)| Instant::now() < *until);
         let quiet = lane.quiet.map(|(_, generation)| generation);
         lane.idle = lane.idle.filter(|until| Instant::now() < *until);
-        let free =
-            lane.in_flight.len() < self.webhooks.options.in_flight_each && lane.idle.is_none();
+        let free = lane.in_flight.len() < self.webhooks.store.options.in_flight_each
+            && lane.idle.is_none();
         free.then(|| Want { webhook, in_flight: lane.in_flight.clone(), quiet })
     }
 
@@ -176,7 +176,7 @@ impl<'a> Sends<'a> {
 
     /// Frees the place of a delivery, and leaves an endpoint alone that is down or asked for it.
     fn settle(&mut self, Ended { way, answered }: &Ended, written: &Written) {
-        let options = &self.webhooks.options;
+        let options = &self.webhooks.store.options;
         let lane = self.lanes.entry(way.webhook).or_default();
         lane.in_flight.remove(&way.number);
         lane.idle = None;
@@ -206,7 +206,7 @@ impl<'a> Sends<'a> {
 
     /// Waits for what is under way, for some time, and writes the results.
     async fn finish(&mut self) {
-        let deadline = Instant::now() + self.webhooks.options.stop_within;
+        let deadline = Instant::now() + self.webhooks.store.options.stop_within;
         while let Ok(Some(joined)) =
             tokio::time::timeout_at(deadline, self.posts.join_next_with_id()).await
         {
@@ -217,26 +217,15 @@ impl<'a> Sends<'a> {
     }
 }
 
-async fn look(webhooks: &Webhooks, wants: Vec<Want>) -> Vec<(Target, Vec<Due>)> {
-    let options = &webhooks.options;
-    let room = Room {
-        each: options.in_flight_each,
-        failures_until_down: options.failures_until_down,
-        now: options.now(),
-        trusted: webhooks.trusts_clock(),
-    };
-    webhooks.store.due(wants, room).await
-}
-
 async fn post(
     webhooks: Arc<Webhooks>,
     target: Target,
     due: Due,
     _place: Option<OwnedSemaphorePermit>,
 ) -> Answered {
-    let timestamp = webhooks.options.now().div_euclid(1_000);
+    let timestamp = webhooks.store.now().div_euclid(1_000);
     let letter = Letter { id: &due.id, body: &due.body, timestamp };
-    let url = guard::accepted(&target.url, webhooks.options.allow_private);
+    let url = guard::accepted(&target.url, webhooks.store.options.allow_private);
     webhooks.poster.post(url, &target.secrets, letter).await
 }
 
@@ -258,8 +247,7 @@ async fn write(webhooks: &Webhooks, ended: &[Ended]) -> Written {
         answered: answered.clone(),
     };
     let tried: Vec<Tried> = ended.iter().map(tried).collect();
-    let moment = Moment { now: webhooks.options.now(), trusted: webhooks.trusts_clock() };
-    let written = webhooks.store.write(&tried, moment, &webhooks.options).await;
+    let written = webhooks.store.write(&tried).await;
     let add = |total: &std::sync::atomic::AtomicU64, more| total.fetch_add(more, Ordering::Relaxed);
     add(&webhooks.totals.delivered, written.delivered);
     add(&webhooks.totals.failed, written.failed);

@@ -231,8 +231,8 @@ impl WebhookStore {
         &self,
         name: &str,
         new: NewEndpoint,
-        now: i64,
     ) -> Result<(EndpointRow, Secret, bool)> {
+        let now = self.now();
         let terms = EndpointTerms::new(new, StoredSecret::new(None, now)?, now);
         // Half of 128 random bits, and positive.
         let number = i64::try_from(Uuid::new_v4().as_u128() >> 65).unwrap_or(i64::MAX);
@@ -259,7 +259,6 @@ impl WebhookStore {
     async fn change_endpoint(
         &self,
         name: &str,
-        now: i64,
         change: impl Fn(&mut EndpointTerms) -> Result<bool> + Send + Sync,
     ) -> Result<EndpointRow> {
         loop {
@@ -271,7 +270,7 @@ impl WebhookStore {
             row.generation += 1;
             if self.replace_endpoint(Some(&seen), &row).await? {
                 // If this process posts to it, not only from the next renewal on.
-                self.with_lane(row.number, |lane| lane.take_over(row.clone(), now));
+                self.with_lane(row.number, |lane| lane.take_over(row.clone(), self.now()));
                 return Ok(row);
             }
         }
@@ -281,27 +280,23 @@ impl WebhookStore {
         &self,
         name: &str,
         changes: EndpointChanges,
-        now: i64,
     ) -> Result<EndpointRow> {
         let change = |terms: &mut EndpointTerms| {
             let before = terms.clone();
             terms.apply(name, changes.clone());
             Ok(*terms != before)
         };
-        self.change_endpoint(name, now, change).await
+        self.change_endpoint(name, change).await
     }
 
-    pub(crate) async fn turn_endpoint(
-        &self,
-        name: &str,
-        turn: Turn,
-        now: i64,
-    ) -> Result<EndpointRow> {
-        self.change_endpoint(name, now, |terms| Ok(terms.turn(turn, now))).await
+    pub(crate) async fn turn_endpoint(&self, name: &str, turn: Turn) -> Result<EndpointRow> {
+        let now = self.now();
+        self.change_endpoint(name, |terms| Ok(terms.turn(turn, now))).await
     }
 
     /// Returns whether it was active.
-    pub(crate) async fn disable_endpoint(&self, row: &EndpointRow, now: i64) -> Result<bool> {
+    pub(crate) async fn disable_endpoint(&self, row: &EndpointRow) -> Result<bool> {
+        let now = self.now();
         let disable = |terms: &mut EndpointTerms| {
             let is_active = terms.is_active();
             if is_active {
@@ -310,19 +305,15 @@ impl WebhookStore {
             }
             Ok(is_active)
         };
-        match self.change_endpoint(&row.name, now, disable).await {
+        match self.change_endpoint(&row.name, disable).await {
             Ok(after) => Ok(after.number == row.number && after.terms.is_disabled()),
             Err(WebhookError::NotFound) => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    pub(crate) async fn rotate(
-        &self,
-        name: &str,
-        rotation: Rotation,
-        now: i64,
-    ) -> Result<(Secret, bool)> {
+    pub(crate) async fn rotate(&self, name: &str, rotation: Rotation) -> Result<(Secret, bool)> {
+        let now = self.now();
         let made = StoredSecret::new(rotation.rotate_ref.clone(), now)?;
         let overlap = i64::try_from(rotation.overlap.as_millis()).unwrap_or(i64::MAX);
         let of_rotation = |terms: &EndpointTerms| {
@@ -335,7 +326,7 @@ impl WebhookStore {
             Some(_) => Ok(false),
             None => terms.add_secret(made.clone(), overlap, now).map(|()| true),
         };
-        let row = self.change_endpoint(name, now, rotate).await?;
+        let row = self.change_endpoint(name, rotate).await?;
         let found = of_rotation(&row.terms).unwrap_or_else(|| made.clone());
         Ok((found.parsed()?, found.secret == made.secret))
     }
@@ -344,7 +335,7 @@ impl WebhookStore {
         for row in self.endpoint_rows().await? {
             if row.terms.clone().forget_secrets(now) {
                 let forget = |terms: &mut EndpointTerms| Ok(terms.forget_secrets(now));
-                match self.change_endpoint(&row.name, now, forget).await {
+                match self.change_endpoint(&row.name, forget).await {
                     Ok(_) | Err(WebhookError::NotFound) => {}
                     Err(error) => return Err(error),
                 }

@@ -70,6 +70,9 @@ impl InboxRequest {
     }
 }
 
+/// An inbox is counted at most once in the time of so many looks: 10 s.
+const COUNTED_EVERY: u32 = 20;
+
 /// Requests of one read that counts.
 const COUNTED_TOGETHER: usize = 5_000;
 
@@ -220,13 +223,9 @@ impl WebhookStore {
         Ok(())
     }
 
-    /// Queues an announcement for all endpoints that ask for it and are not disabled; those with `pending_max`
+    /// Queues an announcement for all endpoints that ask for it and are not disabled; those with `announced_max`
     /// deliveries that wait are full.
-    pub(crate) async fn announce(
-        &self,
-        announcement: &Announcement,
-        pending_max: u64,
-    ) -> Result<Announced> {
+    pub(crate) async fn announce(&self, announcement: &Announcement) -> Result<Announced> {
         let matter = Matter::from(announcement);
         let Message { id, event_type, body } = matter.message();
         let request = InboxRequest::Announce { id: id.clone(), event_type };
@@ -235,8 +234,7 @@ impl WebhookStore {
             let terms = &row.terms;
             !terms.is_disabled() && matter.is_for(terms.types.as_ref(), terms.campaign.as_deref())
         });
-        let leaves =
-            asks.map(|row| self.leave_once(row.number, (&id, &body), &request, pending_max));
+        let leaves = asks.map(|row| self.leave_once(row.number, (&id, &body), &request));
         let leaves = iter(leaves.collect::<Vec<_>>()).buffer_unordered(AT_ONCE);
         let mut announced = Announced::default();
         for is_left in leaves.try_collect::<Vec<bool>>().await? {
@@ -252,18 +250,18 @@ impl WebhookStore {
         webhook: i64,
         (id, body): (&str, &str),
         request: &InboxRequest,
-        pending_max: u64,
     ) -> Result<bool> {
         let announced = announced_part(webhook, id);
         if self.tables.get(&announced, b"").await?.is_some() {
             return Ok(true);
         }
-        if self.waits(webhook, pending_max).await? >= pending_max {
+        let most = self.options.announced_max;
+        if self.waits(webhook, most).await? >= most {
             return Ok(false);
         }
         self.leave(webhook, request, Some(body)).await?;
         // After it, so that a repeat finds nothing that was not left.
-        let row = RecordPut::new("", "").kept_for(self.log_keep);
+        let row = RecordPut::new("", "").kept_for(self.options.log_keep);
         self.tables.put(&announced, vec![row]).await?;
         Ok(true)
     }
@@ -274,7 +272,8 @@ impl WebhookStore {
         let _one = self.counting.lock().await;
         let progress = self.doing(webhook).await?;
         let known = locked(&self.left).get(&webhook).copied();
-        let known = known.filter(|left| left.counted.elapsed() < self.counted_for);
+        let known =
+            known.filter(|left| left.counted.elapsed() < self.options.look_every * COUNTED_EVERY);
         let left = match known {
             Some(left) => left.rows,
             None => {
@@ -310,7 +309,6 @@ impl WebhookStore {
         webhook: i64,
         name: &str,
         number: i64,
-        now: i64,
     ) -> Result<Delivery> {
         let (state, facts, _) = self.delivery_of(webhook, number).await?;
         if state == DeliveryState::Gap {
@@ -318,12 +316,13 @@ impl WebhookStore {
         }
         let request = InboxRequest::Again { number, asked: Uuid::new_v4().to_string() };
         self.leave(webhook, &request, None).await?;
-        let facts = facts.again(state != DeliveryState::Pending, now);
+        let facts = facts.again(state != DeliveryState::Pending, self.now());
         Ok(facts.shown(number, name, DeliveryState::Pending))
     }
 
     /// Takes what was left for an endpoint to which this process posts, as far as there is room.
-    pub(super) async fn take_inbox(&self, webhook: i64, now: i64) -> Result<()> {
+    pub(super) async fn take_inbox(&self, webhook: i64) -> Result<()> {
+        let now = self.now();
         let parts = self.with_lane(webhook, |lane| {
             let saved = lane.saved.0.inbox;
             lane.inbox.parts(saved)

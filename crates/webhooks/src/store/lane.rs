@@ -13,7 +13,8 @@ use super::inbox::InboxPlace;
 use super::numbers::{Numbers, waiting_block_of};
 use super::progress::LaneProgress;
 use super::waiting::{DeliveryFacts, WaitingRow};
-use super::{Due, Result, Room, Target, Want};
+use super::{Due, Result, Target, Want};
+use crate::Options;
 use crate::event::{Event, Matter};
 pub(crate) use outcome::{DeliveryFate, LaneOutcome};
 
@@ -307,19 +308,28 @@ impl WebhookLane {
     }
 
     /// What is due, as far as there are free places. A delivery that is written has no body here.
-    pub(crate) fn due(&self, want: &Want, room: &Room) -> Result<Option<(Target, Vec<i64>)>> {
+    pub(crate) fn due(
+        &self,
+        want: &Want,
+        options: &Options,
+        now: i64,
+        trusted: bool,
+    ) -> Result<Option<(Target, Vec<i64>)>> {
         let is_quiet = want.quiet == Some(self.row.generation);
         if !self.is_held() || self.is_leaving || is_quiet {
             return Ok(None);
         }
-        let (probes, free) = room.free(self.failures, want.in_flight.len());
+        // At an endpoint that is down one in flight is enough.
+        let probes = self.failures >= options.failures_until_down;
+        let places = if probes { 1 } else { options.in_flight_each };
+        let free = places.saturating_sub(want.in_flight.len());
         let is_first = |number: i64| {
             let code = self.waiting.get(&number).and_then(|it| it.facts.code.as_ref());
             let of_code = code.and_then(|code| self.by_code.get(code));
             of_code.is_none_or(|numbers| numbers.first() == Some(&number))
         };
         let due = |of: usize| {
-            let due = self.by_due[of].range(..=(room.now, i64::MAX)).map(|(_, number)| *number);
+            let due = self.by_due[of].range(..=(now, i64::MAX)).map(|(_, number)| *number);
             let due = due.filter(|number| !want.in_flight.contains(number));
             due.filter(|number| !self.row.terms.ordered || is_first(*number))
         };
@@ -332,7 +342,7 @@ impl WebhookLane {
         }
         let (webhook, generation) = (self.row.number, self.row.generation);
         let url = self.row.terms.url.clone();
-        let secrets = self.row.terms.signing(room.now, room.trusted)?;
+        let secrets = self.row.terms.signing(now, trusted)?;
         Ok(Some((Target { webhook, generation, url, secrets, probes }, due)))
     }
 

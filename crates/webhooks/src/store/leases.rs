@@ -18,7 +18,7 @@ use super::lane::WebhookLane;
 use super::numbers::{millis, numbered};
 use super::progress::LaneProgress;
 use super::{Result, WebhookStore, locked};
-use crate::{Options, ahead_max};
+use crate::ahead_max;
 
 /// Processes that post. A key is the name of one, a value how often it has said that it lives.
 const PROCESS: RecordKind = RecordKind { name: "webhook.process", sync: RecordSync::Later };
@@ -72,42 +72,42 @@ impl LiveProcesses {
 }
 
 impl WebhookStore {
-    /// Renews the leases of the process `me`, and gives some back or takes some, so that all processes have as many.
+    /// Renews the leases of this process, and gives some back or takes some, so that all processes have as many.
     ///
     /// A lease only saves work. Two processes that both send to an endpoint, because one was frozen or a clock
     /// jumped, post some events twice, with the same id.
-    pub(crate) async fn lease(&self, me: &str, options: &Options) -> Result<()> {
+    pub(crate) async fn lease(&self) -> Result<()> {
         let rows = self.endpoint_rows().await?;
         self.forget_deleted(&rows);
         let active = rows.into_iter().filter(|row| row.terms.is_active());
         let mut active: BTreeMap<i64, EndpointRow> = active.map(|row| (row.number, row)).collect();
-        let share = active.len().div_ceil(self.processes(me, options).await?);
+        let share = active.len().div_ceil(self.processes().await?);
         self.give_away(&active).await;
-        let held = self.take_over_changes(&mut active, options);
-        self.renew_all(&held, me, options).await;
+        let held = self.take_over_changes(&mut active);
+        self.renew_all(&held).await;
         let held = self.leave_some(share);
         // What is left in `active` belongs to nobody here.
         let free = share.saturating_sub(held);
-        self.take_some(active, free, me, options).await;
+        self.take_some(active, free).await;
         Ok(())
     }
 
     /// Says that this process lives, and counts those that do. The first of them leads.
-    async fn processes(&self, me: &str, options: &Options) -> Result<usize> {
-        let until = Instant::now() + options.lease;
+    async fn processes(&self) -> Result<usize> {
+        let until = Instant::now() + self.options.lease;
         let beat = locked(&self.live).next_beat().to_string();
         let part = PROCESS.part("");
-        let row = RecordPut::new(me, beat).kept_for(options.lease);
+        let row = RecordPut::new(self.process.as_str(), beat).kept_for(self.options.lease);
         self.tables.put(&part, vec![row]).await?;
         let rows = self.tables.scan(&part, RecordRange::first(usize::MAX)).await?;
         let mut live = locked(&self.live);
         let names: Vec<Vec<u8>> = rows
             .into_iter()
-            .filter(|row| live.is_live(&row.key, &row.value, options.lease * 2))
+            .filter(|row| live.is_live(&row.key, &row.value, self.options.lease * 2))
             .map(|row| row.key)
             .collect();
-        live.forget_old(options.lease * 10);
-        let leads = names.first().is_some_and(|first| first == me.as_bytes());
+        live.forget_old(self.options.lease * 10);
+        let leads = names.first().is_some_and(|first| first == self.process.as_bytes());
         *locked(&self.leads_until) = leads.then_some(until);
         Ok(names.len().max(1))
     }
@@ -148,19 +148,15 @@ impl WebhookStore {
 
     /// Forgets lanes whose lease is over, and takes over what callers have changed in the others. Removes these from
     /// `active`, and returns them.
-    fn take_over_changes(
-        &self,
-        active: &mut BTreeMap<i64, EndpointRow>,
-        options: &Options,
-    ) -> Vec<i64> {
-        let now = options.now();
+    fn take_over_changes(&self, active: &mut BTreeMap<i64, EndpointRow>) -> Vec<i64> {
+        let now = self.now();
         let mut lanes = self.lanes();
         lanes.retain(|_, lane| lane.is_leased());
         let mut held = Vec::new();
         for (number, lane) in lanes.iter_mut() {
             if let Some(row) = active.remove(number) {
                 lane.take_over(row, now);
-                lane.mend_due(now, millis(ahead_max(options)));
+                lane.mend_due(now, millis(ahead_max(&self.options)));
                 held.push(*number);
             }
         }
@@ -168,44 +164,32 @@ impl WebhookStore {
     }
 
     /// Takes a lease, or renews it, if it still says `seen`. Returns what it says then.
-    async fn hold(
-        &self,
-        webhook: i64,
-        seen: Option<&[u8]>,
-        me: &str,
-        options: &Options,
-    ) -> Result<Option<Vec<u8>>> {
-        let lease = format!("{me} {}", locked(&self.live).next_beat());
-        let row = RecordPut::new("", lease.clone()).kept_for(options.lease);
+    async fn hold(&self, webhook: i64, seen: Option<&[u8]>) -> Result<Option<Vec<u8>>> {
+        let lease = format!("{} {}", self.process, locked(&self.live).next_beat());
+        let row = RecordPut::new("", lease.clone()).kept_for(self.options.lease);
         let is_held = self.tables.replace(&lease_of(webhook), seen, row).await?;
         Ok(is_held.then(|| lease.into_bytes()))
     }
 
     /// Also a lease that has lapsed, because a wall clock jumped, and that nobody has taken.
-    async fn renew_one(
-        &self,
-        webhook: i64,
-        seen: Option<&[u8]>,
-        me: &str,
-        options: &Options,
-    ) -> Result<Option<Vec<u8>>> {
-        let renewed = self.hold(webhook, seen, me, options).await?;
+    async fn renew_one(&self, webhook: i64, seen: Option<&[u8]>) -> Result<Option<Vec<u8>>> {
+        let renewed = self.hold(webhook, seen).await?;
         if renewed.is_none() && self.tables.get(&lease_of(webhook), b"").await?.is_none() {
-            return self.hold(webhook, None, me, options).await;
+            return self.hold(webhook, None).await;
         }
         Ok(renewed)
     }
 
-    async fn renew_all(&self, held: &[i64], me: &str, options: &Options) {
+    async fn renew_all(&self, held: &[i64]) {
         let renewals = held.iter().map(|&webhook| async move {
             let (begun, seen) = (Instant::now(), self.with_lane(webhook, |it| it.lease.clone()));
-            (webhook, begun, self.renew_one(webhook, seen.as_deref(), me, options).await)
+            (webhook, begun, self.renew_one(webhook, seen.as_deref()).await)
         });
         for (webhook, begun, renewed) in join_all(renewals).await {
             match renewed {
                 Ok(Some(lease)) => {
                     let renew = |lane: &mut WebhookLane| {
-                        (lane.until, lane.lease) = (begun + options.lease, lease);
+                        (lane.until, lane.lease) = (begun + self.options.lease, lease);
                     };
                     self.with_lane(webhook, renew);
                 }
@@ -225,18 +209,12 @@ impl WebhookStore {
         lanes.len()
     }
 
-    async fn take_some(
-        &self,
-        active: BTreeMap<i64, EndpointRow>,
-        mut free: usize,
-        me: &str,
-        options: &Options,
-    ) {
+    async fn take_some(&self, active: BTreeMap<i64, EndpointRow>, mut free: usize) {
         for (webhook, row) in active {
             if free == 0 {
                 return;
             }
-            match self.take_if_free(row, me, options).await {
+            match self.take_if_free(row).await {
                 Ok(is_taken) => free -= usize::from(is_taken),
                 // Another round will take it, or another process.
                 Err(error) => tracing::warn!(%error, webhook, "a webhook cannot be taken over"),
@@ -244,30 +222,24 @@ impl WebhookStore {
         }
     }
 
-    async fn take_if_free(&self, row: EndpointRow, me: &str, options: &Options) -> Result<bool> {
+    async fn take_if_free(&self, row: EndpointRow) -> Result<bool> {
         let found = self.tables.get(&lease_of(row.number), b"").await?;
         // If it is this process, a round of before has taken it, and did not learn that.
         let is_of_another = found.as_deref().is_some_and(|lease| {
-            let limit = options.lease * 2;
-            holder_of(lease) != me.as_bytes()
+            let limit = self.options.lease * 2;
+            holder_of(lease) != self.process.as_bytes()
                 && locked(&self.live).is_live(&numbered(row.number), lease, limit)
         });
         match is_of_another {
             true => Ok(false),
-            false => self.take(row, found.as_deref(), me, options).await,
+            false => self.take(row, found.as_deref()).await,
         }
     }
 
     /// Takes an endpoint that nobody holds, and reads what waits at it.
-    async fn take(
-        &self,
-        row: EndpointRow,
-        seen: Option<&[u8]>,
-        me: &str,
-        options: &Options,
-    ) -> Result<bool> {
+    async fn take(&self, row: EndpointRow, seen: Option<&[u8]>) -> Result<bool> {
         let (webhook, begun) = (row.number, Instant::now());
-        let Some(lease) = self.hold(webhook, seen, me, options).await? else { return Ok(false) };
+        let Some(lease) = self.hold(webhook, seen).await? else { return Ok(false) };
         let (found, text) = self.progress(webhook).await?;
         let (epoch, saves) = (found.epoch + 1, found.saves + 1);
         let progress = LaneProgress { epoch, saves, ..found };
@@ -281,18 +253,21 @@ impl WebhookStore {
         if row.number != webhook {
             return Ok(false);
         }
-        let now = options.now();
-        let until = begun + options.lease;
+        let now = self.now();
+        let until = begun + self.options.lease;
         let mut lane = WebhookLane::new(row, (progress, saved), waiting, (lease, until), now);
-        lane.mend_due(now, millis(ahead_max(options)));
+        lane.mend_due(now, millis(ahead_max(&self.options)));
         self.lanes().insert(webhook, lane);
         Ok(true)
     }
 
     /// Gives all back, and says that this process is gone.
-    pub(crate) async fn release(&self, me: &str) -> Result<()> {
+    pub(crate) async fn release(&self) -> Result<()> {
         let all = self.lanes_that(|_| true);
         join_all(all.into_iter().map(|webhook| self.give_back(webhook))).await;
-        Ok(self.tables.put(&PROCESS.part(""), vec![RecordPut::delete(me)]).await?)
+        Ok(self
+            .tables
+            .put(&PROCESS.part(""), vec![RecordPut::delete(self.process.as_str())])
+            .await?)
     }
 }

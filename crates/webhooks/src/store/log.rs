@@ -15,7 +15,7 @@ use super::endpoints::EndpointRow;
 use super::numbers::{begin_of_block, block_of, millis, number_of, numbered};
 use super::waiting::{DeliveryFacts, in_writes};
 use super::{AT_ONCE, Result, WebhookStore, damaged, from_json, locked, to_json};
-use crate::{DeliveryFilter, DeliveryState, Options};
+use crate::{DeliveryFilter, DeliveryState};
 
 const LOG: RecordKind = RecordKind { name: "webhook.log", sync: RecordSync::Later };
 
@@ -220,21 +220,16 @@ impl WebhookStore {
 
     /// Drops blocks that are older than the log is kept, if the time is known, and the oldest of those that are too
     /// many. Returns whether there may be more.
-    pub(crate) async fn clean_log(&self, options: &Options, now: Option<i64>) -> Result<bool> {
+    pub(crate) async fn clean_log(&self, now: Option<i64>) -> Result<bool> {
         let mut has_more = false;
         for state in ENDED {
-            has_more |= self.clean_state(state, options, now).await?;
+            has_more |= self.clean_state(state, now).await?;
         }
         Ok(has_more)
     }
 
     /// The newest block of all stays in any case.
-    async fn clean_state(
-        &self,
-        state: DeliveryState,
-        options: &Options,
-        now: Option<i64>,
-    ) -> Result<bool> {
+    async fn clean_state(&self, state: DeliveryState, now: Option<i64>) -> Result<bool> {
         let mut blocks = Vec::new();
         for row in self.endpoint_rows().await? {
             let range = RecordRange::first(usize::MAX);
@@ -243,12 +238,12 @@ impl WebhookStore {
         }
         blocks.sort_unstable();
         blocks.pop();
-        let old = now.map(|now| now.saturating_sub(millis(self.log_keep)));
+        let old = now.map(|now| now.saturating_sub(millis(self.options.log_keep)));
         let is_old = |block: i64| old.is_some_and(|old| begin_of_block(block + 1) <= old);
         let mut rows: u64 = blocks.iter().map(|(.., rows)| rows).sum();
         let mut dropped: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
         for (block, webhook, some) in blocks.into_iter().take(BLOCKS_DROPPED) {
-            if !is_old(block) && rows <= options.log_rows_max {
+            if !is_old(block) && rows <= self.options.log_rows_max {
                 break;
             }
             rows -= some;

@@ -9,8 +9,8 @@ use tokio::time::Instant;
 use super::lane::{DeliveryFate, LaneOutcome, WebhookLane};
 use super::log::EndedDelivery;
 use super::waiting::{DeliveryFacts, WaitingRow};
-use super::{Due, FeedPassage, Moment, Result, Room, Target, Tried, Want, WebhookStore, Written};
-use crate::{DeliveryState, Options};
+use super::{Due, FeedPassage, Result, Target, Tried, Want, WebhookStore, Written};
+use crate::DeliveryState;
 
 /// How often what callers have left is taken, and cursors are saved.
 const TENDED_EVERY: Duration = Duration::from_secs(1);
@@ -23,21 +23,20 @@ struct ResultRows {
 }
 
 impl WebhookStore {
-    pub(crate) async fn tend(&self, options: &Options) {
+    pub(crate) async fn tend(&self) {
         let is_due = |lane: &WebhookLane| {
-            let every = TENDED_EVERY.min(options.look_every * 2);
+            let every = TENDED_EVERY.min(self.options.look_every * 2);
             lane.is_held() && lane.tended.is_none_or(|at| at.elapsed() >= every)
         };
-        let now = options.now();
         let lanes = self.lanes_that(is_due).into_iter();
-        join_all(lanes.map(|webhook| self.tend_one(webhook, now))).await;
+        join_all(lanes.map(|webhook| self.tend_one(webhook))).await;
     }
 
     /// If that fails, the cursor stays, and the others go on.
-    async fn tend_one(&self, webhook: i64, now: i64) {
+    async fn tend_one(&self, webhook: i64) {
         self.with_lane(webhook, |lane| lane.tended = Some(Instant::now()));
         let tended = async {
-            self.take_inbox(webhook, now).await?;
+            self.take_inbox(webhook).await?;
             self.write_waiting(webhook, false).await?;
             self.save_progress(webhook).await.map(drop)
         };
@@ -141,8 +140,8 @@ impl WebhookStore {
         cursor: Option<&str>,
         passage: &FeedPassage,
         next: &str,
-        now: i64,
     ) -> Result<usize> {
+        let now = self.now();
         let stands = |lane: &WebhookLane| lane.is_held() && lane.cursor() == cursor;
         if let FeedPassage::Gap(why) = passage {
             let number =
@@ -180,12 +179,11 @@ impl WebhookStore {
         self.log(webhook, vec![gap]).await
     }
 
-    pub(crate) async fn due_at(
-        &self,
-        want: &Want,
-        room: &Room,
-    ) -> Result<Option<(Target, Vec<Due>)>> {
-        let due = self.with_lane(want.webhook, |lane| lane.due(want, room));
+    pub(crate) async fn due_at(&self, want: &Want) -> Result<Option<(Target, Vec<Due>)>> {
+        let now = self.now();
+        let due = self.with_lane(want.webhook, |lane| {
+            lane.due(want, &self.options, now, self.trusts_clock())
+        });
         let Some((target, numbers)) = due.transpose()?.flatten() else { return Ok(None) };
         let mut due = Vec::new();
         for number in numbers {
@@ -196,7 +194,7 @@ impl WebhookStore {
                 _ => self.waiting_one(want.webhook, number).await?.and_then(|(_, body)| body),
             };
             if read.is_none() {
-                self.end_without_body(want.webhook, number, room.now).await?;
+                self.end_without_body(want.webhook, number, now).await?;
             }
             let one = self.with_lane(want.webhook, |lane| lane.post(number, read));
             due.extend(one.flatten());
@@ -223,18 +221,13 @@ impl WebhookStore {
 
     /// Writes results, and then applies them. Those of an endpoint whose rows cannot be written are left to another
     /// call; the others go on. One of a delivery that another process has ended changes nothing.
-    pub(crate) async fn write(
-        &self,
-        tried: &[Tried],
-        moment: Moment,
-        options: &Options,
-    ) -> Written {
+    pub(crate) async fn write(&self, tried: &[Tried]) -> Written {
         let mut of_webhook: BTreeMap<i64, Vec<&Tried>> = BTreeMap::new();
         for one in tried {
             of_webhook.entry(one.webhook).or_default().push(one);
         }
         let writes = of_webhook.into_iter().map(|(webhook, tried)| async move {
-            (webhook, self.write_results_of(webhook, &tried, moment, options).await)
+            (webhook, self.write_results_of(webhook, &tried).await)
         });
         let mut written = Written::default();
         for (webhook, result) in join_all(writes).await {
@@ -263,12 +256,11 @@ impl WebhookStore {
         &self,
         webhook: i64,
         tried: &[&Tried],
-        moment: Moment,
-        options: &Options,
     ) -> Result<Option<(LaneOutcome, Option<String>)>> {
+        let now = self.now();
         let outcome = self.with_lane(webhook, |lane| {
             lane.is_leased().then(|| {
-                let outcome = lane.outcome(tried, moment, options);
+                let outcome = lane.outcome(tried, &self.options, now, self.trusts_clock());
                 (result_rows(lane, &outcome), lane.row.clone(), outcome)
             })
         });
@@ -276,7 +268,7 @@ impl WebhookStore {
         if !self.write_rows(webhook, rows).await? {
             return Ok(None);
         }
-        let is_disabled = outcome.is_gone && self.disable_endpoint(&row, moment.now).await?;
+        let is_disabled = outcome.is_gone && self.disable_endpoint(&row).await?;
         Ok(Some((outcome, is_disabled.then_some(row.name))))
     }
 

@@ -29,26 +29,6 @@ pub(crate) struct Want {
     pub(crate) quiet: Option<i64>,
 }
 
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Room {
-    /// Most deliveries in flight at an endpoint.
-    pub(crate) each: usize,
-    /// From how many failures on an endpoint is down: then one in flight is enough.
-    pub(crate) failures_until_down: u64,
-    /// In milliseconds since 1970.
-    pub(crate) now: i64,
-    pub(crate) trusted: bool,
-}
-
-impl Room {
-    /// Whether an endpoint with so many failures in a row is down, and how many more deliveries it has places for.
-    pub(crate) fn free(&self, failures: u64, in_flight: usize) -> (bool, usize) {
-        let down = failures >= self.failures_until_down;
-        let places = if down { 1 } else { self.each };
-        (down, places.saturating_sub(in_flight))
-    }
-}
-
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
     pub(crate) webhook: i64,
@@ -85,14 +65,6 @@ pub(crate) struct Tried {
     /// Whether the endpoint was down when it began.
     pub(crate) probes: bool,
     pub(crate) answered: Answered,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Moment {
-    /// In milliseconds since 1970.
-    pub(crate) now: i64,
-    /// Whether the clock is trusted: only then is anything given up for its age.
-    pub(crate) trusted: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

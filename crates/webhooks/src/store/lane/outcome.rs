@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use super::{WaitingDelivery, WebhookLane};
 use crate::post::Verdict;
+use crate::store::Tried;
 use crate::store::numbers::millis;
 use crate::store::waiting::DeliveryFacts;
-use crate::store::{Moment, Tried};
 use crate::{DeliveryState, Options, chance, pause, tried_for};
 
 /// Most deliveries that are given up at once because their endpoint is down.
@@ -42,8 +42,9 @@ impl WebhookLane {
     pub(crate) fn outcome(
         &self,
         tried: &[&Tried],
-        moment: Moment,
         options: &Options,
+        now: i64,
+        trusted: bool,
     ) -> LaneOutcome {
         let mut outcome = LaneOutcome {
             failures: self.failures,
@@ -57,23 +58,23 @@ impl WebhookLane {
             outcome.is_gone |= is_new && one.answered.verdict == Verdict::Gone;
             outcome.attempts_failed += u64::from(!is_delivered);
             if let Some(waiting) = self.waiting.get(&one.number) {
-                outcome.fates.insert(one.number, fate(&waiting.facts, one, moment.now, options));
+                outcome.fates.insert(one.number, fate(&waiting.facts, one, now, options));
             }
             if is_delivered {
                 (outcome.failures, outcome.failing_since) = (0, None);
             } else {
-                outcome.failing_since.get_or_insert(moment.now);
+                outcome.failing_since.get_or_insert(now);
                 // Those that were under way beside each other must not make the pauses between probes long.
                 let most = if one.probes { u64::MAX } else { options.failures_until_down };
                 let more = (outcome.failures + 1).min(most);
                 outcome.failures = outcome.failures.max(more);
             }
         }
-        let old = moment.now.saturating_sub(millis(tried_for(options)));
+        let old = now.saturating_sub(millis(tried_for(options)));
         let is_down = outcome.failures >= options.failures_until_down
             && outcome.failing_since.is_some_and(|since| since <= old);
-        if is_down && moment.trusted {
-            self.give_up(&mut outcome, old, moment.now);
+        if is_down && trusted {
+            self.give_up(&mut outcome, old, now);
         }
         outcome
     }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::Options;
 use crate::post::{Answered, Verdict};
-use crate::store::{Moment, Tried};
+use crate::store::Tried;
 
 fn lane(restarts: u64, pending: BTreeMap<i64, DeliveryFacts>) -> WebhookLane {
     let terms = json!({
@@ -53,8 +53,7 @@ fn arrive(lane: &mut WebhookLane, numbers: &[i64]) {
     };
     let tried: Vec<Tried> = numbers.iter().map(tried).collect();
     let tried: Vec<&Tried> = tried.iter().collect();
-    let moment = Moment { now: 2_000, trusted: true };
-    let outcome = lane.outcome(&tried, moment, &Options::default());
+    let outcome = lane.outcome(&tried, &Options::default(), 2_000, true);
     lane.apply(outcome);
 }
 
@@ -124,8 +123,8 @@ fn announcements_go_beside_events() {
         let waiting = of(events, &event).into_iter().chain(of(announcements, &announced));
         let lane = lane(0, waiting.collect());
         let wanted = Want { webhook: 1, in_flight: BTreeSet::new(), quiet: None };
-        let room = Room { each, failures_until_down: 10, now: 1_000, trusted: true };
-        let (_, due) = lane.due(&wanted, &room).unwrap().unwrap();
+        let options = Options { in_flight_each: each, ..Options::default() };
+        let (_, due) = lane.due(&wanted, &options, 1_000, true).unwrap().unwrap();
         assert_eq!(due, want, "{name}");
     }
 }
