@@ -12,6 +12,7 @@
 //! Deliveries of some minutes are one partition, by their numbers ([`numbers`]), and are dropped together: no read goes
 //! over rows that were deleted.
 
+mod delivery_rows;
 mod endpoints;
 mod inbox;
 mod lane;
@@ -30,6 +31,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::{join_all, try_join_all};
+use futures::stream::{StreamExt, TryStreamExt, iter};
 use hot::HotError;
 use hot::tables::{RecordKind, RecordPart, RecordPut, RecordRange, RecordSync, Tables};
 use serde::Serialize;
@@ -40,14 +42,13 @@ use uuid::Uuid;
 use crate::event::Matter;
 use crate::post::{Answered, Verdict};
 use crate::signature::Secret;
+use crate::store::delivery_rows::{DeliveryFacts, DeliveryRow};
 use crate::store::endpoints::EndpointRow;
 use crate::store::inbox::LeftCount;
 use crate::store::lane::WebhookLane;
 use crate::store::leases::LiveProcesses;
-use crate::store::log::EndedDelivery;
 use crate::store::numbers::numbered;
 use crate::store::progress::LaneProgress;
-use crate::store::waiting::DeliveryFacts;
 use crate::{
     Delivery, DeliveryFilter, DeliveryState, Endpoint, EndpointChanges, Gauge, NewEndpoint,
     Options, WebhookError,
@@ -245,7 +246,7 @@ impl WebhookStore {
             Verdict::Failed { .. } | Verdict::Gone => DeliveryState::Failed,
         };
         let body = Some(message.body);
-        self.log(webhook, vec![EndedDelivery { number, state, facts, body }]).await?;
+        self.log(webhook, &[DeliveryRow { number, state, facts, body }]).await?;
         Ok(number)
     }
 
@@ -257,18 +258,18 @@ impl WebhookStore {
     ) -> Result<Vec<Delivery>> {
         let row = self.endpoint_row(name).await?;
         let before = filter.before.unwrap_or(i64::MAX);
-        let wants = |state: &DeliveryState| filter.state.is_none_or(|wanted| wanted == *state);
+        let wants = |row: &DeliveryRow| filter.state.is_none_or(|wanted| wanted == row.state);
         // First what waits: one that ends meanwhile is in the log then. One may be in both, the newer one counts.
         let waiting = self.waiting_facts(row.number).await?;
         let mut found = self.list_ended(&row, &filter, limit).await?;
         for (number, facts) in waiting.into_iter().filter(|(number, _)| *number < before) {
-            let ended = found.get(&number).map(|(_, ended)| ended.redelivered);
+            let ended = found.get(&number).map(|ended| ended.facts.redelivered);
             if ended.is_none_or(|ended| ended < facts.redelivered) {
-                found.insert(number, (DeliveryState::Pending, facts));
+                found.insert(number, DeliveryRow::waiting(number, facts, None));
             }
         }
-        let found = found.into_iter().rev().filter(|(_, (state, _))| wants(state)).take(limit);
-        Ok(found.map(|(number, (state, facts))| facts.shown(number, name, state)).collect())
+        let found = found.into_values().rev().filter(wants).take(limit);
+        Ok(found.map(|row| row.shown(name)).collect())
     }
 
     pub(crate) async fn delivery(
@@ -277,25 +278,22 @@ impl WebhookStore {
         number: i64,
     ) -> Result<(Delivery, Option<String>)> {
         let webhook = self.endpoint_row(name).await?.number;
-        let (state, facts, body) = self.delivery_of(webhook, number).await?;
-        Ok((facts.shown(number, name, state), body))
+        let mut row = self.delivery_of(webhook, number).await?;
+        let body = row.body.take();
+        Ok((row.shown(name), body))
     }
 
     /// A delivery wherever it is.
-    async fn delivery_of(
-        &self,
-        webhook: i64,
-        number: i64,
-    ) -> Result<(DeliveryState, DeliveryFacts, Option<String>)> {
+    async fn delivery_of(&self, webhook: i64, number: i64) -> Result<DeliveryRow> {
         let in_memory = self.with_lane(webhook, |lane| {
             let waiting = lane.waiting(number).filter(|it| !it.is_written)?;
-            Some((DeliveryState::Pending, waiting.facts.clone(), waiting.body.clone()))
+            Some(DeliveryRow::waiting(number, waiting.facts.clone(), waiting.body.clone()))
         });
         if let Some(Some(found)) = in_memory {
             return Ok(found);
         }
-        if let Some((facts, body)) = self.waiting_one(webhook, number).await? {
-            return Ok((DeliveryState::Pending, facts, body));
+        if let Some(found) = self.waiting_one(webhook, number).await? {
+            return Ok(found);
         }
         self.logged_one(webhook, number).await?.ok_or(WebhookError::NoDelivery)
     }
@@ -431,6 +429,14 @@ impl WebhookStore {
         let rows = rows.into_iter().filter(|row| !row.value.is_empty());
         rows.map(|row| Ok((row.key, from_json(part, &row.value)?))).collect()
     }
+}
+
+/// Waits for calls of the store, of which some are under way at a time.
+async fn at_once<T>(
+    calls: impl Iterator<Item = impl Future<Output = Result<T>>>,
+) -> Result<Vec<T>> {
+    let calls = iter(calls.collect::<Vec<_>>());
+    calls.buffer_unordered(AT_ONCE).try_collect().await
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -11,16 +11,15 @@ use std::collections::{BTreeMap, HashSet};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use futures::stream::{StreamExt, TryStreamExt, iter};
 use hot::tables::{RecordKind, RecordPart, RecordPut, RecordRange, RecordRow, RecordSync};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::delivery_rows::{DeliveryFacts, DeliveryRow};
 use super::lane::WebhookLane;
 use super::numbers::numbered;
-use super::waiting::{DeliveryFacts, WaitingRow};
-use super::{AT_ONCE, Result, WebhookStore, locked, to_json};
+use super::{Result, WebhookStore, at_once, locked, to_json};
 use crate::event::{Matter, Message};
 use crate::{Announced, Announcement, Delivery, DeliveryState, WebhookError};
 
@@ -235,9 +234,8 @@ impl WebhookStore {
             !terms.is_disabled() && matter.is_for(terms.types.as_ref(), terms.campaign.as_deref())
         });
         let leaves = asks.map(|row| self.leave_once(row.number, (&id, &body), &request));
-        let leaves = iter(leaves.collect::<Vec<_>>()).buffer_unordered(AT_ONCE);
         let mut announced = Announced::default();
-        for is_left in leaves.try_collect::<Vec<bool>>().await? {
+        for is_left in at_once(leaves).await? {
             announced.endpoints += usize::from(is_left);
             announced.full += usize::from(!is_left);
         }
@@ -310,14 +308,15 @@ impl WebhookStore {
         name: &str,
         number: i64,
     ) -> Result<Delivery> {
-        let (state, facts, _) = self.delivery_of(webhook, number).await?;
-        if state == DeliveryState::Gap {
+        let mut row = self.delivery_of(webhook, number).await?;
+        if row.state == DeliveryState::Gap {
             return Err(WebhookError::NoDelivery);
         }
         let request = InboxRequest::Again { number, asked: Uuid::new_v4().to_string() };
         self.leave(webhook, &request, None).await?;
-        let facts = facts.again(state != DeliveryState::Pending, self.now());
-        Ok(facts.shown(number, name, DeliveryState::Pending))
+        row.facts = row.facts.again(row.state != DeliveryState::Pending, self.now());
+        row.state = DeliveryState::Pending;
+        Ok(row.shown(name))
     }
 
     /// Takes what was left for an endpoint to which this process posts, as far as there is room.
@@ -427,7 +426,7 @@ impl WebhookStore {
             let row = |message: Message| {
                 let facts = DeliveryFacts::new(&message, None, now);
                 let facts = DeliveryFacts { announced: true, ..facts };
-                WaitingRow { number: lane.next_number(now), facts, body: Some(message.body) }
+                DeliveryRow::waiting(lane.next_number(now), facts, Some(message.body))
             };
             messages.into_iter().map(row).collect::<Vec<_>>()
         });
@@ -443,7 +442,7 @@ impl WebhookStore {
             let facts = waiting.facts.again(false, now);
             let body = waiting.body.clone().filter(|_| !waiting.is_written);
             lane.hurry(number, facts.clone());
-            Some(WaitingRow { number, facts, body })
+            Some(DeliveryRow::waiting(number, facts, body))
         });
         if let Some(Some(row)) = hurried {
             return Ok(self.store_waiting(webhook, vec![row], WebhookLane::are_written).await?
@@ -451,17 +450,15 @@ impl WebhookStore {
         }
         // First: the end that its old row still waits for would be the end of the new one.
         self.empty_ended(webhook).await?;
-        let Some((state, facts, Some(body))) = self.logged_one(webhook, number).await? else {
-            return Ok(true);
-        };
-        let facts = facts.again(true, now);
-        let row = WaitingRow { number, facts, body: Some(body) };
+        let logged = self.logged_one(webhook, number).await?;
+        let Some(logged) = logged.filter(|row| row.body.is_some()) else { return Ok(true) };
+        let row = DeliveryRow::waiting(number, logged.facts.again(true, now), logged.body);
         let is_stored = self.store_waiting(webhook, vec![row], WebhookLane::insert_written).await?;
         if !is_stored || !self.still_has(webhook).await? {
             return Ok(false);
         }
         // Last: after a crash it is in both, and is listed once.
-        self.delete_logged(webhook, number, state).await?;
+        self.delete_logged(webhook, number, logged.state).await?;
         Ok(true)
     }
 }

@@ -8,15 +8,16 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::delivery_rows::{DeliveryFacts, DeliveryRow};
 use super::endpoints::EndpointRow;
 use super::inbox::InboxPlace;
 use super::numbers::{Numbers, waiting_block_of};
 use super::progress::LaneProgress;
-use super::waiting::{DeliveryFacts, WaitingRow};
 use super::{Due, Result, Target, Want};
+use crate::DeliveryState;
 use crate::Options;
 use crate::event::{Event, Matter};
-pub(crate) use outcome::{DeliveryFate, LaneOutcome};
+pub(crate) use outcome::LaneOutcome;
 
 /// What waits for so long is written, so that the cursor can move on.
 const WRITTEN_AFTER: Duration = Duration::from_secs(5);
@@ -44,6 +45,13 @@ impl WaitingDelivery {
 
     pub(crate) fn written(facts: DeliveryFacts) -> WaitingDelivery {
         WaitingDelivery { facts, body: None, is_written: true, queued: Instant::now() }
+    }
+
+    /// What is to be written of it, if it is so. The body of one that waits on is written once.
+    fn row(&self, number: i64, state: DeliveryState, facts: DeliveryFacts) -> DeliveryRow {
+        let has_body = state == DeliveryState::Pending && self.is_written;
+        let body = self.body.clone().filter(|_| !has_body);
+        DeliveryRow { number, state, facts, body }
     }
 }
 
@@ -173,9 +181,9 @@ impl WebhookLane {
         self.waiting.insert(number, waiting);
     }
 
-    pub(crate) fn insert_written(&mut self, rows: &[WaitingRow]) {
-        for WaitingRow { number, facts, .. } in rows {
-            self.insert(*number, WaitingDelivery::written(facts.clone()));
+    pub(crate) fn insert_written(&mut self, rows: &[DeliveryRow]) {
+        for row in rows {
+            self.insert(row.number, WaitingDelivery::written(row.facts.clone()));
         }
     }
 
@@ -267,7 +275,7 @@ impl WebhookLane {
     }
 
     /// Names blocks that are to get rows. Returns whether the store does not know all of them yet.
-    pub(crate) fn name_blocks(&mut self, rows: &[WaitingRow]) -> bool {
+    pub(crate) fn name_blocks(&mut self, rows: &[DeliveryRow]) -> bool {
         let mut is_new = false;
         for block in rows.iter().map(|row| waiting_block_of(row.number)) {
             self.blocks.entry(block).or_default();
@@ -277,18 +285,18 @@ impl WebhookLane {
     }
 
     /// What is to be written so that the cursor can move on; all of it if the lane is given to another process.
-    pub(crate) fn to_write(&self, all: bool) -> Vec<WaitingRow> {
+    pub(crate) fn to_write(&self, all: bool) -> Vec<DeliveryRow> {
         let is_full = all || self.unwritten.len() > UNWRITTEN_MAX;
         let waits = self.unwritten.iter().filter_map(|&number| {
             let WaitingDelivery { facts, body, queued, .. } = self.waiting.get(&number)?;
             let is_old = is_full || queued.elapsed() >= WRITTEN_AFTER;
             let body = Some(body.clone().unwrap_or_default());
-            is_old.then(|| WaitingRow { number, facts: facts.clone(), body })
+            is_old.then(|| DeliveryRow::waiting(number, facts.clone(), body))
         });
         waits.collect()
     }
 
-    pub(crate) fn are_written(&mut self, rows: &[WaitingRow]) {
+    pub(crate) fn are_written(&mut self, rows: &[DeliveryRow]) {
         rows.iter().for_each(|row| self.is_written(row.number));
     }
 
@@ -368,18 +376,16 @@ impl WebhookLane {
     }
 
     pub(crate) fn apply(&mut self, outcome: LaneOutcome) {
-        for (number, fate) in outcome.fates {
+        for (number, row) in outcome.rows {
             // One that was written while it was posted has a row, too.
             let Some(waiting) = self.remove(number) else { continue };
-            // Somebody has asked for it again meanwhile.
-            if waiting.facts.redelivered > fate.facts().redelivered {
+            if waiting.facts.redelivered > row.facts.redelivered {
+                // Somebody has asked for it again meanwhile.
                 self.insert(number, waiting);
-                continue;
-            }
-            match fate {
-                DeliveryFate::Ends(..) if waiting.is_written => drop(self.ended.insert(number)),
-                DeliveryFate::Ends(..) => {}
-                DeliveryFate::Waits(facts) => self.insert(number, WaitingDelivery::written(facts)),
+            } else if row.state == DeliveryState::Pending {
+                self.insert(number, WaitingDelivery::written(row.facts));
+            } else if waiting.is_written {
+                self.ended.insert(number);
             }
         }
         (self.failures, self.failing_since) = (outcome.failures, outcome.failing_since);

@@ -246,8 +246,7 @@ impl WebhookStore {
         let saved = self.replace_progress(webhook, text.as_deref(), &progress).await?;
         let Some(saved) = saved else { return Ok(false) };
         // After the epoch: nobody else names a block from now on.
-        let blocks: Vec<i64> = progress.blocks.iter().copied().collect();
-        let waiting = self.read_waiting(webhook, &blocks).await?;
+        let waiting = self.read_waiting(webhook, &progress.blocks).await?;
         // Last, so that no change of a caller is missing.
         let row = self.endpoint_row(&row.name).await?;
         if row.number != webhook {

@@ -7,14 +7,13 @@
 
 use std::collections::BTreeMap;
 
-use futures::stream::{StreamExt, TryStreamExt, iter};
 use hot::tables::{RecordKind, RecordPart, RecordPut, RecordRange, RecordSync};
 use uuid::Uuid;
 
+use super::delivery_rows::{DeliveryRow, keys_of, last_facts};
 use super::endpoints::EndpointRow;
 use super::numbers::{begin_of_block, block_of, millis, number_of, numbered};
-use super::waiting::{DeliveryFacts, in_writes};
-use super::{AT_ONCE, Result, WebhookStore, damaged, from_json, locked, to_json};
+use super::{Result, WebhookStore, at_once, damaged, locked};
 use crate::{DeliveryFilter, DeliveryState};
 
 const LOG: RecordKind = RecordKind { name: "webhook.log", sync: RecordSync::Later };
@@ -24,10 +23,6 @@ const LOG_BLOCKS: RecordKind = RecordKind { name: "webhook.log_blocks", sync: Re
 
 const ENDED: [DeliveryState; 3] =
     [DeliveryState::Delivered, DeliveryState::Failed, DeliveryState::Gap];
-
-/// In a key, before the number.
-const FACTS: u8 = 0;
-const BODY: u8 = 1;
 
 /// Blocks that one step of a list reads together.
 const BLOCKS_TOGETHER: usize = 8;
@@ -41,14 +36,6 @@ pub(super) type LogPlace = (i64, i64, DeliveryState);
 /// The name of a count, and how many rows it has.
 pub(super) type LogCount = (u64, u64);
 
-#[derive(Clone, Debug)]
-pub(crate) struct EndedDelivery {
-    pub(crate) number: i64,
-    pub(crate) state: DeliveryState,
-    pub(crate) facts: DeliveryFacts,
-    pub(crate) body: Option<String>,
-}
-
 fn part_of((webhook, block, state): LogPlace) -> RecordPart {
     LOG.part([numbered(webhook).as_slice(), &numbered(block), &[state_byte(state)]].concat())
 }
@@ -61,13 +48,9 @@ fn state_byte(state: DeliveryState) -> u8 {
     u8::try_from(state.number()).unwrap_or(u8::MAX)
 }
 
-fn key_of(what: u8, number: i64) -> Vec<u8> {
-    [&[what], numbered(number).as_slice()].concat()
-}
-
 impl WebhookStore {
-    pub(crate) async fn log(&self, webhook: i64, ended: Vec<EndedDelivery>) -> Result<()> {
-        let mut places: BTreeMap<LogPlace, Vec<EndedDelivery>> = BTreeMap::new();
+    pub(crate) async fn log(&self, webhook: i64, ended: &[DeliveryRow]) -> Result<()> {
+        let mut places: BTreeMap<LogPlace, Vec<&DeliveryRow>> = BTreeMap::new();
         for one in ended {
             let place = (webhook, block_of(one.number), one.state);
             places.entry(place).or_default().push(one);
@@ -79,14 +62,7 @@ impl WebhookStore {
             let key = [numbered(place.1).as_slice(), &name.to_be_bytes()].concat();
             let row = RecordPut::new(key, rows.to_string());
             self.tables.put(&blocks_of(webhook, place.2), vec![row]).await?;
-            let rows = ended.into_iter().map(|EndedDelivery { number, facts, body, .. }| {
-                let facts = RecordPut::new(key_of(FACTS, number), to_json(&facts)?);
-                let body = body.map(|body| RecordPut::new(key_of(BODY, number), body));
-                Ok(body.into_iter().chain([facts]).collect())
-            });
-            for write in in_writes(rows.collect::<Result<_>>()?) {
-                self.tables.put(&part_of(place), write).await?;
-            }
+            self.put_deliveries(&part_of(place), &ended).await?;
             // Last: what is written again counts once.
             locked(&self.logged).insert(place, count);
         }
@@ -127,7 +103,7 @@ impl WebhookStore {
         row: &EndpointRow,
         filter: &DeliveryFilter,
         limit: usize,
-    ) -> Result<BTreeMap<i64, (DeliveryState, DeliveryFacts)>> {
+    ) -> Result<BTreeMap<i64, DeliveryRow>> {
         let (webhook, mut found) = (row.number, BTreeMap::new());
         let wanted = |state: &DeliveryState| filter.state.is_none_or(|it| it == *state);
         let before = filter.before.unwrap_or(i64::MAX);
@@ -143,10 +119,8 @@ impl WebhookStore {
             let reads = some.iter().flat_map(|(block, states)| {
                 states.iter().map(|state| self.list_block((webhook, *block, *state), before, limit))
             });
-            let reads = iter(reads.collect::<Vec<_>>()).buffer_unordered(AT_ONCE);
-            for (number, state, facts) in reads.try_concat().await? {
-                found.insert(number, (state, facts));
-            }
+            let rows = at_once(reads).await?.into_iter().flatten();
+            found.extend(rows.map(|row| (row.number, row)));
             if found.len() >= limit {
                 break;
             }
@@ -159,26 +133,25 @@ impl WebhookStore {
         place: LogPlace,
         before: i64,
         limit: usize,
-    ) -> Result<Vec<(i64, DeliveryState, DeliveryFacts)>> {
-        let range = RecordRange::last(limit).before(key_of(FACTS, before));
-        let rows = self.json_rows(&part_of(place), range).await?;
-        rows.into_iter().map(|(key, facts)| Ok((number_of(&key[1..])?, place.2, facts))).collect()
+    ) -> Result<Vec<DeliveryRow>> {
+        let facts = self.read_facts(&part_of(place), last_facts(limit, before)).await?;
+        let row = |(number, facts)| DeliveryRow { number, state: place.2, facts, body: None };
+        Ok(facts.into_iter().map(row).collect())
     }
 
     pub(crate) async fn logged_one(
         &self,
         webhook: i64,
         number: i64,
-    ) -> Result<Option<(DeliveryState, DeliveryFacts, Option<String>)>> {
+    ) -> Result<Option<DeliveryRow>> {
         if number < 0 {
             return Ok(None);
         }
         for state in ENDED {
             let part = part_of((webhook, block_of(number), state));
-            if let Some(facts) = self.tables.get(&part, &key_of(FACTS, number)).await? {
-                let body = self.tables.get(&part, &key_of(BODY, number)).await?;
-                let body = body.map(|body| String::from_utf8_lossy(&body).into_owned());
-                return Ok(Some((state, from_json(&part, &facts)?, body)));
+            let found = self.read_delivery(&part, number, state).await?;
+            if found.is_some() {
+                return Ok(found);
             }
         }
         Ok(None)
@@ -191,7 +164,7 @@ impl WebhookStore {
         number: i64,
         state: DeliveryState,
     ) -> Result<()> {
-        let rows = [FACTS, BODY].map(|what| RecordPut::delete(key_of(what, number))).into();
+        let rows = keys_of(&[number]).map(RecordPut::delete).collect();
         Ok(self.tables.put(&part_of((webhook, block_of(number), state)), rows).await?)
     }
 
@@ -212,10 +185,9 @@ impl WebhookStore {
         blocks: impl Iterator<Item = i64>,
     ) -> Result<()> {
         let drops = blocks.map(|block| async move {
-            self.tables.drop_below(&part_of((webhook, block, state)), None).await
+            Ok(self.tables.drop_below(&part_of((webhook, block, state)), None).await?)
         });
-        let drops = iter(drops.collect::<Vec<_>>()).buffer_unordered(AT_ONCE);
-        Ok(drops.try_collect().await?)
+        at_once(drops).await.map(drop)
     }
 
     /// Drops blocks that are older than the log is kept, if the time is known, and the oldest of those that are too

@@ -6,21 +6,13 @@ use std::time::Duration;
 use futures::future::join_all;
 use tokio::time::Instant;
 
-use super::lane::{DeliveryFate, LaneOutcome, WebhookLane};
-use super::log::EndedDelivery;
-use super::waiting::{DeliveryFacts, WaitingRow};
+use super::delivery_rows::{DeliveryFacts, DeliveryRow};
+use super::lane::{LaneOutcome, WebhookLane};
 use super::{Due, FeedPassage, Result, Target, Tried, Want, WebhookStore, Written};
 use crate::DeliveryState;
 
 /// How often what callers have left is taken, and cursors are saved.
 const TENDED_EVERY: Duration = Duration::from_secs(1);
-
-/// What is to be written of one endpoint after attempts.
-#[derive(Default)]
-struct ResultRows {
-    waiting: Vec<WaitingRow>,
-    ended: Vec<EndedDelivery>,
-}
 
 impl WebhookStore {
     pub(crate) async fn tend(&self) {
@@ -57,8 +49,8 @@ impl WebhookStore {
     pub(crate) async fn store_waiting(
         &self,
         webhook: i64,
-        rows: Vec<WaitingRow>,
-        tell: impl FnOnce(&mut WebhookLane, &[WaitingRow]),
+        rows: Vec<DeliveryRow>,
+        tell: impl FnOnce(&mut WebhookLane, &[DeliveryRow]),
     ) -> Result<bool> {
         let Some(writing) = self.with_lane(webhook, |lane| lane.writing.clone()) else {
             return Ok(false);
@@ -175,8 +167,8 @@ impl WebhookStore {
             ended_at: Some(now),
             ..DeliveryFacts::default()
         };
-        let gap = EndedDelivery { number, state: DeliveryState::Gap, facts, body: None };
-        self.log(webhook, vec![gap]).await
+        let gap = DeliveryRow { number, state: DeliveryState::Gap, facts, body: None };
+        self.log(webhook, &[gap]).await
     }
 
     pub(crate) async fn due_at(&self, want: &Want) -> Result<Option<(Target, Vec<Due>)>> {
@@ -191,7 +183,7 @@ impl WebhookStore {
                 |lane: &mut WebhookLane| lane.waiting(number).is_some_and(|it| it.body.is_some());
             let read = match self.with_lane(want.webhook, is_here) {
                 Some(true) => None,
-                _ => self.waiting_one(want.webhook, number).await?.and_then(|(_, body)| body),
+                _ => self.waiting_one(want.webhook, number).await?.and_then(|row| row.body),
             };
             if read.is_none() {
                 self.end_without_body(want.webhook, number, now).await?;
@@ -212,8 +204,8 @@ impl WebhookStore {
             tracing::error!(webhook, number, "a delivery of a webhook has lost its body");
             let error = Some("its body is missing in the store".to_owned());
             let facts = DeliveryFacts { error, ended_at: Some(now), ..facts };
-            let failed = EndedDelivery { number, state: DeliveryState::Failed, facts, body: None };
-            self.log(webhook, vec![failed]).await?;
+            let failed = DeliveryRow { number, state: DeliveryState::Failed, facts, body: None };
+            self.log(webhook, &[failed]).await?;
         }
         self.with_lane(webhook, |lane| lane.has_ended_elsewhere(number));
         Ok(())
@@ -261,11 +253,11 @@ impl WebhookStore {
         let outcome = self.with_lane(webhook, |lane| {
             lane.is_leased().then(|| {
                 let outcome = lane.outcome(tried, &self.options, now, self.trusts_clock());
-                (result_rows(lane, &outcome), lane.row.clone(), outcome)
+                (lane.row.clone(), outcome)
             })
         });
-        let Some(Some((rows, row, outcome))) = outcome else { return Ok(None) };
-        if !self.write_rows(webhook, rows).await? {
+        let Some(Some((row, outcome))) = outcome else { return Ok(None) };
+        if !self.write_rows(webhook, &outcome).await? {
             return Ok(None);
         }
         let is_disabled = outcome.is_gone && self.disable_endpoint(&row).await?;
@@ -273,42 +265,26 @@ impl WebhookStore {
     }
 
     fn count(&self, webhook: i64, outcome: &LaneOutcome, written: &mut Written) {
-        for fate in outcome.fates.values() {
-            match fate {
-                DeliveryFate::Ends(DeliveryState::Delivered, _) => written.delivered += 1,
-                DeliveryFate::Ends(..) => written.failed += 1,
-                DeliveryFate::Waits(_) => {}
+        for row in outcome.rows.values() {
+            match row.state {
+                DeliveryState::Pending => {}
+                DeliveryState::Delivered => written.delivered += 1,
+                DeliveryState::Failed | DeliveryState::Gap => written.failed += 1,
             }
         }
         written.attempts_failed += outcome.attempts_failed;
         written.failures.insert(webhook, outcome.failures);
     }
 
-    async fn write_rows(&self, webhook: i64, mut rows: ResultRows) -> Result<bool> {
-        for ended in rows.ended.iter_mut().filter(|ended| ended.body.is_none()) {
-            let waiting = self.waiting_one(webhook, ended.number).await?;
-            ended.body = waiting.and_then(|(_, body)| body);
+    async fn write_rows(&self, webhook: i64, outcome: &LaneOutcome) -> Result<bool> {
+        let rows = outcome.rows.values().cloned();
+        let (waiting, mut ended): (Vec<_>, Vec<_>) =
+            rows.partition(|row| row.state == DeliveryState::Pending);
+        for row in ended.iter_mut().filter(|row| row.body.is_none()) {
+            row.body = self.waiting_one(webhook, row.number).await?.and_then(|found| found.body);
         }
-        let is_stored = self.store_waiting(webhook, rows.waiting, WebhookLane::are_written).await?;
-        self.log(webhook, rows.ended).await?;
+        let is_stored = self.store_waiting(webhook, waiting, WebhookLane::are_written).await?;
+        self.log(webhook, &ended).await?;
         Ok(is_stored)
     }
-}
-
-fn result_rows(lane: &WebhookLane, outcome: &LaneOutcome) -> ResultRows {
-    let mut rows = ResultRows::default();
-    for (&number, fate) in &outcome.fates {
-        let Some(waiting) = lane.waiting(number) else { continue };
-        let (body, facts) = (waiting.body.clone(), fate.facts().clone());
-        match fate {
-            DeliveryFate::Waits(_) => {
-                let body = body.filter(|_| !waiting.is_written);
-                rows.waiting.push(WaitingRow { number, facts, body });
-            }
-            DeliveryFate::Ends(state, _) => {
-                rows.ended.push(EndedDelivery { number, state: *state, facts, body });
-            }
-        }
-    }
-    rows
 }

@@ -5,32 +5,19 @@ use std::collections::BTreeMap;
 use super::{WaitingDelivery, WebhookLane};
 use crate::post::Verdict;
 use crate::store::Tried;
+use crate::store::delivery_rows::{DeliveryFacts, DeliveryRow};
 use crate::store::numbers::millis;
-use crate::store::waiting::DeliveryFacts;
+
 use crate::{DeliveryState, Options, chance, pause, tried_for};
 
 /// Most deliveries that are given up at once because their endpoint is down.
 const GIVEN_UP_MAX: usize = 2_000;
 
-/// What becomes of a delivery after an attempt.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum DeliveryFate {
-    Waits(DeliveryFacts),
-    Ends(DeliveryState, DeliveryFacts),
-}
-
-impl DeliveryFate {
-    pub(crate) fn facts(&self) -> &DeliveryFacts {
-        match self {
-            DeliveryFate::Waits(facts) | DeliveryFate::Ends(_, facts) => facts,
-        }
-    }
-}
-
 /// What follows from attempts: to be written first, and then to be applied.
 #[derive(Debug, Default)]
 pub(crate) struct LaneOutcome {
-    pub(crate) fates: BTreeMap<i64, DeliveryFate>,
+    /// What becomes of each delivery.
+    pub(crate) rows: BTreeMap<i64, DeliveryRow>,
     pub(crate) failures: u64,
     pub(crate) failing_since: Option<i64>,
     pub(crate) attempts_failed: u64,
@@ -58,7 +45,8 @@ impl WebhookLane {
             outcome.is_gone |= is_new && one.answered.verdict == Verdict::Gone;
             outcome.attempts_failed += u64::from(!is_delivered);
             if let Some(waiting) = self.waiting.get(&one.number) {
-                outcome.fates.insert(one.number, fate(&waiting.facts, one, now, options));
+                let (state, facts) = after(&waiting.facts, one, now, options);
+                outcome.rows.insert(one.number, waiting.row(one.number, state, facts));
             }
             if is_delivered {
                 (outcome.failures, outcome.failing_since) = (0, None);
@@ -85,10 +73,9 @@ impl WebhookLane {
         let is_old = |waiting: &WaitingDelivery| waiting.facts.created_at <= old;
         let waits = self.waiting.iter().filter(|(_, waiting)| is_old(waiting));
         for (number, waiting) in waits.take(GIVEN_UP_MAX) {
-            let tried = outcome.fates.get(number);
-            let facts = match tried {
-                Some(DeliveryFate::Ends(..)) => continue,
-                Some(DeliveryFate::Waits(facts)) => facts,
+            let facts = match outcome.rows.get(number) {
+                Some(row) if row.state != DeliveryState::Pending => continue,
+                Some(row) => &row.facts,
                 None => &waiting.facts,
             };
             let why = "the endpoint was down all the time".to_owned();
@@ -97,29 +84,35 @@ impl WebhookLane {
                 ended_at: Some(now),
                 ..facts.clone()
             };
-            outcome.fates.insert(*number, DeliveryFate::Ends(DeliveryState::Failed, facts));
+            outcome.rows.insert(*number, waiting.row(*number, DeliveryState::Failed, facts));
         }
     }
 }
 
-fn fate(facts: &DeliveryFacts, tried: &Tried, now: i64, options: &Options) -> DeliveryFate {
-    let after = facts.tried(&tried.answered, now);
+/// What a delivery is after an attempt.
+fn after(
+    facts: &DeliveryFacts,
+    tried: &Tried,
+    now: i64,
+    options: &Options,
+) -> (DeliveryState, DeliveryFacts) {
+    let mut after = facts.tried(&tried.answered, now);
     let asked = match tried.answered.verdict {
         Verdict::Delivered => {
-            let facts = DeliveryFacts { error: None, ended_at: Some(now), ..after };
-            return DeliveryFate::Ends(DeliveryState::Delivered, facts);
+            (after.error, after.ended_at) = (None, Some(now));
+            return (DeliveryState::Delivered, after);
         }
         Verdict::Failed { asked } => asked,
         Verdict::Gone => None,
     };
     match pause(after.attempts, asked, options, chance()) {
-        Some(pause) => DeliveryFate::Waits(DeliveryFacts {
-            next_at: now.saturating_add(millis(pause)),
-            ..after
-        }),
-        None => DeliveryFate::Ends(
-            DeliveryState::Failed,
-            DeliveryFacts { ended_at: Some(now), ..after },
-        ),
+        Some(pause) => {
+            after.next_at = now.saturating_add(millis(pause));
+            (DeliveryState::Pending, after)
+        }
+        None => {
+            after.ended_at = Some(now);
+            (DeliveryState::Failed, after)
+        }
     }
 }
