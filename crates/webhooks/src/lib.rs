@@ -35,7 +35,6 @@ mod signature;
 mod store;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hot::tables::Tables;
@@ -110,18 +109,10 @@ pub struct Gauge {
     pub attempts_failed: u64,
 }
 
-#[derive(Debug, Default)]
-struct Totals {
-    delivered: AtomicU64,
-    failed: AtomicU64,
-    attempts_failed: AtomicU64,
-}
-
 #[derive(Debug)]
 pub struct Webhooks {
     store: WebhookStore,
     poster: Poster,
-    totals: Totals,
     tests: Semaphore,
     /// Endpoints changed: lease and read at once.
     endpoints_changed: Notify,
@@ -138,7 +129,6 @@ impl Webhooks {
         Ok(Webhooks {
             poster: Poster::new(&options)?,
             store: WebhookStore::new(tables, options),
-            totals: Totals::default(),
             tests: Semaphore::new(TESTS_MAX),
             endpoints_changed: Notify::new(),
             queued: Notify::new(),
@@ -351,14 +341,7 @@ impl Webhooks {
 
     /// Totals are of this process.
     pub async fn gauge(&self) -> Result<Gauge, WebhookError> {
-        let gauge = self.store.gauge().await?;
-        let total = |of: &AtomicU64| of.load(Ordering::Relaxed);
-        Ok(Gauge {
-            delivered: total(&self.totals.delivered),
-            failed: total(&self.totals.failed),
-            attempts_failed: total(&self.totals.attempts_failed),
-            ..gauge
-        })
+        self.store.gauge().await
     }
 
     /// Sends until `stop` ends; then waits a moment for what is under way, and gives the leases back. Reads the feed

@@ -54,7 +54,9 @@ use crate::{
     Options, WebhookError,
 };
 
-pub(crate) use values::{Due, FeedPassage, Target, TestTarget, Tried, Turn, Want, Written};
+pub(crate) use values::{
+    DueDelivery, EndedAttempt, FeedPassage, FreePlaces, PostTarget, TestTarget, Turn,
+};
 
 pub(crate) type Result<T> = std::result::Result<T, WebhookError>;
 
@@ -86,6 +88,8 @@ pub(crate) struct WebhookStore {
     logged: Mutex<BTreeMap<log::LogPlace, log::LogCount>>,
     left: Mutex<BTreeMap<i64, LeftCount>>,
     counting: tokio::sync::Mutex<()>,
+    /// What this process has delivered, and what has failed; all else is 0.
+    totals: Mutex<Gauge>,
 }
 
 impl fmt::Debug for WebhookStore {
@@ -107,6 +111,7 @@ impl WebhookStore {
             logged: Mutex::default(),
             left: Mutex::default(),
             counting: tokio::sync::Mutex::default(),
+            totals: Mutex::default(),
         }
     }
 
@@ -313,12 +318,11 @@ impl WebhookStore {
         Ok(rows.iter().any(asks))
     }
 
-    /// What it knows of the gauge: all but the totals of the process.
     pub(crate) async fn gauge(&self) -> Result<Gauge> {
         let now = self.now();
         let rows = self.endpoint_rows().await?;
         let progress = try_join_all(rows.iter().map(|row| self.doing(row.number))).await?;
-        let mut gauge = Gauge::default();
+        let mut gauge = locked(&self.totals).clone();
         for (row, progress) in rows.iter().zip(progress) {
             let is_active = row.terms.is_active();
             gauge.active += u64::from(is_active);
@@ -405,17 +409,18 @@ impl WebhookStore {
 
     /// What is due at endpoints, for each at most as many as there are free places. Of an ordered endpoint, of each
     /// code only the oldest that waits.
-    pub(crate) async fn due(&self, wants: Vec<Want>) -> Vec<(Target, Vec<Due>)> {
-        let due = join_all(wants.iter().map(|want| self.due_at(want))).await;
-        let of_one = |due: Result<_>| match due {
-            Ok(due) => due,
-            // The others go on.
-            Err(error) => {
-                tracing::warn!(%error, "what is due at a webhook cannot be read; trying again");
-                None
+    pub(crate) async fn due(&self, free: Vec<FreePlaces>) -> Vec<(PostTarget, Vec<DueDelivery>)> {
+        let mut found = Vec::new();
+        for due in join_all(free.iter().map(|places| self.due_at(places))).await {
+            match due {
+                Ok(due) => found.extend(due),
+                // The others go on.
+                Err(error) => {
+                    tracing::warn!(%error, "what is due at a webhook cannot be read; trying again");
+                }
             }
-        };
-        due.into_iter().filter_map(of_one).collect()
+        }
+        found
     }
 
     /// The rows of a partition as JSON, with their keys.

@@ -1,8 +1,8 @@
 //! Sends what is due, and writes the results.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::mem;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
@@ -11,15 +11,16 @@ use tokio::time::Instant;
 
 use super::StopSignal;
 use crate::post::{Answered, Letter, Verdict};
-use crate::store::{Due, Target, Tried, Want, Written};
+use crate::store::{DueDelivery, EndedAttempt, FreePlaces, PostTarget};
 use crate::{Webhooks, guard, retry};
 
 /// How long a result waits for others, so that one transaction has many.
 const TOGETHER: Duration = Duration::from_millis(5);
 
+/// What is under way to one endpoint.
 #[derive(Debug, Default)]
-struct Lane {
-    /// They, until their results are written.
+struct EndpointSends {
+    /// Deliveries, until their results are written.
     in_flight: BTreeSet<i64>,
     /// The one that has the endpoint's own place; the others share places with other endpoints.
     own: Option<i64>,
@@ -30,23 +31,9 @@ struct Lane {
     is_down: bool,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct UnderWay {
-    webhook: i64,
-    generation: i64,
-    number: i64,
-    probes: bool,
-}
-
-#[derive(Debug)]
-struct Ended {
-    way: UnderWay,
-    answered: Answered,
-}
-
 pub(super) async fn send_all(webhooks: &Arc<Webhooks>, mut stopping: StopSignal) {
     let pause = webhooks.store.options.look_every;
-    let mut sends = Sends::new(webhooks);
+    let mut sends = DeliverySender::new(webhooks);
     loop {
         sends.begin().await;
         tokio::select! {
@@ -65,20 +52,21 @@ pub(super) async fn send_all(webhooks: &Arc<Webhooks>, mut stopping: StopSignal)
     sends.finish().await;
 }
 
-struct Sends<'a> {
+struct DeliverySender<'a> {
     webhooks: &'a Arc<Webhooks>,
-    lanes: BTreeMap<i64, Lane>,
+    endpoints: BTreeMap<i64, EndpointSends>,
     posts: JoinSet<Answered>,
-    under_way: HashMap<Id, UnderWay>,
-    ended: Vec<Ended>,
+    /// Each with what follows if it panics.
+    under_way: HashMap<Id, EndedAttempt>,
+    ended: Vec<EndedAttempt>,
     shared: Arc<Semaphore>,
 }
 
-impl<'a> Sends<'a> {
-    fn new(webhooks: &'a Arc<Webhooks>) -> Sends<'a> {
-        Sends {
+impl<'a> DeliverySender<'a> {
+    fn new(webhooks: &'a Arc<Webhooks>) -> DeliverySender<'a> {
+        DeliverySender {
             webhooks,
-            lanes: BTreeMap::new(),
+            endpoints: BTreeMap::new(),
             posts: JoinSet::new(),
             under_way: HashMap::new(),
             ended: Vec::new(),
@@ -88,69 +76,68 @@ impl<'a> Sends<'a> {
 
     /// Begins to send what is due at the endpoints of this process, as far as there are free places.
     async fn begin(&mut self) {
-        let held = self.webhooks.store.held();
-        self.lanes.retain(|webhook, lane| held.contains(webhook) || !lane.in_flight.is_empty());
-        let wants: Vec<Want> = held.into_iter().filter_map(|webhook| self.want(webhook)).collect();
-        if wants.is_empty() {
-            return;
-        }
-        let idle = Instant::now() + self.webhooks.store.options.look_every;
-        for want in &wants {
-            self.lanes.entry(want.webhook).or_default().idle = Some(idle);
-        }
-        let found = self.webhooks.store.due(wants).await;
-        for (target, due) in found {
+        let store = &self.webhooks.store;
+        let held = store.held();
+        self.endpoints.retain(|webhook, it| held.contains(webhook) || !it.in_flight.is_empty());
+        let free = held.into_iter().filter_map(|webhook| self.free_places(webhook)).collect();
+        for (target, due) in store.due(free).await {
             self.post_some(&target, due);
         }
     }
 
     fn look_again(&mut self) {
-        self.lanes.values_mut().for_each(|lane| lane.idle = None);
+        self.endpoints.values_mut().for_each(|endpoint| endpoint.idle = None);
     }
 
-    fn want(&mut self, webhook: i64) -> Option<Want> {
-        let lane = self.lanes.entry(webhook).or_default();
-        lane.quiet = lane.quiet.filter(|(until, _)| Instant::now() < *until);
-        let quiet = lane.quiet.map(|(_, generation)| generation);
-        lane.idle = lane.idle.filter(|until| Instant::now() < *until);
-        let free = lane.in_flight.len() < self.webhooks.store.options.in_flight_each
-            && lane.idle.is_none();
-        free.then(|| Want { webhook, in_flight: lane.in_flight.clone(), quiet })
+    /// `None` if an endpoint has no free places, or nothing that is due.
+    fn free_places(&mut self, webhook: i64) -> Option<FreePlaces> {
+        let options = &self.webhooks.store.options;
+        let endpoint = self.endpoints.entry(webhook).or_default();
+        let now = Instant::now();
+        endpoint.quiet = endpoint.quiet.filter(|(until, _)| now < *until);
+        let is_idle = endpoint.idle.is_some_and(|until| now < until);
+        if is_idle || endpoint.in_flight.len() >= options.in_flight_each {
+            return None;
+        }
+        endpoint.idle = Some(now + options.look_every);
+        let quiet = endpoint.quiet.map(|(_, generation)| generation);
+        Some(FreePlaces { webhook, in_flight: endpoint.in_flight.clone(), quiet })
     }
 
-    fn post_some(&mut self, target: &Target, due: Vec<Due>) {
-        let lane = self.lanes.entry(target.webhook).or_default();
+    fn post_some(&mut self, target: &PostTarget, due: Vec<DueDelivery>) {
+        let endpoint = self.endpoints.entry(target.webhook).or_default();
         for due in due {
-            let permit = if lane.own.is_none() {
-                lane.own = Some(due.number);
+            let permit = if endpoint.own.is_none() {
+                endpoint.own = Some(due.number);
                 None
             } else {
                 let Ok(permit) = Arc::clone(&self.shared).try_acquire_owned() else { return };
                 Some(permit)
             };
-            lane.in_flight.insert(due.number);
-            let way = UnderWay {
+            endpoint.in_flight.insert(due.number);
+            let attempt = EndedAttempt {
                 webhook: target.webhook,
-                generation: target.generation,
                 number: due.number,
+                generation: target.generation,
                 probes: target.probes,
+                answered: panicked(),
             };
             let post = post(Arc::clone(self.webhooks), target.clone(), due, permit);
-            self.under_way.insert(self.posts.spawn(post).id(), way);
+            self.under_way.insert(self.posts.spawn(post).id(), attempt);
         }
     }
 
     fn collect(&mut self, joined: Result<(Id, Answered), JoinError>) {
-        let (id, answered) = match joined {
-            Ok(ended) => ended,
+        let ended = match joined {
+            Ok((id, answered)) => {
+                self.under_way.remove(&id).map(|attempt| EndedAttempt { answered, ..attempt })
+            }
             Err(error) => {
                 tracing::error!(%error, "an attempt of a webhook panicked");
-                (error.id(), panicked())
+                self.under_way.remove(&error.id())
             }
         };
-        if let Some(way) = self.under_way.remove(&id) {
-            self.ended.push(Ended { way, answered });
-        }
+        self.ended.extend(ended);
     }
 
     /// Writes the results of all attempts that have ended. Returns whether there were none, or any were written.
@@ -161,46 +148,40 @@ impl<'a> Sends<'a> {
         if self.ended.is_empty() {
             return true;
         }
-        let written = write(self.webhooks, &self.ended).await;
-        for name in &written.disabled {
-            tracing::warn!(webhook_id = %name, "a webhook is disabled: its receiver answered 410");
+        let failures = self.webhooks.store.write(&self.ended).await;
+        for ended in mem::take(&mut self.ended) {
+            match failures.get(&ended.webhook) {
+                Some(failures) => self.settle(&ended, *failures),
+                None => self.ended.push(ended),
+            }
         }
-        let all = std::mem::take(&mut self.ended);
-        let (left, ended): (Vec<Ended>, Vec<Ended>) =
-            all.into_iter().partition(|ended| written.left.contains(&ended.way.webhook));
-        self.ended = left;
-        ended.iter().for_each(|ended| self.settle(ended, &written));
         // If all are left, the store is away.
-        !ended.is_empty()
+        !failures.is_empty()
     }
 
     /// Frees the place of a delivery, and leaves an endpoint alone that is down or asked for it.
-    fn settle(&mut self, Ended { way, answered }: &Ended, written: &Written) {
+    fn settle(&mut self, ended: &EndedAttempt, failures: u64) {
         let options = &self.webhooks.store.options;
-        let lane = self.lanes.entry(way.webhook).or_default();
-        lane.in_flight.remove(&way.number);
-        lane.idle = None;
-        lane.own = lane.own.filter(|number| *number != way.number);
-        let failures = written.failures.get(&way.webhook).copied().unwrap_or_default();
+        let EndedAttempt { webhook, number, generation, .. } = *ended;
+        let endpoint = self.endpoints.entry(webhook).or_default();
+        endpoint.in_flight.remove(&number);
+        endpoint.idle = None;
+        endpoint.own = endpoint.own.filter(|own| *own != number);
         let probe = retry::probe_pause(failures, options, retry::chance());
-        if probe.is_some() && !lane.is_down {
-            tracing::info!(
-                webhook = way.webhook,
-                failures,
-                "a webhook is down: trying it now and then"
-            );
+        if probe.is_some() && !endpoint.is_down {
+            tracing::info!(webhook, failures, "a webhook is down: trying it now and then");
         }
-        lane.is_down = probe.is_some();
-        let asked = match answered.verdict {
+        endpoint.is_down = probe.is_some();
+        let asked = match ended.answered.verdict {
             Verdict::Failed { asked } => asked.map(|asked| asked.min(options.retry_after_max)),
             Verdict::Delivered | Verdict::Gone => None,
         };
         if failures == 0 {
-            lane.quiet = None;
+            endpoint.quiet = None;
         } else if let Some(pause) = probe.max(asked) {
             let until = Instant::now() + pause;
-            let later = lane.quiet.filter(|(other, _)| *other > until);
-            lane.quiet = later.or(Some((until, way.generation)));
+            let later = endpoint.quiet.filter(|(other, _)| *other > until);
+            endpoint.quiet = later.or(Some((until, generation)));
         }
     }
 
@@ -219,8 +200,8 @@ impl<'a> Sends<'a> {
 
 async fn post(
     webhooks: Arc<Webhooks>,
-    target: Target,
-    due: Due,
+    target: PostTarget,
+    due: DueDelivery,
     _place: Option<OwnedSemaphorePermit>,
 ) -> Answered {
     let timestamp = webhooks.store.now().div_euclid(1_000);
@@ -236,21 +217,4 @@ fn panicked() -> Answered {
         error: Some("the attempt panicked".to_owned()),
         duration: Duration::ZERO,
     }
-}
-
-async fn write(webhooks: &Webhooks, ended: &[Ended]) -> Written {
-    let tried = |Ended { way, answered }: &Ended| Tried {
-        webhook: way.webhook,
-        number: way.number,
-        generation: way.generation,
-        probes: way.probes,
-        answered: answered.clone(),
-    };
-    let tried: Vec<Tried> = ended.iter().map(tried).collect();
-    let written = webhooks.store.write(&tried).await;
-    let add = |total: &std::sync::atomic::AtomicU64, more| total.fetch_add(more, Ordering::Relaxed);
-    add(&webhooks.totals.delivered, written.delivered);
-    add(&webhooks.totals.failed, written.failed);
-    add(&webhooks.totals.attempts_failed, written.attempts_failed);
-    written
 }

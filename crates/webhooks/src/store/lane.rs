@@ -13,7 +13,7 @@ use super::endpoints::EndpointRow;
 use super::inbox::InboxPlace;
 use super::numbers::{Numbers, waiting_block_of};
 use super::progress::LaneProgress;
-use super::{Due, Result, Target, Want};
+use super::{DueDelivery, FreePlaces, PostTarget, Result};
 use crate::DeliveryState;
 use crate::Options;
 use crate::event::{Event, Matter};
@@ -318,11 +318,11 @@ impl WebhookLane {
     /// What is due, as far as there are free places. A delivery that is written has no body here.
     pub(crate) fn due(
         &self,
-        want: &Want,
+        want: &FreePlaces,
         options: &Options,
         now: i64,
         trusted: bool,
-    ) -> Result<Option<(Target, Vec<i64>)>> {
+    ) -> Result<Option<(PostTarget, Vec<i64>)>> {
         let is_quiet = want.quiet == Some(self.row.generation);
         if !self.is_held() || self.is_leaving || is_quiet {
             return Ok(None);
@@ -351,15 +351,15 @@ impl WebhookLane {
         let (webhook, generation) = (self.row.number, self.row.generation);
         let url = self.row.terms.url.clone();
         let secrets = self.row.terms.signing(now, trusted)?;
-        Ok(Some((Target { webhook, generation, url, secrets, probes }, due)))
+        Ok(Some((PostTarget { webhook, generation, url, secrets, probes }, due)))
     }
 
     /// A delivery with its body, which was read if it is not here.
-    pub(crate) fn post(&mut self, number: i64, read: Option<String>) -> Option<Due> {
+    pub(crate) fn post(&mut self, number: i64, read: Option<String>) -> Option<DueDelivery> {
         let waiting = self.waiting.get_mut(&number)?;
         waiting.body = waiting.body.take().or(read);
         let body = waiting.body.clone()?;
-        Some(Due { number, id: waiting.facts.id.clone()?, body })
+        Some(DueDelivery { number, id: waiting.facts.id.clone()?, body })
     }
 
     /// The facts of a delivery that has rows, and no body here.

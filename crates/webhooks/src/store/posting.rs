@@ -8,7 +8,9 @@ use tokio::time::Instant;
 
 use super::delivery_rows::{DeliveryFacts, DeliveryRow};
 use super::lane::{LaneOutcome, WebhookLane};
-use super::{Due, FeedPassage, Result, Target, Tried, Want, WebhookStore, Written};
+use super::{
+    DueDelivery, EndedAttempt, FeedPassage, FreePlaces, PostTarget, Result, WebhookStore, locked,
+};
 use crate::DeliveryState;
 
 /// How often what callers have left is taken, and cursors are saved.
@@ -171,7 +173,10 @@ impl WebhookStore {
         self.log(webhook, &[gap]).await
     }
 
-    pub(crate) async fn due_at(&self, want: &Want) -> Result<Option<(Target, Vec<Due>)>> {
+    pub(crate) async fn due_at(
+        &self,
+        want: &FreePlaces,
+    ) -> Result<Option<(PostTarget, Vec<DueDelivery>)>> {
         let now = self.now();
         let due = self.with_lane(want.webhook, |lane| {
             lane.due(want, &self.options, now, self.trusts_clock())
@@ -211,69 +216,70 @@ impl WebhookStore {
         Ok(())
     }
 
-    /// Writes results, and then applies them. Those of an endpoint whose rows cannot be written are left to another
-    /// call; the others go on. One of a delivery that another process has ended changes nothing.
-    pub(crate) async fn write(&self, tried: &[Tried]) -> Written {
-        let mut of_webhook: BTreeMap<i64, Vec<&Tried>> = BTreeMap::new();
-        for one in tried {
+    /// Writes results, and then applies them. One of a delivery that another process has ended changes nothing.
+    /// Returns how many attempts have failed in a row now, of each endpoint but those whose rows cannot be written:
+    /// their results are left to another call, and the others go on.
+    pub(crate) async fn write(&self, ended: &[EndedAttempt]) -> BTreeMap<i64, u64> {
+        let mut of_webhook: BTreeMap<i64, Vec<&EndedAttempt>> = BTreeMap::new();
+        for one in ended {
             of_webhook.entry(one.webhook).or_default().push(one);
         }
-        let writes = of_webhook.into_iter().map(|(webhook, tried)| async move {
-            (webhook, self.write_results_of(webhook, &tried).await)
+        let writes = of_webhook.into_iter().map(|(webhook, ended)| async move {
+            (webhook, self.write_results_of(webhook, &ended).await)
         });
-        let mut written = Written::default();
+        let mut failures = BTreeMap::new();
         for (webhook, result) in join_all(writes).await {
             match result {
-                Ok(Some((outcome, disabled))) => {
-                    self.count(webhook, &outcome, &mut written);
-                    written.disabled.extend(disabled);
+                Ok(Some(outcome)) => {
+                    failures.insert(webhook, outcome.failures);
+                    self.count(&outcome);
                     self.with_lane(webhook, |lane| lane.apply(outcome));
                     if let Err(error) = self.empty_ended(webhook).await {
                         tracing::debug!(%error, webhook, "rows of deliveries are emptied later");
                     }
                 }
                 // Another process has it, and tries again what this one has tried.
-                Ok(None) => {}
+                Ok(None) => drop(failures.insert(webhook, 0)),
                 Err(error) => {
                     tracing::warn!(%error, webhook, "results of a webhook are written later");
-                    written.left.insert(webhook);
                 }
             }
         }
-        written
+        failures
     }
 
-    /// What follows from attempts, once it is written, and the name of the endpoint if it is disabled by it.
+    /// What follows from attempts, once it is written.
     async fn write_results_of(
         &self,
         webhook: i64,
-        tried: &[&Tried],
-    ) -> Result<Option<(LaneOutcome, Option<String>)>> {
+        ended: &[&EndedAttempt],
+    ) -> Result<Option<LaneOutcome>> {
         let now = self.now();
         let outcome = self.with_lane(webhook, |lane| {
-            lane.is_leased().then(|| {
-                let outcome = lane.outcome(tried, &self.options, now, self.trusts_clock());
-                (lane.row.clone(), outcome)
-            })
+            let outcome = || lane.outcome(ended, &self.options, now, self.trusts_clock());
+            lane.is_leased().then(|| (lane.row.clone(), outcome()))
         });
         let Some(Some((row, outcome))) = outcome else { return Ok(None) };
         if !self.write_rows(webhook, &outcome).await? {
             return Ok(None);
         }
-        let is_disabled = outcome.is_gone && self.disable_endpoint(&row).await?;
-        Ok(Some((outcome, is_disabled.then_some(row.name))))
+        if outcome.is_gone && self.disable_endpoint(&row).await? {
+            let webhook_id = row.name;
+            tracing::warn!(%webhook_id, "a webhook is disabled: its receiver answered 410");
+        }
+        Ok(Some(outcome))
     }
 
-    fn count(&self, webhook: i64, outcome: &LaneOutcome, written: &mut Written) {
+    fn count(&self, outcome: &LaneOutcome) {
+        let mut totals = locked(&self.totals);
         for row in outcome.rows.values() {
             match row.state {
                 DeliveryState::Pending => {}
-                DeliveryState::Delivered => written.delivered += 1,
-                DeliveryState::Failed | DeliveryState::Gap => written.failed += 1,
+                DeliveryState::Delivered => totals.delivered += 1,
+                DeliveryState::Failed | DeliveryState::Gap => totals.failed += 1,
             }
         }
-        written.attempts_failed += outcome.attempts_failed;
-        written.failures.insert(webhook, outcome.failures);
+        totals.attempts_failed += outcome.attempts_failed;
     }
 
     async fn write_rows(&self, webhook: i64, outcome: &LaneOutcome) -> Result<bool> {

@@ -1,6 +1,6 @@
 //! What the dispatcher and the store say to each other.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::event::Event;
 use crate::post::Answered;
@@ -21,7 +21,7 @@ pub(crate) struct TestTarget {
 
 /// For which endpoint the dispatcher has free places.
 #[derive(Clone, Debug)]
-pub(crate) struct Want {
+pub(crate) struct FreePlaces {
     pub(crate) webhook: i64,
     /// Deliveries that are being sent, or whose result is not written yet.
     pub(crate) in_flight: BTreeSet<i64>,
@@ -30,7 +30,7 @@ pub(crate) struct Want {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Target {
+pub(crate) struct PostTarget {
     pub(crate) webhook: i64,
     /// Raised by each call that changes the endpoint.
     pub(crate) generation: i64,
@@ -41,7 +41,7 @@ pub(crate) struct Target {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Due {
+pub(crate) struct DueDelivery {
     pub(crate) number: i64,
     /// The header `webhook-id`.
     pub(crate) id: String,
@@ -57,7 +57,7 @@ pub(crate) enum FeedPassage {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Tried {
+pub(crate) struct EndedAttempt {
     pub(crate) webhook: i64,
     pub(crate) number: i64,
     /// That of the endpoint when it began.
@@ -65,18 +65,4 @@ pub(crate) struct Tried {
     /// Whether the endpoint was down when it began.
     pub(crate) probes: bool,
     pub(crate) answered: Answered,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Written {
-    pub(crate) delivered: u64,
-    /// Deliveries that were given up.
-    pub(crate) failed: u64,
-    pub(crate) attempts_failed: u64,
-    /// Of each endpoint, how many attempts have failed in a row now.
-    pub(crate) failures: BTreeMap<i64, u64>,
-    /// Endpoints whose results could not be written: they are to be written again.
-    pub(crate) left: BTreeSet<i64>,
-    /// The names of endpoints that are disabled now.
-    pub(crate) disabled: Vec<String>,
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{WaitingDelivery, WebhookLane};
 use crate::post::Verdict;
-use crate::store::Tried;
+use crate::store::EndedAttempt;
 use crate::store::delivery_rows::{DeliveryFacts, DeliveryRow};
 use crate::store::numbers::millis;
 
@@ -28,7 +28,7 @@ pub(crate) struct LaneOutcome {
 impl WebhookLane {
     pub(crate) fn outcome(
         &self,
-        tried: &[&Tried],
+        tried: &[&EndedAttempt],
         options: &Options,
         now: i64,
         trusted: bool,
@@ -92,7 +92,7 @@ impl WebhookLane {
 /// What a delivery is after an attempt.
 fn after(
     facts: &DeliveryFacts,
-    tried: &Tried,
+    tried: &EndedAttempt,
     now: i64,
     options: &Options,
 ) -> (DeliveryState, DeliveryFacts) {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::Options;
 use crate::post::{Answered, Verdict};
-use crate::store::Tried;
+use crate::store::EndedAttempt;
 
 fn lane(restarts: u64, pending: BTreeMap<i64, DeliveryFacts>) -> WebhookLane {
     let terms = json!({
@@ -39,7 +39,7 @@ fn numbers(lane: &WebhookLane) -> Vec<i64> {
 
 /// The attempt of each ends well.
 fn arrive(lane: &mut WebhookLane, numbers: &[i64]) {
-    let tried = |&number: &i64| Tried {
+    let tried = |&number: &i64| EndedAttempt {
         webhook: 1,
         number,
         generation: 0,
@@ -51,8 +51,8 @@ fn arrive(lane: &mut WebhookLane, numbers: &[i64]) {
             duration: Duration::ZERO,
         },
     };
-    let tried: Vec<Tried> = numbers.iter().map(tried).collect();
-    let tried: Vec<&Tried> = tried.iter().collect();
+    let tried: Vec<EndedAttempt> = numbers.iter().map(tried).collect();
+    let tried: Vec<&EndedAttempt> = tried.iter().collect();
     let outcome = lane.outcome(&tried, &Options::default(), 2_000, true);
     lane.apply(outcome);
 }
@@ -122,7 +122,7 @@ fn announcements_go_beside_events() {
     for (name, each, events, announcements, want) in cases {
         let waiting = of(events, &event).into_iter().chain(of(announcements, &announced));
         let lane = lane(0, waiting.collect());
-        let wanted = Want { webhook: 1, in_flight: BTreeSet::new(), quiet: None };
+        let wanted = FreePlaces { webhook: 1, in_flight: BTreeSet::new(), quiet: None };
         let options = Options { in_flight_each: each, ..Options::default() };
         let (_, due) = lane.due(&wanted, &options, 1_000, true).unwrap().unwrap();
         assert_eq!(due, want, "{name}");
