@@ -49,7 +49,7 @@ pub use crate::endpoint::{
 };
 pub use crate::error::{OpenError, WebhookError};
 pub use crate::event::{
-    Announced, Announcement, DATA_BYTES_MAX, Event, Matter, Message, Read, Source, Start, TEST_TYPE,
+    Announced, Announcement, DATA_BYTES_MAX, Event, Read, Source, Start, TEST_TYPE,
 };
 pub use crate::guard::{BadUrl, URL_LEN_MAX};
 pub use crate::options::{Options, RENEWALS};
@@ -256,13 +256,11 @@ impl Webhooks {
         let target = self.store.test_target(webhook_id).await?;
         let TestTarget { webhook, url, secrets } = target;
         let event_id = Uuid::now_v7().to_string();
-        let data = json!({ "webhook_id": webhook_id });
-        let matter = test_matter(&event_id, &data, now);
-        let body = matter.message().body;
+        let body = event::body(TEST_TYPE, now, &json!({ "webhook_id": webhook_id }));
         let url = guard::accepted(&url, self.store.options.allow_private);
         let letter = Letter { id: &event_id, body: &body, timestamp: now.div_euclid(1_000) };
         let answered = self.poster.post(url, &secrets, letter).await;
-        let number = self.store.tested(webhook, matter, &answered).await?;
+        let number = self.store.tested(webhook, &event_id, now, body, &answered).await?;
         Ok(Tested {
             is_delivered: answered.verdict == Verdict::Delivered,
             number,
@@ -354,11 +352,6 @@ impl Webhooks {
     ) {
         run::run(&self, &*source, stop).await;
     }
-}
-
-fn test_matter<'a>(id: &'a str, data: &'a serde_json::Value, at_ms: i64) -> Matter<'a> {
-    let (event_type, only_by_name, campaigns, code) = (TEST_TYPE, true, &[], None);
-    Matter { id, event_type, only_by_name, at_ms, campaigns, code, data }
 }
 
 /// Visible ASCII fits in a header.

@@ -39,7 +39,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::event::Matter;
+use crate::event::TEST_TYPE;
 use crate::post::{Answered, Verdict};
 use crate::signature::Secret;
 use crate::store::delivery_rows::{DeliveryFacts, DeliveryRow};
@@ -238,20 +238,20 @@ impl WebhookStore {
     pub(crate) async fn tested(
         &self,
         webhook: i64,
-        matter: Matter<'_>,
+        event_id: &str,
+        at: i64,
+        body: String,
         answered: &Answered,
     ) -> Result<i64> {
         let now = self.now();
-        let message = matter.message();
         let number = numbers::single(now, Uuid::new_v4().as_fields().0);
-        let facts = DeliveryFacts::new(&message, None, matter.at_ms).tried(answered, now);
+        let facts = DeliveryFacts::new(event_id, TEST_TYPE, None, at).tried(answered, now);
         let facts = DeliveryFacts { ended_at: Some(now), ..facts };
         let state = match answered.verdict {
             Verdict::Delivered => DeliveryState::Delivered,
             Verdict::Failed { .. } | Verdict::Gone => DeliveryState::Failed,
         };
-        let body = Some(message.body);
-        self.log(webhook, &[DeliveryRow { number, state, facts, body }]).await?;
+        self.log(webhook, &[DeliveryRow { number, state, facts, body: Some(body) }]).await?;
         Ok(number)
     }
 

@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 
 use super::numbers::{number_of, numbered};
 use super::{Result, WebhookStore, from_json, to_json};
-use crate::event::Message;
 use crate::post::Answered;
 use crate::{Delivery, DeliveryState};
 
@@ -41,10 +40,10 @@ pub(crate) struct DeliveryFacts {
 }
 
 impl DeliveryFacts {
-    pub(crate) fn new(message: &Message, code: Option<&str>, now: i64) -> DeliveryFacts {
+    pub(crate) fn new(id: &str, event_type: &str, code: Option<&str>, now: i64) -> DeliveryFacts {
         DeliveryFacts {
-            id: Some(message.id.clone()),
-            event_type: Some(message.event_type.clone()),
+            id: Some(id.to_owned()),
+            event_type: Some(event_type.to_owned()),
             code: code.map(str::to_owned),
             created_at: now,
             next_at: now,

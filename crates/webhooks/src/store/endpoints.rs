@@ -93,6 +93,20 @@ impl EndpointTerms {
         }
     }
 
+    /// Whether the endpoint gets something of this type and these campaigns.
+    pub(crate) fn asks_for(
+        &self,
+        event_type: &str,
+        only_by_name: bool,
+        campaigns: &[String],
+    ) -> bool {
+        let is_asked_for = match &self.types {
+            Some(types) => types.contains(event_type),
+            None => !only_by_name,
+        };
+        is_asked_for && self.campaign.as_ref().is_none_or(|campaign| campaigns.contains(campaign))
+    }
+
     pub(crate) fn is_active(&self) -> bool {
         self.state == StoredState::Active
     }
@@ -356,5 +370,44 @@ impl WebhookStore {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters() {
+        let types = |names: &[&str]| Some(names.iter().map(|&name| name.to_owned()).collect());
+        let (redeemed, held) = ("coupon.redeemed", "coupon.held");
+        let cases: [(_, _, &[&str], Option<BTreeSet<String>>, Option<&str>, _); 12] = [
+            ("everything", redeemed, &["c"], None, None, true),
+            ("its type", redeemed, &[], types(&[held, redeemed]), None, true),
+            ("another type", redeemed, &[], types(&[held]), None, false),
+            ("a hold", held, &[], None, None, false),
+            ("a hold by name", held, &[], types(&[held]), None, true),
+            ("its campaign", redeemed, &["c"], None, Some("c"), true),
+            ("another campaign", redeemed, &["d"], None, Some("c"), false),
+            ("no campaign", redeemed, &[], None, Some("c"), false),
+            ("only the type", redeemed, &["d"], types(&[redeemed]), Some("c"), false),
+            ("the first of two campaigns", redeemed, &["a", "b"], None, Some("a"), true),
+            ("the second of them", redeemed, &["a", "b"], None, Some("b"), true),
+            ("neither", redeemed, &["a", "b"], None, Some("c"), false),
+        ];
+        for (name, event_type, campaigns, types, campaign, want) in cases {
+            let new = NewEndpoint {
+                webhook_id: None,
+                url: String::new(),
+                description: None,
+                types,
+                campaign: campaign.map(str::to_owned),
+                ordered: false,
+                cursor: None,
+            };
+            let terms = EndpointTerms::new(new, StoredSecret::new(None, 0).unwrap(), 0);
+            let campaigns: Vec<String> = campaigns.iter().map(|&it| it.to_owned()).collect();
+            assert_eq!(terms.asks_for(event_type, event_type == held, &campaigns), want, "{name}");
+        }
     }
 }

@@ -20,7 +20,7 @@ use super::delivery_rows::{DeliveryFacts, DeliveryRow};
 use super::lane::WebhookLane;
 use super::numbers::numbered;
 use super::{Result, WebhookStore, at_once, locked, to_json};
-use crate::event::{Matter, Message};
+use crate::event;
 use crate::{Announced, Announcement, Delivery, DeliveryState, WebhookError};
 
 const INBOX: RecordKind = RecordKind { name: "webhook.inbox", sync: RecordSync::AtOnce };
@@ -225,15 +225,15 @@ impl WebhookStore {
     /// Queues an announcement for all endpoints that ask for it and are not disabled; those with `announced_max`
     /// deliveries that wait are full.
     pub(crate) async fn announce(&self, announcement: &Announcement) -> Result<Announced> {
-        let matter = Matter::from(announcement);
-        let Message { id, event_type, body } = matter.message();
-        let request = InboxRequest::Announce { id: id.clone(), event_type };
+        let Announcement { id, event_type, only_by_name, at_ms, campaigns, data } = announcement;
+        let body = event::body(event_type, *at_ms, data);
+        let request = InboxRequest::Announce { id: id.clone(), event_type: event_type.clone() };
         let rows = self.endpoint_rows().await?;
         let asks = rows.iter().filter(|row| {
             let terms = &row.terms;
-            !terms.is_disabled() && matter.is_for(terms.types.as_ref(), terms.campaign.as_deref())
+            !terms.is_disabled() && terms.asks_for(event_type, *only_by_name, campaigns)
         });
-        let leaves = asks.map(|row| self.leave_once(row.number, (&id, &body), &request));
+        let leaves = asks.map(|row| self.leave_once(row.number, (id, &body), &request));
         let mut announced = Announced::default();
         for is_left in at_once(leaves).await? {
             announced.endpoints += usize::from(is_left);
@@ -392,7 +392,8 @@ impl WebhookStore {
                 Ok(InboxRequest::Announce { id, event_type }) => {
                     let body = self.tables.get(part, &body_key(&row)).await?.unwrap_or_default();
                     let body = String::from_utf8_lossy(&body).into_owned();
-                    announced.push(Message { id, event_type, body });
+                    let facts = DeliveryFacts::new(&id, &event_type, None, now);
+                    announced.push((DeliveryFacts { announced: true, ..facts }, body));
                 }
                 Ok(InboxRequest::Again { number, .. }) => {
                     if !self.take_again(webhook, number, now).await? {
@@ -417,18 +418,17 @@ impl WebhookStore {
     async fn take_announcements(
         &self,
         webhook: i64,
-        messages: Vec<Message>,
+        announced: Vec<(DeliveryFacts, String)>,
         now: i64,
     ) -> Result<bool> {
         let rows = self.with_lane(webhook, |lane| {
-            let is_new = |message: &Message| !lane.has_id(&message.id);
-            let messages: Vec<Message> = messages.into_iter().filter(is_new).collect();
-            let row = |message: Message| {
-                let facts = DeliveryFacts::new(&message, None, now);
-                let facts = DeliveryFacts { announced: true, ..facts };
-                DeliveryRow::waiting(lane.next_number(now), facts, Some(message.body))
-            };
-            messages.into_iter().map(row).collect::<Vec<_>>()
+            let mut rows = Vec::new();
+            for (facts, body) in announced {
+                if !facts.id.as_deref().is_some_and(|id| lane.has_id(id)) {
+                    rows.push(DeliveryRow::waiting(lane.next_number(now), facts, Some(body)));
+                }
+            }
+            rows
         });
         let rows = rows.unwrap_or_default();
         Ok(self.store_waiting(webhook, rows, WebhookLane::insert_written).await?

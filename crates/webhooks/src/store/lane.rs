@@ -16,7 +16,7 @@ use super::progress::LaneProgress;
 use super::{DueDelivery, FreePlaces, PostTarget, Result};
 use crate::DeliveryState;
 use crate::Options;
-use crate::event::{Event, Matter};
+use crate::event::{self, Event};
 pub(crate) use outcome::LaneOutcome;
 
 /// What waits for so long is written, so that the cursor can move on.
@@ -217,15 +217,15 @@ impl WebhookLane {
     pub(crate) fn queue(&mut self, events: &[Event], next: &str, now: i64) -> usize {
         let mut queued = 0;
         for event in events {
-            let matter = Matter::from(event);
-            let terms = &self.row.terms;
-            let is_asked_for = matter.is_for(terms.types.as_ref(), terms.campaign.as_deref());
+            let Event { id, event_type, code, .. } = event;
+            let campaigns = event.campaign.as_slice();
+            let is_asked_for = self.row.terms.asks_for(event_type, event.only_by_name, campaigns);
             // One that was queued before a lease changed hands is read again.
-            if is_asked_for && !self.has_id(matter.id) {
+            if is_asked_for && !self.has_id(id) {
                 let number = self.next_number(now);
-                let message = matter.message();
-                let facts = DeliveryFacts::new(&message, matter.code, now);
-                self.insert(number, WaitingDelivery::new(facts, message.body));
+                let facts = DeliveryFacts::new(id, event_type, code.as_deref(), now);
+                let body = event::body(event_type, event.at_ms, &event.data);
+                self.insert(number, WaitingDelivery::new(facts, body));
                 queued += 1;
             }
         }
