@@ -25,7 +25,7 @@ use scylla::statement::Consistency;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep};
 
-use crate::cql::{Data, Schema, Statement};
+use crate::cql::{CqlStatement, KeyspaceSchema, ReplicaData};
 use crate::rng::Rng;
 use crate::trace::Trace;
 use coordinator::Coordinator;
@@ -46,7 +46,7 @@ const CALM: Duration = Duration::from_millis(1);
 pub struct Cluster(Arc<Shared>);
 
 struct Shared {
-    schema: Arc<Schema>,
+    schema: Arc<KeyspaceSchema>,
     trace: Trace,
     began: Instant,
     state: Mutex<State>,
@@ -54,7 +54,7 @@ struct Shared {
     changed: Notify,
     /// The faults end: what is late arrives at once.
     hurry: Notify,
-    prepared: Mutex<HashMap<String, Arc<Statement>>>,
+    prepared: Mutex<HashMap<String, Arc<CqlStatement>>>,
 }
 
 /// How a statement is sent.
@@ -114,7 +114,7 @@ impl Drop for InFlight {
 
 impl Cluster {
     /// A cluster without rows.
-    pub fn new(schema: Arc<Schema>, rng: Rng, trace: Trace, weather: Weather) -> Cluster {
+    pub fn new(schema: Arc<KeyspaceSchema>, rng: Rng, trace: Trace, weather: Weather) -> Cluster {
         let began = Instant::now();
         Cluster(Arc::new(Shared {
             schema,
@@ -131,7 +131,7 @@ impl Cluster {
     ///
     /// # Errors
     /// The schema does not know it.
-    pub fn prepare(&self, cql: &str) -> Result<Arc<Statement>, String> {
+    pub fn prepare(&self, cql: &str) -> Result<Arc<CqlStatement>, String> {
         let mut prepared = self.0.prepared.lock().expect("no parser panics with it");
         if let Some(statement) = prepared.get(cql) {
             return Ok(Arc::clone(statement));
@@ -149,7 +149,7 @@ impl Cluster {
     pub async fn execute(
         &self,
         node: usize,
-        statement: &Arc<Statement>,
+        statement: &Arc<CqlStatement>,
         rows: &[Vec<BoundValue>],
         how: How,
     ) -> Result<Answer, Failure> {
@@ -280,9 +280,9 @@ impl Cluster {
     }
 
     /// What all nodes together have: a backup.
-    pub fn data(&self) -> Data {
+    pub fn data(&self) -> ReplicaData {
         self.with(|state| {
-            let mut all = Data::default();
+            let mut all = ReplicaData::default();
             for node in &state.nodes {
                 all.merge_from(&node.data);
             }
@@ -291,7 +291,7 @@ impl Cluster {
     }
 
     /// Puts a backup into every node.
-    pub fn load(&self, backup: &Data) {
+    pub fn load(&self, backup: &ReplicaData) {
         self.with(|state| {
             for node in &mut state.nodes {
                 node.data.merge_from(backup);

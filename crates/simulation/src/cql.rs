@@ -1,10 +1,10 @@
 //! CQL as ScyllaDB and Cassandra answer it, for the tables of couponry and the statements of its
 //! store: no network, no clock, no randomness. Anything else is an error that has the text.
 //!
-//! A replica's rows are [`Data`]. Cells, row markers and deletions have write times, and merging
+//! A replica's rows are [`ReplicaData`]. Cells, row markers and deletions have write times, and merging
 //! them is commutative, associative and idempotent, so replicas that got the same writes in any
-//! order are equal. What a replica answers is a part of its data ([`Rows`]): answers merge in the
-//! same way, and a [`Statement`] turns the merged rows into those that the client gets.
+//! order are equal. What a replica answers is a part of its data ([`ReadAnswer`]): answers merge in the
+//! same way, and a [`CqlStatement`] turns the merged rows into those that the client gets.
 
 mod answer;
 mod condition;
@@ -24,9 +24,9 @@ mod write;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use condition::Decision;
-pub use data::{Data, Mutation, PartitionKey, Rows};
-pub use read::{PagePosition, Read};
-pub use schema::Schema;
-pub use statement::{Kind, Statement};
+pub use condition::UpdateDecision;
+pub use data::{Mutation, PartitionKey, ReadAnswer, ReplicaData};
+pub use read::{PagePosition, ReplicaRead};
+pub use schema::KeyspaceSchema;
+pub use statement::{CqlStatement, StatementKind};
 pub(crate) use types::{cells, put_cell};

@@ -25,7 +25,7 @@ use scylla::response::PagingState;
 use tokio::time::{sleep, timeout};
 
 use crate::cluster::{Answer, Cluster, Failure, How, PageOf};
-use crate::cql::Statement;
+use crate::cql::CqlStatement;
 use crate::rng::Rng;
 use crate::system;
 use crate::trace::Trace;
@@ -48,7 +48,7 @@ pub struct Session {
 /// A statement with its values, ready to be sent as often as it takes.
 struct Call {
     profile: StatementProfile,
-    statement: Arc<Statement>,
+    statement: Arc<CqlStatement>,
     rows: Vec<Vec<BoundValue>>,
     how: How,
     plan: Mutex<VecDeque<usize>>,

@@ -36,7 +36,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::check::history::Call;
 use crate::check::{End, Known};
-use crate::cql::Data;
+use crate::cql::ReplicaData;
 use crate::rng::Rng;
 use crate::trace::Trace;
 use calls::Recorder;
@@ -159,7 +159,7 @@ impl World {
     }
 
     /// All bursts, and a snapshot of the cluster after one of them.
-    async fn bursts(self: &Arc<World>, target: &Arc<Target>, until: u64) -> Option<Data> {
+    async fn bursts(self: &Arc<World>, target: &Arc<Target>, until: u64) -> Option<ReplicaData> {
         let mut rng = self.plan.rng("between bursts");
         let mut snapshot = None;
         for (nth, burst) in self.plan.bursts.iter().enumerate() {

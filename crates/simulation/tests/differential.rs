@@ -30,7 +30,7 @@ use model::{Model, bound, rows_in};
 use scylla::frame::response::result::ColumnType;
 use scylla::statement::prepared::PreparedStatement;
 use scylla::value::{CqlValue, MaybeUnset};
-use simulation::cql::{Kind, Schema, Statement};
+use simulation::cql::{CqlStatement, KeyspaceSchema, StatementKind};
 use simulation::rng::Rng;
 use values::{Lane, Role, roles};
 
@@ -49,7 +49,7 @@ const DIFFERENCES_MAX: usize = 3;
 /// A statement as both know it.
 struct Known {
     real: PreparedStatement,
-    simulated: Arc<Statement>,
+    simulated: Arc<CqlStatement>,
     roles: Vec<Role>,
     /// Whether its answer is compared: write times differ, and so does the order of partitions.
     is_compared: bool,
@@ -71,7 +71,7 @@ struct Both {
 impl Both {
     async fn start() -> Option<Both> {
         let engine = Engine::start().await?;
-        let schema = Schema::couponry();
+        let schema = KeyspaceSchema::couponry();
         let mut by_table: BTreeMap<String, Vec<&str>> = BTreeMap::new();
         for cql in texts::listed() {
             let simulated = schema.prepare(cql).unwrap_or_else(|why| panic!("{cql}: {why}"));
@@ -104,7 +104,7 @@ impl Both {
         written_us: i64,
     ) -> Result<(), String> {
         let kind = known.simulated.kind();
-        let written = (kind == Kind::Write).then_some(written_us);
+        let written = (kind == StatementKind::Write).then_some(written_us);
         let real = self.engine.run(&known.real, values, written).await;
         let parameters = known.real.get_variable_col_specs();
         let values = bound(parameters.as_slice(), values);
@@ -116,7 +116,7 @@ impl Both {
             (Ok(_), Err(why)) => return Err(format!("only the simulated one refuses it: {why}")),
         };
         match kind {
-            Kind::Conditional => {
+            StatementKind::Conditional => {
                 let real =
                     rows_of(real).into_iter().next().map(|row| row.columns.into_iter().next());
                 let real = real.flatten().flatten() == Some(CqlValue::Boolean(true));
@@ -125,18 +125,18 @@ impl Both {
                     matches!(simulated.first().map(Vec::as_slice), Some([0, 0, 0, 1, 1, ..]));
                 is_equal(&real, &applied)
             }
-            Kind::Read if known.is_compared => {
+            StatementKind::Read if known.is_compared => {
                 let columns = known.real.get_current_result_set_col_specs();
                 let columns = columns.get();
                 is_equal(&rows_of(real), &rows_in(columns.as_slice(), &simulated))
             }
-            Kind::Read | Kind::Write | Kind::Local => Ok(()),
+            StatementKind::Read | StatementKind::Write | StatementKind::Local => Ok(()),
         }
     }
 }
 
 impl Known {
-    async fn of(engine: &Engine, schema: &Arc<Schema>, cql: &str) -> Known {
+    async fn of(engine: &Engine, schema: &Arc<KeyspaceSchema>, cql: &str) -> Known {
         let real = engine.prepare(cql).await;
         let simulated = schema.prepare(cql).unwrap_or_else(|why| panic!("{cql}: {why}"));
         let parameters = real.get_variable_col_specs();
@@ -145,7 +145,7 @@ impl Known {
             let (ours, theirs) = (kind_of(ours.typ()), kind_of(theirs.typ()));
             assert_eq!(ours, theirs, "{cql}");
         }
-        if simulated.kind() == Kind::Read {
+        if simulated.kind() == StatementKind::Read {
             let names = |name: &str| name.to_ascii_lowercase();
             let ours: Vec<_> = simulated.columns().iter().map(|it| names(it.name())).collect();
             let columns = real.get_current_result_set_col_specs();
@@ -271,7 +271,7 @@ fn every_statement_of_the_store_is_listed() {
 
 #[test]
 fn the_simulated_cluster_knows_every_statement() {
-    let schema = Schema::couponry();
+    let schema = KeyspaceSchema::couponry();
     let unknown = |cql: &&str| schema.prepare(cql).err();
     let whys: Vec<String> = texts::listed().iter().filter_map(unknown).collect();
     assert_eq!(whys, Vec::<String>::new());

@@ -17,7 +17,7 @@ use super::messages::Question;
 use super::node::Node;
 use super::paxos::{Ballot, Promise, Proposal, ballot_of, later, unfinished};
 use super::{Answer, Failure, How, QUORUM};
-use crate::cql::{Mutation, PartitionKey, Statement};
+use crate::cql::{CqlStatement, Mutation, PartitionKey};
 
 /// How long a round tries again after rounds of others.
 const CONTENTION_LIMIT: Duration = Duration::from_secs(1);
@@ -47,7 +47,7 @@ enum Prepared {
 impl Coordinator {
     pub(super) async fn change(
         &self,
-        statement: &Statement,
+        statement: &CqlStatement,
         values: &[BoundValue],
     ) -> Result<Answer, Failure> {
         let key = partition(statement, values)?;
@@ -75,7 +75,7 @@ impl Coordinator {
 
     pub(super) async fn serial_read(
         &self,
-        statement: &Statement,
+        statement: &CqlStatement,
         values: &[BoundValue],
         how: &How,
     ) -> Result<Answer, Failure> {
@@ -236,7 +236,10 @@ impl Coordinator {
     }
 }
 
-fn partition(statement: &Statement, values: &[BoundValue]) -> Result<Arc<PartitionKey>, Failure> {
+fn partition(
+    statement: &CqlStatement,
+    values: &[BoundValue],
+) -> Result<Arc<PartitionKey>, Failure> {
     let key = statement.partition(values).map_err(invalid)?;
     key.map(Arc::new).ok_or_else(|| invalid("Paxos works in one partition"))
 }

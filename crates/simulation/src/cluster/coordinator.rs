@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use super::messages::Question;
 use super::node::Node;
 use super::{Answer, Cluster, Failure, How, NODES, QUORUM, Reach};
-use crate::cql::{Kind, Mutation, Statement};
+use crate::cql::{CqlStatement, Mutation, StatementKind};
 
 /// How long a coordinator waits for replicas that write.
 pub(super) const WRITE_LIMIT: Duration = Duration::from_secs(2);
@@ -39,23 +39,23 @@ impl Coordinator {
 
     pub(super) async fn run(
         &self,
-        statement: &Statement,
+        statement: &CqlStatement,
         rows: &[Vec<BoundValue>],
         how: &How,
     ) -> Result<Answer, Failure> {
         self.awake().await?;
         let values = rows.first().map(Vec::as_slice).unwrap_or_default();
         match statement.kind() {
-            Kind::Local => {
+            StatementKind::Local => {
                 let now_ms = self.cluster.with(|state| state.clock_us(self.node)) / 1_000;
                 Ok(Answer { rows: statement.local(now_ms), next: None })
             }
-            Kind::Write => self.write(statement, rows, how.consistency).await,
-            Kind::Conditional => self.change(statement, values).await,
-            Kind::Read if is_serial(how.consistency) => {
+            StatementKind::Write => self.write(statement, rows, how.consistency).await,
+            StatementKind::Conditional => self.change(statement, values).await,
+            StatementKind::Read if is_serial(how.consistency) => {
                 self.serial_read(statement, values, how).await
             }
-            Kind::Read => self.read(statement, values, how).await,
+            StatementKind::Read => self.read(statement, values, how).await,
         }
     }
 
@@ -103,7 +103,7 @@ impl Coordinator {
 
     async fn write(
         &self,
-        statement: &Statement,
+        statement: &CqlStatement,
         rows: &[Vec<BoundValue>],
         consistency: Consistency,
     ) -> Result<Answer, Failure> {

@@ -10,13 +10,13 @@ use tokio::time::Instant;
 use super::paxos::{Acceptor, Ballot, Proposal};
 use super::weather::{Weather, within};
 use super::{NODES, Reach};
-use crate::cql::{Data, Mutation, PartitionKey};
+use crate::cql::{Mutation, PartitionKey, ReplicaData};
 use crate::rng::Rng;
 use crate::session::EPOCH_MS;
 
 /// A replica of every partition.
 pub(super) struct Node {
-    pub(super) data: Data,
+    pub(super) data: ReplicaData,
     pub(super) paxos: BTreeMap<PartitionKey, Acceptor>,
     /// Mutations that other nodes keep for it.
     pub(super) hints: Vec<Arc<[Mutation]>>,
@@ -53,7 +53,7 @@ impl Suspicion {
 impl Node {
     pub(super) fn new() -> Node {
         Node {
-            data: Data::default(),
+            data: ReplicaData::default(),
             paxos: BTreeMap::new(),
             hints: Vec::new(),
             up: true,

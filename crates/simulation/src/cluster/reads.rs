@@ -12,7 +12,7 @@ use super::coordinator::{Coordinator, invalid, number, refused, required};
 use super::messages::Question;
 use super::node::Node;
 use super::{Answer, Failure, How};
-use crate::cql::{Mutation, PagePosition, Read, Rows, Statement};
+use crate::cql::{CqlStatement, Mutation, PagePosition, ReadAnswer, ReplicaRead};
 
 /// How long a coordinator waits for replicas that read.
 const READ_LIMIT: Duration = Duration::from_secs(2);
@@ -26,7 +26,7 @@ const ASK_ALL: u32 = 250;
 impl Coordinator {
     pub(super) async fn read(
         &self,
-        statement: &Statement,
+        statement: &CqlStatement,
         values: &[BoundValue],
         how: &How,
     ) -> Result<Answer, Failure> {
@@ -47,9 +47,9 @@ impl Coordinator {
     /// The merged rows of enough replicas.
     pub(super) async fn rows(
         &self,
-        read: &Arc<Read>,
+        read: &Arc<ReplicaRead>,
         consistency: Consistency,
-    ) -> Result<Rows, Failure> {
+    ) -> Result<ReadAnswer, Failure> {
         let need = required(consistency);
         let mut asked = self.alive(consistency, need)?;
         let all = asked.clone();
@@ -82,10 +82,10 @@ impl Coordinator {
     async fn ask(
         &self,
         nodes: &[usize],
-        read: &Arc<Read>,
+        read: &Arc<ReplicaRead>,
         need: usize,
         limit: Duration,
-    ) -> Result<Vec<(usize, Rows)>, Failure> {
+    ) -> Result<Vec<(usize, ReadAnswer)>, Failure> {
         let read = Arc::clone(read);
         let handler = move |node: &mut Node| node.data.read(&read);
         let question = Question { handler, limit, hint: None, may_repeat: true };
@@ -94,9 +94,9 @@ impl Coordinator {
 
     async fn merged(
         &self,
-        mut replies: Vec<(usize, Rows)>,
+        mut replies: Vec<(usize, ReadAnswer)>,
         consistency: Consistency,
-    ) -> Result<Rows, Failure> {
+    ) -> Result<ReadAnswer, Failure> {
         let differ = replies.windows(2).any(|pair| pair[0].1 != pair[1].1);
         if !differ {
             return Ok(replies.swap_remove(0).1);

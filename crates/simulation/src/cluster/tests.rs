@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use super::paxos::Proposal;
 use super::{Answer, Cluster, Failure, How, Weather};
-use crate::cql::Schema;
+use crate::cql::KeyspaceSchema;
 use crate::rng::Rng;
 use crate::trace::Trace;
 
@@ -23,7 +23,7 @@ const QUORUM: Consistency = Consistency::LocalQuorum;
 const SERIAL: Consistency = Consistency::LocalSerial;
 
 fn cluster(seed: u64, weather: Weather) -> Cluster {
-    let schema = Arc::new(Schema::parse(SCHEMA).expect("a schema"));
+    let schema = Arc::new(KeyspaceSchema::parse(SCHEMA).expect("a schema"));
     Cluster::new(schema, Rng::new(seed), Trace::new(false), weather)
 }
 

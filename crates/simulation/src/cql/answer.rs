@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use cql_session::BoundValue;
 
-use super::data::{PartitionKey, Rows};
-use super::partition::Partition;
+use super::data::{PartitionKey, ReadAnswer};
+use super::partition::ReplicaPartition;
 use super::put_cell;
 use super::read::PagePosition;
-use super::row::Row;
+use super::row::ReplicaRow;
 use super::schema::ColumnKind;
-use super::statement::{Item, Plan, ReadPlan, Statement, Term};
+use super::statement::{CqlStatement, ReadPlan, SelectItem, StatementPlan, ValueTerm};
 
 /// An answer, or the part of one that is a page.
-struct Answer {
+struct AnswerPage {
     rows: Vec<Vec<u8>>,
     page_rows: usize,
     limit: u32,
@@ -25,13 +25,13 @@ struct Answer {
 }
 
 /// Why no more rows are taken.
-enum Full {
+enum PageEnd {
     /// The limit is reached: there is no next page.
     Limit,
     Page,
 }
 
-impl Statement {
+impl CqlStatement {
     /// All rows of the answer to a read.
     ///
     /// # Errors
@@ -39,7 +39,7 @@ impl Statement {
     pub fn answer(
         &self,
         values: &[BoundValue],
-        rows: &Rows,
+        rows: &ReadAnswer,
         now_s: i64,
     ) -> Result<Vec<Vec<u8>>, String> {
         self.page(values, rows, usize::MAX, now_s).map(|(rows, _)| rows)
@@ -53,21 +53,21 @@ impl Statement {
     pub fn page(
         &self,
         values: &[BoundValue],
-        rows: &Rows,
+        rows: &ReadAnswer,
         page_rows: usize,
         now_s: i64,
     ) -> Result<(Vec<Vec<u8>>, Option<PagePosition>), String> {
-        let Plan::Read(plan) = &self.plan else { return Err(self.error("no read")) };
+        let StatementPlan::Read(plan) = &self.plan else { return Err(self.error("no read")) };
         plan.page(values, rows, page_rows.max(1), now_s).map_err(|why| self.error(&why))
     }
 }
 
-impl Answer {
-    fn full(&self) -> Option<Full> {
+impl AnswerPage {
+    fn full(&self) -> Option<PageEnd> {
         if self.taken >= self.limit {
-            Some(Full::Limit)
+            Some(PageEnd::Limit)
         } else if self.rows.len() >= self.page_rows {
-            Some(Full::Page)
+            Some(PageEnd::Page)
         } else {
             None
         }
@@ -84,11 +84,11 @@ impl ReadPlan {
     fn page(
         &self,
         values: &[BoundValue],
-        rows: &Rows,
+        rows: &ReadAnswer,
         page_rows: usize,
         now_s: i64,
     ) -> Result<(Vec<Vec<u8>>, Option<PagePosition>), String> {
-        let mut answer = Answer {
+        let mut answer = AnswerPage {
             rows: Vec::new(),
             page_rows,
             limit: limit(self.limit.as_ref(), values)?,
@@ -101,8 +101,8 @@ impl ReadPlan {
             answer.taken_here = inside.map_or(0, |position| position.taken_here);
             let last = self.partition(&mut answer, key, partition, inside.is_some(), now_s);
             match answer.full() {
-                Some(Full::Limit) => return Ok((answer.rows, None)),
-                Some(Full::Page) => {
+                Some(PageEnd::Limit) => return Ok((answer.rows, None)),
+                Some(PageEnd::Page) => {
                     let (taken, taken_here) = (answer.taken, answer.taken_here);
                     let position = PagePosition { key: key.clone(), row: last, taken, taken_here };
                     return Ok((answer.rows, Some(position)));
@@ -116,13 +116,13 @@ impl ReadPlan {
     /// Takes the rows of a partition; the key of the last one.
     fn partition(
         &self,
-        answer: &mut Answer,
+        answer: &mut AnswerPage,
         key: &PartitionKey,
-        partition: &Partition,
+        partition: &ReplicaPartition,
         is_inside: bool,
         now_s: i64,
     ) -> Option<Arc<[u8]>> {
-        let shown = Shown { plan: self, key, statics: &partition.statics, now_s };
+        let shown = ShownPartition { plan: self, key, statics: &partition.statics, now_s };
         let mut live = partition.rows.iter().filter(|(_, row)| row.is_live(now_s)).peekable();
         let has_statics = !is_inside && partition.statics.is_live(now_s);
         if self.is_distinct {
@@ -138,7 +138,7 @@ impl ReadPlan {
             return None;
         }
         let mut last = None;
-        let mut take = |row_key: &Arc<[u8]>, row: &Row| {
+        let mut take = |row_key: &Arc<[u8]>, row: &ReplicaRow| {
             if answer.full().is_some() || answer.taken_here >= answer.partition_limit {
                 return false;
             }
@@ -157,16 +157,16 @@ impl ReadPlan {
 }
 
 /// A partition of which rows are shown.
-struct Shown<'s> {
+struct ShownPartition<'s> {
     plan: &'s ReadPlan,
     key: &'s PartitionKey,
-    statics: &'s Row,
+    statics: &'s ReplicaRow,
     now_s: i64,
 }
 
-impl Shown<'_> {
+impl ShownPartition<'_> {
     /// The cells of a row; without one, those of the partition.
-    fn row(&self, row: Option<(&Arc<[u8]>, &Row)>) -> Vec<u8> {
+    fn row(&self, row: Option<(&Arc<[u8]>, &ReplicaRow)>) -> Vec<u8> {
         let table = &self.plan.table;
         let key = table.partition_values(self.key.bytes());
         let row_key = row.map(|(row_key, _)| table.clustering_values(row_key));
@@ -178,15 +178,15 @@ impl Shown<'_> {
                 false => row.map(|(_, row)| row),
             };
             match *item {
-                Item::Token => {
+                SelectItem::Token => {
                     put_cell(&mut out, Some(&self.key.signed_token().to_be_bytes()));
                 }
-                Item::Written(column) => {
+                SelectItem::Written(column) => {
                     let written = stored(column).and_then(|row| row.written(column, self.now_s));
                     let bytes = written.map(i64::to_be_bytes);
                     put_cell(&mut out, bytes.as_ref().map(|bytes| bytes.as_slice()));
                 }
-                Item::Column(column) => {
+                SelectItem::Column(column) => {
                     let of = &table.columns[column];
                     match of.kind {
                         ColumnKind::Partition(at) => put_cell(&mut out, key.get(at).copied()),
@@ -207,7 +207,7 @@ impl Shown<'_> {
 }
 
 /// The value of a LIMIT; no limit if it is null or unset.
-fn limit(term: Option<&Term>, values: &[BoundValue]) -> Result<u32, String> {
+fn limit(term: Option<&ValueTerm>, values: &[BoundValue]) -> Result<u32, String> {
     let number = match term {
         Some(term) => term.number(values)?,
         None => None,

@@ -4,27 +4,27 @@ use std::sync::Arc;
 
 use cql_session::BoundValue;
 
-use super::data::{Mutation, Rows};
-use super::partition::{Partition, Span};
-use super::read::Read;
-use super::row::Row;
-use super::schema::{ColumnKind, Table};
-use super::statement::{Plan, Statement, Term};
+use super::data::{Mutation, ReadAnswer};
+use super::partition::{ReplicaPartition, RowRange};
+use super::read::ReplicaRead;
+use super::row::ReplicaRow;
+use super::schema::{ColumnKind, TableDefinition};
+use super::statement::{CqlStatement, StatementPlan, ValueTerm};
 use super::types::put_cell;
 use super::write::WritePlan;
 
 /// What follows IF.
 #[derive(Debug)]
-pub(crate) enum Condition {
+pub(crate) enum UpdateCondition {
     NotExists,
     Exists,
     /// Columns and the values that they must have.
-    Equal(Vec<(usize, Term)>),
+    Equal(Vec<(usize, ValueTerm)>),
 }
 
 /// The outcome of a conditional update.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Decision {
+pub struct UpdateDecision {
     /// Whether its condition holds.
     pub applied: bool,
     /// What it changes, if its condition holds.
@@ -33,22 +33,22 @@ pub struct Decision {
     pub rows: Vec<Vec<u8>>,
 }
 
-impl Condition {
+impl UpdateCondition {
     /// The columns of an answer behind `[applied]`.
-    pub(crate) fn columns(&self, table: &Table) -> Vec<usize> {
-        let Condition::Equal(all) = self else { return table.in_order() };
+    pub(crate) fn columns(&self, table: &TableDefinition) -> Vec<usize> {
+        let UpdateCondition::Equal(all) = self else { return table.in_order() };
         let mut columns: Vec<usize> = all.iter().map(|(column, _)| *column).collect();
         columns.sort_by_key(|column| table.is_static(*column));
         columns
     }
 }
 
-impl Statement {
+impl CqlStatement {
     /// What a conditional update reads first.
     ///
     /// # Errors
     /// It is no conditional update, or the values are not those of its parameters.
-    pub fn condition_read(&self, values: &[BoundValue]) -> Result<Read, String> {
+    pub fn condition_read(&self, values: &[BoundValue]) -> Result<ReplicaRead, String> {
         let (plan, _) = self.conditional()?;
         plan.condition_read(values).map_err(|why| self.error(&why))
     }
@@ -61,38 +61,41 @@ impl Statement {
     pub fn decide(
         &self,
         values: &[BoundValue],
-        current: &Rows,
+        current: &ReadAnswer,
         ballot_us: i64,
         now_s: i64,
-    ) -> Result<Decision, String> {
+    ) -> Result<UpdateDecision, String> {
         let (plan, condition) = self.conditional()?;
         plan.decide(condition, values, current, (ballot_us, now_s)).map_err(|why| self.error(&why))
     }
 
-    fn conditional(&self) -> Result<(&WritePlan, &Condition), String> {
+    fn conditional(&self) -> Result<(&WritePlan, &UpdateCondition), String> {
         let plan = match &self.plan {
-            Plan::Write(plan) => plan.condition.as_ref().map(|condition| (&**plan, condition)),
-            Plan::Local(_) | Plan::Read(_) => None,
+            StatementPlan::Write(plan) => {
+                plan.condition.as_ref().map(|condition| (&**plan, condition))
+            }
+            StatementPlan::Local(_) | StatementPlan::Read(_) => None,
         };
         plan.ok_or_else(|| self.error("no conditional update"))
     }
 }
 
 /// The row that a conditional update is about, as it is now.
-struct Current<'c> {
-    table: &'c Table,
+struct CurrentRow<'c> {
+    table: &'c TableDefinition,
     key: &'c [u8],
     row_key: &'c [u8],
-    row: Option<&'c Row>,
-    statics: Option<&'c Row>,
+    row: Option<&'c ReplicaRow>,
+    statics: Option<&'c ReplicaRow>,
     now_s: i64,
 }
 
 impl WritePlan {
-    fn condition_read(&self, values: &[BoundValue]) -> Result<Read, String> {
+    fn condition_read(&self, values: &[BoundValue]) -> Result<ReplicaRead, String> {
         let is_one_row = self.of.is_one_row(&self.table);
-        let span = if is_one_row { self.of.span(&self.table, values)? } else { Span::nothing() };
-        Ok(Read {
+        let span =
+            if is_one_row { self.of.span(&self.table, values)? } else { RowRange::nothing() };
+        Ok(ReplicaRead {
             table: Arc::clone(&self.table.name),
             keys: Some(vec![self.of.one_key(&self.table, values)?]),
             after_token: None,
@@ -105,17 +108,17 @@ impl WritePlan {
 
     fn decide(
         &self,
-        condition: &Condition,
+        condition: &UpdateCondition,
         values: &[BoundValue],
-        rows: &Rows,
+        rows: &ReadAnswer,
         (ballot_us, now_s): (i64, i64),
-    ) -> Result<Decision, String> {
+    ) -> Result<UpdateDecision, String> {
         let key = self.of.one_key(&self.table, values)?;
         let row_key = self.of.row_key(&self.table, values)?;
         let partition = rows.partitions.get(&key);
-        let row = |partition: &Partition| partition.rows.get(row_key.as_slice()).cloned();
+        let row = |partition: &ReplicaPartition| partition.rows.get(row_key.as_slice()).cloned();
         let row = partition.and_then(row).filter(|row| row.is_live(now_s));
-        let current = Current {
+        let current = CurrentRow {
             table: &self.table,
             key: key.bytes(),
             row_key: &row_key,
@@ -135,16 +138,16 @@ impl WritePlan {
             }
         }
         let mutation = applied.then(|| self.mutation(values, ballot_us, now_s)).transpose()?;
-        Ok(Decision { applied, mutation, rows: vec![answer] })
+        Ok(UpdateDecision { applied, mutation, rows: vec![answer] })
     }
 }
 
-impl Current<'_> {
-    fn holds(&self, condition: &Condition, values: &[BoundValue]) -> Result<bool, String> {
+impl CurrentRow<'_> {
+    fn holds(&self, condition: &UpdateCondition, values: &[BoundValue]) -> Result<bool, String> {
         let all = match condition {
-            Condition::NotExists => return Ok(self.row.is_none()),
-            Condition::Exists => return Ok(self.row.is_some()),
-            Condition::Equal(all) => all,
+            UpdateCondition::NotExists => return Ok(self.row.is_none()),
+            UpdateCondition::Exists => return Ok(self.row.is_some()),
+            UpdateCondition::Equal(all) => all,
         };
         let mut holds = true;
         for (column, term) in all {
@@ -175,7 +178,7 @@ impl Current<'_> {
         }
     }
 
-    fn stored(&self, column: usize) -> Option<&Row> {
+    fn stored(&self, column: usize) -> Option<&ReplicaRow> {
         if self.table.is_static(column) { self.statics } else { self.row }
     }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::partition::Partition;
-use super::read::{PagePosition, Read};
+use super::partition::ReplicaPartition;
+use super::read::{PagePosition, ReplicaRead};
 
 /// The name of a partition. Those of a table sort by their tokens.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -21,20 +21,20 @@ pub struct PartitionKey {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mutation {
     key: PartitionKey,
-    pub(crate) change: Partition,
+    pub(crate) change: ReplicaPartition,
 }
 
 /// The rows of one replica.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Data {
-    partitions: BTreeMap<PartitionKey, Partition>,
+pub struct ReplicaData {
+    partitions: BTreeMap<PartitionKey, ReplicaPartition>,
 }
 
 /// What one replica, or some together, answer a read. The answers of two replicas to one read are
 /// equal if they have the same rows.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Rows {
-    pub(crate) partitions: BTreeMap<PartitionKey, Partition>,
+pub struct ReadAnswer {
+    pub(crate) partitions: BTreeMap<PartitionKey, ReplicaPartition>,
     /// Where the page begins.
     pub(crate) position: Option<PagePosition>,
 }
@@ -71,7 +71,7 @@ impl PartitionKey {
 }
 
 impl Mutation {
-    pub(crate) fn of(key: PartitionKey, change: Partition) -> Mutation {
+    pub(crate) fn of(key: PartitionKey, change: ReplicaPartition) -> Mutation {
         Mutation { key, change }
     }
 
@@ -95,7 +95,7 @@ impl Mutation {
     }
 }
 
-impl Data {
+impl ReplicaData {
     /// Applies a write. The order of writes makes no difference.
     pub fn apply(&mut self, mutation: &Mutation) {
         if !mutation.is_empty() {
@@ -104,9 +104,9 @@ impl Data {
     }
 
     /// What a read sees of it.
-    pub fn read(&self, read: &Read) -> Rows {
-        let mut rows = Rows { partitions: BTreeMap::new(), position: read.position.clone() };
-        let mut see = |key: &PartitionKey, partition: &Partition| {
+    pub fn read(&self, read: &ReplicaRead) -> ReadAnswer {
+        let mut rows = ReadAnswer { partitions: BTreeMap::new(), position: read.position.clone() };
+        let mut see = |key: &PartitionKey, partition: &ReplicaPartition| {
             if let Some(slice) = read.slice_of(key, partition).filter(|slice| !slice.is_empty()) {
                 rows.partitions.insert(key.clone(), slice);
             }
@@ -145,16 +145,16 @@ impl Data {
     }
 
     /// Takes over everything that another replica has.
-    pub fn merge_from(&mut self, other: &Data) {
+    pub fn merge_from(&mut self, other: &ReplicaData) {
         for (key, partition) in &other.partitions {
             merge_into(&mut self.partitions, key, partition);
         }
     }
 }
 
-impl Rows {
+impl ReadAnswer {
     /// Adds what another replica answered to the same read.
-    pub fn merge(&mut self, other: Rows) {
+    pub fn merge(&mut self, other: ReadAnswer) {
         for (key, partition) in other.partitions {
             match self.partitions.entry(key) {
                 Entry::Vacant(entry) => {
@@ -181,9 +181,9 @@ impl Rows {
 }
 
 fn merge_into(
-    partitions: &mut BTreeMap<PartitionKey, Partition>,
+    partitions: &mut BTreeMap<PartitionKey, ReplicaPartition>,
     key: &PartitionKey,
-    other: &Partition,
+    other: &ReplicaPartition,
 ) {
     match partitions.get_mut(key) {
         Some(mine) => mine.merge(other),

@@ -4,9 +4,9 @@ use scylla::frame::response::result::{
     CollectionType, ColumnSpec, ColumnType, NativeType, TableSpec,
 };
 
-use super::lexer::{Token, Tokens};
-use super::prepare::Selected;
-use super::statement::{Plan, Statement};
+use super::lexer::{CqlToken, TokenStream};
+use super::prepare::SelectedColumn;
+use super::statement::{CqlStatement, StatementPlan};
 use super::types::put_cell;
 
 /// The one table that has a row.
@@ -45,9 +45,9 @@ impl LocalValue {
 pub(crate) fn prepare(
     cql: &str,
     table: &str,
-    selected: &[(Selected, Option<String>)],
-    mut tokens: Tokens,
-) -> Result<Statement, String> {
+    selected: &[(SelectedColumn, Option<String>)],
+    mut tokens: TokenStream,
+) -> Result<CqlStatement, String> {
     if !TABLES.contains(&table) {
         return Err(format!("no table {table}"));
     }
@@ -59,15 +59,17 @@ pub(crate) fn prepare(
     let (mut columns, mut values, mut parameters) = (Vec::new(), Vec::new(), Vec::new());
     for (selected, alias) in selected {
         let (name, typ) = match selected {
-            Selected::Now => {
+            SelectedColumn::Now => {
                 values.push(LocalValue::Now);
                 ("system.totimestamp(system.now())", ColumnType::Native(NativeType::Timestamp))
             }
-            Selected::Column(name) => {
+            SelectedColumn::Column(name) => {
                 values.extend(value_of(name).map(LocalValue::Text));
                 (name.as_str(), type_of(name))
             }
-            Selected::Written(_) | Selected::Token(_) => return Err("no such column".into()),
+            SelectedColumn::Written(_) | SelectedColumn::Token(_) => {
+                return Err("no such column".into());
+            }
         };
         columns.push(spec(alias.as_deref().unwrap_or(name), typ));
     }
@@ -80,20 +82,20 @@ pub(crate) fn prepare(
         let column = tokens.name()?;
         tokens.expect_sign("=")?;
         match tokens.token()? {
-            Token::Sign("?") => parameters.push(spec(&column, type_of(&column))),
-            Token::Text(_) => {}
+            CqlToken::Sign("?") => parameters.push(spec(&column, type_of(&column))),
+            CqlToken::Text(_) => {}
             other => return Err(format!("{other:?} is no value of {column}")),
         }
     }
     if !tokens.is_done() {
         return Err("more follows than is known".into());
     }
-    Ok(Statement {
+    Ok(CqlStatement {
         text: cql.into(),
         table: table.into(),
         parameters: parameters.into(),
         columns: columns.into(),
-        plan: Plan::Local(values),
+        plan: StatementPlan::Local(values),
     })
 }
 

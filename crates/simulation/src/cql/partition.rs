@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::row::Row;
+use super::row::ReplicaRow;
 
 /// A slice of the rows of a partition: their sortable keys from `start` on, before `end`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Span {
+pub(crate) struct RowRange {
     pub(crate) start: Arc<[u8]>,
     pub(crate) end: Option<Arc<[u8]>>,
 }
@@ -16,24 +16,24 @@ pub(crate) struct Span {
 /// A deletion of all rows of a slice.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct RangeDeletion {
-    pub(crate) span: Span,
+    pub(crate) span: RowRange,
     pub(crate) at: i64,
 }
 
 /// A partition, a slice of one, or what a write changes in one. No part of it is hidden by one of
 /// its deletions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Partition {
+pub(crate) struct ReplicaPartition {
     pub(crate) deletion: Option<i64>,
     pub(crate) ranges: BTreeSet<RangeDeletion>,
-    pub(crate) statics: Arc<Row>,
-    pub(crate) rows: BTreeMap<Arc<[u8]>, Arc<Row>>,
+    pub(crate) statics: Arc<ReplicaRow>,
+    pub(crate) rows: BTreeMap<Arc<[u8]>, Arc<ReplicaRow>>,
 }
 
-impl Span {
+impl RowRange {
     /// No row.
-    pub(crate) fn nothing() -> Span {
-        Span { start: Arc::from([]), end: Some(Arc::from([])) }
+    pub(crate) fn nothing() -> RowRange {
+        RowRange { start: Arc::from([]), end: Some(Arc::from([])) }
     }
 
     fn is_empty(&self) -> bool {
@@ -44,7 +44,7 @@ impl Span {
         *self.start <= *key && self.end.as_ref().is_none_or(|end| *key < **end)
     }
 
-    fn covers(&self, other: &Span) -> bool {
+    fn covers(&self, other: &RowRange) -> bool {
         let ends_behind = match (&self.end, &other.end) {
             (None, _) => true,
             (Some(_), None) => false,
@@ -54,13 +54,13 @@ impl Span {
     }
 
     /// What is in both.
-    pub(crate) fn common(&self, other: &Span) -> Span {
+    pub(crate) fn common(&self, other: &RowRange) -> RowRange {
         let start = self.start.clone().max(other.start.clone());
         let end = match (&self.end, &other.end) {
             (Some(mine), Some(other)) => Some(mine.min(other)),
             (mine, other) => mine.as_ref().or(other.as_ref()),
         };
-        Span { start, end: end.cloned() }
+        RowRange { start, end: end.cloned() }
     }
 
     /// For a range of a map: its end is never before its start.
@@ -73,7 +73,7 @@ impl Span {
     }
 }
 
-impl Partition {
+impl ReplicaPartition {
     /// Whether no write has left anything.
     pub(crate) fn is_empty(&self) -> bool {
         self.deletion.is_none()
@@ -83,13 +83,13 @@ impl Partition {
     }
 
     /// What of it a read of this slice sees.
-    pub(crate) fn slice(&self, span: &Span, with_statics: bool) -> Partition {
+    pub(crate) fn slice(&self, span: &RowRange, with_statics: bool) -> ReplicaPartition {
         let clipped = self.ranges.iter().map(|range| {
             let span = range.span.common(span);
             RangeDeletion { span, at: range.at }
         });
         let rows = self.rows.range::<[u8], _>(span.bounds());
-        Partition {
+        ReplicaPartition {
             deletion: self.deletion,
             ranges: clipped.filter(|range| !range.span.is_empty()).collect(),
             statics: if with_statics { Arc::clone(&self.statics) } else { Arc::default() },
@@ -97,7 +97,7 @@ impl Partition {
         }
     }
 
-    pub(crate) fn merge(&mut self, other: &Partition) {
+    pub(crate) fn merge(&mut self, other: &ReplicaPartition) {
         if let Some(at) = other.deletion.filter(|at| Some(*at) > self.deletion) {
             self.deletion = Some(at);
             self.ranges.retain(|range| range.at > at);
@@ -118,7 +118,7 @@ impl Partition {
         }
     }
 
-    fn merge_row(&mut self, key: &Arc<[u8]>, row: &Arc<Row>) {
+    fn merge_row(&mut self, key: &Arc<[u8]>, row: &Arc<ReplicaRow>) {
         let hidden_until = self.hidden_until(key);
         match self.rows.get_mut(key) {
             Some(mine) if *mine == *row => return,
@@ -159,7 +159,7 @@ impl Partition {
     }
 }
 
-fn merge(mine: &mut Arc<Row>, other: &Arc<Row>) {
+fn merge(mine: &mut Arc<ReplicaRow>, other: &Arc<ReplicaRow>) {
     if mine.is_empty() {
         *mine = Arc::clone(other);
     } else if !other.is_empty() {
@@ -168,7 +168,7 @@ fn merge(mine: &mut Arc<Row>, other: &Arc<Row>) {
 }
 
 /// Deletes what was written by then; whether anything is left.
-fn delete(row: &mut Arc<Row>, at: i64) -> bool {
+fn delete(row: &mut Arc<ReplicaRow>, at: i64) -> bool {
     if !row.is_empty() {
         Arc::make_mut(row).delete(at);
     }

@@ -5,32 +5,32 @@ use std::sync::Arc;
 use cql_session::BoundValue;
 use scylla::frame::response::result::{ColumnSpec, ColumnType};
 
-use super::condition::Condition;
-use super::lexer::{Token, Tokens};
+use super::condition::UpdateCondition;
+use super::lexer::{CqlToken, TokenStream};
 use super::local;
-use super::relations::{KeyTerm, Where};
-use super::schema::{ColumnKind, Schema, Table};
-use super::statement::{Item, Plan, ReadPlan, Statement, Term};
-use super::types::{Scalar, Type};
-use super::write::{Assigned, Assignment, Effect, WritePlan};
+use super::relations::{KeyTerm, WhereClause};
+use super::schema::{ColumnKind, KeyspaceSchema, TableDefinition};
+use super::statement::{CqlStatement, ReadPlan, SelectItem, StatementPlan, ValueTerm};
+use super::types::{CqlType, ScalarType};
+use super::write::{AssignedValue, ColumnAssignment, WriteEffect, WritePlan};
 
 /// A statement that is being parsed.
-pub(crate) struct Preparer {
-    pub(crate) tokens: Tokens,
-    pub(crate) table: Arc<Table>,
+pub(crate) struct StatementParser {
+    pub(crate) tokens: TokenStream,
+    pub(crate) table: Arc<TableDefinition>,
     parameters: Vec<ColumnSpec<'static>>,
 }
 
 /// A column of an answer in the text, before the table is known.
-pub(crate) enum Selected {
+pub(crate) enum SelectedColumn {
     Column(String),
     Written(String),
     Token(Vec<String>),
     Now,
 }
 
-pub(crate) fn prepare(schema: &Schema, cql: &str) -> Result<Statement, String> {
-    let mut tokens = Tokens::of(cql)?;
+pub(crate) fn prepare(schema: &KeyspaceSchema, cql: &str) -> Result<CqlStatement, String> {
+    let mut tokens = TokenStream::of(cql)?;
     let verb = tokens.name()?;
     if verb == "select" {
         return select(schema, cql, tokens);
@@ -42,18 +42,22 @@ pub(crate) fn prepare(schema: &Schema, cql: &str) -> Result<Statement, String> {
         _ => return Err("no statement of the store".into()),
     }
     let table = schema.table(&tokens.name()?)?;
-    let mut preparer = Preparer { tokens, table, parameters: Vec::new() };
+    let mut parser = StatementParser { tokens, table, parameters: Vec::new() };
     let plan = match verb.as_str() {
-        "insert" => preparer.insert()?,
-        "update" => preparer.update()?,
-        _ => preparer.delete()?,
+        "insert" => parser.insert()?,
+        "update" => parser.update()?,
+        _ => parser.delete()?,
     };
-    let columns = preparer.answer_of(&plan);
-    preparer.end()?;
-    Ok(preparer.statement(cql, columns, Plan::Write(Box::new(plan))))
+    let columns = parser.answer_of(&plan);
+    parser.end()?;
+    Ok(parser.statement(cql, columns, StatementPlan::Write(Box::new(plan))))
 }
 
-fn select(schema: &Schema, cql: &str, mut tokens: Tokens) -> Result<Statement, String> {
+fn select(
+    schema: &KeyspaceSchema,
+    cql: &str,
+    mut tokens: TokenStream,
+) -> Result<CqlStatement, String> {
     let is_distinct = tokens.word("DISTINCT");
     let selected = tokens.list(selected)?;
     tokens.expect_word("FROM")?;
@@ -62,49 +66,55 @@ fn select(schema: &Schema, cql: &str, mut tokens: Tokens) -> Result<Statement, S
         let table = format!("{name}.{}", tokens.name()?);
         return local::prepare(cql, &table, &selected, tokens);
     }
-    let mut preparer = Preparer { tokens, table: schema.table(&name)?, parameters: Vec::new() };
-    let (items, columns) = preparer.items(&selected)?;
-    let of = preparer.relations()?;
-    let is_reversed = preparer.order()?;
-    let int = Type::Scalar(Scalar::Int);
-    let is_partition_limit = preparer.tokens.words(&["PER", "PARTITION", "LIMIT"]);
+    let mut parser =
+        StatementParser { tokens, table: schema.table(&name)?, parameters: Vec::new() };
+    let (items, columns) = parser.items(&selected)?;
+    let of = parser.relations()?;
+    let is_reversed = parser.order()?;
+    let int = CqlType::Scalar(ScalarType::Int);
+    let is_partition_limit = parser.tokens.words(&["PER", "PARTITION", "LIMIT"]);
     let partition_limit =
-        is_partition_limit.then(|| preparer.term("[per_partition_limit]", &int)).transpose()?;
-    let is_limit = preparer.tokens.word("LIMIT");
-    let limit = is_limit.then(|| preparer.term("[limit]", &int)).transpose()?;
-    preparer.end()?;
-    let table = Arc::clone(&preparer.table);
+        is_partition_limit.then(|| parser.term("[per_partition_limit]", &int)).transpose()?;
+    let is_limit = parser.tokens.word("LIMIT");
+    let limit = is_limit.then(|| parser.term("[limit]", &int)).transpose()?;
+    parser.end()?;
+    let table = Arc::clone(&parser.table);
     let plan = ReadPlan { table, of, items, is_distinct, is_reversed, limit, partition_limit };
-    Ok(preparer.statement(cql, columns, Plan::Read(Box::new(plan))))
+    Ok(parser.statement(cql, columns, StatementPlan::Read(Box::new(plan))))
 }
 
 /// A column of an answer and its name there.
-fn selected(tokens: &mut Tokens) -> Result<(Selected, Option<String>), String> {
+fn selected(tokens: &mut TokenStream) -> Result<(SelectedColumn, Option<String>), String> {
     let name = tokens.name()?;
     let selected = if tokens.sign("(") {
         let selected = match name.as_str() {
-            "token" => Selected::Token(tokens.list(|tokens| tokens.name())?),
-            "writetime" => Selected::Written(tokens.name()?),
+            "token" => SelectedColumn::Token(tokens.list(|tokens| tokens.name())?),
+            "writetime" => SelectedColumn::Written(tokens.name()?),
             "totimestamp" => {
                 tokens.expect_word("NOW")?;
                 tokens.expect_sign("(")?;
                 tokens.expect_sign(")")?;
-                Selected::Now
+                SelectedColumn::Now
             }
             _ => return Err(format!("no function {name}")),
         };
         tokens.expect_sign(")")?;
         selected
     } else {
-        Selected::Column(name)
+        SelectedColumn::Column(name)
     };
     let alias = if tokens.word("AS") { Some(tokens.name()?) } else { None };
     Ok((selected, alias))
 }
 
-impl Preparer {
-    fn statement(self, cql: &str, columns: Vec<ColumnSpec<'static>>, plan: Plan) -> Statement {
-        Statement {
+impl StatementParser {
+    fn statement(
+        self,
+        cql: &str,
+        columns: Vec<ColumnSpec<'static>>,
+        plan: StatementPlan,
+    ) -> CqlStatement {
+        CqlStatement {
             text: cql.into(),
             table: Arc::clone(&self.table.name),
             parameters: self.parameters.into(),
@@ -120,32 +130,32 @@ impl Preparer {
 
     fn items(
         &self,
-        selected: &[(Selected, Option<String>)],
-    ) -> Result<(Vec<Item>, Vec<ColumnSpec<'static>>), String> {
+        selected: &[(SelectedColumn, Option<String>)],
+    ) -> Result<(Vec<SelectItem>, Vec<ColumnSpec<'static>>), String> {
         let (mut items, mut columns) = (Vec::new(), Vec::new());
-        let bigint = || Type::Scalar(Scalar::BigInt).column_type();
+        let bigint = || CqlType::Scalar(ScalarType::BigInt).column_type();
         for (selected, alias) in selected {
             let (item, name, typ) = match selected {
-                Selected::Column(name) => {
+                SelectedColumn::Column(name) => {
                     let column = self.table.column(name)?;
                     let typ = self.table.columns[column].typ.column_type();
-                    (Item::Column(column), name.clone(), typ)
+                    (SelectItem::Column(column), name.clone(), typ)
                 }
-                Selected::Written(name) => {
+                SelectedColumn::Written(name) => {
                     let column = self.table.column(name)?;
                     let of = &self.table.columns[column];
                     let is_cell = matches!(of.kind, ColumnKind::Static | ColumnKind::Regular);
                     if !is_cell || of.typ.has_elements() {
                         return Err(format!("{name} has no write time"));
                     }
-                    (Item::Written(column), format!("writetime({name})"), bigint())
+                    (SelectItem::Written(column), format!("writetime({name})"), bigint())
                 }
-                Selected::Token(names) => {
+                SelectedColumn::Token(names) => {
                     self.check_partition_key(names)?;
                     let name = format!("system.token({})", names.join(", "));
-                    (Item::Token, name, bigint())
+                    (SelectItem::Token, name, bigint())
                 }
-                Selected::Now => return Err("only system.local has the time".into()),
+                SelectedColumn::Now => return Err("only system.local has the time".into()),
             };
             items.push(item);
             columns.push(self.table.spec(alias.as_ref().unwrap_or(&name), typ));
@@ -202,17 +212,18 @@ impl Preparer {
                 ColumnKind::Partition(at) => key.push((at, term)),
                 ColumnKind::Clustering(at) => prefix.push((at, term)),
                 ColumnKind::Static | ColumnKind::Regular => {
-                    assignments.push(Assignment { column, what: Assigned::Whole(term) });
+                    assignments
+                        .push(ColumnAssignment { column, value: AssignedValue::Whole(term) });
                 }
             }
         }
         self.tokens.expect_sign(")")?;
         key.sort_by_key(|(at, _)| *at);
         prefix.sort_by_key(|(at, _)| *at);
-        let of = Where {
+        let of = WhereClause {
             key: key.into_iter().map(|(_, term)| KeyTerm::Is(term)).collect(),
             prefix: prefix.into_iter().map(|(_, term)| term).collect(),
-            ..Where::default()
+            ..WhereClause::default()
         };
         let condition = self.condition()?;
         let (timestamp, ttl) = self.using()?;
@@ -222,7 +233,7 @@ impl Preparer {
         self.write(WritePlan {
             table: Arc::clone(&self.table),
             of,
-            effect: Effect::Insert(assignments),
+            effect: WriteEffect::Insert(assignments),
             timestamp,
             ttl,
             condition,
@@ -245,7 +256,7 @@ impl Preparer {
         self.write(WritePlan {
             table: Arc::clone(&self.table),
             of,
-            effect: Effect::Update(assignments),
+            effect: WriteEffect::Update(assignments),
             timestamp,
             ttl,
             condition,
@@ -262,7 +273,7 @@ impl Preparer {
         self.write(WritePlan {
             table: Arc::clone(&self.table),
             of,
-            effect: Effect::Delete,
+            effect: WriteEffect::Delete,
             timestamp,
             ttl,
             condition,
@@ -277,7 +288,7 @@ impl Preparer {
         if plan.condition.is_some() && plan.timestamp.is_some() {
             return Err("a conditional update has a time of its own".into());
         }
-        if let Some(Condition::Equal(all)) = &plan.condition {
+        if let Some(UpdateCondition::Equal(all)) = &plan.condition {
             for (column, _) in all {
                 let is_right = match self.table.columns[*column].kind {
                     ColumnKind::Static => true,
@@ -292,7 +303,7 @@ impl Preparer {
         Ok(plan)
     }
 
-    fn assignment(&mut self) -> Result<Assignment, String> {
+    fn assignment(&mut self) -> Result<ColumnAssignment, String> {
         let name = self.tokens.name()?;
         let column = self.table.column(&name)?;
         let table = Arc::clone(&self.table);
@@ -301,39 +312,39 @@ impl Preparer {
             return Err(format!("{name} never changes"));
         }
         if self.tokens.sign("[") {
-            let Type::Map(scalar, element) = &of.typ else {
+            let CqlType::Map(scalar, element) = &of.typ else {
                 return Err(format!("{name} is no map"));
             };
-            let key = self.term(&format!("key({name})"), &Type::Scalar(*scalar))?;
+            let key = self.term(&format!("key({name})"), &CqlType::Scalar(*scalar))?;
             self.tokens.expect_sign("]")?;
             self.tokens.expect_sign("=")?;
             let value = self.term(&format!("value({name})"), element)?;
-            return Ok(Assignment { column, what: Assigned::Element(key, value) });
+            return Ok(ColumnAssignment { column, value: AssignedValue::Element(key, value) });
         }
         self.tokens.expect_sign("=")?;
         if !self.tokens.word(&name) {
-            let what = Assigned::Whole(self.column_term(column)?);
-            return Ok(Assignment { column, what });
+            let value = AssignedValue::Whole(self.column_term(column)?);
+            return Ok(ColumnAssignment { column, value });
         }
         self.tokens.expect_sign("+")?;
         if !of.typ.has_elements() {
             return Err(format!("{name} has no elements"));
         }
-        Ok(Assignment { column, what: Assigned::More(self.column_term(column)?) })
+        Ok(ColumnAssignment { column, value: AssignedValue::More(self.column_term(column)?) })
     }
 
     /// What follows USING: the timestamp and the TTL.
-    fn using(&mut self) -> Result<(Option<Term>, Option<Term>), String> {
+    fn using(&mut self) -> Result<(Option<ValueTerm>, Option<ValueTerm>), String> {
         let (mut timestamp, mut ttl) = (None, None);
         if !self.tokens.word("USING") {
             return Ok((timestamp, ttl));
         }
         loop {
             if self.tokens.word("TIMESTAMP") {
-                timestamp = Some(self.term("[timestamp]", &Type::Scalar(Scalar::BigInt))?);
+                timestamp = Some(self.term("[timestamp]", &CqlType::Scalar(ScalarType::BigInt))?);
             } else {
                 self.tokens.expect_word("TTL")?;
-                ttl = Some(self.term("[ttl]", &Type::Scalar(Scalar::Int))?);
+                ttl = Some(self.term("[ttl]", &CqlType::Scalar(ScalarType::Int))?);
             }
             if !self.tokens.word("AND") {
                 return Ok((timestamp, ttl));
@@ -342,15 +353,15 @@ impl Preparer {
     }
 
     /// What follows IF.
-    fn condition(&mut self) -> Result<Option<Condition>, String> {
+    fn condition(&mut self) -> Result<Option<UpdateCondition>, String> {
         if !self.tokens.word("IF") {
             return Ok(None);
         }
         if self.tokens.words(&["NOT", "EXISTS"]) {
-            return Ok(Some(Condition::NotExists));
+            return Ok(Some(UpdateCondition::NotExists));
         }
         if self.tokens.word("EXISTS") {
-            return Ok(Some(Condition::Exists));
+            return Ok(Some(UpdateCondition::Exists));
         }
         let mut all = Vec::new();
         loop {
@@ -359,7 +370,7 @@ impl Preparer {
             self.tokens.expect_sign("=")?;
             all.push((column, self.column_term(column)?));
             if !self.tokens.word("AND") {
-                return Ok(Some(Condition::Equal(all)));
+                return Ok(Some(UpdateCondition::Equal(all)));
             }
         }
     }
@@ -368,7 +379,7 @@ impl Preparer {
     fn answer_of(&self, plan: &WritePlan) -> Vec<ColumnSpec<'static>> {
         let Some(condition) = &plan.condition else { return Vec::new() };
         let mut columns =
-            vec![self.table.spec("[applied]", Type::Scalar(Scalar::Boolean).column_type())];
+            vec![self.table.spec("[applied]", CqlType::Scalar(ScalarType::Boolean).column_type())];
         for column in condition.columns(&self.table) {
             let of = &self.table.columns[column];
             columns.push(self.table.spec(&of.name, of.typ.column_type()));
@@ -377,41 +388,41 @@ impl Preparer {
     }
 
     /// A value of a column.
-    pub(crate) fn column_term(&mut self, column: usize) -> Result<Term, String> {
+    pub(crate) fn column_term(&mut self, column: usize) -> Result<ValueTerm, String> {
         let table = Arc::clone(&self.table);
         let of = &table.columns[column];
         self.term(&of.name, &of.typ)
     }
 
     /// A value: a parameter with this name, or one in the text.
-    pub(crate) fn term(&mut self, name: &str, typ: &Type) -> Result<Term, String> {
+    pub(crate) fn term(&mut self, name: &str, typ: &CqlType) -> Result<ValueTerm, String> {
         let bytes = match (self.tokens.token()?, typ.scalar()) {
-            (Token::Sign("?"), _) => return Ok(self.parameter(name, typ.column_type())),
-            (Token::Sign(":"), _) => {
+            (CqlToken::Sign("?"), _) => return Ok(self.parameter(name, typ.column_type())),
+            (CqlToken::Sign(":"), _) => {
                 let name = self.tokens.name()?;
                 return Ok(self.parameter(&name, typ.column_type()));
             }
-            (Token::Word(word), _) if word.eq_ignore_ascii_case("null") => {
-                return Ok(Term::Fixed(BoundValue::Null));
+            (CqlToken::Word(word), _) if word.eq_ignore_ascii_case("null") => {
+                return Ok(ValueTerm::Fixed(BoundValue::Null));
             }
-            (Token::Word(word), Some(Scalar::Boolean)) => {
+            (CqlToken::Word(word), Some(ScalarType::Boolean)) => {
                 vec![u8::from(word.parse::<bool>().map_err(|_| "no boolean")?)]
             }
-            (Token::Text(text), Some(Scalar::Text)) => text.into_bytes(),
-            (Token::Number(number), Some(Scalar::BigInt | Scalar::Timestamp)) => {
+            (CqlToken::Text(text), Some(ScalarType::Text)) => text.into_bytes(),
+            (CqlToken::Number(number), Some(ScalarType::BigInt | ScalarType::Timestamp)) => {
                 number.to_be_bytes().to_vec()
             }
-            (Token::Number(number), Some(Scalar::Int)) => {
+            (CqlToken::Number(number), Some(ScalarType::Int)) => {
                 let number = i32::try_from(number).map_err(|_| "a number too large")?;
                 number.to_be_bytes().to_vec()
             }
             (token, _) => return Err(format!("{token:?} is no value of {name}")),
         };
-        Ok(Term::Fixed(BoundValue::Value(bytes)))
+        Ok(ValueTerm::Fixed(BoundValue::Value(bytes)))
     }
 
-    pub(crate) fn parameter(&mut self, name: &str, typ: ColumnType<'static>) -> Term {
+    pub(crate) fn parameter(&mut self, name: &str, typ: ColumnType<'static>) -> ValueTerm {
         self.parameters.push(self.table.spec(name, typ));
-        Term::Bind(self.parameters.len() - 1)
+        ValueTerm::Bind(self.parameters.len() - 1)
     }
 }

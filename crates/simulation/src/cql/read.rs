@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use super::data::PartitionKey;
-use super::partition::{Partition, Span};
+use super::partition::{ReplicaPartition, RowRange};
 
 /// A read with its values. It is the same for each replica.
 #[derive(Clone, Debug)]
-pub struct Read {
+pub struct ReplicaRead {
     pub(crate) table: Arc<str>,
     /// In their order; `None` for all of the table.
     pub(crate) keys: Option<Vec<PartitionKey>>,
     /// Of all partitions, only those behind this token.
     pub(crate) after_token: Option<i64>,
-    pub(crate) span: Span,
+    pub(crate) span: RowRange,
     pub(crate) with_statics: bool,
     pub(crate) is_reversed: bool,
     pub(crate) position: Option<PagePosition>,
@@ -31,10 +31,10 @@ pub struct PagePosition {
     pub(crate) taken_here: u32,
 }
 
-impl Read {
+impl ReplicaRead {
     /// The rest of this read behind a position.
-    pub fn after(self, position: PagePosition) -> Read {
-        Read { position: Some(position), ..self }
+    pub fn after(self, position: PagePosition) -> ReplicaRead {
+        ReplicaRead { position: Some(position), ..self }
     }
 
     /// The partitions that it reads; `None` for all of a table.
@@ -48,7 +48,11 @@ impl Read {
     }
 
     /// What it sees of a partition.
-    pub(crate) fn slice_of(&self, key: &PartitionKey, partition: &Partition) -> Option<Partition> {
+    pub(crate) fn slice_of(
+        &self,
+        key: &PartitionKey,
+        partition: &ReplicaPartition,
+    ) -> Option<ReplicaPartition> {
         if self.after_token.is_some_and(|token| key.signed_token() <= token) {
             return None;
         }
@@ -57,9 +61,9 @@ impl Read {
             Some(position) if *key == position.key => {
                 let row = position.row.as_ref()?;
                 let rest = match self.is_reversed {
-                    true => Span { start: Arc::from([]), end: Some(Arc::clone(row)) },
+                    true => RowRange { start: Arc::from([]), end: Some(Arc::clone(row)) },
                     // No key begins with all of another one.
-                    false => Span { start: [&**row, &[0]].concat().into(), end: None },
+                    false => RowRange { start: [&**row, &[0]].concat().into(), end: None },
                 };
                 Some(partition.slice(&self.span.common(&rest), self.with_statics))
             }

@@ -6,60 +6,60 @@ use cql_session::BoundValue;
 use scylla::frame::response::result::{CollectionType, ColumnType};
 
 use super::data::PartitionKey;
-use super::partition::Span;
-use super::prepare::Preparer;
-use super::schema::{ColumnKind, Table};
-use super::statement::Term;
-use super::types::{Scalar, Type, behind, list};
+use super::partition::RowRange;
+use super::prepare::StatementParser;
+use super::schema::{ColumnKind, TableDefinition};
+use super::statement::ValueTerm;
+use super::types::{CqlType, ScalarType, behind, list};
 
 /// The partitions and rows that a statement is about.
 #[derive(Debug, Default)]
-pub(crate) struct Where {
+pub(crate) struct WhereClause {
     /// One for each column of the partition key; none for the whole table.
     pub(crate) key: Vec<KeyTerm>,
-    pub(crate) after_token: Option<Term>,
+    pub(crate) after_token: Option<ValueTerm>,
     /// The first clustering columns.
-    pub(crate) prefix: Vec<Term>,
+    pub(crate) prefix: Vec<ValueTerm>,
     /// The next ones.
-    pub(crate) lower: Option<Edge>,
-    pub(crate) upper: Option<Edge>,
+    pub(crate) lower: Option<ClusteringBound>,
+    pub(crate) upper: Option<ClusteringBound>,
 }
 
 #[derive(Debug)]
 pub(crate) enum KeyTerm {
-    Is(Term),
-    In(Term),
+    Is(ValueTerm),
+    In(ValueTerm),
 }
 
 /// A bound of clustering columns.
 #[derive(Debug)]
-pub(crate) struct Edge {
-    terms: Vec<Term>,
+pub(crate) struct ClusteringBound {
+    terms: Vec<ValueTerm>,
     is_included: bool,
 }
 
 /// One comparison of the text.
-struct Relation {
+struct WhereRelation {
     columns: Vec<usize>,
     operator: &'static str,
-    terms: Vec<Term>,
+    terms: Vec<ValueTerm>,
 }
 
-impl Where {
+impl WhereClause {
     /// Whether it names no row.
     pub(crate) fn is_whole(&self) -> bool {
         self.prefix.is_empty() && self.lower.is_none() && self.upper.is_none()
     }
 
     /// Whether it names one row.
-    pub(crate) fn is_one_row(&self, table: &Table) -> bool {
+    pub(crate) fn is_one_row(&self, table: &TableDefinition) -> bool {
         self.prefix.len() == table.clustering.len()
     }
 
     /// The partitions in their order; `None` for the whole table.
     pub(crate) fn keys(
         &self,
-        table: &Table,
+        table: &TableDefinition,
         values: &[BoundValue],
     ) -> Option<Result<Vec<PartitionKey>, String>> {
         (!self.key.is_empty()).then(|| self.named_keys(table, values))
@@ -67,7 +67,7 @@ impl Where {
 
     fn named_keys(
         &self,
-        table: &Table,
+        table: &TableDefinition,
         values: &[BoundValue],
     ) -> Result<Vec<PartitionKey>, String> {
         let mut all = vec![Vec::new()];
@@ -96,7 +96,7 @@ impl Where {
     /// The one partition of a write.
     pub(crate) fn one_key(
         &self,
-        table: &Table,
+        table: &TableDefinition,
         values: &[BoundValue],
     ) -> Result<PartitionKey, String> {
         let mut keys = self.named_keys(table, values)?;
@@ -104,17 +104,25 @@ impl Where {
     }
 
     /// The key of the one row, or the beginning of the keys of some.
-    pub(crate) fn row_key(&self, table: &Table, values: &[BoundValue]) -> Result<Vec<u8>, String> {
+    pub(crate) fn row_key(
+        &self,
+        table: &TableDefinition,
+        values: &[BoundValue],
+    ) -> Result<Vec<u8>, String> {
         let mut out = Vec::new();
         put(&mut out, table, 0, &self.prefix, values)?;
         Ok(out)
     }
 
     /// The rows.
-    pub(crate) fn span(&self, table: &Table, values: &[BoundValue]) -> Result<Span, String> {
+    pub(crate) fn span(
+        &self,
+        table: &TableDefinition,
+        values: &[BoundValue],
+    ) -> Result<RowRange, String> {
         let from = self.prefix.len();
         let prefix = self.row_key(table, values)?;
-        let edge = |edge: &Edge| {
+        let edge = |edge: &ClusteringBound| {
             let mut out = prefix.clone();
             put(&mut out, table, from, &edge.terms, values)?;
             Ok::<Vec<u8>, String>(out)
@@ -135,8 +143,8 @@ impl Where {
             Some(high) => Some(edge(high)?),
         };
         // Without a start no key is so great.
-        let span = start.map(|start| Span { start: start.into(), end: end.map(Arc::from) });
-        Ok(span.unwrap_or_else(Span::nothing))
+        let span = start.map(|start| RowRange { start: start.into(), end: end.map(Arc::from) });
+        Ok(span.unwrap_or_else(RowRange::nothing))
     }
 }
 
@@ -152,9 +160,9 @@ fn key_bytes(before: &[u8], part: &[u8], is_alone: bool) -> Result<Vec<u8>, Stri
 /// Appends the sortable bytes of clustering columns, the first of which is `from`.
 fn put(
     out: &mut Vec<u8>,
-    table: &Table,
+    table: &TableDefinition,
     from: usize,
-    terms: &[Term],
+    terms: &[ValueTerm],
     values: &[BoundValue],
 ) -> Result<(), String> {
     for (term, it) in terms.iter().zip(table.clustering.iter().skip(from)) {
@@ -169,10 +177,10 @@ fn put(
     Ok(())
 }
 
-impl Preparer {
+impl StatementParser {
     /// What follows WHERE, if it is next.
-    pub(crate) fn relations(&mut self) -> Result<Where, String> {
-        let mut of = Where::default();
+    pub(crate) fn relations(&mut self) -> Result<WhereClause, String> {
+        let mut of = WhereClause::default();
         if !self.tokens.word("WHERE") {
             return Ok(of);
         }
@@ -190,16 +198,16 @@ impl Preparer {
         self.sort(all, of)
     }
 
-    fn token_relation(&mut self) -> Result<Term, String> {
+    fn token_relation(&mut self) -> Result<ValueTerm, String> {
         self.tokens.expect_sign("(")?;
         let names = self.tokens.list(|tokens| tokens.name())?;
         self.check_partition_key(&names)?;
         self.tokens.expect_sign(")")?;
         self.tokens.expect_sign(">")?;
-        self.term("partition key token", &Type::Scalar(Scalar::BigInt))
+        self.term("partition key token", &CqlType::Scalar(ScalarType::BigInt))
     }
 
-    fn relation(&mut self) -> Result<Relation, String> {
+    fn relation(&mut self) -> Result<WhereRelation, String> {
         if self.tokens.sign("(") {
             let names = self.tokens.list(|tokens| tokens.name())?;
             self.tokens.expect_sign(")")?;
@@ -215,7 +223,7 @@ impl Preparer {
                 terms.push(self.column_term(column)?);
             }
             self.tokens.expect_sign(")")?;
-            return Ok(Relation { columns, operator, terms });
+            return Ok(WhereRelation { columns, operator, terms });
         }
         let name = self.tokens.name()?;
         let column = self.table.column(&name)?;
@@ -225,11 +233,11 @@ impl Preparer {
             let typ = CollectionType::List(element);
             let typ = ColumnType::Collection { frozen: false, typ };
             let term = self.parameter(&format!("in({name})"), typ);
-            return Ok(Relation { columns: vec![column], operator: "IN", terms: vec![term] });
+            return Ok(WhereRelation { columns: vec![column], operator: "IN", terms: vec![term] });
         }
         let operator = self.operator()?;
         let terms = vec![self.column_term(column)?];
-        Ok(Relation { columns: vec![column], operator, terms })
+        Ok(WhereRelation { columns: vec![column], operator, terms })
     }
 
     fn operator(&mut self) -> Result<&'static str, String> {
@@ -239,12 +247,12 @@ impl Preparer {
     }
 
     /// Says what the comparisons mean together.
-    fn sort(&self, all: Vec<Relation>, mut of: Where) -> Result<Where, String> {
+    fn sort(&self, all: Vec<WhereRelation>, mut of: WhereClause) -> Result<WhereClause, String> {
         let table = &self.table;
         let mut keys: Vec<Option<KeyTerm>> = table.partition.iter().map(|_| None).collect();
-        let mut equal: Vec<Option<Term>> = vec![None; table.clustering.len()];
+        let mut equal: Vec<Option<ValueTerm>> = vec![None; table.clustering.len()];
         let mut edges = Vec::new();
-        for Relation { columns, operator, terms } in all {
+        for WhereRelation { columns, operator, terms } in all {
             let term = terms.first().cloned().ok_or("a comparison without a value")?;
             let many = columns.len() > 1;
             match (table.columns[columns[0]].kind, operator) {
@@ -272,7 +280,7 @@ impl Preparer {
             if !is_prefix || at != of.prefix.len() || edge.is_some() {
                 return Err("rows would have to be filtered".into());
             }
-            *edge = Some(Edge { terms, is_included: operator.len() == 2 });
+            *edge = Some(ClusteringBound { terms, is_included: operator.len() == 2 });
         }
         of.key = keys.into_iter().flatten().collect();
         let is_whole_table = of.key.is_empty() && of.is_whole();

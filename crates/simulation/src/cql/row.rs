@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::types::Type;
+use super::types::CqlType;
 
 /// A column by its place in its table, and the sortable bytes of the key of an element; empty for a
 /// column without elements.
@@ -11,14 +11,14 @@ type CellKey = (usize, Vec<u8>);
 
 /// What one write said of a cell. Of two the greater one counts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Cell {
+pub(crate) struct ReplicaCell {
     pub(crate) written: i64,
-    pub(crate) content: Content,
+    pub(crate) content: CellContent,
 }
 
 /// Of two writes of one time the greater one counts: a deletion before a value.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Content {
+pub(crate) enum CellContent {
     Value(Arc<[u8]>),
     /// Until this second.
     Expiring(i64, Arc<[u8]>),
@@ -27,36 +27,36 @@ pub(crate) enum Content {
 
 /// A row, or the static columns of a partition. No part of it is hidden by one of its deletions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Row {
+pub(crate) struct ReplicaRow {
     /// When the row was inserted: it is there without any cell.
     marker: Option<i64>,
     /// Deletes what was written by then.
     deletion: Option<i64>,
     /// Of a column with elements: deletes those that were written by then.
     elements_deleted: BTreeMap<usize, i64>,
-    cells: BTreeMap<CellKey, Cell>,
+    cells: BTreeMap<CellKey, ReplicaCell>,
 }
 
-impl Cell {
+impl ReplicaCell {
     /// The value of a cell that is neither deleted nor expired.
     fn value(&self, now_s: i64) -> Option<&[u8]> {
         match &self.content {
-            Content::Value(value) => Some(value),
-            Content::Expiring(until_s, value) if now_s < *until_s => Some(value),
-            Content::Expiring(..) | Content::Deleted => None,
+            CellContent::Value(value) => Some(value),
+            CellContent::Expiring(until_s, value) if now_s < *until_s => Some(value),
+            CellContent::Expiring(..) | CellContent::Deleted => None,
         }
     }
 }
 
-impl Row {
+impl ReplicaRow {
     /// A row that was inserted, without any cell yet.
-    pub(crate) fn inserted(at: i64) -> Row {
-        Row { marker: Some(at), ..Row::default() }
+    pub(crate) fn inserted(at: i64) -> ReplicaRow {
+        ReplicaRow { marker: Some(at), ..ReplicaRow::default() }
     }
 
     /// A row that was deleted.
-    pub(crate) fn deleted(at: i64) -> Row {
-        Row { deletion: Some(at), ..Row::default() }
+    pub(crate) fn deleted(at: i64) -> ReplicaRow {
+        ReplicaRow { deletion: Some(at), ..ReplicaRow::default() }
     }
 
     /// Whether no write has left anything.
@@ -73,7 +73,7 @@ impl Row {
     }
 
     /// Puts a cell. For a row that one statement makes: nothing in it is older.
-    pub(crate) fn put(&mut self, column: usize, element: Vec<u8>, cell: Cell) {
+    pub(crate) fn put(&mut self, column: usize, element: Vec<u8>, cell: ReplicaCell) {
         self.cells.insert((column, element), cell);
     }
 
@@ -82,15 +82,20 @@ impl Row {
     }
 
     /// The value of a column.
-    pub(crate) fn value(&self, column: usize, typ: &Type, now_s: i64) -> Option<Value<'_>> {
+    pub(crate) fn value(
+        &self,
+        column: usize,
+        typ: &CqlType,
+        now_s: i64,
+    ) -> Option<ColumnValue<'_>> {
         if !typ.has_elements() {
-            return self.cell(column)?.value(now_s).map(Value::Cell);
+            return self.cell(column)?.value(now_s).map(ColumnValue::Cell);
         }
         let of_column = self.cells.range((column, Vec::new())..(column + 1, Vec::new()));
         let elements = of_column.filter_map(|((_, element), cell)| {
             cell.value(now_s).map(|value| (element.as_slice(), value))
         });
-        typ.collected(elements).map(Value::Collection)
+        typ.collected(elements).map(ColumnValue::Collection)
     }
 
     /// When a column without elements was written, if it has a value.
@@ -98,11 +103,11 @@ impl Row {
         self.cell(column).filter(|cell| cell.value(now_s).is_some()).map(|cell| cell.written)
     }
 
-    fn cell(&self, column: usize) -> Option<&Cell> {
+    fn cell(&self, column: usize) -> Option<&ReplicaCell> {
         self.cells.get(&(column, Vec::new()))
     }
 
-    pub(crate) fn merge(&mut self, other: &Row) {
+    pub(crate) fn merge(&mut self, other: &ReplicaRow) {
         self.marker = self.marker.max(other.marker);
         self.deletion = self.deletion.max(other.deletion);
         for (column, at) in &other.elements_deleted {
@@ -143,16 +148,16 @@ impl Row {
 }
 
 /// The value of a column.
-pub(crate) enum Value<'r> {
+pub(crate) enum ColumnValue<'r> {
     Cell(&'r [u8]),
     Collection(Vec<u8>),
 }
 
-impl Value<'_> {
+impl ColumnValue<'_> {
     pub(crate) fn bytes(&self) -> &[u8] {
         match self {
-            Value::Cell(bytes) => bytes,
-            Value::Collection(bytes) => bytes,
+            ColumnValue::Cell(bytes) => bytes,
+            ColumnValue::Collection(bytes) => bytes,
         }
     }
 }

@@ -6,43 +6,43 @@ use std::sync::Arc;
 
 use scylla::frame::response::result::{ColumnSpec, ColumnType, TableSpec, UserDefinedType};
 
-use super::lexer::Tokens;
+use super::lexer::TokenStream;
 use super::prepare::prepare;
-use super::statement::Statement;
-use super::types::{Scalar, Type};
+use super::statement::CqlStatement;
+use super::types::{CqlType, ScalarType};
 
 /// The name of the keyspace in what the driver is told.
 const KEYSPACE: &str = "couponry";
 
 /// The tables and types of a keyspace.
 #[derive(Debug, Default)]
-pub struct Schema {
+pub struct KeyspaceSchema {
     types: BTreeMap<String, Arc<UserDefinedType<'static>>>,
-    tables: BTreeMap<String, Arc<Table>>,
+    tables: BTreeMap<String, Arc<TableDefinition>>,
 }
 
 /// A table. A column is known by its place in `columns`.
 #[derive(Debug)]
-pub(crate) struct Table {
+pub(crate) struct TableDefinition {
     pub(crate) name: Arc<str>,
-    pub(crate) columns: Vec<Column>,
+    pub(crate) columns: Vec<ColumnDefinition>,
     /// The columns of the partition key.
     pub(crate) partition: Vec<usize>,
     /// The columns that order the rows of a partition.
-    pub(crate) clustering: Vec<Clustering>,
+    pub(crate) clustering: Vec<ClusteringColumn>,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Clustering {
+pub(crate) struct ClusteringColumn {
     pub(crate) column: usize,
-    pub(crate) scalar: Scalar,
+    pub(crate) scalar: ScalarType,
     pub(crate) is_descending: bool,
 }
 
 #[derive(Debug)]
-pub(crate) struct Column {
+pub(crate) struct ColumnDefinition {
     pub(crate) name: String,
-    pub(crate) typ: Type,
+    pub(crate) typ: CqlType,
     pub(crate) kind: ColumnKind,
 }
 
@@ -55,22 +55,22 @@ pub(crate) enum ColumnKind {
     Regular,
 }
 
-impl Schema {
+impl KeyspaceSchema {
     /// The schema of couponry's hot store.
     ///
     /// # Panics
     /// If `schema/hot.cql` has what is not known here.
-    pub fn couponry() -> Arc<Schema> {
+    pub fn couponry() -> Arc<KeyspaceSchema> {
         let text = include_str!("../../../../schema/hot.cql");
-        Arc::new(Schema::parse(text).expect("a test parses schema/hot.cql"))
+        Arc::new(KeyspaceSchema::parse(text).expect("a test parses schema/hot.cql"))
     }
 
     /// Parses the statements that make tables and types.
     ///
     /// # Errors
     /// A statement that is not known.
-    pub fn parse(text: &str) -> Result<Schema, String> {
-        let (mut schema, mut tokens) = (Schema::default(), Tokens::of(text)?);
+    pub fn parse(text: &str) -> Result<KeyspaceSchema, String> {
+        let (mut schema, mut tokens) = (KeyspaceSchema::default(), TokenStream::of(text)?);
         while !tokens.is_done() {
             tokens.expect_word("CREATE")?;
             let is_type = tokens.word("TYPE");
@@ -96,18 +96,18 @@ impl Schema {
     ///
     /// # Errors
     /// The statement is not known; the error has its text.
-    pub fn prepare(self: &Arc<Self>, cql: &str) -> Result<Arc<Statement>, String> {
+    pub fn prepare(self: &Arc<Self>, cql: &str) -> Result<Arc<CqlStatement>, String> {
         prepare(self, cql).map(Arc::new).map_err(|why| format!("{why}: {cql}"))
     }
 
-    pub(crate) fn table(&self, name: &str) -> Result<Arc<Table>, String> {
+    pub(crate) fn table(&self, name: &str) -> Result<Arc<TableDefinition>, String> {
         self.tables.get(name).cloned().ok_or_else(|| format!("no table {name}"))
     }
 
     fn user_type(
         &self,
         name: &str,
-        tokens: &mut Tokens,
+        tokens: &mut TokenStream,
     ) -> Result<UserDefinedType<'static>, String> {
         let fields = tokens.list(|tokens| {
             let name = tokens.name()?;
@@ -119,26 +119,26 @@ impl Schema {
         Ok(UserDefinedType { name: name.to_owned().into(), keyspace: KEYSPACE.into(), field_types })
     }
 
-    fn type_of(&self, tokens: &mut Tokens, is_frozen: bool) -> Result<Type, String> {
+    fn type_of(&self, tokens: &mut TokenStream, is_frozen: bool) -> Result<CqlType, String> {
         let name = tokens.name()?;
-        if let Some(scalar) = Scalar::named(&name) {
-            return Ok(Type::Scalar(scalar));
+        if let Some(scalar) = ScalarType::named(&name) {
+            return Ok(CqlType::Scalar(scalar));
         }
         if let Some(definition) = self.types.get(&name).filter(|_| is_frozen) {
-            return Ok(Type::Udt(Arc::clone(definition)));
+            return Ok(CqlType::Udt(Arc::clone(definition)));
         }
         tokens.expect_sign("<")?;
-        let scalar = |tokens: &mut Tokens| {
+        let scalar = |tokens: &mut TokenStream| {
             let name = tokens.name()?;
-            Scalar::named(&name).ok_or_else(|| format!("no key may be of type {name}"))
+            ScalarType::named(&name).ok_or_else(|| format!("no key may be of type {name}"))
         };
         let typ = match name.as_str() {
             "frozen" => self.type_of(tokens, true)?,
-            "set" if !is_frozen => Type::Set(scalar(tokens)?),
+            "set" if !is_frozen => CqlType::Set(scalar(tokens)?),
             "map" if !is_frozen => {
                 let key = scalar(tokens)?;
                 tokens.expect_sign(",")?;
-                Type::Map(key, Box::new(self.type_of(tokens, false)?))
+                CqlType::Map(key, Box::new(self.type_of(tokens, false)?))
             }
             _ => return Err(format!("no type {name}")),
         };
@@ -146,7 +146,7 @@ impl Schema {
         Ok(typ)
     }
 
-    fn table_of(&self, name: &str, tokens: &mut Tokens) -> Result<Table, String> {
+    fn table_of(&self, name: &str, tokens: &mut TokenStream) -> Result<TableDefinition, String> {
         let (mut columns, mut partition, mut clustering) = (Vec::new(), Vec::new(), Vec::new());
         tokens.list(|tokens| {
             if tokens.words(&["PRIMARY", "KEY"]) {
@@ -159,12 +159,12 @@ impl Schema {
             if tokens.words(&["PRIMARY", "KEY"]) {
                 partition = vec![name.clone()];
             }
-            columns.push(Column { name, typ, kind });
+            columns.push(ColumnDefinition { name, typ, kind });
             Ok(())
         })?;
         tokens.expect_sign(")")?;
         let descending = options(tokens)?;
-        let mut table = Table::of(name, columns);
+        let mut table = TableDefinition::of(name, columns);
         for (at, name) in partition.iter().enumerate() {
             let column = table.column(name)?;
             table.columns[column].kind = ColumnKind::Partition(at);
@@ -175,14 +175,14 @@ impl Schema {
             table.columns[column].kind = ColumnKind::Clustering(at);
             let scalar = table.columns[column].typ.scalar().ok_or("a key of many parts")?;
             let is_descending = descending.contains(name);
-            table.clustering.push(Clustering { column, scalar, is_descending });
+            table.clustering.push(ClusteringColumn { column, scalar, is_descending });
         }
         Ok(table)
     }
 }
 
 /// The columns of the partition key, and those behind them.
-fn primary_key(tokens: &mut Tokens) -> Result<(Vec<String>, Vec<String>), String> {
+fn primary_key(tokens: &mut TokenStream) -> Result<(Vec<String>, Vec<String>), String> {
     tokens.expect_sign("(")?;
     let partition = if tokens.sign("(") {
         let names = tokens.list(|tokens| tokens.name())?;
@@ -200,7 +200,7 @@ fn primary_key(tokens: &mut Tokens) -> Result<(Vec<String>, Vec<String>), String
 }
 
 /// The columns that sort descending. Other options change no answer.
-fn options(tokens: &mut Tokens) -> Result<Vec<String>, String> {
+fn options(tokens: &mut TokenStream) -> Result<Vec<String>, String> {
     let mut descending = Vec::new();
     if !tokens.word("WITH") {
         return Ok(descending);
@@ -229,9 +229,14 @@ fn options(tokens: &mut Tokens) -> Result<Vec<String>, String> {
     }
 }
 
-impl Table {
-    fn of(name: &str, columns: Vec<Column>) -> Table {
-        Table { name: name.into(), columns, partition: Vec::new(), clustering: Vec::new() }
+impl TableDefinition {
+    fn of(name: &str, columns: Vec<ColumnDefinition>) -> TableDefinition {
+        TableDefinition {
+            name: name.into(),
+            columns,
+            partition: Vec::new(),
+            clustering: Vec::new(),
+        }
     }
 
     pub(crate) fn column(&self, name: &str) -> Result<usize, String> {
@@ -248,7 +253,7 @@ impl Table {
     }
 
     /// The type of a column of the partition key.
-    pub(crate) fn key_scalar(&self, column: usize) -> Result<Scalar, String> {
+    pub(crate) fn key_scalar(&self, column: usize) -> Result<ScalarType, String> {
         self.columns[column].typ.scalar().ok_or_else(|| "a key of many parts".to_owned())
     }
 

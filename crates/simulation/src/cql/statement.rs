@@ -7,24 +7,24 @@ use scylla::frame::response::result::ColumnSpec;
 
 use super::data::{Mutation, PartitionKey};
 use super::local::LocalValue;
-use super::read::Read;
-use super::relations::Where;
-use super::schema::Table;
+use super::read::ReplicaRead;
+use super::relations::WhereClause;
+use super::schema::TableDefinition;
 use super::write::WritePlan;
 
 /// A prepared statement.
 #[derive(Debug)]
-pub struct Statement {
+pub struct CqlStatement {
     pub(crate) text: Box<str>,
     pub(crate) table: Arc<str>,
     pub(crate) parameters: Arc<[ColumnSpec<'static>]>,
     pub(crate) columns: Arc<[ColumnSpec<'static>]>,
-    pub(crate) plan: Plan,
+    pub(crate) plan: StatementPlan,
 }
 
 /// How a statement is executed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum StatementKind {
     /// A read of tables of the schema.
     Read,
     /// A plain write.
@@ -36,7 +36,7 @@ pub enum Kind {
 }
 
 #[derive(Debug)]
-pub(crate) enum Plan {
+pub(crate) enum StatementPlan {
     /// The values of the one row; without a row if there are none.
     Local(Vec<LocalValue>),
     Read(Box<ReadPlan>),
@@ -45,19 +45,19 @@ pub(crate) enum Plan {
 
 #[derive(Debug)]
 pub(crate) struct ReadPlan {
-    pub(crate) table: Arc<Table>,
-    pub(crate) of: Where,
-    pub(crate) items: Vec<Item>,
+    pub(crate) table: Arc<TableDefinition>,
+    pub(crate) of: WhereClause,
+    pub(crate) items: Vec<SelectItem>,
     /// One row of each partition.
     pub(crate) is_distinct: bool,
     pub(crate) is_reversed: bool,
-    pub(crate) limit: Option<Term>,
-    pub(crate) partition_limit: Option<Term>,
+    pub(crate) limit: Option<ValueTerm>,
+    pub(crate) partition_limit: Option<ValueTerm>,
 }
 
 /// A column of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Item {
+pub(crate) enum SelectItem {
     Column(usize),
     /// The write time of a column.
     Written(usize),
@@ -66,17 +66,17 @@ pub(crate) enum Item {
 
 /// A value in a text.
 #[derive(Clone, Debug)]
-pub(crate) enum Term {
+pub(crate) enum ValueTerm {
     /// A parameter, by its place.
     Bind(usize),
     Fixed(BoundValue),
 }
 
-impl Term {
+impl ValueTerm {
     pub(crate) fn value<'v>(&'v self, values: &'v [BoundValue]) -> Result<&'v BoundValue, String> {
         match self {
-            Term::Bind(at) => values.get(*at).ok_or_else(|| format!("value {at} is missing")),
-            Term::Fixed(value) => Ok(value),
+            ValueTerm::Bind(at) => values.get(*at).ok_or_else(|| format!("value {at} is missing")),
+            ValueTerm::Fixed(value) => Ok(value),
         }
     }
 
@@ -102,14 +102,14 @@ impl Term {
     }
 }
 
-impl Statement {
+impl CqlStatement {
     /// How it is executed.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> StatementKind {
         match &self.plan {
-            Plan::Local(_) => Kind::Local,
-            Plan::Read(_) => Kind::Read,
-            Plan::Write(plan) if plan.condition.is_some() => Kind::Conditional,
-            Plan::Write(_) => Kind::Write,
+            StatementPlan::Local(_) => StatementKind::Local,
+            StatementPlan::Read(_) => StatementKind::Read,
+            StatementPlan::Write(plan) if plan.condition.is_some() => StatementKind::Conditional,
+            StatementPlan::Write(_) => StatementKind::Write,
         }
     }
 
@@ -148,9 +148,9 @@ impl Statement {
     /// The values are not those of its parameters.
     pub fn partitions(&self, values: &[BoundValue]) -> Result<Vec<PartitionKey>, String> {
         let keys = match &self.plan {
-            Plan::Local(_) => None,
-            Plan::Read(plan) => plan.of.keys(&plan.table, values),
-            Plan::Write(plan) => plan.of.keys(&plan.table, values),
+            StatementPlan::Local(_) => None,
+            StatementPlan::Read(plan) => plan.of.keys(&plan.table, values),
+            StatementPlan::Write(plan) => plan.of.keys(&plan.table, values),
         };
         let named = keys.transpose().map_err(|why| self.error(&why))?;
         Ok(named.unwrap_or_default())
@@ -168,7 +168,7 @@ impl Statement {
         now_s: i64,
     ) -> Result<Mutation, String> {
         match &self.plan {
-            Plan::Write(plan) if plan.condition.is_none() => {
+            StatementPlan::Write(plan) if plan.condition.is_none() => {
                 plan.mutation(values, now_us, now_s).map_err(|why| self.error(&why))
             }
             _ => Err(self.error("no plain write")),
@@ -179,9 +179,9 @@ impl Statement {
     ///
     /// # Errors
     /// It is no read, or the values are not those of its parameters.
-    pub fn read(&self, values: &[BoundValue]) -> Result<Read, String> {
+    pub fn read(&self, values: &[BoundValue]) -> Result<ReplicaRead, String> {
         match &self.plan {
-            Plan::Read(plan) => plan.read(values).map_err(|why| self.error(&why)),
+            StatementPlan::Read(plan) => plan.read(values).map_err(|why| self.error(&why)),
             _ => Err(self.error("no read")),
         }
     }
@@ -189,7 +189,9 @@ impl Statement {
     /// The one row with the null-or-value of each column that a node says of itself.
     pub fn local(&self, now_ms: i64) -> Vec<Vec<u8>> {
         match &self.plan {
-            Plan::Local(values) if !values.is_empty() => vec![LocalValue::row(values, now_ms)],
+            StatementPlan::Local(values) if !values.is_empty() => {
+                vec![LocalValue::row(values, now_ms)]
+            }
             _ => Vec::new(),
         }
     }
@@ -200,12 +202,12 @@ impl Statement {
 }
 
 impl ReadPlan {
-    fn read(&self, values: &[BoundValue]) -> Result<Read, String> {
+    fn read(&self, values: &[BoundValue]) -> Result<ReplicaRead, String> {
         let after_token = match &self.of.after_token {
             Some(term) => Some(term.number(values)?.ok_or("the token is null")?),
             None => None,
         };
-        Ok(Read {
+        Ok(ReplicaRead {
             table: Arc::clone(&self.table.name),
             keys: self.of.keys(&self.table, values).transpose()?,
             after_token,
@@ -224,8 +226,10 @@ impl ReadPlan {
 
     fn selects_statics(&self) -> bool {
         self.items.iter().any(|item| match item {
-            Item::Column(column) | Item::Written(column) => self.table.is_static(*column),
-            Item::Token => false,
+            SelectItem::Column(column) | SelectItem::Written(column) => {
+                self.table.is_static(*column)
+            }
+            SelectItem::Token => false,
         })
     }
 }

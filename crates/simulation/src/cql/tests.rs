@@ -10,23 +10,23 @@ use std::sync::Arc;
 use cql_session::BoundValue;
 use scylla::frame::response::result::{ColumnSpec, ColumnType, NativeType};
 
-use super::{Data, Decision, Rows, Schema, Statement};
+use super::{CqlStatement, KeyspaceSchema, ReadAnswer, ReplicaData, UpdateDecision};
 
 /// The second at which answers are read, unless a test says another.
 pub(crate) const NOW_S: i64 = 1_000;
 
 /// One replica.
 pub(crate) struct Replica {
-    schema: Arc<Schema>,
-    pub(crate) data: Data,
+    schema: Arc<KeyspaceSchema>,
+    pub(crate) data: ReplicaData,
 }
 
 impl Replica {
     pub(crate) fn new() -> Replica {
-        Replica { schema: Schema::couponry(), data: Data::default() }
+        Replica { schema: KeyspaceSchema::couponry(), data: ReplicaData::default() }
     }
 
-    pub(crate) fn statement(&self, cql: &str) -> Arc<Statement> {
+    pub(crate) fn statement(&self, cql: &str) -> Arc<CqlStatement> {
         self.schema.prepare(cql).unwrap()
     }
 
@@ -36,7 +36,7 @@ impl Replica {
         self.data.apply(&mutation);
     }
 
-    pub(crate) fn rows(&self, cql: &str, values: &[BoundValue]) -> Rows {
+    pub(crate) fn rows(&self, cql: &str, values: &[BoundValue]) -> ReadAnswer {
         self.data.read(&self.statement(cql).read(values).unwrap())
     }
 
@@ -49,7 +49,7 @@ impl Replica {
         &self,
         cql: &str,
         values: &[BoundValue],
-        rows: &Rows,
+        rows: &ReadAnswer,
         now: i64,
     ) -> Vec<String> {
         let statement = self.statement(cql);
@@ -61,7 +61,7 @@ impl Replica {
     pub(crate) fn change(&mut self, cql: &str, values: &[BoundValue], ballot: i64) -> String {
         let statement = self.statement(cql);
         let rows = self.data.read(&statement.condition_read(values).unwrap());
-        let Decision { applied, mutation, rows } =
+        let UpdateDecision { applied, mutation, rows } =
             statement.decide(values, &rows, ballot, NOW_S).unwrap();
         assert_eq!(applied, mutation.is_some(), "{cql}");
         if let Some(mutation) = mutation {

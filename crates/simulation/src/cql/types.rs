@@ -6,7 +6,7 @@ use scylla::frame::response::result::{CollectionType, ColumnType, NativeType, Us
 
 /// A type without parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Scalar {
+pub(crate) enum ScalarType {
     Boolean,
     Int,
     BigInt,
@@ -19,27 +19,27 @@ pub(crate) enum Scalar {
 
 /// The type of a column.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Type {
-    Scalar(Scalar),
+pub(crate) enum CqlType {
+    Scalar(ScalarType),
     /// Always frozen: its value is one cell.
     Udt(Arc<UserDefinedType<'static>>),
     /// Not frozen: each element is a cell, and its value is empty.
-    Set(Scalar),
+    Set(ScalarType),
     /// Not frozen: each element is a cell.
-    Map(Scalar, Box<Type>),
+    Map(ScalarType, Box<CqlType>),
 }
 
-impl Scalar {
-    pub(crate) fn named(name: &str) -> Option<Scalar> {
+impl ScalarType {
+    pub(crate) fn named(name: &str) -> Option<ScalarType> {
         Some(match name {
-            "boolean" => Scalar::Boolean,
-            "int" => Scalar::Int,
-            "bigint" => Scalar::BigInt,
-            "text" => Scalar::Text,
-            "blob" => Scalar::Blob,
-            "timestamp" => Scalar::Timestamp,
-            "date" => Scalar::Date,
-            "uuid" => Scalar::Uuid,
+            "boolean" => ScalarType::Boolean,
+            "int" => ScalarType::Int,
+            "bigint" => ScalarType::BigInt,
+            "text" => ScalarType::Text,
+            "blob" => ScalarType::Blob,
+            "timestamp" => ScalarType::Timestamp,
+            "date" => ScalarType::Date,
+            "uuid" => ScalarType::Uuid,
             _ => return None,
         })
     }
@@ -47,11 +47,11 @@ impl Scalar {
     /// Bytes of a value; `None` if it may have any number.
     fn size(self) -> Option<usize> {
         match self {
-            Scalar::Boolean => Some(1),
-            Scalar::Int | Scalar::Date => Some(4),
-            Scalar::BigInt | Scalar::Timestamp => Some(8),
-            Scalar::Uuid => Some(16),
-            Scalar::Text | Scalar::Blob => None,
+            ScalarType::Boolean => Some(1),
+            ScalarType::Int | ScalarType::Date => Some(4),
+            ScalarType::BigInt | ScalarType::Timestamp => Some(8),
+            ScalarType::Uuid => Some(16),
+            ScalarType::Text | ScalarType::Blob => None,
         }
     }
 
@@ -62,29 +62,29 @@ impl Scalar {
     pub(crate) fn check(self, value: &[u8]) -> Result<(), String> {
         let is_right = match self.size() {
             Some(size) => value.len() == size,
-            None => self == Scalar::Blob || std::str::from_utf8(value).is_ok(),
+            None => self == ScalarType::Blob || std::str::from_utf8(value).is_ok(),
         };
         if is_right { Ok(()) } else { Err(format!("{} bytes are no {self:?}", value.len())) }
     }
 
     fn column_type(self) -> ColumnType<'static> {
         ColumnType::Native(match self {
-            Scalar::Boolean => NativeType::Boolean,
-            Scalar::Int => NativeType::Int,
-            Scalar::BigInt => NativeType::BigInt,
-            Scalar::Text => NativeType::Text,
-            Scalar::Blob => NativeType::Blob,
-            Scalar::Timestamp => NativeType::Timestamp,
-            Scalar::Date => NativeType::Date,
-            Scalar::Uuid => NativeType::Uuid,
+            ScalarType::Boolean => NativeType::Boolean,
+            ScalarType::Int => NativeType::Int,
+            ScalarType::BigInt => NativeType::BigInt,
+            ScalarType::Text => NativeType::Text,
+            ScalarType::Blob => NativeType::Blob,
+            ScalarType::Timestamp => NativeType::Timestamp,
+            ScalarType::Date => NativeType::Date,
+            ScalarType::Uuid => NativeType::Uuid,
         })
     }
 
     /// Appends a value so that bytes sort as the values do. None is the beginning of another.
     pub(crate) fn put_sortable(self, value: &[u8], out: &mut Vec<u8>) {
         match self {
-            Scalar::Boolean | Scalar::Date => out.extend_from_slice(value),
-            Scalar::Int | Scalar::BigInt | Scalar::Timestamp => {
+            ScalarType::Boolean | ScalarType::Date => out.extend_from_slice(value),
+            ScalarType::Int | ScalarType::BigInt | ScalarType::Timestamp => {
                 let from = out.len();
                 out.extend_from_slice(value);
                 if let Some(first) = out.get_mut(from) {
@@ -92,11 +92,11 @@ impl Scalar {
                 }
             }
             // A version orders before all else.
-            Scalar::Uuid => {
+            ScalarType::Uuid => {
                 out.push(value.get(6).map_or(0, |byte| byte >> 4));
                 out.extend_from_slice(value);
             }
-            Scalar::Text | Scalar::Blob => {
+            ScalarType::Text | ScalarType::Blob => {
                 for byte in value {
                     out.push(*byte);
                     if *byte == 0 {
@@ -114,9 +114,9 @@ impl Scalar {
         let byte = |at: usize| bytes.get(at).map_or(0, |byte| byte ^ mask);
         match self.size() {
             Some(size) => {
-                let skipped = usize::from(self == Scalar::Uuid);
+                let skipped = usize::from(self == ScalarType::Uuid);
                 let mut value: Vec<u8> = (skipped..skipped + size).map(byte).collect();
-                if matches!(self, Scalar::Int | Scalar::BigInt | Scalar::Timestamp) {
+                if matches!(self, ScalarType::Int | ScalarType::BigInt | ScalarType::Timestamp) {
                     value[0] ^= 0x80;
                 }
                 (value, skipped + size)
@@ -134,17 +134,17 @@ impl Scalar {
 }
 
 /// An element of a collection: the sortable bytes of its key, and its value.
-pub(crate) type Element<'v> = (Vec<u8>, &'v [u8]);
+pub(crate) type CollectionElement<'v> = (Vec<u8>, &'v [u8]);
 
-impl Type {
+impl CqlType {
     /// Whether each element is a cell of its own.
     pub(crate) fn has_elements(&self) -> bool {
-        matches!(self, Type::Set(_) | Type::Map(..))
+        matches!(self, CqlType::Set(_) | CqlType::Map(..))
     }
 
-    pub(crate) fn scalar(&self) -> Option<Scalar> {
+    pub(crate) fn scalar(&self) -> Option<ScalarType> {
         match self {
-            Type::Scalar(scalar) => Some(*scalar),
+            CqlType::Scalar(scalar) => Some(*scalar),
             _ => None,
         }
     }
@@ -153,15 +153,15 @@ impl Type {
     pub(crate) fn column_type(&self) -> ColumnType<'static> {
         let frozen = false;
         match self {
-            Type::Scalar(scalar) => scalar.column_type(),
-            Type::Udt(definition) => {
+            CqlType::Scalar(scalar) => scalar.column_type(),
+            CqlType::Udt(definition) => {
                 ColumnType::UserDefinedType { frozen, definition: Arc::clone(definition) }
             }
-            Type::Set(element) => {
+            CqlType::Set(element) => {
                 let typ = CollectionType::Set(Box::new(element.column_type()));
                 ColumnType::Collection { frozen, typ }
             }
-            Type::Map(key, value) => {
+            CqlType::Map(key, value) => {
                 let (key, value) = (Box::new(key.column_type()), Box::new(value.column_type()));
                 ColumnType::Collection { frozen, typ: CollectionType::Map(key, value) }
             }
@@ -181,7 +181,7 @@ impl Type {
     /// # Errors
     /// This is no map, or the bytes are no key of it.
     pub(crate) fn element_key(&self, key: &[u8]) -> Result<Vec<u8>, String> {
-        let Type::Map(scalar, _) = self else { return Err("this is no map".into()) };
+        let CqlType::Map(scalar, _) = self else { return Err("this is no map".into()) };
         scalar.check(key)?;
         let mut sortable = Vec::with_capacity(key.len());
         scalar.put_sortable(key, &mut sortable);
@@ -192,11 +192,14 @@ impl Type {
     ///
     /// # Errors
     /// The bytes are no such value.
-    pub(crate) fn elements<'v>(&self, value: &'v [u8]) -> Result<Vec<Element<'v>>, String> {
+    pub(crate) fn elements<'v>(
+        &self,
+        value: &'v [u8],
+    ) -> Result<Vec<CollectionElement<'v>>, String> {
         let (key, of) = match self {
-            Type::Set(key) => (*key, None),
-            Type::Map(key, of) => (*key, Some(of)),
-            Type::Scalar(_) | Type::Udt(_) => return Err("this is no collection".into()),
+            CqlType::Set(key) => (*key, None),
+            CqlType::Map(key, of) => (*key, Some(of)),
+            CqlType::Scalar(_) | CqlType::Udt(_) => return Err("this is no collection".into()),
         };
         let (count, mut rest) = number(value).ok_or(SHORT)?;
         let mut all = Vec::new();
@@ -225,9 +228,9 @@ impl Type {
         elements: impl Iterator<Item = (&'e [u8], &'e [u8])>,
     ) -> Option<Vec<u8>> {
         let (key, has_values) = match self {
-            Type::Set(key) => (*key, false),
-            Type::Map(key, _) => (*key, true),
-            Type::Scalar(_) | Type::Udt(_) => return None,
+            CqlType::Set(key) => (*key, false),
+            CqlType::Map(key, _) => (*key, true),
+            CqlType::Scalar(_) | CqlType::Udt(_) => return None,
         };
         let (mut count, mut out) = (0_i32, vec![0; 4]);
         for (name, element) in elements {

@@ -4,67 +4,67 @@ use std::sync::Arc;
 
 use cql_session::BoundValue;
 
-use super::condition::Condition;
+use super::condition::UpdateCondition;
 use super::data::Mutation;
-use super::partition::{Partition, RangeDeletion};
-use super::relations::Where;
-use super::row::{Cell, Content, Row};
-use super::schema::Table;
-use super::statement::Term;
+use super::partition::{RangeDeletion, ReplicaPartition};
+use super::relations::WhereClause;
+use super::row::{CellContent, ReplicaCell, ReplicaRow};
+use super::schema::TableDefinition;
+use super::statement::ValueTerm;
 
 #[derive(Debug)]
 pub(crate) struct WritePlan {
-    pub(crate) table: Arc<Table>,
-    pub(crate) of: Where,
-    pub(crate) effect: Effect,
-    pub(crate) timestamp: Option<Term>,
-    pub(crate) ttl: Option<Term>,
-    pub(crate) condition: Option<Condition>,
+    pub(crate) table: Arc<TableDefinition>,
+    pub(crate) of: WhereClause,
+    pub(crate) effect: WriteEffect,
+    pub(crate) timestamp: Option<ValueTerm>,
+    pub(crate) ttl: Option<ValueTerm>,
+    pub(crate) condition: Option<UpdateCondition>,
 }
 
 #[derive(Debug)]
-pub(crate) enum Effect {
+pub(crate) enum WriteEffect {
     /// The row is there from then on, also without any of its columns.
-    Insert(Vec<Assignment>),
-    Update(Vec<Assignment>),
+    Insert(Vec<ColumnAssignment>),
+    Update(Vec<ColumnAssignment>),
     Delete,
 }
 
 /// A new value of a column.
 #[derive(Debug)]
-pub(crate) struct Assignment {
+pub(crate) struct ColumnAssignment {
     pub(crate) column: usize,
-    pub(crate) what: Assigned,
+    pub(crate) value: AssignedValue,
 }
 
 #[derive(Debug)]
-pub(crate) enum Assigned {
+pub(crate) enum AssignedValue {
     /// The whole value.
-    Whole(Term),
+    Whole(ValueTerm),
     /// More elements.
-    More(Term),
+    More(ValueTerm),
     /// The element of a key.
-    Element(Term, Term),
+    Element(ValueTerm, ValueTerm),
 }
 
 /// The time of the cells of one write.
 #[derive(Clone, Copy)]
-struct Times {
+struct CellTimes {
     written: i64,
     until_s: Option<i64>,
 }
 
-impl Times {
-    fn cell(self, value: &[u8]) -> Cell {
+impl CellTimes {
+    fn cell(self, value: &[u8]) -> ReplicaCell {
         let content = match self.until_s {
-            Some(until_s) => Content::Expiring(until_s, value.into()),
-            None => Content::Value(value.into()),
+            Some(until_s) => CellContent::Expiring(until_s, value.into()),
+            None => CellContent::Value(value.into()),
         };
-        Cell { written: self.written, content }
+        ReplicaCell { written: self.written, content }
     }
 
-    fn deleted(self) -> Cell {
-        Cell { written: self.written, content: Content::Deleted }
+    fn deleted(self) -> ReplicaCell {
+        ReplicaCell { written: self.written, content: CellContent::Deleted }
     }
 }
 
@@ -78,17 +78,19 @@ impl WritePlan {
         let key = self.of.one_key(&self.table, values)?;
         let times = self.times(values, now_us, now_s)?;
         let change = match &self.effect {
-            Effect::Insert(assignments) => {
-                let row = Row::inserted(times.written);
+            WriteEffect::Insert(assignments) => {
+                let row = ReplicaRow::inserted(times.written);
                 self.put(assignments, row, times, values)?
             }
-            Effect::Update(assignments) => self.put(assignments, Row::default(), times, values)?,
-            Effect::Delete => self.delete(times.written, values)?,
+            WriteEffect::Update(assignments) => {
+                self.put(assignments, ReplicaRow::default(), times, values)?
+            }
+            WriteEffect::Delete => self.delete(times.written, values)?,
         };
         Ok(Mutation::of(key, change))
     }
 
-    fn times(&self, values: &[BoundValue], now_us: i64, now_s: i64) -> Result<Times, String> {
+    fn times(&self, values: &[BoundValue], now_us: i64, now_s: i64) -> Result<CellTimes, String> {
         let written = match &self.timestamp {
             None => now_us,
             Some(term) => match term.value(values)? {
@@ -103,23 +105,24 @@ impl WritePlan {
         if ttl.is_some_and(i64::is_negative) {
             return Err("the TTL is negative".into());
         }
-        Ok(Times { written, until_s: ttl.map(|ttl| now_s + ttl) })
+        Ok(CellTimes { written, until_s: ttl.map(|ttl| now_s + ttl) })
     }
 
     fn put(
         &self,
-        assignments: &[Assignment],
-        mut row: Row,
-        times: Times,
+        assignments: &[ColumnAssignment],
+        mut row: ReplicaRow,
+        times: CellTimes,
         values: &[BoundValue],
-    ) -> Result<Partition, String> {
-        let mut statics = Row::default();
+    ) -> Result<ReplicaPartition, String> {
+        let mut statics = ReplicaRow::default();
         for assignment in assignments {
             let is_static = self.table.is_static(assignment.column);
             let to = if is_static { &mut statics } else { &mut row };
             self.assign(to, assignment, times, values)?;
         }
-        let mut change = Partition { statics: Arc::new(statics), ..Partition::default() };
+        let mut change =
+            ReplicaPartition { statics: Arc::new(statics), ..ReplicaPartition::default() };
         if !row.is_empty() {
             let key = self.of.row_key(&self.table, values)?;
             change.rows.insert(key.into(), Arc::new(row));
@@ -129,14 +132,14 @@ impl WritePlan {
 
     fn assign(
         &self,
-        to: &mut Row,
-        Assignment { column, what }: &Assignment,
-        times: Times,
+        to: &mut ReplicaRow,
+        ColumnAssignment { column, value: assigned }: &ColumnAssignment,
+        times: CellTimes,
         values: &[BoundValue],
     ) -> Result<(), String> {
         let typ = &self.table.columns[*column].typ;
-        let elements = match what {
-            Assigned::Whole(term) if typ.has_elements() => {
+        let elements = match assigned {
+            AssignedValue::Whole(term) if typ.has_elements() => {
                 let value = term.value(values)?;
                 if *value == BoundValue::Unset {
                     return Ok(());
@@ -145,7 +148,7 @@ impl WritePlan {
                 to.delete_elements(*column, times.written - 1);
                 value
             }
-            Assigned::Whole(term) => {
+            AssignedValue::Whole(term) => {
                 match term.value(values)? {
                     BoundValue::Value(value) => {
                         typ.check(value)?;
@@ -156,8 +159,8 @@ impl WritePlan {
                 }
                 return Ok(());
             }
-            Assigned::More(term) => term.value(values)?,
-            Assigned::Element(key, value) => {
+            AssignedValue::More(term) => term.value(values)?,
+            AssignedValue::Element(key, value) => {
                 let key = typ.element_key(key.key(values)?)?;
                 match value.value(values)? {
                     BoundValue::Value(value) => to.put(*column, key, times.cell(value)),
@@ -175,13 +178,13 @@ impl WritePlan {
         Ok(())
     }
 
-    fn delete(&self, at: i64, values: &[BoundValue]) -> Result<Partition, String> {
-        let mut change = Partition::default();
+    fn delete(&self, at: i64, values: &[BoundValue]) -> Result<ReplicaPartition, String> {
+        let mut change = ReplicaPartition::default();
         if self.of.is_whole() {
             change.deletion = Some(at);
         } else if self.of.is_one_row(&self.table) {
             let key = self.of.row_key(&self.table, values)?;
-            change.rows.insert(key.into(), Arc::new(Row::deleted(at)));
+            change.rows.insert(key.into(), Arc::new(ReplicaRow::deleted(at)));
         } else {
             let span = self.of.span(&self.table, values)?;
             change.ranges.insert(RangeDeletion { span, at });

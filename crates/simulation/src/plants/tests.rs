@@ -12,7 +12,7 @@ use super::statements::Which;
 use super::{Does, How, Plant, Rule, Say, When, listed, request, table};
 use crate::CONTROL;
 use crate::cluster::{Cluster, Weather};
-use crate::cql::Schema;
+use crate::cql::KeyspaceSchema;
 use crate::cql::tests::texts::statements_of_the_store;
 use crate::rng::Rng;
 use crate::session::{Process, Session};
@@ -84,7 +84,7 @@ fn each_has_a_name_and_a_sentence_of_its_own() {
 
 #[test]
 fn every_statement_of_a_plant_is_sent_by_the_store() {
-    let (texts, schema) = (statements_of_the_store(), Schema::couponry());
+    let (texts, schema) = (statements_of_the_store(), KeyspaceSchema::couponry());
     for plant in table::all() {
         for (which, does) in rules(plant) {
             let found: Vec<&String> = texts.iter().filter(|text| which.has_text(text)).collect();
@@ -126,7 +126,8 @@ const LOOK: &str = "SELECT value FROM setting WHERE name = ?";
 /// A process with these rules, and one without, on one cluster.
 fn made(rules: &'static [Rule]) -> (Process, Planted, Session) {
     let trace = Trace::new(true);
-    let cluster = Cluster::new(Schema::couponry(), Rng::new(1), trace.clone(), Weather::calm());
+    let cluster =
+        Cluster::new(KeyspaceSchema::couponry(), Rng::new(1), trace.clone(), Weather::calm());
     let session = |name: &str| {
         let process = Process::new(name, 0);
         let rng = Rng::new(2);

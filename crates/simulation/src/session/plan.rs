@@ -6,7 +6,7 @@ use cql_session::{BoundValue, StatementProfile};
 
 use super::Session;
 use crate::cluster::NODES;
-use crate::cql::Statement;
+use crate::cql::CqlStatement;
 
 impl Session {
     /// The nodes in the order in which they are tried: those that the driver is connected to. A
@@ -15,7 +15,7 @@ impl Session {
     pub(super) fn plan(
         &self,
         profile: StatementProfile,
-        statement: &Statement,
+        statement: &CqlStatement,
         values: &[BoundValue],
     ) -> VecDeque<usize> {
         let first = match statement.partition(values) {

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{Process, Session, Tamper};
 use crate::cluster::{Cluster, Weather};
-use crate::cql::Schema;
+use crate::cql::KeyspaceSchema;
 use crate::rng::Rng;
 use crate::trace::Trace;
 
@@ -24,7 +24,7 @@ const WRITE: &str = "INSERT INTO item (id, number, value) VALUES (?, ?, ?)";
 const CHANGE: &str = "UPDATE item SET value = ? WHERE id = ? AND number = ? IF value = null";
 
 fn made(weather: Weather) -> (Cluster, Process, Session) {
-    let schema = Arc::new(Schema::parse(SCHEMA).expect("a schema"));
+    let schema = Arc::new(KeyspaceSchema::parse(SCHEMA).expect("a schema"));
     let trace = Trace::new(true);
     let cluster = Cluster::new(schema, Rng::new(1), trace.clone(), weather);
     let process = Process::new("serve 1", 0);

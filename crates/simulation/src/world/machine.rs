@@ -21,7 +21,7 @@ use super::plants::Plants;
 use super::stops::Life;
 use crate::bucket::{Bucket, BucketTamper, BucketWeather};
 use crate::cluster::{Cluster, Weather};
-use crate::cql::{Data, Schema};
+use crate::cql::{KeyspaceSchema, ReplicaData};
 use crate::rng::Rng;
 use crate::session::{EPOCH_MS, Process, Session, Tamper};
 use crate::side::SideThreads;
@@ -93,8 +93,12 @@ impl Site {
             feed_shards: plan.feed.shards,
             ..hot_cql::CqlOptions::of(&target)
         };
-        let cluster =
-            Cluster::new(Schema::couponry(), plan.rng("cluster"), trace.clone(), Weather::calm());
+        let cluster = Cluster::new(
+            KeyspaceSchema::couponry(),
+            plan.rng("cluster"),
+            trace.clone(),
+            Weather::calm(),
+        );
         let bucket = Bucket::new(EPOCH_MS, BucketWeather::calm());
         Site {
             cluster,
@@ -112,17 +116,18 @@ impl Site {
 
     /// Another, empty cluster with the same object store.
     pub(crate) fn beside(&self, rng: Rng) -> Site {
-        let cluster = Cluster::new(Schema::couponry(), rng, self.trace.clone(), Weather::calm());
+        let cluster =
+            Cluster::new(KeyspaceSchema::couponry(), rng, self.trace.clone(), Weather::calm());
         Site { cluster, ..self.clone() }
     }
 
     /// Fills an empty cluster from a snapshot of another one.
-    pub(crate) fn load(&self, snapshot: &Data) {
+    pub(crate) fn load(&self, snapshot: &ReplicaData) {
         self.cluster.load(snapshot);
     }
 
     /// What all nodes together have now.
-    pub(crate) fn snapshot(&self) -> Data {
+    pub(crate) fn snapshot(&self) -> ReplicaData {
         self.cluster.data()
     }
 

@@ -12,7 +12,7 @@ use super::ending;
 use super::machine::{Machine, Site};
 use super::readers;
 use super::stops::Stop;
-use crate::cql::Data;
+use crate::cql::ReplicaData;
 use crate::steps::orders::steps_of;
 
 /// Stops of a restore at most, each at one of its next writes.
@@ -23,7 +23,7 @@ const STEPS_AHEAD: u64 = 16;
 
 /// Restores a snapshot into an empty cluster, and checks both tiers. An operator repeats a restore
 /// that was killed.
-pub(crate) async fn restores(world: &World, site: &Site, snapshot: &Data) {
+pub(crate) async fn restores(world: &World, site: &Site, snapshot: &ReplicaData) {
     site.load(snapshot);
     let mut rng = world.plan.rng("stops of a restore");
     let is_stopped = world.plan.faults.stopped_at_step > 0;

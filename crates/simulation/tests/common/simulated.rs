@@ -9,7 +9,7 @@ use hot::Archive;
 use hot_conformance::kit::keys;
 use hot_cql::{CqlHot, CqlOptions};
 use simulation::cluster::{Cluster, Weather};
-use simulation::cql::Schema;
+use simulation::cql::KeyspaceSchema;
 use simulation::rng::Rng;
 use simulation::session::{Process, Session, Tamper};
 use simulation::trace::Trace;
@@ -30,7 +30,7 @@ impl Simulated {
 
     pub(crate) fn in_weather(seed: u64, weather: Weather) -> Simulated {
         let (rng, trace) = (Rng::new(seed), Trace::new(false));
-        let schema = Schema::couponry();
+        let schema = KeyspaceSchema::couponry();
         let cluster = Cluster::new(schema, rng.fork("cluster"), trace.clone(), weather);
         Simulated { cluster, rng, trace, processes: AtomicU32::new(0) }
     }

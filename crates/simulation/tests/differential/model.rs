@@ -9,7 +9,9 @@ use scylla::frame::response::result::ColumnSpec;
 use scylla::serialize::row::{RowSerializationContext, SerializeRow};
 use scylla::serialize::writers::RowWriter;
 use scylla::value::Row;
-use simulation::cql::{Data, Kind, Mutation, Read, Rows, Statement};
+use simulation::cql::{
+    CqlStatement, Mutation, ReadAnswer, ReplicaData, ReplicaRead, StatementKind,
+};
 use simulation::rng::Rng;
 
 use crate::engine::Value;
@@ -18,7 +20,7 @@ use crate::engine::Value;
 const UNSET: i32 = -2;
 
 pub(crate) struct Model {
-    replicas: [Data; 3],
+    replicas: [ReplicaData; 3],
     rng: Rng,
     /// The write time of the last conditional update.
     ballot_us: i64,
@@ -27,42 +29,42 @@ pub(crate) struct Model {
 
 impl Model {
     pub(crate) fn new(rng: Rng, now_us: i64) -> Model {
-        let replicas = [Data::default(), Data::default(), Data::default()];
+        let replicas = [ReplicaData::default(), ReplicaData::default(), ReplicaData::default()];
         Model { replicas, rng, ballot_us: now_us, now_s: now_us / 1_000_000 }
     }
 
     /// The rows of the answer, each as it is sent; none of a plain write.
     pub(crate) fn run(
         &mut self,
-        statement: &Arc<Statement>,
+        statement: &Arc<CqlStatement>,
         values: &[BoundValue],
         written_us: i64,
     ) -> Result<Vec<Vec<u8>>, String> {
         match statement.kind() {
-            Kind::Read => {
+            StatementKind::Read => {
                 let rows = self.read(&statement.read(values)?);
                 statement.answer(values, &rows, self.now_s)
             }
-            Kind::Write => {
+            StatementKind::Write => {
                 let mutation = statement.mutation(values, written_us, self.now_s)?;
                 self.apply(&mutation);
                 Ok(Vec::new())
             }
-            Kind::Conditional => {
+            StatementKind::Conditional => {
                 self.ballot_us += 1;
                 let rows = self.read(&statement.condition_read(values)?);
                 let decided = statement.decide(values, &rows, self.ballot_us, self.now_s)?;
                 decided.mutation.iter().for_each(|mutation| self.apply(mutation));
                 Ok(decided.rows)
             }
-            Kind::Local => Ok(statement.local(self.now_s * 1_000)),
+            StatementKind::Local => Ok(statement.local(self.now_s * 1_000)),
         }
     }
 
     /// Two replicas, which have every write between them.
-    fn read(&mut self, read: &Read) -> Rows {
+    fn read(&mut self, read: &ReplicaRead) -> ReadAnswer {
         let without = self.replica();
-        let mut all = Rows::default();
+        let mut all = ReadAnswer::default();
         for (at, replica) in self.replicas.iter().enumerate() {
             if at != without {
                 all.merge(replica.read(read));

@@ -1,6 +1,6 @@
 //! Which write wins, and what is left of a row.
 
-use super::super::{Data, Rows};
+use super::super::{ReadAnswer, ReplicaData};
 use super::{NOW_S, Replica, bigint, collection, int, text};
 use cql_session::BoundValue;
 
@@ -11,7 +11,8 @@ const DAY: &[u8] = &[0x80, 0, 0, 7];
 
 /// Writes without parameters in each order, and each on a replica of its own.
 fn check(name: &str, writes: &[String], read: &str, want: &[&str]) {
-    let (mut forward, mut backward, mut merged) = (Replica::new(), Replica::new(), Rows::default());
+    let (mut forward, mut backward, mut merged) =
+        (Replica::new(), Replica::new(), ReadAnswer::default());
     for cql in writes {
         forward.write(cql, &[]);
         let mut alone = Replica::new();
@@ -242,7 +243,7 @@ fn a_repair_makes_replicas_equal() {
     other.data.apply(&repair);
     assert_eq!(one.data, other.data);
     assert_eq!(one.read(LEASES, &[]), ["3|1|1|6", "3|2|2|7"]);
-    let mut copy = Data::default();
+    let mut copy = ReplicaData::default();
     let key = one.data.partitions_of("lease").next().unwrap();
     copy.apply(&one.data.whole(key).unwrap());
     assert_eq!(copy, one.data);

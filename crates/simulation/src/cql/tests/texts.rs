@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::super::{Kind, Schema};
+use super::super::{KeyspaceSchema, StatementKind};
 
 /// What the store puts together from parts.
 pub(crate) const COMPOSED: [&str; 14] = [
@@ -38,14 +38,14 @@ fn every_statement_of_the_store_prepares() {
     let mut texts: Vec<String> = COMPOSED.iter().map(|text| (*text).to_owned()).collect();
     texts.extend(statements_of_the_store());
     assert!(texts.len() > 140, "only {} statements were found", texts.len());
-    let schema = Schema::couponry();
+    let schema = KeyspaceSchema::couponry();
     for text in &texts {
         let statement = schema.prepare(text).unwrap();
         let (kind, parameters) = (statement.kind(), statement.parameters().len());
         assert_eq!(parameters, text.matches(['?', ':']).count(), "{text}");
         let is_conditional = text.contains(" IF ");
-        assert_eq!(kind == Kind::Conditional, is_conditional, "{text}");
-        assert_eq!(kind == Kind::Local, text.contains("system"), "{text}");
+        assert_eq!(kind == StatementKind::Conditional, is_conditional, "{text}");
+        assert_eq!(kind == StatementKind::Local, text.contains("system"), "{text}");
         let has_columns = text.starts_with("SELECT") || is_conditional;
         assert_eq!(!statement.columns().is_empty(), has_columns, "{text}");
     }
@@ -124,7 +124,7 @@ fn what_the_store_never_sends_is_refused() {
         ("more than is known", "SELECT name FROM setting ALLOW FILTERING"),
     ];
     for (name, cql) in rows {
-        let refused = Schema::couponry().prepare(cql);
+        let refused = KeyspaceSchema::couponry().prepare(cql);
         assert!(refused.is_err_and(|why| why.ends_with(cql)), "{name}");
     }
 }
@@ -132,7 +132,7 @@ fn what_the_store_never_sends_is_refused() {
 #[test]
 fn parameters_have_the_names_of_the_protocol() {
     let names = |cql: &str| {
-        let statement = Schema::couponry().prepare(cql).unwrap();
+        let statement = KeyspaceSchema::couponry().prepare(cql).unwrap();
         statement.parameters().iter().map(|it| it.name().to_owned()).collect::<Vec<_>>().join(" ")
     };
     let rows = [
