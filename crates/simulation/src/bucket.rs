@@ -18,7 +18,7 @@ use object_store::{ObjectStore, Result};
 use tokio::time::Instant;
 
 use crate::rng::Rng;
-use crate::session::Process;
+use crate::session::SimulatedProcess;
 use crate::trace::Trace;
 use client::{Client, ClientStore, Owner};
 use state::State;
@@ -55,7 +55,7 @@ impl Bucket {
     /// was killed, no call returns.
     pub fn for_process(
         &self,
-        process: Process,
+        process: SimulatedProcess,
         tamper: Arc<dyn BucketTamper>,
         rng: Rng,
         trace: Trace,

@@ -1,7 +1,7 @@
 //! Three replicas, the network between them, and their coordinators.
 //!
-//! Every node has every partition, and two of three are a quorum. [`Weather`] draws what happens to
-//! each message; the calls of [`Cluster`] order the rest: which node is frozen, down, or cut off.
+//! Every node has every partition, and two of three are a quorum. [`NetworkWeather`] draws what happens to
+//! each message; the calls of [`SimulatedCluster`] order the rest: which node is frozen, down, or cut off.
 //! In calm weather a statement is one step: it waits once and then runs without a pause.
 
 mod conditional;
@@ -28,9 +28,9 @@ use tokio::time::{Instant, sleep};
 use crate::cql::{CqlStatement, KeyspaceSchema, ReplicaData};
 use crate::rng::Rng;
 use crate::trace::Trace;
-use coordinator::Coordinator;
-use node::State;
-pub use weather::Weather;
+use coordinator::StatementCoordinator;
+use node::ClusterState;
+pub use weather::NetworkWeather;
 
 /// Nodes of the cluster, each with every partition.
 pub const NODES: usize = 3;
@@ -43,13 +43,13 @@ const CALM: Duration = Duration::from_millis(1);
 
 /// A simulated cluster. Its clones share it.
 #[derive(Clone)]
-pub struct Cluster(Arc<Shared>);
+pub struct SimulatedCluster(Arc<SharedCluster>);
 
-struct Shared {
+struct SharedCluster {
     schema: Arc<KeyspaceSchema>,
     trace: Trace,
     began: Instant,
-    state: Mutex<State>,
+    state: Mutex<ClusterState>,
     /// A node thawed, died or came back.
     changed: Notify,
     /// The faults end: what is late arrives at once.
@@ -59,16 +59,16 @@ struct Shared {
 
 /// How a statement is sent.
 #[derive(Clone, Debug)]
-pub struct How {
+pub struct ExecutionOptions {
     /// At which level it reads or writes.
     pub consistency: Consistency,
     /// Which page of the answer; `None` for all of it.
-    pub page: Option<PageOf>,
+    pub page: Option<PageRequest>,
 }
 
 /// A page of an answer.
 #[derive(Clone, Debug)]
-pub struct PageOf {
+pub struct PageRequest {
     /// Where the page before it ended; `None` for the first one.
     pub after: Option<Vec<u8>>,
     /// Its most rows.
@@ -77,7 +77,7 @@ pub struct PageOf {
 
 /// What a coordinator answers.
 #[derive(Clone, Debug, Default)]
-pub struct Answer {
+pub struct CoordinatorAnswer {
     /// Encoded rows, as in [`cql_session::RowPage`].
     pub rows: Vec<Vec<u8>>,
     /// Where this page ended; `None` after the last one.
@@ -86,7 +86,7 @@ pub struct Answer {
 
 /// Why a coordinator did not answer with rows.
 #[derive(Clone, Debug)]
-pub enum Failure {
+pub enum CoordinatorFailure {
     /// It refused, or gave up waiting for replicas.
     Refused(DbError, String),
     /// It died.
@@ -95,16 +95,16 @@ pub enum Failure {
 
 /// Whether a message arrives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reach {
+enum NodeReach {
     Ready,
     Frozen(Instant),
     Gone,
 }
 
 /// Counts a task as long as it lives.
-struct InFlight(Cluster);
+struct InFlightTask(SimulatedCluster);
 
-impl Drop for InFlight {
+impl Drop for InFlightTask {
     fn drop(&mut self) {
         if let Ok(mut state) = self.0.0.state.lock() {
             state.in_flight -= 1;
@@ -112,15 +112,20 @@ impl Drop for InFlight {
     }
 }
 
-impl Cluster {
+impl SimulatedCluster {
     /// A cluster without rows.
-    pub fn new(schema: Arc<KeyspaceSchema>, rng: Rng, trace: Trace, weather: Weather) -> Cluster {
+    pub fn new(
+        schema: Arc<KeyspaceSchema>,
+        rng: Rng,
+        trace: Trace,
+        weather: NetworkWeather,
+    ) -> SimulatedCluster {
         let began = Instant::now();
-        Cluster(Arc::new(Shared {
+        SimulatedCluster(Arc::new(SharedCluster {
             schema,
             trace,
             began,
-            state: Mutex::new(State::new(rng, weather, began)),
+            state: Mutex::new(ClusterState::new(rng, weather, began)),
             changed: Notify::new(),
             hurry: Notify::new(),
             prepared: Mutex::default(),
@@ -151,12 +156,12 @@ impl Cluster {
         node: usize,
         statement: &Arc<CqlStatement>,
         rows: &[Vec<BoundValue>],
-        how: How,
-    ) -> Result<Answer, Failure> {
+        options: ExecutionOptions,
+    ) -> Result<CoordinatorAnswer, CoordinatorFailure> {
         if self.with(|state| state.is_calm()) {
             sleep(CALM).await;
             if self.with(|state| state.is_calm()) {
-                return Coordinator::new(self, node).run(statement, rows, &how).await;
+                return StatementCoordinator::new(self, node).run(statement, rows, &options).await;
             }
         }
         let (out, back, is_up, mut deaths) = self.with(|state| {
@@ -166,18 +171,18 @@ impl Cluster {
             (out, back, node.up, node.deaths.subscribe())
         });
         if !is_up {
-            return Err(Failure::Broken);
+            return Err(CoordinatorFailure::Broken);
         }
         let (sender, receiver) = oneshot::channel();
         match out {
             Some(out) => {
-                let work = Coordinator::new(self, node);
+                let work = StatementCoordinator::new(self, node);
                 let (statement, rows) = (Arc::clone(statement), rows.to_vec());
                 let in_flight = self.in_flight();
                 tokio::spawn(async move {
                     work.cluster.pause(out).await;
                     sleep(CALM).await;
-                    let answer = work.run(&statement, &rows, &how).await;
+                    let answer = work.run(&statement, &rows, &options).await;
                     work.send_back(answer, back, sender).await;
                     drop(in_flight);
                 });
@@ -194,12 +199,12 @@ impl Cluster {
         tokio::select! {
             biased;
             answer = answered => answer,
-            _ = deaths.changed() => Err(Failure::Broken),
+            _ = deaths.changed() => Err(CoordinatorFailure::Broken),
         }
     }
 
     /// Changes the rates of faults. What is on its way is not changed.
-    pub fn set_weather(&self, weather: Weather) {
+    pub fn set_weather(&self, weather: NetworkWeather) {
         self.with(|state| state.weather = weather);
     }
 
@@ -304,13 +309,13 @@ impl Cluster {
         self.0.began
     }
 
-    fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+    fn with<T>(&self, work: impl FnOnce(&mut ClusterState) -> T) -> T {
         work(&mut self.0.state.lock().expect("nothing panics with the state in its hand"))
     }
 
-    fn in_flight(&self) -> InFlight {
+    fn in_flight(&self) -> InFlightTask {
         self.with(|state| state.in_flight += 1);
-        InFlight(self.clone())
+        InFlightTask(self.clone())
     }
 
     fn trace(&self) -> &Trace {

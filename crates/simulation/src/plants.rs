@@ -19,7 +19,7 @@ use std::sync::{Arc, LazyLock};
 use cql_session::{CqlCluster, StatementProfile};
 use object_store::ObjectStore;
 
-use crate::session::Session;
+use crate::session::SimulatedSession;
 use planted::Planted;
 use request::Value;
 use statements::Which;
@@ -126,7 +126,7 @@ enum When {
 
 impl Plant {
     /// The session of a process with this bug in front of it.
-    pub(crate) fn over(&self, session: Arc<Session>) -> Arc<dyn CqlCluster> {
+    pub(crate) fn over(&self, session: Arc<SimulatedSession>) -> Arc<dyn CqlCluster> {
         let rules = match self.how {
             How::All(rules) => rules,
             How::One(rules) if session.process().name() == ONE => rules,

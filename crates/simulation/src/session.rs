@@ -1,5 +1,5 @@
 //! What a process of couponry has in the place of the driver: the same choice of a coordinator, the
-//! same retries and the same time limits, on a simulated [`Cluster`].
+//! same retries and the same time limits, on a [`SimulatedCluster`].
 
 mod plan;
 mod process;
@@ -24,52 +24,59 @@ use scylla::errors::{
 use scylla::response::PagingState;
 use tokio::time::{sleep, timeout};
 
-use crate::cluster::{Answer, Cluster, Failure, How, PageOf};
+use crate::cluster::{
+    CoordinatorAnswer, CoordinatorFailure, ExecutionOptions, PageRequest, SimulatedCluster,
+};
 use crate::cql::CqlStatement;
 use crate::rng::Rng;
 use crate::system;
 use crate::trace::Trace;
-pub use process::Process;
-use retries::{Next, Retries, can_be_ignored};
-pub use tamper::Tamper;
+pub use process::SimulatedProcess;
+use retries::{NextAttempt, RetryState, can_be_ignored};
+pub use tamper::StatementTamper;
 
 /// When simulated time begins: 2026-03-01T00:00:00Z, in milliseconds since 1970.
 pub const EPOCH_MS: i64 = system::EPOCH_S * 1_000;
 
 /// The session of one process.
-pub struct Session {
-    cluster: Cluster,
-    process: Process,
+pub struct SimulatedSession {
+    cluster: SimulatedCluster,
+    process: SimulatedProcess,
     rng: Mutex<Rng>,
     trace: Trace,
-    tamper: Option<Arc<dyn Tamper>>,
+    tamper: Option<Arc<dyn StatementTamper>>,
 }
 
 /// A statement with its values, ready to be sent as often as it takes.
-struct Call {
+struct StatementCall {
     profile: StatementProfile,
     statement: Arc<CqlStatement>,
     rows: Vec<Vec<BoundValue>>,
-    how: How,
+    options: ExecutionOptions,
     plan: Mutex<VecDeque<usize>>,
 }
 
-impl Session {
+impl SimulatedSession {
     /// A session of `process`, whose clock begins with the cluster.
-    pub fn new(cluster: Cluster, process: Process, rng: Rng, trace: Trace) -> Session {
+    pub fn new(
+        cluster: SimulatedCluster,
+        process: SimulatedProcess,
+        rng: Rng,
+        trace: Trace,
+    ) -> SimulatedSession {
         process.begin(cluster.began());
-        Session { cluster, process, rng: Mutex::new(rng), trace, tamper: None }
+        SimulatedSession { cluster, process, rng: Mutex::new(rng), trace, tamper: None }
     }
 
     /// The same with a hook around each statement.
     #[must_use]
-    pub fn with_tamper(self, tamper: Arc<dyn Tamper>) -> Session {
-        Session { tamper: Some(tamper), ..self }
+    pub fn with_tamper(self, tamper: Arc<dyn StatementTamper>) -> SimulatedSession {
+        SimulatedSession { tamper: Some(tamper), ..self }
     }
 
     /// The process whose session it is.
     #[cfg(any(test, feature = "plants"))]
-    pub(crate) fn process(&self) -> &Process {
+    pub(crate) fn process(&self) -> &SimulatedProcess {
         &self.process
     }
 
@@ -90,21 +97,21 @@ impl Session {
         Ok(RowPage { rows: answer.rows, next: answer.next.map(PagingState::new_from_raw_bytes) })
     }
 
-    fn call(&self, request: &StatementRequest) -> Result<Call, ExecutionError> {
+    fn call(&self, request: &StatementRequest) -> Result<StatementCall, ExecutionError> {
         let statement = self.cluster.prepare(request.cql).map_err(unknown)?;
-        let page = request.from.as_ref().map(|from| PageOf {
+        let page = request.from.as_ref().map(|from| PageRequest {
             after: from.as_bytes_slice().map(|bytes| bytes.to_vec()),
             rows: usize::try_from(request.page_rows).unwrap_or(usize::MAX),
         });
-        let how = How { consistency: request.profile.consistency(), page };
+        let options = ExecutionOptions { consistency: request.profile.consistency(), page };
         let values = request.rows.first().map(Vec::as_slice).unwrap_or_default();
         let plan = Mutex::new(self.plan(request.profile, &statement, values));
         let (profile, rows) = (request.profile, request.rows.clone());
-        Ok(Call { profile, statement, rows, how, plan })
+        Ok(StatementCall { profile, statement, rows, options, plan })
     }
 
     /// One attempt after the other, and for a read a second series of them when the first is slow.
-    async fn attempts(&self, call: &Call) -> Result<Answer, ExecutionError> {
+    async fn attempts(&self, call: &StatementCall) -> Result<CoordinatorAnswer, ExecutionError> {
         let Some(after) = call.profile.speculates_after() else {
             return self.series(call).await.unwrap_or(Err(ExecutionError::EmptyPlan));
         };
@@ -136,8 +143,11 @@ impl Session {
 
     /// Sends a statement to one node of the plan after the other, as far as the policy repeats it;
     /// `None` if no node is left to begin with.
-    async fn series(&self, call: &Call) -> Option<Result<Answer, ExecutionError>> {
-        let mut retries = Retries::default();
+    async fn series(
+        &self,
+        call: &StatementCall,
+    ) -> Option<Result<CoordinatorAnswer, ExecutionError>> {
+        let mut retries = RetryState::default();
         let mut last: Option<ExecutionError> = None;
         while let Some(node) = call.next_node() {
             loop {
@@ -147,7 +157,7 @@ impl Session {
                     break;
                 }
                 let answer =
-                    self.cluster.execute(node, &call.statement, &call.rows, call.how.clone());
+                    self.cluster.execute(node, &call.statement, &call.rows, call.options.clone());
                 let error = match answer.await {
                     Ok(answer) => return Some(Ok(answer)),
                     Err(failure) => attempt_error(failure),
@@ -155,9 +165,9 @@ impl Session {
                 let next = retries.after(call.profile, &error);
                 last = Some(error.into());
                 match next {
-                    Next::Again => {}
-                    Next::Elsewhere => break,
-                    Next::Never => return last.map(Err),
+                    NextAttempt::Again => {}
+                    NextAttempt::Elsewhere => break,
+                    NextAttempt::Never => return last.map(Err),
                 }
             }
         }
@@ -181,14 +191,14 @@ impl Session {
     }
 }
 
-impl Call {
+impl StatementCall {
     fn next_node(&self) -> Option<usize> {
         self.plan.lock().expect("nothing panics with the plan in its hand").pop_front()
     }
 }
 
 #[async_trait]
-impl CqlCluster for Session {
+impl CqlCluster for SimulatedSession {
     async fn prepare(&self, cql: &'static str) -> Result<StatementColumns, ExecutionError> {
         self.process.gate().await;
         let statement = self.cluster.prepare(cql).map_err(unknown)?;
@@ -222,10 +232,10 @@ impl CqlCluster for Session {
     }
 }
 
-fn attempt_error(failure: Failure) -> RequestAttemptError {
+fn attempt_error(failure: CoordinatorFailure) -> RequestAttemptError {
     match failure {
-        Failure::Refused(error, text) => RequestAttemptError::DbError(error, text),
-        Failure::Broken => RequestAttemptError::BrokenConnectionError(
+        CoordinatorFailure::Refused(error, text) => RequestAttemptError::DbError(error, text),
+        CoordinatorFailure::Broken => RequestAttemptError::BrokenConnectionError(
             BrokenConnectionErrorKind::ChannelError.into(),
         ),
     }

@@ -14,7 +14,7 @@ use hot_conformance::kit::MemoryArchive;
 use hot_conformance::{Case, Ground, LeftOut, conforms};
 use hot_cql::CqlOptions;
 use simulated::Simulated;
-use simulation::cluster::{Cluster, Weather};
+use simulation::cluster::{NetworkWeather, SimulatedCluster};
 use simulation::system::on_seed;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
@@ -62,8 +62,8 @@ async fn open_calm(archive: Arc<MemoryArchive>) -> Option<(Arc<dyn HotStore>, Gr
 
 /// Weather in which nearly every statement gets its answer after some repeats. What does not get one
 /// is the same in each run: a case that fails for it alone wants another [`SEED`].
-fn rough() -> Weather {
-    Weather {
+fn rough() -> NetworkWeather {
+    NetworkWeather {
         lost: 2,
         late: 100,
         late_ms: (2, 60),
@@ -72,7 +72,7 @@ fn rough() -> Weather {
         hinted: 1_000,
         hint_ms: (100, 2_000),
         noticed_ms: (10, 500),
-        ..Weather::calm()
+        ..NetworkWeather::calm()
     }
 }
 
@@ -80,7 +80,7 @@ fn rough() -> Weather {
 struct Freezes(JoinHandle<()>);
 
 impl Freezes {
-    fn of(cluster: Cluster) -> Freezes {
+    fn of(cluster: SimulatedCluster) -> Freezes {
         Freezes(tokio::spawn(async move {
             for node in (0..3).cycle() {
                 sleep(THAWED).await;

@@ -20,7 +20,7 @@ use super::upload::Upload;
 use super::weather::{Does, Draw, Fault};
 use super::{Bucket, list};
 use crate::rng::Rng;
-use crate::session::Process;
+use crate::session::SimulatedProcess;
 use crate::trace::Trace;
 
 pub(super) struct Client {
@@ -33,7 +33,7 @@ pub(super) struct Client {
 
 /// Whose client it is.
 pub(super) struct Owner {
-    pub(super) process: Process,
+    pub(super) process: SimulatedProcess,
     pub(super) tamper: Arc<dyn BucketTamper>,
 }
 

@@ -105,7 +105,7 @@ async fn a_bucket_that_is_away_comes_back() {
 
 /// Stops its process around each put: for ever, or for a minute.
 struct Stops {
-    process: Process,
+    process: SimulatedProcess,
     kills: bool,
     after: bool,
 }
@@ -136,7 +136,7 @@ impl BucketTamper for Stops {
 async fn a_process_is_stopped_before_or_after_a_put() {
     for (kills, after) in [(true, false), (true, true), (false, false), (false, true)] {
         let (bucket, _, trace) = bucket(BucketWeather::calm());
-        let process = Process::new("compactor", 0);
+        let process = SimulatedProcess::new("compactor", 0);
         let tamper = Arc::new(Stops { process: process.clone(), kills, after });
         let store = bucket.for_process(process, tamper, Rng::new(1), trace);
         create(&store, "else", "x").await.expect("only one object is met");
@@ -150,7 +150,7 @@ async fn a_process_is_stopped_before_or_after_a_put() {
 #[tokio::test(start_paused = true)]
 async fn a_frozen_process_sends_its_put_later() {
     let (bucket, _, trace) = bucket(BucketWeather::calm());
-    let process = Process::new("compactor", 0);
+    let process = SimulatedProcess::new("compactor", 0);
     let tamper = Arc::new(Stops { process: process.clone(), kills: false, after: false });
     let store = bucket.for_process(process, tamper, Rng::new(1), trace);
     let began = Instant::now();

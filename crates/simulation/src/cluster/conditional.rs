@@ -12,11 +12,13 @@ use scylla::errors::{DbError, WriteType};
 use scylla::statement::Consistency;
 use tokio::time::{Instant, sleep};
 
-use super::coordinator::{Coordinator, Store, WRITE_LIMIT, invalid, number, refused};
-use super::messages::Question;
-use super::node::Node;
-use super::paxos::{Ballot, Promise, Proposal, ballot_of, later, unfinished};
-use super::{Answer, Failure, How, QUORUM};
+use super::coordinator::{
+    QuorumWrite, StatementCoordinator, WRITE_LIMIT, invalid, number, refused,
+};
+use super::messages::ReplicaRequest;
+use super::node::ReplicaNode;
+use super::paxos::{PaxosBallot, PaxosPromise, PaxosProposal, ballot_of, later, unfinished};
+use super::{CoordinatorAnswer, CoordinatorFailure, ExecutionOptions, QUORUM};
 use crate::cql::{CqlStatement, Mutation, PartitionKey};
 
 /// How long a round tries again after rounds of others.
@@ -29,7 +31,7 @@ const PAUSE_MS: u64 = 100;
 const COMMIT: Consistency = Consistency::LocalQuorum;
 
 /// What became of a proposal.
-enum Proposed {
+enum ProposalOutcome {
     Accepted,
     /// All replicas answered, and none accepted it.
     Refused,
@@ -38,18 +40,24 @@ enum Proposed {
 }
 
 /// What a quorum said to a prepare message.
-enum Prepared {
-    Promised { accepted: Option<Proposal>, committed: Option<Proposal>, lacking: Vec<usize> },
-    Refused { promised: Ballot },
+enum PrepareOutcome {
+    Promised {
+        accepted: Option<PaxosProposal>,
+        committed: Option<PaxosProposal>,
+        lacking: Vec<usize>,
+    },
+    Refused {
+        promised: PaxosBallot,
+    },
     Silent(usize),
 }
 
-impl Coordinator {
+impl StatementCoordinator {
     pub(super) async fn change(
         &self,
         statement: &CqlStatement,
         values: &[BoundValue],
-    ) -> Result<Answer, Failure> {
+    ) -> Result<CoordinatorAnswer, CoordinatorFailure> {
         let key = partition(statement, values)?;
         let read = Arc::new(statement.condition_read(values).map_err(invalid)?);
         let deadline = Instant::now() + CONTENTION_LIMIT;
@@ -61,14 +69,14 @@ impl Coordinator {
             let decision = statement.decide(values, &current, ballot.us, now_s).map_err(invalid)?;
             let applied = decision.applied;
             let update = decision.mutation.filter(|it| applied && !it.is_empty()).map(Arc::new);
-            let proposal = Proposal { ballot, update };
+            let proposal = PaxosProposal { ballot, update };
             match self.propose(&key, &proposal).await? {
-                Proposed::Accepted => {
+                ProposalOutcome::Accepted => {
                     self.commit(&key, proposal).await?;
-                    return Ok(Answer { rows: decision.rows, next: None });
+                    return Ok(CoordinatorAnswer { rows: decision.rows, next: None });
                 }
-                Proposed::Refused => self.back_off().await?,
-                Proposed::Partly(received) => return Err(out_of_time(received)),
+                ProposalOutcome::Refused => self.back_off().await?,
+                ProposalOutcome::Partly(received) => return Err(out_of_time(received)),
             }
         }
     }
@@ -77,24 +85,24 @@ impl Coordinator {
         &self,
         statement: &CqlStatement,
         values: &[BoundValue],
-        how: &How,
-    ) -> Result<Answer, Failure> {
+        options: &ExecutionOptions,
+    ) -> Result<CoordinatorAnswer, CoordinatorFailure> {
         let key = partition(statement, values)?;
         self.alive(Consistency::LocalSerial, QUORUM)?;
         self.passed(&key).await.map_err(as_read)?;
-        let how = How { consistency: COMMIT, page: how.page.clone() };
-        self.read(statement, values, &how).await
+        let options = ExecutionOptions { consistency: COMMIT, page: options.page.clone() };
+        self.read(statement, values, &options).await
     }
 
     /// Ends every round before this one, for good.
-    async fn passed(&self, key: &Arc<PartitionKey>) -> Result<(), Failure> {
+    async fn passed(&self, key: &Arc<PartitionKey>) -> Result<(), CoordinatorFailure> {
         let deadline = Instant::now() + CONTENTION_LIMIT;
         loop {
             let ballot = self.prepared(key, deadline).await?;
-            match self.propose(key, &Proposal { ballot, update: None }).await? {
-                Proposed::Accepted => return Ok(()),
-                Proposed::Refused => self.back_off().await?,
-                Proposed::Partly(received) => return Err(out_of_time(received)),
+            match self.propose(key, &PaxosProposal { ballot, update: None }).await? {
+                ProposalOutcome::Accepted => return Ok(()),
+                ProposalOutcome::Refused => self.back_off().await?,
+                ProposalOutcome::Partly(received) => return Err(out_of_time(received)),
             }
         }
     }
@@ -105,26 +113,26 @@ impl Coordinator {
         &self,
         key: &Arc<PartitionKey>,
         deadline: Instant,
-    ) -> Result<Ballot, Failure> {
+    ) -> Result<PaxosBallot, CoordinatorFailure> {
         let mut floor = 0;
         while Instant::now() <= deadline {
             let ballot = self.cluster.with(|state| state.ballot(self.node, key, floor));
             let (accepted, committed, lacking) = match self.prepare(key, ballot).await? {
-                Prepared::Promised { accepted, committed, lacking } => {
+                PrepareOutcome::Promised { accepted, committed, lacking } => {
                     (accepted, committed, lacking)
                 }
-                Prepared::Refused { promised } => {
+                PrepareOutcome::Refused { promised } => {
                     floor = promised.us;
                     self.cluster.trace().reached("paxos: overtaken while it prepares");
                     self.back_off().await?;
                     continue;
                 }
-                Prepared::Silent(received) => return Err(out_of_time(received)),
+                PrepareOutcome::Silent(received) => return Err(out_of_time(received)),
             };
             if let Some(update) = unfinished(accepted.as_ref(), committed.as_ref()) {
-                let proposal = Proposal { ballot, update: Some(update) };
+                let proposal = PaxosProposal { ballot, update: Some(update) };
                 match self.propose(key, &proposal).await? {
-                    Proposed::Accepted => {
+                    ProposalOutcome::Accepted => {
                         self.cluster.trace().reached("paxos: round finished by a later one");
                         self.commit(key, proposal).await?;
                     }
@@ -145,71 +153,81 @@ impl Coordinator {
         Err(out_of_time(0))
     }
 
-    async fn prepare(&self, key: &Arc<PartitionKey>, ballot: Ballot) -> Result<Prepared, Failure> {
+    async fn prepare(
+        &self,
+        key: &Arc<PartitionKey>,
+        ballot: PaxosBallot,
+    ) -> Result<PrepareOutcome, CoordinatorFailure> {
         let asked = self.alive(Consistency::LocalSerial, QUORUM)?;
         let of = Arc::clone(key);
-        let handler = move |node: &mut Node| node.acceptor(&of).promise(ballot);
-        let question = Question { handler, limit: WRITE_LIMIT, hint: None, may_repeat: true };
+        let handler = move |node: &mut ReplicaNode| node.acceptor(&of).promise(ballot);
+        let question = ReplicaRequest { handler, limit: WRITE_LIMIT, hint: None, may_repeat: true };
         let replies = self
             .round(&asked, question, |replies| {
-                let refused =
-                    |(_, reply): &(usize, Promise)| !matches!(reply, Promise::Made { .. });
+                let refused = |(_, reply): &(usize, PaxosPromise)| {
+                    !matches!(reply, PaxosPromise::Made { .. })
+                };
                 replies.len() >= QUORUM || replies.iter().any(refused)
             })
             .await?;
         let (mut accepted, mut committed) = (None, None);
-        let mut refused: Option<Ballot> = None;
+        let mut refused: Option<PaxosBallot> = None;
         let mut made = Vec::new();
         for (node, reply) in replies {
             match reply {
-                Promise::Made { accepted: its, committed: last } => {
+                PaxosPromise::Made { accepted: its, committed: last } => {
                     made.push((node, ballot_of(last.as_ref())));
                     accepted = later(accepted, its);
                     committed = later(committed, last);
                 }
-                Promise::Refused { promised } => refused = refused.max(Some(promised)),
+                PaxosPromise::Refused { promised } => refused = refused.max(Some(promised)),
             }
         }
         if made.len() >= QUORUM {
             let last = ballot_of(committed.as_ref());
             let lacking = made.iter().filter(|(_, has)| *has < last).map(|(node, _)| *node);
             let lacking = lacking.collect();
-            return Ok(Prepared::Promised { accepted, committed, lacking });
+            return Ok(PrepareOutcome::Promised { accepted, committed, lacking });
         }
         Ok(match refused {
-            Some(promised) => Prepared::Refused { promised },
-            None => Prepared::Silent(made.len()),
+            Some(promised) => PrepareOutcome::Refused { promised },
+            None => PrepareOutcome::Silent(made.len()),
         })
     }
 
     async fn propose(
         &self,
         key: &Arc<PartitionKey>,
-        proposal: &Proposal,
-    ) -> Result<Proposed, Failure> {
+        proposal: &PaxosProposal,
+    ) -> Result<ProposalOutcome, CoordinatorFailure> {
         let asked = self.alive(Consistency::LocalSerial, QUORUM)?;
         let (of, it) = (Arc::clone(key), proposal.clone());
-        let handler = move |node: &mut Node| node.acceptor(&of).accept(&it);
+        let handler = move |node: &mut ReplicaNode| node.acceptor(&of).accept(&it);
         // A replica that accepted a copy may refuse the first one when that is later: its refusal
         // would say that nothing can come of the proposal.
-        let question = Question { handler, limit: WRITE_LIMIT, hint: None, may_repeat: false };
+        let question =
+            ReplicaRequest { handler, limit: WRITE_LIMIT, hint: None, may_repeat: false };
         let yes = |replies: &[(usize, bool)]| replies.iter().filter(|(_, yes)| *yes).count();
         let replies = self.round(&asked, question, |replies| yes(replies) >= QUORUM).await?;
         let accepted = yes(&replies);
         Ok(if accepted >= QUORUM {
-            Proposed::Accepted
+            ProposalOutcome::Accepted
         } else if accepted == 0 && replies.len() == asked.len() {
-            Proposed::Refused
+            ProposalOutcome::Refused
         } else {
             self.cluster.trace().reached("paxos: accepted by too few");
-            Proposed::Partly(accepted)
+            ProposalOutcome::Partly(accepted)
         })
     }
 
-    async fn commit(&self, key: &Arc<PartitionKey>, proposal: Proposal) -> Result<(), Failure> {
+    async fn commit(
+        &self,
+        key: &Arc<PartitionKey>,
+        proposal: PaxosProposal,
+    ) -> Result<(), CoordinatorFailure> {
         let Some(update) = &proposal.update else { return Ok(()) };
         let mutations: Arc<[Mutation]> = Arc::from([Mutation::clone(update)]);
-        let store = Store { mutations, consistency: COMMIT, write_type: WriteType::Simple };
+        let store = QuorumWrite { mutations, consistency: COMMIT, write_type: WriteType::Simple };
         let of = Arc::clone(key);
         self.store(store, move |node| node.commit(&of, &proposal)).await
     }
@@ -218,18 +236,18 @@ impl Coordinator {
     async fn catch_up(
         &self,
         key: &Arc<PartitionKey>,
-        last: Proposal,
+        last: PaxosProposal,
         lacking: &[usize],
-    ) -> Result<bool, Failure> {
+    ) -> Result<bool, CoordinatorFailure> {
         self.cluster.trace().reached("paxos: a replica lacks the last commit");
         let of = Arc::clone(key);
-        let handler = move |node: &mut Node| node.commit(&of, &last);
-        let question = Question { handler, limit: WRITE_LIMIT, hint: None, may_repeat: true };
+        let handler = move |node: &mut ReplicaNode| node.commit(&of, &last);
+        let question = ReplicaRequest { handler, limit: WRITE_LIMIT, hint: None, may_repeat: true };
         let replies = self.round(lacking, question, |_| false).await?;
         Ok(replies.len() == lacking.len())
     }
 
-    async fn back_off(&self) -> Result<(), Failure> {
+    async fn back_off(&self) -> Result<(), CoordinatorFailure> {
         let ms = self.cluster.with(|state| state.rng.below(PAUSE_MS));
         sleep(Duration::from_millis(ms)).await;
         self.awake().await
@@ -239,13 +257,13 @@ impl Coordinator {
 fn partition(
     statement: &CqlStatement,
     values: &[BoundValue],
-) -> Result<Arc<PartitionKey>, Failure> {
+) -> Result<Arc<PartitionKey>, CoordinatorFailure> {
     let key = statement.partition(values).map_err(invalid)?;
     key.map(Arc::new).ok_or_else(|| invalid("Paxos works in one partition"))
 }
 
 /// A round that ran out of time. It may be finished by a later one.
-fn out_of_time(received: usize) -> Failure {
+fn out_of_time(received: usize) -> CoordinatorFailure {
     refused(DbError::WriteTimeout {
         consistency: Consistency::LocalSerial,
         received: number(received),
@@ -255,12 +273,12 @@ fn out_of_time(received: usize) -> Failure {
 }
 
 /// The error of a round that only reads.
-fn as_read(error: Failure) -> Failure {
+fn as_read(error: CoordinatorFailure) -> CoordinatorFailure {
     match error {
-        Failure::Refused(DbError::WriteTimeout { received, required, .. }, text) => {
+        CoordinatorFailure::Refused(DbError::WriteTimeout { received, required, .. }, text) => {
             let (consistency, data_present) = (Consistency::LocalSerial, false);
             let error = DbError::ReadTimeout { consistency, received, required, data_present };
-            Failure::Refused(error, text)
+            CoordinatorFailure::Refused(error, text)
         }
         other => other,
     }

@@ -8,63 +8,66 @@ use scylla::errors::{DbError, WriteType};
 use scylla::statement::Consistency;
 use tokio::sync::oneshot;
 
-use super::messages::Question;
-use super::node::Node;
-use super::{Answer, Cluster, Failure, How, NODES, QUORUM, Reach};
+use super::messages::ReplicaRequest;
+use super::node::ReplicaNode;
+use super::{
+    CoordinatorAnswer, CoordinatorFailure, ExecutionOptions, NODES, NodeReach, QUORUM,
+    SimulatedCluster,
+};
 use crate::cql::{CqlStatement, Mutation, StatementKind};
 
 /// How long a coordinator waits for replicas that write.
 pub(super) const WRITE_LIMIT: Duration = Duration::from_secs(2);
 
 /// The work of one statement.
-pub(super) struct Coordinator {
-    pub(super) cluster: Cluster,
+pub(super) struct StatementCoordinator {
+    pub(super) cluster: SimulatedCluster,
     pub(super) node: usize,
     /// How often the node had died when the work began: it does not go on after another time.
     deaths: u64,
 }
 
 /// A mutation at a quorum.
-pub(super) struct Store {
+pub(super) struct QuorumWrite {
     pub(super) mutations: Arc<[Mutation]>,
     pub(super) consistency: Consistency,
     pub(super) write_type: WriteType,
 }
 
-impl Coordinator {
-    pub(super) fn new(cluster: &Cluster, node: usize) -> Coordinator {
+impl StatementCoordinator {
+    pub(super) fn new(cluster: &SimulatedCluster, node: usize) -> StatementCoordinator {
         let deaths = cluster.with(|state| *state.nodes[node].deaths.borrow());
-        Coordinator { cluster: cluster.clone(), node, deaths }
+        StatementCoordinator { cluster: cluster.clone(), node, deaths }
     }
 
     pub(super) async fn run(
         &self,
         statement: &CqlStatement,
         rows: &[Vec<BoundValue>],
-        how: &How,
-    ) -> Result<Answer, Failure> {
+        options: &ExecutionOptions,
+    ) -> Result<CoordinatorAnswer, CoordinatorFailure> {
         self.awake().await?;
         let values = rows.first().map(Vec::as_slice).unwrap_or_default();
         match statement.kind() {
             StatementKind::Local => {
                 let now_ms = self.cluster.with(|state| state.clock_us(self.node)) / 1_000;
-                Ok(Answer { rows: statement.local(now_ms), next: None })
+                Ok(CoordinatorAnswer { rows: statement.local(now_ms), next: None })
             }
-            StatementKind::Write => self.write(statement, rows, how.consistency).await,
+            StatementKind::Write => self.write(statement, rows, options.consistency).await,
             StatementKind::Conditional => self.change(statement, values).await,
-            StatementKind::Read if is_serial(how.consistency) => {
-                self.serial_read(statement, values, how).await
+            StatementKind::Read if is_serial(options.consistency) => {
+                self.serial_read(statement, values, options).await
             }
-            StatementKind::Read => self.read(statement, values, how).await,
+            StatementKind::Read => self.read(statement, values, options).await,
         }
     }
 
     /// Answers the client, unless the answer is lost.
     pub(super) async fn send_back(
         &self,
-        answer: Result<Answer, Failure>,
+        answer: Result<CoordinatorAnswer, CoordinatorFailure>,
         back: Option<u64>,
-        client: oneshot::Sender<Result<Answer, Failure>>,
+        client: oneshot::Sender<Result<CoordinatorAnswer, CoordinatorFailure>>,
     ) {
         let Some(back) = back else {
             self.cluster.trace().fault("answer to a client lost");
@@ -78,12 +81,12 @@ impl Coordinator {
     }
 
     /// Waits while the node is frozen.
-    pub(super) async fn awake(&self) -> Result<(), Failure> {
+    pub(super) async fn awake(&self) -> Result<(), CoordinatorFailure> {
         let reach = self.cluster.thawed(self.node, self.node).await;
         let deaths = self.cluster.with(|state| *state.nodes[self.node].deaths.borrow());
-        match reach == Reach::Ready && deaths == self.deaths {
+        match reach == NodeReach::Ready && deaths == self.deaths {
             true => Ok(()),
-            false => Err(Failure::Broken),
+            false => Err(CoordinatorFailure::Broken),
         }
     }
 
@@ -92,7 +95,7 @@ impl Coordinator {
         &self,
         consistency: Consistency,
         required: usize,
-    ) -> Result<Vec<usize>, Failure> {
+    ) -> Result<Vec<usize>, CoordinatorFailure> {
         let alive = self.cluster.with(|state| state.alive(self.node));
         if alive.len() >= required {
             return Ok(alive);
@@ -106,7 +109,7 @@ impl Coordinator {
         statement: &CqlStatement,
         rows: &[Vec<BoundValue>],
         consistency: Consistency,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<CoordinatorAnswer, CoordinatorFailure> {
         let (now_us, now_s) = self.cluster.with(|state| {
             let now_s = state.clock_us(self.node) / 1_000_000;
             (state.stamp(self.node), now_s)
@@ -116,24 +119,28 @@ impl Coordinator {
         let mutations = mutations.map_err(invalid)?;
         let write_type = if rows.len() > 1 { WriteType::UnloggedBatch } else { WriteType::Simple };
         let applied = Arc::clone(&mutations);
-        let store = Store { mutations, consistency, write_type };
+        let store = QuorumWrite { mutations, consistency, write_type };
         self.store(store, move |node| node.apply(&applied)).await?;
-        Ok(Answer::default())
+        Ok(CoordinatorAnswer::default())
     }
 
     /// Sends a mutation to all replicas and waits for enough of them.
-    pub(super) async fn store<H>(&self, store: Store, handler: H) -> Result<(), Failure>
+    pub(super) async fn store<H>(
+        &self,
+        store: QuorumWrite,
+        handler: H,
+    ) -> Result<(), CoordinatorFailure>
     where
-        H: Fn(&mut Node) + Send + Sync + 'static,
+        H: Fn(&mut ReplicaNode) + Send + Sync + 'static,
     {
-        let Store { mutations, consistency, write_type } = store;
+        let QuorumWrite { mutations, consistency, write_type } = store;
         let required = required(consistency);
         let alive = self.alive(consistency, required)?;
         for node in (0..NODES).filter(|node| !alive.contains(node)) {
             self.cluster.hint(node, &mutations);
         }
         let hint = Some(mutations);
-        let question = Question { handler, limit: WRITE_LIMIT, hint, may_repeat: true };
+        let question = ReplicaRequest { handler, limit: WRITE_LIMIT, hint, may_repeat: true };
         let replies = self.round(&alive, question, |replies| replies.len() >= required).await?;
         if replies.len() >= required {
             return Ok(());
@@ -161,11 +168,11 @@ pub(super) fn number(of: usize) -> i32 {
     i32::try_from(of).unwrap_or(i32::MAX)
 }
 
-pub(super) fn refused(error: DbError) -> Failure {
-    Failure::Refused(error, String::new())
+pub(super) fn refused(error: DbError) -> CoordinatorFailure {
+    CoordinatorFailure::Refused(error, String::new())
 }
 
 /// A statement that the schema cannot make sense of.
-pub(super) fn invalid(why: impl Into<String>) -> Failure {
-    Failure::Refused(DbError::Invalid, why.into())
+pub(super) fn invalid(why: impl Into<String>) -> CoordinatorFailure {
+    CoordinatorFailure::Refused(DbError::Invalid, why.into())
 }

@@ -10,17 +10,17 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
-use super::coordinator::Coordinator;
-use super::node::Node;
+use super::coordinator::StatementCoordinator;
+use super::node::ReplicaNode;
 use super::weather::within;
-use super::{Cluster, Failure, Reach};
+use super::{CoordinatorFailure, NodeReach, SimulatedCluster};
 use crate::cql::Mutation;
 
 /// The time of a message that is not late, and of its answer.
 const PROMPT: Duration = Duration::from_millis(1);
 
 /// What replicas are asked, and how long for.
-pub(super) struct Question<H> {
+pub(super) struct ReplicaRequest<H> {
     pub(super) handler: H,
     pub(super) limit: Duration,
     /// What a replica without an acknowledgement is sent later.
@@ -30,8 +30,8 @@ pub(super) struct Question<H> {
 }
 
 /// A message to one node.
-struct Letter<H, T> {
-    cluster: Cluster,
+struct ReplicaMessage<H, T> {
+    cluster: SimulatedCluster,
     from: usize,
     to: usize,
     handler: Arc<H>,
@@ -40,9 +40,9 @@ struct Letter<H, T> {
     may_repeat: bool,
 }
 
-impl<H, T> Clone for Letter<H, T> {
+impl<H, T> Clone for ReplicaMessage<H, T> {
     fn clone(&self) -> Self {
-        Letter {
+        ReplicaMessage {
             cluster: self.cluster.clone(),
             from: self.from,
             to: self.to,
@@ -54,9 +54,9 @@ impl<H, T> Clone for Letter<H, T> {
     }
 }
 
-impl<H, T> Letter<H, T>
+impl<H, T> ReplicaMessage<H, T>
 where
-    H: Fn(&mut Node) -> T + Send + Sync + 'static,
+    H: Fn(&mut ReplicaNode) -> T + Send + Sync + 'static,
     T: Send + 'static,
 {
     /// Sends it on its way. `true`: it arrives in time, and the sender itself handles it.
@@ -106,7 +106,7 @@ where
 
     async fn deliver(self, out: u64, back: Option<u64>) {
         self.cluster.pause(out).await;
-        if self.cluster.thawed(self.from, self.to).await == Reach::Gone {
+        if self.cluster.thawed(self.from, self.to).await == NodeReach::Gone {
             return self.is_lost();
         }
         let reply = self.cluster.with(|state| (self.handler)(&mut state.nodes[self.to]));
@@ -117,27 +117,27 @@ where
             return;
         };
         self.cluster.pause(back).await;
-        if self.cluster.with(|state| state.reach(self.to, self.from)) != Reach::Gone {
+        if self.cluster.with(|state| state.reach(self.to, self.from)) != NodeReach::Gone {
             // The coordinator may have answered by now.
             self.replies.send((self.to, reply)).ok();
         }
     }
 }
 
-impl Coordinator {
+impl StatementCoordinator {
     /// Asks the nodes `to` and waits until their answers are `enough`, all have answered, or the
     /// time is over. What is still on its way arrives later.
     pub(super) async fn round<T, H>(
         &self,
         to: &[usize],
-        question: Question<H>,
+        question: ReplicaRequest<H>,
         enough: impl Fn(&[(usize, T)]) -> bool + Send,
-    ) -> Result<Vec<(usize, T)>, Failure>
+    ) -> Result<Vec<(usize, T)>, CoordinatorFailure>
     where
-        H: Fn(&mut Node) -> T + Send + Sync + 'static,
+        H: Fn(&mut ReplicaNode) -> T + Send + Sync + 'static,
         T: Send + 'static,
     {
-        let Question { handler, limit, hint, may_repeat } = question;
+        let ReplicaRequest { handler, limit, hint, may_repeat } = question;
         let at_once = self.cluster.with(|state| {
             if !state.is_calm() {
                 state.are_equal = false;
@@ -153,7 +153,7 @@ impl Coordinator {
         let (replies, receiver) = unbounded_channel();
         let letters: Vec<_> = to
             .iter()
-            .map(|&to| Letter {
+            .map(|&to| ReplicaMessage {
                 cluster: self.cluster.clone(),
                 from: self.node,
                 to,
@@ -162,7 +162,7 @@ impl Coordinator {
                 hint: hint.clone(),
                 may_repeat,
             })
-            .filter(Letter::sent)
+            .filter(ReplicaMessage::sent)
             .collect();
         drop(replies);
         let replies = self.prompt(letters).await?;
@@ -170,9 +170,12 @@ impl Coordinator {
     }
 
     /// Handles what arrives in time.
-    async fn prompt<T, H>(&self, letters: Vec<Letter<H, T>>) -> Result<Vec<(usize, T)>, Failure>
+    async fn prompt<T, H>(
+        &self,
+        letters: Vec<ReplicaMessage<H, T>>,
+    ) -> Result<Vec<(usize, T)>, CoordinatorFailure>
     where
-        H: Fn(&mut Node) -> T + Send + Sync + 'static,
+        H: Fn(&mut ReplicaNode) -> T + Send + Sync + 'static,
         T: Send + 'static,
     {
         if letters.iter().any(|letter| letter.to != self.node) {
@@ -182,12 +185,12 @@ impl Coordinator {
         let mut replies = Vec::with_capacity(letters.len());
         for letter in letters {
             let reply = self.cluster.with(|state| match state.reach(self.node, letter.to) {
-                Reach::Ready => Ok((letter.handler)(&mut state.nodes[letter.to])),
+                NodeReach::Ready => Ok((letter.handler)(&mut state.nodes[letter.to])),
                 other => Err(other),
             });
             match reply {
                 Ok(reply) => replies.push((letter.to, reply)),
-                Err(Reach::Gone) => letter.is_lost(),
+                Err(NodeReach::Gone) => letter.is_lost(),
                 Err(_) => letter.spawn(0, Some(0)),
             }
         }
@@ -201,7 +204,7 @@ impl Coordinator {
         asked: usize,
         deadline: Instant,
         enough: impl Fn(&[(usize, T)]) -> bool + Send,
-    ) -> Result<Vec<(usize, T)>, Failure>
+    ) -> Result<Vec<(usize, T)>, CoordinatorFailure>
     where
         T: Send + 'static,
     {
@@ -222,7 +225,7 @@ impl Coordinator {
     }
 }
 
-impl Cluster {
+impl SimulatedCluster {
     /// Keeps mutations for a node that did not acknowledge them, or forgets them.
     pub(super) fn hint(&self, to: usize, mutations: &Arc<[Mutation]>) {
         let later = self.with(|state| {
@@ -242,7 +245,7 @@ impl Cluster {
         let (cluster, in_flight) = (self.clone(), self.in_flight());
         tokio::spawn(async move {
             cluster.pause(later).await;
-            if cluster.thawed(to, to).await == Reach::Ready {
+            if cluster.thawed(to, to).await == NodeReach::Ready {
                 cluster.with(|state| {
                     let node = &mut state.nodes[to];
                     for mutations in std::mem::take(&mut node.hints) {
@@ -267,10 +270,10 @@ impl Cluster {
     }
 
     /// Waits until a node is not frozen any more, and says whether a message from `from` arrives.
-    pub(super) async fn thawed(&self, from: usize, to: usize) -> Reach {
+    pub(super) async fn thawed(&self, from: usize, to: usize) -> NodeReach {
         loop {
             match self.with(|state| state.reach(from, to)) {
-                Reach::Frozen(until) => tokio::select! {
+                NodeReach::Frozen(until) => tokio::select! {
                     biased;
                     () = sleep_until(until) => {}
                     () = self.changed().notified() => {}

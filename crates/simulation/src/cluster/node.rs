@@ -7,22 +7,22 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::paxos::{Acceptor, Ballot, Proposal};
-use super::weather::{Weather, within};
-use super::{NODES, Reach};
+use super::paxos::{PaxosAcceptor, PaxosBallot, PaxosProposal};
+use super::weather::{NetworkWeather, within};
+use super::{NODES, NodeReach};
 use crate::cql::{Mutation, PartitionKey, ReplicaData};
 use crate::rng::Rng;
 use crate::session::EPOCH_MS;
 
 /// A replica of every partition.
-pub(super) struct Node {
+pub(super) struct ReplicaNode {
     pub(super) data: ReplicaData,
-    pub(super) paxos: BTreeMap<PartitionKey, Acceptor>,
+    pub(super) paxos: BTreeMap<PartitionKey, PaxosAcceptor>,
     /// Mutations that other nodes keep for it.
     pub(super) hints: Vec<Arc<[Mutation]>>,
     pub(super) up: bool,
     pub(super) frozen_until: Option<Instant>,
-    pub(super) suspicion: Suspicion,
+    pub(super) suspicion: NodeSuspicion,
     /// How often it died: whoever waits for it learns that it did.
     pub(super) deaths: watch::Sender<u64>,
     pub(super) ahead_ms: i64,
@@ -31,14 +31,14 @@ pub(super) struct Node {
 
 /// From when to when others think that a node is down.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Suspicion {
+pub(super) struct NodeSuspicion {
     from: Option<Instant>,
     until: Option<Instant>,
 }
 
-impl Suspicion {
+impl NodeSuspicion {
     pub(super) fn begin(&mut self, at: Instant) {
-        *self = Suspicion { from: Some(at), until: None };
+        *self = NodeSuspicion { from: Some(at), until: None };
     }
 
     pub(super) fn end(&mut self, at: Instant) {
@@ -50,24 +50,24 @@ impl Suspicion {
     }
 }
 
-impl Node {
-    pub(super) fn new() -> Node {
-        Node {
+impl ReplicaNode {
+    pub(super) fn new() -> ReplicaNode {
+        ReplicaNode {
             data: ReplicaData::default(),
             paxos: BTreeMap::new(),
             hints: Vec::new(),
             up: true,
             frozen_until: None,
-            suspicion: Suspicion::default(),
+            suspicion: NodeSuspicion::default(),
             deaths: watch::Sender::new(0),
             ahead_ms: 0,
             last_us: 0,
         }
     }
 
-    pub(super) fn acceptor(&mut self, key: &PartitionKey) -> &mut Acceptor {
+    pub(super) fn acceptor(&mut self, key: &PartitionKey) -> &mut PaxosAcceptor {
         if !self.paxos.contains_key(key) {
-            self.paxos.insert(key.clone(), Acceptor::default());
+            self.paxos.insert(key.clone(), PaxosAcceptor::default());
         }
         self.paxos.get_mut(key).expect("it was put there")
     }
@@ -78,7 +78,7 @@ impl Node {
         }
     }
 
-    pub(super) fn commit(&mut self, key: &PartitionKey, proposal: &Proposal) {
+    pub(super) fn commit(&mut self, key: &PartitionKey, proposal: &PaxosProposal) {
         if let Some(update) = &proposal.update {
             self.data.apply(update);
         }
@@ -91,10 +91,10 @@ impl Node {
 }
 
 /// All that changes in a cluster.
-pub(super) struct State {
+pub(super) struct ClusterState {
     pub(super) rng: Rng,
-    pub(super) weather: Weather,
-    pub(super) nodes: [Node; NODES],
+    pub(super) weather: NetworkWeather,
+    pub(super) nodes: [ReplicaNode; NODES],
     /// Pairs that do not reach each other, the lower number first.
     pub(super) cuts: BTreeSet<(usize, usize)>,
     /// Whether late messages arrive at once, since the faults end.
@@ -107,12 +107,12 @@ pub(super) struct State {
     began: Instant,
 }
 
-impl State {
-    pub(super) fn new(rng: Rng, weather: Weather, began: Instant) -> State {
-        State {
+impl ClusterState {
+    pub(super) fn new(rng: Rng, weather: NetworkWeather, began: Instant) -> ClusterState {
+        ClusterState {
             rng,
             weather,
-            nodes: std::array::from_fn(|_| Node::new()),
+            nodes: std::array::from_fn(|_| ReplicaNode::new()),
             cuts: BTreeSet::new(),
             hurries: false,
             are_equal: true,
@@ -130,12 +130,12 @@ impl State {
             && self.nodes.iter().all(|node| node.up && node.frozen(now).is_none())
     }
 
-    pub(super) fn reach(&self, from: usize, to: usize) -> Reach {
+    pub(super) fn reach(&self, from: usize, to: usize) -> NodeReach {
         let node = &self.nodes[to];
         if !node.up || self.cuts.contains(&(from.min(to), from.max(to))) {
-            return Reach::Gone;
+            return NodeReach::Gone;
         }
-        node.frozen(Instant::now()).map_or(Reach::Ready, Reach::Frozen)
+        node.frozen(Instant::now()).map_or(NodeReach::Ready, NodeReach::Frozen)
     }
 
     pub(super) fn suspected(&self, node: usize) -> bool {
@@ -168,7 +168,7 @@ impl State {
 
     /// A ballot above `floor` and above what this node promised. One that lies above its clock does
     /// not move its clock: it came from a node whose clock is ahead.
-    pub(super) fn ballot(&mut self, node: usize, key: &PartitionKey, floor: i64) -> Ballot {
+    pub(super) fn ballot(&mut self, node: usize, key: &PartitionKey, floor: i64) -> PaxosBallot {
         let promised = self.nodes[node].paxos.get(key).map_or(0, |state| state.promised.us);
         let floor = floor.max(promised) + 1;
         let by_clock = self.clock_us(node).max(self.nodes[node].last_us + 1);
@@ -176,6 +176,6 @@ impl State {
             self.nodes[node].last_us = by_clock;
         }
         self.ballots += 1;
-        Ballot { us: by_clock.max(floor), number: self.ballots }
+        PaxosBallot { us: by_clock.max(floor), number: self.ballots }
     }
 }

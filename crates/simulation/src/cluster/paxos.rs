@@ -7,7 +7,7 @@ use crate::cql::Mutation;
 /// The number of a round. Its microseconds are the timestamp of the cells that the round writes, so
 /// no two rounds of a partition may have the same: a replica refuses the second.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Ballot {
+pub(super) struct PaxosBallot {
     pub(super) us: i64,
     /// Tells apart rounds that begin in one microsecond.
     pub(super) number: u64,
@@ -15,36 +15,36 @@ pub(super) struct Ballot {
 
 /// What a round wants to write: nothing, if it only reads or its condition did not hold.
 #[derive(Clone, Debug)]
-pub(super) struct Proposal {
-    pub(super) ballot: Ballot,
+pub(super) struct PaxosProposal {
+    pub(super) ballot: PaxosBallot,
     pub(super) update: Option<Arc<Mutation>>,
 }
 
 /// The state of a partition on one replica.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Acceptor {
-    pub(super) promised: Ballot,
-    pub(super) accepted: Option<Proposal>,
-    pub(super) committed: Option<Proposal>,
+pub(super) struct PaxosAcceptor {
+    pub(super) promised: PaxosBallot,
+    pub(super) accepted: Option<PaxosProposal>,
+    pub(super) committed: Option<PaxosProposal>,
 }
 
 /// The answer to a prepare message.
 #[derive(Clone, Debug)]
-pub(super) enum Promise {
-    Made { accepted: Option<Proposal>, committed: Option<Proposal> },
-    Refused { promised: Ballot },
+pub(super) enum PaxosPromise {
+    Made { accepted: Option<PaxosProposal>, committed: Option<PaxosProposal> },
+    Refused { promised: PaxosBallot },
 }
 
-impl Acceptor {
-    pub(super) fn promise(&mut self, ballot: Ballot) -> Promise {
+impl PaxosAcceptor {
+    pub(super) fn promise(&mut self, ballot: PaxosBallot) -> PaxosPromise {
         if !self.allows(ballot) {
-            return Promise::Refused { promised: self.promised };
+            return PaxosPromise::Refused { promised: self.promised };
         }
         self.promised = ballot;
-        Promise::Made { accepted: self.accepted.clone(), committed: self.committed.clone() }
+        PaxosPromise::Made { accepted: self.accepted.clone(), committed: self.committed.clone() }
     }
 
-    pub(super) fn accept(&mut self, proposal: &Proposal) -> bool {
+    pub(super) fn accept(&mut self, proposal: &PaxosProposal) -> bool {
         let allowed = self.allows(proposal.ballot);
         if allowed {
             self.promised = proposal.ballot;
@@ -53,7 +53,7 @@ impl Acceptor {
         allowed
     }
 
-    pub(super) fn commit(&mut self, proposal: &Proposal) {
+    pub(super) fn commit(&mut self, proposal: &PaxosProposal) {
         if ballot_of(self.committed.as_ref()) < proposal.ballot {
             self.committed = Some(proposal.clone());
         }
@@ -62,26 +62,29 @@ impl Acceptor {
         }
     }
 
-    fn allows(&self, ballot: Ballot) -> bool {
+    fn allows(&self, ballot: PaxosBallot) -> bool {
         ballot == self.promised || ballot.us > self.promised.us
     }
 }
 
 /// The ballot of a proposal; that before all rounds if there is none.
-pub(super) fn ballot_of(proposal: Option<&Proposal>) -> Ballot {
+pub(super) fn ballot_of(proposal: Option<&PaxosProposal>) -> PaxosBallot {
     proposal.map(|proposal| proposal.ballot).unwrap_or_default()
 }
 
 /// The later of two proposals.
-pub(super) fn later(one: Option<Proposal>, other: Option<Proposal>) -> Option<Proposal> {
+pub(super) fn later(
+    one: Option<PaxosProposal>,
+    other: Option<PaxosProposal>,
+) -> Option<PaxosProposal> {
     if ballot_of(one.as_ref()) >= ballot_of(other.as_ref()) { one } else { other }
 }
 
 /// What was accepted and has to be finished before another round may go on. One that writes nothing
 /// has not.
 pub(super) fn unfinished(
-    accepted: Option<&Proposal>,
-    committed: Option<&Proposal>,
+    accepted: Option<&PaxosProposal>,
+    committed: Option<&PaxosProposal>,
 ) -> Option<Arc<Mutation>> {
     let accepted = accepted.filter(|accepted| accepted.ballot > ballot_of(committed))?;
     accepted.update.clone()
@@ -91,18 +94,21 @@ pub(super) fn unfinished(
 mod tests {
     use super::*;
 
-    fn empty(us: i64, number: u64) -> Proposal {
-        Proposal { ballot: Ballot { us, number }, update: None }
+    fn empty(us: i64, number: u64) -> PaxosProposal {
+        PaxosProposal { ballot: PaxosBallot { us, number }, update: None }
     }
 
     #[test]
     fn a_promise_holds_against_earlier_and_equal_times() {
-        let mut acceptor = Acceptor::default();
-        let ballot = Ballot { us: 5, number: 1 };
-        assert!(matches!(acceptor.promise(ballot), Promise::Made { .. }));
-        assert!(matches!(acceptor.promise(ballot), Promise::Made { .. }), "the same once more");
-        let refused = acceptor.promise(Ballot { us: 5, number: 2 });
-        assert!(matches!(refused, Promise::Refused { promised } if promised == ballot));
+        let mut acceptor = PaxosAcceptor::default();
+        let ballot = PaxosBallot { us: 5, number: 1 };
+        assert!(matches!(acceptor.promise(ballot), PaxosPromise::Made { .. }));
+        assert!(
+            matches!(acceptor.promise(ballot), PaxosPromise::Made { .. }),
+            "the same once more"
+        );
+        let refused = acceptor.promise(PaxosBallot { us: 5, number: 2 });
+        assert!(matches!(refused, PaxosPromise::Refused { promised } if promised == ballot));
         assert!(!acceptor.accept(&empty(4, 9)));
         assert!(acceptor.accept(&empty(5, 1)) && acceptor.accept(&empty(6, 0)));
         assert!(!acceptor.accept(&empty(5, 1)), "promised to a later round");
@@ -110,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_commit_ends_the_rounds_before_it() {
-        let mut acceptor = Acceptor::default();
+        let mut acceptor = PaxosAcceptor::default();
         assert!(acceptor.accept(&empty(5, 1)));
         acceptor.commit(&empty(4, 1));
         assert!(acceptor.accepted.is_some(), "a later round is still open");

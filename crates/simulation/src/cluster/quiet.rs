@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::node::{State, Suspicion};
-use super::paxos::{Ballot, Proposal, ballot_of, later, unfinished};
-use super::{Cluster, NODES, QUORUM, Reach, Weather};
+use super::node::{ClusterState, NodeSuspicion};
+use super::paxos::{PaxosBallot, PaxosProposal, ballot_of, later, unfinished};
+use super::{NODES, NetworkWeather, NodeReach, QUORUM, SimulatedCluster};
 use crate::cql::PartitionKey;
 
 /// The longest time to wait for what is in flight, in milliseconds.
@@ -17,11 +17,11 @@ const SETTLED_AFTER_MS: u64 = 60_000;
 /// may meet a replica that accepted it, or not.
 const FINISHED: u32 = 500;
 
-impl Cluster {
+impl SimulatedCluster {
     /// Makes the rows of all nodes equal that run and are not frozen.
     pub fn repair(&self) {
         self.with(|state| {
-            let ready = (0..NODES).filter(|node| state.reach(*node, *node) == Reach::Ready);
+            let ready = (0..NODES).filter(|node| state.reach(*node, *node) == NodeReach::Ready);
             let ready: Vec<usize> = ready.collect();
             state.merge(&ready);
         });
@@ -34,13 +34,13 @@ impl Cluster {
     /// finished or ended for good, and all replicas are equal. The weather stays calm.
     pub async fn quiet(&self) {
         self.with(|state| {
-            state.weather = Weather::calm();
+            state.weather = NetworkWeather::calm();
             state.cuts.clear();
             state.hurries = true;
             for node in &mut state.nodes {
                 node.up = true;
                 node.frozen_until = None;
-                node.suspicion = Suspicion::default();
+                node.suspicion = NodeSuspicion::default();
                 node.ahead_ms = 0;
             }
         });
@@ -74,7 +74,7 @@ impl Cluster {
     }
 }
 
-impl State {
+impl ClusterState {
     fn merge(&mut self, nodes: &[usize]) {
         let Some((first, others)) = nodes.split_first() else { return };
         let mut all = std::mem::take(&mut self.nodes[*first].data);
@@ -96,7 +96,7 @@ impl State {
     }
 
     fn finish_rounds_of(&mut self, key: &PartitionKey) {
-        let (mut all, mut committed, mut promised) = (Vec::new(), None, Ballot::default());
+        let (mut all, mut committed, mut promised) = (Vec::new(), None, PaxosBallot::default());
         for node in &mut self.nodes {
             let acceptor = node.acceptor(key);
             all.extend(acceptor.accepted.take());
@@ -110,7 +110,7 @@ impl State {
         if let Some(update) = unfinished(accepted, committed.as_ref())
             && (by >= QUORUM || self.rng.chance(FINISHED))
         {
-            committed = Some(Proposal { ballot, update: Some(update) });
+            committed = Some(PaxosProposal { ballot, update: Some(update) });
         }
         for node in &mut self.nodes {
             if let Some(committed) = &committed {

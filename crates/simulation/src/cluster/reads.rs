@@ -8,10 +8,10 @@ use cql_session::BoundValue;
 use scylla::errors::DbError;
 use scylla::statement::Consistency;
 
-use super::coordinator::{Coordinator, invalid, number, refused, required};
-use super::messages::Question;
-use super::node::Node;
-use super::{Answer, Failure, How};
+use super::coordinator::{StatementCoordinator, invalid, number, refused, required};
+use super::messages::ReplicaRequest;
+use super::node::ReplicaNode;
+use super::{CoordinatorAnswer, CoordinatorFailure, ExecutionOptions};
 use crate::cql::{CqlStatement, Mutation, PagePosition, ReadAnswer, ReplicaRead};
 
 /// How long a coordinator waits for replicas that read.
@@ -23,25 +23,25 @@ const SPECULATE_AFTER: Duration = Duration::from_millis(60);
 /// How often a coordinator asks one replica more than it needs, in permille.
 const ASK_ALL: u32 = 250;
 
-impl Coordinator {
+impl StatementCoordinator {
     pub(super) async fn read(
         &self,
         statement: &CqlStatement,
         values: &[BoundValue],
-        how: &How,
-    ) -> Result<Answer, Failure> {
+        options: &ExecutionOptions,
+    ) -> Result<CoordinatorAnswer, CoordinatorFailure> {
         let mut read = statement.read(values).map_err(invalid)?;
-        if let Some(after) = how.page.as_ref().and_then(|page| page.after.as_deref()) {
+        if let Some(after) = options.page.as_ref().and_then(|page| page.after.as_deref()) {
             read = read.after(position(after)?);
         }
-        let rows = self.rows(&Arc::new(read), how.consistency).await?;
+        let rows = self.rows(&Arc::new(read), options.consistency).await?;
         let now_s = self.cluster.with(|state| state.clock_us(self.node)) / 1_000_000;
-        let Some(page) = &how.page else {
+        let Some(page) = &options.page else {
             let rows = statement.answer(values, &rows, now_s).map_err(invalid)?;
-            return Ok(Answer { rows, next: None });
+            return Ok(CoordinatorAnswer { rows, next: None });
         };
         let (rows, next) = statement.page(values, &rows, page.rows, now_s).map_err(invalid)?;
-        Ok(Answer { rows, next: next.map(|position| position.to_bytes()) })
+        Ok(CoordinatorAnswer { rows, next: next.map(|position| position.to_bytes()) })
     }
 
     /// The merged rows of enough replicas.
@@ -49,7 +49,7 @@ impl Coordinator {
         &self,
         read: &Arc<ReplicaRead>,
         consistency: Consistency,
-    ) -> Result<ReadAnswer, Failure> {
+    ) -> Result<ReadAnswer, CoordinatorFailure> {
         let need = required(consistency);
         let mut asked = self.alive(consistency, need)?;
         let all = asked.clone();
@@ -85,10 +85,10 @@ impl Coordinator {
         read: &Arc<ReplicaRead>,
         need: usize,
         limit: Duration,
-    ) -> Result<Vec<(usize, ReadAnswer)>, Failure> {
+    ) -> Result<Vec<(usize, ReadAnswer)>, CoordinatorFailure> {
         let read = Arc::clone(read);
-        let handler = move |node: &mut Node| node.data.read(&read);
-        let question = Question { handler, limit, hint: None, may_repeat: true };
+        let handler = move |node: &mut ReplicaNode| node.data.read(&read);
+        let question = ReplicaRequest { handler, limit, hint: None, may_repeat: true };
         self.round(nodes, question, |replies| replies.len() >= need).await
     }
 
@@ -96,7 +96,7 @@ impl Coordinator {
         &self,
         mut replies: Vec<(usize, ReadAnswer)>,
         consistency: Consistency,
-    ) -> Result<ReadAnswer, Failure> {
+    ) -> Result<ReadAnswer, CoordinatorFailure> {
         let differ = replies.windows(2).any(|pair| pair[0].1 != pair[1].1);
         if !differ {
             return Ok(replies.swap_remove(0).1);
@@ -121,9 +121,9 @@ impl Coordinator {
         lacking: &[usize],
         answered: usize,
         consistency: Consistency,
-    ) -> Result<(), Failure> {
-        let handler = move |node: &mut Node| node.apply(&repair);
-        let question = Question { handler, limit: READ_LIMIT, hint: None, may_repeat: true };
+    ) -> Result<(), CoordinatorFailure> {
+        let handler = move |node: &mut ReplicaNode| node.apply(&repair);
+        let question = ReplicaRequest { handler, limit: READ_LIMIT, hint: None, may_repeat: true };
         let repaired = self.round(lacking, question, |_| false).await?.len();
         if repaired == lacking.len() {
             return Ok(());
@@ -134,6 +134,6 @@ impl Coordinator {
     }
 }
 
-fn position(bytes: &[u8]) -> Result<PagePosition, Failure> {
+fn position(bytes: &[u8]) -> Result<PagePosition, CoordinatorFailure> {
     PagePosition::from_bytes(bytes).ok_or_else(|| invalid("a page begins at no row"))
 }

@@ -8,8 +8,10 @@ use scylla::errors::DbError;
 use scylla::statement::Consistency;
 use tokio::time::{Instant, sleep};
 
-use super::paxos::Proposal;
-use super::{Answer, Cluster, Failure, How, Weather};
+use super::paxos::PaxosProposal;
+use super::{
+    CoordinatorAnswer, CoordinatorFailure, ExecutionOptions, NetworkWeather, SimulatedCluster,
+};
 use crate::cql::KeyspaceSchema;
 use crate::rng::Rng;
 use crate::trace::Trace;
@@ -22,44 +24,66 @@ const CHANGE: &str = "UPDATE item SET value = ? WHERE id = ? IF value = ?";
 const QUORUM: Consistency = Consistency::LocalQuorum;
 const SERIAL: Consistency = Consistency::LocalSerial;
 
-fn cluster(seed: u64, weather: Weather) -> Cluster {
+fn cluster(seed: u64, weather: NetworkWeather) -> SimulatedCluster {
     let schema = Arc::new(KeyspaceSchema::parse(SCHEMA).expect("a schema"));
-    Cluster::new(schema, Rng::new(seed), Trace::new(false), weather)
+    SimulatedCluster::new(schema, Rng::new(seed), Trace::new(false), weather)
 }
 
-fn stormy() -> Weather {
+fn stormy() -> NetworkWeather {
     let (late_ms, noticed_ms) = ((2, 40), (10, 100));
-    Weather { lost: 100, late: 200, late_ms, twice: 80, noticed_ms, ..Weather::calm() }
+    NetworkWeather {
+        lost: 100,
+        late: 200,
+        late_ms,
+        twice: 80,
+        noticed_ms,
+        ..NetworkWeather::calm()
+    }
 }
 
 fn int(value: i32) -> BoundValue {
     BoundValue::Value(value.to_be_bytes().to_vec())
 }
 
-impl Cluster {
+impl SimulatedCluster {
     async fn run(
         &self,
         node: usize,
         cql: &str,
         values: &[BoundValue],
         consistency: Consistency,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<CoordinatorAnswer, CoordinatorFailure> {
         let statement = self.prepare(cql).expect("a statement");
-        self.execute(node, &statement, &[values.to_vec()], How { consistency, page: None }).await
+        self.execute(
+            node,
+            &statement,
+            &[values.to_vec()],
+            ExecutionOptions { consistency, page: None },
+        )
+        .await
     }
 
-    async fn value(&self, node: usize, consistency: Consistency) -> Result<Option<i32>, Failure> {
+    async fn value(
+        &self,
+        node: usize,
+        consistency: Consistency,
+    ) -> Result<Option<i32>, CoordinatorFailure> {
         let answer = self.run(node, READ, &[int(1)], consistency).await?;
         let cell = answer.rows.first().and_then(|row| row.get(4..8)?.try_into().ok());
         Ok(cell.map(i32::from_be_bytes))
     }
 
-    async fn set(&self, node: usize, value: i32) -> Result<Answer, Failure> {
+    async fn set(&self, node: usize, value: i32) -> Result<CoordinatorAnswer, CoordinatorFailure> {
         self.run(node, WRITE, &[int(1), int(value)], QUORUM).await
     }
 
     /// Whether a conditional update from one value to another was applied.
-    async fn step(&self, node: usize, from: BoundValue, to: i32) -> Result<bool, Failure> {
+    async fn step(
+        &self,
+        node: usize,
+        from: BoundValue,
+        to: i32,
+    ) -> Result<bool, CoordinatorFailure> {
         let answer = self.run(node, CHANGE, &[int(to), int(1), from], QUORUM).await?;
         Ok(answer.rows.first().and_then(|row| row.get(4)) == Some(&1))
     }
@@ -78,7 +102,7 @@ impl Cluster {
 #[tokio::test(start_paused = true)]
 async fn a_quorum_sees_what_a_quorum_wrote() {
     for down in 0..3 {
-        let cluster = cluster(1, Weather::calm());
+        let cluster = cluster(1, NetworkWeather::calm());
         cluster.kill(down);
         cluster.set((down + 1) % 3, 7).await.expect("two of three are enough");
         cluster.start(down);
@@ -87,18 +111,22 @@ async fn a_quorum_sees_what_a_quorum_wrote() {
         assert_eq!(read, Some(7));
         cluster.kill((down + 2) % 3);
         let alone = cluster.value(down, QUORUM).await;
-        let refused = matches!(alone, Err(Failure::Refused(DbError::Unavailable { .. }, _)));
+        let refused =
+            matches!(alone, Err(CoordinatorFailure::Refused(DbError::Unavailable { .. }, _)));
         assert!(refused, "{alone:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_read_repairs_what_it_merged() {
-    let cluster = cluster(1, Weather::calm());
+    let cluster = cluster(1, NetworkWeather::calm());
     cluster.cut(0, 1);
     cluster.cut(0, 2);
     let alone = cluster.set(0, 7).await;
-    assert!(matches!(alone, Err(Failure::Refused(DbError::WriteTimeout { .. }, _))), "{alone:?}");
+    assert!(
+        matches!(alone, Err(CoordinatorFailure::Refused(DbError::WriteTimeout { .. }, _))),
+        "{alone:?}"
+    );
     cluster.mend(0, 1);
     cluster.mend(0, 2);
     assert_eq!(cluster.value(0, QUORUM).await.expect("all are up"), Some(7));
@@ -109,7 +137,7 @@ async fn a_read_repairs_what_it_merged() {
 
 #[tokio::test(start_paused = true)]
 async fn calm_weather_is_quick() {
-    let cluster = cluster(1, Weather::calm());
+    let cluster = cluster(1, NetworkWeather::calm());
     let began = Instant::now();
     assert!(cluster.step(0, BoundValue::Null, 1).await.expect("calm"));
     assert!(!cluster.step(1, BoundValue::Null, 1).await.expect("calm"));
@@ -152,14 +180,14 @@ async fn a_conditional_update_is_applied_once() {
 #[tokio::test(start_paused = true)]
 async fn a_later_round_finishes_an_accepted_proposal() {
     for (by, seen) in [(&[1_usize][..], None), (&[0_usize, 1][..], Some(9))] {
-        let cluster = cluster(3, Weather::calm());
+        let cluster = cluster(3, NetworkWeather::calm());
         let statement = cluster.prepare(WRITE).expect("a statement");
         let values = [int(1), int(9)];
         let key = statement.partition(&values).expect("a key").expect("one partition");
         cluster.with(|state| {
             let ballot = state.ballot(0, &key, 0);
             let mutation = statement.mutation(&values, ballot.us, 0).expect("a mutation");
-            let proposal = Proposal { ballot, update: Some(Arc::new(mutation)) };
+            let proposal = PaxosProposal { ballot, update: Some(Arc::new(mutation)) };
             for node in by {
                 assert!(state.nodes[*node].acceptor(&key).accept(&proposal));
             }
@@ -179,8 +207,8 @@ async fn a_later_round_finishes_an_accepted_proposal() {
 async fn of_two_at_the_same_time_one_is_refused() {
     for seed in 0..10 {
         let weather = match seed {
-            0 => Weather::calm(),
-            _ => Weather { late: 300, late_ms: (2, 30), ..Weather::calm() },
+            0 => NetworkWeather::calm(),
+            _ => NetworkWeather { late: 300, late_ms: (2, 30), ..NetworkWeather::calm() },
         };
         let cluster = cluster(seed, weather);
         let steps = futures::future::join(
@@ -189,7 +217,7 @@ async fn of_two_at_the_same_time_one_is_refused() {
         );
         let (one, other) = steps.await;
         let value = cluster.serially(2).await;
-        let applied = |outcome: &Result<bool, Failure>| matches!(outcome, Ok(true));
+        let applied = |outcome: &Result<bool, CoordinatorFailure>| matches!(outcome, Ok(true));
         assert!(!(applied(&one) && applied(&other)), "seed {seed}");
         assert!(!applied(&one) || value == Some(10), "seed {seed}: {value:?}");
         assert!(!applied(&other) || value == Some(11), "seed {seed}: {value:?}");
@@ -199,7 +227,7 @@ async fn of_two_at_the_same_time_one_is_refused() {
 
 #[tokio::test(start_paused = true)]
 async fn a_frozen_node_writes_late() {
-    let cluster = cluster(1, Weather::calm());
+    let cluster = cluster(1, NetworkWeather::calm());
     cluster.freeze(1, Duration::from_secs(20));
     cluster.freeze(2, Duration::from_secs(20));
     cluster.with(|state| {
@@ -209,7 +237,7 @@ async fn a_frozen_node_writes_late() {
     });
     let began = Instant::now();
     let timed_out = cluster.set(0, 5).await;
-    assert!(matches!(timed_out, Err(Failure::Refused(DbError::WriteTimeout { .. }, _))));
+    assert!(matches!(timed_out, Err(CoordinatorFailure::Refused(DbError::WriteTimeout { .. }, _))));
     assert_eq!(began.elapsed().as_secs(), 2);
     sleep(Duration::from_secs(20)).await;
     assert!(cluster.replicas_are_equal(), "what waited was handled");
@@ -217,13 +245,14 @@ async fn a_frozen_node_writes_late() {
 
 #[tokio::test(start_paused = true)]
 async fn a_coordinator_that_dies_breaks_its_connections() {
-    let cluster = cluster(1, Weather { late: 1_000, late_ms: (500, 500), ..Weather::calm() });
+    let cluster =
+        cluster(1, NetworkWeather { late: 1_000, late_ms: (500, 500), ..NetworkWeather::calm() });
     let (set, ()) = futures::future::join(cluster.set(0, 5), async {
         sleep(Duration::from_millis(100)).await;
         cluster.kill(0);
     })
     .await;
-    assert!(matches!(set, Err(Failure::Broken)), "{set:?}");
+    assert!(matches!(set, Err(CoordinatorFailure::Broken)), "{set:?}");
     cluster.quiet().await;
     assert_eq!(cluster.value(1, QUORUM).await.expect("calm"), Some(5), "it was on its way");
 }
@@ -231,7 +260,7 @@ async fn a_coordinator_that_dies_breaks_its_connections() {
 #[tokio::test(start_paused = true)]
 async fn after_quiet_all_replicas_are_equal() {
     for seed in 0..5 {
-        let weather = Weather { very_late: 100, very_late_ms: (1_000, 50_000), ..stormy() };
+        let weather = NetworkWeather { very_late: 100, very_late_ms: (1_000, 50_000), ..stormy() };
         let cluster = cluster(seed, weather);
         for number in 0..30 {
             let node = usize::try_from(number).expect("small") % 3;

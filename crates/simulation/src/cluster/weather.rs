@@ -5,14 +5,14 @@ use crate::rng::Rng;
 /// The rates of the faults that nobody orders. Rates are in permille of all messages, times in
 /// milliseconds, lowest and highest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Weather {
+pub struct NetworkWeather {
     /// Messages between nodes that never arrive.
     pub lost: u32,
-    /// Messages that are late by [`Weather::late_ms`].
+    /// Messages that are late by [`NetworkWeather::late_ms`].
     pub late: u32,
     /// How late such a message is.
     pub late_ms: (u64, u64),
-    /// Messages that are late by [`Weather::very_late_ms`].
+    /// Messages that are late by [`NetworkWeather::very_late_ms`].
     pub very_late: u32,
     /// How late such a message is: longer than the engine waits.
     pub very_late_ms: (u64, u64),
@@ -20,9 +20,9 @@ pub struct Weather {
     pub twice: u32,
     /// Statements that never reach their coordinator, and answers that never reach the client.
     pub client_lost: u32,
-    /// Statements and answers that are late by [`Weather::late_ms`].
+    /// Statements and answers that are late by [`NetworkWeather::late_ms`].
     pub client_late: u32,
-    /// Statements and answers that are late by [`Weather::client_very_late_ms`].
+    /// Statements and answers that are late by [`NetworkWeather::client_very_late_ms`].
     pub client_very_late: u32,
     /// How late these are: about as long as a client waits. A coordinator may so begin a statement
     /// whose client has sent it again, or has given up.
@@ -36,14 +36,14 @@ pub struct Weather {
     pub noticed_ms: (u64, u64),
 }
 
-impl Weather {
+impl NetworkWeather {
     /// Every message arrives at once.
-    pub fn calm() -> Weather {
-        Weather::default()
+    pub fn calm() -> NetworkWeather {
+        NetworkWeather::default()
     }
 
     /// Any weather. Each seed leaves out some kinds of faults, so that the others mix without them.
-    pub fn drawn(rng: &mut Rng) -> Weather {
+    pub fn drawn(rng: &mut Rng) -> NetworkWeather {
         let mut rate = |most: u64| {
             let high = rng.between(1, most);
             let rate = if rng.chance(500) { rng.below(high + 1) } else { 0 };
@@ -52,7 +52,7 @@ impl Weather {
         let (lost, late, very_late, twice) = (rate(60), rate(200), rate(30), rate(60));
         let (client_lost, client_late, hinted) = (rate(20), rate(100), rate(1_000));
         let client_very_late = rate(60);
-        Weather {
+        NetworkWeather {
             lost,
             late,
             late_ms: (2, rng.between(10, 400)),
@@ -117,14 +117,15 @@ mod tests {
     #[test]
     fn calm_weather_delays_nothing() {
         let mut rng = Rng::new(1);
-        assert!(Weather::calm().is_calm());
-        assert!((0..200).all(|_| Weather::calm().delay(&mut rng) == Some(0)));
-        assert!((0..200).all(|_| Weather::calm().client_delay(&mut rng) == Some(0)));
+        assert!(NetworkWeather::calm().is_calm());
+        assert!((0..200).all(|_| NetworkWeather::calm().delay(&mut rng) == Some(0)));
+        assert!((0..200).all(|_| NetworkWeather::calm().client_delay(&mut rng) == Some(0)));
     }
 
     #[test]
     fn bad_weather_loses_and_delays() {
-        let weather = Weather { lost: 300, late: 300, late_ms: (5, 9), ..Weather::calm() };
+        let weather =
+            NetworkWeather { lost: 300, late: 300, late_ms: (5, 9), ..NetworkWeather::calm() };
         let mut rng = Rng::new(2);
         let drawn: Vec<_> = (0..500).map(|_| weather.delay(&mut rng)).collect();
         assert!(drawn.contains(&None) && drawn.contains(&Some(0)) && drawn.contains(&Some(7)));

@@ -17,7 +17,7 @@ use scylla::errors::ExecutionError;
 use tokio::time::sleep;
 
 use super::{Does, Rule, Say, request, rows};
-use crate::session::Process;
+use crate::session::SimulatedProcess;
 use crate::trace::Trace;
 use memory::key_of;
 
@@ -37,7 +37,7 @@ pub(super) struct Planted(Arc<Bug>);
 
 struct Bug {
     cluster: Arc<dyn CqlCluster>,
-    process: Process,
+    process: SimulatedProcess,
     trace: Trace,
     name: &'static str,
     rules: &'static [Rule],
@@ -48,7 +48,7 @@ struct Bug {
 impl Planted {
     pub(super) fn new(
         cluster: Arc<dyn CqlCluster>,
-        process: Process,
+        process: SimulatedProcess,
         trace: Trace,
         (name, rules): (&'static str, &'static [Rule]),
     ) -> Planted {

@@ -11,11 +11,11 @@ use super::planted::Planted;
 use super::statements::Which;
 use super::{Does, How, Plant, Rule, Say, When, listed, request, table};
 use crate::CONTROL;
-use crate::cluster::{Cluster, Weather};
+use crate::cluster::{NetworkWeather, SimulatedCluster};
 use crate::cql::KeyspaceSchema;
 use crate::cql::tests::texts::statements_of_the_store;
 use crate::rng::Rng;
-use crate::session::{Process, Session};
+use crate::session::{SimulatedProcess, SimulatedSession};
 use crate::trace::Trace;
 
 const PLANTS_MIN: usize = 30;
@@ -124,14 +124,18 @@ const CHANGE: &str = "UPDATE setting SET value = ? WHERE name = ? IF value = ?";
 const LOOK: &str = "SELECT value FROM setting WHERE name = ?";
 
 /// A process with these rules, and one without, on one cluster.
-fn made(rules: &'static [Rule]) -> (Process, Planted, Session) {
+fn made(rules: &'static [Rule]) -> (SimulatedProcess, Planted, SimulatedSession) {
     let trace = Trace::new(true);
-    let cluster =
-        Cluster::new(KeyspaceSchema::couponry(), Rng::new(1), trace.clone(), Weather::calm());
+    let cluster = SimulatedCluster::new(
+        KeyspaceSchema::couponry(),
+        Rng::new(1),
+        trace.clone(),
+        NetworkWeather::calm(),
+    );
     let session = |name: &str| {
-        let process = Process::new(name, 0);
+        let process = SimulatedProcess::new(name, 0);
         let rng = Rng::new(2);
-        (process.clone(), Session::new(cluster.clone(), process, rng, trace.clone()))
+        (process.clone(), SimulatedSession::new(cluster.clone(), process, rng, trace.clone()))
     };
     let ((process, inner), (_, other)) = (session("process 0"), session("process 1"));
     let planted = Planted::new(Arc::new(inner), process.clone(), trace.clone(), ("a bug", rules));

@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 
 use cql_session::{BoundValue, StatementProfile};
 
-use super::Session;
+use super::SimulatedSession;
 use crate::cluster::NODES;
 use crate::cql::CqlStatement;
 
-impl Session {
+impl SimulatedSession {
     /// The nodes in the order in which they are tried: those that the driver is connected to. A
     /// conditional update begins at the first replica of its partition, so that all processes begin
     /// at the same one; the rest begin anywhere.

@@ -10,27 +10,30 @@ use super::EPOCH_MS;
 /// A process. Its clones share it. Nothing that it waits for ends while it is frozen, or ever after
 /// it is killed.
 #[derive(Clone)]
-pub struct Process(Arc<Inner>);
+pub struct SimulatedProcess(Arc<SharedProcess>);
 
-struct Inner {
+struct SharedProcess {
     name: String,
-    state: Mutex<State>,
+    state: Mutex<ProcessState>,
 }
 
-struct State {
+struct ProcessState {
     is_killed: bool,
     frozen_until: Option<Instant>,
     ahead_ms: i64,
     began: Instant,
 }
 
-impl Process {
+impl SimulatedProcess {
     /// A process whose clock is ahead, or behind if that is negative. Its clock begins now, or with
     /// the cluster of its first session.
-    pub fn new(name: &str, clock_ahead_ms: i64) -> Process {
+    pub fn new(name: &str, clock_ahead_ms: i64) -> SimulatedProcess {
         let (ahead_ms, began) = (clock_ahead_ms, Instant::now());
-        let state = State { is_killed: false, frozen_until: None, ahead_ms, began };
-        Process(Arc::new(Inner { name: name.to_owned(), state: Mutex::new(state) }))
+        let state = ProcessState { is_killed: false, frozen_until: None, ahead_ms, began };
+        SimulatedProcess(Arc::new(SharedProcess {
+            name: name.to_owned(),
+            state: Mutex::new(state),
+        }))
     }
 
     /// Its name.
@@ -83,7 +86,7 @@ impl Process {
         self.with(|state| state.began = began);
     }
 
-    fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+    fn with<T>(&self, work: impl FnOnce(&mut ProcessState) -> T) -> T {
         work(&mut self.0.state.lock().expect("nothing panics with the state in its hand"))
     }
 }
@@ -94,7 +97,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_frozen_process_waits_and_a_killed_one_waits_for_ever() {
-        let process = Process::new("serve 1", 250);
+        let process = SimulatedProcess::new("serve 1", 250);
         let began = Instant::now();
         assert_eq!(process.now_ms(), EPOCH_MS + 250);
         process.freeze(Duration::from_secs(3_600));

@@ -5,50 +5,54 @@ use scylla::errors::{DbError, ExecutionError, RequestAttemptError};
 
 /// What has been repeated of one statement.
 #[derive(Default)]
-pub(super) struct Retries {
+pub(super) struct RetryState {
     after_unavailable: bool,
     after_read_timeout: bool,
 }
 
 /// What follows an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Next {
+pub(super) enum NextAttempt {
     Again,
     Elsewhere,
     Never,
 }
 
-impl Retries {
+impl RetryState {
     /// What follows `error`. Its statement may be repeated, unless it is a conditional update.
-    pub(super) fn after(&mut self, profile: StatementProfile, error: &RequestAttemptError) -> Next {
+    pub(super) fn after(
+        &mut self,
+        profile: StatementProfile,
+        error: &RequestAttemptError,
+    ) -> NextAttempt {
         if profile.is_conditional() || profile == StatementProfile::Serial {
-            return Next::Never;
+            return NextAttempt::Never;
         }
         match error {
             RequestAttemptError::BrokenConnectionError(_)
-            | RequestAttemptError::UnableToAllocStreamId => Next::Elsewhere,
+            | RequestAttemptError::UnableToAllocStreamId => NextAttempt::Elsewhere,
             RequestAttemptError::DbError(error, _) => self.after_refusal(error),
-            _ => Next::Never,
+            _ => NextAttempt::Never,
         }
     }
 
-    fn after_refusal(&mut self, error: &DbError) -> Next {
+    fn after_refusal(&mut self, error: &DbError) -> NextAttempt {
         match error {
             DbError::Overloaded
             | DbError::ServerError
             | DbError::TruncateError
-            | DbError::IsBootstrapping => Next::Elsewhere,
+            | DbError::IsBootstrapping => NextAttempt::Elsewhere,
             DbError::Unavailable { .. } if !self.after_unavailable => {
                 self.after_unavailable = true;
-                Next::Elsewhere
+                NextAttempt::Elsewhere
             }
             DbError::ReadTimeout { received, required, data_present, .. }
                 if !self.after_read_timeout && received >= required && !data_present =>
             {
                 self.after_read_timeout = true;
-                Next::Again
+                NextAttempt::Again
             }
-            _ => Next::Never,
+            _ => NextAttempt::Never,
         }
     }
 }
@@ -82,9 +86,13 @@ mod tests {
 
     #[test]
     fn as_the_default_policy() {
-        let mut retries = Retries::default();
-        assert_eq!(retries.after(StatementProfile::Read, &unavailable()), Next::Elsewhere);
-        assert_eq!(retries.after(StatementProfile::Read, &unavailable()), Next::Never, "once");
+        let mut retries = RetryState::default();
+        assert_eq!(retries.after(StatementProfile::Read, &unavailable()), NextAttempt::Elsewhere);
+        assert_eq!(
+            retries.after(StatementProfile::Read, &unavailable()),
+            NextAttempt::Never,
+            "once"
+        );
         let error = DbError::WriteTimeout {
             consistency: Consistency::LocalQuorum,
             received: 1,
@@ -92,13 +100,13 @@ mod tests {
             write_type: WriteType::Simple,
         };
         let error = RequestAttemptError::DbError(error, String::new());
-        assert_eq!(retries.after(StatementProfile::Write, &error), Next::Never);
+        assert_eq!(retries.after(StatementProfile::Write, &error), NextAttempt::Never);
     }
 
     #[test]
     fn a_conditional_update_is_sent_once() {
         for profile in [StatementProfile::Change, StatementProfile::Again] {
-            assert_eq!(Retries::default().after(profile, &unavailable()), Next::Never);
+            assert_eq!(RetryState::default().after(profile, &unavailable()), NextAttempt::Never);
         }
     }
 }

@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 use scylla::errors::ExecutionError;
 
 /// What is done around each statement of a session. By itself it does nothing.
-pub trait Tamper: Send + Sync {
+pub trait StatementTamper: Send + Sync {
     /// Runs before a statement is sent. `Some` is its answer: then it is not sent.
     fn before(
         &self,

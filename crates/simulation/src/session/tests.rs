@@ -10,8 +10,8 @@ use scylla::errors::ExecutionError;
 use scylla::response::PagingState;
 use tokio::time::{Instant, sleep};
 
-use super::{Process, Session, Tamper};
-use crate::cluster::{Cluster, Weather};
+use super::{SimulatedProcess, SimulatedSession, StatementTamper};
+use crate::cluster::{NetworkWeather, SimulatedCluster};
 use crate::cql::KeyspaceSchema;
 use crate::rng::Rng;
 use crate::trace::Trace;
@@ -23,12 +23,12 @@ const SCAN: &str = "SELECT number FROM item WHERE id = ?";
 const WRITE: &str = "INSERT INTO item (id, number, value) VALUES (?, ?, ?)";
 const CHANGE: &str = "UPDATE item SET value = ? WHERE id = ? AND number = ? IF value = null";
 
-fn made(weather: Weather) -> (Cluster, Process, Session) {
+fn made(weather: NetworkWeather) -> (SimulatedCluster, SimulatedProcess, SimulatedSession) {
     let schema = Arc::new(KeyspaceSchema::parse(SCHEMA).expect("a schema"));
     let trace = Trace::new(true);
-    let cluster = Cluster::new(schema, Rng::new(1), trace.clone(), weather);
-    let process = Process::new("serve 1", 0);
-    let session = Session::new(cluster.clone(), process.clone(), Rng::new(2), trace);
+    let cluster = SimulatedCluster::new(schema, Rng::new(1), trace.clone(), weather);
+    let process = SimulatedProcess::new("serve 1", 0);
+    let session = SimulatedSession::new(cluster.clone(), process.clone(), Rng::new(2), trace);
     (cluster, process, session)
 }
 
@@ -50,7 +50,7 @@ fn numbers(page: &RowPage) -> Vec<i32> {
 #[tokio::test(start_paused = true)]
 async fn a_frozen_coordinator_applies_the_update_after_the_client_gave_up() {
     let noticed_ms = (60_000, 60_000);
-    let (cluster, _, session) = made(Weather { noticed_ms, ..Weather::calm() });
+    let (cluster, _, session) = made(NetworkWeather { noticed_ms, ..NetworkWeather::calm() });
     for node in 0..3 {
         cluster.freeze(node, Duration::from_secs(10));
     }
@@ -67,7 +67,7 @@ async fn a_frozen_coordinator_applies_the_update_after_the_client_gave_up() {
 #[tokio::test(start_paused = true)]
 async fn a_read_goes_to_a_second_node_when_the_first_is_slow() {
     let noticed_ms = (60_000, 60_000);
-    let (cluster, _, session) = made(Weather { noticed_ms, ..Weather::calm() });
+    let (cluster, _, session) = made(NetworkWeather { noticed_ms, ..NetworkWeather::calm() });
     let write = request(StatementProfile::Write, WRITE, &[1, 1, 5]);
     session.execute(write).await.expect("calm");
     cluster.freeze(0, Duration::from_secs(600));
@@ -81,7 +81,7 @@ async fn a_read_goes_to_a_second_node_when_the_first_is_slow() {
 
 #[tokio::test(start_paused = true)]
 async fn without_nodes_nothing_is_sent() {
-    let (cluster, _, session) = made(Weather::calm());
+    let (cluster, _, session) = made(NetworkWeather::calm());
     for node in 0..3 {
         cluster.kill(node);
     }
@@ -91,7 +91,7 @@ async fn without_nodes_nothing_is_sent() {
 
 #[tokio::test(start_paused = true)]
 async fn pages_follow_each_other() {
-    let (_, _, session) = made(Weather::calm());
+    let (_, _, session) = made(NetworkWeather::calm());
     let rows = (0..7).map(|row| vec![int(1), int(row), int(0)]).collect();
     let batch = StatementRequest { rows, ..request(StatementProfile::Bulk, WRITE, &[]) };
     session.execute(batch).await.expect("calm");
@@ -108,7 +108,7 @@ async fn pages_follow_each_other() {
 
 struct NoWrites;
 
-impl Tamper for NoWrites {
+impl StatementTamper for NoWrites {
     fn before(
         &self,
         request: &StatementRequest,
@@ -120,7 +120,7 @@ impl Tamper for NoWrites {
 
 #[tokio::test(start_paused = true)]
 async fn a_tamper_answers_in_the_place_of_the_cluster() {
-    let (_, process, session) = made(Weather::calm());
+    let (_, process, session) = made(NetworkWeather::calm());
     let session = session.with_tamper(Arc::new(NoWrites));
     session.execute(request(StatementProfile::Write, WRITE, &[1, 1, 5])).await.expect("answered");
     let read = session.execute(request(StatementProfile::Read, READ, &[1, 1])).await;

@@ -20,10 +20,10 @@ use super::plan::Plan;
 use super::plants::Plants;
 use super::stops::Life;
 use crate::bucket::{Bucket, BucketTamper, BucketWeather};
-use crate::cluster::{Cluster, Weather};
+use crate::cluster::{NetworkWeather, SimulatedCluster};
 use crate::cql::{KeyspaceSchema, ReplicaData};
 use crate::rng::Rng;
-use crate::session::{EPOCH_MS, Process, Session, Tamper};
+use crate::session::{EPOCH_MS, SimulatedProcess, SimulatedSession, StatementTamper};
 use crate::side::SideThreads;
 use crate::trace::Trace;
 
@@ -58,7 +58,7 @@ fn with_records(hot: CqlHot) -> CqlHot {
 /// A cluster and an object store.
 #[derive(Clone)]
 pub(crate) struct Site {
-    pub(crate) cluster: Cluster,
+    pub(crate) cluster: SimulatedCluster,
     pub(crate) bucket: Bucket,
     side: Arc<SideThreads>,
     rng: Rng,
@@ -75,7 +75,7 @@ pub(crate) struct Site {
 /// One process of couponry. It is gone when it is dropped.
 pub(crate) struct Machine {
     pub(crate) life: Arc<Life>,
-    pub(crate) session: Arc<Session>,
+    pub(crate) session: Arc<SimulatedSession>,
     pub(crate) hot: Arc<CqlHot>,
     pub(crate) cold: Arc<ColdStore>,
     pub(crate) router: Router,
@@ -93,11 +93,11 @@ impl Site {
             feed_shards: plan.feed.shards,
             ..hot_cql::CqlOptions::of(&target)
         };
-        let cluster = Cluster::new(
+        let cluster = SimulatedCluster::new(
             KeyspaceSchema::couponry(),
             plan.rng("cluster"),
             trace.clone(),
-            Weather::calm(),
+            NetworkWeather::calm(),
         );
         let bucket = Bucket::new(EPOCH_MS, BucketWeather::calm());
         Site {
@@ -116,8 +116,12 @@ impl Site {
 
     /// Another, empty cluster with the same object store.
     pub(crate) fn beside(&self, rng: Rng) -> Site {
-        let cluster =
-            Cluster::new(KeyspaceSchema::couponry(), rng, self.trace.clone(), Weather::calm());
+        let cluster = SimulatedCluster::new(
+            KeyspaceSchema::couponry(),
+            rng,
+            self.trace.clone(),
+            NetworkWeather::calm(),
+        );
         Site { cluster, ..self.clone() }
     }
 
@@ -132,7 +136,7 @@ impl Site {
     }
 
     pub(crate) fn set_weather(&self, rng: &mut Rng) {
-        self.cluster.set_weather(Weather::drawn(rng));
+        self.cluster.set_weather(NetworkWeather::drawn(rng));
     }
 
     pub(crate) fn set_bucket_weather(&self, rng: &mut Rng) {
@@ -141,7 +145,7 @@ impl Site {
 
     /// Ends every fault and delivers what is under way.
     pub(crate) async fn quiet(&self) {
-        self.cluster.set_weather(Weather::calm());
+        self.cluster.set_weather(NetworkWeather::calm());
         self.bucket.quiet();
         self.cluster.quiet().await;
     }
@@ -150,11 +154,15 @@ impl Site {
     pub(crate) async fn start(&self, name: String, clock_ms: i64) -> Option<Arc<Machine>> {
         let start = self.starts.fetch_add(1, Ordering::Relaxed).to_string();
         let (rng, trace) = (self.rng.fork(&start), &self.trace);
-        let process = Process::new(&name, clock_ms);
+        let process = SimulatedProcess::new(&name, clock_ms);
         let life = Arc::new(Life::new(process.clone(), trace.clone(), Arc::clone(&self.closings)));
-        let session =
-            Session::new(self.cluster.clone(), process.clone(), rng.fork("session"), trace.clone());
-        let session = Arc::new(session.with_tamper(Arc::clone(&life) as Arc<dyn Tamper>));
+        let session = SimulatedSession::new(
+            self.cluster.clone(),
+            process.clone(),
+            rng.fork("session"),
+            trace.clone(),
+        );
+        let session = Arc::new(session.with_tamper(Arc::clone(&life) as Arc<dyn StatementTamper>));
         let cluster = self.plants.over(Arc::clone(&session));
         let tamper = Arc::clone(&life) as Arc<dyn BucketTamper>;
         let bucket =

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use cql_session::CqlCluster;
 use object_store::ObjectStore;
 
-use crate::session::Session;
+use crate::session::SimulatedSession;
 
 /// Which bug is planted, if one is.
 #[derive(Clone, Copy)]
@@ -29,7 +29,7 @@ impl Plants {
     }
 
     /// The cluster as a process sees it.
-    pub(crate) fn over(self, session: Arc<Session>) -> Arc<dyn CqlCluster> {
+    pub(crate) fn over(self, session: Arc<SimulatedSession>) -> Arc<dyn CqlCluster> {
         #[cfg(any(test, feature = "plants"))]
         if let Some(plant) = self.which {
             return plant.over(session);

@@ -11,7 +11,7 @@ use scylla::errors::ExecutionError;
 use tokio::sync::{Notify, watch};
 
 use crate::bucket::{BucketTamper, Write};
-use crate::session::{Process, Tamper};
+use crate::session::{SimulatedProcess, StatementTamper};
 use crate::steps;
 use crate::trace::Trace;
 
@@ -49,7 +49,7 @@ struct Steps {
 
 /// One process, from its start to its end.
 pub(crate) struct Life {
-    pub(crate) process: Process,
+    pub(crate) process: SimulatedProcess,
     trace: Trace,
     dead: watch::Sender<bool>,
     cluster: Mutex<Steps>,
@@ -82,7 +82,7 @@ impl Steps {
 }
 
 impl Life {
-    pub(crate) fn new(process: Process, trace: Trace, closings: Arc<Notify>) -> Life {
+    pub(crate) fn new(process: SimulatedProcess, trace: Trace, closings: Arc<Notify>) -> Life {
         let (cluster, bucket) = (Mutex::default(), Mutex::default());
         Life { process, trace, dead: watch::Sender::new(false), cluster, bucket, closings }
     }
@@ -179,7 +179,7 @@ fn of(store: &Mutex<Steps>) -> MutexGuard<'_, Steps> {
     store.lock().expect("no holder panics")
 }
 
-impl Tamper for Life {
+impl StatementTamper for Life {
     fn before(
         &self,
         request: &StatementRequest,

@@ -8,15 +8,15 @@ use cql_session::KeyspaceAddress;
 use hot::Archive;
 use hot_conformance::kit::keys;
 use hot_cql::{CqlHot, CqlOptions};
-use simulation::cluster::{Cluster, Weather};
+use simulation::cluster::{NetworkWeather, SimulatedCluster};
 use simulation::cql::KeyspaceSchema;
 use simulation::rng::Rng;
-use simulation::session::{Process, Session, Tamper};
+use simulation::session::{SimulatedProcess, SimulatedSession, StatementTamper};
 use simulation::trace::Trace;
 
 /// Three nodes, which the test has to itself.
 pub(crate) struct Simulated {
-    pub(crate) cluster: Cluster,
+    pub(crate) cluster: SimulatedCluster,
     rng: Rng,
     trace: Trace,
     processes: AtomicU32,
@@ -25,13 +25,13 @@ pub(crate) struct Simulated {
 impl Simulated {
     /// A cluster without faults. The seed decides which nodes are asked.
     pub(crate) fn calm(seed: u64) -> Simulated {
-        Simulated::in_weather(seed, Weather::calm())
+        Simulated::in_weather(seed, NetworkWeather::calm())
     }
 
-    pub(crate) fn in_weather(seed: u64, weather: Weather) -> Simulated {
+    pub(crate) fn in_weather(seed: u64, weather: NetworkWeather) -> Simulated {
         let (rng, trace) = (Rng::new(seed), Trace::new(false));
         let schema = KeyspaceSchema::couponry();
-        let cluster = Cluster::new(schema, rng.fork("cluster"), trace.clone(), weather);
+        let cluster = SimulatedCluster::new(schema, rng.fork("cluster"), trace.clone(), weather);
         Simulated { cluster, rng, trace, processes: AtomicU32::new(0) }
     }
 
@@ -47,13 +47,13 @@ impl Simulated {
         &self,
         options: CqlOptions,
         archive: Arc<dyn Archive>,
-        tamper: Option<Arc<dyn Tamper>>,
+        tamper: Option<Arc<dyn StatementTamper>>,
     ) -> Arc<CqlHot> {
         let number = self.processes.fetch_add(1, Ordering::Relaxed);
         let (name, rng) =
             (format!("process {number}"), self.rng.fork(&format!("session {number}")));
-        let process = Process::new(&name, 0);
-        let session = Session::new(self.cluster.clone(), process, rng, self.trace.clone());
+        let process = SimulatedProcess::new(&name, 0);
+        let session = SimulatedSession::new(self.cluster.clone(), process, rng, self.trace.clone());
         let session = match tamper {
             Some(tamper) => session.with_tamper(tamper),
             None => session,

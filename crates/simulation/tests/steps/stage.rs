@@ -18,7 +18,7 @@ use futures::future::BoxFuture;
 use hot::{Applied, HotError};
 use hot_cql::{self as cql, CqlHot};
 use scylla::errors::ExecutionError;
-use simulation::session::Tamper;
+use simulation::session::StatementTamper;
 use tokio::sync::watch;
 
 use hot_conformance::kit::{Kit, MemoryArchive, of};
@@ -165,7 +165,7 @@ impl Hand {
 /// Puts a hand around the statements of a process.
 struct Held(Arc<Hand>);
 
-impl Tamper for Held {
+impl StatementTamper for Held {
     fn before(
         &self,
         request: &StatementRequest,
@@ -244,7 +244,7 @@ impl Stage {
     pub(crate) async fn process(&self) -> Process {
         let hand = Arc::new(Hand::new());
         let archive = Arc::clone(&self.kit.archive);
-        let tamper: Arc<dyn Tamper> = Arc::new(Held(Arc::clone(&hand)));
+        let tamper: Arc<dyn StatementTamper> = Arc::new(Held(Arc::clone(&hand)));
         let hot = self.cluster.process(self.options.clone(), archive, Some(tamper)).await;
         Process { hot, hand }
     }
