@@ -20,35 +20,35 @@ use tokio::time::Instant;
 use crate::rng::Rng;
 use crate::session::SimulatedProcess;
 use crate::trace::Trace;
-use client::{Client, ClientStore, Owner};
-use state::State;
+use client::{BucketClient, ClientOwner, ClientStore};
+use state::BucketObjects;
 
-pub use tamper::{BucketTamper, Write};
+pub use tamper::{BucketTamper, BucketWrite};
 pub use weather::BucketWeather;
 
 /// A bucket. Its clones share it.
 #[derive(Clone)]
-pub struct Bucket(Arc<Shared>);
+pub struct SimulatedBucket(Arc<SharedBucket>);
 
-struct Shared {
+struct SharedBucket {
     began: Instant,
     began_ms: i64,
-    inner: Mutex<Inner>,
+    state: Mutex<BucketState>,
 }
 
-struct Inner {
-    state: State,
+struct BucketState {
+    objects: BucketObjects,
     weather: BucketWeather,
     away_until: Option<Instant>,
     clock_ms: i64,
 }
 
-impl Bucket {
+impl SimulatedBucket {
     /// An empty bucket. Its clock says `now_ms`, in milliseconds since 1970.
-    pub fn new(now_ms: i64, weather: BucketWeather) -> Bucket {
-        let state = State::default();
-        let inner = Mutex::new(Inner { state, weather, away_until: None, clock_ms: 0 });
-        Bucket(Arc::new(Shared { began: Instant::now(), began_ms: now_ms, inner }))
+    pub fn new(now_ms: i64, weather: BucketWeather) -> SimulatedBucket {
+        let objects = BucketObjects::default();
+        let state = Mutex::new(BucketState { objects, weather, away_until: None, clock_ms: 0 });
+        SimulatedBucket(Arc::new(SharedBucket { began: Instant::now(), began_ms: now_ms, state }))
     }
 
     /// The bucket as one process sees it, with a hook around each of its writes. After the process
@@ -60,7 +60,7 @@ impl Bucket {
         rng: Rng,
         trace: Trace,
     ) -> Arc<dyn ObjectStore> {
-        self.client(Some(Owner { process, tamper }), rng, trace)
+        self.client(Some(ClientOwner { process, tamper }), rng, trace)
     }
 
     /// The bucket as somebody sees it who is never stopped.
@@ -70,60 +70,60 @@ impl Bucket {
 
     /// Changes the rates of faults, for the requests that begin from now on.
     pub fn set_weather(&self, weather: BucketWeather) {
-        self.with(|inner| inner.weather = weather);
+        self.with(|state| state.weather = weather);
     }
 
     /// Refuses every request for a while.
     pub fn away(&self, how_long: Duration) {
-        self.with(|inner| inner.away_until = Some(Instant::now() + how_long));
+        self.with(|state| state.away_until = Some(Instant::now() + how_long));
     }
 
     /// Sets the clock of the bucket ahead of the simulated one, or behind it.
     pub fn set_clock(&self, offset_ms: i64) {
-        self.with(|inner| inner.clock_ms = offset_ms);
+        self.with(|state| state.clock_ms = offset_ms);
     }
 
     /// Ends all faults. What is still under way arrives within
     /// [`BucketWeather::late_ms`] of the weather before.
     pub fn quiet(&self) {
-        self.with(|inner| {
-            (inner.weather, inner.away_until, inner.clock_ms) = (BucketWeather::calm(), None, 0);
+        self.with(|state| {
+            (state.weather, state.away_until, state.clock_ms) = (BucketWeather::calm(), None, 0);
         });
     }
 
     /// The names of all objects, in their order.
     pub fn names(&self) -> Vec<String> {
-        self.with(|inner| inner.state.names())
+        self.with(|state| state.objects.names())
     }
 
     /// Uploads in parts that were neither completed nor aborted.
     pub fn open_uploads(&self) -> usize {
-        self.with(|inner| inner.state.open_uploads())
+        self.with(|state| state.objects.open_uploads())
     }
 
-    fn client(&self, owner: Option<Owner>, rng: Rng, trace: Trace) -> Arc<dyn ObjectStore> {
-        Arc::new(ClientStore(Arc::new(Client::new(self.clone(), owner, rng, trace))))
+    fn client(&self, owner: Option<ClientOwner>, rng: Rng, trace: Trace) -> Arc<dyn ObjectStore> {
+        Arc::new(ClientStore(Arc::new(BucketClient::new(self.clone(), owner, rng, trace))))
     }
 
     fn weather(&self) -> BucketWeather {
-        self.with(|inner| inner.weather.clone())
+        self.with(|state| state.weather.clone())
     }
 
     fn is_away(&self) -> bool {
-        self.with(|inner| inner.away_until.is_some_and(|until| Instant::now() < until))
+        self.with(|state| state.away_until.is_some_and(|until| Instant::now() < until))
     }
 
     /// Does a request now, all of it at once.
-    fn apply<T>(&self, request: impl FnOnce(&mut State, i64) -> Result<T>) -> Result<T> {
+    fn apply<T>(&self, request: impl FnOnce(&mut BucketObjects, i64) -> Result<T>) -> Result<T> {
         let passed = i64::try_from(self.0.began.elapsed().as_millis()).unwrap_or(i64::MAX);
-        self.with(|inner| {
-            let now_ms = self.0.began_ms.saturating_add(passed).saturating_add(inner.clock_ms);
-            request(&mut inner.state, now_ms)
+        self.with(|state| {
+            let now_ms = self.0.began_ms.saturating_add(passed).saturating_add(state.clock_ms);
+            request(&mut state.objects, now_ms)
         })
     }
 
-    fn with<T>(&self, work: impl FnOnce(&mut Inner) -> T) -> T {
-        work(&mut self.0.inner.lock().expect("nothing panics with the bucket in its hand"))
+    fn with<T>(&self, work: impl FnOnce(&mut BucketState) -> T) -> T {
+        work(&mut self.0.state.lock().expect("nothing panics with the bucket in its hand"))
     }
 }
 

@@ -14,48 +14,58 @@ use object_store::{
     PutResult, Result,
 };
 
-use super::state::{Object, STORE, State, already_exists, failed, not_found};
-use super::tamper::{BucketTamper, Write};
-use super::upload::Upload;
-use super::weather::{Does, Draw, Fault};
-use super::{Bucket, list};
+use super::state::{BucketObjects, STORE, StoredObject, already_exists, failed, not_found};
+use super::tamper::{BucketTamper, BucketWrite};
+use super::upload::PartUpload;
+use super::weather::{BucketFault, BucketVerb, RequestFate};
+use super::{SimulatedBucket, list};
 use crate::rng::Rng;
 use crate::session::SimulatedProcess;
 use crate::trace::Trace;
 
-pub(super) struct Client {
-    pub(super) bucket: Bucket,
+pub(super) struct BucketClient {
+    pub(super) bucket: SimulatedBucket,
     /// `None` for somebody who is never stopped.
-    owner: Option<Owner>,
+    owner: Option<ClientOwner>,
     rng: Mutex<Rng>,
     trace: Trace,
 }
 
 /// Whose client it is.
-pub(super) struct Owner {
+pub(super) struct ClientOwner {
     pub(super) process: SimulatedProcess,
     pub(super) tamper: Arc<dyn BucketTamper>,
 }
 
-impl Client {
-    pub(super) fn new(bucket: Bucket, owner: Option<Owner>, rng: Rng, trace: Trace) -> Client {
-        Client { bucket, owner, rng: Mutex::new(rng), trace }
+impl BucketClient {
+    pub(super) fn new(
+        bucket: SimulatedBucket,
+        owner: Option<ClientOwner>,
+        rng: Rng,
+        trace: Trace,
+    ) -> BucketClient {
+        BucketClient { bucket, owner, rng: Mutex::new(rng), trace }
     }
 
     /// Sends a request. `request` does it at the moment at which it arrives.
-    pub(super) async fn call<T, R>(&self, does: Does, location: &Path, request: R) -> Result<T>
+    pub(super) async fn call<T, R>(
+        &self,
+        verb: BucketVerb,
+        location: &Path,
+        request: R,
+    ) -> Result<T>
     where
         T: Send + 'static,
-        R: FnOnce(&mut State, i64) -> Result<T> + Send + 'static,
+        R: FnOnce(&mut BucketObjects, i64) -> Result<T> + Send + 'static,
     {
         self.gate().await;
-        let hooked = self.owner.as_ref().zip(Write::of(does, location));
+        let hooked = self.owner.as_ref().zip(BucketWrite::of(verb, location));
         if let Some((owner, write)) = &hooked {
             owner.tamper.before(write);
             owner.process.gate().await;
         }
-        let draw = self.draw(does, location);
-        let answer = self.send(draw, does, location, request).await;
+        let draw = self.draw(verb, location);
+        let answer = self.send(draw, verb, location, request).await;
         if let Some((owner, write)) = &hooked {
             owner.tamper.after(write);
             // A process that was killed here never gets the answer.
@@ -68,19 +78,25 @@ impl Client {
         answer
     }
 
-    async fn send<T, R>(&self, draw: Draw, does: Does, location: &Path, request: R) -> Result<T>
+    async fn send<T, R>(
+        &self,
+        draw: RequestFate,
+        verb: BucketVerb,
+        location: &Path,
+        request: R,
+    ) -> Result<T>
     where
         T: Send + 'static,
-        R: FnOnce(&mut State, i64) -> Result<T> + Send + 'static,
+        R: FnOnce(&mut BucketObjects, i64) -> Result<T> + Send + 'static,
     {
         tokio::time::sleep(draw.there).await;
         let answer = if self.bucket.is_away() {
             self.trace.fault("bucket: away");
             Err(failed("the connection was refused"))
         } else {
-            self.arrived(draw.fault, does, location, request)
+            self.arrived(draw.fault, verb, location, request)
         };
-        let is_silent = draw.fault.is_some_and(Fault::is_silent);
+        let is_silent = draw.fault.is_some_and(BucketFault::is_silent);
         tokio::time::sleep(if is_silent { draw.gives_up } else { draw.back }).await;
         if let Some(slow) = draw.slow {
             tokio::time::sleep(slow).await;
@@ -94,25 +110,25 @@ impl Client {
 
     fn arrived<T, R>(
         &self,
-        fault: Option<Fault>,
-        does: Does,
+        fault: Option<BucketFault>,
+        verb: BucketVerb,
         location: &Path,
         request: R,
     ) -> Result<T>
     where
         T: Send + 'static,
-        R: FnOnce(&mut State, i64) -> Result<T> + Send + 'static,
+        R: FnOnce(&mut BucketObjects, i64) -> Result<T> + Send + 'static,
     {
         match fault {
             None => self.bucket.apply(request),
-            Some(Fault::Unavailable) => Err(failed("503 Slow Down")),
-            Some(Fault::RequestLost) => Err(failed("the request timed out")),
-            Some(Fault::AnswerLost) => {
+            Some(BucketFault::Unavailable) => Err(failed("503 Slow Down")),
+            Some(BucketFault::RequestLost) => Err(failed("the request timed out")),
+            Some(BucketFault::AnswerLost) => {
                 // What became of it is in the lost answer.
                 let _ = self.bucket.apply(request);
                 Err(failed("the request timed out"))
             }
-            Some(Fault::DoneLate(after)) => {
+            Some(BucketFault::DoneLate(after)) => {
                 let bucket = self.bucket.clone();
                 tokio::spawn(async move {
                     tokio::time::sleep(after).await;
@@ -120,30 +136,30 @@ impl Client {
                 });
                 Err(failed("the request timed out"))
             }
-            Some(Fault::OwnRetry) => match self.bucket.apply(request) {
-                Ok(_) if does == Does::Create => Err(already_exists(location)),
+            Some(BucketFault::OwnRetry) => match self.bucket.apply(request) {
+                Ok(_) if verb == BucketVerb::Create => Err(already_exists(location)),
                 Ok(_) => Err(not_found(location)),
                 refused => refused,
             },
         }
     }
 
-    fn draw(&self, does: Does, location: &Path) -> Draw {
+    fn draw(&self, verb: BucketVerb, location: &Path) -> RequestFate {
         let weather = self.bucket.weather();
         let draw = {
             let mut rng = self.rng.lock().expect("nothing panics with the numbers in its hand");
-            weather.draw(&mut rng, does)
+            weather.draw(&mut rng, verb)
         };
         if draw.slow.is_some() {
-            self.trace.fault(match does {
-                Does::List => "bucket: slow list",
+            self.trace.fault(match verb {
+                BucketVerb::List => "bucket: slow list",
                 _ => "bucket: slow answer",
             });
         }
         if let Some(fault) = draw.fault {
             self.trace.fault(fault.kind());
             if self.trace.on() {
-                self.trace.say("bucket", format!("{does:?} {location}: {}", fault.kind()));
+                self.trace.say("bucket", format!("{verb:?} {location}: {}", fault.kind()));
             }
         }
         draw
@@ -158,10 +174,10 @@ impl Client {
 
     async fn get(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
         self.gate().await;
-        let draw = self.draw(Does::Get, location);
+        let draw = self.draw(BucketVerb::Get, location);
         let wanted = location.clone();
-        let request = move |state: &mut State, _: i64| state.get(&wanted);
-        let object: Object = self.send(draw, Does::Get, location, request).await?;
+        let request = move |objects: &mut BucketObjects, _: i64| objects.get(&wanted);
+        let object: StoredObject = self.send(draw, BucketVerb::Get, location, request).await?;
         let meta = object.meta(location);
         options.check_preconditions(&meta)?;
         let range = match &options.range {
@@ -187,7 +203,7 @@ fn at(offset: u64) -> usize {
 }
 
 /// The bucket through one client.
-pub(super) struct ClientStore(pub(super) Arc<Client>);
+pub(super) struct ClientStore(pub(super) Arc<BucketClient>);
 
 impl fmt::Debug for ClientStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -210,9 +226,10 @@ impl ObjectStore for ClientStore {
         options: PutOptions,
     ) -> Result<PutResult> {
         let (to, bytes, mode) = (location.clone(), Bytes::from(payload), options.mode);
-        let does = if mode == PutMode::Create { Does::Create } else { Does::Put };
-        let request = move |state: &mut State, now_ms| state.put(&to, bytes, &mode, now_ms);
-        self.0.call(does, location, request).await
+        let verb = if mode == PutMode::Create { BucketVerb::Create } else { BucketVerb::Put };
+        let request =
+            move |objects: &mut BucketObjects, now_ms| objects.put(&to, bytes, &mode, now_ms);
+        self.0.call(verb, location, request).await
     }
 
     async fn put_multipart_opts(
@@ -220,9 +237,9 @@ impl ObjectStore for ClientStore {
         location: &Path,
         _options: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
-        let begin = |state: &mut State, _: i64| Ok(state.begin());
-        let upload = self.0.call(Does::Begin, location, begin).await?;
-        Ok(Box::new(Upload::new(Arc::clone(&self.0), location.clone(), upload)))
+        let begin = |objects: &mut BucketObjects, _: i64| Ok(objects.begin());
+        let upload = self.0.call(BucketVerb::Begin, location, begin).await?;
+        Ok(Box::new(PartUpload::new(Arc::clone(&self.0), location.clone(), upload)))
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
@@ -239,11 +256,11 @@ impl ObjectStore for ClientStore {
             async move {
                 let location = location?;
                 let gone = location.clone();
-                let request = move |state: &mut State, _: i64| {
-                    state.remove(&gone);
+                let request = move |objects: &mut BucketObjects, _: i64| {
+                    objects.remove(&gone);
                     Ok(())
                 };
-                client.call(Does::Delete, &location, request).await?;
+                client.call(BucketVerb::Delete, &location, request).await?;
                 Ok(location)
             }
         };
@@ -264,8 +281,8 @@ impl ObjectStore for ClientStore {
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
         let (under, location) = (prefix.cloned(), prefix.cloned().unwrap_or_default());
-        let request = move |state: &mut State, _: i64| Ok(state.level(under.as_ref()));
-        self.0.call(Does::List, &location, request).await
+        let request = move |objects: &mut BucketObjects, _: i64| Ok(objects.level(under.as_ref()));
+        self.0.call(BucketVerb::List, &location, request).await
     }
 
     async fn copy_opts(&self, _from: &Path, _to: &Path, _options: CopyOptions) -> Result<()> {

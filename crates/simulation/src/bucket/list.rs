@@ -7,23 +7,23 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{ObjectMeta, Result};
 
-use super::client::Client;
-use super::state::State;
-use super::weather::Does;
+use super::client::BucketClient;
+use super::state::BucketObjects;
+use super::weather::BucketVerb;
 
 /// Where the next page begins.
-enum Next {
+enum NextPage {
     After(Option<Path>),
     End,
 }
 
 pub(super) fn pages(
-    client: &Arc<Client>,
+    client: &Arc<BucketClient>,
     prefix: Option<Path>,
     after: Option<Path>,
 ) -> BoxStream<'static, Result<ObjectMeta>> {
     let client = Arc::clone(client);
-    stream::try_unfold(Next::After(after), move |next| {
+    stream::try_unfold(NextPage::After(after), move |next| {
         page(Arc::clone(&client), prefix.clone(), next)
     })
     .map_ok(|found| stream::iter(found.into_iter().map(Ok)))
@@ -32,18 +32,19 @@ pub(super) fn pages(
 }
 
 async fn page(
-    client: Arc<Client>,
+    client: Arc<BucketClient>,
     prefix: Option<Path>,
-    next: Next,
-) -> Result<Option<(Vec<ObjectMeta>, Next)>> {
-    let Next::After(after) = next else { return Ok(None) };
+    next: NextPage,
+) -> Result<Option<(Vec<ObjectMeta>, NextPage)>> {
+    let NextPage::After(after) = next else { return Ok(None) };
     let (max, location) = (client.bucket.weather().page.max(1), prefix.clone().unwrap_or_default());
-    let request =
-        move |state: &mut State, _: i64| Ok(state.page(prefix.as_ref(), after.as_ref(), max));
-    let found = client.call(Does::List, &location, request).await?;
+    let request = move |objects: &mut BucketObjects, _: i64| {
+        Ok(objects.page(prefix.as_ref(), after.as_ref(), max))
+    };
+    let found = client.call(BucketVerb::List, &location, request).await?;
     let next = match found.last() {
-        Some(last) if found.len() == max => Next::After(Some(last.location.clone())),
-        _ => Next::End,
+        Some(last) if found.len() == max => NextPage::After(Some(last.location.clone())),
+        _ => NextPage::End,
     };
     Ok(Some((found, next)))
 }

@@ -12,21 +12,21 @@ use object_store::{Error, ListResult, ObjectMeta, PutMode, PutResult, Result};
 pub(super) const STORE: &str = "S3";
 
 #[derive(Clone)]
-pub(super) struct Object {
+pub(super) struct StoredObject {
     pub(super) bytes: Bytes,
     modified_ms: i64,
     e_tag: String,
 }
 
 #[derive(Default)]
-pub(super) struct State {
-    objects: BTreeMap<Path, Object>,
+pub(super) struct BucketObjects {
+    objects: BTreeMap<Path, StoredObject>,
     uploads: BTreeMap<u64, BTreeMap<usize, Bytes>>,
     /// The number of the last change.
     last: u64,
 }
 
-impl Object {
+impl StoredObject {
     pub(super) fn meta(&self, location: &Path) -> ObjectMeta {
         let since = Duration::from_millis(u64::try_from(self.modified_ms).unwrap_or(0));
         ObjectMeta {
@@ -39,7 +39,7 @@ impl Object {
     }
 }
 
-impl State {
+impl BucketObjects {
     pub(super) fn put(
         &mut self,
         location: &Path,
@@ -61,12 +61,12 @@ impl State {
             }
         }
         let e_tag = format!("\"{:016x}\"", self.next());
-        let object = Object { bytes, modified_ms: now_ms, e_tag: e_tag.clone() };
+        let object = StoredObject { bytes, modified_ms: now_ms, e_tag: e_tag.clone() };
         self.objects.insert(location.clone(), object);
         Ok(PutResult { e_tag: Some(e_tag), version: None })
     }
 
-    pub(super) fn get(&self, location: &Path) -> Result<Object> {
+    pub(super) fn get(&self, location: &Path) -> Result<StoredObject> {
         self.objects.get(location).cloned().ok_or_else(|| not_found(location))
     }
 

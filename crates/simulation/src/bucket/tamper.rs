@@ -4,7 +4,7 @@ use std::fmt;
 
 use object_store::path::Path;
 
-use super::weather::Does;
+use super::weather::BucketVerb;
 
 /// The folder of a table's log.
 const LOG: &str = "_delta_log";
@@ -12,33 +12,33 @@ const LOG: &str = "_delta_log";
 /// What is done around each write of a process.
 pub trait BucketTamper: Send + Sync {
     /// Runs before a write is sent. A process that is stopped here sends it when it goes on.
-    fn before(&self, write: &Write<'_>);
+    fn before(&self, write: &BucketWrite<'_>);
 
     /// Runs after a write was made, or was lost, and before the process hears of it.
-    fn after(&self, write: &Write<'_>);
+    fn after(&self, write: &BucketWrite<'_>);
 }
 
 /// One request that changes the bucket. It is shown with the whole name of its object.
 #[derive(Clone, Copy, Debug)]
-pub struct Write<'a> {
+pub struct BucketWrite<'a> {
     /// As S3 names the request.
     verb: &'static str,
     location: &'a Path,
 }
 
-impl<'a> Write<'a> {
+impl<'a> BucketWrite<'a> {
     /// `None` if it changes nothing.
-    pub(super) fn of(does: Does, location: &'a Path) -> Option<Write<'a>> {
-        let verb = match does {
-            Does::Get | Does::List => return None,
-            Does::Put | Does::Create => "PUT",
-            Does::Delete => "DELETE",
-            Does::Begin => "CreateMultipartUpload",
-            Does::Part => "UploadPart",
-            Does::Complete => "CompleteMultipartUpload",
-            Does::Abort => "AbortMultipartUpload",
+    pub(super) fn of(verb: BucketVerb, location: &'a Path) -> Option<BucketWrite<'a>> {
+        let verb = match verb {
+            BucketVerb::Get | BucketVerb::List => return None,
+            BucketVerb::Put | BucketVerb::Create => "PUT",
+            BucketVerb::Delete => "DELETE",
+            BucketVerb::Begin => "CreateMultipartUpload",
+            BucketVerb::Part => "UploadPart",
+            BucketVerb::Complete => "CompleteMultipartUpload",
+            BucketVerb::Abort => "AbortMultipartUpload",
         };
-        Some(Write { verb, location })
+        Some(BucketWrite { verb, location })
     }
 
     /// The request and what kind of object it is for, the same in every seed: `PUT commit of
@@ -48,7 +48,7 @@ impl<'a> Write<'a> {
     }
 }
 
-impl fmt::Display for Write<'_> {
+impl fmt::Display for BucketWrite<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.verb, self.location)
     }
@@ -80,44 +80,48 @@ mod tests {
     fn names_of_steps() {
         let id = "6f1c2a52-7a5e-4c36-9d3e-1c2f3a4b5c6d";
         let cases = [
-            (Does::Create, "coupons/_delta_log/00000000000000000007.json", "PUT commit of coupons"),
             (
-                Does::Create,
+                BucketVerb::Create,
+                "coupons/_delta_log/00000000000000000007.json",
+                "PUT commit of coupons",
+            ),
+            (
+                BucketVerb::Create,
                 "coupons/_delta_log/00000000000000000000.json",
                 "PUT first commit of coupons",
             ),
             (
-                Does::Put,
+                BucketVerb::Put,
                 "holder_index/_delta_log/00000000000000000010.checkpoint.parquet",
                 "PUT checkpoint of holder_index",
             ),
             (
-                Does::Put,
+                BucketVerb::Put,
                 "coupons/_delta_log/_last_checkpoint",
                 "PUT hint to a checkpoint of coupons",
             ),
             (
-                Does::Complete,
+                BucketVerb::Complete,
                 &format!("coupons/expiry_day=2026-12-31/0000000001-{id}.parquet"),
                 "CompleteMultipartUpload file of coupons",
             ),
             (
-                Does::Delete,
+                BucketVerb::Delete,
                 &format!("coupons/expiry_day=2026-12-31/0000000002-r1-{id}.parquet"),
                 "DELETE merged file of coupons",
             ),
             (
-                Does::Begin,
+                BucketVerb::Begin,
                 &format!("coupons_by_holder/month=2026-12/2026-12-31-0000000001-{id}.parquet"),
                 "CreateMultipartUpload file of coupons_by_holder",
             ),
-            (Does::Part, "else", "UploadPart other object"),
+            (BucketVerb::Part, "else", "UploadPart other object"),
         ];
-        for (does, name, want) in cases {
+        for (verb, name, want) in cases {
             let location = Path::from(name);
-            let write = Write::of(does, &location).expect("it is a write");
+            let write = BucketWrite::of(verb, &location).expect("it is a write");
             assert_eq!(write.step(), want, "{name}");
         }
-        assert!(Write::of(Does::Get, &Path::from("a")).is_none());
+        assert!(BucketWrite::of(BucketVerb::Get, &Path::from("a")).is_none());
     }
 }

@@ -7,8 +7,8 @@ use crate::side::SideThreads;
 
 const NOW_MS: i64 = 1_700_000_000_123;
 
-fn bucket(weather: BucketWeather) -> (Bucket, Arc<dyn ObjectStore>, Trace) {
-    let (bucket, trace) = (Bucket::new(NOW_MS, weather), Trace::new(false));
+fn bucket(weather: BucketWeather) -> (SimulatedBucket, Arc<dyn ObjectStore>, Trace) {
+    let (bucket, trace) = (SimulatedBucket::new(NOW_MS, weather), Trace::new(false));
     let store = bucket.for_observer(Rng::new(1), trace.clone());
     (bucket, store, trace)
 }
@@ -104,14 +104,14 @@ async fn a_bucket_that_is_away_comes_back() {
 }
 
 /// Stops its process around each put: for ever, or for a minute.
-struct Stops {
+struct PutStopper {
     process: SimulatedProcess,
     kills: bool,
     after: bool,
 }
 
-impl Stops {
-    fn stop(&self, write: &Write<'_>, after: bool) {
+impl PutStopper {
+    fn stop(&self, write: &BucketWrite<'_>, after: bool) {
         if after != self.after || write.to_string() != "PUT log/1" {
             return;
         }
@@ -122,12 +122,12 @@ impl Stops {
     }
 }
 
-impl BucketTamper for Stops {
-    fn before(&self, write: &Write<'_>) {
+impl BucketTamper for PutStopper {
+    fn before(&self, write: &BucketWrite<'_>) {
         self.stop(write, false);
     }
 
-    fn after(&self, write: &Write<'_>) {
+    fn after(&self, write: &BucketWrite<'_>) {
         self.stop(write, true);
     }
 }
@@ -137,7 +137,7 @@ async fn a_process_is_stopped_before_or_after_a_put() {
     for (kills, after) in [(true, false), (true, true), (false, false), (false, true)] {
         let (bucket, _, trace) = bucket(BucketWeather::calm());
         let process = SimulatedProcess::new("compactor", 0);
-        let tamper = Arc::new(Stops { process: process.clone(), kills, after });
+        let tamper = Arc::new(PutStopper { process: process.clone(), kills, after });
         let store = bucket.for_process(process, tamper, Rng::new(1), trace);
         create(&store, "else", "x").await.expect("only one object is met");
         let put = tokio::time::timeout(Duration::from_secs(30), create(&store, "log/1", "x"));
@@ -151,7 +151,7 @@ async fn a_process_is_stopped_before_or_after_a_put() {
 async fn a_frozen_process_sends_its_put_later() {
     let (bucket, _, trace) = bucket(BucketWeather::calm());
     let process = SimulatedProcess::new("compactor", 0);
-    let tamper = Arc::new(Stops { process: process.clone(), kills: false, after: false });
+    let tamper = Arc::new(PutStopper { process: process.clone(), kills: false, after: false });
     let store = bucket.for_process(process, tamper, Rng::new(1), trace);
     let began = Instant::now();
     create(&store, "log/1", "x").await.expect("it goes on");

@@ -8,31 +8,31 @@ use bytes::Bytes;
 use object_store::path::Path;
 use object_store::{MultipartUpload, PutPayload, PutResult, Result, UploadPart};
 
-use super::client::Client;
-use super::state::State;
-use super::weather::Does;
+use super::client::BucketClient;
+use super::state::BucketObjects;
+use super::weather::BucketVerb;
 
-pub(super) struct Upload {
-    client: Arc<Client>,
+pub(super) struct PartUpload {
+    client: Arc<BucketClient>,
     location: Path,
     upload: u64,
     parts: usize,
 }
 
-impl Upload {
-    pub(super) fn new(client: Arc<Client>, location: Path, upload: u64) -> Upload {
-        Upload { client, location, upload, parts: 0 }
+impl PartUpload {
+    pub(super) fn new(client: Arc<BucketClient>, location: Path, upload: u64) -> PartUpload {
+        PartUpload { client, location, upload, parts: 0 }
     }
 }
 
-impl fmt::Debug for Upload {
+impl fmt::Debug for PartUpload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "upload {} of {}", self.upload, self.location)
     }
 }
 
 #[async_trait]
-impl MultipartUpload for Upload {
+impl MultipartUpload for PartUpload {
     fn put_part(&mut self, payload: PutPayload) -> UploadPart {
         let (client, location, upload) =
             (Arc::clone(&self.client), self.location.clone(), self.upload);
@@ -40,20 +40,22 @@ impl MultipartUpload for Upload {
         self.parts += 1;
         Box::pin(async move {
             let to = location.clone();
-            let request = move |state: &mut State, _: i64| state.part(&to, upload, part, bytes);
-            client.call(Does::Part, &location, request).await
+            let request =
+                move |objects: &mut BucketObjects, _: i64| objects.part(&to, upload, part, bytes);
+            client.call(BucketVerb::Part, &location, request).await
         })
     }
 
     async fn complete(&mut self) -> Result<PutResult> {
         let (to, upload, parts) = (self.location.clone(), self.upload, self.parts);
-        let request = move |state: &mut State, now_ms| state.complete(&to, upload, parts, now_ms);
-        self.client.call(Does::Complete, &self.location, request).await
+        let request =
+            move |objects: &mut BucketObjects, now_ms| objects.complete(&to, upload, parts, now_ms);
+        self.client.call(BucketVerb::Complete, &self.location, request).await
     }
 
     async fn abort(&mut self) -> Result<()> {
         let (to, upload) = (self.location.clone(), self.upload);
-        let request = move |state: &mut State, _: i64| state.abort(&to, upload);
-        self.client.call(Does::Abort, &self.location, request).await
+        let request = move |objects: &mut BucketObjects, _: i64| objects.abort(&to, upload);
+        self.client.call(BucketVerb::Abort, &self.location, request).await
     }
 }

@@ -6,7 +6,7 @@ use crate::rng::Rng;
 
 /// What a request does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Does {
+pub(super) enum BucketVerb {
     Get,
     List,
     Put,
@@ -94,47 +94,48 @@ impl BucketWeather {
         }
     }
 
-    pub(super) fn draw(&self, rng: &mut Rng, does: Does) -> Draw {
+    pub(super) fn draw(&self, rng: &mut Rng, verb: BucketVerb) -> RequestFate {
         let mut some = |(low, high)| Duration::from_millis(rng.between(low, high));
         let (there, back, gives_up) =
             (some(self.way_ms), some(self.way_ms), some(self.gives_up_ms));
         let (slow, late) = (some(self.slow_ms), some(self.late_ms));
-        let slow_rate = if does == Does::List { self.slow_list } else { self.slow };
+        let slow_rate = if verb == BucketVerb::List { self.slow_list } else { self.slow };
         let slow = rng.chance(slow_rate).then_some(slow);
-        let fault = self.fault(rng, does, late);
-        let is_cut = does == Does::Get && rng.chance(self.body_cut);
-        Draw { there, back, gives_up, slow, fault, is_cut }
+        let fault = self.fault(rng, verb, late);
+        let is_cut = verb == BucketVerb::Get && rng.chance(self.body_cut);
+        RequestFate { there, back, gives_up, slow, fault, is_cut }
     }
 
-    fn fault(&self, rng: &mut Rng, does: Does, late: Duration) -> Option<Fault> {
-        let reads = matches!(does, Does::Get | Does::List);
-        let is_seen_again = matches!(does, Does::Create | Does::Complete);
+    fn fault(&self, rng: &mut Rng, verb: BucketVerb, late: Duration) -> Option<BucketFault> {
+        let reads = matches!(verb, BucketVerb::Get | BucketVerb::List);
+        let is_seen_again = matches!(verb, BucketVerb::Create | BucketVerb::Complete);
         let kinds = [
-            (self.unavailable, Fault::Unavailable, true),
-            (self.request_lost, Fault::RequestLost, true),
-            (self.answer_lost, Fault::AnswerLost, !reads),
-            (self.done_late, Fault::DoneLate(late), !reads),
-            (self.own_retry, Fault::OwnRetry, is_seen_again),
+            (self.unavailable, BucketFault::Unavailable, true),
+            (self.request_lost, BucketFault::RequestLost, true),
+            (self.answer_lost, BucketFault::AnswerLost, !reads),
+            (self.done_late, BucketFault::DoneLate(late), !reads),
+            (self.own_retry, BucketFault::OwnRetry, is_seen_again),
         ];
-        let hit =
-            |(rate, fault, may): (u32, Fault, bool)| (may && rng.chance(rate)).then_some(fault);
+        let hit = |(rate, fault, may): (u32, BucketFault, bool)| {
+            (may && rng.chance(rate)).then_some(fault)
+        };
         kinds.into_iter().find_map(hit)
     }
 }
 
 /// What happens to one request.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Draw {
+pub(super) struct RequestFate {
     pub(super) there: Duration,
     pub(super) back: Duration,
     pub(super) gives_up: Duration,
     pub(super) slow: Option<Duration>,
-    pub(super) fault: Option<Fault>,
+    pub(super) fault: Option<BucketFault>,
     pub(super) is_cut: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum BucketFault {
     Unavailable,
     RequestLost,
     AnswerLost,
@@ -142,19 +143,22 @@ pub(super) enum Fault {
     OwnRetry,
 }
 
-impl Fault {
+impl BucketFault {
     pub(super) fn kind(self) -> &'static str {
         match self {
-            Fault::Unavailable => "bucket: 503",
-            Fault::RequestLost => "bucket: request lost",
-            Fault::AnswerLost => "bucket: answer lost",
-            Fault::DoneLate(_) => "bucket: done late",
-            Fault::OwnRetry => "bucket: the client's own retry",
+            BucketFault::Unavailable => "bucket: 503",
+            BucketFault::RequestLost => "bucket: request lost",
+            BucketFault::AnswerLost => "bucket: answer lost",
+            BucketFault::DoneLate(_) => "bucket: done late",
+            BucketFault::OwnRetry => "bucket: the client's own retry",
         }
     }
 
     /// Whether the client waits until it gives up.
     pub(super) fn is_silent(self) -> bool {
-        matches!(self, Fault::RequestLost | Fault::AnswerLost | Fault::DoneLate(_))
+        matches!(
+            self,
+            BucketFault::RequestLost | BucketFault::AnswerLost | BucketFault::DoneLate(_)
+        )
     }
 }

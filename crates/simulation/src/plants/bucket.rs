@@ -153,7 +153,7 @@ impl ObjectStore for Planted {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bucket::{Bucket, BucketWeather};
+    use crate::bucket::{BucketWeather, SimulatedBucket};
     use crate::rng::Rng;
     use crate::trace::Trace;
 
@@ -162,8 +162,8 @@ mod tests {
         store.put_opts(&Path::from(name), PutPayload::from(text), create).await
     }
 
-    fn made(tampers: Tampers) -> (Bucket, Planted) {
-        let bucket = Bucket::new(0, BucketWeather::calm());
+    fn made(tampers: Tampers) -> (SimulatedBucket, Planted) {
+        let bucket = SimulatedBucket::new(0, BucketWeather::calm());
         let store = bucket.for_observer(Rng::new(1), Trace::new(false));
         (bucket, Planted::new(store, tampers))
     }

@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 use super::plan::Plan;
 use super::plants::Plants;
 use super::stops::Life;
-use crate::bucket::{Bucket, BucketTamper, BucketWeather};
+use crate::bucket::{BucketTamper, BucketWeather, SimulatedBucket};
 use crate::cluster::{NetworkWeather, SimulatedCluster};
 use crate::cql::{KeyspaceSchema, ReplicaData};
 use crate::rng::Rng;
@@ -59,7 +59,7 @@ fn with_records(hot: CqlHot) -> CqlHot {
 #[derive(Clone)]
 pub(crate) struct Site {
     pub(crate) cluster: SimulatedCluster,
-    pub(crate) bucket: Bucket,
+    pub(crate) bucket: SimulatedBucket,
     side: Arc<SideThreads>,
     rng: Rng,
     /// Processes started so far.
@@ -99,7 +99,7 @@ impl Site {
             trace.clone(),
             NetworkWeather::calm(),
         );
-        let bucket = Bucket::new(EPOCH_MS, BucketWeather::calm());
+        let bucket = SimulatedBucket::new(EPOCH_MS, BucketWeather::calm());
         Site {
             cluster,
             bucket,

@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use scylla::errors::ExecutionError;
 use tokio::sync::{Notify, watch};
 
-use crate::bucket::{BucketTamper, Write};
+use crate::bucket::{BucketTamper, BucketWrite};
 use crate::session::{SimulatedProcess, StatementTamper};
 use crate::steps;
 use crate::trace::Trace;
@@ -217,7 +217,7 @@ impl StatementTamper for Life {
 }
 
 impl BucketTamper for Life {
-    fn before(&self, write: &Write<'_>) {
+    fn before(&self, write: &BucketWrite<'_>) {
         let step = write.step();
         let met = of(&self.bucket).met(&write.to_string(), &step);
         if let Some(stop) = met {
@@ -225,7 +225,7 @@ impl BucketTamper for Life {
         }
     }
 
-    fn after(&self, write: &Write<'_>) {
+    fn after(&self, write: &BucketWrite<'_>) {
         let due = of(&self.bucket).due.remove(&write.to_string());
         if let Some(stop) = due {
             self.stopped("after", &write.step(), stop);
