@@ -38,12 +38,12 @@ use coupon::time::Millis;
 use hot::CouponSnapshot;
 use hot::feed::FeedEvent;
 
-use history::Call;
-use story::Story;
+use history::RecordedCall;
+use story::SeedStory;
 
 /// What the world of a seed was made with.
 #[derive(Clone, Debug, Default)]
-pub struct Known {
+pub struct KnownWorld {
     /// Its campaigns.
     pub campaigns: BTreeMap<CampaignId, KnownCampaign>,
     /// Batches that operators minted while callers asked, and when one of them was told that it is
@@ -100,7 +100,7 @@ impl KnownCampaign {
 
 /// What was found after a quiet while.
 #[derive(Clone, Debug, Default)]
-pub struct End {
+pub struct SeedEnd {
     /// The last read of every coupon, also of those that nobody touched.
     pub coupons: BTreeMap<Code, CouponSnapshot>,
     /// Counts as the store says; none of a campaign whose counts need not be exact, because a
@@ -137,9 +137,9 @@ impl fmt::Display for Violation {
 }
 
 /// Everything that is wrong with the calls of a seed and with its end. Near linear in the calls.
-pub fn check(known: &Known, calls: &[Call], end: &End) -> Vec<Violation> {
-    let mut wrong = Wrong::of(calls);
-    let story = Story::of(known, calls, end, &mut wrong);
+pub fn check(known: &KnownWorld, calls: &[RecordedCall], end: &SeedEnd) -> Vec<Violation> {
+    let mut wrong = ViolationList::of(calls);
+    let story = SeedStory::of(known, calls, end, &mut wrong);
     legal::check(&story, &mut wrong);
     answers::check(&story, &mut wrong);
     names::check(&story, &mut wrong);
@@ -152,14 +152,14 @@ pub fn check(known: &Known, calls: &[Call], end: &End) -> Vec<Violation> {
 }
 
 /// The violations so far.
-struct Wrong<'a> {
-    calls: &'a [Call],
+struct ViolationList<'a> {
+    calls: &'a [RecordedCall],
     found: Vec<Violation>,
 }
 
-impl<'a> Wrong<'a> {
-    fn of(calls: &'a [Call]) -> Wrong<'a> {
-        Wrong { calls, found: Vec::new() }
+impl<'a> ViolationList<'a> {
+    fn of(calls: &'a [RecordedCall]) -> ViolationList<'a> {
+        ViolationList { calls, found: Vec::new() }
     }
 
     fn add(&mut self, what: String, shown_by: impl IntoIterator<Item = usize>) {

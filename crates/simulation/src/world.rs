@@ -34,8 +34,8 @@ use futures::FutureExt;
 use futures::future::{LocalBoxFuture, join_all};
 use tokio::time::{sleep, timeout};
 
-use crate::check::history::Call;
-use crate::check::{End, Known};
+use crate::check::history::RecordedCall;
+use crate::check::{KnownWorld, SeedEnd};
 use crate::cql::ReplicaData;
 use crate::rng::Rng;
 use crate::trace::Trace;
@@ -67,13 +67,13 @@ const FINDINGS_MAX: usize = 50;
 /// What one seed ended with.
 pub struct Outcome {
     /// What callers and imports asked, in the order in which they began, and the reads at the end.
-    pub calls: Vec<Call>,
+    pub calls: Vec<RecordedCall>,
     /// How many calls there were before the end; a failing prefix is counted in these.
     pub operations: u64,
     /// The campaigns as the checker has to know them.
-    pub known: Known,
+    pub known: KnownWorld,
     /// What was read after the quiet while, and what must not be, or must never have happened.
-    pub end: End,
+    pub end: SeedEnd,
 }
 
 /// What all parts of a seed share.
@@ -93,8 +93,12 @@ pub(crate) struct World {
 pub async fn run(plan: &Plan, trace: &Trace, until: Option<u64>, plants: Option<&str>) -> Outcome {
     let site = Site::new(plan, trace, Plants::of(plants));
     let target = Arc::new(Target::new(site.beside(plan.rng("copy"))));
-    let mut outcome =
-        Outcome { calls: Vec::new(), operations: 0, known: Known::default(), end: End::default() };
+    let mut outcome = Outcome {
+        calls: Vec::new(),
+        operations: 0,
+        known: KnownWorld::default(),
+        end: SeedEnd::default(),
+    };
     // Made now, so that its clock is that of the others.
     let spare = site.beside(plan.rng("restored"));
     let world = match World::set_up(plan, trace, site).await {

@@ -10,34 +10,39 @@ use cql_session::CLOCK_BOUND_MS;
 use hot::{Applied, CouponSnapshot, Tier};
 
 use super::authors::{change_of, leaves_event, makes, user_of};
-use super::history::{Asked, Call, Told};
-use super::life::{Kind, Life};
+use super::history::{RecordedAnswer, RecordedCall, RecordedRequest};
+use super::life::{CouponLife, StateKind};
 use super::limits;
-use super::rules::{Says, Shown, possible};
-use super::story::Story;
-use super::{KnownCampaign, Wrong};
+use super::rules::{RulesAnswer, ShownCoupon, possible};
+use super::story::SeedStory;
+use super::{KnownCampaign, ViolationList};
 
 /// A coupon with so many events is no stock: it could be issued and not redeemed.
 const EVENTS_OF_STOCK_MAX: usize = 27;
 
-pub(super) fn check(story: &Story<'_>, wrong: &mut Wrong<'_>) {
+pub(super) fn check(story: &SeedStory<'_>, wrong: &mut ViolationList<'_>) {
     for (nth, call) in story.calls.iter().enumerate() {
         if call.ended_ms.is_none() {
             continue;
         }
         let what = match (&call.told, change_of(&call.asked)) {
-            (Told::Damaged(why), _) => Some(format!("a damaged row: {why}")),
-            (Told::Read(None), _) => missing(story, call),
-            (Told::Applied(applied), Some(change)) => answer(story, nth, change, applied),
-            (Told::Read(Some(snapshot)), _) => shows_itself(snapshot),
-            (Told::Applied(_), None)
-            | (Told::Imported(_) | Told::NotDone(_) | Told::Unknown(_), _) => None,
+            (RecordedAnswer::Damaged(why), _) => Some(format!("a damaged row: {why}")),
+            (RecordedAnswer::Read(None), _) => missing(story, call),
+            (RecordedAnswer::Applied(applied), Some(change)) => answer(story, nth, change, applied),
+            (RecordedAnswer::Read(Some(snapshot)), _) => shows_itself(snapshot),
+            (RecordedAnswer::Applied(_), None)
+            | (
+                RecordedAnswer::Imported(_)
+                | RecordedAnswer::NotDone(_)
+                | RecordedAnswer::Unknown(_),
+                _,
+            ) => None,
         };
         wrong.found.extend(what.map(|what| super::Violation { what, calls: vec![nth] }));
     }
 }
 
-fn answer(story: &Story<'_>, nth: usize, change: &Change, applied: &Applied) -> Option<String> {
+fn answer(story: &SeedStory<'_>, nth: usize, change: &Change, applied: &Applied) -> Option<String> {
     if let Some(what) = applied.snapshot.as_ref().and_then(shows_itself) {
         return Some(what);
     }
@@ -60,18 +65,21 @@ fn answer(story: &Story<'_>, nth: usize, change: &Change, applied: &Applied) -> 
 /// Whether a shown coupon is in the state that its events add up to.
 fn shows_itself(snapshot: &CouponSnapshot) -> Option<String> {
     let coupon = &snapshot.coupon;
-    let life = Life::of(coupon.genesis(), coupon.events());
+    let life = CouponLife::of(coupon.genesis(), coupon.events());
     let said = || format!("the state is not what the events say: {coupon:?}");
     (!life.is_that_of(coupon)).then(said)
 }
 
 /// A coupon that is there for certain is not found.
-fn missing(story: &Story<'_>, call: &Call) -> Option<String> {
-    let (Asked::Read { code } | Asked::Change { code, .. }) = &call.asked else { return None };
+fn missing(story: &SeedStory<'_>, call: &RecordedCall) -> Option<String> {
+    let (RecordedRequest::Read { code } | RecordedRequest::Change { code, .. }) = &call.asked
+    else {
+        return None;
+    };
     is_missing(story, call, code)
 }
 
-fn is_missing(story: &Story<'_>, call: &Call, code: &Code) -> Option<String> {
+fn is_missing(story: &SeedStory<'_>, call: &RecordedCall, code: &Code) -> Option<String> {
     let (since, by) = story.is_there_from(code)?;
     let said = by.map_or("minted before".to_owned(), |by| format!("call {by} showed it"));
     (since == 0 || since < call.began_ms).then(|| format!("{code} is not found: {said}"))
@@ -79,29 +87,29 @@ fn is_missing(story: &Story<'_>, call: &Call, code: &Code) -> Option<String> {
 
 /// The answers that the rules may give on the coupon that is shown.
 fn says_on<'a>(
-    story: &Story<'a>,
+    story: &SeedStory<'a>,
     change: &Change,
     snapshot: &CouponSnapshot,
-) -> Option<(Vec<Says>, &'a KnownCampaign)> {
+) -> Option<(Vec<RulesAnswer>, &'a KnownCampaign)> {
     let coupon = &snapshot.coupon;
     let terms = story.campaign_of(coupon)?;
-    let life = Life::of(coupon.genesis(), coupon.events());
+    let life = CouponLife::of(coupon.genesis(), coupon.events());
     let hold = (snapshot.tier == Tier::Hot).then(|| coupon.hold());
     let version = Some(coupon.version());
-    let shown = Shown { life: &life, events: coupon.events(), version, hold };
+    let shown = ShownCoupon { life: &life, events: coupon.events(), version, hold };
     Some((possible(shown, change, terms), terms))
 }
 
 /// What an accepted change leaves. Whether it was admitted, [`super::legal`] checks for events.
 fn accepted(
-    story: &Story<'_>,
+    story: &SeedStory<'_>,
     nth: usize,
     change: &Change,
     snapshot: &CouponSnapshot,
 ) -> Option<String> {
     let coupon = &snapshot.coupon;
     let code = coupon.code();
-    if let Asked::Change { code: asked, .. } = &story.calls[nth].asked
+    if let RecordedRequest::Change { code: asked, .. } = &story.calls[nth].asked
         && asked != code
     {
         return Some(format!("a change of {asked} was made to {code}"));
@@ -127,25 +135,25 @@ fn accepted(
     }
     let terms = story.campaign_of(coupon)?;
     let timeline = story.timelines.get(code)?;
-    let life = Life::of(coupon.genesis(), coupon.events());
+    let life = CouponLife::of(coupon.genesis(), coupon.events());
     let hold = timeline.hold_before(coupon.version());
     let events = coupon.events();
     let version = coupon.version().checked_sub(1);
-    let says = possible(Shown { life: &life, events, version, hold }, change, terms);
+    let says = possible(ShownCoupon { life: &life, events, version, hold }, change, terms);
     let is_new = events.last().is_some_and(|event| event.operation == change.operation);
-    (!says.contains(&Says::Accept) && !is_new)
+    (!says.contains(&RulesAnswer::Accept) && !is_new)
         .then(|| format!("{code}: accepted, and the rules say {says:?}"))
 }
 
 fn replayed(
-    story: &Story<'_>,
+    story: &SeedStory<'_>,
     nth: usize,
     change: &Change,
     snapshot: &CouponSnapshot,
 ) -> Option<String> {
     let coupon = &snapshot.coupon;
     let code = coupon.code();
-    if let (Asked::Issue { campaign, .. }, Some(user)) =
+    if let (RecordedRequest::Issue { campaign, .. }, Some(user)) =
         (&story.calls[nth].asked, user_of(&change.action))
     {
         let is_theirs = coupon.holder() == Some(user);
@@ -158,12 +166,12 @@ fn replayed(
     // Its own change, met again by the store.
     let is_own = coupon.events().iter().any(|event| event.operation == change.operation)
         || coupon.hold().is_some_and(|hold| hold.operation == change.operation);
-    (!says.contains(&Says::Replay) && !is_own)
+    (!says.contains(&RulesAnswer::Replay) && !is_own)
         .then(|| format!("{code}: a replay, and the rules say {says:?}"))
 }
 
 fn refused_at(
-    story: &Story<'_>,
+    story: &SeedStory<'_>,
     nth: usize,
     change: &Change,
     snapshot: &CouponSnapshot,
@@ -171,15 +179,15 @@ fn refused_at(
 ) -> Option<String> {
     let (coupon, word) = (&snapshot.coupon, refusal.as_str());
     let code = coupon.code();
-    if let Asked::Issue { .. } = story.calls[nth].asked {
+    if let RecordedRequest::Issue { .. } = story.calls[nth].asked {
         // Of a coupon that is to be replaced.
         return None;
     }
     let (says, terms) = says_on(story, change, snapshot)?;
-    if says.contains(&Says::Refuse(word)) {
+    if says.contains(&RulesAnswer::Refuse(word)) {
         return None;
     }
-    let is_admitted = says.contains(&Says::Accept);
+    let is_admitted = says.contains(&RulesAnswer::Accept);
     let is_justified = match refusal {
         Refusal::LimitPerUser if is_admitted => {
             let user = user_of(&change.action)?;
@@ -237,20 +245,22 @@ fn replaces(action: &Action) -> bool {
 }
 
 /// A refusal that shows no coupon.
-fn refused(story: &Story<'_>, nth: usize, change: &Change, refusal: Refusal) -> Option<String> {
+fn refused(story: &SeedStory<'_>, nth: usize, change: &Change, refusal: Refusal) -> Option<String> {
     let call = &story.calls[nth];
     let campaign = match &call.asked {
-        Asked::Change { code, .. } => {
+        RecordedRequest::Change { code, .. } => {
             return match refusal {
                 Refusal::NotFound => is_missing(story, call, code),
                 other => Some(format!("{code}: {} without a coupon", other.as_str())),
             };
         }
-        Asked::Issue { campaign, .. } | Asked::Shared { campaign, .. } => campaign,
-        Asked::Read { .. } | Asked::Import { .. } => return None,
+        RecordedRequest::Issue { campaign, .. } | RecordedRequest::Shared { campaign, .. } => {
+            campaign
+        }
+        RecordedRequest::Read { .. } | RecordedRequest::Import { .. } => return None,
     };
     let terms = story.known.campaigns.get(campaign)?;
-    let is_shared = matches!(call.asked, Asked::Shared { .. });
+    let is_shared = matches!(call.asked, RecordedRequest::Shared { .. });
     let replaces = replaces(&change.action);
     let is_justified = match refusal {
         Refusal::LimitPerUser => {
@@ -281,7 +291,7 @@ fn refused(story: &Story<'_>, nth: usize, change: &Change, refusal: Refusal) -> 
 }
 
 /// The name of an issue is spent if a coupon of the user was revoked.
-fn may_be_spent(story: &Story<'_>, nth: usize, change: &Change, campaign: &CampaignId) -> bool {
+fn may_be_spent(story: &SeedStory<'_>, nth: usize, change: &Change, campaign: &CampaignId) -> bool {
     let (user, ended) = (user_of(&change.action), story.ended(nth));
     story.of_campaign(campaign).any(|it| {
         it.lives.windows(2).zip(&it.windows).any(|(lives, window)| {
@@ -293,7 +303,7 @@ fn may_be_spent(story: &Story<'_>, nth: usize, change: &Change, campaign: &Campa
 
 /// What a shared code hands out may be a coupon that came back, and that somebody's cancelled
 /// redemption for an order of this name was about: rule 5 knows no users.
-fn was_tried(story: &Story<'_>, nth: usize, change: &Change, campaign: &CampaignId) -> bool {
+fn was_tried(story: &SeedStory<'_>, nth: usize, change: &Change, campaign: &CampaignId) -> bool {
     let (Action::Redeem { order, .. } | Action::Hold { order, .. }) = &change.action else {
         return false;
     };
@@ -305,7 +315,7 @@ fn was_tried(story: &Story<'_>, nth: usize, change: &Change, campaign: &Campaign
         });
         let mut lives = it.lives.iter().enumerate();
         lives.any(|(shown, life)| {
-            life.kind == Kind::Available
+            life.kind == StateKind::Available
                 && cancelled.is_some_and(|at| at < shown)
                 && it.may_be(shown, began, ended)
         })
@@ -314,7 +324,7 @@ fn was_tried(story: &Story<'_>, nth: usize, change: &Change, campaign: &Campaign
 
 /// A coupon that was surely available all the time that a call took which got SOLD_OUT.
 fn was_left(
-    story: &Story<'_>,
+    story: &SeedStory<'_>,
     nth: usize,
     change: &Change,
     campaign: &CampaignId,
@@ -329,8 +339,8 @@ fn was_left(
     let left = story.of_campaign(campaign).find(|it| {
         let is_there =
             story.is_there_from(it.code).is_some_and(|(since, _)| since == 0 || since < began);
-        let is_open = |(events, life): (usize, &Life)| {
-            life.kind == Kind::Available
+        let is_open = |(events, life): (usize, &CouponLife)| {
+            life.kind == StateKind::Available
                 && latest < life.expires_at
                 && events <= EVENTS_OF_STOCK_MAX
                 && it.surely_is(events, began, ended)

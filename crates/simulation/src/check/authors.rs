@@ -6,15 +6,15 @@ use coupon::coupon::{Event, EventKind};
 use coupon::ids::{IssueRef, UserId};
 use coupon::imported::ImportedState;
 
-use super::history::{Asked, Call, Told};
+use super::history::{RecordedAnswer, RecordedCall, RecordedRequest};
 
 /// The change that a call asks for.
-pub(super) fn change_of(asked: &Asked) -> Option<&Change> {
+pub(super) fn change_of(asked: &RecordedRequest) -> Option<&Change> {
     match asked {
-        Asked::Issue { change, .. }
-        | Asked::Change { change, .. }
-        | Asked::Shared { change, .. } => Some(change),
-        Asked::Read { .. } | Asked::Import { .. } => None,
+        RecordedRequest::Issue { change, .. }
+        | RecordedRequest::Change { change, .. }
+        | RecordedRequest::Shared { change, .. } => Some(change),
+        RecordedRequest::Read { .. } | RecordedRequest::Import { .. } => None,
     }
 }
 
@@ -76,19 +76,19 @@ pub(super) fn issue_before(action: &Action) -> Option<Action> {
 }
 
 /// The action of `call` that can have made `event` of the coupon `code`.
-pub(super) fn action_behind(call: &Call, code: &Code, event: &Event) -> Option<Action> {
+pub(super) fn action_behind(call: &RecordedCall, code: &Code, event: &Event) -> Option<Action> {
     let change = change_of(&call.asked)?;
     if change.operation != event.operation {
         return None;
     }
     let own = makes(&change.action, &event.kind).then(|| change.action.clone());
     match &call.asked {
-        Asked::Change { code: asked, .. } => own.filter(|_| asked == code),
-        Asked::Issue { .. } => own,
-        Asked::Shared { .. } => {
+        RecordedRequest::Change { code: asked, .. } => own.filter(|_| asked == code),
+        RecordedRequest::Issue { .. } => own,
+        RecordedRequest::Shared { .. } => {
             own.or_else(|| issue_before(&change.action).filter(|it| makes(it, &event.kind)))
         }
-        Asked::Read { .. } | Asked::Import { .. } => None,
+        RecordedRequest::Read { .. } | RecordedRequest::Import { .. } => None,
     }
 }
 
@@ -115,11 +115,13 @@ pub(super) fn line_makes(state: &ImportedState, code: &Code, kind: &EventKind) -
 
 /// Whether the answer to a call leaves it open that the call did something: it was accepted, or was
 /// not answered. A replay may be one of the call's own change, if that was sent twice.
-pub(super) fn may_have_changed(call: &Call) -> bool {
+pub(super) fn may_have_changed(call: &RecordedCall) -> bool {
     match &call.told {
         _ if call.ended_ms.is_none() => true,
-        Told::Applied(applied) => !matches!(applied.outcome, Outcome::Refused(_)),
-        Told::Unknown(_) | Told::Damaged(_) | Told::Imported(_) => true,
-        Told::Read(_) | Told::NotDone(_) => false,
+        RecordedAnswer::Applied(applied) => !matches!(applied.outcome, Outcome::Refused(_)),
+        RecordedAnswer::Unknown(_) | RecordedAnswer::Damaged(_) | RecordedAnswer::Imported(_) => {
+            true
+        }
+        RecordedAnswer::Read(_) | RecordedAnswer::NotDone(_) => false,
     }
 }

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use coupon::ids::{BatchId, CampaignId};
 
-use super::Wrong;
-use super::life::Kind;
-use super::story::Story;
+use super::ViolationList;
+use super::life::StateKind;
+use super::story::SeedStory;
 
-pub(super) fn check(story: &Story<'_>, wrong: &mut Wrong<'_>) {
+pub(super) fn check(story: &SeedStory<'_>, wrong: &mut ViolationList<'_>) {
     for finding in &story.end.findings {
         wrong.add(finding.clone(), []);
     }
@@ -16,10 +16,10 @@ pub(super) fn check(story: &Story<'_>, wrong: &mut Wrong<'_>) {
         let mut want = [0_u64; 3];
         for timeline in story.of_campaign(id) {
             match timeline.lives.last().map(|life| life.kind) {
-                Some(Kind::Issued) => want[0] += 1,
-                Some(Kind::Redeemed) => want[1] += 1,
-                Some(Kind::Void) => want[2] += 1,
-                Some(Kind::Available) | None => {}
+                Some(StateKind::Issued) => want[0] += 1,
+                Some(StateKind::Redeemed) => want[1] += 1,
+                Some(StateKind::Void) => want[2] += 1,
+                Some(StateKind::Available) | None => {}
             }
         }
         let found = [counts.issued, counts.redeemed, counts.void];

@@ -9,11 +9,11 @@ use coupon::coupon::{Coupon, Event, EventKind};
 use hot::Tier;
 use hot::feed::{CouponEventKind, CouponHappened, FeedEvent, Happened};
 
-use super::Wrong;
+use super::ViolationList;
 use super::authors::{change_of, may_have_changed};
-use super::history::Told;
-use super::story::Story;
-use super::timeline::Timeline;
+use super::history::RecordedAnswer;
+use super::story::SeedStory;
+use super::timeline::CouponTimeline;
 
 /// Most events that the first line of an import makes of a coupon.
 const IMPORTED_MAX: usize = 2;
@@ -24,7 +24,7 @@ const HOLDS_KNOWN: u64 = 32;
 /// The events of one coupon in one reading, each where it came first.
 type OfCoupon<'a> = Vec<(&'a FeedEvent, &'a CouponHappened)>;
 
-pub(super) fn check(story: &Story<'_>, wrong: &mut Wrong<'_>) {
+pub(super) fn check(story: &SeedStory<'_>, wrong: &mut ViolationList<'_>) {
     for (nth, events) in story.end.feeds.iter().enumerate() {
         let name = format!("reader {nth} of the feed");
         let mut known = BTreeSet::new();
@@ -55,11 +55,11 @@ fn is_hold(kind: CouponEventKind) -> bool {
 
 /// The events are those of the history, without what an import has brought.
 fn history(
-    story: &Story<'_>,
+    story: &SeedStory<'_>,
     name: &str,
-    timeline: &Timeline<'_>,
+    timeline: &CouponTimeline<'_>,
     events: &OfCoupon<'_>,
-    wrong: &mut Wrong<'_>,
+    wrong: &mut ViolationList<'_>,
 ) {
     let told: Vec<_> = events.iter().filter(|(_, it)| !is_hold(it.kind)).collect();
     let all = timeline.coupon.events();
@@ -107,7 +107,12 @@ fn is_same(event: &Event, told: &FeedEvent, it: &CouponHappened) -> bool {
 }
 
 /// Versions rise, and are those that answers have shown.
-fn order(name: &str, timeline: &Timeline<'_>, events: &OfCoupon<'_>, wrong: &mut Wrong<'_>) {
+fn order(
+    name: &str,
+    timeline: &CouponTimeline<'_>,
+    events: &OfCoupon<'_>,
+    wrong: &mut ViolationList<'_>,
+) {
     let (code, coupon) = (timeline.code, timeline.coupon);
     for pair in events.windows(2) {
         let (one, other) = (pair[0], pair[1]);
@@ -133,11 +138,11 @@ fn order(name: &str, timeline: &Timeline<'_>, events: &OfCoupon<'_>, wrong: &mut
 
 /// Somebody asked for each hold and each release, and may have got it.
 fn holds_happened(
-    story: &Story<'_>,
+    story: &SeedStory<'_>,
     name: &str,
-    timeline: &Timeline<'_>,
+    timeline: &CouponTimeline<'_>,
     events: &OfCoupon<'_>,
-    wrong: &mut Wrong<'_>,
+    wrong: &mut ViolationList<'_>,
 ) {
     for (event, it) in events.iter().filter(|(_, it)| is_hold(it.kind)) {
         let asked = story.calls.iter().any(|call| {
@@ -160,17 +165,18 @@ fn holds_happened(
 
 /// Each hold that was acknowledged is there, unless the coupon has forgotten it.
 fn holds_are_there(
-    story: &Story<'_>,
+    story: &SeedStory<'_>,
     name: &str,
-    timeline: &Timeline<'_>,
+    timeline: &CouponTimeline<'_>,
     events: &OfCoupon<'_>,
-    wrong: &mut Wrong<'_>,
+    wrong: &mut ViolationList<'_>,
 ) {
     if timeline.tier == Tier::Cold {
         return;
     }
     for (nth, call) in story.calls.iter().enumerate() {
-        let (Some(change), Told::Applied(applied)) = (change_of(&call.asked), &call.told) else {
+        let (Some(change), RecordedAnswer::Applied(applied)) = (change_of(&call.asked), &call.told)
+        else {
             continue;
         };
         let Outcome::Accepted(after) = &applied.outcome else { continue };

@@ -9,7 +9,7 @@ use hot::{Applied, CouponSnapshot, HotError, ImportLine, ImportOutcome};
 /// One call of one caller. Times are simulated milliseconds since the seed began: they are of one
 /// clock, whatever the clocks of the processes say.
 #[derive(Clone, Debug)]
-pub struct Call {
+pub struct RecordedCall {
     /// Which process was asked.
     pub process: usize,
     /// When it was asked.
@@ -19,25 +19,28 @@ pub struct Call {
     /// The time by the clock of the process when it was asked.
     pub clock: Millis,
     /// The request.
-    pub asked: Asked,
+    pub asked: RecordedRequest,
     /// The answer.
-    pub told: Told,
+    pub told: RecordedAnswer,
 }
 
-impl Call {
+impl RecordedCall {
     /// The coupon that the answer shows.
     pub fn shown(&self) -> Option<&CouponSnapshot> {
         match &self.told {
-            Told::Applied(applied) => applied.snapshot.as_ref(),
-            Told::Read(read) => read.as_deref(),
-            Told::Imported(_) | Told::NotDone(_) | Told::Unknown(_) | Told::Damaged(_) => None,
+            RecordedAnswer::Applied(applied) => applied.snapshot.as_ref(),
+            RecordedAnswer::Read(read) => read.as_deref(),
+            RecordedAnswer::Imported(_)
+            | RecordedAnswer::NotDone(_)
+            | RecordedAnswer::Unknown(_)
+            | RecordedAnswer::Damaged(_) => None,
         }
     }
 }
 
 /// A request.
 #[derive(Clone, Debug)]
-pub enum Asked {
+pub enum RecordedRequest {
     /// `Coupons::issue`.
     Issue {
         /// The campaign.
@@ -77,7 +80,7 @@ pub enum Asked {
 
 /// An answer.
 #[derive(Clone, Debug)]
-pub enum Told {
+pub enum RecordedAnswer {
     /// Of `issue` and `apply`: a refusal, too.
     Applied(Box<Applied>),
     /// Of `read`; `None` if there is no such coupon.
@@ -92,13 +95,13 @@ pub enum Told {
     Damaged(String),
 }
 
-impl Told {
+impl RecordedAnswer {
     /// What an error of the store promises.
-    pub fn of_error(error: &HotError) -> Told {
+    pub fn of_error(error: &HotError) -> RecordedAnswer {
         match error {
-            HotError::Unknown(_) => Told::Unknown(error.to_string()),
-            HotError::Damaged(_) => Told::Damaged(error.to_string()),
-            _ => Told::NotDone(error.to_string()),
+            HotError::Unknown(_) => RecordedAnswer::Unknown(error.to_string()),
+            HotError::Damaged(_) => RecordedAnswer::Damaged(error.to_string()),
+            _ => RecordedAnswer::NotDone(error.to_string()),
         }
     }
 }

@@ -7,14 +7,15 @@ use coupon::time::Day;
 use cql_session::CLOCK_BOUND_MS;
 use hot::ImportOutcome;
 
-use super::Wrong;
+use super::ViolationList;
 use super::authors::line_makes;
-use super::history::{Asked, Told};
-use super::story::{Line, Story};
+use super::history::{RecordedAnswer, RecordedRequest};
+use super::story::{ImportedLine, SeedStory};
 
-pub(super) fn check(story: &Story<'_>, wrong: &mut Wrong<'_>) {
+pub(super) fn check(story: &SeedStory<'_>, wrong: &mut ViolationList<'_>) {
     for (nth, call) in story.calls.iter().enumerate() {
-        if let (Asked::Import { lines, .. }, Told::Imported(outcomes)) = (&call.asked, &call.told)
+        if let (RecordedRequest::Import { lines, .. }, RecordedAnswer::Imported(outcomes)) =
+            (&call.asked, &call.told)
             && lines.len() != outcomes.len()
         {
             let (lines, outcomes) = (lines.len(), outcomes.len());
@@ -25,7 +26,7 @@ pub(super) fn check(story: &Story<'_>, wrong: &mut Wrong<'_>) {
         for (at, line) in lines.iter().enumerate() {
             if let Some(outcome) = line.outcome {
                 let (others, after) = (&lines[..at], &lines[at + 1..]);
-                let others: Vec<&Line<'_>> = others.iter().chain(after).collect();
+                let others: Vec<&ImportedLine<'_>> = others.iter().chain(after).collect();
                 outcome_of(story, line, outcome, &others, wrong);
             }
         }
@@ -33,21 +34,22 @@ pub(super) fn check(story: &Story<'_>, wrong: &mut Wrong<'_>) {
 }
 
 fn outcome_of(
-    story: &Story<'_>,
-    line: &Line<'_>,
+    story: &SeedStory<'_>,
+    line: &ImportedLine<'_>,
     outcome: ImportOutcome,
-    others: &[&Line<'_>],
-    wrong: &mut Wrong<'_>,
+    others: &[&ImportedLine<'_>],
+    wrong: &mut ViolationList<'_>,
 ) {
     let code = &line.line.code;
     let began = story.calls[line.call].began_ms;
-    let before = |other: &Line<'_>| other.call != line.call && story.ended(other.call) < began;
-    let is_there = |other: &Line<'_>| {
+    let before =
+        |other: &ImportedLine<'_>| other.call != line.call && story.ended(other.call) < began;
+    let is_there = |other: &ImportedLine<'_>| {
         matches!(other.outcome, Some(ImportOutcome::Imported | ImportOutcome::AlreadyThere))
     };
     // An import that was cut short may have said more under this code. Then this line made the
     // coupon as that one said, and added nothing.
-    let says_more = |other: &Line<'_>| {
+    let says_more = |other: &ImportedLine<'_>| {
         let is_open = other.outcome.is_none() || !before(other);
         let began = story.calls[other.call].began_ms <= story.ended(line.call);
         let more = other.line.imported_state.is_past(&line.line.imported_state);
@@ -85,17 +87,17 @@ fn outcome_of(
     }
 }
 
-fn has_same_terms(one: &Line<'_>, other: &Line<'_>) -> bool {
-    let dates = |it: &Line<'_>| (it.line.valid_from, it.line.expires_at);
+fn has_same_terms(one: &ImportedLine<'_>, other: &ImportedLine<'_>) -> bool {
+    let dates = |it: &ImportedLine<'_>| (it.line.valid_from, it.line.expires_at);
     one.campaign == other.campaign && dates(one) == dates(other)
 }
 
-fn is_same(one: &Line<'_>, other: &Line<'_>) -> bool {
+fn is_same(one: &ImportedLine<'_>, other: &ImportedLine<'_>) -> bool {
     one.campaign == other.campaign && one.line == other.line
 }
 
 /// An acknowledged line that is not in the history of its coupon.
-fn lost(story: &Story<'_>, line: &Line<'_>) -> Option<String> {
+fn lost(story: &SeedStory<'_>, line: &ImportedLine<'_>) -> Option<String> {
     let code = &line.line.code;
     let Some(timeline) = story.timelines.get(code) else {
         return Some(format!("{code}: it was imported, and it is not there"));

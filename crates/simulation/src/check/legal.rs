@@ -7,15 +7,15 @@ use coupon::code::Code;
 use coupon::coupon::{Coupon, Event, EventKind};
 use coupon::ids::{IssueRef, OrderRef};
 
-use super::Wrong;
+use super::ViolationList;
 use super::authors::{action_behind, change_of, may_have_changed};
-use super::history::{Asked, Call, Told};
-use super::life::{Kind, Life};
-use super::rules::{Says, Shown, possible};
-use super::story::Story;
-use super::timeline::Timeline;
+use super::history::{RecordedAnswer, RecordedCall, RecordedRequest};
+use super::life::{CouponLife, StateKind};
+use super::rules::{RulesAnswer, ShownCoupon, possible};
+use super::story::SeedStory;
+use super::timeline::CouponTimeline;
 
-pub(super) fn check(story: &Story<'_>, wrong: &mut Wrong<'_>) {
+pub(super) fn check(story: &SeedStory<'_>, wrong: &mut ViolationList<'_>) {
     let mut made: BTreeMap<(u128, &'static str), usize> = BTreeMap::new();
     for timeline in story.timelines.values() {
         for (at, event) in timeline.coupon.events().iter().enumerate() {
@@ -47,9 +47,10 @@ pub(super) fn check(story: &Story<'_>, wrong: &mut Wrong<'_>) {
 ///
 /// Another process may finish that issue and give the coupon to another order of the user, or it may
 /// be revoked or void before the call itself comes to it. Then the call issues one more.
-fn taken(story: &Story<'_>, coupon: &Coupon, event: &Event, authors: &[usize]) -> usize {
+fn taken(story: &SeedStory<'_>, coupon: &Coupon, event: &Event, authors: &[usize]) -> usize {
     let EventKind::Issued { to, reference, .. } = &event.kind else { return 0 };
-    let is_shared = |nth: &&usize| matches!(story.calls[**nth].asked, Asked::Shared { .. });
+    let is_shared =
+        |nth: &&usize| matches!(story.calls[**nth].asked, RecordedRequest::Shared { .. });
     let shared: Vec<usize> = authors.iter().filter(is_shared).copied().collect();
     let began = shared.iter().map(|nth| story.calls[*nth].began_ms).min();
     let ended = shared.iter().map(|nth| story.ended(*nth)).max();
@@ -60,16 +61,18 @@ fn taken(story: &Story<'_>, coupon: &Coupon, event: &Event, authors: &[usize]) -
         let events = story.timelines.get(code).map(|it| it.coupon.events());
         events.into_iter().flatten().any(|it| it.operation == event.operation)
     };
-    let takes = |(nth, call): &(usize, &Call)| {
+    let takes = |(nth, call): &(usize, &RecordedCall)| {
         let meanwhile = call.began_ms <= ended && story.ended(*nth) >= began;
         if !meanwhile || authors.contains(nth) || !may_have_changed(call) {
             return false;
         }
         let Some(change) = change_of(&call.asked) else { return false };
         let its = match &call.asked {
-            Asked::Shared { campaign: of, .. } => of == campaign,
-            Asked::Change { code, .. } => is_issued_by_it(code),
-            Asked::Issue { .. } | Asked::Read { .. } | Asked::Import { .. } => false,
+            RecordedRequest::Shared { campaign: of, .. } => of == campaign,
+            RecordedRequest::Change { code, .. } => is_issued_by_it(code),
+            RecordedRequest::Issue { .. }
+            | RecordedRequest::Read { .. }
+            | RecordedRequest::Import { .. } => false,
         };
         its && match &change.action {
             Action::Redeem { by, order } | Action::Hold { by, order, .. } => {
@@ -83,11 +86,11 @@ fn taken(story: &Story<'_>, coupon: &Coupon, event: &Event, authors: &[usize]) -
 }
 
 fn was_asked_for(
-    story: &Story<'_>,
-    timeline: &Timeline<'_>,
+    story: &SeedStory<'_>,
+    timeline: &CouponTimeline<'_>,
     at: usize,
     event: &Event,
-    wrong: &mut Wrong<'_>,
+    wrong: &mut ViolationList<'_>,
 ) {
     let authors = &timeline.authors[at];
     let (code, number, kind) = (timeline.code, at + 1, event.kind.as_str());
@@ -97,8 +100,8 @@ fn was_asked_for(
     }
     // A process may finish the issue of a shared code for another, whose change is refused then.
     let is_finished = |nth: usize| {
-        matches!(story.calls[nth].asked, Asked::Shared { .. })
-            && !matches!(story.calls[nth].told, Told::NotDone(_))
+        matches!(story.calls[nth].asked, RecordedRequest::Shared { .. })
+            && !matches!(story.calls[nth].told, RecordedAnswer::NotDone(_))
             && matches!(event.kind, EventKind::Issued { .. })
     };
     let mut calls = authors.calls.iter().copied();
@@ -110,11 +113,11 @@ fn was_asked_for(
 }
 
 fn was_admitted(
-    story: &Story<'_>,
-    timeline: &Timeline<'_>,
+    story: &SeedStory<'_>,
+    timeline: &CouponTimeline<'_>,
     at: usize,
     event: &Event,
-    wrong: &mut Wrong<'_>,
+    wrong: &mut ViolationList<'_>,
 ) {
     let Some(terms) = story.campaign_of(timeline.coupon) else { return };
     let (life, code) = (&timeline.lives[at], timeline.code);
@@ -133,8 +136,8 @@ fn was_admitted(
         let hold = version.and_then(|version| timeline.hold_before(version));
         let version = version.map(|version| version - 1);
         let events = &timeline.coupon.events()[..at];
-        let says = possible(Shown { life, events, version, hold }, &change, terms);
-        if says.contains(&Says::Accept) {
+        let says = possible(ShownCoupon { life, events, version, hold }, &change, terms);
+        if says.contains(&RulesAnswer::Accept) {
             return;
         }
         why = says;
@@ -150,12 +153,12 @@ fn was_admitted(
 }
 
 /// An import moves a coupon forward only.
-fn may_be_imported(life: &Life, event: &Event) -> bool {
+fn may_be_imported(life: &CouponLife, event: &Event) -> bool {
     match (&event.kind, life.kind) {
-        (EventKind::Issued { .. }, Kind::Available)
-        | (EventKind::Redeemed { .. }, Kind::Available)
-        | (EventKind::Voided { .. }, Kind::Available | Kind::Issued) => true,
-        (EventKind::Redeemed { by, .. }, Kind::Issued) => *by == life.holder,
+        (EventKind::Issued { .. }, StateKind::Available)
+        | (EventKind::Redeemed { .. }, StateKind::Available)
+        | (EventKind::Voided { .. }, StateKind::Available | StateKind::Issued) => true,
+        (EventKind::Redeemed { by, .. }, StateKind::Issued) => *by == life.holder,
         _ => false,
     }
 }

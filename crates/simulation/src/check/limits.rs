@@ -6,29 +6,29 @@ use coupon::apply::{Action, Outcome};
 use coupon::ids::{CampaignId, UserId};
 
 use super::authors::change_of;
-use super::history::{Call, Told};
+use super::history::{RecordedAnswer, RecordedCall};
 use super::names::replaced_by;
-use super::story::Story;
-use super::timeline::Timeline;
-use super::{KnownCampaign, Wrong};
+use super::story::SeedStory;
+use super::timeline::CouponTimeline;
+use super::{KnownCampaign, ViolationList};
 
 /// A time in which a user surely had a coupon.
-struct Had<'a> {
-    timeline: &'a Timeline<'a>,
+struct PossessionSpan<'a> {
+    timeline: &'a CouponTimeline<'a>,
     /// The event that gave it to them.
     at: usize,
     from: u64,
     until: u64,
 }
 
-pub(super) fn check(story: &Story<'_>, wrong: &mut Wrong<'_>) {
+pub(super) fn check(story: &SeedStory<'_>, wrong: &mut ViolationList<'_>) {
     for (id, terms) in &story.known.campaigns {
         let all: Vec<_> = story.of_campaign(id).collect();
         let (count, stock) = (all.len(), terms.stock);
         if count as u64 > stock {
             wrong.add(format!("{id}: {count} coupons, and its stock is {stock}"), []);
         }
-        let mut by_user: BTreeMap<&UserId, Vec<Had<'_>>> = BTreeMap::new();
+        let mut by_user: BTreeMap<&UserId, Vec<PossessionSpan<'_>>> = BTreeMap::new();
         for timeline in all {
             had(story, timeline, &mut by_user);
         }
@@ -42,9 +42,9 @@ pub(super) fn check(story: &Story<'_>, wrong: &mut Wrong<'_>) {
 /// limit. Imports are not refused. A coupon that was replaced no longer counts, whatever becomes of
 /// the one in its place.
 fn had<'a>(
-    story: &Story<'_>,
-    timeline: &'a Timeline<'a>,
-    by_user: &mut BTreeMap<&'a UserId, Vec<Had<'a>>>,
+    story: &SeedStory<'_>,
+    timeline: &'a CouponTimeline<'a>,
+    by_user: &mut BTreeMap<&'a UserId, Vec<PossessionSpan<'a>>>,
 ) {
     let lives = &timeline.lives;
     let mut at = 0;
@@ -66,7 +66,12 @@ fn had<'a>(
         let replaced = replaced_from(story, timeline, user, from).unwrap_or(u64::MAX);
         let until = until.min(replaced);
         if from < until {
-            by_user.entry(user).or_default().push(Had { timeline, at: begins, from, until });
+            by_user.entry(user).or_default().push(PossessionSpan {
+                timeline,
+                at: begins,
+                from,
+                until,
+            });
         }
     }
 }
@@ -74,23 +79,25 @@ fn had<'a>(
 /// The first instant at which `user` may have replaced a coupon that they had from `had_from` on.
 /// The right to it is won before the other coupon is issued, and is not given back.
 fn replaced_from(
-    story: &Story<'_>,
-    timeline: &Timeline<'_>,
+    story: &SeedStory<'_>,
+    timeline: &CouponTimeline<'_>,
     user: &UserId,
     had_from: u64,
 ) -> Option<u64> {
-    let replaces = |call: &Call| match change_of(&call.asked).map(|change| &change.action) {
+    let replaces = |call: &RecordedCall| match change_of(&call.asked).map(|change| &change.action) {
         Some(Action::Issue { to, reference: Some(name), .. }) => {
             to == user && replaced_by(name).as_deref() == Some(timeline.code.as_str())
         }
         _ => false,
     };
     // Such a refusal shows the coupon that is not replaced.
-    let is_refused = |call: &Call| match &call.told {
-        Told::Applied(it) => matches!(it.outcome, Outcome::Refused(_)) && it.snapshot.is_some(),
+    let is_refused = |call: &RecordedCall| match &call.told {
+        RecordedAnswer::Applied(it) => {
+            matches!(it.outcome, Outcome::Refused(_)) && it.snapshot.is_some()
+        }
         _ => false,
     };
-    let may_be_after = |call: &Call| call.ended_ms.is_none_or(|ended| ended >= had_from);
+    let may_be_after = |call: &RecordedCall| call.ended_ms.is_none_or(|ended| ended >= had_from);
     let calls = story.calls.iter().filter(|call| replaces(call) && may_be_after(call));
     calls.filter(|call| call.ended_ms.is_none() || !is_refused(call)).map(|it| it.began_ms).min()
 }
@@ -98,13 +105,13 @@ fn replaced_from(
 fn above_limit(
     id: &CampaignId,
     user: &UserId,
-    had: &[Had<'_>],
+    had: &[PossessionSpan<'_>],
     terms: &KnownCampaign,
-    wrong: &mut Wrong<'_>,
+    wrong: &mut ViolationList<'_>,
 ) {
     let limit = usize::try_from(terms.per_user_limit).unwrap_or(usize::MAX);
     for one in had {
-        let together: Vec<&Had<'_>> =
+        let together: Vec<&PossessionSpan<'_>> =
             had.iter().filter(|it| it.from <= one.from && one.from < it.until).collect();
         if together.len() > limit {
             let codes: Vec<&str> = together.iter().map(|it| it.timeline.code.as_str()).collect();
@@ -120,7 +127,7 @@ fn above_limit(
 
 /// Why a call that was refused with LIMIT_PER_USER should not have been.
 pub(super) fn below_limit(
-    story: &Story<'_>,
+    story: &SeedStory<'_>,
     nth: usize,
     campaign: &CampaignId,
     user: &UserId,
@@ -130,7 +137,8 @@ pub(super) fn below_limit(
         return None;
     }
     let (began, ended) = (story.calls[nth].began_ms, story.ended(nth));
-    let theirs = |it: &&Timeline<'_>| it.may(began, ended, |it| it.holder.as_ref() == Some(user));
+    let theirs =
+        |it: &&CouponTimeline<'_>| it.may(began, ended, |it| it.holder.as_ref() == Some(user));
     let count = story.of_campaign(campaign).filter(theirs).count();
     let limit = terms.per_user_limit;
     ((count as u64) < u64::from(limit)).then(|| {

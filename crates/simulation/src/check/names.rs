@@ -7,30 +7,30 @@ use coupon::code::Code;
 use coupon::coupon::EventKind;
 use coupon::ids::{CampaignId, IssueRef, OrderRef, UserId};
 
-use super::Wrong;
+use super::ViolationList;
 use super::authors::change_of;
-use super::history::{Asked, Told};
-use super::story::Story;
+use super::history::{RecordedAnswer, RecordedRequest};
+use super::story::SeedStory;
 
 /// A name of a user that is kept after so many others.
 const NAMES_OF_USER_MAX: usize = 16;
 
 /// The name of a request in a campaign.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Name<'a> {
+enum RequestName<'a> {
     Issue(&'a IssueRef),
     /// Through a shared code.
     Order(&'a OrderRef),
 }
 
-type Key<'a> = (&'a CampaignId, &'a UserId, Name<'a>);
+type NameKey<'a> = (&'a CampaignId, &'a UserId, RequestName<'a>);
 
 /// The coupons of each name, and the calls that say so.
-type Named<'a> = BTreeMap<Key<'a>, Vec<(&'a Code, usize)>>;
+type NamedCoupons<'a> = BTreeMap<NameKey<'a>, Vec<(&'a Code, usize)>>;
 
-pub(super) fn check(story: &Story<'_>, wrong: &mut Wrong<'_>) {
+pub(super) fn check(story: &SeedStory<'_>, wrong: &mut ViolationList<'_>) {
     replaced(story, wrong);
-    let mut named = Named::new();
+    let mut named = NamedCoupons::new();
     told(story, &mut named);
     made(story, &mut named);
     for ((campaign, user, name), coupons) in named {
@@ -38,8 +38,8 @@ pub(super) fn check(story: &Story<'_>, wrong: &mut Wrong<'_>) {
         if codes.len() > 1 {
             let codes: Vec<&str> = codes.into_iter().collect();
             let name = match name {
-                Name::Issue(reference) => format!("issue_ref {reference}"),
-                Name::Order(order) => format!("order_ref {order}"),
+                RequestName::Issue(reference) => format!("issue_ref {reference}"),
+                RequestName::Order(order) => format!("order_ref {order}"),
             };
             let what = format!("{campaign}: {user}, {name} has {}", codes.join(" and "));
             wrong.add(what, coupons.iter().map(|(_, nth)| *nth));
@@ -57,7 +57,7 @@ pub(super) fn replaced_by(name: &IssueRef) -> Option<String> {
 
 /// However often, under whatever spelling and in whatever campaign somebody asks for the replacement
 /// of a coupon: one coupon is issued for it.
-fn replaced(story: &Story<'_>, wrong: &mut Wrong<'_>) {
+fn replaced(story: &SeedStory<'_>, wrong: &mut ViolationList<'_>) {
     let mut issued: BTreeMap<String, BTreeMap<&Code, Vec<usize>>> = BTreeMap::new();
     for timeline in story.timelines.values() {
         for (event, authors) in timeline.coupon.events().iter().zip(&timeline.authors) {
@@ -74,19 +74,18 @@ fn replaced(story: &Story<'_>, wrong: &mut Wrong<'_>) {
 }
 
 /// The name under which a call gets one coupon for ever.
-fn key_of<'a>(story: &Story<'a>, nth: usize) -> Option<Key<'a>> {
+fn key_of<'a>(story: &SeedStory<'a>, nth: usize) -> Option<NameKey<'a>> {
     let calls: &'a [_] = story.calls;
     let asked = &calls[nth].asked;
     let change = change_of(asked)?;
     match (asked, &change.action) {
         // A coupon that still works is returned in place of its replacement.
-        (Asked::Issue { campaign, .. }, Action::Issue { to, reference: Some(name), .. })
-            if name.replaces().is_none() =>
-        {
-            Some((campaign, to, Name::Issue(name)))
-        }
-        (Asked::Shared { campaign, .. }, Action::Redeem { by, order }) => {
-            Some((campaign, by, Name::Order(order)))
+        (
+            RecordedRequest::Issue { campaign, .. },
+            Action::Issue { to, reference: Some(name), .. },
+        ) if name.replaces().is_none() => Some((campaign, to, RequestName::Issue(name))),
+        (RecordedRequest::Shared { campaign, .. }, Action::Redeem { by, order }) => {
+            Some((campaign, by, RequestName::Order(order)))
         }
         _ => None,
     }
@@ -94,10 +93,10 @@ fn key_of<'a>(story: &Story<'a>, nth: usize) -> Option<Key<'a>> {
 
 /// The coupons that an order was to hold or redeem by their own codes: through the shared code the same
 /// order may get one of these, too, for it takes a coupon that is held for it.
-fn by_their_codes<'a>(story: &Story<'a>) -> BTreeSet<(&'a Code, &'a UserId, &'a OrderRef)> {
+fn by_their_codes<'a>(story: &SeedStory<'a>) -> BTreeSet<(&'a Code, &'a UserId, &'a OrderRef)> {
     let calls: &'a [_] = story.calls;
     let named = calls.iter().filter_map(|call| match &call.asked {
-        Asked::Change { code, change } => match &change.action {
+        RecordedRequest::Change { code, change } => match &change.action {
             Action::Redeem { by, order } | Action::Hold { by, order, .. } => {
                 Some((code, by, order))
             }
@@ -109,12 +108,12 @@ fn by_their_codes<'a>(story: &Story<'a>) -> BTreeSet<(&'a Code, &'a UserId, &'a 
 }
 
 /// What answers show.
-fn told<'a>(story: &Story<'a>, named: &mut Named<'a>) {
+fn told<'a>(story: &SeedStory<'a>, named: &mut NamedCoupons<'a>) {
     let by_their_codes = by_their_codes(story);
-    let mut names: BTreeMap<(&CampaignId, &UserId), BTreeSet<Name<'_>>> = BTreeMap::new();
+    let mut names: BTreeMap<(&CampaignId, &UserId), BTreeSet<RequestName<'_>>> = BTreeMap::new();
     let calls: &'a [_] = story.calls;
     for (nth, call) in calls.iter().enumerate().filter(|(_, call)| call.ended_ms.is_some()) {
-        let (Some(key), Told::Applied(applied)) = (key_of(story, nth), &call.told) else {
+        let (Some(key), RecordedAnswer::Applied(applied)) = (key_of(story, nth), &call.told) else {
             continue;
         };
         if matches!(applied.outcome, Outcome::Refused(_)) {
@@ -129,7 +128,7 @@ fn told<'a>(story: &Story<'a>, named: &mut Named<'a>) {
         }
         if let Some(snapshot) = &applied.snapshot {
             let code = snapshot.coupon.code();
-            if let Name::Order(order) = name
+            if let RequestName::Order(order) = name
                 && by_their_codes.contains(&(code, user, order))
             {
                 continue;
@@ -140,15 +139,15 @@ fn told<'a>(story: &Story<'a>, named: &mut Named<'a>) {
 }
 
 /// What the histories show, also of calls that were not answered.
-fn made<'a>(story: &Story<'a>, named: &mut Named<'a>) {
+fn made<'a>(story: &SeedStory<'a>, named: &mut NamedCoupons<'a>) {
     let by_their_codes = by_their_codes(story);
     for timeline in story.timelines.values() {
         for (event, authors) in timeline.coupon.events().iter().zip(&timeline.authors) {
             for nth in &authors.calls {
                 let Some(key) = key_of(story, *nth) else { continue };
                 let is_it = match (key.2, &event.kind) {
-                    (Name::Issue(_), EventKind::Issued { .. }) => true,
-                    (Name::Order(order), EventKind::Redeemed { .. }) => {
+                    (RequestName::Issue(_), EventKind::Issued { .. }) => true,
+                    (RequestName::Order(order), EventKind::Redeemed { .. }) => {
                         !by_their_codes.contains(&(timeline.code, key.1, order))
                     }
                     _ => false,

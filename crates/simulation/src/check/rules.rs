@@ -10,7 +10,7 @@ use coupon::time::DAY_MS;
 use cql_session::CLOCK_BOUND_MS;
 
 use super::KnownCampaign;
-use super::life::{Kind, Life};
+use super::life::{CouponLife, StateKind};
 
 const HOLD_MAX_MS: i64 = 7 * DAY_MS;
 const HOLD_PAST_EXPIRY_MS: i64 = 15 * 60 * 1_000;
@@ -18,7 +18,7 @@ const EVENTS_OPEN_MAX: usize = 29;
 
 /// An answer of the rules; a refusal by its problem code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Says {
+pub(super) enum RulesAnswer {
     Accept,
     Replay,
     Refuse(&'static str),
@@ -26,8 +26,8 @@ pub(super) enum Says {
 
 /// A coupon, as far as it is known.
 #[derive(Clone, Copy)]
-pub(super) struct Shown<'a> {
-    pub(super) life: &'a Life,
+pub(super) struct ShownCoupon<'a> {
+    pub(super) life: &'a CouponLife,
     pub(super) events: &'a [Event],
     /// `None`: unknown.
     pub(super) version: Option<u64>,
@@ -37,7 +37,7 @@ pub(super) struct Shown<'a> {
 
 /// A hold that is known, or one of those that may be.
 #[derive(Clone, Copy)]
-enum Holding<'a> {
+enum PossibleHold<'a> {
     None,
     Stored(&'a Hold),
     /// A running one of the order that asks.
@@ -48,7 +48,7 @@ enum Holding<'a> {
 
 /// What the campaign prevents at the moment.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Gate {
+enum CampaignGate {
     /// Nothing that is known of.
     AsMade,
     Open,
@@ -57,50 +57,54 @@ enum Gate {
 }
 
 /// Every answer that the rules may give to `change` of this coupon.
-pub(super) fn possible(shown: Shown<'_>, change: &Change, terms: &KnownCampaign) -> Vec<Says> {
+pub(super) fn possible(
+    shown: ShownCoupon<'_>,
+    change: &Change,
+    terms: &KnownCampaign,
+) -> Vec<RulesAnswer> {
     let holdings = match shown.hold {
-        Some(None) => vec![Holding::None],
-        Some(Some(hold)) => vec![Holding::Stored(hold)],
-        None => vec![Holding::None, Holding::SomeOwn, Holding::SomeOther],
+        Some(None) => vec![PossibleHold::None],
+        Some(Some(hold)) => vec![PossibleHold::Stored(hold)],
+        None => vec![PossibleHold::None, PossibleHold::SomeOwn, PossibleHold::SomeOther],
     };
     let gates = match terms.changed {
-        false => &[Gate::AsMade][..],
-        true => &[Gate::Open, Gate::Paused, Gate::WindowClosed],
+        false => &[CampaignGate::AsMade][..],
+        true => &[CampaignGate::Open, CampaignGate::Paused, CampaignGate::WindowClosed],
     };
     let mut all = Vec::new();
     for holding in holdings {
         for gate in gates {
-            let rules = Rules { shown, change, terms, holding, gate: *gate };
+            let rules = RuleCase { shown, change, terms, holding, gate: *gate };
             all.push(rules.decide());
         }
     }
     if shown.hold.is_none() && matches!(change.action, Action::Hold { .. } | Action::Release { .. })
     {
-        all.push(Says::Replay);
+        all.push(RulesAnswer::Replay);
     }
     if shown.version.is_none() && change.if_version.is_some() {
-        all.push(Says::Refuse("VERSION_CONFLICT"));
+        all.push(RulesAnswer::Refuse("VERSION_CONFLICT"));
     }
     all
 }
 
-struct Rules<'a> {
-    shown: Shown<'a>,
+struct RuleCase<'a> {
+    shown: ShownCoupon<'a>,
     change: &'a Change,
     terms: &'a KnownCampaign,
-    holding: Holding<'a>,
-    gate: Gate,
+    holding: PossibleHold<'a>,
+    gate: CampaignGate,
 }
 
-type Ruled = Result<Says, &'static str>;
+type RuleResult = Result<RulesAnswer, &'static str>;
 
-impl Rules<'_> {
-    fn decide(&self) -> Says {
-        self.ruled().unwrap_or_else(Says::Refuse)
+impl RuleCase<'_> {
+    fn decide(&self) -> RulesAnswer {
+        self.ruled().unwrap_or_else(RulesAnswer::Refuse)
     }
 
     /// The rules from top to bottom.
-    fn ruled(&self) -> Ruled {
+    fn ruled(&self) -> RuleResult {
         self.theirs()?;
         if let Some(says) = self.by_its_order()? {
             return Ok(says);
@@ -110,10 +114,12 @@ impl Rules<'_> {
         }
         let action = &self.change.action;
         match self.shown.life.kind {
-            Kind::Void if matches!(action, Action::Void { .. }) => return Ok(Says::Replay),
-            Kind::Void => return Err("VOIDED"),
-            Kind::Redeemed => return self.redeemed(),
-            Kind::Available | Kind::Issued => {}
+            StateKind::Void if matches!(action, Action::Void { .. }) => {
+                return Ok(RulesAnswer::Replay);
+            }
+            StateKind::Void => return Err("VOIDED"),
+            StateKind::Redeemed => return self.redeemed(),
+            StateKind::Available | StateKind::Issued => {}
         }
         if let Action::CancelRedemption { .. } = action {
             return Err("NOT_REDEEMED");
@@ -133,16 +139,16 @@ impl Rules<'_> {
         if !self.terms.bearer {
             return match (life.holder.as_ref() == Some(user), life.kind, &change.asker) {
                 (true, _, _) => Ok(()),
-                (false, Kind::Available, Asker::Shop) => Err("NOT_ISSUED"),
+                (false, StateKind::Available, Asker::Shop) => Err("NOT_ISSUED"),
                 (false, _, _) => Err("NOT_FOUND"),
             };
         }
         let is_of_another = life.holder.as_ref().is_some_and(|holder| holder != user);
-        let is_nobodys = life.kind == Kind::Redeemed && life.holder.is_none();
+        let is_nobodys = life.kind == StateKind::Redeemed && life.holder.is_none();
         let others_hold = match self.holding {
-            Holding::Stored(hold) => hold.by != *user && change.at < hold.until,
-            Holding::SomeOther => true,
-            Holding::None | Holding::SomeOwn => false,
+            PossibleHold::Stored(hold) => hold.by != *user && change.at < hold.until,
+            PossibleHold::SomeOther => true,
+            PossibleHold::None | PossibleHold::SomeOwn => false,
         };
         let gives_back =
             matches!(change.action, Action::Release { .. } | Action::CancelRedemption { .. });
@@ -153,7 +159,7 @@ impl Rules<'_> {
     }
 
     /// Rules 3 to 5.
-    fn by_its_order(&self) -> Result<Option<Says>, &'static str> {
+    fn by_its_order(&self) -> Result<Option<RulesAnswer>, &'static str> {
         let action = &self.change.action;
         let (Action::Redeem { order, .. }
         | Action::Hold { order, .. }
@@ -165,10 +171,12 @@ impl Rules<'_> {
             return Ok(None);
         };
         match (action, is_cancelled) {
-            (Action::Redeem { by, .. }, false) if past_by == Some(by) => Ok(Some(Says::Replay)),
+            (Action::Redeem { by, .. }, false) if past_by == Some(by) => {
+                Ok(Some(RulesAnswer::Replay))
+            }
             (Action::CancelRedemption { .. }, true) => match &self.change.asker {
                 Asker::User(user) if past_by != Some(user) => Err("NOT_FOUND"),
-                Asker::User(_) | Asker::Shop => Ok(Some(Says::Replay)),
+                Asker::User(_) | Asker::Shop => Ok(Some(RulesAnswer::Replay)),
             },
             (Action::Redeem { .. } | Action::Hold { .. }, true) => Err("REDEMPTION_CANCELLED"),
             _ => Ok(None),
@@ -176,7 +184,7 @@ impl Rules<'_> {
     }
 
     /// Rule 5a.
-    fn by_its_revoke_ref(&self) -> Result<Option<Says>, &'static str> {
+    fn by_its_revoke_ref(&self) -> Result<Option<RulesAnswer>, &'static str> {
         let Action::Revoke { user, reference: Some(name), .. } = &self.change.action else {
             return Ok(None);
         };
@@ -188,21 +196,21 @@ impl Rules<'_> {
         });
         match earlier {
             None => Ok(None),
-            Some(from) if from == user => Ok(Some(Says::Replay)),
+            Some(from) if from == user => Ok(Some(RulesAnswer::Replay)),
             Some(_) => Err("NAME_TAKEN"),
         }
     }
 
     /// Rules 7 to 10.
-    fn redeemed(&self) -> Ruled {
+    fn redeemed(&self) -> RuleResult {
         let Some((by_order, at)) = &self.shown.life.redeemed else { return Err("NOT_REDEEMED") };
         match &self.change.action {
-            Action::Release { order } if order != by_order => Ok(Says::Replay),
+            Action::Release { order } if order != by_order => Ok(RulesAnswer::Replay),
             Action::CancelRedemption { order, .. } if order != by_order => Err("NOT_REDEEMED"),
             Action::CancelRedemption { .. } => {
                 let days = self.terms.cancel_days;
                 match days > 0 && self.change.at < at.plus_days(days) {
-                    true => Ok(Says::Accept),
+                    true => Ok(RulesAnswer::Accept),
                     false => Err("CANCEL_CLOSED"),
                 }
             }
@@ -214,7 +222,7 @@ impl Rules<'_> {
     fn own_hold(&self) -> Result<bool, &'static str> {
         let (life, action) = (self.shown.life, &self.change.action);
         if let Action::Redeem { by, .. } | Action::Hold { by, .. } = action
-            && life.kind == Kind::Issued
+            && life.kind == StateKind::Issued
             && life.holder.as_ref() != Some(by)
         {
             return Err("ALREADY_ISSUED");
@@ -223,15 +231,15 @@ impl Rules<'_> {
             return Ok(false);
         }
         let hold = match self.holding {
-            Holding::None => return Ok(false),
-            Holding::SomeOwn => match action {
+            PossibleHold::None => return Ok(false),
+            PossibleHold::SomeOwn => match action {
                 Action::Redeem { .. } | Action::Hold { .. } | Action::Issue { .. } => {
                     return Ok(true);
                 }
                 _ => return Err("HELD"),
             },
-            Holding::SomeOther => return Err("HELD"),
-            Holding::Stored(hold) => hold,
+            PossibleHold::SomeOther => return Err("HELD"),
+            PossibleHold::Stored(hold) => hold,
         };
         let is_own = match action {
             Action::Redeem { by, order } | Action::Hold { by, order, .. } => {
@@ -249,8 +257,8 @@ impl Rules<'_> {
     }
 
     /// Rules 13 to 24.
-    fn unredeemed(&self, own_hold: bool) -> Ruled {
-        let Rules { shown: Shown { life, .. }, change, terms, .. } = self;
+    fn unredeemed(&self, own_hold: bool) -> RuleResult {
+        let RuleCase { shown: ShownCoupon { life, .. }, change, terms, .. } = self;
         match &change.action {
             Action::Redeem { .. } => {
                 if !own_hold {
@@ -259,11 +267,11 @@ impl Rules<'_> {
                 self.has_room(1)
             }
             Action::Hold { until, .. } => {
-                if let (true, Holding::Stored(hold)) = (own_hold, self.holding) {
+                if let (true, PossibleHold::Stored(hold)) = (own_hold, self.holding) {
                     let most = hold.since.plus_ms(HOLD_MAX_MS);
                     let most = most.min(life.expires_at.plus_ms(HOLD_PAST_EXPIRY_MS));
                     if (*until).min(most) <= hold.until {
-                        return Ok(Says::Replay);
+                        return Ok(RulesAnswer::Replay);
                     }
                 }
                 self.works_now()?;
@@ -271,18 +279,19 @@ impl Rules<'_> {
             }
             Action::Issue { to, .. } => self.issue(to, own_hold),
             Action::Release { order } => Ok(match self.releases(order) {
-                true => Says::Accept,
-                false => Says::Replay,
+                true => RulesAnswer::Accept,
+                false => RulesAnswer::Replay,
             }),
             Action::Revoke { user, .. } => {
                 self.has_version()?;
-                let is_theirs = life.kind == Kind::Issued && life.holder.as_ref() == Some(user);
-                if is_theirs { Ok(Says::Accept) } else { Err("NOT_ISSUED") }
+                let is_theirs =
+                    life.kind == StateKind::Issued && life.holder.as_ref() == Some(user);
+                if is_theirs { Ok(RulesAnswer::Accept) } else { Err("NOT_ISSUED") }
             }
-            Action::Void { .. } => self.has_version().map(|()| Says::Accept),
+            Action::Void { .. } => self.has_version().map(|()| RulesAnswer::Accept),
             Action::Extend { expires_at, .. } => {
                 if *expires_at == life.expires_at {
-                    return Ok(Says::Replay);
+                    return Ok(RulesAnswer::Replay);
                 }
                 self.has_version()?;
                 if *expires_at < life.expires_at {
@@ -297,11 +306,11 @@ impl Rules<'_> {
         }
     }
 
-    fn issue(&self, to: &UserId, own_hold: bool) -> Ruled {
+    fn issue(&self, to: &UserId, own_hold: bool) -> RuleResult {
         let (life, at) = (self.shown.life, self.change.at);
-        if life.kind == Kind::Issued {
+        if life.kind == StateKind::Issued {
             let is_theirs = life.holder.as_ref() == Some(to);
-            return if is_theirs { Ok(Says::Replay) } else { Err("ALREADY_ISSUED") };
+            return if is_theirs { Ok(RulesAnswer::Replay) } else { Err("ALREADY_ISSUED") };
         }
         if at >= life.expires_at {
             return Err("EXPIRED");
@@ -309,19 +318,19 @@ impl Rules<'_> {
         let is_outside = self.terms.issue_from.is_some_and(|from| at < from)
             || self.terms.issue_until.is_some_and(|until| at >= until);
         match self.gate {
-            Gate::Paused => return Err("PAUSED"),
-            Gate::WindowClosed => return Err("ISSUE_CLOSED"),
-            Gate::AsMade if is_outside => return Err("ISSUE_CLOSED"),
-            Gate::AsMade | Gate::Open => {}
+            CampaignGate::Paused => return Err("PAUSED"),
+            CampaignGate::WindowClosed => return Err("ISSUE_CLOSED"),
+            CampaignGate::AsMade if is_outside => return Err("ISSUE_CLOSED"),
+            CampaignGate::AsMade | CampaignGate::Open => {}
         }
         self.has_room(if own_hold { 2 } else { 1 })
     }
 
     fn releases(&self, order: &OrderRef) -> bool {
         match self.holding {
-            Holding::None | Holding::SomeOther => false,
-            Holding::SomeOwn => true,
-            Holding::Stored(hold) => {
+            PossibleHold::None | PossibleHold::SomeOther => false,
+            PossibleHold::SomeOwn => true,
+            PossibleHold::Stored(hold) => {
                 let is_theirs = match &self.change.asker {
                     Asker::User(user) => hold.by == *user,
                     Asker::Shop => true,
@@ -339,7 +348,7 @@ impl Rules<'_> {
         if at >= life.expires_at {
             return Err("EXPIRED");
         }
-        if self.gate == Gate::Paused { Err("PAUSED") } else { Ok(()) }
+        if self.gate == CampaignGate::Paused { Err("PAUSED") } else { Ok(()) }
     }
 
     fn has_version(&self) -> Result<(), &'static str> {
@@ -349,10 +358,10 @@ impl Rules<'_> {
         }
     }
 
-    fn has_room(&self, events: usize) -> Ruled {
+    fn has_room(&self, events: usize) -> RuleResult {
         match self.shown.events.len() + events > EVENTS_OPEN_MAX {
             true => Err("HISTORY_FULL"),
-            false => Ok(Says::Accept),
+            false => Ok(RulesAnswer::Accept),
         }
     }
 }

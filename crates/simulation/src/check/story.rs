@@ -10,13 +10,13 @@ use coupon::refusal::Refusal;
 use hot::{CouponSnapshot, ImportLine, ImportOutcome};
 
 use super::authors::{action_behind, change_of, line_makes};
-use super::history::{Asked, Call, Told};
-use super::timeline::{Authors, Observation, Timeline};
-use super::{End, Known, KnownCampaign, Wrong};
+use super::history::{RecordedAnswer, RecordedCall, RecordedRequest};
+use super::timeline::{CouponObservation, CouponTimeline, EventAuthors};
+use super::{KnownCampaign, KnownWorld, SeedEnd, ViolationList};
 
 /// A line of an import.
 #[derive(Clone, Copy)]
-pub(super) struct Line<'a> {
+pub(super) struct ImportedLine<'a> {
     pub(super) call: usize,
     pub(super) campaign: &'a CampaignId,
     pub(super) line: &'a ImportLine,
@@ -25,33 +25,33 @@ pub(super) struct Line<'a> {
 }
 
 /// What is known of a seed.
-pub(super) struct Story<'a> {
-    pub(super) known: &'a Known,
-    pub(super) calls: &'a [Call],
-    pub(super) end: &'a End,
-    pub(super) timelines: BTreeMap<&'a Code, Timeline<'a>>,
+pub(super) struct SeedStory<'a> {
+    pub(super) known: &'a KnownWorld,
+    pub(super) calls: &'a [RecordedCall],
+    pub(super) end: &'a SeedEnd,
+    pub(super) timelines: BTreeMap<&'a Code, CouponTimeline<'a>>,
     /// The lines of each code, in the order of the calls.
-    pub(super) lines: BTreeMap<&'a Code, Vec<Line<'a>>>,
+    pub(super) lines: BTreeMap<&'a Code, Vec<ImportedLine<'a>>>,
     /// When a coupon is there for certain; the call that says so.
     arrived: BTreeMap<&'a Code, (u64, usize)>,
     /// An instant after all calls.
     pub(super) over: u64,
 }
 
-impl<'a> Story<'a> {
+impl<'a> SeedStory<'a> {
     pub(super) fn of(
-        known: &'a Known,
-        calls: &'a [Call],
-        end: &'a End,
-        wrong: &mut Wrong<'_>,
-    ) -> Story<'a> {
+        known: &'a KnownWorld,
+        calls: &'a [RecordedCall],
+        end: &'a SeedEnd,
+        wrong: &mut ViolationList<'_>,
+    ) -> SeedStory<'a> {
         let instants = calls.iter().map(|call| call.ended_ms.unwrap_or(call.began_ms));
         let over = instants.max().unwrap_or(0) + 1;
         let observations = observations(calls);
         let lines = lines(calls);
         let arrived = arrived(calls, &observations, &lines);
         let mut story =
-            Story { known, calls, end, timelines: BTreeMap::new(), lines, arrived, over };
+            SeedStory { known, calls, end, timelines: BTreeMap::new(), lines, arrived, over };
         let by_operation = story.by_operation();
         for (code, snapshot) in &end.coupons {
             let seen = observations.get(code).map_or(&[][..], Vec::as_slice);
@@ -71,16 +71,17 @@ impl<'a> Story<'a> {
     fn timeline(
         &self,
         snapshot: &'a CouponSnapshot,
-        seen: &[Observation<'a>],
+        seen: &[CouponObservation<'a>],
         by_operation: &BTreeMap<u128, Vec<usize>>,
-        wrong: &mut Wrong<'_>,
-    ) -> Timeline<'a> {
+        wrong: &mut ViolationList<'_>,
+    ) -> CouponTimeline<'a> {
         let coupon = &snapshot.coupon;
         let (call, tier, wrote) = (None, snapshot.tier, false);
-        let end = Observation { call, began: self.over, ended: self.over, coupon, tier, wrote };
+        let end =
+            CouponObservation { call, began: self.over, ended: self.over, coupon, tier, wrote };
         let authors = 0..coupon.events().len();
         let authors = authors.map(|at| self.authors(coupon, at, by_operation)).collect();
-        Timeline::of(end, seen, authors, |nth| self.calls[nth].began_ms, wrong)
+        CouponTimeline::of(end, seen, authors, |nth| self.calls[nth].began_ms, wrong)
     }
 
     fn by_operation(&self) -> BTreeMap<u128, Vec<usize>> {
@@ -98,7 +99,7 @@ impl<'a> Story<'a> {
         coupon: &Coupon,
         at: usize,
         by_operation: &BTreeMap<u128, Vec<usize>>,
-    ) -> Authors {
+    ) -> EventAuthors {
         let (code, event) = (coupon.code(), &coupon.events()[at]);
         let asked = by_operation.get(&event.operation.0).into_iter().flatten().copied();
         let calls: Vec<usize> =
@@ -108,7 +109,7 @@ impl<'a> Story<'a> {
             .filter(|it| calls.is_empty() && line_makes(&it.line.imported_state, code, &event.kind))
             .map(|it| it.call)
             .collect();
-        Authors { calls, imports }
+        EventAuthors { calls, imports }
     }
 
     /// The campaign of a coupon.
@@ -117,7 +118,7 @@ impl<'a> Story<'a> {
     }
 
     /// The coupons of a campaign.
-    pub(super) fn of_campaign(&self, id: &CampaignId) -> impl Iterator<Item = &Timeline<'a>> {
+    pub(super) fn of_campaign(&self, id: &CampaignId) -> impl Iterator<Item = &CouponTimeline<'a>> {
         self.timelines.values().filter(move |it| it.coupon.genesis().campaign == *id)
     }
 
@@ -146,34 +147,40 @@ impl<'a> Story<'a> {
     }
 }
 
-fn observations(calls: &[Call]) -> BTreeMap<&Code, Vec<Observation<'_>>> {
-    let mut observations: BTreeMap<&Code, Vec<Observation<'_>>> = BTreeMap::new();
+fn observations(calls: &[RecordedCall]) -> BTreeMap<&Code, Vec<CouponObservation<'_>>> {
+    let mut observations: BTreeMap<&Code, Vec<CouponObservation<'_>>> = BTreeMap::new();
     for (nth, call) in calls.iter().enumerate() {
         let Some(ended) = call.ended_ms else { continue };
         let wrote = match &call.told {
-            Told::Applied(applied) => matches!(applied.outcome, Outcome::Accepted(_)),
+            RecordedAnswer::Applied(applied) => matches!(applied.outcome, Outcome::Accepted(_)),
             _ => false,
         };
         if let Some(CouponSnapshot { coupon, tier, .. }) = call.shown() {
             let (began, tier) = (call.began_ms, *tier);
-            let observation = Observation { call: Some(nth), began, ended, coupon, tier, wrote };
+            let observation =
+                CouponObservation { call: Some(nth), began, ended, coupon, tier, wrote };
             observations.entry(coupon.code()).or_default().push(observation);
         }
     }
     observations
 }
 
-fn lines(calls: &[Call]) -> BTreeMap<&Code, Vec<Line<'_>>> {
-    let mut all: BTreeMap<&Code, Vec<Line<'_>>> = BTreeMap::new();
+fn lines(calls: &[RecordedCall]) -> BTreeMap<&Code, Vec<ImportedLine<'_>>> {
+    let mut all: BTreeMap<&Code, Vec<ImportedLine<'_>>> = BTreeMap::new();
     for (nth, call) in calls.iter().enumerate() {
-        let Asked::Import { campaign, lines, .. } = &call.asked else { continue };
+        let RecordedRequest::Import { campaign, lines, .. } = &call.asked else { continue };
         let outcomes: &[ImportOutcome] = match &call.told {
-            Told::Imported(outcomes) if call.ended_ms.is_some() => outcomes,
+            RecordedAnswer::Imported(outcomes) if call.ended_ms.is_some() => outcomes,
             _ => &[],
         };
         for (at, line) in lines.iter().enumerate() {
             let outcome = outcomes.get(at).copied();
-            all.entry(&line.code).or_default().push(Line { call: nth, campaign, line, outcome });
+            all.entry(&line.code).or_default().push(ImportedLine {
+                call: nth,
+                campaign,
+                line,
+                outcome,
+            });
         }
     }
     all
@@ -181,16 +188,16 @@ fn lines(calls: &[Call]) -> BTreeMap<&Code, Vec<Line<'_>>> {
 
 /// Whether the row of a refused line may have been written after its partition was sealed. Such a
 /// row is seen until the partition is emptied, and goes with it.
-fn came_late(lines: Option<&Vec<Line<'_>>>) -> bool {
+fn came_late(lines: Option<&Vec<ImportedLine<'_>>>) -> bool {
     let was = |outcome| lines.into_iter().flatten().any(|line| line.outcome == Some(outcome));
     was(ImportOutcome::Refused(Refusal::ExpiryDayClosed)) && !was(ImportOutcome::Imported)
 }
 
 /// When a coupon was seen or acknowledged first.
 fn arrived<'a>(
-    calls: &[Call],
-    observations: &BTreeMap<&'a Code, Vec<Observation<'a>>>,
-    lines: &BTreeMap<&'a Code, Vec<Line<'a>>>,
+    calls: &[RecordedCall],
+    observations: &BTreeMap<&'a Code, Vec<CouponObservation<'a>>>,
+    lines: &BTreeMap<&'a Code, Vec<ImportedLine<'a>>>,
 ) -> BTreeMap<&'a Code, (u64, usize)> {
     let codes: BTreeSet<&'a Code> = observations.keys().chain(lines.keys()).copied().collect();
     let first = |code: &'a Code| {

@@ -13,7 +13,7 @@ use coupon::imported::ImportedState;
 use coupon::refusal::Refusal;
 use hot::{Applied, ImportLine, ImportOutcome, Tier};
 
-use super::history::{Asked, Told};
+use super::history::{RecordedAnswer, RecordedRequest};
 use super::*;
 
 mod feed;
@@ -103,45 +103,45 @@ fn change(operation: u128, action: Action) -> Change {
     }
 }
 
-fn issue(operation: u128, to: &str) -> Asked {
+fn issue(operation: u128, to: &str) -> RecordedRequest {
     let reference = Some(format!("for-{to}").parse().unwrap());
     let action = Action::Issue { to: user(to), reference, expires_at: None };
-    Asked::Issue { campaign: campaign().id, change: change(operation, action) }
+    RecordedRequest::Issue { campaign: campaign().id, change: change(operation, action) }
 }
 
-fn asked(operation: u128, name: &str, action: Action) -> Asked {
-    Asked::Change { code: code(name), change: change(operation, action) }
+fn asked(operation: u128, name: &str, action: Action) -> RecordedRequest {
+    RecordedRequest::Change { code: code(name), change: change(operation, action) }
 }
 
-fn redeem(operation: u128, name: &str, by: &str, of: &str) -> Asked {
+fn redeem(operation: u128, name: &str, by: &str, of: &str) -> RecordedRequest {
     asked(operation, name, Action::Redeem { by: user(by), order: order(of) })
 }
 
-fn revoke(operation: u128, name: &str, from: &str) -> Asked {
+fn revoke(operation: u128, name: &str, from: &str) -> RecordedRequest {
     let action = Action::Revoke { user: user(from), reference: None, reason: None };
     asked(operation, name, action)
 }
 
-fn read(name: &str) -> Asked {
-    Asked::Read { code: code(name) }
+fn read(name: &str) -> RecordedRequest {
+    RecordedRequest::Read { code: code(name) }
 }
 
-fn shows(coupon: Coupon) -> Told {
-    Told::Read(Some(Box::new(snapshot(coupon))))
+fn shows(coupon: Coupon) -> RecordedAnswer {
+    RecordedAnswer::Read(Some(Box::new(snapshot(coupon))))
 }
 
-fn accepted(coupon: Coupon) -> Told {
+fn accepted(coupon: Coupon) -> RecordedAnswer {
     let outcome = Outcome::Accepted(Box::new(coupon.clone()));
-    Told::Applied(Box::new(Applied { outcome, snapshot: Some(snapshot(coupon)) }))
+    RecordedAnswer::Applied(Box::new(Applied { outcome, snapshot: Some(snapshot(coupon)) }))
 }
 
-fn refused(why: Refusal, coupon: Option<Coupon>) -> Told {
+fn refused(why: Refusal, coupon: Option<Coupon>) -> RecordedAnswer {
     let outcome = Outcome::Refused(why);
-    Told::Applied(Box::new(Applied { outcome, snapshot: coupon.map(snapshot) }))
+    RecordedAnswer::Applied(Box::new(Applied { outcome, snapshot: coupon.map(snapshot) }))
 }
 
-fn unknown() -> Told {
-    Told::Unknown("no answer".to_owned())
+fn unknown() -> RecordedAnswer {
+    RecordedAnswer::Unknown("no answer".to_owned())
 }
 
 fn line(name: &str) -> ImportLine {
@@ -150,40 +150,44 @@ fn line(name: &str) -> ImportLine {
     ImportLine { code: code(name), valid_from, expires_at, imported_state }
 }
 
-fn import(name: &str) -> Asked {
+fn import(name: &str) -> RecordedRequest {
     import_of(line(name))
 }
 
-fn import_of(line: ImportLine) -> Asked {
-    Asked::Import { campaign: campaign().id, batch: "first".parse().unwrap(), lines: vec![line] }
+fn import_of(line: ImportLine) -> RecordedRequest {
+    RecordedRequest::Import {
+        campaign: campaign().id,
+        batch: "first".parse().unwrap(),
+        lines: vec![line],
+    }
 }
 
-fn imported(outcome: ImportOutcome) -> Told {
-    Told::Imported(vec![outcome])
+fn imported(outcome: ImportOutcome) -> RecordedAnswer {
+    RecordedAnswer::Imported(vec![outcome])
 }
 
 /// A name, the calls, the coupons at the end, and a part of the violation.
-type Row = (&'static str, Vec<(Asked, Told)>, Vec<Coupon>, &'static str);
+type Row = (&'static str, Vec<(RecordedRequest, RecordedAnswer)>, Vec<Coupon>, &'static str);
 
-fn found(calls: Vec<(Asked, Told)>, coupons: Vec<Coupon>) -> Vec<Violation> {
+fn found(calls: Vec<(RecordedRequest, RecordedAnswer)>, coupons: Vec<Coupon>) -> Vec<Violation> {
     let known = KnownCampaign::of(&campaign(), 2);
     found_in(known, calls, coupons)
 }
 
 fn found_in(
     known: KnownCampaign,
-    calls: Vec<(Asked, Told)>,
+    calls: Vec<(RecordedRequest, RecordedAnswer)>,
     coupons: Vec<Coupon>,
 ) -> Vec<Violation> {
     let calls = made(calls);
     let coupons = coupons.into_iter().map(|it| (it.code().clone(), snapshot(it))).collect();
-    let known = Known { campaigns: [(campaign().id, known)].into(), ..Known::default() };
-    check(&known, &calls, &End { coupons, ..End::default() })
+    let known = KnownWorld { campaigns: [(campaign().id, known)].into(), ..KnownWorld::default() };
+    check(&known, &calls, &SeedEnd { coupons, ..SeedEnd::default() })
 }
 
 /// Each call takes four milliseconds, and the next begins ten after it began.
-fn made(calls: Vec<(Asked, Told)>) -> Vec<Call> {
-    let call = |(began_ms, (asked, told))| Call {
+fn made(calls: Vec<(RecordedRequest, RecordedAnswer)>) -> Vec<RecordedCall> {
+    let call = |(began_ms, (asked, told))| RecordedCall {
         process: 0,
         began_ms,
         ended_ms: Some(began_ms + 4),
@@ -219,17 +223,17 @@ fn c(events: &[(u128, EventKind)]) -> Coupon {
     coupon("CODE1", events)
 }
 
-fn give() -> (Asked, Told) {
+fn give() -> (RecordedRequest, RecordedAnswer) {
     (issue(1, "ann"), accepted(c(&anns())))
 }
 
-fn pay() -> (Asked, Told) {
+fn pay() -> (RecordedRequest, RecordedAnswer) {
     (redeem(2, "CODE1", "ann", "a"), accepted(c(&paid())))
 }
 
 #[test]
 fn histories_of_one_coupon() {
-    let not_done = || Told::NotDone("away".to_owned());
+    let not_done = || RecordedAnswer::NotDone("away".to_owned());
     let swapped = || vec![(2, redeemed("ann", "a")), (1, issued("ann"))];
     try_rows(vec![
         ("issued and redeemed", vec![give(), pay()], vec![c(&paid())], ""),
@@ -291,7 +295,7 @@ fn histories_of_one_coupon() {
         ),
         (
             "a coupon is not found",
-            vec![(read("CODE1"), Told::Read(None))],
+            vec![(read("CODE1"), RecordedAnswer::Read(None))],
             vec![c(&[])],
             "CODE1 is not found",
         ),
@@ -373,7 +377,10 @@ fn holds_of_others() {
 fn shared_codes() {
     let shared = |operation, told| {
         let action = Action::Redeem { by: user("ann"), order: order("a") };
-        (Asked::Shared { campaign: campaign().id, change: change(operation, action) }, told)
+        (
+            RecordedRequest::Shared { campaign: campaign().id, change: change(operation, action) },
+            told,
+        )
     };
     let both = |name: &str, operation| {
         let reference = Some("order:a".parse().unwrap());
@@ -401,7 +408,7 @@ fn imports_of_lines() {
             ImportLine { expires_at: NOW.plus_ms(-2 * coupon::time::DAY_MS), ..line("CODE1") };
         (import_of(over), imported(outcome))
     };
-    let gone = || (read("CODE1"), Told::Read(None));
+    let gone = || (read("CODE1"), RecordedAnswer::Read(None));
     let end = || vec![c(&[])];
     try_rows(vec![
         ("twice", vec![new(), known()], end(), ""),
@@ -420,7 +427,7 @@ fn imports_of_lines() {
 #[test]
 fn the_end() {
     let counts = |issued| CampaignCounts { stock: 2, issued, redeemed: 0, void: 0 };
-    let calls = [give()].map(|(asked, told)| Call {
+    let calls = [give()].map(|(asked, told)| RecordedCall {
         process: 0,
         began_ms: 0,
         ended_ms: Some(4),
@@ -430,7 +437,7 @@ fn the_end() {
     });
     let id = campaign().id;
     let campaigns = [(id.clone(), KnownCampaign::of(&campaign(), 2))].into();
-    let known = Known { campaigns, ..Known::default() };
+    let known = KnownWorld { campaigns, ..KnownWorld::default() };
     let batch: BatchId = "first".parse().unwrap();
     let rows = [
         ("as it is", counts(1), 1, vec![], ""),
@@ -442,7 +449,7 @@ fn the_end() {
         let coupons = [(code("CODE1"), snapshot(c(&anns())))].into();
         let (counts, batches) =
             ([(id.clone(), counts)].into(), [((id.clone(), batch.clone()), size)].into());
-        let end = End { coupons, counts, batches, findings, ..End::default() };
+        let end = SeedEnd { coupons, counts, batches, findings, ..SeedEnd::default() };
         must_find(name, &check(&known, &calls, &end), want);
     }
 }

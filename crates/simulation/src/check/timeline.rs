@@ -6,13 +6,13 @@ use coupon::code::Code;
 use coupon::coupon::{Coupon, Hold};
 use hot::Tier;
 
-use super::Wrong;
-use super::life::Life;
-use super::window::{Window, narrow};
+use super::ViolationList;
+use super::life::CouponLife;
+use super::window::{StepWindow, narrow};
 
 /// An answer that shows the coupon, or the last read.
 #[derive(Clone, Copy)]
-pub(super) struct Observation<'a> {
+pub(super) struct CouponObservation<'a> {
     /// `None`: the last read.
     pub(super) call: Option<usize>,
     pub(super) began: u64,
@@ -25,43 +25,43 @@ pub(super) struct Observation<'a> {
 
 /// The calls behind an event.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Authors {
+pub(super) struct EventAuthors {
     /// Calls that asked for this change.
     pub(super) calls: Vec<usize>,
     /// Imports with a line that says it; only if no call asked for it.
     pub(super) imports: Vec<usize>,
 }
 
-impl Authors {
+impl EventAuthors {
     pub(super) fn all(&self) -> impl Iterator<Item = usize> {
         self.calls.iter().chain(&self.imports).copied()
     }
 }
 
 /// What is known of one coupon.
-pub(super) struct Timeline<'a> {
+pub(super) struct CouponTimeline<'a> {
     pub(super) code: &'a Code,
     /// As it was read last.
     pub(super) coupon: &'a Coupon,
     pub(super) tier: Tier,
     /// Before its first event, and after each.
-    pub(super) lives: Vec<Life>,
+    pub(super) lives: Vec<CouponLife>,
     /// When each event can have happened.
-    pub(super) windows: Vec<Window>,
-    pub(super) authors: Vec<Authors>,
+    pub(super) windows: Vec<StepWindow>,
+    pub(super) authors: Vec<EventAuthors>,
     /// Each version that was seen.
-    versions: BTreeMap<u64, Observation<'a>>,
+    versions: BTreeMap<u64, CouponObservation<'a>>,
 }
 
-impl<'a> Timeline<'a> {
+impl<'a> CouponTimeline<'a> {
     /// The coupon that was read last as `end`. `over` is an instant after all calls.
     pub(super) fn of(
-        end: Observation<'a>,
-        observations: &[Observation<'a>],
-        authors: Vec<Authors>,
+        end: CouponObservation<'a>,
+        observations: &[CouponObservation<'a>],
+        authors: Vec<EventAuthors>,
         began: impl Fn(usize) -> u64,
-        wrong: &mut Wrong<'_>,
-    ) -> Timeline<'a> {
+        wrong: &mut ViolationList<'_>,
+    ) -> CouponTimeline<'a> {
         let coupon = end.coupon;
         let mut observations = observations.to_vec();
         observations.push(end);
@@ -72,7 +72,7 @@ impl<'a> Timeline<'a> {
         for observation in &observations {
             versions.entry(observation.coupon.version()).or_insert(*observation);
         }
-        let mut windows = vec![Window::until(end.ended); coupon.events().len()];
+        let mut windows = vec![StepWindow::until(end.ended); coupon.events().len()];
         for (window, authors) in windows.iter_mut().zip(&authors) {
             if let Some(first) = authors.all().min_by_key(|nth| began(*nth)) {
                 window.not_before(began(first), Some(first));
@@ -89,9 +89,9 @@ impl<'a> Timeline<'a> {
                 None => versions_in_order(coupon, &versions, &observations, wrong),
             }
         }
-        let lives = Life::all(coupon.genesis(), coupon.events());
+        let lives = CouponLife::all(coupon.genesis(), coupon.events());
         let (code, tier) = (coupon.code(), end.tier);
-        Timeline { code, coupon, tier, lives, windows, authors, versions }
+        CouponTimeline { code, coupon, tier, lives, windows, authors, versions }
     }
 
     /// Whether the coupon may have had exactly `events` events at some instant from `began` to
@@ -108,7 +108,7 @@ impl<'a> Timeline<'a> {
     }
 
     /// Whether `holds` of its state may have been true from `began` to `ended`.
-    pub(super) fn may(&self, began: u64, ended: u64, holds: impl Fn(&Life) -> bool) -> bool {
+    pub(super) fn may(&self, began: u64, ended: u64, holds: impl Fn(&CouponLife) -> bool) -> bool {
         let mut lives = self.lives.iter().enumerate();
         lives.any(|(events, life)| holds(life) && self.may_be(events, began, ended))
     }
@@ -117,7 +117,7 @@ impl<'a> Timeline<'a> {
     pub(super) fn hold_before(&self, version: u64) -> Option<Option<&'a Hold>> {
         match version.checked_sub(1)? {
             0 => Some(None),
-            before => self.versions.get(&before).and_then(Observation::hold),
+            before => self.versions.get(&before).and_then(CouponObservation::hold),
         }
     }
 
@@ -135,7 +135,7 @@ impl<'a> Timeline<'a> {
     }
 }
 
-impl<'a> Observation<'a> {
+impl<'a> CouponObservation<'a> {
     /// The hold that it shows; `None` if it shows none because cold keeps none.
     pub(super) fn hold(&self) -> Option<Option<&'a Hold>> {
         (self.tier == Tier::Hot).then(|| self.coupon.hold())
@@ -143,7 +143,7 @@ impl<'a> Observation<'a> {
 }
 
 /// An observation that shows so many steps lies between the last of them and the next.
-fn place(windows: &mut [Window], observation: &Observation<'_>, shown: usize) {
+fn place(windows: &mut [StepWindow], observation: &CouponObservation<'_>, shown: usize) {
     if let Some(window) = shown.checked_sub(1).and_then(|at| windows.get_mut(at)) {
         window.not_after(observation.ended, observation.call);
     }
@@ -153,7 +153,7 @@ fn place(windows: &mut [Window], observation: &Observation<'_>, shown: usize) {
 }
 
 /// Whether the observations, in the order of their versions, show one history that only grows.
-fn is_one_history(observations: &[Observation<'_>], wrong: &mut Wrong<'_>) -> bool {
+fn is_one_history(observations: &[CouponObservation<'_>], wrong: &mut ViolationList<'_>) -> bool {
     for pair in observations.windows(2) {
         let (earlier, later) = (pair[0], pair[1]);
         let (before, after) = (earlier.coupon, later.coupon);
@@ -192,12 +192,12 @@ fn is_same_genesis(one: &Coupon, other: &Coupon) -> bool {
 /// Versions never go back: each that was seen has an instant. This also finds a hold that is lost.
 fn versions_in_order(
     coupon: &Coupon,
-    versions: &BTreeMap<u64, Observation<'_>>,
-    observations: &[Observation<'_>],
-    wrong: &mut Wrong<'_>,
+    versions: &BTreeMap<u64, CouponObservation<'_>>,
+    observations: &[CouponObservation<'_>],
+    wrong: &mut ViolationList<'_>,
 ) {
     let numbers: Vec<u64> = versions.keys().copied().collect();
-    let mut windows = vec![Window::until(u64::MAX); numbers.len()];
+    let mut windows = vec![StepWindow::until(u64::MAX); numbers.len()];
     for observation in observations {
         let at = numbers.partition_point(|number| *number < observation.coupon.version());
         place(&mut windows, observation, at + 1);
@@ -210,8 +210,8 @@ fn versions_in_order(
     }
 }
 
-fn out_of_order(coupon: &Coupon, what: &str, window: Window, wrong: &mut Wrong<'_>) {
-    let (code, Window { from, to, .. }) = (coupon.code(), window);
+fn out_of_order(coupon: &Coupon, what: &str, window: StepWindow, wrong: &mut ViolationList<'_>) {
+    let (code, StepWindow { from, to, .. }) = (coupon.code(), window);
     let how = match window.from_call {
         Some(_) => format!("an answer or a request shows that it was not there before {from} ms"),
         None => "the last read does not show it".to_owned(),

@@ -2,17 +2,17 @@
 
 /// The first and the last instant at which a step can have happened, and the calls that say so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Window {
+pub(super) struct StepWindow {
     pub(super) from: u64,
     pub(super) from_call: Option<usize>,
     pub(super) to: u64,
     pub(super) to_call: Option<usize>,
 }
 
-impl Window {
+impl StepWindow {
     /// Any instant until `to`.
-    pub(super) fn until(to: u64) -> Window {
-        Window { from: 0, from_call: None, to, to_call: None }
+    pub(super) fn until(to: u64) -> StepWindow {
+        StepWindow { from: 0, from_call: None, to, to_call: None }
     }
 
     /// It did not happen before `at`.
@@ -36,7 +36,7 @@ impl Window {
 }
 
 /// No step happens before the one that it follows. Returns the first that can have no instant.
-pub(super) fn narrow(windows: &mut [Window]) -> Option<usize> {
+pub(super) fn narrow(windows: &mut [StepWindow]) -> Option<usize> {
     for at in 1..windows.len() {
         let before = windows[at - 1];
         windows[at].not_before(before.from, before.from_call);
@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn steps_in_order() {
-        let window = |from, to| Window { from, from_call: Some(1), to, to_call: Some(2) };
+        let window = |from, to| StepWindow { from, from_call: Some(1), to, to_call: Some(2) };
         let rows = [
             ("none", vec![], None),
             ("one after the other", vec![window(0, 5), window(3, 9)], None),

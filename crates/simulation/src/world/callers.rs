@@ -17,7 +17,7 @@ use super::calls::ask;
 use super::machine::Machine;
 use super::rushes;
 use super::slots::some_machine;
-use crate::check::history::{Asked, Told};
+use crate::check::history::{RecordedAnswer, RecordedRequest};
 use crate::rng::Rng;
 
 /// A caller gives up after this time, as an HTTP client does.
@@ -86,8 +86,8 @@ pub(crate) async fn caller(world: Arc<World>, mut rng: Rng) {
             }
         };
         let Some(told) = told else { return };
-        let is_open = matches!(told, Told::Unknown(_));
-        let is_open = is_open || matches!(told, Told::NotDone(_)) && rng.chance(500);
+        let is_open = matches!(told, RecordedAnswer::Unknown(_));
+        let is_open = is_open || matches!(told, RecordedAnswer::NotDone(_)) && rng.chance(500);
         if is_open && rng.chance(REPEATS) {
             again = Some(request.clone());
         }
@@ -102,7 +102,7 @@ pub(super) async fn asks(
     request: &Request,
     (process, machine): (usize, Arc<Machine>),
     after_ms: u64,
-) -> Option<Told> {
+) -> Option<RecordedAnswer> {
     if after_ms > 0 {
         sleep(Duration::from_millis(after_ms)).await;
     }
@@ -116,7 +116,7 @@ pub(super) async fn asks(
 }
 
 /// The same names, another attempt.
-fn asked(world: &World, (wanted, asker): &Request, now: Millis) -> Asked {
+fn asked(world: &World, (wanted, asker): &Request, now: Millis) -> RecordedRequest {
     let change = |action: Action| Change {
         action,
         asker: asker.clone(),
@@ -132,7 +132,7 @@ fn asked(world: &World, (wanted, asker): &Request, now: Millis) -> Asked {
         Wanted::Issue { nth, to, reference } => {
             let expires_at = world.scene.stocked[nth].campaign.issued_until(now);
             let change = change(Action::Issue { to, reference, expires_at });
-            Asked::Issue { campaign: world.scene.id(nth).clone(), change }
+            RecordedRequest::Issue { campaign: world.scene.id(nth).clone(), change }
         }
         Wanted::Named { code, nth, action, if_version } => {
             let action = match action {
@@ -142,12 +142,13 @@ fn asked(world: &World, (wanted, asker): &Request, now: Millis) -> Asked {
                 }
                 other => other,
             };
-            Asked::Change { code, change: Change { if_version, ..change(action) } }
+            RecordedRequest::Change { code, change: Change { if_version, ..change(action) } }
         }
-        Wanted::Shared { nth, action } => {
-            Asked::Shared { campaign: world.scene.id(nth).clone(), change: change(action) }
-        }
-        Wanted::Read { code } => Asked::Read { code },
+        Wanted::Shared { nth, action } => RecordedRequest::Shared {
+            campaign: world.scene.id(nth).clone(),
+            change: change(action),
+        },
+        Wanted::Read { code } => RecordedRequest::Read { code },
     }
 }
 
@@ -286,12 +287,12 @@ fn shared(world: &World, rng: &mut Rng, nth: usize, now: Millis) -> Action {
 }
 
 /// Remembers what the answer says of a coupon, for later requests.
-fn learn(world: &World, wanted: &Wanted, told: &Told) {
+fn learn(world: &World, wanted: &Wanted, told: &RecordedAnswer) {
     let nth = match wanted {
         Wanted::Issue { nth, .. } | Wanted::Named { nth, .. } | Wanted::Shared { nth, .. } => *nth,
         Wanted::Read { .. } => {
             // A code that was guessed may have been minted by somebody who was not told so.
-            if let Told::Read(Some(snapshot)) = told
+            if let RecordedAnswer::Read(Some(snapshot)) = told
                 && let Some(nth) = world.scene.number_of(&snapshot.coupon.genesis().campaign)
             {
                 world.scene.seen(nth, &snapshot.coupon);
@@ -299,7 +300,7 @@ fn learn(world: &World, wanted: &Wanted, told: &Told) {
             return;
         }
     };
-    let Told::Applied(applied) = told else { return };
+    let RecordedAnswer::Applied(applied) = told else { return };
     let Some(snapshot) = &applied.snapshot else { return };
     let coupon = &snapshot.coupon;
     let nth = world.scene.number_of(&coupon.genesis().campaign).unwrap_or(nth);

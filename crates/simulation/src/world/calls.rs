@@ -13,13 +13,13 @@ use hot::{Applied, CouponSnapshot, Coupons, HotError, Imports};
 use router::{Directory, Found};
 
 use super::machine::Machine;
-use crate::check::history::{Asked, Call, Told};
+use crate::check::history::{RecordedAnswer, RecordedCall, RecordedRequest};
 use crate::trace::Trace;
 
 /// All calls of a seed, in the order in which they began.
 pub(crate) struct Recorder {
     trace: Trace,
-    calls: Mutex<Vec<Call>>,
+    calls: Mutex<Vec<RecordedCall>>,
     /// No call begins after so many.
     up_to: AtomicU64,
     operations: AtomicU64,
@@ -52,14 +52,19 @@ impl Recorder {
     }
 
     /// Writes down that a call begins; `None` if no more may begin.
-    pub(crate) fn begin(&self, process: usize, clock: Millis, asked: Asked) -> Option<usize> {
+    pub(crate) fn begin(
+        &self,
+        process: usize,
+        clock: Millis,
+        asked: RecordedRequest,
+    ) -> Option<usize> {
         if !self.has_room() {
             return None;
         }
         let began_ms = self.trace.at_ms();
-        let told = Told::Unknown("it was never answered".into());
+        let told = RecordedAnswer::Unknown("it was never answered".into());
         let at = self.with(|calls| {
-            calls.push(Call { process, began_ms, ended_ms: None, clock, asked, told });
+            calls.push(RecordedCall { process, began_ms, ended_ms: None, clock, asked, told });
             calls.len() - 1
         });
         if self.trace.on() {
@@ -70,7 +75,7 @@ impl Recorder {
     }
 
     /// Writes down the answer of a call.
-    pub(crate) fn end(&self, at: usize, told: Told) {
+    pub(crate) fn end(&self, at: usize, told: RecordedAnswer) {
         let now = self.trace.at_ms();
         if self.trace.on() {
             let process = self.with(|calls| calls[at].process);
@@ -83,16 +88,16 @@ impl Recorder {
     }
 
     /// The calls so far.
-    pub(crate) fn calls(&self) -> Vec<Call> {
+    pub(crate) fn calls(&self) -> Vec<RecordedCall> {
         self.with(|calls| calls.clone())
     }
 
     /// The answer of one call, as far as it is known.
-    pub(crate) fn told(&self, at: usize) -> Told {
+    pub(crate) fn told(&self, at: usize) -> RecordedAnswer {
         self.with(|calls| calls[at].told.clone())
     }
 
-    fn with<T>(&self, work: impl FnOnce(&mut Vec<Call>) -> T) -> T {
+    fn with<T>(&self, work: impl FnOnce(&mut Vec<RecordedCall>) -> T) -> T {
         work(&mut self.calls.lock().expect("no holder panics"))
     }
 }
@@ -103,7 +108,7 @@ pub(crate) fn ask(
     recorder: &Arc<Recorder>,
     process: usize,
     machine: &Arc<Machine>,
-    asked: Asked,
+    asked: RecordedRequest,
 ) -> Option<(usize, tokio::task::JoinHandle<()>)> {
     let at = recorder.begin(process, machine.now(), asked.clone())?;
     let (recorder, machine) = (Arc::clone(recorder), Arc::clone(machine));
@@ -118,34 +123,44 @@ pub(crate) fn ask(
 }
 
 /// What a process answers.
-async fn answer(machine: &Machine, asked: Asked, operation: OperationId) -> Told {
+async fn answer(
+    machine: &Machine,
+    asked: RecordedRequest,
+    operation: OperationId,
+) -> RecordedAnswer {
     let told = match asked {
-        Asked::Issue { campaign, change } => {
-            machine.hot.issue(&campaign, change).await.map(|it| Told::Applied(Box::new(it)))
-        }
-        Asked::Change { code, change } => changed(machine, &code, change).await,
-        Asked::Shared { campaign, change } => {
+        RecordedRequest::Issue { campaign, change } => machine
+            .hot
+            .issue(&campaign, change)
+            .await
+            .map(|it| RecordedAnswer::Applied(Box::new(it))),
+        RecordedRequest::Change { code, change } => changed(machine, &code, change).await,
+        RecordedRequest::Shared { campaign, change } => {
             let found = Found::Shared { campaign };
-            machine.hot.apply(&found, change).await.map(|it| Told::Applied(Box::new(it)))
+            machine.hot.apply(&found, change).await.map(|it| RecordedAnswer::Applied(Box::new(it)))
         }
-        Asked::Read { code } => {
-            coupon_of(machine, &code).await.map(|it| Told::Read(it.map(Box::new)))
+        RecordedRequest::Read { code } => {
+            coupon_of(machine, &code).await.map(|it| RecordedAnswer::Read(it.map(Box::new)))
         }
-        Asked::Import { campaign, batch, lines } => {
+        RecordedRequest::Import { campaign, batch, lines } => {
             let run = ImportRun { actor: Actor::new("admin:import"), operation, at: machine.now() };
-            machine.hot.import(&campaign, &batch, lines, run).await.map(Told::Imported)
+            machine.hot.import(&campaign, &batch, lines, run).await.map(RecordedAnswer::Imported)
         }
     };
-    told.unwrap_or_else(|error| Told::of_error(&error))
+    told.unwrap_or_else(|error| RecordedAnswer::of_error(&error))
 }
 
-async fn changed(machine: &Machine, code: &Code, change: Change) -> Result<Told, HotError> {
+async fn changed(
+    machine: &Machine,
+    code: &Code,
+    change: Change,
+) -> Result<RecordedAnswer, HotError> {
     let applied = match find(machine, code).await? {
         Some(found) => machine.hot.apply(&found, change).await?,
         // As the engine answers.
         None => Applied { outcome: Decided::Refused(Refusal::NotFound), snapshot: None },
     };
-    Ok(Told::Applied(Box::new(applied)))
+    Ok(RecordedAnswer::Applied(Box::new(applied)))
 }
 
 /// The coupon of a code, wherever it is.

@@ -17,8 +17,8 @@ use super::calls::ask;
 use super::copying::Target;
 use super::machine::{Machine, keys};
 use super::{World, copying, jobs, leftovers, readers, records, unfinished};
-use crate::check::End;
-use crate::check::history::{Asked, Call, Told};
+use crate::check::SeedEnd;
+use crate::check::history::{RecordedAnswer, RecordedCall, RecordedRequest};
 
 /// How long nothing is broken before the end.
 const QUIET: Duration = Duration::from_secs(600);
@@ -53,9 +53,12 @@ pub(crate) struct Ended {
 
 impl Ended {
     /// The same for the checker.
-    pub(crate) fn end(&self, world: &World, calls: &[Call]) -> End {
-        let mut end =
-            End { coupons: self.coupons.clone(), findings: world.findings(), ..End::default() };
+    pub(crate) fn end(&self, world: &World, calls: &[RecordedCall]) -> SeedEnd {
+        let mut end = SeedEnd {
+            coupons: self.coupons.clone(),
+            findings: world.findings(),
+            ..SeedEnd::default()
+        };
         end.feeds.clone_from(&self.feeds);
         if has_exact_counts(world, calls) {
             for CampaignEnd { row, batches, .. } in &self.campaigns {
@@ -70,12 +73,16 @@ impl Ended {
 }
 
 /// Whether no process lost what it had counted, or did not know what it had done.
-fn has_exact_counts(world: &World, calls: &[Call]) -> bool {
+fn has_exact_counts(world: &World, calls: &[RecordedCall]) -> bool {
     let faults = world.trace.faults();
     let is_lost =
         faults.contains_key("process killed") || faults.contains_key("process stopped at a step");
-    let is_known =
-        |call: &Call| matches!(call.told, Told::Applied(_) | Told::Read(_) | Told::Imported(_));
+    let is_known = |call: &RecordedCall| {
+        matches!(
+            call.told,
+            RecordedAnswer::Applied(_) | RecordedAnswer::Read(_) | RecordedAnswer::Imported(_)
+        )
+    };
     let jobs = &world.plan.jobs;
     let is_exact = !is_lost && !jobs.cold && !jobs.admin && calls.iter().all(is_known);
     is_exact && !imported_together(calls)
@@ -83,10 +90,11 @@ fn has_exact_counts(world: &World, calls: &[Call]) -> bool {
 
 /// Whether two imports at one time brought the same coupon. Both have written its row, and neither
 /// can know of the other: both have counted it.
-fn imported_together(calls: &[Call]) -> bool {
+fn imported_together(calls: &[RecordedCall]) -> bool {
     let mut imports: Vec<(u64, u64, BTreeSet<&Code>)> = Vec::new();
     for call in calls {
-        let (Asked::Import { lines, .. }, Told::Imported(outcomes)) = (&call.asked, &call.told)
+        let (RecordedRequest::Import { lines, .. }, RecordedAnswer::Imported(outcomes)) =
+            (&call.asked, &call.told)
         else {
             continue;
         };
@@ -232,21 +240,21 @@ async fn reads(world: &World, machine: &Arc<Machine>) -> BTreeMap<Code, CouponSn
     for code in codes {
         let mut told = None;
         for _ in 0..READS_MAX {
-            let asked = Asked::Read { code: code.clone() };
+            let asked = RecordedRequest::Read { code: code.clone() };
             let Some((at, call)) = ask(&world.recorder, world.slots.len(), machine, asked) else {
                 break;
             };
             let _ = call.await;
             let now = world.recorder.told(at);
-            let is_read = matches!(now, Told::Read(_));
+            let is_read = matches!(now, RecordedAnswer::Read(_));
             told = Some(now);
             if is_read {
                 break;
             }
         }
         match told {
-            Some(Told::Read(Some(snapshot))) => drop(coupons.insert(code, *snapshot)),
-            Some(Told::Read(None)) => {}
+            Some(RecordedAnswer::Read(Some(snapshot))) => drop(coupons.insert(code, *snapshot)),
+            Some(RecordedAnswer::Read(None)) => {}
             other => world.find(format!("{code} cannot be read: {other:?}")),
         }
     }

@@ -15,7 +15,7 @@ use super::machine::Machine;
 use super::scene::AGAIN_AFTER;
 use super::slots::some_machine;
 use super::stops::Stop;
-use crate::check::history::{Asked, Told};
+use crate::check::history::{RecordedAnswer, RecordedRequest};
 use crate::rng::Rng;
 
 /// A write to the bucket at which a process is stopped comes within so many: most compactions make
@@ -168,13 +168,16 @@ pub(crate) async fn imported(
     world.scene.opened(nth, batch);
     let mut counts = ImportCounts::default();
     for lines in file.chunks(LINES) {
-        let asked =
-            Asked::Import { campaign: id.clone(), batch: batch.clone(), lines: lines.to_vec() };
+        let asked = RecordedRequest::Import {
+            campaign: id.clone(),
+            batch: batch.clone(),
+            lines: lines.to_vec(),
+        };
         let Some((at, call)) = ask(&world.recorder, process, machine, asked) else { return false };
         if call.await.is_err() {
             return false;
         }
-        let Told::Imported(outcomes) = world.recorder.told(at) else { return false };
+        let RecordedAnswer::Imported(outcomes) = world.recorder.told(at) else { return false };
         for outcome in outcomes {
             counts.lines += 1;
             match outcome {

@@ -172,7 +172,7 @@ impl Scene {
     }
 
     /// What the checker has to know of all campaigns.
-    pub(crate) fn known(&self) -> check::Known {
+    pub(crate) fn known(&self) -> check::KnownWorld {
         let mut campaigns = BTreeMap::new();
         for (nth, stocked) in self.stocked.iter().enumerate() {
             let (more, limit, changed) = self.with(|known| {
@@ -190,7 +190,7 @@ impl Scene {
         let minted_later = self.with(|known| known.minted_later.clone());
         let minted_later =
             minted_later.into_iter().map(|((nth, batch), at)| ((self.id(nth).clone(), batch), at));
-        check::Known { campaigns, minted_later: minted_later.collect() }
+        check::KnownWorld { campaigns, minted_later: minted_later.collect() }
     }
 
     /// Remembers what was seen of a coupon.

@@ -56,8 +56,9 @@ fn each_change_once_and_in_order() {
         let coupons: BTreeMap<Code, CouponSnapshot> =
             coupons.into_iter().map(|it| (it.code().clone(), snapshot(it))).collect();
         let known = KnownCampaign::of(&campaign(), 2);
-        let known = Known { campaigns: [(campaign().id, known)].into(), ..Known::default() };
-        let end = End { coupons, feeds: vec![events], ..End::default() };
+        let known =
+            KnownWorld { campaigns: [(campaign().id, known)].into(), ..KnownWorld::default() };
+        let end = SeedEnd { coupons, feeds: vec![events], ..SeedEnd::default() };
         must_find(name, &check(&known, &made(calls()), &end), want);
     }
 }
@@ -73,8 +74,9 @@ fn an_import_tells_nothing_of_a_new_coupon() {
     for (name, events) in [("nothing", vec![]), ("if it is a later line", vec![event])] {
         let coupons = [(code("CODE1"), snapshot(brought.clone()))].into();
         let known = KnownCampaign::of(&campaign(), 2);
-        let known = Known { campaigns: [(campaign().id, known)].into(), ..Known::default() };
-        let end = End { coupons, feeds: vec![events], ..End::default() };
+        let known =
+            KnownWorld { campaigns: [(campaign().id, known)].into(), ..KnownWorld::default() };
+        let end = SeedEnd { coupons, feeds: vec![events], ..SeedEnd::default() };
         must_find(name, &check(&known, &made(calls.clone()), &end), "");
     }
 }

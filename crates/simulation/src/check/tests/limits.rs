@@ -11,7 +11,7 @@ fn limits_and_stock() {
     let limited = |to: &str| {
         let reference = Some("another".parse().unwrap());
         let action = Action::Issue { to: user(to), reference, expires_at: None };
-        let asked = Asked::Issue { campaign: campaign().id, change: change(4, action) };
+        let asked = RecordedRequest::Issue { campaign: campaign().id, change: change(4, action) };
         (asked, refused(Refusal::LimitPerUser, None))
     };
     let back = || vec![(1, issued("ann")), (2, revoked("ann"))];

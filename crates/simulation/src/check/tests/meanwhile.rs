@@ -5,13 +5,17 @@ use coupon::ids::IssueRef;
 use super::*;
 
 /// A call with its own times.
-fn timed(began_ms: u64, ended_ms: u64, (asked, told): (Asked, Told)) -> Call {
-    Call { process: 0, began_ms, ended_ms: Some(ended_ms), clock: NOW, asked, told }
+fn timed(
+    began_ms: u64,
+    ended_ms: u64,
+    (asked, told): (RecordedRequest, RecordedAnswer),
+) -> RecordedCall {
+    RecordedCall { process: 0, began_ms, ended_ms: Some(ended_ms), clock: NOW, asked, told }
 }
 
-fn end(coupons: Vec<Coupon>) -> End {
+fn end(coupons: Vec<Coupon>) -> SeedEnd {
     let coupons = coupons.into_iter().map(|it| (it.code().clone(), snapshot(it))).collect();
-    End { coupons, ..End::default() }
+    SeedEnd { coupons, ..SeedEnd::default() }
 }
 
 #[test]
@@ -24,7 +28,7 @@ fn a_batch_that_is_minted_later() {
         ("never told", None, ""),
     ];
     for (name, told, want) in rows {
-        let known = Known {
+        let known = KnownWorld {
             campaigns: [(campaign().id, KnownCampaign::of(&campaign(), 2))].into(),
             minted_later: [((campaign().id, "first".parse().unwrap()), told)].into(),
         };
@@ -37,7 +41,7 @@ fn a_batch_that_is_minted_later() {
 fn an_issue_that_another_process_finishes() {
     let pays = |operation, of: &str| {
         let action = Action::Redeem { by: user("ann"), order: order(of) };
-        Asked::Shared { campaign: campaign().id, change: change(operation, action) }
+        RecordedRequest::Shared { campaign: campaign().id, change: change(operation, action) }
     };
     let for_a = || {
         let reference = Some(IssueRef::of_order(&order("a")));
@@ -48,7 +52,7 @@ fn an_issue_that_another_process_finishes() {
     let second = || coupon("CODE2", &[(1, for_a()), (1, redeemed("ann", "a"))]);
     let known =
         KnownCampaign { shared: true, per_user_limit: 3, ..KnownCampaign::of(&campaign(), 2) };
-    let known = Known { campaigns: [(campaign().id, known)].into(), ..Known::default() };
+    let known = KnownWorld { campaigns: [(campaign().id, known)].into(), ..KnownWorld::default() };
     let rows = [
         ("meanwhile", (5, 8), first(), ""),
         ("after it", (30, 34), first(), "a request was done twice"),
@@ -74,7 +78,7 @@ fn an_issue_that_another_process_finishes() {
 fn an_import_after_one_that_was_cut_short() {
     let said = |imported_state: ImportedState| {
         let lines = vec![ImportLine { imported_state, ..line("CODE1") }];
-        Asked::Import { campaign: campaign().id, batch: "first".parse().unwrap(), lines }
+        RecordedRequest::Import { campaign: campaign().id, batch: "first".parse().unwrap(), lines }
     };
     let rows = [
         ("cut short", unknown(), ""),
@@ -84,9 +88,9 @@ fn an_import_after_one_that_was_cut_short() {
         let issued = ImportedState::Issued { holder: user("ann"), at: None };
         let first = timed(0, 4, (said(ImportedState::VOID), told));
         let later = timed(10, 14, (said(issued), imported(ImportOutcome::Imported)));
-        let known = Known {
+        let known = KnownWorld {
             campaigns: [(campaign().id, KnownCampaign::of(&campaign(), 2))].into(),
-            ..Known::default()
+            ..KnownWorld::default()
         };
         let voided = c(&[(9, EventKind::Voided { reason: None })]);
         must_find(name, &check(&known, &[first, later], &end(vec![voided])), want);

@@ -9,10 +9,10 @@ fn replacement(to: &str, text: &str) -> EventKind {
     EventKind::Issued { to: user(to), reference: Some(reference), expires_at: None }
 }
 
-fn replace(operation: u128, to: &str, text: &str) -> Asked {
+fn replace(operation: u128, to: &str, text: &str) -> RecordedRequest {
     let reference = Some(format!("replaces:{text}").parse().unwrap());
     let action = Action::Issue { to: user(to), reference, expires_at: None };
-    Asked::Issue { campaign: campaign().id, change: change(operation, action) }
+    RecordedRequest::Issue { campaign: campaign().id, change: change(operation, action) }
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn a_name_that_has_a_coupon() {
 fn a_cancellation_finds_the_coupon_of_its_order() {
     let shared = |operation, action, asker| {
         let change = Change { asker, ..change(operation, action) };
-        Asked::Shared { campaign: campaign().id, change }
+        RecordedRequest::Shared { campaign: campaign().id, change }
     };
     let pays = Action::Redeem { by: user("ann"), order: order("a") };
     let cancels = Action::CancelRedemption { order: order("a"), reason: None };
