@@ -7,7 +7,7 @@ use std::{fs, io};
 
 use clap::Parser;
 use simulation::CONTROL;
-use simulation::process::{Run, run_all};
+use simulation::process::{SeedRun, run_all};
 use simulation::report::{Sum, Verdict, missing};
 
 /// Violations that are printed with their time lines; of the others only a line.
@@ -61,12 +61,12 @@ struct Arguments {
 }
 
 impl Arguments {
-    fn run(&self, seed: u64) -> Run {
+    fn run(&self, seed: u64) -> SeedRun {
         let (operations, until, plant) = (self.operations, self.until, self.plant.clone());
-        Run { seed, operations, until, lines: false, plant }
+        SeedRun { seed, operations, until, lines: false, plant }
     }
 
-    fn runs(&self) -> Vec<Run> {
+    fn runs(&self) -> Vec<SeedRun> {
         (self.from..self.from + self.seeds).map(|seed| self.run(seed)).collect()
     }
 }
@@ -75,7 +75,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let arguments = Arguments::parse();
     let is_good = match &arguments {
         Arguments { one: Some(seed), .. } => {
-            let run = Run { lines: arguments.lines, ..arguments.run(*seed) };
+            let run = SeedRun { lines: arguments.lines, ..arguments.run(*seed) };
             println!("{}", simulation::run_one(&run).to_json());
             true
         }
@@ -93,8 +93,8 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn replay(run: &Run) -> io::Result<bool> {
-    let verdict = Run { lines: true, ..run.clone() }.verdict()?;
+fn replay(run: &SeedRun) -> io::Result<bool> {
+    let verdict = SeedRun { lines: true, ..run.clone() }.verdict()?;
     print!("{}", verdict.for_a_person());
     let mut sum = Sum::default();
     sum.add(&verdict);
@@ -153,7 +153,7 @@ fn named(file: &Path, error: io::Error) -> String {
     format!("{}: {error}", file.display())
 }
 
-fn show(run: &Run, verdict: &Verdict, whole: bool) {
+fn show(run: &SeedRun, verdict: &Verdict, whole: bool) {
     for violation in &verdict.violations {
         println!("seed {}: VIOLATION {violation}", run.seed);
     }
@@ -166,12 +166,12 @@ fn show(run: &Run, verdict: &Verdict, whole: bool) {
 
 /// The fewest first operations with which the seed still fails, by bisection: with fewer operations
 /// the rest of a seed is the same, but a violation may come and go, so it is one of the smallest.
-fn smallest(run: &Run) -> Option<(u64, Verdict)> {
+fn smallest(run: &SeedRun) -> Option<(u64, Verdict)> {
     let (mut low, mut high) = (0, run.until.unwrap_or(run.operations));
     let mut found = None;
     while low < high {
         let middle = low + (high - low) / 2;
-        let shorter = Run { until: Some(middle), lines: true, ..run.clone() };
+        let shorter = SeedRun { until: Some(middle), lines: true, ..run.clone() };
         match shorter.verdict() {
             Ok(verdict) if !verdict.violations.is_empty() => {
                 found = Some((middle, verdict));
@@ -187,8 +187,8 @@ fn smallest(run: &Run) -> Option<(u64, Verdict)> {
 fn run_twice(arguments: &Arguments) -> io::Result<bool> {
     let mut differ = 0;
     let mut sum = Sum::default();
-    let with_lines = |run| Run { lines: true, ..run };
-    let runs: Vec<Run> = arguments.runs().into_iter().map(with_lines).collect();
+    let with_lines = |run| SeedRun { lines: true, ..run };
+    let runs: Vec<SeedRun> = arguments.runs().into_iter().map(with_lines).collect();
     run_all(&runs, |run, verdict| {
         sum.add(&verdict);
         let Ok(again) = run.verdict() else { return false };
@@ -234,8 +234,8 @@ fn find_plants(arguments: &Arguments, name: &str) -> Result<bool, Box<dyn Error>
 
 /// Whether a seed finds a plant. What must not be found is in capitals.
 fn find_plant(arguments: &Arguments, name: &str, is_control: bool) -> io::Result<bool> {
-    let with_plant = |run| Run { plant: Some(name.to_owned()), ..run };
-    let runs: Vec<Run> = arguments.runs().into_iter().map(with_plant).collect();
+    let with_plant = |run| SeedRun { plant: Some(name.to_owned()), ..run };
+    let runs: Vec<SeedRun> = arguments.runs().into_iter().map(with_plant).collect();
     let (mut tried, mut found) = (0, None);
     run_all(&runs, |run, verdict| {
         tried += 1;

@@ -5,10 +5,10 @@ use std::sync::Mutex;
 
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::process::Run;
+use crate::process::SeedRun;
 use crate::report::Verdict;
 use crate::trace::{Line, Trace};
-use crate::world::{self, Plan};
+use crate::world::{self, SeedPlan};
 use crate::{check, system};
 
 static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
@@ -18,7 +18,7 @@ static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 ///
 /// # Panics
 /// If the runtime cannot be made.
-pub fn run_one(run: &Run) -> Verdict {
+pub fn run_one(run: &SeedRun) -> Verdict {
     // A task that panics is a violation, and tokio keeps it to itself.
     panic::set_hook(Box::new(|panicked| {
         eprintln!("{panicked}");
@@ -33,9 +33,9 @@ pub fn run_one(run: &Run) -> Verdict {
     verdict
 }
 
-async fn play(run: &Run) -> Verdict {
+async fn play(run: &SeedRun) -> Verdict {
     let trace = Trace::new(run.lines);
-    let plan = Plan::draw(run.seed, run.operations);
+    let plan = SeedPlan::draw(run.seed, run.operations);
     let outcome = world::run(&plan, &trace, run.until, run.plant.as_deref()).await;
     let violations = check::check(&outcome.known, &outcome.calls, &outcome.end);
     let lines = trace.lines();

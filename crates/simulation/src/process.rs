@@ -18,7 +18,7 @@ const LOOK_MAX: Duration = Duration::from_secs(1);
 
 /// How one seed is run.
 #[derive(Clone, Debug, Default)]
-pub struct Run {
+pub struct SeedRun {
     /// The seed.
     pub seed: u64,
     /// Operations of the callers.
@@ -31,7 +31,7 @@ pub struct Run {
     pub plant: Option<String>,
 }
 
-impl Run {
+impl SeedRun {
     /// The arguments after the name of the program.
     fn arguments(&self) -> Vec<String> {
         let mut all = vec!["--one".into(), self.seed.to_string()];
@@ -117,7 +117,10 @@ fn tail(text: &str) -> &str {
 ///
 /// # Errors
 /// No process could be started.
-pub fn run_all(runs: &[Run], mut take: impl FnMut(&Run, Verdict) -> bool) -> io::Result<()> {
+pub fn run_all(
+    runs: &[SeedRun],
+    mut take: impl FnMut(&SeedRun, Verdict) -> bool,
+) -> io::Result<()> {
     let at_once = thread::available_parallelism().map_or(2, usize::from);
     let next = AtomicUsize::new(0);
     let (send, receive) = mpsc::channel();

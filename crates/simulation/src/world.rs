@@ -39,15 +39,15 @@ use crate::check::{KnownWorld, SeedEnd};
 use crate::cql::ReplicaData;
 use crate::rng::Rng;
 use crate::trace::Trace;
-use calls::Recorder;
-use copying::Target;
-use machine::Site;
-pub use plan::Plan;
-use plants::Plants;
-use readers::Reader;
-use scene::Scene;
-use slots::Slot;
-use stops::Stop;
+use calls::CallRecorder;
+use copying::CopyTarget;
+use machine::SimulatedSite;
+pub use plan::SeedPlan;
+use plants::SeedPlant;
+use readers::CursorReader;
+use scene::SeedScene;
+use slots::ProcessSlot;
+use stops::ProcessStop;
 
 /// Longest time of one burst.
 const BURST_MAX: Duration = Duration::from_secs(2 * 3_600);
@@ -65,7 +65,7 @@ const COUNTERS: usize = 2;
 const FINDINGS_MAX: usize = 50;
 
 /// What one seed ended with.
-pub struct Outcome {
+pub struct SeedOutcome {
     /// What callers and imports asked, in the order in which they began, and the reads at the end.
     pub calls: Vec<RecordedCall>,
     /// How many calls there were before the end; a failing prefix is counted in these.
@@ -77,23 +77,28 @@ pub struct Outcome {
 }
 
 /// What all parts of a seed share.
-pub(crate) struct World {
-    pub(crate) plan: Plan,
+pub(crate) struct SimulatedWorld {
+    pub(crate) plan: SeedPlan,
     pub(crate) trace: Trace,
-    pub(crate) site: Site,
-    pub(crate) scene: Scene,
-    pub(crate) recorder: Arc<Recorder>,
-    pub(crate) slots: Vec<Slot>,
-    pub(crate) readers: Vec<Reader>,
+    pub(crate) site: SimulatedSite,
+    pub(crate) scene: SeedScene,
+    pub(crate) recorder: Arc<CallRecorder>,
+    pub(crate) slots: Vec<ProcessSlot>,
+    pub(crate) readers: Vec<CursorReader>,
     findings: Mutex<Vec<String>>,
 }
 
 /// Runs one seed; with `until`, only so many of its calls, which are the same as those of the whole
-/// seed. `plants` names a planted bug. Needs a runtime of one thread whose time is paused.
-pub async fn run(plan: &Plan, trace: &Trace, until: Option<u64>, plants: Option<&str>) -> Outcome {
-    let site = Site::new(plan, trace, Plants::of(plants));
-    let target = Arc::new(Target::new(site.beside(plan.rng("copy"))));
-    let mut outcome = Outcome {
+/// seed. `plant` names a planted bug. Needs a runtime of one thread whose time is paused.
+pub async fn run(
+    plan: &SeedPlan,
+    trace: &Trace,
+    until: Option<u64>,
+    plant: Option<&str>,
+) -> SeedOutcome {
+    let site = SimulatedSite::new(plan, trace, SeedPlant::of(plant));
+    let target = Arc::new(CopyTarget::new(site.beside(plan.rng("copy"))));
+    let mut outcome = SeedOutcome {
         calls: Vec::new(),
         operations: 0,
         known: KnownWorld::default(),
@@ -101,7 +106,7 @@ pub async fn run(plan: &Plan, trace: &Trace, until: Option<u64>, plants: Option<
     };
     // Made now, so that its clock is that of the others.
     let spare = site.beside(plan.rng("restored"));
-    let world = match World::set_up(plan, trace, site).await {
+    let world = match SimulatedWorld::set_up(plan, trace, site).await {
         Ok(world) => world,
         Err(why) => {
             outcome.end.findings.push(format!("the scene cannot be set: {why}"));
@@ -122,22 +127,26 @@ pub async fn run(plan: &Plan, trace: &Trace, until: Option<u64>, plants: Option<
     outcome
 }
 
-impl World {
-    async fn set_up(plan: &Plan, trace: &Trace, site: Site) -> Result<Arc<World>, String> {
+impl SimulatedWorld {
+    async fn set_up(
+        plan: &SeedPlan,
+        trace: &Trace,
+        site: SimulatedSite,
+    ) -> Result<Arc<SimulatedWorld>, String> {
         let first = site.start("the first process".to_owned(), 0).await;
         let first = first.ok_or("no process can be started")?;
-        let scene = Scene::draw(plan, first.now());
+        let scene = SeedScene::draw(plan, first.now());
         let first = creating::creates(plan, &site, &scene, first).await?;
         first.flush().await;
         let clocks = plan.clocks.iter().enumerate();
-        Ok(Arc::new(World {
+        Ok(Arc::new(SimulatedWorld {
             plan: plan.clone(),
             trace: trace.clone(),
             site,
             scene,
-            recorder: Arc::new(Recorder::new(trace.clone())),
-            slots: clocks.map(|(number, clock_ms)| Slot::new(number, *clock_ms)).collect(),
-            readers: (0..plan.feed.readers).map(|_| Reader::default()).collect(),
+            recorder: Arc::new(CallRecorder::new(trace.clone())),
+            slots: clocks.map(|(number, clock_ms)| ProcessSlot::new(number, *clock_ms)).collect(),
+            readers: (0..plan.feed.readers).map(|_| CursorReader::default()).collect(),
             findings: Mutex::default(),
         }))
     }
@@ -163,7 +172,11 @@ impl World {
     }
 
     /// All bursts, and a snapshot of the cluster after one of them.
-    async fn bursts(self: &Arc<World>, target: &Arc<Target>, until: u64) -> Option<ReplicaData> {
+    async fn bursts(
+        self: &Arc<SimulatedWorld>,
+        target: &Arc<CopyTarget>,
+        until: u64,
+    ) -> Option<ReplicaData> {
         let mut rng = self.plan.rng("between bursts");
         let mut snapshot = None;
         for (nth, burst) in self.plan.bursts.iter().enumerate() {
@@ -184,7 +197,7 @@ impl World {
         snapshot
     }
 
-    async fn burst(self: &Arc<World>, target: &Arc<Target>, nth: usize) {
+    async fn burst(self: &Arc<SimulatedWorld>, target: &Arc<CopyTarget>, nth: usize) {
         let rng = |who: &str, number: usize| self.plan.rng(&format!("{who} {number}, burst {nth}"));
         let world = || Arc::clone(self);
         let mut jobs: Vec<LocalBoxFuture<'_, ()>> = Vec::new();
@@ -238,7 +251,7 @@ impl World {
     }
 
     /// Stops every process in some way, and lets time pass.
-    async fn rests(&self, target: &Target, pause: Duration, rng: &mut Rng) {
+    async fn rests(&self, target: &CopyTarget, pause: Duration, rng: &mut Rng) {
         target.end().await;
         let is_nap = pause <= NAP_MAX;
         let is_lull = rng.chance(700);
@@ -253,7 +266,7 @@ impl World {
                 1 if is_nap => {
                     let long = pause + Duration::from_millis(rng.below(20_000));
                     self.trace.reached("a process slept through a pause");
-                    machine.life.stop(Stop::Freeze(long));
+                    machine.life.stop(ProcessStop::Freeze(long));
                 }
                 _ => slot.stop().await,
             }

@@ -12,9 +12,9 @@ use coupon::time::Millis;
 use futures::future::join;
 use tokio::time::{sleep, timeout};
 
-use super::World;
+use super::SimulatedWorld;
 use super::calls::ask;
-use super::machine::Machine;
+use super::machine::SimulatedMachine;
 use super::rushes;
 use super::slots::some_machine;
 use crate::check::history::{RecordedAnswer, RecordedRequest};
@@ -43,7 +43,7 @@ const REFERENCES: u64 = 3;
 
 /// A request with its names. A repeat has the same ones.
 #[derive(Clone, Debug)]
-pub(crate) enum Wanted {
+pub(crate) enum RequestContent {
     Issue { nth: usize, to: UserId, reference: Option<IssueRef> },
     Named { code: Code, nth: usize, action: Action, if_version: Option<u64> },
     Shared { nth: usize, action: Action },
@@ -51,12 +51,12 @@ pub(crate) enum Wanted {
 }
 
 /// A request, and who asks.
-pub(crate) type Request = (Wanted, Asker);
+pub(crate) type CallerRequest = (RequestContent, Asker);
 
 /// Asks until no more calls may begin.
-pub(crate) async fn caller(world: Arc<World>, mut rng: Rng) {
-    let mut again: Option<Request> = None;
-    let mut last: Option<Request> = None;
+pub(crate) async fn caller(world: Arc<SimulatedWorld>, mut rng: Rng) {
+    let mut again: Option<CallerRequest> = None;
+    let mut last: Option<CallerRequest> = None;
     if rng.chance(LATE) && !world.plan.jobs.meets_closings {
         rushes::extend_late(&world, &mut rng).await;
     }
@@ -98,9 +98,9 @@ pub(crate) async fn caller(world: Arc<World>, mut rng: Rng) {
 /// Asks a process after some time, and waits for the answer as long as anybody would; `None` if no
 /// more calls may begin.
 pub(super) async fn asks(
-    world: &World,
-    request: &Request,
-    (process, machine): (usize, Arc<Machine>),
+    world: &SimulatedWorld,
+    request: &CallerRequest,
+    (process, machine): (usize, Arc<SimulatedMachine>),
     after_ms: u64,
 ) -> Option<RecordedAnswer> {
     if after_ms > 0 {
@@ -116,7 +116,7 @@ pub(super) async fn asks(
 }
 
 /// The same names, another attempt.
-fn asked(world: &World, (wanted, asker): &Request, now: Millis) -> RecordedRequest {
+fn asked(world: &SimulatedWorld, (wanted, asker): &CallerRequest, now: Millis) -> RecordedRequest {
     let change = |action: Action| Change {
         action,
         asker: asker.clone(),
@@ -129,12 +129,12 @@ fn asked(world: &World, (wanted, asker): &Request, now: Millis) -> RecordedReque
         if_version: None,
     };
     match wanted.clone() {
-        Wanted::Issue { nth, to, reference } => {
+        RequestContent::Issue { nth, to, reference } => {
             let expires_at = world.scene.stocked[nth].campaign.issued_until(now);
             let change = change(Action::Issue { to, reference, expires_at });
             RecordedRequest::Issue { campaign: world.scene.id(nth).clone(), change }
         }
-        Wanted::Named { code, nth, action, if_version } => {
+        RequestContent::Named { code, nth, action, if_version } => {
             let action = match action {
                 Action::Issue { to, reference, .. } => {
                     let expires_at = world.scene.stocked[nth].campaign.issued_until(now);
@@ -144,22 +144,22 @@ fn asked(world: &World, (wanted, asker): &Request, now: Millis) -> RecordedReque
             };
             RecordedRequest::Change { code, change: Change { if_version, ..change(action) } }
         }
-        Wanted::Shared { nth, action } => RecordedRequest::Shared {
+        RequestContent::Shared { nth, action } => RecordedRequest::Shared {
             campaign: world.scene.id(nth).clone(),
             change: change(action),
         },
-        Wanted::Read { code } => RecordedRequest::Read { code },
+        RequestContent::Read { code } => RecordedRequest::Read { code },
     }
 }
 
 /// A new request.
-fn drawn(world: &World, rng: &mut Rng, now: Millis) -> Option<Request> {
+fn drawn(world: &SimulatedWorld, rng: &mut Rng, now: Millis) -> Option<CallerRequest> {
     let scene = &world.scene;
     let nth = scene.some_campaign(rng);
     let handout = scene.stocked[nth].campaign.handout;
     let wanted = match rng.below(100) {
         0..45 if handout == Handout::Shared => {
-            Wanted::Shared { nth, action: shared(world, rng, nth, now) }
+            RequestContent::Shared { nth, action: shared(world, rng, nth, now) }
         }
         0..30 => {
             let to = scene.some_user(rng, None);
@@ -167,7 +167,7 @@ fn drawn(world: &World, rng: &mut Rng, now: Millis) -> Option<Request> {
                 true => format!("{to}-r{}", rng.below(REFERENCES)).parse().ok(),
                 false => None,
             };
-            Wanted::Issue { nth, to, reference }
+            RequestContent::Issue { nth, to, reference }
         }
         30..34 => {
             let void = scene.some_void(rng).filter(|_| rng.chance(500));
@@ -181,14 +181,14 @@ fn drawn(world: &World, rng: &mut Rng, now: Millis) -> Option<Request> {
             };
             // A voided coupon is replaced by another of the same campaign.
             let reference = format!("replaces:{code}").parse().ok();
-            Wanted::Issue { nth: of, to, reference }
+            RequestContent::Issue { nth: of, to, reference }
         }
         34..90 => {
             let (of, code) = scene.some_code(rng)?;
             let action = action(world, rng, of, &code, now);
             // The day would have the longer time already when it is being closed.
             if world.plan.jobs.meets_closings && matches!(action, Action::Extend { .. }) {
-                return Some((Wanted::Read { code }, Asker::Shop));
+                return Some((RequestContent::Read { code }, Asker::Shop));
             }
             if let Action::Redeem { order, .. } | Action::Hold { order, .. } = &action {
                 scene.ordered(&code, order);
@@ -199,14 +199,14 @@ fn drawn(world: &World, rng: &mut Rng, now: Millis) -> Option<Request> {
                 }
                 _ => None,
             };
-            Wanted::Named { code, nth: of, action, if_version }
+            RequestContent::Named { code, nth: of, action, if_version }
         }
         _ => {
             // Nobody mints what is guessed if there is no operator.
             let guesses = world.plan.jobs.admin && rng.chance(600);
             let guess = if guesses { scene.some_guess(rng) } else { None };
             let known = || scene.some_code(rng).map(|(_, code)| code);
-            Wanted::Read { code: guess.or_else(known)? }
+            RequestContent::Read { code: guess.or_else(known)? }
         }
     };
     let asker = asker(world, rng, &wanted);
@@ -214,9 +214,9 @@ fn drawn(world: &World, rng: &mut Rng, now: Millis) -> Option<Request> {
 }
 
 /// Who asks. Of a user, a release or a cancellation needs no shop; behind a shared code it has no other.
-fn asker(world: &World, rng: &mut Rng, wanted: &Wanted) -> Asker {
+fn asker(world: &SimulatedWorld, rng: &mut Rng, wanted: &RequestContent) -> Asker {
     match wanted {
-        Wanted::Shared {
+        RequestContent::Shared {
             action: Action::Release { order } | Action::CancelRedemption { order, .. },
             nth,
         } => {
@@ -224,14 +224,20 @@ fn asker(world: &World, rng: &mut Rng, wanted: &Wanted) -> Asker {
             let user = theirs.map(|(user, _)| user);
             Asker::User(user.unwrap_or_else(|| world.scene.some_user(rng, None)))
         }
-        Wanted::Named {
+        RequestContent::Named {
             code,
             action: Action::Release { .. } | Action::CancelRedemption { .. },
             ..
         } if rng.chance(300) => Asker::User(world.scene.some_user(rng, Some(code))),
-        Wanted::Named { action: Action::Redeem { by, .. } | Action::Hold { by, .. }, .. }
-        | Wanted::Shared { action: Action::Redeem { by, .. } | Action::Hold { by, .. }, .. }
-        | Wanted::Issue { to: by, .. }
+        RequestContent::Named {
+            action: Action::Redeem { by, .. } | Action::Hold { by, .. },
+            ..
+        }
+        | RequestContent::Shared {
+            action: Action::Redeem { by, .. } | Action::Hold { by, .. },
+            ..
+        }
+        | RequestContent::Issue { to: by, .. }
             if rng.chance(300) =>
         {
             Asker::User(by.clone())
@@ -241,7 +247,7 @@ fn asker(world: &World, rng: &mut Rng, wanted: &Wanted) -> Asker {
 }
 
 /// What is asked of one coupon.
-fn action(world: &World, rng: &mut Rng, nth: usize, code: &Code, now: Millis) -> Action {
+fn action(world: &SimulatedWorld, rng: &mut Rng, nth: usize, code: &Code, now: Millis) -> Action {
     let scene = &world.scene;
     let (user, order) = (scene.some_user(rng, Some(code)), scene.some_order(rng, Some(code)));
     match rng.below(100) {
@@ -275,7 +281,7 @@ fn action(world: &World, rng: &mut Rng, nth: usize, code: &Code, now: Millis) ->
 }
 
 /// What is asked through a shared code.
-fn shared(world: &World, rng: &mut Rng, nth: usize, now: Millis) -> Action {
+fn shared(world: &SimulatedWorld, rng: &mut Rng, nth: usize, now: Millis) -> Action {
     let used = world.scene.some_use(rng, nth).filter(|_| rng.chance(700)).map(|(_, order)| order);
     let (by, order) = (world.scene.some_user(rng, None), world.scene.some_order(rng, None));
     match rng.below(100) {
@@ -287,10 +293,12 @@ fn shared(world: &World, rng: &mut Rng, nth: usize, now: Millis) -> Action {
 }
 
 /// Remembers what the answer says of a coupon, for later requests.
-fn learn(world: &World, wanted: &Wanted, told: &RecordedAnswer) {
+fn learn(world: &SimulatedWorld, wanted: &RequestContent, told: &RecordedAnswer) {
     let nth = match wanted {
-        Wanted::Issue { nth, .. } | Wanted::Named { nth, .. } | Wanted::Shared { nth, .. } => *nth,
-        Wanted::Read { .. } => {
+        RequestContent::Issue { nth, .. }
+        | RequestContent::Named { nth, .. }
+        | RequestContent::Shared { nth, .. } => *nth,
+        RequestContent::Read { .. } => {
             // A code that was guessed may have been minted by somebody who was not told so.
             if let RecordedAnswer::Read(Some(snapshot)) = told
                 && let Some(nth) = world.scene.number_of(&snapshot.coupon.genesis().campaign)
@@ -305,7 +313,8 @@ fn learn(world: &World, wanted: &Wanted, told: &RecordedAnswer) {
     let coupon = &snapshot.coupon;
     let nth = world.scene.number_of(&coupon.genesis().campaign).unwrap_or(nth);
     world.scene.seen(nth, coupon);
-    if let (Decided::Accepted(_), Wanted::Shared { action, .. }) = (&applied.outcome, wanted)
+    if let (Decided::Accepted(_), RequestContent::Shared { action, .. }) =
+        (&applied.outcome, wanted)
         && let Action::Redeem { order, .. } | Action::Hold { order, .. } = action
     {
         world.scene.ordered(coupon.code(), order);

@@ -12,12 +12,12 @@ use coupon::time::Millis;
 use hot::{Applied, CouponSnapshot, Coupons, HotError, Imports};
 use router::{Directory, Found};
 
-use super::machine::Machine;
+use super::machine::SimulatedMachine;
 use crate::check::history::{RecordedAnswer, RecordedCall, RecordedRequest};
 use crate::trace::Trace;
 
 /// All calls of a seed, in the order in which they began.
-pub(crate) struct Recorder {
+pub(crate) struct CallRecorder {
     trace: Trace,
     calls: Mutex<Vec<RecordedCall>>,
     /// No call begins after so many.
@@ -25,10 +25,10 @@ pub(crate) struct Recorder {
     operations: AtomicU64,
 }
 
-impl Recorder {
-    pub(crate) fn new(trace: Trace) -> Recorder {
+impl CallRecorder {
+    pub(crate) fn new(trace: Trace) -> CallRecorder {
         let (up_to, operations) = (AtomicU64::new(0), AtomicU64::new(0));
-        Recorder { trace, calls: Mutex::default(), up_to, operations }
+        CallRecorder { trace, calls: Mutex::default(), up_to, operations }
     }
 
     /// Lets calls begin until there were `up_to` since the start of the seed.
@@ -105,9 +105,9 @@ impl Recorder {
 /// Asks a process, and writes down what it answers, whenever that is. The caller may stop waiting;
 /// the call goes on all the same, as it does behind an HTTP connection that was closed.
 pub(crate) fn ask(
-    recorder: &Arc<Recorder>,
+    recorder: &Arc<CallRecorder>,
     process: usize,
-    machine: &Arc<Machine>,
+    machine: &Arc<SimulatedMachine>,
     asked: RecordedRequest,
 ) -> Option<(usize, tokio::task::JoinHandle<()>)> {
     let at = recorder.begin(process, machine.now(), asked.clone())?;
@@ -124,7 +124,7 @@ pub(crate) fn ask(
 
 /// What a process answers.
 async fn answer(
-    machine: &Machine,
+    machine: &SimulatedMachine,
     asked: RecordedRequest,
     operation: OperationId,
 ) -> RecordedAnswer {
@@ -151,7 +151,7 @@ async fn answer(
 }
 
 async fn changed(
-    machine: &Machine,
+    machine: &SimulatedMachine,
     code: &Code,
     change: Change,
 ) -> Result<RecordedAnswer, HotError> {
@@ -165,7 +165,7 @@ async fn changed(
 
 /// The coupon of a code, wherever it is.
 pub(super) async fn coupon_of(
-    machine: &Machine,
+    machine: &SimulatedMachine,
     code: &Code,
 ) -> Result<Option<CouponSnapshot>, HotError> {
     match find(machine, code).await? {
@@ -174,7 +174,7 @@ pub(super) async fn coupon_of(
     }
 }
 
-async fn find(machine: &Machine, code: &Code) -> Result<Option<Found>, HotError> {
+async fn find(machine: &SimulatedMachine, code: &Code) -> Result<Option<Found>, HotError> {
     let text: CodeText = code.as_str().parse().expect("a code is the text of a code");
     let directory: &dyn Directory<Error = HotError> = machine.hot.as_ref();
     machine.router.find(&text, directory).await

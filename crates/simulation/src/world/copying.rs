@@ -9,11 +9,11 @@ use hot::inventory::{CopyError, compare, copy};
 use tokio::sync::Mutex;
 use tokio::time::{sleep, timeout};
 
-use self::source::Source;
-use super::World;
-use super::machine::{Machine, Site};
+use self::source::ClusterSource;
+use super::SimulatedWorld;
+use super::machine::{SimulatedMachine, SimulatedSite};
 use super::slots::some_machine;
-use super::stops::Stop;
+use super::stops::ProcessStop;
 use crate::rng::Rng;
 use crate::steps::orders::steps_of;
 
@@ -36,18 +36,18 @@ const STOPS_MAX: u64 = 6;
 const PASSES_MAX: usize = 20;
 
 /// The second cluster, and the process that copies into it.
-pub(crate) struct Target {
-    site: Site,
-    machine: Mutex<Option<Arc<Machine>>>,
+pub(crate) struct CopyTarget {
+    site: SimulatedSite,
+    machine: Mutex<Option<Arc<SimulatedMachine>>>,
 }
 
-impl Target {
-    pub(crate) fn new(site: Site) -> Target {
-        Target { site, machine: Mutex::default() }
+impl CopyTarget {
+    pub(crate) fn new(site: SimulatedSite) -> CopyTarget {
+        CopyTarget { site, machine: Mutex::default() }
     }
 
     /// The process on the target, started if there is none.
-    async fn machine(&self) -> Option<Arc<Machine>> {
+    async fn machine(&self) -> Option<Arc<SimulatedMachine>> {
         let mut machine = self.machine.lock().await;
         if machine.as_ref().is_none_or(|it| it.life.is_dead()) {
             *machine = self.site.start("copy".to_owned(), 0).await;
@@ -62,18 +62,19 @@ impl Target {
 }
 
 /// Copies again and again, and is stopped in the middle. Never ends.
-pub(crate) async fn copies(world: Arc<World>, target: Arc<Target>, mut rng: Rng) {
+pub(crate) async fn copies(world: Arc<SimulatedWorld>, target: Arc<CopyTarget>, mut rng: Rng) {
     let mut of_stops = rng.fork("stops");
     loop {
         sleep(Duration::from_millis(rng.between(1, PAUSE_MS))).await;
         let (_, from) = some_machine(&world.slots, &mut rng).await;
         let Some(to) = target.machine().await else { continue };
         if of_stops.chance(world.plan.faults.stopped_at_step) {
-            let stop = if of_stops.chance(700) { Stop::Kill } else { Stop::Freeze(PAUSE) };
+            let stop =
+                if of_stops.chance(700) { ProcessStop::Kill } else { ProcessStop::Freeze(PAUSE) };
             stops_soon(&to, &mut of_stops, stop);
         }
         let limit = Duration::from_millis(rng.between(1, PASS_MS));
-        let source = Source(Arc::clone(&from));
+        let source = ClusterSource(Arc::clone(&from));
         let pass = timeout(limit, copy(&source, to.hot.as_ref(), |_, _| {}));
         match from.life.alive(pass).await {
             Some(Ok(Ok(_))) => world.trace.reached("a pass of a copy ended"),
@@ -86,18 +87,22 @@ pub(crate) async fn copies(world: Arc<World>, target: Arc<Target>, mut rng: Rng)
 }
 
 /// Copies the rest from a source on which nobody works, and compares both.
-pub(crate) async fn ends(world: &World, target: &Target, from: &Arc<Machine>) {
+pub(crate) async fn ends(
+    world: &SimulatedWorld,
+    target: &CopyTarget,
+    from: &Arc<SimulatedMachine>,
+) {
     let mut rng = world.plan.rng("stops of the last passes");
     let is_stopped = world.plan.faults.stopped_at_step > 0;
     let mut stops = if is_stopped { rng.below(STOPS_MAX + 1) } else { 0 };
-    let source = Source(Arc::clone(from));
+    let source = ClusterSource(Arc::clone(from));
     let (mut last, mut passes) = (String::new(), 0);
     for _ in 0..PASSES_MAX {
         let Some(to) = target.machine().await else { break };
         to.life.disarm();
         if stops > 0 {
             stops -= 1;
-            stops_soon(&to, &mut rng, Stop::Kill);
+            stops_soon(&to, &mut rng, ProcessStop::Kill);
         }
         // A pass that was stopped is ended, and a whole one follows.
         match to.life.alive(copy(&source, to.hot.as_ref(), |_, _| {})).await {
@@ -127,7 +132,7 @@ pub(crate) async fn ends(world: &World, target: &Target, from: &Arc<Machine>) {
 }
 
 /// Stops the process that writes at one of its next steps.
-fn stops_soon(to: &Machine, rng: &mut Rng, stop: Stop) {
+fn stops_soon(to: &SimulatedMachine, rng: &mut Rng, stop: ProcessStop) {
     let (passes, after) = (rng.below(STEPS_AHEAD), rng.chance(500));
     let step = *rng.pick(&steps_of("copy: "));
     match rng.chance(500) {

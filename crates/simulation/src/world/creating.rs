@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use super::machine::{Machine, Site};
-use super::plan::Plan;
-use super::scene::Scene;
-use super::stops::Stop;
+use super::machine::{SimulatedMachine, SimulatedSite};
+use super::plan::SeedPlan;
+use super::scene::SeedScene;
+use super::stops::ProcessStop;
 use crate::rng::Rng;
 
 /// Permille of the seeds that stop processes at steps.
@@ -23,11 +23,11 @@ const STEPS_AHEAD: u64 = 16;
 /// # Errors
 /// A sentence about what could not be made.
 pub(crate) async fn creates(
-    plan: &Plan,
-    site: &Site,
-    scene: &Scene,
-    first: Arc<Machine>,
-) -> Result<Arc<Machine>, String> {
+    plan: &SeedPlan,
+    site: &SimulatedSite,
+    scene: &SeedScene,
+    first: Arc<SimulatedMachine>,
+) -> Result<Arc<SimulatedMachine>, String> {
     let mut rng = plan.rng("stops of the creation");
     let mut stops = match plan.faults.stopped_at_step > 0 && rng.chance(STOPPED) {
         true => rng.between(1, STOPS_MAX),
@@ -49,6 +49,6 @@ pub(crate) async fn creates(
     }
 }
 
-fn kill_soon(machine: &Machine, rng: &mut Rng) {
-    machine.life.stop_at(rng.below(STEPS_AHEAD), rng.chance(500), Stop::Kill);
+fn kill_soon(machine: &SimulatedMachine, rng: &mut Rng) {
+    machine.life.stop_at(rng.below(STEPS_AHEAD), rng.chance(500), ProcessStop::Kill);
 }

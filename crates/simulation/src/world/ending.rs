@@ -14,9 +14,9 @@ use tokio::time::sleep;
 use verify::{Finding, Verifier, VerifyOptions};
 
 use super::calls::ask;
-use super::copying::Target;
-use super::machine::{Machine, keys};
-use super::{World, copying, jobs, leftovers, readers, records, unfinished};
+use super::copying::CopyTarget;
+use super::machine::{SimulatedMachine, keys};
+use super::{SimulatedWorld, copying, jobs, leftovers, readers, records, unfinished};
 use crate::check::SeedEnd;
 use crate::check::history::{RecordedAnswer, RecordedCall, RecordedRequest};
 
@@ -44,16 +44,16 @@ struct CampaignEnd {
 
 /// What is read at the end.
 #[derive(Default)]
-pub(crate) struct Ended {
+pub(crate) struct FinalReads {
     campaigns: Vec<CampaignEnd>,
     coupons: BTreeMap<Code, CouponSnapshot>,
     /// What was read of the feed.
     feeds: Vec<Vec<FeedEvent>>,
 }
 
-impl Ended {
+impl FinalReads {
     /// The same for the checker.
-    pub(crate) fn end(&self, world: &World, calls: &[RecordedCall]) -> SeedEnd {
+    pub(crate) fn end(&self, world: &SimulatedWorld, calls: &[RecordedCall]) -> SeedEnd {
         let mut end = SeedEnd {
             coupons: self.coupons.clone(),
             findings: world.findings(),
@@ -73,7 +73,7 @@ impl Ended {
 }
 
 /// Whether no process lost what it had counted, or did not know what it had done.
-fn has_exact_counts(world: &World, calls: &[RecordedCall]) -> bool {
+fn has_exact_counts(world: &SimulatedWorld, calls: &[RecordedCall]) -> bool {
     let faults = world.trace.faults();
     let is_lost =
         faults.contains_key("process killed") || faults.contains_key("process stopped at a step");
@@ -114,7 +114,7 @@ fn imported_together(calls: &[RecordedCall]) -> bool {
 }
 
 /// Ends every fault, waits, and looks at everything.
-pub(crate) async fn ends(world: &World, target: &Target) -> Ended {
+pub(crate) async fn ends(world: &SimulatedWorld, target: &CopyTarget) -> FinalReads {
     quiet(world).await;
     if world.plan.feed.before_cold
         && let Some(machine) = world.site.start("a reader".to_owned(), 0).await
@@ -130,7 +130,7 @@ pub(crate) async fn ends(world: &World, target: &Target) -> Ended {
     }
     let Some(machine) = world.site.start("the last process".to_owned(), 0).await else {
         world.find("nobody can open the cluster any more");
-        return Ended::default();
+        return FinalReads::default();
     };
     if world.plan.jobs.cold {
         compacts(world, &machine).await;
@@ -142,7 +142,8 @@ pub(crate) async fn ends(world: &World, target: &Target) -> Ended {
         compacts(world, &machine).await;
         machine.flush().await;
     }
-    let mut ended = Ended { coupons: reads(world, &machine).await, feeds, ..Ended::default() };
+    let mut ended =
+        FinalReads { coupons: reads(world, &machine).await, feeds, ..FinalReads::default() };
     ended.campaigns = campaigns(world, &machine).await;
     let made: Vec<_> = ended.campaigns.iter().map(|it| (&it.row, &it.batches[..])).collect();
     let whole = ended.feeds.last().map_or(&[][..], Vec::as_slice);
@@ -165,7 +166,7 @@ pub(crate) async fn ends(world: &World, target: &Target) -> Ended {
     ended
 }
 
-async fn quiet(world: &World) {
+async fn quiet(world: &SimulatedWorld) {
     world.trace.say("world", "no more faults");
     world.site.quiet().await;
     for slot in &world.slots {
@@ -196,7 +197,7 @@ async fn quiet(world: &World) {
 }
 
 /// Sleeps until every partition may be sealed.
-async fn to_the_end(world: &World) {
+async fn to_the_end(world: &SimulatedWorld) {
     let Some(machine) = world.site.start("an operator".to_owned(), 0).await else { return };
     let now = machine.now();
     let plans = machine.hot.partitions().await.unwrap_or_default();
@@ -208,7 +209,7 @@ async fn to_the_end(world: &World) {
     sleep(Duration::from_millis(left.unsigned_abs()) + QUIET).await;
 }
 
-async fn compacts(world: &World, machine: &Machine) {
+async fn compacts(world: &SimulatedWorld, machine: &SimulatedMachine) {
     for _ in 0..COMPACTIONS_MAX {
         let ended = jobs::compacted(machine, ClosedPolicy::Now).await;
         for finding in jobs::damage(&ended) {
@@ -227,7 +228,10 @@ async fn compacts(world: &World, machine: &Machine) {
 }
 
 /// Reads every coupon that anybody could know of.
-async fn reads(world: &World, machine: &Arc<Machine>) -> BTreeMap<Code, CouponSnapshot> {
+async fn reads(
+    world: &SimulatedWorld,
+    machine: &Arc<SimulatedMachine>,
+) -> BTreeMap<Code, CouponSnapshot> {
     let mut coupons = BTreeMap::new();
     let mut codes: Vec<Code> = world.scene.codes().into_iter().map(|(_, code)| code).collect();
     // A coupon whose answer came after its caller had given up.
@@ -261,7 +265,7 @@ async fn reads(world: &World, machine: &Arc<Machine>) -> BTreeMap<Code, CouponSn
     coupons
 }
 
-async fn campaigns(world: &World, machine: &Machine) -> Vec<CampaignEnd> {
+async fn campaigns(world: &SimulatedWorld, machine: &SimulatedMachine) -> Vec<CampaignEnd> {
     let mut ended = Vec::new();
     for nth in 0..world.scene.stocked.len() {
         let id = world.scene.id(nth);
@@ -286,7 +290,7 @@ async fn campaigns(world: &World, machine: &Machine) -> Vec<CampaignEnd> {
 }
 
 /// What `verify` finds over both tiers, and why it failed, if it did.
-pub(crate) async fn verified(machine: &Machine) -> Vec<String> {
+pub(crate) async fn verified(machine: &SimulatedMachine) -> Vec<String> {
     let (hot, cold) = (machine.hot.as_ref(), machine.cold.as_ref());
     if let Err(error) = check_pairing(hot, cold).await {
         return vec![format!("both tiers: {error}")];

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::World;
+use super::SimulatedWorld;
 use super::slots::some_machine;
-use super::stops::Stop;
+use super::stops::ProcessStop;
 use crate::cluster::NODES;
 use crate::rng::Rng;
 
@@ -29,18 +29,18 @@ const CLOCK_MS: u64 = 2_000;
 
 /// What is broken at the moment, and until when.
 #[derive(Default)]
-struct Broken {
+struct CurrentFaults {
     nodes: BTreeMap<usize, (Instant, bool)>,
     links: BTreeMap<(usize, usize), Instant>,
 }
 
 /// Never ends.
-pub(crate) async fn injector(world: Arc<World>, mut rng: Rng) {
+pub(crate) async fn injector(world: Arc<SimulatedWorld>, mut rng: Rng) {
     let faults = &world.plan.faults;
     if faults.is_none() {
         return std::future::pending().await;
     }
-    let mut broken = Broken::default();
+    let mut broken = CurrentFaults::default();
     // Of its own, so that what happens to the bucket changes nothing else.
     let mut of_bucket = rng.fork("bucket");
     let mut of_aims = rng.fork("aims");
@@ -69,9 +69,9 @@ pub(crate) async fn injector(world: Arc<World>, mut rng: Rng) {
     }
 }
 
-impl Broken {
+impl CurrentFaults {
     /// Ends what is over.
-    fn mend(&mut self, world: &World) {
+    fn mend(&mut self, world: &SimulatedWorld) {
         let now = Instant::now();
         let over: Vec<usize> =
             self.nodes.iter().filter(|(_, (until, _))| *until <= now).map(|it| *it.0).collect();
@@ -90,7 +90,7 @@ impl Broken {
     }
 }
 
-fn node_faults(world: &World, rng: &mut Rng, broken: &mut Broken) {
+fn node_faults(world: &SimulatedWorld, rng: &mut Rng, broken: &mut CurrentFaults) {
     let (faults, cluster) = (&world.plan.faults, &world.site.cluster);
     let node = usize::try_from(rng.below(NODES as u64)).unwrap_or(0);
     let long = Duration::from_millis(rng.between(10, DOWN_MS));
@@ -113,19 +113,19 @@ fn node_faults(world: &World, rng: &mut Rng, broken: &mut Broken) {
     }
 }
 
-async fn process_faults(world: &World, rng: &mut Rng, of_aims: &mut Rng) {
+async fn process_faults(world: &SimulatedWorld, rng: &mut Rng, of_aims: &mut Rng) {
     let (faults, trace) = (&world.plan.faults, &world.trace);
     let (_, machine) = some_machine(&world.slots, rng).await;
     let life = &machine.life;
     let long = Duration::from_millis(rng.between(1, faults.freeze_ms));
     if rng.chance(faults.process_killed) {
         trace.fault("process killed");
-        life.stop(Stop::Kill);
+        life.stop(ProcessStop::Kill);
     } else if rng.chance(faults.process_frozen) {
         trace.fault("process frozen");
-        life.stop(Stop::Freeze(long));
+        life.stop(ProcessStop::Freeze(long));
     } else if rng.chance(faults.stopped_at_step) {
-        let stop = if rng.chance(500) { Stop::Kill } else { Stop::Freeze(long) };
+        let stop = if rng.chance(500) { ProcessStop::Kill } else { ProcessStop::Freeze(long) };
         let (passes, after) = (rng.below(STEPS_AHEAD), rng.chance(400));
         match faults.aims.is_empty() || of_aims.chance(300) {
             true => life.stop_at(passes, after, stop),
@@ -144,7 +144,7 @@ async fn process_faults(world: &World, rng: &mut Rng, of_aims: &mut Rng) {
     }
 }
 
-fn bucket_faults(world: &World, rng: &mut Rng) {
+fn bucket_faults(world: &SimulatedWorld, rng: &mut Rng) {
     let (faults, trace, bucket) = (&world.plan.faults, &world.trace, &world.site.bucket);
     if rng.chance(faults.bucket_away) {
         let most = *rng.pick(&AWAY_TURNS) * faults.every_ms;

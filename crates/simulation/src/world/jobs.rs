@@ -9,12 +9,12 @@ use hot::clock::observe_clock;
 use hot::{HotError, HotStore, ImportLine, ImportOutcome, Imports, Partitions, Witness};
 use tokio::time::sleep;
 
-use super::World;
+use super::SimulatedWorld;
 use super::calls::ask;
-use super::machine::Machine;
+use super::machine::SimulatedMachine;
 use super::scene::AGAIN_AFTER;
 use super::slots::some_machine;
-use super::stops::Stop;
+use super::stops::ProcessStop;
 use crate::check::history::{RecordedAnswer, RecordedRequest};
 use crate::rng::Rng;
 
@@ -38,7 +38,7 @@ const SETTINGS: CompactionSettings = CompactionSettings {
 
 /// One run of a compactor, as `serve` makes it.
 pub(crate) async fn compacted(
-    machine: &Machine,
+    machine: &SimulatedMachine,
     wanted: ClosedPolicy,
 ) -> Result<CompactionReport, CompactError> {
     let record = observe_clock(machine.hot.as_ref(), machine.now(), Witness::Confirmed).await?;
@@ -47,7 +47,7 @@ pub(crate) async fn compacted(
 }
 
 /// A compactor of a process.
-pub(crate) fn compactor(machine: &Machine) -> Compactor {
+pub(crate) fn compactor(machine: &SimulatedMachine) -> Compactor {
     let hot = Arc::clone(&machine.hot) as Arc<dyn Partitions>;
     Compactor::new(hot, Arc::clone(&machine.cold), SETTINGS, Arc::new(|_| {}))
 }
@@ -72,7 +72,7 @@ pub(crate) fn damage(ended: &Result<CompactionReport, CompactError>) -> Vec<Stri
 }
 
 /// Compacts from time to time. Never ends.
-pub(crate) async fn compacts(world: Arc<World>, mut rng: Rng) {
+pub(crate) async fn compacts(world: Arc<SimulatedWorld>, mut rng: Rng) {
     let mut stops = rng.fork("stops at the bucket");
     loop {
         sleep(Duration::from_millis(rng.between(100, world.plan.jobs.compacts_ms))).await;
@@ -110,17 +110,17 @@ pub(crate) async fn compacts(world: Arc<World>, mut rng: Rng) {
 }
 
 /// Only here: nothing else writes to the bucket.
-fn stops_at_bucket(world: &World, machine: &Machine, rng: &mut Rng) {
+fn stops_at_bucket(world: &SimulatedWorld, machine: &SimulatedMachine, rng: &mut Rng) {
     let faults = &world.plan.faults;
     if rng.chance(faults.stopped_at_bucket) {
         let long = Duration::from_millis(rng.between(1, faults.freeze_ms));
-        let stop = if rng.chance(500) { Stop::Kill } else { Stop::Freeze(long) };
+        let stop = if rng.chance(500) { ProcessStop::Kill } else { ProcessStop::Freeze(long) };
         machine.life.stop_at_bucket(rng.below(BUCKET_STEPS_AHEAD), rng.chance(400), stop);
     }
 }
 
 /// Imports the file of each campaign, as long as it takes or calls may begin.
-pub(crate) async fn imports(world: Arc<World>, mut rng: Rng) {
+pub(crate) async fn imports(world: Arc<SimulatedWorld>, mut rng: Rng) {
     let mut campaigns: Vec<usize> = (0..world.scene.stocked.len()).collect();
     // Two importers then want the same code for two campaigns.
     if world.plan.offers.iter().any(|offer| offer.common_lines > 0) {
@@ -150,10 +150,10 @@ pub(crate) async fn imports(world: Arc<World>, mut rng: Rng) {
 
 /// One run of an import; whether every line has an answer.
 pub(crate) async fn imported(
-    world: &World,
+    world: &SimulatedWorld,
     nth: usize,
     file: &[ImportLine],
-    (process, machine): (usize, &Arc<Machine>),
+    (process, machine): (usize, &Arc<SimulatedMachine>),
 ) -> bool {
     let stocked = &world.scene.stocked[nth];
     let (id, batch) = (&stocked.campaign.id, &stocked.batch);

@@ -7,8 +7,8 @@ use cql_session::{BoundValue, CqlCluster, RowPage, StatementProfile, StatementRe
 use hot::Partitions;
 use tokio::time::sleep;
 
-use super::World;
-use super::machine::Machine;
+use super::SimulatedWorld;
+use super::machine::SimulatedMachine;
 use crate::cql::cells;
 
 /// A lease without renewal has no owner after a minute.
@@ -25,7 +25,7 @@ const PLANS: &str = "SELECT expiry_day, bucket_bits, seal_after, closing, sealed
                      emptied, entered FROM partition_plan";
 
 /// Looks for all of it, and waits for the leases.
-pub(crate) async fn looked_for(world: &World, machine: &Machine) {
+pub(crate) async fn looked_for(world: &SimulatedWorld, machine: &SimulatedMachine) {
     if world.plan.jobs.cold {
         queue(world, machine).await;
     }
@@ -47,7 +47,7 @@ pub(crate) async fn looked_for(world: &World, machine: &Machine) {
 }
 
 /// Coupons that wait for the compactor, which has just run.
-async fn queue(world: &World, machine: &Machine) {
+async fn queue(world: &SimulatedWorld, machine: &SimulatedMachine) {
     match machine.hot.closed(machine.now(), 1_000).await {
         Ok(waiting) => {
             for it in waiting {
@@ -60,7 +60,7 @@ async fn queue(world: &World, machine: &Machine) {
 }
 
 /// Partitions that somebody began to seal.
-async fn plans(world: &World, machine: &Machine) {
+async fn plans(world: &SimulatedWorld, machine: &SimulatedMachine) {
     let Some(page) = rows(world, machine, PLANS, Vec::new()).await else { return };
     for row in &page.rows {
         let cells = cells(row);
@@ -73,8 +73,8 @@ async fn plans(world: &World, machine: &Machine) {
 }
 
 async fn rows(
-    world: &World,
-    machine: &Machine,
+    world: &SimulatedWorld,
+    machine: &SimulatedMachine,
     cql: &'static str,
     values: Vec<BoundValue>,
 ) -> Option<RowPage> {

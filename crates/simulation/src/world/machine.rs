@@ -16,9 +16,9 @@ use hot_cql::CqlHot;
 use router::Router;
 use tokio::sync::Notify;
 
-use super::plan::Plan;
-use super::plants::Plants;
-use super::stops::Life;
+use super::plan::SeedPlan;
+use super::plants::SeedPlant;
+use super::stops::ProcessLife;
 use crate::bucket::{BucketTamper, BucketWeather, SimulatedBucket};
 use crate::cluster::{NetworkWeather, SimulatedCluster};
 use crate::cql::{KeyspaceSchema, ReplicaData};
@@ -57,7 +57,7 @@ fn with_records(hot: CqlHot) -> CqlHot {
 
 /// A cluster and an object store.
 #[derive(Clone)]
-pub(crate) struct Site {
+pub(crate) struct SimulatedSite {
     pub(crate) cluster: SimulatedCluster,
     pub(crate) bucket: SimulatedBucket,
     side: Arc<SideThreads>,
@@ -67,23 +67,23 @@ pub(crate) struct Site {
     has_cold: bool,
     options: hot_cql::CqlOptions,
     trace: Trace,
-    plants: Plants,
+    plant: SeedPlant,
     /// Told whenever a process is about to close a partition.
     pub(crate) closings: Arc<Notify>,
 }
 
 /// One process of couponry. It is gone when it is dropped.
-pub(crate) struct Machine {
-    pub(crate) life: Arc<Life>,
+pub(crate) struct SimulatedMachine {
+    pub(crate) life: Arc<ProcessLife>,
     pub(crate) session: Arc<SimulatedSession>,
     pub(crate) hot: Arc<CqlHot>,
     pub(crate) cold: Arc<ColdStore>,
     pub(crate) router: Router,
 }
 
-impl Site {
+impl SimulatedSite {
     /// An empty one, without faults.
-    pub(crate) fn new(plan: &Plan, trace: &Trace, plants: Plants) -> Site {
+    pub(crate) fn new(plan: &SeedPlan, trace: &Trace, plant: SeedPlant) -> SimulatedSite {
         let target: KeyspaceAddress =
             "cql://simulated:9042/couponry".parse().expect("this is an address");
         let options = hot_cql::CqlOptions {
@@ -100,7 +100,7 @@ impl Site {
             NetworkWeather::calm(),
         );
         let bucket = SimulatedBucket::new(EPOCH_MS, BucketWeather::calm());
-        Site {
+        SimulatedSite {
             cluster,
             bucket,
             rng: plan.rng("processes"),
@@ -109,20 +109,20 @@ impl Site {
             has_cold: plan.jobs.cold,
             options,
             trace: trace.clone(),
-            plants,
+            plant,
             closings: Arc::default(),
         }
     }
 
     /// Another, empty cluster with the same object store.
-    pub(crate) fn beside(&self, rng: Rng) -> Site {
+    pub(crate) fn beside(&self, rng: Rng) -> SimulatedSite {
         let cluster = SimulatedCluster::new(
             KeyspaceSchema::couponry(),
             rng,
             self.trace.clone(),
             NetworkWeather::calm(),
         );
-        Site { cluster, ..self.clone() }
+        SimulatedSite { cluster, ..self.clone() }
     }
 
     /// Fills an empty cluster from a snapshot of another one.
@@ -151,11 +151,12 @@ impl Site {
     }
 
     /// Starts a process; `None` if it could not connect for a minute.
-    pub(crate) async fn start(&self, name: String, clock_ms: i64) -> Option<Arc<Machine>> {
+    pub(crate) async fn start(&self, name: String, clock_ms: i64) -> Option<Arc<SimulatedMachine>> {
         let start = self.starts.fetch_add(1, Ordering::Relaxed).to_string();
         let (rng, trace) = (self.rng.fork(&start), &self.trace);
         let process = SimulatedProcess::new(&name, clock_ms);
-        let life = Arc::new(Life::new(process.clone(), trace.clone(), Arc::clone(&self.closings)));
+        let life =
+            Arc::new(ProcessLife::new(process.clone(), trace.clone(), Arc::clone(&self.closings)));
         let session = SimulatedSession::new(
             self.cluster.clone(),
             process.clone(),
@@ -163,12 +164,12 @@ impl Site {
             trace.clone(),
         );
         let session = Arc::new(session.with_tamper(Arc::clone(&life) as Arc<dyn StatementTamper>));
-        let cluster = self.plants.over(Arc::clone(&session));
+        let cluster = self.plant.over(Arc::clone(&session));
         let tamper = Arc::clone(&life) as Arc<dyn BucketTamper>;
         let bucket =
             self.bucket.for_process(process.clone(), tamper, rng.fork("bucket"), trace.clone());
         let cold = Arc::new(ColdStore::with_store(
-            self.plants.over_bucket(bucket),
+            self.plant.over_bucket(bucket),
             "a simulated bucket",
             self.cold_options(),
         ));
@@ -183,7 +184,7 @@ impl Site {
                     let hot = with_records(hot);
                     trace.say(process.name(), "is started");
                     let (hot, router) = (Arc::new(hot), Router::new(keys()));
-                    return Some(Arc::new(Machine { life, session, hot, cold, router }));
+                    return Some(Arc::new(SimulatedMachine { life, session, hot, cold, router }));
                 }
                 Err(ConnectError::Clock(_)) => {
                     trace.reached("a clock was refused at the start");
@@ -206,7 +207,7 @@ impl Site {
     }
 }
 
-impl Machine {
+impl SimulatedMachine {
     /// The time by its own clock.
     pub(crate) fn now(&self) -> Millis {
         Millis(self.life.process.now_ms())

@@ -7,8 +7,8 @@ use coupon::ids::BatchId;
 use hot::{Batches, CampaignPatch, Campaigns, MintOrder, Named};
 use tokio::time::sleep;
 
-use super::World;
-use super::machine::{Machine, keys};
+use super::SimulatedWorld;
+use super::machine::{SimulatedMachine, keys};
 use super::slots::some_machine;
 use crate::rng::Rng;
 
@@ -19,13 +19,13 @@ const PAUSE_MS: u64 = 15_000;
 const MINTS_MAX: u32 = 20;
 
 /// An order to mint that is repeated until it is answered.
-struct Order {
+struct PendingMint {
     nth: usize,
     order: MintOrder,
 }
 
 /// Mints, pauses and raises limits. Never ends.
-pub(crate) async fn administers(world: Arc<World>, burst: usize, mut rng: Rng) {
+pub(crate) async fn administers(world: Arc<SimulatedWorld>, burst: usize, mut rng: Rng) {
     let (mut number, mut pending) = (0, None);
     loop {
         sleep(Duration::from_millis(rng.between(500, PAUSE_MS))).await;
@@ -59,14 +59,14 @@ pub(crate) async fn administers(world: Arc<World>, burst: usize, mut rng: Rng) {
     }
 }
 
-fn ordered(world: &World, nth: usize, name: String, count: u64) -> Option<Order> {
+fn ordered(world: &SimulatedWorld, nth: usize, name: String, count: u64) -> Option<PendingMint> {
     let id: BatchId = name.parse().ok()?;
     let key = keys().last()?.id();
     world.scene.mints(nth, &id, count);
-    Some(Order { nth, order: MintOrder { id, count, key } })
+    Some(PendingMint { nth, order: MintOrder { id, count, key } })
 }
 
-async fn changes(world: &World, machine: &Machine, nth: usize, rng: &mut Rng) {
+async fn changes(world: &SimulatedWorld, machine: &SimulatedMachine, nth: usize, rng: &mut Rng) {
     let pauses = rng.chance(300);
     let paused = CampaignPatch { paused: Some(pauses), ..CampaignPatch::default() };
     let patch = match rng.below(3) {

@@ -41,7 +41,7 @@ const NO_AIMS: [&str; 8] = [
 
 /// What one seed does.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct SeedPlan {
     /// The seed.
     pub seed: u64,
     /// Calls of all callers and imports together; the reads at the end come on top.
@@ -52,11 +52,11 @@ pub struct Plan {
     pub(crate) orders: u64,
     /// Longest pause of a caller between two calls.
     pub(crate) think_ms: u64,
-    pub(crate) offers: Vec<Offer>,
+    pub(crate) offers: Vec<CampaignOffer>,
     /// In the order of time. There is at least one.
-    pub(crate) bursts: Vec<Burst>,
-    pub(crate) faults: Faults,
-    pub(crate) jobs: Jobs,
+    pub(crate) bursts: Vec<CallBurst>,
+    pub(crate) faults: FaultRates,
+    pub(crate) jobs: JobPlan,
     pub(crate) bucket_bits: u8,
     pub(crate) partition_rows: u64,
     pub(crate) feed: FeedPlan,
@@ -77,7 +77,7 @@ pub(crate) struct FeedPlan {
 
 /// One campaign.
 #[derive(Clone, Debug)]
-pub(crate) struct Offer {
+pub(crate) struct CampaignOffer {
     pub(crate) handout: Handout,
     pub(crate) limit: Option<u16>,
     pub(crate) minted: u64,
@@ -93,7 +93,7 @@ pub(crate) struct Offer {
 
 /// Some calls, and then a pause in which every process is stopped.
 #[derive(Clone, Debug)]
-pub(crate) struct Burst {
+pub(crate) struct CallBurst {
     /// The burst ends when so many calls have begun since the start of the seed.
     pub(crate) up_to: u64,
     pub(crate) pause: Duration,
@@ -101,7 +101,7 @@ pub(crate) struct Burst {
 
 /// Which faults there are. Numbers are permille of the injector's turns.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Faults {
+pub(crate) struct FaultRates {
     /// Longest time between two turns.
     pub(crate) every_ms: u64,
     pub(crate) node_frozen: u32,
@@ -130,7 +130,7 @@ pub(crate) struct Faults {
 
 /// What runs beside the callers.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Jobs {
+pub(crate) struct JobPlan {
     pub(crate) cold: bool,
     pub(crate) compactors: usize,
     /// Longest pause between two compactions of one compactor.
@@ -149,17 +149,17 @@ pub(crate) struct Jobs {
     pub(crate) meets_closings: bool,
 }
 
-impl Plan {
+impl SeedPlan {
     /// The plan of a seed, with about so many calls.
-    pub fn draw(seed: u64, operations: u64) -> Plan {
+    pub fn draw(seed: u64, operations: u64) -> SeedPlan {
         let root = Rng::new(seed);
         let mut rng = root.fork("plan");
         let processes = usize::try_from(rng.between(2, 4)).unwrap_or(2);
-        let mut jobs = Jobs::draw(&mut root.fork("jobs"));
+        let mut jobs = JobPlan::draw(&mut root.fork("jobs"));
         let mut offers = offers(&mut root.fork("offers"), &jobs, operations);
         let mut bursts = bursts(&mut root.fork("bursts"), operations);
         let clocks = clocks(&mut root.fork("clocks"), processes);
-        let mut faults = Faults::draw(&mut root.fork("faults"));
+        let mut faults = FaultRates::draw(&mut root.fork("faults"));
         // A stream of its own, and not in each seed: so the others stay what they were.
         let mut of_bucket = root.fork("faults of the bucket");
         if jobs.cold && of_bucket.chance(450) {
@@ -178,7 +178,7 @@ impl Plan {
             (jobs.compacts_ms, jobs.lingers_ms) = (3_000, 60_000);
             meet_closings(&mut of_closings, &mut offers, &mut bursts);
         }
-        Plan {
+        SeedPlan {
             seed,
             operations,
             processes,
@@ -214,10 +214,10 @@ impl FeedPlan {
     }
 }
 
-impl Jobs {
-    fn draw(rng: &mut Rng) -> Jobs {
+impl JobPlan {
+    fn draw(rng: &mut Rng) -> JobPlan {
         let cold = rng.chance(700);
-        Jobs {
+        JobPlan {
             cold,
             compactors: if cold { usize::try_from(rng.between(1, 3)).unwrap_or(1) } else { 0 },
             compacts_ms: 20_000,
@@ -232,8 +232,8 @@ impl Jobs {
     }
 }
 
-impl Faults {
-    fn draw(rng: &mut Rng) -> Faults {
+impl FaultRates {
+    fn draw(rng: &mut Rng) -> FaultRates {
         let hours = rng.chance(50);
         let mut some = |permille: u32| match rng.chance(450) {
             true => permille,
@@ -244,7 +244,7 @@ impl Faults {
         let (process_frozen, process_killed) = (some(100), some(80));
         let (stopped_at_step, weather) = (some(300).max(some(150)), some(150));
         let (bucket, repair) = (some(150), some(60));
-        Faults {
+        FaultRates {
             every_ms: *rng.pick(&[50, 500, 500, 5_000]),
             node_frozen,
             node_killed,
@@ -287,16 +287,16 @@ impl Faults {
     /// No fault at all.
     pub(crate) fn is_none(&self) -> bool {
         let (every_ms, freeze_ms) = (self.every_ms, self.freeze_ms);
-        *self == Faults { every_ms, freeze_ms, ..Faults::default() }
+        *self == FaultRates { every_ms, freeze_ms, ..FaultRates::default() }
     }
 }
 
-fn offers(rng: &mut Rng, jobs: &Jobs, operations: u64) -> Vec<Offer> {
+fn offers(rng: &mut Rng, jobs: &JobPlan, operations: u64) -> Vec<CampaignOffer> {
     let count = rng.between(1, 3);
     (0..count).map(|nth| offer(rng, jobs, operations, nth == 0)).collect()
 }
 
-fn offer(rng: &mut Rng, jobs: &Jobs, operations: u64, is_first: bool) -> Offer {
+fn offer(rng: &mut Rng, jobs: &JobPlan, operations: u64, is_first: bool) -> CampaignOffer {
     let handouts =
         [Handout::Shop, Handout::Shop, Handout::SelfService, Handout::Bearer, Handout::Shared];
     let handout = *rng.pick(&handouts);
@@ -312,7 +312,7 @@ fn offer(rng: &mut Rng, jobs: &Jobs, operations: u64, is_first: bool) -> Offer {
     let is_few = rng.chance(if handout == Handout::Shared { 300 } else { 600 });
     let minted = if is_few { few } else { many };
     let imports = jobs.importers > 0 && handout != Handout::Shared && (is_first || rng.chance(400));
-    Offer {
+    CampaignOffer {
         handout,
         limit,
         minted: if imports && rng.chance(300) { 0 } else { minted },
@@ -325,7 +325,7 @@ fn offer(rng: &mut Rng, jobs: &Jobs, operations: u64, is_first: bool) -> Offer {
     }
 }
 
-fn bursts(rng: &mut Rng, operations: u64) -> Vec<Burst> {
+fn bursts(rng: &mut Rng, operations: u64) -> Vec<CallBurst> {
     let count = rng.between(1, 5);
     let (mut days_left, mut bursts) = (DAYS_MAX / 2, Vec::new());
     for nth in 1..=count {
@@ -333,17 +333,17 @@ fn bursts(rng: &mut Rng, operations: u64) -> Vec<Burst> {
         days_left -= days;
         let minutes = *rng.pick(&[1, 1, 10, 60, 300]);
         let pause = Duration::from_secs(days * 86_400 + minutes * 60 + rng.below(60));
-        bursts.push(Burst { up_to: operations * nth / count, pause });
+        bursts.push(CallBurst { up_to: operations * nth / count, pause });
     }
     bursts
 }
 
 /// Shapes a seed in which coupons of the first campaign are extended to the day of the second one
 /// while that is closed.
-fn meet_closings(rng: &mut Rng, offers: &mut Vec<Offer>, bursts: &mut [Burst]) {
+fn meet_closings(rng: &mut Rng, offers: &mut Vec<CampaignOffer>, bursts: &mut [CallBurst]) {
     let template = offers[0].clone();
     let (cancel_days, valid_days) = (*rng.pick(&[0, 1]), None);
-    let offer = |ends_in_days, extend_days| Offer {
+    let offer = |ends_in_days, extend_days| CampaignOffer {
         ends_in_days,
         extend_days,
         cancel_days,
@@ -351,15 +351,15 @@ fn meet_closings(rng: &mut Rng, offers: &mut Vec<Offer>, bursts: &mut [Burst]) {
         ..template.clone()
     };
     let (first, second) = (offer(2, 12), offer(4, *rng.pick(&[0, 1])));
-    *offers = vec![Offer { minted: first.minted.max(6), ..first }, second];
+    *offers = vec![CampaignOffer { minted: first.minted.max(6), ..first }, second];
     if let Some(first) = bursts.first_mut() {
         first.pause = Duration::from_secs(rng.between(6, 9) * 86_400);
     }
 }
 
 /// Lets the files of two campaigns name the same codes.
-fn share_codes(rng: &mut Rng, offers: &mut Vec<Offer>) {
-    let imports = |offer: &Offer| offer.lines > 0;
+fn share_codes(rng: &mut Rng, offers: &mut Vec<CampaignOffer>) {
+    let imports = |offer: &CampaignOffer| offer.lines > 0;
     let Some(first) = offers.iter().find(|offer| imports(offer)).cloned() else { return };
     if offers.iter().filter(|offer| imports(offer)).count() < 2 {
         offers.push(first);
@@ -384,7 +384,7 @@ fn clocks(rng: &mut Rng, processes: usize) -> Vec<i64> {
     clocks
 }
 
-impl fmt::Display for Plan {
+impl fmt::Display for SeedPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
@@ -419,8 +419,8 @@ mod tests {
     #[test]
     fn a_seed_draws_one_plan() {
         for seed in 0..50 {
-            let plan = Plan::draw(seed, 100);
-            assert_eq!(format!("{plan:?}"), format!("{:?}", Plan::draw(seed, 100)));
+            let plan = SeedPlan::draw(seed, 100);
+            assert_eq!(format!("{plan:?}"), format!("{:?}", SeedPlan::draw(seed, 100)));
             assert_eq!(plan.bursts.last().map(|burst| burst.up_to), Some(100), "{plan}");
             let pauses: u64 = plan.bursts.iter().map(|burst| burst.pause.as_secs()).sum();
             assert!(pauses < DAYS_MAX * 86_400, "{plan}");

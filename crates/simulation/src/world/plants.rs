@@ -10,29 +10,29 @@ use crate::session::SimulatedSession;
 
 /// Which bug is planted, if one is.
 #[derive(Clone, Copy)]
-pub(crate) struct Plants {
+pub(crate) struct SeedPlant {
     #[cfg(any(test, feature = "plants"))]
-    which: Option<&'static crate::plants::Plant>,
+    bug: Option<&'static crate::plants::Plant>,
 }
 
-impl Plants {
+impl SeedPlant {
     /// The bug of this name.
     #[cfg(any(test, feature = "plants"))]
-    pub(crate) fn of(name: Option<&str>) -> Plants {
-        Plants { which: name.and_then(crate::plants::of) }
+    pub(crate) fn of(name: Option<&str>) -> SeedPlant {
+        SeedPlant { bug: name.and_then(crate::plants::of) }
     }
 
     /// There is none, whatever its name.
     #[cfg(not(any(test, feature = "plants")))]
-    pub(crate) fn of(_name: Option<&str>) -> Plants {
-        Plants {}
+    pub(crate) fn of(_name: Option<&str>) -> SeedPlant {
+        SeedPlant {}
     }
 
     /// The cluster as a process sees it.
     pub(crate) fn over(self, session: Arc<SimulatedSession>) -> Arc<dyn CqlCluster> {
         #[cfg(any(test, feature = "plants"))]
-        if let Some(plant) = self.which {
-            return plant.over(session);
+        if let Some(bug) = self.bug {
+            return bug.over(session);
         }
         session
     }
@@ -40,8 +40,8 @@ impl Plants {
     /// The object store as a process sees it.
     pub(crate) fn over_bucket(self, store: Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore> {
         #[cfg(any(test, feature = "plants"))]
-        if let Some(plant) = self.which {
-            return plant.over_bucket(store);
+        if let Some(bug) = self.bug {
+            return bug.over_bucket(store);
         }
         store
     }

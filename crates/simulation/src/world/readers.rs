@@ -8,8 +8,8 @@ use hot::feed::{FeedEvent, FeedRead, FeedStart};
 use hot::{HotError, HotStore};
 use tokio::time::{sleep, timeout};
 
-use super::World;
-use super::machine::Machine;
+use super::SimulatedWorld;
+use super::machine::SimulatedMachine;
 use super::slots::some_machine;
 use crate::rng::Rng;
 
@@ -27,7 +27,7 @@ const READS_MAX: usize = 5;
 
 /// What one reader has stored.
 #[derive(Clone, Default)]
-struct Stored {
+struct ReaderState {
     cursor: Option<String>,
     /// In the order in which they came.
     events: Vec<FeedEvent>,
@@ -35,9 +35,9 @@ struct Stored {
 
 /// One reader.
 #[derive(Default)]
-pub(crate) struct Reader(Mutex<Stored>);
+pub(crate) struct CursorReader(Mutex<ReaderState>);
 
-impl Reader {
+impl CursorReader {
     /// Where it goes on.
     fn from(&self) -> FeedStart {
         match self.with(|stored| stored.cursor.clone()) {
@@ -62,7 +62,7 @@ impl Reader {
     }
 
     /// Stores a page and its cursor, as one transaction. Whether it is at the end.
-    fn takes(&self, world: &World, read: FeedRead) -> bool {
+    fn takes(&self, world: &SimulatedWorld, read: FeedRead) -> bool {
         match read {
             FeedRead::Page(page) => {
                 self.with(|stored| {
@@ -83,13 +83,13 @@ impl Reader {
         }
     }
 
-    fn with<T>(&self, work: impl FnOnce(&mut Stored) -> T) -> T {
+    fn with<T>(&self, work: impl FnOnce(&mut ReaderState) -> T) -> T {
         work(&mut self.0.lock().expect("no holder panics"))
     }
 }
 
 /// Reads until the burst ends.
-pub(crate) async fn follows(world: Arc<World>, nth: usize, mut rng: Rng) {
+pub(crate) async fn follows(world: Arc<SimulatedWorld>, nth: usize, mut rng: Rng) {
     let reader = &world.readers[nth];
     loop {
         sleep(Duration::from_millis(rng.between(1, world.plan.feed.every_ms))).await;
@@ -108,22 +108,29 @@ pub(crate) async fn follows(world: Arc<World>, nth: usize, mut rng: Rng) {
 }
 
 /// Every reader reads to the end.
-pub(crate) async fn read_on(world: &World, machine: &Machine) {
+pub(crate) async fn read_on(world: &SimulatedWorld, machine: &SimulatedMachine) {
     for reader in &world.readers {
         reads_to_the_end(world, machine, reader).await;
     }
 }
 
 /// What each reader has read, and another one that begins now.
-pub(crate) async fn ends(world: &World, machine: &Machine) -> Vec<Vec<FeedEvent>> {
+pub(crate) async fn ends(
+    world: &SimulatedWorld,
+    machine: &SimulatedMachine,
+) -> Vec<Vec<FeedEvent>> {
     read_on(world, machine).await;
-    let late = Reader::default();
+    let late = CursorReader::default();
     reads_to_the_end(world, machine, &late).await;
     let all = world.readers.iter().chain([&late]);
     all.map(|reader| reader.with(|stored| stored.events.clone())).collect()
 }
 
-async fn reads_to_the_end(world: &World, machine: &Machine, reader: &Reader) {
+async fn reads_to_the_end(
+    world: &SimulatedWorld,
+    machine: &SimulatedMachine,
+    reader: &CursorReader,
+) {
     let mut failed = 0;
     loop {
         match read(machine, reader.from(), AT_ONCE).await {
@@ -142,7 +149,7 @@ async fn reads_to_the_end(world: &World, machine: &Machine, reader: &Reader) {
 
 /// One call of a process.
 pub(crate) async fn read(
-    machine: &Machine,
+    machine: &SimulatedMachine,
     from: FeedStart,
     limit: usize,
 ) -> Result<FeedRead, HotError> {

@@ -17,8 +17,8 @@ use hot::redemptions::RedemptionQuery;
 use hot::{CampaignRow, CouponSnapshot, HotError, HotStore, Tier};
 use tokio::time::{sleep, timeout};
 
-use super::World;
-use super::machine::Machine;
+use super::SimulatedWorld;
+use super::machine::SimulatedMachine;
 use super::slots::some_machine;
 use crate::rng::Rng;
 
@@ -41,7 +41,7 @@ const READS_MAX: usize = 5;
 const ALWAYS: (i64, i64) = (i64::MIN, i64::MAX);
 
 /// Asks for counts and reads the audit until the burst ends.
-pub(crate) async fn asks(world: Arc<World>, mut rng: Rng) {
+pub(crate) async fn asks(world: Arc<SimulatedWorld>, mut rng: Rng) {
     loop {
         sleep(Duration::from_millis(rng.between(1, EVERY_MS))).await;
         let (_, machine) = some_machine(&world.slots, &mut rng).await;
@@ -65,7 +65,7 @@ pub(crate) async fn asks(world: Arc<World>, mut rng: Rng) {
 }
 
 async fn counted(
-    machine: &Machine,
+    machine: &SimulatedMachine,
     campaign: Option<CampaignId>,
 ) -> Result<BTreeMap<i64, Activity>, HotError> {
     let none = || HotError::Damaged("the store counts nothing".into());
@@ -76,7 +76,7 @@ async fn counted(
 
 /// All entries, oldest first.
 async fn audited(
-    machine: &Machine,
+    machine: &SimulatedMachine,
     campaign: Option<CampaignId>,
 ) -> Result<Vec<AuditEntry>, HotError> {
     let none = || HotError::Damaged("the store keeps no audit".into());
@@ -94,8 +94,8 @@ async fn audited(
 
 /// Checks counts and the audit against the feed and the campaigns.
 pub(crate) async fn ends(
-    world: &World,
-    machine: &Machine,
+    world: &SimulatedWorld,
+    machine: &SimulatedMachine,
     feed: &[FeedEvent],
     campaigns: &[(&CampaignRow, &[Batch])],
 ) {
@@ -132,11 +132,11 @@ pub(crate) async fn ends(
 
 /// Checks that every redemption of a coupon that is not archived is in the list, of all and of its campaign.
 pub(crate) async fn are_listed(
-    world: &World,
-    machine: &Machine,
+    world: &SimulatedWorld,
+    machine: &SimulatedMachine,
     coupons: &BTreeMap<Code, CouponSnapshot>,
 ) {
-    let mut made: BTreeMap<Option<&CampaignId>, BTreeSet<Listed>> = BTreeMap::new();
+    let mut made: BTreeMap<Option<&CampaignId>, BTreeSet<RedemptionKey>> = BTreeMap::new();
     for CouponSnapshot { coupon, campaign, .. } in
         coupons.values().filter(|it| it.tier == Tier::Hot)
     {
@@ -151,7 +151,7 @@ pub(crate) async fn are_listed(
         let name = campaign.map_or("all".to_owned(), ToString::to_string);
         match tried(async || listed(machine, campaign.cloned(), &made).await).await {
             Ok(found) => {
-                let missing: Vec<&Listed> = made.difference(&found).collect();
+                let missing: Vec<&RedemptionKey> = made.difference(&found).collect();
                 if !missing.is_empty() {
                     world.find(format!("redemptions of {name}: the list has no {missing:?}"));
                 }
@@ -162,14 +162,14 @@ pub(crate) async fn are_listed(
 }
 
 /// A redemption in the list: when, and of which coupon.
-type Listed = (Millis, Code);
+type RedemptionKey = (Millis, Code);
 
 /// The list from the first to the last of what was made: the list of all time is read for each month since 1970.
 async fn listed(
-    machine: &Machine,
+    machine: &SimulatedMachine,
     campaign: Option<CampaignId>,
-    made: &BTreeSet<Listed>,
-) -> Result<BTreeSet<Listed>, HotError> {
+    made: &BTreeSet<RedemptionKey>,
+) -> Result<BTreeSet<RedemptionKey>, HotError> {
     let none = || HotError::Damaged("the store lists no redemptions".into());
     let list = machine.hot.redemptions().ok_or_else(none)?;
     let (mut after, mut all) = (None, BTreeSet::new());

@@ -7,11 +7,11 @@ use compactor::{CompactError, StoreMismatch, check_pairing};
 use hot::feed::{FeedRead, FeedStart};
 use hot::{ColdMark, HotStore, Partitions, Reconciled};
 
-use super::World;
+use super::SimulatedWorld;
 use super::ending;
-use super::machine::{Machine, Site};
+use super::machine::{SimulatedMachine, SimulatedSite};
 use super::readers;
-use super::stops::Stop;
+use super::stops::ProcessStop;
 use crate::cql::ReplicaData;
 use crate::steps::orders::steps_of;
 
@@ -23,7 +23,7 @@ const STEPS_AHEAD: u64 = 16;
 
 /// Restores a snapshot into an empty cluster, and checks both tiers. An operator repeats a restore
 /// that was killed.
-pub(crate) async fn restores(world: &World, site: &Site, snapshot: &ReplicaData) {
+pub(crate) async fn restores(world: &SimulatedWorld, site: &SimulatedSite, snapshot: &ReplicaData) {
     site.load(snapshot);
     let mut rng = world.plan.rng("stops of a restore");
     let is_stopped = world.plan.faults.stopped_at_step > 0;
@@ -38,8 +38,8 @@ pub(crate) async fn restores(world: &World, site: &Site, snapshot: &ReplicaData)
             let (passes, after) = (rng.below(STEPS_AHEAD), rng.chance(500));
             let step = *rng.pick(&aims);
             match rng.chance(500) {
-                true => machine.life.stop_at(passes, after, Stop::Kill),
-                false => machine.life.stop_at_step(step, after, Stop::Kill),
+                true => machine.life.stop_at(passes, after, ProcessStop::Kill),
+                false => machine.life.stop_at_step(step, after, ProcessStop::Kill),
             }
         }
         match machine.life.alive(restored(&machine)).await {
@@ -64,7 +64,7 @@ pub(crate) async fn restores(world: &World, site: &Site, snapshot: &ReplicaData)
 }
 
 /// A reader of the store that was lost goes on, or is told from where to.
-async fn feed(world: &World, machine: &Machine) {
+async fn feed(world: &SimulatedWorld, machine: &SimulatedMachine) {
     for reader in &world.readers {
         let Some(mut cursor) = reader.cursor() else { continue };
         for _ in 0..2 {
@@ -81,7 +81,7 @@ async fn feed(world: &World, machine: &Machine) {
 }
 
 /// What the command does.
-async fn restored(machine: &Machine) -> Result<Reconciled, CompactError> {
+async fn restored(machine: &SimulatedMachine) -> Result<Reconciled, CompactError> {
     let (hot, cold) = (machine.hot.as_ref(), machine.cold.as_ref());
     let behind = match check_pairing(hot, cold).await {
         Ok(()) => None,

@@ -15,11 +15,11 @@ use coupon::time::Millis;
 use futures::future::{join, join_all};
 use tokio::time::sleep;
 
-use super::World;
-use super::callers::{Request, Wanted, asks};
-use super::machine::Machine;
-use super::slots::{Slot, some_machine};
-use super::stops::{CLOSING, Stop};
+use super::SimulatedWorld;
+use super::callers::{CallerRequest, RequestContent, asks};
+use super::machine::SimulatedMachine;
+use super::slots::{ProcessSlot, some_machine};
+use super::stops::{CLOSING, ProcessStop};
 use crate::rng::Rng;
 
 /// Orders of rushes, besides those of the callers.
@@ -51,10 +51,10 @@ const FROZEN_AFTER_MS: u64 = 25;
 const FROZEN: Duration = Duration::from_secs(4);
 
 /// A rush: one step after the other. The requests of a step begin together.
-type Rush = Vec<Vec<Request>>;
+type RushSteps = Vec<Vec<CallerRequest>>;
 
 /// Asks for one rush and waits for its end.
-pub(super) async fn rush(world: &Arc<World>, rng: &mut Rng) {
+pub(super) async fn rush(world: &Arc<SimulatedWorld>, rng: &mut Rng) {
     let now = some_machine(&world.slots, rng).await.1.now();
     let until = now.plus_ms(HELD_MS);
     // With a limit of one nobody has a second coupon to choose.
@@ -94,7 +94,7 @@ pub(super) async fn rush(world: &Arc<World>, rng: &mut Rng) {
 
 /// Asks one process for the first request and freezes it meanwhile; then asks for the others, one
 /// after the other. When it goes on, it makes the writes that it had decided on before.
-async fn with_one_frozen(world: &World, rng: &mut Rng, requests: &[Request]) {
+async fn with_one_frozen(world: &SimulatedWorld, rng: &mut Rng, requests: &[CallerRequest]) {
     let Some((first, others)) = requests.split_first() else { return };
     let (number, machine) = some_machine(&world.slots, rng).await;
     let after = Duration::from_millis(rng.below(FROZEN_AFTER_MS));
@@ -102,7 +102,7 @@ async fn with_one_frozen(world: &World, rng: &mut Rng, requests: &[Request]) {
     let frozen = async {
         sleep(after).await;
         world.trace.fault("process frozen");
-        life.stop(Stop::Freeze(FROZEN));
+        life.stop(ProcessStop::Freeze(FROZEN));
         for request in others {
             let machine = another_machine(world, rng, number).await;
             let _ = asks(world, request, machine, 1).await;
@@ -112,7 +112,11 @@ async fn with_one_frozen(world: &World, rng: &mut Rng, requests: &[Request]) {
 }
 
 /// Another process than this one, if one runs.
-async fn another_machine(world: &World, rng: &mut Rng, than: usize) -> (usize, Arc<Machine>) {
+async fn another_machine(
+    world: &SimulatedWorld,
+    rng: &mut Rng,
+    than: usize,
+) -> (usize, Arc<SimulatedMachine>) {
     let others: Vec<_> = world
         .slots
         .iter()
@@ -125,7 +129,10 @@ async fn another_machine(world: &World, rng: &mut Rng, than: usize) -> (usize, A
     }
 }
 
-async fn together(world: &World, all: Vec<(Request, (usize, Arc<Machine>), u64)>) {
+async fn together(
+    world: &SimulatedWorld,
+    all: Vec<(CallerRequest, (usize, Arc<SimulatedMachine>), u64)>,
+) {
     let calls = all.iter().map(|(request, machine, later)| {
         let machine = (machine.0, Arc::clone(&machine.1));
         asks(world, request, machine, *later)
@@ -134,15 +141,15 @@ async fn together(world: &World, all: Vec<(Request, (usize, Arc<Machine>), u64)>
 }
 
 /// Extends coupons to days that a run is about to close, and freezes the run meanwhile. Never ends.
-pub(super) async fn meets_closings(world: Arc<World>, mut rng: Rng) {
+pub(super) async fn meets_closings(world: Arc<SimulatedWorld>, mut rng: Rng) {
     loop {
         let (freezes, moves_late) = (rng.chance(700), rng.chance(500));
-        for machine in world.slots.iter().filter_map(Slot::machine) {
+        for machine in world.slots.iter().filter_map(ProcessSlot::machine) {
             if freezes {
-                machine.life.stop_at_step(CLOSING, false, Stop::Freeze(CLOSING_FROZEN));
+                machine.life.stop_at_step(CLOSING, false, ProcessStop::Freeze(CLOSING_FROZEN));
             }
             if moves_late {
-                machine.life.stop_at_step(FORWARDS, true, Stop::Freeze(FORWARDED_FROZEN));
+                machine.life.stop_at_step(FORWARDS, true, ProcessStop::Freeze(FORWARDED_FROZEN));
             }
         }
         world.site.closings.notified().await;
@@ -152,11 +159,11 @@ pub(super) async fn meets_closings(world: Arc<World>, mut rng: Rng) {
 
 /// Extends coupons to a day that is over, and that another campaign with other terms had for itself
 /// so far: a run may be closing it.
-pub(super) async fn extend_late(world: &World, rng: &mut Rng) {
+pub(super) async fn extend_late(world: &SimulatedWorld, rng: &mut Rng) {
     late(world, rng, LATE_MS).await;
 }
 
-async fn late(world: &World, rng: &mut Rng, within_ms: u64) {
+async fn late(world: &SimulatedWorld, rng: &mut Rng, within_ms: u64) {
     let now = some_machine(&world.slots, rng).await.1.now();
     let campaigns = || world.scene.stocked.iter().map(|stocked| &stocked.campaign).enumerate();
     let mut all = Vec::new();
@@ -177,7 +184,7 @@ async fn late(world: &World, rng: &mut Rng, within_ms: u64) {
     let mut step = Vec::new();
     for code in codes.into_iter().take(LATE_MAX) {
         let action = Action::Extend { expires_at, zone: Zone::utc(), reason: None };
-        let request = (Wanted::Named { code, nth, action, if_version: None }, Asker::Shop);
+        let request = (RequestContent::Named { code, nth, action, if_version: None }, Asker::Shop);
         let (machine, later) = (some_machine(&world.slots, rng).await, rng.below(within_ms));
         step.push((request, machine, later));
     }
@@ -186,13 +193,18 @@ async fn late(world: &World, rng: &mut Rng, within_ms: u64) {
 
 /// A user has two coupons behind a shared code, one of them held for another order. Two tries of one
 /// order come while that is released: to each another coupon may be the first one that it can take.
-fn one_order_twice(world: &World, rng: &mut Rng, nth: usize, until: Millis) -> Option<Rush> {
+fn one_order_twice(
+    world: &SimulatedWorld,
+    rng: &mut Rng,
+    nth: usize,
+    until: Millis,
+) -> Option<RushSteps> {
     let user = world.scene.some_user(rng, None);
     let (first, second, own) = (some_order(rng), some_order(rng), some_order(rng));
     let hold = |order: &OrderRef| Action::Hold { by: user.clone(), order: order.clone(), until };
     let release = |order: &OrderRef| Action::Release { order: order.clone() };
     let redeem = || Action::Redeem { by: user.clone(), order: own.clone() };
-    let asks = |action| (Wanted::Shared { nth, action }, Asker::User(user.clone()));
+    let asks = |action| (RequestContent::Shared { nth, action }, Asker::User(user.clone()));
     let last = vec![asks(redeem()), asks(release(&first)), asks(redeem())];
     let steps = vec![
         vec![asks(hold(&first))],
@@ -205,7 +217,7 @@ fn one_order_twice(world: &World, rng: &mut Rng, nth: usize, until: Millis) -> O
 
 /// A void coupon, whose holder asks for others in its place: under names that mean the same, and in
 /// each campaign.
-fn replaced_twice(world: &World, rng: &mut Rng) -> Option<Rush> {
+fn replaced_twice(world: &SimulatedWorld, rng: &mut Rng) -> Option<RushSteps> {
     let scene = &world.scene;
     let void = scene.some_void(rng).filter(|_| rng.chance(300));
     let (steps, (nth, code, user)) = match void {
@@ -214,7 +226,7 @@ fn replaced_twice(world: &World, rng: &mut Rng) -> Option<Rush> {
             let held = scene.some_held(rng)?;
             let action = Action::Void { reason: "a misprint".parse().ok() };
             let (code, nth) = (held.1.clone(), held.0);
-            let wanted = Wanted::Named { code, nth, action, if_version: None };
+            let wanted = RequestContent::Named { code, nth, action, if_version: None };
             (vec![vec![(wanted, Asker::Shop)]], held)
         }
     };
@@ -228,13 +240,17 @@ fn replaced_twice(world: &World, rng: &mut Rng) -> Option<Rush> {
 }
 
 /// An issue in the place of a coupon, whose code is written in some way.
-fn replacement(rng: &mut Rng, nth: usize, code: &Code, user: &UserId) -> Wanted {
+fn replacement(rng: &mut Rng, nth: usize, code: &Code, user: &UserId) -> RequestContent {
     let text = match rng.below(3) {
         0 => code.as_str().to_lowercase(),
         1 => code.as_str().chars().flat_map(|it| ['-', it]).skip(1).collect(),
         _ => code.to_string(),
     };
-    Wanted::Issue { nth, to: user.clone(), reference: format!("replaces:{text}").parse().ok() }
+    RequestContent::Issue {
+        nth,
+        to: user.clone(),
+        reference: format!("replaces:{text}").parse().ok(),
+    }
 }
 
 fn some_order(rng: &mut Rng) -> OrderRef {

@@ -12,8 +12,8 @@ use coupon::time::{Day, Millis};
 use hot::{Batches, Campaigns, MintOrder, Named, NewCampaign};
 use tokio::time::sleep;
 
-use super::machine::{Machine, keys};
-use super::plan::Plan;
+use super::machine::{SimulatedMachine, keys};
+use super::plan::SeedPlan;
 use super::stocked_campaign::{self, StockedCampaign};
 use crate::check::{self, KnownCampaign};
 use crate::rng::Rng;
@@ -34,15 +34,15 @@ const GUESSES: u64 = 3;
 const GUESSED_LAST: usize = 6;
 
 /// Everything that has a name.
-pub(crate) struct Scene {
+pub(crate) struct SeedScene {
     pub(crate) stocked: Vec<StockedCampaign>,
     users: u64,
     orders: u64,
-    known: Mutex<Known>,
+    known: Mutex<SceneKnowledge>,
 }
 
 #[derive(Default)]
-struct Known {
+struct SceneKnowledge {
     /// In the order in which they came to be known.
     codes: Vec<(usize, Code)>,
     holders: BTreeMap<Code, UserId>,
@@ -68,27 +68,27 @@ struct Known {
     changed: BTreeSet<usize>,
 }
 
-impl Scene {
+impl SeedScene {
     /// Draws it. Nothing is written.
-    pub(crate) fn draw(plan: &Plan, now: Millis) -> Scene {
+    pub(crate) fn draw(plan: &SeedPlan, now: Millis) -> SeedScene {
         let mut rng = plan.rng("scene");
         let all = plan.offers.iter().enumerate();
         let stocked: Vec<StockedCampaign> = all
             .map(|(nth, offer)| stocked_campaign::drawn(&mut rng, plan, nth, offer, now))
             .collect();
-        let mut known = Known::default();
+        let mut known = SceneKnowledge::default();
         for (nth, one) in stocked.iter().enumerate() {
             // Callers also ask for codes that are not imported yet.
             known.codes.extend(one.files[0].iter().map(|line| (nth, line.code.clone())));
         }
-        Scene { stocked, users: plan.users, orders: plan.orders, known: Mutex::new(known) }
+        SeedScene { stocked, users: plan.users, orders: plan.orders, known: Mutex::new(known) }
     }
 
     /// Creates the campaigns.
     ///
     /// # Errors
     /// A sentence about the one that could not be made.
-    pub(crate) async fn set_up(&self, machine: &Machine) -> Result<(), String> {
+    pub(crate) async fn set_up(&self, machine: &SimulatedMachine) -> Result<(), String> {
         let key = keys().last().map(|key| key.id()).ok_or("there is no key")?;
         for (nth, stocked) in self.stocked.iter().enumerate() {
             let id: BatchId = "first".parse().map_err(|why| format!("{why}"))?;
@@ -332,7 +332,7 @@ impl Scene {
         }
     }
 
-    fn with<T>(&self, work: impl FnOnce(&mut Known) -> T) -> T {
+    fn with<T>(&self, work: impl FnOnce(&mut SceneKnowledge) -> T) -> T {
         work(&mut self.known.lock().expect("no holder panics"))
     }
 }

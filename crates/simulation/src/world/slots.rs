@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::machine::{Machine, Site};
-use super::stops::Stop;
+use super::machine::{SimulatedMachine, SimulatedSite};
+use super::stops::ProcessStop;
 use crate::rng::Rng;
 
 /// Longest time until somebody starts a process again that was killed.
@@ -17,25 +17,25 @@ const DOWN_MS: u64 = 20_000;
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// One process, which is started again and again.
-pub(crate) struct Slot {
+pub(crate) struct ProcessSlot {
     pub(crate) number: usize,
     /// By how much its clock is ahead at its next start.
     clock_ms: i64,
-    machine: watch::Sender<Option<Arc<Machine>>>,
+    machine: watch::Sender<Option<Arc<SimulatedMachine>>>,
 }
 
-impl Slot {
-    pub(crate) fn new(number: usize, clock_ms: i64) -> Slot {
-        Slot { number, clock_ms, machine: watch::Sender::new(None) }
+impl ProcessSlot {
+    pub(crate) fn new(number: usize, clock_ms: i64) -> ProcessSlot {
+        ProcessSlot { number, clock_ms, machine: watch::Sender::new(None) }
     }
 
     /// The process, if it runs.
-    pub(crate) fn machine(&self) -> Option<Arc<Machine>> {
+    pub(crate) fn machine(&self) -> Option<Arc<SimulatedMachine>> {
         self.machine.borrow().clone().filter(|machine| !machine.life.is_dead())
     }
 
     /// Starts it unless it runs.
-    pub(crate) async fn start(&self, site: &Site) -> bool {
+    pub(crate) async fn start(&self, site: &SimulatedSite) -> bool {
         if self.machine().is_some() {
             return true;
         }
@@ -46,7 +46,7 @@ impl Slot {
     }
 
     /// Starts it again whenever it was killed. Never ends.
-    pub(crate) async fn supervise(&self, site: &Site, mut rng: Rng) {
+    pub(crate) async fn supervise(&self, site: &SimulatedSite, mut rng: Rng) {
         loop {
             match self.machine() {
                 Some(machine) => machine.life.died().await,
@@ -74,14 +74,17 @@ impl Slot {
     pub(crate) fn kill(&self) {
         if let Some(machine) = self.machine() {
             machine.life.lost_memory();
-            machine.life.stop(Stop::Kill);
+            machine.life.stop(ProcessStop::Kill);
         }
         self.machine.send_replace(None);
     }
 }
 
 /// Some process that runs. Waits until there is one.
-pub(crate) async fn some_machine(slots: &[Slot], rng: &mut Rng) -> (usize, Arc<Machine>) {
+pub(crate) async fn some_machine(
+    slots: &[ProcessSlot],
+    rng: &mut Rng,
+) -> (usize, Arc<SimulatedMachine>) {
     loop {
         let all: Vec<_> = slots
             .iter()

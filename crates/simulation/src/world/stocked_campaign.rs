@@ -8,7 +8,7 @@ use coupon::imported::ImportedState;
 use coupon::time::{DAY_MS, Millis};
 use hot::ImportLine;
 
-use super::plan::{Offer, Plan};
+use super::plan::{CampaignOffer, SeedPlan};
 use crate::rng::Rng;
 
 /// A campaign, and the file that is imported into it.
@@ -30,9 +30,9 @@ pub(crate) fn user(number: u64) -> UserId {
 /// Draws a campaign and its files.
 pub(crate) fn drawn(
     rng: &mut Rng,
-    plan: &Plan,
+    plan: &SeedPlan,
     nth: usize,
-    offer: &Offer,
+    offer: &CampaignOffer,
     now: Millis,
 ) -> StockedCampaign {
     let shared = (offer.handout == Handout::Shared)
@@ -79,7 +79,7 @@ pub(crate) fn drawn(
 }
 
 /// A state at least as late as `rank`, and its rank.
-fn imported_state(rng: &mut Rng, plan: &Plan, now: Millis, rank: u64) -> (u64, ImportedState) {
+fn imported_state(rng: &mut Rng, plan: &SeedPlan, now: Millis, rank: u64) -> (u64, ImportedState) {
     let holder = user(rng.below(plan.users));
     let at = now.plus_ms(-60_000);
     let order = format!("o{}", rng.below(plan.orders)).parse().ok();

@@ -20,7 +20,7 @@ pub(crate) const CLOSING: &str = "plan: is closing";
 
 /// What happens to a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stop {
+pub(crate) enum ProcessStop {
     /// It never does anything again.
     Kill,
     /// It does nothing for this long.
@@ -29,38 +29,38 @@ pub(crate) enum Stop {
 
 /// Which step it is stopped at.
 #[derive(Clone, Copy, Debug)]
-struct Armed {
+struct ArmedStop {
     /// Writes that it still makes.
     passes: u64,
     /// Whether the write is made.
     after: bool,
-    stop: Stop,
+    stop: ProcessStop,
 }
 
 /// The steps at which a process is stopped: its writes to one store.
 #[derive(Default)]
-struct Steps {
-    armed: Option<Armed>,
+struct PendingStops {
+    armed: Option<ArmedStop>,
     /// Stops at the next of a certain step: by its name whether it is made, and the stop.
-    aimed: BTreeMap<&'static str, (bool, Stop)>,
+    aimed: BTreeMap<&'static str, (bool, ProcessStop)>,
     /// Stops that are due after a write whose answer has not come: one for each write.
-    due: BTreeMap<String, Stop>,
+    due: BTreeMap<String, ProcessStop>,
 }
 
 /// One process, from its start to its end.
-pub(crate) struct Life {
+pub(crate) struct ProcessLife {
     pub(crate) process: SimulatedProcess,
     trace: Trace,
     dead: watch::Sender<bool>,
-    cluster: Mutex<Steps>,
-    bucket: Mutex<Steps>,
+    cluster: Mutex<PendingStops>,
+    bucket: Mutex<PendingStops>,
     /// Told before each [`CLOSING`] of any process.
     closings: Arc<Notify>,
 }
 
-impl Steps {
+impl PendingStops {
     /// The stop before this write, or `None`. A stop after it is kept until its answer comes.
-    fn met(&mut self, write: &str, step: &str) -> Option<Stop> {
+    fn met(&mut self, write: &str, step: &str) -> Option<ProcessStop> {
         let counted = self.counted();
         let (after, stop) = self.aimed.remove(step).or(counted)?;
         if after {
@@ -71,7 +71,7 @@ impl Steps {
     }
 
     /// Counts a write; a stop if this is the one.
-    fn counted(&mut self) -> Option<(bool, Stop)> {
+    fn counted(&mut self) -> Option<(bool, ProcessStop)> {
         let it = self.armed.as_mut()?;
         if it.passes > 0 {
             it.passes -= 1;
@@ -81,25 +81,29 @@ impl Steps {
     }
 }
 
-impl Life {
-    pub(crate) fn new(process: SimulatedProcess, trace: Trace, closings: Arc<Notify>) -> Life {
+impl ProcessLife {
+    pub(crate) fn new(
+        process: SimulatedProcess,
+        trace: Trace,
+        closings: Arc<Notify>,
+    ) -> ProcessLife {
         let (cluster, bucket) = (Mutex::default(), Mutex::default());
-        Life { process, trace, dead: watch::Sender::new(false), cluster, bucket, closings }
+        ProcessLife { process, trace, dead: watch::Sender::new(false), cluster, bucket, closings }
     }
 
     /// Stops the process at the statement after the next `passes` ones that write.
-    pub(crate) fn stop_at(&self, passes: u64, after: bool, stop: Stop) {
-        of(&self.cluster).armed = Some(Armed { passes, after, stop });
+    pub(crate) fn stop_at(&self, passes: u64, after: bool, stop: ProcessStop) {
+        of(&self.cluster).armed = Some(ArmedStop { passes, after, stop });
     }
 
     /// Stops the process at the write to the bucket after the next `passes` ones, unless it will be
     /// stopped at one already, which it has not come to.
-    pub(crate) fn stop_at_bucket(&self, passes: u64, after: bool, stop: Stop) {
-        of(&self.bucket).armed.get_or_insert(Armed { passes, after, stop });
+    pub(crate) fn stop_at_bucket(&self, passes: u64, after: bool, stop: ProcessStop) {
+        of(&self.bucket).armed.get_or_insert(ArmedStop { passes, after, stop });
     }
 
     /// Stops the process at its next step of this name: so rare steps are hit, too.
-    pub(crate) fn stop_at_step(&self, step: &'static str, after: bool, stop: Stop) {
+    pub(crate) fn stop_at_step(&self, step: &'static str, after: bool, stop: ProcessStop) {
         for store in [&self.cluster, &self.bucket] {
             of(store).aimed.insert(step, (after, stop));
         }
@@ -107,8 +111,8 @@ impl Life {
 
     /// Lets the process go on for good.
     pub(crate) fn disarm(&self) {
-        *of(&self.cluster) = Steps::default();
-        *of(&self.bucket) = Steps::default();
+        *of(&self.cluster) = PendingStops::default();
+        *of(&self.bucket) = PendingStops::default();
     }
 
     /// Counts that what it had in memory is lost.
@@ -117,13 +121,13 @@ impl Life {
     }
 
     /// Does it now.
-    pub(crate) fn stop(&self, stop: Stop) {
+    pub(crate) fn stop(&self, stop: ProcessStop) {
         match stop {
-            Stop::Kill => {
+            ProcessStop::Kill => {
                 self.trace.say(self.process.name(), "is killed");
                 self.end();
             }
-            Stop::Freeze(long) => {
+            ProcessStop::Freeze(long) => {
                 self.trace
                     .say(self.process.name(), format!("is frozen for {} ms", long.as_millis()));
                 self.process.freeze(long);
@@ -163,10 +167,10 @@ impl Life {
         }
     }
 
-    fn stopped(&self, when: &str, step: &str, stop: Stop) {
+    fn stopped(&self, when: &str, step: &str, stop: ProcessStop) {
         let how = match stop {
-            Stop::Kill => "killed",
-            Stop::Freeze(_) => "frozen",
+            ProcessStop::Kill => "killed",
+            ProcessStop::Freeze(_) => "frozen",
         };
         self.trace.say(self.process.name(), format!("{how} {when} {step}"));
         self.trace.reached(format!("{how} {when} {step}"));
@@ -175,11 +179,11 @@ impl Life {
     }
 }
 
-fn of(store: &Mutex<Steps>) -> MutexGuard<'_, Steps> {
+fn of(store: &Mutex<PendingStops>) -> MutexGuard<'_, PendingStops> {
     store.lock().expect("no holder panics")
 }
 
-impl StatementTamper for Life {
+impl StatementTamper for ProcessLife {
     fn before(
         &self,
         request: &StatementRequest,
@@ -216,7 +220,7 @@ impl StatementTamper for Life {
     }
 }
 
-impl BucketTamper for Life {
+impl BucketTamper for ProcessLife {
     fn before(&self, write: &BucketWrite<'_>) {
         let step = write.step();
         let met = of(&self.bucket).met(&write.to_string(), &step);

@@ -7,9 +7,9 @@ use std::time::Duration;
 use compactor::ClosedPolicy;
 use futures::future::join;
 
-use super::machine::Machine;
-use super::stops::Stop;
-use super::{World, jobs};
+use super::machine::SimulatedMachine;
+use super::stops::ProcessStop;
+use super::{SimulatedWorld, jobs};
 use crate::rng::Rng;
 use crate::steps::orders::steps_of;
 
@@ -27,7 +27,7 @@ const FREEZE_MS: u64 = 20_000;
 
 /// Lets some pairs of processes compact, each one stopped at a step. The next ones, and at last the
 /// last process, finish what they have begun.
-pub(crate) async fn compacts(world: &World) {
+pub(crate) async fn compacts(world: &SimulatedWorld) {
     let faults = &world.plan.faults;
     let mut rng = world.plan.rng("unfinished compactions");
     if faults.stopped_at_step + faults.stopped_at_bucket == 0 || !rng.chance(STOPPED) {
@@ -42,11 +42,15 @@ pub(crate) async fn compacts(world: &World) {
 }
 
 /// A process that will be stopped.
-async fn starts(world: &World, aims: &[&'static str], rng: &mut Rng) -> Option<Arc<Machine>> {
+async fn starts(
+    world: &SimulatedWorld,
+    aims: &[&'static str],
+    rng: &mut Rng,
+) -> Option<Arc<SimulatedMachine>> {
     let machine = world.site.start("an unfinished compaction".to_owned(), 0).await?;
     for _ in 0..AIMS {
         let long = Duration::from_millis(rng.between(1, FREEZE_MS));
-        let stop = if rng.chance(600) { Stop::Kill } else { Stop::Freeze(long) };
+        let stop = if rng.chance(600) { ProcessStop::Kill } else { ProcessStop::Freeze(long) };
         let step = *rng.pick(aims);
         machine.life.stop_at_step(step, rng.chance(500), stop);
     }
@@ -54,7 +58,7 @@ async fn starts(world: &World, aims: &[&'static str], rng: &mut Rng) -> Option<A
 }
 
 /// What one of them says may be that the other was faster. It must never be damage.
-async fn compacted(world: &World, machine: Option<Arc<Machine>>) {
+async fn compacted(world: &SimulatedWorld, machine: Option<Arc<SimulatedMachine>>) {
     let Some(machine) = machine else { return };
     let ended = machine.life.alive(jobs::compacted(&machine, ClosedPolicy::Now)).await;
     machine.life.disarm();

@@ -14,17 +14,17 @@ use hot::protocol::makes_holder;
 use hot::{Accounts, Campaigns, Facts, HotError, Imports, bounded_join};
 
 use crate::world::calls::coupon_of;
-use crate::world::machine::Machine;
+use crate::world::machine::SimulatedMachine;
 
 const AT_ONCE: usize = 128;
 
 /// Most rejected lines that are looked for at once: a batch has fewer.
 const LINES_MAX: usize = 10_000;
 
-pub(super) struct Source(pub(super) Arc<Machine>);
+pub(super) struct ClusterSource(pub(super) Arc<SimulatedMachine>);
 
 #[async_trait]
-impl CopySource for Source {
+impl CopySource for ClusterSource {
     fn facts(&self) -> &dyn Facts {
         self.0.hot.as_ref()
     }
@@ -46,7 +46,7 @@ impl CopySource for Source {
     }
 }
 
-impl Source {
+impl ClusterSource {
     /// Leaves out what a protocol has begun and not finished: a folder has none of it.
     async fn in_effect(&self, item: Item) -> Result<Option<Item>, HotError> {
         let stays = match &item {
