@@ -381,7 +381,9 @@ mod tests {
     fn filters() {
         let types = |names: &[&str]| Some(names.iter().map(|&name| name.to_owned()).collect());
         let (redeemed, held) = ("coupon.redeemed", "coupon.held");
-        let cases: [(_, _, &[&str], Option<BTreeSet<String>>, Option<&str>, _); 12] = [
+        type Case<'a> =
+            (&'a str, &'a str, &'a [&'a str], Option<BTreeSet<String>>, Option<&'a str>, bool);
+        let cases: [Case<'_>; 12] = [
             ("everything", redeemed, &["c"], None, None, true),
             ("its type", redeemed, &[], types(&[held, redeemed]), None, true),
             ("another type", redeemed, &[], types(&[held]), None, false),

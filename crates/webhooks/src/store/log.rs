@@ -116,9 +116,12 @@ impl WebhookStore {
         }
         let blocks: Vec<_> = blocks.into_iter().rev().collect();
         for some in blocks.chunks(BLOCKS_TOGETHER) {
-            let reads = some.iter().flat_map(|(block, states)| {
-                states.iter().map(|state| self.list_block((webhook, *block, *state), before, limit))
-            });
+            let places = some
+                .iter()
+                .flat_map(|(block, states)| states.iter().map(|state| (webhook, *block, *state)));
+            // Collected, so that the future of the caller can be sent to another thread.
+            let places: Vec<LogPlace> = places.collect();
+            let reads = places.into_iter().map(|place| self.list_block(place, before, limit));
             let rows = at_once(reads).await?.into_iter().flatten();
             found.extend(rows.map(|row| (row.number, row)));
             if found.len() >= limit {
