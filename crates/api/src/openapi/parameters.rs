@@ -10,9 +10,8 @@ pub(super) fn add(document: &mut Document) {
     for (path, item) in &mut document.paths.paths {
         let operations = [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete];
         for operation in operations.into_iter().flatten() {
-            let in_path = path.split(['{', '}']).skip(1).step_by(2);
-            // Each goes to the front, so the last one goes first.
-            for name in in_path.collect::<Vec<_>>().into_iter().rev() {
+            // From the last to the first, as each goes to the front.
+            for name in path.rsplit(['{', '}']).skip(1).step_by(2) {
                 let all = operation.parameters.get_or_insert_default();
                 // A handler describes one itself that is no text.
                 if !all.iter().any(|it| matches!(it, RefOr::T(own) if own.name == name)) {
