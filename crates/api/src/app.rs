@@ -7,7 +7,7 @@ use attempts::AttemptLog;
 use engine::Engine;
 use passwords::Passwords;
 use passwords::places::CallerPlaces;
-use passwords::throttle::Throttle;
+use passwords::throttle::{SIGN_IN_WINDOW_MS, SIGN_INS_MAX, Throttle};
 use webhooks::Webhooks;
 
 use crate::cors::AllowedOrigins;
@@ -16,12 +16,17 @@ use crate::metrics::StoreMetrics;
 use crate::peer::TrustedProxies;
 use crate::reads::ReadLimiter;
 use crate::request_rate::RequestRate;
-use crate::sign_in_limits::SignInLimits;
 use crate::token::TokenService;
 use crate::tried::UNKNOWN_LOOKED_AT_MAX;
 
 /// Most users, and most logins, that are counted at a time: some 10 MB.
 const COUNTED_MAX: usize = 100_000;
+
+/// Accounts that one peer may make within [`SIGN_UP_WINDOW_MS`]. A household makes three, an
+/// office or a phone network behind one address some dozens.
+pub const SIGN_UPS_MAX: u32 = 30;
+
+pub const SIGN_UP_WINDOW_MS: i64 = 10 * 60 * 1_000;
 
 /// Streams of events at a time. Each looks for what happened twice a second: all together take a twentieth
 /// of a core.
@@ -84,7 +89,10 @@ pub struct App {
     pub(crate) engine: Arc<Engine>,
     pub(crate) tokens: Arc<TokenService>,
     pub(crate) access: AccessPolicy,
-    pub(crate) sign_in_limits: SignInLimits,
+    /// By peer and login.
+    pub(crate) wrong_passwords: Throttle,
+    /// Accounts made, by peer.
+    pub(crate) sign_ups: Throttle,
     pub(crate) event_streams: CallerPlaces,
     pub(crate) event_streams_of: CallerPlaces,
     pub(crate) reads: ReadLimiter,
@@ -98,7 +106,8 @@ impl App {
             engine,
             tokens,
             access,
-            sign_in_limits: SignInLimits::new(COUNTED_MAX),
+            wrong_passwords: Throttle::new(SIGN_INS_MAX, SIGN_IN_WINDOW_MS, COUNTED_MAX),
+            sign_ups: Throttle::new(SIGN_UPS_MAX, SIGN_UP_WINDOW_MS, COUNTED_MAX),
             event_streams: CallerPlaces::new(EVENT_STREAMS_MAX),
             event_streams_of: CallerPlaces::new(EVENT_STREAMS_OF_CALLER_MAX),
             reads: ReadLimiter::new(COUNTED_MAX),

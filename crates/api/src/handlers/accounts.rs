@@ -57,11 +57,11 @@ pub(crate) async fn create_user(
     if let Some(account) = app.engine.account_of_login(&login).await? {
         return made_before(&app, &peer, &login, password, account).await;
     }
-    if let Some(wait) = app.sign_in_limits.sign_ups.blocked(&peer, now) {
+    if let Some(wait) = app.sign_ups.blocked(&peer, now) {
         return Err(Problem::too_many("too many accounts from this IP address", wait));
     }
     // Counted before the slow part, so that sign-ups side by side do not get past the limit.
-    app.sign_in_limits.sign_ups.count(&peer, now);
+    app.sign_ups.count(&peer, now);
     let made = match app.access.passwords.hash(password.clone()).await {
         Ok(hash) => app.engine.create_account(login.clone(), hash).await.map_err(Problem::from),
         Err(error) => Err(error.into()),
@@ -69,7 +69,7 @@ pub(crate) async fn create_user(
     match made {
         Ok(user_id) => Ok(CreatedJson(WriteResult::Created(session(&app, &user_id)?))),
         Err(problem) => {
-            app.sign_in_limits.sign_ups.take_back(&peer);
+            app.sign_ups.take_back(&peer);
             // The same request side by side with itself: the other one was first.
             match app.engine.account_of_login(&login).await {
                 Ok(Some(account)) if problem.code() == ApiErrorCode::LoginTaken => {
@@ -161,7 +161,7 @@ async fn is_right(
     password: Password,
     account: impl AsyncFnOnce() -> Result<Option<Account>, Failure>,
 ) -> Result<Option<Account>, Problem> {
-    let (tries, now) = (&app.sign_in_limits.wrong, app.engine.now().0);
+    let (tries, now) = (&app.wrong_passwords, app.engine.now().0);
     let key = format!("{peer} {login}");
     if let Some(wait) = tries.blocked(&key, now) {
         let detail = "too many wrong passwords for this login_id from this IP address";
