@@ -38,8 +38,10 @@ use tower::ServiceExt;
 
 pub use self::limits::{ListenerLimits, PER_PEER_MAX};
 
+pub(crate) use self::connections::ConnectionState;
+
 use self::bodies::{IncomingBody, OutgoingBody, discard};
-use self::connections::{ConnectionRegistry, ConnectionSlot, ConnectionState};
+use self::connections::{ConnectionRegistry, ConnectionSlot};
 use self::door::AdmissionGate;
 use self::limits::{BUFFER_BYTES_MAX, HEADER_BYTES_MAX, HEADERS_MAX, KEEP_ALIVE_SLACK};
 use self::stream::TimedStream;
@@ -72,17 +74,6 @@ impl ShutdownFlag {
 
     fn set(&self) {
         self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-/// The connection of a request, in the extensions of the request.
-#[derive(Clone, Debug)]
-pub struct ConnectionHandle(Arc<ConnectionState>);
-
-impl ConnectionHandle {
-    /// Somebody on it has shown who they are: it may be idle for [`ListenerLimits::known_idle_timeout`].
-    pub fn let_in(&self) {
-        self.0.let_in();
     }
 }
 
@@ -172,7 +163,7 @@ async fn connection(
     let service = service_fn(move |mut request: Request<Incoming>| {
         let (busy, is_pipelined) = its.request();
         request.extensions_mut().insert(ConnectInfo(peer));
-        request.extensions_mut().insert(ConnectionHandle(Arc::clone(&its)));
+        request.extensions_mut().insert(Arc::clone(&its));
         request.extensions_mut().insert(closing.clone());
         let (head, body) = request.into_parts();
         let body = IncomingBody::new(body, &head.headers, Arc::clone(&its));
@@ -325,7 +316,7 @@ mod tests {
                     .route(
                         "/let-in",
                         get(
-                            |axum::Extension(connection): axum::Extension<ConnectionHandle>| async move {
+                            |axum::Extension(connection): axum::Extension<Arc<ConnectionState>>| async move {
                                 connection.let_in();
                             },
                         ),

@@ -165,9 +165,9 @@ impl Drop for ConnectionSlot {
     }
 }
 
-/// One connection, as others see it.
+/// One connection, as others see it. Each of its requests has it among its extensions.
 #[derive(Debug)]
-pub(super) struct ConnectionState {
+pub(crate) struct ConnectionState {
     /// Whose it is; `None` for a trusted proxy, which may have any number.
     peer: Option<Peer>,
     shared: Arc<PeerState>,
@@ -232,7 +232,8 @@ impl ConnectionState {
         self.moved();
     }
 
-    pub(super) fn let_in(&self) {
+    /// Somebody on it has shown who they are: it may be idle for [`ListenerLimits::known_idle_timeout`].
+    pub(crate) fn let_in(&self) {
         self.let_in.store(true, Ordering::Relaxed);
     }
 

@@ -9,7 +9,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use engine::{ACCOUNT_PREFIX, Caller};
 
-use crate::accept::ConnectionHandle;
+use crate::accept::ConnectionState;
 use crate::app::App;
 use crate::peer::Peer;
 use crate::problem::{ApiErrorCode, Problem};
@@ -26,7 +26,7 @@ impl FromRequestParts<Arc<App>> for AuthenticatedCaller {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
         let caller = caller_of(app, bearer(&parts.headers)?).await?;
-        if let Some(connection) = parts.extensions.get::<ConnectionHandle>() {
+        if let Some(connection) = parts.extensions.get::<Arc<ConnectionState>>() {
             connection.let_in();
         }
         Ok(AuthenticatedCaller { app: Arc::clone(app), caller })
