@@ -1,6 +1,5 @@
 //! The event feed, as webhooks read it.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -15,14 +14,13 @@ use crate::views::FeedEventBody;
 pub struct WebhookFeed {
     engine: Arc<Engine>,
     caller: Caller,
-    types: BTreeSet<EventType>,
 }
 
 impl WebhookFeed {
     pub fn new(engine: Arc<Engine>) -> WebhookFeed {
         let subject = "webhooks".parse().expect("a word makes a name");
         let caller = Caller::new(Role::Operator, subject);
-        WebhookFeed { engine, caller, types: EventType::all().collect() }
+        WebhookFeed { engine, caller }
     }
 }
 
@@ -33,7 +31,7 @@ impl Source for WebhookFeed {
             Start::Newest => FeedStart::Newest,
             Start::After(cursor) => FeedStart::After(cursor.to_owned()),
         };
-        let (types, limit) = (Some(self.types.clone()), Some(limit as u64));
+        let (types, limit) = (Some(EventType::all().collect()), Some(limit as u64));
         let request = EventsRequest { from, types, limit, ..EventsRequest::default() };
         match self.engine.events(&self.caller, request).await {
             Ok(EventsAnswer::Events(view)) => Read::Page {
