@@ -22,4 +22,4 @@ pub use self::coupon::{
 pub use self::webhook::{NewWebhook, NoFields, SecretRotation, WebhookChanges};
 
 pub(crate) use self::coupon::user_and_order;
-pub(crate) use self::reading::FieldReader;
+pub(crate) use self::reading::{FieldReader, TRUE_OR_FALSE};

@@ -11,6 +11,8 @@ use serde::{Deserialize, Deserializer};
 
 use crate::problem::Problem;
 
+pub(crate) const TRUE_OR_FALSE: [(&str, bool); 2] = [("true", true), ("false", false)];
+
 #[derive(Default)]
 pub(crate) struct FieldReader {
     faults: Vec<FieldFault>,
@@ -53,7 +55,20 @@ impl FieldReader {
         self.choice(field, text, &want, number)
     }
 
-    /// One of a few values; `of` knows the text of each.
+    /// One of a few words, each with its value.
+    pub(crate) fn one_of<T: Copy>(
+        &mut self,
+        field: &str,
+        text: Option<&str>,
+        words: &[(&str, T)],
+    ) -> Option<T> {
+        let names: Vec<&str> = words.iter().map(|(name, _)| *name).collect();
+        let want = names.join(if names.len() == 2 { " or " } else { ", " });
+        let of = |text: &str| words.iter().find(|(name, _)| *name == text);
+        self.choice(field, text, &want, of).map(|(_, value)| *value)
+    }
+
+    /// One of many values; `of` knows the text of each.
     pub(crate) fn choice<T>(
         &mut self,
         field: &str,

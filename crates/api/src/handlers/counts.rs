@@ -39,15 +39,8 @@ pub(crate) struct CountsParams {
 impl CountsParams {
     fn read(&self, campaign: Option<&CampaignId>) -> Result<CountsRequest, Problem> {
         let mut reading = FieldReader::default();
-        let by = |text: &str| match text {
-            "hour" => Some(CountInterval::Hour),
-            "day" => Some(CountInterval::Day),
-            _ => None,
-        };
-        let by = match self.by.as_deref() {
-            None => Some(CountInterval::Day),
-            by_text => reading.choice("by", by_text, "hour or day", by),
-        };
+        let intervals = [("hour", CountInterval::Hour), ("day", CountInterval::Day)];
+        let by = reading.one_of("by", self.by.as_deref().or(Some("day")), &intervals);
         let from: Option<Date> = reading.must("from", self.from.as_deref());
         let to: Option<Date> = reading.must("to", self.to.as_deref());
         let zone: Option<Zone> = reading.may("time_zone", self.time_zone.as_deref());

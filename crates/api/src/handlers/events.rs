@@ -54,10 +54,8 @@ impl EventParams {
     fn read(self) -> Result<EventsRequest, Problem> {
         let mut reading = FieldReader::default();
         let types = self.r#type.as_deref().and_then(|text| {
-            let words: Vec<&str> = EventType::all().map(EventType::as_str).collect();
-            let types = text
-                .split(',')
-                .map(|one| reading.choice("type", Some(one), &words.join(", "), type_of));
+            let words: Vec<_> = EventType::all().map(|it| (it.as_str(), it)).collect();
+            let types = text.split(',').map(|one| reading.one_of("type", Some(one), &words));
             types.collect::<Option<BTreeSet<EventType>>>()
         });
         let request = EventsRequest {
@@ -73,10 +71,6 @@ impl EventParams {
         };
         reading.done(Some(request))
     }
-}
-
-fn type_of(text: &str) -> Option<EventType> {
-    EventType::all().find(|event_type| event_type.as_str() == text)
 }
 
 /// Follow what happens

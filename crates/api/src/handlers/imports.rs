@@ -18,7 +18,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::answer::{CreatedJson, csv};
-use crate::bodies::{FieldReader, NewBatch};
+use crate::bodies::{FieldReader, NewBatch, TRUE_OR_FALSE};
 use crate::closed;
 use crate::extract::{
     AuthenticatedCaller, CAMPAIGN, CampaignInPath, IdempotencyKey, Json, QueryParams, is_type,
@@ -117,15 +117,10 @@ pub(crate) async fn create_batch(
     key: IdempotencyKey,
     request: Request,
 ) -> Result<CreatedJson<BatchOrDryRun>, Problem> {
-    let given = params.given();
     if is_type(request.headers(), "application/json") {
-        if !given.is_empty() {
-            let fault = |name: &str| FieldFault::new(name, "is for text/csv: leave it out");
-            let faults = given.into_iter().map(|name| match name {
-                "batch_id" => FieldFault::new(name, "stands in the body of a JSON request"),
-                _ => fault(name),
-            });
-            return Err(Problem::invalid(faults.collect()));
+        let faults = params.faults_beside_json();
+        if !faults.is_empty() {
+            return Err(Problem::invalid(faults));
         }
         let Json(mut body) = Json::<NewBatch>::from_request(request, &()).await?;
         key.fill("batch_id", &mut body.batch_id)?;
@@ -158,17 +153,19 @@ pub(crate) async fn create_batch(
 }
 
 impl ImportParams {
-    fn given(&self) -> Vec<&'static str> {
+    fn faults_beside_json(&self) -> Vec<FieldFault> {
+        const FILE_ONLY: &str = "is for text/csv: leave it out";
         let all = [
-            ("batch_id", self.batch_id.is_some()),
-            ("columns", self.columns.is_some()),
-            ("ignore", self.ignore.is_some()),
-            ("values", self.values.is_some()),
-            ("dates", self.dates.is_some()),
-            ("encoding", self.encoding.is_some()),
-            ("dry_run", self.dry_run.is_some()),
+            ("batch_id", &self.batch_id, "stands in the body of a JSON request"),
+            ("columns", &self.columns, FILE_ONLY),
+            ("ignore", &self.ignore, FILE_ONLY),
+            ("values", &self.values, FILE_ONLY),
+            ("dates", &self.dates, FILE_ONLY),
+            ("encoding", &self.encoding, FILE_ONLY),
+            ("dry_run", &self.dry_run, FILE_ONLY),
         ];
-        all.into_iter().filter(|(_, is_given)| *is_given).map(|(name, _)| name).collect()
+        let given = all.into_iter().filter(|(_, text, _)| text.is_some());
+        given.map(|(name, _, why)| FieldFault::new(name, why)).collect()
     }
 
     fn read(&self) -> Result<(Option<BatchId>, FileFormat, bool), Problem> {
@@ -183,8 +180,7 @@ impl ImportParams {
             values: reading.may::<ValueMap>("values", self.values.as_deref()).unwrap_or_default(),
             dates: reading.may::<DateOrder>("dates", self.dates.as_deref()).unwrap_or_default(),
         };
-        let dry = |text: &str| text.parse().ok();
-        let dry = reading.choice("dry_run", self.dry_run.as_deref(), "true or false", dry);
+        let dry = reading.one_of("dry_run", self.dry_run.as_deref(), &TRUE_OR_FALSE);
         reading.done(Some((batch, format, dry.unwrap_or(false))))
     }
 }

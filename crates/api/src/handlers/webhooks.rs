@@ -223,9 +223,8 @@ pub(crate) async fn list_deliveries(
     caller.must_be(&[Role::Operator, Role::Admin])?;
     let query = format!("deliveries of {id} {}", params.state.as_deref().unwrap_or("all"));
     let mut reading = FieldReader::default();
-    let words = DeliveryState::ALL.map(DeliveryState::as_str).join(", ");
-    let of = |text: &str| DeliveryState::ALL.into_iter().find(|it| it.as_str() == text);
-    let state = reading.choice("state", params.state.as_deref(), &words, of);
+    let states = DeliveryState::ALL.map(|state| (state.as_str(), state));
+    let state = reading.one_of("state", params.state.as_deref(), &states);
     let limit = limit(&mut reading, params.limit.as_deref());
     let before = behind(&mut reading, &query, params.cursor.as_deref())?;
     let filter = reading.done(Some(DeliveryFilter { state, before }))?;

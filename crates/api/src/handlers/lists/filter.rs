@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::IntoParams;
 
-use crate::bodies::FieldReader;
+use crate::bodies::{FieldReader, TRUE_OR_FALSE};
 use crate::closed::{self, STATES};
 use crate::cursor;
 use crate::paging::LIMITS;
@@ -107,22 +107,16 @@ impl CouponParams {
             redeemed: span("redeemed", &self.redeemed_from, &self.redeemed_before),
             created: span("created", &self.created_from, &self.created_before),
             modified: span("modified", &self.modified_from, &self.modified_before),
-            state: reading.choice("state", self.state.as_deref(), &STATES.join(", "), |text| {
-                STATES.into_iter().find(|state| *state == text)
-            }),
-            expired: reading.choice("expired", self.expired.as_deref(), "true or false", |text| {
-                text.parse().ok()
-            }),
+            state: reading.one_of("state", self.state.as_deref(), &STATES.map(|it| (it, it))),
+            expired: reading.one_of("expired", self.expired.as_deref(), &TRUE_OR_FALSE),
         };
         let on = reading.may::<Date>("expires_on", self.expires_on.as_deref());
         let zone = reading.may::<Zone>("time_zone", self.time_zone.as_deref());
         if self.time_zone.is_some() && self.expires_on.is_none() {
             reading.fault("time_zone", "goes with expires_on");
         }
-        let order = reading.choice("order", self.order.as_deref(), "latest or soonest", |text| {
-            let orders = [("latest", ListOrder::Latest), ("soonest", ListOrder::Soonest)];
-            orders.into_iter().find_map(|(name, order)| (name == text).then_some(order))
-        });
+        let orders = [("latest", ListOrder::Latest), ("soonest", ListOrder::Soonest)];
+        let order = reading.one_of("order", self.order.as_deref(), &orders);
         let ask = ListRequest {
             user: reading.may("user_id", self.user_id.as_deref()),
             campaign: reading.may("campaign_id", self.campaign_id.as_deref()),
@@ -132,11 +126,8 @@ impl CouponParams {
             after,
             limit: reading.number("limit", self.limit.as_deref(), LIMITS),
         };
-        let with_campaigns = reading
-            .choice("expand", self.expand.as_deref(), "campaign", |text| {
-                (text == "campaign").then_some(true)
-            })
-            .unwrap_or(false);
+        let expanded = reading.one_of("expand", self.expand.as_deref(), &[("campaign", true)]);
+        let with_campaigns = expanded.unwrap_or(false);
         if with_campaigns && ask.limit.is_some_and(|limit| limit > EXPANDED_MAX) {
             reading.fault("limit", format!("is at most {EXPANDED_MAX} with expand"));
         }
