@@ -103,8 +103,6 @@ async fn query(
 }
 
 impl QueryForm {
-    const ALL: [QueryForm; 3] = [QueryForm::Json, QueryForm::Csv, QueryForm::Arrow];
-
     fn media_type(self) -> &'static str {
         match self {
             QueryForm::Json => "application/json",
@@ -116,23 +114,20 @@ impl QueryForm {
 
 /// The first form of `Accept` that there is; JSON where it says nothing.
 fn wanted(headers: &HeaderMap) -> Result<QueryForm, Problem> {
-    let accept = headers.get_all(header::ACCEPT).iter();
-    let accept: Vec<&str> = accept.filter_map(|value| value.to_str().ok()).collect();
-    let mut names = accept
-        .iter()
+    let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let names = accept
         .flat_map(|value| value.split(','))
         .map(|part| part.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
-    let is = |form: &QueryForm, name: &str| {
-        form.media_type().split(';').next().is_some_and(|known| known == name)
-    };
-    let found = names.find_map(|name| match name.as_str() {
-        "" | "*/*" | "application/*" => Some(QueryForm::Json),
-        "text/*" => Some(QueryForm::Csv),
-        name => QueryForm::ALL.into_iter().find(|form| is(form, name)),
+    let names: Vec<String> = names.collect();
+    let found = names.iter().find_map(|name| match name.as_str() {
+        "" | "*/*" | "application/*" | "application/json" => Some(QueryForm::Json),
+        "text/*" | "text/csv" => Some(QueryForm::Csv),
+        "application/vnd.apache.arrow.stream" => Some(QueryForm::Arrow),
+        _ => None,
     });
     match found {
         Some(form) => Ok(form),
-        None if accept.is_empty() => Ok(QueryForm::Json),
+        None if names.is_empty() => Ok(QueryForm::Json),
         None => Err(Problem::invalid(vec![FieldFault::new(
             "Accept",
             "want application/json, text/csv or application/vnd.apache.arrow.stream",
