@@ -119,6 +119,10 @@ impl Problem {
         Problem::new(ApiErrorCode::NotKept, why)
     }
 
+    fn in_a_sentence(self) -> Problem {
+        Problem { in_korean: InKorean::Sentence, ..self }
+    }
+
     pub fn code(&self) -> ApiErrorCode {
         self.code
     }
@@ -181,8 +185,7 @@ impl From<Failure> for Problem {
             Failure::Refused { refusal, coupon } => Problem {
                 retry_at: refusal.retry_at(),
                 coupon: coupon.map(|view| Box::new(CouponBody::from(&*view))),
-                in_korean: InKorean::Sentence,
-                ..Problem::new(refusal.into(), refusal.to_string())
+                ..Problem::new(refusal.into(), refusal.to_string()).in_a_sentence()
             },
             Failure::Invalid(faults) => Problem::invalid(faults),
             Failure::Forbidden(detail) => Problem::new(ApiErrorCode::Forbidden, detail),
@@ -195,15 +198,11 @@ impl From<Failure> for Problem {
             Failure::BrokenOff(why) => Problem::new(ApiErrorCode::Timeout, why),
             Failure::LoginTaken => {
                 let why = "this login_id already has an account";
-                Problem {
-                    in_korean: InKorean::Sentence,
-                    ..Problem::new(ApiErrorCode::LoginTaken, why)
-                }
+                Problem::new(ApiErrorCode::LoginTaken, why).in_a_sentence()
             }
             Failure::OtherTag => {
                 let why = "the campaign has another ETag than If-Match wants";
-                let problem = Problem::new(ApiErrorCode::PreconditionFailed, why);
-                Problem { in_korean: InKorean::Sentence, ..problem }
+                Problem::new(ApiErrorCode::PreconditionFailed, why).in_a_sentence()
             }
             Failure::NoCodeKey => {
                 let cause = std::io::Error::other(NO_CODE_KEY);
@@ -247,7 +246,7 @@ impl From<HotError> for Problem {
                 (ApiErrorCode::StoreDamaged, "the data in the store is damaged")
             }
         };
-        Problem { in_korean: InKorean::Sentence, ..Problem::caused(code, detail, &error) }
+        Problem::caused(code, detail, &error).in_a_sentence()
     }
 }
 
