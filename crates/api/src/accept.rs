@@ -185,14 +185,12 @@ async fn connection(
                 true => Ok(around::refused(&request, two_hosts())),
                 false => app.oneshot(request).await,
             };
-            match (closing.is_set(), keep_alive(its.idle_timeout(&limits))) {
-                (true, _) => {
-                    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-                }
-                (false, Some(timeout)) => {
-                    answer.headers_mut().insert(KEEP_ALIVE, timeout);
-                }
-                (false, None) => {}
+            let how_long = match closing.is_set() {
+                true => Some((CONNECTION, HeaderValue::from_static("close"))),
+                false => keep_alive(its.idle_timeout(&limits)).map(|it| (KEEP_ALIVE, it)),
+            };
+            if let Some((name, value)) = how_long {
+                answer.headers_mut().insert(name, value);
             }
             Ok::<_, Infallible>(answer.map(|inner| OutgoingBody { inner, _busy: busy }))
         }

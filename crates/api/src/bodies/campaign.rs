@@ -132,10 +132,8 @@ pub struct CampaignChanges {
 impl CampaignChanges {
     pub(crate) fn into_patch(self) -> Result<(CampaignPatch, Option<Reason>), Problem> {
         let mut reading = FieldReader::default();
-        let mut instant = |field, text: Option<Option<String>>| match text {
-            None => None,
-            Some(None) => Some(None),
-            Some(Some(text)) => Some(reading.instant(field, Some(&text))),
+        let mut instant = |field, text: Option<Option<String>>| {
+            text.map(|text| reading.instant(field, text.as_deref()))
         };
         let patch = CampaignPatch {
             issue_from: instant("issue_from", self.issue_from),
