@@ -206,8 +206,8 @@ impl ServiceClient {
     /// Usage: an address that others could listen to, or no token.
     pub(crate) fn elsewhere(settings: &Settings) -> Result<Option<ServiceClient>, CliError> {
         let Some(address) = &settings.url.value else { return Ok(None) };
-        let mut base = outbound::checked(address)
-            .map_err(|why| settings.url.unusable("url", format!("it {why}")))?;
+        let mut base =
+            outbound::checked(address).map_err(|why| settings.url.unusable(format!("it {why}")))?;
         let Some(token) = settings.token.value.clone() else {
             return Err(CliError::usage(
                 "url is set and token is not: put a token into COUPONRY_TOKEN; `couponry token \
@@ -216,7 +216,7 @@ impl ServiceClient {
         };
         if HeaderValue::from_str(token.reveal()).is_err() {
             let why = "it has a character that no token has";
-            return Err(settings.token.unusable("token", why));
+            return Err(settings.token.unusable(why));
         }
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", base.path()));

@@ -101,14 +101,14 @@ fn start_log(settings: &Settings, is_service: bool) -> Result<(), CliError> {
         "delta_kernel=off,scylla=off,hickory_net=off,hickory_proto=off,hickory_resolver=off";
     let requests = if is_service { String::new() } else { "api::request_log=off,".to_owned() };
     let filter = EnvFilter::try_new(format!("{QUIET},{requests}{}", settings.log.value))
-        .map_err(|error| settings.log.unusable("log", error))?;
+        .map_err(|error| settings.log.unusable(error))?;
     let to = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match (settings.log_format.value.as_str(), std::io::stderr().is_terminal()) {
         ("text", _) | ("auto", true) => to.init(),
         ("json", _) | ("auto", false) => to.json().init(),
         (other, _) => {
             let why = format!("it is {other:?}, want auto, text or json");
-            return Err(settings.log_format.unusable("log_format", why));
+            return Err(settings.log_format.unusable(why));
         }
     }
     Ok(())

@@ -230,8 +230,9 @@ pub(crate) fn cold_beside(
     let options = cold::ColdOptions { patience, traffic, ..cold::ColdOptions::default() };
     let store = match &settings.cold.value {
         Cold::Folder(folder) => ColdStore::on_folder(folder, options),
-        Cold::Bucket(address) => ColdStore::on_bucket(address, options)
-            .map_err(|error| settings.cold.unusable("cold", error))?,
+        Cold::Bucket(address) => {
+            ColdStore::on_bucket(address, options).map_err(|error| settings.cold.unusable(error))?
+        }
     };
     Ok(Arc::new(store))
 }

@@ -96,7 +96,7 @@ pub(crate) fn check(settings: &Settings) -> Result<(), CliError> {
 /// The spaces beside the store. One that is served alone has none.
 fn hosts(settings: &Settings) -> Result<SpaceHosts, CliError> {
     match settings.space.value {
-        None => settings.spaces.parsed("spaces"),
+        None => settings.spaces.parsed(),
         Some(_) => Ok(SpaceHosts::default()),
     }
 }

@@ -25,6 +25,7 @@ pub(crate) const SETTINGS_FILE: &str = "couponry.toml";
 
 #[derive(Clone, Debug)]
 pub(crate) struct Setting<T> {
+    name: &'static str,
     pub(crate) value: T,
     pub(crate) origin: Origin,
 }
@@ -118,24 +119,24 @@ impl Settings {
 }
 
 impl<T> Setting<T> {
-    pub(crate) fn unusable(&self, name: &str, why: impl fmt::Display) -> CliError {
-        unusable(name, &self.origin, why)
+    pub(crate) fn unusable(&self, why: impl fmt::Display) -> CliError {
+        unusable(self.name, &self.origin, why)
     }
 }
 
 impl Setting<String> {
-    pub(crate) fn parsed<T>(&self, name: &str) -> Result<T, CliError>
+    pub(crate) fn parsed<T>(&self) -> Result<T, CliError>
     where
         T: FromStr,
         T::Err: fmt::Display,
     {
-        self.value.parse().map_err(|error| self.unusable(name, error))
+        self.value.parse().map_err(|error| self.unusable(error))
     }
 }
 
 /// A setting from its flag or variable, else from the settings file at `path`, else its default.
 fn resolved<V: Value>(
-    name: &str,
+    name: &'static str,
     flag: Option<V::Written>,
     (file, path): (Option<V::Written>, &Path),
     default: &str,
@@ -146,7 +147,7 @@ fn resolved<V: Value>(
         (None, None) => Origin::Default,
     };
     match V::read(flag.or(file), default) {
-        Ok(value) => Ok(Setting { value, origin }),
+        Ok(value) => Ok(Setting { name, value, origin }),
         Err(why) => Err(unusable(name, &origin, why)),
     }
 }

@@ -55,7 +55,7 @@ fn address(settings: &Settings) -> Result<String, CliError> {
     let Some(space) = &settings.space.value else {
         return Ok(healthcheck::address(&listen(settings, &settings.data.value)));
     };
-    let hosts: SpaceHosts = settings.spaces.parsed("spaces")?;
+    let hosts: SpaceHosts = settings.spaces.parsed()?;
     let host = hosts.host_of(space).ok_or_else(|| {
         CliError::usage(format!("the setting spaces has no host of {space}: give --address"))
     })?;

@@ -40,7 +40,7 @@ pub(super) fn console(
         lone_archive: lone_archive(settings),
         history: history::program(settings, tokens, &opened.engine)?,
         notice_days: days_of(settings)?,
-        zone: settings.console_time_zone.parsed("console_time_zone")?,
+        zone: settings.console_time_zone.parsed()?,
         client: Box::new(move |from, headers| proxies.client(from, headers)),
     }))))
 }
@@ -50,7 +50,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), CliError> {
         identity::client_of(settings)?;
         history::address(settings)?;
         days_of(settings)?;
-        settings.console_time_zone.parsed::<Zone>("console_time_zone")?;
+        settings.console_time_zone.parsed::<Zone>()?;
     }
     Ok(())
 }
@@ -99,7 +99,7 @@ pub(super) fn is_on(settings: &Settings) -> Result<bool, CliError> {
         "off" => Ok(false),
         other => {
             let why = format!("it is {other:?}, want on or off");
-            Err(settings.console.unusable("console", why))
+            Err(settings.console.unusable(why))
         }
     }
 }

@@ -49,12 +49,12 @@ pub(super) fn program(
 
 /// Where it is, if the settings say so, and what asks it.
 pub(super) fn address(settings: &Settings) -> Result<Option<(Url, Client)>, CliError> {
-    let Some(address) = &settings.console_history.value else { return Ok(None) };
-    let unusable = |why: String| settings.console_history.unusable("console_history", why);
+    let setting = &settings.console_history;
+    let Some(address) = &setting.value else { return Ok(None) };
     let address = format!("{}/v1/history/query", address.trim_end_matches('/'));
-    let address = outbound::checked(&address).map_err(|why| unusable(why.to_string()))?;
+    let address = outbound::checked(&address).map_err(|why| setting.unusable(why))?;
     let client = outbound::client(&address, TIMEOUT).build();
-    Ok(Some((address, client.map_err(|error| unusable(error.to_string()))?)))
+    Ok(Some((address, client.map_err(|error| setting.unusable(error))?)))
 }
 
 impl SqlRunner for Program {

@@ -98,11 +98,11 @@ pub(super) fn client_of(
     };
     outbound::checked(&issuer).map_err(|why| {
         let why = format!("people cannot sign in there, since its address {why}");
-        settings.identity_issuer.unusable("identity_issuer", why)
+        settings.identity_issuer.unusable(why)
     })?;
     let file = &settings.console_client_secret;
     let secret = file.value.as_deref().map(SecretText::in_file).transpose();
-    let secret = secret.map_err(|why| file.unusable("console_client_secret", why))?;
+    let secret = secret.map_err(|why| file.unusable(why))?;
     Ok(Some((issuer, client_id, secret)))
 }
 

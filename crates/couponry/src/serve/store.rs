@@ -164,15 +164,15 @@ pub(super) fn check(settings: &Settings) -> Result<(), CliError> {
 
 fn access(settings: &Settings, machine: &Machine) -> Result<AccessPolicy, CliError> {
     let rate = RequestRate::new(settings.requests_per_s.value)
-        .map_err(|why| settings.requests_per_s.unusable("requests_per_s", why))?;
+        .map_err(|why| settings.requests_per_s.unusable(why))?;
     let figures = match &settings.space.value {
         None => StoreMetrics::default(),
         Some(name) => StoreMetrics::of_space(name.as_str()),
     };
     Ok(AccessPolicy {
-        trusted_proxies: settings.trusted_proxies.parsed("trusted_proxies")?,
-        cors_origins: settings.cors_origins.parsed("cors_origins")?,
-        sign_up: settings.sign_up.parsed("sign_up")?,
+        trusted_proxies: settings.trusted_proxies.parsed()?,
+        cors_origins: settings.cors_origins.parsed()?,
+        sign_up: settings.sign_up.parsed()?,
         passwords: machine.passwords.clone(),
         space: settings.space.value.as_ref().map(SpaceName::to_string),
         traced: settings.traces.value.is_some(),

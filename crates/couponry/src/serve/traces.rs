@@ -41,17 +41,15 @@ impl Traces {
     /// Begins to send, if the settings name a collector. Spans that are begun before it go nowhere.
     pub(super) fn start(settings: &Settings) -> Result<Traces, CliError> {
         let Some((url, client)) = collector(settings)? else { return Ok(Traces::default()) };
-        let unusable = |why: String| settings.traces.unusable("traces", why);
-        let percent = settings.traces_percent.value;
         let exporter = SpanExporter::builder()
             .with_http()
             .with_http_client(Sender { client, runtime: Handle::current(), away: Arc::default() })
             .with_endpoint(url)
             .with_timeout(TIMEOUT)
             .build()
-            .map_err(|error| unusable(error.to_string()))?;
+            .map_err(|error| settings.traces.unusable(error))?;
         // Whoever calls has decided already whether the whole trace is recorded.
-        let share = Sampler::TraceIdRatioBased(percent as f64 / 100.0);
+        let share = Sampler::TraceIdRatioBased(settings.traces_percent.value as f64 / 100.0);
         let provider = SdkTracerProvider::builder()
             .with_resource(resource())
             .with_sampler(Sampler::ParentBased(Box::new(share)))
@@ -80,20 +78,19 @@ pub(super) fn collector(settings: &Settings) -> Result<Option<(Url, Client)>, Cl
     let percent = settings.traces_percent.value;
     if percent > 100 {
         let why = format!("it is {percent}, want 0 to 100");
-        return Err(settings.traces_percent.unusable("traces_percent", why));
+        return Err(settings.traces_percent.unusable(why));
     }
     let Some(address) = &settings.traces.value else { return Ok(None) };
-    let unusable = |why: String| settings.traces.unusable("traces", why);
     let url = match HEADERS.into_iter().find(|name| std::env::var_os(name).is_some()) {
         None => outbound::parsed(address).map_err(|why| why.to_string()),
         Some(name) => outbound::checked(address).map_err(|why| format!("with {name} it {why}")),
     };
-    let mut url = url.map_err(unusable)?;
+    let mut url = url.map_err(|why| settings.traces.unusable(why))?;
     if url.path() == "/" {
         url.set_path(PATH);
     }
     let client = outbound::client(&url, TIMEOUT).build();
-    Ok(Some((url, client.map_err(|error| unusable(error.to_string()))?)))
+    Ok(Some((url, client.map_err(|error| settings.traces.unusable(error))?)))
 }
 
 /// Which service this is. `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` say it otherwise.

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::stores::{Cold, Hot};
 use super::table::MACHINE;
-use super::{SETTINGS_FILE, Setting, SettingFlags, Settings, read};
+use super::{SETTINGS_FILE, SettingFlags, Settings, read};
 use crate::failure::CliError;
 
 /// The folder of the spaces, in the data folder and in the archive of the main store.
@@ -160,18 +160,18 @@ impl Settings {
             Cold::Folder(main) => Cold::Folder(main.join(SPACES).join(name.as_str())),
             Cold::Bucket(main) => {
                 let within = format!("{main}/{SPACES}/{name}");
-                Cold::Bucket(within.parse().map_err(|why| self.cold.unusable("cold", why))?)
+                Cold::Bucket(within.parse().map_err(|why| self.cold.unusable(why))?)
             }
         };
         space.hot.value = match &self.hot.value {
             Hot::Sqlite => Hot::Sqlite,
             Hot::Cql(main) => {
                 let beside = format!("{main}_{name}");
-                Hot::Cql(beside.parse().map_err(|why| self.hot.unusable("hot", why))?)
+                Hot::Cql(beside.parse().map_err(|why| self.hot.unusable(why))?)
             }
         };
         space.data.value = folder;
-        space.space = Setting { value: Some(name.clone()), origin: self.space.origin.clone() };
+        space.space.value = Some(name.clone());
         Ok(space)
     }
 }

@@ -32,7 +32,7 @@ pub(crate) fn days_of(settings: &Settings) -> Result<Vec<u16>, CliError> {
         let why = format!(
             "it is {text:?}, want numbers of days from 0 to {NOTICE_DAYS_MAX}, such as 30,7,1"
         );
-        settings.notify_days.unusable("notify_days", why)
+        settings.notify_days.unusable(why)
     };
     let given = text.split(',').map(|number| number.trim().parse().ok());
     let given: Vec<u16> = given.collect::<Option<_>>().ok_or_else(wrong)?;
