@@ -105,7 +105,6 @@ async fn codes(
     sink.header("code\n")?;
     while let Some(lines) = chunks.try_next().await? {
         sink.lines(&flags.shown()(&lines))?;
-        sink.page_done(lines.lines().count(), 0)?;
     }
     Ok(())
 }
@@ -121,7 +120,7 @@ async fn downloaded(
     let answer = service.download(&["campaigns", flags.campaign.as_str(), "codes"], &query).await;
     let answer = answer.map_err(Refused::about(flags.thing()))?;
     let written = download::lines(answer, sink, flags.shown()).await;
-    written.map(drop).map_err(|error| error.and("go on with --after and its last code"))
+    written.map_err(|error| error.and("go on with --after and its last code"))
 }
 
 /// A JSON object a line. A code has no character that JSON escapes.

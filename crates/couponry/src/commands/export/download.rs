@@ -9,13 +9,13 @@ use crate::failure::CliError;
 /// Longest line of a list: a redemption has at most some 2 KiB.
 const LINE_BYTES_MAX: usize = 16 << 10;
 
-/// Writes the header and the lines of a download as they come. Returns how many lines.
+/// Writes the header and the lines of a download as they come.
 pub(super) async fn lines(
     mut answer: Response,
     sink: &mut Sink<'_>,
     shown: fn(&str) -> String,
-) -> Result<usize, CliError> {
-    let (mut cut, mut count) = (Cut::default(), 0);
+) -> Result<(), CliError> {
+    let mut cut = Cut::default();
     while let Some(piece) = answer.chunk().await.map_err(broken_off)? {
         let lines = cut.whole_lines(&piece);
         if cut.rest.len() > LINE_BYTES_MAX {
@@ -25,12 +25,9 @@ pub(super) async fn lines(
             sink.header(&header)?;
         }
         sink.lines(&shown(&lines))?;
-        let rows = lines.lines().count();
-        count += rows;
-        sink.page_done(rows, 0)?;
     }
     match cut.is_whole() {
-        true => Ok(count),
+        true => Ok(()),
         false => Err(CliError::new("the list broke off")),
     }
 }

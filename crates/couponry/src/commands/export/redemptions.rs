@@ -18,7 +18,7 @@ use crate::open;
 use crate::settings::Settings;
 
 /// Most redemptions of a file that the service sends.
-const ROWS_MAX: usize = 1_000_000;
+const ROWS_MAX: u64 = 1_000_000;
 
 /// Export the redemptions of some days, with the cancelled ones
 ///
@@ -101,7 +101,8 @@ async fn listed(
         // The service writes the same file.
         Format::Csv => {
             let answer = service.download(&["redemptions"], &query).await?;
-            match lines(answer, sink, str::to_owned).await? {
+            lines(answer, sink, str::to_owned).await?;
+            match sink.rows() {
                 ..ROWS_MAX => Ok(()),
                 _ => Err(CliError::new(format!(
                     "the service sends at most {ROWS_MAX} redemptions: export fewer days at a time"

@@ -49,6 +49,10 @@ impl Sink<'_> {
         self.format
     }
 
+    pub(in crate::commands) fn rows(&self) -> u64 {
+        self.rows
+    }
+
     /// Writes the header, a line of CSV, if the format has one.
     pub(in crate::commands) fn header(&mut self, line: &str) -> Result<(), CliError> {
         match self.format {
@@ -87,16 +91,14 @@ impl Sink<'_> {
         self.page_done(rows.len(), looked_at)
     }
 
+    /// Writes rows that are lines of the format already.
     pub(in crate::commands) fn lines(&mut self, lines: &str) -> Result<(), CliError> {
-        self.out.put(lines)
+        self.out.put(lines)?;
+        self.page_done(lines.lines().count(), 0)
     }
 
     /// Counts a page and writes it out, so that a reader has it at once.
-    pub(in crate::commands) fn page_done(
-        &mut self,
-        rows: usize,
-        looked_at: u64,
-    ) -> Result<(), CliError> {
+    fn page_done(&mut self, rows: usize, looked_at: u64) -> Result<(), CliError> {
         self.rows += rows as u64;
         self.looked_at += looked_at;
         self.progress.set(self.rows, self.looked_at);
