@@ -15,7 +15,8 @@ use serde::Serialize;
 use crate::failure::{CliError, Ended};
 use crate::files;
 
-pub(crate) use command_line::{CellAlignment, LAYOUT, cell_text, printable, table, thousands};
+pub(crate) use command_line::CellAlignment::{Left, Right};
+pub(crate) use command_line::{CellAlignment, LAYOUT, cell_text, printable, thousands};
 
 /// Bytes of the write buffer: a few hundred rows.
 const BUFFER: usize = 64 << 10;
@@ -166,6 +167,16 @@ pub(crate) fn say_json(value: &impl Serialize) -> Result<(), CliError> {
 pub(crate) fn json_line(value: &impl Serialize) -> Result<String, CliError> {
     let text = serde_json::to_string(value).map_err(CliError::of)?;
     Ok(printable(&text, &[]).into_owned())
+}
+
+/// Rows below the heads of their columns.
+pub(crate) fn table<const COLUMNS: usize>(
+    heads: [(&str, CellAlignment); COLUMNS],
+    rows: impl IntoIterator<Item = [String; COLUMNS]>,
+) -> String {
+    let head = heads.map(|(name, _)| name.to_owned());
+    let rows = std::iter::once(head).chain(rows).map(Vec::from).collect::<Vec<_>>();
+    command_line::table(&heads.map(|(_, side)| side), &rows).trim_end().to_owned()
 }
 
 pub(crate) fn note(sentence: &str) {

@@ -149,7 +149,7 @@ async fn compared(from: &SqliteHot, to: &CqlHot) -> Result<(), CliError> {
     let show = |_, read| progress.set(read, read);
     let all = progress.during(inventory::compare(from, to, show)).await?;
     drop(progress);
-    output::say(report::table(&all).trim_end())?;
+    output::say(&report::table(&all))?;
     match all.iter().filter(|one| !one.is_same()).count() {
         0 => Ok(()),
         differ => Err(CliError::new(format!("the two stores differ in {differ} of these"))

@@ -7,7 +7,7 @@ use engine::{AuditEvent, AuditKind, given};
 use crate::failure::{CliError, Ended};
 use crate::keys::{Key, Keys, Kind};
 use crate::open;
-use crate::output::{self, CellAlignment};
+use crate::output::{self, Left};
 use crate::settings::{Hot, Settings};
 
 const KNOWN: &str = "a running `serve` sees a change within a second";
@@ -83,7 +83,7 @@ pub(crate) async fn run(settings: &Settings, command: &KeyCommand) -> Result<End
             (keys, vec![key])
         }
     };
-    output::say(listed(&keys, &shown).trim_end())?;
+    output::say(&listed(&keys, &shown))?;
     let next = match settings.hot.value {
         Hot::Sqlite => KNOWN,
         Hot::Cql(_) => COPY_TO_ALL,
@@ -97,12 +97,12 @@ fn audit_event(kind: AuditKind, key: &Key) -> AuditEvent {
 }
 
 fn listed(keys: &Keys, shown: &[Key]) -> String {
-    let mut rows = vec![["KIND", "ID", "MADE", "STATE"].map(str::to_owned).to_vec()];
-    rows.extend(shown.iter().map(|key| {
+    let row = |key: &Key| {
         let made = format_instant(key.made_at);
-        vec![key.kind.as_str().to_owned(), key.id.clone(), made, state(keys, key)]
-    }));
-    output::table(&[CellAlignment::Left; 4], &rows)
+        [key.kind.as_str().to_owned(), key.id.clone(), made, state(keys, key)]
+    };
+    let heads = ["KIND", "ID", "MADE", "STATE"].map(|head| (head, Left));
+    output::table(heads, shown.iter().map(row))
 }
 
 fn state(keys: &Keys, key: &Key) -> String {

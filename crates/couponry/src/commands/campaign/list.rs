@@ -6,11 +6,11 @@ use engine::{Clock, SystemClock};
 use serde_json::Value;
 
 use crate::failure::CliError;
-use crate::output::{self, CellAlignment, Out, cell_text, thousands};
+use crate::output::{self, Left, Out, Right, cell_text, thousands};
 
 pub(super) enum List {
     Lines(Out),
-    Table { rows: Vec<Vec<String>>, now: Millis },
+    Table { rows: Vec<[String; 8]>, now: Millis },
 }
 
 impl List {
@@ -18,10 +18,7 @@ impl List {
         if as_json || !output::is_terminal() {
             return List::Lines(Out::standard());
         }
-        let head =
-            ["CAMPAIGN", "HANDOUT", "STOCK", "ISSUED", "REDEEMED", "VOID", "LAST DAY", "STATE"];
-        let rows = vec![head.map(str::to_owned).to_vec()];
-        List::Table { rows, now: SystemClock.now() }
+        List::Table { rows: Vec::new(), now: SystemClock.now() }
     }
 
     /// `campaigns` are as the HTTP interface shows them.
@@ -41,15 +38,23 @@ impl List {
         match self {
             List::Lines(out) => out.finish(),
             List::Table { rows, .. } => {
-                let (left, right) = (CellAlignment::Left, CellAlignment::Right);
-                let sides = [left, left, right, right, right, right, left, left];
-                output::say(output::table(&sides, &rows).trim_end())
+                let heads = [
+                    ("CAMPAIGN", Left),
+                    ("HANDOUT", Left),
+                    ("STOCK", Right),
+                    ("ISSUED", Right),
+                    ("REDEEMED", Right),
+                    ("VOID", Right),
+                    ("LAST DAY", Left),
+                    ("STATE", Left),
+                ];
+                output::say(&output::table(heads, rows))
             }
         }
     }
 }
 
-fn row(campaign: &Value, now: Millis) -> Vec<String> {
+fn row(campaign: &Value, now: Millis) -> [String; 8] {
     let ends = campaign["expires_at"].as_str().and_then(|it| parse_instant(it).ok());
     let state = match (campaign["paused"] == true, ends.is_some_and(|ends| now >= ends)) {
         (_, true) => "expired",
@@ -58,7 +63,7 @@ fn row(campaign: &Value, now: Millis) -> Vec<String> {
     };
     let text = |name: &str| cell_text(&campaign[name]);
     let count = |name: &str| thousands(campaign[name].as_u64().unwrap_or_default());
-    vec![
+    [
         text("campaign_id"),
         text("handout"),
         count("stock"),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use compactor::{CompactionPass, CompactionReport, DuePass as Planned, PartitionReport};
 
 use crate::failure::{CliError, Ended};
-use crate::output::{self, CellAlignment, thousands};
+use crate::output::{self, Left, Right, thousands};
 
 pub(super) fn planned(works: &[Planned]) -> Result<Ended, CliError> {
     if works.is_empty() {
@@ -13,14 +13,11 @@ pub(super) fn planned(works: &[Planned]) -> Result<Ended, CliError> {
             "nothing to do: no day can be sealed, and too few closed coupons wait",
         );
     }
-    let mut rows = vec![["DAY", "WHAT", "CLOSED"].map(String::from).to_vec()];
-    rows.extend(works.iter().map(|work| {
-        vec![work.day.to_string(), would(work.pass).to_owned(), thousands(work.waiting)]
-    }));
-    output::done(
-        output::table(&[CellAlignment::Left, CellAlignment::Left, CellAlignment::Right], &rows)
-            .trim_end(),
-    )
+    let row = |work: &Planned| {
+        [work.day.to_string(), would(work.pass).to_owned(), thousands(work.waiting)]
+    };
+    let heads = [("DAY", Left), ("WHAT", Left), ("CLOSED", Right)];
+    output::done(&output::table(heads, works.iter().map(row)))
 }
 
 fn would(pass: CompactionPass) -> &'static str {
@@ -35,7 +32,7 @@ fn would(pass: CompactionPass) -> &'static str {
 /// No day could be moved.
 pub(super) fn done(report: &CompactionReport, elapsed: Duration) -> Result<Ended, CliError> {
     if !report.partitions.is_empty() {
-        output::say(table(&report.partitions).trim_end())?;
+        output::say(&table(&report.partitions))?;
     }
     for (work, error) in &report.failed {
         output::note(&format!("{}: {error}", work.day));
@@ -63,30 +60,17 @@ pub(super) fn done(report: &CompactionReport, elapsed: Duration) -> Result<Ended
 }
 
 fn table(partitions: &[PartitionReport]) -> String {
-    let heads = ["DAY", "PASS", "COPIED", "BYTES", "REMOVED"];
-    let mut rows = vec![heads.map(String::from).to_vec()];
-    rows.extend(partitions.iter().map(|partition| {
+    let row = |partition: &PartitionReport| {
         let pass = match partition.pass {
             CompactionPass::Finish => "finish",
             CompactionPass::Closed => "closed",
             CompactionPass::Expired => "expired",
         };
-        vec![
-            partition.day.to_string(),
-            pass.to_owned(),
-            thousands(partition.copied),
-            thousands(partition.bytes),
-            thousands(partition.removed),
-        ]
-    }));
-    output::table(
-        &[
-            CellAlignment::Left,
-            CellAlignment::Left,
-            CellAlignment::Right,
-            CellAlignment::Right,
-            CellAlignment::Right,
-        ],
-        &rows,
-    )
+        let [copied, bytes, removed] =
+            [partition.copied, partition.bytes, partition.removed].map(thousands);
+        [partition.day.to_string(), pass.to_owned(), copied, bytes, removed]
+    };
+    let heads =
+        [("DAY", Left), ("PASS", Left), ("COPIED", Right), ("BYTES", Right), ("REMOVED", Right)];
+    output::table(heads, partitions.iter().map(row))
 }

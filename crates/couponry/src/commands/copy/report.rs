@@ -2,7 +2,7 @@
 
 use hot::inventory::{Compared, Copied};
 
-use crate::output::{self, CellAlignment, thousands};
+use crate::output::{self, Left, Right, thousands};
 
 pub(super) fn summary(copied: &Copied) -> String {
     let read = copied.read.iter().map(|(what, count)| format!("{} {what}", thousands(*count)));
@@ -22,20 +22,17 @@ pub(super) fn summary(copied: &Copied) -> String {
 }
 
 pub(super) fn table(compared: &[Compared]) -> String {
-    let mut rows = vec![["", "SOURCE", "TARGET", ""].map(str::to_owned).to_vec()];
-    for one in compared {
+    let row = |one: &Compared| {
         let Compared { what, from, to } = one;
         let result = match (from == to, from.count == to.count) {
             (true, _) => "the same".to_owned(),
             (false, false) => "differ".to_owned(),
             (false, true) => format!("differ: {:032x}, {:032x}", from.hash, to.hash),
         };
-        rows.push(vec![(*what).to_owned(), thousands(from.count), thousands(to.count), result]);
-    }
-    output::table(
-        &[CellAlignment::Left, CellAlignment::Right, CellAlignment::Right, CellAlignment::Left],
-        &rows,
-    )
+        [(*what).to_owned(), thousands(from.count), thousands(to.count), result]
+    };
+    let heads = [("", Left), ("SOURCE", Right), ("TARGET", Right), ("", Left)];
+    output::table(heads, compared.iter().map(row))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::output::{self, CellAlignment};
+use crate::output::{self, Left, Right};
 
 /// One field a line, then one event a line. Leaves out fields that are null.
 pub(super) fn of_coupon(detail: &Value) -> String {
@@ -10,19 +10,17 @@ pub(super) fn of_coupon(detail: &Value) -> String {
     let shown = fields.filter(|(name, value)| !value.is_null() && *name != "events");
     let rows: Vec<Vec<String>> =
         shown.map(|(name, value)| vec![name.clone(), output::cell_text(value)]).collect();
-    let mut text = output::table(&[CellAlignment::Left, CellAlignment::Left], &rows);
+    let mut text = command_line::table(&[Left, Left], &rows);
     let events = detail["events"].as_array().map_or(&[][..], Vec::as_slice);
     if events.is_empty() {
         return text;
     }
-    let mut rows = vec![["#", "AT", "WHAT", "BY", "REFERENCE"].map(str::to_owned).to_vec()];
-    rows.extend(events.iter().map(|event| {
-        let fields = ["sequence", "at", "kind", "actor", "reference"];
-        fields.map(|name| output::cell_text(&event[name])).to_vec()
-    }));
+    let row = |event: &Value| {
+        ["sequence", "at", "kind", "actor", "reference"].map(|name| output::cell_text(&event[name]))
+    };
+    let heads = [("#", Right), ("AT", Left), ("WHAT", Left), ("BY", Left), ("REFERENCE", Left)];
     text.push('\n');
-    let left = CellAlignment::Left;
-    text.push_str(&output::table(&[CellAlignment::Right, left, left, left, left], &rows));
+    text.push_str(&output::table(heads, events.iter().map(row)));
     text
 }
 
@@ -43,7 +41,7 @@ mod tests {
         detail["events"] = json!([event]);
         let want = "code     A-B\nexpired  false\n\n\
                     #  AT                        WHAT    BY         REFERENCE\n\
-                    1  2026-11-01T00:00:00.000Z  voided  admin:cli  printed twice\n";
+                    1  2026-11-01T00:00:00.000Z  voided  admin:cli  printed twice";
         assert_eq!(of_coupon(&detail), want);
     }
 }
