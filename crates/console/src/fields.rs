@@ -45,6 +45,11 @@ impl FormFields {
     }
 }
 
+/// A part of a path; what cannot be one of these is no page.
+pub(crate) fn from_path<T: FromStr>(text: &str) -> ConsoleResult<T> {
+    text.parse().map_err(|_| ConsoleError::NotFound)
+}
+
 /// What is escaped within a query or a path.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use crate::cursor;
 use crate::desk::PageContext;
+use crate::fields::from_path;
 use crate::index::{CampaignSnapshot, CampaignTotals};
 use crate::roles::ConsoleAction;
 use crate::screens::campaigns::named;
@@ -75,8 +76,7 @@ impl CalendarMonth {
 
     /// Its days, and the weekday of the first: 0 is Monday.
     fn days(self) -> ConsoleResult<(Vec<Date>, usize)> {
-        let first: Date =
-            format!("{}-01", self.text()).parse().map_err(|_| ConsoleError::NotFound)?;
+        let first: Date = from_path(&format!("{}-01", self.text()))?;
         // 1 January 1970 was a Thursday.
         let number = first.first_instant(&Zone::utc()).day().0;
         let weekday = usize::try_from((number + 3).rem_euclid(7)).unwrap_or(0);
@@ -234,7 +234,7 @@ impl RoundRow {
 /// `GET /console/calendar/{day}`: what ends on a day.
 pub(crate) async fn day(desk: PageContext, Path(day): Path<String>) -> ConsoleResult {
     let t = desk.t;
-    let day: Date = day.parse().map_err(|_| ConsoleError::NotFound)?;
+    let day: Date = from_path(&day)?;
     let listed = desk.all_campaigns().await?;
     let skipped: usize = desk.query.may("skip")?.unwrap_or_default();
     let ending = listed.campaigns.iter().filter(|it| it.campaign.expires_on() == day);

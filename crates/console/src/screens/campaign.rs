@@ -4,20 +4,21 @@ use askama::Template;
 use axum::extract::Path;
 use coupon::calendar::{Date, Zone};
 use coupon::campaign::{Batch, BatchKind};
-use coupon::ids::{BatchId, CampaignId};
+use coupon::ids::BatchId;
 use coupon::time::DAY_MS;
 use engine::{Activity, CampaignView, CountInterval, CountsView};
 use serde_json::{Value, json};
 
 use crate::chart::share as share_bar;
 use crate::desk::PageContext;
+use crate::fields::from_path;
 use crate::index::CampaignTotals;
 use crate::roles::ConsoleAction;
 use crate::screens::audit::{AuditRow, entries};
 use crate::screens::campaigns::{CampaignPhase, bar, phase};
 use crate::screens::overview::{drawn, times};
 use crate::text::{IsolatedText, PageTexts};
-use crate::trouble::{ConsoleError, ConsoleResult};
+use crate::trouble::ConsoleResult;
 
 const DAYS: i64 = 30;
 
@@ -83,7 +84,7 @@ pub(crate) struct BatchRow {
 /// `GET /console/campaigns/{id}`
 pub(crate) async fn page(desk: PageContext, Path(id): Path<String>) -> ConsoleResult {
     let (t, engine, reader) = (desk.t, desk.engine(), desk.reader()?);
-    let id = campaign_id(&id)?;
+    let id = from_path(&id)?;
     let view = engine.campaign(&reader, &id).await?;
     let by_hour = desk.query.get("by") == Some("hour");
     let by = if by_hour { CountInterval::Hour } else { CountInterval::Day };
@@ -114,11 +115,6 @@ pub(crate) async fn page(desk: PageContext, Path(id): Path<String>) -> ConsoleRe
         view: &view,
     };
     desk.page(&page)
-}
-
-/// The id in a path; text that cannot be one is no page.
-pub(crate) fn campaign_id(text: &str) -> ConsoleResult<CampaignId> {
-    text.parse().map_err(|_| ConsoleError::NotFound)
 }
 
 /// Sums of today by the hour, or of a month by the day, in the zone of the campaign.
@@ -288,8 +284,8 @@ pub(crate) async fn batch(
     Path((campaign, batch)): Path<(String, String)>,
 ) -> ConsoleResult {
     let (t, engine, reader) = (desk.t, desk.engine(), desk.reader()?);
-    let campaign = campaign_id(&campaign)?;
-    let id: BatchId = batch.parse().map_err(|_| ConsoleError::NotFound)?;
+    let campaign = from_path(&campaign)?;
+    let id: BatchId = from_path(&batch)?;
     let batch = engine.batch(&reader, &campaign, &id).await?;
     let zone = engine.campaign(&reader, &campaign).await?.campaign.zone.clone();
     let rejected = match batch.import.rejected {

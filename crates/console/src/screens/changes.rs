@@ -10,10 +10,9 @@ use engine::{BatchRequest, CampaignPatch, CampaignView, WriteResult};
 use serde_json::json;
 
 use crate::desk::{PageContext, to};
-use crate::fields::{FormFields, encoded};
+use crate::fields::{FormFields, encoded, from_path};
 use crate::index::CampaignTotals;
 use crate::roles::ConsoleAction;
-use crate::screens::campaign::campaign_id;
 use crate::text::IsolatedText;
 use crate::trouble::{ConsoleError, ConsoleResult};
 
@@ -47,7 +46,7 @@ struct TermsPage<'a> {
 }
 
 async fn campaign(desk: &PageContext, id: &str) -> ConsoleResult<CampaignView> {
-    Ok(desk.engine().campaign(&desk.reader()?, &campaign_id(id)?).await?)
+    Ok(desk.engine().campaign(&desk.reader()?, &from_path(id)?).await?)
 }
 
 fn done(desk: &PageContext, id: &str, done: &str) -> Response {
@@ -74,7 +73,7 @@ pub(crate) async fn save_pause(
     let reason: Option<Reason> = fields.may("reason")?;
     let caller = desk.caller(ConsoleAction::PauseCampaign)?;
     let patch = CampaignPatch { paused: Some(paused), ..CampaignPatch::default() };
-    desk.engine().patch_campaign(&caller, &campaign_id(&id)?, patch, reason).await?;
+    desk.engine().patch_campaign(&caller, &from_path(&id)?, patch, reason).await?;
     Ok(done(&desk, &id, if paused { "paused" } else { "resumed" }))
 }
 
@@ -86,9 +85,9 @@ pub(crate) async fn pause_batch(
 ) -> ConsoleResult {
     let paused: bool = fields.must("paused")?;
     let reason: Option<Reason> = fields.may("reason")?;
-    let id: BatchId = batch.parse().map_err(|_| ConsoleError::NotFound)?;
+    let id: BatchId = from_path(&batch)?;
     let caller = desk.caller(ConsoleAction::PauseCampaign)?;
-    let campaign = campaign_id(&campaign)?;
+    let campaign = from_path(&campaign)?;
     desk.engine().pause_batch(&caller, &campaign, &id, paused, reason).await?;
     let (campaign, id) = (encoded(campaign.as_str()), encoded(id.as_str()));
     let done = if paused { "paused" } else { "resumed" };
@@ -114,7 +113,7 @@ pub(crate) async fn save_stock(
     let count = count.parse().map_err(|_| ConsoleError::field("count", desk.t.want_number()))?;
     let request = BatchRequest { id: fields.may::<BatchId>("batch_id")?, count };
     let caller = desk.caller(ConsoleAction::AddStock)?;
-    let minted = desk.engine().mint_batch(&caller, &campaign_id(&id)?, request).await?;
+    let minted = desk.engine().mint_batch(&caller, &from_path(&id)?, request).await?;
     Ok(done(&desk, &id, if let WriteResult::Created(_) = minted { "stock" } else { "same" }))
 }
 

@@ -19,11 +19,10 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use crate::desk::PageContext;
-use crate::fields::encoded;
+use crate::fields::{encoded, from_path};
 use crate::index::CampaignTotals;
 use crate::qr;
 use crate::roles::ConsoleAction;
-use crate::screens::campaign::campaign_id;
 use crate::trouble::{ConsoleError, ConsoleResult};
 use crate::workbook::{self, ROWS_MAX};
 
@@ -51,7 +50,7 @@ async fn codes(
 
 /// `GET /console/campaigns/{id}/codes.csv`
 pub(crate) async fn download(desk: PageContext, Path(id): Path<String>) -> ConsoleResult {
-    let id = campaign_id(&id)?;
+    let id = from_path(&id)?;
     let codes = codes(&desk, &id, CodesFormat::Csv).await?;
     let head = once(async { Ok(format!("{BYTE_ORDER_MARK}code\n")) });
     Ok(file(&format!("codes-{id}.csv"), head.chain(codes).boxed()))
@@ -82,7 +81,7 @@ pub(crate) fn attached(name: &str, kind: &'static str, body: Body) -> Response {
 
 /// `GET /console/campaigns/{id}/codes.xlsx`: all of them, or none if a workbook has not so many rows.
 pub(crate) async fn workbook(desk: PageContext, Path(id): Path<String>) -> ConsoleResult {
-    let id = campaign_id(&id)?;
+    let id = from_path(&id)?;
     let too_small =
         || ConsoleError::field("xlsx", desk.t.workbook_too_small(desk.t.number(ROWS_MAX as u64)));
     // A count may be some seconds old: below each row is counted.
@@ -133,7 +132,7 @@ struct SheetPage<'a> {
 
 /// `GET /console/campaigns/{id}/sheet`: codes with pictures for a camera, to print.
 pub(crate) async fn sheet(desk: PageContext, Path(id): Path<String>) -> ConsoleResult {
-    let id = campaign_id(&id)?;
+    let id = from_path(&id)?;
     let name = desk.engine().campaign(&desk.reader()?, &id).await?.campaign.name.clone();
     let mut pieces = codes(&desk, &id, CodesFormat::Sheet).await?;
     let mut codes: Vec<String> = Vec::new();

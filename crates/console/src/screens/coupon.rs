@@ -5,7 +5,6 @@ use attempts::Wanted;
 use axum::extract::Path;
 use axum::response::Response;
 use coupon::calendar::{Date, Zone};
-use coupon::code::CodeText;
 use coupon::coupon::{Event, EventKind, State};
 use coupon::ids::{OrderRef, Reason, UserId};
 use coupon::refusal::Refusal;
@@ -14,7 +13,7 @@ use engine::{AdminChange, CouponView, NewExpiry, Tier, WriteResult};
 use serde_json::json;
 
 use crate::desk::{PageContext, to};
-use crate::fields::{FormFields, encoded};
+use crate::fields::{FormFields, encoded, from_path};
 use crate::roles::ConsoleAction;
 use crate::screens::refused::AttemptRow;
 use crate::text::{IsolatedText, PageTexts};
@@ -106,14 +105,10 @@ impl CouponAction {
     }
 }
 
-pub(crate) fn code(text: &str) -> ConsoleResult<CodeText> {
-    text.parse().map_err(|_| ConsoleError::NotFound)
-}
-
 /// `GET /console/coupons/{code}`
 pub(crate) async fn page(desk: PageContext, Path(typed): Path<String>) -> ConsoleResult {
     let (t, engine, reader) = (desk.t, desk.engine(), desk.reader()?);
-    let text = code(&typed)?;
+    let text = from_path(&typed)?;
     let view = engine.coupon(&reader, &text, None).await?;
     let campaign = engine.campaign(&reader, &view.coupon.genesis().campaign).await?.campaign;
     let wanted = Wanted { codes: Some(vec![view.code.clone()]), ..Wanted::default() };
@@ -245,7 +240,7 @@ struct ActionPage<'a> {
 /// `GET /console/coupons/{code}/…`: a second look, with the reason. The page names the version that it shows,
 /// so that nothing is done to a coupon that has changed meanwhile.
 pub(crate) async fn ask(desk: PageContext, Path(typed): Path<String>) -> ConsoleResult {
-    let view = desk.engine().coupon(&desk.reader()?, &code(&typed)?, None).await?;
+    let view = desk.engine().coupon(&desk.reader()?, &from_path(&typed)?, None).await?;
     let name = desk.path_alone().rsplit('/').next();
     let asked = CouponAction::ALL.into_iter().find(|it| Some(it.as_str()) == name);
     let asked = asked.ok_or(ConsoleError::NotFound)?;
@@ -302,7 +297,7 @@ pub(crate) async fn issue(
 ) -> ConsoleResult {
     let user: UserId = fields.must("user_id")?;
     let caller = desk.caller(ConsoleAction::Issue)?;
-    let done = desk.engine().issue_code(&caller, &code(&typed)?, Some(user)).await?;
+    let done = desk.engine().issue_code(&caller, &from_path(&typed)?, Some(user)).await?;
     desk.console.index.has_changed();
     Ok(after(&typed, &done, "issued", "had"))
 }
@@ -316,7 +311,7 @@ pub(crate) async fn revoke(
     let user: UserId = fields.must("user_id")?;
     let caller = desk.caller(ConsoleAction::Revoke)?;
     let change = with(&fields)?;
-    let done = desk.engine().revoke(&caller, &code(&typed)?, user, None, change).await?;
+    let done = desk.engine().revoke(&caller, &from_path(&typed)?, user, None, change).await?;
     desk.console.index.has_changed();
     Ok(after(&typed, &done, "revoked", "same"))
 }
@@ -328,7 +323,7 @@ pub(crate) async fn void(
     fields: FormFields,
 ) -> ConsoleResult {
     let caller = desk.caller(ConsoleAction::Void)?;
-    let done = desk.engine().void(&caller, &code(&typed)?, with(&fields)?).await?;
+    let done = desk.engine().void(&caller, &from_path(&typed)?, with(&fields)?).await?;
     desk.console.index.has_changed();
     Ok(after(&typed, &done, "voided", "same"))
 }
@@ -342,7 +337,7 @@ pub(crate) async fn extend(
     let (on, zone): (Date, Zone) = (fields.must("expires_on")?, fields.must("time_zone")?);
     let caller = desk.caller(ConsoleAction::Extend)?;
     let expiry = NewExpiry::On(on, zone);
-    let done = desk.engine().extend(&caller, &code(&typed)?, expiry, with(&fields)?).await?;
+    let done = desk.engine().extend(&caller, &from_path(&typed)?, expiry, with(&fields)?).await?;
     Ok(after(&typed, &done, "extended", "same"))
 }
 
@@ -356,7 +351,7 @@ pub(crate) async fn cancel_redemption(
     let caller = desk.caller(ConsoleAction::CancelRedemption)?;
     let reason = Some(reason(&fields)?);
     let done =
-        desk.engine().cancel_redemption(&caller, &code(&typed)?, None, order, reason).await?;
+        desk.engine().cancel_redemption(&caller, &from_path(&typed)?, None, order, reason).await?;
     desk.console.index.has_changed();
     Ok(after(&typed, &done, "cancelled", "same"))
 }

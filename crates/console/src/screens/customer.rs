@@ -12,13 +12,13 @@ use serde_json::json;
 
 use crate::cursor;
 use crate::desk::{PageContext, to};
-use crate::fields::{FormFields, encoded};
+use crate::fields::{FormFields, encoded, from_path};
 use crate::index::CampaignTotals;
 use crate::roles::ConsoleAction;
 use crate::screens::campaigns::{CampaignPhase, named, phase};
 use crate::screens::refused::AttemptRow;
 use crate::text::IsolatedText;
-use crate::trouble::{ConsoleError, ConsoleResult};
+use crate::trouble::ConsoleResult;
 
 const PAGE: u64 = 50;
 
@@ -51,7 +51,7 @@ pub(crate) struct CouponRow {
 
 /// `GET /console/customers/{user}`
 pub(crate) async fn page(desk: PageContext, Path(user): Path<String>) -> ConsoleResult {
-    let user: UserId = user.parse().map_err(|_| ConsoleError::NotFound)?;
+    let user: UserId = from_path(&user)?;
     let list = desk.coupons(Some(user.clone()), None).await?;
     let wanted = Wanted { user: Some(user.to_string()), ..Wanted::default() };
     let campaigns = match desk.may(ConsoleAction::Issue) {
@@ -142,7 +142,7 @@ pub(crate) async fn give(
     Path(user): Path<String>,
     fields: FormFields,
 ) -> ConsoleResult {
-    let user: UserId = user.parse().map_err(|_| ConsoleError::NotFound)?;
+    let user: UserId = from_path(&user)?;
     let campaign: CampaignId = fields.must("campaign_id")?;
     let gift: IssueRef = fields.must("issue_ref")?;
     let caller = desk.caller(ConsoleAction::Issue)?;

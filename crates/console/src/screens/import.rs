@@ -19,14 +19,13 @@ use serde_json::json;
 use std::sync::Arc;
 
 use crate::desk::{PageContext, to};
-use crate::fields::{FormFields, encoded};
+use crate::fields::{FormFields, encoded, from_path};
 use crate::multipart::FormUpload;
 use crate::roles::ConsoleAction;
-use crate::screens::campaign::campaign_id;
 use crate::screens::campaigns::{CampaignPhase, named, phase};
 use crate::screens::codes::file;
 use crate::text::{IsolatedText, PageTexts};
-use crate::trouble::{ConsoleError, ConsoleResult};
+use crate::trouble::ConsoleResult;
 
 /// Campaigns that are offered without a search.
 const OFFERED: usize = 100;
@@ -80,7 +79,7 @@ struct ImportPreview {
 
 /// `GET /console/campaigns/{id}/import`
 pub(crate) async fn page(desk: PageContext, Path(id): Path<String>) -> ConsoleResult {
-    show(&desk, &campaign_id(&id)?, &desk.query.clone(), None).await
+    show(&desk, &from_path(&id)?, &desk.query.clone(), None).await
 }
 
 async fn show(
@@ -120,7 +119,7 @@ pub(crate) async fn send(
     Path(id): Path<String>,
     request: Request,
 ) -> ConsoleResult {
-    let id = campaign_id(&id)?;
+    let id: CampaignId = from_path(&id)?;
     let caller = desk.caller(ConsoleAction::Import)?;
     let mut upload = FormUpload::of(request).await?;
     let (fields, pieces) = upload.read(&desk).await?;
@@ -181,8 +180,8 @@ pub(crate) async fn rejected(
     desk: PageContext,
     Path((campaign, batch)): Path<(String, String)>,
 ) -> ConsoleResult {
-    let campaign = campaign_id(&campaign)?;
-    let batch: BatchId = batch.parse().map_err(|_| ConsoleError::NotFound)?;
+    let campaign = from_path(&campaign)?;
+    let batch: BatchId = from_path(&batch)?;
     let caller = desk.caller(ConsoleAction::Import)?;
     desk.engine().batch(&caller, &campaign, &batch).await?;
     let name = format!("rejected-{campaign}.csv");

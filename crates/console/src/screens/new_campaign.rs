@@ -9,9 +9,8 @@ use engine::{CampaignDraft, Failure, WriteResult};
 use serde_json::{Value, json};
 
 use crate::desk::{PageContext, to};
-use crate::fields::{FormFields, encoded};
+use crate::fields::{FormFields, encoded, from_path};
 use crate::roles::ConsoleAction;
-use crate::screens::campaign::campaign_id;
 use crate::text::{IsolatedText, PageTexts};
 use crate::trouble::{ConsoleError, ConsoleResult, faults_said};
 
@@ -49,7 +48,7 @@ pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
 
 /// The fields of another campaign, without its dates and names.
 async fn like(desk: &PageContext, id: &str) -> ConsoleResult<FormFields> {
-    let view = desk.engine().campaign(&desk.reader()?, &campaign_id(id)?).await?;
+    let view = desk.engine().campaign(&desk.reader()?, &from_path(id)?).await?;
     let campaign = &view.campaign;
     let number = |number: Option<u16>| number.map(|number| number.to_string());
     let all = [

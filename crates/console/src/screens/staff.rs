@@ -7,7 +7,7 @@ use coupon::time::Millis;
 use engine::{STAFF_ROLES, StaffRole};
 
 use crate::desk::{PageContext, to};
-use crate::fields::FormFields;
+use crate::fields::{FormFields, from_path};
 use crate::invitation::{INVITATION_MS, new, signed};
 use crate::roles::{ConsoleAction, TABLE};
 use crate::trouble::{ConsoleError, ConsoleResult};
@@ -85,24 +85,20 @@ pub(crate) async fn change_role(
 ) -> ConsoleResult {
     let role: StaffRole = fields.must("role")?;
     let caller = desk.caller(ConsoleAction::ManageStaff)?;
-    desk.engine().change_staff_role(&caller, &named(&name)?, role).await?;
+    desk.engine().change_staff_role(&caller, &from_path(&name)?, role).await?;
     Ok(to("/console/staff?done=changed"))
 }
 
 /// `POST /console/staff/{name}/sign-out`
 pub(crate) async fn sign_out(desk: PageContext, Path(name): Path<String>) -> ConsoleResult {
     let caller = desk.caller(ConsoleAction::ManageStaff)?;
-    desk.engine().sign_staff_out(&caller, &named(&name)?).await?;
+    desk.engine().sign_staff_out(&caller, &from_path(&name)?).await?;
     Ok(to("/console/staff?done=signed-out"))
 }
 
 /// `POST /console/staff/{name}/remove`
 pub(crate) async fn remove(desk: PageContext, Path(name): Path<String>) -> ConsoleResult {
     let caller = desk.caller(ConsoleAction::ManageStaff)?;
-    desk.engine().remove_staff(&caller, &named(&name)?).await?;
+    desk.engine().remove_staff(&caller, &from_path(&name)?).await?;
     Ok(to("/console/staff?done=removed"))
-}
-
-fn named(name: &str) -> ConsoleResult<UserId> {
-    name.parse().map_err(|_| ConsoleError::NotFound)
 }
