@@ -26,20 +26,14 @@ static COLUMNS: LazyLock<SchemaRef> =
     LazyLock::new(|| batch(&[]).expect("the columns have the same number of rows").schema());
 
 #[derive(Debug)]
-pub(crate) struct CampaignsTable {
-    tiers: TierReader,
-}
+pub(crate) struct CampaignsTable(pub(crate) TierReader);
 
 impl CampaignsTable {
-    pub(crate) fn new(tiers: TierReader) -> CampaignsTable {
-        CampaignsTable { tiers }
-    }
-
     async fn rows(&self) -> Result<RecordBatch> {
         let mut rows: Vec<CampaignRow> = Vec::new();
         loop {
             let after = rows.last().map(|row| row.campaign.id.clone());
-            let page = self.tiers.engine.hot().campaigns(after, PAGE, self.tiers.now).await;
+            let page = self.0.engine.hot().campaigns(after, PAGE, self.0.now).await;
             let page = page.map_err(|error| DataFusionError::External(Box::new(error)))?;
             let ended = page.len() < PAGE;
             rows.extend(page);

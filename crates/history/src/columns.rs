@@ -49,18 +49,19 @@ const COUPONS: [&str; 21] = [
 ];
 
 /// The columns of the files, with text as views, so that grouping and comparing copies no text.
-static OF_FILES: LazyLock<SchemaRef> =
+pub(crate) static OF_FILES: LazyLock<SchemaRef> =
     LazyLock::new(|| retyped(&cold::external::columns(), DataType::Utf8, DataType::Utf8View));
 
 /// The columns of merged coupons: those of the files, `expiry_day` and `tier`.
-static OF_MERGED: LazyLock<SchemaRef> = LazyLock::new(|| {
+pub(crate) static OF_MERGED: LazyLock<SchemaRef> = LazyLock::new(|| {
     let mut fields: Vec<FieldRef> = OF_FILES.fields().iter().cloned().collect();
     fields.push(expiry_day());
     fields.push(Arc::new(Field::new("tier", DataType::Utf8View, false)));
     Arc::new(Schema::new(fields))
 });
 
-static OF_TABLE: LazyLock<SchemaRef> = LazyLock::new(|| {
+/// The columns of the table.
+pub(crate) static OF_TABLE: LazyLock<SchemaRef> = LazyLock::new(|| {
     let field = |name: &&str| match *name {
         "expired" => Arc::new(Field::new(*name, DataType::Boolean, false)),
         "expires_on" => Arc::new(Field::new(*name, DataType::Date32, false)),
@@ -84,18 +85,6 @@ pub(crate) fn retyped(schema: &Schema, from: DataType, to: DataType) -> SchemaRe
 /// The column in the names of the folders.
 pub(crate) fn expiry_day() -> FieldRef {
     Arc::new(Field::new("expiry_day", DataType::Date32, false))
-}
-
-pub(crate) fn of_files() -> SchemaRef {
-    Arc::clone(&OF_FILES)
-}
-
-pub(crate) fn of_merged() -> SchemaRef {
-    Arc::clone(&OF_MERGED)
-}
-
-pub(crate) fn of_table() -> SchemaRef {
-    Arc::clone(&OF_TABLE)
 }
 
 pub(crate) fn instant(at: Millis) -> ScalarValue {
@@ -132,7 +121,7 @@ pub(crate) fn merged(day: Day, coupons: &[Coupon], tiers: &[Tier]) -> Result<Rec
     let mut columns = rows.columns().to_vec();
     columns.push(Arc::new(Date32Array::from(vec![day.0; coupons.len()])));
     columns.push(Arc::new(StringViewArray::from_iter_values(tiers.iter().map(word))));
-    Ok(RecordBatch::try_new(of_merged(), columns)?)
+    Ok(RecordBatch::try_new(Arc::clone(&OF_MERGED), columns)?)
 }
 
 pub(crate) fn with_types_of(

@@ -31,7 +31,7 @@ use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 use datafusion::physical_plan::union::UnionExec;
 
 use crate::columns;
-use crate::merged::{MergedPartitions, PartitionSet};
+use crate::merged::MergedPartitions;
 use crate::pruning::ScanPruning;
 use crate::tiers::{SeenPartitions, TierReader};
 pub(crate) use exec::CouponsExec;
@@ -47,20 +47,12 @@ const PART_BYTES_MIN: usize = 1 << 20;
 const RARE: [&str; 3] = ["code", "holder", "order_ref"];
 
 #[derive(Debug)]
-pub(crate) struct CouponsTable {
-    tiers: TierReader,
-}
-
-impl CouponsTable {
-    pub(crate) fn new(tiers: TierReader) -> CouponsTable {
-        CouponsTable { tiers }
-    }
-}
+pub(crate) struct CouponsTable(pub(crate) TierReader);
 
 #[async_trait]
 impl TableProvider for CouponsTable {
     fn schema(&self) -> SchemaRef {
-        columns::of_table()
+        Arc::clone(&columns::OF_TABLE)
     }
 
     fn table_type(&self) -> TableType {
@@ -86,11 +78,11 @@ impl TableProvider for CouponsTable {
                 "no code is '{text}': codes here have no hyphens, prefix and small letters: write '{code}'"
             );
         }
-        let seen = self.tiers.seen().await;
+        let seen = self.0.seen().await;
         let seen = seen.map_err(|error| DataFusionError::External(Box::new(error)))?;
         let pruning = Arc::new(ScanPruning::of(state, filters)?);
         let few = filters.iter().any(leaves_few);
-        let scan = CouponsScan { tiers: &self.tiers, state, projection, limit, few };
+        let scan = CouponsScan { tiers: &self.0, state, projection, limit, few };
         scan.plan(&seen, pruning)
     }
 }
@@ -115,13 +107,8 @@ impl CouponsScan<'_> {
         let (files_all, partitions_all) =
             (all.len(), seen.settled.len() + seen.open.len() + seen.layered.len());
         let files = pruning.files(all)?;
-        let open = pruning.days(&seen.open)?;
-        let mut layered = Vec::new();
-        for partition in &seen.layered {
-            if pruning.partition(partition)? {
-                layered.push(partition.clone());
-            }
-        }
+        let open = pruning.days(seen.open.clone())?;
+        let layered = pruning.partitions(seen.layered.clone())?;
         let mut days: Vec<Day> = files.iter().map(|file| file.day()).collect();
         days.dedup();
         let pruned = PruningResult {
@@ -134,8 +121,7 @@ impl CouponsScan<'_> {
             inputs.push(self.projected(self.files(&files)?)?);
         }
         if !open.is_empty() || !layered.is_empty() {
-            let partitions = PartitionSet { open, layered };
-            let merged = MergedPartitions::new(self.tiers.clone(), partitions, pruning);
+            let merged = MergedPartitions::new(self.tiers.clone(), open, layered, pruning);
             inputs.push(self.projected(Arc::new(merged))?);
         }
         let input = match inputs.pop() {
@@ -143,13 +129,13 @@ impl CouponsScan<'_> {
             Some(input) if inputs.is_empty() => input,
             Some(input) => UnionExec::try_new(inputs.into_iter().chain([input]).collect())?,
         };
-        Ok(Arc::new(CouponsExec::new(pruned, input)))
+        Ok(Arc::new(CouponsExec { pruned, input }))
     }
 
     fn schema(&self) -> Result<SchemaRef> {
         match self.projection {
-            Some(wanted) => Ok(Arc::new(columns::of_table().project(wanted)?)),
-            None => Ok(columns::of_table()),
+            Some(wanted) => Ok(Arc::new(columns::OF_TABLE.project(wanted)?)),
+            None => Ok(Arc::clone(&columns::OF_TABLE)),
         }
     }
 
@@ -175,7 +161,7 @@ impl CouponsScan<'_> {
             runtime.object_store(&url)?,
             runtime.cache_manager.get_file_metadata_cache(),
         );
-        let schema = TableSchema::builder(columns::of_files())
+        let schema = TableSchema::builder(Arc::clone(&columns::OF_FILES))
             .with_table_partition_cols(vec![columns::expiry_day()])
             .build();
         let source = ParquetSource::new(schema)
@@ -242,7 +228,7 @@ fn leaves_few(filter: &Expr) -> bool {
 }
 
 fn partitioned(file: &ColdFile, object: String) -> PartitionedFile {
-    let mut statistics = Statistics::new_unknown(&columns::of_files());
+    let mut statistics = Statistics::new_unknown(&columns::OF_FILES);
     statistics.num_rows = usize::try_from(file.rows()).map_or(Precision::Absent, Precision::Exact);
     PartitionedFile::new(object, file.bytes())
         .with_partition_values(vec![ScalarValue::Date32(Some(file.day().0))])

@@ -126,7 +126,7 @@ impl<W: Write + Send> FormattedRows<W> {
 
     fn out(&self) -> &W {
         match &self.form {
-            FormatWriter::Table(table) => table.out(),
+            FormatWriter::Table(table) => &table.out,
             FormatWriter::Csv { out } | FormatWriter::Jsonl { out } => out,
             FormatWriter::Parquet(writer) => writer.inner(),
             FormatWriter::Arrow(writer) => writer.get_ref(),
@@ -173,7 +173,7 @@ fn csv_row(rows: &RecordBatch, row: usize) -> String {
     let cell = |column: &ArrayRef| {
         let text = values::text(column.as_ref(), row);
         // A negative number is no formula.
-        if values::is_number(column.data_type()) { text } else { csv::cell(&text) }
+        if column.data_type().is_numeric() { text } else { csv::cell(&text) }
     };
     let mut line = rows.columns().iter().map(cell).collect::<Vec<_>>().join(",");
     line.push('\n');

@@ -32,20 +32,15 @@ use crate::tiers::{TierReader, of_store};
 /// Coupons of one read from cold.
 const CHUNK: usize = 4_096;
 
-#[derive(Clone, Debug)]
-pub(crate) struct PartitionSet {
-    /// Those that hot may have something of, by day.
-    pub(crate) open: Vec<Day>,
-    /// Those that lie in cold alone.
-    pub(crate) layered: Vec<ColdPartition>,
-}
-
 /// Has one output partition: a coupon that is extended meanwhile moves to a later partition, so only a
 /// walk in the order of days does not miss it.
 #[derive(Debug)]
 pub(crate) struct MergedPartitions {
     tiers: TierReader,
-    partitions: PartitionSet,
+    /// Those that hot may have something of, by day.
+    open: Vec<Day>,
+    /// Those that lie in cold alone.
+    layered: Vec<ColdPartition>,
     pruning: Arc<ScanPruning>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
@@ -54,23 +49,24 @@ pub(crate) struct MergedPartitions {
 impl MergedPartitions {
     pub(crate) fn new(
         tiers: TierReader,
-        partitions: PartitionSet,
+        open: Vec<Day>,
+        layered: Vec<ColdPartition>,
         pruning: Arc<ScanPruning>,
     ) -> MergedPartitions {
-        let properties = PlanProperties::new(
-            EquivalenceProperties::new(columns::of_merged()),
+        let properties = Arc::new(PlanProperties::new(
+            EquivalenceProperties::new(Arc::clone(&columns::OF_MERGED)),
             Partitioning::UnknownPartitioning(1),
             EmissionType::Incremental,
             Boundedness::Bounded,
-        );
+        ));
         let metrics = ExecutionPlanMetricsSet::new();
-        MergedPartitions { tiers, partitions, pruning, properties: Arc::new(properties), metrics }
+        MergedPartitions { tiers, open, layered, pruning, properties, metrics }
     }
 }
 
 impl DisplayAs for MergedPartitions {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let PartitionSet { open, layered } = &self.partitions;
+        let MergedPartitions { open, layered, .. } = self;
         write!(f, "MergedPartitions: both_tiers={}, cold_alone={}", open.len(), layered.len())
     }
 }
@@ -113,8 +109,8 @@ impl ExecutionPlan for MergedPartitions {
         let walk = TierWalk {
             tiers: self.tiers.clone(),
             pruning: Arc::clone(&self.pruning),
-            open: self.partitions.open.iter().copied().collect(),
-            layered: self.partitions.layered.iter().cloned().collect(),
+            open: self.open.iter().copied().collect(),
+            layered: self.layered.iter().cloned().collect(),
             last: None,
             partition: None,
         };
@@ -126,7 +122,7 @@ impl ExecutionPlan for MergedPartitions {
                 Ok(rows.map(|rows| (rows, walk)))
             }
         });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(columns::of_merged(), rows)))
+        Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&columns::OF_MERGED), rows)))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {
@@ -197,7 +193,7 @@ impl TierWalk {
         let alone = || seen.settled.iter().chain(&seen.layered).map(|partition| partition.day);
         let mut days = self.tiers.open().await?;
         days.retain(|day| *day > last && !seen.open.contains(day) && !alone().any(|it| it == *day));
-        let days = self.pruning.days(&days);
+        let days = self.pruning.days(days);
         let days = days.map_err(|error| HotError::Unavailable(Box::new(error)))?;
         Ok(days.into_iter().min())
     }

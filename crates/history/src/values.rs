@@ -65,11 +65,6 @@ pub(crate) fn text(column: &dyn Array, row: usize) -> String {
     }
 }
 
-/// Whether cells of a type are numbers. They are aligned to the right, and are never formulas.
-pub(crate) fn is_number(kind: &DataType) -> bool {
-    kind.is_numeric()
-}
-
 fn float(value: f64) -> Value {
     Number::from_f64(value).map_or(Value::Null, Value::Number)
 }

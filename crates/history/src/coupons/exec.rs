@@ -26,7 +26,7 @@ pub(crate) struct PruningResult {
 #[derive(Debug)]
 pub(crate) struct CouponsExec {
     pub(crate) pruned: PruningResult,
-    input: Arc<dyn ExecutionPlan>,
+    pub(super) input: Arc<dyn ExecutionPlan>,
 }
 
 impl DisplayAs for CouponsExec {
@@ -109,11 +109,5 @@ impl ExecutionPlan for CouponsExec {
         _: &ConfigOptions,
     ) -> Result<FilterDescription> {
         FilterDescription::from_children(filters, &self.children())
-    }
-}
-
-impl CouponsExec {
-    pub(super) fn new(pruned: PruningResult, input: Arc<dyn ExecutionPlan>) -> CouponsExec {
-        CouponsExec { pruned, input }
     }
 }

@@ -15,7 +15,7 @@ const WIDTH_MAX: usize = 60;
 
 /// A table. It holds its first rows back until it knows how wide they are.
 pub(super) struct TableWriter<W> {
-    out: W,
+    pub(super) out: W,
     waiting: Vec<Vec<String>>,
     widths: Option<Vec<usize>>,
 }
@@ -24,10 +24,6 @@ impl<W: Write> TableWriter<W> {
     pub(super) fn begin(out: W, schema: &Schema) -> TableWriter<W> {
         let header = schema.fields().iter().map(|field| field.name().clone()).collect();
         TableWriter { out, waiting: vec![header], widths: None }
-    }
-
-    pub(super) fn out(&self) -> &W {
-        &self.out
     }
 
     pub(super) fn put(&mut self, rows: &RecordBatch, schema: &Schema) -> std::io::Result<()> {
@@ -62,7 +58,7 @@ impl<W: Write> TableWriter<W> {
                 let cells = row.iter().zip(schema.fields()).zip(widths.iter());
                 let cells = cells.map(|((cell, field), width)| {
                     let cell = cell.lines().nth(line).unwrap_or_default();
-                    match values::is_number(field.data_type()) {
+                    match field.data_type().is_numeric() {
                         true => format!("{cell:>width$}"),
                         false => format!("{cell:<width$}"),
                     }

@@ -82,9 +82,9 @@ pub(super) async fn context(
         .build();
     let context = SessionContext::new_with_state(state);
     let tiers = TierReader::new(Arc::clone(engine), as_of);
-    context.register_table("coupons", Arc::new(CouponsTable::new(tiers.clone())))?;
-    context.register_table("campaigns", Arc::new(CampaignsTable::new(tiers)))?;
-    context.register_udf(redemptions::udf(columns::of_table().field_with_name("events")?));
+    context.register_table("coupons", Arc::new(CouponsTable(tiers.clone())))?;
+    context.register_table("campaigns", Arc::new(CampaignsTable(tiers)))?;
+    context.register_udf(redemptions::udf(columns::OF_TABLE.field_with_name("events")?));
     for (name, sql) in [("events", EVENTS), ("redemptions", REDEMPTIONS)] {
         let plan = context.state().create_logical_plan(sql).await?;
         context.register_table(name, Arc::new(ViewTable::new(plan, None)))?;
