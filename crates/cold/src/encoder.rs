@@ -86,15 +86,11 @@ impl NewFiles {
     }
 }
 
-enum EncoderMessage<C> {
-    Chunk(C),
-    /// If the channel closes without it, the encoder was dropped, and its files are abandoned.
-    End,
-}
-
 pub(crate) struct FileEncoder<C> {
     location: StoreLocation,
-    orders: mpsc::Sender<EncoderMessage<C>>,
+    /// Chunks, then `None`. If the channel closes without it, the encoder was dropped, and its files
+    /// are abandoned.
+    chunks: mpsc::Sender<Option<C>>,
     task: JoinHandle<Result<Vec<NewFile>, ColdError>>,
 }
 
@@ -105,35 +101,35 @@ impl<C: Send + 'static> FileEncoder<C> {
         chunks_max: usize,
         take: impl FnMut(&mut NewFiles, C) -> Result<(), ColdError> + Send + 'static,
     ) -> FileEncoder<C> {
-        let (orders, received) = mpsc::channel(chunks_max);
+        let (chunks, received) = mpsc::channel(chunks_max);
         let location = files.location.clone();
         let task = location.blocking.spawn(move || encode(files, received, take));
-        FileEncoder { location, orders, task }
+        FileEncoder { location, chunks, task }
     }
 
     /// Hands over a chunk. Waits only while `chunks_max` chunks wait. Returns `false` after an
     /// error, which [`FileEncoder::finish`] returns.
     pub(crate) async fn push(&self, chunk: C) -> bool {
-        self.orders.send(EncoderMessage::Chunk(chunk)).await.is_ok()
+        self.chunks.send(Some(chunk)).await.is_ok()
     }
 
     /// The files are durable and in no commit.
     pub(crate) async fn finish(self) -> Result<Vec<NewFile>, ColdError> {
-        // Before it receives `End`, the task stops only with an error, which is returned below.
-        let _ = self.orders.send(EncoderMessage::End).await;
+        // Before it receives `None`, the task stops only with an error, which is returned below.
+        let _ = self.chunks.send(None).await;
         self.task.await.map_err(|error| self.location.stopped(error))?
     }
 }
 
 fn encode<C>(
     mut files: NewFiles,
-    mut orders: mpsc::Receiver<EncoderMessage<C>>,
+    mut chunks: mpsc::Receiver<Option<C>>,
     mut take: impl FnMut(&mut NewFiles, C) -> Result<(), ColdError>,
 ) -> Result<Vec<NewFile>, ColdError> {
     loop {
-        match files.waiter.block_on(orders.recv()) {
-            Some(EncoderMessage::Chunk(chunk)) => take(&mut files, chunk)?,
-            Some(EncoderMessage::End) => return files.finish(),
+        match files.waiter.block_on(chunks.recv()) {
+            Some(Some(chunk)) => take(&mut files, chunk)?,
+            Some(None) => return files.finish(),
             None => return Err(files.location.unavailable("the writer was dropped")),
         }
     }

@@ -25,27 +25,26 @@ impl AuditedRow {
 /// A row that cannot be read has its error instead of a coupon.
 pub(super) fn rows(batch: &RecordBatch) -> Result<Vec<AuditedRow>, BadRow> {
     let codes = decode::texts(batch, "code")?;
-    let whole = decode::coupons(batch);
-    let mut rows = Vec::with_capacity(batch.num_rows());
-    let mut coupons = whole.ok().map(Vec::into_iter);
-    for row in 0..batch.num_rows() {
-        let coupon = match &mut coupons {
-            Some(coupons) => coupons.next().ok_or_else(|| decode::bad("code", row, "missing"))?,
-            None => match decode::coupons(&batch.slice(row, 1)) {
-                Ok(mut one) if one.len() == 1 => one.remove(0),
-                Ok(_) => return Err(decode::bad("code", row, "missing")),
-                Err(error) => {
-                    let code = codes.needed(row)?.to_owned();
-                    rows.push(AuditedRow { code, coupon: Err(error.to_string()), differs: None });
-                    continue;
-                }
-            },
-        };
-        let differs = disagreement(batch, row, &coupon)?;
-        let code = coupon.code().to_string();
-        rows.push(AuditedRow { code, coupon: Ok(Box::new(coupon)), differs });
-    }
-    Ok(rows)
+    let coupons: Vec<Result<Coupon, BadRow>> = match decode::coupons(batch) {
+        Ok(coupons) => coupons.into_iter().map(Ok).collect(),
+        // One at a time, to find the rows that cannot be read.
+        Err(_) => {
+            let one = |row| decode::coupons(&batch.slice(row, 1)).map(|mut one| one.remove(0));
+            (0..batch.num_rows()).map(one).collect()
+        }
+    };
+    let audited = |(row, coupon): (usize, Result<Coupon, BadRow>)| match coupon {
+        Ok(coupon) => {
+            let differs = disagreement(batch, row, &coupon)?;
+            let code = coupon.code().to_string();
+            Ok(AuditedRow { code, coupon: Ok(Box::new(coupon)), differs })
+        }
+        Err(error) => {
+            let code = codes.needed(row)?.to_owned();
+            Ok(AuditedRow { code, coupon: Err(error.to_string()), differs: None })
+        }
+    };
+    coupons.into_iter().enumerate().map(audited).collect()
 }
 
 /// The first column that contradicts the events. The state is compared where the coupon is decoded.
