@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use reqwest::Url;
 
-use crate::config::KafkaProperty;
+use crate::config;
 use crate::consume::limits::{IN_FLIGHT_DEFAULT, IN_FLIGHT_MAX};
 
 /// Connect couponry with Apache Kafka
@@ -59,10 +59,11 @@ pub(crate) struct BrokerArgs {
         long = "property",
         value_name = "NAME=VALUE",
         env = "COUPONRY_KAFKA_PROPERTIES",
+        value_parser = config::property,
         value_delimiter = '\n',
         hide_env_values = true
     )]
-    pub(crate) properties: Vec<KafkaProperty>,
+    pub(crate) properties: Vec<(String, String)>,
 }
 
 /// Publish the event feed to a topic

@@ -1,4 +1,4 @@
-//! Topics: which exist, how many partitions they have, and how missing ones are made.
+//! Topics: which exist, how many partitions they have, how missing ones are made, and the headers of records.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -7,6 +7,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, Top
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, OwnedHeaders};
 use tokio::runtime::Runtime;
 
 use crate::cli::BrokerArgs;
@@ -22,6 +23,12 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// As many partitions, or as many replicas, as the brokers' own default.
 const BROKER_DEFAULT: i32 = -1;
+
+pub(crate) fn headers_of<const N: usize>(rows: [(&str, &str); N]) -> OwnedHeaders {
+    rows.into_iter().fold(OwnedHeaders::new_with_capacity(N), |headers, (key, value)| {
+        headers.insert(Header { key, value: Some(value) })
+    })
+}
 
 /// Asks the brokers about topics. Each call waits until they answer, or until the end is asked for.
 pub(crate) struct TopicAdmin<'a> {

@@ -1,11 +1,12 @@
 //! Records for the result topic and the dead-letter topic.
 
-use rdkafka::message::{Header, Headers, OwnedHeaders};
+use rdkafka::message::{Headers, OwnedHeaders};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::command::{CommandTarget, CouponCommand};
+use crate::topics::headers_of;
 
 /// Headers that say which command a record is about.
 pub(crate) const SOURCE_TOPIC: &str = "couponry_topic";
@@ -34,17 +35,13 @@ impl CommandSource {
 
     pub(crate) fn headers(&self, topic: &str, partition: i32) -> OwnedHeaders {
         let (partition, offset) = (partition.to_string(), self.offset.to_string());
-        let rows = [
+        headers_of([
             ("content-type", "application/json"),
             (SOURCE_TOPIC, topic),
             (SOURCE_PARTITION, &partition),
             (SOURCE_OFFSET, &offset),
             (SOURCE_HASH, &self.hash),
-        ];
-        let headers = OwnedHeaders::new_with_capacity(rows.len() + 1);
-        rows.into_iter().fold(headers, |headers, (key, value)| {
-            headers.insert(Header { key, value: Some(value) })
-        })
+        ])
     }
 
     /// The source that these headers name, if it is of this topic and partition.

@@ -1,8 +1,10 @@
 //! An event of the feed as a CloudEvent 1.0 in binary mode: headers, a key, and the event as value.
 
-use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::message::OwnedHeaders;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+
+use crate::topics::headers_of;
 
 /// Key of an event that is about no coupon and no campaign.
 const STORE: &str = "store";
@@ -63,7 +65,7 @@ impl PublishedEvent {
     }
 
     pub(crate) fn headers(&self, source: &str) -> OwnedHeaders {
-        let rows = [
+        headers_of([
             ("ce_specversion", "1.0"),
             ("ce_id", &self.id),
             ("ce_type", &self.kind),
@@ -71,11 +73,7 @@ impl PublishedEvent {
             ("ce_subject", &self.subject),
             ("ce_time", &self.at),
             ("content-type", "application/json"),
-        ];
-        let headers = OwnedHeaders::new_with_capacity(rows.len());
-        rows.into_iter().fold(headers, |headers, (key, value)| {
-            headers.insert(Header { key, value: Some(value) })
-        })
+        ])
     }
 }
 
