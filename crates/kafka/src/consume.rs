@@ -50,7 +50,7 @@ pub(crate) fn run(
         dead_letters: or(&args.dead_letter_topic, "dead-letter"),
     };
     make_topics(args, &names, runtime, stop)?;
-    let (desk, counts) = (Arc::new(AssignmentTable::new()), Arc::new(ConsumeCounts::default()));
+    let (desk, counts) = (Arc::new(AssignmentTable::default()), Arc::new(ConsumeCounts::default()));
     if let Some(address) = args.metrics {
         metrics::serve(address, runtime, Arc::clone(&counts), Arc::clone(&desk))?;
     }

@@ -11,6 +11,7 @@ mod consume;
 mod error;
 mod http;
 mod publish;
+mod rate;
 mod stop;
 mod topics;
 

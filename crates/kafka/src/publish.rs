@@ -18,6 +18,7 @@ use tokio::runtime::Runtime;
 use crate::cli::{AfterGap, From, PublishArgs};
 use crate::error::BridgeError;
 use crate::http::ApiClient;
+use crate::rate::ReportRate;
 use crate::stop::StopSignal;
 use crate::topics::TopicAdmin;
 use cursor::PublishCursor;
@@ -30,9 +31,6 @@ const POLL_EVERY: Duration = Duration::from_millis(250);
 /// If the feed has nothing to publish, its cursor is written after this time. It must be shorter than
 /// `events_keep`, or the cursor would become too old.
 const CURSOR_EVERY: Duration = Duration::from_secs(60);
-
-/// Time between two lines of progress.
-const REPORT_EVERY: Duration = Duration::from_secs(10);
 
 /// Pause before a new session, after one that failed.
 const SESSION_AGAIN: Duration = Duration::from_secs(1);
@@ -52,7 +50,8 @@ pub(crate) fn run(
     drop(topics);
     let reader = feed::reader_of(&args.topic);
     let feed = FeedClient { api: &api, runtime, stop, types: args.types.as_deref(), reader };
-    let mut publisher = EventPublisher { args, names: &names, feed, stop, counts: Counts::new() };
+    let rate = ReportRate::default();
+    let mut publisher = EventPublisher { args, names: &names, feed, stop, published: 0, rate };
     loop {
         match publisher.session() {
             Ok(why) => {
@@ -63,7 +62,7 @@ pub(crate) fn run(
             Err(error) => return Err(error),
         }
     }
-    tracing::info!(events = publisher.counts.all, "stopped");
+    tracing::info!(events = publisher.published, "stopped");
     Ok(())
 }
 
@@ -72,7 +71,9 @@ struct EventPublisher<'a> {
     names: &'a PublisherTopics,
     feed: FeedClient<'a>,
     stop: &'a StopSignal,
-    counts: Counts,
+    /// Events.
+    published: u64,
+    rate: ReportRate,
 }
 
 impl EventPublisher<'_> {
@@ -102,13 +103,28 @@ impl EventPublisher<'_> {
                     return Ok(lost);
                 }
                 written = (next.after.clone(), Instant::now());
-                self.counts.add(&page);
+                self.published += page.events.len() as u64;
             }
             cursor = next;
-            self.counts.report(&page);
+            self.report(&page);
             if !page.has_more {
                 self.stop.pause(POLL_EVERY);
             }
+        }
+    }
+
+    /// Logs a line if it is time.
+    fn report(&mut self, page: &EventPage) {
+        let events = self.published;
+        if let Some(rate) = self.rate.of(events) {
+            tracing::info!(
+                events,
+                per_second = rate.round(),
+                is_behind = page.has_more,
+                last_event_at = page.events.last().map(|event| event.at.as_str()),
+                "published {events} events, {rate:.0} a second; {}",
+                if page.has_more { "more are waiting" } else { "at the end of the feed" }
+            );
         }
     }
 
@@ -139,40 +155,5 @@ impl EventPublisher<'_> {
                 Ok(at.after_gap(next))
             }
         }
-    }
-}
-
-struct Counts {
-    all: u64,
-    reported: u64,
-    since: Instant,
-}
-
-impl Counts {
-    fn new() -> Counts {
-        Counts { all: 0, reported: 0, since: Instant::now() }
-    }
-
-    fn add(&mut self, page: &EventPage) {
-        self.all += page.events.len() as u64;
-    }
-
-    /// One line after each [`REPORT_EVERY`].
-    fn report(&mut self, page: &EventPage) {
-        if self.since.elapsed() < REPORT_EVERY {
-            return;
-        }
-        let rate = (self.all - self.reported) as f64 / self.since.elapsed().as_secs_f64();
-        tracing::info!(
-            events = self.all,
-            per_second = rate.round(),
-            is_behind = page.has_more,
-            last_event_at = page.events.last().map(|event| event.at.as_str()),
-            "published {} events, {rate:.0} a second; {}",
-            self.all,
-            if page.has_more { "more are waiting" } else { "at the end of the feed" }
-        );
-        self.reported = self.all;
-        self.since = Instant::now();
     }
 }

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use super::partition::{CommandPartition, CommitPosition, LaneJob, TakenRecord};
+use super::partition::{CommandPartition, CommitPosition, LaneJob};
 
 /// All partitions that are assigned to this process.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct AssignmentTable {
     state: Mutex<AssignmentState>,
     /// A command has ended.
@@ -18,14 +18,8 @@ pub(crate) struct AssignmentTable {
 
 #[derive(Debug, Default)]
 struct AssignmentState {
-    partitions: BTreeMap<i32, AssignedPartition>,
+    partitions: BTreeMap<i32, CommandPartition>,
     epochs: u64,
-}
-
-#[derive(Debug)]
-struct AssignedPartition {
-    partition: CommandPartition,
-    closing: watch::Sender<bool>,
 }
 
 /// One assignment of a partition. A worker shows it with every call; after the revocation it opens
@@ -44,7 +38,7 @@ pub(crate) struct NewLane {
     pub(crate) lane: String,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct AssignmentLoad {
     pub(crate) partitions: usize,
     pub(crate) taken: usize,
@@ -65,10 +59,6 @@ impl AssignmentTicket {
 }
 
 impl AssignmentTable {
-    pub(crate) fn new() -> AssignmentTable {
-        AssignmentTable { state: Mutex::default(), ended: Condvar::new() }
-    }
-
     fn state(&self) -> MutexGuard<'_, AssignmentState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -78,10 +68,7 @@ impl AssignmentTable {
         let mut state = self.state();
         for &partition in partitions {
             state.epochs += 1;
-            let assigned = AssignedPartition {
-                partition: CommandPartition::new(state.epochs),
-                closing: watch::Sender::new(false),
-            };
+            let assigned = CommandPartition::new(state.epochs);
             state.partitions.insert(partition, assigned);
         }
     }
@@ -91,14 +78,13 @@ impl AssignmentTable {
     pub(crate) fn leave(&self, partitions: &[i32], wait: Duration) -> Vec<(i32, CommitPosition)> {
         let mut state = self.state();
         for number in partitions {
-            if let Some(assigned) = state.partitions.get_mut(number) {
-                assigned.closing.send_replace(true);
-                assigned.partition.close();
+            if let Some(partition) = state.partitions.get_mut(number) {
+                partition.close();
             }
         }
         let until = Instant::now() + wait;
         let is_running = |state: &AssignmentState| {
-            let of = |number| state.partitions.get(number).map_or(0, |it| it.partition.running());
+            let of = |number| state.partitions.get(number).map_or(0, CommandPartition::running);
             partitions.iter().any(|number| of(number) > 0)
         };
         while is_running(&state) {
@@ -110,46 +96,32 @@ impl AssignmentTable {
             let woken = self.ended.wait_timeout(state, left);
             state = woken.map_or_else(|poisoned| poisoned.into_inner().0, |(state, _)| state);
         }
-        let gone = |number: &i32| Some((*number, state.partitions.remove(number)?));
-        let gone: Vec<_> = partitions.iter().filter_map(gone).collect();
-        let position =
-            |(number, it): (i32, AssignedPartition)| Some((number, it.partition.position()?));
-        gone.into_iter().filter_map(position).collect()
+        let gone = |number: &i32| Some((*number, state.partitions.remove(number)?.position()?));
+        partitions.iter().filter_map(gone).collect()
     }
 
-    /// The assigned partitions, each with its epoch: another one after each assignment.
-    pub(crate) fn assigned(&self) -> Vec<(i32, u64)> {
+    /// What `look` finds in each assigned partition.
+    pub(crate) fn each<T>(&self, look: impl Fn(&CommandPartition) -> Option<T>) -> Vec<(i32, T)> {
         let state = self.state();
         let all = state.partitions.iter();
-        all.map(|(number, assigned)| (*number, assigned.partition.epoch)).collect()
+        all.filter_map(|(number, partition)| Some((*number, look(partition)?))).collect()
     }
 
-    /// Whether commands wait that are not begun yet.
-    pub(crate) fn is_waiting(&self) -> bool {
-        self.state().partitions.values().any(|assigned| assigned.partition.waiting() > 0)
-    }
-
-    /// Adds a message, unless its partition is gone.
-    pub(crate) fn take(&self, partition: i32, taken: TakenRecord) {
-        if let Some(assigned) = self.state().partitions.get_mut(&partition) {
-            assigned.partition.take(taken);
-        }
-    }
-
+    /// `None` if the partition is gone.
     pub(crate) fn with<T>(
         &self,
         partition: i32,
         look: impl FnOnce(&mut CommandPartition) -> T,
     ) -> Option<T> {
-        self.state().partitions.get_mut(&partition).map(|it| look(&mut it.partition))
+        self.state().partitions.get_mut(&partition).map(look)
     }
 
     /// Begins a job. Returns its lane if it needs a worker.
     pub(crate) fn begin(&self, number: i32, job: LaneJob, lane: &str) -> Option<NewLane> {
         let mut state = self.state();
-        let AssignedPartition { partition, closing } = state.partitions.get_mut(&number)?;
+        let partition = state.partitions.get_mut(&number)?;
         let needs_worker = partition.begin(job, lane);
-        let (epoch, closing) = (partition.epoch, closing.subscribe());
+        let (epoch, closing) = (partition.epoch, partition.closing.subscribe());
         let ticket = AssignmentTicket { partition: number, epoch, closing };
         needs_worker.then(|| NewLane { ticket, lane: lane.to_owned() })
     }
@@ -161,7 +133,7 @@ impl AssignmentTable {
         change: impl FnOnce(&mut CommandPartition) -> T,
     ) -> Option<T> {
         let mut state = self.state();
-        let partition = &mut state.partitions.get_mut(&ticket.partition)?.partition;
+        let partition = state.partitions.get_mut(&ticket.partition)?;
         (partition.epoch == ticket.epoch).then(|| change(partition))
     }
 
@@ -185,27 +157,13 @@ impl AssignmentTable {
         self.ended.notify_all();
     }
 
-    /// What may be committed of each partition.
-    pub(crate) fn positions(&self) -> Vec<(i32, CommitPosition)> {
-        let state = self.state();
-        let all = state.partitions.iter();
-        all.filter_map(|(number, it)| Some((*number, it.partition.position()?))).collect()
-    }
-
-    pub(crate) fn first_unanswered(&self) -> Vec<(i32, i64)> {
-        let state = self.state();
-        let all = state.partitions.iter();
-        all.filter_map(|(number, it)| Some((*number, it.partition.first_unanswered()?))).collect()
-    }
-
     pub(crate) fn load(&self) -> AssignmentLoad {
         let state = self.state();
-        let mut load =
-            AssignmentLoad { partitions: state.partitions.len(), ..AssignmentLoad::default() };
-        for assigned in state.partitions.values() {
-            load.taken += assigned.partition.taken();
-            load.running += assigned.partition.running();
+        let all = state.partitions.values();
+        AssignmentLoad {
+            partitions: state.partitions.len(),
+            taken: all.clone().map(CommandPartition::taken).sum(),
+            running: all.map(CommandPartition::running).sum(),
         }
-        load
     }
 }

@@ -46,7 +46,4 @@ pub(crate) const LEAVE_WAIT: Duration = REQUEST_TIMEOUT.saturating_add(Duration:
 /// Time between two commits of offsets: what is answered within it is answered again after a crash.
 pub(crate) const COMMIT_EVERY: Duration = Duration::from_millis(500);
 
-/// Time between two lines of progress.
-pub(crate) const REPORT_EVERY: Duration = Duration::from_secs(10);
-
 const _: () = assert!(SPREAD_MAX as usize <= TAKEN_MAX);

@@ -20,6 +20,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
 use super::desk::{AssignmentLoad, AssignmentTable};
+use super::partition::CommandPartition;
 use super::progress::ConsumeCounts;
 use crate::error::BridgeError;
 
@@ -91,7 +92,7 @@ async fn answer(stream: TcpStream, counts: &ConsumeCounts, desk: &AssignmentTabl
 
 fn text(counts: &ConsumeCounts, desk: &AssignmentTable) -> String {
     let AssignmentLoad { partitions, taken, running: _ } = desk.load();
-    let behind = counts.lag(&desk.first_unanswered());
+    let behind = counts.lag(&desk.each(CommandPartition::first_unanswered));
     let one = |value: String| vec![(String::new(), value)];
     let answers = counts
         .answers()

@@ -6,6 +6,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use tokio::sync::watch;
+
 use super::answer::CommandSource;
 use super::command::CouponCommand;
 use super::limits::SPREAD_MAX;
@@ -58,6 +60,8 @@ pub(crate) struct CommitPosition {
 pub(crate) struct CommandPartition {
     /// Tells apart two assignments of the same partition.
     pub(crate) epoch: u64,
+    /// Whether it is to be left: no new request may begin.
+    pub(crate) closing: watch::Sender<bool>,
     waiting: VecDeque<TakenRecord>,
     window: VecDeque<WindowSlot>,
     lanes: HashMap<String, VecDeque<LaneJob>>,
@@ -154,8 +158,9 @@ impl CommandPartition {
         self.running -= 1;
     }
 
-    /// Drops what is not running.
+    /// Drops what is not running, and tells the workers.
     pub(crate) fn close(&mut self) {
+        self.closing.send_replace(true);
         self.waiting.clear();
         self.lanes.values_mut().for_each(VecDeque::clear);
     }

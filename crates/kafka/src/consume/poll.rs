@@ -16,13 +16,13 @@ use super::command::CouponCommand;
 use super::group::{self, GroupConsumer, GroupContext};
 use super::limits::{COMMIT_EVERY, LEAVE_WAIT, SPREAD_MAX, TAKEN_MAX};
 use super::memory::ResultMemory;
-use super::partition::{JobWork, LaneJob, TakenRecord};
-use super::progress::ProgressReport;
+use super::partition::{CommandPartition, JobWork, LaneJob, TakenRecord};
 use super::worker::WorkerPool;
 use super::writer::ConsumerTopics;
 use crate::cli::ConsumeArgs;
 use crate::config::{self, unusable};
 use crate::error::BridgeError;
+use crate::rate::ReportRate;
 use crate::stop::StopSignal;
 
 /// The longest wait for a message: how late a command may begin that waits for another one.
@@ -46,7 +46,7 @@ pub(crate) struct CommandBridge<'a> {
     known: HashMap<i32, KnownAssignment>,
     committed_at: Instant,
     is_full: bool,
-    report: ProgressReport,
+    rate: ReportRate,
 }
 
 /// What the consumer's thread knows of one assignment.
@@ -84,7 +84,7 @@ impl<'a> CommandBridge<'a> {
             known: HashMap::new(),
             committed_at: Instant::now(),
             is_full: false,
-            report: ProgressReport::new(),
+            rate: ReportRate::default(),
         })
     }
 
@@ -95,7 +95,8 @@ impl<'a> CommandBridge<'a> {
             failure = self.step().err().or_else(|| self.workers.failure());
         }
         let desk = &self.workers.desk;
-        let numbers: Vec<i32> = desk.assigned().into_iter().map(|(number, _)| number).collect();
+        let numbers: Vec<i32> =
+            desk.each(|_| Some(())).into_iter().map(|(number, ())| number).collect();
         let positions = desk.leave(&numbers, LEAVE_WAIT);
         self.workers.writer.flush(LEAVE_WAIT);
         group::commit(&self.consumer, &self.args.topic, &positions, CommitMode::Sync);
@@ -107,7 +108,7 @@ impl<'a> CommandBridge<'a> {
 
     fn step(&mut self) -> Result<(), String> {
         self.take()?;
-        let assigned = self.workers.desk.assigned();
+        let assigned = self.workers.desk.each(|partition| Some(partition.epoch));
         self.follow(&assigned).map_err(|error| format!("cannot read earlier results: {error}"))?;
         for (number, _) in assigned {
             self.begin(number);
@@ -116,18 +117,21 @@ impl<'a> CommandBridge<'a> {
         if self.committed_at.elapsed() >= COMMIT_EVERY {
             self.commit();
         }
-        self.report.line(&self.workers.counts, &self.workers.desk);
+        self.workers.counts.report(&self.workers.desk, &mut self.rate);
         Ok(())
     }
 
     /// Takes the messages that are there; waits for the first one.
     fn take(&self) -> Result<(), String> {
         let desk = &self.workers.desk;
-        let mut wait = if desk.is_waiting() { POLL_BUSY } else { POLL };
+        let is_waiting = desk.each(|it| Some(it.waiting())).iter().any(|(_, waiting)| *waiting > 0);
+        let mut wait = if is_waiting { POLL_BUSY } else { POLL };
         for _ in 0..TAKE_MAX {
             match self.consumer.poll(wait) {
                 None => break,
-                Some(Ok(message)) => desk.take(message.partition(), taken(&message)),
+                Some(Ok(message)) => {
+                    desk.with(message.partition(), |partition| partition.take(taken(&message)));
+                }
                 Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
                     return Err(format!("cannot read commands: {code}"));
                 }
@@ -238,7 +242,7 @@ impl<'a> CommandBridge<'a> {
         self.committed_at = Instant::now();
         let has_failed = self.consumer.context().is_uncommitted.swap(false, Ordering::Relaxed);
         let mut news = Vec::new();
-        for (number, position) in self.workers.desk.positions() {
+        for (number, position) in self.workers.desk.each(CommandPartition::position) {
             if let Some(known) = self.known.get_mut(&number)
                 && (has_failed || known.committed != Some(position.offset))
             {

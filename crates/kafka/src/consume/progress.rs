@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
 
 use super::answer::CommandOutcome;
 use super::desk::AssignmentTable;
-use super::limits::REPORT_EVERY;
+use super::partition::CommandPartition;
+use crate::rate::ReportRate;
 
 #[derive(Debug, Default)]
 pub(crate) struct ConsumeCounts {
@@ -58,34 +58,14 @@ impl ConsumeCounts {
         all.map(|(kind, count)| (kind, count.load(Ordering::Relaxed)))
     }
 
-    fn done(&self) -> u64 {
-        self.answers().iter().map(|(_, count)| count).sum()
-    }
-}
-
-#[derive(Debug)]
-pub(crate) struct ProgressReport {
-    at: Instant,
-    done: u64,
-}
-
-impl ProgressReport {
-    /// The first line comes after [`REPORT_EVERY`].
-    pub(crate) fn new() -> ProgressReport {
-        ProgressReport { at: Instant::now(), done: 0 }
-    }
-
-    /// Logs one line if it is time.
-    pub(crate) fn line(&mut self, counts: &ConsumeCounts, desk: &AssignmentTable) {
-        if self.at.elapsed() < REPORT_EVERY {
-            return;
-        }
+    /// Logs a line of progress if it is time.
+    pub(crate) fn report(&self, desk: &AssignmentTable, rate: &mut ReportRate) {
+        let answers = self.answers().map(|(_, count)| count);
+        let done = answers.iter().sum::<u64>();
+        let Some(rate) = rate.of(done) else { return };
         let load = desk.load();
-        let done = counts.done();
-        let rate = (done - self.done) as f64 / self.at.elapsed().as_secs_f64();
-        let [accepted, refused, unknown, repeated, dead_letters] =
-            counts.answers().map(|(_, count)| count);
-        let lag = counts.lag(&desk.first_unanswered());
+        let [accepted, refused, unknown, repeated, dead_letters] = answers;
+        let lag = self.lag(&desk.each(CommandPartition::first_unanswered));
         tracing::info!(
             lag,
             per_second = rate.round(),
@@ -97,10 +77,9 @@ impl ProgressReport {
             unknown,
             repeated,
             dead_letters,
-            sent_again = counts.again.load(Ordering::Relaxed),
+            sent_again = self.again.load(Ordering::Relaxed),
             "answered {done} commands, {rate:.0} a second, {lag} behind"
         );
-        (self.at, self.done) = (Instant::now(), done);
     }
 }
 

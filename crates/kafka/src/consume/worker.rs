@@ -40,14 +40,13 @@ impl WorkerPool {
     /// that one again behind it.
     pub(crate) async fn work_off(self: Arc<WorkerPool>, lane: NewLane) {
         while let Some(job) = self.desk.next_of(&lane) {
-            match self.answer(job, &lane.ticket).await {
-                Ok(true) => {}
-                Ok(false) => self.desk.gave_up(&lane.ticket),
-                Err(error) => {
-                    let why = format!("cannot write an answer: {error}");
-                    self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
-                    self.desk.gave_up(&lane.ticket);
-                }
+            let answered = self.answer(job, &lane.ticket).await;
+            if let Err(error) = &answered {
+                let why = format!("cannot write an answer: {error}");
+                self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
+            }
+            if !answered.unwrap_or(false) {
+                self.desk.gave_up(&lane.ticket);
             }
         }
     }
