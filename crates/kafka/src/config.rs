@@ -34,18 +34,17 @@ pub(crate) fn property(text: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
-/// A client of these brokers, with what every client here has in common.
-fn base(brokers: &BrokerArgs) -> ClientConfig {
+/// A client of these brokers, with these settings in front of those of the command line.
+fn client(brokers: &BrokerArgs, settings: &[(&str, &str)]) -> ClientConfig {
     let mut config = ClientConfig::new();
     config
         .set("bootstrap.servers", &brokers.brokers)
         .set("client.id", "couponry-kafka")
         // A broker that was restarted is used again within a second.
         .set("reconnect.backoff.max.ms", "1000");
-    config
-}
-
-fn with_properties(mut config: ClientConfig, brokers: &BrokerArgs) -> ClientConfig {
+    for (name, value) in settings {
+        config.set(*name, *value);
+    }
     for (name, value) in &brokers.properties {
         config.set(name, value);
     }
@@ -54,20 +53,20 @@ fn with_properties(mut config: ClientConfig, brokers: &BrokerArgs) -> ClientConf
 
 /// A consumer that never commits by itself, of this group.
 pub(crate) fn consumer(brokers: &BrokerArgs, group: &str) -> ClientConfig {
-    let mut config = base(brokers);
-    config
-        .set("group.id", group)
-        .set("enable.auto.commit", "false")
-        .set("enable.auto.offset.store", "false")
-        .set("auto.offset.reset", "earliest")
+    let settings = [
+        ("group.id", group),
+        ("enable.auto.commit", "false"),
+        ("enable.auto.offset.store", "false"),
+        ("auto.offset.reset", "earliest"),
         // Eager: at each rebalance every command in flight ends before another member begins.
-        .set("partition.assignment.strategy", "range,roundrobin")
+        ("partition.assignment.strategy", "range,roundrobin"),
         // Longer than the ten seconds after which couponry gives up a write, so the last requests of a
         // process that was killed have ended when another member takes its partitions.
-        .set("session.timeout.ms", "20000")
-        .set("queued.max.messages.kbytes", "16384")
-        .set("statistics.interval.ms", "2000");
-    with_properties(config, brokers)
+        ("session.timeout.ms", "20000"),
+        ("queued.max.messages.kbytes", "16384"),
+        ("statistics.interval.ms", "2000"),
+    ];
+    client(brokers, &settings)
 }
 
 /// A consumer of assigned partitions, which joins no group.
@@ -88,15 +87,15 @@ pub(crate) fn reader(
 /// An idempotent producer. What it has taken is delivered once, in order, however long the brokers
 /// are away.
 pub(crate) fn producer(brokers: &BrokerArgs) -> ClientConfig {
-    let mut config = base(brokers);
-    config
-        .set("enable.idempotence", "true")
-        .set("acks", "all")
-        .set("linger.ms", "2")
-        .set("message.timeout.ms", "0")
+    let settings = [
+        ("enable.idempotence", "true"),
+        ("acks", "all"),
+        ("linger.ms", "2"),
+        ("message.timeout.ms", "0"),
         // The partitioner of the Java clients, so that a key is in the same partition for all.
-        .set("partitioner", "murmur2_random");
-    with_properties(config, brokers)
+        ("partitioner", "murmur2_random"),
+    ];
+    client(brokers, &settings)
 }
 
 /// A producer of transactions. `transaction_ms` is their limit, and that of their messages.

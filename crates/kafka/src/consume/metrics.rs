@@ -1,7 +1,6 @@
 //! What Prometheus reads: `GET /metrics` at the address of `--metrics`.
 
 use std::convert::Infallible;
-use std::fmt::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -93,48 +92,28 @@ async fn answer(stream: TcpStream, counts: &ConsumeCounts, desk: &AssignmentTabl
 fn text(counts: &ConsumeCounts, desk: &AssignmentTable) -> String {
     let AssignmentLoad { partitions, taken, running: _ } = desk.load();
     let behind = counts.lag(&desk.each(CommandPartition::first_unanswered));
-    let one = |value: String| vec![(String::new(), value)];
-    let answers = counts
-        .answers()
-        .map(|(outcome, count)| (format!("{{outcome=\"{outcome}\"}}"), count.to_string()));
-    let rows = [
-        (
-            "couponry_kafka_behind_commands",
-            "gauge",
-            "Commands without an answer in the partitions of this process.",
-            one(behind.to_string()),
-        ),
-        (
-            "couponry_kafka_taken_commands",
-            "gauge",
-            "Those of them that are in its memory.",
-            one(taken.to_string()),
-        ),
-        (
-            "couponry_kafka_partitions",
-            "gauge",
-            "Partitions of this process.",
-            one(partitions.to_string()),
-        ),
-        (
-            "couponry_kafka_answers_total",
-            "counter",
-            "Commands with an answer, by what it is.",
-            answers.to_vec(),
-        ),
-        (
-            "couponry_kafka_sent_again_total",
-            "counter",
-            "Requests to couponry that had to be sent again.",
-            one(counts.again.load(Ordering::Relaxed).to_string()),
-        ),
-    ];
-    let mut text = String::new();
-    for (name, kind, help, series) in rows {
-        let _never_fails = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
-        for (labels, value) in series {
-            let _never_fails = writeln!(text, "{name}{labels} {value}");
-        }
-    }
-    text
+    let sent_again = counts.again.load(Ordering::Relaxed);
+    let answers = counts.answers().map(|(outcome, count)| {
+        format!("couponry_kafka_answers_total{{outcome=\"{outcome}\"}} {count}\n")
+    });
+    let answers = answers.concat();
+    format!(
+        "\
+# HELP couponry_kafka_behind_commands Commands without an answer in the partitions of this process.
+# TYPE couponry_kafka_behind_commands gauge
+couponry_kafka_behind_commands {behind}
+# HELP couponry_kafka_taken_commands Those of them that are in its memory.
+# TYPE couponry_kafka_taken_commands gauge
+couponry_kafka_taken_commands {taken}
+# HELP couponry_kafka_partitions Partitions of this process.
+# TYPE couponry_kafka_partitions gauge
+couponry_kafka_partitions {partitions}
+# HELP couponry_kafka_answers_total Commands with an answer, by what it is.
+# TYPE couponry_kafka_answers_total counter
+{answers}\
+# HELP couponry_kafka_sent_again_total Requests to couponry that had to be sent again.
+# TYPE couponry_kafka_sent_again_total counter
+couponry_kafka_sent_again_total {sent_again}
+"
+    )
 }
