@@ -11,7 +11,6 @@ use std::time::Duration;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, params, params_from_iter};
 
-use crate::keeper::{Sum, Work};
 use crate::{Attempt, Kept, Options, QUARTER_MS, Refused, Wanted};
 
 /// Of this file; another one is of another release.
@@ -71,6 +70,25 @@ pub enum OpenError {
     Version { found: i64 },
 }
 
+/// What the thread writes in one transaction.
+pub(crate) struct AttemptWork {
+    pub(crate) attempts: Vec<Attempt>,
+    pub(crate) sums: BTreeMap<RefusalSum, u64>,
+    /// How many were dropped before them.
+    pub(crate) dropped: u64,
+    /// Whether old ones may be deleted.
+    pub(crate) forgets: bool,
+}
+
+/// What is counted together.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct RefusalSum {
+    /// Empty: all campaigns, and none.
+    pub(crate) campaign: String,
+    pub(crate) quarter: i64,
+    pub(crate) problem: Cow<'static, str>,
+}
+
 /// Writes; one thread has it.
 pub(crate) struct Writer {
     conn: Connection,
@@ -104,11 +122,11 @@ impl Writer {
     /// old. Returns whether there is more to delete.
     pub(crate) fn write(
         &mut self,
-        work: &Work,
+        work: &AttemptWork,
         now: i64,
         options: &Options,
     ) -> rusqlite::Result<bool> {
-        let Work { attempts, sums, dropped, forgets } = work;
+        let AttemptWork { attempts, sums, dropped, forgets } = work;
         let Options { keep_ms, rows_max, .. } = *options;
         let keep_ms = if *forgets { keep_ms } else { i64::MAX };
         let txn = self.conn.transaction()?;
@@ -175,7 +193,7 @@ fn insert(txn: &Connection, attempts: &[Attempt]) -> rusqlite::Result<i64> {
     Ok(last)
 }
 
-fn add_up(txn: &Connection, sums: &BTreeMap<Sum, u64>) -> rusqlite::Result<()> {
+fn add_up(txn: &Connection, sums: &BTreeMap<RefusalSum, u64>) -> rusqlite::Result<()> {
     let mut add = txn.prepare_cached(
         "INSERT INTO refused (campaign, quarter, problem, count) VALUES (?1, ?2, ?3, ?4) \
          ON CONFLICT (campaign, quarter, problem) DO UPDATE SET count = count + excluded.count",

@@ -1,13 +1,12 @@
 //! The thread that writes what callers have put into memory.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::file::Writer;
+use crate::file::{AttemptWork, RefusalSum, Writer};
 use crate::{Attempt, Options, QUARTER_MS};
 
 /// Longest time for which an attempt is only in memory.
@@ -26,7 +25,7 @@ const FLUSH_LIMIT: Duration = Duration::from_secs(1);
 #[derive(Default)]
 struct Shared {
     waiting: VecDeque<Attempt>,
-    sums: BTreeMap<Sum, u64>,
+    sums: BTreeMap<RefusalSum, u64>,
     /// Dropped since the last write.
     dropped: u64,
     /// Of the last `keep`, and of the last that was written, failed to be written, or dropped.
@@ -37,25 +36,6 @@ struct Shared {
     stops: bool,
 }
 
-/// What the thread writes in one transaction.
-pub(crate) struct Work {
-    pub(crate) attempts: Vec<Attempt>,
-    pub(crate) sums: BTreeMap<Sum, u64>,
-    /// How many were dropped before them.
-    pub(crate) dropped: u64,
-    /// Whether old ones may be deleted.
-    pub(crate) forgets: bool,
-}
-
-/// What is counted together.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Sum {
-    /// Empty: all campaigns, and none.
-    pub(crate) campaign: String,
-    pub(crate) quarter: i64,
-    pub(crate) problem: Cow<'static, str>,
-}
-
 /// Most sums in memory: a campaign has a few. While the file takes no writes, further ones are not counted.
 const SUMS_MAX: usize = 10_000;
 
@@ -63,7 +43,7 @@ impl Shared {
     fn count(&mut self, attempt: &Attempt) {
         let quarter = attempt.at.div_euclid(QUARTER_MS);
         for campaign in attempt.campaign.iter().cloned().chain([String::new()]) {
-            let sum = Sum { campaign, quarter, problem: attempt.problem.clone() };
+            let sum = RefusalSum { campaign, quarter, problem: attempt.problem.clone() };
             if self.sums.len() < SUMS_MAX || self.sums.contains_key(&sum) {
                 *self.sums.entry(sum).or_default() += 1;
             }
@@ -182,7 +162,7 @@ impl Keeper {
 
     /// What to write next, and whether the log is closed. Waits until there is something, or old ones may
     /// have to be deleted.
-    fn next(&self, has_more: bool) -> (Work, bool) {
+    fn next(&self, has_more: bool) -> (AttemptWork, bool) {
         let mut shared = self.lock();
         if !has_more {
             let idle =
@@ -199,7 +179,7 @@ impl Keeper {
         if shared.waiting.is_empty() {
             shared.hurry = false;
         }
-        let work = Work {
+        let work = AttemptWork {
             attempts,
             sums: std::mem::take(&mut shared.sums),
             dropped: std::mem::take(&mut shared.dropped),

@@ -1,11 +1,10 @@
-//! Where a keyspace is, how to connect to it, and why a connection fails.
-
-use std::path::PathBuf;
+//! Where a keyspace is, and how to connect to it.
 
 use scylla::client::session_builder::SessionBuilder;
-use scylla::errors::NewSessionError;
 
 use crate::KeyspaceAddress;
+use crate::connect_error::ConnectError;
+use crate::tls::TlsSettings;
 
 #[derive(Clone, Debug)]
 pub struct ConnectionSettings {
@@ -46,36 +45,5 @@ impl ConnectionSettings {
             builder = builder.user(user, password);
         }
         crate::tls::with(builder, self.tls.as_ref())
-    }
-}
-
-#[derive(Clone, Debug)]
-pub struct TlsSettings {
-    /// The certificates that sign those of the nodes, in PEM.
-    pub authority: PathBuf,
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    /// No node answers; the call may be repeated.
-    #[error("no node of the cluster answers: {0}")]
-    Away(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The keyspace is missing, or a table, a type, a column or a field in it; apply the schema.
-    #[error("{0}: run `couponry schema apply --hot cql://…`")]
-    Schema(String),
-    /// A setting is wrong; correct it.
-    #[error("{0}")]
-    Setting(String),
-    /// The clocks of this machine and of the cluster differ too much; set them right.
-    #[error("{0}")]
-    Clock(String),
-}
-
-impl ConnectError {
-    pub fn of(error: NewSessionError) -> ConnectError {
-        match error {
-            NewSessionError::UseKeyspaceError(error) => ConnectError::Schema(error.to_string()),
-            error => ConnectError::Away(error.into()),
-        }
     }
 }

@@ -16,7 +16,8 @@ use scylla::statement::Statement;
 use scylla::statement::batch::{Batch, BatchType};
 use scylla::statement::prepared::PreparedStatement;
 
-use crate::connection::{ConnectError, ConnectionSettings};
+use crate::connect_error::ConnectError;
+use crate::connection::ConnectionSettings;
 use crate::profiles::profiles;
 use crate::{PAGE_ROWS, Result, StatementProfile};
 

@@ -11,6 +11,7 @@ mod about;
 mod accounts;
 mod clock;
 mod cluster;
+mod connect_error;
 mod connection;
 pub mod coupon_values;
 mod driver;
@@ -49,7 +50,8 @@ use crate::outcome::of_conditional;
 pub use about::{AboutCluster, AboutNode, NodeReply};
 pub use clock::{CLOCK_BOUND_MS, CLOCK_DIFFERENCE_MAX_MS, COMPARED_EVERY_ROUNDS, ClockDifference};
 pub use cluster::{BoundValue, CqlCluster, RowPage, StatementColumns, StatementRequest};
-pub use connection::{ConnectError, ConnectionSettings, TlsSettings};
+pub use connect_error::ConnectError;
+pub use connection::ConnectionSettings;
 use driver::ScyllaDriver;
 pub use engine::{CqlEngine, engine_of};
 pub use feed_epochs::FeedEpochs;
@@ -64,6 +66,7 @@ pub use results::{OwnedRow, damaged, rows_of};
 use results::{applied, bound, rows_in, unread};
 pub use schema::{Keyspace, SchemaDifference, SchemaOptions};
 pub use tables::CqlTables;
+pub use tls::TlsSettings;
 
 pub type Result<T> = std::result::Result<T, HotError>;
 

@@ -1,8 +1,16 @@
 //! Encrypted connections to the cluster, in builds with the feature `cql-tls`.
 
+use std::path::PathBuf;
+
 use scylla::client::session_builder::SessionBuilder;
 
-use crate::connection::{ConnectError, TlsSettings};
+use crate::connect_error::ConnectError;
+
+#[derive(Clone, Debug)]
+pub struct TlsSettings {
+    /// The certificates that sign those of the nodes, in PEM.
+    pub authority: PathBuf,
+}
 
 #[cfg(not(feature = "cql-tls"))]
 pub(crate) fn with(

@@ -11,6 +11,7 @@
 //! written under the same revision; [`hot::protocol::shared_step`] says what they are for. A copy of a
 //! store has none: it ends after its source was stopped, when no try of an order is under way.
 
+mod choice_value;
 mod choosing;
 mod entering;
 mod entry;
@@ -25,7 +26,7 @@ use hot::protocol::{self, Choices, NamedEntry};
 use crate::CqlStore;
 use crate::campaigns::CampaignHere;
 use crate::coupons::CqlPlace;
-use choosing::ChoiceValue;
+use choice_value::ChoiceValue;
 use cql_session::{Result, StatementProfile};
 pub(crate) use entry::EntryValue;
 

@@ -8,6 +8,7 @@
 //! *To resolve* a write whose outcome is unknown: to find out whether it was applied. *Keyed lock*:
 //! within one process, one conditional update at a time in each CQL partition.
 
+mod announcing;
 mod archiving;
 mod audit_events;
 mod campaigns;
@@ -54,7 +55,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-pub use feed::FEED_SHARDS;
+pub use announcing::FEED_SHARDS;
 pub use options::{CqlOptions, EVENTS_KEEP};
 pub use spread::PARTITION_ROWS;
 
@@ -105,7 +106,7 @@ struct CqlStore {
     announced: OnceCell<()>,
     clock: ClockDifference,
     /// `None`: it keeps no events.
-    feed: Option<feed::FeedState>,
+    feed: Option<announcing::FeedState>,
     /// Set before the first call, if records are kept.
     log: OnceLock<Arc<dyn AuditLog>>,
 }
@@ -146,7 +147,7 @@ impl CqlHot {
     ) -> Result<CqlHot, ConnectError> {
         let limit = options.call_limit;
         let keep = options.events_keep;
-        let feed = keep.map(|keep| feed::FeedState::new(keep, options.feed_shards));
+        let feed = keep.map(|keep| announcing::FeedState::new(keep, options.feed_shards));
         let store = CqlStore {
             session: Arc::new(session),
             options,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use router::BUCKET_BITS_DEFAULT;
 
-use crate::feed::FEED_SHARDS;
+use crate::announcing::FEED_SHARDS;
 use crate::spread::PARTITION_ROWS;
 use cql_session::{CALL_LIMIT, CLOCK_BOUND_MS, ConnectionSettings, KeyspaceAddress};
 

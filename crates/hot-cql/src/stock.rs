@@ -12,6 +12,7 @@
 //! them available. Then there was a moment between the two walks at which none was available.
 
 mod counter;
+mod lease_rows;
 mod leases;
 mod offers;
 mod returned;

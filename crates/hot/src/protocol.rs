@@ -11,6 +11,7 @@ mod change;
 mod choice;
 mod claim;
 mod import;
+mod irreplaceable;
 mod issue;
 mod located;
 mod named;
@@ -26,13 +27,13 @@ pub use change::{Accepted, Admitted, ChangeStep, change};
 pub use choice::{CHOICES_MAX, Choice, Choices, SharedStep, shared_step};
 pub use claim::{
     ANY_ISSUE, Claim, ClaimEnd, ClaimIntent, Counting, ENTRIES_MAX, Fate, Finish, NamedEntry,
-    NewEntry, Replacement, claimant, fate, fenced, finish, issue_of, makes_holder,
+    Replacement, claimant, fate, fenced, finish, issue_of, makes_holder,
 };
 pub use import::{LineAdvance, advance_line, arrived, has_dates};
 pub use issue::{
     IssueAsk, IssueFacts, IssueRead, IssueStep, Replaced, ReplacedBy, give, issue, replaced,
 };
-pub use located::{Decision, FromCold, Here, Located, Promise, Writes, from_cold};
+pub use located::{Decision, FromCold, Here, Located, NewEntry, Promise, Writes, from_cold};
 pub use named::{batch_before, patched, terms_tag};
 pub use partition::{
     closed_at, closed_until, is_closed, may_mint, partition_after, refused_by_seal, seal_after,

@@ -70,11 +70,32 @@ struct CarriedText {
     events: Vec<CarriedEvent>,
 }
 
+/// An act as rows have it.
 #[derive(Serialize, Deserialize)]
-struct ActText {
+pub struct ActText {
     actor: String,
     at: i64,
     reason: Option<String>,
+}
+
+impl From<&Act> for ActText {
+    fn from(act: &Act) -> ActText {
+        ActText {
+            actor: act.actor.as_str().to_owned(),
+            at: act.at.0,
+            reason: act.reason.as_ref().map(|reason| reason.as_str().to_owned()),
+        }
+    }
+}
+
+impl TryFrom<&ActText> for Act {
+    type Error = HotError;
+
+    fn try_from(text: &ActText) -> Result<Act, HotError> {
+        let reason =
+            text.reason.as_deref().map(|text| text.parse().map_err(damaged)).transpose()?;
+        Ok(Act { actor: Actor::new(&text.actor), at: Millis(text.at), reason })
+    }
 }
 
 impl Carried {
@@ -106,17 +127,12 @@ impl Carried {
     /// # Errors
     /// None: these are texts and numbers.
     pub fn to_text(&self) -> Result<String, HotError> {
-        let act = self.act.as_ref().map(|act| ActText {
-            actor: act.actor.as_str().to_owned(),
-            at: act.at.0,
-            reason: act.reason.as_ref().map(|reason| reason.as_str().to_owned()),
-        });
         let text = CarriedText {
             attempt: self.attempt.to_string(),
             revision: self.revision,
             told_at: self.told_at.0,
             slot: self.slot,
-            act,
+            act: self.act.as_ref().map(ActText::from),
             events: self.events.clone(),
         };
         serde_json::to_string(&text).map_err(damaged)
@@ -128,16 +144,12 @@ impl Carried {
     /// [`HotError::Damaged`]: it is something else.
     pub fn parse(text: &str) -> Result<Carried, HotError> {
         let text: CarriedText = serde_json::from_str(text).map_err(damaged)?;
-        let act = |ActText { actor, at, reason }| {
-            let reason = reason.map(|reason| reason.parse().map_err(damaged)).transpose()?;
-            Ok::<_, HotError>(Act { actor: Actor::new(&actor), at: Millis(at), reason })
-        };
         Ok(Carried {
             attempt: text.attempt.parse().map_err(damaged)?,
             revision: text.revision,
             told_at: Millis(text.told_at),
             slot: text.slot,
-            act: text.act.map(act).transpose()?,
+            act: text.act.as_ref().map(Act::try_from).transpose()?,
             events: text.events,
         })
     }

@@ -7,8 +7,8 @@ use coupon::ids::CampaignId;
 use hot::activity::{Activities, Activity};
 use hot::tables::RecordRange;
 
-use crate::counting::{ALL_CAMPAIGNS, SumRow, sums_part};
-use crate::keys::{numbers, ordered};
+use crate::counting::{SumRow, sums_part};
+use crate::keys::{ALL_CAMPAIGNS, numbers, ordered};
 use crate::{Result, StoreRecords};
 
 /// How long somebody who counts from time to time waits for it.

@@ -4,10 +4,10 @@
 //! All entries are in one for each day, by the time at which they were announced. With a revision, such a row is an
 //! index row, written before the update: it has happened if the campaign's partition has its attempt.
 
-use coupon::ids::{Actor, CampaignId};
+use coupon::ids::CampaignId;
 use coupon::time::{Day, Millis};
 use hot::audit::{Act, AuditEntry, AuditEvent, AuditKind};
-use hot::records::CarriedEvent;
+use hot::records::{ActText, CarriedEvent};
 use hot::tables::{RecordKind, RecordPart, RecordPut, RecordRow, RecordSync};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -39,9 +39,7 @@ pub(crate) struct EntryRow {
     attempt: String,
     /// That the update made; `None` of something else that has happened.
     pub(crate) revision: Option<i64>,
-    at: i64,
-    actor: String,
-    reason: Option<String>,
+    act: ActText,
     campaign: Option<String>,
     event: CarriedEvent,
 }
@@ -59,9 +57,7 @@ impl EntryRow {
             let row = EntryRow {
                 attempt: attempt.to_string(),
                 revision,
-                at: act.at.0,
-                actor: act.actor.as_str().to_owned(),
-                reason: act.reason.as_ref().map(|reason| reason.as_str().to_owned()),
+                act: act.into(),
                 campaign: campaign.map(|id| id.as_str().to_owned()),
                 event: event.clone(),
             };
@@ -85,12 +81,10 @@ impl EntryRow {
 
     pub(crate) fn entry(&self) -> Result<AuditEntry> {
         let CarriedEvent { kind, batch, changes } = &self.event;
-        let reason =
-            self.reason.as_deref().map(|text| text.parse().map_err(damaged)).transpose()?;
         let batch = batch.as_deref().map(|id| id.parse().map_err(damaged)).transpose()?;
         let kind = AuditKind::named(kind).ok_or_else(|| damaged("an entry of a later kind"))?;
         Ok(AuditEntry {
-            act: Act { actor: Actor::new(&self.actor), at: Millis(self.at), reason },
+            act: (&self.act).try_into()?,
             event: AuditEvent { kind, campaign: self.campaign()?, batch, changes: changes.clone() },
         })
     }

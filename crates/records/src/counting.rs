@@ -16,15 +16,12 @@ use hot::tables::{RecordKind, RecordPart, RecordPut, RecordSync, Tables};
 use hot::{HotError, bounded_join};
 
 use crate::Result;
-use crate::keys::{damaged, numbers, ordered};
+use crate::keys::{ALL_CAMPAIGNS, damaged, numbers, ordered};
 use crate::redemption_index::{RedeemedCoupon, RedemptionIndex};
 
 const SUMS: RecordKind = RecordKind { name: "activity", sync: RecordSync::Later };
 
 const PLACE: RecordKind = RecordKind { name: "counted", sync: RecordSync::Later };
-
-/// The name under which all campaigns together are counted. No campaign has it.
-pub(crate) const ALL_CAMPAIGNS: &str = "*";
 
 /// Events that are read at a time.
 const EVENTS: usize = 1_000;

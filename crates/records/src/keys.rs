@@ -4,6 +4,9 @@ use hot::HotError;
 
 use crate::Result;
 
+/// The name under which all campaigns together are counted. No campaign has it.
+pub(crate) const ALL_CAMPAIGNS: &str = "*";
+
 /// Bytes of a number in a key.
 pub(crate) const NUMBER_BYTES: usize = 8;
 

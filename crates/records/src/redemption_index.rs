@@ -16,8 +16,7 @@ use tokio::time::Instant;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::Result;
-use crate::counting::ALL_CAMPAIGNS;
-use crate::keys::{damaged, numbers, ordered};
+use crate::keys::{ALL_CAMPAIGNS, damaged, numbers, ordered};
 
 /// The coupons of an order, under a hash of it.
 const ORDER: RecordKind = RecordKind { name: "order", sync: RecordSync::Later };

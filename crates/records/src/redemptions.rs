@@ -15,8 +15,7 @@ use hot::redemptions::{
 use hot::tables::{RecordRange, RecordRow};
 use hot::{CouponSnapshot, bounded_join};
 
-use crate::counting::ALL_CAMPAIGNS;
-use crate::keys::ordered;
+use crate::keys::{ALL_CAMPAIGNS, ordered};
 use crate::redemption_index::{
     HourShard, IndexRow, hour_of, hours_part, index_row, row_key, span_of,
 };

@@ -1,41 +1,14 @@
 //! Choices of a claim: which coupon an order changes, written before that coupon.
 
 use hot::protocol::{Choice, Choices};
-use scylla::{DeserializeValue, SerializeValue};
 
+use super::choice_value::ChoiceValue;
 use super::entering::ClaimWrite;
 use super::{Claim, ClaimRow};
 use crate::CqlStore;
 use crate::campaigns::CampaignHere;
 use crate::coupons::Written;
-use crate::values::{parsed, signed};
 use cql_session::Result;
-
-/// The type `claim_choice`.
-#[derive(Clone, Debug, PartialEq, Eq, SerializeValue, DeserializeValue)]
-pub(super) struct ChoiceValue {
-    order_ref: String,
-    code: String,
-    version: i64,
-}
-
-impl ChoiceValue {
-    fn of(choice: &Choice) -> ChoiceValue {
-        ChoiceValue {
-            order_ref: choice.order.to_string(),
-            code: choice.code.to_string(),
-            version: signed(choice.version),
-        }
-    }
-
-    fn choice(&self) -> Result<Choice> {
-        Ok(Choice {
-            order: parsed("claim.order_ref", &self.order_ref)?,
-            code: parsed("claim.code", &self.code)?,
-            version: self.version.unsigned_abs(),
-        })
-    }
-}
 
 impl ClaimRow {
     pub(super) fn choices(&self) -> Result<Choices> {

@@ -5,7 +5,7 @@ use coupon::ids::{IssueRef, UserId};
 use coupon::time::Day;
 use hot::protocol::{ClaimIntent, claimant, issue_of};
 
-use super::choosing::ChoiceValue;
+use super::choice_value::ChoiceValue;
 use super::{ClaimRow, ClaimSlot, EntryValue, NewEntry};
 use crate::CqlStore;
 use crate::campaigns::CampaignHere;

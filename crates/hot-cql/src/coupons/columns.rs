@@ -10,7 +10,7 @@ use scylla::SerializeRow;
 use scylla::value::{CqlDate, CqlTimestamp, MaybeUnset};
 use uuid::Uuid;
 
-use crate::feed::MadeValue;
+use crate::announcing::MadeValue;
 use crate::values::{EventValue, HoldValue, date, events_behind, instant, signed, uuid};
 
 /// What a row adds to `made`; unset if the store keeps no events.

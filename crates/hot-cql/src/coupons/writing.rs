@@ -16,7 +16,7 @@ use super::columns::{ChangedColumns, LaterRow, MadeColumn, NewRow};
 use super::resolution::{WriteResolution, resolved};
 use super::{CouponKeyColumns, CqlCoupon, GenesisColumns, Written};
 use crate::CqlStore;
-use crate::feed::{CouponAnnouncement, MadeValue, made_by};
+use crate::announcing::{CouponAnnouncement, MadeValue, made_by};
 use crate::values::signed;
 use cql_session::{Cas, Resolutions, Result, StatementProfile};
 

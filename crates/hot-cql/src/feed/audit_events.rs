@@ -13,10 +13,9 @@ use scylla::value::MaybeUnset;
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::FeedState;
-use super::changes::named_at;
-use super::writing::TRIES;
+use super::named_at;
 use crate::CqlStore;
+use crate::announcing::{FeedState, TRIES};
 use crate::values::{instant, parsed};
 use cql_session::feed_cursor::ShardRow;
 use cql_session::{Result, StatementProfile, damaged};

@@ -9,10 +9,10 @@ use hot::{HotError, bounded_join};
 use router::Owner;
 use scylla::DeserializeRow;
 use scylla::value::{CqlDate, CqlTimestamp};
-use uuid::{Builder, Uuid};
-use xxhash_rust::xxh3::xxh3_128;
+use uuid::Uuid;
 
 use super::audit_events::AnnouncedEvent;
+use super::named_at;
 use crate::CqlStore;
 use crate::values::{day, millis, parsed, signed};
 use cql_session::feed_cursor::ShardRow;
@@ -179,13 +179,6 @@ impl AnnouncedCoupon {
             until: self.until,
         })
     }
-}
-
-/// A UUID of the seventh version that is the same for the same event.
-pub(super) fn named_at(at: Millis, event: &str) -> Uuid {
-    let mut random = [0; 10];
-    random.copy_from_slice(&xxh3_128(event.as_bytes()).to_le_bytes()[..10]);
-    Builder::from_unix_timestamp_millis(at.0.unsigned_abs(), &random).into_uuid()
 }
 
 impl CqlStore {

@@ -3,8 +3,8 @@
 
 use uuid::Uuid;
 
-use super::{FeedState, PART, SPAN_SLOTS, slot_of};
 use crate::CqlStore;
+use crate::announcing::{FeedState, PART, SPAN_SLOTS, slot_of};
 use cql_session::{Result, StatementProfile};
 use hot::HotError;
 

@@ -4,9 +4,10 @@ use async_trait::async_trait;
 use hot::feed::{Feed, FeedEvent, FeedGone, FeedPage, FeedRead, FeedStart, Happened};
 use hot::{HotError, bounded_join};
 
+use super::MARGIN_MS;
 use super::changes::AnnouncedChange;
-use super::{FeedState, MARGIN_MS, SPAN_SLOTS, slot_of};
 use crate::CqlStore;
+use crate::announcing::{FeedState, SPAN_SLOTS, slot_of};
 use cql_session::feed_cursor::{FeedPosition, ShardRow};
 use cql_session::{FeedEpochs, Result};
 

@@ -13,8 +13,8 @@ use hot::{HotError, Tier};
 use scylla::DeserializeRow;
 
 use super::changes::AnnouncedCoupon;
-use super::writing::{MADE, MadeValue, place_of};
 use crate::CqlStore;
+use crate::announcing::{MADE, MadeValue, place_of};
 use crate::coupons::{CqlCoupon, Written};
 use crate::values::{EventValue, date, signed, uuid};
 use cql_session::{Result, StatementProfile};

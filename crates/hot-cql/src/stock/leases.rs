@@ -6,17 +6,16 @@ mod taking;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 
-use coupon::campaign::MintedRun;
 use coupon::code::Code;
 use coupon::ids::{BatchId, CampaignId};
 use coupon::time::{Day, Millis};
 use hot::HotError;
-use scylla::DeserializeRow;
 use uuid::Uuid;
 
 use super::{CHUNK, Lease, RUN, StockRow, WaitingCode};
 use crate::CqlStore;
 use crate::campaigns::{BatchHere, CampaignHere, key_missing};
+use crate::stock::lease_rows::LeaseRow;
 use crate::values::parsed;
 use cql_session::Result;
 pub(crate) use owning::RENEWED_EVERY_ROUNDS;
@@ -39,25 +38,6 @@ pub(crate) const CHUNK_MAX: usize = LEASE_MAX as usize;
 
 /// Rows of one write to the CQL partition of a chunk, some 20 KiB.
 const CHUNK_ROWS_AT_ONCE: usize = 200;
-
-#[derive(Clone, Debug, DeserializeRow)]
-pub(crate) struct LeaseRow {
-    pub(crate) cursor: Option<i64>,
-    pub(crate) returned_rows: Option<i64>,
-    pub(crate) kind: Option<i32>,
-    pub(crate) first: Option<i64>,
-    pub(crate) name: Option<String>,
-    pub(crate) count: Option<i64>,
-    pub(crate) owner: Option<Uuid>,
-}
-
-pub(crate) const LEASES: &str = "SELECT cursor, returned_rows, kind, first, name, count, owner \
-                                 FROM lease WHERE campaign_id = ? AND batch_id = ?";
-
-/// Serials that are not leased yet.
-pub(crate) fn unleased(cursor: Option<i64>, run: &MintedRun) -> u64 {
-    run.count.saturating_sub(cursor.unwrap_or(0).unsigned_abs())
-}
 
 /// How many serials are leased at once of a batch of `count`, of which `left` are left.
 fn lease_size(count: u64, left: u64) -> u64 {

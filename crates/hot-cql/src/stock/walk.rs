@@ -12,7 +12,7 @@ use hot::protocol::{Left, is_dead_stock, is_on_offer, is_over};
 use scylla::response::PagingState;
 
 use super::counter::OfferQueue;
-use super::leases::{LEASES, LeaseRow, unleased};
+use super::lease_rows::{LEASES, LeaseRow, unleased};
 use super::{RUN, WALKED_AT_ONCE, WaitingCode, is_entered};
 use crate::CqlStore;
 use crate::campaigns::{BatchHere, CampaignHere};

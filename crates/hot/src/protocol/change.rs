@@ -1,16 +1,13 @@
 //! One change of one coupon: redeem, hold, extend and so on.
 
-use std::borrow::Cow;
-
 use coupon::apply::{Action, Change, Outcome};
-use coupon::campaign::Campaign;
 use coupon::coupon::Coupon;
 use coupon::ids::{Actor, UserId};
 use coupon::refusal::Refusal;
 use coupon::time::Day;
 
 use super::claim::Claim;
-use super::located::{Decision, Here, Located};
+use super::located::{Decision, Here, Located, with_issued_until};
 use super::partition::partition_after;
 
 /// What [`change`] says.
@@ -131,16 +128,6 @@ fn needs_claim_entry<'a>(
         Action::Hold { by, .. } if before.holder().is_none() => Some(by),
         _ => new_holder(before, after),
     }
-}
-
-/// In a campaign with `valid_days` the expiry of an issue counts from it.
-pub(super) fn with_issued_until<'a>(change: &'a Change, campaign: &Campaign) -> Cow<'a, Change> {
-    let Action::Issue { to, reference, expires_at: _ } = &change.action else {
-        return Cow::Borrowed(change);
-    };
-    let expires_at = campaign.issued_until(change.at);
-    let (to, reference) = (to.clone(), reference.clone());
-    Cow::Owned(Change { action: Action::Issue { to, reference, expires_at }, ..change.clone() })
 }
 
 #[cfg(test)]

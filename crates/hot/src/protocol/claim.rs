@@ -12,9 +12,8 @@ use coupon::ids::{IssueRef, OperationId, OrderRef, UserId};
 use coupon::refusal::Refusal;
 use coupon::time::Millis;
 
-use super::change::with_issued_until;
-use super::issue::irreplaceable;
-use super::located::{Here, Located};
+use super::irreplaceable::irreplaceable;
+use super::located::{Here, Located, NewEntry, with_issued_until};
 
 /// Most entries of one user in a campaign that are read, the newest first: ten times the largest limit.
 /// An import may bring more; whoever has so many has reached any limit.
@@ -41,17 +40,6 @@ impl<H> NamedEntry<H> {
         let coupon = &self.located.coupon;
         coupon.holder() == Some(user) && coupon.issue_sequence() == self.issue
     }
-}
-
-/// An entry to be written.
-#[derive(Clone, Debug)]
-pub struct NewEntry<S> {
-    /// Whose claim.
-    pub user: UserId,
-    /// The name of the request.
-    pub reference: Option<IssueRef>,
-    /// Where the store writes it.
-    pub slot: S,
 }
 
 /// A claim, as far as it was read.

@@ -3,15 +3,15 @@
 use coupon::apply::{Action, Asker, Change, Outcome};
 use coupon::campaign::{Campaign, Handout};
 use coupon::code::{Code, CodeText};
-use coupon::coupon::{Coupon, State};
+
 use coupon::ids::{IssueRef, UserId};
 use coupon::minted::CodeKey;
 use coupon::refusal::Refusal;
 use coupon::time::Millis;
 
-use super::change::with_issued_until;
-use super::claim::{Claim, NamedEntry, NewEntry};
-use super::located::{Decision, Here, Located};
+use super::claim::{Claim, NamedEntry};
+use super::irreplaceable::{Irreplaceable, irreplaceable};
+use super::located::{Decision, Here, Located, NewEntry, with_issued_until};
 
 /// Most names that requests of a user, not of a shop, may give to what the user has. A user who
 /// has one coupon may ask for it under a new name each time, and each name that is kept is an entry
@@ -195,41 +195,6 @@ pub fn replaced(keys: &[CodeKey], reference: Option<&IssueRef>) -> Option<Code> 
     let text: CodeText = reference?.replaces()?.parse().ok()?;
     let minted = text.minted().filter(|code| router::home(keys, code).is_some());
     Some(minted.unwrap_or_else(|| text.foreign().clone()))
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Irreplaceable {
-    /// It is somebody else's: nothing is said of it.
-    NotFound,
-    /// It still works and is given again as it is.
-    Works,
-    /// Something can still bring it back to its holder.
-    Refused(Refusal),
-}
-
-/// Only what nothing can bring back to its holder is replaced: neither an extension nor the
-/// cancellation of its redemption.
-pub(super) fn irreplaceable(
-    coupon: &Coupon,
-    campaign: &Campaign,
-    to: &UserId,
-    at: Millis,
-) -> Option<Irreplaceable> {
-    if coupon.holder() != Some(to) {
-        return Some(Irreplaceable::NotFound);
-    }
-    match coupon.state() {
-        State::Issued { .. } if !coupon.is_expired(at) => Some(Irreplaceable::Works),
-        State::Issued { .. } if at < coupon.expires_at().plus_days(campaign.extend_days) => {
-            Some(Irreplaceable::Refused(Refusal::Expired))
-        }
-        State::Redeemed { redemption, .. }
-            if at < redemption.at.plus_days(campaign.cancel_days) =>
-        {
-            Some(Irreplaceable::Refused(Refusal::AlreadyRedeemed))
-        }
-        _ => None,
-    }
 }
 
 fn not_to_be_replaced<H: Here, S>(

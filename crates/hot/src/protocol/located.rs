@@ -1,15 +1,15 @@
 //! A coupon as a store found it, and what is to be written for a change of it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use coupon::apply::{Change, Outcome};
+use coupon::apply::{Action, Change, Outcome};
 use coupon::campaign::Campaign;
 use coupon::coupon::Coupon;
-use coupon::ids::Actor;
+use coupon::ids::{Actor, IssueRef, UserId};
 use coupon::refusal::Refusal;
 use coupon::time::Day;
 
-use super::claim::NewEntry;
 use super::partition::refused_by_seal;
 use crate::{Applied, CouponSnapshot, Tier};
 
@@ -165,6 +165,27 @@ pub fn from_cold(found: Option<&Coupon>, marker: Option<u64>, promise: Promise) 
         None if marker.is_none() && promise == Promise::None => FromCold::Nothing,
         None => FromCold::Missing,
     }
+}
+
+/// An entry to be written.
+#[derive(Clone, Debug)]
+pub struct NewEntry<S> {
+    /// Whose claim.
+    pub user: UserId,
+    /// The name of the request.
+    pub reference: Option<IssueRef>,
+    /// Where the store writes it.
+    pub slot: S,
+}
+
+/// In a campaign with `valid_days` the expiry of an issue counts from it.
+pub(super) fn with_issued_until<'a>(change: &'a Change, campaign: &Campaign) -> Cow<'a, Change> {
+    let Action::Issue { to, reference, expires_at: _ } = &change.action else {
+        return Cow::Borrowed(change);
+    };
+    let expires_at = campaign.issued_until(change.at);
+    let (to, reference) = (to.clone(), reference.clone());
+    Cow::Owned(Change { action: Action::Issue { to, reference, expires_at }, ..change.clone() })
 }
 
 #[cfg(test)]

@@ -6,9 +6,9 @@ use std::time::Duration;
 use coupon::ids::{BatchId, CampaignId};
 use hot::HotError;
 
-use super::LeaseRow;
 use crate::CqlStore;
 use crate::stock::counter::OfferQueue;
+use crate::stock::lease_rows::LeaseRow;
 use crate::stock::{Lease, StockRow, WaitingCode};
 use cql_session::{Cas, Result, StatementProfile};
 

@@ -6,11 +6,12 @@ use coupon::campaign::MintedRun;
 use coupon::time::Millis;
 use scylla::response::PagingState;
 
-use super::{LEASES, LeaseRow, lease_size, unleased};
+use super::lease_size;
 use crate::CqlStore;
 use crate::campaigns::{BatchHere, CampaignHere};
 use crate::stock::RUN;
 use crate::stock::counter::OfferQueue;
+use crate::stock::lease_rows::{LEASES, LeaseRow, unleased};
 use crate::stock::walk::StockWalk;
 use crate::values::signed;
 use cql_session::{Cas, Result};

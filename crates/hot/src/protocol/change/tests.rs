@@ -6,6 +6,7 @@ use crate::protocol::testing::{
     DAY, InTest, NOW, TestClaim, TestLocated, bearer, campaign, claim, claim_end, claim_ending,
     coupon, held, issue_to, located, located_in, order, redeem, request, said, user,
 };
+use coupon::campaign::Campaign;
 
 const LATER: Day = Day(DAY.0 + 9);
 

@@ -1,8 +1,10 @@
 //! The index rows of a change, written before it.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
+use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::ids::{Actor, OperationId};
 use coupon::time::Day;
@@ -11,29 +13,78 @@ use hot::feed::{CouponEventKind, CouponStep, EventType, steps};
 use scylla::value::{CqlDate, CqlTimestamp, MaybeUnset};
 use scylla::{DeserializeValue, SerializeRow, SerializeValue};
 use uuid::Uuid;
+use xxhash_rust::xxh3::xxh3_64;
 
-use super::{FeedState, PART, SPAN_SLOTS, slot_of};
 use crate::CqlStore;
 use crate::values::{date, instant, signed, uuid};
-use cql_session::Result;
+use cql_session::{FeedMarks, Result};
 
 /// How often a change that came too late for its slot is announced in a later one.
-pub(super) const TRIES: u32 = 10;
+pub(crate) const TRIES: u32 = 10;
 
 /// Versions of a coupon whose writes its row names, some 45 bytes each; most coupons have three.
-pub(super) const MADE: u64 = 32;
+pub(crate) const MADE: u64 = 32;
+
+/// The one CQL partition of a table that has one.
+pub(crate) const PART: i32 = 0;
+
+/// Time of one slot. An event comes this much later at least, and each reader asks as often.
+pub(crate) const SLOT_MS: i64 = 2_000;
+
+/// Slots of one row in `change_span`: two minutes.
+pub(crate) const SPAN_SLOTS: i64 = 64;
+
+/// Over how many CQL partitions the rows of a slot are spread: at 50,000 changes a second 6,250 rows
+/// in each, or 1 MB.
+pub const FEED_SHARDS: i32 = 16;
+
+/// How much longer than the events an index row is kept: while it is there, whatever a frozen process
+/// writes for it is found.
+const KEPT_LONGER: Duration = Duration::from_secs(2 * 86_400);
+
+/// What a process knows of the feed. Without one it writes no index rows.
+pub(crate) struct FeedState {
+    pub(crate) keep: Duration,
+    pub(crate) shards: i32,
+    pub(crate) marks: FeedMarks,
+    /// The last run of slots that this process has entered.
+    span: AtomicI64,
+}
+
+impl FeedState {
+    pub(crate) fn new(keep: Duration, shards: i32) -> FeedState {
+        let (marks, span) = (FeedMarks::default(), AtomicI64::new(i64::MIN));
+        FeedState { keep, shards: shards.max(1), marks, span }
+    }
+
+    pub(crate) fn shard_of(&self, code: &Code) -> i32 {
+        let hash = xxh3_64(code.as_str().as_bytes());
+        i32::try_from(hash % u64::from(self.shards.unsigned_abs())).unwrap_or(0)
+    }
+
+    /// Seconds after which an index row deletes itself.
+    pub(crate) fn ttl(&self) -> i32 {
+        let seconds = self.keep.saturating_add(KEPT_LONGER).as_secs();
+        // ScyllaDB and Cassandra take twenty years at most.
+        i32::try_from(seconds).unwrap_or(i32::MAX).min(630_720_000)
+    }
+}
+
+pub(crate) fn slot_of(now_ms: i64) -> i64 {
+    now_ms.div_euclid(SLOT_MS)
+}
 
 /// The type `made`.
 #[derive(Clone, Debug, PartialEq, Eq, SerializeValue, DeserializeValue)]
 pub(crate) struct MadeValue {
-    pub(super) version: i64,
-    pub(super) attempt: Uuid,
+    pub(crate) version: i64,
+    pub(crate) attempt: Uuid,
     /// `None` of a write that has no index row.
-    pub(super) slot: Option<i64>,
+    pub(crate) slot: Option<i64>,
 }
 
 /// The place of a version in the column `made`.
-pub(super) fn place_of(version: u64) -> i32 {
+pub(crate) fn place_of(version: u64) -> i32 {
     i32::try_from(version % MADE).unwrap_or(0)
 }
 
@@ -181,7 +232,7 @@ impl CqlStore {
     }
 
     /// The slot for new index rows: `first` or a later one. It is listed. Fails after the last try.
-    pub(super) async fn slot_for(
+    pub(crate) async fn slot_for(
         &self,
         feed: &FeedState,
         first: i64,
@@ -199,7 +250,7 @@ impl CqlStore {
     }
 
     /// Whether no reader has passed a slot. To be asked after its rows are acknowledged.
-    pub(super) async fn is_in_time(&self, feed: &FeedState, slot: i64) -> Result<bool> {
+    pub(crate) async fn is_in_time(&self, feed: &FeedState, slot: i64) -> Result<bool> {
         Ok(self.session.mark_now(&feed.marks).await? < slot)
     }
 
