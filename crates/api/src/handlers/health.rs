@@ -21,7 +21,8 @@ const READY_MAX: Duration = Duration::from_secs(2);
 
 /// The process runs.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct Alive {
+#[schema(as = Alive)]
+pub(crate) struct AliveBody {
     /// `ok`.
     #[schema(value_type = closed::AliveStatus)]
     status: &'static str,
@@ -29,7 +30,8 @@ pub(crate) struct Alive {
 
 /// What the process can do at the moment.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct Ready {
+#[schema(as = Ready)]
+pub(crate) struct ReadyBody {
     /// Whether the server answers reads.
     ready: bool,
     /// Whether the server accepts writes. On one machine: the disk has enough free space and is not
@@ -52,10 +54,10 @@ pub(crate) struct Ready {
 /// it, without a token.
 #[utoipa::path(
     get, path = "/healthz", tag = "health", security(()),
-    responses((status = 200, body = Alive, description = "The process runs"))
+    responses((status = 200, body = AliveBody, description = "The process runs"))
 )]
-pub(crate) async fn healthz() -> OkJson<Alive> {
-    OkJson(Alive { status: "ok" })
+pub(crate) async fn healthz() -> OkJson<AliveBody> {
+    OkJson(AliveBody { status: "ok" })
 }
 
 /// Check whether the server can do its work
@@ -66,11 +68,11 @@ pub(crate) async fn healthz() -> OkJson<Alive> {
 #[utoipa::path(
     get, path = "/readyz", tag = "health", security(()),
     responses(
-        (status = 200, body = Ready, description = "The server answers reads"),
-        (status = 503, body = Ready, description = "It cannot; `reason` says why"),
+        (status = 200, body = ReadyBody, description = "The server answers reads"),
+        (status = 503, body = ReadyBody, description = "It cannot; `reason` says why"),
     )
 )]
-pub(crate) async fn readyz(State(app): State<Arc<App>>) -> (StatusCode, OkJson<Ready>) {
+pub(crate) async fn readyz(State(app): State<Arc<App>>) -> (StatusCode, OkJson<ReadyBody>) {
     let version = env!("CARGO_PKG_VERSION");
     let all = async {
         tokio::join!(read(&app.engine), app.engine.writable(), app.engine.clock_warning())
@@ -82,7 +84,7 @@ pub(crate) async fn readyz(State(app): State<Arc<App>>) -> (StatusCode, OkJson<R
     let (ready, writable) = (read.is_ok(), read.is_ok() && written.is_ok());
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let reason = read.and(written).err();
-    (status, OkJson(Ready { ready, writable, reason, clock, version }))
+    (status, OkJson(ReadyBody { ready, writable, reason, clock, version }))
 }
 
 /// Whether the store answers at all. What it says is its own business: damage elsewhere is no
