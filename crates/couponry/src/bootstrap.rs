@@ -12,14 +12,10 @@ pub use crate::failure::CliError;
 pub use crate::open::Opened;
 pub use crate::output::{Out, is_terminal};
 pub use crate::serve::stopped;
-pub use crate::settings::SettingFlags as StoreFlags;
+pub use crate::settings::{SettingFlags as StoreFlags, Settings as StoreSettings};
 pub use crate::settings::help::parsed;
 pub use command_line::thousands;
 pub use command_line::{CommandProgress, WorkKind};
-
-pub struct Chosen {
-    settings: Settings,
-}
 
 impl SettingFlags {
     /// Takes each setting from the first source that sets it, and starts the log. From now on the
@@ -27,17 +23,17 @@ impl SettingFlags {
     ///
     /// # Errors
     /// Usage.
-    pub fn chosen(&self) -> Result<Chosen, CliError> {
+    pub fn chosen(&self) -> Result<Settings, CliError> {
         files::keep_private();
         let settings = Settings::resolve(self)?;
         crate::start_log(&settings, true)?;
-        Ok(Chosen { settings })
+        Ok(settings)
     }
 }
 
-impl Chosen {
+impl Settings {
     pub fn listen(&self) -> &str {
-        &self.settings.listen.value
+        &self.listen.value
     }
 
     /// Opens the stores, with or without a running `serve`. Never makes one; waits for a cluster
@@ -46,13 +42,12 @@ impl Chosen {
     /// # Errors
     /// A folder without data; a store that cannot be opened.
     pub async fn open(self) -> Result<Opened, CliError> {
-        let settings = &self.settings;
-        match settings.hot.value {
-            Hot::Sqlite => must_be_current(settings)?,
+        match self.hot.value {
+            Hot::Sqlite => must_be_current(&self)?,
             Hot::Cql(_) => {}
         }
-        let attempt = async || open::opened(settings, Purpose::Read, BucketPatience::Work).await;
-        open::patiently(settings, Waiting::Command, attempt).await
+        let attempt = async || open::opened(&self, Purpose::Read, BucketPatience::Work).await;
+        open::patiently(&self, Waiting::Command, attempt).await
     }
 }
 

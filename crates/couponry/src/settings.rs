@@ -17,8 +17,7 @@ use value::Value;
 
 pub(crate) use space::{SPACES, SpaceHosts, SpaceName};
 pub(crate) use stores::{Cold, Hot};
-pub use table::SettingFlags;
-pub(crate) use table::Settings;
+pub use table::{SettingFlags, Settings};
 
 /// The settings file of the working directory, read if no other is named and it exists.
 pub(crate) const SETTINGS_FILE: &str = "couponry.toml";

@@ -110,7 +110,7 @@ macro_rules! settings {
         }
 
         #[derive(Clone, Debug)]
-        pub(crate) struct Settings {
+        pub struct Settings {
             $(pub(crate) $name: Setting<$value>,)*
         }
 
