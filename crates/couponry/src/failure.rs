@@ -5,7 +5,6 @@ use std::fmt::Display;
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use coupon::calendar::format_instant;
 use coupon::refusal::Refusal;
@@ -126,33 +125,18 @@ pub(crate) fn cause(error: &(dyn Error + 'static)) -> String {
     last.to_string()
 }
 
-/// Why a request that waits for `limit` has no answer.
-pub(crate) fn no_answer(error: &reqwest::Error, limit: Duration) -> String {
-    match error.is_timeout() {
-        true => format!("no answer within {} s", limit.as_secs()),
-        false => cause(error),
-    }
-}
-
-pub(crate) fn faults(faults: &[engine::FieldFault]) -> String {
+fn faults(faults: &[engine::FieldFault]) -> String {
     let faults: Vec<String> =
         faults.iter().map(|it| format!("{} {}", it.field, it.detail)).collect();
     faults.join("; ")
-}
-
-/// A refusal as a sentence, with the instant until which it holds.
-pub(crate) fn refused(refusal: Refusal) -> String {
-    match refusal.retry_at() {
-        Some(at) => format!("{refusal}, until {}", format_instant(at)),
-        None => refusal.to_string(),
-    }
 }
 
 impl From<Failure> for CliError {
     fn from(failure: Failure) -> CliError {
         let sentence = match failure {
             Failure::Refused { refusal, .. } => {
-                format!("{}: {}", refusal.as_str(), refused(refusal))
+                let until = refusal.retry_at().map(|at| format!(", until {}", format_instant(at)));
+                format!("{}: {refusal}{}", refusal.as_str(), until.unwrap_or_default())
             }
             Failure::Invalid(found) => return CliError::usage(faults(&found)),
             Failure::Forbidden(why) | Failure::BrokenOff(why) => why,

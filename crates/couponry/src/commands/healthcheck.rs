@@ -7,7 +7,7 @@ use api::outbound;
 use clap::Args;
 use reqwest::Url;
 
-use crate::failure::{CliError, Ended, no_answer};
+use crate::failure::{CliError, Ended, cause};
 use crate::output;
 use crate::settings::Settings;
 
@@ -42,9 +42,13 @@ pub(crate) async fn run(settings: &Settings, args: &HealthArgs) -> Result<Ended,
     let client = outbound::client(&url, TIMEOUT).no_proxy().build();
     let client =
         client.map_err(|error| CliError::new(format!("cannot make the request: {error}")))?;
-    let answer = client.get(url.clone()).send().await;
-    let answer = answer
-        .map_err(|error| CliError::new(format!("FAIL {url}: {}", no_answer(&error, TIMEOUT))))?;
+    let answer = client.get(url.clone()).send().await.map_err(|error| {
+        let why = match error.is_timeout() {
+            true => format!("no answer within {} s", TIMEOUT.as_secs()),
+            false => cause(&error),
+        };
+        CliError::new(format!("FAIL {url}: {why}"))
+    })?;
     match answer.status() {
         status if status.is_success() => output::done(&format!("ok {url}: {}", status.as_u16())),
         status => Err(CliError::new(format!("FAIL {url}: it answers {status}"))),
