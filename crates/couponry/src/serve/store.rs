@@ -14,6 +14,7 @@ use attempts::AttemptLog;
 use cold::BucketPatience;
 use engine::Engine;
 use engine::import::REJECTED_KEPT_DAYS;
+use futures::FutureExt;
 use tokio::sync::{Mutex, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::{Instrument, Span};
@@ -59,7 +60,8 @@ pub(super) struct Served {
     opened: Opened,
     console: Option<Arc<Console>>,
     background: Tasks,
-    posting: Option<Posting>,
+    /// Stops posting to webhooks when the first is dropped, so that the second ends.
+    posting: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
     _alone: File,
 }
 
@@ -108,7 +110,12 @@ impl Store {
         let engine = Arc::clone(&opened.engine);
         let mut background =
             background(&settings, &opened, &access, notices, console.clone(), machine);
-        let posting = posting.map(|it| Posting::start(it, Arc::clone(&engine)));
+        let posting = posting.map(|webhooks| {
+            let (stop, stopped) = oneshot::channel();
+            let feed = Arc::new(WebhookFeed::new(Arc::clone(&engine)));
+            let task = webhooks.run(feed, stopped.map(drop)).instrument(Span::current());
+            (stop, tokio::spawn(task))
+        });
         let reload = reload::watch(opened.keys.clone(), Arc::clone(&tokens), console.clone());
         background.spawn(reload);
         let pages = console.clone().map(|it| api::traced(::console::pages(it), &access));
@@ -144,8 +151,12 @@ impl Served {
     pub(super) async fn stop(self) {
         // Each of these continues where it stopped, so it may be cut off.
         drop(self.background);
-        if let Some(posting) = self.posting {
-            posting.stop().await;
+        if let Some((stop, task)) = self.posting {
+            drop(stop);
+            // Waits a moment for what is under way: what is cut off is posted again after the next start.
+            if let Err(error) = task.await {
+                tracing::error!(%error, "posting to webhooks ended early");
+            }
         }
         self.opened.close().await;
     }
@@ -273,34 +284,6 @@ fn refused_attempts(settings: &Settings) -> Option<Arc<AttemptLog>> {
         Err(error) => {
             tracing::warn!(%error, "refused attempts are not kept");
             None
-        }
-    }
-}
-
-struct Posting {
-    stop: oneshot::Sender<()>,
-    task: JoinHandle<()>,
-}
-
-impl Posting {
-    fn start(webhooks: Arc<Webhooks>, engine: Arc<Engine>) -> Posting {
-        let (stop, stopped) = oneshot::channel();
-        let stopped = async {
-            // A sender that is dropped stops it too.
-            let _ = stopped.await;
-        };
-        let feed = Arc::new(WebhookFeed::new(engine));
-        Posting {
-            stop,
-            task: tokio::spawn(webhooks.run(feed, stopped).instrument(Span::current())),
-        }
-    }
-
-    /// Waits a moment for what is under way: what is cut off is posted again after the next start.
-    async fn stop(self) {
-        drop(self.stop);
-        if let Err(error) = self.task.await {
-            tracing::error!(%error, "posting to webhooks ended early");
         }
     }
 }
