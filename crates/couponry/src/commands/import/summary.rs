@@ -10,15 +10,13 @@ use crate::output::{cell_text, thousands};
 
 /// The counts of a batch, and its first rejected lines; `all_in` is the file that gets all of them.
 pub(super) fn of_import(batch: &Value, rejected: &[String], all_in: Option<&Path>) -> String {
-    let mut text = format!(
-        "batch          {}\nlines          {}\nimported       {}\nalready there  {}\n\
-         rejected       {}\n",
-        cell_text(&batch["batch_id"]),
-        thousands(count(batch, "lines")),
-        thousands(count(batch, "imported")),
-        thousands(count(batch, "already_there")),
-        thousands(count(batch, "rejected"))
-    );
+    let mut text = rows([
+        ("batch", cell_text(&batch["batch_id"])),
+        ("lines", number(batch, "lines")),
+        ("imported", number(batch, "imported")),
+        ("already there", number(batch, "already_there")),
+        ("rejected", number(batch, "rejected")),
+    ]);
     text.extend(rejected.iter().map(String::as_str));
     let more = count(batch, "rejected").saturating_sub(rejected.len() as u64);
     if more > 0 {
@@ -59,6 +57,15 @@ fn cells(row: &str) -> Vec<String> {
     cells
 }
 
+/// A line for each name and its value.
+fn rows<const ROWS: usize>(rows: [(&str, String); ROWS]) -> String {
+    rows.iter().map(|(name, value)| format!("{name:<15}{value}\n")).collect()
+}
+
+fn number(object: &Value, name: &str) -> String {
+    thousands(count(object, name))
+}
+
 fn count(object: &Value, name: &str) -> u64 {
     object[name].as_u64().unwrap_or_default()
 }
@@ -75,18 +82,17 @@ pub(super) fn of_dry_run(found: &Value) -> String {
         Some(other) => other,
         None => "none",
     };
-    let mut text = format!(
-        "nothing was written\nencoding       {}\nseparator      {separator}\n\
-         header         {}\ncolumns        {}\nlines          {}\nnew            {}\n\
-         known          {}\nrejected       {}\n",
-        cell_text(&found["encoding"]),
-        found["header"].as_str().unwrap_or("none"),
-        columns.collect::<Vec<_>>().join(", "),
-        thousands(count(found, "lines")),
-        thousands(count(found, "new")),
-        thousands(count(found, "known")),
-        thousands(count(found, "rejected")),
-    );
+    let mut text = "nothing was written\n".to_owned()
+        + &rows([
+            ("encoding", cell_text(&found["encoding"])),
+            ("separator", separator.to_owned()),
+            ("header", found["header"].as_str().unwrap_or("none").to_owned()),
+            ("columns", columns.collect::<Vec<_>>().join(", ")),
+            ("lines", number(found, "lines")),
+            ("new", number(found, "new")),
+            ("known", number(found, "known")),
+            ("rejected", number(found, "rejected")),
+        ]);
     if let Some(export) = found["exported_by"].as_str() {
         let left_out = cell_text(&found["left_out"]);
         text.push_str(&format!("export of      {export}; left out: {left_out}\n"));
