@@ -5,7 +5,6 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-use hot_sqlite::backup;
 use rustix::fs::Mode;
 use tokio::io::AsyncRead;
 
@@ -115,17 +114,6 @@ pub(crate) fn sync_names_in(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Copies a folder durably with all that is in it, for its owner alone. Does nothing if the folder does
-/// not exist.
-pub(crate) fn copy_folder(from: &Path, to: &Path) -> Result<(), CliError> {
-    backup::copy_folder(from, to).map_err(CliError::cannot("copy", from))
-}
-
 pub(crate) fn remove_folder(folder: &Path) -> Result<(), CliError> {
     fs::remove_dir_all(folder).map_err(CliError::cannot("remove", folder))
-}
-
-/// Syncs a folder, so that the names in it survive a crash.
-pub(crate) fn sync_folder(folder: &Path) -> Result<(), CliError> {
-    File::open(folder).and_then(|it| it.sync_all()).map_err(CliError::cannot("sync", folder))
 }

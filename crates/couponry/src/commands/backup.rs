@@ -1,18 +1,18 @@
 //! `couponry backup`: copies both tiers and the keys, so that they fit together.
 
-mod cold;
 mod label;
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ::cold::BucketPatience;
 use clap::Args;
+use cold::{BucketPatience, ColdStore};
 use command_line::{CommandProgress, WorkKind};
-use hot::HotStore;
-use hot_sqlite::backup::{BackupDraft, ColdFolder, copy_file, delete};
+use compactor::check_pairing;
+use hot::{HotStore, Partitions};
+use hot_sqlite::backup::{BackupDraft, ColdFolder, copy_file, copy_folder, delete};
 use hot_sqlite::{FILE_NAME, RecordFile};
 
 use crate::failure::{CliError, Ended};
@@ -21,8 +21,10 @@ use crate::output::{self, thousands};
 use crate::settings::{Cold, SETTINGS_FILE, SPACES, Settings};
 use crate::{files, open};
 
-pub(crate) use cold::COLD;
 pub(crate) use label::Label;
+
+/// The cold tier in the folder of a backup.
+pub(crate) const COLD: &str = "cold";
 
 /// Copy both tiers and the keys to a new folder
 ///
@@ -198,11 +200,12 @@ async fn copy(part: Part, to: &Path, missing: &mut Vec<String>) -> Result<String
     // After the store: a cursor of a webhook behind its last event says so when it is restored.
     progress.during(store.back_up_records(&to.join(RecordFile::NAME))).await?;
     // After the store, so that the copy has the key of every batch in it.
-    files::copy_folder(&data.join(files::KEYS), &to.join(files::KEYS))?;
+    let keys = data.join(files::KEYS);
+    copy_folder(&keys, &to.join(files::KEYS)).map_err(CliError::cannot("copy", &keys))?;
     if settings.space.value.is_some() && data.join(SETTINGS_FILE).is_file() {
         copy_file(&data.join(SETTINGS_FILE), &to.join(SETTINGS_FILE)).map_err(CliError::of)?;
     }
-    let copied = progress.during(cold::copy(store.as_ref(), &cold, archived, to)).await;
+    let copied = progress.during(copy_cold(store.as_ref(), &cold, archived, to)).await;
     let copied = copied.or_else(|error| {
         let folder = to.join(COLD);
         missing.push(format!("the cold tier in {} is NOT in it: {error}", settings.cold.value));
@@ -212,9 +215,31 @@ async fn copy(part: Part, to: &Path, missing: &mut Vec<String>) -> Result<String
             Ok(String::new())
         }
     })?;
-    files::sync_folder(to)?;
+    File::open(to).and_then(|it| it.sync_all()).map_err(CliError::cannot("sync", to))?;
     let bytes = to.join(FILE_NAME).metadata().map_or(0, |about| about.len());
     let space = settings.space.value.as_ref();
     let space = space.map(|name| format!(" of the space {name}")).unwrap_or_default();
     Ok(format!("the hot store{space} ({} bytes), the keys{copied}", thousands(bytes)))
+}
+
+/// Copies the cold tier of `store` into the folder of a backup that has the store. Returns what to
+/// say of it.
+async fn copy_cold(
+    store: &dyn Partitions,
+    cold: &ColdStore,
+    source: Option<ColdFolder>,
+    to: &Path,
+) -> Result<String, CliError> {
+    let Some(source) = source else {
+        return Ok(format!("; the cold tier is not in it: {} is a bucket", cold.location()));
+    };
+    // The folder of a disk that is not mounted looks like that of a store that has archived nothing.
+    check_pairing(store, cold).await.map_err(CliError::of)?;
+    if cold.version().await.map_err(CliError::of)?.is_none() {
+        return Ok("; nothing is archived yet".to_owned());
+    }
+    let to = to.join(COLD);
+    let copied = tokio::task::spawn_blocking(move || source.copy(&to)).await;
+    copied.map_err(CliError::of)?.map_err(CliError::of)?;
+    Ok(", the cold tier".to_owned())
 }

@@ -1,20 +1,20 @@
 //! `couponry copy`: copies a hot store from a data folder to a cluster.
 
-mod report;
 mod stores;
 
 use clap::Args;
 use command_line::{CommandProgress, WorkKind};
 use cql_session::KeyspaceAddress;
-use hot::inventory::{self, CopyError};
+use hot::inventory::{self, Compared, Copied, CopyError};
 use hot::{Fact, Facts};
 use hot_cql::CqlHot;
 use hot_sqlite::SqliteHot;
 
 use self::stores::SourceFolder;
 use crate::failure::{CliError, Ended};
+use crate::open;
+use crate::output::{self, Left, Right, thousands};
 use crate::settings::Settings;
-use crate::{open, output};
 
 /// Copy a hot store from a data folder to a cluster
 ///
@@ -139,7 +139,7 @@ async fn copied(from: &SqliteHot, to: &CqlHot) -> Result<String, CliError> {
             CliError::from(error).and("the same call continues where this one stopped")
         }
     })?;
-    Ok(report::summary(&copied))
+    Ok(summary(&copied))
 }
 
 /// # Errors
@@ -149,10 +149,60 @@ async fn compared(from: &SqliteHot, to: &CqlHot) -> Result<(), CliError> {
     let show = |_, read| progress.set(read, read);
     let all = progress.during(inventory::compare(from, to, show)).await?;
     drop(progress);
-    output::say(&report::table(&all))?;
+    output::say(&table(&all))?;
     match all.iter().filter(|one| !one.is_same()).count() {
         0 => Ok(()),
         differ => Err(CliError::new(format!("the two stores differ in {differ} of these"))
             .and("if nothing has changed either, run the copy again")),
+    }
+}
+
+fn summary(copied: &Copied) -> String {
+    let read = copied.read.iter().map(|(what, count)| format!("{} {what}", thousands(*count)));
+    let read = read.collect::<Vec<_>>().join(", ");
+    let pass = match (copied.again, copied.resumed) {
+        (false, false) => "first pass",
+        (false, true) => "first pass, continued where it stopped",
+        (true, false) => "another pass",
+        (true, true) => "another pass, continued where it stopped",
+    };
+    let removed = match copied.removed {
+        0 => String::new(),
+        removed => format!("; removed {} that the source no longer has", thousands(removed)),
+    };
+    let read = if read.is_empty() { "nothing".to_owned() } else { read };
+    format!("{pass}: read {read}{removed}")
+}
+
+fn table(compared: &[Compared]) -> String {
+    let row = |one: &Compared| {
+        let Compared { what, from, to } = one;
+        let result = match (from == to, from.count == to.count) {
+            (true, _) => "the same".to_owned(),
+            (false, false) => "differ".to_owned(),
+            (false, true) => format!("differ: {:032x}, {:032x}", from.hash, to.hash),
+        };
+        [(*what).to_owned(), thousands(from.count), thousands(to.count), result]
+    };
+    let heads = [("", Left), ("SOURCE", Right), ("TARGET", Right), ("", Left)];
+    output::table(heads, compared.iter().map(row))
+}
+
+#[cfg(test)]
+mod tests {
+    use hot::inventory::ItemSum;
+
+    use super::*;
+
+    #[test]
+    fn tables() {
+        let sum = |count, hash| ItemSum { count, hash };
+        let one = |what, to, hash| Compared { what, from: sum(1_200, 1), to: sum(to, hash) };
+        let rows = [one("claims", 1_200, 1), one("coupons", 1_199, 0), one("markers", 1_200, 2)];
+        let text = table(&rows);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[1], "claims    1,200   1,200  the same");
+        assert_eq!(lines[2], "coupons   1,200   1,199  differ");
+        assert!(lines[3].ends_with("01, 00000000000000000000000000000002"), "{text}");
     }
 }

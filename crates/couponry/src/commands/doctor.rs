@@ -3,7 +3,6 @@
 mod cluster;
 mod keys;
 mod machine;
-mod sqlite;
 mod stores;
 
 use clap::Args;
@@ -95,7 +94,7 @@ pub(crate) async fn run(settings: &Settings, args: &DoctorArgs) -> Result<Ended,
             let free_min_bytes = settings.free_min_mib.value << 20;
             report.add("free space", machine::free_space(data, free_min_bytes))?;
             // Before this process opens the file: closing it would drop SQLite's locks on it.
-            report.add("sqlite", sqlite::written_by(&data.join(FILE_NAME)))?;
+            report.add("sqlite", machine::written_by(&data.join(FILE_NAME)))?;
         }
         Hot::Cql(_) => {}
     }

@@ -1,26 +1,27 @@
 //! `couponry restore`: turns a backup into the data again, together with the cold tier of today.
 
 mod adopted;
-mod folder;
 mod question;
 mod reconcile;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args};
 use cold::{BucketPatience, ColdStore};
 use compactor::{CompactError, StoreMismatch, check_pairing};
+use coupon::calendar::format_instant;
 use engine::{Clock, SystemClock};
 use hot::audit::{AuditEntry, AuditEvent, AuditKind, given};
 use hot::{ColdMark, HotStore, Reconciled};
-use hot_sqlite::FILE_NAME;
-use hot_sqlite::backup::make_ready;
+use hot_sqlite::backup::{CompanionFile, make_ready, put_back, put_back_cold};
+use hot_sqlite::{FILE_NAME, RecordFile};
 
+use crate::commands::backup::COLD;
 use crate::compaction;
 use crate::cql::Waiting;
 use crate::failure::{CliError, Ended};
 use crate::keys::Keys;
-use crate::settings::Settings;
+use crate::settings::{Cold, Settings};
 use crate::{files, open, output, serve};
 
 /// Restore a backup
@@ -98,10 +99,10 @@ pub(crate) async fn run(settings: &Settings, args: &RestoreArgs) -> Result<Ended
     if let Some(from) = &args.folder {
         question::must_be_wanted(settings, from, args.yes).await?;
         // First: a store without its cold tier is refused, so a restore that is killed here is run again.
-        folder::cold(settings, from).await?;
+        put_back_archive(settings, from).await?;
         adopted::begin(data)?;
         // What is half moved then, the folder of the copy says.
-        folder::hot(data, from).inspect_err(|_| drop(adopted::end(data)))?;
+        put_back_store(data, from).inspect_err(|_| drop(adopted::end(data)))?;
     }
     if args.adopt {
         adopted::must_have_keys(data)?;
@@ -153,6 +154,27 @@ fn may_restore(settings: &Settings, args: &RestoreArgs) -> Result<(), CliError> 
         )));
     }
     files::private_folder(data)
+}
+
+/// Moves the old data aside. Until this ends, no command opens the data folder: see [`open::RESTORING`].
+fn put_back_store(data: &Path, from: &Path) -> Result<(), CliError> {
+    let aside = data.join(format!("replaced-{}", format_instant(SystemClock.now())));
+    let beside = CompanionFile { folder: files::KEYS, database: RecordFile::NAME };
+    put_back(from, data, &data.join(open::RESTORING), &aside, beside).map_err(CliError::of)
+}
+
+/// A cold tier that is there stays: it may have what was archived after the backup.
+async fn put_back_archive(settings: &Settings, from: &Path) -> Result<(), CliError> {
+    let Cold::Folder(folder) = &settings.cold.value else { return Ok(()) };
+    let copy = from.join(COLD);
+    let here = open::cold(settings, BucketPatience::Work)?.version().await.map_err(CliError::of)?;
+    if !copy.exists() || here.is_some() {
+        return Ok(());
+    }
+    files::private_folder(folder)?;
+    put_back_cold(&copy, folder).map_err(CliError::cannot("restore the cold tier to", folder))?;
+    output::note(&format!("{} has the cold tier of the backup", folder.display()));
+    Ok(())
 }
 
 /// Ends the sessions and links of before, some of which had ended since the backup, and says who may
