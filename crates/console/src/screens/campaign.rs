@@ -3,10 +3,10 @@
 use askama::Template;
 use axum::extract::Path;
 use coupon::calendar::{Date, Zone};
-use coupon::campaign::{Batch, BatchKind};
-use coupon::ids::BatchId;
+use coupon::campaign::Batch;
+use coupon::ids::{BatchId, CampaignId};
 use coupon::time::DAY_MS;
-use engine::{Activity, CampaignView, CountInterval, CountsView};
+use engine::{CampaignView, CountInterval, CountsView, RejectedLine};
 use serde_json::{Value, json};
 
 use crate::chart::share as share_bar;
@@ -15,8 +15,7 @@ use crate::fields::from_path;
 use crate::index::CampaignTotals;
 use crate::roles::ConsoleAction;
 use crate::screens::audit::{AuditRow, entries};
-use crate::screens::campaigns::{CampaignPhase, bar, phase};
-use crate::screens::overview::{drawn, times};
+use crate::screens::campaigns::CampaignPhase;
 use crate::text::{IsolatedText, PageTexts};
 use crate::trouble::ConsoleResult;
 
@@ -42,25 +41,14 @@ const HOUR_MS: u64 = 3_600_000;
 struct CampaignPage<'a> {
     d: &'a PageContext,
     view: &'a CampaignView,
-    phase: CampaignPhase,
-    bar: String,
-    chart: Option<String>,
-    times: Vec<(String, Activity)>,
-    by_hour: bool,
+    counts: Option<CountsView>,
+    by: CountInterval,
     forecast: Option<String>,
     funnel: Vec<FunnelStep>,
     terms: Vec<(&'static str, String)>,
-    batches: Vec<BatchRow>,
+    batches: Vec<Batch>,
     audited: Vec<AuditRow>,
     curl: String,
-}
-
-impl CampaignPage<'_> {
-    fn period(&self) -> String {
-        let (t, campaign) = (self.d.t, &self.view.campaign);
-        let first = t.date(Date::of(campaign.valid_from, &campaign.zone));
-        t.period(first, t.date(campaign.expires_on()))
-    }
 }
 
 /// A step of the funnel: how many coupons came so far.
@@ -71,25 +59,17 @@ struct FunnelStep {
     share: String,
 }
 
-pub(crate) struct BatchRow {
-    id: String,
-    kind: &'static str,
-    count: String,
-    created: String,
-    paused: bool,
-    is_import: bool,
-    rejected: u64,
-}
-
 /// `GET /console/campaigns/{id}`
 pub(crate) async fn page(desk: PageContext, Path(id): Path<String>) -> ConsoleResult {
-    let (t, engine, reader) = (desk.t, desk.engine(), desk.reader()?);
+    let (engine, reader) = (desk.engine(), desk.reader()?);
     let id = from_path(&id)?;
     let view = engine.campaign(&reader, &id).await?;
-    let by_hour = desk.query.get("by") == Some("hour");
-    let by = if by_hour { CountInterval::Hour } else { CountInterval::Day };
+    let by = match desk.query.get("by") {
+        Some("hour") => CountInterval::Hour,
+        Some(_) | None => CountInterval::Day,
+    };
     // Together: each counts what is new, and one count answers all of them.
-    let (counted, forecast, funnel) =
+    let (counts, forecast, funnel) =
         tokio::try_join!(counted(&desk, &view, by), forecast(&desk, &view), funnel(&desk, &view))?;
     let batches = engine.batches(&reader, &id, None, BATCHES).await?;
     let audited = match desk.may(ConsoleAction::ReadAudit) {
@@ -101,15 +81,12 @@ pub(crate) async fn page(desk: PageContext, Path(id): Path<String>) -> ConsoleRe
     };
     let page = CampaignPage {
         d: &desk,
-        phase: phase(&view, desk.now),
-        bar: bar(t, &view),
-        chart: counted.as_ref().map(|it| drawn(&desk, it, by)),
-        times: counted.as_ref().map(|it| times(t, it, by)).unwrap_or_default(),
-        by_hour,
+        counts,
+        by,
         forecast,
         funnel,
-        terms: terms(t, &view),
-        batches: batches.iter().map(|it| batch_row(t, it, &view.campaign.zone)).collect(),
+        terms: terms(desk.t, &view),
+        batches,
         audited,
         curl: desk.curl("GET", &format!("/v1/campaigns/{id}"), &Value::Null),
         view: &view,
@@ -143,35 +120,31 @@ async fn funnel(desk: &PageContext, view: &CampaignView) -> ConsoleResult<Vec<Fu
         0 => String::new(),
         stock => t.of_stock(t.share(issued, stock)),
     };
-    let mut steps = vec![
-        (
-            t.stock_total().to_owned(),
-            "available",
-            counts.stock,
-            t.share(counts.stock, counts.stock),
-        ),
-        (t.funnel_issued().to_owned(), "issued", issued, of_stock),
-        (t.state_redeemed().to_owned(), "redeemed", counts.redeemed, of_issued(counts.redeemed)),
-    ];
-    if let Some(cancelled) = sums.map(|sums| sums.sum().cancelled) {
-        let label = t.cancelled_since(t.date(first));
-        steps.push((label, "void", cancelled, of_issued(cancelled)));
-    }
+    let all = t.share(counts.stock, counts.stock);
     let most = counts.stock.max(issued);
-    let step = |(label, class, count, share): (String, &'static str, u64, String)| FunnelStep {
+    let step = |label: &str, class, count, share: String| FunnelStep {
+        label: label.to_owned(),
         bar: share_bar(class, count, most, &share),
-        label,
         count: t.number(count),
         share,
     };
-    Ok(steps.into_iter().map(step).collect())
+    let mut steps = vec![
+        step(t.stock_total(), "available", counts.stock, all),
+        step(t.funnel_issued(), "issued", issued, of_stock),
+        step(t.state_redeemed(), "redeemed", counts.redeemed, of_issued(counts.redeemed)),
+    ];
+    if let Some(cancelled) = sums.map(|sums| sums.sum().cancelled) {
+        let label = t.cancelled_since(t.date(first));
+        steps.push(step(&label, "void", cancelled, of_issued(cancelled)));
+    }
+    Ok(steps)
 }
 
 /// When the stock is gone at the rate of the last day, or what will be left; `None` if nothing was issued or nothing is
 /// left.
 async fn forecast(desk: &PageContext, view: &CampaignView) -> ConsoleResult<Option<String>> {
     let left = view.available();
-    if left == 0 || phase(view, desk.now) != CampaignPhase::Running {
+    if left == 0 || desk.phase(view) != CampaignPhase::Running {
         return Ok(None);
     }
     let since = desk.now.plus_ms(-DAY_MS);
@@ -249,32 +222,14 @@ fn terms(t: PageTexts, view: &CampaignView) -> Vec<(&'static str, String)> {
     terms
 }
 
-fn batch_row(t: PageTexts, batch: &Batch, zone: &Zone) -> BatchRow {
-    let (kind, is_import) = match batch.kind {
-        BatchKind::Minted(_) => (t.batch_minted(), false),
-        BatchKind::Imported => (t.batch_imported(), true),
-    };
-    BatchRow {
-        id: batch.id.to_string(),
-        kind,
-        count: t.number(batch.count),
-        created: t.moment(batch.created_at, zone),
-        paused: batch.paused,
-        is_import,
-        rejected: batch.import.rejected,
-    }
-}
-
 #[derive(Template)]
 #[template(path = "batch.html")]
 struct BatchPage<'a> {
     d: &'a PageContext,
-    campaign: String,
-    batch: BatchRow,
-    lines: String,
-    imported: String,
-    already_there: String,
-    rejected: Vec<(u64, String, String)>,
+    campaign: CampaignId,
+    zone: &'a Zone,
+    batch: Batch,
+    rejected: Vec<RejectedLine>,
     curl: String,
 }
 
@@ -283,31 +238,27 @@ pub(crate) async fn batch(
     desk: PageContext,
     Path((campaign, batch)): Path<(String, String)>,
 ) -> ConsoleResult {
-    let (t, engine, reader) = (desk.t, desk.engine(), desk.reader()?);
+    let (engine, reader) = (desk.engine(), desk.reader()?);
     let campaign = from_path(&campaign)?;
     let id: BatchId = from_path(&batch)?;
     let batch = engine.batch(&reader, &campaign, &id).await?;
-    let zone = engine.campaign(&reader, &campaign).await?.campaign.zone.clone();
-    let rejected = match batch.import.rejected {
+    let view = engine.campaign(&reader, &campaign).await?;
+    let mut rejected = match batch.import.rejected {
         0 => Vec::new(),
         _ => engine.rejected_lines(&reader, &campaign, &id, 0).await?,
     };
-    let rejected = rejected.into_iter().take(REJECTED);
+    rejected.truncate(REJECTED);
     let page = BatchPage {
         d: &desk,
-        campaign: campaign.to_string(),
-        lines: t.number(batch.import.lines),
-        imported: t.number(batch.import.imported),
-        already_there: t.number(batch.import.already_there),
-        rejected: rejected
-            .map(|it| (it.line, it.text, t.rejected_because(IsolatedText(it.detail))))
-            .collect(),
+        zone: &view.campaign.zone,
+        rejected,
         curl: desk.curl(
             "PATCH",
             &format!("/v1/campaigns/{campaign}/batches/{id}"),
             &json!({"paused": !batch.paused, "reason": "…"}),
         ),
-        batch: batch_row(t, &batch, &zone),
+        batch,
+        campaign,
     };
     desk.page(&page)
 }

@@ -2,14 +2,12 @@
 
 use askama::Template;
 use coupon::calendar::Date;
-use coupon::time::Millis;
 use engine::CampaignView;
 
 use crate::chart::stacked;
 use crate::desk::PageContext;
 use crate::index::CampaignTotals;
 use crate::roles::ConsoleAction;
-use crate::text::PageTexts;
 use crate::trouble::ConsoleResult;
 
 const PAGE: usize = 50;
@@ -44,49 +42,58 @@ impl CampaignPhase {
     }
 }
 
-pub(crate) fn phase(view: &CampaignView, now: Millis) -> CampaignPhase {
-    let campaign = &view.campaign;
-    if campaign.expires_at <= now {
-        CampaignPhase::Ended
-    } else if campaign.paused {
-        CampaignPhase::Paused
-    } else if campaign.valid_from > now {
-        CampaignPhase::Planned
-    } else if view.counts().stock > 0 && view.available() == 0 {
-        CampaignPhase::SoldOut
-    } else {
-        CampaignPhase::Running
-    }
-}
-
 /// Its id and its name.
 pub(crate) fn named(view: &CampaignView) -> (String, String) {
     (view.campaign.id.to_string(), view.campaign.name.clone())
 }
 
-/// The bar of a campaign: what became of its coupons.
-pub(crate) fn bar(t: PageTexts, view: &CampaignView) -> String {
-    let counts = view.counts();
-    let title = t.bar_title(
-        t.number(counts.redeemed),
-        t.number(counts.issued),
-        t.number(view.available()),
-        t.number(counts.void),
-    );
-    let parts = [
-        ("redeemed", counts.redeemed),
-        ("issued", counts.issued),
-        ("available", view.available()),
-        ("void", counts.void),
-    ];
-    stacked(&parts, &title)
+impl PageContext {
+    pub(crate) fn phase(&self, view: &CampaignView) -> CampaignPhase {
+        let campaign = &view.campaign;
+        if campaign.expires_at <= self.now {
+            CampaignPhase::Ended
+        } else if campaign.paused {
+            CampaignPhase::Paused
+        } else if campaign.valid_from > self.now {
+            CampaignPhase::Planned
+        } else if view.counts().stock > 0 && view.available() == 0 {
+            CampaignPhase::SoldOut
+        } else {
+            CampaignPhase::Running
+        }
+    }
+
+    /// From when until when its coupons work.
+    pub(crate) fn period(&self, view: &CampaignView) -> String {
+        let (t, campaign) = (self.t, &view.campaign);
+        let first = t.date(Date::of(campaign.valid_from, &campaign.zone));
+        t.period(first, t.date(campaign.expires_on()))
+    }
+
+    /// The bar of a campaign: what became of its coupons.
+    pub(crate) fn bar(&self, view: &CampaignView) -> String {
+        let (t, counts) = (self.t, view.counts());
+        let title = t.bar_title(
+            t.number(counts.redeemed),
+            t.number(counts.issued),
+            t.number(counts.available()),
+            t.number(counts.void),
+        );
+        let parts = [
+            ("redeemed", counts.redeemed),
+            ("issued", counts.issued),
+            ("available", counts.available()),
+            ("void", counts.void),
+        ];
+        stacked(&parts, &title)
+    }
 }
 
 #[derive(Template)]
 #[template(path = "campaigns.html")]
 struct CampaignsPage<'a> {
     d: &'a PageContext,
-    rows: Vec<CampaignListRow>,
+    rows: Vec<&'a CampaignView>,
     shown: String,
     at: String,
     q: &'a str,
@@ -98,15 +105,17 @@ struct CampaignsPage<'a> {
     curl: String,
 }
 
-struct CampaignListRow {
-    id: String,
-    name: String,
-    phase: CampaignPhase,
-    period: String,
-    bar: String,
-    available: String,
-    stock: String,
-    redeemed: String,
+impl CampaignsPage<'_> {
+    fn sorts(&self) -> [(&'static str, &'static str); 5] {
+        let t = self.d.t;
+        [
+            ("created", t.sort_created()),
+            ("name", t.sort_name()),
+            ("ends", t.sort_ends()),
+            ("left", t.sort_left()),
+            ("redeemed", t.sort_redeemed()),
+        ]
+    }
 }
 
 /// `GET /console/campaigns`
@@ -119,18 +128,16 @@ pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
     let mut found: Vec<&CampaignView> = listed
         .campaigns
         .iter()
-        .filter(|it| state.is_empty() || phase(it, desk.now).as_str() == state)
+        .filter(|it| state.is_empty() || desk.phase(it).as_str() == state)
         .filter(|it| fits(it, &wanted))
         .collect();
     sort_by(&mut found, sort);
     let skip = desk.query.may::<usize>("from")?.unwrap_or(0);
-    let rows: Vec<CampaignListRow> =
-        found.iter().skip(skip).take(PAGE).map(|it| row(&desk, it)).collect();
     let behind = skip.saturating_add(PAGE);
     let next = (found.len() > behind).then(|| desk.with("from", &behind.to_string()));
     let page = CampaignsPage {
         d: &desk,
-        rows,
+        rows: found.iter().copied().skip(skip).take(PAGE).collect(),
         shown: t.campaigns_shown(found.len() as u64),
         at: t.clock(listed.at, &desk.zone),
         q,
@@ -160,35 +167,5 @@ fn sort_by(found: &mut [&CampaignView], sort: &str) {
         "left" => found.sort_by_key(|it| it.available()),
         "redeemed" => found.sort_by_key(|it| u64::MAX - it.counts().redeemed),
         _ => found.sort_by_key(|it| -it.campaign.created_at.0),
-    }
-}
-
-fn row(desk: &PageContext, view: &CampaignView) -> CampaignListRow {
-    let (t, campaign) = (desk.t, &view.campaign);
-    CampaignListRow {
-        id: campaign.id.to_string(),
-        name: campaign.name.clone(),
-        phase: phase(view, desk.now),
-        period: t.period(
-            t.date(Date::of(campaign.valid_from, &campaign.zone)),
-            t.date(campaign.expires_on()),
-        ),
-        bar: bar(t, view),
-        available: t.number(view.available()),
-        stock: t.number(view.counts().stock),
-        redeemed: t.number(view.counts().redeemed),
-    }
-}
-
-impl CampaignsPage<'_> {
-    fn sorts(&self) -> [(&'static str, &'static str); 5] {
-        let t = self.d.t;
-        [
-            ("created", t.sort_created()),
-            ("name", t.sort_name()),
-            ("ends", t.sort_ends()),
-            ("left", t.sort_left()),
-            ("redeemed", t.sort_redeemed()),
-        ]
     }
 }

@@ -15,7 +15,7 @@ use crate::desk::{PageContext, to};
 use crate::fields::{FormFields, encoded, from_path};
 use crate::index::CampaignTotals;
 use crate::roles::ConsoleAction;
-use crate::screens::campaigns::{CampaignPhase, named, phase};
+use crate::screens::campaigns::{CampaignPhase, named};
 use crate::screens::refused::AttemptRow;
 use crate::text::IsolatedText;
 use crate::trouble::ConsoleResult;
@@ -80,7 +80,7 @@ pub(crate) async fn page(desk: PageContext, Path(user): Path<String>) -> Console
 async fn offered(desk: &PageContext) -> ConsoleResult<Vec<(String, String)>> {
     let listed = desk.all_campaigns().await?;
     let has = listed.campaigns.iter().filter(|it| {
-        phase(it, desk.now) == CampaignPhase::Running
+        desk.phase(it) == CampaignPhase::Running
             && it.available() > 0
             && matches!(it.campaign.handout.as_str(), "shop" | "self")
     });

@@ -7,6 +7,7 @@ use askama::Template;
 use axum::extract::{Path, Request};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use coupon::calendar::Date;
 use coupon::ids::{BatchId, CampaignId};
 use engine::csv::BYTE_ORDER_MARK;
 use engine::import::columns::ColumnMap;
@@ -22,9 +23,9 @@ use crate::desk::{PageContext, to};
 use crate::fields::{FormFields, encoded, from_path};
 use crate::multipart::FormUpload;
 use crate::roles::ConsoleAction;
-use crate::screens::campaigns::{CampaignPhase, named, phase};
+use crate::screens::campaigns::{CampaignPhase, named};
 use crate::screens::codes::file;
-use crate::text::{IsolatedText, PageTexts};
+use crate::text::IsolatedText;
 use crate::trouble::ConsoleResult;
 
 /// Campaigns that are offered without a search.
@@ -40,7 +41,7 @@ struct ChoosePage<'a> {
 /// `GET /console/import`: into which campaign?
 pub(crate) async fn choose(desk: PageContext) -> ConsoleResult {
     let listed = desk.all_campaigns().await?;
-    let open = listed.campaigns.iter().filter(|it| phase(it, desk.now) != CampaignPhase::Ended);
+    let open = listed.campaigns.iter().filter(|it| desk.phase(it) != CampaignPhase::Ended);
     let campaigns = open.take(OFFERED).map(named).collect();
     desk.page(&ChoosePage { d: &desk, campaigns })
 }
@@ -65,16 +66,34 @@ struct ImportPage<'a> {
     values: String,
     dates: String,
     encoding: String,
-    checked: Option<ImportPreview>,
+    checked: Option<DryRun>,
     curl: String,
 }
 
-struct ImportPreview {
-    summary: String,
-    format: String,
-    rejected: Vec<(u64, String, String)>,
-    parsed: Vec<(u64, String, &'static str, String)>,
-    is_good: bool,
+impl ImportPage<'_> {
+    fn summary(&self, found: &DryRun) -> String {
+        let (t, counts) = (self.d.t, found.counts);
+        t.checked(
+            t.number(counts.lines),
+            t.number(counts.new),
+            t.number(counts.known),
+            t.number(counts.unchecked),
+            t.number(counts.rejected),
+        )
+    }
+
+    /// As what the file was read.
+    fn format(&self, found: &DryRun) -> String {
+        let t = self.d.t;
+        let separator = match found.separator {
+            Some('\t') => t.separator_tab(),
+            Some(';') => t.separator_semicolon(),
+            Some(_) | None => t.separator_comma(),
+        };
+        let columns = found.columns.iter().map(|it| it.map_or("–", |column| column.name()));
+        let columns = columns.collect::<Vec<_>>().join(", ");
+        t.file_format(found.encoding.name(), separator, IsolatedText(columns))
+    }
 }
 
 /// `GET /console/campaigns/{id}/import`
@@ -86,7 +105,7 @@ async fn show(
     desk: &PageContext,
     id: &CampaignId,
     fields: &FormFields,
-    checked: Option<ImportPreview>,
+    checked: Option<DryRun>,
 ) -> ConsoleResult {
     let view = desk.engine().campaign(&desk.reader()?, id).await?;
     let batch = match fields.get("batch_id") {
@@ -134,45 +153,12 @@ pub(crate) async fn send(
     let request = ImportRequest { campaign: id.clone(), batch: Some(batch.clone()), format };
     if fields.get("mode") != Some("import") {
         let found = desk.engine().dry_run_import(&caller, request, pieces).await?;
-        return show(&desk, &id, &fields, Some(checked(desk.t, &found))).await;
+        return show(&desk, &id, &fields, Some(found)).await;
     }
     desk.engine().import(&caller, request, pieces, |_| {}).await?;
     desk.console.index.has_changed();
     let (id, batch) = (encoded(id.as_str()), encoded(batch.as_str()));
     Ok(to(&format!("/console/campaigns/{id}/batches/{batch}?done=imported")))
-}
-
-fn checked(t: PageTexts, found: &DryRun) -> ImportPreview {
-    let counts = found.counts;
-    let separator = match found.separator {
-        Some('\t') => t.separator_tab(),
-        Some(';') => t.separator_semicolon(),
-        Some(_) | None => t.separator_comma(),
-    };
-    let columns: Vec<&str> =
-        found.columns.iter().map(|column| column.map_or("–", |column| column.name())).collect();
-    let rejected = found.rejected.iter();
-    let parsed = found.parsed.iter();
-    ImportPreview {
-        summary: t.checked(
-            t.number(counts.lines),
-            t.number(counts.new),
-            t.number(counts.known),
-            t.number(counts.unchecked),
-            t.number(counts.rejected),
-        ),
-        format: t.file_format(found.encoding.name(), separator, IsolatedText(columns.join(", "))),
-        rejected: rejected
-            .map(|it| (it.line, it.text.clone(), t.rejected_because(IsolatedText(&it.detail))))
-            .collect(),
-        parsed: parsed
-            .map(|it| {
-                let last = coupon::calendar::Date::last_of(it.read.expires_at, &found.zone);
-                (it.line, it.read.code.to_string(), it.state(), t.date(last))
-            })
-            .collect(),
-        is_good: counts.rejected == 0 && counts.lines > 0,
-    }
 }
 
 /// `GET /console/campaigns/{id}/batches/{batch}/rejected.csv`

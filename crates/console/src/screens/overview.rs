@@ -18,8 +18,8 @@ use crate::chart::{self, ChartSeries};
 use crate::desk::PageContext;
 use crate::index::CampaignTotals;
 use crate::roles::ConsoleAction;
-use crate::screens::campaigns::{CampaignPhase, phase};
-use crate::text::{IsolatedText, PageTexts};
+use crate::screens::campaigns::CampaignPhase;
+use crate::text::IsolatedText;
 use crate::trouble::ConsoleResult;
 
 const DAYS: i64 = 14;
@@ -38,47 +38,34 @@ struct OverviewPage<'a> {
     today: Option<Activity>,
     refused: Vec<(String, u64)>,
     refused_total: u64,
-    chart: Option<String>,
-    days: Vec<(String, Activity)>,
-    attention: Vec<AttentionItem>,
-    ending: Vec<CampaignDetail>,
-    low: Vec<CampaignDetail>,
+    counts: Option<CountsView>,
+    /// What needs somebody, and the page that has more about it.
+    attention: Vec<(String, &'static str)>,
+    ending: Vec<&'a CampaignView>,
+    low: Vec<&'a CampaignView>,
     running: usize,
     is_empty: bool,
 }
 
-struct AttentionItem {
-    text: String,
-    href: &'static str,
-}
-
-struct CampaignDetail {
-    id: String,
-    name: String,
-    detail: String,
-}
-
 /// `GET /console`
 pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
-    let t = desk.t;
     let listed = desk.all_campaigns().await?;
-    let view = counts(&desk, DAYS).await?;
-    let refused = refused(&desk, view.as_ref()).await?;
+    let counts = counts(&desk, DAYS).await?;
+    let refused = refused(&desk, counts.as_ref()).await?;
     let running: Vec<&CampaignView> = listed
         .campaigns
         .iter()
-        .filter(|it| matches!(phase(it, desk.now), CampaignPhase::Running | CampaignPhase::SoldOut))
+        .filter(|it| matches!(desk.phase(it), CampaignPhase::Running | CampaignPhase::SoldOut))
         .collect();
     let page = OverviewPage {
         d: &desk,
-        today: view.as_ref().and_then(|view| Some(view.counts.last()?.activity)),
+        today: counts.as_ref().and_then(|view| Some(view.counts.last()?.activity)),
         refused_total: refused.iter().map(|(_, count)| count).sum(),
         refused,
-        chart: view.as_ref().map(|view| drawn(&desk, view, CountInterval::Day)),
-        days: view.as_ref().map(|view| times(t, view, CountInterval::Day)).unwrap_or_default(),
+        counts,
         attention: attention(&desk).await?,
         ending: ending(&desk, &running),
-        low: low(&desk, &running),
+        low: low(&running),
         running: running.len(),
         is_empty: listed.campaigns.is_empty(),
     };
@@ -104,6 +91,34 @@ impl PageContext {
         let request = CountsRequest { campaign, by, days, zone };
         Ok(self.engine().activity(&self.reader()?, request).await?)
     }
+
+    /// Issued and redeemed, as two lines.
+    pub(crate) fn drawn(&self, view: &CountsView, by: CountInterval) -> String {
+        let t = self.t;
+        let label = |it: &CountsOfTime| match by {
+            CountInterval::Hour => t.clock(it.begins_at, &view.zone).chars().take(5).collect(),
+            CountInterval::Day => t.short_date(it.on),
+        };
+        let labels: Vec<String> = view.counts.iter().map(label).collect();
+        let title = if by == CountInterval::Hour { t.chart_of_hours() } else { t.chart_of_days() };
+        // Hours to come have a label and no value.
+        let past = || view.counts.iter().filter(|it| it.begins_at <= self.now);
+        let values = |of: fn(&Activity) -> u64| past().map(|it| of(&it.activity)).collect();
+        let lines = [
+            ChartSeries { class: "issued", values: values(|it| it.issued) },
+            ChartSeries { class: "redeemed", values: values(|it| it.redeemed) },
+        ];
+        chart::lines(&labels, &lines, title, |number| t.number(number))
+    }
+
+    /// The rows of the table beside the lines, the newest first.
+    pub(crate) fn times(&self, view: &CountsView, by: CountInterval) -> Vec<(String, Activity)> {
+        let name = |it: &CountsOfTime| match by {
+            CountInterval::Hour => self.t.moment(it.begins_at, &view.zone),
+            CountInterval::Day => self.t.date(it.on),
+        };
+        view.counts.iter().rev().map(|it| (name(it), it.activity)).collect()
+    }
 }
 
 /// Attempts of today that were refused, by reason, the most frequent first.
@@ -126,66 +141,27 @@ async fn refused(
     Ok(sums)
 }
 
-/// Issued and redeemed, as two lines.
-pub(crate) fn drawn(desk: &PageContext, view: &CountsView, by: CountInterval) -> String {
-    let t = desk.t;
-    let label = |it: &CountsOfTime| match by {
-        CountInterval::Hour => t.clock(it.begins_at, &view.zone).chars().take(5).collect(),
-        CountInterval::Day => t.short_date(it.on),
-    };
-    let labels: Vec<String> = view.counts.iter().map(label).collect();
-    let title = if by == CountInterval::Hour { t.chart_of_hours() } else { t.chart_of_days() };
-    // Hours to come have a label and no value.
-    let past = || view.counts.iter().filter(|it| it.begins_at <= desk.now);
-    let values = |of: fn(&Activity) -> u64| past().map(|it| of(&it.activity)).collect();
-    let lines = [
-        ChartSeries { class: "issued", values: values(|it| it.issued) },
-        ChartSeries { class: "redeemed", values: values(|it| it.redeemed) },
-    ];
-    chart::lines(&labels, &lines, title, |number| t.number(number))
-}
-
-/// The rows of the table beside the lines, the newest first.
-pub(crate) fn times(t: PageTexts, view: &CountsView, by: CountInterval) -> Vec<(String, Activity)> {
-    let name = |it: &CountsOfTime| match by {
-        CountInterval::Hour => t.moment(it.begins_at, &view.zone),
-        CountInterval::Day => t.date(it.on),
-    };
-    view.counts.iter().rev().map(|it| (name(it), it.activity)).collect()
-}
-
-fn ending(desk: &PageContext, running: &[&CampaignView]) -> Vec<CampaignDetail> {
-    let mut soon: Vec<&&CampaignView> =
-        running.iter().filter(|it| it.campaign.expires_at.0 - desk.now.0 <= 7 * DAY_MS).collect();
+fn ending<'a>(desk: &PageContext, running: &[&'a CampaignView]) -> Vec<&'a CampaignView> {
+    let is_soon = |it: &&CampaignView| it.campaign.expires_at.0 - desk.now.0 <= 7 * DAY_MS;
+    let mut soon: Vec<&CampaignView> = running.iter().copied().filter(is_soon).collect();
     soon.sort_by_key(|it| it.campaign.expires_at);
-    let row = |it: &&&CampaignView| {
-        let outstanding = it.counts().issued;
-        row(it, desk.t.ends_on(desk.t.date(it.campaign.expires_on()), desk.t.number(outstanding)))
-    };
-    soon.iter().take(SHOWN).map(row).collect()
+    soon.truncate(SHOWN);
+    soon
 }
 
-fn low(desk: &PageContext, running: &[&CampaignView]) -> Vec<CampaignDetail> {
-    let mut low: Vec<&&CampaignView> = running
-        .iter()
-        .filter(|it| it.counts().stock > 0 && it.available() * LOW < it.counts().stock)
-        .collect();
+fn low<'a>(running: &[&'a CampaignView]) -> Vec<&'a CampaignView> {
+    let is_low =
+        |it: &&CampaignView| it.counts().stock > 0 && it.available() * LOW < it.counts().stock;
+    let mut low: Vec<&CampaignView> = running.iter().copied().filter(is_low).collect();
     low.sort_by_key(|it| it.available());
-    let t = desk.t;
-    let row = |it: &&&CampaignView| {
-        row(it, t.left_of(t.number(it.available()), t.number(it.counts().stock)))
-    };
-    low.iter().take(SHOWN).map(row).collect()
+    low.truncate(SHOWN);
+    low
 }
 
-fn row(view: &CampaignView, detail: String) -> CampaignDetail {
-    CampaignDetail { id: view.campaign.id.to_string(), name: view.campaign.name.clone(), detail }
-}
-
-async fn attention(desk: &PageContext) -> ConsoleResult<Vec<AttentionItem>> {
+async fn attention(desk: &PageContext) -> ConsoleResult<Vec<(String, &'static str)>> {
     let (t, engine) = (desk.t, desk.engine());
     let mut all = Vec::new();
-    let mut add = |text: String, href| all.push(AttentionItem { text, href });
+    let mut add = |text: String, href| all.push((text, href));
     if let Err(why) = engine.writable().await {
         add(t.attention_writable(IsolatedText(why)), "/console/store");
     }

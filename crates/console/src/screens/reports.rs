@@ -19,11 +19,9 @@ use crate::chart::share;
 use crate::cursor;
 use crate::desk::PageContext;
 use crate::fields::encoded;
-use crate::index::CampaignTotals;
+use crate::index::{CampaignSnapshot, CampaignTotals};
 use crate::roles::ConsoleAction;
 use crate::screens::codes::file;
-use crate::screens::overview::{drawn, times};
-use crate::text::PageTexts;
 use crate::trouble::{ConsoleError, ConsoleResult};
 
 const PAGE: usize = 50;
@@ -47,36 +45,23 @@ struct ReportFilter {
 #[template(path = "reports.html")]
 struct ReportsPage<'a> {
     d: &'a PageContext,
-    from: String,
-    to: String,
-    campaign: &'a str,
-    zone: String,
-    chart: Option<String>,
-    days: Vec<(String, Activity)>,
+    asked: &'a ReportFilter,
+    counts: Option<CountsView>,
     sum: Activity,
-    by_campaign: Vec<OfCampaign>,
+    by_campaign: Vec<(&'a CampaignView, Activity)>,
     more_campaigns: Option<String>,
-    rows: Vec<ReportRow>,
+    rows: Vec<RedemptionEntry>,
     next: Option<String>,
     file: String,
     curl: String,
 }
 
-struct OfCampaign {
-    id: String,
-    name: String,
-    sum: Activity,
-    bar: String,
-}
-
-struct ReportRow {
-    code: String,
-    campaign: String,
-    campaign_name: String,
-    user: Option<String>,
-    order: String,
-    at: String,
-    cancelled: Option<String>,
+impl ReportsPage<'_> {
+    /// The bar of a campaign, beside that of which most was redeemed: it is the first.
+    fn bar(&self, sum: &Activity) -> String {
+        let most = self.by_campaign.first().map_or(0, |(_, sum)| sum.redeemed);
+        share("redeemed", sum.redeemed, most, &self.d.t.number(sum.redeemed))
+    }
 }
 
 fn asked(desk: &PageContext) -> ConsoleResult<ReportFilter> {
@@ -102,28 +87,25 @@ fn listed(asked: &ReportFilter, after: Option<RedeemedPosition>) -> RedemptionLi
 
 /// `GET /console/reports`
 pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
-    let (t, asked) = (desk.t, asked(&desk)?);
+    let asked = asked(&desk)?;
     let ReportFilter { days, campaign, zone } = &asked;
     let counts = desk.activity(campaign.as_ref(), CountInterval::Day, days.clone(), zone).await?;
     let sum = counts.as_ref().map(CountsView::sum).unwrap_or_default();
     let skipped: usize = desk.query.may("skip")?.unwrap_or_default();
-    let (by_campaign, has_more) = by_campaign(&desk, &asked, skipped).await?;
+    let campaigns = desk.all_campaigns().await?;
+    let (by_campaign, has_more) = by_campaign(&desk, &campaigns, &asked, skipped).await?;
     let after = desk.query.get("cursor").and_then(cursor::read);
     let after = after.map(|(at, tie)| RedeemedPosition { at, tie });
     let found = desk.engine().redemptions(&desk.reader()?, listed(&asked, after)).await?;
     let (rows, next) = found.map(|it| (it.redemptions, it.next)).unwrap_or_default();
     let page = ReportsPage {
         d: &desk,
-        from: days.start().to_string(),
-        to: days.end().to_string(),
-        campaign: desk.query.shown("campaign"),
-        zone: zone.name().to_owned(),
-        chart: counts.as_ref().map(|it| drawn(&desk, it, CountInterval::Day)),
-        days: counts.as_ref().map(|it| times(t, it, CountInterval::Day)).unwrap_or_default(),
+        asked: &asked,
+        counts,
         sum,
         by_campaign,
         more_campaigns: has_more.then(|| desk.with("skip", &(skipped + CAMPAIGNS).to_string())),
-        rows: rows.iter().map(|entry| row(t, entry, zone)).collect(),
+        rows,
         next: next.map(|next| desk.with("cursor", &cursor::written(next.at, &next.tie))),
         file: address(&asked),
         curl: desk.curl("GET", &format!("/v1/redemptions?{}", query(&asked)), &json!(null)),
@@ -134,12 +116,13 @@ pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
 /// The campaigns of which most was redeemed on these days, behind those that are `skipped`, and whether there are
 /// more. Sums are kept for each campaign by itself: so some are read at a time, those of which most was ever
 /// redeemed first.
-async fn by_campaign(
+async fn by_campaign<'a>(
     desk: &PageContext,
+    listed: &'a CampaignSnapshot,
     asked: &ReportFilter,
     skipped: usize,
-) -> ConsoleResult<(Vec<OfCampaign>, bool)> {
-    let (listed, (from, to)) = (desk.all_campaigns().await?, asked.days.clone().into_inner());
+) -> ConsoleResult<(Vec<(&'a CampaignView, Activity)>, bool)> {
+    let (from, to) = asked.days.clone().into_inner();
     let (from, to) = (from.first_instant(&asked.zone), to.end(&asked.zone));
     let mut found: Vec<&CampaignView> = listed
         .campaigns
@@ -160,14 +143,7 @@ async fn by_campaign(
     let mut sums: Vec<(&CampaignView, Activity)> = sums.into_iter().flatten().collect();
     sums.retain(|(_, sum)| *sum != Activity::default());
     sums.sort_by_key(|(_, sum)| Reverse(sum.redeemed));
-    let most = sums.first().map_or(0, |(_, sum)| sum.redeemed);
-    let row = |(view, sum): (&CampaignView, Activity)| OfCampaign {
-        id: view.campaign.id.to_string(),
-        name: view.campaign.name.clone(),
-        bar: share("redeemed", sum.redeemed, most, &desk.t.number(sum.redeemed)),
-        sum,
-    };
-    Ok((sums.into_iter().map(row).collect(), has_more))
+    Ok((sums, has_more))
 }
 
 fn query(asked: &ReportFilter) -> String {
@@ -186,18 +162,6 @@ fn query(asked: &ReportFilter) -> String {
 fn address(asked: &ReportFilter) -> String {
     let query = query(asked).replace("time_zone=", "zone=").replace("campaign_id=", "campaign=");
     format!("/console/reports/redemptions.csv?{query}")
-}
-
-fn row(t: PageTexts, entry: &RedemptionEntry, zone: &Zone) -> ReportRow {
-    ReportRow {
-        code: entry.code.clone(),
-        campaign: entry.campaign.to_string(),
-        campaign_name: entry.campaign_name.clone(),
-        user: entry.redemption.by.as_ref().map(ToString::to_string),
-        order: entry.redemption.order.to_string(),
-        at: t.moment(entry.redemption.at, zone),
-        cancelled: entry.redemption.cancelled_at.map(|at| t.moment(at, zone)),
-    }
 }
 
 /// `GET /console/reports/redemptions.csv`: all of them, as a stream.
