@@ -6,6 +6,7 @@ use coupon::imported::ImportedState;
 use futures::stream::{Iter, iter};
 use rust_xlsxwriter::{ExcelDateTime, Format, Workbook};
 
+use super::encoding::TextEncoding;
 use super::record::RecordDefaults;
 use super::*;
 
@@ -48,6 +49,74 @@ async fn read(bytes: &[u8], format: &FileFormat) -> Result<Vec<String>, String> 
         Err(error) => format!("{} {}", line.number, error.as_str()),
     };
     Ok(lines.iter().map(read).collect())
+}
+
+/// The lines of a file that says everything by itself.
+async fn lines_of(bytes: &[u8]) -> Vec<String> {
+    read(bytes, &FileFormat::default()).await.unwrap()
+}
+
+/// The same file in every encoding and with every separator reads the same.
+#[tokio::test]
+async fn encodings_and_separators() {
+    let file =
+        "쿠폰번호,만료일\r\nABCD-1,20261231\r\nBCDE-2,2026-11-30\r\n가나다,20261231\r\nCDEF-3,";
+    let want = ["2 ABCD1 2026-12-31", "3 BCDE2 2026-11-30", "4 BAD_CODE", "5 CDEF3 2026-12-31"];
+    let utf16 = |mark: &[u8], file: &str, bytes: fn(u16) -> [u8; 2]| {
+        [mark, &file.encode_utf16().flat_map(bytes).collect::<Vec<u8>>()].concat()
+    };
+    for separator in [",", ";", "\t"] {
+        let file = file.replace(',', separator);
+        let marked = format!("\u{feff}{file}");
+        let files: [(&str, Vec<u8>); 7] = [
+            ("UTF-8", file.clone().into()),
+            ("UTF-8 with a mark", marked.into()),
+            ("CP949", encoding_rs::EUC_KR.encode(&file).0.into_owned()),
+            ("UTF-16LE with a mark", utf16(b"\xFF\xFE", &file, u16::to_le_bytes)),
+            ("UTF-16BE with a mark", utf16(b"\xFE\xFF", &file, u16::to_be_bytes)),
+            ("UTF-16LE", utf16(b"", &file, u16::to_le_bytes)),
+            ("UTF-16BE", utf16(b"", &file, u16::to_be_bytes)),
+        ];
+        for (name, bytes) in files {
+            assert_eq!(lines_of(&bytes).await, want, "{name} {separator:?}");
+        }
+    }
+}
+
+/// Text that does not decode rejects its line, and is never replaced by another character.
+#[tokio::test]
+async fn a_bad_sequence_rejects_its_line() {
+    let korean = encoding_rs::EUC_KR.encode("쿠폰번호,만료일\n").0.into_owned();
+    let cp949 = [&korean[..], b"ABCD1,20261231\nBCDE\xC9\x41,\nCDEF2,\n"].concat();
+    assert_eq!(
+        lines::sniff(&cp949, None),
+        Ok(TextEncoding::UTF_8),
+        "a damaged header is not guessed"
+    );
+    let far: Vec<u8> =
+        [&korean[..], &b"ABCD1,20261231\n".repeat(100), b"BC\xFF,\nCDEF2,\n"].concat();
+    let found = lines_of(&far).await;
+    assert_eq!(found[99..], ["101 ABCD1 2026-12-31", "102 BAD_ENCODING", "103 CDEF2 2026-12-31"]);
+    let utf8: Vec<u8> = [&b"code\nABCD1\n"[..], b"BC\xFF\nCDEF2\n"].concat();
+    assert_eq!(lines_of(&utf8).await, ["2 ABCD1 2026-12-31", "3 NOT_UTF8", "4 CDEF2 2026-12-31"]);
+    let units = "code\nABCD1\nBC\u{1}\nCDEF2\n".encode_utf16();
+    let units = units.map(|unit| if unit == 1 { 0xD800 } else { unit });
+    let utf16: Vec<u8> = [0xFEFF_u16].into_iter().chain(units).flat_map(u16::to_le_bytes).collect();
+    assert_eq!(
+        lines_of(&utf16).await,
+        ["2 ABCD1 2026-12-31", "3 BAD_ENCODING", "4 CDEF2 2026-12-31"]
+    );
+}
+
+#[tokio::test]
+async fn the_template_names_every_column_and_imports_nothing() {
+    let found = lines_of(TEMPLATE.as_bytes()).await;
+    assert_eq!(found, ["2 BAD_CODE", "3 BAD_CODE", "4 BAD_CODE", "5 BAD_CODE"]);
+    let edited = TEMPLATE.replace("EXAMPLE_", "EXAMPLE");
+    let found = lines_of(edited.as_bytes()).await;
+    assert!(found.iter().all(|line| line.contains("EXAMPLE")), "rows that can be read: {found:?}");
+    let names = columns::KnownColumn::ALL.map(columns::KnownColumn::name).join(",");
+    assert_eq!(TEMPLATE.lines().next(), Some(names.as_str()));
 }
 
 #[tokio::test]

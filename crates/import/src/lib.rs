@@ -62,5 +62,3 @@ pub use template::TEMPLATE;
 
 #[cfg(test)]
 mod file_tests;
-#[cfg(test)]
-mod tests;

@@ -190,7 +190,11 @@ mod tests {
     use super::*;
 
     fn split(chunks: &[&[u8]]) -> Vec<FileLine> {
-        let mut lines = RecordSplitter::of(TextEncoding::UTF_8);
+        split_as(TextEncoding::UTF_8, chunks)
+    }
+
+    fn split_as(encoding: TextEncoding, chunks: &[&[u8]]) -> Vec<FileLine> {
+        let mut lines = RecordSplitter::of(encoding);
         let mut found = Vec::new();
         for chunk in chunks {
             lines.push(chunk);
@@ -361,6 +365,26 @@ mod tests {
         let file = tricky();
         let bytes: Vec<&[u8]> = file.chunks(1).collect();
         assert_eq!(split(&bytes), split(&[&file]));
+    }
+
+    /// The lines of a file in UTF-16 do not depend on the ends of its chunks.
+    #[test]
+    fn utf16_in_pieces() {
+        let file: Vec<u8> = "\u{feff}쿠폰번호\r\n\u{0A0D}만\u{0D0A}\r\nABCD\n"
+            .encode_utf16()
+            .flat_map(u16::to_be_bytes)
+            .collect();
+        let split = |pieces: &[&[u8]]| {
+            let lines = split_as(TextEncoding::UTF_16BE, pieces).into_iter();
+            lines.map(|line| line.shown().to_owned()).collect::<Vec<_>>()
+        };
+        let want = ["쿠폰번호", "\u{0A0D}만\u{0D0A}", "ABCD"];
+        for at in 0..=file.len() {
+            assert_eq!(split(&[&file[..at], &file[at..]]), want, "split at {at}");
+        }
+        let bytes: Vec<&[u8]> = file.chunks(1).collect();
+        assert_eq!(split(&bytes), want, "byte by byte");
+        assert_eq!(split(&[&file, b"\0"]), ["쿠폰번호", "\u{0A0D}만\u{0D0A}", "ABCD", "\u{fffd}"]);
     }
 
     fn splitmix64(state: &mut u64) -> u64 {
