@@ -18,18 +18,8 @@ const PIECE: usize = 10_000;
 const ROWS_MAX: usize = 1_000_000;
 
 /// The columns. A new column is added after the last one.
-const COLUMNS: [&str; 10] = [
-    "code",
-    "campaign_id",
-    "campaign_name",
-    "batch_id",
-    "user_id",
-    "order_ref",
-    "redeemed_at",
-    "cancelled_at",
-    "cancel_reason",
-    "time_zone",
-];
+const COLUMNS: &str = "code,campaign_id,campaign_name,batch_id,user_id,\
+    order_ref,redeemed_at,cancelled_at,cancel_reason,time_zone";
 
 pub type LineStream = BoxStream<'static, Result<String, Failure>>;
 
@@ -108,7 +98,7 @@ impl RemainingRows {
 
 /// The first line of a file, with a byte-order mark.
 pub fn redemption_csv_header() -> String {
-    format!("{BYTE_ORDER_MARK}{}", row(COLUMNS))
+    format!("{BYTE_ORDER_MARK}{COLUMNS}\n")
 }
 
 fn rows(view: &RedemptionListView) -> String {

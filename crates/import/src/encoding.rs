@@ -16,7 +16,7 @@ const CP949: [&str; 4] = ["cp949", "ms949", "uhc", "949"];
 /// Longest name of an encoding that an error repeats, in characters.
 const FOUND_LEN_MAX: usize = 40;
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TextEncoding(&'static encoding_rs::Encoding);
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -142,12 +142,6 @@ fn is_hangul(head: &[u8]) -> bool {
 }
 
 impl fmt::Display for TextEncoding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl fmt::Debug for TextEncoding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }

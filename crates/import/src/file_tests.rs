@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use coupon::calendar::Date;
-use coupon::imported::ImportedState;
 use futures::stream::{Iter, iter};
 use rust_xlsxwriter::{ExcelDateTime, Format, Workbook};
 
@@ -38,11 +37,9 @@ async fn read(bytes: &[u8], format: &FileFormat) -> Result<Vec<String>, String> 
     {
         Ok(record) => {
             let last = Date::last_of(record.expires_at, &defaults.zone);
-            let state = match record.imported_state {
-                ImportedState::Available => "",
-                ImportedState::Issued { .. } => " issued",
-                ImportedState::Redeemed { .. } => " redeemed",
-                ImportedState::Void { .. } => " void",
+            let state = match record.imported_state.as_str() {
+                "available" => String::new(),
+                other => format!(" {other}"),
             };
             format!("{} {} {last}{state}", line.number, record.code)
         }

@@ -100,17 +100,7 @@ const STEMS: [&str; 11] = [
 ];
 
 /// Names with a stem that are about something else.
-const HARMLESS: [&str; 9] = [
-    "paused",
-    "사용자",
-    "사용처",
-    "사용조건",
-    "사용방법",
-    "사용기",
-    "사용안내",
-    "statement",
-    "estate",
-];
+const HARMLESS: &str = "paused 사용자 사용처 사용조건 사용방법 사용기 사용안내 statement estate";
 
 const YES: [&str; 6] = ["y", "yes", "true", "t", "1", "예"];
 const NO: [&str; 6] = ["n", "no", "false", "f", "0", "아니오"];
@@ -145,7 +135,7 @@ impl StateSign {
 
 pub(crate) fn is_state_name(name: &str) -> bool {
     let name = normal(name);
-    let is_harmless = HARMLESS.iter().any(|word| name.contains(word));
+    let is_harmless = HARMLESS.split(' ').any(|word| name.contains(word));
     StateSign::of(&name) != StateSign::Word
         || !is_harmless && STEMS.iter().any(|stem| name.contains(stem))
 }
