@@ -154,10 +154,7 @@ fn times(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn day(text: &str) -> Date {
-        text.parse().unwrap()
-    }
+    use crate::testing::day;
 
     #[test]
     fn hours_and_days_of_a_zone() {

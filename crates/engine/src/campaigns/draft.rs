@@ -57,20 +57,15 @@ impl Engine {
         let zone = draft.time_zone.clone().unwrap_or_else(Zone::utc);
         let valid_from = draft.valid_from.unwrap_or(now);
         let expires_at = match (draft.expires_at, draft.expires_on) {
-            (Some(at), None) => at,
-            (None, Some(on)) => on.end(&zone),
-            (Some(_), Some(_)) => {
-                faults.push(FieldFault::new(
-                    "expires_on",
-                    "stands beside expires_at: give one of them",
-                ));
-                now
-            }
-            (None, None) => {
-                faults.push(FieldFault::new("expires_at", "is missing: give it, or expires_on"));
-                now
-            }
+            (Some(at), None) => Ok(at),
+            (None, Some(on)) => Ok(on.end(&zone)),
+            (Some(_), Some(_)) => Err(("expires_on", "stands beside expires_at: give one of them")),
+            (None, None) => Err(("expires_at", "is missing: give it, or expires_on")),
         };
+        let expires_at = expires_at.unwrap_or_else(|(field, detail)| {
+            faults.push(FieldFault::new(field, detail));
+            now
+        });
         if faults.is_empty() {
             faults.extend(dates(&draft, valid_from, expires_at, now));
         }
@@ -103,29 +98,19 @@ impl Engine {
     /// The faults of fields that do not fit the handout.
     fn handing_out(&self, draft: &CampaignDraft) -> Vec<FieldFault> {
         let handout = draft.handout.unwrap_or(Handout::Shop);
-        let mut faults = Vec::new();
-        match (handout, &draft.shared_code) {
-            (Handout::Shared, None) => {
-                faults.push(FieldFault::new(
-                    "shared_code",
-                    "is missing: a shared campaign has a word",
-                ));
-            }
+        let shared_code = match (handout, &draft.shared_code) {
+            (Handout::Shared, None) => Some("is missing: a shared campaign has a word"),
             (Handout::Shared, Some(text)) if self.router.looks_minted(text) => {
-                faults.push(FieldFault::new(
-                    "shared_code",
-                    "looks like a code of ours: take another",
-                ));
+                Some("looks like a code of ours: take another")
             }
-            (Handout::Shared, Some(_)) | (_, None) => {}
-            (_, Some(_)) => {
-                faults.push(FieldFault::new("shared_code", "is for campaigns with handout shared"));
-            }
-        }
-        if draft.per_user_limit == Some(None) && handout != Handout::Bearer {
-            faults.push(FieldFault::new("per_user_limit", "may be null only with handout bearer"));
-        }
-        faults
+            (Handout::Shared, Some(_)) | (_, None) => None,
+            (_, Some(_)) => Some("is for campaigns with handout shared"),
+        };
+        let is_unlimited = draft.per_user_limit == Some(None) && handout != Handout::Bearer;
+        let limit = is_unlimited.then_some("may be null only with handout bearer");
+        let faults = [("shared_code", shared_code), ("per_user_limit", limit)];
+        let faults = faults.into_iter().filter_map(|(field, detail)| Some((field, detail?)));
+        faults.map(|(field, detail)| FieldFault::new(field, detail)).collect()
     }
 }
 
