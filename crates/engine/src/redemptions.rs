@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 
 use cold::ScanFilter;
 use coupon::calendar::{Date, Zone};
-use coupon::coupon::Coupon;
+use coupon::coupon::{Coupon, Redemption};
 use coupon::ids::{CampaignId, OrderRef};
 use coupon::imported::code_of_import_order;
 use coupon::time::{Day, Millis};
@@ -225,10 +225,10 @@ impl Engine {
         let mut found: Vec<(RedeemedPosition, OrderRef, Day, Coupon)> = Vec::new();
         while let Some(chunk) = in_time(&self.cold, 0, scan.next()).await? {
             for (day, coupon) in chunk {
-                for (at, order) in made(&coupon, from, before) {
+                for (Redemption { at, order, .. }, _) in redemptions_of(&coupon) {
                     let position =
                         RedeemedPosition { at, tie: TieBreaker::Cold(coupon.code().clone()) };
-                    if is_wanted(&position) {
+                    if (from..before).contains(&at) && is_wanted(&position) {
                         found.push((position, order, day, coupon.clone()));
                     }
                 }
@@ -291,12 +291,6 @@ fn whole<T>(items: &[T], limit: usize, position: impl Fn(&T) -> &RedeemedPositio
     let Some(last) = limit.checked_sub(1).and_then(|at| items.get(at)) else { return items.len() };
     let more = items[limit..].iter().take_while(|item| position(item) == position(last));
     limit + more.count()
-}
-
-/// When redemptions of a coupon were made from `from` on and before `before`, and by which orders.
-fn made(coupon: &Coupon, from: Millis, before: Millis) -> impl Iterator<Item = (Millis, OrderRef)> {
-    let all = redemptions_of(coupon).map(|(redemption, _)| (redemption.at, redemption.order));
-    all.filter(move |(at, _)| (from..before).contains(at))
 }
 
 #[cfg(test)]
