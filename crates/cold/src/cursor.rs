@@ -86,6 +86,11 @@ impl<T: Send + 'static> FileRows<T> {
         self
     }
 
+    /// Rows of the row groups that are not decoded yet.
+    pub(crate) fn rows_left(&self) -> u64 {
+        self.groups.iter().map(|at| self.footer.groups[*at].rows).sum()
+    }
+
     /// The file does not have the rows that it should have.
     pub(crate) fn damaged(&self, what: String) -> ColdError {
         self.files.location.damaged(self.file.object(), what)
@@ -130,5 +135,25 @@ impl<T: Send + 'static> FileRows<T> {
                 }
             }
         }
+    }
+}
+
+/// The rows of one file, one at a time.
+pub(crate) struct RowQueue<T> {
+    pub(crate) file: FileRows<T>,
+    pub(crate) rows: VecDeque<T>,
+}
+
+impl<T: Send + 'static> RowQueue<T> {
+    pub(crate) fn new(file: FileRows<T>) -> RowQueue<T> {
+        RowQueue { file, rows: VecDeque::new() }
+    }
+
+    /// Reads on if all rows were taken. Returns `false` at the end of the file.
+    pub(crate) async fn fill(&mut self) -> Result<bool, ColdError> {
+        if self.rows.is_empty() {
+            self.rows.extend(self.file.next().await?.into_iter().flatten());
+        }
+        Ok(!self.rows.is_empty())
     }
 }

@@ -16,9 +16,9 @@ use coupon::time::{Day, Millis};
 
 use crate::index::HolderIndexRow;
 use columns::{ZoneColumn, column};
-use events::EventColumns;
+use events::event_reader;
 
-pub(crate) use columns::{InstantColumn, LongColumn, TextColumn, days, instants, longs, texts};
+pub(crate) use columns::{days, instants, longs, texts};
 
 /// Why a row cannot be decoded. The caller adds the file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,17 +31,17 @@ pub(crate) struct BadRow {
 
 /// Decodes a batch that has every column.
 pub(crate) fn coupons(batch: &RecordBatch) -> Result<Vec<Coupon>, BadRow> {
-    let rows = CouponColumns::of(batch)?;
-    (0..batch.num_rows()).map(|row| rows.coupon(row)).collect()
+    let coupon = coupon_reader(batch)?;
+    (0..batch.num_rows()).map(coupon).collect()
 }
 
 /// Those that came to cold after archive commit `after`.
 pub(crate) fn coupons_behind(batch: &RecordBatch, after: u64) -> Result<Vec<Coupon>, BadRow> {
-    let (rows, archived_in) = (CouponColumns::of(batch)?, longs(batch, "archived_in")?);
+    let (coupon, archived_in) = (coupon_reader(batch)?, longs(batch, "archived_in")?);
     let mut found = Vec::new();
     for row in 0..batch.num_rows() {
         if archived_in.unsigned(row)? > after {
-            found.push(rows.coupon(row)?);
+            found.push(coupon(row)?);
         }
     }
     Ok(found)
@@ -54,15 +54,16 @@ pub(crate) fn coupons_redeemed(
     from: Millis,
     before: Millis,
 ) -> Result<Vec<Coupon>, BadRow> {
-    let rows = CouponColumns::of(batch)?;
+    let coupon = coupon_reader(batch)?;
+    let (versions, modified_at) = (longs(batch, "version")?, instants(batch, "modified_at")?);
     let redeemed_at = instants(batch, "redeemed_at")?;
     let mut found = Vec::new();
     for row in 0..batch.num_rows() {
         let live = redeemed_at.get(row).is_some_and(|at| (from..before).contains(&at));
         // Its last change was the redemption or came later. What was cancelled has two changes at least.
-        let may = live || rows.versions.unsigned(row)? >= 2;
-        if may && rows.modified_at.needed(row)? >= from {
-            found.push(rows.coupon(row)?);
+        let may = live || versions.unsigned(row)? >= 2;
+        if may && modified_at.needed(row)? >= from {
+            found.push(coupon(row)?);
         }
     }
     Ok(found)
@@ -75,23 +76,16 @@ pub(crate) fn origins(batch: &RecordBatch) -> Result<Vec<(Code, u64, u64)>, BadR
     keys.map(|(row, (code, version))| Ok((code, version, archived_in.unsigned(row)?))).collect()
 }
 
-pub(crate) fn indexed(batch: &RecordBatch) -> Result<Vec<HolderIndexRow>, BadRow> {
-    rows_of(batch, None)
-}
-
-pub(crate) fn indexed_of(
+/// The rows of the holder index; those of one holder if `wanted` names one.
+pub(crate) fn indexed(
     batch: &RecordBatch,
-    holder: &UserId,
+    wanted: Option<&UserId>,
 ) -> Result<Vec<HolderIndexRow>, BadRow> {
-    rows_of(batch, Some(holder))
-}
-
-fn rows_of(batch: &RecordBatch, wanted: Option<&UserId>) -> Result<Vec<HolderIndexRow>, BadRow> {
-    let (rows, days, holders) = (CouponColumns::of(batch)?, days(batch)?, texts(batch, "holder")?);
+    let (coupon, days, holders) = (coupon_reader(batch)?, days(batch)?, texts(batch, "holder")?);
     let mut found = Vec::new();
     for row in 0..batch.num_rows() {
         if wanted.is_none_or(|wanted| holders.get(row) == Some(wanted.as_str())) {
-            found.push(HolderIndexRow { day: Day(days.value(row)), coupon: rows.coupon(row)? });
+            found.push(HolderIndexRow { day: Day(days.value(row)), coupon: coupon(row)? });
         }
     }
     Ok(found)
@@ -103,65 +97,45 @@ pub(crate) fn keys(batch: &RecordBatch) -> Result<Vec<(Code, u64)>, BadRow> {
     (0..batch.num_rows()).map(key).collect()
 }
 
-struct CouponColumns {
-    codes: TextColumn,
-    campaigns: TextColumn,
-    batches: TextColumn,
-    states: TextColumn,
-    versions: LongColumn,
-    valid_from: InstantColumn,
-    made_expires_at: InstantColumn,
-    made_zones: ZoneColumn,
-    created_at: InstantColumn,
-    modified_at: InstantColumn,
-    lists: ListArray,
-    events: EventColumns,
-}
-
-impl CouponColumns {
-    fn of(batch: &RecordBatch) -> Result<CouponColumns, BadRow> {
-        let lists: ListArray = column(batch, "events", "no list")?;
-        Ok(CouponColumns {
-            codes: texts(batch, "code")?,
-            campaigns: texts(batch, "campaign_id")?,
-            batches: texts(batch, "batch_id")?,
-            states: texts(batch, "state")?,
-            versions: longs(batch, "version")?,
-            valid_from: instants(batch, "valid_from")?,
-            made_expires_at: instants(batch, "made_expires_at")?,
-            made_zones: ZoneColumn::of(texts(batch, "made_time_zone")?)?,
-            created_at: instants(batch, "created_at")?,
-            modified_at: instants(batch, "modified_at")?,
-            events: EventColumns::of(&lists)?,
-            lists,
-        })
-    }
-
-    fn coupon(&self, row: usize) -> Result<Coupon, BadRow> {
+/// Reads the coupon of a row of `batch`.
+fn coupon_reader(
+    batch: &RecordBatch,
+) -> Result<impl Fn(usize) -> Result<Coupon, BadRow> + use<>, BadRow> {
+    let codes = texts(batch, "code")?;
+    let campaigns = texts(batch, "campaign_id")?;
+    let batches = texts(batch, "batch_id")?;
+    let states = texts(batch, "state")?;
+    let versions = longs(batch, "version")?;
+    let valid_from = instants(batch, "valid_from")?;
+    let made_expires_at = instants(batch, "made_expires_at")?;
+    let made_zones = ZoneColumn::of(texts(batch, "made_time_zone")?)?;
+    let created_at = instants(batch, "created_at")?;
+    let modified_at = instants(batch, "modified_at")?;
+    let lists: ListArray = column(batch, "events", "no list")?;
+    let event = event_reader(&lists)?;
+    Ok(move |row| {
         let genesis = Genesis {
-            code: self.codes.parsed(row)?,
-            campaign: self.campaigns.parsed(row)?,
-            batch: self.batches.parsed(row)?,
-            valid_from: self.valid_from.needed(row)?,
-            expires_at: self.made_expires_at.needed(row)?,
-            zone: self.made_zones.get(row)?,
-            created_at: self.created_at.needed(row)?,
+            code: codes.parsed(row)?,
+            campaign: campaigns.parsed(row)?,
+            batch: batches.parsed(row)?,
+            valid_from: valid_from.needed(row)?,
+            expires_at: made_expires_at.needed(row)?,
+            zone: made_zones.get(row)?,
+            created_at: created_at.needed(row)?,
         };
-        let offsets = self.lists.value_offsets();
-        let from = usize::try_from(offsets[row]).unwrap_or(0);
-        let events = (0..self.lists.value_length(row))
-            .map(|at| self.events.event(from, usize::try_from(at).unwrap_or(0)))
+        let from = usize::try_from(lists.value_offsets()[row]).unwrap_or(0);
+        let events = (0..lists.value_length(row))
+            .map(|at| event(from, usize::try_from(at).unwrap_or(0)))
             .collect::<Result<Vec<Event>, BadRow>>()?;
-        let version = self.versions.unsigned(row)?;
-        let modified_at = self.modified_at.needed(row)?;
+        let (version, modified_at) = (versions.unsigned(row)?, modified_at.needed(row)?);
         let coupon = Coupon::of(genesis, events, None, version, modified_at);
-        let state = self.states.needed(row)?;
+        let state = states.needed(row)?;
         if coupon.state().as_str() != state {
             let what = format!("{state:?}, its events say {}", coupon.state().as_str());
             return Err(bad("state", row, what));
         }
         Ok(coupon)
-    }
+    })
 }
 
 pub(crate) fn bad(column: &'static str, row: usize, found: impl Display) -> BadRow {

@@ -4,7 +4,7 @@ mod cache;
 mod group;
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use object_store::ObjectStoreExt;
@@ -36,22 +36,23 @@ impl From<ColdError> for ReadError {
 #[derive(Debug)]
 pub(crate) struct ParquetFiles {
     pub(crate) location: StoreLocation,
-    footers: FooterCache,
+    footers: Mutex<FooterCache>,
 }
 
 impl ParquetFiles {
     pub(crate) fn new(location: &StoreLocation, footers_bytes_max: usize) -> ParquetFiles {
-        ParquetFiles { location: location.clone(), footers: FooterCache::new(footers_bytes_max) }
+        let footers = Mutex::new(FooterCache::new(footers_bytes_max));
+        ParquetFiles { location: location.clone(), footers }
     }
 
     /// The footer of a file, from the cache if it is there.
     pub(crate) async fn footer(&self, file: &LiveFile) -> Result<Arc<Footer>, ReadError> {
         let object = file.object();
-        if let Some(footer) = self.footers.get(&object) {
+        if let Some(footer) = self.cache().get(&object) {
             return Ok(footer);
         }
         let footer = Arc::new(self.read_footer(file).await?);
-        self.footers.put(&object, &footer);
+        self.cache().put(&object, &footer);
         Ok(footer)
     }
 
@@ -131,6 +132,10 @@ impl ParquetFiles {
     }
 
     pub(crate) fn footers(&self) -> (usize, usize) {
-        self.footers.size()
+        self.cache().size()
+    }
+
+    fn cache(&self) -> MutexGuard<'_, FooterCache> {
+        self.footers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

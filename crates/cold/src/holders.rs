@@ -65,7 +65,7 @@ impl ColdStore {
         let ColdStoreInner { location, by_holder, index, .. } = &*self.inner;
         let wanted = holder.clone();
         let of_index = RowDecoder::all(move |batch| {
-            let rows = decode::indexed_of(batch, &wanted)?.into_iter();
+            let rows = decode::indexed(batch, Some(&wanted))?.into_iter();
             let rows = rows.filter(|row| from.is_none_or(|from| row.day >= from));
             Ok(rows.map(HolderEntry::of).collect())
         });

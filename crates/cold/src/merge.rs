@@ -1,11 +1,10 @@
 //! A merge of sorted files: each row once, in its newest version.
 
 use std::cmp::Ordering;
-use std::collections::VecDeque;
 
 use coupon::coupon::Coupon;
 
-use crate::cursor::FileRows;
+use crate::cursor::{FileRows, RowQueue};
 use crate::error::ColdError;
 
 /// A row that a file has once, and that several files may have in several versions.
@@ -27,18 +26,12 @@ impl VersionedRow for Coupon {
 }
 
 pub(crate) struct RowMerge<T> {
-    heads: Vec<MergeHead<T>>,
-}
-
-struct MergeHead<T> {
-    file: FileRows<T>,
-    rows: VecDeque<T>,
+    heads: Vec<RowQueue<T>>,
 }
 
 impl<T: VersionedRow + Send + 'static> RowMerge<T> {
     pub(crate) fn new(files: impl IntoIterator<Item = FileRows<T>>) -> RowMerge<T> {
-        let head = |file| MergeHead { file, rows: VecDeque::new() };
-        RowMerge { heads: files.into_iter().map(head).collect() }
+        RowMerge { heads: files.into_iter().map(RowQueue::new).collect() }
     }
 
     /// The next row, in any of its versions.
@@ -51,7 +44,8 @@ impl<T: VersionedRow + Send + 'static> RowMerge<T> {
     /// The next row, in its newest version.
     pub(crate) async fn next(&mut self) -> Result<Option<T>, ColdError> {
         self.fill().await?;
-        let first = self.heads.iter_mut().min_by(|one, other| one.order(other));
+        let heads = self.heads.iter_mut();
+        let first = heads.min_by(|one, other| one.rows[0].order(&other.rows[0]));
         let Some(mut newest) = first.and_then(|head| head.rows.pop_front()) else {
             return Ok(None);
         };
@@ -64,28 +58,16 @@ impl<T: VersionedRow + Send + 'static> RowMerge<T> {
         Ok(Some(newest))
     }
 
-    /// Reads on where all rows of a batch were taken, and removes the files that have ended.
+    /// Reads on where all rows of a batch were taken, and removes the files that have ended. After
+    /// this each head has a row.
     async fn fill(&mut self) -> Result<(), ColdError> {
         let mut at = 0;
         while let Some(head) = self.heads.get_mut(at) {
-            if !head.rows.is_empty() {
-                at += 1;
-                continue;
-            }
-            match head.file.next().await? {
-                Some(rows) => head.rows = rows.into(),
-                None => drop(self.heads.swap_remove(at)),
+            match head.fill().await? {
+                true => at += 1,
+                false => drop(self.heads.swap_remove(at)),
             }
         }
         Ok(())
-    }
-}
-
-impl<T: VersionedRow> MergeHead<T> {
-    fn order(&self, other: &MergeHead<T>) -> Ordering {
-        match (self.rows.front(), other.rows.front()) {
-            (Some(row), Some(other)) => row.order(other),
-            (row, other) => other.is_some().cmp(&row.is_some()),
-        }
     }
 }

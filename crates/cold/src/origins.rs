@@ -3,7 +3,7 @@
 //! A merge copies rows that earlier archive commits brought. The column `archived_in` keeps their
 //! number, so that a reader of newer rows can skip them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use coupon::coupon::Coupon;
 use coupon::time::Day;
 use object_store::path::Path;
 
-use crate::cursor::{FileRows, RowDecoder};
+use crate::cursor::{RowDecoder, RowQueue};
 use crate::decode;
 use crate::error::ColdError;
 use crate::log::{LiveFile, TableVersion};
@@ -122,13 +122,8 @@ impl ArchivedRows {
 /// Reads the replaced files in step with the new one.
 pub(crate) struct OriginReader {
     archive_commit: u64,
-    heads: Vec<ReplacedFile>,
-}
-
-/// A replaced file: the code, the version and the archive commit of each row.
-struct ReplacedFile {
-    file: FileRows<(Code, u64, u64)>,
-    rows: VecDeque<(Code, u64, u64)>,
+    /// The code, the version and the archive commit of each row of a replaced file.
+    heads: Vec<RowQueue<(Code, u64, u64)>>,
 }
 
 impl OriginReader {
@@ -140,8 +135,7 @@ impl OriginReader {
         let mut heads = Vec::with_capacity(replaced.len());
         for file in replaced {
             let reading = RowDecoder::of(&["code", "version", "archived_in"], decode::origins);
-            let file = store.open(&file.live, reading).await?;
-            heads.push(ReplacedFile { file, rows: VecDeque::new() });
+            heads.push(RowQueue::new(store.open(&file.live, reading).await?));
         }
         Ok(OriginReader { archive_commit, heads })
     }
@@ -153,34 +147,20 @@ impl OriginReader {
         for coupon in coupons {
             let mut first = self.archive_commit;
             for head in &mut self.heads {
-                if let Some((version, archive_commit)) = head.at(coupon.code()).await?
-                    && version == coupon.version()
+                // Skips the rows of earlier codes.
+                while head.fill().await?
+                    && head.rows.pop_front_if(|(code, ..)| *code < *coupon.code()).is_some()
                 {
-                    first = first.min(archive_commit);
+                }
+                if let Some((code, version, archive_commit)) = head.rows.front()
+                    && code == coupon.code()
+                    && *version == coupon.version()
+                {
+                    first = first.min(*archive_commit);
                 }
             }
             archive_commits.push(first);
         }
         Ok(archive_commits)
-    }
-}
-
-impl ReplacedFile {
-    /// The version and the archive commit of the row of `code`.
-    async fn at(&mut self, code: &Code) -> Result<Option<(u64, u64)>, ColdError> {
-        loop {
-            match self.rows.front() {
-                Some((here, _, _)) if here < code => {
-                    self.rows.pop_front();
-                }
-                Some((here, version, archive_commit)) => {
-                    return Ok((here == code).then_some((*version, *archive_commit)));
-                }
-                None => match self.file.next().await? {
-                    Some(rows) => self.rows = rows.into(),
-                    None => return Ok(None),
-                },
-            }
-        }
     }
 }

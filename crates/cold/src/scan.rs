@@ -14,8 +14,7 @@ use crate::bounds::{ColumnBounds, may_hold};
 use crate::cursor::{BATCH_ROWS, FileRows, RowDecoder};
 use crate::decode;
 use crate::error::ColdError;
-use crate::footer::Footer;
-use crate::log::{LiveFile, TableVersion};
+use crate::log::TableVersion;
 use crate::merge::RowMerge;
 use crate::store::ColdStore;
 
@@ -124,7 +123,7 @@ impl ColdScan {
             let (day, mut partition) = match self.partition.take() {
                 Some(partition) => partition,
                 None => match self.days.pop_front() {
-                    Some(day) => (day, self.open(day).await?),
+                    Some(day) => (day, RowMerge::new(self.parts(day).await?)),
                     None => return Ok(None),
                 },
             };
@@ -148,15 +147,20 @@ impl ColdScan {
     async fn rows(&self) -> Result<u64, ColdError> {
         let mut rows = 0;
         for day in &self.days {
-            for part in self.parts(*day).await? {
-                rows += part.groups.iter().map(|at| part.footer.groups[*at].rows).sum::<u64>();
-            }
+            rows += self.parts(*day).await?.iter().map(FileRows::rows_left).sum::<u64>();
         }
         Ok(rows)
     }
 
     /// The row groups of a partition that the statistics do not exclude.
-    async fn parts(&self, day: Day) -> Result<Vec<ScannedFile>, ColdError> {
+    async fn parts(&self, day: Day) -> Result<Vec<FileRows<Coupon>>, ColdError> {
+        let inner = &self.store.inner;
+        let reading = match self.filter.redeemed {
+            None => RowDecoder::all(decode::coupons),
+            Some((from, before)) => {
+                RowDecoder::all(move |batch| decode::coupons_redeemed(batch, from, before))
+            }
+        };
         let files = self.known.files(day);
         let mut parts = Vec::new();
         let mut some_expire = false;
@@ -169,30 +173,10 @@ impl ColdScan {
             if files.len() == 1 {
                 groups.retain(|at| self.filter.may_expire(bounds(at)));
             }
-            parts.push(ScannedFile { file: Arc::clone(file), footer, groups });
+            let reading = reading.clone();
+            parts.push(FileRows::new(inner, &inner.coupons, file, footer, reading, groups));
         }
-        parts.retain(|part| some_expire && !part.groups.is_empty());
+        parts.retain(|part| some_expire && part.rows_left() > 0);
         Ok(parts)
     }
-
-    async fn open(&self, day: Day) -> Result<RowMerge<Coupon>, ColdError> {
-        let inner = &self.store.inner;
-        let rows =
-            self.parts(day).await?.into_iter().map(|ScannedFile { file, footer, groups }| {
-                let reading = match self.filter.redeemed {
-                    None => RowDecoder::all(decode::coupons),
-                    Some((from, before)) => {
-                        RowDecoder::all(move |batch| decode::coupons_redeemed(batch, from, before))
-                    }
-                };
-                FileRows::new(inner, &inner.coupons, &file, footer, reading, groups)
-            });
-        Ok(RowMerge::new(rows))
-    }
-}
-
-struct ScannedFile {
-    file: Arc<LiveFile>,
-    footer: Arc<Footer>,
-    groups: VecDeque<usize>,
 }

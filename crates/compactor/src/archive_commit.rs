@@ -6,7 +6,7 @@ use coupon::coupon::Coupon;
 use coupon::time::Day;
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::merge::{MergeSource, PartitionMerge};
+use crate::merge::{MergeSource, PIECE, PartitionMerge};
 use crate::report::CompactionProgress;
 use crate::{CompactError, Compactor};
 
@@ -57,7 +57,7 @@ impl Compactor {
         let mut digest = CommitDigest::default();
         let mut merge = PartitionMerge::begin(day, sources).await?;
         loop {
-            let chunk = merge.next().await?;
+            let chunk = merge.next(PIECE).await?;
             if chunk.is_empty() {
                 break;
             }

@@ -98,10 +98,11 @@ impl Compactor {
         let share = merge::share(runs.len(), true);
         let mut sources = vec![merge::residue(self.hot.clone(), partition.day, share)];
         sources.extend(runs.iter().map(|run| merge::keys(&self.cold, run, share)));
-        match PartitionMerge::begin(partition.day, sources).await?.is_empty().await {
+        match PartitionMerge::begin(partition.day, sources).await?.next(1).await {
+            Ok(unwritten) => Ok(unwritten.is_empty()),
             // Writing the rest reports this error.
             Err(CompactError::ArchivedMarkerAlone { .. }) => Ok(false),
-            ended => ended,
+            Err(error) => Err(error),
         }
     }
 

@@ -19,7 +19,7 @@ use source::MergeRow;
 pub(crate) use source::{MergeSource, keys, picked, residue, rows};
 
 /// Coupons handed to the writer at a time. A few such pieces wait for the writer.
-const PIECE: usize = 4_096;
+pub(crate) const PIECE: usize = 4_096;
 
 /// Rows queued by all sources of a merge: some 64 MB of ordinary coupons. Each open file takes one
 /// undecoded row group in addition.
@@ -82,22 +82,13 @@ impl PartitionMerge {
         Ok(merge)
     }
 
-    /// Returns the next coupons that no run which stays has, at most [`PIECE`]; none at the end.
+    /// Returns the next coupons that no run which stays has in the same or a later version, at most
+    /// `limit`; none at the end.
     ///
     /// # Errors
     /// [`CompactError::ArchivedMarkerAlone`] if hot has an archived marker for a coupon that none
     /// of the files has.
-    pub(crate) async fn next(&mut self) -> Result<Vec<Coupon>, CompactError> {
-        self.up_to(PIECE).await
-    }
-
-    /// Whether there is nothing to write: a run that stays has every row of hot in the same or a
-    /// later version.
-    pub(crate) async fn is_empty(&mut self) -> Result<bool, CompactError> {
-        Ok(self.up_to(1).await?.is_empty())
-    }
-
-    async fn up_to(&mut self, limit: usize) -> Result<Vec<Coupon>, CompactError> {
+    pub(crate) async fn next(&mut self, limit: usize) -> Result<Vec<Coupon>, CompactError> {
         let mut merged = Vec::with_capacity(limit);
         while merged.len() < limit && self.writing > 0 {
             let Some(Reverse((code, first))) = self.next.pop() else { break };
@@ -227,7 +218,7 @@ mod tests {
         let mut merge = PartitionMerge::begin(DAY, sources).await.unwrap();
         let (mut found, mut most) = (0, 0);
         loop {
-            let some = merge.next().await.unwrap();
+            let some = merge.next(PIECE).await.unwrap();
             most = most.max(merge.queued());
             if some.is_empty() {
                 break;
@@ -265,8 +256,8 @@ mod tests {
         let runs = tiers::runs(&cold.partition(DAY).await.unwrap().files);
         let sources = vec![keys(&cold, &runs[0], 4), rows(&cold, &runs[1], 4)];
         let mut merge = PartitionMerge::begin(DAY, sources).await.unwrap();
-        let found = merge.next().await.unwrap();
+        let found = merge.next(PIECE).await.unwrap();
         assert_eq!(found, (10..15).map(coupon).collect::<Vec<_>>());
-        assert!(merge.is_empty().await.unwrap());
+        assert_eq!(merge.next(PIECE).await.unwrap(), []);
     }
 }

@@ -76,7 +76,7 @@ impl ColdStore {
             Ok(None) | Err(ColdError::Damaged { .. }) => return Ok(Vec::new()),
             Err(error) => return Err(error),
         };
-        let reading = RowDecoder::all(decode::indexed);
+        let reading = RowDecoder::all(|batch| decode::indexed(batch, None));
         let ascends = |last: &HolderIndexRow, row: &HolderIndexRow| last.key() < row.key();
         let mut faults = Vec::new();
         for file in known.all() {

@@ -1,7 +1,7 @@
 //! A cache of footers: least recently used, limited by memory.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use object_store::path::Path;
 
@@ -9,11 +9,6 @@ use crate::footer::Footer;
 
 #[derive(Debug)]
 pub(super) struct FooterCache {
-    footers: Mutex<FooterEntries>,
-}
-
-#[derive(Debug)]
-struct FooterEntries {
     bytes_max: usize,
     bytes: usize,
     /// Counts uses. The footer with the lowest number is removed first.
@@ -30,41 +25,32 @@ struct CachedFooter {
 
 impl FooterCache {
     pub(super) fn new(bytes_max: usize) -> FooterCache {
-        let footers = FooterEntries { bytes_max, bytes: 0, clock: 0, kept: HashMap::new() };
-        FooterCache { footers: Mutex::new(footers) }
+        FooterCache { bytes_max, bytes: 0, clock: 0, kept: HashMap::new() }
     }
 
-    pub(super) fn get(&self, object: &Path) -> Option<Arc<Footer>> {
-        let mut footers = self.lock();
-        footers.clock += 1;
-        let clock = footers.clock;
-        let kept = footers.kept.get_mut(object)?;
-        kept.used = clock;
+    pub(super) fn get(&mut self, object: &Path) -> Option<Arc<Footer>> {
+        self.clock += 1;
+        let kept = self.kept.get_mut(object)?;
+        kept.used = self.clock;
         Some(Arc::clone(&kept.footer))
     }
 
-    pub(super) fn put(&self, object: &Path, footer: &Arc<Footer>) {
-        let mut footers = self.lock();
-        let FooterEntries { bytes_max, bytes, clock, kept } = &mut *footers;
-        *clock += 1;
-        let new = CachedFooter { used: *clock, bytes: footer.bytes(), footer: Arc::clone(footer) };
-        *bytes += new.bytes;
-        let old = kept.insert(object.clone(), new);
-        *bytes -= old.map_or(0, |old| old.bytes);
-        while *bytes > *bytes_max {
-            let oldest = kept.iter().min_by_key(|(_, kept)| kept.used);
+    pub(super) fn put(&mut self, object: &Path, footer: &Arc<Footer>) {
+        self.clock += 1;
+        let new =
+            CachedFooter { used: self.clock, bytes: footer.bytes(), footer: Arc::clone(footer) };
+        self.bytes += new.bytes;
+        let old = self.kept.insert(object.clone(), new);
+        self.bytes -= old.map_or(0, |old| old.bytes);
+        while self.bytes > self.bytes_max {
+            let oldest = self.kept.iter().min_by_key(|(_, kept)| kept.used);
             let Some(oldest) = oldest.map(|(object, _)| object.clone()) else { break };
-            *bytes -= kept.remove(&oldest).map_or(0, |old| old.bytes);
+            self.bytes -= self.kept.remove(&oldest).map_or(0, |old| old.bytes);
         }
     }
 
     /// The number of footers, and the bytes they take, about.
     pub(super) fn size(&self) -> (usize, usize) {
-        let footers = self.lock();
-        (footers.kept.len(), footers.bytes)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, FooterEntries> {
-        self.footers.lock().unwrap_or_else(PoisonError::into_inner)
+        (self.kept.len(), self.bytes)
     }
 }

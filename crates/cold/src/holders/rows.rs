@@ -28,8 +28,8 @@ impl HolderRow {
 }
 
 pub(crate) fn held(batch: &RecordBatch) -> Result<Vec<HolderRow>, BadRow> {
-    let (days, columns) = (decode::days(batch)?, HolderColumns::of(batch)?);
-    (0..batch.num_rows()).map(|row| columns.held(row, Day(days.value(row)))).collect()
+    let (days, row_of) = (decode::days(batch)?, row_reader(batch)?);
+    (0..batch.num_rows()).map(|row| row_of(row, Day(days.value(row)))).collect()
 }
 
 /// The entries that a batch of `coupons` adds to the side table, for the holders in `piece`.
@@ -38,38 +38,28 @@ pub(crate) fn of_coupons(
     day: Day,
     piece: &HolderRange,
 ) -> Result<Vec<HolderRow>, BadRow> {
-    let columns = HolderColumns::of(batch)?;
+    let (holders, row_of) = (decode::texts(batch, "holder")?, row_reader(batch)?);
     let mut found = Vec::new();
     for row in 0..batch.num_rows() {
-        let holder: Option<UserId> = columns.holders.optional(row)?;
+        let holder: Option<UserId> = holders.optional(row)?;
         if holder.is_some_and(|holder| piece.contains(&holder)) {
-            found.push(columns.held(row, day)?);
+            found.push(row_of(row, day)?);
         }
     }
     Ok(found)
 }
 
-struct HolderColumns {
-    holders: decode::TextColumn,
-    codes: decode::TextColumn,
-    expires_at: decode::InstantColumn,
-    states: decode::TextColumn,
-    versions: decode::LongColumn,
-}
-
-impl HolderColumns {
-    fn of(batch: &RecordBatch) -> Result<HolderColumns, BadRow> {
-        Ok(HolderColumns {
-            holders: decode::texts(batch, "holder")?,
-            codes: decode::texts(batch, "code")?,
-            expires_at: decode::instants(batch, "expires_at")?,
-            states: decode::texts(batch, "state")?,
-            versions: decode::longs(batch, "version")?,
-        })
-    }
-
-    fn held(&self, row: usize, day: Day) -> Result<HolderRow, BadRow> {
-        let state = match self.states.needed(row)? {
+/// Reads a row of `batch`, of a coupon with a holder.
+fn row_reader(
+    batch: &RecordBatch,
+) -> Result<impl Fn(usize, Day) -> Result<HolderRow, BadRow> + use<>, BadRow> {
+    let holders = decode::texts(batch, "holder")?;
+    let codes = decode::texts(batch, "code")?;
+    let expires_at = decode::instants(batch, "expires_at")?;
+    let states = decode::texts(batch, "state")?;
+    let versions = decode::longs(batch, "version")?;
+    Ok(move |row, day| {
+        let state = match states.needed(row)? {
             "available" => "available",
             "issued" => "issued",
             "redeemed" => "redeemed",
@@ -77,13 +67,13 @@ impl HolderColumns {
             other => return Err(decode::bad("state", row, format!("{other:?}"))),
         };
         let entry = HolderEntry {
-            code: self.codes.parsed(row)?,
+            code: codes.parsed(row)?,
             day,
-            expires_at: self.expires_at.needed(row)?,
+            expires_at: expires_at.needed(row)?,
             state,
-            version: self.versions.unsigned(row)?,
+            version: versions.unsigned(row)?,
             coupon: None,
         };
-        Ok(HolderRow { holder: self.holders.parsed(row)?, entry })
-    }
+        Ok(HolderRow { holder: holders.parsed(row)?, entry })
+    })
 }

@@ -34,9 +34,8 @@ impl ColdStore {
         let archive_commit = on.archive_commit(names::INDEX) + 1;
         let mut files = Vec::with_capacity(merge.files.len());
         for file in &merge.files {
-            files.push(
-                self.open_where(index, file, RowDecoder::all(decode::indexed), |_| true).await?,
-            );
+            let reading = RowDecoder::all(|batch| decode::indexed(batch, None));
+            files.push(self.open_where(index, file, reading, |_| true).await?);
         }
         let mut rows = RowMerge::new(files);
         let encoder = encoder(location, merge.target, archive_commit, self.index_file_bytes());
