@@ -46,19 +46,12 @@ pub enum BucketPatience {
 }
 
 impl BucketPatience {
-    /// Timeout of one request with its body. `AWS_TIMEOUT` overrides it.
-    fn request(self) -> Duration {
+    /// Timeouts of one request with its body, and of an idempotent request with all its retries.
+    /// `AWS_TIMEOUT` overrides the first.
+    fn timeouts(self) -> (Duration, Duration) {
         match self {
-            BucketPatience::Work => Duration::from_secs(60),
-            BucketPatience::Caller => Duration::from_secs(5),
-        }
-    }
-
-    /// Timeout of an idempotent request with all its retries.
-    fn repeats(self) -> Duration {
-        match self {
-            BucketPatience::Work => Duration::from_secs(90),
-            BucketPatience::Caller => Duration::from_secs(10),
+            BucketPatience::Work => (Duration::from_secs(60), Duration::from_secs(90)),
+            BucketPatience::Caller => (Duration::from_secs(5), Duration::from_secs(10)),
         }
     }
 }
@@ -112,12 +105,11 @@ impl BucketAddress {
         patience: BucketPatience,
         traffic: &Arc<BucketTraffic>,
     ) -> Result<RetryingStore, BadBucket> {
-        let client = ClientOptions::new()
-            .with_connect_timeout(CONNECT_TIMEOUT)
-            .with_timeout(patience.request());
+        let (timeout, retry_timeout) = patience.timeouts();
+        let client =
+            ClientOptions::new().with_connect_timeout(CONNECT_TIMEOUT).with_timeout(timeout);
         let backoff = BackoffConfig { max_backoff: PAUSE_MAX, ..BackoffConfig::default() };
-        let retry =
-            RetryConfig { backoff, max_retries: RETRIES_MAX, retry_timeout: patience.repeats() };
+        let retry = RetryConfig { backoff, max_retries: RETRIES_MAX, retry_timeout };
         let mut builder = AmazonS3Builder::new().with_client_options(client).with_retry(retry);
         for (name, value) in environment {
             // Other names may be for other programs.

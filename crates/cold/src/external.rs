@@ -39,7 +39,7 @@ impl ColdStore {
 
     /// The name of a file within [`ColdStore::objects`].
     pub fn object(&self, file: &ColdFile) -> String {
-        self.inner.coupons.object(file.path()).to_string()
+        file.live.object().to_string()
     }
 }
 

@@ -69,7 +69,7 @@ impl PartitionWriter {
     /// Takes the next coupons. Waits only while the encoder is several chunks behind.
     ///
     /// # Errors
-    /// [`ColdError::EncoderMessage`] if a code is not above the one before it. Otherwise what went wrong
+    /// [`ColdError::Order`] if a code is not above the one before it. Otherwise what went wrong
     /// with an earlier chunk, or on reading a file that is to be replaced. After an error nothing
     /// more can be written.
     pub async fn push(&mut self, coupons: Vec<Coupon>) -> Result<(), ColdError> {

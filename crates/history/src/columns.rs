@@ -109,7 +109,12 @@ pub(crate) fn made_of(
         }
         "expires_on" => {
             let of = vec![col("expires_at", input)?, col("time_zone", input)?];
-            let day = ScalarFunctionExpr::try_new(last_day::udf(), of, input, Arc::clone(options))?;
+            let day = ScalarFunctionExpr::try_new(
+                Arc::clone(&last_day::UDF),
+                of,
+                input,
+                Arc::clone(options),
+            )?;
             Ok(Arc::new(day))
         }
         name => col(name, input),

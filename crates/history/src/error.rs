@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::DataFusionError;
+use datafusion::object_store::Error as StoreError;
 use hot::HotError;
 
 use texts::{first_line, of_plan, of_schema, plain, too_large};
@@ -63,7 +64,12 @@ impl HistoryError {
             DataFusionError::Execution(what) => of_values(&what),
             DataFusionError::ArrowError(error, _) => of_arrow(*error, names),
             DataFusionError::External(error) => of_external(error),
-            DataFusionError::ObjectStore(error) => HistoryError::Store(gone(*error)),
+            DataFusionError::ObjectStore(error) => {
+                HistoryError::Store(HotError::Cold(match *error {
+                    StoreError::NotFound { .. } => GONE.into(),
+                    other => Box::new(other),
+                }))
+            }
             DataFusionError::ParquetError(error) => of_file(&error.to_string()),
             DataFusionError::Shared(error) => of_shared(&error, names),
             DataFusionError::IoError(error) => of_disk(&error),
@@ -144,11 +150,4 @@ fn of_external(error: Box<dyn std::error::Error + Send + Sync>) -> HistoryError 
         Err(error) => error,
     };
     HistoryError::Store(HotError::Cold(error))
-}
-
-fn gone(error: datafusion::object_store::Error) -> HotError {
-    match error {
-        datafusion::object_store::Error::NotFound { .. } => HotError::Cold(GONE.into()),
-        other => HotError::Cold(Box::new(other)),
-    }
 }

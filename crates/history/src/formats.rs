@@ -124,16 +124,6 @@ impl<W: Write + Send> FormattedRows<W> {
         Ok(())
     }
 
-    fn out(&self) -> &W {
-        match &self.form {
-            FormatWriter::Table(table) => &table.out,
-            FormatWriter::Csv { out } | FormatWriter::Jsonl { out } => out,
-            FormatWriter::Parquet(writer) => writer.inner(),
-            FormatWriter::Arrow(writer) => writer.get_ref(),
-            FormatWriter::Stream(writer) => writer.get_ref(),
-        }
-    }
-
     /// Writes what is left, and returns what the rows were written to.
     pub fn end(self) -> Result<W, RowWriteError> {
         match self.form {
@@ -149,7 +139,14 @@ impl<W: Write + Send> FormattedRows<W> {
 impl FormattedRows<Vec<u8>> {
     /// Bytes written so far. A table or a file may hold some back.
     pub fn bytes(&self) -> usize {
-        self.out().len()
+        let out = match &self.form {
+            FormatWriter::Table(table) => &table.out,
+            FormatWriter::Csv { out } | FormatWriter::Jsonl { out } => out,
+            FormatWriter::Parquet(writer) => writer.inner(),
+            FormatWriter::Arrow(writer) => writer.get_ref(),
+            FormatWriter::Stream(writer) => writer.get_ref(),
+        };
+        out.len()
     }
 }
 

@@ -21,12 +21,8 @@ const FURTHEST_MS: i64 = 14 * 60 * 60 * 1_000;
 
 const NAME: &str = "last_day";
 
-static UDF: LazyLock<Arc<ScalarUDF>> =
+pub(crate) static UDF: LazyLock<Arc<ScalarUDF>> =
     LazyLock::new(|| Arc::new(ScalarUDF::new_from_impl(LastDay { signature: signature() })));
-
-pub(crate) fn udf() -> Arc<ScalarUDF> {
-    Arc::clone(&UDF)
-}
 
 /// The first and the last day, in any zone, that can be the last day of a coupon that expires between two
 /// moments, both included.

@@ -4,19 +4,20 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::{Array, AsArray};
+use arrow::array::{Array, StringArray};
 use coupon::time::Day;
 use delta_kernel::committer::FileSystemCommitter;
 use delta_kernel::engine::arrow_data::{ArrowEngineData, EngineDataArrowExt};
 use delta_kernel::engine_data::FilteredEngineData;
 use delta_kernel::expressions::Scalar;
 use delta_kernel::transaction::{CommitResult, UpdateTableOperation};
-use delta_kernel::{FileMeta, KernelError, KernelResult};
+use delta_kernel::{FileMeta, KernelResult};
 use delta_kernel_default_engine::build_add_file_metadata;
 use delta_kernel_default_engine::parquet::DataFileMetadata;
 use tokio::time::sleep;
 
 use super::create::add_columns;
+use super::replay::typed;
 use super::version::TableVersion;
 use super::{DeltaEngine, DeltaTable, WRITER};
 use crate::error::ColdError;
@@ -192,8 +193,7 @@ fn narrowed(
 ) -> KernelResult<Option<FilteredEngineData>> {
     let (data, mut selected) = files.into_parts();
     let batch = data.try_into_record_batch()?;
-    let paths = batch.column_by_name("path").and_then(|column| column.as_string_opt::<i32>());
-    let paths = paths.ok_or_else(|| KernelError::generic("the scan has no path"))?;
+    let paths: &StringArray = typed(batch.column_by_name("path"), "the scan has no path")?;
     selected.resize(batch.num_rows(), true);
     for (row, selected) in selected.iter_mut().enumerate() {
         *selected = *selected && paths.is_valid(row) && removed.contains(paths.value(row));

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::Int64Type;
+use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray, StructArray};
 use coupon::time::Day;
 use delta_kernel::engine::arrow_data::EngineDataArrowExt;
 use delta_kernel::schema::{DataType, StructField, StructType};
@@ -51,12 +50,10 @@ fn live_files(
     schema: &'static TableSchema,
     batch: &RecordBatch,
 ) -> Result<Vec<LiveFile>, LogReadError> {
-    let missing = || KernelError::generic("the scan has no path, size and stats");
-    let text = |name: &str| batch.column_by_name(name)?.as_string_opt::<i32>();
-    let paths = text("path").ok_or_else(missing)?;
-    let stats = text("stats").ok_or_else(missing)?;
-    let sizes = batch.column_by_name("size").ok_or_else(missing)?;
-    let sizes = sizes.as_primitive_opt::<Int64Type>().ok_or_else(missing)?;
+    let missing = "the scan has no path, size and stats";
+    let paths: &StringArray = typed(batch.column_by_name("path"), missing)?;
+    let stats: &StringArray = typed(batch.column_by_name("stats"), missing)?;
+    let sizes: &Int64Array = typed(batch.column_by_name("size"), missing)?;
     let file = |row: usize| {
         let path = paths.value(row).to_owned();
         let origin = names::origin(&path).ok_or_else(|| LogReadError::Foreign(path.clone()))?;
@@ -79,13 +76,10 @@ fn archive_commits(engine: &DeltaEngine, snapshot: &Snapshot) -> KernelResult<BT
     let mut archive_commits = BTreeMap::new();
     for batch in snapshot.log_segment().read_actions(engine, Arc::new(action))? {
         let batch = batch?.actions.try_into_record_batch()?;
-        let missing = || KernelError::generic("the log has no column txn");
-        let txn = batch.column_by_name("txn").and_then(|column| column.as_struct_opt());
-        let txn = txn.ok_or_else(missing)?;
-        let ids = txn.column_by_name("appId").and_then(|column| column.as_string_opt::<i32>());
-        let ids = ids.ok_or_else(missing)?;
-        let versions = txn.column_by_name("version").ok_or_else(missing)?;
-        let versions = versions.as_primitive_opt::<Int64Type>().ok_or_else(missing)?;
+        let missing = "the log has no column txn";
+        let txn: &StructArray = typed(batch.column_by_name("txn"), missing)?;
+        let ids: &StringArray = typed(txn.column_by_name("appId"), missing)?;
+        let versions: &Int64Array = typed(txn.column_by_name("version"), missing)?;
         for row in (0..txn.len()).filter(|row| txn.is_valid(*row) && ids.is_valid(*row)) {
             if let Some(day) = names::day_of_partition_id(ids.value(row)) {
                 // Numbers only rise, so the highest is the last.
@@ -95,4 +89,13 @@ fn archive_commits(engine: &DeltaEngine, snapshot: &Snapshot) -> KernelResult<BT
         }
     }
     Ok(archive_commits)
+}
+
+/// A column as its type. `missing` is the error of a column that is not there.
+pub(super) fn typed<'a, A: Array + 'static>(
+    column: Option<&'a ArrayRef>,
+    missing: &str,
+) -> KernelResult<&'a A> {
+    let typed = column.and_then(|column| column.as_any().downcast_ref());
+    typed.ok_or_else(|| KernelError::generic(missing))
 }
