@@ -59,26 +59,11 @@ impl BlockingPool {
         }
     }
 
-    /// How the work that is about to be spawned will wait. Needs a runtime of tokio.
-    pub(crate) fn waiter(&self) -> BlockingWaiter {
-        match &self.0 {
-            None => BlockingWaiter::Tokio(Handle::current()),
-            Some(runner) => BlockingWaiter::Runner(Arc::clone(runner)),
-        }
-    }
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum BlockingWaiter {
-    Tokio(Handle),
-    Runner(Arc<dyn BlockingRunner>),
-}
-
-impl BlockingWaiter {
+    /// Blocks the thread of a piece of work until `future` is ready.
     pub(crate) fn block_on<F: Future>(&self, future: F) -> F::Output {
-        match self {
-            BlockingWaiter::Tokio(runtime) => runtime.block_on(future),
-            BlockingWaiter::Runner(runner) => wait(&**runner, future),
+        match &self.0 {
+            None => Handle::current().block_on(future),
+            Some(runner) => wait(&**runner, future),
         }
     }
 }

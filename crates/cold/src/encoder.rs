@@ -5,18 +5,16 @@ use arrow::error::ArrowError;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::blocking::BlockingWaiter;
 use crate::error::ColdError;
 use crate::location::StoreLocation;
 use crate::schema::TableSchema;
-use crate::upload::{ParquetUpload, RowGroupCutter};
+use crate::upload::ParquetUpload;
 use crate::write::NewFile;
 
 /// The files of one commit, written one after the other. Every call but [`NewFiles::new`] blocks.
 /// If it is dropped before it is finished, the store discards the file that is open.
 pub(crate) struct NewFiles {
     location: StoreLocation,
-    waiter: BlockingWaiter,
     schema: &'static TableSchema,
     group_bytes: usize,
     name: Box<dyn Fn() -> String + Send>,
@@ -33,7 +31,6 @@ impl NewFiles {
     ) -> NewFiles {
         NewFiles {
             location: location.clone(),
-            waiter: location.blocking.waiter(),
             schema,
             group_bytes,
             name: Box::new(name),
@@ -63,9 +60,9 @@ impl NewFiles {
         let open = match &mut self.open {
             Some(open) => open,
             None => {
-                let (path, cut) = ((self.name)(), RowGroupCutter::at(self.group_bytes));
+                let path = (self.name)();
                 let begun =
-                    ParquetUpload::begin(&self.location, &self.waiter, self.schema, path, cut)?;
+                    ParquetUpload::begin(&self.location, self.schema, path, self.group_bytes)?;
                 self.open.insert(begun)
             }
         };
@@ -127,7 +124,7 @@ fn encode<C>(
     mut take: impl FnMut(&mut NewFiles, C) -> Result<(), ColdError>,
 ) -> Result<Vec<NewFile>, ColdError> {
     loop {
-        match files.waiter.block_on(chunks.recv()) {
+        match files.location.blocking.block_on(chunks.recv()) {
             Some(Some(chunk)) => take(&mut files, chunk)?,
             Some(None) => return files.finish(),
             None => return Err(files.location.unavailable("the writer was dropped")),

@@ -60,7 +60,7 @@ pub(crate) struct DeltaTable {
 impl DeltaTable {
     pub(crate) fn new(location: &StoreLocation, schema: &'static TableSchema) -> DeltaTable {
         let engine = DefaultEngineBuilder::new(Arc::clone(&location.store))
-            .with_task_executor(Arc::new(KernelExecutor::new(&location.blocking)))
+            .with_task_executor(Arc::new(KernelExecutor(location.blocking.clone())))
             .build();
         DeltaTable {
             location: location.clone(),

@@ -16,7 +16,6 @@ use object_store::path::Path;
 use object_store::{ObjectStoreExt, WriteMultipart};
 use parquet::arrow::ArrowWriter;
 
-use crate::blocking::BlockingWaiter;
 use crate::bounds::ColumnBounds;
 use crate::error::ColdError;
 use crate::location::StoreLocation;
@@ -25,9 +24,8 @@ use crate::schema::TableSchema;
 use crate::store::ColdFile;
 use crate::write::NewFile;
 use crate::{checksums, names};
+use cut::RowGroupCutter;
 use sink::UploadSink;
-
-pub(crate) use cut::RowGroupCutter;
 
 /// Size of a part of an upload. S3 wants at least 5 MiB, and at most 10,000 parts: files of up to
 /// 80 GB.
@@ -43,7 +41,6 @@ const SLICE: usize = 512;
 /// too, the store discards the parts that it has.
 pub(crate) struct ParquetUpload {
     location: StoreLocation,
-    waiter: BlockingWaiter,
     schema: &'static TableSchema,
     object: Path,
     /// Its path within the table.
@@ -62,17 +59,17 @@ pub(crate) struct ParquetUpload {
 impl ParquetUpload {
     pub(crate) fn begin(
         location: &StoreLocation,
-        waiter: &BlockingWaiter,
         schema: &'static TableSchema,
         path: String,
-        cut: RowGroupCutter,
+        group_bytes: usize,
     ) -> Result<ParquetUpload, ColdError> {
         let object = Path::from(format!("{}/{path}", schema.name));
-        let upload = waiter
+        let upload = location
+            .blocking
             .block_on(location.store.put_multipart(&object))
             .map_err(|error| location.failed(&format!("beginning {object}"), error))?;
         let upload = WriteMultipart::new_with_chunk_size(upload, PART_BYTES);
-        let sink = UploadSink::new(upload, waiter);
+        let sink = UploadSink::new(upload, &location.blocking);
         let mut writer = ArrowWriter::try_new(sink, schema.to_arrow(), Some(schema.properties()))
             .map_err(|error| unwritten(location, &object, error))?;
         // The checksum of the first row group does not cover the bytes before it.
@@ -80,18 +77,16 @@ impl ParquetUpload {
         writer.inner_mut().sum();
         let counted: Vec<_> = schema.counted().map(|name| ColumnName::new([name])).collect();
         let stats = FileStatsAccumulator::new(&counted, &schema.delta());
-        let (location, waiter) = (location.clone(), waiter.clone());
         let before_group = writer.bytes_written();
         Ok(ParquetUpload {
-            location,
-            waiter,
+            location: location.clone(),
             schema,
             object,
             path,
             writer,
             stats,
             rows: 0,
-            cut,
+            cut: RowGroupCutter::at(group_bytes),
             in_group: 0,
             before_group,
             sums: Vec::new(),
@@ -122,8 +117,8 @@ impl ParquetUpload {
         self.stats.merge(batch).map_err(|error| unwritten(location, object, error))?;
         self.rows += batch.num_rows() as u64;
         match self.writer.inner_mut().upload.as_mut() {
-            Some(upload) => self
-                .waiter
+            Some(upload) => location
+                .blocking
                 .block_on(upload.wait_for_capacity(PARTS_MAX))
                 .map_err(|error| location.failed(&format!("writing {object}"), error)),
             None => Ok(()),
@@ -155,12 +150,12 @@ impl ParquetUpload {
             .zip(names::origin(&self.path))
             .ok_or_else(|| unwritten(location, object, io::Error::other("no rows or no name")))?;
         if let Some(upload) = self.writer.inner_mut().upload.take()
-            && let Err(error) = self.waiter.block_on(upload.finish())
+            && let Err(error) = location.blocking.block_on(upload.finish())
         {
             // The upload to a bucket may be complete although its answer was lost. The file is
             // read back before anything relies on it. A folder loses no answers: after its error
             // the file may be seen and yet not be on the disk.
-            let there = || self.waiter.block_on(location.size(object)).ok().flatten();
+            let there = || location.blocking.block_on(location.size(object)).ok().flatten();
             if location.folder.is_some() || there() != Some(bytes) {
                 return Err(location.failed(&format!("writing {object}"), error));
             }

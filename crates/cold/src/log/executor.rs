@@ -1,6 +1,6 @@
 //! Where the kernel waits for the store.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use delta_kernel::{KernelError, KernelResult};
 use delta_kernel_default_engine::executor::TaskExecutor;
@@ -9,31 +9,19 @@ use futures::TryFutureExt;
 use futures::future::BoxFuture;
 use tokio::runtime::EnterGuard;
 
-use crate::blocking::{self, BlockingPool, BlockingRunner};
+use crate::blocking::{self, BlockingPool};
 
 /// Threads on which the kernel waits for the store. It needs at least two.
 const KERNEL_THREADS: usize = 2;
 
-static KERNEL_RUNTIME: LazyLock<Arc<TokioMultiThreadExecutor>> = LazyLock::new(|| {
-    let executor = TokioMultiThreadExecutor::new_owned_runtime(Some(KERNEL_THREADS), None)
-        .expect("two threads can be started");
-    Arc::new(executor)
+static KERNEL_RUNTIME: LazyLock<TokioMultiThreadExecutor> = LazyLock::new(|| {
+    TokioMultiThreadExecutor::new_owned_runtime(Some(KERNEL_THREADS), None)
+        .expect("two threads can be started")
 });
 
+/// Waits on the runner of the pool, or else on a runtime of its own.
 #[derive(Debug)]
-pub(super) enum KernelExecutor {
-    Own(Arc<TokioMultiThreadExecutor>),
-    Runner(Arc<dyn BlockingRunner>),
-}
-
-impl KernelExecutor {
-    pub(super) fn new(blocking: &BlockingPool) -> KernelExecutor {
-        match &blocking.0 {
-            None => KernelExecutor::Own(Arc::clone(&KERNEL_RUNTIME)),
-            Some(runner) => KernelExecutor::Runner(Arc::clone(runner)),
-        }
-    }
-}
+pub(super) struct KernelExecutor(pub(super) BlockingPool);
 
 impl TaskExecutor for KernelExecutor {
     /// A runner is in a runtime of tokio already.
@@ -44,9 +32,9 @@ impl TaskExecutor for KernelExecutor {
         T: Future + Send + 'static,
         T::Output: Send + 'static,
     {
-        match self {
-            KernelExecutor::Own(runtime) => runtime.block_on(task),
-            KernelExecutor::Runner(runner) => blocking::wait(&**runner, task),
+        match &self.0.0 {
+            None => KERNEL_RUNTIME.block_on(task),
+            Some(runner) => blocking::wait(&**runner, task),
         }
     }
 
@@ -54,9 +42,9 @@ impl TaskExecutor for KernelExecutor {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        match self {
-            KernelExecutor::Own(runtime) => runtime.spawn(task),
-            KernelExecutor::Runner(_) => drop(tokio::spawn(task)),
+        match &self.0.0 {
+            None => KERNEL_RUNTIME.spawn(task),
+            Some(_) => drop(tokio::spawn(task)),
         }
     }
 
@@ -65,9 +53,9 @@ impl TaskExecutor for KernelExecutor {
         T: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
-        match self {
-            KernelExecutor::Own(runtime) => runtime.spawn_blocking(task),
-            KernelExecutor::Runner(runner) => {
+        match &self.0.0 {
+            None => KERNEL_RUNTIME.spawn_blocking(task),
+            Some(runner) => {
                 let task = blocking::spawn_on(&**runner, task);
                 Box::pin(task.map_err(KernelError::join_failure))
             }
@@ -75,9 +63,9 @@ impl TaskExecutor for KernelExecutor {
     }
 
     fn enter(&self) -> Option<EnterGuard<'_>> {
-        match self {
-            KernelExecutor::Own(runtime) => Some(runtime.enter()),
-            KernelExecutor::Runner(_) => None,
+        match &self.0.0 {
+            None => Some(KERNEL_RUNTIME.enter()),
+            Some(_) => None,
         }
     }
 }

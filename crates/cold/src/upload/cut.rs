@@ -10,14 +10,14 @@ const FIRST_ROWS: usize = 512;
 /// of a row is estimated from the row group before, because the order of codes says nothing about
 /// row sizes.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct RowGroupCutter {
+pub(super) struct RowGroupCutter {
     bytes: usize,
     /// Rows that the current row group will have.
     pub(super) rows: usize,
 }
 
 impl RowGroupCutter {
-    pub(crate) fn at(bytes: usize) -> RowGroupCutter {
+    pub(super) fn at(bytes: usize) -> RowGroupCutter {
         RowGroupCutter { bytes: bytes.max(1), rows: FIRST_ROWS }
     }
 

@@ -5,21 +5,26 @@ use std::io::{self, Write};
 use object_store::WriteMultipart;
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::blocking::BlockingWaiter;
+use crate::blocking::BlockingPool;
 use crate::checksums;
 
 pub(super) struct UploadSink {
     /// `None` after it was taken to be finished.
     pub(super) upload: Option<WriteMultipart>,
-    waiter: BlockingWaiter,
+    blocking: BlockingPool,
     hasher: Xxh3,
     /// The bytes after the last row group, held back until they have their checksum.
     tail: Option<Vec<u8>>,
 }
 
 impl UploadSink {
-    pub(super) fn new(upload: WriteMultipart, waiter: &BlockingWaiter) -> UploadSink {
-        UploadSink { upload: Some(upload), waiter: waiter.clone(), hasher: Xxh3::new(), tail: None }
+    pub(super) fn new(upload: WriteMultipart, blocking: &BlockingPool) -> UploadSink {
+        UploadSink {
+            upload: Some(upload),
+            blocking: blocking.clone(),
+            hasher: Xxh3::new(),
+            tail: None,
+        }
     }
 
     /// Holds back all bytes from here on.
@@ -45,7 +50,7 @@ impl Drop for UploadSink {
     /// Tells the store to discard the parts of a file that was not completed.
     fn drop(&mut self) {
         if let Some(upload) = self.upload.take()
-            && let Err(error) = self.waiter.block_on(upload.abort())
+            && let Err(error) = self.blocking.block_on(upload.abort())
         {
             tracing::debug!(%error, "the parts of an abandoned upload could not be deleted");
         }

@@ -27,7 +27,7 @@ use crate::names::FileOrigin;
 use crate::options::ColdOptions;
 use crate::schema::{self, COUPONS, TableSchema};
 use crate::store::ColdStore;
-use crate::upload::{ParquetUpload, RowGroupCutter};
+use crate::upload::ParquetUpload;
 use crate::write::NewFile;
 use crate::{encode, names};
 
@@ -104,13 +104,13 @@ async fn written_later(
 ) -> NewFile {
     let coupons: Vec<Coupon> = codes.iter().map(|code| coupon(code, day)).collect();
     let location = location(memory);
-    let waiter = location.blocking.waiter();
     let write = move || {
         let batch = encode::batch(&coupons, &vec![archive_commit; coupons.len()]).unwrap();
         let batch = with_later_columns(&batch);
         let origin = FileOrigin { day, archive_commit, rewrites: 0 };
-        let (path, cut) = (names::coupons_file(origin), RowGroupCutter::at(schema::GROUP_BYTES));
-        let mut upload = ParquetUpload::begin(&location, &waiter, &LATER, path, cut).unwrap();
+        let path = names::coupons_file(origin);
+        let mut upload =
+            ParquetUpload::begin(&location, &LATER, path, schema::GROUP_BYTES).unwrap();
         upload.write(&batch).unwrap();
         upload.finish().unwrap()
     };
