@@ -28,26 +28,17 @@ pub struct ScanFilter {
     pub expires_from: Option<Millis>,
     /// Only with an expiry before this instant.
     pub expires_before: Option<Millis>,
-    /// Only changed at this instant or later.
-    pub modified_from: Option<Millis>,
     /// Only with a redemption, live or cancelled, made at the first instant or later and before the second.
     pub redeemed: Option<(Millis, Millis)>,
-    /// Only in the partitions of these days, both included.
-    pub days: Option<(Day, Day)>,
     /// Fail before reading if the statistics do not exclude more rows than this.
     pub rows_max: Option<u64>,
 }
 
 impl ScanFilter {
-    fn has_day(&self, day: Day) -> bool {
-        self.days.is_none_or(|(from, to)| from <= day && day <= to)
-    }
-
     fn takes(&self, coupon: &Coupon) -> bool {
         self.campaign.as_ref().is_none_or(|campaign| *campaign == coupon.genesis().campaign)
             && self.expires_from.is_none_or(|from| from <= coupon.expires_at())
             && self.expires_before.is_none_or(|before| coupon.expires_at() < before)
-            && self.modified_from.is_none_or(|from| from <= coupon.modified_at())
             && self.redeemed.is_none_or(|(from, before)| {
                 let mut made =
                     coupon.events().iter().filter(|event| (from..before).contains(&event.at));
@@ -56,11 +47,10 @@ impl ScanFilter {
     }
 
     /// Whether a row within `bounds` may match by what no later version can undo: the campaign
-    /// never changes, and the time of the last change only rises.
+    /// never changes, and no version forgets a redemption.
     fn may_take(&self, bounds: &ColumnBounds) -> bool {
         let campaign = self.campaign.as_ref();
         campaign.is_none_or(|campaign| may_hold(bounds.campaign.as_ref(), campaign.as_str()))
-            && self.modified_from.zip(bounds.modified_at).is_none_or(|(from, (_, to))| from <= to)
             && self.redeemed.is_none_or(|span| may_be_redeemed(bounds, span))
     }
 
@@ -83,7 +73,7 @@ impl ColdStore {
     /// is no table; [`ColdError::Damaged`].
     pub async fn scan(&self, filter: ScanFilter) -> Result<ColdScan, ColdError> {
         let known = self.inner.coupons.newest().await?;
-        let days = known.files.keys().copied().filter(|day| filter.has_day(*day)).collect();
+        let days = known.files.keys().copied().collect();
         let scan = ColdScan { store: self.clone(), filter, known, days, partition: None };
         if let Some(max) = scan.filter.rows_max {
             let rows = scan.rows().await?;
