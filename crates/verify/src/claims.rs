@@ -9,7 +9,7 @@ use hot::inventory::{Atomicity, Begun, ClaimItem, Item, PAGE_ITEMS, Pages, Table
 use hot::protocol::{ClaimIntent, makes_holder};
 
 use crate::balance::BalanceSide;
-use crate::finding::{Finding, FindingKind, Note, PlaceStatement};
+use crate::finding::{Finding, FindingKind, Note};
 use crate::postings;
 use crate::verifier::{Verifier, VerifyError};
 use crate::whereabouts::{CouponWhereabouts, LookRound};
@@ -110,14 +110,8 @@ fn judged(claim: &ClaimItem, found: &CouponWhereabouts, atomicity: Atomicity) ->
     let wrong = |kind, says: String| {
         let place = format!("the claim of {} in {}", claim.user, claim.campaign);
         let names = format!("it names {}, in partition {}", claim.code, claim.day);
-        let about = claim.code.to_string();
-        let other = PlaceStatement::new("the coupon", says);
-        ClaimJudgement::Wrong(Box::new(Finding {
-            kind,
-            about,
-            one: PlaceStatement::new(place, names),
-            other,
-        }))
+        let finding = Finding::new(kind, claim.code.as_str(), (place, names), ("the coupon", says));
+        ClaimJudgement::Wrong(Box::new(finding))
     };
     match found {
         CouponWhereabouts::InCold => ClaimJudgement::Noted(Note::NotFollowed),

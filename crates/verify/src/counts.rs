@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use coupon::ids::CampaignId;
 use hot::inventory::{Atomicity, CampaignItem, CountShift};
 
-use crate::finding::{FindingKind, Note, PlaceStatement};
+use crate::finding::{FindingKind, Note};
 use crate::verifier::{ColdIs, RepairMode, Verifier, VerifyError};
 
 impl Verifier<'_> {
@@ -46,17 +46,14 @@ impl Verifier<'_> {
     fn counts_of(&mut self, earlier: Option<&CampaignItem>, now: &CampaignItem) -> CountShift {
         let id = now.terms.id.clone();
         let mut shift = CountShift { campaign: id.clone(), all: [0; 3], cold: [0; 3], stock: 0 };
-        let about = id.as_str();
+        let place = format!("campaign {id}");
         let batches: u64 = now.batches.iter().map(|it| it.batch.count).sum();
         if now.stock != batches {
             shift.stock = i64::try_from(now.stock).unwrap_or(i64::MAX)
                 - i64::try_from(batches).unwrap_or(i64::MAX);
-            let one = PlaceStatement::new(
-                format!("campaign {id}"),
-                format!("its stock is {}", now.stock),
-            );
-            let other = PlaceStatement::new("its batches", format!("{batches} together"));
-            self.found(FindingKind::StockWrong, about, one, other);
+            let one = (&place, format!("its stock is {}", now.stock));
+            let other = ("its batches", format!("{batches} together"));
+            self.found(FindingKind::StockWrong, id.as_str(), one, other);
         }
         let read = self.cold_states.get(&id).copied().unwrap_or_default();
         let was = earlier.map_or([0; 3], |earlier| earlier.cold);
@@ -66,10 +63,9 @@ impl Verifier<'_> {
             match was == now.cold {
                 true => {
                     shift.cold = std::array::from_fn(|at| now.cold[at] - read[at]);
-                    let one =
-                        PlaceStatement::new(format!("campaign {id}"), said("in cold", now.cold));
-                    let other = PlaceStatement::new("the rows in cold", said("", read));
-                    self.found(of_counts(now.cold, read), about, one, other);
+                    let one = (&place, said("in cold", now.cold));
+                    let other = ("the rows in cold", said("", read));
+                    self.found(of_counts(now.cold, read), id.as_str(), one, other);
                 }
                 // Coupons were archived meanwhile, at a moment that is not known.
                 false => self.note(Note::CountsMoving),
@@ -80,9 +76,9 @@ impl Verifier<'_> {
             // A count of cold that is too high makes the count of both too high, too.
             shift.all = std::array::from_fn(|at| here[at] - rows[at] + shift.cold[at]);
             if here != rows {
-                let one = PlaceStatement::new(format!("campaign {id}"), said("in hot", here));
-                let other = PlaceStatement::new("its rows in hot", said("", rows));
-                self.found(of_counts(here, rows), about, one, other);
+                let one = (&place, said("in hot", here));
+                let other = ("its rows in hot", said("", rows));
+                self.found(of_counts(here, rows), id.as_str(), one, other);
             }
         }
         shift

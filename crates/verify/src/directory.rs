@@ -193,11 +193,8 @@ impl Verifier<'_> {
                 |entry| matches!(&entry.is, EntryIs::Shared { campaign: of } if *of == campaign.id),
             );
             if !is_its {
-                let one = PlaceStatement::new(
-                    format!("campaign {}", campaign.id),
-                    format!("its word is {word}"),
-                );
-                let other = PlaceStatement::new("the directory", "does not lead to it");
+                let one = (format!("campaign {}", campaign.id), format!("its word is {word}"));
+                let other = ("the directory", "does not lead to it");
                 self.found(FindingKind::SharedCodeAstray, word.as_str(), one, other);
             }
         }

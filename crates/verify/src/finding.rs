@@ -18,6 +18,12 @@ impl PlaceStatement {
     }
 }
 
+impl<Place: Into<String>, Says: Into<String>> From<(Place, Says)> for PlaceStatement {
+    fn from((place, says): (Place, Says)) -> PlaceStatement {
+        PlaceStatement::new(place, says)
+    }
+}
+
 impl fmt::Display for PlaceStatement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.place, self.says)
@@ -33,6 +39,20 @@ pub struct Finding {
     pub one: PlaceStatement,
     pub other: PlaceStatement,
 }
+
+impl Finding {
+    pub(crate) fn new(
+        kind: FindingKind,
+        about: impl Into<String>,
+        one: impl Into<PlaceStatement>,
+        other: impl Into<PlaceStatement>,
+    ) -> Finding {
+        Finding { kind, about: about.into(), one: one.into(), other: other.into() }
+    }
+}
+
+/// The other side of what cannot be read.
+pub(crate) const UNWRITTEN: (&str, &str) = ("this release", "cannot have written that");
 
 macro_rules! kinds {
     ($(#[doc = $doc:literal] $variant:ident, $name:literal, $safe:literal;)*) => {

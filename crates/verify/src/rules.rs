@@ -12,13 +12,7 @@ use coupon::code::Code;
 use coupon::time::Day;
 
 use crate::finding::{Finding, FindingKind, Note, PlaceStatement};
-use copies::copies;
-use lists::lists;
-use origin::{origin, stranger};
 pub(crate) use place::folder;
-use place::place;
-use rows::rows;
-use tiers::tiers;
 pub use view::{CodeHome, CodeView, TableAnswer};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,26 +23,42 @@ pub struct RuleResults {
     pub notes: Vec<Note>,
 }
 
-impl RuleResults {
-    fn find(&mut self, kind: FindingKind, about: &str, one: PlaceStatement, other: PlaceStatement) {
-        self.findings.push(Finding { kind, about: about.to_owned(), one, other });
+pub fn judge(view: &CodeView) -> RuleResults {
+    let mut judge = CodeJudge { view, results: RuleResults::default() };
+    judge.rows();
+    judge.copies();
+    judge.tiers();
+    match view.coupon() {
+        None => {}
+        Some(coupon) if view.terms.is_none() => judge.stranger(coupon),
+        Some(coupon) => {
+            judge.place(coupon);
+            judge.origin(coupon);
+            judge.lists(coupon);
+        }
     }
+    judge.results
 }
 
-pub fn judge(view: &CodeView) -> RuleResults {
-    let mut judged = RuleResults::default();
-    rows(view, &mut judged);
-    copies(view, &mut judged);
-    tiers(view, &mut judged);
-    let Some(coupon) = view.coupon() else { return judged };
-    if view.terms.is_none() {
-        stranger(view, coupon, &mut judged);
-        return judged;
+/// Tries the rules on one code, each of which is a method in a file of its own.
+struct CodeJudge<'a> {
+    view: &'a CodeView,
+    results: RuleResults,
+}
+
+impl CodeJudge<'_> {
+    fn find(
+        &mut self,
+        kind: FindingKind,
+        one: impl Into<PlaceStatement>,
+        other: impl Into<PlaceStatement>,
+    ) {
+        self.results.findings.push(Finding::new(kind, &self.view.code, one, other));
     }
-    place(view, coupon, &mut judged);
-    origin(view, coupon, &mut judged);
-    lists(view, coupon, &mut judged);
-    judged
+
+    fn note(&mut self, note: Note) {
+        self.results.notes.push(note);
+    }
 }
 
 /// Whether a code in the partition `day` needs an entry in the directory.

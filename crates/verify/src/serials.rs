@@ -8,7 +8,7 @@ use coupon::ids::BatchId;
 use coupon::time::Day;
 use hot::inventory::{Atomicity, CampaignItem, Item, Table, all};
 
-use crate::finding::{FindingKind, Note, PlaceStatement};
+use crate::finding::{FindingKind, Note};
 use crate::verifier::{ColdIs, OfferedSerials, TOLD_MAX, Verifier, VerifyError};
 
 /// Serials of one look-up, if some of a run have no row.
@@ -77,16 +77,9 @@ impl Verifier<'_> {
                 if untouched {
                     let place = format!("batch {batch} of {}", campaign.terms.id);
                     let says = format!("serial {} was offered", run.first + offset);
-                    let other = PlaceStatement::new(
-                        "both tiers",
-                        "neither a row, nor an archived marker, nor an archived coupon",
-                    );
-                    self.found(
-                        FindingKind::SerialMissing,
-                        code.as_str(),
-                        PlaceStatement::new(place, says),
-                        other,
-                    );
+                    let nothing = "neither a row, nor an archived marker, nor an archived coupon";
+                    let other = ("both tiers", nothing);
+                    self.found(FindingKind::SerialMissing, code.as_str(), (place, says), other);
                     named += 1;
                 }
             }
@@ -119,23 +112,22 @@ impl Verifier<'_> {
             }
         }
         let minted = |(first, count, name): &(u64, u64, String)| {
-            PlaceStatement::new(name.clone(), format!("serials {first} to {}", first + count - 1))
+            (name.clone(), format!("serials {first} to {}", first + count - 1))
         };
         for (day, mut runs) in days {
             runs.sort_unstable();
             for pair in runs.windows(2) {
                 let [run, (next, _, other)] = pair else { continue };
                 if run.0 + run.1 > *next {
-                    let other =
-                        PlaceStatement::new(other.clone(), format!("serials from {next} on"));
-                    self.found(FindingKind::SerialsOverlap, &day.to_string(), minted(run), other);
+                    let other = (other, format!("serials from {next} on"));
+                    self.found(FindingKind::SerialsOverlap, day.to_string(), minted(run), other);
                 }
             }
             let given = next.get(&day).copied().unwrap_or(0);
             if let Some(run) = runs.last().filter(|run| run.0 + run.1 > given) {
                 let given = format!("serial {given} is the next to be given");
-                let other = PlaceStatement::new(format!("the plan of {day}"), given);
-                self.found(FindingKind::SerialsOverlap, &day.to_string(), minted(run), other);
+                let other = (format!("the plan of {day}"), given);
+                self.found(FindingKind::SerialsOverlap, day.to_string(), minted(run), other);
             }
         }
         Ok(())

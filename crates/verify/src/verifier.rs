@@ -234,21 +234,16 @@ impl<'a> Verifier<'a> {
     pub(crate) fn found(
         &mut self,
         kind: FindingKind,
-        about: &str,
-        one: PlaceStatement,
-        other: PlaceStatement,
+        about: impl Into<String>,
+        one: impl Into<PlaceStatement>,
+        other: impl Into<PlaceStatement>,
     ) {
-        self.tell(Finding { kind, about: about.to_owned(), one, other });
+        self.tell(Finding::new(kind, about, one, other));
     }
 
     pub(crate) fn unreadable(&mut self, row: Unreadable) {
-        let one = PlaceStatement::new("hot", row.about.clone());
-        self.found(
-            FindingKind::RowUnreadable,
-            &row.about,
-            one,
-            PlaceStatement::new("its columns", row.why),
-        );
+        let one = ("hot", row.about.clone());
+        self.found(FindingKind::RowUnreadable, row.about, one, ("its columns", row.why));
     }
 
     pub(crate) fn tell(&mut self, finding: Finding) {

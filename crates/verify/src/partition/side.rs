@@ -3,7 +3,7 @@
 use cold::ColdError;
 use coupon::time::Day;
 
-use crate::finding::{FindingKind, Note, PlaceStatement};
+use crate::finding::{FindingKind, Note};
 use crate::verifier::{Verifier, VerifyError};
 
 impl Verifier<'_> {
@@ -32,12 +32,10 @@ impl Verifier<'_> {
             }
             self.report.side_rows += audit.rows;
             if audit.archive_commit < finished {
-                let one =
-                    PlaceStatement::new("hot", format!("archive commit {finished} is finished"));
+                let one = ("hot", format!("archive commit {finished} is finished"));
                 let place = format!("cold, coupons_by_holder, partition {day}");
                 let last = format!("it has archive commit {} at the last", audit.archive_commit);
-                let other = PlaceStatement::new(place, last);
-                self.found(FindingKind::SideMissing, &day.to_string(), one, other);
+                self.found(FindingKind::SideMissing, day.to_string(), one, (place, last));
             } else if audit.behind > 0 {
                 self.note(Note::SideBehind);
             }
@@ -53,12 +51,7 @@ impl Verifier<'_> {
                         (FindingKind::SideAlone, "not there, or otherwise", "a row")
                     }
                 };
-                self.found(
-                    kind,
-                    &fault.code,
-                    PlaceStatement::new(partition, one),
-                    PlaceStatement::new(holder, other),
-                );
+                self.found(kind, fault.code, (partition, one), (holder, other));
             }
             return Ok(());
         }

@@ -1,37 +1,33 @@
 //! The copies of a coupon in cold.
 
-use cold::ColdCopy;
 use coupon::coupon::Coupon;
 
-use super::rows::{one_coupon, said_of_coupon};
+use super::CodeJudge;
+use super::rows::said_of_coupon;
 use super::view::cold_place;
-use super::{CodeView, RuleResults};
-use crate::finding::{FindingKind, PlaceStatement};
+use crate::finding::{FindingKind, UNWRITTEN};
 
-pub(super) fn copies(view: &CodeView, judged: &mut RuleResults) {
-    for copy in &view.copies {
-        match &copy.coupon {
-            Ok(coupon) => {
-                one_coupon(view, &cold_place(copy), coupon, copy.differs.as_deref(), judged);
-            }
-            Err(why) => {
-                let other = PlaceStatement::new("this release", "cannot have written that");
-                let one = PlaceStatement::new(cold_place(copy), why);
-                judged.find(FindingKind::RowUnreadable, &view.code, one, other);
+impl CodeJudge<'_> {
+    pub(super) fn copies(&mut self) {
+        let copies = &self.view.copies;
+        for copy in copies {
+            match &copy.coupon {
+                Ok(coupon) => self.one_coupon(&cold_place(copy), coupon, copy.differs.as_deref()),
+                Err(why) => {
+                    self.find(FindingKind::RowUnreadable, (cold_place(copy), why), UNWRITTEN);
+                }
             }
         }
-    }
-    for (at, copy) in view.copies.iter().enumerate() {
-        for other in &view.copies[..at] {
-            let (Ok(one), Ok(two)) = (&copy.coupon, &other.coupon) else { continue };
-            let says = |copy: &ColdCopy, it: &Coupon| {
-                PlaceStatement::new(cold_place(copy), said_of_coupon(it))
-            };
-            let (first, second) = (says(other, two), says(copy, one));
-            if one.version() == two.version() {
-                judged.find(FindingKind::ColdTwice, &view.code, first, second);
-            } else if !is_earlier(one, two) && !is_earlier(two, one) {
-                judged.find(FindingKind::CopiesDiffer, &view.code, first, second);
+        for (at, copy) in copies.iter().enumerate() {
+            for other in &copies[..at] {
+                let (Ok(one), Ok(two)) = (&copy.coupon, &other.coupon) else { continue };
+                let first = (cold_place(other), said_of_coupon(two));
+                let second = (cold_place(copy), said_of_coupon(one));
+                if one.version() == two.version() {
+                    self.find(FindingKind::ColdTwice, first, second);
+                } else if !is_earlier(one, two) && !is_earlier(two, one) {
+                    self.find(FindingKind::CopiesDiffer, first, second);
+                }
             }
         }
     }

@@ -6,24 +6,59 @@ use coupon::time::Day;
 use hot::inventory::{Atomicity, EntryIs, EntryItem};
 
 use super::view::cold_place;
-use super::{CodeHome, CodeView, RuleResults, TableAnswer};
-use crate::finding::{Finding, FindingKind, Note, PlaceStatement};
+use super::{CodeHome, CodeJudge, CodeView, TableAnswer};
+use crate::finding::{Finding, FindingKind, Note};
 
-/// The directory names the new partition of a coupon that was moved, unless the move is unfinished:
-/// whoever meets the forwarding row finishes it.
-pub(super) fn moved(view: &CodeView, to: Day, judged: &mut RuleResults) {
-    let TableAnswer::Is(entry) = &view.entry else { return };
-    let arrived = entry
-        .as_ref()
-        .is_some_and(|entry| matches!(&entry.is, EntryIs::Coupon { day, .. } if *day >= to));
-    match (arrived, view.is_sealed()) {
-        (true, _) => {}
-        (false, false) => judged.notes.push(Note::MoveUnfinished),
-        (false, true) => {
-            let one = PlaceStatement::new(view.hot_place(), format!("moved to {to}"));
-            let other = PlaceStatement::new("the directory", entry_says(entry.as_ref()));
-            judged.find(FindingKind::MoveLost, &view.code, one, other);
+impl CodeJudge<'_> {
+    /// The directory names the new partition of a coupon that was moved, unless the move is unfinished:
+    /// whoever meets the forwarding row finishes it.
+    pub(super) fn moved(&mut self, to: Day) {
+        let view = self.view;
+        let TableAnswer::Is(entry) = &view.entry else { return };
+        match (entered(entry.as_ref()), view.is_sealed()) {
+            (Some(day), _) if day >= to => {}
+            (_, false) => self.note(Note::MoveUnfinished),
+            (_, true) => {
+                let one = (view.hot_place(), format!("moved to {to}"));
+                let other = ("the directory", entry_says(entry.as_ref()));
+                self.find(FindingKind::MoveLost, one, other);
+            }
         }
+    }
+
+    pub(super) fn place(&mut self, coupon: &Coupon) {
+        let view = self.view;
+        let lies = || {
+            let place = match (view.hot_coupon(), view.copies.first()) {
+                (Some(_), _) | (None, None) => view.hot_place(),
+                (None, Some(copy)) => cold_place(copy),
+            };
+            (place, format!("a row in partition {}", view.day))
+        };
+        let partition = Day::expiry_day_of(coupon.lasts_until());
+        if partition != view.day {
+            let expiry = ("its expiry", format!("partition {partition}"));
+            return self.find(FindingKind::WrongPartition, lies(), expiry);
+        }
+        let TableAnswer::Is(entry) = &view.entry else { return };
+        let directory = || ("the directory", entry_says(entry.as_ref()));
+        match (&view.home, entered(entry.as_ref())) {
+            (_, Some(day)) if day == view.day => {}
+            (CodeHome::Minted { day, .. }, None) if *day == view.day => {}
+            (home, entered) if is_on_its_way(view, home, entered) => {
+                self.note(Note::MoveUnfinished);
+            }
+            (_, None) => self.find(FindingKind::EntryMissing, lies(), directory()),
+            (_, Some(_)) => self.find(FindingKind::WrongPartition, lies(), directory()),
+        }
+    }
+}
+
+/// The partition that the entry names.
+fn entered(entry: Option<&EntryItem>) -> Option<Day> {
+    match entry.map(|entry| &entry.is) {
+        Some(EntryIs::Coupon { day, .. }) => Some(*day),
+        _ => None,
     }
 }
 
@@ -42,37 +77,9 @@ fn entry_says(entry: Option<&EntryItem>) -> String {
 /// The finding if the partition of a day can never be archived.
 pub(crate) fn folder(day: Day) -> Option<Finding> {
     let error = ColdStore::check_day(day).err()?;
-    let one = PlaceStatement::new("hot", "it has this partition");
-    let (about, other) = (day.to_string(), PlaceStatement::new("cold", error.to_string()));
-    Some(Finding { kind: FindingKind::CannotBeArchived, about, one, other })
-}
-
-pub(super) fn place(view: &CodeView, coupon: &Coupon, judged: &mut RuleResults) {
-    let lies = match (view.hot_coupon(), view.copies.first()) {
-        (Some(_), _) | (None, None) => view.hot_place(),
-        (None, Some(copy)) => cold_place(copy),
-    };
-    let lies = PlaceStatement::new(lies, format!("a row in partition {}", view.day));
-    let partition = Day::expiry_day_of(coupon.lasts_until());
-    if partition != view.day {
-        let other = PlaceStatement::new("its expiry", format!("partition {partition}"));
-        return judged.find(FindingKind::WrongPartition, &view.code, lies, other);
-    }
-    let TableAnswer::Is(entry) = &view.entry else { return };
-    let entered = match entry.as_ref().map(|entry| &entry.is) {
-        Some(EntryIs::Coupon { day, .. }) => Some(*day),
-        _ => None,
-    };
-    let other = PlaceStatement::new("the directory", entry_says(entry.as_ref()));
-    match (&view.home, entered) {
-        (_, Some(day)) if day == view.day => {}
-        (CodeHome::Minted { day, .. }, None) if *day == view.day => {}
-        (home, entered) if is_on_its_way(view, home, entered) => {
-            judged.notes.push(Note::MoveUnfinished);
-        }
-        (_, None) => judged.find(FindingKind::EntryMissing, &view.code, lies, other),
-        (_, Some(_)) => judged.find(FindingKind::WrongPartition, &view.code, lies, other),
-    }
+    let one = ("hot", "it has this partition");
+    let other = ("cold", error.to_string());
+    Some(Finding::new(FindingKind::CannotBeArchived, day.to_string(), one, other))
 }
 
 /// Whether the coupon is here and the directory does not say so yet. On a cluster this lasts for a moment,

@@ -5,41 +5,54 @@ use coupon::history_validity::invalid_history;
 use hot::PartitionPlan;
 use hot::inventory::{RowIs, RowItem};
 
-use super::{CodeView, RuleResults};
-use crate::finding::{FindingKind, PlaceStatement};
+use super::CodeJudge;
+use crate::finding::{FindingKind, UNWRITTEN};
 
-pub(super) fn rows(view: &CodeView, judged: &mut RuleResults) {
-    for row in &view.rows {
-        if let Some(astray) = &row.astray {
-            let other = PlaceStatement::new("its code", "leads elsewhere");
-            let one = PlaceStatement::new(view.hot_place(), astray);
-            judged.find(FindingKind::WrongPartition, &view.code, one, other);
-        }
-        match &row.is {
-            RowIs::Coupon { coupon, differs } => {
-                one_coupon(view, &view.hot_place(), coupon, differs.as_deref(), judged);
+impl CodeJudge<'_> {
+    pub(super) fn rows(&mut self) {
+        let view = self.view;
+        let says = |row: &RowItem| (view.hot_place(), said_of(&row.is));
+        for row in &view.rows {
+            if let Some(astray) = &row.astray {
+                let code = ("its code", "leads elsewhere");
+                self.find(FindingKind::WrongPartition, (view.hot_place(), astray), code);
             }
-            RowIs::Unreadable(why) => {
-                let other = PlaceStatement::new("this release", "cannot have written that");
-                let one = PlaceStatement::new(view.hot_place(), why);
-                judged.find(FindingKind::RowUnreadable, &view.code, one, other);
+            match &row.is {
+                RowIs::Coupon { coupon, differs } => {
+                    self.one_coupon(&view.hot_place(), coupon, differs.as_deref());
+                }
+                RowIs::Unreadable(why) => {
+                    self.find(FindingKind::RowUnreadable, (view.hot_place(), why), UNWRITTEN);
+                }
+                RowIs::ArchivedMarker { .. } | RowIs::Forwarding { .. } => {}
             }
-            RowIs::ArchivedMarker { .. } | RowIs::Forwarding { .. } => {}
+        }
+        if let [one, other, ..] = view.rows.as_slice() {
+            self.find(FindingKind::Twice, says(one), says(other));
+        }
+        match (view.plan, view.rows.first()) {
+            (None, Some(row)) => {
+                let plan = ("the plan of the day", "there is none");
+                self.find(FindingKind::WrongPartition, says(row), plan);
+            }
+            (Some(PartitionPlan { emptied: true, .. }), Some(row)) => {
+                let plan = ("the plan of the day", "the partition was emptied");
+                self.find(FindingKind::LeftBehind, says(row), plan);
+            }
+            (_, _) => {}
         }
     }
-    if let [one, other, ..] = view.rows.as_slice() {
-        let says = |row: &RowItem| PlaceStatement::new(view.hot_place(), said_of(&row.is));
-        judged.find(FindingKind::Twice, &view.code, says(one), says(other));
-    }
-    if let (None, Some(row)) = (view.plan, view.rows.first()) {
-        let one = PlaceStatement::new(view.hot_place(), said_of(&row.is));
-        let other = PlaceStatement::new("the plan of the day", "there is none");
-        judged.find(FindingKind::WrongPartition, &view.code, one, other);
-    }
-    if let (Some(PartitionPlan { emptied: true, .. }), Some(row)) = (view.plan, view.rows.first()) {
-        let one = PlaceStatement::new(view.hot_place(), said_of(&row.is));
-        let other = PlaceStatement::new("the plan of the day", "the partition was emptied");
-        judged.find(FindingKind::LeftBehind, &view.code, one, other);
+
+    /// Checks that a coupon is what its events say, and that the rules allow the events.
+    pub(super) fn one_coupon(&mut self, place: &str, coupon: &Coupon, differs: Option<&str>) {
+        if let Some(differs) = differs {
+            let events = ("its events", said_of_coupon(coupon));
+            self.find(FindingKind::RowNotItsEvents, (place, differs), events);
+        }
+        if let Some(why) = invalid_history(coupon) {
+            let rules = ("the rules", "admit no such change");
+            self.find(FindingKind::EventsInvalid, (place, why), rules);
+        }
     }
 }
 
@@ -55,27 +68,4 @@ fn said_of(is: &RowIs) -> String {
 pub(super) fn said_of_coupon(coupon: &Coupon) -> String {
     let (state, version) = (coupon.state().as_str(), coupon.version());
     format!("{state}, version {version}, {} events", coupon.events().len())
-}
-
-/// Checks that a coupon is what its events say, and that the rules allow the events.
-pub(super) fn one_coupon(
-    view: &CodeView,
-    place: &str,
-    coupon: &Coupon,
-    differs: Option<&str>,
-    judged: &mut RuleResults,
-) {
-    if let Some(differs) = differs {
-        let other = PlaceStatement::new("its events", said_of_coupon(coupon));
-        judged.find(
-            FindingKind::RowNotItsEvents,
-            &view.code,
-            PlaceStatement::new(place, differs),
-            other,
-        );
-    }
-    if let Some(why) = invalid_history(coupon) {
-        let other = PlaceStatement::new("the rules", "admit no such change");
-        judged.find(FindingKind::EventsInvalid, &view.code, PlaceStatement::new(place, why), other);
-    }
 }

@@ -103,6 +103,14 @@ impl CodeView {
         format!("hot, partition {}", self.day)
     }
 
+    /// The partition in hot if it has the coupon, else in cold.
+    pub(super) fn tier_place(&self) -> String {
+        match self.hot_coupon() {
+            Some(_) => self.hot_place(),
+            None => format!("cold, partition {}", self.day),
+        }
+    }
+
     pub(crate) fn is_sealed(&self) -> bool {
         self.plan.is_some_and(|plan| plan.sealed)
     }

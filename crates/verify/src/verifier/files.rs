@@ -3,15 +3,15 @@
 use cold::{ColdError, FileFault};
 
 use super::{ColdIs, Verifier, VerifyError};
-use crate::finding::{FindingKind, PlaceStatement};
+use crate::finding::FindingKind;
 
 impl Verifier<'_> {
     /// Checks the file of hot and the logs of cold, before anything is read through them.
     pub(super) async fn files(&mut self) -> Result<(), VerifyError> {
         if self.options.partitions.is_none() {
             for fault in self.hot.engine_faults().await? {
-                let other = PlaceStatement::new("the engine", "it is not right");
-                self.found(FindingKind::HotFile, "hot", PlaceStatement::new("hot", fault), other);
+                let other = ("the engine", "it is not right");
+                self.found(FindingKind::HotFile, "hot", ("hot", fault), other);
             }
         }
         let begun = self.hot.cold_mark().await?.begun;
@@ -37,9 +37,8 @@ impl Verifier<'_> {
                 continue;
             }
             self.cold_is = ColdIs::Damaged;
-            let other = PlaceStatement::new("the log", "every entry is needed");
-            let one = PlaceStatement::new(self.cold.location().to_owned(), fault.what);
-            self.found(FindingKind::ColdLog, &fault.file, one, other);
+            let one = (self.cold.location(), fault.what);
+            self.found(FindingKind::ColdLog, fault.file, one, ("the log", "every entry is needed"));
         }
         if self.cold_is == ColdIs::Whole {
             let archive_commits = self.hot.archive_commits().await?;
@@ -47,10 +46,9 @@ impl Verifier<'_> {
                 Ok(_) => {}
                 Err(ColdError::Damaged { file, what, .. }) => {
                     self.cold_is = ColdIs::Damaged;
-                    let one =
-                        PlaceStatement::new(self.cold.location().to_owned(), what.to_string());
-                    let other = PlaceStatement::new("hot", "it knows of that archive commit");
-                    self.found(FindingKind::ColdLog, &file.to_string(), one, other);
+                    let one = (self.cold.location(), what.to_string());
+                    let other = ("hot", "it knows of that archive commit");
+                    self.found(FindingKind::ColdLog, file.to_string(), one, other);
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -68,16 +66,15 @@ impl Verifier<'_> {
     }
 
     fn index_fault(&mut self, fault: FileFault) {
-        let one = PlaceStatement::new(format!("cold, {}", fault.file), fault.what);
-        let other = PlaceStatement::new("the log", "it is part of the holder index");
-        self.found(FindingKind::HolderIndex, &fault.file, one, other);
+        let one = (format!("cold, {}", fault.file), fault.what);
+        let other = ("the log", "it is part of the holder index");
+        self.found(FindingKind::HolderIndex, fault.file, one, other);
     }
 
     /// From here on, a coupon that is missing may be in the damaged file.
     pub(crate) fn file_fault(&mut self, fault: FileFault) {
         self.cold_is = ColdIs::Damaged;
-        let one = PlaceStatement::new(format!("cold, {}", fault.file), fault.what);
-        let other = PlaceStatement::new("the log", "it is live");
-        self.found(FindingKind::ColdFile, &fault.file, one, other);
+        let one = (format!("cold, {}", fault.file), fault.what);
+        self.found(FindingKind::ColdFile, fault.file, one, ("the log", "it is live"));
     }
 }
