@@ -1,6 +1,7 @@
 //! The directory: whether the coupons and campaigns that it names exist, and it has every shared word.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use coupon::campaign::Campaign;
 use coupon::code::Code;
@@ -8,7 +9,7 @@ use coupon::time::Day;
 use hot::inventory::{Atomicity, EntryIs, EntryItem, Item, Pages, RowIs, Table};
 
 use crate::balance::BalanceSide;
-use crate::finding::{Finding, FindingKind, Note, PlaceStatement};
+use crate::finding::{Finding, FindingKind, Note, UNWRITTEN};
 use crate::verifier::{Verifier, VerifyError};
 use crate::whereabouts::{CouponWhereabouts, LookRound};
 use crate::{postings, rules};
@@ -90,12 +91,12 @@ impl Verifier<'_> {
         let (mut wrong, mut of_coupons) = (Vec::new(), Vec::new());
         for entry in entries {
             let finding = match (&entry.is, rules::code_of(&entry.code)) {
-                (EntryIs::Unreadable(why), _) => Some(unwritten(&entry, why.clone())),
-                (_, None) => Some(unwritten(&entry, "a text that is no code".to_owned())),
+                (EntryIs::Unreadable(why), _) => Some(entry_alone(&entry, why, UNWRITTEN)),
+                (_, None) => Some(entry_alone(&entry, "a text that is no code", UNWRITTEN)),
                 (EntryIs::Gone, Some(_)) => None,
                 (EntryIs::Shared { campaign }, Some(code)) => {
                     let terms = self.catalog.terms(campaign);
-                    terms.and_then(|terms| word_astray(&entry, &code, &terms))
+                    terms.and_then(|terms| word_astray(&code, &terms))
                 }
                 (EntryIs::Coupon { day, .. }, Some(code)) => {
                     let day = *day;
@@ -144,44 +145,48 @@ impl Verifier<'_> {
         wrong: &mut Vec<(EntryItem, Finding)>,
     ) -> Result<(), VerifyError> {
         let mut sealed: BTreeMap<Day, bool> = BTreeMap::new();
-        let mut in_cold = Vec::new();
+        let (mut spots, mut in_cold) = (Vec::new(), Vec::new());
         for (entry, day, code) in entries {
-            let is_sealed = match sealed.get(&day) {
-                Some(is_sealed) => *is_sealed,
-                None => {
-                    let is_sealed = self.hot.partition(day).await?.is_some_and(|plan| plan.sealed);
-                    sealed.insert(day, is_sealed);
-                    is_sealed
-                }
-            };
-            let says = format!("a coupon in partition {day}");
-            match (is_sealed, self.hot.atomicity()) {
-                (true, _) => in_cold.push((day, code, entry)),
-                (false, Atomicity::StepByStep) => self.note(Note::EntryBegun),
-                (false, Atomicity::OneTransaction) => {
-                    let finding =
-                        entry_alone(&entry, says, "hot", "neither a row nor an archived marker");
-                    wrong.push((entry, finding));
-                }
+            if let Entry::Vacant(unknown) = sealed.entry(day) {
+                unknown.insert(self.hot.partition(day).await?.is_some_and(|plan| plan.sealed));
+            }
+            if sealed[&day] {
+                spots.push((day, code));
+                in_cold.push(entry);
+            } else {
+                let hot = ("hot", "neither a row nor an archived marker");
+                self.coupon_lost(entry, day, hot, wrong);
             }
         }
-        let spots: Vec<(Day, Code)> =
-            in_cold.iter().map(|(day, code, _)| (*day, code.clone())).collect();
         let found = self.in_cold(&spots, look).await?;
-        for ((day, _, entry), found) in in_cold.into_iter().zip(found) {
-            let says = format!("a coupon in partition {day}");
-            match (found, self.hot.atomicity()) {
-                (CouponWhereabouts::Nowhere, Atomicity::OneTransaction) => {
-                    let finding = entry_alone(&entry, says, "cold", "there is no such coupon");
-                    wrong.push((entry, finding));
+        for ((entry, (day, _)), found) in in_cold.into_iter().zip(spots).zip(found) {
+            match found {
+                CouponWhereabouts::Nowhere => {
+                    self.coupon_lost(entry, day, ("cold", "there is no such coupon"), wrong);
                 }
-                // An import may have written the entry and stopped before the row.
-                (CouponWhereabouts::Nowhere, Atomicity::StepByStep) => self.note(Note::EntryBegun),
-                (CouponWhereabouts::InCold, _) => self.note(Note::NotFollowed),
-                (CouponWhereabouts::Found(_) | CouponWhereabouts::Unreadable, _) => {}
+                CouponWhereabouts::InCold => self.note(Note::NotFollowed),
+                CouponWhereabouts::Found(_) | CouponWhereabouts::Unreadable => {}
             }
         }
         Ok(())
+    }
+
+    fn coupon_lost(
+        &mut self,
+        entry: EntryItem,
+        day: Day,
+        other: (&str, &str),
+        wrong: &mut Vec<(EntryItem, Finding)>,
+    ) {
+        match self.hot.atomicity() {
+            // An import may have written the entry and stopped before the row.
+            Atomicity::StepByStep => self.note(Note::EntryBegun),
+            Atomicity::OneTransaction => {
+                let says = format!("a coupon in partition {day}");
+                let finding = entry_alone(&entry, says, other);
+                wrong.push((entry, finding));
+            }
+        }
     }
 
     /// Finds the shared words that the directory does not have.
@@ -202,29 +207,18 @@ impl Verifier<'_> {
     }
 }
 
-fn entry_alone(entry: &EntryItem, says: String, place: &str, other: &str) -> Finding {
-    Finding {
-        kind: FindingKind::EntryAlone,
-        about: entry.code.clone(),
-        one: PlaceStatement::new("the directory", says),
-        other: PlaceStatement::new(place, other),
-    }
-}
-
-fn unwritten(entry: &EntryItem, says: String) -> Finding {
-    entry_alone(entry, says, "this release", "cannot have written that")
+fn entry_alone(entry: &EntryItem, says: impl Into<String>, other: (&str, &str)) -> Finding {
+    let one = ("the directory", says);
+    Finding::new(FindingKind::EntryAlone, &entry.code, one, other)
 }
 
 /// The finding if the directory has a shared word that its campaign does not have.
-fn word_astray(entry: &EntryItem, code: &Code, terms: &Campaign) -> Option<Finding> {
+fn word_astray(code: &Code, terms: &Campaign) -> Option<Finding> {
     let word = terms.shared_code.as_ref();
     if word == Some(code) {
         return None;
     }
-    let says = format!("the word of campaign {}", terms.id);
-    let has = word.map_or("no word".to_owned(), |word| word.to_string());
-    Some(Finding {
-        kind: FindingKind::SharedCodeAstray,
-        ..entry_alone(entry, says, "the campaign", &has)
-    })
+    let one = ("the directory", format!("the word of campaign {}", terms.id));
+    let other = ("the campaign", word.map_or("no word", Code::as_str));
+    Some(Finding::new(FindingKind::SharedCodeAstray, code.as_str(), one, other))
 }

@@ -22,7 +22,7 @@ pub(crate) enum CouponWhereabouts {
     Found(Box<Coupon>),
     /// In cold, where it was not looked for.
     InCold,
-    /// Its row cannot be read; the row has a finding of its own.
+    /// Its row cannot be read, or says that it is in cold and it is not; the row has a finding of its own.
     Unreadable,
     Nowhere,
 }
@@ -36,13 +36,6 @@ pub(crate) enum LookRound {
     Again,
 }
 
-/// Why a coupon is looked for in cold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum SearchReason {
-    ArchivedMarker,
-    Nothing,
-}
-
 impl Verifier<'_> {
     /// Follows every move of the coupons that were once in these partitions: where each is now.
     pub(crate) async fn whereabouts(
@@ -53,7 +46,7 @@ impl Verifier<'_> {
         let mut found = vec![CouponWhereabouts::Nowhere; spots.len()];
         let mut open: Vec<(usize, Day, Code)> =
             spots.iter().enumerate().map(|(at, (day, code))| (at, *day, code.clone())).collect();
-        let mut in_cold: Vec<(usize, Day, Code, SearchReason)> = Vec::new();
+        let mut in_cold: Vec<(usize, Day, Code)> = Vec::new();
         for _ in 0..HOPS_MAX {
             if open.is_empty() {
                 break;
@@ -68,7 +61,9 @@ impl Verifier<'_> {
                     }
                     Some(RowIs::Unreadable(_)) => found[at] = CouponWhereabouts::Unreadable,
                     Some(RowIs::ArchivedMarker { .. }) => {
-                        in_cold.push((at, day, code, SearchReason::ArchivedMarker))
+                        // If nothing is in cold, the archived marker has a finding of its own.
+                        found[at] = CouponWhereabouts::Unreadable;
+                        in_cold.push((at, day, code));
                     }
                     Some(RowIs::Forwarding { to }) => moved.push((at, to, code)),
                     None => absent.push((at, day, code)),
@@ -81,22 +76,18 @@ impl Verifier<'_> {
                     Some(EntryIs::Coupon { day: entered, .. }) if entered > day => {
                         moved.push((at, entered, code));
                     }
-                    _ => in_cold.push((at, day, code, SearchReason::Nothing)),
+                    _ => in_cold.push((at, day, code)),
                 }
             }
             open = moved;
         }
         let spots: Vec<(Day, Code)> =
-            in_cold.iter().map(|(_, day, code, _)| (*day, code.clone())).collect();
+            in_cold.iter().map(|(_, day, code)| (*day, code.clone())).collect();
         let archived = self.in_cold(&spots, look).await?;
-        for ((at, _, _, behind), archived) in in_cold.into_iter().zip(archived) {
-            found[at] = match (behind, archived) {
-                // The archived marker has a finding of its own.
-                (SearchReason::ArchivedMarker, CouponWhereabouts::Nowhere) => {
-                    CouponWhereabouts::Unreadable
-                }
-                (_, archived) => archived,
-            };
+        for ((at, ..), archived) in in_cold.into_iter().zip(archived) {
+            if archived != CouponWhereabouts::Nowhere {
+                found[at] = archived;
+            }
         }
         Ok(found)
     }
