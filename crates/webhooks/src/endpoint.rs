@@ -120,7 +120,7 @@ impl NewEndpoint {
     }
 
     /// What a repeat must have, too.
-    pub fn request(&self) -> String {
+    pub(crate) fn request(&self) -> String {
         let NewEndpoint { webhook_id: _, url, description, types, campaign, ordered, cursor: _ } =
             self;
         json!([url, description, types, campaign, ordered]).to_string()
@@ -146,19 +146,9 @@ impl EndpointChanges {
         check_campaign(self.campaign.as_ref().and_then(Option::as_deref))?;
         Ok(EndpointChanges { url, ..self })
     }
-
-    pub fn applied(self, mut endpoint: Endpoint) -> Endpoint {
-        let EndpointChanges { url, description, types, campaign, ordered } = self;
-        endpoint.url = url.unwrap_or(endpoint.url);
-        endpoint.description = description.unwrap_or(endpoint.description);
-        endpoint.types = types.unwrap_or(endpoint.types);
-        endpoint.campaign = campaign.unwrap_or(endpoint.campaign);
-        endpoint.ordered = ordered.unwrap_or(endpoint.ordered);
-        endpoint
-    }
 }
 
-fn invalid(field: &'static str, why: impl Into<String>) -> WebhookError {
+pub(crate) fn invalid(field: &'static str, why: impl Into<String>) -> WebhookError {
     WebhookError::Invalid { field, why: why.into() }
 }
 

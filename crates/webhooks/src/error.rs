@@ -4,6 +4,8 @@ use hot::HotError;
 
 use crate::{ENDPOINTS_MAX, SECRETS_MAX};
 
+pub(crate) type Result<T> = std::result::Result<T, WebhookError>;
+
 /// There is no client for HTTP.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot post: {0}")]

@@ -21,6 +21,7 @@
 //! A request goes only to public addresses, see [`BadUrl`] and `guard.rs`. No redirect is followed.
 //!
 mod attempt_span;
+mod calls;
 mod delivery;
 mod endpoint;
 mod error;
@@ -38,9 +39,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hot::tables::Tables;
-use serde_json::json;
 use tokio::sync::{Notify, Semaphore};
-use uuid::Uuid;
 
 pub use crate::delivery::{Delivery, DeliveryFilter, DeliveryState, Tested};
 pub use crate::endpoint::{
@@ -61,8 +60,8 @@ pub use crate::retry::{
 };
 pub use crate::signature::{SECRET_LEN_MAX, SECRET_LEN_MIN, SECRETS_MAX, Secret, Secrets};
 
-use crate::post::{Letter, Poster};
-use crate::store::{TestTarget, Turn, WebhookStore};
+use crate::post::Poster;
+use crate::store::WebhookStore;
 
 /// Most endpoints or deliveries of one answer.
 pub const PAGE_MAX: usize = 1_000;
@@ -141,205 +140,10 @@ impl Webhooks {
         self.store.trust_clock(trusts);
     }
 
-    /// Makes an endpoint. Returns it, its newest secret, and whether it was made: a repeat with the same name and
-    /// values returns the one that is there.
-    ///
-    /// # Errors
-    /// [`WebhookError::Invalid`], [`WebhookError::NameTaken`], [`WebhookError::TooMany`], and those of the store.
-    pub async fn create(&self, new: NewEndpoint) -> Result<(Endpoint, Secret, bool), WebhookError> {
-        let new = new.checked(self.store.options.allow_private)?;
-        let made = || format!("whk_{}", Uuid::now_v7().simple());
-        let name = new.webhook_id.clone().unwrap_or_else(made);
-        let made = self.store.create(name, new).await?;
-        self.endpoints_changed.notify_one();
-        Ok(made)
-    }
-
-    /// At most `limit` endpoints (and [`PAGE_MAX`]) in the order of their names, behind the name `after`.
-    pub async fn list(
-        &self,
-        after: Option<String>,
-        limit: usize,
-    ) -> Result<Vec<Endpoint>, WebhookError> {
-        self.store.list(after, limit.min(PAGE_MAX)).await
-    }
-
-    /// # Errors
-    /// [`WebhookError::NotFound`], and those of the store.
-    pub async fn get(&self, webhook_id: &str) -> Result<Endpoint, WebhookError> {
-        self.store.get(webhook_id).await
-    }
-
-    /// Changes an endpoint. Filters apply to events that are read from now on; what is queued already is sent. With
-    /// another URL, what waits is tried at once.
-    ///
-    /// # Errors
-    /// [`WebhookError::Invalid`], [`WebhookError::NotFound`], and those of the store.
-    pub async fn update(
-        &self,
-        webhook_id: &str,
-        changes: EndpointChanges,
-    ) -> Result<Endpoint, WebhookError> {
-        let changes = changes.checked(self.store.options.allow_private)?;
-        let endpoint = self.store.update(webhook_id, changes).await?;
-        self.endpoints_changed.notify_one();
-        self.queued.notify_one();
-        Ok(endpoint)
-    }
-
-    /// Pauses an endpoint, also a disabled one: nothing is sent to it. Its deliveries wait.
-    ///
-    /// # Errors
-    /// [`WebhookError::NotFound`], and those of the store.
-    pub async fn pause(&self, webhook_id: &str) -> Result<Endpoint, WebhookError> {
-        self.turn(webhook_id, Turn::Pause).await
-    }
-
-    /// Sends to an endpoint again that was paused or disabled. What waited is tried at once.
-    ///
-    /// # Errors
-    /// [`WebhookError::NotFound`], and those of the store.
-    pub async fn resume(&self, webhook_id: &str) -> Result<Endpoint, WebhookError> {
-        self.turn(webhook_id, Turn::Resume).await
-    }
-
-    async fn turn(&self, webhook_id: &str, turn: Turn) -> Result<Endpoint, WebhookError> {
-        let endpoint = self.store.turn(webhook_id, turn).await?;
-        self.endpoints_changed.notify_one();
-        Ok(endpoint)
-    }
-
-    /// Deletes an endpoint with its secrets and its log. A delivery that is under way may still arrive.
-    ///
-    /// # Errors
-    /// [`WebhookError::NotFound`], and those of the store.
-    pub async fn delete(&self, webhook_id: &str) -> Result<(), WebhookError> {
-        self.store.delete(webhook_id).await?;
-        self.endpoints_changed.notify_one();
-        Ok(())
-    }
-
-    /// Makes a new secret, which signs from now on. The others go on signing for a time, so that a receiver can
-    /// change from one to the other. Returns it, and whether it was made: a repeat of the same rotation returns the
-    /// one that is there.
-    ///
-    /// # Errors
-    /// [`WebhookError::Invalid`], [`WebhookError::NotFound`], [`WebhookError::TooManySecrets`], and those of the
-    /// store.
-    pub async fn rotate_secret(
-        &self,
-        webhook_id: &str,
-        rotation: Rotation,
-    ) -> Result<(Secret, bool), WebhookError> {
-        if rotation.overlap > OVERLAP_MAX {
-            let why = format!("is {:?}, want at most {OVERLAP_MAX:?}", rotation.overlap);
-            return Err(WebhookError::Invalid { field: "overlap", why });
-        }
-        let len = rotation.rotate_ref.as_ref().map_or(1, String::len);
-        if !(1..=ROTATE_REF_LEN_MAX).contains(&len) {
-            let why = format!("has {len} bytes, want 1 to {ROTATE_REF_LEN_MAX}");
-            return Err(WebhookError::Invalid { field: "rotate_ref", why });
-        }
-        let rotated = self.store.rotate(webhook_id, rotation).await?;
-        self.endpoints_changed.notify_one();
-        Ok(rotated)
-    }
-
-    /// Posts one event of type [`TEST_TYPE`] now, also to an endpoint that is paused or disabled, and logs it. It
-    /// is not tried again.
-    ///
-    /// # Errors
-    /// [`WebhookError::NotFound`], [`WebhookError::Busy`], and those of the store.
-    pub async fn test(&self, webhook_id: &str) -> Result<Tested, WebhookError> {
-        let _permit = self.tests.try_acquire().map_err(|_| WebhookError::Busy)?;
-        let now = self.store.now();
-        let target = self.store.test_target(webhook_id).await?;
-        let TestTarget { webhook, url, secrets } = target;
-        let event_id = Uuid::now_v7().to_string();
-        let body = event::body(TEST_TYPE, now, &json!({ "webhook_id": webhook_id }));
-        let url = guard::accepted(&url, self.store.options.allow_private);
-        let letter = Letter { id: &event_id, body: &body, timestamp: now.div_euclid(1_000) };
-        let answered = self.poster.post(url, &secrets, letter).await;
-        let number = self.store.tested(webhook, &event_id, now, body, &answered).await?;
-        Ok(Tested {
-            is_delivered: answered.verdict == Verdict::Delivered,
-            number,
-            event_id,
-            status: answered.status,
-            error: answered.error,
-            duration_ms: u64::try_from(answered.duration.as_millis()).unwrap_or(u64::MAX),
-        })
-    }
-
-    /// At most `limit` deliveries of an endpoint (and [`PAGE_MAX`]), newest first.
-    ///
-    /// # Errors
-    /// [`WebhookError::NotFound`], and those of the store.
-    pub async fn deliveries(
-        &self,
-        webhook_id: &str,
-        filter: DeliveryFilter,
-        limit: usize,
-    ) -> Result<Vec<Delivery>, WebhookError> {
-        self.store.deliveries(webhook_id, filter, limit.min(PAGE_MAX)).await
-    }
-
-    /// A delivery, and the body of its POST; a gap has none.
-    ///
-    /// # Errors
-    /// [`WebhookError::NotFound`], [`WebhookError::NoDelivery`], and those of the store.
-    pub async fn delivery(
-        &self,
-        webhook_id: &str,
-        number: i64,
-    ) -> Result<(Delivery, Option<String>), WebhookError> {
-        self.store.delivery(webhook_id, number).await
-    }
-
-    /// Delivers again, with the same `webhook-id` and body. One that has ended begins anew; one that waits is tried
-    /// at once. If the endpoint is paused or disabled, it waits until it is resumed.
-    ///
-    /// # Errors
-    /// [`WebhookError::NotFound`], [`WebhookError::NoDelivery`], also for a gap, and those of the store.
-    pub async fn redeliver(&self, webhook_id: &str, number: i64) -> Result<Delivery, WebhookError> {
-        let delivery = self.store.redeliver(webhook_id, number).await?;
-        self.queued.notify_one();
-        Ok(delivery)
-    }
-
-    /// Queues something that is not in the feed, for all endpoints that ask for it and are not disabled. It
-    /// survives a power cut when this returns. A repeat with the same id adds nothing where it is queued or in
-    /// the log. Any process may call it, also one without `run`.
-    ///
-    /// # Errors
-    /// [`WebhookError::Invalid`], and those of the store.
-    pub async fn announce(&self, announcement: Announcement) -> Result<Announced, WebhookError> {
-        endpoint::check_type("type", &announcement.event_type)?;
-        check_id(&announcement.id)?;
-        let length = announcement.data.to_string().len();
-        if length > DATA_BYTES_MAX {
-            let why = format!("has {length} bytes, want at most {DATA_BYTES_MAX}");
-            return Err(WebhookError::Invalid { field: "data", why });
-        }
-        let announced = self.store.announce(&announcement).await?;
-        self.queued.notify_one();
-        Ok(announced)
-    }
-
-    /// Whether [`Webhooks::announce`] has somebody to tell something of this type, whatever its campaigns.
-    pub async fn has_asked(&self, event_type: &str) -> Result<bool, WebhookError> {
-        self.store.has_asked(event_type).await
-    }
-
     /// Whether this process is the one of all that run which looks for what is to be announced. For a moment it may
     /// be none of them, or two.
     pub fn leads(&self) -> bool {
         self.store.leads()
-    }
-
-    /// Totals are of this process.
-    pub async fn gauge(&self) -> Result<Gauge, WebhookError> {
-        self.store.gauge().await
     }
 
     /// Sends until `stop` ends; then waits a moment for what is under way, and gives the leases back. Reads the feed
@@ -352,13 +156,4 @@ impl Webhooks {
     ) {
         run::run(&self, &*source, stop).await;
     }
-}
-
-/// Visible ASCII fits in a header.
-fn check_id(text: &str) -> Result<(), WebhookError> {
-    if !(1..=ID_LEN_MAX).contains(&text.len()) || !text.chars().all(|c| c.is_ascii_graphic()) {
-        let why = format!("is no name of 1 to {ID_LEN_MAX} visible ASCII characters");
-        return Err(WebhookError::Invalid { field: "id", why });
-    }
-    Ok(())
 }

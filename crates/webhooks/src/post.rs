@@ -45,11 +45,11 @@ pub struct Answered {
     pub verdict: Verdict,
     pub status: Option<u16>,
     pub error: Option<String>,
-    pub duration: Duration,
+    pub duration_ms: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Letter<'a> {
+pub(crate) struct PostedMessage<'a> {
     pub(crate) id: &'a str,
     pub(crate) body: &'a str,
     /// Seconds since 1970.
@@ -81,19 +81,19 @@ impl Poster {
         Ok(Poster { client, timeout: options.timeout })
     }
 
-    /// Posts a letter, once. The guard must have accepted `url`.
+    /// Posts a message, once. The guard must have accepted `url`.
     pub(crate) async fn post(
         &self,
         url: Result<Url, String>,
         secrets: &Secrets,
-        letter: Letter<'_>,
+        message: PostedMessage<'_>,
     ) -> Answered {
         let begun = Instant::now();
         let (verdict, status, error) = match url {
             Ok(url) => {
                 let span = AttemptSpan::begin(&url);
                 let (verdict, status, error) =
-                    self.answer(url, secrets, letter, span.as_ref()).await;
+                    self.answer(url, secrets, message, span.as_ref()).await;
                 if let Some(span) = span {
                     span.end(status, verdict == Verdict::Delivered);
                 }
@@ -101,17 +101,18 @@ impl Poster {
             }
             Err(why) => (Verdict::Failed { asked: None }, None, Some(why)),
         };
-        Answered { verdict, status, error, duration: begun.elapsed() }
+        let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Answered { verdict, status, error, duration_ms }
     }
 
     async fn answer(
         &self,
         url: Url,
         secrets: &Secrets,
-        letter: Letter<'_>,
+        message: PostedMessage<'_>,
         span: Option<&AttemptSpan>,
     ) -> (Verdict, Option<u16>, Option<String>) {
-        let Letter { id, body, timestamp } = letter;
+        let PostedMessage { id, body, timestamp } = message;
         let request = self
             .client
             .post(url)
@@ -218,10 +219,10 @@ mod tests {
         for (allow_private, want) in [(false, "not a public address"), (true, "no answer within")] {
             let timeout = Duration::from_millis(300);
             let poster = Poster::new(&Options { allow_private, timeout, ..Options::default() });
-            let letter = Letter { id: "e1", body: "{}", timestamp: 1 };
+            let message = PostedMessage { id: "e1", body: "{}", timestamp: 1 };
             let secrets = Secrets::from(vec![secret.clone()]);
             let url = Url::parse(&url).unwrap();
-            let answered = poster.unwrap().post(Ok(url), &secrets, letter).await;
+            let answered = poster.unwrap().post(Ok(url), &secrets, message).await;
             let error = answered.error.unwrap();
             assert!(error.contains(want), "{error}");
             assert_eq!(listener.accept().is_ok(), allow_private, "a connection came");

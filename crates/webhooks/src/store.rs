@@ -30,7 +30,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures::future::{join_all, try_join_all};
+use futures::future::join_all;
 use futures::stream::{StreamExt, TryStreamExt, iter};
 use hot::HotError;
 use hot::tables::{RecordKind, RecordPart, RecordPut, RecordRange, RecordSync, Tables};
@@ -39,26 +39,18 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::event::TEST_TYPE;
-use crate::post::{Answered, Verdict};
-use crate::signature::Secret;
-use crate::store::delivery_rows::{DeliveryFacts, DeliveryRow};
+use crate::error::Result;
 use crate::store::endpoints::EndpointRow;
 use crate::store::inbox::LeftCount;
 use crate::store::lane::WebhookLane;
 use crate::store::leases::LiveProcesses;
-use crate::store::numbers::numbered;
 use crate::store::progress::LaneProgress;
-use crate::{
-    Delivery, DeliveryFilter, DeliveryState, Endpoint, EndpointChanges, Gauge, NewEndpoint,
-    Options, WebhookError,
-};
+use crate::{Endpoint, Gauge, Options, WebhookError};
 
-pub(crate) use values::{
-    DueDelivery, EndedAttempt, FeedPassage, FreePlaces, PostTarget, TestTarget, Turn,
-};
-
-pub(crate) type Result<T> = std::result::Result<T, WebhookError>;
+pub(crate) use delivery_rows::{DeliveryFacts, DeliveryRow};
+pub(crate) use endpoints::{EndpointTerms, StoredState};
+pub(crate) use numbers::single as single_number;
+pub(crate) use values::{DueDelivery, EndedAttempt, FeedPassage, FreePlaces, PostTarget};
 
 /// Calls of the store that are under way at a time for one call of ours.
 const AT_ONCE: usize = 32;
@@ -69,8 +61,7 @@ const DELETED: RecordKind = RecordKind { name: "webhook.deleted", sync: RecordSy
 /// A process that was frozen may write of a deleted endpoint for so long.
 const DELETED_FOR: Duration = Duration::from_secs(3_600);
 
-/// The webhooks of a store. What [`crate::Webhooks`] promises of its calls, this promises of the methods of the same
-/// name; times are in milliseconds since 1970.
+/// The webhooks of a store. Times are in milliseconds since 1970.
 ///
 /// An endpoint has a number besides its name, which is never used again, so that what is under way for a deleted one
 /// does not reach its successor.
@@ -89,7 +80,7 @@ pub(crate) struct WebhookStore {
     left: Mutex<BTreeMap<i64, LeftCount>>,
     counting: tokio::sync::Mutex<()>,
     /// What this process has delivered, and what has failed; all else is 0.
-    totals: Mutex<Gauge>,
+    pub(crate) totals: Mutex<Gauge>,
 }
 
 impl fmt::Debug for WebhookStore {
@@ -152,58 +143,16 @@ impl WebhookStore {
     }
 
     /// How an endpoint is doing: exactly if this process posts to it, else as of its last second.
-    async fn doing(&self, webhook: i64) -> Result<LaneProgress> {
+    pub(crate) async fn doing(&self, webhook: i64) -> Result<LaneProgress> {
         match self.with_lane(webhook, |lane| lane.progress_now()) {
             Some(progress) => Ok(progress),
             None => Ok(self.progress(webhook).await?.0),
         }
     }
 
-    async fn shown(&self, row: EndpointRow) -> Result<Endpoint> {
+    pub(crate) async fn shown(&self, row: EndpointRow) -> Result<Endpoint> {
         let progress = self.doing(row.number).await?;
         Ok(row.shown(&progress))
-    }
-
-    /// Makes an endpoint of this name, or finds the one that an earlier call made with the same values. Returns its
-    /// newest secret, and whether it was made.
-    pub(crate) async fn create(
-        &self,
-        name: String,
-        new: NewEndpoint,
-    ) -> Result<(Endpoint, Secret, bool)> {
-        let (row, secret, is_new) = self.create_endpoint(&name, new).await?;
-        Ok((self.shown(row).await?, secret, is_new))
-    }
-
-    pub(crate) async fn list(&self, after: Option<String>, limit: usize) -> Result<Vec<Endpoint>> {
-        let rows = self.endpoint_rows().await?;
-        let rows = rows.into_iter().filter(|row| Some(&row.name) > after.as_ref()).take(limit);
-        try_join_all(rows.map(|row| self.shown(row))).await
-    }
-
-    pub(crate) async fn get(&self, name: &str) -> Result<Endpoint> {
-        self.shown(self.endpoint_row(name).await?).await
-    }
-
-    /// Changes an endpoint. With another URL, what waits is due at once.
-    pub(crate) async fn update(&self, name: &str, changes: EndpointChanges) -> Result<Endpoint> {
-        self.shown(self.update_endpoint(name, changes).await?).await
-    }
-
-    /// Pauses or resumes an endpoint. One that is paused already stays as it is; so does an active one that is
-    /// resumed. After a resume, what waits is due at once.
-    pub(crate) async fn turn(&self, name: &str, turn: Turn) -> Result<Endpoint> {
-        self.shown(self.turn_endpoint(name, turn).await?).await
-    }
-
-    /// Deletes an endpoint, and then what is left of it; [`WebhookStore::clean`] goes on with that.
-    pub(crate) async fn delete(&self, name: &str) -> Result<()> {
-        let webhook = self.endpoint_row(name).await?.number;
-        let todo = RecordPut::new(numbered(webhook), self.now().to_string());
-        self.tables.put(&DELETED.part(""), vec![todo]).await?;
-        self.delete_endpoint(name, webhook).await?;
-        self.forget_lane(webhook);
-        self.delete_rest(webhook, false).await
     }
 
     /// Deletes what there is of an endpoint. Its progress stays until the last time: who posts may still write what
@@ -227,69 +176,8 @@ impl WebhookStore {
         Ok(())
     }
 
-    /// What a test posts to: also an endpoint that is paused or disabled.
-    pub(crate) async fn test_target(&self, name: &str) -> Result<TestTarget> {
-        let EndpointRow { number, terms, .. } = self.endpoint_row(name).await?;
-        let secrets = terms.signing(self.now(), self.trusts_clock())?;
-        Ok(TestTarget { webhook: number, url: terms.url, secrets })
-    }
-
-    /// Logs a test that ended at `now`, and returns its number.
-    pub(crate) async fn tested(
-        &self,
-        webhook: i64,
-        event_id: &str,
-        at: i64,
-        body: String,
-        answered: &Answered,
-    ) -> Result<i64> {
-        let now = self.now();
-        let number = numbers::single(now, Uuid::new_v4().as_fields().0);
-        let facts = DeliveryFacts::new(event_id, TEST_TYPE, None, at).tried(answered, now);
-        let facts = DeliveryFacts { ended_at: Some(now), ..facts };
-        let state = match answered.verdict {
-            Verdict::Delivered => DeliveryState::Delivered,
-            Verdict::Failed { .. } | Verdict::Gone => DeliveryState::Failed,
-        };
-        self.log(webhook, &[DeliveryRow { number, state, facts, body: Some(body) }]).await?;
-        Ok(number)
-    }
-
-    pub(crate) async fn deliveries(
-        &self,
-        name: &str,
-        filter: DeliveryFilter,
-        limit: usize,
-    ) -> Result<Vec<Delivery>> {
-        let row = self.endpoint_row(name).await?;
-        let before = filter.before.unwrap_or(i64::MAX);
-        let wants = |row: &DeliveryRow| filter.state.is_none_or(|wanted| wanted == row.state);
-        // First what waits: one that ends meanwhile is in the log then. One may be in both, the newer one counts.
-        let waiting = self.waiting_facts(row.number).await?;
-        let mut found = self.list_ended(&row, &filter, limit).await?;
-        for (number, facts) in waiting.into_iter().filter(|(number, _)| *number < before) {
-            let ended = found.get(&number).map(|ended| ended.facts.redelivered);
-            if ended.is_none_or(|ended| ended < facts.redelivered) {
-                found.insert(number, DeliveryRow::waiting(number, facts, None));
-            }
-        }
-        let found = found.into_values().rev().filter(wants).take(limit);
-        Ok(found.map(|row| row.shown(name)).collect())
-    }
-
-    pub(crate) async fn delivery(
-        &self,
-        name: &str,
-        number: i64,
-    ) -> Result<(Delivery, Option<String>)> {
-        let webhook = self.endpoint_row(name).await?.number;
-        let mut row = self.delivery_of(webhook, number).await?;
-        let body = row.body.take();
-        Ok((row.shown(name), body))
-    }
-
     /// A delivery wherever it is.
-    async fn delivery_of(&self, webhook: i64, number: i64) -> Result<DeliveryRow> {
+    pub(crate) async fn delivery_of(&self, webhook: i64, number: i64) -> Result<DeliveryRow> {
         let in_memory = self.with_lane(webhook, |lane| {
             let waiting = lane.waiting(number).filter(|it| !it.is_written)?;
             Some(DeliveryRow::waiting(number, waiting.facts.clone(), waiting.body.clone()))
@@ -301,41 +189,6 @@ impl WebhookStore {
             return Ok(found);
         }
         self.logged_one(webhook, number).await?.ok_or(WebhookError::NoDelivery)
-    }
-
-    pub(crate) async fn redeliver(&self, name: &str, number: i64) -> Result<Delivery> {
-        let webhook = self.endpoint_row(name).await?.number;
-        self.leave_again(webhook, name, number).await
-    }
-
-    /// Whether an endpoint that is not disabled names this type.
-    pub(crate) async fn has_asked(&self, event_type: &str) -> Result<bool> {
-        let rows = self.endpoint_rows().await?;
-        let asks = |row: &EndpointRow| {
-            let types = row.terms.types.as_ref();
-            !row.terms.is_disabled() && types.is_some_and(|types| types.contains(event_type))
-        };
-        Ok(rows.iter().any(asks))
-    }
-
-    pub(crate) async fn gauge(&self) -> Result<Gauge> {
-        let now = self.now();
-        let rows = self.endpoint_rows().await?;
-        let progress = try_join_all(rows.iter().map(|row| self.doing(row.number))).await?;
-        let mut gauge = locked(&self.totals).clone();
-        for (row, progress) in rows.iter().zip(progress) {
-            let is_active = row.terms.is_active();
-            gauge.active += u64::from(is_active);
-            gauge.paused += u64::from(row.terms.is_paused());
-            gauge.disabled += u64::from(row.terms.is_disabled());
-            gauge.down +=
-                u64::from(is_active && progress.failures >= self.options.failures_until_down);
-            gauge.pending += progress.pending;
-            let since = |at| Duration::from_millis(now.saturating_sub(at).max(0).unsigned_abs());
-            let waited = progress.oldest.filter(|_| is_active).map(since);
-            gauge.oldest_pending = gauge.oldest_pending.max(waited);
-        }
-        Ok(gauge)
     }
 
     /// Whether this process is the one of all that lease which looks for what is to be announced. For a moment it
@@ -444,7 +297,7 @@ async fn at_once<T>(
     calls.buffer_unordered(AT_ONCE).try_collect().await
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

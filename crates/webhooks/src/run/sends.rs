@@ -10,7 +10,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 
 use super::StopSignal;
-use crate::post::{Answered, Letter, Verdict};
+use crate::post::{Answered, PostedMessage, Verdict};
 use crate::store::{DueDelivery, EndedAttempt, FreePlaces, PostTarget};
 use crate::{Webhooks, guard, retry};
 
@@ -205,9 +205,9 @@ async fn post(
     _place: Option<OwnedSemaphorePermit>,
 ) -> Answered {
     let timestamp = webhooks.store.now().div_euclid(1_000);
-    let letter = Letter { id: &due.id, body: &due.body, timestamp };
+    let message = PostedMessage { id: &due.id, body: &due.body, timestamp };
     let url = guard::accepted(&target.url, webhooks.store.options.allow_private);
-    webhooks.poster.post(url, &target.secrets, letter).await
+    webhooks.poster.post(url, &target.secrets, message).await
 }
 
 fn panicked() -> Answered {
@@ -215,6 +215,6 @@ fn panicked() -> Answered {
         verdict: Verdict::Failed { asked: None },
         status: None,
         error: Some("the attempt panicked".to_owned()),
-        duration: Duration::ZERO,
+        duration_ms: 0,
     }
 }

@@ -52,13 +52,13 @@ impl DeliveryFacts {
     }
 
     pub(crate) fn tried(&self, answered: &Answered, now: i64) -> DeliveryFacts {
-        let Answered { status, error, duration, .. } = answered;
+        let Answered { status, error, duration_ms, .. } = answered;
         DeliveryFacts {
             attempts: self.attempts + 1,
             tried_at: Some(now),
             status: *status,
             error: error.clone(),
-            duration_ms: Some(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)),
+            duration_ms: Some(*duration_ms),
             ..self.clone()
         }
     }

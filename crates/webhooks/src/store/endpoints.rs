@@ -9,8 +9,9 @@ use hot::tables::{RecordKind, RecordPut, RecordRange, RecordSync};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::numbers::{millis, numbered};
 use super::progress::LaneProgress;
-use super::{Result, Turn, WebhookStore, damaged, from_json, to_json};
+use super::{DELETED, Result, WebhookStore, damaged, from_json, to_json};
 use crate::signature::{Secret, Secrets};
 use crate::{
     ENDPOINTS_MAX, Endpoint, EndpointChanges, EndpointState, NewEndpoint, Rotation, SECRETS_MAX,
@@ -30,7 +31,7 @@ pub(crate) struct EndpointTerms {
     pub(crate) types: Option<BTreeSet<String>>,
     pub(crate) campaign: Option<String>,
     pub(crate) ordered: bool,
-    state: StoredState,
+    pub(crate) state: StoredState,
     since: i64,
     pub(crate) created_at: i64,
     /// The cursor behind which it begins.
@@ -42,7 +43,7 @@ pub(crate) struct EndpointTerms {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum StoredState {
+pub(crate) enum StoredState {
     Active,
     Paused,
     Disabled(String),
@@ -115,10 +116,6 @@ impl EndpointTerms {
         matches!(self.state, StoredState::Disabled(_))
     }
 
-    pub(crate) fn is_paused(&self) -> bool {
-        self.state == StoredState::Paused
-    }
-
     /// Those that sign at `now`; all of them if the clock is not trusted, so that a wrong one ends none.
     pub(crate) fn signing(&self, now: i64, trusted: bool) -> Result<Secrets> {
         let signs = |it: &&StoredSecret| !trusted || it.until.is_none_or(|until| until > now);
@@ -131,26 +128,26 @@ impl EndpointTerms {
         newest.parsed()
     }
 
-    fn apply(&mut self, name: &str, changes: EndpointChanges) {
-        let before = self.shown(name, &LaneProgress::default());
-        let moved = changes.url.as_ref().is_some_and(|url| *url != before.url);
-        let Endpoint { url, description, types, campaign, ordered, .. } = changes.applied(before);
-        EndpointTerms { url, description, types, campaign, ordered, ..self.clone() }
-            .clone_into(self);
-        self.restarts += u64::from(moved);
+    /// Changes what the caller names. With another URL, what waits is tried at once. Returns whether anything changed.
+    pub(crate) fn apply(&mut self, changes: EndpointChanges) -> bool {
+        let before = self.clone();
+        let EndpointTerms { url, description, types, campaign, ordered, .. } = self.clone();
+        self.url = changes.url.unwrap_or(url);
+        self.description = changes.description.unwrap_or(description);
+        self.types = changes.types.unwrap_or(types);
+        self.campaign = changes.campaign.unwrap_or(campaign);
+        self.ordered = changes.ordered.unwrap_or(ordered);
+        self.restarts += u64::from(self.url != before.url);
+        *self != before
     }
 
-    /// Returns whether that changed anything.
-    fn turn(&mut self, turn: Turn, now: i64) -> bool {
-        let next = match turn {
-            Turn::Pause => StoredState::Paused,
-            Turn::Resume => StoredState::Active,
-        };
+    /// Pauses, resumes or disables. After a resume, what waits is tried at once. Returns whether anything changed.
+    pub(crate) fn turn(&mut self, next: StoredState, now: i64) -> bool {
         if self.state == next {
             return false;
         }
+        self.restarts += u64::from(next == StoredState::Active);
         (self.state, self.since) = (next, now);
-        self.restarts += u64::from(turn == Turn::Resume);
         true
     }
 
@@ -176,31 +173,6 @@ impl EndpointTerms {
         self.secrets.retain(|it| it.until.is_none_or(|until| until > now));
         self.secrets.len() < before
     }
-
-    fn shown(&self, name: &str, progress: &LaneProgress) -> Endpoint {
-        let state = match &self.state {
-            StoredState::Active => EndpointState::Active,
-            StoredState::Paused => EndpointState::Paused { since: self.since },
-            StoredState::Disabled(why) => {
-                EndpointState::Disabled { why: why.clone(), since: self.since }
-            }
-        };
-        let times = |it: &StoredSecret| SecretTimes { created_at: it.created_at, until: it.until };
-        Endpoint {
-            webhook_id: name.to_owned(),
-            url: self.url.clone(),
-            description: self.description.clone(),
-            types: self.types.clone(),
-            campaign: self.campaign.clone(),
-            ordered: self.ordered,
-            state,
-            created_at: self.created_at,
-            pending: progress.pending,
-            failures: progress.failures,
-            failing_since: progress.failing_since,
-            secrets: self.secrets.iter().map(times).collect(),
-        }
-    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -214,7 +186,29 @@ pub(crate) struct EndpointRow {
 
 impl EndpointRow {
     pub(crate) fn shown(&self, progress: &LaneProgress) -> Endpoint {
-        self.terms.shown(&self.name, progress)
+        let terms = &self.terms;
+        let state = match &terms.state {
+            StoredState::Active => EndpointState::Active,
+            StoredState::Paused => EndpointState::Paused { since: terms.since },
+            StoredState::Disabled(why) => {
+                EndpointState::Disabled { why: why.clone(), since: terms.since }
+            }
+        };
+        let times = |it: &StoredSecret| SecretTimes { created_at: it.created_at, until: it.until };
+        Endpoint {
+            webhook_id: self.name.clone(),
+            url: terms.url.clone(),
+            description: terms.description.clone(),
+            types: terms.types.clone(),
+            campaign: terms.campaign.clone(),
+            ordered: terms.ordered,
+            state,
+            created_at: terms.created_at,
+            pending: progress.pending,
+            failures: progress.failures,
+            failing_since: progress.failing_since,
+            secrets: terms.secrets.iter().map(times).collect(),
+        }
     }
 }
 
@@ -241,18 +235,21 @@ impl WebhookStore {
         Ok(self.tables.replace(&ENDPOINT.part(""), seen, row).await?)
     }
 
+    /// Makes an endpoint, or finds the one that an earlier call made with the same values. Returns its newest secret,
+    /// and whether it was made.
     pub(crate) async fn create_endpoint(
         &self,
-        name: &str,
         new: NewEndpoint,
     ) -> Result<(EndpointRow, Secret, bool)> {
         let now = self.now();
+        let made = || format!("whk_{}", Uuid::now_v7().simple());
+        let name = new.webhook_id.clone().unwrap_or_else(made);
         let terms = EndpointTerms::new(new, StoredSecret::new(None, now)?, now);
         // Half of 128 random bits, and positive.
         let number = i64::try_from(Uuid::new_v4().as_u128() >> 65).unwrap_or(i64::MAX);
-        let row = EndpointRow { name: name.to_owned(), number, generation: 0, terms };
+        let row = EndpointRow { name, number, generation: 0, terms };
         loop {
-            if let Some((found, _)) = self.find_endpoint(name).await? {
+            if let Some((found, _)) = self.find_endpoint(&row.name).await? {
                 if found.terms.request != row.terms.request {
                     return Err(WebhookError::NameTaken);
                 }
@@ -270,7 +267,7 @@ impl WebhookStore {
     }
 
     /// Changes the terms of an endpoint. `change` returns whether there is anything left to do.
-    async fn change_endpoint(
+    pub(crate) async fn change_endpoint(
         &self,
         name: &str,
         change: impl Fn(&mut EndpointTerms) -> Result<bool> + Send + Sync,
@@ -290,35 +287,12 @@ impl WebhookStore {
         }
     }
 
-    pub(crate) async fn update_endpoint(
-        &self,
-        name: &str,
-        changes: EndpointChanges,
-    ) -> Result<EndpointRow> {
-        let change = |terms: &mut EndpointTerms| {
-            let before = terms.clone();
-            terms.apply(name, changes.clone());
-            Ok(*terms != before)
-        };
-        self.change_endpoint(name, change).await
-    }
-
-    pub(crate) async fn turn_endpoint(&self, name: &str, turn: Turn) -> Result<EndpointRow> {
-        let now = self.now();
-        self.change_endpoint(name, |terms| Ok(terms.turn(turn, now))).await
-    }
-
     /// Returns whether it was active.
     pub(crate) async fn disable_endpoint(&self, row: &EndpointRow) -> Result<bool> {
         let now = self.now();
-        let disable = |terms: &mut EndpointTerms| {
-            let is_active = terms.is_active();
-            if is_active {
-                terms.state = StoredState::Disabled("the receiver answered 410 Gone".to_owned());
-                terms.since = now;
-            }
-            Ok(is_active)
-        };
+        let disabled = StoredState::Disabled("the receiver answered 410 Gone".to_owned());
+        let disable =
+            |terms: &mut EndpointTerms| Ok(terms.is_active() && terms.turn(disabled.clone(), now));
         match self.change_endpoint(&row.name, disable).await {
             Ok(after) => Ok(after.number == row.number && after.terms.is_disabled()),
             Err(WebhookError::NotFound) => Ok(false),
@@ -328,8 +302,8 @@ impl WebhookStore {
 
     pub(crate) async fn rotate(&self, name: &str, rotation: Rotation) -> Result<(Secret, bool)> {
         let now = self.now();
-        let made = StoredSecret::new(rotation.rotate_ref.clone(), now)?;
-        let overlap = i64::try_from(rotation.overlap.as_millis()).unwrap_or(i64::MAX);
+        let made = StoredSecret::new(rotation.rotate_ref, now)?;
+        let overlap = millis(rotation.overlap);
         let of_rotation = |terms: &EndpointTerms| {
             let same = |it: &&StoredSecret| {
                 it.secret == made.secret || (it.rotation.is_some() && it.rotation == made.rotation)
@@ -358,10 +332,15 @@ impl WebhookStore {
         Ok(())
     }
 
-    pub(crate) async fn delete_endpoint(&self, name: &str, number: i64) -> Result<()> {
+    /// Deletes an endpoint, and then what is left of it; [`WebhookStore::clean`] goes on with that.
+    pub(crate) async fn delete_endpoint(&self, name: &str) -> Result<()> {
+        let webhook = self.endpoint_row(name).await?.number;
+        // First: after a crash, whoever cleans finds what is left of it.
+        let todo = RecordPut::new(numbered(webhook), self.now().to_string());
+        self.tables.put(&DELETED.part(""), vec![todo]).await?;
         while let Some((row, seen)) = self.find_endpoint(name).await? {
             // A successor that somebody has made since stays.
-            if row.number != number {
+            if row.number != webhook {
                 break;
             }
             let end = RecordPut::delete(name);
@@ -369,7 +348,8 @@ impl WebhookStore {
                 break;
             }
         }
-        Ok(())
+        self.forget_lane(webhook);
+        self.delete_rest(webhook, false).await
     }
 }
 

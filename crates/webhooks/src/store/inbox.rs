@@ -21,7 +21,7 @@ use super::lane::WebhookLane;
 use super::numbers::numbered;
 use super::{Result, WebhookStore, at_once, locked, to_json};
 use crate::event;
-use crate::{Announced, Announcement, Delivery, DeliveryState, WebhookError};
+use crate::{Announced, Announcement};
 
 const INBOX: RecordKind = RecordKind { name: "webhook.inbox", sync: RecordSync::AtOnce };
 
@@ -301,22 +301,10 @@ impl WebhookStore {
         Ok(rows)
     }
 
-    /// Leaves word to deliver something again, and returns it as it will be.
-    pub(super) async fn leave_again(
-        &self,
-        webhook: i64,
-        name: &str,
-        number: i64,
-    ) -> Result<Delivery> {
-        let mut row = self.delivery_of(webhook, number).await?;
-        if row.state == DeliveryState::Gap {
-            return Err(WebhookError::NoDelivery);
-        }
-        let request = InboxRequest::Again { number, asked: Uuid::new_v4().to_string() };
-        self.leave(webhook, &request, None).await?;
-        row.facts = row.facts.again(row.state != DeliveryState::Pending, self.now());
-        row.state = DeliveryState::Pending;
-        Ok(row.shown(name))
+    /// Leaves word to deliver something again.
+    pub(crate) async fn leave_again(&self, webhook: i64, number: i64) -> Result<()> {
+        let asked = Uuid::new_v4().to_string();
+        self.leave(webhook, &InboxRequest::Again { number, asked }, None).await
     }
 
     /// Takes what was left for an endpoint to which this process posts, as far as there is room.

@@ -11,7 +11,6 @@ use hot::tables::{RecordKind, RecordPart, RecordPut, RecordRange, RecordSync};
 use uuid::Uuid;
 
 use super::delivery_rows::{DeliveryRow, keys_of, last_facts};
-use super::endpoints::EndpointRow;
 use super::numbers::{begin_of_block, block_of, millis, number_of, numbered};
 use super::{Result, WebhookStore, at_once, damaged, locked};
 use crate::{DeliveryFilter, DeliveryState};
@@ -100,11 +99,11 @@ impl WebhookStore {
     /// At least the `limit` newest deliveries that have ended, if there are as many.
     pub(crate) async fn list_ended(
         &self,
-        row: &EndpointRow,
+        webhook: i64,
         filter: &DeliveryFilter,
         limit: usize,
     ) -> Result<BTreeMap<i64, DeliveryRow>> {
-        let (webhook, mut found) = (row.number, BTreeMap::new());
+        let mut found = BTreeMap::new();
         let wanted = |state: &DeliveryState| filter.state.is_none_or(|it| it == *state);
         let before = filter.before.unwrap_or(i64::MAX);
         let mut blocks: BTreeMap<i64, Vec<DeliveryState>> = BTreeMap::new();

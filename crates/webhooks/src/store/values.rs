@@ -6,19 +6,6 @@ use crate::event::Event;
 use crate::post::Answered;
 use crate::signature::Secrets;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Turn {
-    Pause,
-    Resume,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct TestTarget {
-    pub(crate) webhook: i64,
-    pub(crate) url: String,
-    pub(crate) secrets: Secrets,
-}
-
 /// For which endpoint the dispatcher has free places.
 #[derive(Clone, Debug)]
 pub(crate) struct FreePlaces {

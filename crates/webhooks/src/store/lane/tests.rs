@@ -48,7 +48,7 @@ fn arrive(lane: &mut WebhookLane, numbers: &[i64]) {
             verdict: Verdict::Delivered,
             status: Some(200),
             error: None,
-            duration: Duration::ZERO,
+            duration_ms: 0,
         },
     };
     let tried: Vec<EndedAttempt> = numbers.iter().map(tried).collect();
