@@ -12,8 +12,8 @@ pub use crate::failure::CliError;
 pub use crate::open::Opened;
 pub use crate::output::{Out, is_terminal};
 pub use crate::serve::stopped;
-pub use crate::settings::{SettingFlags as StoreFlags, Settings as StoreSettings};
 pub use crate::settings::help::parsed;
+pub use crate::settings::{SettingFlags as StoreFlags, Settings as StoreSettings};
 pub use command_line::thousands;
 pub use command_line::{CommandProgress, WorkKind};
 

@@ -20,44 +20,44 @@ use cql_session::{CqlCluster, StatementProfile};
 use object_store::ObjectStore;
 
 use crate::session::SimulatedSession;
-use planted::Planted;
-use request::Value;
-use statements::Which;
+use planted::PlantedCluster;
+use request::SubstituteValue;
+use statements::StatementPattern;
 
-/// The process that has the plants of [`How::One`].
+/// The process that has the plants of [`BugScope::One`].
 const ONE: &str = "process 0";
 
 /// Statements, and what happens to them. The first rule of a plant that knows a statement decides.
-type Rule = (Which, Does);
+type PlantRule = (StatementPattern, RuleEffect);
 
 /// A planted bug.
-pub(crate) struct Plant {
+pub(crate) struct PlantedBug {
     pub(crate) name: &'static str,
     /// The sentence that it breaks; of a control, why it must not be found.
     pub(crate) breaks: &'static str,
-    how: How,
+    scope: BugScope,
 }
 
 /// Who has it.
-enum How {
+enum BugScope {
     /// Every process.
-    All(&'static [Rule]),
+    All(&'static [PlantRule]),
     /// One process; the others do what they should.
-    One(&'static [Rule]),
+    One(&'static [PlantRule]),
     /// Every process, at its object store.
-    Bucket(bucket::Tampers),
+    Bucket(bucket::BucketBug),
 }
 
 /// What happens to a statement. Values are counted from 0, in the order of the markers.
-enum Does {
+enum RuleEffect {
     /// It is sent as it is.
     Send,
     /// It is answered as if it were done.
     Lose,
     /// The same, and so many seconds later it is done; never if the process was killed by then.
-    Late(u64, &'static Does),
+    Late(u64, &'static RuleEffect),
     /// It waits so many milliseconds.
-    Wait(u64, &'static Does),
+    Wait(u64, &'static RuleEffect),
     /// This part of its text is not sent, nor the values that are bound in it.
     Strip(&'static str),
     /// The same with the rest of the text, from this part on.
@@ -69,20 +69,20 @@ enum Does {
     /// If its condition does not hold, it is sent again with a condition that holds.
     Blind,
     /// Another value is bound.
-    Set(usize, Value, &'static Does),
+    Set(usize, SubstituteValue, &'static RuleEffect),
     /// It is sent, and its answer is changed.
-    Say(Say),
+    Say(AnswerChange),
     /// The process always gets the first answer to this text with these values, until it sends a
     /// statement with the text `until`.
-    Stale { when: When, until: &'static str },
+    Stale { when: AnswerFilter, until: &'static str },
     /// Remembers some of the values as a row, under the value `key`.
-    Note { key: usize, row: &'static [usize], then: &'static Does },
+    Note { key: usize, row: &'static [usize], then: &'static RuleEffect },
     /// Is answered with the row that was remembered under this value; what happens if none was.
-    Recall(usize, &'static Does),
+    Recall(usize, &'static RuleEffect),
     /// The answer has the first cell of that row in this column.
     RecallCell(usize, &'static str),
     /// Changes the answer once after something was remembered under this value.
-    Once(usize, Say),
+    Once(usize, AnswerChange),
     /// Sends the text before it, with so many of its first values, and remembers the answer.
     ReadFirst(&'static str, usize),
     /// Is answered once with what was remembered under so many of its first values.
@@ -93,7 +93,7 @@ enum Does {
 
 /// How an answer is changed.
 #[derive(Clone, Copy)]
-enum Say {
+enum AnswerChange {
     /// There are no rows.
     Nothing,
     /// It was applied.
@@ -116,7 +116,7 @@ enum Say {
 
 /// Which answers are remembered.
 #[derive(Clone, Copy)]
-enum When {
+enum AnswerFilter {
     Always,
     /// Those without rows.
     Empty,
@@ -124,29 +124,29 @@ enum When {
     Null,
 }
 
-impl Plant {
+impl PlantedBug {
     /// The session of a process with this bug in front of it.
     pub(crate) fn over(&self, session: Arc<SimulatedSession>) -> Arc<dyn CqlCluster> {
-        let rules = match self.how {
-            How::All(rules) => rules,
-            How::One(rules) if session.process().name() == ONE => rules,
-            How::One(_) | How::Bucket(_) => return session,
+        let rules = match self.scope {
+            BugScope::All(rules) => rules,
+            BugScope::One(rules) if session.process().name() == ONE => rules,
+            BugScope::One(_) | BugScope::Bucket(_) => return session,
         };
         let (process, trace) = (session.process().clone(), session.trace().clone());
-        Arc::new(Planted::new(session, process, trace, (self.name, rules)))
+        Arc::new(PlantedCluster::new(session, process, trace, (self.name, rules)))
     }
 
     /// The object store of a process with this bug in front of it.
     pub(crate) fn over_bucket(&self, store: Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore> {
-        match self.how {
-            How::Bucket(tampers) => Arc::new(bucket::Planted::new(store, tampers)),
-            How::All(_) | How::One(_) => store,
+        match self.scope {
+            BugScope::Bucket(bug) => Arc::new(bucket::PlantedBucket::new(store, bug)),
+            BugScope::All(_) | BugScope::One(_) => store,
         }
     }
 }
 
 /// The plant of this name, or the control.
-pub(crate) fn of(name: &str) -> Option<&'static Plant> {
+pub(crate) fn of(name: &str) -> Option<&'static PlantedBug> {
     table::all().find(|plant| plant.name == name)
 }
 

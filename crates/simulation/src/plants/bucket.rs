@@ -18,7 +18,7 @@ const LOG: &str = "_delta_log/";
 
 /// What happens to requests.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Tampers {
+pub(super) enum BucketBug {
     /// A commit is put over one of the same number.
     OverwritesCommits,
     /// Whoever lists deletes the data files that no commit names.
@@ -27,21 +27,21 @@ pub(super) enum Tampers {
 
 /// An object store as a process with a planted bug sees it.
 #[derive(Clone)]
-pub(super) struct Planted {
+pub(super) struct PlantedBucket {
     store: Arc<dyn ObjectStore>,
-    tampers: Tampers,
+    bug: BucketBug,
     /// The commits that the process has read, by their names: old ones may be deleted.
     commits: Arc<Mutex<BTreeMap<Path, String>>>,
 }
 
-impl Planted {
-    pub(super) fn new(store: Arc<dyn ObjectStore>, tampers: Tampers) -> Planted {
-        Planted { store, tampers, commits: Arc::default() }
+impl PlantedBucket {
+    pub(super) fn new(store: Arc<dyn ObjectStore>, bug: BucketBug) -> PlantedBucket {
+        PlantedBucket { store, bug, commits: Arc::default() }
     }
 
     /// An error ends it, as it ends any other sweep.
     async fn sweep(&self) -> Result<()> {
-        if self.tampers != Tampers::SweepsAtOnce {
+        if self.bug != BucketBug::SweepsAtOnce {
             return Ok(());
         }
         let objects: Vec<ObjectMeta> = self.store.list(None).try_collect().await?;
@@ -71,20 +71,20 @@ impl Planted {
     }
 }
 
-impl fmt::Debug for Planted {
+impl fmt::Debug for PlantedBucket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Planted")
+        f.write_str("PlantedBucket")
     }
 }
 
-impl fmt::Display for Planted {
+impl fmt::Display for PlantedBucket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} with a planted bug", self.store)
     }
 }
 
 #[async_trait]
-impl ObjectStore for Planted {
+impl ObjectStore for PlantedBucket {
     async fn put_opts(
         &self,
         location: &Path,
@@ -92,7 +92,7 @@ impl ObjectStore for Planted {
         mut options: PutOptions,
     ) -> Result<PutResult> {
         let is_commit = options.mode == PutMode::Create && location.as_ref().contains(LOG);
-        if is_commit && self.tampers == Tampers::OverwritesCommits {
+        if is_commit && self.bug == BucketBug::OverwritesCommits {
             options.mode = PutMode::Overwrite;
         }
         self.store.put_opts(location, payload, options).await
@@ -162,15 +162,15 @@ mod tests {
         store.put_opts(&Path::from(name), PutPayload::from(text), create).await
     }
 
-    fn made(tampers: Tampers) -> (SimulatedBucket, Planted) {
+    fn made(bug: BucketBug) -> (SimulatedBucket, PlantedBucket) {
         let bucket = SimulatedBucket::new(0, BucketWeather::calm());
         let store = bucket.for_observer(Rng::new(1), Trace::new(false));
-        (bucket, Planted::new(store, tampers))
+        (bucket, PlantedBucket::new(store, bug))
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_commit_is_overwritten_and_nothing_else() {
-        let (_, store) = made(Tampers::OverwritesCommits);
+        let (_, store) = made(BucketBug::OverwritesCommits);
         for (name, is_overwritten) in [("t/_delta_log/0.json", true), ("t/data", false)] {
             put(&store, name, "first").await.expect("it is new");
             assert_eq!(put(&store, name, "second").await.is_ok(), is_overwritten, "{name}");
@@ -179,7 +179,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_file_that_no_commit_names_is_swept() {
-        let (bucket, store) = made(Tampers::SweepsAtOnce);
+        let (bucket, store) = made(BucketBug::SweepsAtOnce);
         put(&store, "t/_delta_log/0.json", "{\"path\":\"a.parquet\"}").await.expect("new");
         put(&store, "t/a.parquet", "a").await.expect("new");
         put(&store, "t/b.parquet", "b").await.expect("new");

@@ -16,7 +16,7 @@ use futures::future::BoxFuture;
 use scylla::errors::ExecutionError;
 use tokio::time::sleep;
 
-use super::{Does, Rule, Say, request, rows};
+use super::{AnswerChange, PlantRule, RuleEffect, request, rows};
 use crate::session::SimulatedProcess;
 use crate::trace::Trace;
 use memory::key_of;
@@ -30,46 +30,46 @@ const GAP: Duration = Duration::from_millis(1_000);
 /// How often an update is forced on a row that others change meanwhile.
 const BLIND_TRIES: usize = 5;
 
-type Answer = Result<RowPage, ExecutionError>;
+type PageAnswer = Result<RowPage, ExecutionError>;
 
 /// A cluster as a process with a planted bug sees it.
-pub(super) struct Planted(Arc<Bug>);
+pub(super) struct PlantedCluster(Arc<ClusterBug>);
 
-struct Bug {
+struct ClusterBug {
     cluster: Arc<dyn CqlCluster>,
     process: SimulatedProcess,
     trace: Trace,
     name: &'static str,
-    rules: &'static [Rule],
+    rules: &'static [PlantRule],
     /// What the process remembers, and should not.
     remembered: Mutex<BTreeMap<Vec<u8>, RowPage>>,
 }
 
-impl Planted {
+impl PlantedCluster {
     pub(super) fn new(
         cluster: Arc<dyn CqlCluster>,
         process: SimulatedProcess,
         trace: Trace,
-        (name, rules): (&'static str, &'static [Rule]),
-    ) -> Planted {
+        (name, rules): (&'static str, &'static [PlantRule]),
+    ) -> PlantedCluster {
         let remembered = Mutex::default();
-        Planted(Arc::new(Bug { cluster, process, trace, name, rules, remembered }))
+        PlantedCluster(Arc::new(ClusterBug { cluster, process, trace, name, rules, remembered }))
     }
 }
 
 #[async_trait]
-impl CqlCluster for Planted {
+impl CqlCluster for PlantedCluster {
     async fn prepare(&self, cql: &'static str) -> Result<StatementColumns, ExecutionError> {
         self.0.cluster.prepare(cql).await
     }
 
-    async fn execute(&self, request: StatementRequest) -> Answer {
+    async fn execute(&self, request: StatementRequest) -> PageAnswer {
         let bug = &self.0;
         let forgets = bug.forgets(request.cql);
-        let answer = match bug.rules.iter().find(|(which, _)| which.has(&request)) {
-            Some((_, does)) => {
+        let answer = match bug.rules.iter().find(|(pattern, _)| pattern.has(&request)) {
+            Some((_, effect)) => {
                 bug.say(request.cql);
-                bug.does(does, request).await
+                bug.does(effect, request).await
             }
             None => bug.cluster.execute(request).await,
         };
@@ -88,21 +88,25 @@ impl CqlCluster for Planted {
     }
 }
 
-impl Bug {
+impl ClusterBug {
     /// Does it; boxed, since one thing that is done may lead to another.
     fn does(
         self: &Arc<Self>,
-        does: &'static Does,
+        effect: &'static RuleEffect,
         request: StatementRequest,
-    ) -> BoxFuture<'static, Answer> {
-        Arc::clone(self).tampered(does, request).boxed()
+    ) -> BoxFuture<'static, PageAnswer> {
+        Arc::clone(self).tampered(effect, request).boxed()
     }
 
-    async fn tampered(self: Arc<Self>, does: &'static Does, request: StatementRequest) -> Answer {
-        match does {
-            Does::Send => self.cluster.execute(request).await,
-            Does::Lose => self.verdict(request.cql, true).await,
-            Does::Late(seconds, then) => {
+    async fn tampered(
+        self: Arc<Self>,
+        effect: &'static RuleEffect,
+        request: StatementRequest,
+    ) -> PageAnswer {
+        match effect {
+            RuleEffect::Send => self.cluster.execute(request).await,
+            RuleEffect::Lose => self.verdict(request.cql, true).await,
+            RuleEffect::Late(seconds, then) => {
                 let cql = request.cql;
                 let (bug, later) = (Arc::clone(&self), Duration::from_secs(*seconds));
                 tokio::spawn(async move {
@@ -112,52 +116,54 @@ impl Bug {
                 });
                 self.verdict(cql, true).await
             }
-            Does::Wait(ms, then) => {
+            RuleEffect::Wait(ms, then) => {
                 sleep(Duration::from_millis(*ms)).await;
                 self.does(then, request).await
             }
-            Does::Strip(part) => self.other_text(&request, request::without(&request, part)).await,
-            Does::Cut(from) => self.other_text(&request, request::cut(&request, from)).await,
-            Does::Plain(part) => {
+            RuleEffect::Strip(part) => {
+                self.other_text(&request, request::without(&request, part)).await
+            }
+            RuleEffect::Cut(from) => self.other_text(&request, request::cut(&request, from)).await,
+            RuleEffect::Plain(part) => {
                 let profile = StatementProfile::Write;
                 let plain = StatementRequest { profile, ..request::without(&request, part) };
                 self.cluster.execute(plain).await?;
                 self.verdict(request.cql, true).await
             }
-            Does::As(profile) => {
+            RuleEffect::As(profile) => {
                 self.cluster.execute(StatementRequest { profile: *profile, ..request }).await
             }
-            Does::Blind => self.blind(request).await,
-            Does::Set(at, value, then) => {
+            RuleEffect::Blind => self.blind(request).await,
+            RuleEffect::Set(at, value, then) => {
                 let now_us = self.process.now_ms() * 1_000;
                 self.does(then, request::set(request, *at, *value, now_us)).await
             }
-            Does::Say(say) => self.said(*say, request).await,
-            Does::Stale { when, .. } => self.stale(*when, request).await,
-            Does::Note { key, row, then } => {
+            RuleEffect::Say(change) => self.said(*change, request).await,
+            RuleEffect::Stale { when, .. } => self.stale(*when, request).await,
+            RuleEffect::Note { key, row, then } => {
                 self.note(&request, *key, row);
                 self.does(then, request).await
             }
-            Does::Recall(key, otherwise) => match self.recalled(&request, *key) {
+            RuleEffect::Recall(key, otherwise) => match self.recalled(&request, *key) {
                 Some(page) => self.answered(page).await,
                 None => self.does(otherwise, request).await,
             },
-            Does::RecallCell(key, column) => self.recalled_cell(*key, column, request).await,
-            Does::Once(key, say) => match self.taken(&key_of(&request, *key, 1)) {
-                Some(_) => self.said(*say, request).await,
+            RuleEffect::RecallCell(key, column) => self.recalled_cell(*key, column, request).await,
+            RuleEffect::Once(key, change) => match self.taken(&key_of(&request, *key, 1)) {
+                Some(_) => self.said(*change, request).await,
                 None => self.cluster.execute(request).await,
             },
-            Does::ReadFirst(cql, count) => self.read_first(cql, *count, request).await,
-            Does::Kept(count) => match self.taken(&key_of(&request, 0, *count)) {
+            RuleEffect::ReadFirst(cql, count) => self.read_first(cql, *count, request).await,
+            RuleEffect::Kept(count) => match self.taken(&key_of(&request, 0, *count)) {
                 Some(page) => self.answered(page).await,
                 None => self.cluster.execute(request).await,
             },
-            Does::Then(cql, from, to) => self.followed(cql, (*from, *to), request).await,
+            RuleEffect::Then(cql, from, to) => self.followed(cql, (*from, *to), request).await,
         }
     }
 
     /// The answer to another text than the one that the process knows the columns of.
-    async fn other_text(&self, known: &StatementRequest, other: StatementRequest) -> Answer {
+    async fn other_text(&self, known: &StatementRequest, other: StatementRequest) -> PageAnswer {
         let page = self.cluster.execute(other).await?;
         match known.profile.is_conditional() {
             true => self.verdict(known.cql, rows::is_applied(&page)).await,
@@ -165,7 +171,7 @@ impl Bug {
         }
     }
 
-    async fn blind(&self, request: StatementRequest) -> Answer {
+    async fn blind(&self, request: StatementRequest) -> PageAnswer {
         let columns = self.cluster.prepare(request.cql).await?.columns;
         let mut page = self.cluster.execute(request.clone()).await?;
         for _ in 0..BLIND_TRIES {
@@ -179,33 +185,33 @@ impl Bug {
         Ok(page)
     }
 
-    async fn said(&self, say: Say, request: StatementRequest) -> Answer {
+    async fn said(&self, change: AnswerChange, request: StatementRequest) -> PageAnswer {
         let cql = request.cql;
         let again = StatementRequest { profile: StatementProfile::Again, ..request.clone() };
         let answer = self.cluster.execute(request).await;
-        match say {
-            Say::Nothing => answer.map(|_| RowPage::default()),
-            Say::Applied => {
+        match change {
+            AnswerChange::Nothing => answer.map(|_| RowPage::default()),
+            AnswerChange::Applied => {
                 answer?;
                 self.verdict(cql, true).await
             }
-            Say::Refused => {
+            AnswerChange::Refused => {
                 answer?;
                 self.verdict(cql, false).await
             }
-            Say::AppliedIfUnknown if answer.is_err() => self.verdict(cql, true).await,
-            Say::RefusedIfUnknown if answer.is_err() => self.verdict(cql, false).await,
-            Say::DoneIfUnknown if answer.is_err() => Ok(RowPage::default()),
-            Say::AgainIfUnknown if answer.is_err() => self.cluster.execute(again).await,
-            Say::AppliedIfUnknown
-            | Say::RefusedIfUnknown
-            | Say::DoneIfUnknown
-            | Say::AgainIfUnknown => answer,
-            Say::Nulls(columns) => {
+            AnswerChange::AppliedIfUnknown if answer.is_err() => self.verdict(cql, true).await,
+            AnswerChange::RefusedIfUnknown if answer.is_err() => self.verdict(cql, false).await,
+            AnswerChange::DoneIfUnknown if answer.is_err() => Ok(RowPage::default()),
+            AnswerChange::AgainIfUnknown if answer.is_err() => self.cluster.execute(again).await,
+            AnswerChange::AppliedIfUnknown
+            | AnswerChange::RefusedIfUnknown
+            | AnswerChange::DoneIfUnknown
+            | AnswerChange::AgainIfUnknown => answer,
+            AnswerChange::Nulls(columns) => {
                 let specs = self.cluster.prepare(cql).await?.columns;
                 Ok(rows::with(answer?, &specs, columns, None))
             }
-            Say::OwnClock => {
+            AnswerChange::OwnClock => {
                 let now = self.process.now_ms().to_be_bytes();
                 Ok(RowPage { rows: vec![rows::row([Some(now.as_slice())])], ..answer? })
             }
@@ -217,7 +223,7 @@ impl Bug {
         cql: &'static str,
         (from, to): (usize, usize),
         request: StatementRequest,
-    ) -> Answer {
+    ) -> PageAnswer {
         let values =
             request.rows.first().and_then(|row| row.get(from..to)).map(<[BoundValue]>::to_vec);
         let (profile, page_rows) = (StatementProfile::Write, request.page_rows);
@@ -232,13 +238,13 @@ impl Bug {
     }
 
     /// The answer of a conditional update, or of a plain write, that is no node's.
-    async fn verdict(&self, cql: &'static str, applied: bool) -> Answer {
+    async fn verdict(&self, cql: &'static str, applied: bool) -> PageAnswer {
         let columns = self.cluster.prepare(cql).await?.columns.len();
         self.answered(rows::verdict(applied, columns)).await
     }
 
     /// An answer that is no node's. A process that is stopped gets it when it goes on.
-    async fn answered(&self, page: RowPage) -> Answer {
+    async fn answered(&self, page: RowPage) -> PageAnswer {
         sleep(PROMPT).await;
         self.process.gate().await;
         Ok(page)
@@ -246,11 +252,11 @@ impl Bug {
 
     /// Whether the process looks again at what it remembers after this statement.
     fn forgets(&self, cql: &str) -> bool {
-        let is_end = |does: &Does| match does {
-            Does::Stale { until, .. } => !until.is_empty() && cql.contains(until),
+        let is_end = |effect: &RuleEffect| match effect {
+            RuleEffect::Stale { until, .. } => !until.is_empty() && cql.contains(until),
             _ => false,
         };
-        self.rules.iter().any(|(_, does)| is_end(does))
+        self.rules.iter().any(|(_, effect)| is_end(effect))
     }
 
     fn say(&self, cql: &str) {

@@ -7,7 +7,7 @@ use cql_session::{BoundValue, StatementRequest};
 
 /// A value in the place of another one.
 #[derive(Clone, Copy)]
-pub(super) enum Value {
+pub(super) enum SubstituteValue {
     Int(i32),
     /// So many of its first bytes.
     Head(usize),
@@ -20,22 +20,22 @@ pub(super) enum Value {
     Unset,
 }
 
-impl Value {
+impl SubstituteValue {
     fn of(self, row: &[BoundValue], at: usize, now_us: i64) -> Option<BoundValue> {
         Some(match self {
-            Value::Int(number) => BoundValue::Value(number.to_be_bytes().to_vec()),
-            Value::Head(count) => {
+            SubstituteValue::Int(number) => BoundValue::Value(number.to_be_bytes().to_vec()),
+            SubstituteValue::Head(count) => {
                 let BoundValue::Value(bytes) = row.get(at)? else { return None };
                 BoundValue::Value(bytes.iter().take(count).copied().collect())
             }
-            Value::OneLess => {
+            SubstituteValue::OneLess => {
                 let BoundValue::Value(bytes) = row.get(at)? else { return None };
                 let number = i64::from_be_bytes(bytes.as_slice().try_into().ok()?);
                 BoundValue::Value((number - 1).to_be_bytes().to_vec())
             }
-            Value::Same(other) => row.get(other)?.clone(),
-            Value::Now => BoundValue::Value(now_us.to_be_bytes().to_vec()),
-            Value::Unset => BoundValue::Unset,
+            SubstituteValue::Same(other) => row.get(other)?.clone(),
+            SubstituteValue::Now => BoundValue::Value(now_us.to_be_bytes().to_vec()),
+            SubstituteValue::Unset => BoundValue::Unset,
         })
     }
 }
@@ -49,7 +49,7 @@ pub(super) fn markers(cql: &str) -> usize {
 pub(super) fn set(
     mut request: StatementRequest,
     at: usize,
-    value: Value,
+    value: SubstituteValue,
     now_us: i64,
 ) -> StatementRequest {
     for row in &mut request.rows {
@@ -184,12 +184,12 @@ mod tests {
         let both =
             StatementRequest { rows: vec![vec![bound(1), bound(2)]; 2], ..request(CHANGE, &[]) };
         let rows = [
-            (Value::OneLess, bound(1)),
-            (Value::Same(0), bound(1)),
-            (Value::Now, bound(77)),
-            (Value::Int(0), BoundValue::Value(vec![0; 4])),
-            (Value::Head(3), BoundValue::Value(vec![0; 3])),
-            (Value::Unset, BoundValue::Unset),
+            (SubstituteValue::OneLess, bound(1)),
+            (SubstituteValue::Same(0), bound(1)),
+            (SubstituteValue::Now, bound(77)),
+            (SubstituteValue::Int(0), BoundValue::Value(vec![0; 4])),
+            (SubstituteValue::Head(3), BoundValue::Value(vec![0; 3])),
+            (SubstituteValue::Unset, BoundValue::Unset),
         ];
         for (value, want) in rows {
             let set = set(both.clone(), 1, value, 77);

@@ -5,7 +5,7 @@ use cql_session::{BoundValue, StatementProfile, StatementRequest};
 
 /// Some statements.
 #[derive(Clone, Copy)]
-pub(super) struct Which {
+pub(super) struct StatementPattern {
     /// All of these are in the text.
     parts: &'static [&'static str],
     /// None of these is.
@@ -15,21 +15,21 @@ pub(super) struct Which {
     value: Option<(usize, &'static [u8])>,
 }
 
-impl Which {
-    pub(super) const fn of(parts: &'static [&'static str]) -> Which {
-        Which { parts, without: &[], profile: None, value: None }
+impl StatementPattern {
+    pub(super) const fn of(parts: &'static [&'static str]) -> StatementPattern {
+        StatementPattern { parts, without: &[], profile: None, value: None }
     }
 
-    const fn without(self, without: &'static [&'static str]) -> Which {
-        Which { without, ..self }
+    const fn without(self, without: &'static [&'static str]) -> StatementPattern {
+        StatementPattern { without, ..self }
     }
 
-    const fn sent(self, profile: StatementProfile) -> Which {
-        Which { profile: Some(profile), ..self }
+    const fn sent(self, profile: StatementProfile) -> StatementPattern {
+        StatementPattern { profile: Some(profile), ..self }
     }
 
-    const fn with(self, number: usize, begins: &'static [u8]) -> Which {
-        Which { value: Some((number, begins)), ..self }
+    const fn with(self, number: usize, begins: &'static [u8]) -> StatementPattern {
+        StatementPattern { value: Some((number, begins)), ..self }
     }
 
     /// Whether a text is one of them.
@@ -52,115 +52,157 @@ impl Which {
 // Coupons.
 
 /// A change of a coupon that has a row.
-pub(super) const LATER: Which =
-    Which::of(&["UPDATE coupon SET version = ?, state = ?", "IF version = :before AND sealed"]);
+pub(super) const LATER: StatementPattern = StatementPattern::of(&[
+    "UPDATE coupon SET version = ?, state = ?",
+    "IF version = :before AND sealed",
+]);
 /// The first row of a coupon.
-pub(super) const NEW: Which =
-    Which::of(&["UPDATE coupon SET version = ?, state = ?", "IF version = null AND sealed"]);
+pub(super) const NEW: StatementPattern = StatementPattern::of(&[
+    "UPDATE coupon SET version = ?, state = ?",
+    "IF version = null AND sealed",
+]);
 /// The row of an import or of a copy.
-pub(super) const PLAIN: Which = Which::of(&["UPDATE coupon USING TIMESTAMP :written SET version"]);
-pub(super) const ROW: Which =
-    Which::of(&["SELECT expiry_day, bucket, code, sealed, version", " bucket = ? AND code = ?"]);
-pub(super) const ROW_SERIAL: Which = ROW.sent(StatementProfile::Serial);
+pub(super) const PLAIN: StatementPattern =
+    StatementPattern::of(&["UPDATE coupon USING TIMESTAMP :written SET version"]);
+pub(super) const ROW: StatementPattern = StatementPattern::of(&[
+    "SELECT expiry_day, bucket, code, sealed, version",
+    " bucket = ? AND code = ?",
+]);
+pub(super) const ROW_SERIAL: StatementPattern = ROW.sent(StatementProfile::Serial);
 /// The rows of a bucket that was sealed, whose moves are finished then.
-pub(super) const BUCKET: Which =
-    Which::of(&["SELECT expiry_day, bucket, code, sealed, version", " AND code >= ''"]);
-pub(super) const IS_SEALED: Which =
-    Which::of(&["SELECT sealed FROM coupon WHERE expiry_day = ? AND bucket = ? LIMIT 1"]);
-pub(super) const SEAL: Which = Which::of(&["UPDATE coupon SET sealed = true", "IF sealed = null"]);
-pub(super) const SEAL_OF_BUCKET_0: Which = SEAL.with(1, &[0, 0, 0, 0]);
-pub(super) const EVICT: Which =
-    Which::of(&["UPDATE coupon SET version = ?, state = 'archived'", "AND sealed = null"]);
-pub(super) const EMPTY: Which =
-    Which::of(&["DELETE FROM coupon USING TIMESTAMP ?", " AND code > ?"]);
+pub(super) const BUCKET: StatementPattern =
+    StatementPattern::of(&["SELECT expiry_day, bucket, code, sealed, version", " AND code >= ''"]);
+pub(super) const IS_SEALED: StatementPattern = StatementPattern::of(&[
+    "SELECT sealed FROM coupon WHERE expiry_day = ? AND bucket = ? LIMIT 1",
+]);
+pub(super) const SEAL: StatementPattern =
+    StatementPattern::of(&["UPDATE coupon SET sealed = true", "IF sealed = null"]);
+pub(super) const SEAL_OF_BUCKET_0: StatementPattern = SEAL.with(1, &[0, 0, 0, 0]);
+pub(super) const EVICT: StatementPattern = StatementPattern::of(&[
+    "UPDATE coupon SET version = ?, state = 'archived'",
+    "AND sealed = null",
+]);
+pub(super) const EMPTY: StatementPattern =
+    StatementPattern::of(&["DELETE FROM coupon USING TIMESTAMP ?", " AND code > ?"]);
 
 // The feed.
 
-pub(super) const ANNOUNCE: Which = Which::of(&["UPDATE change USING TTL"]);
-pub(super) const ENTER_SPAN: Which = Which::of(&["UPDATE change_span USING TTL"]);
-pub(super) const MARK: Which = Which::of(&["INSERT INTO feed_progress"]);
-pub(super) const MARK_READ: Which = Which::of(&["SELECT slot FROM feed_progress"]);
-pub(super) const EARLIER: Which =
-    Which::of(&["FROM change WHERE shard = ? AND slot IN ? AND code = ?"]);
-pub(super) const END_VERSION: Which = LATER.with(6, b"feed:version-end");
-pub(super) const END_FIRST_VERSION: Which = NEW.with(6, b"feed:version-end");
+pub(super) const ANNOUNCE: StatementPattern = StatementPattern::of(&["UPDATE change USING TTL"]);
+pub(super) const ENTER_SPAN: StatementPattern =
+    StatementPattern::of(&["UPDATE change_span USING TTL"]);
+pub(super) const MARK: StatementPattern = StatementPattern::of(&["INSERT INTO feed_progress"]);
+pub(super) const MARK_READ: StatementPattern =
+    StatementPattern::of(&["SELECT slot FROM feed_progress"]);
+pub(super) const EARLIER: StatementPattern =
+    StatementPattern::of(&["FROM change WHERE shard = ? AND slot IN ? AND code = ?"]);
+pub(super) const END_VERSION: StatementPattern = LATER.with(6, b"feed:version-end");
+pub(super) const END_FIRST_VERSION: StatementPattern = NEW.with(6, b"feed:version-end");
 /// A coupon that may still be as it was before a change in the feed.
-pub(super) const SEEN_SERIAL: Which =
-    Which::of(&["SELECT version, state, sealed, events, made"]).sent(StatementProfile::Serial);
+pub(super) const SEEN_SERIAL: StatementPattern =
+    StatementPattern::of(&["SELECT version, state, sealed, events, made"])
+        .sent(StatementProfile::Serial);
 
 // The records beside coupons.
 
 /// Rows of records; their kind is the value number 3.
-const PUT: Which = Which::of(&["UPDATE record USING TIMESTAMP"]);
-pub(super) const ADD: Which = Which::of(&["UPDATE record USING TTL"]).with(3, b"activity");
+const PUT: StatementPattern = StatementPattern::of(&["UPDATE record USING TIMESTAMP"]);
+pub(super) const ADD: StatementPattern =
+    StatementPattern::of(&["UPDATE record USING TTL"]).with(3, b"activity");
 /// Every update of a campaign.
-pub(super) const AUDIT_EVENTS: Which =
-    Which::of(&["UPDATE campaign SET revision = ?, carries = ?"]);
-pub(super) const ENTER_AUDIT_EVENTS: Which = PUT.with(3, b"audit_campaign");
-pub(super) const INDEX_AUDIT_EVENTS: Which = PUT.with(3, b"audit_entry");
-pub(super) const LIST_HOUR: Which = PUT.with(3, b"redeemed_hour");
-pub(super) const LIST_REDEMPTION: Which = PUT.with(3, b"redemption");
-pub(super) const TELL_AUDIT_EVENTS: Which = Which::of(&["UPDATE change USING TTL ? SET kind = ?"]);
+pub(super) const AUDIT_EVENTS: StatementPattern =
+    StatementPattern::of(&["UPDATE campaign SET revision = ?, carries = ?"]);
+pub(super) const ENTER_AUDIT_EVENTS: StatementPattern = PUT.with(3, b"audit_campaign");
+pub(super) const INDEX_AUDIT_EVENTS: StatementPattern = PUT.with(3, b"audit_entry");
+pub(super) const LIST_HOUR: StatementPattern = PUT.with(3, b"redeemed_hour");
+pub(super) const LIST_REDEMPTION: StatementPattern = PUT.with(3, b"redemption");
+pub(super) const TELL_AUDIT_EVENTS: StatementPattern =
+    StatementPattern::of(&["UPDATE change USING TTL ? SET kind = ?"]);
 
 // Partitions.
 
-pub(super) const PLAN: Which =
-    Which::of(&["SELECT expiry_day, bucket_bits, seal_after", "FROM partition_plan WHERE"]);
-pub(super) const PLAN_READ: Which = PLAN.sent(StatementProfile::Read);
-pub(super) const PLAN_SERIAL: Which = PLAN.sent(StatementProfile::Serial);
-pub(super) const MAKE_PLAN: Which =
-    Which::of(&["UPDATE partition_plan SET bucket_bits = ?", "IF bucket_bits = null"]);
-pub(super) const RAISE: Which =
-    Which::of(&["UPDATE partition_plan SET seal_after = ?, entered = entered + ?"]);
-pub(super) const CLOSE: Which =
-    Which::of(&["UPDATE partition_plan SET closing = true", "AND entered = ?"]);
+pub(super) const PLAN: StatementPattern = StatementPattern::of(&[
+    "SELECT expiry_day, bucket_bits, seal_after",
+    "FROM partition_plan WHERE",
+]);
+pub(super) const PLAN_READ: StatementPattern = PLAN.sent(StatementProfile::Read);
+pub(super) const PLAN_SERIAL: StatementPattern = PLAN.sent(StatementProfile::Serial);
+pub(super) const MAKE_PLAN: StatementPattern =
+    StatementPattern::of(&["UPDATE partition_plan SET bucket_bits = ?", "IF bucket_bits = null"]);
+pub(super) const RAISE: StatementPattern =
+    StatementPattern::of(&["UPDATE partition_plan SET seal_after = ?, entered = entered + ?"]);
+pub(super) const CLOSE: StatementPattern =
+    StatementPattern::of(&["UPDATE partition_plan SET closing = true", "AND entered = ?"]);
 
 // Claims.
 
-pub(super) const ENTER_CLAIM: Which = Which::of(&["UPDATE claim SET revision = ?, claimed[?] = ?"]);
-pub(super) const CHOOSE: Which = Which::of(&["UPDATE claim SET revision = ?, chosen[?] = ?"]);
-pub(super) const CLAIM_READ: Which =
-    Which::of(&["SELECT revision, claimed, chosen FROM claim"]).sent(StatementProfile::Read);
-pub(super) const WIN_REPLACEMENT: Which =
-    Which::of(&["INSERT INTO replacement (replaced, campaign_id, user_id", "IF NOT EXISTS"]);
-pub(super) const REPLACEMENT: Which =
-    Which::of(&["SELECT campaign_id, user_id, reference, issue FROM replacement WHERE"]);
+pub(super) const ENTER_CLAIM: StatementPattern =
+    StatementPattern::of(&["UPDATE claim SET revision = ?, claimed[?] = ?"]);
+pub(super) const CHOOSE: StatementPattern =
+    StatementPattern::of(&["UPDATE claim SET revision = ?, chosen[?] = ?"]);
+pub(super) const CLAIM_READ: StatementPattern =
+    StatementPattern::of(&["SELECT revision, claimed, chosen FROM claim"])
+        .sent(StatementProfile::Read);
+pub(super) const WIN_REPLACEMENT: StatementPattern = StatementPattern::of(&[
+    "INSERT INTO replacement (replaced, campaign_id, user_id",
+    "IF NOT EXISTS",
+]);
+pub(super) const REPLACEMENT: StatementPattern =
+    StatementPattern::of(&["SELECT campaign_id, user_id, reference, issue FROM replacement WHERE"]);
 
 // Stock.
 
-pub(super) const OWN: Which =
-    Which::of(&["UPDATE lease USING TTL ? SET owner = ?", "IF owner = null AND count = ?"]);
-pub(super) const CURSOR: Which = Which::of(&["UPDATE lease SET cursor = ?, count = ?"]);
-pub(super) const RELEASE: Which = Which::of(&["UPDATE lease SET owner = null"]);
-pub(super) const END_LEASE: Which = Which::of(&["DELETE FROM lease WHERE campaign_id = ?"]);
-pub(super) const RETURNED: Which = Which::of(&["INSERT INTO returned"]).without(&["USING"]);
-pub(super) const RETURNS: Which = Which::of(&["SELECT version, code FROM returned"]);
-pub(super) const RUN: Which =
-    Which::of(&["UPDATE minted_run SET next_serial = ?, count = ?", "IF next_serial = ?"]);
+pub(super) const OWN: StatementPattern = StatementPattern::of(&[
+    "UPDATE lease USING TTL ? SET owner = ?",
+    "IF owner = null AND count = ?",
+]);
+pub(super) const CURSOR: StatementPattern =
+    StatementPattern::of(&["UPDATE lease SET cursor = ?, count = ?"]);
+pub(super) const RELEASE: StatementPattern =
+    StatementPattern::of(&["UPDATE lease SET owner = null"]);
+pub(super) const END_LEASE: StatementPattern =
+    StatementPattern::of(&["DELETE FROM lease WHERE campaign_id = ?"]);
+pub(super) const RETURNED: StatementPattern =
+    StatementPattern::of(&["INSERT INTO returned"]).without(&["USING"]);
+pub(super) const RETURNS: StatementPattern =
+    StatementPattern::of(&["SELECT version, code FROM returned"]);
+pub(super) const RUN: StatementPattern = StatementPattern::of(&[
+    "UPDATE minted_run SET next_serial = ?, count = ?",
+    "IF next_serial = ?",
+]);
 /// All runs of a day.
-pub(super) const RUNS: Which =
-    Which::of(&["SELECT first, next_serial, count", "FROM minted_run"]).without(&[" LIMIT "]);
+pub(super) const RUNS: StatementPattern =
+    StatementPattern::of(&["SELECT first, next_serial, count", "FROM minted_run"])
+        .without(&[" LIMIT "]);
 /// The run of a serial.
-pub(super) const RANGE: Which =
-    Which::of(&["SELECT first, next_serial, count", "FROM minted_run", " AND first <= ?"]);
+pub(super) const RANGE: StatementPattern = StatementPattern::of(&[
+    "SELECT first, next_serial, count",
+    "FROM minted_run",
+    " AND first <= ?",
+]);
 
 // The directory and the index rows.
 
-pub(super) const POINT: Which =
-    Which::of(&["UPDATE directory SET kind = 'coupon'", "IF expiry_day = ?"]);
-pub(super) const WIN: Which =
-    Which::of(&["INSERT INTO directory (code, kind, campaign_id, batch_id", "IF NOT EXISTS"]);
-pub(super) const WALLET: Which = Which::of(&["INSERT INTO wallet"]);
-pub(super) const EXPIRING: Which = Which::of(&["INSERT INTO expiring"]);
-pub(super) const CLOSED: Which = Which::of(&["INSERT INTO closed"]);
+pub(super) const POINT: StatementPattern =
+    StatementPattern::of(&["UPDATE directory SET kind = 'coupon'", "IF expiry_day = ?"]);
+pub(super) const WIN: StatementPattern = StatementPattern::of(&[
+    "INSERT INTO directory (code, kind, campaign_id, batch_id",
+    "IF NOT EXISTS",
+]);
+pub(super) const WALLET: StatementPattern = StatementPattern::of(&["INSERT INTO wallet"]);
+pub(super) const EXPIRING: StatementPattern = StatementPattern::of(&["INSERT INTO expiring"]);
+pub(super) const CLOSED: StatementPattern = StatementPattern::of(&["INSERT INTO closed"]);
 
 // The store.
 
-pub(super) const COLD_MARK: Which =
-    Which::of(&["UPDATE setting SET value = ? WHERE name = ? IF value = ?"]).with(1, b"cold_");
-pub(super) const SETTING: Which = Which::of(&["SELECT value FROM setting WHERE name = ?"]);
-pub(super) const CLOCK: Which = Which::of(&["SELECT toTimestamp(now()) FROM system.local"]);
-pub(super) const PLAIN_WRITE: Which = Which::of(&[]).without(&["SELECT ", " IF "]);
+pub(super) const COLD_MARK: StatementPattern =
+    StatementPattern::of(&["UPDATE setting SET value = ? WHERE name = ? IF value = ?"])
+        .with(1, b"cold_");
+pub(super) const SETTING: StatementPattern =
+    StatementPattern::of(&["SELECT value FROM setting WHERE name = ?"]);
+pub(super) const CLOCK: StatementPattern =
+    StatementPattern::of(&["SELECT toTimestamp(now()) FROM system.local"]);
+pub(super) const PLAIN_WRITE: StatementPattern =
+    StatementPattern::of(&[]).without(&["SELECT ", " IF "]);
 
 /// The text of [`IS_SEALED`], for a plant that sends it by itself.
 pub(super) const READ_SEAL: &str =

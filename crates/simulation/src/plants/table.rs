@@ -10,9 +10,9 @@ mod imports;
 mod records;
 mod stock;
 
-use super::Plant;
+use super::PlantedBug;
 
-static TABLES: [&[Plant]; 9] = [
+static TABLES: [&[PlantedBug]; 9] = [
     coupons::PLANTS,
     claims::PLANTS,
     stock::PLANTS,
@@ -24,6 +24,6 @@ static TABLES: [&[Plant]; 9] = [
     controls::CONTROLS,
 ];
 
-pub(super) fn all() -> impl Iterator<Item = &'static Plant> {
+pub(super) fn all() -> impl Iterator<Item = &'static PlantedBug> {
     TABLES.iter().copied().flatten()
 }

@@ -7,9 +7,11 @@ use std::time::Duration;
 use cql_session::{BoundValue, CqlCluster, RowPage, StatementProfile, StatementRequest};
 use tokio::time::sleep;
 
-use super::planted::Planted;
-use super::statements::Which;
-use super::{Does, How, Plant, Rule, Say, When, listed, request, table};
+use super::planted::PlantedCluster;
+use super::statements::StatementPattern;
+use super::{
+    AnswerChange, AnswerFilter, BugScope, PlantRule, PlantedBug, RuleEffect, listed, request, table,
+};
 use crate::CONTROL;
 use crate::cluster::{NetworkWeather, SimulatedCluster};
 use crate::cql::KeyspaceSchema;
@@ -20,10 +22,10 @@ use crate::trace::Trace;
 
 const PLANTS_MIN: usize = 30;
 
-fn rules(plant: &Plant) -> &'static [Rule] {
-    match plant.how {
-        How::All(rules) | How::One(rules) => rules,
-        How::Bucket(_) => &[],
+fn rules(plant: &PlantedBug) -> &'static [PlantRule] {
+    match plant.scope {
+        BugScope::All(rules) | BugScope::One(rules) => rules,
+        BugScope::Bucket(_) => &[],
     }
 }
 
@@ -36,39 +38,47 @@ fn with_values(text: &str) -> StatementRequest {
 
 /// What is sent in the place of a statement: other texts, and the numbers of values that it reads.
 fn sent_instead(
-    does: &Does,
+    effect: &RuleEffect,
     request: &StatementRequest,
     texts: &mut Vec<StatementRequest>,
     numbers: &mut Vec<usize>,
 ) {
-    match does {
-        Does::Strip(part) | Does::Plain(part) => texts.push(request::without(request, part)),
-        Does::Cut(part) => texts.push(request::cut(request, part)),
-        Does::Late(_, then) | Does::Wait(_, then) => sent_instead(then, request, texts, numbers),
-        Does::Set(at, _, then) => {
+    match effect {
+        RuleEffect::Strip(part) | RuleEffect::Plain(part) => {
+            texts.push(request::without(request, part))
+        }
+        RuleEffect::Cut(part) => texts.push(request::cut(request, part)),
+        RuleEffect::Late(_, then) | RuleEffect::Wait(_, then) => {
+            sent_instead(then, request, texts, numbers)
+        }
+        RuleEffect::Set(at, _, then) => {
             numbers.push(*at);
             sent_instead(then, request, texts, numbers);
         }
-        Does::Note { key, row, then } => {
+        RuleEffect::Note { key, row, then } => {
             numbers.push(*key);
             numbers.extend(*row);
             sent_instead(then, request, texts, numbers);
         }
-        Does::Recall(at, _) | Does::RecallCell(at, _) => {
+        RuleEffect::Recall(at, _) | RuleEffect::RecallCell(at, _) => {
             numbers.push(*at);
         }
-        Does::Once(at, _) => numbers.push(*at),
-        Does::Kept(count) => numbers.push(count - 1),
-        Does::ReadFirst(cql, count) => {
+        RuleEffect::Once(at, _) => numbers.push(*at),
+        RuleEffect::Kept(count) => numbers.push(count - 1),
+        RuleEffect::ReadFirst(cql, count) => {
             let rows = vec![request.rows[0][..*count].to_vec()];
             texts.push(StatementRequest { cql, rows, ..request.clone() });
         }
-        Does::Then(cql, from, to) => {
+        RuleEffect::Then(cql, from, to) => {
             let rows = vec![request.rows[0][*from..*to].to_vec()];
             texts.push(StatementRequest { cql, rows, ..request.clone() });
         }
-        Does::Send | Does::Lose | Does::As(_) | Does::Blind | Does::Say(_) => {}
-        Does::Stale { .. } => {}
+        RuleEffect::Send
+        | RuleEffect::Lose
+        | RuleEffect::As(_)
+        | RuleEffect::Blind
+        | RuleEffect::Say(_) => {}
+        RuleEffect::Stale { .. } => {}
     }
 }
 
@@ -86,12 +96,12 @@ fn each_has_a_name_and_a_sentence_of_its_own() {
 fn every_statement_of_a_plant_is_sent_by_the_store() {
     let (texts, schema) = (statements_of_the_store(), KeyspaceSchema::couponry());
     for plant in table::all() {
-        for (which, does) in rules(plant) {
-            let found: Vec<&String> = texts.iter().filter(|text| which.has_text(text)).collect();
+        for (pattern, effect) in rules(plant) {
+            let found: Vec<&String> = texts.iter().filter(|text| pattern.has_text(text)).collect();
             assert!(!found.is_empty(), "{}: the store sends no such statement", plant.name);
             for text in found {
                 let (request, mut others, mut numbers) = (with_values(text), vec![], vec![]);
-                sent_instead(does, &request, &mut others, &mut numbers);
+                sent_instead(effect, &request, &mut others, &mut numbers);
                 let values = request.rows[0].len();
                 assert!(numbers.iter().all(|at| *at < values), "{}: {numbers:?}", plant.name);
                 for other in others {
@@ -109,22 +119,23 @@ fn every_statement_of_a_plant_is_sent_by_the_store() {
 fn what_ends_a_memory_is_sent_by_the_store() {
     let texts = statements_of_the_store();
     for plant in table::all() {
-        for (_, does) in rules(plant) {
-            if let Does::Stale { until, .. } = does {
+        for (_, effect) in rules(plant) {
+            if let RuleEffect::Stale { until, .. } = effect {
                 assert!(texts.iter().any(|text| text.contains(until)), "{}", plant.name);
             }
         }
     }
 }
 
-const SETTING: Which = Which::of(&["UPDATE setting SET value = ? WHERE name = ? IF value = ?"]);
-const READ: Which = Which::of(&["SELECT value FROM setting WHERE name = ?"]);
+const SETTING: StatementPattern =
+    StatementPattern::of(&["UPDATE setting SET value = ? WHERE name = ? IF value = ?"]);
+const READ: StatementPattern = StatementPattern::of(&["SELECT value FROM setting WHERE name = ?"]);
 
 const CHANGE: &str = "UPDATE setting SET value = ? WHERE name = ? IF value = ?";
 const LOOK: &str = "SELECT value FROM setting WHERE name = ?";
 
 /// A process with these rules, and one without, on one cluster.
-fn made(rules: &'static [Rule]) -> (SimulatedProcess, Planted, SimulatedSession) {
+fn made(rules: &'static [PlantRule]) -> (SimulatedProcess, PlantedCluster, SimulatedSession) {
     let trace = Trace::new(true);
     let cluster = SimulatedCluster::new(
         KeyspaceSchema::couponry(),
@@ -138,7 +149,8 @@ fn made(rules: &'static [Rule]) -> (SimulatedProcess, Planted, SimulatedSession)
         (process.clone(), SimulatedSession::new(cluster.clone(), process, rng, trace.clone()))
     };
     let ((process, inner), (_, other)) = (session("process 0"), session("process 1"));
-    let planted = Planted::new(Arc::new(inner), process.clone(), trace.clone(), ("a bug", rules));
+    let planted =
+        PlantedCluster::new(Arc::new(inner), process.clone(), trace.clone(), ("a bug", rules));
     (process, planted, other)
 }
 
@@ -165,7 +177,7 @@ async fn reads(cluster: &dyn CqlCluster) -> Option<String> {
 
 #[tokio::test(start_paused = true)]
 async fn a_late_write_is_answered_first_and_never_made_by_a_dead_process() {
-    let (process, planted, other) = made(&[(SETTING, Does::Late(2, &Does::Send))]);
+    let (process, planted, other) = made(&[(SETTING, RuleEffect::Late(2, &RuleEffect::Send))]);
     assert!(changes(&planted, BoundValue::Null, "one").await);
     assert_eq!(reads(&other).await, None);
     sleep(Duration::from_secs(3)).await;
@@ -178,14 +190,14 @@ async fn a_late_write_is_answered_first_and_never_made_by_a_dead_process() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lost_write_is_answered() {
-    let (_, planted, other) = made(&[(SETTING, Does::Lose)]);
+    let (_, planted, other) = made(&[(SETTING, RuleEffect::Lose)]);
     assert!(changes(&planted, text("nothing like it"), "one").await);
     assert_eq!(reads(&other).await, None);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_blind_write_has_no_condition() {
-    let (_, planted, other) = made(&[(SETTING, Does::Blind)]);
+    let (_, planted, other) = made(&[(SETTING, RuleEffect::Blind)]);
     assert!(changes(&other, BoundValue::Null, "one").await);
     assert!(changes(&planted, BoundValue::Null, "two").await);
     assert_eq!(reads(&other).await.as_deref(), Some("two"));
@@ -194,7 +206,7 @@ async fn a_blind_write_has_no_condition() {
 #[tokio::test(start_paused = true)]
 async fn a_first_answer_stays_until_the_process_writes() {
     let (_, planted, other) =
-        made(&[(READ, Does::Stale { when: When::Empty, until: "UPDATE setting" })]);
+        made(&[(READ, RuleEffect::Stale { when: AnswerFilter::Empty, until: "UPDATE setting" })]);
     assert_eq!(reads(&planted).await, None);
     assert!(changes(&other, BoundValue::Null, "one").await);
     assert_eq!(reads(&planted).await, None);
@@ -205,8 +217,8 @@ async fn a_first_answer_stays_until_the_process_writes() {
 #[tokio::test(start_paused = true)]
 async fn what_was_wanted_is_recalled() {
     let (_, planted, other) = made(&[
-        (SETTING, Does::Note { key: 1, row: &[0], then: &Does::Lose }),
-        (READ, Does::Recall(0, &Does::Send)),
+        (SETTING, RuleEffect::Note { key: 1, row: &[0], then: &RuleEffect::Lose }),
+        (READ, RuleEffect::Recall(0, &RuleEffect::Send)),
     ]);
     assert!(changes(&planted, BoundValue::Null, "one").await);
     assert_eq!(reads(&planted).await.as_deref(), Some("one"));
@@ -216,8 +228,8 @@ async fn what_was_wanted_is_recalled() {
 #[tokio::test(start_paused = true)]
 async fn an_answer_is_changed_once_after_a_note() {
     let (_, planted, other) = made(&[
-        (SETTING, Does::Note { key: 1, row: &[], then: &Does::Send }),
-        (READ, Does::Once(0, Say::Nulls(&["value"]))),
+        (SETTING, RuleEffect::Note { key: 1, row: &[], then: &RuleEffect::Send }),
+        (READ, RuleEffect::Once(0, AnswerChange::Nulls(&["value"]))),
     ]);
     assert!(changes(&other, BoundValue::Null, "one").await);
     assert_eq!(reads(&planted).await.as_deref(), Some("one"));

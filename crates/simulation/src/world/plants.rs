@@ -12,7 +12,7 @@ use crate::session::SimulatedSession;
 #[derive(Clone, Copy)]
 pub(crate) struct SeedPlant {
     #[cfg(any(test, feature = "plants"))]
-    bug: Option<&'static crate::plants::Plant>,
+    bug: Option<&'static crate::plants::PlantedBug>,
 }
 
 impl SeedPlant {

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use cql_session::{BoundValue, RowPage, StatementProfile, StatementRequest};
 use tokio::time::sleep;
 
-use super::{Answer, Bug, GAP};
-use crate::plants::{When, rows};
+use super::{ClusterBug, GAP, PageAnswer};
+use crate::plants::{AnswerFilter, rows};
 
-impl Bug {
-    pub(super) async fn stale(&self, when: When, request: StatementRequest) -> Answer {
+impl ClusterBug {
+    pub(super) async fn stale(&self, when: AnswerFilter, request: StatementRequest) -> PageAnswer {
         if request.from.is_some() {
             return self.cluster.execute(request).await;
         }
@@ -20,9 +20,9 @@ impl Bug {
         }
         let page = self.cluster.execute(request).await?;
         let is_kept = match when {
-            When::Always => true,
-            When::Empty => page.rows.is_empty(),
-            When::Null => rows::is_null(&page),
+            AnswerFilter::Always => true,
+            AnswerFilter::Empty => page.rows.is_empty(),
+            AnswerFilter::Null => rows::is_null(&page),
         };
         if is_kept {
             self.keep(key, page.clone());
@@ -47,7 +47,7 @@ impl Bug {
         key: usize,
         column: &str,
         request: StatementRequest,
-    ) -> Answer {
+    ) -> PageAnswer {
         let (cql, noted) = (request.cql, self.recalled(&request, key));
         let page = self.cluster.execute(request).await?;
         let Some(noted) = noted else { return Ok(page) };
@@ -62,7 +62,7 @@ impl Bug {
         cql: &'static str,
         count: usize,
         request: StatementRequest,
-    ) -> Answer {
+    ) -> PageAnswer {
         let values =
             request.rows.first().map(|row| row.iter().take(count).cloned().collect::<Vec<_>>());
         let first = StatementRequest {

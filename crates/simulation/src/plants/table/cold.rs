@@ -1,67 +1,76 @@
 //! From hot to cold: seals, archived markers, deleted rows, commits, and reads across both tiers.
 
-use crate::plants::bucket::Tampers;
-use crate::plants::request::Value;
+use crate::plants::bucket::BucketBug;
+use crate::plants::request::SubstituteValue;
 use crate::plants::statements::{
     CLOCK, COLD_MARK, EMPTY, EVICT, IS_SEALED, READ_SEAL, ROW, SEAL_OF_BUCKET_0, SETTING,
 };
-use crate::plants::{Does, How, Plant, Say, When};
+use crate::plants::{AnswerChange, AnswerFilter, BugScope, PlantedBug, RuleEffect};
 
-pub(super) const PLANTS: &[Plant] = &[
-    Plant {
+pub(super) const PLANTS: &[PlantedBug] = &[
+    PlantedBug {
         name: "a-bucket-is-not-sealed",
         breaks: "every bucket of a partition is sealed before it is emptied",
-        how: How::All(&[(SEAL_OF_BUCKET_0, Does::Lose)]),
+        scope: BugScope::All(&[(SEAL_OF_BUCKET_0, RuleEffect::Lose)]),
     },
-    Plant {
+    PlantedBug {
         name: "seal-absence-is-remembered",
         breaks: "that a bucket has no seal is never remembered",
-        how: How::All(&[(
+        scope: BugScope::All(&[(
             IS_SEALED,
-            Does::Stale { when: When::Null, until: "UPDATE coupon SET sealed = true" },
+            RuleEffect::Stale {
+                when: AnswerFilter::Null,
+                until: "UPDATE coupon SET sealed = true",
+            },
         )]),
     },
-    Plant {
+    PlantedBug {
         name: "seal-is-read-before-the-row",
         breaks: "the seal of a bucket is read after the row that is missing",
-        how: How::All(&[(ROW, Does::ReadFirst(READ_SEAL, 2)), (IS_SEALED, Does::Kept(2))]),
-    },
-    Plant {
-        name: "marker-ignores-the-version",
-        breaks: "only the version that was copied becomes an archived marker",
-        how: How::All(&[(EVICT, Does::Strip("version = ? AND "))]),
-    },
-    Plant {
-        name: "marker-keeps-the-version",
-        breaks: "an archived marker takes the next version",
-        how: How::All(&[(EVICT, Does::Set(0, Value::Same(1), &Does::Send))]),
-    },
-    Plant {
-        name: "the-seal-goes-too",
-        breaks: "the seal of a bucket stays for ever",
-        how: How::All(&[(EMPTY, Does::Cut(" AND code > ?"))]),
-    },
-    Plant {
-        name: "cold-is-not-remembered",
-        breaks: "the hot store remembers the last commit of cold that it took part in",
-        how: How::All(&[
-            (COLD_MARK, Does::Note { key: 1, row: &[0], then: &Does::Lose }),
-            (SETTING, Does::Recall(0, &Does::Send)),
+        scope: BugScope::All(&[
+            (ROW, RuleEffect::ReadFirst(READ_SEAL, 2)),
+            (IS_SEALED, RuleEffect::Kept(2)),
         ]),
     },
-    Plant {
+    PlantedBug {
+        name: "marker-ignores-the-version",
+        breaks: "only the version that was copied becomes an archived marker",
+        scope: BugScope::All(&[(EVICT, RuleEffect::Strip("version = ? AND "))]),
+    },
+    PlantedBug {
+        name: "marker-keeps-the-version",
+        breaks: "an archived marker takes the next version",
+        scope: BugScope::All(&[(
+            EVICT,
+            RuleEffect::Set(0, SubstituteValue::Same(1), &RuleEffect::Send),
+        )]),
+    },
+    PlantedBug {
+        name: "the-seal-goes-too",
+        breaks: "the seal of a bucket stays for ever",
+        scope: BugScope::All(&[(EMPTY, RuleEffect::Cut(" AND code > ?"))]),
+    },
+    PlantedBug {
+        name: "cold-is-not-remembered",
+        breaks: "the hot store remembers the last commit of cold that it took part in",
+        scope: BugScope::All(&[
+            (COLD_MARK, RuleEffect::Note { key: 1, row: &[0], then: &RuleEffect::Lose }),
+            (SETTING, RuleEffect::Recall(0, &RuleEffect::Send)),
+        ]),
+    },
+    PlantedBug {
         name: "the-clock-is-its-own",
         breaks: "a process writes nothing while its clock is far from that of the cluster",
-        how: How::All(&[(CLOCK, Does::Say(Say::OwnClock))]),
+        scope: BugScope::All(&[(CLOCK, RuleEffect::Say(AnswerChange::OwnClock))]),
     },
-    Plant {
+    PlantedBug {
         name: "log-entry-is-overwritten",
         breaks: "a commit is put only if there is none of its number",
-        how: How::Bucket(Tampers::OverwritesCommits),
+        scope: BugScope::Bucket(BucketBug::OverwritesCommits),
     },
-    Plant {
+    PlantedBug {
         name: "a-file-is-swept-too-early",
         breaks: "a file is deleted only when nobody can commit it any more",
-        how: How::Bucket(Tampers::SweepsAtOnce),
+        scope: BugScope::Bucket(BucketBug::SweepsAtOnce),
     },
 ];

@@ -1,69 +1,72 @@
 //! One change of one coupon: a conditional update, whose outcome may be unknown.
 
 use crate::plants::statements::{LATER, NEW, PLAIN_WRITE, ROW};
-use crate::plants::{Does, How, Plant, Say, When};
+use crate::plants::{AnswerChange, AnswerFilter, BugScope, PlantedBug, RuleEffect};
 
-pub(super) const PLANTS: &[Plant] = &[
-    Plant {
+pub(super) const PLANTS: &[PlantedBug] = &[
+    PlantedBug {
         name: "change-ignores-the-version",
         breaks: "a change replaces only the version that it was decided on",
-        how: How::All(&[(LATER, Does::Strip("version = :before AND "))]),
+        scope: BugScope::All(&[(LATER, RuleEffect::Strip("version = :before AND "))]),
     },
-    Plant {
+    PlantedBug {
         name: "change-ignores-the-seal",
         breaks: "nothing in a sealed bucket changes",
-        how: How::All(&[(LATER, Does::Strip(" AND sealed = null"))]),
+        scope: BugScope::All(&[(LATER, RuleEffect::Strip(" AND sealed = null"))]),
     },
-    Plant {
+    PlantedBug {
         name: "new-row-ignores-a-row",
         breaks: "the first row of a coupon is written only if there is none",
-        how: How::All(&[(NEW, Does::Strip("version = null AND "))]),
+        scope: BugScope::All(&[(NEW, RuleEffect::Strip("version = null AND "))]),
     },
-    Plant {
+    PlantedBug {
         name: "change-is-lost",
         breaks: "an acknowledged change is there",
-        how: How::All(&[(LATER, Does::Lose)]),
+        scope: BugScope::All(&[(LATER, RuleEffect::Lose)]),
     },
-    Plant {
+    PlantedBug {
         name: "applied-is-refused",
         breaks: "a change that was made is not answered with a refusal",
-        how: How::All(&[(LATER, Does::Say(Say::Refused)), (NEW, Does::Say(Say::Refused))]),
+        scope: BugScope::All(&[
+            (LATER, RuleEffect::Say(AnswerChange::Refused)),
+            (NEW, RuleEffect::Say(AnswerChange::Refused)),
+        ]),
     },
-    Plant {
+    PlantedBug {
         name: "row-is-read-once",
         breaks: "a read shows every change that was acknowledged before it",
-        how: How::One(&[(
+        scope: BugScope::One(&[(
             ROW,
-            Does::Stale { when: When::Always, until: "UPDATE coupon SET version" },
+            RuleEffect::Stale { when: AnswerFilter::Always, until: "UPDATE coupon SET version" },
         )]),
     },
-    Plant {
+    PlantedBug {
         name: "lost-write-acknowledged",
         breaks: "a plain write that failed is not taken for done",
-        how: How::All(&[(PLAIN_WRITE, Does::Say(Say::DoneIfUnknown))]),
+        scope: BugScope::All(&[(PLAIN_WRITE, RuleEffect::Say(AnswerChange::DoneIfUnknown))]),
     },
-    Plant {
+    PlantedBug {
         name: "unknown-is-refused",
         breaks: "a change whose outcome is unknown is not decided again before it is found out",
-        how: How::All(&[
-            (LATER, Does::Say(Say::RefusedIfUnknown)),
-            (NEW, Does::Say(Say::RefusedIfUnknown)),
+        scope: BugScope::All(&[
+            (LATER, RuleEffect::Say(AnswerChange::RefusedIfUnknown)),
+            (NEW, RuleEffect::Say(AnswerChange::RefusedIfUnknown)),
         ]),
     },
-    Plant {
+    PlantedBug {
         name: "unknown-is-applied",
         breaks: "a change whose outcome is unknown is answered only after it was found out",
-        how: How::All(&[
-            (LATER, Does::Say(Say::AppliedIfUnknown)),
-            (NEW, Does::Say(Say::AppliedIfUnknown)),
+        scope: BugScope::All(&[
+            (LATER, RuleEffect::Say(AnswerChange::AppliedIfUnknown)),
+            (NEW, RuleEffect::Say(AnswerChange::AppliedIfUnknown)),
         ]),
     },
-    Plant {
+    PlantedBug {
         name: "refused-means-refused",
         breaks: "if the second of two equal updates is refused, the first may have been applied",
-        how: How::All(&[
-            (LATER, Does::Say(Say::AgainIfUnknown)),
-            (NEW, Does::Say(Say::AgainIfUnknown)),
+        scope: BugScope::All(&[
+            (LATER, RuleEffect::Say(AnswerChange::AgainIfUnknown)),
+            (NEW, RuleEffect::Say(AnswerChange::AgainIfUnknown)),
         ]),
     },
 ];

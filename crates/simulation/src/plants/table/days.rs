@@ -1,62 +1,82 @@
 //! The plan of a partition, and coupons that move from one to another.
 
-use crate::plants::request::Value;
+use crate::plants::request::SubstituteValue;
 use crate::plants::statements::{BUCKET, CLOSE, MAKE_PLAN, PLAN, PLAN_READ, POINT, RAISE};
-use crate::plants::{Does, How, Plant, Say, When};
+use crate::plants::{AnswerChange, AnswerFilter, BugScope, PlantedBug, RuleEffect};
 
-pub(super) const PLANTS: &[Plant] = &[
-    Plant {
+pub(super) const PLANTS: &[PlantedBug] = &[
+    PlantedBug {
         name: "plan-made-twice",
         breaks: "the number of bits of a plan never changes",
-        how: How::One(&[
-            (MAKE_PLAN, Does::Wait(2_000, &Does::Set(0, Value::Int(3), &Does::Blind))),
+        scope: BugScope::One(&[
+            (
+                MAKE_PLAN,
+                RuleEffect::Wait(
+                    2_000,
+                    &RuleEffect::Set(0, SubstituteValue::Int(3), &RuleEffect::Blind),
+                ),
+            ),
             (
                 PLAN_READ,
-                Does::Stale { when: When::Empty, until: "UPDATE partition_plan SET bucket_bits" },
+                RuleEffect::Stale {
+                    when: AnswerFilter::Empty,
+                    until: "UPDATE partition_plan SET bucket_bits",
+                },
             ),
         ]),
     },
-    Plant {
+    PlantedBug {
         name: "no-plan-is-remembered",
         breaks: "that a partition has no plan is never remembered",
-        how: How::All(&[(
+        scope: BugScope::All(&[(
             PLAN_READ,
-            Does::Stale { when: When::Empty, until: "UPDATE partition_plan SET bucket_bits" },
+            RuleEffect::Stale {
+                when: AnswerFilter::Empty,
+                until: "UPDATE partition_plan SET bucket_bits",
+            },
         )]),
     },
-    Plant {
+    PlantedBug {
         name: "closing-ignores-a-raise",
         breaks: "a partition closes only if nobody has raised its time since that was read",
-        how: How::All(&[(CLOSE, Does::Wait(20_000, &Does::Blind))]),
+        scope: BugScope::All(&[(CLOSE, RuleEffect::Wait(20_000, &RuleEffect::Blind))]),
     },
-    Plant {
+    PlantedBug {
         name: "day-is-not-named",
         breaks: "the plan of a partition names those from which coupons move to it",
-        how: How::All(&[
+        scope: BugScope::All(&[
             (
                 MAKE_PLAN,
-                Does::Note { key: 3, row: &[2], then: &Does::Set(2, Value::Unset, &Does::Send) },
+                RuleEffect::Note {
+                    key: 3,
+                    row: &[2],
+                    then: &RuleEffect::Set(2, SubstituteValue::Unset, &RuleEffect::Send),
+                },
             ),
             (
                 RAISE,
-                Does::Note { key: 2, row: &[1], then: &Does::Set(1, Value::Unset, &Does::Send) },
+                RuleEffect::Note {
+                    key: 2,
+                    row: &[1],
+                    then: &RuleEffect::Set(1, SubstituteValue::Unset, &RuleEffect::Send),
+                },
             ),
-            (PLAN, Does::RecallCell(0, "entered")),
+            (PLAN, RuleEffect::RecallCell(0, "entered")),
         ]),
     },
-    Plant {
+    PlantedBug {
         name: "a-sealed-bucket-keeps-its-moves",
         breaks: "the moves of a sealed bucket are finished before it is copied",
-        how: How::All(&[(BUCKET, Does::Say(Say::Nothing))]),
+        scope: BugScope::All(&[(BUCKET, RuleEffect::Say(AnswerChange::Nothing))]),
     },
-    Plant {
+    PlantedBug {
         name: "directory-does-not-follow",
         breaks: "the directory names the partition that a coupon moved to",
-        how: How::All(&[(POINT, Does::Lose)]),
+        scope: BugScope::All(&[(POINT, RuleEffect::Lose)]),
     },
-    Plant {
+    PlantedBug {
         name: "directory-goes-back",
         breaks: "the directory is set only to a later partition",
-        how: How::All(&[(POINT, Does::Late(5, &Does::Blind))]),
+        scope: BugScope::All(&[(POINT, RuleEffect::Late(5, &RuleEffect::Blind))]),
     },
 ];

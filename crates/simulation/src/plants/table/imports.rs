@@ -1,45 +1,51 @@
 //! Imports, and the index rows.
 
-use crate::plants::request::Value;
+use crate::plants::request::SubstituteValue;
 use crate::plants::statements::{EMPTY, EXPIRING, PLAIN, PLAN_SERIAL, WALLET, WIN};
-use crate::plants::{Does, How, Plant, Say};
+use crate::plants::{AnswerChange, BugScope, PlantedBug, RuleEffect};
 
 /// The number of the expiry day among the values of a plain row.
 const DAY: usize = 15;
 
-pub(super) const PLANTS: &[Plant] = &[
-    Plant {
+pub(super) const PLANTS: &[PlantedBug] = &[
+    PlantedBug {
         name: "wallet-afterwards",
         breaks: "the row of a holder's list is written before the coupon",
-        how: How::All(&[(WALLET, Does::Late(2, &Does::Send))]),
+        scope: BugScope::All(&[(WALLET, RuleEffect::Late(2, &RuleEffect::Send))]),
     },
-    Plant {
+    PlantedBug {
         name: "expiring-is-lost",
         breaks: "a coupon is in the list by expiry",
-        how: How::All(&[(EXPIRING, Does::Lose)]),
+        scope: BugScope::All(&[(EXPIRING, RuleEffect::Lose)]),
     },
-    Plant {
+    PlantedBug {
         name: "index-rows-go-first",
         breaks: "index rows are deleted after the coupon",
-        how: How::All(&[(EMPTY, Does::Late(2, &Does::Send))]),
+        scope: BugScope::All(&[(EMPTY, RuleEffect::Late(2, &RuleEffect::Send))]),
     },
-    Plant {
+    PlantedBug {
         name: "a-foreign-code-is-won-twice",
         breaks: "a code that is in the directory is never taken a second time",
         // A process that is slow at this place is what the condition is for.
-        how: How::All(&[(WIN, Does::Wait(3_000, &Does::Plain(" IF NOT EXISTS")))]),
+        scope: BugScope::All(&[(
+            WIN,
+            RuleEffect::Wait(3_000, &RuleEffect::Plain(" IF NOT EXISTS")),
+        )]),
     },
-    Plant {
+    PlantedBug {
         name: "imported-at-now",
         breaks: "an imported row is older than every change",
-        how: How::All(&[(PLAIN, Does::Set(0, Value::Now, &Does::Send))]),
+        scope: BugScope::All(&[(
+            PLAIN,
+            RuleEffect::Set(0, SubstituteValue::Now, &RuleEffect::Send),
+        )]),
     },
-    Plant {
+    PlantedBug {
         name: "import-does-not-look-again",
         breaks: "lines are reported as imported only if their partition is not closing afterwards",
-        how: How::All(&[
-            (PLAIN, Does::Note { key: DAY, row: &[], then: &Does::Send }),
-            (PLAN_SERIAL, Does::Once(0, Say::Nulls(&["closing"]))),
+        scope: BugScope::All(&[
+            (PLAIN, RuleEffect::Note { key: DAY, row: &[], then: &RuleEffect::Send }),
+            (PLAN_SERIAL, RuleEffect::Once(0, AnswerChange::Nulls(&["closing"]))),
         ]),
     },
 ];

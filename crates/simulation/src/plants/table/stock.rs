@@ -1,48 +1,57 @@
 //! Stock: serials, leases, and coupons that came back.
 
-use crate::plants::request::Value;
+use crate::plants::request::SubstituteValue;
 use crate::plants::statements::{DELETE_LEASE, OWN, RANGE, RETURNED, RETURNS, RUN, RUNS};
-use crate::plants::{Does, How, Plant, Say, When};
+use crate::plants::{AnswerChange, AnswerFilter, BugScope, PlantedBug, RuleEffect};
 
-pub(super) const PLANTS: &[Plant] = &[
-    Plant {
+pub(super) const PLANTS: &[PlantedBug] = &[
+    PlantedBug {
         name: "serials-for-two-batches",
         breaks: "serials come from one counter for all batches of a day",
-        how: How::All(&[(RUNS, Does::Say(Say::Nothing)), (RUN, Does::Blind)]),
+        scope: BugScope::All(&[
+            (RUNS, RuleEffect::Say(AnswerChange::Nothing)),
+            (RUN, RuleEffect::Blind),
+        ]),
     },
-    Plant {
+    PlantedBug {
         name: "no-range-is-remembered",
         breaks: "that a serial is in no batch is never remembered",
         // Without a run for the serial, the answer has the run before it. A run never changes, so to
         // remember those that hold the serial does no harm.
-        how: How::All(&[(
+        scope: BugScope::All(&[(
             RANGE,
-            Does::Stale { when: When::Always, until: "UPDATE minted_run SET next_serial" },
+            RuleEffect::Stale {
+                when: AnswerFilter::Always,
+                until: "UPDATE minted_run SET next_serial",
+            },
         )]),
     },
-    Plant {
+    PlantedBug {
         name: "lease-dropped-when-taken",
         breaks: "a lease ends only when each of its codes was seen gone",
-        how: How::All(&[(OWN, Does::Then(DELETE_LEASE, 2, 7))]),
+        scope: BugScope::All(&[(OWN, RuleEffect::Then(DELETE_LEASE, 2, 7))]),
     },
-    Plant {
+    PlantedBug {
         name: "returned-is-not-entered",
         breaks: "a coupon that may be issued again is entered among those that came back",
-        how: How::All(&[(RETURNED, Does::Lose)]),
+        scope: BugScope::All(&[(RETURNED, RuleEffect::Lose)]),
     },
-    Plant {
+    PlantedBug {
         name: "returned-entered-afterwards",
         breaks: "that entry is written before the coupon",
-        how: How::All(&[(RETURNED, Does::Late(2, &Does::Send))]),
+        scope: BugScope::All(&[(RETURNED, RuleEffect::Late(2, &RuleEffect::Send))]),
     },
-    Plant {
+    PlantedBug {
         name: "returned-in-the-old-version",
         breaks: "that entry has the version in which the coupon is available",
-        how: How::All(&[(RETURNED, Does::Set(3, Value::OneLess, &Does::Send))]),
+        scope: BugScope::All(&[(
+            RETURNED,
+            RuleEffect::Set(3, SubstituteValue::OneLess, &RuleEffect::Send),
+        )]),
     },
-    Plant {
+    PlantedBug {
         name: "a-walk-reads-no-returns",
         breaks: "SOLD_OUT is said only after those that came back were looked at",
-        how: How::All(&[(RETURNS, Does::Say(Say::Nothing))]),
+        scope: BugScope::All(&[(RETURNS, RuleEffect::Say(AnswerChange::Nothing))]),
     },
 ];
