@@ -8,7 +8,7 @@ use std::{fs, io};
 use clap::Parser;
 use simulation::CONTROL;
 use simulation::process::{SeedRun, run_all};
-use simulation::report::{Sum, Verdict, missing};
+use simulation::report::{SeedVerdict, VerdictSum, missing};
 
 /// Violations that are printed with their time lines; of the others only a line.
 const SHOWN_MAX: u64 = 3;
@@ -17,7 +17,7 @@ const SHOWN_MAX: u64 = 3;
 /// Exits with 1 if a seed violated anything, or if what another flag asks for fails.
 #[derive(Parser)]
 #[command(name = "simulate", version)]
-struct Arguments {
+struct SimulateArguments {
     /// Runs this many seeds.
     #[arg(long, value_name = "N", default_value_t = 100)]
     seeds: u64,
@@ -60,7 +60,7 @@ struct Arguments {
     lines: bool,
 }
 
-impl Arguments {
+impl SimulateArguments {
     fn run(&self, seed: u64) -> SeedRun {
         let (operations, until, plant) = (self.operations, self.until, self.plant.clone());
         SeedRun { seed, operations, until, lines: false, plant }
@@ -72,22 +72,22 @@ impl Arguments {
 }
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
-    let arguments = Arguments::parse();
+    let arguments = SimulateArguments::parse();
     let is_good = match &arguments {
-        Arguments { one: Some(seed), .. } => {
+        SimulateArguments { one: Some(seed), .. } => {
             let run = SeedRun { lines: arguments.lines, ..arguments.run(*seed) };
             println!("{}", simulation::run_one(&run).to_json());
             true
         }
-        Arguments { plants: true, .. } => {
+        SimulateArguments { plants: true, .. } => {
             for (name, breaks) in simulation::plants() {
                 println!("{name:<34} {breaks}");
             }
             true
         }
-        Arguments { replay: Some(seed), .. } => replay(&arguments.run(*seed))?,
-        Arguments { plant: Some(name), .. } => find_plants(&arguments, name)?,
-        Arguments { twice: true, .. } => run_twice(&arguments)?,
+        SimulateArguments { replay: Some(seed), .. } => replay(&arguments.run(*seed))?,
+        SimulateArguments { plant: Some(name), .. } => find_plants(&arguments, name)?,
+        SimulateArguments { twice: true, .. } => run_twice(&arguments)?,
         _ => run_seeds(&arguments)?,
     };
     Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -96,14 +96,14 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
 fn replay(run: &SeedRun) -> io::Result<bool> {
     let verdict = SeedRun { lines: true, ..run.clone() }.verdict()?;
     print!("{}", verdict.for_a_person());
-    let mut sum = Sum::default();
+    let mut sum = VerdictSum::default();
     sum.add(&verdict);
     println!("{}", sum.line());
     Ok(verdict.violations.is_empty())
 }
 
-fn run_seeds(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
-    let (mut sum, mut shown) = (Sum::default(), 0);
+fn run_seeds(arguments: &SimulateArguments) -> Result<bool, Box<dyn Error>> {
+    let (mut sum, mut shown) = (VerdictSum::default(), 0);
     let mut runs = arguments.runs();
     if let Some(file) = &arguments.regressions {
         let list = fs::read_to_string(file).map_err(|e| named(file, e))?;
@@ -131,7 +131,7 @@ fn seeds_of(list: &str) -> impl Iterator<Item = u64> {
 }
 
 /// Whether a state of the list was not reached.
-fn check_coverage(arguments: &Arguments, sum: &Sum) -> Result<bool, Box<dyn Error>> {
+fn check_coverage(arguments: &SimulateArguments, sum: &VerdictSum) -> Result<bool, Box<dyn Error>> {
     println!("states reached: {}", sum.coverage.len());
     for (state, count) in sum.coverage.rarest().into_iter().take(10) {
         println!("  {count:>5}  {state}");
@@ -153,7 +153,7 @@ fn named(file: &Path, error: io::Error) -> String {
     format!("{}: {error}", file.display())
 }
 
-fn show(run: &SeedRun, verdict: &Verdict, whole: bool) {
+fn show(run: &SeedRun, verdict: &SeedVerdict, whole: bool) {
     for violation in &verdict.violations {
         println!("seed {}: VIOLATION {violation}", run.seed);
     }
@@ -166,7 +166,7 @@ fn show(run: &SeedRun, verdict: &Verdict, whole: bool) {
 
 /// The fewest first operations with which the seed still fails, by bisection: with fewer operations
 /// the rest of a seed is the same, but a violation may come and go, so it is one of the smallest.
-fn smallest(run: &SeedRun) -> Option<(u64, Verdict)> {
+fn smallest(run: &SeedRun) -> Option<(u64, SeedVerdict)> {
     let (mut low, mut high) = (0, run.until.unwrap_or(run.operations));
     let mut found = None;
     while low < high {
@@ -184,9 +184,9 @@ fn smallest(run: &SeedRun) -> Option<(u64, Verdict)> {
     found
 }
 
-fn run_twice(arguments: &Arguments) -> io::Result<bool> {
+fn run_twice(arguments: &SimulateArguments) -> io::Result<bool> {
     let mut differ = 0;
-    let mut sum = Sum::default();
+    let mut sum = VerdictSum::default();
     let with_lines = |run| SeedRun { lines: true, ..run };
     let runs: Vec<SeedRun> = arguments.runs().into_iter().map(with_lines).collect();
     run_all(&runs, |run, verdict| {
@@ -202,7 +202,7 @@ fn run_twice(arguments: &Arguments) -> io::Result<bool> {
     Ok(differ == 0)
 }
 
-fn first_difference(one: &Verdict, other: &Verdict) -> String {
+fn first_difference(one: &SeedVerdict, other: &SeedVerdict) -> String {
     let at = one.lines.iter().zip(&other.lines).position(|(a, b)| a != b);
     match at {
         Some(at) => format!("line {at}: {:?} and {:?}", one.lines[at], other.lines[at]),
@@ -210,7 +210,7 @@ fn first_difference(one: &Verdict, other: &Verdict) -> String {
     }
 }
 
-fn find_plants(arguments: &Arguments, name: &str) -> Result<bool, Box<dyn Error>> {
+fn find_plants(arguments: &SimulateArguments, name: &str) -> Result<bool, Box<dyn Error>> {
     if simulation::plants().is_empty() {
         return Err("build with `--features simulation/plants` to plant bugs".into());
     }
@@ -233,7 +233,7 @@ fn find_plants(arguments: &Arguments, name: &str) -> Result<bool, Box<dyn Error>
 }
 
 /// Whether a seed finds a plant. What must not be found is in capitals.
-fn find_plant(arguments: &Arguments, name: &str, is_control: bool) -> io::Result<bool> {
+fn find_plant(arguments: &SimulateArguments, name: &str, is_control: bool) -> io::Result<bool> {
     let with_plant = |run| SeedRun { plant: Some(name.to_owned()), ..run };
     let runs: Vec<SeedRun> = arguments.runs().into_iter().map(with_plant).collect();
     let (mut tried, mut found) = (0, None);

@@ -6,8 +6,8 @@ use std::sync::Mutex;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::process::SeedRun;
-use crate::report::Verdict;
-use crate::trace::{Line, Trace};
+use crate::report::SeedVerdict;
+use crate::trace::{Trace, TraceLine};
 use crate::world::{self, SeedPlan};
 use crate::{check, system};
 
@@ -18,7 +18,7 @@ static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 ///
 /// # Panics
 /// If the runtime cannot be made.
-pub fn run_one(run: &SeedRun) -> Verdict {
+pub fn run_one(run: &SeedRun) -> SeedVerdict {
     // A task that panics is a violation, and tokio keeps it to itself.
     panic::set_hook(Box::new(|panicked| {
         eprintln!("{panicked}");
@@ -33,13 +33,13 @@ pub fn run_one(run: &SeedRun) -> Verdict {
     verdict
 }
 
-async fn play(run: &SeedRun) -> Verdict {
+async fn play(run: &SeedRun) -> SeedVerdict {
     let trace = Trace::new(run.lines);
     let plan = SeedPlan::draw(run.seed, run.operations);
     let outcome = world::run(&plan, &trace, run.until, run.plant.as_deref()).await;
     let violations = check::check(&outcome.known, &outcome.calls, &outcome.end);
     let lines = trace.lines();
-    Verdict {
+    SeedVerdict {
         seed: run.seed,
         operations: outcome.operations,
         faults: trace.faults().values().sum(),
@@ -51,9 +51,9 @@ async fn play(run: &SeedRun) -> Verdict {
     }
 }
 
-fn digest(lines: &[Line]) -> u64 {
+fn digest(lines: &[TraceLine]) -> u64 {
     let mut hash = Xxh3::new();
-    for Line { at_ms, who, what } in lines {
+    for TraceLine { at_ms, who, what } in lines {
         hash.update(&at_ms.to_le_bytes());
         hash.update(who.as_bytes());
         hash.update(what.as_bytes());

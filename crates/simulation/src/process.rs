@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use std::{env, io, thread};
 
-use crate::report::Verdict;
+use crate::report::SeedVerdict;
 
 /// After so long a seed counts as one that does not end. Most take half a second.
 const LIMIT: Duration = Duration::from_secs(180);
@@ -56,7 +56,7 @@ impl SeedRun {
     ///
     /// # Errors
     /// No process could be started.
-    pub fn verdict(&self) -> io::Result<Verdict> {
+    pub fn verdict(&self) -> io::Result<SeedVerdict> {
         let mut child = Command::new(env::current_exe()?)
             .args(self.arguments())
             .stdin(Stdio::null())
@@ -67,9 +67,9 @@ impl SeedRun {
         let ended = wait(&mut child)?;
         let (said, errors) = (said.recv().unwrap_or_default(), errors.recv().unwrap_or_default());
         let last = said.lines().last().unwrap_or_default();
-        Ok(Verdict::parse(last).unwrap_or_else(|| {
+        Ok(SeedVerdict::parse(last).unwrap_or_else(|| {
             let why = if ended { "ended with" } else { "did not end; it said" };
-            Verdict::broken(self.seed, format!("the seed's process {why}: {}", tail(&errors)))
+            SeedVerdict::broken(self.seed, format!("the seed's process {why}: {}", tail(&errors)))
         }))
     }
 }
@@ -119,7 +119,7 @@ fn tail(text: &str) -> &str {
 /// No process could be started.
 pub fn run_all(
     runs: &[SeedRun],
-    mut take: impl FnMut(&SeedRun, Verdict) -> bool,
+    mut take: impl FnMut(&SeedRun, SeedVerdict) -> bool,
 ) -> io::Result<()> {
     let at_once = thread::available_parallelism().map_or(2, usize::from);
     let next = AtomicUsize::new(0);

@@ -7,16 +7,16 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use crate::trace::Line;
+use crate::trace::TraceLine;
 
-pub use coverage::{Coverage, missing};
+pub use coverage::{StateCoverage, missing};
 
 /// Most lines of a time line that are printed.
 const LINES_MAX: usize = 200;
 
 /// The result of one seed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Verdict {
+pub struct SeedVerdict {
     /// The seed.
     pub seed: u64,
     /// Operations of its callers.
@@ -32,13 +32,13 @@ pub struct Verdict {
     /// A number that depends on every line: two runs of a seed have the same.
     pub digest: u64,
     /// The time line, if it was asked for.
-    pub lines: Vec<Line>,
+    pub lines: Vec<TraceLine>,
 }
 
-impl Verdict {
+impl SeedVerdict {
     /// The verdict on a seed whose process failed or did not end.
-    pub fn broken(seed: u64, why: String) -> Verdict {
-        Verdict { seed, violations: vec![why], ..Verdict::default() }
+    pub fn broken(seed: u64, why: String) -> SeedVerdict {
+        SeedVerdict { seed, violations: vec![why], ..SeedVerdict::default() }
     }
 
     /// The verdict as one line of JSON.
@@ -58,17 +58,17 @@ impl Verdict {
         .to_string()
     }
 
-    /// Reads [`Verdict::to_json`].
-    pub fn parse(text: &str) -> Option<Verdict> {
+    /// Reads [`SeedVerdict::to_json`].
+    pub fn parse(text: &str) -> Option<SeedVerdict> {
         let all: Value = serde_json::from_str(text).ok()?;
         let number = |name: &str| all[name].as_u64();
         let texts = all["violations"].as_array()?.iter();
         let line = |line: &Value| {
             let (who, what) = (line[1].as_str()?.to_owned(), line[2].as_str()?.to_owned());
-            Some(Line { at_ms: line[0].as_u64()?, who, what })
+            Some(TraceLine { at_ms: line[0].as_u64()?, who, what })
         };
         let reached = all["reached"].as_object()?.iter();
-        Some(Verdict {
+        Some(SeedVerdict {
             seed: number("seed")?,
             operations: number("operations")?,
             faults: number("faults")?,
@@ -92,7 +92,7 @@ impl Verdict {
 }
 
 /// One row for each line: seconds, who, what. Only the end of a long time line.
-fn time_line(lines: &[Line]) -> String {
+fn time_line(lines: &[TraceLine]) -> String {
     let mut text = String::new();
     let from = lines.len().saturating_sub(LINES_MAX);
     if from > 0 {
@@ -108,7 +108,7 @@ fn time_line(lines: &[Line]) -> String {
 
 /// Sums over seeds.
 #[derive(Clone, Debug, Default)]
-pub struct Sum {
+pub struct VerdictSum {
     /// Seeds that ended.
     pub seeds: u64,
     /// Their operations.
@@ -118,12 +118,12 @@ pub struct Sum {
     /// Their violations.
     pub violations: u64,
     /// The states that any of them reached.
-    pub coverage: Coverage,
+    pub coverage: StateCoverage,
 }
 
-impl Sum {
+impl VerdictSum {
     /// Adds one seed.
-    pub fn add(&mut self, verdict: &Verdict) {
+    pub fn add(&mut self, verdict: &SeedVerdict) {
         self.seeds += 1;
         self.operations += verdict.operations;
         self.faults += verdict.faults;
@@ -133,7 +133,7 @@ impl Sum {
 
     /// The last line that `simulate` prints.
     pub fn line(&self) -> String {
-        let Sum { seeds, operations, faults, violations, .. } = self;
+        let VerdictSum { seeds, operations, faults, violations, .. } = self;
         format!("seeds {seeds}, operations {operations}, faults {faults}, violations {violations}")
     }
 }
@@ -144,8 +144,8 @@ mod tests {
 
     #[test]
     fn a_verdict_is_read_as_it_was_written() {
-        let line = Line { at_ms: 61_003, who: "serve 1".into(), what: "is killed".into() };
-        let verdict = Verdict {
+        let line = TraceLine { at_ms: 61_003, who: "serve 1".into(), what: "is killed".into() };
+        let verdict = SeedVerdict {
             seed: 7,
             operations: 100,
             faults: 3,
@@ -155,7 +155,7 @@ mod tests {
             digest: u64::MAX,
             lines: vec![line],
         };
-        assert_eq!(Verdict::parse(&verdict.to_json()).as_ref(), Some(&verdict));
+        assert_eq!(SeedVerdict::parse(&verdict.to_json()).as_ref(), Some(&verdict));
         let text = verdict.for_a_person();
         assert!(text.contains("VIOLATION redeemed twice"), "{text}");
         assert!(text.contains("61.003 s  serve 1  is killed"), "{text}");
@@ -163,9 +163,9 @@ mod tests {
 
     #[test]
     fn seeds_are_summed() {
-        let mut sum = Sum::default();
-        sum.add(&Verdict { operations: 5, faults: 2, ..Verdict::default() });
-        sum.add(&Verdict::broken(2, "panicked".into()));
+        let mut sum = VerdictSum::default();
+        sum.add(&SeedVerdict { operations: 5, faults: 2, ..SeedVerdict::default() });
+        sum.add(&SeedVerdict::broken(2, "panicked".into()));
         assert_eq!(sum.line(), "seeds 2, operations 5, faults 2, violations 1");
     }
 }

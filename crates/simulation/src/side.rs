@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex};
 use futures::future::BoxFuture;
 use tokio::runtime::Handle;
 
-use thread::{Order, SideThread};
+use thread::{SideThread, ThreadOrder};
 
 /// A pool of side threads. Its clones share it.
 #[derive(Clone, Default)]
@@ -63,8 +63,8 @@ impl cold::BlockingRunner for SideThreads {
             let ended = poll_fn(|context| {
                 let waker = context.waker().clone();
                 thread.go_on(match work.take() {
-                    Some((work, runtime)) => Order::Begin { work, runtime, waker },
-                    None => Order::Resume(waker),
+                    Some((work, runtime)) => ThreadOrder::Begin { work, runtime, waker },
+                    None => ThreadOrder::Resume(waker),
                 })
             })
             .await;

@@ -13,7 +13,7 @@ use cql_session::{BoundValue, StatementRequest};
 const NAMELESS: &str = "a statement without a name";
 
 /// One row of the table.
-struct Step {
+struct StepRow {
     name: &'static str,
     /// How the text begins.
     begins: &'static str,
@@ -25,21 +25,21 @@ struct Step {
     value: Option<(usize, &'static str)>,
 }
 
-impl Step {
-    const fn of(name: &'static str, begins: &'static str) -> Step {
-        Step { name, begins, has: &[], lacks: &[], value: None }
+impl StepRow {
+    const fn of(name: &'static str, begins: &'static str) -> StepRow {
+        StepRow { name, begins, has: &[], lacks: &[], value: None }
     }
 
-    const fn has(self, has: &'static [&'static str]) -> Step {
-        Step { has, ..self }
+    const fn has(self, has: &'static [&'static str]) -> StepRow {
+        StepRow { has, ..self }
     }
 
-    const fn lacks(self, lacks: &'static [&'static str]) -> Step {
-        Step { lacks, ..self }
+    const fn lacks(self, lacks: &'static [&'static str]) -> StepRow {
+        StepRow { lacks, ..self }
     }
 
-    const fn with(self, number: usize, value: &'static str) -> Step {
-        Step { value: Some((number, value)), ..self }
+    const fn with(self, number: usize, value: &'static str) -> StepRow {
+        StepRow { value: Some((number, value)), ..self }
     }
 
     /// Whether a text is one of this step.
@@ -60,7 +60,7 @@ pub(crate) fn name(request: &StatementRequest) -> Option<&'static str> {
     if request.cql.starts_with("SELECT") {
         return None;
     }
-    let is_it = |step: &&Step| step.has_text(request.cql) && step.has_value(request);
+    let is_it = |step: &&StepRow| step.has_text(request.cql) && step.has_value(request);
     Some(table::STEPS.iter().find(is_it).map_or(NAMELESS, |step| step.name))
 }
 

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 /// One line of the time line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
+pub struct TraceLine {
     /// Milliseconds since the seed began.
     pub at_ms: u64,
     /// A process, a node, a caller.
@@ -18,17 +18,17 @@ pub struct Line {
 
 /// The log of one seed. Its clones share it.
 #[derive(Clone)]
-pub struct Trace(Arc<Shared>);
+pub struct Trace(Arc<SharedTrace>);
 
-struct Shared {
+struct SharedTrace {
     keeps_lines: bool,
     began: Instant,
-    inner: Mutex<Inner>,
+    inner: Mutex<TraceRecords>,
 }
 
 #[derive(Default)]
-struct Inner {
-    lines: Vec<Line>,
+struct TraceRecords {
+    lines: Vec<TraceLine>,
     reached: BTreeMap<String, u64>,
     faults: BTreeMap<&'static str, u64>,
 }
@@ -37,7 +37,7 @@ impl Trace {
     /// A log that begins now. Without lines it keeps only counts.
     pub fn new(keeps_lines: bool) -> Trace {
         let (began, inner) = (Instant::now(), Mutex::default());
-        Trace(Arc::new(Shared { keeps_lines, began, inner }))
+        Trace(Arc::new(SharedTrace { keeps_lines, began, inner }))
     }
 
     /// Whether lines are kept: build a long text only then.
@@ -49,7 +49,9 @@ impl Trace {
     pub fn say(&self, who: impl Into<String>, what: impl Into<String>) {
         if self.0.keeps_lines {
             let at_ms = self.at_ms();
-            self.with(|inner| inner.lines.push(Line { at_ms, who: who.into(), what: what.into() }));
+            self.with(|inner| {
+                inner.lines.push(TraceLine { at_ms, who: who.into(), what: what.into() })
+            });
         }
     }
 
@@ -69,7 +71,7 @@ impl Trace {
     }
 
     /// All lines in their order.
-    pub fn lines(&self) -> Vec<Line> {
+    pub fn lines(&self) -> Vec<TraceLine> {
         self.with(|inner| inner.lines.clone())
     }
 
@@ -83,7 +85,7 @@ impl Trace {
         self.with(|inner| inner.faults.clone())
     }
 
-    fn with<T>(&self, work: impl FnOnce(&mut Inner) -> T) -> T {
+    fn with<T>(&self, work: impl FnOnce(&mut TraceRecords) -> T) -> T {
         work(&mut self.0.inner.lock().expect("nothing panics with the log in its hand"))
     }
 }

@@ -7,9 +7,9 @@ use crate::steps::orders;
 
 /// The states that many seeds reached, and how often.
 #[derive(Clone, Debug, Default)]
-pub struct Coverage(BTreeMap<String, u64>);
+pub struct StateCoverage(BTreeMap<String, u64>);
 
-impl Coverage {
+impl StateCoverage {
     /// Adds those of one seed.
     pub fn add(&mut self, reached: &BTreeMap<String, u64>) {
         for (state, count) in reached {
@@ -61,7 +61,7 @@ impl Coverage {
 }
 
 /// The states of `list` that were not reached.
-pub fn missing<'a>(list: &'a str, coverage: &Coverage) -> Vec<&'a str> {
+pub fn missing<'a>(list: &'a str, coverage: &StateCoverage) -> Vec<&'a str> {
     let states = list.lines().map(str::trim).filter(|line| !line.is_empty());
     let wanted = states.filter(|line| !line.starts_with('#'));
     let reached = coverage.all();
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn a_state_that_is_not_reached_any_more_is_named() {
-        let mut coverage = Coverage::default();
+        let mut coverage = StateCoverage::default();
         coverage.add(&BTreeMap::from([("a".into(), 1), ("b".into(), 9)]));
         let list = coverage.to_list(5);
         assert_eq!(list.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>(), ["b"]);
@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn a_gap_that_is_not_interrupted_any_more_is_named() {
         let gap = "between plan: is closing and bucket: is sealed";
-        let mut coverage = Coverage::default();
+        let mut coverage = StateCoverage::default();
         assert_eq!(missing(gap, &coverage), [gap]);
         coverage.add(&BTreeMap::from([("frozen after plan: is closing".into(), 5)]));
         assert_eq!(missing(gap, &coverage), [""; 0]);

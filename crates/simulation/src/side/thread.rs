@@ -10,13 +10,13 @@ use std::thread;
 use tokio::runtime::Handle;
 
 /// What the simulated thread tells a side thread before it waits for its answer.
-pub(super) enum Order {
+pub(super) enum ThreadOrder {
     Begin { work: Box<dyn FnOnce() + Send>, runtime: Handle, waker: Waker },
     Resume(Waker),
 }
 
 /// Why a side thread gives the turn back.
-enum Answer {
+enum ThreadAnswer {
     /// It waits for a future.
     Waits,
     Ended(thread::Result<()>),
@@ -24,21 +24,21 @@ enum Answer {
 
 /// The end of the simulated thread.
 pub(super) struct SideThread {
-    orders: Sender<Order>,
-    answers: Receiver<Answer>,
+    orders: Sender<ThreadOrder>,
+    answers: Receiver<ThreadAnswer>,
 }
 
 /// The end of the side thread.
-struct Side {
-    orders: Receiver<Order>,
-    answers: Sender<Answer>,
+struct SideThreadEnd {
+    orders: Receiver<ThreadOrder>,
+    answers: Sender<ThreadAnswer>,
     waker: RefCell<Waker>,
     /// How often the thread was resumed.
     resumed: Cell<u64>,
 }
 
 thread_local! {
-    static SIDE: OnceCell<Side> = const { OnceCell::new() };
+    static SIDE: OnceCell<SideThreadEnd> = const { OnceCell::new() };
 }
 
 impl SideThread {
@@ -52,31 +52,32 @@ impl SideThread {
     }
 
     /// Lets the side thread run until it waits for a future or has ended its work.
-    pub(super) fn go_on(&mut self, order: Order) -> Poll<thread::Result<()>> {
+    pub(super) fn go_on(&mut self, order: ThreadOrder) -> Poll<thread::Result<()>> {
         let gone = "a side thread ends after the simulated one";
         assert!(self.orders.send(order).is_ok(), "{gone}");
         match self.answers.recv().expect(gone) {
-            Answer::Waits => Poll::Pending,
-            Answer::Ended(ended) => Poll::Ready(ended),
+            ThreadAnswer::Waits => Poll::Pending,
+            ThreadAnswer::Ended(ended) => Poll::Ready(ended),
         }
     }
 }
 
-fn serve(orders: Receiver<Order>, answers: Sender<Answer>) {
+fn serve(orders: Receiver<ThreadOrder>, answers: Sender<ThreadAnswer>) {
     // Nothing happens before the first order: until then the simulated thread runs too.
     let mut next = orders.recv().ok();
     crate::system::adopt_thread();
     SIDE.with(|side| {
         let waker = RefCell::new(Waker::noop().clone());
-        let side = side.get_or_init(|| Side { orders, answers, waker, resumed: Cell::new(0) });
-        while let Some(Order::Begin { work, runtime, waker }) = next {
+        let side =
+            side.get_or_init(|| SideThreadEnd { orders, answers, waker, resumed: Cell::new(0) });
+        while let Some(ThreadOrder::Begin { work, runtime, waker }) = next {
             side.waker.replace(waker);
             let ended = {
                 let _in_the_runtime = runtime.enter();
                 catch_unwind(AssertUnwindSafe(work))
             };
             drop(runtime);
-            let _ = side.answers.send(Answer::Ended(ended));
+            let _ = side.answers.send(ThreadAnswer::Ended(ended));
             next = side.orders.recv().ok();
         }
     });
@@ -99,17 +100,17 @@ pub(super) fn wait(mut future: Pin<&mut dyn Future<Output = ()>>) {
     });
 }
 
-impl Side {
+impl SideThreadEnd {
     /// Gives the turn to the simulated thread, until the task of this thread is polled again.
     fn sleep(&self) {
-        let _ = self.answers.send(Answer::Waits);
+        let _ = self.answers.send(ThreadAnswer::Waits);
         match self.orders.recv() {
-            Ok(Order::Resume(waker)) => {
+            Ok(ThreadOrder::Resume(waker)) => {
                 self.waker.replace(waker);
                 self.resumed.set(self.resumed.get() + 1);
             }
             // The task was dropped.
-            Ok(Order::Begin { .. }) | Err(_) => loop {
+            Ok(ThreadOrder::Begin { .. }) | Err(_) => loop {
                 thread::park();
             },
         }

@@ -11,19 +11,19 @@ use std::fmt::Write;
 const STOPS: [&str; 2] = ["killed", "frozen"];
 
 /// The steps of one protocol, in the order in which they are made.
-struct Order {
+struct StepOrder {
     name: &'static str,
     steps: &'static [&'static str],
 }
 
-const fn order(name: &'static str, steps: &'static [&'static str]) -> Order {
-    Order { name, steps }
+const fn order(name: &'static str, steps: &'static [&'static str]) -> StepOrder {
+    StepOrder { name, steps }
 }
 
 /// Steps that a protocol makes at the same time stand one after the other here: the index rows of a
 /// coupon by holder, by expiry and by batch. "Sold out" is decided by reads. Notices are not
 /// simulated.
-const ORDERS: &[Order] = &[
+const ORDERS: &[StepOrder] = &[
     order(
         "issue from a campaign: a new coupon",
         &[
@@ -342,7 +342,7 @@ pub(crate) fn interrupted(reached: &BTreeMap<String, u64>) -> BTreeMap<String, u
 /// A line for each order: how many of its gaps were interrupted. Below it those that were not.
 pub(crate) fn report(reached: &BTreeMap<String, u64>) -> String {
     let mut text = String::new();
-    for Order { name, steps } in ORDERS {
+    for StepOrder { name, steps } in ORDERS {
         let gaps = steps.windows(2);
         let never: Vec<_> = gaps.clone().filter(|gap| count(gap, reached) == 0).collect();
         let all = gaps.len();
