@@ -13,7 +13,7 @@ use hot::HotStore;
 use hot_conformance::kit::MemoryArchive;
 use hot_conformance::{Case, Ground, LeftOut, conforms};
 use hot_cql::CqlOptions;
-use simulated::Simulated;
+use simulated::ClusterFixture;
 use simulation::cluster::{NetworkWeather, SimulatedCluster};
 use simulation::system::on_seed;
 use tokio::task::JoinHandle;
@@ -51,12 +51,12 @@ fn options() -> CqlOptions {
         clock_bound_ms: 0,
         // Few, so that a case can fill the first CQL partitions of a day.
         partition_rows: 32,
-        ..Simulated::options()
+        ..ClusterFixture::options()
     }
 }
 
 async fn open_calm(archive: Arc<MemoryArchive>) -> Option<(Arc<dyn HotStore>, Ground)> {
-    let hot = Simulated::calm(SEED).process(options(), archive, None).await;
+    let hot = ClusterFixture::calm(SEED).process(options(), archive, None).await;
     Some((hot, Box::new(())))
 }
 
@@ -77,11 +77,11 @@ fn rough() -> NetworkWeather {
 }
 
 /// Freezes nodes until it is dropped.
-struct Freezes(JoinHandle<()>);
+struct NodeFreezer(JoinHandle<()>);
 
-impl Freezes {
-    fn of(cluster: SimulatedCluster) -> Freezes {
-        Freezes(tokio::spawn(async move {
+impl NodeFreezer {
+    fn of(cluster: SimulatedCluster) -> NodeFreezer {
+        NodeFreezer(tokio::spawn(async move {
             for node in (0..3).cycle() {
                 sleep(THAWED).await;
                 cluster.freeze(node, FROZEN);
@@ -91,16 +91,16 @@ impl Freezes {
     }
 }
 
-impl Drop for Freezes {
+impl Drop for NodeFreezer {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
 async fn open_rough(archive: Arc<MemoryArchive>) -> Option<(Arc<dyn HotStore>, Ground)> {
-    let simulated = Simulated::in_weather(SEED, rough());
+    let simulated = ClusterFixture::in_weather(SEED, rough());
     let hot = simulated.process(options(), archive, None).await;
-    Some((hot, Box::new(Freezes::of(simulated.cluster.clone()))))
+    Some((hot, Box::new(NodeFreezer::of(simulated.cluster.clone()))))
 }
 
 /// Set in the process of one case.

@@ -27,10 +27,10 @@ use hot_conformance::Case;
 use hot_conformance::kit::{Kit, MemoryArchive, NOW, extend_days, keys};
 use hot_cql::{self as cql, CqlHot};
 use hot_sqlite::{SqliteHot, SqliteOptions};
-use simulated::Simulated;
-use stops::{SmallPages, Stops};
+use simulated::ClusterFixture;
+use stops::{SmallPages, StoppingTarget};
 use tempfile::TempDir;
-use world::World;
+use world::CopiedWorld;
 
 /// A paused clock goes on to the next timer whenever no task can run, and a task that waits for the
 /// file's own thread cannot. So the next timer is always near, and takes a moment.
@@ -58,8 +58,9 @@ fn sqlite(archive: &Arc<MemoryArchive>) -> (Arc<SqliteHot>, TempDir) {
 /// A process on a cluster of its own.
 async fn simulated_cluster(seed: u64, archive: &Arc<MemoryArchive>) -> Arc<CqlHot> {
     // Few buckets, so that a partition is sealed in a moment; and this one process has one clock.
-    let options = cql::CqlOptions { bucket_bits: 4, clock_bound_ms: 0, ..Simulated::options() };
-    Simulated::calm(seed).process(options, Arc::clone(archive) as _, None).await
+    let options =
+        cql::CqlOptions { bucket_bits: 4, clock_bound_ms: 0, ..ClusterFixture::options() };
+    ClusterFixture::calm(seed).process(options, Arc::clone(archive) as _, None).await
 }
 
 async fn copied(from: &dyn CopySource, to: &dyn Importer) -> Copied {
@@ -167,7 +168,7 @@ async fn all_that_a_store_can_hold() {
 async fn at_work_after_it() {
     let archive = Arc::<MemoryArchive>::default();
     let (first, _folder) = sqlite(&archive);
-    let world = World::made(&Kit::new(Arc::clone(&first) as _, Arc::clone(&archive))).await;
+    let world = CopiedWorld::made(&Kit::new(Arc::clone(&first) as _, Arc::clone(&archive))).await;
     let cluster = simulated_cluster(3, &archive).await;
     copied(&*first, &*cluster).await;
     is_same(&*first, &*cluster).await;
@@ -177,12 +178,17 @@ async fn at_work_after_it() {
 }
 
 /// Stops after each step that writes to the target, and goes on; while the source is at work.
-async fn stopped_everywhere(from: &Arc<SqliteHot>, to: &Arc<CqlHot>, kit: &Kit, world: &World) {
+async fn stopped_everywhere(
+    from: &Arc<SqliteHot>,
+    to: &Arc<CqlHot>,
+    kit: &Kit,
+    world: &CopiedWorld,
+) {
     let small = SmallPages { inner: Arc::clone(from) as _, items: 2 };
     let (mut stops, mut resumed) = (0_usize, 0_usize);
     loop {
         // One page at least: some stop before it is put, some before its position is kept.
-        let target = Stops::after(Arc::clone(to) as _, 2 + stops % 3);
+        let target = StoppingTarget::after(Arc::clone(to) as _, 2 + stops % 3);
         match copy(&small, &target, |_, _| ()).await {
             Ok(last) => {
                 resumed += usize::from(last.resumed);
@@ -204,7 +210,7 @@ async fn stopped_and_passed_again() {
     let archive = Arc::<MemoryArchive>::default();
     let (from, _folder) = sqlite(&archive);
     let kit = Kit::new(Arc::clone(&from) as _, Arc::clone(&archive));
-    let world = World::made(&kit).await;
+    let world = CopiedWorld::made(&kit).await;
     let to = simulated_cluster(4, &archive).await;
     stopped_everywhere(&from, &to, &kit, &world).await;
     let again = copied(&*from, &*to).await;
@@ -233,7 +239,7 @@ async fn made_meanwhile() {
     kit.issued(&early, &kit.user("ann"), "a").await;
     let mut position = String::new();
     while !position.starts_with("first coupons") {
-        let target = Stops::after(Arc::clone(&to) as _, 2);
+        let target = StoppingTarget::after(Arc::clone(&to) as _, 2);
         copy(&*from, &target, |_, _| ()).await.unwrap_err();
         position = to.fact(Fact::CopyPosition).await.unwrap().unwrap_or_default();
     }

@@ -24,15 +24,15 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use engine::{Engine, Value, rows_of};
+use engine::{ParameterValue, RealEngine, rows_of};
 use futures::{StreamExt, stream};
-use model::{Model, bound, rows_in};
+use model::{SimulatedReplicas, bound, rows_in};
 use scylla::frame::response::result::ColumnType;
 use scylla::statement::prepared::PreparedStatement;
 use scylla::value::{CqlValue, MaybeUnset};
 use simulation::cql::{CqlStatement, KeyspaceSchema, StatementKind};
 use simulation::rng::Rng;
-use values::{Lane, Role, roles};
+use values::{ParameterRole, StatementLane, roles};
 
 /// Statements of a run.
 const STATEMENTS: u64 = 10_000;
@@ -47,30 +47,30 @@ const COMPARED_EVERY: u64 = 8;
 const DIFFERENCES_MAX: usize = 3;
 
 /// A statement as both know it.
-struct Known {
+struct ComparedStatement {
     real: PreparedStatement,
     simulated: Arc<CqlStatement>,
-    roles: Vec<Role>,
+    roles: Vec<ParameterRole>,
     /// Whether its answer is compared: write times differ, and so does the order of partitions.
     is_compared: bool,
 }
 
 /// All statements of a table.
-struct OfTable {
-    statements: Vec<Known>,
+struct TableStatements {
+    statements: Vec<ComparedStatement>,
     /// Reads all columns of one partition.
-    whole: Known,
+    whole: ComparedStatement,
     partition_key: Vec<String>,
 }
 
-struct Both {
-    engine: Engine,
-    tables: Vec<OfTable>,
+struct EnginePair {
+    engine: RealEngine,
+    tables: Vec<TableStatements>,
 }
 
-impl Both {
-    async fn start() -> Option<Both> {
-        let engine = Engine::start().await?;
+impl EnginePair {
+    async fn start() -> Option<EnginePair> {
+        let engine = RealEngine::start().await?;
         let schema = KeyspaceSchema::couponry();
         let mut by_table: BTreeMap<String, Vec<&str>> = BTreeMap::new();
         for cql in texts::listed() {
@@ -82,25 +82,25 @@ impl Both {
             let table = engine.table(&name);
             let mut statements = Vec::new();
             for cql in texts {
-                statements.push(Known::of(&engine, &schema, cql).await);
+                statements.push(ComparedStatement::of(&engine, &schema, cql).await);
             }
             let columns: BTreeSet<&str> = table.columns.keys().map(String::as_str).collect();
             let columns = columns.into_iter().collect::<Vec<_>>().join(", ");
             let key: Vec<String> =
                 table.partition_key.iter().map(|column| format!("{column} = ?")).collect();
             let cql = format!("SELECT {columns} FROM {name} WHERE {}", key.join(" AND "));
-            let whole = Known::of(&engine, &schema, &cql).await;
-            tables.push(OfTable { statements, whole, partition_key: table.partition_key });
+            let whole = ComparedStatement::of(&engine, &schema, &cql).await;
+            tables.push(TableStatements { statements, whole, partition_key: table.partition_key });
         }
-        Some(Both { engine, tables })
+        Some(EnginePair { engine, tables })
     }
 
     /// Runs a statement on both. Returns how the answers differ.
     async fn run(
         &self,
-        known: &Known,
-        model: &mut Model,
-        values: &[Value],
+        known: &ComparedStatement,
+        model: &mut SimulatedReplicas,
+        values: &[ParameterValue],
         written_us: i64,
     ) -> Result<(), String> {
         let kind = known.simulated.kind();
@@ -135,8 +135,8 @@ impl Both {
     }
 }
 
-impl Known {
-    async fn of(engine: &Engine, schema: &Arc<KeyspaceSchema>, cql: &str) -> Known {
+impl ComparedStatement {
+    async fn of(engine: &RealEngine, schema: &Arc<KeyspaceSchema>, cql: &str) -> ComparedStatement {
         let real = engine.prepare(cql).await;
         let simulated = schema.prepare(cql).unwrap_or_else(|why| panic!("{cql}: {why}"));
         let parameters = real.get_variable_col_specs();
@@ -155,22 +155,22 @@ impl Known {
         let table = engine.table(simulated.table());
         let roles = roles(cql, parameters.as_slice(), &table);
         let is_compared = !cql.contains("WRITETIME") && !cql.contains(" IN ?");
-        Known { real, simulated, roles, is_compared }
+        ComparedStatement { real, simulated, roles, is_compared }
     }
 
-    fn values(&self, lane: &Lane, rng: &mut Rng) -> Vec<Value> {
+    fn values(&self, lane: &StatementLane, rng: &mut Rng) -> Vec<ParameterValue> {
         let specs = self.real.get_variable_col_specs();
         let values = self.roles.iter().zip(specs.iter());
         values.map(|(role, spec)| lane.value(*role, spec, rng)).collect()
     }
 
     /// The partition that these values name; `None` for several.
-    fn partition(&self, values: &[Value], key: &[String]) -> Option<Vec<Value>> {
+    fn partition(&self, values: &[ParameterValue], key: &[String]) -> Option<Vec<ParameterValue>> {
         let specs = self.real.get_variable_col_specs();
         let value_of = |column: &String| {
             let at = specs.iter().position(|spec| spec.name() == column)?;
             let is_one = !matches!(values[at], MaybeUnset::Set(Some(CqlValue::List(_))));
-            (self.roles[at] == Role::Partition && is_one).then(|| values[at].clone())
+            (self.roles[at] == ParameterRole::Partition && is_one).then(|| values[at].clone())
         };
         key.iter().map(value_of).collect()
     }
@@ -182,8 +182,8 @@ fn kind_of(typ: &ColumnType<'_>) -> String {
     text.split("keyspace").next().unwrap_or_default().to_owned()
 }
 
-fn shown(values: &[Value]) -> String {
-    let one = |value: &Value| match value {
+fn shown(values: &[ParameterValue]) -> String {
+    let one = |value: &ParameterValue| match value {
         MaybeUnset::Unset => "unset".to_owned(),
         MaybeUnset::Set(None) => "null".to_owned(),
         MaybeUnset::Set(Some(value)) => format!("{value:?}"),
@@ -199,23 +199,23 @@ fn is_equal<T: PartialEq + std::fmt::Debug>(real: &T, simulated: &T) -> Result<(
 }
 
 /// Runs the statements of one lane. Returns the first difference.
-async fn run_lane(both: &Both, lane: Lane, statements: u64) -> Option<String> {
+async fn run_lane(both: &EnginePair, lane: StatementLane, statements: u64) -> Option<String> {
     let mut rng = Rng::new(lane.seed).fork(&format!("lane {}", lane.number));
-    let mut model = Model::new(rng.fork("replicas"), lane.now_us);
+    let mut model = SimulatedReplicas::new(rng.fork("replicas"), lane.now_us);
     // What was done to each partition.
     let mut done: BTreeMap<(usize, String), Vec<String>> = BTreeMap::new();
     let mut nth = 0;
     for _ in 0..statements.div_ceil(COMPARED_EVERY) {
         let at = usize::try_from(rng.below(both.tables.len() as u64)).unwrap();
         let table = &both.tables[at];
-        let mut touched: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+        let mut touched: BTreeMap<String, Vec<ParameterValue>> = BTreeMap::new();
         for _ in 0..COMPARED_EVERY {
             let known = rng.pick(&table.statements);
             let values = known.values(&lane, &mut rng);
             // Of two values that expire and have one write time, the engine keeps the one that expires
             // later by its own clock.
             nth += 8;
-            let expires = known.roles.contains(&Role::TimeToLive);
+            let expires = known.roles.contains(&ParameterRole::TimeToLive);
             let written_us = lane.write_time(&mut rng) + if expires { nth } else { 0 };
             let partition = known.partition(&values, &table.partition_key);
             let name = partition.as_deref().map(shown).unwrap_or_default();
@@ -235,7 +235,7 @@ async fn run_lane(both: &Both, lane: Lane, statements: u64) -> Option<String> {
     None
 }
 
-fn report(lane: &Lane, done: &[String], how: &str) -> String {
+fn report(lane: &StatementLane, done: &[String], how: &str) -> String {
     let mut text = format!("seed {}, lane {}\n", lane.seed, lane.number);
     for line in done {
         writeln!(text, "  {line}").unwrap();
@@ -249,13 +249,14 @@ fn number(variable: &str) -> Option<u64> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_real_engine_and_the_simulated_rows_agree() {
-    let Some(both) = Both::start().await else { return };
+    let Some(both) = EnginePair::start().await else { return };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let now_us = i64::try_from(now.as_micros()).unwrap();
     // A number of its own, so that a second run on the same node finds no rows.
     let seed = number("COUPONRY_DIFFERENTIAL_SEED").unwrap_or(now_us.unsigned_abs() / 1_000);
     let each = number("COUPONRY_DIFFERENTIAL").unwrap_or(STATEMENTS).div_ceil(LANES);
-    let lanes = (0..LANES).map(|number| run_lane(&both, Lane { seed, number, now_us }, each));
+    let lanes =
+        (0..LANES).map(|number| run_lane(&both, StatementLane { seed, number, now_us }, each));
     let ran: Vec<Option<String>> =
         stream::iter(lanes).buffer_unordered(LANES as usize).collect().await;
     let differences: Vec<String> = ran.into_iter().flatten().collect();

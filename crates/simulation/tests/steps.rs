@@ -30,7 +30,7 @@ mod steps {
     pub(crate) mod stock;
 }
 
-use steps::stage::Stage;
+use steps::stage::TestStage;
 
 macro_rules! cases {
     ($($module:ident { $($case:ident)* })*) => {
@@ -68,8 +68,8 @@ cases! {
 }
 
 /// Runs a case on a cluster of its own.
-async fn on_a_stage(case: impl AsyncFn(&Stage)) {
-    let stage = Stage::set().await;
+async fn on_a_stage(case: impl AsyncFn(&TestStage)) {
+    let stage = TestStage::set().await;
     Box::pin(case(&stage)).await;
     stage.report();
     stage.is_sound().await;

@@ -15,24 +15,24 @@ use simulation::session::{SimulatedProcess, SimulatedSession, StatementTamper};
 use simulation::trace::Trace;
 
 /// Three nodes, which the test has to itself.
-pub(crate) struct Simulated {
+pub(crate) struct ClusterFixture {
     pub(crate) cluster: SimulatedCluster,
     rng: Rng,
     trace: Trace,
     processes: AtomicU32,
 }
 
-impl Simulated {
+impl ClusterFixture {
     /// A cluster without faults. The seed decides which nodes are asked.
-    pub(crate) fn calm(seed: u64) -> Simulated {
-        Simulated::in_weather(seed, NetworkWeather::calm())
+    pub(crate) fn calm(seed: u64) -> ClusterFixture {
+        ClusterFixture::in_weather(seed, NetworkWeather::calm())
     }
 
-    pub(crate) fn in_weather(seed: u64, weather: NetworkWeather) -> Simulated {
+    pub(crate) fn in_weather(seed: u64, weather: NetworkWeather) -> ClusterFixture {
         let (rng, trace) = (Rng::new(seed), Trace::new(false));
         let schema = KeyspaceSchema::couponry();
         let cluster = SimulatedCluster::new(schema, rng.fork("cluster"), trace.clone(), weather);
-        Simulated { cluster, rng, trace, processes: AtomicU32::new(0) }
+        ClusterFixture { cluster, rng, trace, processes: AtomicU32::new(0) }
     }
 
     /// Options for its processes.

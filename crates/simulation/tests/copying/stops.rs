@@ -34,15 +34,15 @@ impl CopySource for SmallPages {
     }
 }
 
-pub(crate) struct Stops {
+pub(crate) struct StoppingTarget {
     inner: Arc<dyn Importer>,
     left: AtomicUsize,
 }
 
-impl Stops {
+impl StoppingTarget {
     /// Writes `writes` times, and then no more.
-    pub(crate) fn after(inner: Arc<dyn Importer>, writes: usize) -> Stops {
-        Stops { inner, left: writes.into() }
+    pub(crate) fn after(inner: Arc<dyn Importer>, writes: usize) -> StoppingTarget {
+        StoppingTarget { inner, left: writes.into() }
     }
 
     fn writes(&self) -> Result<(), HotError> {
@@ -53,7 +53,7 @@ impl Stops {
 }
 
 #[async_trait]
-impl Facts for Stops {
+impl Facts for StoppingTarget {
     async fn fact(&self, fact: Fact) -> Result<Option<String>, HotError> {
         self.inner.fact(fact).await
     }
@@ -80,14 +80,14 @@ impl Facts for Stops {
 }
 
 #[async_trait]
-impl Inventory for Stops {
+impl Inventory for StoppingTarget {
     async fn page(&self, of: Table, after: Option<String>, limit: usize) -> Result<Page, HotError> {
         self.inner.page(of, after, limit).await
     }
 }
 
 #[async_trait]
-impl Importer for Stops {
+impl Importer for StoppingTarget {
     async fn put(&self, items: Vec<Item>, pass: Pass) -> Result<(), HotError> {
         self.writes()?;
         self.inner.put(items, pass).await

@@ -20,7 +20,7 @@ use hot_conformance::kit::{
 
 const SOLD_OUT: Said = Said::Refused(Refusal::SoldOut);
 
-pub(crate) struct World {
+pub(crate) struct CopiedWorld {
     /// Three each; of its forty some are gone in every way.
     campaign: Campaign,
     codes: Vec<Code>,
@@ -42,8 +42,8 @@ pub(crate) struct World {
     seen: Vec<Coupon>,
 }
 
-impl World {
-    pub(crate) async fn made(kit: &Kit) -> World {
+impl CopiedWorld {
+    pub(crate) async fn made(kit: &Kit) -> CopiedWorld {
         let campaign = Campaign {
             per_user_limit: Some(3),
             metadata: Some("{\"worth\":\"5\"}".into()),
@@ -136,7 +136,7 @@ impl World {
             seen.push(kit.coupon(code).await);
         }
         kit.is_sound().await;
-        World {
+        CopiedWorld {
             campaign,
             codes,
             paused,

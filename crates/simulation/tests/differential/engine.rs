@@ -19,15 +19,15 @@ const NODE: &str = "COUPONRY_DIFFERENTIAL_NODE";
 const KEYSPACE: &str = "differential";
 
 /// A value of a parameter.
-pub(crate) type Value = MaybeUnset<Option<CqlValue>>;
+pub(crate) type ParameterValue = MaybeUnset<Option<CqlValue>>;
 
-pub(crate) struct Engine {
+pub(crate) struct RealEngine {
     session: Session,
 }
 
-impl Engine {
+impl RealEngine {
     /// `None` if this machine cannot run one.
-    pub(crate) async fn start() -> Option<Engine> {
+    pub(crate) async fn start() -> Option<RealEngine> {
         let nodes = match std::env::var(NODE) {
             Ok(node) => node,
             Err(_) => {
@@ -43,7 +43,7 @@ impl Engine {
         let builder =
             SessionBuilder::new().known_nodes(address.nodes()).use_keyspace(KEYSPACE, false);
         let session = builder.connection_timeout(Duration::from_secs(20)).build().await.unwrap();
-        Some(Engine { session })
+        Some(RealEngine { session })
     }
 
     /// The columns of a table and which of them are its key.
@@ -63,7 +63,7 @@ impl Engine {
     pub(crate) async fn run(
         &self,
         statement: &PreparedStatement,
-        values: &[Value],
+        values: &[ParameterValue],
         written_us: Option<i64>,
     ) -> Result<QueryResult, String> {
         let mut statement = statement.clone();

@@ -14,12 +14,12 @@ use simulation::cql::{
 };
 use simulation::rng::Rng;
 
-use crate::engine::Value;
+use crate::engine::ParameterValue;
 
 /// The length of a value that is not set, in the native protocol.
 const UNSET: i32 = -2;
 
-pub(crate) struct Model {
+pub(crate) struct SimulatedReplicas {
     replicas: [ReplicaData; 3],
     rng: Rng,
     /// The write time of the last conditional update.
@@ -27,10 +27,10 @@ pub(crate) struct Model {
     now_s: i64,
 }
 
-impl Model {
-    pub(crate) fn new(rng: Rng, now_us: i64) -> Model {
+impl SimulatedReplicas {
+    pub(crate) fn new(rng: Rng, now_us: i64) -> SimulatedReplicas {
         let replicas = [ReplicaData::default(), ReplicaData::default(), ReplicaData::default()];
-        Model { replicas, rng, ballot_us: now_us, now_s: now_us / 1_000_000 }
+        SimulatedReplicas { replicas, rng, ballot_us: now_us, now_s: now_us / 1_000_000 }
     }
 
     /// The rows of the answer, each as it is sent; none of a plain write.
@@ -88,7 +88,7 @@ impl Model {
 }
 
 /// The values as they are sent.
-pub(crate) fn bound(parameters: &[ColumnSpec<'_>], values: &[Value]) -> Vec<BoundValue> {
+pub(crate) fn bound(parameters: &[ColumnSpec<'_>], values: &[ParameterValue]) -> Vec<BoundValue> {
     let mut bytes = Vec::new();
     let context = RowSerializationContext::from_specs(parameters);
     values.serialize(&context, &mut RowWriter::new(&mut bytes)).unwrap();

@@ -9,7 +9,7 @@ use scylla::value::{CqlDate, CqlTimestamp, CqlValue, MaybeUnset};
 use simulation::rng::Rng;
 use uuid::Uuid;
 
-use crate::engine::Value;
+use crate::engine::ParameterValue;
 
 /// Different values of each column of a key.
 const KEYS: u64 = 3;
@@ -18,7 +18,7 @@ const PARTITIONS: u64 = 2;
 
 /// What a parameter is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Role {
+pub(crate) enum ParameterRole {
     WriteTime,
     TimeToLive,
     Limit,
@@ -32,7 +32,7 @@ pub(crate) enum Role {
 }
 
 /// What each parameter of a statement is for.
-pub(crate) fn roles(cql: &str, parameters: &[ColumnSpec<'_>], table: &Table) -> Vec<Role> {
+pub(crate) fn roles(cql: &str, parameters: &[ColumnSpec<'_>], table: &Table) -> Vec<ParameterRole> {
     let [written, ttl] = ["USING TIMESTAMP ", " TTL "].map(|word| marker_after(cql, word));
     let limits: Vec<usize> =
         cql.match_indices("LIMIT ?").map(|(at, _)| markers(&cql[..at])).collect();
@@ -41,13 +41,13 @@ pub(crate) fn roles(cql: &str, parameters: &[ColumnSpec<'_>], table: &Table) -> 
         let name = spec.name().trim_start_matches("in(").trim_end_matches(')');
         let is_of = |key: &[String]| key.iter().any(|column| column == name);
         match () {
-            () if Some(at) == written => Role::WriteTime,
-            () if Some(at) == ttl => Role::TimeToLive,
-            () if limits.contains(&at) => Role::Limit,
-            () if is_of(&table.partition_key) => Role::Partition,
-            () if is_of(&table.clustering_key) => Role::Clustering,
-            () if at < set_until && table.columns.contains_key(name) => Role::Set,
-            () => Role::Other,
+            () if Some(at) == written => ParameterRole::WriteTime,
+            () if Some(at) == ttl => ParameterRole::TimeToLive,
+            () if limits.contains(&at) => ParameterRole::Limit,
+            () if is_of(&table.partition_key) => ParameterRole::Partition,
+            () if is_of(&table.clustering_key) => ParameterRole::Clustering,
+            () if at < set_until && table.columns.contains_key(name) => ParameterRole::Set,
+            () => ParameterRole::Other,
         }
     };
     parameters.iter().enumerate().map(role).collect()
@@ -64,14 +64,14 @@ fn marker_after(cql: &str, word: &str) -> Option<usize> {
 
 /// The values of one lane, which shares no partition with the others.
 #[derive(Clone, Copy)]
-pub(crate) struct Lane {
+pub(crate) struct StatementLane {
     pub(crate) seed: u64,
     pub(crate) number: u64,
     /// The time at which the run began, in microseconds.
     pub(crate) now_us: i64,
 }
 
-impl Lane {
+impl StatementLane {
     /// A write time. Those of conditional updates are the engine's own and between these.
     pub(crate) fn write_time(&self, rng: &mut Rng) -> i64 {
         let tie = i64::try_from(rng.below(4)).unwrap();
@@ -81,20 +81,29 @@ impl Lane {
         }
     }
 
-    pub(crate) fn value(&self, role: Role, spec: &ColumnSpec<'_>, rng: &mut Rng) -> Value {
+    pub(crate) fn value(
+        &self,
+        role: ParameterRole,
+        spec: &ColumnSpec<'_>,
+        rng: &mut Rng,
+    ) -> ParameterValue {
         let is_key_of_map = spec.name().starts_with("key(");
         let is_collection = matches!(spec.typ(), ColumnType::Collection { .. });
         let value = match role {
-            Role::WriteTime => CqlValue::BigInt(self.write_time(rng)),
-            Role::TimeToLive => CqlValue::Int(i32::try_from(rng.between(3_000, 3_002)).unwrap()),
-            Role::Limit => CqlValue::Int(i32::try_from(rng.between(1, 3)).unwrap()),
-            Role::Partition => self.partition(spec.typ(), rng),
-            Role::Clustering => of(spec.typ(), KEYS, rng),
-            Role::Set if rng.chance(80) => return MaybeUnset::Unset,
-            Role::Set | Role::Other if !is_collection && !is_key_of_map && rng.chance(150) => {
+            ParameterRole::WriteTime => CqlValue::BigInt(self.write_time(rng)),
+            ParameterRole::TimeToLive => {
+                CqlValue::Int(i32::try_from(rng.between(3_000, 3_002)).unwrap())
+            }
+            ParameterRole::Limit => CqlValue::Int(i32::try_from(rng.between(1, 3)).unwrap()),
+            ParameterRole::Partition => self.partition(spec.typ(), rng),
+            ParameterRole::Clustering => of(spec.typ(), KEYS, rng),
+            ParameterRole::Set if rng.chance(80) => return MaybeUnset::Unset,
+            ParameterRole::Set | ParameterRole::Other
+                if !is_collection && !is_key_of_map && rng.chance(150) =>
+            {
                 return MaybeUnset::Set(None);
             }
-            Role::Set | Role::Other => of(spec.typ(), KEYS + 1, rng),
+            ParameterRole::Set | ParameterRole::Other => of(spec.typ(), KEYS + 1, rng),
         };
         MaybeUnset::Set(Some(value))
     }

@@ -13,7 +13,7 @@ use hot::Applied;
 use hot_cql::CqlHot;
 use router::Found;
 
-use super::stage::{Answer, Stage, Sweep, held_by, is_refused, patiently};
+use super::stage::{ChangeResult, StepSweep, TestStage, held_by, is_refused, patiently};
 use hot_conformance::kit::{
     NOW, Said, extend_days, give, hold, of, order, order_of, redeem, reference, said, void,
 };
@@ -44,7 +44,13 @@ struct Scene {
 }
 
 impl Scene {
-    async fn of(stage: &Stage, campaign: Campaign, stock: u64, user: UserId, to: Action) -> Scene {
+    async fn of(
+        stage: &TestStage,
+        campaign: Campaign,
+        stock: u64,
+        user: UserId,
+        to: Action,
+    ) -> Scene {
         let codes = stage.kit.stocked(&campaign, stock).await;
         let change = stage.kit.change(to, Asker::Shop, NOW);
         let found = match &campaign.shared_code {
@@ -55,7 +61,7 @@ impl Scene {
         Scene { campaign, codes, user, change, found: Some(found), answered }
     }
 
-    async fn issue(&self, stage: &Stage, to: &UserId, name: Option<IssueRef>) -> Applied {
+    async fn issue(&self, stage: &TestStage, to: &UserId, name: Option<IssueRef>) -> Applied {
         let hot = &stage.kit.hot;
         let ask = async || {
             let change = stage.kit.change(give(to, name.clone()), Asker::Shop, NOW);
@@ -66,7 +72,7 @@ impl Scene {
         applied
     }
 
-    async fn apply(&self, stage: &Stage, found: &Found, action: Action) -> Applied {
+    async fn apply(&self, stage: &TestStage, found: &Found, action: Action) -> Applied {
         let ask = async || {
             let change = stage.kit.change(action.clone(), Asker::Shop, NOW);
             stage.kit.hot.apply(found, change).await
@@ -77,7 +83,7 @@ impl Scene {
     }
 
     /// For a user of a campaign with a shared code.
-    async fn behind_a_word(stage: &Stage, action: impl Fn(&UserId) -> Action) -> Scene {
+    async fn behind_a_word(stage: &TestStage, action: impl Fn(&UserId) -> Action) -> Scene {
         let campaign = Campaign {
             handout: Handout::Shared,
             shared_code: Some(stage.kit.code()),
@@ -88,7 +94,7 @@ impl Scene {
         Scene::of(stage, campaign, 3, user, action).await
     }
 
-    async fn coupons(&self, stage: &Stage) -> Vec<Coupon> {
+    async fn coupons(&self, stage: &TestStage) -> Vec<Coupon> {
         let mut coupons = Vec::new();
         for code in &self.codes {
             coupons.push(stage.kit.coupon(code).await);
@@ -97,12 +103,12 @@ impl Scene {
     }
 
     /// Other users issue until SOLD_OUT. Then no coupon may be left.
-    async fn drain(&self, stage: &Stage) {
+    async fn drain(&self, stage: &TestStage) {
         let ask = async || self.issue(stage, &stage.kit.user("everybody"), reference("e")).await;
         self.sells_out(stage, ask).await;
     }
 
-    async fn sells_out(&self, stage: &Stage, ask: impl AsyncFn() -> Applied) {
+    async fn sells_out(&self, stage: &TestStage, ask: impl AsyncFn() -> Applied) {
         for _ in 0..=self.codes.len() {
             match said(&ask().await) {
                 Said::Accepted => {}
@@ -118,7 +124,7 @@ impl Scene {
     }
 
     /// Every answer is true, and the user has at most as many coupons as the limit.
-    async fn holds(&self, stage: &Stage, answer: Option<&Answer>) -> Vec<Coupon> {
+    async fn holds(&self, stage: &TestStage, answer: Option<&ChangeResult>) -> Vec<Coupon> {
         let coupons = self.coupons(stage).await;
         if let Some(answer) = answer {
             stage.is_true(answer, &self.change, &coupons).await;
@@ -135,7 +141,12 @@ impl Scene {
     }
 }
 
-async fn issue_step_by_step(stage: &Stage, name: &str, limit: u16, reference_: Option<IssueRef>) {
+async fn issue_step_by_step(
+    stage: &TestStage,
+    name: &str,
+    limit: u16,
+    reference_: Option<IssueRef>,
+) {
     let stock = u64::from(limit) + 2;
     let scene = async || {
         let campaign = Campaign { per_user_limit: Some(limit), ..stage.draft() };
@@ -163,7 +174,7 @@ async fn issue_step_by_step(stage: &Stage, name: &str, limit: u16, reference_: O
         }
         Way::Everybody => scene.drain(stage).await,
     };
-    let judge = async |scene: &Scene, way: Way, answer: Option<Answer>| {
+    let judge = async |scene: &Scene, way: Way, answer: Option<ChangeResult>| {
         let coupons = scene.holds(stage, answer.as_ref()).await;
         if let Some(reference) = &reference_ {
             let named = |it: &&Coupon| it.issue_ref() == Some(reference);
@@ -189,23 +200,23 @@ async fn issue_step_by_step(stage: &Stage, name: &str, limit: u16, reference_: O
         scene.drain(stage).await;
         scene.holds(stage, None).await;
     };
-    stage.sweep(Sweep::of(name, &WAYS), scene, issue_as_is, pick_up, judge).await;
+    stage.sweep(StepSweep::of(name, &WAYS), scene, issue_as_is, pick_up, judge).await;
 }
 
-pub(crate) async fn issue_of_one(stage: &Stage) {
+pub(crate) async fn issue_of_one(stage: &TestStage) {
     issue_step_by_step(stage, "claims: issue, limit 1", 1, reference("a")).await;
 }
 
-pub(crate) async fn issue_without_issue_ref(stage: &Stage) {
+pub(crate) async fn issue_without_issue_ref(stage: &TestStage) {
     issue_step_by_step(stage, "claims: issue without issue_ref", 1, None).await;
 }
 
-pub(crate) async fn issue_of_three(stage: &Stage) {
+pub(crate) async fn issue_of_three(stage: &TestStage) {
     issue_step_by_step(stage, "claims: issue, limit 3", 3, reference("a")).await;
 }
 
 /// One coupon by its code, with a limit of one.
-async fn by_code(stage: &Stage, name: &str, handout: Handout, action: fn(&UserId) -> Action) {
+async fn by_code(stage: &TestStage, name: &str, handout: Handout, action: fn(&UserId) -> Action) {
     let ways = [Way::SameAgain, Way::UsersOther, Way::Stranger];
     let scene = async || {
         let campaign = Campaign { handout, ..stage.draft() };
@@ -231,7 +242,7 @@ async fn by_code(stage: &Stage, name: &str, handout: Handout, action: fn(&UserId
             scene.apply(stage, found, action(&stage.kit.user("bob"))).await;
         }
     };
-    let judge = async |scene: &Scene, _: Way, answer: Option<Answer>| {
+    let judge = async |scene: &Scene, _: Way, answer: Option<ChangeResult>| {
         let coupons = scene.holds(stage, answer.as_ref()).await;
         let has_one = held_by(&coupons, &scene.user).len() == 1;
         let third = stage.kit.found(&scene.codes[2]).await;
@@ -250,26 +261,26 @@ async fn by_code(stage: &Stage, name: &str, handout: Handout, action: fn(&UserId
         }
         scene.holds(stage, None).await;
     };
-    stage.sweep(Sweep::of(name, &ways), scene, apply_as_is, pick_up, judge).await;
+    stage.sweep(StepSweep::of(name, &ways), scene, apply_as_is, pick_up, judge).await;
 }
 
-pub(crate) async fn issue_by_code(stage: &Stage) {
+pub(crate) async fn issue_by_code(stage: &TestStage) {
     by_code(stage, "claims: issue by code", Handout::Shop, |to| give(to, reference("a"))).await;
 }
 
-pub(crate) async fn bearer_redeemed(stage: &Stage) {
+pub(crate) async fn bearer_redeemed(stage: &TestStage) {
     by_code(stage, "claims: a bearer code redeemed", Handout::Bearer, |by| {
         redeem(by, &order_of(by))
     })
     .await;
 }
 
-pub(crate) async fn bearer_put_into_a_wallet(stage: &Stage) {
+pub(crate) async fn bearer_put_into_a_wallet(stage: &TestStage) {
     let name = "claims: a bearer code put into a wallet";
     by_code(stage, name, Handout::Bearer, |to| give(to, None)).await;
 }
 
-pub(crate) async fn shared_code_redeemed(stage: &Stage) {
+pub(crate) async fn shared_code_redeemed(stage: &TestStage) {
     let scene = async || Scene::behind_a_word(stage, |user| redeem(user, "1")).await;
     let everybody = async |scene: &Scene| {
         let found = scene.found.as_ref().unwrap();
@@ -298,7 +309,7 @@ pub(crate) async fn shared_code_redeemed(stage: &Stage) {
             Way::Everybody => everybody(scene).await,
         }
     };
-    let judge = async |scene: &Scene, way: Way, answer: Option<Answer>| {
+    let judge = async |scene: &Scene, way: Way, answer: Option<ChangeResult>| {
         scene.holds(stage, answer.as_ref()).await;
         if way != Way::Everybody {
             let found = scene.found.as_ref().unwrap();
@@ -312,7 +323,7 @@ pub(crate) async fn shared_code_redeemed(stage: &Stage) {
     };
     stage
         .sweep(
-            Sweep::of("claims: a shared code redeemed", &WAYS),
+            StepSweep::of("claims: a shared code redeemed", &WAYS),
             scene,
             apply_as_is,
             pick_up,
@@ -322,7 +333,7 @@ pub(crate) async fn shared_code_redeemed(stage: &Stage) {
 }
 
 /// A hold leaves no event. Only the row shows whether it was applied.
-pub(crate) async fn shared_code_held(stage: &Stage) {
+pub(crate) async fn shared_code_held(stage: &TestStage) {
     let scene = async || Scene::behind_a_word(stage, |user| hold(user, "1", 30)).await;
     let pick_up = async |scene: &Scene, way: Way| {
         let found = scene.found.as_ref().unwrap();
@@ -331,7 +342,7 @@ pub(crate) async fn shared_code_held(stage: &Stage) {
         let held = matches!(said(&picked), Said::Refused(Refusal::Held { .. }));
         assert!(!is_refused(&picked) || (held && order == "2"), "{picked:?}");
     };
-    let judge = async |scene: &Scene, way: Way, answer: Option<Answer>| {
+    let judge = async |scene: &Scene, way: Way, answer: Option<ChangeResult>| {
         let coupons = scene.holds(stage, None).await;
         let theirs = held_by(&coupons, &scene.user);
         assert_eq!(theirs.len(), 1, "one each");
@@ -343,12 +354,18 @@ pub(crate) async fn shared_code_held(stage: &Stage) {
     };
     let ways = [Way::SameAgain, Way::UsersOther];
     stage
-        .sweep(Sweep::of("claims: a shared code held", &ways), scene, apply_as_is, pick_up, judge)
+        .sweep(
+            StepSweep::of("claims: a shared code held", &ways),
+            scene,
+            apply_as_is,
+            pick_up,
+            judge,
+        )
         .await;
 }
 
 /// A void coupon of the user, in a campaign with `stock` other coupons.
-async fn replaced(stage: &Stage, stock: u64) -> Scene {
+async fn replaced(stage: &TestStage, stock: u64) -> Scene {
     let (campaign, user) = (stage.draft(), stage.kit.user("ann"));
     let codes = stage.kit.stocked(&campaign, stock + 1).await;
     let old = stage.kit.issued(&campaign, &user, "a").await;
@@ -368,7 +385,7 @@ fn name_of(change: &Change) -> Option<IssueRef> {
 }
 
 /// The user has one replacement and cannot get a second, in this campaign or another.
-async fn is_replaced_once(stage: &Stage, scene: &Scene) {
+async fn is_replaced_once(stage: &TestStage, scene: &Scene) {
     let new = scene.issue(stage, &scene.user, name_of(&scene.change)).await;
     assert_eq!(of(&new).holder(), Some(&scene.user), "{new:?}");
     let other = Campaign { ..stage.draft() };
@@ -381,16 +398,16 @@ async fn is_replaced_once(stage: &Stage, scene: &Scene) {
     assert_eq!((said(&plain), of(&plain).code()), (Said::Replayed, of(&new).code()));
 }
 
-async fn apply_as_is(hot: &CqlHot, scene: &Scene) -> Answer {
+async fn apply_as_is(hot: &CqlHot, scene: &Scene) -> ChangeResult {
     let found = scene.found.as_ref().unwrap();
     hot::Coupons::apply(hot, found, scene.change.clone()).await
 }
 
-async fn issue_as_is(hot: &CqlHot, scene: &Scene) -> Answer {
+async fn issue_as_is(hot: &CqlHot, scene: &Scene) -> ChangeResult {
     hot::Coupons::issue(hot, &scene.campaign.id, scene.change.clone()).await
 }
 
-pub(crate) async fn replacement(stage: &Stage) {
+pub(crate) async fn replacement(stage: &TestStage) {
     let ways = [Way::SameAgain, Way::Stranger];
     let scene = async || replaced(stage, 3).await;
     let pick_up = async |scene: &Scene, way: Way| match way {
@@ -402,18 +419,18 @@ pub(crate) async fn replacement(stage: &Stage) {
             assert!(no.contains(&stolen), "{stolen:?}");
         }
     };
-    let judge = async |scene: &Scene, _: Way, answer: Option<Answer>| {
+    let judge = async |scene: &Scene, _: Way, answer: Option<ChangeResult>| {
         scene.holds(stage, answer.as_ref()).await;
         is_replaced_once(stage, scene).await;
         scene.drain(stage).await;
     };
     stage
-        .sweep(Sweep::of("claims: replaces:CODE", &ways), scene, issue_as_is, pick_up, judge)
+        .sweep(StepSweep::of("claims: replaces:CODE", &ways), scene, issue_as_is, pick_up, judge)
         .await;
 }
 
 /// No coupon is left for the replacement. A moment later there is one.
-pub(crate) async fn replacement_without_stock(stage: &Stage) {
+pub(crate) async fn replacement_without_stock(stage: &TestStage) {
     for (stock, name) in [
         (0, "claims: replaces:CODE with an empty stock"),
         (1, "claims: replaces:CODE with the last coupon, which others take"),
@@ -427,7 +444,7 @@ pub(crate) async fn replacement_without_stock(stage: &Stage) {
             let new = scene.issue(stage, &scene.user, name_of(&scene.change)).await;
             assert_eq!(of(&new).holder(), Some(&scene.user), "{new:?}");
         };
-        let judge = async |scene: &Scene, _: Way, answer: Option<Answer>| {
+        let judge = async |scene: &Scene, _: Way, answer: Option<ChangeResult>| {
             let answered = scene.answered.take();
             let codes = answered.iter().filter(|it| it.snapshot.is_some());
             let codes = codes.map(|applied| of(applied).code().clone()).collect();
@@ -438,14 +455,16 @@ pub(crate) async fn replacement_without_stock(stage: &Stage) {
             scene.holds(stage, answer.as_ref()).await;
             is_replaced_once(stage, &scene).await;
         };
-        stage.sweep(Sweep::of(name, &[Way::SameAgain]), scene, issue_as_is, pick_up, judge).await;
+        stage
+            .sweep(StepSweep::of(name, &[Way::SameAgain]), scene, issue_as_is, pick_up, judge)
+            .await;
     }
 }
 
 /// An order redeems through a shared code for a user who has two coupons. At the moment of the second
 /// try another coupon works than at the moment of the first one.
 async fn order_sent_twice(
-    stage: &Stage,
+    stage: &TestStage,
     name: &str,
     prepare: impl AsyncFn(&Campaign, &Code, &Code),
     later: impl Fn(&Campaign) -> Millis,
@@ -480,7 +499,7 @@ async fn order_sent_twice(
         let applied = again(scene).await;
         scene.answered.borrow_mut().push(applied);
     };
-    let judge = async |scene: &Scene, _: Way, answer: Option<Answer>| {
+    let judge = async |scene: &Scene, _: Way, answer: Option<ChangeResult>| {
         let coupons = scene.holds(stage, answer.as_ref()).await;
         let redeemed = |coupons: &[Coupon]| -> Vec<Code> {
             let redeemed = coupons.iter().filter(|it| it.redemption().is_some());
@@ -497,12 +516,12 @@ async fn order_sent_twice(
         assert_eq!((said(&third), of(&third).code()), (Said::Replayed, &once[0]));
         assert_eq!(redeemed(&scene.coupons(stage).await), once);
     };
-    stage.sweep(Sweep::of(name, &[Way::SameAgain]), scene, apply_as_is, pick_up, judge).await;
+    stage.sweep(StepSweep::of(name, &[Way::SameAgain]), scene, apply_as_is, pick_up, judge).await;
 }
 
 /// The first try is stopped before each of its steps, the write of the coupon included. The second try
 /// must not redeem another coupon beside it.
-pub(crate) async fn an_order_redeems_one_coupon(stage: &Stage) {
+pub(crate) async fn an_order_redeems_one_coupon(stage: &TestStage) {
     // The first coupon is held for another order, so the first try takes the second one. Later the
     // hold is over: the second try alone would take the first coupon.
     let held = async |_: &Campaign, first: &Code, _: &Code| {

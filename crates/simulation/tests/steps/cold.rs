@@ -15,7 +15,7 @@ use hot::{CLOSED_BOUND_MS, Coupons, Emptying, HotError, HotStore, Residue, Tier}
 use hot_cql::CqlHot;
 use router::Found;
 
-use super::stage::{Answer, Stage, Stop, Sweep, patiently};
+use super::stage::{ChangeResult, StepSweep, StopPoint, TestStage, patiently};
 use hot_conformance::kit::{
     MemoryArchive, NOW, Said, cancel, extend, give, of, redeem, reference, revoke, said, void,
 };
@@ -23,10 +23,15 @@ use hot_conformance::kit::{
 /// Runs after which a pass must be done.
 const RUNS_MAX: usize = 5;
 
-type Ran = Result<(), HotError>;
+type PassResult = Result<(), HotError>;
 
 /// Archives closed coupons as the compactor does.
-async fn closed_pass(hot: &dyn HotStore, archive: &MemoryArchive, day: Day, now: Millis) -> Ran {
+async fn closed_pass(
+    hot: &dyn HotStore,
+    archive: &MemoryArchive,
+    day: Day,
+    now: Millis,
+) -> PassResult {
     for _ in 0..RUNS_MAX {
         let codes = hot.closed_codes(day, now, 50).await?;
         if codes.is_empty() {
@@ -44,7 +49,12 @@ async fn closed_pass(hot: &dyn HotStore, archive: &MemoryArchive, day: Day, now:
 }
 
 /// Archives a partition whose time is over, as the compactor does.
-async fn expired_pass(hot: &dyn HotStore, archive: &MemoryArchive, day: Day, now: Millis) -> Ran {
+async fn expired_pass(
+    hot: &dyn HotStore,
+    archive: &MemoryArchive,
+    day: Day,
+    now: Millis,
+) -> PassResult {
     assert!(hot.seal(day, now).await?, "its time is over");
     let mut after = None;
     loop {
@@ -96,7 +106,7 @@ struct Scene {
 }
 
 impl Scene {
-    async fn know(&self, stage: &Stage) {
+    async fn know(&self, stage: &TestStage) {
         for code in &self.codes {
             let coupon = stage.kit.coupon(code).await;
             self.known.borrow_mut().insert(code.clone(), coupon);
@@ -104,7 +114,7 @@ impl Scene {
     }
 
     /// Checks that the coupon is found, and is as in its last answer.
-    async fn reads(&self, stage: &Stage) {
+    async fn reads(&self, stage: &TestStage) {
         for code in &self.codes {
             let known = self.known.borrow().get(code).cloned();
             assert_eq!(Some(stage.kit.coupon(code).await), known);
@@ -112,7 +122,7 @@ impl Scene {
     }
 
     /// Makes a change at noon, by a clock that is behind, and remembers it if it is accepted.
-    async fn ask(&self, stage: &Stage, code: &Code, action: Action) -> Said {
+    async fn ask(&self, stage: &TestStage, code: &Code, action: Action) -> Said {
         let kit = &stage.kit;
         let found = kit.found(code).await;
         let ask = async || {
@@ -127,7 +137,7 @@ impl Scene {
     }
 }
 
-pub(crate) async fn closed_step_by_step(stage: &Stage) {
+pub(crate) async fn closed_step_by_step(stage: &TestStage) {
     let (kit, archive) = (&stage.kit, &*stage.kit.archive);
     let scene = async || {
         let campaign = Campaign { cancel_days: 2, ..stage.draft() };
@@ -163,7 +173,7 @@ pub(crate) async fn closed_step_by_step(stage: &Stage) {
         }
         Way::Readers => scene.reads(stage).await,
     };
-    let judge = async |scene: &Scene, _: Way, answer: Option<Ran>| {
+    let judge = async |scene: &Scene, _: Way, answer: Option<PassResult>| {
         if let Some(answer) = answer {
             answer.unwrap();
         }
@@ -186,10 +196,10 @@ pub(crate) async fn closed_step_by_step(stage: &Stage) {
         }
         scene.reads(stage).await;
     };
-    stage.sweep(Sweep::of("cold: the closed pass", &WAYS), scene, act, pick_up, judge).await;
+    stage.sweep(StepSweep::of("cold: the closed pass", &WAYS), scene, act, pick_up, judge).await;
 }
 
-pub(crate) async fn expired_step_by_step(stage: &Stage) {
+pub(crate) async fn expired_step_by_step(stage: &TestStage) {
     let (kit, archive) = (&stage.kit, &*stage.kit.archive);
     let scene = async || {
         let campaign = Campaign { cancel_days: 0, extend_days: 0, ..stage.draft() };
@@ -222,7 +232,7 @@ pub(crate) async fn expired_step_by_step(stage: &Stage) {
         }
         Way::Readers => scene.reads(stage).await,
     };
-    let judge = async |scene: &Scene, _: Way, answer: Option<Ran>| {
+    let judge = async |scene: &Scene, _: Way, answer: Option<PassResult>| {
         if let Some(answer) = answer {
             answer.unwrap();
         }
@@ -243,19 +253,19 @@ pub(crate) async fn expired_step_by_step(stage: &Stage) {
         scene.reads(stage).await;
         assert_eq!(scene.ask(stage, &scene.codes[3], void()).await, Said::Accepted);
     };
-    stage.sweep(Sweep::of("cold: the expired pass", &WAYS), scene, act, pick_up, judge).await;
+    stage.sweep(StepSweep::of("cold: the expired pass", &WAYS), scene, act, pick_up, judge).await;
 }
 
 /// A write that was decided before the partition was sealed or emptied, or its coupon evicted, and
 /// arrives afterwards.
-pub(crate) async fn late_writes(stage: &Stage) {
+pub(crate) async fn late_writes(stage: &TestStage) {
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    enum Meanwhile {
+    enum PartitionFate {
         Sealed,
         Emptied,
         ArchivedMarkers,
     }
-    struct Late {
+    struct LateWrite {
         campaign: Campaign,
         code: Code,
         found: Found,
@@ -285,55 +295,61 @@ pub(crate) async fn late_writes(stage: &Stage) {
             };
             let found = kit.found(&code).await;
             let change = kit.change(action, Asker::Shop, NOW);
-            Late { campaign, code, found, change, is_issue }
+            LateWrite { campaign, code, found, change, is_issue }
         };
-        let act = async |hot: &CqlHot, scene: &Late| match scene.is_issue {
+        let act = async |hot: &CqlHot, scene: &LateWrite| match scene.is_issue {
             true => hot.issue(&scene.campaign.id, scene.change.clone()).await,
             false => hot.apply(&scene.found, scene.change.clone()).await,
         };
-        let pick_up = async |scene: &Late, meanwhile: Meanwhile| {
+        let pick_up = async |scene: &LateWrite, meanwhile: PartitionFate| {
             let day = scene.campaign.expiry_day();
             let late = kit.time_to_seal(day).await;
             match meanwhile {
-                Meanwhile::Sealed => {
+                PartitionFate::Sealed => {
                     assert!(patiently(async || kit.hot.seal(day, late).await).await);
                 }
-                Meanwhile::Emptied => expired_pass(&*kit.hot, archive, day, late).await.unwrap(),
-                Meanwhile::ArchivedMarkers => {
+                PartitionFate::Emptied => {
+                    expired_pass(&*kit.hot, archive, day, late).await.unwrap()
+                }
+                PartitionFate::ArchivedMarkers => {
                     closed_pass(&*kit.hot, archive, day, late).await.unwrap()
                 }
             }
         };
-        let judge = async |scene: &Late, meanwhile: Meanwhile, answer: Option<Answer>| {
+        let judge = async |scene: &LateWrite,
+                           meanwhile: PartitionFate,
+                           answer: Option<ChangeResult>| {
             let day = scene.campaign.expiry_day();
             let now = kit.coupon(&scene.code).await;
             stage.is_true(&answer.unwrap(), &scene.change, std::slice::from_ref(&now)).await;
             match meanwhile {
-                Meanwhile::Sealed => {
+                PartitionFate::Sealed => {
                     let residue = kit.hot.residue(day, None, 9).await.unwrap();
                     let is_here = now.version() > 0 && now.expires_at() <= day.end();
                     let want = is_here.then(|| Residue::Coupon(Box::new(now.clone())));
                     assert_eq!(residue, Vec::from_iter(want));
                 }
-                Meanwhile::Emptied => assert_eq!(kit.hot.count(day).await.unwrap(), 0),
-                Meanwhile::ArchivedMarkers => {}
+                PartitionFate::Emptied => assert_eq!(kit.hot.count(day).await.unwrap(), 0),
+                PartitionFate::ArchivedMarkers => {}
             }
             let late = kit.time_to_seal(day).await;
             expired_pass(&*kit.hot, archive, day, late).await.unwrap();
             assert_eq!(kit.coupon(&scene.code).await, now, "the coupon is as in the last answer");
         };
-        let ways: &[Meanwhile] = match name {
-            "cancel" => &[Meanwhile::Sealed, Meanwhile::Emptied, Meanwhile::ArchivedMarkers],
-            _ => &[Meanwhile::Sealed, Meanwhile::Emptied],
+        let ways: &[PartitionFate] = match name {
+            "cancel" => {
+                &[PartitionFate::Sealed, PartitionFate::Emptied, PartitionFate::ArchivedMarkers]
+            }
+            _ => &[PartitionFate::Sealed, PartitionFate::Emptied],
         };
         let name = format!("cold: a late {name}");
-        stage.sweep(Sweep::thawed(&name, ways), scene, act, pick_up, judge).await;
+        stage.sweep(StepSweep::thawed(&name, ways), scene, act, pick_up, judge).await;
     }
 }
 
 /// Emptying a bucket deletes the rows before their index rows: a row without an index row would be
 /// in no list.
-pub(crate) async fn rows_go_before_their_index_rows(stage: &Stage) {
+pub(crate) async fn rows_go_before_their_index_rows(stage: &TestStage) {
     let (kit, archive) = (&stage.kit, &*stage.kit.archive);
     let campaign = Campaign { cancel_days: 0, extend_days: 0, ..stage.draft() };
     let day = campaign.expiry_day();
@@ -342,7 +358,7 @@ pub(crate) async fn rows_go_before_their_index_rows(stage: &Stage) {
     kit.done(&codes[0], redeem(&user, "1")).await;
     let late = kit.time_to_seal(day).await;
     let first = stage.process().await;
-    first.hand.stop(Stop::At("DELETE FROM wallet"));
+    first.hand.stop(StopPoint::At("DELETE FROM wallet"));
     let emptied = expired_pass(&*first.hot, archive, day, late);
     tokio::select! {
         ended = emptied => panic!("index rows are deleted: {ended:?}"),

@@ -5,7 +5,7 @@ use hot::HotError;
 use hot::inventory::{BatchItem, CampaignItem, Importer, Inventory, Item, Pass, Table};
 use hot_cql::CqlHot;
 
-use super::stage::{Stage, Sweep, patiently};
+use super::stage::{StepSweep, TestStage, patiently};
 
 /// A campaign, as the source had it before and after some changes.
 struct Scene {
@@ -55,7 +55,7 @@ impl Scene {
     }
 }
 
-pub(crate) async fn campaign_step_by_step(stage: &Stage) {
+pub(crate) async fn campaign_step_by_step(stage: &TestStage) {
     let second = stage.process().await.hot;
     let scene = async || Scene::of(stage.draft());
     let act = async |hot: &CqlHot, scene: &Scene| scene.put(hot, 0).await;
@@ -72,5 +72,5 @@ pub(crate) async fn campaign_step_by_step(stage: &Stage) {
         let found = page.unwrap().items.into_iter().find(is_it);
         assert_eq!(found, Some(Item::Campaign(Box::new(scene.items[1].clone()))));
     };
-    stage.sweep(Sweep::of("copied", &[()]), scene, act, pick_up, judge).await;
+    stage.sweep(StepSweep::of("copied", &[()]), scene, act, pick_up, judge).await;
 }

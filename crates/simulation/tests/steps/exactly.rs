@@ -19,7 +19,7 @@ use router::Found;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::stage::{Answer, Stage, Stop, patiently};
+use super::stage::{ChangeResult, StopPoint, TestStage, patiently};
 use hot_conformance::kit::{
     NOW, Said, cancel, extend, give, of, order_of, redeem, reference, revoke, said,
 };
@@ -56,7 +56,7 @@ enum Kind {
 
 /// The requests and all their answers.
 struct Sale<'a> {
-    stage: &'a Stage,
+    stage: &'a TestStage,
     kind: Kind,
     campaign: Campaign,
     codes: Vec<Code>,
@@ -70,11 +70,11 @@ struct Sale<'a> {
     back: RefCell<HashMap<(Code, u64), Instant>>,
     given: RefCell<Vec<(UserId, Code)>>,
     killed: Arc<dyn HotStore>,
-    late: RefCell<Vec<(UserId, JoinHandle<Answer>)>>,
+    late: RefCell<Vec<(UserId, JoinHandle<ChangeResult>)>>,
 }
 
 impl<'a> Sale<'a> {
-    async fn of(stage: &'a Stage, kind: Kind, killed: Arc<dyn HotStore>) -> Sale<'a> {
+    async fn of(stage: &'a TestStage, kind: Kind, killed: Arc<dyn HotStore>) -> Sale<'a> {
         let kit = &stage.kit;
         let campaign = match kind {
             Kind::Minted | Kind::Imported => stage.draft(),
@@ -115,7 +115,7 @@ impl<'a> Sale<'a> {
     }
 
     /// A request in a process, also after its caller gave up.
-    fn request(&self, hot: &Arc<dyn HotStore>, user: &UserId) -> JoinHandle<Answer> {
+    fn request(&self, hot: &Arc<dyn HotStore>, user: &UserId) -> JoinHandle<ChangeResult> {
         self.asked.borrow_mut().entry(user.clone()).or_insert_with(Instant::now);
         let hot = Arc::clone(hot);
         let action = match self.kind {
@@ -240,7 +240,7 @@ impl<'a> Sale<'a> {
     }
 }
 
-async fn exactly(stage: &Stage, kind: Kind) {
+async fn exactly(stage: &TestStage, kind: Kind) {
     let (killed, frozen) = tokio::join!(stage.process(), stage.process());
     let sale = Sale::of(stage, kind, killed.hot.clone()).await;
     let ours = &stage.kit.hot;
@@ -305,20 +305,20 @@ async fn exactly(stage: &Stage, kind: Kind) {
     }
 }
 
-pub(crate) async fn minted(stage: &Stage) {
+pub(crate) async fn minted(stage: &TestStage) {
     exactly(stage, Kind::Minted).await;
 }
 
-pub(crate) async fn imported(stage: &Stage) {
+pub(crate) async fn imported(stage: &TestStage) {
     exactly(stage, Kind::Imported).await;
 }
 
-pub(crate) async fn shared(stage: &Stage) {
+pub(crate) async fn shared(stage: &TestStage) {
     exactly(stage, Kind::Shared).await;
 }
 
 /// A thousand clients on a campaign that is sold out share a few walks.
-pub(crate) async fn rush_on_an_empty_stock(stage: &Stage) {
+pub(crate) async fn rush_on_an_empty_stock(stage: &TestStage) {
     /// Coupons that a walk reads: a process was revoking them when it was killed.
     const OPEN: usize = 30;
     /// Reads of one client besides a walk: the claim before and after it, and the terms.
@@ -340,7 +340,7 @@ pub(crate) async fn rush_on_an_empty_stock(stage: &Stage) {
     for code in &codes {
         let (found, holder) = (kit.found(code).await, kit.coupon(code).await.holder().cloned());
         let change = kit.change(revoke(&holder.unwrap()), Asker::Shop, NOW);
-        dies.hand.stop(Stop::At("IF version = :before"));
+        dies.hand.stop(StopPoint::At("IF version = :before"));
         tokio::select! {
             biased;
             revoked = dies.hot.apply(&found, change) => panic!("{revoked:?}"),

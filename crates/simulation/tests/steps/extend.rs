@@ -17,7 +17,7 @@ use hot::{
 use hot_cql::CqlHot;
 use router::{Entry, Found};
 
-use super::stage::{Answer, Stage, Sweep, patiently};
+use super::stage::{ChangeResult, StepSweep, TestStage, patiently};
 use hot_conformance::kit::{Kit, NOW, Said, extend, give, of, redeem, reference, said};
 
 /// How the second process picks up.
@@ -63,7 +63,7 @@ struct Scene {
 }
 
 impl Scene {
-    async fn of(stage: &Stage, kind: Kind) -> Scene {
+    async fn of(stage: &TestStage, kind: Kind) -> Scene {
         let kit = &stage.kit;
         let mut campaign = Campaign { cancel_days: 1, extend_days: 9, ..stage.draft() };
         let user = kit.user("ann");
@@ -92,7 +92,7 @@ impl Scene {
         [self.campaign.expiry_day(), first, second]
     }
 
-    async fn apply(&self, stage: &Stage, action: coupon::apply::Action) -> Applied {
+    async fn apply(&self, stage: &TestStage, action: coupon::apply::Action) -> Applied {
         let ask = async || {
             let change = stage.kit.change(action.clone(), Asker::Shop, NOW);
             // The router finds it each time, as for a request.
@@ -105,7 +105,7 @@ impl Scene {
     }
 }
 
-async fn seal(stage: &Stage, day: Day) -> bool {
+async fn seal(stage: &TestStage, day: Day) -> bool {
     let hot = &stage.kit.hot;
     match hot.partition(day).await.unwrap() {
         Some(plan) => patiently(async || hot.seal(day, plan.seal_after.plus_ms(1)).await).await,
@@ -125,7 +125,7 @@ async fn list(kit: &Kit, scope: ListScope, expires: Span) -> ListedPage {
 }
 
 /// Each coupon of a scene is listed once, with its present expiry.
-async fn is_listed(stage: &Stage, scene: &Scene) {
+async fn is_listed(stage: &TestStage, scene: &Scene) {
     let kit = &stage.kit;
     let expires =
         Span { from: Some(scene.campaign.expires_at), before: Some(scene.to[1].plus_ms(1)) };
@@ -140,7 +140,7 @@ async fn is_listed(stage: &Stage, scene: &Scene) {
     }
 }
 
-async fn pick_up(stage: &Stage, scene: &Scene, way: Way) {
+async fn pick_up(stage: &TestStage, scene: &Scene, way: Way) {
     match way {
         Way::SameAgain => {
             let first = scene.apply(stage, extend(scene.to[0])).await;
@@ -173,7 +173,7 @@ async fn pick_up(stage: &Stage, scene: &Scene, way: Way) {
     }
 }
 
-async fn judge(stage: &Stage, scene: &Scene, answer: Option<&Answer>) {
+async fn judge(stage: &TestStage, scene: &Scene, answer: Option<&ChangeResult>) {
     let kit = &stage.kit;
     let now = kit.coupon(&scene.code).await;
     if let Some(answer) = answer {
@@ -224,31 +224,31 @@ async fn judge(stage: &Stage, scene: &Scene, answer: Option<&Answer>) {
     }
 }
 
-async fn extended(stage: &Stage, name: &str, kind: Kind, ways: &[Way]) {
+async fn extended(stage: &TestStage, name: &str, kind: Kind, ways: &[Way]) {
     let scene = async || Scene::of(stage, kind).await;
     let act =
         async |hot: &CqlHot, scene: &Scene| hot.apply(&scene.found, scene.change.clone()).await;
     let pick_up = async |scene: &Scene, way: Way| pick_up(stage, scene, way).await;
-    let judge = async |scene: &Scene, _: Way, answer: Option<Answer>| {
+    let judge = async |scene: &Scene, _: Way, answer: Option<ChangeResult>| {
         judge(stage, scene, answer.as_ref()).await;
     };
-    stage.sweep(Sweep::of(name, ways), scene, act, pick_up, judge).await;
+    stage.sweep(StepSweep::of(name, ways), scene, act, pick_up, judge).await;
 }
 
-pub(crate) async fn issued_coupon(stage: &Stage) {
+pub(crate) async fn issued_coupon(stage: &TestStage) {
     extended(stage, "extend: an issued coupon to a later partition", Kind::Issued, &WAYS).await;
 }
 
-pub(crate) async fn imported_coupon(stage: &Stage) {
+pub(crate) async fn imported_coupon(stage: &TestStage) {
     extended(stage, "extend: an imported coupon to a later partition", Kind::Imported, &WAYS).await;
 }
 
-pub(crate) async fn within_the_partition(stage: &Stage) {
+pub(crate) async fn within_the_partition(stage: &TestStage) {
     extended(stage, "extend: in place", Kind::InPlace, &WAYS_IN_PLACE).await;
 }
 
 /// Two extensions, a redeem, both seals and a list at the same time, through two processes.
-pub(crate) async fn all_at_once(stage: &Stage) {
+pub(crate) async fn all_at_once(stage: &TestStage) {
     const ROUNDS: usize = 8;
     let (first, kit) = (stage.process().await, &stage.kit);
     for round in 0..ROUNDS {

@@ -14,7 +14,7 @@ use router::Found;
 use tokio::sync::Mutex;
 use tokio::time::sleep;
 
-use super::stage::{Answer, Stage, Sweep, patiently};
+use super::stage::{ChangeResult, StepSweep, TestStage, patiently};
 use hot_conformance::kit::{NOW, extend, give, hold, redeem, reference};
 
 /// After so long a slot is over for every reader.
@@ -72,7 +72,7 @@ impl Reader {
 impl Scene {
     /// A coupon of which ann is the holder, or an untouched one.
     async fn of(
-        stage: &Stage,
+        stage: &TestStage,
         is_issued: bool,
         action: impl Fn(&UserId, &Campaign) -> Action,
     ) -> Scene {
@@ -94,7 +94,7 @@ impl Scene {
         Scene { code, found, user, change, reader: Mutex::new(reader) }
     }
 
-    async fn picked_up(&self, stage: &Stage, way: Way) {
+    async fn picked_up(&self, stage: &TestStage, way: Way) {
         let hot = &*stage.kit.hot;
         if way == Way::ChangesAndReads {
             let hold = hold(&self.user, "another", 10);
@@ -109,7 +109,7 @@ impl Scene {
     }
 
     /// The events of the history were read, each once and in their order.
-    async fn is_told(&self, stage: &Stage, answer: Option<Answer>) {
+    async fn is_told(&self, stage: &TestStage, answer: Option<ChangeResult>) {
         sleep(OVER).await;
         let mut reader = self.reader.lock().await;
         reader.reads(&*stage.kit.hot, &self.code).await;
@@ -133,14 +133,14 @@ impl Scene {
 }
 
 async fn swept(
-    stage: &Stage,
+    stage: &TestStage,
     name: &str,
     is_issued: bool,
     action: impl Fn(&UserId, &Campaign) -> Action,
 ) {
     stage
         .sweep(
-            Sweep::of(name, &WAYS),
+            StepSweep::of(name, &WAYS),
             async || Scene::of(stage, is_issued, &action).await,
             async |hot: &CqlHot, scene: &Scene| -> Result<Applied, HotError> {
                 hot.apply(&scene.found, scene.change.clone()).await
@@ -151,18 +151,18 @@ async fn swept(
         .await;
 }
 
-pub(crate) async fn first_change(stage: &Stage) {
+pub(crate) async fn first_change(stage: &TestStage) {
     swept(stage, "issued", false, |user, _| give(user, reference("a"))).await;
 }
 
-pub(crate) async fn later_change(stage: &Stage) {
+pub(crate) async fn later_change(stage: &TestStage) {
     swept(stage, "redeemed", true, |user, _| redeem(user, "order")).await;
 }
 
-pub(crate) async fn held(stage: &Stage) {
+pub(crate) async fn held(stage: &TestStage) {
     swept(stage, "held", true, |user, _| hold(user, "order", 10)).await;
 }
 
-pub(crate) async fn extended(stage: &Stage) {
+pub(crate) async fn extended(stage: &TestStage) {
     swept(stage, "extended", true, |_, campaign| extend(campaign.expires_at.plus_days(2))).await;
 }

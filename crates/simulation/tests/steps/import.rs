@@ -9,7 +9,7 @@ use coupon::time::Day;
 use hot::{HotError, ImportLine, ImportOutcome, Imports, Residue};
 use hot_cql::CqlHot;
 
-use super::stage::{Stage, Sweep, patiently};
+use super::stage::{StepSweep, TestStage, patiently};
 use hot_conformance::kit::{Kit, NOW, Said, of, order, reference, said};
 
 /// How the second process picks up.
@@ -27,7 +27,7 @@ enum Way {
 
 const WAYS: [Way; 4] = [Way::SameAgain, Way::Elsewhere, Way::Sealed, Way::Emptied];
 
-type Outcomes = Result<Vec<ImportOutcome>, HotError>;
+type LineOutcomes = Result<Vec<ImportOutcome>, HotError>;
 
 struct Scene {
     campaign: Campaign,
@@ -40,7 +40,7 @@ struct Scene {
 }
 
 impl Scene {
-    async fn of(stage: &Stage) -> Scene {
+    async fn of(stage: &TestStage) -> Scene {
         let kit = &stage.kit;
         let campaign = stage.draft();
         let other = Campaign { id: kit.draft().id, ..campaign.clone() };
@@ -77,7 +77,7 @@ impl Scene {
     }
 }
 
-async fn pick_up(stage: &Stage, scene: &Scene, way: Way) {
+async fn pick_up(stage: &TestStage, scene: &Scene, way: Way) {
     let kit = &stage.kit;
     match way {
         Way::SameAgain => {
@@ -121,7 +121,7 @@ fn is_as_imported(coupon: &Coupon, line: &ImportLine) -> bool {
 }
 
 /// Every outcome of a line is true.
-async fn stands(stage: &Stage, scene: &Scene, line: &ImportLine, outcome: ImportOutcome) {
+async fn stands(stage: &TestStage, scene: &Scene, line: &ImportLine, outcome: ImportOutcome) {
     let kit = &stage.kit;
     let seen = kit.see(&line.code).await;
     match outcome {
@@ -141,7 +141,7 @@ async fn stands(stage: &Stage, scene: &Scene, line: &ImportLine, outcome: Import
     }
 }
 
-async fn judge(stage: &Stage, scene: &Scene, way: Way, answer: Option<Outcomes>) {
+async fn judge(stage: &TestStage, scene: &Scene, way: Way, answer: Option<LineOutcomes>) {
     let kit = &stage.kit;
     let is_closed = kit.hot.partition(scene.day()).await.unwrap().is_some_and(|plan| plan.sealed);
     match answer {
@@ -193,21 +193,21 @@ async fn judge(stage: &Stage, scene: &Scene, way: Way, answer: Option<Outcomes>)
     }
 }
 
-pub(crate) async fn lines_step_by_step(stage: &Stage) {
+pub(crate) async fn lines_step_by_step(stage: &TestStage) {
     let scene = async || Scene::of(stage).await;
     let act = async |hot: &CqlHot, scene: &Scene| {
         hot.import(&scene.campaign.id, &scene.batch, scene.lines.clone(), scene.run.clone()).await
     };
     let pick_up = async |scene: &Scene, way: Way| pick_up(stage, scene, way).await;
-    let judge = async |scene: &Scene, way: Way, answer: Option<Outcomes>| {
+    let judge = async |scene: &Scene, way: Way, answer: Option<LineOutcomes>| {
         judge(stage, scene, way, answer).await;
     };
-    stage.sweep(Sweep::of("import: new lines", &WAYS), scene, act, pick_up, judge).await;
+    stage.sweep(StepSweep::of("import: new lines", &WAYS), scene, act, pick_up, judge).await;
 }
 
 /// What the second process does while a line redeems a coupon that was imported before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Meanwhile {
+enum ImportRival {
     SameAgain,
     /// The user requests a coupon and gets the one that was begun for them.
     UserAsks,
@@ -215,7 +215,7 @@ enum Meanwhile {
 }
 
 /// The last file of the old system: a coupon imported as available was redeemed there.
-pub(crate) async fn line_with_a_later_state(stage: &Stage) {
+pub(crate) async fn line_with_a_later_state(stage: &TestStage) {
     let kit = &stage.kit;
     let scene = async || {
         let campaign = stage.draft();
@@ -243,18 +243,18 @@ pub(crate) async fn line_with_a_later_state(stage: &Stage) {
     let asked = async |scene: &Scene| {
         kit.issue_at(NOW, &scene.campaign.id, &scene.holder, reference("a")).await
     };
-    let pick_up = async |scene: &Scene, meanwhile: Meanwhile| match meanwhile {
-        Meanwhile::SameAgain => drop(scene.import(kit).await),
-        Meanwhile::UserAsks => {
+    let pick_up = async |scene: &Scene, meanwhile: ImportRival| match meanwhile {
+        ImportRival::SameAgain => drop(scene.import(kit).await),
+        ImportRival::UserAsks => {
             let code = of(&asked(scene).await).code().clone();
             assert_eq!(code, scene.lines[0].code);
         }
-        Meanwhile::Sealed => {
+        ImportRival::Sealed => {
             let late = kit.time_to_seal(scene.day()).await;
             assert!(patiently(async || kit.hot.seal(scene.day(), late).await).await);
         }
     };
-    let judge = async |scene: &Scene, meanwhile: Meanwhile, answer: Option<Outcomes>| {
+    let judge = async |scene: &Scene, meanwhile: ImportRival, answer: Option<LineOutcomes>| {
         let again = scene.import(kit).await;
         let coupon = kit.coupon(&scene.lines[0].code).await;
         let redeemed: Vec<_> = coupon
@@ -265,7 +265,7 @@ pub(crate) async fn line_with_a_later_state(stage: &Stage) {
         let closed = [ImportOutcome::Refused(Refusal::ExpiryDayClosed)];
         let answers = answer.and_then(Result::ok).into_iter().chain([again]);
         if redeemed.is_empty() {
-            assert_eq!(meanwhile, Meanwhile::Sealed, "{coupon:?}");
+            assert_eq!(meanwhile, ImportRival::Sealed, "{coupon:?}");
             answers.for_each(|outcomes| assert_eq!(outcomes, closed));
             return;
         }
@@ -276,12 +276,12 @@ pub(crate) async fn line_with_a_later_state(stage: &Stage) {
             assert!(good.iter().any(|it| outcomes == it), "{outcomes:?}, and {coupon:?}");
         }
         assert_eq!(scene.import(kit).await, [ImportOutcome::AlreadyThere]);
-        if meanwhile != Meanwhile::Sealed {
+        if meanwhile != ImportRival::Sealed {
             let theirs = asked(scene).await;
             assert_eq!((said(&theirs), of(&theirs).code()), (Said::Replayed, coupon.code()));
         }
     };
-    let ways = [Meanwhile::SameAgain, Meanwhile::UserAsks, Meanwhile::Sealed];
-    let sweep = Sweep::of("import: a line with a later state", &ways);
+    let ways = [ImportRival::SameAgain, ImportRival::UserAsks, ImportRival::Sealed];
+    let sweep = StepSweep::of("import: a line with a later state", &ways);
     stage.sweep(sweep, scene, act, pick_up, judge).await;
 }

@@ -13,7 +13,7 @@ use hot::{CampaignPatch, Campaigns, HotError, HotStore, Named, NewCampaign, Patc
 use hot_cql::CqlHot;
 use tokio::time::sleep;
 
-use super::stage::{Stage, Sweep, patiently};
+use super::stage::{StepSweep, TestStage, patiently};
 use hot_conformance::kit::{ACT, NOW, cancel, redeem};
 
 /// After so long a slot is over for every reader.
@@ -87,7 +87,7 @@ async fn entered(hot: &dyn HotStore, id: &CampaignId) -> Vec<AuditKind> {
 }
 
 /// What has happened is in the audit and in the feed, once each; nothing else is.
-async fn is_entered(stage: &Stage, id: &CampaignId, want: &[(AuditKind, bool)]) {
+async fn is_entered(stage: &TestStage, id: &CampaignId, want: &[(AuditKind, bool)]) {
     sleep(OVER).await;
     let hot = &*stage.kit.hot;
     let (told, entered) = (told(hot, id).await, entered(hot, id).await);
@@ -98,7 +98,7 @@ async fn is_entered(stage: &Stage, id: &CampaignId, want: &[(AuditKind, bool)]) 
     }
 }
 
-async fn picked_up(stage: &Stage, id: &CampaignId, way: Way) {
+async fn picked_up(stage: &TestStage, id: &CampaignId, way: Way) {
     let hot = &*stage.kit.hot;
     if way != Way::Reads {
         patiently(async || hot.patch_campaign(id, renamed(), &ACT).await).await;
@@ -110,10 +110,10 @@ async fn picked_up(stage: &Stage, id: &CampaignId, way: Way) {
     }
 }
 
-pub(crate) async fn a_campaign_is_paused(stage: &Stage) {
+pub(crate) async fn a_campaign_is_paused(stage: &TestStage) {
     stage
         .sweep(
-            Sweep::of("paused", &WAYS),
+            StepSweep::of("paused", &WAYS),
             async || {
                 let campaign = stage.draft();
                 stage.kit.create(&campaign).await;
@@ -141,10 +141,10 @@ pub(crate) async fn a_campaign_is_paused(stage: &Stage) {
         .await;
 }
 
-pub(crate) async fn a_campaign_is_created(stage: &Stage) {
+pub(crate) async fn a_campaign_is_created(stage: &TestStage) {
     stage
         .sweep(
-            Sweep::of("created", &[Way::Reads]),
+            StepSweep::of("created", &[Way::Reads]),
             async || stage.draft(),
             async |hot: &CqlHot, campaign: &Campaign| {
                 let (campaign, created_as) = (campaign.clone(), "as".to_owned());
@@ -177,7 +177,7 @@ enum Count {
 
 const COUNTS: [Count; 3] = [Count::Waits, Count::Counts, Count::MoreAndCounts];
 
-struct Counted {
+struct CountScene {
     campaign: Campaign,
     code: Code,
 }
@@ -188,12 +188,12 @@ async fn sum(hot: &dyn HotStore, id: Option<&CampaignId>) -> Activity {
     sums.first().map(|(_, sum)| *sum).unwrap_or_default()
 }
 
-pub(crate) async fn events_are_counted(stage: &Stage) {
+pub(crate) async fn events_are_counted(stage: &TestStage) {
     let kit = &stage.kit;
     let before = tokio::sync::Mutex::new(Activity::default());
     stage
         .sweep(
-            Sweep::of("counted", &COUNTS),
+            StepSweep::of("counted", &COUNTS),
             async || {
                 *before.lock().await = sum(&*kit.hot, None).await;
                 let (campaign, ann) = (stage.draft(), kit.user("ann"));
@@ -201,14 +201,14 @@ pub(crate) async fn events_are_counted(stage: &Stage) {
                 let code = kit.issued(&campaign, &ann, "a").await;
                 kit.done(&code, redeem(&ann, "order")).await;
                 sleep(OVER).await;
-                Counted { campaign, code }
+                CountScene { campaign, code }
             },
-            async |hot: &CqlHot, scene: &Counted| {
+            async |hot: &CqlHot, scene: &CountScene| {
                 let from = quarter_of(NOW);
                 let sums = hot.activities().unwrap();
                 sums.activity(Some(scene.campaign.id.clone()), from, from + 1).await
             },
-            async |scene: &Counted, way| {
+            async |scene: &CountScene, way| {
                 if way == Count::MoreAndCounts {
                     kit.done(&scene.code, cancel("order")).await;
                     sleep(OVER).await;
@@ -217,7 +217,7 @@ pub(crate) async fn events_are_counted(stage: &Stage) {
                     sum(&*kit.hot, None).await;
                 }
             },
-            async |scene: &Counted, way, _| {
+            async |scene: &CountScene, way, _| {
                 let cancelled = u64::from(way == Count::MoreAndCounts);
                 let want = Activity { issued: 1, redeemed: 1, cancelled };
                 // Twice: whoever counts again adds nothing.

@@ -8,7 +8,7 @@ use coupon::time::Day;
 use hot::{HotError, Partitions, Reconciled, Tier};
 use hot_cql::CqlHot;
 
-use super::stage::{Stage, Sweep, patiently};
+use super::stage::{StepSweep, TestStage, patiently};
 use hot_conformance::kit::{Said, extend_days, give, of, redeem, reference, said};
 
 struct Scene {
@@ -29,7 +29,7 @@ impl Scene {
 
 /// Coupons that ann got before the backup or after it, that were extended to one partition before it
 /// and to another one after it, and that are redeemed and in cold.
-pub(crate) async fn reconciled_step_by_step(stage: &Stage) {
+pub(crate) async fn reconciled_step_by_step(stage: &TestStage) {
     let kit = &stage.kit;
     let scene = async || {
         let campaign = Campaign { per_user_limit: Some(9), ..stage.draft() };
@@ -75,5 +75,5 @@ pub(crate) async fn reconciled_step_by_step(stage: &Stage) {
             );
         }
     };
-    stage.sweep(Sweep::of("restored", &[()]), scene, act, pick_up, judge).await;
+    stage.sweep(StepSweep::of("restored", &[()]), scene, act, pick_up, judge).await;
 }

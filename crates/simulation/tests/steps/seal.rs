@@ -19,12 +19,12 @@ use hot::{
 };
 use hot_cql::CqlHot;
 
-use super::stage::{Process, Stage, Stop, Sweep, patiently};
+use super::stage::{StepSweep, SteppedProcess, StopPoint, TestStage, patiently};
 use hot_conformance::kit::{
     ACT, NOW, Said, extend, give, hold, of, redeem, reference, release, said, void,
 };
 
-type Made = Result<Named<CampaignRow>, HotError>;
+type CreationResult = Result<Named<CampaignRow>, HotError>;
 
 /// How the second process picks up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ struct Scene {
 }
 
 impl Scene {
-    async fn of(stage: &Stage, dies: &Process) -> Scene {
+    async fn of(stage: &TestStage, dies: &SteppedProcess) -> Scene {
         let kit = &stage.kit;
         let before = Campaign { cancel_days: 0, extend_days: 0, ..stage.draft() };
         let campaign = Campaign {
@@ -66,7 +66,7 @@ impl Scene {
         let found = kit.found(&traveller).await;
         let change = kit.change(extend(campaign.expires_at), Asker::Shop, NOW);
         // Its old row forwards to this partition, and the new row is missing.
-        dies.hand.stop(Stop::At("IF version = null"));
+        dies.hand.stop(StopPoint::At("IF version = null"));
         tokio::select! {
             biased;
             moved = dies.hot.apply(&found, change) => panic!("{moved:?}"),
@@ -79,7 +79,7 @@ impl Scene {
 }
 
 /// Redeems every coupon and remembers what was accepted.
-async fn write(stage: &Stage, scene: &Scene) -> usize {
+async fn write(stage: &TestStage, scene: &Scene) -> usize {
     let kit = &stage.kit;
     let mut accepted = 0;
     for code in &scene.codes {
@@ -102,7 +102,7 @@ async fn write(stage: &Stage, scene: &Scene) -> usize {
     accepted
 }
 
-async fn residue(stage: &Stage, day: Day) -> Vec<Coupon> {
+async fn residue(stage: &TestStage, day: Day) -> Vec<Coupon> {
     let residue = stage.kit.hot.residue(day, None, 100).await.unwrap();
     let coupon = |residue| match residue {
         Residue::Coupon(coupon) => *coupon,
@@ -111,7 +111,7 @@ async fn residue(stage: &Stage, day: Day) -> Vec<Coupon> {
     residue.into_iter().map(coupon).collect()
 }
 
-pub(crate) async fn sealed_step_by_step(stage: &Stage) {
+pub(crate) async fn sealed_step_by_step(stage: &TestStage) {
     let kit = &stage.kit;
     let dies = stage.process().await;
     let scene = async || Scene::of(stage, &dies).await;
@@ -148,14 +148,16 @@ pub(crate) async fn sealed_step_by_step(stage: &Stage) {
         assert_eq!(residue(stage, scene.day).await, here);
     };
     let ways = [Way::Seals, Way::Writes];
-    stage.sweep(Sweep::of("plan: a partition is sealed", &ways), scene, act, pick_up, judge).await;
+    stage
+        .sweep(StepSweep::of("plan: a partition is sealed", &ways), scene, act, pick_up, judge)
+        .await;
 }
 
 /// A campaign with its first batch: the partition plan, the campaign's row, its shared code, its
 /// serials. Then it is visible.
-pub(crate) async fn a_campaign_made_step_by_step(stage: &Stage) {
+pub(crate) async fn a_campaign_made_step_by_step(stage: &TestStage) {
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    enum By {
+    enum SecondRequest {
         SameAgain,
         OtherTerms,
     }
@@ -175,16 +177,16 @@ pub(crate) async fn a_campaign_made_step_by_step(stage: &Stage) {
         patiently(async || kit.hot.create_campaign(new.clone(), &ACT).await).await
     };
     let act = async |hot: &CqlHot, new: &NewCampaign| hot.create_campaign(new.clone(), &ACT).await;
-    let pick_up = async |new: &NewCampaign, by: By| match by {
-        By::SameAgain => {
+    let pick_up = async |new: &NewCampaign, by: SecondRequest| match by {
+        SecondRequest::SameAgain => {
             let made = make(new.clone()).await;
             assert!(matches!(made, Named::Created(_) | Named::Same(_)), "{made:?}");
         }
-        By::OtherTerms => {
+        SecondRequest::OtherTerms => {
             make(other(new)).await;
         }
     };
-    let judge = async |new: &NewCampaign, _: By, answer: Option<Made>| {
+    let judge = async |new: &NewCampaign, _: SecondRequest, answer: Option<CreationResult>| {
         // One of the two campaigns exists, and it is the one of the answer.
         let present = kit.hot.campaign(&new.campaign.id, NOW).await.unwrap();
         match answer {
@@ -217,15 +219,15 @@ pub(crate) async fn a_campaign_made_step_by_step(stage: &Stage) {
         let batches = kit.hot.batches(&new.campaign.id, None, 9).await.unwrap();
         assert_eq!(batches.len(), 1);
     };
-    let ways = [By::SameAgain, By::OtherTerms];
+    let ways = [SecondRequest::SameAgain, SecondRequest::OtherTerms];
     stage
-        .sweep(Sweep::of("plan: a campaign and its serials", &ways), scene, act, pick_up, judge)
+        .sweep(StepSweep::of("plan: a campaign and its serials", &ways), scene, act, pick_up, judge)
         .await;
 }
 
 /// Writers of two processes change the coupons of a partition without a pause, while a third
 /// process seals it. Every accepted change is kept, and none is accepted after the seal.
-pub(crate) async fn writers_race_the_seal(stage: &Stage) {
+pub(crate) async fn writers_race_the_seal(stage: &TestStage) {
     const COUPONS: u64 = 40;
     // More than there are while the seal waits for a node that stalls.
     const TURNS_MAX: usize = 20_000;
@@ -285,7 +287,7 @@ pub(crate) async fn writers_race_the_seal(stage: &Stage) {
 }
 
 /// Partitions are planned and written while they are compared with their plans.
-pub(crate) async fn an_audit_beside_new_days(stage: &Stage) {
+pub(crate) async fn an_audit_beside_new_days(stage: &TestStage) {
     const DAYS: usize = 24;
     let process = stage.process().await;
     let over = Cell::new(false);

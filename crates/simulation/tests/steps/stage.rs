@@ -25,7 +25,7 @@ use hot_conformance::kit::{Kit, MemoryArchive, of};
 use hot_conformance::run::to_its_end;
 use hot_conformance::soundness::{Contradictions, contradictions};
 
-use crate::simulated::Simulated;
+use crate::simulated::ClusterFixture;
 
 /// Days between two scenes. Some are sealed, and coupons are extended to later ones.
 const DAYS_APART: i32 = 9;
@@ -60,34 +60,34 @@ const UPKEEP: [&str; 6] = [
     "UPDATE partition_plan SET closed_rows",
 ];
 
-pub(crate) type Answer = Result<Applied, HotError>;
+pub(crate) type ChangeResult = Result<Applied, HotError>;
 
 /// A cluster for a case, and its failures.
-pub(crate) struct Stage {
+pub(crate) struct TestStage {
     /// A second process, which is never stopped, and the kit that makes names.
     pub(crate) kit: Kit,
-    cluster: Simulated,
+    cluster: ClusterFixture,
     options: cql::CqlOptions,
     next_day: AtomicI32,
-    covered: RefCell<BTreeMap<String, Covered>>,
+    covered: RefCell<BTreeMap<String, SweepCoverage>>,
     failures: RefCell<Vec<String>>,
 }
 
 /// The steps at which a sweep stopped its protocol, in the order of the first stop.
 #[derive(Default)]
-struct Covered {
+struct SweepCoverage {
     steps: Vec<&'static str>,
     runs: usize,
 }
 
 /// A process that can be stopped.
-pub(crate) struct Process {
+pub(crate) struct SteppedProcess {
     pub(crate) hot: Arc<CqlHot>,
-    pub(crate) hand: Arc<Hand>,
+    pub(crate) hand: Arc<ProcessHand>,
 }
 
 /// What each write of a process has to pass.
-pub(crate) struct Hand {
+pub(crate) struct ProcessHand {
     state: Mutex<HandState>,
     /// The step before which the process is stopped now.
     stopped: watch::Sender<Option<&'static str>>,
@@ -95,26 +95,26 @@ pub(crate) struct Hand {
 
 #[derive(Default)]
 struct HandState {
-    stop: Option<Stop>,
+    stop: Option<StopPoint>,
     passed: usize,
 }
 
 /// Where to stop a process.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Stop {
+pub(crate) enum StopPoint {
     /// Before the step of this number, from 0.
     Before(usize),
     /// Before the first statement that contains this text, also of the background work.
     At(&'static str),
 }
 
-impl Hand {
-    fn new() -> Hand {
-        Hand { state: Mutex::default(), stopped: watch::Sender::new(None) }
+impl ProcessHand {
+    fn new() -> ProcessHand {
+        ProcessHand { state: Mutex::default(), stopped: watch::Sender::new(None) }
     }
 
     /// Resumes the process up to `stop`.
-    pub(crate) fn stop(&self, stop: Stop) {
+    pub(crate) fn stop(&self, stop: StopPoint) {
         *self.state.lock().unwrap() = HandState { stop: Some(stop), passed: 0 };
         self.stopped.send_replace(None);
     }
@@ -151,9 +151,9 @@ impl Hand {
         let mut state = self.state.lock().unwrap();
         match state.stop {
             None => false,
-            Some(Stop::At(text)) => cql.contains(text),
-            Some(Stop::Before(_)) if UPKEEP.iter().any(|text| cql.starts_with(text)) => false,
-            Some(Stop::Before(number)) => {
+            Some(StopPoint::At(text)) => cql.contains(text),
+            Some(StopPoint::Before(_)) if UPKEEP.iter().any(|text| cql.starts_with(text)) => false,
+            Some(StopPoint::Before(number)) => {
                 let is_it = state.passed == number;
                 state.passed += usize::from(!is_it);
                 is_it
@@ -163,9 +163,9 @@ impl Hand {
 }
 
 /// Puts a hand around the statements of a process.
-struct Held(Arc<Hand>);
+struct HandTamper(Arc<ProcessHand>);
 
-impl StatementTamper for Held {
+impl StatementTamper for HandTamper {
     fn before(
         &self,
         request: &StatementRequest,
@@ -192,32 +192,32 @@ fn writes(request: &StatementRequest) -> bool {
 
 /// How a stopped process continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stopped {
+pub(crate) enum StopLength {
     ForEver,
     Thawed,
 }
 
 /// A sweep: its name in failures, the ways of the second process, and how the first one continues.
-pub(crate) struct Sweep<'a, W> {
+pub(crate) struct StepSweep<'a, W> {
     name: &'a str,
     ways: &'a [W],
-    stops: &'a [Stopped],
+    stops: &'a [StopLength],
 }
 
-impl<'a, W> Sweep<'a, W> {
-    pub(crate) fn of(name: &'a str, ways: &'a [W]) -> Sweep<'a, W> {
-        Sweep { name, ways, stops: &[Stopped::ForEver, Stopped::Thawed] }
+impl<'a, W> StepSweep<'a, W> {
+    pub(crate) fn of(name: &'a str, ways: &'a [W]) -> StepSweep<'a, W> {
+        StepSweep { name, ways, stops: &[StopLength::ForEver, StopLength::Thawed] }
     }
 
     /// For a sweep in which a process that is stopped for ever would show nothing new.
-    pub(crate) fn thawed(name: &'a str, ways: &'a [W]) -> Sweep<'a, W> {
-        Sweep { name, ways, stops: &[Stopped::Thawed] }
+    pub(crate) fn thawed(name: &'a str, ways: &'a [W]) -> StepSweep<'a, W> {
+        StepSweep { name, ways, stops: &[StopLength::Thawed] }
     }
 }
 
-impl Stage {
-    pub(crate) async fn set() -> Stage {
-        let cluster = Simulated::calm(SEED);
+impl TestStage {
+    pub(crate) async fn set() -> TestStage {
+        let cluster = ClusterFixture::calm(SEED);
         // Few buckets, so that a partition is sealed in a moment; and this one machine has one
         // clock.
         let options = cql::CqlOptions {
@@ -225,12 +225,12 @@ impl Stage {
             clock_bound_ms: 0,
             // Few, so that revoked coupons of a batch fill its first CQL partition.
             partition_rows: 32,
-            ..Simulated::options()
+            ..ClusterFixture::options()
         };
         let archive = Arc::new(MemoryArchive::default());
         let second = cluster.process(options.clone(), archive.clone(), None).await;
         let kit = Kit::numbered(second, archive, SEED);
-        Stage {
+        TestStage {
             kit,
             cluster,
             options,
@@ -241,12 +241,12 @@ impl Stage {
     }
 
     /// Opens one more process.
-    pub(crate) async fn process(&self) -> Process {
-        let hand = Arc::new(Hand::new());
+    pub(crate) async fn process(&self) -> SteppedProcess {
+        let hand = Arc::new(ProcessHand::new());
         let archive = Arc::clone(&self.kit.archive);
-        let tamper: Arc<dyn StatementTamper> = Arc::new(Held(Arc::clone(&hand)));
+        let tamper: Arc<dyn StatementTamper> = Arc::new(HandTamper(Arc::clone(&hand)));
         let hot = self.cluster.process(self.options.clone(), archive, Some(tamper)).await;
-        Process { hot, hand }
+        SteppedProcess { hot, hand }
     }
 
     /// A shop campaign with limit 1 that is valid to the end of a day of its own.
@@ -260,13 +260,13 @@ impl Stage {
     /// of the first process, if any.
     pub(crate) async fn sweep<S, T, W: Copy + Debug>(
         &self,
-        sweep: Sweep<'_, W>,
+        sweep: StepSweep<'_, W>,
         scene: impl AsyncFn() -> S,
         act: impl AsyncFn(&CqlHot, &S) -> T,
         pick_up: impl AsyncFn(&S, W),
         judge: impl AsyncFn(&S, W, Option<T>),
     ) {
-        let Sweep { name, ways, stops } = sweep;
+        let StepSweep { name, ways, stops } = sweep;
         let first = self.process().await;
         let mut failed = 0;
         let ways = ways.iter().flat_map(|way| stops.iter().map(|stopped| (*way, *stopped)));
@@ -279,7 +279,7 @@ impl Stage {
                 let met = RefCell::new(None);
                 let run = async {
                     let scene = scene().await;
-                    first.hand.stop(Stop::Before(number));
+                    first.hand.stop(StopPoint::Before(number));
                     let mut acting = Box::pin(act(&first.hot, &scene));
                     let answer = tokio::select! {
                         biased;
@@ -291,7 +291,7 @@ impl Stage {
                     };
                     // A frozen process is not polled.
                     let mut acting = Some(acting).filter(|_| answer.is_none());
-                    if stopped == Stopped::ForEver {
+                    if stopped == StopLength::ForEver {
                         acting = None;
                     }
                     pick_up(&scene, way).await;
@@ -370,7 +370,7 @@ impl Stage {
 
     /// Checks that the answer to a change is true: an accepted change is in the history of its
     /// coupon, and a change that was not made is in no history of `among`.
-    pub(crate) async fn is_true(&self, answer: &Answer, change: &Change, among: &[Coupon]) {
+    pub(crate) async fn is_true(&self, answer: &ChangeResult, change: &Change, among: &[Coupon]) {
         match answer {
             Ok(applied) if !is_refused(applied) => {
                 let said = of(applied);

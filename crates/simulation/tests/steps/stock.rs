@@ -10,7 +10,7 @@ use futures::{StreamExt, stream};
 use hot::{Applied, Coupons, HotStore};
 use hot_cql::CqlHot;
 
-use super::stage::{Answer, Stage, Stop, Sweep, held_by, patiently};
+use super::stage::{ChangeResult, StepSweep, StopPoint, TestStage, held_by, patiently};
 use hot_conformance::kit::{NOW, Said, give, of, reference, revoke, said};
 
 /// As many as make a lease two coupons.
@@ -19,7 +19,7 @@ const TWO_EACH: u64 = 130;
 /// Users who send requests at the same time.
 const AT_ONCE: usize = 16;
 
-async fn issue(stage: &Stage, hot: &dyn HotStore, campaign: &Campaign, to: &UserId) -> Applied {
+async fn issue(stage: &TestStage, hot: &dyn HotStore, campaign: &Campaign, to: &UserId) -> Applied {
     let ask = async || {
         let change = stage.kit.change(give(to, reference("a")), Asker::Shop, NOW);
         hot.issue(&campaign.id, change).await
@@ -28,7 +28,7 @@ async fn issue(stage: &Stage, hot: &dyn HotStore, campaign: &Campaign, to: &User
 }
 
 /// Other users ask the second process until SOLD_OUT. Then each coupon has a holder.
-async fn drain(stage: &Stage, campaign: &Campaign, codes: &[Code]) {
+async fn drain(stage: &TestStage, campaign: &Campaign, codes: &[Code]) {
     let ask = async |_| {
         let user = stage.kit.user("everybody");
         said(&issue(stage, &*stage.kit.hot, campaign, &user).await)
@@ -46,7 +46,7 @@ async fn drain(stage: &Stage, campaign: &Campaign, codes: &[Code]) {
 }
 
 /// A process leases two coupons, issues one and is killed. The other one is not lost.
-pub(crate) async fn lease_of_a_killed_process(stage: &Stage) {
+pub(crate) async fn lease_of_a_killed_process(stage: &TestStage) {
     let first = stage.process().await;
     let campaign = stage.draft();
     let codes = stage.kit.stocked(&campaign, TWO_EACH).await;
@@ -58,11 +58,11 @@ pub(crate) async fn lease_of_a_killed_process(stage: &Stage) {
 
 /// A process returns leased codes that nobody requested. It is stopped there, and continues after
 /// others took all of them.
-pub(crate) async fn returned_lease(stage: &Stage) {
+pub(crate) async fn returned_lease(stage: &TestStage) {
     let first = stage.process().await;
     let campaign = stage.draft();
     let codes = stage.kit.stocked(&campaign, TWO_EACH).await;
-    first.hand.stop(Stop::At("SET owner = null"));
+    first.hand.stop(StopPoint::At("SET owner = null"));
     let to_ann = issue(stage, &*first.hot, &campaign, &stage.kit.user("ann")).await;
     assert_eq!(said(&to_ann), Said::Accepted);
     stage.stopped_at("stock: a lease is returned", first.hand.is_stopped().await);
@@ -75,7 +75,7 @@ pub(crate) async fn returned_lease(stage: &Stage) {
 
 /// Two processes lease the whole stock and are killed. The next request reads some codes of one
 /// lease, not every code of both.
-pub(crate) async fn a_walk_ends_at_the_first_lease(stage: &Stage) {
+pub(crate) async fn a_walk_ends_at_the_first_lease(stage: &TestStage) {
     const CHUNK: usize = 300;
     let kit = &stage.kit;
     let campaign = stage.draft();
@@ -102,7 +102,7 @@ pub(crate) async fn a_walk_ends_at_the_first_lease(stage: &Stage) {
 
 /// Revoked coupons fill CQL partitions of two levels. The process that revoked them has them in
 /// memory and is killed.
-pub(crate) async fn many_revoked_coupons(stage: &Stage) {
+pub(crate) async fn many_revoked_coupons(stage: &TestStage) {
     const COUPONS: usize = 200;
     let kit = &stage.kit;
     let first = stage.process().await;
@@ -143,7 +143,7 @@ struct Scene {
 }
 
 /// A lease of imported codes without an owner is taken over.
-pub(crate) async fn imported_stock(stage: &Stage) {
+pub(crate) async fn imported_stock(stage: &TestStage) {
     let kit = &stage.kit;
     let scene = async || {
         let (campaign, user) = (stage.draft(), kit.user("ann"));
@@ -166,7 +166,7 @@ pub(crate) async fn imported_stock(stage: &Stage) {
         }
         Way::Everybody => drain(stage, &scene.campaign, &scene.codes).await,
     };
-    let judge = async |scene: &Scene, way: Way, answer: Option<Answer>| {
+    let judge = async |scene: &Scene, way: Way, answer: Option<ChangeResult>| {
         let mut coupons = Vec::new();
         for code in &scene.codes {
             coupons.push(kit.coupon(code).await);
@@ -180,12 +180,12 @@ pub(crate) async fn imported_stock(stage: &Stage) {
         drain(stage, &scene.campaign, &scene.codes).await;
     };
     let ways = [Way::SameAgain, Way::Wanted, Way::Everybody];
-    let sweep = Sweep::of("stock: issue of an imported coupon", &ways);
+    let sweep = StepSweep::of("stock: issue of an imported coupon", &ways);
     stage.sweep(sweep, scene, act, pick_up, judge).await;
 }
 
 /// The last coupon is revoked from its holder.
-pub(crate) async fn revoked_coupon(stage: &Stage) {
+pub(crate) async fn revoked_coupon(stage: &TestStage) {
     let kit = &stage.kit;
     let scene = async || {
         let (campaign, user) = (stage.draft(), kit.user("ann"));
@@ -223,7 +223,7 @@ pub(crate) async fn revoked_coupon(stage: &Stage) {
             assert_eq!(said(&bob), want);
         }
     };
-    let judge = async |scene: &Scene, _: Way, answer: Option<Answer>| {
+    let judge = async |scene: &Scene, _: Way, answer: Option<ChangeResult>| {
         let now = kit.coupon(&scene.codes[0]).await;
         if let Some(answer) = &answer {
             stage.is_true(answer, &scene.change, std::slice::from_ref(&now)).await;
@@ -240,6 +240,6 @@ pub(crate) async fn revoked_coupon(stage: &Stage) {
         assert_eq!(said(&eve), want, "it is issued again");
         drain(stage, &scene.campaign, &scene.codes).await;
     };
-    let sweep = Sweep::of("stock: a coupon is revoked", &[Way::SameAgain, Way::Wanted]);
+    let sweep = StepSweep::of("stock: a coupon is revoked", &[Way::SameAgain, Way::Wanted]);
     stage.sweep(sweep, scene, act, pick_up, judge).await;
 }
