@@ -18,9 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// Quarter after [`NOW`], issued, redeemed, cancelled.
-type Line = (i64, u64, u64, u64);
+type QuarterLine = (i64, u64, u64, u64);
 
-fn line((quarter, it): &(i64, Activity)) -> Line {
+fn line((quarter, it): &(i64, Activity)) -> QuarterLine {
     (quarter - quarter_of(NOW), it.issued, it.redeemed, it.cancelled)
 }
 
@@ -66,7 +66,7 @@ pub(crate) async fn each_event_is_counted_once(kit: &Kit) {
     let read = async |campaign: &Campaign, (from, until): (i64, i64)| {
         let (from, until) = (quarter_of(NOW) + from, quarter_of(NOW) + until);
         let found = sums.activity(Some(campaign.id.clone()), from, until).await.unwrap();
-        found.iter().map(line).collect::<Vec<Line>>()
+        found.iter().map(line).collect::<Vec<QuarterLine>>()
     };
     for (name, campaign, span, want) in &cases {
         becomes(name, want.clone(), async || read(campaign, *span).await).await;
@@ -172,8 +172,8 @@ pub(crate) async fn redemptions_newest_first(kit: &Kit) {
     }
     let [one, two] = &campaigns;
     redeemed_by_import(kit, two, ["i1", "i2"]).await;
-    type Row<'a> = (&'a str, &'a Campaign, (i64, i64), &'a [&'a str]);
-    let cases: [Row<'_>; 4] = [
+    type CountedRow<'a> = (&'a str, &'a Campaign, (i64, i64), &'a [&'a str]);
+    let cases: [CountedRow<'_>; 4] = [
         ("of the first", one, (0, 9 * DAY_MS), &["o3", "o2", "o0"]),
         ("of the second, over two days", two, (0, 9 * DAY_MS), &["o4", "i2", "i1", "o1*"]),
         ("the end is excluded", one, (0, 3_000), &["o2", "o0"]),

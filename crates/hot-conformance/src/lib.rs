@@ -50,7 +50,7 @@ use kit::{Kit, MemoryArchive};
 /// What must live as long as the store is open.
 pub type Ground = Box<dyn Any + Send>;
 
-type Running<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
+type RunningCase<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 
 /// Cases that a suite does not run, and why not.
 pub type LeftOut = [(&'static str, &'static str)];
@@ -62,7 +62,7 @@ pub const NONE_LEFT_OUT: &LeftOut = &[];
 #[derive(Clone, Copy)]
 pub struct Case {
     pub name: &'static str,
-    run: for<'a> fn(&'a Arc<Kit>) -> Running<'a>,
+    run: for<'a> fn(&'a Arc<Kit>) -> RunningCase<'a>,
 }
 
 impl Case {

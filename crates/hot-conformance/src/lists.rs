@@ -132,8 +132,8 @@ pub(crate) async fn filters_at_both_edges(kit: &Kit) {
     let moved = one(kit, &campaign, campaign.expires_at.plus_ms(7), ImportedState::Available).await;
     let later = NOW.plus_ms(9);
     kit.at(later, &moved, give(&bob, None)).await;
-    type Set = fn(&mut CouponFilter, Span);
-    let rows: [(&str, &Code, Millis, Set); 6] = [
+    type SpanSetter = fn(&mut CouponFilter, Span);
+    let rows: [(&str, &Code, Millis, SpanSetter); 6] = [
         ("valid", &spent, at.plus_ms(1), |filter, span| filter.valid = span),
         ("issued", &spent, at.plus_ms(2), |filter, span| filter.issued = span),
         ("redeemed", &spent, at.plus_ms(3), |filter, span| filter.redeemed = span),
