@@ -13,7 +13,7 @@ use loadtest::plot;
 use loadtest::ready::{CAMPAIGN, ServerPreparation};
 use loadtest::report::LoadReport;
 use loadtest::run::{RunPlan, run};
-use loadtest::scenario::{RunGround, Scenario};
+use loadtest::scenario::{LoadScenario, RunGround};
 use loadtest::schedule::RateSchedule;
 use loadtest::wire::ServerAddress;
 
@@ -50,7 +50,7 @@ Examples:
 )]
 struct LoadArguments {
     /// The kind of load
-    scenario: Scenario,
+    scenario: LoadScenario,
     /// The server
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080", env = "COUPONRY_URL")]
     url: ServerAddress,
@@ -168,9 +168,9 @@ fn made_ready(arguments: &LoadArguments) -> Result<Option<RunGround>, LoadError>
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (first, end) = (arguments.first, arguments.first + arguments.coupons.max(1));
     let campaign = format!("rush-{}", now_ms());
-    let is_import = arguments.scenario == Scenario::Import;
-    let needs_coupons = !matches!(arguments.scenario, Scenario::IssueRush);
-    let issues = !matches!(arguments.scenario, Scenario::LookUp | Scenario::Redeem);
+    let is_import = arguments.scenario == LoadScenario::Import;
+    let needs_coupons = !matches!(arguments.scenario, LoadScenario::IssueRush);
+    let issues = !matches!(arguments.scenario, LoadScenario::LookUp | LoadScenario::Redeem);
     let mut codes = None;
     let imported = runtime.block_on(async {
         let mut ready = ServerPreparation::new(arguments.url.clone(), &arguments.token);
@@ -219,7 +219,7 @@ fn made_ready(arguments: &LoadArguments) -> Result<Option<RunGround>, LoadError>
 fn plan(arguments: &LoadArguments, ground: RunGround) -> RunPlan {
     let default = match (arguments.scenario, arguments.find_limit) {
         (_, Some(_)) => 5.0,
-        (Scenario::Soak, None) => 3_600.0,
+        (LoadScenario::Soak, None) => 3_600.0,
         _ => 20.0,
     };
     let warm_up = Duration::from_secs_f64(arguments.warm_up.max(0.0));
@@ -227,7 +227,7 @@ fn plan(arguments: &LoadArguments, ground: RunGround) -> RunPlan {
     let time = warm_up + Duration::from_secs_f64(seconds);
     let schedule = match (arguments.closed, arguments.scenario) {
         (true, _) => None,
-        (false, Scenario::Spike) => Some(RateSchedule::spike(arguments.rate, time)),
+        (false, LoadScenario::Spike) => Some(RateSchedule::spike(arguments.rate, time)),
         (false, _) => Some(RateSchedule::steady(arguments.rate, time)),
     };
     let time = schedule.as_ref().map_or(time, RateSchedule::end);

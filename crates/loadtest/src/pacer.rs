@@ -56,11 +56,11 @@ mod precise {
     use std::io;
     use std::time::Duration;
 
-    pub(super) struct Timer;
+    pub(super) struct PreciseTimer;
 
-    impl Timer {
-        pub(super) fn new() -> io::Result<Timer> {
-            Ok(Timer)
+    impl PreciseTimer {
+        pub(super) fn new() -> io::Result<PreciseTimer> {
+            Ok(PreciseTimer)
         }
 
         pub(super) async fn sleep(&self, time: Duration) -> io::Result<()> {
@@ -74,13 +74,13 @@ mod precise {
 const NOT_WORTH_IT: Duration = Duration::from_micros(20);
 
 /// A timer of one task.
-pub(crate) struct Pacer(precise::PreciseTimer);
+pub(crate) struct SendPacer(precise::PreciseTimer);
 
-impl Pacer {
+impl SendPacer {
     /// # Errors
     /// No descriptor left. Call it inside a runtime.
-    pub(crate) fn new() -> io::Result<Pacer> {
-        precise::PreciseTimer::new().map(Pacer)
+    pub(crate) fn new() -> io::Result<SendPacer> {
+        precise::PreciseTimer::new().map(SendPacer)
     }
 
     /// Waits for this time, or a little longer.
@@ -102,7 +102,7 @@ mod tests {
     fn never_too_early() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.expect("a runtime").block_on(async {
-            let pacer = Pacer::new().expect("a timer");
+            let pacer = SendPacer::new().expect("a timer");
             for micros in [50, 300, 2_000] {
                 let begun = Instant::now();
                 pacer.sleep(Duration::from_micros(micros)).await.expect("slept");

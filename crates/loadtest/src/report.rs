@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::answer_counts::AnswerCounts;
 use crate::run::RunPlan;
-use crate::scenario::{CallKind, Scenario};
+use crate::scenario::{CallKind, LoadScenario};
 
 /// Times from the instant at which a request was due to its answer, in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -80,7 +80,7 @@ pub struct StockUsage {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LoadReport {
     /// The scenario.
-    pub scenario: Scenario,
+    pub scenario: LoadScenario,
     /// `open` or `closed`.
     #[serde(rename = "loop")]
     pub pace: &'static str,

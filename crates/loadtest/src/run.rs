@@ -8,7 +8,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::answer_counts::AnswerCounts;
 use crate::report::{LoadReport, SenderUsage, StockUsage};
-use crate::scenario::{IssuedCodes, RunGround, Scenario, SenderBook};
+use crate::scenario::{IssuedCodes, LoadScenario, RunGround, SenderBook};
 use crate::schedule::RateSchedule;
 use crate::wire::ServerAddress;
 use crate::worker::{SendPace, SenderResult, SenderWork, work};
@@ -29,7 +29,7 @@ pub struct RunPlan {
     /// The server.
     pub target: ServerAddress,
     /// The scenario.
-    pub scenario: Scenario,
+    pub scenario: LoadScenario,
     /// The coupons.
     pub ground: RunGround,
     /// When requests are due. None: each connection sends the next request after its answer.

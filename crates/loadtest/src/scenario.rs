@@ -17,7 +17,7 @@ use crate::wire::{self, HttpAnswer, ServerAddress};
 /// The kind of load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Scenario {
+pub enum LoadScenario {
     /// Reads of single coupons
     LookUp,
     /// Redemptions, each coupon once; one in fifty is tried again
@@ -121,7 +121,7 @@ struct CheckedFields<'a> {
 pub struct SenderBook {
     ground: Arc<RunGround>,
     target: Arc<ServerAddress>,
-    scenario: Scenario,
+    scenario: LoadScenario,
     sender: u64,
     senders: u64,
     random: u64,
@@ -181,7 +181,7 @@ impl SenderBook {
     pub fn new(
         ground: Arc<RunGround>,
         target: Arc<ServerAddress>,
-        scenario: Scenario,
+        scenario: LoadScenario,
         sender: usize,
         senders: usize,
     ) -> SenderBook {
@@ -204,10 +204,10 @@ impl SenderBook {
     pub fn choose(&mut self) -> Option<LoadRequest> {
         let dice = self.random();
         match self.scenario {
-            Scenario::LookUp => Some(self.look_up()),
-            Scenario::Redeem => self.redeem(dice),
-            Scenario::IssueRush => Some(self.issue(dice)),
-            Scenario::Mixed | Scenario::Spike | Scenario::Soak => match dice % 100 {
+            LoadScenario::LookUp => Some(self.look_up()),
+            LoadScenario::Redeem => self.redeem(dice),
+            LoadScenario::IssueRush => Some(self.issue(dice)),
+            LoadScenario::Mixed | LoadScenario::Spike | LoadScenario::Soak => match dice % 100 {
                 0..70 => Some(self.look_up()),
                 70..85 => Some(self.issue(dice / 100)),
                 85..97 => self.redeem(dice / 100),
@@ -217,7 +217,7 @@ impl SenderBook {
                     Some(LoadRequest { kind: CallKind::List, number, code: None })
                 }
             },
-            Scenario::Import => None,
+            LoadScenario::Import => None,
         }
     }
 
@@ -436,7 +436,7 @@ fn remember<T>(list: &mut VecDeque<T>, item: T) {
 mod tests {
     use super::*;
 
-    fn book(scenario: Scenario) -> SenderBook {
+    fn book(scenario: LoadScenario) -> SenderBook {
         let ground = RunGround {
             coupons: 10..1_020,
             codes: None,
@@ -488,7 +488,7 @@ mod tests {
         ];
         for (kind, status, body, want) in rows {
             let answer = HttpAnswer { status, body: body.as_bytes() };
-            let found = match book(Scenario::Mixed).judge(&ask(kind), answer) {
+            let found = match book(LoadScenario::Mixed).judge(&ask(kind), answer) {
                 AnswerVerdict::Right => right,
                 AnswerVerdict::Wrong(_) => wrong,
                 AnswerVerdict::Refused(_) => refused,
@@ -499,7 +499,7 @@ mod tests {
 
     #[test]
     fn a_code_for_two_users_is_seen() {
-        let mut book = book(Scenario::IssueRush);
+        let mut book = book(LoadScenario::IssueRush);
         let answer = HttpAnswer { status: 201, body: b"{\"code\":\"NEW\"}" };
         assert_eq!(book.judge(&ask(CallKind::Issue), answer), AnswerVerdict::Right);
         assert!(matches!(book.judge(&ask(CallKind::Issue), answer), AnswerVerdict::Wrong(_)));
@@ -529,7 +529,7 @@ mod tests {
 
     #[test]
     fn each_coupon_once_and_no_more() {
-        let mut book = book(Scenario::Redeem);
+        let mut book = book(LoadScenario::Redeem);
         let mut numbers = HashSet::new();
         while let Some(ask) = book.choose() {
             assert_eq!(ask.kind, CallKind::Redeem, "nothing was redeemed yet");
@@ -541,7 +541,7 @@ mod tests {
 
     #[test]
     fn a_shops_day() {
-        let mut book = book(Scenario::Mixed);
+        let mut book = book(LoadScenario::Mixed);
         let mut kinds = std::collections::BTreeMap::new();
         for _ in 0..5_000 {
             let ask = book.choose().expect("coupons are left");

@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use tokio::task::LocalSet;
 
 use crate::answer_counts::AnswerCounts;
-use crate::pacer::Pacer;
+use crate::pacer::SendPacer;
 use crate::scenario::{AnswerVerdict, SenderBook};
 use crate::schedule::DueTimes;
 use crate::wire::{HttpConnection, ServerAddress};
@@ -112,7 +112,7 @@ pub(crate) fn work(work: SenderWork) -> io::Result<SenderResult> {
 impl SenderState {
     /// Puts each request into the queue when it is due.
     async fn call(&self, times: DueTimes, begin: Instant) -> io::Result<()> {
-        let pacer = Pacer::new()?;
+        let pacer = SendPacer::new()?;
         for time in times {
             if self.is_over.get() {
                 break;

@@ -9,14 +9,14 @@ use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use loadtest::run::{RunPlan, run};
-use loadtest::scenario::{RunGround, Scenario};
+use loadtest::scenario::{LoadScenario, RunGround};
 use loadtest::schedule::RateSchedule;
 use loadtest::wire::ServerAddress;
 use serde_json::{Value, json};
 
 /// The fault of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
+enum ServerFault {
     Nothing,
     /// Redeems every request.
     RedeemsTwice,
@@ -33,8 +33,8 @@ const STALL: Duration = Duration::from_millis(400);
 /// How often a run is tried. A run takes 1.5 s, and the machine may stop during most of it.
 const TRIES: usize = 20;
 
-struct Store {
-    fault: Fault,
+struct FaultyStore {
+    fault: ServerFault,
     begun: Instant,
     /// Order by coupon.
     redeemed: Mutex<HashMap<String, String>>,
@@ -43,11 +43,11 @@ struct Store {
     asked: Mutex<u64>,
 }
 
-type Answer = (StatusCode, Json<Value>);
+type JsonAnswer = (StatusCode, Json<Value>);
 
 /// A server on loopback, until the test ends.
-fn server(fault: Fault) -> ServerAddress {
-    let store = Arc::new(Store {
+fn server(fault: ServerFault) -> ServerAddress {
+    let store = Arc::new(FaultyStore {
         fault,
         begun: Instant::now(),
         redeemed: Mutex::default(),
@@ -71,9 +71,9 @@ fn server(fault: Fault) -> ServerAddress {
     format!("http://{}", told.recv().expect("an address")).parse().expect("a target")
 }
 
-async fn look_up(State(store): State<Arc<Store>>, Path(code): Path<String>) -> Answer {
+async fn look_up(State(store): State<Arc<FaultyStore>>, Path(code): Path<String>) -> JsonAnswer {
     let since = store.begun.elapsed();
-    if store.fault == Fault::Stalls && since > STALL && since < 2 * STALL {
+    if store.fault == ServerFault::Stalls && since > STALL && since < 2 * STALL {
         // The whole server stops, as in a long garbage collection: it has one thread.
         std::thread::sleep(2 * STALL - since);
     }
@@ -83,14 +83,14 @@ async fn look_up(State(store): State<Arc<Store>>, Path(code): Path<String>) -> A
 }
 
 async fn redeem(
-    State(store): State<Arc<Store>>,
+    State(store): State<Arc<FaultyStore>>,
     Path(code): Path<String>,
     Json(body): Json<Value>,
-) -> Answer {
+) -> JsonAnswer {
     let order = body["order_ref"].as_str().unwrap_or_default().to_owned();
     let mut asked = store.asked.lock().expect("no panic");
     *asked += 1;
-    if store.fault == Fault::Overloaded && asked.is_multiple_of(3) {
+    if store.fault == ServerFault::Overloaded && asked.is_multiple_of(3) {
         return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"code": "OVERLOADED"})));
     }
     let mut redeemed = store.redeemed.lock().expect("no panic");
@@ -99,7 +99,7 @@ async fn redeem(
     let mine = *by == order || by.trim_end_matches('!') == order;
     let answer = json!({"order_ref": order});
     match (is_first, mine) {
-        _ if store.fault == Fault::RedeemsTwice => (StatusCode::CREATED, Json(answer)),
+        _ if store.fault == ServerFault::RedeemsTwice => (StatusCode::CREATED, Json(answer)),
         (true, true) => {
             by.push('!');
             (StatusCode::CREATED, Json(answer))
@@ -109,11 +109,11 @@ async fn redeem(
     }
 }
 
-async fn issue(State(store): State<Arc<Store>>, Json(body): Json<Value>) -> Answer {
+async fn issue(State(store): State<Arc<FaultyStore>>, Json(body): Json<Value>) -> JsonAnswer {
     let user = body["user_id"].as_str().unwrap_or_default().to_owned();
     let mut issued = store.issued.lock().expect("no panic");
     let next = match store.fault {
-        Fault::GivesTwice => issued.len() / 2,
+        ServerFault::GivesTwice => issued.len() / 2,
         _ => issued.len(),
     };
     if let Some(code) = issued.get(&user) {
@@ -126,14 +126,14 @@ async fn issue(State(store): State<Arc<Store>>, Json(body): Json<Value>) -> Answ
     (StatusCode::CREATED, Json(json!({"code": format!("N{next}"), "holder": user})))
 }
 
-fn plan(target: ServerAddress, scenario: Scenario, rate: Option<f64>) -> RunPlan {
+fn plan(target: ServerAddress, scenario: LoadScenario, rate: Option<f64>) -> RunPlan {
     let time = Duration::from_millis(1_500);
     RunPlan {
         target,
         scenario,
         ground: RunGround {
             coupons: 0..match scenario {
-                Scenario::LookUp => 100,
+                LoadScenario::LookUp => 100,
                 _ => 1_000_000,
             },
             codes: None,
@@ -156,20 +156,20 @@ fn plan(target: ServerAddress, scenario: Scenario, rate: Option<f64>) -> RunPlan
 #[test]
 fn faults_are_found() {
     for (fault, scenario, is_wrong) in [
-        (Fault::Nothing, Scenario::Redeem, false),
-        (Fault::Overloaded, Scenario::Redeem, false),
-        (Fault::RedeemsTwice, Scenario::Redeem, true),
-        (Fault::Nothing, Scenario::IssueRush, false),
-        (Fault::GivesTwice, Scenario::IssueRush, true),
+        (ServerFault::Nothing, LoadScenario::Redeem, false),
+        (ServerFault::Overloaded, LoadScenario::Redeem, false),
+        (ServerFault::RedeemsTwice, LoadScenario::Redeem, true),
+        (ServerFault::Nothing, LoadScenario::IssueRush, false),
+        (ServerFault::GivesTwice, LoadScenario::IssueRush, true),
     ] {
         let is_found = (0..TRIES).any(|_| {
             let report = run(&plan(server(fault), scenario, None)).expect("a run");
             let refused: u64 = report.refused.values().sum();
             assert!(is_wrong || report.wrong == 0, "{fault:?}: {report}");
-            assert!(fault == Fault::Overloaded || refused == 0, "{fault:?}: {report}");
+            assert!(fault == ServerFault::Overloaded || refused == 0, "{fault:?}: {report}");
             // A run in which the machine stopped may have too few requests for the fault.
-            let has_both =
-                (report.wrong > 0) == is_wrong && (refused > 0) == (fault == Fault::Overloaded);
+            let has_both = (report.wrong > 0) == is_wrong
+                && (refused > 0) == (fault == ServerFault::Overloaded);
             has_both && report.latency.count > 0
         });
         assert!(is_found, "{fault:?}: not in one of {TRIES} runs");
@@ -195,7 +195,8 @@ fn nothing_is_omitted() {
 fn all_have_waited() -> Result<(), String> {
     let rate = 400.0;
     let came_in_it = (rate * STALL.as_secs_f64()) as u64;
-    let report = run(&plan(server(Fault::Stalls), Scenario::LookUp, Some(rate))).expect("a run");
+    let report =
+        run(&plan(server(ServerFault::Stalls), LoadScenario::LookUp, Some(rate))).expect("a run");
     let waited: u64 = report
         .intervals
         .iter()
@@ -209,7 +210,8 @@ fn all_have_waited() -> Result<(), String> {
     if report.latency.p90 <= STALL.as_secs_f64() * 1_000.0 / 4.0 {
         return Err(format!("not at the ninetieth percentile: {report}"));
     }
-    let closed = run(&plan(server(Fault::Stalls), Scenario::LookUp, None)).expect("a run");
+    let closed =
+        run(&plan(server(ServerFault::Stalls), LoadScenario::LookUp, None)).expect("a run");
     match closed.latency.p99 < report.latency.p90 {
         true => Ok(()),
         false => Err(format!("a closed loop does not show it: {closed}")),

@@ -48,10 +48,10 @@ impl Fault {
 /// A proxy on loopback. It runs until it is dropped.
 pub struct Proxy {
     address: SocketAddr,
-    shared: Arc<Shared>,
+    shared: Arc<ProxyState>,
 }
 
-struct Shared {
+struct ProxyState {
     server: SocketAddr,
     /// One of this many writes fails. 0: none.
     one_in: AtomicU64,
@@ -75,7 +75,7 @@ impl Proxy {
     pub fn before(server: SocketAddr, seed: u64) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(ProxyState {
             server,
             one_in: AtomicU64::new(0),
             random: Mutex::new(seed | 1),
@@ -129,12 +129,12 @@ impl Drop for Proxy {
 }
 
 /// One message: its head, and its body of the length in the head.
-struct Message {
+struct HttpMessage {
     head: Vec<u8>,
     body: Vec<u8>,
 }
 
-impl Shared {
+impl ProxyState {
     /// One request on a connection, which is closed after it.
     fn serve(&self, client: TcpStream) -> std::io::Result<()> {
         let mut from = BufReader::new(client.try_clone()?);
@@ -169,7 +169,7 @@ impl Shared {
             }
             _ => {}
         }
-        let answer = self.ask(&method, Message { head, body })?;
+        let answer = self.ask(&method, HttpMessage { head, body })?;
         match fault {
             Some(Fault::LostAnswer) => {}
             Some(Fault::CutDownload) => {
@@ -212,7 +212,7 @@ impl Shared {
     }
 
     /// The answer of the server, which says that the connection ends.
-    fn ask(&self, method: &[u8], request: Message) -> std::io::Result<Message> {
+    fn ask(&self, method: &[u8], request: HttpMessage) -> std::io::Result<HttpMessage> {
         let mut server = TcpStream::connect(self.server)?;
         server.write_all(&closing(&request.head))?;
         server.write_all(&request.body)?;
@@ -223,7 +223,7 @@ impl Shared {
             // The server closes after the answer, in whatever way it gives the length.
             from.read_to_end(&mut body)?;
         }
-        Ok(Message { head: closing(&head), body })
+        Ok(HttpMessage { head: closing(&head), body })
     }
 }
 

@@ -42,7 +42,7 @@ pub const STEADY_PATIENCE: u32 = 10;
 #[derive(Debug)]
 pub struct TestCluster {
     addresses: String,
-    script: Mutex<Script>,
+    script: Mutex<ClusterScript>,
 }
 
 /// A command for a node failed, for this reason.
@@ -123,7 +123,8 @@ impl TestCluster {
         let mut command = Command::new(SCRIPT);
         command.args(["run", &nodes.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
         command.envs(settings.iter().copied());
-        let mut script = Script::new(command).unwrap_or_else(|error| panic!("{SCRIPT}: {error}"));
+        let mut script =
+            ClusterScript::new(command).unwrap_or_else(|error| panic!("{SCRIPT}: {error}"));
         let line = script.line().unwrap_or_else(|error| panic!("{SCRIPT}: {error}"));
         if let Some(addresses) = line.strip_prefix("ready ") {
             return Some(TestCluster {
@@ -210,16 +211,16 @@ impl TestCluster {
 
 /// The script, in the foreground. It ends the nodes when its input ends.
 #[derive(Debug)]
-struct Script {
+struct ClusterScript {
     process: Child,
     says: BufReader<ChildStdout>,
 }
 
-impl Script {
-    fn new(mut command: Command) -> io::Result<Script> {
+impl ClusterScript {
+    fn new(mut command: Command) -> io::Result<ClusterScript> {
         let mut process = command.spawn()?;
         let says = process.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
-        Ok(Script { process, says: BufReader::new(says) })
+        Ok(ClusterScript { process, says: BufReader::new(says) })
     }
 
     fn ask(&mut self, command: &str) -> io::Result<String> {
@@ -236,7 +237,7 @@ impl Script {
     }
 }
 
-impl Drop for Script {
+impl Drop for ClusterScript {
     /// Returns when the nodes have ended.
     fn drop(&mut self) {
         // Closes its input first. Only the wait could fail, and a drop cannot report it.

@@ -91,14 +91,14 @@ impl Engine {
     pub fn is_asked_for(self, suite: &str) -> bool {
         let Engine { variable, what } = self;
         match decide(variable, std::env::var(variable).ok().as_deref(), is_ci()) {
-            Decision::Run => true,
-            Decision::NotAskedFor => {
+            SuiteDecision::Run => true,
+            SuiteDecision::NotAskedFor => {
                 not_run(&format!(
                     "{suite} needs {what}; .ci/run runs it, and so does {variable}=1"
                 ));
                 false
             }
-            Decision::CannotBeHad => {
+            SuiteDecision::CannotBeHad => {
                 not_run(&format!("{suite} needs {what}, and {variable}=none"));
                 false
             }
@@ -125,19 +125,19 @@ impl Engine {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Decision {
+enum SuiteDecision {
     Run,
     NotAskedFor,
     CannotBeHad,
 }
 
 /// By the value of the engine's own variable, and whether all engines are asked for.
-fn decide(variable: &str, own: Option<&str>, all: bool) -> Decision {
+fn decide(variable: &str, own: Option<&str>, all: bool) -> SuiteDecision {
     match own {
-        Some("none") => Decision::CannotBeHad,
-        Some("1") => Decision::Run,
-        None | Some("") if all => Decision::Run,
-        None | Some("") => Decision::NotAskedFor,
+        Some("none") => SuiteDecision::CannotBeHad,
+        Some("1") => SuiteDecision::Run,
+        None | Some("") if all => SuiteDecision::Run,
+        None | Some("") => SuiteDecision::NotAskedFor,
         Some(other) => panic!("{variable} is {other:?}, want 1 or none"),
     }
 }
@@ -190,11 +190,11 @@ pub fn this_suite() -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Decision, decide};
+    use super::{SuiteDecision, decide};
 
     #[test]
     fn decisions() {
-        use Decision::{CannotBeHad, NotAskedFor, Run};
+        use SuiteDecision::{CannotBeHad, NotAskedFor, Run};
         let rows = [
             ("nobody asks", None, false, NotAskedFor),
             ("an empty value is none", Some(""), false, NotAskedFor),

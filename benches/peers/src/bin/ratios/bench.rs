@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use loadtest::ready::ServerPreparation;
 use loadtest::report::LoadReport;
 use loadtest::run::{RunPlan, run};
-use loadtest::scenario::{RunGround, Scenario};
+use loadtest::scenario::{LoadScenario, RunGround};
 use loadtest::schedule::RateSchedule;
 
 use crate::sides::Side;
@@ -48,7 +48,7 @@ impl Bench {
     pub(crate) fn run(
         &mut self,
         side: &mut Side,
-        scenario: Scenario,
+        scenario: LoadScenario,
         connections: usize,
         rate: Option<f64>,
     ) -> Result<LoadReport, Failure> {
@@ -56,7 +56,7 @@ impl Bench {
         let warm_up = Duration::from_secs(1);
         let time = warm_up + Duration::from_secs_f64(self.arguments.seconds);
         let campaign = match scenario {
-            Scenario::IssueRush => self.campaign(side)?,
+            LoadScenario::IssueRush => self.campaign(side)?,
             _ => String::new(),
         };
         let report = run(&RunPlan {

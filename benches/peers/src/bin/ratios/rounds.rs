@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use loadtest::ready::ServerPreparation;
-use loadtest::scenario::Scenario;
+use loadtest::scenario::LoadScenario;
 
 use crate::Failure;
 use crate::bench::{Bench, wait_for_idle};
@@ -36,8 +36,8 @@ fn redeems(bench: &mut Bench, ours: &mut Side, counter: &mut Side) -> Result<(),
     for connections in [64, 256] {
         let row = format!("redeem / PostgreSQL, {connections} connections");
         if bench.wants(&row) {
-            let ours = bench.run(ours, Scenario::Redeem, connections, None)?;
-            let theirs = bench.run(counter, Scenario::Redeem, connections, None)?;
+            let ours = bench.run(ours, LoadScenario::Redeem, connections, None)?;
+            let theirs = bench.run(counter, LoadScenario::Redeem, connections, None)?;
             bench.note(&row, 3.5, false, ours.per_second, theirs.per_second);
         }
     }
@@ -53,11 +53,11 @@ fn issues(bench: &mut Bench, ours: &mut Side, peers: &mut Peers) -> Result<(), F
         (&mut peers.everysec, 0.8),
     ];
     if peers.iter().any(|(peer, _)| bench.wants(&row(peer))) {
-        let ours = bench.run(ours, Scenario::IssueRush, 64, None)?;
+        let ours = bench.run(ours, LoadScenario::IssueRush, 64, None)?;
         for (peer, goal) in peers {
             let row = row(peer);
             if bench.wants(&row) {
-                let theirs = bench.run(peer, Scenario::IssueRush, 64, None)?;
+                let theirs = bench.run(peer, LoadScenario::IssueRush, 64, None)?;
                 bench.note(&row, goal, false, ours.per_second, theirs.per_second);
             }
         }
@@ -67,8 +67,8 @@ fn issues(bench: &mut Bench, ours: &mut Side, peers: &mut Peers) -> Result<(), F
 
 fn look_ups(bench: &mut Bench, ours: &mut Side, constant: &mut Side) -> Result<(), Failure> {
     if bench.wants("look-up / constant route") {
-        let ours = bench.run(ours, Scenario::LookUp, 64, None)?;
-        let theirs = bench.run(constant, Scenario::LookUp, 64, None)?;
+        let ours = bench.run(ours, LoadScenario::LookUp, 64, None)?;
+        let theirs = bench.run(constant, LoadScenario::LookUp, 64, None)?;
         bench.note("look-up / constant route", 0.55, false, ours.per_second, theirs.per_second);
     }
     Ok(())
@@ -92,8 +92,8 @@ fn imports(bench: &mut Bench, ours: &Side, counter: &Side, round: usize) -> Resu
 fn latency(bench: &mut Bench, ours: &mut Side) -> Result<(), Failure> {
     let row = "redeem p99 at half of the highest rate, ms";
     if bench.wants(row) {
-        let most = bench.run(ours, Scenario::Redeem, 64, None)?.per_second;
-        let half = bench.run(ours, Scenario::Redeem, 64, Some(most / 2.0))?;
+        let most = bench.run(ours, LoadScenario::Redeem, 64, None)?.per_second;
+        let half = bench.run(ours, LoadScenario::Redeem, 64, Some(most / 2.0))?;
         bench.note(row, 4.0, true, half.latency.p99, 1.0);
     }
     Ok(())
