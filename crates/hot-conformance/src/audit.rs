@@ -10,7 +10,7 @@ use hot::feed::{FeedRead, FeedStart, Happened};
 use hot::{CampaignPatch, Fact};
 use tokio::time::{Instant, sleep};
 
-use crate::kit::{ACT, Kit, NOW, Said, give, reference, revoke, said};
+use crate::kit::{ACT, ChangeOutcome, Kit, NOW, give, reference, revoke, said};
 
 /// On a cluster the feed tells of an audit event some seconds later.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -47,7 +47,7 @@ async fn is_refused(kit: &Kit, audit: &dyn Audit, campaign: &Campaign) {
     loop {
         let [late] = kit.users();
         let applied = kit.issue_at(NOW, &campaign.id, &late, reference("late")).await;
-        assert!(matches!(said(&applied), Said::Refused(_)));
+        assert!(matches!(said(&applied), ChangeOutcome::Refused(_)));
         let newest = audit.audit(Some(campaign.id.clone()), None, 1).await.unwrap();
         if newest[0].entry.event.kind == AuditKind::CampaignSoldOut {
             return;
@@ -219,7 +219,7 @@ pub(crate) async fn sold_out_beside_other_changes(kit: &Kit) {
     let sell = async |campaign: &Campaign| {
         let [ann] = kit.users();
         let issued = kit.issue_at(NOW, &campaign.id, &ann, reference("last")).await;
-        assert_eq!(said(&issued), Said::Accepted);
+        assert_eq!(said(&issued), ChangeOutcome::Accepted);
     };
     let toggle = async |campaign: CampaignId| {
         for paused in [true, false].into_iter().cycle().take(PAUSES) {

@@ -10,7 +10,7 @@ use hot::audit::Act;
 use hot::{MintOrder, Named};
 use router::Found;
 
-use super::kit::{ACT, Kit, Said, give, run_of, void};
+use super::kit::{ACT, ChangeOutcome, Kit, give, run_of, void};
 
 pub(crate) async fn minted_once(kit: &Kit) {
     let campaign = kit.draft();
@@ -139,7 +139,7 @@ pub(crate) async fn untouched_lists_what_is_left(kit: &Kit) {
     kit.done(&codes[4], super::kit::extend(campaign.expires_at.plus_days(3))).await;
     assert_eq!(
         kit.said(&codes[3], super::kit::redeem(&ann, "1")).await,
-        Said::Refused(Refusal::NotIssued)
+        ChangeOutcome::Refused(Refusal::NotIssued)
     );
     let left = kit.hot.untouched(run_of(&batch), codes).await.unwrap();
     assert_eq!(left, [true, false, false, true, false, true]);

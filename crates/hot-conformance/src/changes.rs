@@ -13,8 +13,8 @@ use hot::ImportOutcome;
 use router::{Address, Found, Owner};
 
 use super::kit::{
-    ACT, Kit, MINUTE, NOW, Said, cancel, extend, give, hold, of, redeem, reference, release,
-    revoke, said, void,
+    ACT, ChangeOutcome, Kit, MINUTE, NOW, cancel, extend, give, hold, of, redeem, reference,
+    release, revoke, said, void,
 };
 
 /// The same life for a minted coupon and for an imported one.
@@ -26,43 +26,43 @@ pub(crate) async fn a_whole_life(kit: &Kit) {
         let [ann, bob] = kit.users();
         let before = kit.counts(&campaign).await;
         let until = NOW.plus_ms(10 * MINUTE);
-        let held = Said::Refused(Refusal::Held { until });
-        let refused = Said::Refused;
+        let held = ChangeOutcome::Refused(Refusal::Held { until });
+        let refused = ChangeOutcome::Refused;
         let steps = [
             ("not issued", redeem(&ann, "1"), refused(Refusal::NotIssued)),
             ("revoked before it is issued", revoke(&ann), refused(Refusal::NotIssued)),
-            ("issued", give(&ann, None), Said::Accepted),
-            ("issued again", give(&ann, None), Said::Replayed),
+            ("issued", give(&ann, None), ChangeOutcome::Accepted),
+            ("issued again", give(&ann, None), ChangeOutcome::Replayed),
             ("issued to another user", give(&bob, None), refused(Refusal::AlreadyIssued)),
             ("redeemed by another user", redeem(&bob, "1"), refused(Refusal::NotFound)),
-            ("held", hold(&ann, "1", 10), Said::Accepted),
-            ("held for less time", hold(&ann, "1", 9), Said::Replayed),
+            ("held", hold(&ann, "1", 10), ChangeOutcome::Accepted),
+            ("held for less time", hold(&ann, "1", 9), ChangeOutcome::Replayed),
             ("redeemed by another order", redeem(&ann, "2"), held),
             ("held by another order", hold(&ann, "2", 5), held),
             ("revoked while held", revoke(&ann), held),
             ("voided while held", void(), held),
-            ("released by another order", release("2"), Said::Replayed),
-            ("released", release("1"), Said::Accepted),
-            ("released again", release("1"), Said::Replayed),
-            ("held by the next order", hold(&ann, "2", 10), Said::Accepted),
-            ("redeemed by the same order", redeem(&ann, "2"), Said::Accepted),
-            ("repeated by the same order", redeem(&ann, "2"), Said::Replayed),
+            ("released by another order", release("2"), ChangeOutcome::Replayed),
+            ("released", release("1"), ChangeOutcome::Accepted),
+            ("released again", release("1"), ChangeOutcome::Replayed),
+            ("held by the next order", hold(&ann, "2", 10), ChangeOutcome::Accepted),
+            ("redeemed by the same order", redeem(&ann, "2"), ChangeOutcome::Accepted),
+            ("repeated by the same order", redeem(&ann, "2"), ChangeOutcome::Replayed),
             ("redeemed by a third order", redeem(&ann, "3"), refused(Refusal::AlreadyRedeemed)),
             ("held after a redemption", hold(&ann, "3", 5), refused(Refusal::AlreadyRedeemed)),
             ("cancelled by another order", cancel("3"), refused(Refusal::NotRedeemed)),
-            ("cancelled", cancel("2"), Said::Accepted),
-            ("cancelled again", cancel("2"), Said::Replayed),
+            ("cancelled", cancel("2"), ChangeOutcome::Accepted),
+            ("cancelled again", cancel("2"), ChangeOutcome::Replayed),
             (
                 "redeemed by the cancelled order",
                 redeem(&ann, "2"),
                 refused(Refusal::RedemptionCancelled),
             ),
             ("revoked from another user", revoke(&bob), refused(Refusal::NotIssued)),
-            ("revoked", revoke(&ann), Said::Accepted),
-            ("issued to the other user", give(&bob, None), Said::Accepted),
-            ("extended to the same end", extend(campaign.expires_at), Said::Replayed),
-            ("voided", void(), Said::Accepted),
-            ("voided again", void(), Said::Replayed),
+            ("revoked", revoke(&ann), ChangeOutcome::Accepted),
+            ("issued to the other user", give(&bob, None), ChangeOutcome::Accepted),
+            ("extended to the same end", extend(campaign.expires_at), ChangeOutcome::Replayed),
+            ("voided", void(), ChangeOutcome::Accepted),
+            ("voided again", void(), ChangeOutcome::Replayed),
             ("redeemed after the void", redeem(&bob, "4"), refused(Refusal::Voided)),
         ];
         for (name, action, want) in steps {
@@ -105,9 +105,9 @@ pub(crate) async fn a_hold_ends_by_the_clock(kit: &Kit) {
     kit.done(&code, hold(&ann, "1", 5)).await;
     let until = NOW.plus_ms(5 * MINUTE);
     let early = kit.at(until.plus_ms(-1), &code, redeem(&ann, "2")).await;
-    assert_eq!(said(&early), Said::Refused(Refusal::Held { until }));
+    assert_eq!(said(&early), ChangeOutcome::Refused(Refusal::Held { until }));
     let late = kit.at(until, &code, redeem(&ann, "2")).await;
-    assert_eq!(said(&late), Said::Accepted);
+    assert_eq!(said(&late), ChangeOutcome::Accepted);
     assert_eq!(of(&late).hold(), None);
 }
 
@@ -118,7 +118,8 @@ pub(crate) async fn users_act_for_themselves(kit: &Kit) {
     kit.done(&code, give(&ann, None)).await;
     kit.done(&code, redeem(&ann, "1")).await;
     let found = kit.found(&code).await;
-    let cases = [(&bob, Said::Refused(Refusal::NotFound)), (&ann, Said::Accepted)];
+    let cases =
+        [(&bob, ChangeOutcome::Refused(Refusal::NotFound)), (&ann, ChangeOutcome::Accepted)];
     for (user, want) in cases {
         let change = kit.change(cancel("1"), Asker::User(user.clone()), NOW);
         assert_eq!(said(&kit.hot.apply(&found, change).await.unwrap()), want);
@@ -138,7 +139,7 @@ pub(crate) async fn an_unknown_coupon_is_not_found(kit: &Kit) {
     for action in [redeem(&kit.user("ann"), "1"), void(), extend(campaign.expires_at)] {
         let change = kit.change(action, Asker::Shop, NOW);
         let applied = kit.hot.apply(&found, change).await.unwrap();
-        assert_eq!(said(&applied), Said::Refused(Refusal::NotFound));
+        assert_eq!(said(&applied), ChangeOutcome::Refused(Refusal::NotFound));
         assert_eq!(applied.snapshot, None);
     }
 }
@@ -164,9 +165,9 @@ pub(crate) async fn extended_and_found_again(kit: &Kit) {
             kit.done(code, extend(later)).await;
             let coupon = kit.coupon(code).await;
             assert_eq!((coupon.expires_at(), coupon.version()), (later, version + turn), "{name}");
-            assert_eq!(kit.said(code, extend(later)).await, Said::Replayed, "{name}");
+            assert_eq!(kit.said(code, extend(later)).await, ChangeOutcome::Replayed, "{name}");
             let back = kit.said(code, extend(later.plus_ms(-1))).await;
-            assert_eq!(back, Said::Refused(Refusal::NotLater), "{name}");
+            assert_eq!(back, ChangeOutcome::Refused(Refusal::NotLater), "{name}");
         }
         let days = kit.hot.bucket_bits(Day::expiry_day_of(end.plus_days(4))).await.unwrap();
         assert!(days.is_some(), "the later day has a plan");
@@ -192,13 +193,13 @@ pub(crate) async fn extended_late(kit: &Kit) {
     let ann = kit.user("ann");
     kit.done(&code, give(&ann, None)).await;
     let dead = kit.at(end, &code, redeem(&ann, "1")).await;
-    assert_eq!(said(&dead), Said::Refused(Refusal::Expired));
+    assert_eq!(said(&dead), ChangeOutcome::Refused(Refusal::Expired));
     let closed = kit.at(end.plus_days(10), &code, extend(end.plus_days(20))).await;
-    assert_eq!(said(&closed), Said::Refused(Refusal::ExpiryDayClosed));
+    assert_eq!(said(&closed), ChangeOutcome::Refused(Refusal::ExpiryDayClosed));
     let in_time = kit.at(end.plus_days(10).plus_ms(-1), &code, extend(end.plus_days(20))).await;
-    assert_eq!(said(&in_time), Said::Accepted);
+    assert_eq!(said(&in_time), ChangeOutcome::Accepted);
     let alive = kit.at(end.plus_days(20).plus_ms(-1), &code, redeem(&ann, "1")).await;
-    assert_eq!(said(&alive), Said::Accepted);
+    assert_eq!(said(&alive), ChangeOutcome::Accepted);
 }
 
 pub(crate) async fn an_import_knows_an_extended_coupon(kit: &Kit) {
@@ -219,7 +220,7 @@ pub(crate) async fn an_import_knows_an_extended_coupon(kit: &Kit) {
     assert_eq!(kit.coupon(&code).await.holder(), Some(&ann));
     assert_eq!(
         said(&kit.issue(&campaign, &ann, None).await),
-        Said::Replayed,
+        ChangeOutcome::Replayed,
         "the same coupon: the limit is one"
     );
 }
@@ -233,7 +234,10 @@ pub(crate) async fn a_full_history_allows_cancel_and_revoke(kit: &Kit) {
         kit.done(&code, redeem(&ann, &n.to_string())).await;
         kit.done(&code, cancel(&n.to_string())).await;
     }
-    assert_eq!(kit.said(&code, redeem(&ann, "x")).await, Said::Refused(Refusal::HistoryFull));
+    assert_eq!(
+        kit.said(&code, redeem(&ann, "x")).await,
+        ChangeOutcome::Refused(Refusal::HistoryFull)
+    );
     kit.done(&code, revoke(&ann)).await;
     kit.done(&code, void()).await;
     assert_eq!(kit.coupon(&code).await.events().len(), 31);
@@ -256,13 +260,14 @@ pub(crate) async fn one_order_redeems(kit: &Arc<Kit>) {
                 said(&kit.hot.apply(&found, change).await.unwrap())
             })
         });
-        let answers: Vec<Said> = join_all(tasks).await.into_iter().map(Result::unwrap).collect();
+        let answers: Vec<ChangeOutcome> =
+            join_all(tasks).await.into_iter().map(Result::unwrap).collect();
         let count = |want| answers.iter().filter(|said| **said == want).count();
         let rest = match one_order {
-            true => Said::Replayed,
-            false => Said::Refused(Refusal::AlreadyRedeemed),
+            true => ChangeOutcome::Replayed,
+            false => ChangeOutcome::Refused(Refusal::AlreadyRedeemed),
         };
-        assert_eq!((count(Said::Accepted), count(rest)), (1, 63));
+        assert_eq!((count(ChangeOutcome::Accepted), count(rest)), (1, 63));
         assert_eq!(kit.coupon(code).await.version(), 2);
     }
 }
@@ -274,16 +279,20 @@ pub(crate) async fn issue_by_code_keeps_the_limit(kit: &Kit) {
     kit.done(&codes[0], give(&ann, None)).await;
     kit.done(&codes[1], give(&ann, None)).await;
     let third = kit.said(&codes[2], give(&ann, None)).await;
-    assert_eq!(third, Said::Refused(Refusal::LimitPerUser));
+    assert_eq!(third, ChangeOutcome::Refused(Refusal::LimitPerUser));
     let third = kit.issue(&campaign, &ann, reference("r")).await;
-    assert_eq!(said(&third), Said::Refused(Refusal::LimitPerUser), "by the campaign, too");
+    assert_eq!(said(&third), ChangeOutcome::Refused(Refusal::LimitPerUser), "by the campaign, too");
     kit.done(&codes[1], void()).await;
     let third = kit.said(&codes[2], give(&ann, None)).await;
-    assert_eq!(third, Said::Refused(Refusal::LimitPerUser), "a void coupon counts");
+    assert_eq!(third, ChangeOutcome::Refused(Refusal::LimitPerUser), "a void coupon counts");
     kit.done(&codes[0], revoke(&ann)).await;
     kit.done(&codes[2], give(&ann, None)).await;
     let fourth = kit.said(&codes[0], give(&ann, None)).await;
-    assert_eq!(fourth, Said::Refused(Refusal::LimitPerUser), "a revoked coupon does not come back");
+    assert_eq!(
+        fourth,
+        ChangeOutcome::Refused(Refusal::LimitPerUser),
+        "a revoked coupon does not come back"
+    );
 }
 
 pub(crate) async fn the_current_terms_decide(kit: &Kit) {
@@ -295,16 +304,16 @@ pub(crate) async fn the_current_terms_decide(kit: &Kit) {
     kit.done(&codes[0], give(&ann, None)).await;
     kit.done(&codes[1], give(&bob, None)).await;
     let early = kit.at(NOW.plus_ms(-1), &codes[0], redeem(&ann, "1")).await;
-    assert_eq!(said(&early), Said::Refused(Refusal::NotStarted { valid_from: NOW }));
+    assert_eq!(said(&early), ChangeOutcome::Refused(Refusal::NotStarted { valid_from: NOW }));
     kit.hot.pause_batch(&campaign.id, &batch.id, true, &ACT).await.unwrap();
-    let paused = Said::Refused(Refusal::Paused);
+    let paused = ChangeOutcome::Refused(Refusal::Paused);
     assert_eq!(kit.said(&codes[0], redeem(&ann, "1")).await, paused);
     kit.hot.pause_batch(&campaign.id, &batch.id, false, &ACT).await.unwrap();
     kit.done(&codes[0], redeem(&ann, "1")).await;
     let closed = kit.at(NOW.plus_ms(2 * DAY_MS), &codes[0], cancel("1")).await;
-    assert_eq!(said(&closed), Said::Refused(Refusal::CancelClosed));
+    assert_eq!(said(&closed), ChangeOutcome::Refused(Refusal::CancelClosed));
     let open = kit.at(NOW.plus_ms(2 * DAY_MS - 1), &codes[0], cancel("1")).await;
-    assert_eq!(said(&open), Said::Accepted);
+    assert_eq!(said(&open), ChangeOutcome::Accepted);
     let pause = hot::CampaignPatch { paused: Some(true), ..hot::CampaignPatch::default() };
     kit.hot.patch_campaign(&campaign.id, pause, &ACT).await.unwrap();
     assert_eq!(kit.said(&codes[1], hold(&bob, "1", 5)).await, paused);

@@ -10,7 +10,7 @@ use hot::activity::{Activity, QUARTER_MS, quarter_of};
 use hot::redemptions::{RedemptionQuery, Redemptions};
 use tokio::time::{Instant, sleep};
 
-use crate::kit::{self, Kit, NOW, Said, cancel, hold, order_of, redeem, reference, said};
+use crate::kit::{self, ChangeOutcome, Kit, NOW, cancel, hold, order_of, redeem, reference, said};
 
 /// On a cluster events come some seconds after their changes.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -164,10 +164,10 @@ pub(crate) async fn redemptions_newest_first(kit: &Kit) {
         let (order, day) = (format!("o{nth}"), if nth == 4 { DAY_MS } else { 0 });
         let code = kit.issued(&campaigns[of], &ann, &order).await;
         let at = NOW.plus_ms(1_000 * nth as i64 + day);
-        assert_eq!(said(&kit.at(at, &code, redeem(&ann, &order)).await), Said::Accepted);
+        assert_eq!(said(&kit.at(at, &code, redeem(&ann, &order)).await), ChangeOutcome::Accepted);
         if nth == 1 {
             let at = NOW.plus_ms(9_000);
-            assert_eq!(said(&kit.at(at, &code, cancel(&order)).await), Said::Accepted);
+            assert_eq!(said(&kit.at(at, &code, cancel(&order)).await), ChangeOutcome::Accepted);
         }
     }
     let [one, two] = &campaigns;

@@ -10,7 +10,8 @@ use coupon::time::{DAY_MS, Day, Millis};
 use hot::{ImportLine, ImportOutcome, Named, RejectedLine};
 
 use super::kit::{
-    ACT, Kit, NOW, Said, cancel, give, hold, order, redeem, reference, release, revoke, said, void,
+    ACT, ChangeOutcome, Kit, NOW, cancel, give, hold, order, redeem, reference, release, revoke,
+    said, void,
 };
 
 const THERE: ImportOutcome = ImportOutcome::AlreadyThere;
@@ -242,7 +243,7 @@ pub(crate) async fn the_dates_of_a_line_count(kit: &Kit) {
     let plan = kit.hot.bucket_bits(Day::expiry_day_of(expires_at)).await.unwrap();
     assert!(plan.is_some(), "its day has a plan");
     let late = kit.issue_at(campaign.expires_at, &campaign.id, &kit.user("ann"), None).await;
-    assert_eq!(said(&late), Said::Accepted, "its own dates count, not the campaign's");
+    assert_eq!(said(&late), ChangeOutcome::Accepted, "its own dates count, not the campaign's");
 }
 
 pub(crate) async fn holders_count_and_are_never_refused(kit: &Kit) {
@@ -256,7 +257,7 @@ pub(crate) async fn holders_count_and_are_never_refused(kit: &Kit) {
         lines.map(|imported_state| kit.line(&campaign, &kit.code(), imported_state)).to_vec();
     assert_eq!(kit.import(&campaign, &batch, lines).await, [IMPORTED; 3], "over the limit");
     let limit = kit.issue(&campaign, &ann, reference("r")).await;
-    assert_eq!(said(&limit), Said::Refused(Refusal::LimitPerUser));
+    assert_eq!(said(&limit), ChangeOutcome::Refused(Refusal::LimitPerUser));
     let code = kit.code();
     let line = |imported_state| vec![kit.line(&campaign, &code, imported_state)];
     kit.import(&campaign, &batch, line(ImportedState::Available)).await;
@@ -265,7 +266,7 @@ pub(crate) async fn holders_count_and_are_never_refused(kit: &Kit) {
     let limit = kit.issue(&campaign, &bob, reference("b")).await;
     assert_eq!(
         said(&limit),
-        Said::Refused(Refusal::LimitPerUser),
+        ChangeOutcome::Refused(Refusal::LimitPerUser),
         "a coupon of a later line counts, too"
     );
 }

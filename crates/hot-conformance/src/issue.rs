@@ -7,7 +7,7 @@ mod stock;
 
 use coupon::refusal::Refusal;
 
-use crate::kit::Said;
+use crate::kit::ChangeOutcome;
 
 pub(crate) use limits::{
     a_cancelled_coupon_keeps_its_holder, a_long_claim_costs_little, one_each,
@@ -25,4 +25,4 @@ pub(crate) use stock::{
     thousands_of_used_serials_are_skipped, used_serials_are_skipped, valid_days_count_from_issue,
 };
 
-const SOLD_OUT: Said = Said::Refused(Refusal::SoldOut);
+const SOLD_OUT: ChangeOutcome = ChangeOutcome::Refused(Refusal::SoldOut);

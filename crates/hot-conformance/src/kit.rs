@@ -28,8 +28,8 @@ use hot::{
 use router::{Found, Router};
 
 pub use actions::{
-    Said, cancel, extend, extend_days, give, hold, of, order, order_of, redeem, reference, release,
-    revoke, run_of, said, void,
+    ChangeOutcome, cancel, extend, extend_days, give, hold, of, order, order_of, redeem, reference,
+    release, revoke, run_of, said, void,
 };
 pub use archive::MemoryArchive;
 
@@ -216,14 +216,14 @@ impl Kit {
         self.at(NOW, code, action).await
     }
 
-    pub async fn said(&self, code: &Code, action: Action) -> Said {
+    pub async fn said(&self, code: &Code, action: Action) -> ChangeOutcome {
         said(&self.ask(code, action).await)
     }
 
     /// Makes a change that must be accepted. Returns the coupon after it.
     pub async fn done(&self, code: &Code, action: Action) -> Coupon {
         let applied = self.ask(code, action.clone()).await;
-        assert_eq!(said(&applied), Said::Accepted, "{action:?}");
+        assert_eq!(said(&applied), ChangeOutcome::Accepted, "{action:?}");
         of(&applied).clone()
     }
 
@@ -270,7 +270,7 @@ impl Kit {
     /// Issues a coupon to `to`. Returns its code.
     pub async fn issued(&self, campaign: &Campaign, to: &UserId, name: &str) -> Code {
         let applied = self.issue(campaign, to, reference(name)).await;
-        assert_eq!(said(&applied), Said::Accepted);
+        assert_eq!(said(&applied), ChangeOutcome::Accepted);
         assert_eq!(of(&applied).holder(), Some(to));
         of(&applied).code().clone()
     }
@@ -285,8 +285,8 @@ impl Kit {
         self.done(&code, hold(ann, "cart", 10)).await;
         self.done(&code, redeem(ann, "cart")).await;
         // A replay and a refusal tell nothing.
-        assert_eq!(self.said(&code, redeem(ann, "cart")).await, Said::Replayed);
-        assert!(matches!(self.said(&code, redeem(ann, "other")).await, Said::Refused(_)));
+        assert_eq!(self.said(&code, redeem(ann, "cart")).await, ChangeOutcome::Replayed);
+        assert!(matches!(self.said(&code, redeem(ann, "other")).await, ChangeOutcome::Refused(_)));
         self.done(&code, cancel("cart")).await;
         self.done(&code, revoke(ann)).await;
         self.done(&code, give(bob, reference("again"))).await;

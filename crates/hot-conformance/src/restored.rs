@@ -10,7 +10,9 @@ use coupon::refusal::Refusal;
 use coupon::time::Day;
 use hot::{ImportLine, ImportOutcome, Reconciled, Tier};
 
-use super::kit::{Kit, NOW, Said, extend, give, of, redeem, reference, revoke, run_of, said, void};
+use super::kit::{
+    ChangeOutcome, Kit, NOW, extend, give, of, redeem, reference, revoke, run_of, said, void,
+};
 
 /// Puts the coupons into cold and reconciles the store with them.
 async fn reconcile(kit: &Kit, day: Day, coupons: &[Coupon]) -> Reconciled {
@@ -55,9 +57,12 @@ pub(crate) async fn nothing_is_redeemed_again(kit: &Kit) {
         assert_eq!((snapshot.tier, &snapshot.coupon), (Tier::Cold, newer), "{name}");
         let (same, other) = match story.last() {
             Some(Action::Redeem { .. }) => {
-                (Said::Replayed, Said::Refused(Refusal::AlreadyRedeemed))
+                (ChangeOutcome::Replayed, ChangeOutcome::Refused(Refusal::AlreadyRedeemed))
             }
-            _ => (Said::Refused(Refusal::NotFound), Said::Refused(Refusal::NotFound)),
+            _ => (
+                ChangeOutcome::Refused(Refusal::NotFound),
+                ChangeOutcome::Refused(Refusal::NotFound),
+            ),
         };
         assert_eq!(kit.said(code, redeem(&ann, "1")).await, same, "{name}");
         assert_eq!(kit.said(code, redeem(&ann, "2")).await, other, "{name}");
@@ -66,7 +71,7 @@ pub(crate) async fn nothing_is_redeemed_again(kit: &Kit) {
     let named = [("old", &codes[1]), ("new", &codes[0]), ("foreign", &imported[0])];
     for (name, code) in named {
         let again = kit.issue(&campaign, &ann, reference(name)).await;
-        assert_eq!((said(&again), of(&again).code()), (Said::Replayed, code), "{name}");
+        assert_eq!((said(&again), of(&again).code()), (ChangeOutcome::Replayed, code), "{name}");
     }
     let fresh = kit.issued(&campaign, &bob, "r").await;
     assert!(codes[3..].contains(&fresh), "an issued coupon is not issued again");
@@ -86,9 +91,9 @@ pub(crate) async fn limits_are_kept(kit: &Kit) {
     }
     assert_eq!(reconcile(kit, campaign.expiry_day(), &newer).await, reconciled(2));
     let third = kit.issue(&campaign, &ann, reference("c")).await;
-    assert_eq!(said(&third), Said::Refused(Refusal::LimitPerUser));
+    assert_eq!(said(&third), ChangeOutcome::Refused(Refusal::LimitPerUser));
     let named = kit.said(&codes[4], give(&ann, None)).await;
-    assert_eq!(named, Said::Refused(Refusal::LimitPerUser));
+    assert_eq!(named, ChangeOutcome::Refused(Refusal::LimitPerUser));
 }
 
 /// An import that ran after the backup.
@@ -145,7 +150,7 @@ pub(crate) async fn foreign_codes_stay_taken(kit: &Kit) {
     }
     assert_eq!(kit.find(&strange.code).await, None, "its campaign is unknown");
     let fifth = kit.issue(&campaign, &ann, None).await;
-    assert_eq!(said(&fifth), Said::Refused(Refusal::SoldOut), "it is not stock");
+    assert_eq!(said(&fifth), ChangeOutcome::Refused(Refusal::SoldOut), "it is not stock");
 }
 
 /// Extended after the backup, and archived in the later partition.
@@ -168,7 +173,7 @@ pub(crate) async fn extended_and_found(kit: &Kit) {
     for newer in &newer {
         let snapshot = kit.see(newer.code()).await.unwrap();
         assert_eq!((snapshot.tier, &snapshot.coupon), (Tier::Cold, newer));
-        assert_eq!(kit.said(newer.code(), redeem(&ann, "1")).await, Said::Replayed);
+        assert_eq!(kit.said(newer.code(), redeem(&ann, "1")).await, ChangeOutcome::Replayed);
     }
     assert_eq!(
         kit.counts(&campaign).await,
@@ -205,7 +210,7 @@ pub(crate) async fn replaced_once(kit: &Kit) {
         let old = replaced(kit, &campaign, &user, prefix).await;
         for text in [old.to_string(), old.printed(None), old.printed(Some("SALE"))] {
             let again = kit.issue(&campaign, &user, reference(&format!("replaces:{text}"))).await;
-            assert_ne!(said(&again), Said::Accepted, "{name}, then {text}");
+            assert_ne!(said(&again), ChangeOutcome::Accepted, "{name}, then {text}");
         }
     }
 }
@@ -217,7 +222,7 @@ pub(crate) async fn a_replaced_coupon_does_not_count(kit: &Kit) {
     replaced(kit, &campaign, &ann, None).await;
     kit.issued(&campaign, &ann, "second").await;
     let third = kit.issue(&campaign, &ann, reference("third")).await;
-    assert_eq!(said(&third), Said::Refused(Refusal::LimitPerUser));
+    assert_eq!(said(&third), ChangeOutcome::Refused(Refusal::LimitPerUser));
 }
 
 pub(crate) async fn used_serials_are_skipped(kit: &Kit) {

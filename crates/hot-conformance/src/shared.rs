@@ -13,8 +13,8 @@ use hot::{Applied, HotError};
 use router::Found;
 
 use super::kit::{
-    Kit, NOW, Said, cancel, extend, give, hold, of, order, redeem, reference, release, revoke,
-    said, void,
+    ChangeOutcome, Kit, NOW, cancel, extend, give, hold, of, order, redeem, reference, release,
+    revoke, said, void,
 };
 
 fn shared(kit: &Kit, limit: u16) -> (Campaign, Code) {
@@ -50,21 +50,21 @@ pub(crate) async fn redeemed(kit: &Kit) {
     let codes = kit.stocked(&campaign, 2).await;
     let [ann, bob, eve] = kit.users();
     let first = shop(kit, &word, redeem(&ann, "1")).await;
-    assert_eq!(said(&first), Said::Accepted);
+    assert_eq!(said(&first), ChangeOutcome::Accepted);
     assert!(codes.contains(of(&first).code()), "a coupon of the stock with its own code");
     let kinds: Vec<_> = of(&first).events().iter().map(|event| event.kind.as_str()).collect();
     assert_eq!((kinds.as_slice(), of(&first).version()), (&["issued", "redeemed"][..], 2));
     let again = shop(kit, &word, redeem(&ann, "1")).await;
-    assert_eq!((said(&again), of(&again)), (Said::Replayed, of(&first)));
+    assert_eq!((said(&again), of(&again)), (ChangeOutcome::Replayed, of(&first)));
     let second = shop(kit, &word, redeem(&ann, "2")).await;
-    assert_eq!(said(&second), Said::Refused(Refusal::AlreadyRedeemed), "one each");
-    assert_eq!(said(&user(kit, &word, &bob, redeem(&bob, "1")).await), Said::Accepted);
+    assert_eq!(said(&second), ChangeOutcome::Refused(Refusal::AlreadyRedeemed), "one each");
+    assert_eq!(said(&user(kit, &word, &bob, redeem(&bob, "1")).await), ChangeOutcome::Accepted);
     let none = shop(kit, &word, redeem(&eve, "1")).await;
-    assert_eq!(said(&none), Said::Refused(Refusal::SoldOut));
+    assert_eq!(said(&none), ChangeOutcome::Refused(Refusal::SoldOut));
     let counts = kit.counts(&campaign).await;
     assert_eq!(counts, CampaignCounts { stock: 2, redeemed: 2, ..CampaignCounts::default() });
     // The shared code and the coupon's own code lead to one coupon.
-    assert_eq!(kit.said(of(&first).code(), redeem(&ann, "1")).await, Said::Replayed);
+    assert_eq!(kit.said(of(&first).code(), redeem(&ann, "1")).await, ChangeOutcome::Replayed);
 }
 
 pub(crate) async fn cancelled_by_the_shared_code(kit: &Kit) {
@@ -73,13 +73,13 @@ pub(crate) async fn cancelled_by_the_shared_code(kit: &Kit) {
     let [ann, bob] = kit.users();
     let first = shop(kit, &word, redeem(&ann, "1")).await;
     let strangers = user(kit, &word, &bob, cancel("1")).await;
-    assert_eq!(said(&strangers), Said::Refused(Refusal::NotFound));
-    assert_eq!(said(&user(kit, &word, &ann, cancel("1")).await), Said::Accepted);
-    assert_eq!(said(&user(kit, &word, &ann, cancel("1")).await), Said::Replayed);
+    assert_eq!(said(&strangers), ChangeOutcome::Refused(Refusal::NotFound));
+    assert_eq!(said(&user(kit, &word, &ann, cancel("1")).await), ChangeOutcome::Accepted);
+    assert_eq!(said(&user(kit, &word, &ann, cancel("1")).await), ChangeOutcome::Replayed);
     let same = shop(kit, &word, redeem(&ann, "1")).await;
-    assert_eq!(said(&same), Said::Refused(Refusal::RedemptionCancelled));
+    assert_eq!(said(&same), ChangeOutcome::Refused(Refusal::RedemptionCancelled));
     let next = shop(kit, &word, redeem(&ann, "2")).await;
-    assert_eq!((said(&next), of(&next).code()), (Said::Accepted, of(&first).code()));
+    assert_eq!((said(&next), of(&next).code()), (ChangeOutcome::Accepted, of(&first).code()));
 }
 
 pub(crate) async fn held_by_the_shared_code(kit: &Kit) {
@@ -87,23 +87,26 @@ pub(crate) async fn held_by_the_shared_code(kit: &Kit) {
     kit.stocked(&campaign, 3).await;
     let [ann, bob] = kit.users();
     let held = user(kit, &word, &ann, hold(&ann, "1", 10)).await;
-    assert_eq!((said(&held), of(&held).holder()), (Said::Accepted, Some(&ann)));
+    assert_eq!((said(&held), of(&held).holder()), (ChangeOutcome::Accepted, Some(&ann)));
     assert!(of(&held).hold().is_some());
     let code = of(&held).code().clone();
-    assert_eq!(said(&user(kit, &word, &ann, hold(&ann, "1", 10)).await), Said::Replayed);
+    assert_eq!(said(&user(kit, &word, &ann, hold(&ann, "1", 10)).await), ChangeOutcome::Replayed);
     let longer = user(kit, &word, &ann, hold(&ann, "1", 20)).await;
     assert_eq!(
         (said(&longer), of(&longer).code()),
-        (Said::Accepted, &code),
+        (ChangeOutcome::Accepted, &code),
         "the same coupon, for longer"
     );
     let other = user(kit, &word, &ann, hold(&ann, "2", 10)).await;
-    assert!(matches!(said(&other), Said::Refused(Refusal::Held { .. })), "one each: {other:?}");
-    assert_eq!(said(&user(kit, &word, &ann, release("1")).await), Said::Accepted);
+    assert!(
+        matches!(said(&other), ChangeOutcome::Refused(Refusal::Held { .. })),
+        "one each: {other:?}"
+    );
+    assert_eq!(said(&user(kit, &word, &ann, release("1")).await), ChangeOutcome::Accepted);
     let redeemed = user(kit, &word, &ann, redeem(&ann, "2")).await;
-    assert_eq!((said(&redeemed), of(&redeemed).code()), (Said::Accepted, &code));
+    assert_eq!((said(&redeemed), of(&redeemed).code()), (ChangeOutcome::Accepted, &code));
     let none = user(kit, &word, &bob, release("1")).await;
-    assert_eq!(said(&none), Said::Refused(Refusal::NotFound), "bob has none");
+    assert_eq!(said(&none), ChangeOutcome::Refused(Refusal::NotFound), "bob has none");
     let counts = kit.counts(&campaign).await;
     assert_eq!(counts, CampaignCounts { stock: 3, redeemed: 1, ..CampaignCounts::default() });
 }
@@ -115,15 +118,15 @@ pub(crate) async fn three_each(kit: &Kit) {
     let mut codes = HashSet::new();
     for name in ["1", "2", "3"] {
         let applied = shop(kit, &word, redeem(&ann, name)).await;
-        assert_eq!(said(&applied), Said::Accepted);
+        assert_eq!(said(&applied), ChangeOutcome::Accepted);
         codes.insert(of(&applied).code().clone());
     }
     assert_eq!(codes.len(), 3);
     let fourth = shop(kit, &word, redeem(&ann, "4")).await;
-    assert_eq!(said(&fourth), Said::Refused(Refusal::LimitPerUser));
+    assert_eq!(said(&fourth), ChangeOutcome::Refused(Refusal::LimitPerUser));
     for name in ["1", "2", "3"] {
         let again = shop(kit, &word, redeem(&ann, name)).await;
-        assert_eq!(said(&again), Said::Replayed, "{name}");
+        assert_eq!(said(&again), ChangeOutcome::Replayed, "{name}");
         assert_eq!(
             of(&again).redemption().unwrap().order,
             order(name),
@@ -132,7 +135,7 @@ pub(crate) async fn three_each(kit: &Kit) {
     }
     user(kit, &word, &ann, cancel("2")).await;
     let fourth = shop(kit, &word, redeem(&ann, "4")).await;
-    assert_eq!(said(&fourth), Said::Accepted, "the cancelled coupon");
+    assert_eq!(said(&fourth), ChangeOutcome::Accepted, "the cancelled coupon");
     assert_eq!(kit.counts(&campaign).await.redeemed, 3);
 }
 
@@ -142,14 +145,14 @@ pub(crate) async fn the_own_coupon_is_used_first(kit: &Kit) {
     let ann = kit.user("ann");
     kit.done(&codes[3], give(&ann, None)).await;
     let first = shop(kit, &word, redeem(&ann, "1")).await;
-    assert_eq!((said(&first), of(&first).code()), (Said::Accepted, &codes[3]));
+    assert_eq!((said(&first), of(&first).code()), (ChangeOutcome::Accepted, &codes[3]));
     let second = shop(kit, &word, redeem(&ann, "2")).await;
-    assert_eq!(said(&second), Said::Accepted);
+    assert_eq!(said(&second), ChangeOutcome::Accepted);
     assert_ne!(of(&second).code(), &codes[3], "then a new coupon");
     let by_call = kit.issue(&campaign, &ann, reference("r")).await;
     assert_eq!(
         said(&by_call),
-        Said::Refused(Refusal::LimitPerUser),
+        ChangeOutcome::Refused(Refusal::LimitPerUser),
         "one limit for the code and the campaign"
     );
 }
@@ -160,7 +163,7 @@ pub(crate) async fn a_refusal_issues_nothing(kit: &Kit) {
     kit.stocked(&campaign, 2).await;
     let ann = kit.user("ann");
     let early = shop(kit, &word, redeem(&ann, "1")).await;
-    let not_started = Said::Refused(Refusal::NotStarted { valid_from: NOW.plus_ms(1) });
+    let not_started = ChangeOutcome::Refused(Refusal::NotStarted { valid_from: NOW.plus_ms(1) });
     assert_eq!(said(&early), not_started);
     assert_eq!(
         kit.counts(&campaign).await,
@@ -168,7 +171,7 @@ pub(crate) async fn a_refusal_issues_nothing(kit: &Kit) {
     );
     for action in [revoke(&ann), void(), extend(campaign.expires_at), give(&ann, None)] {
         let refused = shop(kit, &word, action.clone()).await;
-        assert_eq!(said(&refused), Said::Refused(Refusal::NotFound), "{action:?}");
+        assert_eq!(said(&refused), ChangeOutcome::Refused(Refusal::NotFound), "{action:?}");
     }
 }
 
@@ -180,7 +183,7 @@ pub(crate) async fn a_dry_run_writes_nothing(kit: &Kit) {
     let dry_run = |action| kit.hot.dry_run(&found, kit.change(action, Asker::Shop, NOW));
     for user in [&ann, &bob] {
         let would = dry_run(redeem(user, "1")).await.unwrap();
-        assert_eq!(said(&would), Said::Accepted, "either user may redeem");
+        assert_eq!(said(&would), ChangeOutcome::Accepted, "either user may redeem");
         assert_eq!(of(&would).holder(), Some(user));
     }
     assert_eq!(kit.coupon(&codes[0]).await.version(), 0, "nothing is written");
@@ -189,9 +192,9 @@ pub(crate) async fn a_dry_run_writes_nothing(kit: &Kit) {
         CampaignCounts { stock: 1, ..CampaignCounts::default() }
     );
     shop(kit, &word, redeem(&ann, "1")).await;
-    assert_eq!(said(&dry_run(redeem(&ann, "1")).await.unwrap()), Said::Replayed);
+    assert_eq!(said(&dry_run(redeem(&ann, "1")).await.unwrap()), ChangeOutcome::Replayed);
     let late = dry_run(redeem(&bob, "1")).await.unwrap();
-    assert_eq!(said(&late), Said::Refused(Refusal::SoldOut));
+    assert_eq!(said(&late), ChangeOutcome::Refused(Refusal::SoldOut));
 }
 
 /// Promise 3 for a shared code: never more coupons than the stock, and each user up to the limit.
@@ -224,8 +227,12 @@ pub(crate) async fn never_more_than_the_stock(kit: &Arc<Kit>) {
                         let (one, other) = tokio::join!(ask(), ask());
                         let both = [one.unwrap(), other.unwrap()];
                         let news = both.each_ref().map(said);
-                        assert!(news != [Said::Accepted; 2], "two equal requests give one coupon");
-                        let new = both.iter().find(|applied| said(applied) == Said::Accepted);
+                        assert!(
+                            news != [ChangeOutcome::Accepted; 2],
+                            "two equal requests give one coupon"
+                        );
+                        let new =
+                            both.iter().find(|applied| said(applied) == ChangeOutcome::Accepted);
                         codes.extend(new.map(|applied| of(applied).code().clone()));
                     }
                     assert!(codes.len() - before <= usize::from(limit), "the limit");
@@ -253,6 +260,6 @@ pub(crate) async fn cancelled_after_a_revoke(kit: &Kit) {
     kit.done(&code, release("1")).await;
     kit.done(&code, revoke(&ann)).await;
     let next = shop(kit, &word, redeem(&ann, "2")).await;
-    assert_eq!(said(&next), Said::Accepted, "a revoked coupon does not count");
+    assert_eq!(said(&next), ChangeOutcome::Accepted, "a revoked coupon does not count");
     assert_eq!(kit.counts(&campaign).await.redeemed, 1);
 }

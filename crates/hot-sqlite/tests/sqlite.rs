@@ -37,8 +37,8 @@ use coupon::refusal::Refusal;
 use futures::future::join_all;
 use hot::{CampaignPatch, Emptying, HotError, ImportOutcome, Named, NewCampaign};
 use hot_conformance::kit::{
-    ACT, Kit, MemoryArchive, NOW, Said, extend, extend_days, give, keys, of, redeem, reference,
-    revoke, said, void,
+    ACT, ChangeOutcome, Kit, MemoryArchive, NOW, extend, extend_days, give, keys, of, redeem,
+    reference, revoke, said, void,
 };
 use hot_conformance::soundness::contradictions;
 use hot_sqlite::{FILE_NAME, OpenError, SqliteHot, SqliteOptions};
@@ -224,7 +224,7 @@ async fn nothing_enters_a_closing_partition() {
     let imported = kit.import(&early, &batch, vec![line.clone()]).await;
     assert_eq!(imported, [ImportOutcome::Refused(closed)]);
     assert_eq!(kit.find(&line.code).await, None, "and has no directory entry");
-    assert_eq!(kit.said(&code, extend(closing.expires_at)).await, Said::Refused(closed));
+    assert_eq!(kit.said(&code, extend(closing.expires_at)).await, ChangeOutcome::Refused(closed));
     assert_eq!(kit.coupon(&code).await.version(), 0);
     let mint = kit.hot.mint(&closing.id, kit.order_of(1), &ACT).await.unwrap();
     assert_eq!(mint, Named::Refused(closed));
@@ -270,7 +270,7 @@ async fn two_on_one_file() {
                 let user = kit.user(&format!("user-{n}"));
                 let before = other.hot.gauge().writes;
                 let issued = kit.issue_at(NOW, &campaign.id, &user, reference("r")).await;
-                assert_eq!(said(&issued), Said::Accepted);
+                assert_eq!(said(&issued), ChangeOutcome::Accepted);
                 let other_writes = other.hot.gauge().writes - before;
                 done.push((side, other_writes, of(&issued).code().clone()));
             }
@@ -304,7 +304,7 @@ async fn two_on_one_file() {
             CampaignCounts { stock: 2 * EACH, issued: 2 * EACH, ..CampaignCounts::default() }
         );
         let late = kit.issue_at(NOW, &campaign.id, &kit.user("late"), None).await;
-        assert_eq!(said(&late), Said::Refused(Refusal::SoldOut));
+        assert_eq!(said(&late), ChangeOutcome::Refused(Refusal::SoldOut));
         kit.is_sound().await;
     }
 }
@@ -345,10 +345,10 @@ async fn terms_changed_by_another_process() {
         let change = here.change(void(), Asker::Shop, NOW);
         said(&here.hot.dry_run(&found, change).await.unwrap())
     };
-    assert_eq!(dry_run().await, Said::Accepted);
+    assert_eq!(dry_run().await, ChangeOutcome::Accepted);
     let day = campaign.expiry_day();
     assert!(there.hot.seal(day, there.time_to_seal(day).await).await.unwrap());
-    assert_eq!(dry_run().await, Said::Refused(Refusal::ExpiryDayClosed), "the seal");
+    assert_eq!(dry_run().await, ChangeOutcome::Refused(Refusal::ExpiryDayClosed), "the seal");
     here.is_sound().await;
 }
 
@@ -571,7 +571,7 @@ async fn longest_log() -> u64 {
             let mut longest = 0;
             for _ in 0..ISSUES / 4 {
                 let issued = kit.issue_at(NOW, &id, &kit.user("user"), None).await;
-                assert_eq!(said(&issued), Said::Accepted);
+                assert_eq!(said(&issued), ChangeOutcome::Accepted);
                 longest = longest.max(std::fs::metadata(&log).unwrap().len());
             }
             longest
@@ -642,7 +642,10 @@ async fn the_child_that_dies() {
             for code in codes {
                 let found = kit.found(&code).await;
                 let change = kit.change(give(&kit.user("ann"), None), Asker::Shop, NOW);
-                assert_eq!(said(&kit.hot.apply(&found, change).await.unwrap()), Said::Accepted);
+                assert_eq!(
+                    said(&kit.hot.apply(&found, change).await.unwrap()),
+                    ChangeOutcome::Accepted
+                );
                 println!("kept:{code}");
                 if kit.hot.gauge().writes > 1_000 {
                     std::process::abort();
@@ -671,7 +674,7 @@ async fn dropped_right_after_the_answers() {
     let answers = join_all(asks).await;
     drop(kit);
     let kit = kit_in(folder.path(), options());
-    assert_eq!(answers, [Said::Accepted; 100]);
+    assert_eq!(answers, [ChangeOutcome::Accepted; 100]);
     for code in &codes {
         let coupon = kit.coupon(code).await;
         let holder = coupon.holder().cloned().unwrap();

@@ -10,7 +10,7 @@ use hot::Tier;
 
 use super::{BEHIND, BY_CLOCKS, CLOSED, closed_ones, open_ones};
 use crate::kit::{
-    Kit, Said, cancel, extend, give, hold, redeem, reference, release, revoke, said, void,
+    ChangeOutcome, Kit, cancel, extend, give, hold, redeem, reference, release, revoke, said, void,
 };
 
 /// Every action, by everybody who may make it.
@@ -67,7 +67,7 @@ async fn answers(
     codes: &[(&'static str, Code)],
     asks: &[(&'static str, Action, Asker)],
     at: Millis,
-) -> Vec<Said> {
+) -> Vec<ChangeOutcome> {
     let mut answers = Vec::new();
     for (_, code) in codes {
         let found = kit.found(code).await;
@@ -87,7 +87,7 @@ async fn same_answers(
     codes: &[(&'static str, Code)],
     asks: &[(&'static str, Action, Asker)],
     (clock, at): (&str, Millis),
-    before: Vec<Said>,
+    before: Vec<ChangeOutcome>,
 ) {
     let mut before = before.into_iter();
     for (state, code) in codes {
@@ -100,7 +100,7 @@ async fn same_answers(
             let applied = kit.hot.apply(&found, change).await.unwrap();
             assert_eq!(dry_run, applied, "{name}");
             let want = match before.next().unwrap() {
-                Said::Accepted => Said::Refused(by_seal(action)),
+                ChangeOutcome::Accepted => ChangeOutcome::Refused(by_seal(action)),
                 other => other,
             };
             assert_eq!(said(&applied), want, "{name}");
@@ -121,8 +121,14 @@ pub(crate) async fn closed_coupons_answer_as_before(kit: &Kit) {
         for (_, at) in BY_CLOCKS {
             before.push(answers(kit, &codes, &asks, at).await);
         }
-        assert!(!before[0].contains(&Said::Accepted), "no action is accepted for a closed coupon");
-        assert!(before[0].contains(&Said::Replayed) && before[1].contains(&Said::Accepted));
+        assert!(
+            !before[0].contains(&ChangeOutcome::Accepted),
+            "no action is accepted for a closed coupon"
+        );
+        assert!(
+            before[0].contains(&ChangeOutcome::Replayed)
+                && before[1].contains(&ChangeOutcome::Accepted)
+        );
         let counts = kit.counts(&campaign).await;
         let day = campaign.expiry_day();
         assert_eq!(kit.archive_closed(day, CLOSED).await, codes.len() as u64);

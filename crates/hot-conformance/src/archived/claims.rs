@@ -10,7 +10,7 @@ use coupon::time::{Day, Millis};
 use hot::{ImportLine, Tier};
 
 use super::{CLOSED, is_cold};
-use crate::kit::{Kit, NOW, Said, cancel, give, hold, of, redeem, reference, said, void};
+use crate::kit::{ChangeOutcome, Kit, NOW, cancel, give, hold, of, redeem, reference, said, void};
 
 pub(crate) async fn an_archived_coupon_counts(kit: &Kit) {
     let campaign = Campaign { cancel_days: 0, extend_days: 0, ..kit.draft() };
@@ -30,13 +30,17 @@ pub(crate) async fn an_archived_coupon_counts(kit: &Kit) {
             kit.archive.asked();
             let again = kit.issue_at(at, &campaign.id, &ann, name.clone()).await;
             assert_eq!(kit.archive.asked().0, 1, "once");
-            assert_eq!((said(&again), of(&again)), (Said::Replayed, &redeemed), "{name:?}");
+            assert_eq!(
+                (said(&again), of(&again)),
+                (ChangeOutcome::Replayed, &redeemed),
+                "{name:?}"
+            );
             assert_eq!(again.snapshot.unwrap().tier, Tier::Cold);
         }
         assert_eq!(kit.counts(&campaign).await, counts);
     }
     let none = kit.issue_at(late, &campaign.id, &bob, None).await;
-    assert_eq!(said(&none), Said::Refused(Refusal::Expired));
+    assert_eq!(said(&none), ChangeOutcome::Refused(Refusal::Expired));
 }
 
 pub(crate) async fn three_archived_coupons_count(kit: &Kit) {
@@ -60,14 +64,18 @@ pub(crate) async fn three_archived_coupons_count(kit: &Kit) {
     kit.import(&campaign, &batch, vec![line]).await;
     let counts = kit.counts(&campaign).await;
     let partitions = [campaign.expiry_day(), Day::expiry_day_of(expires_at)];
-    let limit = Said::Refused(Refusal::LimitPerUser);
+    let limit = ChangeOutcome::Refused(Refusal::LimitPerUser);
     let fourth = async |at: Millis, asked: (usize, usize)| {
         kit.archive.asked();
         let fourth = kit.issue_at(at, &campaign.id, &ann, reference("d")).await;
         assert_eq!((said(&fourth), kit.archive.asked()), (limit, asked));
         for (name, code) in [("a", &first), ("b", &second)] {
             let again = kit.issue_at(at, &campaign.id, &ann, reference(name)).await;
-            assert_eq!((said(&again), of(&again).code()), (Said::Replayed, code), "{name}");
+            assert_eq!(
+                (said(&again), of(&again).code()),
+                (ChangeOutcome::Replayed, code),
+                "{name}"
+            );
         }
         assert_eq!(kit.counts(&campaign).await, counts);
     };
@@ -110,7 +118,7 @@ pub(crate) async fn redeemed_by_a_shared_code(kit: &Kit) {
         let mut before = Vec::new();
         for order in &orders {
             let (applied, _) = ask(Asker::Shop, redeem(&ann, order), NOW).await;
-            assert_eq!(said(&applied), Said::Accepted);
+            assert_eq!(said(&applied), ChangeOutcome::Accepted);
             before.push(of(&applied).clone());
         }
         assert_eq!(kit.archive_closed(campaign.expiry_day(), CLOSED).await, u64::from(limit));
@@ -118,21 +126,25 @@ pub(crate) async fn redeemed_by_a_shared_code(kit: &Kit) {
         for (order, before) in orders.iter().zip(&before) {
             for asker in [Asker::Shop, Asker::User(ann.clone())] {
                 let (again, asked) = ask(asker, redeem(&ann, order), CLOSED).await;
-                assert_eq!((said(&again), of(&again)), (Said::Replayed, before), "{order}");
+                assert_eq!(
+                    (said(&again), of(&again)),
+                    (ChangeOutcome::Replayed, before),
+                    "{order}"
+                );
                 assert_eq!(again.snapshot.unwrap().tier, Tier::Cold);
                 assert_eq!(asked, all, "one read for all coupons of the user");
             }
             let (kept, _) = ask(Asker::User(ann.clone()), cancel(order), NOW).await;
-            let closed = Said::Refused(Refusal::CancelClosed);
+            let closed = ChangeOutcome::Refused(Refusal::CancelClosed);
             assert_eq!(said(&kept), closed, "also by a clock that is behind");
         }
         let (more, asked) = ask(Asker::Shop, redeem(&ann, "more"), CLOSED).await;
         let refusal = if limit == 1 { Refusal::AlreadyRedeemed } else { Refusal::LimitPerUser };
-        assert_eq!((said(&more), asked), (Said::Refused(refusal), all));
+        assert_eq!((said(&more), asked), (ChangeOutcome::Refused(refusal), all));
         let (held, _) = ask(Asker::Shop, hold(&ann, "more", 5), NOW).await;
-        assert_eq!(said(&held), Said::Refused(refusal));
+        assert_eq!(said(&held), ChangeOutcome::Refused(refusal));
         let (other, asked) = ask(Asker::Shop, redeem(&bob, "1"), NOW).await;
-        assert_eq!((said(&other), asked), (Said::Accepted, (0, 0)));
+        assert_eq!((said(&other), asked), (ChangeOutcome::Accepted, (0, 0)));
     }
 }
 
@@ -162,18 +174,18 @@ pub(crate) async fn an_archived_coupon_is_replaced(kit: &Kit) {
         let name = reference(&format!("replaces:{code}"));
         kit.issue_at(at, &running.id, user, name).await
     };
-    let refused = Said::Refused;
+    let refused = ChangeOutcome::Refused;
     let cases = [
         ("another user's coupon", &bob, &dead, NOW, refused(Refusal::NotFound)),
         ("it can be cancelled", &users[1], &spent, NOW, refused(Refusal::AlreadyRedeemed)),
-        ("it can still be redeemed", &users[2], &expired, NOW, Said::Replayed),
-        ("a void coupon", &users[0], &dead, NOW, Said::Accepted),
-        ("once", &users[0], &dead, NOW, Said::Replayed),
+        ("it can still be redeemed", &users[2], &expired, NOW, ChangeOutcome::Replayed),
+        ("a void coupon", &users[0], &dead, NOW, ChangeOutcome::Accepted),
+        ("once", &users[0], &dead, NOW, ChangeOutcome::Replayed),
         ("not for another", &bob, &dead, NOW, refused(Refusal::NameTaken)),
-        ("an imported coupon", &users[3], &foreign, NOW, Said::Accepted),
-        ("once", &users[3], &foreign, NOW, Said::Replayed),
-        ("it cannot be cancelled", &users[1], &spent, NOW.plus_days(1), Said::Accepted),
-        ("once", &users[1], &spent, NOW.plus_days(1), Said::Replayed),
+        ("an imported coupon", &users[3], &foreign, NOW, ChangeOutcome::Accepted),
+        ("once", &users[3], &foreign, NOW, ChangeOutcome::Replayed),
+        ("it cannot be cancelled", &users[1], &spent, NOW.plus_days(1), ChangeOutcome::Accepted),
+        ("once", &users[1], &spent, NOW.plus_days(1), ChangeOutcome::Replayed),
     ];
     for (name, user, code, at, want) in cases {
         assert_eq!(said(&ask(user, code, at).await), want, "{name}");
@@ -188,9 +200,9 @@ pub(crate) async fn an_archived_coupon_is_replaced(kit: &Kit) {
     assert_eq!(kit.counts(&running).await, counts);
     kit.archive.comes_back();
     let first = ask(&users[2], &expired, late).await;
-    assert_eq!(said(&first), Said::Accepted, "it cannot work again");
+    assert_eq!(said(&first), ChangeOutcome::Accepted, "it cannot work again");
     let again = ask(&users[2], &expired, late).await;
-    assert_eq!((said(&again), of(&again)), (Said::Replayed, of(&first)));
+    assert_eq!((said(&again), of(&again)), (ChangeOutcome::Replayed, of(&first)));
     assert_eq!(
         kit.counts(&running).await,
         CampaignCounts { stock: 9, issued: 4, ..CampaignCounts::default() }
@@ -203,10 +215,10 @@ pub(crate) async fn bearer_codes(kit: &Kit) {
     let [ann, bob] = kit.users();
     let redeemed = kit.done(&codes[0], redeem(&ann, "1")).await;
     assert_eq!(kit.archive_closed(campaign.expiry_day(), CLOSED).await, 1);
-    let refused = Said::Refused;
+    let refused = ChangeOutcome::Refused;
     let limit = refused(Refusal::LimitPerUser);
     let cases = [
-        ("the same order", &codes[0], redeem(&ann, "1"), Said::Replayed),
+        ("the same order", &codes[0], redeem(&ann, "1"), ChangeOutcome::Replayed),
         (
             "another order of the user",
             &codes[0],
@@ -239,6 +251,10 @@ pub(crate) async fn bearer_codes(kit: &Kit) {
     let change = kit.change(redeem(&ann, "2"), Asker::Shop, NOW);
     let unknown = kit.hot.apply(&found, change).await;
     assert!(is_cold(&unknown), "cold has to say what the user had: {unknown:?}");
-    assert_eq!(kit.said(&codes[1], redeem(&bob, "2")).await, Said::Accepted, "this user had none");
+    assert_eq!(
+        kit.said(&codes[1], redeem(&bob, "2")).await,
+        ChangeOutcome::Accepted,
+        "this user had none"
+    );
     kit.archive.comes_back();
 }

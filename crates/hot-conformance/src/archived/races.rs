@@ -12,7 +12,7 @@ use futures::future::join_all;
 use hot::{Applied, HotError, Tier};
 use tokio::time::{Instant, sleep};
 
-use crate::kit::{Kit, NOW, Said, of, redeem, reference, said};
+use crate::kit::{ChangeOutcome, Kit, NOW, of, redeem, reference, said};
 
 /// Longer than the machine stops for while cold is out.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -72,12 +72,12 @@ pub(crate) async fn one_order_redeems_while_archiving(kit: &Arc<Kit>) {
                 let change = kit.change(redeem(&user, "1"), Asker::Shop, NOW);
                 let first = said(&insist(&kit, code, &change).await);
                 let again = said(&insist(&kit, code, &change).await);
-                let spent = Said::Refused(Refusal::AlreadyRedeemed);
+                let spent = ChangeOutcome::Refused(Refusal::AlreadyRedeemed);
                 match first {
-                    Said::Accepted => assert_eq!(again, Said::Replayed, "{code}"),
+                    ChangeOutcome::Accepted => assert_eq!(again, ChangeOutcome::Replayed, "{code}"),
                     other => assert_eq!((other, again), (spent, spent), "{code}"),
                 }
-                if first == Said::Accepted {
+                if first == ChangeOutcome::Accepted {
                     won.push((code.clone(), user));
                 }
             }
@@ -134,18 +134,22 @@ pub(crate) async fn limits_hold_while_archiving(kit: &Arc<Kit>) {
                     some_are_archived(&moved).await;
                 }
                 let issued = kit.issue_at(NOW, &campaign.id, &user, reference(wish)).await;
-                assert_eq!(said(&issued), Said::Accepted, "{wish}");
+                assert_eq!(said(&issued), ChangeOutcome::Accepted, "{wish}");
                 let code = of(&issued).code().clone();
                 let change = kit.change(redeem(&user, wish), Asker::Shop, NOW);
-                assert_eq!(said(&insist(&kit, &code, &change).await), Said::Accepted, "{wish}");
+                assert_eq!(
+                    said(&insist(&kit, &code, &change).await),
+                    ChangeOutcome::Accepted,
+                    "{wish}"
+                );
                 codes.push((wish, code));
                 for (wish, code) in &codes {
                     let again = kit.issue_at(NOW, &campaign.id, &user, reference(wish)).await;
-                    assert_eq!((said(&again), of(&again).code()), (Said::Replayed, code));
+                    assert_eq!((said(&again), of(&again).code()), (ChangeOutcome::Replayed, code));
                 }
             }
             let more = kit.issue_at(NOW, &campaign.id, &user, reference("d")).await;
-            assert_eq!(said(&more), Said::Refused(Refusal::LimitPerUser));
+            assert_eq!(said(&more), ChangeOutcome::Refused(Refusal::LimitPerUser));
         })
     });
     for task in join_all(tasks).await {

@@ -12,7 +12,7 @@ use router::Found;
 
 use super::{CLOSED, closed_ones, is_cold, open_ones};
 use crate::kit::{
-    ACT, Kit, NOW, Said, extend, give, of, redeem, reference, release, run_of, said, void,
+    ACT, ChangeOutcome, Kit, NOW, extend, give, of, redeem, reference, release, run_of, said, void,
 };
 
 pub(crate) async fn archived_coupons_are_read(kit: &Kit) {
@@ -109,13 +109,17 @@ pub(crate) async fn an_outage_of_cold_is_an_error(kit: &Kit) {
     assert_eq!(kit.counts(&campaign).await, counts, "nothing was written");
     // A call that does not need cold succeeds.
     assert!(all_ways(kit, &codes[1], &bob).await.iter().all(Result::is_ok));
-    assert_eq!(kit.said(&codes[2], give(&bob, None)).await, Said::Accepted);
+    assert_eq!(kit.said(&codes[2], give(&bob, None)).await, ChangeOutcome::Accepted);
     assert_eq!(kit.coupon(&codes[3]).await.version(), 0);
     kit.archive.comes_back();
 
     assert!(all_ways(kit, &codes[0], &ann).await.iter().all(Result::is_ok));
     let more = kit.issue(&campaign, &ann, name).await;
-    assert_eq!((said(&more), of(&more).code()), (Said::Accepted, &codes[3]), "the next one");
+    assert_eq!(
+        (said(&more), of(&more).code()),
+        (ChangeOutcome::Accepted, &codes[3]),
+        "the next one"
+    );
 
     // There is an archived marker, so a cold tier without the coupon is an error.
     for (name, code) in in_cold.into_iter().take(2) {
@@ -144,13 +148,13 @@ pub(crate) async fn an_untouched_code_behind_a_seal(kit: &Kit) {
     let snapshot = kit.see(&codes[0]).await.unwrap();
     assert_eq!((snapshot.tier, snapshot.coupon.version()), (Tier::Hot, 0));
     assert_eq!(snapshot.coupon.state(), &State::Available);
-    let refused = Said::Refused;
+    let refused = ChangeOutcome::Refused;
     let cases = [
         ("redeemed", redeem(&ann, "1"), refused(Refusal::NotIssued)),
         ("issued", give(&ann, None), refused(Refusal::Expired)),
         ("voided", void(), refused(Refusal::ExpiryDayClosed)),
         ("extended", extend(campaign.expires_at.plus_days(90)), refused(Refusal::ExpiryDayClosed)),
-        ("released", release("1"), Said::Replayed),
+        ("released", release("1"), ChangeOutcome::Replayed),
     ];
     for (name, action, want) in cases {
         for at in [late, NOW] {
@@ -223,15 +227,19 @@ pub(crate) async fn extended_and_archived(kit: &Kit) {
             if redeemed {
                 assert_eq!(
                     kit.said(code, redeem(&ann, "1")).await,
-                    Said::Replayed,
+                    ChangeOutcome::Replayed,
                     "{name}, {what}"
                 );
                 let other = kit.said(code, redeem(&ann, "2")).await;
-                assert_eq!(other, Said::Refused(Refusal::AlreadyRedeemed), "{name}, {what}");
+                assert_eq!(
+                    other,
+                    ChangeOutcome::Refused(Refusal::AlreadyRedeemed),
+                    "{name}, {what}"
+                );
             }
         }
         let fifth = kit.issue(&campaign, &ann, reference("r")).await;
-        assert_eq!(said(&fifth), Said::Refused(Refusal::LimitPerUser), "{what}");
+        assert_eq!(said(&fifth), ChangeOutcome::Refused(Refusal::LimitPerUser), "{what}");
     };
     let only_redeemed = |redeemed| if redeemed { Tier::Cold } else { Tier::Hot };
     assert_eq!(kit.archive_closed(later, CLOSED).await, 2);

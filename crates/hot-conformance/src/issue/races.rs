@@ -9,7 +9,7 @@ use coupon::code::Code;
 use coupon::refusal::Refusal;
 use futures::future::join_all;
 
-use crate::kit::{Kit, NOW, Said, of, reference, revoke, said};
+use crate::kit::{ChangeOutcome, Kit, NOW, of, reference, revoke, said};
 
 /// Promise 3, with more demand than stock: each user sends every request twice at once.
 async fn exactly_a_thousand(kit: &Arc<Kit>, limit: u16, wishes: usize) {
@@ -47,7 +47,7 @@ async fn exactly_a_thousand(kit: &Arc<Kit>, limit: u16, wishes: usize) {
                 }
                 Outcome::Accepted(_) | Outcome::Replayed => Some(of(applied).code().clone()),
             });
-            let news = [&one, &other].map(|applied| said(applied) == Said::Accepted);
+            let news = [&one, &other].map(|applied| said(applied) == ChangeOutcome::Accepted);
             assert!(news != [true, true], "two equal requests give one coupon");
             accepted += news.iter().filter(|new| **new).count() as u64;
             // Stock only shrinks here: after a refusal the same request gets no coupon a moment
@@ -85,11 +85,14 @@ pub(crate) async fn revoked_while_others_issue(kit: &Arc<Kit>) {
             for turn in 0..10 {
                 let user = kit.user("user");
                 let applied = kit.issue_at(NOW, &id, &user, reference("r")).await;
-                assert_eq!(said(&applied), Said::Accepted, "turn {turn}");
+                assert_eq!(said(&applied), ChangeOutcome::Accepted, "turn {turn}");
                 let code = of(&applied).code().clone();
                 let found = kit.found(&code).await;
                 let back = kit.change(revoke(&user), Asker::Shop, NOW);
-                assert_eq!(said(&kit.hot.apply(&found, back).await.unwrap()), Said::Accepted);
+                assert_eq!(
+                    said(&kit.hot.apply(&found, back).await.unwrap()),
+                    ChangeOutcome::Accepted
+                );
             }
         })
     });

@@ -4,7 +4,7 @@ use coupon::apply::Asker;
 use coupon::campaign::{Campaign, Handout};
 use coupon::refusal::Refusal;
 
-use crate::kit::{Kit, NOW, Said, give, of, redeem, reference, revoke, said, void};
+use crate::kit::{ChangeOutcome, Kit, NOW, give, of, redeem, reference, revoke, said, void};
 
 pub(crate) async fn replaced_once(kit: &Kit) {
     let campaign = Campaign { code_prefix: Some("SALE".parse().unwrap()), ..kit.draft() };
@@ -15,19 +15,19 @@ pub(crate) async fn replaced_once(kit: &Kit) {
     let old = kit.issued(&campaign, &ann, "a").await;
     let name = reference(&format!("replaces:{old}"));
     let still_good = kit.issue(&campaign, &ann, name.clone()).await;
-    assert_eq!((said(&still_good), of(&still_good).code()), (Said::Replayed, &old));
+    assert_eq!((said(&still_good), of(&still_good).code()), (ChangeOutcome::Replayed, &old));
     let strangers = kit.issue(&campaign, &bob, name.clone()).await;
-    assert_eq!(said(&strangers), Said::Refused(Refusal::NotFound));
+    assert_eq!(said(&strangers), ChangeOutcome::Refused(Refusal::NotFound));
     kit.done(&old, void()).await;
     let replacement = kit.issue(&campaign, &ann, name.clone()).await;
-    assert_eq!(said(&replacement), Said::Accepted, "not refused by the limit");
+    assert_eq!(said(&replacement), ChangeOutcome::Accepted, "not refused by the limit");
     let new = of(&replacement).code().clone();
     assert_ne!(new, old);
     let again = kit.issue(&campaign, &ann, name.clone()).await;
-    assert_eq!((said(&again), of(&again).code()), (Said::Replayed, &new));
+    assert_eq!((said(&again), of(&again).code()), (ChangeOutcome::Replayed, &new));
     let plain = kit.issue(&campaign, &ann, None).await;
     assert_eq!(of(&plain).code(), &new, "the new one counts, the old one does not");
-    let taken = Said::Refused(Refusal::NameTaken);
+    let taken = ChangeOutcome::Refused(Refusal::NameTaken);
     let to_bob = kit.issue(&campaign, &bob, name.clone()).await;
     assert_eq!(said(&to_bob), taken, "not for another user");
     let elsewhere = kit.issue(&other, &ann, name.clone()).await;
@@ -51,7 +51,7 @@ pub(crate) async fn replaced_once(kit: &Kit) {
     let printed = reference(&format!("replaces:{}", chained.printed(Some("SALE"))));
     kit.done(&chained, void()).await;
     let replacement = kit.issue(&campaign, &bob, printed).await;
-    assert_eq!(said(&replacement), Said::Accepted);
+    assert_eq!(said(&replacement), ChangeOutcome::Accepted);
 }
 
 /// A coupon is replaced, from any campaign that runs, only once it can no longer be extended and its
@@ -65,21 +65,33 @@ pub(crate) async fn replaced_only_if_it_cannot_work_again(kit: &Kit) {
     let dead = kit.issued(&over, &ann, "a").await;
     let spent = kit.issued(&over, &bob, "b").await;
     let last = over.expires_at.plus_ms(-1);
-    assert_eq!(said(&kit.at(last, &spent, redeem(&bob, "1")).await), Said::Accepted);
+    assert_eq!(said(&kit.at(last, &spent, redeem(&bob, "1")).await), ChangeOutcome::Accepted);
     let closed = over.expires_at.plus_days(over.extend_days);
     let cases = [
-        ("it can be redeemed", &ann, &dead, last, Said::Replayed),
-        ("it can be extended", &ann, &dead, closed.plus_ms(-1), Said::Refused(Refusal::Expired)),
-        ("another user's coupon", &bob, &dead, closed, Said::Refused(Refusal::NotFound)),
-        ("neither is possible", &ann, &dead, closed, Said::Accepted),
+        ("it can be redeemed", &ann, &dead, last, ChangeOutcome::Replayed),
+        (
+            "it can be extended",
+            &ann,
+            &dead,
+            closed.plus_ms(-1),
+            ChangeOutcome::Refused(Refusal::Expired),
+        ),
+        ("another user's coupon", &bob, &dead, closed, ChangeOutcome::Refused(Refusal::NotFound)),
+        ("neither is possible", &ann, &dead, closed, ChangeOutcome::Accepted),
         (
             "it can be cancelled",
             &bob,
             &spent,
             last.plus_days(over.cancel_days).plus_ms(-1),
-            Said::Refused(Refusal::AlreadyRedeemed),
+            ChangeOutcome::Refused(Refusal::AlreadyRedeemed),
         ),
-        ("it cannot be cancelled", &bob, &spent, last.plus_days(over.cancel_days), Said::Accepted),
+        (
+            "it cannot be cancelled",
+            &bob,
+            &spent,
+            last.plus_days(over.cancel_days),
+            ChangeOutcome::Accepted,
+        ),
     ];
     for (name, user, code, at, want) in cases {
         let reference = reference(&format!("replaces:{code}"));
@@ -98,7 +110,7 @@ pub(crate) async fn users_may_not_replace(kit: &Kit) {
     let more = kit.hot.issue(&campaign.id, change).await.unwrap();
     assert_eq!(
         said(&more),
-        Said::Refused(Refusal::NotIssuable),
+        ChangeOutcome::Refused(Refusal::NotIssuable),
         "users could get any number of coupons"
     );
     assert_eq!(kit.counts(&campaign).await.issued, 1);

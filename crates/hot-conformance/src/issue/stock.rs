@@ -13,7 +13,9 @@ use futures::future::join_all;
 use hot::CampaignPatch;
 
 use super::SOLD_OUT;
-use crate::kit::{ACT, Kit, NOW, Said, extend, give, of, redeem, reference, revoke, said, void};
+use crate::kit::{
+    ACT, ChangeOutcome, Kit, NOW, extend, give, of, redeem, reference, revoke, said, void,
+};
 
 pub(crate) async fn a_revoked_coupon_is_issued_again(kit: &Kit) {
     let campaign = Campaign { per_user_limit: Some(2), ..kit.draft() };
@@ -23,18 +25,22 @@ pub(crate) async fn a_revoked_coupon_is_issued_again(kit: &Kit) {
     assert_eq!(said(&kit.issue(&campaign, &bob, reference("a")).await), SOLD_OUT);
     kit.done(&code, revoke(&ann)).await;
     let spent = kit.issue(&campaign, &ann, reference("a")).await;
-    assert_eq!(said(&spent), Said::Refused(Refusal::NameTaken), "the issue_ref is used");
+    assert_eq!(said(&spent), ChangeOutcome::Refused(Refusal::NameTaken), "the issue_ref is used");
     assert_eq!(kit.issued(&campaign, &bob, "a").await, code, "the revoked coupon is issued again");
     kit.done(&code, revoke(&bob)).await;
     assert_eq!(kit.issued(&campaign, &ann, "b").await, code, "also to the user who had it");
     let spent = kit.issue(&campaign, &ann, reference("a")).await;
-    assert_eq!(said(&spent), Said::Refused(Refusal::NameTaken), "the first issue_ref stays used");
-    assert_eq!(said(&kit.issue(&campaign, &ann, reference("b")).await), Said::Replayed);
+    assert_eq!(
+        said(&spent),
+        ChangeOutcome::Refused(Refusal::NameTaken),
+        "the first issue_ref stays used"
+    );
+    assert_eq!(said(&kit.issue(&campaign, &ann, reference("b")).await), ChangeOutcome::Replayed);
     // One coupon, issued twice, counts once.
     kit.mint(&campaign, 2).await;
     kit.issued(&campaign, &ann, "c").await;
     let third = kit.issue(&campaign, &ann, reference("d")).await;
-    assert_eq!(said(&third), Said::Refused(Refusal::LimitPerUser));
+    assert_eq!(said(&third), ChangeOutcome::Refused(Refusal::LimitPerUser));
 }
 
 /// Serials whose codes were voided or issued by code are skipped. Every other serial is issued.
@@ -69,7 +75,10 @@ pub(crate) async fn thousands_of_used_serials_are_skipped(kit: &Arc<Kit>) {
             for code in codes {
                 let change = kit.change(void(), Asker::Shop, NOW);
                 let found = kit.found(&code).await;
-                assert_eq!(said(&kit.hot.apply(&found, change).await.unwrap()), Said::Accepted);
+                assert_eq!(
+                    said(&kit.hot.apply(&found, change).await.unwrap()),
+                    ChangeOutcome::Accepted
+                );
             }
         })
     });
@@ -91,7 +100,7 @@ pub(crate) async fn paused_stock_is_not_issued(kit: &Kit) {
     pause(true).await.unwrap();
     let code = kit.issued(&campaign, &ann, "a").await;
     assert_eq!(kit.coupon(&code).await.genesis().batch, second.id, "the batch that is not paused");
-    let paused = Said::Refused(Refusal::Paused);
+    let paused = ChangeOutcome::Refused(Refusal::Paused);
     let none = kit.issue(&campaign, &ann, reference("b")).await;
     assert_eq!((said(&none), none.snapshot), (paused, None), "only paused batches are left");
     pause(false).await.unwrap();
@@ -111,7 +120,7 @@ pub(crate) async fn paused_stock_is_not_issued(kit: &Kit) {
         "the whole campaign is paused"
     );
     let again = kit.issue(&campaign, &ann, reference("a")).await;
-    assert_eq!(said(&again), Said::Replayed, "a replay is answered");
+    assert_eq!(said(&again), ChangeOutcome::Replayed, "a replay is answered");
 }
 
 pub(crate) async fn issue_window(kit: &Kit) {
@@ -124,13 +133,13 @@ pub(crate) async fn issue_window(kit: &Kit) {
     };
     kit.stocked(&campaign, 9).await;
     let ann = kit.user("ann");
-    let closed = |opens_at| Said::Refused(Refusal::IssueClosed { opens_at });
+    let closed = |opens_at| ChangeOutcome::Refused(Refusal::IssueClosed { opens_at });
     let cases = [
         ("a millisecond early", from.plus_ms(-1), closed(Some(from))),
-        ("the first", from, Said::Accepted),
-        ("the last", until.plus_ms(-1), Said::Accepted),
+        ("the first", from, ChangeOutcome::Accepted),
+        ("the last", until.plus_ms(-1), ChangeOutcome::Accepted),
         ("a millisecond too late", until, closed(None)),
-        ("too late and expired", campaign.expires_at, Said::Refused(Refusal::Expired)),
+        ("too late and expired", campaign.expires_at, ChangeOutcome::Refused(Refusal::Expired)),
     ];
     for (n, (name, at, want)) in cases.into_iter().enumerate() {
         let applied = kit.issue_at(at, &campaign.id, &ann, reference(&n.to_string())).await;
@@ -166,7 +175,7 @@ pub(crate) async fn imported_stock(kit: &Kit) {
     kit.done(&codes[0], revoke(&ann)).await;
     kit.done(&codes[3], revoke(&ann)).await;
     let end = kit.issue_at(campaign.expires_at, &campaign.id, &ann, reference("d")).await;
-    assert_eq!(said(&end), Said::Refused(Refusal::Expired), "only expired ones are left");
+    assert_eq!(said(&end), ChangeOutcome::Refused(Refusal::Expired), "only expired ones are left");
     kit.done(&codes[0], void()).await;
     kit.done(&codes[3], void()).await;
     assert_eq!(said(&kit.issue(&campaign, &ann, reference("e")).await), SOLD_OUT);
@@ -182,7 +191,7 @@ pub(crate) async fn valid_days_count_from_issue(kit: &Kit) {
     let until = Millis((20_777 + 15) * DAY_MS - 9 * 3_600_000);
     assert_eq!(kit.coupon(&code).await.expires_at(), until);
     let late = kit.at(until, &code, redeem(&ann, "1")).await;
-    assert_eq!(said(&late), Said::Refused(Refusal::Expired));
+    assert_eq!(said(&late), ChangeOutcome::Refused(Refusal::Expired));
     // An extension within the partition of the campaign.
     kit.done(&code, extend(until.plus_days(1))).await;
     assert_eq!(kit.coupon(&code).await.expires_at(), until.plus_days(1));
@@ -210,7 +219,7 @@ pub(crate) async fn bearer_stock_is_not_issued(kit: &Kit) {
     let campaign = Campaign { handout: Handout::Bearer, ..kit.draft() };
     kit.stocked(&campaign, 1).await;
     let none = kit.issue(&campaign, &kit.user("ann"), None).await;
-    assert_eq!(said(&none), Said::Refused(Refusal::NotIssuable));
+    assert_eq!(said(&none), ChangeOutcome::Refused(Refusal::NotIssuable));
 }
 
 /// A coupon with a full history is skipped. The coupons after it are issued.

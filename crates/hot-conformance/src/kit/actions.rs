@@ -13,17 +13,17 @@ use super::{MINUTE, NOW};
 
 /// The outcome of a change, without the coupon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Said {
+pub enum ChangeOutcome {
     Accepted,
     Replayed,
     Refused(Refusal),
 }
 
-pub fn said(applied: &Applied) -> Said {
+pub fn said(applied: &Applied) -> ChangeOutcome {
     match applied.outcome {
-        Outcome::Accepted(_) => Said::Accepted,
-        Outcome::Replayed => Said::Replayed,
-        Outcome::Refused(refusal) => Said::Refused(refusal),
+        Outcome::Accepted(_) => ChangeOutcome::Accepted,
+        Outcome::Replayed => ChangeOutcome::Replayed,
+        Outcome::Refused(refusal) => ChangeOutcome::Refused(refusal),
     }
 }
 

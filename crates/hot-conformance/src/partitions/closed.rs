@@ -8,7 +8,7 @@ use coupon::refusal::Refusal;
 use coupon::time::{Day, Millis};
 use hot::{CLOSED_BOUND_MS, ClosedPartition};
 
-use crate::kit::{Kit, NOW, Said, cancel, extend, give, redeem, said, void};
+use crate::kit::{ChangeOutcome, Kit, NOW, cancel, extend, give, redeem, said, void};
 
 /// One millisecond before the edge nothing is closed. At the edge something is.
 const EDGE: [i64; 2] = [-1, 0];
@@ -35,7 +35,7 @@ pub(crate) async fn closed_at_the_exact_millisecond(kit: &Kit) {
         kit.done(&code, give(&ann, None)).await;
         kit.imported(&campaign, 1).await;
         assert_eq!(closed(kit, day, over, 9).await, None, "issued, available");
-        assert_eq!(said(&kit.at(at, &code, redeem(&ann, "1")).await), Said::Accepted);
+        assert_eq!(said(&kit.at(at, &code, redeem(&ann, "1")).await), ChangeOutcome::Accepted);
         for edge in EDGE {
             let now = over.plus_ms(edge + bound);
             let want = (edge == 0).then_some(ClosedPartition { day, waiting: 1, since: over });
@@ -45,7 +45,7 @@ pub(crate) async fn closed_at_the_exact_millisecond(kit: &Kit) {
             // A coupon is closed exactly if the rules refuse a cancel.
             if edge == 0 || cancel_days == 0 {
                 let cancelled = kit.at(now, &code, cancel("1")).await;
-                assert_eq!(said(&cancelled), Said::Refused(Refusal::CancelClosed));
+                assert_eq!(said(&cancelled), ChangeOutcome::Refused(Refusal::CancelClosed));
             }
         }
         // The last redemption counts; for an imported one, the instant in its line.
@@ -67,7 +67,7 @@ pub(crate) async fn cancelled_coupons_are_not_closed(kit: &Kit) {
     kit.done(&code, cancel("1")).await;
     assert_eq!(closed(kit, day, NOW.plus_days(2), 9).await, None);
     let again = NOW.plus_days(1);
-    assert_eq!(said(&kit.at(again, &code, redeem(&ann, "2")).await), Said::Accepted);
+    assert_eq!(said(&kit.at(again, &code, redeem(&ann, "2")).await), ChangeOutcome::Accepted);
     assert_eq!(closed(kit, day, NOW.plus_days(2), 9).await, None);
     let since = again.plus_days(2);
     let then = since.plus_ms(CLOSED_BOUND_MS);
@@ -86,7 +86,7 @@ pub(crate) async fn closed_coupons_are_counted(kit: &Kit) {
     let mut moments = (1..).map(|n| NOW.plus_ms(n));
     for code in ours.iter().chain(&theirs) {
         let at = moments.next().unwrap();
-        assert_eq!(said(&kit.at(at, code, redeem(&ann, "1")).await), Said::Accepted);
+        assert_eq!(said(&kit.at(at, code, redeem(&ann, "1")).await), ChangeOutcome::Accepted);
     }
     let partition =
         |waiting, since| Some(ClosedPartition { day, waiting, since: NOW.plus_ms(since) });
@@ -107,7 +107,7 @@ pub(crate) async fn closed_coupons_are_counted(kit: &Kit) {
     assert_eq!(closed(kit, day, turn.plus_days(1), 99).await, partition(7, 5));
     for (n, code) in dead.iter().take(2).enumerate() {
         let at = NOW.plus_ms(4 - n as i64);
-        assert_eq!(said(&kit.at(at, code, void()).await), Said::Accepted);
+        assert_eq!(said(&kit.at(at, code, void()).await), ChangeOutcome::Accepted);
     }
     assert_eq!(
         closed(kit, day, soon, 99).await,
@@ -180,7 +180,7 @@ pub(crate) async fn a_coupon_redeemed_again_is_not_closed(kit: &Kit) {
     assert_eq!(named.len(), 3);
     let later = NOW.plus_days(1);
     for action in [cancel("1"), redeem(&ann, "2")] {
-        assert_eq!(said(&kit.at(later, &codes[0], action).await), Said::Accepted);
+        assert_eq!(said(&kit.at(later, &codes[0], action).await), ChangeOutcome::Accepted);
     }
     let read = |now| kit.hot.closed_coupons(day, named.clone(), now);
     let mut left: Vec<Code> = named.clone();

@@ -9,7 +9,7 @@ use coupon::refusal::Refusal;
 use coupon::time::Day;
 use hot::Tier;
 
-use crate::kit::{Kit, NOW, Said, cancel, give, redeem, said, void};
+use crate::kit::{ChangeOutcome, Kit, NOW, cancel, give, redeem, said, void};
 
 pub(crate) async fn evicted_only_in_the_copied_version(kit: &Kit) {
     let campaign = Campaign { per_user_limit: Some(9), ..kit.draft() };
@@ -48,7 +48,10 @@ pub(crate) async fn evicted_only_in_the_copied_version(kit: &Kit) {
     kit.done(&codes[0], redeem(&ann, "2")).await;
     kit.done(&codes[1], cancel("1")).await;
     kit.done(&codes[3], void()).await;
-    assert_eq!(kit.said(&codes[2], cancel("1")).await, Said::Refused(Refusal::CancelClosed));
+    assert_eq!(
+        kit.said(&codes[2], cancel("1")).await,
+        ChangeOutcome::Refused(Refusal::CancelClosed)
+    );
 }
 
 /// A late write and an archived marker race for one row. One of them wins and is not undone.
@@ -71,11 +74,11 @@ pub(crate) async fn an_archived_marker_stops_late_writes(kit: &Kit) {
         let snapshot = kit.see(code).await.unwrap();
         match evicted {
             0 => {
-                assert_eq!(cancelled, Said::Accepted);
+                assert_eq!(cancelled, ChangeOutcome::Accepted);
                 assert_eq!((snapshot.tier, snapshot.coupon.version()), (Tier::Hot, 3));
             }
             _ => {
-                assert_eq!(cancelled, Said::Refused(Refusal::CancelClosed));
+                assert_eq!(cancelled, ChangeOutcome::Refused(Refusal::CancelClosed));
                 assert_eq!((snapshot.tier, snapshot.coupon.version()), (Tier::Cold, 2));
             }
         }

@@ -10,7 +10,9 @@ use futures::future::join_all;
 use hot::{ImportLine, ImportOutcome, Named, NewCampaign, PartitionPlan, Residue};
 use router::Found;
 
-use crate::kit::{ACT, Kit, MINUTE, NOW, Said, extend, give, hold, redeem, release, said, void};
+use crate::kit::{
+    ACT, ChangeOutcome, Kit, MINUTE, NOW, extend, give, hold, redeem, release, said, void,
+};
 
 pub(crate) async fn sealed_only_when_its_time_is_over(kit: &Kit) {
     let campaign = Campaign { cancel_days: 3, extend_days: 7, ..kit.draft() };
@@ -46,7 +48,7 @@ pub(crate) async fn sealed_only_when_its_time_is_over(kit: &Kit) {
     assert!(kit.hot.partitions().await.unwrap().contains(&sealed));
 
     // No coupon changes, also if its row is still in hot.
-    let (refused, closed) = (Said::Refused, Refusal::ExpiryDayClosed);
+    let (refused, closed) = (ChangeOutcome::Refused, Refusal::ExpiryDayClosed);
     let cases = [
         ("redeemed", &codes[0], redeem(&ann, "1"), refused(Refusal::Expired)),
         ("held for longer", &codes[0], hold(&ann, "1", 9), refused(Refusal::Expired)),
@@ -60,7 +62,7 @@ pub(crate) async fn sealed_only_when_its_time_is_over(kit: &Kit) {
             extend(day.end().plus_days(1)),
             refused(closed),
         ),
-        ("a void coupon voided", &last, void(), Said::Replayed),
+        ("a void coupon voided", &last, void(), ChangeOutcome::Replayed),
     ];
     for (name, code, action, want) in cases {
         let before = kit.see(code).await;
@@ -111,9 +113,9 @@ pub(crate) async fn sealed_beside_other_writes(kit: &Kit) {
         let mut accepted = 0;
         for (code, said) in codes.iter().zip(before.into_iter().chain(after)) {
             let version = match said {
-                Said::Accepted => 1,
+                ChangeOutcome::Accepted => 1,
                 other => {
-                    assert_eq!(other, Said::Refused(Refusal::ExpiryDayClosed));
+                    assert_eq!(other, ChangeOutcome::Refused(Refusal::ExpiryDayClosed));
                     0
                 }
             };
@@ -122,7 +124,7 @@ pub(crate) async fn sealed_beside_other_writes(kit: &Kit) {
         }
         assert_eq!(kit.hot.count(day).await.unwrap(), accepted);
         assert_eq!(kit.counts(&campaign).await.void, accepted);
-        assert_ne!(kill(&addresses[0]).await, Said::Accepted);
+        assert_ne!(kill(&addresses[0]).await, ChangeOutcome::Accepted);
     }
 }
 
@@ -145,7 +147,7 @@ pub(crate) async fn nothing_enters_a_sealed_partition(kit: &Kit) {
         let imported = kit.import(&early, &batch, vec![line.clone()]).await;
         assert_eq!(imported, [ImportOutcome::Refused(Refusal::ExpiryDayClosed)]);
         assert_eq!(kit.find(&line.code).await, None, "and has no directory entry");
-        let closed = Said::Refused(Refusal::ExpiryDayClosed);
+        let closed = ChangeOutcome::Refused(Refusal::ExpiryDayClosed);
         assert_eq!(kit.said(&code, extend(sealed.expires_at)).await, closed);
         assert_eq!(
             kit.said(&code, extend(day.start().plus_ms(1))).await,

@@ -7,7 +7,7 @@ use coupon::refusal::Refusal;
 use coupon::time::DAY_MS;
 use hot::inventory::RowIs;
 use hot::{ImportLine, ImportOutcome, Tier};
-use hot_conformance::kit::{Kit, NOW, Said, give, redeem, void};
+use hot_conformance::kit::{ChangeOutcome, Kit, NOW, give, redeem, void};
 use router::Found;
 use rusqlite::Connection;
 
@@ -50,9 +50,12 @@ async fn a_number_that_is_used_again_leads_to_one_coupon() {
         assert_eq!((snapshot.tier, snapshot.coupon.state().as_str()), (Tier::Cold, "void"));
     }
     let ann = kit.user("ann");
-    assert_eq!(kit.said(&archived, give(&ann, None)).await, Said::Refused(Refusal::Voided));
+    assert_eq!(
+        kit.said(&archived, give(&ann, None)).await,
+        ChangeOutcome::Refused(Refusal::Voided)
+    );
     assert_eq!(kit.see(&later).await.unwrap().tier, Tier::Hot);
-    assert_eq!(kit.said(&later, give(&ann, None)).await, Said::Accepted);
+    assert_eq!(kit.said(&later, give(&ann, None)).await, ChangeOutcome::Accepted);
     assert_eq!(kit.coupon(&first).await.version(), 1);
     kit.is_sound().await;
 }

@@ -3,7 +3,7 @@
 use coupon::campaign::Campaign;
 use coupon::time::{Day, Millis};
 use hot::redemptions::{RedemptionPosition, RedemptionQuery, Redemptions};
-use hot_conformance::kit::{Kit, NOW, Said, cancel, order, redeem, said};
+use hot_conformance::kit::{ChangeOutcome, Kit, NOW, cancel, order, redeem, said};
 
 use super::{kit_in, options, raw, tempdir};
 
@@ -48,12 +48,12 @@ async fn redeemed(kit: &Kit) -> [Campaign; 2] {
         let code = kit.issued(&made[of], &ann, &order).await;
         assert_eq!(
             said(&kit.at(NOW.plus_ms(1_000 * nth as i64), &code, redeem(&ann, &order)).await),
-            Said::Accepted
+            ChangeOutcome::Accepted
         );
         if nth == 1 {
             assert_eq!(
                 said(&kit.at(NOW.plus_ms(9_000), &code, cancel(&order)).await),
-                Said::Accepted
+                ChangeOutcome::Accepted
             );
         }
     }

@@ -12,7 +12,9 @@ use hot::{HotError, HotStore, ImportLine, RejectedLine};
 use router::Found;
 
 use super::{kit_in, options, raw, short_options, tempdir};
-use hot_conformance::kit::{Kit, NOW, Said, give, redeem, reference, revoke, run_of, said, void};
+use hot_conformance::kit::{
+    ChangeOutcome, Kit, NOW, give, redeem, reference, revoke, run_of, said, void,
+};
 
 /// Holds the fair file lock, like a process whose write does not end.
 fn another_process_writes(folder: &std::path::Path) -> File {
@@ -76,19 +78,19 @@ async fn replays_and_refusals_do_not_need_the_writer() {
     let shared = kit.found(word.shared_code.as_ref().unwrap()).await;
     let redeem_word = |order| kit.change(redeem(&ann, order), Asker::Shop, NOW);
     let first = kit.hot.apply(&shared, redeem_word("1")).await.unwrap();
-    assert_eq!(said(&first), Said::Accepted);
+    assert_eq!(said(&first), ChangeOutcome::Accepted);
 
     // A second store on the same folder, whose callers do not wait long.
     let short = kit_in(folder.path(), short_options()).hot;
     let lock = another_process_writes(folder.path());
-    let limit = Said::Refused(Refusal::LimitPerUser);
+    let limit = ChangeOutcome::Refused(Refusal::LimitPerUser);
     let issues = [
-        ("a replay with issue_ref", &one, reference("a"), Said::Replayed),
-        ("a replay without issue_ref", &one, None, Said::Replayed),
-        ("a replay of two", &two, reference("b"), Said::Replayed),
+        ("a replay with issue_ref", &one, reference("a"), ChangeOutcome::Replayed),
+        ("a replay without issue_ref", &one, None, ChangeOutcome::Replayed),
+        ("a replay of two", &two, reference("b"), ChangeOutcome::Replayed),
         ("over the limit", &two, reference("c"), limit),
-        ("a used issue_ref", &two, reference("a"), Said::Refused(Refusal::NameTaken)),
-        ("no such campaign", &kit.draft(), None, Said::Refused(Refusal::NotFound)),
+        ("a used issue_ref", &two, reference("a"), ChangeOutcome::Refused(Refusal::NameTaken)),
+        ("no such campaign", &kit.draft(), None, ChangeOutcome::Refused(Refusal::NotFound)),
     ];
     for (name, campaign, reference, want) in issues {
         let change = kit.change(give(&ann, reference), Asker::Shop, NOW);
@@ -96,9 +98,9 @@ async fn replays_and_refusals_do_not_need_the_writer() {
         assert_eq!(said(&applied), want, "{name}");
     }
     let again = short.apply(&shared, redeem_word("1")).await.unwrap();
-    assert_eq!(said(&again), Said::Replayed, "by the shared code");
+    assert_eq!(said(&again), ChangeOutcome::Replayed, "by the shared code");
     let more = short.apply(&shared, redeem_word("2")).await.unwrap();
-    assert!(matches!(said(&more), Said::Refused(_)), "by the shared code, over the limit");
+    assert!(matches!(said(&more), ChangeOutcome::Refused(_)), "by the shared code, over the limit");
     let change = kit.change(give(&kit.user("bob"), None), Asker::Shop, NOW);
     let waits = short.issue(&one.id, change).await;
     assert!(
@@ -184,8 +186,8 @@ async fn a_dry_run_skips_serials_in_parts() {
         let applied = kit.hot.dry_run(&found, change).await.unwrap();
         (said(&applied), kit.hot.gauge().reads - before)
     };
-    assert_eq!(dry_run(&kit).await, (Said::Accepted, GONE.div_ceil(1_000)), "in parts");
-    assert_eq!(dry_run(&kit).await, (Said::Accepted, 1), "they are skipped once");
+    assert_eq!(dry_run(&kit).await, (ChangeOutcome::Accepted, GONE.div_ceil(1_000)), "in parts");
+    assert_eq!(dry_run(&kit).await, (ChangeOutcome::Accepted, 1), "they are skipped once");
     let counts = kit.counts(&campaign).await;
     assert_eq!((counts.stock, counts.issued), (GONE + 1, 0), "nothing was issued");
 }
@@ -223,10 +225,10 @@ async fn imported_stock_is_found_behind_many_that_are_gone() {
     assert_eq!(kit.issued(&campaign, &kit.user("b"), "1").await, left[1]);
     assert_eq!(commits() - before, 1, "they are skipped once");
     kit.done(&left[2], void()).await;
-    assert_eq!(issue("c").await, Said::Refused(Refusal::SoldOut));
+    assert_eq!(issue("c").await, ChangeOutcome::Refused(Refusal::SoldOut));
     kit.done(&left[0], revoke(&ann)).await;
     assert_eq!(kit.issued(&campaign, &kit.user("d"), "1").await, left[0]);
-    assert_eq!(issue("e").await, Said::Refused(Refusal::SoldOut));
+    assert_eq!(issue("e").await, ChangeOutcome::Refused(Refusal::SoldOut));
     // The row of the last line is deleted, and no other row takes its place before those offered.
     assert_eq!(kit.archive_closed(campaign.expiry_day(), NOW).await, 1);
     let later = kit.code();

@@ -14,11 +14,11 @@ use hot::audit::Act;
 use hot::{Account, ImportLine, ImportOutcome, NewCampaign, RejectedLine, Tier};
 
 use hot_conformance::kit::{
-    ACT, Kit, NOW, Said, cancel, extend_days, give, hold, of, redeem, reference, release, revoke,
-    said, void,
+    ACT, ChangeOutcome, Kit, NOW, cancel, extend_days, give, hold, of, redeem, reference, release,
+    revoke, said, void,
 };
 
-const SOLD_OUT: Said = Said::Refused(Refusal::SoldOut);
+const SOLD_OUT: ChangeOutcome = ChangeOutcome::Refused(Refusal::SoldOut);
 
 pub(crate) struct CopiedWorld {
     /// Three each; of its forty some are gone in every way.
@@ -94,7 +94,7 @@ impl CopiedWorld {
             first_batch: Some(kit.order_of(5)),
         };
         kit.hot.create_campaign(new, &ACT).await.unwrap();
-        assert_eq!(said(&behind_the_word(kit, &word, &ann, "word").await), Said::Accepted);
+        assert_eq!(said(&behind_the_word(kit, &word, &ann, "word").await), ChangeOutcome::Accepted);
 
         let import = Campaign { per_user_limit: Some(2), ..kit.draft() };
         kit.create(&import).await;
@@ -177,23 +177,27 @@ impl CopiedWorld {
     async fn old_answers(&self, kit: &Kit) {
         let (campaign, ann, bob) = (&self.campaign, &self.ann, &self.bob);
         let again = kit.issue(campaign, ann, reference("first")).await;
-        assert_eq!(said(&again), Said::Replayed);
+        assert_eq!(said(&again), ChangeOutcome::Replayed);
         let code = of(&again).code().clone();
-        assert_eq!(kit.said(&code, redeem(ann, "991")).await, Said::Replayed, "an old order");
+        assert_eq!(
+            kit.said(&code, redeem(ann, "991")).await,
+            ChangeOutcome::Replayed,
+            "an old order"
+        );
         let other = kit.said(&code, redeem(ann, "other")).await;
-        assert_eq!(other, Said::Refused(Refusal::AlreadyRedeemed));
+        assert_eq!(other, ChangeOutcome::Refused(Refusal::AlreadyRedeemed));
         let held = kit.issue(campaign, ann, reference("second")).await;
-        assert_eq!(said(&held), Said::Replayed);
+        assert_eq!(said(&held), ChangeOutcome::Replayed);
         let held = of(&held).code().clone();
         let other = kit.said(&held, redeem(ann, "993")).await;
-        assert!(matches!(other, Said::Refused(Refusal::Held { .. })), "{other:?}");
+        assert!(matches!(other, ChangeOutcome::Refused(Refusal::Held { .. })), "{other:?}");
         kit.done(&held, release("992")).await;
         kit.done(&held, redeem(ann, "993")).await;
         let spent = kit.issue(campaign, bob, reference("first")).await;
-        assert_eq!(said(&spent), Said::Refused(Refusal::NameTaken), "taken back");
+        assert_eq!(said(&spent), ChangeOutcome::Refused(Refusal::NameTaken), "taken back");
         kit.issued(campaign, ann, "third").await;
         let limit = kit.issue(campaign, ann, reference("fourth")).await;
-        assert_eq!(said(&limit), Said::Refused(Refusal::LimitPerUser));
+        assert_eq!(said(&limit), ChangeOutcome::Refused(Refusal::LimitPerUser));
         let moved = &self.codes[32];
         let later = kit.done(moved, extend_days(campaign, 12)).await;
         assert_eq!(later.expires_at(), campaign.expires_at.plus_days(12), "moved once more");
@@ -238,17 +242,27 @@ impl CopiedWorld {
         let moved = kit.import(&self.import, &self.batch, vec![later]).await;
         assert_eq!(moved, [ImportOutcome::Imported], "a later file moves it on");
         let limit = kit.issue(&self.import, &self.ann, reference("more")).await;
-        assert_eq!(said(&limit), Said::Refused(Refusal::LimitPerUser), "imported ones count");
+        assert_eq!(
+            said(&limit),
+            ChangeOutcome::Refused(Refusal::LimitPerUser),
+            "imported ones count"
+        );
     }
 
     async fn papers_and_words(&self, kit: &Kit) {
         let (ann, bob) = (&self.ann, &self.bob);
-        assert_eq!(kit.said(&self.papers[0], redeem(ann, "paper")).await, Said::Replayed);
+        assert_eq!(kit.said(&self.papers[0], redeem(ann, "paper")).await, ChangeOutcome::Replayed);
         let limit = kit.said(&self.papers[2], redeem(ann, "another")).await;
-        assert_eq!(limit, Said::Refused(Refusal::LimitPerUser));
+        assert_eq!(limit, ChangeOutcome::Refused(Refusal::LimitPerUser));
         kit.done(&self.papers[1], redeem(bob, "paper")).await;
-        assert_eq!(said(&behind_the_word(kit, &self.word, ann, "word").await), Said::Replayed);
-        assert_eq!(said(&behind_the_word(kit, &self.word, bob, "word").await), Said::Accepted);
+        assert_eq!(
+            said(&behind_the_word(kit, &self.word, ann, "word").await),
+            ChangeOutcome::Replayed
+        );
+        assert_eq!(
+            said(&behind_the_word(kit, &self.word, bob, "word").await),
+            ChangeOutcome::Accepted
+        );
         assert!(kit.counts(&self.bearer).await.redeemed == 2);
     }
 
@@ -265,7 +279,7 @@ impl CopiedWorld {
                 assert!(given.insert(code), "no code twice");
             }
             let none = said(&kit.issue(campaign, &kit.user("late"), reference("r")).await);
-            let want = if paused > 0 { Said::Refused(Refusal::Paused) } else { SOLD_OUT };
+            let want = if paused > 0 { ChangeOutcome::Refused(Refusal::Paused) } else { SOLD_OUT };
             assert_eq!(none, want);
         }
         kit.is_sound().await;
@@ -348,7 +362,7 @@ async fn is_spent_in_cold(kit: &Kit, code: &Code) {
     assert_eq!(snapshot.tier, Tier::Cold);
     let holder = snapshot.coupon.holder().unwrap();
     let again = kit.said(code, redeem(holder, "another")).await;
-    assert_eq!(again, Said::Refused(Refusal::AlreadyRedeemed));
+    assert_eq!(again, ChangeOutcome::Refused(Refusal::AlreadyRedeemed));
 }
 
 async fn behind_the_word(kit: &Kit, word: &Code, user: &UserId, order: &str) -> hot::Applied {

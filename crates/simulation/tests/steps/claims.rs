@@ -15,7 +15,7 @@ use router::Found;
 
 use super::stage::{ChangeResult, StepSweep, TestStage, held_by, is_refused, patiently};
 use hot_conformance::kit::{
-    NOW, Said, extend_days, give, hold, of, order, order_of, redeem, reference, said, void,
+    ChangeOutcome, NOW, extend_days, give, hold, of, order, order_of, redeem, reference, said, void,
 };
 
 /// How the second process picks up.
@@ -111,9 +111,9 @@ impl Scene {
     async fn sells_out(&self, stage: &TestStage, ask: impl AsyncFn() -> Applied) {
         for _ in 0..=self.codes.len() {
             match said(&ask().await) {
-                Said::Accepted => {}
+                ChangeOutcome::Accepted => {}
                 other => {
-                    assert_eq!(other, Said::Refused(Refusal::SoldOut));
+                    assert_eq!(other, ChangeOutcome::Refused(Refusal::SoldOut));
                     break;
                 }
             }
@@ -160,7 +160,7 @@ async fn issue_step_by_step(
             assert_eq!(of(&first).holder(), Some(&scene.user), "{first:?}");
             if reference_.is_some() {
                 let again = scene.issue(stage, &scene.user, reference_.clone()).await;
-                assert_eq!((said(&again), of(&again)), (Said::Replayed, of(&first)));
+                assert_eq!((said(&again), of(&again)), (ChangeOutcome::Replayed, of(&first)));
             }
         }
         Way::UsersOther => {
@@ -170,7 +170,10 @@ async fn issue_step_by_step(
         Way::Stranger => {
             let bob = stage.kit.user("bob");
             let to_bob = scene.issue(stage, &bob, reference("b")).await;
-            assert_eq!((said(&to_bob), of(&to_bob).holder()), (Said::Accepted, Some(&bob)));
+            assert_eq!(
+                (said(&to_bob), of(&to_bob).holder()),
+                (ChangeOutcome::Accepted, Some(&bob))
+            );
         }
         Way::Everybody => scene.drain(stage).await,
     };
@@ -195,7 +198,11 @@ async fn issue_step_by_step(
         let coupons = scene.coupons(stage).await;
         assert_eq!(held_by(&coupons, &scene.user).len(), usize::from(limit));
         let more = said(&scene.issue(stage, &scene.user, reference("one-more")).await);
-        let want = if limit == 1 { Said::Replayed } else { Said::Refused(Refusal::LimitPerUser) };
+        let want = if limit == 1 {
+            ChangeOutcome::Replayed
+        } else {
+            ChangeOutcome::Refused(Refusal::LimitPerUser)
+        };
         assert_eq!(more, want);
         scene.drain(stage).await;
         scene.holds(stage, None).await;
@@ -230,12 +237,15 @@ async fn by_code(stage: &TestStage, name: &str, handout: Handout, action: fn(&Us
             let first = scene.apply(stage, found, action(&scene.user)).await;
             assert_eq!(of(&first).holder(), Some(&scene.user), "{first:?}");
             let again = scene.apply(stage, found, action(&scene.user)).await;
-            assert_eq!((said(&again), of(&again)), (Said::Replayed, of(&first)));
+            assert_eq!((said(&again), of(&again)), (ChangeOutcome::Replayed, of(&first)));
         }
         Way::UsersOther => {
             let found = stage.kit.found(&scene.codes[1]).await;
             let other = said(&scene.apply(stage, &found, action(&scene.user)).await);
-            assert!([Said::Accepted, Said::Refused(Refusal::LimitPerUser)].contains(&other));
+            assert!(
+                [ChangeOutcome::Accepted, ChangeOutcome::Refused(Refusal::LimitPerUser)]
+                    .contains(&other)
+            );
         }
         Way::Stranger | Way::Everybody => {
             let found = scene.found.as_ref().unwrap();
@@ -248,8 +258,8 @@ async fn by_code(stage: &TestStage, name: &str, handout: Handout, action: fn(&Us
         let third = stage.kit.found(&scene.codes[2]).await;
         let more = said(&scene.apply(stage, &third, action(&scene.user)).await);
         let want = match has_one {
-            true => Said::Refused(Refusal::LimitPerUser),
-            false => Said::Accepted,
+            true => ChangeOutcome::Refused(Refusal::LimitPerUser),
+            false => ChangeOutcome::Accepted,
         };
         assert_eq!(more, want, "has a coupon: {has_one}");
         // Others can have the coupons without a holder.
@@ -257,7 +267,7 @@ async fn by_code(stage: &TestStage, name: &str, handout: Handout, action: fn(&Us
             let is_free = stage.kit.coupon(code).await.holder().is_none();
             let found = stage.kit.found(code).await;
             let eve = scene.apply(stage, &found, action(&stage.kit.user("eve"))).await;
-            assert_eq!(said(&eve) == Said::Accepted, is_free, "{eve:?}");
+            assert_eq!(said(&eve) == ChangeOutcome::Accepted, is_free, "{eve:?}");
         }
         scene.holds(stage, None).await;
     };
@@ -294,17 +304,20 @@ pub(crate) async fn shared_code_redeemed(stage: &TestStage) {
                 let first = scene.apply(stage, found, redeem(&scene.user, "1")).await;
                 assert_eq!(of(&first).holder(), Some(&scene.user), "{first:?}");
                 let again = scene.apply(stage, found, redeem(&scene.user, "1")).await;
-                assert_eq!((said(&again), of(&again)), (Said::Replayed, of(&first)));
+                assert_eq!((said(&again), of(&again)), (ChangeOutcome::Replayed, of(&first)));
             }
             Way::UsersOther => {
                 let other = said(&scene.apply(stage, found, redeem(&scene.user, "2")).await);
-                let taken = Said::Refused(Refusal::AlreadyRedeemed);
-                assert!([Said::Accepted, taken].contains(&other), "{other:?}");
+                let taken = ChangeOutcome::Refused(Refusal::AlreadyRedeemed);
+                assert!([ChangeOutcome::Accepted, taken].contains(&other), "{other:?}");
             }
             Way::Stranger => {
                 let bob = stage.kit.user("bob");
                 let theirs = scene.apply(stage, found, redeem(&bob, "1")).await;
-                assert_eq!((said(&theirs), of(&theirs).holder()), (Said::Accepted, Some(&bob)));
+                assert_eq!(
+                    (said(&theirs), of(&theirs).holder()),
+                    (ChangeOutcome::Accepted, Some(&bob))
+                );
             }
             Way::Everybody => everybody(scene).await,
         }
@@ -339,7 +352,7 @@ pub(crate) async fn shared_code_held(stage: &TestStage) {
         let found = scene.found.as_ref().unwrap();
         let order = if way == Way::SameAgain { "1" } else { "2" };
         let picked = scene.apply(stage, found, hold(&scene.user, order, 30)).await;
-        let held = matches!(said(&picked), Said::Refused(Refusal::Held { .. }));
+        let held = matches!(said(&picked), ChangeOutcome::Refused(Refusal::Held { .. }));
         assert!(!is_refused(&picked) || (held && order == "2"), "{picked:?}");
     };
     let judge = async |scene: &Scene, way: Way, answer: Option<ChangeResult>| {
@@ -391,11 +404,11 @@ async fn is_replaced_once(stage: &TestStage, scene: &Scene) {
     let other = Campaign { ..stage.draft() };
     stage.kit.stocked(&other, 1).await;
     let elsewhere = stage.kit.issue(&other, &scene.user, name_of(&scene.change)).await;
-    assert_eq!(said(&elsewhere), Said::Refused(Refusal::NameTaken), "in another campaign");
+    assert_eq!(said(&elsewhere), ChangeOutcome::Refused(Refusal::NameTaken), "in another campaign");
     let coupons = scene.coupons(stage).await;
     assert_eq!(held_by(&coupons, &scene.user).len(), 1);
     let plain = scene.issue(stage, &scene.user, reference("plain")).await;
-    assert_eq!((said(&plain), of(&plain).code()), (Said::Replayed, of(&new).code()));
+    assert_eq!((said(&plain), of(&plain).code()), (ChangeOutcome::Replayed, of(&new).code()));
 }
 
 async fn apply_as_is(hot: &CqlHot, scene: &Scene) -> ChangeResult {
@@ -415,7 +428,7 @@ pub(crate) async fn replacement(stage: &TestStage) {
         Way::UsersOther | Way::Stranger | Way::Everybody => {
             let bob = stage.kit.user("bob");
             let stolen = said(&scene.issue(stage, &bob, name_of(&scene.change)).await);
-            let no = [Refusal::NotFound, Refusal::NameTaken].map(Said::Refused);
+            let no = [Refusal::NotFound, Refusal::NameTaken].map(ChangeOutcome::Refused);
             assert!(no.contains(&stolen), "{stolen:?}");
         }
     };
@@ -513,7 +526,7 @@ async fn order_sent_twice(
             assert_eq!(of(applied).code(), &once[0], "both tries name one coupon");
         }
         let third = again(scene).await;
-        assert_eq!((said(&third), of(&third).code()), (Said::Replayed, &once[0]));
+        assert_eq!((said(&third), of(&third).code()), (ChangeOutcome::Replayed, &once[0]));
         assert_eq!(redeemed(&scene.coupons(stage).await), once);
     };
     stage.sweep(StepSweep::of(name, &[Way::SameAgain]), scene, apply_as_is, pick_up, judge).await;

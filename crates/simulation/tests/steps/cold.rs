@@ -17,7 +17,8 @@ use router::Found;
 
 use super::stage::{ChangeResult, StepSweep, StopPoint, TestStage, patiently};
 use hot_conformance::kit::{
-    MemoryArchive, NOW, Said, cancel, extend, give, of, redeem, reference, revoke, said, void,
+    ChangeOutcome, MemoryArchive, NOW, cancel, extend, give, of, redeem, reference, revoke, said,
+    void,
 };
 
 /// Runs after which a pass must be done.
@@ -122,7 +123,7 @@ impl Scene {
     }
 
     /// Makes a change at noon, by a clock that is behind, and remembers it if it is accepted.
-    async fn ask(&self, stage: &TestStage, code: &Code, action: Action) -> Said {
+    async fn ask(&self, stage: &TestStage, code: &Code, action: Action) -> ChangeOutcome {
         let kit = &stage.kit;
         let found = kit.found(code).await;
         let ask = async || {
@@ -130,7 +131,7 @@ impl Scene {
             kit.hot.apply(&found, change).await
         };
         let applied = patiently(ask).await;
-        if said(&applied) == Said::Accepted {
+        if said(&applied) == ChangeOutcome::Accepted {
             self.known.borrow_mut().insert(code.clone(), of(&applied).clone());
         }
         said(&applied)
@@ -164,11 +165,11 @@ pub(crate) async fn closed_step_by_step(stage: &TestStage) {
         Way::NextRun => closed_pass(&*kit.hot, archive, scene.day, scene.late).await.unwrap(),
         Way::Writers => {
             let late = scene.ask(stage, &scene.codes[0], cancel("1")).await;
-            let no = Said::Refused(Refusal::CancelClosed);
-            assert!([Said::Accepted, no].contains(&late), "{late:?}");
+            let no = ChangeOutcome::Refused(Refusal::CancelClosed);
+            assert!([ChangeOutcome::Accepted, no].contains(&late), "{late:?}");
             assert_eq!(
                 scene.ask(stage, &scene.codes[2], redeem(&scene.users[2], "1")).await,
-                Said::Accepted
+                ChangeOutcome::Accepted
             );
         }
         Way::Readers => scene.reads(stage).await,
@@ -187,11 +188,14 @@ pub(crate) async fn closed_step_by_step(stage: &TestStage) {
             assert_eq!(snapshot.tier, want, "{snapshot:?}");
             // It still counts towards the limit of its holder.
             let again = kit.issue(&scene.campaign, user, reference("b")).await;
-            assert_eq!((said(&again), of(&again).code()), (Said::Replayed, code));
+            assert_eq!((said(&again), of(&again).code()), (ChangeOutcome::Replayed, code));
             if is_closed {
-                assert_eq!(scene.ask(stage, code, redeem(user, "1")).await, Said::Replayed);
+                assert_eq!(
+                    scene.ask(stage, code, redeem(user, "1")).await,
+                    ChangeOutcome::Replayed
+                );
                 let late = scene.ask(stage, code, cancel("1")).await;
-                assert_eq!(late, Said::Refused(Refusal::CancelClosed));
+                assert_eq!(late, ChangeOutcome::Refused(Refusal::CancelClosed));
             }
         }
         scene.reads(stage).await;
@@ -227,8 +231,8 @@ pub(crate) async fn expired_step_by_step(stage: &TestStage) {
         Way::NextRun => expired_pass(&*kit.hot, archive, scene.day, scene.late).await.unwrap(),
         Way::Writers => {
             let late = scene.ask(stage, &scene.codes[1], redeem(&scene.users[1], "1")).await;
-            let no = Said::Refused(Refusal::Expired);
-            assert!([Said::Accepted, no].contains(&late), "{late:?}");
+            let no = ChangeOutcome::Refused(Refusal::Expired);
+            assert!([ChangeOutcome::Accepted, no].contains(&late), "{late:?}");
         }
         Way::Readers => scene.reads(stage).await,
     };
@@ -245,13 +249,13 @@ pub(crate) async fn expired_step_by_step(stage: &TestStage) {
             assert_eq!(kit.see(code).await.unwrap().tier, Tier::Cold);
         }
         let replay = scene.ask(stage, &scene.codes[0], redeem(&scene.users[0], "1")).await;
-        assert_eq!(replay, Said::Replayed);
+        assert_eq!(replay, ChangeOutcome::Replayed);
         for code in [&scene.codes[1], &scene.codes[4]] {
             let late = scene.ask(stage, code, void()).await;
-            assert!(matches!(late, Said::Refused(_)), "{late:?}");
+            assert!(matches!(late, ChangeOutcome::Refused(_)), "{late:?}");
         }
         scene.reads(stage).await;
-        assert_eq!(scene.ask(stage, &scene.codes[3], void()).await, Said::Accepted);
+        assert_eq!(scene.ask(stage, &scene.codes[3], void()).await, ChangeOutcome::Accepted);
     };
     stage.sweep(StepSweep::of("cold: the expired pass", &WAYS), scene, act, pick_up, judge).await;
 }

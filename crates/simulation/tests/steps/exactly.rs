@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 use super::stage::{ChangeResult, StopPoint, TestStage, patiently};
 use hot_conformance::kit::{
-    NOW, Said, cancel, extend, give, of, order_of, redeem, reference, revoke, said,
+    ChangeOutcome, NOW, cancel, extend, give, of, order_of, redeem, reference, revoke, said,
 };
 
 /// Coupons.
@@ -134,7 +134,7 @@ impl<'a> Sale<'a> {
 
     /// The last answer to a user. A request without an answer in time continues in `late` if its
     /// process was frozen, and ends if its process was killed.
-    async fn buy(&self, hot: &Arc<dyn HotStore>, user: &UserId) -> Said {
+    async fn buy(&self, hot: &Arc<dyn HotStore>, user: &UserId) -> ChangeOutcome {
         let mut request = self.request(hot, user);
         let began = Instant::now();
         let is_ours = Arc::ptr_eq(hot, &self.stage.kit.hot);
@@ -155,11 +155,11 @@ impl<'a> Sale<'a> {
             return Box::pin(self.buy(&self.stage.kit.hot, user)).await;
         };
         match said(&applied) {
-            Said::Refused(Refusal::SoldOut) => {
+            ChangeOutcome::Refused(Refusal::SoldOut) => {
                 self.sold_out.borrow_mut().push((began, Instant::now()));
             }
-            Said::Refused(_) => {}
-            Said::Accepted | Said::Replayed => {
+            ChangeOutcome::Refused(_) => {}
+            ChangeOutcome::Accepted | ChangeOutcome::Replayed => {
                 let code = of(&applied).code().clone();
                 self.given.borrow_mut().push((user.clone(), code));
             }
@@ -174,7 +174,7 @@ impl<'a> Sale<'a> {
             kit.hot.apply(&found, kit.change(action.clone(), Asker::Shop, NOW)).await
         };
         let applied = patiently(ask).await;
-        (said(&applied) == Said::Accepted).then(|| of(&applied).clone())
+        (said(&applied) == ChangeOutcome::Accepted).then(|| of(&applied).clone())
     }
 
     /// Revokes coupons that were issued and extends others, some to a later partition.
@@ -261,7 +261,7 @@ async fn exactly(stage: &TestStage, kind: Kind) {
     let (answers, ()) = tokio::join!(
         async {
             let asks = stream::iter(0..USERS).map(ask).buffer_unordered(AT_ONCE);
-            let answers: Vec<Said> = asks.collect().await;
+            let answers: Vec<ChangeOutcome> = asks.collect().await;
             is_over.set(true);
             answers
         },
@@ -279,11 +279,11 @@ async fn exactly(stage: &TestStage, kind: Kind) {
     }
     // Later requests get the revoked coupons until none is left.
     let mut more = 0;
-    let sold_out = Said::Refused(Refusal::SoldOut);
+    let sold_out = ChangeOutcome::Refused(Refusal::SoldOut);
     while let last = sale.buy(ours, &stage.kit.user("late")).await
         && last != sold_out
     {
-        assert_eq!(last, Said::Accepted);
+        assert_eq!(last, ChangeOutcome::Accepted);
         more += 1;
     }
     let coupons = sale.coupons().await;
@@ -293,9 +293,9 @@ async fn exactly(stage: &TestStage, kind: Kind) {
         *holders.entry(coupon.holder().unwrap()).or_default() += 1;
     }
     assert_eq!(holders.len(), STOCK, "one each: {holders:?}");
-    let told = answers.iter().filter(|it| !matches!(it, Said::Refused(_))).count();
+    let told = answers.iter().filter(|it| !matches!(it, ChangeOutcome::Refused(_))).count();
     let back = sale.back.borrow().len();
-    assert!(answers.iter().all(|it| !matches!(it, Said::Refused(_)) || *it == sold_out));
+    assert!(answers.iter().all(|it| !matches!(it, ChangeOutcome::Refused(_)) || *it == sold_out));
     eprintln!("exactly {STOCK}, {kind:?}: {told} at first, {back} revoked, {more} afterwards");
     for (user, code) in &*sale.given.borrow() {
         let coupon = coupons.iter().find(|it| it.code() == code).expect("of this campaign");
@@ -335,7 +335,7 @@ pub(crate) async fn rush_on_an_empty_stock(stage: &TestStage) {
         patiently(async || hot.issue(&campaign.id, change.clone()).await).await
     };
     for _ in 0..OPEN {
-        assert_eq!(said(&ask(Arc::clone(&kit.hot)).await), Said::Accepted);
+        assert_eq!(said(&ask(Arc::clone(&kit.hot)).await), ChangeOutcome::Accepted);
     }
     for code in &codes {
         let (found, holder) = (kit.found(code).await, kit.coupon(code).await.holder().cloned());
@@ -352,7 +352,7 @@ pub(crate) async fn rush_on_an_empty_stock(stage: &TestStage) {
     let hot: Arc<dyn HotStore> = one.hot.clone();
     let answers = join_all((0..RUSH).map(|_| ask(Arc::clone(&hot)))).await;
     let reads = one.hot.gauge().reads - before;
-    let sold_out = Said::Refused(Refusal::SoldOut);
+    let sold_out = ChangeOutcome::Refused(Refusal::SoldOut);
     assert!(answers.iter().all(|it| said(it) == sold_out));
     eprintln!("a rush of {RUSH}: {:?}, {reads} reads", began.elapsed());
     let most = RUSH as u64 * READS_EACH + WALKS_MAX * 2 * (OPEN as u64 * 2 + 8);

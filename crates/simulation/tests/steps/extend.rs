@@ -18,7 +18,7 @@ use hot_cql::CqlHot;
 use router::{Entry, Found};
 
 use super::stage::{ChangeResult, StepSweep, TestStage, patiently};
-use hot_conformance::kit::{Kit, NOW, Said, extend, give, of, redeem, reference, said};
+use hot_conformance::kit::{ChangeOutcome, Kit, NOW, extend, give, of, redeem, reference, said};
 
 /// How the second process picks up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,11 +146,14 @@ async fn pick_up(stage: &TestStage, scene: &Scene, way: Way) {
             let first = scene.apply(stage, extend(scene.to[0])).await;
             assert_eq!(of(&first).expires_at(), scene.to[0], "{first:?}");
             let again = scene.apply(stage, extend(scene.to[0])).await;
-            assert_eq!((said(&again), of(&again)), (Said::Replayed, of(&first)));
+            assert_eq!((said(&again), of(&again)), (ChangeOutcome::Replayed, of(&first)));
         }
         Way::Further => {
             let further = scene.apply(stage, extend(scene.to[1])).await;
-            assert_eq!((said(&further), of(&further).expires_at()), (Said::Accepted, scene.to[1]));
+            assert_eq!(
+                (said(&further), of(&further).expires_at()),
+                (ChangeOutcome::Accepted, scene.to[1])
+            );
         }
         Way::Used if scene.kind == Kind::Imported => {
             let ask = async || {
@@ -163,7 +166,7 @@ async fn pick_up(stage: &TestStage, scene: &Scene, way: Way) {
         }
         Way::Used => {
             let redeemed = scene.apply(stage, redeem(&scene.user, "1")).await;
-            assert_eq!(said(&redeemed), Said::Accepted);
+            assert_eq!(said(&redeemed), ChangeOutcome::Accepted);
         }
         Way::Notice => is_listed(stage, scene).await,
         Way::SealOld => assert!(seal(stage, scene.days()[0]).await, "its time is over"),
@@ -200,7 +203,7 @@ async fn judge(stage: &TestStage, scene: &Scene, answer: Option<&ChangeResult>) 
     assert_eq!(residue, Vec::from_iter(want), "the residue of the sealed partition is the coupon");
     if partition != days[0]
         && let Some(Ok(applied)) = answer
-        && said(applied) == Said::Accepted
+        && said(applied) == ChangeOutcome::Accepted
     {
         // Before it was answered.
         let entry = kit.hot.entry(&scene.code).await.unwrap();
@@ -213,8 +216,8 @@ async fn judge(stage: &TestStage, scene: &Scene, answer: Option<&ChangeResult>) 
     let last = scene.apply(stage, extend(scene.to[1])).await;
     let is_closed = is_sealed(kit, partition).await && now.expires_at() < scene.to[1];
     match (now.redemption().is_some(), is_closed) {
-        (true, _) => assert_eq!(said(&last), Said::Refused(Refusal::AlreadyRedeemed)),
-        (_, true) => assert_eq!(said(&last), Said::Refused(Refusal::ExpiryDayClosed)),
+        (true, _) => assert_eq!(said(&last), ChangeOutcome::Refused(Refusal::AlreadyRedeemed)),
+        (_, true) => assert_eq!(said(&last), ChangeOutcome::Refused(Refusal::ExpiryDayClosed)),
         (_, false) => assert_eq!(of(&last).expires_at(), scene.to[1], "{last:?}"),
     }
     if *now.state() == State::Available && !is_sealed(kit, partition).await {
@@ -255,7 +258,7 @@ pub(crate) async fn all_at_once(stage: &TestStage) {
         let scene = Scene::of(stage, Kind::Issued).await;
         let [old, new, _] = scene.days();
         let mut further = scene.apply(stage, extend(scene.to[0])).await;
-        assert_eq!(said(&further), Said::Accepted);
+        assert_eq!(said(&further), ChangeOutcome::Accepted);
         let found = kit.found(&scene.code).await;
         let ask = async |hot: &dyn HotStore, action| {
             let change = kit.change(action, Asker::Shop, NOW);
@@ -274,10 +277,9 @@ pub(crate) async fn all_at_once(stage: &TestStage) {
             },
         );
         further = second;
-        scene
-            .answered
-            .borrow_mut()
-            .extend([further, redeemed].into_iter().filter(|it| said(it) == Said::Accepted));
+        scene.answered.borrow_mut().extend(
+            [further, redeemed].into_iter().filter(|it| said(it) == ChangeOutcome::Accepted),
+        );
         judge(stage, &scene, None).await;
     }
 }

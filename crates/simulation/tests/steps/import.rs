@@ -10,7 +10,7 @@ use hot::{HotError, ImportLine, ImportOutcome, Imports, Residue};
 use hot_cql::CqlHot;
 
 use super::stage::{StepSweep, TestStage, patiently};
-use hot_conformance::kit::{Kit, NOW, Said, of, order, reference, said};
+use hot_conformance::kit::{ChangeOutcome, Kit, NOW, of, order, reference, said};
 
 /// How the second process picks up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +84,11 @@ async fn pick_up(stage: &TestStage, scene: &Scene, way: Way) {
             let asked = kit.issue_at(NOW, &scene.campaign.id, &scene.holder, reference("a"));
             let asked = said(&asked.await);
             // The stock is the lines that have rows.
-            let want = [Said::Accepted, Said::Replayed, Said::Refused(Refusal::SoldOut)];
+            let want = [
+                ChangeOutcome::Accepted,
+                ChangeOutcome::Replayed,
+                ChangeOutcome::Refused(Refusal::SoldOut),
+            ];
             assert!(want.contains(&asked), "{asked:?}");
             let outcomes = scene.import(kit).await;
             let good = [ImportOutcome::Imported, ImportOutcome::AlreadyThere];
@@ -189,7 +193,10 @@ async fn judge(stage: &TestStage, scene: &Scene, way: Way, answer: Option<LineOu
         kit.issue_at(NOW, &scene.campaign.id, &kit.user("eve"), reference("e")).await;
         assert!(kit.coupon(&scene.lines[0].code).await.holder().is_some(), "it is stock");
         let theirs = kit.issue_at(NOW, &scene.campaign.id, &scene.holder, reference("a")).await;
-        assert_eq!((said(&theirs), of(&theirs).holder()), (Said::Replayed, Some(&scene.holder)));
+        assert_eq!(
+            (said(&theirs), of(&theirs).holder()),
+            (ChangeOutcome::Replayed, Some(&scene.holder))
+        );
     }
 }
 
@@ -278,7 +285,10 @@ pub(crate) async fn line_with_a_later_state(stage: &TestStage) {
         assert_eq!(scene.import(kit).await, [ImportOutcome::AlreadyThere]);
         if meanwhile != ImportRival::Sealed {
             let theirs = asked(scene).await;
-            assert_eq!((said(&theirs), of(&theirs).code()), (Said::Replayed, coupon.code()));
+            assert_eq!(
+                (said(&theirs), of(&theirs).code()),
+                (ChangeOutcome::Replayed, coupon.code())
+            );
         }
     };
     let ways = [ImportRival::SameAgain, ImportRival::UserAsks, ImportRival::Sealed];

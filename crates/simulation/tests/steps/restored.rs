@@ -9,7 +9,7 @@ use hot::{HotError, Partitions, Reconciled, Tier};
 use hot_cql::CqlHot;
 
 use super::stage::{StepSweep, TestStage, patiently};
-use hot_conformance::kit::{Said, extend_days, give, of, redeem, reference, said};
+use hot_conformance::kit::{ChangeOutcome, extend_days, give, of, redeem, reference, said};
 
 struct Scene {
     campaign: Campaign,
@@ -70,7 +70,7 @@ pub(crate) async fn reconciled_step_by_step(stage: &TestStage) {
             let again = kit.issue(&scene.campaign, &scene.ann, reference(name)).await;
             assert_eq!(
                 (said(&again), of(&again).code()),
-                (Said::Replayed, coupon.code()),
+                (ChangeOutcome::Replayed, coupon.code()),
                 "{name}"
             );
         }

@@ -21,7 +21,7 @@ use hot_cql::CqlHot;
 
 use super::stage::{StepSweep, SteppedProcess, StopPoint, TestStage, patiently};
 use hot_conformance::kit::{
-    ACT, NOW, Said, extend, give, hold, of, redeem, reference, release, said, void,
+    ACT, ChangeOutcome, NOW, extend, give, hold, of, redeem, reference, release, said, void,
 };
 
 type CreationResult = Result<Named<CampaignRow>, HotError>;
@@ -91,12 +91,12 @@ async fn write(stage: &TestStage, scene: &Scene) -> usize {
         };
         let applied = patiently(ask).await;
         match said(&applied) {
-            Said::Accepted => {
+            ChangeOutcome::Accepted => {
                 accepted += 1;
                 scene.accepted.borrow_mut().insert(code.clone(), of(&applied).version());
             }
-            Said::Replayed => {}
-            other => assert_eq!(other, Said::Refused(Refusal::Expired)),
+            ChangeOutcome::Replayed => {}
+            other => assert_eq!(other, ChangeOutcome::Refused(Refusal::Expired)),
         }
     }
     accepted
@@ -144,7 +144,7 @@ pub(crate) async fn sealed_step_by_step(stage: &TestStage) {
         let imported = kit.import(&scene.campaign, &batch, vec![line]).await;
         assert_eq!(imported, [ImportOutcome::Refused(Refusal::ExpiryDayClosed)]);
         let untouched = kit.said(&scene.codes[4], give(&kit.user("bob"), None)).await;
-        assert_eq!(untouched, Said::Refused(Refusal::Expired));
+        assert_eq!(untouched, ChangeOutcome::Refused(Refusal::Expired));
         assert_eq!(residue(stage, scene.day).await, here);
     };
     let ways = [Way::Seals, Way::Writes];
@@ -209,7 +209,11 @@ pub(crate) async fn a_campaign_made_step_by_step(stage: &TestStage) {
         for n in 0..4 {
             let change = kit.change(redeem(&kit.user("ann"), "1"), Asker::Shop, NOW);
             let applied = kit.hot.apply(&word, change).await.unwrap();
-            let want = if n < 3 { Said::Accepted } else { Said::Refused(Refusal::SoldOut) };
+            let want = if n < 3 {
+                ChangeOutcome::Accepted
+            } else {
+                ChangeOutcome::Refused(Refusal::SoldOut)
+            };
             assert_eq!(said(&applied), want);
             codes.extend(applied.snapshot.map(|snapshot| snapshot.coupon.code().clone()));
         }
@@ -258,13 +262,15 @@ pub(crate) async fn writers_race_the_seal(stage: &TestStage) {
                 };
                 let applied = patiently(ask).await;
                 match said(&applied) {
-                    Said::Accepted => {
+                    ChangeOutcome::Accepted => {
                         assert!(!began_sealed, "accepted after the seal: {applied:?}");
                         last = Some(of(&applied).clone());
                     }
-                    Said::Replayed => {}
-                    Said::Refused(Refusal::Expired | Refusal::ExpiryDayClosed) => return last,
-                    Said::Refused(Refusal::Voided) => return last,
+                    ChangeOutcome::Replayed => {}
+                    ChangeOutcome::Refused(Refusal::Expired | Refusal::ExpiryDayClosed) => {
+                        return last;
+                    }
+                    ChangeOutcome::Refused(Refusal::Voided) => return last,
                     other => panic!("{code}: {other:?}"),
                 }
             }
@@ -282,7 +288,7 @@ pub(crate) async fn writers_race_the_seal(stage: &TestStage) {
         assert_eq!(residue(stage, day).await, want, "round {round}");
         let none = reference("late");
         let late_issue = kit.issue(&campaign, &kit.user("bob"), none).await;
-        assert!(matches!(said(&late_issue), Said::Refused(_)), "{late_issue:?}");
+        assert!(matches!(said(&late_issue), ChangeOutcome::Refused(_)), "{late_issue:?}");
     }
 }
 

@@ -11,7 +11,7 @@ use hot::{Applied, Coupons, HotStore};
 use hot_cql::CqlHot;
 
 use super::stage::{ChangeResult, StepSweep, StopPoint, TestStage, held_by, patiently};
-use hot_conformance::kit::{NOW, Said, give, of, reference, revoke, said};
+use hot_conformance::kit::{ChangeOutcome, NOW, give, of, reference, revoke, said};
 
 /// As many as make a lease two coupons.
 const TWO_EACH: u64 = 130;
@@ -35,9 +35,12 @@ async fn drain(stage: &TestStage, campaign: &Campaign, codes: &[Code]) {
     };
     // Many at the same time, and then one more.
     let asks = stream::iter(0..codes.len()).map(ask).buffer_unordered(AT_ONCE);
-    let answers: Vec<Said> = asks.collect().await;
-    let sold_out = Said::Refused(Refusal::SoldOut);
-    assert!(answers.iter().all(|it| [Said::Accepted, sold_out].contains(it)), "{answers:?}");
+    let answers: Vec<ChangeOutcome> = asks.collect().await;
+    let sold_out = ChangeOutcome::Refused(Refusal::SoldOut);
+    assert!(
+        answers.iter().all(|it| [ChangeOutcome::Accepted, sold_out].contains(it)),
+        "{answers:?}"
+    );
     assert_eq!(ask(0).await, sold_out);
     let read = stream::iter(codes).map(|code| stage.kit.coupon(code)).buffer_unordered(AT_ONCE);
     for coupon in read.collect::<Vec<_>>().await {
@@ -51,7 +54,7 @@ pub(crate) async fn lease_of_a_killed_process(stage: &TestStage) {
     let campaign = stage.draft();
     let codes = stage.kit.stocked(&campaign, TWO_EACH).await;
     let to_ann = issue(stage, &*first.hot, &campaign, &stage.kit.user("ann")).await;
-    assert_eq!(said(&to_ann), Said::Accepted);
+    assert_eq!(said(&to_ann), ChangeOutcome::Accepted);
     first.hand.stop_now();
     drain(stage, &campaign, &codes).await;
 }
@@ -64,12 +67,12 @@ pub(crate) async fn returned_lease(stage: &TestStage) {
     let codes = stage.kit.stocked(&campaign, TWO_EACH).await;
     first.hand.stop(StopPoint::At("SET owner = null"));
     let to_ann = issue(stage, &*first.hot, &campaign, &stage.kit.user("ann")).await;
-    assert_eq!(said(&to_ann), Said::Accepted);
+    assert_eq!(said(&to_ann), ChangeOutcome::Accepted);
     stage.stopped_at("stock: a lease is returned", first.hand.is_stopped().await);
     drain(stage, &campaign, &codes).await;
     first.hand.let_go();
     let late = issue(stage, &*first.hot, &campaign, &stage.kit.user("bob")).await;
-    assert_eq!(said(&late), Said::Refused(Refusal::SoldOut));
+    assert_eq!(said(&late), ChangeOutcome::Refused(Refusal::SoldOut));
     drain(stage, &campaign, &codes).await;
 }
 
@@ -87,14 +90,14 @@ pub(crate) async fn a_walk_ends_at_the_first_lease(stage: &TestStage) {
     for _ in 0..2 {
         let process = stage.process().await;
         let first = issue(stage, &*process.hot, &campaign, &kit.user("ann")).await;
-        assert_eq!(said(&first), Said::Accepted);
+        assert_eq!(said(&first), ChangeOutcome::Accepted);
         process.hand.stop_now();
     }
     // A new process, so that only its reads are counted.
     let last = stage.process().await;
     let before = last.hot.gauge().reads;
     let bob = issue(stage, &*last.hot, &campaign, &kit.user("bob")).await;
-    assert_eq!(said(&bob), Said::Accepted);
+    assert_eq!(said(&bob), ChangeOutcome::Accepted);
     let reads = last.hot.gauge().reads - before;
     // Two reads a code, and there are 600 codes.
     assert!(reads < 2 * CHUNK as u64, "{reads} reads");
@@ -119,7 +122,7 @@ pub(crate) async fn many_revoked_coupons(stage: &TestStage) {
         let found = kit.found(code).await;
         let change = kit.change(revoke(user), Asker::Shop, NOW);
         let applied = patiently(async || first.hot.apply(&found, change.clone()).await).await;
-        assert_eq!(said(&applied), Said::Accepted);
+        assert_eq!(said(&applied), ChangeOutcome::Accepted);
     };
     stream::iter(&given).map(take_back).buffer_unordered(AT_ONCE).collect::<()>().await;
     first.hand.stop_now();
@@ -162,7 +165,7 @@ pub(crate) async fn imported_stock(stage: &TestStage) {
         }
         Way::Wanted => {
             let bob = issue(stage, &*kit.hot, &scene.campaign, &kit.user("bob")).await;
-            assert_eq!(said(&bob), Said::Accepted);
+            assert_eq!(said(&bob), ChangeOutcome::Accepted);
         }
         Way::Everybody => drain(stage, &scene.campaign, &scene.codes).await,
     };
@@ -176,7 +179,10 @@ pub(crate) async fn imported_stock(stage: &TestStage) {
         }
         assert!(held_by(&coupons, &scene.user).len() <= 1);
         let theirs = said(&issue(stage, &*kit.hot, &scene.campaign, &scene.user).await);
-        assert!(way == Way::Everybody || !matches!(theirs, Said::Refused(_)), "{theirs:?}");
+        assert!(
+            way == Way::Everybody || !matches!(theirs, ChangeOutcome::Refused(_)),
+            "{theirs:?}"
+        );
         drain(stage, &scene.campaign, &scene.codes).await;
     };
     let ways = [Way::SameAgain, Way::Wanted, Way::Everybody];
@@ -211,15 +217,19 @@ pub(crate) async fn revoked_coupon(stage: &TestStage) {
             let was_back = *kit.coupon(&scene.codes[0]).await.state() == State::Available;
             let taken = said(&take_back(scene).await);
             let want = match was_back {
-                true => Said::Refused(Refusal::NotIssued),
-                false => Said::Accepted,
+                true => ChangeOutcome::Refused(Refusal::NotIssued),
+                false => ChangeOutcome::Accepted,
             };
             assert_eq!(taken, want);
         }
         Way::Wanted | Way::Everybody => {
             let is_free = *kit.coupon(&scene.codes[0]).await.state() == State::Available;
             let bob = issue(stage, &*kit.hot, &scene.campaign, &kit.user("bob")).await;
-            let want = if is_free { Said::Accepted } else { Said::Refused(Refusal::SoldOut) };
+            let want = if is_free {
+                ChangeOutcome::Accepted
+            } else {
+                ChangeOutcome::Refused(Refusal::SoldOut)
+            };
             assert_eq!(said(&bob), want);
         }
     };
@@ -230,11 +240,11 @@ pub(crate) async fn revoked_coupon(stage: &TestStage) {
         }
         if now.holder() == Some(&scene.user) {
             let taken = take_back(scene).await;
-            assert_eq!(said(&taken), Said::Accepted);
+            assert_eq!(said(&taken), ChangeOutcome::Accepted);
         }
         let want = match kit.coupon(&scene.codes[0]).await.holder() {
-            Some(_) => Said::Refused(Refusal::SoldOut),
-            None => Said::Accepted,
+            Some(_) => ChangeOutcome::Refused(Refusal::SoldOut),
+            None => ChangeOutcome::Accepted,
         };
         let eve = issue(stage, &*kit.hot, &scene.campaign, &kit.user("eve")).await;
         assert_eq!(said(&eve), want, "it is issued again");
