@@ -34,7 +34,7 @@ pub struct File<S> {
     is_over: bool,
 }
 
-pub struct Begin {
+pub struct FileBeginning {
     /// `None` for a file of blank lines.
     pub header: Option<FileHeader>,
     pub header_text: Option<String>,
@@ -137,8 +137,8 @@ where
     ///
     /// # Errors
     /// [`BadFile::Header`], [`FileError::BrokenOff`].
-    pub async fn begin(&mut self, format: &FileFormat) -> Result<Begin, FileError> {
-        let none = || Begin { header: None, header_text: None, lines: Vec::new() };
+    pub async fn begin(&mut self, format: &FileFormat) -> Result<FileBeginning, FileError> {
+        let none = || FileBeginning { header: None, header_text: None, lines: Vec::new() };
         let Some(mut first) = self.next().await.transpose()? else { return Ok(none()) };
         let said = first.text().ok().and_then(said_separator);
         self.is_of_rejected = first.text().is_ok_and(is_reject_header);
@@ -180,7 +180,7 @@ where
         }
         let header_text = header.is_line().then(|| text.to_owned());
         let lines = if header_text.is_some() { Vec::new() } else { vec![first] };
-        Ok(Begin { header: Some(header), header_text, lines })
+        Ok(FileBeginning { header: Some(header), header_text, lines })
     }
 
     async fn look_ahead(&mut self) {

@@ -56,7 +56,7 @@ mod template;
 pub mod workbook;
 
 pub use codes::{CodeOfFile, CodeReader};
-pub use file::{BadFile, Begin, File, FileError, REJECT_HEADER};
+pub use file::{BadFile, File, FileBeginning, FileError, REJECT_HEADER};
 pub use format::{FileFormat, IgnoredColumns};
 pub use template::TEMPLATE;
 

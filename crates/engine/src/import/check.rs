@@ -24,7 +24,7 @@ pub(super) struct LineCheck<'a> {
 }
 
 /// The reason of a rejection, and its detail.
-type Rejection = (&'static str, String);
+type RejectReason = (&'static str, String);
 
 /// A line that the store may get.
 pub(super) struct GoodLine {
@@ -66,7 +66,7 @@ impl LineCheck<'_> {
         }
     }
 
-    fn decide(&mut self, line: &FileLine) -> Result<(ImportLine, Option<u64>), Rejection> {
+    fn decide(&mut self, line: &FileLine) -> Result<(ImportLine, Option<u64>), RejectReason> {
         let (read, written) = self.read(line)?;
         if !Day::expiry_day_of(read.expires_at).can_be_archived() {
             let detail =
@@ -97,7 +97,7 @@ impl LineCheck<'_> {
 
     /// The coupon of a line with its code as the line writes it, or the reason and the detail of its
     /// rejection.
-    fn read(&self, line: &FileLine) -> Result<(ImportLine, String), Rejection> {
+    fn read(&self, line: &FileLine) -> Result<(ImportLine, String), RejectReason> {
         let parsed = line.text().and_then(|text| match &self.header {
             Some(header) => header.parse(text, &self.defaults),
             None => Err(RowError::Empty),
