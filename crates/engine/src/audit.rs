@@ -4,7 +4,7 @@ use coupon::ids::{Actor, CampaignId, Reason};
 use hot::audit::{Act, AuditEntry, AuditEvent, Audited};
 
 use crate::failure::Failure;
-use crate::lists::PAGE_MAX;
+use crate::pages::PAGE_MAX;
 use crate::{Caller, Engine, Role};
 
 impl Engine {

@@ -9,10 +9,10 @@ use coupon::minted::{CodeKey, KeyId};
 use futures::stream::{Stream, StreamExt, once, try_unfold};
 use hot::{MintOrder, RejectedLine};
 
-use crate::campaigns::must_lie;
+use crate::failure::must_lie;
 use crate::failure::{Failure, WriteResult, found};
-use crate::import::reject_row;
-use crate::lists::PAGE_MAX;
+use crate::import::{made_batch_id, reject_row};
+use crate::pages::PAGE_MAX;
 use crate::{Caller, Engine, Role};
 
 const READERS: [Role; 2] = [Role::Operator, Role::Admin];
@@ -125,8 +125,4 @@ impl Engine {
         let newest = self.router.keys().last().map(CodeKey::id);
         newest.ok_or(Failure::NoCodeKey)
     }
-}
-
-pub(crate) fn made_batch_id() -> BatchId {
-    format!("bat_{}", uuid::Uuid::now_v7()).parse().expect("a UUID makes a name")
 }

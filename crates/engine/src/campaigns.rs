@@ -14,13 +14,12 @@ use coupon::time::Millis;
 use hot::protocol::terms_tag;
 use hot::{CampaignPatch, CampaignRow, MintOrder, NewCampaign, Patched};
 
-use crate::failure::{Failure, WriteResult, found};
-use crate::lists::PAGE_MAX;
+use crate::failure::{Failure, WriteResult, found, range};
+use crate::pages::PAGE_MAX;
 use crate::{Caller, Engine, Role};
 pub use draft::CampaignDraft;
 use draft::normal_form;
-pub(crate) use faults::must_lie;
-use faults::{bad_metadata, bad_name, range};
+use faults::{bad_metadata, bad_name};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CampaignView {

@@ -3,7 +3,7 @@
 use coupon::calendar::format_instant;
 use hot::Tier;
 
-use crate::coupons::CouponView;
+use crate::coupon_view::CouponView;
 use crate::csv::{BYTE_ORDER_MARK, row};
 
 /// The columns: the fields of a coupon in the HTTP interface. A new column is added after the last one.

@@ -6,7 +6,6 @@ mod hold;
 mod issue;
 mod read;
 mod redeem;
-mod view;
 
 use coupon::apply::{Action, Asker, Change, Outcome};
 use coupon::code::CodeText;
@@ -23,7 +22,6 @@ pub use check::CheckView;
 pub use hold::{HOLD_SECONDS_DEFAULT, HOLD_SECONDS_MAX, HoldView};
 pub use read::NotFoundReason;
 pub use redeem::RedemptionView;
-pub use view::CouponView;
 
 /// What a call with a shared code lacks, if the order alone does not say which coupon is meant.
 const NEEDS_USER: &str =

@@ -9,7 +9,7 @@ use coupon::ids::UserId;
 use coupon::time::Millis;
 
 use crate::Role;
-use crate::coupons::CouponView;
+use crate::coupon_view::CouponView;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EventView<'a> {

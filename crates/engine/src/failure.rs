@@ -1,13 +1,14 @@
 //! Failures: how a use case ends if it does not do what was asked.
 
+use coupon::campaign::ImportCounts;
+use coupon::ids::BatchId;
 use coupon::refusal::Refusal;
 use hot::{HotError, Named};
 
 pub use ::import::BadFile;
 use ::import::FileError;
 
-use crate::coupons::CouponView;
-use crate::import::ImportStopped;
+use crate::coupon_view::CouponView;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldFault {
@@ -45,6 +46,29 @@ pub enum Failure {
     ImportStopped(Box<ImportStopped>),
 }
 
+/// An import that ended before its file did, because the store failed.
+#[derive(Debug)]
+pub struct ImportStopped {
+    pub error: HotError,
+    pub batch: BatchId,
+    /// How the finished lines ended: `imported`, `already_there` and `rejected` add up to `lines`.
+    /// With [`HotError::Unknown`], some 200 more lines may be imported.
+    pub counts: ImportCounts,
+}
+
+impl ImportStopped {
+    /// What is imported, and what to do, for people.
+    pub fn sentence(&self) -> String {
+        let ImportCounts { imported, already_there, rejected, .. } = self.counts;
+        let batch = &self.batch;
+        format!(
+            "the import stopped: {imported} lines are imported, {already_there} were already \
+             there, {rejected} are rejected; send the same file again into batch {batch}, and it \
+             goes on"
+        )
+    }
+}
+
 impl Failure {
     pub(crate) fn refused(refusal: Refusal) -> Failure {
         Failure::Refused { refusal, coupon: None }
@@ -52,6 +76,20 @@ impl Failure {
 
     pub fn invalid(field: &str, detail: impl Into<String>) -> Failure {
         Failure::Invalid(vec![FieldFault::new(field, detail)])
+    }
+}
+
+/// The fault of a number outside `min` to `max`.
+pub(crate) fn range(field: &str, found: Option<u64>, min: u64, max: u64) -> Option<FieldFault> {
+    let found = found?;
+    let outside = !(min..=max).contains(&found);
+    outside.then(|| FieldFault::new(field, format!("is {found}, want {min} to {max}")))
+}
+
+pub(crate) fn must_lie(field: &str, found: Option<u64>, min: u64, max: u64) -> Result<(), Failure> {
+    match range(field, found, min, max) {
+        None => Ok(()),
+        Some(fault) => Err(Failure::Invalid(vec![fault])),
     }
 }
 

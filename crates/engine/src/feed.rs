@@ -9,8 +9,8 @@ use coupon::ids::{CampaignId, ReaderName};
 use coupon::time::Millis;
 use hot::feed::{EventType, FeedEvent, FeedGone, FeedRead, FeedStart, Happened};
 
-use crate::campaigns::must_lie;
 use crate::failure::Failure;
+use crate::failure::must_lie;
 use crate::{Caller, Engine, Role};
 
 /// Events of a page if the caller does not say.

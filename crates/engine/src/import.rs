@@ -14,11 +14,11 @@ use coupon::ids::{BatchId, CampaignId};
 use coupon::time::DAY_MS;
 use futures::Stream;
 
-use crate::batches::made_batch_id;
 use crate::failure::{Failure, WriteResult};
 use crate::{Caller, Engine, Role};
 use run::RunningImport;
 
+pub use crate::failure::ImportStopped;
 pub use ::import::{
     CodeOfFile, CodeReader, File, FileError, FileFormat, IgnoredColumns, TEMPLATE, columns, dates,
     encoding, exports, lines, record, states,
@@ -28,7 +28,6 @@ pub use dry_run::{
 };
 pub use rejected::reject_row;
 pub use repeats::REPEATS_MAX;
-pub use stopped::ImportStopped;
 
 /// Days for which rejected lines are kept for the report.
 pub const REJECTED_KEPT_DAYS: u16 = 30;
@@ -89,4 +88,8 @@ impl Engine {
             }
         }
     }
+}
+
+pub(crate) fn made_batch_id() -> BatchId {
+    format!("bat_{}", uuid::Uuid::now_v7()).parse().expect("a UUID makes a name")
 }

@@ -15,6 +15,7 @@ mod clock;
 mod codes; // the list of a campaign's unused codes, for a printer
 mod compactions; // what all processes have compacted
 mod coupon_file; // coupons for a spreadsheet, and for an import
+mod coupon_view;
 mod coupons; // what a caller does with one coupon
 pub mod csv;
 mod events; // which part of a coupon's history a caller may see
@@ -73,9 +74,10 @@ pub use compactions::{
     OtherRuns,
 };
 pub use coupon_file::{COUPON_COLUMNS, coupon_csv_header, coupon_csv_row};
+pub use coupon_view::CouponView;
 pub use coupons::{
-    AdminChange, CheckView, CouponView, HOLD_SECONDS_DEFAULT, HOLD_SECONDS_MAX, HoldView,
-    NewExpiry, NotFoundReason, RedemptionView,
+    AdminChange, CheckView, HOLD_SECONDS_DEFAULT, HOLD_SECONDS_MAX, HoldView, NewExpiry,
+    NotFoundReason, RedemptionView,
 };
 pub use events::EventView;
 pub use failure::{BadFile, Failure, FieldFault, WriteResult};
@@ -89,10 +91,10 @@ pub use hot::{
     Account, CampaignPatch, CouponFilter, Gauge, HotError, ListOrder, PartitionPlan, RejectedLine,
     Span, Tier,
 };
-pub use lists::{ListRequest, ListView, PAGE_DEFAULT, PAGE_MAX, SPAN_DAYS_MAX};
+pub use lists::{ListRequest, ListView, PAGE_DEFAULT, SPAN_DAYS_MAX};
 pub use notice_rounds::{NOTICE_ROUNDS_MAX, NoticeRound};
 pub use notices::{DueCoupon, DuePage, NOTICE_DAYS_MAX, NOTICE_TYPE, NoticeRange};
-pub use pages::{CursorPosition, TieBreaker};
+pub use pages::{CursorPosition, PAGE_MAX, TieBreaker};
 pub use queries::{QUERIES_MAX, QUERY_BYTES_MAX, SavedQuery};
 pub use redemption_file::{LineStream, redemption_csv_header, redemption_csv_row};
 pub use redemptions::{

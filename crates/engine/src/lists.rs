@@ -6,17 +6,14 @@ use coupon::ids::{CampaignId, UserId};
 use coupon::time::DAY_MS;
 use hot::{CouponFilter, ListOrder, ListScope, Span};
 
-use crate::campaigns::must_lie;
-use crate::coupons::CouponView;
+use crate::coupon_view::CouponView;
 use crate::failure::Failure;
-use crate::pages::{CursorPosition, PageQuery};
+use crate::failure::must_lie;
+use crate::pages::{CursorPosition, PAGE_MAX, PageQuery};
 use crate::{Caller, Engine, Role};
 
 /// Items of a page if the caller does not say.
 pub const PAGE_DEFAULT: usize = 50;
-
-/// Most items of a page: some 500 KB of JSON.
-pub const PAGE_MAX: usize = 1_000;
 
 /// Longest span of `expires_at` in a list of everybody's coupons, in days: a month.
 pub const SPAN_DAYS_MAX: i64 = 31;

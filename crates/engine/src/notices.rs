@@ -15,7 +15,7 @@ use coupon::time::{DAY_MS, Millis};
 use hot::{CouponFilter, CouponSnapshot, ListOrder, ListPosition, ListQuery, ListScope, Span};
 
 use crate::failure::Failure;
-use crate::lists::PAGE_MAX;
+use crate::pages::PAGE_MAX;
 use crate::{Caller, Engine, Role};
 
 /// Most days between a notice and the last day: a year.

@@ -23,6 +23,9 @@ use crate::failure::Failure;
 use archived::ArchivedPage;
 pub use position::{CursorPosition, TieBreaker};
 
+/// Most items of a page: some 500 KB of JSON.
+pub const PAGE_MAX: usize = 1_000;
+
 pub(crate) struct PageQuery {
     pub(crate) scope: ListScope,
     pub(crate) filter: CouponFilter,

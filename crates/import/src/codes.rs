@@ -3,13 +3,14 @@
 use bytes::Bytes;
 use futures::Stream;
 
+use super::bad_file::BadFile;
 use super::cells::RecordCells;
 use super::columns::KnownColumn;
 use super::exports::{ColumnMeaning, KnownExport};
-use super::file::{BadFile, File, FileError};
+use super::file::{File, FileError};
 use super::first_line::{said_separator, separators};
 use super::lines::FileLine;
-use super::record::RowError;
+use super::row_error::RowError;
 
 /// The codes of a file, in its order. Their column is found by the names of an import; a file
 /// without a header has its codes in the first column.

@@ -5,11 +5,13 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 
+use super::bad_file::BadFile;
 use super::encoding::TextEncoding;
 use super::first_line::said_separator;
 use super::format::FileFormat;
-use super::lines::{FileLine, LINE_LEN_MAX, NotCsv, RecordSplitter, SNIFF_LEN, sniff};
-use super::record::{FileHeader, RowError};
+use super::lines::{FileLine, NotCsv, RecordSplitter, SNIFF_LEN, sniff};
+use super::record::FileHeader;
+use super::row_error::{LINE_LEN_MAX, RowError};
 use super::workbook::{self, BadWorkbook, WORKBOOK_BYTES_MAX};
 
 /// Lines that are looked at before the first is imported: a column of states shows in a few of them,
@@ -49,15 +51,6 @@ pub enum FileError {
     /// The stream ended in this error; what arrived before it can be used.
     #[error("{0}")]
     BrokenOff(String),
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadFile {
-    #[error("{0}")]
-    Kind(String),
-    /// Why the first line refuses the whole file, and what to do about it.
-    #[error("{0}")]
-    Header(String),
 }
 
 impl<S, E> File<S>

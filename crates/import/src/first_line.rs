@@ -9,11 +9,11 @@ mod as_coupon;
 mod mapped;
 mod unmapped;
 
+use super::bad_file::BadFile;
 use super::cells::{RecordCells, bare};
 use super::columns::{KnownColumn, clipped};
-use super::exports::KnownExport;
-use super::file::BadFile;
 use super::format::FileFormat;
+use super::layout::{FirstLineLayout, position};
 use super::record::FileHeader;
 use super::states::{StateSign, is_state_name, is_state_value};
 use mapped::mapped;
@@ -125,24 +125,6 @@ fn check_name(at: usize, name: &str, format: &FileFormat) -> Result<(), BadFile>
         return Ok(());
     }
     Err(says_a_state(&format!("column {at} is {:?}", clipped(name)), at, Some(name)))
-}
-
-/// Where a column is, from 0.
-pub(super) fn position(columns: &[Option<KnownColumn>], column: KnownColumn) -> Option<usize> {
-    columns.iter().position(|it| *it == Some(column))
-}
-
-/// What the first line says about the other lines.
-#[derive(Debug)]
-pub(super) struct FirstLineLayout {
-    /// What each cell is; `None` for one that is skipped.
-    pub(super) columns: Vec<Option<KnownColumn>>,
-    pub(super) states: Vec<(usize, StateSign)>,
-    /// The cells of a line that names the columns. Any other is the first row and still has to be parsed.
-    pub(super) names: Option<Vec<String>>,
-    pub(super) export: Option<&'static KnownExport>,
-    /// The fewest cells of a row; the most are the columns.
-    pub(super) cells_min: usize,
 }
 
 impl FirstLineLayout {

@@ -39,6 +39,7 @@
 //! # }
 //! ```
 
+mod bad_file;
 mod cells;
 mod codes;
 pub mod columns;
@@ -48,15 +49,18 @@ pub mod exports;
 mod file;
 mod first_line;
 mod format;
+mod layout;
 pub mod lines;
 mod quotes;
 pub mod record;
+mod row_error;
 pub mod states;
 mod template;
 pub mod workbook;
 
+pub use bad_file::BadFile;
 pub use codes::{CodeOfFile, CodeReader};
-pub use file::{BadFile, File, FileBeginning, FileError, REJECT_HEADER};
+pub use file::{File, FileBeginning, FileError, REJECT_HEADER};
 pub use format::{FileFormat, IgnoredColumns};
 pub use template::TEMPLATE;
 

@@ -10,14 +10,10 @@ mod sniff;
 
 use super::encoding::TextEncoding;
 use super::quotes::{ByteKind, QuoteState};
+use super::row_error::LINE_LEN_MAX;
 
 pub use line::{FileLine, LONG_LINE_SHOWN_MAX, REJECTED_TEXT_MAX};
 pub use sniff::{NotCsv, SNIFF_LEN, sniff};
-
-/// Longest record, in bytes without its line end. All columns at their limits have about 400 bytes,
-/// so this is a wide margin. A longer one is no coupon but a file without line ends, which must not
-/// fill the memory.
-pub const LINE_LEN_MAX: usize = 4_096;
 
 /// Most lines of one record. Excel allows 253 line ends in a cell, so a record with more has a quote
 /// that is never closed. It is rejected as a whole, and reading goes on after it: without a bound,
@@ -186,7 +182,7 @@ fn start(started: &mut Vec<u8>, bytes: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::record::RowError;
+    use super::super::row_error::RowError;
     use super::*;
 
     fn split(chunks: &[&[u8]]) -> Vec<FileLine> {

@@ -7,7 +7,6 @@
 //! exist already.
 
 mod row;
-mod row_error;
 
 use coupon::calendar::Zone;
 use coupon::code::Code;
@@ -18,11 +17,11 @@ use super::cells::{RecordCells, bare};
 use super::columns::{KnownColumn, clipped};
 use super::dates::DateOrder;
 use super::exports::KnownExport;
-use super::first_line::{FirstLineLayout, position};
 use super::format::FileFormat;
+use super::layout::{FirstLineLayout, position};
+pub use super::row_error::RowError;
 use super::states::ValueMap;
 use row::CellRow;
-pub use row_error::RowError;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImportRecord {

@@ -11,7 +11,7 @@ use coupon::time::Millis;
 use serde_json::Value;
 
 use super::CampaignDraft;
-use crate::failure::{Failure, FieldFault};
+use crate::failure::{FieldFault, range};
 
 pub(super) fn limits(draft: &CampaignDraft) -> Vec<FieldFault> {
     let days = u64::from(OPEN_DAYS_MAX);
@@ -54,20 +54,6 @@ pub(super) fn dates(
         faults.push(FieldFault::new("issue_until", "is not after issue_from"));
     }
     faults
-}
-
-/// The fault of a number outside `min` to `max`.
-pub(super) fn range(field: &str, found: Option<u64>, min: u64, max: u64) -> Option<FieldFault> {
-    let found = found?;
-    let outside = !(min..=max).contains(&found);
-    outside.then(|| FieldFault::new(field, format!("is {found}, want {min} to {max}")))
-}
-
-pub(crate) fn must_lie(field: &str, found: Option<u64>, min: u64, max: u64) -> Result<(), Failure> {
-    match range(field, found, min, max) {
-        None => Ok(()),
-        Some(fault) => Err(Failure::Invalid(vec![fault])),
-    }
 }
 
 pub(super) fn bad_name(name: &str) -> Option<FieldFault> {

@@ -8,7 +8,7 @@ use coupon::refusal::Refusal;
 use coupon::time::Millis;
 use router::Found;
 
-use super::view::CouponView;
+use crate::coupon_view::CouponView;
 use crate::failure::{Failure, WriteResult, found};
 use crate::{Caller, Engine, Role};
 

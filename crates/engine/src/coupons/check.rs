@@ -7,8 +7,8 @@ use coupon::refusal::Refusal;
 use hot::CouponSnapshot;
 use router::Found;
 
-use super::view::CouponView;
 use crate::campaigns::CampaignView;
+use crate::coupon_view::CouponView;
 use crate::failure::Failure;
 use crate::{Caller, Engine};
 

@@ -5,8 +5,8 @@ use coupon::code::CodeText;
 use coupon::ids::{OrderRef, UserId};
 use coupon::time::Millis;
 
-use super::view::CouponView;
-use crate::campaigns::must_lie;
+use crate::coupon_view::CouponView;
+use crate::failure::must_lie;
 use crate::failure::{Failure, WriteResult};
 use crate::{Caller, Engine};
 

@@ -7,7 +7,7 @@ use coupon::ids::{CampaignId, IssueRef, UserId};
 use coupon::refusal::Refusal;
 use router::Found;
 
-use super::view::CouponView;
+use crate::coupon_view::CouponView;
 use crate::failure::{Failure, WriteResult};
 use crate::{Caller, Engine, Role};
 

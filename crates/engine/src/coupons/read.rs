@@ -7,9 +7,9 @@ use hot::{CouponFilter, CouponSnapshot, ListOrder, ListScope};
 use router::{Found, Unknown};
 
 use super::NEEDS_USER;
-use super::view::CouponView;
+use crate::coupon_view::CouponView;
 use crate::failure::{Failure, found};
-use crate::lists::PAGE_MAX;
+use crate::pages::PAGE_MAX;
 use crate::pages::PageQuery;
 use crate::{Caller, Engine, Role};
 

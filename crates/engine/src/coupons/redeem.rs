@@ -7,7 +7,7 @@ use coupon::ids::{CampaignId, OrderRef, Reason, UserId};
 use coupon::refusal::Refusal;
 use hot::CouponSnapshot;
 
-use super::view::CouponView;
+use crate::coupon_view::CouponView;
 use crate::failure::{Failure, WriteResult};
 use crate::{Caller, Engine};
 

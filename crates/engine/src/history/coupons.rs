@@ -8,9 +8,9 @@ use coupon::ids::CampaignId;
 use coupon::time::Day;
 
 use super::HistoryStream;
-use crate::coupons::CouponView;
+use crate::coupon_view::CouponView;
 use crate::failure::Failure;
-use crate::lists::PAGE_MAX;
+use crate::pages::PAGE_MAX;
 use crate::{Caller, Engine, Role};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

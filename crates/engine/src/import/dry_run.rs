@@ -25,8 +25,8 @@ use super::check::{GoodLine, LineCheck};
 use super::lines::FileLine;
 use super::rejected::{rejected_line, rejection};
 use super::repeats::REPEATED_CODE;
-use crate::batches::made_batch_id;
 use crate::failure::Failure;
+use crate::import::made_batch_id;
 use crate::{Caller, Engine, Role};
 
 pub use report::{CheckedLines, DryRun, ParsedLine};

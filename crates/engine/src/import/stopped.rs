@@ -11,7 +11,7 @@ use hot::{HotError, HotStore};
 use tokio::sync::Semaphore;
 
 use super::RunningImport;
-use crate::failure::Failure;
+use crate::failure::{Failure, ImportStopped};
 
 /// First pause before the counts are written again; doubles up to [`COUNT_PAUSE_MAX`].
 const COUNT_PAUSE_MIN: Duration = Duration::from_millis(500);
@@ -25,29 +25,6 @@ const COUNT_TRIES: u32 = 36;
 
 /// Stopped imports whose counts are written again at a time. The rows of more stay as they are.
 static COUNTING: Semaphore = Semaphore::const_new(16);
-
-/// An import that ended before its file did, because the store failed.
-#[derive(Debug)]
-pub struct ImportStopped {
-    pub error: HotError,
-    pub batch: BatchId,
-    /// How the finished lines ended: `imported`, `already_there` and `rejected` add up to `lines`.
-    /// With [`HotError::Unknown`], some 200 more lines may be imported.
-    pub counts: ImportCounts,
-}
-
-impl ImportStopped {
-    /// What is imported, and what to do, for people.
-    pub fn sentence(&self) -> String {
-        let ImportCounts { imported, already_there, rejected, .. } = self.counts;
-        let batch = &self.batch;
-        format!(
-            "the import stopped: {imported} lines are imported, {already_there} were already \
-             there, {rejected} are rejected; send the same file again into batch {batch}, and it \
-             goes on"
-        )
-    }
-}
 
 impl RunningImport<'_> {
     /// Writes the counts of the lines so far, so that the batch's row is right, or nearly, if the

@@ -1,10 +1,11 @@
 //! The first line under the column map of a caller.
 
+use super::super::bad_file::BadFile;
 use super::super::columns::{ColumnMap, ColumnSource, KnownColumn, clipped};
-use super::super::file::BadFile;
 use super::super::format::FileFormat;
+use super::super::layout::{FirstLineLayout, position};
 use super::as_coupon::{CouponLine, coupon, is_name, name_fault};
-use super::{FirstLineLayout, check_name, position};
+use super::check_name;
 
 /// The line under the caller's map: a header if the map has names, else a coupon if it can be read
 /// as one, else a header if no mapped cell looks like data.

@@ -1,11 +1,12 @@
 //! The first line without a column map.
 
+use super::super::bad_file::BadFile;
 use super::super::columns::{KnownColumn, clipped, guess, known};
 use super::super::exports::{ColumnMeaning, KnownExport};
-use super::super::file::BadFile;
 use super::super::format::FileFormat;
+use super::super::layout::{FirstLineLayout, position};
 use super::as_coupon::{CouponLine, coupon, is_name, name_fault};
-use super::{FirstLineLayout, MAP_IT, check_name, position};
+use super::{MAP_IT, check_name};
 
 /// The columns of a file without a header. All but the first may be missing at the end.
 pub(super) const WITHOUT_HEADER: [KnownColumn; 3] =

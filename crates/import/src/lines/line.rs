@@ -4,8 +4,7 @@ use coupon::cell_guard::unguarded;
 
 use super::super::cells::RecordCells;
 use super::super::encoding::TextEncoding;
-use super::super::record::RowError;
-use super::LINE_LEN_MAX;
+use super::super::row_error::{LINE_LEN_MAX, RowError};
 
 /// How much of a line that is too long is kept for the report, in bytes: enough to recognise it.
 pub const LONG_LINE_SHOWN_MAX: usize = 200;

@@ -12,8 +12,9 @@ use coupon::time::Millis;
 use super::super::columns::{KnownColumn, clipped};
 use super::super::dates::{self, DateOrder, ParsedDate};
 use super::super::exports::KnownExport;
+use super::super::row_error::RowError;
 use super::super::states::{StateSign, StateWord, ValueMap};
-use super::{RecordDefaults, RowError};
+use super::RecordDefaults;
 
 /// The cells of one line by column; a missing cell is empty.
 pub(super) struct CellRow<'a> {

@@ -38,7 +38,7 @@ impl Engine {
         shown.then(|| self.view_of(caller, snapshot, in_full))
     }
 
-    pub(super) fn view_of(
+    pub(crate) fn view_of(
         &self,
         caller: &Caller,
         snapshot: &CouponSnapshot,

@@ -3,9 +3,13 @@
 use coupon::code::BadCode;
 use coupon::ids::BadName;
 
-use super::super::columns::KnownColumn;
-use super::super::dates::DateFault;
-use super::super::lines::LINE_LEN_MAX;
+use super::columns::KnownColumn;
+use super::dates::DateFault;
+
+/// Longest record, in bytes without its line end. All columns at their limits have about 400 bytes,
+/// so this is a wide margin. A longer one is no coupon but a file without line ends, which must not
+/// fill the memory.
+pub(crate) const LINE_LEN_MAX: usize = 4_096;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RowError {
