@@ -8,7 +8,6 @@ use coupon::ids::{BatchId, CampaignId, Reason};
 use serde_json::json;
 
 use self::create::CreateFlags;
-use self::list::List;
 use crate::client::{self, Refused, Repeat, Reply, ServiceClient};
 use crate::failure::{CliError, Ended};
 use crate::open::Purpose;
@@ -118,11 +117,7 @@ async fn ask(service: &ServiceClient, command: &CampaignCommand) -> Result<(), C
             let repeat = repeat(body["campaign_id"].is_string());
             made(service.post(&["campaigns"], &body, repeat).await?)
         }
-        CampaignCommand::List { json } => {
-            let mut list = List::begin(*json);
-            service.pages(&["campaigns"], Vec::new(), |page| list.put(page)).await?;
-            list.end()
-        }
+        CampaignCommand::List { json } => list::print(service, *json).await,
         CampaignCommand::Show { id } => {
             let campaign = service.get(&["campaigns", id.as_str()], &[]).await;
             output::say_json(&campaign.map_err(absent(id))?)

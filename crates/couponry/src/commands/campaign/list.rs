@@ -5,55 +5,39 @@ use coupon::time::Millis;
 use engine::{Clock, SystemClock};
 use serde_json::Value;
 
+use crate::client::ServiceClient;
 use crate::failure::CliError;
 use crate::output::{self, Left, Out, Right, cell_text, thousands};
 
-pub(super) enum List {
-    Lines(Out),
-    Table { rows: Vec<[String; 8]>, now: Millis },
+/// Prints lines as they come, and a table when all campaigns are known.
+pub(super) async fn print(service: &ServiceClient, as_json: bool) -> Result<(), CliError> {
+    let as_lines = as_json || !output::is_terminal();
+    let (mut out, mut rows, now) = (Out::standard(), Vec::new(), SystemClock.now());
+    let take = |campaigns: Vec<Value>| {
+        if as_lines {
+            return campaigns.iter().try_for_each(|it| out.put(&(output::json_line(it)? + "\n")));
+        }
+        rows.extend(campaigns.iter().map(|it| row(it, now)));
+        Ok(())
+    };
+    service.pages(&["campaigns"], Vec::new(), take).await?;
+    if as_lines {
+        return out.finish();
+    }
+    let heads = [
+        ("CAMPAIGN", Left),
+        ("HANDOUT", Left),
+        ("STOCK", Right),
+        ("ISSUED", Right),
+        ("REDEEMED", Right),
+        ("VOID", Right),
+        ("LAST DAY", Left),
+        ("STATE", Left),
+    ];
+    output::say(&output::table(heads, rows))
 }
 
-impl List {
-    pub(super) fn begin(as_json: bool) -> List {
-        if as_json || !output::is_terminal() {
-            return List::Lines(Out::standard());
-        }
-        List::Table { rows: Vec::new(), now: SystemClock.now() }
-    }
-
-    /// `campaigns` are as the HTTP interface shows them.
-    pub(super) fn put(&mut self, campaigns: Vec<Value>) -> Result<(), CliError> {
-        match self {
-            List::Lines(out) => {
-                campaigns.iter().try_for_each(|it| out.put(&(output::json_line(it)? + "\n")))
-            }
-            List::Table { rows, now } => {
-                rows.extend(campaigns.iter().map(|it| row(it, *now)));
-                Ok(())
-            }
-        }
-    }
-
-    pub(super) fn end(self) -> Result<(), CliError> {
-        match self {
-            List::Lines(out) => out.finish(),
-            List::Table { rows, .. } => {
-                let heads = [
-                    ("CAMPAIGN", Left),
-                    ("HANDOUT", Left),
-                    ("STOCK", Right),
-                    ("ISSUED", Right),
-                    ("REDEEMED", Right),
-                    ("VOID", Right),
-                    ("LAST DAY", Left),
-                    ("STATE", Left),
-                ];
-                output::say(&output::table(heads, rows))
-            }
-        }
-    }
-}
-
+/// `campaign` is as the HTTP interface shows it.
 fn row(campaign: &Value, now: Millis) -> [String; 8] {
     let ends = campaign["expires_at"].as_str().and_then(|it| parse_instant(it).ok());
     let state = match (campaign["paused"] == true, ends.is_some_and(|ends| now >= ends)) {
