@@ -54,14 +54,10 @@ pub(crate) struct Key {
     pub(crate) made_at: Millis,
     pub(crate) retired_at: Option<Millis>,
     pub(crate) path: PathBuf,
-    secret: Vec<u8>,
+    pub(crate) secret: Vec<u8>,
 }
 
 impl Key {
-    pub(crate) fn secret(&self) -> &[u8] {
-        &self.secret
-    }
-
     fn code_key(&self) -> Option<CodeKey> {
         let secret: [u8; CODE_KEY_LEN] = self.secret.as_slice().try_into().ok()?;
         (self.kind == Kind::Code).then(|| CodeKey::new(secret))
@@ -71,7 +67,7 @@ impl Key {
 /// All keys of a data folder, oldest first.
 #[derive(Clone)]
 pub(crate) struct Keys {
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
     pub(crate) all: Vec<Key>,
     ring: KeyRing,
 }
@@ -144,7 +140,7 @@ impl Keys {
         let key = Key { kind, id, made_at, retired_at: None, path, secret };
         file::write(&key)?;
         self.all.push(key.clone());
-        self.ring.replace(self.code_keys());
+        self.ring.replace(code_keys(&self.all));
         Ok(key)
     }
 
@@ -175,18 +171,9 @@ impl Keys {
         self.all.iter().rev().find(|key| key.kind == kind && key.retired_at.is_none())
     }
 
-    /// The code keys; the last one mints.
-    pub(crate) fn code_keys(&self) -> Vec<CodeKey> {
-        code_keys(&self.all)
-    }
-
     /// The code keys for all that mint and open codes. [`Keys::replace`] updates them.
     pub(crate) fn ring(&self) -> KeyRing {
         self.ring.clone()
-    }
-
-    pub(crate) fn folder(&self) -> &Path {
-        &self.folder
     }
 
     /// Reads the folder again, into keys with a ring of their own. The name of each key survives a
@@ -209,7 +196,7 @@ impl Keys {
 
     /// Replaces the keys, those of the ring too, by `found`.
     pub(crate) fn replace(&mut self, found: Keys) {
-        self.ring.replace(found.code_keys());
+        self.ring.replace(code_keys(&found.all));
         self.all = found.all;
     }
 
@@ -218,6 +205,7 @@ impl Keys {
     }
 }
 
+/// The code keys; the last one mints.
 fn code_keys(all: &[Key]) -> Vec<CodeKey> {
     let (retired, active): (Vec<&Key>, Vec<&Key>) =
         all.iter().partition(|key| key.retired_at.is_some());

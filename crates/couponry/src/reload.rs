@@ -29,13 +29,13 @@ pub(crate) async fn watch(
     console: Option<Arc<Console>>,
 ) {
     let mut hangup = signal(SignalKind::hangup()).ok();
-    let mut seen = print(keys.folder());
+    let mut seen = print(&keys.folder);
     loop {
         let hung_up = tokio::select! {
             () = tokio::time::sleep(LOOK_EVERY) => false,
             () = next_signal(&mut hangup) => true,
         };
-        let now = print(keys.folder());
+        let now = print(&keys.folder);
         if now == seen && !hung_up {
             continue;
         }
@@ -58,7 +58,7 @@ pub(crate) async fn watch(
 fn read_again(keys: &mut Keys, tokens: &TokenService) -> Result<(), CliError> {
     let found = keys.found()?;
     if let Some(gone) = keys.code_key_without(&found) {
-        let folder = keys.folder().display();
+        let folder = keys.folder.display();
         let sentence = format!("code key {gone} is gone from {folder}: its codes would be unknown");
         return Err(CliError::new(sentence).and("put the file back, if need be from a backup"));
     }

@@ -131,7 +131,7 @@ pub(crate) async fn checked(
         }
         Err(error) => return Err(CliError::of(error)),
     }
-    let codes = keys.code_keys();
+    let codes = keys.ring().current();
     let progress = CommandProgress::new(WorkKind::Verify, None, output::is_terminal());
     let verifier = Verifier::new(
         engine.hot(),

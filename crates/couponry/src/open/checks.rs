@@ -91,7 +91,7 @@ pub(crate) async fn must_have_every_key(store: &dyn HotStore, keys: &Keys) -> Re
         Some(id) => Err(NotOpen::Never(CliError::new(format!(
             "a batch was minted with code key {id}, which is not in {}: put code-{id}.key there, \
              from a backup or another machine",
-            keys.folder().display()
+            keys.folder.display()
         )))),
     }
 }

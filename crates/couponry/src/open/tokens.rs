@@ -16,7 +16,7 @@ pub(crate) fn tokens(settings: &Settings, keys: &Keys) -> Result<TokenService, C
 
 pub(crate) fn local_keys(keys: &Keys) -> Result<LocalKeys, CliError> {
     let local = keys.token_keys().map(|key| match key.retired_at {
-        None => LocalKey::active(&key.id, key.secret(), key.made_at.0),
+        None => LocalKey::active(&key.id, &key.secret, key.made_at.0),
         Some(_) => LocalKey::retired(&key.id),
     });
     let local = local.collect::<Result<Vec<_>, _>>().map_err(CliError::of)?;

@@ -107,5 +107,5 @@ pub(super) fn is_on(settings: &Settings) -> Result<bool, CliError> {
 /// The keys that sign sessions and links: the token keys in use, oldest first.
 pub(crate) fn signing_keys(keys: &Keys) -> SigningKeys {
     let active = keys.token_keys().filter(|key| key.retired_at.is_none());
-    SigningKeys::new(active.map(|key| (key.id.as_str(), key.secret(), key.made_at)))
+    SigningKeys::new(active.map(|key| (key.id.as_str(), key.secret.as_slice(), key.made_at)))
 }

@@ -2,7 +2,6 @@
 //!
 //! No request waits for the collector. What it does not take within a few seconds is lost, and the log says so once.
 
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -104,18 +103,13 @@ fn resource() -> Resource {
     builder.with_attribute(version).build()
 }
 
+#[derive(Debug)]
 struct Sender {
     client: Client,
     /// The exporter has a thread of its own, which no timer and no socket of this runtime would wake.
     runtime: Handle,
     /// Whether the last batch was lost.
     away: Arc<AtomicBool>,
-}
-
-impl fmt::Debug for Sender {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sender").finish_non_exhaustive()
-    }
 }
 
 #[async_trait]
