@@ -1,7 +1,6 @@
 //! `couponry export`: writes codes, coupons and redemptions as CSV or JSON lines.
 
 pub(super) mod coupons;
-mod download;
 mod redemptions;
 pub(super) mod sink;
 
@@ -119,7 +118,7 @@ async fn downloaded(
     query.extend(flags.after.as_ref().map(|it| ("after", it.foreign().to_string())));
     let answer = service.download(&["campaigns", flags.campaign.as_str(), "codes"], &query).await;
     let answer = answer.map_err(Refused::about(flags.thing()))?;
-    let written = download::lines(answer, sink, flags.shown()).await;
+    let written = sink.download(answer, flags.shown()).await;
     written.map_err(|error| error.and("go on with --after and its last code"))
 }
 

@@ -10,7 +10,6 @@ use engine::{
 };
 use serde_json::{Value, json};
 
-use super::download::lines;
 use super::sink::{Format, Into, Sink, exported};
 use crate::client::ServiceClient;
 use crate::failure::{CliError, Ended};
@@ -101,7 +100,7 @@ async fn listed(
         // The service writes the same file.
         Format::Csv => {
             let answer = service.download(&["redemptions"], &query).await?;
-            lines(answer, sink, str::to_owned).await?;
+            sink.download(answer, str::to_owned).await?;
             match sink.rows() {
                 ..ROWS_MAX => Ok(()),
                 _ => Err(CliError::new(format!(
