@@ -1,20 +1,21 @@
 //! `couponry compact`: moves finished coupons from hot to cold.
 
-mod report;
-
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use command_line::{CommandProgress, WorkKind};
-use compactor::{ClosedPolicy, CompactionProgress as Step, ProgressWatch};
+use compactor::{
+    ClosedPolicy, CompactionPass, CompactionProgress as Step, CompactionReport, DuePass,
+    PartitionReport, ProgressWatch,
+};
 use engine::{CompactionRun, Engine, OtherRuns};
 
 use crate::clock::{self, Trust};
 use crate::compaction::{self, Noted};
 use crate::failure::{CliError, Ended};
 use crate::open::{self, Opened, Purpose};
-use crate::output::{self, thousands};
+use crate::output::{self, Left, Right, thousands};
 use crate::settings::{Hot, Settings};
 
 /// Move finished coupons to the cold tier
@@ -112,7 +113,7 @@ async fn dry_run(
         }
     };
     let works = compactor.plan(engine.now(), closed).await.map_err(compaction::cli_error)?;
-    report::planned(&works)
+    planned(&works)
 }
 
 async fn compacted(
@@ -140,7 +141,7 @@ async fn compacted(
         _ => None,
     };
     drop((compactor, progress));
-    let ended = report::done(&report?, begun.elapsed())?;
+    let ended = reported(&report?, begun.elapsed())?;
     if let Some(vacuumed) = vacuumed {
         let swept = vacuumed.map_err(compaction::cli_error)?;
         output::say(&format!(
@@ -150,4 +151,72 @@ async fn compacted(
         ))?;
     }
     Ok(ended)
+}
+
+fn planned(works: &[DuePass]) -> Result<Ended, CliError> {
+    if works.is_empty() {
+        return output::done(
+            "nothing to do: no day can be sealed, and too few closed coupons wait",
+        );
+    }
+    let row = |work: &DuePass| {
+        [work.day.to_string(), would(work.pass).to_owned(), thousands(work.waiting)]
+    };
+    let heads = [("DAY", Left), ("WHAT", Left), ("CLOSED", Right)];
+    output::done(&output::table(heads, works.iter().map(row)))
+}
+
+fn would(pass: CompactionPass) -> &'static str {
+    match pass {
+        CompactionPass::Finish => "finish an earlier run",
+        CompactionPass::Closed => "move closed coupons",
+        CompactionPass::Expired => "seal it, move all of it",
+    }
+}
+
+/// # Errors
+/// No day could be moved.
+fn reported(report: &CompactionReport, elapsed: Duration) -> Result<Ended, CliError> {
+    if !report.partitions.is_empty() {
+        output::say(&table(&report.partitions))?;
+    }
+    for (work, error) in &report.failed {
+        output::note(&format!("{}: {error}", work.day));
+    }
+    if let Some(error) = &report.not_indexed {
+        output::note(&format!("the holder index is not complete: {error}"));
+    }
+    if report.partitions.is_empty() && !report.failed.is_empty() {
+        let sentence = "no day could be moved; nothing was removed from hot before it was in cold";
+        return Err(
+            CliError::new(sentence).and("run it again; `couponry doctor` checks both tiers")
+        );
+    }
+    let (copied, bytes) = (report.copied(), report.bytes());
+    let each = if copied > 0 { bytes as f64 / copied as f64 } else { 0.0 };
+    output::say(&format!(
+        "{} coupons moved to cold, {} bytes ({each:.1} for each), in {:.1} s; removed {} old files",
+        thousands(copied),
+        thousands(bytes),
+        elapsed.as_secs_f64(),
+        thousands(report.swept.files),
+    ))?;
+    let is_all = report.failed.is_empty() && report.not_indexed.is_none();
+    Ok(if is_all { Ended::Done } else { Ended::Partly })
+}
+
+fn table(partitions: &[PartitionReport]) -> String {
+    let row = |partition: &PartitionReport| {
+        let pass = match partition.pass {
+            CompactionPass::Finish => "finish",
+            CompactionPass::Closed => "closed",
+            CompactionPass::Expired => "expired",
+        };
+        let [copied, bytes, removed] =
+            [partition.copied, partition.bytes, partition.removed].map(thousands);
+        [partition.day.to_string(), pass.to_owned(), copied, bytes, removed]
+    };
+    let heads =
+        [("DAY", Left), ("PASS", Left), ("COPIED", Right), ("BYTES", Right), ("REMOVED", Right)];
+    output::table(heads, partitions.iter().map(row))
 }

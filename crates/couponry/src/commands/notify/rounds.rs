@@ -6,7 +6,7 @@ use std::time::Duration;
 use engine::{Engine, NOTICE_TYPE};
 use webhooks::Webhooks;
 
-use super::options;
+use super::days_of;
 use super::round::{NoticeCounts, NoticeDestination, Round};
 use crate::clock;
 use crate::failure::CliError;
@@ -27,7 +27,7 @@ impl Rounds {
     /// # Errors
     /// Usage: days that cannot be used.
     pub(crate) fn of(settings: &Settings, webhooks: Arc<Webhooks>) -> Result<Rounds, CliError> {
-        Ok(Rounds { days: options::days_of(settings)?, webhooks })
+        Ok(Rounds { days: days_of(settings)?, webhooks })
     }
 
     /// Whether somebody gets notices, and the clock says when they are due.
