@@ -84,16 +84,16 @@ pub(crate) async fn run(settings: &Settings, args: &CopyArgs) -> Result<Ended, C
     may_be_copied(from, target).await?;
     output::say(&copied(from, to).await?)?;
     if args.live {
-        output::say("later changes are not copied: end `serve`, then run the same without --live")?;
-        return Ok(Ended::Done);
+        return output::done(
+            "later changes are not copied: end `serve`, then run the same without --live",
+        );
     }
     compared(from, to).await?;
     mark(from, Some(target.to_string())).await?;
-    output::say(&format!(
+    output::done(&format!(
         "both stores are the same; {} is closed now: start `serve` on {target} alone",
         args.from
-    ))?;
-    Ok(Ended::Done)
+    ))
 }
 
 /// Refuses a source that has moved to another cluster.
@@ -125,8 +125,7 @@ async fn lifted(settings: &Settings, args: &CopyArgs) -> Result<Ended, CliError>
             format!("{} may be used again; do not use {to} as well", args.from)
         }
     };
-    output::say(&sentence)?;
-    Ok(Ended::Done)
+    output::done(&sentence)
 }
 
 async fn copied(from: &SqliteHot, to: &CqlHot) -> Result<String, CliError> {
