@@ -92,13 +92,13 @@ pub(crate) enum Refused {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Problem {
     #[serde(default)]
-    status: u16,
+    pub(crate) status: u16,
     #[serde(default)]
     pub(crate) code: String,
     #[serde(default)]
     pub(crate) detail: String,
     #[serde(default)]
-    retry: String,
+    pub(crate) retry: String,
     retry_at: Option<String>,
     next_cursor: Option<String>,
     /// Why the store of this machine failed.
@@ -124,21 +124,6 @@ impl Problem {
             Some(at) => format!("{}, until {at}", self.detail),
             None => self.detail.clone(),
         }
-    }
-
-    /// Whether it is about an imported file, of which it then took no line.
-    pub(crate) fn is_of_file(&self) -> bool {
-        matches!(self.status, 415 | 422)
-    }
-
-    /// Whether a repeat has the same answer.
-    pub(crate) fn is_final(&self) -> bool {
-        self.retry == "never"
-    }
-
-    /// Whether it is about one coupon, so that others may be fine.
-    pub(crate) fn is_of_coupon(&self) -> bool {
-        matches!(self.status, 400 | 404 | 409)
     }
 }
 

@@ -176,10 +176,11 @@ async fn sent(
     let again = "import the file again with the same --batch: imported lines stay";
     sent.map_err(|refused| match (unread.get(), refused) {
         (Some(why), _) => CliError::new(format!("cannot read {file} to its end: {why}")).and(again),
-        (None, Refused::Problem(problem)) if problem.is_of_file() => {
+        // It is about the file, of which no line was taken.
+        (None, Refused::Problem(problem)) if matches!(problem.status, 415 | 422) => {
             CliError::new(format!("{file}: {}; nothing was imported", problem.sentence()))
         }
-        (None, Refused::Problem(problem)) if problem.is_final() => {
+        (None, Refused::Problem(problem)) if problem.retry == "never" => {
             Refused::about(format!("campaign {campaign}"))(Refused::Problem(problem))
         }
         (None, Refused::Problem(problem)) if problem.cause.is_some() => {

@@ -158,7 +158,8 @@ async fn done(service: &ServiceClient, call: &Call, code: String) -> Result<Row,
     let (result, detail) = match call.send(service, &code).await {
         Ok(reply) if reply.is_replay => (REPLAY.to_owned(), detail(call, &reply.body)),
         Ok(reply) => ("ok".to_owned(), detail(call, &reply.body)),
-        Err(Refused::Problem(problem)) if problem.is_of_coupon() => {
+        // It is about this coupon, so others may be fine.
+        Err(Refused::Problem(problem)) if matches!(problem.status, 400 | 404 | 409) => {
             let detail = problem.sentence();
             (problem.code, detail)
         }
