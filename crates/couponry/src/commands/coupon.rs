@@ -3,7 +3,6 @@
 mod calls;
 mod flags;
 mod many;
-mod request;
 
 pub(crate) use self::calls::Call;
 use self::flags::Selection;
