@@ -1,7 +1,6 @@
 //! Opens the stores that the settings name, with their keys.
 
 mod checks;
-mod pairing;
 mod tokens;
 
 use std::sync::Arc;
@@ -23,11 +22,10 @@ use crate::output;
 use crate::settings::{Cold, Hot, Settings};
 
 pub(crate) use checks::{
-    RESTORING, UNFINISHED, missing_keys, moved_away, must_be_there, must_have_a_store,
+    RESTORING, UNFINISHED, found_older, missing_keys, moved_away, must_be_there, must_have_a_store,
     must_have_every_key, must_not_be_half_restored, must_not_have_moved, no_data, no_keys,
     no_store,
 };
-pub(crate) use pairing::found_older;
 pub(crate) use tokens::{external, local_keys, tokens};
 
 /// How many times as long the log of webhooks is on a cluster, which has room for it.
@@ -172,7 +170,7 @@ pub(crate) async fn opened(
     if purpose != Purpose::Read {
         must_not_have_moved(store.as_ref()).await?;
     }
-    pairing::must_fit(store.as_ref(), &cold).await?;
+    checks::must_fit(store.as_ref(), &cold).await?;
     must_have_every_key(store.as_ref(), &keys).await?;
     let (engine, settings) = (Arc::new(engine_over(store, cold, &keys)), settings.clone());
     Ok(Opened { engine, keys, cluster, settings })

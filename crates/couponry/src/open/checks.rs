@@ -1,10 +1,13 @@
 //! What a data folder and a hot store must be like before a command uses them, and what a command
-//! says if they are not.
+//! says if they are not. A hot store that is older than the cold tier is refused: a redemption that is archived
+//! could be made again.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cold::ColdStore;
+use compactor::{CompactError, StoreMismatch, check_pairing};
 use coupon::minted::{CodeKey, KeyId};
 use engine::Engine;
 use hot::{Fact, Facts, HotError, HotStore};
@@ -22,8 +25,12 @@ pub(crate) const RESTORING: &str = "restoring";
 /// The file that is in the data folder while `restore` works on its store.
 pub(crate) const UNFINISHED: &str = "restore-unfinished";
 
-/// How often `serve` checks whether its store has moved.
-const MOVED_LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How long the start waits for the cold tier: hot coupons do not need it.
+const PAIRING_WAIT: Duration = Duration::from_secs(8);
+
+/// How often `serve` checks whether its store has moved, and tries again to read a cold tier that did not answer at
+/// the start.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 pub(crate) fn must_be_there(settings: &Settings) -> Result<(), CliError> {
     let data = &settings.data.value;
@@ -72,7 +79,7 @@ pub(crate) async fn must_not_have_moved(store: &dyn Facts) -> Result<(), NotOpen
 /// Ends when the store is copied to another one while the service runs.
 pub(crate) async fn moved_away(engine: Arc<Engine>) -> CliError {
     loop {
-        tokio::time::sleep(MOVED_LOOK_EVERY).await;
+        tokio::time::sleep(LOOK_EVERY).await;
         if let Ok(Some(to)) = engine.hot().fact(Fact::MovedTo).await {
             return moved_to(&to);
         }
@@ -104,6 +111,46 @@ pub(crate) async fn missing_keys(
     let used = store.keys_in_use().await?;
     let here: Vec<KeyId> = keys.current().iter().map(CodeKey::id).collect();
     Ok(used.into_iter().filter(|id| !here.contains(id)).collect())
+}
+
+/// Refuses a hot store that is older than the cold tier. Only warns about a cold tier that does not
+/// answer or is the older one.
+pub(super) async fn must_fit(store: &dyn HotStore, cold: &ColdStore) -> Result<(), NotOpen> {
+    let Ok(paired) = tokio::time::timeout(PAIRING_WAIT, check_pairing(store, cold)).await else {
+        tracing::warn!(
+            location = cold.location(),
+            "the cold tier does not answer: archived coupons cannot be looked up"
+        );
+        return Ok(());
+    };
+    match paired {
+        Ok(()) => Ok(()),
+        Err(CompactError::StoreMismatch(mismatch @ StoreMismatch::HotOlder { .. })) => {
+            Err(CliError::of(mismatch).into())
+        }
+        Err(CompactError::Hot(error)) => Err(error.into()),
+        Err(error) => {
+            tracing::warn!(
+                %error,
+                "the cold tier cannot be used: archived coupons cannot be looked up"
+            );
+            Ok(())
+        }
+    }
+}
+
+/// Ends when the cold tier, which did not answer at the start, turns out to be newer than the hot
+/// store.
+pub(crate) async fn found_older(engine: Arc<Engine>) -> CliError {
+    loop {
+        match check_pairing(engine.hot(), engine.cold()).await {
+            Ok(()) => std::future::pending().await,
+            Err(CompactError::StoreMismatch(mismatch @ StoreMismatch::HotOlder { .. })) => {
+                return CliError::of(mismatch);
+            }
+            Err(_) => tokio::time::sleep(LOOK_EVERY).await,
+        }
+    }
 }
 
 pub(crate) fn no_data(data: &Path) -> CliError {
