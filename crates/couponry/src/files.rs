@@ -63,6 +63,11 @@ pub(crate) fn parent(path: &Path) -> &Path {
     }
 }
 
+/// The whole path, for whoever is in another folder than they think.
+pub(crate) fn whole(path: &Path) -> String {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
+}
+
 /// From now on only their owner can open the files and folders that this process makes, whatever
 /// its caller allows. The libraries that write stores and archives name no mode.
 pub(crate) fn keep_private() {

@@ -81,7 +81,7 @@ pub struct Opened {
     pub(crate) keys: Keys,
     /// The hot store once more, if it is on a cluster, for what only a cluster has.
     pub(crate) cluster: Option<OpenCql>,
-    settings: Settings,
+    pub(crate) settings: Settings,
 }
 
 impl Opened {

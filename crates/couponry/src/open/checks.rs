@@ -16,6 +16,7 @@ use router::KeyRing;
 
 use crate::cql::NotOpen;
 use crate::failure::CliError;
+use crate::files;
 use crate::keys::Keys;
 use crate::settings::{Hot, Settings};
 
@@ -158,10 +159,8 @@ pub(crate) fn no_data(data: &Path) -> CliError {
         .and("name the folder of the store with --data; `couponry serve` makes a new store")
 }
 
-/// Has the whole path, for whoever is in another folder than they think.
 pub(crate) fn no_store(data: &Path) -> CliError {
-    let folder = std::path::absolute(data).unwrap_or_else(|_| data.to_owned());
-    CliError::new(format!("there is no couponry data in {}", folder.display()))
+    CliError::new(format!("there is no couponry data in {}", files::whole(data)))
 }
 
 pub(crate) fn no_keys(data: &Path) -> CliError {

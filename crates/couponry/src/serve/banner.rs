@@ -1,7 +1,6 @@
 //! The banner of `couponry serve`: the address, the stores, the keys, and how to make a token.
 
 use std::io::Write;
-use std::path::{Path, absolute};
 use std::time::{Duration, Instant};
 
 use ::console::FIRST_LINK_MS;
@@ -9,6 +8,7 @@ use engine::Engine;
 use tokio::net::TcpListener;
 
 use crate::failure::CliError;
+use crate::files;
 use crate::keys::Kind;
 use crate::open::Opened;
 use crate::serve::console;
@@ -24,9 +24,9 @@ pub(super) async fn print(
     let address = listener
         .local_addr()
         .map_err(CliError::because("cannot read the address of the socket"))?;
-    let data = whole(&settings.data.value);
+    let data = files::whole(&settings.data.value);
     let cold = match &settings.cold.value {
-        Cold::Folder(folder) => whole(folder),
+        Cold::Folder(folder) => files::whole(folder),
         Cold::Bucket(address) => address.to_string(),
     };
     let hot = hot_store(opened).await;
@@ -89,10 +89,6 @@ async fn first_link(
     Ok(format!(
         "\nTo make the first account of the console, open this once within an hour:\n\n  {address}{link}\n"
     ))
-}
-
-fn whole(path: &Path) -> String {
-    absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
 }
 
 /// The name of the hot store, and how long one write takes.

@@ -46,7 +46,6 @@ pub(super) struct Machine {
 
 /// A store that is open and not yet served.
 pub(super) struct Store {
-    settings: Settings,
     pub(super) opened: Opened,
     access: AccessPolicy,
     tokens: Arc<TokenService>,
@@ -92,12 +91,11 @@ impl Store {
         let access = AccessPolicy { attempts, webhooks, ..access };
         let console = console::console(settings, &opened, &access, &tokens)?;
         let access = AccessPolicy { has_console: console.is_some(), ..access };
-        let settings = settings.clone();
-        Ok(Store { settings, opened, access, tokens, notices, console, posting, alone })
+        Ok(Store { opened, access, tokens, notices, console, posting, alone })
     }
 
     pub(super) fn data(&self) -> &Path {
-        &self.settings.data.value
+        &self.opened.settings.data.value
     }
 
     pub(super) fn trusted_proxies(&self) -> &TrustedProxies {
@@ -106,10 +104,9 @@ impl Store {
 
     /// Starts its tasks. Its requests are answered by the service that this returns.
     pub(super) fn start(self, machine: &Machine) -> (Served, HttpService) {
-        let Store { settings, opened, access, tokens, notices, console, posting, alone } = self;
+        let Store { opened, access, tokens, notices, console, posting, alone } = self;
         let engine = Arc::clone(&opened.engine);
-        let mut background =
-            background(&settings, &opened, &access, notices, console.clone(), machine);
+        let mut background = background(&opened, &access, notices, console.clone(), machine);
         let posting = posting.map(|webhooks| {
             let (stop, stopped) = oneshot::channel();
             let feed = Arc::new(WebhookFeed::new(Arc::clone(&engine)));
@@ -204,13 +201,13 @@ impl Tasks {
 }
 
 fn background(
-    settings: &Settings,
     opened: &Opened,
     access: &AccessPolicy,
     notices: Option<Rounds>,
     console: Option<Arc<Console>>,
     machine: &Machine,
 ) -> Tasks {
+    let settings = &opened.settings;
     let engine = || Arc::clone(&opened.engine);
     let figures = || Arc::clone(&access.figures);
     let mut tasks = Tasks::default();

@@ -9,9 +9,9 @@ use engine::{Clock, Engine, PAGE_MAX, SystemClock};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::CliError;
-use crate::open;
 use crate::output::{Out, thousands};
 use crate::settings::Settings;
+use crate::{files, open};
 
 const FILE: &str = "backup.toml";
 
@@ -52,8 +52,7 @@ impl Label {
 
     /// How a label names the store of the settings.
     pub(super) fn store(settings: &Settings) -> String {
-        let data = &settings.data.value;
-        std::path::absolute(data).unwrap_or_else(|_| data.clone()).display().to_string()
+        files::whole(&settings.data.value)
     }
 
     /// Writes it durably into the folder of a backup.
