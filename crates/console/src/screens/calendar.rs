@@ -32,7 +32,8 @@ struct CalendarPage<'a> {
     before: String,
     after: String,
     weekdays: [&'static str; 7],
-    weeks: Vec<Vec<Option<CalendarDay>>>,
+    /// Whole weeks from Monday on, with gaps before the first day and behind the last one.
+    days: Vec<Option<CalendarDay>>,
     notices: String,
 }
 
@@ -125,25 +126,14 @@ pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
             sent,
         }));
     }
-    let mut weeks: Vec<Vec<Option<CalendarDay>>> = Vec::new();
-    for (at, cell) in cells.into_iter().enumerate() {
-        if at % 7 == 0 {
-            weeks.push(Vec::with_capacity(7));
-        }
-        if let Some(week) = weeks.last_mut() {
-            week.push(cell);
-        }
-    }
-    if let Some(week) = weeks.last_mut() {
-        week.resize_with(7, || None);
-    }
+    cells.resize_with(cells.len().next_multiple_of(7), || None);
     let page = CalendarPage {
         d: &desk,
         month: t.month(month.year, month.month),
         before: month.plus(-1).text(),
         after: month.plus(1).text(),
         weekdays: t.weekdays(),
-        weeks,
+        days: cells,
         notices,
     };
     desk.page(&page)
@@ -199,36 +189,15 @@ impl PageContext {
 struct DayPage<'a> {
     d: &'a PageContext,
     day: String,
-    campaigns: Vec<(String, String, String)>,
+    campaigns: Vec<&'a CampaignView>,
     more_campaigns: Option<String>,
-    /// Days before the last one, and coupons.
-    due: Vec<(String, String)>,
-    sent: Vec<RoundRow>,
+    /// Which notice, and of how many coupons.
+    due: Vec<(String, u64)>,
+    sent: Vec<NoticeRound>,
     notices: String,
     coupons: Vec<CouponRow>,
     next: Option<String>,
     curl: String,
-}
-
-struct RoundRow {
-    at: String,
-    to: String,
-    sent: String,
-    coupons: String,
-    failed: String,
-}
-
-impl RoundRow {
-    fn of(desk: &PageContext, round: &NoticeRound) -> RoundRow {
-        let t = desk.t;
-        RoundRow {
-            at: t.clock(Millis(round.began_at), &desk.zone),
-            to: round.to.clone(),
-            sent: t.number(round.sent),
-            coupons: t.number(round.coupons),
-            failed: t.number(round.failed),
-        }
-    }
 }
 
 /// `GET /console/calendar/{day}`: what ends on a day.
@@ -242,10 +211,6 @@ pub(crate) async fn day(desk: PageContext, Path(day): Path<String>) -> ConsoleRe
     // Those first from which people still have something.
     ending.sort_by_key(|it| Reverse(it.counts().issued));
     let has_more = ending.len() > skipped.saturating_add(CAMPAIGNS);
-    let campaigns = ending.into_iter().skip(skipped).take(CAMPAIGNS).map(|it| {
-        let detail = t.still_out(it.counts().issued);
-        (it.campaign.id.to_string(), it.campaign.name.clone(), detail)
-    });
     let mut list = desk.coupons(None, Some((day, desk.zone.clone()))).await?;
     if !desk.may(ConsoleAction::DownloadCodes) {
         // Whoever has a code that nobody holds may be able to use it.
@@ -254,20 +219,18 @@ pub(crate) async fn day(desk: PageContext, Path(day): Path<String>) -> ConsoleRe
     let due = due(&desk, &ends(&listed), day);
     let due = due.iter().map(|(days, coupons)| {
         let last = t.date(day.plus_days(*days));
-        (t.notice_before(u64::from(*days), last), t.number(*coupons))
+        (t.notice_before(u64::from(*days), last), *coupons)
     });
     let due = due.collect();
     let rounds = desk.engine().notice_rounds().await?;
-    let sent = rounds.iter().filter(|it| began_on(&desk, it) == day);
-    let sent = sent.map(|round| RoundRow::of(&desk, round)).collect();
     let zone = crate::fields::encoded(desk.zone.name());
     let page = DayPage {
         d: &desk,
         day: t.date(day),
-        campaigns: campaigns.collect(),
+        campaigns: ending.into_iter().skip(skipped).take(CAMPAIGNS).collect(),
         more_campaigns: has_more.then(|| desk.with("skip", &(skipped + CAMPAIGNS).to_string())),
         due,
-        sent,
+        sent: rounds.into_iter().filter(|it| began_on(&desk, it) == day).collect(),
         notices: desk.notices().await?,
         coupons: list.coupons.iter().map(|view| coupon_row(&desk, view)).collect(),
         next: list

@@ -33,65 +33,38 @@ const LATE_MS: i64 = 60_000;
 #[template(path = "events.html")]
 struct EventsPage<'a> {
     d: &'a PageContext,
-    webhooks: Option<Vec<WebhookRow>>,
-    readers: Vec<ReaderRow>,
+    webhooks: Option<Vec<Endpoint>>,
+    readers: Vec<FeedReader>,
     is_kept: bool,
     curl: String,
 }
 
-struct ReaderRow {
-    name: String,
-    by: String,
-    is_late: bool,
-    behind: String,
-    asked: String,
-}
-
-impl ReaderRow {
-    fn of(desk: &PageContext, reader: FeedReader) -> ReaderRow {
-        let (t, now) = (desk.t, desk.engine().now());
-        let behind_ms = reader.behind_ms(now);
-        let is_late = behind_ms >= LATE_MS;
-        ReaderRow {
-            is_late,
-            behind: match is_late {
-                true => t.long_time(behind_ms.unsigned_abs()),
-                false => t.up_to_date().to_owned(),
-            },
-            asked: t.moment(Millis(reader.seen_at), &desk.zone),
-            name: reader.name,
-            by: reader.by,
-        }
+impl EventsPage<'_> {
+    /// For how long a reader is behind; `None` if it is up to date.
+    fn behind_ms(&self, reader: &FeedReader) -> Option<u64> {
+        let behind_ms = reader.behind_ms(self.d.engine().now());
+        (behind_ms >= LATE_MS).then_some(behind_ms.unsigned_abs())
     }
 }
 
-pub(crate) struct WebhookRow {
-    pub(crate) id: String,
-    pub(crate) url: String,
-    pub(crate) state: &'static str,
-    pub(crate) label: &'static str,
-    pub(crate) pending: u64,
-    pub(crate) failures: u64,
-}
+impl PageContext {
+    /// The class and the words of the state of a webhook.
+    pub(crate) fn webhook_state(&self, endpoint: &Endpoint) -> (&'static str, &'static str) {
+        let t = self.t;
+        match &endpoint.state {
+            EndpointState::Active if endpoint.failures > 0 => ("paused", t.webhook_failing()),
+            EndpointState::Active => ("running", t.webhook_active()),
+            EndpointState::Paused { .. } => ("planned", t.phase(&CampaignPhase::Paused)),
+            EndpointState::Disabled { .. } => ("ended", t.webhook_disabled()),
+        }
+    }
 
-pub(crate) fn row(desk: &PageContext, endpoint: &Endpoint) -> WebhookRow {
-    let t = desk.t;
-    let (state, label) = match &endpoint.state {
-        EndpointState::Active if endpoint.failures > 0 => ("paused", t.webhook_failing()),
-        EndpointState::Active => ("running", t.webhook_active()),
-        EndpointState::Paused { .. } => ("planned", t.phase(&CampaignPhase::Paused)),
-        EndpointState::Disabled { .. } => ("ended", t.webhook_disabled()),
-    };
-    WebhookRow {
-        id: endpoint.webhook_id.clone(),
-        url: match desk.may(ConsoleAction::ManageWebhooks) {
+    /// The address of a webhook, as far as somebody may see it.
+    pub(crate) fn webhook_url(&self, endpoint: &Endpoint) -> String {
+        match self.may(ConsoleAction::ManageWebhooks) {
             true => endpoint.url.clone(),
             false => receiver(&endpoint.url),
-        },
-        state,
-        label,
-        pending: endpoint.pending,
-        failures: endpoint.failures,
+        }
     }
 }
 
@@ -109,16 +82,12 @@ fn receiver(url: &str) -> String {
 pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
     let webhooks = match &desk.console.webhooks {
         None => None,
-        Some(webhooks) => {
-            let found = webhooks.list(None, ENDPOINTS).await?;
-            Some(found.iter().map(|endpoint| row(&desk, endpoint)).collect())
-        }
+        Some(webhooks) => Some(webhooks.list(None, ENDPOINTS).await?),
     };
-    let readers = desk.engine().feed_readers().await?;
     let page = EventsPage {
         d: &desk,
         webhooks,
-        readers: readers.into_iter().map(|it| ReaderRow::of(&desk, it)).collect(),
+        readers: desk.engine().feed_readers().await?,
         is_kept: desk.engine().hot().feed().is_some(),
         curl: desk.curl("GET", "/v1/events?limit=100", &json!(null)),
     };

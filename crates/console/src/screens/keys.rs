@@ -16,18 +16,27 @@ const AUDITED: usize = 500;
 #[template(path = "keys.html")]
 struct KeysPage<'a> {
     d: &'a PageContext,
-    keys: Vec<KeyRow>,
+    /// Newest first.
+    keys: Vec<KeyInfo>,
     /// What was done with keys and tokens lately; `None` where no audit is kept.
     made: Option<Vec<AuditRow>>,
 }
 
-struct KeyRow {
-    use_of: &'static str,
-    id: String,
-    made: String,
-    age: String,
-    state: &'static str,
-    label: String,
+impl KeysPage<'_> {
+    /// The class and the words of the state of a key.
+    fn state(&self, key: &KeyInfo) -> (&'static str, String) {
+        let t = self.d.t;
+        match &key.retired_at {
+            Some(at) => ("ended", t.key_retired(self.d.at(at))),
+            None if key.is_newest => ("running", t.key_newest().to_owned()),
+            None => ("planned", t.key_in_use().to_owned()),
+        }
+    }
+
+    fn age(&self, key: &KeyInfo) -> String {
+        let days = (self.d.now.0 - key.made_at.0).max(0) / DAY_MS;
+        self.d.t.days(days.unsigned_abs())
+    }
 }
 
 /// `GET /console/keys`
@@ -39,26 +48,8 @@ pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
     let made = entries(&desk, None, &desk.zone, None, AUDITED).await?;
     let page = KeysPage {
         d: &desk,
-        keys: machine.keys.iter().rev().map(|key| row(&desk, key)).collect(),
+        keys: machine.keys.into_iter().rev().collect(),
         made: made.map(|entries| entries.into_iter().filter(is_about).collect()),
     };
     desk.page(&page)
-}
-
-fn row(desk: &PageContext, key: &KeyInfo) -> KeyRow {
-    let t = desk.t;
-    let age = (desk.now.0 - key.made_at.0).max(0) / DAY_MS;
-    let (state, label) = match &key.retired_at {
-        Some(at) => ("ended", t.key_retired(desk.at(at))),
-        None if key.is_newest => ("running", t.key_newest().to_owned()),
-        None => ("planned", t.key_in_use().to_owned()),
-    };
-    KeyRow {
-        use_of: t.key_use(&key.use_of),
-        id: key.id.clone(),
-        made: desk.at(&key.made_at),
-        age: t.days(age.unsigned_abs()),
-        state,
-        label,
-    }
 }

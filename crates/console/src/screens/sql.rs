@@ -27,18 +27,11 @@ const CELL_CHARS: usize = 200;
 #[template(path = "sql.html")]
 struct SqlPage<'a> {
     d: &'a PageContext,
-    saved: Vec<SavedRow>,
+    saved: Vec<SavedQuery>,
     name: &'a str,
     sql: &'a str,
     found: Option<SqlOutcome>,
     curl: String,
-}
-
-struct SavedRow {
-    id: String,
-    name: String,
-    by: String,
-    saved: String,
 }
 
 enum SqlOutcome {
@@ -63,16 +56,10 @@ async fn show(
     found: Option<SqlOutcome>,
 ) -> ConsoleResult {
     program(desk)?;
-    let saved = desk.engine().queries().await?.into_iter().map(|query| SavedRow {
-        saved: desk.at(&Millis(query.saved_at)),
-        id: query.id,
-        name: query.name,
-        by: query.by,
-    });
     let asked = if sql.is_empty() { "select count(*) from coupons" } else { sql };
     let page = SqlPage {
         d: desk,
-        saved: saved.collect(),
+        saved: desk.engine().queries().await?,
         name,
         sql,
         found,

@@ -4,7 +4,7 @@ use askama::Template;
 use axum::extract::Path;
 use coupon::ids::UserId;
 use coupon::time::Millis;
-use engine::{STAFF_ROLES, StaffRole};
+use engine::{STAFF_ROLES, StaffMember, StaffRole};
 
 use crate::desk::{PageContext, to};
 use crate::fields::{FormFields, from_path};
@@ -17,19 +17,16 @@ use crate::twins::has_twin;
 #[template(path = "staff.html")]
 struct StaffPage<'a> {
     d: &'a PageContext,
-    people: Vec<StaffRow>,
+    people: &'a [StaffMember],
     /// An invitation that was just made; it is shown once.
     invitation: Option<String>,
     table: Vec<(&'static str, Vec<bool>)>,
 }
 
-struct StaffRow {
-    name: String,
-    role: StaffRole,
-    added: String,
-    is_me: bool,
-    /// Whether they sign in at the identity provider.
-    is_of_provider: bool,
+impl StaffPage<'_> {
+    fn is_me(&self, person: &StaffMember) -> bool {
+        self.d.member.as_ref().is_some_and(|member| member.name.as_str() == person.name)
+    }
 }
 
 /// `GET /console/staff`
@@ -39,20 +36,12 @@ pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
 
 async fn show(desk: &PageContext, invitation: Option<String>) -> ConsoleResult {
     let list = desk.engine().staff().await?;
-    let me = desk.member.as_ref().map(|member| member.name.to_string());
-    let person = |it: &engine::StaffMember| StaffRow {
-        name: it.name.clone(),
-        role: it.role,
-        added: desk.at(&Millis(it.added_at)),
-        is_me: Some(&it.name) == me.as_ref(),
-        is_of_provider: it.identity.is_some(),
-    };
     let row = |(action, ..): (ConsoleAction, _, _)| {
         (desk.t.action(&action), STAFF_ROLES.map(|role| action.is_for(role)).to_vec())
     };
     let page = StaffPage {
         d: desk,
-        people: list.people().iter().map(person).collect(),
+        people: list.people(),
         invitation,
         table: TABLE.into_iter().map(row).collect(),
     };

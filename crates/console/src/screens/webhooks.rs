@@ -8,12 +8,11 @@ use axum::response::Response;
 use coupon::time::Millis;
 use engine::{AuditEvent, AuditKind, FieldChange, given};
 use serde_json::json;
-use webhooks::{Delivery, DeliveryFilter, DeliveryState, Webhooks};
+use webhooks::{Delivery, DeliveryFilter, DeliveryState, Endpoint, EndpointState, Webhooks};
 
 use crate::desk::{PageContext, to};
 use crate::fields::{FormFields, encoded};
 use crate::roles::ConsoleAction;
-use crate::screens::events::{WebhookRow, row};
 use crate::text::IsolatedText;
 use crate::trouble::{ConsoleError, ConsoleResult};
 
@@ -23,23 +22,30 @@ const PAGE: usize = 50;
 #[template(path = "webhook.html")]
 struct WebhookPage<'a> {
     d: &'a PageContext,
-    webhook: WebhookRow,
-    is_active: bool,
-    deliveries: Vec<DeliveryRow>,
+    webhook: Endpoint,
+    deliveries: Vec<Delivery>,
     next: Option<String>,
     curl: String,
 }
 
-struct DeliveryRow {
-    number: i64,
-    event: String,
-    code: Option<String>,
-    state: &'static str,
-    label: &'static str,
-    attempts: u64,
-    answer: String,
-    when: String,
-    can_repeat: bool,
+impl WebhookPage<'_> {
+    /// The class of the state of a delivery.
+    fn class(&self, delivery: &Delivery) -> &'static str {
+        match delivery.state {
+            DeliveryState::Pending => "planned",
+            DeliveryState::Delivered => "running",
+            DeliveryState::Failed => "paused",
+            DeliveryState::Gap => "ended",
+        }
+    }
+
+    fn answer(&self, delivery: &Delivery) -> String {
+        match (delivery.status, &delivery.error) {
+            (Some(status), _) => status.to_string(),
+            (None, Some(error)) => error.clone(),
+            (None, None) => String::new(),
+        }
+    }
 }
 
 fn kept(desk: &PageContext) -> ConsoleResult<&Arc<Webhooks>> {
@@ -49,46 +55,18 @@ fn kept(desk: &PageContext) -> ConsoleResult<&Arc<Webhooks>> {
 /// `GET /console/webhooks/{id}`
 pub(crate) async fn page(desk: PageContext, Path(id): Path<String>) -> ConsoleResult {
     let webhooks = kept(&desk)?;
-    let endpoint = webhooks.get(&id).await?;
+    let webhook = webhooks.get(&id).await?;
     let filter = DeliveryFilter { state: None, before: desk.query.may("cursor")? };
-    let found = webhooks.deliveries(&id, filter, PAGE).await?;
-    let last = found.last().filter(|_| found.len() == PAGE);
-    let webhook = row(&desk, &endpoint);
+    let deliveries = webhooks.deliveries(&id, filter, PAGE).await?;
+    let last = deliveries.last().filter(|_| deliveries.len() == PAGE);
     let page = WebhookPage {
         d: &desk,
-        is_active: matches!(endpoint.state, webhooks::EndpointState::Active),
         next: last.map(|last| desk.with("cursor", &last.number.to_string())),
-        deliveries: found.iter().map(|it| delivered(&desk, it)).collect(),
+        deliveries,
         curl: desk.curl("GET", &format!("/v1/webhooks/{}/deliveries", encoded(&id)), &json!(null)),
         webhook,
     };
     desk.page(&page)
-}
-
-fn delivered(desk: &PageContext, delivery: &Delivery) -> DeliveryRow {
-    let t = desk.t;
-    let state = match delivery.state {
-        DeliveryState::Pending => "planned",
-        DeliveryState::Delivered => "running",
-        DeliveryState::Failed => "paused",
-        DeliveryState::Gap => "ended",
-    };
-    let answer = match (delivery.status, &delivery.error) {
-        (Some(status), _) => status.to_string(),
-        (None, Some(error)) => error.clone(),
-        (None, None) => String::new(),
-    };
-    DeliveryRow {
-        number: delivery.number,
-        event: delivery.event_type.clone().unwrap_or_default(),
-        code: delivery.code.clone(),
-        state,
-        label: t.delivery_state(&delivery.state),
-        attempts: delivery.attempts,
-        answer,
-        when: desk.at(&Millis(delivery.tried_at.unwrap_or(delivery.created_at))),
-        can_repeat: delivery.state != DeliveryState::Gap,
-    }
 }
 
 async fn enter(
