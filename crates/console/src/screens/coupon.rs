@@ -80,23 +80,15 @@ impl CouponAction {
         }
     }
 
-    /// Whether a coupon in this state can be asked for it. The rules decide in the end.
-    fn fits(self, state: &State) -> bool {
-        match (self, state) {
-            (CouponAction::Issue, State::Available) => true,
-            (CouponAction::Revoke, State::Issued { .. }) => true,
-            (
-                CouponAction::Void | CouponAction::Extend,
-                State::Available | State::Issued { .. },
-            ) => true,
-            (CouponAction::CancelRedemption, State::Redeemed { .. }) => true,
-            (
-                _,
-                State::Available
-                | State::Issued { .. }
-                | State::Redeemed { .. }
-                | State::Void { .. },
-            ) => false,
+    /// What a coupon in this state can be asked for. The rules decide in the end.
+    fn of(state: &State) -> &'static [CouponAction] {
+        match state {
+            State::Available => &[CouponAction::Issue, CouponAction::Extend, CouponAction::Void],
+            State::Issued { .. } => {
+                &[CouponAction::Extend, CouponAction::Revoke, CouponAction::Void]
+            }
+            State::Redeemed { .. } => &[CouponAction::CancelRedemption],
+            State::Void { .. } => &[],
         }
     }
 
@@ -112,8 +104,7 @@ pub(crate) async fn page(desk: PageContext, Path(typed): Path<String>) -> Consol
     let view = engine.coupon(&reader, &text, None).await?;
     let campaign = engine.campaign(&reader, &view.coupon.genesis().campaign).await?.campaign;
     let wanted = Wanted { codes: Some(vec![view.code.clone()]), ..Wanted::default() };
-    let state = view.coupon.state();
-    let offers = CouponAction::ALL.into_iter().filter(|it| it.fits(state) && desk.may(it.action()));
+    let offers = CouponAction::of(view.coupon.state()).iter().copied();
     let page = CouponPage {
         d: &desk,
         campaign_name: campaign.name.clone(),
@@ -128,7 +119,7 @@ pub(crate) async fn page(desk: PageContext, Path(typed): Path<String>) -> Consol
             .map(|it| happened(t, it, view.coupon.zone()))
             .collect(),
         refused: desk.refused(wanted, view.coupon.zone()).await?,
-        offers: offers.collect(),
+        offers: offers.filter(|it| desk.may(it.action())).collect(),
         curl: desk.curl("GET", &format!("/v1/coupons/{}", view.code), &json!(null)),
         view: &view,
     };

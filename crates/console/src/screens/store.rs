@@ -1,5 +1,7 @@
 //! The store: expiry days and their archive, and whether it takes writes.
 
+use std::borrow::Borrow;
+
 use askama::Template;
 use coupon::calendar::{Date, Zone};
 use coupon::time::{DAY_MS, Day, Millis};
@@ -8,7 +10,7 @@ use engine::{AuditEvent, AuditKind, CompactionRun, Failure, Gauge, PartitionPlan
 use crate::compactions::PlannedWork;
 use crate::desk::{PageContext, to};
 use crate::machine::MachineStatus;
-use crate::nodes::{NodeAnswer, NodeInfo};
+use crate::nodes::NodeInfo;
 use crate::roles::ConsoleAction;
 use crate::screens::campaigns::CampaignPhase;
 use crate::text::{IsolatedText, PageTexts};
@@ -26,53 +28,50 @@ struct StorePage<'a> {
     gauge: Gauge,
     sizes: Vec<(&'static str, String)>,
     /// Of a store on a cluster, or why they cannot be asked.
-    nodes: Option<Result<Vec<NodeRow>, String>>,
+    nodes: Option<Result<Vec<NodeInfo>, String>>,
     /// The folder of the archive, where other machines may not see it.
     lone_archive: Option<&'a str>,
     /// Whether a compaction runs, or is asked for: then no other one is offered.
     is_compacting: bool,
     /// Since when this server has been asked for one that no list has yet.
     asked_at: Option<String>,
-    runs: Vec<RunRow>,
-    days: Vec<PartitionRow>,
+    runs: Vec<CompactionRun>,
+    days: Vec<PartitionPlan>,
     has_archive: Option<bool>,
     late: usize,
 }
 
-struct NodeRow {
-    address: String,
-    datacenter: String,
-    /// Its release, and how far its clock is away from that of this machine; or why it says nothing.
-    said: Result<(String, String), String>,
+impl StorePage<'_> {
+    /// What a run does now.
+    fn step(&self, run: &CompactionRun) -> String {
+        let t = self.d.t;
+        match run.day() {
+            Some(on) => {
+                let (rows, total) = (t.number(run.step.rows), t.number(run.step.total));
+                t.compaction_at(self.d.expiry_day(on), rows, total)
+            }
+            None => t.compaction_looks().to_owned(),
+        }
+    }
+
+    /// The class and the words of the state of an expiry day.
+    fn state(&self, plan: &PartitionPlan) -> (&'static str, &'static str) {
+        let (t, now) = (self.d.t, self.d.now);
+        match plan.sealed {
+            true => ("ended", t.day_sealed()),
+            false if plan.is_late(now) => ("paused", t.day_late()),
+            false if plan.seal_after <= now => ("planned", t.day_due()),
+            false => ("running", t.day_open()),
+        }
+    }
 }
 
-struct RunRow {
-    began: String,
-    by: String,
-    host: String,
-    state: RunState,
-}
-
-enum RunState {
-    /// With what it does now.
-    Runs(String),
-    /// It was heard of at this time.
-    BrokeOff(String),
-    Over {
-        took: String,
-        days: String,
-        rows: String,
-        bytes: String,
-        failed: Option<String>,
-    },
-}
-
-struct PartitionRow {
-    day: String,
-    state: &'static str,
-    label: &'static str,
-    seal_after: String,
-    commits: String,
+impl PageContext {
+    /// An expiry day, which is one of UTC.
+    fn expiry_day(&self, day: impl Borrow<Day>) -> String {
+        let begins_at = Millis(i64::from(day.borrow().0) * DAY_MS);
+        self.t.date(Date::of(begins_at, &Zone::utc()))
+    }
 }
 
 /// `GET /console/store`
@@ -89,15 +88,15 @@ pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
         gauge: engine.gauge(),
         sizes: sizes(t, &desk.machine().await?),
         nodes: match &desk.console.nodes {
-            Some(nodes) => Some(node_rows(t, nodes.all().await)),
+            Some(nodes) => Some(nodes.all().await),
             None => None,
         },
         lone_archive: desk.console.lone_archive.as_deref(),
         is_compacting: is_running || asked_at.is_some(),
         asked_at: asked_at.filter(|_| !is_running).map(|at| desk.at(&at)),
-        runs: runs.iter().map(|run| run_row(&desk, run)).collect(),
+        runs,
         late: plans.iter().filter(|plan| plan.is_late(desk.now)).count(),
-        days: plans.iter().take(DAYS).map(|plan| row(&desk, plan)).collect(),
+        days: plans.into_iter().take(DAYS).collect(),
         // A cold tier that does not answer is a fact of this page, not the end of it.
         has_archive: engine.has_cold().await.ok(),
     };
@@ -124,7 +123,7 @@ struct PlanPage<'a> {
     /// Why it cannot be said.
     failed: Option<String>,
     warning: Option<String>,
-    works: Vec<(String, &'static str, String)>,
+    works: Vec<PlannedWork>,
 }
 
 /// `GET /console/store/plan`: what a compaction would do now.
@@ -138,13 +137,9 @@ pub(crate) async fn plan(desk: PageContext) -> ConsoleResult {
         d: &desk,
         failed,
         warning: plan.warning.map(|why| t.attention_clock(IsolatedText(why))),
-        works: plan.works.iter().take(DAYS).map(|work| planned(t, work)).collect(),
+        works: plan.works.into_iter().take(DAYS).collect(),
     };
     desk.page(&page)
-}
-
-fn planned(t: PageTexts, work: &PlannedWork) -> (String, &'static str, String) {
-    (day(t, work.day), t.planned_pass(&work.pass), t.number(work.waiting))
 }
 
 fn sizes(t: PageTexts, machine: &MachineStatus) -> Vec<(&'static str, String)> {
@@ -155,59 +150,4 @@ fn sizes(t: PageTexts, machine: &MachineStatus) -> Vec<(&'static str, String)> {
         (t.memory_bytes(), machine.memory_bytes),
     ];
     all.into_iter().filter_map(|(name, bytes)| Some((name, t.bytes(bytes?)))).collect()
-}
-
-fn node_rows(t: PageTexts, nodes: Result<Vec<NodeInfo>, String>) -> Result<Vec<NodeRow>, String> {
-    let row = |NodeInfo { address, datacenter, answer }| {
-        let said = answer.map(|it: NodeAnswer| {
-            let ms = t.number(it.clock_ahead_ms.unsigned_abs());
-            (it.version, t.milliseconds_short(ms))
-        });
-        NodeRow { address, datacenter, said }
-    };
-    Ok(nodes?.into_iter().map(row).collect())
-}
-
-fn run_row(desk: &PageContext, run: &CompactionRun) -> RunRow {
-    let t = desk.t;
-    let state = match &run.ended {
-        Some(ended) => RunState::Over {
-            took: t.seconds(ended.took_ms),
-            days: t.number(ended.days),
-            rows: t.number(ended.rows),
-            bytes: t.bytes(ended.bytes),
-            failed: ended.failed.clone(),
-        },
-        None if run.is_running(desk.now) => RunState::Runs(match run.day() {
-            Some(on) => {
-                t.compaction_at(day(t, on), t.number(run.step.rows), t.number(run.step.total))
-            }
-            None => t.compaction_looks().to_owned(),
-        }),
-        None => RunState::BrokeOff(t.broke_off(desk.at(&Millis(run.seen_at)))),
-    };
-    let by = if run.by == "serve" { t.by_itself().to_owned() } else { run.by.clone() };
-    RunRow { began: desk.at(&Millis(run.began_at)), by, host: run.host.clone(), state }
-}
-
-/// An expiry day, which is one of UTC.
-fn day(t: PageTexts, day: Day) -> String {
-    t.date(Date::of(Millis(i64::from(day.0) * DAY_MS), &Zone::utc()))
-}
-
-fn row(desk: &PageContext, plan: &PartitionPlan) -> PartitionRow {
-    let t = desk.t;
-    let (state, label) = match plan.sealed {
-        true => ("ended", t.day_sealed()),
-        false if plan.is_late(desk.now) => ("paused", t.day_late()),
-        false if plan.seal_after <= desk.now => ("planned", t.day_due()),
-        false => ("running", t.day_open()),
-    };
-    PartitionRow {
-        day: day(t, plan.day),
-        state,
-        label,
-        seal_after: desk.at(&plan.seal_after),
-        commits: t.number(plan.archive_commit),
-    }
 }
