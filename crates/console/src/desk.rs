@@ -178,11 +178,15 @@ impl PageContext {
     }
 
     pub(crate) fn page(&self, template: &impl Template) -> ConsoleResult {
+        self.page_with(StatusCode::OK, template)
+    }
+
+    pub(crate) fn page_with(&self, status: StatusCode, template: &impl Template) -> ConsoleResult {
         let html = template.render().map_err(|error| {
             tracing::error!(%error, "a page of the console");
             ConsoleError::Broken
         })?;
-        let mut response = (StatusCode::OK, contained(html)).into_response();
+        let mut response = (status, contained(html)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
         Ok(response)

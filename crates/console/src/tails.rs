@@ -89,7 +89,8 @@ impl TailHub {
             Some(sender) => sender.clone(),
             None => {
                 // Now, not with the first look: what happens in between belongs to the tail.
-                let from = newest(engine, &caller).await?;
+                let mut from = FeedStart::Newest;
+                events(engine, &caller, &mut from).await?;
                 let (sender, _) = channel(BEHIND_MAX);
                 *looks = Some(sender.clone());
                 let (tails, engine) = (Arc::clone(self), Arc::clone(engine));
@@ -145,27 +146,24 @@ impl TailHub {
 
 async fn next(engine: &Engine, caller: &Caller, from: &mut FeedStart) -> ConsoleResult<TailUpdate> {
     let staff = engine.staff().await?;
-    let (events, go_on) = events(engine, caller, from.clone()).await?;
-    *from = go_on;
-    Ok(TailUpdate { events, staff })
+    Ok(TailUpdate { events: events(engine, caller, from).await?, staff })
 }
 
-async fn newest(engine: &Engine, caller: &Caller) -> ConsoleResult<FeedStart> {
-    Ok(events(engine, caller, FeedStart::Newest).await?.1)
-}
-
-/// Some events, and where the next ones begin.
+/// Some events from here on. Then `from` is where the next ones begin.
 async fn events(
     engine: &Engine,
     caller: &Caller,
-    from: FeedStart,
-) -> ConsoleResult<(Vec<(Option<String>, FeedEvent)>, FeedStart)> {
-    let request = EventsRequest { from, limit: Some(EVENTS), ..EventsRequest::default() };
-    match engine.events(caller, request).await? {
-        EventsAnswer::Events(view) => Ok((view.events, FeedStart::After(view.next))),
-        EventsAnswer::Gone { go_on, .. } => Ok((Vec::new(), FeedStart::After(go_on))),
-        EventsAnswer::NotKept => Err(ConsoleError::NotKept),
-    }
+    from: &mut FeedStart,
+) -> ConsoleResult<Vec<(Option<String>, FeedEvent)>> {
+    let limit = Some(EVENTS);
+    let request = EventsRequest { from: from.clone(), limit, ..EventsRequest::default() };
+    let (events, next) = match engine.events(caller, request).await? {
+        EventsAnswer::Events(view) => (view.events, view.next),
+        EventsAnswer::Gone { go_on, .. } => (Vec::new(), go_on),
+        EventsAnswer::NotKept => return Err(ConsoleError::NotKept),
+    };
+    *from = FeedStart::After(next);
+    Ok(events)
 }
 
 impl EventTail {

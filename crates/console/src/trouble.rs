@@ -84,13 +84,7 @@ impl ConsoleError {
             tracing::error!(trouble = ?self, path, "the console cannot show a page");
         }
         let page = TroublePage { d: desk, status: status.as_u16(), what, next };
-        match desk.page(&page) {
-            Ok(mut response) => {
-                *response.status_mut() = status;
-                response
-            }
-            Err(_) => status.into_response(),
-        }
+        desk.page_with(status, &page).unwrap_or_else(|_| status.into_response())
     }
 
     /// A page where not even the list of people could be read.

@@ -21,8 +21,8 @@ use crate::guard::sign;
 use crate::identity::{
     ExternalIdentity, IdentityError, IdentityProvider, PendingSignIn, SignInRequest,
 };
-use crate::screens::preferences::is_here;
-use crate::screens::sign_in::{self, peer_of};
+use crate::screens::preferences::{HOME, next_page};
+use crate::screens::sign_in::{self, minutes_of, peer_of};
 use crate::text::IsolatedText;
 use crate::trouble::{ConsoleError, ConsoleResult};
 use crate::twins::has_twin;
@@ -56,8 +56,8 @@ pub(crate) async fn leave(
     headers: HeaderMap,
 ) -> ConsoleResult {
     let provider = provider(&desk)?;
-    let next = desk.query.get("next").filter(|next| is_here(next) && next.len() <= NEXT_LEN_MAX);
-    let next = next.unwrap_or("/console").to_owned();
+    let next = Some(next_page(&desk.query)).filter(|next| next.len() <= NEXT_LEN_MAX);
+    let next = next.unwrap_or(HOME).to_owned();
     let (from, now) = (peer_of(&desk, peer, &headers).to_string(), desk.now.0);
     let Some(_place) = desk.console.at_provider.take(&from) else {
         return Err(ConsoleError::Busy);
@@ -98,8 +98,7 @@ pub(crate) async fn come_back(
     };
     let (from, now) = (peer_of(&desk, peer, &headers).to_string(), desk.now.0);
     if let Some(wait) = console.wrong.blocked(&at_provider(&from), now) {
-        let minutes = u64::try_from(wait).unwrap_or(0).div_ceil(60_000);
-        return sign_in::refused(&desk, &t.sign_in_blocked(minutes));
+        return sign_in::refused(&desk, &t.sign_in_blocked(minutes_of(wait)));
     }
     let asking = person(Arc::clone(console), provider, left.asked, code.to_owned(), from, now);
     let person = match tokio::spawn(asking).await.map_err(|_| ConsoleError::Broken)?? {
@@ -198,7 +197,7 @@ async fn answered<T>(
 /// `POST /console/sign-in/go-on`: somebody whose session had ended has signed in in another tab, and goes on with
 /// their form.
 pub(crate) async fn go_on(desk: PageContext, fields: FormFields) -> ConsoleResult {
-    let next = fields.get("next").filter(|next| is_here(next)).unwrap_or("/console");
+    let next = next_page(&fields);
     let kept = fields.shown("kept");
     match &desk.member {
         Some(member) => sign_in::go_on(&desk, &member.session, next, kept),

@@ -115,9 +115,7 @@ fn show(
 ) -> ConsoleResult {
     let curl = desk.curl("POST", "/v1/campaigns", &as_json(fields));
     let page = NewCampaignPage { d: desk, f: fields, wrong, preview, curl };
-    let mut response = desk.page(&page)?;
-    *response.status_mut() = status;
-    Ok(response)
+    desk.page_with(status, &page)
 }
 
 fn draft(fields: &FormFields) -> ConsoleResult<CampaignDraft> {

@@ -11,10 +11,12 @@ use crate::trouble::ConsoleResult;
 /// How long a browser keeps them, in seconds: a year.
 const KEPT_S: u32 = 365 * 86_400;
 
+/// Where somebody goes on who names no page.
+pub(crate) const HOME: &str = "/console";
+
 /// `POST /console/preferences`: keeps those that the form has.
 pub(crate) async fn save(_: PageContext, fields: FormFields) -> ConsoleResult {
-    let next = fields.get("next").filter(|next| is_here(next)).unwrap_or("/console");
-    let mut response = to(next);
+    let mut response = to(next_page(&fields));
     let mut keep = |name: &str, value: &str| {
         let line = format!(
             "couponry_{name}={value}; Path=/console; HttpOnly; SameSite=Strict; Max-Age={KEPT_S}"
@@ -34,8 +36,13 @@ pub(crate) async fn save(_: PageContext, fields: FormFields) -> ConsoleResult {
     Ok(response)
 }
 
+/// The page that a form or a query names to go on with: one of this console.
+pub(crate) fn next_page(fields: &FormFields) -> &str {
+    fields.get("next").filter(|next| is_here(next)).unwrap_or(HOME)
+}
+
 /// Whether an address is a page of this console, and not one elsewhere.
-pub(crate) fn is_here(next: &str) -> bool {
+fn is_here(next: &str) -> bool {
     let path = next.split(['?', '#']).next().unwrap_or_default();
     let is_below = path == "/console" || path.starts_with("/console/");
     is_below && !next.contains(['\\', '\r', '\n']) && next.is_ascii()

@@ -18,7 +18,7 @@ use crate::cookie::SESSION;
 use crate::desk::{PageContext, to};
 use crate::fields::FormFields;
 use crate::guard::{sign, to_sign_in};
-use crate::screens::preferences::is_here;
+use crate::screens::preferences::next_page;
 use crate::signing::StaffSession;
 use crate::text::PageTexts;
 use crate::trouble::{ConsoleError, ConsoleResult};
@@ -58,7 +58,7 @@ struct WelcomePage<'a> {
 
 /// `GET /console/sign-in`
 pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
-    let next = desk.query.get("next").filter(|next| is_here(next)).unwrap_or("/console");
+    let next = next_page(&desk.query);
     if desk.member.is_some() {
         return Ok(to(next));
     }
@@ -75,7 +75,7 @@ pub(crate) fn page_of(
 ) -> Response {
     let has_provider = desk.console.identity.is_some();
     let page = SignInPage { d: desk, next, kept, name, has_provider, wrong };
-    with_status(desk.page(&page), status)
+    desk.page_with(status, &page).into_response()
 }
 
 /// The page of the sign-in, with why somebody is not signed in.
@@ -123,7 +123,7 @@ pub(crate) async fn sign_in(
     headers: HeaderMap,
     fields: FormFields,
 ) -> ConsoleResult {
-    let next = fields.get("next").filter(|next| is_here(next)).unwrap_or("/console");
+    let next = next_page(&fields);
     let (name, kept) = (fields.shown("name"), fields.shown("kept"));
     let peer = peer_of(&desk, peer, &headers);
     match checked(&desk, peer, &fields).await? {
@@ -155,8 +155,7 @@ async fn checked(
     // Counted as it is looked up: one name has many spellings. What can be no name has one count.
     let name = fields.get("name").and_then(|name| name.parse::<UserId>().ok());
     let name = name.as_ref().map_or("", UserId::as_str);
-    let typed = fields.0.iter().find(|(field, _)| field == "password");
-    let Ok(password) = Password::new(typed.map_or("", |(_, value)| value.as_str())) else {
+    let Some(password) = password_of(fields) else {
         return Ok(Err(t.sign_in_wrong().to_owned()));
     };
     let from = peer.to_string();
@@ -165,8 +164,7 @@ async fn checked(
     };
     let key = format!("{from} {name}");
     if let Some(wait) = console.wrong.blocked(&key, desk.now.0) {
-        let minutes = u64::try_from(wait).unwrap_or(0).div_ceil(60_000);
-        return Ok(Err(t.sign_in_blocked(minutes)));
+        return Ok(Err(t.sign_in_blocked(minutes_of(wait))));
     }
     // Counted before the slow part, so that attempts side by side do not get past the limit.
     console.wrong.count(&key, desk.now.0);
@@ -195,6 +193,17 @@ async fn checked(
             busy(t, &error)
         }
     }
+}
+
+/// The password of a form, with the blanks around it; `None` if it can be none.
+fn password_of(fields: &FormFields) -> Option<Password> {
+    let typed = fields.0.iter().find(|(field, _)| field == "password");
+    Password::new(typed.map_or("", |(_, value)| value.as_str())).ok()
+}
+
+/// How long somebody has to wait, in whole minutes.
+pub(crate) fn minutes_of(wait_ms: i64) -> u64 {
+    u64::try_from(wait_ms).unwrap_or(0).div_ceil(60_000)
 }
 
 /// Keeps that somebody could not sign in, with the account if there is one. What they typed as a name is not
@@ -263,7 +272,7 @@ fn welcome_page(
         (Some(_), None) => StatusCode::OK,
     };
     let page = WelcomePage { d: desk, link, invited, wrong, name };
-    Ok(with_status(desk.page(&page), status))
+    desk.page_with(status, &page)
 }
 
 /// `POST /console/welcome`: uses a link.
@@ -280,8 +289,7 @@ pub(crate) async fn enroll(desk: PageContext, fields: FormFields) -> ConsoleResu
     if has_twin(&desk.engine().staff().await?, &name) {
         return again(t.name_has_twin());
     }
-    let password = fields.0.iter().find(|(field, _)| field == "password");
-    let Ok(password) = Password::new(password.map_or("", |(_, value)| value.as_str())) else {
+    let Some(password) = password_of(&fields) else {
         return again(t.password_rule());
     };
     let hash = match desk.console.passwords.hash(password).await {
@@ -317,14 +325,4 @@ pub(crate) async fn sign_out(desk: PageContext, fields: FormFields) -> ConsoleRe
     let mut response = to("/console/sign-in");
     desk.give(&SESSION, "", 0, &mut response);
     Ok(response)
-}
-
-fn with_status(page: ConsoleResult, status: StatusCode) -> Response {
-    match page {
-        Ok(mut response) => {
-            *response.status_mut() = status;
-            response
-        }
-        Err(trouble) => trouble.into_response(),
-    }
 }
