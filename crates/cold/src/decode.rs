@@ -111,7 +111,7 @@ fn coupon_reader(
     let made_zones = ZoneColumn::of(texts(batch, "made_time_zone")?)?;
     let created_at = instants(batch, "created_at")?;
     let modified_at = instants(batch, "modified_at")?;
-    let lists: ListArray = column(batch, "events", "no list")?;
+    let lists: ListArray = column(batch, "events", "no list")?.values;
     let event = event_reader(&lists)?;
     Ok(move |row| {
         let genesis = Genesis {

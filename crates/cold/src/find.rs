@@ -97,30 +97,26 @@ impl ColdStore {
         files: &[Arc<LiveFile>],
         codes: &[Code],
     ) -> Result<FoundCoupons, (Arc<LiveFile>, ReadError)> {
-        let ColdStoreInner { location, files: reader, .. } = &*self.inner;
-        let mut reads: Vec<RowGroupRead> = Vec::new();
+        let mut reads = Vec::new();
         for file in files {
             if within(codes, file.bounds.code.as_ref()).is_empty() {
                 continue;
             }
-            let footer = reader.footer(file).await.map_err(|error| (Arc::clone(file), error))?;
+            let footer = self.inner.files.footer(file).await;
+            let footer = footer.map_err(|error| (Arc::clone(file), error))?;
             for (at, group) in footer.groups.iter().enumerate() {
                 let wanted = within(codes, group.bounds.code.as_ref()).to_vec();
-                if !wanted.is_empty() {
-                    let (file, footer) = (Arc::clone(file), Arc::clone(&footer));
-                    reads.push(RowGroupRead { file, footer, at, wanted });
+                if wanted.is_empty() {
+                    continue;
                 }
+                let (file, footer) = (Arc::clone(file), Arc::clone(&footer));
+                reads.push(async move {
+                    let read = self.look_in(&file, &footer, at, wanted).await;
+                    read.map_err(|error| (file, error))
+                });
             }
         }
-        let found = reads.into_iter().map(|read| async move {
-            let RowGroupRead { file, footer, at, wanted } = read;
-            let read = async {
-                let bytes = reader.group(&file, &footer, at).await?;
-                Ok(location.decoded(&file, move || pick(&bytes, &wanted)).await?)
-            };
-            read.await.map_err(|error: ReadError| (Arc::clone(&file), error))
-        });
-        let mut found = stream::iter(found).buffer_unordered(READS_MAX);
+        let mut found = stream::iter(reads).buffer_unordered(READS_MAX);
         let mut newest = FoundCoupons::new();
         while let Some(coupons) = found.try_next().await? {
             for coupon in coupons {
@@ -132,6 +128,19 @@ impl ColdStore {
         }
         Ok(newest)
     }
+
+    /// Those of `wanted` that row group `at` of a file holds.
+    async fn look_in(
+        &self,
+        file: &LiveFile,
+        footer: &Footer,
+        at: usize,
+        wanted: Vec<Code>,
+    ) -> Result<Vec<Coupon>, ReadError> {
+        let ColdStoreInner { location, files, .. } = &*self.inner;
+        let bytes = files.group(file, footer, at).await?;
+        Ok(location.decoded(file, move || pick(&bytes, &wanted)).await?)
+    }
 }
 
 /// Those of `codes` that may lie between the ends. `codes` ascend.
@@ -140,13 +149,6 @@ fn within<'a>(codes: &'a [Code], ends: Option<&(String, String)>) -> &'a [Code] 
     let first = codes.partition_point(|code| code.as_str() < from.as_str());
     let behind = codes.partition_point(|code| code.as_str() <= to.as_str());
     &codes[first..behind.max(first)]
-}
-
-struct RowGroupRead {
-    file: Arc<LiveFile>,
-    footer: Arc<Footer>,
-    at: usize,
-    wanted: Vec<Code>,
 }
 
 /// The coupons of `wanted` that the row group holds. `wanted` ascend. Decodes the codes first, then

@@ -14,12 +14,12 @@ use super::{BadRow, bad};
 use crate::encode::MICROS;
 use crate::schema;
 
-pub(crate) struct TextColumn {
+pub(crate) struct TypedColumn<A> {
     name: &'static str,
-    values: StringArray,
+    pub(super) values: A,
 }
 
-impl TextColumn {
+impl TypedColumn<StringArray> {
     pub(crate) fn get(&self, row: usize) -> Option<&str> {
         self.values.is_valid(row).then(|| self.values.value(row))
     }
@@ -40,12 +40,7 @@ impl TextColumn {
     }
 }
 
-pub(crate) struct InstantColumn {
-    name: &'static str,
-    values: TimestampMicrosecondArray,
-}
-
-impl InstantColumn {
+impl TypedColumn<TimestampMicrosecondArray> {
     pub(crate) fn get(&self, row: usize) -> Option<Millis> {
         self.values.is_valid(row).then(|| Millis(self.values.value(row).div_euclid(MICROS)))
     }
@@ -55,12 +50,7 @@ impl InstantColumn {
     }
 }
 
-pub(crate) struct LongColumn {
-    name: &'static str,
-    values: Int64Array,
-}
-
-impl LongColumn {
+impl TypedColumn<Int64Array> {
     pub(super) fn get(&self, row: usize) -> i64 {
         self.values.value(row)
     }
@@ -73,12 +63,12 @@ impl LongColumn {
 /// A column of time zones. Nearly all rows of a batch have the same zone and a look-up by name is
 /// expensive, so the first one is cached.
 pub(super) struct ZoneColumn {
-    names: TextColumn,
+    names: TypedColumn<StringArray>,
     first: Option<Zone>,
 }
 
 impl ZoneColumn {
-    pub(super) fn of(names: TextColumn) -> Result<ZoneColumn, BadRow> {
+    pub(super) fn of(names: TypedColumn<StringArray>) -> Result<ZoneColumn, BadRow> {
         let first = match names.values.is_empty() {
             true => None,
             false => Some(names.parsed(0)?),
@@ -100,27 +90,38 @@ pub(super) fn column<A: Clone + 'static>(
     batch: &RecordBatch,
     path: &'static str,
     otherwise: &str,
-) -> Result<A, BadRow> {
+) -> Result<TypedColumn<A>, BadRow> {
     let name = path.strip_prefix("events.").unwrap_or(path);
     let column = match batch.column_by_name(name) {
         Some(column) => Arc::clone(column),
         None => schema::nulls(path, batch.num_rows()).ok_or_else(|| bad(path, 0, "missing"))?,
     };
-    column.as_any().downcast_ref::<A>().cloned().ok_or_else(|| bad(path, 0, otherwise))
+    let values = column.as_any().downcast_ref::<A>().cloned();
+    let values = values.ok_or_else(|| bad(path, 0, otherwise))?;
+    Ok(TypedColumn { name: path, values })
 }
 
-pub(crate) fn texts(batch: &RecordBatch, name: &'static str) -> Result<TextColumn, BadRow> {
-    Ok(TextColumn { name, values: column(batch, name, "no text")? })
+pub(crate) fn texts(
+    batch: &RecordBatch,
+    name: &'static str,
+) -> Result<TypedColumn<StringArray>, BadRow> {
+    column(batch, name, "no text")
 }
 
-pub(crate) fn longs(batch: &RecordBatch, name: &'static str) -> Result<LongColumn, BadRow> {
-    Ok(LongColumn { name, values: column(batch, name, "no number")? })
+pub(crate) fn longs(
+    batch: &RecordBatch,
+    name: &'static str,
+) -> Result<TypedColumn<Int64Array>, BadRow> {
+    column(batch, name, "no number")
 }
 
-pub(crate) fn instants(batch: &RecordBatch, name: &'static str) -> Result<InstantColumn, BadRow> {
-    Ok(InstantColumn { name, values: column(batch, name, "no instant")? })
+pub(crate) fn instants(
+    batch: &RecordBatch,
+    name: &'static str,
+) -> Result<TypedColumn<TimestampMicrosecondArray>, BadRow> {
+    column(batch, name, "no instant")
 }
 
 pub(crate) fn days(batch: &RecordBatch) -> Result<Date32Array, BadRow> {
-    column(batch, "expiry_day", "no day")
+    Ok(column(batch, "expiry_day", "no day")?.values)
 }
