@@ -139,6 +139,10 @@ name!(
     /// One request to rotate the secret of a webhook, named by the caller.
     RotateRef, word
 );
+name!(
+    /// Why somebody revoked, voided, extended or cancelled, for readers of the history.
+    Reason, reason
+);
 
 impl IssueRef {
     /// Of the coupon that `order` got behind a shared code. May be longer than [`WORD_LEN_MAX`].
@@ -173,27 +177,13 @@ impl Actor {
     }
 }
 
-/// Why somebody revoked, voided, extended or cancelled, for readers of the history.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Reason(Box<str>);
-
-impl Reason {
-    /// The text as it was given.
-    pub fn as_str(&self) -> &str {
-        &self.0
+/// A text of 1 to [`REASON_LEN_MAX`] bytes, as it was given.
+fn reason(text: &str) -> Result<Arc<str>, BadName> {
+    if text.is_empty() || text.len() > REASON_LEN_MAX {
+        return Err(BadName::Bytes { found: text.len(), max: REASON_LEN_MAX });
     }
-}
-
-impl FromStr for Reason {
-    type Err = BadName;
-
-    fn from_str(text: &str) -> Result<Reason, BadName> {
-        if text.is_empty() || text.len() > REASON_LEN_MAX {
-            return Err(BadName::Bytes { found: text.len(), max: REASON_LEN_MAX });
-        }
-        check_sentence(text)?;
-        Ok(Reason(text.into()))
-    }
+    check_sentence(text)?;
+    Ok(text.into())
 }
 
 /// Checks a text that people write for people: a reason, the name of a campaign.

@@ -4,9 +4,10 @@ mod beside;
 mod files;
 mod options;
 mod report;
+mod teller;
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cold::{ColdError, ColdStore};
@@ -23,6 +24,7 @@ use crate::postings::SharedBalance;
 use options::{PAUSES, PAUSES_OF_STEPS};
 pub use options::{RepairMode, VerifyOptions};
 pub use report::{VerifyProgress, VerifyReport, VerifyStep};
+use teller::FindingTeller;
 
 /// Findings of one kind that are reported one by one; further ones are only counted.
 pub(crate) const TOLD_MAX: u64 = 1_000;
@@ -45,8 +47,8 @@ pub struct Verifier<'a> {
     pub(crate) options: VerifyOptions,
     /// When the run began.
     pub(crate) now: Millis,
-    tell: FindingSink<'a>,
-    progress: Box<dyn Fn(VerifyProgress) + Send + Sync + 'a>,
+    teller: Arc<Mutex<FindingTeller<'a>>>,
+    progress: Arc<dyn Fn(VerifyProgress) + Send + Sync + 'a>,
     step: VerifyStep,
     /// Kinds of findings that another run has found before this one, which is a part of it.
     found_before: BTreeSet<FindingKind>,
@@ -113,8 +115,8 @@ impl<'a> Verifier<'a> {
             keys,
             options,
             now,
-            tell,
-            progress,
+            teller: Arc::new(Mutex::new(FindingTeller::new(tell))),
+            progress: progress.into(),
             step: VerifyStep::default(),
             found_before: BTreeSet::new(),
             report: VerifyReport::default(),
@@ -158,26 +160,13 @@ impl<'a> Verifier<'a> {
     /// cannot show all that differs. Returns the campaigns as they were before.
     async fn compared(&mut self) -> Result<Vec<CampaignItem>, VerifyError> {
         let (so_far, cold_is) = (self.report.clone(), self.cold_is);
-        let told: Arc<Mutex<BTreeSet<(FindingKind, String)>>> = Arc::default();
-        let name = |finding: &Finding| (finding.kind, finding.about.clone());
-        let (before, mut tell) =
-            (Arc::clone(&told), std::mem::replace(&mut self.tell, Box::new(|_| {})));
-        self.tell = Box::new(move |finding| {
-            before.lock().unwrap_or_else(PoisonError::into_inner).insert(name(finding));
-            tell(finding);
-        });
+        self.teller().begin();
         self.balance = self.options.balanced.then(Arc::default);
         let campaigns = self.hot.counted_campaigns().await?;
         if self.compare(&campaigns).await? {
             return Ok(campaigns);
         }
-        let told = std::mem::take(&mut *told.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut tell = std::mem::replace(&mut self.tell, Box::new(|_| {}));
-        self.tell = Box::new(move |finding| {
-            if !told.contains(&name(finding)) {
-                tell(finding);
-            }
-        });
+        self.teller().begin_again(so_far.findings.clone());
         let mended_index_rows = self.report.mended_index_rows;
         self.report = VerifyReport { mended_index_rows, ..so_far };
         self.cold_is = cold_is;
@@ -247,11 +236,12 @@ impl<'a> Verifier<'a> {
     }
 
     pub(crate) fn tell(&mut self, finding: Finding) {
-        let count = self.report.findings.entry(finding.kind).or_default();
-        *count += 1;
-        if *count <= TOLD_MAX {
-            (self.tell)(&finding);
-        }
+        *self.report.findings.entry(finding.kind).or_default() += 1;
+        self.teller().tell(&finding);
+    }
+
+    fn teller(&self) -> MutexGuard<'_, FindingTeller<'a>> {
+        self.teller.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether there are so many findings of each of these kinds already that they are only counted. Then

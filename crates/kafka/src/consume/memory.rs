@@ -38,7 +38,7 @@ pub(crate) struct ResultMemory {
 #[derive(Debug)]
 pub(crate) struct PartitionRecall {
     /// The next result to read.
-    position: i64,
+    pub(crate) position: i64,
     /// The highest command that a result was about.
     horizon: i64,
     is_done: bool,
@@ -72,19 +72,19 @@ impl PartitionRecall {
     }
 
     /// Whether an answer to the command at `offset` would have been read.
-    fn covers(&self, offset: i64) -> bool {
+    pub(crate) fn covers(&self, offset: i64) -> bool {
         self.is_done || self.horizon >= offset + SPREAD_MAX
     }
 
     /// The answer to this command. Those to commands before it are forgotten.
-    fn recall(&mut self, source: &CommandSource) -> Option<RememberedAnswer> {
+    pub(crate) fn recall(&mut self, source: &CommandSource) -> Option<RememberedAnswer> {
         self.answers = self.answers.split_off(&source.offset);
         let found = self.answers.remove(&source.offset)?;
         (found.hash == source.hash).then_some(found)
     }
 
     /// No answer that is still needed has a lower offset. `None`: none is needed.
-    fn floor(&self) -> Option<i64> {
+    pub(crate) fn floor(&self) -> Option<i64> {
         let of_answers = self.answers.values().map(|it| it.at).min();
         let of_rest = Some(self.position).filter(|_| !self.is_done);
         [of_answers, of_rest].into_iter().flatten().min()
@@ -176,22 +176,9 @@ impl ResultMemory {
         Ok(())
     }
 
-    pub(crate) fn covers(&self, partition: i32, offset: i64) -> bool {
-        self.partitions.get(&partition).is_some_and(|recall| recall.covers(offset))
-    }
-
-    pub(crate) fn recall(
-        &mut self,
-        partition: i32,
-        source: &CommandSource,
-    ) -> Option<RememberedAnswer> {
-        self.partitions.get_mut(&partition)?.recall(source)
-    }
-
-    /// The lowest result of a partition that is still needed, and the one behind the last that was read.
-    pub(crate) fn floor(&self, partition: i32) -> (Option<i64>, Option<i64>) {
-        let recall = self.partitions.get(&partition);
-        (recall.and_then(PartitionRecall::floor), recall.map(|recall| recall.position))
+    /// What is remembered of a partition, once it is open.
+    pub(crate) fn of(&mut self, partition: i32) -> Option<&mut PartitionRecall> {
+        self.partitions.get_mut(&partition)
     }
 }
 

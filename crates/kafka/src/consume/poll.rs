@@ -174,8 +174,9 @@ impl<'a> CommandBridge<'a> {
         let desk = &self.workers.desk;
         self.memory.read(|number| desk.with(number, |it| it.next()).flatten())?;
         for &(number, _) in assigned {
-            let floor = self.memory.floor(number);
-            desk.with(number, |partition| partition.remember_from(floor));
+            let recall = self.memory.of(number);
+            let floor = recall.map(|recall| (recall.floor(), Some(recall.position)));
+            desk.with(number, |partition| partition.remember_from(floor.unwrap_or_default()));
         }
         Ok(())
     }
@@ -188,14 +189,14 @@ impl<'a> CommandBridge<'a> {
 
     fn begin(&mut self, number: i32) {
         let desk = &self.workers.desk;
+        let Some(recall) = self.memory.of(number) else { return };
         loop {
-            let is_covered = |offset: &i64| self.memory.covers(number, *offset);
-            let next = desk.with(number, |it| it.next()).flatten().filter(is_covered);
-            if next.is_none() {
+            let next = desk.with(number, |it| it.next()).flatten();
+            if !next.is_some_and(|offset| recall.covers(offset)) {
                 return;
             }
             let Some(taken) = desk.with(number, |it| it.next_to_begin()).flatten() else { return };
-            let remembered = self.memory.recall(number, &taken.source);
+            let remembered = recall.recall(&taken.source);
             let TakenRecord { source, key, value } = taken;
             let (lane, work) = match (remembered, CouponCommand::read(value.as_deref())) {
                 (_, Err(bad)) => {

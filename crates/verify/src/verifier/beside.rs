@@ -1,16 +1,14 @@
 //! Several partitions at a time: each thread is a run of its own over the partitions that it takes, and
 //! what they have read and found is added up.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use coupon::time::Day;
 use tokio::runtime::Handle;
 
-use super::report::{VerifyProgress, VerifyReport, VerifyStep};
-use super::{ColdIs, FindingSink, OfferedSerials, TOLD_MAX, Verifier, VerifyError};
-use crate::finding::{Finding, FindingKind};
+use super::report::{VerifyProgress, VerifyStep};
+use super::{ColdIs, OfferedSerials, Verifier, VerifyError};
 
 impl<'a> Verifier<'a> {
     pub(super) async fn days_beside(
@@ -18,19 +16,16 @@ impl<'a> Verifier<'a> {
         jobs: usize,
         next: &tokio::sync::Mutex<Day>,
     ) -> Result<(), VerifyError> {
-        let told =
-            Mutex::new((std::mem::replace(&mut self.tell, Box::new(|_| {})), BTreeMap::new()));
-        let steps = Mutex::new(vec![VerifyProgress::default(); jobs]);
-        let (before, said, steps) = (self.report.looked_at(), &self.progress, &steps);
-        let runs: Vec<Verifier<'_>> = (0..jobs)
-            .map(|nth| {
-                let progress = move |step| said(sum(steps, before, nth, step));
-                self.beside(Box::new(|finding| tell(&told, finding)), Box::new(progress))
-            })
-            .collect();
+        let steps = Arc::new(Mutex::new(vec![VerifyProgress::default(); jobs]));
+        let before = self.report.looked_at();
+        let runs = (0..jobs).map(|nth| {
+            let (progress, steps) = (Arc::clone(&self.progress), Arc::clone(&steps));
+            self.beside(Box::new(move |step| progress(sum(&steps, before, nth, step))))
+        });
+        let runs: Vec<Verifier<'a>> = runs.collect();
         let runtime = Handle::current();
         // The threads wait for reads; this one waits for them.
-        let ended: Vec<Result<PartialReport, VerifyError>> = tokio::task::block_in_place(|| {
+        let ended: Vec<Result<Verifier<'a>, VerifyError>> = tokio::task::block_in_place(|| {
             thread::scope(|scope| {
                 let threads: Vec<_> = runs
                     .into_iter()
@@ -45,8 +40,6 @@ impl<'a> Verifier<'a> {
                 threads.into_iter().map(join).collect()
             })
         });
-        let (tell, _) = told.into_inner().unwrap_or_else(PoisonError::into_inner);
-        self.tell = tell;
         for part in ended {
             self.take_in(part?);
         }
@@ -54,32 +47,29 @@ impl<'a> Verifier<'a> {
     }
 
     /// A run over the same stores that has read and found nothing yet.
-    fn beside<'b>(
-        &'b self,
-        tell: FindingSink<'b>,
-        progress: Box<dyn Fn(VerifyProgress) + Send + Sync + 'b>,
-    ) -> Verifier<'b> {
+    fn beside(&self, progress: Box<dyn Fn(VerifyProgress) + Send + Sync + 'a>) -> Verifier<'a> {
         let Verifier { hot, cold, keys, now, .. } = *self;
         let offered = self.offered.iter();
         let offered = offered.map(|(run, it)| (*run, OfferedSerials { below: it.below, seen: 0 }));
+        let untold = Box::new(|_: &_| {});
         Verifier {
+            teller: Arc::clone(&self.teller),
             catalog: self.catalog.clone(),
             balance: self.balance.clone(),
             cold_is: self.cold_is,
             offered: offered.collect(),
             found_before: self.report.findings.keys().copied().collect(),
-            ..Verifier::new(hot, cold, keys, now, self.options.clone(), tell, progress)
+            ..Verifier::new(hot, cold, keys, now, self.options.clone(), untold, progress)
         }
     }
 
-    async fn part(mut self, next: &tokio::sync::Mutex<Day>) -> Result<PartialReport, VerifyError> {
+    async fn part(mut self, next: &tokio::sync::Mutex<Day>) -> Result<Verifier<'a>, VerifyError> {
         self.days(next).await?;
         self.look_again().await?;
-        let Verifier { report, cold_is, cold_states, hot_states, offered, followed, .. } = self;
-        Ok(PartialReport { report, cold_is, cold_states, hot_states, offered, followed })
+        Ok(self)
     }
 
-    fn take_in(&mut self, part: PartialReport) {
+    fn take_in(&mut self, part: Verifier<'_>) {
         self.report.add(part.report);
         self.followed += part.followed;
         self.cold_is = match (self.cold_is, part.cold_is) {
@@ -100,25 +90,6 @@ impl<'a> Verifier<'a> {
                 sum.seen += offered.seen;
             }
         }
-    }
-}
-
-struct PartialReport {
-    report: VerifyReport,
-    cold_is: ColdIs,
-    cold_states: super::StateTotals,
-    hot_states: super::StateTotals,
-    offered: super::OfferedRuns,
-    followed: u64,
-}
-
-/// Tells a finding, if there are not too many of its kind in all runs together.
-fn tell(told: &Mutex<(FindingSink<'_>, BTreeMap<FindingKind, u64>)>, finding: &Finding) {
-    let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
-    let count = told.1.entry(finding.kind).or_default();
-    *count += 1;
-    if *count <= TOLD_MAX {
-        (told.0)(finding);
     }
 }
 
