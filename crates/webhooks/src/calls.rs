@@ -8,12 +8,15 @@ use uuid::Uuid;
 
 use crate::endpoint::{check_type, invalid};
 use crate::error::Result;
+use crate::event::{self, TEST_TYPE};
 use crate::post::{PostedMessage, Verdict};
+use crate::retry::FAILURES_UNTIL_DOWN;
+use crate::signature::Secret;
 use crate::store::{DeliveryFacts, DeliveryRow, EndpointTerms, StoredState, locked, single_number};
 use crate::{
     Announced, Announcement, DATA_BYTES_MAX, Delivery, DeliveryFilter, DeliveryState, Endpoint,
     EndpointChanges, Gauge, ID_LEN_MAX, NewEndpoint, OVERLAP_MAX, PAGE_MAX, ROTATE_REF_LEN_MAX,
-    Rotation, Secret, TEST_TYPE, Tested, WebhookError, Webhooks, event, guard,
+    Rotation, Tested, WebhookError, Webhooks, guard,
 };
 
 impl Webhooks {
@@ -257,7 +260,7 @@ impl Webhooks {
             match row.terms.state {
                 StoredState::Active => {
                     gauge.active += 1;
-                    let is_down = progress.failures >= store.options.failures_until_down;
+                    let is_down = progress.failures >= FAILURES_UNTIL_DOWN;
                     gauge.down += u64::from(is_down);
                     let waited = progress.oldest.map(|at| now.saturating_sub(at).max(0));
                     let waited = waited.map(|ms| Duration::from_millis(ms.unsigned_abs()));

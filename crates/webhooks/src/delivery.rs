@@ -31,6 +31,7 @@ pub struct Delivery {
     pub ended_at: Option<i64>,
 }
 
+/// The numbers are those of the store, and never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DeliveryState {
     Pending = 0,
@@ -58,15 +59,6 @@ impl DeliveryState {
             DeliveryState::Failed => "failed",
             DeliveryState::Gap => "gap",
         }
-    }
-
-    /// In the store; never changed.
-    pub fn number(self) -> i64 {
-        self as i64
-    }
-
-    pub fn of(number: i64) -> Option<DeliveryState> {
-        DeliveryState::ALL.into_iter().find(|state| state.number() == number)
     }
 }
 

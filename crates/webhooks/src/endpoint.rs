@@ -12,18 +12,18 @@ use crate::post::is_control;
 pub const ENDPOINTS_MAX: usize = 100;
 
 /// Longest name of an endpoint, in characters.
-pub const WEBHOOK_ID_LEN_MAX: usize = 64;
+const WEBHOOK_ID_LEN_MAX: usize = 64;
 
 /// Longest description of an endpoint, in bytes of UTF-8: a sentence.
-pub const DESCRIPTION_LEN_MAX: usize = 200;
+const DESCRIPTION_LEN_MAX: usize = 200;
 
-pub const TYPES_MAX: usize = 50;
+const TYPES_MAX: usize = 50;
 
 /// Longest type of an event, in characters.
-pub const TYPE_LEN_MAX: usize = 64;
+const TYPE_LEN_MAX: usize = 64;
 
 /// Longest id of a campaign, in characters.
-pub const CAMPAIGN_LEN_MAX: usize = 64;
+const CAMPAIGN_LEN_MAX: usize = 64;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewEndpoint {

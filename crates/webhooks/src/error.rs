@@ -2,7 +2,8 @@
 
 use hot::HotError;
 
-use crate::{ENDPOINTS_MAX, SECRETS_MAX};
+use crate::ENDPOINTS_MAX;
+use crate::signature::SECRETS_MAX;
 
 pub(crate) type Result<T> = std::result::Result<T, WebhookError>;
 

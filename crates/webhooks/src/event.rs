@@ -7,7 +7,7 @@ use serde_json::Value;
 pub const DATA_BYTES_MAX: usize = 256 << 10;
 
 /// The type of what [`crate::Webhooks::test`] posts.
-pub const TEST_TYPE: &str = "webhook.test";
+pub(crate) const TEST_TYPE: &str = "webhook.test";
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {

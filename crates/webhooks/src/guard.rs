@@ -19,11 +19,11 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use crate::resolver::NameResolver;
 
 /// Longest URL of an endpoint, in bytes: what common proxies and servers accept.
-pub const URL_LEN_MAX: usize = 2_048;
+const URL_LEN_MAX: usize = 2_048;
 
 /// Why a URL is not posted to. The text is for callers, and repeats no password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadUrl {
+pub(crate) enum BadUrl {
     #[error("cannot be parsed ({why}), want https://HOST/PATH")]
     Form { why: String },
     #[error("has {found} bytes, want at most {URL_LEN_MAX}")]

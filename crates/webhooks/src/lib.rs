@@ -18,7 +18,7 @@
 //! [`Endpoint::ordered`], a delivery waits for all earlier ones of its code. After a failed delivery that was given
 //! up, or one that is delivered again by hand, later ones may have arrived first.
 //!
-//! A request goes only to public addresses, see [`BadUrl`] and `guard.rs`. No redirect is followed.
+//! A request goes only to public addresses, see `guard.rs`. No redirect is followed.
 //!
 mod attempt_span;
 mod calls;
@@ -43,22 +43,13 @@ use tokio::sync::{Notify, Semaphore};
 
 pub use crate::delivery::{Delivery, DeliveryFilter, DeliveryState, Tested};
 pub use crate::endpoint::{
-    CAMPAIGN_LEN_MAX, DESCRIPTION_LEN_MAX, ENDPOINTS_MAX, Endpoint, EndpointChanges, EndpointState,
-    NewEndpoint, SecretTimes, TYPE_LEN_MAX, TYPES_MAX, WEBHOOK_ID_LEN_MAX,
+    ENDPOINTS_MAX, Endpoint, EndpointChanges, EndpointState, NewEndpoint, SecretTimes,
 };
 pub use crate::error::{OpenError, WebhookError};
-pub use crate::event::{
-    Announced, Announcement, DATA_BYTES_MAX, Event, Read, Source, Start, TEST_TYPE,
-};
-pub use crate::guard::{BadUrl, URL_LEN_MAX};
-pub use crate::options::{Options, RENEWALS};
-pub use crate::post::{ANSWER_BYTES_MAX, Answered, Verdict};
-pub use crate::resolver::{NameResolver, Unresolved};
-pub use crate::retry::{
-    FAILURES_UNTIL_DOWN, PROBE_PAUSE, PROBE_PAUSE_MAX, RETRY_AFTER_MAX, RETRY_PAUSES, ahead_max,
-    chance, pause, tried_for,
-};
-pub use crate::signature::{SECRET_LEN_MAX, SECRET_LEN_MIN, SECRETS_MAX, Secret, Secrets};
+pub use crate::event::{Announced, Announcement, DATA_BYTES_MAX, Event, Read, Source, Start};
+pub use crate::options::Options;
+pub use crate::resolver::{NameResolver, UnresolvedName};
+pub use crate::signature::{Secret, Secrets};
 
 use crate::post::Poster;
 use crate::store::WebhookStore;

@@ -5,12 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::resolver::NameResolver;
-use crate::retry::{
-    FAILURES_UNTIL_DOWN, PROBE_PAUSE, PROBE_PAUSE_MAX, RETRY_AFTER_MAX, RETRY_PAUSES,
-};
-
-/// Renewals in the time of one lease.
-pub const RENEWALS: u32 = 3;
+use crate::retry::{PROBE_PAUSE, PROBE_PAUSE_MAX, RETRY_PAUSES};
 
 /// Limits and times of [`crate::Webhooks`]. The default is for production.
 #[derive(Clone)]
@@ -31,9 +26,6 @@ pub struct Options {
     /// Longest attempt, from the name look-up to the last byte: Standard Webhooks asks for 15 to 30 s.
     pub timeout: Duration,
     pub retry_pauses: Vec<Duration>,
-    pub retry_after_max: Duration,
-    /// From how many failures in a row on an endpoint is down.
-    pub failures_until_down: u64,
     /// First pause between two attempts at an endpoint that is down.
     pub probe_pause: Duration,
     pub probe_pause_max: Duration,
@@ -68,8 +60,6 @@ impl Default for Options {
             announced_max: 100_000,
             timeout: Duration::from_secs(15),
             retry_pauses: RETRY_PAUSES.to_vec(),
-            retry_after_max: RETRY_AFTER_MAX,
-            failures_until_down: FAILURES_UNTIL_DOWN,
             probe_pause: PROBE_PAUSE,
             probe_pause_max: PROBE_PAUSE_MAX,
             in_flight_each: 8,

@@ -15,7 +15,7 @@ use crate::{Options, retry};
 
 /// Most bytes of an answer that are read, so that the connection can be used again. Of a longer one the
 /// connection is closed.
-pub const ANSWER_BYTES_MAX: usize = 4 << 10;
+const ANSWER_BYTES_MAX: usize = 4 << 10;
 
 /// Characters of an answer that the log shows.
 const ANSWER_SHOWN: usize = 200;
@@ -31,7 +31,7 @@ const IDLE_EACH: usize = 8;
 const IDLE_FOR: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// The receiver has it: 2xx.
     Delivered,
     /// It may or may not have it. It may have asked for a pause.
@@ -40,12 +40,15 @@ pub enum Verdict {
     Gone,
 }
 
+/// A failure of which the receiver says nothing.
+const FAILED: Verdict = Verdict::Failed { asked: None };
+
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answered {
-    pub verdict: Verdict,
-    pub status: Option<u16>,
-    pub error: Option<String>,
-    pub duration_ms: u64,
+pub(crate) struct Answered {
+    pub(crate) verdict: Verdict,
+    pub(crate) status: Option<u16>,
+    pub(crate) error: Option<String>,
+    pub(crate) duration_ms: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -90,30 +93,22 @@ impl Poster {
     ) -> Answered {
         let begun = Instant::now();
         let (verdict, status, error) = match url {
-            Ok(url) => {
-                let span = AttemptSpan::begin(&url);
-                let (verdict, status, error) =
-                    self.answer(url, secrets, message, span.as_ref()).await;
-                if let Some(span) = span {
-                    span.end(status, verdict == Verdict::Delivered);
-                }
-                (verdict, status, error)
-            }
-            Err(why) => (Verdict::Failed { asked: None }, None, Some(why)),
+            Ok(url) => self.send(url, secrets, message).await,
+            Err(why) => (FAILED, None, Some(why)),
         };
         let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         Answered { verdict, status, error, duration_ms }
     }
 
-    async fn answer(
+    async fn send(
         &self,
         url: Url,
         secrets: &Secrets,
         message: PostedMessage<'_>,
-        span: Option<&AttemptSpan>,
     ) -> (Verdict, Option<u16>, Option<String>) {
+        let span = AttemptSpan::begin(&url);
         let PostedMessage { id, body, timestamp } = message;
-        let request = self
+        let mut request = self
             .client
             .post(url)
             .header(CONTENT_TYPE, "application/json")
@@ -121,16 +116,17 @@ impl Poster {
             .header("webhook-timestamp", timestamp)
             .header("webhook-signature", secrets.sign(id, timestamp, body))
             .body(body.to_owned());
-        let request = match span {
-            Some(span) => request.header("traceparent", span.traceparent()),
-            None => request,
-        };
-        match request.send().await {
-            Ok(answer) => heard(answer).await,
-            Err(error) => {
-                (Verdict::Failed { asked: None }, None, Some(no_answer(error, self.timeout)))
-            }
+        if let Some(span) = &span {
+            request = request.header("traceparent", span.traceparent());
         }
+        let (verdict, status, error) = match request.send().await {
+            Ok(answer) => heard(answer).await,
+            Err(error) => (FAILED, None, Some(no_answer(error, self.timeout))),
+        };
+        if let Some(span) = span {
+            span.end(status, verdict == Verdict::Delivered);
+        }
+        (verdict, status, error)
     }
 }
 
@@ -141,10 +137,7 @@ async fn heard(answer: Response) -> (Verdict, Option<u16>, Option<String>) {
     let said = said(answer).await;
     let (verdict, error) = match status.as_u16() {
         200..=299 => (Verdict::Delivered, None),
-        300..=399 => {
-            let why = format!("{status}: a redirect, which is not followed");
-            (Verdict::Failed { asked: None }, Some(why))
-        }
+        300..=399 => (FAILED, Some(format!("{status}: a redirect, which is not followed"))),
         410 => (Verdict::Gone, Some(format!("{status} {said}"))),
         _ => (Verdict::Failed { asked }, Some(format!("{status} {said}"))),
     };
@@ -220,7 +213,7 @@ mod tests {
             let timeout = Duration::from_millis(300);
             let poster = Poster::new(&Options { allow_private, timeout, ..Options::default() });
             let message = PostedMessage { id: "e1", body: "{}", timestamp: 1 };
-            let secrets = Secrets::from(vec![secret.clone()]);
+            let secrets = Secrets(vec![secret.clone()]);
             let url = Url::parse(&url).unwrap();
             let answered = poster.unwrap().post(Ok(url), &secrets, message).await;
             let error = answered.error.unwrap();

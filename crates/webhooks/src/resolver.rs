@@ -19,7 +19,7 @@ use reqwest::dns::{Addrs, Resolve, Resolving};
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::Instant;
 
-use self::system::{Settings, System};
+use self::system::SystemNames;
 
 mod system;
 
@@ -51,7 +51,7 @@ const _: () = assert!(LOOK_UPS_MAX < NAMES_MAX);
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("cannot resolve {name}: {why}")]
-pub struct Unresolved {
+pub struct UnresolvedName {
     pub name: String,
     /// What the name servers said, if they did.
     pub why: String,
@@ -59,47 +59,47 @@ pub struct Unresolved {
 
 /// Resolves names. Clones share their look-ups.
 #[derive(Clone, Debug)]
-pub struct NameResolver(Arc<Shared>);
+pub struct NameResolver(Arc<ResolverState>);
 
 #[derive(Debug)]
-struct Shared {
-    settings: Settings,
+struct ResolverState {
+    system: Mutex<Arc<SystemNames>>,
     places: Semaphore,
     look_ups: Mutex<HashMap<String, Arc<LookUp>>>,
 }
 
 /// One look-up; empty while it is under way. If the caller that drives it is gone, one that waits begins it again.
-type LookUp = OnceCell<Ended>;
+type LookUp = OnceCell<EndedLookUp>;
 
 #[derive(Debug)]
-struct Ended {
-    answer: Result<Vec<IpAddr>, Unresolved>,
+struct EndedLookUp {
+    answer: Result<Vec<IpAddr>, UnresolvedName>,
     at: Instant,
 }
 
 impl Default for NameResolver {
     /// Asks as the files of the system say.
     fn default() -> NameResolver {
-        NameResolver::with(Settings::of_the_system())
+        NameResolver::with(SystemNames::of(Default::default()))
     }
 }
 
 impl NameResolver {
     /// Asks this server alone, and no file.
     pub fn asking(server: SocketAddr) -> NameResolver {
-        NameResolver::with(Settings::Fixed(Arc::new(System::asking(server))))
+        NameResolver::with(SystemNames::asking(server))
     }
 
-    fn with(settings: Settings) -> NameResolver {
-        let places = Semaphore::new(LOOK_UPS_MAX);
-        NameResolver(Arc::new(Shared { settings, places, look_ups: Mutex::default() }))
+    fn with(system: SystemNames) -> NameResolver {
+        let (system, places) = (Mutex::new(Arc::new(system)), Semaphore::new(LOOK_UPS_MAX));
+        NameResolver(Arc::new(ResolverState { system, places, look_ups: Mutex::default() }))
     }
 
     /// The addresses of a name, at least one. Waits at most 8 s, once it has begun.
     ///
     /// # Errors
-    /// [`Unresolved`], also for a name that could not be resolved a moment ago.
-    pub async fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, Unresolved> {
+    /// [`UnresolvedName`], also for a name that could not be resolved a moment ago.
+    pub async fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, UnresolvedName> {
         let look_up = self.0.look_up_of(name);
         look_up.get_or_init(|| self.0.look_up(name)).await.answer.clone()
     }
@@ -115,7 +115,7 @@ impl Resolve for NameResolver {
     }
 }
 
-impl Shared {
+impl ResolverState {
     /// The look-up of a name that is under way or failed lately, or a new one.
     fn look_up_of(&self, name: &str) -> Arc<LookUp> {
         let mut look_ups = self.look_ups.lock().unwrap_or_else(PoisonError::into_inner);
@@ -133,23 +133,23 @@ impl Shared {
         new
     }
 
-    async fn look_up(&self, name: &str) -> Ended {
+    async fn look_up(&self, name: &str) -> EndedLookUp {
         // Nobody closes the semaphore.
         let _place = self.places.acquire().await;
         let asked = tokio::time::timeout(LOOK_UP_MAX, self.ask(name)).await;
         let why = match asked {
-            Ok(Ok(found)) if !found.is_empty() => return Ended::now(Ok(found)),
+            Ok(Ok(found)) if !found.is_empty() => return EndedLookUp::now(Ok(found)),
             Ok(Ok(_)) => "it has no address".to_owned(),
             Ok(Err(NetError::Timeout)) | Err(_) => "no name server answered".to_owned(),
             Ok(Err(error)) if error.is_nx_domain() => "there is no such name".to_owned(),
             Ok(Err(error)) if error.is_no_records_found() => "it has no address".to_owned(),
             Ok(Err(error)) => error.to_string(),
         };
-        Ended::now(Err(Unresolved { name: name.to_owned(), why }))
+        EndedLookUp::now(Err(UnresolvedName { name: name.to_owned(), why }))
     }
 
     async fn ask(&self, name: &str) -> Result<Vec<IpAddr>, NetError> {
-        let system = self.settings.now();
+        let system = system::newest(&self.system);
         let name = Name::from_str_relaxed(name)?;
         let listed = system.listed(&name);
         if !listed.is_empty() {
@@ -162,9 +162,9 @@ impl Shared {
     }
 }
 
-impl Ended {
-    fn now(answer: Result<Vec<IpAddr>, Unresolved>) -> Ended {
-        Ended { answer, at: Instant::now() }
+impl EndedLookUp {
+    fn now(answer: Result<Vec<IpAddr>, UnresolvedName>) -> EndedLookUp {
+        EndedLookUp { answer, at: Instant::now() }
     }
 
     /// Whether it is the answer for later callers, too.

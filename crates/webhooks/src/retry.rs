@@ -11,7 +11,7 @@ const EIGHT_HOURS: Duration = Duration::from_secs(8 * 3_600);
 
 /// The pauses between the attempts of a delivery: 17 attempts in three days. Often at first, for a receiver that is
 /// started anew; then every eight hours, so that one that is down from Friday to Monday gets everything.
-pub const RETRY_PAUSES: [Duration; 16] = [
+pub(crate) const RETRY_PAUSES: [Duration; 16] = [
     Duration::from_secs(5),
     Duration::from_secs(30),
     Duration::from_secs(2 * 60),
@@ -31,20 +31,20 @@ pub const RETRY_PAUSES: [Duration; 16] = [
 ];
 
 /// Longest pause that a receiver may ask for with `Retry-After`.
-pub const RETRY_AFTER_MAX: Duration = HOUR;
+pub(crate) const RETRY_AFTER_MAX: Duration = HOUR;
 
 /// An endpoint at which so many attempts fail one after the other is down: from then on only single deliveries
 /// are tried.
-pub const FAILURES_UNTIL_DOWN: u64 = 10;
+pub(crate) const FAILURES_UNTIL_DOWN: u64 = 10;
 
 /// Pause between two attempts at an endpoint that is down; twice as long after each, until [`PROBE_PAUSE_MAX`].
-pub const PROBE_PAUSE: Duration = Duration::from_secs(5);
+pub(crate) const PROBE_PAUSE: Duration = Duration::from_secs(5);
 
-pub const PROBE_PAUSE_MAX: Duration = Duration::from_secs(5 * 60);
+pub(crate) const PROBE_PAUSE_MAX: Duration = Duration::from_secs(5 * 60);
 
 /// The pause after the attempt number `attempt`, from 1; `None` if it was the last. A receiver may ask for a longer
 /// one, `asked`.
-pub fn pause(
+pub(crate) fn pause(
     attempt: u64,
     asked: Option<Duration>,
     options: &Options,
@@ -52,12 +52,12 @@ pub fn pause(
 ) -> Option<Duration> {
     let nth = usize::try_from(attempt).ok()?.checked_sub(1)?;
     let pause = with_jitter(*options.retry_pauses.get(nth)?, chance);
-    Some(pause.max(asked.unwrap_or_default().min(options.retry_after_max)))
+    Some(pause.max(asked.unwrap_or_default().min(RETRY_AFTER_MAX)))
 }
 
 /// How long an endpoint is left alone after its failure number `failures` in a row; `None` if it is not down.
 pub(crate) fn probe_pause(failures: u64, options: &Options, chance: u8) -> Option<Duration> {
-    let more = failures.checked_sub(options.failures_until_down)?;
+    let more = failures.checked_sub(FAILURES_UNTIL_DOWN)?;
     let doubled = 2_u32.saturating_pow(u32::try_from(more).unwrap_or(u32::MAX));
     let pause = options.probe_pause.saturating_mul(doubled).min(options.probe_pause_max);
     Some(with_jitter(pause, chance))
@@ -71,13 +71,13 @@ fn with_jitter(pause: Duration, chance: u8) -> Duration {
 
 /// The longest moment ahead at which a delivery may be due. One that is due later was written while the clock
 /// was wrong.
-pub fn ahead_max(options: &Options) -> Duration {
+pub(crate) fn ahead_max(options: &Options) -> Duration {
     let longest = options.retry_pauses.iter().max().copied().unwrap_or_default();
-    with_jitter(longest, u8::MAX).max(options.retry_after_max)
+    with_jitter(longest, u8::MAX).max(RETRY_AFTER_MAX)
 }
 
 /// How long a delivery is tried: the sum of the pauses.
-pub fn tried_for(options: &Options) -> Duration {
+pub(crate) fn tried_for(options: &Options) -> Duration {
     options.retry_pauses.iter().sum()
 }
 
@@ -93,7 +93,7 @@ pub(crate) fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
 }
 
 /// A random number for the jitter of a pause.
-pub fn chance() -> u8 {
+pub(crate) fn chance() -> u8 {
     let mut byte = [u8::MAX / 2];
     // If the system has none, the pause is the one of the table.
     let _ = SystemRandom::new().fill(&mut byte);
@@ -115,11 +115,8 @@ mod tests {
 
     #[test]
     fn after_an_attempt() {
-        let options = Options {
-            retry_pauses: vec![10 * SECOND, 100 * SECOND],
-            retry_after_max: 60 * SECOND,
-            ..Options::default()
-        };
+        let options =
+            Options { retry_pauses: vec![10 * SECOND, 100 * SECOND], ..Options::default() };
         let cases = [
             ("the first", 1, None, 0, Some(8 * SECOND)),
             ("the first, late", 1, None, u8::MAX, Some(12 * SECOND)),
@@ -127,14 +124,16 @@ mod tests {
             ("the last", 3, None, 0, None),
             ("the last, and a pause", 3, Some(SECOND), 0, None),
             ("asked for less", 1, Some(SECOND), 0, Some(8 * SECOND)),
-            ("asked for more", 1, Some(59 * SECOND), 0, Some(59 * SECOND)),
-            ("asked for too much", 1, Some(61 * SECOND), 0, Some(60 * SECOND)),
+            ("asked for more", 1, Some(HOUR - SECOND), 0, Some(HOUR - SECOND)),
+            ("asked for too much", 1, Some(HOUR + SECOND), 0, Some(RETRY_AFTER_MAX)),
             ("none before", 0, None, 0, None),
         ];
         for (name, attempt, asked, chance, want) in cases {
             assert_eq!(pause(attempt, asked, &options, chance), want, "{name}");
         }
-        assert_eq!(ahead_max(&options), 120 * SECOND);
+        assert_eq!(ahead_max(&options), RETRY_AFTER_MAX);
+        let slow = Options { retry_pauses: vec![10 * HOUR], ..Options::default() };
+        assert_eq!(ahead_max(&slow), 12 * HOUR);
         assert_eq!(tried_for(&options), 110 * SECOND);
     }
 

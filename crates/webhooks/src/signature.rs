@@ -8,13 +8,13 @@ use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 
 /// Fewest bytes of a secret: as Standard Webhooks requires.
-pub const SECRET_LEN_MIN: usize = 24;
+const SECRET_LEN_MIN: usize = 24;
 
 /// Most bytes of a secret: HMAC hashes longer ones.
-pub const SECRET_LEN_MAX: usize = 64;
+const SECRET_LEN_MAX: usize = 64;
 
 /// Most secrets at a time: an old and a new one while the receiver changes, and some to spare.
-pub const SECRETS_MAX: usize = 4;
+pub(crate) const SECRETS_MAX: usize = 4;
 
 /// Bytes of a secret that this crate makes.
 const SECRET_LEN: usize = 32;
@@ -67,7 +67,7 @@ impl fmt::Debug for Secret {
 
 /// The secrets of one receiver; each of them signs every message.
 #[derive(Clone, Debug)]
-pub struct Secrets(Vec<Secret>);
+pub struct Secrets(pub(crate) Vec<Secret>);
 
 impl Secrets {
     /// Parses one secret a line, see [`Secret::parse`].
@@ -77,10 +77,8 @@ impl Secrets {
     pub fn read(text: &str) -> Result<Secrets, String> {
         let lines: Vec<&str> = text.split_whitespace().collect();
         if !(1..=SECRETS_MAX).contains(&lines.len()) {
-            return Err(format!(
-                "has {} secrets, want 1 to {SECRETS_MAX}, one a line",
-                lines.len()
-            ));
+            let found = lines.len();
+            return Err(format!("has {found} secrets, want 1 to {SECRETS_MAX}, one a line"));
         }
         lines.into_iter().map(Secret::parse).collect::<Result<_, _>>().map(Secrets)
     }
@@ -93,12 +91,6 @@ impl Secrets {
             format!("v1,{}", STANDARD.encode(hmac::sign(&secret.key, signed.as_bytes())))
         };
         self.0.iter().map(one).collect::<Vec<_>>().join(" ")
-    }
-}
-
-impl From<Vec<Secret>> for Secrets {
-    fn from(secrets: Vec<Secret>) -> Secrets {
-        Secrets(secrets)
     }
 }
 

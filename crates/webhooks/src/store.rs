@@ -179,7 +179,7 @@ impl WebhookStore {
     /// A delivery wherever it is.
     pub(crate) async fn delivery_of(&self, webhook: i64, number: i64) -> Result<DeliveryRow> {
         let in_memory = self.with_lane(webhook, |lane| {
-            let waiting = lane.waiting(number).filter(|it| !it.is_written)?;
+            let waiting = lane.waiting.get(&number).filter(|it| !it.is_written)?;
             Some(DeliveryRow::waiting(number, waiting.facts.clone(), waiting.body.clone()))
         });
         if let Some(Some(found)) = in_memory {
@@ -233,7 +233,7 @@ impl WebhookStore {
         let mut readers: BTreeMap<Option<String>, Vec<i64>> = BTreeMap::new();
         for (webhook, lane) in self.lanes().iter() {
             if lane.is_held() && !lane.is_leaving && lane.events() < self.options.pending_max {
-                readers.entry(lane.cursor().map(str::to_owned)).or_default().push(*webhook);
+                readers.entry(lane.cursor.clone()).or_default().push(*webhook);
             }
         }
         readers
@@ -290,11 +290,8 @@ impl WebhookStore {
 }
 
 /// Waits for calls of the store, of which some are under way at a time.
-async fn at_once<T>(
-    calls: impl Iterator<Item = impl Future<Output = Result<T>>>,
-) -> Result<Vec<T>> {
-    let calls = iter(calls.collect::<Vec<_>>());
-    calls.buffer_unordered(AT_ONCE).try_collect().await
+async fn at_once<T>(calls: Vec<impl Future<Output = Result<T>>>) -> Result<Vec<T>> {
+    iter(calls).buffer_unordered(AT_ONCE).try_collect().await
 }
 
 pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -18,44 +18,29 @@ use super::TRY_MAX;
 const FILES: [&str; 2] = ["/etc/hosts", "/etc/resolv.conf"];
 
 #[derive(Debug)]
-pub(super) enum Settings {
-    /// From the files of the system; with what they said last.
-    OfTheSystem(Mutex<Arc<System>>),
-    /// It never changes.
-    Fixed(Arc<System>),
-}
-
-impl Settings {
-    pub(super) fn of_the_system() -> Settings {
-        Settings::OfTheSystem(Mutex::new(Arc::new(System::of(Default::default()))))
-    }
-
-    /// Reads the files, and parses them if they have changed: the parser logs each line that it does not know.
-    pub(super) fn now(&self) -> Arc<System> {
-        let last = match self {
-            Settings::Fixed(system) => return Arc::clone(system),
-            Settings::OfTheSystem(last) => last,
-        };
-        // A file that is not there is as an empty one, as for the C library.
-        let files = FILES.map(|path| fs::read(path).unwrap_or_default());
-        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.files != files {
-            *last = Arc::new(System::of(files));
-        }
-        Arc::clone(&last)
-    }
-}
-
-#[derive(Debug)]
-pub(super) struct System {
-    files: [Vec<u8>; 2],
+pub(super) struct SystemNames {
+    /// `None` if no file is read.
+    files: Option<[Vec<u8>; 2]>,
     hosts: Hosts,
     config: ResolverConfig,
     options: ResolverOpts,
 }
 
-impl System {
-    fn of(files: [Vec<u8>; 2]) -> System {
+/// Reads the files, and parses them if they have changed since `last`: the parser logs each line that it does not know.
+pub(super) fn newest(last: &Mutex<Arc<SystemNames>>) -> Arc<SystemNames> {
+    let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(before) = &last.files {
+        // A file that is not there is as an empty one, as for the C library.
+        let files = FILES.map(|path| fs::read(path).unwrap_or_default());
+        if *before != files {
+            *last = Arc::new(SystemNames::of(files));
+        }
+    }
+    Arc::clone(&last)
+}
+
+impl SystemNames {
+    pub(super) fn of(files: [Vec<u8>; 2]) -> SystemNames {
         let mut hosts = Hosts::default();
         // A line that is no text ends the file there; what was read before it counts.
         let _ = hosts.read_hosts_conf(&*files[0]);
@@ -64,14 +49,14 @@ impl System {
             let here = NameServerConfig::udp_and_tcp(Ipv4Addr::LOCALHOST.into());
             (ResolverConfig::from_name_servers(vec![here]), ResolverOpts::default())
         });
-        System { files, hosts, config, options }
+        SystemNames { files: Some(files), hosts, config, options }
     }
 
-    pub(super) fn asking(server: SocketAddr) -> System {
+    pub(super) fn asking(server: SocketAddr) -> SystemNames {
         let mut one = NameServerConfig::udp(server.ip());
         one.connections.iter_mut().for_each(|connection| connection.port = server.port());
         let config = ResolverConfig::from_name_servers(vec![one]);
-        System { config, ..System::of(Default::default()) }
+        SystemNames { files: None, config, ..SystemNames::of(Default::default()) }
     }
 
     /// The addresses of a name in the hosts file. If there are any, no server is asked: also not for addresses of
@@ -103,7 +88,7 @@ mod tests {
         let hosts = b"127.0.0.1 localhost\n10.0.0.7 hooks.shop Hooks # ours\n::7 both\n10.0.0.8 both\nnonsense\n";
         let servers =
             b"search shop.example\nnameserver 10.0.0.53\nnameserver ::53\noptions timeout:1 what\n";
-        let system = System::of([hosts.to_vec(), servers.to_vec()]);
+        let system = SystemNames::of([hosts.to_vec(), servers.to_vec()]);
         let cases: [(_, _, &[&str]); 5] = [
             ("one address", "hooks.shop", &["10.0.0.7"]),
             ("another name of it", "HOOKS", &["10.0.0.7"]),
@@ -120,7 +105,7 @@ mod tests {
         assert_eq!(asked, ["10.0.0.53", "::53"]);
         assert_eq!(options.timeout.as_secs(), 1);
         // Without a file: a server on this machine, and no try longer than ours.
-        let (config, options) = System::of(Default::default()).servers();
+        let (config, options) = SystemNames::of(Default::default()).servers();
         assert_eq!(config.name_servers()[0].ip, IpAddr::from(Ipv4Addr::LOCALHOST));
         assert_eq!(options.timeout, TRY_MAX);
     }

@@ -125,7 +125,7 @@ async fn names_have_a_limit() {
 
 #[test]
 fn a_retry_asks_again() {
-    let first = crate::RETRY_PAUSES[0] * 4 / 5;
+    let first = crate::retry::RETRY_PAUSES[0] * 4 / 5;
     assert!(FAILURE_KEPT < first, "{first:?}");
 }
 

@@ -4,7 +4,9 @@ use tokio::sync::Notify;
 
 use super::{StopSignal, TroubleLog};
 use crate::Webhooks;
-use crate::options::RENEWALS;
+
+/// Renewals in the time of one lease.
+const RENEWALS: u32 = 3;
 
 /// Renews leases, and takes those of processes that are gone, until the service stops.
 pub(super) async fn keep(webhooks: &Webhooks, leased: &Notify, mut stopping: StopSignal) {

@@ -173,7 +173,7 @@ impl<'a> DeliverySender<'a> {
         }
         endpoint.is_down = probe.is_some();
         let asked = match ended.answered.verdict {
-            Verdict::Failed { asked } => asked.map(|asked| asked.min(options.retry_after_max)),
+            Verdict::Failed { asked } => asked.map(|asked| asked.min(retry::RETRY_AFTER_MAX)),
             Verdict::Delivered | Verdict::Gone => None,
         };
         if failures == 0 {

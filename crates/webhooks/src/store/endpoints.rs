@@ -12,10 +12,10 @@ use uuid::Uuid;
 use super::numbers::{millis, numbered};
 use super::progress::LaneProgress;
 use super::{DELETED, Result, WebhookStore, damaged, from_json, to_json};
-use crate::signature::{Secret, Secrets};
+use crate::signature::{SECRETS_MAX, Secret, Secrets};
 use crate::{
-    ENDPOINTS_MAX, Endpoint, EndpointChanges, EndpointState, NewEndpoint, Rotation, SECRETS_MAX,
-    SecretTimes, WebhookError,
+    ENDPOINTS_MAX, Endpoint, EndpointChanges, EndpointState, NewEndpoint, Rotation, SecretTimes,
+    WebhookError,
 };
 
 /// All endpoints are one partition, by their names.
@@ -120,7 +120,7 @@ impl EndpointTerms {
     pub(crate) fn signing(&self, now: i64, trusted: bool) -> Result<Secrets> {
         let signs = |it: &&StoredSecret| !trusted || it.until.is_none_or(|until| until > now);
         let newest_first = self.secrets.iter().rev().filter(signs);
-        Ok(Secrets::from(newest_first.map(StoredSecret::parsed).collect::<Result<Vec<Secret>>>()?))
+        Ok(Secrets(newest_first.map(StoredSecret::parsed).collect::<Result<_>>()?))
     }
 
     fn newest_secret(&self) -> Result<Secret> {

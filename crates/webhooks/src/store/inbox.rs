@@ -235,7 +235,7 @@ impl WebhookStore {
         });
         let leaves = asks.map(|row| self.leave_once(row.number, (id, &body), &request));
         let mut announced = Announced::default();
-        for is_left in at_once(leaves).await? {
+        for is_left in at_once(leaves.collect()).await? {
             announced.endpoints += usize::from(is_left);
             announced.full += usize::from(!is_left);
         }
@@ -412,8 +412,8 @@ impl WebhookStore {
         let rows = self.with_lane(webhook, |lane| {
             let mut rows = Vec::new();
             for (facts, body) in announced {
-                if !facts.id.as_deref().is_some_and(|id| lane.has_id(id)) {
-                    rows.push(DeliveryRow::waiting(lane.next_number(now), facts, Some(body)));
+                if !facts.id.as_deref().is_some_and(|id| lane.ids.contains(id)) {
+                    rows.push(DeliveryRow::waiting(lane.numbers.next(now), facts, Some(body)));
                 }
             }
             rows
@@ -426,7 +426,7 @@ impl WebhookStore {
     /// Returns whether it waits now, or cannot be delivered again, and this process still has the endpoint.
     async fn take_again(&self, webhook: i64, number: i64, now: i64) -> Result<bool> {
         let hurried = self.with_lane(webhook, |lane| {
-            let waiting = lane.waiting(number)?;
+            let waiting = lane.waiting.get(&number)?;
             let facts = waiting.facts.again(false, now);
             let body = waiting.body.clone().filter(|_| !waiting.is_written);
             lane.hurry(number, facts.clone());

@@ -11,12 +11,13 @@ use tokio::time::Instant;
 use super::delivery_rows::{DeliveryFacts, DeliveryRow};
 use super::endpoints::EndpointRow;
 use super::inbox::InboxPlace;
-use super::numbers::{Numbers, waiting_block_of};
+use super::numbers::{DeliveryNumbers, waiting_block_of};
 use super::progress::LaneProgress;
 use super::{DueDelivery, FreePlaces, PostTarget, Result};
 use crate::DeliveryState;
 use crate::Options;
 use crate::event::{self, Event};
+use crate::retry::FAILURES_UNTIL_DOWN;
 pub(crate) use outcome::LaneOutcome;
 
 /// What waits for so long is written, so that the cursor can move on.
@@ -74,11 +75,11 @@ pub(crate) struct WebhookLane {
     pub(crate) writing: Arc<tokio::sync::Mutex<()>>,
     pub(crate) inbox: InboxPlace,
     /// Where it reads on.
-    cursor: Option<String>,
+    pub(crate) cursor: Option<String>,
     /// Cursors that were reached, each with the last delivery that came before it.
     marks: VecDeque<(i64, String)>,
-    numbers: Numbers,
-    waiting: BTreeMap<i64, WaitingDelivery>,
+    pub(crate) numbers: DeliveryNumbers,
+    pub(crate) waiting: BTreeMap<i64, WaitingDelivery>,
     unwritten: BTreeSet<i64>,
     /// Those that have ended, and whose rows are still to be emptied or dropped.
     ended: BTreeSet<i64>,
@@ -87,7 +88,7 @@ pub(crate) struct WebhookLane {
     /// When each is due: events, and announcements.
     by_due: [BTreeSet<(i64, i64)>; 2],
     by_code: BTreeMap<String, BTreeSet<i64>>,
-    ids: HashSet<String>,
+    pub(crate) ids: HashSet<String>,
     failures: u64,
     failing_since: Option<i64>,
 }
@@ -114,7 +115,7 @@ impl WebhookLane {
             cursor: progress.cursor.clone().or_else(|| row.terms.begins_at.clone()),
             row,
             marks: VecDeque::new(),
-            numbers: Numbers::after(last, progress.epoch),
+            numbers: DeliveryNumbers::after(last, progress.epoch),
             waiting: BTreeMap::new(),
             unwritten: BTreeSet::new(),
             ended: BTreeSet::new(),
@@ -141,18 +142,6 @@ impl WebhookLane {
 
     pub(crate) fn is_held(&self) -> bool {
         self.is_leased() && self.row.terms.is_active()
-    }
-
-    pub(crate) fn cursor(&self) -> Option<&str> {
-        self.cursor.as_deref()
-    }
-
-    pub(crate) fn waiting(&self, number: i64) -> Option<&WaitingDelivery> {
-        self.waiting.get(&number)
-    }
-
-    pub(crate) fn has_id(&self, id: &str) -> bool {
-        self.ids.contains(id)
     }
 
     /// Events that wait.
@@ -209,10 +198,6 @@ impl WebhookLane {
         Some(waiting)
     }
 
-    pub(crate) fn next_number(&mut self, now: i64) -> i64 {
-        self.numbers.next(now)
-    }
-
     /// Queues what the endpoint asks for, and reads on behind `next`. Returns how many.
     pub(crate) fn queue(&mut self, events: &[Event], next: &str, now: i64) -> usize {
         let mut queued = 0;
@@ -221,8 +206,8 @@ impl WebhookLane {
             let campaigns = event.campaign.as_slice();
             let is_asked_for = self.row.terms.asks_for(event_type, event.only_by_name, campaigns);
             // One that was queued before a lease changed hands is read again.
-            if is_asked_for && !self.has_id(id) {
-                let number = self.next_number(now);
+            if is_asked_for && !self.ids.contains(id) {
+                let number = self.numbers.next(now);
                 let facts = DeliveryFacts::new(id, event_type, code.as_deref(), now);
                 let body = event::body(event_type, event.at_ms, &event.data);
                 self.insert(number, WaitingDelivery::new(facts, body));
@@ -297,21 +282,19 @@ impl WebhookLane {
     }
 
     pub(crate) fn are_written(&mut self, rows: &[DeliveryRow]) {
-        rows.iter().for_each(|row| self.is_written(row.number));
-    }
-
-    fn is_written(&mut self, number: i64) {
-        match self.waiting.get_mut(&number) {
-            Some(waiting) if waiting.is_written => {}
-            Some(waiting) => {
-                waiting.is_written = true;
-                // It is read again when it is due.
-                waiting.body = None;
-                self.unwritten.remove(&number);
-                *self.blocks.entry(waiting_block_of(number)).or_default() += 1;
+        for &DeliveryRow { number, .. } in rows {
+            match self.waiting.get_mut(&number) {
+                Some(waiting) if waiting.is_written => {}
+                Some(waiting) => {
+                    waiting.is_written = true;
+                    // It is read again when it is due.
+                    waiting.body = None;
+                    self.unwritten.remove(&number);
+                    *self.blocks.entry(waiting_block_of(number)).or_default() += 1;
+                }
+                // It has ended meanwhile.
+                None => drop(self.ended.insert(number)),
             }
-            // It has ended meanwhile.
-            None => drop(self.ended.insert(number)),
         }
     }
 
@@ -328,7 +311,7 @@ impl WebhookLane {
             return Ok(None);
         }
         // At an endpoint that is down one in flight is enough.
-        let probes = self.failures >= options.failures_until_down;
+        let probes = self.failures >= FAILURES_UNTIL_DOWN;
         let places = if probes { 1 } else { options.in_flight_each };
         let free = places.saturating_sub(want.in_flight.len());
         let is_first = |number: i64| {
@@ -447,11 +430,9 @@ impl WebhookLane {
 
     fn make_due(&mut self, now: i64, wanted: impl Fn(&DeliveryFacts) -> bool) {
         let late = self.waiting.iter().filter(|(_, waiting)| wanted(&waiting.facts));
-        for number in late.map(|(number, _)| *number).collect::<Vec<i64>>() {
-            if let Some(waiting) = self.waiting.get(&number) {
-                let facts = DeliveryFacts { next_at: now, ..waiting.facts.clone() };
-                self.hurry(number, facts);
-            }
+        let late: Vec<_> = late.map(|(number, it)| (*number, it.facts.clone())).collect();
+        for (number, facts) in late {
+            self.hurry(number, DeliveryFacts { next_at: now, ..facts });
         }
     }
 

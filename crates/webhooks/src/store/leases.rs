@@ -18,7 +18,7 @@ use super::lane::WebhookLane;
 use super::numbers::{millis, numbered};
 use super::progress::LaneProgress;
 use super::{Result, WebhookStore, locked};
-use crate::ahead_max;
+use crate::retry::ahead_max;
 
 /// Processes that post. A key is the name of one, a value how often it has said that it lives.
 const PROCESS: RecordKind = RecordKind { name: "webhook.process", sync: RecordSync::Later };

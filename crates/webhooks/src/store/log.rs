@@ -36,15 +36,11 @@ pub(super) type LogPlace = (i64, i64, DeliveryState);
 pub(super) type LogCount = (u64, u64);
 
 fn part_of((webhook, block, state): LogPlace) -> RecordPart {
-    LOG.part([numbered(webhook).as_slice(), &numbered(block), &[state_byte(state)]].concat())
+    LOG.part([numbered(webhook).as_slice(), &numbered(block), &[state as u8]].concat())
 }
 
 fn blocks_of(webhook: i64, state: DeliveryState) -> RecordPart {
-    LOG_BLOCKS.part([numbered(webhook).as_slice(), &[state_byte(state)]].concat())
-}
-
-fn state_byte(state: DeliveryState) -> u8 {
-    u8::try_from(state.number()).unwrap_or(u8::MAX)
+    LOG_BLOCKS.part([numbered(webhook).as_slice(), &[state as u8]].concat())
 }
 
 impl WebhookStore {
@@ -121,7 +117,7 @@ impl WebhookStore {
             // Collected, so that the future of the caller can be sent to another thread.
             let places: Vec<LogPlace> = places.collect();
             let reads = places.into_iter().map(|place| self.list_block(place, before, limit));
-            let rows = at_once(reads).await?.into_iter().flatten();
+            let rows = at_once(reads.collect()).await?.into_iter().flatten();
             found.extend(rows.map(|row| (row.number, row)));
             if found.len() >= limit {
                 break;
@@ -189,7 +185,7 @@ impl WebhookStore {
         let drops = blocks.map(|block| async move {
             Ok(self.tables.drop_below(&part_of((webhook, block, state)), None).await?)
         });
-        at_once(drops).await.map(drop)
+        at_once(drops.collect()).await.map(drop)
     }
 
     /// Drops blocks that are older than the log is kept, if the time is known, and the oldest of those that are too

@@ -18,15 +18,15 @@ const WRITER_BITS: u32 = 4;
 const SECOND_AT: u32 = COUNT_BITS + WRITER_BITS;
 
 #[derive(Debug)]
-pub(crate) struct Numbers {
+pub(crate) struct DeliveryNumbers {
     writer: i64,
     last: i64,
 }
 
-impl Numbers {
+impl DeliveryNumbers {
     /// Those of the process with this epoch, all of them after `last`.
-    pub(crate) fn after(last: i64, epoch: i64) -> Numbers {
-        Numbers { writer: epoch.rem_euclid(1 << WRITER_BITS), last }
+    pub(crate) fn after(last: i64, epoch: i64) -> DeliveryNumbers {
+        DeliveryNumbers { writer: epoch.rem_euclid(1 << WRITER_BITS), last }
     }
 
     pub(crate) fn next(&mut self, now_ms: i64) -> i64 {
@@ -92,8 +92,8 @@ mod tests {
 
     #[test]
     fn they_rise_and_no_two_processes_give_one_twice() {
-        let mut one = Numbers::after(0, 3);
-        let mut two = Numbers::after(0, 4);
+        let mut one = DeliveryNumbers::after(0, 3);
+        let mut two = DeliveryNumbers::after(0, 4);
         let mut all = Vec::new();
         for _ in 0..1_000 {
             all.extend([one.next(NOW), two.next(NOW)]);
@@ -115,18 +115,21 @@ mod tests {
             ("after a clock that was ahead", later, 3, NOW, 4),
         ];
         for (name, before, first, now, second) in cases {
-            let last = Numbers::after(0, first).next(before);
-            let mut numbers = Numbers::after(last, second);
+            let last = DeliveryNumbers::after(0, first).next(before);
+            let mut numbers = DeliveryNumbers::after(last, second);
             let found = [numbers.next(now), numbers.next(now)];
             assert!(last < found[0] && found[0] < found[1], "{name}");
         }
-        let mut full = Numbers::after(Numbers::after(0, 3).next(NOW) + (1 << COUNT_BITS) - 1, 3);
-        assert_eq!(full.next(NOW), Numbers::after(0, 3).next(NOW + 1_000), "a full second");
+        let mut full = DeliveryNumbers::after(
+            DeliveryNumbers::after(0, 3).next(NOW) + (1 << COUNT_BITS) - 1,
+            3,
+        );
+        assert_eq!(full.next(NOW), DeliveryNumbers::after(0, 3).next(NOW + 1_000), "a full second");
     }
 
     #[test]
     fn blocks() {
-        for number in [Numbers::after(0, 0).next(NOW), single(NOW, u32::MAX)] {
+        for number in [DeliveryNumbers::after(0, 0).next(NOW), single(NOW, u32::MAX)] {
             let begin = begin_of_block(block_of(number));
             assert!((begin..begin + 512_000).contains(&NOW), "{begin}");
             assert_eq!(number_of(&numbered(number)).unwrap(), number);

@@ -136,12 +136,20 @@ impl WebhookStore {
         next: &str,
     ) -> Result<usize> {
         let now = self.now();
-        let stands = |lane: &WebhookLane| lane.is_held() && lane.cursor() == cursor;
+        let stands = |lane: &WebhookLane| lane.is_held() && lane.cursor.as_deref() == cursor;
         if let FeedPassage::Gap(why) = passage {
             let number =
-                self.with_lane(webhook, |lane| stands(lane).then(|| lane.next_number(now)));
+                self.with_lane(webhook, |lane| stands(lane).then(|| lane.numbers.next(now)));
             let Some(Some(number)) = number else { return Ok(0) };
-            self.log_gap(webhook, number, why, now).await?;
+            let facts = DeliveryFacts {
+                created_at: now,
+                next_at: now,
+                error: Some(why.clone()),
+                ended_at: Some(now),
+                ..DeliveryFacts::default()
+            };
+            let gap = DeliveryRow { number, state: DeliveryState::Gap, facts, body: None };
+            self.log(webhook, &[gap]).await?;
         }
         let queued = self.with_lane(webhook, |lane| match passage {
             _ if !stands(lane) => 0,
@@ -161,18 +169,6 @@ impl WebhookStore {
         Ok(queued.unwrap_or_default())
     }
 
-    async fn log_gap(&self, webhook: i64, number: i64, why: &str, now: i64) -> Result<()> {
-        let facts = DeliveryFacts {
-            created_at: now,
-            next_at: now,
-            error: Some(why.to_owned()),
-            ended_at: Some(now),
-            ..DeliveryFacts::default()
-        };
-        let gap = DeliveryRow { number, state: DeliveryState::Gap, facts, body: None };
-        self.log(webhook, &[gap]).await
-    }
-
     pub(crate) async fn due_at(
         &self,
         want: &FreePlaces,
@@ -184,8 +180,9 @@ impl WebhookStore {
         let Some((target, numbers)) = due.transpose()?.flatten() else { return Ok(None) };
         let mut due = Vec::new();
         for number in numbers {
-            let is_here =
-                |lane: &mut WebhookLane| lane.waiting(number).is_some_and(|it| it.body.is_some());
+            let is_here = |lane: &mut WebhookLane| {
+                lane.waiting.get(&number).is_some_and(|it| it.body.is_some())
+            };
             let read = match self.with_lane(want.webhook, is_here) {
                 Some(true) => None,
                 _ => self.waiting_one(want.webhook, number).await?.and_then(|row| row.body),

@@ -61,7 +61,7 @@ impl WebhookStore {
         let reads = blocks.iter().map(|block| async move {
             self.read_facts(&part_of(webhook, *block), all_facts()).await
         });
-        Ok(at_once(reads).await?.into_iter().flatten().collect())
+        Ok(at_once(reads.collect()).await?.into_iter().flatten().collect())
     }
 
     /// Those that wait at an endpoint, as this process or the store knows them.

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use super::{WaitingDelivery, WebhookLane};
 use crate::post::Verdict;
+use crate::retry::{FAILURES_UNTIL_DOWN, chance, pause, tried_for};
 use crate::store::EndedAttempt;
 use crate::store::delivery_rows::{DeliveryFacts, DeliveryRow};
 use crate::store::numbers::millis;
 
-use crate::{DeliveryState, Options, chance, pause, tried_for};
+use crate::{DeliveryState, Options};
 
 /// Most deliveries that are given up at once because their endpoint is down.
 const GIVEN_UP_MAX: usize = 2_000;
@@ -53,13 +54,13 @@ impl WebhookLane {
             } else {
                 outcome.failing_since.get_or_insert(now);
                 // Those that were under way beside each other must not make the pauses between probes long.
-                let most = if one.probes { u64::MAX } else { options.failures_until_down };
+                let most = if one.probes { u64::MAX } else { FAILURES_UNTIL_DOWN };
                 let more = (outcome.failures + 1).min(most);
                 outcome.failures = outcome.failures.max(more);
             }
         }
         let old = now.saturating_sub(millis(tried_for(options)));
-        let is_down = outcome.failures >= options.failures_until_down
+        let is_down = outcome.failures >= FAILURES_UNTIL_DOWN
             && outcome.failing_since.is_some_and(|since| since <= old);
         if is_down && trusted {
             self.give_up(&mut outcome, old, now);

@@ -69,7 +69,11 @@ fn the_cursor_waits() {
     let steps: [Step<'_>; 5] = [
         ("nothing has ended", &|_| {}, None),
         ("the second has ended", &|lane| arrive(lane, &all[1..2]), None),
-        ("the first is written", &|lane| lane.is_written(all[0]), Some("2")),
+        (
+            "the first is written",
+            &|lane| lane.are_written(&[DeliveryRow::waiting(all[0], Default::default(), None)]),
+            Some("2"),
+        ),
         ("saving has failed, and is tried again", &|_| {}, Some("2")),
         ("the others have ended", &|lane| arrive(lane, &all[2..]), Some("9")),
     ];
@@ -163,6 +167,6 @@ fn a_restart_is_not_missed() {
     for (restarts, due) in [(0, 5_000_000), (1, 1_000)] {
         let facts = DeliveryFacts { next_at: 5_000_000, attempts: 3, ..DeliveryFacts::default() };
         let lane = lane(restarts, BTreeMap::from([(7, facts)]));
-        assert_eq!(lane.waiting(7).map(|it| it.facts.next_at), Some(due), "{restarts}");
+        assert_eq!(lane.waiting.get(&7).map(|it| it.facts.next_at), Some(due), "{restarts}");
     }
 }
