@@ -7,10 +7,10 @@
 //! same way, and a [`CqlStatement`] turns the merged rows into those that the client gets.
 
 mod answer;
+mod clock;
 mod condition;
 mod data;
 mod lexer;
-mod local;
 mod partition;
 mod prepare;
 mod read;
@@ -24,6 +24,7 @@ mod write;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use clock::clock_row;
 pub use condition::UpdateDecision;
 pub use data::{Mutation, PartitionKey, ReadAnswer, ReplicaData};
 pub use read::{PagePosition, ReplicaRead};

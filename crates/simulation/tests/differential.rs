@@ -130,7 +130,7 @@ impl EnginePair {
                 let columns = columns.get();
                 is_equal(&rows_of(real), &rows_in(columns.as_slice(), &simulated))
             }
-            StatementKind::Read | StatementKind::Write | StatementKind::Local => Ok(()),
+            StatementKind::Read | StatementKind::Write | StatementKind::Clock => Ok(()),
         }
     }
 }

@@ -14,7 +14,7 @@ use super::{
     CoordinatorAnswer, CoordinatorFailure, ExecutionOptions, NODES, NodeReach, QUORUM,
     SimulatedCluster,
 };
-use crate::cql::{CqlStatement, Mutation, StatementKind};
+use crate::cql::{CqlStatement, Mutation, StatementKind, clock_row};
 
 /// How long a coordinator waits for replicas that write.
 pub(super) const WRITE_LIMIT: Duration = Duration::from_secs(2);
@@ -49,9 +49,9 @@ impl StatementCoordinator {
         self.awake().await?;
         let values = rows.first().map(Vec::as_slice).unwrap_or_default();
         match statement.kind() {
-            StatementKind::Local => {
+            StatementKind::Clock => {
                 let now_ms = self.cluster.with(|state| state.clock_us(self.node)) / 1_000;
-                Ok(CoordinatorAnswer { rows: statement.local(now_ms), next: None })
+                Ok(CoordinatorAnswer { rows: vec![clock_row(now_ms)], next: None })
             }
             StatementKind::Write => self.write(statement, rows, options.consistency).await,
             StatementKind::Conditional => self.change(statement, values).await,

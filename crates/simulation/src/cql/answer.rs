@@ -178,9 +178,6 @@ impl ShownPartition<'_> {
                 false => row.map(|(_, row)| row),
             };
             match *item {
-                SelectItem::Token => {
-                    put_cell(&mut out, Some(&self.key.signed_token().to_be_bytes()));
-                }
                 SelectItem::Written(column) => {
                     let written = stored(column).and_then(|row| row.written(column, self.now_s));
                     let bytes = written.map(i64::to_be_bytes);

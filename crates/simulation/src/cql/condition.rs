@@ -17,7 +17,6 @@ use super::write::WritePlan;
 #[derive(Debug)]
 pub(crate) enum UpdateCondition {
     NotExists,
-    Exists,
     /// Columns and the values that they must have.
     Equal(Vec<(usize, ValueTerm)>),
 }
@@ -74,7 +73,7 @@ impl CqlStatement {
             StatementPlan::Write(plan) => {
                 plan.condition.as_ref().map(|condition| (&**plan, condition))
             }
-            StatementPlan::Local(_) | StatementPlan::Read(_) => None,
+            StatementPlan::Clock | StatementPlan::Read(_) => None,
         };
         plan.ok_or_else(|| self.error("no conditional update"))
     }
@@ -98,7 +97,6 @@ impl WritePlan {
         Ok(ReplicaRead {
             table: Arc::clone(&self.table.name),
             keys: Some(vec![self.of.one_key(&self.table, values)?]),
-            after_token: None,
             span,
             with_statics: self.table.has_statics(),
             is_reversed: false,
@@ -146,7 +144,6 @@ impl CurrentRow<'_> {
     fn holds(&self, condition: &UpdateCondition, values: &[BoundValue]) -> Result<bool, String> {
         let all = match condition {
             UpdateCondition::NotExists => return Ok(self.row.is_none()),
-            UpdateCondition::Exists => return Ok(self.row.is_some()),
             UpdateCondition::Equal(all) => all,
         };
         let mut holds = true;

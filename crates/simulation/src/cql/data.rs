@@ -63,11 +63,6 @@ impl PartitionKey {
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
-
-    /// What `token()` says of it in CQL: in the same order.
-    pub(crate) fn signed_token(&self) -> i64 {
-        (self.token ^ (1 << 63)).cast_signed()
-    }
 }
 
 impl Mutation {
@@ -75,23 +70,9 @@ impl Mutation {
         Mutation { key, change }
     }
 
-    /// The partition that it changes.
-    pub fn partition(&self) -> &PartitionKey {
-        &self.key
-    }
-
     /// Whether it changes nothing: every value was unset.
     pub fn is_empty(&self) -> bool {
         self.change.is_empty()
-    }
-
-    /// Adds what another one changes in the same partition: a batch is one mutation of each.
-    ///
-    /// # Panics
-    /// If it is of another partition.
-    pub fn join(&mut self, other: &Mutation) {
-        assert!(self.key == other.key, "a mutation has one partition");
-        self.change.merge(&other.change);
     }
 }
 
@@ -132,18 +113,6 @@ impl ReplicaData {
         rows
     }
 
-    /// The partitions of a table, by token.
-    pub fn partitions_of(&self, table: &str) -> impl Iterator<Item = &PartitionKey> {
-        let table: Arc<str> = table.into();
-        let from = PartitionKey::first_of(&table);
-        self.partitions.range(from..).map(|(key, _)| key).take_while(move |key| key.table == table)
-    }
-
-    /// Everything of a partition, for repair and streaming.
-    pub fn whole(&self, key: &PartitionKey) -> Option<Mutation> {
-        self.partitions.get(key).map(|partition| Mutation::of(key.clone(), partition.clone()))
-    }
-
     /// Takes over everything that another replica has.
     pub fn merge_from(&mut self, other: &ReplicaData) {
         for (key, partition) in &other.partitions {
@@ -166,12 +135,6 @@ impl ReadAnswer {
                 Entry::Occupied(_) => {}
             }
         }
-    }
-
-    /// What a replica with less must be sent, if the rows are of one partition.
-    pub fn repair(&self) -> Option<Mutation> {
-        let mut all = self.repairs();
-        all.next().filter(|_| self.partitions.len() == 1)
     }
 
     /// What a replica with less must be sent: one mutation for each partition.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use cql_session::BoundValue;
 use scylla::frame::response::result::{ColumnSpec, ColumnType};
 
+use super::clock::{READ_CLOCK, clock_statement};
 use super::condition::UpdateCondition;
 use super::lexer::{CqlToken, TokenStream};
-use super::local;
 use super::relations::{KeyTerm, WhereClause};
 use super::schema::{ColumnKind, KeyspaceSchema, TableDefinition};
 use super::statement::{CqlStatement, ReadPlan, SelectItem, StatementPlan, ValueTerm};
@@ -25,11 +25,12 @@ pub(crate) struct StatementParser {
 pub(crate) enum SelectedColumn {
     Column(String),
     Written(String),
-    Token(Vec<String>),
-    Now,
 }
 
 pub(crate) fn prepare(schema: &KeyspaceSchema, cql: &str) -> Result<CqlStatement, String> {
+    if cql == READ_CLOCK {
+        return Ok(clock_statement());
+    }
     let mut tokens = TokenStream::of(cql)?;
     let verb = tokens.name()?;
     if verb == "select" {
@@ -62,10 +63,6 @@ fn select(
     let selected = tokens.list(selected)?;
     tokens.expect_word("FROM")?;
     let name = tokens.name()?;
-    if tokens.sign(".") {
-        let table = format!("{name}.{}", tokens.name()?);
-        return local::prepare(cql, &table, &selected, tokens);
-    }
     let mut parser =
         StatementParser { tokens, table: schema.table(&name)?, parameters: Vec::new() };
     let (items, columns) = parser.items(&selected)?;
@@ -88,14 +85,7 @@ fn selected(tokens: &mut TokenStream) -> Result<(SelectedColumn, Option<String>)
     let name = tokens.name()?;
     let selected = if tokens.sign("(") {
         let selected = match name.as_str() {
-            "token" => SelectedColumn::Token(tokens.list(|tokens| tokens.name())?),
             "writetime" => SelectedColumn::Written(tokens.name()?),
-            "totimestamp" => {
-                tokens.expect_word("NOW")?;
-                tokens.expect_sign("(")?;
-                tokens.expect_sign(")")?;
-                SelectedColumn::Now
-            }
             _ => return Err(format!("no function {name}")),
         };
         tokens.expect_sign(")")?;
@@ -150,22 +140,11 @@ impl StatementParser {
                     }
                     (SelectItem::Written(column), format!("writetime({name})"), bigint())
                 }
-                SelectedColumn::Token(names) => {
-                    self.check_partition_key(names)?;
-                    let name = format!("system.token({})", names.join(", "));
-                    (SelectItem::Token, name, bigint())
-                }
-                SelectedColumn::Now => return Err("only system.local has the time".into()),
             };
             items.push(item);
             columns.push(self.table.spec(alias.as_ref().unwrap_or(&name), typ));
         }
         Ok((items, columns))
-    }
-
-    pub(crate) fn check_partition_key(&self, names: &[String]) -> Result<(), String> {
-        let key = self.table.partition.iter().map(|column| &self.table.columns[*column].name);
-        if key.eq(names) { Ok(()) } else { Err("these columns have no token".into()) }
     }
 
     /// What follows ORDER BY: whether rows are read from the end.
@@ -359,9 +338,6 @@ impl StatementParser {
         }
         if self.tokens.words(&["NOT", "EXISTS"]) {
             return Ok(Some(UpdateCondition::NotExists));
-        }
-        if self.tokens.word("EXISTS") {
-            return Ok(Some(UpdateCondition::Exists));
         }
         let mut all = Vec::new();
         loop {

@@ -11,8 +11,6 @@ pub struct ReplicaRead {
     pub(crate) table: Arc<str>,
     /// In their order; `None` for all of the table.
     pub(crate) keys: Option<Vec<PartitionKey>>,
-    /// Of all partitions, only those behind this token.
-    pub(crate) after_token: Option<i64>,
     pub(crate) span: RowRange,
     pub(crate) with_statics: bool,
     pub(crate) is_reversed: bool,
@@ -37,25 +35,12 @@ impl ReplicaRead {
         ReplicaRead { position: Some(position), ..self }
     }
 
-    /// The partitions that it reads; `None` for all of a table.
-    pub fn partitions(&self) -> Option<&[PartitionKey]> {
-        self.keys.as_deref()
-    }
-
-    /// Its table.
-    pub fn table(&self) -> &str {
-        &self.table
-    }
-
     /// What it sees of a partition.
     pub(crate) fn slice_of(
         &self,
         key: &PartitionKey,
         partition: &ReplicaPartition,
     ) -> Option<ReplicaPartition> {
-        if self.after_token.is_some_and(|token| key.signed_token() <= token) {
-            return None;
-        }
         match &self.position {
             Some(position) if *key < position.key => None,
             Some(position) if *key == position.key => {

@@ -10,14 +10,16 @@ use super::partition::RowRange;
 use super::prepare::StatementParser;
 use super::schema::{ColumnKind, TableDefinition};
 use super::statement::ValueTerm;
-use super::types::{CqlType, ScalarType, behind, list};
+use super::types::{behind, list};
+
+/// Why a read is refused that names rows by anything but their key.
+const FILTER: &str = "rows would have to be filtered";
 
 /// The partitions and rows that a statement is about.
 #[derive(Debug, Default)]
 pub(crate) struct WhereClause {
     /// One for each column of the partition key; none for the whole table.
     pub(crate) key: Vec<KeyTerm>,
-    pub(crate) after_token: Option<ValueTerm>,
     /// The first clustering columns.
     pub(crate) prefix: Vec<ValueTerm>,
     /// The next ones.
@@ -180,31 +182,17 @@ fn put(
 impl StatementParser {
     /// What follows WHERE, if it is next.
     pub(crate) fn relations(&mut self) -> Result<WhereClause, String> {
-        let mut of = WhereClause::default();
         if !self.tokens.word("WHERE") {
-            return Ok(of);
+            return Ok(WhereClause::default());
         }
         let mut all = Vec::new();
         loop {
-            if self.tokens.word("TOKEN") {
-                of.after_token = Some(self.token_relation()?);
-            } else {
-                all.push(self.relation()?);
-            }
+            all.push(self.relation()?);
             if !self.tokens.word("AND") {
                 break;
             }
         }
-        self.sort(all, of)
-    }
-
-    fn token_relation(&mut self) -> Result<ValueTerm, String> {
-        self.tokens.expect_sign("(")?;
-        let names = self.tokens.list(|tokens| tokens.name())?;
-        self.check_partition_key(&names)?;
-        self.tokens.expect_sign(")")?;
-        self.tokens.expect_sign(">")?;
-        self.term("partition key token", &CqlType::Scalar(ScalarType::BigInt))
+        self.clause_of(all)
     }
 
     fn relation(&mut self) -> Result<WhereRelation, String> {
@@ -246,8 +234,8 @@ impl StatementParser {
         operator.ok_or_else(|| "a comparison was expected".to_owned())
     }
 
-    /// Says what the comparisons mean together.
-    fn sort(&self, all: Vec<WhereRelation>, mut of: WhereClause) -> Result<WhereClause, String> {
+    /// What the comparisons mean together.
+    fn clause_of(&self, all: Vec<WhereRelation>) -> Result<WhereClause, String> {
         let table = &self.table;
         let mut keys: Vec<Option<KeyTerm>> = table.partition.iter().map(|_| None).collect();
         let mut equal: Vec<Option<ValueTerm>> = vec![None; table.clustering.len()];
@@ -268,27 +256,27 @@ impl StatementParser {
                     }
                     edges.push((at, operator, terms));
                 }
-                _ => return Err("rows would have to be filtered".into()),
+                _ => return Err(FILTER.into()),
             }
         }
         let named = equal.iter().flatten().count();
-        of.prefix = equal.into_iter().map_while(|term| term).collect();
-        let is_prefix = of.prefix.len() == named;
+        let prefix: Vec<ValueTerm> = equal.into_iter().map_while(|term| term).collect();
+        let is_prefix = prefix.len() == named;
+        let key = keys.into_iter().flatten().collect();
+        let mut clause = WhereClause { key, prefix, ..WhereClause::default() };
         for (at, operator, terms) in edges {
             let is_lower = operator.starts_with('>');
-            let edge = if is_lower { &mut of.lower } else { &mut of.upper };
-            if !is_prefix || at != of.prefix.len() || edge.is_some() {
-                return Err("rows would have to be filtered".into());
+            let edge = if is_lower { &mut clause.lower } else { &mut clause.upper };
+            if !is_prefix || at != clause.prefix.len() || edge.is_some() {
+                return Err(FILTER.into());
             }
             *edge = Some(ClusteringBound { terms, is_included: operator.len() == 2 });
         }
-        of.key = keys.into_iter().flatten().collect();
-        let is_whole_table = of.key.is_empty() && of.is_whole();
-        let is_key = of.key.len() == table.partition.len() && of.after_token.is_none();
-        let is_answered = is_prefix && (is_whole_table || is_key);
-        if !is_answered {
-            return Err("rows would have to be filtered".into());
+        let is_whole_table = clause.key.is_empty() && clause.is_whole();
+        let is_key = clause.key.len() == table.partition.len();
+        match is_prefix && (is_whole_table || is_key) {
+            true => Ok(clause),
+            false => Err(FILTER.into()),
         }
-        Ok(of)
     }
 }

@@ -6,7 +6,6 @@ use cql_session::BoundValue;
 use scylla::frame::response::result::ColumnSpec;
 
 use super::data::{Mutation, PartitionKey};
-use super::local::LocalValue;
 use super::read::ReplicaRead;
 use super::relations::WhereClause;
 use super::schema::TableDefinition;
@@ -31,14 +30,13 @@ pub enum StatementKind {
     Write,
     /// A conditional update.
     Conditional,
-    /// A read of what one node says of itself.
-    Local,
+    /// A read of the clock of one node.
+    Clock,
 }
 
 #[derive(Debug)]
 pub(crate) enum StatementPlan {
-    /// The values of the one row; without a row if there are none.
-    Local(Vec<LocalValue>),
+    Clock,
     Read(Box<ReadPlan>),
     Write(Box<WritePlan>),
 }
@@ -61,7 +59,6 @@ pub(crate) enum SelectItem {
     Column(usize),
     /// The write time of a column.
     Written(usize),
-    Token,
 }
 
 /// A value in a text.
@@ -106,7 +103,7 @@ impl CqlStatement {
     /// How it is executed.
     pub fn kind(&self) -> StatementKind {
         match &self.plan {
-            StatementPlan::Local(_) => StatementKind::Local,
+            StatementPlan::Clock => StatementKind::Clock,
             StatementPlan::Read(_) => StatementKind::Read,
             StatementPlan::Write(plan) if plan.condition.is_some() => StatementKind::Conditional,
             StatementPlan::Write(_) => StatementKind::Write,
@@ -148,7 +145,7 @@ impl CqlStatement {
     /// The values are not those of its parameters.
     pub fn partitions(&self, values: &[BoundValue]) -> Result<Vec<PartitionKey>, String> {
         let keys = match &self.plan {
-            StatementPlan::Local(_) => None,
+            StatementPlan::Clock => None,
             StatementPlan::Read(plan) => plan.of.keys(&plan.table, values),
             StatementPlan::Write(plan) => plan.of.keys(&plan.table, values),
         };
@@ -186,16 +183,6 @@ impl CqlStatement {
         }
     }
 
-    /// The one row with the null-or-value of each column that a node says of itself.
-    pub fn local(&self, now_ms: i64) -> Vec<Vec<u8>> {
-        match &self.plan {
-            StatementPlan::Local(values) if !values.is_empty() => {
-                vec![LocalValue::row(values, now_ms)]
-            }
-            _ => Vec::new(),
-        }
-    }
-
     pub(crate) fn error(&self, why: &str) -> String {
         format!("{why}: {}", self.text)
     }
@@ -203,14 +190,9 @@ impl CqlStatement {
 
 impl ReadPlan {
     fn read(&self, values: &[BoundValue]) -> Result<ReplicaRead, String> {
-        let after_token = match &self.of.after_token {
-            Some(term) => Some(term.number(values)?.ok_or("the token is null")?),
-            None => None,
-        };
         Ok(ReplicaRead {
             table: Arc::clone(&self.table.name),
             keys: self.of.keys(&self.table, values).transpose()?,
-            after_token,
             span: self.of.span(&self.table, values)?,
             with_statics: self.shows_lone_statics() || self.selects_statics(),
             is_reversed: self.is_reversed,
@@ -229,7 +211,6 @@ impl ReadPlan {
             SelectItem::Column(column) | SelectItem::Written(column) => {
                 self.table.is_static(*column)
             }
-            SelectItem::Token => false,
         })
     }
 }

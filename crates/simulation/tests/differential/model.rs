@@ -10,7 +10,7 @@ use scylla::serialize::row::{RowSerializationContext, SerializeRow};
 use scylla::serialize::writers::RowWriter;
 use scylla::value::Row;
 use simulation::cql::{
-    CqlStatement, Mutation, ReadAnswer, ReplicaData, ReplicaRead, StatementKind,
+    CqlStatement, Mutation, ReadAnswer, ReplicaData, ReplicaRead, StatementKind, clock_row,
 };
 use simulation::rng::Rng;
 
@@ -57,7 +57,7 @@ impl SimulatedReplicas {
                 decided.mutation.iter().for_each(|mutation| self.apply(mutation));
                 Ok(decided.rows)
             }
-            StatementKind::Local => Ok(statement.local(self.now_s * 1_000)),
+            StatementKind::Clock => Ok(vec![clock_row(self.now_s * 1_000)]),
         }
     }
 

@@ -27,10 +27,9 @@ pub(crate) fn missing() -> Vec<String> {
     texts
 }
 
-/// Whether it reads or writes by a key of the store's own tables. The hash that is the token of a
-/// partition differs from the engines'.
+/// Whether it reads or writes by a key of the store's own tables.
 fn has_values(text: &str) -> bool {
-    text.contains(['?', ':']) && !text.contains("system") && !text.contains("token(")
+    text.contains(['?', ':']) && !text.contains("system")
 }
 
 fn literals_below(folder: &Path, texts: &mut Vec<String>) {

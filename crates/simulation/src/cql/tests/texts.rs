@@ -45,7 +45,7 @@ fn every_statement_of_the_store_prepares() {
         assert_eq!(parameters, text.matches(['?', ':']).count(), "{text}");
         let is_conditional = text.contains(" IF ");
         assert_eq!(kind == StatementKind::Conditional, is_conditional, "{text}");
-        assert_eq!(kind == StatementKind::Local, text.contains("system"), "{text}");
+        assert_eq!(kind == StatementKind::Clock, text.contains("system"), "{text}");
         let has_columns = text.starts_with("SELECT") || is_conditional;
         assert_eq!(!statement.columns().is_empty(), has_columns, "{text}");
     }
