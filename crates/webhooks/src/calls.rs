@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::endpoint::{check_type, invalid};
 use crate::error::Result;
 use crate::event::{self, TEST_TYPE};
-use crate::post::{PostedMessage, Verdict};
+use crate::post::{AttemptVerdict, PostedMessage};
 use crate::retry::FAILURES_UNTIL_DOWN;
 use crate::signature::Secret;
 use crate::store::{DeliveryFacts, DeliveryRow, EndpointTerms, StoredState, locked, single_number};
@@ -137,7 +137,7 @@ impl Webhooks {
         let timestamp = begun.div_euclid(1_000);
         let message = PostedMessage { id: &event_id, body: &body, timestamp };
         let answered = self.poster.post(url, &secrets, message).await;
-        let is_delivered = answered.verdict == Verdict::Delivered;
+        let is_delivered = answered.verdict == AttemptVerdict::Delivered;
         let state = if is_delivered { DeliveryState::Delivered } else { DeliveryState::Failed };
         let ended = store.now();
         let number = single_number(ended, Uuid::new_v4().as_fields().0);

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use crate::WebhookError;
+use crate::error::Result;
 use crate::guard;
 use crate::post::is_control;
 
@@ -108,14 +109,12 @@ pub struct EndpointChanges {
 
 impl NewEndpoint {
     /// Writes the URL in its normal form. Fails with the first field that is not accepted.
-    pub(crate) fn checked(self, allow_private: bool) -> Result<NewEndpoint, WebhookError> {
+    pub(crate) fn checked(self, allow_private: bool) -> Result<NewEndpoint> {
         if let Some(name) = &self.webhook_id {
             check_name(name)?;
         }
         let url = normal_url(&self.url, allow_private)?;
-        check_description(self.description.as_deref())?;
-        check_types(self.types.as_ref())?;
-        check_campaign(self.campaign.as_deref())?;
+        check_values(self.description.as_deref(), self.types.as_ref(), self.campaign.as_deref())?;
         Ok(NewEndpoint { url, ..self })
     }
 
@@ -139,11 +138,11 @@ impl Endpoint {
 
 impl EndpointChanges {
     /// Writes the URL in its normal form. Fails with the first field that is not accepted.
-    pub(crate) fn checked(self, allow_private: bool) -> Result<EndpointChanges, WebhookError> {
+    pub(crate) fn checked(self, allow_private: bool) -> Result<EndpointChanges> {
         let url = self.url.as_deref().map(|url| normal_url(url, allow_private)).transpose()?;
-        check_description(self.description.as_ref().and_then(Option::as_deref))?;
-        check_types(self.types.as_ref().and_then(Option::as_ref))?;
-        check_campaign(self.campaign.as_ref().and_then(Option::as_deref))?;
+        let description = self.description.as_ref().and_then(Option::as_deref);
+        let campaign = self.campaign.as_ref().and_then(Option::as_deref);
+        check_values(description, self.types.as_ref().and_then(Option::as_ref), campaign)?;
         Ok(EndpointChanges { url, ..self })
     }
 }
@@ -152,14 +151,14 @@ pub(crate) fn invalid(field: &'static str, why: impl Into<String>) -> WebhookErr
     WebhookError::Invalid { field, why: why.into() }
 }
 
-fn check_length(field: &'static str, found: usize, max: usize) -> Result<(), WebhookError> {
+fn check_length(field: &'static str, found: usize, max: usize) -> Result<()> {
     match (1..=max).contains(&found) {
         true => Ok(()),
         false => Err(invalid(field, format!("has a length of {found}, want 1 to {max}"))),
     }
 }
 
-fn check_name(name: &str) -> Result<(), WebhookError> {
+fn check_name(name: &str) -> Result<()> {
     check_length("webhook_id", name.chars().count(), WEBHOOK_ID_LEN_MAX)?;
     let good = |c: char| c.is_ascii_alphanumeric() || "-_.~:".contains(c);
     match name.chars().find(|&c| !good(c)) {
@@ -173,38 +172,39 @@ fn check_name(name: &str) -> Result<(), WebhookError> {
 }
 
 /// As the URL is sent: the host in small letters, without a default port, dots in the path or a fragment.
-fn normal_url(url: &str, allow_private: bool) -> Result<String, WebhookError> {
+fn normal_url(url: &str, allow_private: bool) -> Result<String> {
     let checked = guard::checked(url, allow_private);
     checked.map(String::from).map_err(|bad| invalid("url", bad.to_string()))
 }
 
-fn check_description(description: Option<&str>) -> Result<(), WebhookError> {
-    let Some(text) = description else { return Ok(()) };
-    if text.chars().any(is_control) {
-        return Err(invalid("description", "has a control character"));
+fn check_values(
+    description: Option<&str>,
+    types: Option<&BTreeSet<String>>,
+    campaign: Option<&str>,
+) -> Result<()> {
+    if let Some(text) = description {
+        if text.chars().any(is_control) {
+            return Err(invalid("description", "has a control character"));
+        }
+        check_length("description", text.len(), DESCRIPTION_LEN_MAX)?;
     }
-    check_length("description", text.len(), DESCRIPTION_LEN_MAX)
+    if let Some(types) = types {
+        if !(1..=TYPES_MAX).contains(&types.len()) {
+            let why = format!("has {} types, want 1 to {TYPES_MAX}", types.len());
+            return Err(invalid("types", why));
+        }
+        types.iter().try_for_each(|name| check_type("types", name))?;
+    }
+    campaign.map_or(Ok(()), |id| check_length("campaign_id", id.chars().count(), CAMPAIGN_LEN_MAX))
 }
 
-fn check_types(types: Option<&BTreeSet<String>>) -> Result<(), WebhookError> {
-    let Some(types) = types else { return Ok(()) };
-    if !(1..=TYPES_MAX).contains(&types.len()) {
-        return Err(invalid("types", format!("has {} types, want 1 to {TYPES_MAX}", types.len())));
-    }
-    types.iter().try_for_each(|name| check_type("types", name))
-}
-
-pub(crate) fn check_type(field: &'static str, name: &str) -> Result<(), WebhookError> {
+pub(crate) fn check_type(field: &'static str, name: &str) -> Result<()> {
     let good = |c: char| c.is_ascii_alphanumeric() || "._".contains(c);
     check_length(field, name.len(), TYPE_LEN_MAX)?;
     match name.chars().all(good) {
         true => Ok(()),
         false => Err(invalid(field, format!("has {name:?}, want A-Z a-z 0-9 . _"))),
     }
-}
-
-fn check_campaign(campaign: Option<&str>) -> Result<(), WebhookError> {
-    campaign.map_or(Ok(()), |id| check_length("campaign_id", id.chars().count(), CAMPAIGN_LEN_MAX))
 }
 
 #[cfg(test)]

@@ -35,7 +35,9 @@ mod run;
 mod signature;
 mod store;
 
+use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hot::tables::Tables;
@@ -51,7 +53,7 @@ pub use crate::options::Options;
 pub use crate::resolver::{NameResolver, UnresolvedName};
 pub use crate::signature::{Secret, Secrets};
 
-use crate::post::Poster;
+use crate::post::WebhookPoster;
 use crate::store::WebhookStore;
 
 /// Most endpoints or deliveries of one answer.
@@ -99,15 +101,20 @@ pub struct Gauge {
     pub attempts_failed: u64,
 }
 
-#[derive(Debug)]
 pub struct Webhooks {
     store: WebhookStore,
-    poster: Poster,
+    poster: WebhookPoster,
     tests: Semaphore,
     /// Endpoints changed: lease and read at once.
     endpoints_changed: Notify,
     /// Deliveries were queued: look at once.
     queued: Notify,
+}
+
+impl fmt::Debug for Webhooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Webhooks").field("held", &self.store.held()).finish_non_exhaustive()
+    }
 }
 
 impl Webhooks {
@@ -117,7 +124,7 @@ impl Webhooks {
     /// [`OpenError`].
     pub fn new(tables: Arc<dyn Tables>, options: Options) -> Result<Webhooks, OpenError> {
         Ok(Webhooks {
-            poster: Poster::new(&options)?,
+            poster: WebhookPoster::new(&options)?,
             store: WebhookStore::new(tables, options),
             tests: Semaphore::new(TESTS_MAX),
             endpoints_changed: Notify::new(),
@@ -128,7 +135,7 @@ impl Webhooks {
     /// Whether the clock is trusted; at first it is not. Only then are old deliveries deleted from the log or given
     /// up for their age, and old secrets end: a clock that is a year ahead would make all of them old.
     pub fn trust_clock(&self, trusts: bool) {
-        self.store.trust_clock(trusts);
+        self.store.trusts_clock.store(trusts, Ordering::Relaxed);
     }
 
     /// Whether this process is the one of all that run which looks for what is to be announced. For a moment it may

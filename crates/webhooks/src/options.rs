@@ -1,6 +1,5 @@
 //! Limits and times.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -71,14 +70,6 @@ impl Default for Options {
             stop_within: Duration::from_secs(5),
             clock: Arc::new(now),
         }
-    }
-}
-
-impl fmt::Debug for Options {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Options")
-            .field("allow_private", &self.allow_private)
-            .finish_non_exhaustive()
     }
 }
 

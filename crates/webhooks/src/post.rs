@@ -31,7 +31,7 @@ const IDLE_EACH: usize = 8;
 const IDLE_FOR: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum AttemptVerdict {
     /// The receiver has it: 2xx.
     Delivered,
     /// It may or may not have it. It may have asked for a pause.
@@ -41,11 +41,11 @@ pub(crate) enum Verdict {
 }
 
 /// A failure of which the receiver says nothing.
-const FAILED: Verdict = Verdict::Failed { asked: None };
+const FAILED: AttemptVerdict = AttemptVerdict::Failed { asked: None };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Answered {
-    pub(crate) verdict: Verdict,
+pub(crate) struct AttemptAnswer {
+    pub(crate) verdict: AttemptVerdict,
     pub(crate) status: Option<u16>,
     pub(crate) error: Option<String>,
     pub(crate) duration_ms: u64,
@@ -60,14 +60,14 @@ pub(crate) struct PostedMessage<'a> {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Poster {
+pub(crate) struct WebhookPoster {
     client: Client,
     timeout: Duration,
 }
 
-impl Poster {
+impl WebhookPoster {
     /// Makes ring the TLS provider of this process, if there is none.
-    pub(crate) fn new(options: &Options) -> Result<Poster, reqwest::Error> {
+    pub(crate) fn new(options: &Options) -> Result<WebhookPoster, reqwest::Error> {
         let _earlier_one_stays = rustls::crypto::ring::default_provider().install_default();
         let Options { names, allow_private, .. } = options;
         let resolver = GuardedResolver { names: names.clone(), allow_private: *allow_private };
@@ -81,7 +81,7 @@ impl Poster {
             .pool_idle_timeout(IDLE_FOR)
             .timeout(options.timeout)
             .build()?;
-        Ok(Poster { client, timeout: options.timeout })
+        Ok(WebhookPoster { client, timeout: options.timeout })
     }
 
     /// Posts a message, once. The guard must have accepted `url`.
@@ -90,14 +90,14 @@ impl Poster {
         url: Result<Url, String>,
         secrets: &Secrets,
         message: PostedMessage<'_>,
-    ) -> Answered {
+    ) -> AttemptAnswer {
         let begun = Instant::now();
         let (verdict, status, error) = match url {
             Ok(url) => self.send(url, secrets, message).await,
             Err(why) => (FAILED, None, Some(why)),
         };
         let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        Answered { verdict, status, error, duration_ms }
+        AttemptAnswer { verdict, status, error, duration_ms }
     }
 
     async fn send(
@@ -105,7 +105,7 @@ impl Poster {
         url: Url,
         secrets: &Secrets,
         message: PostedMessage<'_>,
-    ) -> (Verdict, Option<u16>, Option<String>) {
+    ) -> (AttemptVerdict, Option<u16>, Option<String>) {
         let span = AttemptSpan::begin(&url);
         let PostedMessage { id, body, timestamp } = message;
         let mut request = self
@@ -124,22 +124,22 @@ impl Poster {
             Err(error) => (FAILED, None, Some(no_answer(error, self.timeout))),
         };
         if let Some(span) = span {
-            span.end(status, verdict == Verdict::Delivered);
+            span.end(status, verdict == AttemptVerdict::Delivered);
         }
         (verdict, status, error)
     }
 }
 
-async fn heard(answer: Response) -> (Verdict, Option<u16>, Option<String>) {
+async fn heard(answer: Response) -> (AttemptVerdict, Option<u16>, Option<String>) {
     let asked = answer.headers().get(RETRY_AFTER).and_then(|it| it.to_str().ok());
     let asked = asked.and_then(|text| retry::retry_after(text, SystemTime::now()));
     let status = answer.status();
     let said = said(answer).await;
     let (verdict, error) = match status.as_u16() {
-        200..=299 => (Verdict::Delivered, None),
+        200..=299 => (AttemptVerdict::Delivered, None),
         300..=399 => (FAILED, Some(format!("{status}: a redirect, which is not followed"))),
-        410 => (Verdict::Gone, Some(format!("{status} {said}"))),
-        _ => (Verdict::Failed { asked }, Some(format!("{status} {said}"))),
+        410 => (AttemptVerdict::Gone, Some(format!("{status} {said}"))),
+        _ => (AttemptVerdict::Failed { asked }, Some(format!("{status} {said}"))),
     };
     (verdict, Some(status.as_u16()), error.map(|error| error.trim_end().to_owned()))
 }
@@ -211,7 +211,8 @@ mod tests {
         let secret = Secret::random().unwrap();
         for (allow_private, want) in [(false, "not a public address"), (true, "no answer within")] {
             let timeout = Duration::from_millis(300);
-            let poster = Poster::new(&Options { allow_private, timeout, ..Options::default() });
+            let poster =
+                WebhookPoster::new(&Options { allow_private, timeout, ..Options::default() });
             let message = PostedMessage { id: "e1", body: "{}", timestamp: 1 };
             let secrets = Secrets(vec![secret.clone()]);
             let url = Url::parse(&url).unwrap();

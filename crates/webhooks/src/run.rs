@@ -1,7 +1,6 @@
 //! The dispatcher: loops that share the store.
 
 mod feed;
-mod leases;
 mod sends;
 
 use std::sync::Arc;
@@ -10,6 +9,9 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
 use crate::{Source, WebhookError, Webhooks};
+
+/// Renewals in the time of one lease.
+const RENEWALS: u32 = 3;
 
 #[derive(Clone, Debug)]
 struct StopSignal(watch::Receiver<bool>);
@@ -79,10 +81,41 @@ pub(crate) async fn run(
             stop.await;
             stops.send_replace(true);
         },
-        leases::keep(webhooks, &leased, stopping.clone()),
-        leases::clean(webhooks, stopping.clone()),
+        keep_leases(webhooks, &leased, stopping.clone()),
+        clean(webhooks, stopping.clone()),
         feed::read_all(webhooks, source, &leased, stopping.clone()),
         sends::send_all(webhooks, stopping),
     );
-    leases::give_back(webhooks).await;
+    // So that another process need not wait until the leases lapse.
+    let released = webhooks.store.release().await;
+    TroubleLog::new("the leases of webhooks could not be given back").of(released);
+}
+
+/// Renews leases, and takes those of processes that are gone, until the service stops.
+async fn keep_leases(webhooks: &Webhooks, leased: &Notify, mut stopping: StopSignal) {
+    let mut trouble = TroubleLog::new("webhooks cannot be leased");
+    loop {
+        if trouble.of(webhooks.store.lease().await).is_some() {
+            leased.notify_one();
+            webhooks.queued.notify_one();
+        }
+        let pause = webhooks.store.options.lease / RENEWALS;
+        if stopping.wait(pause, &webhooks.endpoints_changed).await {
+            return;
+        }
+    }
+}
+
+/// Deletes old rows, beside the renewals: that may take longer than a lease.
+async fn clean(webhooks: &Webhooks, mut stopping: StopSignal) {
+    let mut trouble = TroubleLog::new("old deliveries of webhooks cannot be deleted");
+    loop {
+        let options = &webhooks.store.options;
+        let cleaned = webhooks.store.clean().await;
+        let has_more = trouble.of(cleaned).unwrap_or_default();
+        let pause = if has_more { options.look_every } else { options.clean_every };
+        if stopping.wait(pause, &Notify::new()).await {
+            return;
+        }
+    }
 }

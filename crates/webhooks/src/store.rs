@@ -25,7 +25,6 @@ mod values;
 mod waiting;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -68,7 +67,8 @@ const DELETED_FOR: Duration = Duration::from_secs(3_600);
 pub(crate) struct WebhookStore {
     tables: Arc<dyn Tables>,
     pub(crate) options: Options,
-    trusts_clock: AtomicBool,
+    /// See [`crate::Webhooks::trust_clock`].
+    pub(crate) trusts_clock: AtomicBool,
     /// The name of this process among those that post.
     process: String,
     /// Until when this process is the first of all by its name.
@@ -81,12 +81,6 @@ pub(crate) struct WebhookStore {
     counting: tokio::sync::Mutex<()>,
     /// What this process has delivered, and what has failed; all else is 0.
     pub(crate) totals: Mutex<Gauge>,
-}
-
-impl fmt::Debug for WebhookStore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WebhookStore").field("lanes", &self.held()).finish_non_exhaustive()
-    }
 }
 
 impl WebhookStore {
@@ -108,11 +102,6 @@ impl WebhookStore {
 
     pub(crate) fn now(&self) -> i64 {
         (self.options.clock)()
-    }
-
-    /// See [`crate::Webhooks::trust_clock`].
-    pub(crate) fn trust_clock(&self, trusts: bool) {
-        self.trusts_clock.store(trusts, Ordering::Relaxed);
     }
 
     pub(crate) fn trusts_clock(&self) -> bool {

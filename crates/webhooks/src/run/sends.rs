@@ -10,7 +10,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 
 use super::StopSignal;
-use crate::post::{Answered, PostedMessage, Verdict};
+use crate::post::{AttemptAnswer, AttemptVerdict, PostedMessage};
 use crate::store::{DueDelivery, EndedAttempt, FreePlaces, PostTarget};
 use crate::{Webhooks, guard, retry};
 
@@ -55,7 +55,7 @@ pub(super) async fn send_all(webhooks: &Arc<Webhooks>, mut stopping: StopSignal)
 struct DeliverySender<'a> {
     webhooks: &'a Arc<Webhooks>,
     endpoints: BTreeMap<i64, EndpointSends>,
-    posts: JoinSet<Answered>,
+    posts: JoinSet<AttemptAnswer>,
     /// Each with what follows if it panics.
     under_way: HashMap<Id, EndedAttempt>,
     ended: Vec<EndedAttempt>,
@@ -127,7 +127,7 @@ impl<'a> DeliverySender<'a> {
         }
     }
 
-    fn collect(&mut self, joined: Result<(Id, Answered), JoinError>) {
+    fn collect(&mut self, joined: Result<(Id, AttemptAnswer), JoinError>) {
         let ended = match joined {
             Ok((id, answered)) => {
                 self.under_way.remove(&id).map(|attempt| EndedAttempt { answered, ..attempt })
@@ -173,8 +173,10 @@ impl<'a> DeliverySender<'a> {
         }
         endpoint.is_down = probe.is_some();
         let asked = match ended.answered.verdict {
-            Verdict::Failed { asked } => asked.map(|asked| asked.min(retry::RETRY_AFTER_MAX)),
-            Verdict::Delivered | Verdict::Gone => None,
+            AttemptVerdict::Failed { asked } => {
+                asked.map(|asked| asked.min(retry::RETRY_AFTER_MAX))
+            }
+            AttemptVerdict::Delivered | AttemptVerdict::Gone => None,
         };
         if failures == 0 {
             endpoint.quiet = None;
@@ -203,16 +205,16 @@ async fn post(
     target: PostTarget,
     due: DueDelivery,
     _place: Option<OwnedSemaphorePermit>,
-) -> Answered {
+) -> AttemptAnswer {
     let timestamp = webhooks.store.now().div_euclid(1_000);
     let message = PostedMessage { id: &due.id, body: &due.body, timestamp };
     let url = guard::accepted(&target.url, webhooks.store.options.allow_private);
     webhooks.poster.post(url, &target.secrets, message).await
 }
 
-fn panicked() -> Answered {
-    Answered {
-        verdict: Verdict::Failed { asked: None },
+fn panicked() -> AttemptAnswer {
+    AttemptAnswer {
+        verdict: AttemptVerdict::Failed { asked: None },
         status: None,
         error: Some("the attempt panicked".to_owned()),
         duration_ms: 0,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::numbers::{number_of, numbered};
 use super::{Result, WebhookStore, from_json, to_json};
-use crate::post::Answered;
+use crate::post::AttemptAnswer;
 use crate::{Delivery, DeliveryState};
 
 /// In a key, before the number.
@@ -51,8 +51,8 @@ impl DeliveryFacts {
         }
     }
 
-    pub(crate) fn tried(&self, answered: &Answered, now: i64) -> DeliveryFacts {
-        let Answered { status, error, duration_ms, .. } = answered;
+    pub(crate) fn tried(&self, answered: &AttemptAnswer, now: i64) -> DeliveryFacts {
+        let AttemptAnswer { status, error, duration_ms, .. } = answered;
         DeliveryFacts {
             attempts: self.attempts + 1,
             tried_at: Some(now),

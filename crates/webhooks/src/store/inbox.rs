@@ -309,14 +309,13 @@ impl WebhookStore {
 
     /// Takes what was left for an endpoint to which this process posts, as far as there is room.
     pub(super) async fn take_inbox(&self, webhook: i64) -> Result<()> {
-        let now = self.now();
         let parts = self.with_lane(webhook, |lane| {
             let saved = lane.saved.0.inbox;
             lane.inbox.parts(saved)
         });
         for part in parts.unwrap_or_default() {
             let begun = Instant::now();
-            if !self.take_part(webhook, part, now).await? {
+            if !self.take_part(webhook, part).await? {
                 return Ok(());
             }
             let read = self.with_lane(webhook, |lane| lane.inbox.is_read(part, begun));
@@ -329,7 +328,7 @@ impl WebhookStore {
     }
 
     /// Returns whether it has come to the end of the part.
-    async fn take_part(&self, webhook: i64, part: i64, now: i64) -> Result<bool> {
+    async fn take_part(&self, webhook: i64, part: i64) -> Result<bool> {
         let of = part_of(webhook, part);
         loop {
             let place = self.with_lane(webhook, |lane| {
@@ -347,10 +346,8 @@ impl WebhookStore {
                     |row: &RecordRow| !row.value.is_empty() && !lane.inbox.was_taken(part, row);
                 rows.into_iter().filter(is_new).collect::<Vec<RecordRow>>()
             });
-            let Some(done) = self.take_rows(webhook, &of, new.unwrap_or_default(), now).await?
-            else {
-                return Ok(false);
-            };
+            let done = self.take_rows(webhook, &of, new.unwrap_or_default()).await?;
+            let Some(done) = done else { return Ok(false) };
             let emptied = done.iter().flat_map(|row| {
                 [RecordPut::new(row.key.clone(), ""), RecordPut::new(body_key(row), "")]
             });
@@ -372,8 +369,8 @@ impl WebhookStore {
         webhook: i64,
         part: &RecordPart,
         rows: Vec<RecordRow>,
-        now: i64,
     ) -> Result<Option<Vec<RecordRow>>> {
+        let now = self.now();
         let (mut done, mut announced) = (Vec::new(), Vec::new());
         for row in rows {
             match serde_json::from_slice(&row.value) {
@@ -384,7 +381,7 @@ impl WebhookStore {
                     announced.push((DeliveryFacts { announced: true, ..facts }, body));
                 }
                 Ok(InboxRequest::Again { number, .. }) => {
-                    if !self.take_again(webhook, number, now).await? {
+                    if !self.take_again(webhook, number).await? {
                         return Ok(None);
                     }
                 }
@@ -396,7 +393,7 @@ impl WebhookStore {
             }
             done.push(row);
         }
-        if !announced.is_empty() && !self.take_announcements(webhook, announced, now).await? {
+        if !announced.is_empty() && !self.take_announcements(webhook, announced).await? {
             return Ok(None);
         }
         Ok(Some(done))
@@ -407,8 +404,8 @@ impl WebhookStore {
         &self,
         webhook: i64,
         announced: Vec<(DeliveryFacts, String)>,
-        now: i64,
     ) -> Result<bool> {
+        let now = self.now();
         let rows = self.with_lane(webhook, |lane| {
             let mut rows = Vec::new();
             for (facts, body) in announced {
@@ -424,7 +421,8 @@ impl WebhookStore {
     }
 
     /// Returns whether it waits now, or cannot be delivered again, and this process still has the endpoint.
-    async fn take_again(&self, webhook: i64, number: i64, now: i64) -> Result<bool> {
+    async fn take_again(&self, webhook: i64, number: i64) -> Result<bool> {
+        let now = self.now();
         let hurried = self.with_lane(webhook, |lane| {
             let waiting = lane.waiting.get(&number)?;
             let facts = waiting.facts.again(false, now);

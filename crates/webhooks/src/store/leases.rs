@@ -78,7 +78,9 @@ impl WebhookStore {
     /// jumped, post some events twice, with the same id.
     pub(crate) async fn lease(&self) -> Result<()> {
         let rows = self.endpoint_rows().await?;
-        self.forget_deleted(&rows);
+        // Nothing more is written of endpoints that were deleted.
+        let numbers: BTreeSet<i64> = rows.iter().map(|row| row.number).collect();
+        self.lanes().retain(|webhook, _| numbers.contains(webhook));
         let active = rows.into_iter().filter(|row| row.terms.is_active());
         let mut active: BTreeMap<i64, EndpointRow> = active.map(|row| (row.number, row)).collect();
         let share = active.len().div_ceil(self.processes().await?);
@@ -110,12 +112,6 @@ impl WebhookStore {
         let leads = names.first().is_some_and(|first| first == self.process.as_bytes());
         *locked(&self.leads_until) = leads.then_some(until);
         Ok(names.len().max(1))
-    }
-
-    /// Nothing more is written of endpoints that were deleted.
-    fn forget_deleted(&self, rows: &[EndpointRow]) {
-        let numbers: BTreeSet<i64> = rows.iter().map(|row| row.number).collect();
-        self.lanes().retain(|webhook, _| numbers.contains(webhook));
     }
 
     /// Gives back what was left alone for a round, and what is not active any more.
@@ -264,9 +260,7 @@ impl WebhookStore {
     pub(crate) async fn release(&self) -> Result<()> {
         let all = self.lanes_that(|_| true);
         join_all(all.into_iter().map(|webhook| self.give_back(webhook))).await;
-        Ok(self
-            .tables
-            .put(&PROCESS.part(""), vec![RecordPut::delete(self.process.as_str())])
-            .await?)
+        let end = RecordPut::delete(self.process.as_str());
+        Ok(self.tables.put(&PROCESS.part(""), vec![end]).await?)
     }
 }

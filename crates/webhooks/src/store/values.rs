@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::event::Event;
-use crate::post::Answered;
+use crate::post::AttemptAnswer;
 use crate::signature::Secrets;
 
 /// For which endpoint the dispatcher has free places.
@@ -51,5 +51,5 @@ pub(crate) struct EndedAttempt {
     pub(crate) generation: i64,
     /// Whether the endpoint was down when it began.
     pub(crate) probes: bool,
-    pub(crate) answered: Answered,
+    pub(crate) answered: AttemptAnswer,
 }

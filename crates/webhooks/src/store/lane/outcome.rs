@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{WaitingDelivery, WebhookLane};
-use crate::post::Verdict;
+use crate::post::AttemptVerdict;
 use crate::retry::{FAILURES_UNTIL_DOWN, chance, pause, tried_for};
 use crate::store::EndedAttempt;
 use crate::store::delivery_rows::{DeliveryFacts, DeliveryRow};
@@ -40,10 +40,10 @@ impl WebhookLane {
             ..LaneOutcome::default()
         };
         for one in tried {
-            let is_delivered = one.answered.verdict == Verdict::Delivered;
+            let is_delivered = one.answered.verdict == AttemptVerdict::Delivered;
             // What an old URL says is not said of a new one.
             let is_new = one.generation == self.row.generation;
-            outcome.is_gone |= is_new && one.answered.verdict == Verdict::Gone;
+            outcome.is_gone |= is_new && one.answered.verdict == AttemptVerdict::Gone;
             outcome.attempts_failed += u64::from(!is_delivered);
             if let Some(waiting) = self.waiting.get(&one.number) {
                 let (state, facts) = after(&waiting.facts, one, now, options);
@@ -99,12 +99,12 @@ fn after(
 ) -> (DeliveryState, DeliveryFacts) {
     let mut after = facts.tried(&tried.answered, now);
     let asked = match tried.answered.verdict {
-        Verdict::Delivered => {
+        AttemptVerdict::Delivered => {
             (after.error, after.ended_at) = (None, Some(now));
             return (DeliveryState::Delivered, after);
         }
-        Verdict::Failed { asked } => asked,
-        Verdict::Gone => None,
+        AttemptVerdict::Failed { asked } => asked,
+        AttemptVerdict::Gone => None,
     };
     match pause(after.attempts, asked, options, chance()) {
         Some(pause) => {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::Options;
-use crate::post::{Answered, Verdict};
+use crate::post::{AttemptAnswer, AttemptVerdict};
 use crate::store::EndedAttempt;
 
 fn lane(restarts: u64, pending: BTreeMap<i64, DeliveryFacts>) -> WebhookLane {
@@ -44,8 +44,8 @@ fn arrive(lane: &mut WebhookLane, numbers: &[i64]) {
         number,
         generation: 0,
         probes: false,
-        answered: Answered {
-            verdict: Verdict::Delivered,
+        answered: AttemptAnswer {
+            verdict: AttemptVerdict::Delivered,
             status: Some(200),
             error: None,
             duration_ms: 0,
