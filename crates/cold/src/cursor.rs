@@ -10,7 +10,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use crate::decode::BadRow;
 use crate::error::ColdError;
 use crate::files::{ParquetFiles, ReadError};
-use crate::footer::Footer;
+use crate::footer::FileFooter;
 use crate::log::{DeltaTable, LiveFile};
 use crate::store::ColdStoreInner;
 
@@ -50,7 +50,7 @@ pub struct FileRows<T> {
     files: Arc<ParquetFiles>,
     table: Arc<DeltaTable>,
     pub(crate) file: Arc<LiveFile>,
-    footer: Arc<Footer>,
+    footer: Arc<FileFooter>,
     reading: RowDecoder<T>,
     groups: VecDeque<usize>,
     batch_rows: usize,
@@ -64,7 +64,7 @@ impl<T: Send + 'static> FileRows<T> {
         store: &ColdStoreInner,
         table: &Arc<DeltaTable>,
         file: &Arc<LiveFile>,
-        footer: Arc<Footer>,
+        footer: Arc<FileFooter>,
         reading: RowDecoder<T>,
         groups: VecDeque<usize>,
     ) -> FileRows<T> {

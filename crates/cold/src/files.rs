@@ -13,7 +13,7 @@ use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::ColdError;
-use crate::footer::Footer;
+use crate::footer::FileFooter;
 use crate::location::StoreLocation;
 use crate::log::LiveFile;
 use cache::FooterCache;
@@ -46,7 +46,7 @@ impl ParquetFiles {
     }
 
     /// The footer of a file, from the cache if it is there.
-    pub(crate) async fn footer(&self, file: &LiveFile) -> Result<Arc<Footer>, ReadError> {
+    pub(crate) async fn footer(&self, file: &LiveFile) -> Result<Arc<FileFooter>, ReadError> {
         let object = file.object();
         if let Some(footer) = self.cache().get(&object) {
             return Ok(footer);
@@ -56,7 +56,7 @@ impl ParquetFiles {
         Ok(footer)
     }
 
-    pub(crate) async fn read_footer(&self, file: &LiveFile) -> Result<Footer, ReadError> {
+    pub(crate) async fn read_footer(&self, file: &LiveFile) -> Result<FileFooter, ReadError> {
         let mut tail = file.footer_bytes();
         let mut reader = ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Skip);
         let bytes = loop {
@@ -69,7 +69,7 @@ impl ParquetFiles {
             }
         };
         let footer =
-            reader.finish().and_then(|metadata| Footer::new(&metadata, &bytes, file.bytes));
+            reader.finish().and_then(|metadata| FileFooter::new(&metadata, &bytes, file.bytes));
         Ok(footer.map_err(|error| self.location.damaged(file.object(), error))?)
     }
 
@@ -77,7 +77,7 @@ impl ParquetFiles {
     pub(crate) async fn group(
         &self,
         file: &LiveFile,
-        footer: &Footer,
+        footer: &FileFooter,
         at: usize,
     ) -> Result<GroupBytes, ReadError> {
         let span = footer.groups[at].span.clone();

@@ -15,7 +15,7 @@ use crate::cursor::BATCH_ROWS;
 use crate::decode;
 use crate::error::ColdError;
 use crate::files::{GroupBytes, ReadError};
-use crate::footer::Footer;
+use crate::footer::FileFooter;
 use crate::log::LiveFile;
 use crate::store::{ColdStore, ColdStoreInner, READ_TRIES_MAX};
 
@@ -133,7 +133,7 @@ impl ColdStore {
     async fn look_in(
         &self,
         file: &LiveFile,
-        footer: &Footer,
+        footer: &FileFooter,
         at: usize,
         wanted: Vec<Code>,
     ) -> Result<Vec<Coupon>, ReadError> {

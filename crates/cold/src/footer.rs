@@ -46,20 +46,20 @@ struct ColumnChunk {
 }
 
 #[derive(Debug)]
-pub(crate) struct Footer {
+pub(crate) struct FileFooter {
     file: FileMetaData,
     /// A row group without offsets: its columns with their types and encodings.
     shape: Option<RowGroupMetaData>,
     pub(crate) groups: Vec<RowGroup>,
 }
 
-impl Footer {
+impl FileFooter {
     /// Converts `metadata`. `tail` is the end of the file, from which it was read.
     pub(crate) fn new(
         metadata: &ParquetMetaData,
         tail: &Bytes,
         file_bytes: u64,
-    ) -> ParquetResult<Footer> {
+    ) -> ParquetResult<FileFooter> {
         let groups = metadata.row_groups().iter().map(|it| group(it, file_bytes));
         let mut groups = groups.collect::<ParquetResult<Vec<RowGroup>>>()?;
         check_tail(tail, file_bytes, &groups)?;
@@ -77,7 +77,7 @@ impl Footer {
             about.column_orders().cloned(),
         );
         let shape = metadata.row_groups().first().map(shape).transpose()?;
-        Ok(Footer { file, shape, groups })
+        Ok(FileFooter { file, shape, groups })
     }
 
     /// Metadata of a file that has the bytes of this row group alone.

@@ -9,7 +9,7 @@ use crate::bounds::ColumnBounds;
 use crate::cursor::{BATCH_ROWS, FileRows, RowDecoder};
 use crate::decode;
 use crate::error::ColdError;
-use crate::footer::Footer;
+use crate::footer::FileFooter;
 use crate::log::{DeltaTable, LiveFile};
 use crate::store::{ColdFile, ColdStore};
 
@@ -67,7 +67,7 @@ impl ColdStore {
         self.open(&file.live, reading).await
     }
 
-    pub(crate) async fn footer(&self, file: &LiveFile) -> Result<Arc<Footer>, ColdError> {
+    pub(crate) async fn footer(&self, file: &LiveFile) -> Result<Arc<FileFooter>, ColdError> {
         match self.inner.files.footer(file).await {
             Ok(footer) => Ok(footer),
             Err(error) => Err(self.inner.coupons.unread_file(file, error).await),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use object_store::path::Path;
 
-use crate::footer::Footer;
+use crate::footer::FileFooter;
 
 #[derive(Debug)]
 pub(super) struct FooterCache {
@@ -20,7 +20,7 @@ pub(super) struct FooterCache {
 struct CachedFooter {
     used: u64,
     bytes: usize,
-    footer: Arc<Footer>,
+    footer: Arc<FileFooter>,
 }
 
 impl FooterCache {
@@ -28,14 +28,14 @@ impl FooterCache {
         FooterCache { bytes_max, bytes: 0, clock: 0, kept: HashMap::new() }
     }
 
-    pub(super) fn get(&mut self, object: &Path) -> Option<Arc<Footer>> {
+    pub(super) fn get(&mut self, object: &Path) -> Option<Arc<FileFooter>> {
         self.clock += 1;
         let kept = self.kept.get_mut(object)?;
         kept.used = self.clock;
         Some(Arc::clone(&kept.footer))
     }
 
-    pub(super) fn put(&mut self, object: &Path, footer: &Arc<Footer>) {
+    pub(super) fn put(&mut self, object: &Path, footer: &Arc<FileFooter>) {
         self.clock += 1;
         let new =
             CachedFooter { used: self.clock, bytes: footer.bytes(), footer: Arc::clone(footer) };
