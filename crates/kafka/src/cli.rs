@@ -38,7 +38,7 @@ pub(crate) enum Command {
 
 /// The server, and who asks it.
 #[derive(Args, Clone, Debug)]
-pub(crate) struct Service {
+pub(crate) struct ServiceArgs {
     /// Ask this server: https, or http to this machine
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080", env = "COUPONRY_URL")]
     pub(crate) url: Url,
@@ -85,7 +85,7 @@ Examples:
       --after-gap continue")]
 pub(crate) struct PublishArgs {
     #[command(flatten)]
-    pub(crate) service: Service,
+    pub(crate) service: ServiceArgs,
     #[command(flatten)]
     pub(crate) brokers: BrokerArgs,
     /// Write the events to this topic; makes it if it does not exist
@@ -104,7 +104,7 @@ pub(crate) struct PublishArgs {
     pub(crate) types: Option<String>,
     /// Begin here if the cursor topic is empty
     #[arg(long, value_name = "WHERE", default_value = "oldest", env = "COUPONRY_KAFKA_FROM")]
-    pub(crate) from: From,
+    pub(crate) from: FeedOrigin,
     /// Do this if the server has deleted events that were not published yet
     #[arg(long, value_name = "WHAT", default_value = "stop", env = "COUPONRY_KAFKA_AFTER_GAP")]
     pub(crate) after_gap: AfterGap,
@@ -112,7 +112,7 @@ pub(crate) struct PublishArgs {
 
 /// Where a publisher without a cursor begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum From {
+pub(crate) enum FeedOrigin {
     /// With the oldest event that the server has
     Oldest,
     /// With what happens from now on
@@ -145,7 +145,7 @@ Examples:
       --group shop --in-flight 128 --metrics 127.0.0.1:9464")]
 pub(crate) struct ConsumeArgs {
     #[command(flatten)]
-    pub(crate) service: Service,
+    pub(crate) service: ServiceArgs,
     #[command(flatten)]
     pub(crate) brokers: BrokerArgs,
     /// Read commands from this topic, which must exist

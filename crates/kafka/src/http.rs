@@ -11,7 +11,7 @@ use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::cli::Service;
+use crate::cli::ServiceArgs;
 use crate::error::BridgeError;
 
 /// The longest that a request may take, in all. More than the ten seconds after which couponry gives up
@@ -70,7 +70,7 @@ pub(crate) struct ProblemDocument {
 pub(crate) struct NoAnswer(pub(crate) String);
 
 impl ApiClient {
-    pub(crate) fn new(service: &Service) -> Result<ApiClient, BridgeError> {
+    pub(crate) fn new(service: &ServiceArgs) -> Result<ApiClient, BridgeError> {
         check(&service.url).map_err(|why| BridgeError::Usage(format!("--url: it {why}")))?;
         // Makes ring the TLS provider unless there is one; a client needs it even for plain http.
         let _earlier_one_stays = rustls::crypto::ring::default_provider().install_default();

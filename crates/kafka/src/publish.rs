@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use rdkafka::error::KafkaError;
 use tokio::runtime::Runtime;
 
-use crate::cli::{AfterGap, From, PublishArgs};
+use crate::cli::{AfterGap, FeedOrigin, PublishArgs};
 use crate::error::BridgeError;
 use crate::http::ApiClient;
 use crate::rate::ReportRate;
@@ -82,8 +82,8 @@ impl EventPublisher<'_> {
         let session = ProducerSession::open(&self.args.brokers, self.names, self.stop)?;
         let stored = cursor::read(&self.args.brokers, self.names, self.stop)?;
         let mut cursor = stored.unwrap_or_else(|| match self.args.from {
-            From::Oldest => PublishCursor::default(),
-            From::Newest => PublishCursor::newest(),
+            FeedOrigin::Oldest => PublishCursor::default(),
+            FeedOrigin::Newest => PublishCursor::newest(),
         });
         tracing::info!(after = cursor.after, "publishing from {}", cursor.place());
         let mut written = (cursor.after.clone(), Instant::now());

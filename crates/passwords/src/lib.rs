@@ -175,7 +175,7 @@ impl Passwords {
         stored: Option<&str>,
     ) -> Result<bool, PasswordError> {
         let exists = stored.is_some();
-        let stored = Stored::parse(stored.unwrap_or(NOBODY)).map_err(PasswordError::Stored)?;
+        let stored = StoredHash::parse(stored.unwrap_or(NOBODY)).map_err(PasswordError::Stored)?;
         let matches = self.slots(purpose).run(move || stored.is_of(&password)).await?;
         Ok(exists && matches)
     }
@@ -212,14 +212,14 @@ fn output(
 
 /// A hash out of the store. The cost is the one written in it, so that hashes outlive a change of
 /// it.
-struct Stored {
+struct StoredHash {
     argon2: Argon2<'static>,
     salt: Salt,
     hash: Output,
 }
 
-impl Stored {
-    fn parse(phc: &str) -> Result<Stored, HashError> {
+impl StoredHash {
+    fn parse(phc: &str) -> Result<StoredHash, HashError> {
         let parsed = PasswordHash::new(phc)?;
         let algorithm = Algorithm::try_from(parsed.algorithm.as_str())?;
         let version = parsed.version.map(Version::try_from).transpose()?.unwrap_or_default();
@@ -231,7 +231,7 @@ impl Stored {
         let (Some(salt), Some(hash)) = (parsed.salt, parsed.hash) else {
             return Err(HashError::EncodingInvalid);
         };
-        Ok(Stored { argon2: Argon2::new(algorithm, version, params), salt, hash })
+        Ok(StoredHash { argon2: Argon2::new(algorithm, version, params), salt, hash })
     }
 
     fn is_of(&self, password: &Password) -> Result<bool, PasswordError> {

@@ -14,15 +14,15 @@ use crate::Owner;
 pub const REMEMBERED_MAX: usize = 100_000;
 
 /// By day and first serial: no two runs of one day share a serial.
-type Runs = BTreeMap<(Day, u64), (MintedRun, Arc<Owner>)>;
+type CachedRuns = BTreeMap<(Day, u64), (MintedRun, Arc<Owner>)>;
 
 #[derive(Debug, Default)]
-pub(crate) struct Remembered {
-    runs: RwLock<Runs>,
+pub(crate) struct RouterCache {
+    runs: RwLock<CachedRuns>,
     bits: RwLock<HashMap<Day, u8>>,
 }
 
-impl Remembered {
+impl RouterCache {
     pub(crate) fn owner(&self, key: KeyId, day: Day, serial: u64) -> Option<Arc<Owner>> {
         let runs = self.runs.read().ok()?;
         let (_, (run, owner)) = runs.range((day, 0)..=(day, serial)).next_back()?;

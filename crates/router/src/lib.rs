@@ -33,7 +33,7 @@ use coupon::time::Day;
 pub use address::{Address, Found, Owner};
 pub use bucket_key::{BUCKET_BITS_DEFAULT, BucketKey, bucket};
 pub use cache::REMEMBERED_MAX;
-use cache::Remembered;
+use cache::RouterCache;
 pub use directory::{Directory, Entry};
 pub use openings::{home, openings};
 pub use ring::KeyRing;
@@ -44,13 +44,13 @@ use unknown::{meant, unknown};
 #[derive(Debug)]
 pub struct Router {
     keys: KeyRing,
-    remembered: Remembered,
+    remembered: RouterCache,
 }
 
 impl Router {
     /// A router that opens codes with `keys`.
     pub fn new(keys: impl Into<KeyRing>) -> Router {
-        Router { keys: keys.into(), remembered: Remembered::default() }
+        Router { keys: keys.into(), remembered: RouterCache::default() }
     }
 
     /// The keys that it opens codes with, the newest last.

@@ -24,7 +24,7 @@ const TOGETHER_ROWS_MAX: usize = 2_000;
 
 /// The queues of all buckets, and which of them has the next code.
 pub struct Window<R> {
-    queues: Vec<Queue<R>>,
+    queues: Vec<BucketQueue<R>>,
     next: BinaryHeap<Reverse<(Code, usize)>>,
     /// Rows that a queue has room for.
     ahead: usize,
@@ -32,7 +32,7 @@ pub struct Window<R> {
     dry: usize,
 }
 
-struct Queue<R> {
+struct BucketQueue<R> {
     rows: VecDeque<(Code, R)>,
     /// The last code that was read, whether or not its row is listed.
     last: Option<Code>,
@@ -63,7 +63,7 @@ pub struct Page<R> {
 impl<R> Window<R> {
     /// A window that begins after `after`, before anything was read.
     pub fn new(buckets: usize, after: Option<&Code>) -> Window<R> {
-        let queue = || Queue { rows: VecDeque::new(), last: after.cloned(), ended: false };
+        let queue = || BucketQueue { rows: VecDeque::new(), last: after.cloned(), ended: false };
         Window {
             queues: (0..buckets).map(|_| queue()).collect(),
             next: BinaryHeap::with_capacity(buckets),
@@ -78,7 +78,7 @@ impl<R> Window<R> {
         if self.dry == 0 {
             return Vec::new();
         }
-        let is_due = |queue: &Queue<R>| !queue.ended && queue.rows.len() <= self.ahead / 2;
+        let is_due = |queue: &BucketQueue<R>| !queue.ended && queue.rows.len() <= self.ahead / 2;
         let due = self.queues.iter().enumerate().filter(|(_, queue)| is_due(queue));
         due.map(|(bucket, queue)| Wanted {
             bucket,

@@ -23,7 +23,7 @@ pub(crate) struct SerialPosition {
 }
 
 #[derive(Clone, Default)]
-pub(crate) struct Catalog {
+pub(crate) struct CampaignCatalog {
     campaigns: HashMap<CampaignId, CatalogCampaign>,
     runs: BTreeMap<(KeyId, Day, u64), (MintedRun, Owner)>,
     /// Campaigns and batches that the store does not have: it was restored.
@@ -36,9 +36,9 @@ struct CatalogCampaign {
     made_at: HashMap<BatchId, Millis>,
 }
 
-impl Catalog {
-    pub(crate) fn of(campaigns: &[CampaignItem]) -> Catalog {
-        let mut catalog = Catalog::default();
+impl CampaignCatalog {
+    pub(crate) fn of(campaigns: &[CampaignItem]) -> CampaignCatalog {
+        let mut catalog = CampaignCatalog::default();
         for campaign in campaigns {
             catalog.learn(&campaign.terms, campaign.batches.iter().map(|it| &it.batch));
         }

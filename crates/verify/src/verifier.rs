@@ -18,7 +18,7 @@ use coupon::time::{Day, Millis};
 use hot::inventory::{Atomicity, CampaignItem, Item, Table, Unreadable, all};
 use hot::{HotError, HotStore};
 
-use crate::catalog::Catalog;
+use crate::catalog::CampaignCatalog;
 use crate::finding::{Finding, FindingKind, Note, PlaceStatement};
 use crate::postings::SharedBalance;
 use options::{PAUSES, PAUSES_OF_STEPS};
@@ -53,7 +53,7 @@ pub struct Verifier<'a> {
     /// Kinds of findings that another run has found before this one, which is a part of it.
     found_before: BTreeSet<FindingKind>,
     pub(crate) report: VerifyReport,
-    pub(crate) catalog: Catalog,
+    pub(crate) catalog: CampaignCatalog,
     pub(crate) balance: SharedBalance,
     pub(crate) recheck: BTreeSet<(Day, Code)>,
     pub(crate) cold_is: ColdIs,
@@ -120,7 +120,7 @@ impl<'a> Verifier<'a> {
             step: VerifyStep::default(),
             found_before: BTreeSet::new(),
             report: VerifyReport::default(),
-            catalog: Catalog::default(),
+            catalog: CampaignCatalog::default(),
             balance: None,
             recheck: BTreeSet::new(),
             cold_is: ColdIs::Unused,
@@ -141,8 +141,9 @@ impl<'a> Verifier<'a> {
         self.files().await?;
         if self.options.partitions.is_some() {
             let campaigns = all(self.hot, Table::Campaigns).await?;
-            self.catalog =
-                Catalog::of(&campaigns.into_iter().filter_map(of_campaign).collect::<Vec<_>>());
+            self.catalog = CampaignCatalog::of(
+                &campaigns.into_iter().filter_map(of_campaign).collect::<Vec<_>>(),
+            );
             self.partitions().await?;
             self.look_again().await?;
             return Ok(self.report);
@@ -179,7 +180,7 @@ impl<'a> Verifier<'a> {
 
     /// False if the balance cannot show all that differs.
     async fn compare(&mut self, campaigns: &[CampaignItem]) -> Result<bool, VerifyError> {
-        self.catalog = Catalog::of(campaigns);
+        self.catalog = CampaignCatalog::of(campaigns);
         self.begin_counting(campaigns);
         self.partitions().await?;
         self.holder_index().await?;
