@@ -6,8 +6,8 @@
 //! ([`hot::tables`]), so that nothing here makes a redemption wait.
 //!
 //! 1. [`Webhooks::run`] leases endpoints, so that several processes on one store share the work.
-//! 2. It reads the feed behind the cursor of each endpoint, and queues what the endpoint asks for. An endpoint with [`Options::pending_max`] deliveries that wait does not read on: the feed keeps
-//!    the events until then.
+//! 2. It reads the feed behind the cursor of each endpoint, and queues what the endpoint asks for. An endpoint with
+//!    [`Options::pending_max`] deliveries that wait does not read on: the feed keeps the events until then.
 //! 3. It posts what is due, and writes the results, many together. What was posted in the last second before a kill is
 //!    posted again, with the same `webhook-id` and body: a receiver drops what it has seen.
 //!
@@ -19,7 +19,7 @@
 //! up, or one that is delivered again by hand, later ones may have arrived first.
 //!
 //! A request goes only to public addresses, see `guard.rs`. No redirect is followed.
-//!
+
 mod attempt_span;
 mod calls;
 mod delivery;

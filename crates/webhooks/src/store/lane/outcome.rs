@@ -8,7 +8,6 @@ use crate::retry::{FAILURES_UNTIL_DOWN, chance, pause, tried_for};
 use crate::store::EndedAttempt;
 use crate::store::delivery_rows::{DeliveryFacts, DeliveryRow};
 use crate::store::numbers::millis;
-
 use crate::{DeliveryState, Options};
 
 /// Most deliveries that are given up at once because their endpoint is down.
