@@ -7,16 +7,9 @@ use crate::roles::ConsoleAction;
 use crate::screens::campaigns::CampaignPhase;
 use crate::text::PageTexts;
 
-pub(crate) struct NavEntry {
-    pub(crate) href: &'static str,
-    pub(crate) label: &'static str,
-    /// The name of its icon.
-    pub(crate) icon: &'static str,
-    pub(crate) is_here: bool,
-}
-
 impl PageContext {
-    pub(crate) fn entries(&self) -> Vec<NavEntry> {
+    /// Where somebody can go: the address, the words, and the name of the icon.
+    pub(crate) fn entries(&self) -> Vec<(&'static str, &'static str, &'static str)> {
         let t = self.t;
         let all = [
             ("/console", t.overview(), "overview", ConsoleAction::Look),
@@ -30,18 +23,18 @@ impl PageContext {
             ("/console/staff", t.staff(), "staff", ConsoleAction::ManageStaff),
             ("/console/audit", t.audit(), "audit", ConsoleAction::ReadAudit),
         ];
-        let path = self.path_alone();
-        let path = path.trim_end_matches('/');
         let shown = all.into_iter().filter(|(.., action)| self.may(*action));
-        let entry = |(href, label, icon, _): (&'static str, _, _, _)| {
-            let is_below = path.strip_prefix(href).is_some_and(|rest| rest.starts_with('/'));
-            let of_store = href == "/console/store" && path == "/console/keys";
-            let of_customer = href == "/console/coupons" && path.starts_with("/console/customers");
-            let is_here =
-                path == href || (is_below && href != "/console") || of_customer || of_store;
-            NavEntry { href, label, icon, is_here }
-        };
-        shown.map(entry).collect()
+        shown.map(|(href, label, icon, _)| (href, label, icon)).collect()
+    }
+
+    /// Whether the page belongs to an entry.
+    pub(crate) fn is_here(&self, href: &str) -> bool {
+        let path = self.path_alone().trim_end_matches('/');
+        let is_below = path.strip_prefix(href).is_some_and(|rest| rest.starts_with('/'));
+        path == href
+            || (is_below && href != "/console")
+            || (href == "/console/coupons" && path.starts_with("/console/customers"))
+            || (href == "/console/store" && path == "/console/keys")
     }
 
     /// Whether what the address says was done now, and not by an earlier request.

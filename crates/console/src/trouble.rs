@@ -42,38 +42,24 @@ impl ConsoleError {
     }
 
     /// The status, what happened, and what to do.
-    fn said(&self, t: PageTexts) -> (StatusCode, String, String) {
-        let plain = |status, what: &str, next: &str| (status, what.to_owned(), next.to_owned());
-        match self {
-            ConsoleError::SignedOut(_) => plain(StatusCode::UNAUTHORIZED, t.signed_out(), ""),
-            ConsoleError::Forbidden => {
-                plain(StatusCode::FORBIDDEN, t.role_may_not(), t.ask_an_admin())
-            }
-            ConsoleError::Foreign => {
-                plain(StatusCode::FORBIDDEN, t.form_is_foreign(), t.open_again())
-            }
+    fn said(&self, t: PageTexts) -> ErrorText {
+        let (status, what, next) = match self {
+            ConsoleError::Fields(faults) => return fields_said(t, faults),
+            ConsoleError::Failure(failure) => return failure_said(t, failure),
+            ConsoleError::Webhook(error) => return webhook_said(t, error),
+            ConsoleError::SignedOut(_) => (StatusCode::UNAUTHORIZED, t.signed_out(), ""),
+            ConsoleError::Forbidden => (StatusCode::FORBIDDEN, t.role_may_not(), t.ask_an_admin()),
+            ConsoleError::Foreign => (StatusCode::FORBIDDEN, t.form_is_foreign(), t.open_again()),
             ConsoleError::TooLong => {
-                plain(StatusCode::PAYLOAD_TOO_LARGE, t.form_too_long(), t.go_back())
+                (StatusCode::PAYLOAD_TOO_LARGE, t.form_too_long(), t.go_back())
             }
-            ConsoleError::TooSlow => {
-                plain(StatusCode::REQUEST_TIMEOUT, t.form_too_slow(), t.go_back())
-            }
-            ConsoleError::NotFound => {
-                plain(StatusCode::NOT_FOUND, t.no_such_page(), t.search_instead())
-            }
-            ConsoleError::Fields(faults) => {
-                (StatusCode::UNPROCESSABLE_ENTITY, faults_said(t, faults), t.go_back().to_owned())
-            }
-            ConsoleError::Failure(failure) => failure_said(t, failure),
-            ConsoleError::Webhook(error) => webhook_said(t, error),
-            ConsoleError::NotKept => {
-                plain(StatusCode::NOT_IMPLEMENTED, t.not_kept(), t.not_kept_hint())
-            }
-            ConsoleError::Busy => plain(StatusCode::TOO_MANY_REQUESTS, t.too_many(), t.try_later()),
-            ConsoleError::Broken => {
-                plain(StatusCode::INTERNAL_SERVER_ERROR, t.broken(), t.see_log())
-            }
-        }
+            ConsoleError::TooSlow => (StatusCode::REQUEST_TIMEOUT, t.form_too_slow(), t.go_back()),
+            ConsoleError::NotFound => (StatusCode::NOT_FOUND, t.no_such_page(), t.search_instead()),
+            ConsoleError::NotKept => (StatusCode::NOT_IMPLEMENTED, t.not_kept(), t.not_kept_hint()),
+            ConsoleError::Busy => (StatusCode::TOO_MANY_REQUESTS, t.too_many(), t.try_later()),
+            ConsoleError::Broken => (StatusCode::INTERNAL_SERVER_ERROR, t.broken(), t.see_log()),
+        };
+        (status, what.to_owned(), next)
     }
 
     pub(crate) fn page(&self, desk: &PageContext) -> Response {
@@ -128,7 +114,7 @@ struct TroublePage<'a> {
     d: &'a PageContext,
     status: u16,
     what: String,
-    next: String,
+    next: &'static str,
 }
 
 /// The faults of fields: in English as the engine has them, with the names that forms use.
@@ -139,70 +125,62 @@ pub(crate) fn faults_said(t: PageTexts, faults: &[FieldFault]) -> String {
     said.collect::<Vec<_>>().join(" ")
 }
 
-fn webhook_said(t: PageTexts, error: &WebhookError) -> (StatusCode, String, String) {
-    let (status, what, next) = match error {
-        WebhookError::NotFound | WebhookError::NoDelivery => {
-            (StatusCode::NOT_FOUND, t.webhook_said(IsolatedText(error)), t.go_back())
-        }
-        WebhookError::Store(_) => {
-            (StatusCode::SERVICE_UNAVAILABLE, t.store_unavailable().to_owned(), t.try_later())
-        }
-        WebhookError::Unknown(_) => {
-            (StatusCode::SERVICE_UNAVAILABLE, t.outcome_unknown().to_owned(), t.send_again())
-        }
-        _ => (StatusCode::CONFLICT, t.webhook_said(IsolatedText(error)), t.go_back()),
-    };
-    (status, what, next.to_owned())
+/// The status, what happened, and what to do.
+type ErrorText = (StatusCode, String, &'static str);
+
+fn fields_said(t: PageTexts, faults: &[FieldFault]) -> ErrorText {
+    (StatusCode::UNPROCESSABLE_ENTITY, faults_said(t, faults), t.go_back())
 }
 
-fn failure_said(t: PageTexts, failure: &Failure) -> (StatusCode, String, String) {
-    let (status, what, next) = match failure {
+fn webhook_said(t: PageTexts, error: &WebhookError) -> ErrorText {
+    let said = t.webhook_said(IsolatedText(error));
+    match error {
+        WebhookError::NotFound | WebhookError::NoDelivery => {
+            (StatusCode::NOT_FOUND, said, t.go_back())
+        }
+        WebhookError::Store(_) => store_said(t.store_unavailable(), t.try_later()),
+        WebhookError::Unknown(_) => store_said(t.outcome_unknown(), t.send_again()),
+        _ => (StatusCode::CONFLICT, said, t.go_back()),
+    }
+}
+
+fn failure_said(t: PageTexts, failure: &Failure) -> ErrorText {
+    let conflict = |what: &str, next| (StatusCode::CONFLICT, what.to_owned(), next);
+    match failure {
         Failure::Refused { refusal: Refusal::NotFound, .. } => {
             (StatusCode::NOT_FOUND, t.refusal(Refusal::NotFound).to_owned(), t.search_instead())
         }
-        Failure::Refused { refusal, .. } => {
-            (StatusCode::CONFLICT, t.refusal(*refusal).to_owned(), t.nothing_changed())
-        }
-        Failure::Invalid(faults) => {
-            (StatusCode::UNPROCESSABLE_ENTITY, faults_said(t, faults), t.go_back())
-        }
-        Failure::Forbidden(_) => {
-            (StatusCode::FORBIDDEN, t.role_may_not().to_owned(), t.ask_an_admin())
-        }
+        Failure::Refused { refusal, .. } => conflict(t.refusal(*refusal), t.nothing_changed()),
+        Failure::Invalid(faults) => fields_said(t, faults),
+        Failure::Forbidden(_) => ConsoleError::Forbidden.said(t),
         Failure::BadFile(BadFile::Kind(why) | BadFile::Header(why)) => {
             (StatusCode::UNPROCESSABLE_ENTITY, t.bad_file(IsolatedText(why)), t.nothing_changed())
         }
         Failure::BrokenOff(_) => {
             (StatusCode::BAD_REQUEST, t.upload_broke_off().to_owned(), t.send_file_again())
         }
-        Failure::LoginTaken => {
-            (StatusCode::CONFLICT, t.refusal(Refusal::NameTaken).to_owned(), t.go_back())
-        }
-        Failure::OtherTag => {
-            (StatusCode::CONFLICT, t.changed_meanwhile().to_owned(), t.open_form_again())
-        }
-        Failure::NoCodeKey => {
-            (StatusCode::CONFLICT, t.no_code_key().to_owned(), t.ask_an_operator())
-        }
+        Failure::LoginTaken => conflict(t.refusal(Refusal::NameTaken), t.go_back()),
+        Failure::OtherTag => conflict(t.changed_meanwhile(), t.open_form_again()),
+        Failure::NoCodeKey => conflict(t.no_code_key(), t.ask_an_operator()),
         Failure::ImportStopped(stopped) => {
             let counts = stopped.counts;
             let what = t.import_stopped(t.number(counts.imported), t.number(counts.rejected));
-            (StatusCode::SERVICE_UNAVAILABLE, what, t.send_file_again())
+            store_said(&what, t.send_file_again())
         }
-        Failure::Store(error) => {
-            let (what, next) = match error {
-                HotError::Unavailable(_) | HotError::Overloaded { .. } => {
-                    (t.store_unavailable(), t.try_later())
-                }
-                HotError::Full(_) => (t.store_full(), t.ask_an_operator()),
-                HotError::Unknown(_) => (t.outcome_unknown(), t.send_again()),
-                HotError::Cold(_) => (t.cold_unavailable(), t.try_later()),
-                HotError::Damaged(_) => (t.store_damaged(), t.ask_an_operator()),
-            };
-            (StatusCode::SERVICE_UNAVAILABLE, what.to_owned(), next)
-        }
-    };
-    (status, what, next.to_owned())
+        Failure::Store(error) => match error {
+            HotError::Unavailable(_) | HotError::Overloaded { .. } => {
+                store_said(t.store_unavailable(), t.try_later())
+            }
+            HotError::Full(_) => store_said(t.store_full(), t.ask_an_operator()),
+            HotError::Unknown(_) => store_said(t.outcome_unknown(), t.send_again()),
+            HotError::Cold(_) => store_said(t.cold_unavailable(), t.try_later()),
+            HotError::Damaged(_) => store_said(t.store_damaged(), t.ask_an_operator()),
+        },
+    }
+}
+
+fn store_said(what: &str, next: &'static str) -> ErrorText {
+    (StatusCode::SERVICE_UNAVAILABLE, what.to_owned(), next)
 }
 
 impl PageTexts {
