@@ -4,28 +4,23 @@ use serde_json::Value;
 
 use crate::desk::PageContext;
 
+/// The header with the caller's token.
+const TOKEN: &str = "-H \"Authorization: Bearer $TOKEN\"";
+
 impl PageContext {
-    /// A call of the HTTP interface, for a shell. Members that are null or empty are left out.
-    pub(crate) fn curl(&self, method: &str, path: &str, body: &Value) -> String {
-        let url = quoted(&format!("{}{path}", self.host));
-        let token = "-H \"Authorization: Bearer $TOKEN\"";
-        let given = match body.as_object() {
-            Some(members) => {
-                let is_given = |value: &Value| !value.is_null() && value.as_str() != Some("");
-                members
-                    .iter()
-                    .filter(|(_, value)| is_given(value))
-                    .map(|(k, v)| (k.clone(), v.clone()))
-                    .collect()
-            }
-            None => serde_json::Map::new(),
-        };
-        if method == "GET" {
-            return format!("curl {url} \\\n  {token}");
+    /// A call of the HTTP interface that reads, for a shell.
+    pub(crate) fn curl_get(&self, path: &str) -> String {
+        format!("curl {} \\\n  {TOKEN}", quoted(&format!("{}{path}", self.host)))
+    }
+
+    /// A call that changes something. Members that are null or empty are left out.
+    pub(crate) fn curl(&self, method: &str, path: &str, mut body: Value) -> String {
+        if let Some(members) = body.as_object_mut() {
+            members.retain(|_, value| !value.is_null() && value.as_str() != Some(""));
         }
-        let body = quoted(&Value::Object(given).to_string());
+        let (url, body) = (quoted(&format!("{}{path}", self.host)), quoted(&body.to_string()));
         format!(
-            "curl -X {method} {url} \\\n  {token} \\\n  -H \"Content-Type: application/json\" \\\n  -d {body}"
+            "curl -X {method} {url} \\\n  {TOKEN} \\\n  -H \"Content-Type: application/json\" \\\n  -d {body}"
         )
     }
 }

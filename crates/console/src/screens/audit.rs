@@ -5,7 +5,6 @@ use coupon::calendar::{Date, Zone, parse_instant};
 use coupon::campaign::Handout;
 use coupon::ids::CampaignId;
 use engine::{AuditKind, Audited, FieldChange, StaffRole};
-use serde_json::json;
 
 use crate::desk::PageContext;
 use crate::roles::ConsoleAction;
@@ -117,7 +116,7 @@ pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
         next: last.map(|last| desk.with("cursor", &last.place)),
         entries,
         campaign: desk.query.shown("campaign"),
-        curl: desk.curl("GET", "/v1/audit?limit=50", &json!(null)),
+        curl: desk.curl_get("/v1/audit?limit=50"),
     };
     desk.page(&page)
 }

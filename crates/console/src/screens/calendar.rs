@@ -7,8 +7,7 @@ use axum::extract::Path;
 use coupon::calendar::{Date, Zone};
 use coupon::coupon::State;
 use coupon::time::Millis;
-use engine::{CampaignView, NOTICE_TYPE, NoticeRound};
-use serde_json::json;
+use engine::{CampaignView, CouponView, NOTICE_TYPE, NoticeRound};
 
 use crate::cursor;
 use crate::desk::PageContext;
@@ -16,7 +15,7 @@ use crate::fields::from_path;
 use crate::index::{CampaignSnapshot, CampaignTotals};
 use crate::roles::ConsoleAction;
 use crate::screens::campaigns::named;
-use crate::screens::customer::{CouponRow, coupon_row};
+use crate::text::IsolatedText;
 use crate::trouble::{ConsoleError, ConsoleResult};
 
 /// Campaigns that a day names; the page of the day has all.
@@ -195,7 +194,7 @@ struct DayPage<'a> {
     due: Vec<(String, u64)>,
     sent: Vec<NoticeRound>,
     notices: String,
-    coupons: Vec<CouponRow>,
+    coupons: Vec<CouponView>,
     next: Option<String>,
     curl: String,
 }
@@ -232,16 +231,12 @@ pub(crate) async fn day(desk: PageContext, Path(day): Path<String>) -> ConsoleRe
         due,
         sent: rounds.into_iter().filter(|it| began_on(&desk, it) == day).collect(),
         notices: desk.notices().await?,
-        coupons: list.coupons.iter().map(|view| coupon_row(&desk, view)).collect(),
+        coupons: list.coupons,
         next: list
             .next
             .as_ref()
             .map(|next| desk.with("cursor", &cursor::written(next.expires_at, &next.tie))),
-        curl: desk.curl(
-            "GET",
-            &format!("/v1/coupons?expires_on={day}&time_zone={zone}"),
-            &json!(null),
-        ),
+        curl: desk.curl_get(&format!("/v1/coupons?expires_on={day}&time_zone={zone}")),
     };
     desk.page(&page)
 }

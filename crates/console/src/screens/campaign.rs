@@ -7,7 +7,7 @@ use coupon::campaign::Batch;
 use coupon::ids::{BatchId, CampaignId};
 use coupon::time::DAY_MS;
 use engine::{CampaignView, CountInterval, CountsView, RejectedLine};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::chart::share as share_bar;
 use crate::desk::PageContext;
@@ -88,7 +88,7 @@ pub(crate) async fn page(desk: PageContext, Path(id): Path<String>) -> ConsoleRe
         terms: terms(desk.t, &view),
         batches,
         audited,
-        curl: desk.curl("GET", &format!("/v1/campaigns/{id}"), &Value::Null),
+        curl: desk.curl_get(&format!("/v1/campaigns/{id}")),
         view: &view,
     };
     desk.page(&page)
@@ -204,7 +204,7 @@ fn terms(t: PageTexts, view: &CampaignView) -> Vec<(&'static str, String)> {
         (t.field_handout(), t.handout(&campaign.handout).to_owned()),
         (t.field_valid_from(), t.moment(campaign.valid_from, zone)),
         (t.field_expires_on(), t.date(campaign.expires_on())),
-        (t.field_time_zone(), zone.name().to_owned()),
+        (t.time_zone(), zone.name().to_owned()),
         (
             t.field_per_user_limit(),
             campaign.per_user_limit.map_or(t.unlimited().to_owned(), |it| t.number(u64::from(it))),
@@ -255,7 +255,7 @@ pub(crate) async fn batch(
         curl: desk.curl(
             "PATCH",
             &format!("/v1/campaigns/{campaign}/batches/{id}"),
-            &json!({"paused": !batch.paused, "reason": "…"}),
+            json!({"paused": !batch.paused, "reason": "…"}),
         ),
         batch,
         campaign,

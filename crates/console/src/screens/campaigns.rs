@@ -146,7 +146,7 @@ pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
         next,
         is_first: skip == 0,
         is_empty: listed.campaigns.is_empty(),
-        curl: desk.curl("GET", "/v1/campaigns?limit=50", &serde_json::Value::Null),
+        curl: desk.curl_get("/v1/campaigns?limit=50"),
     };
     desk.page(&page)
 }

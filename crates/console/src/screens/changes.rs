@@ -58,7 +58,7 @@ fn done(desk: &PageContext, id: &str, done: &str) -> Response {
 pub(crate) async fn pause(desk: PageContext, Path(id): Path<String>) -> ConsoleResult {
     let view = campaign(&desk, &id).await?;
     let body = json!({"paused": !view.campaign.paused, "reason": "…"});
-    let curl = desk.curl("PATCH", &format!("/v1/campaigns/{id}"), &body);
+    let curl = desk.curl("PATCH", &format!("/v1/campaigns/{id}"), body);
     desk.page(&PausePage { d: &desk, view: &view, curl })
 }
 
@@ -99,7 +99,7 @@ pub(crate) async fn stock(desk: PageContext, Path(id): Path<String>) -> ConsoleR
     let view = campaign(&desk, &id).await?;
     let batch = format!("bat_{}", uuid::Uuid::now_v7());
     let body = json!({"batch_id": batch, "count": 1000});
-    let curl = desk.curl("POST", &format!("/v1/campaigns/{id}/batches"), &body);
+    let curl = desk.curl("POST", &format!("/v1/campaigns/{id}/batches"), body);
     desk.page(&StockPage { d: &desk, view: &view, batch, curl })
 }
 
@@ -134,7 +134,7 @@ pub(crate) async fn terms(desk: PageContext, Path(id): Path<String>) -> ConsoleR
             .map(|at| Date::last_of(at, &terms.zone).to_string())
             .unwrap_or_default(),
         limit: terms.per_user_limit.map(|limit| limit.to_string()).unwrap_or_default(),
-        curl: desk.curl("PATCH", &format!("/v1/campaigns/{id}"), &body),
+        curl: desk.curl("PATCH", &format!("/v1/campaigns/{id}"), body),
         view: &view,
     };
     desk.page(&page)

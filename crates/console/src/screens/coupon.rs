@@ -120,7 +120,7 @@ pub(crate) async fn page(desk: PageContext, Path(typed): Path<String>) -> Consol
             .collect(),
         refused: desk.refused(wanted, view.coupon.zone()).await?,
         offers: offers.filter(|it| desk.may(it.action())).collect(),
-        curl: desk.curl("GET", &format!("/v1/coupons/{}", view.code), &json!(null)),
+        curl: desk.curl_get(&format!("/v1/coupons/{}", view.code)),
         view: &view,
     };
     desk.page(&page)
@@ -179,7 +179,7 @@ fn facts(desk: &PageContext, view: &CouponView) -> Vec<(&'static str, String)> {
     vec![
         (t.field_valid_from(), t.moment(coupon.genesis().valid_from, coupon.zone())),
         (t.field_expires_on(), t.date(coupon.expires_on())),
-        (t.field_time_zone(), coupon.zone().name().to_owned()),
+        (t.time_zone(), coupon.zone().name().to_owned()),
         (t.batch(), coupon.genesis().batch.to_string()),
         (t.tier(), tier),
         (t.version(), coupon.version().to_string()),
@@ -256,7 +256,7 @@ pub(crate) async fn ask(desk: PageContext, Path(typed): Path<String>) -> Console
         holder,
         order,
         last,
-        curl: desk.curl("POST", &path, &body),
+        curl: desk.curl("POST", &path, body),
         view: &view,
     };
     desk.page(&page)

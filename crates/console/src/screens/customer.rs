@@ -8,7 +8,6 @@ use coupon::ids::{CampaignId, IssueRef, UserId};
 use engine::{
     CouponFilter, CouponView, CursorPosition, ListOrder, ListRequest, ListView, WriteResult,
 };
-use serde_json::json;
 
 use crate::cursor;
 use crate::desk::{PageContext, to};
@@ -30,23 +29,13 @@ const OFFERED: usize = 200;
 struct CustomerPage<'a> {
     d: &'a PageContext,
     user: String,
-    coupons: Vec<CouponRow>,
+    coupons: Vec<CouponView>,
     next: Option<String>,
     refused: Vec<AttemptRow>,
     campaigns: Vec<(String, String)>,
     /// Names the gift before it is made: a form that is sent twice gives one.
     gift: String,
     curl: String,
-}
-
-pub(crate) struct CouponRow {
-    pub(crate) code: String,
-    pub(crate) campaign: String,
-    pub(crate) state: &'static str,
-    pub(crate) label: &'static str,
-    pub(crate) holder: Option<String>,
-    pub(crate) detail: String,
-    pub(crate) last: String,
 }
 
 /// `GET /console/customers/{user}`
@@ -62,7 +51,7 @@ pub(crate) async fn page(desk: PageContext, Path(user): Path<String>) -> Console
     let path = format!("/v1/coupons?user_id={}&limit={PAGE}", encoded(user.as_str()));
     let page = CustomerPage {
         d: &desk,
-        coupons: list.coupons.iter().map(|view| coupon_row(&desk, view)).collect(),
+        coupons: list.coupons,
         next: list
             .next
             .as_ref()
@@ -70,7 +59,7 @@ pub(crate) async fn page(desk: PageContext, Path(user): Path<String>) -> Console
         refused: desk.refused(wanted, &desk.zone).await?,
         campaigns,
         gift,
-        curl: desk.curl("GET", &path, &json!(null)),
+        curl: desk.curl_get(&path),
         user: user.to_string(),
     };
     desk.page(&page)
@@ -107,32 +96,17 @@ impl PageContext {
         };
         Ok(self.engine().list(&self.reader()?, request).await?)
     }
-}
 
-pub(crate) fn coupon_row(desk: &PageContext, view: &CouponView) -> CouponRow {
-    let (t, coupon) = (desk.t, &view.coupon);
-    let state = coupon.state();
-    let label = match state {
-        State::Available | State::Issued { .. } if view.expired => t.state_expired(),
-        State::Available => t.state_available(),
-        State::Issued { .. } => t.state_issued(),
-        State::Redeemed { .. } => t.state_redeemed(),
-        State::Void { .. } => t.state_void(),
-    };
-    let detail = match coupon.redemption() {
-        Some(redemption) => {
-            t.for_order(IsolatedText(&redemption.order), t.moment(redemption.at, coupon.zone()))
+    /// The class and the words of the state of a coupon.
+    pub(crate) fn coupon_state(&self, view: &CouponView) -> (&'static str, &'static str) {
+        let (t, state) = (self.t, view.coupon.state());
+        match state {
+            State::Available | State::Issued { .. } if view.expired => ("ended", t.state_expired()),
+            State::Available => (state.as_str(), t.state_available()),
+            State::Issued { .. } => (state.as_str(), t.state_issued()),
+            State::Redeemed { .. } => (state.as_str(), t.state_redeemed()),
+            State::Void { .. } => (state.as_str(), t.state_void()),
         }
-        None => String::new(),
-    };
-    CouponRow {
-        code: view.code.clone(),
-        campaign: coupon.genesis().campaign.to_string(),
-        state: if label == t.state_expired() { "ended" } else { state.as_str() },
-        label,
-        holder: coupon.holder().map(ToString::to_string),
-        detail,
-        last: t.date(coupon.expires_on()),
     }
 }
 

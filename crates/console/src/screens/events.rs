@@ -89,7 +89,7 @@ pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
         webhooks,
         readers: desk.engine().feed_readers().await?,
         is_kept: desk.engine().hot().feed().is_some(),
-        curl: desk.curl("GET", "/v1/events?limit=100", &json!(null)),
+        curl: desk.curl_get("/v1/events?limit=100"),
     };
     desk.page(&page)
 }

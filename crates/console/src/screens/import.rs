@@ -113,7 +113,7 @@ async fn show(
         None => format!("imp_{}", uuid::Uuid::now_v7()),
     };
     let path = format!("/v1/campaigns/{id}/batches?batch_id={batch}");
-    let curl = desk.curl("POST", &path, &json!({}));
+    let curl = desk.curl("POST", &path, json!({}));
     let page = ImportPage {
         d: desk,
         campaign: id.to_string(),

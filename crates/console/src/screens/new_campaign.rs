@@ -113,7 +113,7 @@ fn show(
     preview: Vec<String>,
     status: StatusCode,
 ) -> ConsoleResult {
-    let curl = desk.curl("POST", "/v1/campaigns", &as_json(fields));
+    let curl = desk.curl("POST", "/v1/campaigns", as_json(fields));
     let page = NewCampaignPage { d: desk, f: fields, wrong, preview, curl };
     desk.page_with(status, &page)
 }

@@ -13,7 +13,6 @@ use engine::{
     RedemptionListRequest, RedemptionsRequest,
 };
 use futures::stream::{StreamExt, TryStreamExt, iter};
-use serde_json::json;
 
 use crate::chart::share;
 use crate::cursor;
@@ -108,7 +107,7 @@ pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
         rows,
         next: next.map(|next| desk.with("cursor", &cursor::written(next.at, &next.tie))),
         file: address(&asked),
-        curl: desk.curl("GET", &format!("/v1/redemptions?{}", query(&asked)), &json!(null)),
+        curl: desk.curl_get(&format!("/v1/redemptions?{}", query(&asked))),
     };
     desk.page(&page)
 }

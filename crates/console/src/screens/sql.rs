@@ -63,7 +63,7 @@ async fn show(
         name,
         sql,
         found,
-        curl: desk.curl("POST", "/v1/history/query", &json!({"sql": asked})),
+        curl: desk.curl("POST", "/v1/history/query", json!({"sql": asked})),
     };
     desk.page(&page)
 }

@@ -7,7 +7,6 @@ use axum::extract::Path;
 use axum::response::Response;
 use coupon::time::Millis;
 use engine::{AuditEvent, AuditKind, FieldChange, given};
-use serde_json::json;
 use webhooks::{Delivery, DeliveryFilter, DeliveryState, Endpoint, EndpointState, Webhooks};
 
 use crate::desk::{PageContext, to};
@@ -63,7 +62,7 @@ pub(crate) async fn page(desk: PageContext, Path(id): Path<String>) -> ConsoleRe
         d: &desk,
         next: last.map(|last| desk.with("cursor", &last.number.to_string())),
         deliveries,
-        curl: desk.curl("GET", &format!("/v1/webhooks/{}/deliveries", encoded(&id)), &json!(null)),
+        curl: desk.curl_get(&format!("/v1/webhooks/{}/deliveries", encoded(&id))),
         webhook,
     };
     desk.page(&page)

@@ -73,7 +73,6 @@ texts! {
     field_code_prefix => "Beginning of each code", "코드 앞부분";
     field_valid_from => "First day", "시작일";
     field_expires_on => "Last day", "만료일";
-    field_time_zone => "Time zone", "시간대";
     field_valid_days => "Days after issue", "발급 후 사용 일수";
     field_issue_from => "Give out from", "발급 시작";
     field_issue_until => "Give out until", "발급 종료";
@@ -82,8 +81,6 @@ texts! {
     field_extend_days => "Days to extend after the end", "만료 후 연장 가능 일수";
     field_metadata => "What it is worth (JSON)", "혜택 정보(JSON)";
     field_reason => "Reason", "사유";
-    field_user => "Customer", "고객";
-    field_order => "Order", "주문";
     field_password => "Password", "비밀번호";
     field_role => "Role", "역할";
     field_from => "From", "시작일";
@@ -93,7 +90,6 @@ texts! {
     field_seconds => "Good for, in seconds", "유효 시간(초)";
     as_curl => "The same with curl", "curl로 같은 작업하기";
     keyboard => "Keyboard", "단축키";
-    keyboard_search => "Search", "검색";
     keyboard_help => "This help", "이 도움말";
     keyboard_close => "Close", "닫기";
     as_table => "As a table", "표로 보기";

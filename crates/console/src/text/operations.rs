@@ -61,7 +61,6 @@ texts! {
     notices_sent_here => "Sent on this day", "이날 보낸 알림";
     sent_to => "To", "받는 곳";
     sent => "Sent", "보냄";
-    sent_coupons => "Coupons", "쿠폰";
     no_room => "No room", "자리 없음";
     notice_before[days, last] => "{days} day before {last}", "{days} days before {last}", "{last} 만료 {days}일 전";
     by_campaign => "By campaign", "캠페인별";
