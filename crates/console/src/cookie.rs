@@ -3,19 +3,19 @@
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 
-pub(crate) const SESSION: Cookie =
-    Cookie { name: "couponry_session", path: "/console", same_site: "Strict" };
+pub(crate) const SESSION: CookieKind =
+    CookieKind { name: "couponry_session", path: "/console", same_site: "Strict" };
 
 /// A cookie that no script reads. Over https its name begins with `__Host-`: no other host of the domain, and nobody
 /// between who speaks http, can put one of their own in its place (RFC 6265bis, section 4.1.3.2).
-pub(crate) struct Cookie {
+pub(crate) struct CookieKind {
     pub(crate) name: &'static str,
     /// Where a browser sends it. Over https that is everywhere on this host, as the prefix wants it.
     pub(crate) path: &'static str,
     pub(crate) same_site: &'static str,
 }
 
-impl Cookie {
+impl CookieKind {
     /// Its value in a request. Over https only under the name with the prefix: anybody may have put the other.
     pub(crate) fn read(&self, is_https: bool, headers: &HeaderMap) -> Option<String> {
         match is_https {
@@ -26,7 +26,7 @@ impl Cookie {
 
     /// The line that gives it to a browser for some seconds; 0 takes it back.
     pub(crate) fn line(&self, is_https: bool, value: &str, seconds: i64) -> String {
-        let Cookie { name, path, same_site } = self;
+        let CookieKind { name, path, same_site } = self;
         let (prefix, path, secure) = match is_https {
             true => ("__Host-", "/", "; Secure"),
             false => ("", *path, ""),

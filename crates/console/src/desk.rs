@@ -13,7 +13,7 @@ use coupon::time::Millis;
 use engine::{Caller, Engine, StaffList, StaffRole};
 
 use crate::Console;
-use crate::cookie::{self, Cookie, SESSION};
+use crate::cookie::{self, CookieKind, SESSION};
 use crate::direction::contained;
 use crate::fields::{FormFields, encoded};
 use crate::roles::ConsoleAction;
@@ -22,25 +22,25 @@ use crate::text::{Lang, PageTexts};
 use crate::trouble::{ConsoleError, ConsoleResult};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Theme {
+pub(crate) enum PageTheme {
     /// As the system has it.
     System,
     Light,
     Dark,
 }
 
-pub(crate) const THEMES: [Theme; 3] = [Theme::System, Theme::Light, Theme::Dark];
+pub(crate) const THEMES: [PageTheme; 3] = [PageTheme::System, PageTheme::Light, PageTheme::Dark];
 
-impl Theme {
+impl PageTheme {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
-            Theme::System => "system",
-            Theme::Light => "light",
-            Theme::Dark => "dark",
+            PageTheme::System => "system",
+            PageTheme::Light => "light",
+            PageTheme::Dark => "dark",
         }
     }
 
-    pub(crate) fn named(name: &str) -> Option<Theme> {
+    pub(crate) fn named(name: &str) -> Option<PageTheme> {
         THEMES.into_iter().find(|it| it.as_str() == name)
     }
 }
@@ -56,7 +56,7 @@ pub(crate) struct CurrentMember {
 pub(crate) struct PageContext {
     pub(crate) console: Arc<Console>,
     pub(crate) t: PageTexts,
-    pub(crate) theme: Theme,
+    pub(crate) theme: PageTheme,
     /// The zone of days and times that belong to no campaign.
     pub(crate) zone: Zone,
     /// The address of this server, as the browser has it.
@@ -79,7 +79,7 @@ impl PageContext {
         };
         let lang = cookie("couponry_lang").and_then(|tag| Lang::of_tag(&tag));
         let lang = lang.unwrap_or_else(|| Lang::preferred(text(header::ACCEPT_LANGUAGE)));
-        let theme = cookie("couponry_theme").and_then(|name| Theme::named(&name));
+        let theme = cookie("couponry_theme").and_then(|name| PageTheme::named(&name));
         let zone = cookie("couponry_zone").and_then(|name| name.replace(':', "/").parse().ok());
         let scheme = scheme(text(header::HeaderName::from_static("x-forwarded-proto")));
         let session = SESSION.read(scheme == "https", headers);
@@ -95,7 +95,7 @@ impl PageContext {
         Ok(PageContext {
             console: Arc::clone(console),
             t: PageTexts::new(lang),
-            theme: theme.unwrap_or(Theme::System),
+            theme: theme.unwrap_or(PageTheme::System),
             zone: zone.unwrap_or_else(|| console.zone.clone()),
             host: format!("{scheme}://{host}"),
             path: parts.uri.to_string(),
@@ -126,12 +126,18 @@ impl PageContext {
         self.caller(ConsoleAction::Look)
     }
 
-    pub(crate) fn cookie(&self, cookie: &Cookie, headers: &HeaderMap) -> Option<String> {
+    pub(crate) fn cookie(&self, cookie: &CookieKind, headers: &HeaderMap) -> Option<String> {
         cookie.read(self.is_https(), headers)
     }
 
     /// Gives the browser a cookie for some seconds; 0 takes it back.
-    pub(crate) fn give(&self, cookie: &Cookie, value: &str, seconds: i64, response: &mut Response) {
+    pub(crate) fn give(
+        &self,
+        cookie: &CookieKind,
+        value: &str,
+        seconds: i64,
+        response: &mut Response,
+    ) {
         cookie::set(response, &cookie.line(self.is_https(), value, seconds));
     }
 

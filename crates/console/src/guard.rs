@@ -168,8 +168,8 @@ mod tests {
 
     #[test]
     fn forms_of_other_sites() {
-        type Headers = &'static [(&'static str, &'static str)];
-        let cases: [(&str, Headers, bool); 8] = [
+        type HeaderPairs = &'static [(&'static str, &'static str)];
+        let cases: [(&str, HeaderPairs, bool); 8] = [
             ("the same origin", &[("sec-fetch-site", "same-origin")], false),
             ("typed", &[("sec-fetch-site", "none")], false),
             ("a sister site", &[("sec-fetch-site", "same-site")], true),

@@ -8,7 +8,7 @@ use engine::{StaffInvitation, StaffRole};
 use uuid::Uuid;
 
 use crate::Console;
-use crate::signing::{InvitationLink, Signer, SigningKeys};
+use crate::signing::{InvitationLink, PayloadSigner, SigningKeys};
 
 /// How long a link of the banner or of `couponry console` is good, in milliseconds: an hour.
 pub const FIRST_LINK_MS: i64 = 3_600 * 1_000;
@@ -25,13 +25,13 @@ pub fn link(
     ttl_ms: i64,
 ) -> String {
     let link = new(role, name, None, now.plus_ms(ttl_ms));
-    signed(&Signer::new(keys), &link, now)
+    signed(&PayloadSigner::new(keys), &link, now)
 }
 
 /// A link for the first admin. It is good only while nobody has an account: it stands in logs.
 pub fn first_link(keys: SigningKeys, now: Millis, ttl_ms: i64) -> String {
     let link = new(StaffRole::Admin, None, None, now.plus_ms(ttl_ms));
-    signed(&Signer::new(keys), &InvitationLink { only_first: true, ..link }, now)
+    signed(&PayloadSigner::new(keys), &InvitationLink { only_first: true, ..link }, now)
 }
 
 pub(crate) fn new(
@@ -51,7 +51,7 @@ pub(crate) fn new(
     }
 }
 
-pub(crate) fn signed(signer: &Signer, link: &InvitationLink, now: Millis) -> String {
+pub(crate) fn signed(signer: &PayloadSigner, link: &InvitationLink, now: Millis) -> String {
     format!("/console/welcome?link={}", signer.sign(link, now))
 }
 

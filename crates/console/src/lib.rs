@@ -53,7 +53,7 @@ use compactions::PlanReader;
 use index::CampaignIndex;
 use nodes::NodeCache;
 use screens::overview::LiveCache;
-use signing::Signer;
+use signing::PayloadSigner;
 use sql::SqlService;
 use tails::TailHub;
 
@@ -101,7 +101,7 @@ pub struct ConsoleSetup {
 
 pub struct Console {
     engine: Arc<Engine>,
-    signer: Signer,
+    signer: PayloadSigner,
     identity: Option<Arc<dyn IdentityProvider>>,
     attempts: Option<Arc<AttemptLog>>,
     webhooks: Option<Arc<Webhooks>>,
@@ -129,7 +129,7 @@ impl Console {
     pub fn new(setup: ConsoleSetup) -> Console {
         Console {
             engine: setup.engine,
-            signer: Signer::new(setup.keys),
+            signer: PayloadSigner::new(setup.keys),
             identity: setup.identity,
             attempts: setup.attempts,
             webhooks: setup.webhooks,

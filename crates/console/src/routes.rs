@@ -32,7 +32,7 @@ const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'self'; \
 
 /// Every page of the console, below `/console`.
 pub fn pages(console: Arc<Console>) -> Router {
-    let pages = Routes { console, router: Router::new() };
+    let pages = RouteTable { console, router: Router::new() };
     let pages = pages.open().campaigns().coupons().operations().people();
     let router = pages.router.route("/console/assets/{name}", get(assets::asset));
     router
@@ -40,30 +40,35 @@ pub fn pages(console: Arc<Console>) -> Router {
         .layer(from_fn(with_headers))
 }
 
-struct Routes {
+struct RouteTable {
     console: Arc<Console>,
     router: Router,
 }
 
-impl Routes {
+impl RouteTable {
     /// Adds one, of which the path begins behind `/console`.
-    fn route(mut self, action: Option<ConsoleAction>, path: &str, methods: MethodRouter) -> Routes {
+    fn route(
+        mut self,
+        action: Option<ConsoleAction>,
+        path: &str,
+        methods: MethodRouter,
+    ) -> RouteTable {
         let state = (Arc::clone(&self.console), action);
         let guarded = methods.layer(from_fn_with_state(state, guard));
         self.router = self.router.route(&format!("/console{path}"), guarded);
         self
     }
 
-    fn look(self, path: &str, methods: MethodRouter) -> Routes {
+    fn look(self, path: &str, methods: MethodRouter) -> RouteTable {
         self.route(Some(ConsoleAction::Look), path, methods)
     }
 
-    fn does(self, action: ConsoleAction, path: &str, methods: MethodRouter) -> Routes {
+    fn does(self, action: ConsoleAction, path: &str, methods: MethodRouter) -> RouteTable {
         self.route(Some(action), path, methods)
     }
 
     /// What anyone may ask for.
-    fn open(self) -> Routes {
+    fn open(self) -> RouteTable {
         self.route(None, "/sign-in", get(sign_in::page).post(sign_in::sign_in))
             .route(None, "/sign-in/identity", get(identity::leave))
             .route(None, "/sign-in/back", get(identity::come_back))
@@ -73,7 +78,7 @@ impl Routes {
             .route(None, "/{*other}", get(async || ConsoleError::NotFound))
     }
 
-    fn campaigns(self) -> Routes {
+    fn campaigns(self) -> RouteTable {
         self.look("", get(overview::page))
             .look("/live", get(overview::live))
             .look("/campaigns", get(campaigns::page))
@@ -115,7 +120,7 @@ impl Routes {
             )
     }
 
-    fn coupons(self) -> Routes {
+    fn coupons(self) -> RouteTable {
         self.look("/coupons", get(search::page))
             .look("/coupons/{code}", get(coupon::page))
             .look("/customers/{user}", get(customer::page))
@@ -131,7 +136,7 @@ impl Routes {
             )
     }
 
-    fn operations(self) -> Routes {
+    fn operations(self) -> RouteTable {
         self.look("/reports", get(reports::page))
             .does(RunQuery, "/reports/sql", get(sql::page))
             .does(RunQuery, "/reports/sql/{id}", get(sql::query))
@@ -152,7 +157,7 @@ impl Routes {
             .does(ManageWebhooks, "/webhooks/{id}/redeliver", post(webhooks::redeliver))
     }
 
-    fn people(self) -> Routes {
+    fn people(self) -> RouteTable {
         self.does(ReadAudit, "/audit", get(audit::page))
             .does(ReadAudit, "/keys", get(keys::page))
             .does(ManageStaff, "/staff", get(staff::page))

@@ -59,7 +59,7 @@ impl SigningKeys {
     }
 }
 
-pub(crate) struct Signer(RwLock<SigningKeys>);
+pub(crate) struct PayloadSigner(RwLock<SigningKeys>);
 
 pub(crate) trait SignedPayload: Serialize + DeserializeOwned {
     /// The prefix under the signature.
@@ -124,9 +124,9 @@ impl SignedPayload for FormToken {
     const PURPOSE: &'static str = "form";
 }
 
-impl Signer {
-    pub(crate) fn new(keys: SigningKeys) -> Signer {
-        Signer(RwLock::new(keys))
+impl PayloadSigner {
+    pub(crate) fn new(keys: SigningKeys) -> PayloadSigner {
+        PayloadSigner(RwLock::new(keys))
     }
 
     pub(crate) fn replace(&self, keys: SigningKeys) {
@@ -189,14 +189,18 @@ mod tests {
 
     #[test]
     fn sessions() {
-        let signer = Signer::new(keys(&[FIRST]));
-        let sign = |signer: &Signer| signer.sign(&session(), NOON);
+        let signer = PayloadSigner::new(keys(&[FIRST]));
+        let sign = |signer: &PayloadSigner| signer.sign(&session(), NOON);
         let signed = sign(&signer);
         let forged = format!("{}A", &signed[..signed.len() - 1]);
         let cases = [
             ("its own", signed.clone(), Some(session())),
-            ("another machine with the key", sign(&Signer::new(keys(&[FIRST]))), Some(session())),
-            ("a key that it has not", sign(&Signer::new(keys(&[SECOND]))), None),
+            (
+                "another machine with the key",
+                sign(&PayloadSigner::new(keys(&[FIRST]))),
+                Some(session()),
+            ),
+            ("a key that it has not", sign(&PayloadSigner::new(keys(&[SECOND]))), None),
             ("a wrong signature", forged, None),
             ("a token of a form", signer.form_token(&session(), NOON), None),
             ("no text", String::new(), None),
@@ -211,8 +215,8 @@ mod tests {
 
     #[test]
     fn a_new_key_signs_when_all_machines_have_it() {
-        let both = Signer::new(keys(&[FIRST, SECOND]));
-        let old = Signer::new(keys(&[FIRST]));
+        let both = PayloadSigner::new(keys(&[FIRST, SECOND]));
+        let old = PayloadSigner::new(keys(&[FIRST]));
         let hour = NOON.plus_ms(SETTLED_MS);
         // When it is signed, and whether a machine without the new key reads it.
         let cases = [
@@ -225,13 +229,13 @@ mod tests {
             assert_eq!(old.read::<StaffSession>(&signed).is_some(), want, "{name}");
             assert!(both.read::<StaffSession>(&signed).is_some(), "{name}");
         }
-        let alone = Signer::new(keys(&[SECOND])).sign(&session(), NOON);
+        let alone = PayloadSigner::new(keys(&[SECOND])).sign(&session(), NOON);
         assert!(both.read::<StaffSession>(&alone).is_some(), "the only key signs at once");
     }
 
     #[test]
     fn forms() {
-        let signer = Signer::new(keys(&[FIRST]));
+        let signer = PayloadSigner::new(keys(&[FIRST]));
         let token = signer.form_token(&session(), NOON);
         let cases = [
             ("the session", session(), true),

@@ -14,7 +14,7 @@ use engine::{Caller, Failure, IdentifiedStaff, Role, StaffMember};
 use tokio::time::timeout;
 
 use crate::Console;
-use crate::cookie::Cookie;
+use crate::cookie::CookieKind;
 use crate::desk::{PageContext, to};
 use crate::fields::FormFields;
 use crate::guard::sign;
@@ -29,8 +29,8 @@ use crate::twins::has_twin;
 
 /// The cookie of a browser that is at the provider. Another site, the provider, sends the browser back, so it is
 /// sent then, too; it is of no use for anything else.
-const LEAVE: Cookie =
-    Cookie { name: "couponry_identity", path: "/console/sign-in", same_site: "Lax" };
+const LEAVE: CookieKind =
+    CookieKind { name: "couponry_identity", path: "/console/sign-in", same_site: "Lax" };
 
 /// How long somebody may be at the provider, in milliseconds.
 const LEAVE_MS: i64 = 10 * 60_000;

@@ -3,7 +3,7 @@
 use coupon::calendar::Zone;
 
 use crate::cookie;
-use crate::desk::{PageContext, Theme, to};
+use crate::desk::{PageContext, PageTheme, to};
 use crate::fields::FormFields;
 use crate::text::Lang;
 use crate::trouble::ConsoleResult;
@@ -26,7 +26,7 @@ pub(crate) async fn save(_: PageContext, fields: FormFields) -> ConsoleResult {
     if let Some(lang) = fields.get("lang").and_then(Lang::of_tag) {
         keep("lang", lang.tag());
     }
-    if let Some(theme) = fields.get("theme").and_then(Theme::named) {
+    if let Some(theme) = fields.get("theme").and_then(PageTheme::named) {
         keep("theme", theme.as_str());
     }
     if let Some(zone) = fields.may::<Zone>("zone")? {

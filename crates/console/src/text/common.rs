@@ -2,7 +2,7 @@
 
 use engine::StaffRole;
 
-use crate::desk::Theme;
+use crate::desk::PageTheme;
 use crate::text::{texts, texts_of};
 
 texts! {
@@ -126,7 +126,7 @@ texts_of! {
 
 texts_of! {
     /// How the pages look.
-    theme_name(Theme):
+    theme_name(PageTheme):
         System => "As the system", "시스템 설정";
         Light => "Light", "밝게";
         Dark => "Dark", "어둡게";

@@ -206,7 +206,7 @@ async fn goodwill_is_given_once() {
 
 #[tokio::test]
 async fn what_was_done_before_is_said() {
-    type Form<'a> = &'a [(&'a str, &'a str)];
+    type FormPairs<'a> = &'a [(&'a str, &'a str)];
     let place = Place::new();
     let (issued, redeemed) = place.seeded().await;
     let other = place.issued("dan").await;
@@ -217,7 +217,7 @@ async fn what_was_done_before_is_said() {
     let extend = [("expires_on", "2027-04-30"), ("time_zone", "UTC"), ("reason", "late")];
     let cancel = [("order_ref", "=1+1"), ("reason", "returned")];
     browser.submit(&coupon(&other, "revoke"), &of_dan).await.must(303);
-    let rows: [(&str, String, Form<'_>, [&str; 2]); 4] = [
+    let rows: [(&str, String, FormPairs<'_>, [&str; 2]); 4] = [
         ("extended", coupon(&issued, "extend"), &extend, ["extended", "same"]),
         ("cancelled", coupon(&redeemed, "cancel-redemption"), &cancel, ["cancelled", "same"]),
         ("given", coupon(&other, "issue"), &to_dan, ["issued", "had"]),

@@ -88,9 +88,9 @@ fn plan() -> CompactionPlan {
 
 /// An identity provider: the code is the name of whoever comes back, or what goes wrong. Each who waits for an answer
 /// that never comes adds a permit.
-struct Provider(Arc<Semaphore>);
+struct CodeProvider(Arc<Semaphore>);
 
-impl IdentityProvider for Provider {
+impl IdentityProvider for CodeProvider {
     fn door<'a>(
         &'a self,
         asked: &'a SignInRequest,
@@ -131,9 +131,9 @@ impl IdentityProvider for Provider {
 }
 
 /// Finds the name of whoever asks, and what goes wrong.
-struct Sql;
+struct SqlProgram;
 
-impl SqlRunner for Sql {
+impl SqlRunner for SqlProgram {
     fn rows<'a>(
         &'a self,
         caller: &'a Caller,
@@ -208,14 +208,14 @@ impl Place {
             engine: Arc::clone(&engine),
             keys: signing(),
             passwords: passwords.clone(),
-            identity: Some(Arc::new(Provider(Arc::clone(&waiting)))),
+            identity: Some(Arc::new(CodeProvider(Arc::clone(&waiting)))),
             attempts: Some(Arc::clone(&log)),
             webhooks: Some(Arc::new(webhooks.expect("webhooks"))),
             machine: Box::new(machine),
             nodes: Some(Box::new(|| Box::pin(async { Ok(nodes()) }))),
             plan: Box::new(|| Box::pin(async { Ok(plan()) })),
             lone_archive: Some("/mnt/cold".to_owned()),
-            history: Some(Box::new(Sql)),
+            history: Some(Box::new(SqlProgram)),
             notice_days: vec![30, 7],
             zone: "Asia/Seoul".parse().expect("a zone"),
             client: Box::new(|from, _| from),
