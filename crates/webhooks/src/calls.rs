@@ -80,7 +80,7 @@ impl Webhooks {
         webhook_id: &str,
         change: impl Fn(&mut EndpointTerms) -> bool + Send + Sync,
     ) -> Result<Endpoint> {
-        let row = self.store.change_endpoint(webhook_id, |terms| Ok(change(terms))).await?;
+        let row = self.store.change_endpoint(webhook_id, |row| Ok(change(&mut row.terms))).await?;
         self.endpoints_changed.notify_one();
         self.store.shown(row).await
     }

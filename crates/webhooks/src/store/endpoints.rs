@@ -266,16 +266,16 @@ impl WebhookStore {
         }
     }
 
-    /// Changes the terms of an endpoint. `change` returns whether there is anything left to do.
+    /// Changes an endpoint. `change` returns whether there is anything left to do.
     pub(crate) async fn change_endpoint(
         &self,
         name: &str,
-        change: impl Fn(&mut EndpointTerms) -> Result<bool> + Send + Sync,
+        change: impl Fn(&mut EndpointRow) -> Result<bool> + Send + Sync,
     ) -> Result<EndpointRow> {
         loop {
             let found = self.find_endpoint(name).await?;
             let (mut row, seen) = found.ok_or(WebhookError::NotFound)?;
-            if !change(&mut row.terms)? {
+            if !change(&mut row)? {
                 return Ok(row);
             }
             row.generation += 1;
@@ -291,8 +291,11 @@ impl WebhookStore {
     pub(crate) async fn disable_endpoint(&self, row: &EndpointRow) -> Result<bool> {
         let now = self.now();
         let disabled = StoredState::Disabled("the receiver answered 410 Gone".to_owned());
-        let disable =
-            |terms: &mut EndpointTerms| Ok(terms.is_active() && terms.turn(disabled.clone(), now));
+        // One that was made again under the name has another number, and its receiver has not answered.
+        let disable = |it: &mut EndpointRow| {
+            let is_it = it.number == row.number && it.terms.is_active();
+            Ok(is_it && it.terms.turn(disabled.clone(), now))
+        };
         match self.change_endpoint(&row.name, disable).await {
             Ok(after) => Ok(after.number == row.number && after.terms.is_disabled()),
             Err(WebhookError::NotFound) => Ok(false),
@@ -310,9 +313,9 @@ impl WebhookStore {
             };
             terms.secrets.iter().find(same).cloned()
         };
-        let rotate = |terms: &mut EndpointTerms| match of_rotation(terms) {
+        let rotate = |it: &mut EndpointRow| match of_rotation(&it.terms) {
             Some(_) => Ok(false),
-            None => terms.add_secret(made.clone(), overlap, now).map(|()| true),
+            None => it.terms.add_secret(made.clone(), overlap, now).map(|()| true),
         };
         let row = self.change_endpoint(name, rotate).await?;
         let found = of_rotation(&row.terms).unwrap_or_else(|| made.clone());
@@ -322,7 +325,7 @@ impl WebhookStore {
     pub(crate) async fn forget_secrets(&self, now: i64) -> Result<()> {
         for row in self.endpoint_rows().await? {
             if row.terms.clone().forget_secrets(now) {
-                let forget = |terms: &mut EndpointTerms| Ok(terms.forget_secrets(now));
+                let forget = |it: &mut EndpointRow| Ok(it.terms.forget_secrets(now));
                 match self.change_endpoint(&row.name, forget).await {
                     Ok(_) | Err(WebhookError::NotFound) => {}
                     Err(error) => return Err(error),
