@@ -7,7 +7,7 @@ use coupon::time::Day;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::merge::{MergeSource, PIECE, PartitionMerge};
-use crate::report::CompactionProgress;
+use crate::progress::CompactionProgress;
 use crate::{CompactError, Compactor};
 
 /// A digest of the rows of an archive commit: their number, and a hash of their codes and versions,

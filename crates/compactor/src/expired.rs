@@ -7,7 +7,8 @@ use hot::Emptying;
 use crate::archive_commit::{ArchiveCommit, CommitRewrite};
 use crate::merge::{self, PartitionMerge};
 use crate::plan::CompactionPass;
-use crate::report::{CompactionProgress, PartitionReport};
+use crate::progress::CompactionProgress;
+use crate::report::PartitionReport;
 use crate::tiers::{self, FileRun, REWRITES_MAX};
 use crate::{CompactError, Compactor, RACES_MAX};
 

@@ -6,7 +6,8 @@ use coupon::time::Day;
 use hot::HotError;
 
 use crate::plan::CompactionPass;
-use crate::report::{CompactionProgress, PartitionReport};
+use crate::progress::CompactionProgress;
+use crate::report::PartitionReport;
 use crate::{CompactError, Compactor};
 
 impl Compactor {

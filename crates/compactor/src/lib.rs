@@ -20,6 +20,7 @@ mod mark;
 mod merge;
 mod pairing;
 mod plan;
+mod progress;
 mod report;
 mod run;
 mod settings;
@@ -34,7 +35,8 @@ use hot::Partitions;
 pub use error::CompactError;
 pub use pairing::{StoreMismatch, check_pairing};
 pub use plan::{CompactionPass, DuePass};
-pub use report::{CompactionProgress, CompactionReport, PartitionReport, ProgressWatch};
+pub use progress::{CompactionProgress, ProgressWatch};
+pub use report::{CompactionReport, PartitionReport};
 pub use settings::{
     CLOSED_ARCHIVE_COMMIT_MAX, CLOSED_ENOUGH, CLOSED_WAIT_DAYS, ClosedPolicy, CompactionSettings,
     PARTITION_FILES_MAX,

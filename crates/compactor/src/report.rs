@@ -1,6 +1,4 @@
-//! Progress and results of a compaction.
-
-use std::sync::Arc;
+//! Results of a compaction.
 
 use cold::SweepReport;
 use coupon::time::Day;
@@ -8,32 +6,6 @@ use coupon::time::Day;
 use crate::CompactError;
 use crate::archive_commit::ArchiveCommit;
 use crate::plan::{CompactionPass, DuePass};
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CompactionProgress {
-    Begins(DuePass),
-    /// Coupons were copied: `rows` of `total` so far.
-    Copied {
-        rows: u64,
-        total: u64,
-    },
-    /// The archive commit is made: cold has its coupons.
-    Committed {
-        day: Day,
-        archive_commit: u64,
-    },
-    /// Rows were deleted from hot: `rows` of `total` so far.
-    Removed {
-        rows: u64,
-        total: u64,
-    },
-    /// Rows written to the holder index so far, including rows of merges.
-    Indexed {
-        rows: u64,
-    },
-}
-
-pub type ProgressWatch = Arc<dyn Fn(CompactionProgress) + Send + Sync>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PartitionReport {

@@ -5,12 +5,13 @@
 //! answer is checked, because a coupon that is redeemed twice is not throughput.
 //!
 //! `stock` names the coupons, `ready` creates them, `schedule` says when a request is due, `scenario`
-//! chooses it, `worker` sends it over a `wire`, and `run` starts the workers. `report`, `plot` and
+//! chooses it, `worker` sends it over a `wire`, and `run` starts the workers as a `plan` says. `report`, `plot` and
 //! `limit` show the results.
 
 mod answer_counts;
 pub mod limit;
 mod pacer;
+pub mod plan;
 pub mod plot;
 pub mod ready;
 pub mod report;

@@ -4,8 +4,9 @@ use std::io;
 
 use serde::Serialize;
 
+use crate::plan::RunPlan;
 use crate::report::LoadReport;
-use crate::run::{RunPlan, run};
+use crate::run::run;
 use crate::schedule::RateSchedule;
 
 /// A rate is kept if at least this share of the due requests was answered right.

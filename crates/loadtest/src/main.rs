@@ -9,10 +9,11 @@ use std::time::{Duration, SystemTime};
 
 use clap::Parser;
 use loadtest::limit::{self, LimitSearch};
+use loadtest::plan::RunPlan;
 use loadtest::plot;
 use loadtest::ready::{CAMPAIGN, ServerPreparation};
 use loadtest::report::LoadReport;
-use loadtest::run::{RunPlan, run};
+use loadtest::run::run;
 use loadtest::scenario::{LoadScenario, RunGround};
 use loadtest::schedule::RateSchedule;
 use loadtest::wire::ServerAddress;

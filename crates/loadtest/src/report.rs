@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use crate::answer_counts::AnswerCounts;
-use crate::run::RunPlan;
+use crate::plan::RunPlan;
 use crate::scenario::{CallKind, LoadScenario};
 
 /// Times from the instant at which a request was due to its answer, in milliseconds.

@@ -7,10 +7,9 @@ use std::time::{Duration, Instant};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::answer_counts::AnswerCounts;
+use crate::plan::RunPlan;
 use crate::report::{LoadReport, SenderUsage, StockUsage};
-use crate::scenario::{IssuedCodes, LoadScenario, RunGround, SenderBook};
-use crate::schedule::RateSchedule;
-use crate::wire::ServerAddress;
+use crate::scenario::{IssuedCodes, SenderBook};
 use crate::worker::{SendPace, SenderResult, SenderWork, work};
 
 /// Time for the senders to open their connections.
@@ -22,29 +21,6 @@ const BUSY: f64 = 0.9;
 /// If requests were sent later than this at the 99th percentile, the times are those of the
 /// machine, not of the server.
 const LATE_MAX_US: u64 = 1_000;
-
-/// The plan of a run.
-#[derive(Clone, Debug)]
-pub struct RunPlan {
-    /// The server.
-    pub target: ServerAddress,
-    /// The scenario.
-    pub scenario: LoadScenario,
-    /// The coupons.
-    pub ground: RunGround,
-    /// When requests are due. None: each connection sends the next request after its answer.
-    pub schedule: Option<RateSchedule>,
-    /// How long it takes, with the warm-up.
-    pub time: Duration,
-    /// Requests due before this time are not counted.
-    pub warm_up: Duration,
-    /// Over all senders.
-    pub connections: usize,
-    /// Threads.
-    pub senders: usize,
-    /// The longest wait for an answer.
-    pub patience: Duration,
-}
 
 /// Runs the plan until its end and the last answer.
 ///
