@@ -16,7 +16,7 @@ use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use hot::CampaignRow;
 
-use crate::columns::MICROS;
+use crate::MICROS;
 use crate::tiers::TierReader;
 
 /// Campaigns of one read.

@@ -18,10 +18,7 @@ use datafusion::physical_expr::expressions::{BinaryExpr, Literal, col};
 use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 use hot::Tier;
 
-use crate::last_day;
-
-/// Microseconds of a millisecond.
-pub(crate) const MICROS: i64 = 1_000;
+use crate::{MICROS, last_day};
 
 /// The columns of `coupons`, in order: those that people need most come first.
 const COUPONS: [&str; 21] = [

@@ -13,7 +13,7 @@ use datafusion::logical_expr::{
     Volatility,
 };
 
-use crate::columns::MICROS;
+use crate::MICROS;
 
 /// No zone is further from UTC than this, so the last day of a coupon in any zone lies this near to its
 /// last day in UTC.

@@ -23,3 +23,6 @@ mod values;
 pub use cli::main;
 pub use error::HistoryError;
 pub use query::{History, QueryLimits, SqlAnswer};
+
+/// Microseconds of a millisecond.
+const MICROS: i64 = 1_000;

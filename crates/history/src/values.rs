@@ -10,7 +10,7 @@ use datafusion::arrow::datatypes::{
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use serde_json::{Map, Number, Value};
 
-use crate::columns::MICROS;
+use crate::MICROS;
 
 /// One value. A number that JSON cannot write, such as infinity, is null.
 pub(crate) fn json(column: &dyn Array, row: usize) -> Value {
