@@ -15,6 +15,7 @@
 mod delivery_rows;
 mod endpoints;
 mod inbox;
+mod inbox_place;
 mod lane;
 mod leases;
 mod log;

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::delivery_rows::{DeliveryFacts, DeliveryRow};
 use super::endpoints::EndpointRow;
-use super::inbox::InboxPlace;
+use super::inbox_place::InboxPlace;
 use super::numbers::{DeliveryNumbers, waiting_block_of};
 use super::progress::LaneProgress;
 use super::{DueDelivery, FreePlaces, PostTarget, Result};
