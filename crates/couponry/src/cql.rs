@@ -1,5 +1,4 @@
-//! The hot store on a cluster: how commands and `serve` connect to it, and the keys of this machine for it. All
-//! machines need the same keys: to a machine without a code key, the codes of that key are unknown.
+//! The hot store on a cluster: how commands and `serve` connect to it.
 
 mod waiting;
 
@@ -7,24 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cql_session::{ConnectError, KeyspaceAddress, TlsSettings};
-use engine::Engine;
-use hot::{Archive, Batches};
+use hot::Archive;
 use hot_cql::{CqlHot, CqlOptions};
 use router::KeyRing;
 use tokio::time::timeout;
 
 use crate::failure::{CliError, cause};
-use crate::keys::{Keys, Kind};
-use crate::open::{self, Purpose};
 use crate::settings::Settings;
 
 pub(crate) use waiting::{NotOpen, Waiting, patiently};
 
 /// How long the end of a command waits to write counts, which may lag behind.
 const FLUSH_MAX: Duration = Duration::from_secs(5);
-
-/// How often the keys that batches name are checked: a new key is made about once a year.
-const KEYS_LOOKED_AT_EVERY: Duration = Duration::from_secs(60);
 
 pub(crate) fn options(settings: &Settings, target: &KeyspaceAddress) -> CqlOptions {
     let login = match (&settings.cql_user.value, &settings.cql_password.value) {
@@ -87,51 +80,5 @@ impl OpenCql {
         if timeout(FLUSH_MAX, self.store.flush()).await.is_err() {
             tracing::warn!("the cluster is slow: the counts of campaigns may lag behind");
         }
-    }
-}
-
-/// The keys of this machine. Makes them only for a cluster on which nothing was minted yet: with
-/// keys of its own, this machine would refuse the codes of the other machines, and they its codes.
-pub(crate) async fn keys(
-    settings: &Settings,
-    target: &KeyspaceAddress,
-    purpose: Purpose,
-) -> Result<Keys, NotOpen> {
-    let data = &settings.data.value;
-    let keys = Keys::load_if_any(data)?;
-    if keys.newest(Kind::Code).is_some() && keys.newest(Kind::Token).is_some() {
-        return Ok(keys);
-    }
-    if purpose != Purpose::Make {
-        return Err(open::no_keys(data).into());
-    }
-    let archive = Arc::new(hot::NoArchive);
-    let cql = connect(settings, target, keys.ring(), archive).await?;
-    match cql.store.keys_in_use().await?.first() {
-        Some(_) => Err(open::no_keys(data).into()),
-        None => Ok(Keys::load_or_make(data)?),
-    }
-}
-
-/// Logs each key that another machine mints with and this machine lacks, until it is dropped: this
-/// machine refuses the codes of that key.
-pub(crate) async fn watch_keys(engine: Arc<Engine>, keys: KeyRing) {
-    let mut logged = Vec::new();
-    loop {
-        match open::missing_keys(engine.hot(), &keys).await {
-            Ok(missing) if missing != logged => {
-                for key in &missing {
-                    tracing::error!(
-                        %key,
-                        "another machine mints with a code key that is not here, so this machine \
-                         refuses its codes: give all machines the same folder `keys`"
-                    );
-                }
-                logged = missing;
-            }
-            Ok(_) => {}
-            Err(error) => tracing::debug!(%error, "cannot compare the keys"),
-        }
-        tokio::time::sleep(KEYS_LOOKED_AT_EVERY).await;
     }
 }

@@ -6,11 +6,10 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
+use command_line::{LAYOUT, printable};
 use coupon::calendar::format_instant;
 use coupon::refusal::Refusal;
 use engine::{Failure, HotError};
-
-use crate::output::{LAYOUT, printable};
 
 /// How far a command did its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

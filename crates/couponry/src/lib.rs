@@ -11,14 +11,15 @@ mod cql;
 mod failure;
 mod files;
 mod keys;
+mod notices;
 mod open;
 mod output;
-mod reload;
 mod serve;
 mod settings;
 
 use std::process::ExitCode;
 
+use clap::CommandFactory;
 use tracing_subscriber::filter::EnvFilter;
 
 use cli::{Cli, Command};
@@ -63,8 +64,8 @@ async fn run(cli: Cli) -> Result<Ended, CliError> {
     match &cli.command {
         // These work without settings.
         Command::Openapi(args) => commands::openapi::run(args),
-        Command::Completion(args) => commands::completion::run(args),
-        Command::Man(args) => commands::man::run(args),
+        Command::Completion(args) => commands::completion::run(args, Cli::command()),
+        Command::Man(args) => commands::man::run(args, Cli::command()),
         Command::Webhook(command) => commands::webhook::run(command).await,
         Command::Settings => commands::config::topic(),
         Command::Serve => serve::run(&here()?).await,

@@ -1,6 +1,7 @@
 //! Opens the stores that the settings name, with their keys.
 
 mod checks;
+mod cluster_keys;
 mod tokens;
 
 use std::sync::Arc;
@@ -26,6 +27,7 @@ pub(crate) use checks::{
     must_have_every_key, must_not_be_half_restored, must_not_have_moved, no_data, no_keys,
     no_store,
 };
+pub(crate) use cluster_keys::watch_keys;
 pub(crate) use tokens::{external, local_keys, tokens};
 
 /// How many times as long the log of webhooks is on a cluster, which has room for it.
@@ -159,7 +161,7 @@ pub(crate) async fn opened(
     must_not_be_half_restored(data)?;
     let cold = cold(settings, patience)?;
     let keys = match (&settings.hot.value, purpose) {
-        (Hot::Cql(target), _) => cql::keys(settings, target, purpose).await?,
+        (Hot::Cql(target), _) => cluster_keys::keys(settings, target, purpose).await?,
         (Hot::Sqlite, Purpose::Make) => Keys::load_or_make(data)?,
         (Hot::Sqlite, Purpose::Write | Purpose::Read) => {
             must_be_there(settings)?;

@@ -6,6 +6,7 @@ mod figures;
 mod history;
 mod identity;
 mod machine;
+mod reload;
 mod spaces;
 mod store;
 mod traces;

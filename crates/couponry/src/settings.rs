@@ -3,6 +3,7 @@
 
 pub(crate) mod help;
 mod space;
+mod space_name;
 mod stores;
 mod table;
 mod value;
@@ -15,7 +16,8 @@ use std::str::FromStr;
 use crate::failure::CliError;
 use value::Value;
 
-pub(crate) use space::{SPACES, SpaceHosts, SpaceName};
+pub(crate) use space::{SPACES, SpaceHosts};
+pub(crate) use space_name::SpaceName;
 pub(crate) use stores::{Cold, Hot};
 pub use table::{SettingFlags, Settings};
 

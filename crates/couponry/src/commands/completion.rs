@@ -1,10 +1,9 @@
 //! `couponry completion`: prints a script with which a shell completes the command line.
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
-use crate::cli::Cli;
 use crate::failure::{CliError, Ended};
 use crate::output;
 
@@ -30,8 +29,8 @@ fn shell() -> impl TypedValueParser<Value = Shell> {
     names.try_map(|name| name.parse::<Shell>())
 }
 
-pub(crate) fn run(args: &CompletionArgs) -> Result<Ended, CliError> {
+pub(crate) fn run(args: &CompletionArgs, mut program: Command) -> Result<Ended, CliError> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "couponry", &mut script);
+    clap_complete::generate(args.shell, &mut program, "couponry", &mut script);
     output::done(String::from_utf8_lossy(&script).trim_end())
 }

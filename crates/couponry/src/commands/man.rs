@@ -2,9 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 
-use crate::cli::Cli;
 use crate::failure::{CliError, Ended};
 
 /// Write the manual pages into a folder, one for each command
@@ -22,7 +21,7 @@ pub(crate) struct ManArgs {
     folder: PathBuf,
 }
 
-pub(crate) fn run(args: &ManArgs) -> Result<Ended, CliError> {
-    let written = clap_mangen::generate_to(Cli::command(), &args.folder);
+pub(crate) fn run(args: &ManArgs, program: Command) -> Result<Ended, CliError> {
+    let written = clap_mangen::generate_to(program, &args.folder);
     written.map(|()| Ended::Done).map_err(CliError::cannot("write to", &args.folder))
 }

@@ -8,10 +8,10 @@ use api::token::TokenService;
 use coupon::calendar::Zone;
 use cql_session::{AboutNode, NodeReply};
 
-use crate::commands::notify::days_of;
 use crate::compaction;
 use crate::failure::CliError;
 use crate::keys::Keys;
+use crate::notices::days_of;
 use crate::open::Opened;
 use crate::serve::machine::machine;
 use crate::serve::{history, identity};

@@ -20,13 +20,13 @@ use tokio::task::{JoinHandle, JoinSet};
 use tracing::{Instrument, Span};
 use webhooks::Webhooks;
 
-use super::{console, figures};
-use crate::commands::notify::{Rounds, days_of};
-use crate::cql::{self, Waiting};
+use super::{console, figures, reload};
+use crate::cql::Waiting;
 use crate::failure::CliError;
+use crate::notices::{Rounds, days_of};
 use crate::open::{self, Opened, Purpose};
 use crate::settings::{Settings, SpaceName};
-use crate::{clock, compaction, files, reload};
+use crate::{clock, compaction, files};
 
 /// How often rejected lines of old imports are deleted.
 const TIDY_EVERY: Duration = Duration::from_secs(3_600);
@@ -222,7 +222,7 @@ fn background(
         tasks.spawn(rounds.go(settings.clone(), engine()));
     }
     if opened.cluster.is_some() {
-        tasks.spawn(cql::watch_keys(engine(), opened.keys.ring()));
+        tasks.spawn(open::watch_keys(engine(), opened.keys.ring()));
     }
     tasks
 }

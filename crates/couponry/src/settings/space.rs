@@ -1,12 +1,10 @@
 //! Spaces: stores of several brands beside the main one, each with its own folder, keys, archive and settings file.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::fs::DirEntry;
 use std::str::FromStr;
 
-use serde::Deserialize;
-
+use super::space_name::SpaceName;
 use super::stores::{Cold, Hot};
 use super::table::MACHINE;
 use super::{SETTINGS_FILE, SettingFlags, Settings, read};
@@ -18,50 +16,7 @@ pub(crate) const SPACES: &str = "spaces";
 /// Most spaces of one process: each has threads and memory of its own, some 3 MB at rest, and page caches when it is used.
 const SPACES_MAX: usize = 32;
 
-/// Most characters of a name: it becomes a part of a keyspace's name, which has 48.
-const NAME_MAX: usize = 24;
-
 const HOSTS_MAX: usize = 256;
-
-/// The name of a space: a folder, a part of a keyspace's name, and a label of metrics.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(try_from = "String")]
-pub(crate) struct SpaceName(String);
-
-impl SpaceName {
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for SpaceName {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<SpaceName, String> {
-        let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
-        let begins = text.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase());
-        if !begins || !text.bytes().all(fits) || text.len() > NAME_MAX {
-            return Err(format!(
-                "{text:?} is no name of a space: a-z 0-9 _, a letter first, {NAME_MAX} at most"
-            ));
-        }
-        Ok(SpaceName(text.to_owned()))
-    }
-}
-
-impl TryFrom<String> for SpaceName {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<SpaceName, String> {
-        text.parse()
-    }
-}
-
-impl fmt::Display for SpaceName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// The spaces that `serve` serves, each with the hosts that lead to it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

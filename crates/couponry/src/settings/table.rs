@@ -7,7 +7,7 @@ use clap::Args;
 use command_line::{RepeatInterval, SecretText};
 use serde::Deserialize;
 
-use super::space::SpaceName;
+use super::space_name::SpaceName;
 use super::stores::{Cold, Hot};
 use super::value::{Value, variable};
 use super::{Origin, Setting, resolved};

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use command_line::{RepeatInterval, SecretText};
 
-use super::space::SpaceName;
+use super::space_name::SpaceName;
 
 pub(crate) trait Value: Sized {
     /// What a flag, a variable or the settings file holds.

@@ -8,10 +8,10 @@ use api::token::TokenService;
 use console::Console;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::console::signing_keys;
 use crate::failure::CliError;
 use crate::keys::Keys;
 use crate::open;
-use crate::serve::console::signing_keys;
 
 /// How often the folder is checked. An operator who adds a key and at once tries a token waits no
 /// longer than this.

@@ -18,7 +18,7 @@ use crate::open;
 use crate::output::{self, Out, thousands};
 
 /// The name of the destination [`NoticeDestination::Webhooks`].
-pub(super) const WEBHOOKS: &str = "webhooks";
+pub(crate) const WEBHOOKS: &str = "webhooks";
 
 /// Holders whose notices a round remembers to have made, 16 MB of them. It looks again at those before.
 const HOLDERS_MAX: usize = 1 << 20;
@@ -36,7 +36,7 @@ const SHOWN_MAX: usize = 5;
 /// Announcements at a time.
 const ANNOUNCED_AT_ONCE: usize = 8;
 
-pub(super) enum NoticeDestination {
+pub(crate) enum NoticeDestination {
     /// Standard output, under a name. Its notices count as sent when the round ends; after an interrupted round, the
     /// next one prints all of them again.
     Standard(String),
@@ -53,13 +53,13 @@ impl NoticeDestination {
     }
 }
 
-pub(super) struct Round<'a> {
-    pub(super) engine: &'a Engine,
+pub(crate) struct Round<'a> {
+    pub(crate) engine: &'a Engine,
     /// Numbers of days before the last day, each once.
-    pub(super) days: &'a [u16],
-    pub(super) target: &'a NoticeDestination,
+    pub(crate) days: &'a [u16],
+    pub(crate) target: &'a NoticeDestination,
     /// Called with the notices that were sent and the coupons that were read.
-    pub(super) progress: &'a (dyn Fn(u64, u64) + Sync),
+    pub(crate) progress: &'a (dyn Fn(u64, u64) + Sync),
 }
 
 impl Round<'_> {
@@ -68,7 +68,7 @@ impl Round<'_> {
     ///
     /// # Errors
     /// An error of the store or of standard output; the next round begins with the same notices.
-    pub(super) async fn run(&self) -> Result<NoticeCounts, CliError> {
+    pub(crate) async fn run(&self) -> Result<NoticeCounts, CliError> {
         let (began, mut counts) = (self.engine.now(), NoticeCounts::default());
         let sent = self.until(began, &mut counts).await;
         self.note(began, &counts).await;
@@ -76,7 +76,7 @@ impl Round<'_> {
     }
 
     /// Counts what [`Round::run`] would send. Writes nothing.
-    pub(super) async fn dry_run(&self) -> Result<NoticeCounts, CliError> {
+    pub(crate) async fn dry_run(&self) -> Result<NoticeCounts, CliError> {
         let mut counts = NoticeCounts::default();
         let range = self.engine.next_notices(self.target.name()).await?;
         self.send(&range, &mut Outlet::new(None, &mut counts)).await?;
@@ -254,16 +254,16 @@ impl Holders {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct NoticeCounts {
+pub(crate) struct NoticeCounts {
     /// Issued coupons that were read.
-    pub(super) looked_at: u64,
+    pub(crate) looked_at: u64,
     /// Notices that were sent, and the coupons in them.
-    pub(super) sent: u64,
-    pub(super) coupons: u64,
+    pub(crate) sent: u64,
+    pub(crate) coupons: u64,
     /// Notices for which a webhook had no room: it does not get them.
-    pub(super) failed: u64,
+    pub(crate) failed: u64,
     /// The reasons for the first of them.
-    pub(super) shown: Vec<String>,
+    pub(crate) shown: Vec<String>,
 }
 
 impl NoticeCounts {
@@ -288,7 +288,7 @@ impl NoticeCounts {
         }
     }
 
-    pub(super) fn summary(&self, dry_run: bool) -> String {
+    pub(crate) fn summary(&self, dry_run: bool) -> String {
         let [sent, coupons, failed] = [self.sent, self.coupons, self.failed].map(thousands);
         match dry_run {
             true => format!("would send {sent} notices about {coupons} coupons"),
@@ -298,7 +298,7 @@ impl NoticeCounts {
 
     /// # Errors
     /// Nothing arrived.
-    pub(super) fn ended(&self) -> Result<Ended, CliError> {
+    pub(crate) fn ended(&self) -> Result<Ended, CliError> {
         match (self.failed, self.sent) {
             (0, _) => Ok(Ended::Done),
             (_, 0) => Err(CliError::new("the webhooks have no room: run it again later")),

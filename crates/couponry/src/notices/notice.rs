@@ -144,7 +144,7 @@ mod tests {
 
     /// The example of `docs/notices.md`, which shows every field of a notice.
     fn documented() -> Notice {
-        let page = include_str!("../../../../../docs/notices.md");
+        let page = include_str!("../../../../docs/notices.md");
         let example = page.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
         let shown: Value = serde_json::from_str(example).unwrap();
         let notice: Notice = serde_json::from_str(example).unwrap();
