@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::{Duration, Instant};
 
+use loadtest::plan::RunPlan;
 use loadtest::ready::ServerPreparation;
 use loadtest::report::LoadReport;
-use loadtest::run::{RunPlan, run};
+use loadtest::run::run;
 use loadtest::scenario::{LoadScenario, RunGround};
 use loadtest::schedule::RateSchedule;
 
