@@ -71,9 +71,12 @@ impl Compactor {
         let copied = merge.from_hot;
         let mut newest = on.version;
         loop {
+            // Before the commit: cold above this mark can only mean that hot is a restored backup.
             self.record_begun(newest + 1).await?;
             match self.cold.commit_up_to(on, number, &files, part.replaced, newest + 1).await? {
                 CommitOutcome::Done { version } => {
+                    // After the commit: cold below this mark can only mean that it is an older
+                    // copy.
                     self.record_committed(version).await?;
                     (self.watch)(CompactionProgress::Committed { day, archive_commit: number });
                     return Ok(Some(ArchiveCommit { number, files, copied }));
@@ -86,6 +89,7 @@ impl Compactor {
                     let what = format!("archive commit {number} was refused");
                     return Err(CompactError::NoProgress { day, what });
                 }
+                // The begun mark must name the version that the next try makes.
                 CommitOutcome::Moved { version } => newest = version,
             }
         }

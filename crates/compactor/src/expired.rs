@@ -39,6 +39,7 @@ impl Compactor {
             let merged = tiers::at_end(&tiers::sizes(&runs), total.saturating_sub(there));
             let archive_commit =
                 if merged.len() <= 1 && self.is_all_there(&partition, &runs).await? {
+                    // The run that made this commit may have died before it recorded the commit.
                     self.record_committed(partition.version).await?;
                     partition.archive_commit
                 } else {
@@ -53,6 +54,7 @@ impl Compactor {
                 };
             // Only now: cold has all of it, and the side table is up to date.
             report.removed = self.empty(day, total).await?;
+            // Last: until hot has the number, the next run repeats every step.
             let finish = || self.hot.finish_archive_commit(day, archive_commit, Some(now));
             self.with_retries(finish).await?;
             return Ok(report);

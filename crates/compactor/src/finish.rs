@@ -27,6 +27,7 @@ impl Compactor {
         }
         // The compactor that committed may have been killed before it recorded the commit.
         self.record_committed(partition.version).await?;
+        // Before the first eviction: a list by holder finds an evicted coupon only there.
         self.cold.commit_holders(partition.day, partition.archive_commit).await?;
         let is_new = |file: &&ColdFile| file.newest_archive_commit() > plan.archive_commit;
         let total = partition.files.iter().filter(is_new).map(ColdFile::rows).sum();

@@ -51,7 +51,6 @@ pub(crate) struct PartitionMerge {
     next: NextCodes,
     /// Sources with rows to write that have not ended.
     writing: usize,
-    /// Coupons from hot so far.
     pub(crate) from_hot: u64,
 }
 
@@ -90,6 +89,7 @@ impl PartitionMerge {
     /// of the files has.
     pub(crate) async fn next(&mut self, limit: usize) -> Result<Vec<Coupon>, CompactError> {
         let mut merged = Vec::with_capacity(limit);
+        // Runs that stay have nothing to write: once only they are left, the merge is over.
         while merged.len() < limit && self.writing > 0 {
             let Some(Reverse((code, first))) = self.next.pop() else { break };
             let mut copies = CodeCopies::default();
@@ -142,12 +142,14 @@ impl PartitionMerge {
     fn newest(&mut self, copies: CodeCopies, code: &Code) -> Result<Option<Coupon>, CompactError> {
         let CodeCopies { newest, promised, there, in_hot } = copies;
         let version = newest.as_ref().map(|coupon| coupon.version());
+        // Cold has lost a coupon of which hot has only the marker: emptying hot would hide that.
         if version.max(there) < promised {
             return Err(CompactError::ArchivedMarkerAlone {
                 day: self.day,
                 code: code.to_string(),
             });
         }
+        // A run that stays has this version: a killed run committed it and did not empty hot.
         let newer = newest.filter(|_| version > there);
         self.from_hot += u64::from(in_hot && newer.is_some());
         Ok(newer.map(|coupon| *coupon))

@@ -28,7 +28,6 @@ const _: () = assert!(WRITES_MAX == REWRITES_MAX as u64 + 1);
 /// With fewer runs a partition would rewrite a single run.
 const RUNS_MIN: usize = 2;
 
-/// The files of one archive commit.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct FileRun {
     /// In the order of their codes.
@@ -88,6 +87,7 @@ pub(crate) fn at_end(runs: &[RunSize], fresh: u64) -> Vec<usize> {
     let mut budget = fresh.saturating_mul(WRITES_MAX - 1);
     budget = runs.iter().map(left).fold(budget, u64::saturating_add);
     let mut order: Vec<usize> = (0..runs.len()).collect();
+    // Smallest first: the budget then removes as many runs as it can.
     order.sort_by_key(|at| runs[*at].rows);
     order.retain(|at| match budget.checked_sub(runs[*at].rows) {
         Some(rest) => {

@@ -67,6 +67,7 @@ impl CqlSession {
         // With the slot as the write time the highest mark stays, whoever writes last.
         let cql = "INSERT INTO feed_progress (part, slot) VALUES (?, ?) USING TIMESTAMP ?";
         self.write(cql, (PART, slot, slot)).await?;
+        // Only after a quorum has it: other readers of this process skip the write from now on.
         marks.written.fetch_max(slot, Ordering::SeqCst);
         marks.seen.fetch_max(slot, Ordering::Relaxed);
         Ok(())

@@ -111,11 +111,9 @@ impl OtherCluster {
 pub struct StatementCounts {
     /// Reads, pages included.
     pub reads: AtomicU64,
-    /// Reads through Paxos.
     pub serial_reads: AtomicU64,
     /// Plain writes; a batch is one.
     pub writes: AtomicU64,
-    /// Conditional updates.
     pub changes: AtomicU64,
     /// Of those, sent a second time.
     pub again: AtomicU64,

@@ -137,6 +137,7 @@ impl Tables for CqlTables {
             let cql = "UPDATE record USING TTL ? SET value = ?, attempt = ? \
                        WHERE kind = ? AND part = ? AND key = ? IF attempt = ?";
             let values = (ttl(*keep), value, name, part.kind.name, self.name(part), key, before);
+            // Before the send: an answer that is lost must not make this write look like another's.
             sent = true;
             if attempts.wrote(self.session.change(attempts.profile(), cql, values).await).await? {
                 return Ok(true);

@@ -245,6 +245,7 @@ impl CqlStore {
         // A slow clock would be too late again and again.
         let behind = feed.marks.seen().saturating_add(1).max(first);
         let slot = slot_of(self.session.now_ms()).max(behind);
+        // Before the index rows: a reader skips every run of slots that is not listed.
         self.enter_span(feed, slot).await?;
         Ok(slot)
     }
@@ -263,6 +264,7 @@ impl CqlStore {
         let cql = "UPDATE change_span USING TTL ? SET at = ? WHERE part = ? AND span = ?";
         let at = CqlTimestamp(self.session.now_ms());
         self.session.write(cql, (feed.ttl(), at, PART, span)).await?;
+        // After the acknowledgement: another task of this process relies on it.
         feed.span.store(span, Ordering::SeqCst);
         Ok(())
     }

@@ -67,6 +67,7 @@ impl Partitions for CqlHot {
 
     async fn closed(&self, now: Millis, enough: u64) -> Result<Vec<ClosedPartition>> {
         let store = &self.store;
+        // Coupons that closed in the last second are in the memory of this process only.
         store.write_closed().await;
         let plans = store.plans().await?;
         let open = plans.iter().filter(|plan| !plan.is_closing()).map(PlanRow::day);
@@ -271,6 +272,7 @@ impl Partitions for CqlHot {
     }
 
     async fn raise_cold_mark(&self, mark: ColdMark) -> Result<()> {
+        // Begun first: a crash in between must not leave a commit that was never begun.
         for (name, new) in [(COLD_BEGUN, mark.begun), (COLD_COMMITTED, mark.committed)] {
             if let Some(new) = new {
                 self.store.raise_setting(name, new).await?;

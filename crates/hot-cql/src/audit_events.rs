@@ -50,6 +50,7 @@ impl CqlStore {
         // A store without records leaves to the others what they have not entered.
         let Some(log) = self.log.get() else { return Ok((here.carries.clone(), None)) };
         let id = &here.terms.id;
+        // Before the update, which replaces what the row carries.
         let last = self.enter_last(here).await?;
         let doing = doing.filter(|(_, events)| !events.is_empty());
         let mut carried = Carried {
@@ -61,6 +62,7 @@ impl CqlStore {
             events: doing.into_iter().flat_map(|(_, events)| events).map(Into::into).collect(),
         };
         if let Some(doing) = doing {
+            // Before the update: an event that is announced after it would be lost in a crash.
             log.announce(id, &carried).await?;
             if let Some(feed) = &self.feed {
                 carried.slot = Some(self.announce_audit_events(feed, id, &carried, doing).await?);

@@ -158,6 +158,7 @@ impl CqlStore {
         let Some((campaign, batch)) = found else { return Ok(None) };
         (located.here.campaign, located.batch_paused) = (campaign, batch.paused);
         let decision = self.decide(located, change, true).await?;
+        // Memory may be stale: only a decision that a conditional write confirms may rest on it.
         let Some(decision) = decision.filter(|decision| decision.writes.is_some()) else {
             return Ok(None);
         };
@@ -184,11 +185,14 @@ impl CqlStore {
         };
         let day = partition_after(before.day, after);
         let intent = ClaimIntent::next(&before.coupon, operation);
+        // Before the coupon: after a crash the entry still counts, and the next request finishes
+        // it.
         let entered = self.enter_claim(&before.here.campaign, &entry, day, after, intent);
         if attempts.looked(entered.await)? == Written::Conflict {
             return Ok(None);
         }
         let written = self.write_coupon(&before, after, operation, Some(&actor)).await;
+        // The entry is there, so an error may no longer say that nothing was written.
         let written = written.map_err(begun)?;
         match written {
             Written::Done => Ok(Some(applied)),

@@ -199,6 +199,7 @@ impl ImportRound<'_> {
         lines: &[&ImportLine],
         in_cold: &mut HashMap<Code, CqlCoupon>,
     ) -> Result<Vec<ImportOutcome>> {
+        // Before the rows: it postpones the seal of each day until long after they are written.
         let closing = self.enter_days(lines).await?;
         let looks = lines.iter().map(|line| self.look(line, &closing));
         let looks: Vec<LinePlan> = bounded_join(AT_ONCE, looks).await?;

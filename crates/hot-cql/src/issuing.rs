@@ -43,6 +43,7 @@ impl CqlStore {
     ) -> Result<Applied> {
         let mut lock = None;
         let mut attempts = self.attempts("an issue");
+        // Both outlive a conflict: the same code is offered again, and a right is won once.
         let mut kept = None;
         let mut won = false;
         loop {

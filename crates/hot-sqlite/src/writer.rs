@@ -60,6 +60,7 @@ impl GroupWriter {
         if let Ok(answer) = tokio::time::timeout(self.timeout, &mut answer).await {
             return answered(answer);
         }
+        // Only a job that the writer has not taken is certain not to be written.
         if handle.abandon() {
             let waited = format!("no turn to write within {} ms", self.timeout.as_millis());
             return Err(HotError::Unavailable(waited.into()));

@@ -33,6 +33,7 @@ impl CountTask {
 
     /// Waits until everything is counted that the feed has now, but not longer than `limit`. Whether it is.
     pub(crate) async fn counts(&self, limit: Duration) -> bool {
+        // Before the wake-up: the count that it begins must have this number.
         let mine = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
         self.wake.notify_one();
         let mut answered = self.answered.clone();

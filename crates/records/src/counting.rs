@@ -32,7 +32,6 @@ const AT_ONCE: usize = 16;
 /// So long after one process has counted, another one does not begin by itself.
 const COUNTED_EVERY_MS: i64 = 55_000;
 
-/// The sums of a campaign, by quarter.
 pub(crate) fn sums_part(campaign: &str) -> RecordPart {
     SUMS.part(campaign)
 }
@@ -103,6 +102,7 @@ impl EventCounter {
                     return Err(HotError::Damaged(why.into()));
                 }
             };
+            // Before the place moves: events behind it are never read again.
             self.index.enter(&redeemed_in(&page.events)).await?;
             let sums = events_of_sums(&page.events).into_iter();
             let sums = sums.map(|((campaign, quarter), events)| async move {
@@ -161,6 +161,8 @@ impl EventCounter {
                 before.as_ref().is_none_or(|to| self.source.is_behind(&event.cursor, to))
             };
             for (event, kind) in events.iter().filter(|(event, _)| is_new(event)) {
+                // Sum and cursor are replaced together: an event that is in the row is not added
+                // twice.
                 row.sum.add(one(*kind));
                 row.counted_to = Some(event.cursor.clone());
             }

@@ -70,7 +70,6 @@ pub(crate) struct RedeemedCoupon<'a> {
 pub(crate) struct HourShard {
     /// Since 1970.
     pub(crate) hour: i64,
-    /// A hash of the code.
     pub(crate) shard: i64,
 }
 
@@ -84,7 +83,6 @@ impl HourShard {
         REDEEMED.part([&ordered(self.hour)[..], &ordered(self.shard), campaign.as_bytes()].concat())
     }
 
-    /// Where it is listed.
     fn key(self) -> Vec<u8> {
         [ordered(self.hour), ordered(self.shard)].concat()
     }
@@ -209,6 +207,7 @@ impl RedemptionIndex {
         if self.listed.lock().is_ok_and(|listed| listed.get(&key).is_some_and(is_new)) {
             return Ok(());
         }
+        // Before the write: the engine counts the time of the row from a later moment.
         let since = Instant::now();
         let row = RecordPut::new(hour.key(), []).kept_for(KEEP + LISTED_AGAIN);
         self.tables.put(&hours_part(campaign, span_of(hour.hour)), vec![row]).await?;

@@ -55,8 +55,10 @@ impl StagedFile {
         fs::create_dir_all(folder)?;
         match mode {
             PutMode::Overwrite => fs::rename(&self.staged, &self.named)?,
+            // A link fails if the name exists; a rename would replace another writer's commit.
             PutMode::Create | PutMode::Update(_) => fs::hard_link(&self.staged, &self.named)?,
         }
+        // After the file: a log entry with a name and without its bytes can never be replaced.
         sync_folder(folder)?;
         keep(&self.root, &self.kept, folder)
     }

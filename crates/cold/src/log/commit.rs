@@ -130,6 +130,7 @@ impl DeltaTable {
         let archive_commit = known.archive_commit(change.day);
         let is_live = |path: &str| known.is_live(change.day, path);
         let is_ours = |new: &NewFile| is_live(new.file.path());
+        // Our own files first: after a lost answer our own number would look taken.
         if !change.added.is_empty() && change.added.iter().all(is_ours) {
             return Some(CommitOutcome::Done { version: known.version });
         }

@@ -40,7 +40,6 @@ impl DeltaTable {
         LookupTicket(self.looks.load(Ordering::SeqCst))
     }
 
-    /// Looks up the newest version now.
     pub(crate) async fn newest(&self) -> Result<Arc<TableVersion>, ColdError> {
         self.since(self.ticket()).await
     }
@@ -65,6 +64,7 @@ impl DeltaTable {
                 return Ok(memory.known.clone());
             }
         }
+        // Counted before the requests: a ticket taken from here on needs a later look-up.
         let look = self.looks.fetch_add(1, Ordering::SeqCst) + 1;
         let (known, entry_bytes) = self.newest_from_memory().await?;
         let mut memory = self.memory.write().unwrap_or_else(PoisonError::into_inner);

@@ -96,6 +96,7 @@ impl CqlStore {
             if is_first && looks.iter().all(Option::is_none) && after.0 < now.plus_ms(-QUEUED_MS) {
                 // Each of them is archived, or was cancelled and is queued again when it is due.
                 let cql = "UPDATE closed SET done_until = ? WHERE expiry_day = ? AND shard = ?";
+                // A millisecond less: the slice may have ended between two codes of one instant.
                 let values = (instant(after.0.plus_ms(-1)), date(day), queue);
                 self.session.write(cql, values).await?;
             } else {

@@ -45,6 +45,7 @@ impl CqlStore {
             let values = (next, version, operation, date(day), bucket, code.as_str(), version);
             let lock = attempts.looked(self.write_locks.lock((day, bucket)).await)?;
             let cas = self.session.change(attempts.profile(), cql, values).await;
+            // Before the next read: other writers of the bucket need not wait for it.
             drop(lock);
             let applied = matches!(cas, Ok(Cas::Applied));
             before = Some(row);

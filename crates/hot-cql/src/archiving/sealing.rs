@@ -45,6 +45,7 @@ impl CqlStore {
                     return Ok(false);
                 }
             }
+            // The condition names what was read: an extension in between postpones the seal.
             let cql = "UPDATE partition_plan SET closing = true WHERE expiry_day = ? IF seal_after \
                        = ? AND closing = null AND entered = ?";
             let entered: Vec<_> = plan.entered().map(date).collect();
@@ -53,8 +54,10 @@ impl CqlStore {
             attempts.wrote(self.session.change(attempts.profile(), cql, values).await).await?;
         }
         let buckets = 0..1_i32 << plan.bits().min(30);
+        // After `closing`: nothing new can be entered for this day while its buckets are sealed.
         bounded_join(AT_ONCE, buckets.map(|bucket| self.seal_bucket(day, bucket))).await?;
         let mut attempts = self.attempts("the seal of a partition");
+        // Last: `sealed` says of every bucket that it is sealed and that its moves are finished.
         let is_sealed = |plan: Option<PlanRow>| plan.is_some_and(|plan| plan.is_sealed());
         while !is_sealed(attempts.looked(self.plan(StatementProfile::Read, day).await)?) {
             let cql =

@@ -80,8 +80,10 @@ impl CqlStore {
                     self.session.change(profile, cql, values).await
                 }
             };
+            // Before the read through Paxos, which may wait for a frozen node.
             drop(lock);
             let refused = matches!(cas, Ok(Cas::Refused));
+            // After an unknown write a refusal proves nothing: that write may be what refused this.
             if refused && !attempts.has_unknown_write() {
                 return Ok(Written::Conflict);
             }
@@ -93,6 +95,7 @@ impl CqlStore {
             if write.is_in(&row) {
                 return Ok(Written::Done);
             }
+            // Every try names the revision that was read: no node can apply one any more.
             if row.revision != revision {
                 return Ok(Written::Conflict);
             }

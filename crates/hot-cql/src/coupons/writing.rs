@@ -33,6 +33,8 @@ impl CqlStore {
         let day = partition_after(before.day, after);
         let moves = day != before.day;
         if moves {
+            // Before the old row forwards: the new day closes only after moves from entered days
+            // end.
             let entered = self.enter(day, before.terms(), Some(before.day)).await?;
             if entered.is_err() {
                 // The next read of the plan shows it.
@@ -52,6 +54,7 @@ impl CqlStore {
             // The old row forwards already: any process that reads it finishes this.
             now.here.bucket = self.arrive(after, day).await.map_err(begun)?;
         }
+        // Only after the row: this process offers it at once, in the version just written.
         if let Some(part) = returned {
             self.came_back(&now, part);
         }
@@ -97,10 +100,13 @@ impl CqlStore {
             let lock =
                 attempts.looked(self.write_locks.lock((before.day, before.here.bucket)).await)?;
             let cas = self.send_row(attempts.profile(), &write).await;
+            // Before the outcome is resolved, which may take seconds: other writers go on.
             drop(lock);
             match attempts.looked(cas)? {
                 Cas::Applied => return Ok(Written::Done),
                 Cas::Refused if !attempts.has_unknown_write() => return Ok(Written::Conflict),
+                // After an unknown write a refusal proves nothing: that write may be what refused
+                // this.
                 Cas::Refused => {}
                 other @ (Cas::NotSent(_) | Cas::Unknown(_)) => {
                     attempts.wrote(Ok(other)).await?;

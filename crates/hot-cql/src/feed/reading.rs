@@ -72,6 +72,8 @@ impl Feed for CqlStore {
             self.session.set_mark(&feed.marks, end - 1).await?;
             self.walk_feed(feed, &mut walk).await?;
         }
+        // The current epoch, also for a cursor of the old one: the events up to the cut are the
+        // same.
         let next = walk.position.cursor(&epochs.epoch);
         let is_end = walk.position.slot >= end;
         Ok(FeedRead::Page(FeedPage { events: walk.events, next, is_end }))
@@ -107,6 +109,8 @@ impl CqlStore {
             }
         }
         if is_all {
+            // No later run is listed: a writer that lists one now meets the mark, and goes behind
+            // it.
             walk.position = FeedPosition::at(walk.end);
         }
         Ok(())
@@ -131,6 +135,7 @@ impl CqlStore {
                 return Ok(());
             }
         }
+        // Only now is every row of these slots settled: an earlier cursor would lose events.
         walk.position = FeedPosition::at(until);
         Ok(())
     }

@@ -237,6 +237,7 @@ impl CqlStore {
         let Some(located) = located.filter(is_there) else { return Ok(false) };
         match self.write_coupon(&located, &fenced(&located.coupon), ENDS, None).await {
             Ok(written) => Ok(written == Written::Done),
+            // Not an error: the next read shows whether the version was ended.
             Err(HotError::Unknown(_)) => Ok(false),
             Err(error) => Err(error),
         }

@@ -47,6 +47,7 @@ impl CqlStore {
                     self.carry_out(*decision, change.operation, &mut attempts).await?
                 }
                 (SharedStep::Choose(slot, choice, decision), _) => {
+                    // Before the coupon: a second try of the order then changes the same coupon.
                     let chosen = self.choose(&here, &claim, slot, &choice).await;
                     match attempts.looked(chosen)? {
                         Written::Done => {

@@ -125,6 +125,7 @@ impl OfferQueue {
     /// Waits while other requests of this process offer codes, which they may put back: a walk
     /// would find all of them on offer. Returns whether it waited.
     pub(super) async fn waited(&self) -> bool {
+        // Before the count is read: an offer that ends in between would wake nobody.
         let freed = self.freed.notified();
         if self.in_hands.load(Ordering::SeqCst) == 0 {
             return false;

@@ -69,6 +69,7 @@ impl CqlStore {
         let mut campaign = campaign.clone();
         let counter = self.counter(&campaign.terms.id);
         let mut attempts = self.attempts("a look for stock");
+        // Before the first look: only a walk that begins later answers this request.
         let asked = counter.walks.load(Ordering::SeqCst);
         counter.touch();
         loop {
@@ -76,6 +77,7 @@ impl CqlStore {
                 return Ok(NextOffer::Offer(offer));
             }
             let mut last = counter.fetching.lock().await;
+            // Again under the lock: the request before this one may have leased some.
             if let Some(offer) = self.first_of(&counter, &campaign, at).await? {
                 return Ok(NextOffer::Offer(offer));
             }

@@ -179,11 +179,8 @@ impl CqlStore {
 pub(super) struct StockWalk {
     pub(super) seen: BTreeMap<Code, u64>,
     pub(super) found: Vec<WaitingCode>,
-    /// There are serials to lease after all.
     pub(super) unleased: bool,
-    /// Something is left in a batch that is paused.
     pub(super) paused: bool,
-    /// Something is left that has expired.
     pub(super) expired: bool,
 }
 

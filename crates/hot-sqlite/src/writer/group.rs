@@ -46,6 +46,7 @@ fn write_group(shared: &WriterState, desk: &WriterContext, mut group: Vec<Box<dy
     // It is released after the commit and before the answers, so that other processes may write
     // while callers read theirs.
     let entered = desk.file_lock.enter();
+    // After the wait for the lock: callers that gave up meanwhile were told that nothing happened.
     group.retain(|job| job.take());
     if let Err(error) = &entered {
         let why = error.to_string();
@@ -101,6 +102,7 @@ fn commit_all(
 ) -> Result<(), GroupFailure> {
     let conn = &desk.conn;
     bound(conn, "BEGIN IMMEDIATE").map_err(|error| GroupFailure::All(before_commit(error)))?;
+    // Inside the transaction: no other release can upgrade the store before it commits.
     let ended = not_upgraded(conn).and_then(|()| run_all(shared, desk, jobs));
     if ended.is_err() {
         roll_back(conn);
@@ -137,6 +139,7 @@ fn run_all(
     for (at, job) in jobs.iter_mut().enumerate() {
         caught(|| job.run(&txn)).map_err(|error| GroupFailure::of_job(at, error))?;
     }
+    // What the jobs collected (counts, for example) must be in their commit.
     txn.flush().map_err(|error| GroupFailure::All(before_commit(error)))?;
     let begun = Instant::now();
     bound(conn, "COMMIT").map_err(|error| GroupFailure::All(at_commit(error)))?;

@@ -146,6 +146,7 @@ impl Drop for QueueCloser<'_> {
         let mut queue = self.0.queue();
         queue.closed = true;
         let left = std::mem::take(&mut queue.jobs);
+        // Before the answers: a caller that wakes may submit again at once.
         drop(queue);
         for (_, job) in left.into_iter().filter(|(_, job)| job.take()) {
             job.answer(Err(HotError::Unavailable("the writer has stopped".into())));

@@ -65,7 +65,6 @@ pub(crate) struct WebhookLane {
     pub(crate) until: Instant,
     /// It is given to another process as soon as what is under way has arrived.
     pub(crate) is_leaving: bool,
-    /// When it was last looked after.
     pub(crate) tended: Option<Instant>,
     /// What the store knows of it, and as what.
     pub(crate) saved: (LaneProgress, Vec<u8>),
@@ -74,7 +73,6 @@ pub(crate) struct WebhookLane {
     /// One at a time writes rows of deliveries that wait, or drops those of deliveries that have ended.
     pub(crate) writing: Arc<tokio::sync::Mutex<()>>,
     pub(crate) inbox: InboxPlace,
-    /// Where it reads on.
     pub(crate) cursor: Option<String>,
     /// Cursors that were reached, each with the last delivery that came before it.
     marks: VecDeque<(i64, String)>,
@@ -144,12 +142,10 @@ impl WebhookLane {
         self.is_leased() && self.row.terms.is_active()
     }
 
-    /// Events that wait.
     pub(crate) fn events(&self) -> u64 {
         self.by_due[0].len() as u64
     }
 
-    /// Announcements that wait.
     pub(crate) fn announced(&self) -> usize {
         self.by_due[1].len()
     }

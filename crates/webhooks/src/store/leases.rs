@@ -125,6 +125,7 @@ impl WebhookStore {
     /// If that fails, the lease lapses.
     async fn give_back(&self, webhook: i64) {
         let given = async {
+            // Before the progress: the cursor passes only what is written.
             self.write_waiting(webhook, true).await?;
             self.save_progress(webhook).await?;
             // Before the lease: another process may post from then on.
@@ -178,6 +179,8 @@ impl WebhookStore {
 
     async fn renew_all(&self, held: &[i64]) {
         let renewals = held.iter().map(|&webhook| async move {
+            // Timed before the write: the lease must never seem longer here than it is in the
+            // store.
             let (begun, seen) = (Instant::now(), self.with_lane(webhook, |it| it.lease.clone()));
             (webhook, begun, self.renew_one(webhook, seen.as_deref()).await)
         });
@@ -235,6 +238,7 @@ impl WebhookStore {
     /// Takes an endpoint that nobody holds, and reads what waits at it.
     async fn take(&self, row: EndpointRow, seen: Option<&[u8]>) -> Result<bool> {
         let (webhook, begun) = (row.number, Instant::now());
+        // The lease first, which saves work; the epoch is what keeps two processes apart.
         let Some(lease) = self.hold(webhook, seen).await? else { return Ok(false) };
         let (found, text) = self.progress(webhook).await?;
         let (epoch, saves) = (found.epoch + 1, found.saves + 1);

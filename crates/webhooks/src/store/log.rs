@@ -170,6 +170,7 @@ impl WebhookStore {
         for state in ENDED {
             let range = RecordRange::first(usize::MAX);
             let blocks = self.log_blocks(webhook, state, range).await?;
+            // Before the index, which alone names the blocks.
             self.drop_blocks(webhook, state, blocks.into_keys()).await?;
             self.tables.drop_below(&blocks_of(webhook, state), None).await?;
         }

@@ -32,6 +32,7 @@ impl WebhookStore {
         let tended = async {
             self.take_inbox(webhook).await?;
             self.write_waiting(webhook, false).await?;
+            // Last: the cursor passes only what is written by now.
             self.save_progress(webhook).await.map(drop)
         };
         if let Err(error) = tended.await {
@@ -60,6 +61,7 @@ impl WebhookStore {
         // Until the lane knows of the rows, their block must not be dropped.
         let _one = writing.lock().await;
         if self.with_lane(webhook, |lane| lane.name_blocks(&rows)) == Some(true) {
+            // Before the rows: a process that takes over reads only the blocks that are named.
             self.save_progress(webhook).await?;
         }
         // Without the lane another process has the endpoint, and does not know the blocks.
@@ -81,6 +83,7 @@ impl WebhookStore {
                 true => self.empty_waiting(webhook, block, &numbers).await?,
                 false => self.drop_waiting(webhook, block).await?,
             }
+            // After the store: after an error the rows are emptied again.
             self.with_lane(webhook, |lane| lane.is_emptied(block, &numbers, !others_wait));
         }
         Ok(())
@@ -149,6 +152,7 @@ impl WebhookStore {
                 ..DeliveryFacts::default()
             };
             let gap = DeliveryRow { number, state: DeliveryState::Gap, facts, body: None };
+            // Before the cursor moves: a gap that is not in the log would never be seen.
             self.log(webhook, &[gap]).await?;
         }
         let queued = self.with_lane(webhook, |lane| match passage {
@@ -286,6 +290,7 @@ impl WebhookStore {
         for row in ended.iter_mut().filter(|row| row.body.is_none()) {
             row.body = self.waiting_one(webhook, row.number).await?.and_then(|found| found.body);
         }
+        // Written before the lane applies them: a crash repeats a post, and loses none.
         let is_stored = self.store_waiting(webhook, waiting, WebhookLane::are_written).await?;
         self.log(webhook, &ended).await?;
         Ok(is_stored)

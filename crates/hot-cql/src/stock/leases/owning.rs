@@ -97,6 +97,7 @@ impl CqlStore {
     }
 
     async fn give_back(&self, id: &CampaignId, counter: &OfferQueue) {
+        // Out of the queue first: from the update on, other processes offer these codes.
         let waiting = match counter.queue.lock() {
             Ok(mut queue) => std::mem::take(&mut *queue),
             Err(_) => return,
@@ -112,6 +113,7 @@ impl CqlStore {
                 tracing::debug!(error = %error, "a lease could not be given back");
                 continue;
             }
+            // Such a batch is not asked for leases, and now it has one without an owner.
             if let Ok(mut all) = self.used_up.write() {
                 all.remove(&(id.clone(), lease.batch.clone()));
             }

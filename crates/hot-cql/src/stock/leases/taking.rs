@@ -30,6 +30,7 @@ impl CqlStore {
             if batch.paused || self.is_used_up(campaign, batch) {
                 continue;
             }
+            // Before new serials: what dead processes left would wait until the batch is sold out.
             let left = self.take_over_first(counter, campaign, batch).await?;
             let Some((cursor, returned)) = left else { return Ok(true) };
             let mut walk = StockWalk::default();

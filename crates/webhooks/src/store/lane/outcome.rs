@@ -16,7 +16,6 @@ const GIVEN_UP_MAX: usize = 2_000;
 /// What follows from attempts: to be written first, and then to be applied.
 #[derive(Debug, Default)]
 pub(crate) struct LaneOutcome {
-    /// What becomes of each delivery.
     pub(crate) rows: BTreeMap<i64, DeliveryRow>,
     pub(crate) failures: u64,
     pub(crate) failing_since: Option<i64>,
