@@ -23,7 +23,6 @@ const SCHEME: &str = "s3://";
 /// Timeout for opening a connection. `AWS_CONNECT_TIMEOUT` overrides it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How often an idempotent request is retried.
 const RETRIES_MAX: usize = 10;
 
 const PAUSE_MAX: Duration = Duration::from_secs(5);

@@ -39,7 +39,6 @@ impl NewFiles {
         }
     }
 
-    /// Rows of the open file.
     pub(crate) fn rows(&self) -> u64 {
         self.open.as_ref().map_or(0, |open| open.rows)
     }

@@ -48,6 +48,7 @@ impl ColdStore {
         codes: &[Code],
     ) -> Result<Vec<Option<Coupon>>, ColdError> {
         let ColdStoreInner { coupons, .. } = &*self.inner;
+        // Before the first read: a miss counts only at a version that was looked up later.
         let ticket = coupons.ticket();
         let mut missing: Vec<Code> = codes.to_vec();
         missing.sort_unstable();
@@ -77,6 +78,7 @@ impl ColdStore {
                 }
                 Err((_, ReadError::Cold(error))) => return Err(error),
                 Err((file, ReadError::Gone)) => {
+                    // A merge has replaced the file: a newer version names the one with its rows.
                     known = coupons.newest().await?;
                     if known.is_live(day, &file.path) {
                         return Err(coupons.unread_file(&file, ReadError::Gone).await);

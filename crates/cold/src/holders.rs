@@ -30,7 +30,6 @@ use crate::store::{ColdStore, ColdStoreInner, READ_TRIES_MAX};
 pub(crate) use pieces::EVERYBODY;
 pub(crate) use rows::{HolderRow, REPEATED, held, of_coupons};
 
-/// Files read at once.
 const READS_MAX: usize = 8;
 
 #[derive(Clone, Debug, PartialEq, Eq)]

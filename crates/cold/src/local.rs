@@ -47,7 +47,6 @@ impl LocalFolder {
         LocalFolder { root: root.to_owned(), kept: Arc::default() }
     }
 
-    /// Creates the folder and its parents.
     pub(crate) fn make(&self) -> io::Result<()> {
         fs::create_dir_all(&self.root)?;
         // It is not known who created which of them, so all are synced up to the root of the file
@@ -130,6 +129,7 @@ impl ObjectStore for LocalFolder {
         blocking(&named, move || {
             let mut file = staged.open()?;
             payload.iter().try_for_each(|bytes| file.write_all(bytes))?;
+            // Before it has its name: a named log entry without its bytes can never be replaced.
             file.sync_all()?;
             staged.publish(&opts.mode)
         })

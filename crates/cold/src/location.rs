@@ -95,7 +95,6 @@ impl StoreLocation {
         }
     }
 
-    /// Runs work that blocks its thread.
     pub(crate) async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,

@@ -9,7 +9,6 @@ use crate::error::ColdError;
 
 /// A row that a file has once, and that several files may have in several versions.
 pub(crate) trait VersionedRow {
-    /// The order of the rows of a file.
     fn order(&self, other: &Self) -> Ordering;
 
     fn version(&self) -> u64;

@@ -23,7 +23,6 @@ pub struct ColdOptions {
     pub patience: BucketPatience,
     /// How long a look-up may take that a customer waits for.
     pub look_up_max: Duration,
-    /// Rows of a file, at most.
     pub file_rows_max: u64,
     /// Wanted size of a row group of `coupons`, which is what a look-up reads.
     pub group_bytes: usize,

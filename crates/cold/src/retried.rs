@@ -25,7 +25,6 @@ use object_store::{
     Result,
 };
 
-/// How often a call is tried.
 const TRIES_MAX: u32 = 4;
 
 /// The pause after the first try. It doubles with every further one.

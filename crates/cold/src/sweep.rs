@@ -13,7 +13,6 @@ use crate::log::{DeltaTable, actions};
 use crate::names;
 use crate::store::{ColdStore, ColdStoreInner};
 
-/// Entries of a log read at once.
 const READS_MAX: usize = 16;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,6 +65,7 @@ impl ColdStore {
         let is_over = |object: &ObjectMeta| {
             let path = within(table, &object.location);
             names::origin(path).is_some_and(|origin| {
+                // Until somebody takes its number, the writer of a file may still commit it.
                 let may_come = origin.archive_commit > known.archive_commit(origin.day);
                 !may_come && !known.is_live(origin.day, path)
             })
@@ -103,6 +103,7 @@ impl ColdStore {
             let Some(first) = first_kept(&log, since) else { continue };
             // The version that remains must be readable without the deleted entries.
             table.at(first).await?;
+            // `list` sorts by name, so the oldest entry goes first.
             for object in log {
                 if names::log_object(&object.location).is_some_and(|(version, _)| version < first) {
                     location.remove(&object.location).await?;

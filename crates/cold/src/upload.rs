@@ -34,7 +34,6 @@ const PART_BYTES: usize = 8 << 20;
 /// Parts that are sent at the same time. Each takes its size in memory.
 const PARTS_MAX: usize = 2;
 
-/// Rows encoded at a time.
 const SLICE: usize = 512;
 
 /// A file that takes rows. Every call blocks. If it is dropped before it is finished, which blocks
@@ -43,7 +42,6 @@ pub(crate) struct ParquetUpload {
     location: StoreLocation,
     schema: &'static TableSchema,
     object: Path,
-    /// Its path within the table.
     path: String,
     writer: ArrowWriter<UploadSink>,
     stats: FileStatsAccumulator,
@@ -52,7 +50,6 @@ pub(crate) struct ParquetUpload {
     /// Rows of the current row group, and the bytes before it.
     in_group: usize,
     before_group: usize,
-    /// The checksums of the row groups written so far.
     sums: Vec<u64>,
 }
 

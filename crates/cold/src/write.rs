@@ -28,7 +28,6 @@ pub struct NewFile {
     /// The file as it will be after its commit, but without bounds.
     pub file: ColdFile,
     pub(crate) written_at: Millis,
-    /// The statistics of its columns, for the log.
     pub(crate) stats: StructArray,
 }
 
@@ -115,7 +114,6 @@ impl PartitionWriter {
     }
 }
 
-/// Writes coupons to files of at most `rows_max` rows.
 fn write(
     files: &mut NewFiles,
     rows_max: u64,

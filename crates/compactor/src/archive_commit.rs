@@ -39,7 +39,6 @@ pub(crate) struct CommitRewrite<'a> {
 pub(crate) struct ArchiveCommit {
     pub(crate) number: u64,
     pub(crate) files: Vec<NewFile>,
-    /// Coupons copied from hot.
     pub(crate) copied: u64,
 }
 
@@ -75,8 +74,7 @@ impl Compactor {
             self.record_begun(newest + 1).await?;
             match self.cold.commit_up_to(on, number, &files, part.replaced, newest + 1).await? {
                 CommitOutcome::Done { version } => {
-                    // After the commit: cold below this mark can only mean that it is an older
-                    // copy.
+                    // After the commit: cold below this mark can only be an older copy.
                     self.record_committed(version).await?;
                     (self.watch)(CompactionProgress::Committed { day, archive_commit: number });
                     return Ok(Some(ArchiveCommit { number, files, copied }));

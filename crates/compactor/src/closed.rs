@@ -58,14 +58,12 @@ impl Compactor {
             match archive_commit {
                 Some(archive_commit) => {
                     report.add(&archive_commit);
-                    // A merge copies nothing from hot, so it says nothing about rows that are
-                    // stuck.
+                    // A merge copies nothing from hot: it says nothing about rows that are stuck.
                     last = if merged.is_empty() { codes } else { last };
                 }
                 None => {
                     lost += 1;
-                    // The other compactor evicts what it committed: no progress here proves
-                    // nothing.
+                    // The other compactor evicts its rows: no progress here proves nothing.
                     last.clear();
                 }
             }

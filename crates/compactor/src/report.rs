@@ -11,7 +11,6 @@ use crate::plan::{CompactionPass, DuePass};
 pub struct PartitionReport {
     pub day: Day,
     pub pass: CompactionPass,
-    /// Coupons copied from hot.
     pub copied: u64,
     /// Rows of the files written, including rows of merges.
     pub rows: u64,

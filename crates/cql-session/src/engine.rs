@@ -11,7 +11,6 @@ pub enum CqlEngine {
 }
 
 impl CqlEngine {
-    /// Its name as its makers write it.
     pub fn name(self) -> &'static str {
         match self {
             CqlEngine::Cassandra => "Apache Cassandra",

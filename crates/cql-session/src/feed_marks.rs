@@ -9,7 +9,6 @@ use crate::{CqlSession, Result};
 /// The one row of `feed_progress`.
 const PART: i32 = 0;
 
-/// What this process knows of the mark.
 pub struct FeedMarks {
     /// Reads of the mark that were begun.
     begun: AtomicU64,

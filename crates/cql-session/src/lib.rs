@@ -72,7 +72,6 @@ pub type Result<T> = std::result::Result<T, HotError>;
 
 const WRITE_TRIES: u32 = 3;
 
-/// Rows of one page of a scan.
 const PAGE_ROWS: i32 = 2_000;
 
 pub struct CqlSession {
@@ -207,7 +206,6 @@ impl CqlSession {
         }
     }
 
-    /// The rows of a read that has few.
     pub async fn rows<R: OwnedRow>(
         &self,
         profile: StatementProfile,

@@ -57,7 +57,6 @@ impl CqlSession {
 
     /// Deletes rejected lines that were kept before `before`; returns how many. Reads all of them.
     pub async fn forget_rejected_before(&self, before: Millis) -> Result<usize> {
-        /// Lines deleted in one call.
         const FORGET_MAX: usize = 2_000;
         let cql = "SELECT campaign_id, batch_id, line, at FROM rejected_line";
         type Row = (String, String, i64, Option<CqlTimestamp>);

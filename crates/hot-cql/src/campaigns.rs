@@ -112,6 +112,7 @@ impl CqlStore {
         profile: StatementProfile,
         id: &CampaignId,
     ) -> Result<Option<CampaignHere>> {
+        // Before the read: what is read may be out of date from the moment at which it began.
         let since = Instant::now();
         let cql = "SELECT campaign_id, revision, made, name, handout, shared_code, code_prefix, \
                    valid_from, expires_at, time_zone, valid_days, issue_from, issue_until, \

@@ -185,8 +185,7 @@ impl CqlStore {
         };
         let day = partition_after(before.day, after);
         let intent = ClaimIntent::next(&before.coupon, operation);
-        // Before the coupon: after a crash the entry still counts, and the next request finishes
-        // it.
+        // Before the coupon: after a crash the entry counts, and the next request finishes it.
         let entered = self.enter_claim(&before.here.campaign, &entry, day, after, intent);
         if attempts.looked(entered.await)? == Written::Conflict {
             return Ok(None);

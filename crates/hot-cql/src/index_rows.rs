@@ -51,6 +51,7 @@ impl CqlStore {
 
     /// The day and the CQL partition for the index row by expiry of a coupon; counts the row.
     async fn expiring_partition(&self, campaign: &str, coupon: &Coupon) -> Result<(Day, i32)> {
+        // Before the row: a list of a campaign reads only the days that are written here.
         self.write_campaign_day(campaign, coupon).await?;
         let on = Day::expiry_day_of(coupon.expires_at());
         let spread = SpreadKey::Expiring { on };
@@ -114,6 +115,7 @@ impl CqlStore {
         }
         let cql = "INSERT INTO campaign_day (campaign_id, expires_on) VALUES (?, ?)";
         self.session.write(cql, (campaign, date(on))).await?;
+        // After the write: from now on this process skips it.
         if let Ok(mut all) = self.campaign_days.write() {
             all.insert(known);
         }

@@ -97,6 +97,7 @@ impl Partitions for SqliteHot {
     }
 
     async fn seal(&self, day: Day, now: Millis) -> Result<bool> {
+        // Both flags at once: in one transaction no write comes between closing and the seal.
         let seal = move |txn: &Txn<'_>| {
             txn.run(
                 "UPDATE partition_plan SET closing = 1, sealed = 1 \

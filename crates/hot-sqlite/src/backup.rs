@@ -31,7 +31,7 @@ impl SqliteHot {
         self.copy_file(FILE_NAME, to).await
     }
 
-    /// The same for the records of the store. Copied later, they know no event less than it.
+    /// The same for the records of the store. Copied after it, they lack no event that it has.
     ///
     /// # Errors
     /// `Unavailable`; there is no file at `to` then.

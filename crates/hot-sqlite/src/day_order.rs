@@ -37,11 +37,9 @@ const KEPT_MAX: usize = 8;
 /// What a partition has of a code.
 #[derive(Clone, Copy)]
 pub(crate) enum PartitionEntry {
-    /// A row by its number.
     Row(i64),
     /// A row that was there when rows were collected, and may be gone or elsewhere.
     Collected(i64),
-    /// An archived marker by its version.
     ArchivedMarker(u64),
 }
 

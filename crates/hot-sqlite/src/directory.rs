@@ -23,9 +23,7 @@ use crate::{Result, SqliteHot};
 
 /// What an entry is of, by its columns `campaign` and `number`.
 pub(crate) enum DirectoryKind {
-    /// A shared code, of this campaign.
     Shared(i64),
-    /// A coupon with this number.
     Coupon(i64),
     Gone,
 }

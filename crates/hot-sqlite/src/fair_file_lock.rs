@@ -38,6 +38,7 @@ impl FairFileLock {
     pub(crate) fn enter(&self) -> io::Result<LockGuard<'_>> {
         self.queue.lock()?;
         let entered = self.write.lock();
+        // Only now: a process that came later could otherwise take the write lock first.
         self.queue.unlock()?;
         entered.map(|()| LockGuard(&self.write))
     }

@@ -37,7 +37,6 @@ const NUMBERED_MIN: usize = 16;
 /// Rejected lines that one transaction writes: about a millisecond, as for other background writes.
 const REJECTED_MAX: usize = 500;
 
-/// Rejected lines that one transaction deletes.
 const DELETED_MAX: i64 = 2_000;
 
 #[async_trait]
@@ -233,7 +232,6 @@ pub(crate) fn rejected_line(row: &Row<'_>) -> SqlResult<RejectedLine> {
 enum Decided {
     /// Its code is new: it makes a coupon, unless the day is closing.
     Arrives(Day),
-    /// Nothing: this is its outcome.
     Done(ImportOutcome),
     /// What it does to the coupon of its code.
     Advances { located: Box<SqliteCoupon>, advance: LineAdvance, place: Place },

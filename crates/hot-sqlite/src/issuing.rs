@@ -21,7 +21,6 @@ use crate::stock::StockSupply;
 use crate::txn::Txn;
 use handing_out::{HandOutStep, IssuePlan, hand_out};
 
-/// A request for a coupon of the stock of a campaign.
 pub(crate) struct StockRequest {
     pub(crate) campaign: CampaignId,
     pub(crate) change: Change,

@@ -74,7 +74,6 @@ struct ReadConnection {
 }
 
 impl ReaderPool {
-    /// `statements` counts the statements that they run.
     pub(crate) fn open(path: &Path, statements: &Arc<AtomicU64>) -> Result<ReaderPool, OpenError> {
         let one = |_| {
             let seen = CachedRows::counting(statements);
@@ -173,7 +172,6 @@ fn computed() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 
-/// Whether the runtime has other threads.
 fn can_go_on_without_us() -> bool {
     Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread
 }

@@ -39,7 +39,6 @@ impl BatchCommon {
 
 pub(crate) struct CouponRecord {
     pub(crate) valid_from: Millis,
-    /// Its first expiry.
     pub(crate) expires_at: Millis,
     pub(crate) created_at: Millis,
     pub(crate) modified_at: Millis,

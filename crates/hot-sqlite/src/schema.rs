@@ -140,6 +140,7 @@ fn configure(conn: &Connection) -> SqlResult<()> {
     // a look-up.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    // NORMAL would not sync each commit of a WAL, and an answer promises a durable one.
     conn.pragma_update(None, "synchronous", "FULL")?;
     // The checkpointer makes checkpoints; a commit never does (see `checkpointer`).
     conn.pragma_update(None, "wal_autocheckpoint", 0)?;

@@ -38,7 +38,7 @@ impl HotStore for SqliteHot {
     async fn forget_events(&self, before: Millis) -> Result<usize> {
         let counts = self.options.events;
         let forget = move |txn: &Txn<'_>| {
-            // Counts are only kept while there is a feed.
+            // Events that are not counted yet stay; without a feed nobody counts them.
             let up_to = activity::counted(txn)?.max(if counts { 0 } else { i64::MAX });
             events::forget(txn, before, up_to)
         };

@@ -23,7 +23,6 @@ const SUMS: RecordKind = RecordKind { name: "activity", sync: RecordSync::Later 
 
 const PLACE: RecordKind = RecordKind { name: "counted", sync: RecordSync::Later };
 
-/// Events that are read at a time.
 const EVENTS: usize = 1_000;
 
 /// Sums that are written at a time: each is a conditional update.
@@ -161,8 +160,7 @@ impl EventCounter {
                 before.as_ref().is_none_or(|to| self.source.is_behind(&event.cursor, to))
             };
             for (event, kind) in events.iter().filter(|(event, _)| is_new(event)) {
-                // Sum and cursor are replaced together: an event that is in the row is not added
-                // twice.
+                // Replaced together: an event that is in the row is not added twice.
                 row.sum.add(one(*kind));
                 row.counted_to = Some(event.cursor.clone());
             }

@@ -7,7 +7,6 @@ use crate::Result;
 /// The name under which all campaigns together are counted. No campaign has it.
 pub(crate) const ALL_CAMPAIGNS: &str = "*";
 
-/// Bytes of a number in a key.
 pub(crate) const NUMBER_BYTES: usize = 8;
 
 pub(crate) fn ordered(number: i64) -> [u8; NUMBER_BYTES] {

@@ -21,7 +21,6 @@ use crate::redemption_index::{
 };
 use crate::{Result, StoreRecords};
 
-/// Rows, and partitions, that are read at a time.
 const AT_ONCE: usize = 32;
 
 /// So many partitions of a campaign with few redemptions are read together.
@@ -38,7 +37,6 @@ const LAST: Millis = Millis(253_402_300_799_999);
 
 #[derive(Clone, Copy)]
 struct RowWindow {
-    /// The first instant.
     from: Millis,
     /// Rows before this one, by their instant and tie.
     below: (Millis, i64),

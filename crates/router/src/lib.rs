@@ -100,6 +100,7 @@ impl Router {
                 hint: None,
             })));
         }
+        // Before the directory: so a forged code of minted length costs no read of it.
         if text.is_long() && !directory.has_long_codes().await? {
             return Ok(None);
         }
@@ -121,6 +122,7 @@ impl Router {
         directory: &dyn Directory<Error = E>,
     ) -> Result<Option<(Day, Arc<Owner>)>, E> {
         let keys = self.keys();
+        // A foreign code may open by chance: only the range of a run makes a code minted.
         for (key, minted) in openings(&keys, code) {
             let owner = self.owner(key, minted.day, minted.serial, directory).await?;
             if let Some(owner) = owner {

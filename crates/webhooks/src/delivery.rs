@@ -18,7 +18,6 @@ pub struct Delivery {
     pub attempts: u64,
     /// How often it was delivered again by hand.
     pub redelivered: u64,
-    /// When the last attempt ended.
     pub tried_at: Option<i64>,
     /// Of the last attempt: the status of the answer, if there was one.
     pub status: Option<u16>,
@@ -73,9 +72,7 @@ pub struct DeliveryFilter {
 /// The result of [`crate::Webhooks::test`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tested {
-    /// Whether the receiver answered with a 2xx.
     pub is_delivered: bool,
-    /// The number of the delivery in the log.
     pub number: i64,
     /// The header `webhook-id`.
     pub event_id: String,

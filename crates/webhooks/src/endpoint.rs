@@ -12,7 +12,6 @@ use crate::post::is_control;
 /// Most endpoints of a data folder: each is read, leased and sent to on its own.
 pub const ENDPOINTS_MAX: usize = 100;
 
-/// Longest name of an endpoint, in characters.
 const WEBHOOK_ID_LEN_MAX: usize = 64;
 
 /// Longest description of an endpoint, in bytes of UTF-8: a sentence.
@@ -20,10 +19,8 @@ const DESCRIPTION_LEN_MAX: usize = 200;
 
 const TYPES_MAX: usize = 50;
 
-/// Longest type of an event, in characters.
 const TYPE_LEN_MAX: usize = 64;
 
-/// Longest id of a campaign, in characters.
 const CAMPAIGN_LEN_MAX: usize = 64;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +33,6 @@ pub struct NewEndpoint {
     /// Only events of these types. `None`: all but those that must be asked for by name
     /// ([`crate::Event::only_by_name`]). Whether a type exists is for the caller to check.
     pub types: Option<BTreeSet<String>>,
-    /// Only events of this campaign.
     pub campaign: Option<String>,
     /// Whether events of one code are posted one after the other.
     pub ordered: bool,

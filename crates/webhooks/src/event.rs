@@ -87,7 +87,6 @@ pub trait Source: Send + Sync {
     async fn read(&self, after: Start<'_>, limit: usize) -> Read;
 }
 
-/// The body of a POST.
 pub(crate) fn body(event_type: &str, at_ms: i64, data: &Value) -> String {
     let timestamp = instant(at_ms);
     serde_json::json!({ "type": event_type, "timestamp": timestamp, "data": data }).to_string()

@@ -64,7 +64,6 @@ pub const OVERLAP_MAX: Duration = Duration::from_secs(30 * 86_400);
 /// Overlap of a rotation if the caller says nothing.
 pub const OVERLAP: Duration = Duration::from_secs(86_400);
 
-/// Longest id of an announcement, in characters.
 pub const ID_LEN_MAX: usize = 100;
 
 /// Longest name of a rotation, in bytes of UTF-8. What it may have is its caller's business.
@@ -97,7 +96,6 @@ pub struct Gauge {
     pub delivered: u64,
     /// Deliveries that this process gave up.
     pub failed: u64,
-    /// Attempts of this process that failed.
     pub attempts_failed: u64,
 }
 

@@ -14,7 +14,6 @@ pub struct Options {
     pub allow_private: bool,
     /// Resolves the names of endpoints. Each store has its own, so that names of one delay no other.
     pub names: NameResolver,
-    /// For how long the log keeps deliveries that have ended.
     pub log_keep: Duration,
     /// About so many, of all endpoints: the store takes about 1 kB for each.
     pub log_rows_max: u64,
@@ -28,7 +27,6 @@ pub struct Options {
     /// First pause between two attempts at an endpoint that is down.
     pub probe_pause: Duration,
     pub probe_pause_max: Duration,
-    /// Most deliveries under way to one endpoint.
     pub in_flight_each: usize,
     /// Most deliveries under way beside one of each endpoint.
     pub in_flight_shared: usize,

@@ -17,7 +17,6 @@ use crate::{Options, retry};
 /// connection is closed.
 const ANSWER_BYTES_MAX: usize = 4 << 10;
 
-/// Characters of an answer that the log shows.
 const ANSWER_SHOWN: usize = 200;
 
 /// Longest error of a request that the log shows, in characters: the longest name and a sentence. The certificate of a

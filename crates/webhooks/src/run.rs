@@ -66,7 +66,6 @@ impl TroubleLog {
     }
 }
 
-/// See [`Webhooks::run`].
 pub(crate) async fn run(
     webhooks: &Arc<Webhooks>,
     source: &dyn Source,

@@ -16,7 +16,6 @@ const SECRET_LEN_MAX: usize = 64;
 /// Most secrets at a time: an old and a new one while the receiver changes, and some to spare.
 pub(crate) const SECRETS_MAX: usize = 4;
 
-/// Bytes of a secret that this crate makes.
 const SECRET_LEN: usize = 32;
 
 /// One secret. Its `Debug` does not show it.

@@ -26,7 +26,6 @@ pub struct ColdCopy {
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct ColdCode {
-    /// The code as the files have it.
     pub code: String,
     /// One copy as a rule; several while runs overlap, or where something is wrong.
     pub copies: Vec<ColdCopy>,

@@ -35,9 +35,7 @@ pub enum SideIs {
 
 #[derive(Clone, Debug, Default)]
 pub struct SideAudit {
-    /// Rows of the side table that were read.
     pub rows: u64,
-    /// The last archive commit that the side table has.
     pub archive_commit: u64,
     /// Archive commits that `coupons` has and the side table does not have yet.
     pub behind: u64,

@@ -83,12 +83,10 @@ impl BucketTraffic {
         self.failed.load(Ordering::Relaxed)
     }
 
-    /// Bytes of the bodies that were sent.
     pub fn sent_bytes(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
     }
 
-    /// Bytes of the bodies that came.
     pub fn received_bytes(&self) -> u64 {
         self.received.load(Ordering::Relaxed)
     }

@@ -14,7 +14,6 @@ pub(super) const PIECE: usize = 2_048;
 /// Chunks that wait for the encoder.
 const CHUNKS_MAX: usize = 2;
 
-/// Rows encoded at a time.
 const SLICE: usize = 512;
 
 /// A file ends at the end of a holder, unless that holder alone fills this many files.

@@ -58,7 +58,7 @@ impl StagedFile {
             // A link fails if the name exists; a rename would replace another writer's commit.
             PutMode::Create | PutMode::Update(_) => fs::hard_link(&self.staged, &self.named)?,
         }
-        // After the file: a log entry with a name and without its bytes can never be replaced.
+        // The bytes are synced already; without this, a crash after the answer loses the name.
         sync_folder(folder)?;
         keep(&self.root, &self.kept, folder)
     }

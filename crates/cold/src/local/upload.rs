@@ -50,6 +50,7 @@ impl MultipartUpload for LocalUpload {
         let file = Arc::clone(&self.file);
         let named = staged.named.clone();
         blocking(&named, move || {
+            // Before it has its name, as in `put_opts`.
             file.sync_all()?;
             staged.publish(&PutMode::Create)
         })

@@ -52,9 +52,7 @@ impl LiveFile {
 #[derive(Debug)]
 pub(crate) struct TableVersion {
     pub(crate) version: u64,
-    /// The last archive commit of each day that has one.
     pub(crate) archive_commits: BTreeMap<Day, u64>,
-    /// The live files, by the expiry day of their partition.
     pub(crate) files: BTreeMap<Day, Vec<Arc<LiveFile>>>,
     /// Columns of this release that the table does not have yet.
     pub(super) lacks: Vec<ColumnAddition>,

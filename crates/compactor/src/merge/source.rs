@@ -13,7 +13,6 @@ use tokio::sync::mpsc;
 use crate::tiers::FileRun;
 use crate::{CHUNK, CompactError};
 
-/// A source of rows in the order of their codes.
 pub(crate) enum MergeSource {
     Run(RunReader),
     /// Rows of hot, read one chunk ahead by a task of its own: reading and encoding overlap.
@@ -23,7 +22,6 @@ pub(crate) enum MergeSource {
 /// Some rows of hot. The last chunk is empty.
 type HotChunk = Result<Vec<MergeRow>, HotError>;
 
-/// The files of a run, one after the other.
 pub(crate) struct RunReader {
     cold: Arc<ColdStore>,
     left: VecDeque<ColdFile>,
@@ -105,7 +103,6 @@ impl MergeSource {
         matches!(self, MergeSource::Hot(_))
     }
 
-    /// Whether its rows may have to be written.
     pub(super) fn writes(&self) -> bool {
         match self {
             MergeSource::Run(run) => run.is_rewritten,

@@ -7,7 +7,6 @@ const TABLES: &str = include_str!("../../../../schema/hot.cql");
 
 /// The columns of a table, or the fields of a type, with their types.
 pub(super) type ColumnTypes = BTreeMap<String, String>;
-/// Tables and types by their names.
 pub(super) type TableColumns = BTreeMap<String, ColumnTypes>;
 
 /// Tables and types of the file: their columns with their types, `static` included.

@@ -66,7 +66,9 @@ impl Batches for CqlHot {
         loop {
             let found = attempts.looked(store.batch_now(campaign, id).await)?;
             let Some((here, batch)) = found else { return Ok(None) };
+            // Not before the first write: the reason may be another one.
             if wrote && batch.paused == paused {
+                // Until then another process may use the old terms.
                 tokio::time::sleep(TERMS_KNOWN).await;
                 store.known.forget(campaign);
                 return store.batch_row(&here, &batch).await.map(Some);
@@ -152,6 +154,7 @@ impl CqlStore {
         if let Some(named) = batch_before(found, count, here.batches.len()) {
             return Ok(named);
         }
+        // The serials first: a crash leaves a gap, never two batches with one serial.
         let run = match order {
             Some(order) => match self.reserve(&here.terms, order, act.at).await? {
                 Ok(run) => Some(run),

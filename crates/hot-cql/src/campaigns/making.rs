@@ -47,6 +47,7 @@ impl Campaigns for CqlHot {
             }
         };
         let id = here.terms.id.clone();
+        // Before the campaign is shown: a process that sees it may use its word and its batch.
         if let Some(word) = &here.terms.shared_code
             && !store.take_word(word, &id).await?
         {

@@ -33,8 +33,7 @@ impl CqlStore {
         let day = partition_after(before.day, after);
         let moves = day != before.day;
         if moves {
-            // Before the old row forwards: the new day closes only after moves from entered days
-            // end.
+            // Before the old row forwards: a day closes only after the moves from entered days.
             let entered = self.enter(day, before.terms(), Some(before.day)).await?;
             if entered.is_err() {
                 // The next read of the plan shows it.
@@ -105,8 +104,7 @@ impl CqlStore {
             match attempts.looked(cas)? {
                 Cas::Applied => return Ok(Written::Done),
                 Cas::Refused if !attempts.has_unknown_write() => return Ok(Written::Conflict),
-                // After an unknown write a refusal proves nothing: that write may be what refused
-                // this.
+                // After an unknown write a refusal proves nothing: that one may have caused it.
                 Cas::Refused => {}
                 other @ (Cas::NotSent(_) | Cas::Unknown(_)) => {
                     attempts.wrote(Ok(other)).await?;

@@ -122,8 +122,7 @@ impl CqlStore {
                 );
                 self.session.write(cql, values).await?;
             }
-            // After the rows are acknowledged: a reader marks first and reads then, so one sees the
-            // other.
+            // After the acknowledgement: a reader marks before it reads, so one sees the other.
             if self.is_in_time(feed, slot).await? {
                 return Ok(slot);
             }

@@ -72,8 +72,7 @@ impl Feed for CqlStore {
             self.session.set_mark(&feed.marks, end - 1).await?;
             self.walk_feed(feed, &mut walk).await?;
         }
-        // The current epoch, also for a cursor of the old one: the events up to the cut are the
-        // same.
+        // The current epoch, also for an older cursor: up to the cut the events are the same.
         let next = walk.position.cursor(&epochs.epoch);
         let is_end = walk.position.slot >= end;
         Ok(FeedRead::Page(FeedPage { events: walk.events, next, is_end }))
@@ -109,8 +108,7 @@ impl CqlStore {
             }
         }
         if is_all {
-            // No later run is listed: a writer that lists one now meets the mark, and goes behind
-            // it.
+            // No later run is listed: a writer that lists one now meets the mark.
             walk.position = FeedPosition::at(walk.end);
         }
         Ok(())

@@ -36,8 +36,7 @@ impl ImportRound<'_> {
             let located = found.ok_or_else(missing)?;
             let advance = decide(line, known, &located, &run);
             if let Some(after) = &advance.after {
-                // Before the coupon: a crash leaves an entry too many, never a holder who is not
-                // counted.
+                // Before the coupon: a crash leaves an entry too many, never an uncounted holder.
                 if advance.has_new_holder {
                     let (campaign, day) = (&located.here.campaign, located.day);
                     store.claim_for_holder(campaign, day, after, None).await?;
@@ -50,8 +49,7 @@ impl ImportRound<'_> {
                     continue;
                 }
             }
-            // After the coupon: an entry ahead of it would answer "already there" to a repeated
-            // line.
+            // After the coupon: an entry ahead of it would make the repeated line do nothing.
             if advance.raises {
                 store.raise_imported_state(&line.code, &line.imported_state).await?;
             }

@@ -38,6 +38,7 @@ impl ImportRound<'_> {
         bounded_join(AT_ONCE, before).await?;
         let id = &self.here.terms.id;
         let brought: Vec<_> = arrived.iter().map(|it| (id, &it.coupon)).collect();
+        // Before the rows: the feed does not tell of new lines, so nobody enters these later.
         store.tell_brought(&brought).await?;
         let coupons: Vec<_> = arrived.iter().map(|it| (&it.coupon, it.day)).collect();
         store.write_expiring_all(id.as_str(), &coupons).await?;

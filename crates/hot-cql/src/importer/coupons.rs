@@ -50,6 +50,7 @@ impl CqlStore {
             self.write_expiring_all(id, &coupons).await?;
         }
         let brought: Vec<_> = located.iter().map(|it| (&it.terms().id, &it.coupon)).collect();
+        // Before the rows: the feed does not tell of a copy, so nobody enters these later.
         self.tell_brought(&brought).await?;
         self.put_stock(located).await?;
         let buckets = located.chunk_by(|a, b| (a.day, a.here.bucket) == (b.day, b.here.bucket));

@@ -43,7 +43,6 @@ impl BackupDraft {
         Ok(BackupDraft { folder, to: to.to_owned(), is_published: false, _lock: lock })
     }
 
-    /// The folder to write to.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
@@ -53,6 +52,7 @@ impl BackupDraft {
     /// # Errors
     /// On an I/O error.
     pub fn publish(mut self) -> io::Result<()> {
+        // Before the name: a folder without `.part` is a complete backup.
         sync_folder(&self.folder)?;
         fs::rename(&self.folder, &self.to)?;
         self.is_published = true;
@@ -77,9 +77,11 @@ impl Drop for BackupDraft {
 /// # Errors
 /// On an I/O error; the next backup deletes the rest.
 pub fn delete(backup: &Path) -> io::Result<()> {
+    // The mark first: a sweep deletes only folders that have it.
     create_private(&backup.join(MARK))?;
     let part = backup.with_added_extension("part");
     fs::rename(backup, &part)?;
+    // Durable before anything goes: half a backup must not come back under its full name.
     sync_folder(parent(backup))?;
     remove(&part)
 }

@@ -72,6 +72,7 @@ pub fn put_back(
         fs::remove_dir_all(staging)?;
     }
     stage(from, staging, beside)?;
+    // Before the old files move: until the end every command refuses a folder with `staging`.
     sync_folder(data)?;
     // The files that SQLite keeps beside a database belong to it, and go before it.
     let database = |name| ["-shm", "-wal", ""].map(|end| format!("{name}{end}"));
@@ -82,6 +83,7 @@ pub fn put_back(
         rename(&data.join(name), &aside.join(name))?;
     }
     if aside.exists() {
+        // The old files are durable aside before new ones take their names.
         sync_folder(aside)?;
     }
     let new = [beside.folder, beside.database, FILE_NAME].into_iter();

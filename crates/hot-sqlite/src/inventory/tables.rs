@@ -23,7 +23,6 @@ use crate::last_line::LastLine;
 use crate::txn::Txn;
 use crate::{claims, directory};
 
-/// What of a table is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ReadPurpose {
     AsStored,

@@ -13,7 +13,6 @@ use crate::rows::CampaignHere;
 use crate::stock::{Next, Offer, StockCursor, StockSupply};
 use crate::txn::Txn;
 
-/// What one transaction of an issue decides.
 pub(crate) enum HandOutStep {
     /// An answer, and what to write for it.
     Decided(Box<SqliteDecision>, HandedOut),
@@ -55,7 +54,6 @@ pub(crate) enum IssuePlan {
     HandOut {
         campaign: CampaignHere,
         claim: Claim,
-        /// The coupon that it replaces.
         replaced: Option<Box<Coupon>>,
         /// By which it is issued, if the request is another change of it.
         issue: Option<Box<Change>>,

@@ -24,7 +24,6 @@ pub(super) enum NextRow {
     Nothing(ExpiryKey),
 }
 
-/// Rows that are found at a time.
 const AHEAD: usize = 64;
 
 /// Batches that are found at a time, for a list of everybody's coupons.

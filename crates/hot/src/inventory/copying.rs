@@ -101,6 +101,7 @@ pub async fn copy(
                 COMPLETE.to_owned()
             }
         };
+        // After the page: a pass that is killed in between puts the page once more.
         if !to.set_fact(Fact::CopyPosition, kept, Some(next.clone())).await? {
             return Err(CopyError::Refused("another copy fills the target at the same time"));
         }

@@ -82,6 +82,7 @@ pub fn shared_step<H: Here, S>(
         let has_another = ask.of_order(claim, change.at).is_some_and(|it| !is_chosen(it));
         let decision = Decision::of(chosen, change, clock_bound_ms);
         let is_refused = matches!(decision.applied.outcome, Outcome::Refused(_));
+        // The write of the first try must end before the order takes another coupon.
         return match is_refused || has_another {
             true => fence(chosen),
             false => decided(decision),

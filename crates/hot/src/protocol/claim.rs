@@ -284,6 +284,7 @@ pub fn fate<H>(
 ) -> Fate {
     let Some(located) = located else { return Fate::Elsewhere };
     let coupon = &located.coupon;
+    // First what the coupon shows: the version may have moved on by this very event.
     if intent.happened(coupon, user) {
         Fate::Happened
     } else if coupon.version() > intent.version || located.frozen {

@@ -122,6 +122,7 @@ pub fn issue<H: Here, S: Clone>(
     facts: &IssueFacts<H, S>,
 ) -> IssueStep<H, S> {
     let decided = |decision| IssueStep::Decided(Box::new(decision));
+    // The name first: a repeat gets what the first try got, whatever has changed since.
     if ask.reference.is_some() {
         let Some(named) = &facts.named else { return IssueStep::Read(IssueRead::Named) };
         if let Some(entry) = named {

@@ -17,7 +17,6 @@ use crate::{Webhooks, guard, retry};
 /// How long a result waits for others, so that one transaction has many.
 const TOGETHER: Duration = Duration::from_millis(5);
 
-/// What is under way to one endpoint.
 #[derive(Debug, Default)]
 struct EndpointSends {
     /// Deliveries, until their results are written.

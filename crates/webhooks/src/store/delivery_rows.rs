@@ -15,7 +15,6 @@ use crate::{Delivery, DeliveryState};
 const FACTS: u8 = 0;
 const BODY: u8 = 1;
 
-/// Bytes of one write.
 const WRITE_BYTES_MAX: usize = 512 << 10;
 
 /// What a row says of a delivery, besides its number and state.
@@ -116,7 +115,6 @@ fn key_of(what: u8, number: i64) -> Vec<u8> {
     [&[what], numbered(number).as_slice()].concat()
 }
 
-/// The keys of the rows of deliveries.
 pub(super) fn keys_of(numbers: &[i64]) -> impl Iterator<Item = Vec<u8>> {
     numbers.iter().flat_map(|number| [FACTS, BODY].map(|what| key_of(what, *number)))
 }

@@ -153,6 +153,7 @@ impl EndpointTerms {
 
     /// Adds a secret, and ends the others after the overlap.
     fn add_secret(&mut self, secret: StoredSecret, overlap_ms: i64, now: i64) -> Result<()> {
+        // Before the limit is checked: without an overlap the old secrets make room.
         if overlap_ms == 0 {
             self.secrets.clear();
         }
@@ -219,7 +220,6 @@ impl WebhookStore {
         Ok(rows.into_iter().map(|(_, row)| row).collect())
     }
 
-    /// An endpoint, and as what it was read.
     async fn find_endpoint(&self, name: &str) -> Result<Option<(EndpointRow, Vec<u8>)>> {
         let part = ENDPOINT.part("");
         let found = self.tables.get(&part, name.as_bytes()).await?;
@@ -256,6 +256,7 @@ impl WebhookStore {
                 let secret = found.terms.newest_secret()?;
                 return Ok((found, secret, false));
             }
+            // After the look for an earlier call: a repeat succeeds also at the limit.
             if self.endpoint_rows().await?.len() >= ENDPOINTS_MAX {
                 return Err(WebhookError::TooMany);
             }
@@ -351,6 +352,7 @@ impl WebhookStore {
                 break;
             }
         }
+        // Before the rest: this process must write no more rows of the endpoint.
         self.forget_lane(webhook);
         self.delete_rest(webhook, false).await
     }

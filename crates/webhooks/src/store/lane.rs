@@ -59,7 +59,6 @@ impl WaitingDelivery {
 #[derive(Debug)]
 pub(crate) struct WebhookLane {
     pub(crate) row: EndpointRow,
-    /// What its lease says.
     pub(crate) lease: Vec<u8>,
     /// Until when this process is sure to hold it.
     pub(crate) until: Instant,

@@ -30,7 +30,6 @@ fn lease_of(webhook: i64) -> RecordPart {
     LEASE.part(numbered(webhook))
 }
 
-/// The holder that a lease names.
 fn holder_of(lease: &[u8]) -> &[u8] {
     lease.split(|byte| *byte == b' ').next().unwrap_or_default()
 }
@@ -179,8 +178,7 @@ impl WebhookStore {
 
     async fn renew_all(&self, held: &[i64]) {
         let renewals = held.iter().map(|&webhook| async move {
-            // Timed before the write: the lease must never seem longer here than it is in the
-            // store.
+            // Timed before the write: here the lease must never seem longer than in the store.
             let (begun, seen) = (Instant::now(), self.with_lane(webhook, |it| it.lease.clone()));
             (webhook, begun, self.renew_one(webhook, seen.as_deref()).await)
         });

@@ -23,10 +23,8 @@ const LOG_BLOCKS: RecordKind = RecordKind { name: "webhook.log_blocks", sync: Re
 const ENDED: [DeliveryState; 3] =
     [DeliveryState::Delivered, DeliveryState::Failed, DeliveryState::Gap];
 
-/// Blocks that one step of a list reads together.
 const BLOCKS_TOGETHER: usize = 8;
 
-/// Blocks that one call of `clean` drops.
 const BLOCKS_DROPPED: usize = 200;
 
 /// An endpoint, a block and a state.

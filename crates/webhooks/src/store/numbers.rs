@@ -74,7 +74,6 @@ pub(crate) fn numbered(number: i64) -> Vec<u8> {
     number.to_be_bytes().into()
 }
 
-/// The number of a key.
 pub(crate) fn number_of(key: &[u8]) -> Result<i64> {
     let bytes = key.try_into().map_err(|_| damaged("a key of a webhook"))?;
     Ok(i64::from_be_bytes(bytes))

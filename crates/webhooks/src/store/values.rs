@@ -39,7 +39,6 @@ pub(crate) struct DueDelivery {
 #[derive(Debug)]
 pub(crate) enum FeedPassage {
     Events(Vec<Event>),
-    /// Why events are missing.
     Gap(String),
 }
 
