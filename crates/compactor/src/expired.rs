@@ -19,8 +19,8 @@ impl Compactor {
         now: Millis,
     ) -> Result<PartitionReport, CompactError> {
         let mut report = PartitionReport::new(day, CompactionPass::Expired);
-        // Before the seal, also if the partition has never had a row: behind a seal, whoever asks
-        // for a code without a row asks cold, and a cold tier without tables does not answer.
+        // Before the seal, even for a partition that never had a row: behind a seal, a look-up of a
+        // code without a row asks cold, which does not answer before its tables exist.
         self.create_tables().await?;
         if !self.with_retries(|| self.hot.seal(day, now)).await? {
             // An extension has postponed its time since the plan was made.

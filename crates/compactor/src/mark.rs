@@ -7,7 +7,7 @@ use hot::{ColdMark, HotError};
 
 use crate::{CompactError, Compactor};
 
-/// How often a write to a busy hot store is tried.
+/// How often a write to a busy hot store is tried: for some 13 s, pauses included.
 const TURNS_MAX: u32 = 8;
 
 /// The pause after the first try. It doubles with every further one.

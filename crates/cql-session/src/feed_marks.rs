@@ -46,7 +46,7 @@ impl CqlSession {
         if last.0 > asked {
             return Ok(last.1);
         }
-        // Before the read: who asks while it is under way must not take its answer.
+        // Before the read: a caller that asks while it is under way must not take its answer.
         let number = marks.begun.fetch_add(1, Ordering::SeqCst) + 1;
         let cql = "SELECT slot FROM feed_progress WHERE part = ?";
         let mark: Option<i64> = self.value(cql, (PART,)).await?;

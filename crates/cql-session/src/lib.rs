@@ -70,6 +70,7 @@ pub use tls::TlsSettings;
 
 pub type Result<T> = std::result::Result<T, HotError>;
 
+// With 1.2 s each, they last a little longer than a conditional update (3 s).
 const WRITE_TRIES: u32 = 3;
 
 const PAGE_ROWS: i32 = 2_000;

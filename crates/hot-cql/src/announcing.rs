@@ -38,8 +38,8 @@ pub(crate) const SPAN_SLOTS: i64 = 64;
 /// in each, or 1 MB.
 pub const FEED_SHARDS: i32 = 16;
 
-/// How much longer than the events an index row is kept: while it is there, whatever a frozen process
-/// writes for it is found.
+/// How much longer than events an index row is kept: so readers still find what a frozen process
+/// writes for it.
 const KEPT_LONGER: Duration = Duration::from_secs(2 * 86_400);
 
 /// What a process knows of the feed. Without one it writes no index rows.

@@ -23,7 +23,7 @@ use crate::campaigns::CampaignHere;
 use crate::coupons::CouponTrace;
 use cql_session::{Result, StatementProfile, feed_cursor};
 
-/// Who does something to a campaign, and what.
+/// An act on a campaign, and its audit events.
 pub(crate) type CampaignAct<'a> = Option<(&'a Act, &'a [AuditEvent])>;
 
 /// The revision that an update makes, and the name that no other update has.

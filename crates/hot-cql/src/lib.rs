@@ -179,6 +179,7 @@ impl CqlHot {
         };
         let store = Arc::new(store);
         let away = |error: HotError| ConnectError::Away(error.into());
+        // Before the first write, whose slot and times follow this clock.
         store.clock.measure(&store.session).await.map_err(away)?;
         store.clock.check().map_err(ConnectError::Clock)?;
         if store.feed.is_some() {

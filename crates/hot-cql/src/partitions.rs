@@ -156,6 +156,8 @@ impl CqlStore {
             let _lock = attempts.looked(self.write_locks.lock(("day", of)).await)?;
             let Some(plan) = attempts.looked(self.plan(StatementProfile::Read, of).await)? else {
                 let bits = i32::from(self.options.bucket_bits);
+                // The first writer decides the bits: with two numbers, one coupon could have two
+                // rows.
                 let cql = "UPDATE partition_plan SET bucket_bits = ?, seal_after = ?, entered = ? \
                            WHERE expiry_day = ? IF bucket_bits = null";
                 let values = (bits, instant(wanted), &entered, date(of));
@@ -169,6 +171,7 @@ impl CqlStore {
             if present >= wanted && from.is_none_or(|from| plan.entered().any(|it| it == from)) {
                 return Ok(Ok(()));
             }
+            // The condition names what was read, so that nobody lowers what another has raised.
             let cql = "UPDATE partition_plan SET seal_after = ?, entered = entered + ? \
                        WHERE expiry_day = ? IF seal_after = ? AND closing = null";
             let values = (instant(present.max(wanted)), &entered, date(of), instant(present));

@@ -103,11 +103,13 @@ impl CqlStore {
         if self.spreads.get(spread).is_none_or(|it| it.is_behind()) {
             self.keep_rows(spread, self.spread_rows(spread).await?);
         }
+        // Before the rows are written: a reader looks only at the levels up to the number.
         let more = self.spreads.count(spread, rows, self.count_step());
         if more > 0 {
             match self.add_rows(spread, more).await {
                 Ok(rows) => self.keep_rows(spread, rows),
                 Err(error) => {
+                    // Counted again, or the store's number would stay below the rows for ever.
                     self.spreads.put_back(spread, more);
                     return Err(error);
                 }
@@ -135,6 +137,7 @@ impl CqlStore {
 
     /// Every CQL partition that may have rows at this moment.
     pub(crate) async fn cql_partitions(&self, spread: &SpreadKey) -> Result<Vec<i32>> {
+        // Not from memory: another process may have begun a level a moment ago.
         let rows = self.spread_rows(spread).await?;
         self.keep_rows(spread, rows);
         Ok(spread.partitions(rows, self.options.partition_rows))

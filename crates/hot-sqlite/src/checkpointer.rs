@@ -7,7 +7,7 @@
 //! the log is long and the last checkpoint left little, the thread holds the writers off for one
 //! last small checkpoint: the next commit then restarts the log.
 //!
-//! Every checkpoint is passive, so it never takes from a reader what that has not read. Litestream relies on
+//! Every checkpoint is passive: it never overwrites what a reader still needs. Litestream relies on
 //! this: it holds a read transaction and reads the log itself (`tests/service/litestream.rs`). A mode that
 //! waits for readers would hold the writers off meanwhile.
 

@@ -188,7 +188,7 @@ fn of_coupon(txn: &Txn<'_>, row: &Row<'_>, kind: i64) -> SqlResult<(Actor, Coupo
 
 /// Never deletes the newest event, nor one with a number above `up_to`. Returns how many it deletes.
 pub(crate) fn forget(txn: &Txn<'_>, before: Millis, up_to: i64) -> SqlResult<usize> {
-    // Numbers rise with time, but for a clock that was set back: what is behind such an event waits for it.
+    // Numbers rise with time unless a clock was set back: later events wait for that one.
     txn.change(
         "DELETE FROM event WHERE number < (SELECT max(number) FROM event) AND number <= \
          (SELECT max(number) FROM (SELECT number, at FROM event ORDER BY number LIMIT ?2)) \

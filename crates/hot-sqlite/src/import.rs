@@ -232,6 +232,7 @@ pub(crate) fn rejected_line(row: &Row<'_>) -> SqlResult<RejectedLine> {
 enum Decided {
     /// Its code is new: it makes a coupon, unless the day is closing.
     Arrives(Day),
+    /// Nothing: this is its outcome.
     Done(ImportOutcome),
     /// What it does to the coupon of its code.
     Advances { located: Box<SqliteCoupon>, advance: LineAdvance, place: Place },

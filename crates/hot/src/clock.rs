@@ -49,6 +49,7 @@ impl ClockRecord {
     /// jump, or has kept the new time for [`JUMP_STANDS_MS`].
     pub fn after(seen: Option<ClockRecord>, now: Millis, witness: Witness) -> ClockRecord {
         let at = |highest| ClockRecord { highest, jumped_at: None };
+        // A confirmed clock is believed at once, also if it goes back.
         let Some(seen) = seen.filter(|_| witness == Witness::Alone) else { return at(now) };
         if now.0 >= seen.highest.0 - JUMP_BEHIND_MS && now.0 <= seen.highest.0 + JUMP_AHEAD_MS {
             return at(seen.highest.max(now));

@@ -86,8 +86,8 @@ impl RecordPut {
         RecordPut { keep: Some(keep), ..self }
     }
 
-    /// The end of a row. On a cluster it leaves a tombstone for a day: who deletes many rows that are then read
-    /// over should drop partitions instead.
+    /// Deletes a row. On a cluster it leaves a tombstone for a day: to delete many rows that are
+    /// then read over, drop partitions instead.
     pub fn delete(key: impl Into<Vec<u8>>) -> RecordPut {
         RecordPut { key: key.into(), value: None, keep: None }
     }

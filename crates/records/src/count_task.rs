@@ -1,6 +1,6 @@
 //! The task of a process that counts, for everybody who waits for it.
 //!
-//! Whoever waits may stop waiting; the task goes on. So callers who ask all the time do not keep it from its end.
+//! A caller may stop waiting; the task goes on. So callers that give up do not stop a count.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -56,7 +56,7 @@ async fn work<F: Future<Output = Result<()>>>(
 ) {
     loop {
         wake.notified().await;
-        // Whoever asks from now on may ask for what this count has passed.
+        // A later caller may ask for events that this count has passed already.
         let number = asked.load(Ordering::SeqCst);
         if let Err(error) = count().await {
             tracing::warn!(%error, "the newest events are not counted yet");

@@ -28,7 +28,7 @@ const EVENTS: usize = 1_000;
 /// Sums that are written at a time: each is a conditional update.
 const AT_ONCE: usize = 16;
 
-/// So long after one process has counted, another one does not begin by itself.
+/// For this long after a count, no other process begins one by itself.
 const COUNTED_EVERY_MS: i64 = 55_000;
 
 pub(crate) fn sums_part(campaign: &str) -> RecordPart {
@@ -119,8 +119,8 @@ impl EventCounter {
         }
     }
 
-    /// Events from where counting is. A cursor that is none of this feed was of a store that is no more: then
-    /// from the oldest; each row knows what is in it.
+    /// Events from the saved place. A cursor that the feed does not know is of a lost store: then
+    /// reads from the oldest event; each row knows what is in it.
     async fn read(&self, feed: &dyn Feed, place: &CountedPlace) -> Result<FeedRead> {
         let start = place.to.clone().map_or(FeedStart::Oldest, FeedStart::After);
         match feed.events(start, EVENTS).await? {

@@ -1,6 +1,6 @@
 //! Where redemptions are found: by their order, and by campaign and hour, once more for all campaigns together.
 //!
-//! All of it are hints: whoever finds a coupon by one looks at its history, wherever the coupon is by then. So a
+//! All rows are hints: a reader looks at the history of the coupon, wherever the coupon is by then. So a
 //! row may be written again, and may stay. Which hours of a campaign have rows is listed apart.
 
 use std::collections::{BTreeMap, HashMap};

@@ -58,7 +58,7 @@ const AT_ONCE: usize = 32;
 /// Endpoints that were deleted, until nothing of them is left. A key is a number.
 const DELETED: RecordKind = RecordKind { name: "webhook.deleted", sync: RecordSync::AtOnce };
 
-/// A process that was frozen may write of a deleted endpoint for so long.
+/// How long a frozen process may still write rows of a deleted endpoint.
 const DELETED_FOR: Duration = Duration::from_secs(3_600);
 
 /// The webhooks of a store. Times are in milliseconds since 1970.
@@ -145,8 +145,8 @@ impl WebhookStore {
         Ok(row.shown(&progress))
     }
 
-    /// Deletes what there is of an endpoint. Its progress stays until the last time: who posts may still write what
-    /// only the progress names, for some seconds.
+    /// Deletes what there is of an endpoint. Its progress stays until the last call: a process that
+    /// posts may still write rows, for some seconds, that only the progress names.
     async fn delete_rest(&self, webhook: i64, is_last: bool) -> Result<()> {
         let (progress, text) = self.progress(webhook).await?;
         let (epoch, saves) = (progress.epoch + 1, progress.saves + 1);

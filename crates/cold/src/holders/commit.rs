@@ -35,7 +35,7 @@ impl ColdStore {
             let known = by_holder.newest().await?;
             let after = known.archive_commit(day);
             if after >= archive_commit {
-                // Whoever committed it may have been killed before it synced the folder.
+                // Its writer may have been killed before it synced the folder.
                 return location.settle(&by_holder.log_folder()).await;
             }
             let partition = self.partition(day).await?;

@@ -125,6 +125,7 @@ impl ColdStore {
             }
         }
         let added = encoder.finish().await?;
+        // In the commit of their last rows: a list no longer reads the side table for them.
         let covers = std::mem::take(&mut intake.covers);
         self.commit_index(&intake.known, added, &[], covers, done).await?;
         done.taken_in += count;

@@ -16,7 +16,7 @@ impl DeltaTable {
     /// Creates the table unless it exists.
     pub(crate) async fn create(&self) -> Result<(), ColdError> {
         if self.newest_if_any().await?.is_some() {
-            // Whoever created it may have been killed before it synced the folder.
+            // Its creator may have been killed before it synced the folder.
             return self.location.settle(&self.log_folder()).await;
         }
         let (engine, url, schema) = (Arc::clone(&self.engine), self.url(), self.schema);

@@ -178,6 +178,7 @@ impl CqlStore {
                 match fate(&value.intent(), located.as_ref(), user, change.operation) {
                     Fate::Happened => has_happened = true,
                     Fate::Dead | Fate::Own => seen.dead = Some(*slot),
+                    // Its slot stays taken: an import may still write the row.
                     Fate::Elsewhere => {}
                     Fate::Begun if !may_write => {}
                     Fate::Begun => {

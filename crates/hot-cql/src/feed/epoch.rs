@@ -8,12 +8,11 @@ use crate::announcing::{FeedState, PART, SPAN_SLOTS, slot_of};
 use cql_session::{Result, StatementProfile};
 use hot::HotError;
 
-/// The feed begins so many slots before the process that makes it says: the clock of another one may be
-/// behind.
+/// The feed begins this many slots before its creator's clock: other clocks may be behind.
 const BEGINS_BEFORE: i64 = 15;
 
-/// So many slots before the last row of a snapshot the old epoch ends, half a minute: the nodes of a
-/// cluster are copied one after the other, and a change may be missing whose index row is there.
+/// The old epoch ends this many slots, half a minute, before the last row of a snapshot: nodes are
+/// copied one after the other, so a change may be missing whose index row is there.
 const CUT_SLOTS: i64 = 15;
 
 /// Runs of slots that one statement lists.

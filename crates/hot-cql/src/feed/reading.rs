@@ -68,7 +68,7 @@ impl Feed for CqlStore {
         };
         let mut walk = FeedWalk { epoch: &epochs.epoch, position, end, limit, events: Vec::new() };
         if walk.position.slot < end {
-            // Before anything is read. A writer that does not see it has its rows there.
+            // Before anything is read: a writer that does not see the mark has written its rows.
             self.session.set_mark(&feed.marks, end - 1).await?;
             self.walk_feed(feed, &mut walk).await?;
         }

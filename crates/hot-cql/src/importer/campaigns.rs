@@ -20,6 +20,7 @@ impl CqlStore {
     pub(super) async fn put_campaign(&self, it: &CampaignItem) -> Result<()> {
         let (terms, id) = (&it.terms, &it.terms.id);
         for run in it.batches.iter().filter_map(|batch| Some((batch, batch.run()?))) {
+            // Before the campaign is shown: by then each of its codes has an owner.
             self.put_run(id, run.0, run.1).await?;
         }
         let imported = it.batches.iter().map(|it| &it.batch).filter(|it| it.run().is_none());
@@ -57,6 +58,7 @@ impl CqlStore {
     /// The serials of a batch, and how far they have been offered.
     async fn put_run(&self, id: &CampaignId, batch: &BatchItem, run: MintedRun) -> Result<()> {
         let key = run.key.to_string();
+        // First: a key without this row could be deleted while codes need it.
         let cql = "INSERT INTO key_in_use (key_id) VALUES (?)";
         self.session.write(cql, (key.as_str(),)).await?;
         let cql = "INSERT INTO minted_run (expiry_day, first, count, key_id, campaign_id, \

@@ -72,6 +72,7 @@ impl CqlStore {
         let cql = "INSERT INTO stock (chunk, position, code) VALUES (?, ?, ?)";
         let rows = (0_i32..).zip(&names).map(|(at, code)| (chunk, at, *code));
         self.session.write_all(cql, rows.collect()).await?;
+        // After the codes: a lease without them would be taken for one that is used up.
         let cql = "INSERT INTO lease (campaign_id, batch_id, kind, first, name, count) \
                    VALUES (?, ?, ?, ?, ?, ?) USING TIMESTAMP ?";
         let first = codes.first().map_or(0, |(at, _)| at.0);

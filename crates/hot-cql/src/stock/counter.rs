@@ -53,7 +53,7 @@ pub(super) struct OfferQueue {
     pub(super) fetching: tokio::sync::Mutex<LastWalk>,
     /// Double walks begun so far.
     pub(super) walks: AtomicU64,
-    /// Codes that were never offered were found touched: codes are read before they are offered.
+    /// Codes never offered were found touched: now codes are read before they are offered.
     pub(super) suspicious: AtomicBool,
     /// When this process has last noted that a campaign which was sold out has stock again.
     noted_at: Mutex<Option<Instant>>,

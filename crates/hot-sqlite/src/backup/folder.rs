@@ -1,8 +1,8 @@
 //! The folder of a backup, from its first file to its end.
 //!
 //! Invariant: a folder without the ending `.part` is a complete backup. A backup that is being made,
-//! and one that is being deleted, is in a folder with that ending, which has the file [`MARK`]. Who
-//! makes it holds a lock on that file, so the next backup deletes what a killed process left behind,
+//! and one that is being deleted, is in a folder with that ending, which has the file [`MARK`]. Its
+//! process holds a lock on that file, so the next backup deletes what a killed process left behind,
 //! and nothing else.
 
 use std::ffi::OsStr;

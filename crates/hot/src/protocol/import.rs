@@ -68,6 +68,7 @@ pub fn advance_line<H: Here>(
         LineAdvance { outcome, has_new_holder: new_holder.is_some(), after, raises }
     };
     let raises = line.is_past(was);
+    // Before the rules: the coupon may have changed since, and would seem to contradict the line.
     if is_done {
         return step(ImportOutcome::AlreadyThere, None, raises);
     }

@@ -35,6 +35,7 @@ pub fn terms_tag(campaign: &Campaign) -> u64 {
 
 /// The terms after a patch, or why it is refused.
 pub fn patched(campaign: &Campaign, patch: &CampaignPatch) -> Result<Campaign, Patched> {
+    // First: a caller who has seen other terms must not get a refusal of these.
     if patch.if_tagged.as_ref().is_some_and(|tags| !tags.contains(&terms_tag(campaign))) {
         return Err(Patched::OtherTag);
     }

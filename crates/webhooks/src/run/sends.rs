@@ -163,6 +163,7 @@ impl<'a> DeliverySender<'a> {
         let options = &self.webhooks.store.options;
         let EndedAttempt { webhook, number, generation, .. } = *ended;
         let endpoint = self.endpoints.entry(webhook).or_default();
+        // Only after its result is written: until then the delivery still looks due.
         endpoint.in_flight.remove(&number);
         endpoint.idle = None;
         endpoint.own = endpoint.own.filter(|own| *own != number);

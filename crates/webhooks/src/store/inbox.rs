@@ -5,7 +5,7 @@
 //! which. A row becomes empty when what it asks for is written down, and the process that posts remembers that: by the
 //! clock of another machine that is ahead, the row may not become empty yet. After some rows the process that posts begins
 //! another part, and drops the one before when nobody writes to it any more: so it never reads over many rows that are
-//! done with. Who has left a row looks whether its part is still the one that is written to, and else leaves it again.
+//! done with. A writer then checks that its part is still the one that is written to; if not, it leaves the row again.
 
 use hot::tables::{RecordKind, RecordPart, RecordPut, RecordRange, RecordRow, RecordSync};
 use serde::{Deserialize, Serialize};
@@ -247,6 +247,7 @@ impl WebhookStore {
             let emptied = done.iter().flat_map(|row| {
                 [RecordPut::new(row.key.clone(), ""), RecordPut::new(body_key(row), "")]
             });
+            // After what they ask for is written: a crash before this takes the rows again.
             self.tables.put(&of, emptied.collect()).await?;
             if let Some(left) = locked(&self.left).get_mut(&webhook) {
                 left.rows = left.rows.saturating_sub(done.len() as u64);

@@ -20,13 +20,13 @@ use crate::event::{self, Event};
 use crate::retry::FAILURES_UNTIL_DOWN;
 pub(crate) use outcome::LaneOutcome;
 
-/// What waits for so long is written, so that the cursor can move on.
+/// Deliveries that wait this long are written, so that the cursor can move on.
 const WRITTEN_AFTER: Duration = Duration::from_secs(5);
 
-/// So many that are not written are written at once: their bodies are in memory.
+/// With more unwritten deliveries than this, all are written: their bodies are in memory.
 const UNWRITTEN_MAX: usize = 1_000;
 
-/// One of so many places is for an announcement, if one is due; the others are for events, as long as any is due.
+/// With more free places than this, one is kept for an announcement that is due.
 const PLACES_FOR_EVENTS: usize = 7;
 
 #[derive(Clone, Debug)]

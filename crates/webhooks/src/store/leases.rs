@@ -1,7 +1,7 @@
 //! Which process posts to which endpoint.
 //!
 //! Each process says again and again that it lives. They share the active endpoints, as many to each. One that has too
-//! many leaves an endpoint alone for one round, so that what is under way arrives, and lets it go in the next.
+//! many leaves an endpoint alone for one round, so that what is under way arrives, and gives it back in the next.
 //!
 //! A process is gone when its row is, or when its row has not changed for two leases by the clock that cannot jump: by
 //! a wall clock that was set back, a row would last too long.
@@ -191,7 +191,7 @@ impl WebhookStore {
                     self.with_lane(webhook, renew);
                 }
                 Ok(None) => self.forget_lane(webhook),
-                // It may be renewed or not: it is held as long as the lease of before, and then taken again.
+                // The outcome is unknown: it is held until the old lease ends, and then taken again.
                 Err(error) => tracing::debug!(%error, "a lease of a webhook is not renewed"),
             }
         }

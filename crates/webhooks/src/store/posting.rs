@@ -200,9 +200,9 @@ impl WebhookStore {
         Ok(Some((target, due)))
     }
 
-    /// Ends a delivery that has rows and no body, which is read in vain: another process has ended it, and this one, which
-    /// was frozen meanwhile, has written its next attempt. Nobody should have to guess why one is missing, so it is in
-    /// the log in any case.
+    /// Ends a delivery whose rows have no body: another process ended it while this one was frozen,
+    /// and this one then wrote its next attempt. It is logged in any case, so that nobody has to
+    /// guess why it is missing.
     async fn end_without_body(&self, webhook: i64, number: i64, now: i64) -> Result<()> {
         let facts = self.with_lane(webhook, |lane| lane.without_body(number)).flatten();
         let Some(facts) = facts else { return Ok(()) };

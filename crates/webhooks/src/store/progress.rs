@@ -42,7 +42,7 @@ fn part_of(webhook: i64) -> RecordPart {
 }
 
 impl WebhookStore {
-    /// The progress of an endpoint, and as what it was read.
+    /// The progress of an endpoint, and the bytes that were read.
     pub(crate) async fn progress(&self, webhook: i64) -> Result<(LaneProgress, Option<Vec<u8>>)> {
         let part = part_of(webhook);
         let text = self.tables.get(&part, b"").await?;
@@ -50,7 +50,7 @@ impl WebhookStore {
         Ok((progress.unwrap_or_default(), text))
     }
 
-    /// Replaces what was `seen`; returns as what it was written, or `None` if another process has replaced it.
+    /// Replaces what was `seen`; returns the bytes written, or `None` if another process has replaced it.
     pub(crate) async fn replace_progress(
         &self,
         webhook: i64,
