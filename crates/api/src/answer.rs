@@ -7,8 +7,7 @@ use axum::response::{IntoResponse, Response};
 use engine::{Failure, WriteResult};
 use futures::stream::{BoxStream, StreamExt};
 use serde::Serialize;
-
-use crate::compress::{LONG_BYTES, SharedCompression};
+use server::compress::{LONG_BYTES, SharedCompression};
 
 /// More than most answers have, so that their text is written into one piece of memory.
 const BODY_BYTES: usize = 1_024;

@@ -8,14 +8,15 @@ use engine::Engine;
 use passwords::Passwords;
 use passwords::places::CallerPlaces;
 use passwords::throttle::{SIGN_IN_WINDOW_MS, SIGN_INS_MAX, Throttle};
+use server::cors::AllowedOrigins;
+use server::peer::TrustedProxies;
+use server::request_rate::RequestRate;
+use server::traces::RequestTracer;
 use webhooks::Webhooks;
 
-use crate::cors::AllowedOrigins;
 use crate::guesses::GuessLimiter;
 use crate::metrics::StoreMetrics;
-use crate::peer::TrustedProxies;
 use crate::reads::ReadLimiter;
-use crate::request_rate::RequestRate;
 use crate::token::TokenService;
 use crate::tried::UNKNOWN_LOOKED_AT_MAX;
 
@@ -56,6 +57,13 @@ pub struct AccessPolicy {
     pub has_no_pace: bool,
     pub figures: Arc<StoreMetrics>,
     pub rate: Option<Arc<RequestRate>>,
+}
+
+impl AccessPolicy {
+    /// `None` if requests are to be no spans.
+    pub fn tracer(&self) -> Option<RequestTracer> {
+        self.traced.then(|| RequestTracer::new(self.space.clone()))
+    }
 }
 
 /// Whether anyone may make an account here.

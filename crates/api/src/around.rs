@@ -9,17 +9,18 @@ use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use coupon::language::Lang;
-use engine::Engine;
+use engine::{Engine, FieldFault};
+use server::compress::{self, SharedCompression};
+use server::pace::RateQuota;
+use server::request_rate::RequestRate;
+use server::route::RouteTemplate;
+use server::traces::{self, RequestSpan, RequestTracer};
 
 use crate::app::AccessPolicy;
-use crate::compress::{self, SharedCompression};
 use crate::extract::{leaves_key_unread, unread_key};
-use crate::metrics::{RouteTemplate, StoreMetrics};
-use crate::pace::RateQuota;
+use crate::metrics::StoreMetrics;
 use crate::problem::{ApiErrorCode, FailureCause, Problem, SEE_LOG};
 use crate::request_log::{EndedRequest, RequestLog};
-use crate::request_rate::RequestRate;
-use crate::traces::{self, RequestSpan, RequestTracer};
 
 /// Longest id that a client may give its request, in characters.
 pub(crate) const REQUEST_ID_LEN_MAX: usize = 64;
@@ -43,7 +44,7 @@ impl LayerState {
     pub(crate) fn new(access: &AccessPolicy, engine: Option<Arc<Engine>>) -> Arc<LayerState> {
         let (figures, rate) = (Arc::clone(&access.figures), access.rate.clone());
         let log = RequestLog::new(access.space.is_some());
-        Arc::new(LayerState { figures, rate, log, tracer: RequestTracer::of(access), engine })
+        Arc::new(LayerState { figures, rate, log, tracer: access.tracer(), engine })
     }
 
     /// Takes one request of the limit, if there is one.
@@ -77,7 +78,11 @@ pub(crate) async fn around(
     };
     if let (Some(engine), true) = (&around.engine, SharedCompression::marks(&response)) {
         // Boxed: its future is not moved around with the other requests.
-        response = Box::pin(compress::elsewhere(engine, response)).await;
+        let compressed = Box::pin(compress::elsewhere(|read| engine.limited(read), response)).await;
+        response = compressed.unwrap_or_else(|error| {
+            tracing::error!(%error, "an answer could not be compressed");
+            panicked()
+        });
     }
     let mut refused = None;
     if let Some(problem) = response.extensions_mut().remove::<Arc<Problem>>() {
@@ -98,7 +103,7 @@ pub(crate) async fn around(
     around.figures.request(route, &method, status, took);
     let trace = span.as_ref().map(RequestSpan::trace_id).or(parent.map(|it| it.trace_id()));
     if let Some(span) = span {
-        span.end(status, refused.as_ref().map(|problem| problem.code()));
+        span.end(status, refused.as_ref().map(|problem| problem.code().as_str()));
     }
     if let Some(problem) = refused {
         let (id, method) = (id.as_str(), &method);
@@ -125,8 +130,9 @@ fn write_out<'a>(
     *response.body_mut() = Body::from(body);
 }
 
-/// The answer to a request that is for no store.
-pub(crate) fn refused(request: &Request, problem: Problem) -> Response {
+/// The answer to a request that names several hosts, and so is for no store.
+pub fn two_hosts(request: &Request) -> Response {
+    let problem = Problem::invalid(vec![FieldFault::new("Host", "is there more than once")]);
     let id = request_id(request);
     let mut response = problem.clone().into_response();
     let languages = request.headers().get_all(header::ACCEPT_LANGUAGE);
@@ -155,4 +161,20 @@ fn request_id(request: &Request) -> String {
 pub(crate) fn panicked() -> Response {
     // The panic itself has been logged by its hook.
     Problem::new(ApiErrorCode::Internal, SEE_LOG).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::to_bytes;
+    use axum::http::StatusCode;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn two_hosts_are_a_problem() {
+        let response = two_hosts(&Request::new(Body::empty()));
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+        let body = to_bytes(response.into_body(), 1_000).await.expect("a body");
+        assert!(String::from_utf8_lossy(&body).contains("\"code\":\"INVALID\""), "{body:?}");
+    }
 }

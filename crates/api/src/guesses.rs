@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use coupon::ids::UserId;
 use coupon::refusal::Refusal;
 use engine::{ACCOUNT_PREFIX, Caller, Failure, Role};
-use tokio::time::sleep;
-
-use crate::accept::PER_PEER_MAX;
-use crate::pace::{PaceLimiter, PaceRule, rest};
-use crate::problem::Problem;
 use passwords::places::{CallerPlaces, TakenPlace};
 use passwords::throttle::Throttle;
+use server::accept::PER_PEER_MAX;
+use server::pace::{PaceLimiter, PaceRule, rest};
+use tokio::time::sleep;
+
+use crate::problem::Problem;
 
 /// Unknown codes that one user may ask for within [`GUESS_WINDOW_MS`]: more than anybody mistypes.
 pub const GUESSES_MAX: u32 = 20;

@@ -2,16 +2,13 @@
 //!
 //! A handler extracts, calls the engine and answers; what a status means is in one table
 //! ([`problem`]), and the document of the interface is generated from the handlers ([`openapi`]).
-//! Only this crate knows jsonwebtoken, and only `console` beside it knows axum.
+//! Only this crate knows jsonwebtoken; connections and layers are those of `server`.
 
-pub mod accept;
 mod answer;
 mod app;
 mod around;
 pub mod bodies;
 mod closed;
-mod compress;
-mod cors;
 mod cursor;
 pub mod docs;
 mod extract;
@@ -23,27 +20,21 @@ pub mod jwks;
 mod metrics;
 pub mod openapi;
 pub mod outbound;
-mod pace;
 mod pages;
 mod paging;
-mod patient;
-pub mod peer;
 pub mod problem;
 mod reads;
 mod receiver;
 mod request_log;
-mod request_rate;
 mod routes;
-mod spaces;
 mod tags;
 pub mod token;
-mod traces;
 mod tried;
 pub mod views;
 mod webhook_feed;
 
 pub use app::{AccessPolicy, App, BadSignUp, SIGN_UP_WINDOW_MS, SIGN_UPS_MAX, SignUp};
-pub use cors::{AllowedOrigins, BadOrigins, ORIGINS_MAX};
+pub use around::two_hosts;
 pub use extract::{BODY_BYTES_MAX, BODY_TIMEOUT};
 pub use guesses::{ASKING_MAX, GUESS_WINDOW_MS, GUESSES_HERE_MAX, GUESSES_MAX};
 pub use handlers::accounts::USER_TOKEN_TTL_MS;
@@ -52,8 +43,5 @@ pub use metrics::StoreMetrics;
 pub use passwords::Passwords;
 pub use passwords::throttle::{SIGN_IN_WINDOW_MS, SIGN_INS_MAX, SIGNING_MAX};
 pub use receiver::{WebhookRequest, receiver};
-pub use request_rate::{REQUESTS_PER_S_MAX, RequestRate};
-pub use routes::{app, app_with};
-pub use spaces::{HttpService, Space, by_host};
-pub use traces::traced;
+pub use routes::{app, app_with, closed_space};
 pub use webhook_feed::WebhookFeed;

@@ -6,7 +6,6 @@ use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
@@ -18,6 +17,7 @@ use metrics_exporter_prometheus::{
     Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
 use metrics_util::MetricKindMask;
+use server::route::known;
 
 use crate::app::App;
 use crate::figures::{self, HTTP_REQUEST_DURATION, PROBLEMS};
@@ -86,7 +86,7 @@ impl StoreMetrics {
         StoreMetrics { recorder, handle, requests: RwLock::default(), problems, over_the_rate }
     }
 
-    /// `route` is that of [`RouteTemplate`].
+    /// `route` is that of [`server::route::RouteTemplate`].
     pub(crate) fn request(&self, route: &str, method: &Method, status: StatusCode, took: Duration) {
         let method = known(method);
         let record = |all: &HashMap<String, Vec<RequestSeries>>| {
@@ -156,26 +156,6 @@ impl StoreMetrics {
     fn with<T>(&self, work: impl FnOnce() -> T) -> T {
         metrics::with_local_recorder(&self.recorder, work)
     }
-}
-
-/// The template of the path that a request asks for, so that codes make no time series.
-pub(crate) struct RouteTemplate(Option<MatchedPath>);
-
-impl RouteTemplate {
-    pub(crate) fn of(request: &Request) -> RouteTemplate {
-        RouteTemplate(request.extensions().get::<MatchedPath>().cloned())
-    }
-
-    /// `none` where no route has such a path.
-    pub(crate) fn as_str(&self) -> &str {
-        self.0.as_ref().map_or("none", MatchedPath::as_str)
-    }
-}
-
-/// A client may send any word as a method; each would be a time series of its own.
-pub(crate) fn known(method: &Method) -> &'static str {
-    const KNOWN: [&str; 7] = ["GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS"];
-    KNOWN.into_iter().find(|word| *word == method.as_str()).unwrap_or("other")
 }
 
 /// Samples pile up until a scrape folds them into the buckets. If nobody scrapes, this does, until

@@ -11,8 +11,8 @@ use axum::extract::rejection::QueryRejection;
 use axum::http::{HeaderValue, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use server::compress::SharedCompression;
 
-use crate::compress::SharedCompression;
 use crate::docs::{self, SearchIndex};
 use crate::extract::no_such;
 use crate::openapi;

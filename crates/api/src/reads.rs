@@ -12,10 +12,10 @@ use axum::http::Uri;
 use axum::http::request::Parts;
 use engine::{Caller, Role};
 use passwords::places::{CallerPlaces, TakenPlace};
+use server::pace::{PaceLimiter, PaceRule, rest};
 
 use crate::app::App;
 use crate::extract::AuthenticatedCaller;
-use crate::pace::{PaceLimiter, PaceRule, rest};
 use crate::problem::Problem;
 
 /// Reads that one caller may have under way or waiting: a page of a shop opens a handful.

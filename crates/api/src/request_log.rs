@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use axum::http::{Method, StatusCode};
 use opentelemetry::TraceId;
+use server::pace::OnePace;
 
-use crate::pace::OnePace;
 use crate::problem::ApiErrorCode;
 
 /// Most lines of a second: with 300 bytes each, some 2.5 GB a day.

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
+use axum::response::IntoResponse;
 use engine::Engine;
+use server::compress;
+use server::spaces::HttpService;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::{AccessPolicy, App};
@@ -12,7 +15,7 @@ use crate::around::{LayerState, around, panicked};
 use crate::extract::no_such_path;
 use crate::problem::{ApiErrorCode, Problem};
 use crate::token::TokenService;
-use crate::{compress, metrics, openapi, pages};
+use crate::{metrics, openapi, pages};
 
 /// With the default [`AccessPolicy`].
 pub fn app(engine: Arc<Engine>, tokens: Arc<TokenService>) -> Router {
@@ -40,4 +43,13 @@ pub fn app_with(engine: Arc<Engine>, tokens: Arc<TokenService>, access: AccessPo
         Some(cors) => routes.layer(cors),
         None => routes,
     }
+}
+
+/// Says to everybody that the space is not served.
+pub fn closed_space(name: &str) -> HttpService {
+    let access = AccessPolicy { space: Some(name.to_owned()), ..AccessPolicy::default() };
+    let why = "this space is not served at the moment; the log of the server says why";
+    Router::new()
+        .fallback(async move || Problem::new(ApiErrorCode::StoreUnavailable, why).into_response())
+        .layer(from_fn_with_state(LayerState::new(&access, None), around))
 }

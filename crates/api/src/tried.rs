@@ -7,10 +7,10 @@ use attempts::{Attempt, AttemptLog, FileError, masked};
 use coupon::code::CodeText;
 use coupon::ids::{OrderRef, UserId};
 use engine::{Caller, Failure, Role};
+use passwords::peer::Peer;
 
 use crate::app::App;
 use crate::guesses::EVERYBODY;
-use crate::peer::Peer;
 use crate::problem::{ApiErrorCode, Problem, SEE_LOG};
 
 /// Unknown codes of a second that are looked at more closely, 0.1 ms each.

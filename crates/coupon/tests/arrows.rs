@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Each crate, and the crates of this workspace that it may use.
-const ARROWS: [(&str, &[&str]); 28] = [
+const ARROWS: [(&str, &[&str]); 29] = [
     ("coupon", &[]),
     ("router", &["coupon"]),
     ("hot", &["coupon", "router"]),
@@ -23,7 +23,8 @@ const ARROWS: [(&str, &[&str]); 28] = [
     ("webhooks", &["hot"]),
     ("passwords", &[]),
     ("command-line", &[]),
-    ("api", &["attempts", "coupon", "engine", "passwords", "webhooks"]),
+    ("server", &["passwords"]),
+    ("api", &["attempts", "coupon", "engine", "passwords", "server", "webhooks"]),
     ("console", &["attempts", "coupon", "engine", "passwords", "webhooks"]),
     (
         "couponry",
@@ -42,12 +43,13 @@ const ARROWS: [(&str, &[&str]); 28] = [
             "verify",
             "attempts",
             "webhooks",
+            "server",
             "api",
             "console",
         ],
     ),
     // A second binary over the same stores. It uses the settings of the first.
-    ("history", &["coupon", "hot", "cold", "engine", "api", "couponry"]),
+    ("history", &["coupon", "hot", "cold", "engine", "server", "api", "couponry"]),
     // These two speak HTTP only.
     ("loadtest", &[]),
     ("kafka", &[]),
@@ -82,9 +84,9 @@ const ALONE: [(&str, &[&str]); 13] = [
     ("delta_kernel", &["cold"]),
     ("parquet", &["cold"]),
     ("object_store", &["cold", "simulation"]),
-    ("axum", &["api", "console", "peers"]),
+    ("axum", &["api", "console", "peers", "server"]),
     ("jsonwebtoken", &["api"]),
-    ("hyper", &["api", "kafka"]),
+    ("hyper", &["kafka", "server"]),
     ("utoipa", &["api"]),
     ("clap", &["couponry", "history", "kafka", "loadtest", "peers", "simulation"]),
     ("datafusion", &["history"]),

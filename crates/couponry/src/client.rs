@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use api::outbound::{self, BodyReadError, whole};
 use api::problem::{FailureCause, NO_CODE_KEY};
 use api::token::{LocalKey, LocalKeys, SECRET_BYTES_MIN, TTL_MS_MAX, TokenService};
-use api::{AccessPolicy, HttpService, IMPORT_IDLE};
+use api::{AccessPolicy, IMPORT_IDLE};
 use bytes::Bytes;
 use command_line::{CursorCycleDetector, SecretText};
 use engine::PAGE_MAX;
@@ -19,6 +19,7 @@ use reqwest::{Body, Client, Method, RequestBuilder, Response, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use server::spaces::HttpService;
 use tower::ServiceExt;
 
 use crate::failure::{CliError, cause};

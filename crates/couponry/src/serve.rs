@@ -11,7 +11,7 @@ mod spaces;
 mod store;
 mod traces;
 
-use api::accept::{self, ListenerLimits};
+use server::accept::{self, ListenerLimits};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -68,7 +68,7 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, CliError> {
         main.end_console();
         spaces.end_consoles();
     };
-    let served = accept::serve(listener, app, limits, stop).await;
+    let served = accept::serve(listener, app, api::two_hosts, limits, stop).await;
     let _ = std::fs::remove_file(&address_file);
     futures::join!(main.stop(), spaces.stop());
     traces.stop().await;

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use api::accept::{self, ListenerLimits};
 use api::history::{QueryAnswer, QueryBackend, QueryBody, QueryForm};
 use api::problem::{ApiErrorCode, Problem};
 use couponry::bootstrap::{CliError, Opened, stopped};
@@ -10,6 +9,7 @@ use engine::{Engine, FieldFault};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
+use server::accept::{self, ListenerLimits};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -85,7 +85,8 @@ pub(crate) async fn run(
     // Scripts wait for this line before they connect.
     println!("couponry-history {}\n\n  address    http://{address}", env!("CARGO_PKG_VERSION"));
     let app = api::history::app(Arc::clone(opened.engine()), tokens, Arc::new(desk));
-    let drained = accept::serve(listener, app, ListenerLimits::default(), stop).await;
+    let drained =
+        accept::serve(listener, app, api::two_hosts, ListenerLimits::default(), stop).await;
     match drained.map_err(CliError::because("the service stopped"))?.cut_off {
         0 => tracing::info!("stopped, every query answered"),
         cut_off => tracing::warn!(cut_off, "stopped, some connections were cut off"),

@@ -10,10 +10,10 @@ use engine::FieldFault;
 use futures::StreamExt;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use server::patient;
 use utoipa::ToSchema;
 
 use super::said;
-use crate::patient;
 use crate::problem::{ApiErrorCode, Problem};
 
 /// Longest JSON body, in bytes: the largest field, `metadata`, has 4 KiB.

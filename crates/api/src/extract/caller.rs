@@ -8,10 +8,10 @@ use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use engine::{ACCOUNT_PREFIX, Caller};
+use passwords::peer::Peer;
+use server::accept::ConnectionState;
 
-use crate::accept::ConnectionState;
 use crate::app::App;
-use crate::peer::Peer;
 use crate::problem::{ApiErrorCode, Problem};
 use crate::token::{BadToken, TokenIssuer};
 

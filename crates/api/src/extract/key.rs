@@ -8,8 +8,8 @@ use axum::extract::{FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, Method};
 use engine::FieldFault;
+use server::route::RouteTemplate;
 
-use crate::metrics::RouteTemplate;
 use crate::problem::Problem;
 
 const HEADER: HeaderName = HeaderName::from_static("idempotency-key");

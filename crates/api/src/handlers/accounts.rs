@@ -8,6 +8,7 @@ use coupon::calendar::format_instant;
 use coupon::ids::UserId;
 use coupon::time::Millis;
 use engine::{Account, Failure, WriteResult};
+use passwords::peer::Peer;
 use passwords::places::TakenPlace;
 use passwords::{Password, PasswordError, Purpose};
 
@@ -15,7 +16,6 @@ use crate::answer::{CreatedJson, OkJson};
 use crate::app::{App, SignUp};
 use crate::bodies::{Credentials, FieldReader};
 use crate::extract::{AuthenticatedCaller, Json, UserInPath, WhereFrom, named, unauthenticated};
-use crate::peer::Peer;
 use crate::problem::{ApiErrorCode, Problem, SEE_LOG};
 use crate::token::Role;
 use crate::tried::TriedCall;

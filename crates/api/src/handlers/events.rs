@@ -9,9 +9,9 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use engine::{EventType, EventsAnswer, EventsRequest, FeedStart};
 use serde::Deserialize;
+use server::accept::ShutdownFlag;
 use utoipa::IntoParams;
 
-use crate::accept::ShutdownFlag;
 use crate::answer::OkJson;
 use crate::bodies::FieldReader;
 use crate::closed;

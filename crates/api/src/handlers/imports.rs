@@ -15,6 +15,7 @@ use engine::import::{FileFormat, IgnoredColumns, ImportRequest, TEMPLATE};
 use engine::{FieldFault, WriteResult};
 use futures::stream::{BoxStream, StreamExt, once, try_unfold};
 use serde::Deserialize;
+use server::patient;
 use utoipa::IntoParams;
 
 use crate::answer::{CreatedJson, csv};
@@ -24,7 +25,6 @@ use crate::extract::{
     AuthenticatedCaller, CAMPAIGN, CampaignInPath, IdempotencyKey, Json, QueryParams, is_type,
     named,
 };
-use crate::patient;
 use crate::problem::{ApiErrorCode, Problem};
 use crate::views::{BatchBody, BatchOrDryRun, DryRunBody};
 

@@ -24,7 +24,7 @@ async fn a_peer_has_one_share_of_all_spaces() {
     };
     let spaces = [space(), space()];
     // These tests have no connection, so all of them come from one peer.
-    let peer = api::peer::Peer::NOWHERE.to_string();
+    let peer = passwords::peer::Peer::NOWHERE.to_string();
     let begin = || passwords.begin(Purpose::SignIn, &peer);
     let share: Vec<_> = (0..api::SIGNING_MAX).map(|_| begin().expect("its share")).collect();
     for space in &spaces {

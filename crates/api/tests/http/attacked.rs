@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use api::accept::{ListenerLimits, serve};
 use engine::Role;
 use serde_json::json;
+use server::accept::{ListenerLimits, serve};
 use tokio::net::TcpListener;
 
 use crate::service::{Service, Shop};
@@ -83,6 +83,7 @@ async fn redemptions_beside_attacks() {
     tokio::spawn(serve(
         listener,
         service.router(),
+        api::two_hosts,
         ListenerLimits::default(),
         std::future::pending(),
     ));

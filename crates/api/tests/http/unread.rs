@@ -3,8 +3,8 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use api::accept::{ListenerLimits, serve};
 use engine::Role;
+use server::accept::{ListenerLimits, serve};
 use tokio::net::TcpListener;
 use tokio::task::spawn_blocking;
 
@@ -24,6 +24,7 @@ async fn a_client_that_sends_it_all_gets_the_problem() {
     tokio::spawn(serve(
         listener,
         service.router(),
+        api::two_hosts,
         ListenerLimits::default(),
         std::future::pending(),
     ));

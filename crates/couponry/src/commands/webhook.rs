@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use api::WebhookRequest;
-use api::accept::{self, ListenerLimits};
 use clap::{Args, Subcommand};
+use server::accept::{self, ListenerLimits};
 use tokio::net::TcpListener;
 use webhooks::Secrets;
 
@@ -64,7 +64,8 @@ pub(crate) async fn run(command: &WebhookCommand) -> Result<Ended, CliError> {
         let _ = output::say_json(&line);
         status
     });
-    let served = accept::serve(listener, app, ListenerLimits::default(), stop).await;
+    let served =
+        accept::serve(listener, app, api::two_hosts, ListenerLimits::default(), stop).await;
     served.map_err(CliError::because("the listener stopped"))?;
     Ok(Ended::Done)
 }

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 
-use api::{HttpService, Space};
 use futures::future::{join_all, pending};
+use server::spaces::{HttpService, Space, by_host};
 use tracing::{Instrument, Span, error_span};
 
 use super::store::{Machine, Served, Store};
@@ -100,10 +100,12 @@ impl Spaces {
     pub(super) fn start(self, machine: &Machine) -> ServedSpaces {
         let start = |OneSpace { name, hosts, store }: OneSpace| {
             let started = store.ok().map(|store| span(&name).in_scope(|| store.start(machine)));
-            let (served, space) = match started {
-                Some((served, service)) => (Some(served), Space::new(name.as_str(), service)),
-                None => (None, Space::unserved(name.as_str())),
+            let closed = api::closed_space(name.as_str());
+            let (served, service) = match started {
+                Some((served, service)) => (Some(served), service),
+                None => (None, closed.clone()),
             };
+            let space = Space::new(name.as_str(), service, closed);
             OneServed { name, hosts, served, space }
         };
         ServedSpaces(self.0.into_iter().map(start).collect())
@@ -116,7 +118,7 @@ impl ServedSpaces {
         if self.0.is_empty() {
             return main;
         }
-        api::by_host(main, self.0.iter().map(|it| (it.hosts.clone(), it.space.clone())).collect())
+        by_host(main, self.0.iter().map(|it| (it.hosts.clone(), it.space.clone())).collect())
     }
 
     /// Closes each space whose store turns out to be another one; never ends.

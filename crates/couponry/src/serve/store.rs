@@ -7,14 +7,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::console::Console;
-use api::peer::TrustedProxies;
 use api::token::TokenService;
-use api::{AccessPolicy, HttpService, Passwords, RequestRate, StoreMetrics, WebhookFeed};
+use api::{AccessPolicy, Passwords, StoreMetrics, WebhookFeed};
 use attempts::AttemptLog;
 use cold::BucketPatience;
 use engine::Engine;
 use engine::import::REJECTED_KEPT_DAYS;
 use futures::FutureExt;
+use server::peer::TrustedProxies;
+use server::request_rate::RequestRate;
+use server::spaces::HttpService;
+use server::traces::traced;
 use tokio::sync::{Mutex, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::{Instrument, Span};
@@ -115,7 +118,7 @@ impl Store {
         });
         let reload = reload::watch(opened.keys.clone(), Arc::clone(&tokens), console.clone());
         background.spawn(reload);
-        let pages = console.clone().map(|it| api::traced(::console::pages(it), &access));
+        let pages = console.clone().map(|it| traced(::console::pages(it), access.tracer()));
         let service = api::app_with(engine, tokens, access);
         let service = match pages {
             Some(pages) => service.merge(pages),

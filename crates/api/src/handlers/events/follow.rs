@@ -10,8 +10,8 @@ use axum::response::Response;
 use engine::{Caller, EventsAnswer, EventsRequest, EventsView, FeedStart};
 use futures::stream::unfold;
 use passwords::places::TakenPlace;
+use server::accept::ShutdownFlag;
 
-use crate::accept::ShutdownFlag;
 use crate::app::App;
 use crate::extract::StreamSession;
 use crate::guesses::EVERYBODY;

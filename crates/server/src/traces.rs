@@ -17,15 +17,16 @@ use opentelemetry::trace::{
 };
 use opentelemetry::{Context, KeyValue};
 
-use crate::app::AccessPolicy;
-use crate::metrics::{RouteTemplate, known};
-use crate::problem::ApiErrorCode;
+use crate::route::{RouteTemplate, known};
+
+/// What collectors know the spans by.
+const INSTRUMENTATION: &str = "api";
 
 /// Most bytes of `tracestate`, which is passed on as it came: the least that W3C asks for.
 const STATE_BYTES_MAX: usize = 512;
 
 /// The span of the caller, from `traceparent` and `tracestate`.
-pub(crate) fn parent(headers: &HeaderMap) -> Option<SpanContext> {
+pub fn parent(headers: &HeaderMap) -> Option<SpanContext> {
     let mut parts = headers.get("traceparent")?.to_str().ok()?.split('-');
     let (version, trace, span, flags) =
         (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
@@ -48,22 +49,19 @@ pub(crate) fn parent(headers: &HeaderMap) -> Option<SpanContext> {
     parent.is_valid().then_some(parent)
 }
 
-pub(crate) struct RequestTracer {
+pub struct RequestTracer {
     tracer: BoxedTracer,
     space: Option<String>,
 }
 
 impl RequestTracer {
-    /// `None` if requests are to be no spans.
-    pub(crate) fn of(access: &AccessPolicy) -> Option<RequestTracer> {
-        access.traced.then(|| RequestTracer {
-            tracer: global::tracer(env!("CARGO_PKG_NAME")),
-            space: access.space.clone(),
-        })
+    /// `space` is the name of the store, if it is one of several of a process.
+    pub fn new(space: Option<String>) -> RequestTracer {
+        RequestTracer { tracer: global::tracer(INSTRUMENTATION), space }
     }
 
     /// Its parent decides whether the span is recorded, or else the share of the settings.
-    pub(crate) fn begin(
+    pub fn begin(
         &self,
         parent: Option<&SpanContext>,
         method: &Method,
@@ -91,8 +89,8 @@ impl RequestTracer {
 }
 
 /// Makes the requests to pages beside the API spans, as those to the API are.
-pub fn traced(pages: Router, access: &AccessPolicy) -> Router {
-    match RequestTracer::of(access) {
+pub fn traced(pages: Router, tracer: Option<RequestTracer>) -> Router {
+    match tracer {
         Some(tracer) => pages.layer(from_fn_with_state(Arc::new(tracer), as_span)),
         None => pages,
     }
@@ -111,23 +109,24 @@ async fn as_span(
 }
 
 /// Dropped before [`RequestSpan::end`], it ends without a result: the client is gone.
-pub(crate) struct RequestSpan(Context);
+pub struct RequestSpan(Context);
 
 impl RequestSpan {
-    pub(crate) fn trace_id(&self) -> TraceId {
+    pub fn trace_id(&self) -> TraceId {
         self.0.span().span_context().trace_id()
     }
 
     /// Does `work`, whose spans are then below this one.
-    pub(crate) async fn around<T>(&self, work: impl Future<Output = T>) -> T {
+    pub async fn around<T>(&self, work: impl Future<Output = T>) -> T {
         work.with_context(self.0.clone()).await
     }
 
-    pub(crate) fn end(self, status: StatusCode, refused: Option<ApiErrorCode>) {
+    /// `refused` says what the problem is.
+    pub fn end(self, status: StatusCode, refused: Option<&'static str>) {
         let span = self.0.span();
         span.set_attribute(KeyValue::new("http.response.status_code", i64::from(status.as_u16())));
         if let Some(code) = refused {
-            span.set_attribute(KeyValue::new("error.type", code.as_str()));
+            span.set_attribute(KeyValue::new("error.type", code));
         }
         if status.is_server_error() {
             // Whoever sends nonsense is no error of the service.

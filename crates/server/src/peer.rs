@@ -12,8 +12,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::http::{HeaderMap, HeaderName, header};
 use ipnet::IpNet;
 
-pub use passwords::peer::Peer;
-
 /// Most networks in the setting: more than anybody has proxies in front of one service.
 pub const PROXIES_MAX: usize = 64;
 

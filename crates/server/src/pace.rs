@@ -10,7 +10,7 @@ use tokio::time::sleep;
 /// The generic cell rate algorithm (ITU-T I.371): its state is one moment, when the next cell would be due if all had
 /// kept to the pace.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct PaceRule {
+pub struct PaceRule {
     every: Duration,
     ahead_max: Duration,
     wait_max: Duration,
@@ -20,7 +20,7 @@ impl PaceRule {
     /// `at_once` without a wait for whoever has rested, then one `every` so often. No turn is given out that is
     /// further away than `waiting` others: more do not wait at a time, so those before it belong to callers who have
     /// gone.
-    pub(crate) const fn new(every: Duration, at_once: u32, waiting: u32) -> PaceRule {
+    pub const fn new(every: Duration, at_once: u32, waiting: u32) -> PaceRule {
         let ahead_max = every.saturating_mul(at_once.saturating_sub(1));
         PaceRule { every, ahead_max, wait_max: every.saturating_mul(waiting) }
     }
@@ -34,7 +34,7 @@ impl PaceRule {
 }
 
 /// Waits. No time at all would otherwise be a tick of the timer.
-pub(crate) async fn rest(wait: Duration) {
+pub async fn rest(wait: Duration) {
     if !wait.is_zero() {
         sleep(wait).await;
     }
@@ -42,28 +42,28 @@ pub(crate) async fn rest(wait: Duration) {
 
 /// A [`PaceRule`] of one thing. What would have to wait is refused, and takes no turn.
 #[derive(Debug)]
-pub(crate) struct OnePace {
+pub struct OnePace {
     rule: PaceRule,
     due: Mutex<Instant>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct RateQuota {
+pub struct RateQuota {
     /// Turns that could be taken at once now.
-    pub(crate) remaining: u128,
+    pub remaining: u128,
     /// How long it is until that is as many as after a rest.
-    pub(crate) full_in: Duration,
+    pub full_in: Duration,
     /// How long to wait, where the turn is refused.
-    pub(crate) refused: Option<Duration>,
+    pub refused: Option<Duration>,
 }
 
 impl OnePace {
     /// So many in `time`, all of them at once after a rest.
-    pub(crate) fn new(turns: u32, time: Duration) -> OnePace {
+    pub fn new(turns: u32, time: Duration) -> OnePace {
         OnePace { rule: PaceRule::new(time / turns, turns, 0), due: Mutex::new(Instant::now()) }
     }
 
-    pub(crate) fn take(&self, now: Instant) -> RateQuota {
+    pub fn take(&self, now: Instant) -> RateQuota {
         let PaceRule { every, ahead_max, .. } = self.rule;
         let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
         let wait = due.saturating_duration_since(now + ahead_max);
@@ -80,7 +80,7 @@ impl OnePace {
 /// A [`PaceRule`] for each of many keys. State is in memory, per process, and bounded; keys are kept as 64-bit SipHash
 /// under a random key.
 #[derive(Debug)]
-pub(crate) struct PaceLimiter {
+pub struct PaceLimiter {
     rule: PaceRule,
     keys_max: usize,
     hasher: RandomState,
@@ -89,14 +89,14 @@ pub(crate) struct PaceLimiter {
 
 impl PaceLimiter {
     /// For each of at most `keys_max` keys, some 50 bytes each. Past that all begin anew.
-    pub(crate) fn new(rule: PaceRule, keys_max: usize) -> PaceLimiter {
+    pub fn new(rule: PaceRule, keys_max: usize) -> PaceLimiter {
         let keys_max = keys_max.max(1);
         PaceLimiter { rule, keys_max, hasher: RandomState::new(), due: Mutex::default() }
     }
 
     /// Takes the next `turns` of `key`; how long it is from `now` until the first. A turn that is not
     /// used is lost, unless [`PaceLimiter::settle`] gives it back.
-    pub(crate) fn wait(&self, key: &str, turns: u32, now: Instant) -> Duration {
+    pub fn wait(&self, key: &str, turns: u32, now: Instant) -> Duration {
         let hash = self.hasher.hash_one(key);
         let mut all = self.due.lock().unwrap_or_else(PoisonError::into_inner);
         if all.len() >= self.keys_max && !all.contains_key(&hash) {
@@ -110,7 +110,7 @@ impl PaceLimiter {
     }
 
     /// Counts `used` turns of `key` where `taken` were taken before it was known how many it needs.
-    pub(crate) fn settle(&self, key: &str, taken: u32, used: u32) {
+    pub fn settle(&self, key: &str, taken: u32, used: u32) {
         let hash = self.hasher.hash_one(key);
         let mut all = self.due.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(due) = all.get_mut(&hash) {

@@ -11,14 +11,9 @@ use axum::Router;
 use axum::extract::Request;
 use axum::http::header::HOST;
 use axum::http::uri::Authority;
-use axum::middleware::from_fn_with_state;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use tower::ServiceExt;
 use tracing::{Instrument, info_span};
-
-use crate::app::AccessPolicy;
-use crate::around::{LayerState, around};
-use crate::problem::{ApiErrorCode, Problem};
 
 /// What answers the requests to one store.
 pub type HttpService = Router;
@@ -33,19 +28,13 @@ pub struct Space {
 }
 
 impl Space {
-    pub fn new(name: &str, service: HttpService) -> Space {
+    /// `closed` says to everybody that the space cannot be served.
+    pub fn new(name: &str, service: HttpService, closed: HttpService) -> Space {
         let is_closed = Arc::new(AtomicBool::new(false));
-        Space { name: name.into(), open: service, closed: closed(name), is_closed }
+        Space { name: name.into(), open: service, closed, is_closed }
     }
 
-    /// A space that cannot be served: it says so to everybody.
-    pub fn unserved(name: &str) -> Space {
-        let space = Space::new(name, closed(name));
-        space.close();
-        space
-    }
-
-    /// From now on it answers as [`Space::unserved`].
+    /// From now on it cannot be served.
     pub fn close(&self) {
         self.is_closed.store(true, Ordering::Relaxed);
     }
@@ -90,14 +79,6 @@ fn host(request: &Request) -> Option<String> {
         }
     };
     Some(host.strip_suffix('.').map(str::to_owned).unwrap_or(host))
-}
-
-fn closed(name: &str) -> HttpService {
-    let access = AccessPolicy { space: Some(name.to_owned()), ..AccessPolicy::default() };
-    let why = "this space is not served at the moment; the log of the server says why";
-    Router::new()
-        .fallback(async move || Problem::new(ApiErrorCode::StoreUnavailable, why).into_response())
-        .layer(from_fn_with_state(LayerState::new(&access, None), around))
 }
 
 #[cfg(test)]

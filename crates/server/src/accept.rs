@@ -3,7 +3,7 @@
 //! `axum::serve` keeps silent connections for ever and its shutdown has no deadline. Here a
 //! connection has [`ListenerLimits::header_timeout`] to send a whole header, [`ListenerLimits::idle_timeout`] to
 //! begin the next (more for a known client), and at shutdown [`ListenerLimits::drain`] to finish. The
-//! extractors limit slow *bodies* (`extract::BODY_TIMEOUT`). One peer has a share of the places; if
+//! extractors limit slow *bodies* (`BODY_TIMEOUT` of `api`). One peer has a share of the places; if
 //! none is left, the loop closes the connection that has waited for its client the longest.
 
 mod bodies;
@@ -24,7 +24,7 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::header::{CONNECTION, HOST};
 use axum::http::{HeaderName, HeaderValue};
-use engine::FieldFault;
+use axum::response::Response;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1::Builder;
@@ -36,17 +36,14 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 use tower::ServiceExt;
 
+pub use self::connections::ConnectionState;
 pub use self::limits::{ListenerLimits, PER_PEER_MAX};
-
-pub(crate) use self::connections::ConnectionState;
 
 use self::bodies::{IncomingBody, OutgoingBody, discard};
 use self::connections::{ConnectionRegistry, ConnectionSlot};
 use self::door::AdmissionGate;
 use self::limits::{BUFFER_BYTES_MAX, HEADER_BYTES_MAX, HEADERS_MAX, KEEP_ALIVE_SLACK};
 use self::stream::TimedStream;
-use crate::around;
-use crate::problem::Problem;
 
 /// How much later hyper would close a connection than [`TimedStream`], which looks twice.
 const AFTER_TIMED: Duration = Duration::from_secs(60);
@@ -62,6 +59,9 @@ const LAST_ACCEPT: Duration = Duration::from_millis(50);
 
 /// How long to wait for connections that were cut off: they end at their next await.
 const CUT_OFF_WAIT: Duration = Duration::from_secs(1);
+
+/// What a request gets that names more than one host.
+pub type TwoHostsAnswer = fn(&Request<Body>) -> Response;
 
 /// Whether the service stops. Long answers look at it and end.
 #[derive(Clone, Debug, Default)]
@@ -95,6 +95,7 @@ pub struct DrainReport {
 pub async fn serve(
     listener: TcpListener,
     app: Router,
+    two_hosts: TwoHostsAnswer,
     limits: ListenerLimits,
     stop: impl Future<Output = ()>,
 ) -> io::Result<DrainReport> {
@@ -107,7 +108,7 @@ pub async fn serve(
     let limits = Arc::new(limits);
     let take = |tasks: &mut JoinSet<()>, (stream, peer, slot): (TcpStream, _, ConnectionSlot)| {
         let stream = TimedStream::new(stream, Arc::clone(slot.seat()), &limits);
-        let app = (app.clone(), closing.clone(), Arc::clone(&limits));
+        let app = (app.clone(), two_hosts, closing.clone(), Arc::clone(&limits));
         tasks.spawn(connection(http.clone(), app, stream, peer, live.watcher(), slot));
     };
     let mut stop = std::pin::pin!(stop);
@@ -152,7 +153,7 @@ fn http(limits: &ListenerLimits) -> Builder {
 
 async fn connection(
     http: Builder,
-    (app, closing, limits): (Router, ShutdownFlag, Arc<ListenerLimits>),
+    (app, two_hosts, closing, limits): (Router, TwoHostsAnswer, ShutdownFlag, Arc<ListenerLimits>),
     stream: TimedStream,
     peer: SocketAddr,
     watcher: Watcher,
@@ -182,7 +183,7 @@ async fn connection(
             let other_host = request.headers().get_all(HOST).iter().nth(1).is_some();
             let Ok(mut answer) = match other_host {
                 // Whoever is in front may have read the other one.
-                true => Ok(around::refused(&request, two_hosts())),
+                true => Ok(two_hosts(&request)),
                 false => app.oneshot(request).await,
             };
             let how_long = match closing.is_set() {
@@ -207,10 +208,6 @@ async fn connection(
         never = discard(seat, &limits) => never,
         () = seat.evicted() => {}
     }
-}
-
-fn two_hosts() -> Problem {
-    Problem::invalid(vec![FieldFault::new("Host", "is there more than once")])
 }
 
 fn keep_alive(idle_timeout: Duration) -> Option<HeaderValue> {
@@ -254,6 +251,8 @@ mod tests {
     use std::net::TcpStream;
     use std::time::Instant;
 
+    use axum::http::StatusCode;
+    use axum::response::IntoResponse;
     use axum::routing::{get, post};
     use tokio::runtime::Runtime;
     use tokio::sync::{Notify, mpsc, oneshot};
@@ -293,6 +292,10 @@ mod tests {
         fn drop(&mut self) {
             let _the_test_has_ended = self.1.send(self.0);
         }
+    }
+
+    fn two_hosts(_: &Request<Body>) -> Response {
+        (StatusCode::BAD_REQUEST, "two hosts").into_response()
     }
 
     impl Server {
@@ -351,7 +354,7 @@ mod tests {
             let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
             let address = listener.local_addr().unwrap();
             let running = runtime.spawn(async move {
-                serve(listener, app, limits, async move {
+                serve(listener, app, two_hosts, limits, async move {
                     let _dropped_is_stop_too = stopped.await;
                 })
                 .await
@@ -661,7 +664,7 @@ mod tests {
         for (hosts, want) in cases {
             let answer = ask(&mut server.connect(), &PEER.replace("host: x", hosts));
             assert!(answer.starts_with(&format!("HTTP/1.1 {want}")), "{hosts}: {answer}");
-            assert_eq!(answer.contains("\"code\":\"INVALID\""), want == "400", "{hosts}: {answer}");
+            assert_eq!(answer.contains("two hosts"), want == "400", "{hosts}: {answer}");
         }
     }
 

@@ -6,8 +6,6 @@ use std::time::Duration;
 use axum::http::{HeaderName, HeaderValue, Method, Uri, header};
 use tower_http::cors::CorsLayer;
 
-use crate::answer::REPLAYED;
-
 /// Most origins in the setting: more than one company has shops.
 pub const ORIGINS_MAX: usize = 64;
 
@@ -61,7 +59,7 @@ fn origin(entry: &str) -> Result<HeaderValue, BadOrigins> {
 
 impl AllowedOrigins {
     /// `None` if no origin is allowed.
-    pub(crate) fn layer(&self) -> Option<CorsLayer> {
+    pub fn layer(&self) -> Option<CorsLayer> {
         if self.0.is_empty() {
             return None;
         }
@@ -77,7 +75,7 @@ impl AllowedOrigins {
         let read = [
             header::ETAG,
             header::RETRY_AFTER,
-            REPLAYED,
+            HeaderName::from_static("idempotent-replayed"),
             HeaderName::from_static("ratelimit"),
             HeaderName::from_static("ratelimit-policy"),
             HeaderName::from_static("x-request-id"),

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering}
 use std::sync::{self, Arc, PoisonError};
 use std::time::{Duration, Instant};
 
+use passwords::peer::Peer;
 use tokio::sync::{Mutex, MutexGuard, Notify};
 use tokio::task::yield_now;
 use tokio::time::timeout;
@@ -14,7 +15,6 @@ use tokio::time::timeout;
 use super::bodies::UnreadBody;
 use super::limits::{ListenerLimits, STRANGER_EVERY, STRANGERS_AT_ONCE, STRANGERS_WAITING};
 use crate::pace::{PaceRule, rest};
-use crate::peer::Peer;
 
 /// How long the accept loop waits for a place before it looks again for one that is idle by now.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -167,7 +167,7 @@ impl Drop for ConnectionSlot {
 
 /// One connection, as others see it. Each of its requests has it among its extensions.
 #[derive(Debug)]
-pub(crate) struct ConnectionState {
+pub struct ConnectionState {
     /// Whose it is; `None` for a trusted proxy, which may have any number.
     peer: Option<Peer>,
     shared: Arc<PeerState>,
@@ -233,7 +233,7 @@ impl ConnectionState {
     }
 
     /// Somebody on it has shown who they are: it may be idle for [`ListenerLimits::known_idle_timeout`].
-    pub(crate) fn let_in(&self) {
+    pub fn let_in(&self) {
         self.let_in.store(true, Ordering::Relaxed);
     }
 

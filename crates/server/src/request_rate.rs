@@ -35,16 +35,16 @@ impl RequestRate {
         }
     }
 
-    pub(crate) fn per_s(&self) -> u32 {
+    pub fn per_s(&self) -> u32 {
         self.per_s
     }
 
-    pub(crate) fn take(&self) -> RateQuota {
+    pub fn take(&self) -> RateQuota {
         self.pace.take(Instant::now())
     }
 
     /// Says in an answer what the limit is and what is left of it (draft-ietf-httpapi-ratelimit-headers-11).
-    pub(crate) fn headers(&self, quota: RateQuota, headers: &mut HeaderMap) {
+    pub fn headers(&self, quota: RateQuota, headers: &mut HeaderMap) {
         let full_in_s = quota.full_in.as_millis().div_ceil(1_000);
         let policy = format!("\"requests\";q={};w=1", self.per_s);
         let now = format!("\"requests\";r={};t={}", quota.remaining, full_in_s);

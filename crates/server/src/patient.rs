@@ -47,7 +47,7 @@ impl Future for PatientTimer {
 }
 
 /// What `work` gives, or `None` when it took longer than `limit`, and [`SECOND_LOOK`] more.
-pub(crate) async fn timeout<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+pub async fn timeout<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
     let mut work = pin!(work);
     let mut late = pin!(PatientTimer::until(Instant::now() + limit));
     tokio::select! {
