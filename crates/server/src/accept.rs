@@ -11,6 +11,7 @@ mod connections;
 mod door;
 mod limits;
 mod stream;
+mod unread;
 
 use std::convert::Infallible;
 use std::io;

@@ -1,14 +1,13 @@
-//! Bodies that tell the connection's [`ConnectionState`] what it waits for, and what is left of one that nobody reads.
+//! Bodies that tell the connection's [`ConnectionState`] what it waits for, and who reads what nobody else does.
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use hyper::HeaderMap;
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use hyper::header::EXPECT;
-use tokio::sync::Notify;
 
 use super::connections::{BusyGuard, ConnectionState};
 use super::limits::ListenerLimits;
@@ -64,57 +63,6 @@ impl Drop for IncomingBody {
         if let Some(rest) = self.inner.take_if(|it| !self.is_held_back && !it.is_end_stream()) {
             self.seat.unread.leave(rest);
         }
-    }
-}
-
-/// The rest of a body whose handler has ended.
-#[derive(Debug, Default)]
-pub(super) struct UnreadBody {
-    rest: Mutex<BodyRemainder>,
-    left: Notify,
-}
-
-#[derive(Debug, Default)]
-enum BodyRemainder {
-    #[default]
-    Nothing,
-    Left(Incoming),
-    /// It is being read.
-    Taken,
-}
-
-impl UnreadBody {
-    fn leave(&self, rest: Incoming) {
-        *self.lock() = BodyRemainder::Left(rest);
-        self.left.notify_one();
-    }
-
-    async fn taken(&self) -> Incoming {
-        loop {
-            self.left.notified().await;
-            if let BodyRemainder::Left(rest) =
-                std::mem::replace(&mut *self.lock(), BodyRemainder::Taken)
-            {
-                return rest;
-            }
-        }
-    }
-
-    /// Unless the next request has left one meanwhile.
-    fn end(&self) {
-        let mut rest = self.lock();
-        if matches!(*rest, BodyRemainder::Taken) {
-            *rest = BodyRemainder::Nothing;
-        }
-    }
-
-    /// Whether what comes from the client belongs to it.
-    pub(super) fn is_coming(&self) -> bool {
-        !matches!(*self.lock(), BodyRemainder::Nothing)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BodyRemainder> {
-        self.rest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -12,8 +12,8 @@ use tokio::sync::{Mutex, MutexGuard, Notify};
 use tokio::task::yield_now;
 use tokio::time::timeout;
 
-use super::bodies::UnreadBody;
 use super::limits::{ListenerLimits, STRANGER_EVERY, STRANGERS_AT_ONCE, STRANGERS_WAITING};
+use super::unread::UnreadBody;
 use crate::pace::{PaceRule, rest};
 
 /// How long the accept loop waits for a place before it looks again for one that is idle by now.
