@@ -82,7 +82,7 @@ fn group_page(openapi: &Value, shapes: ComponentSchemas<'_>, tag: &Value) -> Str
         ComponentSchemas::address("Problem")
     );
     for operation in operations(openapi).filter(|it| it.tag() == name) {
-        main.push_str(&operation.html(shapes));
+        main.push_str(&operation.html(shapes, &curl::commands(&operation, shapes)));
     }
     frame(name, &side(openapi, name), &main)
 }

@@ -3,7 +3,6 @@
 
 use serde_json::Value;
 
-use super::curl;
 use crate::docs::json::{list, members, text};
 use crate::docs::markdown::{block, escape, inline};
 use crate::docs::schema::{ComponentSchemas, name_html};
@@ -41,10 +40,10 @@ impl<'a> ApiOperation<'a> {
         )
     }
 
-    pub(super) fn html(&self, shapes: ComponentSchemas<'a>) -> String {
+    /// `commands` are for a shell.
+    pub(super) fn html(&self, shapes: ComponentSchemas<'a>, commands: &[String]) -> String {
         let (anchor, call) = (self.anchor(), self.call);
         let token = if is_open(call) { "No token needed." } else { "Needs a token." };
-        let commands = curl::commands(self, shapes);
         let commands = commands.iter().map(|it| pre_html("curl", it)).collect::<String>();
         format!(
             "<section class=\"call\"><h2 id=\"{anchor}\"><a href=\"#{anchor}\">{}</a></h2>\n\
