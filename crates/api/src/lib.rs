@@ -16,7 +16,6 @@ pub mod figures;
 mod guesses;
 mod handlers;
 pub mod history;
-pub mod jwks;
 mod metrics;
 pub mod openapi;
 pub mod outbound;

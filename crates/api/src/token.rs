@@ -8,10 +8,12 @@
 //!
 //! The clock is an argument everywhere, in milliseconds since 1970; there is no leeway.
 
+mod algorithm;
 mod bad_key;
 mod claims;
 mod external;
 mod id_token;
+pub mod jwks;
 mod local_keys;
 mod mint;
 mod provider;
@@ -30,19 +32,19 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::Algorithm;
 
-pub use self::bad_key::BadKey;
+pub use self::algorithm::PublicAlgorithm;
+pub use self::bad_key::{BadKey, KID_BYTES_MAX, SECRET_BYTES_MIN};
 pub use self::claims::{
     BadToken, LOCAL_AUDIENCE, LOCAL_ISSUER, Role, TOKEN_BYTES_MAX, TokenClaims, TokenIssuer,
 };
 pub use self::external::ExternalIssuer;
 pub use self::id_token::ID_TOKEN_BYTES_MAX;
-pub use self::local_keys::{KID_BYTES_MAX, LocalKey, LocalKeys, SECRET_BYTES_MIN};
+pub use self::local_keys::{LocalKey, LocalKeys};
 pub use self::mint::{BadMint, TTL_MS_MAX};
-pub use self::public_key::{PublicAlgorithm, PublicKey};
+pub use self::public_key::PublicKey;
 pub use self::role_claim::{ROLE_PREFIX, RoleClaim};
 
-use crate::jwks::PublishedKey;
-
+use self::jwks::PublishedKey;
 use self::local_keys::LocalState;
 use self::mint::sign;
 use self::raw::{TokenParts, all_claims};

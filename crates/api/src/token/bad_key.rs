@@ -1,7 +1,13 @@
-//! Why a key cannot be used.
+//! Which keys can be used, and why one cannot.
 
-use super::local_keys::{KID_BYTES_MAX, SECRET_BYTES_MIN};
-use super::public_key::PublicAlgorithm;
+use super::algorithm::PublicAlgorithm;
+
+/// Shortest secret accepted, in bytes: the output of SHA-256, as RFC 7518 wants for HS256. The
+/// library below would take an empty one.
+pub const SECRET_BYTES_MIN: usize = 32;
+
+/// Longest key id, in bytes: an id is looked up and logged, and a hash in hex fits.
+pub const KID_BYTES_MAX: usize = 64;
 
 /// Found at start, so the text is for the operator.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -3,7 +3,7 @@
 use coupon::ids::{BadName, UserId};
 pub use engine::Role;
 
-use super::local_keys::KID_BYTES_MAX;
+use super::bad_key::KID_BYTES_MAX;
 
 pub const LOCAL_ISSUER: &str = "couponry";
 

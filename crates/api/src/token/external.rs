@@ -2,10 +2,10 @@
 
 use super::bad_key::BadKey;
 use super::claims::{BadToken, LOCAL_ISSUER};
+use super::jwks::{Jwks, NoKey, PublishedKey};
 use super::public_key::PublicKey;
 use super::role_claim::RoleClaim;
 use super::text::echo;
-use crate::jwks::{Jwks, NoKey, PublishedKey};
 
 #[derive(Debug)]
 pub struct ExternalIssuer {

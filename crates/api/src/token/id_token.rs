@@ -4,9 +4,9 @@ use serde_json::{Map, Value};
 
 use super::TokenService;
 use super::claims::BadToken;
+use super::jwks::PublishedKey;
 use super::raw::{TokenParts, all_claims};
 use super::text::echo;
-use crate::jwks::PublishedKey;
 
 /// Longest ID token, in bytes: one with the names of many groups has more than a token of the API.
 pub const ID_TOKEN_BYTES_MAX: usize = 16 * 1_024;

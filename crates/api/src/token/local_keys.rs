@@ -5,14 +5,7 @@ use std::fmt;
 
 use jsonwebtoken::{DecodingKey, EncodingKey};
 
-use super::bad_key::BadKey;
-
-/// Shortest secret accepted, in bytes: the output of SHA-256, as RFC 7518 wants for HS256. The
-/// library below would take an empty one.
-pub const SECRET_BYTES_MIN: usize = 32;
-
-/// Longest key id, in bytes: an id is looked up and logged, and a hash in hex fits.
-pub const KID_BYTES_MAX: usize = 64;
+use super::bad_key::{BadKey, KID_BYTES_MAX, SECRET_BYTES_MIN};
 
 #[derive(Clone)]
 pub struct LocalKey {

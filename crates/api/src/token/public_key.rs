@@ -1,12 +1,12 @@
 //! Public keys of an external issuer. A key knows its own algorithm; nothing in a token can change
 //! it.
 
-use std::fmt;
 use std::str::FromStr;
 
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind};
 
+use super::algorithm::PublicAlgorithm;
 use super::bad_key::BadKey;
 use super::local_keys::checked_kid;
 
@@ -23,28 +23,6 @@ const P256_POINT_BYTES: usize = 65;
 /// An Ed25519 public key, in bytes.
 const ED25519_BYTES: usize = 32;
 
-/// An algorithm of an external issuer: asymmetric, so that verifying a token never means being
-/// able to make one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PublicAlgorithm {
-    /// RSASSA-PKCS1-v1_5 with SHA-256, 2,048 to 8,192 bits.
-    Rs256,
-    /// ECDSA over P-256 with SHA-256.
-    Es256,
-    /// Ed25519.
-    EdDsa,
-}
-
-impl PublicAlgorithm {
-    fn to_jwt(self) -> Algorithm {
-        match self {
-            PublicAlgorithm::Rs256 => Algorithm::RS256,
-            PublicAlgorithm::Es256 => Algorithm::ES256,
-            PublicAlgorithm::EdDsa => Algorithm::EdDSA,
-        }
-    }
-}
-
 impl FromStr for PublicAlgorithm {
     type Err = BadKey;
 
@@ -55,12 +33,6 @@ impl FromStr for PublicAlgorithm {
             "EdDSA" => Ok(PublicAlgorithm::EdDsa),
             _ => Err(BadKey::Algorithm { found: text.to_owned() }),
         }
-    }
-}
-
-impl fmt::Display for PublicAlgorithm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.to_jwt())
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use api::jwks::Jwks;
+use api::token::jwks::Jwks;
 use api::token::{BadKey, ExternalIssuer, LocalKey, LocalKeys, PublicKey, RoleClaim, TokenService};
 
 use crate::failure::CliError;
