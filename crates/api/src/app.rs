@@ -18,7 +18,6 @@ use crate::guesses::GuessLimiter;
 use crate::metrics::StoreMetrics;
 use crate::reads::ReadLimiter;
 use crate::token::TokenService;
-use crate::tried::UNKNOWN_LOOKED_AT_MAX;
 
 /// Most users, and most logins, that are counted at a time: some 10 MB.
 const COUNTED_MAX: usize = 100_000;
@@ -35,6 +34,9 @@ pub(crate) const EVENT_STREAMS_MAX: u32 = 256;
 
 /// Of them, those of one caller: an eighth, more than a shop has systems that follow events.
 pub(crate) const EVENT_STREAMS_OF_CALLER_MAX: u32 = 32;
+
+/// Unknown codes of a second that are looked at more closely, 0.1 ms each.
+const UNKNOWN_LOOKED_AT_MAX: u32 = 200;
 
 /// What strangers may do, and where they are seen to come from.
 #[derive(Clone, Debug, Default)]
@@ -103,13 +105,14 @@ pub struct App {
     pub(crate) sign_ups: Throttle,
     pub(crate) event_streams: CallerPlaces,
     pub(crate) event_streams_of: CallerPlaces,
-    pub(crate) reads: ReadLimiter,
+    pub(crate) reads: Arc<ReadLimiter>,
     pub(crate) unknown_looked_at: Throttle,
     pub(crate) guesses: GuessLimiter,
 }
 
 impl App {
     pub(crate) fn new(engine: Arc<Engine>, tokens: Arc<TokenService>, access: AccessPolicy) -> App {
+        let reads = Arc::new(ReadLimiter::new(COUNTED_MAX, access.has_no_pace));
         App {
             engine,
             tokens,
@@ -118,7 +121,7 @@ impl App {
             sign_ups: Throttle::new(SIGN_UPS_MAX, SIGN_UP_WINDOW_MS, COUNTED_MAX),
             event_streams: CallerPlaces::new(EVENT_STREAMS_MAX),
             event_streams_of: CallerPlaces::new(EVENT_STREAMS_OF_CALLER_MAX),
-            reads: ReadLimiter::new(COUNTED_MAX),
+            reads,
             unknown_looked_at: Throttle::new(UNKNOWN_LOOKED_AT_MAX, 1_000, 1),
             guesses: GuessLimiter::new(COUNTED_MAX),
         }

@@ -19,7 +19,8 @@ use server::traces::{self, RequestSpan, RequestTracer};
 use crate::app::AccessPolicy;
 use crate::extract::{leaves_key_unread, unread_key};
 use crate::metrics::StoreMetrics;
-use crate::problem::{ApiErrorCode, FailureCause, Problem, SEE_LOG};
+use crate::problem::{FailureCause, Problem, SEE_LOG};
+use crate::problem_code::ApiErrorCode;
 use crate::request_log::{EndedRequest, RequestLog};
 
 /// Longest id that a client may give its request, in characters.

@@ -11,10 +11,13 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::problem::code;
-use crate::problem::table::ApiErrorCode;
+use crate::problem_code::{self, ApiErrorCode};
 
 pub(crate) const STATES: [&str; 4] = ["available", "issued", "redeemed", "void"];
+
+/// The names of what can be tried, as `action` has them. The last one is a sign-in to the console.
+pub(crate) const ATTEMPT_ACTIONS: [&str; 7] =
+    ["issue", "check", "hold", "redeem", "cancel-redemption", "sign-in", "staff-sign-in"];
 
 pub(crate) fn webhook_types() -> impl Iterator<Item = &'static str> {
     engine::EventType::all().map(engine::EventType::as_str).chain([engine::NOTICE_TYPE])
@@ -73,7 +76,7 @@ closed! {
     CountsBy: ["hour", "day"];
 
     /// What was tried.
-    AttemptAction: crate::tried::ACTIONS;
+    AttemptAction: ATTEMPT_ACTIONS;
 
     /// Why a code was answered with `NOT_FOUND`. `of_another_user`: another user has the coupon. `not_issued`: no
     /// user has it. The others are codes that no coupon has. `mistyped`: a minted code with one wrong character, or
@@ -103,7 +106,7 @@ closed! {
     /// something is changed. `later`: nothing was changed, except that an import may have imported
     /// some lines; send the same request later. `same`: the write may have happened; send exactly
     /// the same request again, and the answer says what happened.
-    Retry: code::Retry::ALL.iter().map(|retry| retry.as_str());
+    Retry: problem_code::Retry::ALL.iter().map(|retry| retry.as_str());
 
     /// Why an import rejects a line. `EMPTY`: the line is empty. `TOO_LONG`: it has more than 4,096
     /// bytes. `NOT_UTF8`: it is not UTF-8. `BAD_ENCODING`: it has bytes that are no text in the

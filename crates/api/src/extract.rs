@@ -7,6 +7,7 @@ mod key;
 mod missing;
 mod path;
 mod query;
+mod reading;
 mod said;
 mod session;
 
@@ -20,4 +21,5 @@ pub(crate) use self::path::{
     BatchInPath, CampaignInPath, CodeInPath, DeliveryInPath, UserInPath, WebhookInPath,
 };
 pub(crate) use self::query::QueryParams;
+pub(crate) use self::reading::{ReadingCaller, read_turn};
 pub(crate) use self::session::StreamSession;

@@ -191,7 +191,7 @@ mod tests {
     use futures::FutureExt;
 
     use super::*;
-    use crate::problem::ApiErrorCode;
+    use crate::problem_code::ApiErrorCode;
 
     const NOON: i64 = 1_763_596_800_000;
 

@@ -14,4 +14,5 @@ pub(crate) mod health;
 pub(crate) mod imports;
 pub(crate) mod lists;
 pub(crate) mod redemptions;
+pub(crate) mod scrape;
 pub(crate) mod webhooks;

@@ -18,9 +18,9 @@ use utoipa::ToSchema;
 use crate::app::{AccessPolicy, App};
 use crate::around::{LayerState, around, panicked};
 use crate::extract::{AuthenticatedCaller, Json, no_such_path};
-use crate::handlers::health;
-use crate::metrics;
-use crate::problem::{ApiErrorCode, Problem};
+use crate::handlers::{health, scrape};
+use crate::problem::Problem;
+use crate::problem_code::ApiErrorCode;
 use crate::token::TokenService;
 
 /// Says that there were more rows than an answer may have, and how many it has.
@@ -74,7 +74,7 @@ pub fn app(
         .route("/v1/history/query", post(query))
         .route("/healthz", get(health::healthz))
         .with_state(Arc::clone(&app))
-        .merge(metrics::routes(app))
+        .merge(scrape::routes(app))
         .layer(Extension(queries))
         .fallback(async || no_such_path())
         .method_not_allowed_fallback(async || {

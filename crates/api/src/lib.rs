@@ -1,7 +1,7 @@
 //! HTTP and JSON over the engine.
 //!
 //! A handler extracts, calls the engine and answers; what a status means is in one table
-//! ([`problem`]), and the document of the interface is generated from the handlers ([`openapi`]).
+//! ([`problem_code`]), and the document of the interface is generated from the handlers ([`openapi`]).
 //! Only this crate knows jsonwebtoken; connections and layers are those of `server`.
 
 mod answer;
@@ -22,6 +22,7 @@ pub mod outbound;
 mod pages;
 mod paging;
 pub mod problem;
+pub mod problem_code;
 mod reads;
 mod receiver;
 mod request_log;

@@ -16,7 +16,7 @@ use server::compress::SharedCompression;
 use crate::docs::{self, SearchIndex};
 use crate::extract::no_such;
 use crate::openapi;
-use crate::problem::ApiErrorCode;
+use crate::problem_code::ApiErrorCode;
 
 const HTML: &str = "text/html; charset=utf-8";
 

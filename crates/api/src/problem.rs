@@ -1,11 +1,9 @@
-//! Problems: every answer that is not 2xx. What each code means is in one table, [`table`].
+//! Problems: every answer that is not 2xx. What each code means is in one table, [`crate::problem_code`].
 //!
 //! A handler ends in `Err(Problem)`. The outermost layer (see [`crate::around`]) writes it out,
 //! since only there the request's id is known.
 
 mod body;
-pub(crate) mod code;
-pub(crate) mod table;
 
 use std::error::Error;
 use std::sync::Arc;
@@ -19,10 +17,8 @@ use coupon::time::Millis;
 use engine::{BadFile, Failure, FieldFault, HotError};
 
 pub use self::body::{ErrorBody, ProblemBody};
-pub use self::code::Retry;
-pub use self::table::ApiErrorCode;
-pub(crate) use self::table::problems_of;
 
+use crate::problem_code::ApiErrorCode;
 use crate::views::CouponBody;
 
 /// What the answer says of a fault of this server.

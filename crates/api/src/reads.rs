@@ -7,16 +7,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::extract::FromRequestParts;
 use axum::http::Uri;
-use axum::http::request::Parts;
 use engine::{Caller, Role};
 use passwords::places::{CallerPlaces, TakenPlace};
 use server::pace::{PaceLimiter, PaceRule, rest};
-
-use crate::app::App;
-use crate::extract::AuthenticatedCaller;
-use crate::problem::Problem;
 
 /// Reads that one caller may have under way or waiting: a page of a shop opens a handful.
 pub(crate) const READING_MAX: u32 = 64;
@@ -50,17 +44,39 @@ pub(crate) struct ReadLimiter {
     of_user: PaceLimiter,
     of_service: PaceLimiter,
     under_way: CallerPlaces,
+    has_no_pace: bool,
 }
 
 impl ReadLimiter {
-    pub(crate) fn new(callers_max: usize) -> ReadLimiter {
+    pub(crate) fn new(callers_max: usize, has_no_pace: bool) -> ReadLimiter {
         let waiting = READING_MAX * EXPECTED;
         let pace = |every| PaceLimiter::new(PaceRule::new(every, BURST_MAX, waiting), callers_max);
         ReadLimiter {
             of_user: pace(PACE_OF_USER),
             of_service: pace(PACE_OF_SERVICE),
             under_way: CallerPlaces::new(READING_MAX),
+            has_no_pace,
         }
+    }
+
+    /// Waits for a turn of `caller`, with the address of their request if it names a user. `None` for one more than
+    /// [`READING_MAX`].
+    pub(crate) async fn turn(
+        self: &Arc<ReadLimiter>,
+        caller: &Caller,
+        uri: Option<&Uri>,
+    ) -> Option<ReadTurn> {
+        let (key, of) = counted(caller, uri);
+        let place = self.under_way.take(&key)?;
+        let wait = match self.has_no_pace {
+            true => Duration::ZERO,
+            false => self.pace(of).wait(&key, EXPECTED, Instant::now()),
+        };
+        // Made before the wait: if the client goes meanwhile, its drop gives the turns back.
+        let mut turn = ReadTurn { reads: Arc::clone(self), key, of, begun: None, _place: place };
+        rest(wait).await;
+        turn.begun = Some(Instant::now());
+        Some(turn)
     }
 
     fn pace(&self, of: ReaderKind) -> &PaceLimiter {
@@ -102,7 +118,7 @@ fn counted(caller: &Caller, uri: Option<&Uri>) -> (String, ReaderKind) {
 
 /// A read under way, until it is dropped.
 pub(crate) struct ReadTurn {
-    app: Arc<App>,
+    reads: Arc<ReadLimiter>,
     key: String,
     of: ReaderKind,
     /// When it had waited for its turn.
@@ -110,58 +126,13 @@ pub(crate) struct ReadTurn {
     _place: TakenPlace,
 }
 
-impl ReadTurn {
-    /// Waits for a turn of `caller`, with the address of their request if it names a user.
-    ///
-    /// # Errors
-    /// TOO_MANY for one more than [`READING_MAX`].
-    pub(crate) async fn next(
-        app: &Arc<App>,
-        caller: &Caller,
-        uri: Option<&Uri>,
-    ) -> Result<ReadTurn, Problem> {
-        let (key, of) = counted(caller, uri);
-        let Some(place) = app.reads.under_way.take(&key) else {
-            return Err(app.guesses.refused(caller).await);
-        };
-        let wait = match app.access.has_no_pace {
-            true => Duration::ZERO,
-            false => app.reads.pace(of).wait(&key, EXPECTED, Instant::now()),
-        };
-        // Made before the wait: if the client goes meanwhile, its drop gives the turns back.
-        let mut turn = ReadTurn { app: Arc::clone(app), key, of, begun: None, _place: place };
-        rest(wait).await;
-        turn.begun = Some(Instant::now());
-        Ok(turn)
-    }
-}
-
 impl Drop for ReadTurn {
     fn drop(&mut self) {
-        if self.app.access.has_no_pace {
+        if self.reads.has_no_pace {
             return;
         }
-        let reads = &self.app.reads;
         let used = self.begun.map_or(0, |begun| used(self.of, begun.elapsed()));
-        reads.pace(self.of).settle(&self.key, EXPECTED, used);
-    }
-}
-
-/// Whoever the token names, and their turn to read, which lasts until it is dropped.
-pub(crate) struct ReadingCaller {
-    pub(crate) app: Arc<App>,
-    pub(crate) caller: Caller,
-    pub(crate) _turn: ReadTurn,
-}
-
-impl FromRequestParts<Arc<App>> for ReadingCaller {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        let AuthenticatedCaller { app, caller } =
-            AuthenticatedCaller::from_request_parts(parts, app).await?;
-        let turn = ReadTurn::next(&app, &caller, Some(&parts.uri)).await?;
-        Ok(ReadingCaller { app, caller, _turn: turn })
+        self.reads.pace(self.of).settle(&self.key, EXPECTED, used);
     }
 }
 
@@ -225,7 +196,7 @@ mod tests {
 
     #[test]
     fn whoever_reads_much_waits() {
-        let reads = ReadLimiter::new(10);
+        let reads = ReadLimiter::new(10, false);
         let now = Instant::now();
         for (of, every) in
             [(ReaderKind::User, PACE_OF_USER), (ReaderKind::Service, PACE_OF_SERVICE)]

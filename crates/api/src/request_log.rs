@@ -10,7 +10,7 @@ use axum::http::{Method, StatusCode};
 use opentelemetry::TraceId;
 use server::pace::OnePace;
 
-use crate::problem::ApiErrorCode;
+use crate::problem_code::ApiErrorCode;
 
 /// Most lines of a second: with 300 bytes each, some 2.5 GB a day.
 const LINES_A_SECOND: u32 = 100;

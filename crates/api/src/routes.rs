@@ -13,9 +13,11 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::app::{AccessPolicy, App};
 use crate::around::{LayerState, around, panicked};
 use crate::extract::no_such_path;
-use crate::problem::{ApiErrorCode, Problem};
+use crate::handlers::scrape;
+use crate::problem::Problem;
+use crate::problem_code::ApiErrorCode;
 use crate::token::TokenService;
-use crate::{metrics, openapi, pages};
+use crate::{openapi, pages};
 
 /// With the default [`AccessPolicy`].
 pub fn app(engine: Arc<Engine>, tokens: Arc<TokenService>) -> Router {
@@ -31,7 +33,7 @@ pub fn app_with(engine: Arc<Engine>, tokens: Arc<TokenService>, access: AccessPo
     let routes = routes
         .with_state(Arc::clone(&app))
         .merge(pages::routes(has_console))
-        .merge(metrics::routes(app))
+        .merge(scrape::routes(app))
         .fallback(async || no_such_path())
         .method_not_allowed_fallback(async || {
             Problem::new(ApiErrorCode::MethodNotAllowed, "see /docs for the methods of this path")

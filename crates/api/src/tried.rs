@@ -11,17 +11,11 @@ use passwords::peer::Peer;
 
 use crate::app::App;
 use crate::guesses::EVERYBODY;
-use crate::problem::{ApiErrorCode, Problem, SEE_LOG};
-
-/// Unknown codes of a second that are looked at more closely, 0.1 ms each.
-pub(crate) const UNKNOWN_LOOKED_AT_MAX: u32 = 200;
-
-/// The names of what can be tried, as `action` has them. The last one is a sign-in to the console.
-pub(crate) const ACTIONS: [&str; 7] =
-    ["issue", "check", "hold", "redeem", "cancel-redemption", "sign-in", "staff-sign-in"];
+use crate::problem::{Problem, SEE_LOG};
+use crate::problem_code::ApiErrorCode;
 
 pub(crate) struct TriedCall<'a> {
-    /// One of [`ACTIONS`].
+    /// One of [`crate::closed::ATTEMPT_ACTIONS`].
     pub(crate) action: &'static str,
     pub(crate) code: Option<&'a CodeText>,
     /// Whom the caller names.

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use api::history::{QueryAnswer, QueryBackend, QueryBody, QueryForm};
-use api::problem::{ApiErrorCode, Problem};
+use api::problem::Problem;
+use api::problem_code::ApiErrorCode;
 use couponry::bootstrap::{CliError, Opened, stopped};
 use engine::{Engine, FieldFault};
 use futures::FutureExt;

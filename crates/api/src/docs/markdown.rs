@@ -5,7 +5,7 @@
 
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd, html::push_html};
 
-use crate::problem::ApiErrorCode;
+use crate::problem_code::ApiErrorCode;
 
 pub(super) fn block(text: &str) -> String {
     html(events(text))

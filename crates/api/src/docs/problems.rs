@@ -1,7 +1,7 @@
 //! The problem pages, and the index of them; their text is in `docs/problems`.
 
 use super::{frame, markdown, table};
-use crate::problem::ApiErrorCode;
+use crate::problem_code::ApiErrorCode;
 
 pub fn problem_page(code: &str) -> Option<String> {
     let code = ApiErrorCode::ALL.iter().find(|known| known.as_str() == code)?;

@@ -7,7 +7,7 @@ use super::markdown::{escape, inline};
 use super::openapi::operations;
 use super::schema::ComponentSchemas;
 use super::searched;
-use crate::problem::ApiErrorCode;
+use crate::problem_code::ApiErrorCode;
 
 /// Longest text to search for, in characters. The box takes no more.
 const QUERY_LEN_MAX: usize = 100;

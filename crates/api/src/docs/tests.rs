@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::problem::ApiErrorCode;
+use crate::problem_code::ApiErrorCode;
 
 /// Less than this, as it is before it is compressed.
 const PAGE_BYTES_MAX: usize = 100_000;

@@ -14,7 +14,8 @@ use server::patient;
 use utoipa::ToSchema;
 
 use super::said;
-use crate::problem::{ApiErrorCode, Problem};
+use crate::problem::Problem;
+use crate::problem_code::ApiErrorCode;
 
 /// Longest JSON body, in bytes: the largest field, `metadata`, has 4 KiB.
 pub const BODY_BYTES_MAX: usize = 64 << 10;

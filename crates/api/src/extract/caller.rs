@@ -12,7 +12,8 @@ use passwords::peer::Peer;
 use server::accept::ConnectionState;
 
 use crate::app::App;
-use crate::problem::{ApiErrorCode, Problem};
+use crate::problem::Problem;
+use crate::problem_code::ApiErrorCode;
 use crate::token::{BadToken, TokenIssuer};
 
 /// Whoever the token names, and the service that they call.

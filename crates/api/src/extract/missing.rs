@@ -2,7 +2,8 @@
 
 use coupon::refusal::Refusal;
 
-use crate::problem::{ApiErrorCode, Problem};
+use crate::problem::Problem;
+use crate::problem_code::ApiErrorCode;
 
 /// The answer to any code; the same whatever is wrong with it.
 pub(super) fn no_such_coupon() -> Problem {

@@ -8,7 +8,7 @@ use futures::stream::{BoxStream, StreamExt, unfold};
 
 use super::caller::{bearer, caller_of};
 use crate::app::App;
-use crate::problem::ApiErrorCode;
+use crate::problem_code::ApiErrorCode;
 
 /// How often a long answer looks whether its caller may still have it, in milliseconds: a key that is retired, and
 /// an account that is removed, count for at most so long.

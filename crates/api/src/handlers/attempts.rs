@@ -11,10 +11,10 @@ use crate::answer::OkJson;
 use crate::app::App;
 use crate::bodies::FieldReader;
 use crate::closed;
-use crate::extract::QueryParams;
+use crate::extract::{QueryParams, ReadingCaller};
 use crate::paging::{behind, limit, next_cursor};
-use crate::problem::{ApiErrorCode, Problem};
-use crate::reads::ReadingCaller;
+use crate::problem::Problem;
+use crate::problem_code::ApiErrorCode;
 use crate::tried::read_file;
 use crate::views::AttemptsBody;
 

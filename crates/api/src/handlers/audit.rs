@@ -5,10 +5,9 @@ use engine::Caller;
 
 use crate::answer::OkJson;
 use crate::app::App;
-use crate::extract::{CAMPAIGN, CampaignInPath, QueryParams, named};
+use crate::extract::{CAMPAIGN, CampaignInPath, QueryParams, ReadingCaller, named};
 use crate::paging::{PageParams, named_page};
 use crate::problem::Problem;
-use crate::reads::ReadingCaller;
 use crate::views::{AuditBody, List};
 
 /// List who changed what

@@ -11,11 +11,10 @@ use crate::answer::{OkJson, csv};
 use crate::bodies::BatchChanges;
 use crate::extract::{
     AuthenticatedCaller, BATCH, BatchInPath, CAMPAIGN, CampaignInPath, Json, QueryParams,
-    StreamSession, accepts, named,
+    ReadingCaller, StreamSession, accepts, named,
 };
 use crate::paging::{PageParams, named_page};
 use crate::problem::Problem;
-use crate::reads::ReadingCaller;
 use crate::views::{BatchBody, List};
 
 /// List the batches of a campaign

@@ -6,12 +6,11 @@ use engine::{CampaignPatch, WriteResult};
 use crate::answer::{CreatedJson, OkJson};
 use crate::bodies::{CampaignChanges, IssueRequest, NewCampaign};
 use crate::extract::{
-    AuthenticatedCaller, CAMPAIGN, CampaignInPath, IdempotencyKey, Json, QueryParams, WhereFrom,
-    named,
+    AuthenticatedCaller, CAMPAIGN, CampaignInPath, IdempotencyKey, Json, QueryParams,
+    ReadingCaller, WhereFrom, named,
 };
 use crate::paging::{PageParams, named_page};
 use crate::problem::Problem;
-use crate::reads::ReadingCaller;
 use crate::tags::{IfMatch, TaggedResponse};
 use crate::tried::TriedCall;
 use crate::views::{CampaignBody, CouponBody, List};

@@ -12,9 +12,8 @@ use crate::answer::OkJson;
 use crate::app::App;
 use crate::bodies::FieldReader;
 use crate::closed;
-use crate::extract::{CAMPAIGN, CampaignInPath, QueryParams, named};
+use crate::extract::{CAMPAIGN, CampaignInPath, QueryParams, ReadingCaller, named};
 use crate::problem::Problem;
-use crate::reads::ReadingCaller;
 use crate::tried::read_file;
 use crate::views::CountsBody;
 

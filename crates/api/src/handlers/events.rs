@@ -15,10 +15,9 @@ use utoipa::IntoParams;
 use crate::answer::OkJson;
 use crate::bodies::FieldReader;
 use crate::closed;
-use crate::extract::{QueryParams, StreamSession, accepts};
+use crate::extract::{QueryParams, ReadingCaller, StreamSession, accepts};
 use crate::paging::LIMITS;
 use crate::problem::Problem;
-use crate::reads::ReadingCaller;
 use crate::views::FeedBody;
 
 /// Which events to read.

@@ -25,7 +25,8 @@ use crate::extract::{
     AuthenticatedCaller, CAMPAIGN, CampaignInPath, IdempotencyKey, Json, QueryParams, is_type,
     named,
 };
-use crate::problem::{ApiErrorCode, Problem};
+use crate::problem::Problem;
+use crate::problem_code::ApiErrorCode;
 use crate::views::{BatchBody, BatchOrDryRun, DryRunBody};
 
 const CSV_TYPE: &str = "text/csv";

@@ -11,9 +11,9 @@ use futures::future::try_join_all;
 use self::filter::{CouponParams, cursor_behind, half_a_range};
 use crate::answer::OkJson;
 use crate::app::App;
-use crate::extract::{CAMPAIGN, QueryParams, named};
-use crate::problem::{ApiErrorCode, Problem};
-use crate::reads::ReadingCaller;
+use crate::extract::{CAMPAIGN, QueryParams, ReadingCaller, named};
+use crate::problem::Problem;
+use crate::problem_code::ApiErrorCode;
 use crate::views::{List, ListedCoupon};
 
 const CAMPAIGNS_AT_A_TIME: usize = 8;

@@ -13,10 +13,9 @@ use utoipa::IntoParams;
 use crate::answer::{OkJson, csv};
 use crate::bodies::FieldReader;
 use crate::cursor;
-use crate::extract::{CAMPAIGN, QueryParams, StreamSession, accepts, named};
+use crate::extract::{CAMPAIGN, QueryParams, ReadingCaller, StreamSession, accepts, named};
 use crate::paging::limit;
 use crate::problem::Problem;
-use crate::reads::ReadingCaller;
 use crate::views::{List, RedemptionBody};
 
 /// Which redemptions to list.

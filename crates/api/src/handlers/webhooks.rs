@@ -19,11 +19,12 @@ use crate::app::App;
 use crate::bodies::{FieldReader, NewWebhook, NoFields, SecretRotation, WebhookChanges};
 use crate::closed;
 use crate::extract::{
-    AuthenticatedCaller, DeliveryInPath, IdempotencyKey, Json, QueryParams, WebhookInPath,
+    AuthenticatedCaller, DeliveryInPath, IdempotencyKey, Json, QueryParams, ReadingCaller,
+    WebhookInPath,
 };
 use crate::paging::{PageParams, behind, limit, next_cursor};
-use crate::problem::{ApiErrorCode, Problem};
-use crate::reads::ReadingCaller;
+use crate::problem::Problem;
+use crate::problem_code::ApiErrorCode;
 use crate::views::{DeliveryBody, List, SecretBody, WebhookBody, WebhookTestBody};
 
 const QUERY: &str = "webhooks";

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::operations;
 use crate::around::REQUEST_ID_LEN_MAX;
-use crate::problem::{ApiErrorCode, problems_of};
+use crate::problem_code::{ApiErrorCode, problems_of};
 
 /// The operations that can answer what an earlier request did.
 const REPLAYING: &str = "create_campaign create_batch create_webhook create_user issue issue_coupon hold release \

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::operations;
-use crate::problem::{ApiErrorCode, problems_of};
+use crate::problem_code::{ApiErrorCode, problems_of};
 
 pub(super) fn add(document: &mut Value) {
     for operation in operations(document) {

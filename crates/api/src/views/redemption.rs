@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::campaign::CampaignBody;
 use super::coupon::CouponBody;
 use crate::closed;
-use crate::problem::table::ApiErrorCode;
+use crate::problem_code::ApiErrorCode;
 
 /// One redemption of a coupon.
 #[derive(Clone, Debug, Serialize, ToSchema)]

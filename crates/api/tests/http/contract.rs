@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::sync::LazyLock;
 
-use api::problem::ApiErrorCode;
+use api::problem_code::ApiErrorCode;
 use serde_json::Value;
 
 use crate::service::Answer;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use api::problem::ApiErrorCode;
+use api::problem_code::ApiErrorCode;
 use serde_json::{Value, json};
 
 use crate::contract::{DOCUMENT, OPERATIONS};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use api::problem::ApiErrorCode;
+use api::problem_code::ApiErrorCode;
 use axum::body::Body;
 use futures::stream::{FuturesUnordered, StreamExt, iter};
 use hot_sqlite::SqliteOptions;

@@ -13,10 +13,9 @@ use passwords::places::TakenPlace;
 use server::accept::ShutdownFlag;
 
 use crate::app::App;
-use crate::extract::StreamSession;
+use crate::extract::{StreamSession, read_turn};
 use crate::guesses::EVERYBODY;
 use crate::problem::Problem;
-use crate::reads::ReadTurn;
 use crate::views::FeedEventBody;
 
 /// With `no`, nginx sends on what comes at once, whatever its configuration says.
@@ -130,7 +129,7 @@ impl EventStream {
                 tokio::time::sleep(LOOK_EVERY).await;
             }
             let caller = &self.session.caller;
-            let Ok(_turn) = ReadTurn::next(&self.app, caller, None).await else {
+            let Ok(_turn) = read_turn(&self.app, caller, None).await else {
                 // Later, also if there is more.
                 self.has_more = false;
                 continue;

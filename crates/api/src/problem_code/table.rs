@@ -8,7 +8,7 @@
 use coupon::language::Lang;
 use coupon::refusal::{Refusal, sentence_of};
 
-use super::code::{Retry, problems};
+use super::row::{Retry, problems};
 
 problems! {
     Invalid "INVALID" 400 Never "The request is not valid"
