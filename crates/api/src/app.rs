@@ -95,7 +95,7 @@ impl FromStr for SignUp {
     }
 }
 
-pub struct App {
+pub(crate) struct App {
     pub(crate) engine: Arc<Engine>,
     pub(crate) tokens: Arc<TokenService>,
     pub(crate) access: AccessPolicy,

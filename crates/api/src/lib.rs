@@ -33,7 +33,7 @@ mod tried;
 pub mod views;
 mod webhook_feed;
 
-pub use app::{AccessPolicy, App, BadSignUp, SIGN_UP_WINDOW_MS, SIGN_UPS_MAX, SignUp};
+pub use app::{AccessPolicy, SIGN_UP_WINDOW_MS, SIGN_UPS_MAX, SignUp};
 pub use around::two_hosts;
 pub use extract::{BODY_BYTES_MAX, BODY_TIMEOUT};
 pub use guesses::{ASKING_MAX, GUESS_WINDOW_MS, GUESSES_HERE_MAX, GUESSES_MAX};

@@ -13,7 +13,7 @@ mod bad_key;
 mod claims;
 mod external;
 mod id_token;
-pub mod jwks;
+mod jwks;
 mod local_keys;
 mod mint;
 mod provider;
@@ -33,17 +33,16 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::Algorithm;
 
 pub use self::algorithm::PublicAlgorithm;
-pub use self::bad_key::{BadKey, KID_BYTES_MAX, SECRET_BYTES_MIN};
-pub use self::claims::{
-    BadToken, LOCAL_AUDIENCE, LOCAL_ISSUER, Role, TOKEN_BYTES_MAX, TokenClaims, TokenIssuer,
-};
+pub use self::bad_key::{BadKey, SECRET_BYTES_MIN};
+pub use self::claims::{BadToken, Role, TOKEN_BYTES_MAX, TokenClaims, TokenIssuer};
 pub use self::external::ExternalIssuer;
-pub use self::id_token::ID_TOKEN_BYTES_MAX;
+pub use self::jwks::Jwks;
 pub use self::local_keys::{LocalKey, LocalKeys};
 pub use self::mint::{BadMint, TTL_MS_MAX};
 pub use self::public_key::PublicKey;
 pub use self::role_claim::{ROLE_PREFIX, RoleClaim};
 
+use self::claims::{LOCAL_AUDIENCE, LOCAL_ISSUER};
 use self::jwks::PublishedKey;
 use self::local_keys::LocalState;
 use self::mint::sign;

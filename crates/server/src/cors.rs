@@ -7,7 +7,7 @@ use axum::http::{HeaderName, HeaderValue, Method, Uri, header};
 use tower_http::cors::CorsLayer;
 
 /// Most origins in the setting: more than one company has shops.
-pub const ORIGINS_MAX: usize = 64;
+const ORIGINS_MAX: usize = 64;
 
 /// How long a browser remembers what is allowed: the longest time that browsers accept is two hours.
 const REMEMBERED: Duration = Duration::from_secs(3_600);

@@ -13,7 +13,7 @@ use axum::http::{HeaderMap, HeaderName, header};
 use ipnet::IpNet;
 
 /// Most networks in the setting: more than anybody has proxies in front of one service.
-pub const PROXIES_MAX: usize = 64;
+const PROXIES_MAX: usize = 64;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 

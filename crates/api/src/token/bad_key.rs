@@ -7,7 +7,7 @@ use super::algorithm::PublicAlgorithm;
 pub const SECRET_BYTES_MIN: usize = 32;
 
 /// Longest key id, in bytes: an id is looked up and logged, and a hash in hex fits.
-pub const KID_BYTES_MAX: usize = 64;
+pub(super) const KID_BYTES_MAX: usize = 64;
 
 /// Found at start, so the text is for the operator.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

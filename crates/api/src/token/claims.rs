@@ -5,9 +5,9 @@ pub use engine::Role;
 
 use super::bad_key::KID_BYTES_MAX;
 
-pub const LOCAL_ISSUER: &str = "couponry";
+pub(super) const LOCAL_ISSUER: &str = "couponry";
 
-pub const LOCAL_AUDIENCE: &str = "couponry";
+pub(super) const LOCAL_AUDIENCE: &str = "couponry";
 
 /// Longest token looked at, in bytes. Ours have about 250; identity providers with many groups
 /// stay below 2,000; hyper would let 64 KiB through to the JSON parser.

@@ -9,7 +9,7 @@ use super::raw::{TokenParts, all_claims};
 use super::text::echo;
 
 /// Longest ID token, in bytes: one with the names of many groups has more than a token of the API.
-pub const ID_TOKEN_BYTES_MAX: usize = 16 * 1_024;
+const ID_TOKEN_BYTES_MAX: usize = 16 * 1_024;
 
 impl TokenService {
     /// What an ID token says, if the accepted provider made it for `client` in answer to the request

@@ -15,21 +15,19 @@ use reqwest::{Client, Url};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::task::JoinHandle;
 
-pub use self::fetch::{
-    BadJwks, FETCH_EVERY_MS_MIN, FETCH_TIMEOUT, FetchError, JWKS_BYTES_MAX, JWKS_KEYS_MAX,
+use self::fetch::{
+    BadJwks, FETCH_EVERY_MS_MIN, FETCH_TIMEOUT, UsableKeys, client_for, get, usable_keys,
 };
-
-use self::fetch::{UsableKeys, client_for, get, usable_keys};
 use crate::outbound;
 use crate::token::PublicKey;
 
 /// Age at which known keys are fetched again, beside the request that noticed, in milliseconds.
 /// A third of [`STALE_AFTER_MS`]: with a provider that fails for some minutes, nobody waits.
-pub const REFRESH_AFTER_MS: i64 = 5 * 60_000;
+const REFRESH_AFTER_MS: i64 = 5 * 60_000;
 
 /// Age at which known keys are no longer used, in milliseconds: how long a withdrawn key counts at
 /// most, whatever was remembered.
-pub const STALE_AFTER_MS: i64 = 15 * 60_000;
+const STALE_AFTER_MS: i64 = 15 * 60_000;
 
 const _: () = assert!(REFRESH_AFTER_MS >= FETCH_EVERY_MS_MIN);
 const _: () = assert!(STALE_AFTER_MS > REFRESH_AFTER_MS);
@@ -177,6 +175,7 @@ mod tests {
     use serde_json::{Value, json};
     use tokio::net::TcpListener;
 
+    use super::fetch::{JWKS_BYTES_MAX, JWKS_KEYS_MAX};
     use super::*;
     use crate::token::testkeys::TestKey;
     use crate::token::{BadToken, ExternalIssuer, LocalKey, LocalKeys, TokenService};

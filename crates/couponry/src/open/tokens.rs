@@ -3,8 +3,9 @@
 
 use std::path::Path;
 
-use api::token::jwks::Jwks;
-use api::token::{BadKey, ExternalIssuer, LocalKey, LocalKeys, PublicKey, RoleClaim, TokenService};
+use api::token::{
+    BadKey, ExternalIssuer, Jwks, LocalKey, LocalKeys, PublicKey, RoleClaim, TokenService,
+};
 
 use crate::failure::CliError;
 use crate::keys::Keys;

@@ -12,16 +12,16 @@ use crate::outbound::{self, BadAddress, BodyReadError};
 use crate::token::PublicKey;
 
 /// Shortest time between two fetches, successful or not, in milliseconds.
-pub const FETCH_EVERY_MS_MIN: i64 = 60_000;
+pub(super) const FETCH_EVERY_MS_MIN: i64 = 60_000;
 
 /// Longest time for one fetch, name look-up to last byte.
-pub const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Largest answer read, in bytes; a set of ten RSA keys with their certificates has 20 KiB.
-pub const JWKS_BYTES_MAX: usize = 256 * 1024;
+pub(super) const JWKS_BYTES_MAX: usize = 256 * 1024;
 
 /// Most keys taken from an answer; the rest is left out with a warning.
-pub const JWKS_KEYS_MAX: usize = 64;
+pub(super) const JWKS_KEYS_MAX: usize = 64;
 
 /// Why the address or the machine cannot be used for fetching keys. Found at start.
 #[derive(Debug, thiserror::Error)]
@@ -36,8 +36,7 @@ pub enum BadJwks {
 
 /// Why a fetch changed nothing. Logged where it happens.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum FetchError {
+pub(super) enum FetchError {
     #[error("JWKS could not be fetched")]
     Http(#[source] reqwest::Error),
     /// Redirects are not followed.
