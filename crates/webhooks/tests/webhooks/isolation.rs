@@ -66,7 +66,12 @@ async fn one_that_is_full_gets_no_announcements() {
         data: serde_json::Value::Null,
     };
     for (nth, full) in [(0, 0), (1, 0), (2, 0), (3, 1), (2, 0)] {
-        let announced = webhooks.announce(announcement(nth)).await.unwrap();
+        let mut announced = webhooks.announce(announcement(nth)).await.unwrap();
+        // While one is taken out of the inbox, it counts twice for a moment.
+        while announced.full > full {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            announced = webhooks.announce(announcement(nth)).await.unwrap();
+        }
         assert_eq!((announced.endpoints, announced.full), (2 - full, full), "{nth}");
         good.accepts(nth + 1).await;
     }
