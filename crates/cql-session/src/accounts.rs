@@ -33,6 +33,7 @@ impl CqlSession {
     /// Writes an account of another store, with a write time in microseconds.
     pub async fn put_account(&self, account: &Account, at: Millis, written_at: i64) -> Result<()> {
         let (login, user) = (account.login_id.as_str(), account.user_id.as_str());
+        // Before the account, as in `make_account`.
         let cql = "INSERT INTO account_login (user_id, login_id) VALUES (?, ?)";
         self.write(cql, (user, login)).await?;
         let cql = "INSERT INTO account (login_id, user_id, password_hash, created_at) \
@@ -74,6 +75,7 @@ impl CqlSession {
             let cql = "DELETE FROM account WHERE login_id = ? IF user_id = ?";
             let values = (account.login_id.as_str(), user.as_str());
             let cas = self.change(attempts.profile(), cql, values).await;
+            // An unknown outcome counts as well: the next read says whether the account is gone.
             removed |= !matches!(cas, Ok(Cas::Refused));
             attempts.wrote(cas).await?;
         }

@@ -51,6 +51,7 @@ impl Directory for CqlHot {
             Some((false, since)) if since.elapsed() < SETTINGS_KNOWN => return Ok(false),
             Some(_) | None => {}
         }
+        // Before the read: an absent setting is believed for a limited time from here on.
         let since = Instant::now();
         let are = store.session.setting(LONG_CODES).await?.is_some();
         if let Ok(mut known) = store.long_codes.lock() {
@@ -148,6 +149,7 @@ impl CqlStore {
             let rows: Vec<RunRow> =
                 attempts.looked(self.session.scan(run_columns!(), (date(on),)).await)?;
             for row in &rows {
+                // An earlier try of this batch: a lost answer must not take its serials twice.
                 if let Some((owner, run)) = row.run(on)?
                     && owner.campaign == campaign.id
                     && owner.batch == order.id

@@ -156,8 +156,7 @@ impl CqlStore {
             let _lock = attempts.looked(self.write_locks.lock(("day", of)).await)?;
             let Some(plan) = attempts.looked(self.plan(StatementProfile::Read, of).await)? else {
                 let bits = i32::from(self.options.bucket_bits);
-                // The first writer decides the bits: with two numbers, one coupon could have two
-                // rows.
+                // The first writer decides the bits: two numbers would give a coupon two rows.
                 let cql = "UPDATE partition_plan SET bucket_bits = ?, seal_after = ?, entered = ? \
                            WHERE expiry_day = ? IF bucket_bits = null";
                 let values = (bits, instant(wanted), &entered, date(of));

@@ -84,7 +84,7 @@ impl<'a> Txn<'a> {
         self.wanted.take()
     }
 
-    /// The error [`ColdMiss::ColdRequest`] if this job has not fetched the code yet.
+    /// The error [`ColdMiss::Wanted`] if this job has not fetched the code yet.
     pub(crate) fn in_cold(&self, spot: ColdKey) -> SqlResult<Option<&'a Coupon>> {
         match self.prefetched.and_then(|prefetched| prefetched.coupon(&spot)) {
             Some(found) => Ok(found),

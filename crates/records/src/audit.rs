@@ -60,6 +60,7 @@ impl StoreRecords {
             Some(None) => return Ok(Vec::new()),
             place => place.flatten(),
         };
+        // As of a campaign: the last entry may be in the row of its fact alone.
         self.source.enter_carried_of_facts().await?;
         let mut found = Vec::new();
         let mut on = self.day_with_entries(after.map(|place| place.told_at.day())).await?;

@@ -125,6 +125,7 @@ impl ResolverState {
         }
         let keeps_failures = look_ups.len() < NAMES_MAX;
         look_ups.retain(|_, it| match it.get() {
+            // If only the map has it, the caller that drove it is gone.
             None => Arc::strong_count(it) > 1,
             Some(ended) => keeps_failures && ended.is_kept(),
         });

@@ -58,8 +58,10 @@ impl CqlStore {
             let replaced =
                 self.replace_row((at, bucket), row.as_ref(), coupon, operation, to, profile);
             let cas = replaced.await;
+            // Before the index rows are deleted: other writers of the bucket need not wait.
             drop(lock);
             attempts.wrote(cas).await?;
+            // After the row: a crash leaves an index row too many, never one too few.
             if let Some(located) = &before {
                 let holder = located.coupon.holder().map(UserId::as_str);
                 self.remove_index_rows(holder, located.coupon.expires_at(), code).await?;

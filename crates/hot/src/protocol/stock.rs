@@ -70,6 +70,7 @@ impl Left {
     /// The answer to whoever asked for a coupon.
     pub fn refusal(self) -> Refusal {
         match (self.paused, self.expired) {
+            // Paused before expired: what is paused may be handed out again.
             (true, _) => Refusal::Paused,
             (false, true) => Refusal::Expired,
             (false, false) => Refusal::SoldOut,

@@ -195,6 +195,7 @@ impl<'a> DeliverySender<'a> {
         {
             self.collect(joined);
         }
+        // The receiver may have got these: the next process posts them again, with the same ids.
         self.posts.abort_all();
         self.write().await;
     }
