@@ -104,6 +104,7 @@ impl ColdStore {
         let mut unread = UnreadPartitions::default();
         while done.written < rows_max {
             let known = self.inner.index.newest().await?;
+            // Merges first: a list reads each file of level 0 that waits.
             if let Some(merge) = plan::due(known.files(names::INDEX), self.index_file_bytes()) {
                 self.merge_index(&known, &merge, done).await?;
             } else if !self.take_in(&known, rows_max, done, &mut unread).await? {

@@ -66,7 +66,7 @@ impl LocalFolder {
         !self.root.is_dir()
     }
 
-    /// Makes the names in a folder durable, and its own, whoever created them.
+    /// Makes the names in a folder and its own name durable, whichever process created them.
     pub(crate) async fn settle(&self, folder: &Path) -> Result<()> {
         let (root, folder) = (self.root.clone(), self.file(folder));
         let kept = Arc::clone(&self.kept);

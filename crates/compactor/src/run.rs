@@ -76,6 +76,7 @@ impl Compactor {
                 report.swept = self.cold.sweep(now).await?;
             }
         }
+        // Last: it gives back the pages of all rows that this run has deleted.
         while self.with_retries(|| self.hot.shrink()).await? {}
         Ok(report)
     }

@@ -206,7 +206,7 @@ impl Partitions for CqlHot {
             }
             if let Some(at) = emptied_at.filter(|_| !plan.is_emptied()) {
                 let Some(at) = plan.archived_at() else {
-                    // The first one that says so: whoever goes on from here enters the same.
+                    // The first time stays: each process that goes on from here enters the same.
                     let cql = "UPDATE partition_plan SET archived_at = ? WHERE expiry_day = ? \
                                IF archived_at = null";
                     let values = (instant(at), date(day));

@@ -27,8 +27,8 @@ impl Facts for CqlHot {
         self.store.session.replace_setting(attempts, fact.name(), seen, next).await
     }
 
-    /// The row carries the entry until it is in the audit. Whoever replaces it next enters the entry first, and so does
-    /// whoever reads the audit.
+    /// The row carries the entry until it is in the audit. The next replacement enters the entry first, and so does
+    /// a reader of the audit.
     async fn set_audited_fact(
         &self,
         fact: Fact,

@@ -62,6 +62,7 @@ impl Activities for SqliteHot {
             let newest: i64 = txn.one("SELECT coalesce(max(number), 0) FROM event", [])?;
             Ok(newest > counted(txn)?)
         };
+        // By a read first: a write for nothing would take a turn of the writer.
         if self.readers.run(is_behind).await? {
             let orders = self.options.orders;
             while self.background_write(move |txn| count(txn, orders)).await? {}

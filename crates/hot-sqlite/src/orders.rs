@@ -1,5 +1,5 @@
-//! Which coupons an order has redeemed: a hash of the order, and the code. It is a hint: whoever finds a
-//! coupon by it looks at its history, wherever the coupon is by then.
+//! Which coupons an order has redeemed: a hash of the order, and the code. It is a hint: a reader
+//! looks at the history of the coupon, wherever the coupon is by then.
 //!
 //! It is made from the events of the feed, together with the counts, so that no redeem writes one more page.
 //! An import, of which the feed does not tell, enters its redemptions itself.

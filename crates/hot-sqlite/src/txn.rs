@@ -211,6 +211,7 @@ impl<'a> Txn<'a> {
                  WHERE number = ?1",
                 params![campaign, stock, issued, redeemed, void, cold[0], cold[1], cold[2]],
             )?;
+            // Only after a transaction that took more than it brought: else it was sold out before.
             if let Some(at) = at.filter(|_| stock < issued + redeemed + void) {
                 self.tell_if_sold_out(campaign, at)?;
             }

@@ -165,6 +165,7 @@ impl AuditKind {
 
     /// Whether the event feed tells of it. Downloads, tokens, keys, webhooks and people are for auditors alone.
     pub fn is_told(self) -> bool {
+        // By the order of the variants: those after this one are for auditors alone.
         self <= AuditKind::DayArchived
     }
 }

@@ -57,7 +57,7 @@ pub struct CouponHappened {
     pub version: u64,
     /// What was done.
     pub kind: CouponEventKind,
-    /// Whose it is after the change, or was before if it is nobody's now; of a hold, the user of the order.
+    /// Its holder after the change, or the last one if it has none; of a hold, the user of the order.
     pub user: Option<UserId>,
     /// The caller's name for it: the `issue_ref` of an issue, the `revoke_ref` of a revoke, else the order.
     pub reference: Option<String>,

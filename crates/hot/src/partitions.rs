@@ -12,7 +12,7 @@ use coupon::time::{DAY_MS, Day, Millis};
 
 use crate::{HotError, ListPosition};
 
-/// A redemption is closed so long after it could be cancelled: a clock may be set back meanwhile.
+/// How long after the end of its cancelling time a redemption is closed: clocks are set back.
 pub const CLOSED_BOUND_MS: i64 = 5_000;
 
 /// A partition that has a plan.
@@ -30,7 +30,7 @@ pub struct PartitionPlan {
     pub emptied: bool,
 }
 
-/// A partition that is not emptied so long after it may be sealed should have been archived long ago.
+/// A partition that is not emptied this long after it may be sealed is late.
 const LATE_MS: i64 = 2 * DAY_MS;
 
 impl PartitionPlan {

@@ -2,8 +2,8 @@
 //! redemptions. The crate `records` keeps them; this is what the two say to each other.
 //!
 //! A change of a campaign is one conditional update of one row, so no entry of the audit can be written
-//! together with it. The row *carries* its audit events instead ([`Carried`]). Whoever changes the row next enters
-//! them first, and so does whoever reads the audit.
+//! together with it. The row *carries* its audit events instead ([`Carried`]). The next change of the row enters
+//! them first, and so does a reader of the audit.
 
 use async_trait::async_trait;
 use coupon::code::Code;

@@ -20,7 +20,7 @@ pub(crate) struct CountTask {
 }
 
 impl CountTask {
-    /// Waits for the first who asks.
+    /// Counts nothing until a caller asks.
     pub(crate) fn begin<F>(count: impl Fn() -> F + Send + 'static) -> CountTask
     where
         F: Future<Output = Result<()>> + Send + 'static,

@@ -31,7 +31,7 @@ use redemption_index::RedemptionIndex;
 
 type Result<T, E = HotError> = std::result::Result<T, E>;
 
-/// How long somebody who reads waits for the newest events to be counted.
+/// How long a reader waits for the newest events to be counted.
 const READER_WAITS: Duration = Duration::from_secs(5);
 
 struct StoreRecords {
@@ -46,7 +46,7 @@ struct StoreRecords {
 impl Records for StoreRecords {}
 
 impl StoreRecords {
-    /// Counts, for somebody who reads what was counted. If that fails or takes long, they read what there is.
+    /// Counts for a reader of the counts. If that fails or takes long, the reader gets what there is.
     async fn count_for_reader(&self) {
         self.counts.counts(READER_WAITS).await;
     }

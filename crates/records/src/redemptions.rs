@@ -23,7 +23,7 @@ use crate::{Result, StoreRecords};
 
 const AT_ONCE: usize = 32;
 
-/// So many partitions of a campaign with few redemptions are read together.
+/// Partitions of a campaign with few redemptions that are read together.
 const PARTS_MIN: usize = 64;
 
 /// How many index rows a page looks at for each redemption that it may have: some are of archived coupons.

@@ -46,7 +46,7 @@ pub struct Wanted {
     pub bucket: usize,
     /// Rows after this code.
     pub after: Option<Code>,
-    /// At most so many.
+    /// Most rows.
     pub limit: usize,
 }
 

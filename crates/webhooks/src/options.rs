@@ -17,9 +17,9 @@ pub struct Options {
     pub log_keep: Duration,
     /// About so many, of all endpoints: the store takes about 1 kB for each.
     pub log_rows_max: u64,
-    /// An endpoint with so many deliveries that wait reads no further events. One page may come on top.
+    /// An endpoint with this many deliveries that wait reads no further events. One page may come on top.
     pub pending_max: u64,
-    /// An endpoint with so many deliveries that wait gets no further announcements.
+    /// An endpoint with this many deliveries that wait gets no further announcements.
     pub announced_max: u64,
     /// Longest attempt, from the name look-up to the last byte: Standard Webhooks asks for 15 to 30 s.
     pub timeout: Duration,

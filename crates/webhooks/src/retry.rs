@@ -33,7 +33,7 @@ pub(crate) const RETRY_PAUSES: [Duration; 16] = [
 /// Longest pause that a receiver may ask for with `Retry-After`.
 pub(crate) const RETRY_AFTER_MAX: Duration = HOUR;
 
-/// An endpoint at which so many attempts fail one after the other is down: from then on only single deliveries
+/// An endpoint at which this many attempts in a row fail is down: from then on only single deliveries
 /// are tried.
 pub(crate) const FAILURES_UNTIL_DOWN: u64 = 10;
 

@@ -181,7 +181,7 @@ impl CqlStore {
 }
 
 impl BatchHere {
-    /// So many coupons have come into it, if it was not minted.
+    /// `arrived` coupons have come into it, if it was not minted.
     pub(crate) fn as_batch(&self, campaign: &CampaignId, arrived: u64) -> Batch {
         Batch {
             id: self.id.clone(),

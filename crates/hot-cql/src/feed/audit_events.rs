@@ -38,7 +38,7 @@ impl AnnouncedEvent {
         ShardRow { code: self.code.clone(), version, number }
     }
 
-    /// The same whoever reads it.
+    /// The same for every reader.
     pub(super) fn event_id(&self) -> Uuid {
         named_at(self.at, &format!("{} {}", self.attempt, self.number))
     }

@@ -157,7 +157,7 @@ impl AnnouncedCoupon {
         EventType::Coupon(self.kind).as_str()
     }
 
-    /// The name of its event: the same whichever row of the change is read, and whoever reads it.
+    /// The name of its event: the same for each row of the change and each reader.
     pub(super) fn event_id(&self) -> Uuid {
         // An archived coupon does not tell the versions of its events.
         let which = match self.number {

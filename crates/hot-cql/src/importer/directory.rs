@@ -53,7 +53,7 @@ impl CqlStore {
                 left.retain(|(expiry_day, _)| expiry_day < day);
                 if !left.is_empty() && !self.has_come(*day, &code).await? {
                     // The source is in use, and the coupon has moved after the coupons of this pass
-                    // were read. A row that forwarded it now would lead to nothing, and whoever read
+                    // were read. A row that forwarded it now would lead to nothing, and a reader of
                     // that row would write the coupon there as it was. So it has not moved here: the
                     // next pass brings its row first, and then this entry.
                     return Ok(());

@@ -9,7 +9,7 @@ use rusqlite::Result as SqlResult;
 use crate::failure::damaged;
 use crate::record::NameDictionary;
 
-/// Most names in the dictionary. A service has a few; whoever makes a token for each request fills it,
+/// Most names in the dictionary. A service has a few; a caller that makes a token for each request fills it,
 /// and from then on records have the names themselves.
 const ACTORS_MAX: i64 = 4_096;
 

@@ -117,8 +117,8 @@ pub(super) fn new_holder<'a>(before: &Coupon, after: &'a Coupon) -> Option<&'a U
     after.holder().filter(|holder| before.holder() != Some(holder))
 }
 
-/// Whose limit a change counts towards: the new holder's, or that of whoever holds a bearer code, since
-/// a code that could not be redeemed after the payment is not held for it.
+/// The user whose limit a change counts towards: the new holder, or the user who holds a bearer
+/// code: a code that could not be redeemed after the payment must not be held for it.
 fn needs_claim_entry<'a>(
     before: &Coupon,
     action: &'a Action,

@@ -16,7 +16,7 @@ use super::irreplaceable::irreplaceable;
 use super::located::{Here, Located, NewEntry, with_issued_until};
 
 /// Most entries of one user in a campaign that are read, the newest first: ten times the largest limit.
-/// An import may bring more; whoever has so many has reached any limit.
+/// An import may bring more; a user with this many has reached any limit.
 pub const ENTRIES_MAX: usize = 1_000;
 
 const _: () = assert!(ENTRIES_MAX > PER_USER_LIMIT_MAX as usize);
@@ -308,8 +308,8 @@ pub enum Finish {
     Fence(Box<Coupon>),
 }
 
-/// Finishes what was begun for `user`: gives them the coupon, or sees to it that whoever began it cannot
-/// finish it any more. `change` is the one that met the entry.
+/// Finishes what was begun for `user`: gives them the coupon, or makes sure that the process that
+/// began it cannot finish it any more. `change` is the one that met the entry.
 pub fn finish<H: Here>(
     begun: &ClaimIntent,
     reference: Option<IssueRef>,
@@ -321,7 +321,7 @@ pub fn finish<H: Here>(
     // The request of this order goes on with another coupon: what its first try began must end.
     let is_own = order_of(&change.action)
         .is_some_and(|order| reference.as_ref() == Some(&IssueRef::of_order(order)));
-    // Whoever showed a bearer code and was not answered has not got it.
+    // A user who showed a bearer code and got no answer has not got it.
     if located.terms().handout != Handout::Bearer {
         let give = Change {
             // What the entry does not have is lost here. So a new field of an issue must be in the
@@ -329,7 +329,7 @@ pub fn finish<H: Here>(
             action: Action::Issue { to: user.clone(), reference, expires_at: None },
             asker: Asker::Shop,
             actor: change.actor.clone(),
-            // Under the id that whoever began it would write: it is their change that is finished.
+            // Under the id of the process that began it: this finishes its change.
             operation: begun.operation,
             at: change.at,
             if_version: None,

@@ -61,6 +61,7 @@ impl<H: Here> Located<H> {
     pub fn apply(&self, change: &Change, clock_bound_ms: i64) -> Outcome {
         let terms = self.terms().terms(self.batch_paused, clock_bound_ms);
         match coupon::apply(&self.coupon, change, &terms) {
+            // The rules first: a replay or a refusal is the same behind a seal.
             Outcome::Accepted(_) if self.frozen => {
                 Outcome::Refused(refused_by_seal(&change.action))
             }
@@ -160,6 +161,7 @@ pub enum FromCold<'a> {
 
 /// What cold's answer `found` means for a code with the archived marker `marker`, if it has one.
 pub fn from_cold(found: Option<&Coupon>, marker: Option<u64>, promise: Promise) -> FromCold<'_> {
+    // An older copy is no answer: hot gave up a later version.
     match found.filter(|coupon| coupon.version() >= marker.unwrap_or(0)) {
         Some(coupon) => FromCold::Coupon(coupon),
         None if marker.is_none() && promise == Promise::None => FromCold::Nothing,

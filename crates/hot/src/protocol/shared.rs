@@ -59,6 +59,7 @@ pub fn shared<H: Here, S>(
     claim: &Claim<H, S>,
     clock_bound_ms: i64,
 ) -> Option<Decision<H, S>> {
+    // First: a repeat of an order goes to the coupon that the order has already.
     if let Some(located) = ask.of_order(claim, change.at) {
         return Some(Decision::of(located, change, clock_bound_ms));
     }
@@ -75,6 +76,7 @@ pub fn shared<H: Here, S>(
             Outcome::Accepted(_) | Outcome::Replayed => return Some(decision),
         }
     }
+    // Before the limit: an unfinished entry may still become one of the user's coupons.
     if let Some(refusal) = claim.unfinished() {
         return Some(Decision::refused(refusal));
     }

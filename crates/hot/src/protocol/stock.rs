@@ -27,7 +27,7 @@ pub fn is_history_full(coupon: &Coupon) -> bool {
     coupon.events().len() + 2 > EVENTS_OPEN_MAX
 }
 
-/// Whether an available coupon is stock of its campaign: a bearer code is nobody's to hand out.
+/// Whether an available coupon is stock of its campaign: no request hands out a bearer code.
 pub fn is_stock(terms: &Campaign, coupon: &Coupon) -> bool {
     *coupon.state() == State::Available && terms.handout != Handout::Bearer
 }
@@ -67,7 +67,7 @@ pub struct Left {
 }
 
 impl Left {
-    /// The answer to whoever asked for a coupon.
+    /// The answer to the request for a coupon.
     pub fn refusal(self) -> Refusal {
         match (self.paused, self.expired) {
             // Paused before expired: what is paused may be handed out again.

@@ -339,7 +339,7 @@ impl WebhookStore {
     /// Deletes an endpoint, and then what is left of it; [`WebhookStore::clean`] goes on with that.
     pub(crate) async fn delete_endpoint(&self, name: &str) -> Result<()> {
         let webhook = self.endpoint_row(name).await?.number;
-        // First: after a crash, whoever cleans finds what is left of it.
+        // First: after a crash, `clean` finds what is left of it.
         let todo = RecordPut::new(numbered(webhook), self.now().to_string());
         self.tables.put(&DELETED.part(""), vec![todo]).await?;
         while let Some((row, seen)) = self.find_endpoint(name).await? {

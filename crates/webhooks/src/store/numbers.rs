@@ -49,10 +49,10 @@ fn second_of(now_ms: i64) -> i64 {
     (now_ms.div_euclid(1_000) - FIRST_SECOND).max(0)
 }
 
-/// A block has so many seconds, as a power of two.
+/// The seconds of a block, as a power of two.
 const BLOCK_BITS: u32 = 9;
 
-/// The block of a number, also of one that is none of ours.
+/// The block of a number, even of a number that no process gave.
 pub(crate) fn block_of(number: i64) -> i64 {
     number.max(0) >> (SECOND_AT + BLOCK_BITS)
 }

@@ -95,7 +95,7 @@ impl WebhookStore {
         self.save(webhook, false).await
     }
 
-    /// Whether this process still has an endpoint. So whoever takes it later reads what was written before.
+    /// Whether this process still has an endpoint. If so, a process that takes it later reads what was written.
     pub(crate) async fn still_has(&self, webhook: i64) -> Result<bool> {
         self.save(webhook, true).await
     }
