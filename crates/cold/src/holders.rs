@@ -99,8 +99,7 @@ impl ColdStore {
                 Ok(entries) => return Ok(newest_first(entries)),
                 Err((_, _, ReadError::Cold(error))) => return Err(error),
                 Err((table, file, ReadError::Gone)) => {
-                    // Live and not there is damage; otherwise a merge replaced it, and all is read
-                    // again.
+                    // Live and not there is damage; otherwise a merge replaced it: read again.
                     if table.newest().await?.is_live(file.origin.day, &file.path) {
                         return Err(location.damaged(file.object(), "it is missing"));
                     }

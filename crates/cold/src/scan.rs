@@ -97,7 +97,6 @@ pub struct ColdScan {
     store: ColdStore,
     filter: ScanFilter,
     known: Arc<TableVersion>,
-    /// Partitions that are still to be read.
     days: VecDeque<Day>,
     partition: Option<(Day, RowMerge<Coupon>)>,
 }

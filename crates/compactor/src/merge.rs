@@ -66,7 +66,6 @@ struct CodeCopies {
 }
 
 impl PartitionMerge {
-    /// Reads the first rows of each source.
     pub(crate) async fn begin(
         day: Day,
         sources: Vec<MergeSource>,

@@ -88,6 +88,7 @@ impl ScyllaDriver {
         let prepared = self.session.prepare(statement).await;
         let mut statement = prepared.map_err(|error| HotError::Unavailable(error.into()))?;
         statement.set_execution_profile_handle(self.profiles.get(&profile).cloned());
+        // The driver may send only these again by itself.
         statement.set_is_idempotent(!profile.is_conditional());
         if let Ok(mut prepared) = self.prepared.write() {
             prepared.insert((profile, cql), statement.clone());

@@ -65,7 +65,6 @@ impl SpreadKey {
     }
 }
 
-/// The level on which rows begin.
 #[derive(Clone, Copy, Debug)]
 struct FirstLevel(u8);
 

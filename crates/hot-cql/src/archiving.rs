@@ -39,7 +39,6 @@ const PARTITIONS_AT_ONCE: usize = 4;
 
 const RECONCILED_AT_ONCE: usize = 16;
 
-/// Buckets, or coupons, that are processed at a time.
 const AT_ONCE: usize = 32;
 
 #[async_trait]

@@ -74,7 +74,6 @@ impl CampaignHere {
     }
 }
 
-/// What is known of campaigns, and since when.
 #[derive(Default)]
 pub(super) struct CampaignCache(RwLock<HashMap<CampaignId, (Instant, CampaignHere)>>);
 

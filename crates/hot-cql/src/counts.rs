@@ -21,7 +21,6 @@ use uuid::Uuid;
 use super::CqlStore;
 use cql_session::Result;
 
-/// Time between two writes of the sums.
 pub(super) const WRITTEN_EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Debug, Default)]
@@ -33,7 +32,6 @@ struct OfCampaign {
     written: u64,
 }
 
-/// The sums of this process since it began.
 #[derive(Default)]
 pub(super) struct ProcessCounts {
     of: Mutex<HashMap<CampaignId, OfCampaign>>,
@@ -173,7 +171,7 @@ async fn written(store: &CqlStore, id: &CampaignId) -> Result<Vec<CountRow>> {
     store.session.scan(cql, (id.as_str(),)).await
 }
 
-/// The counts of a campaign, those of this process too as they were last written.
+/// The counts of a campaign as every process, this one included, last wrote them.
 pub(super) async fn as_written(store: &CqlStore, id: &CampaignId) -> Result<CampaignSums> {
     let mut counted = CampaignSums::default();
     written(store, id).await?.into_iter().for_each(|row| counted.add(row));

@@ -181,7 +181,6 @@ impl CouponRow {
     }
 }
 
-/// A column that contradicts the events.
 pub(crate) fn disagreement(row: &CouponRow, coupon: &Coupon) -> Option<String> {
     let said = [
         ("state", row.state.clone(), Some(coupon.state().as_str().to_owned())),

@@ -64,6 +64,7 @@ impl CqlStore {
         let Some(text) = self.session.carried_by(fact.name()).await? else { return Ok(()) };
         let carried = Carried::parse(&text)?;
         if let Some(entry) = carried.entry()? {
+            // Before it is unloaded: after a crash the same entry is written again.
             log.happened(carried.attempt, carried.told_at, &entry).await?;
         }
         self.session.unload_setting(fact.name(), &text).await

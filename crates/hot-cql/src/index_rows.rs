@@ -20,7 +20,6 @@ use hot::bounded_join;
 /// Rows of one write to one CQL partition.
 const ROWS_AT_ONCE: usize = 50;
 
-/// CQL partitions that are written at a time.
 const BUCKETS_AT_ONCE: usize = 16;
 
 const INTO_EXPIRING: &str = "INSERT INTO expiring (expires_on, shard, expires_at, tie, code, \

@@ -168,7 +168,7 @@ impl CqlStore {
         match self.carry_out(decision, issue.operation, attempts).await {
             Ok(Some(applied)) => {
                 self.is_taken(id, offer).await;
-                // The last one that comes back and goes again is told again.
+                // If the last coupon comes back and is issued again, "sold out" is noted again.
                 if let Err(error) = self.note_stock(&campaign, false, issue.at).await {
                     tracing::debug!(%error, "a campaign that was sold out has coupons again");
                 }

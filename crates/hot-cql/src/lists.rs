@@ -113,7 +113,7 @@ impl CqlStore {
         Ok(page.finish(false))
     }
 
-    /// The coupons of those index rows that are right, as far as the filter keeps them.
+    /// The coupons of the index rows that are right and pass the filter.
     async fn checked(
         &self,
         index_rows: Vec<IndexRow>,

@@ -162,7 +162,6 @@ impl CqlStore {
         Ok(levels.into_iter().map(|level| spread.partition(level, code)).collect())
     }
 
-    /// How many rows there are, as the store says.
     async fn spread_rows(&self, spread: &SpreadKey) -> Result<u64> {
         let (cql, day) = match spread {
             SpreadKey::Expiring { on } => {

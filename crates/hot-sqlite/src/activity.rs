@@ -104,7 +104,7 @@ impl SqliteHot {
 /// Counts some of the events that were not counted yet, and enters the `orders` of redemptions. Returns
 /// whether there are more.
 fn count(txn: &Txn<'_>, orders: bool) -> SqlResult<bool> {
-    // Those of the jobs of this group before this one, too.
+    // With the events of earlier jobs of this group.
     txn.flush()?;
     let counted = counted(txn)?;
     let (found, last): (i64, Option<i64>) = txn

@@ -3,7 +3,7 @@
 //!
 //! An index has coupons of minted batches in this order. It does not have those of imported batches:
 //! their rows are collected once, when the reading of a partition begins, and sorted. A row that comes
-//! later is not among them; one that is gone is passed over. So nothing is missed in a sealed partition,
+//! later is not among them; one that is gone is skipped. So nothing is missed in a sealed partition,
 //! where no rows come, and a `verify` sees an open one as it was.
 //!
 //! An imported coupon without an expiry of its own is in the partition of its batch, whatever its column

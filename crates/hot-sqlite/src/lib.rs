@@ -86,7 +86,7 @@ pub struct SqliteOptions {
     pub store_max_bytes: Option<u64>,
     /// See [`WRITE_TIMEOUT`].
     pub write_timeout: Duration,
-    /// Whether the feed tells of each change. A store that was without for a while has a gap there.
+    /// Whether the feed tells of each change. A store that ran without it for a time has a gap there.
     pub events: bool,
     /// Whether the store keeps which coupons an order has redeemed. It needs the feed.
     pub orders: bool,

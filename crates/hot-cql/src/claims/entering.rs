@@ -13,7 +13,6 @@ use crate::coupons::Written;
 use crate::values::{date, signed, uuid as uuid_of};
 use cql_session::{Cas, Result, StatementProfile};
 
-/// What is written into a claim, and into which slot.
 #[derive(Clone, Copy)]
 pub(super) enum ClaimWrite<'a> {
     Entry(i32, &'a EntryValue),

@@ -31,7 +31,6 @@ struct ClaimScan {
     changed: bool,
 }
 
-/// The entries of one coupon.
 struct CouponEntries<'a> {
     newest: &'a EntryValue,
     slots: Vec<i32>,

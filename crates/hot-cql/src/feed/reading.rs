@@ -13,7 +13,6 @@ use cql_session::{FeedEpochs, Result};
 
 const AT_ONCE: usize = 32;
 
-/// Rows of one slot and shard that are read at a time.
 const ROWS: usize = 500;
 
 /// Runs of slots that one call reads, at most.

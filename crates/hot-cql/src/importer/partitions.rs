@@ -53,6 +53,7 @@ impl CqlStore {
             let buckets = 0..1_i32 << bits.min(30);
             let seals = buckets.map(|bucket| self.put_seal(it.day, bucket, it.emptied && !is_new));
             bounded_join(AT_ONCE, seals).await?;
+            // After the seals: `sealed` says of every bucket that it has its seal.
             self.session.write(update_plan!("sealed = true"), (LONG_AGO, of)).await?;
         }
         if it.archive_commit > 0 {

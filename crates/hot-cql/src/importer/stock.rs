@@ -18,7 +18,6 @@ use crate::stock::CHUNK;
 use crate::values::signed;
 use cql_session::Result;
 
-/// Imported codes in one lease.
 const CHUNK_CODES: usize = 500;
 
 impl CqlStore {

@@ -17,7 +17,6 @@ use crate::spread::SpreadKey;
 use crate::values::{date, instant};
 use cql_session::Result;
 
-/// Closed coupons that are not yet in their queue.
 #[derive(Default)]
 pub(crate) struct PendingClosed(Mutex<BTreeMap<Day, Vec<(Millis, Code)>>>);
 

@@ -61,6 +61,7 @@ impl CqlStore {
         let values = (id.as_str(), batch.as_str());
         let cql = "SELECT cursor FROM lease WHERE campaign_id = ? AND batch_id = ? LIMIT 1";
         let cursor: Option<i64> = self.session.value(cql, values).await?;
+        // After the cursor: a lease that is taken in between begins where the cursor was.
         let cql = "SELECT first FROM lease WHERE campaign_id = ? AND batch_id = ? AND kind = ? \
                    LIMIT 1";
         let values = (id.as_str(), batch.as_str(), RUN);

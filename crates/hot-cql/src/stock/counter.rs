@@ -41,7 +41,6 @@ impl Drop for InHand {
 #[derive(Default)]
 pub(crate) struct OfferQueues(pub(super) Mutex<HashMap<CampaignId, Arc<OfferQueue>>>);
 
-/// The codes of one campaign that wait to be offered.
 #[derive(Debug, Default)]
 pub(super) struct OfferQueue {
     pub(super) queue: Mutex<VecDeque<WaitingCode>>,

@@ -39,7 +39,7 @@ pub(crate) const CHUNK_MAX: usize = LEASE_MAX as usize;
 /// Rows of one write to the CQL partition of a chunk, some 20 KiB.
 const CHUNK_ROWS_AT_ONCE: usize = 200;
 
-/// How many serials are leased at once of a batch of `count`, of which `left` are left.
+/// How many serials one lease takes from a batch of `count` with `left` unleased.
 fn lease_size(count: u64, left: u64) -> u64 {
     let most = (count / LEASES_MAX).clamp(LEASE_MAX, LEASE_CODES_MAX);
     (left / LEASE_PART).clamp(1, most)

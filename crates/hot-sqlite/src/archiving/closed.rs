@@ -42,7 +42,6 @@ impl ClosedRange {
         Ok(counted.unsigned_abs())
     }
 
-    /// Since when the first of them has been closed.
     fn since(&self, txn: &Txn<'_>) -> SqlResult<Option<Millis>> {
         let first = |state: &str| -> SqlResult<Option<Millis>> {
             let found: Option<i64> = txn.first(
@@ -60,7 +59,6 @@ impl ClosedRange {
     }
 }
 
-/// Counts up to `enough` coupons of each partition.
 pub(super) fn closed_partitions(
     txn: &Txn<'_>,
     now: Millis,

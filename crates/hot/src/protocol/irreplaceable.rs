@@ -8,7 +8,7 @@ use coupon::time::Millis;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Irreplaceable {
-    /// It is somebody else's: nothing is said of it.
+    /// Another user holds it: the answer tells nothing about it.
     NotFound,
     /// It still works and is given again as it is.
     Works,

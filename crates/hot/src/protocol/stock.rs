@@ -57,7 +57,7 @@ pub fn is_dead_stock<H: Here>(located: &Located<H>, at: Millis) -> bool {
     *coupon.state() == State::Available && !is_history_full(coupon) && is_dead
 }
 
-/// Why nothing is handed out, from what was met on the way.
+/// What a search for stock met: why nothing is handed out.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Left {
     /// A paused batch has something that could be handed out.
