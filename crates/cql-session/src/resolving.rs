@@ -87,6 +87,7 @@ impl WriteAttempts {
     /// That of the read, or `Unknown` if an earlier write of this call may still be applied.
     pub fn looked<T>(&mut self, result: Result<T>) -> Result<T> {
         result.map_err(|error| match error {
+            // A failed read says nothing about the write before it.
             HotError::Unavailable(why) => self.given_up(why),
             // This error, too, says that nothing was written.
             HotError::Cold(why) if self.has_unknown_write() => self.given_up(why),

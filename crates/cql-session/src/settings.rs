@@ -48,7 +48,7 @@ impl CqlSession {
     }
 
     /// The same for one that carries `carries` from then on, a text that no other call has. `None`: it carries
-    /// something, which is to be unloaded first.
+    /// something, which must be unloaded first.
     pub async fn load_setting(
         &self,
         mut attempts: WriteAttempts,

@@ -201,7 +201,7 @@ struct NewChange<'a> {
 }
 
 impl CqlStore {
-    /// Writes the index rows of a change, and sees to it that no reader has passed them: only then the
+    /// Writes the index rows of a change, and makes sure that no reader has passed them: only then the
     /// change may be sent, and only then it may be sent again.
     ///
     /// In this order: the rows are acknowledged, then a read of the mark begins. A reader marks first
@@ -212,6 +212,7 @@ impl CqlStore {
         news: &mut CouponAnnouncement<'_>,
     ) -> Result<()> {
         let shard = feed.shard_of(news.before.code());
+        // Before the same update is sent again the rows are there: only the mark is read again.
         if let Some(slot) = news.slot.take()
             && self.is_in_time(feed, slot).await?
         {

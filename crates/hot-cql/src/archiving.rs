@@ -154,6 +154,7 @@ impl Partitions for CqlHot {
                 "a partition that is not sealed was to be emptied".into(),
             ));
         };
+        // Rows that were read ahead must not be listed after they are deleted.
         *store.merge.lock().await = None;
         let buckets = 1_u64 << plan.bits();
         let first = so_far.after.as_ref().map_or(0, |after| after.tie);

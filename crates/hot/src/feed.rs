@@ -242,7 +242,7 @@ pub enum FeedStart {
 pub enum FeedRead {
     /// Some events.
     Page(FeedPage),
-    /// The cursor is none of this store.
+    /// The cursor is not of this store.
     Unknown,
     /// The cursor leads to nothing any more.
     Gone {

@@ -104,7 +104,7 @@ pub enum Atomicity {
     StepByStep,
 }
 
-/// By how much the counts of a campaign are to be lowered so that they are right again.
+/// How much to subtract from the counts of a campaign so that they are right again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CountShift {
     /// The campaign.

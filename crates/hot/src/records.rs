@@ -212,7 +212,7 @@ pub trait RecordSource: Send + Sync {
     /// The time by the clock that the store writes by.
     fn now(&self) -> Millis;
 
-    /// Whether one cursor of the feed is behind another one; `true` also if that is none of this feed.
+    /// Whether one cursor of the feed is behind another one; `true` also if the other is of another feed.
     fn is_behind(&self, cursor: &str, other: &str) -> bool;
 
     /// Enters the audit events that the row of a campaign carries, if it carries any.

@@ -136,7 +136,7 @@ impl Webhooks {
         self.store.trusts_clock.store(trusts, Ordering::Relaxed);
     }
 
-    /// Whether this process is the one of all that run which looks for what is to be announced. For a moment it may
+    /// Whether this process, of all that run, is the one that looks for what to announce. For a moment it may
     /// be none of them, or two.
     pub fn leads(&self) -> bool {
         self.store.leads()

@@ -181,7 +181,7 @@ impl WebhookStore {
         self.logged_one(webhook, number).await?.ok_or(WebhookError::NoDelivery)
     }
 
-    /// Whether this process is the one of all that lease which looks for what is to be announced. For a moment it
+    /// Whether this process, of all that lease, is the one that looks for what to announce. For a moment it
     /// may be none of them, or two: an announcement that is made twice is queued once.
     pub(crate) fn leads(&self) -> bool {
         locked(&self.leads_until).is_some_and(|until| Instant::now() < until)

@@ -59,7 +59,7 @@ struct AuditEventRows<'a> {
 }
 
 impl CqlStore {
-    /// Writes the index rows of audit events that an update of a campaign is to carry, and sees to it that no reader
+    /// Writes the index rows of audit events that an update of a campaign is to carry, and makes sure that no reader
     /// has passed them. Returns their slot.
     pub(crate) async fn announce_audit_events(
         &self,

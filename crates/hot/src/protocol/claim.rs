@@ -21,7 +21,7 @@ pub const ENTRIES_MAX: usize = 1_000;
 
 const _: () = assert!(ENTRIES_MAX > PER_USER_LIMIT_MAX as usize);
 
-/// The issue of a replaced coupon that a restore knows nothing more of: it was final.
+/// The issue of a replaced coupon of which a restore has no number: the coupon was final.
 pub const ANY_ISSUE: i32 = -1;
 
 /// The coupon that a request of this name was given, as it is now.

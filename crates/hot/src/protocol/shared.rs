@@ -41,7 +41,7 @@ impl SharedAsk {
         &self.order
     }
 
-    /// The user's coupon that the order has to do with already.
+    /// The user's coupon that the order holds or has redeemed.
     pub(super) fn of_order<'a, H, S>(
         &self,
         claim: &'a Claim<H, S>,

@@ -62,7 +62,7 @@ impl DeliveryFacts {
         }
     }
 
-    /// As one that begins anew, or is tried at once.
+    /// The facts of a delivery that begins again, or is tried at once.
     pub(crate) fn again(&self, has_ended: bool, now: i64) -> DeliveryFacts {
         DeliveryFacts {
             attempts: if has_ended { 0 } else { self.attempts },

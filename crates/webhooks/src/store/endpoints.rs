@@ -36,7 +36,7 @@ pub(crate) struct EndpointTerms {
     pub(crate) created_at: i64,
     /// The cursor behind which it begins.
     pub(crate) begins_at: Option<String>,
-    /// Raised when what waits is to be tried at once.
+    /// Raised when the waiting deliveries must be tried at once.
     pub(crate) restarts: u64,
     secrets: Vec<StoredSecret>,
 }

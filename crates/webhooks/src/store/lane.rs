@@ -48,7 +48,7 @@ impl WaitingDelivery {
         WaitingDelivery { facts, body: None, is_written: true, queued: Instant::now() }
     }
 
-    /// What is to be written of it, if it is so. The body of one that waits on is written once.
+    /// The row to write for a delivery in this state. The body of a waiting one is written once.
     fn row(&self, number: i64, state: DeliveryState, facts: DeliveryFacts) -> DeliveryRow {
         let has_body = state == DeliveryState::Pending && self.is_written;
         let body = self.body.clone().filter(|_| !has_body);
@@ -219,7 +219,7 @@ impl WebhookLane {
         self.cursor = Some(cursor);
     }
 
-    /// What is to be saved, if it has changed: with the last cursor before which everything has ended or is written.
+    /// The progress to save, if it has changed, with the last cursor before which everything has ended or is written.
     pub(crate) fn unsaved(&mut self, in_any_case: bool) -> Option<LaneProgress> {
         let saved = &self.saved.0;
         let mut cursor = saved.cursor.clone();
@@ -264,7 +264,7 @@ impl WebhookLane {
         is_new
     }
 
-    /// What is to be written so that the cursor can move on; all of it if the lane is given to another process.
+    /// The rows to write so that the cursor can move on; all rows if the lane goes to another process.
     pub(crate) fn to_write(&self, all: bool) -> Vec<DeliveryRow> {
         let is_full = all || self.unwritten.len() > UNWRITTEN_MAX;
         let waits = self.unwritten.iter().filter_map(|&number| {

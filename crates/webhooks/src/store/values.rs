@@ -12,7 +12,7 @@ pub(crate) struct FreePlaces {
     pub(crate) webhook: i64,
     /// Deliveries that are being sent, or whose result is not written yet.
     pub(crate) in_flight: BTreeSet<i64>,
-    /// Whether the endpoint is to be left alone, unless it was changed since this generation.
+    /// The endpoint gets nothing for now, unless it was changed after this generation.
     pub(crate) quiet: Option<i64>,
 }
 
