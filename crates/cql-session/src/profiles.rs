@@ -106,7 +106,7 @@ pub(crate) fn profiles(
             .request_timeout(Some(connection.patience * profile.timeout()));
         let policy = match profile {
             StatementProfile::Read | StatementProfile::Write | StatementProfile::Bulk => &spread,
-            // Begun on another node, a read through Paxos would make the updates fail.
+            // Begun on another node, a read through Paxos could make updates fail.
             StatementProfile::Serial | StatementProfile::Change => &first,
             StatementProfile::Again => &next,
         };

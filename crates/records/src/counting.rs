@@ -1,9 +1,9 @@
 //! Goes through the feed and adds up what happened, each event once.
 //!
 //! Any number of processes do this at the same time. Each row of sums names the last event that is in its numbers,
-//! and is replaced together with them. So an event that is in a row is not added again, not even by a process that was frozen for
-//! however long. One more row names a place in the feed up to which all rows have everything: a process begins
-//! there. It is only moved from the place at which the process began.
+//! and is replaced together with them. So an event that is in a row is not added again, not even by a process that
+//! was frozen for however long. One more row names a place in the feed up to which all rows have everything: a
+//! process begins there. It is only moved from the place at which the process began.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

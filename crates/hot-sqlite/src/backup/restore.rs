@@ -72,7 +72,7 @@ pub fn put_back(
         fs::remove_dir_all(staging)?;
     }
     stage(from, staging, beside)?;
-    // Before the old files move: until the end every command refuses a folder with `staging`.
+    // Before the old files move: while the staging folder is there, every command refuses.
     sync_folder(data)?;
     // The files that SQLite keeps beside a database belong to it, and go before it.
     let database = |name| ["-shm", "-wal", ""].map(|end| format!("{name}{end}"));
