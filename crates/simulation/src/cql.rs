@@ -11,7 +11,9 @@ mod clock;
 mod condition;
 mod data;
 mod lexer;
+mod parser;
 mod partition;
+mod partition_key;
 mod prepare;
 mod read;
 mod relations;
@@ -19,6 +21,7 @@ mod row;
 mod schema;
 mod statement;
 mod types;
+mod value_term;
 mod write;
 
 #[cfg(test)]
@@ -26,7 +29,8 @@ pub(crate) mod tests;
 
 pub use clock::clock_row;
 pub use condition::UpdateDecision;
-pub use data::{Mutation, PartitionKey, ReadAnswer, ReplicaData};
+pub use data::{Mutation, ReadAnswer, ReplicaData};
+pub use partition_key::PartitionKey;
 pub use read::{PagePosition, ReplicaRead};
 pub use schema::KeyspaceSchema;
 pub use statement::{CqlStatement, StatementKind};

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use cql_session::BoundValue;
 
-use super::data::{PartitionKey, ReadAnswer};
+use super::data::ReadAnswer;
 use super::partition::ReplicaPartition;
+use super::partition_key::PartitionKey;
 use super::put_cell;
 use super::read::PagePosition;
 use super::row::ReplicaRow;
 use super::schema::ColumnKind;
-use super::statement::{CqlStatement, ReadPlan, SelectItem, StatementPlan, ValueTerm};
+use super::statement::{CqlStatement, ReadPlan, SelectItem, StatementPlan};
+use super::value_term::ValueTerm;
 
 /// An answer, or the part of one that is a page.
 struct AnswerPage {

@@ -9,17 +9,9 @@ use super::partition::{ReplicaPartition, RowRange};
 use super::read::ReplicaRead;
 use super::row::ReplicaRow;
 use super::schema::{ColumnKind, TableDefinition};
-use super::statement::{CqlStatement, StatementPlan, ValueTerm};
+use super::statement::{CqlStatement, StatementPlan};
 use super::types::put_cell;
-use super::write::WritePlan;
-
-/// What follows IF.
-#[derive(Debug)]
-pub(crate) enum UpdateCondition {
-    NotExists,
-    /// Columns and the values that they must have.
-    Equal(Vec<(usize, ValueTerm)>),
-}
+use super::write::{UpdateCondition, WritePlan};
 
 /// The outcome of a conditional update.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,16 +22,6 @@ pub struct UpdateDecision {
     pub mutation: Option<Mutation>,
     /// The rows of the answer.
     pub rows: Vec<Vec<u8>>,
-}
-
-impl UpdateCondition {
-    /// The columns of an answer behind `[applied]`.
-    pub(crate) fn columns(&self, table: &TableDefinition) -> Vec<usize> {
-        let UpdateCondition::Equal(all) = self else { return table.in_order() };
-        let mut columns: Vec<usize> = all.iter().map(|(column, _)| *column).collect();
-        columns.sort_by_key(|column| table.is_static(*column));
-        columns
-    }
 }
 
 impl CqlStatement {

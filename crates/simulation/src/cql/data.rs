@@ -2,20 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::sync::Arc;
-
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::partition::ReplicaPartition;
+use super::partition_key::PartitionKey;
 use super::read::{PagePosition, ReplicaRead};
-
-/// The name of a partition. Those of a table sort by their tokens.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct PartitionKey {
-    table: Arc<str>,
-    token: u64,
-    bytes: Arc<[u8]>,
-}
 
 /// What one write changes in one partition.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,32 +27,6 @@ pub struct ReadAnswer {
     pub(crate) partitions: BTreeMap<PartitionKey, ReplicaPartition>,
     /// Where the page begins.
     pub(crate) position: Option<PagePosition>,
-}
-
-impl PartitionKey {
-    pub(crate) fn of(table: &Arc<str>, bytes: &[u8]) -> PartitionKey {
-        let token = xxh3_64(bytes);
-        PartitionKey { table: Arc::clone(table), token, bytes: Arc::from(bytes) }
-    }
-
-    /// Before all of a table.
-    pub(crate) fn first_of(table: &Arc<str>) -> PartitionKey {
-        PartitionKey { table: Arc::clone(table), token: 0, bytes: Arc::from([]) }
-    }
-
-    /// Its place on the ring; two tables have the same for the same key.
-    pub fn token(&self) -> u64 {
-        self.token
-    }
-
-    /// Its table.
-    pub fn table(&self) -> &str {
-        &self.table
-    }
-
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
 }
 
 impl Mutation {
@@ -103,8 +67,10 @@ impl ReplicaData {
             None => {
                 let from = read.position.as_ref().map(|position| position.key.clone());
                 let from = from.unwrap_or_else(|| PartitionKey::first_of(&read.table));
-                let of_table =
-                    self.partitions.range(from..).take_while(|(key, _)| key.table == read.table);
+                let of_table = self
+                    .partitions
+                    .range(from..)
+                    .take_while(|(key, _)| key.table() == &*read.table);
                 for (key, partition) in of_table {
                     see(key, partition);
                 }

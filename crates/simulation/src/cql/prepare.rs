@@ -2,24 +2,17 @@
 
 use std::sync::Arc;
 
-use cql_session::BoundValue;
-use scylla::frame::response::result::{ColumnSpec, ColumnType};
+use scylla::frame::response::result::ColumnSpec;
 
 use super::clock::{READ_CLOCK, clock_statement};
-use super::condition::UpdateCondition;
-use super::lexer::{CqlToken, TokenStream};
+use super::lexer::TokenStream;
+use super::parser::StatementParser;
 use super::relations::{KeyTerm, WhereClause};
-use super::schema::{ColumnKind, KeyspaceSchema, TableDefinition};
-use super::statement::{CqlStatement, ReadPlan, SelectItem, StatementPlan, ValueTerm};
+use super::schema::{ColumnKind, KeyspaceSchema};
+use super::statement::{CqlStatement, ReadPlan, SelectItem, StatementPlan};
 use super::types::{CqlType, ScalarType};
-use super::write::{AssignedValue, ColumnAssignment, WriteEffect, WritePlan};
-
-/// A statement that is being parsed.
-pub(crate) struct StatementParser {
-    pub(crate) tokens: TokenStream,
-    pub(crate) table: Arc<TableDefinition>,
-    parameters: Vec<ColumnSpec<'static>>,
-}
+use super::value_term::ValueTerm;
+use super::write::{AssignedValue, ColumnAssignment, UpdateCondition, WriteEffect, WritePlan};
 
 /// A column of an answer in the text, before the table is known.
 pub(crate) enum SelectedColumn {
@@ -27,7 +20,17 @@ pub(crate) enum SelectedColumn {
     Written(String),
 }
 
-pub(crate) fn prepare(schema: &KeyspaceSchema, cql: &str) -> Result<CqlStatement, String> {
+impl KeyspaceSchema {
+    /// Prepares a statement.
+    ///
+    /// # Errors
+    /// The statement is not known; the error has its text.
+    pub fn prepare(self: &Arc<Self>, cql: &str) -> Result<Arc<CqlStatement>, String> {
+        prepare(self, cql).map(Arc::new).map_err(|why| format!("{why}: {cql}"))
+    }
+}
+
+fn prepare(schema: &KeyspaceSchema, cql: &str) -> Result<CqlStatement, String> {
     if cql == READ_CLOCK {
         return Ok(clock_statement());
     }
@@ -43,7 +46,7 @@ pub(crate) fn prepare(schema: &KeyspaceSchema, cql: &str) -> Result<CqlStatement
         _ => return Err("no statement of the store".into()),
     }
     let table = schema.table(&tokens.name()?)?;
-    let mut parser = StatementParser { tokens, table, parameters: Vec::new() };
+    let mut parser = StatementParser::new(tokens, table);
     let plan = match verb.as_str() {
         "insert" => parser.insert()?,
         "update" => parser.update()?,
@@ -63,8 +66,7 @@ fn select(
     let selected = tokens.list(selected)?;
     tokens.expect_word("FROM")?;
     let name = tokens.name()?;
-    let mut parser =
-        StatementParser { tokens, table: schema.table(&name)?, parameters: Vec::new() };
+    let mut parser = StatementParser::new(tokens, schema.table(&name)?);
     let (items, columns) = parser.items(&selected)?;
     let of = parser.relations()?;
     let is_reversed = parser.order()?;
@@ -361,44 +363,5 @@ impl StatementParser {
             columns.push(self.table.spec(&of.name, of.typ.column_type()));
         }
         columns
-    }
-
-    /// A value of a column.
-    pub(crate) fn column_term(&mut self, column: usize) -> Result<ValueTerm, String> {
-        let table = Arc::clone(&self.table);
-        let of = &table.columns[column];
-        self.term(&of.name, &of.typ)
-    }
-
-    /// A value: a parameter with this name, or one in the text.
-    pub(crate) fn term(&mut self, name: &str, typ: &CqlType) -> Result<ValueTerm, String> {
-        let bytes = match (self.tokens.token()?, typ.scalar()) {
-            (CqlToken::Sign("?"), _) => return Ok(self.parameter(name, typ.column_type())),
-            (CqlToken::Sign(":"), _) => {
-                let name = self.tokens.name()?;
-                return Ok(self.parameter(&name, typ.column_type()));
-            }
-            (CqlToken::Word(word), _) if word.eq_ignore_ascii_case("null") => {
-                return Ok(ValueTerm::Fixed(BoundValue::Null));
-            }
-            (CqlToken::Word(word), Some(ScalarType::Boolean)) => {
-                vec![u8::from(word.parse::<bool>().map_err(|_| "no boolean")?)]
-            }
-            (CqlToken::Text(text), Some(ScalarType::Text)) => text.into_bytes(),
-            (CqlToken::Number(number), Some(ScalarType::BigInt | ScalarType::Timestamp)) => {
-                number.to_be_bytes().to_vec()
-            }
-            (CqlToken::Number(number), Some(ScalarType::Int)) => {
-                let number = i32::try_from(number).map_err(|_| "a number too large")?;
-                number.to_be_bytes().to_vec()
-            }
-            (token, _) => return Err(format!("{token:?} is no value of {name}")),
-        };
-        Ok(ValueTerm::Fixed(BoundValue::Value(bytes)))
-    }
-
-    pub(crate) fn parameter(&mut self, name: &str, typ: ColumnType<'static>) -> ValueTerm {
-        self.parameters.push(self.table.spec(name, typ));
-        ValueTerm::Bind(self.parameters.len() - 1)
     }
 }

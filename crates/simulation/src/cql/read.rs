@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::data::PartitionKey;
 use super::partition::{ReplicaPartition, RowRange};
+use super::partition_key::PartitionKey;
 
 /// A read with its values. It is the same for each replica.
 #[derive(Clone, Debug)]

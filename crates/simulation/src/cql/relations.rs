@@ -5,12 +5,12 @@ use std::sync::Arc;
 use cql_session::BoundValue;
 use scylla::frame::response::result::{CollectionType, ColumnType};
 
-use super::data::PartitionKey;
+use super::parser::StatementParser;
 use super::partition::RowRange;
-use super::prepare::StatementParser;
+use super::partition_key::PartitionKey;
 use super::schema::{ColumnKind, TableDefinition};
-use super::statement::ValueTerm;
 use super::types::{behind, list};
+use super::value_term::ValueTerm;
 
 /// Why a read is refused that names rows by anything but their key.
 const FILTER: &str = "rows would have to be filtered";

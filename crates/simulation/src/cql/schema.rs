@@ -7,8 +7,6 @@ use std::sync::Arc;
 use scylla::frame::response::result::{ColumnSpec, ColumnType, TableSpec, UserDefinedType};
 
 use super::lexer::TokenStream;
-use super::prepare::prepare;
-use super::statement::CqlStatement;
 use super::types::{CqlType, ScalarType};
 
 /// The name of the keyspace in what the driver is told.
@@ -90,14 +88,6 @@ impl KeyspaceSchema {
             tokens.expect_sign(";")?;
         }
         Ok(schema)
-    }
-
-    /// Prepares a statement.
-    ///
-    /// # Errors
-    /// The statement is not known; the error has its text.
-    pub fn prepare(self: &Arc<Self>, cql: &str) -> Result<Arc<CqlStatement>, String> {
-        prepare(self, cql).map(Arc::new).map_err(|why| format!("{why}: {cql}"))
     }
 
     pub(crate) fn table(&self, name: &str) -> Result<Arc<TableDefinition>, String> {

@@ -1,16 +1,15 @@
-//! What a write changes.
+//! What a write changes, and on which condition.
 
 use std::sync::Arc;
 
 use cql_session::BoundValue;
 
-use super::condition::UpdateCondition;
 use super::data::Mutation;
 use super::partition::{RangeDeletion, ReplicaPartition};
 use super::relations::WhereClause;
 use super::row::{CellContent, ReplicaCell, ReplicaRow};
 use super::schema::TableDefinition;
-use super::statement::ValueTerm;
+use super::value_term::ValueTerm;
 
 #[derive(Debug)]
 pub(crate) struct WritePlan {
@@ -45,6 +44,24 @@ pub(crate) enum AssignedValue {
     More(ValueTerm),
     /// The element of a key.
     Element(ValueTerm, ValueTerm),
+}
+
+/// What follows IF.
+#[derive(Debug)]
+pub(crate) enum UpdateCondition {
+    NotExists,
+    /// Columns and the values that they must have.
+    Equal(Vec<(usize, ValueTerm)>),
+}
+
+impl UpdateCondition {
+    /// The columns of an answer behind `[applied]`.
+    pub(crate) fn columns(&self, table: &TableDefinition) -> Vec<usize> {
+        let UpdateCondition::Equal(all) = self else { return table.in_order() };
+        let mut columns: Vec<usize> = all.iter().map(|(column, _)| *column).collect();
+        columns.sort_by_key(|column| table.is_static(*column));
+        columns
+    }
 }
 
 /// The time of the cells of one write.
