@@ -14,6 +14,7 @@ mod reads;
 #[cfg(test)]
 mod tests;
 mod weather;
+mod writes;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

@@ -29,14 +29,10 @@ use crate::cluster::{
 };
 use crate::cql::CqlStatement;
 use crate::rng::Rng;
-use crate::system;
 use crate::trace::Trace;
 pub use process::SimulatedProcess;
 use retries::{NextAttempt, RetryState, can_be_ignored};
 pub use tamper::StatementTamper;
-
-/// When simulated time begins: 2026-03-01T00:00:00Z, in milliseconds since 1970.
-pub const EPOCH_MS: i64 = system::EPOCH_S * 1_000;
 
 /// The session of one process.
 pub struct SimulatedSession {

@@ -18,7 +18,10 @@ use tokio::runtime::{Builder, Runtime};
 use crate::rng::Rng;
 
 /// Seconds since 1970 when a seed begins: 2026-03-01T00:00:00Z.
-pub const EPOCH_S: i64 = 1_772_323_200;
+const EPOCH_S: i64 = 1_772_323_200;
+
+/// The same in milliseconds.
+pub const EPOCH_MS: i64 = EPOCH_S * 1_000;
 
 /// Nanoseconds that the system has run when a seed begins: any number but 0.
 const BOOTED_NS: u64 = 1_000_000_000_000;

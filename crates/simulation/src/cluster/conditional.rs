@@ -12,12 +12,11 @@ use scylla::errors::{DbError, WriteType};
 use scylla::statement::Consistency;
 use tokio::time::{Instant, sleep};
 
-use super::coordinator::{
-    QuorumWrite, StatementCoordinator, WRITE_LIMIT, invalid, number, refused,
-};
+use super::coordinator::{StatementCoordinator, invalid, number, refused};
 use super::messages::ReplicaRequest;
 use super::node::ReplicaNode;
 use super::paxos::{PaxosBallot, PaxosPromise, PaxosProposal, ballot_of, later, unfinished};
+use super::writes::{QuorumWrite, WRITE_LIMIT};
 use super::{CoordinatorAnswer, CoordinatorFailure, ExecutionOptions, QUORUM};
 use crate::cql::{CqlStatement, Mutation, PartitionKey};
 

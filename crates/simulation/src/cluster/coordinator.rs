@@ -1,23 +1,15 @@
 //! One statement on the node that coordinates it.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use cql_session::BoundValue;
-use scylla::errors::{DbError, WriteType};
+use scylla::errors::DbError;
 use scylla::statement::Consistency;
 use tokio::sync::oneshot;
 
-use super::messages::ReplicaRequest;
-use super::node::ReplicaNode;
 use super::{
     CoordinatorAnswer, CoordinatorFailure, ExecutionOptions, NODES, NodeReach, QUORUM,
     SimulatedCluster,
 };
-use crate::cql::{CqlStatement, Mutation, StatementKind, clock_row};
-
-/// How long a coordinator waits for replicas that write.
-pub(super) const WRITE_LIMIT: Duration = Duration::from_secs(2);
+use crate::cql::{CqlStatement, StatementKind, clock_row};
 
 /// The work of one statement.
 pub(super) struct StatementCoordinator {
@@ -25,13 +17,6 @@ pub(super) struct StatementCoordinator {
     pub(super) node: usize,
     /// How often the node had died when the work began: it does not go on after another time.
     deaths: u64,
-}
-
-/// A mutation at a quorum.
-pub(super) struct QuorumWrite {
-    pub(super) mutations: Arc<[Mutation]>,
-    pub(super) consistency: Consistency,
-    pub(super) write_type: WriteType,
 }
 
 impl StatementCoordinator {
@@ -102,51 +87,6 @@ impl StatementCoordinator {
         }
         let (required, alive) = (number(required), number(alive.len()));
         Err(refused(DbError::Unavailable { consistency, required, alive }))
-    }
-
-    async fn write(
-        &self,
-        statement: &CqlStatement,
-        rows: &[Vec<BoundValue>],
-        consistency: Consistency,
-    ) -> Result<CoordinatorAnswer, CoordinatorFailure> {
-        let (now_us, now_s) = self.cluster.with(|state| {
-            let now_s = state.clock_us(self.node) / 1_000_000;
-            (state.stamp(self.node), now_s)
-        });
-        let mutations = rows.iter().map(|values| statement.mutation(values, now_us, now_s));
-        let mutations: Result<Arc<[Mutation]>, String> = mutations.collect();
-        let mutations = mutations.map_err(invalid)?;
-        let write_type = if rows.len() > 1 { WriteType::UnloggedBatch } else { WriteType::Simple };
-        let applied = Arc::clone(&mutations);
-        let store = QuorumWrite { mutations, consistency, write_type };
-        self.store(store, move |node| node.apply(&applied)).await?;
-        Ok(CoordinatorAnswer::default())
-    }
-
-    /// Sends a mutation to all replicas and waits for enough of them.
-    pub(super) async fn store<H>(
-        &self,
-        store: QuorumWrite,
-        handler: H,
-    ) -> Result<(), CoordinatorFailure>
-    where
-        H: Fn(&mut ReplicaNode) + Send + Sync + 'static,
-    {
-        let QuorumWrite { mutations, consistency, write_type } = store;
-        let required = required(consistency);
-        let alive = self.alive(consistency, required)?;
-        for node in (0..NODES).filter(|node| !alive.contains(node)) {
-            self.cluster.hint(node, &mutations);
-        }
-        let hint = Some(mutations);
-        let question = ReplicaRequest { handler, limit: WRITE_LIMIT, hint, may_repeat: true };
-        let replies = self.round(&alive, question, |replies| replies.len() >= required).await?;
-        if replies.len() >= required {
-            return Ok(());
-        }
-        let (received, required) = (number(replies.len()), number(required));
-        Err(refused(DbError::WriteTimeout { consistency, received, required, write_type }))
     }
 }
 

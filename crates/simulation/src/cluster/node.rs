@@ -12,7 +12,7 @@ use super::weather::{NetworkWeather, within};
 use super::{NODES, NodeReach};
 use crate::cql::{Mutation, PartitionKey, ReplicaData};
 use crate::rng::Rng;
-use crate::session::EPOCH_MS;
+use crate::system::EPOCH_MS;
 
 /// A replica of every partition.
 pub(super) struct ReplicaNode {

@@ -23,8 +23,9 @@ use crate::bucket::{BucketTamper, BucketWeather, SimulatedBucket};
 use crate::cluster::{NetworkWeather, SimulatedCluster};
 use crate::cql::{KeyspaceSchema, ReplicaData};
 use crate::rng::Rng;
-use crate::session::{EPOCH_MS, SimulatedProcess, SimulatedSession, StatementTamper};
+use crate::session::{SimulatedProcess, SimulatedSession, StatementTamper};
 use crate::side::SideThreads;
+use crate::system::EPOCH_MS;
 use crate::trace::Trace;
 
 /// Pause before a process that could not connect tries again.
