@@ -5,6 +5,7 @@
 //! What the client retries by itself shows too: a put whose answer was lost finds its own object.
 
 mod client;
+mod client_store;
 mod list;
 mod state;
 mod tamper;
@@ -20,7 +21,8 @@ use tokio::time::Instant;
 use crate::rng::Rng;
 use crate::session::SimulatedProcess;
 use crate::trace::Trace;
-use client::{BucketClient, ClientOwner, ClientStore};
+use client::{BucketClient, ClientOwner};
+use client_store::ClientStore;
 use state::BucketObjects;
 
 pub use tamper::{BucketTamper, BucketWrite};
