@@ -19,6 +19,7 @@ mod plan;
 mod plants;
 mod readers;
 mod records;
+mod requests;
 mod restoring;
 mod rushes;
 mod scene;

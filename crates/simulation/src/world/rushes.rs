@@ -16,8 +16,8 @@ use futures::future::{join, join_all};
 use tokio::time::sleep;
 
 use super::SimulatedWorld;
-use super::callers::{CallerRequest, RequestContent, asks};
 use super::machine::SimulatedMachine;
+use super::requests::{CallerRequest, RequestContent, asks};
 use super::slots::{ProcessSlot, some_machine};
 use super::stops::{CLOSING, ProcessStop};
 use crate::rng::Rng;
