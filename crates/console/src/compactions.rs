@@ -3,43 +3,15 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use coupon::time::{Day, Millis};
-use futures::future::BoxFuture;
+use coupon::time::Millis;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 
+use crate::plan::{CompactionPlan, ReadPlan};
 use crate::trouble::{ConsoleError, ConsoleResult};
 
 /// Longest time that a dry run may take: it reads both tiers.
 const PLAN_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Says what a compaction would do now, or why that cannot be said. Reads both tiers, and changes nothing.
-pub type ReadPlan = dyn Fn() -> BoxFuture<'static, Result<CompactionPlan, String>> + Send + Sync;
-
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CompactionPlan {
-    pub works: Vec<PlannedWork>,
-    /// Why it would do less than usual.
-    pub warning: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PlannedWork {
-    pub day: Day,
-    pub pass: PlannedPass,
-    /// Closed coupons that wait.
-    pub waiting: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PlannedPass {
-    /// Finish what another run has left.
-    Finish,
-    /// Archive the closed coupons.
-    Closed,
-    /// Seal the day, and archive all of it.
-    Expired,
-}
 
 /// The compaction that somebody asked for. The list of runs is in the store.
 #[derive(Debug, Default)]

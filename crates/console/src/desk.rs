@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -16,34 +15,12 @@ use crate::Console;
 use crate::cookie::{self, CookieKind, SESSION};
 use crate::direction::contained;
 use crate::fields::{FormFields, encoded};
+use crate::machine::MachineStatus;
 use crate::roles::ConsoleAction;
 use crate::signing::StaffSession;
 use crate::text::{Lang, PageTexts};
+use crate::theme::PageTheme;
 use crate::trouble::{ConsoleError, ConsoleResult};
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum PageTheme {
-    /// As the system has it.
-    System,
-    Light,
-    Dark,
-}
-
-pub(crate) const THEMES: [PageTheme; 3] = [PageTheme::System, PageTheme::Light, PageTheme::Dark];
-
-impl PageTheme {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            PageTheme::System => "system",
-            PageTheme::Light => "light",
-            PageTheme::Dark => "dark",
-        }
-    }
-
-    pub(crate) fn named(name: &str) -> Option<PageTheme> {
-        THEMES.into_iter().find(|it| it.as_str() == name)
-    }
-}
 
 #[derive(Clone, Debug)]
 pub(crate) struct CurrentMember {
@@ -108,6 +85,13 @@ impl PageContext {
 
     pub(crate) fn engine(&self) -> &Arc<Engine> {
         &self.console.engine
+    }
+
+    /// What the machine says, read on a thread where that may take its time.
+    pub(crate) async fn machine(&self) -> ConsoleResult<MachineStatus> {
+        let console = Arc::clone(&self.console);
+        let read = tokio::task::spawn_blocking(move || (console.machine)());
+        read.await.map_err(|_| ConsoleError::Broken)
     }
 
     /// Whether they may do this: for what a page offers. The guard has decided about the page itself.
@@ -231,24 +215,6 @@ fn scheme(forwarded: &str) -> &'static str {
     match first.eq_ignore_ascii_case("https") {
         true => "https",
         false => "http",
-    }
-}
-
-/// The guard has put the desk there.
-impl<S: Sync> FromRequestParts<S> for PageContext {
-    type Rejection = ConsoleError;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> ConsoleResult<PageContext> {
-        parts.extensions.get::<PageContext>().cloned().ok_or(ConsoleError::Broken)
-    }
-}
-
-/// The guard has read the form.
-impl<S: Sync> FromRequestParts<S> for FormFields {
-    type Rejection = ConsoleError;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> ConsoleResult<FormFields> {
-        parts.extensions.get::<FormFields>().cloned().ok_or(ConsoleError::Broken)
     }
 }
 

@@ -1,10 +1,6 @@
 //! Fields of a form or a query, each a short text.
 
-use std::str::FromStr;
-
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-
-use crate::trouble::{ConsoleError, ConsoleResult};
 
 /// Names and values in the order of the form.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,27 +23,11 @@ impl FormFields {
         self.get(name).unwrap_or_default()
     }
 
-    /// The parsed value of a field that has to be there.
-    pub(crate) fn must<T: FromStr<Err: ToString>>(&self, name: &str) -> ConsoleResult<T> {
-        self.may(name)?.ok_or_else(|| ConsoleError::field(name, "is missing"))
-    }
-
-    /// `None` if the field is empty or not there.
-    pub(crate) fn may<T: FromStr<Err: ToString>>(&self, name: &str) -> ConsoleResult<Option<T>> {
-        let parsed = self.get(name).map(str::parse).transpose();
-        parsed.map_err(|error: T::Err| ConsoleError::field(name, error.to_string()))
-    }
-
     pub(crate) fn encoded(&self) -> String {
         let pairs =
             self.0.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value)));
         pairs.collect::<Vec<_>>().join("&")
     }
-}
-
-/// A part of a path; what cannot be one of these is no page.
-pub(crate) fn from_path<T: FromStr>(text: &str) -> ConsoleResult<T> {
-    text.parse().map_err(|_| ConsoleError::NotFound)
 }
 
 /// What is escaped within a query or a path.

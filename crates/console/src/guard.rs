@@ -12,12 +12,12 @@ use axum::response::{IntoResponse, Response};
 use tokio::time::timeout;
 
 use crate::Console;
-use crate::cookie::SESSION;
-use crate::desk::{CurrentMember, PageContext, to};
+use crate::desk::PageContext;
 use crate::fields::FormFields;
 use crate::roles::ConsoleAction;
 use crate::screens::sign_in;
-use crate::signing::{ROTATE_MS, StaffSession};
+use crate::session::{is_token, sign};
+use crate::signing::ROTATE_MS;
 use crate::trouble::{ConsoleError, ConsoleResult};
 
 /// Longest form, in bytes: the largest has some twenty short fields and metadata of 4 KiB.
@@ -112,10 +112,6 @@ fn signed_out(is_form: bool, fields: FormFields) -> ConsoleError {
     ConsoleError::SignedOut(is_form.then_some(fields))
 }
 
-pub(crate) fn is_token(desk: &PageContext, member: &CurrentMember, token: &str) -> bool {
-    desk.console.signer.is_form_of(&member.session, token)
-}
-
 /// Whether a browser says that another site has sent the form. One that says nothing is old, or no browser; the
 /// token of the form and the cookie, which no other site can send, decide then.
 fn is_foreign(headers: &HeaderMap) -> bool {
@@ -127,25 +123,6 @@ fn is_foreign(headers: &HeaderMap) -> bool {
         (Some(origin), Some(host)) => origin.split_once("://").is_none_or(|(_, from)| from != host),
         _ => false,
     }
-}
-
-/// Gives the browser a session, signed now.
-pub(crate) fn sign(
-    console: &Console,
-    desk: &PageContext,
-    session: &StaffSession,
-    response: &mut Response,
-) {
-    let salt = uuid::Uuid::new_v4().as_u128();
-    let session = StaffSession { at: desk.now.0, salt, ..session.clone() };
-    let left = (session.ends_at().0 - desk.now.0).max(0) / 1_000;
-    let signed = console.signer.sign(&session, desk.now);
-    desk.give(&SESSION, &signed, left, response);
-}
-
-/// Where whoever is signed out goes: to the sign-in, and back afterwards.
-pub(crate) fn to_sign_in(desk: &PageContext) -> Response {
-    to(&format!("/console/sign-in?next={}", desk.here()))
 }
 
 #[cfg(test)]

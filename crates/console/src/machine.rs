@@ -2,12 +2,7 @@
 //!
 //! Whoever builds the console reads it; no figure needs a walk over coupons.
 
-use std::sync::Arc;
-
 use coupon::time::Millis;
-
-use crate::desk::PageContext;
-use crate::trouble::{ConsoleError, ConsoleResult};
 
 /// Reads what the machine says. May wait for its disk.
 pub type ReadMachine = dyn Fn() -> MachineStatus + Send + Sync;
@@ -41,13 +36,4 @@ pub enum KeyUse {
     Code,
     /// Signs tokens and sessions.
     Token,
-}
-
-impl PageContext {
-    /// What the machine says, read on a thread where that may take its time.
-    pub(crate) async fn machine(&self) -> ConsoleResult<MachineStatus> {
-        let console = Arc::clone(&self.console);
-        let read = tokio::task::spawn_blocking(move || (console.machine)());
-        read.await.map_err(|_| ConsoleError::Broken)
-    }
 }

@@ -12,7 +12,7 @@ use futures::stream::{BoxStream, StreamExt, try_unfold};
 
 use crate::desk::PageContext;
 use crate::fields::FormFields;
-use crate::guard::is_token;
+use crate::session::is_token;
 use crate::trouble::{ConsoleError, ConsoleResult};
 
 /// Longest pause between two pieces of a file.

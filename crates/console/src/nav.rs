@@ -3,8 +3,8 @@
 use webhooks::DeliveryState;
 
 use crate::desk::PageContext;
+use crate::phase::CampaignPhase;
 use crate::roles::ConsoleAction;
-use crate::screens::campaigns::CampaignPhase;
 use crate::text::PageTexts;
 
 impl PageContext {

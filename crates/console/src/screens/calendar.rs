@@ -11,7 +11,7 @@ use engine::{CampaignView, CouponView, NOTICE_TYPE, NoticeRound};
 
 use crate::cursor;
 use crate::desk::PageContext;
-use crate::fields::from_path;
+use crate::extract::from_path;
 use crate::index::{CampaignSnapshot, CampaignTotals};
 use crate::roles::ConsoleAction;
 use crate::screens::campaigns::named;

@@ -11,11 +11,11 @@ use serde_json::json;
 
 use crate::chart::share as share_bar;
 use crate::desk::PageContext;
-use crate::fields::from_path;
+use crate::extract::from_path;
 use crate::index::CampaignTotals;
+use crate::phase::CampaignPhase;
 use crate::roles::ConsoleAction;
 use crate::screens::audit::{AuditRow, entries};
-use crate::screens::campaigns::CampaignPhase;
 use crate::text::{IsolatedText, PageTexts};
 use crate::trouble::ConsoleResult;
 

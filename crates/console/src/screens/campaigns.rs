@@ -7,40 +7,11 @@ use engine::CampaignView;
 use crate::chart::stacked;
 use crate::desk::PageContext;
 use crate::index::CampaignTotals;
+use crate::phase::CampaignPhase;
 use crate::roles::ConsoleAction;
 use crate::trouble::ConsoleResult;
 
 const PAGE: usize = 50;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum CampaignPhase {
-    Planned,
-    Running,
-    SoldOut,
-    Paused,
-    Ended,
-}
-
-/// All of them, in the order of the filter.
-pub(crate) const PHASES: [CampaignPhase; 5] = [
-    CampaignPhase::Running,
-    CampaignPhase::Planned,
-    CampaignPhase::SoldOut,
-    CampaignPhase::Paused,
-    CampaignPhase::Ended,
-];
-
-impl CampaignPhase {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            CampaignPhase::Planned => "planned",
-            CampaignPhase::Running => "running",
-            CampaignPhase::SoldOut => "sold-out",
-            CampaignPhase::Paused => "paused",
-            CampaignPhase::Ended => "ended",
-        }
-    }
-}
 
 /// Its id and its name.
 pub(crate) fn named(view: &CampaignView) -> (String, String) {

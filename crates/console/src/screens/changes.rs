@@ -10,7 +10,8 @@ use engine::{BatchRequest, CampaignPatch, CampaignView, WriteResult};
 use serde_json::json;
 
 use crate::desk::{PageContext, to};
-use crate::fields::{FormFields, encoded, from_path};
+use crate::extract::from_path;
+use crate::fields::{FormFields, encoded};
 use crate::index::CampaignTotals;
 use crate::roles::ConsoleAction;
 use crate::text::IsolatedText;

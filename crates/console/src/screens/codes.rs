@@ -19,7 +19,8 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use crate::desk::PageContext;
-use crate::fields::{encoded, from_path};
+use crate::extract::from_path;
+use crate::fields::encoded;
 use crate::index::CampaignTotals;
 use crate::qr;
 use crate::roles::ConsoleAction;

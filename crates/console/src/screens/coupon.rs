@@ -12,8 +12,10 @@ use coupon::time::DAY_MS;
 use engine::{AdminChange, CouponView, NewExpiry, Tier, WriteResult};
 use serde_json::json;
 
+use crate::coupon_action::CouponAction;
 use crate::desk::{PageContext, to};
-use crate::fields::{FormFields, encoded, from_path};
+use crate::extract::from_path;
+use crate::fields::{FormFields, encoded};
 use crate::roles::ConsoleAction;
 use crate::screens::refused::AttemptRow;
 use crate::text::{IsolatedText, PageTexts};
@@ -39,62 +41,6 @@ struct HistoryRow {
     when: String,
     actor: String,
     reason: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum CouponAction {
-    Issue,
-    Revoke,
-    Void,
-    Extend,
-    CancelRedemption,
-}
-
-impl CouponAction {
-    const ALL: [CouponAction; 5] = [
-        CouponAction::Issue,
-        CouponAction::Extend,
-        CouponAction::CancelRedemption,
-        CouponAction::Revoke,
-        CouponAction::Void,
-    ];
-
-    /// Its name in addresses, here and in the API.
-    fn as_str(self) -> &'static str {
-        match self {
-            CouponAction::Issue => "issue",
-            CouponAction::Revoke => "revoke",
-            CouponAction::Void => "void",
-            CouponAction::Extend => "extend",
-            CouponAction::CancelRedemption => "cancel-redemption",
-        }
-    }
-
-    fn action(self) -> ConsoleAction {
-        match self {
-            CouponAction::Issue => ConsoleAction::Issue,
-            CouponAction::Revoke => ConsoleAction::Revoke,
-            CouponAction::Void => ConsoleAction::Void,
-            CouponAction::Extend => ConsoleAction::Extend,
-            CouponAction::CancelRedemption => ConsoleAction::CancelRedemption,
-        }
-    }
-
-    /// What a coupon in this state can be asked for. The rules decide in the end.
-    fn of(state: &State) -> &'static [CouponAction] {
-        match state {
-            State::Available => &[CouponAction::Issue, CouponAction::Extend, CouponAction::Void],
-            State::Issued { .. } => {
-                &[CouponAction::Extend, CouponAction::Revoke, CouponAction::Void]
-            }
-            State::Redeemed { .. } => &[CouponAction::CancelRedemption],
-            State::Void { .. } => &[],
-        }
-    }
-
-    fn is_dangerous(self) -> bool {
-        matches!(self, CouponAction::Revoke | CouponAction::Void)
-    }
 }
 
 /// `GET /console/coupons/{code}`

@@ -11,10 +11,12 @@ use engine::{
 
 use crate::cursor;
 use crate::desk::{PageContext, to};
-use crate::fields::{FormFields, encoded, from_path};
+use crate::extract::from_path;
+use crate::fields::{FormFields, encoded};
 use crate::index::CampaignTotals;
+use crate::phase::CampaignPhase;
 use crate::roles::ConsoleAction;
-use crate::screens::campaigns::{CampaignPhase, named};
+use crate::screens::campaigns::named;
 use crate::screens::refused::AttemptRow;
 use crate::text::IsolatedText;
 use crate::trouble::ConsoleResult;

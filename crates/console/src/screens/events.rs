@@ -15,8 +15,8 @@ use tokio::time::sleep;
 use webhooks::{Endpoint, EndpointState};
 
 use crate::desk::{PageContext, member_of};
+use crate::phase::CampaignPhase;
 use crate::roles::ConsoleAction;
-use crate::screens::campaigns::CampaignPhase;
 use crate::tails::EventTail;
 use crate::trouble::ConsoleResult;
 

@@ -17,12 +17,12 @@ use crate::Console;
 use crate::cookie::CookieKind;
 use crate::desk::{PageContext, to};
 use crate::fields::FormFields;
-use crate::guard::sign;
 use crate::identity::{
     ExternalIdentity, IdentityError, IdentityProvider, PendingSignIn, SignInRequest,
 };
 use crate::screens::preferences::{HOME, next_page};
 use crate::screens::sign_in::{self, minutes_of, peer_of};
+use crate::session::sign;
 use crate::text::IsolatedText;
 use crate::trouble::{ConsoleError, ConsoleResult};
 use crate::twins::has_twin;

@@ -20,10 +20,12 @@ use serde_json::json;
 use std::sync::Arc;
 
 use crate::desk::{PageContext, to};
-use crate::fields::{FormFields, encoded, from_path};
+use crate::extract::from_path;
+use crate::fields::{FormFields, encoded};
 use crate::multipart::FormUpload;
+use crate::phase::CampaignPhase;
 use crate::roles::ConsoleAction;
-use crate::screens::campaigns::{CampaignPhase, named};
+use crate::screens::campaigns::named;
 use crate::screens::codes::file;
 use crate::text::IsolatedText;
 use crate::trouble::ConsoleResult;

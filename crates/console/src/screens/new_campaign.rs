@@ -9,10 +9,12 @@ use engine::{CampaignDraft, Failure, WriteResult};
 use serde_json::{Value, json};
 
 use crate::desk::{PageContext, to};
-use crate::fields::{FormFields, encoded, from_path};
+use crate::extract::from_path;
+use crate::fields::{FormFields, encoded};
 use crate::roles::ConsoleAction;
 use crate::text::{IsolatedText, PageTexts};
-use crate::trouble::{ConsoleError, ConsoleResult, faults_said};
+use crate::trouble::{ConsoleError, ConsoleResult};
+use crate::trouble_page::faults_said;
 
 const HANDOUTS: [Handout; 4] =
     [Handout::Shop, Handout::SelfService, Handout::Bearer, Handout::Shared];

@@ -17,8 +17,8 @@ use serde_json::json;
 use crate::chart::{self, ChartSeries};
 use crate::desk::PageContext;
 use crate::index::CampaignTotals;
+use crate::phase::CampaignPhase;
 use crate::roles::ConsoleAction;
-use crate::screens::campaigns::CampaignPhase;
 use crate::text::IsolatedText;
 use crate::trouble::ConsoleResult;
 

@@ -3,9 +3,10 @@
 use coupon::calendar::Zone;
 
 use crate::cookie;
-use crate::desk::{PageContext, PageTheme, to};
+use crate::desk::{PageContext, to};
 use crate::fields::FormFields;
 use crate::text::Lang;
+use crate::theme::PageTheme;
 use crate::trouble::ConsoleResult;
 
 /// How long a browser keeps them, in seconds: a year.

@@ -7,7 +7,8 @@ use coupon::time::Millis;
 use engine::{STAFF_ROLES, StaffMember, StaffRole};
 
 use crate::desk::{PageContext, to};
-use crate::fields::{FormFields, from_path};
+use crate::extract::from_path;
+use crate::fields::FormFields;
 use crate::invitation::{INVITATION_MS, new, signed};
 use crate::roles::{ConsoleAction, TABLE};
 use crate::trouble::{ConsoleError, ConsoleResult};

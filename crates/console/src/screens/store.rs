@@ -7,12 +7,12 @@ use coupon::calendar::{Date, Zone};
 use coupon::time::{DAY_MS, Day, Millis};
 use engine::{AuditEvent, AuditKind, CompactionRun, Failure, Gauge, PartitionPlan};
 
-use crate::compactions::PlannedWork;
 use crate::desk::{PageContext, to};
 use crate::machine::MachineStatus;
 use crate::nodes::NodeInfo;
+use crate::phase::CampaignPhase;
+use crate::plan::PlannedWork;
 use crate::roles::ConsoleAction;
-use crate::screens::campaigns::CampaignPhase;
 use crate::text::{IsolatedText, PageTexts};
 use crate::trouble::ConsoleResult;
 

@@ -2,7 +2,7 @@
 
 use coupon::campaign::Handout;
 
-use crate::screens::campaigns::CampaignPhase;
+use crate::phase::CampaignPhase;
 use crate::text::{texts, texts_of};
 
 texts! {

@@ -2,8 +2,8 @@
 
 use engine::StaffRole;
 
-use crate::desk::PageTheme;
 use crate::text::{texts, texts_of};
+use crate::theme::PageTheme;
 
 texts! {
     skip => "Skip to the content", "본문으로 건너뛰기";

@@ -1,6 +1,6 @@
 //! Coupons, customers and what was tried.
 
-use crate::screens::coupon::CouponAction;
+use crate::coupon_action::CouponAction;
 use crate::text::{texts, texts_of};
 
 texts! {

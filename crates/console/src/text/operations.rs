@@ -2,8 +2,8 @@
 
 use webhooks::DeliveryState;
 
-use crate::compactions::PlannedPass;
 use crate::machine::KeyUse;
+use crate::plan::PlannedPass;
 use crate::text::{Lang, PageTexts, texts, texts_of};
 
 texts! {
