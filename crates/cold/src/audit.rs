@@ -8,7 +8,8 @@ mod partition;
 mod rows;
 mod side;
 
-pub use copies::{ColdCode, ColdCopy};
+pub use copies::ColdCode;
 pub use files::FileFault;
 pub use partition::PartitionAudit;
+pub use rows::ColdCopy;
 pub use side::{SIDE_FAULTS_MAX, SideAudit, SideFault, SideIs};

@@ -11,8 +11,8 @@ use crate::decode::BadRow;
 use crate::error::ColdError;
 use crate::files::{ParquetFiles, ReadError};
 use crate::footer::FileFooter;
-use crate::log::{DeltaTable, LiveFile};
-use crate::store::ColdStoreInner;
+use crate::live::LiveFile;
+use crate::log::DeltaTable;
 
 /// Rows of one batch, and the most that any stream returns at once.
 pub(crate) const BATCH_ROWS: usize = 8_192;
@@ -61,7 +61,7 @@ pub struct FileRows<T> {
 impl<T: Send + 'static> FileRows<T> {
     /// Begins at the first row of the first of `groups`.
     pub(crate) fn new(
-        store: &ColdStoreInner,
+        files: &Arc<ParquetFiles>,
         table: &Arc<DeltaTable>,
         file: &Arc<LiveFile>,
         footer: Arc<FileFooter>,
@@ -69,7 +69,7 @@ impl<T: Send + 'static> FileRows<T> {
         groups: VecDeque<usize>,
     ) -> FileRows<T> {
         FileRows {
-            files: Arc::clone(&store.files),
+            files: Arc::clone(files),
             table: Arc::clone(table),
             file: Arc::clone(file),
             footer,

@@ -6,6 +6,7 @@
 mod columns;
 mod events;
 
+use crate::indexed::HolderIndexRow;
 use std::fmt::Display;
 
 use arrow::array::{ListArray, RecordBatch};
@@ -14,7 +15,6 @@ use coupon::coupon::{Coupon, Event, Genesis};
 use coupon::ids::UserId;
 use coupon::time::{Day, Millis};
 
-use crate::index::HolderIndexRow;
 use columns::{ZoneColumn, column};
 use events::event_reader;
 

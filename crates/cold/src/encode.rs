@@ -13,11 +13,8 @@ use coupon::flat::Flat;
 use coupon::ids::UserId;
 use coupon::time::Millis;
 
-use crate::index::HolderIndexRow;
-use crate::schema::{self, COUPONS, HOLDER_INDEX};
-
-/// Microseconds in a millisecond: Delta's timestamps are in microseconds.
-pub(crate) const MICROS: i64 = 1000;
+use crate::indexed::HolderIndexRow;
+use crate::schema::{self, COUPONS, HOLDER_INDEX, MICROS};
 
 /// `archived_in` has, for each coupon, the archive commit that brought it to cold.
 pub(crate) fn batch(coupons: &[Coupon], archived_in: &[u64]) -> Result<RecordBatch, ArrowError> {

@@ -6,10 +6,10 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::error::ColdError;
+use crate::live::NewFile;
 use crate::location::StoreLocation;
 use crate::schema::TableSchema;
 use crate::upload::ParquetUpload;
-use crate::write::NewFile;
 
 /// The files of one commit, written one after the other. Every call but [`NewFiles::new`] blocks.
 /// If it is dropped before it is finished, the store discards the file that is open.

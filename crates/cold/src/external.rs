@@ -15,8 +15,9 @@ use object_store::ObjectStore;
 pub use crate::bounds::ColumnBounds;
 use crate::encode;
 use crate::error::ColdError;
+use crate::live::ColdFile;
 use crate::schema::COUPONS;
-use crate::store::{ColdFile, ColdPartition, ColdStore};
+use crate::store::{ColdPartition, ColdStore};
 
 impl ColdStore {
     /// Looks up the partitions that have files, by day, at the newest version or at an earlier one;

@@ -14,8 +14,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::ColdError;
 use crate::footer::FileFooter;
+use crate::live::LiveFile;
 use crate::location::StoreLocation;
-use crate::log::LiveFile;
 use cache::FooterCache;
 
 pub(crate) use group::GroupBytes;

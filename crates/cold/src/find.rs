@@ -16,7 +16,7 @@ use crate::decode;
 use crate::error::ColdError;
 use crate::files::{GroupBytes, ReadError};
 use crate::footer::FileFooter;
-use crate::log::LiveFile;
+use crate::live::LiveFile;
 use crate::store::{ColdStore, ColdStoreInner, READ_TRIES_MAX};
 
 /// Row groups read at once. Each has half a megabyte.

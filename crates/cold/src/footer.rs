@@ -21,8 +21,7 @@ use parquet::schema::types::ColumnPath;
 
 use crate::bounds::{ColumnBounds, NEVER};
 use crate::checksums;
-use crate::encode::MICROS;
-use crate::schema::TableSchema;
+use crate::schema::{MICROS, TableSchema};
 
 #[derive(Debug)]
 pub(crate) struct RowGroup {

@@ -22,8 +22,9 @@ use crate::cursor::RowDecoder;
 use crate::decode;
 use crate::error::ColdError;
 use crate::files::ReadError;
-use crate::index::HolderIndexRow;
-use crate::log::{DeltaTable, LiveFile};
+use crate::indexed::HolderIndexRow;
+use crate::live::LiveFile;
+use crate::log::DeltaTable;
 use crate::names::{self, FileOrigin};
 use crate::store::{ColdStore, ColdStoreInner, READ_TRIES_MAX};
 

@@ -23,21 +23,12 @@ mod write;
 
 use std::collections::BTreeSet;
 
-use coupon::code::Code;
-use coupon::coupon::Coupon;
-use coupon::ids::UserId;
 use coupon::time::Day;
 
 use crate::error::ColdError;
 use crate::log::TableVersion;
 use crate::names;
 use crate::store::{ColdStore, ColdStoreInner};
-
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct HolderIndexRow {
-    pub(crate) day: Day,
-    pub(crate) coupon: Coupon,
-}
 
 /// Why a merge of the index ends early.
 enum IndexStop {
@@ -49,15 +40,6 @@ enum IndexStop {
 impl From<ColdError> for IndexStop {
     fn from(error: ColdError) -> IndexStop {
         IndexStop::Cold(error)
-    }
-}
-
-type HolderIndexKey<'a> = (Option<&'a UserId>, Day, &'a Code);
-
-impl HolderIndexRow {
-    /// The sort key of the rows of a file.
-    pub(crate) fn key(&self) -> HolderIndexKey<'_> {
-        (self.coupon.holder(), self.day, self.coupon.code())
     }
 }
 

@@ -11,8 +11,8 @@ use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 
 use crate::blocking::BlockingPool;
 use crate::error::ColdError;
+use crate::live::LiveFile;
 use crate::local::LocalFolder;
-use crate::log::LiveFile;
 
 #[derive(Clone, Debug)]
 pub(crate) struct StoreLocation {

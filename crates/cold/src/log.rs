@@ -34,7 +34,7 @@ use newest::VersionMemory;
 pub use commit::CommitOutcome;
 pub(crate) use commit::PartitionChange;
 pub(crate) use entries::actions;
-pub(crate) use version::{LiveFile, TableVersion};
+pub(crate) use version::TableVersion;
 
 /// Name of the writer in the `commitInfo` of a commit.
 const WRITER: &str = concat!("couponry/", env!("CARGO_PKG_VERSION"));

@@ -15,10 +15,11 @@ use object_store::path::Path;
 use crate::cursor::{RowDecoder, RowQueue};
 use crate::decode;
 use crate::error::ColdError;
-use crate::log::{LiveFile, TableVersion};
+use crate::live::{ColdFile, LiveFile};
+use crate::log::TableVersion;
 use crate::names;
 use crate::rows::CouponRows;
-use crate::store::{ColdFile, ColdStore};
+use crate::store::ColdStore;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ArchivedSince {

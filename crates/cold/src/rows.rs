@@ -10,8 +10,9 @@ use crate::cursor::{BATCH_ROWS, FileRows, RowDecoder};
 use crate::decode;
 use crate::error::ColdError;
 use crate::footer::FileFooter;
-use crate::log::{DeltaTable, LiveFile};
-use crate::store::{ColdFile, ColdStore};
+use crate::live::{ColdFile, LiveFile};
+use crate::log::DeltaTable;
+use crate::store::ColdStore;
 
 impl ColdStore {
     /// Reads the coupons of one file, in the order of their codes.

@@ -163,7 +163,7 @@ impl ColdScan {
                 groups.retain(|at| self.filter.may_expire(bounds(at)));
             }
             let reading = reading.clone();
-            parts.push(FileRows::new(inner, &inner.coupons, file, footer, reading, groups));
+            parts.push(FileRows::new(&inner.files, &inner.coupons, file, footer, reading, groups));
         }
         parts.retain(|part| some_expire && part.rows_left() > 0);
         Ok(parts)

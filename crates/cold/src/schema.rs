@@ -28,6 +28,9 @@ pub(crate) const HOLDER_GROUP_BYTES: usize = 128 << 10;
 /// Rows of a row group, at most, however small they are.
 pub(crate) const GROUP_ROWS_MAX: usize = 65_536;
 
+/// Microseconds in a millisecond: Delta's timestamps are in microseconds.
+pub(crate) const MICROS: i64 = 1000;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FieldKind {
     Text,

@@ -1,6 +1,5 @@
 //! The cold store: its location, its three tables, and what is cached of them.
 
-mod commit;
 mod partition;
 
 use std::fmt;
@@ -17,13 +16,14 @@ use crate::bucket::{self, BadBucket, BucketAddress, BucketTraffic};
 use crate::cursor::{FileRows, RowDecoder};
 use crate::error::ColdError;
 use crate::files::{ParquetFiles, ReadError};
+use crate::live::LiveFile;
 use crate::local::LocalFolder;
 use crate::location::StoreLocation;
-use crate::log::{DeltaTable, LiveFile};
+use crate::log::DeltaTable;
 use crate::options::ColdOptions;
 use crate::schema::{BY_HOLDER, COUPONS, HOLDER_INDEX, TableSchema};
 
-pub use partition::{ColdFile, ColdPartition};
+pub use partition::ColdPartition;
 
 /// How often a read begins again because a merge has replaced its files. Merges of one partition are
 /// days apart, so a second one in a row means that something else is wrong.
@@ -70,7 +70,7 @@ impl ColdStoreInner {
         let footer = self.files.footer(file).await?;
         let groups =
             (0..footer.groups.len()).filter(|at| may(&footer.groups[*at].bounds)).collect();
-        Ok(FileRows::new(self, table, file, footer, reading, groups))
+        Ok(FileRows::new(&self.files, table, file, footer, reading, groups))
     }
 }
 

@@ -18,11 +18,9 @@ use parquet::arrow::ArrowWriter;
 
 use crate::bounds::ColumnBounds;
 use crate::error::ColdError;
+use crate::live::{ColdFile, LiveFile, NewFile};
 use crate::location::StoreLocation;
-use crate::log::LiveFile;
 use crate::schema::TableSchema;
-use crate::store::ColdFile;
-use crate::write::NewFile;
 use crate::{checksums, names};
 use cut::RowGroupCutter;
 use sink::UploadSink;

@@ -2,18 +2,16 @@
 
 use std::fmt;
 
-use arrow::array::StructArray;
 use coupon::code::Code;
 use coupon::coupon::Coupon;
-use coupon::time::Millis;
 
 use crate::encoder::{FileEncoder, NewFiles};
 use crate::error::ColdError;
+use crate::live::NewFile;
 use crate::location::StoreLocation;
 use crate::names::{self, FileOrigin};
 use crate::options::ColdOptions;
 use crate::origins::OriginReader;
-use crate::store::ColdFile;
 use crate::{encode, schema};
 
 /// Coupons, and for each the archive commit that brought it to cold.
@@ -21,15 +19,6 @@ type CouponChunk = (Vec<Coupon>, Vec<u64>);
 
 /// Chunks that wait for the encoder: enough to hide one slow read.
 const CHUNKS_MAX: usize = 4;
-
-/// A file that is written and in no commit yet.
-#[derive(Clone, Debug)]
-pub struct NewFile {
-    /// The file as it will be after its commit, but without bounds.
-    pub file: ColdFile,
-    pub(crate) written_at: Millis,
-    pub(crate) stats: StructArray,
-}
 
 /// Takes the coupons of one archive commit, in ascending order of their codes.
 ///

@@ -4,25 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use coupon::code::Code;
-use coupon::coupon::Coupon;
 use coupon::time::Day;
 
-use super::rows::{AuditedRow, rows};
+use super::rows::{AuditedRow, ColdCopy, rows};
 use crate::bounds::{ColumnBounds, may_hold};
 use crate::cursor::{FileRows, RowDecoder};
 use crate::error::ColdError;
-use crate::log::LiveFile;
-use crate::store::{ColdFile, ColdStore};
-
-#[derive(Clone, Debug, PartialEq)]
-pub struct ColdCopy {
-    /// The file that has it, within its table.
-    pub file: Arc<str>,
-    /// The coupon, or why it cannot be read.
-    pub coupon: Result<Box<Coupon>, String>,
-    /// The first column that contradicts the events, and how.
-    pub differs: Option<String>,
-}
+use crate::live::{ColdFile, LiveFile};
+use crate::store::ColdStore;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct ColdCode {

@@ -6,8 +6,9 @@ use crate::cursor::{FileRows, RowDecoder};
 use crate::decode;
 use crate::error::ColdError;
 use crate::files::ReadError;
-use crate::index::HolderIndexRow;
-use crate::log::{DeltaTable, LiveFile};
+use crate::indexed::HolderIndexRow;
+use crate::live::LiveFile;
+use crate::log::DeltaTable;
 use crate::schema::HOLDER_INDEX;
 use crate::store::{ColdStore, ColdStoreInner};
 
@@ -105,7 +106,8 @@ impl ColdStore {
         // The footer on disk is checked too, so the cache is not used.
         let footer = Arc::new(self.inner.files.read_footer(file).await?);
         let groups = (0..footer.groups.len()).collect();
-        let mut rows = FileRows::new(&self.inner, table, file, footer, reading.clone(), groups);
+        let mut rows =
+            FileRows::new(&self.inner.files, table, file, footer, reading.clone(), groups);
         let mut last: Option<T> = None;
         let mut count = 0;
         while let Some(batch) = rows.next_or_gone().await? {

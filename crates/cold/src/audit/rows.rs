@@ -6,8 +6,17 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use coupon::coupon::Coupon;
 
-use super::copies::ColdCopy;
 use crate::decode::{self, BadRow};
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct ColdCopy {
+    /// The file that has it, within its table.
+    pub file: Arc<str>,
+    /// The coupon, or why it cannot be read.
+    pub coupon: Result<Box<Coupon>, String>,
+    /// The first column that contradicts the events, and how.
+    pub differs: Option<String>,
+}
 
 #[derive(Clone, Debug)]
 pub(super) struct AuditedRow {

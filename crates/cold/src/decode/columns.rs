@@ -11,8 +11,7 @@ use coupon::calendar::Zone;
 use coupon::time::Millis;
 
 use super::{BadRow, bad};
-use crate::encode::MICROS;
-use crate::schema;
+use crate::schema::{self, MICROS};
 
 pub(crate) struct TypedColumn<A> {
     name: &'static str,

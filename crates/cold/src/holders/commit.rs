@@ -11,10 +11,10 @@ use super::rows::{HolderRow, REPEATED, of_coupons};
 use crate::cursor::{BATCH_ROWS, RowDecoder};
 use crate::encoder::NewFiles;
 use crate::error::ColdError;
+use crate::live::{ColdFile, NewFile};
 use crate::log::{CommitOutcome, PartitionChange};
 use crate::schema::BY_HOLDER;
-use crate::store::{ColdFile, ColdStore, ColdStoreInner};
-use crate::write::NewFile;
+use crate::store::{ColdStore, ColdStoreInner};
 use crate::{encode, names};
 
 /// How often a commit to the side table begins again because the partition has changed meanwhile.

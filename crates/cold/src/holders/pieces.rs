@@ -8,7 +8,8 @@ use coupon::ids::UserId;
 use crate::cursor::RowDecoder;
 use crate::decode::{self, BadRow};
 use crate::error::ColdError;
-use crate::store::{ColdFile, ColdStore};
+use crate::live::ColdFile;
+use crate::store::ColdStore;
 
 /// Holders that are sampled to find ranges of about the same size.
 const SAMPLES: u64 = 65_536;

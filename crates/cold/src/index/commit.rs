@@ -6,10 +6,10 @@ use std::sync::Arc;
 use coupon::time::Day;
 
 use super::{HolderMerge, IndexStop};
-use crate::log::{CommitOutcome, LiveFile, PartitionChange, TableVersion};
+use crate::live::{ColdFile, LiveFile, NewFile};
+use crate::log::{CommitOutcome, PartitionChange, TableVersion};
 use crate::names;
-use crate::store::{ColdFile, ColdStore, ColdStoreInner};
-use crate::write::NewFile;
+use crate::store::{ColdStore, ColdStoreInner};
 
 impl ColdStore {
     /// Reads the new files back, then commits them.

@@ -6,11 +6,13 @@ use coupon::time::Day;
 
 use super::plan;
 use super::write::{PIECE, encoder};
-use super::{HolderIndexRow, HolderMerge, IndexStop, UnreadPartitions};
+use super::{HolderMerge, IndexStop, UnreadPartitions};
 use crate::cursor::RowDecoder;
 use crate::decode;
 use crate::error::ColdError;
-use crate::log::{LiveFile, TableVersion};
+use crate::indexed::HolderIndexRow;
+use crate::live::LiveFile;
+use crate::log::TableVersion;
 use crate::names;
 use crate::store::ColdStore;
 

@@ -3,9 +3,10 @@
 use std::cmp::Ordering;
 
 use super::write::{PIECE, encoder};
-use super::{HolderIndexRow, HolderMerge, IndexStop, plan};
+use super::{HolderMerge, IndexStop, plan};
 use crate::cursor::RowDecoder;
 use crate::decode;
+use crate::indexed::HolderIndexRow;
 use crate::log::TableVersion;
 use crate::merge::{RowMerge, VersionedRow};
 use crate::names;

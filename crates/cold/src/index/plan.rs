@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::log::LiveFile;
+use crate::live::LiveFile;
 use crate::names;
 
 /// How many times as large as the level above it a level may be. With ten, ten billion coupons take

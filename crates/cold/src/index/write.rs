@@ -2,8 +2,8 @@
 
 use coupon::ids::UserId;
 
-use super::HolderIndexRow;
 use crate::encoder::{FileEncoder, NewFiles};
+use crate::indexed::HolderIndexRow;
 use crate::location::StoreLocation;
 use crate::schema::HOLDER_INDEX;
 use crate::{encode, names};

@@ -21,9 +21,9 @@ use super::replay::typed;
 use super::version::TableVersion;
 use super::{DeltaEngine, DeltaTable, WRITER};
 use crate::error::ColdError;
+use crate::live::NewFile;
 use crate::names;
 use crate::schema::TableSchema;
-use crate::write::NewFile;
 
 /// How often a commit that lost the next version to other partitions begins again. Each lost try
 /// means that another commit got through, so this many would have to come in while one is written.

@@ -2,9 +2,10 @@
 
 use delta_kernel::KernelError;
 
-use super::{DeltaTable, LiveFile};
+use super::DeltaTable;
 use crate::error::ColdError;
 use crate::files::ReadError;
+use crate::live::LiveFile;
 
 pub(super) enum LogReadError {
     Kernel(KernelError),

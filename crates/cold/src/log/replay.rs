@@ -12,8 +12,9 @@ use delta_kernel::{KernelError, KernelResult};
 
 use super::DeltaEngine;
 use super::errors::LogReadError;
-use super::version::{LiveFile, TableVersion};
+use super::version::TableVersion;
 use crate::bounds::ColumnBounds;
+use crate::live::LiveFile;
 use crate::names;
 use crate::schema::TableSchema;
 

@@ -7,8 +7,9 @@ use crate::bounds::ColumnBounds;
 use crate::cursor::RowDecoder;
 use crate::decode;
 use crate::error::ColdError;
+use crate::live::ColdFile;
 use crate::merge::RowMerge;
-use crate::store::{ColdFile, ColdPartition, ColdStore};
+use crate::store::{ColdPartition, ColdStore};
 
 pub struct PartitionRows {
     merge: RowMerge<Coupon>,

@@ -6,49 +6,8 @@ use coupon::time::Day;
 
 use super::{ColdStore, ColdStoreInner};
 use crate::error::ColdError;
-use crate::log::{LiveFile, TableVersion};
-
-/// A file of one partition: a committed one, or one that is in no commit yet.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ColdFile {
-    pub(crate) live: Arc<LiveFile>,
-}
-
-impl ColdFile {
-    /// Its path within the table `coupons`.
-    pub fn path(&self) -> &str {
-        &self.live.path
-    }
-
-    pub fn day(&self) -> Day {
-        self.live.origin.day
-    }
-
-    pub fn archive_commit(&self) -> u64 {
-        self.live.origin.archive_commit
-    }
-
-    /// How often merges have rewritten its rows, at most. 0: a commit copied the rows out of hot.
-    /// More: they were in cold before.
-    pub fn rewrites(&self) -> u8 {
-        self.live.origin.rewrites
-    }
-
-    pub fn rows(&self) -> u64 {
-        self.live.rows
-    }
-
-    pub fn bytes(&self) -> u64 {
-        self.live.bytes
-    }
-
-    /// The last archive commit that brought a coupon into the file, as the log says without reading
-    /// the file: none of its coupons came to cold later. For a file that a merge wrote through
-    /// [`ColdStore::writer_replacing`], this is one of the archive commits that were merged.
-    pub fn newest_archive_commit(&self) -> u64 {
-        self.live.newest_archive_commit()
-    }
-}
+use crate::live::ColdFile;
+use crate::log::TableVersion;
 
 /// The files of a partition at one version of the table.
 #[derive(Clone, Debug, PartialEq)]

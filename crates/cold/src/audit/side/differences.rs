@@ -8,7 +8,8 @@ use super::{SIDE_FAULTS_MAX, SideAudit, SideFault, SideIs};
 use crate::cursor::{FileRows, RowDecoder};
 use crate::error::ColdError;
 use crate::holders::HolderRow;
-use crate::log::{DeltaTable, LiveFile};
+use crate::live::LiveFile;
+use crate::log::DeltaTable;
 use crate::store::ColdStore;
 
 /// Rows held in memory while the other table is read: some 50 MB.

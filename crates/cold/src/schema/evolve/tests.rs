@@ -21,6 +21,7 @@ use crate::blocking::BlockingPool;
 use crate::cursor::RowDecoder;
 use crate::decode::{self, BadRow};
 use crate::error::ColdError;
+use crate::live::NewFile;
 use crate::location::StoreLocation;
 use crate::log::{CommitOutcome, DeltaTable, PartitionChange};
 use crate::names::FileOrigin;
@@ -28,7 +29,6 @@ use crate::options::ColdOptions;
 use crate::schema::{self, COUPONS, TableSchema};
 use crate::store::ColdStore;
 use crate::upload::ParquetUpload;
-use crate::write::NewFile;
 use crate::{encode, names};
 
 const DAY: Day = Day(20_818);

@@ -2,14 +2,14 @@
 
 use coupon::time::Day;
 
-use super::partition::{ColdFile, ColdPartition};
-use super::{ColdStore, ColdStoreInner};
 use crate::error::ColdError;
 use crate::files::ReadError;
+use crate::live::{ColdFile, NewFile};
 use crate::log::{CommitOutcome, PartitionChange};
 use crate::names::FileOrigin;
 use crate::origins::OriginReader;
-use crate::write::{NewFile, PartitionWriter};
+use crate::store::{ColdPartition, ColdStore, ColdStoreInner};
+use crate::write::PartitionWriter;
 
 impl ColdStore {
     /// Checks that there is a folder for the partition of `day`: a day outside the years 1970 to

@@ -1,0 +1,21 @@
+//! A row of the holder index.
+
+use coupon::code::Code;
+use coupon::coupon::Coupon;
+use coupon::ids::UserId;
+use coupon::time::Day;
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct HolderIndexRow {
+    pub(crate) day: Day,
+    pub(crate) coupon: Coupon,
+}
+
+type HolderIndexKey<'a> = (Option<&'a UserId>, Day, &'a Code);
+
+impl HolderIndexRow {
+    /// The sort key of the rows of a file.
+    pub(crate) fn key(&self) -> HolderIndexKey<'_> {
+        (self.coupon.holder(), self.day, self.coupon.code())
+    }
+}
