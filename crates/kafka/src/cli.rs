@@ -1,13 +1,21 @@
 //! The command line of `couponry-kafka`.
 
+mod property;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use reqwest::Url;
 
-use crate::config;
-use crate::consume::limits::{IN_FLIGHT_DEFAULT, IN_FLIGHT_MAX};
+use property::property;
+
+/// Requests at the same time, unless `--in-flight` says otherwise. couponry serves one user at most 64
+/// at the same time.
+const IN_FLIGHT_DEFAULT: u16 = 64;
+
+/// The most that `--in-flight` takes. More only wait in couponry.
+const IN_FLIGHT_MAX: u16 = 1024;
 
 /// Connect couponry with Apache Kafka
 ///
@@ -59,7 +67,7 @@ pub(crate) struct BrokerArgs {
         long = "property",
         value_name = "NAME=VALUE",
         env = "COUPONRY_KAFKA_PROPERTIES",
-        value_parser = config::property,
+        value_parser = property,
         value_delimiter = '\n',
         hide_env_values = true
     )]

@@ -21,9 +21,10 @@ use crate::http::ApiClient;
 use crate::rate::ReportRate;
 use crate::stop::StopSignal;
 use crate::topics::TopicAdmin;
-use cursor::PublishCursor;
-use feed::{EventPage, FeedAnswer, FeedClient};
-use session::{ProducerSession, PublisherTopics};
+use cursor::{PublishCursor, PublisherTopics};
+use event::EventPage;
+use feed::{FeedAnswer, FeedClient};
+use session::ProducerSession;
 
 /// Pause at the end of the feed before it is read again.
 const POLL_EVERY: Duration = Duration::from_millis(250);

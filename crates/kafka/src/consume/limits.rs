@@ -1,15 +1,8 @@
-//! Limits of a consumer. Each bounds memory or time, and has no flag unless it says so.
+//! Limits of a consumer. Each bounds memory or time, and has no flag.
 
 use std::time::Duration;
 
 use crate::http::REQUEST_TIMEOUT;
-
-/// Requests at the same time, unless `--in-flight` says otherwise. couponry serves one user at most 64
-/// at the same time.
-pub(crate) const IN_FLIGHT_DEFAULT: u16 = 64;
-
-/// The most that `--in-flight` takes. More only wait in couponry.
-pub(crate) const IN_FLIGHT_MAX: u16 = 1024;
 
 /// Commands that were taken from the topic and are not answered yet, of all partitions. Beyond it, all
 /// partitions are paused.

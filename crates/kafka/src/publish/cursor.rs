@@ -7,8 +7,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::{Message, Offset, TopicPartitionList};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::feed::EventPage;
-use super::session::PublisherTopics;
+use super::event::EventPage;
 use crate::cli::BrokerArgs;
 use crate::config;
 use crate::error::BridgeError;
@@ -31,6 +30,19 @@ const POLL: Duration = Duration::from_millis(200);
 
 /// After this time without a record or the end of the topic, a line is logged.
 const QUIET: Duration = Duration::from_secs(10);
+
+#[derive(Debug)]
+pub(crate) struct PublisherTopics {
+    pub(crate) events: String,
+    pub(crate) cursor: String,
+}
+
+impl PublisherTopics {
+    /// It follows from the cursor topic, so whoever writes one cursor topic fences the others.
+    pub(crate) fn transactional_id(&self) -> String {
+        format!("couponry-publish.{}", self.cursor)
+    }
+}
 
 /// Where the publisher is in the feed, and the last event that it has published; by default before the first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]

@@ -24,6 +24,14 @@ pub(crate) struct PublishedEvent {
     pub(crate) json: Box<RawValue>,
 }
 
+/// Some events, in the order of the feed.
+#[derive(Debug)]
+pub(crate) struct EventPage {
+    pub(crate) events: Vec<PublishedEvent>,
+    pub(crate) next_cursor: String,
+    pub(crate) has_more: bool,
+}
+
 #[derive(Deserialize)]
 struct EventFields {
     event_id: String,

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use tokio::runtime::Runtime;
 
 use super::cursor::PublishCursor;
-use super::event::PublishedEvent;
+use super::event::{EventPage, PublishedEvent};
 use crate::error::BridgeError;
 use crate::http::{ApiClient, ApiReply};
 use crate::stop::StopSignal;
@@ -31,14 +31,6 @@ pub(crate) struct FeedClient<'a> {
     pub(crate) types: Option<&'a str>,
     /// What couponry's console and metrics call this reader.
     pub(crate) reader: String,
-}
-
-/// Some events, in the order of the feed.
-#[derive(Debug)]
-pub(crate) struct EventPage {
-    pub(crate) events: Vec<PublishedEvent>,
-    pub(crate) next_cursor: String,
-    pub(crate) has_more: bool,
 }
 
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 
-use super::cursor::{self, PublishCursor};
+use super::cursor::{self, PublishCursor, PublisherTopics};
 use super::event::PublishedEvent;
 use crate::cli::BrokerArgs;
 use crate::config::{self, unusable};
@@ -22,19 +22,6 @@ const STEP: Duration = Duration::from_secs(5);
 /// How long a publisher that is to end still waits for its last transaction. The next one finds out
 /// what became of it.
 const LAST_STEPS: Duration = Duration::from_secs(10);
-
-#[derive(Debug)]
-pub(crate) struct PublisherTopics {
-    pub(crate) events: String,
-    pub(crate) cursor: String,
-}
-
-impl PublisherTopics {
-    /// It follows from the cursor topic, so whoever writes one cursor topic fences the others.
-    pub(crate) fn transactional_id(&self) -> String {
-        format!("couponry-publish.{}", self.cursor)
-    }
-}
 
 /// A producer that has fenced all older ones.
 pub(crate) struct ProducerSession<'a> {
