@@ -27,13 +27,13 @@ const FILE_P95_MAX: usize = 400;
 const FUNCTION_MAX: usize = 70;
 
 /// Code of a crate.
-const CRATE_MAX: usize = 10_000;
+const CRATE_MAX: usize = 9_500;
 
 /// Lines of the product. Raised by nobody: new code takes the place of code that was deleted.
-const PRODUCT_MAX: usize = 104_700;
+const PRODUCT_MAX: usize = 102_250;
 
 /// Code of the product.
-const PRODUCT_CODE_MAX: usize = 81_800;
+const PRODUCT_CODE_MAX: usize = 79_350;
 
 /// Crates that only test and measure. They are not part of the product.
 const TOOLS: [&str; 6] =

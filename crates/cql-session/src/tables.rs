@@ -1,9 +1,9 @@
 //! Records on a cluster: one table for all kinds.
 //!
 //! Rows are written by `UPDATE` alone: so one that was deleted or has ended leaves nothing behind but the tombstones of
-//! its cells. A conditional update names the one that it replaces, and by its own name it finds out whether it
-//! happened, whatever others write meanwhile. Plain writes name their time. The clocks of two nodes differ by some milliseconds, and
-//! of two writes of one process the later one must stay, whichever node each goes to.
+//! its cells. A conditional update names the one that it replaces, and by its own name it knows its row when its answer
+//! was lost, also among equal values. Plain writes name their time: the clocks of two nodes differ by some milliseconds,
+//! and of two writes of one process the later one must stay, whichever node each goes to.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use hot::tables::{AFTER_ALL_KEYS, RecordPart, RecordPut, RecordRange, RecordRow, Tables};
-
 use uuid::Uuid;
 
 use crate::{CALL_LIMIT, CqlSession, Result, StatementProfile, WriteAttempts};

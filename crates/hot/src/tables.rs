@@ -159,8 +159,9 @@ pub trait Tables: Send + Sync {
     /// later one stays.
     async fn put(&self, part: &RecordPart, rows: Vec<RecordPut>) -> Result<(), HotError>;
 
-    /// Replaces a row that still says `seen` (`None`: is not there), and returns whether it does so now. If somebody
-    /// else deletes it at the same time, both may be told that it was them.
+    /// Replaces a row that still says `seen` (`None`: is not there), and returns whether it did. It may return `false`
+    /// though it did, if the answer was lost and somebody has replaced the row since. If somebody else deletes it at
+    /// the same time, both may be told that it was them.
     async fn replace(
         &self,
         part: &RecordPart,
