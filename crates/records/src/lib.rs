@@ -5,7 +5,8 @@
 //! The store says what it is about to do to a campaign ([`AuditLog`]). Everything else is made from the feed of
 //! events, so no change of a coupon waits for it.
 //!
-//! A store with transactions does *not* need this crate: it writes such rows with the change itself.
+//! A store with transactions does *not* need this crate: it writes audit entries with the change itself, and counts in
+//! transactions.
 
 mod activity;
 mod audit;

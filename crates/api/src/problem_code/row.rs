@@ -1,7 +1,7 @@
 //! What a row of the table of problem codes means; the rows are in [`super::table`].
 
 /// What the caller may do after an answer that is not 2xx. The OpenAPI description, the schema
-/// `Retry` in `closed.rs` and `docs/problems.md` say the same.
+/// `Retry` in `closed.rs` and `docs/problems` say the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
     /// Do not repeat the request automatically: it fails until something is changed.
