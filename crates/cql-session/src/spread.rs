@@ -11,7 +11,7 @@ use coupon::code::Code;
 use coupon::ids::{BatchId, CampaignId};
 use coupon::time::Day;
 
-use crate::values::tie;
+use hot::tie;
 
 /// Rows that one CQL partition takes, some 100 bytes each: it stays far below 100 MB and, when all
 /// of them are deleted, below the 100,000 tombstones at which a read fails.

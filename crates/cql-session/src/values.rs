@@ -2,23 +2,16 @@
 
 use std::str::FromStr;
 
-use coupon::code::Code;
 use coupon::ids::OperationId;
 use coupon::time::{Day, Millis};
 use hot::HotError;
 use scylla::value::{CqlDate, CqlTimestamp};
 use uuid::Uuid;
-use xxhash_rust::xxh3::xxh3_64;
 
 use crate::Result;
 
 /// CQL counts its days from the lowest date: 1970-01-01 is the middle of the range.
 const EPOCH: u32 = 1 << 31;
-
-/// Orders coupons of one expiry; never negative, so that it is the same number as a `bigint`.
-pub fn tie(code: &Code) -> u64 {
-    xxh3_64(code.as_str().as_bytes()) >> 1
-}
 
 pub fn date(day: Day) -> CqlDate {
     CqlDate(EPOCH.wrapping_add_signed(day.0))

@@ -42,5 +42,5 @@ pub use store::{Accounts, Batches, Campaigns, Coupons, HotStore, Imports};
 pub use values::{
     Account, Applied, CampaignPatch, CampaignRow, CouponSnapshot, Gauge, ImportLine, ImportOutcome,
     ListOrder, ListPosition, ListQuery, ListScope, ListedPage, MintOrder, Named, NewCampaign,
-    Patched, RejectedLine, Tier,
+    Patched, RejectedLine, Tier, tie,
 };

@@ -13,7 +13,7 @@ pub use account::Account;
 pub use campaign::{CampaignPatch, CampaignRow, MintOrder, NewCampaign, Patched};
 pub use health::Gauge;
 pub use import::{ImportLine, ImportOutcome, RejectedLine};
-pub use list::{ListOrder, ListPosition, ListQuery, ListScope, ListedPage};
+pub use list::{ListOrder, ListPosition, ListQuery, ListScope, ListedPage, tie};
 pub use snapshot::{Applied, CouponSnapshot, Tier};
 
 /// The result of a write that is named by its caller.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use coupon::ids::CampaignId;
 use hot::activity::{Activities, Activity};
-use hot::tables::RecordRange;
+use hot::tables::{RecordRange, RecordRow};
 
 use crate::counting::{SumRow, sums_part};
 use crate::keys::{ALL_CAMPAIGNS, numbers, ordered};
@@ -26,7 +26,7 @@ impl Activities for StoreRecords {
         let campaign = campaign.as_ref().map_or(ALL_CAMPAIGNS, CampaignId::as_str);
         let range = RecordRange { from: ordered(from).into(), ..RecordRange::first(usize::MAX) };
         let rows = self.tables.scan(&sums_part(campaign), range.before(ordered(until))).await?;
-        let sum = |row: hot::tables::RecordRow| {
+        let sum = |row: RecordRow| {
             let ([quarter], _) = numbers(&row.key)?;
             Ok((quarter, SumRow::read(&row.value)?.sum))
         };

@@ -7,9 +7,7 @@ use crate::Result;
 /// The name under which all campaigns together are counted. No campaign has it.
 pub(crate) const ALL_CAMPAIGNS: &str = "*";
 
-pub(crate) const NUMBER_BYTES: usize = 8;
-
-pub(crate) fn ordered(number: i64) -> [u8; NUMBER_BYTES] {
+pub(crate) fn ordered(number: i64) -> [u8; 8] {
     (number ^ i64::MIN).to_be_bytes()
 }
 

@@ -107,11 +107,6 @@ pub(crate) fn index_row(key: &[u8]) -> Result<IndexRow> {
     Ok((Millis(at), tie, code))
 }
 
-/// Orders redemptions of one instant; never negative.
-fn tie(code: &Code) -> i64 {
-    (xxh3_64(code.as_str().as_bytes()) >> 1).cast_signed()
-}
-
 pub(crate) fn hour_of(at: Millis) -> i64 {
     at.0.div_euclid(HOUR_MS)
 }
@@ -184,7 +179,7 @@ impl RedemptionIndex {
     async fn enter_hours(&self, redeemed: &[RedeemedCoupon<'_>]) -> Result<()> {
         let mut by_partition = BTreeMap::<(&str, HourShard), Vec<RecordPut>>::new();
         for &RedeemedCoupon { campaign, code, at, .. } in redeemed {
-            let key = row_key(at, tie(code), code.as_str());
+            let key = row_key(at, hot::tie(code).cast_signed(), code.as_str());
             for campaign in [campaign, ALL_CAMPAIGNS] {
                 let row = RecordPut::new(key.clone(), []).kept_for(KEEP);
                 by_partition.entry((campaign, HourShard::of(at, code))).or_default().push(row);
