@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Each crate, and the crates of this workspace that it may use.
-const ARROWS: [(&str, &[&str]); 29] = [
+const ARROWS: [(&str, &[&str]); 30] = [
     ("coupon", &[]),
     ("router", &["coupon"]),
     ("hot", &["coupon", "router"]),
@@ -56,6 +56,7 @@ const ARROWS: [(&str, &[&str]); 29] = [
     // Only for tests and measurements.
     ("peers", &["loadtest"]),
     ("hot-conformance", &["coupon", "router", "hot"]),
+    ("simulated-cluster", &["cql-session"]),
     (
         "simulation",
         &[
@@ -69,6 +70,7 @@ const ARROWS: [(&str, &[&str]); 29] = [
             "compactor",
             "engine",
             "verify",
+            "simulated-cluster",
         ],
     ),
     ("testengines", &[]),
@@ -80,7 +82,7 @@ const ARROWS: [(&str, &[&str]); 29] = [
 /// HTTP front end, which is measured.
 const ALONE: [(&str, &[&str]); 13] = [
     ("rusqlite", &["attempts", "hot-sqlite"]),
-    ("scylla", &["cql-session", "hot-cql", "simulation"]),
+    ("scylla", &["cql-session", "hot-cql", "simulated-cluster", "simulation"]),
     ("delta_kernel", &["cold"]),
     ("parquet", &["cold"]),
     ("object_store", &["cold", "simulation"]),

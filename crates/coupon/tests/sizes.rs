@@ -36,8 +36,15 @@ const PRODUCT_MAX: usize = 102_250;
 const PRODUCT_CODE_MAX: usize = 79_350;
 
 /// Crates that only test and measure. They are not part of the product.
-const TOOLS: [&str; 6] =
-    ["hot-conformance", "loadtest", "simulation", "testbucket", "testcluster", "testengines"];
+const TOOLS: [&str; 7] = [
+    "hot-conformance",
+    "loadtest",
+    "simulated-cluster",
+    "simulation",
+    "testbucket",
+    "testcluster",
+    "testengines",
+];
 
 struct Function {
     name: String,

@@ -18,11 +18,11 @@ use std::time::Duration;
 use object_store::{ObjectStore, Result};
 use tokio::time::Instant;
 
-use crate::rng::Rng;
-use crate::session::SimulatedProcess;
-use crate::trace::Trace;
 use client::{BucketClient, ClientOwner};
 use client_store::ClientStore;
+use simulated_cluster::rng::Rng;
+use simulated_cluster::session::SimulatedProcess;
+use simulated_cluster::trace::Trace;
 use state::BucketObjects;
 
 pub use tamper::{BucketTamper, BucketWrite};

@@ -1,9 +1,7 @@
-//! A cluster, a network and an object store that one seed decides, and the stores of couponry on
-//! them.
+//! The stores of couponry on a cluster, a network and an object store that one seed decides.
 //!
-//! Read in this order: `cql` (what statements mean), `cluster` (three replicas and the network),
-//! `session` (what the driver does), `bucket` and `side` (the object store, and cold's blocking
-//! work), `world` (what happens in a seed), `check` (what must be true after it), `plants` (bugs
+//! Read in this order: the crate `simulated-cluster`, `bucket` and `side` (the object store, and
+//! cold's blocking work), `world` (what happens in a seed), `check` (what must be true after it), `plants` (bugs
 //! that the checks must find), `steps` (names of the writes, and their orders). `system` replaces
 //! the clock and the random numbers of the operating system by those of the seed. `one` runs one
 //! seed, `process` runs each seed in a process of its own, and `report` prints what happened.
@@ -11,19 +9,14 @@
 
 pub mod bucket;
 pub mod check;
-pub mod cluster;
-pub mod cql;
 mod one;
 #[cfg(any(test, feature = "plants"))]
 mod plants;
 pub mod process;
 pub mod report;
-pub mod rng;
-pub mod session;
 pub mod side;
 mod steps;
 pub mod system;
-pub mod trace;
 pub mod world;
 
 pub use one::run_one;

@@ -7,9 +7,9 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::process::SeedRun;
 use crate::report::SeedVerdict;
-use crate::trace::{Trace, TraceLine};
 use crate::world::{self, SeedPlan};
 use crate::{check, system};
+use simulated_cluster::trace::{Trace, TraceLine};
 
 static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 

@@ -19,9 +19,9 @@ use std::sync::{Arc, LazyLock};
 use cql_session::{CqlCluster, StatementProfile};
 use object_store::ObjectStore;
 
-use crate::session::SimulatedSession;
 use planted::PlantedCluster;
 use request::SubstituteValue;
+use simulated_cluster::session::SimulatedSession;
 use statements::StatementPattern;
 
 /// The process that has the plants of [`BugScope::One`].

@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use crate::trace::TraceLine;
+use simulated_cluster::trace::TraceLine;
 
 pub use coverage::{StateCoverage, missing};
 

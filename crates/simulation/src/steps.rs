@@ -71,11 +71,10 @@ mod tests {
     use cql_session::StatementProfile;
 
     use super::*;
-    use crate::cql::tests::texts::{COMPOSED, statements_of_the_store};
+    use simulated_cluster::texts::statements_of_the_store;
 
     fn writes() -> Vec<String> {
-        let composed = COMPOSED.iter().map(|text| (*text).to_owned());
-        let texts = statements_of_the_store().into_iter().chain(composed);
+        let texts = statements_of_the_store().into_iter();
         texts.filter(|text| !text.starts_with("SELECT")).collect()
     }
 

@@ -15,13 +15,8 @@ use rustix::rand::GetRandomFlags;
 use rustix::time::ClockId;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::rng::Rng;
-
-/// Seconds since 1970 when a seed begins: 2026-03-01T00:00:00Z.
-const EPOCH_S: i64 = 1_772_323_200;
-
-/// The same in milliseconds.
-pub const EPOCH_MS: i64 = EPOCH_S * 1_000;
+use simulated_cluster::EPOCH_MS;
+use simulated_cluster::rng::Rng;
 
 /// Nanoseconds that the system has run when a seed begins: any number but 0.
 const BOOTED_NS: u64 = 1_000_000_000_000;
@@ -97,7 +92,7 @@ fn simulated(clock: i32) -> Timespec {
     let now = NOW_NS.load(Ordering::Relaxed);
     match clock {
         // CLOCK_REALTIME and its coarse variant.
-        0 | 5 => timespec(EPOCH_S, now),
+        0 | 5 => timespec(EPOCH_MS / 1_000, now),
         _ => timespec(0, now + BOOTED_NS),
     }
 }

@@ -37,9 +37,6 @@ use tokio::time::{sleep, timeout};
 
 use crate::check::history::RecordedCall;
 use crate::check::{KnownWorld, SeedEnd};
-use crate::cql::ReplicaData;
-use crate::rng::Rng;
-use crate::trace::Trace;
 use calls::CallRecorder;
 use copying::CopyTarget;
 use machine::SimulatedSite;
@@ -47,6 +44,9 @@ pub use plan::SeedPlan;
 use plants::SeedPlant;
 use readers::CursorReader;
 use scene::SeedScene;
+use simulated_cluster::cql::ReplicaData;
+use simulated_cluster::rng::Rng;
+use simulated_cluster::trace::Trace;
 use slots::ProcessSlot;
 use stops::ProcessStop;
 

@@ -14,7 +14,7 @@ use hot_conformance::kit::MemoryArchive;
 use hot_conformance::{Case, Ground, LeftOut, conforms};
 use hot_cql::CqlOptions;
 use simulated::ClusterFixture;
-use simulation::cluster::{NetworkWeather, SimulatedCluster};
+use simulated_cluster::cluster::{NetworkWeather, SimulatedCluster};
 use simulation::system::on_seed;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;

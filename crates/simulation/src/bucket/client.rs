@@ -12,9 +12,9 @@ use super::SimulatedBucket;
 use super::state::{BucketObjects, STORE, StoredObject, already_exists, failed, not_found};
 use super::tamper::{BucketTamper, BucketWrite};
 use super::weather::{BucketFault, BucketVerb, RequestFate};
-use crate::rng::Rng;
-use crate::session::SimulatedProcess;
-use crate::trace::Trace;
+use simulated_cluster::rng::Rng;
+use simulated_cluster::session::SimulatedProcess;
+use simulated_cluster::trace::Trace;
 
 pub(super) struct BucketClient {
     pub(super) bucket: SimulatedBucket,

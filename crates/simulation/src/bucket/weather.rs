@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::rng::Rng;
+use simulated_cluster::rng::Rng;
 
 /// What a request does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -154,8 +154,8 @@ impl ObjectStore for PlantedBucket {
 mod tests {
     use super::*;
     use crate::bucket::{BucketWeather, SimulatedBucket};
-    use crate::rng::Rng;
-    use crate::trace::Trace;
+    use simulated_cluster::rng::Rng;
+    use simulated_cluster::trace::Trace;
 
     async fn put(store: &dyn ObjectStore, name: &str, text: &'static str) -> Result<PutResult> {
         let create = PutOptions::from(PutMode::Create);

@@ -17,9 +17,9 @@ use scylla::errors::ExecutionError;
 use tokio::time::sleep;
 
 use super::{AnswerChange, PlantRule, RuleEffect, request, rows};
-use crate::session::SimulatedProcess;
-use crate::trace::Trace;
 use memory::key_of;
+use simulated_cluster::session::SimulatedProcess;
+use simulated_cluster::trace::Trace;
 
 /// The time of an answer that no node gives.
 const PROMPT: Duration = Duration::from_millis(1);

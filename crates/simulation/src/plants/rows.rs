@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use cql_session::{BoundValue, RowPage};
 use scylla::frame::response::result::ColumnSpec;
 
-use crate::cql::{cells, put_cell};
+use simulated_cluster::cql::{cells, put_cell};
 
 /// A row of cells.
 pub(super) fn row<'c>(cells: impl IntoIterator<Item = Option<&'c [u8]>>) -> Vec<u8> {

@@ -13,12 +13,12 @@ use super::{
     AnswerChange, AnswerFilter, BugScope, PlantRule, PlantedBug, RuleEffect, listed, request, table,
 };
 use crate::CONTROL;
-use crate::cluster::{NetworkWeather, SimulatedCluster};
-use crate::cql::KeyspaceSchema;
-use crate::cql::tests::texts::statements_of_the_store;
-use crate::rng::Rng;
-use crate::session::{SimulatedProcess, SimulatedSession};
-use crate::trace::Trace;
+use simulated_cluster::cluster::{NetworkWeather, SimulatedCluster};
+use simulated_cluster::cql::KeyspaceSchema;
+use simulated_cluster::rng::Rng;
+use simulated_cluster::session::{SimulatedProcess, SimulatedSession};
+use simulated_cluster::texts::statements_of_the_store;
+use simulated_cluster::trace::Trace;
 
 const PLANTS_MIN: usize = 30;
 
@@ -171,7 +171,10 @@ async fn reads(cluster: &dyn CqlCluster) -> Option<String> {
     let (rows, profile) = (vec![vec![text("a")]], StatementProfile::Read);
     let request = StatementRequest { cql: LOOK, rows, profile, from: None, page_rows: 100 };
     let page: RowPage = cluster.execute(request).await.expect("calm");
-    let value = page.rows.first().and_then(|row| crate::cql::cells(row).first().copied().flatten());
+    let value = page
+        .rows
+        .first()
+        .and_then(|row| simulated_cluster::cql::cells(row).first().copied().flatten());
     value.map(|value| String::from_utf8_lossy(value).into_owned())
 }
 

@@ -16,7 +16,7 @@ use super::requests::{CallerRequest, RequestContent, asks};
 use super::rushes;
 use super::slots::some_machine;
 use crate::check::history::RecordedAnswer;
-use crate::rng::Rng;
+use simulated_cluster::rng::Rng;
 
 /// How often of 1,000 times a caller repeats a request whose outcome is unknown.
 const REPEATS: u32 = 800;

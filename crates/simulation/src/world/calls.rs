@@ -14,7 +14,7 @@ use router::{Directory, Found};
 
 use super::machine::SimulatedMachine;
 use crate::check::history::{RecordedAnswer, RecordedCall, RecordedRequest};
-use crate::trace::Trace;
+use simulated_cluster::trace::Trace;
 
 /// All calls of a seed, in the order in which they began.
 pub(crate) struct CallRecorder {

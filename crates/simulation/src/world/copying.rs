@@ -14,8 +14,8 @@ use super::SimulatedWorld;
 use super::machine::{SimulatedMachine, SimulatedSite};
 use super::slots::some_machine;
 use super::stops::ProcessStop;
-use crate::rng::Rng;
 use crate::steps::orders::steps_of;
+use simulated_cluster::rng::Rng;
 
 /// Longest pause between two passes.
 const PAUSE_MS: u64 = 10_000;

@@ -7,7 +7,7 @@ use super::machine::{SimulatedMachine, SimulatedSite};
 use super::plan::SeedPlan;
 use super::scene::SeedScene;
 use super::stops::ProcessStop;
-use crate::rng::Rng;
+use simulated_cluster::rng::Rng;
 
 /// Permille of the seeds that stop processes at steps.
 const STOPPED: u32 = 500;

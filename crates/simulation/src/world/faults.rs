@@ -9,8 +9,8 @@ use tokio::time::{Instant, sleep};
 use super::SimulatedWorld;
 use super::slots::some_machine;
 use super::stops::ProcessStop;
-use crate::cluster::NODES;
-use crate::rng::Rng;
+use simulated_cluster::cluster::NODES;
+use simulated_cluster::rng::Rng;
 
 /// Nodes that are frozen or dead at the same time, mostly: with two, nothing is decided.
 const DOWN_MOST: usize = 1;

@@ -16,7 +16,7 @@ use super::scene::AGAIN_AFTER;
 use super::slots::some_machine;
 use super::stops::ProcessStop;
 use crate::check::history::{RecordedAnswer, RecordedRequest};
-use crate::rng::Rng;
+use simulated_cluster::rng::Rng;
 
 /// A write to the bucket at which a process is stopped comes within so many: most compactions make
 /// fewer.

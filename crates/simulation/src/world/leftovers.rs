@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use super::SimulatedWorld;
 use super::machine::SimulatedMachine;
-use crate::cql::cells;
+use simulated_cluster::cql::cells;
 
 /// A lease without renewal has no owner after a minute.
 const LEASES_END: Duration = Duration::from_secs(120);

@@ -20,13 +20,13 @@ use super::plan::SeedPlan;
 use super::plants::SeedPlant;
 use super::stops::ProcessLife;
 use crate::bucket::{BucketTamper, BucketWeather, SimulatedBucket};
-use crate::cluster::{NetworkWeather, SimulatedCluster};
-use crate::cql::{KeyspaceSchema, ReplicaData};
-use crate::rng::Rng;
-use crate::session::{SimulatedProcess, SimulatedSession, StatementTamper};
 use crate::side::SideThreads;
-use crate::system::EPOCH_MS;
-use crate::trace::Trace;
+use simulated_cluster::EPOCH_MS;
+use simulated_cluster::cluster::{NetworkWeather, SimulatedCluster};
+use simulated_cluster::cql::{KeyspaceSchema, ReplicaData};
+use simulated_cluster::rng::Rng;
+use simulated_cluster::session::{SimulatedProcess, SimulatedSession, StatementTamper};
+use simulated_cluster::trace::Trace;
 
 /// Pause before a process that could not connect tries again.
 const AGAIN_AFTER: Duration = Duration::from_secs(2);

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use super::SimulatedWorld;
 use super::machine::{SimulatedMachine, keys};
 use super::slots::some_machine;
-use crate::rng::Rng;
+use simulated_cluster::rng::Rng;
 
 /// Longest pause of an operator.
 const PAUSE_MS: u64 = 15_000;

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use coupon::campaign::Handout;
 
-use crate::rng::Rng;
 use crate::steps::orders::steps_of;
+use simulated_cluster::rng::Rng;
 
 /// Clocks of processes that are within the bound of the product, in milliseconds.
 const CLOCK_NEAR_MS: u64 = 2_000;

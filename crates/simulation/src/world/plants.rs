@@ -6,7 +6,7 @@ use std::sync::Arc;
 use cql_session::CqlCluster;
 use object_store::ObjectStore;
 
-use crate::session::SimulatedSession;
+use simulated_cluster::session::SimulatedSession;
 
 /// Which bug is planted, if one is.
 #[derive(Clone, Copy)]

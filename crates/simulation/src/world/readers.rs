@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 use super::SimulatedWorld;
 use super::machine::SimulatedMachine;
 use super::slots::some_machine;
-use crate::rng::Rng;
+use simulated_cluster::rng::Rng;
 
 /// How long a reader waits for an answer. The call goes on all the same.
 const PATIENCE: Duration = Duration::from_secs(20);

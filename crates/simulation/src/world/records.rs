@@ -20,7 +20,7 @@ use tokio::time::{sleep, timeout};
 use super::SimulatedWorld;
 use super::machine::SimulatedMachine;
 use super::slots::some_machine;
-use crate::rng::Rng;
+use simulated_cluster::rng::Rng;
 
 /// How long somebody waits for counts. The call goes on all the same.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -12,8 +12,8 @@ use super::ending;
 use super::machine::{SimulatedMachine, SimulatedSite};
 use super::readers;
 use super::stops::ProcessStop;
-use crate::cql::ReplicaData;
 use crate::steps::orders::steps_of;
+use simulated_cluster::cql::ReplicaData;
 
 /// Stops of a restore at most, each at one of its next writes.
 const STOPS_MAX: u64 = 3;

@@ -20,7 +20,7 @@ use super::machine::SimulatedMachine;
 use super::requests::{CallerRequest, RequestContent, asks};
 use super::slots::{ProcessSlot, some_machine};
 use super::stops::{CLOSING, ProcessStop};
-use crate::rng::Rng;
+use simulated_cluster::rng::Rng;
 
 /// Orders of rushes, besides those of the callers.
 const ORDERS: u64 = 40;

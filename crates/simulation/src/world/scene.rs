@@ -16,7 +16,7 @@ use super::machine::{SimulatedMachine, keys};
 use super::plan::SeedPlan;
 use super::stocked_campaign::{self, StockedCampaign};
 use crate::check::{self, KnownCampaign};
-use crate::rng::Rng;
+use simulated_cluster::rng::Rng;
 
 /// How often an order of an operator is repeated until it is answered.
 pub(crate) const ORDERS_MAX: usize = 60;

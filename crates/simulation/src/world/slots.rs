@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use super::machine::{SimulatedMachine, SimulatedSite};
 use super::stops::ProcessStop;
-use crate::rng::Rng;
+use simulated_cluster::rng::Rng;
 
 /// Longest time until somebody starts a process again that was killed.
 const DOWN_MS: u64 = 20_000;

@@ -9,7 +9,7 @@ use coupon::time::{DAY_MS, Millis};
 use hot::ImportLine;
 
 use super::plan::{CampaignOffer, SeedPlan};
-use crate::rng::Rng;
+use simulated_cluster::rng::Rng;
 
 /// A campaign, and the file that is imported into it.
 pub(crate) struct StockedCampaign {

@@ -11,9 +11,9 @@ use scylla::errors::ExecutionError;
 use tokio::sync::{Notify, watch};
 
 use crate::bucket::{BucketTamper, BucketWrite};
-use crate::session::{SimulatedProcess, StatementTamper};
 use crate::steps;
-use crate::trace::Trace;
+use simulated_cluster::session::{SimulatedProcess, StatementTamper};
+use simulated_cluster::trace::Trace;
 
 /// The step after which nothing may enter a partition any more.
 pub(crate) const CLOSING: &str = "plan: is closing";

@@ -10,8 +10,8 @@ use futures::future::join;
 use super::machine::SimulatedMachine;
 use super::stops::ProcessStop;
 use super::{SimulatedWorld, jobs};
-use crate::rng::Rng;
 use crate::steps::orders::steps_of;
+use simulated_cluster::rng::Rng;
 
 /// Permille of the seeds that stop processes at steps.
 const STOPPED: u32 = 700;

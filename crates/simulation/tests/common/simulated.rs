@@ -8,11 +8,11 @@ use cql_session::KeyspaceAddress;
 use hot::Archive;
 use hot_conformance::kit::keys;
 use hot_cql::{CqlHot, CqlOptions};
-use simulation::cluster::{NetworkWeather, SimulatedCluster};
-use simulation::cql::KeyspaceSchema;
-use simulation::rng::Rng;
-use simulation::session::{SimulatedProcess, SimulatedSession, StatementTamper};
-use simulation::trace::Trace;
+use simulated_cluster::cluster::{NetworkWeather, SimulatedCluster};
+use simulated_cluster::cql::KeyspaceSchema;
+use simulated_cluster::rng::Rng;
+use simulated_cluster::session::{SimulatedProcess, SimulatedSession, StatementTamper};
+use simulated_cluster::trace::Trace;
 
 /// Three nodes, which the test has to itself.
 pub(crate) struct ClusterFixture {

@@ -18,7 +18,7 @@ use futures::future::BoxFuture;
 use hot::{Applied, HotError};
 use hot_cql::{self as cql, CqlHot};
 use scylla::errors::ExecutionError;
-use simulation::session::StatementTamper;
+use simulated_cluster::session::StatementTamper;
 use tokio::sync::watch;
 
 use hot_conformance::kit::{Kit, MemoryArchive, of};

@@ -51,8 +51,10 @@ impl ClusterBug {
         let (cql, noted) = (request.cql, self.recalled(&request, key));
         let page = self.cluster.execute(request).await?;
         let Some(noted) = noted else { return Ok(page) };
-        let value =
-            noted.rows.first().and_then(|row| crate::cql::cells(row).first().copied().flatten());
+        let value = noted
+            .rows
+            .first()
+            .and_then(|row| simulated_cluster::cql::cells(row).first().copied().flatten());
         let specs = self.cluster.prepare(cql).await?.columns;
         Ok(rows::with(page, &specs, &[column], value))
     }

@@ -270,7 +270,7 @@ pub(crate) fn list(value: &[u8]) -> Result<Vec<&[u8]>, String> {
 }
 
 /// Appends a cell of an answer: its length and its bytes; -1 for a null.
-pub(crate) fn put_cell(out: &mut Vec<u8>, value: Option<&[u8]>) {
+pub fn put_cell(out: &mut Vec<u8>, value: Option<&[u8]>) {
     match value {
         Some(value) => {
             let length = i32::try_from(value.len()).unwrap_or(i32::MAX);
@@ -282,7 +282,7 @@ pub(crate) fn put_cell(out: &mut Vec<u8>, value: Option<&[u8]>) {
 }
 
 /// The cells of a row of an answer, as [`put_cell`] wrote them.
-pub(crate) fn cells(mut row: &[u8]) -> Vec<Option<&[u8]>> {
+pub fn cells(mut row: &[u8]) -> Vec<Option<&[u8]>> {
     let mut cells = Vec::new();
     while let Some((length, rest)) = row.split_first_chunk::<4>() {
         let length = usize::try_from(i32::from_be_bytes(*length)).ok();

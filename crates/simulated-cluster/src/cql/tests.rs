@@ -3,7 +3,7 @@
 mod conditions;
 mod pages;
 mod rows;
-pub(crate) mod texts;
+mod texts;
 
 use std::sync::Arc;
 

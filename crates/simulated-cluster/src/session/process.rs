@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use crate::system::EPOCH_MS;
+use crate::EPOCH_MS;
 
 /// A process. Its clones share it. Nothing that it waits for ends while it is frozen, or ever after
 /// it is killed.

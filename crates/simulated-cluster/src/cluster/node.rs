@@ -10,9 +10,9 @@ use tokio::time::Instant;
 use super::paxos::{PaxosAcceptor, PaxosBallot, PaxosProposal};
 use super::weather::{NetworkWeather, within};
 use super::{NODES, NodeReach};
+use crate::EPOCH_MS;
 use crate::cql::{Mutation, PartitionKey, ReplicaData};
 use crate::rng::Rng;
-use crate::system::EPOCH_MS;
 
 /// A replica of every partition.
 pub(super) struct ReplicaNode {

@@ -71,14 +71,12 @@ impl SimulatedSession {
     }
 
     /// The process whose session it is.
-    #[cfg(any(test, feature = "plants"))]
-    pub(crate) fn process(&self) -> &SimulatedProcess {
+    pub fn process(&self) -> &SimulatedProcess {
         &self.process
     }
 
     /// The log that it writes to.
-    #[cfg(any(test, feature = "plants"))]
-    pub(crate) fn trace(&self) -> &Trace {
+    pub fn trace(&self) -> &Trace {
         &self.trace
     }
 

@@ -30,8 +30,8 @@ use model::{SimulatedReplicas, bound, rows_in};
 use scylla::frame::response::result::ColumnType;
 use scylla::statement::prepared::PreparedStatement;
 use scylla::value::{CqlValue, MaybeUnset};
-use simulation::cql::{CqlStatement, KeyspaceSchema, StatementKind};
-use simulation::rng::Rng;
+use simulated_cluster::cql::{CqlStatement, KeyspaceSchema, StatementKind};
+use simulated_cluster::rng::Rng;
 use values::{ParameterRole, StatementLane, roles};
 
 /// Statements of a run.

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use scylla::cluster::metadata::Table;
 use scylla::frame::response::result::{CollectionType, ColumnSpec, ColumnType, NativeType};
 use scylla::value::{CqlDate, CqlTimestamp, CqlValue, MaybeUnset};
-use simulation::rng::Rng;
+use simulated_cluster::rng::Rng;
 use uuid::Uuid;
 
 use crate::engine::ParameterValue;

@@ -25,7 +25,7 @@ mod value_term;
 mod write;
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 
 pub use clock::clock_row;
 pub use condition::UpdateDecision;
@@ -34,4 +34,4 @@ pub use partition_key::PartitionKey;
 pub use read::{PagePosition, ReplicaRead};
 pub use schema::KeyspaceSchema;
 pub use statement::{CqlStatement, StatementKind};
-pub(crate) use types::{cells, put_cell};
+pub use types::{cells, put_cell};

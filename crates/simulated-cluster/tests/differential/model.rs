@@ -9,10 +9,10 @@ use scylla::frame::response::result::ColumnSpec;
 use scylla::serialize::row::{RowSerializationContext, SerializeRow};
 use scylla::serialize::writers::RowWriter;
 use scylla::value::Row;
-use simulation::cql::{
+use simulated_cluster::cql::{
     CqlStatement, Mutation, ReadAnswer, ReplicaData, ReplicaRead, StatementKind, clock_row,
 };
-use simulation::rng::Rng;
+use simulated_cluster::rng::Rng;
 
 use crate::engine::ParameterValue;
 
