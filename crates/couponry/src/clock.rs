@@ -12,7 +12,6 @@ use hot::clock::{clock_record, observe_clock};
 use hot::{ClockRecord, HotError, Witness};
 
 use crate::failure::CliError;
-use crate::settings::{Hot, Settings};
 
 /// How often `serve` compares: while it runs, the record is never older than this.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
@@ -20,51 +19,36 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// Whether a compaction trusts the clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trust {
-    /// Only if it agrees with the record of the store, or with the clock of a bucket or a cluster.
+    /// Only if it agrees with the record of the store, or with the clock of a bucket.
     Compared,
     /// Yes: the operator says that it is right.
     GivenByOperator,
 }
 
-/// A process writes to a cluster only while their clocks agree, so a cluster confirms ours.
-fn witness(settings: &Settings) -> Witness {
-    match settings.hot.value {
-        Hot::Sqlite => Witness::Alone,
-        Hot::Cql(_) => Witness::Confirmed,
-    }
-}
-
 /// Compares the clock with the record, and writes the result to the record.
-pub(crate) async fn observed(
-    settings: &Settings,
-    engine: &Engine,
-) -> Result<ClockRecord, HotError> {
-    observe_clock(engine.hot(), engine.now(), witness(settings)).await
+pub(crate) async fn observed(engine: &Engine) -> Result<ClockRecord, HotError> {
+    observe_clock(engine.hot(), engine.now(), Witness::Alone).await
 }
 
 /// What [`observed`] would find. Writes nothing.
-pub(crate) async fn would_observe(
-    settings: &Settings,
-    engine: &Engine,
-) -> Result<ClockRecord, HotError> {
+pub(crate) async fn would_observe(engine: &Engine) -> Result<ClockRecord, HotError> {
     let seen = clock_record(engine.hot()).await?;
-    Ok(ClockRecord::after(seen, engine.now(), witness(settings)))
+    Ok(ClockRecord::after(seen, engine.now(), Witness::Alone))
 }
 
 /// The part of `wanted` that this clock allows, and a warning if that is not all of it.
 pub(crate) async fn allowed(
-    settings: &Settings,
     engine: &Engine,
     cold: &ColdStore,
     wanted: ClosedPolicy,
     trust: Trust,
 ) -> Result<(ClosedPolicy, Option<String>), CliError> {
     let record = match trust {
-        Trust::Compared => match observed(settings, engine).await {
+        Trust::Compared => match observed(engine).await {
             Ok(record) => record,
             // A store that takes no writes can still be compared with. If the compaction fails on
             // it too, the compaction says why.
-            Err(_) => would_observe(settings, engine).await?,
+            Err(_) => would_observe(engine).await?,
         },
         Trust::GivenByOperator => {
             observe_clock(engine.hot(), engine.now(), Witness::Confirmed).await?
@@ -81,10 +65,10 @@ pub(crate) async fn allowed(
 }
 
 /// Compares the clock every minute and logs each jump once, until it is dropped.
-pub(crate) async fn watch(settings: Settings, engine: Arc<Engine>, figures: Arc<StoreMetrics>) {
+pub(crate) async fn watch(engine: Arc<Engine>, figures: Arc<StoreMetrics>) {
     let mut logged = None;
     loop {
-        match observed(&settings, &engine).await {
+        match observed(&engine).await {
             Ok(record) => {
                 figures.show_clock(record.jumped_at.is_some());
                 if record.jumped_at != logged {

@@ -123,8 +123,7 @@ async fn compacted(
         let traffic = Arc::clone(engine.cold().traffic());
         let cold = open::cold_beside(settings, BucketPatience::Work, traffic)?;
         let wanted = ClosedPolicy::WhenWorthwhile;
-        let (closed, warning) =
-            clock::allowed(settings, engine, &cold, wanted, Trust::Compared).await?;
+        let (closed, warning) = clock::allowed(engine, &cold, wanted, Trust::Compared).await?;
         if let Some(warning) = warning {
             tracing::warn!("compaction: {warning}");
         }
@@ -271,7 +270,7 @@ pub(crate) fn host() -> String {
 
 /// What a compaction would do now, for the console.
 pub(crate) async fn plan(settings: &Settings, engine: &Engine) -> Result<CompactionPlan, CliError> {
-    let warning = clock::would_observe(settings, engine).await?.warning();
+    let warning = clock::would_observe(engine).await?.warning();
     let closed = match warning {
         None => ClosedPolicy::WhenWorthwhile,
         Some(_) => ClosedPolicy::OnlyFinish,

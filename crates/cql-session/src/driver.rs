@@ -39,8 +39,8 @@ impl ScyllaDriver {
             // A frozen node keeps its connections: after these two they are closed.
             .keepalive_interval(Duration::from_secs(2))
             .keepalive_timeout(connection.patience * Duration::from_secs(3))
-            // Cassandra counts as one shard.
-            .pool_size(PoolSize::PerHost(std::num::NonZeroUsize::MIN.saturating_add(1)))
+            // ScyllaDB answers on the core that has the partition; Cassandra counts as one shard.
+            .pool_size(PoolSize::PerShard(std::num::NonZeroUsize::MIN.saturating_add(1)))
             .default_execution_profile_handle(profiles[&StatementProfile::Read].clone());
         if let Some(datacenter) = &connection.datacenter {
             builder = builder.prefer_datacenter(datacenter.clone());

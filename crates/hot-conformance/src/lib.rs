@@ -166,6 +166,7 @@ macro_rules! conforms {
             one_order_redeems_while_archiving limits_hold_while_archiving
         }
         restored {
+            a_sealed_partition_stays_empty
             nothing_is_redeemed_again limits_are_kept foreign_codes_stay_taken extended_and_found
             replaced_once a_replaced_coupon_does_not_count used_serials_are_skipped
         }

@@ -24,6 +24,30 @@ fn reconciled(reconciled: u64) -> Reconciled {
     Reconciled { reconciled, ..Reconciled::default() }
 }
 
+/// A restore of a store whose compactor was stopped between the seal of a partition and its end.
+pub(crate) async fn a_sealed_partition_stays_empty(kit: &Kit) {
+    let campaign = Campaign { per_user_limit: Some(9), ..kit.draft() };
+    let (minted, imported) = (kit.stocked(&campaign, 2).await, kit.imported(&campaign, 1).await);
+    let [ann, _] = kit.users();
+    let day = campaign.expiry_day();
+    kit.done(&minted[0], give(&ann, reference("old"))).await;
+    let story = [give(&ann, reference("new")), redeem(&ann, "1")];
+    let mut newer = vec![kit.later(&campaign, kit.coupon(&minted[0]).await, &story[1..])];
+    for code in [&minted[1], &imported[0]] {
+        newer.push(kit.later(&campaign, kit.coupon(code).await, &story));
+    }
+    let now = kit.time_to_seal(day).await;
+    assert!(kit.hot.seal(day, now).await.unwrap(), "its time is over");
+    reconcile(kit, day, &newer).await;
+    kit.archive_partition(day, now).await;
+    assert_eq!(kit.hot.count(day).await.unwrap(), 0, "no row outlives the seal");
+    for coupon in &newer {
+        let snapshot = kit.see(coupon.code()).await.unwrap();
+        assert_eq!((snapshot.tier, &snapshot.coupon), (Tier::Cold, coupon));
+    }
+    kit.is_sound().await;
+}
+
 pub(crate) async fn nothing_is_redeemed_again(kit: &Kit) {
     let campaign = Campaign { per_user_limit: Some(9), ..kit.draft() };
     let codes = kit.stocked(&campaign, 5).await;

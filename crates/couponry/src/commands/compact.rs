@@ -64,7 +64,7 @@ pub(crate) struct CompactArgs {
 pub(crate) async fn run(settings: &Settings, args: &CompactArgs) -> Result<Ended, CliError> {
     let closed = if args.closed_now { ClosedPolicy::Now } else { ClosedPolicy::WhenWorthwhile };
     if args.dry_run {
-        let work = async |opened: &Opened| dry_run(settings, opened.engine(), closed).await;
+        let work = async |opened: &Opened| dry_run(opened.engine(), closed).await;
         return open::with(settings, Purpose::Read, work).await;
     }
     open::must_be_there(settings)?;
@@ -79,8 +79,7 @@ pub(crate) async fn run(settings: &Settings, args: &CompactArgs) -> Result<Ended
     let trust = if args.clock_is_right { Trust::GivenByOperator } else { Trust::Compared };
     open::with(settings, Purpose::Write, async |opened| {
         let engine = opened.engine();
-        let (closed, warning) =
-            clock::allowed(settings, engine, engine.cold(), closed, trust).await?;
+        let (closed, warning) = clock::allowed(engine, engine.cold(), closed, trust).await?;
         let others = match settings.hot.value {
             Hot::Sqlite => OtherRuns::AreOver,
             // Whoever gives the command wants this one; both do no harm.
@@ -98,13 +97,9 @@ pub(crate) async fn run(settings: &Settings, args: &CompactArgs) -> Result<Ended
     .await
 }
 
-async fn dry_run(
-    settings: &Settings,
-    engine: &Engine,
-    closed: ClosedPolicy,
-) -> Result<Ended, CliError> {
+async fn dry_run(engine: &Engine, closed: ClosedPolicy) -> Result<Ended, CliError> {
     let compactor = compaction::compactor(engine, engine.cold(), Arc::new(|_| {}));
-    let clock = clock::would_observe(settings, engine).await?;
+    let clock = clock::would_observe(engine).await?;
     let closed = match clock.warning() {
         None => closed,
         Some(warning) => {

@@ -76,7 +76,7 @@ pub(crate) async fn run(settings: &Settings, flags: &NotifyFlags) -> Result<Ende
         false => days(&flags.days)?,
     };
     let work = async |opened: &Opened| {
-        if let Some(warning) = clock::would_observe(settings, opened.engine()).await?.warning() {
+        if let Some(warning) = clock::would_observe(opened.engine()).await?.warning() {
             let why = "no notice is sent while the clock is not trusted";
             return Err(CliError::new(warning).and(why));
         }

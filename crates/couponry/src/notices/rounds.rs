@@ -31,8 +31,8 @@ impl Rounds {
     }
 
     /// Whether somebody gets notices, and the clock says when they are due.
-    async fn may_begin(&self, settings: &Settings, engine: &Engine) -> bool {
-        let clock = clock::would_observe(settings, engine).await;
+    async fn may_begin(&self, engine: &Engine) -> bool {
+        let clock = clock::would_observe(engine).await;
         if !self.webhooks.leads() || clock.is_ok_and(|record| record.jumped_at.is_some()) {
             return false;
         }
@@ -46,7 +46,7 @@ impl Rounds {
     pub(crate) async fn go(self, settings: Settings, engine: Arc<Engine>) {
         let target = NoticeDestination::Webhooks(Arc::clone(&self.webhooks));
         loop {
-            if !self.may_begin(&settings, &engine).await {
+            if !self.may_begin(&engine).await {
                 tokio::time::sleep(LOOK_EVERY).await;
                 continue;
             }

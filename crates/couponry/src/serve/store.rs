@@ -216,7 +216,7 @@ fn background(
     let mut tasks = Tasks::default();
     tasks.spawn(tidy(settings.clone(), engine()));
     tasks.spawn(forget(settings.clone(), engine(), access.clone()));
-    tasks.spawn(clock::watch(settings.clone(), engine(), figures()));
+    tasks.spawn(clock::watch(engine(), figures()));
     tasks.spawn(figures::watch(settings.clone(), engine(), figures()));
     let compactions = console.map(|it| Arc::clone(it.compactions())).unwrap_or_default();
     let turns = machine.compactions.clone();
@@ -258,7 +258,7 @@ async fn tidy(settings: Settings, engine: Arc<Engine>) {
     let keep = settings.orders_keep.value.every.unwrap_or_default();
     let orders_days = i32::try_from(keep.as_secs() / 86_400).unwrap_or(i32::MAX);
     loop {
-        if clock::would_observe(&settings, &engine).await.is_ok_and(|it| it.jumped_at.is_none())
+        if clock::would_observe(&engine).await.is_ok_and(|it| it.jumped_at.is_none())
             && let Err(error) = engine.forget_orders(orders_days).await
         {
             tracing::warn!(error = ?error, "cannot delete old orders of redemptions");
@@ -294,7 +294,7 @@ async fn forget(settings: Settings, engine: Arc<Engine>, access: AccessPolicy) {
     let keep = settings.events_keep.value.every.unwrap_or_default();
     let kept_ms = i64::try_from(keep.as_millis()).unwrap_or(i64::MAX);
     loop {
-        let record = clock::would_observe(&settings, &engine).await;
+        let record = clock::would_observe(&engine).await;
         let is_trusted = record.as_ref().is_ok_and(|record| record.jumped_at.is_none());
         if let Some(attempts) = &access.attempts {
             attempts.forget_old(is_trusted);

@@ -77,9 +77,12 @@ impl CqlStore {
         let mut known = HashSet::new();
         loop {
             let cql = "SELECT closed_at, code FROM closed WHERE expiry_day = ? AND shard = ? \
-                       AND (closed_at, code) > (?, ?) AND closed_at <= ? LIMIT ?";
+                       AND (closed_at, code) > (?, ?) AND (closed_at, code) < (?, ?) LIMIT ?";
             let (at, code) = (instant(after.0), after.1.as_str());
-            let values = (date(day), queue, at, code, instant(now), slice);
+            // ScyllaDB takes no limit of one column beside one of two: before the first code of
+            // the next millisecond is up to `now`.
+            let end = (instant(now.plus_ms(1)), "");
+            let values = (date(day), queue, at, code, end.0, end.1, slice);
             let rows: Vec<(CqlTimestamp, String)> =
                 self.session.rows(StatementProfile::Bulk, cql, values).await?;
             let Some((at, code)) = rows.last() else { break };

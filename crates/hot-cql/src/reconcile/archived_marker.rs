@@ -31,7 +31,13 @@ impl CqlStore {
         loop {
             let row =
                 attempts.looked(self.row_of(StatementProfile::Read, at, bucket, code).await)?;
-            if row.is_none() && self.is_sealed(at, bucket).await? {
+            let is_sealed = match &row {
+                Some(row) => row.is_sealed(),
+                None => self.is_sealed(at, bucket).await?,
+            };
+            // Nothing changes a coupon there. A marker would be younger than the seal, and so outlive the deletion
+            // of the bucket.
+            if is_sealed {
                 return Ok(before.map(|it| it.coupon));
             }
             if row.is_none() && !always {
@@ -86,7 +92,7 @@ impl CqlStore {
             Some(to) => {
                 let cql = "UPDATE coupon SET version = ?, state = 'forwarding', forward_to = \
                            ?, operation = ? WHERE expiry_day = ? AND bucket = ? AND code = ? IF \
-                           version = ?";
+                           version = ? AND sealed = null";
                 let values = (next, date(to), operation, at, bucket, code, before);
                 self.session.change(profile, cql, values).await
             }
@@ -94,7 +100,7 @@ impl CqlStore {
                 let cql = "UPDATE coupon SET version = ?, state = 'archived', archived_version = \
                            ?, operation = ?, campaign_id = ?, batch_id = ?, holder = null, hold = \
                            null, events = null, forward_to = null WHERE expiry_day = ? AND bucket \
-                           = ? AND code = ? IF version = ?";
+                           = ? AND code = ? IF version = ? AND sealed = null";
                 let archived = signed(coupon.version());
                 let (campaign, batch) = (&coupon.genesis().campaign, &coupon.genesis().batch);
                 let (campaign, batch) = (campaign.as_str(), batch.as_str());

@@ -30,10 +30,10 @@ pub fn partition_after(day: Day, after: &Coupon) -> Day {
 }
 
 /// The instant until which a partition stays open for a campaign with coupons in it: as long as its
-/// cancelling and extending need it, and a hold that runs past the expiry.
+/// cancelling and extending need it, a hold that runs past the expiry, and the difference of two clocks.
 pub fn seal_after(day: Day, campaign: &Campaign) -> Millis {
     let open_days = campaign.cancel_days.max(campaign.extend_days);
-    day.end().plus_days(open_days).plus_ms(HOLD_PAST_EXPIRY_MS)
+    day.end().plus_days(open_days).plus_ms(HOLD_PAST_EXPIRY_MS + CLOSED_BOUND_MS)
 }
 
 /// Whether a campaign can get a batch of new codes.
