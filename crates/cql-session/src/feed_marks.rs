@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
+use hot::HotError;
 use tokio::sync::Mutex;
 
 use crate::{CqlSession, Result};
@@ -12,8 +13,8 @@ const PART: i32 = 0;
 pub struct FeedMarks {
     /// Reads of the mark that were begun.
     begun: AtomicU64,
-    /// The last read that ended, and what it read.
-    last: Mutex<(u64, i64)>,
+    /// The last read that ended, and what it read, or why it could not.
+    last: Mutex<(u64, std::result::Result<i64, String>)>,
     seen: AtomicI64,
     /// The highest mark that this process has written, and that was acknowledged.
     written: AtomicI64,
@@ -23,7 +24,7 @@ impl Default for FeedMarks {
     fn default() -> FeedMarks {
         FeedMarks {
             begun: AtomicU64::new(0),
-            last: Mutex::new((0, i64::MIN)),
+            last: Mutex::new((0, Ok(i64::MIN))),
             seen: AtomicI64::new(i64::MIN),
             written: AtomicI64::new(i64::MIN),
         }
@@ -39,20 +40,23 @@ impl FeedMarks {
 
 impl CqlSession {
     /// The mark, from a read that began after this was called. One read answers all who ask before it
-    /// begins.
+    /// begins, also if it fails: else each of them would wait for the failures of all before it.
     pub async fn mark_now(&self, marks: &FeedMarks) -> Result<i64> {
         let asked = marks.begun.load(Ordering::SeqCst);
         let mut last = marks.last.lock().await;
-        if last.0 > asked {
-            return Ok(last.1);
+        if last.0 <= asked {
+            // Before the read: a caller that asks while it is under way must not take its answer.
+            let number = marks.begun.fetch_add(1, Ordering::SeqCst) + 1;
+            let cql = "SELECT slot FROM feed_progress WHERE part = ?";
+            let mark: Result<Option<i64>> = self.value(cql, (PART,)).await;
+            let mark = mark.map(|mark| mark.unwrap_or(i64::MIN)).map_err(|error| match error {
+                HotError::Unavailable(why) => why.to_string(),
+                other => other.to_string(),
+            });
+            *last = (number, mark);
         }
-        // Before the read: a caller that asks while it is under way must not take its answer.
-        let number = marks.begun.fetch_add(1, Ordering::SeqCst) + 1;
-        let cql = "SELECT slot FROM feed_progress WHERE part = ?";
-        let mark: Option<i64> = self.value(cql, (PART,)).await?;
-        let mark = mark.unwrap_or(i64::MIN);
+        let mark = last.1.clone().map_err(|why| HotError::Unavailable(why.into()))?;
         marks.seen.fetch_max(mark, Ordering::Relaxed);
-        *last = (number, mark);
         Ok(mark)
     }
 
