@@ -129,20 +129,6 @@ impl TableColumn {
     }
 }
 
-/// Schemas of a later release.
-#[cfg(test)]
-impl TableSchema {
-    pub(crate) fn with_text(&self, name: &'static str) -> TableSchema {
-        let added = optional(name, FieldKind::Text, ColumnLayout::Plain);
-        TableSchema { columns: [self.columns, &[added]].concat().leak(), ..*self }
-    }
-
-    pub(crate) fn with_event_text(&self, name: &'static str) -> TableSchema {
-        let added = optional(name, FieldKind::Text, ColumnLayout::Plain);
-        TableSchema { events: [self.events, &[added]].concat().leak(), ..*self }
-    }
-}
-
 fn fields(columns: &[TableColumn], events: &[TableColumn]) -> Fields {
     columns.iter().map(|column| column.arrow(events)).collect()
 }

@@ -16,43 +16,25 @@ use crate::failure::CliError;
 /// How often `serve` compares: while it runs, the record is never older than this.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
-/// Whether a compaction trusts the clock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Trust {
-    /// Only if it agrees with the record of the store, or with the clock of a bucket.
-    Compared,
-    /// Yes: the operator says that it is right.
-    GivenByOperator,
-}
-
-/// Compares the clock with the record, and writes the result to the record.
-pub(crate) async fn observed(engine: &Engine) -> Result<ClockRecord, HotError> {
-    observe_clock(engine.hot(), engine.now(), Witness::Alone).await
-}
-
-/// What [`observed`] would find. Writes nothing.
+/// What a comparison of the clock with the record would find. Writes nothing.
 pub(crate) async fn would_observe(engine: &Engine) -> Result<ClockRecord, HotError> {
     let seen = clock_record(engine.hot()).await?;
     Ok(ClockRecord::after(seen, engine.now(), Witness::Alone))
 }
 
-/// The part of `wanted` that this clock allows, and a warning if that is not all of it.
+/// The part of `wanted` that this clock allows, and a warning if that is not all of it. `witness` says
+/// whether the operator has confirmed the clock; if not, that of a bucket may.
 pub(crate) async fn allowed(
     engine: &Engine,
     cold: &ColdStore,
     wanted: ClosedPolicy,
-    trust: Trust,
+    witness: Witness,
 ) -> Result<(ClosedPolicy, Option<String>), CliError> {
-    let record = match trust {
-        Trust::Compared => match observed(engine).await {
-            Ok(record) => record,
-            // A store that takes no writes can still be compared with. If the compaction fails on
-            // it too, the compaction says why.
-            Err(_) => would_observe(engine).await?,
-        },
-        Trust::GivenByOperator => {
-            observe_clock(engine.hot(), engine.now(), Witness::Confirmed).await?
-        }
+    let record = match observe_clock(engine.hot(), engine.now(), witness).await {
+        Ok(record) => record,
+        // A store that takes no writes can still be compared with. If the compaction fails on it
+        // too, the compaction says why.
+        Err(_) => would_observe(engine).await?,
     };
     if record.jumped_at.is_none() {
         return Ok((wanted, None));
@@ -68,7 +50,7 @@ pub(crate) async fn allowed(
 pub(crate) async fn watch(engine: Arc<Engine>, figures: Arc<StoreMetrics>) {
     let mut logged = None;
     loop {
-        match observed(&engine).await {
+        match observe_clock(engine.hot(), engine.now(), Witness::Alone).await {
             Ok(record) => {
                 figures.show_clock(record.jumped_at.is_some());
                 if record.jumped_at != logged {

@@ -13,10 +13,11 @@ use console::{CompactionPlan, CompactionTrigger, PlannedPass, PlannedWork};
 use engine::{
     COMPACTION_SILENT_MS, CompactionEnd, CompactionRun, CompactionStep, Engine, OtherRuns,
 };
+use hot::Witness;
 use opentelemetry::trace::{FutureExt, Span, Status, TraceContextExt, Tracer};
 use opentelemetry::{Context, KeyValue, global};
 
-use crate::clock::{self, Trust};
+use crate::clock;
 use crate::failure::CliError;
 use crate::settings::{Hot, Settings};
 use crate::{files, open};
@@ -123,7 +124,7 @@ async fn compacted(
         let traffic = Arc::clone(engine.cold().traffic());
         let cold = open::cold_beside(settings, BucketPatience::Work, traffic)?;
         let wanted = ClosedPolicy::WhenWorthwhile;
-        let (closed, warning) = clock::allowed(engine, &cold, wanted, Trust::Compared).await?;
+        let (closed, warning) = clock::allowed(engine, &cold, wanted, Witness::Alone).await?;
         if let Some(warning) = warning {
             tracing::warn!("compaction: {warning}");
         }

@@ -55,17 +55,12 @@ impl CqlSession {
     /// Those of a read. A node that does not answer is not an error.
     pub async fn about(&self, keyspace: &str) -> Result<AboutCluster> {
         let (engine, keyspace) = (self.engine(), keyspace.to_owned());
-        let Some(driver) = self.driver() else {
-            return Ok(AboutCluster {
-                engine,
-                keyspace,
-                copies: BTreeMap::new(),
-                nodes: Vec::new(),
-            });
-        };
-        let state = driver.get_cluster_state();
-        let asked = state.get_nodes_info().iter().map(|node| ask(driver, engine, node));
-        let mut nodes = join_all(asked).await;
+        let mut nodes = Vec::new();
+        if let Some(driver) = self.driver() {
+            let state = driver.get_cluster_state();
+            let asked = state.get_nodes_info().iter().map(|node| ask(driver, engine, node));
+            nodes = join_all(asked).await;
+        }
         nodes.sort_by(|a, b| (&a.datacenter, &a.address).cmp(&(&b.datacenter, &b.address)));
         let copies = copies(self, &keyspace).await?;
         Ok(AboutCluster { engine, keyspace, copies, nodes })

@@ -69,13 +69,10 @@ impl ClockDifference {
     /// The same, unless it was measured a moment ago and our clock has not been set since.
     pub async fn measure_again(&self, session: &CqlSession) -> Result<()> {
         let is_new = |last: ClockMeasure| {
-            let passed = last.at.elapsed();
-            let said = session.now_ms() - last.said;
-            let by_clock = Duration::from_millis(u64::try_from(said).unwrap_or(u64::MAX));
-            passed < COMPARED_FOR && by_clock < COMPARED_FOR
+            let said = (session.now_ms() - last.said).unsigned_abs();
+            last.at.elapsed().max(Duration::from_millis(said)) < COMPARED_FOR
         };
-        let last = *self.measured();
-        if last.is_some_and(is_new) {
+        if self.measured().is_some_and(is_new) {
             return Ok(());
         }
         self.measure(session).await
@@ -95,19 +92,12 @@ impl ClockDifference {
             return Ok(());
         }
         let which = if ahead > 0 { "ahead of" } else { "behind" };
+        let [ahead, most] = [ahead.abs(), CLOCK_DIFFERENCE_MAX_MS].map(|ms| ms as f64 / 1_000.0);
         Err(format!(
-            "the clock of this machine is {} s {which} the cluster's, {} s are allowed: set it \
-             right \
-             (NTP); nothing is written until then",
-            seconds(ahead.abs()),
-            seconds(CLOCK_DIFFERENCE_MAX_MS)
+            "the clock of this machine is {ahead:.1} s {which} the cluster's, {most:.1} s are \
+             allowed: set it right (NTP); nothing is written until then"
         ))
     }
-}
-
-/// With one decimal place.
-fn seconds(ms: i64) -> String {
-    format!("{}.{}", ms / 1_000, ms % 1_000 / 100)
 }
 
 /// How far our clock is ahead of a node's, in milliseconds. That was read at some instant between the

@@ -1,5 +1,6 @@
 //! The mark of the event feed: up to which slot readers have begun to read.
 
+use std::error::Error;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use hot::HotError;
@@ -49,10 +50,11 @@ impl CqlSession {
             let number = marks.begun.fetch_add(1, Ordering::SeqCst) + 1;
             let cql = "SELECT slot FROM feed_progress WHERE part = ?";
             let mark: Result<Option<i64>> = self.value(cql, (PART,)).await;
-            let mark = mark.map(|mark| mark.unwrap_or(i64::MIN)).map_err(|error| match error {
-                HotError::Unavailable(why) => why.to_string(),
-                other => other.to_string(),
-            });
+            let mark =
+                mark.map(|mark| mark.unwrap_or(i64::MIN)).map_err(|error| match error.source() {
+                    Some(why) => why.to_string(),
+                    None => error.to_string(),
+                });
             *last = (number, mark);
         }
         let mark = last.1.clone().map_err(|why| HotError::Unavailable(why.into()))?;

@@ -13,9 +13,6 @@ use async_trait::async_trait;
 
 use crate::HotError;
 
-/// Longest key of a row and of a partition, in bytes: engines keep keys whole in their indexes.
-pub const RECORD_KEY_MAX: usize = 400;
-
 /// Sorts behind every key: none begins with it.
 pub const AFTER_ALL_KEYS: u8 = 0xFF;
 

@@ -10,8 +10,9 @@ use compactor::{
     PartitionReport, ProgressWatch,
 };
 use engine::{CompactionRun, Engine, OtherRuns};
+use hot::Witness;
 
-use crate::clock::{self, Trust};
+use crate::clock;
 use crate::compaction::{self, Noted};
 use crate::failure::{CliError, Ended};
 use crate::open::{self, Opened, Purpose};
@@ -76,10 +77,10 @@ pub(crate) async fn run(settings: &Settings, args: &CompactArgs) -> Result<Ended
         }
     };
     // After the lock: the process that had it may have put another store there.
-    let trust = if args.clock_is_right { Trust::GivenByOperator } else { Trust::Compared };
+    let witness = if args.clock_is_right { Witness::Confirmed } else { Witness::Alone };
     open::with(settings, Purpose::Write, async |opened| {
         let engine = opened.engine();
-        let (closed, warning) = clock::allowed(engine, engine.cold(), closed, trust).await?;
+        let (closed, warning) = clock::allowed(engine, engine.cold(), closed, witness).await?;
         let others = match settings.hot.value {
             Hot::Sqlite => OtherRuns::AreOver,
             // Whoever gives the command wants this one; both do no harm.

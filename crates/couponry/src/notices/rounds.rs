@@ -43,7 +43,7 @@ impl Rounds {
     }
 
     /// Runs one round after the other, each if a webhook asks for notices at the time, until it is dropped.
-    pub(crate) async fn go(self, settings: Settings, engine: Arc<Engine>) {
+    pub(crate) async fn go(self, engine: Arc<Engine>) {
         let target = NoticeDestination::Webhooks(Arc::clone(&self.webhooks));
         loop {
             if !self.may_begin(&engine).await {

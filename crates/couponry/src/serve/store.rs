@@ -222,7 +222,7 @@ fn background(
     let turns = machine.compactions.clone();
     tasks.spawn(compaction::from_time_to_time(settings.clone(), engine(), compactions, turns));
     if let Some(rounds) = notices {
-        tasks.spawn(rounds.go(settings.clone(), engine()));
+        tasks.spawn(rounds.go(engine()));
     }
     if opened.cluster.is_some() {
         tasks.spawn(open::watch_keys(engine(), opened.keys.ring()));

@@ -26,7 +26,7 @@ use crate::location::StoreLocation;
 use crate::log::{CommitOutcome, DeltaTable, PartitionChange};
 use crate::names::FileOrigin;
 use crate::options::ColdOptions;
-use crate::schema::{self, COUPONS, TableSchema};
+use crate::schema::{self, COUPONS, ColumnLayout, FieldKind, TableSchema, optional};
 use crate::store::ColdStore;
 use crate::upload::ParquetUpload;
 use crate::{encode, names};
@@ -37,8 +37,14 @@ const NEXT: Day = Day(20_819);
 /// The column that this release does not have.
 const ADDED: &str = "of_a_later_release";
 
-static LATER: LazyLock<TableSchema> =
-    LazyLock::new(|| COUPONS.with_text(ADDED).with_event_text("origin"));
+static LATER: LazyLock<TableSchema> = LazyLock::new(|| {
+    let added = |name| optional(name, FieldKind::Text, ColumnLayout::Plain);
+    TableSchema {
+        columns: [COUPONS.columns, &[added(ADDED)]].concat().leak(),
+        events: [COUPONS.events, &[added("origin")]].concat().leak(),
+        ..COUPONS
+    }
+});
 
 fn location(memory: &Arc<InMemory>) -> StoreLocation {
     let (store, blocking) = (memory.clone(), BlockingPool::default());
