@@ -10,6 +10,7 @@ mod answer;
 mod clock;
 mod condition;
 mod data;
+mod dialect;
 mod lexer;
 mod parser;
 mod partition;

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use cql_session::CqlEngine;
 use scylla::frame::response::result::ColumnSpec;
 
 use super::clock::{READ_CLOCK, clock_statement};
+use super::dialect::check_dialect;
 use super::lexer::TokenStream;
 use super::parser::StatementParser;
 use super::relations::{KeyTerm, WhereClause};
@@ -21,12 +23,26 @@ pub(crate) enum SelectedColumn {
 }
 
 impl KeyspaceSchema {
-    /// Prepares a statement.
+    /// Prepares a statement as Cassandra does.
     ///
     /// # Errors
-    /// The statement is not known; the error has its text.
+    /// As [`Self::prepare_for`].
     pub fn prepare(self: &Arc<Self>, cql: &str) -> Result<Arc<CqlStatement>, String> {
-        prepare(self, cql).map(Arc::new).map_err(|why| format!("{why}: {cql}"))
+        self.prepare_for(CqlEngine::Cassandra, cql)
+    }
+
+    /// Prepares a statement as an engine does.
+    ///
+    /// # Errors
+    /// The statement is not known, or this engine refuses it; the error has its text.
+    pub fn prepare_for(
+        self: &Arc<Self>,
+        engine: CqlEngine,
+        cql: &str,
+    ) -> Result<Arc<CqlStatement>, String> {
+        let statement = prepare(self, cql).map_err(|why| format!("{why}: {cql}"))?;
+        check_dialect(engine, &statement).map_err(|why| format!("{why}: {cql}"))?;
+        Ok(Arc::new(statement))
     }
 }
 

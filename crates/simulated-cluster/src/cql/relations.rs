@@ -25,6 +25,15 @@ pub(crate) struct WhereClause {
     /// The next ones.
     pub(crate) lower: Option<ClusteringBound>,
     pub(crate) upper: Option<ClusteringBound>,
+    pub(crate) forms: RelationForms,
+}
+
+/// How the text writes its comparisons of clustering columns: engines differ in which of them may
+/// stand together, while the rows they name are the same.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct RelationForms {
+    pub(crate) has_single: bool,
+    pub(crate) has_multi: bool,
 }
 
 #[derive(Debug)]
@@ -45,6 +54,8 @@ struct WhereRelation {
     columns: Vec<usize>,
     operator: &'static str,
     terms: Vec<ValueTerm>,
+    /// Written with parentheses, which may be around a single column.
+    is_multi: bool,
 }
 
 impl WhereClause {
@@ -211,7 +222,7 @@ impl StatementParser {
                 terms.push(self.column_term(column)?);
             }
             self.tokens.expect_sign(")")?;
-            return Ok(WhereRelation { columns, operator, terms });
+            return Ok(WhereRelation { columns, operator, terms, is_multi: true });
         }
         let name = self.tokens.name()?;
         let column = self.table.column(&name)?;
@@ -221,11 +232,12 @@ impl StatementParser {
             let typ = CollectionType::List(element);
             let typ = ColumnType::Collection { frozen: false, typ };
             let term = self.parameter(&format!("in({name})"), typ);
-            return Ok(WhereRelation { columns: vec![column], operator: "IN", terms: vec![term] });
+            let (columns, terms) = (vec![column], vec![term]);
+            return Ok(WhereRelation { columns, operator: "IN", terms, is_multi: false });
         }
         let operator = self.operator()?;
         let terms = vec![self.column_term(column)?];
-        Ok(WhereRelation { columns: vec![column], operator, terms })
+        Ok(WhereRelation { columns: vec![column], operator, terms, is_multi: false })
     }
 
     fn operator(&mut self) -> Result<&'static str, String> {
@@ -234,13 +246,26 @@ impl StatementParser {
         operator.ok_or_else(|| "a comparison was expected".to_owned())
     }
 
+    fn forms(&self, all: &[WhereRelation]) -> RelationForms {
+        let mut forms = RelationForms::default();
+        for relation in all {
+            let first = self.table.columns[relation.columns[0]].kind;
+            if matches!(first, ColumnKind::Clustering(_)) {
+                forms.has_multi |= relation.is_multi;
+                forms.has_single |= !relation.is_multi;
+            }
+        }
+        forms
+    }
+
     /// What the comparisons mean together.
     fn clause_of(&self, all: Vec<WhereRelation>) -> Result<WhereClause, String> {
         let table = &self.table;
         let mut keys: Vec<Option<KeyTerm>> = table.partition.iter().map(|_| None).collect();
         let mut equal: Vec<Option<ValueTerm>> = vec![None; table.clustering.len()];
         let mut edges = Vec::new();
-        for WhereRelation { columns, operator, terms } in all {
+        let forms = self.forms(&all);
+        for WhereRelation { columns, operator, terms, .. } in all {
             let term = terms.first().cloned().ok_or("a comparison without a value")?;
             let many = columns.len() > 1;
             match (table.columns[columns[0]].kind, operator) {
@@ -263,7 +288,7 @@ impl StatementParser {
         let prefix: Vec<ValueTerm> = equal.into_iter().map_while(|term| term).collect();
         let is_prefix = prefix.len() == named;
         let key = keys.into_iter().flatten().collect();
-        let mut clause = WhereClause { key, prefix, ..WhereClause::default() };
+        let mut clause = WhereClause { key, prefix, forms, ..WhereClause::default() };
         for (at, operator, terms) in edges {
             let is_lower = operator.starts_with('>');
             let edge = if is_lower { &mut clause.lower } else { &mut clause.upper };

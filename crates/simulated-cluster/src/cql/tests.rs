@@ -1,6 +1,7 @@
 //! Runs statements on replicas that got their writes in different orders.
 
 mod conditions;
+mod dialect;
 mod pages;
 mod rows;
 mod texts;
