@@ -7,7 +7,7 @@ use coupon::imported::ImportedState;
 use coupon::refusal::Refusal;
 use coupon::time::Day;
 use futures::future::join_all;
-use hot::{ImportLine, ImportOutcome, Named, NewCampaign, PartitionPlan, Residue};
+use hot::{CLOSED_BOUND_MS, ImportLine, ImportOutcome, Named, NewCampaign, PartitionPlan, Residue};
 use router::Found;
 
 use crate::kit::{
@@ -19,7 +19,7 @@ pub(crate) async fn sealed_only_when_its_time_is_over(kit: &Kit) {
     let codes = kit.stocked(&campaign, 3).await;
     let [ann, bob] = kit.users();
     let day = campaign.expiry_day();
-    let over = day.end().plus_days(7).plus_ms(15 * MINUTE);
+    let over = day.end().plus_days(7).plus_ms(15 * MINUTE + CLOSED_BOUND_MS);
     let plan =
         PartitionPlan { day, seal_after: over, sealed: false, archive_commit: 0, emptied: false };
     assert_eq!(kit.hot.partition(day).await.unwrap(), Some(plan));

@@ -78,10 +78,8 @@ pub(super) const IS_SEALED: StatementPattern = StatementPattern::of(&[
 pub(super) const SEAL: StatementPattern =
     StatementPattern::of(&["UPDATE coupon SET sealed = true", "IF sealed = null"]);
 pub(super) const SEAL_OF_BUCKET_0: StatementPattern = SEAL.with(1, &[0, 0, 0, 0]);
-pub(super) const EVICT: StatementPattern = StatementPattern::of(&[
-    "UPDATE coupon SET version = ?, state = 'archived'",
-    "AND sealed = null",
-]);
+pub(super) const EVICT: StatementPattern =
+    StatementPattern::of(&["UPDATE coupon SET version = ?, state = 'archived'", "made = null"]);
 pub(super) const EMPTY: StatementPattern =
     StatementPattern::of(&["DELETE FROM coupon USING TIMESTAMP ?", " AND code > ?"]);
 

@@ -24,7 +24,7 @@ pub(super) const STEPS: &[StepRow] = &[
     StepRow::of("coupon: row is changed", CHANGE).has(&["IF version = :before"]),
     StepRow::of("coupon: row is imported", "UPDATE coupon USING TIMESTAMP :written"),
     StepRow::of("coupon: is evicted", "UPDATE coupon SET version = ?, state = 'archived'")
-        .has(&["AND sealed = null"]),
+        .has(&["made = null"]),
     StepRow::of(
         "directory: entry is won",
         "INSERT INTO directory (code, kind, campaign_id, batch_id",
@@ -145,7 +145,7 @@ pub(super) const STEPS: &[StepRow] = &[
         "restore: row becomes a marker",
         "UPDATE coupon SET version = ?, state = 'archived'",
     )
-    .lacks(&["AND sealed = null"]),
+    .has(&["forward_to = null"]),
     StepRow::of("restore: unknown code is taken", "INSERT INTO directory (code, kind) VALUES")
         .has(&["IF NOT EXISTS"]),
     // A copy, which also makes steps of the others. Its writes have write times of long ago.
