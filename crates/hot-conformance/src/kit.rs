@@ -7,7 +7,7 @@ mod actions;
 mod archive;
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -59,6 +59,8 @@ pub struct Kit {
     next: AtomicU32,
     first_day: i32,
     next_day: AtomicU32,
+    /// Other cases run on the store now.
+    pub(crate) is_shared: AtomicBool,
 }
 
 impl Kit {
@@ -82,6 +84,7 @@ impl Kit {
             // the same store is on other days.
             first_day: 20_850 + (number / 1_000 % 8_000) as i32,
             next_day: AtomicU32::new(0),
+            is_shared: AtomicBool::new(false),
         }
     }
 
@@ -433,8 +436,10 @@ impl Kit {
         }
     }
 
-    /// Nothing in the store contradicts itself.
+    /// Nothing in the store contradicts itself. For cases that have it for themselves: what
+    /// another case is amid would look like damage.
     pub async fn is_sound(&self) {
+        assert!(!self.is_shared.load(Ordering::Relaxed), "name the case in `run::ALONE`");
         let Contradictions { faults, drifts } = contradictions(&*self.hot).await;
         assert!(faults.is_empty() && drifts.is_empty(), "{faults:#?} {drifts:#?}");
     }

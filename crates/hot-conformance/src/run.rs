@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use futures::{FutureExt, StreamExt, stream};
 use tokio::time::Instant;
@@ -54,7 +55,9 @@ pub(crate) async fn module_by_module(kit: &Arc<Kit>, cases: &[Case]) -> Vec<&'st
     for module in cases.chunk_by(|one, next| one.module() == next.module()) {
         let (alone, beside): (Vec<Case>, Vec<Case>) =
             module.iter().partition(|case| ALONE.iter().any(|(name, _)| *name == case.name));
+        kit.is_shared.store(true, Ordering::Relaxed);
         failed.extend(at_once(kit, beside, AT_ONCE).await);
+        kit.is_shared.store(false, Ordering::Relaxed);
         failed.extend(at_once(kit, alone, 1).await);
     }
     failed
