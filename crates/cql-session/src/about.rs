@@ -11,8 +11,9 @@ use scylla::policies::load_balancing::{NodeIdentifier, SingleTargetLoadBalancing
 use scylla::policies::retry::FallthroughRetryPolicy;
 use scylla::statement::{Consistency, Statement};
 use scylla::value::CqlTimestamp;
+use tokio::time::timeout;
 
-use crate::clock::ahead_of;
+use crate::clock::{ClockReading, NODE_CLOCK_TIMEOUT, ahead_of};
 use crate::results::unread;
 use crate::{CqlEngine, CqlSession, OwnedRow, Result, damaged, now_ms};
 
@@ -54,21 +55,29 @@ impl CqlSession {
     /// Those of a read. A node that does not answer is not an error.
     pub async fn about(&self, keyspace: &str) -> Result<AboutCluster> {
         let (engine, keyspace) = (self.engine(), keyspace.to_owned());
-        let Some(driver) = self.driver() else {
-            return Ok(AboutCluster {
-                engine,
-                keyspace,
-                copies: BTreeMap::new(),
-                nodes: Vec::new(),
-            });
-        };
-        let state = driver.get_cluster_state();
-        let asked = state.get_nodes_info().iter().map(|node| ask(driver, engine, node));
-        let mut nodes = join_all(asked).await;
+        let mut nodes = Vec::new();
+        if let Some(driver) = self.driver() {
+            let state = driver.get_cluster_state();
+            let asked = state.get_nodes_info().iter().map(|node| ask(driver, engine, node));
+            nodes = join_all(asked).await;
+        }
         nodes.sort_by(|a, b| (&a.datacenter, &a.address).cmp(&(&b.datacenter, &b.address)));
         let copies = copies(self, &keyspace).await?;
         Ok(AboutCluster { engine, keyspace, copies, nodes })
     }
+}
+
+/// The clocks of the nodes that answer.
+pub(crate) async fn clocks(driver: &Session) -> Vec<ClockReading> {
+    let state = driver.get_cluster_state();
+    let asked = state.get_nodes_info().iter().map(|node| async move {
+        let before = now_ms();
+        let cql = "SELECT toTimestamp(now()) FROM system.local";
+        let asked = one::<(CqlTimestamp,)>(driver, node, cql);
+        let (there,) = timeout(NODE_CLOCK_TIMEOUT, asked).await.ok()?.ok()?;
+        Some(ClockReading { before, there: there.0, after: now_ms() })
+    });
+    join_all(asked).await.into_iter().flatten().collect()
 }
 
 async fn copies(session: &CqlSession, keyspace: &str) -> Result<BTreeMap<String, u32>> {
@@ -105,7 +114,7 @@ async fn answer(driver: &Session, engine: CqlEngine, node: &Arc<Node>) -> Result
     let before = now_ms();
     let cql = "SELECT toTimestamp(now()), release_version FROM system.local";
     let (there, release): (CqlTimestamp, Option<String>) = one(driver, node, cql).await?;
-    let clock_ahead_ms = ahead_of(there, before, now_ms());
+    let clock_ahead_ms = ahead_of(ClockReading { before, there: there.0, after: now_ms() });
     let (version, paxos) = match engine {
         CqlEngine::Cassandra => {
             let cql = "SELECT value FROM system_views.settings WHERE name = 'paxos_variant'";

@@ -1,8 +1,10 @@
 //! The difference between this machine's clock and the cluster's.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use scylla::value::CqlTimestamp;
+use hot::HotError;
+use tokio::time::Instant;
 
 use crate::{CqlSession, Result};
 
@@ -21,19 +23,63 @@ const _: () = assert!(2 * CLOCK_DIFFERENCE_MAX_MS <= CLOCK_BOUND_MS);
 /// Rounds of the upkeep, a second each, between two comparisons.
 pub const COMPARED_EVERY_ROUNDS: u32 = 10;
 
-/// The last difference that was measured, in milliseconds; positive when ours is ahead.
+/// How long a node may take to say what time it is.
+pub(crate) const NODE_CLOCK_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A comparison is used again for so long.
+const COMPARED_FOR: Duration = Duration::from_secs(1);
+
+/// What the clock of a node said between two instants of ours, all in milliseconds since 1970.
+#[derive(Clone, Copy, Debug)]
+pub struct ClockReading {
+    pub before: i64,
+    pub there: i64,
+    pub after: i64,
+}
+
+/// The difference between this machine's clock and the cluster's, as it was last measured.
 #[derive(Default)]
-pub struct ClockDifference(AtomicI64);
+pub struct ClockDifference(Mutex<Option<ClockMeasure>>);
+
+#[derive(Clone, Copy)]
+struct ClockMeasure {
+    /// In milliseconds; positive when ours is ahead.
+    ahead: i64,
+    at: Instant,
+    /// What our clock said then.
+    said: i64,
+}
 
 impl ClockDifference {
+    /// Asks every node, since one of them may be on a machine whose clock is wrong, such as this one.
+    /// Takes a second at most.
+    ///
+    /// # Errors
+    /// [`HotError::Unavailable`] if no node answers.
     pub async fn measure(&self, session: &CqlSession) -> Result<()> {
-        let before = session.now_ms();
-        let cql = "SELECT toTimestamp(now()) FROM system.local";
-        let there: Option<CqlTimestamp> = session.value(cql, ()).await?;
-        if let Some(there) = there {
-            self.0.store(ahead_of(there, before, session.now_ms()), Ordering::Relaxed);
-        }
+        let (at, said) = (Instant::now(), session.now_ms());
+        let readings = session.clocks().await;
+        let differences = readings.into_iter().map(ahead_of).collect();
+        let ahead = median(differences)
+            .ok_or_else(|| HotError::Unavailable("no node says what time it is".into()))?;
+        *self.measured() = Some(ClockMeasure { ahead, at, said });
         Ok(())
+    }
+
+    /// The same, unless it was measured a moment ago and our clock has not been set since.
+    pub async fn measure_again(&self, session: &CqlSession) -> Result<()> {
+        let is_new = |last: ClockMeasure| {
+            let said = (session.now_ms() - last.said).unsigned_abs();
+            last.at.elapsed().max(Duration::from_millis(said)) < COMPARED_FOR
+        };
+        if self.measured().is_some_and(is_new) {
+            return Ok(());
+        }
+        self.measure(session).await
+    }
+
+    fn measured(&self) -> MutexGuard<'_, Option<ClockMeasure>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the clocks agree well enough.
@@ -41,34 +87,32 @@ impl ClockDifference {
     /// # Errors
     /// A sentence for operators.
     pub fn check(&self) -> std::result::Result<(), String> {
-        let ahead = self.0.load(Ordering::Relaxed);
+        let ahead = self.measured().map_or(0, |last| last.ahead);
         if ahead.abs() <= CLOCK_DIFFERENCE_MAX_MS {
             return Ok(());
         }
         let which = if ahead > 0 { "ahead of" } else { "behind" };
+        let [ahead, most] = [ahead.abs(), CLOCK_DIFFERENCE_MAX_MS].map(|ms| ms as f64 / 1_000.0);
         Err(format!(
-            "the clock of this machine is {} s {which} the cluster's, {} s are allowed: set it \
-             right \
-             (NTP); nothing is written until then",
-            seconds(ahead.abs()),
-            seconds(CLOCK_DIFFERENCE_MAX_MS)
+            "the clock of this machine is {ahead:.1} s {which} the cluster's, {most:.1} s are \
+             allowed: set it right (NTP); nothing is written until then"
         ))
     }
 }
 
-/// With one decimal place.
-fn seconds(ms: i64) -> String {
-    format!("{}.{}", ms / 1_000, ms % 1_000 / 100)
+/// How far our clock is ahead of a node's, in milliseconds. That was read at some instant between the
+/// two of ours: the nearer one counts.
+pub(crate) fn ahead_of(reading: ClockReading) -> i64 {
+    let ClockReading { before, there, after } = reading;
+    before.max(there).min(after) - there
 }
 
-/// How far our clock is ahead of another one, in milliseconds. The other one was read at some instant
-/// between `before` and `after`: the nearer end counts.
-pub(crate) fn ahead_of(there: CqlTimestamp, before: i64, after: i64) -> i64 {
-    match there.0 {
-        there if there < before => before - there,
-        there if there > after => after - there,
-        _ => 0,
-    }
+/// The middle of some differences; of two in the middle the larger one, since nobody can say which of
+/// the two nodes is right.
+fn median(mut differences: Vec<i64>) -> Option<i64> {
+    differences.sort_unstable();
+    let middle = differences.len().checked_sub(1)? / 2..=differences.len() / 2;
+    differences[middle].iter().copied().max_by_key(|ahead| ahead.abs())
 }
 
 #[cfg(test)]
@@ -76,9 +120,8 @@ mod tests {
     use super::*;
 
     fn allowed(ahead: i64) -> bool {
-        let difference = ClockDifference::default();
-        difference.0.store(ahead, Ordering::Relaxed);
-        difference.check().is_ok()
+        let measure = ClockMeasure { ahead, at: Instant::now(), said: 0 };
+        ClockDifference(Mutex::new(Some(measure))).check().is_ok()
     }
 
     #[test]
@@ -97,5 +140,32 @@ mod tests {
         let least = (-2 * CLOCK_BOUND_MS..=0).find(|ahead| allowed(*ahead));
         let apart = most.zip(least).map(|(most, least)| most - least);
         assert!(apart.is_some_and(|apart| apart <= CLOCK_BOUND_MS), "{apart:?} ms apart");
+    }
+
+    #[test]
+    fn the_node_in_the_middle_counts() {
+        const YEARS: i64 = 3 * 365 * 86_400_000;
+        let rows: [(&str, &[i64], Option<i64>); 8] = [
+            ("nobody answers", &[], None),
+            ("one node", &[40], Some(40)),
+            ("all right", &[-3, 0, 2], Some(0)),
+            ("one node is years ahead", &[0, -YEARS, 1], Some(0)),
+            ("ours and one node are years ahead", &[YEARS, 0, YEARS], Some(YEARS)),
+            ("ours is ahead, and the node beside it", &[0, YEARS, YEARS + 5], Some(YEARS)),
+            ("of two nodes one agrees", &[0, YEARS], Some(YEARS)),
+            ("two of five are wrong", &[0, 1, 2, YEARS, -YEARS], Some(1)),
+        ];
+        for (name, differences, want) in rows {
+            assert_eq!(median(differences.to_vec()), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_nearer_end_of_a_reading_counts() {
+        let rows =
+            [("between", 10, 12, 20, 0), ("before", 10, 4, 20, 6), ("after", 10, 25, 20, -5)];
+        for (name, before, there, after, want) in rows {
+            assert_eq!(ahead_of(ClockReading { before, there, after }), want, "{name}");
+        }
     }
 }

@@ -7,7 +7,7 @@ use scylla::errors::ExecutionError;
 use scylla::frame::response::result::ColumnSpec;
 use scylla::response::PagingState;
 
-use crate::{CqlEngine, StatementProfile};
+use crate::{ClockReading, CqlEngine, StatementProfile};
 
 /// A cluster as the store sees it. The real one is behind the driver; the simulator has another.
 #[async_trait]
@@ -26,6 +26,9 @@ pub trait CqlCluster: Send + Sync + 'static {
     async fn execute(&self, request: StatementRequest) -> Result<RowPage, ExecutionError>;
 
     fn engine(&self) -> CqlEngine;
+
+    /// What the clocks of the nodes say that answer within a second.
+    async fn clocks(&self) -> Vec<ClockReading>;
 
     /// The clock of the machine that asks, in milliseconds since 1970.
     fn now_ms(&self) -> i64;

@@ -48,7 +48,9 @@ use scylla::value::Row;
 
 use crate::outcome::of_conditional;
 pub use about::{AboutCluster, AboutNode, NodeReply};
-pub use clock::{CLOCK_BOUND_MS, CLOCK_DIFFERENCE_MAX_MS, COMPARED_EVERY_ROUNDS, ClockDifference};
+pub use clock::{
+    CLOCK_BOUND_MS, CLOCK_DIFFERENCE_MAX_MS, COMPARED_EVERY_ROUNDS, ClockDifference, ClockReading,
+};
 pub use cluster::{BoundValue, CqlCluster, RowPage, StatementColumns, StatementRequest};
 pub use connect_error::ConnectError;
 pub use connection::ConnectionSettings;
@@ -160,6 +162,13 @@ impl CqlSession {
         match &self.cluster {
             ClusterBackend::Driver(_) => now_ms(),
             ClusterBackend::Other(other) => other.cluster.now_ms(),
+        }
+    }
+
+    pub(crate) async fn clocks(&self) -> Vec<ClockReading> {
+        match &self.cluster {
+            ClusterBackend::Driver(driver) => about::clocks(&driver.session).await,
+            ClusterBackend::Other(other) => other.cluster.clocks().await,
         }
     }
 

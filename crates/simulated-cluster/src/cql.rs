@@ -28,7 +28,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub use clock::clock_row;
+pub use clock::{READ_CLOCK, clock_row};
 pub use condition::UpdateDecision;
 pub use data::{Mutation, ReadAnswer, ReplicaData};
 pub use partition_key::PartitionKey;

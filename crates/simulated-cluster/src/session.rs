@@ -10,29 +10,35 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use cql_session::{
-    BoundValue, CqlCluster, CqlEngine, RowPage, StatementColumns, StatementProfile,
+    BoundValue, ClockReading, CqlCluster, CqlEngine, RowPage, StatementColumns, StatementProfile,
     StatementRequest,
 };
 use futures::StreamExt;
+use futures::future::join_all;
 use futures::stream::FuturesUnordered;
 use scylla::errors::{
     BrokenConnectionErrorKind, ConnectionPoolError, DbError, ExecutionError, RequestAttemptError,
 };
 use scylla::response::PagingState;
+use scylla::statement::Consistency;
 use tokio::time::{sleep, timeout};
 
 use crate::cluster::{
-    CoordinatorAnswer, CoordinatorFailure, ExecutionOptions, PageRequest, SimulatedCluster,
+    CoordinatorAnswer, CoordinatorFailure, ExecutionOptions, NODES, PageRequest, SimulatedCluster,
 };
-use crate::cql::CqlStatement;
+use crate::cql::{CqlStatement, READ_CLOCK, cells};
 use crate::rng::Rng;
 use crate::trace::Trace;
 pub use process::SimulatedProcess;
 use retries::{NextAttempt, RetryState, can_be_ignored};
 pub use tamper::StatementTamper;
+
+/// How long a node may take to say what time it is.
+const CLOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The session of one process.
 pub struct SimulatedSession {
@@ -168,6 +174,18 @@ impl SimulatedSession {
         last.map(Err)
     }
 
+    async fn clock_of(&self, node: usize) -> Option<ClockReading> {
+        let before = self.process.now_ms();
+        let statement = self.cluster.prepare(READ_CLOCK).ok()?;
+        let options = ExecutionOptions { consistency: Consistency::One, page: None };
+        let rows = [Vec::new()];
+        let asked = self.cluster.execute(node, &statement, &rows, options);
+        let answer = timeout(CLOCK_TIMEOUT, asked).await.ok()?.ok()?;
+        let there = cells(answer.rows.first()?).first().copied().flatten()?;
+        let there = i64::from_be_bytes(there.try_into().ok()?);
+        Some(ClockReading { before, there, after: self.process.now_ms() })
+    }
+
     fn say(&self, request: &StatementRequest, result: &Result<RowPage, ExecutionError>) {
         if !self.trace.on() {
             return;
@@ -215,6 +233,14 @@ impl CqlCluster for SimulatedSession {
         };
         self.say(&request, &result);
         result
+    }
+
+    async fn clocks(&self) -> Vec<ClockReading> {
+        self.process.gate().await;
+        let nodes = (0..NODES).filter(|node| self.cluster.is_connected(*node));
+        let clocks = join_all(nodes.map(|node| self.clock_of(node))).await;
+        self.process.gate().await;
+        clocks.into_iter().flatten().collect()
     }
 
     fn engine(&self) -> CqlEngine {

@@ -5,8 +5,8 @@ use scylla::frame::response::result::{ColumnSpec, ColumnType, NativeType, TableS
 use super::statement::{CqlStatement, StatementPlan};
 use super::types::put_cell;
 
-/// Its text.
-pub(crate) const READ_CLOCK: &str = "SELECT toTimestamp(now()) FROM system.local";
+/// Asks a node for its time.
+pub const READ_CLOCK: &str = "SELECT toTimestamp(now()) FROM system.local";
 
 pub(crate) fn clock_statement() -> CqlStatement {
     let table = TableSpec::owned("system".to_owned(), "local".to_owned());

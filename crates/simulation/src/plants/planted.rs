@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cql_session::{
-    BoundValue, CqlCluster, CqlEngine, RowPage, StatementColumns, StatementProfile,
+    BoundValue, ClockReading, CqlCluster, CqlEngine, RowPage, StatementColumns, StatementProfile,
     StatementRequest,
 };
 use futures::FutureExt;
@@ -77,6 +77,10 @@ impl CqlCluster for PlantedCluster {
             bug.with(BTreeMap::clear);
         }
         answer
+    }
+
+    async fn clocks(&self) -> Vec<ClockReading> {
+        self.0.cluster.clocks().await
     }
 
     fn engine(&self) -> CqlEngine {
