@@ -17,7 +17,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::CqlStore;
 use crate::values::{date, instant, signed, uuid};
-use cql_session::{FeedMarks, Result};
+use cql_session::{Cas, FeedMarks, Result, StatementProfile};
 
 /// How often a change that came too late for its slot is announced in a later one.
 pub(crate) const TRIES: u32 = 10;
@@ -38,6 +38,9 @@ pub(crate) const SPAN_SLOTS: i64 = 64;
 /// in each, or 1 MB.
 pub const FEED_SHARDS: i32 = 16;
 
+/// A mark may be so far ahead of the slot of now, half a minute, before this process follows it.
+const MARK_AHEAD_MAX: i64 = 15;
+
 /// How much longer than events an index row is kept: so readers still find what a frozen process
 /// writes for it.
 const KEPT_LONGER: Duration = Duration::from_secs(2 * 86_400);
@@ -47,14 +50,21 @@ pub(crate) struct FeedState {
     pub(crate) keep: Duration,
     pub(crate) shards: i32,
     pub(crate) marks: FeedMarks,
+    /// By how many slots the feed is ahead of the clocks.
+    pub(crate) ahead: AtomicI64,
     /// The last run of slots that this process has entered.
     span: AtomicI64,
 }
 
 impl FeedState {
-    pub(crate) fn new(keep: Duration, shards: i32) -> FeedState {
-        let (marks, span) = (FeedMarks::default(), AtomicI64::new(i64::MIN));
-        FeedState { keep, shards: shards.max(1), marks, span }
+    pub(crate) fn new(keep: Duration, shards: i32, process: Uuid) -> FeedState {
+        let (marks, span) = (FeedMarks::new(process.as_u128()), AtomicI64::new(i64::MIN));
+        FeedState { keep, shards: shards.max(1), marks, ahead: AtomicI64::new(0), span }
+    }
+
+    /// The slot of an instant of the last minutes, in milliseconds since 1970.
+    pub(crate) fn slot_at(&self, at: i64) -> i64 {
+        slot_of(at).saturating_add(self.ahead.load(Ordering::Relaxed))
     }
 
     pub(crate) fn shard_of(&self, code: &Code) -> i32 {
@@ -245,7 +255,7 @@ impl CqlStore {
         }
         // A slow clock would be too late again and again.
         let behind = feed.marks.seen().saturating_add(1).max(first);
-        let slot = slot_of(self.session.now_ms()).max(behind);
+        let slot = feed.slot_at(self.session.now_ms()).max(behind);
         // Before the index rows: a reader skips every run of slots that is not listed.
         self.enter_span(feed, slot).await?;
         Ok(slot)
@@ -253,7 +263,39 @@ impl CqlStore {
 
     /// Whether no reader has passed a slot. To be asked after its rows are acknowledged.
     pub(crate) async fn is_in_time(&self, feed: &FeedState, slot: i64) -> Result<bool> {
-        Ok(self.session.mark_now(&feed.marks).await? < slot)
+        let mark = self.session.mark_now(&feed.marks).await?;
+        self.follow_mark(feed, mark).await?;
+        Ok(mark < slot)
+    }
+
+    /// Moves the slots up to a mark that is far ahead of them, for all processes. It was set while the
+    /// clocks of the cluster were ahead, and nothing may lower it: without this, rows would stand in one
+    /// slot behind it, and no reader would come to them before the clocks do.
+    async fn follow_mark(&self, feed: &FeedState, mark: i64) -> Result<()> {
+        let now = self.session.now_ms();
+        let is_followed = || mark.saturating_sub(feed.slot_at(now)) <= MARK_AHEAD_MAX;
+        if is_followed() {
+            return Ok(());
+        }
+        // This process alone may be behind.
+        self.clock.measure_again(&self.session).await?;
+        self.clock_is_right()?;
+        let Some(epochs) = self.session.feed_epochs().await? else { return Ok(()) };
+        feed.ahead.store(epochs.ahead_at(now), Ordering::Relaxed);
+        if is_followed() {
+            return Ok(());
+        }
+        let ahead = mark.saturating_sub(slot_of(now));
+        let cql = "UPDATE feed SET ahead[?] = ? WHERE part = ? IF epoch = ?";
+        // All who notice it write one entry.
+        let minute = now - now.rem_euclid(60_000);
+        let values = (minute, ahead, PART, epochs.epoch.as_str());
+        // Not repeated: the next change meets the same mark.
+        let written = self.session.change(StatementProfile::Change, cql, values).await?;
+        if matches!(written, Cas::Applied) {
+            feed.ahead.store(ahead, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     /// Lists the run of slots in which a row is about to be written; once for each process.

@@ -147,13 +147,14 @@ impl CqlHot {
     ) -> Result<CqlHot, ConnectError> {
         let limit = options.call_limit;
         let keep = options.events_keep;
-        let feed = keep.map(|keep| announcing::FeedState::new(keep, options.feed_shards));
+        let process = Uuid::now_v7();
+        let feed = keep.map(|keep| announcing::FeedState::new(keep, options.feed_shards, process));
         let store = CqlStore {
             session: Arc::new(session),
             options,
             keys,
             archive,
-            process: Uuid::now_v7(),
+            process,
             write_locks: KeyedLock::new(limit),
             coupon_locks: KeyedLock::new(limit),
             user_locks: KeyedLock::new(limit),

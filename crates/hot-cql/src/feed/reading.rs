@@ -1,5 +1,7 @@
 //! Reads the feed: marks what it reads, finds the index rows, and settles each.
 
+use std::sync::atomic::Ordering;
+
 use async_trait::async_trait;
 use hot::feed::{Feed, FeedEvent, FeedGone, FeedPage, FeedRead, FeedStart, Happened};
 use hot::{HotError, bounded_join};
@@ -60,7 +62,8 @@ impl Feed for CqlStore {
         let none = || HotError::Damaged("the feed has no epoch".into());
         let epochs = self.session.feed_epochs().await?.ok_or_else(none)?;
         let now = self.now_of_cluster().await?;
-        let end = slot_of(now - MARGIN_MS);
+        feed.ahead.store(epochs.ahead_at(now), Ordering::Relaxed);
+        let end = feed.slot_at(now - MARGIN_MS);
         let position = match start(feed, &epochs, from, now, end) {
             Ok(position) => position,
             Err(read) => return Ok(read),
@@ -193,7 +196,8 @@ fn start(
     end: i64,
 ) -> std::result::Result<FeedPosition, FeedRead> {
     let keep = i64::try_from(feed.keep.as_millis()).unwrap_or(i64::MAX);
-    let oldest = slot_of(now.saturating_sub(keep)).max(epochs.began);
+    let kept_from = now.saturating_sub(keep);
+    let oldest = slot_of(kept_from).saturating_add(epochs.ahead_at(kept_from)).max(epochs.began);
     let gone = |why, slot| {
         let go_on = FeedPosition::at(slot).cursor(&epochs.epoch);
         Err(FeedRead::Gone { why, go_on })
