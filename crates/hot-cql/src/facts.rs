@@ -23,10 +23,8 @@ impl Facts for CqlHot {
         seen: Option<String>,
         next: Option<String>,
     ) -> Result<bool> {
-        if fact == Fact::Clock {
-            // One machine with a wrong clock must not make the others wait for a day.
-            self.store.clock_is_right()?;
-        }
+        // A machine with a wrong clock must not make the others wait for a day: see `hot::clock`.
+        self.store.clock_is_right()?;
         let attempts = self.store.attempts("a setting");
         self.store.session.replace_setting(attempts, fact.name(), seen, next).await
     }

@@ -45,8 +45,8 @@ pub enum Witness {
 impl ClockRecord {
     /// The record after a process has read its clock. Pure.
     ///
-    /// A jump stays in the record until the clock is near the highest time again, goes back below the
-    /// jump, or has kept the new time for [`JUMP_STANDS_MS`].
+    /// A jump stays in the record until the clock is near the highest time again, or has kept the new
+    /// time for [`JUMP_STANDS_MS`]. A clock that goes back below the jump begins another one.
     pub fn after(seen: Option<ClockRecord>, now: Millis, witness: Witness) -> ClockRecord {
         let at = |highest| ClockRecord { highest, jumped_at: None };
         // A confirmed clock is believed at once, also if it goes back.

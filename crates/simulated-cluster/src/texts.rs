@@ -3,25 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What the store puts together from parts.
-const COMPOSED: [&str; 14] = [
-    "SELECT expiry_day, bucket, code, sealed, version, hold, events FROM coupon \
-     WHERE expiry_day = ? AND bucket = ? AND code = ?",
-    "SELECT code FROM coupon WHERE expiry_day = ? AND bucket = ? AND code > ?",
-    "SELECT code FROM coupon WHERE expiry_day = ? AND bucket = ? AND code > ? LIMIT ?",
-    "SELECT code FROM coupon WHERE expiry_day = ? AND bucket IN ? AND code > ? \
-     PER PARTITION LIMIT ?",
-    "SELECT expiry_day, bucket_bits, entered FROM partition_plan WHERE expiry_day = ?",
-    "SELECT first, next_serial FROM minted_run WHERE expiry_day = ? AND first <= ? LIMIT 1",
-    "SELECT first, next_serial FROM minted_run WHERE expiry_day = ? LIMIT 1",
-    "SELECT code, kind FROM directory WHERE code = ?",
-    "UPDATE partition_plan USING TIMESTAMP ? SET bucket_bits = ? WHERE expiry_day = ?",
-    "UPDATE partition_plan USING TIMESTAMP ? SET seal_after = ? WHERE expiry_day = ?",
-    "UPDATE partition_plan USING TIMESTAMP ? SET closing = true WHERE expiry_day = ?",
-    "UPDATE partition_plan USING TIMESTAMP ? SET sealed = true WHERE expiry_day = ?",
-    "UPDATE partition_plan USING TIMESTAMP ? SET archive_commit = ? WHERE expiry_day = ?",
-    "UPDATE partition_plan USING TIMESTAMP ? SET emptied = true WHERE expiry_day = ?",
-];
+/// Each line is a statement of the store or a comment.
+const LISTED: &str = include_str!("statements.cql");
 
 /// Parts that another part follows.
 const BEGINNINGS: [&str; 2] =
@@ -31,18 +14,32 @@ const BEGINNINGS: [&str; 2] =
 const MACROS: [(&str, &str); 3] =
     [("coupon_rows", "!("), ("plan_columns", "!(), "), ("run_columns", "!(), ")];
 
-/// Every statement that the store sends.
+/// The statements that the store sends, as they are listed: the differential suite runs them.
+pub fn listed_statements() -> Vec<&'static str> {
+    LISTED.lines().filter(|line| !line.is_empty() && !line.starts_with("--")).collect()
+}
+
+/// Every statement that the store sends: those that are listed and those in its sources.
+///
+/// # Panics
+/// As [`statements_in_sources`].
+pub fn statements_of_the_store() -> Vec<String> {
+    let mut texts = statements_in_sources();
+    texts.extend(listed_statements().into_iter().map(str::to_owned));
+    texts
+}
+
+/// Every statement that stands in the sources of the store. Of some there is only the beginning.
 ///
 /// # Panics
 /// If the sources of `hot-cql` and `cql-session` are not beside this crate, or have another shape.
-pub fn statements_of_the_store() -> Vec<String> {
+pub fn statements_in_sources() -> Vec<String> {
     let mut sources = Vec::new();
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     for of in ["hot-cql", "cql-session"] {
         read(&crates.join(of).join("src"), &mut sources);
     }
-    let mut texts: Vec<String> = COMPOSED.iter().map(|text| (*text).to_owned()).collect();
-    texts.extend(sources.iter().flat_map(|source| literals(source)));
+    let mut texts: Vec<String> = sources.iter().flat_map(|source| literals(source)).collect();
     texts.retain(|text| BEGINNINGS.iter().all(|beginning| !text.ends_with(beginning)));
     // Of those about the nodes, the simulated ones answer only what a running store asks: the time.
     texts.retain(|text| !text.contains(" system") || text.contains("toTimestamp(now()) FROM"));

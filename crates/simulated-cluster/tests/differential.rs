@@ -32,6 +32,7 @@ use scylla::statement::prepared::PreparedStatement;
 use scylla::value::{CqlValue, MaybeUnset};
 use simulated_cluster::cql::{CqlStatement, KeyspaceSchema, StatementKind};
 use simulated_cluster::rng::Rng;
+use simulated_cluster::texts::listed_statements;
 use values::{ParameterRole, StatementLane, roles};
 
 /// Statements of a run.
@@ -73,7 +74,7 @@ impl EnginePair {
         let engine = RealEngine::start().await?;
         let schema = KeyspaceSchema::couponry();
         let mut by_table: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-        for cql in texts::listed() {
+        for cql in listed_statements() {
             let simulated = schema.prepare(cql).unwrap_or_else(|why| panic!("{cql}: {why}"));
             by_table.entry(simulated.table().to_owned()).or_default().push(cql);
         }
@@ -274,6 +275,6 @@ fn every_statement_of_the_store_is_listed() {
 fn the_simulated_cluster_knows_every_statement() {
     let schema = KeyspaceSchema::couponry();
     let unknown = |cql: &&str| schema.prepare(cql).err();
-    let whys: Vec<String> = texts::listed().iter().filter_map(unknown).collect();
+    let whys: Vec<String> = listed_statements().iter().filter_map(unknown).collect();
     assert_eq!(whys, Vec::<String>::new());
 }
