@@ -2,13 +2,19 @@
 
 use coupon::ids::{BatchId, CampaignId};
 use coupon::time::Millis;
-use hot::RejectedLine;
+use hot::{RejectedLine, bounded_join};
 use scylla::value::CqlTimestamp;
 
 use crate::values::{instant, millis, signed};
 use crate::{CqlSession, Result, StatementProfile};
 
 const ROWS_AT_ONCE: usize = 50;
+
+/// Lines of a file whose rejected ones share a CQL partition, 2 MB of them.
+const PART_LINES: u64 = 10_000;
+
+/// Parts that are deleted at a time.
+const PARTS_AT_ONCE: usize = 16;
 
 /// A rejected line by the columns of its row: text, reason and detail.
 pub fn rejected_line(line: i64, columns: [Option<String>; 3]) -> RejectedLine {
@@ -24,15 +30,21 @@ impl CqlSession {
         lines: &[RejectedLine],
         at: Millis,
     ) -> Result<()> {
-        let cql = "INSERT INTO rejected_line (campaign_id, batch_id, line, text, reason, detail, \
-                   at) VALUES (?, ?, ?, ?, ?, ?, ?)";
-        for some in lines.chunks(ROWS_AT_ONCE) {
-            let rows = some.iter().map(|RejectedLine { line, text, reason, detail }| {
-                let (campaign, batch) = (campaign.as_str(), batch.as_str());
-                let why = (reason.as_str(), detail.as_str());
-                (campaign, batch, signed(*line), text.as_str(), why.0, why.1, instant(at))
-            });
-            self.write_all(cql, rows.collect()).await?;
+        let cql = "INSERT INTO rejected_line (campaign_id, batch_id, part, line, text, reason, \
+                   detail, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
+        let (campaign, batch) = (campaign.as_str(), batch.as_str());
+        for lines in lines.chunk_by(|one, next| part(one.line) == part(next.line)) {
+            let part = part(lines[0].line);
+            let listed = "INSERT INTO rejected_part (campaign_id, batch_id, part, at) \
+                          VALUES (?, ?, ?, ?)";
+            self.write(listed, (campaign, batch, part, instant(at))).await?;
+            for some in lines.chunks(ROWS_AT_ONCE) {
+                let rows = some.iter().map(|RejectedLine { line, text, reason, detail }| {
+                    let [text, reason, detail] = [text, reason, detail].map(String::as_str);
+                    (campaign, batch, part, signed(*line), text, reason, detail, instant(at))
+                });
+                self.write_all(cql, rows.collect()).await?;
+            }
         }
         Ok(())
     }
@@ -45,37 +57,67 @@ impl CqlSession {
         after: u64,
         limit: usize,
     ) -> Result<Vec<RejectedLine>> {
+        let (campaign, batch) = (campaign.as_str(), batch.as_str());
+        let cql = "SELECT part FROM rejected_part WHERE campaign_id = ? AND batch_id = ? AND part >= ? \
+                   LIMIT ?";
+        let rows_max = |rows: usize| i32::try_from(rows).unwrap_or(i32::MAX);
+        let values = (campaign, batch, part(after), rows_max(limit));
+        let parts: Vec<(i64,)> = self.rows(StatementProfile::Bulk, cql, values).await?;
         let cql = "SELECT line, text, reason, detail FROM rejected_line \
-                   WHERE campaign_id = ? AND batch_id = ? AND line > ? LIMIT ?";
-        let limit = i32::try_from(limit).unwrap_or(i32::MAX);
-        let values = (campaign.as_str(), batch.as_str(), signed(after), limit);
+                   WHERE campaign_id = ? AND batch_id = ? AND part = ? AND line > ? LIMIT ?";
         type Row = (i64, Option<String>, Option<String>, Option<String>);
-        let rows: Vec<Row> = self.rows(StatementProfile::Bulk, cql, values).await?;
-        let line = |(line, text, reason, detail)| rejected_line(line, [text, reason, detail]);
-        Ok(rows.into_iter().map(line).collect())
-    }
-
-    /// Deletes rejected lines that were kept before `before`; returns how many. Reads all of them.
-    pub async fn forget_rejected_before(&self, before: Millis) -> Result<usize> {
-        const FORGET_MAX: usize = 2_000;
-        let cql = "SELECT campaign_id, batch_id, line, at FROM rejected_line";
-        type Row = (String, String, i64, Option<CqlTimestamp>);
-        let (mut forgotten, mut from) = (0, Some(scylla::response::PagingState::start()));
-        while let Some(state) = from.filter(|_| forgotten < FORGET_MAX) {
-            let (rows, next) = self.page::<Row>(cql, (), state).await?;
-            for (campaign, batch, line, at) in rows {
-                if at.map(millis).is_some_and(|at| at < before) {
-                    self.forget_rejected(&campaign, &batch, line).await?;
-                    forgotten += 1;
-                }
+        let mut lines: Vec<RejectedLine> = Vec::new();
+        for (part,) in parts {
+            let more = rows_max(limit - lines.len());
+            let values = (campaign, batch, part, signed(after), more);
+            let rows: Vec<Row> = self.rows(StatementProfile::Bulk, cql, values).await?;
+            let line = |(line, text, reason, detail)| rejected_line(line, [text, reason, detail]);
+            lines.extend(rows.into_iter().map(line));
+            if lines.len() >= limit {
+                break;
             }
-            from = next;
         }
-        Ok(forgotten)
+        Ok(lines)
     }
 
-    pub async fn forget_rejected(&self, campaign: &str, batch: &str, line: i64) -> Result<()> {
-        let cql = "DELETE FROM rejected_line WHERE campaign_id = ? AND batch_id = ? AND line = ?";
-        self.write(cql, (campaign, batch, line)).await
+    /// Deletes the parts into which no line was rejected since `before`; returns how many. Reads the
+    /// list of all parts.
+    pub async fn forget_rejected_before(&self, before: Millis) -> Result<usize> {
+        let cql = "SELECT campaign_id, batch_id, part, at FROM rejected_part";
+        type Row = (String, String, i64, Option<CqlTimestamp>);
+        let parts: Vec<Row> = self.scan(cql, ()).await?;
+        let is_old = |row: &Row| row.3.is_none_or(|at| millis(at) < before);
+        let old: Vec<Row> = parts.into_iter().filter(is_old).collect();
+        let forget =
+            old.iter().map(|(campaign, batch, part, _)| self.forget_part(campaign, batch, *part));
+        bounded_join(PARTS_AT_ONCE, forget).await?;
+        Ok(old.len())
     }
+
+    /// Deletes the rejected lines of a batch.
+    pub async fn forget_batch(&self, campaign: &CampaignId, batch: &BatchId) -> Result<()> {
+        let (campaign, batch) = (campaign.as_str(), batch.as_str());
+        let cql = "SELECT part FROM rejected_part WHERE campaign_id = ? AND batch_id = ?";
+        let parts: Vec<(i64,)> = self.rows(StatementProfile::Bulk, cql, (campaign, batch)).await?;
+        let forget = parts.into_iter().map(|(part,)| self.forget_part(campaign, batch, part));
+        bounded_join(PARTS_AT_ONCE, forget).await.map(drop)
+    }
+
+    async fn forget_part(&self, campaign: &str, batch: &str, part: i64) -> Result<()> {
+        let cql = "DELETE FROM rejected_line WHERE campaign_id = ? AND batch_id = ? AND part = ?";
+        self.write(cql, (campaign, batch, part)).await?;
+        // Behind its lines: a part that is not listed is never looked for.
+        let cql = "DELETE FROM rejected_part WHERE campaign_id = ? AND batch_id = ? AND part = ?";
+        self.write(cql, (campaign, batch, part)).await
+    }
+
+    pub async fn forget_rejected(&self, campaign: &str, batch: &str, line: u64) -> Result<()> {
+        let cql = "DELETE FROM rejected_line WHERE campaign_id = ? AND batch_id = ? AND part = ? \
+                   AND line = ?";
+        self.write(cql, (campaign, batch, part(line), signed(line))).await
+    }
+}
+
+fn part(line: u64) -> i64 {
+    signed(line / PART_LINES)
 }

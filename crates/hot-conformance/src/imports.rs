@@ -289,6 +289,7 @@ pub(crate) async fn rejected_lines(kit: &Kit) {
     kit.create(&campaign).await;
     let batch = kit.open_import(&campaign).await;
     let other = kit.open_import(&campaign).await;
+    let older = kit.open_import(&campaign).await;
     let line = |line| RejectedLine {
         line,
         text: format!("line {line}, \"ö\""),
@@ -301,20 +302,27 @@ pub(crate) async fn rejected_lines(kit: &Kit) {
         let lines = numbers.iter().map(|number| line(*number)).collect();
         kit.hot.keep_rejected(&campaign.id, batch, lines, at)
     };
-    keep(&batch, &[2, 9, 40], at(1)).await.unwrap();
+    keep(&batch, &[2, 9, 40], at(2)).await.unwrap();
     keep(&batch, &[3], at(2)).await.unwrap();
     keep(&batch, &[3], at(2)).await.unwrap();
+    keep(&batch, &[9_999, 10_000, 3_000_000], at(2)).await.unwrap();
     keep(&other, &[1], at(3)).await.unwrap();
+    keep(&older, &[4, 50_000], at(1)).await.unwrap();
     let numbers = async |batch, after, limit| -> Vec<u64> {
         let lines = kit.hot.rejected(&campaign.id, batch, after, limit).await.unwrap();
         lines.into_iter().map(|line| line.line).collect()
     };
     assert_eq!(kit.hot.rejected(&campaign.id, &batch, 0, 1).await.unwrap(), [line(2)]);
-    assert_eq!(numbers(&batch, 0, 9).await, [2, 3, 9, 40], "by number, each once");
+    let all = [2, 3, 9, 40, 9_999, 10_000, 3_000_000];
+    assert_eq!(numbers(&batch, 0, 9).await, all, "by number, each once");
     assert_eq!(numbers(&batch, 2, 2).await, [3, 9]);
-    assert_eq!(numbers(&batch, 40, 9).await, [0; 0]);
+    assert_eq!(numbers(&batch, 40, 2).await, [9_999, 10_000]);
+    assert_eq!(numbers(&batch, 10_000, 9).await, [3_000_000]);
+    assert_eq!(numbers(&batch, 3_000_000, 9).await, [0; 0]);
+    assert_eq!(numbers(&older, 0, 9).await, [4, 50_000]);
     kit.hot.forget_rejected(at(2)).await.unwrap();
-    assert_eq!(numbers(&batch, 0, 9).await, [3], "kept before the instant, not at it");
+    assert_eq!(numbers(&older, 0, 9).await, [0; 0]);
+    assert_eq!(numbers(&batch, 0, 9).await, all, "kept at the instant, not before it");
     let again = kit.hot.open_import(&campaign.id, &batch, &ACT).await.unwrap();
     assert!(matches!(again, Named::Same(_)), "{again:?}");
     assert_eq!(numbers(&batch, 0, 9).await, [0; 0], "a new run starts without them");

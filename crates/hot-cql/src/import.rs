@@ -53,8 +53,7 @@ impl Imports for CqlHot {
         let named = self.store.make_batch(campaign, batch, None, act).await?;
         if matches!(named, Named::Same(_)) {
             // Those of earlier runs.
-            let cql = "DELETE FROM rejected_line WHERE campaign_id = ? AND batch_id = ?";
-            self.store.session.write(cql, (campaign.as_str(), batch.as_str())).await?;
+            self.store.session.forget_batch(campaign, batch).await?;
         }
         Ok(named)
     }

@@ -125,7 +125,7 @@ impl CqlStore {
             }
             Vanishing::Rejected { campaign, batch, line, .. } => {
                 let (campaign, batch) = (campaign.as_str(), batch.as_str());
-                self.session.forget_rejected(campaign, batch, signed(line.line)).await
+                self.session.forget_rejected(campaign, batch, line.line).await
             }
         }
     }
