@@ -56,7 +56,7 @@ pub(crate) fn not_open(target: &KeyspaceAddress, error: ConnectError) -> NotOpen
             "the cluster is not made ready: {why}: run `couponry schema apply --hot {target}`"
         ))),
         ConnectError::Setting(why) => NotOpen::Never(CliError::usage(why)),
-        ConnectError::Clock(why) => NotOpen::Never(CliError::new(why)),
+        ConnectError::Clock(why) | ConnectError::Copies(why) => NotOpen::Never(CliError::new(why)),
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use crate::clock::{ClockReading, NODE_CLOCK_TIMEOUT, ahead_of};
 use crate::results::unread;
-use crate::{CqlEngine, CqlSession, OwnedRow, Result, damaged, now_ms};
+use crate::{CopyCounts, CqlEngine, CqlSession, OwnedRow, Result, damaged, now_ms};
 
 const NODE_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -23,8 +23,7 @@ const NODE_TIMEOUT: Duration = Duration::from_secs(3);
 pub struct AboutCluster {
     pub engine: CqlEngine,
     pub keyspace: String,
-    /// Of each row, by data centre.
-    pub copies: BTreeMap<String, u32>,
+    pub copies: CopyCounts,
     /// By data centre and address.
     pub nodes: Vec<AboutNode>,
 }
@@ -45,6 +44,8 @@ pub struct NodeReply {
     pub clock_ahead_ms: i64,
     /// Its variant of Paxos; `None` where the engine has only one.
     pub paxos: Option<String>,
+    /// When it syncs its commit log: `periodic`, `group` or `batch`; `None` if it does not say.
+    pub commitlog_sync: Option<String>,
 }
 
 impl CqlSession {
@@ -62,7 +63,7 @@ impl CqlSession {
             nodes = join_all(asked).await;
         }
         nodes.sort_by(|a, b| (&a.datacenter, &a.address).cmp(&(&b.datacenter, &b.address)));
-        let copies = copies(self, &keyspace).await?;
+        let copies = self.copies(&keyspace).await?;
         Ok(AboutCluster { engine, keyspace, copies, nodes })
     }
 }
@@ -80,12 +81,17 @@ pub(crate) async fn clocks(driver: &Session) -> Vec<ClockReading> {
     join_all(asked).await.into_iter().flatten().collect()
 }
 
-async fn copies(session: &CqlSession, keyspace: &str) -> Result<BTreeMap<String, u32>> {
+/// The copies of each row by the schema of the cluster.
+pub(crate) async fn copies(session: &CqlSession, keyspace: &str) -> Result<CopyCounts> {
     let cql = "SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = ?";
     let replication: Option<BTreeMap<String, String>> = session.value(cql, (keyspace,)).await?;
-    let replication = replication.unwrap_or_default().into_iter();
+    Ok(copies_of(replication.unwrap_or_default()))
+}
+
+pub(crate) fn copies_of(replication: BTreeMap<String, String>) -> CopyCounts {
     // The map names the class, too, which is no number.
-    Ok(replication.filter_map(|(name, copies)| Some((name, number(&copies)?))).collect())
+    let replication = replication.into_iter();
+    replication.filter_map(|(name, copies)| Some((name, number(&copies)?))).collect()
 }
 
 /// `3`, or `3/1` where one of the three is a transient replica.
@@ -115,19 +121,26 @@ async fn answer(driver: &Session, engine: CqlEngine, node: &Arc<Node>) -> Result
     let cql = "SELECT toTimestamp(now()), release_version FROM system.local";
     let (there, release): (CqlTimestamp, Option<String>) = one(driver, node, cql).await?;
     let clock_ahead_ms = ahead_of(ClockReading { before, there: there.0, after: now_ms() });
-    let (version, paxos) = match engine {
+    let (version, paxos, commitlog_sync) = match engine {
         CqlEngine::Cassandra => {
             let cql = "SELECT value FROM system_views.settings WHERE name = 'paxos_variant'";
             let (variant,): (Option<String>,) = one(driver, node, cql).await?;
-            (release, variant)
+            let cql = "SELECT value FROM system_views.settings WHERE name = 'commitlog_sync'";
+            let (sync,): (Option<String>,) = one(driver, node, cql).await?;
+            (release, variant, sync)
         }
         CqlEngine::Scylla => {
             let cql = "SELECT version FROM system.versions WHERE key = 'local'";
             let (version,): (Option<String>,) = one(driver, node, cql).await?;
-            (version, None)
+            let cql = "SELECT value FROM system.config WHERE name = 'commitlog_sync'";
+            // Its values are written as JSON. A role may not be allowed to read this table.
+            let sync = one::<(Option<String>,)>(driver, node, cql).await;
+            let sync = sync.ok().and_then(|(sync,)| sync);
+            (version, None, sync.map(|sync| sync.trim_matches('"').to_owned()))
         }
     };
-    Ok(NodeReply { version: version.unwrap_or_default(), clock_ahead_ms, paxos })
+    let version = version.unwrap_or_default();
+    Ok(NodeReply { version, clock_ahead_ms, paxos, commitlog_sync })
 }
 
 /// The row of a table that is local to a node.

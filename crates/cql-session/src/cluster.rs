@@ -7,7 +7,7 @@ use scylla::errors::ExecutionError;
 use scylla::frame::response::result::ColumnSpec;
 use scylla::response::PagingState;
 
-use crate::{ClockReading, CqlEngine, StatementProfile};
+use crate::{ClockReading, CopyCounts, CqlEngine, StatementProfile};
 
 /// A cluster as the store sees it. The real one is behind the driver; the simulator has another.
 #[async_trait]
@@ -29,6 +29,8 @@ pub trait CqlCluster: Send + Sync + 'static {
 
     /// What the clocks of the nodes say that answer within a second.
     async fn clocks(&self) -> Vec<ClockReading>;
+
+    fn copies(&self) -> CopyCounts;
 
     /// The clock of the machine that asks, in milliseconds since 1970.
     fn now_ms(&self) -> i64;

@@ -16,6 +16,9 @@ pub enum ConnectError {
     /// The clocks of this machine and of the cluster differ too much; set them right.
     #[error("{0}")]
     Clock(String),
+    /// Copies were added, and no repair is confirmed.
+    #[error("{0}")]
+    Copies(String),
 }
 
 impl ConnectError {

@@ -13,6 +13,7 @@ mod clock;
 mod cluster;
 mod connect_error;
 mod connection;
+mod copies;
 pub mod coupon_values;
 mod driver;
 mod engine;
@@ -54,6 +55,7 @@ pub use clock::{
 pub use cluster::{BoundValue, CqlCluster, RowPage, StatementColumns, StatementRequest};
 pub use connect_error::ConnectError;
 pub use connection::ConnectionSettings;
+pub use copies::{CopyCounts, CopyGuard};
 use driver::ScyllaDriver;
 pub use engine::{CqlEngine, engine_of};
 pub use feed_epochs::FeedEpochs;
@@ -169,6 +171,13 @@ impl CqlSession {
         match &self.cluster {
             ClusterBackend::Driver(driver) => about::clocks(&driver.session).await,
             ClusterBackend::Other(other) => other.cluster.clocks().await,
+        }
+    }
+
+    pub(crate) async fn copies(&self, keyspace: &str) -> Result<CopyCounts> {
+        match &self.cluster {
+            ClusterBackend::Driver(_) => about::copies(self, keyspace).await,
+            ClusterBackend::Other(other) => Ok(other.cluster.copies()),
         }
     }
 

@@ -8,6 +8,8 @@ use std::fmt;
 use hot::HotError;
 use scylla::client::session::Session;
 
+use crate::about::copies_of;
+use crate::copies::{COPIES, text_of};
 use crate::results::unread;
 use crate::{
     ConnectError, ConnectionSettings, CqlEngine, CqlSession, OwnedRow, engine_of, rows_of,
@@ -149,6 +151,21 @@ impl Keyspace {
             }
         }
         Ok(found)
+    }
+
+    /// Confirms that every node was repaired since copies were added. Returns what was confirmed before and what is
+    /// now; `None` if no process has opened the keyspace yet.
+    pub async fn confirm_copies(&self) -> Result<Option<(String, String)>, HotError> {
+        let replication = self.replication().await?.unwrap_or_default();
+        let copies = text_of(&copies_of(replication));
+        let name = &self.name;
+        let cql = format!("SELECT value FROM {name}.setting WHERE name = ?");
+        let rows: Vec<(String,)> = select(&self.session, &cql, (COPIES,)).await?;
+        let Some((before,)) = rows.into_iter().next() else { return Ok(None) };
+        // As every process does: a plain write may come before an earlier conditional one.
+        let cql = format!("UPDATE {name}.setting SET value = ? WHERE name = ? IF EXISTS");
+        self.session.query_unpaged(cql, (&copies, COPIES)).await.map_err(unread)?;
+        Ok(Some((before, copies)))
     }
 
     async fn run(&self, statement: &str) -> Result<(), HotError> {

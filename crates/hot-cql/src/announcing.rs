@@ -279,7 +279,7 @@ impl CqlStore {
         }
         // This process alone may be behind.
         self.clock.measure_again(&self.session).await?;
-        self.clock_is_right()?;
+        self.may_write()?;
         let Some(epochs) = self.session.feed_epochs().await? else { return Ok(()) };
         feed.ahead.store(epochs.ahead_at(now), Ordering::Relaxed);
         if is_followed() {

@@ -119,7 +119,7 @@ impl Partitions for CqlHot {
     }
 
     async fn evict(&self, day: Day, copied: Vec<(Code, u64)>) -> Result<u64> {
-        self.store.clock_is_right()?;
+        self.store.may_write()?;
         let evicted =
             copied.iter().map(|(code, version)| self.store.evict_one(day, code, *version));
         let evicted: Vec<bool> = bounded_join(AT_ONCE, evicted).await?;
@@ -127,7 +127,7 @@ impl Partitions for CqlHot {
     }
 
     async fn seal(&self, day: Day, now: Millis) -> Result<bool> {
-        self.store.clock_is_right()?;
+        self.store.may_write()?;
         self.store.seal_partition(day, now).await
     }
 
@@ -147,7 +147,7 @@ impl Partitions for CqlHot {
 
     async fn remove_residue(&self, day: Day, so_far: Emptying) -> Result<Option<Emptying>> {
         let store = &self.store;
-        store.clock_is_right()?;
+        store.may_write()?;
         let plan = store.plan(StatementProfile::Read, day).await?;
         let Some(plan) = plan.filter(|plan| plan.is_sealed()) else {
             return Err(HotError::Damaged(

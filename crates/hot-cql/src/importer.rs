@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use crate::claims::EntryValue;
 use crate::import::{LONG_AGO, ROWS_AT_ONCE};
-use crate::values::{date, parsed, signed};
+use crate::values::{date, parsed};
 use crate::{CqlHot, CqlStore};
 use cql_session::Result;
 

@@ -43,8 +43,8 @@ use coupon::code::Code;
 use coupon::ids::{BatchId, CampaignId};
 use coupon::time::Day;
 use cql_session::{
-    AboutCluster, COMPARED_EVERY_ROUNDS, ClockDifference, ConnectError, CqlCluster, CqlEngine,
-    CqlSession, CqlTables, KeyedLock, Resolutions, WriteAttempts,
+    AboutCluster, COMPARED_EVERY_ROUNDS, ClockDifference, ConnectError, CopyGuard, CqlCluster,
+    CqlEngine, CqlSession, CqlTables, KeyedLock, Resolutions, WriteAttempts,
 };
 use hot::records::{AuditLog, RecordSource, Records};
 use hot::tables::Tables;
@@ -105,6 +105,7 @@ struct CqlStore {
     long_codes: Mutex<Option<(bool, Instant)>>,
     announced: OnceCell<()>,
     clock: ClockDifference,
+    copies: CopyGuard,
     /// `None`: it keeps no events.
     feed: Option<announcing::FeedState>,
     /// Set before the first call, if records are kept.
@@ -175,6 +176,7 @@ impl CqlHot {
             long_codes: Mutex::default(),
             announced: OnceCell::new(),
             clock: ClockDifference::default(),
+            copies: CopyGuard::default(),
             feed,
             log: OnceLock::new(),
         };
@@ -183,6 +185,9 @@ impl CqlHot {
         // Before the first write, whose slot and times follow this clock.
         store.clock.measure(&store.session).await.map_err(away)?;
         store.clock.check().map_err(ConnectError::Clock)?;
+        // Boxed: the simulator calls this from deep below.
+        Box::pin(store.look_at_copies()).await.map_err(away)?;
+        store.copies.check().map_err(ConnectError::Copies)?;
         if store.feed.is_some() {
             store.begin_feed().await.map_err(away)?;
         }
@@ -238,9 +243,17 @@ impl CqlStore {
         WriteAttempts::new(what, self.options.call_limit)
     }
 
-    /// Refuses to write while the clocks differ.
-    fn clock_is_right(&self) -> Result<(), HotError> {
-        self.clock.check().map_err(|why| HotError::Unavailable(why.into()))
+    /// Refuses to write while the clocks differ, or after copies were added.
+    fn may_write(&self) -> Result<(), HotError> {
+        let checked = self.clock.check().and_then(|()| self.copies.check());
+        checked.map_err(|why| HotError::Unavailable(why.into()))
+    }
+
+    async fn look_at_copies(&self) -> Result<(), HotError> {
+        let connection = &self.options.connection;
+        let attempts = self.attempts("the number of copies");
+        let datacenter = connection.datacenter.as_deref();
+        self.copies.look(&self.session, &connection.keyspace, datacenter, attempts).await
     }
 }
 
@@ -258,10 +271,13 @@ async fn upkeep(store: Arc<CqlStore>) {
         if round.is_multiple_of(stock::RENEWED_EVERY_ROUNDS) {
             store.renew_leases().await;
         }
-        if round.is_multiple_of(COMPARED_EVERY_ROUNDS)
-            && let Err(error) = store.clock.measure(&store.session).await
-        {
-            tracing::debug!(error = %error, "the cluster's clock could not be read");
+        if round.is_multiple_of(COMPARED_EVERY_ROUNDS) {
+            if let Err(error) = store.clock.measure(&store.session).await {
+                tracing::debug!(error = %error, "the cluster's clock could not be read");
+            }
+            if let Err(error) = store.look_at_copies().await {
+                tracing::debug!(error = %error, "the number of copies could not be read");
+            }
         }
     }
 }

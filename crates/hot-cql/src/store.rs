@@ -86,7 +86,7 @@ impl HotStore for CqlHot {
     }
 
     async fn writable(&self) -> std::result::Result<(), String> {
-        self.store.clock_is_right().map_err(|error| error.to_string())?;
+        self.store.may_write().map_err(|error| error.to_string())?;
         // A read at a quorum: it answers, or it does not.
         let plan = self.store.plan(StatementProfile::Read, Day(0)).await;
         plan.map(drop).map_err(|error| error.to_string())

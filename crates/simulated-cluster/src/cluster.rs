@@ -285,6 +285,16 @@ impl SimulatedCluster {
         self.with(|state| state.nodes[node].ahead_ms = ahead_ms);
     }
 
+    /// Sets how many copies of each row the keyspace says it has.
+    pub fn set_copies(&self, copies: u32) {
+        self.with(|state| state.copies = copies);
+    }
+
+    /// How many copies of each row the keyspace says it has.
+    pub fn copies(&self) -> u32 {
+        self.with(|state| state.copies)
+    }
+
     /// What all nodes together have: a backup.
     pub fn data(&self) -> ReplicaData {
         self.with(|state| {

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cql_session::{
-    BoundValue, ClockReading, CqlCluster, CqlEngine, RowPage, StatementColumns, StatementProfile,
-    StatementRequest,
+    BoundValue, ClockReading, CopyCounts, CqlCluster, CqlEngine, RowPage, StatementColumns,
+    StatementProfile, StatementRequest,
 };
 use futures::StreamExt;
 use futures::future::join_all;
@@ -241,6 +241,10 @@ impl CqlCluster for SimulatedSession {
         let clocks = join_all(nodes.map(|node| self.clock_of(node))).await;
         self.process.gate().await;
         clocks.into_iter().flatten().collect()
+    }
+
+    fn copies(&self) -> CopyCounts {
+        CopyCounts::from([("dc1".to_owned(), self.cluster.copies())])
     }
 
     fn engine(&self) -> CqlEngine {

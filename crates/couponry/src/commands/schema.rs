@@ -41,6 +41,16 @@ Exit codes: 0 nothing differs, 1 something differs or the command failed, 2 usag
 Example:
   couponry schema diff --hot cql://db-1:9042/couponry")]
     Diff,
+    /// Say that every node was repaired since the keyspace got more copies
+    ///
+    /// Until then no process starts, and none that runs writes: an added copy has no rows before it
+    /// is repaired. Repair every node first, as docs/cluster.md says under "More copies".
+    #[command(after_help = "\
+Exit codes: 0 confirmed, 1 failed, 2 usage error.
+
+Example:
+  couponry schema repaired --hot cql://db-1:9042/couponry")]
+    Repaired,
 }
 
 pub(crate) async fn run(settings: &Settings, command: &SchemaCommand) -> Result<Ended, CliError> {
@@ -64,6 +74,18 @@ pub(crate) async fn run(settings: &Settings, command: &SchemaCommand) -> Result<
             apply(&keyspace, &SchemaOptions { replication, compaction }).await
         }
         SchemaCommand::Diff => diff(&keyspace, target).await,
+        SchemaCommand::Repaired => repaired(&keyspace).await,
+    }
+}
+
+async fn repaired(keyspace: &Keyspace) -> Result<Ended, CliError> {
+    let copies = keyspace.confirm_copies().await.map_err(|error| CliError::of(cause(&error)))?;
+    match copies {
+        Some((before, now)) if before != now => {
+            output::done(&format!("confirmed the copies {now}, before {before}"))
+        }
+        Some((_, now)) => output::done(&format!("the copies {now} were confirmed already")),
+        None => output::done("nothing to confirm: no process has opened the keyspace yet"),
     }
 }
 

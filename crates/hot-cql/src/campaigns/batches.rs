@@ -24,7 +24,7 @@ impl Batches for CqlHot {
         order: MintOrder,
         act: &Act,
     ) -> Result<Named<Batch>> {
-        self.store.clock_is_right()?;
+        self.store.may_write()?;
         self.store.make_batch(campaign, &order.id, Some(&order), act).await
     }
 
@@ -59,7 +59,7 @@ impl Batches for CqlHot {
         act: &Act,
     ) -> Result<Option<Batch>> {
         let store = &self.store;
-        store.clock_is_right()?;
+        store.may_write()?;
         let reason = act.reason.as_ref().map(Reason::as_str);
         let mut attempts = store.attempts("a batch's pause");
         let mut wrote = false;

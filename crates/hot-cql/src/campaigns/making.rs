@@ -26,7 +26,7 @@ impl Campaigns for CqlHot {
     /// the row is shown. A call for the same campaign finishes what was begun.
     async fn create_campaign(&self, new: NewCampaign, act: &Act) -> Result<Named<CampaignRow>> {
         let store = &self.store;
-        store.clock_is_right()?;
+        store.may_write()?;
         let (campaign, now) = (&new.campaign, new.campaign.created_at);
         let mut here = match store.campaign_now(&campaign.id).await? {
             Some(here) if *here.created_as != *new.created_as => {
@@ -100,7 +100,7 @@ impl Campaigns for CqlHot {
         act: &Act,
     ) -> Result<Patched> {
         let store = &self.store;
-        store.clock_is_right()?;
+        store.may_write()?;
         let mut attempts = store.attempts("a campaign's terms");
         let mut wanted: Option<Campaign> = None;
         loop {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use cql_session::KeyspaceAddress;
+use cql_session::{ConnectError, KeyspaceAddress};
 use hot::Archive;
 use hot_conformance::kit::keys;
 use hot_cql::{CqlHot, CqlOptions};
@@ -49,6 +49,15 @@ impl ClusterFixture {
         archive: Arc<dyn Archive>,
         tamper: Option<Arc<dyn StatementTamper>>,
     ) -> Arc<CqlHot> {
+        self.open(options, archive, tamper).await.expect("the cluster answers")
+    }
+
+    pub(crate) async fn open(
+        &self,
+        options: CqlOptions,
+        archive: Arc<dyn Archive>,
+        tamper: Option<Arc<dyn StatementTamper>>,
+    ) -> Result<Arc<CqlHot>, ConnectError> {
         let number = self.processes.fetch_add(1, Ordering::Relaxed);
         let (name, rng) =
             (format!("process {number}"), self.rng.fork(&format!("session {number}")));
@@ -59,8 +68,8 @@ impl ClusterFixture {
             None => session,
         };
         let orders_keep = Some(Duration::from_secs(400 * 86_400));
-        let hot = CqlHot::on(Arc::new(session), options, keys(), archive).await;
-        let hot = hot.expect("the cluster answers");
-        Arc::new(hot.with_records(|tables, source| records::records(tables, source, orders_keep)))
+        let hot = CqlHot::on(Arc::new(session), options, keys(), archive).await?;
+        let hot = hot.with_records(|tables, source| records::records(tables, source, orders_keep));
+        Ok(Arc::new(hot))
     }
 }

@@ -34,6 +34,7 @@ pub(super) async fn report(
                 ("replication", replication(&about, datacenter)),
                 ("clocks", clocks(&about.nodes)),
                 ("conditional writes", paxos(&about)),
+                ("sync of writes", sync(&about)),
             ];
             verdicts.into_iter().try_for_each(|(what, verdict)| report.add(what, verdict))?;
         }
@@ -119,6 +120,27 @@ fn clocks(nodes: &[AboutNode]) -> Verdict {
     }
 }
 
+/// What was acknowledged must survive a power cut of two nodes.
+fn sync(about: &AboutCluster) -> Verdict {
+    let other = answers(&about.nodes)
+        .map(|(node, answer)| (&node.address, answer.commitlog_sync.as_deref()))
+        .find(|(_, sync)| !matches!(sync, Some("batch" | "group")));
+    let fix = match about.engine {
+        CqlEngine::Cassandra => "set it to group, or to batch, on every node",
+        CqlEngine::Scylla => "set it to batch on every node",
+    };
+    match other {
+        None => Verdict::Ok("before each acknowledgement".into()),
+        Some((address, None)) => Verdict::Warn(format!(
+            "{address} does not say its commitlog_sync: look that it is not periodic"
+        )),
+        Some((address, Some(sync))) => Verdict::Fail(format!(
+            "commitlog_sync of {address} is {sync}: a power cut of two nodes takes acknowledged \
+             changes of the last seconds; {fix}"
+        )),
+    }
+}
+
 fn paxos(about: &AboutCluster) -> Verdict {
     let other = answers(&about.nodes).find_map(|(node, answer)| match answer.paxos.as_deref() {
         None | Some("v2") => None,
@@ -189,7 +211,8 @@ mod tests {
     }
 
     fn answer(version: &str, clock_ahead_ms: i64, paxos: &str) -> Option<NodeReply> {
-        Some(NodeReply { version: version.into(), clock_ahead_ms, paxos: Some(paxos.into()) })
+        let (paxos, commitlog_sync) = (Some(paxos.into()), Some("group".into()));
+        Some(NodeReply { version: version.into(), clock_ahead_ms, paxos, commitlog_sync })
     }
 
     fn about(nodes: Vec<AboutNode>, copies: &[(&str, u32)]) -> AboutCluster {
@@ -222,6 +245,24 @@ mod tests {
         ];
         for (name, look, nodes, want) in cases {
             let verdict = look(&about(nodes, &[]));
+            assert_eq!(verdict.word(), want, "{name}: {verdict:?}");
+        }
+    }
+
+    #[test]
+    fn syncs() {
+        let rows = [
+            ("both wait", Some("batch"), "ok"),
+            ("one syncs later", Some("periodic"), "FAIL"),
+            ("one does not say", None, "warn"),
+        ];
+        for (name, said, want) in rows {
+            let other = answer("5.0.8", 0, "v2").map(|it| {
+                let commitlog_sync = said.map(str::to_owned);
+                NodeReply { commitlog_sync, ..it }
+            });
+            let nodes = vec![node(1, answer("5.0.8", 0, "v2")), node(2, other)];
+            let verdict = sync(&about(nodes, &[]));
             assert_eq!(verdict.word(), want, "{name}: {verdict:?}");
         }
     }
