@@ -14,6 +14,7 @@ use scylla::value::CqlTimestamp;
 use tokio::time::timeout;
 
 use crate::clock::{ClockReading, NODE_CLOCK_TIMEOUT, ahead_of};
+use crate::copies::{NOTED_AT, confirmed_in};
 use crate::results::unread;
 use crate::{CopyCounts, CqlEngine, CqlSession, OwnedRow, Result, damaged, now_ms};
 
@@ -63,7 +64,7 @@ impl CqlSession {
             nodes = join_all(asked).await;
         }
         nodes.sort_by(|a, b| (&a.datacenter, &a.address).cmp(&(&b.datacenter, &b.address)));
-        let copies = self.copies(&keyspace).await?;
+        let (copies, _) = self.copies(&keyspace).await?;
         Ok(AboutCluster { engine, keyspace, copies, nodes })
     }
 }
@@ -81,11 +82,17 @@ pub(crate) async fn clocks(driver: &Session) -> Vec<ClockReading> {
     join_all(asked).await.into_iter().flatten().collect()
 }
 
-/// The copies of each row by the schema of the cluster.
-pub(crate) async fn copies(session: &CqlSession, keyspace: &str) -> Result<CopyCounts> {
+/// The copies of each row by the schema of the cluster, and those that are confirmed.
+pub(crate) async fn copies(
+    session: &CqlSession,
+    keyspace: &str,
+) -> Result<(CopyCounts, CopyCounts)> {
     let cql = "SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = ?";
     let replication: Option<BTreeMap<String, String>> = session.value(cql, (keyspace,)).await?;
-    Ok(copies_of(replication.unwrap_or_default()))
+    let cql = "SELECT comment FROM system_schema.tables WHERE keyspace_name = ? AND table_name = ?";
+    let comment: Option<String> = session.value(cql, (keyspace, NOTED_AT)).await?;
+    let confirmed = confirmed_in(&comment.unwrap_or_default());
+    Ok((copies_of(replication.unwrap_or_default()), confirmed))
 }
 
 pub(crate) fn copies_of(replication: BTreeMap<String, String>) -> CopyCounts {

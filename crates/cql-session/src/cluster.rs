@@ -30,7 +30,8 @@ pub trait CqlCluster: Send + Sync + 'static {
     /// What the clocks of the nodes say that answer within a second.
     async fn clocks(&self) -> Vec<ClockReading>;
 
-    fn copies(&self) -> CopyCounts;
+    /// The copies of each row, and those that are confirmed.
+    fn copies(&self) -> (CopyCounts, CopyCounts);
 
     /// The clock of the machine that asks, in milliseconds since 1970.
     fn now_ms(&self) -> i64;

@@ -16,7 +16,7 @@ pub enum ConnectError {
     /// The clocks of this machine and of the cluster differ too much; set them right.
     #[error("{0}")]
     Clock(String),
-    /// Copies were added, and no repair is confirmed.
+    /// The keyspace has other copies than those for which a repair is confirmed.
     #[error("{0}")]
     Copies(String),
 }

@@ -1,41 +1,39 @@
 //! How many copies of each row the keyspace has, and for how many a repair is confirmed.
 //!
-//! `ALTER KEYSPACE` adds replicas at once and copies no row. Until a repair has ended, two new ones may answer a read
-//! or a conditional write for the one that has the rows: then a redeemed coupon is redeemed again.
+//! `ALTER KEYSPACE` takes effect at once and copies no row. Until a repair has ended, two added replicas may answer a
+//! read or a conditional write without the one that has the row, and the replicas that are left may be those without
+//! it: then a redeemed coupon is redeemed again. What is confirmed is the comment of a table, since a row of ours
+//! would be lost in the same way, and every node has the schema.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};
 
-use hot::HotError;
+use crate::{CqlSession, Result};
 
-use crate::{CqlSession, Result, WriteAttempts};
-
-/// The setting that has the confirmed copies, as `dc1:3 dc2:3`.
-pub(crate) const COPIES: &str = "copies";
+/// The table whose comment has the confirmed copies, as `copies dc1:3 dc2:3`.
+pub(crate) const NOTED_AT: &str = "setting";
 
 /// Copies of each row, by data centre.
 pub type CopyCounts = BTreeMap<String, u32>;
 
-pub(crate) fn text_of(copies: &CopyCounts) -> String {
-    let mut text = String::new();
-    for (name, count) in copies {
-        let _ = write!(text, "{}{name}:{count}", if text.is_empty() { "" } else { " " });
-    }
-    text
+/// The comment that confirms some copies.
+pub(crate) fn comment_of(copies: &CopyCounts) -> String {
+    let parts = copies.iter().map(|(name, count)| format!(" {name}:{count}"));
+    format!("copies{}", parts.collect::<String>())
 }
 
-fn parsed(text: &str) -> Result<CopyCounts> {
+/// What a comment confirms: nothing if it is another one.
+pub(crate) fn confirmed_in(comment: &str) -> CopyCounts {
+    let parts = comment.strip_prefix("copies ").unwrap_or_default().split(' ');
     let one = |part: &str| {
         let (name, count) = part.rsplit_once(':')?;
         Some((name.to_owned(), count.parse().ok()?))
     };
-    let all: Option<CopyCounts> = text.split(' ').map(one).collect();
-    all.ok_or_else(|| HotError::Damaged(format!("setting {COPIES}: {text:?}")))
+    parts.filter_map(one).collect()
 }
 
-/// The first data centre that has more copies than are confirmed; of all, or the one that is named.
-fn added<'a>(
+/// The first data centre with other copies than are confirmed, and both numbers; of all, or the one that is named.
+fn differing<'a>(
     confirmed: &CopyCounts,
     copies: &'a CopyCounts,
     datacenter: Option<&str>,
@@ -43,58 +41,41 @@ fn added<'a>(
     let of_this = copies.iter().filter(|(name, _)| datacenter.is_none_or(|it| it == *name));
     let before = |name: &str| confirmed.get(name).copied().unwrap_or(0);
     let mut all = of_this.map(|(name, count)| (name.as_str(), before(name), *count));
-    all.find(|(_, before, count)| before < count)
+    all.find(|(_, before, count)| before != count)
 }
 
-/// What a process knows of the copies.
+/// Whether the copies are those that are confirmed, as it was last seen.
 #[derive(Default)]
-pub struct CopyGuard(Mutex<(CopyCounts, Option<String>)>);
+pub struct CopyGuard(Mutex<Option<String>>);
 
 impl CopyGuard {
-    /// Looks again. Reads one row, and writes one where copies were removed: adding them again needs a repair.
+    /// Looks again, at the schema as the node that answers has it.
     ///
     /// # Errors
-    /// Those of the store. Then what was known holds.
+    /// Those of a read. Then what was known holds.
     pub async fn look(
         &self,
         session: &CqlSession,
         keyspace: &str,
         datacenter: Option<&str>,
-        attempts: WriteAttempts,
     ) -> Result<()> {
-        let copies = session.copies(keyspace).await?;
-        let (before, refusal) = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if before == copies && refusal.is_none() {
-            return Ok(());
-        }
-        let seen = session.setting(COPIES).await?;
-        let confirmed = seen.as_deref().map_or_else(|| Ok(copies.clone()), parsed)?;
-        let kept =
-            |(name, count): (&String, &u32)| Some((name.clone(), *count.min(copies.get(name)?)));
-        let kept = text_of(&confirmed.iter().filter_map(kept).collect());
-        if seen.as_deref() != Some(kept.as_str()) {
-            session.replace_setting(attempts, COPIES, seen, Some(kept)).await?;
-        }
-        let refusal = added(&confirmed, &copies, datacenter).map(|(name, before, count)| {
+        let (copies, confirmed) = session.copies(keyspace).await?;
+        let refusal = differing(&confirmed, &copies, datacenter).map(|(name, before, count)| {
             format!(
-                "keyspace {keyspace} has {count} copies in {name}, {before} of them are confirmed: \
-                 until every node is repaired a coupon could be redeemed twice; stop all processes, \
-                 repair, and run `couponry schema repaired`; nothing is written until then"
+                "keyspace {keyspace} has {count} copies in {name}, and {before} are confirmed: until \
+                 every node is repaired a coupon could be redeemed twice; stop all processes, repair \
+                 every node, and run `couponry schema repaired`; nothing is written until then"
             )
         });
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (copies, refusal);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = refusal;
         Ok(())
     }
 
-    /// Whether a repair is confirmed for all copies.
-    ///
     /// # Errors
     /// A sentence for operators.
     pub fn check(&self) -> std::result::Result<(), String> {
-        match &self.0.lock().unwrap_or_else(PoisonError::into_inner).1 {
-            Some(refusal) => Err(refusal.clone()),
-            None => Ok(()),
-        }
+        let refusal = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        refusal.clone().map_or(Ok(()), Err)
     }
 }
 
@@ -103,26 +84,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn added_copies_are_found() {
+    fn other_copies_are_found() {
         let rows = [
-            ("the same", "dc1:3", "dc1:3", None, None),
-            ("raised", "dc1:1", "dc1:3", None, Some(("dc1", 1, 3))),
-            ("lowered", "dc1:3", "dc1:1", None, None),
-            ("another data centre", "dc1:3", "dc1:3 dc2:3", Some("dc1"), None),
-            ("moved to another one", "dc1:3", "dc1:3 dc2:3", Some("dc2"), Some(("dc2", 0, 3))),
-            ("none is named", "dc1:3", "dc1:3 dc2:3", None, Some(("dc2", 0, 3))),
+            ("the same", "copies dc1:3", "dc1:3", None, None),
+            ("raised", "copies dc1:1", "dc1:3", None, Some(("dc1", 1, 3))),
+            ("lowered", "copies dc1:3", "dc1:1", None, Some(("dc1", 3, 1))),
+            ("another data centre", "copies dc1:3", "dc1:3 dc2:3", Some("dc1"), None),
+            ("moved there", "copies dc1:3", "dc1:3 dc2:3", Some("dc2"), Some(("dc2", 0, 3))),
+            ("none is named", "copies dc1:3", "dc1:3 dc2:3", None, Some(("dc2", 0, 3))),
+            ("nothing is confirmed", "our coupons", "dc1:3", None, Some(("dc1", 0, 3))),
         ];
-        for (name, confirmed, copies, datacenter, want) in rows {
-            let [confirmed, copies] = [confirmed, copies].map(|text| parsed(text).unwrap());
-            assert_eq!(added(&confirmed, &copies, datacenter), want, "{name}");
+        for (name, comment, copies, datacenter, want) in rows {
+            let copies = confirmed_in(&format!("copies {copies}"));
+            assert_eq!(differing(&confirmed_in(comment), &copies, datacenter), want, "{name}");
         }
     }
 
     #[test]
-    fn texts() {
-        for text in ["dc1:3", "dc1:3 dc2:1", "a:b:2"] {
-            assert_eq!(text_of(&parsed(text).unwrap()), text);
+    fn comments() {
+        for text in ["copies", "copies dc1:3", "copies dc1:3 dc2:1", "copies a:b:2"] {
+            assert_eq!(comment_of(&confirmed_in(text)), text);
         }
-        assert!(matches!(parsed("dc1"), Err(HotError::Damaged(_))));
     }
 }

@@ -174,7 +174,7 @@ impl CqlSession {
         }
     }
 
-    pub(crate) async fn copies(&self, keyspace: &str) -> Result<CopyCounts> {
+    pub(crate) async fn copies(&self, keyspace: &str) -> Result<(CopyCounts, CopyCounts)> {
         match &self.cluster {
             ClusterBackend::Driver(_) => about::copies(self, keyspace).await,
             ClusterBackend::Other(other) => Ok(other.cluster.copies()),

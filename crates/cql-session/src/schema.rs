@@ -9,7 +9,7 @@ use hot::HotError;
 use scylla::client::session::Session;
 
 use crate::about::copies_of;
-use crate::copies::{COPIES, text_of};
+use crate::copies::{NOTED_AT, comment_of};
 use crate::results::unread;
 use crate::{
     ConnectError, ConnectionSettings, CqlEngine, CqlSession, OwnedRow, engine_of, rows_of,
@@ -108,6 +108,9 @@ impl Keyspace {
                 (true, false) => format!("{statement} WITH compaction = {compaction}"),
             };
             self.run(&statement).await?;
+            if name == NOTED_AT {
+                self.confirm_copies().await?;
+            }
             done.push(format!("made {name}"));
         }
         for (what, statement) in additions(&self.name, &there) {
@@ -153,19 +156,22 @@ impl Keyspace {
         Ok(found)
     }
 
-    /// Confirms that every node was repaired since copies were added. Returns what was confirmed before and what is
-    /// now; `None` if no process has opened the keyspace yet.
-    pub async fn confirm_copies(&self) -> Result<Option<(String, String)>, HotError> {
-        let replication = self.replication().await?.unwrap_or_default();
-        let copies = text_of(&copies_of(replication));
-        let name = &self.name;
-        let cql = format!("SELECT value FROM {name}.setting WHERE name = ?");
-        let rows: Vec<(String,)> = select(&self.session, &cql, (COPIES,)).await?;
-        let Some((before,)) = rows.into_iter().next() else { return Ok(None) };
-        // As every process does: a plain write may come before an earlier conditional one.
-        let cql = format!("UPDATE {name}.setting SET value = ? WHERE name = ? IF EXISTS");
-        self.session.query_unpaged(cql, (&copies, COPIES)).await.map_err(unread)?;
-        Ok(Some((before, copies)))
+    /// Confirms that every node was repaired since the number of copies changed. Returns the comments from before and
+    /// from now on.
+    pub async fn confirm_copies(&self) -> Result<(String, String), HotError> {
+        let cql =
+            "SELECT comment FROM system_schema.tables WHERE keyspace_name = ? AND table_name = ?";
+        let rows: Vec<(String,)> = select(&self.session, cql, (&self.name, NOTED_AT)).await?;
+        let before = rows.into_iter().next().map(|(comment,)| comment).unwrap_or_default();
+        let comment = self.comment().await?;
+        let (name, text) = (&self.name, comment.replace('\'', "''"));
+        self.run(&format!("ALTER TABLE {name}.{NOTED_AT} WITH comment = '{text}'")).await?;
+        Ok((before, comment))
+    }
+
+    /// That of [`NOTED_AT`] for the copies that there are.
+    async fn comment(&self) -> Result<String, HotError> {
+        Ok(comment_of(&copies_of(self.replication().await?.unwrap_or_default())))
     }
 
     async fn run(&self, statement: &str) -> Result<(), HotError> {

@@ -243,7 +243,7 @@ impl CqlStore {
         WriteAttempts::new(what, self.options.call_limit)
     }
 
-    /// Refuses to write while the clocks differ, or after copies were added.
+    /// Refuses to write while the clocks differ, or while other copies are confirmed.
     fn may_write(&self) -> Result<(), HotError> {
         let checked = self.clock.check().and_then(|()| self.copies.check());
         checked.map_err(|why| HotError::Unavailable(why.into()))
@@ -251,9 +251,8 @@ impl CqlStore {
 
     async fn look_at_copies(&self) -> Result<(), HotError> {
         let connection = &self.options.connection;
-        let attempts = self.attempts("the number of copies");
         let datacenter = connection.datacenter.as_deref();
-        self.copies.look(&self.session, &connection.keyspace, datacenter, attempts).await
+        self.copies.look(&self.session, &connection.keyspace, datacenter).await
     }
 }
 

@@ -285,13 +285,13 @@ impl SimulatedCluster {
         self.with(|state| state.nodes[node].ahead_ms = ahead_ms);
     }
 
-    /// Sets how many copies of each row the keyspace says it has.
-    pub fn set_copies(&self, copies: u32) {
-        self.with(|state| state.copies = copies);
+    /// Sets how many copies of each row the keyspace says it has, and how many are confirmed.
+    pub fn set_copies(&self, copies: u32, confirmed: u32) {
+        self.with(|state| state.copies = (copies, confirmed));
     }
 
-    /// How many copies of each row the keyspace says it has.
-    pub fn copies(&self) -> u32 {
+    /// How many copies of each row the keyspace says it has, and how many are confirmed.
+    pub fn copies(&self) -> (u32, u32) {
         self.with(|state| state.copies)
     }
 

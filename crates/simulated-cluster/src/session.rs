@@ -243,8 +243,10 @@ impl CqlCluster for SimulatedSession {
         clocks.into_iter().flatten().collect()
     }
 
-    fn copies(&self) -> CopyCounts {
-        CopyCounts::from([("dc1".to_owned(), self.cluster.copies())])
+    fn copies(&self) -> (CopyCounts, CopyCounts) {
+        let in_dc1 = |copies| CopyCounts::from([("dc1".to_owned(), copies)]);
+        let (copies, confirmed) = self.cluster.copies();
+        (in_dc1(copies), in_dc1(confirmed))
     }
 
     fn engine(&self) -> CqlEngine {

@@ -41,7 +41,7 @@ Exit codes: 0 nothing differs, 1 something differs or the command failed, 2 usag
 Example:
   couponry schema diff --hot cql://db-1:9042/couponry")]
     Diff,
-    /// Say that every node was repaired since the keyspace got more copies
+    /// Confirm that every node was repaired since the number of copies was changed
     ///
     /// Until then no process starts, and none that runs writes: an added copy has no rows before it
     /// is repaired. Repair every node first, as docs/cluster.md says under "More copies".
@@ -79,14 +79,9 @@ pub(crate) async fn run(settings: &Settings, command: &SchemaCommand) -> Result<
 }
 
 async fn repaired(keyspace: &Keyspace) -> Result<Ended, CliError> {
-    let copies = keyspace.confirm_copies().await.map_err(|error| CliError::of(cause(&error)))?;
-    match copies {
-        Some((before, now)) if before != now => {
-            output::done(&format!("confirmed the copies {now}, before {before}"))
-        }
-        Some((_, now)) => output::done(&format!("the copies {now} were confirmed already")),
-        None => output::done("nothing to confirm: no process has opened the keyspace yet"),
-    }
+    let confirmed = keyspace.confirm_copies().await;
+    let (before, now) = confirmed.map_err(|error| CliError::of(cause(&error)))?;
+    output::done(&format!("confirmed: {now}; before: {before}"))
 }
 
 async fn apply(keyspace: &Keyspace, options: &SchemaOptions) -> Result<Ended, CliError> {

@@ -95,8 +95,8 @@ pub(super) struct ClusterState {
     pub(super) rng: Rng,
     pub(super) weather: NetworkWeather,
     pub(super) nodes: [ReplicaNode; NODES],
-    /// Of each row, by the schema. All nodes have each row in any case.
-    pub(super) copies: u32,
+    /// Of each row by the schema, and those that are confirmed. All nodes have each row in any case.
+    pub(super) copies: (u32, u32),
     /// Pairs that do not reach each other, the lower number first.
     pub(super) cuts: BTreeSet<(usize, usize)>,
     /// Whether late messages arrive at once, since the faults end.
@@ -114,7 +114,7 @@ impl ClusterState {
         ClusterState {
             rng,
             weather,
-            copies: NODES as u32,
+            copies: (NODES as u32, NODES as u32),
             nodes: std::array::from_fn(|_| ReplicaNode::new()),
             cuts: BTreeSet::new(),
             hurries: false,
