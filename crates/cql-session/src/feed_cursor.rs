@@ -3,7 +3,7 @@
 use coupon::code::Code;
 
 /// A row of a slot and a shard.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ShardRow {
     /// The coupon; of an audit event, a hash of what was changed.
     pub code: Code,
@@ -14,7 +14,7 @@ pub struct ShardRow {
 
 /// A place between two rows: everything before it was read. Slots follow each other, in each the
 /// shards, in each the rows.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FeedPosition {
     pub slot: i64,
     pub shard: i32,

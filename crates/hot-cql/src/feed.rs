@@ -10,8 +10,10 @@ mod changes;
 mod epoch;
 mod reading;
 mod resolving;
+mod runs;
 
 use coupon::time::Millis;
+pub(crate) use runs::RunCache;
 use uuid::{Builder, Uuid};
 use xxhash_rust::xxh3::xxh3_128;
 

@@ -108,6 +108,7 @@ struct CqlStore {
     copies: CopyGuard,
     /// `None`: it keeps no events.
     feed: Option<announcing::FeedState>,
+    feed_runs: feed::RunCache,
     /// Set before the first call, if records are kept.
     log: OnceLock<Arc<dyn AuditLog>>,
 }
@@ -178,6 +179,7 @@ impl CqlHot {
             clock: ClockDifference::default(),
             copies: CopyGuard::default(),
             feed,
+            feed_runs: feed::RunCache::new(limit),
             log: OnceLock::new(),
         };
         let store = Arc::new(store);

@@ -33,6 +33,16 @@ pub(crate) enum CouponTrace {
     },
 }
 
+impl CouponTrace {
+    /// The partition of which cold is asked for it.
+    pub(crate) fn day_in_cold(&self) -> Option<Day> {
+        match self {
+            CouponTrace::InCold { day, .. } => Some(*day),
+            CouponTrace::Here(_) | CouponTrace::Nothing => None,
+        }
+    }
+}
+
 impl CqlStore {
     /// The row is read first; if there is none, the seal of its bucket, and only then the directory
     /// and cold. A row that is missing brings no static column, so these are two reads, in this
@@ -77,6 +87,14 @@ impl CqlStore {
 
     /// In the same order. One call to cold for each partition, after the rows were found missing.
     pub(crate) async fn resolve(&self, traces: Vec<CouponTrace>) -> Result<Vec<Option<CqlCoupon>>> {
+        self.resolve_each(traces).await?.into_iter().collect()
+    }
+
+    /// The same, where one that is missing in cold does not fail the others.
+    pub(crate) async fn resolve_each(
+        &self,
+        traces: Vec<CouponTrace>,
+    ) -> Result<Vec<Result<Option<CqlCoupon>>>> {
         let mut wanted: BTreeMap<Day, Vec<Code>> = BTreeMap::new();
         for trace in &traces {
             if let CouponTrace::InCold { day, code, .. } = trace {
@@ -100,16 +118,18 @@ impl CqlStore {
         let mut all = Vec::with_capacity(traces.len());
         for trace in traces {
             all.push(match trace {
-                CouponTrace::Here(located) => Some(*located),
-                CouponTrace::Nothing => None,
+                CouponTrace::Here(located) => Ok(Some(*located)),
+                CouponTrace::Nothing => Ok(None),
                 CouponTrace::InCold { day, bucket, code, archived_marker, promise } => {
                     let coupon = found.get(&(day, code.clone()));
                     match from_cold(coupon, archived_marker, promise) {
-                        FromCold::Coupon(it) => Some(self.archived(it.clone(), day, bucket).await?),
-                        FromCold::Nothing => None,
+                        FromCold::Coupon(it) => {
+                            self.archived(it.clone(), day, bucket).await.map(Some)
+                        }
+                        FromCold::Nothing => Ok(None),
                         FromCold::Missing => {
                             let why = format!("{code} is not in the cold tier");
-                            return Err(HotError::Cold(why.into()));
+                            Err(HotError::Cold(why.into()))
                         }
                     }
                 }

@@ -58,7 +58,8 @@ impl CqlStore {
         let mut spans = Vec::new();
         loop {
             let from = spans.last().map_or(began.div_euclid(SPAN_SLOTS), |last| last + 1);
-            let (some, is_all) = self.spans_from(from).await?;
+            let some = self.spans_from(from, SPANS).await?;
+            let is_all = (some.len() as i64) < i64::from(SPANS);
             spans.extend(some);
             if is_all {
                 break;
@@ -73,12 +74,11 @@ impl CqlStore {
         Ok(began)
     }
 
-    /// The runs of slots from `span` on that may have rows, and whether these are all.
-    pub(super) async fn spans_from(&self, span: i64) -> Result<(Vec<i64>, bool)> {
+    /// The first `limit` runs of slots from `span` on that may have rows.
+    pub(super) async fn spans_from(&self, span: i64, limit: i32) -> Result<Vec<i64>> {
         let cql = "SELECT span FROM change_span WHERE part = ? AND span >= ? LIMIT ?";
-        let values = (PART, span, SPANS);
-        let rows: Vec<(i64,)> = self.session.rows(StatementProfile::Read, cql, values).await?;
-        let is_all = (rows.len() as i64) < i64::from(SPANS);
-        Ok((rows.into_iter().map(|(span,)| span).collect(), is_all))
+        let rows: Vec<(i64,)> =
+            self.session.rows(StatementProfile::Read, cql, (PART, span, limit)).await?;
+        Ok(rows.into_iter().map(|(span,)| span).collect())
     }
 }

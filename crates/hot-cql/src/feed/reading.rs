@@ -1,24 +1,20 @@
-//! Reads the feed: marks what it reads, finds the index rows, and settles each.
+//! Reads the feed: marks what it reads, and goes through what is settled of it.
 
 use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
-use hot::feed::{Feed, FeedEvent, FeedGone, FeedPage, FeedRead, FeedStart, Happened};
-use hot::{HotError, bounded_join};
+use hot::HotError;
+use hot::feed::{Feed, FeedEvent, FeedGone, FeedPage, FeedRead, FeedStart};
 
 use super::MARGIN_MS;
-use super::changes::AnnouncedChange;
+use super::runs::{RunBounds, SettledRun};
 use crate::CqlStore;
-use crate::announcing::{FeedState, SPAN_SLOTS, slot_of};
-use cql_session::feed_cursor::{FeedPosition, ShardRow};
+use crate::announcing::{FeedState, slot_of};
+use cql_session::feed_cursor::FeedPosition;
 use cql_session::{FeedEpochs, Result};
 
-const AT_ONCE: usize = 32;
-
-const ROWS: usize = 500;
-
-/// Runs of slots that one call reads, at most.
-const SPANS_MAX: usize = 64;
+/// Runs that one call goes through, at most: each has rows, or a run of slots of which most have none.
+const RUNS_MAX: usize = 64;
 
 struct FeedWalk<'a> {
     epoch: &'a str,
@@ -30,27 +26,20 @@ struct FeedWalk<'a> {
 }
 
 impl FeedWalk<'_> {
-    fn is_full(&self) -> bool {
-        self.events.len() >= self.limit
+    fn is_over(&self) -> bool {
+        self.events.len() >= self.limit || self.position.slot >= self.end
     }
 
-    fn push(&mut self, found: AnnouncedChange) -> Result<()> {
-        self.position.after = Some(found.place());
-        let cursor = self.position.cursor(self.epoch);
-        self.events.push(match found {
-            AnnouncedChange::Coupon(change) => {
-                let (id, at, actor) = (change.event_id(), change.at, change.actor.clone());
-                let is_repeat = change.is_repeat || change.slot != self.position.slot;
-                let happened = Happened::Coupon(change.happened()?);
-                FeedEvent { id, cursor, at, actor, happened, is_repeat }
+    /// Goes on through a run, to its end or until the page is full.
+    fn take(&mut self, run: &SettledRun) {
+        for (at, event) in run.behind(&self.position) {
+            if self.events.len() >= self.limit {
+                return;
             }
-            AnnouncedChange::AuditEvent(it) => {
-                let (id, at, actor) = (it.event_id(), it.at, it.actor);
-                let happened = Happened::AuditEvent { audit_event: it.event, reason: it.reason };
-                FeedEvent { id, cursor, at, actor, happened, is_repeat: false }
-            }
-        });
-        Ok(())
+            self.position = at.clone();
+            self.events.push(event.clone());
+        }
+        self.position = run.to.clone();
     }
 }
 
@@ -91,99 +80,23 @@ impl CqlStore {
         Ok(now)
     }
 
-    /// Reads until the page is full, everything is read, or it has taken long.
+    /// Reads until the page is full, everything is read, or it has taken long. A page ends before what cannot be read
+    /// now: only a page that would not move fails.
     async fn walk_feed(&self, feed: &FeedState, walk: &mut FeedWalk<'_>) -> Result<()> {
-        let first = walk.position.slot.div_euclid(SPAN_SLOTS);
-        let (spans, is_all) = self.spans_from(first).await?;
-        let is_all = is_all && spans.len() <= SPANS_MAX;
-        for span in spans.into_iter().take(SPANS_MAX) {
-            let (begins, ends) = (span * SPAN_SLOTS, (span + 1) * SPAN_SLOTS);
-            if begins >= walk.end {
+        let began = walk.position.clone();
+        for _ in 0..RUNS_MAX {
+            if walk.is_over() {
                 break;
             }
-            if begins > walk.position.slot {
-                walk.position = FeedPosition::at(begins);
+            let limit = walk.limit - walk.events.len();
+            let bounds = RunBounds { epoch: walk.epoch, end: walk.end, limit };
+            match self.run_at(feed, &walk.position, bounds).await {
+                Ok(run) => walk.take(&run),
+                Err(error) if walk.position == began => return Err(error),
+                Err(_) => break,
             }
-            self.walk_slots(feed, walk, ends.min(walk.end)).await?;
-            if walk.is_full() {
-                return Ok(());
-            }
-        }
-        if is_all {
-            // No later run is listed: a writer that lists one now meets the mark.
-            walk.position = FeedPosition::at(walk.end);
         }
         Ok(())
-    }
-
-    async fn walk_slots(
-        &self,
-        feed: &FeedState,
-        walk: &mut FeedWalk<'_>,
-        until: i64,
-    ) -> Result<()> {
-        let slots: Vec<i64> = (walk.position.slot..until).collect();
-        for (slot, shard) in self.slots_with_changes(&slots, feed.shards).await? {
-            if (slot, shard) < (walk.position.slot, walk.position.shard) {
-                continue;
-            }
-            if (slot, shard) != (walk.position.slot, walk.position.shard) {
-                walk.position = FeedPosition { slot, shard, after: None };
-            }
-            self.walk_rows(walk).await?;
-            if walk.is_full() {
-                return Ok(());
-            }
-        }
-        // Only now is every row of these slots settled: an earlier cursor would lose events.
-        walk.position = FeedPosition::at(until);
-        Ok(())
-    }
-
-    /// Those rows of one code that have happened, in their order.
-    async fn settled_group(
-        &self,
-        shard: i32,
-        group: Vec<AnnouncedChange>,
-    ) -> Result<Vec<AnnouncedChange>> {
-        let (mut coupon, mut settled) = (Vec::new(), Vec::new());
-        for found in group {
-            match found {
-                AnnouncedChange::Coupon(change) => coupon.push(change),
-                AnnouncedChange::AuditEvent(audit_event) => {
-                    if self.audit_event_happened(&audit_event).await? {
-                        settled.push(AnnouncedChange::AuditEvent(audit_event));
-                    }
-                }
-            }
-        }
-        settled.extend(self.settled(shard, coupon).await?.into_iter().map(AnnouncedChange::Coupon));
-        settled.sort_by_key(AnnouncedChange::place);
-        Ok(settled)
-    }
-
-    async fn walk_rows(&self, walk: &mut FeedWalk<'_>) -> Result<()> {
-        let (slot, shard) = (walk.position.slot, walk.position.shard);
-        let mut after: Option<ShardRow> = walk.position.after.clone();
-        loop {
-            let (rows, has_more) = self.changes_behind((slot, shard), after.as_ref(), ROWS).await?;
-            after = rows.last().map(AnnouncedChange::place).or(after);
-            let groups = by_code(rows).into_iter();
-            let settled = groups.map(|group| self.settled_group(shard, group));
-            let settled: Vec<Vec<AnnouncedChange>> = bounded_join(AT_ONCE, settled).await?;
-            for change in settled.into_iter().flatten() {
-                if walk.is_full() {
-                    return Ok(());
-                }
-                // An earlier change that was put before another one comes at its own place, too.
-                if walk.position.after.as_ref().is_none_or(|last| *last < change.place()) {
-                    walk.push(change)?;
-                }
-            }
-            if !has_more {
-                return Ok(());
-            }
-        }
     }
 }
 
@@ -224,19 +137,4 @@ fn start(
             }
         }
     }
-}
-
-/// The changes of each coupon, and those of each campaign, in their order.
-fn by_code(rows: Vec<AnnouncedChange>) -> Vec<Vec<AnnouncedChange>> {
-    let mut all: Vec<Vec<AnnouncedChange>> = Vec::new();
-    for row in rows {
-        let code = row.place().code;
-        match all.last_mut() {
-            Some(last) if last.first().is_some_and(|first| first.place().code == code) => {
-                last.push(row)
-            }
-            _ => all.push(vec![row]),
-        }
-    }
-    all
 }

@@ -6,18 +6,22 @@
 
 use std::collections::BTreeMap;
 
+use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::ids::OperationId;
+use coupon::time::Day;
 use hot::protocol::fenced;
-use hot::{HotError, Tier};
+use hot::{HotError, Tier, bounded_join};
 use scylla::DeserializeRow;
 
-use super::changes::AnnouncedCoupon;
+use super::changes::{AnnouncedChange, AnnouncedCoupon};
 use crate::CqlStore;
 use crate::announcing::{MADE, MadeValue, place_of};
-use crate::coupons::{CqlCoupon, Written};
+use crate::coupons::{CouponTrace, CqlCoupon, Written};
 use crate::values::{EventValue, date, signed, uuid};
 use cql_session::{Result, StatementProfile};
+
+const AT_ONCE: usize = 32;
 
 /// The change that ends a version: always this one, so that it does not matter which reader did it.
 const ENDS: OperationId = OperationId(u128::from_be_bytes(*b"feed:version-end"));
@@ -41,7 +45,15 @@ impl SeenRow {
     }
 }
 
-struct SeenCoupon {
+/// The row of a coupon, and where it is if the row does not say it.
+struct CouponLook {
+    bucket: i32,
+    row: Option<SeenRow>,
+    trace: Option<CouponTrace>,
+}
+
+pub(super) struct SeenCoupon {
+    day: Day,
     version: u64,
     /// Nothing changes it any more.
     is_final: bool,
@@ -55,8 +67,9 @@ enum CouponHistory {
 }
 
 impl SeenCoupon {
-    fn of_coupon(located: CqlCoupon) -> SeenCoupon {
+    fn of_coupon(day: Day, located: CqlCoupon) -> SeenCoupon {
         SeenCoupon {
+            day,
             version: located.coupon.version(),
             is_final: located.frozen,
             history: CouponHistory::Coupon(Box::new(located.coupon)),
@@ -140,17 +153,21 @@ impl CqlStore {
         &self,
         shard: i32,
         changes: Vec<AnnouncedCoupon>,
+        mut look: Option<SeenCoupon>,
     ) -> Result<Vec<AnnouncedCoupon>> {
         let mut all: Vec<AnnouncedCoupon> = Vec::new();
         for mut change in changes {
-            let Some(seen) = self.seen_behind(&change).await? else { continue };
+            // A coupon that is behind a version is so for each row that replaces it.
+            let known = look.take().filter(|seen| seen.day == change.day);
+            let Some(seen) = self.seen_behind(&change, known).await? else { continue };
+            let seen = look.insert(seen);
             if !seen.has(&change) {
                 continue;
             }
             // A write that was too late for its slot has a row there, too.
             let made = seen.made(change.version);
             change.is_repeat = made.is_some_and(|made| made.slot != Some(change.slot));
-            for earlier in self.earlier_changes(shard, &seen, &change).await? {
+            for earlier in self.earlier_changes(shard, seen, &change).await? {
                 if all.iter().all(|it| it.place() != earlier.place()) {
                     all.push(earlier);
                 }
@@ -194,11 +211,19 @@ impl CqlStore {
 
     /// The coupon, in a version behind the one that `change` replaces; `None` if nothing has come of the
     /// change, and never will.
-    async fn seen_behind(&self, change: &AnnouncedCoupon) -> Result<Option<SeenCoupon>> {
+    /// `known` was read after the row of the change.
+    async fn seen_behind(
+        &self,
+        change: &AnnouncedCoupon,
+        mut known: Option<SeenCoupon>,
+    ) -> Result<Option<SeenCoupon>> {
         let mut attempts = self.attempts("a change in the feed");
         let mut was_final = false;
         loop {
-            let seen = attempts.looked(self.seen(StatementProfile::Read, change).await)?;
+            let seen = match known.take() {
+                None => attempts.looked(self.seen(StatementProfile::Read, change).await)?,
+                seen => seen,
+            };
             let Some(seen) = seen else { return Ok(None) };
             if seen.version > change.before {
                 return Ok(Some(seen));
@@ -243,6 +268,51 @@ impl CqlStore {
         }
     }
 
+    /// The coupon of the first change of each group, read now. Cold is asked once for all coupons of a day.
+    pub(super) async fn looks(
+        &self,
+        groups: &[Vec<AnnouncedChange>],
+    ) -> Result<Vec<Result<Option<SeenCoupon>>>> {
+        let firsts: Vec<_> = groups.iter().map(|group| first_of(group)).collect();
+        let looks = firsts.iter().map(|first| async move {
+            let Some(change) = first else { return Ok(Ok(None)) };
+            Ok(self.look(StatementProfile::Read, change).await)
+        });
+        let mut looks: Vec<Result<Option<CouponLook>>> = bounded_join(AT_ONCE, looks).await?;
+        let mut days: BTreeMap<Option<Day>, Vec<(usize, CouponTrace)>> = BTreeMap::new();
+        for (at, look) in looks.iter_mut().enumerate() {
+            if let Ok(Some(look)) = look
+                && let Some(trace) = look.trace.take()
+            {
+                days.entry(trace.day_in_cold()).or_default().push((at, trace));
+            }
+        }
+        let days = days.into_values().map(|traces| async move {
+            let (places, traces): (Vec<usize>, Vec<CouponTrace>) = traces.into_iter().unzip();
+            Ok((places, self.resolve_each(traces).await))
+        });
+        let mut stored: BTreeMap<usize, Result<Option<CqlCoupon>>> = BTreeMap::new();
+        let days: Vec<(Vec<usize>, Result<Vec<_>>)> = bounded_join(AT_ONCE, days).await?;
+        for (places, found) in days {
+            match found {
+                Ok(found) => stored.extend(places.into_iter().zip(found)),
+                Err(error) => stored.extend(
+                    places
+                        .into_iter()
+                        .map(|at| (at, Err(HotError::Cold(error.to_string().into())))),
+                ),
+            }
+        }
+        let seen = firsts.into_iter().zip(looks).enumerate().map(|(at, (first, look))| {
+            let stored = stored.remove(&at).unwrap_or(Ok(None));
+            async move {
+                let (Some(change), Some(look)) = (first, look?) else { return Ok(None) };
+                self.seen_in(StatementProfile::Read, change, look, stored?).await
+            }
+        });
+        bounded_join(AT_ONCE, seen.map(|seen| async move { Ok(seen.await) })).await
+    }
+
     /// The coupon of a change, in the partition that the change names: a row that forwards it has its
     /// history until then.
     async fn seen(
@@ -250,22 +320,58 @@ impl CqlStore {
         profile: StatementProfile,
         change: &AnnouncedCoupon,
     ) -> Result<Option<SeenCoupon>> {
+        let Some(mut look) = self.look(profile, change).await? else { return Ok(None) };
+        let stored = match look.trace.take() {
+            Some(trace) => self.resolve(vec![trace]).await?.pop().flatten(),
+            None => None,
+        };
+        self.seen_in(profile, change, look, stored).await
+    }
+
+    /// `None` if there is no such partition.
+    async fn look(
+        &self,
+        profile: StatementProfile,
+        change: &AnnouncedCoupon,
+    ) -> Result<Option<CouponLook>> {
         let (code, day) = (&change.code, change.day);
         let Some(bucket) = self.bucket(day, code).await? else { return Ok(None) };
+        let row = self.seen_row(profile, day, bucket, code).await?;
+        let trace = match row.as_ref().is_none_or(SeenRow::is_archived) {
+            true => Some(self.trace(day.into(), code).await?),
+            false => None,
+        };
+        Ok(Some(CouponLook { bucket, row, trace }))
+    }
+
+    async fn seen_row(
+        &self,
+        profile: StatementProfile,
+        day: Day,
+        bucket: i32,
+        code: &Code,
+    ) -> Result<Option<SeenRow>> {
         let cql = "SELECT version, state, sealed, events, made FROM coupon \
                    WHERE expiry_day = ? AND bucket = ? AND code = ?";
-        let values = (date(day), bucket, code.as_str());
-        let mut row: Option<SeenRow> = self.session.row_with(profile, cql, values).await?;
-        let mut stored = None;
-        if row.as_ref().is_none_or(SeenRow::is_archived) {
-            stored = self.stored(day.into(), code).await?;
-            // It was written between the two reads: only the row says by which write.
-            if row.is_none() && stored.as_ref().is_some_and(|it| it.tier == Tier::Hot) {
-                row = self.session.row_with(profile, cql, values).await?;
-            }
+        self.session.row_with(profile, cql, (date(day), bucket, code.as_str())).await
+    }
+
+    /// `stored`: where the coupon is, if the row does not say it.
+    async fn seen_in(
+        &self,
+        profile: StatementProfile,
+        change: &AnnouncedCoupon,
+        look: CouponLook,
+        stored: Option<CqlCoupon>,
+    ) -> Result<Option<SeenCoupon>> {
+        let (code, day, mut row) = (&change.code, change.day, look.row);
+        // It was written between the two reads: only the row says by which write.
+        if row.is_none() && stored.as_ref().is_some_and(|it| it.tier == Tier::Hot) {
+            row = self.seen_row(profile, day, look.bucket, code).await?;
         }
         match row {
             Some(row) if !row.is_archived() => Ok(Some(SeenCoupon {
+                day,
                 version: row.version.unwrap_or(0).unsigned_abs(),
                 is_final: row.sealed == Some(true),
                 history: CouponHistory::Row(row.events.unwrap_or_default()),
@@ -274,9 +380,16 @@ impl CqlStore {
             // A coupon that was archived is not untouched.
             None if stored.is_none() && change.before == 0 => {
                 let found = self.untouched_at(code, &change.owner, day.into()).await?;
-                Ok(found.map(SeenCoupon::of_coupon))
+                Ok(found.map(|found| SeenCoupon::of_coupon(day, found)))
             }
-            Some(_) | None => Ok(stored.map(SeenCoupon::of_coupon)),
+            Some(_) | None => Ok(stored.map(|stored| SeenCoupon::of_coupon(day, stored))),
         }
     }
+}
+
+fn first_of(group: &[AnnouncedChange]) -> Option<&AnnouncedCoupon> {
+    group.iter().find_map(|it| match it {
+        AnnouncedChange::Coupon(change) => Some(change),
+        AnnouncedChange::AuditEvent(_) => None,
+    })
 }
