@@ -78,16 +78,18 @@ impl Engine {
         let Some(feed) = self.hot.feed() else { return Ok(EventsAnswer::NotKept) };
         let limit = request.limit.map_or(EVENTS_DEFAULT, |limit| limit as usize);
         let (mut from, mut events, mut looked_at) = (request.from.clone(), Vec::new(), 0);
-        let mut last: Option<String> = None;
         loop {
             let some = if looked_at == 0 { limit } else { FILTERED_AT_ONCE };
             let began = tokio::time::Instant::now();
-            let page = match (feed.events(from, some).await, last) {
+            let read = feed.events(from.clone(), some).await;
+            if let (Err(_), FeedStart::After(next)) = (&read, &from)
+                && looked_at > 0
+            {
                 // What was read before it is told: the next call gets the error.
-                (Err(_), Some(next)) => return self.events_page(events, next, false).await,
-                (read, _) => read?,
-            };
-            let page = match page {
+                let (events, next) = (self.printed(events).await?, next.clone());
+                return Ok(EventsAnswer::Events(EventsView { events, next, is_end: false }));
+            }
+            let page = match read? {
                 FeedRead::Page(page) => page,
                 FeedRead::Unknown => {
                     return Err(Failure::invalid("after", "is no cursor of this store's events"));
@@ -121,9 +123,9 @@ impl Engine {
                 }
             }
             if is_end || events.len() == limit || looked_at >= LOOKED_AT_MAX {
-                return self.events_page(events, next, is_end).await;
+                let events = self.printed(events).await?;
+                return Ok(EventsAnswer::Events(EventsView { events, next, is_end }));
             }
-            last = Some(next.clone());
             from = FeedStart::After(next);
             // The filter lets little pass: this caller can wait, and others need the processors for a change.
             tokio::time::sleep(began.elapsed().min(PAUSE_MAX)).await;
@@ -140,16 +142,6 @@ impl Engine {
                 more => forgotten += more as u64,
             }
         }
-    }
-
-    async fn events_page(
-        &self,
-        events: Vec<FeedEvent>,
-        next: String,
-        is_end: bool,
-    ) -> Result<EventsAnswer, Failure> {
-        let events = self.printed(events).await?;
-        Ok(EventsAnswer::Events(EventsView { events, next, is_end }))
     }
 
     async fn printed(

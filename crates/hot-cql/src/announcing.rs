@@ -304,11 +304,15 @@ impl CqlStore {
         if feed.span.load(Ordering::SeqCst) == span {
             return Ok(());
         }
-        let cql = "UPDATE change_span USING TTL ? SET at = ? WHERE part = ? AND span = ?";
-        let at = CqlTimestamp(self.session.now_ms());
-        self.session.write(cql, (feed.ttl(), at, PART, span)).await?;
+        self.list_span(feed, PART, span).await?;
         // After the acknowledgement: another task of this process relies on it.
         feed.span.store(span, Ordering::SeqCst);
         Ok(())
+    }
+
+    pub(crate) async fn list_span(&self, feed: &FeedState, part: i32, span: i64) -> Result<()> {
+        let cql = "UPDATE change_span USING TTL ? SET at = ? WHERE part = ? AND span = ?";
+        let at = CqlTimestamp(self.session.now_ms());
+        self.session.write(cql, (feed.ttl(), at, part, span)).await
     }
 }

@@ -5,6 +5,7 @@
 //! [`reading`], [`resolving`]. The writer looks for the readers' mark behind its row, and a reader looks
 //! for rows behind its mark. So at least one of the two sees the other, whichever was frozen in between.
 
+mod aside;
 mod audit_events;
 mod changes;
 mod epoch;
@@ -12,6 +13,7 @@ mod reading;
 mod resolving;
 mod runs;
 
+pub(crate) use aside::FeedTrouble;
 use coupon::time::Millis;
 pub(crate) use runs::RunCache;
 use uuid::{Builder, Uuid};

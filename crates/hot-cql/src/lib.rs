@@ -38,6 +38,7 @@ mod values;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
+use std::time::Duration;
 
 use coupon::code::Code;
 use coupon::ids::{BatchId, CampaignId};
@@ -109,6 +110,7 @@ struct CqlStore {
     /// `None`: it keeps no events.
     feed: Option<announcing::FeedState>,
     feed_runs: feed::RunCache,
+    feed_trouble: feed::FeedTrouble,
     /// Set before the first call, if records are kept.
     log: OnceLock<Arc<dyn AuditLog>>,
 }
@@ -180,6 +182,7 @@ impl CqlHot {
             copies: CopyGuard::default(),
             feed,
             feed_runs: feed::RunCache::new(limit),
+            feed_trouble: feed::FeedTrouble::default(),
             log: OnceLock::new(),
         };
         let store = Arc::new(store);
@@ -229,6 +232,17 @@ impl CqlHot {
     /// Those of a read. A node that does not answer is not an error.
     pub async fn about(&self) -> Result<AboutCluster, HotError> {
         self.store.session.about(&self.store.options.connection.keyspace).await
+    }
+
+    /// How many events wait because their coupons cannot be read, about, and how old the oldest of them is.
+    ///
+    /// # Errors
+    /// Those of a read.
+    pub async fn events_aside(&self) -> Result<(usize, Duration), HotError> {
+        match &self.store.feed {
+            Some(feed) => self.store.asides_now(feed).await,
+            None => Ok((0, Duration::ZERO)),
+        }
     }
 
     /// Writes counts and the queues of closed coupons, and gives back what this process has leased.

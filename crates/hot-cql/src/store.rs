@@ -112,6 +112,7 @@ impl HotStore for CqlHot {
             resolved_refused: of(&resolved.refused),
             left_unknown: of(&resolved.unknown),
             resent: of(&counts.again),
+            events_aside: of(&self.store.feed_trouble.rows),
             // There is no queue before a cluster, and it says nothing of its disks.
             ..Gauge::default()
         }

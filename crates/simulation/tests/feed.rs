@@ -16,52 +16,78 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use hot::feed::{CouponHappened, FeedEvent, FeedRead, FeedStart, Happened};
 use hot::{HotError, HotStore};
-use hot_conformance::kit::{Kit, MINUTE, MemoryArchive, NOW, redeem};
+use hot_conformance::kit::{Kit, MINUTE, MemoryArchive, NOW, cancel, redeem};
 use hot_cql::{CqlHot, CqlOptions};
 use scylla::errors::{DbError, ExecutionError, RequestAttemptError};
 use scylla::statement::Consistency;
 use simulated::ClusterFixture;
 use simulated_cluster::session::StatementTamper;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 /// After so long a slot is over for every reader.
 const OVER: Duration = Duration::from_secs(5);
 
-/// Coupons whose partition has no quorum: each statement that names one of them fails.
+/// Coupons that cannot be read.
 #[derive(Default)]
-struct LostQuorum(Mutex<BTreeSet<String>>);
+struct UnreadCoupons(Mutex<(BTreeSet<String>, UnreadCause)>);
 
-impl LostQuorum {
-    fn of(&self, codes: &[&Code]) {
-        *self.0.lock().unwrap() = codes.iter().map(ToString::to_string).collect();
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum UnreadCause {
+    /// Each statement about their row fails.
+    #[default]
+    NoQuorum,
+    /// Their row is not what was written.
+    Damaged,
+    /// They are archived, and cold does not answer.
+    Cold,
+}
+
+impl UnreadCoupons {
+    fn set(&self, codes: &[&Code], cause: UnreadCause) {
+        *self.0.lock().unwrap() = (codes.iter().map(ToString::to_string).collect(), cause);
+    }
+
+    fn concerns(&self, request: &StatementRequest, cause: UnreadCause) -> bool {
+        let unread = self.0.lock().unwrap();
+        let is_of = |value: &BoundValue| match value {
+            BoundValue::Value(bytes) => unread.0.iter().any(|code| code.as_bytes() == bytes),
+            BoundValue::Null | BoundValue::Unset => false,
+        };
+        unread.1 == cause
+            && [" FROM coupon ", "UPDATE coupon "].iter().any(|it| request.cql.contains(it))
+            && request.rows.iter().flatten().any(is_of)
     }
 }
 
-impl StatementTamper for LostQuorum {
+impl StatementTamper for UnreadCoupons {
     fn before(
         &self,
         request: &StatementRequest,
     ) -> BoxFuture<'static, Option<Result<RowPage, ExecutionError>>> {
-        let lost = self.0.lock().unwrap();
-        let is_lost = |value: &BoundValue| match value {
-            BoundValue::Value(bytes) => lost.iter().any(|code| code.as_bytes() == bytes),
-            BoundValue::Null | BoundValue::Unset => false,
-        };
-        let of_coupons = [" FROM coupon ", "UPDATE coupon ", "INTO coupon "];
-        let fails = of_coupons.iter().any(|text| request.cql.contains(text))
-            && request.rows.iter().flatten().any(is_lost);
-        let error =
-            DbError::Unavailable { consistency: Consistency::LocalQuorum, required: 2, alive: 1 };
+        let (consistency, required, alive) = (Consistency::LocalQuorum, 2, 1);
+        let error = DbError::Unavailable { consistency, required, alive };
         let error = RequestAttemptError::DbError(error, "two nodes of three are down".to_owned());
+        let fails = self.concerns(request, UnreadCause::NoQuorum);
         let answer = fails.then_some(Err(ExecutionError::LastAttemptError(error)));
         std::future::ready(answer).boxed()
+    }
+
+    fn after(
+        &self,
+        request: &StatementRequest,
+        result: Result<RowPage, ExecutionError>,
+    ) -> Result<RowPage, ExecutionError> {
+        match self.concerns(request, UnreadCause::Damaged) {
+            true => result.map(|page| RowPage { rows: vec![vec![1]; page.rows.len()], ..page }),
+            false => result,
+        }
     }
 }
 
 struct FeedFixture {
     simulated: ClusterFixture,
     archive: Arc<MemoryArchive>,
-    lost: Arc<LostQuorum>,
+    unread: Arc<UnreadCoupons>,
     hot: Arc<CqlHot>,
     kit: Kit,
 }
@@ -69,20 +95,30 @@ struct FeedFixture {
 impl FeedFixture {
     async fn of(seed: u64) -> FeedFixture {
         let simulated = ClusterFixture::calm(seed);
-        let (archive, lost) = (Arc::<MemoryArchive>::default(), Arc::<LostQuorum>::default());
-        let hot = FeedFixture::process(&simulated, &archive, &lost).await;
+        let (archive, unread) = (Arc::<MemoryArchive>::default(), Arc::<UnreadCoupons>::default());
+        let hot = FeedFixture::process(&simulated, &archive, &unread).await;
         let kit = Kit::numbered(Arc::clone(&hot) as _, Arc::clone(&archive), seed);
-        FeedFixture { simulated, archive, lost, hot, kit }
+        FeedFixture { simulated, archive, unread, hot, kit }
     }
 
     async fn process(
         simulated: &ClusterFixture,
         archive: &Arc<MemoryArchive>,
-        lost: &Arc<LostQuorum>,
+        unread: &Arc<UnreadCoupons>,
     ) -> Arc<CqlHot> {
         // Few buckets, so that a partition is sealed in a moment; and all processes have one clock.
         let options = CqlOptions { bucket_bits: 4, clock_bound_ms: 0, ..ClusterFixture::options() };
-        simulated.process(options, Arc::clone(archive) as _, Some(Arc::clone(lost) as _)).await
+        simulated.process(options, Arc::clone(archive) as _, Some(Arc::clone(unread) as _)).await
+    }
+
+    async fn another(&self) -> Arc<CqlHot> {
+        FeedFixture::process(&self.simulated, &self.archive, &self.unread).await
+    }
+
+    /// Archives the coupons of a campaign that are redeemed. Returns how many.
+    async fn archived(&self, campaign: &Campaign) -> u64 {
+        let closed = NOW.plus_ms(100_000 * MINUTE);
+        self.kit.archive_closed(campaign.expiry_day(), closed).await
     }
 
     /// Coupons that are issued and redeemed: two events of each.
@@ -94,11 +130,15 @@ impl FeedFixture {
         let mut codes = Vec::new();
         for nth in 0..count {
             let code = kit.issued(&campaign, &ann, &format!("no-{nth}")).await;
-            kit.done(&code, redeem(&ann, &format!("order-{nth}"))).await;
+            kit.done(&code, redeem(&ann, &order_of_nth(nth))).await;
             codes.push(code);
         }
         (campaign, codes)
     }
+}
+
+fn order_of_nth(nth: u64) -> String {
+    format!("order-{nth}")
 }
 
 /// A reader and its cursor.
@@ -177,9 +217,7 @@ async fn archived_coupons_are_looked_up_together() {
     let fixture = FeedFixture::of(12).await;
     let (campaign, codes) = fixture.redeemed(40).await;
     sleep(OVER).await;
-    let day = campaign.expiry_day();
-    let archived = fixture.kit.archive_closed(day, NOW.plus_ms(100_000 * MINUTE)).await;
-    assert_eq!(archived, codes.len() as u64);
+    assert_eq!(fixture.archived(&campaign).await, codes.len() as u64);
     fixture.archive.asked();
     let mut reader = Reader::new();
     reader.reads_on(&fixture.hot, 1_000).await.unwrap();
@@ -198,16 +236,99 @@ async fn what_was_settled_before_a_coupon_that_cannot_be_read_is_told() {
     whole.reads_on(&fixture.hot, 100).await.unwrap();
     let order: Vec<&Code> =
         whole.events.iter().filter_map(of_coupon).map(|coupon| &coupon.code).collect();
-    let lost = order[order.len() / 2];
-    fixture.lost.of(&[lost]);
+    let unread = order[order.len() / 2];
+    fixture.unread.set(&[unread], UnreadCause::NoQuorum);
     // Another process has settled nothing.
-    let hot = FeedFixture::process(&fixture.simulated, &fixture.archive, &fixture.lost).await;
+    let hot = fixture.another().await;
     let mut reader = Reader::new();
     let error = reader.reads_on(&hot, 100).await.unwrap_err();
     let told = reader.versions();
     assert!(matches!(error, HotError::Unavailable(_)), "{error}");
-    assert!(told.len() >= codes.len() / 3 && !told.contains_key(lost), "{told:?}");
-    fixture.lost.of(&[]);
+    assert!(told.len() >= codes.len() / 3 && !told.contains_key(unread), "{told:?}");
+    fixture.unread.set(&[], UnreadCause::NoQuorum);
     reader.reads_on(&hot, 100).await.unwrap();
     assert_eq!(reader.versions(), whole.versions());
+}
+
+/// Reads to the end, over errors, until `is_done` or for so long.
+async fn reads_for(
+    reader: &mut Reader,
+    hot: &CqlHot,
+    time: Duration,
+    is_done: impl Fn(&Reader) -> bool,
+) {
+    let until = Instant::now() + time;
+    while !is_done(reader) && Instant::now() < until {
+        if reader.reads_on(hot, 7).await.is_err() {
+            sleep(Duration::from_secs(1)).await;
+        }
+        sleep(Duration::from_secs(2)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_coupon_that_cannot_be_read_holds_up_nobody_else() {
+    for cause in [UnreadCause::NoQuorum, UnreadCause::Damaged, UnreadCause::Cold] {
+        let fixture = FeedFixture::of(14).await;
+        let kit = &fixture.kit;
+        let (campaign, codes) = fixture.redeemed(12).await;
+        let unread = &codes[4];
+        match cause {
+            UnreadCause::Cold => {
+                fixture.archived(&campaign).await;
+                fixture.archive.goes_out();
+            }
+            UnreadCause::NoQuorum | UnreadCause::Damaged => fixture.unread.set(&[unread], cause),
+        }
+        let (_, later_codes) = fixture.redeemed(3).await;
+        sleep(OVER).await;
+        let hots = [Arc::clone(&fixture.hot), fixture.another().await];
+        let mut readers = [Reader::new(), Reader::new()];
+        for (hot, reader) in hots.iter().zip(&mut readers) {
+            let arrived = |reader: &Reader| {
+                later_codes.iter().all(|code| reader.versions().contains_key(code))
+            };
+            reads_for(reader, hot, Duration::from_secs(60), arrived).await;
+            assert!(arrived(reader), "{cause:?}: later events wait: {:?}", reader.versions());
+            assert!(!reader.versions().contains_key(unread), "{cause:?}");
+        }
+        // It stays so for a while.
+        sleep(Duration::from_secs(300)).await;
+        for (hot, reader) in hots.iter().zip(&mut readers) {
+            reads_for(reader, hot, Duration::from_secs(60), |_| false).await;
+            assert!(!reader.versions().contains_key(unread), "{cause:?}");
+        }
+        let (waiting, oldest) = fixture.hot.events_aside().await.unwrap();
+        assert!(waiting > 0 && oldest >= Duration::from_secs(300), "{waiting}, {oldest:?}");
+        assert!(fixture.hot.gauge().events_aside > 0, "{cause:?}");
+        fixture.archive.comes_back();
+        fixture.unread.set(&[], cause);
+        // It changes again before its earlier changes come.
+        if cause != UnreadCause::Cold {
+            kit.done(unread, cancel(&order_of_nth(4))).await;
+        }
+        let want: BTreeMap<&Code, usize> = codes
+            .iter()
+            .chain(&later_codes)
+            .map(|code| (code, if code == unread && cause != UnreadCause::Cold { 3 } else { 2 }))
+            .collect();
+        for (hot, reader) in hots.iter().zip(&mut readers) {
+            let is_whole = |reader: &Reader| {
+                let versions = reader.versions();
+                want.iter().all(|(code, count)| versions.get(code).map(Vec::len) == Some(*count))
+            };
+            reads_for(reader, hot, Duration::from_secs(400), is_whole).await;
+            assert!(is_whole(reader), "{cause:?}: {:?}", reader.versions());
+            let versions = reader.versions();
+            assert!(versions.values().all(|it| it.is_sorted()), "{cause:?}: {versions:?}");
+            // Each event is counted once: those that were put aside at the place where they are now.
+            reads_for(reader, hot, Duration::from_secs(200), |_| false).await;
+            for (code, count) in &want {
+                let of_it = reader.events.iter().filter(|it| !it.is_repeat).filter_map(of_coupon);
+                assert_eq!(of_it.filter(|it| it.code == **code).count(), *count, "{cause:?}");
+            }
+        }
+        sleep(Duration::from_secs(300)).await;
+        assert_eq!(fixture.hot.events_aside().await.unwrap().0, 0, "{cause:?}");
+    }
 }

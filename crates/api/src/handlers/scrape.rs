@@ -62,6 +62,7 @@ fn show_hot(engine: &Engine) {
         metrics::counter!(figures::HOT_UNKNOWN_RESOLVED, "how" => how).absolute(count);
     }
     metrics::counter!(figures::HOT_RESENT).absolute(gauge.resent);
+    metrics::counter!(figures::EVENTS_ASIDE).absolute(gauge.events_aside);
 }
 
 /// Shows what went to the bucket of the archive since the start of this process.

@@ -265,6 +265,7 @@ async fn health_and_metrics() {
         "couponry_hot_unknown_resolved_total{how=\"refused\"}",
         "couponry_hot_unknown_resolved_total{how=\"unknown\"}",
         "couponry_hot_resent_total",
+        "couponry_events_aside_total",
         "couponry_http_request_duration_seconds",
         "couponry_build_info",
     ] {

@@ -6,7 +6,7 @@ use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::time::Day;
 use hot::protocol::{FromCold, Promise, from_cold};
-use hot::{HotError, Tier};
+use hot::{HotError, Tier, bounded_join};
 use router::BucketKey;
 
 use super::{CqlCoupon, CqlPlace};
@@ -15,6 +15,9 @@ use cql_session::{Result, StatementProfile};
 
 /// Most partitions that a coupon is forwarded through: more than this is a circle.
 const HOPS_MAX: usize = 1_000;
+
+/// Partitions of which cold is asked at a time.
+const AT_ONCE: usize = 16;
 
 #[derive(Debug)]
 pub(crate) enum CouponTrace {
@@ -31,16 +34,6 @@ pub(crate) enum CouponTrace {
         archived_marker: Option<u64>,
         promise: Promise,
     },
-}
-
-impl CouponTrace {
-    /// The partition of which cold is asked for it.
-    pub(crate) fn day_in_cold(&self) -> Option<Day> {
-        match self {
-            CouponTrace::InCold { day, .. } => Some(*day),
-            CouponTrace::Here(_) | CouponTrace::Nothing => None,
-        }
-    }
 }
 
 impl CqlStore {
@@ -90,7 +83,7 @@ impl CqlStore {
         self.resolve_each(traces).await?.into_iter().collect()
     }
 
-    /// The same, where one that is missing in cold does not fail the others.
+    /// The same, where one that cold does not give does not fail the others.
     pub(crate) async fn resolve_each(
         &self,
         traces: Vec<CouponTrace>,
@@ -104,38 +97,47 @@ impl CqlStore {
                 }
             }
         }
-        let mut found: HashMap<(Day, Code), Coupon> = HashMap::new();
-        for (day, codes) in wanted {
-            let archive_commit = self.archive_commit(day).await?;
-            let coupons =
-                self.archive.coupons(day, archive_commit, &codes).await.map_err(HotError::Cold)?;
-            for (code, coupon) in codes.into_iter().zip(coupons) {
-                if let Some(coupon) = coupon {
-                    found.insert((day, code), coupon);
-                }
-            }
-        }
+        let days = wanted
+            .into_iter()
+            .map(|(day, codes)| async move { Ok((day, self.in_archive(day, codes).await)) });
+        let days: Vec<(Day, Result<_>)> = bounded_join(AT_ONCE, days).await?;
+        let found: HashMap<Day, Result<HashMap<Code, Coupon>>> = days.into_iter().collect();
         let mut all = Vec::with_capacity(traces.len());
         for trace in traces {
             all.push(match trace {
                 CouponTrace::Here(located) => Ok(Some(*located)),
                 CouponTrace::Nothing => Ok(None),
                 CouponTrace::InCold { day, bucket, code, archived_marker, promise } => {
-                    let coupon = found.get(&(day, code.clone()));
-                    match from_cold(coupon, archived_marker, promise) {
-                        FromCold::Coupon(it) => {
+                    let coupon = match found.get(&day) {
+                        None => Ok(None),
+                        Some(Ok(coupons)) => Ok(coupons.get(&code)),
+                        Some(Err(HotError::Cold(why))) => {
+                            Err(HotError::Cold(why.to_string().into()))
+                        }
+                        Some(Err(other)) => Err(HotError::Unavailable(other.to_string().into())),
+                    };
+                    match coupon.map(|coupon| from_cold(coupon, archived_marker, promise)) {
+                        Ok(FromCold::Coupon(it)) => {
                             self.archived(it.clone(), day, bucket).await.map(Some)
                         }
-                        FromCold::Nothing => Ok(None),
-                        FromCold::Missing => {
+                        Ok(FromCold::Nothing) => Ok(None),
+                        Ok(FromCold::Missing) => {
                             let why = format!("{code} is not in the cold tier");
                             Err(HotError::Cold(why.into()))
                         }
+                        Err(error) => Err(error),
                     }
                 }
             });
         }
         Ok(all)
+    }
+
+    async fn in_archive(&self, day: Day, codes: Vec<Code>) -> Result<HashMap<Code, Coupon>> {
+        let archive_commit = self.archive_commit(day).await?;
+        let coupons = self.archive.coupons(day, archive_commit, &codes).await;
+        let coupons = codes.into_iter().zip(coupons.map_err(HotError::Cold)?);
+        Ok(coupons.filter_map(|(code, coupon)| Some((code, coupon?))).collect())
     }
 
     async fn archived(&self, coupon: Coupon, day: Day, bucket: i32) -> Result<CqlCoupon> {

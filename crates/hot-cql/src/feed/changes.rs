@@ -7,8 +7,8 @@ use hot::audit::{AuditEvent, AuditKind};
 use hot::feed::{COUPON_EVENT_KINDS, CouponEventKind, CouponHappened, EventType};
 use hot::{HotError, bounded_join};
 use router::Owner;
-use scylla::DeserializeRow;
 use scylla::value::{CqlDate, CqlTimestamp};
+use scylla::{DeserializeRow, SerializeRow};
 use uuid::Uuid;
 
 use super::audit_events::AnnouncedEvent;
@@ -20,11 +20,12 @@ use cql_session::{Result, StatementProfile, damaged};
 
 const AT_ONCE: usize = 16;
 
-#[derive(Clone, Debug, DeserializeRow)]
+/// As it is stored: it may be damaged.
+#[derive(Clone, Debug, DeserializeRow, SerializeRow)]
 pub(super) struct ChangeRow {
     slot: i64,
     code: String,
-    version: i64,
+    pub(super) version: i64,
     number: i32,
     attempt: Uuid,
     before: Option<i64>,
@@ -40,6 +41,7 @@ pub(super) struct ChangeRow {
     until: Option<CqlTimestamp>,
     expiry_day: Option<CqlDate>,
     changes: Option<String>,
+    moved_from: Option<i64>,
 }
 
 #[derive(Clone, Debug)]
@@ -49,6 +51,13 @@ pub(super) enum AnnouncedChange {
 }
 
 impl AnnouncedChange {
+    pub(super) fn of_coupon(&self) -> Option<&AnnouncedCoupon> {
+        match self {
+            AnnouncedChange::Coupon(change) => Some(change),
+            AnnouncedChange::AuditEvent(_) => None,
+        }
+    }
+
     /// Its place among the rows of its slot and shard.
     pub(super) fn place(&self) -> ShardRow {
         match self {
@@ -61,6 +70,8 @@ impl AnnouncedChange {
 #[derive(Clone, Debug)]
 pub(super) struct AnnouncedCoupon {
     pub(super) slot: i64,
+    /// In which its writer put it.
+    pub(super) own_slot: i64,
     pub(super) code: Code,
     pub(super) version: u64,
     /// Of its event in the history of the coupon; 0 of a hold.
@@ -84,7 +95,22 @@ pub(super) struct AnnouncedCoupon {
 }
 
 impl ChangeRow {
-    fn found(self) -> Result<AnnouncedChange> {
+    /// Its place among the rows of its slot and shard.
+    fn place(&self) -> Result<ShardRow> {
+        let code = parsed("change.code", &self.code)?;
+        Ok(ShardRow { code, version: self.version.unsigned_abs(), number: self.number })
+    }
+
+    /// The slot in which its writer put it.
+    pub(super) fn own_slot(&self) -> i64 {
+        self.moved_from.unwrap_or(self.slot)
+    }
+
+    pub(super) fn moved_to(self, slot: i64) -> ChangeRow {
+        ChangeRow { slot, moved_from: Some(self.own_slot()), ..self }
+    }
+
+    pub(super) fn found(self) -> Result<AnnouncedChange> {
         match &self.changes {
             Some(_) => self.audit_event().map(AnnouncedChange::AuditEvent),
             None => self.announced().map(AnnouncedChange::Coupon),
@@ -116,6 +142,7 @@ impl ChangeRow {
     }
 
     fn announced(self) -> Result<AnnouncedCoupon> {
+        let own_slot = self.own_slot();
         let missing = |column| HotError::Damaged(format!("change of {}: no {column}", self.code));
         let kind = self.kind.ok_or_else(|| missing("kind"))?;
         let is_it = |it: &CouponEventKind| EventType::Coupon(*it).as_str() == kind;
@@ -125,6 +152,7 @@ impl ChangeRow {
         };
         Ok(AnnouncedCoupon {
             slot: self.slot,
+            own_slot,
             code: parsed("change.code", &self.code)?,
             version: self.version.unsigned_abs(),
             number: self.number,
@@ -189,7 +217,7 @@ impl CqlStore {
         (slot, shard): (i64, i32),
         after: Option<&ShardRow>,
         limit: usize,
-    ) -> Result<(Vec<AnnouncedChange>, bool)> {
+    ) -> Result<(Vec<(ShardRow, ChangeRow)>, bool)> {
         let (code, version, number) = match after {
             Some(after) => (after.code.as_str(), signed(after.version), after.number),
             None => ("", 0, 0),
@@ -198,20 +226,22 @@ impl CqlStore {
         loop {
             let cql = "SELECT slot, code, version, number, attempt, before, kind, at, actor, \
                        operation, campaign_id, batch_id, user_id, reference, reason, until, \
-                       expiry_day, changes FROM change WHERE shard = ? AND slot = ? \
+                       expiry_day, changes, moved_from FROM change \
+                       WHERE shard = ? AND slot = ? \
                        AND (code, version, number) > (?, ?, ?) LIMIT ?";
             let values = (shard, slot, code, version, number, limit);
             let rows: Vec<ChangeRow> =
                 self.session.rows(StatementProfile::Bulk, cql, values).await?;
             let is_all = (rows.len() as i64) < i64::from(limit);
-            let rows = rows.into_iter().map(ChangeRow::found);
-            let mut rows = rows.collect::<Result<Vec<AnnouncedChange>>>()?;
+            // No coupon has a code that is none, so nothing can come of its row.
+            let placed = rows.into_iter().filter_map(|row| Some((row.place().ok()?, row)));
+            let mut rows: Vec<(ShardRow, ChangeRow)> = placed.collect();
             if is_all {
                 return Ok((rows, false));
             }
             // Other rows of the last place may follow.
-            let last = rows.last().map(AnnouncedChange::place);
-            rows.retain(|row| Some(row.place()) != last);
+            let last = rows.last().map(|(place, _)| place.clone());
+            rows.retain(|(place, _)| Some(place) != last.as_ref());
             if !rows.is_empty() {
                 return Ok((rows, true));
             }
@@ -225,13 +255,22 @@ impl CqlStore {
         slots: &[i64],
         code: &Code,
     ) -> Result<Vec<AnnouncedCoupon>> {
+        let rows = self.rows_of(shard, slots, code).await?.into_iter();
+        // Those of an audit event are not of the coupon, even if somebody imported a code that is the hash of its name.
+        rows.filter(|row| row.changes.is_none()).map(ChangeRow::announced).collect()
+    }
+
+    pub(super) async fn rows_of(
+        &self,
+        shard: i32,
+        slots: &[i64],
+        code: &Code,
+    ) -> Result<Vec<ChangeRow>> {
         let cql = "SELECT slot, code, version, number, attempt, before, kind, at, actor, \
                    operation, campaign_id, batch_id, user_id, reference, reason, until, \
-                   expiry_day, changes FROM change WHERE shard = ? AND slot IN ? AND code = ?";
-        let values = (shard, slots, code.as_str());
-        let rows: Vec<ChangeRow> = self.session.rows(StatementProfile::Bulk, cql, values).await?;
-        // Those of an audit event are not of the coupon, even if somebody imported a code that is the hash of its name.
-        rows.into_iter().filter(|row| row.changes.is_none()).map(ChangeRow::announced).collect()
+                   expiry_day, changes, moved_from FROM change \
+                   WHERE shard = ? AND slot IN ? AND code = ?";
+        self.session.rows(StatementProfile::Bulk, cql, (shard, slots, code.as_str())).await
     }
 
     /// Of some slots, those that have rows, with their shards, in their order.

@@ -58,7 +58,7 @@ impl CqlStore {
         let mut spans = Vec::new();
         loop {
             let from = spans.last().map_or(began.div_euclid(SPAN_SLOTS), |last| last + 1);
-            let some = self.spans_from(from, SPANS).await?;
+            let some = self.spans_from(PART, from, SPANS).await?;
             let is_all = (some.len() as i64) < i64::from(SPANS);
             spans.extend(some);
             if is_all {
@@ -74,11 +74,11 @@ impl CqlStore {
         Ok(began)
     }
 
-    /// The first `limit` runs of slots from `span` on that may have rows.
-    pub(super) async fn spans_from(&self, span: i64, limit: i32) -> Result<Vec<i64>> {
+    /// The first `limit` runs of slots from `span` on that are listed in a part.
+    pub(super) async fn spans_from(&self, part: i32, span: i64, limit: i32) -> Result<Vec<i64>> {
         let cql = "SELECT span FROM change_span WHERE part = ? AND span >= ? LIMIT ?";
         let rows: Vec<(i64,)> =
-            self.session.rows(StatementProfile::Read, cql, (PART, span, limit)).await?;
+            self.session.rows(StatementProfile::Read, cql, (part, span, limit)).await?;
         Ok(rows.into_iter().map(|(span,)| span).collect())
     }
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use async_trait::async_trait;
 use hot::HotError;
 use hot::feed::{Feed, FeedEvent, FeedGone, FeedPage, FeedRead, FeedStart};
+use tokio::time::Instant;
 
 use super::MARGIN_MS;
 use super::runs::{RunBounds, SettledRun};
@@ -18,6 +19,7 @@ const RUNS_MAX: usize = 64;
 
 struct FeedWalk<'a> {
     epoch: &'a str,
+    began: Instant,
     position: FeedPosition,
     /// The first slot that is not over.
     end: i64,
@@ -48,6 +50,7 @@ impl Feed for CqlStore {
     async fn events(&self, from: FeedStart, limit: usize) -> Result<FeedRead> {
         let none = || HotError::Damaged("the store keeps no events".into());
         let feed = self.feed.as_ref().ok_or_else(none)?;
+        let began = Instant::now();
         let none = || HotError::Damaged("the feed has no epoch".into());
         let epochs = self.session.feed_epochs().await?.ok_or_else(none)?;
         let now = self.now_of_cluster().await?;
@@ -57,7 +60,8 @@ impl Feed for CqlStore {
             Ok(position) => position,
             Err(read) => return Ok(read),
         };
-        let mut walk = FeedWalk { epoch: &epochs.epoch, position, end, limit, events: Vec::new() };
+        let mut walk =
+            FeedWalk { epoch: &epochs.epoch, began, position, end, limit, events: Vec::new() };
         if walk.position.slot < end {
             // Before anything is read: a writer that does not see the mark has written its rows.
             self.session.set_mark(&feed.marks, end - 1).await?;
@@ -83,16 +87,23 @@ impl CqlStore {
     /// Reads until the page is full, everything is read, or it has taken long. A page ends before what cannot be read
     /// now: only a page that would not move fails.
     async fn walk_feed(&self, feed: &FeedState, walk: &mut FeedWalk<'_>) -> Result<()> {
-        let began = walk.position.clone();
+        let first = walk.position.clone();
+        let aside = self.asides_behind(first.slot).await?;
         for _ in 0..RUNS_MAX {
             if walk.is_over() {
                 break;
             }
             let limit = walk.limit - walk.events.len();
-            let bounds = RunBounds { epoch: walk.epoch, end: walk.end, limit };
+            let (epoch, began, end) = (walk.epoch, walk.began, walk.end);
+            let bounds = RunBounds { epoch, began, aside: &aside, end, limit };
             match self.run_at(feed, &walk.position, bounds).await {
-                Ok(run) => walk.take(&run),
-                Err(error) if walk.position == began => return Err(error),
+                Ok(run) => {
+                    walk.take(&run);
+                    if run.is_cut {
+                        break;
+                    }
+                }
+                Err(error) if walk.position == first => return Err(error),
                 Err(_) => break,
             }
         }

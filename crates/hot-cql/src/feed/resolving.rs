@@ -45,14 +45,15 @@ impl SeenRow {
     }
 }
 
-/// The row of a coupon, and where it is if the row does not say it.
-struct CouponLook {
+/// The row of a coupon, and the coupon if the row does not say it.
+pub(super) struct CouponLook {
     bucket: i32,
     row: Option<SeenRow>,
     trace: Option<CouponTrace>,
+    stored: Option<CqlCoupon>,
 }
 
-pub(super) struct SeenCoupon {
+struct SeenCoupon {
     day: Day,
     version: u64,
     /// Nothing changes it any more.
@@ -148,25 +149,29 @@ enum EarlierChanges {
 
 impl CqlStore {
     /// Those of some changes of one coupon, all of one slot and in their order, that have happened. Before
-    /// each there are earlier ones whose place in the feed is behind it.
+    /// each there are earlier ones whose place in the feed is behind it. `look`: at the coupon of the first, after the
+    /// rows were read.
     pub(super) async fn settled(
         &self,
         shard: i32,
         changes: Vec<AnnouncedCoupon>,
-        mut look: Option<SeenCoupon>,
+        look: Option<CouponLook>,
     ) -> Result<Vec<AnnouncedCoupon>> {
-        let mut all: Vec<AnnouncedCoupon> = Vec::new();
+        let (mut all, mut last): (Vec<AnnouncedCoupon>, Option<SeenCoupon>) = (Vec::new(), None);
+        if let (Some(look), Some(first)) = (look, changes.first()) {
+            last = self.seen_in(StatementProfile::Read, first, look).await?;
+        }
         for mut change in changes {
             // A coupon that is behind a version is so for each row that replaces it.
-            let known = look.take().filter(|seen| seen.day == change.day);
+            let known = last.take().filter(|seen| seen.day == change.day);
             let Some(seen) = self.seen_behind(&change, known).await? else { continue };
-            let seen = look.insert(seen);
+            let seen = last.insert(seen);
             if !seen.has(&change) {
                 continue;
             }
             // A write that was too late for its slot has a row there, too.
             let made = seen.made(change.version);
-            change.is_repeat = made.is_some_and(|made| made.slot != Some(change.slot));
+            change.is_repeat = made.is_some_and(|made| made.slot != Some(change.own_slot));
             for earlier in self.earlier_changes(shard, seen, &change).await? {
                 if all.iter().all(|it| it.place() != earlier.place()) {
                     all.push(earlier);
@@ -210,8 +215,7 @@ impl CqlStore {
     }
 
     /// The coupon, in a version behind the one that `change` replaces; `None` if nothing has come of the
-    /// change, and never will.
-    /// `known` was read after the row of the change.
+    /// change, and never will. `known` was read after the row of the change.
     async fn seen_behind(
         &self,
         change: &AnnouncedCoupon,
@@ -271,46 +275,30 @@ impl CqlStore {
     /// The coupon of the first change of each group, read now. Cold is asked once for all coupons of a day.
     pub(super) async fn looks(
         &self,
-        groups: &[Vec<AnnouncedChange>],
-    ) -> Result<Vec<Result<Option<SeenCoupon>>>> {
-        let firsts: Vec<_> = groups.iter().map(|group| first_of(group)).collect();
-        let looks = firsts.iter().map(|first| async move {
+        groups: &[Result<Vec<AnnouncedChange>>],
+    ) -> Result<Vec<Result<Option<CouponLook>>>> {
+        let looks = groups.iter().map(|group| async move {
+            let first = group.iter().flatten().find_map(AnnouncedChange::of_coupon);
             let Some(change) = first else { return Ok(Ok(None)) };
             Ok(self.look(StatementProfile::Read, change).await)
         });
         let mut looks: Vec<Result<Option<CouponLook>>> = bounded_join(AT_ONCE, looks).await?;
-        let mut days: BTreeMap<Option<Day>, Vec<(usize, CouponTrace)>> = BTreeMap::new();
-        for (at, look) in looks.iter_mut().enumerate() {
-            if let Ok(Some(look)) = look
-                && let Some(trace) = look.trace.take()
-            {
-                days.entry(trace.day_in_cold()).or_default().push((at, trace));
+        let found = looks.iter_mut().filter(|look| matches!(look, Ok(Some(_))));
+        let (found, traces): (Vec<_>, Vec<_>) = found
+            .map(|look| {
+                let trace =
+                    look.as_mut().ok().and_then(Option::as_mut).and_then(|it| it.trace.take());
+                (look, trace.unwrap_or(CouponTrace::Nothing))
+            })
+            .unzip();
+        for (look, stored) in found.into_iter().zip(self.resolve_each(traces).await?) {
+            match (look.as_mut(), stored) {
+                (Ok(Some(look)), Ok(stored)) => look.stored = stored,
+                (_, Ok(_)) => {}
+                (_, Err(error)) => *look = Err(error),
             }
         }
-        let days = days.into_values().map(|traces| async move {
-            let (places, traces): (Vec<usize>, Vec<CouponTrace>) = traces.into_iter().unzip();
-            Ok((places, self.resolve_each(traces).await))
-        });
-        let mut stored: BTreeMap<usize, Result<Option<CqlCoupon>>> = BTreeMap::new();
-        let days: Vec<(Vec<usize>, Result<Vec<_>>)> = bounded_join(AT_ONCE, days).await?;
-        for (places, found) in days {
-            match found {
-                Ok(found) => stored.extend(places.into_iter().zip(found)),
-                Err(error) => stored.extend(
-                    places
-                        .into_iter()
-                        .map(|at| (at, Err(HotError::Cold(error.to_string().into())))),
-                ),
-            }
-        }
-        let seen = firsts.into_iter().zip(looks).enumerate().map(|(at, (first, look))| {
-            let stored = stored.remove(&at).unwrap_or(Ok(None));
-            async move {
-                let (Some(change), Some(look)) = (first, look?) else { return Ok(None) };
-                self.seen_in(StatementProfile::Read, change, look, stored?).await
-            }
-        });
-        bounded_join(AT_ONCE, seen.map(|seen| async move { Ok(seen.await) })).await
+        Ok(looks)
     }
 
     /// The coupon of a change, in the partition that the change names: a row that forwards it has its
@@ -321,11 +309,10 @@ impl CqlStore {
         change: &AnnouncedCoupon,
     ) -> Result<Option<SeenCoupon>> {
         let Some(mut look) = self.look(profile, change).await? else { return Ok(None) };
-        let stored = match look.trace.take() {
-            Some(trace) => self.resolve(vec![trace]).await?.pop().flatten(),
-            None => None,
-        };
-        self.seen_in(profile, change, look, stored).await
+        if let Some(trace) = look.trace.take() {
+            look.stored = self.resolve(vec![trace]).await?.pop().flatten();
+        }
+        self.seen_in(profile, change, look).await
     }
 
     /// `None` if there is no such partition.
@@ -341,7 +328,7 @@ impl CqlStore {
             true => Some(self.trace(day.into(), code).await?),
             false => None,
         };
-        Ok(Some(CouponLook { bucket, row, trace }))
+        Ok(Some(CouponLook { bucket, row, trace, stored: None }))
     }
 
     async fn seen_row(
@@ -356,18 +343,16 @@ impl CqlStore {
         self.session.row_with(profile, cql, (date(day), bucket, code.as_str())).await
     }
 
-    /// `stored`: where the coupon is, if the row does not say it.
     async fn seen_in(
         &self,
         profile: StatementProfile,
         change: &AnnouncedCoupon,
-        look: CouponLook,
-        stored: Option<CqlCoupon>,
+        CouponLook { bucket, mut row, stored, .. }: CouponLook,
     ) -> Result<Option<SeenCoupon>> {
-        let (code, day, mut row) = (&change.code, change.day, look.row);
+        let (code, day) = (&change.code, change.day);
         // It was written between the two reads: only the row says by which write.
         if row.is_none() && stored.as_ref().is_some_and(|it| it.tier == Tier::Hot) {
-            row = self.seen_row(profile, day, look.bucket, code).await?;
+            row = self.seen_row(profile, day, bucket, code).await?;
         }
         match row {
             Some(row) if !row.is_archived() => Ok(Some(SeenCoupon {
@@ -385,11 +370,4 @@ impl CqlStore {
             Some(_) | None => Ok(stored.map(|stored| SeenCoupon::of_coupon(day, stored))),
         }
     }
-}
-
-fn first_of(group: &[AnnouncedChange]) -> Option<&AnnouncedCoupon> {
-    group.iter().find_map(|it| match it {
-        AnnouncedChange::Coupon(change) => Some(change),
-        AnnouncedChange::AuditEvent(_) => None,
-    })
 }

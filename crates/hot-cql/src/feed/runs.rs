@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use hot::bounded_join;
 use hot::feed::{FeedEvent, Happened};
+use tokio::time::Instant;
 
-use super::changes::AnnouncedChange;
-use super::resolving::SeenCoupon;
+use super::changes::{AnnouncedChange, ChangeRow};
+use super::resolving::CouponLook;
 use crate::CqlStore;
-use crate::announcing::{FeedState, SPAN_SLOTS};
+use crate::announcing::{FeedState, PART, SPAN_SLOTS};
 use cql_session::feed_cursor::{FeedPosition, ShardRow};
 use cql_session::{KeyedLock, Result};
 
@@ -25,16 +26,29 @@ const ROWS_MIN: usize = 16;
 /// Rows that one statement reads.
 const ROWS_MAX: usize = 500;
 
+/// Slots that one statement reads. ScyllaDB takes 100 at most.
+const SLOTS_MAX: usize = 64;
+
 /// Events that a process remembers, some 700 bytes each.
 const EVENTS_KEPT: usize = 8_192;
 
 /// Runs that it remembers; those at the end of a quiet feed have no events.
 const RUNS_KEPT: usize = 256;
 
+/// Rows of one code, with the place of the last one.
+type ChangeGroup = (ShardRow, Vec<ChangeRow>);
+
+/// Events of one code, each with its place.
+type SettledEvents = Vec<(FeedPosition, FeedEvent)>;
+
 /// What a run is read for.
 #[derive(Clone, Copy)]
 pub(super) struct RunBounds<'a> {
     pub(super) epoch: &'a str,
+    /// Before `aside` was read.
+    pub(super) began: Instant,
+    /// Slots behind the reader in which rows are that were put aside.
+    pub(super) aside: &'a [i64],
     /// The first slot that is not over.
     pub(super) end: i64,
     /// Events that are wanted.
@@ -44,10 +58,13 @@ pub(super) struct RunBounds<'a> {
 /// Every event between two places.
 pub(super) struct SettledRun {
     epoch: String,
+    began: Instant,
     from: FeedPosition,
     pub(super) to: FeedPosition,
+    /// Whether rows before `to` were put aside: only a call that begins now knows of them.
+    pub(super) is_cut: bool,
     /// In the order of their places.
-    events: Vec<(FeedPosition, FeedEvent)>,
+    events: SettledEvents,
     /// Of which some did not happen.
     rows: usize,
 }
@@ -59,22 +76,15 @@ impl SettledRun {
         self.events.get(first..).unwrap_or_default()
     }
 
-    /// Moves its end behind the last of some rows of one code, of which these have happened.
-    fn add(&mut self, last: ShardRow, settled: Vec<AnnouncedChange>) -> Result<()> {
-        let (slot, shard) = (self.to.slot, self.to.shard);
-        let behind = |row| FeedPosition { slot, shard, after: Some(row) };
-        let mut events = Vec::new();
-        for change in settled {
-            let at = behind(change.place());
+    /// Moves its end behind some rows of one code, of which these have happened.
+    fn add(&mut self, last: ShardRow, settled: SettledEvents) {
+        for (at, event) in settled {
             // An earlier change that was put before another one comes at its own place, too.
             if self.events.last().map_or(&self.from, |(last, _)| last) < &at {
-                let event = event_at(&at, &self.epoch, change)?;
-                events.push((at, event));
+                self.events.push((at, event));
             }
         }
-        self.events.extend(events);
-        self.to = behind(last);
-        Ok(())
+        self.to.after = Some(last);
     }
 }
 
@@ -91,10 +101,13 @@ impl RunCache {
         RunCache { runs: Mutex::default(), places: KeyedLock::new(limit) }
     }
 
-    fn of(&self, epoch: &str, place: &FeedPosition) -> Option<Arc<SettledRun>> {
+    fn of(&self, bounds: RunBounds<'_>, place: &FeedPosition) -> Option<Arc<SettledRun>> {
         let runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
-        let has =
-            |run: &&Arc<SettledRun>| run.epoch == epoch && run.from <= *place && *place < run.to;
+        let has = |run: &&Arc<SettledRun>| {
+            // An earlier run may not know of a row that this reader has passed since it was put aside.
+            let knows = bounds.aside.is_empty() || run.began >= bounds.began;
+            knows && run.epoch == bounds.epoch && run.from <= *place && *place < run.to
+        };
         runs.iter().rev().find(has).cloned()
     }
 
@@ -117,12 +130,12 @@ impl CqlStore {
         bounds: RunBounds<'_>,
     ) -> Result<Arc<SettledRun>> {
         let cache = &self.feed_runs;
-        if let Some(run) = cache.of(bounds.epoch, from) {
+        if let Some(run) = cache.of(bounds, from) {
             return Ok(run);
         }
         let _place = cache.places.lock(from).await?;
         // Somebody may have read it meanwhile.
-        if let Some(run) = cache.of(bounds.epoch, from) {
+        if let Some(run) = cache.of(bounds, from) {
             return Ok(run);
         }
         let run = Arc::new(self.read_run(feed, from, bounds).await?);
@@ -137,11 +150,14 @@ impl CqlStore {
         from: &FeedPosition,
         bounds: RunBounds<'_>,
     ) -> Result<SettledRun> {
-        let spans = self.spans_from(from.slot.div_euclid(SPAN_SLOTS), 1).await?;
+        let began = Instant::now();
+        let spans = self.spans_from(PART, from.slot.div_euclid(SPAN_SLOTS), 1).await?;
         // Where no later run is listed: a writer that lists one now meets the mark.
         let begins = spans.first().map_or(i64::MAX, |span| span * SPAN_SLOTS).min(bounds.end);
         let mut run = SettledRun {
             epoch: bounds.epoch.to_owned(),
+            began,
+            is_cut: false,
             from: from.clone(),
             to: FeedPosition::at(begins).max(from.clone()),
             events: Vec::new(),
@@ -151,7 +167,7 @@ impl CqlStore {
             return Ok(run);
         }
         let until = begins.saturating_add(SPAN_SLOTS).min(bounds.end);
-        match self.walk_slots(feed, &mut run, until, bounds.limit.max(ROWS_MIN)).await {
+        match self.walk_slots(feed, &mut run, until, bounds).await {
             Err(error) if run.to == run.from => Err(error),
             // What was settled before it is told.
             Ok(()) | Err(_) => Ok(run),
@@ -163,7 +179,7 @@ impl CqlStore {
         feed: &FeedState,
         run: &mut SettledRun,
         until: i64,
-        want: usize,
+        bounds: RunBounds<'_>,
     ) -> Result<()> {
         let slots: Vec<i64> = (run.to.slot..until).collect();
         for (slot, shard) in self.slots_with_changes(&slots, feed.shards).await? {
@@ -173,8 +189,7 @@ impl CqlStore {
             if (slot, shard) != (run.to.slot, run.to.shard) {
                 run.to = FeedPosition { slot, shard, after: None };
             }
-            self.walk_rows(run, want).await?;
-            if run.rows >= want {
+            if self.walk_rows(feed, run, bounds).await? {
                 return Ok(());
             }
         }
@@ -183,44 +198,88 @@ impl CqlStore {
         Ok(())
     }
 
-    async fn walk_rows(&self, run: &mut SettledRun, want: usize) -> Result<()> {
-        let (slot, shard) = (run.to.slot, run.to.shard);
+    /// Settles the rows of a slot and a shard. Whether the run ends among them.
+    async fn walk_rows(
+        &self,
+        feed: &FeedState,
+        run: &mut SettledRun,
+        bounds: RunBounds<'_>,
+    ) -> Result<bool> {
+        let want = bounds.limit.max(ROWS_MIN);
         loop {
             let limit = want.saturating_sub(run.rows).clamp(ROWS_MIN, ROWS_MAX);
-            let after = run.to.after.clone();
-            let (rows, has_more) =
-                self.changes_behind((slot, shard), after.as_ref(), limit).await?;
+            let (slot, shard, after) = (run.to.slot, run.to.shard, run.to.after.as_ref());
+            let (rows, has_more) = self.changes_behind((slot, shard), after, limit).await?;
             run.rows += rows.len();
             let groups = by_code(rows);
-            let ends: Vec<_> = groups
-                .iter()
-                .filter_map(|group| group.last())
-                .map(AnnouncedChange::place)
-                .collect();
-            let looks = self.looks(&groups).await?.into_iter();
-            let settled = groups.into_iter().zip(looks).map(|(group, look)| async move {
-                // A group that cannot be judged ends the run before it, and no other one.
-                Ok(self.settled_group(shard, group, look).await)
-            });
-            let settled: Vec<Result<Vec<AnnouncedChange>>> = bounded_join(AT_ONCE, settled).await?;
-            for (end, settled) in ends.into_iter().zip(settled) {
-                run.add(end, settled?)?;
+            let settled = self.settled_groups((slot, shard), bounds, &groups).await?;
+            let failed = groups.iter().zip(&settled).filter(|(_, settled)| settled.is_err());
+            let failed: Vec<ChangeRow> = failed.flat_map(|((_, rows), _)| rows).cloned().collect();
+            for ((last, _), settled) in groups.into_iter().zip(settled) {
+                match settled {
+                    Ok(settled) => run.add(last, settled),
+                    Err(error) => {
+                        if !run.is_cut {
+                            self.put_aside(feed, shard, failed.clone(), error).await?;
+                            run.is_cut = true;
+                        }
+                        run.add(last, Vec::new());
+                    }
+                }
             }
-            if !has_more || run.rows >= want {
-                return Ok(());
+            if run.rows >= want || run.is_cut {
+                return Ok(true);
+            }
+            if !has_more {
+                return Ok(false);
             }
         }
     }
 
-    /// Those rows of one code that have happened, in their order. `look`: its coupon, read after the rows.
+    /// What has happened of the rows of each code. One that cannot be judged fails no other one.
+    async fn settled_groups(
+        &self,
+        place: (i64, i32),
+        bounds: RunBounds<'_>,
+        groups: &[ChangeGroup],
+    ) -> Result<Vec<Result<SettledEvents>>> {
+        let read = groups
+            .iter()
+            .map(|group| async move { Ok(self.with_asides(place, bounds.aside, group).await) });
+        let read: Vec<Result<Vec<AnnouncedChange>>> = bounded_join(AT_ONCE, read).await?;
+        let looks = self.looks(&read).await?;
+        let settled = read.into_iter().zip(looks).map(|(group, look)| async move {
+            Ok(self.settled_group(place, bounds.epoch, group, look).await)
+        });
+        bounded_join(AT_ONCE, settled).await
+    }
+
+    /// The rows of a code, and before them those that were put aside to behind them.
+    async fn with_asides(
+        &self,
+        (slot, shard): (i64, i32),
+        aside: &[i64],
+        (last, rows): &ChangeGroup,
+    ) -> Result<Vec<AnnouncedChange>> {
+        let mut all = rows.clone();
+        let behind: Vec<i64> = aside.iter().copied().filter(|aside| *aside > slot).collect();
+        for slots in behind.chunks(SLOTS_MAX) {
+            let moved = self.rows_of(shard, slots, &last.code).await?.into_iter();
+            all.extend(moved.filter(|row| row.version.unsigned_abs() < last.version));
+        }
+        all.into_iter().map(ChangeRow::found).collect()
+    }
+
+    /// Those rows of one code that have happened, in their order. `look`: at its coupon, after the rows were read.
     async fn settled_group(
         &self,
-        shard: i32,
-        group: Vec<AnnouncedChange>,
-        look: Result<Option<SeenCoupon>>,
-    ) -> Result<Vec<AnnouncedChange>> {
-        let (look, mut coupon, mut settled) = (look?, Vec::new(), Vec::new());
-        for found in group {
+        (slot, shard): (i64, i32),
+        epoch: &str,
+        group: Result<Vec<AnnouncedChange>>,
+        look: Result<Option<CouponLook>>,
+    ) -> Result<SettledEvents> {
+        let (mut coupon, mut settled) = (Vec::new(), Vec::new());
+        for found in group? {
             match found {
                 AnnouncedChange::Coupon(change) => coupon.push(change),
                 AnnouncedChange::AuditEvent(audit_event) => {
@@ -230,10 +289,14 @@ impl CqlStore {
                 }
             }
         }
-        let coupon = self.settled(shard, coupon, look).await?;
+        let coupon = self.settled(shard, coupon, look?).await?;
         settled.extend(coupon.into_iter().map(AnnouncedChange::Coupon));
         settled.sort_by_key(AnnouncedChange::place);
-        Ok(settled)
+        let events = settled.into_iter().map(|change| {
+            let at = FeedPosition { slot, shard, after: Some(change.place()) };
+            Ok((at.clone(), event_at(&at, epoch, change)?))
+        });
+        events.collect()
     }
 }
 
@@ -254,16 +317,16 @@ fn event_at(at: &FeedPosition, epoch: &str, change: AnnouncedChange) -> Result<F
     })
 }
 
-/// The changes of each coupon, and those of each campaign, in their order.
-fn by_code(rows: Vec<AnnouncedChange>) -> Vec<Vec<AnnouncedChange>> {
-    let mut all: Vec<Vec<AnnouncedChange>> = Vec::new();
-    for row in rows {
-        let code = row.place().code;
+/// The rows of each coupon and of each campaign, in their order, with the last place.
+fn by_code(rows: Vec<(ShardRow, ChangeRow)>) -> Vec<ChangeGroup> {
+    let mut all: Vec<ChangeGroup> = Vec::new();
+    for (place, row) in rows {
         match all.last_mut() {
-            Some(last) if last.first().is_some_and(|first| first.place().code == code) => {
-                last.push(row)
+            Some((last, rows)) if last.code == place.code => {
+                *last = place;
+                rows.push(row);
             }
-            _ => all.push(vec![row]),
+            _ => all.push((place, vec![row])),
         }
     }
     all

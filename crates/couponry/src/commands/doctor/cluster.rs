@@ -8,6 +8,8 @@ use cql_session::{
     SchemaDifference,
 };
 
+use hot::HotError;
+
 use super::{Report, Verdict};
 use crate::cql::{self, OpenCql};
 use crate::failure::CliError;
@@ -40,6 +42,7 @@ pub(super) async fn report(
         }
         Err(error) => report.add("cluster", Verdict::Fail(error.to_string()))?,
     }
+    report.add("events", events(cql.store.events_aside().await))?;
     let options = cql::options(settings, &cql.target);
     let verdicts = match Keyspace::connect(&options.connection).await {
         Ok(keyspace) => match keyspace.differences().await {
@@ -137,6 +140,18 @@ fn sync(about: &AboutCluster) -> Verdict {
         Some((address, Some(sync))) => Verdict::Fail(format!(
             "commitlog_sync of {address} is {sync}: a power cut of two nodes takes acknowledged \
              changes of the last seconds; {fix}"
+        )),
+    }
+}
+
+fn events(aside: Result<(usize, Duration), HotError>) -> Verdict {
+    match aside {
+        Err(error) => Verdict::Fail(error.to_string()),
+        Ok((0, _)) => Verdict::Ok("none waits for a coupon that cannot be read".into()),
+        Ok((count, oldest)) => Verdict::Warn(format!(
+            "{count} wait for coupons that cannot be read, the oldest for {} s: look for nodes that \
+             are down, at the cold tier, and in the log",
+            oldest.as_secs()
         )),
     }
 }
@@ -264,6 +279,19 @@ mod tests {
             let nodes = vec![node(1, answer("5.0.8", 0, "v2")), node(2, other)];
             let verdict = sync(&about(nodes, &[]));
             assert_eq!(verdict.word(), want, "{name}: {verdict:?}");
+        }
+    }
+
+    #[test]
+    fn events_that_wait() {
+        let away = || Err(HotError::Unavailable("away".into()));
+        let cases = [
+            ("none", Ok((0, Duration::ZERO)), "ok"),
+            ("one", Ok((1, Duration::from_secs(90))), "warn"),
+            ("no answer", away(), "FAIL"),
+        ];
+        for (name, aside, want) in cases {
+            assert_eq!(events(aside).word(), want, "{name}");
         }
     }
 
