@@ -107,7 +107,7 @@ impl CqlStore {
         let now = self.session.now_ms();
         let oldest =
             slot_of(now.saturating_sub(i64::try_from(feed.keep.as_millis()).unwrap_or(i64::MAX)));
-        let next = slot_of(now).div_euclid(SPAN_SLOTS) + 1;
+        let next = feed.slot_at(now).div_euclid(SPAN_SLOTS) + 1;
         for span in (next..).take(TRIES as usize) {
             let slot = span * SPAN_SLOTS;
             // Before the rows: a reader that does not see the run listed does not look there.
@@ -132,14 +132,15 @@ impl CqlStore {
     /// How many rows are aside now, and the age of the oldest.
     pub(crate) async fn asides_now(&self, feed: &FeedState) -> Result<(usize, Duration)> {
         let now = self.session.now_ms();
-        let slots = self.asides_behind(slot_of(now)).await?;
+        let here = feed.slot_at(now);
+        let slots = self.asides_behind(here).await?;
         let reads = (0..feed.shards).map(|shard| {
             let cql = "SELECT moved_from FROM change WHERE shard = ? AND slot IN ?";
             self.session.rows::<(Option<i64>,)>(StatementProfile::Bulk, cql, (shard, slots.clone()))
         });
         let rows: Vec<Vec<(Option<i64>,)>> = bounded_join(AT_ONCE, reads).await?;
         let moved: Vec<i64> = rows.into_iter().flatten().filter_map(|(moved,)| moved).collect();
-        let oldest_ms = moved.iter().min().map_or(0, |slot| now - slot * SLOT_MS);
+        let oldest_ms = moved.iter().min().map_or(0, |slot| (here - slot) * SLOT_MS);
         Ok((moved.len(), Duration::from_millis(oldest_ms.max(0).unsigned_abs())))
     }
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cql_session::{
-    BoundValue, ClockReading, CqlCluster, CqlEngine, RowPage, StatementColumns, StatementProfile,
-    StatementRequest,
+    BoundValue, ClockReading, CopyCounts, CqlCluster, CqlEngine, RowPage, StatementColumns,
+    StatementProfile, StatementRequest,
 };
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -81,6 +81,10 @@ impl CqlCluster for PlantedCluster {
 
     async fn clocks(&self) -> Vec<ClockReading> {
         self.0.cluster.clocks().await
+    }
+
+    fn copies(&self) -> (CopyCounts, CopyCounts) {
+        self.0.cluster.copies()
     }
 
     fn engine(&self) -> CqlEngine {

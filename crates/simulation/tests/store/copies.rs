@@ -1,16 +1,13 @@
 //! A keyspace whose number of copies changes: nothing is written before a repair is confirmed.
 
-#[path = "common/simulated.rs"]
-mod simulated;
-
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::simulated::ClusterFixture;
 use cql_session::ConnectError;
 use hot::{Campaigns, HotError, NewCampaign};
 use hot_conformance::kit::{ACT, Kit, MemoryArchive};
 use hot_cql::CqlHot;
-use simulated::ClusterFixture;
 use tokio::time::sleep;
 
 /// A process looks every ten seconds.

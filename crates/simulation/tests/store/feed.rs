@@ -1,14 +1,10 @@
 //! What reading the event feed costs on a cluster, and what it does while some coupons cannot be read.
 
-#![expect(clippy::unwrap_used, reason = "a case that cannot go on has failed")]
-
-#[path = "common/simulated.rs"]
-mod simulated;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::simulated::ClusterFixture;
 use coupon::campaign::Campaign;
 use coupon::code::Code;
 use cql_session::{BoundValue, RowPage, StatementRequest};
@@ -20,7 +16,6 @@ use hot_conformance::kit::{Kit, MINUTE, MemoryArchive, NOW, cancel, redeem};
 use hot_cql::{CqlHot, CqlOptions};
 use scylla::errors::{DbError, ExecutionError, RequestAttemptError};
 use scylla::statement::Consistency;
-use simulated::ClusterFixture;
 use simulated_cluster::session::StatementTamper;
 use tokio::time::{Instant, sleep};
 

@@ -1,18 +1,15 @@
 //! Clocks that are wrong: of one machine with a process and a node, of one node, of all machines.
 
-#[path = "common/simulated.rs"]
-mod simulated;
-
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::simulated::ClusterFixture;
 use coupon::code::Code;
 use cql_session::ConnectError;
 use hot::HotStore;
 use hot::feed::{FeedEvent, FeedPage, FeedRead, FeedStart, Happened};
 use hot_conformance::kit::{Kit, MemoryArchive, keys};
 use hot_cql::CqlHot;
-use simulated::ClusterFixture;
 use simulated_cluster::cluster::{NODES, NetworkWeather, SimulatedCluster};
 use simulated_cluster::cql::KeyspaceSchema;
 use simulated_cluster::rng::Rng;

@@ -1,0 +1,14 @@
+//! The store on a simulated cluster of which one thing is wrong or slow.
+
+#![expect(clippy::unwrap_used, reason = "a case that cannot go on has failed")]
+
+#[path = "store/clocks.rs"]
+mod clocks;
+#[path = "store/copies.rs"]
+mod copies;
+#[path = "store/feed.rs"]
+mod feed;
+#[path = "store/marks.rs"]
+mod marks;
+#[path = "common/simulated.rs"]
+mod simulated;
