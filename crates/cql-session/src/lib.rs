@@ -17,6 +17,7 @@ mod copies;
 pub mod coupon_values;
 mod driver;
 mod engine;
+pub mod feed_changes;
 pub mod feed_cursor;
 mod feed_epochs;
 mod feed_marks;

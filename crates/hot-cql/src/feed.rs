@@ -7,25 +7,14 @@
 
 mod aside;
 mod audit_events;
-mod changes;
 mod epoch;
 mod reading;
 mod resolving;
 mod runs;
 
 pub(crate) use aside::FeedTrouble;
-use coupon::time::Millis;
 pub(crate) use runs::RunCache;
-use uuid::{Builder, Uuid};
-use xxhash_rust::xxh3::xxh3_128;
 
 /// How much longer than a slot a reader waits. Fewer writers are too late for their slot then; nothing
 /// else depends on it.
 const MARGIN_MS: i64 = 500;
-
-/// A UUID of the seventh version that is the same for the same event.
-fn named_at(at: Millis, event: &str) -> Uuid {
-    let mut random = [0; 10];
-    random.copy_from_slice(&xxh3_128(event.as_bytes()).to_le_bytes()[..10]);
-    Builder::from_unix_timestamp_millis(at.0.unsigned_abs(), &random).into_uuid()
-}

@@ -1,7 +1,5 @@
 //! More copies of each row on a running cluster of Apache Cassandra: nothing is written before a repair is confirmed.
 
-#![expect(clippy::unwrap_used, reason = "a step that fails ends the test")]
-
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -9,7 +9,7 @@ use coupon::code::Code;
 use coupon::coupon::{Coupon, EventKind};
 use coupon::ids::{Actor, CampaignId, IssueRef, OrderRef, Reason, RevokeRef, UserId};
 use coupon::time::Millis;
-use router::Owner;
+pub use router::Owner;
 use uuid::Uuid;
 
 use crate::HotError;

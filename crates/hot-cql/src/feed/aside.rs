@@ -13,9 +13,9 @@ use hot::{HotError, bounded_join};
 use scylla::SerializeRow;
 use tokio::time::Instant;
 
-use super::changes::ChangeRow;
 use crate::CqlStore;
 use crate::announcing::{FeedState, PART, SLOT_MS, SPAN_SLOTS, TRIES, slot_of};
+use cql_session::feed_changes::ChangeRow;
 use cql_session::{Result, StatementProfile};
 
 /// The part of `change_span` that lists runs in whose first slot are rows that were put aside.

@@ -5,44 +5,18 @@
 //! so they come in the order of the revisions.
 
 use coupon::code::Code;
-use coupon::ids::{Actor, CampaignId, Reason};
-use coupon::time::Millis;
+use coupon::ids::{CampaignId, Reason};
 use hot::audit::{Act, AuditEntry, AuditEvent};
 use hot::records::Carried;
 use scylla::value::MaybeUnset;
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::named_at;
 use crate::CqlStore;
 use crate::announcing::{FeedState, TRIES};
 use crate::values::{instant, parsed};
-use cql_session::feed_cursor::ShardRow;
+use cql_session::feed_changes::AnnouncedEvent;
 use cql_session::{Result, StatementProfile, damaged};
-
-#[derive(Clone, Debug)]
-pub(super) struct AnnouncedEvent {
-    pub(super) code: Code,
-    pub(super) revision: i64,
-    pub(super) number: i32,
-    pub(super) attempt: Uuid,
-    pub(super) at: Millis,
-    pub(super) actor: Actor,
-    pub(super) reason: Option<Reason>,
-    pub(super) event: AuditEvent,
-}
-
-impl AnnouncedEvent {
-    pub(super) fn place(&self) -> ShardRow {
-        let (version, number) = (self.revision.unsigned_abs(), self.number);
-        ShardRow { code: self.code.clone(), version, number }
-    }
-
-    /// The same for every reader.
-    pub(super) fn event_id(&self) -> Uuid {
-        named_at(self.at, &format!("{} {}", self.attempt, self.number))
-    }
-}
 
 /// The hash of a name, 26 characters. No coupon has this code, unless somebody imports it.
 fn code_of(name: &str) -> Result<Code> {

@@ -67,7 +67,9 @@ impl CqlStore {
         }
         for span in spans.into_iter().rev() {
             let slots: Vec<i64> = (span * SPAN_SLOTS..(span + 1) * SPAN_SLOTS).collect();
-            if let Some((slot, _)) = self.slots_with_changes(&slots, feed.shards).await?.last() {
+            if let Some((slot, _)) =
+                self.session.slots_with_changes(&slots, feed.shards).await?.last()
+            {
                 return Ok(*slot);
             }
         }

@@ -14,11 +14,11 @@ use hot::protocol::fenced;
 use hot::{HotError, Tier, bounded_join};
 use scylla::DeserializeRow;
 
-use super::changes::{AnnouncedChange, AnnouncedCoupon};
 use crate::CqlStore;
 use crate::announcing::{MADE, MadeValue, place_of};
 use crate::coupons::{CouponTrace, CqlCoupon, Written};
 use crate::values::{EventValue, date, signed, uuid};
+use cql_session::feed_changes::{AnnouncedChange, AnnouncedCoupon};
 use cql_session::{Result, StatementProfile};
 
 const AT_ONCE: usize = 32;
@@ -202,7 +202,7 @@ impl CqlStore {
         if slots.is_empty() {
             return Ok(Vec::new());
         }
-        let mut found = self.changes_of(shard, &slots, &change.code).await?;
+        let mut found = self.session.changes_of(shard, &slots, &change.code).await?;
         found.retain(|it| {
             it.version <= change.before
                 && match &attempts {

@@ -11,10 +11,10 @@ use hot::bounded_join;
 use hot::feed::{FeedEvent, Happened};
 use tokio::time::Instant;
 
-use super::changes::{AnnouncedChange, ChangeRow};
 use super::resolving::CouponLook;
 use crate::CqlStore;
 use crate::announcing::{FeedState, PART, SPAN_SLOTS};
+use cql_session::feed_changes::{AnnouncedChange, ChangeRow};
 use cql_session::feed_cursor::{FeedPosition, ShardRow};
 use cql_session::{KeyedLock, Result};
 
@@ -182,7 +182,7 @@ impl CqlStore {
         bounds: RunBounds<'_>,
     ) -> Result<()> {
         let slots: Vec<i64> = (run.to.slot..until).collect();
-        for (slot, shard) in self.slots_with_changes(&slots, feed.shards).await? {
+        for (slot, shard) in self.session.slots_with_changes(&slots, feed.shards).await? {
             if (slot, shard) < (run.to.slot, run.to.shard) {
                 continue;
             }
@@ -209,7 +209,7 @@ impl CqlStore {
         loop {
             let limit = want.saturating_sub(run.rows).clamp(ROWS_MIN, ROWS_MAX);
             let (slot, shard, after) = (run.to.slot, run.to.shard, run.to.after.as_ref());
-            let (rows, has_more) = self.changes_behind((slot, shard), after, limit).await?;
+            let (rows, has_more) = self.session.changes_behind((slot, shard), after, limit).await?;
             run.rows += rows.len();
             let groups = by_code(rows);
             let settled = self.settled_groups((slot, shard), bounds, &groups).await?;
@@ -264,7 +264,7 @@ impl CqlStore {
         let mut all = rows.clone();
         let behind: Vec<i64> = aside.iter().copied().filter(|aside| *aside > slot).collect();
         for slots in behind.chunks(SLOTS_MAX) {
-            let moved = self.rows_of(shard, slots, &last.code).await?.into_iter();
+            let moved = self.session.change_rows(shard, slots, &last.code).await?.into_iter();
             all.extend(moved.filter(|row| row.version.unsigned_abs() < last.version));
         }
         all.into_iter().map(ChangeRow::found).collect()

@@ -1,31 +1,28 @@
-//! Index rows of changes, as readers read them.
+//! Index rows of the event feed, as readers read them.
 
 use coupon::code::Code;
-use coupon::ids::Actor;
+use coupon::ids::{Actor, Reason};
 use coupon::time::{Day, Millis};
 use hot::audit::{AuditEvent, AuditKind};
-use hot::feed::{COUPON_EVENT_KINDS, CouponEventKind, CouponHappened, EventType};
+use hot::feed::{COUPON_EVENT_KINDS, CouponEventKind, CouponHappened, EventType, Owner};
 use hot::{HotError, bounded_join};
-use router::Owner;
 use scylla::value::{CqlDate, CqlTimestamp};
 use scylla::{DeserializeRow, SerializeRow};
-use uuid::Uuid;
+use uuid::{Builder, Uuid};
+use xxhash_rust::xxh3::xxh3_128;
 
-use super::audit_events::AnnouncedEvent;
-use super::named_at;
-use crate::CqlStore;
+use crate::feed_cursor::ShardRow;
 use crate::values::{day, millis, parsed, signed};
-use cql_session::feed_cursor::ShardRow;
-use cql_session::{Result, StatementProfile, damaged};
+use crate::{CqlSession, Result, StatementProfile, damaged};
 
 const AT_ONCE: usize = 16;
 
 /// As it is stored: it may be damaged.
 #[derive(Clone, Debug, DeserializeRow, SerializeRow)]
-pub(super) struct ChangeRow {
+pub struct ChangeRow {
     slot: i64,
     code: String,
-    pub(super) version: i64,
+    pub version: i64,
     number: i32,
     attempt: Uuid,
     before: Option<i64>,
@@ -45,13 +42,13 @@ pub(super) struct ChangeRow {
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum AnnouncedChange {
+pub enum AnnouncedChange {
     Coupon(AnnouncedCoupon),
     AuditEvent(AnnouncedEvent),
 }
 
 impl AnnouncedChange {
-    pub(super) fn of_coupon(&self) -> Option<&AnnouncedCoupon> {
+    pub fn of_coupon(&self) -> Option<&AnnouncedCoupon> {
         match self {
             AnnouncedChange::Coupon(change) => Some(change),
             AnnouncedChange::AuditEvent(_) => None,
@@ -59,7 +56,7 @@ impl AnnouncedChange {
     }
 
     /// Its place among the rows of its slot and shard.
-    pub(super) fn place(&self) -> ShardRow {
+    pub fn place(&self) -> ShardRow {
         match self {
             AnnouncedChange::Coupon(change) => change.place(),
             AnnouncedChange::AuditEvent(audit_event) => audit_event.place(),
@@ -68,30 +65,54 @@ impl AnnouncedChange {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct AnnouncedCoupon {
-    pub(super) slot: i64,
+pub struct AnnouncedCoupon {
+    pub slot: i64,
     /// In which its writer put it.
-    pub(super) own_slot: i64,
-    pub(super) code: Code,
-    pub(super) version: u64,
+    pub own_slot: i64,
+    pub code: Code,
+    pub version: u64,
     /// Of its event in the history of the coupon; 0 of a hold.
-    pub(super) number: i32,
-    pub(super) attempt: Uuid,
+    pub number: i32,
+    pub attempt: Uuid,
     /// The version that it replaces.
-    pub(super) before: u64,
-    pub(super) kind: CouponEventKind,
-    pub(super) at: Millis,
-    pub(super) actor: Actor,
-    pub(super) operation: Uuid,
-    pub(super) owner: Owner,
+    pub before: u64,
+    pub kind: CouponEventKind,
+    pub at: Millis,
+    pub actor: Actor,
+    pub operation: Uuid,
+    pub owner: Owner,
     user: Option<String>,
     reference: Option<String>,
     reason: Option<String>,
     until: Option<Millis>,
     /// The partition in which the coupon has the version `before`.
-    pub(super) day: Day,
+    pub day: Day,
     /// Whether the coupon says that another index row of the same write is the one that counts.
-    pub(super) is_repeat: bool,
+    pub is_repeat: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct AnnouncedEvent {
+    pub code: Code,
+    pub revision: i64,
+    pub number: i32,
+    pub attempt: Uuid,
+    pub at: Millis,
+    pub actor: Actor,
+    pub reason: Option<Reason>,
+    pub event: AuditEvent,
+}
+
+impl AnnouncedEvent {
+    pub fn place(&self) -> ShardRow {
+        let (version, number) = (self.revision.unsigned_abs(), self.number);
+        ShardRow { code: self.code.clone(), version, number }
+    }
+
+    /// The same for every reader.
+    pub fn event_id(&self) -> Uuid {
+        named_at(self.at, &format!("{} {}", self.attempt, self.number))
+    }
 }
 
 impl ChangeRow {
@@ -102,15 +123,15 @@ impl ChangeRow {
     }
 
     /// The slot in which its writer put it.
-    pub(super) fn own_slot(&self) -> i64 {
+    pub fn own_slot(&self) -> i64 {
         self.moved_from.unwrap_or(self.slot)
     }
 
-    pub(super) fn moved_to(self, slot: i64) -> ChangeRow {
+    pub fn moved_to(self, slot: i64) -> ChangeRow {
         ChangeRow { slot, moved_from: Some(self.own_slot()), ..self }
     }
 
-    pub(super) fn found(self) -> Result<AnnouncedChange> {
+    pub fn found(self) -> Result<AnnouncedChange> {
         match &self.changes {
             Some(_) => self.audit_event().map(AnnouncedChange::AuditEvent),
             None => self.announced().map(AnnouncedChange::Coupon),
@@ -177,16 +198,16 @@ impl ChangeRow {
 }
 
 impl AnnouncedCoupon {
-    pub(super) fn place(&self) -> ShardRow {
+    pub fn place(&self) -> ShardRow {
         ShardRow { code: self.code.clone(), version: self.version, number: self.number }
     }
 
-    pub(super) fn event_type(&self) -> &'static str {
+    pub fn event_type(&self) -> &'static str {
         EventType::Coupon(self.kind).as_str()
     }
 
     /// The name of its event: the same for each row of the change and each reader.
-    pub(super) fn event_id(&self) -> Uuid {
+    pub fn event_id(&self) -> Uuid {
         // An archived coupon does not tell the versions of its events.
         let which = match self.number {
             0 => signed(self.version),
@@ -195,7 +216,7 @@ impl AnnouncedCoupon {
         named_at(self.at, &format!("{} {which} {}", self.code, self.operation))
     }
 
-    pub(super) fn happened(self) -> Result<CouponHappened> {
+    pub fn happened(self) -> Result<CouponHappened> {
         Ok(CouponHappened {
             code: self.code,
             owner: self.owner,
@@ -209,10 +230,10 @@ impl AnnouncedCoupon {
     }
 }
 
-impl CqlStore {
+impl CqlSession {
     /// Rows of one slot and shard behind `after` in their order, and whether there may be more. All
     /// rows of one place, or none.
-    pub(super) async fn changes_behind(
+    pub async fn changes_behind(
         &self,
         (slot, shard): (i64, i32),
         after: Option<&ShardRow>,
@@ -230,8 +251,7 @@ impl CqlStore {
                        WHERE shard = ? AND slot = ? \
                        AND (code, version, number) > (?, ?, ?) LIMIT ?";
             let values = (shard, slot, code, version, number, limit);
-            let rows: Vec<ChangeRow> =
-                self.session.rows(StatementProfile::Bulk, cql, values).await?;
+            let rows: Vec<ChangeRow> = self.rows(StatementProfile::Bulk, cql, values).await?;
             let is_all = (rows.len() as i64) < i64::from(limit);
             // No coupon has a code that is none, so nothing can come of its row.
             let placed = rows.into_iter().filter_map(|row| Some((row.place().ok()?, row)));
@@ -249,18 +269,18 @@ impl CqlStore {
         }
     }
 
-    pub(super) async fn changes_of(
+    pub async fn changes_of(
         &self,
         shard: i32,
         slots: &[i64],
         code: &Code,
     ) -> Result<Vec<AnnouncedCoupon>> {
-        let rows = self.rows_of(shard, slots, code).await?.into_iter();
+        let rows = self.change_rows(shard, slots, code).await?.into_iter();
         // Those of an audit event are not of the coupon, even if somebody imported a code that is the hash of its name.
         rows.filter(|row| row.changes.is_none()).map(ChangeRow::announced).collect()
     }
 
-    pub(super) async fn rows_of(
+    pub async fn change_rows(
         &self,
         shard: i32,
         slots: &[i64],
@@ -270,19 +290,14 @@ impl CqlStore {
                    operation, campaign_id, batch_id, user_id, reference, reason, until, \
                    expiry_day, changes, moved_from FROM change \
                    WHERE shard = ? AND slot IN ? AND code = ?";
-        self.session.rows(StatementProfile::Bulk, cql, (shard, slots, code.as_str())).await
+        self.rows(StatementProfile::Bulk, cql, (shard, slots, code.as_str())).await
     }
 
     /// Of some slots, those that have rows, with their shards, in their order.
-    pub(super) async fn slots_with_changes(
-        &self,
-        slots: &[i64],
-        shards: i32,
-    ) -> Result<Vec<(i64, i32)>> {
+    pub async fn slots_with_changes(&self, slots: &[i64], shards: i32) -> Result<Vec<(i64, i32)>> {
         let reads = (0..shards).map(|shard| async move {
             let cql = "SELECT slot FROM change WHERE shard = ? AND slot IN ? PER PARTITION LIMIT 1";
-            let rows: Vec<(i64,)> =
-                self.session.rows(StatementProfile::Bulk, cql, (shard, slots)).await?;
+            let rows: Vec<(i64,)> = self.rows(StatementProfile::Bulk, cql, (shard, slots)).await?;
             Result::<Vec<(i64, i32)>>::Ok(rows.into_iter().map(|(slot,)| (slot, shard)).collect())
         });
         let found: Vec<Vec<(i64, i32)>> = bounded_join(AT_ONCE, reads).await?;
@@ -290,4 +305,11 @@ impl CqlStore {
         found.sort_unstable();
         Ok(found)
     }
+}
+
+/// A UUID of the seventh version that is the same for the same event.
+fn named_at(at: Millis, event: &str) -> Uuid {
+    let mut random = [0; 10];
+    random.copy_from_slice(&xxh3_128(event.as_bytes()).to_le_bytes()[..10]);
+    Builder::from_unix_timestamp_millis(at.0.unsigned_abs(), &random).into_uuid()
 }
