@@ -101,6 +101,10 @@ impl Engine {
                             "the store was restored from a backup: what happened behind \
                              next_cursor, and you may have read, did not survive"
                         }
+                        FeedGone::Moved => {
+                            "the store was moved: its events begin anew at next_cursor, and events \
+                             before that you have not read are gone"
+                        }
                     };
                     return Ok(EventsAnswer::Gone { detail, go_on });
                 }

@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use coupon::code::Code;
 use coupon::time::Millis;
 use hot::inventory::{ClaimItem, Importer, Item, Pass, RowIs, RowItem, Vanishing};
-use hot::settings::LONG_CODES;
+use hot::settings::{FEED_EPOCH, FEED_EPOCHS_BEFORE, LONG_CODES};
 use hot::{HotError, bounded_join};
 use uuid::Uuid;
 
@@ -68,7 +68,10 @@ impl CqlStore {
             Item::Entry(it) => self.put_entry(it, pass).await,
             Item::Claim(it) => self.put_claim(it).await,
             Item::Vanishing(it) => self.put_vanishing(it).await,
-            Item::Setting { name: LONG_CODES, value } => self.session.set(LONG_CODES, value).await,
+            Item::Setting {
+                name: name @ (LONG_CODES | FEED_EPOCH | FEED_EPOCHS_BEFORE),
+                value,
+            } => self.session.set(name, value).await,
             Item::Setting { name, value } => self.raise_setting(name, parsed(name, value)?).await,
             Item::IndexRow(_) | Item::Unreadable(_) => Err(never_copied(item)),
         }

@@ -11,6 +11,7 @@ use hot::feed::{
     COUPON_EVENT_KINDS, CouponHappened, Feed, FeedEvent, FeedGone, FeedPage, FeedRead, FeedStart,
     Happened,
 };
+use hot::settings::{FEED_EPOCH, FEED_EPOCHS_BEFORE};
 use rusqlite::{Result as SqlResult, types::ValueRef};
 use rusqlite::{Row, params};
 use uuid::Builder;
@@ -23,13 +24,6 @@ use crate::txn::Txn;
 use crate::txn::audit::{entry, select_audit};
 use crate::txn::events::{OF_AUDIT, number_of};
 use crate::{Result, SqliteHot, settings};
-
-/// The setting with the epoch, 16 hexadecimal digits.
-pub(crate) const EPOCH: &str = "feed_epoch";
-
-/// The setting with the epochs before, and the number of the last event of each that is still here:
-/// `EPOCH-NUMBER`, oldest first, separated by blanks.
-const EPOCHS_BEFORE: &str = "feed_epochs_before";
 
 /// Most epochs that are remembered. A store is restored a few times in its life.
 const EPOCHS_MAX: usize = 64;
@@ -85,7 +79,7 @@ impl Feed for SqliteHot {
 }
 
 fn page(txn: &Txn<'_>, from: &FeedStart, limit: usize) -> SqlResult<FeedRead> {
-    let epoch = txn.setting(EPOCH)?.ok_or_else(|| damaged(EPOCH, "there is none"))?;
+    let epoch = txn.setting(FEED_EPOCH)?.ok_or_else(|| damaged(FEED_EPOCH, "there is none"))?;
     let end = |sql: &str| txn.one::<Option<i64>>(sql, []);
     let oldest = end("SELECT min(number) FROM event")?.map_or(0, |number| number - 1);
     let newest = end("SELECT max(number) FROM event")?.unwrap_or(0);
@@ -133,7 +127,7 @@ fn page(txn: &Txn<'_>, from: &FeedStart, limit: usize) -> SqlResult<FeedRead> {
 
 /// The number of the last event of an earlier epoch that is still here.
 fn last_of(txn: &Txn<'_>, epoch: &str) -> SqlResult<Option<i64>> {
-    let before = txn.setting(EPOCHS_BEFORE)?.unwrap_or_default();
+    let before = txn.setting(FEED_EPOCHS_BEFORE)?.unwrap_or_default();
     let mut before = before.split_whitespace().filter_map(EventCursor::parse);
     Ok(before.find(|it| it.epoch == epoch).map(|it| it.number))
 }
@@ -199,11 +193,11 @@ pub(crate) fn forget(txn: &Txn<'_>, before: Millis, up_to: i64) -> SqlResult<usi
 
 pub(crate) fn begin_epoch(txn: &Txn<'_>) -> SqlResult<()> {
     let newest: i64 = txn.one("SELECT coalesce(max(number), 0) FROM event", [])?;
-    let old = txn.setting(EPOCH)?.unwrap_or_default();
-    let before = txn.setting(EPOCHS_BEFORE)?.unwrap_or_default();
+    let old = txn.setting(FEED_EPOCH)?.unwrap_or_default();
+    let before = txn.setting(FEED_EPOCHS_BEFORE)?.unwrap_or_default();
     let mut before: Vec<String> = before.split_whitespace().map(str::to_owned).collect();
     before.push(EventCursor { epoch: &old, number: newest, check: None }.text());
     let skipped = before.len().saturating_sub(EPOCHS_MAX);
-    settings::set(txn, EPOCHS_BEFORE, &before[skipped..].join(" "))?;
-    txn.run("UPDATE setting SET value = lower(hex(randomblob(8))) WHERE name = ?1", [EPOCH])
+    settings::set(txn, FEED_EPOCHS_BEFORE, &before[skipped..].join(" "))?;
+    txn.run("UPDATE setting SET value = lower(hex(randomblob(8))) WHERE name = ?1", [FEED_EPOCH])
 }

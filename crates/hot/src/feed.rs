@@ -271,6 +271,8 @@ pub enum FeedGone {
     TooOld,
     /// The store was restored: what the reader saw behind the place to go on from did not survive.
     Restored,
+    /// The cursor is of the store of which this one is a copy.
+    Moved,
 }
 
 /// The feed of a store.

@@ -16,7 +16,9 @@ use coupon::coupon::Coupon;
 use coupon::ids::{CampaignId, UserId};
 use coupon::time::Day;
 
-use crate::settings::{COLD_BEGUN, COLD_COMMITTED, LONG_CODES, SERIAL_FLOOR};
+use crate::settings::{
+    COLD_BEGUN, COLD_COMMITTED, FEED_EPOCH, FEED_EPOCHS_BEFORE, LONG_CODES, SERIAL_FLOOR,
+};
 use crate::{Facts, HotError};
 pub use checksums::ItemSum;
 pub use copying::{Compared, Copied, CopyError, compare, copy};
@@ -65,8 +67,9 @@ pub const COPIED: [Table; 9] = [
     Table::Settings,
 ];
 
-/// The settings that are copied. Their names are the same in every store, and each only ever rises.
-pub const COPIED_SETTINGS: [&str; 4] = [LONG_CODES, SERIAL_FLOOR, COLD_BEGUN, COLD_COMMITTED];
+/// The settings that are copied. Their names are the same in every store. Numbers only ever rise.
+pub const COPIED_SETTINGS: [&str; 6] =
+    [LONG_CODES, SERIAL_FLOOR, COLD_BEGUN, COLD_COMMITTED, FEED_EPOCH, FEED_EPOCHS_BEFORE];
 
 impl Table {
     /// One word for it.

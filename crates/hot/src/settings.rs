@@ -12,5 +12,11 @@ pub const COLD_BEGUN: &str = "cold_begun";
 /// The highest version of the cold tier that was seen committed.
 pub const COLD_COMMITTED: &str = "cold_committed";
 
+/// The epoch of the event feed of one machine. A copy keeps that of its source, whose cursors it knows by it.
+pub const FEED_EPOCH: &str = "feed_epoch";
+
+/// The epochs before, and where each ended: `EPOCH-NUMBER`, oldest first, separated by blanks.
+pub const FEED_EPOCHS_BEFORE: &str = "feed_epochs_before";
+
 /// A write that is only timed writes this.
 pub const TOUCHED_AT: &str = "touched_at";

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coupon::campaign::Campaign;
+use hot::feed::{FeedGone, FeedRead, FeedStart};
 use hot::inventory::{
     COPIED, Compared, Copied, CopyError, CopySource, Importer, Inventory, Pages, Table, compare,
     copy,
@@ -175,6 +176,49 @@ async fn at_work_after_it() {
     let kit = Kit::new(cluster, archive);
     world.goes_on(&kit).await;
     world.the_rest_is_given(&kit).await;
+}
+
+/// Also one that an earlier epoch of the source has given, and one whose last word is a number.
+#[tokio::test(start_paused = true)]
+async fn a_cursor_of_the_source_is_gone() {
+    let archive = Arc::<MemoryArchive>::default();
+    let (from, _folder) = sqlite(&archive);
+    let kit = Kit::new(Arc::clone(&from) as _, Arc::clone(&archive));
+    let campaign = kit.draft();
+    kit.stocked(&campaign, 3).await;
+    let read = async |store: &dyn HotStore, start: FeedStart| {
+        store.feed().expect("events").events(start, 10).await.unwrap()
+    };
+    let mut cursors = Vec::new();
+    for issue in ["a", "b"] {
+        kit.issued(&campaign, &kit.user("ann"), issue).await;
+        let FeedRead::Page(page) = read(&*from, FeedStart::Oldest).await else { panic!("{issue}") };
+        cursors.push(page.next);
+        from.begin_feed_epoch().await.unwrap();
+    }
+    let to = simulated_cluster(9, &archive).await;
+    for pass in ["first", "again"] {
+        copied(&*from, &*to).await;
+        let (early, late) = (cursors[0].clone(), cursors[1].clone());
+        let epoch = early.split('-').next().unwrap();
+        let rows = [
+            ("of an early epoch", early.clone(), true),
+            ("of the last one", late, true),
+            ("as ours look", format!("{epoch}-7-12"), true),
+            ("of no store", "0123456789abcdef-7-12".to_owned(), false),
+            ("none", "x".to_owned(), false),
+        ];
+        for (name, cursor, want) in rows {
+            match read(&*to, FeedStart::After(cursor)).await {
+                FeedRead::Gone { why: FeedGone::Moved, go_on } if want => {
+                    let next = read(&*to, FeedStart::After(go_on)).await;
+                    assert!(matches!(next, FeedRead::Page(_)), "{pass}: {name}: {next:?}");
+                }
+                FeedRead::Unknown if !want => {}
+                other => panic!("{pass}: {name}: {other:?}"),
+            }
+        }
+    }
 }
 
 /// Stops after each step that writes to the target, and goes on; while the source is at work.

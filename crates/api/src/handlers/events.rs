@@ -87,7 +87,7 @@ impl EventParams {
 /// and 32 for one caller.
 ///
 /// Events are kept for `events_keep`, seven days by default. If you come later, or if the store was
-/// restored from a backup, the answer is CURSOR_GONE, with the cursor to go on from.
+/// restored from a backup or moved, the answer is CURSOR_GONE, with the cursor to go on from.
 #[utoipa::path(
     get, path = "/v1/events", tag = "events", params(EventParams),
     responses((status = 200, body = FeedBody, description = "Some events, oldest first"))

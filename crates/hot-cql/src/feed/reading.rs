@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use async_trait::async_trait;
 use hot::HotError;
 use hot::feed::{Feed, FeedEvent, FeedGone, FeedPage, FeedRead, FeedStart};
+use hot::settings::{FEED_EPOCH, FEED_EPOCHS_BEFORE};
 use tokio::time::Instant;
 
 use super::MARGIN_MS;
@@ -56,8 +57,16 @@ impl Feed for CqlStore {
         let now = self.now_of_cluster().await?;
         feed.ahead.store(epochs.ahead_at(now), Ordering::Relaxed);
         let end = feed.slot_at(now - MARGIN_MS);
-        let position = match start(feed, &epochs, from, now, end) {
+        let position = match start(feed, &epochs, &from, now, end) {
             Ok(position) => position,
+            Err(FeedRead::Unknown) if self.is_of_source(&from).await? => {
+                let oldest = start(feed, &epochs, &FeedStart::Oldest, now, end);
+                let gone = |oldest: FeedPosition| {
+                    let go_on = oldest.cursor(&epochs.epoch);
+                    FeedRead::Gone { why: FeedGone::Moved, go_on }
+                };
+                return Ok(oldest.map_or_else(|read| read, gone));
+            }
             Err(read) => return Ok(read),
         };
         let mut walk =
@@ -75,6 +84,19 @@ impl Feed for CqlStore {
 }
 
 impl CqlStore {
+    /// Whether a cursor is of the store from which this one was copied.
+    async fn is_of_source(&self, from: &FeedStart) -> Result<bool> {
+        let FeedStart::After(cursor) = from else { return Ok(false) };
+        let epoch = cursor.split('-').next();
+        for name in [FEED_EPOCH, FEED_EPOCHS_BEFORE] {
+            let epochs = self.session.setting(name).await?.unwrap_or_default();
+            if epochs.split_whitespace().any(|of| of.split('-').next() == epoch) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// The time by the clock of this process, after it was compared: a mark that is ahead would make
     /// every writer wait for it.
     async fn now_of_cluster(&self) -> Result<i64> {
@@ -115,7 +137,7 @@ impl CqlStore {
 fn start(
     feed: &FeedState,
     epochs: &FeedEpochs,
-    from: FeedStart,
+    from: &FeedStart,
     now: i64,
     end: i64,
 ) -> std::result::Result<FeedPosition, FeedRead> {
@@ -130,7 +152,7 @@ fn start(
         FeedStart::Oldest => Ok(FeedPosition::at(oldest)),
         FeedStart::Newest => Ok(FeedPosition::at(end)),
         FeedStart::After(text) => {
-            let Some((epoch, position)) = FeedPosition::parse(&text) else {
+            let Some((epoch, position)) = FeedPosition::parse(text) else {
                 return Err(FeedRead::Unknown);
             };
             if epoch != epochs.epoch {
