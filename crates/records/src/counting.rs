@@ -39,7 +39,7 @@ pub(crate) fn sums_part(campaign: &str) -> RecordPart {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SumRow {
     pub(crate) sum: Activity,
-    counted_to: Option<String>,
+    pub(crate) counted_to: Option<String>,
 }
 
 impl SumRow {
@@ -51,7 +51,7 @@ impl SumRow {
         Ok(SumRow { sum, counted_to: Some(counted_to).filter(|cursor| !cursor.is_empty()) })
     }
 
-    fn value(&self) -> Vec<u8> {
+    pub(crate) fn value(&self) -> Vec<u8> {
         let Activity { issued, redeemed, cancelled } = self.sum;
         let sums = [issued, redeemed, cancelled].map(|sum| ordered(sum.cast_signed()));
         [sums.as_flattened(), self.counted_to.as_deref().unwrap_or_default().as_bytes()].concat()

@@ -12,6 +12,7 @@ mod activity;
 mod audit;
 mod audit_log;
 mod audit_rows;
+mod bringing;
 mod count_task;
 mod counting;
 mod keys;
@@ -29,6 +30,8 @@ use audit_log::EntryLog;
 use count_task::CountTask;
 use counting::EventCounter;
 use redemption_index::RedemptionIndex;
+
+pub use bringing::{bring_audit, bring_counts};
 
 type Result<T, E = HotError> = std::result::Result<T, E>;
 

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coupon::campaign::Campaign;
+use hot::audit::{Audit, AuditEntry};
 use hot::feed::{FeedGone, FeedRead, FeedStart};
 use hot::inventory::{
     COPIED, Compared, Copied, CopyError, CopySource, Importer, Inventory, Pages, Table, compare,
@@ -25,9 +26,10 @@ use hot::inventory::{
 };
 use hot::{Fact, Facts, HotStore};
 use hot_conformance::Case;
-use hot_conformance::kit::{Kit, MemoryArchive, NOW, extend_days, keys};
+use hot_conformance::kit::{Kit, MemoryArchive, NOW, extend_days, keys, redeem};
 use hot_cql::{self as cql, CqlHot};
 use hot_sqlite::{SqliteHot, SqliteOptions};
+use records::{bring_audit, bring_counts};
 use simulated::ClusterFixture;
 use stops::{SmallPages, StoppingTarget};
 use tempfile::TempDir;
@@ -176,6 +178,50 @@ async fn at_work_after_it() {
     let kit = Kit::new(cluster, archive);
     world.goes_on(&kit).await;
     world.the_rest_is_given(&kit).await;
+}
+
+/// The counts and the audit of all, and of each campaign.
+#[tokio::test(start_paused = true)]
+async fn counts_and_the_audit() {
+    let archive = Arc::<MemoryArchive>::default();
+    let (from, _folder) = sqlite(&archive);
+    let kit = Kit::new(Arc::clone(&from) as _, Arc::clone(&archive));
+    let campaigns = [kit.draft(), kit.draft()];
+    for campaign in &campaigns {
+        kit.stocked(campaign, 5).await;
+    }
+    let to = simulated_cluster(10, &archive).await;
+    for (issue, pass) in ["first", "again"].into_iter().enumerate() {
+        for campaign in &campaigns[issue..] {
+            let user = kit.user("ann");
+            let code = kit.issued(campaign, &user, pass).await;
+            kit.done(&code, redeem(&user, pass)).await;
+        }
+        copied(&*from, &*to).await;
+        let tables = to.tables();
+        let [(counts, audit), (counts_there, audit_there)] = [&*from as &dyn HotStore, &*to]
+            .map(|store| (store.activities().expect("counts"), store.audit().expect("an audit")));
+        assert!(bring_audit(audit, &*tables).await.unwrap() >= 4, "{pass}");
+        for id in [None].into_iter().chain(campaigns.iter().map(|it| Some(it.id.clone()))) {
+            bring_counts(counts, &*tables, id.as_ref()).await.unwrap();
+            let want = counts.activity(id.clone(), 0, i64::MAX).await.unwrap();
+            assert!(!want.is_empty(), "{pass}: {id:?}");
+            let found = counts_there.activity(id.clone(), 0, i64::MAX).await.unwrap();
+            assert_eq!(found, want, "{pass}: {id:?}");
+            let all = async |audit: &dyn Audit| {
+                let entries = audit.audit(id.clone(), None, 100).await.unwrap();
+                entries.into_iter().map(|it| it.entry).collect::<Vec<_>>()
+            };
+            let (want, found) = (all(audit).await, all(audit_there).await);
+            assert!(!want.is_empty(), "{pass}: {id:?}");
+            // The list of all is by time, and the kit does everything at one instant.
+            let sorted = |mut entries: Vec<AuditEntry>| {
+                entries.sort_by_key(|entry| format!("{entry:?}"));
+                entries
+            };
+            assert_eq!(sorted(found), sorted(want), "{pass}: {id:?}");
+        }
+    }
 }
 
 /// Also one that an earlier epoch of the source has given, and one whose last word is a number.

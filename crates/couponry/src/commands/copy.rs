@@ -5,10 +5,11 @@ mod stores;
 use clap::Args;
 use command_line::{CommandProgress, WorkKind};
 use cql_session::KeyspaceAddress;
-use hot::inventory::{self, Compared, Copied, CopyError};
-use hot::{Fact, Facts};
+use hot::inventory::{self, Compared, Copied, CopyError, Item, Pages, Table};
+use hot::{Fact, Facts, HotStore};
 use hot_cql::CqlHot;
 use hot_sqlite::SqliteHot;
+use records::{bring_audit, bring_counts};
 
 use self::stores::SourceFolder;
 use crate::failure::{CliError, Ended};
@@ -18,10 +19,10 @@ use crate::settings::Settings;
 
 /// Copy a hot store from a data folder to a cluster
 ///
-/// Copies coupons with their versions and events, holders, names of requests, stock, terms and
-/// accounts; not the cold tier, which both stores use (--cold), nor webhooks, the people and saved
-/// queries of the console, the audit, and how far readers and notices are. Only reads the source.
-/// The target must be empty, or made by an earlier run of the same copy. An interrupted run continues
+/// Copies coupons with their versions and events, holders, names of requests, stock, terms,
+/// accounts, the counts by day and the audit; not the cold tier, which both stores use (--cold), nor
+/// webhooks, orders of archived coupons, the people and saved queries of the console, and how far
+/// readers and notices are. Only reads the source. The target must be empty, or made by an earlier run of the same copy. An interrupted run continues
 /// where it stopped. Nothing copies a cluster back to a folder.
 ///
 /// First run it with --live while `serve` runs on the source, as often as you like: each pass
@@ -83,6 +84,7 @@ pub(crate) async fn run(settings: &Settings, args: &CopyArgs) -> Result<Ended, C
     }
     may_be_copied(from, target).await?;
     output::say(&copied(from, to).await?)?;
+    output::say(&records(from, to).await?)?;
     if args.live {
         return output::done(
             "later changes are not copied: end `serve`, then run the same without --live",
@@ -139,6 +141,26 @@ async fn copied(from: &SqliteHot, to: &CqlHot) -> Result<String, CliError> {
         }
     })?;
     Ok(summary(&copied))
+}
+
+/// Brings the counts and the audit, and says what is left behind.
+async fn records(from: &SqliteHot, to: &CqlHot) -> Result<String, CliError> {
+    let tables = to.tables();
+    let entries = bring_audit(from, &*tables).await?;
+    bring_counts(from, &*tables, None).await?;
+    let mut campaigns = Pages::to_copy(from, Table::Campaigns);
+    while let Some(items) = campaigns.next().await? {
+        for item in items {
+            if let Item::Campaign(it) = item {
+                bring_counts(from, &*tables, Some(&it.terms.id)).await?;
+            }
+        }
+    }
+    Ok(format!(
+        "brought the counts by day and {} entries of the audit; not copied: webhooks, orders of archived \
+         coupons, people and saved queries of the console, and how far readers and notices are",
+        thousands(entries)
+    ))
 }
 
 /// # Errors
