@@ -22,8 +22,9 @@ use crate::settings::Settings;
 /// Copies coupons with their versions and events, holders, names of requests, stock, terms,
 /// accounts, the counts by day and the audit; not the cold tier, which both stores use (--cold), nor
 /// webhooks, orders of archived coupons, the people and saved queries of the console, and how far
-/// readers and notices are. Only reads the source. The target must be empty, or made by an earlier run of the same copy. An interrupted run continues
-/// where it stopped. Nothing copies a cluster back to a folder.
+/// readers and notices are. Only reads the source. The target must be empty, or made by an earlier
+/// run of the same copy. An interrupted run continues where it stopped. Nothing copies a cluster
+/// back to a folder.
 ///
 /// First run it with --live while `serve` runs on the source, as often as you like: each pass
 /// copies what has changed since. Then stop every `serve`, `compact` and `import`, and run it once
