@@ -9,6 +9,7 @@
 
 mod about;
 mod accounts;
+pub mod announcement;
 mod clock;
 mod cluster;
 mod connect_error;

@@ -1,29 +1,20 @@
 //! The index rows of a change, written before it.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use coupon::code::Code;
-use coupon::coupon::Coupon;
-use coupon::ids::{Actor, OperationId};
-use coupon::time::Day;
 use hot::HotError;
-use hot::feed::{CouponEventKind, CouponStep, EventType, steps};
-use scylla::value::{CqlDate, CqlTimestamp, MaybeUnset};
-use scylla::{DeserializeValue, SerializeRow, SerializeValue};
+use scylla::value::CqlTimestamp;
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::CqlStore;
-use crate::values::{date, instant, signed, uuid};
+use cql_session::announcement::{CouponAnnouncement, NEW_CHANGE};
 use cql_session::{Cas, FeedMarks, Result, StatementProfile};
 
 /// How often a change that came too late for its slot is announced in a later one.
 pub(crate) const TRIES: u32 = 10;
-
-/// Versions of a coupon whose writes its row names, some 45 bytes each; most coupons have three.
-pub(crate) const MADE: u64 = 32;
 
 /// The one CQL partition of a table that has one.
 pub(crate) const PART: i32 = 0;
@@ -82,132 +73,6 @@ impl FeedState {
 
 pub(crate) fn slot_of(now_ms: i64) -> i64 {
     now_ms.div_euclid(SLOT_MS)
-}
-
-/// The type `made`.
-#[derive(Clone, Debug, PartialEq, Eq, SerializeValue, DeserializeValue)]
-pub(crate) struct MadeValue {
-    pub(crate) version: i64,
-    pub(crate) attempt: Uuid,
-    /// `None` of a write that has no index row.
-    pub(crate) slot: Option<i64>,
-}
-
-/// The place of a version in the column `made`.
-pub(crate) fn place_of(version: u64) -> i32 {
-    i32::try_from(version % MADE).unwrap_or(0)
-}
-
-/// What the row of a coupon says of the write `attempt`, which makes every version behind `before`.
-pub(crate) fn made_by(
-    attempt: Uuid,
-    slot: Option<i64>,
-    before: &Coupon,
-    after: &Coupon,
-) -> BTreeMap<i32, MadeValue> {
-    let versions = (before.version() + 1..=after.version()).rev().take(MADE as usize);
-    let made = |version| (place_of(version), MadeValue { version: signed(version), attempt, slot });
-    versions.map(made).collect()
-}
-
-/// The index rows of one write of a coupon.
-pub(crate) struct CouponAnnouncement<'a> {
-    before: &'a Coupon,
-    steps: Vec<(i32, CouponStep<'a>)>,
-    operation: Uuid,
-    expiry_day: Day,
-    attempt: Uuid,
-    /// Where they are, once they are written.
-    slot: Option<i64>,
-}
-
-impl<'a> CouponAnnouncement<'a> {
-    /// Of a change by `actor` of a coupon in the partition `day`; `None` if it is no event.
-    pub(crate) fn of(
-        before: &'a Coupon,
-        after: &'a Coupon,
-        operation: OperationId,
-        actor: &'a Actor,
-        (day, attempt): (Day, Uuid),
-    ) -> Option<CouponAnnouncement<'a>> {
-        let mut number = i32::try_from(before.events().len()).unwrap_or(i32::MAX);
-        let mut numbered = |step: CouponStep<'a>| {
-            let is_hold = matches!(step.kind, CouponEventKind::Held | CouponEventKind::Released);
-            number += i32::from(!is_hold);
-            // A line of an import makes two events in one version.
-            let version = step.version.min(after.version());
-            (if is_hold { 0 } else { number }, CouponStep { version, ..step })
-        };
-        let steps: Vec<_> = steps(before, after, actor).into_iter().map(&mut numbered).collect();
-        let (operation, expiry_day, slot) = (uuid(operation), day, None);
-        (!steps.is_empty()).then_some(CouponAnnouncement {
-            before,
-            steps,
-            operation,
-            expiry_day,
-            attempt,
-            slot,
-        })
-    }
-
-    pub(crate) fn slot(&self) -> Option<i64> {
-        self.slot
-    }
-
-    fn rows(&self, shard: i32, slot: i64, ttl: i32) -> Vec<NewChange<'_>> {
-        let genesis = self.before.genesis();
-        let row = |(number, step): &'_ (i32, CouponStep<'a>)| NewChange {
-            ttl,
-            before: signed(self.before.version()),
-            kind: EventType::Coupon(step.kind).as_str(),
-            at: instant(step.at),
-            actor: step.actor.as_str().to_owned(),
-            operation: self.operation,
-            campaign_id: genesis.campaign.as_str(),
-            batch_id: genesis.batch.as_str(),
-            user_id: MaybeUnset::from_option(step.user.map(ToString::to_string)),
-            reference: MaybeUnset::from_option(step.reference.map(str::to_owned)),
-            reason: MaybeUnset::from_option(step.reason.map(str::to_owned)),
-            until: MaybeUnset::from_option(step.until.map(instant)),
-            expiry_day: date(self.expiry_day),
-            shard,
-            slot,
-            code: self.before.code().as_str(),
-            version: signed(step.version),
-            number: *number,
-            attempt: self.attempt,
-        };
-        self.steps.iter().map(row).collect()
-    }
-}
-
-const NEW_CHANGE: &str = "UPDATE change USING TTL :ttl SET before = ?, kind = ?, at = ?, actor = ?, \
-    operation = ?, campaign_id = ?, batch_id = ?, user_id = ?, reference = ?, reason = ?, until = ?, \
-    expiry_day = ? WHERE shard = ? AND slot = ? AND code = ? AND version = ? AND number = ? \
-    AND attempt = ?";
-
-/// A row of `change`. It is written once: a null is left unset.
-#[derive(Clone, SerializeRow)]
-struct NewChange<'a> {
-    ttl: i32,
-    before: i64,
-    kind: &'a str,
-    at: CqlTimestamp,
-    actor: String,
-    operation: Uuid,
-    campaign_id: &'a str,
-    batch_id: &'a str,
-    user_id: MaybeUnset<String>,
-    reference: MaybeUnset<String>,
-    reason: MaybeUnset<String>,
-    until: MaybeUnset<CqlTimestamp>,
-    expiry_day: CqlDate,
-    shard: i32,
-    slot: i64,
-    code: &'a str,
-    version: i64,
-    number: i32,
-    attempt: Uuid,
 }
 
 impl CqlStore {

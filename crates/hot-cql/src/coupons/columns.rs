@@ -10,8 +10,8 @@ use scylla::SerializeRow;
 use scylla::value::{CqlDate, CqlTimestamp, MaybeUnset};
 use uuid::Uuid;
 
-use crate::announcing::MadeValue;
 use crate::values::{EventValue, HoldValue, date, events_behind, instant, signed, uuid};
+use cql_session::announcement::MadeValue;
 
 /// What a row adds to `made`; unset if the store keeps no events.
 pub(crate) type MadeColumn = MaybeUnset<BTreeMap<i32, MadeValue>>;

@@ -16,8 +16,8 @@ use super::columns::{ChangedColumns, LaterRow, MadeColumn, NewRow};
 use super::resolution::{WriteResolution, resolved};
 use super::{CouponKeyColumns, CqlCoupon, GenesisColumns, Written};
 use crate::CqlStore;
-use crate::announcing::{CouponAnnouncement, MadeValue, made_by};
 use crate::values::signed;
+use cql_session::announcement::{CouponAnnouncement, MadeValue, made_by};
 use cql_session::{Cas, Resolutions, Result, StatementProfile};
 
 impl CqlStore {
@@ -216,7 +216,7 @@ impl<'a> RowWrite<'a> {
     }
 
     fn made(&self) -> BTreeMap<i32, MadeValue> {
-        let slot = self.news.as_ref().and_then(CouponAnnouncement::slot);
+        let slot = self.news.as_ref().and_then(|news| news.slot);
         made_by(self.attempt, slot, &self.before.coupon, self.after)
     }
 }

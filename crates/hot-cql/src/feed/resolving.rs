@@ -15,9 +15,9 @@ use hot::{HotError, Tier, bounded_join};
 use scylla::DeserializeRow;
 
 use crate::CqlStore;
-use crate::announcing::{MADE, MadeValue, place_of};
 use crate::coupons::{CouponTrace, CqlCoupon, Written};
 use crate::values::{EventValue, date, signed, uuid};
+use cql_session::announcement::{MADE, MadeValue, place_of};
 use cql_session::feed_changes::{AnnouncedChange, AnnouncedCoupon};
 use cql_session::{Result, StatementProfile};
 
