@@ -11,6 +11,11 @@
 //! one process or in several.
 //!
 //! A cluster is killed, not drained, when it is dropped. Its data goes with it.
+//!
+//! With `COUPONRY_CLUSTER_NODES` nothing is started: the suites use the nodes at these addresses, and
+//! leave them running. They are not taken in turns, so such a run needs `--test-threads=1`.
+
+mod given;
 
 use std::fmt::{self, Display};
 use std::io::{self, BufRead, BufReader, Write};
@@ -18,6 +23,8 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use testengines::{Engine, not_run, this_suite};
+
+use crate::given::GivenControl;
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/engines/cassandra");
 
@@ -42,7 +49,14 @@ pub const STEADY_PATIENCE: u32 = 10;
 #[derive(Debug)]
 pub struct TestCluster {
     addresses: String,
-    script: Mutex<ClusterScript>,
+    control: ClusterControl,
+}
+
+/// Who obeys commands.
+#[derive(Debug)]
+enum ClusterControl {
+    Started(Mutex<ClusterScript>),
+    Given(GivenControl),
 }
 
 /// A command for a node failed, for this reason.
@@ -115,10 +129,24 @@ impl TestCluster {
         TestCluster::start_with(nodes, &STEADY)
     }
 
+    /// As [`TestCluster::start`] with three nodes, whose clocks are so many seconds ahead or behind.
+    ///
+    /// # Panics
+    /// As [`TestCluster::start`], and without a C compiler.
+    pub fn start_with_clocks(ahead: [i64; 3]) -> Option<TestCluster> {
+        let ahead = ahead.map(|seconds| seconds.to_string()).join(",");
+        TestCluster::start_with(3, &[("COUPONRY_CASSANDRA_CLOCKS", &ahead)])
+    }
+
     fn start_with(nodes: usize, settings: &[(&str, &str)]) -> Option<TestCluster> {
         let suite = this_suite();
         if !Engine::CASSANDRA.is_asked_for(&suite) {
             return None;
+        }
+        if let Some(given) = given::from_environment(nodes) {
+            let (addresses, control) =
+                given.unwrap_or_else(|why| Engine::CASSANDRA.is_missing(&suite, &why));
+            return Some(TestCluster { addresses, control: ClusterControl::Given(control) });
         }
         let mut command = Command::new(SCRIPT);
         command.args(["run", &nodes.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -129,7 +157,7 @@ impl TestCluster {
         if let Some(addresses) = line.strip_prefix("ready ") {
             return Some(TestCluster {
                 addresses: addresses.to_owned(),
-                script: Mutex::new(script),
+                control: ClusterControl::Started(Mutex::new(script)),
             });
         }
         let ended = script.process.wait().unwrap_or_else(|error| panic!("{SCRIPT}: {error}"));
@@ -195,16 +223,40 @@ impl TestCluster {
         self.tell("thaw", node).map(drop)
     }
 
+    /// Drops all packets between a node and the other nodes. Clients reach it.
+    ///
+    /// # Errors
+    /// There is no such node, it does not run, or this machine cannot do it.
+    pub fn cut(&self, node: usize) -> Result<(), Failed> {
+        self.tell("cut", node).map(drop)
+    }
+
+    /// Drops all packets from clients to a node. The other nodes reach it.
+    ///
+    /// # Errors
+    /// As [`TestCluster::cut`].
+    pub fn hide(&self, node: usize) -> Result<(), Failed> {
+        self.tell("hide", node).map(drop)
+    }
+
+    /// Ends both. Returns when the node answers.
+    ///
+    /// # Errors
+    /// There is no such node, it does not run, or it does not answer in time.
+    pub fn join(&self, node: usize) -> Result<(), Failed> {
+        self.tell("join", node).map(drop)
+    }
+
     fn tell(&self, verb: &str, node: usize) -> Result<String, Failed> {
         let command = format!("{verb} {node}");
-        // A test that panicked here left no half of a command.
-        let mut script = self.script.lock().unwrap_or_else(PoisonError::into_inner);
-        let said = script.ask(&command).map_err(|error| error.to_string()).and_then(|line| {
-            let ok = line.strip_prefix("ok ").map(str::to_owned);
-            ok.ok_or_else(|| {
-                line.strip_prefix("failed ").unwrap_or("the script is gone").to_owned()
-            })
-        });
+        let said = match &self.control {
+            ClusterControl::Given(control) => control.ask(verb, node),
+            ClusterControl::Started(script) => {
+                // A test that panicked here left no half of a command.
+                let mut script = script.lock().unwrap_or_else(PoisonError::into_inner);
+                script.tell(&command)
+            }
+        };
         said.map_err(|reason| Failed { command, reason })
     }
 }
@@ -221,6 +273,13 @@ impl ClusterScript {
         let mut process = command.spawn()?;
         let says = process.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
         Ok(ClusterScript { process, says: BufReader::new(says) })
+    }
+
+    /// What it says, or why it failed.
+    fn tell(&mut self, command: &str) -> Result<String, String> {
+        let line = self.ask(command).map_err(|error| error.to_string())?;
+        let ok = line.strip_prefix("ok ").map(str::to_owned);
+        ok.ok_or_else(|| line.strip_prefix("failed ").unwrap_or("the script is gone").to_owned())
     }
 
     fn ask(&mut self, command: &str) -> io::Result<String> {
