@@ -27,8 +27,9 @@ const LEASE_PART: u64 = 64;
 const LEASE_MAX: u64 = 4_096;
 
 /// ... unless a batch would need more leases than this: each one that ends leaves a tombstone in
-/// the CQL partition of its batch, and a read fails at 100,000 of them.
-const LEASES_MAX: u64 = 50_000;
+/// the CQL partition of its batch. Each further lease reads all of them, a quarter of a second for
+/// 50,000, and a read fails at 100,000.
+const LEASES_MAX: u64 = 10_000;
 
 /// Most codes of a lease, which a process keeps in memory, some 100 bytes each.
 const LEASE_CODES_MAX: u64 = 1 << 17;
@@ -159,22 +160,24 @@ mod tests {
 
     #[test]
     fn a_batch_has_fewer_leases_than_a_partition_takes_tombstones() {
-        // Codes, and the most that one lease has of them.
+        // Codes, the most that one lease has of them, and the most leases.
         let rows = [
-            (1, 1),
-            (130, 2),
-            (1_000_000, 4_096),
-            (100_000_000, 4_096),
-            (1_000_000_000, 20_000),
-            (5_000_000_000, 100_000),
+            (1, 1, 1),
+            (130, 2, 130),
+            (1_000_000, 4_096, 1_000),
+            (25_000_000, 4_096, 7_000),
+            (100_000_000, 10_000, 11_000),
+            (1_000_000_000, 100_000, 11_000),
+            (10_000_000_000, 1 << 17, 78_000),
         ];
-        for (count, largest) in rows {
+        for (count, largest, most_leases) in rows {
             let (mut left, mut leases, mut most) = (count, 0, 0);
             while left > 0 {
                 let size = lease_size(count, left);
                 assert!(size <= LEASE_CODES_MAX, "{count}");
                 (left, leases, most) = (left - size, leases + 1, most.max(size));
             }
+            assert!(leases <= most_leases, "{count}: {leases} leases");
             assert!(leases < TOMBSTONES_MAX, "{count}: {leases} leases");
             assert_eq!(most, largest, "{count}");
         }
