@@ -271,9 +271,11 @@ impl ImportRound<'_> {
     async fn enter_days(&self, lines: &[&ImportLine]) -> Result<HashSet<Day>> {
         let days: BTreeSet<Day> =
             lines.iter().map(|line| Day::expiry_day_of(line.expires_at)).collect();
+        // A file is read as it comes: nobody knows how many lines of a day follow.
+        let coupons = lines.len() as u64;
         let mut closing = HashSet::new();
         for day in days {
-            if self.store.enter(day, &self.here.terms, None).await?.is_err() {
+            if self.store.enter(day, &self.here.terms, None, coupons).await?.is_err() {
                 closing.insert(day);
             }
         }

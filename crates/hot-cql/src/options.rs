@@ -14,7 +14,8 @@ pub const EVENTS_KEEP: Duration = Duration::from_secs(7 * 86_400);
 #[derive(Clone, Debug)]
 pub struct CqlOptions {
     pub connection: ConnectionSettings,
-    /// Bits that name a bucket of a new partition. A partition keeps its number.
+    /// Bits that name a bucket of a new partition; more if its first batch is large. A partition keeps
+    /// its number.
     pub bucket_bits: u8,
     /// So much two clocks may differ: other processes wait so much longer for a hold to end.
     pub clock_bound_ms: i64,

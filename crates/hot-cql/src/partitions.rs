@@ -11,8 +11,13 @@ use scylla::value::{CqlDate, CqlTimestamp};
 
 use super::CqlStore;
 use super::values::{date, day, instant, millis};
+use crate::spread::PARTITION_ROWS;
 use cql_session::{Result, StatementProfile};
 use hot::protocol::seal_after;
+
+/// Most bits of a partition, whatever somebody says that they will bring to it: each bucket is sealed by
+/// a conditional write, also if nobody draws its coupons. At three billion coupons, 46,000 in a bucket.
+const BUCKET_BITS_MAX: u8 = 16;
 
 /// The partition takes no more coupons.
 #[derive(Debug)]
@@ -127,6 +132,13 @@ impl CqlStore {
         Ok(Some(plan.bits()))
     }
 
+    /// The bits of a new plan for so many coupons.
+    pub(super) fn bits_for(&self, coupons: u64) -> u8 {
+        let buckets = coupons.div_ceil(PARTITION_ROWS).next_power_of_two().ilog2();
+        let bits = u8::try_from(buckets).unwrap_or(BUCKET_BITS_MAX).min(BUCKET_BITS_MAX);
+        bits.max(self.options.bucket_bits)
+    }
+
     /// The bucket of a code; `None` if the partition has no plan, and so no rows.
     pub(super) async fn bucket(&self, of: Day, code: &Code) -> Result<Option<i32>> {
         Ok(self.bits(of).await?.map(|bits| bucket(code, bits).cast_signed()))
@@ -140,14 +152,16 @@ impl CqlStore {
         }
     }
 
-    /// Called before a campaign's first coupon comes to the partition `of`. Afterwards the plan
-    /// exists, the partition stays open as long as the campaign needs it, and the plan names the
-    /// partition `from`, if a coupon is forwarded from there.
+    /// Called before a campaign's first coupon comes to the partition `of`, with about how many come.
+    /// Afterwards the plan exists, the partition stays open as long as the campaign needs it, and the
+    /// plan names the partition `from`, if a coupon is forwarded from there. If none come yet and there
+    /// is no plan, none is made: those who bring coupons know how many buckets they need.
     pub(super) async fn enter(
         &self,
         of: Day,
         campaign: &Campaign,
         from: Option<Day>,
+        coupons: u64,
     ) -> Result<std::result::Result<(), ClosingPartition>> {
         let wanted = seal_after(of, campaign);
         let mut attempts = self.attempts("the plan of a partition");
@@ -155,7 +169,10 @@ impl CqlStore {
         loop {
             let _lock = attempts.looked(self.write_locks.lock(("day", of)).await)?;
             let Some(plan) = attempts.looked(self.plan(StatementProfile::Read, of).await)? else {
-                let bits = i32::from(self.options.bucket_bits);
+                if coupons == 0 {
+                    return Ok(Ok(()));
+                }
+                let bits = i32::from(self.bits_for(coupons));
                 // The first writer decides the bits: two numbers would give a coupon two rows.
                 let cql = "UPDATE partition_plan SET bucket_bits = ?, seal_after = ?, entered = ? \
                            WHERE expiry_day = ? IF bucket_bits = null";

@@ -134,7 +134,8 @@ impl CqlStore {
         {
             return Ok(Some(Refusal::NameTaken));
         }
-        if self.enter(campaign.expiry_day(), campaign, None).await?.is_err() {
+        let coupons = new.first_batch.as_ref().map_or(0, |order| order.count);
+        if self.enter(campaign.expiry_day(), campaign, None, coupons).await?.is_err() {
             return Ok(Some(Refusal::ExpiryDayClosed));
         }
         let Some(order) = &new.first_batch else { return Ok(None) };

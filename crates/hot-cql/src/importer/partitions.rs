@@ -3,6 +3,7 @@
 use coupon::time::Day;
 use hot::bounded_join;
 use hot::inventory::PartitionItem;
+use hot::protocol::SERIAL_GAP;
 
 use super::{AT_ONCE, LONG_AGO};
 use crate::CqlStore;
@@ -30,7 +31,8 @@ impl CqlStore {
             Some(bits) => (bits, false),
             // Of an emptied partition nothing is left but its seal: one bucket is enough.
             None if it.emptied => (0, true),
-            None => (self.options.bucket_bits, true),
+            // A restore skips whole gaps.
+            None => (self.bits_for(next_serial % SERIAL_GAP), true),
         };
         // Each of these values only rises, and its write time with it.
         if is_new {
