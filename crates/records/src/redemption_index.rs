@@ -27,10 +27,15 @@ const REDEEMED: RecordKind = RecordKind { name: "redemption", sync: RecordSync::
 /// The partitions of a campaign that may have redemptions.
 const HOURS: RecordKind = RecordKind { name: "redeemed_hour", sync: RecordSync::Later };
 
-/// Over how many partitions the redemptions of an hour are spread: at 800 a second 90,000 rows in each.
-const SHARDS: u64 = 32;
+/// Over how many partitions the redemptions of an hour are spread: the first ones, then more when those are full. At
+/// 70,000 a second, 32,768 rows in each.
+const LEVELS: [u64; 3] = [32, 512, 8_192];
 
-/// Hours that are listed in one partition: of 30 days, 23,000 rows at most.
+/// Redemptions that a process enters in a partition of a level before it goes on to the next one. Another process
+/// that enters as many, after a restart for example, makes it 65,536.
+const SHARD_ROWS: u64 = 32_768;
+
+/// Hours that are listed in one partition: of 30 days, 23,000 rows at up to 290 redemptions a second.
 const SPAN_HOURS: i64 = 720;
 
 const HOUR_MS: i64 = 3_600_000;
@@ -74,8 +79,11 @@ pub(crate) struct HourShard {
 }
 
 impl HourShard {
-    pub(crate) fn of(at: Millis, code: &Code) -> HourShard {
-        let shard = xxh3_64(code.as_str().as_bytes()) % SHARDS;
+    /// Where the next redemption goes of an hour that has `entered` ones. Readers look wherever an hour has rows, so
+    /// two processes may put the same one into two partitions.
+    fn of(at: Millis, code: &Code, entered: u64) -> HourShard {
+        let (first, shards) = level_of(entered);
+        let shard = first + xxh3_64(code.as_str().as_bytes()) % shards;
         HourShard { hour: hour_of(at), shard: shard.cast_signed() }
     }
 
@@ -91,6 +99,17 @@ impl HourShard {
         let ([hour, shard], _) = numbers(key)?;
         Ok(HourShard { hour, shard })
     }
+}
+
+/// The number of the first partition of a level, and how many the level has.
+fn level_of(entered: u64) -> (u64, u64) {
+    let (mut first, mut shards, mut full) = (0, LEVELS[0], LEVELS[0] * SHARD_ROWS);
+    for more in &LEVELS[1..] {
+        if entered >= full {
+            (first, shards, full) = (first + shards, *more, full + more * SHARD_ROWS);
+        }
+    }
+    (first, shards)
 }
 
 /// A row: when it was redeemed, the tie, and the code.
@@ -135,12 +154,14 @@ pub(crate) struct RedemptionIndex {
     listed: Mutex<HashMap<(String, HourShard), Instant>>,
     /// How often this process has entered an order lately, by its hash.
     entered: Mutex<HashMap<i64, u16>>,
+    /// How many redemptions it has entered lately, by campaign and hour.
+    in_hour: Mutex<HashMap<(String, i64), u64>>,
 }
 
 impl RedemptionIndex {
     pub(crate) fn new(tables: Arc<dyn Tables>, orders_keep: Option<Duration>) -> RedemptionIndex {
-        let (listed, entered) = (Mutex::default(), Mutex::default());
-        RedemptionIndex { tables, orders_keep, listed, entered }
+        let (listed, entered, in_hour) = (Mutex::default(), Mutex::default(), Mutex::default());
+        RedemptionIndex { tables, orders_keep, listed, entered, in_hour }
     }
 
     pub(crate) fn has_orders(&self) -> bool {
@@ -182,7 +203,8 @@ impl RedemptionIndex {
             let key = row_key(at, hot::tie(code).cast_signed(), code.as_str());
             for campaign in [campaign, ALL_CAMPAIGNS] {
                 let row = RecordPut::new(key.clone(), []).kept_for(KEEP);
-                by_partition.entry((campaign, HourShard::of(at, code))).or_default().push(row);
+                let shard = HourShard::of(at, code, self.count(campaign, hour_of(at)));
+                by_partition.entry((campaign, shard)).or_default().push(row);
             }
         }
         let writes = by_partition.into_iter().map(|((campaign, hour), rows)| async move {
@@ -194,6 +216,17 @@ impl RedemptionIndex {
             Ok(())
         });
         bounded_join(AT_ONCE, writes).await.map(|_: Vec<()>| ())
+    }
+
+    /// How many redemptions of an hour this process has entered; counts one more.
+    fn count(&self, campaign: &str, hour: i64) -> u64 {
+        let Ok(mut in_hour) = self.in_hour.lock() else { return 0 };
+        if in_hour.len() >= REMEMBERED_MAX {
+            in_hour.clear();
+        }
+        let count = in_hour.entry((campaign.to_owned(), hour)).or_default();
+        *count += 1;
+        *count - 1
     }
 
     async fn list_hour(&self, campaign: &str, hour: HourShard) -> Result<()> {
@@ -223,5 +256,31 @@ impl RedemptionIndex {
             std::str::from_utf8(&row.key).map_err(damaged)?.parse().map_err(damaged)
         };
         rows.iter().map(code).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows of a partition that may be deleted before the engine forgets them.
+    const TOMBSTONES_MAX: u64 = 100_000;
+
+    #[test]
+    fn no_partition_of_an_hour_is_too_large() {
+        // Redemptions a second for an hour, and over how many partitions they are spread.
+        let rows = [(1, 32), (290, 32), (800, 544), (4_900, 544), (20_000, 8_736), (70_000, 8_736)];
+        for (rate, want) in rows {
+            let mut on_level = BTreeMap::new();
+            for entered in (0..rate * 3_600).step_by(100) {
+                *on_level.entry(level_of(entered)).or_insert(0) += 100;
+            }
+            assert_eq!(on_level.keys().map(|(_, shards)| shards).sum::<u64>(), want, "{rate}");
+            for ((first, shards), entered) in on_level {
+                // Another process has entered as many.
+                let most = 2 * entered / shards;
+                assert!(most < TOMBSTONES_MAX, "{rate}: {most} rows in each from {first} on");
+            }
+        }
     }
 }

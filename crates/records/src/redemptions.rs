@@ -87,6 +87,8 @@ impl StoreRecords {
         let rows = read.iter().flatten().map(|row| index_row(&row.key));
         let mut rows: Vec<IndexRow> = rows.collect::<Result<_>>()?;
         rows.sort_unstable_by(|one, other| other.cmp(one));
+        // The same in two partitions. A partition has each once, so those that are left fill the page if there are more.
+        rows.dedup();
         rows.truncate(limit);
         Ok(rows)
     }

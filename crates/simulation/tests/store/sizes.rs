@@ -1,0 +1,89 @@
+//! How large the CQL partitions of a store on the simulated cluster become.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use coupon::campaign::Campaign;
+use coupon::time::Millis;
+use hot::redemptions::RedemptionQuery;
+use hot::HotStore;
+use hot_conformance::kit::{Kit, MemoryArchive, NOW, give, redeem};
+use hot_cql::{CqlHot, CqlOptions};
+use crate::simulated::ClusterFixture;
+
+const ROWS_MAX: u64 = 100_000;
+
+async fn opened() -> (Arc<CqlHot>, Kit) {
+    let options = CqlOptions { bucket_bits: 4, clock_bound_ms: 0, ..ClusterFixture::options() };
+    let archive = Arc::new(MemoryArchive::default());
+    let hot = ClusterFixture::calm(1).process(options, Arc::clone(&archive) as _, None).await;
+    let kit = Kit::new(Arc::clone(&hot) as Arc<dyn HotStore>, archive);
+    (hot, kit)
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_buckets_of_a_day_follow_its_coupons() {
+    let (_, kit) = opened().await;
+    // Coupons of the first batch of a day, and the bits of its buckets.
+    let rows: [(&str, u64, u8); 5] = [
+        ("a few: the least that is set up", 3, 4),
+        ("as many as the least takes", 16 << 16, 4),
+        ("one more", (16 << 16) + 1, 5),
+        ("30 % of ten billion", 3_000_000_000, 16),
+        ("ten billion that perhaps nobody draws: each bucket has to be sealed", 10_000_000_000, 16),
+    ];
+    for (name, coupons, want) in rows {
+        let campaign = kit.draft();
+        kit.create(&campaign).await;
+        kit.mint(&campaign, coupons).await;
+        let bits = kit.hot.bucket_bits(campaign.expiry_day()).await.unwrap();
+        assert_eq!(bits, Some(want), "{name}");
+        assert!(coupons > 3_000_000_000 || coupons >> want < ROWS_MAX, "{name}");
+        // A later batch does not move a code to another bucket.
+        kit.mint(&campaign, 3_000_000_000).await;
+        let later = kit.hot.bucket_bits(campaign.expiry_day()).await.unwrap();
+        assert_eq!(later, Some(want), "{name}, and more of them later");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_redemption_in_two_partitions_is_listed_once() {
+    let (hot, kit) = opened().await;
+    let campaign = Campaign { per_user_limit: None, ..kit.draft() };
+    let codes = kit.stocked(&campaign, 3).await;
+    let ann = kit.user("ann");
+    for code in &codes {
+        kit.done(code, give(&ann, None)).await;
+        kit.done(code, redeem(&ann, "order")).await;
+    }
+    let list = kit.hot.redemptions().expect("it has records");
+    let listed = async |limit| {
+        let (campaign, before) = (Some(campaign.id.clone()), NOW.plus_days(1));
+        let query = RedemptionQuery { campaign, from: Millis(0), before, after: None, limit };
+        let page = list.redemptions(query).await.unwrap();
+        page.rows.iter().map(|row| row.snapshot.coupon.code().clone()).collect::<Vec<_>>()
+    };
+    let mut once = listed(10).await;
+    while once.len() < codes.len() {
+        // The feed has an event some seconds later, by the clock of the cluster.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        once = listed(10).await;
+    }
+
+    // Another process has counted more of this hour, and enters them one level higher.
+    let higher = |shard: &mut [u8]| shard[7] += 100;
+    let cql = "SELECT kind, part, key, value FROM record";
+    type Row = (String, Vec<u8>, Vec<u8>, Option<Vec<u8>>);
+    let rows: Vec<Row> = hot.session().scan(cql, ()).await.unwrap();
+    for (kind, mut part, mut key, value) in rows {
+        match kind.as_str() {
+            "redemption" => higher(&mut part[8..16]),
+            "redeemed_hour" => higher(&mut key[8..16]),
+            _ => continue,
+        }
+        let cql = "INSERT INTO record (kind, part, key, value) VALUES (?, ?, ?, ?)";
+        hot.session().write(cql, (kind, part, key, value)).await.unwrap();
+    }
+    assert_eq!(listed(10).await, once);
+    assert_eq!(listed(2).await, once[..2], "and a page is full with as many");
+}
