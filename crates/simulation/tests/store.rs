@@ -10,7 +10,7 @@ mod copies;
 mod feed;
 #[path = "store/marks.rs"]
 mod marks;
-#[path = "store/sizes.rs"]
-mod sizes;
 #[path = "common/simulated.rs"]
 mod simulated;
+#[path = "store/sizes.rs"]
+mod sizes;

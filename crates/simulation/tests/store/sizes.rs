@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::simulated::ClusterFixture;
 use coupon::campaign::Campaign;
 use coupon::time::Millis;
-use hot::redemptions::RedemptionQuery;
 use hot::HotStore;
+use hot::redemptions::RedemptionQuery;
 use hot_conformance::kit::{Kit, MemoryArchive, NOW, give, redeem};
 use hot_cql::{CqlHot, CqlOptions};
-use crate::simulated::ClusterFixture;
 
 const ROWS_MAX: u64 = 100_000;
 
