@@ -15,6 +15,7 @@ mod cluster;
 mod connect_error;
 mod connection;
 mod copies;
+pub mod coupon_columns;
 pub mod coupon_values;
 mod driver;
 mod engine;

@@ -56,7 +56,8 @@ pub(crate) struct CouponRow {
 #[cfg(test)]
 impl CouponRow {
     pub(crate) fn of(coupon: &Coupon, operation: OperationId) -> CouponRow {
-        use crate::values::{date, events_behind, instant, signed};
+        use crate::values::{date, instant, signed};
+        use cql_session::coupon_values::events_behind;
 
         let genesis = coupon.genesis();
         CouponRow {

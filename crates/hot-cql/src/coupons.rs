@@ -1,6 +1,5 @@
 //! Finding one coupon: its row, wherever it was forwarded to, or its copy in cold.
 
-mod columns;
 mod forwarding;
 mod resolution;
 mod trace;
@@ -20,7 +19,9 @@ use crate::CqlStore;
 use crate::campaigns::CampaignHere;
 use crate::coupon_row::{CouponRow, coupon_rows, disagreement};
 use crate::values::date;
-pub(crate) use columns::{ChangedColumns, CouponKeyColumns, GenesisColumns, PLAIN_ROW, PlainRow};
+pub(crate) use cql_session::coupon_columns::{
+    ChangedColumns, CouponKeyColumns, GenesisColumns, PLAIN_ROW, PlainRow,
+};
 use cql_session::{Result, StatementProfile};
 pub(crate) use trace::CouponTrace;
 pub(crate) use writing::begun;

@@ -12,12 +12,12 @@ use hot::protocol::{is_stock, partition_after};
 use scylla::value::MaybeUnset;
 use uuid::Uuid;
 
-use super::columns::{ChangedColumns, LaterRow, MadeColumn, NewRow};
 use super::resolution::{WriteResolution, resolved};
 use super::{CouponKeyColumns, CqlCoupon, GenesisColumns, Written};
 use crate::CqlStore;
 use crate::values::signed;
 use cql_session::announcement::{CouponAnnouncement, MadeValue, made_by};
+use cql_session::coupon_columns::{ChangedColumns, LaterRow, MadeColumn, NewRow};
 use cql_session::{Cas, Resolutions, Result, StatementProfile};
 
 impl CqlStore {

@@ -10,52 +10,53 @@ use scylla::SerializeRow;
 use scylla::value::{CqlDate, CqlTimestamp, MaybeUnset};
 use uuid::Uuid;
 
-use crate::values::{EventValue, HoldValue, date, events_behind, instant, signed, uuid};
-use cql_session::announcement::MadeValue;
+use crate::announcement::MadeValue;
+use crate::coupon_values::{EventValue, HoldValue, events_behind};
+use crate::values::{date, instant, signed, uuid};
 
 /// What a row adds to `made`; unset if the store keeps no events.
-pub(crate) type MadeColumn = MaybeUnset<BTreeMap<i32, MadeValue>>;
+pub type MadeColumn = MaybeUnset<BTreeMap<i32, MadeValue>>;
 
 #[derive(SerializeRow)]
-pub(super) struct NewRow<'a> {
+pub struct NewRow<'a> {
     #[scylla(flatten)]
-    pub(super) change: ChangedColumns<'a>,
-    pub(super) made: MadeColumn,
+    pub change: ChangedColumns<'a>,
+    pub made: MadeColumn,
     #[scylla(flatten)]
-    pub(super) genesis: GenesisColumns<'a>,
+    pub genesis: GenesisColumns<'a>,
     #[scylla(flatten)]
-    pub(super) key: CouponKeyColumns<'a>,
+    pub key: CouponKeyColumns<'a>,
 }
 
 #[derive(SerializeRow)]
-pub(super) struct LaterRow<'a> {
+pub struct LaterRow<'a> {
     #[scylla(flatten)]
-    pub(super) change: ChangedColumns<'a>,
-    pub(super) made: MadeColumn,
+    pub change: ChangedColumns<'a>,
+    pub made: MadeColumn,
     #[scylla(flatten)]
-    pub(super) key: CouponKeyColumns<'a>,
-    pub(super) before: i64,
+    pub key: CouponKeyColumns<'a>,
+    pub before: i64,
 }
 
 /// What a plain write puts, over any row that is older than `written`.
 #[derive(Clone, SerializeRow)]
-pub(crate) struct PlainRow<'a> {
-    pub(crate) written: i64,
+pub struct PlainRow<'a> {
+    pub written: i64,
     #[scylla(flatten)]
-    pub(crate) change: ChangedColumns<'a>,
+    pub change: ChangedColumns<'a>,
     #[scylla(flatten)]
-    pub(crate) genesis: GenesisColumns<'a>,
+    pub genesis: GenesisColumns<'a>,
     #[scylla(flatten)]
-    pub(crate) key: CouponKeyColumns<'a>,
+    pub key: CouponKeyColumns<'a>,
 }
 
-pub(crate) const PLAIN_ROW: &str = "UPDATE coupon USING TIMESTAMP :written SET version = ?, \
+pub const PLAIN_ROW: &str = "UPDATE coupon USING TIMESTAMP :written SET version = ?, \
     state = ?, holder = ?, expires_at = ?, hold = ?, events = events + ?, operation = ?, \
     modified_at = ?, forward_to = ?, campaign_id = ?, batch_id = ?, valid_from = ?, \
     made_expires_at = ?, created_at = ? WHERE expiry_day = ? AND bucket = ? AND code = ?";
 
 #[derive(Clone, SerializeRow)]
-pub(crate) struct GenesisColumns<'a> {
+pub struct GenesisColumns<'a> {
     campaign_id: &'a str,
     batch_id: &'a str,
     valid_from: CqlTimestamp,
@@ -64,7 +65,7 @@ pub(crate) struct GenesisColumns<'a> {
 }
 
 impl<'a> GenesisColumns<'a> {
-    pub(crate) fn of(genesis: &'a Genesis) -> GenesisColumns<'a> {
+    pub fn of(genesis: &'a Genesis) -> GenesisColumns<'a> {
         GenesisColumns {
             campaign_id: genesis.campaign.as_str(),
             batch_id: genesis.batch.as_str(),
@@ -76,14 +77,14 @@ impl<'a> GenesisColumns<'a> {
 }
 
 #[derive(Clone, SerializeRow)]
-pub(crate) struct CouponKeyColumns<'a> {
+pub struct CouponKeyColumns<'a> {
     expiry_day: CqlDate,
     bucket: i32,
     code: &'a str,
 }
 
 impl<'a> CouponKeyColumns<'a> {
-    pub(crate) fn of(day: Day, bucket: i32, code: &'a Code) -> CouponKeyColumns<'a> {
+    pub fn of(day: Day, bucket: i32, code: &'a Code) -> CouponKeyColumns<'a> {
         CouponKeyColumns { expiry_day: date(day), bucket, code: code.as_str() }
     }
 }
@@ -91,21 +92,21 @@ impl<'a> CouponKeyColumns<'a> {
 /// The columns that every change writes. A null that stays null is left unset: writing it would
 /// leave a tombstone.
 #[derive(Clone, SerializeRow)]
-pub(crate) struct ChangedColumns<'a> {
-    pub(crate) version: i64,
-    pub(crate) state: &'a str,
-    pub(crate) holder: MaybeUnset<Option<&'a str>>,
+pub struct ChangedColumns<'a> {
+    pub version: i64,
+    pub state: &'a str,
+    pub holder: MaybeUnset<Option<&'a str>>,
     expires_at: CqlTimestamp,
-    pub(crate) hold: MaybeUnset<Option<HoldValue>>,
+    pub hold: MaybeUnset<Option<HoldValue>>,
     events: MaybeUnset<BTreeMap<i32, EventValue>>,
     operation: Option<Uuid>,
     modified_at: CqlTimestamp,
-    pub(crate) forward_to: MaybeUnset<CqlDate>,
+    pub forward_to: MaybeUnset<CqlDate>,
 }
 
 impl<'a> ChangedColumns<'a> {
     /// Of a coupon that replaces `before`, or nothing.
-    pub(crate) fn of(
+    pub fn of(
         coupon: &'a Coupon,
         before: Option<&Coupon>,
         operation: Option<OperationId>,
