@@ -155,8 +155,9 @@ fn the_pages_lead_to_files(data: &Data, release: &Path) {
             let of_path = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
             let name = text[at..].split(|c: char| !of_path(c)).next().unwrap_or_default();
             let name = name.trim_end_matches(['.', '/']);
-            // Only a checkout makes releases.
-            let is_for_checkouts = ["deploy/release", "deploy/commit"].contains(&name);
+            // Only a checkout makes releases and has the tests.
+            let for_checkouts = ["deploy/release", "deploy/commit", "deploy/scylla-check"];
+            let is_for_checkouts = for_checkouts.contains(&name);
             if !is_for_checkouts && !folder.join(name).exists() {
                 wrong_links.push(format!("{}: {name} is not there", page.display()));
             }
