@@ -60,6 +60,7 @@ pub(super) const STEPS: &[StepRow] = &[
     StepRow::of("feed: change is announced", "UPDATE change USING TTL :ttl"),
     StepRow::of("feed: audit event is announced", "UPDATE change USING TTL ? SET kind"),
     StepRow::of("feed: slot is marked", "INSERT INTO feed_progress"),
+    StepRow::of("feed: slots follow a mark", "UPDATE feed SET ahead"),
     StepRow::of("feed: is begun", "UPDATE feed SET epoch = ?, began"),
     // Campaigns and batches.
     StepRow::of(
