@@ -14,7 +14,7 @@ use scylla::value::CqlTimestamp;
 use tokio::time::timeout;
 
 use crate::clock::{ClockReading, NODE_CLOCK_TIMEOUT, ahead_of};
-use crate::copies::{NOTED_AT, confirmed_in};
+use crate::copies::{COMMENT, NOTED_AT, REPLICATION, confirmed_in};
 use crate::results::unread;
 use crate::{CopyCounts, CqlEngine, CqlSession, OwnedRow, Result, damaged, now_ms};
 
@@ -87,10 +87,9 @@ pub(crate) async fn copies(
     session: &CqlSession,
     keyspace: &str,
 ) -> Result<(CopyCounts, CopyCounts)> {
-    let cql = "SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = ?";
-    let replication: Option<BTreeMap<String, String>> = session.value(cql, (keyspace,)).await?;
-    let cql = "SELECT comment FROM system_schema.tables WHERE keyspace_name = ? AND table_name = ?";
-    let comment: Option<String> = session.value(cql, (keyspace, NOTED_AT)).await?;
+    let replication: Option<BTreeMap<String, String>> =
+        session.value(REPLICATION, (keyspace,)).await?;
+    let comment: Option<String> = session.value(COMMENT, (keyspace, NOTED_AT)).await?;
     let confirmed = confirmed_in(&comment.unwrap_or_default());
     Ok((copies_of(replication.unwrap_or_default()), confirmed))
 }

@@ -13,6 +13,12 @@ use crate::{CqlSession, Result};
 /// The table whose comment has the confirmed copies, as `copies dc1:3 dc2:3`.
 pub(crate) const NOTED_AT: &str = "setting";
 
+pub(crate) const REPLICATION: &str =
+    "SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = ?";
+
+pub(crate) const COMMENT: &str =
+    "SELECT comment FROM system_schema.tables WHERE keyspace_name = ? AND table_name = ?";
+
 /// Copies of each row, by data centre.
 pub type CopyCounts = BTreeMap<String, u32>;
 

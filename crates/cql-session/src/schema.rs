@@ -9,7 +9,7 @@ use hot::HotError;
 use scylla::client::session::Session;
 
 use crate::about::copies_of;
-use crate::copies::{NOTED_AT, comment_of};
+use crate::copies::{COMMENT, NOTED_AT, REPLICATION, comment_of};
 use crate::results::unread;
 use crate::{
     ConnectError, ConnectionSettings, CqlEngine, CqlSession, OwnedRow, engine_of, rows_of,
@@ -159,9 +159,7 @@ impl Keyspace {
     /// Confirms that every node was repaired since the number of copies changed. Returns the comments from before and
     /// from now on.
     pub async fn confirm_copies(&self) -> Result<(String, String), HotError> {
-        let cql =
-            "SELECT comment FROM system_schema.tables WHERE keyspace_name = ? AND table_name = ?";
-        let rows: Vec<(String,)> = select(&self.session, cql, (&self.name, NOTED_AT)).await?;
+        let rows: Vec<(String,)> = select(&self.session, COMMENT, (&self.name, NOTED_AT)).await?;
         let before = rows.into_iter().next().map(|(comment,)| comment).unwrap_or_default();
         let comment = self.comment().await?;
         let (name, text) = (&self.name, comment.replace('\'', "''"));
@@ -179,8 +177,7 @@ impl Keyspace {
     }
 
     async fn replication(&self) -> Result<Option<BTreeMap<String, String>>, HotError> {
-        let cql = "SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = ?";
-        let rows: Vec<(_,)> = select(&self.session, cql, (&self.name,)).await?;
+        let rows: Vec<(_,)> = select(&self.session, REPLICATION, (&self.name,)).await?;
         Ok(rows.into_iter().next().map(|(replication,)| replication))
     }
 

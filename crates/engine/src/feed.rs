@@ -85,7 +85,7 @@ impl Engine {
             if let (Err(_), FeedStart::After(next)) = (&read, &from)
                 && looked_at > 0
             {
-                // What was read before it is told: the next call gets the error.
+                // Returns what was read before it: the next call gets the error.
                 let (events, next) = (self.printed(events).await?, next.clone());
                 return Ok(EventsAnswer::Events(EventsView { events, next, is_end: false }));
             }

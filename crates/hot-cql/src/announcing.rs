@@ -53,6 +53,11 @@ impl FeedState {
         FeedState { keep, shards: shards.max(1), marks, ahead: AtomicI64::new(0), span }
     }
 
+    /// The oldest instant of which events are kept, in milliseconds since 1970.
+    pub(crate) fn kept_from(&self, now_ms: i64) -> i64 {
+        now_ms.saturating_sub(i64::try_from(self.keep.as_millis()).unwrap_or(i64::MAX))
+    }
+
     /// The slot of an instant of the last minutes, in milliseconds since 1970.
     pub(crate) fn slot_at(&self, at: i64) -> i64 {
         slot_of(at).saturating_add(self.ahead.load(Ordering::Relaxed))

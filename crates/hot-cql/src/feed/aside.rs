@@ -105,8 +105,7 @@ impl CqlStore {
         }
         tracing::warn!(error = %error, rows = rows.len(), "rows of the event feed are put aside");
         let now = self.session.now_ms();
-        let oldest =
-            slot_of(now.saturating_sub(i64::try_from(feed.keep.as_millis()).unwrap_or(i64::MAX)));
+        let oldest = slot_of(feed.kept_from(now));
         let next = feed.slot_at(now).div_euclid(SPAN_SLOTS) + 1;
         for span in (next..).take(TRIES as usize) {
             let slot = span * SPAN_SLOTS;

@@ -141,8 +141,7 @@ fn start(
     now: i64,
     end: i64,
 ) -> std::result::Result<FeedPosition, FeedRead> {
-    let keep = i64::try_from(feed.keep.as_millis()).unwrap_or(i64::MAX);
-    let kept_from = now.saturating_sub(keep);
+    let kept_from = feed.kept_from(now);
     let oldest = slot_of(kept_from).saturating_add(epochs.ahead_at(kept_from)).max(epochs.began);
     let gone = |why, slot| {
         let go_on = FeedPosition::at(slot).cursor(&epochs.epoch);

@@ -169,7 +169,7 @@ impl CqlStore {
         let until = begins.saturating_add(SPAN_SLOTS).min(bounds.end);
         match self.walk_slots(feed, &mut run, until, bounds).await {
             Err(error) if run.to == run.from => Err(error),
-            // What was settled before it is told.
+            // What was settled before it is returned.
             Ok(()) | Err(_) => Ok(run),
         }
     }

@@ -7,7 +7,6 @@ use cql_session::{
     AboutCluster, AboutNode, CLOCK_DIFFERENCE_MAX_MS, CqlEngine, Keyspace, NodeReply,
     SchemaDifference,
 };
-
 use hot::HotError;
 
 use super::{Report, Verdict};
