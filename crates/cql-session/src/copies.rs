@@ -50,6 +50,20 @@ fn differing<'a>(
     all.find(|(_, before, count)| before != count)
 }
 
+/// Why nothing may be written, and what to do: a sentence for operators. Nothing if the copies are confirmed.
+pub(crate) fn refusal_of(
+    confirmed: &CopyCounts,
+    copies: &CopyCounts,
+    datacenter: Option<&str>,
+) -> Option<String> {
+    let (name, before, count) = differing(confirmed, copies, datacenter)?;
+    Some(format!(
+        "{count} copies in {name}, and {before} are confirmed: until every node is repaired a coupon could be redeemed \
+         twice; stop all processes, repair every node, and run `couponry schema repaired`; nothing is written until \
+         then"
+    ))
+}
+
 /// Whether the copies are those that are confirmed, as it was last seen.
 #[derive(Default)]
 pub struct CopyGuard(Mutex<Option<String>>);
@@ -66,13 +80,8 @@ impl CopyGuard {
         datacenter: Option<&str>,
     ) -> Result<()> {
         let (copies, confirmed) = session.copies(keyspace).await?;
-        let refusal = differing(&confirmed, &copies, datacenter).map(|(name, before, count)| {
-            format!(
-                "keyspace {keyspace} has {count} copies in {name}, and {before} are confirmed: until \
-                 every node is repaired a coupon could be redeemed twice; stop all processes, repair \
-                 every node, and run `couponry schema repaired`; nothing is written until then"
-            )
-        });
+        let refusal = refusal_of(&confirmed, &copies, datacenter);
+        let refusal = refusal.map(|why| format!("keyspace {keyspace}: {why}"));
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = refusal;
         Ok(())
     }

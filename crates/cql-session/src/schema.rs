@@ -9,7 +9,7 @@ use hot::HotError;
 use scylla::client::session::Session;
 
 use crate::about::copies_of;
-use crate::copies::{COMMENT, NOTED_AT, REPLICATION, comment_of};
+use crate::copies::{COMMENT, NOTED_AT, REPLICATION, comment_of, confirmed_in, refusal_of};
 use crate::results::unread;
 use crate::{
     ConnectError, ConnectionSettings, CqlEngine, CqlSession, OwnedRow, engine_of, rows_of,
@@ -89,10 +89,10 @@ impl Keyspace {
             done.push(format!("keyspace {name}: {copies} copies in {datacenter}"));
         }
         let there = columns(&self.session, &self.name).await?;
-        let compaction = match &options.compaction {
-            Some(map) => map.clone(),
-            None => compaction(engine_of(&self.session)).to_owned(),
-        };
+        let engine = engine_of(&self.session);
+        let compaction = options.compaction.as_deref().unwrap_or_else(|| compaction(engine));
+        let copies = copies_of(self.replication().await?.unwrap_or_default());
+        let is_repaired = copies.values().all(|count| *count > 1);
         for statement in statements() {
             let name = name_of(&statement).to_owned();
             if there.contains_key(&name) {
@@ -102,10 +102,13 @@ impl Keyspace {
                 &format!("IF NOT EXISTS {name} "),
                 &format!("IF NOT EXISTS {}.{name} ", self.name),
             );
-            let statement = match (is_table(&statement), statement.contains(") WITH ")) {
-                (false, _) => statement,
-                (true, true) => format!("{statement} AND compaction = {compaction}"),
-                (true, false) => format!("{statement} WITH compaction = {compaction}"),
+            let statement = match is_table(&statement) {
+                true => with_options(
+                    &statement,
+                    compaction,
+                    tombstones(engine, &statement, is_repaired),
+                ),
+                false => statement,
             };
             self.run(&statement).await?;
             if name == NOTED_AT {
@@ -138,7 +141,11 @@ impl Keyspace {
             }
         };
         let what = format!("keyspace {}", self.name);
-        found.extend(why.map(|why| SchemaDifference { what, why, mendable: false }));
+        let copies = copies_of(replication);
+        let confirmed = confirmed_in(&self.confirmed().await?);
+        let unconfirmed = refusal_of(&confirmed, &copies, self.datacenter.as_deref());
+        let whys = why.into_iter().chain(unconfirmed);
+        found.extend(whys.map(|why| SchemaDifference { what: what.clone(), why, mendable: false }));
         let there = columns(&self.session, &self.name).await?;
         for what in missing(&there) {
             found.push(SchemaDifference { what, why: "is not there".to_owned(), mendable: true });
@@ -159,15 +166,20 @@ impl Keyspace {
     /// Confirms that every node was repaired since the number of copies changed. Returns the comments from before and
     /// from now on.
     pub async fn confirm_copies(&self) -> Result<(String, String), HotError> {
-        let rows: Vec<(String,)> = select(&self.session, COMMENT, (&self.name, NOTED_AT)).await?;
-        let before = rows.into_iter().next().map(|(comment,)| comment).unwrap_or_default();
+        let before = self.confirmed().await?;
         let comment = self.comment().await?;
         let (name, text) = (&self.name, comment.replace('\'', "''"));
         self.run(&format!("ALTER TABLE {name}.{NOTED_AT} WITH comment = '{text}'")).await?;
         Ok((before, comment))
     }
 
-    /// That of [`NOTED_AT`] for the copies that there are.
+    /// The comment that [`NOTED_AT`] has.
+    async fn confirmed(&self) -> Result<String, HotError> {
+        let rows: Vec<(String,)> = select(&self.session, COMMENT, (&self.name, NOTED_AT)).await?;
+        Ok(rows.into_iter().next().map(|(comment,)| comment).unwrap_or_default())
+    }
+
+    /// The comment for the copies that there are.
     async fn comment(&self) -> Result<String, HotError> {
         Ok(comment_of(&copies_of(self.replication().await?.unwrap_or_default())))
     }
@@ -226,6 +238,24 @@ async fn select<R: OwnedRow>(
     rows_of(session.query_unpaged(cql, values).await.map_err(unread)?)
 }
 
+/// A statement that creates a table, with the options that depend on the engine.
+fn with_options(statement: &str, compaction: &str, tombstones: Option<&str>) -> String {
+    let word = if statement.contains(") WITH ") { "AND" } else { "WITH" };
+    let more = tombstones.map(|map| format!(" AND tombstone_gc = {map}")).unwrap_or_default();
+    format!("{statement} {word} compaction = {compaction}{more}")
+}
+
+/// When ScyllaDB drops tombstones, which is said because its default depends on its release and on tablets: after a
+/// repair, or, in tables where a row that comes back does no harm, after the seconds that the file names. A table of
+/// one copy cannot be repaired and is refused the first.
+fn tombstones(engine: CqlEngine, statement: &str, is_repaired: bool) -> Option<&'static str> {
+    match (engine, statement.contains("gc_grace_seconds")) {
+        (CqlEngine::Cassandra, _) => None,
+        (CqlEngine::Scylla, false) if is_repaired => Some("{'mode': 'repair'}"),
+        (CqlEngine::Scylla, _) => Some("{'mode': 'timeout'}"),
+    }
+}
+
 /// The compaction that suits rows which are changed in place and removed by ranges.
 fn compaction(engine: CqlEngine) -> &'static str {
     match engine {
@@ -234,5 +264,54 @@ fn compaction(engine: CqlEngine) -> &'static str {
             "{'class': 'UnifiedCompactionStrategy', 'scaling_parameters': 'T4'}"
         }
         CqlEngine::Scylla => "{'class': 'IncrementalCompactionStrategy'}",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_by_engine() {
+        let rows = [
+            ("coupon", CqlEngine::Cassandra, true, "WITH compaction = {}"),
+            (
+                "lease",
+                CqlEngine::Cassandra,
+                true,
+                "WITH gc_grace_seconds = 86400 AND compaction = {}",
+            ),
+            (
+                "coupon",
+                CqlEngine::Scylla,
+                true,
+                "WITH compaction = {} AND tombstone_gc = {'mode': 'repair'}",
+            ),
+            (
+                "coupon",
+                CqlEngine::Scylla,
+                false,
+                "WITH compaction = {} AND tombstone_gc = {'mode': 'timeout'}",
+            ),
+            (
+                "minted_run",
+                CqlEngine::Scylla,
+                true,
+                "WITH CLUSTERING ORDER BY (first DESC) AND compaction = {} AND tombstone_gc = {'mode': 'repair'}",
+            ),
+            (
+                "lease",
+                CqlEngine::Scylla,
+                true,
+                "WITH gc_grace_seconds = 86400 AND compaction = {} AND tombstone_gc = {'mode': 'timeout'}",
+            ),
+        ];
+        for (name, engine, is_repaired, want) in rows {
+            let statement = statements().into_iter().find(|it| name_of(it) == name).expect(name);
+            let whole = with_options(&statement, "{}", tombstones(engine, &statement, is_repaired));
+            let options =
+                whole.rsplit_once(") WITH ").map(|(_, options)| format!("WITH {options}"));
+            assert_eq!(options.as_deref(), Some(want), "{name} {engine:?}");
+        }
     }
 }
