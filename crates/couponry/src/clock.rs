@@ -30,7 +30,7 @@ pub(crate) async fn allowed(
     wanted: ClosedPolicy,
     witness: Witness,
 ) -> Result<(ClosedPolicy, Option<String>), CliError> {
-    let record = match observe_clock(engine.hot(), engine.now(), witness).await {
+    let record = match observe_clock(engine.hot(), || engine.now(), witness).await {
         Ok(record) => record,
         // A store that takes no writes can still be compared with. If the compaction fails on it
         // too, the compaction says why.
@@ -40,7 +40,7 @@ pub(crate) async fn allowed(
         return Ok((wanted, None));
     }
     if matches!(cold.probe().await, Ok(ProbeResult::Raced { .. })) {
-        observe_clock(engine.hot(), engine.now(), Witness::Confirmed).await?;
+        observe_clock(engine.hot(), || engine.now(), Witness::Confirmed).await?;
         return Ok((wanted, None));
     }
     Ok((ClosedPolicy::OnlyFinish, record.warning()))
@@ -50,7 +50,7 @@ pub(crate) async fn allowed(
 pub(crate) async fn watch(engine: Arc<Engine>, figures: Arc<StoreMetrics>) {
     let mut logged = None;
     loop {
-        match observe_clock(engine.hot(), engine.now(), Witness::Alone).await {
+        match observe_clock(engine.hot(), || engine.now(), Witness::Alone).await {
             Ok(record) => {
                 figures.show_clock(record.jumped_at.is_some());
                 if record.jumped_at != logged {

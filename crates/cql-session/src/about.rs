@@ -69,17 +69,22 @@ impl CqlSession {
     }
 }
 
-/// The clocks of the nodes that answer.
-pub(crate) async fn clocks(driver: &Session) -> Vec<ClockReading> {
+/// The clocks of the nodes of a data centre, or of all.
+pub(crate) async fn clocks(
+    driver: &Session,
+    datacenter: Option<&str>,
+) -> Vec<Option<ClockReading>> {
     let state = driver.get_cluster_state();
-    let asked = state.get_nodes_info().iter().map(|node| async move {
+    let is_here =
+        |node: &&Arc<Node>| datacenter.is_none_or(|it| node.datacenter.as_deref() == Some(it));
+    let asked = state.get_nodes_info().iter().filter(is_here).map(|node| async move {
         let before = now_ms();
         let cql = "SELECT toTimestamp(now()) FROM system.local";
         let asked = one::<(CqlTimestamp,)>(driver, node, cql);
         let (there,) = timeout(NODE_CLOCK_TIMEOUT, asked).await.ok()?.ok()?;
-        Some(ClockReading { before, there: there.0, after: now_ms() })
+        Some(ClockReading { node: node.host_id, before, there: there.0, after: now_ms() })
     });
-    join_all(asked).await.into_iter().flatten().collect()
+    join_all(asked).await
 }
 
 /// The copies of each row by the schema of the cluster, and those that are confirmed.
@@ -126,7 +131,8 @@ async fn answer(driver: &Session, engine: CqlEngine, node: &Arc<Node>) -> Result
     let before = now_ms();
     let cql = "SELECT toTimestamp(now()), release_version FROM system.local";
     let (there, release): (CqlTimestamp, Option<String>) = one(driver, node, cql).await?;
-    let clock_ahead_ms = ahead_of(ClockReading { before, there: there.0, after: now_ms() });
+    let (node_id, after) = (node.host_id, now_ms());
+    let clock_ahead_ms = ahead_of(ClockReading { node: node_id, before, there: there.0, after });
     let (version, paxos, commitlog_sync) = match engine {
         CqlEngine::Cassandra => {
             let cql = "SELECT value FROM system_views.settings WHERE name = 'paxos_variant'";

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use hot::HotError;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::{CqlSession, Result};
 
@@ -20,8 +21,12 @@ pub const CLOCK_DIFFERENCE_MAX_MS: i64 = CLOCK_BOUND_MS / 2;
 
 const _: () = assert!(2 * CLOCK_DIFFERENCE_MAX_MS <= CLOCK_BOUND_MS);
 
-/// Rounds of the upkeep, a second each, between two comparisons.
-pub const COMPARED_EVERY_ROUNDS: u32 = 10;
+/// How far the clock of a node may be from the one in the middle, in milliseconds. A node further away coordinates
+/// nothing: its clock decides when rows end, and which of two plain writes stays.
+pub const NODE_DIFFERENCE_MAX_MS: i64 = CLOCK_BOUND_MS;
+
+/// The time between two comparisons.
+pub const COMPARED_EVERY: Duration = Duration::from_secs(10);
 
 /// How long a node may take to say what time it is.
 pub(crate) const NODE_CLOCK_TIMEOUT: Duration = Duration::from_secs(1);
@@ -32,6 +37,8 @@ const COMPARED_FOR: Duration = Duration::from_secs(1);
 /// What the clock of a node said between two instants of ours, all in milliseconds since 1970.
 #[derive(Clone, Copy, Debug)]
 pub struct ClockReading {
+    /// The host id.
+    pub node: Uuid,
     pub before: i64,
     pub there: i64,
     pub after: i64,
@@ -51,17 +58,24 @@ struct ClockMeasure {
 }
 
 impl ClockDifference {
-    /// Asks every node, since one of them may be on a machine whose clock is wrong, such as this one.
-    /// Takes a second at most.
+    /// Asks every node, since one of them may be on a machine whose clock is wrong, such as this one. From then on
+    /// no statement goes to a node whose clock is far from the one in the middle. Takes a second at most.
     ///
     /// # Errors
-    /// [`HotError::Unavailable`] if no node answers.
+    /// [`HotError::Unavailable`] if fewer than half of the nodes answer: the one beside us may be one of a few.
     pub async fn measure(&self, session: &CqlSession) -> Result<()> {
         let (at, said) = (Instant::now(), session.now_ms());
-        let readings = session.clocks().await;
-        let differences = readings.into_iter().map(ahead_of).collect();
-        let ahead = median(differences)
-            .ok_or_else(|| HotError::Unavailable("no node says what time it is".into()))?;
+        let asked = session.clocks().await;
+        let answers: Vec<ClockReading> = asked.iter().copied().flatten().collect();
+        let too_few = || {
+            let (answers, asked) = (answers.len(), asked.len());
+            HotError::Unavailable(format!("{answers} of {asked} nodes say what time it is").into())
+        };
+        let differences = answers.iter().copied().map(ahead_of).collect();
+        let ahead = middle_of(differences).filter(|_| are_enough(answers.len(), asked.len()));
+        let ahead = ahead.ok_or_else(too_few)?;
+        let is_far = |it: &&ClockReading| (ahead_of(**it) - ahead).abs() > NODE_DIFFERENCE_MAX_MS;
+        session.avoid(answers.iter().filter(is_far).map(|it| it.node).collect());
         *self.measured() = Some(ClockMeasure { ahead, at, said });
         Ok(())
     }
@@ -82,12 +96,16 @@ impl ClockDifference {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the clocks agree well enough.
+    /// Whether the clocks agree well enough; `now_ms` is what ours says, which may have been set since the last
+    /// measure.
     ///
     /// # Errors
     /// A sentence for operators.
-    pub fn check(&self) -> std::result::Result<(), String> {
-        let ahead = self.measured().map_or(0, |last| last.ahead);
+    pub fn check(&self, now_ms: i64) -> std::result::Result<(), String> {
+        let ahead = self.measured().map_or(0, |last| {
+            let elapsed = i64::try_from(last.at.elapsed().as_millis()).unwrap_or(i64::MAX);
+            last.ahead + (now_ms - last.said - elapsed)
+        });
         if ahead.abs() <= CLOCK_DIFFERENCE_MAX_MS {
             return Ok(());
         }
@@ -103,13 +121,18 @@ impl ClockDifference {
 /// How far our clock is ahead of a node's, in milliseconds. That was read at some instant between the
 /// two of ours: the nearer one counts.
 pub(crate) fn ahead_of(reading: ClockReading) -> i64 {
-    let ClockReading { before, there, after } = reading;
+    let ClockReading { before, there, after, .. } = reading;
     before.max(there).min(after) - there
+}
+
+/// Whether the middle of some answers stands for all nodes.
+fn are_enough(answers: usize, asked: usize) -> bool {
+    2 * answers >= asked
 }
 
 /// The middle of some differences; of two in the middle the larger one, since nobody can say which of
 /// the two nodes is right.
-fn median(mut differences: Vec<i64>) -> Option<i64> {
+pub fn middle_of(mut differences: Vec<i64>) -> Option<i64> {
     differences.sort_unstable();
     let middle = differences.len().checked_sub(1)? / 2..=differences.len() / 2;
     differences[middle].iter().copied().max_by_key(|ahead| ahead.abs())
@@ -121,7 +144,21 @@ mod tests {
 
     fn allowed(ahead: i64) -> bool {
         let measure = ClockMeasure { ahead, at: Instant::now(), said: 0 };
-        ClockDifference(Mutex::new(Some(measure))).check().is_ok()
+        ClockDifference(Mutex::new(Some(measure))).check(0).is_ok()
+    }
+
+    #[test]
+    fn a_clock_that_is_set_between_two_measures_is_seen_at_once() {
+        let difference = ClockDifference::default();
+        *difference.measured() = Some(ClockMeasure { ahead: 100, at: Instant::now(), said: 7 });
+        let rows = [
+            ("goes on", 0, true),
+            ("set ahead", 3_600_000, false),
+            ("set back", -3_600_000, false),
+        ];
+        for (name, step, want) in rows {
+            assert_eq!(difference.check(7 + step).is_ok(), want, "{name}");
+        }
     }
 
     #[test]
@@ -156,7 +193,15 @@ mod tests {
             ("two of five are wrong", &[0, 1, 2, YEARS, -YEARS], Some(1)),
         ];
         for (name, differences, want) in rows {
-            assert_eq!(median(differences.to_vec()), want, "{name}");
+            assert_eq!(middle_of(differences.to_vec()), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_node_beside_us_does_not_decide_alone() {
+        let rows = [(1, 1, true), (1, 2, true), (1, 3, false), (2, 3, true), (2, 5, false)];
+        for (answers, asked, want) in rows {
+            assert_eq!(are_enough(answers, asked), want, "{answers} of {asked}");
         }
     }
 
@@ -165,7 +210,8 @@ mod tests {
         let rows =
             [("between", 10, 12, 20, 0), ("before", 10, 4, 20, 6), ("after", 10, 25, 20, -5)];
         for (name, before, there, after, want) in rows {
-            assert_eq!(ahead_of(ClockReading { before, there, after }), want, "{name}");
+            let reading = ClockReading { node: Uuid::nil(), before, there, after };
+            assert_eq!(ahead_of(reading), want, "{name}");
         }
     }
 }

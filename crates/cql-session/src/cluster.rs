@@ -1,11 +1,13 @@
 //! What a session asks of a cluster, and what a cluster other than the driver's must answer.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use scylla::errors::ExecutionError;
 use scylla::frame::response::result::ColumnSpec;
 use scylla::response::PagingState;
+use uuid::Uuid;
 
 use crate::{ClockReading, CopyCounts, CqlEngine, StatementProfile};
 
@@ -27,8 +29,11 @@ pub trait CqlCluster: Send + Sync + 'static {
 
     fn engine(&self) -> CqlEngine;
 
-    /// What the clocks of the nodes say that answer within a second.
-    async fn clocks(&self) -> Vec<ClockReading>;
+    /// What the clocks of the nodes say; `None` for one that does not answer within a second.
+    async fn clocks(&self) -> Vec<Option<ClockReading>>;
+
+    /// Sends no statement to these nodes any more, by their host ids, and to all others.
+    fn avoid(&self, nodes: HashSet<Uuid>);
 
     /// The copies of each row, and those that are confirmed.
     fn copies(&self) -> (CopyCounts, CopyCounts);

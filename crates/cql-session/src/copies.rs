@@ -44,7 +44,10 @@ fn differing<'a>(
     copies: &'a CopyCounts,
     datacenter: Option<&str>,
 ) -> Option<(&'a str, u32, u32)> {
-    let of_this = copies.iter().filter(|(name, _)| datacenter.is_none_or(|it| it == *name));
+    // SimpleStrategy has one number for all.
+    let of_this = copies.iter().filter(|(name, _)| {
+        datacenter.is_none_or(|it| it == *name || *name == "replication_factor")
+    });
     let before = |name: &str| confirmed.get(name).copied().unwrap_or(0);
     let mut all = of_this.map(|(name, count)| (name.as_str(), before(name), *count));
     all.find(|(_, before, count)| before != count)
@@ -107,6 +110,13 @@ mod tests {
             ("another data centre", "copies dc1:3", "dc1:3 dc2:3", Some("dc1"), None),
             ("moved there", "copies dc1:3", "dc1:3 dc2:3", Some("dc2"), Some(("dc2", 0, 3))),
             ("none is named", "copies dc1:3", "dc1:3 dc2:3", None, Some(("dc2", 0, 3))),
+            (
+                "for all data centres",
+                "copies replication_factor:1",
+                "replication_factor:3",
+                Some("dc1"),
+                Some(("replication_factor", 1, 3)),
+            ),
             ("nothing is confirmed", "our coupons", "dc1:3", None, Some(("dc1", 0, 3))),
         ];
         for (name, comment, copies, datacenter, want) in rows {

@@ -1,7 +1,7 @@
 //! The real cluster, behind the driver.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::RwLock;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use hot::HotError;
@@ -16,13 +16,18 @@ use scylla::statement::Statement;
 use scylla::statement::batch::{Batch, BatchType};
 use scylla::statement::prepared::PreparedStatement;
 
+use crate::about::clocks;
 use crate::connect_error::ConnectError;
 use crate::connection::ConnectionSettings;
 use crate::profiles::profiles;
-use crate::{PAGE_ROWS, Result, StatementProfile};
+use crate::routing::AvoidedNodes;
+use crate::{ClockReading, PAGE_ROWS, Result, StatementProfile};
 
 pub(crate) struct ScyllaDriver {
     pub(crate) session: Session,
+    /// The data centre whose nodes are asked.
+    datacenter: Option<String>,
+    pub(crate) avoided: Arc<AvoidedNodes>,
     profiles: HashMap<StatementProfile, ExecutionProfileHandle>,
     prepared: RwLock<HashMap<(StatementProfile, &'static str), PreparedStatement>>,
 }
@@ -31,7 +36,8 @@ impl ScyllaDriver {
     pub(crate) async fn connect(
         connection: &ConnectionSettings,
     ) -> std::result::Result<ScyllaDriver, ConnectError> {
-        let profiles = profiles(connection);
+        let avoided = Arc::new(AvoidedNodes::default());
+        let profiles = profiles(connection, &avoided);
         let mut builder = connection
             .builder()?
             .use_keyspace(&connection.keyspace, true)
@@ -46,7 +52,8 @@ impl ScyllaDriver {
             builder = builder.prefer_datacenter(datacenter.clone());
         }
         let session = builder.build().await.map_err(ConnectError::of)?;
-        let driver = ScyllaDriver { session, profiles, prepared: RwLock::default() };
+        let (datacenter, prepared) = (connection.datacenter.clone(), RwLock::default());
+        let driver = ScyllaDriver { session, datacenter, avoided, profiles, prepared };
         driver.one_datacenter(connection)?;
         Ok(driver)
     }
@@ -72,6 +79,10 @@ impl ScyllaDriver {
                  every process of couponry writes in"
             ))),
         }
+    }
+
+    pub(crate) async fn clocks(&self) -> Vec<Option<ClockReading>> {
+        clocks(&self.session, self.datacenter.as_deref()).await
     }
 
     pub(crate) async fn prepared(

@@ -38,8 +38,8 @@ mod tables;
 mod tls;
 pub mod values;
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -49,11 +49,13 @@ use scylla::errors::ExecutionError;
 use scylla::response::PagingState;
 use scylla::serialize::row::SerializeRow;
 use scylla::value::Row;
+use uuid::Uuid;
 
 use crate::outcome::of_conditional;
 pub use about::{AboutCluster, AboutNode, NodeReply};
 pub use clock::{
-    CLOCK_BOUND_MS, CLOCK_DIFFERENCE_MAX_MS, COMPARED_EVERY_ROUNDS, ClockDifference, ClockReading,
+    CLOCK_BOUND_MS, CLOCK_DIFFERENCE_MAX_MS, COMPARED_EVERY, ClockDifference, ClockReading,
+    NODE_DIFFERENCE_MAX_MS, middle_of,
 };
 pub use cluster::{BoundValue, CqlCluster, RowPage, StatementColumns, StatementRequest};
 pub use connect_error::ConnectError;
@@ -85,6 +87,8 @@ const PAGE_ROWS: i32 = 2_000;
 pub struct CqlSession {
     cluster: ClusterBackend,
     pub counts: StatementCounts,
+    /// The time of the last plain write that named one, in microseconds since 1970.
+    written_at: AtomicI64,
 }
 
 /// Not one trait for both: the driver takes values as they are and gives rows without copies.
@@ -139,13 +143,26 @@ impl CqlSession {
         connection: &ConnectionSettings,
     ) -> std::result::Result<CqlSession, ConnectError> {
         let cluster = ClusterBackend::Driver(Box::new(ScyllaDriver::connect(connection).await?));
-        Ok(CqlSession { cluster, counts: StatementCounts::default() })
+        Ok(CqlSession::of(cluster))
     }
 
     /// A session with a cluster that is not the driver's.
     pub fn on(cluster: Arc<dyn CqlCluster>) -> CqlSession {
         let cluster = ClusterBackend::Other(OtherCluster { cluster, prepared: RwLock::default() });
-        CqlSession { cluster, counts: StatementCounts::default() }
+        CqlSession::of(cluster)
+    }
+
+    fn of(cluster: ClusterBackend) -> CqlSession {
+        CqlSession { cluster, counts: StatementCounts::default(), written_at: AtomicI64::new(0) }
+    }
+
+    /// A time for a plain write: later than that of any before it. Without one the clock of the node that
+    /// coordinates it counts.
+    pub(crate) fn write_time(&self) -> i64 {
+        let now = self.now_ms().saturating_mul(1_000);
+        let next = |last: i64| Some(now.max(last + 1));
+        let last = self.written_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+        now.max(last.unwrap_or_default() + 1)
     }
 
     /// `None` on another cluster.
@@ -170,10 +187,17 @@ impl CqlSession {
         }
     }
 
-    pub(crate) async fn clocks(&self) -> Vec<ClockReading> {
+    pub(crate) async fn clocks(&self) -> Vec<Option<ClockReading>> {
         match &self.cluster {
-            ClusterBackend::Driver(driver) => about::clocks(&driver.session).await,
+            ClusterBackend::Driver(driver) => driver.clocks().await,
             ClusterBackend::Other(other) => other.cluster.clocks().await,
+        }
+    }
+
+    pub(crate) fn avoid(&self, nodes: HashSet<Uuid>) {
+        match &self.cluster {
+            ClusterBackend::Driver(driver) => driver.avoided.set(nodes),
+            ClusterBackend::Other(other) => other.cluster.avoid(nodes),
         }
     }
 

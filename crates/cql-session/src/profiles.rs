@@ -13,7 +13,7 @@ use scylla::policies::speculative_execution::{
 use scylla::statement::{Consistency, SerialConsistency};
 
 use crate::connection::ConnectionSettings;
-use crate::routing::{NodeChoice, ToReplica, to_any_replica};
+use crate::routing::{AvoidedNodes, NodeChoice, ToReplica};
 
 /// Longer than the engines' limit of 2 s for a write, so that the engine gives up first: the driver
 /// closes a connection on which many requests were given up by us.
@@ -93,12 +93,14 @@ impl StatementProfile {
 
 pub(crate) fn profiles(
     connection: &ConnectionSettings,
+    avoided: &Arc<AvoidedNodes>,
 ) -> HashMap<StatementProfile, ExecutionProfileHandle> {
     let datacenter = connection.datacenter.as_deref();
-    let spread = to_any_replica(datacenter);
-    let first: Arc<dyn LoadBalancingPolicy> =
-        Arc::new(ToReplica::new(NodeChoice::First, datacenter));
-    let next: Arc<dyn LoadBalancingPolicy> = Arc::new(ToReplica::new(NodeChoice::Next, datacenter));
+    let [spread, first, next] = [NodeChoice::Any, NodeChoice::First, NodeChoice::Next].map(
+        |which| -> Arc<dyn LoadBalancingPolicy> {
+            Arc::new(ToReplica::new(which, datacenter, Arc::clone(avoided)))
+        },
+    );
     let built = |profile: StatementProfile| {
         let builder = ExecutionProfile::builder()
             .consistency(profile.consistency())

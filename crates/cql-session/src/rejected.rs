@@ -31,17 +31,19 @@ impl CqlSession {
         at: Millis,
     ) -> Result<()> {
         let cql = "INSERT INTO rejected_line (campaign_id, batch_id, part, line, text, reason, \
-                   detail, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
+                   detail, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?";
         let (campaign, batch) = (campaign.as_str(), batch.as_str());
         for lines in lines.chunk_by(|one, next| part(one.line) == part(next.line)) {
             let part = part(lines[0].line);
             let listed = "INSERT INTO rejected_part (campaign_id, batch_id, part, at) \
-                          VALUES (?, ?, ?, ?)";
-            self.write(listed, (campaign, batch, part, instant(at))).await?;
+                          VALUES (?, ?, ?, ?) USING TIMESTAMP ?";
+            let written_at = self.write_time();
+            self.write(listed, (campaign, batch, part, instant(at), written_at)).await?;
             for some in lines.chunks(ROWS_AT_ONCE) {
                 let rows = some.iter().map(|RejectedLine { line, text, reason, detail }| {
                     let [text, reason, detail] = [text, reason, detail].map(String::as_str);
-                    (campaign, batch, part, signed(*line), text, reason, detail, instant(at))
+                    let line = signed(*line);
+                    (campaign, batch, part, line, text, reason, detail, instant(at), written_at)
                 });
                 self.write_all(cql, rows.collect()).await?;
             }
@@ -104,17 +106,21 @@ impl CqlSession {
     }
 
     async fn forget_part(&self, campaign: &str, batch: &str, part: i64) -> Result<()> {
-        let cql = "DELETE FROM rejected_line WHERE campaign_id = ? AND batch_id = ? AND part = ?";
-        self.write(cql, (campaign, batch, part)).await?;
+        // Before any line that is rejected from now on, by whichever node that is written.
+        let values = (self.write_time(), campaign, batch, part);
+        let cql = "DELETE FROM rejected_line USING TIMESTAMP ? \
+                   WHERE campaign_id = ? AND batch_id = ? AND part = ?";
+        self.write(cql, values).await?;
         // Behind its lines: a part that is not listed is never looked for.
-        let cql = "DELETE FROM rejected_part WHERE campaign_id = ? AND batch_id = ? AND part = ?";
-        self.write(cql, (campaign, batch, part)).await
+        let cql = "DELETE FROM rejected_part USING TIMESTAMP ? \
+                   WHERE campaign_id = ? AND batch_id = ? AND part = ?";
+        self.write(cql, values).await
     }
 
     pub async fn forget_rejected(&self, campaign: &str, batch: &str, line: u64) -> Result<()> {
-        let cql = "DELETE FROM rejected_line WHERE campaign_id = ? AND batch_id = ? AND part = ? \
-                   AND line = ?";
-        self.write(cql, (campaign, batch, part(line), signed(line))).await
+        let cql = "DELETE FROM rejected_line USING TIMESTAMP ? \
+                   WHERE campaign_id = ? AND batch_id = ? AND part = ? AND line = ?";
+        self.write(cql, (self.write_time(), campaign, batch, part(line), signed(line))).await
     }
 }
 

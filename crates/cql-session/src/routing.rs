@@ -2,9 +2,11 @@
 //!
 //! All processes send the conditional updates of one CQL partition to its first replica: two that
 //! begin on two nodes make each other fail and retry. The driver does that by itself only if the
-//! engine marks such statements: ScyllaDB does, Cassandra does not.
+//! engine marks such statements: ScyllaDB does, Cassandra does not. No statement goes to a node whose clock
+//! is wrong.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use scylla::cluster::{ClusterState, NodeRef};
@@ -13,16 +15,43 @@ use scylla::policies::load_balancing::{
     DefaultPolicy, FallbackPlan, LoadBalancingPolicy, RoutingInfo,
 };
 use scylla::routing::Shard;
+use uuid::Uuid;
 
-/// Sends every statement to one replica of its CQL partition, in the order of conditional updates.
+/// The host ids of nodes that no statement goes to.
+#[derive(Debug, Default)]
+pub(crate) struct AvoidedNodes(RwLock<HashSet<Uuid>>);
+
+impl AvoidedNodes {
+    pub(crate) fn set(&self, nodes: HashSet<Uuid>) {
+        let mut avoided = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if *avoided != nodes {
+            tracing::warn!(
+                nodes = ?nodes,
+                "the clocks of these nodes are far from those of the others: set them right (NTP); \
+                 statements go to other nodes"
+            );
+            *avoided = nodes;
+        }
+    }
+
+    fn has(&self, node: NodeRef<'_>) -> bool {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).contains(&node.host_id)
+    }
+}
+
+/// The driver's own policy, replicas of the CQL partition first, in the data centre, without the nodes to avoid; or
+/// one replica, in the order of conditional updates.
 #[derive(Debug)]
 pub(crate) struct ToReplica {
     policy: Arc<dyn LoadBalancingPolicy>,
     which: NodeChoice,
+    avoided: Arc<AvoidedNodes>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NodeChoice {
+    /// Any replica.
+    Any,
     /// Where a conditional update of the CQL partition goes.
     First,
     /// The one after that: for an update whose outcome the first one did not answer.
@@ -30,24 +59,24 @@ pub(crate) enum NodeChoice {
 }
 
 impl ToReplica {
-    pub(crate) fn new(which: NodeChoice, datacenter: Option<&str>) -> ToReplica {
-        ToReplica { policy: to_any_replica(datacenter), which }
+    pub(crate) fn new(
+        which: NodeChoice,
+        datacenter: Option<&str>,
+        avoided: Arc<AvoidedNodes>,
+    ) -> ToReplica {
+        let policy = DefaultPolicy::builder().token_aware(true);
+        let policy = match datacenter {
+            Some(name) => policy.prefer_datacenter(name.to_owned()).build(),
+            None => policy.build(),
+        };
+        ToReplica { policy, which, avoided }
     }
-}
 
-/// The driver's own policy: replicas of the CQL partition first, in the data centre.
-pub(crate) fn to_any_replica(datacenter: Option<&str>) -> Arc<dyn LoadBalancingPolicy> {
-    let policy = DefaultPolicy::builder().token_aware(true);
-    match datacenter {
-        Some(name) => policy.prefer_datacenter(name.to_owned()).build(),
-        None => policy.build(),
+    fn routed<'a>(&self, request: &RoutingInfo<'a>) -> RoutingInfo<'a> {
+        let mut request = request.clone();
+        request.is_confirmed_lwt |= self.which != NodeChoice::Any;
+        request
     }
-}
-
-fn conditional<'a>(request: &RoutingInfo<'a>) -> RoutingInfo<'a> {
-    let mut request = request.clone();
-    request.is_confirmed_lwt = true;
-    request
 }
 
 /// The same node with the lifetime of the cluster's state: a plan must not borrow from the changed
@@ -66,12 +95,13 @@ impl LoadBalancingPolicy for ToReplica {
         request: &'a RoutingInfo,
         cluster: &'a ClusterState,
     ) -> Option<(NodeRef<'a>, Option<Shard>)> {
-        let as_change = conditional(request);
-        let first = again(self.policy.pick(&as_change, cluster)?, cluster)?;
+        let routed = self.routed(request);
+        let picked = again(self.policy.pick(&routed, cluster)?, cluster)?;
+        let mut others = self.fallback(request, cluster);
+        let first = if self.avoided.has(picked.0) { others.next()? } else { picked };
         match self.which {
-            NodeChoice::First => Some(first),
+            NodeChoice::Any | NodeChoice::First => Some(first),
             NodeChoice::Next => {
-                let mut others = self.fallback(request, cluster);
                 others.find(|(node, _)| node.host_id != first.0.host_id).or(Some(first))
             }
         }
@@ -82,9 +112,10 @@ impl LoadBalancingPolicy for ToReplica {
         request: &'a RoutingInfo,
         cluster: &'a ClusterState,
     ) -> FallbackPlan<'a> {
-        let request = conditional(request);
+        let request = self.routed(request);
         let plan = self.policy.fallback(&request, cluster);
-        let targets: Vec<_> = plan.filter_map(|target| again(target, cluster)).collect();
+        let targets = plan.filter_map(|target| again(target, cluster));
+        let targets: Vec<_> = targets.filter(|(node, _)| !self.avoided.has(node)).collect();
         Box::new(targets.into_iter())
     }
 

@@ -98,22 +98,19 @@ impl Keyspace {
             if there.contains_key(&name) {
                 continue;
             }
-            let statement = statement.replace(
+            let mut statement = statement.replace(
                 &format!("IF NOT EXISTS {name} "),
                 &format!("IF NOT EXISTS {}.{name} ", self.name),
             );
-            let statement = match is_table(&statement) {
-                true => with_options(
-                    &statement,
-                    compaction,
-                    tombstones(engine, &statement, is_repaired),
-                ),
-                false => statement,
-            };
-            self.run(&statement).await?;
-            if name == NOTED_AT {
-                self.confirm_copies().await?;
+            if is_table(&statement) {
+                let tombstones = tombstones(engine, &statement, is_repaired);
+                statement = with_options(&statement, compaction, tombstones);
             }
+            if name == NOTED_AT {
+                statement +=
+                    &format!(" AND comment = '{}'", comment_of(&copies).replace('\'', "''"));
+            }
+            self.run(&statement).await?;
             done.push(format!("made {name}"));
         }
         for (what, statement) in additions(&self.name, &there) {

@@ -6,7 +6,6 @@
 //! and of two writes of one process the later one must stay, whichever node each goes to.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -25,8 +24,6 @@ pub struct CqlTables {
     session: Arc<CqlSession>,
     /// Before the name of each partition: for tests that share a keyspace.
     prefix: Vec<u8>,
-    /// The time of the last plain write, in microseconds since 1970.
-    written_at: AtomicI64,
 }
 
 impl CqlTables {
@@ -36,19 +33,11 @@ impl CqlTables {
 
     /// With partitions of its own: for tests that share a keyspace.
     pub fn apart(session: Arc<CqlSession>, prefix: Vec<u8>) -> CqlTables {
-        CqlTables { session, prefix, written_at: AtomicI64::new(0) }
+        CqlTables { session, prefix }
     }
 
     fn name(&self, part: &RecordPart) -> Vec<u8> {
         [self.prefix.as_slice(), &part.name].concat()
-    }
-
-    /// A time for a plain write: later than that of any before it.
-    fn write_time(&self) -> i64 {
-        let now = self.session.now_ms().saturating_mul(1_000);
-        let next = |last: i64| Some(now.max(last + 1));
-        let last = self.written_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
-        now.max(last.unwrap_or_default() + 1)
     }
 }
 
@@ -99,7 +88,7 @@ impl Tables for CqlTables {
     async fn put(&self, part: &RecordPart, rows: Vec<RecordPut>) -> Result<()> {
         let cql = "UPDATE record USING TIMESTAMP ? AND TTL ? SET value = ? \
                    WHERE kind = ? AND part = ? AND key = ?";
-        let (time, name) = (self.write_time(), self.name(part));
+        let (time, name) = (self.session.write_time(), self.name(part));
         let values = |RecordPut { key, value, keep }| {
             (time, ttl(keep), value, part.kind.name, name.clone(), key)
         };
@@ -145,7 +134,7 @@ impl Tables for CqlTables {
     }
 
     async fn drop_below(&self, part: &RecordPart, key: Option<&[u8]>) -> Result<()> {
-        let (time, name) = (self.write_time(), self.name(part));
+        let (time, name) = (self.session.write_time(), self.name(part));
         match key {
             Some(key) => {
                 let cql = "DELETE FROM record USING TIMESTAMP ? \

@@ -39,6 +39,7 @@ impl Facts for CqlHot {
         entry: AuditEntry,
     ) -> Result<bool> {
         let store = &self.store;
+        store.may_write()?;
         if store.log.get().is_none() {
             return self.set_fact(fact, seen, Some(next)).await;
         }

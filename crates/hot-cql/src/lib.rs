@@ -44,8 +44,8 @@ use coupon::code::Code;
 use coupon::ids::{BatchId, CampaignId};
 use coupon::time::Day;
 use cql_session::{
-    AboutCluster, COMPARED_EVERY_ROUNDS, ClockDifference, ConnectError, CopyGuard, CqlCluster,
-    CqlEngine, CqlSession, CqlTables, KeyedLock, Resolutions, WriteAttempts,
+    AboutCluster, COMPARED_EVERY, ClockDifference, ConnectError, CopyGuard, CqlCluster, CqlEngine,
+    CqlSession, CqlTables, KeyedLock, Resolutions, WriteAttempts,
 };
 use hot::records::{AuditLog, RecordSource, Records};
 use hot::tables::Tables;
@@ -62,7 +62,8 @@ pub use spread::PARTITION_ROWS;
 
 pub struct CqlHot {
     store: Arc<CqlStore>,
-    upkeep: JoinHandle<()>,
+    /// What it does beside calls.
+    tasks: [JoinHandle<()>; 2],
     tables: Arc<CqlTables>,
     /// `None`: it keeps none.
     records: Option<Arc<dyn Records>>,
@@ -70,7 +71,7 @@ pub struct CqlHot {
 
 impl Drop for CqlHot {
     fn drop(&mut self) {
-        self.upkeep.abort();
+        self.tasks.iter().for_each(JoinHandle::abort);
     }
 }
 
@@ -189,16 +190,17 @@ impl CqlHot {
         let away = |error: HotError| ConnectError::Away(error.into());
         // Before the first write, whose slot and times follow this clock.
         store.clock.measure(&store.session).await.map_err(away)?;
-        store.clock.check().map_err(ConnectError::Clock)?;
+        store.clock.check(store.session.now_ms()).map_err(ConnectError::Clock)?;
         // Boxed: the simulator calls this from deep below.
         Box::pin(store.look_at_copies()).await.map_err(away)?;
         store.copies.check().map_err(ConnectError::Copies)?;
         if store.feed.is_some() {
             store.begin_feed().await.map_err(away)?;
         }
-        let upkeep = tokio::spawn(upkeep(Arc::clone(&store)));
+        let tasks =
+            [tokio::spawn(upkeep(Arc::clone(&store))), tokio::spawn(watch(Arc::clone(&store)))];
         let tables = Arc::new(CqlTables::new(Arc::clone(&store.session)));
-        Ok(CqlHot { store, upkeep, tables, records: None })
+        Ok(CqlHot { store, tasks, tables, records: None })
     }
 
     /// The same store with records beside coupons. `make` gets where their rows are and what they are made from, and
@@ -261,7 +263,7 @@ impl CqlStore {
 
     /// Refuses to write while the clocks differ, or while other copies are confirmed.
     fn may_write(&self) -> Result<(), HotError> {
-        let checked = self.clock.check().and_then(|()| self.copies.check());
+        let checked = self.clock.check(self.session.now_ms()).and_then(|()| self.copies.check());
         checked.map_err(|why| HotError::Unavailable(why.into()))
     }
 
@@ -286,13 +288,18 @@ async fn upkeep(store: Arc<CqlStore>) {
         if round.is_multiple_of(stock::RENEWED_EVERY_ROUNDS) {
             store.renew_leases().await;
         }
-        if round.is_multiple_of(COMPARED_EVERY_ROUNDS) {
-            if let Err(error) = store.clock.measure(&store.session).await {
-                tracing::debug!(error = %error, "the cluster's clock could not be read");
-            }
-            if let Err(error) = store.look_at_copies().await {
-                tracing::debug!(error = %error, "the number of copies could not be read");
-            }
+    }
+}
+
+/// Looks whether this process may write. Not in the rounds of `upkeep`, which wait for nodes that do not answer.
+async fn watch(store: Arc<CqlStore>) {
+    loop {
+        tokio::time::sleep(COMPARED_EVERY).await;
+        if let Err(error) = store.clock.measure(&store.session).await {
+            tracing::debug!(error = %error, "the cluster's clock could not be read");
+        }
+        if let Err(error) = store.look_at_copies().await {
+            tracing::debug!(error = %error, "the number of copies could not be read");
         }
     }
 }

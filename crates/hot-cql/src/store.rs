@@ -23,6 +23,7 @@ use cql_session::{Result, StatementProfile};
 #[async_trait]
 impl Accounts for CqlHot {
     async fn create_account(&self, account: Account, now: Millis) -> Result<bool> {
+        self.store.may_write()?;
         self.store.session.make_account(&account, now, self.store.attempts("a new account")).await
     }
 
@@ -35,6 +36,7 @@ impl Accounts for CqlHot {
     }
 
     async fn remove_account(&self, user_id: &UserId) -> Result<bool> {
+        self.store.may_write()?;
         self.store.session.unmake_account(user_id, self.store.attempts("an account's end")).await
     }
 }

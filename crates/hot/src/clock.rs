@@ -104,16 +104,17 @@ pub async fn clock_record(store: &dyn Facts) -> Result<Option<ClockRecord>, HotE
     }
 }
 
-/// Updates the record in the store from a clock. Reads one row, and writes it only if it changes.
+/// Updates the record in the store from a clock, which is read after the record: what another process wrote
+/// meanwhile must not make it a jump. Reads one row, and writes it only if it changes.
 pub async fn observe_clock(
     store: &dyn Facts,
-    now: Millis,
+    now: impl Fn() -> Millis,
     witness: Witness,
 ) -> Result<ClockRecord, HotError> {
     for _ in 0..FACT_TRIES {
         let text = store.fact(Fact::Clock).await?;
         let seen = text.as_deref().map(parsed).transpose()?;
-        let next = ClockRecord::after(seen, now, witness);
+        let next = ClockRecord::after(seen, now(), witness);
         if Some(next) == seen || store.set_fact(Fact::Clock, text, Some(next.to_string())).await? {
             return Ok(next);
         }

@@ -31,11 +31,11 @@ const HOURS: RecordKind = RecordKind { name: "redeemed_hour", sync: RecordSync::
 /// 70,000 a second, 32,768 rows in each.
 const LEVELS: [u64; 3] = [32, 512, 8_192];
 
-/// Redemptions that a process enters in a partition of a level before it goes on to the next one. Another process
-/// that enters as many, after a restart for example, makes it 65,536.
+/// Redemptions that are entered in a partition of a level before the next one begins. Those that an import brings are
+/// counted by each process for itself: with two of them it is 65,536.
 const SHARD_ROWS: u64 = 32_768;
 
-/// Hours that are listed in one partition: of 30 days, 23,000 rows at up to 290 redemptions a second.
+/// Hours that are listed in one partition: of 30 days, 23,000 rows, and 1,400 more if each has redemptions on all levels.
 const SPAN_HOURS: i64 = 720;
 
 const HOUR_MS: i64 = 3_600_000;
@@ -95,21 +95,42 @@ impl HourShard {
         [ordered(self.hour), ordered(self.shard)].concat()
     }
 
+    /// What a key in the list of hours stands for, without the partitions of its level that are not listed.
     pub(crate) fn of_key(key: &[u8]) -> Result<HourShard> {
         let ([hour, shard], _) = numbers(key)?;
         Ok(HourShard { hour, shard })
+    }
+
+    /// The one under which this is listed: itself on the first level, and on another one the first of the level.
+    fn listed(self) -> HourShard {
+        let shard = self.shard.cast_unsigned();
+        let above = levels().skip(1).map(|(first, _)| first).take_while(|first| *first <= shard);
+        HourShard { hour: self.hour, shard: above.last().unwrap_or(shard).cast_signed() }
+    }
+
+    /// All that are listed under this one.
+    pub(crate) fn all(self) -> impl Iterator<Item = HourShard> {
+        let shard = self.shard.cast_unsigned();
+        let level = levels().skip(1).find(|(first, _)| *first == shard);
+        let (first, shards) = level.unwrap_or((shard, 1));
+        let hour = self.hour;
+        (first..first + shards).map(move |shard| HourShard { hour, shard: shard.cast_signed() })
     }
 }
 
 /// The number of the first partition of a level, and how many the level has.
 fn level_of(entered: u64) -> (u64, u64) {
-    let (mut first, mut shards, mut full) = (0, LEVELS[0], LEVELS[0] * SHARD_ROWS);
-    for more in &LEVELS[1..] {
-        if entered >= full {
-            (first, shards, full) = (first + shards, *more, full + more * SHARD_ROWS);
-        }
-    }
-    (first, shards)
+    let is_begun = |(first, _): &(u64, u64)| first * SHARD_ROWS <= entered;
+    levels().take_while(is_begun).last().unwrap_or((0, LEVELS[0]))
+}
+
+/// The same of each level. The partitions before it are full when it begins.
+fn levels() -> impl Iterator<Item = (u64, u64)> {
+    let end = |first: &mut u64, shards: u64| {
+        *first += shards;
+        Some((*first - shards, shards))
+    };
+    LEVELS.into_iter().scan(0, end)
 }
 
 /// A row: when it was redeemed, the tie, and the code.
@@ -154,7 +175,8 @@ pub(crate) struct RedemptionIndex {
     listed: Mutex<HashMap<(String, HourShard), Instant>>,
     /// How often this process has entered an order lately, by its hash.
     entered: Mutex<HashMap<i64, u16>>,
-    /// How many redemptions it has entered lately, by campaign and hour.
+    /// How many redemptions have been entered lately, by campaign and hour: by this process, or by all as far as it
+    /// knows.
     in_hour: Mutex<HashMap<(String, i64), u64>>,
 }
 
@@ -209,7 +231,7 @@ impl RedemptionIndex {
         }
         let writes = by_partition.into_iter().map(|((campaign, hour), rows)| async move {
             // Before the rows: readers look only at hours that are listed.
-            self.list_hour(campaign, hour).await?;
+            self.list_hour(campaign, hour.listed()).await?;
             for rows in rows.chunks(PUT_MAX) {
                 self.tables.put(&hour.part(campaign), rows.to_vec()).await?;
             }
@@ -218,15 +240,28 @@ impl RedemptionIndex {
         bounded_join(AT_ONCE, writes).await.map(|_: Vec<()>| ())
     }
 
-    /// How many redemptions of an hour this process has entered; counts one more.
+    /// How many redemptions of an hour have been entered; counts one more.
     fn count(&self, campaign: &str, hour: i64) -> u64 {
+        self.counted(campaign, hour, |count| {
+            *count += 1;
+            *count - 1
+        })
+    }
+
+    /// Other processes have entered redemptions of an hour, too: so many altogether.
+    pub(crate) fn raise(&self, campaign: &str, hour: i64, entered: u64) {
+        self.counted(campaign, hour, |count| {
+            *count = entered.max(*count);
+            *count
+        });
+    }
+
+    fn counted(&self, campaign: &str, hour: i64, change: impl FnOnce(&mut u64) -> u64) -> u64 {
         let Ok(mut in_hour) = self.in_hour.lock() else { return 0 };
         if in_hour.len() >= REMEMBERED_MAX {
             in_hour.clear();
         }
-        let count = in_hour.entry((campaign.to_owned(), hour)).or_default();
-        *count += 1;
-        *count - 1
+        change(in_hour.entry((campaign.to_owned(), hour)).or_default())
     }
 
     async fn list_hour(&self, campaign: &str, hour: HourShard) -> Result<()> {
@@ -265,6 +300,17 @@ mod tests {
 
     /// Rows of a partition that may be deleted before the engine forgets them.
     const TOMBSTONES_MAX: u64 = 100_000;
+
+    #[test]
+    fn a_level_is_listed_once_and_read_whole() {
+        let rows = [(0, 0, 1), (31, 31, 1), (32, 32, 512), (543, 32, 512), (544, 544, 8_192)];
+        for (shard, want, count) in rows {
+            let listed = HourShard { hour: 7, shard }.listed();
+            assert_eq!(listed, HourShard { hour: 7, shard: want });
+            let all: Vec<HourShard> = listed.all().collect();
+            assert!(all.contains(&HourShard { hour: 7, shard }) && all.len() == count, "{shard}");
+        }
+    }
 
     #[test]
     fn no_partition_of_an_hour_is_too_large() {

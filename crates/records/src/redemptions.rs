@@ -26,6 +26,9 @@ const AT_ONCE: usize = 32;
 /// Partitions of a campaign with few redemptions that are read together.
 const PARTS_MIN: usize = 64;
 
+/// Rows of the list of hours that are read together: of 30 hours at least.
+const LISTED_MAX: usize = 1_024;
+
 /// How many index rows a page looks at for each redemption that it may have: some are of archived coupons.
 const LOOKED_PER_ROW: usize = 2;
 
@@ -54,18 +57,24 @@ impl RowWindow {
 }
 
 impl StoreRecords {
-    /// The hours of one span that have rows in a window, newest first.
+    /// The newest hours of one span before hour `until` that have rows in a window, newest first, and before which
+    /// hour there are more.
     async fn hours_in(
         &self,
         campaign: &str,
         span: i64,
         window: RowWindow,
-    ) -> Result<Vec<HourShard>> {
+        until: i64,
+    ) -> Result<(Vec<HourShard>, Option<i64>)> {
         let from = ordered(hour_of(window.from)).into();
-        let range = RecordRange { from, ..RecordRange::last(usize::MAX) };
-        let range = range.before(ordered(hour_of(window.below.0) + 1));
+        let range = RecordRange { from, ..RecordRange::last(LISTED_MAX) }.before(ordered(until));
         let rows = self.tables.scan(&hours_part(campaign, span), range).await?;
-        rows.iter().map(|row| HourShard::of_key(&row.key)).collect()
+        let listed = rows.iter().map(|row| HourShard::of_key(&row.key));
+        let mut listed: Vec<HourShard> = listed.collect::<Result<_>>()?;
+        let cut = listed.last().map(|last| last.hour).filter(|_| rows.len() == LISTED_MAX);
+        listed.retain(|it| Some(it.hour) != cut);
+        let hours = listed.into_iter().flat_map(HourShard::all).collect();
+        Ok((hours, cut.map(|hour| hour + 1)))
     }
 
     /// The first index rows of some hours in a window, at most `limit`.
@@ -79,52 +88,93 @@ impl StoreRecords {
         let (at, tie) = window.below;
         let from = row_key(window.from, 0, "");
         let range = RecordRange { from, ..RecordRange::last(limit) }.before(row_key(at, tie, ""));
-        let reads = hours.iter().map(|hour| {
-            let (part, range) = (hour.part(campaign), range.clone());
-            async move { self.tables.scan(&part, range).await }
-        });
-        let read: Vec<Vec<RecordRow>> = bounded_join(AT_ONCE, reads).await?;
-        let rows = read.iter().flatten().map(|row| index_row(&row.key));
-        let mut rows: Vec<IndexRow> = rows.collect::<Result<_>>()?;
-        rows.sort_unstable_by(|one, other| other.cmp(one));
-        // The same in two partitions. A partition has each once, so those that are left fill the page if there are more.
-        rows.dedup();
-        rows.truncate(limit);
+        let mut rows: Vec<IndexRow> = Vec::new();
+        // Not all at a time: an hour may have thousands of partitions, each with enough for the page.
+        for hours in hours.chunks(PARTS_MIN) {
+            let reads = hours.iter().map(|hour| {
+                let (part, range) = (hour.part(campaign), range.clone());
+                async move { self.tables.scan(&part, range).await }
+            });
+            let read: Vec<Vec<RecordRow>> = bounded_join(AT_ONCE, reads).await?;
+            for row in read.iter().flatten() {
+                rows.push(index_row(&row.key)?);
+            }
+            rows.sort_unstable_by(|one, other| other.cmp(one));
+            // The same in two partitions. A partition has each once, so those that are left fill the page if there are
+            // more.
+            rows.dedup();
+            rows.truncate(limit);
+        }
         Ok(rows)
     }
 
     async fn page(&self, query: &RedemptionQuery) -> Result<RedemptionPage> {
         let campaign = query.campaign.as_ref().map_or(ALL_CAMPAIGNS, |campaign| campaign.as_str());
-        let mut window = RowWindow::of(query);
+        let mut search = PageSearch::of(query);
+        let window = search.window;
         let (first, last) = (span_of(hour_of(window.from)), span_of(hour_of(window.below.0)));
-        let mut page = RedemptionPage::default();
-        let mut may_look = (query.limit * LOOKED_PER_ROW).max(LOOKED_MIN);
         for span in (first..=last).rev() {
-            let hours = self.hours_in(campaign, span, window).await?;
-            for hours in some_at_a_time(&hours) {
-                loop {
-                    let limit = (query.limit - page.rows.len()).min(may_look);
-                    let rows = self.rows_of_hours(campaign, hours, window, limit).await?;
-                    let coupons = rows.iter().map(|(_, _, code)| self.source.whereabouts(code));
-                    let coupons: Vec<Whereabouts> = bounded_join(AT_ONCE, coupons).await?;
-                    for (row, coupon) in rows.iter().zip(coupons) {
-                        if let Whereabouts::Hot(coupon) = coupon {
-                            page.rows.extend(rows_of(&coupon, row));
-                        }
-                    }
-                    let Some((at, tie, _)) = rows.last().filter(|_| rows.len() == limit) else {
-                        break;
-                    };
-                    window.below = (*at, *tie);
-                    may_look -= rows.len();
-                    if page.rows.len() >= query.limit || may_look == 0 {
-                        page.read_to = Some(position(*at, *tie));
-                        return Ok(page);
+            let mut until = Some(hour_of(search.window.below.0) + 1);
+            while let Some(before) = until {
+                let (hours, more) = self.hours_in(campaign, span, search.window, before).await?;
+                for hours in some_at_a_time(&hours) {
+                    if self.read_hours(campaign, hours, &mut search).await? {
+                        return Ok(search.page);
                     }
                 }
+                until = more;
             }
         }
-        Ok(page)
+        Ok(search.page)
+    }
+
+    /// Reads some hours to their end, or until the page ends; whether it has.
+    async fn read_hours(
+        &self,
+        campaign: &str,
+        hours: &[HourShard],
+        search: &mut PageSearch,
+    ) -> Result<bool> {
+        loop {
+            let limit = (search.rows_max - search.page.rows.len()).min(search.may_look);
+            let rows = self.rows_of_hours(campaign, hours, search.window, limit).await?;
+            let coupons = rows.iter().map(|(_, _, code)| self.source.whereabouts(code));
+            let coupons: Vec<Whereabouts> = bounded_join(AT_ONCE, coupons).await?;
+            for (row, coupon) in rows.iter().zip(coupons) {
+                if let Whereabouts::Hot(coupon) = coupon {
+                    search.page.rows.extend(rows_of(&coupon, row));
+                }
+            }
+            let Some((at, tie, _)) = rows.last().filter(|_| rows.len() == limit) else {
+                return Ok(false);
+            };
+            search.window.below = (*at, *tie);
+            search.may_look -= rows.len();
+            if search.page.rows.len() >= search.rows_max || search.may_look == 0 {
+                search.page.read_to = Some(position(*at, *tie));
+                return Ok(true);
+            }
+        }
+    }
+}
+
+/// A page that is being read.
+struct PageSearch {
+    window: RowWindow,
+    rows_max: usize,
+    /// How many index rows may still be looked at.
+    may_look: usize,
+    page: RedemptionPage,
+}
+
+impl PageSearch {
+    fn of(query: &RedemptionQuery) -> PageSearch {
+        PageSearch {
+            window: RowWindow::of(query),
+            rows_max: query.limit,
+            may_look: (query.limit * LOOKED_PER_ROW).max(LOOKED_MIN),
+            page: RedemptionPage::default(),
+        }
     }
 }
 

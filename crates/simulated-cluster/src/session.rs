@@ -8,7 +8,7 @@ mod tamper;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -26,6 +26,7 @@ use scylla::errors::{
 use scylla::response::PagingState;
 use scylla::statement::Consistency;
 use tokio::time::{sleep, timeout};
+use uuid::Uuid;
 
 use crate::cluster::{
     CoordinatorAnswer, CoordinatorFailure, ExecutionOptions, NODES, PageRequest, SimulatedCluster,
@@ -47,6 +48,7 @@ pub struct SimulatedSession {
     rng: Mutex<Rng>,
     trace: Trace,
     tamper: Option<Arc<dyn StatementTamper>>,
+    avoided: Mutex<HashSet<Uuid>>,
 }
 
 /// A statement with its values, ready to be sent as often as it takes.
@@ -67,7 +69,8 @@ impl SimulatedSession {
         trace: Trace,
     ) -> SimulatedSession {
         process.begin(cluster.began());
-        SimulatedSession { cluster, process, rng: Mutex::new(rng), trace, tamper: None }
+        let (rng, avoided) = (Mutex::new(rng), Mutex::default());
+        SimulatedSession { cluster, process, rng, trace, tamper: None, avoided }
     }
 
     /// The same with a hook around each statement.
@@ -183,7 +186,8 @@ impl SimulatedSession {
         let answer = timeout(CLOCK_TIMEOUT, asked).await.ok()?.ok()?;
         let there = cells(answer.rows.first()?).first().copied().flatten()?;
         let there = i64::from_be_bytes(there.try_into().ok()?);
-        Some(ClockReading { before, there, after: self.process.now_ms() })
+        let node = node_id(node);
+        Some(ClockReading { node, before, there, after: self.process.now_ms() })
     }
 
     fn say(&self, request: &StatementRequest, result: &Result<RowPage, ExecutionError>) {
@@ -235,12 +239,21 @@ impl CqlCluster for SimulatedSession {
         result
     }
 
-    async fn clocks(&self) -> Vec<ClockReading> {
+    async fn clocks(&self) -> Vec<Option<ClockReading>> {
         self.process.gate().await;
-        let nodes = (0..NODES).filter(|node| self.cluster.is_connected(*node));
-        let clocks = join_all(nodes.map(|node| self.clock_of(node))).await;
+        let asked = (0..NODES).map(|node| async move {
+            match self.cluster.is_connected(node) {
+                true => self.clock_of(node).await,
+                false => None,
+            }
+        });
+        let clocks = join_all(asked).await;
         self.process.gate().await;
-        clocks.into_iter().flatten().collect()
+        clocks
+    }
+
+    fn avoid(&self, nodes: HashSet<Uuid>) {
+        *self.avoided.lock().expect("nothing panics with them in its hand") = nodes;
     }
 
     fn copies(&self) -> (CopyCounts, CopyCounts) {
@@ -256,6 +269,11 @@ impl CqlCluster for SimulatedSession {
     fn now_ms(&self) -> i64 {
         self.process.now_ms()
     }
+}
+
+/// The host id of a node.
+fn node_id(node: usize) -> Uuid {
+    Uuid::from_u128(node as u128)
 }
 
 fn attempt_error(failure: CoordinatorFailure) -> RequestAttemptError {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use cql_session::{BoundValue, StatementProfile};
 
-use super::SimulatedSession;
+use super::{SimulatedSession, node_id};
 use crate::cluster::NODES;
 use crate::cql::CqlStatement;
 
@@ -22,11 +22,12 @@ impl SimulatedSession {
             Ok(Some(key)) => key.token(),
             _ => 0,
         };
+        let avoided = self.avoided.lock().expect("nothing panics with them in its hand").clone();
         let nodes = NODES as u64;
         let replicas = (0..nodes).map(|step| (first % nodes + step) % nodes);
         let mut plan: VecDeque<usize> = replicas
             .filter_map(|node| usize::try_from(node).ok())
-            .filter(|node| self.cluster.is_connected(*node))
+            .filter(|node| self.cluster.is_connected(*node) && !avoided.contains(&node_id(*node)))
             .collect();
         match profile {
             StatementProfile::Serial | StatementProfile::Change => {}

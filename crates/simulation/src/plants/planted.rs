@@ -2,7 +2,7 @@
 
 mod memory;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use scylla::errors::ExecutionError;
 use tokio::time::sleep;
+use uuid::Uuid;
 
 use super::{AnswerChange, PlantRule, RuleEffect, request, rows};
 use memory::key_of;
@@ -79,8 +80,12 @@ impl CqlCluster for PlantedCluster {
         answer
     }
 
-    async fn clocks(&self) -> Vec<ClockReading> {
+    async fn clocks(&self) -> Vec<Option<ClockReading>> {
         self.0.cluster.clocks().await
+    }
+
+    fn avoid(&self, nodes: HashSet<Uuid>) {
+        self.0.cluster.avoid(nodes);
     }
 
     fn copies(&self) -> (CopyCounts, CopyCounts) {

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use cql_session::{
-    AboutCluster, AboutNode, CLOCK_DIFFERENCE_MAX_MS, CqlEngine, Keyspace, NodeReply,
-    SchemaDifference,
+    AboutCluster, AboutNode, CLOCK_DIFFERENCE_MAX_MS, CqlEngine, Keyspace, NODE_DIFFERENCE_MAX_MS,
+    NodeReply, SchemaDifference, middle_of,
 };
 use hot::HotError;
 
@@ -105,20 +105,28 @@ fn replication(about: &AboutCluster, datacenter: Option<&str>) -> Verdict {
     }
 }
 
+/// This machine's clock, by the node in the middle, and the node that is furthest from that one.
 fn clocks(nodes: &[AboutNode]) -> Verdict {
-    let worst = answers(nodes).max_by_key(|(_, answer)| answer.clock_ahead_ms.abs());
-    let Some((node, answer)) = worst else { return Verdict::Fail("no node answers".into()) };
-    let ms = answer.clock_ahead_ms;
-    let which = if ms > 0 { "ahead of" } else { "behind" };
+    let ahead = |(_, answer): &(_, &NodeReply)| answer.clock_ahead_ms;
+    let Some(ours) = middle_of(answers(nodes).map(|it| ahead(&it)).collect()) else {
+        return Verdict::Fail("no node answers".into());
+    };
+    let which = |ahead: i64| if ahead > 0 { "ahead of" } else { "behind" };
+    let text = format!("this machine's is {} ms {} the cluster's", ours.abs(), which(ours));
+    match ours.abs() {
+        0..=CLOCK_WARN_MS => {}
+        0..=CLOCK_DIFFERENCE_MAX_MS => return Verdict::Warn(format!("{text}: set it with NTP")),
+        _ => return Verdict::Fail(format!("{text}: nothing is written; set it with NTP")),
+    }
+    let theirs = answers(nodes).map(|it| (ours - ahead(&it), &it.0.address));
+    let Some((ms, address)) = theirs.max_by_key(|(ms, _)| ms.abs()) else {
+        return Verdict::Ok(text);
+    };
+    let text = format!("that of {address} is {} ms {} the others'", ms.abs(), which(ms));
     match ms.abs() {
-        0..=CLOCK_WARN_MS => Verdict::Ok(format!("{} ms apart at most", ms.abs())),
-        apart => {
-            let text = format!("this machine's is {apart} ms {which} that of {}", node.address);
-            match apart > CLOCK_DIFFERENCE_MAX_MS {
-                true => Verdict::Fail(format!("{text}: nothing is written; set it with NTP")),
-                false => Verdict::Warn(format!("{text}: set it with NTP")),
-            }
-        }
+        0..=CLOCK_WARN_MS => Verdict::Ok(format!("{} ms apart at most", ms.abs().max(ours.abs()))),
+        0..=NODE_DIFFERENCE_MAX_MS => Verdict::Warn(format!("{text}: set it with NTP")),
+        _ => Verdict::Fail(format!("{text}: statements go to other nodes; set it with NTP")),
     }
 }
 
@@ -126,7 +134,8 @@ fn clocks(nodes: &[AboutNode]) -> Verdict {
 fn sync(about: &AboutCluster) -> Verdict {
     let other = answers(&about.nodes)
         .map(|(node, answer)| (&node.address, answer.commitlog_sync.as_deref()))
-        .find(|(_, sync)| !matches!(sync, Some("batch" | "group")));
+        .filter(|(_, sync)| !matches!(sync, Some("batch" | "group")))
+        .max_by_key(|(_, sync)| sync.is_some());
     let fix = match about.engine {
         CqlEngine::Cassandra => "set it to group, or to batch, on every node",
         CqlEngine::Scylla => "set it to batch on every node",
@@ -243,6 +252,7 @@ mod tests {
         let good = || node(1, answer("5.0.8", 0, "v2"));
         let and = |(version, ahead, paxos)| vec![good(), node(2, answer(version, ahead, paxos))];
         let bound = CLOCK_DIFFERENCE_MAX_MS;
+        let of_three = |ahead| vec![good(), node(2, answer("5.0.8", ahead, "v2")), good()];
         let cases = [
             ("one release", release, and(("5.0.8", 0, "v2")), "ok"),
             ("two releases", release, and(("5.1.0", 0, "v2")), "warn"),
@@ -253,6 +263,13 @@ mod tests {
             ("a little apart", clock, and(("5.0.8", CLOCK_WARN_MS + 1, "v2")), "warn"),
             ("at the bound", clock, and(("5.0.8", -bound, "v2")), "warn"),
             ("too far apart", clock, and(("5.0.8", -bound - 1, "v2")), "FAIL"),
+            ("of three nodes one is a little apart", clock, of_three(-bound), "warn"),
+            (
+                "of three nodes one is far ahead",
+                clock,
+                of_three(-NODE_DIFFERENCE_MAX_MS - 1),
+                "FAIL",
+            ),
             ("v2", decides, and(("5.0.8", 0, "v2")), "ok"),
             ("v1", decides, and(("5.0.8", 0, "v1")), "warn"),
             ("no guarantees", decides, and(("5.0.8", 0, "v1_without_linearizable_reads")), "FAIL"),
@@ -270,6 +287,11 @@ mod tests {
             ("one syncs later", Some("periodic"), "FAIL"),
             ("one does not say", None, "warn"),
         ];
+        let all = ["silent", "periodic"].map(|said| {
+            let commitlog_sync = Some(said.to_owned()).filter(|it| it != "silent");
+            node(3, answer("5.0.8", 0, "v2").map(|it| NodeReply { commitlog_sync, ..it }))
+        });
+        assert_eq!(sync(&about(all.into(), &[])).word(), "FAIL", "one does not say, one is late");
         for (name, said, want) in rows {
             let other = answer("5.0.8", 0, "v2").map(|it| {
                 let commitlog_sync = said.map(str::to_owned);
