@@ -44,7 +44,8 @@ figures! {
     HOT_UNKNOWN_RESOLVED Counter Count "couponry_hot_unknown_resolved_total";
     /// Writes that were sent again, on a cluster.
     HOT_RESENT Counter Count "couponry_hot_resent_total";
-    /// How often this process put an event aside because its coupon could not be read, on a cluster.
+    /// How often this process put an event aside because its coupon could not be read, or a part of the
+    /// feed, on a cluster.
     EVENTS_ASIDE Counter Count "couponry_events_aside_total";
     /// Requests to the bucket of the archive, with every retry, by what they do; those of compactions here are among them.
     COLD_REQUESTS Counter Count "couponry_cold_requests_total";

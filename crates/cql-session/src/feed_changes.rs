@@ -1,5 +1,7 @@
 //! Index rows of the event feed, as readers read them.
 
+use std::collections::BTreeSet;
+
 use coupon::code::Code;
 use coupon::ids::{Actor, Reason};
 use coupon::time::{Day, Millis};
@@ -16,6 +18,12 @@ use crate::values::{day, millis, parsed, signed};
 use crate::{CqlSession, Result, StatementProfile, damaged};
 
 const AT_ONCE: usize = 16;
+
+/// Slots that one statement reads. ScyllaDB takes 100 at most.
+const SLOTS_MAX: usize = 64;
+
+/// A slot and a shard, and why they cannot be read.
+pub type SlotLook = ((i64, i32), Option<HotError>);
 
 /// As it is stored: it may be damaged.
 #[derive(Clone, Debug, DeserializeRow, SerializeRow)]
@@ -39,6 +47,14 @@ pub struct ChangeRow {
     expiry_day: Option<CqlDate>,
     changes: Option<String>,
     moved_from: Option<i64>,
+}
+
+#[derive(Clone, SerializeRow)]
+struct MovedChange {
+    ttl: i32,
+    shard: i32,
+    #[scylla(flatten)]
+    row: ChangeRow,
 }
 
 #[derive(Clone, Debug)]
@@ -125,10 +141,6 @@ impl ChangeRow {
     /// The slot in which its writer put it.
     pub fn own_slot(&self) -> i64 {
         self.moved_from.unwrap_or(self.slot)
-    }
-
-    pub fn moved_to(self, slot: i64) -> ChangeRow {
-        ChangeRow { slot, moved_from: Some(self.own_slot()), ..self }
     }
 
     pub fn found(self) -> Result<AnnouncedChange> {
@@ -286,24 +298,66 @@ impl CqlSession {
         slots: &[i64],
         code: &Code,
     ) -> Result<Vec<ChangeRow>> {
-        let cql = "SELECT slot, code, version, number, attempt, before, kind, at, actor, \
-                   operation, campaign_id, batch_id, user_id, reference, reason, until, \
-                   expiry_day, changes, moved_from FROM change \
-                   WHERE shard = ? AND slot IN ? AND code = ?";
-        self.rows(StatementProfile::Bulk, cql, (shard, slots, code.as_str())).await
+        let mut all: Vec<ChangeRow> = Vec::new();
+        for slots in slots.chunks(SLOTS_MAX) {
+            let cql = "SELECT slot, code, version, number, attempt, before, kind, at, actor, \
+                       operation, campaign_id, batch_id, user_id, reference, reason, until, \
+                       expiry_day, changes, moved_from FROM change \
+                       WHERE shard = ? AND slot IN ? AND code = ?";
+            let values = (shard, slots, code.as_str());
+            all.extend(self.rows::<ChangeRow>(StatementProfile::Bulk, cql, values).await?);
+        }
+        Ok(all)
     }
 
-    /// Of some slots, those that have rows, with their shards, in their order.
-    pub async fn slots_with_changes(&self, slots: &[i64], shards: i32) -> Result<Vec<(i64, i32)>> {
+    /// Of some slots, those that have rows, with their shards, in their order; and those that cannot be read, with
+    /// the error. `known` are not looked at.
+    pub async fn slots_with_changes(
+        &self,
+        slots: &[i64],
+        shards: i32,
+        known: &BTreeSet<(i64, i32)>,
+    ) -> Result<Vec<SlotLook>> {
         let reads = (0..shards).map(|shard| async move {
-            let cql = "SELECT slot FROM change WHERE shard = ? AND slot IN ? PER PARTITION LIMIT 1";
-            let rows: Vec<(i64,)> = self.rows(StatementProfile::Bulk, cql, (shard, slots)).await?;
-            Result::<Vec<(i64, i32)>>::Ok(rows.into_iter().map(|(slot,)| (slot, shard)).collect())
+            let slots = slots.iter().copied().filter(|slot| !known.contains(&(*slot, shard)));
+            let slots: Vec<i64> = slots.collect();
+            if let Ok(found) = self.slots_of(shard, slots.clone()).await {
+                return Ok(found.into_iter().map(|(slot,)| ((slot, shard), None)).collect());
+            }
+            // One that cannot be read fails the read of all.
+            let each = slots.into_iter().map(|slot| async move {
+                Ok(match self.slots_of(shard, vec![slot]).await {
+                    Ok(found) => found.first().map(|_| ((slot, shard), None)),
+                    Err(error) => Some(((slot, shard), Some(error))),
+                })
+            });
+            let each: Vec<Option<SlotLook>> = bounded_join(AT_ONCE, each).await?;
+            Result::<Vec<SlotLook>>::Ok(each.into_iter().flatten().collect())
         });
-        let found: Vec<Vec<(i64, i32)>> = bounded_join(AT_ONCE, reads).await?;
-        let mut found: Vec<(i64, i32)> = found.into_iter().flatten().collect();
-        found.sort_unstable();
+        let found: Vec<Vec<SlotLook>> = bounded_join(AT_ONCE, reads).await?;
+        let mut found: Vec<SlotLook> = found.into_iter().flatten().collect();
+        found.sort_unstable_by_key(|(place, _)| *place);
         Ok(found)
+    }
+
+    /// Writes rows of a shard once more, in another slot.
+    pub async fn move_changes(
+        &self,
+        shard: i32,
+        slot: i64,
+        rows: &[ChangeRow],
+        ttl: i32,
+    ) -> Result<()> {
+        let writes = rows.iter().map(|row| {
+            let row = ChangeRow { slot, moved_from: Some(row.own_slot()), ..row.clone() };
+            self.write(MOVED_CHANGE, MovedChange { ttl, shard, row })
+        });
+        bounded_join(AT_ONCE, writes).await.map(|_: Vec<()>| ())
+    }
+
+    async fn slots_of(&self, shard: i32, slots: Vec<i64>) -> Result<Vec<(i64,)>> {
+        let cql = "SELECT slot FROM change WHERE shard = ? AND slot IN ? PER PARTITION LIMIT 1";
+        self.rows(StatementProfile::Bulk, cql, (shard, slots)).await
     }
 }
 
@@ -313,3 +367,8 @@ fn named_at(at: Millis, event: &str) -> Uuid {
     random.copy_from_slice(&xxh3_128(event.as_bytes()).to_le_bytes()[..10]);
     Builder::from_unix_timestamp_millis(at.0.unsigned_abs(), &random).into_uuid()
 }
+
+const MOVED_CHANGE: &str = "UPDATE change USING TTL :ttl SET before = ?, kind = ?, at = ?, \
+    actor = ?, operation = ?, campaign_id = ?, batch_id = ?, user_id = ?, reference = ?, reason = ?, \
+    until = ?, expiry_day = ?, changes = ?, moved_from = ? WHERE shard = ? AND slot = ? AND code = ? \
+    AND version = ? AND number = ? AND attempt = ?";

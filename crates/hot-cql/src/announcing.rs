@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use coupon::code::Code;
 use hot::HotError;
-use scylla::value::CqlTimestamp;
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::CqlStore;
 use cql_session::announcement::{CouponAnnouncement, NEW_CHANGE};
-use cql_session::{Cas, FeedMarks, Result, StatementProfile};
+use cql_session::{Cas, FeedList, FeedMarks, Result, StatementProfile};
 
 /// How often a change that came too late for its slot is announced in a later one.
 pub(crate) const TRIES: u32 = 10;
@@ -112,7 +111,7 @@ impl CqlStore {
         Ok(())
     }
 
-    /// The slot for new index rows: `first` or a later one. It is listed. Fails after the last try.
+    /// The slot for new index rows: `first` or a later one. It is listed, once for each process. Fails after the last try.
     pub(crate) async fn slot_for(
         &self,
         feed: &FeedState,
@@ -127,7 +126,12 @@ impl CqlStore {
         let behind = feed.marks.seen().saturating_add(1).max(first);
         let slot = feed.slot_at(self.session.now_ms()).max(behind);
         // Before the index rows: a reader skips every run of slots that is not listed.
-        self.enter_span(feed, slot).await?;
+        let span = slot.div_euclid(SPAN_SLOTS);
+        if feed.span.load(Ordering::SeqCst) != span {
+            self.session.list(FeedList::Runs, span, feed.ttl()).await?;
+            // After the acknowledgement: another task of this process relies on it.
+            feed.span.store(span, Ordering::SeqCst);
+        }
         Ok(slot)
     }
 
@@ -166,23 +170,5 @@ impl CqlStore {
             feed.ahead.store(ahead, Ordering::Relaxed);
         }
         Ok(())
-    }
-
-    /// Lists the run of slots in which a row is about to be written; once for each process.
-    async fn enter_span(&self, feed: &FeedState, slot: i64) -> Result<()> {
-        let span = slot.div_euclid(SPAN_SLOTS);
-        if feed.span.load(Ordering::SeqCst) == span {
-            return Ok(());
-        }
-        self.list_span(feed, PART, span).await?;
-        // After the acknowledgement: another task of this process relies on it.
-        feed.span.store(span, Ordering::SeqCst);
-        Ok(())
-    }
-
-    pub(crate) async fn list_span(&self, feed: &FeedState, part: i32, span: i64) -> Result<()> {
-        let cql = "UPDATE change_span USING TTL ? SET at = ? WHERE part = ? AND span = ?";
-        let at = CqlTimestamp(self.session.now_ms());
-        self.session.write(cql, (feed.ttl(), at, part, span)).await
     }
 }

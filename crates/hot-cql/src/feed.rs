@@ -12,9 +12,12 @@ mod reading;
 mod resolving;
 mod runs;
 
-pub(crate) use aside::FeedTrouble;
+pub use aside::EventsAside;
 pub(crate) use runs::RunCache;
 
 /// How much longer than a slot a reader waits. Fewer writers are too late for their slot then; nothing
 /// else depends on it.
 const MARGIN_MS: i64 = 500;
+
+/// Rows that one statement reads.
+const ROWS_MAX: usize = 500;

@@ -38,14 +38,13 @@ mod values;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
-use std::time::Duration;
 
 use coupon::code::Code;
 use coupon::ids::{BatchId, CampaignId};
 use coupon::time::Day;
 use cql_session::{
     AboutCluster, COMPARED_EVERY, ClockDifference, ConnectError, CopyGuard, CqlCluster, CqlEngine,
-    CqlSession, CqlTables, KeyedLock, Resolutions, WriteAttempts,
+    CqlSession, CqlTables, FeedTrouble, KeyedLock, Resolutions, WriteAttempts,
 };
 use hot::records::{AuditLog, RecordSource, Records};
 use hot::tables::Tables;
@@ -57,6 +56,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 pub use announcing::FEED_SHARDS;
+pub use feed::EventsAside;
 pub use options::{CqlOptions, EVENTS_KEEP};
 pub use spread::PARTITION_ROWS;
 
@@ -111,7 +111,7 @@ struct CqlStore {
     /// `None`: it keeps no events.
     feed: Option<announcing::FeedState>,
     feed_runs: feed::RunCache,
-    feed_trouble: feed::FeedTrouble,
+    feed_trouble: FeedTrouble,
     /// Set before the first call, if records are kept.
     log: OnceLock<Arc<dyn AuditLog>>,
 }
@@ -183,7 +183,7 @@ impl CqlHot {
             copies: CopyGuard::default(),
             feed,
             feed_runs: feed::RunCache::new(limit),
-            feed_trouble: feed::FeedTrouble::default(),
+            feed_trouble: FeedTrouble::default(),
             log: OnceLock::new(),
         };
         let store = Arc::new(store);
@@ -236,14 +236,14 @@ impl CqlHot {
         self.store.session.about(&self.store.options.connection.keyspace).await
     }
 
-    /// How many events wait because their coupons cannot be read, about, and how old the oldest of them is.
+    /// Which events wait because they could not be read.
     ///
     /// # Errors
     /// Those of a read.
-    pub async fn events_aside(&self) -> Result<(usize, Duration), HotError> {
+    pub async fn events_aside(&self) -> Result<EventsAside, HotError> {
         match &self.store.feed {
             Some(feed) => self.store.asides_now(feed).await,
-            None => Ok((0, Duration::ZERO)),
+            None => Ok(EventsAside::default()),
         }
     }
 

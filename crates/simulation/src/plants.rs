@@ -54,6 +54,8 @@ enum RuleEffect {
     Send,
     /// It is answered as if it were done.
     Lose,
+    /// It fails for 90 of 200 seconds.
+    Away,
     /// The same, and so many seconds later it is done; never if the process was killed by then.
     Late(u64, &'static RuleEffect),
     /// It waits so many milliseconds.

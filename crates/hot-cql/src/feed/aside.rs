@@ -4,89 +4,144 @@
 //! All processes take the same slot, so a row is there once. Every reader meets it there, whatever it has passed, and
 //! puts it aside again if it still cannot be judged. The run is listed in a part of its own: before a change of a coupon
 //! a reader tells those earlier ones that were put aside to behind it, or puts it aside, too.
+//!
+//! A CQL partition of index rows that nobody can read is listed as unread, and every reader goes on without it. Who can
+//! read it later puts its rows aside. Until then a reader looks into it before a change whose coupon names it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeSet;
+use std::ops::Bound;
 use std::time::Duration;
 
 use hot::{HotError, bounded_join};
-use scylla::SerializeRow;
 use tokio::time::Instant;
 
+use super::ROWS_MAX;
+use super::runs::RunBounds;
 use crate::CqlStore;
-use crate::announcing::{FeedState, PART, SLOT_MS, SPAN_SLOTS, TRIES, slot_of};
+use crate::announcing::{FeedState, SLOT_MS, SPAN_SLOTS, TRIES, slot_of};
 use cql_session::feed_changes::ChangeRow;
-use cql_session::{Result, StatementProfile};
+use cql_session::{FeedList, Result, StatementProfile};
 
-/// The part of `change_span` that lists runs in whose first slot are rows that were put aside.
-const ASIDE: i32 = 1;
-
-/// Most runs of that part that a call reads: those of twelve days in which it happened all the time.
+/// Most runs with rows that were put aside that a call reads: those of twelve days in which it happened all the time.
 const ASIDES: i32 = 8_192;
+
+/// Most CQL partitions that are listed as unread; then the feed waits. Of twelve nodes two are down for a day and a
+/// half. Cassandra reads no list with more than 100,000 deleted entries.
+const UNREAD_MAX: usize = 50_000;
+
+/// An entry of that list is the slot times this, and the shard.
+const SHARDS_MAX: i64 = 1_024;
 
 const AT_ONCE: usize = 16;
 
-/// So often and so long readers of this process try before rows are put aside: longer than a node needs to restart its
-/// connections, and shorter than an operator takes to look.
-const TRIES_BEFORE: u32 = 5;
-const TRIED_FOR: Duration = Duration::from_secs(30);
+/// A process takes up so many of them at once, in so long a time, and waits after one that it could not read.
+const TAKEN_MAX: usize = 256;
+const TAKEN_FOR: Duration = Duration::from_secs(1);
+const TAKEN_EVERY: Duration = Duration::from_secs(10);
 
-/// After so long without a row that cannot be judged the next one is tried anew.
-const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
+/// The slot and the shard of a partition of index rows.
+pub(super) type UnreadPlace = (i64, i32);
 
-/// Rows that a process puts aside in two minutes, the time of a run, at most: some 80 a second. If the store answers
-/// nobody, readers wait for it.
-const ROWS_MAX: usize = 10_000;
-const RUN_TIME: Duration = Duration::from_millis((SPAN_SLOTS * SLOT_MS).unsigned_abs());
-
-/// What this process could not judge.
-#[derive(Default)]
-pub(crate) struct FeedTrouble {
-    now: Mutex<Option<TroubleTries>>,
-    /// Rows that this process has put aside.
-    pub(crate) rows: AtomicU64,
+/// Slots of a shard that readers have passed without their rows.
+pub(super) struct PassedSlots {
+    pub(super) slots: Vec<i64>,
+    /// Whether there may be rows of any slot in them.
+    has_asides: bool,
 }
 
-struct TroubleTries {
-    tries: u32,
-    began: Instant,
-    last: Instant,
-    run_began: Instant,
-    rows: usize,
-}
+impl PassedSlots {
+    pub(super) fn of(shard: i32, bounds: RunBounds<'_>) -> PassedSlots {
+        let of_shard = bounds.unread.iter().filter(|(_, of)| *of == shard);
+        let slots: Vec<i64> = of_shard.map(|(slot, _)| *slot).collect();
+        let has_asides = slots.iter().any(|slot| bounds.aside.contains(slot));
+        PassedSlots { slots, has_asides }
+    }
 
-impl FeedTrouble {
-    /// Whether rows that cannot be judged may be put aside now.
-    fn allows(&self, rows: usize) -> bool {
-        let mut tries = self.now.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        let known = tries.take().filter(|it| now - it.last < FORGOTTEN_AFTER);
-        let new = TroubleTries { tries: 0, began: now, last: now, run_began: now, rows: 0 };
-        let it = tries.insert(known.unwrap_or(new));
-        (it.tries, it.last) = (it.tries.saturating_add(1), now);
-        if now - it.run_began >= RUN_TIME {
-            (it.run_began, it.rows) = (now, 0);
-        }
-        let is_long = it.tries >= TRIES_BEFORE && now - it.began >= TRIED_FOR;
-        let allows = is_long && it.rows + rows <= ROWS_MAX;
-        it.rows += if allows { rows } else { 0 };
-        allows
+    /// Whether readers may have passed a change that was announced in a slot.
+    pub(super) fn may_have(&self, slot: i64) -> bool {
+        self.has_asides || self.slots.contains(&slot)
     }
 }
 
-#[derive(Clone, SerializeRow)]
-struct MovedChange {
-    ttl: i32,
-    shard: i32,
-    #[scylla(flatten)]
-    row: ChangeRow,
+/// What waits to be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EventsAside {
+    /// Events whose coupons could not be read, about.
+    pub events: usize,
+    /// Parts of the feed that could not be read: those of two seconds, and of one coupon in sixteen.
+    pub parts: usize,
+    /// The age of the oldest of all.
+    pub oldest: Duration,
 }
 
 impl CqlStore {
-    /// The slots behind a slot in which rows are that were put aside.
-    pub(super) async fn asides_behind(&self, slot: i64) -> Result<Vec<i64>> {
-        let spans = self.spans_from(ASIDE, slot.div_euclid(SPAN_SLOTS), ASIDES).await?;
-        Ok(spans.into_iter().map(|span| span * SPAN_SLOTS).filter(|aside| *aside > slot).collect())
+    /// The slots from the run of a slot on in which rows are that were put aside.
+    pub(super) async fn asides_from(&self, slot: i64) -> Result<Vec<i64>> {
+        let from = slot.div_euclid(SPAN_SLOTS);
+        let spans = self.session.listed(FeedList::Asides, from, ASIDES).await?;
+        Ok(spans.into_iter().map(|span| span * SPAN_SLOTS).collect())
+    }
+
+    /// The partitions that are listed as unread.
+    pub(super) async fn unread_places(&self) -> Result<BTreeSet<UnreadPlace>> {
+        let listed = self.session.listed(FeedList::Unread, i64::MIN, i32::MAX).await?;
+        let place = |it: i64| (it.div_euclid(SHARDS_MAX), it.rem_euclid(SHARDS_MAX) as i32);
+        Ok(listed.into_iter().map(place).collect())
+    }
+
+    /// Lists partitions as unread. Afterwards a reader may pass them.
+    ///
+    /// # Errors
+    /// `error` if there is no room, or if it is too early.
+    pub(super) async fn put_unread(
+        &self,
+        feed: &FeedState,
+        places: &[UnreadPlace],
+        bounds: RunBounds<'_>,
+        error: HotError,
+    ) -> Result<()> {
+        let is_full = bounds.unread.len() + places.len() > UNREAD_MAX;
+        self.may_pass(places.len(), is_full, error)?;
+        let writes = places.iter().map(|(slot, shard)| {
+            let entry = slot * SHARDS_MAX + i64::from(*shard);
+            self.session.list(FeedList::Unread, entry, feed.ttl())
+        });
+        bounded_join(AT_ONCE, writes).await.map(|_: Vec<()>| ())
+    }
+
+    /// Takes up some of the partitions that are listed as unread, if they can be read now.
+    pub(super) async fn take_up(&self, feed: &FeedState, unread: &BTreeSet<UnreadPlace>) {
+        let Ok(mut taken) = self.feed_trouble.taken.try_lock() else { return };
+        let began = Instant::now();
+        let (last, next) = taken.unwrap_or(((i64::MIN, 0), began));
+        if unread.is_empty() || next > began {
+            return;
+        }
+        let behind = unread.range((Bound::Excluded(last), Bound::Unbounded));
+        for place in behind.chain(unread.range(..=last)).take(TAKEN_MAX) {
+            let next = taken.map_or(began, |(_, next)| next);
+            *taken = match self.move_partition(feed, *place).await {
+                Ok(()) => Some((*place, next)),
+                Err(_) => Some((*place, began + TAKEN_EVERY)),
+            };
+            if began.elapsed() > TAKEN_FOR {
+                break;
+            }
+        }
+    }
+
+    async fn move_partition(&self, feed: &FeedState, (slot, shard): UnreadPlace) -> Result<()> {
+        let (mut after, mut has_more) = (None, true);
+        while has_more {
+            let place = (slot, shard);
+            let read = self.session.changes_behind(place, after.as_ref(), ROWS_MAX).await?;
+            has_more = read.1;
+            let (mut places, rows): (Vec<_>, Vec<_>) = read.0.into_iter().unzip();
+            after = places.pop();
+            self.move_rows(feed, shard, rows).await?;
+        }
+        // Every reader meets the rows where they are now: it is before them.
+        self.session.unlist(FeedList::Unread, slot * SHARDS_MAX + i64::from(shard)).await
     }
 
     /// Puts aside rows of a shard that could not be judged. Afterwards a reader may pass them.
@@ -100,51 +155,65 @@ impl CqlStore {
         rows: Vec<ChangeRow>,
         error: HotError,
     ) -> Result<()> {
-        if !self.feed_trouble.allows(rows.len()) {
+        self.may_pass(rows.len(), false, error)?;
+        self.move_rows(feed, shard, rows).await
+    }
+
+    fn may_pass(&self, count: usize, is_full: bool, error: HotError) -> Result<()> {
+        if is_full || !self.feed_trouble.allows(count) {
             return Err(error);
         }
-        tracing::warn!(error = %error, rows = rows.len(), "rows of the event feed are put aside");
+        tracing::warn!(error = %error, count, "rows or parts of the event feed are put aside");
+        Ok(())
+    }
+
+    /// Writes rows once more, in a slot that no reader has passed.
+    async fn move_rows(&self, feed: &FeedState, shard: i32, rows: Vec<ChangeRow>) -> Result<()> {
         let now = self.session.now_ms();
         let oldest = slot_of(feed.kept_from(now));
         let next = feed.slot_at(now).div_euclid(SPAN_SLOTS) + 1;
+        // One that nobody could judge for as long as events are kept is deleted for its age.
+        let kept: Vec<ChangeRow> = rows.into_iter().filter(|it| it.own_slot() >= oldest).collect();
+        let mut moved = Ok(kept.is_empty());
         for span in (next..).take(TRIES as usize) {
-            let slot = span * SPAN_SLOTS;
-            // Before the rows: a reader that does not see the run listed does not look there.
-            self.list_span(feed, PART, span).await?;
-            self.list_span(feed, ASIDE, span).await?;
-            // One that nobody could judge for as long as events are kept is deleted for its age.
-            let kept = rows.iter().filter(|row| row.own_slot() >= oldest);
-            let writes = kept.map(|row| {
-                let row = row.clone().moved_to(slot);
-                self.session.write(MOVED_CHANGE, MovedChange { ttl: feed.ttl(), shard, row })
-            });
-            bounded_join(AT_ONCE, writes).await.map(|_: Vec<()>| ())?;
-            // As a writer does: a reader marks before it reads, so one sees the other.
-            if self.is_in_time(feed, slot).await? {
-                self.feed_trouble.rows.fetch_add(rows.len() as u64, Ordering::Relaxed);
+            if let Ok(true) = moved {
                 return Ok(());
             }
+            let slot = span * SPAN_SLOTS;
+            // Before the rows: a reader that does not see the run listed does not look there.
+            self.session.list(FeedList::Runs, span, feed.ttl()).await?;
+            self.session.list(FeedList::Asides, span, feed.ttl()).await?;
+            moved = match self.session.move_changes(shard, slot, &kept, feed.ttl()).await {
+                // As a writer does: a reader marks before it reads, so one sees the other.
+                Ok(()) => self.is_in_time(feed, slot).await,
+                // The nodes of the next slot may be up.
+                Err(error) => Err(error),
+            };
         }
-        Err(error)
+        let late = || HotError::Unavailable("readers of the feed were faster each time".into());
+        moved.and_then(|moved| moved.then_some(()).ok_or_else(late))
     }
 
-    /// How many rows are aside now, and the age of the oldest.
-    pub(crate) async fn asides_now(&self, feed: &FeedState) -> Result<(usize, Duration)> {
-        let now = self.session.now_ms();
-        let here = feed.slot_at(now);
-        let slots = self.asides_behind(here).await?;
+    pub(crate) async fn asides_now(&self, feed: &FeedState) -> Result<EventsAside> {
+        let here = feed.slot_at(self.session.now_ms());
+        let unread = self.unread_places().await?;
+        let mut slots = self.asides_from(here).await?;
+        slots.retain(|slot| *slot > here);
         let reads = (0..feed.shards).map(|shard| {
             let cql = "SELECT moved_from FROM change WHERE shard = ? AND slot IN ?";
-            self.session.rows::<(Option<i64>,)>(StatementProfile::Bulk, cql, (shard, slots.clone()))
+            let read = self.session.rows::<(Option<i64>,)>(
+                StatementProfile::Bulk,
+                cql,
+                (shard, slots.clone()),
+            );
+            // What cannot be read is listed when it is over.
+            async move { Ok(read.await.unwrap_or_default()) }
         });
         let rows: Vec<Vec<(Option<i64>,)>> = bounded_join(AT_ONCE, reads).await?;
         let moved: Vec<i64> = rows.into_iter().flatten().filter_map(|(moved,)| moved).collect();
-        let oldest_ms = moved.iter().min().map_or(0, |slot| (here - slot) * SLOT_MS);
-        Ok((moved.len(), Duration::from_millis(oldest_ms.max(0).unsigned_abs())))
+        let all = moved.iter().chain(unread.first().map(|(slot, _)| slot));
+        let oldest_ms = all.min().map_or(0, |slot| (here - slot) * SLOT_MS);
+        let oldest = Duration::from_millis(oldest_ms.max(0).unsigned_abs());
+        Ok(EventsAside { events: moved.len(), parts: unread.len(), oldest })
     }
 }
-
-const MOVED_CHANGE: &str = "UPDATE change USING TTL :ttl SET before = ?, kind = ?, at = ?, \
-    actor = ?, operation = ?, campaign_id = ?, batch_id = ?, user_id = ?, reference = ?, reason = ?, \
-    until = ?, expiry_day = ?, changes = ?, moved_from = ? WHERE shard = ? AND slot = ? AND code = ? \
-    AND version = ? AND number = ? AND attempt = ?";

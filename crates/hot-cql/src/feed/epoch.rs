@@ -1,11 +1,13 @@
 //! The epochs of the feed: a restore begins a new one, since events behind the snapshot did not
 //! survive it.
 
+use std::collections::BTreeSet;
+
 use uuid::Uuid;
 
 use crate::CqlStore;
 use crate::announcing::{FeedState, PART, SPAN_SLOTS, slot_of};
-use cql_session::{Result, StatementProfile};
+use cql_session::{FeedList, Result};
 use hot::HotError;
 
 /// The feed begins this many slots before its creator's clock: other clocks may be behind.
@@ -14,9 +16,6 @@ const BEGINS_BEFORE: i64 = 15;
 /// The old epoch ends this many slots, half a minute, before the last row of a snapshot: nodes are
 /// copied one after the other, so a change may be missing whose index row is there.
 const CUT_SLOTS: i64 = 15;
-
-/// Runs of slots that one statement lists.
-const SPANS: i32 = 1_000;
 
 fn new_epoch() -> String {
     let (_, low) = Uuid::new_v4().as_u64_pair();
@@ -55,32 +54,16 @@ impl CqlStore {
 
     /// The last slot that has rows, or `began`.
     async fn newest_slot(&self, feed: &FeedState, began: i64) -> Result<i64> {
-        let mut spans = Vec::new();
-        loop {
-            let from = spans.last().map_or(began.div_euclid(SPAN_SLOTS), |last| last + 1);
-            let some = self.spans_from(PART, from, SPANS).await?;
-            let is_all = (some.len() as i64) < i64::from(SPANS);
-            spans.extend(some);
-            if is_all {
-                break;
-            }
-        }
+        let first = began.div_euclid(SPAN_SLOTS);
+        let spans = self.session.listed(FeedList::Runs, first, i32::MAX).await?;
         for span in spans.into_iter().rev() {
             let slots: Vec<i64> = (span * SPAN_SLOTS..(span + 1) * SPAN_SLOTS).collect();
-            if let Some((slot, _)) =
-                self.session.slots_with_changes(&slots, feed.shards).await?.last()
-            {
-                return Ok(*slot);
+            let none = BTreeSet::new();
+            let looks = self.session.slots_with_changes(&slots, feed.shards, &none).await?;
+            if let Some(((slot, _), error)) = looks.into_iter().next_back() {
+                return error.map_or(Ok(slot), Err);
             }
         }
         Ok(began)
-    }
-
-    /// The first `limit` runs of slots from `span` on that are listed in a part.
-    pub(super) async fn spans_from(&self, part: i32, span: i64, limit: i32) -> Result<Vec<i64>> {
-        let cql = "SELECT span FROM change_span WHERE part = ? AND span >= ? LIMIT ?";
-        let rows: Vec<(i64,)> =
-            self.session.rows(StatementProfile::Read, cql, (part, span, limit)).await?;
-        Ok(rows.into_iter().map(|(span,)| span).collect())
     }
 }

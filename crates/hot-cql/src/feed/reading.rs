@@ -110,14 +110,18 @@ impl CqlStore {
     /// now: only a page that would not move fails.
     async fn walk_feed(&self, feed: &FeedState, walk: &mut FeedWalk<'_>) -> Result<()> {
         let first = walk.position.clone();
-        let aside = self.asides_behind(first.slot).await?;
+        let unread = self.unread_places().await?;
+        let oldest = unread.first().map_or(first.slot, |(slot, _)| first.slot.min(*slot));
+        // After that list: where the rows of a partition are now is listed before it is taken off.
+        let aside = self.asides_from(oldest).await?;
+        self.take_up(feed, &unread).await;
         for _ in 0..RUNS_MAX {
             if walk.is_over() {
                 break;
             }
             let limit = walk.limit - walk.events.len();
             let (epoch, began, end) = (walk.epoch, walk.began, walk.end);
-            let bounds = RunBounds { epoch, began, aside: &aside, end, limit };
+            let bounds = RunBounds { epoch, began, aside: &aside, unread: &unread, end, limit };
             match self.run_at(feed, &walk.position, bounds).await {
                 Ok(run) => {
                     walk.take(&run);

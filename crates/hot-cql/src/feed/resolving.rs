@@ -14,6 +14,7 @@ use hot::protocol::fenced;
 use hot::{HotError, Tier, bounded_join};
 use scylla::DeserializeRow;
 
+use super::aside::PassedSlots;
 use crate::CqlStore;
 use crate::coupons::{CouponTrace, CqlCoupon, Written};
 use crate::values::{EventValue, date, signed, uuid};
@@ -118,33 +119,33 @@ impl SeenCoupon {
         }
     }
 
-    /// Where the changes just before this one are, if that is behind its slot.
-    fn earlier(&self, change: &AnnouncedCoupon) -> EarlierChanges {
+    /// The slots behind the one of `change` in which the changes just before it are, or that readers have passed without
+    /// it; and the writes that made those. `None` if the coupon does not say them.
+    fn earlier(
+        &self,
+        change: &AnnouncedCoupon,
+        passed: &PassedSlots,
+    ) -> (Vec<i64>, Option<Vec<uuid::Uuid>>) {
         let (mut slots, mut attempts) = (Vec::new(), Vec::new());
         for version in (1..=change.before).rev().take(MADE as usize) {
             match self.made(version).map(|made| (made.slot, made.attempt)) {
-                Some((Some(slot), attempt)) if slot > change.slot => {
+                Some((Some(slot), attempt)) if slot > change.slot || passed.may_have(slot) => {
                     slots.push(slot);
                     attempts.push(attempt);
                 }
                 // It came before this slot, and so did those before it.
-                Some((Some(_), _)) => break,
-                Some((None, _)) => {}
-                None => return EarlierChanges::Unknown,
+                Some((Some(_), _)) if passed.slots.is_empty() => break,
+                Some(_) => {}
+                None => {
+                    let ahead = change.slot + 1..=change.slot + LOOK_AHEAD;
+                    return (ahead.chain(passed.slots.iter().copied()).collect(), None);
+                }
             }
         }
         slots.sort_unstable();
         slots.dedup();
-        EarlierChanges::In(slots, attempts)
+        (slots, Some(attempts))
     }
-}
-
-/// Where earlier changes of a coupon are that come later in the feed.
-enum EarlierChanges {
-    /// In these slots, by these writes.
-    In(Vec<i64>, Vec<uuid::Uuid>),
-    /// The coupon does not say.
-    Unknown,
 }
 
 impl CqlStore {
@@ -156,6 +157,7 @@ impl CqlStore {
         shard: i32,
         changes: Vec<AnnouncedCoupon>,
         look: Option<CouponLook>,
+        passed: &PassedSlots,
     ) -> Result<Vec<AnnouncedCoupon>> {
         let (mut all, mut last): (Vec<AnnouncedCoupon>, Option<SeenCoupon>) = (Vec::new(), None);
         if let (Some(look), Some(first)) = (look, changes.first()) {
@@ -172,7 +174,7 @@ impl CqlStore {
             // A write that was too late for its slot has a row there, too.
             let made = seen.made(change.version);
             change.is_repeat = made.is_some_and(|made| made.slot != Some(change.own_slot));
-            for earlier in self.earlier_changes(shard, seen, &change).await? {
+            for earlier in self.earlier_changes(shard, seen, &change, passed).await? {
                 if all.iter().all(|it| it.place() != earlier.place()) {
                     all.push(earlier);
                 }
@@ -186,19 +188,15 @@ impl CqlStore {
     }
 
     /// The changes of a coupon before `change` that come behind it in the feed: the clocks of their
-    /// writers were ahead.
+    /// writers were ahead, or readers have passed them unread.
     async fn earlier_changes(
         &self,
         shard: i32,
         seen: &SeenCoupon,
         change: &AnnouncedCoupon,
+        passed: &PassedSlots,
     ) -> Result<Vec<AnnouncedCoupon>> {
-        let (slots, attempts) = match seen.earlier(change) {
-            EarlierChanges::In(slots, attempts) => (slots, Some(attempts)),
-            EarlierChanges::Unknown => {
-                ((change.slot + 1..=change.slot + LOOK_AHEAD).collect(), None)
-            }
-        };
+        let (slots, attempts) = seen.earlier(change, passed);
         if slots.is_empty() {
             return Ok(Vec::new());
         }

@@ -3,7 +3,7 @@
 //! A row that is settled says the same for ever, and a row that is written behind the mark is nothing. So a run is the
 //! answer for every reader that stands anywhere in it, whatever its limit.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,23 +11,19 @@ use hot::bounded_join;
 use hot::feed::{FeedEvent, Happened};
 use tokio::time::Instant;
 
+use super::ROWS_MAX;
+use super::aside::{PassedSlots, UnreadPlace};
 use super::resolving::CouponLook;
 use crate::CqlStore;
-use crate::announcing::{FeedState, PART, SPAN_SLOTS};
+use crate::announcing::{FeedState, SPAN_SLOTS};
 use cql_session::feed_changes::{AnnouncedChange, ChangeRow};
 use cql_session::feed_cursor::{FeedPosition, ShardRow};
-use cql_session::{KeyedLock, Result};
+use cql_session::{FeedList, KeyedLock, Result};
 
 const AT_ONCE: usize = 32;
 
 /// Rows that a run settles if there are so many: somebody who reads one event at a time asks for them next.
 const ROWS_MIN: usize = 16;
-
-/// Rows that one statement reads.
-const ROWS_MAX: usize = 500;
-
-/// Slots that one statement reads. ScyllaDB takes 100 at most.
-const SLOTS_MAX: usize = 64;
 
 /// Events that a process remembers, some 700 bytes each.
 const EVENTS_KEPT: usize = 8_192;
@@ -45,10 +41,12 @@ type SettledEvents = Vec<(FeedPosition, FeedEvent)>;
 #[derive(Clone, Copy)]
 pub(super) struct RunBounds<'a> {
     pub(super) epoch: &'a str,
-    /// Before `aside` was read.
+    /// Before `unread` and `aside` were read.
     pub(super) began: Instant,
-    /// Slots behind the reader in which rows are that were put aside.
+    /// Slots in which rows are that were put aside: those behind the reader, and behind the first one that is unread.
     pub(super) aside: &'a [i64],
+    /// Partitions of rows that every reader passes.
+    pub(super) unread: &'a BTreeSet<UnreadPlace>,
     /// The first slot that is not over.
     pub(super) end: i64,
     /// Events that are wanted.
@@ -105,7 +103,8 @@ impl RunCache {
         let runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
         let has = |run: &&Arc<SettledRun>| {
             // An earlier run may not know of a row that this reader has passed since it was put aside.
-            let knows = bounds.aside.is_empty() || run.began >= bounds.began;
+            let is_calm = bounds.aside.is_empty() && bounds.unread.is_empty();
+            let knows = is_calm || run.began >= bounds.began;
             knows && run.epoch == bounds.epoch && run.from <= *place && *place < run.to
         };
         runs.iter().rev().find(has).cloned()
@@ -151,7 +150,8 @@ impl CqlStore {
         bounds: RunBounds<'_>,
     ) -> Result<SettledRun> {
         let began = Instant::now();
-        let spans = self.spans_from(PART, from.slot.div_euclid(SPAN_SLOTS), 1).await?;
+        let span = from.slot.div_euclid(SPAN_SLOTS);
+        let spans = self.session.listed(FeedList::Runs, span, 1).await?;
         // Where no later run is listed: a writer that lists one now meets the mark.
         let begins = spans.first().map_or(i64::MAX, |span| span * SPAN_SLOTS).min(bounds.end);
         let mut run = SettledRun {
@@ -182,12 +182,17 @@ impl CqlStore {
         bounds: RunBounds<'_>,
     ) -> Result<()> {
         let slots: Vec<i64> = (run.to.slot..until).collect();
-        for (slot, shard) in self.session.slots_with_changes(&slots, feed.shards).await? {
-            if (slot, shard) < (run.to.slot, run.to.shard) {
-                continue;
-            }
+        let mut looks = self.session.slots_with_changes(&slots, feed.shards, bounds.unread).await?;
+        looks.retain(|(place, _)| *place >= (run.to.slot, run.to.shard));
+        let failed = looks.iter().filter(|(_, error)| error.is_some());
+        let failed: Vec<UnreadPlace> = failed.map(|(place, _)| *place).collect();
+        for ((slot, shard), error) in looks {
             if (slot, shard) != (run.to.slot, run.to.shard) {
                 run.to = FeedPosition { slot, shard, after: None };
+            }
+            if let Some(error) = error {
+                run.is_cut = true;
+                return self.put_unread(feed, &failed, bounds, error).await;
             }
             if self.walk_rows(feed, run, bounds).await? {
                 return Ok(());
@@ -209,7 +214,15 @@ impl CqlStore {
         loop {
             let limit = want.saturating_sub(run.rows).clamp(ROWS_MIN, ROWS_MAX);
             let (slot, shard, after) = (run.to.slot, run.to.shard, run.to.after.as_ref());
-            let (rows, has_more) = self.session.changes_behind((slot, shard), after, limit).await?;
+            let read = match self.session.changes_behind((slot, shard), after, limit).await {
+                Ok(read) => read,
+                Err(error) => {
+                    run.is_cut = true;
+                    let place = [(slot, shard)];
+                    return self.put_unread(feed, &place, bounds, error).await.map(|()| true);
+                }
+            };
+            let (rows, has_more) = read;
             run.rows += rows.len();
             let groups = by_code(rows);
             let settled = self.settled_groups((slot, shard), bounds, &groups).await?;
@@ -245,11 +258,12 @@ impl CqlStore {
     ) -> Result<Vec<Result<SettledEvents>>> {
         let read = groups
             .iter()
-            .map(|group| async move { Ok(self.with_asides(place, bounds.aside, group).await) });
+            .map(|group| async move { Ok(self.with_asides(place, bounds, group).await) });
         let read: Vec<Result<Vec<AnnouncedChange>>> = bounded_join(AT_ONCE, read).await?;
         let looks = self.looks(&read).await?;
+        let passed = &PassedSlots::of(place.1, bounds);
         let settled = read.into_iter().zip(looks).map(|(group, look)| async move {
-            Ok(self.settled_group(place, bounds.epoch, group, look).await)
+            Ok(self.settled_group(place, bounds.epoch, group, look, passed).await)
         });
         bounded_join(AT_ONCE, settled).await
     }
@@ -258,15 +272,14 @@ impl CqlStore {
     async fn with_asides(
         &self,
         (slot, shard): (i64, i32),
-        aside: &[i64],
+        bounds: RunBounds<'_>,
         (last, rows): &ChangeGroup,
     ) -> Result<Vec<AnnouncedChange>> {
         let mut all = rows.clone();
-        let behind: Vec<i64> = aside.iter().copied().filter(|aside| *aside > slot).collect();
-        for slots in behind.chunks(SLOTS_MAX) {
-            let moved = self.session.change_rows(shard, slots, &last.code).await?.into_iter();
-            all.extend(moved.filter(|row| row.version.unsigned_abs() < last.version));
-        }
+        let is_behind = |it: &i64| *it > slot && !bounds.unread.contains(&(*it, shard));
+        let behind: Vec<i64> = bounds.aside.iter().copied().filter(is_behind).collect();
+        let moved = self.session.change_rows(shard, &behind, &last.code).await?.into_iter();
+        all.extend(moved.filter(|row| row.version.unsigned_abs() < last.version));
         all.into_iter().map(ChangeRow::found).collect()
     }
 
@@ -277,6 +290,7 @@ impl CqlStore {
         epoch: &str,
         group: Result<Vec<AnnouncedChange>>,
         look: Result<Option<CouponLook>>,
+        passed: &PassedSlots,
     ) -> Result<SettledEvents> {
         let (mut coupon, mut settled) = (Vec::new(), Vec::new());
         for found in group? {
@@ -289,7 +303,7 @@ impl CqlStore {
                 }
             }
         }
-        let coupon = self.settled(shard, coupon, look?).await?;
+        let coupon = self.settled(shard, coupon, look?, passed).await?;
         settled.extend(coupon.into_iter().map(AnnouncedChange::Coupon));
         settled.sort_by_key(AnnouncedChange::place);
         let events = settled.into_iter().map(|change| {

@@ -25,6 +25,6 @@ pub struct Gauge {
     pub left_unknown: u64,
     /// Writes that were sent a second time, for the same version.
     pub resent: u64,
-    /// Times that an event was put aside, because its coupon could not be read.
+    /// Times that an event was put aside because its coupon could not be read, or a part of the feed.
     pub events_aside: u64,
 }

@@ -13,7 +13,8 @@ use cql_session::{
 };
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use scylla::errors::ExecutionError;
+use scylla::errors::{DbError, ExecutionError, RequestAttemptError};
+use scylla::statement::Consistency;
 use tokio::time::sleep;
 use uuid::Uuid;
 
@@ -118,6 +119,17 @@ impl ClusterBug {
     ) -> PageAnswer {
         match effect {
             RuleEffect::Send => self.cluster.execute(request).await,
+            RuleEffect::Away if self.is_away() => {
+                sleep(PROMPT).await;
+                let why = DbError::Unavailable {
+                    consistency: Consistency::LocalQuorum,
+                    required: 2,
+                    alive: 1,
+                };
+                let why = RequestAttemptError::DbError(why, String::new());
+                Err(ExecutionError::LastAttemptError(why))
+            }
+            RuleEffect::Away => self.cluster.execute(request).await,
             RuleEffect::Lose => self.verdict(request.cql, true).await,
             RuleEffect::Late(seconds, then) => {
                 let cql = request.cql;
@@ -261,6 +273,11 @@ impl ClusterBug {
         sleep(PROMPT).await;
         self.process.gate().await;
         Ok(page)
+    }
+
+    /// Not of the processes that look at the end.
+    fn is_away(&self) -> bool {
+        self.process.name().starts_with("process ") && self.process.now_ms() / 1_000 % 200 < 90
     }
 
     /// Whether the process looks again at what it remembers after this statement.

@@ -86,6 +86,14 @@ pub(super) const EMPTY: StatementPattern =
 // The feed.
 
 pub(super) const ANNOUNCE: StatementPattern = StatementPattern::of(&["UPDATE change USING TTL"]);
+pub(super) const ASIDE: StatementPattern = StatementPattern::of(&["changes = ?, moved_from = ?"]);
+pub(super) const LIST_UNREAD: [StatementPattern; 2] =
+    [ENTER_SPAN.with(2, &[0, 0, 0, 2]), ENTER_SPAN.with(2, &[0, 0, 0, 5])];
+/// The rows of a part of the feed.
+pub(super) const PART: StatementPattern =
+    StatementPattern::of(&["FROM change WHERE shard = ?"]).without(&["SELECT moved_from"]);
+pub(super) const SEEN: StatementPattern =
+    StatementPattern::of(&["SELECT version, state, sealed, events, made"]);
 pub(super) const ENTER_SPAN: StatementPattern =
     StatementPattern::of(&["UPDATE change_span USING TTL"]);
 pub(super) const MARK: StatementPattern = StatementPattern::of(&["INSERT INTO feed_progress"]);

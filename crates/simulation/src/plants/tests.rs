@@ -75,6 +75,7 @@ fn sent_instead(
         }
         RuleEffect::Send
         | RuleEffect::Lose
+        | RuleEffect::Away
         | RuleEffect::As(_)
         | RuleEffect::Blind
         | RuleEffect::Say(_) => {}

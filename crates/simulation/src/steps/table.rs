@@ -57,6 +57,7 @@ pub(super) const STEPS: &[StepRow] = &[
     StepRow::of("stock: returned coupon is dropped", "DELETE FROM returned"),
     // The feed.
     StepRow::of("feed: run of slots is listed", "UPDATE change_span"),
+    StepRow::of("feed: what was unread is taken off its list", "DELETE FROM change_span"),
     StepRow::of("feed: change is announced", "UPDATE change USING TTL :ttl"),
     StepRow::of("feed: audit event is announced", "UPDATE change USING TTL ? SET kind"),
     StepRow::of("feed: slot is marked", "INSERT INTO feed_progress"),

@@ -25,6 +25,9 @@ const AT_ONCE: usize = 200;
 /// How often one of the last reads is tried.
 const READS_MAX: usize = 5;
 
+/// Longer than two runs of slots.
+const LATER: Duration = Duration::from_secs(300);
+
 /// What one reader has stored.
 #[derive(Clone, Default)]
 struct ReaderState {
@@ -119,6 +122,9 @@ pub(crate) async fn ends(
     world: &SimulatedWorld,
     machine: &SimulatedMachine,
 ) -> Vec<Vec<FeedEvent>> {
+    read_on(world, machine).await;
+    // What was put aside, or is taken up now, comes in a later run of slots.
+    sleep(LATER).await;
     read_on(world, machine).await;
     let late = CursorReader::default();
     reads_to_the_end(world, machine, &late).await;

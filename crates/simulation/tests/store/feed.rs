@@ -7,13 +7,14 @@ use std::time::Duration;
 use crate::simulated::ClusterFixture;
 use coupon::campaign::Campaign;
 use coupon::code::Code;
+use cql_session::feed_cursor::FeedPosition;
 use cql_session::{BoundValue, RowPage, StatementRequest};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use hot::feed::{CouponHappened, FeedEvent, FeedRead, FeedStart, Happened};
 use hot::{HotError, HotStore};
 use hot_conformance::kit::{Kit, MINUTE, MemoryArchive, NOW, cancel, redeem};
-use hot_cql::{CqlHot, CqlOptions};
+use hot_cql::{CqlHot, CqlOptions, EventsAside};
 use scylla::errors::{DbError, ExecutionError, RequestAttemptError};
 use scylla::statement::Consistency;
 use simulated_cluster::session::StatementTamper;
@@ -22,9 +23,9 @@ use tokio::time::{Instant, sleep};
 /// After so long a slot is over for every reader.
 const OVER: Duration = Duration::from_secs(5);
 
-/// Coupons that cannot be read.
+/// Coupons and parts of the feed that cannot be read.
 #[derive(Default)]
-struct UnreadCoupons(Mutex<(BTreeSet<String>, UnreadCause)>);
+struct UnreadCoupons(Mutex<(BTreeSet<String>, UnreadCause)>, Mutex<UnreadParts>);
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum UnreadCause {
@@ -62,7 +63,8 @@ impl StatementTamper for UnreadCoupons {
         let (consistency, required, alive) = (Consistency::LocalQuorum, 2, 1);
         let error = DbError::Unavailable { consistency, required, alive };
         let error = RequestAttemptError::DbError(error, "two nodes of three are down".to_owned());
-        let fails = self.concerns(request, UnreadCause::NoQuorum);
+        let fails =
+            self.concerns(request, UnreadCause::NoQuorum) || self.1.lock().unwrap().fails(request);
         let answer = fails.then_some(Err(ExecutionError::LastAttemptError(error)));
         std::future::ready(answer).boxed()
     }
@@ -75,6 +77,53 @@ impl StatementTamper for UnreadCoupons {
         match self.concerns(request, UnreadCause::Damaged) {
             true => result.map(|page| RowPage { rows: vec![vec![1]; page.rows.len()], ..page }),
             false => result,
+        }
+    }
+}
+
+/// CQL partitions of the feed whose replicas do not answer.
+#[derive(Default)]
+struct UnreadParts {
+    /// Slots and shards of index rows.
+    places: BTreeSet<(i64, i32)>,
+    /// A shard whose rows that were put aside cannot be read.
+    asides_of: Option<i32>,
+    /// A copy of each list.
+    copy: Option<i32>,
+}
+
+impl UnreadParts {
+    fn fails(&self, request: &StatementRequest) -> bool {
+        let values = request.rows.first().map_or(&[][..], Vec::as_slice);
+        let int = |at: usize| match values.get(at) {
+            Some(BoundValue::Value(bytes)) => bytes.as_slice().try_into().map(i32::from_be_bytes),
+            _ => panic!("no value {at}: {}", request.cql),
+        };
+        let has = |shard: i32, slot: i64| {
+            let is_aside = self.asides_of == Some(shard) && slot.rem_euclid(64) == 0;
+            // What is in them was written before.
+            let is_read = request.cql.starts_with("SELECT");
+            is_read && (self.places.contains(&(slot, shard)) || is_aside)
+        };
+        match request.cql.split("change").nth(1) {
+            Some(of) if of.starts_with("_span") => {
+                let part = int(if request.cql.starts_with("UPDATE") { 2 } else { 0 });
+                self.copy.is_some_and(|copy| part.unwrap() / 3 == copy)
+            }
+            Some(_) => {
+                let end = values.len();
+                let at = if request.cql.starts_with("UPDATE") { end - 6 } else { 0 };
+                let (shard, BoundValue::Value(slots)) = (int(at).unwrap(), &values[at + 1]) else {
+                    panic!("no slot: {}", request.cql);
+                };
+                // A slot, or a list of them: their number, and each with its length.
+                let slots = if slots.len() == 8 { slots.as_slice() } else { &slots[4..] };
+                let size = if slots.len() == 8 { 8 } else { 12 };
+                slots
+                    .chunks(size)
+                    .any(|it| has(shard, i64::from_be_bytes(it[size - 8..].try_into().unwrap())))
+            }
+            None => false,
         }
     }
 }
@@ -192,8 +241,8 @@ async fn what_one_reader_has_settled_is_settled_for_all() {
     fixture.redeemed(COUPONS).await;
     sleep(OVER).await;
     let reads = || fixture.hot.gauge().reads;
-    // Each event costs the read of its coupon once; each page that of the epoch and the clocks.
-    let rows = [("one at a time", 1, 8), ("again", 1, 4), ("a page at a time", 100, 1)];
+    // Each event costs the read of its coupon once; each page those of the epoch, the clocks, and two of each of two lists.
+    let rows = [("one at a time", 1, 10), ("again", 1, 6), ("a page at a time", 100, 1)];
     let mut first = None;
     for (name, limit, each) in rows {
         let (mut reader, before) = (Reader::new(), reads());
@@ -293,8 +342,8 @@ async fn a_coupon_that_cannot_be_read_holds_up_nobody_else() {
             reads_for(reader, hot, Duration::from_secs(60), |_| false).await;
             assert!(!reader.versions().contains_key(unread), "{cause:?}");
         }
-        let (waiting, oldest) = fixture.hot.events_aside().await.unwrap();
-        assert!(waiting > 0 && oldest >= Duration::from_secs(300), "{waiting}, {oldest:?}");
+        let aside = fixture.hot.events_aside().await.unwrap();
+        assert!(aside.events > 0 && aside.oldest >= Duration::from_secs(300), "{aside:?}");
         assert!(fixture.hot.gauge().events_aside > 0, "{cause:?}");
         fixture.archive.comes_back();
         fixture.unread.set(&[], cause);
@@ -324,6 +373,100 @@ async fn a_coupon_that_cannot_be_read_holds_up_nobody_else() {
             }
         }
         sleep(Duration::from_secs(300)).await;
-        assert_eq!(fixture.hot.events_aside().await.unwrap().0, 0, "{cause:?}");
+        assert_eq!(fixture.hot.events_aside().await.unwrap(), EventsAside::default(), "{cause:?}");
+    }
+}
+
+/// The slot and the shard in which each event of a coupon is.
+async fn places_of(fixture: &FeedFixture, code: &Code) -> BTreeSet<(i64, i32)> {
+    let mut reader = Reader::new();
+    reader.reads_on(&*fixture.another().await, 100).await.unwrap();
+    let is_of = |event: &&FeedEvent| of_coupon(event).is_some_and(|it| it.code == *code);
+    let of_it = reader.events.iter().filter(is_of);
+    of_it
+        .map(|event| FeedPosition::parse(&event.cursor).unwrap().1)
+        .map(|it| (it.slot, it.shard))
+        .collect()
+}
+
+/// Whether readers meet the rows of a part that was lost while they cannot be read where they are then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LostAgain {
+    No,
+    Yes,
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_part_of_the_feed_that_cannot_be_read_holds_up_nobody() {
+    let rows = [
+        (None, LostAgain::No),
+        (Some(0), LostAgain::No),
+        (Some(1), LostAgain::Yes),
+        (Some(2), LostAgain::No),
+        (None, LostAgain::Yes),
+    ];
+    for (copy, again) in rows {
+        let name = format!("copy {copy:?} of the lists is lost, the part again: {again:?}");
+        let fixture = FeedFixture::of(15).await;
+        let (kit, parts) = (&fixture.kit, &fixture.unread.1);
+        let (_, codes) = fixture.redeemed(12).await;
+        sleep(OVER).await;
+        let unread = &codes[4];
+        let mut lost = places_of(&fixture, unread).await;
+        let (slot, shard) = *lost.first().unwrap();
+        // And some of those that come next, as if two of twelve nodes were down.
+        lost.extend((slot + 1..slot + 300).map(|slot| (slot, (slot * 7 % 16) as i32)));
+        let count = lost.len();
+        *parts.lock().unwrap() = UnreadParts { places: lost, asides_of: None, copy };
+        let hots = [fixture.another().await, fixture.another().await];
+        let mut readers = [Reader::new(), Reader::new()];
+        let (_, later) = fixture.redeemed(3).await;
+        kit.done(unread, cancel(&order_of_nth(4))).await;
+        sleep(OVER).await;
+        for (hot, reader) in hots.iter().zip(&mut readers) {
+            let arrived =
+                |reader: &Reader| later.iter().all(|it| reader.versions().contains_key(it));
+            reads_for(reader, hot, Duration::from_secs(60), arrived).await;
+            assert!(arrived(reader), "{name}: later events wait: {:?}", reader.versions());
+            assert!(!reader.versions().contains_key(unread), "{name}");
+        }
+        sleep(Duration::from_secs(300)).await;
+        for (hot, reader) in hots.iter().zip(&mut readers) {
+            reads_for(reader, hot, Duration::from_secs(60), |_| false).await;
+            assert!(!reader.versions().contains_key(unread), "{name}: {:?}", reader.versions());
+        }
+        let aside = fixture.hot.events_aside().await.unwrap();
+        let is_there = aside.parts > 1 && aside.parts <= count && aside.events > 0;
+        assert!(is_there && aside.oldest >= Duration::from_secs(300), "{name}: {aside:?}");
+        assert!(hots[0].gauge().events_aside > 1, "{name}");
+        *parts.lock().unwrap() = UnreadParts { copy, ..UnreadParts::default() };
+        if again == LostAgain::Yes {
+            parts.lock().unwrap().asides_of = Some(shard);
+            for _ in 0..4 {
+                for (hot, reader) in hots.iter().zip(&mut readers) {
+                    reads_for(reader, hot, Duration::from_secs(60), |_| false).await;
+                    assert!(reader.versions().values().all(|it| it.is_sorted()), "{name}");
+                }
+            }
+            parts.lock().unwrap().asides_of = None;
+        }
+        let want: BTreeMap<&Code, usize> = codes
+            .iter()
+            .chain(&later)
+            .map(|code| (code, if code == unread { 3 } else { 2 }))
+            .collect();
+        for (hot, reader) in hots.iter().zip(&mut readers) {
+            let is_whole = |reader: &Reader| {
+                let versions = reader.versions();
+                want.iter().all(|(code, count)| versions.get(code).map(Vec::len) == Some(*count))
+            };
+            reads_for(reader, hot, Duration::from_secs(600), is_whole).await;
+            assert!(is_whole(reader), "{name}: {:?}", reader.versions());
+            let versions = reader.versions();
+            assert!(versions.values().all(|it| it.is_sorted()), "{name}: {versions:?}");
+        }
+        sleep(Duration::from_secs(300)).await;
+        let aside = fixture.hot.events_aside().await.unwrap();
+        assert_eq!(aside, EventsAside::default(), "{name}");
     }
 }

@@ -8,6 +8,7 @@ use cql_session::{
     NodeReply, SchemaDifference, middle_of,
 };
 use hot::HotError;
+use hot_cql::EventsAside;
 
 use super::{Report, Verdict};
 use crate::cql::{self, OpenCql};
@@ -152,13 +153,15 @@ fn sync(about: &AboutCluster) -> Verdict {
     }
 }
 
-fn events(aside: Result<(usize, Duration), HotError>) -> Verdict {
+fn events(aside: Result<EventsAside, HotError>) -> Verdict {
     match aside {
         Err(error) => Verdict::Fail(error.to_string()),
-        Ok((0, _)) => Verdict::Ok("none waits for a coupon that cannot be read".into()),
-        Ok((count, oldest)) => Verdict::Warn(format!(
-            "{count} wait for coupons that cannot be read, the oldest for {} s: look for nodes that \
-             are down, at the cold tier, and in the log",
+        Ok(EventsAside { events: 0, parts: 0, .. }) => {
+            Verdict::Ok("none waits for what cannot be read".into())
+        }
+        Ok(EventsAside { events, parts, oldest }) => Verdict::Warn(format!(
+            "{events} wait for coupons that cannot be read, and {parts} parts of the feed cannot be read, the oldest \
+             for {} s: look for nodes that are down, at the cold tier, and in the log",
             oldest.as_secs()
         )),
     }
@@ -307,8 +310,9 @@ mod tests {
     fn events_that_wait() {
         let away = || Err(HotError::Unavailable("away".into()));
         let cases = [
-            ("none", Ok((0, Duration::ZERO)), "ok"),
-            ("one", Ok((1, Duration::from_secs(90))), "warn"),
+            ("none", Ok(EventsAside::default()), "ok"),
+            ("an event", Ok(EventsAside { events: 1, ..EventsAside::default() }), "warn"),
+            ("a part", Ok(EventsAside { parts: 1, ..EventsAside::default() }), "warn"),
             ("no answer", away(), "FAIL"),
         ];
         for (name, aside, want) in cases {

@@ -9,7 +9,8 @@ use cql_session::StatementProfile;
 
 use crate::plants::request::SubstituteValue;
 use crate::plants::statements::{
-    CLOSE, CLOSED, CURSOR, EMPTY, END_LEASE, OWN, PLAN_SERIAL, RELEASE, ROW_SERIAL, SEEN_SERIAL,
+    CLOSE, CLOSED, CURSOR, EMPTY, END_LEASE, OWN, PART, PLAN_SERIAL, RELEASE, ROW_SERIAL, SEEN,
+    SEEN_SERIAL,
 };
 use crate::plants::{BugScope, PlantedBug, RuleEffect};
 
@@ -32,6 +33,16 @@ pub(super) const CONTROLS: &[PlantedBug] = &[
         name: "unknown-is-read-at-a-quorum",
         breaks: "control: the same update is sent again, for the same version, so one is refused",
         scope: BugScope::All(&[(ROW_SERIAL, RuleEffect::As(StatementProfile::Read))]),
+    },
+    PlantedBug {
+        name: "coupons-of-the-feed-are-away",
+        breaks: "control: rows that nobody can judge are put aside",
+        scope: BugScope::All(&[(SEEN, RuleEffect::Away)]),
+    },
+    PlantedBug {
+        name: "parts-of-the-feed-are-away",
+        breaks: "control: parts of the feed that nobody can read are listed, and taken up later",
+        scope: BugScope::All(&[(PART, RuleEffect::Away)]),
     },
     PlantedBug {
         name: "feed-looks-at-a-quorum",

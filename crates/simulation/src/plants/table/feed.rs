@@ -1,7 +1,8 @@
 //! The event feed: index rows before the changes, and the mark of the readers.
 
 use crate::plants::statements::{
-    ANNOUNCE, EARLIER, END_FIRST_VERSION, END_VERSION, ENTER_SPAN, LATER, MARK, MARK_READ, NEW,
+    ANNOUNCE, ASIDE, EARLIER, END_FIRST_VERSION, END_VERSION, ENTER_SPAN, LATER, LIST_UNREAD, MARK,
+    MARK_READ, NEW, PART, SEEN,
 };
 use crate::plants::{AnswerChange, BugScope, PlantedBug, RuleEffect};
 
@@ -43,6 +44,20 @@ pub(super) const PLANTS: &[PlantedBug] = &[
         name: "slots-are-not-listed",
         breaks: "the run of slots is listed before the first index row in it is written",
         scope: BugScope::All(&[(ENTER_SPAN, RuleEffect::Lose)]),
+    },
+    PlantedBug {
+        name: "aside-is-dropped",
+        breaks: "a row that nobody can judge now is written once more before a reader passes it",
+        scope: BugScope::All(&[(ASIDE, RuleEffect::Lose), (SEEN, RuleEffect::Away)]),
+    },
+    PlantedBug {
+        name: "unread-is-not-listed",
+        breaks: "a part of the feed that nobody can read is listed before a reader passes it",
+        scope: BugScope::All(&[
+            (LIST_UNREAD[0], RuleEffect::Lose),
+            (LIST_UNREAD[1], RuleEffect::Lose),
+            (PART, RuleEffect::Away),
+        ]),
     },
     PlantedBug {
         name: "version-is-not-signed",
