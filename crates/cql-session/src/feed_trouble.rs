@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// So often and so long readers of this process try before something is put aside: longer than a node needs to restart its
-/// connections, and shorter than an operator takes to look.
+/// So often and so long readers of this process try before something is put aside: longer than a node needs to restart
+/// its connections, and shorter than an operator takes to look.
 const TRIES_BEFORE: u32 = 5;
 const TRIED_FOR: Duration = Duration::from_secs(30);
 

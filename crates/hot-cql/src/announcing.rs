@@ -111,7 +111,8 @@ impl CqlStore {
         Ok(())
     }
 
-    /// The slot for new index rows: `first` or a later one. It is listed, once for each process. Fails after the last try.
+    /// The slot for new index rows: `first` or a later one. It is listed, once for each process.
+    /// Fails after the last try.
     pub(crate) async fn slot_for(
         &self,
         feed: &FeedState,

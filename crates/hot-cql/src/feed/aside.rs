@@ -2,8 +2,8 @@
 //!
 //! A reader that meets them for a while writes them once more, in the first slot of the next run of slots, and goes on.
 //! All processes take the same slot, so a row is there once. Every reader meets it there, whatever it has passed, and
-//! puts it aside again if it still cannot be judged. The run is listed in a part of its own: before a change of a coupon
-//! a reader tells those earlier ones that were put aside to behind it, or puts it aside, too.
+//! puts it aside again if it still cannot be judged. The run is in a list of its own: before a change of a coupon a
+//! reader tells those earlier ones that were put aside to behind it, or puts it aside, too.
 //!
 //! A CQL partition of index rows that nobody can read is listed as unread, and every reader goes on without it. Who can
 //! read it later puts its rows aside. Until then a reader looks into it before a change whose coupon names it.

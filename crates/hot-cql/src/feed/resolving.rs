@@ -119,8 +119,8 @@ impl SeenCoupon {
         }
     }
 
-    /// The slots behind the one of `change` in which the changes just before it are, or that readers have passed without
-    /// it; and the writes that made those. `None` if the coupon does not say them.
+    /// The slots in which the changes just before this one are, if readers may not have met them before its slot, and
+    /// the writes that made those. `None` if the coupon does not say them.
     fn earlier(
         &self,
         change: &AnnouncedCoupon,
