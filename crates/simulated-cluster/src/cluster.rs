@@ -4,6 +4,7 @@
 //! each message; the calls of [`SimulatedCluster`] order the rest: which node is frozen, down, or cut off.
 //! In calm weather a statement is one step: it waits once and then runs without a pause.
 
+mod commitlog;
 mod conditional;
 mod coordinator;
 mod messages;
@@ -13,6 +14,7 @@ mod quiet;
 mod reads;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod weather;
 mod writes;
 
@@ -20,7 +22,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cql_session::BoundValue;
+use cql_session::{BoundValue, CqlEngine};
 use scylla::errors::DbError;
 use scylla::statement::Consistency;
 use tokio::sync::{Notify, oneshot};
@@ -47,6 +49,7 @@ const CALM: Duration = Duration::from_millis(1);
 pub struct SimulatedCluster(Arc<SharedCluster>);
 
 struct SharedCluster {
+    engine: CqlEngine,
     schema: Arc<KeyspaceSchema>,
     trace: Trace,
     began: Instant,
@@ -114,8 +117,19 @@ impl Drop for InFlightTask {
 }
 
 impl SimulatedCluster {
-    /// A cluster without rows.
+    /// A cluster of Apache Cassandra without rows.
     pub fn new(
+        schema: Arc<KeyspaceSchema>,
+        rng: Rng,
+        trace: Trace,
+        weather: NetworkWeather,
+    ) -> SimulatedCluster {
+        SimulatedCluster::of_engine(CqlEngine::Cassandra, schema, rng, trace, weather)
+    }
+
+    /// A cluster of one of the engines without rows.
+    pub fn of_engine(
+        engine: CqlEngine,
         schema: Arc<KeyspaceSchema>,
         rng: Rng,
         trace: Trace,
@@ -123,6 +137,7 @@ impl SimulatedCluster {
     ) -> SimulatedCluster {
         let began = Instant::now();
         SimulatedCluster(Arc::new(SharedCluster {
+            engine,
             schema,
             trace,
             began,
@@ -136,13 +151,13 @@ impl SimulatedCluster {
     /// The statement of a text.
     ///
     /// # Errors
-    /// The schema does not know it.
+    /// The schema does not know it, or the engine refuses it.
     pub fn prepare(&self, cql: &str) -> Result<Arc<CqlStatement>, String> {
         let mut prepared = self.0.prepared.lock().expect("no parser panics with it");
         if let Some(statement) = prepared.get(cql) {
             return Ok(Arc::clone(statement));
         }
-        let statement = self.0.schema.prepare(cql)?;
+        let statement = self.0.schema.prepare_for(self.0.engine, cql)?;
         prepared.insert(cql.to_owned(), Arc::clone(&statement));
         Ok(statement)
     }
@@ -236,6 +251,7 @@ impl SimulatedCluster {
             node.up = false;
             node.frozen_until = None;
             node.suspicion.begin(noticed);
+            node.turns.clear();
             node.deaths.send_modify(|deaths| *deaths += 1);
         });
         self.changed().notify_waiters();
@@ -310,9 +326,16 @@ impl SimulatedCluster {
     pub fn load(&self, backup: &ReplicaData) {
         self.with(|state| {
             for node in &mut state.nodes {
-                node.data.merge_from(backup);
+                let mut data = std::mem::take(&mut node.data);
+                data.merge_from(backup);
+                node.take(data);
             }
         });
+    }
+
+    /// Which engine its nodes run.
+    pub fn engine(&self) -> CqlEngine {
+        self.0.engine
     }
 
     /// When the cluster began: the start of simulated time.

@@ -1,5 +1,5 @@
-//! A cluster of Cassandra in memory: nodes, the network between them, and a driver, all decided by one
-//! number.
+//! A cluster of Cassandra or ScyllaDB in memory: nodes, the network between them, and a driver, all
+//! decided by one number.
 //!
 //! Read in this order: `cql` (what statements mean), `cluster` (replicas and the network), `session`
 //! (what the driver does). Nothing here knows what couponry does with it: `simulation` runs couponry on

@@ -263,7 +263,7 @@ impl CqlCluster for SimulatedSession {
     }
 
     fn engine(&self) -> CqlEngine {
-        CqlEngine::Cassandra
+        self.cluster.engine()
     }
 
     fn now_ms(&self) -> i64 {

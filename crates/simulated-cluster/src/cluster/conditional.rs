@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cql_session::BoundValue;
+use cql_session::{BoundValue, CqlEngine};
 use scylla::errors::{DbError, WriteType};
 use scylla::statement::Consistency;
 use tokio::time::{Instant, sleep};
@@ -18,19 +18,19 @@ use super::node::ReplicaNode;
 use super::paxos::{PaxosBallot, PaxosPromise, PaxosProposal, ballot_of, later, unfinished};
 use super::writes::{QuorumWrite, WRITE_LIMIT};
 use super::{CoordinatorAnswer, CoordinatorFailure, ExecutionOptions, QUORUM};
-use crate::cql::{CqlStatement, Mutation, PartitionKey};
+use crate::cql::{CqlStatement, Mutation, PartitionKey, ReadAnswer, ReplicaRead};
 
 /// How long a round tries again after rounds of others.
-const CONTENTION_LIMIT: Duration = Duration::from_secs(1);
+pub(super) const CONTENTION_LIMIT: Duration = Duration::from_secs(1);
 
 /// The longest pause before it does, in milliseconds.
 const PAUSE_MS: u64 = 100;
 
 /// The level at which reads and commits of Paxos work.
-const COMMIT: Consistency = Consistency::LocalQuorum;
+pub(super) const COMMIT: Consistency = Consistency::LocalQuorum;
 
 /// What became of a proposal.
-enum ProposalOutcome {
+pub(super) enum ProposalOutcome {
     Accepted,
     /// All replicas answered, and none accepted it.
     Refused,
@@ -39,11 +39,13 @@ enum ProposalOutcome {
 }
 
 /// What a quorum said to a prepare message.
-enum PrepareOutcome {
+pub(super) enum PrepareOutcome {
     Promised {
         accepted: Option<PaxosProposal>,
         committed: Option<PaxosProposal>,
         lacking: Vec<usize>,
+        /// What those that promised read meanwhile, if they were asked to and agree.
+        seen: Option<ReadAnswer>,
     },
     Refused {
         promised: PaxosBallot,
@@ -116,8 +118,8 @@ impl StatementCoordinator {
         let mut floor = 0;
         while Instant::now() <= deadline {
             let ballot = self.cluster.with(|state| state.ballot(self.node, key, floor));
-            let (accepted, committed, lacking) = match self.prepare(key, ballot).await? {
-                PrepareOutcome::Promised { accepted, committed, lacking } => {
+            let (accepted, committed, lacking) = match self.prepare(key, ballot, None).await? {
+                PrepareOutcome::Promised { accepted, committed, lacking, .. } => {
                     (accepted, committed, lacking)
                 }
                 PrepareOutcome::Refused { promised } => {
@@ -152,18 +154,23 @@ impl StatementCoordinator {
         Err(out_of_time(0))
     }
 
-    async fn prepare(
+    /// Asks for promises, and with `read` for the rows at that moment.
+    pub(super) async fn prepare(
         &self,
         key: &Arc<PartitionKey>,
         ballot: PaxosBallot,
+        read: Option<&Arc<ReplicaRead>>,
     ) -> Result<PrepareOutcome, CoordinatorFailure> {
         let asked = self.alive(Consistency::LocalSerial, QUORUM)?;
-        let of = Arc::clone(key);
-        let handler = move |node: &mut ReplicaNode| node.acceptor(&of).promise(ballot);
+        let (of, read) = (Arc::clone(key), read.cloned());
+        let handler = move |node: &mut ReplicaNode| {
+            let rows = read.as_ref().map(|read| node.data.read(read));
+            (node.acceptor(&of).promise(ballot), rows)
+        };
         let question = ReplicaRequest { handler, limit: WRITE_LIMIT, hint: None, may_repeat: true };
         let replies = self
             .round(&asked, question, |replies| {
-                let refused = |(_, reply): &(usize, PaxosPromise)| {
+                let refused = |(_, (reply, _)): &(usize, (PaxosPromise, _))| {
                     !matches!(reply, PaxosPromise::Made { .. })
                 };
                 replies.len() >= QUORUM || replies.iter().any(refused)
@@ -171,11 +178,12 @@ impl StatementCoordinator {
             .await?;
         let (mut accepted, mut committed) = (None, None);
         let mut refused: Option<PaxosBallot> = None;
-        let mut made = Vec::new();
-        for (node, reply) in replies {
+        let (mut made, mut rows) = (Vec::new(), Vec::new());
+        for (node, (reply, read)) in replies {
             match reply {
                 PaxosPromise::Made { accepted: its, committed: last } => {
                     made.push((node, ballot_of(last.as_ref())));
+                    rows.extend(read);
                     accepted = later(accepted, its);
                     committed = later(committed, last);
                 }
@@ -186,7 +194,9 @@ impl StatementCoordinator {
             let last = ballot_of(committed.as_ref());
             let lacking = made.iter().filter(|(_, has)| *has < last).map(|(node, _)| *node);
             let lacking = lacking.collect();
-            return Ok(PrepareOutcome::Promised { accepted, committed, lacking });
+            let agree = rows.len() == made.len() && rows.windows(2).all(|two| two[0] == two[1]);
+            let seen = rows.pop().filter(|_| agree);
+            return Ok(PrepareOutcome::Promised { accepted, committed, lacking, seen });
         }
         Ok(match refused {
             Some(promised) => PrepareOutcome::Refused { promised },
@@ -194,7 +204,7 @@ impl StatementCoordinator {
         })
     }
 
-    async fn propose(
+    pub(super) async fn propose(
         &self,
         key: &Arc<PartitionKey>,
         proposal: &PaxosProposal,
@@ -219,20 +229,24 @@ impl StatementCoordinator {
         })
     }
 
-    async fn commit(
+    pub(super) async fn commit(
         &self,
         key: &Arc<PartitionKey>,
         proposal: PaxosProposal,
     ) -> Result<(), CoordinatorFailure> {
         let Some(update) = &proposal.update else { return Ok(()) };
         let mutations: Arc<[Mutation]> = Arc::from([Mutation::clone(update)]);
-        let store = QuorumWrite { mutations, consistency: COMMIT, write_type: WriteType::Simple };
+        let write_type = match self.cluster.engine() {
+            CqlEngine::Cassandra => WriteType::Simple,
+            CqlEngine::Scylla => WriteType::Cas,
+        };
+        let store = QuorumWrite { mutations, consistency: COMMIT, write_type };
         let of = Arc::clone(key);
         self.store(store, move |node| node.commit(&of, &proposal)).await
     }
 
     /// Sends the last commit to those that promised and lack it. Whether all have it now.
-    async fn catch_up(
+    pub(super) async fn catch_up(
         &self,
         key: &Arc<PartitionKey>,
         last: PaxosProposal,
@@ -253,7 +267,7 @@ impl StatementCoordinator {
     }
 }
 
-fn partition(
+pub(super) fn partition(
     statement: &CqlStatement,
     values: &[BoundValue],
 ) -> Result<Arc<PartitionKey>, CoordinatorFailure> {
@@ -262,7 +276,7 @@ fn partition(
 }
 
 /// A round that ran out of time. It may be finished by a later one.
-fn out_of_time(received: usize) -> CoordinatorFailure {
+pub(super) fn out_of_time(received: usize) -> CoordinatorFailure {
     refused(DbError::WriteTimeout {
         consistency: Consistency::LocalSerial,
         received: number(received),
@@ -272,7 +286,7 @@ fn out_of_time(received: usize) -> CoordinatorFailure {
 }
 
 /// The error of a round that only reads.
-fn as_read(error: CoordinatorFailure) -> CoordinatorFailure {
+pub(super) fn as_read(error: CoordinatorFailure) -> CoordinatorFailure {
     match error {
         CoordinatorFailure::Refused(DbError::WriteTimeout { received, required, .. }, text) => {
             let (consistency, data_present) = (Consistency::LocalSerial, false);

@@ -1,6 +1,6 @@
 //! One statement on the node that coordinates it.
 
-use cql_session::BoundValue;
+use cql_session::{BoundValue, CqlEngine};
 use scylla::errors::DbError;
 use scylla::statement::Consistency;
 use tokio::sync::oneshot;
@@ -9,7 +9,7 @@ use super::{
     CoordinatorAnswer, CoordinatorFailure, ExecutionOptions, NODES, NodeReach, QUORUM,
     SimulatedCluster,
 };
-use crate::cql::{CqlStatement, StatementKind, clock_row};
+use crate::cql::{CqlStatement, StatementExecution, StatementKind, clock_row};
 
 /// The work of one statement.
 pub(super) struct StatementCoordinator {
@@ -32,6 +32,9 @@ impl StatementCoordinator {
         options: &ExecutionOptions,
     ) -> Result<CoordinatorAnswer, CoordinatorFailure> {
         self.awake().await?;
+        let is_paged = options.page.is_some();
+        let execution = StatementExecution { statement, rows, is_paged };
+        execution.check().map_err(|(error, why)| CoordinatorFailure::Refused(error, why))?;
         let values = rows.first().map(Vec::as_slice).unwrap_or_default();
         match statement.kind() {
             StatementKind::Clock => {
@@ -39,10 +42,17 @@ impl StatementCoordinator {
                 Ok(CoordinatorAnswer { rows: vec![clock_row(now_ms)], next: None })
             }
             StatementKind::Write => self.write(statement, rows, options.consistency).await,
-            StatementKind::Conditional => self.change(statement, values).await,
-            StatementKind::Read if is_serial(options.consistency) => {
-                self.serial_read(statement, values, options).await
+            StatementKind::Conditional if rows.len() > 1 => {
+                Err(invalid("a batch with conditions is not known here"))
             }
+            StatementKind::Conditional => match self.cluster.engine() {
+                CqlEngine::Cassandra => self.change(statement, values).await,
+                CqlEngine::Scylla => self.change_in_turn(statement, values).await,
+            },
+            StatementKind::Read if is_serial(options.consistency) => match self.cluster.engine() {
+                CqlEngine::Cassandra => self.serial_read(statement, values, options).await,
+                CqlEngine::Scylla => self.read_in_turn(statement, values, options).await,
+            },
             StatementKind::Read => self.read(statement, values, options).await,
         }
     }

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
+use super::commitlog::PeriodicLog;
 use super::paxos::{PaxosAcceptor, PaxosBallot, PaxosProposal};
 use super::weather::{NetworkWeather, within};
 use super::{NODES, NodeReach};
@@ -17,6 +18,8 @@ use crate::rng::Rng;
 /// A replica of every partition.
 pub(super) struct ReplicaNode {
     pub(super) data: ReplicaData,
+    /// What of it a power cut leaves, if not all.
+    pub(super) log: Option<PeriodicLog>,
     pub(super) paxos: BTreeMap<PartitionKey, PaxosAcceptor>,
     /// Mutations that other nodes keep for it.
     pub(super) hints: Vec<Arc<[Mutation]>>,
@@ -25,6 +28,8 @@ pub(super) struct ReplicaNode {
     pub(super) suspicion: NodeSuspicion,
     /// How often it died: whoever waits for it learns that it did.
     pub(super) deaths: watch::Sender<u64>,
+    /// As ScyllaDB: who coordinates a conditional update of a key waits for those before it.
+    pub(super) turns: BTreeMap<u64, Arc<Mutex<()>>>,
     pub(super) ahead_ms: i64,
     last_us: i64,
 }
@@ -54,12 +59,14 @@ impl ReplicaNode {
     pub(super) fn new() -> ReplicaNode {
         ReplicaNode {
             data: ReplicaData::default(),
+            log: None,
             paxos: BTreeMap::new(),
             hints: Vec::new(),
             up: true,
             frozen_until: None,
             suspicion: NodeSuspicion::default(),
             deaths: watch::Sender::new(0),
+            turns: BTreeMap::new(),
             ahead_ms: 0,
             last_us: 0,
         }
@@ -76,11 +83,17 @@ impl ReplicaNode {
         for mutation in mutations {
             self.data.apply(mutation);
         }
+        if let Some(log) = &mut self.log {
+            log.note(mutations);
+        }
     }
 
     pub(super) fn commit(&mut self, key: &PartitionKey, proposal: &PaxosProposal) {
         if let Some(update) = &proposal.update {
             self.data.apply(update);
+            if let Some(log) = &mut self.log {
+                log.put(update);
+            }
         }
         self.acceptor(key).commit(proposal);
     }
@@ -93,6 +106,9 @@ impl ReplicaNode {
 /// All that changes in a cluster.
 pub(super) struct ClusterState {
     pub(super) rng: Rng,
+    /// Decides which pages are short: a stream of its own, which a cluster of Cassandra never draws
+    /// from.
+    pub(super) pages: Rng,
     pub(super) weather: NetworkWeather,
     pub(super) nodes: [ReplicaNode; NODES],
     /// Of each row by the schema, and those that are confirmed. All nodes have each row in any case.
@@ -112,6 +128,7 @@ pub(super) struct ClusterState {
 impl ClusterState {
     pub(super) fn new(rng: Rng, weather: NetworkWeather, began: Instant) -> ClusterState {
         ClusterState {
+            pages: rng.fork("pages"),
             rng,
             weather,
             copies: (NODES as u32, NODES as u32),
@@ -180,5 +197,12 @@ impl ClusterState {
         }
         self.ballots += 1;
         PaxosBallot { us: by_clock.max(floor), number: self.ballots }
+    }
+
+    /// A ballot as a node of ScyllaDB makes it: by its clock and above `floor`, whatever the node has
+    /// promised (`get_timestamp_for_paxos` in its client_state.hh).
+    pub(super) fn ballot_of_clock(&mut self, node: usize, floor: i64) -> PaxosBallot {
+        self.ballots += 1;
+        PaxosBallot { us: self.stamp(node).max(floor), number: self.ballots }
     }
 }

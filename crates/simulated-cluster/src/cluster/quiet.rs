@@ -82,9 +82,9 @@ impl ClusterState {
             all.merge_from(&self.nodes[*node].data);
         }
         for node in others {
-            self.nodes[*node].data = all.clone();
+            self.nodes[*node].take(all.clone());
         }
-        self.nodes[*first].data = all;
+        self.nodes[*first].take(all);
     }
 
     fn finish_rounds(&mut self) {

@@ -4,13 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cql_session::BoundValue;
+use cql_session::{BoundValue, CqlEngine};
 use scylla::errors::DbError;
 use scylla::statement::Consistency;
 
 use super::coordinator::{StatementCoordinator, invalid, number, refused, required};
 use super::messages::ReplicaRequest;
-use super::node::ReplicaNode;
+use super::node::{ClusterState, ReplicaNode};
 use super::{CoordinatorAnswer, CoordinatorFailure, ExecutionOptions};
 use crate::cql::{CqlStatement, Mutation, PagePosition, ReadAnswer, ReplicaRead};
 
@@ -19,6 +19,15 @@ const READ_LIMIT: Duration = Duration::from_secs(2);
 
 /// After this time a coordinator asks all replicas.
 const SPECULATE_AFTER: Duration = Duration::from_millis(60);
+
+/// Pages of ScyllaDB that are empty although more rows follow, in permille.
+const EMPTY_PAGES: u64 = 100;
+
+/// Pages of ScyllaDB that have fewer rows than they may, in permille.
+const SHORT_PAGES: u64 = 200;
+
+/// Most rows of such a page.
+const SHORT_MOST: usize = 4;
 
 /// How often a coordinator asks one replica more than it needs, in permille.
 const ASK_ALL: u32 = 250;
@@ -30,17 +39,37 @@ impl StatementCoordinator {
         values: &[BoundValue],
         options: &ExecutionOptions,
     ) -> Result<CoordinatorAnswer, CoordinatorFailure> {
-        let mut read = statement.read(values).map_err(invalid)?;
-        if let Some(after) = options.page.as_ref().and_then(|page| page.after.as_deref()) {
-            read = read.after(position(after)?);
-        }
-        let rows = self.rows(&Arc::new(read), options.consistency).await?;
+        let read = Arc::new(asked(statement, values, options)?);
+        let rows = self.rows(&read, options.consistency).await?;
+        self.answered(statement, values, &rows, options)
+    }
+
+    /// The answer of which a client gets a page.
+    pub(super) fn answered(
+        &self,
+        statement: &CqlStatement,
+        values: &[BoundValue],
+        rows: &ReadAnswer,
+        options: &ExecutionOptions,
+    ) -> Result<CoordinatorAnswer, CoordinatorFailure> {
         let now_s = self.cluster.with(|state| state.clock_us(self.node)) / 1_000_000;
         let Some(page) = &options.page else {
-            let rows = statement.answer(values, &rows, now_s).map_err(invalid)?;
+            let rows = statement.answer(values, rows, now_s).map_err(invalid)?;
             return Ok(CoordinatorAnswer { rows, next: None });
         };
-        let (rows, next) = statement.page(values, &rows, page.rows, now_s).map_err(invalid)?;
+        let page_rows = match self.cluster.engine() {
+            CqlEngine::Cassandra => page.rows,
+            CqlEngine::Scylla => self.cluster.with(|state| state.page_rows(page.rows)),
+        };
+        if page_rows == 0 {
+            self.cluster.trace().reached("scylladb: an empty page with more to come");
+            let next = Some(page.after.clone().unwrap_or_default());
+            return Ok(CoordinatorAnswer { rows: Vec::new(), next });
+        }
+        let (rows, next) = statement.page(values, rows, page_rows, now_s).map_err(invalid)?;
+        if page_rows < page.rows && next.is_some() {
+            self.cluster.trace().reached("scylladb: a short page with more to come");
+        }
         Ok(CoordinatorAnswer { rows, next: next.map(|position| position.to_bytes()) })
     }
 
@@ -131,6 +160,36 @@ impl StatementCoordinator {
         let received = number(answered + repaired - lacking.len());
         let (required, data_present) = (number(answered), true);
         Err(refused(DbError::ReadTimeout { consistency, received, required, data_present }))
+    }
+}
+
+impl ClusterState {
+    /// How many rows a page of ScyllaDB has at most: it ends early when it is large, or when too
+    /// many deleted rows were read for it, and then may have none.
+    fn page_rows(&mut self, asked: usize) -> usize {
+        match self.pages.below(1_000) {
+            drawn if drawn < EMPTY_PAGES => 0,
+            drawn if drawn < EMPTY_PAGES + SHORT_PAGES => {
+                let most = u64::try_from(asked.min(SHORT_MOST)).unwrap_or(1);
+                usize::try_from(self.pages.between(1, most)).unwrap_or(1)
+            }
+            _ => asked,
+        }
+    }
+}
+
+/// What replicas are asked for a read, or for one page of it.
+pub(super) fn asked(
+    statement: &CqlStatement,
+    values: &[BoundValue],
+    options: &ExecutionOptions,
+) -> Result<ReplicaRead, CoordinatorFailure> {
+    let read = statement.read(values).map_err(invalid)?;
+    let after = options.page.as_ref().and_then(|page| page.after.as_deref());
+    // An empty first page ends where the answer begins.
+    match after.filter(|after| !after.is_empty()) {
+        Some(after) => Ok(read.after(position(after)?)),
+        None => Ok(read),
     }
 }
 

@@ -1,9 +1,11 @@
 //! The cluster under the faults that the store has to survive.
 
+mod turns;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use cql_session::BoundValue;
+use cql_session::{BoundValue, CqlEngine};
 use scylla::errors::DbError;
 use scylla::statement::Consistency;
 use tokio::time::{Instant, sleep};
@@ -25,9 +27,15 @@ const QUORUM: Consistency = Consistency::LocalQuorum;
 const SERIAL: Consistency = Consistency::LocalSerial;
 
 fn cluster(seed: u64, weather: NetworkWeather) -> SimulatedCluster {
-    let schema = Arc::new(KeyspaceSchema::parse(SCHEMA).expect("a schema"));
-    SimulatedCluster::new(schema, Rng::new(seed), Trace::new(false), weather)
+    of_engine(CqlEngine::Cassandra, seed, weather)
 }
+
+fn of_engine(engine: CqlEngine, seed: u64, weather: NetworkWeather) -> SimulatedCluster {
+    let schema = Arc::new(KeyspaceSchema::parse(SCHEMA).expect("a schema"));
+    SimulatedCluster::of_engine(engine, schema, Rng::new(seed), Trace::new(false), weather)
+}
+
+const ENGINES: [CqlEngine; 2] = [CqlEngine::Cassandra, CqlEngine::Scylla];
 
 fn stormy() -> NetworkWeather {
     let (late_ms, noticed_ms) = ((2, 40), (10, 100));
@@ -150,8 +158,8 @@ async fn calm_weather_is_quick() {
 
 #[tokio::test(start_paused = true)]
 async fn a_conditional_update_is_applied_once() {
-    for seed in 0..10 {
-        let cluster = cluster(seed, stormy());
+    for (seed, engine) in (0..10).flat_map(|seed| ENGINES.map(|engine| (seed, engine))) {
+        let cluster = of_engine(engine, seed, stormy());
         let (mut last, mut unknown) = (None, 0);
         for number in 0..20 {
             let before = last.map_or(BoundValue::Null, int);
@@ -179,8 +187,9 @@ async fn a_conditional_update_is_applied_once() {
 
 #[tokio::test(start_paused = true)]
 async fn a_later_round_finishes_an_accepted_proposal() {
-    for (by, seen) in [(&[1_usize][..], None), (&[0_usize, 1][..], Some(9))] {
-        let cluster = cluster(3, NetworkWeather::calm());
+    let cases = [(&[1_usize][..], None), (&[0_usize, 1][..], Some(9))];
+    for ((by, seen), engine) in cases.iter().flat_map(|case| ENGINES.map(|it| (*case, it))) {
+        let cluster = of_engine(engine, 3, NetworkWeather::calm());
         let statement = cluster.prepare(WRITE).expect("a statement");
         let values = [int(1), int(9)];
         let key = statement.partition(&values).expect("a key").expect("one partition");
@@ -259,9 +268,9 @@ async fn a_coordinator_that_dies_breaks_its_connections() {
 
 #[tokio::test(start_paused = true)]
 async fn after_quiet_all_replicas_are_equal() {
-    for seed in 0..5 {
+    for (seed, engine) in (0..5).flat_map(|seed| ENGINES.map(|engine| (seed, engine))) {
         let weather = NetworkWeather { very_late: 100, very_late_ms: (1_000, 50_000), ..stormy() };
-        let cluster = cluster(seed, weather);
+        let cluster = of_engine(engine, seed, weather);
         for number in 0..30 {
             let node = usize::try_from(number).expect("small") % 3;
             // Some time out.

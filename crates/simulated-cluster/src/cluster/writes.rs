@@ -56,10 +56,13 @@ impl StatementCoordinator {
         let QuorumWrite { mutations, consistency, write_type } = store;
         let required = required(consistency);
         let alive = self.alive(consistency, required)?;
-        for node in (0..NODES).filter(|node| !alive.contains(node)) {
-            self.cluster.hint(node, &mutations);
+        // ScyllaDB keeps no hints of conditional updates (`hints_enabled` in its storage_proxy.cc).
+        let hint = (write_type != WriteType::Cas).then_some(mutations);
+        if let Some(hint) = &hint {
+            for node in (0..NODES).filter(|node| !alive.contains(node)) {
+                self.cluster.hint(node, hint);
+            }
         }
-        let hint = Some(mutations);
         let question = ReplicaRequest { handler, limit: WRITE_LIMIT, hint, may_repeat: true };
         let replies = self.round(&alive, question, |replies| replies.len() >= required).await?;
         if replies.len() >= required {

@@ -90,6 +90,9 @@ impl ReadPlan {
         page_rows: usize,
         now_s: i64,
     ) -> Result<(Vec<Vec<u8>>, Option<PagePosition>), String> {
+        if self.is_ordered && self.of.names_several() {
+            return Err("rows of several partitions are not sorted here".into());
+        }
         let mut answer = AnswerPage {
             rows: Vec::new(),
             page_rows,

@@ -1,5 +1,6 @@
 //! The one statement about a node itself: what its clock says. The store asks a node for nothing else.
 
+use cql_session::CqlEngine;
 use scylla::frame::response::result::{ColumnSpec, ColumnType, NativeType, TableSpec};
 
 use super::statement::{CqlStatement, StatementPlan};
@@ -13,6 +14,7 @@ pub(crate) fn clock_statement() -> CqlStatement {
     let name = "system.totimestamp(system.now())".to_owned();
     let column = ColumnSpec::owned(name, ColumnType::Native(NativeType::Timestamp), table);
     CqlStatement {
+        engine: CqlEngine::Cassandra,
         text: READ_CLOCK.into(),
         table: "system.local".into(),
         parameters: [].into(),

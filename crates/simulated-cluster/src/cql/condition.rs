@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cql_session::BoundValue;
+use cql_session::{BoundValue, CqlEngine};
 
 use super::data::{Mutation, ReadAnswer};
 use super::partition::{ReplicaPartition, RowRange};
@@ -47,7 +47,8 @@ impl CqlStatement {
         now_s: i64,
     ) -> Result<UpdateDecision, String> {
         let (plan, condition) = self.conditional()?;
-        plan.decide(condition, values, current, (ballot_us, now_s)).map_err(|why| self.error(&why))
+        let times = (ballot_us, now_s);
+        plan.decide(self.engine, condition, values, current, times).map_err(|why| self.error(&why))
     }
 
     fn conditional(&self) -> Result<(&WritePlan, &UpdateCondition), String> {
@@ -88,6 +89,7 @@ impl WritePlan {
 
     fn decide(
         &self,
+        engine: CqlEngine,
         condition: &UpdateCondition,
         values: &[BoundValue],
         rows: &ReadAnswer,
@@ -107,14 +109,20 @@ impl WritePlan {
             now_s,
         };
         let applied = current.holds(condition, values)?;
-        let columns = condition.columns(&self.table);
+        let columns = condition.columns(engine, &self.table);
+        let is_shown = match engine {
+            CqlEngine::Cassandra => !applied,
+            // The old row, also of an update that was applied (`build_cas_result_set` in its
+            // cas_request.cc). Without the row only a condition on a static column shows statics.
+            CqlEngine::Scylla => current.row.is_some() || condition.is_of_statics(&self.table),
+        };
         let mut answer = Vec::new();
         put_cell(&mut answer, Some(&[u8::from(applied)]));
         for column in columns {
-            if applied {
-                put_cell(&mut answer, None);
-            } else {
+            if is_shown {
                 current.put(column, &mut answer);
+            } else {
+                put_cell(&mut answer, None);
             }
         }
         let mutation = applied.then(|| self.mutation(values, ballot_us, now_s)).transpose()?;

@@ -2,7 +2,9 @@
 //!
 //! A rule is here only if it was read in the published source of the engine that refuses. What
 //! neither engine is known to take, and what no statement of the store needs, is refused by the
-//! parser and has no rule. Batches and values are checked when they are executed, not here.
+//! parser and has no rule. `execution` has the rules about values, batches and pages.
+
+use std::collections::BTreeSet;
 
 use cql_session::CqlEngine;
 
@@ -22,9 +24,9 @@ pub(crate) struct DialectRule {
     is_broken: fn(&CqlStatement) -> bool,
 }
 
-const BOTH: &[CqlEngine] = &[CqlEngine::Cassandra, CqlEngine::Scylla];
+pub(crate) const BOTH: &[CqlEngine] = &[CqlEngine::Cassandra, CqlEngine::Scylla];
 
-pub(crate) const DIALECT_RULES: [DialectRule; 7] = [
+pub(crate) const DIALECT_RULES: [DialectRule; 8] = [
     // Cassandra takes it: MultiColumnRestriction.mergeWith turns the single column into a tuple.
     DialectRule {
         name: "single and multi column relations on clustering columns are mixed",
@@ -68,6 +70,21 @@ pub(crate) const DIALECT_RULES: [DialectRule; 7] = [
         source: "SelectStatement.java, select_statement.cc: validate_distinct_selection",
         is_broken: |statement| {
             read_plan(statement).is_some_and(|plan| plan.is_distinct && selects_rows(plan))
+        },
+    },
+    DialectRule {
+        name: "DISTINCT of a whole table without all columns of its partition key",
+        refused_by: BOTH,
+        source: "SelectStatement.java, select_statement.cc: validate_distinct_selection",
+        is_broken: |statement| {
+            read_plan(statement).is_some_and(|plan| {
+                let of_key = |kind: &ColumnKind| matches!(kind, ColumnKind::Partition(_));
+                let selected: BTreeSet<usize> = columns_of(plan)
+                    .filter(|column| of_key(&plan.table.columns[*column].kind))
+                    .collect();
+                let is_whole_table = plan.of.key.is_empty();
+                plan.is_distinct && is_whole_table && selected.len() < plan.table.partition.len()
+            })
         },
     },
     DialectRule {
@@ -122,19 +139,21 @@ fn where_clause(statement: &CqlStatement) -> Option<&WhereClause> {
     }
 }
 
-fn read_plan(statement: &CqlStatement) -> Option<&ReadPlan> {
+pub(crate) fn read_plan(statement: &CqlStatement) -> Option<&ReadPlan> {
     match &statement.plan {
         StatementPlan::Read(plan) => Some(plan),
         StatementPlan::Clock | StatementPlan::Write(_) => None,
     }
 }
 
-fn selected_kinds(plan: &ReadPlan) -> impl Iterator<Item = ColumnKind> {
+fn columns_of(plan: &ReadPlan) -> impl Iterator<Item = usize> {
     plan.items.iter().map(|item| match item {
-        SelectItem::Column(column) | SelectItem::Written(column) => {
-            plan.table.columns[*column].kind
-        }
+        SelectItem::Column(column) | SelectItem::Written(column) => *column,
     })
+}
+
+fn selected_kinds(plan: &ReadPlan) -> impl Iterator<Item = ColumnKind> {
+    columns_of(plan).map(|column| plan.table.columns[column].kind)
 }
 
 fn selects_rows(plan: &ReadPlan) -> bool {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cql_session::BoundValue;
+use cql_session::{BoundValue, CqlEngine};
 use scylla::frame::response::result::{ColumnSpec, ColumnType};
 
 use super::lexer::{CqlToken, TokenStream};
@@ -11,14 +11,19 @@ use super::types::{CqlType, ScalarType};
 use super::value_term::ValueTerm;
 
 pub(crate) struct StatementParser {
+    pub(crate) engine: CqlEngine,
     pub(crate) tokens: TokenStream,
     pub(crate) table: Arc<TableDefinition>,
     pub(crate) parameters: Vec<ColumnSpec<'static>>,
 }
 
 impl StatementParser {
-    pub(crate) fn new(tokens: TokenStream, table: Arc<TableDefinition>) -> StatementParser {
-        StatementParser { tokens, table, parameters: Vec::new() }
+    pub(crate) fn new(
+        engine: CqlEngine,
+        tokens: TokenStream,
+        table: Arc<TableDefinition>,
+    ) -> StatementParser {
+        StatementParser { engine, tokens, table, parameters: Vec::new() }
     }
 
     /// A value of a column.

@@ -40,20 +40,20 @@ impl KeyspaceSchema {
         engine: CqlEngine,
         cql: &str,
     ) -> Result<Arc<CqlStatement>, String> {
-        let statement = prepare(self, cql).map_err(|why| format!("{why}: {cql}"))?;
+        let statement = prepare(self, engine, cql).map_err(|why| format!("{why}: {cql}"))?;
         check_dialect(engine, &statement).map_err(|why| format!("{why}: {cql}"))?;
         Ok(Arc::new(statement))
     }
 }
 
-fn prepare(schema: &KeyspaceSchema, cql: &str) -> Result<CqlStatement, String> {
+fn prepare(schema: &KeyspaceSchema, engine: CqlEngine, cql: &str) -> Result<CqlStatement, String> {
     if cql == READ_CLOCK {
         return Ok(clock_statement());
     }
     let mut tokens = TokenStream::of(cql)?;
     let verb = tokens.name()?;
     if verb == "select" {
-        return select(schema, cql, tokens);
+        return select(schema, engine, cql, tokens);
     }
     match verb.as_str() {
         "insert" => tokens.expect_word("INTO")?,
@@ -62,7 +62,7 @@ fn prepare(schema: &KeyspaceSchema, cql: &str) -> Result<CqlStatement, String> {
         _ => return Err("no statement of the store".into()),
     }
     let table = schema.table(&tokens.name()?)?;
-    let mut parser = StatementParser::new(tokens, table);
+    let mut parser = StatementParser::new(engine, tokens, table);
     let plan = match verb.as_str() {
         "insert" => parser.insert()?,
         "update" => parser.update()?,
@@ -75,6 +75,7 @@ fn prepare(schema: &KeyspaceSchema, cql: &str) -> Result<CqlStatement, String> {
 
 fn select(
     schema: &KeyspaceSchema,
+    engine: CqlEngine,
     cql: &str,
     mut tokens: TokenStream,
 ) -> Result<CqlStatement, String> {
@@ -82,10 +83,10 @@ fn select(
     let selected = tokens.list(selected)?;
     tokens.expect_word("FROM")?;
     let name = tokens.name()?;
-    let mut parser = StatementParser::new(tokens, schema.table(&name)?);
+    let mut parser = StatementParser::new(engine, tokens, schema.table(&name)?);
     let (items, columns) = parser.items(&selected)?;
     let of = parser.relations()?;
-    let is_reversed = parser.order()?;
+    let order = parser.order()?;
     let int = CqlType::Scalar(ScalarType::Int);
     let is_partition_limit = parser.tokens.words(&["PER", "PARTITION", "LIMIT"]);
     let partition_limit =
@@ -94,7 +95,9 @@ fn select(
     let limit = is_limit.then(|| parser.term("[limit]", &int)).transpose()?;
     parser.end()?;
     let table = Arc::clone(&parser.table);
-    let plan = ReadPlan { table, of, items, is_distinct, is_reversed, limit, partition_limit };
+    let (is_ordered, is_reversed) = (order.is_some(), order.unwrap_or_default());
+    let plan =
+        ReadPlan { table, of, items, is_distinct, is_ordered, is_reversed, limit, partition_limit };
     Ok(parser.statement(cql, columns, StatementPlan::Read(Box::new(plan))))
 }
 
@@ -123,6 +126,7 @@ impl StatementParser {
         plan: StatementPlan,
     ) -> CqlStatement {
         CqlStatement {
+            engine: self.engine,
             text: cql.into(),
             table: Arc::clone(&self.table.name),
             parameters: self.parameters.into(),
@@ -153,6 +157,8 @@ impl StatementParser {
                     let column = self.table.column(name)?;
                     let of = &self.table.columns[column];
                     let is_cell = matches!(of.kind, ColumnKind::Static | ColumnKind::Regular);
+                    // Of a collection ScyllaDB has none (`writetime_or_ttl` in its selectable.cc),
+                    // and Cassandra a list of them since 5.0: the store must do without.
                     if !is_cell || of.typ.has_elements() {
                         return Err(format!("{name} has no write time"));
                     }
@@ -166,9 +172,9 @@ impl StatementParser {
     }
 
     /// What follows ORDER BY: whether rows are read from the end.
-    fn order(&mut self) -> Result<bool, String> {
+    fn order(&mut self) -> Result<Option<bool>, String> {
         if !self.tokens.words(&["ORDER", "BY"]) {
-            return Ok(false);
+            return Ok(None);
         }
         let order = self.tokens.list(|tokens| {
             let name = tokens.name()?;
@@ -185,7 +191,7 @@ impl StatementParser {
         let turned: Option<Vec<bool>> = turned.collect();
         match turned {
             Some(all) if all.len() == order.len() && all.iter().all(|one| *one == all[0]) => {
-                Ok(all[0])
+                Ok(Some(all[0]))
             }
             _ => Err("rows are not kept in this order".into()),
         }
@@ -374,7 +380,7 @@ impl StatementParser {
         let Some(condition) = &plan.condition else { return Vec::new() };
         let mut columns =
             vec![self.table.spec("[applied]", CqlType::Scalar(ScalarType::Boolean).column_type())];
-        for column in condition.columns(&self.table) {
+        for column in condition.columns(self.engine, &self.table) {
             let of = &self.table.columns[column];
             columns.push(self.table.spec(&of.name, of.typ.column_type()));
         }

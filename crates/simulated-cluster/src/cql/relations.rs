@@ -64,6 +64,11 @@ impl WhereClause {
         self.prefix.is_empty() && self.lower.is_none() && self.upper.is_none()
     }
 
+    /// Whether its text may name several partitions, though not all of the table.
+    pub(crate) fn names_several(&self) -> bool {
+        self.key.iter().any(|term| matches!(term, KeyTerm::In(_)))
+    }
+
     /// Whether it names one row.
     pub(crate) fn is_one_row(&self, table: &TableDefinition) -> bool {
         self.prefix.len() == table.clustering.len()

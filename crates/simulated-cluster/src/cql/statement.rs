@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cql_session::BoundValue;
+use cql_session::{BoundValue, CqlEngine};
 use scylla::frame::response::result::ColumnSpec;
 
 use super::data::Mutation;
@@ -16,6 +16,8 @@ use super::write::WritePlan;
 /// A prepared statement.
 #[derive(Debug)]
 pub struct CqlStatement {
+    /// Which engine prepared it: the answers of conditional updates differ.
+    pub(crate) engine: CqlEngine,
     pub(crate) text: Box<str>,
     pub(crate) table: Arc<str>,
     pub(crate) parameters: Arc<[ColumnSpec<'static>]>,
@@ -50,6 +52,8 @@ pub(crate) struct ReadPlan {
     pub(crate) items: Vec<SelectItem>,
     /// One row of each partition.
     pub(crate) is_distinct: bool,
+    /// Whether the text has an ORDER BY.
+    pub(crate) is_ordered: bool,
     pub(crate) is_reversed: bool,
     pub(crate) limit: Option<ValueTerm>,
     pub(crate) partition_limit: Option<ValueTerm>,

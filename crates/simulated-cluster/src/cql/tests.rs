@@ -8,7 +8,7 @@ mod texts;
 
 use std::sync::Arc;
 
-use cql_session::BoundValue;
+use cql_session::{BoundValue, CqlEngine};
 use scylla::frame::response::result::{ColumnSpec, ColumnType, NativeType};
 
 use super::{CqlStatement, KeyspaceSchema, ReadAnswer, ReplicaData, UpdateDecision};
@@ -18,17 +18,22 @@ pub(crate) const NOW_S: i64 = 1_000;
 
 /// One replica.
 pub(crate) struct Replica {
+    engine: CqlEngine,
     schema: Arc<KeyspaceSchema>,
     pub(crate) data: ReplicaData,
 }
 
 impl Replica {
     pub(crate) fn new() -> Replica {
-        Replica { schema: KeyspaceSchema::couponry(), data: ReplicaData::default() }
+        Replica::of(CqlEngine::Cassandra, KeyspaceSchema::couponry())
+    }
+
+    pub(crate) fn of(engine: CqlEngine, schema: Arc<KeyspaceSchema>) -> Replica {
+        Replica { engine, schema, data: ReplicaData::default() }
     }
 
     pub(crate) fn statement(&self, cql: &str) -> Arc<CqlStatement> {
-        self.schema.prepare(cql).unwrap()
+        self.schema.prepare_for(self.engine, cql).unwrap()
     }
 
     /// A plain write. Without a time in its text, its time is 1.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cql_session::BoundValue;
+use cql_session::{BoundValue, CqlEngine};
 
 use super::data::Mutation;
 use super::partition::{RangeDeletion, ReplicaPartition};
@@ -55,12 +55,27 @@ pub(crate) enum UpdateCondition {
 }
 
 impl UpdateCondition {
-    /// The columns of an answer behind `[applied]`.
-    pub(crate) fn columns(&self, table: &TableDefinition) -> Vec<usize> {
+    /// The columns of an answer behind `[applied]`: ScyllaDB names those of the condition in the
+    /// order of the table (`build_cas_result_set_metadata` in its modification_statement.cc).
+    pub(crate) fn columns(&self, engine: CqlEngine, table: &TableDefinition) -> Vec<usize> {
         let UpdateCondition::Equal(all) = self else { return table.in_order() };
         let mut columns: Vec<usize> = all.iter().map(|(column, _)| *column).collect();
-        columns.sort_by_key(|column| table.is_static(*column));
+        match engine {
+            CqlEngine::Cassandra => columns.sort_by_key(|column| table.is_static(*column)),
+            CqlEngine::Scylla => {
+                columns = table.in_order();
+                columns.retain(|column| all.iter().any(|(named, _)| named == column));
+            }
+        }
         columns
+    }
+
+    /// Whether it names a static column.
+    pub(crate) fn is_of_statics(&self, table: &TableDefinition) -> bool {
+        match self {
+            UpdateCondition::NotExists => false,
+            UpdateCondition::Equal(all) => all.iter().any(|(column, _)| table.is_static(*column)),
+        }
     }
 }
 

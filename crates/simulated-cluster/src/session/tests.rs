@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cql_session::{BoundValue, CqlCluster, RowPage, StatementProfile, StatementRequest};
+use cql_session::{BoundValue, CqlCluster, CqlEngine, RowPage, StatementProfile, StatementRequest};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use scylla::errors::ExecutionError;
@@ -24,9 +24,18 @@ const WRITE: &str = "INSERT INTO item (id, number, value) VALUES (?, ?, ?)";
 const CHANGE: &str = "UPDATE item SET value = ? WHERE id = ? AND number = ? IF value = null";
 
 fn made(weather: NetworkWeather) -> (SimulatedCluster, SimulatedProcess, SimulatedSession) {
+    of_engine(CqlEngine::Cassandra, 1, weather)
+}
+
+fn of_engine(
+    engine: CqlEngine,
+    seed: u64,
+    weather: NetworkWeather,
+) -> (SimulatedCluster, SimulatedProcess, SimulatedSession) {
     let schema = Arc::new(KeyspaceSchema::parse(SCHEMA).expect("a schema"));
     let trace = Trace::new(true);
-    let cluster = SimulatedCluster::new(schema, Rng::new(1), trace.clone(), weather);
+    let cluster =
+        SimulatedCluster::of_engine(engine, schema, Rng::new(seed), trace.clone(), weather);
     let process = SimulatedProcess::new("serve 1", 0);
     let session = SimulatedSession::new(cluster.clone(), process.clone(), Rng::new(2), trace);
     (cluster, process, session)
@@ -104,6 +113,33 @@ async fn pages_follow_each_other() {
         (pages, from) = (pages + 1, page.next);
     }
     assert_eq!((all, pages), ((0..7).collect::<Vec<_>>(), 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn pages_of_scylladb_are_short_or_empty_and_lose_nothing() {
+    let (mut short, mut empty, mut empty_first) = (0, 0, 0);
+    for seed in 0..30 {
+        let (_, _, session) = of_engine(CqlEngine::Scylla, seed, NetworkWeather::calm());
+        let rows = (0..40).map(|row| vec![int(1), int(row), int(0)]).collect();
+        let batch = StatementRequest { rows, ..request(StatementProfile::Bulk, WRITE, &[]) };
+        session.execute(batch).await.expect("calm");
+        let (mut all, mut from) = (Vec::new(), Some(PagingState::start()));
+        while let Some(state) = from {
+            let scan = request(StatementProfile::Bulk, SCAN, &[1]);
+            let scan = StatementRequest { from: Some(state), page_rows: 10, ..scan };
+            let page = session.execute(scan).await.expect("calm");
+            let goes_on = page.next.is_some();
+            empty_first += u32::from(page.rows.is_empty() && goes_on && all.is_empty());
+            empty += u32::from(page.rows.is_empty() && goes_on);
+            short += u32::from((1..10).contains(&page.rows.len()) && goes_on);
+            all.extend(numbers(&page));
+            from = page.next;
+        }
+        assert_eq!(all, (0..40).collect::<Vec<_>>(), "seed {seed}");
+        let whole = session.execute(request(StatementProfile::Bulk, SCAN, &[1])).await;
+        assert_eq!(numbers(&whole.expect("calm")).len(), 40, "an answer in one piece is whole");
+    }
+    assert!(short > 10 && empty > 5 && empty_first > 0, "{short} {empty} {empty_first}");
 }
 
 struct NoWrites;

@@ -1,7 +1,10 @@
 //! Conditional updates and their answers.
 
-use cql_session::BoundValue;
+use std::sync::Arc;
 
+use cql_session::{BoundValue, CqlEngine};
+
+use super::super::KeyspaceSchema;
 use super::{Replica, bigint, collection, int, text};
 
 const DAY: &[u8] = &[0x80, 0, 0, 7];
@@ -110,4 +113,37 @@ fn a_lease_ends_by_itself() {
     let rows = replica.data.read(&statement.condition_read(&values).unwrap());
     let later = super::NOW_S + 60;
     assert!(statement.decide(&values, &rows, 7, later).unwrap().applied, "the owner is gone");
+}
+
+#[test]
+fn engines_answer_in_other_shapes() {
+    let tables = "CREATE TABLE IF NOT EXISTS t \
+                  (p int, c int, s int static, v int, w int, PRIMARY KEY (p, c));";
+    let insert = "INSERT INTO t (p, c, v, w) VALUES (1, ?, 7, 8) IF NOT EXISTS";
+    let change = "UPDATE t SET w = 9 WHERE p = 1 AND c = ? IF w = ? AND v = 7";
+    let sealed = "UPDATE t SET w = 9 WHERE p = 1 AND c = ? IF w = ? AND s = 5";
+    let (gone, statics) = (BoundValue::Null, "UPDATE t SET s = 6 WHERE p = 1 IF s = ?");
+    // Before each: a row 1 with 7 and 8, and 5 for its partition.
+    let rows = [
+        ("a row is there", insert, vec![int(1)], "false|1|1|5|7|8", "false|1|1|5|7|8"),
+        ("a row is new", insert, vec![int(2)], "true|-|-|-|-|-", "true|-|-|-|-|-"),
+        ("it applies", change, vec![int(1), int(8)], "true|-|-", "true|7|8"),
+        ("it does not", change, vec![int(1), int(3)], "false|8|7", "false|7|8"),
+        ("there is no row", change, vec![int(2), gone.clone()], "false|-|-", "false|-|-"),
+        ("a static applies", sealed, vec![int(1), int(8)], "true|-|-", "true|5|8"),
+        ("a static does not", sealed, vec![int(1), int(3)], "false|8|5", "false|5|8"),
+        ("a static without a row", sealed, vec![int(2), int(3)], "false|-|5", "false|5|-"),
+        ("it makes the row", sealed, vec![int(2), gone], "true|-|-", "true|5|-"),
+        ("statics alone", statics, vec![int(5)], "true|-", "true|5"),
+        ("statics alone do not", statics, vec![int(4)], "false|5", "false|5"),
+    ];
+    for (name, cql, values, cassandra, scylla) in rows {
+        for (engine, want) in [(CqlEngine::Cassandra, cassandra), (CqlEngine::Scylla, scylla)] {
+            let schema = Arc::new(KeyspaceSchema::parse(tables).unwrap());
+            let mut replica = Replica::of(engine, schema);
+            replica.write("INSERT INTO t (p, c, v, w) VALUES (1, 1, 7, 8)", &[]);
+            replica.write("UPDATE t SET s = 5 WHERE p = 1", &[]);
+            assert_eq!(replica.change(cql, &values, 10), want, "{name}, {}", engine.name());
+        }
+    }
 }

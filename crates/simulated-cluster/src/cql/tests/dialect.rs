@@ -6,12 +6,16 @@ use cql_session::CqlEngine;
 
 use super::super::KeyspaceSchema;
 use super::super::dialect::DIALECT_RULES;
+use super::super::execution::{EXECUTION_RULES, StatementExecution};
+use super::{BoundValue, collection, int};
 use crate::texts::statements_of_the_store;
 
 const ENGINES: [CqlEngine; 2] = [CqlEngine::Cassandra, CqlEngine::Scylla];
 
 const TABLES: &str = "CREATE TABLE IF NOT EXISTS t \
-     (p int, a int, b int, s int static, desc int, unset int, v int, PRIMARY KEY (p, a, b));";
+     (p int, a int, b int, s int static, desc int, unset int, v int, PRIMARY KEY (p, a, b)); \
+     CREATE TABLE IF NOT EXISTS pair \
+     (p int, q int, a int, s int static, l set<int>, PRIMARY KEY ((p, q), a));";
 
 /// Who takes a statement.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,7 +27,12 @@ enum TakenBy {
 }
 
 fn takers(schema: &Arc<KeyspaceSchema>, cql: &str) -> TakenBy {
-    match ENGINES.map(|engine| schema.prepare_for(engine, cql).is_ok()) {
+    by(ENGINES.map(|engine| schema.prepare_for(engine, cql).is_ok()))
+}
+
+/// By whether Cassandra and ScyllaDB take it.
+fn by(taken: [bool; 2]) -> TakenBy {
+    match taken {
         [true, true] => TakenBy::Both,
         [true, false] => TakenBy::Cassandra,
         [false, true] => TakenBy::Scylla,
@@ -82,10 +91,18 @@ fn each_engine_refuses_what_its_source_refuses() {
         ("statics and rows", "SELECT s, v FROM t WHERE p = ? AND a = ?", TakenBy::Both),
         ("the key of some rows", "SELECT p FROM t WHERE p = ? AND a = ?", TakenBy::Both),
         ("distinct partitions", "SELECT DISTINCT p, s FROM t", TakenBy::Both),
+        ("distinct keys in part", "SELECT DISTINCT q FROM pair", TakenBy::Neither),
+        ("distinct keys", "SELECT DISTINCT q, p, s FROM pair", TakenBy::Both),
+        ("distinct of one", "SELECT DISTINCT s FROM pair WHERE p = ? AND q = ?", TakenBy::Both),
         ("distinct rows", "SELECT DISTINCT p, a FROM t", TakenBy::Neither),
         (
             "distinct of some rows",
             "SELECT DISTINCT p FROM t WHERE p = ? AND a = ?",
+            TakenBy::Neither,
+        ),
+        (
+            "the time of a set",
+            "SELECT WRITETIME(l) FROM pair WHERE p = ? AND q = ?",
             TakenBy::Neither,
         ),
         ("distinct with a limit", "SELECT DISTINCT p FROM t LIMIT ?", TakenBy::Both),
@@ -105,6 +122,9 @@ fn every_rule_names_its_source() {
     for rule in &DIALECT_RULES {
         assert!(!rule.source.is_empty() && !rule.refused_by.is_empty(), "{}", rule.name);
     }
+    for rule in &EXECUTION_RULES {
+        assert!(!rule.source.is_empty() && !rule.refused_by.is_empty(), "{}", rule.name);
+    }
 }
 
 #[test]
@@ -117,4 +137,41 @@ fn both_engines_take_every_statement_of_the_store() {
         }
     }
     assert!(refused.is_empty(), "{}", refused.join("\n"));
+}
+
+#[test]
+fn each_engine_refuses_executions() {
+    let schema = Arc::new(KeyspaceSchema::parse(TABLES).unwrap());
+    let in_order = "SELECT v FROM t WHERE p IN ? ORDER BY a ASC, b ASC";
+    let (one, some) = ("SELECT v FROM t WHERE p = 1 LIMIT ?", "SELECT v FROM t WHERE p IN ?");
+    let each = "SELECT v FROM t WHERE p = 1 PER PARTITION LIMIT ?";
+    let change = "UPDATE t SET v = 1 WHERE p = ? AND a = 1 AND b = 1 IF v = 2";
+    let write = "UPDATE t SET v = 1 WHERE p = ? AND a = 1 AND b = 1";
+    let parts: Vec<[u8; 4]> = (0..101_i32).map(i32::to_be_bytes).collect();
+    let parts: Vec<&[u8]> = parts.iter().map(<[u8; 4]>::as_slice).collect();
+    let many = |count: i32| collection(count, &parts[..usize::try_from(count).unwrap()]);
+    let rows = [
+        ("a limit", one, vec![vec![int(1)]], TakenBy::Both),
+        ("a limit of 0", one, vec![vec![int(0)]], TakenBy::Neither),
+        ("a negative limit", one, vec![vec![int(-1)]], TakenBy::Neither),
+        ("a null as limit", one, vec![vec![BoundValue::Null]], TakenBy::Neither),
+        ("no limit after all", one, vec![vec![BoundValue::Unset]], TakenBy::Both),
+        ("a limit of each of 0", each, vec![vec![int(0)]], TakenBy::Neither),
+        ("a page in an order", in_order, vec![vec![many(2)]], TakenBy::Neither),
+        ("a page without", some, vec![vec![many(2)]], TakenBy::Both),
+        ("100 partitions", some, vec![vec![many(100)]], TakenBy::Both),
+        ("101 partitions", some, vec![vec![many(101)]], TakenBy::Cassandra),
+        ("a batch of two", write, vec![vec![int(1)], vec![int(2)]], TakenBy::Both),
+        ("the same with conditions", change, vec![vec![int(1)], vec![int(2)]], TakenBy::Neither),
+        ("conditions in one", change, vec![vec![int(1)], vec![int(1)]], TakenBy::Both),
+    ];
+    for (name, cql, rows, want) in rows {
+        let taken = ENGINES.map(|engine| {
+            let statement = schema.prepare_for(engine, cql).unwrap();
+            let execution =
+                StatementExecution { statement: &statement, rows: &rows, is_paged: true };
+            execution.check().is_ok()
+        });
+        assert_eq!(by(taken), want, "{name}");
+    }
 }
