@@ -52,6 +52,7 @@ pub use crate::event::{Announced, Announcement, DATA_BYTES_MAX, Event, Read, Sou
 pub use crate::options::Options;
 pub use crate::resolver::{NameResolver, UnresolvedName};
 pub use crate::signature::{Secret, Secrets};
+pub use crate::store::{BroughtWebhooks, bring_webhooks};
 
 use crate::post::WebhookPoster;
 use crate::store::WebhookStore;

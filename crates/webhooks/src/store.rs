@@ -12,6 +12,7 @@
 //! Deliveries of some minutes are one partition, by their numbers ([`numbers`]), and are dropped together: no read goes
 //! over rows that were deleted.
 
+mod bringing;
 mod delivery_rows;
 mod endpoints;
 mod inbox;
@@ -47,6 +48,7 @@ use crate::store::leases::LiveProcesses;
 use crate::store::progress::LaneProgress;
 use crate::{Endpoint, Gauge, Options, WebhookError};
 
+pub use bringing::{BroughtWebhooks, bring_webhooks};
 pub(crate) use delivery_rows::{DeliveryFacts, DeliveryRow};
 pub(crate) use endpoints::{EndpointTerms, StoredState};
 pub(crate) use numbers::single as single_number;

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a case panics when it fails")]
 
+#[path = "webhooks/bringing.rs"]
+mod bringing;
 #[path = "webhooks/calls.rs"]
 mod calls;
 #[path = "webhooks/failing.rs"]

@@ -15,7 +15,7 @@ use crate::{Delivery, DeliveryState};
 const FACTS: u8 = 0;
 const BODY: u8 = 1;
 
-const WRITE_BYTES_MAX: usize = 512 << 10;
+pub(super) const WRITE_BYTES_MAX: usize = 512 << 10;
 
 /// What a row says of a delivery, besides its number and state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

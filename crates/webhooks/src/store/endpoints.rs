@@ -230,7 +230,11 @@ impl WebhookStore {
         Ok(self.find_endpoint(name).await?.ok_or(WebhookError::NotFound)?.0)
     }
 
-    async fn replace_endpoint(&self, seen: Option<&[u8]>, next: &EndpointRow) -> Result<bool> {
+    pub(super) async fn replace_endpoint(
+        &self,
+        seen: Option<&[u8]>,
+        next: &EndpointRow,
+    ) -> Result<bool> {
         let row = RecordPut::new(next.name.as_str(), to_json(next)?);
         Ok(self.tables.replace(&ENDPOINT.part(""), seen, row).await?)
     }
@@ -342,19 +346,23 @@ impl WebhookStore {
         // First: after a crash, `clean` finds what is left of it.
         let todo = RecordPut::new(numbered(webhook), self.now().to_string());
         self.tables.put(&DELETED.part(""), vec![todo]).await?;
-        while let Some((row, seen)) = self.find_endpoint(name).await? {
-            // A successor that somebody has made since stays.
-            if row.number != webhook {
-                break;
-            }
-            let end = RecordPut::delete(name);
-            if self.tables.replace(&ENDPOINT.part(""), Some(&seen), end).await? {
-                break;
-            }
-        }
+        self.remove_endpoint(name, webhook).await?;
         // Before the rest: this process must write no more rows of the endpoint.
         self.forget_lane(webhook);
         self.delete_rest(webhook, false).await
+    }
+
+    /// Removes the row of an endpoint.
+    pub(super) async fn remove_endpoint(&self, name: &str, webhook: i64) -> Result<()> {
+        while let Some((row, seen)) = self.find_endpoint(name).await? {
+            // A successor that somebody has made since stays.
+            let is_successor = row.number != webhook;
+            let end = RecordPut::delete(name);
+            if is_successor || self.tables.replace(&ENDPOINT.part(""), Some(&seen), end).await? {
+                break;
+            }
+        }
+        Ok(())
     }
 }
 

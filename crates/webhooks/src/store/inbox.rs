@@ -70,7 +70,7 @@ pub(super) struct LeftCount {
     counted: Instant,
 }
 
-fn part_of(webhook: i64, part: i64) -> RecordPart {
+pub(super) fn part_of(webhook: i64, part: i64) -> RecordPart {
     INBOX.part([numbered(webhook), numbered(part)].concat())
 }
 

@@ -90,6 +90,18 @@ impl WebhookStore {
         Ok(blocks)
     }
 
+    /// All partitions of the log of an endpoint, and the index.
+    pub(super) async fn log_parts(&self, webhook: i64) -> Result<Vec<RecordPart>> {
+        let mut parts = Vec::new();
+        for state in ENDED {
+            let blocks = self.log_blocks(webhook, state, RecordRange::first(usize::MAX)).await?;
+            // Before the rows: what the index does not name is never dropped.
+            parts.push(blocks_of(webhook, state));
+            parts.extend(blocks.into_keys().map(|block| part_of((webhook, block, state))));
+        }
+        Ok(parts)
+    }
+
     /// At least the `limit` newest deliveries that have ended, if there are as many.
     pub(crate) async fn list_ended(
         &self,

@@ -15,7 +15,7 @@ use crate::DeliveryState;
 
 const WAITING: RecordKind = RecordKind { name: "webhook.waiting", sync: RecordSync::Later };
 
-fn part_of(webhook: i64, block: i64) -> RecordPart {
+pub(super) fn part_of(webhook: i64, block: i64) -> RecordPart {
     WAITING.part([numbered(webhook), numbered(block)].concat())
 }
 
