@@ -52,15 +52,19 @@ impl CqlStore {
         Ok(())
     }
 
-    /// The last slot that has rows, or `began`.
+    /// The last slot in which changes were written, or `began`. Not one that has only rows which were put aside: it may
+    /// be later than the store.
     async fn newest_slot(&self, feed: &FeedState, began: i64) -> Result<i64> {
         let first = began.div_euclid(SPAN_SLOTS);
         let spans = self.session.listed(FeedList::Runs, first, i32::MAX).await?;
+        let asides = self.session.listed(FeedList::Asides, first, i32::MAX).await?;
         for span in spans.into_iter().rev() {
+            let aside = Some(span * SPAN_SLOTS).filter(|_| asides.contains(&span));
             let slots: Vec<i64> = (span * SPAN_SLOTS..(span + 1) * SPAN_SLOTS).collect();
             let none = BTreeSet::new();
             let looks = self.session.slots_with_changes(&slots, feed.shards, &none).await?;
-            if let Some(((slot, _), error)) = looks.into_iter().next_back() {
+            let mut newest = looks.into_iter().rev().filter(|((slot, _), _)| Some(*slot) != aside);
+            if let Some(((slot, _), error)) = newest.next() {
                 return error.map_or(Ok(slot), Err);
             }
         }

@@ -149,14 +149,13 @@ impl CqlStore {
         from: &FeedPosition,
         bounds: RunBounds<'_>,
     ) -> Result<SettledRun> {
-        let began = Instant::now();
         let span = from.slot.div_euclid(SPAN_SLOTS);
         let spans = self.session.listed(FeedList::Runs, span, 1).await?;
         // Where no later run is listed: a writer that lists one now meets the mark.
         let begins = spans.first().map_or(i64::MAX, |span| span * SPAN_SLOTS).min(bounds.end);
         let mut run = SettledRun {
             epoch: bounds.epoch.to_owned(),
-            began,
+            began: bounds.began,
             is_cut: false,
             from: from.clone(),
             to: FeedPosition::at(begins).max(from.clone()),
