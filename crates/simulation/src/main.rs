@@ -5,13 +5,21 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::{fs, io};
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
+use cql_session::CqlEngine;
 use simulation::CONTROL;
 use simulation::process::{SeedRun, run_all};
 use simulation::report::{SeedVerdict, VerdictSum, missing};
 
 /// Violations that are printed with their time lines; of the others only a line.
 const SHOWN_MAX: u64 = 3;
+
+/// An engine, as the command line calls it.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum EngineName {
+    Cassandra,
+    Scylladb,
+}
 
 /// Runs couponry on a simulated cluster, network and object store. One seed decides everything.
 /// Exits with 1 if a seed violated anything, or if what another flag asks for fails.
@@ -24,6 +32,10 @@ struct SimulateArguments {
     /// Begins with this seed.
     #[arg(long, value_name = "SEED", default_value_t = 1)]
     from: u64,
+    /// Runs the nodes as this engine; by default even seeds as Cassandra, odd ones as ScyllaDB, and
+    /// regressions as both.
+    #[arg(long, value_enum)]
+    engine: Option<EngineName>,
     /// Lets the callers of each seed ask this often.
     #[arg(long, value_name = "N", default_value_t = simulation::OPERATIONS)]
     operations: u64,
@@ -63,7 +75,21 @@ struct SimulateArguments {
 impl SimulateArguments {
     fn run(&self, seed: u64) -> SeedRun {
         let (operations, until, plant) = (self.operations, self.until, self.plant.clone());
-        SeedRun { seed, operations, until, lines: false, plant }
+        let engine = self.engine.map(|engine| match engine {
+            EngineName::Cassandra => CqlEngine::Cassandra,
+            EngineName::Scylladb => CqlEngine::Scylla,
+        });
+        SeedRun { seed, engine, operations, until, lines: false, plant }
+    }
+
+    /// A seed as the engine that is asked for, or as both.
+    fn runs_of(&self, seed: u64) -> Vec<SeedRun> {
+        match self.engine {
+            Some(_) => vec![self.run(seed)],
+            None => [CqlEngine::Cassandra, CqlEngine::Scylla]
+                .map(|engine| SeedRun { engine: Some(engine), ..self.run(seed) })
+                .into(),
+        }
     }
 
     fn runs(&self) -> Vec<SeedRun> {
@@ -107,7 +133,7 @@ fn run_seeds(arguments: &SimulateArguments) -> Result<bool, Box<dyn Error>> {
     let mut runs = arguments.runs();
     if let Some(file) = &arguments.regressions {
         let list = fs::read_to_string(file).map_err(|e| named(file, e))?;
-        runs.extend(seeds_of(&list).map(|seed| arguments.run(seed)));
+        runs.extend(seeds_of(&list).flat_map(|seed| arguments.runs_of(seed)));
     }
     run_all(&runs, |run, verdict| {
         sum.add(&verdict);
@@ -155,7 +181,7 @@ fn named(file: &Path, error: io::Error) -> String {
 
 fn show(run: &SeedRun, verdict: &SeedVerdict, whole: bool) {
     for violation in &verdict.violations {
-        println!("seed {}: VIOLATION {violation}", run.seed);
+        println!("seed {} on {}: VIOLATION {violation}", run.seed, run.engine().name());
     }
     println!("  to see it again: {}", run.replay());
     if whole && let Some((until, smallest)) = smallest(run) {

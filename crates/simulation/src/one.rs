@@ -35,7 +35,7 @@ pub fn run_one(run: &SeedRun) -> SeedVerdict {
 
 async fn play(run: &SeedRun) -> SeedVerdict {
     let trace = Trace::new(run.lines);
-    let plan = SeedPlan::draw(run.seed, run.operations);
+    let plan = SeedPlan::draw(run.seed, run.operations, run.engine());
     let outcome = world::run(&plan, &trace, run.until, run.plant.as_deref()).await;
     let violations = check::check(&outcome.known, &outcome.calls, &outcome.end);
     let lines = trace.lines();

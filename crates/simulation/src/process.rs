@@ -8,6 +8,8 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use std::{env, io, thread};
 
+use cql_session::CqlEngine;
+
 use crate::report::SeedVerdict;
 
 /// After so long a seed counts as one that does not end. Most take half a second.
@@ -21,6 +23,8 @@ const LOOK_MAX: Duration = Duration::from_secs(1);
 pub struct SeedRun {
     /// The seed.
     pub seed: u64,
+    /// Which engine the nodes run; by the seed if nobody says.
+    pub engine: Option<CqlEngine>,
     /// Operations of the callers.
     pub operations: u64,
     /// Only so many of them.
@@ -32,9 +36,19 @@ pub struct SeedRun {
 }
 
 impl SeedRun {
+    /// Which engine the nodes run: by default Cassandra in even seeds, and ScyllaDB in odd ones.
+    pub fn engine(&self) -> CqlEngine {
+        let by_seed = match self.seed.is_multiple_of(2) {
+            true => CqlEngine::Cassandra,
+            false => CqlEngine::Scylla,
+        };
+        self.engine.unwrap_or(by_seed)
+    }
+
     /// The arguments after the name of the program.
     fn arguments(&self) -> Vec<String> {
         let mut all = vec!["--one".into(), self.seed.to_string()];
+        all.extend(["--engine".into(), argument_of(self.engine()).to_owned()]);
         all.extend(["--operations".into(), self.operations.to_string()]);
         if let Some(until) = self.until {
             all.extend(["--until".into(), until.to_string()]);
@@ -49,7 +63,11 @@ impl SeedRun {
     /// What a person types to see the seed again.
     pub fn replay(&self) -> String {
         let plant = self.plant.as_ref().map(|name| format!(" --plant {name}")).unwrap_or_default();
-        format!("simulate --replay {} --operations {}{plant}", self.seed, self.operations)
+        let (seed, engine) = (self.seed, argument_of(self.engine()));
+        format!(
+            "simulate --replay {seed} --engine {engine} --operations {}{plant}",
+            self.operations
+        )
     }
 
     /// Runs the seed in a process of its own.
@@ -71,6 +89,14 @@ impl SeedRun {
             let why = if ended { "ended with" } else { "did not end; it said" };
             SeedVerdict::broken(self.seed, format!("the seed's process {why}: {}", tail(&errors)))
         }))
+    }
+}
+
+/// How an engine is called on the command line.
+fn argument_of(engine: CqlEngine) -> &'static str {
+    match engine {
+        CqlEngine::Cassandra => "cassandra",
+        CqlEngine::Scylla => "scylladb",
     }
 }
 

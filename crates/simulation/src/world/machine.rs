@@ -94,7 +94,8 @@ impl SimulatedSite {
             feed_shards: plan.feed.shards,
             ..hot_cql::CqlOptions::of(&target)
         };
-        let cluster = SimulatedCluster::new(
+        let cluster = SimulatedCluster::of_engine(
+            plan.engine,
             KeyspaceSchema::couponry(),
             plan.rng("cluster"),
             trace.clone(),
@@ -117,7 +118,8 @@ impl SimulatedSite {
 
     /// Another, empty cluster with the same object store.
     pub(crate) fn beside(&self, rng: Rng) -> SimulatedSite {
-        let cluster = SimulatedCluster::new(
+        let cluster = SimulatedCluster::of_engine(
+            self.cluster.engine(),
             KeyspaceSchema::couponry(),
             rng,
             self.trace.clone(),

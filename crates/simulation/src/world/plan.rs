@@ -7,6 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use coupon::campaign::Handout;
+use cql_session::CqlEngine;
 
 use crate::steps::orders::steps_of;
 use simulated_cluster::rng::Rng;
@@ -44,6 +45,8 @@ const NO_AIMS: [&str; 8] = [
 pub struct SeedPlan {
     /// The seed.
     pub seed: u64,
+    /// Which engine the nodes run.
+    pub engine: CqlEngine,
     /// Calls of all callers and imports together; the reads at the end come on top.
     pub operations: u64,
     pub(crate) processes: usize,
@@ -150,8 +153,8 @@ pub(crate) struct JobPlan {
 }
 
 impl SeedPlan {
-    /// The plan of a seed, with about so many calls.
-    pub fn draw(seed: u64, operations: u64) -> SeedPlan {
+    /// The plan of a seed, with about so many calls, on an engine. It is the same on both.
+    pub fn draw(seed: u64, operations: u64, engine: CqlEngine) -> SeedPlan {
         let root = Rng::new(seed);
         let mut rng = root.fork("plan");
         let processes = usize::try_from(rng.between(2, 4)).unwrap_or(2);
@@ -180,6 +183,7 @@ impl SeedPlan {
         }
         SeedPlan {
             seed,
+            engine,
             operations,
             processes,
             callers: usize::try_from(rng.between(2, 12)).unwrap_or(2),
@@ -388,8 +392,14 @@ impl fmt::Display for SeedPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "seed {}: {} operations by {} callers for {} users, {} processes, clocks {:?} ms",
-            self.seed, self.operations, self.callers, self.users, self.processes, self.clocks
+            "seed {} on {}: {} operations by {} callers for {} users, {} processes, clocks {:?} ms",
+            self.seed,
+            self.engine.name(),
+            self.operations,
+            self.callers,
+            self.users,
+            self.processes,
+            self.clocks
         )?;
         for (nth, offer) in self.offers.iter().enumerate() {
             writeln!(
@@ -419,8 +429,9 @@ mod tests {
     #[test]
     fn a_seed_draws_one_plan() {
         for seed in 0..50 {
-            let plan = SeedPlan::draw(seed, 100);
-            assert_eq!(format!("{plan:?}"), format!("{:?}", SeedPlan::draw(seed, 100)));
+            let plan = SeedPlan::draw(seed, 100, CqlEngine::Cassandra);
+            let again = SeedPlan::draw(seed, 100, CqlEngine::Cassandra);
+            assert_eq!(format!("{plan:?}"), format!("{again:?}"));
             assert_eq!(plan.bursts.last().map(|burst| burst.up_to), Some(100), "{plan}");
             let pauses: u64 = plan.bursts.iter().map(|burst| burst.pause.as_secs()).sum();
             assert!(pauses < DAYS_MAX * 86_400, "{plan}");
