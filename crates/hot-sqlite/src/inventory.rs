@@ -13,12 +13,12 @@ use coupon::time::Day;
 use hot::Facts;
 use hot::inventory::{
     Atomicity, CampaignItem, CopySource, CountShift, EntryItem, IndexRow, IndexRowKind, Inventory,
-    Page, RowItem, Table, Vanishing, Verifiable,
+    OrderEntry, Page, RowItem, Table, Vanishing, Verifiable,
 };
 
 use self::tables::ReadPurpose;
 use crate::txn::Txn;
-use crate::{Result, SqliteHot, schema};
+use crate::{Result, SqliteHot, orders, schema};
 
 #[async_trait]
 impl Inventory for SqliteHot {
@@ -48,6 +48,10 @@ impl CopySource for SqliteHot {
         self.readers
             .run(move |txn| items.iter().map(|item| vanished::has(txn, item)).collect())
             .await
+    }
+
+    async fn orders(&self, after: Option<OrderEntry>, limit: usize) -> Result<Vec<OrderEntry>> {
+        self.readers.run(move |txn| orders::page(txn, after.as_ref(), limit)).await
     }
 }
 

@@ -10,8 +10,8 @@ use coupon::ids::OrderRef;
 use coupon::imported::import_order;
 use coupon::time::{DAY_MS, Day};
 use hot::feed::CouponEventKind;
+use hot::inventory::OrderEntry;
 use rusqlite::{Result as SqlResult, params};
-use xxhash_rust::xxh3::xxh3_64;
 
 use crate::columns::parsed;
 use crate::txn::Txn;
@@ -21,16 +21,12 @@ use crate::txn::events::number_of;
 /// orders, 1 in 40 has its hash in common with another one.
 const CODES_MAX: usize = 200;
 
-fn hash(order: &str) -> i32 {
-    xxh3_64(order.as_bytes()) as i32
-}
-
 fn enter(txn: &Txn<'_>, order: &str, code: &str, at: i64) -> SqlResult<()> {
     txn.run(
         "INSERT INTO redeemed_by_order (order_hash, code, redeemed_on) VALUES (?1, ?2, ?3) \
          ON CONFLICT (order_hash, code) DO UPDATE \
          SET redeemed_on = max(redeemed_on, excluded.redeemed_on)",
-        params![hash(order), code, at.div_euclid(DAY_MS)],
+        params![OrderEntry::hash_of(order), code, at.div_euclid(DAY_MS)],
     )
 }
 
@@ -62,8 +58,26 @@ pub(crate) fn enter_events(txn: &Txn<'_>, after: i64, last: i64) -> SqlResult<()
 pub(crate) fn codes(txn: &Txn<'_>, order: &OrderRef) -> SqlResult<Vec<Code>> {
     txn.all(
         "SELECT code FROM redeemed_by_order WHERE order_hash = ?1 ORDER BY code LIMIT ?2",
-        params![hash(order.as_str()), CODES_MAX as i64],
+        params![OrderEntry::hash_of(order.as_str()), CODES_MAX as i64],
         |row| parsed(row, 0),
+    )
+}
+
+/// At most `limit` entries behind one.
+pub(crate) fn page(
+    txn: &Txn<'_>,
+    after: Option<&OrderEntry>,
+    limit: usize,
+) -> SqlResult<Vec<OrderEntry>> {
+    let (hash, code) = after.map_or((i64::MIN, ""), |it| (it.order_hash.into(), it.code.as_str()));
+    txn.all(
+        "SELECT order_hash, code, redeemed_on FROM redeemed_by_order \
+         WHERE (order_hash, code) > (?1, ?2) ORDER BY order_hash, code LIMIT ?3",
+        params![hash, code, limit as i64],
+        |row| {
+            let (order_hash, redeemed_on) = (row.get(0)?, Day(row.get(2)?));
+            Ok(OrderEntry { order_hash, code: parsed(row, 1)?, redeemed_on })
+        },
     )
 }
 

@@ -58,6 +58,10 @@ impl Fact {
 /// Those whose changes are entered in the audit.
 pub const AUDITED_FACTS: [Fact; 2] = [Fact::Staff, Fact::Queries];
 
+/// Those that a copy brings. All others are about one store, or one machine.
+pub const COPIED_FACTS: [Fact; 5] =
+    [Fact::Staff, Fact::Queries, Fact::Compactions, Fact::NoticeRounds, Fact::NoticePositions];
+
 /// Reads and writes facts of a store, each a short text.
 #[async_trait]
 pub trait Facts: Send + Sync {

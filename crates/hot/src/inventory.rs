@@ -21,7 +21,7 @@ use crate::settings::{
 };
 use crate::{Facts, HotError};
 pub use checksums::ItemSum;
-pub use copying::{Compared, Copied, CopyError, compare, copy};
+pub use copying::{Compared, Copied, CopyError, compare, copy, copy_facts};
 pub use items::{
     BatchItem, Begun, CampaignItem, ClaimItem, EntryIs, EntryItem, INDEX_ROW_KINDS, IndexRow,
     IndexRowKind, Item, PartitionItem, ReplacementItem, RowIs, RowItem, Unreadable, Vanishing,
@@ -207,6 +207,33 @@ pub trait CopySource: Send + Sync + 'static {
 
     /// Which of these are here; same order.
     async fn has(&self, items: &[Vanishing]) -> Result<Vec<bool>, HotError>;
+
+    /// Which coupons orders have redeemed, in either tier: at most `limit` entries, in an order of the store's own,
+    /// behind one of an earlier call.
+    async fn orders(
+        &self,
+        after: Option<OrderEntry>,
+        limit: usize,
+    ) -> Result<Vec<OrderEntry>, HotError>;
+}
+
+/// An order has redeemed a coupon. It is a hint, as what [`Redemptions`](crate::redemptions::Redemptions) says of
+/// orders.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrderEntry {
+    /// See [`OrderEntry::hash_of`].
+    pub order_hash: i32,
+    /// The coupon.
+    pub code: Code,
+    /// When.
+    pub redeemed_on: Day,
+}
+
+impl OrderEntry {
+    /// The low 32 bits of the XXH3-64 of the order. Stored, so never changed.
+    pub fn hash_of(order: &str) -> i32 {
+        xxhash_rust::xxh3::xxh3_64(order.as_bytes()) as i32
+    }
 }
 
 /// A store that a copy can fill. What is put is durable before the call returns. It may be put again:

@@ -1,12 +1,14 @@
-//! Brings the counts and the audit of another store, as a copy does.
+//! Brings the counts, the orders and the audit of another store, as a copy does.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use coupon::ids::CampaignId;
 use coupon::time::Day;
 use hot::activity::{ACTIVITY_KEEP, Activities, Activity};
 use hot::audit::{Audit, Audited};
 use hot::bounded_join;
+use hot::inventory::CopySource;
 use hot::records::CarriedEvent;
 use hot::tables::{RecordPut, RecordRange, Tables};
 use uuid::Uuid;
@@ -15,6 +17,7 @@ use crate::Result;
 use crate::audit_rows::{EntryPlace, EntryRow, RevisionPlace, campaign_part, day_part, days_part};
 use crate::counting::{SumRow, sums_part};
 use crate::keys::{ALL_CAMPAIGNS, damaged, ordered};
+use crate::redemption_index::{DAY, order_part};
 
 /// Entries that are read together.
 const ENTRIES: usize = 500;
@@ -45,6 +48,36 @@ pub async fn bring_counts(
         to.replace(&part, seen, row)
     });
     bounded_join(AT_ONCE, writes).await.map(|_: Vec<bool>| ())
+}
+
+/// Brings which coupons orders have redeemed, also archived ones, until `orders_keep` after the redemption. The same
+/// again changes nothing. Returns how many there are.
+///
+/// # Errors
+/// Those of the two stores. Then some are here, and the call may be repeated.
+pub async fn bring_orders(
+    from: &dyn CopySource,
+    to: &dyn Tables,
+    orders_keep: Duration,
+    today: Day,
+) -> Result<u64> {
+    let (mut after, mut count) = (None, 0);
+    loop {
+        let page = from.orders(after, ENTRIES).await?;
+        let rows = page.iter().filter_map(|entry| {
+            let days = today.0.saturating_sub(entry.redeemed_on.0).max(0).unsigned_abs();
+            let left = orders_keep.checked_sub(DAY * days).filter(|left| !left.is_zero())?;
+            let row = RecordPut::new(entry.code.as_str(), []).kept_for(left);
+            Some((order_part(entry.order_hash.into()), row))
+        });
+        let writes = rows.map(|(part, row)| async move { to.put(&part, vec![row]).await });
+        let written: Vec<()> = bounded_join(AT_ONCE, writes).await?;
+        count += written.len() as u64;
+        match page.last() {
+            Some(last) => after = Some(last.clone()),
+            None => return Ok(count),
+        }
+    }
 }
 
 /// Brings the audit of a store that numbers its entries, before all entries that this store makes. The same again

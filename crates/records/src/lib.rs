@@ -31,7 +31,7 @@ use count_task::CountTask;
 use counting::EventCounter;
 use redemption_index::RedemptionIndex;
 
-pub use bringing::{bring_audit, bring_counts};
+pub use bringing::{bring_audit, bring_counts, bring_orders};
 
 type Result<T, E = HotError> = std::result::Result<T, E>;
 

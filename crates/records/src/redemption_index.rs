@@ -3,7 +3,7 @@
 //! All rows are hints: a reader looks at the history of the coupon, wherever the coupon is by then. So a
 //! row may be written again, and may stay. Which hours of a campaign have rows is listed apart.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use coupon::code::Code;
 use coupon::ids::OrderRef;
 use coupon::time::Millis;
 use hot::bounded_join;
+use hot::inventory::OrderEntry;
 use hot::tables::{RecordKind, RecordPart, RecordPut, RecordRange, RecordRow, RecordSync, Tables};
 use tokio::time::Instant;
 use xxhash_rust::xxh3::xxh3_64;
@@ -40,7 +41,7 @@ const SPAN_HOURS: i64 = 720;
 
 const HOUR_MS: i64 = 3_600_000;
 
-const DAY: Duration = Duration::from_secs(86_400);
+pub(crate) const DAY: Duration = Duration::from_secs(86_400);
 
 /// Most codes that a search for an order returns. An order redeems a few coupons. More are not entered: some shop
 /// may send the same `order_ref` with everything that it sells.
@@ -164,8 +165,9 @@ fn hash_of(order: &str) -> i64 {
     xxh3_64(order.as_bytes()).cast_signed()
 }
 
-fn order_part(order: &str) -> RecordPart {
-    ORDER.part(ordered(hash_of(order)))
+/// By the hash of an order, or of what a copy has brought by the shorter hash of [`OrderEntry`].
+pub(crate) fn order_part(hash: i64) -> RecordPart {
+    ORDER.part(ordered(hash))
 }
 
 pub(crate) struct RedemptionIndex {
@@ -202,7 +204,7 @@ impl RedemptionIndex {
         let with_order = with_order.filter(|(_, order)| self.has_room(hash_of(order)));
         let writes = with_order.map(|(code, order)| async move {
             let row = RecordPut::new(code.as_str(), []).kept_for(keep);
-            self.tables.put(&order_part(order), vec![row]).await
+            self.tables.put(&order_part(hash_of(order)), vec![row]).await
         });
         bounded_join(AT_ONCE, writes).await.map(|_: Vec<()>| ())
     }
@@ -285,12 +287,16 @@ impl RedemptionIndex {
 
     /// The coupons that an order may have redeemed.
     pub(crate) async fn codes_of(&self, order: &OrderRef) -> Result<Vec<Code>> {
-        let range = RecordRange::first(CODES_MAX.into());
-        let rows = self.tables.scan(&order_part(order.as_str()), range).await?;
-        let code = |row: &RecordRow| {
+        let order = order.as_str();
+        let code = |row: RecordRow| {
             std::str::from_utf8(&row.key).map_err(damaged)?.parse().map_err(damaged)
         };
-        rows.iter().map(code).collect()
+        let mut codes = BTreeSet::new();
+        for part in [order_part(hash_of(order)), order_part(OrderEntry::hash_of(order).into())] {
+            let rows = self.tables.scan(&part, RecordRange::first(CODES_MAX.into())).await?;
+            codes.extend(rows.into_iter().map(code).collect::<Result<Vec<Code>>>()?);
+        }
+        Ok(codes.into_iter().collect())
     }
 }
 

@@ -2,16 +2,20 @@
 
 mod stores;
 
+use std::sync::Arc;
+
 use clap::Args;
 use command_line::{CommandProgress, WorkKind};
 use cql_session::KeyspaceAddress;
-use hot::inventory::{self, Compared, Copied, CopyError, Item, Pages, Table};
+use engine::{Clock, SystemClock};
+use hot::inventory::{self, Compared, Copied, CopyError, Item, Pages, Table, copy_facts};
 use hot::{Fact, Facts, HotStore};
 use hot_cql::CqlHot;
 use hot_sqlite::SqliteHot;
-use records::{bring_audit, bring_counts};
+use records::{bring_audit, bring_counts, bring_orders};
+use webhooks::{BroughtWebhooks, bring_webhooks};
 
-use self::stores::SourceFolder;
+use self::stores::{Source, SourceFolder};
 use crate::failure::{CliError, Ended};
 use crate::open;
 use crate::output::{self, Left, Right, thousands};
@@ -20,11 +24,12 @@ use crate::settings::Settings;
 /// Copy a hot store from a data folder to a cluster
 ///
 /// Copies coupons with their versions and events, holders, names of requests, stock, terms,
-/// accounts, the counts by day and the audit; not the cold tier, which both stores use (--cold), nor
-/// webhooks, orders of archived coupons, the people and saved queries of the console, and how far
-/// readers and notices are. Only reads the source. The target must be empty, or made by an earlier
-/// run of the same copy. An interrupted run continues where it stopped. Nothing copies a cluster
-/// back to a folder.
+/// accounts, the counts by day, the audit, orders, the people and saved queries of the console, and
+/// how far notices are; the run without --live also the webhooks with all that they have not sent.
+/// Not the cold tier, which both stores use (--cold), nor how far readers of events are. Only reads
+/// the source. The target must be empty, or made by an earlier run of the same copy. An interrupted
+/// run continues where it stopped. Nothing copies a cluster: not to a folder, and to other machines
+/// it moves with the tools of the database.
 ///
 /// First run it with --live while `serve` runs on the source, as often as you like: each pass
 /// copies what has changed since. Then stop every `serve`, `compact` and `import`, and run it once
@@ -76,20 +81,25 @@ pub(crate) async fn run(settings: &Settings, args: &CopyArgs) -> Result<Ended, C
         true => error,
         false => error.and("--live copies while it runs, for a first pass"),
     })?;
-    let from = &source.store;
+    let from = &*source.store;
     open::must_have_every_key(from, &source.keys).await?;
-    let to = &*stores::open_target(settings, target, &source).await?;
+    let opened = stores::open_target(settings, target, &source).await?;
+    let to = &*opened;
     if args.verify {
         compared(from, to).await?;
         return Ok(Ended::Done);
     }
     may_be_copied(from, target).await?;
     output::say(&copied(from, to).await?)?;
-    output::say(&records(from, to).await?)?;
+    output::say(&records(from, to, settings).await?)?;
     if args.live {
         return output::done(
-            "later changes are not copied: end `serve`, then run the same without --live",
+            "later changes are not copied, nor webhooks: end `serve`, then run the same without \
+             --live",
         );
+    }
+    if settings.events_keep.value.every.is_some() {
+        output::say(&webhooks(&source, &opened).await?)?;
     }
     compared(from, to).await?;
     mark(from, Some(target.to_string())).await?;
@@ -135,17 +145,20 @@ async fn copied(from: &SqliteHot, to: &CqlHot) -> Result<String, CliError> {
     let progress = CommandProgress::new(WorkKind::Copy, None, false);
     let show = |_, read| progress.set(read, read);
     let copied = progress.during(inventory::copy(from, to, show)).await;
-    let copied = copied.map_err(|error| match error {
+    Ok(summary(&copied.map_err(failed)?))
+}
+
+fn failed(error: CopyError) -> CliError {
+    match error {
         CopyError::Refused(why) => CliError::new(why),
         CopyError::Store(error) => {
             CliError::from(error).and("the same call continues where this one stopped")
         }
-    })?;
-    Ok(summary(&copied))
+    }
 }
 
-/// Brings the counts and the audit, and says what is left behind.
-async fn records(from: &SqliteHot, to: &CqlHot) -> Result<String, CliError> {
+/// Brings what a store keeps beside coupons, and says what is left behind.
+async fn records(from: &SqliteHot, to: &CqlHot, settings: &Settings) -> Result<String, CliError> {
     let tables = to.tables();
     let entries = bring_audit(from, &*tables).await?;
     bring_counts(from, &*tables, None).await?;
@@ -157,11 +170,26 @@ async fn records(from: &SqliteHot, to: &CqlHot) -> Result<String, CliError> {
             }
         }
     }
+    // After the counts: the source enters orders when it counts.
+    let orders = match settings.orders_keep.value.every {
+        Some(keep) => bring_orders(from, &*tables, keep, SystemClock.now().day()).await?,
+        None => 0,
+    };
+    copy_facts(from, to).await.map_err(failed)?;
     Ok(format!(
-        "brought the counts by day and {} entries of the audit; not copied: webhooks, orders of archived \
-         coupons, people and saved queries of the console, and how far readers and notices are",
-        thousands(entries)
+        "brought the counts by day, {} entries of the audit, {} coupons of orders, and the people, saved \
+         queries and notices; not copied: how far readers are",
+        thousands(entries),
+        thousands(orders)
     ))
+}
+
+/// Only when nobody posts from the source any more.
+async fn webhooks(source: &Source, to: &Arc<CqlHot>) -> Result<String, CliError> {
+    let (old, new) = (source.events(source.store.clone()), source.events(to.clone()));
+    let brought = bring_webhooks((source.store.tables(), &old), (to.tables(), &new)).await;
+    let BroughtWebhooks { endpoints, waiting } = brought.map_err(CliError::of)?;
+    Ok(format!("brought {endpoints} webhooks with {} deliveries that wait", thousands(waiting)))
 }
 
 /// # Errors

@@ -11,7 +11,7 @@ use super::{
     COPIED, CopySource, Importer, Inventory, Item, ItemSum, PAGE_ITEMS, Pages, Pass, RowIs,
     RowItem, Table, Vanishing,
 };
-use crate::{Fact, HotError};
+use crate::{COPIED_FACTS, Fact, Facts, HotError};
 
 /// The tables of what can vanish.
 const VANISHING: [Table; 3] = [Table::Accounts, Table::Replacements, Table::RejectedLines];
@@ -109,6 +109,20 @@ pub async fn copy(
         told(table, count);
     }
     Ok(copied)
+}
+
+/// Brings the [`COPIED_FACTS`].
+///
+/// # Errors
+/// [`CopyError`]: the target's facts change at the same time.
+pub async fn copy_facts(from: &dyn Facts, to: &dyn Facts) -> Result<(), CopyError> {
+    for fact in COPIED_FACTS {
+        let (seen, next) = (to.fact(fact).await?, from.fact(fact).await?);
+        if seen != next && !to.set_fact(fact, seen, next).await? {
+            return Err(CopyError::Refused("another copy fills the target at the same time"));
+        }
+    }
+    Ok(())
 }
 
 /// The source may be in use. Then a day, a campaign or a batch may have been made after those were

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use hot::audit::AuditEntry;
-use hot::inventory::{CopySource, Importer, Inventory, Item, Page, Pass, Table, Vanishing};
+use hot::inventory::{CopySource, Importer, Inventory, Item, OrderEntry, Page, Pass, Table, Vanishing};
 use hot::{Fact, Facts, HotError};
 
 /// Pages of so many items at most.
@@ -31,6 +31,14 @@ impl CopySource for SmallPages {
 
     async fn has(&self, items: &[Vanishing]) -> Result<Vec<bool>, HotError> {
         self.inner.has(items).await
+    }
+
+    async fn orders(
+        &self,
+        after: Option<OrderEntry>,
+        limit: usize,
+    ) -> Result<Vec<OrderEntry>, HotError> {
+        self.inner.orders(after, limit.min(self.items)).await
     }
 }
 

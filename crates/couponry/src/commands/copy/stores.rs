@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use cold::BucketPatience;
+use api::WebhookFeed;
+use cold::{BucketPatience, ColdStore};
 use cql_session::{BadKeyspaceAddress, KeyspaceAddress};
 use engine::ColdArchive;
-use hot::Archive;
+use hot::HotStore;
 use hot_cql::CqlHot;
 use hot_sqlite::{FILE_NAME, SqliteHot, SqliteOptions};
 
@@ -32,8 +33,9 @@ impl FromStr for SourceFolder {
             Some("") => Err("sqlite: names no folder, want sqlite:FOLDER".to_owned()),
             Some(folder) => Ok(SourceFolder(folder.into())),
             None if text.starts_with("cql://") => Err(
-                "a cluster is not copied, want sqlite:FOLDER: nothing leads back from a cluster \
-                 (docs/cluster.md, Move to another store)"
+                "a cluster is not copied, want sqlite:FOLDER: nothing leads back to a folder, and a \
+                 cluster moves to other machines, or to another cluster, with the tools of the \
+                 database (docs/cluster.md, Move to another store)"
                     .to_owned(),
             ),
             None => Err(format!("it is {text:?}, want sqlite:FOLDER")),
@@ -64,12 +66,20 @@ pub(super) fn target(text: &str) -> Result<KeyspaceAddress, String> {
 
 /// The data folder, open.
 pub(super) struct Source {
-    pub(super) store: SqliteHot,
+    pub(super) store: Arc<SqliteHot>,
     pub(super) keys: Keys,
-    /// The cold tier of both stores.
-    pub(super) archive: Arc<dyn Archive>,
+    /// That of both stores.
+    cold: Arc<ColdStore>,
     /// Keeps `serve` from the folder.
     _lock: Option<File>,
+}
+
+impl Source {
+    /// The events of one of both stores, as webhooks read them.
+    pub(super) fn events(&self, store: Arc<dyn HotStore>) -> WebhookFeed {
+        let engine = open::engine_over(store, Arc::clone(&self.cold), &self.keys);
+        WebhookFeed::new(Arc::new(engine))
+    }
 }
 
 impl SourceFolder {
@@ -84,25 +94,26 @@ impl SourceFolder {
     /// Locks the folder against `serve` unless `beside_serve`.
     pub(super) fn open(&self, settings: &Settings, beside_serve: bool) -> Result<Source, CliError> {
         let keys = Keys::load(&self.0)?;
-        let archive = archive(settings, &self.0)?;
+        let cold = cold(settings, &self.0)?;
         let lock = match beside_serve {
             true => None,
             false => Some(serve::only_one(&self.0)?),
         };
         let free_min_bytes = settings.free_min_mib.value << 20;
         let options = SqliteOptions { free_min_bytes, ..SqliteOptions::default() };
-        let store = SqliteHot::open(&self.0, keys.ring(), Arc::clone(&archive), options);
-        let store = store.map_err(|error| CliError::new(error.to_string()))?;
-        Ok(Source { store, keys, archive, _lock: lock })
+        let archive = Arc::new(ColdArchive(Arc::clone(&cold)));
+        let store = SqliteHot::open(&self.0, keys.ring(), archive, options);
+        let store = Arc::new(store.map_err(CliError::of)?);
+        Ok(Source { store, keys, cold, _lock: lock })
     }
 }
 
-fn archive(settings: &Settings, home: &Path) -> Result<Arc<dyn Archive>, CliError> {
+fn cold(settings: &Settings, home: &Path) -> Result<Arc<ColdStore>, CliError> {
     let mut settings = settings.clone();
     if settings.cold.origin == Origin::Default {
         settings.cold.value = Cold::Folder(home.join("cold"));
     }
-    Ok(Arc::new(ColdArchive(open::cold(&settings, BucketPatience::Work)?)))
+    open::cold(&settings, BucketPatience::Work)
 }
 
 /// Opens the cluster with the keys and the cold tier of the source.
@@ -112,8 +123,8 @@ pub(super) async fn open_target(
     source: &Source,
 ) -> Result<Arc<CqlHot>, CliError> {
     let attempt = async || {
-        let (keys, archive) = (source.keys.ring(), Arc::clone(&source.archive));
-        cql::connect(settings, target, keys, archive).await
+        let archive = Arc::new(ColdArchive(Arc::clone(&source.cold)));
+        cql::connect(settings, target, source.keys.ring(), archive).await
     };
     Ok(cql::patiently(target, Waiting::Command, attempt).await?.store)
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use coupon::code::Code;
 use hot::inventory::{
-    ClaimItem, CopySource, EntryIs, EntryItem, Inventory, Item, Page, RowIs, RowItem, Table,
+    ClaimItem, CopySource, EntryIs, EntryItem, Inventory, Item, OrderEntry, Page, RowIs, RowItem, Table,
     Vanishing, Verifiable,
 };
 use hot::protocol::makes_holder;
@@ -43,6 +43,14 @@ impl CopySource for ClusterSource {
 
     async fn has(&self, items: &[Vanishing]) -> Result<Vec<bool>, HotError> {
         bounded_join(AT_ONCE, items.iter().map(|item| self.has_item(item))).await
+    }
+
+    async fn orders(
+        &self,
+        _after: Option<OrderEntry>,
+        _limit: usize,
+    ) -> Result<Vec<OrderEntry>, HotError> {
+        Ok(Vec::new())
     }
 }
 
