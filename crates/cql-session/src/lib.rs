@@ -10,6 +10,7 @@
 mod about;
 mod accounts;
 pub mod announcement;
+mod campaign_counts;
 mod clock;
 mod cluster;
 mod connect_error;
@@ -55,6 +56,7 @@ use uuid::Uuid;
 
 use crate::outcome::of_conditional;
 pub use about::{AboutCluster, AboutNode, NodeReply};
+pub use campaign_counts::{CountKey, CountSums};
 pub use clock::{
     CLOCK_BOUND_MS, CLOCK_DIFFERENCE_MAX_MS, COMPARED_EVERY, ClockDifference, ClockReading,
     NODE_DIFFERENCE_MAX_MS, middle_of,

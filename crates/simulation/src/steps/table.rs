@@ -111,6 +111,8 @@ pub(super) const STEPS: &[StepRow] = &[
     StepRow::of("record: a partition is dropped", "DELETE FROM record").lacks(&["key < ?"]),
     StepRow::of("counts: states are written", "INSERT INTO campaign_counts").has(&["issued"]),
     StepRow::of("counts: arrivals are written", "INSERT INTO campaign_counts").has(&["arrived"]),
+    StepRow::of("counts: rows are merged", "UPDATE campaign_counts SET merged"),
+    StepRow::of("counts: merged row is deleted", "DELETE FROM campaign_counts"),
     // Imports.
     StepRow::of("import: part of the rejected lines is listed", "INSERT INTO rejected_part"),
     StepRow::of("import: rejected line is kept", "INSERT INTO rejected_line"),
