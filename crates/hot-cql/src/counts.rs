@@ -15,21 +15,27 @@ use coupon::coupon::State;
 use coupon::ids::{BatchId, CampaignId};
 use coupon::time::Millis;
 use hot::protocol::StateCounts;
-use scylla::DeserializeRow;
 use uuid::Uuid;
 
 use super::CqlStore;
-use cql_session::Result;
+use cql_session::{CountKey, CountSums, Result};
 
 pub(super) const WRITTEN_EVERY: Duration = Duration::from_secs(1);
 
+/// After so long without a change a process begins another row: one that nobody has written for a day is merged.
+const RESTED_MS: i64 = 12 * 3_600_000;
+
 #[derive(Clone, Debug, Default)]
 struct OfCampaign {
+    /// The name of its rows.
+    process: Uuid,
     sums: StateCounts,
     arrived: BTreeMap<BatchId, i64>,
     changes: u64,
     /// How many of them are in the store.
     written: u64,
+    /// When they were written, in milliseconds since 1970.
+    written_at: i64,
 }
 
 #[derive(Default)]
@@ -47,16 +53,14 @@ pub(super) struct CampaignSums {
 }
 
 impl CampaignSums {
-    fn add(&mut self, row: CountRow) {
-        if !row.batch_id.is_empty() {
-            *self.arrived.entry(row.batch_id).or_default() += row.arrived.unwrap_or(0);
+    fn add(&mut self, ((_, batch), sums): (CountKey, CountSums)) {
+        if !batch.is_empty() {
+            *self.arrived.entry(batch).or_default() += sums[6];
             return;
         }
-        let all = [row.issued, row.redeemed, row.void];
-        let cold = [row.cold_issued, row.cold_redeemed, row.cold_void];
         for at in 0..3 {
-            self.sums.all[at] += all[at].unwrap_or(0);
-            self.sums.cold[at] += cold[at].unwrap_or(0);
+            self.sums.all[at] += sums[at];
+            self.sums.cold[at] += sums[3 + at];
         }
     }
 
@@ -81,23 +85,11 @@ impl CampaignSums {
     }
 }
 
-#[derive(DeserializeRow)]
-struct CountRow {
-    process: Uuid,
-    batch_id: String,
-    issued: Option<i64>,
-    redeemed: Option<i64>,
-    void: Option<i64>,
-    cold_issued: Option<i64>,
-    cold_redeemed: Option<i64>,
-    cold_void: Option<i64>,
-    arrived: Option<i64>,
-}
-
 impl ProcessCounts {
     fn with(&self, id: &CampaignId, count: impl FnOnce(&mut OfCampaign)) {
         if let Ok(mut all) = self.of.lock() {
-            let of = all.entry(id.clone()).or_default();
+            let new = || OfCampaign { process: Uuid::now_v7(), ..OfCampaign::default() };
+            let of = all.entry(id.clone()).or_insert_with(new);
             count(of);
             of.changes += 1;
         }
@@ -132,67 +124,67 @@ impl ProcessCounts {
         unwritten.map(|(id, of)| (id.clone(), of.clone())).collect()
     }
 
-    fn was_written(&self, id: &CampaignId, changes: u64) {
+    fn was_written(&self, id: &CampaignId, changes: u64, at: i64) {
         if let Ok(mut all) = self.of.lock()
             && let Some(of) = all.get_mut(id)
         {
-            of.written = changes;
+            (of.written, of.written_at) = (changes, at);
+        }
+    }
+
+    fn forget_rested(&self, now: i64) {
+        if let Ok(mut all) = self.of.lock() {
+            all.retain(|_, of| of.written != of.changes || now - of.written_at < RESTED_MS);
         }
     }
 
     /// The counts of this process as they are now, those of others as they were last written.
     pub(super) async fn of(&self, store: &CqlStore, id: &CampaignId) -> Result<CampaignSums> {
-        let rows = written(store, id).await?;
+        let rows = store.session.campaign_counts(id).await?;
         let own = self.own(id);
         let arrived = own.arrived.into_iter().map(|(batch, count)| (batch.to_string(), count));
         let mut counted = CampaignSums { sums: own.sums, arrived: arrived.collect() };
-        let others = rows.into_iter().filter(|row| row.process != store.process);
+        // Without a name it has no row, and those without one are of a copy.
+        let is_own = |process: Uuid| process == own.process && !process.is_nil();
+        let others = rows.into_iter().filter(|((process, _), _)| !is_own(*process));
         others.for_each(|row| counted.add(row));
         Ok(counted)
     }
 
     pub(super) async fn write_down(&self, store: &CqlStore) {
         let _writing = self.writing.lock().await;
+        let now = store.session.now_ms();
+        self.forget_rested(now);
         for (id, of) in self.unwritten() {
             let arrived = of.arrived.iter().map(|(batch, count)| (batch, *count)).collect();
-            match write_sums(store, &id, store.process, of.sums, arrived).await {
-                // Not earlier: the write may be given up while it is under way.
-                Ok(()) => self.was_written(&id, of.changes),
+            if let Err(error) = store.session.write_counts(&id, of.process, of.sums, arrived).await
+            {
                 // The next round writes the same sums and more.
-                Err(error) => tracing::debug!(error = %error, "counts could not be written down"),
+                tracing::debug!(error = %error, "counts could not be written down");
+                continue;
+            }
+            // Not earlier: the write may be given up while it is under way.
+            self.was_written(&id, of.changes, now);
+            if of.written == 0
+                && let Err(error) = merge_ended(store, &id).await
+            {
+                tracing::debug!(error = %error, "old counts could not be merged");
             }
         }
     }
 }
 
-async fn written(store: &CqlStore, id: &CampaignId) -> Result<Vec<CountRow>> {
-    let cql = "SELECT process, batch_id, issued, redeemed, void, cold_issued, cold_redeemed, \
-               cold_void, arrived FROM campaign_counts WHERE campaign_id = ?";
-    store.session.scan(cql, (id.as_str(),)).await
-}
-
 /// The counts of a campaign as every process, this one included, last wrote them.
 pub(super) async fn as_written(store: &CqlStore, id: &CampaignId) -> Result<CampaignSums> {
     let mut counted = CampaignSums::default();
-    written(store, id).await?.into_iter().for_each(|row| counted.add(row));
+    store.session.campaign_counts(id).await?.into_iter().for_each(|row| counted.add(row));
     Ok(counted)
 }
 
-pub(super) async fn write_sums(
-    store: &CqlStore,
-    id: &CampaignId,
-    process: Uuid,
-    sums: StateCounts,
-    arrived: Vec<(&BatchId, i64)>,
-) -> Result<()> {
-    let cql = "INSERT INTO campaign_counts (campaign_id, process, batch_id, issued, redeemed, \
-               void, cold_issued, cold_redeemed, cold_void) VALUES (?, ?, '', ?, ?, ?, ?, ?, ?)";
-    let StateCounts { all: [issued, redeemed, void], cold } = sums;
-    let values = (id.as_str(), process, issued, redeemed, void, cold[0], cold[1], cold[2]);
-    store.session.write(cql, values).await?;
-    let cql =
-        "INSERT INTO campaign_counts (campaign_id, process, batch_id, arrived) VALUES (?, ?, ?, ?)";
-    let rows = arrived.iter();
-    let rows = rows.map(|(batch, count)| (id.as_str(), process, batch.as_str(), *count));
-    store.session.write_all(cql, rows.collect()).await
+/// Who adds a row merges those of processes that have ended.
+async fn merge_ended(store: &CqlStore, id: &CampaignId) -> Result<()> {
+    store.clock.measure_again(&store.session).await?;
+    // By a clock that is days ahead all processes would have ended.
+    store.may_write()?;
+    store.session.merge_counts(id, store.session.now_ms()).await
 }

@@ -10,7 +10,6 @@ use uuid::Uuid;
 use super::LONG_AGO;
 use crate::CqlStore;
 use crate::campaigns::{BatchHere, CampaignHere};
-use crate::counts::write_sums;
 use crate::values::{date, instant, signed};
 use cql_session::{Cas, Result, StatementProfile};
 
@@ -27,7 +26,7 @@ impl CqlStore {
         let arrived = imported.map(|batch| (&batch.id, signed(batch.count))).collect();
         let sums = StateCounts { all: it.all, cold: it.cold };
         // As those of a process that has ended.
-        write_sums(self, id, Uuid::nil(), sums, arrived).await?;
+        self.session.write_counts(id, Uuid::nil(), sums, arrived).await?;
         let mut here = match self.campaign_now(id).await? {
             Some(here) => here,
             None => {

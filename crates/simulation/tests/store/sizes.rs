@@ -87,3 +87,39 @@ async fn a_redemption_in_two_partitions_is_listed_once() {
     assert_eq!(listed(10).await, once);
     assert_eq!(listed(2).await, once[..2], "and a page is full with as many");
 }
+
+#[tokio::test(start_paused = true)]
+async fn counts_of_processes_that_ended_become_one() {
+    const STARTS: u64 = 12;
+    let cluster = ClusterFixture::calm(3);
+    let archive = Arc::new(MemoryArchive::default());
+    let started = async || {
+        let archive = Arc::clone(&archive);
+        let hot = cluster.process(ClusterFixture::options(), Arc::clone(&archive) as _, None).await;
+        let kit = Kit::new(Arc::clone(&hot) as Arc<dyn HotStore>, archive);
+        (hot, kit)
+    };
+    let (hot, kit) = started().await;
+    let campaign = Campaign { per_user_limit: None, ..kit.draft() };
+    let codes = kit.stocked(&campaign, 2 * STARTS).await;
+    drop((hot, kit));
+    let (mut most, mut code) = (0, codes.iter());
+    for start in 1..=STARTS {
+        let (hot, kit) = started().await;
+        // Two changes in a row of its own.
+        for user in ["ann", "ben"] {
+            kit.done(code.next().unwrap(), give(&kit.user(user), None)).await;
+            hot.flush().await;
+        }
+        let row = kit.hot.campaign(&campaign.id, NOW).await.unwrap().unwrap();
+        assert_eq!(row.counts.issued, 2 * start, "start {start}");
+        let cql = "SELECT process, batch_id FROM campaign_counts WHERE campaign_id = ?";
+        let rows: Vec<(Option<uuid::Uuid>, Option<String>)> =
+            hot.session().scan(cql, (campaign.id.as_str(),)).await.unwrap();
+        most = most.max(rows.len());
+        drop((hot, kit));
+        // Nobody runs meanwhile.
+        tokio::time::sleep(Duration::from_secs(25 * 3_600)).await;
+    }
+    assert!(most <= 4, "{most} rows of {STARTS} processes, one a day");
+}
