@@ -4,6 +4,7 @@
 use std::fs;
 
 use rusqlite::Connection;
+use serde_json::json;
 use testcluster::TestCluster;
 
 use super::cluster::Keyspace;
@@ -80,13 +81,23 @@ fn passes(moves: &Move) {
     assert!(refused.stderr.contains("--live"), "{refused:?}");
     let live = moves.copy(&["--live"], 0);
     assert!(live.stdout.contains(" claims") && live.stdout.contains("end `serve`"), "{live:?}");
-    issued(&mut server.client(&data.token("admin", "root")), "c", "bob");
+    let admin = &mut server.client(&data.token("admin", "root"));
+    issued(admin, "c", "bob");
+    let webhook = json!({"webhook_id": "w", "url": "https://webhooks.invalid/"});
+    admin.post("/v1/webhooks", &webhook).must(201);
+    issued(admin, "c", "eve");
     server.stop();
 
     let differs = moves.copy(&["--verify"], 1);
     assert!(differs.stdout.contains("differ"), "{differs:?}");
     let last = moves.copy(&[], 0);
-    for said in ["another pass", " coupons", "the same", "start `serve` on cql://"] {
+    for said in [
+        "another pass",
+        " coupons",
+        "brought 1 webhooks with 1 deliveries that wait",
+        "the same",
+        "start `serve` on cql://",
+    ] {
         assert!(last.stdout.contains(said), "{said}: {last:?}");
     }
     assert!(!last.stdout.contains("differ"), "{last:?}");
@@ -120,6 +131,10 @@ fn goes_on(moves: &Move) {
     let server = serve(data);
     let admin = &mut server.client(&data.token("admin", "root"));
     let redeem = |code: &str| format!("/v1/coupons/{code}/redeem");
+    let webhook = admin.get("/v1/webhooks/w").must(200);
+    assert!(webhook.json()["pending"].as_u64() >= Some(1), "{webhook:?}");
+    let early = admin.get("/v1/redemptions?order_ref=order-early-2").must(200);
+    assert!(early.text().contains("early-2"), "of an archived coupon: {early:?}");
     let (spent, archived) = (&moves.scene.cancelled, &moves.scene.archived);
     admin.post(&redeem(spent), &order("dan", "d2")).must(200);
     admin.post(&redeem(spent), &order("dan", "d3")).refused(409, "ALREADY_REDEEMED");
@@ -163,7 +178,7 @@ fn refusals() {
     let cluster = "cql://127.0.0.1:1/shop";
     let rows: [(&str, [&str; 2], i32, &str); 6] = [
         ("no source", [&nowhere, cluster], 1, "no couponry data"),
-        ("from a cluster", [cluster, "cql://127.0.0.1:1/other"], 2, "nothing leads back"),
+        ("from a cluster", [cluster, "cql://127.0.0.1:1/other"], 2, "the tools of the database"),
         ("back to a folder", [cluster, &here], 2, "nothing leads back"),
         ("to a folder", [&here, &nowhere], 2, "`couponry backup`"),
         ("no store at all", [&here, "redis://h"], 2, "want cql://"),
