@@ -6,6 +6,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a case that cannot go on has failed")]
 
+#[path = "copying/beside.rs"]
+mod beside;
 #[path = "common/simulated.rs"]
 mod simulated;
 #[path = "copying/stops.rs"]

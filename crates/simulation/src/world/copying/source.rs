@@ -7,8 +7,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use coupon::code::Code;
 use hot::inventory::{
-    ClaimItem, CopySource, EntryIs, EntryItem, Inventory, Item, OrderEntry, Page, RowIs, RowItem, Table,
-    Vanishing, Verifiable,
+    ClaimItem, CopySource, EntryIs, EntryItem, Inventory, Item, OrderEntry, Page, RowIs, RowItem,
+    Table, Vanishing, Verifiable,
 };
 use hot::protocol::makes_holder;
 use hot::{Accounts, Campaigns, Facts, HotError, Imports, bounded_join};
