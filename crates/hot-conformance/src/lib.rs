@@ -279,11 +279,19 @@ pub async fn together<F>(open: impl Fn(Arc<MemoryArchive>) -> F)
 where
     F: Future<Output = Option<(Arc<dyn HotStore>, Ground)>>,
 {
+    some_together(open, |_| true).await;
+}
+
+/// As [`together`], of the modules that `has` names.
+pub async fn some_together<F>(open: impl Fn(Arc<MemoryArchive>) -> F, has: impl Fn(&str) -> bool)
+where
+    F: Future<Output = Option<(Arc<dyn HotStore>, Ground)>>,
+{
     let archive = Arc::new(MemoryArchive::default());
     let Some((hot, _ground)) = open(Arc::clone(&archive)).await else { return };
     let kit = Arc::new(Kit::new(hot, archive));
     let only = std::env::var("COUPONRY_TEST_CASE").unwrap_or_default();
-    let cases = CASES.iter().filter(|case| case.name.contains(&only));
+    let cases = CASES.iter().filter(|case| has(case.module()) && case.name.contains(&only));
     let cases: Vec<Case> = cases.copied().collect();
     let failed = run::module_by_module(&kit, &cases).await;
     assert!(failed.is_empty(), "{failed:?}");
