@@ -182,8 +182,8 @@ fn to_text(rows: &CountRows) -> Result<String> {
 }
 
 fn from_text(text: &str) -> Result<CountRows> {
-    type Copied = (String, String, i64, i64, CountSums);
-    let rows: Vec<Copied> = serde_json::from_str(text).map_err(damaged)?;
+    type TextRow = (String, String, i64, i64, CountSums);
+    let rows: Vec<TextRow> = serde_json::from_str(text).map_err(damaged)?;
     let rows = rows.into_iter().map(|(process, batch, written, copied, sums)| {
         let process = process.parse().map_err(damaged)?;
         Ok(((process, batch), CountRow { sums, written, copied }))

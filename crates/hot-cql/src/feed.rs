@@ -7,6 +7,7 @@
 
 mod aside;
 mod audit_events;
+mod bounds;
 mod epoch;
 mod reading;
 mod resolving;

@@ -16,7 +16,7 @@ use hot::{HotError, bounded_join};
 use tokio::time::Instant;
 
 use super::ROWS_MAX;
-use super::runs::RunBounds;
+use super::bounds::{RunBounds, UnreadPlace};
 use crate::CqlStore;
 use crate::announcing::{FeedState, SLOT_MS, SPAN_SLOTS, TRIES, slot_of};
 use cql_session::feed_changes::ChangeRow;
@@ -38,30 +38,6 @@ const AT_ONCE: usize = 16;
 const TAKEN_MAX: usize = 256;
 const TAKEN_FOR: Duration = Duration::from_secs(1);
 const TAKEN_EVERY: Duration = Duration::from_secs(10);
-
-/// The slot and the shard of a partition of index rows.
-pub(super) type UnreadPlace = (i64, i32);
-
-/// Slots of a shard that readers have passed without their rows.
-pub(super) struct PassedSlots {
-    pub(super) slots: Vec<i64>,
-    /// Whether there may be rows of any slot in them.
-    has_asides: bool,
-}
-
-impl PassedSlots {
-    pub(super) fn of(shard: i32, bounds: RunBounds<'_>) -> PassedSlots {
-        let of_shard = bounds.unread.iter().filter(|(_, of)| *of == shard);
-        let slots: Vec<i64> = of_shard.map(|(slot, _)| *slot).collect();
-        let has_asides = slots.iter().any(|slot| bounds.aside.contains(slot));
-        PassedSlots { slots, has_asides }
-    }
-
-    /// Whether readers may have passed a change that was announced in a slot.
-    pub(super) fn may_have(&self, slot: i64) -> bool {
-        self.has_asides || self.slots.contains(&slot)
-    }
-}
 
 /// What waits to be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

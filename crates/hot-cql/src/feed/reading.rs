@@ -9,7 +9,8 @@ use hot::settings::{FEED_EPOCH, FEED_EPOCHS_BEFORE};
 use tokio::time::Instant;
 
 use super::MARGIN_MS;
-use super::runs::{RunBounds, SettledRun};
+use super::bounds::RunBounds;
+use super::runs::SettledRun;
 use crate::CqlStore;
 use crate::announcing::{FeedState, slot_of};
 use cql_session::feed_cursor::FeedPosition;

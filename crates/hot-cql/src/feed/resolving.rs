@@ -14,7 +14,7 @@ use hot::protocol::fenced;
 use hot::{HotError, Tier, bounded_join};
 use scylla::DeserializeRow;
 
-use super::aside::PassedSlots;
+use super::bounds::PassedSlots;
 use crate::CqlStore;
 use crate::coupons::{CouponTrace, CqlCoupon, Written};
 use crate::values::{EventValue, date, signed, uuid};

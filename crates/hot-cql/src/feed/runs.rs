@@ -3,7 +3,7 @@
 //! A row that is settled says the same for ever, and a row that is written behind the mark is nothing. So a run is the
 //! answer for every reader that stands anywhere in it, whatever its limit.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use hot::feed::{FeedEvent, Happened};
 use tokio::time::Instant;
 
 use super::ROWS_MAX;
-use super::aside::{PassedSlots, UnreadPlace};
+use super::bounds::{PassedSlots, RunBounds, UnreadPlace};
 use super::resolving::CouponLook;
 use crate::CqlStore;
 use crate::announcing::{FeedState, SPAN_SLOTS};
@@ -36,22 +36,6 @@ type ChangeGroup = (ShardRow, Vec<ChangeRow>);
 
 /// Events of one code, each with its place.
 type SettledEvents = Vec<(FeedPosition, FeedEvent)>;
-
-/// What a run is read for.
-#[derive(Clone, Copy)]
-pub(super) struct RunBounds<'a> {
-    pub(super) epoch: &'a str,
-    /// Before `unread` and `aside` were read.
-    pub(super) began: Instant,
-    /// Slots in which rows are that were put aside: those behind the reader, and behind the first one that is unread.
-    pub(super) aside: &'a [i64],
-    /// Partitions of rows that every reader passes.
-    pub(super) unread: &'a BTreeSet<UnreadPlace>,
-    /// The first slot that is not over.
-    pub(super) end: i64,
-    /// Events that are wanted.
-    pub(super) limit: usize,
-}
 
 /// Every event between two places.
 pub(super) struct SettledRun {

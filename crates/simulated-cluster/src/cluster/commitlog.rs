@@ -10,7 +10,6 @@ use cql_session::CqlEngine;
 use tokio::time::Instant;
 
 use super::SimulatedCluster;
-use super::node::ReplicaNode;
 use crate::cql::{Mutation, ReplicaData};
 
 /// How often a commit log is synced.
@@ -24,7 +23,7 @@ pub(super) struct PeriodicLog {
 }
 
 impl PeriodicLog {
-    fn of(data: &ReplicaData) -> PeriodicLog {
+    pub(super) fn of(data: &ReplicaData) -> PeriodicLog {
         let (on_disk, in_memory) = (data.clone(), VecDeque::new());
         PeriodicLog { synced_at: Instant::now(), on_disk, in_memory }
     }
@@ -41,6 +40,14 @@ impl PeriodicLog {
         self.on_disk.apply(mutation);
     }
 
+    /// What is left after a power cut, and how many writes are not.
+    pub(super) fn lose_memory(&mut self) -> (ReplicaData, usize) {
+        self.sync();
+        let lost = self.in_memory.len();
+        self.in_memory.clear();
+        (self.on_disk.clone(), lost)
+    }
+
     /// Moves to the disk what was written before the last sync.
     fn sync(&mut self) {
         while self.synced_at + SYNC_PERIOD <= Instant::now() {
@@ -51,26 +58,6 @@ impl PeriodicLog {
                 self.on_disk.apply(mutation);
             }
         }
-    }
-}
-
-impl ReplicaNode {
-    /// Takes over rows that come as whole files, which are on disk.
-    pub(super) fn take(&mut self, data: ReplicaData) {
-        if let Some(log) = &mut self.log {
-            *log = PeriodicLog::of(&data);
-        }
-        self.data = data;
-    }
-
-    /// What is left after a power cut; how many writes are not.
-    fn lose_memory(&mut self) -> usize {
-        let Some(log) = &mut self.log else { return 0 };
-        log.sync();
-        let lost = log.in_memory.len();
-        log.in_memory.clear();
-        self.data = log.on_disk.clone();
-        lost
     }
 }
 
@@ -95,7 +82,12 @@ impl SimulatedCluster {
         self.kill(node);
         let lost = self.with(|state| {
             state.are_equal = false;
-            state.nodes[node].lose_memory()
+            let node = &mut state.nodes[node];
+            let Some((data, lost)) = node.log.as_mut().map(PeriodicLog::lose_memory) else {
+                return 0;
+            };
+            node.data = data;
+            lost
         });
         if lost > 0 {
             self.trace().fault("writes lost by a power cut");

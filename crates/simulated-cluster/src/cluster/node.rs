@@ -56,6 +56,14 @@ impl NodeSuspicion {
 }
 
 impl ReplicaNode {
+    /// Takes over rows that come as whole files, which are on disk.
+    pub(super) fn take(&mut self, data: ReplicaData) {
+        if let Some(log) = &mut self.log {
+            *log = PeriodicLog::of(&data);
+        }
+        self.data = data;
+    }
+
     pub(super) fn new() -> ReplicaNode {
         ReplicaNode {
             data: ReplicaData::default(),

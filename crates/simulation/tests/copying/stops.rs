@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use hot::audit::AuditEntry;
-use hot::inventory::{CopySource, Importer, Inventory, Item, OrderEntry, Page, Pass, Table, Vanishing};
+use hot::inventory::{
+    CopySource, Importer, Inventory, Item, OrderEntry, Page, Pass, Table, Vanishing,
+};
 use hot::{Fact, Facts, HotError};
 
 /// Pages of so many items at most.
