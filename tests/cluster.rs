@@ -12,6 +12,7 @@ mod cluster {
     #[path = "../service/data.rs"]
     mod data;
 
+    mod apart;
     mod choice;
     mod exactly_n;
     mod faults;

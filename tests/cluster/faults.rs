@@ -16,11 +16,20 @@ pub(super) trait Fleet {
     fn freeze(&mut self, nth: usize);
     /// SIGCONT.
     fn thaw(&mut self, nth: usize);
+    /// Only of a node: no packets between it and the others, or from clients; or its disk is lost.
+    fn take(&mut self, what: What, nth: usize) {
+        unreachable!("{what:?} of {nth}, which is no node")
+    }
+    /// Ends what [`Fleet::take`] began.
+    fn give_back(&mut self, what: What, nth: usize) {
+        unreachable!("{what:?} of {nth}, which is no node")
+    }
 
     fn begin(&mut self, what: What, nth: usize) {
         match what {
             What::Kill => self.kill(nth),
             What::Freeze => self.freeze(nth),
+            What::Cut | What::Hide | What::Replace => self.take(what, nth),
         }
     }
 
@@ -28,6 +37,7 @@ pub(super) trait Fleet {
         match what {
             What::Kill => self.start(nth),
             What::Freeze => self.thaw(nth),
+            What::Cut | What::Hide | What::Replace => self.give_back(what, nth),
         }
     }
 }
@@ -38,7 +48,20 @@ pub(super) enum What {
     Kill,
     /// SIGSTOP, and SIGCONT at the end.
     Freeze,
+    /// No packets between a node and the others. Clients reach it.
+    Cut,
+    /// No packets from clients to a node. The others reach it.
+    Hide,
+    /// A node loses its disk, and another one takes its place by the steps of `docs/cluster.md`.
+    Replace,
 }
+
+/// What stops a process.
+pub(super) const STOPS: &[What] = &[What::Kill, What::Freeze];
+
+/// The same, and what only the network does. Nodes are cut off more often than they stop.
+pub(super) const PARTINGS: &[What] =
+    &[What::Kill, What::Freeze, What::Cut, What::Cut, What::Cut, What::Hide];
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Whom {
@@ -62,6 +85,10 @@ pub(super) struct Shape {
     pub(super) serves: usize,
     /// Faults of nodes, or of the services if there are no nodes.
     pub(super) faults: usize,
+    /// What happens to nodes.
+    pub(super) whats: &'static [What],
+    /// Each so manyth fault of nodes is a lost disk; 0 for none.
+    pub(super) replaced_every: usize,
     pub(super) frozen: (Duration, Duration),
     pub(super) down: (Duration, Duration),
 }
@@ -77,26 +104,27 @@ pub(super) fn plan(seed: u64, shape: &Shape) -> Vec<Fault> {
     let mut dice = Dice(seed);
     let mut faults = Vec::new();
     for nth in 0..shape.faults {
-        if shape.nodes > 0 {
+        if shape.replaced_every > 0 && nth % shape.replaced_every == shape.replaced_every - 1 {
+            let whom = Whom::Nodes(vec![dice.below(shape.nodes as u64) as usize]);
+            faults.push(Fault { what: What::Replace, whom, lasts: Duration::ZERO });
+        } else if shape.nodes > 0 {
             let first = dice.below(shape.nodes as u64) as usize;
             let two = shape.nodes > 2 && nth % TWO_EVERY == TWO_EVERY - 1;
             let second = two.then_some((first + 1) % shape.nodes);
             let whom = Whom::Nodes([first].into_iter().chain(second).collect());
-            faults.push(fault(&mut dice, shape, whom));
+            faults.push(fault(&mut dice, shape, shape.whats, whom));
         }
         if shape.nodes == 0 || nth % SERVE_EVERY == SERVE_EVERY - 1 {
             let whom = Whom::Serve(dice.below(shape.serves as u64) as usize);
-            faults.push(fault(&mut dice, shape, whom));
+            faults.push(fault(&mut dice, shape, STOPS, whom));
         }
     }
     faults
 }
 
-fn fault(dice: &mut Dice, shape: &Shape, whom: Whom) -> Fault {
-    let (what, (least, most)) = match dice.below(2) {
-        0 => (What::Kill, shape.down),
-        _ => (What::Freeze, shape.frozen),
-    };
+fn fault(dice: &mut Dice, shape: &Shape, whats: &[What], whom: Whom) -> Fault {
+    let what = whats[dice.below(whats.len() as u64) as usize];
+    let (least, most) = if what == What::Kill { shape.down } else { shape.frozen };
     Fault { what, whom, lasts: least + dice.within(most - least) }
 }
 
@@ -141,13 +169,18 @@ pub(super) fn counts(faults: &[Fault]) -> String {
     let count = |fits: fn(&Fault) -> bool| faults.iter().filter(|fault| fits(fault)).count();
     let of_nodes = |fault: &Fault| matches!(fault.whom, Whom::Nodes(_));
     let two = count(|fault| matches!(&fault.whom, Whom::Nodes(nodes) if nodes.len() > 1));
+    let of_kind = |what: What| faults.iter().filter(|fault| fault.what == what).count();
     format!(
-        "{} faults: {} of nodes ({two} of two at once), {} of services; {} kills, {} freezes",
+        "{} faults: {} of nodes ({two} of two at once), {} of services; {} kills, {} freezes, {} cuts from the other \
+         nodes, {} from clients, {} disks lost",
         faults.len(),
         count(of_nodes),
         faults.len() - count(of_nodes),
-        count(|fault| fault.what == What::Kill),
-        count(|fault| fault.what == What::Freeze),
+        of_kind(What::Kill),
+        of_kind(What::Freeze),
+        of_kind(What::Cut),
+        of_kind(What::Hide),
+        of_kind(What::Replace),
     )
 }
 
@@ -160,7 +193,8 @@ mod tests {
 
     fn shape(nodes: usize) -> Shape {
         let frozen = (SECOND, 15 * SECOND);
-        Shape { nodes, serves: 2, faults: 40, frozen, down: (SECOND / 10, 5 * SECOND) }
+        let down = (SECOND / 10, 5 * SECOND);
+        Shape { nodes, serves: 2, faults: 40, whats: STOPS, replaced_every: 0, frozen, down }
     }
 
     #[derive(Default)]
@@ -215,6 +249,23 @@ mod tests {
             assert_eq!(faults, plan(seed, &shape(3)), "seed {seed}: the same again");
         }
         assert!(plan(1, &shape(0)).iter().all(|it| matches!(it.whom, Whom::Serve(0 | 1))));
+    }
+
+    #[test]
+    fn nodes_are_parted_and_lose_disks() {
+        let shape = Shape { whats: PARTINGS, replaced_every: 12, ..shape(3) };
+        for seed in 0..50 {
+            let faults = plan(seed, &shape);
+            let of_kind = |what: What| faults.iter().filter(|fault| fault.what == what).count();
+            assert_eq!(of_kind(What::Replace), 3, "seed {seed}");
+            assert!(of_kind(What::Cut) > of_kind(What::Hide), "seed {seed}");
+            for fault in &faults {
+                let is_alone = !matches!(&fault.whom, Whom::Nodes(nodes) if nodes.len() > 1);
+                assert!(is_alone || fault.what != What::Replace, "seed {seed}: {fault:?}");
+                let is_stop = STOPS.contains(&fault.what);
+                assert!(is_stop || matches!(fault.whom, Whom::Nodes(_)), "seed {seed}: {fault:?}");
+            }
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The difference between this machine's clock and the cluster's.
 
+use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -48,8 +49,10 @@ pub struct ClockReading {
 #[derive(Default)]
 pub struct ClockDifference(Mutex<Option<ClockMeasure>>);
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct ClockMeasure {
+    /// Nodes whose clocks were far from the one in the middle.
+    far: HashSet<Uuid>,
     /// In milliseconds; positive when ours is ahead.
     ahead: i64,
     at: Instant,
@@ -71,22 +74,26 @@ impl ClockDifference {
             let (answers, asked) = (answers.len(), asked.len());
             HotError::Unavailable(format!("{answers} of {asked} nodes say what time it is").into())
         };
-        let differences = answers.iter().copied().map(ahead_of).collect();
-        let ahead = middle_of(differences).filter(|_| are_enough(answers.len(), asked.len()));
-        let ahead = ahead.ok_or_else(too_few)?;
-        let is_far = |it: &&ClockReading| (ahead_of(**it) - ahead).abs() > NODE_DIFFERENCE_MAX_MS;
-        session.avoid(answers.iter().filter(is_far).map(|it| it.node).collect());
-        *self.measured() = Some(ClockMeasure { ahead, at, said });
+        let differences: Vec<(Uuid, i64)> =
+            answers.iter().map(|it| (it.node, ahead_of(*it))).collect();
+        let was_far = self.measured().as_ref().map(|last| last.far.clone()).unwrap_or_default();
+        let middle = middle_of_voters(&differences, &was_far);
+        let middle = middle.filter(|_| are_enough(answers.len(), asked.len()));
+        let ahead = middle.ok_or_else(too_few)?;
+        let is_far = |(_, it): &&(Uuid, i64)| (it - ahead).abs() > NODE_DIFFERENCE_MAX_MS;
+        let far: HashSet<Uuid> = differences.iter().filter(is_far).map(|(node, _)| *node).collect();
+        session.avoid(far.clone());
+        *self.measured() = Some(ClockMeasure { far, ahead, at, said });
         Ok(())
     }
 
     /// The same, unless it was measured a moment ago and our clock has not been set since.
     pub async fn measure_again(&self, session: &CqlSession) -> Result<()> {
-        let is_new = |last: ClockMeasure| {
+        let is_new = |last: &ClockMeasure| {
             let said = (session.now_ms() - last.said).unsigned_abs();
             last.at.elapsed().max(Duration::from_millis(said)) < COMPARED_FOR
         };
-        if self.measured().is_some_and(is_new) {
+        if self.measured().as_ref().is_some_and(is_new) {
             return Ok(());
         }
         self.measure(session).await
@@ -102,7 +109,7 @@ impl ClockDifference {
     /// # Errors
     /// A sentence for operators.
     pub fn check(&self, now_ms: i64) -> std::result::Result<(), String> {
-        let ahead = self.measured().map_or(0, |last| {
+        let ahead = self.measured().as_ref().map_or(0, |last| {
             let elapsed = i64::try_from(last.at.elapsed().as_millis()).unwrap_or(i64::MAX);
             last.ahead + (now_ms - last.said - elapsed)
         });
@@ -130,6 +137,14 @@ fn are_enough(answers: usize, asked: usize) -> bool {
     2 * answers >= asked
 }
 
+/// The middle of those that were not far the last time: while one of the others is down, the one that is wrong must not
+/// count as one of two.
+fn middle_of_voters(differences: &[(Uuid, i64)], was_far: &HashSet<Uuid>) -> Option<i64> {
+    let voters = differences.iter().filter(|(node, _)| !was_far.contains(node));
+    let all = || middle_of(differences.iter().map(|(_, ahead)| *ahead).collect());
+    middle_of(voters.map(|(_, ahead)| *ahead).collect()).or_else(all)
+}
+
 /// The middle of some differences; of two in the middle the larger one, since nobody can say which of
 /// the two nodes is right.
 pub fn middle_of(mut differences: Vec<i64>) -> Option<i64> {
@@ -143,14 +158,16 @@ mod tests {
     use super::*;
 
     fn allowed(ahead: i64) -> bool {
-        let measure = ClockMeasure { ahead, at: Instant::now(), said: 0 };
+        let measure = ClockMeasure { far: HashSet::new(), ahead, at: Instant::now(), said: 0 };
         ClockDifference(Mutex::new(Some(measure))).check(0).is_ok()
     }
 
     #[test]
     fn a_clock_that_is_set_between_two_measures_is_seen_at_once() {
         let difference = ClockDifference::default();
-        *difference.measured() = Some(ClockMeasure { ahead: 100, at: Instant::now(), said: 7 });
+        let far = HashSet::new();
+        *difference.measured() =
+            Some(ClockMeasure { far, ahead: 100, at: Instant::now(), said: 7 });
         let rows = [
             ("goes on", 0, true),
             ("set ahead", 3_600_000, false),
@@ -194,6 +211,21 @@ mod tests {
         ];
         for (name, differences, want) in rows {
             assert_eq!(middle_of(differences.to_vec()), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_node_that_was_far_has_no_vote() {
+        let [one, two, three] = [1, 2, 3].map(Uuid::from_u128);
+        const HOUR: i64 = 3_600_000;
+        let rows = [
+            ("all answer", vec![(one, 0), (two, HOUR), (three, 1)], Some(1)),
+            ("another one is down", vec![(two, HOUR), (three, 1)], Some(1)),
+            ("it is right again", vec![(two, 2), (three, 1)], Some(1)),
+            ("it alone answers", vec![(two, HOUR)], Some(HOUR)),
+        ];
+        for (name, differences, want) in rows {
+            assert_eq!(middle_of_voters(&differences, &HashSet::from([two])), want, "{name}");
         }
     }
 

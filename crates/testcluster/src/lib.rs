@@ -247,6 +247,15 @@ impl TestCluster {
         self.tell("join", node).map(drop)
     }
 
+    /// A node loses its disk: it is killed, its data is deleted, the others are repaired, and a node with another
+    /// address takes its place and its data, and is repaired. Takes two minutes and longer.
+    ///
+    /// # Errors
+    /// There is no such node, it does not run, or a repair fails.
+    pub fn replace(&self, node: usize) -> Result<(), Failed> {
+        self.tell("replace", node).map(drop)
+    }
+
     fn tell(&self, verb: &str, node: usize) -> Result<String, Failed> {
         let command = format!("{verb} {node}");
         let said = match &self.control {
