@@ -31,9 +31,10 @@ use hot_cql::{CqlHot, CqlOptions};
 use shape::{SHARDS, ScyllaShape};
 use tokio::time::{Instant, sleep};
 
-/// The modules of conformance with conditional writes of every kind. The others make the same ones.
-const MODULES: [&str; 9] =
-    ["campaigns", "changes", "feed", "audit", "tables", "issue", "shared", "imports", "partitions"];
+/// The modules of conformance that run in this shape. The proxy sends each frame in two small packets, of which the second
+/// waits until the first is acknowledged, so a statement takes 80 ms: cases that make thousands of them would take minutes,
+/// and cases whose leases must not end meanwhile would fail. The sale issues.
+const MODULES: [&str; 3] = ["changes", "tables", "imports"];
 
 /// Coupons of the sale, and callers who want one each.
 const STOCK: u64 = 60;
