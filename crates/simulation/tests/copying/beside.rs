@@ -31,11 +31,11 @@ async fn orders_of_both_tiers() {
     let kit = Kit::new(Arc::clone(&from) as _, Arc::clone(&archive));
     let campaign = Campaign { cancel_days: 0, ..kit.draft() };
     kit.stocked(&campaign, 4).await;
-    let ann = kit.user("ann");
     let mut codes = BTreeMap::new();
     for (order, archived) in [("first", true), ("second", true), ("third", false)] {
-        let code = kit.issued(&campaign, &ann, order).await;
-        kit.done(&code, redeem(&ann, order)).await;
+        let user = kit.user("ann");
+        let code = kit.issued(&campaign, &user, order).await;
+        kit.done(&code, redeem(&user, order)).await;
         codes.insert(order, code);
         if archived {
             assert_eq!(kit.archive_closed(campaign.expiry_day(), NOW).await, 1, "{order}");
@@ -108,8 +108,9 @@ async fn redeemed(store: &Arc<dyn HotStore>, archive: &Arc<MemoryArchive>, numbe
     let kit = Kit::numbered(Arc::clone(store), Arc::clone(archive), number);
     let campaign = kit.draft();
     kit.stocked(&campaign, 2).await;
-    let code = kit.issued(&campaign, &kit.user("ann"), "a").await;
-    kit.done(&code, redeem(&kit.user("ann"), "a")).await;
+    let user = kit.user("ann");
+    let code = kit.issued(&campaign, &user, "a").await;
+    kit.done(&code, redeem(&user, "a")).await;
 }
 
 /// What happened in the source before the copy waits in the target, and then comes what happens there.
