@@ -49,7 +49,8 @@ impl<'a> FrameReader<'a> {
             0x0020 | 0x0022 => self.skip_type()?,
             0x0021 => (self.skip_type()?, self.skip_type()?).0,
             0x0030 => {
-                (self.text()?, self.text()?);
+                self.text()?;
+                self.text()?;
                 for _ in 0..self.short()? {
                     self.text()?;
                     self.skip_type()?;

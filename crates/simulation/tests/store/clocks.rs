@@ -8,7 +8,7 @@ use coupon::code::Code;
 use coupon::time::Millis;
 use cql_session::ConnectError;
 use hot::feed::{FeedEvent, FeedPage, FeedRead, FeedStart, Happened};
-use hot::{HotStore, RejectedLine};
+use hot::{HotStore, Imports, RejectedLine};
 use hot_conformance::kit::{ACT, Kit, MemoryArchive, keys};
 use hot_cql::CqlHot;
 use simulated_cluster::cluster::{NODES, NetworkWeather, SimulatedCluster};

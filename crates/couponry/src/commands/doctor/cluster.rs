@@ -114,21 +114,24 @@ fn clocks(nodes: &[AboutNode]) -> Verdict {
     };
     let which = |ahead: i64| if ahead > 0 { "ahead of" } else { "behind" };
     let text = format!("this machine's is {} ms {} the cluster's", ours.abs(), which(ours));
-    match ours.abs() {
-        0..=CLOCK_WARN_MS => {}
-        0..=CLOCK_DIFFERENCE_MAX_MS => return Verdict::Warn(format!("{text}: set it with NTP")),
-        _ => return Verdict::Fail(format!("{text}: nothing is written; set it with NTP")),
+    if ours.abs() > CLOCK_DIFFERENCE_MAX_MS {
+        return Verdict::Fail(format!("{text}: nothing is written; set it with NTP"));
+    }
+    if ours.abs() > CLOCK_WARN_MS {
+        return Verdict::Warn(format!("{text}: set it with NTP"));
     }
     let theirs = answers(nodes).map(|it| (ours - ahead(&it), &it.0.address));
     let Some((ms, address)) = theirs.max_by_key(|(ms, _)| ms.abs()) else {
         return Verdict::Ok(text);
     };
     let text = format!("that of {address} is {} ms {} the others'", ms.abs(), which(ms));
-    match ms.abs() {
-        0..=CLOCK_WARN_MS => Verdict::Ok(format!("{} ms apart at most", ms.abs().max(ours.abs()))),
-        0..=NODE_DIFFERENCE_MAX_MS => Verdict::Warn(format!("{text}: set it with NTP")),
-        _ => Verdict::Fail(format!("{text}: statements go to other nodes; set it with NTP")),
+    if ms.abs() > NODE_DIFFERENCE_MAX_MS {
+        return Verdict::Fail(format!("{text}: statements go to other nodes; set it with NTP"));
     }
+    if ms.abs() > CLOCK_WARN_MS {
+        return Verdict::Warn(format!("{text}: set it with NTP"));
+    }
+    Verdict::Ok(format!("{} ms apart at most", ms.abs().max(ours.abs())))
 }
 
 /// What was acknowledged must survive a power cut of two nodes.
