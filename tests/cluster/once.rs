@@ -321,8 +321,9 @@ fn once_under_faults() {
         services.stop();
         must_be_right(&plan, &run);
         let is_short = operations < 4_000;
-        let settled = run.settled.iter().sum::<u64>();
-        assert!(is_short || settled > 0, "no fault hit a write: {:?}", run.settled);
+        // A service that is killed takes its count along.
+        let hit = run.settled.iter().sum::<u64>() > 0 || run.counts.nothing > 0;
+        assert!(is_short || hit, "no fault hit a call: {:?}", run.settled);
     });
 }
 

@@ -16,7 +16,7 @@ pub(super) struct Counts {
     pub(super) answered: usize,
     pub(super) unknown: usize,
     /// The service said that nothing changed, or was not reached.
-    nothing: usize,
+    pub(super) nothing: usize,
     /// Longest time without any answer.
     longest_gap: Duration,
     took: Duration,
