@@ -26,8 +26,8 @@ const _: () = assert!(2 * CLOCK_DIFFERENCE_MAX_MS <= CLOCK_BOUND_MS);
 /// nothing: its clock decides when rows end, and which of two plain writes stays.
 pub const NODE_DIFFERENCE_MAX_MS: i64 = CLOCK_BOUND_MS;
 
-/// The time between two comparisons.
-pub const COMPARED_EVERY: Duration = Duration::from_secs(10);
+/// Rounds of the upkeep, a second each, between two comparisons.
+pub const COMPARED_EVERY_ROUNDS: u32 = 10;
 
 /// How long a node may take to say what time it is.
 pub(crate) const NODE_CLOCK_TIMEOUT: Duration = Duration::from_secs(1);

@@ -58,7 +58,7 @@ use crate::outcome::of_conditional;
 pub use about::{AboutCluster, AboutNode, NodeReply};
 pub use campaign_counts::{CountKey, CountSums};
 pub use clock::{
-    CLOCK_BOUND_MS, CLOCK_DIFFERENCE_MAX_MS, COMPARED_EVERY, ClockDifference, ClockReading,
+    CLOCK_BOUND_MS, CLOCK_DIFFERENCE_MAX_MS, COMPARED_EVERY_ROUNDS, ClockDifference, ClockReading,
     NODE_DIFFERENCE_MAX_MS, middle_of,
 };
 pub use cluster::{BoundValue, CqlCluster, RowPage, StatementColumns, StatementRequest};

@@ -43,8 +43,8 @@ use coupon::code::Code;
 use coupon::ids::{BatchId, CampaignId};
 use coupon::time::Day;
 use cql_session::{
-    AboutCluster, COMPARED_EVERY, ClockDifference, ConnectError, CopyGuard, CqlCluster, CqlEngine,
-    CqlSession, CqlTables, FeedTrouble, KeyedLock, Resolutions, WriteAttempts,
+    AboutCluster, COMPARED_EVERY_ROUNDS, ClockDifference, ConnectError, CopyGuard, CqlCluster,
+    CqlEngine, CqlSession, CqlTables, FeedTrouble, KeyedLock, Resolutions, WriteAttempts,
 };
 use hot::records::{AuditLog, RecordSource, Records};
 use hot::tables::Tables;
@@ -62,8 +62,7 @@ pub use spread::PARTITION_ROWS;
 
 pub struct CqlHot {
     store: Arc<CqlStore>,
-    /// What it does beside calls.
-    tasks: [JoinHandle<()>; 2],
+    upkeep: JoinHandle<()>,
     tables: Arc<CqlTables>,
     /// `None`: it keeps none.
     records: Option<Arc<dyn Records>>,
@@ -71,7 +70,7 @@ pub struct CqlHot {
 
 impl Drop for CqlHot {
     fn drop(&mut self) {
-        self.tasks.iter().for_each(JoinHandle::abort);
+        self.upkeep.abort();
     }
 }
 
@@ -197,10 +196,9 @@ impl CqlHot {
         if store.feed.is_some() {
             store.begin_feed().await.map_err(away)?;
         }
-        let tasks =
-            [tokio::spawn(upkeep(Arc::clone(&store))), tokio::spawn(watch(Arc::clone(&store)))];
+        let upkeep = tokio::spawn(upkeep(Arc::clone(&store)));
         let tables = Arc::new(CqlTables::new(Arc::clone(&store.session)));
-        Ok(CqlHot { store, tasks, tables, records: None })
+        Ok(CqlHot { store, upkeep, tables, records: None })
     }
 
     /// The same store with records beside coupons. `make` gets where their rows are and what they are made from, and
@@ -288,18 +286,13 @@ async fn upkeep(store: Arc<CqlStore>) {
         if round.is_multiple_of(stock::RENEWED_EVERY_ROUNDS) {
             store.renew_leases().await;
         }
-    }
-}
-
-/// Looks whether this process may write. Not in the rounds of `upkeep`, which wait for nodes that do not answer.
-async fn watch(store: Arc<CqlStore>) {
-    loop {
-        tokio::time::sleep(COMPARED_EVERY).await;
-        if let Err(error) = store.clock.measure(&store.session).await {
-            tracing::debug!(error = %error, "the cluster's clock could not be read");
-        }
-        if let Err(error) = store.look_at_copies().await {
-            tracing::debug!(error = %error, "the number of copies could not be read");
+        if round.is_multiple_of(COMPARED_EVERY_ROUNDS) {
+            if let Err(error) = store.clock.measure(&store.session).await {
+                tracing::debug!(error = %error, "the cluster's clock could not be read");
+            }
+            if let Err(error) = store.look_at_copies().await {
+                tracing::debug!(error = %error, "the number of copies could not be read");
+            }
         }
     }
 }
