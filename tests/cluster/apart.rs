@@ -48,7 +48,7 @@ impl LimitedSale {
         LimitedSale { campaign, answers: Mutex::default(), next, lost }
     }
 
-    /// Each user asks at his share of the run, until he is answered.
+    /// Each user asks when a share of the run is over, and again until there is an answer.
     fn go(&self, caller: &Caller, pace: &Pace) {
         at_once(BUYERS, |_| {
             let mut caller = caller.again();

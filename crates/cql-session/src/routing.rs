@@ -97,11 +97,14 @@ impl LoadBalancingPolicy for ToReplica {
     ) -> Option<(NodeRef<'a>, Option<Shard>)> {
         let routed = self.routed(request);
         let picked = again(self.policy.pick(&routed, cluster)?, cluster)?;
-        let mut others = self.fallback(request, cluster);
-        let first = if self.avoided.has(picked.0) { others.next()? } else { picked };
+        let first = match self.avoided.has(picked.0) {
+            true => self.fallback(request, cluster).next()?,
+            false => picked,
+        };
         match self.which {
             NodeChoice::Any | NodeChoice::First => Some(first),
             NodeChoice::Next => {
+                let mut others = self.fallback(request, cluster);
                 others.find(|(node, _)| node.host_id != first.0.host_id).or(Some(first))
             }
         }
