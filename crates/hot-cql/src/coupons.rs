@@ -51,6 +51,7 @@ pub(crate) enum Written {
 }
 
 impl CqlStore {
+    /// The row of a coupon, if it has one and its partition has not been emptied.
     pub(crate) async fn row_of(
         &self,
         profile: StatementProfile,
@@ -59,7 +60,12 @@ impl CqlStore {
         code: &Code,
     ) -> Result<Option<CouponRow>> {
         let cql = coupon_rows!("WHERE expiry_day = ? AND bucket = ? AND code = ?");
-        self.session.row_with(profile, cql, (date(day), bucket, code.as_str())).await
+        let values = (date(day), bucket, code.as_str());
+        match self.session.row_with::<CouponRow>(profile, cql, values).await? {
+            // It was deleted, and a node that was not repaired in time has brought it back.
+            Some(row) if row.is_sealed() && self.is_emptied(day).await? => Ok(None),
+            row => Ok(row),
+        }
     }
 
     async fn rows_of_bucket(

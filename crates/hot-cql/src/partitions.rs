@@ -120,6 +120,11 @@ impl CqlStore {
         Ok(plan.is_some_and(|plan| plan.is_closing()))
     }
 
+    pub(super) async fn is_emptied(&self, of: Day) -> Result<bool> {
+        let plan = self.plan(StatementProfile::Read, of).await?;
+        Ok(plan.is_some_and(|plan| plan.is_emptied()))
+    }
+
     /// How many bits name a bucket of the partition; it never changes, so it is remembered.
     pub(super) async fn bits(&self, of: Day) -> Result<Option<u8>> {
         if let Some(bits) = self.bits.read().ok().and_then(|bits| bits.get(&of).copied()) {

@@ -1,6 +1,7 @@
-//! Three replicas, the network between them, and their coordinators.
+//! Nodes, the network between them, and their coordinators.
 //!
-//! Every node has every partition, and two of three are a quorum. [`NetworkWeather`] draws what happens to
+//! Every node of three has every partition, or of five every partition is on three; two of three are a
+//! quorum. [`NetworkWeather`] draws what happens to
 //! each message; the calls of [`SimulatedCluster`] order the rest: which node is frozen, down, or cut off.
 //! In calm weather a statement is one step: it waits once and then runs without a pause.
 
@@ -10,6 +11,7 @@ mod coordinator;
 mod messages;
 mod node;
 mod paxos;
+mod placement;
 mod quiet;
 mod reads;
 #[cfg(test)]
@@ -33,13 +35,8 @@ use crate::rng::Rng;
 use crate::trace::Trace;
 use coordinator::StatementCoordinator;
 use node::ClusterState;
+pub use placement::ClusterShape;
 pub use weather::NetworkWeather;
-
-/// Nodes of the cluster, each with every partition.
-pub const NODES: usize = 3;
-
-/// Replicas that decide.
-const QUORUM: usize = 2;
 
 /// How long a statement takes in calm weather.
 const CALM: Duration = Duration::from_millis(1);
@@ -117,19 +114,21 @@ impl Drop for InFlightTask {
 }
 
 impl SimulatedCluster {
-    /// A cluster of Apache Cassandra without rows.
+    /// Three nodes of Apache Cassandra without rows.
     pub fn new(
         schema: Arc<KeyspaceSchema>,
         rng: Rng,
         trace: Trace,
         weather: NetworkWeather,
     ) -> SimulatedCluster {
-        SimulatedCluster::of_engine(CqlEngine::Cassandra, schema, rng, trace, weather)
+        let (engine, shape) = (CqlEngine::Cassandra, ClusterShape::THREE);
+        SimulatedCluster::of_engine(engine, shape, schema, rng, trace, weather)
     }
 
     /// A cluster of one of the engines without rows.
     pub fn of_engine(
         engine: CqlEngine,
+        shape: ClusterShape,
         schema: Arc<KeyspaceSchema>,
         rng: Rng,
         trace: Trace,
@@ -141,7 +140,7 @@ impl SimulatedCluster {
             schema,
             trace,
             began,
-            state: Mutex::new(ClusterState::new(rng, weather, began)),
+            state: Mutex::new(ClusterState::new(shape, rng, weather, began)),
             changed: Notify::new(),
             hurry: Notify::new(),
             prepared: Mutex::default(),
@@ -301,12 +300,16 @@ impl SimulatedCluster {
         self.with(|state| state.nodes[node].ahead_ms = ahead_ms);
     }
 
-    /// Sets how many copies of each row the keyspace says it has, and how many are confirmed.
+    /// Sets how many copies of each row the keyspace has from now on, and how many are confirmed. Rows
+    /// move to other nodes only when the cluster is repaired.
     pub fn set_copies(&self, copies: u32, confirmed: u32) {
-        self.with(|state| state.copies = (copies, confirmed));
+        self.with(|state| {
+            state.copies = (copies, confirmed);
+            state.are_equal = false;
+        });
     }
 
-    /// How many copies of each row the keyspace says it has, and how many are confirmed.
+    /// How many copies of each row the keyspace has, and how many are confirmed.
     pub fn copies(&self) -> (u32, u32) {
         self.with(|state| state.copies)
     }
@@ -322,13 +325,13 @@ impl SimulatedCluster {
         })
     }
 
-    /// Puts a backup into every node.
+    /// Puts a backup into every node, each its own partitions.
     pub fn load(&self, backup: &ReplicaData) {
         self.with(|state| {
-            for node in &mut state.nodes {
-                let mut data = std::mem::take(&mut node.data);
-                data.merge_from(backup);
-                node.take(data);
+            for node in 0..state.nodes.len() {
+                let mut data = state.share(node, backup);
+                data.merge_from(&state.nodes[node].data);
+                state.nodes[node].take(data);
             }
         });
     }

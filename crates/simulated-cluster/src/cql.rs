@@ -34,6 +34,7 @@ pub use condition::UpdateDecision;
 pub use data::{Mutation, ReadAnswer, ReplicaData};
 pub(crate) use execution::StatementExecution;
 pub use partition_key::PartitionKey;
+pub(crate) use partition_key::RingPart;
 pub use read::{PagePosition, ReplicaRead};
 pub use schema::KeyspaceSchema;
 pub use statement::{CqlStatement, StatementKind};

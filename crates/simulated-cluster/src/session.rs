@@ -29,7 +29,7 @@ use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use crate::cluster::{
-    CoordinatorAnswer, CoordinatorFailure, ExecutionOptions, NODES, PageRequest, SimulatedCluster,
+    CoordinatorAnswer, CoordinatorFailure, ExecutionOptions, PageRequest, SimulatedCluster,
 };
 use crate::cql::{CqlStatement, READ_CLOCK, cells};
 use crate::rng::Rng;
@@ -241,7 +241,7 @@ impl CqlCluster for SimulatedSession {
 
     async fn clocks(&self) -> Vec<Option<ClockReading>> {
         self.process.gate().await;
-        let asked = (0..NODES).map(|node| async move {
+        let asked = (0..self.cluster.nodes()).map(|node| async move {
             match self.cluster.is_connected(node) {
                 true => self.clock_of(node).await,
                 false => None,

@@ -46,6 +46,17 @@ enum BugScope {
     One(&'static [PlantRule]),
     /// Every process, at its object store.
     Bucket(bucket::BucketBug),
+    /// Every process, at the clocks of the nodes.
+    Clock(ClockBug),
+}
+
+/// What a process does with the clocks of the nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ClockBug {
+    /// It takes its own for theirs.
+    IsItsOwn,
+    /// It sends statements to nodes whose clock is far from the others.
+    AvoidsNobody,
 }
 
 /// What happens to a statement. Values are counted from 0, in the order of the markers.
@@ -112,8 +123,6 @@ enum AnswerChange {
     AgainIfUnknown,
     /// These columns are null.
     Nulls(&'static [&'static str]),
-    /// The clock of the process.
-    OwnClock,
 }
 
 /// Which answers are remembered.
@@ -129,20 +138,21 @@ enum AnswerFilter {
 impl PlantedBug {
     /// The session of a process with this bug in front of it.
     pub(crate) fn over(&self, session: Arc<SimulatedSession>) -> Arc<dyn CqlCluster> {
-        let rules = match self.scope {
-            BugScope::All(rules) => rules,
-            BugScope::One(rules) if session.process().name() == ONE => rules,
+        let (rules, clock): (&[PlantRule], _) = match self.scope {
+            BugScope::All(rules) => (rules, None),
+            BugScope::One(rules) if session.process().name() == ONE => (rules, None),
+            BugScope::Clock(bug) => (&[], Some(bug)),
             BugScope::One(_) | BugScope::Bucket(_) => return session,
         };
         let (process, trace) = (session.process().clone(), session.trace().clone());
-        Arc::new(PlantedCluster::new(session, process, trace, (self.name, rules)))
+        Arc::new(PlantedCluster::new(session, process, trace, (self.name, rules), clock))
     }
 
     /// The object store of a process with this bug in front of it.
     pub(crate) fn over_bucket(&self, store: Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore> {
         match self.scope {
             BugScope::Bucket(bug) => Arc::new(bucket::PlantedBucket::new(store, bug)),
-            BugScope::All(_) | BugScope::One(_) => store,
+            BugScope::All(_) | BugScope::One(_) | BugScope::Clock(_) => store,
         }
     }
 }

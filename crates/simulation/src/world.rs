@@ -59,6 +59,9 @@ const LULL: Duration = Duration::from_secs(20);
 /// A pause in which a frozen process stays frozen is at most this long.
 const NAP_MAX: Duration = Duration::from_secs(3_700);
 
+/// After this time nodes forget what was deleted: the default of `gc_grace_seconds`.
+const GC_GRACE: Duration = Duration::from_secs(10 * 86_400);
+
 /// How many ask for counts and the audit at a time.
 const COUNTERS: usize = 2;
 
@@ -267,6 +270,9 @@ impl SimulatedWorld {
                 1 if is_nap => {
                     let long = pause + Duration::from_millis(rng.below(20_000));
                     self.trace.reached("a process slept through a pause");
+                    if self.plan.faults.machine_clock > 0 {
+                        machine.life.process.set_clock(0);
+                    }
                     machine.life.stop(ProcessStop::Freeze(long));
                 }
                 _ => slot.stop().await,
@@ -275,5 +281,8 @@ impl SimulatedWorld {
         self.trace.say("world", format!("rests for {} minutes", pause.as_secs() / 60));
         self.site.quiet().await;
         sleep(pause).await;
+        if pause > GC_GRACE {
+            self.site.cluster.compact();
+        }
     }
 }

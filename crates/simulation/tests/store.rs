@@ -14,3 +14,5 @@ mod marks;
 mod simulated;
 #[path = "store/sizes.rs"]
 mod sizes;
+#[path = "store/tombstones.rs"]
+mod tombstones;

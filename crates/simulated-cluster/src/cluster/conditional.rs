@@ -17,7 +17,7 @@ use super::messages::ReplicaRequest;
 use super::node::ReplicaNode;
 use super::paxos::{PaxosBallot, PaxosPromise, PaxosProposal, ballot_of, later, unfinished};
 use super::writes::{QuorumWrite, WRITE_LIMIT};
-use super::{CoordinatorAnswer, CoordinatorFailure, ExecutionOptions, QUORUM};
+use super::{CoordinatorAnswer, CoordinatorFailure, ExecutionOptions};
 use crate::cql::{CqlStatement, Mutation, PartitionKey, ReadAnswer, ReplicaRead};
 
 /// How long a round tries again after rounds of others.
@@ -62,7 +62,7 @@ impl StatementCoordinator {
         let key = partition(statement, values)?;
         let read = Arc::new(statement.condition_read(values).map_err(invalid)?);
         let deadline = Instant::now() + CONTENTION_LIMIT;
-        self.alive(Consistency::LocalSerial, QUORUM)?;
+        self.alive(key.token(), Consistency::LocalSerial)?;
         loop {
             let ballot = self.prepared(&key, deadline).await?;
             let current = self.rows(&read, COMMIT).await?;
@@ -77,7 +77,7 @@ impl StatementCoordinator {
                     return Ok(CoordinatorAnswer { rows: decision.rows, next: None });
                 }
                 ProposalOutcome::Refused => self.back_off().await?,
-                ProposalOutcome::Partly(received) => return Err(out_of_time(received)),
+                ProposalOutcome::Partly(received) => return Err(self.out_of_time(received)),
             }
         }
     }
@@ -89,7 +89,7 @@ impl StatementCoordinator {
         options: &ExecutionOptions,
     ) -> Result<CoordinatorAnswer, CoordinatorFailure> {
         let key = partition(statement, values)?;
-        self.alive(Consistency::LocalSerial, QUORUM)?;
+        self.alive(key.token(), Consistency::LocalSerial)?;
         self.passed(&key).await.map_err(as_read)?;
         let options = ExecutionOptions { consistency: COMMIT, page: options.page.clone() };
         self.read(statement, values, &options).await
@@ -103,7 +103,7 @@ impl StatementCoordinator {
             match self.propose(key, &PaxosProposal { ballot, update: None }).await? {
                 ProposalOutcome::Accepted => return Ok(()),
                 ProposalOutcome::Refused => self.back_off().await?,
-                ProposalOutcome::Partly(received) => return Err(out_of_time(received)),
+                ProposalOutcome::Partly(received) => return Err(self.out_of_time(received)),
             }
         }
     }
@@ -128,7 +128,7 @@ impl StatementCoordinator {
                     self.back_off().await?;
                     continue;
                 }
-                PrepareOutcome::Silent(received) => return Err(out_of_time(received)),
+                PrepareOutcome::Silent(received) => return Err(self.out_of_time(received)),
             };
             if let Some(update) = unfinished(accepted.as_ref(), committed.as_ref()) {
                 let proposal = PaxosProposal { ballot, update: Some(update) };
@@ -151,7 +151,7 @@ impl StatementCoordinator {
                 _ => return Ok(ballot),
             }
         }
-        Err(out_of_time(0))
+        Err(self.out_of_time(0))
     }
 
     /// Asks for promises, and with `read` for the rows at that moment.
@@ -161,7 +161,7 @@ impl StatementCoordinator {
         ballot: PaxosBallot,
         read: Option<&Arc<ReplicaRead>>,
     ) -> Result<PrepareOutcome, CoordinatorFailure> {
-        let asked = self.alive(Consistency::LocalSerial, QUORUM)?;
+        let (asked, quorum) = (self.alive(key.token(), Consistency::LocalSerial)?, self.quorum());
         let (of, read) = (Arc::clone(key), read.cloned());
         let handler = move |node: &mut ReplicaNode| {
             let rows = read.as_ref().map(|read| node.data.read(read));
@@ -173,7 +173,7 @@ impl StatementCoordinator {
                 let refused = |(_, (reply, _)): &(usize, (PaxosPromise, _))| {
                     !matches!(reply, PaxosPromise::Made { .. })
                 };
-                replies.len() >= QUORUM || replies.iter().any(refused)
+                replies.len() >= quorum || replies.iter().any(refused)
             })
             .await?;
         let (mut accepted, mut committed) = (None, None);
@@ -190,7 +190,7 @@ impl StatementCoordinator {
                 PaxosPromise::Refused { promised } => refused = refused.max(Some(promised)),
             }
         }
-        if made.len() >= QUORUM {
+        if made.len() >= quorum {
             let last = ballot_of(committed.as_ref());
             let lacking = made.iter().filter(|(_, has)| *has < last).map(|(node, _)| *node);
             let lacking = lacking.collect();
@@ -209,7 +209,7 @@ impl StatementCoordinator {
         key: &Arc<PartitionKey>,
         proposal: &PaxosProposal,
     ) -> Result<ProposalOutcome, CoordinatorFailure> {
-        let asked = self.alive(Consistency::LocalSerial, QUORUM)?;
+        let (asked, quorum) = (self.alive(key.token(), Consistency::LocalSerial)?, self.quorum());
         let (of, it) = (Arc::clone(key), proposal.clone());
         let handler = move |node: &mut ReplicaNode| node.acceptor(&of).accept(&it);
         // A replica that accepted a copy may refuse the first one when that is later: its refusal
@@ -217,9 +217,9 @@ impl StatementCoordinator {
         let question =
             ReplicaRequest { handler, limit: WRITE_LIMIT, hint: None, may_repeat: false };
         let yes = |replies: &[(usize, bool)]| replies.iter().filter(|(_, yes)| *yes).count();
-        let replies = self.round(&asked, question, |replies| yes(replies) >= QUORUM).await?;
+        let replies = self.round(&asked, question, |replies| yes(replies) >= quorum).await?;
         let accepted = yes(&replies);
-        Ok(if accepted >= QUORUM {
+        Ok(if accepted >= quorum {
             ProposalOutcome::Accepted
         } else if accepted == 0 && replies.len() == asked.len() {
             ProposalOutcome::Refused
@@ -240,7 +240,8 @@ impl StatementCoordinator {
             CqlEngine::Cassandra => WriteType::Simple,
             CqlEngine::Scylla => WriteType::Cas,
         };
-        let store = QuorumWrite { mutations, consistency: COMMIT, write_type };
+        let (token, consistency) = (key.token(), COMMIT);
+        let store = QuorumWrite { token, mutations, consistency, write_type };
         let of = Arc::clone(key);
         self.store(store, move |node| node.commit(&of, &proposal)).await
     }
@@ -260,6 +261,16 @@ impl StatementCoordinator {
         Ok(replies.len() == lacking.len())
     }
 
+    /// A round that ran out of time. It may be finished by a later one.
+    pub(super) fn out_of_time(&self, received: usize) -> CoordinatorFailure {
+        refused(DbError::WriteTimeout {
+            consistency: Consistency::LocalSerial,
+            received: number(received),
+            required: number(self.quorum()),
+            write_type: WriteType::Cas,
+        })
+    }
+
     async fn back_off(&self) -> Result<(), CoordinatorFailure> {
         let ms = self.cluster.with(|state| state.rng.below(PAUSE_MS));
         sleep(Duration::from_millis(ms)).await;
@@ -273,16 +284,6 @@ pub(super) fn partition(
 ) -> Result<Arc<PartitionKey>, CoordinatorFailure> {
     let key = statement.partition(values).map_err(invalid)?;
     key.map(Arc::new).ok_or_else(|| invalid("Paxos works in one partition"))
-}
-
-/// A round that ran out of time. It may be finished by a later one.
-pub(super) fn out_of_time(received: usize) -> CoordinatorFailure {
-    refused(DbError::WriteTimeout {
-        consistency: Consistency::LocalSerial,
-        received: number(received),
-        required: number(QUORUM),
-        write_type: WriteType::Cas,
-    })
 }
 
 /// The error of a round that only reads.

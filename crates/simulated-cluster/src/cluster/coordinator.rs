@@ -5,10 +5,7 @@ use scylla::errors::DbError;
 use scylla::statement::Consistency;
 use tokio::sync::oneshot;
 
-use super::{
-    CoordinatorAnswer, CoordinatorFailure, ExecutionOptions, NODES, NodeReach, QUORUM,
-    SimulatedCluster,
-};
+use super::{CoordinatorAnswer, CoordinatorFailure, ExecutionOptions, NodeReach, SimulatedCluster};
 use crate::cql::{CqlStatement, StatementExecution, StatementKind, clock_row};
 
 /// The work of one statement.
@@ -85,27 +82,33 @@ impl StatementCoordinator {
         }
     }
 
-    /// The nodes that it takes for alive.
+    /// The replicas of a token that it takes for alive.
     pub(super) fn alive(
         &self,
+        token: u64,
         consistency: Consistency,
-        required: usize,
     ) -> Result<Vec<usize>, CoordinatorFailure> {
-        let alive = self.cluster.with(|state| state.alive(self.node));
+        let required = self.required(consistency);
+        let alive = self.cluster.with(|state| state.alive(self.node, token));
         if alive.len() >= required {
             return Ok(alive);
         }
         let (required, alive) = (number(required), number(alive.len()));
         Err(refused(DbError::Unavailable { consistency, required, alive }))
     }
-}
 
-/// Replicas that have to answer.
-pub(super) fn required(consistency: Consistency) -> usize {
-    match consistency {
-        Consistency::Any | Consistency::One | Consistency::LocalOne => 1,
-        Consistency::All | Consistency::Three => NODES,
-        _ => QUORUM,
+    /// Replicas that have to answer.
+    pub(super) fn required(&self, consistency: Consistency) -> usize {
+        match consistency {
+            Consistency::Any | Consistency::One | Consistency::LocalOne => 1,
+            Consistency::All => self.cluster.with(|state| state.copies_here()),
+            _ => self.quorum(),
+        }
+    }
+
+    /// Replicas that decide.
+    pub(super) fn quorum(&self) -> usize {
+        self.cluster.with(|state| state.quorum())
     }
 }
 

@@ -10,12 +10,12 @@ use tokio::time::Instant;
 use super::commitlog::PeriodicLog;
 use super::paxos::{PaxosAcceptor, PaxosBallot, PaxosProposal};
 use super::weather::{NetworkWeather, within};
-use super::{NODES, NodeReach};
+use super::{ClusterShape, NodeReach};
 use crate::EPOCH_MS;
 use crate::cql::{Mutation, PartitionKey, ReplicaData};
 use crate::rng::Rng;
 
-/// A replica of every partition.
+/// A replica.
 pub(super) struct ReplicaNode {
     pub(super) data: ReplicaData,
     /// What of it a power cut leaves, if not all.
@@ -118,8 +118,8 @@ pub(super) struct ClusterState {
     /// from.
     pub(super) pages: Rng,
     pub(super) weather: NetworkWeather,
-    pub(super) nodes: [ReplicaNode; NODES],
-    /// Of each row by the schema, and those that are confirmed. All nodes have each row in any case.
+    pub(super) nodes: Vec<ReplicaNode>,
+    /// Of each row by the schema, and those that are confirmed.
     pub(super) copies: (u32, u32),
     /// Pairs that do not reach each other, the lower number first.
     pub(super) cuts: BTreeSet<(usize, usize)>,
@@ -127,6 +127,8 @@ pub(super) struct ClusterState {
     pub(super) hurries: bool,
     /// Whether every message arrived at once since the replicas were equal: so they still are.
     pub(super) are_equal: bool,
+    /// The most deletions and expired values that a read of a table has passed.
+    pub(super) tombstones: BTreeMap<Arc<str>, usize>,
     /// Tasks that still deliver or coordinate something.
     pub(super) in_flight: u64,
     ballots: u64,
@@ -134,16 +136,22 @@ pub(super) struct ClusterState {
 }
 
 impl ClusterState {
-    pub(super) fn new(rng: Rng, weather: NetworkWeather, began: Instant) -> ClusterState {
+    pub(super) fn new(
+        shape: ClusterShape,
+        rng: Rng,
+        weather: NetworkWeather,
+        began: Instant,
+    ) -> ClusterState {
         ClusterState {
             pages: rng.fork("pages"),
             rng,
             weather,
-            copies: (NODES as u32, NODES as u32),
-            nodes: std::array::from_fn(|_| ReplicaNode::new()),
+            copies: (shape.copies, shape.copies),
+            nodes: (0..shape.nodes).map(|_| ReplicaNode::new()).collect(),
             cuts: BTreeSet::new(),
             hurries: false,
             are_equal: true,
+            tombstones: BTreeMap::new(),
             in_flight: 0,
             ballots: 0,
             began,
@@ -168,13 +176,6 @@ impl ClusterState {
 
     pub(super) fn suspected(&self, node: usize) -> bool {
         self.nodes[node].suspicion.holds(Instant::now())
-    }
-
-    /// The nodes that `observer` takes for alive, itself first.
-    pub(super) fn alive(&self, observer: usize) -> Vec<usize> {
-        let others = (1..NODES).map(|step| (observer + step) % NODES);
-        let others = others.filter(|node| !self.suspected(*node));
-        std::iter::once(observer).chain(others).collect()
     }
 
     /// How long it takes until a change of a node is noticed.

@@ -1,14 +1,15 @@
 //! Repair, and the end of all faults.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::sleep;
 
 use super::node::{ClusterState, NodeSuspicion};
 use super::paxos::{PaxosBallot, PaxosProposal, ballot_of, later, unfinished};
-use super::{NODES, NetworkWeather, NodeReach, QUORUM, SimulatedCluster};
-use crate::cql::PartitionKey;
+use super::{NetworkWeather, NodeReach, SimulatedCluster};
+use crate::cql::{PartitionKey, ReplicaData};
 
 /// The longest time to wait for what is in flight, in milliseconds.
 const SETTLED_AFTER_MS: u64 = 60_000;
@@ -21,13 +22,43 @@ impl SimulatedCluster {
     /// Makes the rows of all nodes equal that run and are not frozen.
     pub fn repair(&self) {
         self.with(|state| {
-            let ready = (0..NODES).filter(|node| state.reach(*node, *node) == NodeReach::Ready);
+            let ready =
+                (0..state.nodes.len()).filter(|node| state.reach(*node, *node) == NodeReach::Ready);
             let ready: Vec<usize> = ready.collect();
             state.merge(&ready);
         });
         if self.trace().on() {
             self.trace().say("cluster", "is repaired");
         }
+    }
+
+    /// A node dies and loses all it had: its rows, its promises, and what others keep for it.
+    pub fn lose_disk(&self, node: usize) {
+        self.trace().fault("disk of a node lost");
+        self.kill(node);
+        self.say(node, || "loses its disk".to_owned());
+        self.with(|state| {
+            state.are_equal = false;
+            let node = &mut state.nodes[node];
+            node.take(ReplicaData::default());
+            node.paxos.clear();
+            node.hints.clear();
+        });
+    }
+
+    /// Starts a node with an empty disk as docs/cluster.md says: the others are repaired first, since
+    /// of a change that a quorum made, the lost disk may have had the second copy.
+    pub fn replace(&self, node: usize) {
+        self.repair();
+        self.with(|state| {
+            let mut all = ReplicaData::default();
+            for other in state.nodes.iter().filter(|other| other.up) {
+                all.merge_from(&other.data);
+            }
+            let share = state.share(node, &all);
+            state.nodes[node].take(share);
+        });
+        self.start(node);
     }
 
     /// Ends all faults: nodes run with right clocks, every message arrives, every round of Paxos is
@@ -59,7 +90,8 @@ impl SimulatedCluster {
                     node.apply(&mutations);
                 }
             }
-            state.merge(&[0, 1, 2]);
+            let all: Vec<usize> = (0..state.nodes.len()).collect();
+            state.merge(&all);
             state.hurries = false;
             state.are_equal = state.in_flight == 0;
         });
@@ -68,23 +100,49 @@ impl SimulatedCluster {
         }
     }
 
-    /// Whether all replicas have the same rows.
+    /// Drops what is deleted or expired on all nodes that run: `gc_grace_seconds` have passed since the
+    /// last write. A node that is down keeps what was deleted meanwhile, and brings it back.
+    pub fn compact(&self) {
+        self.with(|state| {
+            for node in 0..state.nodes.len() {
+                let now_s = state.clock_us(node) / 1_000_000;
+                let node = &mut state.nodes[node];
+                if node.up {
+                    let mut data = std::mem::take(&mut node.data);
+                    data.purge(now_s);
+                    node.take(data);
+                    node.hints.clear();
+                }
+            }
+        });
+        self.say(0, || "and all that run have dropped what is deleted".to_owned());
+    }
+
+    /// The most deletions and expired values that one read of each table has passed.
+    pub fn tombstones(&self) -> BTreeMap<Arc<str>, usize> {
+        self.with(|state| state.tombstones.clone())
+    }
+
+    /// Whether all replicas of each partition have the same rows.
     pub fn replicas_are_equal(&self) -> bool {
-        self.with(|state| state.nodes.windows(2).all(|pair| pair[0].data == pair[1].data))
+        let all = self.data();
+        self.with(|state| {
+            let mut nodes = state.nodes.iter().enumerate();
+            nodes.all(|(node, it)| it.data == state.share(node, &all))
+        })
     }
 }
 
 impl ClusterState {
     fn merge(&mut self, nodes: &[usize]) {
-        let Some((first, others)) = nodes.split_first() else { return };
-        let mut all = std::mem::take(&mut self.nodes[*first].data);
-        for node in others {
-            all.merge_from(&self.nodes[*node].data);
+        let mut all = ReplicaData::default();
+        for node in nodes {
+            all.merge_from(&std::mem::take(&mut self.nodes[*node].data));
         }
-        for node in others {
-            self.nodes[*node].take(all.clone());
+        for node in nodes {
+            let share = self.share(*node, &all);
+            self.nodes[*node].take(share);
         }
-        self.nodes[*first].take(all);
     }
 
     fn finish_rounds(&mut self) {
@@ -97,8 +155,9 @@ impl ClusterState {
 
     fn finish_rounds_of(&mut self, key: &PartitionKey) {
         let (mut all, mut committed, mut promised) = (Vec::new(), None, PaxosBallot::default());
-        for node in &mut self.nodes {
-            let acceptor = node.acceptor(key);
+        let replicas: Vec<usize> = self.replicas(key.token()).collect();
+        for node in &replicas {
+            let acceptor = self.nodes[*node].acceptor(key);
             all.extend(acceptor.accepted.take());
             committed = later(committed, acceptor.committed.clone());
             promised = acceptor.promised.max(promised);
@@ -108,11 +167,12 @@ impl ClusterState {
         let by = all.iter().filter(|proposal| proposal.ballot == ballot).count();
         // With fewer than a quorum it was never decided.
         if let Some(update) = unfinished(accepted, committed.as_ref())
-            && (by >= QUORUM || self.rng.chance(FINISHED))
+            && (by >= self.quorum() || self.rng.chance(FINISHED))
         {
             committed = Some(PaxosProposal { ballot, update: Some(update) });
         }
-        for node in &mut self.nodes {
+        for node in replicas {
+            let node = &mut self.nodes[node];
             if let Some(committed) = &committed {
                 node.commit(key, committed);
             }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cql_session::{BoundValue, CqlEngine};
+use futures::future::try_join_all;
 use scylla::errors::DbError;
 use scylla::statement::Consistency;
 
-use super::coordinator::{StatementCoordinator, invalid, number, refused, required};
+use super::coordinator::{StatementCoordinator, invalid, number, refused};
 use super::messages::ReplicaRequest;
 use super::node::{ClusterState, ReplicaNode};
 use super::{CoordinatorAnswer, CoordinatorFailure, ExecutionOptions};
@@ -28,6 +29,10 @@ const SHORT_PAGES: u64 = 200;
 
 /// Most rows of such a page.
 const SHORT_MOST: usize = 4;
+
+/// A read fails that passes more deleted rows, cells and expired values on its way. The default of
+/// `tombstone_failure_threshold` of Cassandra; ScyllaDB ends a page there.
+const TOMBSTONES_MAX: usize = 100_000;
 
 /// How often a coordinator asks one replica more than it needs, in permille.
 const ASK_ALL: u32 = 250;
@@ -79,8 +84,56 @@ impl StatementCoordinator {
         read: &Arc<ReplicaRead>,
         consistency: Consistency,
     ) -> Result<ReadAnswer, CoordinatorFailure> {
-        let need = required(consistency);
-        let mut asked = self.alive(consistency, need)?;
+        let parts = self.cluster.with(|state| state.parts(read));
+        let parts = parts.into_iter().map(|(token, part)| async move {
+            self.rows_of_part(token, &Arc::new(part), consistency).await
+        });
+        let answers = try_join_all(parts).await?.into_iter();
+        // A read that names no partition has no part.
+        let all = answers.reduce(|mut all, answer| {
+            all.merge(answer);
+            all
+        });
+        let all = all.unwrap_or_default();
+        self.count_tombstones(&read.table, &all, consistency)?;
+        Ok(all)
+    }
+
+    fn count_tombstones(
+        &self,
+        table: &Arc<str>,
+        rows: &ReadAnswer,
+        consistency: Consistency,
+    ) -> Result<(), CoordinatorFailure> {
+        let passed = self.cluster.with(|state| {
+            let passed = rows.tombstones(state.clock_us(self.node) / 1_000_000);
+            let most = state.tombstones.entry(Arc::clone(table)).or_default();
+            *most = passed.max(*most);
+            passed
+        });
+        if passed <= TOMBSTONES_MAX {
+            return Ok(());
+        }
+        self.cluster.trace().reached("read: too many tombstones");
+        let (received, data_present) = (0, false);
+        let (required, numfailures) = (number(self.required(consistency)), 1);
+        Err(refused(DbError::ReadFailure {
+            consistency,
+            received,
+            required,
+            numfailures,
+            data_present,
+        }))
+    }
+
+    async fn rows_of_part(
+        &self,
+        token: u64,
+        read: &Arc<ReplicaRead>,
+        consistency: Consistency,
+    ) -> Result<ReadAnswer, CoordinatorFailure> {
+        let need = self.required(consistency);
+        let mut asked = self.alive(token, consistency)?;
         let all = asked.clone();
         // Replicas that are equal anyway are not compared: most tests know no fault.
         let need = self.cluster.with(|state| {

@@ -1,5 +1,7 @@
 //! The cluster under the faults that the store has to survive.
 
+mod placement;
+mod tombstones;
 mod turns;
 
 use std::sync::Arc;
@@ -12,7 +14,8 @@ use tokio::time::{Instant, sleep};
 
 use super::paxos::PaxosProposal;
 use super::{
-    CoordinatorAnswer, CoordinatorFailure, ExecutionOptions, NetworkWeather, SimulatedCluster,
+    ClusterShape, CoordinatorAnswer, CoordinatorFailure, ExecutionOptions, NetworkWeather,
+    SimulatedCluster,
 };
 use crate::cql::KeyspaceSchema;
 use crate::rng::Rng;
@@ -31,8 +34,18 @@ fn cluster(seed: u64, weather: NetworkWeather) -> SimulatedCluster {
 }
 
 fn of_engine(engine: CqlEngine, seed: u64, weather: NetworkWeather) -> SimulatedCluster {
+    of_shape(engine, ClusterShape::THREE, seed, weather)
+}
+
+fn of_shape(
+    engine: CqlEngine,
+    shape: ClusterShape,
+    seed: u64,
+    weather: NetworkWeather,
+) -> SimulatedCluster {
     let schema = Arc::new(KeyspaceSchema::parse(SCHEMA).expect("a schema"));
-    SimulatedCluster::of_engine(engine, schema, Rng::new(seed), Trace::new(false), weather)
+    let (rng, trace) = (Rng::new(seed), Trace::new(false));
+    SimulatedCluster::of_engine(engine, shape, schema, rng, trace, weather)
 }
 
 const ENGINES: [CqlEngine; 2] = [CqlEngine::Cassandra, CqlEngine::Scylla];

@@ -17,13 +17,13 @@ use tokio::sync::OwnedMutexGuard;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::conditional::{
-    COMMIT, CONTENTION_LIMIT, PrepareOutcome, ProposalOutcome, as_read, out_of_time, partition,
+    COMMIT, CONTENTION_LIMIT, PrepareOutcome, ProposalOutcome, as_read, partition,
 };
 use super::coordinator::{StatementCoordinator, invalid};
 use super::paxos::{PaxosBallot, PaxosProposal, ballot_of, unfinished};
 use super::reads::asked;
 use super::writes::WRITE_LIMIT;
-use super::{CoordinatorAnswer, CoordinatorFailure, ExecutionOptions, QUORUM};
+use super::{CoordinatorAnswer, CoordinatorFailure, ExecutionOptions};
 use crate::cql::{CqlStatement, PartitionKey, ReadAnswer, ReplicaRead};
 
 /// How long a coordinator pauses after rounds of others, in milliseconds.
@@ -45,7 +45,7 @@ impl StatementCoordinator {
     ) -> Result<CoordinatorAnswer, CoordinatorFailure> {
         let key = partition(statement, values)?;
         let read = Arc::new(statement.condition_read(values).map_err(invalid)?);
-        self.alive(Consistency::LocalSerial, QUORUM)?;
+        self.alive(key.token(), Consistency::LocalSerial)?;
         let rows = self.change_in_round(statement, values, &key, &read);
         Ok(CoordinatorAnswer { rows: rows.await.map_err(as_time_out)?, next: None })
     }
@@ -73,7 +73,7 @@ impl StatementCoordinator {
                 ProposalOutcome::Refused => self.pause_of_contention().await?,
                 ProposalOutcome::Partly(received) => {
                     self.cluster.trace().reached("scylladb: timeout due to uncertainty");
-                    return Err(out_of_time(received));
+                    return Err(self.out_of_time(received));
                 }
             }
         }
@@ -88,7 +88,7 @@ impl StatementCoordinator {
     ) -> Result<CoordinatorAnswer, CoordinatorFailure> {
         let key = partition(statement, values)?;
         let read = Arc::new(asked(statement, values, options)?);
-        self.alive(Consistency::LocalSerial, QUORUM)?;
+        self.alive(key.token(), Consistency::LocalSerial)?;
         let rows = self.read_in_round(&key, &read).await;
         let rows = rows.map_err(as_time_out).map_err(as_read)?;
         self.answered(statement, values, &rows, options)
@@ -106,7 +106,7 @@ impl StatementCoordinator {
             match self.propose(key, &PaxosProposal { ballot, update: None }).await? {
                 ProposalOutcome::Accepted => return Ok(rows),
                 ProposalOutcome::Refused => self.pause_of_contention().await?,
-                ProposalOutcome::Partly(received) => return Err(out_of_time(received)),
+                ProposalOutcome::Partly(received) => return Err(self.out_of_time(received)),
             }
         }
     }
@@ -127,7 +127,7 @@ impl StatementCoordinator {
                 self.awake().await?;
                 waited.map_err(|_| {
                     self.cluster.trace().reached("scylladb: an update waited in vain");
-                    out_of_time(0)
+                    self.out_of_time(0)
                 })?
             }
         };
@@ -155,7 +155,7 @@ impl StatementCoordinator {
                         self.pause_of_contention().await?;
                         continue;
                     }
-                    PrepareOutcome::Silent(received) => return Err(out_of_time(received)),
+                    PrepareOutcome::Silent(received) => return Err(self.out_of_time(received)),
                 };
             floor = ballot_of(accepted.as_ref()).us + 1;
             if let Some(update) = unfinished(accepted.as_ref(), committed.as_ref()) {
@@ -178,7 +178,7 @@ impl StatementCoordinator {
             }
         }
         self.cluster.trace().reached("scylladb: contention ends without a proposal");
-        Err(out_of_time(0))
+        Err(self.out_of_time(0))
     }
 
     async fn current(

@@ -81,6 +81,7 @@ impl WritePlan {
             table: Arc::clone(&self.table.name),
             keys: Some(vec![self.of.one_key(&self.table, values)?]),
             span,
+            part: None,
             with_statics: self.table.has_statics(),
             is_reversed: false,
             position: None,

@@ -34,6 +34,11 @@ impl Mutation {
         Mutation { key, change }
     }
 
+    /// The partition.
+    pub(crate) fn key(&self) -> &PartitionKey {
+        &self.key
+    }
+
     /// Whether it changes nothing: every value was unset.
     pub fn is_empty(&self) -> bool {
         self.change.is_empty()
@@ -52,6 +57,9 @@ impl ReplicaData {
     pub fn read(&self, read: &ReplicaRead) -> ReadAnswer {
         let mut rows = ReadAnswer { partitions: BTreeMap::new(), position: read.position.clone() };
         let mut see = |key: &PartitionKey, partition: &ReplicaPartition| {
+            if read.part.is_some_and(|part| !part.has(key.token())) {
+                return;
+            }
             if let Some(slice) = read.slice_of(key, partition).filter(|slice| !slice.is_empty()) {
                 rows.partitions.insert(key.clone(), slice);
             }
@@ -79,6 +87,16 @@ impl ReplicaData {
         rows
     }
 
+    /// Drops deletions, and values that expired before a second.
+    pub(crate) fn purge(&mut self, now_s: i64) {
+        self.partitions.retain(|_, partition| partition.purge(now_s));
+    }
+
+    /// Keeps only some partitions.
+    pub(crate) fn retain(&mut self, keeps: impl Fn(&PartitionKey) -> bool) {
+        self.partitions.retain(|key, _| keeps(key));
+    }
+
     /// Takes over everything that another replica has.
     pub fn merge_from(&mut self, other: &ReplicaData) {
         for (key, partition) in &other.partitions {
@@ -88,6 +106,11 @@ impl ReplicaData {
 }
 
 impl ReadAnswer {
+    /// Deletions and expired values in it.
+    pub(crate) fn tombstones(&self, now_s: i64) -> usize {
+        self.partitions.values().map(|partition| partition.tombstones(now_s)).sum()
+    }
+
     /// Adds what another replica answered to the same read.
     pub fn merge(&mut self, other: ReadAnswer) {
         for (key, partition) in other.partitions {

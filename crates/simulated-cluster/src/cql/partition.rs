@@ -97,6 +97,24 @@ impl ReplicaPartition {
         }
     }
 
+    /// What a read passes that is no value: deletions, and values that have expired.
+    pub(crate) fn tombstones(&self, now_s: i64) -> usize {
+        let rows = self.rows.values().chain([&self.statics]).map(|row| row.tombstones(now_s));
+        usize::from(self.deletion.is_some()) + self.ranges.len() + rows.sum::<usize>()
+    }
+
+    /// Drops all of these; whether anything is left.
+    pub(crate) fn purge(&mut self, now_s: i64) -> bool {
+        self.deletion = None;
+        self.ranges.clear();
+        let purge = |row: &mut Arc<ReplicaRow>| {
+            row.tombstones(now_s) == 0 || Arc::make_mut(row).purge(now_s)
+        };
+        purge(&mut self.statics);
+        self.rows.retain(|_, row| purge(row));
+        !self.is_empty()
+    }
+
     pub(crate) fn merge(&mut self, other: &ReplicaPartition) {
         if let Some(at) = other.deletion.filter(|at| Some(*at) > self.deletion) {
             self.deletion = Some(at);

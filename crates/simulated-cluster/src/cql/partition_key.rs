@@ -37,3 +37,36 @@ impl PartitionKey {
         &self.bytes
     }
 }
+
+/// The tokens whose first replica is the same node: of two tokens every node has both, or none.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct RingPart {
+    nodes: u64,
+    number: u64,
+}
+
+impl RingPart {
+    /// That of a token.
+    pub(crate) fn of(nodes: usize, token: u64) -> RingPart {
+        RingPart { nodes: nodes as u64, number: token % nodes as u64 }
+    }
+
+    /// Every part of a ring.
+    pub(crate) fn all(nodes: usize) -> impl Iterator<Item = RingPart> {
+        (0..nodes as u64).map(move |number| RingPart { nodes: nodes as u64, number })
+    }
+
+    /// The number of its first replica.
+    pub(crate) fn number(self) -> usize {
+        usize::try_from(self.number).unwrap_or(0)
+    }
+
+    /// One of its tokens.
+    pub(crate) fn token(self) -> u64 {
+        self.number
+    }
+
+    pub(crate) fn has(self, token: u64) -> bool {
+        token % self.nodes == self.number
+    }
+}

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::partition::{ReplicaPartition, RowRange};
-use super::partition_key::PartitionKey;
+use super::partition_key::{PartitionKey, RingPart};
 
 /// A read with its values. It is the same for each replica.
 #[derive(Clone, Debug)]
@@ -11,6 +11,8 @@ pub struct ReplicaRead {
     pub(crate) table: Arc<str>,
     /// In their order; `None` for all of the table.
     pub(crate) keys: Option<Vec<PartitionKey>>,
+    /// Only partitions of this part of the ring.
+    pub(crate) part: Option<RingPart>,
     pub(crate) span: RowRange,
     pub(crate) with_statics: bool,
     pub(crate) is_reversed: bool,

@@ -72,6 +72,20 @@ impl ReplicaRow {
         self.marker.is_some() || self.cells.values().any(|cell| cell.value(now_s).is_some())
     }
 
+    /// What a read passes that is no value: deletions, and values that have expired.
+    pub(crate) fn tombstones(&self, now_s: i64) -> usize {
+        let dead = self.cells.values().filter(|cell| cell.value(now_s).is_none()).count();
+        usize::from(self.deletion.is_some()) + self.elements_deleted.len() + dead
+    }
+
+    /// Drops all of these; whether anything is left.
+    pub(crate) fn purge(&mut self, now_s: i64) -> bool {
+        self.deletion = None;
+        self.elements_deleted.clear();
+        self.cells.retain(|_, cell| cell.value(now_s).is_some());
+        !self.is_empty()
+    }
+
     /// Puts a cell. For a row that one statement makes: nothing in it is older.
     pub(crate) fn put(&mut self, column: usize, element: Vec<u8>, cell: ReplicaCell) {
         self.cells.insert((column, element), cell);

@@ -162,6 +162,7 @@ impl ReadPlan {
             table: Arc::clone(&self.table.name),
             keys: self.of.keys(&self.table, values).transpose()?,
             span: self.of.span(&self.table, values)?,
+            part: None,
             with_statics: self.shows_lone_statics() || self.selects_statics(),
             is_reversed: self.is_reversed,
             position: None,

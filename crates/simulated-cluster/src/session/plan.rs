@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 use cql_session::{BoundValue, StatementProfile};
 
 use super::{SimulatedSession, node_id};
-use crate::cluster::NODES;
 use crate::cql::CqlStatement;
 
 impl SimulatedSession {
@@ -23,12 +22,13 @@ impl SimulatedSession {
             _ => 0,
         };
         let avoided = self.avoided.lock().expect("nothing panics with them in its hand").clone();
-        let nodes = NODES as u64;
-        let replicas = (0..nodes).map(|step| (first % nodes + step) % nodes);
-        let mut plan: VecDeque<usize> = replicas
-            .filter_map(|node| usize::try_from(node).ok())
-            .filter(|node| self.cluster.is_connected(*node) && !avoided.contains(&node_id(*node)))
+        let may_be_asked =
+            |node: &usize| self.cluster.is_connected(*node) && !avoided.contains(&node_id(*node));
+        let replicas = self.cluster.replicas(first);
+        let mut others: Vec<usize> = (0..self.cluster.nodes())
+            .filter(|it| !replicas.contains(it) && may_be_asked(it))
             .collect();
+        let mut plan: VecDeque<usize> = replicas.into_iter().filter(may_be_asked).collect();
         match profile {
             StatementProfile::Serial | StatementProfile::Change => {}
             StatementProfile::Again if plan.is_empty() => {}
@@ -36,8 +36,10 @@ impl SimulatedSession {
             StatementProfile::Read | StatementProfile::Write | StatementProfile::Bulk => {
                 let mut rng = self.rng.lock().expect("nothing panics with it in its hand");
                 rng.shuffle(plan.make_contiguous());
+                rng.shuffle(&mut others);
             }
         }
+        plan.extend(others);
         plan
     }
 }

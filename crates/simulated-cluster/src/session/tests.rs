@@ -11,7 +11,7 @@ use scylla::response::PagingState;
 use tokio::time::{Instant, sleep};
 
 use super::{SimulatedProcess, SimulatedSession, StatementTamper};
-use crate::cluster::{NetworkWeather, SimulatedCluster};
+use crate::cluster::{ClusterShape, NetworkWeather, SimulatedCluster};
 use crate::cql::KeyspaceSchema;
 use crate::rng::Rng;
 use crate::trace::Trace;
@@ -34,8 +34,8 @@ fn of_engine(
 ) -> (SimulatedCluster, SimulatedProcess, SimulatedSession) {
     let schema = Arc::new(KeyspaceSchema::parse(SCHEMA).expect("a schema"));
     let trace = Trace::new(true);
-    let cluster =
-        SimulatedCluster::of_engine(engine, schema, Rng::new(seed), trace.clone(), weather);
+    let (shape, rng) = (ClusterShape::THREE, Rng::new(seed));
+    let cluster = SimulatedCluster::of_engine(engine, shape, schema, rng, trace.clone(), weather);
     let process = SimulatedProcess::new("serve 1", 0);
     let session = SimulatedSession::new(cluster.clone(), process.clone(), Rng::new(2), trace);
     (cluster, process, session)

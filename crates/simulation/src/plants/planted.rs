@@ -18,7 +18,7 @@ use scylla::statement::Consistency;
 use tokio::time::sleep;
 use uuid::Uuid;
 
-use super::{AnswerChange, PlantRule, RuleEffect, request, rows};
+use super::{AnswerChange, ClockBug, PlantRule, RuleEffect, request, rows};
 use memory::key_of;
 use simulated_cluster::session::SimulatedProcess;
 use simulated_cluster::trace::Trace;
@@ -43,6 +43,7 @@ struct ClusterBug {
     trace: Trace,
     name: &'static str,
     rules: &'static [PlantRule],
+    clock: Option<ClockBug>,
     /// What the process remembers, and should not.
     remembered: Mutex<BTreeMap<Vec<u8>, RowPage>>,
 }
@@ -53,9 +54,11 @@ impl PlantedCluster {
         process: SimulatedProcess,
         trace: Trace,
         (name, rules): (&'static str, &'static [PlantRule]),
+        clock: Option<ClockBug>,
     ) -> PlantedCluster {
         let remembered = Mutex::default();
-        PlantedCluster(Arc::new(ClusterBug { cluster, process, trace, name, rules, remembered }))
+        let bug = ClusterBug { cluster, process, trace, name, rules, clock, remembered };
+        PlantedCluster(Arc::new(bug))
     }
 }
 
@@ -82,11 +85,19 @@ impl CqlCluster for PlantedCluster {
     }
 
     async fn clocks(&self) -> Vec<Option<ClockReading>> {
-        self.0.cluster.clocks().await
+        let clocks = self.0.cluster.clocks().await;
+        let own = |reading: ClockReading| ClockReading { there: reading.after, ..reading };
+        match self.0.clock {
+            Some(ClockBug::IsItsOwn) => clocks.into_iter().map(|it| it.map(own)).collect(),
+            _ => clocks,
+        }
     }
 
     fn avoid(&self, nodes: HashSet<Uuid>) {
-        self.0.cluster.avoid(nodes);
+        match self.0.clock {
+            Some(ClockBug::AvoidsNobody) => {}
+            _ => self.0.cluster.avoid(nodes),
+        }
     }
 
     fn copies(&self) -> (CopyCounts, CopyCounts) {
@@ -235,10 +246,6 @@ impl ClusterBug {
             AnswerChange::Nulls(columns) => {
                 let specs = self.cluster.prepare(cql).await?.columns;
                 Ok(rows::with(answer?, &specs, columns, None))
-            }
-            AnswerChange::OwnClock => {
-                let now = self.process.now_ms().to_be_bytes();
-                Ok(RowPage { rows: vec![rows::row([Some(now.as_slice())])], ..answer? })
             }
         }
     }

@@ -205,8 +205,6 @@ pub(super) const COLD_MARK: StatementPattern =
         .with(1, b"cold_");
 pub(super) const SETTING: StatementPattern =
     StatementPattern::of(&["SELECT value FROM setting WHERE name = ?"]);
-pub(super) const CLOCK: StatementPattern =
-    StatementPattern::of(&["SELECT toTimestamp(now()) FROM system.local"]);
 pub(super) const PLAIN_WRITE: StatementPattern =
     StatementPattern::of(&[]).without(&["SELECT ", " IF "]);
 

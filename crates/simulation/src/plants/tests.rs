@@ -25,7 +25,7 @@ const PLANTS_MIN: usize = 30;
 fn rules(plant: &PlantedBug) -> &'static [PlantRule] {
     match plant.scope {
         BugScope::All(rules) | BugScope::One(rules) => rules,
-        BugScope::Bucket(_) => &[],
+        BugScope::Bucket(_) | BugScope::Clock(_) => &[],
     }
 }
 
@@ -150,8 +150,13 @@ fn made(rules: &'static [PlantRule]) -> (SimulatedProcess, PlantedCluster, Simul
         (process.clone(), SimulatedSession::new(cluster.clone(), process, rng, trace.clone()))
     };
     let ((process, inner), (_, other)) = (session("process 0"), session("process 1"));
-    let planted =
-        PlantedCluster::new(Arc::new(inner), process.clone(), trace.clone(), ("a bug", rules));
+    let planted = PlantedCluster::new(
+        Arc::new(inner),
+        process.clone(),
+        trace.clone(),
+        ("a bug", rules),
+        None,
+    );
     (process, planted, other)
 }
 

@@ -8,12 +8,14 @@ use tokio::time::{Instant, sleep};
 
 use super::SimulatedWorld;
 use super::slots::some_machine;
-use super::stops::ProcessStop;
-use simulated_cluster::cluster::NODES;
+use super::stops::{ProcessLife, ProcessStop};
 use simulated_cluster::rng::Rng;
 
-/// Nodes that are frozen or dead at the same time, mostly: with two, nothing is decided.
+/// Nodes that are frozen or dead at the same time, mostly: with two of three, nothing is decided.
 const DOWN_MOST: usize = 1;
+
+/// How often, in permille, one more of them may be, of three nodes and of more.
+const ONE_MORE: [u32; 2] = [100, 600];
 
 /// Longest time that a node or a link is down.
 const DOWN_MS: u64 = 60_000;
@@ -27,11 +29,40 @@ const AWAY_TURNS: [u64; 3] = [2, 10, 40];
 /// How far a clock is set.
 const CLOCK_MS: u64 = 2_000;
 
+/// How far the clock of a machine is away: a leap of daylight saving, a day, and a wrong year.
+const MACHINE_CLOCKS_MS: [i64; 6] =
+    [3_600_000, -3_600_000, 86_400_000, -86_400_000, 3 * 31_557_600_000, -30_000];
+
+/// How long, until somebody sets it right: the shortest is less than the ten seconds after which a
+/// process looks again.
+const MACHINE_CLOCK_MS: (u64, u64) = (1_000, 40_000);
+
+/// How long a node is away whose disk is lost. Longer than any message and any frozen node is late:
+/// the node that replaces it knows no promise of the old one.
+const DISK_MS: (u64, u64) = (150_000, 300_000);
+
 /// What is broken at the moment, and until when.
 #[derive(Default)]
 struct CurrentFaults {
-    nodes: BTreeMap<usize, (Instant, bool)>,
+    nodes: BTreeMap<usize, (Instant, NodeFault)>,
     links: BTreeMap<(usize, usize), Instant>,
+    clock: Option<WrongClock>,
+}
+
+/// What is wrong with a node.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum NodeFault {
+    Frozen,
+    Dead,
+    WithoutDisk,
+}
+
+/// A machine with a wrong clock. One at a time: with the clocks of two of three nodes wrong, nobody
+/// can tell what time it is.
+struct WrongClock {
+    node: usize,
+    life: Arc<ProcessLife>,
+    until: Instant,
 }
 
 /// Never ends.
@@ -44,6 +75,7 @@ pub(crate) async fn injector(world: Arc<SimulatedWorld>, mut rng: Rng) {
     // Of its own, so that what happens to the bucket changes nothing else.
     let mut of_bucket = rng.fork("bucket");
     let mut of_aims = rng.fork("aims");
+    let mut of_machines = rng.fork("machines");
     if faults.weather > 0 && rng.chance(700) {
         world.site.set_weather(&mut rng);
     }
@@ -51,6 +83,7 @@ pub(crate) async fn injector(world: Arc<SimulatedWorld>, mut rng: Rng) {
         sleep(Duration::from_millis(rng.between(1, faults.every_ms))).await;
         broken.mend(&world);
         node_faults(&world, &mut rng, &mut broken);
+        machine_faults(&world, &mut of_machines, &mut broken).await;
         process_faults(&world, &mut rng, &mut of_aims).await;
         if rng.chance(faults.weather) {
             world.trace.fault("weather");
@@ -76,9 +109,19 @@ impl CurrentFaults {
         let over: Vec<usize> =
             self.nodes.iter().filter(|(_, (until, _))| *until <= now).map(|it| *it.0).collect();
         for node in over {
-            if let Some((_, true)) = self.nodes.remove(&node) {
-                world.site.cluster.start(node);
+            match self.nodes[&node].1 {
+                NodeFault::Frozen => {}
+                NodeFault::Dead => world.site.cluster.start(node),
+                // Whoever replaces a node waits for the others.
+                NodeFault::WithoutDisk if self.nodes.len() > 1 => continue,
+                NodeFault::WithoutDisk => world.site.cluster.replace(node),
             }
+            self.nodes.remove(&node);
+        }
+        if let Some(wrong) = self.clock.take_if(|wrong| wrong.until <= now) {
+            world.trace.say("injector", format!("the clock of machine {} is right", wrong.node));
+            world.site.cluster.set_clock(wrong.node, 0);
+            wrong.life.process.set_clock(0);
         }
         let over: Vec<(usize, usize)> =
             self.links.iter().filter(|(_, until)| **until <= now).map(|it| *it.0).collect();
@@ -92,24 +135,50 @@ impl CurrentFaults {
 
 fn node_faults(world: &SimulatedWorld, rng: &mut Rng, broken: &mut CurrentFaults) {
     let (faults, cluster) = (&world.plan.faults, &world.site.cluster);
-    let node = usize::try_from(rng.below(NODES as u64)).unwrap_or(0);
+    let nodes = cluster.nodes();
+    let node = usize::try_from(rng.below(nodes as u64)).unwrap_or(0);
     let long = Duration::from_millis(rng.between(10, DOWN_MS));
-    let most = if rng.chance(100) { DOWN_MOST + 1 } else { DOWN_MOST };
+    let one_more = ONE_MORE[usize::from(nodes > 3)];
+    let most = if rng.chance(one_more) { DOWN_MOST + 1 } else { DOWN_MOST };
     let may_fall = broken.nodes.len() < most && !broken.nodes.contains_key(&node);
     if may_fall && rng.chance(faults.node_frozen) {
         cluster.freeze(node, long);
-        broken.nodes.insert(node, (Instant::now() + long, false));
+        broken.nodes.insert(node, (Instant::now() + long, NodeFault::Frozen));
     } else if may_fall && rng.chance(faults.node_killed) {
         cluster.kill(node);
-        broken.nodes.insert(node, (Instant::now() + long, true));
+        broken.nodes.insert(node, (Instant::now() + long, NodeFault::Dead));
     }
-    let other = (node + 1) % NODES;
+    let other = (node + 1) % nodes;
     if !broken.links.contains_key(&(node, other)) && rng.chance(faults.link_cut) {
         cluster.cut(node, other);
         broken.links.insert((node, other), Instant::now() + long);
     }
-    if rng.chance(faults.node_clock) {
+    let is_wrong = broken.clock.as_ref().is_some_and(|wrong| wrong.node == node);
+    if rng.chance(faults.node_clock) && !is_wrong {
         cluster.set_clock(node, offset(rng, CLOCK_MS / 4));
+    }
+}
+
+async fn machine_faults(world: &SimulatedWorld, rng: &mut Rng, broken: &mut CurrentFaults) {
+    let (faults, cluster) = (&world.plan.faults, &world.site.cluster);
+    if rng.chance(faults.machine_clock) && broken.clock.is_none() {
+        let (number, machine) = some_machine(&world.slots, rng).await;
+        let (node, life) = (number % cluster.nodes(), Arc::clone(&machine.life));
+        let ahead = *rng.pick(&MACHINE_CLOCKS_MS);
+        let (low, high) = MACHINE_CLOCK_MS;
+        let until = Instant::now() + Duration::from_millis(rng.between(low, high));
+        world.trace.fault("clock of a machine");
+        world.trace.say("injector", format!("the clock of machine {node} is {ahead} ms ahead"));
+        cluster.set_clock(node, ahead);
+        life.process.set_clock(ahead);
+        broken.clock = Some(WrongClock { node, life, until });
+    }
+    if rng.chance(faults.disk_lost) && broken.nodes.is_empty() {
+        let node = usize::try_from(rng.below(cluster.nodes() as u64)).unwrap_or(0);
+        cluster.lose_disk(node);
+        let (low, high) = DISK_MS;
+        let until = Instant::now() + Duration::from_millis(rng.between(low, high));
+        broken.nodes.insert(node, (until, NodeFault::WithoutDisk));
     }
 }
 

@@ -22,7 +22,7 @@ use super::stops::ProcessLife;
 use crate::bucket::{BucketTamper, BucketWeather, SimulatedBucket};
 use crate::side::SideThreads;
 use simulated_cluster::EPOCH_MS;
-use simulated_cluster::cluster::{NetworkWeather, SimulatedCluster};
+use simulated_cluster::cluster::{ClusterShape, NetworkWeather, SimulatedCluster};
 use simulated_cluster::cql::{KeyspaceSchema, ReplicaData};
 use simulated_cluster::rng::Rng;
 use simulated_cluster::session::{SimulatedProcess, SimulatedSession, StatementTamper};
@@ -96,6 +96,7 @@ impl SimulatedSite {
         };
         let cluster = SimulatedCluster::of_engine(
             plan.engine,
+            plan.shape,
             KeyspaceSchema::couponry(),
             plan.rng("cluster"),
             trace.clone(),
@@ -120,6 +121,7 @@ impl SimulatedSite {
     pub(crate) fn beside(&self, rng: Rng) -> SimulatedSite {
         let cluster = SimulatedCluster::of_engine(
             self.cluster.engine(),
+            ClusterShape::THREE,
             KeyspaceSchema::couponry(),
             rng,
             self.trace.clone(),

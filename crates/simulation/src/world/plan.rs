@@ -10,6 +10,7 @@ use coupon::campaign::Handout;
 use cql_session::CqlEngine;
 
 use crate::steps::orders::steps_of;
+use simulated_cluster::cluster::ClusterShape;
 use simulated_cluster::rng::Rng;
 
 /// Clocks of processes that are within the bound of the product, in milliseconds.
@@ -47,6 +48,8 @@ pub struct SeedPlan {
     pub seed: u64,
     /// Which engine the nodes run.
     pub engine: CqlEngine,
+    /// Its nodes, and the copies of each partition.
+    pub(crate) shape: ClusterShape,
     /// Calls of all callers and imports together; the reads at the end come on top.
     pub operations: u64,
     pub(crate) processes: usize,
@@ -111,6 +114,10 @@ pub(crate) struct FaultRates {
     pub(crate) node_killed: u32,
     pub(crate) link_cut: u32,
     pub(crate) node_clock: u32,
+    /// The clock of a node and of the process beside it is far away for a while.
+    pub(crate) machine_clock: u32,
+    /// A node loses its disk, and is replaced.
+    pub(crate) disk_lost: u32,
     pub(crate) process_frozen: u32,
     pub(crate) process_killed: u32,
     /// A process is stopped before or after its next writes.
@@ -171,6 +178,9 @@ impl SeedPlan {
             (jobs.compacts_ms, jobs.lingers_ms) = (3_000, 60_000);
         }
         faults.aim(&mut root.fork("aims"));
+        faults.add_of_machines(&mut root.fork("faults of machines"));
+        let shapes = [ClusterShape::THREE, ClusterShape::THREE, ClusterShape::FIVE];
+        let shape = *root.fork("shape").pick(&shapes);
         let mut of_codes = root.fork("common codes");
         if jobs.importers > 1 && of_codes.chance(400) {
             share_codes(&mut of_codes, &mut offers);
@@ -184,6 +194,7 @@ impl SeedPlan {
         SeedPlan {
             seed,
             engine,
+            shape,
             operations,
             processes,
             callers: usize::try_from(rng.between(2, 12)).unwrap_or(2),
@@ -254,6 +265,8 @@ impl FaultRates {
             node_killed,
             link_cut,
             node_clock,
+            machine_clock: 0,
+            disk_lost: 0,
             process_frozen,
             process_killed,
             stopped_at_step,
@@ -266,6 +279,16 @@ impl FaultRates {
             stopped_at_bucket: 0,
             repair,
             freeze_ms: if hours { 3_600_000 } else { *rng.pick(&[800, 9_000, 70_000]) },
+        }
+    }
+
+    /// In a seed that has faults at all.
+    fn add_of_machines(&mut self, rng: &mut Rng) {
+        if !self.is_none() && rng.chance(300) {
+            self.machine_clock = 30;
+        }
+        if !self.is_none() && rng.chance(300) {
+            self.disk_lost = 30;
         }
     }
 
@@ -392,8 +415,9 @@ impl fmt::Display for SeedPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "seed {} on {}: {} operations by {} callers for {} users, {} processes, clocks {:?} ms",
+            "seed {} on {} nodes of {}: {} operations by {} callers for {} users, {} processes, clocks {:?} ms",
             self.seed,
+            self.shape.nodes,
             self.engine.name(),
             self.operations,
             self.callers,

@@ -11,7 +11,7 @@ use hot::feed::{FeedEvent, FeedPage, FeedRead, FeedStart, Happened};
 use hot::{HotStore, Imports, RejectedLine};
 use hot_conformance::kit::{ACT, Kit, MemoryArchive, keys};
 use hot_cql::CqlHot;
-use simulated_cluster::cluster::{NODES, NetworkWeather, SimulatedCluster};
+use simulated_cluster::cluster::{NetworkWeather, SimulatedCluster};
 use simulated_cluster::cql::KeyspaceSchema;
 use simulated_cluster::rng::Rng;
 use simulated_cluster::session::{SimulatedProcess, SimulatedSession};
@@ -26,7 +26,7 @@ const SEEDS: u64 = 12;
 struct ClockCase {
     name: &'static str,
     process: i64,
-    nodes: [i64; NODES],
+    nodes: [i64; 3],
     may_write: bool,
 }
 
@@ -47,7 +47,7 @@ impl MachineSet {
         MachineSet { cluster, process, rng, archive: Arc::new(MemoryArchive::default()) }
     }
 
-    fn set_clocks(&self, process: i64, nodes: [i64; NODES]) {
+    fn set_clocks(&self, process: i64, nodes: [i64; 3]) {
         self.process.set_clock(process);
         nodes.into_iter().enumerate().for_each(|(node, ahead)| self.cluster.set_clock(node, ahead));
     }
@@ -151,10 +151,10 @@ async fn events_come_in_time_after_all_clocks_were_ahead() {
         let campaign = kit.draft();
         kit.stocked(&campaign, 3).await;
 
-        machines.set_clocks(ahead, [ahead; NODES]);
+        machines.set_clocks(ahead, [ahead; 3]);
         let read = page(&hot, FeedStart::Oldest).await;
         assert!(read.is_end, "{name}");
-        machines.set_clocks(0, [0; NODES]);
+        machines.set_clocks(0, [0; 3]);
         // Until it is compared, nobody knows whether a clock that was set is right now.
         sleep(Duration::from_secs(11)).await;
 

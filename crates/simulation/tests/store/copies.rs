@@ -41,6 +41,9 @@ async fn nothing_is_written_before_the_repair() {
     ];
     for (name, copies, confirmed, may_write) in rows {
         fixture.cluster.set_copies(copies, confirmed);
+        if copies == confirmed {
+            fixture.cluster.repair();
+        }
         sleep(NOTICED_AFTER).await;
         let (created, started) = (create().await, start(&fixture).await);
         match may_write {

@@ -218,8 +218,14 @@ async fn each_engine_refuses_at_prepare() {
     for engine in ENGINES {
         let schema = Arc::new(KeyspaceSchema::parse(tables).expect("a schema"));
         let (rng, trace) = (Rng::new(1), Trace::new(false));
-        let cluster =
-            SimulatedCluster::of_engine(engine, schema, rng, trace, NetworkWeather::calm());
+        let cluster = SimulatedCluster::of_engine(
+            engine,
+            ClusterShape::THREE,
+            schema,
+            rng,
+            trace,
+            NetworkWeather::calm(),
+        );
         assert_eq!(cluster.prepare(cql).is_ok(), engine == CqlEngine::Cassandra);
         assert_eq!(cluster.engine(), engine);
     }

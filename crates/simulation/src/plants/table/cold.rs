@@ -3,9 +3,9 @@
 use crate::plants::bucket::BucketBug;
 use crate::plants::request::SubstituteValue;
 use crate::plants::statements::{
-    CLOCK, COLD_MARK, EMPTY, EVICT, IS_SEALED, READ_SEAL, ROW, SEAL_OF_BUCKET_0, SETTING,
+    COLD_MARK, EMPTY, EVICT, IS_SEALED, READ_SEAL, ROW, SEAL_OF_BUCKET_0, SETTING,
 };
-use crate::plants::{AnswerChange, AnswerFilter, BugScope, PlantedBug, RuleEffect};
+use crate::plants::{AnswerFilter, BugScope, ClockBug, PlantedBug, RuleEffect};
 
 pub(super) const PLANTS: &[PlantedBug] = &[
     PlantedBug {
@@ -61,7 +61,12 @@ pub(super) const PLANTS: &[PlantedBug] = &[
     PlantedBug {
         name: "the-clock-is-its-own",
         breaks: "a process writes nothing while its clock is far from that of the cluster",
-        scope: BugScope::All(&[(CLOCK, RuleEffect::Say(AnswerChange::OwnClock))]),
+        scope: BugScope::Clock(ClockBug::IsItsOwn),
+    },
+    PlantedBug {
+        name: "a-far-node-coordinates",
+        breaks: "no statement goes to a node whose clock is far from the one in the middle",
+        scope: BugScope::Clock(ClockBug::AvoidsNobody),
     },
     PlantedBug {
         name: "log-entry-is-overwritten",
