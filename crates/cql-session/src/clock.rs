@@ -80,9 +80,8 @@ impl ClockDifference {
         let middle = middle_of_voters(&differences, &was_far);
         let middle = middle.filter(|_| are_enough(answers.len(), asked.len()));
         let ahead = middle.ok_or_else(too_few)?;
-        let is_far = |(_, it): &&(Uuid, i64)| (it - ahead).abs() > NODE_DIFFERENCE_MAX_MS;
-        let far: HashSet<Uuid> = differences.iter().filter(is_far).map(|(node, _)| *node).collect();
-        session.avoid(far.clone());
+        let far = far_nodes(&differences, ahead, was_far);
+        session.avoid(far.clone(), differences.iter().map(|(node, _)| *node));
         *self.measured() = Some(ClockMeasure { far, ahead, at, said });
         Ok(())
     }
@@ -130,6 +129,22 @@ impl ClockDifference {
 pub(crate) fn ahead_of(reading: ClockReading) -> i64 {
     let ClockReading { before, there, after, .. } = reading;
     before.max(there).min(after) - there
+}
+
+/// The nodes whose clocks are far from the one in the middle. One that was far and does not answer stays far: it is down
+/// or frozen, and its clock is as wrong when it comes back, some seconds before the next comparison.
+fn far_nodes(
+    differences: &[(Uuid, i64)],
+    middle: i64,
+    mut was_far: HashSet<Uuid>,
+) -> HashSet<Uuid> {
+    for (node, ahead) in differences {
+        match (ahead - middle).abs() > NODE_DIFFERENCE_MAX_MS {
+            true => was_far.insert(*node),
+            false => was_far.remove(node),
+        };
+    }
+    was_far
 }
 
 /// Whether the middle of some answers stands for all nodes.
@@ -226,6 +241,22 @@ mod tests {
         ];
         for (name, differences, want) in rows {
             assert_eq!(middle_of_voters(&differences, &HashSet::from([two])), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_node_that_is_far_stays_so_until_it_says_otherwise() {
+        let [one, two, three] = [1, 2, 3].map(Uuid::from_u128);
+        const MOST: i64 = NODE_DIFFERENCE_MAX_MS;
+        let rows = [
+            ("it answers as before", vec![(one, 0), (two, MOST + 1)], vec![two]),
+            ("it is down", vec![(one, 0), (three, 0)], vec![two]),
+            ("it is right again", vec![(one, 0), (two, MOST)], vec![]),
+            ("another one is far, too", vec![(one, 0), (three, -MOST - 1)], vec![two, three]),
+        ];
+        for (name, differences, want) in rows {
+            let far = far_nodes(&differences, 0, HashSet::from([two]));
+            assert_eq!(far, HashSet::from_iter(want), "{name}");
         }
     }
 

@@ -200,9 +200,10 @@ impl CqlSession {
         }
     }
 
-    pub(crate) fn avoid(&self, nodes: HashSet<Uuid>) {
+    /// Sends no statement to nodes whose clocks are far, nor to one that has never said what time it is.
+    pub(crate) fn avoid(&self, nodes: HashSet<Uuid>, said: impl Iterator<Item = Uuid>) {
         match &self.cluster {
-            ClusterBackend::Driver(driver) => driver.avoided.set(nodes),
+            ClusterBackend::Driver(driver) => driver.avoided.set(nodes, said),
             ClusterBackend::Other(other) => other.cluster.avoid(nodes),
         }
     }

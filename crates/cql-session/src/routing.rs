@@ -17,25 +17,40 @@ use scylla::policies::load_balancing::{
 use scylla::routing::Shard;
 use uuid::Uuid;
 
-/// The host ids of nodes that no statement goes to.
+/// The nodes that no statement goes to.
 #[derive(Debug, Default)]
-pub(crate) struct AvoidedNodes(RwLock<HashSet<Uuid>>);
+pub(crate) struct AvoidedNodes(RwLock<NodeClocks>);
+
+/// Host ids.
+#[derive(Debug, Default)]
+struct NodeClocks {
+    far: HashSet<Uuid>,
+    /// The nodes that have ever said what time it is. One that is not among them is new, or was down since this process
+    /// began; its clock may be wrong. Before the first comparison nobody is, and a statement may go to every node.
+    said: HashSet<Uuid>,
+}
 
 impl AvoidedNodes {
-    pub(crate) fn set(&self, nodes: HashSet<Uuid>) {
-        let mut avoided = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if *avoided != nodes {
+    pub(crate) fn set(&self, far: HashSet<Uuid>, said: impl Iterator<Item = Uuid>) {
+        let mut clocks = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        clocks.said.extend(said);
+        if clocks.far != far {
             tracing::warn!(
-                nodes = ?nodes,
+                nodes = ?far,
                 "the clocks of these nodes are far from those of the others: set them right (NTP); \
                  statements go to other nodes"
             );
-            *avoided = nodes;
+            clocks.far = far;
         }
     }
 
     fn has(&self, node: NodeRef<'_>) -> bool {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).contains(&node.host_id)
+        self.avoids(&node.host_id)
+    }
+
+    fn avoids(&self, node: &Uuid) -> bool {
+        let clocks = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        clocks.far.contains(node) || !clocks.said.is_empty() && !clocks.said.contains(node)
     }
 }
 
@@ -138,5 +153,24 @@ impl LoadBalancingPolicy for ToReplica {
 
     fn name(&self) -> String {
         format!("ToReplica::{:?}", self.which)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_used_once_it_has_said_the_time() {
+        let [one, two, three] = [1, 2, 3].map(Uuid::from_u128);
+        let nodes = AvoidedNodes::default();
+        let avoided = || [one, two, three].map(|node| nodes.avoids(&node));
+        assert_eq!(avoided(), [false, false, false], "nothing is known");
+        nodes.set(HashSet::new(), [one, two].into_iter());
+        assert_eq!(avoided(), [false, false, true], "the third one is down");
+        nodes.set(HashSet::from([three]), [one, three].into_iter());
+        assert_eq!(avoided(), [false, false, true], "the third one is far, the second one down");
+        nodes.set(HashSet::new(), [one, two, three].into_iter());
+        assert_eq!(avoided(), [false, false, false], "it is right again");
     }
 }
