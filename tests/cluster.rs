@@ -16,6 +16,7 @@ mod cluster {
     mod choice;
     mod exactly_n;
     mod faults;
+    mod feed;
     mod fleet;
     mod history;
     mod late;

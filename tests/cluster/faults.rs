@@ -24,6 +24,14 @@ pub(super) trait Fleet {
     fn give_back(&mut self, what: What, nth: usize) {
         unreachable!("{what:?} of {nth}, which is no node")
     }
+    /// Only of nodes: where clients find them.
+    fn addresses(&self) -> String {
+        unreachable!("these are no nodes")
+    }
+    /// Only of services: the nodes have other addresses from now on.
+    fn move_to(&mut self, addresses: &str) {
+        unreachable!("no service is told of {addresses}")
+    }
 
     fn begin(&mut self, what: What, nth: usize) {
         match what {
@@ -89,6 +97,9 @@ pub(super) struct Shape {
     pub(super) whats: &'static [What],
     /// Each so manyth fault of nodes is a lost disk; 0 for none.
     pub(super) replaced_every: usize,
+    /// The node that loses its disk first. Cassandra repairs nothing while a survivor's clock is wrong, so the one with
+    /// a wrong clock comes first, and the node in its place has a right one.
+    pub(super) replaced_first: usize,
     pub(super) frozen: (Duration, Duration),
     pub(super) down: (Duration, Duration),
 }
@@ -105,7 +116,9 @@ pub(super) fn plan(seed: u64, shape: &Shape) -> Vec<Fault> {
     let mut faults = Vec::new();
     for nth in 0..shape.faults {
         if shape.replaced_every > 0 && nth % shape.replaced_every == shape.replaced_every - 1 {
-            let whom = Whom::Nodes(vec![dice.below(shape.nodes as u64) as usize]);
+            let any = dice.below(shape.nodes as u64) as usize;
+            let node = if nth < shape.replaced_every { shape.replaced_first } else { any };
+            let whom = Whom::Nodes(vec![node]);
             faults.push(Fault { what: What::Replace, whom, lasts: Duration::ZERO });
         } else if shape.nodes > 0 {
             let first = dice.below(shape.nodes as u64) as usize;
@@ -149,6 +162,9 @@ pub(super) fn run(
         whom.iter().for_each(|nth| fleet.begin(fault.what, *nth));
         std::thread::sleep(fault.lasts);
         whom.iter().for_each(|nth| fleet.end(fault.what, *nth));
+        if fault.what == What::Replace {
+            serves.move_to(&nodes.addresses());
+        }
     }
     plan.len()
 }
@@ -194,7 +210,9 @@ mod tests {
     fn shape(nodes: usize) -> Shape {
         let frozen = (SECOND, 15 * SECOND);
         let down = (SECOND / 10, 5 * SECOND);
-        Shape { nodes, serves: 2, faults: 40, whats: STOPS, replaced_every: 0, frozen, down }
+        let (whats, replaced_every, replaced_first) = (STOPS, 0, 0);
+        let faults = 40;
+        Shape { nodes, serves: 2, faults, whats, replaced_every, replaced_first, frozen, down }
     }
 
     #[derive(Default)]
@@ -253,11 +271,13 @@ mod tests {
 
     #[test]
     fn nodes_are_parted_and_lose_disks() {
-        let shape = Shape { whats: PARTINGS, replaced_every: 12, ..shape(3) };
+        let shape = Shape { whats: PARTINGS, replaced_every: 12, replaced_first: 1, ..shape(3) };
         for seed in 0..50 {
             let faults = plan(seed, &shape);
             let of_kind = |what: What| faults.iter().filter(|fault| fault.what == what).count();
             assert_eq!(of_kind(What::Replace), 3, "seed {seed}");
+            let first = faults.iter().find(|fault| fault.what == What::Replace);
+            assert_eq!(first.map(|it| &it.whom), Some(&Whom::Nodes(vec![1])), "seed {seed}");
             assert!(of_kind(What::Cut) > of_kind(What::Hide), "seed {seed}");
             for fault in &faults {
                 let is_alone = !matches!(&fault.whom, Whom::Nodes(nodes) if nodes.len() > 1);

@@ -67,6 +67,10 @@ impl Fleet for Nodes {
             self.0.join(nth + 1).expect("it answers again");
         }
     }
+
+    fn addresses(&self) -> String {
+        self.0.addresses().to_owned()
+    }
 }
 
 /// A store without nodes.

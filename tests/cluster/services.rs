@@ -12,7 +12,7 @@ use super::data::{Data, Server, wait_until};
 use super::faults::Fleet;
 
 /// The present addresses of the services. They change with each start.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(super) struct Addresses(Arc<RwLock<Vec<SocketAddr>>>);
 
 impl Addresses {
@@ -110,6 +110,16 @@ impl Services {
         all
     }
 
+    /// Runs `verify` beside the services. It must find nothing.
+    pub(super) fn must_be_sound(&self) {
+        let settings = settings(&self.hot, &self.data);
+        let arguments: Vec<&str> =
+            std::iter::once("verify").chain(settings.iter().map(String::as_str)).collect();
+        let ran = self.data[0].run(&arguments);
+        println!("{}", ran.stdout.trim_end());
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    }
+
     /// Sends SIGTERM to all, which must end with success.
     pub(super) fn stop(self) {
         self.servers.into_iter().flatten().for_each(Server::stop);
@@ -175,6 +185,14 @@ impl Fleet for Services {
 
     fn thaw(&mut self, nth: usize) {
         self.signal(nth, Signal::CONT);
+    }
+
+    /// Whoever is started from now on finds the nodes there; who runs knows them from the cluster.
+    fn move_to(&mut self, addresses: &str) {
+        if let Hot::Cql(target) = &mut self.hot {
+            let keyspace = target.rsplit('/').next().expect("a keyspace");
+            *target = format!("cql://{addresses}/{keyspace}");
+        }
     }
 }
 

@@ -164,7 +164,8 @@ impl TestCluster {
         Engine::CASSANDRA.is_missing(&suite, &format!("{SCRIPT} ended with {ended}"))
     }
 
-    /// The addresses for clients, as in `127.0.0.1:9042,127.0.0.2:9042,127.0.0.3:9042`.
+    /// The addresses for clients, as in `127.0.0.1:9042,127.0.0.2:9042,127.0.0.3:9042`. A node that took the place
+    /// of another one has another address.
     pub fn addresses(&self) -> &str {
         &self.addresses
     }
@@ -252,8 +253,14 @@ impl TestCluster {
     ///
     /// # Errors
     /// There is no such node, it does not run, or a repair fails.
-    pub fn replace(&self, node: usize) -> Result<(), Failed> {
-        self.tell("replace", node).map(drop)
+    pub fn replace(&mut self, node: usize) -> Result<(), Failed> {
+        self.tell("replace", node)?;
+        let address = self.tell("address", node)?;
+        let addresses = self.addresses.split(',').enumerate();
+        let addresses: Vec<&str> =
+            addresses.map(|(nth, was)| if nth + 1 == node { &address } else { was }).collect();
+        self.addresses = addresses.join(",");
+        Ok(())
     }
 
     fn tell(&self, verb: &str, node: usize) -> Result<String, Failed> {
