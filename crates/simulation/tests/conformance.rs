@@ -1,11 +1,11 @@
 //! The conformance suite on the simulated cluster: while all is well, and while messages are late,
 //! lost and repeated and nodes freeze.
 
+#[path = "common/own_process.rs"]
+mod own_process;
 #[path = "common/simulated.rs"]
 mod simulated;
 
-use std::env;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,6 @@ use hot_conformance::{Case, Ground, LeftOut, conforms};
 use hot_cql::CqlOptions;
 use simulated::ClusterFixture;
 use simulated_cluster::cluster::{NetworkWeather, SimulatedCluster};
-use simulation::system::on_seed;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
@@ -107,22 +106,8 @@ async fn open_rough(archive: Arc<MemoryArchive>) -> Option<(Arc<dyn HotStore>, G
     Some((hot, Box::new(NodeFreezer::of(simulated.cluster.clone()))))
 }
 
-/// Set in the process of one case.
-const OF_CASE: &str = "COUPONRY_CASE_OF_ITS_OWN";
-
-/// Runs a case in a process of its own, as `simulate` does with a seed: libraries keep what they share
-/// in the process, such as the last UUID.
 fn run<F: Future<Output = ()>>(test: &str, case: impl FnOnce() -> F + Send) {
-    if env::var_os(OF_CASE).is_some() {
-        on_seed(SEED, case);
-        return;
-    }
-    let itself = env::current_exe().expect("the path of this test");
-    let ran = Command::new(itself).args([test, "--exact", "--nocapture"]).env(OF_CASE, "").output();
-    let ran = ran.expect("it can be started");
-    let said = String::from_utf8_lossy(&ran.stdout);
-    println!("{said}\n{}", String::from_utf8_lossy(&ran.stderr));
-    assert!(ran.status.success() && said.contains(" 1 passed"), "{}", ran.status);
+    own_process::run(SEED, test, case);
 }
 
 conforms!(simulated calm by open_calm on run);

@@ -6,10 +6,14 @@
 mod clocks;
 #[path = "store/copies.rs"]
 mod copies;
+#[path = "store/dispatcher.rs"]
+mod dispatcher;
 #[path = "store/feed.rs"]
 mod feed;
 #[path = "store/marks.rs"]
 mod marks;
+#[path = "common/own_process.rs"]
+mod own_process;
 #[path = "common/simulated.rs"]
 mod simulated;
 #[path = "store/sizes.rs"]

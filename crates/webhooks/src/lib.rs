@@ -50,6 +50,7 @@ pub use crate::endpoint::{
 pub use crate::error::{OpenError, WebhookError};
 pub use crate::event::{Announced, Announcement, DATA_BYTES_MAX, Event, Read, Source, Start};
 pub use crate::options::Options;
+pub use crate::post::PostCarrier;
 pub use crate::resolver::{NameResolver, UnresolvedName};
 pub use crate::signature::{Secret, Secrets};
 pub use crate::store::{BroughtWebhooks, bring_webhooks};
@@ -129,6 +130,13 @@ impl Webhooks {
             endpoints_changed: Notify::new(),
             queued: Notify::new(),
         })
+    }
+
+    /// The same with another way to receivers.
+    #[must_use]
+    pub fn with_carrier(mut self, carrier: PostCarrier) -> Webhooks {
+        self.poster.carrier = carrier;
+        self
     }
 
     /// Whether the clock is trusted; at first it is not. Only then are old deliveries deleted from the log or given

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use futures::future::BoxFuture;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::redirect::Policy;
-use reqwest::{Client, Response, Url};
+use reqwest::{Client, RequestBuilder, Response, Url};
 use tokio::time::Instant;
 
 use crate::attempt_span::AttemptSpan;
@@ -58,10 +59,13 @@ pub(crate) struct PostedMessage<'a> {
     pub(crate) timestamp: i64,
 }
 
-#[derive(Clone, Debug)]
+/// Sends a request, and waits for its answer; the error is why there is none. In a simulation, receivers are functions.
+pub type PostCarrier =
+    Arc<dyn Fn(RequestBuilder) -> BoxFuture<'static, Result<Response, String>> + Send + Sync>;
+
 pub(crate) struct WebhookPoster {
     client: Client,
-    timeout: Duration,
+    pub(crate) carrier: PostCarrier,
 }
 
 impl WebhookPoster {
@@ -80,7 +84,7 @@ impl WebhookPoster {
             .pool_idle_timeout(IDLE_FOR)
             .timeout(options.timeout)
             .build()?;
-        Ok(WebhookPoster { client, timeout: options.timeout })
+        Ok(WebhookPoster { client, carrier: over_http(options.timeout) })
     }
 
     /// Posts a message, once. The guard must have accepted `url`.
@@ -118,15 +122,21 @@ impl WebhookPoster {
         if let Some(span) = &span {
             request = request.header("traceparent", span.traceparent());
         }
-        let (verdict, status, error) = match request.send().await {
+        let (verdict, status, error) = match (self.carrier)(request).await {
             Ok(answer) => heard(answer).await,
-            Err(error) => (FAILED, None, Some(no_answer(error, self.timeout))),
+            Err(why) => (FAILED, None, Some(why)),
         };
         if let Some(span) = span {
             span.end(status, verdict == AttemptVerdict::Delivered);
         }
         (verdict, status, error)
     }
+}
+
+fn over_http(timeout: Duration) -> PostCarrier {
+    Arc::new(move |request| {
+        Box::pin(async move { request.send().await.map_err(|error| no_answer(error, timeout)) })
+    })
 }
 
 async fn heard(answer: Response) -> (AttemptVerdict, Option<u16>, Option<String>) {

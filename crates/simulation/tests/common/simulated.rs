@@ -58,10 +58,21 @@ impl ClusterFixture {
         archive: Arc<dyn Archive>,
         tamper: Option<Arc<dyn StatementTamper>>,
     ) -> Result<Arc<CqlHot>, ConnectError> {
+        let number = self.processes.load(Ordering::Relaxed);
+        let process = SimulatedProcess::new(&format!("process {number}"), 0);
+        self.open_as(process, options, archive, tamper).await
+    }
+
+    /// Opens a process that the test has made.
+    pub(crate) async fn open_as(
+        &self,
+        process: SimulatedProcess,
+        options: CqlOptions,
+        archive: Arc<dyn Archive>,
+        tamper: Option<Arc<dyn StatementTamper>>,
+    ) -> Result<Arc<CqlHot>, ConnectError> {
         let number = self.processes.fetch_add(1, Ordering::Relaxed);
-        let (name, rng) =
-            (format!("process {number}"), self.rng.fork(&format!("session {number}")));
-        let process = SimulatedProcess::new(&name, 0);
+        let rng = self.rng.fork(&format!("session {number}"));
         let session = SimulatedSession::new(self.cluster.clone(), process, rng, self.trace.clone());
         let session = match tamper {
             Some(tamper) => session.with_tamper(tamper),
