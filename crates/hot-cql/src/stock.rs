@@ -46,6 +46,8 @@ struct Lease {
     owned: bool,
     /// Codes that were not seen to be issued, or dead.
     left: AtomicUsize,
+    /// What `done` is in its row once `left` is 0.
+    ends: usize,
     /// None of its codes was found touched so far: they are offered without a read.
     fresh: AtomicBool,
 }
@@ -79,6 +81,7 @@ impl WaitingCode {
             row: StockRow::Returned { part, version, code: code.clone() },
             owned: false,
             left: AtomicUsize::new(1),
+            ends: 1,
             fresh: AtomicBool::new(false),
         };
         WaitingCode { code, day, lease: Arc::new(lease) }

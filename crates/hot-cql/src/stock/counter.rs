@@ -175,6 +175,7 @@ mod tests {
             row: StockRow::Lease { kind: RUN, first: 0, name: String::new() },
             owned,
             left: AtomicUsize::new(1),
+            ends: 1,
             fresh: AtomicBool::new(false),
         };
         WaitingCode { code: "CODE01".parse().expect("a code"), day: None, lease: Arc::new(lease) }

@@ -13,10 +13,11 @@ pub(crate) struct LeaseRow {
     pub(crate) name: Option<String>,
     pub(crate) count: Option<i64>,
     pub(crate) owner: Option<Uuid>,
+    pub(crate) done: Option<i32>,
 }
 
-pub(crate) const LEASES: &str = "SELECT cursor, returned_rows, kind, first, name, count, owner \
-                                 FROM lease WHERE campaign_id = ? AND batch_id = ?";
+pub(crate) const LEASES: &str = "SELECT cursor, returned_rows, kind, first, name, count, owner, \
+                                 done FROM lease WHERE campaign_id = ? AND batch_id = ?";
 
 /// Serials that are not leased yet.
 pub(crate) fn unleased(cursor: Option<i64>, run: &MintedRun) -> u64 {

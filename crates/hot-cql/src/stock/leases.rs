@@ -113,7 +113,7 @@ impl CqlStore {
     ) -> Result<(Arc<Lease>, Vec<WaitingCode>)> {
         let (kind, first) = (row.kind.unwrap_or(RUN), row.first.unwrap_or(0));
         let name = row.name.clone().unwrap_or_default();
-        let codes: Vec<(Code, Option<Day>)> = match (kind, &batch.run) {
+        let mut codes: Vec<(Code, Option<Day>)> = match (kind, &batch.run) {
             (CHUNK, _) => {
                 let chunk: Uuid = parsed("lease.name", &name)?;
                 let cql = "SELECT code FROM stock WHERE chunk = ?";
@@ -136,11 +136,16 @@ impl CqlStore {
                 return Err(HotError::Damaged(format!("{id}: a lease of the kind {kind}")));
             }
         };
+        // Where the last owner stopped. The codes before come last and are not skipped: the number is
+        // a hint, and one of them may be on offer.
+        let done = usize::try_from(row.done.unwrap_or(0)).unwrap_or(0) % codes.len().max(1);
+        codes.rotate_left(done);
         let lease = Arc::new(Lease {
             batch: batch.id.clone(),
             row: StockRow::Lease { kind, first, name },
             owned,
             left: AtomicUsize::new(codes.len()),
+            ends: done + codes.len(),
             fresh: AtomicBool::new(false),
         });
         let waiting = codes.into_iter();

@@ -18,8 +18,8 @@ const LEASES_END: Duration = Duration::from_secs(120);
 const PAGE_ROWS: i32 = 10_000;
 
 /// The texts are those of the store itself, so that the simulated cluster knows them.
-const LEASES: &str = "SELECT cursor, returned_rows, kind, first, name, count, owner FROM lease \
-                      WHERE campaign_id = ? AND batch_id = ?";
+const LEASES: &str = "SELECT cursor, returned_rows, kind, first, name, count, owner, done \
+                      FROM lease WHERE campaign_id = ? AND batch_id = ?";
 
 const PLANS: &str = "SELECT expiry_day, bucket_bits, seal_after, closing, sealed, archive_commit, \
                      emptied, entered FROM partition_plan";

@@ -1,15 +1,23 @@
 //! How large the CQL partitions of a store on the simulated cluster become.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::simulated::ClusterFixture;
 use coupon::campaign::Campaign;
+use coupon::refusal::Refusal;
 use coupon::time::Millis;
+use cql_session::{RowPage, StatementRequest};
+use futures::FutureExt;
+use futures::future::{BoxFuture, ready};
 use hot::HotStore;
 use hot::redemptions::RedemptionQuery;
-use hot_conformance::kit::{Kit, MemoryArchive, NOW, give, redeem};
+use hot_conformance::kit::{ChangeOutcome, Kit, MemoryArchive, NOW, give, of, redeem, said};
 use hot_cql::{CqlHot, CqlOptions};
+use scylla::errors::ExecutionError;
+use simulated_cluster::session::StatementTamper;
 
 const ROWS_MAX: u64 = 100_000;
 
@@ -122,4 +130,97 @@ async fn counts_of_processes_that_ended_become_one() {
         tokio::time::sleep(Duration::from_secs(25 * 3_600)).await;
     }
     assert!(most <= 4, "{most} rows of {STARTS} processes, one a day");
+}
+
+/// Counts the coupons that a process reads.
+#[derive(Default)]
+struct CouponReads(AtomicUsize);
+
+impl StatementTamper for CouponReads {
+    fn before(
+        &self,
+        request: &StatementRequest,
+    ) -> BoxFuture<'static, Option<Result<RowPage, ExecutionError>>> {
+        if request.cql.starts_with("SELECT") && request.cql.contains("FROM coupon WHERE") {
+            self.0.fetch_add(request.rows.len(), Ordering::Relaxed);
+        }
+        ready(None).boxed()
+    }
+}
+
+/// Replaces the hint in the lease of a campaign that has one.
+async fn set_done(hot: &CqlHot, campaign: &Campaign, done: Option<i32>) {
+    let cql = "SELECT campaign_id, batch_id, kind, first, name FROM lease";
+    type Row = (String, String, Option<i32>, Option<i64>, Option<String>);
+    let rows: Vec<Row> = hot.session().scan(cql, ()).await.unwrap();
+    let row = rows.into_iter().find(|(id, ..)| id == campaign.id.as_str()).expect("a lease");
+    let cql = "UPDATE lease SET done = ? WHERE campaign_id = ? AND batch_id = ? AND kind = ? \
+               AND first = ? AND name = ?";
+    hot.session().write(cql, (done, row.0, row.1, row.2, row.3, row.4)).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_issue_after_a_quiet_while_does_not_read_what_was_issued_before() {
+    /// More than a process reads at once.
+    const ISSUED: usize = 100;
+    const LEASED: usize = 200;
+    let cluster = ClusterFixture::calm(1);
+    let archive = Arc::new(MemoryArchive::default());
+    let started = async || {
+        let reads = Arc::new(CouponReads::default());
+        let options = CqlOptions { bucket_bits: 4, clock_bound_ms: 0, ..ClusterFixture::options() };
+        let (archive, tamper) = (Arc::clone(&archive), Some(Arc::clone(&reads) as _));
+        let hot = cluster.process(options, Arc::clone(&archive) as _, tamper).await;
+        let kit = Kit::new(Arc::clone(&hot) as Arc<dyn HotStore>, archive);
+        (hot, kit, reads)
+    };
+    let (one, other) = (started().await, started().await);
+    // Issues one more coupon, and returns how many were read for it.
+    let next = async |process: &(Arc<CqlHot>, Kit, _), campaign: &Campaign, user: &str| {
+        let (_, kit, reads): &(_, _, Arc<CouponReads>) = process;
+        let before = reads.0.load(Ordering::Relaxed);
+        let issued = kit.issue_at(NOW, &campaign.id, &one.1.user(user), None).await;
+        (issued, reads.0.load(Ordering::Relaxed) - before)
+    };
+    let quiet = async || tokio::time::sleep(Duration::from_secs(5)).await;
+    for name in ["minted", "imported"] {
+        let campaign = one.1.draft();
+        one.1.create(&campaign).await;
+        match name {
+            "minted" => drop(one.1.mint(&campaign, LEASED as u64 * 64).await),
+            _ => drop(one.1.imported(&campaign, LEASED).await),
+        }
+        let mut issued = BTreeSet::new();
+        for nth in 0..ISSUED {
+            let (applied, _) = next(&one, &campaign, &format!("{name}-{nth}")).await;
+            issued.insert(of(&applied).code().clone());
+        }
+        let rows = [
+            ("the same process", &one, None, 0..=8),
+            ("another one", &other, None, 0..=8),
+            ("the first one again", &one, None, 0..=8),
+            ("without the hint", &other, Some(None), ISSUED..=2 * LEASED),
+            ("with a hint that is too high", &one, Some(Some(150)), 0..=8),
+        ];
+        for (case, process, hint, want) in rows {
+            quiet().await;
+            if let Some(done) = hint {
+                set_done(&one.0, &campaign, done).await;
+            }
+            let (applied, read) = next(process, &campaign, &format!("{name}-after")).await;
+            assert!(want.contains(&read), "{name}, {case}: {read} coupons were read for one issue");
+            issued.insert(of(&applied).code().clone());
+        }
+        assert_eq!(issued.len(), ISSUED + 5, "{name}: no coupon was issued twice");
+        if name == "imported" {
+            // The hint hides nothing.
+            for nth in issued.len()..LEASED {
+                let (applied, _) = next(&other, &campaign, &format!("{name}-{nth}")).await;
+                issued.insert(of(&applied).code().clone());
+            }
+            assert_eq!(issued.len(), LEASED);
+            let (applied, _) = next(&one, &campaign, "late").await;
+            assert_eq!(said(&applied), ChangeOutcome::Refused(Refusal::SoldOut));
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! Owning a lease: a process writes its name into the row of the lease, renews it, and removes it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use coupon::ids::{BatchId, CampaignId};
@@ -104,10 +105,11 @@ impl CqlStore {
         };
         for lease in owned_leases(waiting.iter()) {
             let StockRow::Lease { kind, first, name } = &lease.row else { continue };
-            let cql = "UPDATE lease SET owner = null WHERE campaign_id = ? AND batch_id = ? \
-                       AND kind = ? AND first = ? AND name = ? IF owner = ?";
-            let values =
-                (id.as_str(), lease.batch.as_str(), *kind, *first, name.as_str(), self.process);
+            let cql = "UPDATE lease SET owner = null, done = ? WHERE campaign_id = ? \
+                       AND batch_id = ? AND kind = ? AND first = ? AND name = ? IF owner = ?";
+            let done = lease.ends.saturating_sub(lease.left.load(Ordering::SeqCst));
+            let (done, batch) = (i32::try_from(done).unwrap_or(0), lease.batch.as_str());
+            let values = (done, id.as_str(), batch, *kind, *first, name.as_str(), self.process);
             if let Err(error) = self.session.change(StatementProfile::Change, cql, values).await {
                 // A walk finds it.
                 tracing::debug!(error = %error, "a lease could not be given back");

@@ -128,6 +128,7 @@ impl CqlStore {
                 name: Some(String::new()),
                 count: Some(signed(count)),
                 owner: None,
+                done: None,
             };
             if !self.own(id, &batch.id, &row).await? {
                 // Another process took it over in between.
@@ -152,9 +153,13 @@ impl CqlStore {
         if !self.own(&campaign.terms.id, &batch.id, row).await? {
             return Ok(false);
         }
-        let (_, waiting) = self.codes_of(campaign, batch, row, true).await?;
-        let any = !waiting.is_empty();
+        let (lease, waiting) = self.codes_of(campaign, batch, row, true).await?;
+        if waiting.is_empty() {
+            // It had ended when its owner gave it back, and only `done` is left of it.
+            self.end_lease(&campaign.terms.id, &lease).await?;
+            return Ok(false);
+        }
         counter.push(waiting);
-        Ok(any)
+        Ok(true)
     }
 }
