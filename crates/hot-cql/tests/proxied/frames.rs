@@ -1,7 +1,53 @@
 //! Frames of the native protocol, version 4, as far as the proxy reads and writes them.
 
+use std::io;
+
 use bytes::{BufMut, Bytes, BytesMut};
-use scylla_proxy::{ResponseFrame, ResponseOpcode};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+/// Version, flags, two bytes of the stream, opcode, four bytes of the length.
+const HEADER_BYTES: usize = 9;
+
+/// An answer of version 4.
+const ANSWER: u8 = 0x84;
+
+/// Opcodes.
+const ERROR: u8 = 0x00;
+pub(crate) const SUPPORTED: u8 = 0x06;
+pub(crate) const RESULT: u8 = 0x08;
+pub(crate) const EXECUTE: u8 = 0x0A;
+
+/// A request or an answer.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    version: u8,
+    /// What comes before the body proper, such as warnings.
+    pub(crate) flags: u8,
+    stream: [u8; 2],
+    pub(crate) opcode: u8,
+    pub(crate) body: Bytes,
+}
+
+impl Frame {
+    pub(crate) async fn read(from: &mut (impl AsyncRead + Unpin)) -> io::Result<Frame> {
+        let mut header = [0; HEADER_BYTES];
+        from.read_exact(&mut header).await?;
+        let [version, flags, high, low, opcode, length @ ..] = header;
+        let mut body = vec![0; u32::from_be_bytes(length) as usize];
+        from.read_exact(&mut body).await?;
+        Ok(Frame { version, flags, stream: [high, low], opcode, body: body.into() })
+    }
+
+    pub(crate) async fn write(&self, to: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
+        let length = u32::try_from(self.body.len()).expect("it was read, or is small");
+        let mut whole = BytesMut::with_capacity(HEADER_BYTES + self.body.len());
+        whole.put_slice(&[self.version, self.flags, self.stream[0], self.stream[1], self.opcode]);
+        whole.put_u32(length);
+        whole.put_slice(&self.body);
+        // In one piece, or the body would be a packet that waits until that of the header is acknowledged.
+        to.write_all(&whole).await
+    }
+}
 
 /// A result that has rows.
 const ROWS: i32 = 2;
@@ -197,9 +243,9 @@ impl EngineError {
         body.freeze()
     }
 
-    /// In place of another answer.
-    pub(crate) fn in_place_of(self, mut frame: ResponseFrame) -> ResponseFrame {
-        (frame.opcode, frame.body) = (ResponseOpcode::Error, self.body());
-        frame
+    /// As the answer to a request, or in place of another answer.
+    pub(crate) fn in_place_of(self, frame: &Frame) -> Frame {
+        let stream = frame.stream;
+        Frame { version: ANSWER, flags: 0, stream, opcode: ERROR, body: self.body() }
     }
 }

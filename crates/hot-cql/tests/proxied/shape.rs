@@ -8,19 +8,18 @@
 //!   never got.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use scylla_proxy::{
-    Action, Condition, Node, Proxy, Reaction, RequestFrame, RequestOpcode, RequestReaction,
-    RequestRule, ResponseFrame, ResponseOpcode, ResponseReaction, ResponseRule, RunningProxy,
-    ShardAwareness,
-};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
-use super::frames::{ColumnShape, EngineError, RATE_LIMIT_CODE, RowsShape, supported};
+use super::frames::{
+    ColumnShape, EXECUTE, EngineError, Frame, RATE_LIMIT_CODE, RESULT, RowsShape, SUPPORTED,
+    supported,
+};
 
 /// Shards of a node.
 pub(crate) const SHARDS: usize = 3;
@@ -31,8 +30,8 @@ const UNCERTAIN_EVERY: usize = 13;
 const READ_TIMEOUT_EVERY: usize = 101;
 const OVERLOADED_EVERY: usize = 53;
 
-/// The share of statements that the node never gets.
-const NEVER_SENT: f64 = 0.01;
+/// One of so many statements never gets to the node.
+const UNSENT_EVERY: usize = 97;
 
 /// A result without rows: of a plain write.
 const VOID: [u8; 4] = [0, 0, 0, 1];
@@ -46,6 +45,7 @@ struct FrameShaper {
     is_faulty: AtomicBool,
     /// Answers by what they answer, to choose among.
     answers: [AtomicUsize; 3],
+    executed: AtomicUsize,
     unsent: AtomicUsize,
     faults: Mutex<BTreeMap<&'static str, usize>>,
     /// Conditional writes that were applied, whose answers got more columns.
@@ -57,7 +57,7 @@ impl FrameShaper {
         *self.faults.lock().unwrap_or_else(PoisonError::into_inner).entry(fault).or_default() += 1;
     }
 
-    fn announced(&self, mut frame: ResponseFrame) -> ResponseFrame {
+    fn announced(&self, mut frame: Frame) -> Frame {
         let shard = self.connections.fetch_add(1, Ordering::Relaxed) % SHARDS;
         let more = [
             ("SCYLLA_SHARD", shard.to_string()),
@@ -71,9 +71,9 @@ impl FrameShaper {
         frame
     }
 
-    fn result(&self, frame: ResponseFrame) -> ResponseFrame {
+    fn result(&self, frame: Frame) -> Frame {
         // Warnings and the like would come first.
-        if frame.params.flags != 0 {
+        if frame.flags != 0 {
             return frame;
         }
         let rows = RowsShape::read(&frame.body).filter(|rows| rows.keyspace == self.keyspace);
@@ -90,7 +90,7 @@ impl FrameShaper {
             && self.answers[nth].fetch_add(1, Ordering::Relaxed) % every == every - 1
         {
             self.count(["uncertain and done", "read timeout", "overloaded and done"][nth]);
-            return error.in_place_of(frame);
+            return error.in_place_of(&frame);
         }
         match rows {
             Some(rows) if is_conditional => self.widened(frame, rows),
@@ -99,7 +99,7 @@ impl FrameShaper {
     }
 
     /// With all columns of the table.
-    fn widened(&self, mut frame: ResponseFrame, rows: RowsShape) -> ResponseFrame {
+    fn widened(&self, mut frame: Frame, rows: RowsShape) -> Frame {
         let RowsShape { keyspace, table, columns: narrow, rows } = rows;
         if narrow.len() == 1 {
             self.widened.fetch_add(1, Ordering::Relaxed);
@@ -123,7 +123,14 @@ impl FrameShaper {
         columns.or_insert_with(|| columns_of(self.node, &self.keyspace, table)).clone()
     }
 
-    fn unsent(&self, frame: &RequestFrame) -> ResponseFrame {
+    /// The answer to a request that the node never gets.
+    fn unsent(&self, frame: &Frame) -> Option<Frame> {
+        let is_chosen = frame.opcode == EXECUTE
+            && self.is_faulty.load(Ordering::Relaxed)
+            && self.executed.fetch_add(1, Ordering::Relaxed) % UNSENT_EVERY == UNSENT_EVERY - 1;
+        if !is_chosen {
+            return None;
+        }
         let kinds = [
             ("overloaded", EngineError::Overloaded),
             ("rate limit", EngineError::RateLimit),
@@ -131,7 +138,52 @@ impl FrameShaper {
         ];
         let (name, error) = kinds[self.unsent.fetch_add(1, Ordering::Relaxed) % kinds.len()];
         self.count(name);
-        error.in_place_of(ResponseFrame::forged_ready(frame.params))
+        Some(error.in_place_of(frame))
+    }
+
+    /// A connection of the driver, with one of its own to the node. Both end together.
+    async fn connect(&self, driver: tokio::net::TcpStream) -> io::Result<()> {
+        let node = tokio::net::TcpStream::connect(self.node).await?;
+        node.set_nodelay(true)?;
+        driver.set_nodelay(true)?;
+        let (from_driver, to_driver) = driver.into_split();
+        let (from_node, to_node) = node.into_split();
+        let to_driver = tokio::sync::Mutex::new(to_driver);
+        tokio::select! {
+            ended = self.requests(from_driver, to_node, &to_driver) => ended,
+            ended = self.answers(from_node, &to_driver) => ended,
+        }
+    }
+
+    async fn requests(
+        &self,
+        mut from: OwnedReadHalf,
+        mut to: OwnedWriteHalf,
+        back: &tokio::sync::Mutex<OwnedWriteHalf>,
+    ) -> io::Result<()> {
+        loop {
+            let frame = Frame::read(&mut from).await?;
+            match self.unsent(&frame) {
+                Some(answer) => answer.write(&mut *back.lock().await).await?,
+                None => frame.write(&mut to).await?,
+            }
+        }
+    }
+
+    async fn answers(
+        &self,
+        mut from: OwnedReadHalf,
+        to: &tokio::sync::Mutex<OwnedWriteHalf>,
+    ) -> io::Result<()> {
+        loop {
+            let frame = Frame::read(&mut from).await?;
+            let frame = match frame.opcode {
+                SUPPORTED => self.announced(frame),
+                RESULT => self.result(frame),
+                _ => frame,
+            };
+            frame.write(&mut *to.lock().await).await?;
+        }
     }
 }
 
@@ -162,17 +214,16 @@ pub(crate) struct ScyllaShape {
     /// For clients, `host:port`.
     pub(crate) address: String,
     shaper: Arc<FrameShaper>,
-    proxy: RunningProxy,
 }
 
 impl ScyllaShape {
-    /// In front of a node, for the tables of a keyspace.
+    /// In front of a node, for the tables of a keyspace. The proxy ends with the runtime.
     pub(crate) async fn of(node: &str, keyspace: &str) -> ScyllaShape {
         let node: SocketAddr = node.parse().expect("an address");
         // The driver looks for the node under the IP address that the node names, and this port.
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-        let address = SocketAddr::new(node.ip(), free.local_addr().expect("it has one").port());
-        drop(free);
+        let free = SocketAddr::new(node.ip(), 0);
+        let listener = tokio::net::TcpListener::bind(free).await.expect("a free port");
+        let address = listener.local_addr().expect("it has one").to_string();
         let shaper = Arc::new(FrameShaper {
             node,
             keyspace: keyspace.to_owned(),
@@ -180,41 +231,26 @@ impl ScyllaShape {
             connections: AtomicUsize::new(0),
             is_faulty: AtomicBool::new(false),
             answers: Default::default(),
+            executed: AtomicUsize::new(0),
             unsent: AtomicUsize::new(0),
             faults: Mutex::default(),
             widened: AtomicUsize::new(0),
         });
-        let (announcer, answerer) = (Arc::clone(&shaper), Arc::clone(&shaper));
-        let changed =
-            |opcode, change: Arc<dyn Fn(ResponseFrame) -> ResponseFrame + Send + Sync>| {
-                let to_addressee = Some(Action { delay: None, msg_processor: Some(change) });
-                let reaction = ResponseReaction { to_addressee, ..ResponseReaction::noop() };
-                ResponseRule(Condition::ResponseOpcode(opcode), reaction)
-            };
-        let rules = vec![
-            changed(ResponseOpcode::Supported, Arc::new(move |it| announcer.announced(it))),
-            changed(ResponseOpcode::Result, Arc::new(move |it| answerer.result(it))),
-        ];
-        let proxied = Node::builder()
-            .real_address(node)
-            .proxy_address(address)
-            .shard_awareness(ShardAwareness::Unaware)
-            .response_rules(rules)
-            .build();
-        let proxy = Proxy::builder().with_node(proxied).build().run().await;
-        let proxy = proxy.unwrap_or_else(|why| panic!("the proxy: {why}"));
-        ScyllaShape { address: address.to_string(), shaper, proxy }
+        let proxy = Arc::clone(&shaper);
+        tokio::spawn(async move {
+            loop {
+                let (driver, _) = listener.accept().await.expect("a connection");
+                let proxy = Arc::clone(&proxy);
+                // It ends with an error: the driver closes its connections.
+                tokio::spawn(async move { proxy.connect(driver).await });
+            }
+        });
+        ScyllaShape { address, shaper }
     }
 
     /// Begins or ends the faults.
-    pub(crate) fn set_faults(&mut self, is_faulty: bool) {
+    pub(crate) fn set_faults(&self, is_faulty: bool) {
         self.shaper.is_faulty.store(is_faulty, Ordering::Relaxed);
-        let shaper = Arc::clone(&self.shaper);
-        let forge = RequestReaction::forge_response(Arc::new(move |it| shaper.unsent(&it)));
-        let when = Condition::RequestOpcode(RequestOpcode::Execute)
-            .and(Condition::RandomWithProbability(NEVER_SENT));
-        let rules = is_faulty.then(|| vec![RequestRule(when, forge)]);
-        self.proxy.running_nodes[0].change_request_rules(rules);
     }
 
     /// How many faults of each kind there were.
