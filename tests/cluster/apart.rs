@@ -151,7 +151,7 @@ fn once(nodes: &mut Nodes) {
     let (operations, faults) = size(8_000, 24);
     let frozen = (Duration::from_secs(1), Duration::from_secs(15));
     let down = (Duration::from_millis(100), Duration::from_secs(5));
-    // Long runs are no longer because of the disks, and a clock is wrong in a quarter of each.
+    // A lost disk takes minutes, so a long run loses four of them too, and a clock is wrong for a quarter of it.
     let (whats, replaced_every, replaced_first) = (PARTINGS, usize::max(12, faults / 4), WRONG);
     let shape =
         Shape { nodes: 3, serves: 2, faults, whats, replaced_every, replaced_first, frozen, down };
