@@ -128,9 +128,11 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_found() {
+        /// The id of an event, its version and its kind.
+        type Told = (&'static str, u64, &'static str);
         let issued = ("1", 1, "issued");
         let redeemed = ("2", 3, "redeemed");
-        let rows: [(&str, &[(&str, u64, &str)], usize, usize); 7] = [
+        let rows: [(&str, &[Told], usize, usize); 7] = [
             ("all", &[issued, redeemed], 0, 0),
             ("one twice", &[issued, redeemed, issued], 0, 0),
             ("one is missing", &[issued], 0, 1),

@@ -6,6 +6,8 @@
 mod clocks;
 #[path = "store/copies.rs"]
 mod copies;
+#[path = "store/costs.rs"]
+mod costs;
 #[path = "store/dispatcher.rs"]
 mod dispatcher;
 #[path = "store/feed.rs"]

@@ -20,7 +20,7 @@ use hot::HotStore;
 use hot::feed::{FeedEvent, FeedRead, FeedStart, Happened};
 use hot_conformance::kit::{Kit, MemoryArchive};
 use serde_json::json;
-use simulated_cluster::cluster::{NODES, NetworkWeather};
+use simulated_cluster::cluster::NetworkWeather;
 use simulated_cluster::rng::Rng;
 use simulated_cluster::session::SimulatedProcess;
 use tokio::sync::oneshot;
@@ -196,7 +196,7 @@ impl PostingScene {
     /// Breaks something, waits, and mends it.
     async fn trouble(&self, rng: &mut Rng, processes: &mut Vec<ServeProcess>) {
         let cluster = &self.fixture.cluster;
-        let node = usize::try_from(rng.below(NODES as u64)).unwrap();
+        let node = usize::try_from(rng.below(cluster.nodes() as u64)).unwrap();
         let seconds = |rng: &mut Rng, most| Duration::from_secs(rng.between(1, most));
         match rng.below(6) {
             0 => cluster.freeze(node, seconds(rng, 15)),
