@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::SimulatedWorld;
-use super::slots::some_machine;
+use super::slots::running_machine;
 use super::stops::{ProcessLife, ProcessStop};
 use simulated_cluster::rng::Rng;
 
@@ -83,8 +83,8 @@ pub(crate) async fn injector(world: Arc<SimulatedWorld>, mut rng: Rng) {
         sleep(Duration::from_millis(rng.between(1, faults.every_ms))).await;
         broken.mend(&world);
         node_faults(&world, &mut rng, &mut broken);
-        machine_faults(&world, &mut of_machines, &mut broken).await;
-        process_faults(&world, &mut rng, &mut of_aims).await;
+        machine_faults(&world, &mut of_machines, &mut broken);
+        process_faults(&world, &mut rng, &mut of_aims);
         if rng.chance(faults.weather) {
             world.trace.fault("weather");
             world.trace.say("injector", "the weather of the network changes");
@@ -159,10 +159,12 @@ fn node_faults(world: &SimulatedWorld, rng: &mut Rng, broken: &mut CurrentFaults
     }
 }
 
-async fn machine_faults(world: &SimulatedWorld, rng: &mut Rng, broken: &mut CurrentFaults) {
+fn machine_faults(world: &SimulatedWorld, rng: &mut Rng, broken: &mut CurrentFaults) {
     let (faults, cluster) = (&world.plan.faults, &world.site.cluster);
-    if rng.chance(faults.machine_clock) && broken.clock.is_none() {
-        let (number, machine) = some_machine(&world.slots, rng).await;
+    if rng.chance(faults.machine_clock)
+        && broken.clock.is_none()
+        && let Some((number, machine)) = running_machine(&world.slots, rng)
+    {
         let (node, life) = (number % cluster.nodes(), Arc::clone(&machine.life));
         let ahead = *rng.pick(&MACHINE_CLOCKS_MS);
         let (low, high) = MACHINE_CLOCK_MS;
@@ -182,9 +184,10 @@ async fn machine_faults(world: &SimulatedWorld, rng: &mut Rng, broken: &mut Curr
     }
 }
 
-async fn process_faults(world: &SimulatedWorld, rng: &mut Rng, of_aims: &mut Rng) {
+/// Waits for no process: as long as none can start, somebody has to mend what hinders them.
+fn process_faults(world: &SimulatedWorld, rng: &mut Rng, of_aims: &mut Rng) {
     let (faults, trace) = (&world.plan.faults, &world.trace);
-    let (_, machine) = some_machine(&world.slots, rng).await;
+    let Some((_, machine)) = running_machine(&world.slots, rng) else { return };
     let life = &machine.life;
     let long = Duration::from_millis(rng.between(1, faults.freeze_ms));
     if rng.chance(faults.process_killed) {

@@ -86,13 +86,19 @@ pub(crate) async fn some_machine(
     rng: &mut Rng,
 ) -> (usize, Arc<SimulatedMachine>) {
     loop {
-        let all: Vec<_> = slots
-            .iter()
-            .filter_map(|slot| slot.machine().map(|machine| (slot.number, machine)))
-            .collect();
-        if !all.is_empty() {
-            return rng.pick(&all).clone();
+        if let Some(found) = running_machine(slots, rng) {
+            return found;
         }
         sleep(LOOK_AGAIN).await;
     }
+}
+
+/// Some process that runs now.
+pub(crate) fn running_machine(
+    slots: &[ProcessSlot],
+    rng: &mut Rng,
+) -> Option<(usize, Arc<SimulatedMachine>)> {
+    let running = |slot: &ProcessSlot| slot.machine().map(|machine| (slot.number, machine));
+    let all: Vec<_> = slots.iter().filter_map(running).collect();
+    (!all.is_empty()).then(|| rng.pick(&all).clone())
 }
