@@ -30,7 +30,7 @@ pub(super) trait Fleet {
     }
     /// Only of services: the nodes have other addresses from now on.
     fn move_to(&mut self, addresses: &str) {
-        unreachable!("no service is told of {addresses}")
+        unreachable!("no service gets {addresses}")
     }
 
     fn begin(&mut self, what: What, nth: usize) {

@@ -387,7 +387,7 @@ async fn lists(scene: &CostScene, meter: &mut CostMeter) {
     meter.of("list a campaign, 20", list(ListScope::Campaign(campaign.id.clone()), 20)).await;
     meter.of("list all, 20", list(ListScope::Everybody, 20)).await;
     let feed = warm.hot.feed().unwrap();
-    // What was written is told some seconds later.
+    // An event appears in the feed some seconds after its change.
     sleep(Duration::from_secs(10)).await;
     let first = match feed.events(FeedStart::Oldest, 100).await {
         Ok(FeedRead::Page(page)) => page.next,

@@ -459,7 +459,7 @@ async fn posting(seed: u64) -> PostingEnd {
 
     scene.fixture.cluster.quiet().await;
     scene.receiver(TROUBLED).is_well();
-    // What was written is told some seconds later.
+    // An event appears in the feed some seconds after its change.
     sleep(Duration::from_secs(30)).await;
     processes.remove(0).kill();
     processes.remove(0).stop().await;
