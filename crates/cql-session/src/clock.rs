@@ -26,8 +26,9 @@ const _: () = assert!(2 * CLOCK_DIFFERENCE_MAX_MS <= CLOCK_BOUND_MS);
 /// nothing: its clock decides when rows end, and which of two plain writes stays.
 pub const NODE_DIFFERENCE_MAX_MS: i64 = CLOCK_BOUND_MS;
 
-/// Rounds of the upkeep, a second each, between two comparisons.
-pub const COMPARED_EVERY_ROUNDS: u32 = 10;
+/// Rounds of the upkeep, a second each, between two comparisons, and between two looks at the copies. Until the next
+/// comparison a node whose clock was set wrong still coordinates. It costs one read of each node.
+pub const COMPARED_EVERY_ROUNDS: u32 = 2;
 
 /// How long a node may take to say what time it is.
 pub(crate) const NODE_CLOCK_TIMEOUT: Duration = Duration::from_secs(1);
@@ -51,8 +52,7 @@ pub struct ClockDifference(Mutex<Option<ClockMeasure>>);
 
 #[derive(Clone)]
 struct ClockMeasure {
-    /// Nodes whose clocks were far from the one in the middle.
-    far: HashSet<Uuid>,
+    nodes: NodeClocks,
     /// In milliseconds; positive when ours is ahead.
     ahead: i64,
     at: Instant,
@@ -60,9 +60,20 @@ struct ClockMeasure {
     said: i64,
 }
 
+/// Host ids.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct NodeClocks {
+    /// Nodes whose clocks were far from the one in the middle.
+    far: HashSet<Uuid>,
+    /// The nodes that have ever said what time it is. One that is not among them is new, or was down since this process
+    /// began: its clock may be wrong.
+    said: HashSet<Uuid>,
+}
+
 impl ClockDifference {
     /// Asks every node, since one of them may be on a machine whose clock is wrong, such as this one. From then on
-    /// no statement goes to a node whose clock is far from the one in the middle. Takes a second at most.
+    /// no statement goes to a node whose clock is far from the one in the middle, nor to one that has never said what
+    /// time it is. Takes a second at most.
     ///
     /// # Errors
     /// [`HotError::Unavailable`] if fewer than half of the nodes answer: the one beside us may be one of a few.
@@ -76,13 +87,20 @@ impl ClockDifference {
         };
         let differences: Vec<(Uuid, i64)> =
             answers.iter().map(|it| (it.node, ahead_of(*it))).collect();
-        let was_far = self.measured().as_ref().map(|last| last.far.clone()).unwrap_or_default();
-        let middle = middle_of_voters(&differences, &was_far);
+        let before = self.measured().as_ref().map(|last| last.nodes.clone()).unwrap_or_default();
+        let middle = middle_of_voters(&differences, &before.far);
         let middle = middle.filter(|_| are_enough(answers.len(), asked.len()));
         let ahead = middle.ok_or_else(too_few)?;
-        let far = far_nodes(&differences, ahead, was_far);
-        session.avoid(far.clone(), differences.iter().map(|(node, _)| *node));
-        *self.measured() = Some(ClockMeasure { far, ahead, at, said });
+        let nodes = before.clone().after(&differences, ahead);
+        if nodes.far != before.far {
+            tracing::warn!(
+                nodes = ?nodes.far,
+                "the clocks of these nodes are far from those of the others: set them right (NTP); \
+                 statements go to other nodes"
+            );
+        }
+        session.allow(nodes.allowed());
+        *self.measured() = Some(ClockMeasure { nodes, ahead, at, said });
         Ok(())
     }
 
@@ -131,20 +149,24 @@ pub(crate) fn ahead_of(reading: ClockReading) -> i64 {
     before.max(there).min(after) - there
 }
 
-/// The nodes whose clocks are far from the one in the middle. One that was far and does not answer stays far: it is down
-/// or frozen, and its clock is as wrong when it comes back, some seconds before the next comparison.
-fn far_nodes(
-    differences: &[(Uuid, i64)],
-    middle: i64,
-    mut was_far: HashSet<Uuid>,
-) -> HashSet<Uuid> {
-    for (node, ahead) in differences {
-        match (ahead - middle).abs() > NODE_DIFFERENCE_MAX_MS {
-            true => was_far.insert(*node),
-            false => was_far.remove(node),
-        };
+impl NodeClocks {
+    /// The same after a comparison. One that was far and does not answer stays far: it is down or frozen, and its clock
+    /// is as wrong when it comes back, some seconds before the next comparison.
+    fn after(mut self, differences: &[(Uuid, i64)], middle: i64) -> NodeClocks {
+        for (node, ahead) in differences {
+            self.said.insert(*node);
+            match (ahead - middle).abs() > NODE_DIFFERENCE_MAX_MS {
+                true => self.far.insert(*node),
+                false => self.far.remove(node),
+            };
+        }
+        self
     }
-    was_far
+
+    /// The nodes that may coordinate.
+    fn allowed(&self) -> HashSet<Uuid> {
+        self.said.difference(&self.far).copied().collect()
+    }
 }
 
 /// Whether the middle of some answers stands for all nodes.
@@ -173,16 +195,16 @@ mod tests {
     use super::*;
 
     fn allowed(ahead: i64) -> bool {
-        let measure = ClockMeasure { far: HashSet::new(), ahead, at: Instant::now(), said: 0 };
+        let nodes = NodeClocks::default();
+        let measure = ClockMeasure { nodes, ahead, at: Instant::now(), said: 0 };
         ClockDifference(Mutex::new(Some(measure))).check(0).is_ok()
     }
 
     #[test]
     fn a_clock_that_is_set_between_two_measures_is_seen_at_once() {
         let difference = ClockDifference::default();
-        let far = HashSet::new();
-        *difference.measured() =
-            Some(ClockMeasure { far, ahead: 100, at: Instant::now(), said: 7 });
+        let (nodes, at) = (NodeClocks::default(), Instant::now());
+        *difference.measured() = Some(ClockMeasure { nodes, ahead: 100, at, said: 7 });
         let rows = [
             ("goes on", 0, true),
             ("set ahead", 3_600_000, false),
@@ -245,18 +267,24 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_is_far_stays_so_until_it_says_otherwise() {
+    fn a_node_is_allowed_once_it_says_the_right_time_until_it_says_a_wrong_one() {
         let [one, two, three] = [1, 2, 3].map(Uuid::from_u128);
         const MOST: i64 = NODE_DIFFERENCE_MAX_MS;
         let rows = [
-            ("it answers as before", vec![(one, 0), (two, MOST + 1)], vec![two]),
-            ("it is down", vec![(one, 0), (three, 0)], vec![two]),
-            ("it is right again", vec![(one, 0), (two, MOST)], vec![]),
-            ("another one is far, too", vec![(one, 0), (three, -MOST - 1)], vec![two, three]),
+            (
+                "the second one is far, the third one down",
+                vec![(one, 0), (two, MOST + 1)],
+                vec![one],
+            ),
+            ("the second one is down", vec![(one, 0), (three, 0)], vec![one, three]),
+            ("the third one is far, too", vec![(one, 0), (three, -MOST - 1)], vec![one]),
+            ("the second one is right", vec![(one, 0), (two, MOST)], vec![one, two]),
+            ("all are", vec![(one, 0), (two, 1), (three, MOST)], vec![one, two, three]),
         ];
+        let mut nodes = NodeClocks::default();
         for (name, differences, want) in rows {
-            let far = far_nodes(&differences, 0, HashSet::from([two]));
-            assert_eq!(far, HashSet::from_iter(want), "{name}");
+            nodes = nodes.after(&differences, 0);
+            assert_eq!(nodes.allowed(), HashSet::from_iter(want), "{name}");
         }
     }
 

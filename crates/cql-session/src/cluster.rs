@@ -32,8 +32,8 @@ pub trait CqlCluster: Send + Sync + 'static {
     /// What the clocks of the nodes say; `None` for one that does not answer within a second.
     async fn clocks(&self) -> Vec<Option<ClockReading>>;
 
-    /// Sends no statement to these nodes any more, by their host ids, and to all others.
-    fn avoid(&self, nodes: HashSet<Uuid>);
+    /// From now on sends statements to these nodes only, by their host ids; before that to all of them.
+    fn allow(&self, nodes: HashSet<Uuid>);
 
     /// The copies of each row, and those that are confirmed.
     fn copies(&self) -> (CopyCounts, CopyCounts);

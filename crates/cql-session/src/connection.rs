@@ -18,7 +18,8 @@ pub struct ConnectionSettings {
     pub login: Option<(String, String)>,
     /// How nodes are authenticated; `None` for connections without encryption.
     pub tls: Option<TlsSettings>,
-    /// Factor of every timeout of a statement: 1. More only in tests on a machine that stalls.
+    /// Factor of every timeout of a statement, and of the time after which a lease that nobody uses is given back: 1.
+    /// More only in tests on a machine that stalls.
     pub patience: u32,
 }
 

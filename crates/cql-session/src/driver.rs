@@ -20,14 +20,14 @@ use crate::about::clocks;
 use crate::connect_error::ConnectError;
 use crate::connection::ConnectionSettings;
 use crate::profiles::profiles;
-use crate::routing::AvoidedNodes;
+use crate::routing::AllowedNodes;
 use crate::{ClockReading, PAGE_ROWS, Result, StatementProfile};
 
 pub(crate) struct ScyllaDriver {
     pub(crate) session: Session,
     /// The data centre whose nodes are asked.
     datacenter: Option<String>,
-    pub(crate) avoided: Arc<AvoidedNodes>,
+    pub(crate) allowed: Arc<AllowedNodes>,
     profiles: HashMap<StatementProfile, ExecutionProfileHandle>,
     prepared: RwLock<HashMap<(StatementProfile, &'static str), PreparedStatement>>,
 }
@@ -36,8 +36,8 @@ impl ScyllaDriver {
     pub(crate) async fn connect(
         connection: &ConnectionSettings,
     ) -> std::result::Result<ScyllaDriver, ConnectError> {
-        let avoided = Arc::new(AvoidedNodes::default());
-        let profiles = profiles(connection, &avoided);
+        let allowed = Arc::new(AllowedNodes::default());
+        let profiles = profiles(connection, &allowed);
         let mut builder = connection
             .builder()?
             .use_keyspace(&connection.keyspace, true)
@@ -53,7 +53,7 @@ impl ScyllaDriver {
         }
         let session = builder.build().await.map_err(ConnectError::of)?;
         let (datacenter, prepared) = (connection.datacenter.clone(), RwLock::default());
-        let driver = ScyllaDriver { session, datacenter, avoided, profiles, prepared };
+        let driver = ScyllaDriver { session, datacenter, allowed, profiles, prepared };
         driver.one_datacenter(connection)?;
         Ok(driver)
     }

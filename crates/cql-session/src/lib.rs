@@ -85,9 +85,6 @@ pub use tls::TlsSettings;
 
 pub type Result<T> = std::result::Result<T, HotError>;
 
-// With 1.2 s each, they last a little longer than a conditional update (3 s).
-const WRITE_TRIES: u32 = 3;
-
 const PAGE_ROWS: i32 = 2_000;
 
 pub struct CqlSession {
@@ -200,11 +197,11 @@ impl CqlSession {
         }
     }
 
-    /// Sends no statement to nodes whose clocks are far, nor to one that has never said what time it is.
-    pub(crate) fn avoid(&self, nodes: HashSet<Uuid>, said: impl Iterator<Item = Uuid>) {
+    /// From now on statements go to these nodes only.
+    pub(crate) fn allow(&self, nodes: HashSet<Uuid>) {
         match &self.cluster {
-            ClusterBackend::Driver(driver) => driver.avoided.set(nodes, said),
-            ClusterBackend::Other(other) => other.cluster.avoid(nodes),
+            ClusterBackend::Driver(driver) => driver.allowed.set(nodes),
+            ClusterBackend::Other(other) => other.cluster.allow(nodes),
         }
     }
 
@@ -301,18 +298,17 @@ impl CqlSession {
         Ok(row.is_some())
     }
 
-    /// One page of a scan and where the next begins; `None` after the last.
+    /// One page of a scan and where the next begins; `None` after the last. With [`StatementProfile::Bulk`].
     pub async fn page<R: OwnedRow>(
         &self,
         cql: &'static str,
         values: impl SerializeRow,
         from: PagingState,
     ) -> Result<(Vec<R>, Option<PagingState>)> {
-        let sent = self.send(StatementProfile::Bulk, cql, values, Some(from));
-        sent.await?.map_err(unread)
+        self.send(StatementProfile::Bulk, cql, values, Some(from)).await?.map_err(unread)
     }
 
-    /// Holds all rows in memory.
+    /// All rows, each page with [`StatementProfile::Read`]. Holds them in memory.
     pub async fn scan<R: OwnedRow>(
         &self,
         cql: &'static str,
@@ -320,25 +316,18 @@ impl CqlSession {
     ) -> Result<Vec<R>> {
         let (mut all, mut from) = (Vec::new(), Some(PagingState::start()));
         while let Some(state) = from {
-            let (rows, next) = self.page(cql, values.clone(), state).await?;
+            let sent = self.send(StatementProfile::Read, cql, values.clone(), Some(state));
+            let (rows, next) = sent.await?.map_err(unread)?;
             all.extend(rows);
             from = next;
         }
         Ok(all)
     }
 
-    /// A plain write, which may be repeated: after an error it may or may not be applied. One that
-    /// is not answered in time is sent again, to another node.
-    pub async fn write(&self, cql: &'static str, values: impl SerializeRow + Clone) -> Result<()> {
-        for tries in 1.. {
-            let sent = self.send::<Row>(StatementProfile::Write, cql, values.clone(), None);
-            match sent.await? {
-                Ok(_) => return Ok(()),
-                Err(ExecutionError::RequestTimeout(_)) if tries < WRITE_TRIES => {}
-                Err(error) => return Err(unread(error)),
-            }
-        }
-        unreachable!("the last try returns")
+    /// A plain write, which may be repeated: after an error it may or may not be applied.
+    pub async fn write(&self, cql: &'static str, values: impl SerializeRow) -> Result<()> {
+        let sent = self.send::<Row>(StatementProfile::Write, cql, values, None);
+        sent.await?.map(drop).map_err(unread)
     }
 
     /// Plain writes to one CQL partition in one unlogged batch, which the engine applies as one

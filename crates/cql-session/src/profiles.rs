@@ -13,24 +13,24 @@ use scylla::policies::speculative_execution::{
 use scylla::statement::{Consistency, SerialConsistency};
 
 use crate::connection::ConnectionSettings;
-use crate::routing::{AvoidedNodes, NodeChoice, ToReplica};
+use crate::routing::{AllowedNodes, NodeChoice, ToReplica};
 
 /// Longer than the engines' limit of 2 s for a write, so that the engine gives up first: the driver
 /// closes a connection on which many requests were given up by us.
 const ENGINE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// For scans and imports, which no user waits for.
+/// For long scans and imports, which no user waits for.
 const BULK_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// After this time a plain write is sent again, as often as it takes to last as long as a
-/// conditional update: a frozen node does not answer until the driver notices it.
-const WRITE_TIMEOUT: Duration = Duration::from_millis(1_200);
-
-/// After this time without an answer a read is sent to a second node, too.
+/// After this time without an answer a read is sent to a second node, too: a frozen node does not answer until the
+/// driver notices it.
 const SPECULATE_AFTER: Duration = Duration::from_millis(100);
 
-/// The same for a read through Paxos, which costs as much as a write.
-const SPECULATE_SERIAL_AFTER: Duration = Duration::from_millis(500);
+/// The same for a plain write, and for a read through Paxos, which costs as much.
+const SPECULATE_WRITE_AFTER: Duration = Duration::from_millis(500);
+
+/// The same for a page of a scan and for a plain write of many rows.
+const SPECULATE_BULK_AFTER: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StatementProfile {
@@ -39,14 +39,14 @@ pub enum StatementProfile {
     /// A read through Paxos: it finishes, or ends for good, conditional updates that were begun in
     /// its CQL partition.
     Serial,
-    /// A plain write, which may be repeated.
+    /// A plain write, which may be repeated, and is sent to a second node as well when the first is slow.
     Write,
     /// A conditional update: sent once, to the first replica.
     Change,
     /// The same update once more, after the outcome of the first is unknown: to another node, since
     /// the first replica may be frozen.
     Again,
-    /// A page of a scan, or a plain write of many rows.
+    /// The same for a page of a long scan, and for a plain write of many rows.
     Bulk,
 }
 
@@ -77,7 +77,6 @@ impl StatementProfile {
     pub fn timeout(self) -> Duration {
         match self {
             StatementProfile::Bulk => BULK_TIMEOUT,
-            StatementProfile::Write => WRITE_TIMEOUT,
             _ => ENGINE_TIMEOUT,
         }
     }
@@ -85,20 +84,21 @@ impl StatementProfile {
     pub fn speculates_after(self) -> Option<Duration> {
         match self {
             StatementProfile::Read => Some(SPECULATE_AFTER),
-            StatementProfile::Serial => Some(SPECULATE_SERIAL_AFTER),
-            _ => None,
+            StatementProfile::Serial | StatementProfile::Write => Some(SPECULATE_WRITE_AFTER),
+            StatementProfile::Bulk => Some(SPECULATE_BULK_AFTER),
+            StatementProfile::Change | StatementProfile::Again => None,
         }
     }
 }
 
 pub(crate) fn profiles(
     connection: &ConnectionSettings,
-    avoided: &Arc<AvoidedNodes>,
+    allowed: &Arc<AllowedNodes>,
 ) -> HashMap<StatementProfile, ExecutionProfileHandle> {
     let datacenter = connection.datacenter.as_deref();
     let [spread, first, next] = [NodeChoice::Any, NodeChoice::First, NodeChoice::Next].map(
         |which| -> Arc<dyn LoadBalancingPolicy> {
-            Arc::new(ToReplica::new(which, datacenter, Arc::clone(avoided)))
+            Arc::new(ToReplica::new(which, datacenter, Arc::clone(allowed)))
         },
     );
     let built = |profile: StatementProfile| {

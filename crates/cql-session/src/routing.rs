@@ -17,50 +17,28 @@ use scylla::policies::load_balancing::{
 use scylla::routing::Shard;
 use uuid::Uuid;
 
-/// The nodes that no statement goes to.
+/// The host ids of the nodes that statements go to; `None` before clocks were compared: then to every node.
 #[derive(Debug, Default)]
-pub(crate) struct AvoidedNodes(RwLock<NodeClocks>);
+pub(crate) struct AllowedNodes(RwLock<Option<HashSet<Uuid>>>);
 
-/// Host ids.
-#[derive(Debug, Default)]
-struct NodeClocks {
-    far: HashSet<Uuid>,
-    /// The nodes that have ever said what time it is. One that is not among them is new, or was down since this process
-    /// began; its clock may be wrong. Before the first comparison nobody is, and a statement may go to every node.
-    said: HashSet<Uuid>,
-}
-
-impl AvoidedNodes {
-    pub(crate) fn set(&self, far: HashSet<Uuid>, said: impl Iterator<Item = Uuid>) {
-        let mut clocks = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        clocks.said.extend(said);
-        if clocks.far != far {
-            tracing::warn!(
-                nodes = ?far,
-                "the clocks of these nodes are far from those of the others: set them right (NTP); \
-                 statements go to other nodes"
-            );
-            clocks.far = far;
-        }
+impl AllowedNodes {
+    pub(crate) fn set(&self, nodes: HashSet<Uuid>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(nodes);
     }
 
     fn has(&self, node: NodeRef<'_>) -> bool {
-        self.avoids(&node.host_id)
-    }
-
-    fn avoids(&self, node: &Uuid) -> bool {
-        let clocks = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        clocks.far.contains(node) || !clocks.said.is_empty() && !clocks.said.contains(node)
+        let nodes = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        nodes.as_ref().is_none_or(|nodes| nodes.contains(&node.host_id))
     }
 }
 
-/// The driver's own policy, replicas of the CQL partition first, in the data centre, without the nodes to avoid; or
+/// The driver's own policy, replicas of the CQL partition first, in the data centre, of the nodes that are allowed; or
 /// one replica, in the order of conditional updates.
 #[derive(Debug)]
 pub(crate) struct ToReplica {
     policy: Arc<dyn LoadBalancingPolicy>,
     which: NodeChoice,
-    avoided: Arc<AvoidedNodes>,
+    allowed: Arc<AllowedNodes>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,14 +55,14 @@ impl ToReplica {
     pub(crate) fn new(
         which: NodeChoice,
         datacenter: Option<&str>,
-        avoided: Arc<AvoidedNodes>,
+        allowed: Arc<AllowedNodes>,
     ) -> ToReplica {
         let policy = DefaultPolicy::builder().token_aware(true);
         let policy = match datacenter {
             Some(name) => policy.prefer_datacenter(name.to_owned()).build(),
             None => policy.build(),
         };
-        ToReplica { policy, which, avoided }
+        ToReplica { policy, which, allowed }
     }
 
     fn routed<'a>(&self, request: &RoutingInfo<'a>) -> RoutingInfo<'a> {
@@ -112,9 +90,9 @@ impl LoadBalancingPolicy for ToReplica {
     ) -> Option<(NodeRef<'a>, Option<Shard>)> {
         let routed = self.routed(request);
         let picked = again(self.policy.pick(&routed, cluster)?, cluster)?;
-        let first = match self.avoided.has(picked.0) {
-            true => self.fallback(request, cluster).next()?,
-            false => picked,
+        let first = match self.allowed.has(picked.0) {
+            true => picked,
+            false => self.fallback(request, cluster).next()?,
         };
         match self.which {
             NodeChoice::Any | NodeChoice::First => Some(first),
@@ -133,7 +111,7 @@ impl LoadBalancingPolicy for ToReplica {
         let request = self.routed(request);
         let plan = self.policy.fallback(&request, cluster);
         let targets = plan.filter_map(|target| again(target, cluster));
-        let targets: Vec<_> = targets.filter(|(node, _)| !self.avoided.has(node)).collect();
+        let targets: Vec<_> = targets.filter(|(node, _)| self.allowed.has(node)).collect();
         Box::new(targets.into_iter())
     }
 
@@ -153,24 +131,5 @@ impl LoadBalancingPolicy for ToReplica {
 
     fn name(&self) -> String {
         format!("ToReplica::{:?}", self.which)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_node_is_used_once_it_has_said_the_time() {
-        let [one, two, three] = [1, 2, 3].map(Uuid::from_u128);
-        let nodes = AvoidedNodes::default();
-        let avoided = || [one, two, three].map(|node| nodes.avoids(&node));
-        assert_eq!(avoided(), [false, false, false], "nothing is known");
-        nodes.set(HashSet::new(), [one, two].into_iter());
-        assert_eq!(avoided(), [false, false, true], "the third one is down");
-        nodes.set(HashSet::from([three]), [one, three].into_iter());
-        assert_eq!(avoided(), [false, false, true], "the third one is far, the second one down");
-        nodes.set(HashSet::new(), [one, two, three].into_iter());
-        assert_eq!(avoided(), [false, false, false], "it is right again");
     }
 }

@@ -276,7 +276,7 @@ mod tests {
                 "lease",
                 CqlEngine::Cassandra,
                 true,
-                "WITH gc_grace_seconds = 86400 AND compaction = {}",
+                "WITH gc_grace_seconds = 10800 AND compaction = {}",
             ),
             (
                 "coupon",
@@ -300,7 +300,7 @@ mod tests {
                 "lease",
                 CqlEngine::Scylla,
                 true,
-                "WITH gc_grace_seconds = 86400 AND compaction = {} AND tombstone_gc = {'mode': 'timeout'}",
+                "WITH gc_grace_seconds = 10800 AND compaction = {} AND tombstone_gc = {'mode': 'timeout'}",
             ),
         ];
         for (name, engine, is_repaired, want) in rows {

@@ -12,6 +12,7 @@ use router::{Address, Found};
 
 use crate::claims::{ClaimNeed, ClaimSlot};
 use crate::coupons::{CqlCoupon, CqlPlace, Written, begun};
+use crate::partitions::PlanRow;
 use crate::untouched::{SCANNED_MIN, in_a_row};
 use crate::{CqlHot, CqlStore};
 use cql_session::{Resolutions, Result, WriteAttempts};
@@ -98,7 +99,7 @@ impl CqlStore {
             ChangeStep::Accepted(accepted) => accepted,
         };
         let is_closing = match accepted.later_day() {
-            Some(day) => self.is_closing(day).await?,
+            Some(day) => self.plan_is(day, PlanRow::is_closing).await?,
             None => false,
         };
         let claim = match accepted.claimant() {

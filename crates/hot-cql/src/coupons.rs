@@ -18,6 +18,7 @@ use scylla::value::CqlDate;
 use crate::CqlStore;
 use crate::campaigns::CampaignHere;
 use crate::coupon_row::{CouponRow, coupon_rows, disagreement};
+use crate::partitions::PlanRow;
 use crate::values::date;
 pub(crate) use cql_session::coupon_columns::{
     ChangedColumns, CouponKeyColumns, GenesisColumns, PLAIN_ROW, PlainRow,
@@ -63,7 +64,9 @@ impl CqlStore {
         let values = (date(day), bucket, code.as_str());
         match self.session.row_with::<CouponRow>(profile, cql, values).await? {
             // It was deleted, and a node that was not repaired in time has brought it back.
-            Some(row) if row.is_sealed() && self.is_emptied(day).await? => Ok(None),
+            Some(row) if row.is_sealed() && self.plan_is(day, PlanRow::is_emptied).await? => {
+                Ok(None)
+            }
             row => Ok(row),
         }
     }

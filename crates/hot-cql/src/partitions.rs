@@ -115,14 +115,9 @@ impl CqlStore {
         Ok(plans)
     }
 
-    pub(super) async fn is_closing(&self, of: Day) -> Result<bool> {
-        let plan = self.plan(StatementProfile::Read, of).await?;
-        Ok(plan.is_some_and(|plan| plan.is_closing()))
-    }
-
-    pub(super) async fn is_emptied(&self, of: Day) -> Result<bool> {
-        let plan = self.plan(StatementProfile::Read, of).await?;
-        Ok(plan.is_some_and(|plan| plan.is_emptied()))
+    /// `false` also without a plan.
+    pub(super) async fn plan_is(&self, of: Day, is: fn(&PlanRow) -> bool) -> Result<bool> {
+        Ok(self.plan(StatementProfile::Read, of).await?.as_ref().is_some_and(is))
     }
 
     /// How many bits name a bucket of the partition; it never changes, so it is remembered.

@@ -21,6 +21,7 @@ use tokio::time::Instant;
 
 use super::CqlStore;
 use super::coupons::{BUCKETS_OF_A_READ, CouponTrace};
+use super::partitions::PlanRow;
 use super::values::{date, parsed};
 use cql_session::{Result, StatementProfile};
 
@@ -140,7 +141,7 @@ impl CqlStore {
             touched.extend(some.into_iter().flatten());
         }
         // Read after the rows: a partition that is not closing by now had lost none of them.
-        Ok((!self.is_closing(day).await?).then_some(touched))
+        Ok((!self.plan_is(day, PlanRow::is_closing).await?).then_some(touched))
     }
 
     async fn touched_in(
@@ -179,7 +180,7 @@ impl CqlStore {
         });
         let touched: Vec<bool> = bounded_join(CODES_AT_ONCE, rows).await?;
         // Read after the rows, as above.
-        if !self.is_closing(run.day).await? {
+        if !self.plan_is(run.day, PlanRow::is_closing).await? {
             return Ok(touched.into_iter().map(|touched| !touched).collect());
         }
         let traces = codes.iter().map(|code| self.trace(run.day.into(), code));

@@ -31,9 +31,8 @@ use hot_cql::{CqlHot, CqlOptions};
 use shape::{SHARDS, ScyllaShape};
 use tokio::time::{Instant, sleep};
 
-/// The modules of conformance that run in this shape. A case of `issue` fails if its lease is given back meanwhile, after
-/// a second without an issue. The sale issues.
-const MODULES: [&str; 3] = ["changes", "tables", "imports"];
+/// The modules of conformance that run in this shape: those with conditional writes of each kind.
+const MODULES: [&str; 5] = ["changes", "imports", "issue", "shared", "tables"];
 
 /// Coupons of the sale, and callers who want one each.
 const STOCK: u64 = 60;

@@ -48,7 +48,7 @@ pub struct SimulatedSession {
     rng: Mutex<Rng>,
     trace: Trace,
     tamper: Option<Arc<dyn StatementTamper>>,
-    avoided: Mutex<HashSet<Uuid>>,
+    allowed: Mutex<Option<HashSet<Uuid>>>,
 }
 
 /// A statement with its values, ready to be sent as often as it takes.
@@ -69,8 +69,8 @@ impl SimulatedSession {
         trace: Trace,
     ) -> SimulatedSession {
         process.begin(cluster.began());
-        let (rng, avoided) = (Mutex::new(rng), Mutex::default());
-        SimulatedSession { cluster, process, rng, trace, tamper: None, avoided }
+        let (rng, allowed) = (Mutex::new(rng), Mutex::default());
+        SimulatedSession { cluster, process, rng, trace, tamper: None, allowed }
     }
 
     /// The same with a hook around each statement.
@@ -252,8 +252,8 @@ impl CqlCluster for SimulatedSession {
         clocks
     }
 
-    fn avoid(&self, nodes: HashSet<Uuid>) {
-        *self.avoided.lock().expect("nothing panics with them in its hand") = nodes;
+    fn allow(&self, nodes: HashSet<Uuid>) {
+        *self.allowed.lock().expect("nothing panics with them in its hand") = Some(nodes);
     }
 
     fn copies(&self) -> (CopyCounts, CopyCounts) {

@@ -12,6 +12,8 @@ mod beside;
 mod simulated;
 #[path = "copying/stops.rs"]
 mod stops;
+#[path = "common/store_events.rs"]
+mod store_events;
 #[path = "copying/world.rs"]
 mod world;
 

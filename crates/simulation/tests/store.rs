@@ -16,9 +16,13 @@ mod feed;
 mod marks;
 #[path = "common/own_process.rs"]
 mod own_process;
+#[path = "store/queues.rs"]
+mod queues;
 #[path = "common/simulated.rs"]
 mod simulated;
 #[path = "store/sizes.rs"]
 mod sizes;
+#[path = "common/store_events.rs"]
+mod store_events;
 #[path = "store/tombstones.rs"]
 mod tombstones;

@@ -9,6 +9,7 @@ use super::LinePlan;
 use super::advance::{decide, run_of_line};
 use crate::CqlStore;
 use crate::campaigns::CampaignHere;
+use crate::partitions::PlanRow;
 use cql_session::Result;
 
 impl CqlStore {
@@ -34,7 +35,7 @@ impl CqlStore {
             }
             None | Some(LinePlan::Row(_)) => {
                 let day = Day::expiry_day_of(line.expires_at);
-                Ok(match self.is_closing(day).await? {
+                Ok(match self.plan_is(day, PlanRow::is_closing).await? {
                     true => ImportOutcome::Refused(Refusal::ExpiryDayClosed),
                     false => ImportOutcome::Imported,
                 })

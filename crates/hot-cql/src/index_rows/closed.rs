@@ -52,9 +52,9 @@ impl CqlStore {
         for (day, coupons) in self.closed.take() {
             if let Err(error) = self.queue_closed(day, &coupons).await {
                 tracing::debug!(error = %error, "closed coupons could not be queued");
-                for (at, code) in coupons {
-                    self.closed.put(day, at, code);
-                }
+                // By the next try the queue may have been read beyond the instant since which they are closed.
+                let now = Millis(self.session.now_ms());
+                coupons.into_iter().for_each(|(at, code)| self.closed.put(day, at.max(now), code));
             }
         }
     }

@@ -188,6 +188,12 @@ impl ShownPartition<'_> {
                     let bytes = written.map(i64::to_be_bytes);
                     put_cell(&mut out, bytes.as_ref().map(|bytes| bytes.as_slice()));
                 }
+                SelectItem::Remaining(column) => {
+                    let seconds =
+                        stored(column).and_then(|row| row.remaining_s(column, self.now_s));
+                    let bytes = seconds.map(i32::to_be_bytes);
+                    put_cell(&mut out, bytes.as_ref().map(|bytes| bytes.as_slice()));
+                }
                 SelectItem::Column(column) => {
                     let of = &table.columns[column];
                     match of.kind {

@@ -11,7 +11,7 @@ use cql_session::CqlEngine;
 use super::lexer::{CqlToken, TokenStream};
 use super::relations::WhereClause;
 use super::schema::ColumnKind;
-use super::statement::{CqlStatement, ReadPlan, SelectItem, StatementPlan};
+use super::statement::{CqlStatement, ReadPlan, StatementPlan};
 
 /// One reason for an engine to refuse a statement at prepare.
 pub(crate) struct DialectRule {
@@ -147,9 +147,7 @@ pub(crate) fn read_plan(statement: &CqlStatement) -> Option<&ReadPlan> {
 }
 
 fn columns_of(plan: &ReadPlan) -> impl Iterator<Item = usize> {
-    plan.items.iter().map(|item| match item {
-        SelectItem::Column(column) | SelectItem::Written(column) => *column,
-    })
+    plan.items.iter().map(|item| item.column())
 }
 
 fn selected_kinds(plan: &ReadPlan) -> impl Iterator<Item = ColumnKind> {

@@ -20,6 +20,7 @@ use super::write::{AssignedValue, ColumnAssignment, UpdateCondition, WriteEffect
 pub(crate) enum SelectedColumn {
     Column(String),
     Written(String),
+    Remaining(String),
 }
 
 impl KeyspaceSchema {
@@ -107,6 +108,7 @@ fn selected(tokens: &mut TokenStream) -> Result<(SelectedColumn, Option<String>)
     let selected = if tokens.sign("(") {
         let selected = match name.as_str() {
             "writetime" => SelectedColumn::Written(tokens.name()?),
+            "ttl" => SelectedColumn::Remaining(tokens.name()?),
             _ => return Err(format!("no function {name}")),
         };
         tokens.expect_sign(")")?;
@@ -145,7 +147,7 @@ impl StatementParser {
         selected: &[(SelectedColumn, Option<String>)],
     ) -> Result<(Vec<SelectItem>, Vec<ColumnSpec<'static>>), String> {
         let (mut items, mut columns) = (Vec::new(), Vec::new());
-        let bigint = || CqlType::Scalar(ScalarType::BigInt).column_type();
+        let scalar = |of| CqlType::Scalar(of).column_type();
         for (selected, alias) in selected {
             let (item, name, typ) = match selected {
                 SelectedColumn::Column(name) => {
@@ -154,21 +156,30 @@ impl StatementParser {
                     (SelectItem::Column(column), name.clone(), typ)
                 }
                 SelectedColumn::Written(name) => {
-                    let column = self.table.column(name)?;
-                    let of = &self.table.columns[column];
-                    let is_cell = matches!(of.kind, ColumnKind::Static | ColumnKind::Regular);
-                    // Of a collection ScyllaDB has none (`writetime_or_ttl` in its selectable.cc),
-                    // and Cassandra a list of them since 5.0: the store must do without.
-                    if !is_cell || of.typ.has_elements() {
-                        return Err(format!("{name} has no write time"));
-                    }
-                    (SelectItem::Written(column), format!("writetime({name})"), bigint())
+                    let item = SelectItem::Written(self.cell(name)?);
+                    (item, format!("writetime({name})"), scalar(ScalarType::BigInt))
+                }
+                SelectedColumn::Remaining(name) => {
+                    let item = SelectItem::Remaining(self.cell(name)?);
+                    (item, format!("ttl({name})"), scalar(ScalarType::Int))
                 }
             };
             items.push(item);
             columns.push(self.table.spec(alias.as_ref().unwrap_or(&name), typ));
         }
         Ok((items, columns))
+    }
+
+    /// A column with one write time and one end. Of a collection ScyllaDB has none (`writetime_or_ttl` in its
+    /// selectable.cc), and Cassandra a list of them since 5.0: the store must do without.
+    fn cell(&self, name: &str) -> Result<usize, String> {
+        let column = self.table.column(name)?;
+        let of = &self.table.columns[column];
+        let is_cell = matches!(of.kind, ColumnKind::Static | ColumnKind::Regular);
+        match is_cell && !of.typ.has_elements() {
+            true => Ok(column),
+            false => Err(format!("{name} has no write time and no end")),
+        }
     }
 
     /// What follows ORDER BY: whether rows are read from the end.

@@ -117,6 +117,16 @@ impl ReplicaRow {
         self.cell(column).filter(|cell| cell.value(now_s).is_some()).map(|cell| cell.written)
     }
 
+    /// How many seconds a column without elements stays, if it has a value that expires.
+    pub(crate) fn remaining_s(&self, column: usize, now_s: i64) -> Option<i32> {
+        match self.cell(column)?.content {
+            CellContent::Expiring(until_s, _) if until_s > now_s => {
+                Some(i32::try_from(until_s - now_s).unwrap_or(i32::MAX))
+            }
+            _ => None,
+        }
+    }
+
     fn cell(&self, column: usize) -> Option<&ReplicaCell> {
         self.cells.get(&(column, Vec::new()))
     }

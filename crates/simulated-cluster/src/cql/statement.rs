@@ -65,6 +65,18 @@ pub(crate) enum SelectItem {
     Column(usize),
     /// The write time of a column.
     Written(usize),
+    /// The seconds until a column expires.
+    Remaining(usize),
+}
+
+impl SelectItem {
+    pub(crate) fn column(self) -> usize {
+        match self {
+            SelectItem::Column(column)
+            | SelectItem::Written(column)
+            | SelectItem::Remaining(column) => column,
+        }
+    }
 }
 
 impl CqlStatement {
@@ -176,10 +188,6 @@ impl ReadPlan {
     }
 
     fn selects_statics(&self) -> bool {
-        self.items.iter().any(|item| match item {
-            SelectItem::Column(column) | SelectItem::Written(column) => {
-                self.table.is_static(*column)
-            }
-        })
+        self.items.iter().any(|item| self.table.is_static(item.column()))
     }
 }

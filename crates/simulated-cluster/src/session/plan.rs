@@ -21,9 +21,11 @@ impl SimulatedSession {
             Ok(Some(key)) => key.token(),
             _ => 0,
         };
-        let avoided = self.avoided.lock().expect("nothing panics with them in its hand").clone();
-        let may_be_asked =
-            |node: &usize| self.cluster.is_connected(*node) && !avoided.contains(&node_id(*node));
+        let allowed = self.allowed.lock().expect("nothing panics with them in its hand").clone();
+        let may_be_asked = |node: &usize| {
+            let is_allowed = allowed.as_ref().is_none_or(|nodes| nodes.contains(&node_id(*node)));
+            is_allowed && self.cluster.is_connected(*node)
+        };
         let replicas = self.cluster.replicas(first);
         let mut others: Vec<usize> = (0..self.cluster.nodes())
             .filter(|it| !replicas.contains(it) && may_be_asked(it))

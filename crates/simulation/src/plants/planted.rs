@@ -93,10 +93,10 @@ impl CqlCluster for PlantedCluster {
         }
     }
 
-    fn avoid(&self, nodes: HashSet<Uuid>) {
+    fn allow(&self, nodes: HashSet<Uuid>) {
         match self.0.clock {
             Some(ClockBug::AvoidsNobody) => {}
-            _ => self.0.cluster.avoid(nodes),
+            _ => self.0.cluster.allow(nodes),
         }
     }
 

@@ -6,19 +6,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use coupon::campaign::Campaign;
 use coupon::time::Day;
-use hot::feed::{FeedEvent, FeedRead, FeedStart};
 use hot::{COPIED_FACTS, Fact, Facts, HotStore};
 use hot_conformance::kit::{self, Kit, MemoryArchive, NOW, redeem};
 use records::{bring_counts, bring_orders};
 use webhooks::{
-    BroughtWebhooks, DeliveryFilter, Event, NewEndpoint, Options, Read, Source, Start, Webhooks,
+    BroughtWebhooks, DeliveryFilter, NewEndpoint, Options, Read, Source, Start, Webhooks,
     bring_webhooks,
 };
 
 use super::stops::SmallPages;
+use super::store_events::StoreEvents;
 use super::{copied, simulated_cluster, sqlite};
 
 const ORDERS_KEEP: Duration = Duration::from_secs(400 * 86_400);
@@ -60,44 +59,6 @@ async fn orders_of_both_tiers() {
             assert_eq!(found(order).await, std::slice::from_ref(code), "{pass}: {order}");
         }
         assert_eq!(found("another").await, [], "{pass}");
-    }
-}
-
-/// The events of a store, as webhooks read them.
-struct StoreEvents(Arc<dyn HotStore>);
-
-fn event_of(event: &FeedEvent) -> Event {
-    Event {
-        id: event.id.to_string(),
-        cursor: event.cursor.clone(),
-        event_type: event.happened.event_type().as_str().to_owned(),
-        only_by_name: event.happened.event_type().is_left_out(),
-        at_ms: event.at.0,
-        campaign: event.happened.campaign().map(ToString::to_string),
-        code: None,
-        data: serde_json::Value::Null,
-    }
-}
-
-#[async_trait]
-impl Source for StoreEvents {
-    async fn read(&self, after: Start<'_>, limit: usize) -> Read {
-        let start = match after {
-            Start::Newest => FeedStart::Newest,
-            Start::After(cursor) => FeedStart::After(cursor.to_owned()),
-        };
-        match self.0.feed().expect("events").events(start, limit).await {
-            Ok(FeedRead::Page(page)) => Read::Page {
-                events: page.events.iter().map(event_of).collect(),
-                next: page.next,
-                is_end: page.is_end,
-            },
-            Ok(FeedRead::Gone { go_on, why }) => {
-                Read::Gone { next: go_on, why: format!("{why:?}") }
-            }
-            Ok(FeedRead::Unknown) => Read::Unavailable { why: "no cursor of this store".into() },
-            Err(error) => Read::Unavailable { why: error.to_string() },
-        }
     }
 }
 

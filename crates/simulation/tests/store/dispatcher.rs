@@ -14,12 +14,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use coupon::code::Code;
 use hot::HotStore;
-use hot::feed::{FeedEvent, FeedRead, FeedStart, Happened};
 use hot_conformance::kit::{Kit, MemoryArchive};
-use serde_json::json;
 use simulated_cluster::cluster::NetworkWeather;
 use simulated_cluster::rng::Rng;
 use simulated_cluster::session::SimulatedProcess;
@@ -33,6 +30,7 @@ use webhooks::{
 
 use crate::own_process;
 use crate::simulated::ClusterFixture;
+use crate::store_events::StoreEvents;
 use receiver::{Arrival, SimulatedReceiver, carrier};
 use shop::Shop;
 
@@ -54,51 +52,6 @@ const NOTICED_AFTER: Duration = Duration::from_secs(15);
 
 /// An hour away, the pause of the attempt after that, and the next one.
 const ALL_ARRIVED_AFTER: Duration = Duration::from_secs(8 * 3_600);
-
-/// The events of a store, as webhooks read them.
-struct StoreEvents(Arc<dyn HotStore>);
-
-fn event_of(event: &FeedEvent) -> Event {
-    let event_type = event.happened.event_type();
-    let (code, version) = match &event.happened {
-        Happened::Coupon(coupon) => (Some(coupon.code.to_string()), Some(coupon.version)),
-        Happened::AuditEvent { .. } => (None, None),
-    };
-    let campaign = event.happened.campaign().map(ToString::to_string);
-    let data = json!({ "code": code, "version": version, "campaign": campaign });
-    Event {
-        id: event.id.to_string(),
-        cursor: event.cursor.clone(),
-        event_type: event_type.as_str().to_owned(),
-        only_by_name: event_type.is_left_out(),
-        at_ms: event.at.0,
-        campaign,
-        code,
-        data,
-    }
-}
-
-#[async_trait]
-impl Source for StoreEvents {
-    async fn read(&self, after: Start<'_>, limit: usize) -> Read {
-        let start = match after {
-            Start::Newest => FeedStart::Newest,
-            Start::After(cursor) => FeedStart::After(cursor.to_owned()),
-        };
-        match self.0.feed().expect("events").events(start, limit).await {
-            Ok(FeedRead::Page(page)) => Read::Page {
-                events: page.events.iter().map(event_of).collect(),
-                next: page.next,
-                is_end: page.is_end,
-            },
-            Ok(FeedRead::Gone { go_on, why }) => {
-                Read::Gone { next: go_on, why: format!("{why:?}") }
-            }
-            Ok(FeedRead::Unknown) => Read::Unavailable { why: "no cursor of this store".into() },
-            Err(error) => Read::Unavailable { why: error.to_string() },
-        }
-    }
-}
 
 /// A process that posts.
 struct ServeProcess {

@@ -9,25 +9,18 @@ use hot::HotError;
 
 use crate::CqlStore;
 use crate::stock::counter::OfferQueue;
-use crate::stock::lease_rows::LeaseRow;
+use crate::stock::lease_rows::{LeaseRow, OWNED_S};
 use crate::stock::{Lease, StockRow, WaitingCode};
 use cql_session::{Cas, Result, StatementProfile};
 
 /// Leases that were not used for this long are given back.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// How long a lease names its process, unless the process renews it. A lease without an owner is
-/// taken over by the next process that looks for stock.
-const OWNED: Duration = Duration::from_secs(60);
-
 /// Rounds of the upkeep, a second each, between two renewals: two may fail before the lease has no
 /// owner.
 pub(crate) const RENEWED_EVERY_ROUNDS: u32 = 20;
 
-const _: () = assert!(3 * RENEWED_EVERY_ROUNDS as u64 <= OWNED.as_secs());
-
-/// [`OWNED`] as the engine counts it.
-const OWNED_SECONDS: i32 = OWNED.as_secs() as i32;
+const _: () = assert!(3 * RENEWED_EVERY_ROUNDS as i32 <= OWNED_S);
 
 impl CqlStore {
     /// Writes this process into a lease without an owner; `false` if another process was faster.
@@ -39,10 +32,10 @@ impl CqlStore {
     ) -> Result<bool> {
         // Only the owner expires, not the lease.
         let cql = "UPDATE lease USING TTL ? SET owner = ? WHERE campaign_id = ? AND batch_id = ? \
-                   AND kind = ? AND first = ? AND name = ? IF owner = null AND count = ?";
-        let LeaseRow { kind, first, name, count, .. } = row;
+                   AND kind = ? AND first = ? AND name = ? IF owner = ? AND count = ?";
+        let LeaseRow { kind, first, name, count, owner, .. } = row;
         let (me, id, batch) = (self.process, id.as_str(), batch.as_str());
-        let values = (OWNED_SECONDS, me, id, batch, kind, first, name.as_deref(), count);
+        let values = (OWNED_S, me, id, batch, kind, first, name.as_deref(), owner, count);
         // After an unknown outcome it may be ours. Then it is found when the owner expires, or by a
         // walk.
         match self.session.change(StatementProfile::Change, cql, values).await? {
@@ -54,9 +47,10 @@ impl CqlStore {
 
     /// So that other processes need no walk to find leases that this one does not use.
     pub(crate) async fn give_back_quiet(&self) {
+        let quiet = self.options.connection.patience * QUIET;
         for (id, counter) in self.counters() {
             let is_quiet = counter.used_at.lock().is_ok_and(|mut at| match *at {
-                Some(since) if since.elapsed() >= QUIET => at.take().is_some(),
+                Some(since) if since.elapsed() >= quiet => at.take().is_some(),
                 _ => false,
             });
             if is_quiet {
@@ -73,15 +67,13 @@ impl CqlStore {
 
     pub(crate) async fn renew_leases(&self) {
         for (id, counter) in self.counters() {
-            let Ok(leases) = counter.queue.lock().map(|queue| owned_leases(queue.iter())) else {
-                continue;
-            };
-            for lease in leases {
+            let leases = counter.queue.lock().ok().map(|queue| owned_leases(queue.iter()));
+            for lease in leases.into_iter().flatten() {
                 let StockRow::Lease { kind, first, name } = &lease.row else { continue };
                 let cql = "UPDATE lease USING TTL ? SET owner = ? WHERE campaign_id = ? \
                            AND batch_id = ? AND kind = ? AND first = ? AND name = ? IF owner = ?";
                 let (me, id, batch) = (self.process, id.as_str(), lease.batch.as_str());
-                let values = (OWNED_SECONDS, me, id, batch, *kind, *first, name.as_str(), me);
+                let values = (OWNED_S, me, id, batch, *kind, *first, name.as_str(), me);
                 if let Err(error) = self.session.change(StatementProfile::Change, cql, values).await
                 {
                     tracing::debug!(error = %error, "a lease could not be renewed");
@@ -91,17 +83,15 @@ impl CqlStore {
     }
 
     fn counters(&self) -> Vec<(CampaignId, Arc<OfferQueue>)> {
-        match self.stock.0.lock() {
-            Ok(all) => all.iter().map(|(id, it)| (id.clone(), Arc::clone(it))).collect(),
-            Err(_) => Vec::new(),
-        }
+        let all = self.stock.0.lock();
+        let counters = all.iter().flat_map(|all| all.iter());
+        counters.map(|(id, counter)| (id.clone(), Arc::clone(counter))).collect()
     }
 
     async fn give_back(&self, id: &CampaignId, counter: &OfferQueue) {
         // Out of the queue first: from the update on, other processes offer these codes.
-        let waiting = match counter.queue.lock() {
-            Ok(mut queue) => std::mem::take(&mut *queue),
-            Err(_) => return,
+        let Ok(waiting) = counter.queue.lock().map(|mut queue| std::mem::take(&mut *queue)) else {
+            return;
         };
         for lease in owned_leases(waiting.iter()) {
             let StockRow::Lease { kind, first, name } = &lease.row else { continue };

@@ -70,7 +70,7 @@ impl CqlStore {
                 cursor = row.cursor;
                 returned = row.returned_rows.map_or(0, i64::unsigned_abs);
             }
-            for row in rows.iter().filter(|row| row.kind.is_some() && row.owner.is_none()) {
+            for row in rows.iter().filter(|row| row.kind.is_some() && !row.is_owned()) {
                 if self.take_over_lease(counter, campaign, batch, row).await? {
                     return Ok(None);
                 }
@@ -121,14 +121,11 @@ impl CqlStore {
                 continue;
             }
             let row = LeaseRow {
-                cursor: None,
-                returned_rows: None,
                 kind: Some(RUN),
                 first: Some(first),
                 name: Some(String::new()),
                 count: Some(signed(count)),
-                owner: None,
-                done: None,
+                ..LeaseRow::default()
             };
             if !self.own(id, &batch.id, &row).await? {
                 // Another process took it over in between.

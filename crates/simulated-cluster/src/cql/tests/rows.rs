@@ -216,6 +216,23 @@ fn a_cell_expires() {
 }
 
 #[test]
+fn the_time_that_a_cell_has_left_is_read() {
+    let mut replica = Replica::new();
+    let read = "SELECT TTL(value) AS left FROM setting";
+    replica.write("UPDATE setting USING TTL 60 SET value = 'x' WHERE name = 'a'", &[]);
+    let rows = replica.rows(read, &[]);
+    for (name, now, want) in [
+        ("at once", NOW_S, vec!["60"]),
+        ("in its last second", NOW_S + 59, vec!["1"]),
+        ("after it", NOW_S + 60, vec![]),
+    ] {
+        assert_eq!(replica.shown(read, &[], &rows, now), want, "{name}");
+    }
+    replica.write("UPDATE setting USING TIMESTAMP 2 SET value = 'y' WHERE name = 'a'", &[]);
+    assert_eq!(replica.read(read, &[]), ["-"], "it stays for ever");
+}
+
+#[test]
 fn write_times_are_read() {
     let mut replica = Replica::new();
     replica.write(&set("'x'", 7), &[]);
