@@ -95,28 +95,25 @@ impl SeenCoupon {
         }
     }
 
-    /// Whether the history has the event of a change. A hold has none.
+    /// Whether the history has the event of a change, and before it the one that the same write made: a change behind
+    /// a shared code has two, and a try that was refused may have had another one in either place. A hold has none.
     fn has_event(&self, change: &AnnouncedCoupon) -> bool {
-        // A try that was refused may have had another event in this place: a change behind a shared code
-        // has two.
-        let is_kind = |kind: &str| change.event_type().strip_prefix("coupon.") == Some(kind);
-        match &self.history {
-            CouponHistory::Row(events) => events.get(&change.number).is_some_and(|event| {
+        let steps = i32::try_from(change.version - change.before).unwrap_or(1);
+        let kind = change.event_type().strip_prefix("coupon.").unwrap_or_default();
+        let is_same = |number: i32| match &self.history {
+            CouponHistory::Row(events) => events.get(&number).is_some_and(|event| {
                 event.operation == change.operation
                     && event.is_at_and_by(change.at, &change.actor)
-                    && is_kind(event.kind())
+                    && (number < change.number || event.kind() == kind)
             }),
-            CouponHistory::Coupon(coupon) => {
-                let at = usize::try_from(change.number - 1).ok();
-                let event = at.and_then(|at| coupon.events().get(at));
-                event.is_some_and(|event| {
-                    let same = (event.at, &event.actor) == (change.at, &change.actor);
-                    uuid(event.operation) == change.operation
-                        && same
-                        && is_kind(event.kind.as_str())
-                })
-            }
-        }
+            CouponHistory::Coupon(coupon) => coupon.events().iter().zip(1..).any(|(event, at)| {
+                at == number
+                    && uuid(event.operation) == change.operation
+                    && (event.at, &event.actor) == (change.at, &change.actor)
+                    && (number < change.number || event.kind.as_str() == kind)
+            }),
+        };
+        (change.number + 1 - steps..=change.number).all(is_same)
     }
 
     /// The slots in which the changes just before this one are, if readers may not have met them before its slot, and
