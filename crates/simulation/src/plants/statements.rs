@@ -157,10 +157,8 @@ pub(super) const REPLACEMENT: StatementPattern =
 
 // Stock.
 
-pub(super) const OWN: StatementPattern = StatementPattern::of(&[
-    "UPDATE lease USING TTL ? SET owner = ?",
-    "IF owner = null AND count = ?",
-]);
+pub(super) const OWN: StatementPattern =
+    StatementPattern::of(&["UPDATE lease USING TTL ? SET owner = ?", "IF owner = ? AND count = ?"]);
 pub(super) const CURSOR: StatementPattern =
     StatementPattern::of(&["UPDATE lease SET cursor = ?, count = ?"]);
 pub(super) const RELEASE: StatementPattern =
