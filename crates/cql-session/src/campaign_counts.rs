@@ -83,14 +83,17 @@ impl CqlSession {
         arrived: Vec<(&BatchId, i64)>,
     ) -> Result<()> {
         let cql = "INSERT INTO campaign_counts (campaign_id, process, batch_id, issued, redeemed, \
-                   void, cold_issued, cold_redeemed, cold_void) VALUES (?, ?, '', ?, ?, ?, ?, ?, ?)";
-        let StateCounts { all: [issued, redeemed, void], cold } = sums;
-        let values = (id.as_str(), process, issued, redeemed, void, cold[0], cold[1], cold[2]);
+                   void, cold_issued, cold_redeemed, cold_void) \
+                   VALUES (?, ?, '', ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?";
+        let StateCounts { all: [issued, redeemed, void], cold: [a, b, c] } = sums;
+        // Sent twice, an older sum may come behind a newer one.
+        let time = self.write_time();
+        let values = (id.as_str(), process, issued, redeemed, void, a, b, c, time);
         self.write(cql, values).await?;
         let cql = "INSERT INTO campaign_counts (campaign_id, process, batch_id, arrived) \
-                   VALUES (?, ?, ?, ?)";
+                   VALUES (?, ?, ?, ?) USING TIMESTAMP ?";
         let rows = arrived.iter();
-        let rows = rows.map(|(batch, count)| (id.as_str(), process, batch.as_str(), *count));
+        let rows = rows.map(|(batch, count)| (id.as_str(), process, batch.as_str(), *count, time));
         self.write_all(cql, rows.collect()).await
     }
 
