@@ -27,7 +27,7 @@ const _: () = assert!(2 * CLOCK_DIFFERENCE_MAX_MS <= CLOCK_BOUND_MS);
 pub const NODE_DIFFERENCE_MAX_MS: i64 = CLOCK_BOUND_MS;
 
 /// Rounds of the upkeep, a second each, between two comparisons, and between two looks at the copies. Until the next
-/// comparison a node whose clock was set wrong still coordinates. It costs one read of each node.
+/// comparison a node whose clock was set wrong still coordinates. A comparison costs one read of each node.
 pub const COMPARED_EVERY_ROUNDS: u32 = 2;
 
 /// How long a node may take to say what time it is.
