@@ -155,7 +155,8 @@ impl ComparedStatement {
         }
         let table = engine.table(simulated.table());
         let roles = roles(cql, parameters.as_slice(), &table);
-        let is_compared = !cql.contains("WRITETIME") && !cql.contains(" IN ?");
+        let is_compared =
+            !["WRITETIME(", "TTL(", " IN ?"].iter().any(|unlike| cql.contains(unlike));
         ComparedStatement { real, simulated, roles, is_compared }
     }
 
