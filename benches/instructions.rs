@@ -1,4 +1,4 @@
-//! Repeats one redeem or one look-up in one thread, so that `benches/instructions` can count its
+//! Repeats one redeem, issue or look-up in one thread, so that `benches/instructions` can count its
 //! instructions: from the request that hyper hands over to the answer, with the store and its commit,
 //! without sockets.
 //!
@@ -64,8 +64,10 @@ async fn asked(what: &str, count: usize) -> Result<(), Failure> {
     let app = api::app(Arc::new(Engine::new(store, cold, router, clock)), Arc::new(tokens));
     let caller = Caller { app, token };
 
-    let terms = json!({"campaign_id": "c", "stock": 0, "expires_on": "2027-12-31"});
-    caller.ask("POST", "/v1/campaigns", terms.to_string(), "application/json").await?;
+    for (id, stock) in [("c", 0), ("minted", COUPONS)] {
+        let terms = json!({"campaign_id": id, "stock": stock, "expires_on": "2027-12-31"});
+        caller.ask("POST", "/v1/campaigns", terms.to_string(), "application/json").await?;
+    }
     let code = |nth: usize| format!("CODE{nth:08}");
     let mut lines = "code,state,user_id\n".to_owned();
     lines.extend((0..COUPONS).map(|nth| format!("{},issued,u{nth}\n", code(nth))));
@@ -82,7 +84,11 @@ async fn asked(what: &str, count: usize) -> Result<(), Failure> {
                 let path = format!("{path}/redeem");
                 caller.ask("POST", &path, body.to_string(), "application/json").await?
             }
-            other => return Err(format!("look-up or redeem, not {other}").into()),
+            "issue" => {
+                let body = json!({"user_id": format!("u{nth}")}).to_string();
+                caller.ask("POST", "/v1/campaigns/minted/issue", body, "application/json").await?
+            }
+            other => return Err(format!("look-up, redeem or issue, not {other}").into()),
         };
     }
     Ok(())

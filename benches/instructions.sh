@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The instructions of a look-up and a redeem, counted by callgrind and compared with the committed numbers.
+# The instructions of a look-up, a redeem and an issue, counted by callgrind and compared with the committed numbers.
 #
 #   benches/instructions.sh           compares; exits with 1 if one has grown by more than 5 %
 #   benches/instructions.sh --write   writes the new numbers
@@ -38,7 +38,7 @@ counted() { # WHAT COUNT
             { cat "$folder/log" >&2; exit 1; }
         total=0
         for file in "$folder"/counts-*; do
-            grep -q 'Rounds::checkpoint' "$file" ||
+            grep -q 'CheckpointLoop::checkpoint' "$file" ||
                 total=$((total + $(sed -n 's/^totals: //p' "$file")))
         done
         if [ -z "$least" ] || [ "$total" -lt "$least" ]; then least=$total; fi
@@ -48,7 +48,7 @@ counted() { # WHAT COUNT
 
 ended=0
 printf '%-10s %12s %12s %8s\n' operation counted committed change
-for what in look-up redeem; do
+for what in look-up redeem issue; do
     many=$(counted "$what" "$more")
     few=$(counted "$what" "$less")
     each=$(((many - few) / (more - less)))

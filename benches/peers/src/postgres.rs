@@ -13,7 +13,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use deadpool_postgres::{Object, Pool};
 use futures::{SinkExt, Stream, StreamExt, TryStreamExt, stream};
-use loadtest::stock;
+use loadtest::stock::{self, UserOrder};
 use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
@@ -50,7 +50,9 @@ impl Store {
         if let Some(campaign) = campaign {
             let parts = (0..coupons).step_by(LINES_PART as usize).map(|begin| {
                 let numbers = begin..coupons.min(begin + LINES_PART);
-                Ok(Bytes::from(numbers.map(stock::line).collect::<String>()))
+                Ok(Bytes::from(
+                    numbers.map(|number| UserOrder::Scattered.line(number)).collect::<String>(),
+                ))
             });
             let header = stream::iter([Ok(Bytes::from(stock::HEADER))]);
             copy(&mut client, &campaign, header.chain(stream::iter(parts))).await?;

@@ -3,7 +3,7 @@
 //!
 //! A checkpoint inside a commit makes that commit wait 16 ms at the 99th percentile with small logs
 //! and 140 ms with large ones. A log that is never reset grows without end under steady load. (Both
-//! were measured.) So a passive checkpoint runs every [`BUSY_EVERY`] while there are commits. If
+//! were measured.) So passive checkpoints run in the [`CheckpointPace`] while there are commits. If
 //! the log is long and the last checkpoint left little, the thread holds the writers off for one
 //! last small checkpoint: the next commit then restarts the log.
 //!
@@ -11,11 +11,13 @@
 //! this: it holds a read transaction and reads the log itself (`tests/service/litestream.rs`). A mode that
 //! waits for readers would hold the writers off meanwhile.
 
+mod pace;
+
 use std::fs::File;
 use std::mem::ManuallyDrop;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -26,12 +28,7 @@ use rusqlite::{Connection, Result as SqlResult};
 use crate::fair_file_lock::FairFileLock;
 use crate::schema::{OpenError, open_reader};
 use crate::txn::{CachedRows, Txn};
-
-/// Time between two checkpoints while there are commits. Commits wait for the sync of the pages
-/// that a checkpoint has written, and a page that changes often is copied once in each. At 12,000
-/// redeems a second the 99th percentile was 48 ms with 200 ms here, 23 with 50, 7 with 10; at full
-/// rate 10 ms cost a tenth of the issues a second.
-const BUSY_EVERY: Duration = Duration::from_millis(20);
+use pace::CheckpointPace;
 
 /// Time between two checkpoints while there are no commits.
 const IDLE_EVERY: Duration = Duration::from_millis(50);
@@ -61,16 +58,23 @@ struct CheckpointLoop {
     /// Never closed: closing any descriptor of the file drops every lock that SQLite has on it.
     file: ManuallyDrop<File>,
     long_codes: Arc<AtomicBool>,
+    /// Of the writer, so far.
+    busy_micros: Arc<AtomicU64>,
 }
 
 impl Checkpointer {
-    pub(crate) fn start(folder: &Path, path: &Path) -> Result<Checkpointer, OpenError> {
+    pub(crate) fn start(
+        folder: &Path,
+        path: &Path,
+        busy_micros: Arc<AtomicU64>,
+    ) -> Result<Checkpointer, OpenError> {
         let file_error = |source| OpenError::File { folder: folder.display().to_string(), source };
         let rounds = CheckpointLoop {
             conn: open_checkpointer(path)?,
             file_lock: FairFileLock::open(folder).map_err(file_error)?,
             file: ManuallyDrop::new(File::open(path).map_err(file_error)?),
             long_codes: Arc::default(),
+            busy_micros,
         };
         rounds.look_at_settings()?;
         let long_codes = Arc::clone(&rounds.long_codes);
@@ -81,6 +85,13 @@ impl Checkpointer {
             .map_err(file_error)?;
         Ok(Checkpointer { stop: Some(stop), thread: Some(thread), long_codes })
     }
+}
+
+/// Pages that a checkpoint has copied, by what there was before it and after it.
+fn copied((pages_before, done_before): (i64, i64), (pages, done): (i64, i64)) -> u32 {
+    // A shorter log was restarted meanwhile.
+    let is_same_log = pages >= pages_before && done >= done_before;
+    u32::try_from(if is_same_log { done - done_before } else { done }).unwrap_or(u32::MAX)
 }
 
 fn open_checkpointer(path: &Path) -> Result<Connection, OpenError> {
@@ -102,6 +113,7 @@ impl Drop for Checkpointer {
 impl CheckpointLoop {
     fn go(self, stopped: &Receiver<()>) {
         let (mut wait, mut log) = (IDLE_EVERY, (0, 0));
+        let (mut pace, mut last) = (CheckpointPace::default(), (Instant::now(), 0));
         let mut looked = Instant::now();
         while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(wait) {
             // Before the checkpoint, which may have to wait, or fail if the disk is full.
@@ -113,7 +125,13 @@ impl CheckpointLoop {
             }
             wait = IDLE_EVERY;
             match self.pass() {
-                Ok(found) if found != log => (wait, log) = (BUSY_EVERY, found),
+                Ok(found) if found != log => {
+                    let (now, busy) = (Instant::now(), self.busy_micros.load(Ordering::Relaxed));
+                    let took = now.duration_since(last.0).as_secs_f64().max(1e-6);
+                    let share = (busy - last.1) as f64 / 1e6 / took;
+                    wait = pace.next(copied(log, found), share);
+                    (last, log) = ((now, busy), found);
+                }
                 Ok(_) => {}
                 // The log stays as it is, and the next round retries.
                 Err(error) => tracing::warn!(error = %error, "a checkpoint failed"),

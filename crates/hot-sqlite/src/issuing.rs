@@ -1,5 +1,6 @@
 //! Requests for the stock of a campaign: which coupon a user gets.
 
+pub(crate) mod forecast;
 pub(crate) mod handing_out;
 
 use coupon::apply::Change;
@@ -30,9 +31,8 @@ pub(crate) struct StockRequest {
 }
 
 impl StockRequest {
-    /// What the claim of the user decides. An answer that needs no write, a replay or a refusal, was true
-    /// when the read transaction began, which is after the request came.
-    pub(crate) fn plan(&self, txn: &Txn<'_>, keys: &[CodeKey]) -> SqlResult<IssuePlan> {
+    /// What the claim of the user decides.
+    fn plan(&self, txn: &Txn<'_>, keys: &[CodeKey]) -> SqlResult<IssuePlan> {
         let Some(campaign) = txn.campaign(&self.campaign)? else {
             return Ok(IssuePlan::decided(SqliteDecision::not_found()));
         };
@@ -42,6 +42,8 @@ impl StockRequest {
         }
     }
 
+    /// The next step. An answer that needs no write, a replay or a refusal, was true when the read
+    /// transaction began, which is after the request came.
     pub(crate) fn step(&self, txn: &Txn<'_>, supply: &StockSupply<'_>) -> SqlResult<HandOutStep> {
         match self.plan(txn, supply.keys)? {
             IssuePlan::Answer(step) => Ok(step),

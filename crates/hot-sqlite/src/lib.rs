@@ -64,6 +64,7 @@ use tokio::sync::OnceCell;
 use crate::checkpointer::Checkpointer;
 use crate::day_order::DayOrders;
 use crate::fair_file_lock::FairFileLock;
+use crate::issuing::forecast::IssueForecast;
 use crate::readers::ReaderPool;
 pub use crate::record_file::{RecordClock, RecordFile};
 pub use crate::schema::{FILE_NAME, OpenError, is_current};
@@ -111,6 +112,7 @@ pub struct SqliteHot {
     checkpointer: Checkpointer,
     readers: ReaderPool,
     records: Arc<RecordFile>,
+    forecast: IssueForecast,
     keys: KeyRing,
     archive: Arc<dyn Archive>,
     /// Whether this process has announced long codes.
@@ -170,11 +172,13 @@ impl SqliteHot {
             tells: options.events,
             statements: Arc::clone(&statements),
         };
+        let writer = GroupWriter::start(desk, options.write_timeout).map_err(file_error)?;
         Ok(SqliteHot {
             readers: ReaderPool::open(&path, &statements)?,
             records: Arc::new(RecordFile::in_folder(folder)?),
-            checkpointer: Checkpointer::start(folder, &path)?,
-            writer: GroupWriter::start(desk, options.write_timeout).map_err(file_error)?,
+            checkpointer: Checkpointer::start(folder, &path, writer.busy())?,
+            writer,
+            forecast: IssueForecast::default(),
             keys: keys.into(),
             archive,
             announced: OnceCell::new(),

@@ -119,16 +119,19 @@ impl ReaderPool {
         self.reads.fetch_add(1, Ordering::Relaxed);
         let _permit = self.permits.acquire().await.map_err(|_| closed())?;
         let slow = self.slow.load(Ordering::Relaxed);
-        let (begun, computed) = (Instant::now(), computed());
+        // To ask for the time that this thread has computed is a system call: not while reads are fast.
+        let computed_before = (slow > 0).then(computed);
+        let begun = Instant::now();
         let read = || on_idle(&self.idle, read);
         let result = match self.wait_for_the_disk() && can_go_on_without_us() {
             true => tokio::task::block_in_place(read),
             false => read(),
         };
         let took = begun.elapsed();
-        // The time that the thread computed says nothing about the disk. To ask for it is a system call.
-        let has_waited =
-            took > SLOW && took.saturating_sub(self::computed().saturating_sub(computed)) > SLOW;
+        // The time that the thread computed says nothing about the disk.
+        let computed = |before| computed().saturating_sub(before);
+        let has_waited = took > SLOW
+            && computed_before.is_none_or(|before| took.saturating_sub(computed(before)) > SLOW);
         let now = match has_waited {
             true => SLOW_MAX.min(slow + 1),
             false => slow.saturating_sub(1),

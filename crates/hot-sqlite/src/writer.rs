@@ -86,6 +86,11 @@ impl GroupWriter {
         Ok(())
     }
 
+    /// Microseconds in which it wrote, so far.
+    pub(crate) fn busy(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.shared.busy_micros)
+    }
+
     pub(crate) fn writes(&self) -> u64 {
         self.shared.writes.load(Ordering::Relaxed)
     }

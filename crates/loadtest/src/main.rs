@@ -16,6 +16,7 @@ use loadtest::report::LoadReport;
 use loadtest::run::run;
 use loadtest::scenario::{LoadScenario, RunGround};
 use loadtest::schedule::RateSchedule;
+use loadtest::stock::UserOrder;
 use loadtest::wire::ServerAddress;
 
 type LoadError = Box<dyn Error>;
@@ -110,6 +111,9 @@ struct LoadArguments {
     /// Stock of the campaign to issue from; a small one to see it sold out
     #[arg(long, value_name = "N", default_value_t = STOCK_DEFAULT)]
     stock: u64,
+    /// How the names of users follow each other
+    #[arg(long, value_name = "ORDER", value_enum, default_value_t)]
+    users: UserOrder,
     /// Accept every answer, for a server that is not couponry
     #[arg(long)]
     unchecked: bool,
@@ -174,7 +178,8 @@ fn made_ready(arguments: &LoadArguments) -> Result<Option<RunGround>, LoadError>
     let issues = !matches!(arguments.scenario, LoadScenario::LookUp | LoadScenario::Redeem);
     let mut codes = None;
     let imported = runtime.block_on(async {
-        let mut ready = ServerPreparation::new(arguments.url.clone(), &arguments.token);
+        let mut ready =
+            ServerPreparation::new(arguments.url.clone(), &arguments.token, arguments.users);
         if issues && !is_import && !arguments.unchecked {
             ready.campaign(&campaign, arguments.stock).await?;
         }
@@ -211,6 +216,7 @@ fn made_ready(arguments: &LoadArguments) -> Result<Option<RunGround>, LoadError>
         turns: arguments.used.min(end - first)..end - first,
         campaign,
         stock: arguments.stock,
+        users: arguments.users,
         first_user: 0,
         token: arguments.shop_token.clone().unwrap_or_else(|| arguments.token.clone()),
         checked: !arguments.unchecked,

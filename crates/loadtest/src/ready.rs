@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use crate::stock;
+use crate::stock::{self, UserOrder};
 use crate::wire::{self, HttpAnswer, HttpConnection, ServerAddress};
 
 /// The campaign of the coupons to look up and redeem.
@@ -69,14 +69,15 @@ pub struct ServerPreparation {
     target: Arc<ServerAddress>,
     token: String,
     connection: HttpConnection,
+    users: UserOrder,
 }
 
 impl ServerPreparation {
-    /// For `target`.
-    pub fn new(target: ServerAddress, token: &str) -> ServerPreparation {
+    /// For `target`, and coupons of these users.
+    pub fn new(target: ServerAddress, token: &str, users: UserOrder) -> ServerPreparation {
         let target = Arc::new(target);
         let connection = HttpConnection::new(Arc::clone(&target));
-        ServerPreparation { target, token: token.to_owned(), connection }
+        ServerPreparation { target, token: token.to_owned(), connection, users }
     }
 
     /// Creates a campaign with this name and stock that is valid until the end of next year, with
@@ -138,8 +139,8 @@ impl ServerPreparation {
         let mut lanes = tokio::task::JoinSet::new();
         for lane in 0..connections {
             let numbers = (first + lane..end).step_by(connections as usize);
-            let (target, token) = (Arc::clone(&self.target), self.token.clone());
-            lanes.spawn(async move { (lane, issued(target, &token, numbers).await) });
+            let (target, token, users) = (Arc::clone(&self.target), self.token.clone(), self.users);
+            lanes.spawn(async move { (lane, issued(target, &token, users, numbers).await) });
         }
         let mut codes = vec![Box::default(); (end - first) as usize];
         while let Some(ended) = lanes.join_next().await {
@@ -156,7 +157,7 @@ impl ServerPreparation {
     }
 
     async fn file(&mut self, from: u64, to: u64) -> Result<(), NotReady> {
-        let line_bytes = stock::line(from).len();
+        let line_bytes = self.users.line(from).len();
         let bytes = stock::HEADER.len() + line_bytes * (to - from) as usize;
         let path = format!("/v1/campaigns/{CAMPAIGN}/batches?batch_id=from-{from}-to-{to}");
         let mut head = Vec::new();
@@ -165,7 +166,7 @@ impl ServerPreparation {
         head.extend_from_slice(stock::HEADER.as_bytes());
         let parts = (from..to).step_by(PART_LINES as usize).map(|begin| {
             let numbers = begin..to.min(begin + PART_LINES);
-            numbers.map(stock::line).collect::<String>().into_bytes()
+            numbers.map(|number| self.users.line(number)).collect::<String>().into_bytes()
         });
         let target = ServerAddress::clone(&self.target);
         let answer = self.connection.ask_in_parts(&head, parts).await;
@@ -184,12 +185,13 @@ impl ServerPreparation {
 async fn issued(
     target: Arc<ServerAddress>,
     token: &str,
+    users: UserOrder,
     numbers: impl Iterator<Item = u64>,
 ) -> Result<Vec<Box<str>>, NotReady> {
     let mut connection = HttpConnection::new(Arc::clone(&target));
     let (mut codes, mut request) = (Vec::new(), Vec::new());
     let write = |request: &mut Vec<u8>, number: u64| {
-        let body = format!("{{\"user_id\":\"{}\"}}", stock::user(number));
+        let body = format!("{{\"user_id\":\"{}\"}}", users.user(number));
         let kind = ("application/json", body.len());
         request.clear();
         let line = format_args!("POST /v1/campaigns/{CAMPAIGN}/issue");
@@ -203,7 +205,7 @@ async fn issued(
             target: ServerAddress::clone(&target),
             source,
         })?;
-        let what = || format!("a coupon for {}", stock::user(number));
+        let what = || format!("a coupon for {}", users.user(number));
         must(answer, what)?;
         let coupon: IssuedCode<'_> =
             serde_json::from_slice(answer.body).map_err(|_| refused(answer, what()))?;

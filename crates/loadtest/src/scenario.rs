@@ -11,7 +11,7 @@ use std::sync::Arc;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use crate::stock::{self, mixed, shuffled, user};
+use crate::stock::{self, UserOrder, mixed, shuffled};
 use crate::wire::{self, HttpAnswer, ServerAddress};
 
 /// The kind of load.
@@ -69,6 +69,8 @@ pub struct RunGround {
     pub campaign: String,
     /// Its stock.
     pub stock: u64,
+    /// How the names of users follow each other.
+    pub users: UserOrder,
     /// The first user without a coupon of it.
     pub first_user: u64,
     /// The token of a shop's back end.
@@ -288,12 +290,13 @@ impl SenderBook {
         let code = || self.ground.code(number);
         match ask.kind {
             CallKind::LookUp => self.get(to, format_args!("GET /v1/coupons/{}", code())),
-            CallKind::List => {
-                self.get(to, format_args!("GET /v1/coupons?user_id={}", user(number)))
-            }
+            CallKind::List => self.get(
+                to,
+                format_args!("GET /v1/coupons?user_id={}", self.ground.users.user(number)),
+            ),
             CallKind::Redeem | CallKind::RedeemAgain | CallKind::RedeemByOther => {
                 let order = order(ask);
-                let user = user(number);
+                let user = self.ground.users.user(number);
                 let body = format!("{{\"user_id\":\"{user}\",\"order_ref\":\"{order}\"}}");
                 self.post(to, format_args!("POST /v1/coupons/{}/redeem", code()), &body);
             }
@@ -304,7 +307,7 @@ impl SenderBook {
                 self.post(to, line, &body);
             }
             CallKind::Issue | CallKind::IssueAgain => {
-                let body = format!("{{\"user_id\":\"{}\"}}", user(number));
+                let body = format!("{{\"user_id\":\"{}\"}}", self.ground.users.user(number));
                 self.post(to, format_args!("POST /v1/campaigns/{campaign}/issue"), &body);
             }
         }
@@ -343,7 +346,8 @@ impl SenderBook {
         match (ask.kind, answer.status) {
             (CallKind::LookUp, 200) => {
                 let mine = self.ground.code(ask.number);
-                let right = seen.holder == Some(&user(ask.number)) && is_mine(&mine);
+                let right =
+                    seen.holder == Some(&self.ground.users.user(ask.number)) && is_mine(&mine);
                 if right { AnswerVerdict::Right } else { wrong("another coupon") }
             }
             (CallKind::List, 200) => AnswerVerdict::Right,
@@ -363,7 +367,7 @@ impl SenderBook {
             (CallKind::Cancel, 200) => AnswerVerdict::Right,
             (CallKind::Issue, 201) => {
                 let Some(code) = seen.code else { return wrong("no code") };
-                if seen.holder.is_some_and(|holder| holder != user(ask.number)) {
+                if seen.holder.is_some_and(|holder| holder != self.ground.users.user(ask.number)) {
                     return wrong("issued to another user");
                 }
                 if !self.given.codes.insert(code.into()) {
@@ -443,6 +447,7 @@ mod tests {
             turns: 10..1_010,
             campaign: "c".into(),
             stock: 5,
+            users: UserOrder::Ascending,
             first_user: 0,
             token: "t".into(),
             checked: true,
@@ -457,7 +462,11 @@ mod tests {
 
     #[test]
     fn verdicts() {
-        let mine = format!("{{\"code\":\"{}\",\"holder\":\"{}\"}}", stock::code(7), user(7));
+        let mine = format!(
+            "{{\"code\":\"{}\",\"holder\":\"{}\"}}",
+            stock::code(7),
+            UserOrder::Ascending.user(7)
+        );
         let done = "{\"order_ref\":\"o7-1\"}";
         let other = "{\"order_ref\":\"o7-2\"}";
         let problem = |code: &str| format!("{{\"code\":\"{code}\"}}");

@@ -13,6 +13,37 @@ const ROUNDS: u64 = 4;
 /// A prime larger than any stock, so that they have no common factor.
 const STRIDE: u128 = 1_000_000_000_039;
 
+/// How the names of users follow each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum UserOrder {
+    /// As in real life: the next one is somewhere else in every index.
+    #[default]
+    Scattered,
+    /// The next one is the last one in every index, which is easier for a server.
+    Ascending,
+}
+
+impl UserOrder {
+    /// The user who holds coupon `number`.
+    ///
+    /// # Panics
+    /// If the number is 2⁶⁰ or larger.
+    pub fn user(self, number: u64) -> String {
+        match self {
+            UserOrder::Scattered => format!("u{}", code(number)),
+            UserOrder::Ascending => format!("u{number:010}"),
+        }
+    }
+
+    /// One line of a file to import: coupon `number`, issued to its user.
+    ///
+    /// # Panics
+    /// If the number is 2⁶⁰ or larger.
+    pub fn line(self, number: u64) -> String {
+        format!("{},issued,{}\n", code(number), self.user(number))
+    }
+}
+
 /// The code of coupon `number`: different for each number below 2⁶⁰, and as random as the codes of
 /// a real shop, so that neighbours are far apart in every index.
 ///
@@ -31,11 +62,6 @@ pub fn code(number: u64) -> String {
     (0..CODE_CHARS).rev().map(character).collect()
 }
 
-/// The user who holds coupon `number`.
-pub fn user(number: u64) -> String {
-    format!("u{number:010}")
-}
-
 /// The `nth` of `count` coupons to change: each once, in a scattered order.
 ///
 /// # Panics
@@ -46,11 +72,6 @@ pub fn shuffled(nth: u64, count: u64) -> u64 {
 
 /// Header of the lines of [`line`].
 pub const HEADER: &str = "code,state,user_id\n";
-
-/// One line of a file to import: coupon `number`, issued to its user.
-pub fn line(number: u64) -> String {
-    format!("{},issued,{}\n", code(number), user(number))
-}
 
 /// `splitmix64` (Steele, Lea and Flood 2014).
 pub(crate) fn mixed(number: u64) -> u64 {

@@ -12,6 +12,7 @@ use loadtest::plan::RunPlan;
 use loadtest::run::run;
 use loadtest::scenario::{LoadScenario, RunGround};
 use loadtest::schedule::RateSchedule;
+use loadtest::stock::UserOrder;
 use loadtest::wire::ServerAddress;
 use serde_json::{Value, json};
 
@@ -79,7 +80,7 @@ async fn look_up(State(store): State<Arc<FaultyStore>>, Path(code): Path<String>
         std::thread::sleep(2 * STALL - since);
     }
     let number = (0..100).find(|number| loadtest::stock::code(*number) == code);
-    let holder = number.map(loadtest::stock::user);
+    let holder = number.map(|number| UserOrder::Scattered.user(number));
     (StatusCode::OK, Json(json!({"code": code, "holder": holder})))
 }
 
@@ -141,6 +142,7 @@ fn plan(target: ServerAddress, scenario: LoadScenario, rate: Option<f64>) -> Run
             turns: 0..1_000_000,
             campaign: "c".into(),
             stock: 500,
+            users: UserOrder::Scattered,
             first_user: 0,
             token: String::new(),
             checked: true,

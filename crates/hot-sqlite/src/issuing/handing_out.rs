@@ -36,6 +36,16 @@ impl HandOutStep {
         HandOutStep::Decided(Box::new(decision), HandedOut::default())
     }
 
+    /// The answer, if it needs no write.
+    pub(crate) fn without_writing(self) -> Option<Applied> {
+        match self {
+            HandOutStep::Decided(decision, _) if decision.writes.is_none() => {
+                Some(decision.applied)
+            }
+            HandOutStep::Decided(..) | HandOutStep::Named(..) | HandOutStep::Again(_) => None,
+        }
+    }
+
     /// The answer of a dry run, or how far the serials are gone, to ask again.
     pub(crate) fn into_answer(self) -> Result<Applied, StockCursor> {
         match self {
@@ -63,16 +73,6 @@ pub(crate) enum IssuePlan {
 impl IssuePlan {
     pub(super) fn decided(decision: SqliteDecision) -> IssuePlan {
         IssuePlan::Answer(HandOutStep::decided(decision))
-    }
-
-    /// The answer, if it needs no write.
-    pub(crate) fn without_writing(self) -> Option<Applied> {
-        match self {
-            IssuePlan::Answer(HandOutStep::Decided(decision, _)) if decision.writes.is_none() => {
-                Some(decision.applied)
-            }
-            IssuePlan::Answer(_) | IssuePlan::HandOut { .. } => None,
-        }
     }
 }
 

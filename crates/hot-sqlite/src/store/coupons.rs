@@ -7,12 +7,13 @@ use coupon::apply::Change;
 use coupon::campaign::MintedRun;
 use coupon::code::Code;
 use coupon::ids::CampaignId;
-use hot::{Applied, CouponSnapshot, Coupons, ListQuery, ListedPage};
+use coupon::minted::CodeKey;
+use hot::{Applied, CouponSnapshot, Coupons, HotError, ListQuery, ListedPage};
 use router::{Address, Found};
 
 use crate::cold::Prefetched;
 use crate::issuing::StockRequest;
-use crate::issuing::handing_out::{self, IssuePlan};
+use crate::issuing::handing_out::{self, HandOutStep};
 use crate::stock::{StockSupply, WalkedBatches};
 use crate::txn::Txn;
 use crate::{Result, SqliteHot, changes, coupons, list, prefetch, stock};
@@ -87,21 +88,57 @@ impl SqliteHot {
         .await
     }
 
-    /// Runs the steps of a request for the stock, each in a transaction, until one has the answer.
+    /// Answers a request for the stock, by a read if it is likely to need no write.
     async fn give(&self, request: StockRequest) -> Result<Applied> {
-        // A read transaction answers replays and refusals: the writer is for what needs a write.
-        let keys = self.keys.current();
-        let read = |txn: &Txn<'_>| request.plan(txn, &keys).map(IssuePlan::without_writing);
-        let (applied, prefetched) = self.look_with(read).await?;
-        if let Some(applied) = applied {
-            return Ok(applied);
+        let (request, keys) = (Arc::new(request), self.keys.current());
+        let mut prefetched = Arc::default();
+        // While the disk is slow: see `change_coupon`.
+        let reads_first =
+            self.forecast.needs_no_write(&request.campaign) || self.readers.wait_for_the_disk();
+        if reads_first {
+            let (applied, fetched) = self.without_writing(&request, &keys).await?;
+            if let Some(applied) = applied {
+                return Ok(applied);
+            }
+            prefetched = fetched;
         }
+        let ended = self.hand_out(&request, &keys, prefetched).await;
+        self.forecast.note(&request.campaign, &ended);
+        match ended {
+            // Nothing was written. A replay or a refusal can be answered all the same.
+            Err(
+                error
+                @ (HotError::Full(_) | HotError::Overloaded { .. } | HotError::Unavailable(_)),
+            ) if !reads_first => match self.without_writing(&request, &keys).await {
+                Ok((Some(applied), _)) => Ok(applied),
+                Ok((None, _)) | Err(_) => Err(error),
+            },
+            ended => ended,
+        }
+    }
+
+    /// The answer if it needs no write, and what was fetched from cold for it.
+    async fn without_writing(
+        &self,
+        request: &StockRequest,
+        keys: &[CodeKey],
+    ) -> Result<(Option<Applied>, Arc<Prefetched>)> {
+        let supply = StockSupply { keys, walked: None };
+        self.look_with(|txn| request.step(txn, &supply).map(HandOutStep::without_writing)).await
+    }
+
+    /// Runs the steps of a request, each in a transaction, until one has the answer.
+    async fn hand_out(
+        &self,
+        request: &Arc<StockRequest>,
+        keys: &Arc<[CodeKey]>,
+        prefetched: Arc<Prefetched>,
+    ) -> Result<Applied> {
         if !request.is_shared {
             self.must_have_room().await?;
         }
-        let request = Arc::new(request);
         loop {
-            let (request, keys) = (Arc::clone(&request), Arc::clone(&keys));
+            let (request, keys) = (Arc::clone(request), Arc::clone(keys));
             let step = move |txn: &Txn<'_>| {
                 let supply = StockSupply { keys: &keys, walked: None };
                 handing_out::write(txn, request.step(txn, &supply)?)

@@ -113,6 +113,7 @@ pub(super) struct WriterState {
     pub(super) commits: AtomicU64,
     /// Microseconds that these took to become durable.
     pub(super) sync_micros: AtomicU64,
+    pub(super) busy_micros: Arc<AtomicU64>,
     health: Mutex<WriterHealth>,
 }
 
@@ -126,7 +127,9 @@ impl WriterState {
     }
 
     pub(super) fn ended(&self) {
-        self.health().busy_since = None;
+        if let Some(since) = self.health().busy_since.take() {
+            self.busy_micros.fetch_add(micros(since.elapsed()), Ordering::Relaxed);
+        }
     }
 
     pub(super) fn committed(&self, failed: Option<String>) {

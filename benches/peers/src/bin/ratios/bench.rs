@@ -10,6 +10,7 @@ use loadtest::report::LoadReport;
 use loadtest::run::run;
 use loadtest::scenario::{LoadScenario, RunGround};
 use loadtest::schedule::RateSchedule;
+use loadtest::stock::UserOrder;
 
 use crate::sides::Side;
 use crate::{Arguments, Failure};
@@ -69,6 +70,7 @@ impl Bench {
                 turns: side.used..self.arguments.coupons,
                 campaign,
                 stock: STOCK,
+                users: UserOrder::Scattered,
                 first_user: 0,
                 token: side.shop.clone(),
                 checked: side.name != "constant",
@@ -93,7 +95,8 @@ impl Bench {
     fn campaign(&mut self, side: &Side) -> Result<String, Failure> {
         self.serial += 1;
         let name = format!("rush-{}", self.serial);
-        let mut ready = ServerPreparation::new(side.target.clone(), &side.admin);
+        let mut ready =
+            ServerPreparation::new(side.target.clone(), &side.admin, UserOrder::Scattered);
         self.runtime.block_on(ready.campaign(&name, STOCK))?;
         Ok(name)
     }

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use loadtest::ready::ServerPreparation;
 use loadtest::scenario::LoadScenario;
+use loadtest::stock::UserOrder;
 
 use crate::Failure;
 use crate::bench::{Bench, wait_for_idle};
@@ -79,7 +80,8 @@ fn imports(bench: &mut Bench, ours: &Side, counter: &Side, round: usize) -> Resu
         let from = 10_000_000_000 + round as u64 * IMPORTED;
         let rate = |side: &Side| -> Result<f64, Failure> {
             wait_for_idle();
-            let mut ready = ServerPreparation::new(side.target.clone(), &side.admin);
+            let mut ready =
+                ServerPreparation::new(side.target.clone(), &side.admin, UserOrder::Scattered);
             let imported = bench.runtime.block_on(ready.coupons(from, from + IMPORTED, |_| ()));
             Ok(imported?.per_second)
         };
@@ -103,7 +105,8 @@ fn ten_billion(bench: &mut Bench, ours: &Side, round: usize) -> Result<(), Failu
     if bench.wants("campaign of 10 billion, ms") {
         let begun = Instant::now();
         let name = format!("ten-billion-{round}");
-        let mut ready = ServerPreparation::new(ours.target.clone(), &ours.admin);
+        let mut ready =
+            ServerPreparation::new(ours.target.clone(), &ours.admin, UserOrder::Scattered);
         bench.runtime.block_on(ready.campaign(&name, 10_000_000_000))?;
         let millis = begun.elapsed().as_secs_f64() * 1_000.0;
         bench.note("campaign of 10 billion, ms", 50.0, true, millis, 1.0);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use loadtest::ready::{CAMPAIGN, ServerPreparation};
+use loadtest::stock::UserOrder;
 use loadtest::wire::ServerAddress;
 
 use crate::Failure;
@@ -33,7 +34,7 @@ impl Side {
         let target = couponry.served.target()?;
         let coupons = bench.arguments.coupons;
         println!("loading {coupons} coupons on each side");
-        let mut ready = ServerPreparation::new(target.clone(), &admin);
+        let mut ready = ServerPreparation::new(target.clone(), &admin, UserOrder::Scattered);
         let codes = bench.runtime.block_on(async {
             ready.campaign(CAMPAIGN, 2 * coupons).await?;
             ready.minted(0, coupons, 64).await
