@@ -391,7 +391,9 @@ async fn a_full_disk_is_an_error_and_reads_go_on() {
     let folder = tempdir();
     let kit = kit_in(folder.path(), options());
     let campaign = kit.draft();
-    let code = kit.stocked(&campaign, 1).await.remove(0);
+    let code = kit.stocked(&campaign, 2).await.remove(1);
+    let [ann, bob] = kit.users();
+    kit.issued(&campaign, &ann, "first").await;
     drop(kit);
     let full = SqliteOptions { free_min_bytes: u64::MAX, ..options() };
     let kit = kit_in(folder.path(), full);
@@ -404,9 +406,36 @@ async fn a_full_disk_is_an_error_and_reads_go_on() {
     assert!(full, "{refused:?}");
     assert!(matches!(kit.hot.touch(NOW).await, Err(HotError::Full(_))));
     assert_eq!(kit.coupon(&code).await.version(), 0, "reads go on, and nothing was written");
+    let issue = async |to, name| {
+        let change = kit.change(give(to, reference(name)), Asker::Shop, NOW);
+        kit.hot.issue(&campaign.id, change).await.map(|applied| said(&applied))
+    };
+    for _ in 0..2 {
+        assert_eq!(issue(&ann, "first").await.unwrap(), ChangeOutcome::Replayed);
+        assert!(matches!(issue(&bob, "first").await, Err(HotError::Full(_))));
+    }
     drop(kit);
     let kit = kit_in(folder.path(), options());
     kit.done(&code, void()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_campaign_that_is_sold_out_leaves_the_writer_alone() {
+    let folder = tempdir();
+    let kit = kit_in(folder.path(), options());
+    let campaign = kit.draft();
+    kit.stocked(&campaign, 1).await;
+    let [ann, bob] = kit.users();
+    let writes = async |to, name, want: ChangeOutcome| {
+        let before = kit.hot.gauge().writes;
+        assert_eq!(said(&kit.issue(&campaign, to, reference(name)).await), want, "{name}");
+        kit.hot.gauge().writes - before
+    };
+    let sold_out = ChangeOutcome::Refused(Refusal::SoldOut);
+    assert_eq!(writes(&ann, "taken", ChangeOutcome::Accepted).await, 1);
+    assert_eq!(writes(&bob, "the first one too late", sold_out).await, 1);
+    assert_eq!(writes(&bob, "the next ones", sold_out).await, 0);
+    assert_eq!(writes(&ann, "taken", ChangeOutcome::Replayed).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
