@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
-use loadtest::stock;
+use loadtest::stock::{self, UserOrder};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use testengines::Engine;
@@ -57,7 +57,7 @@ impl Peer {
 
     fn redeem(&self, number: u64, order: &str) -> (u16, Value) {
         let path = format!("/v1/coupons/{}/redeem", stock::code(number));
-        self.post(&path, json!({"user_id": stock::user(number), "order_ref": order}))
+        self.post(&path, json!({"user_id": UserOrder::Scattered.user(number), "order_ref": order}))
     }
 
     /// Ends it as its parent does, and waits.
@@ -117,7 +117,8 @@ fn first_come_first_served(peer: &Peer) {
 fn import_and_redeem(peer: &Peer) {
     peer.post("/v1/campaigns", json!({"campaign_id": "load", "stock": 0}));
     let first = 7_000_000;
-    let lines: String = (first..first + 1_000).map(stock::line).collect();
+    let lines: String =
+        (first..first + 1_000).map(|number| UserOrder::Scattered.line(number)).collect();
     let file = stock::HEADER.to_owned() + &lines;
     let path = "/v1/campaigns/load/batches?batch_id=file";
     let (status, batch) = peer.ask("POST", path, "text/csv", &file);
@@ -143,7 +144,7 @@ fn import_and_redeem(peer: &Peer) {
     let path = format!("/v1/coupons/{}", stock::code(first));
     let (status, coupon) = peer.ask("GET", &path, "", "");
     assert_eq!((status, &coupon["state"]), (200, &json!("redeemed")));
-    assert_eq!(coupon["holder"], json!(stock::user(first)));
+    assert_eq!(coupon["holder"], json!(UserOrder::Scattered.user(first)));
 }
 
 fn may_run(program: &str, places: &[&str]) -> bool {
