@@ -47,7 +47,7 @@ pub(super) const STEPS: &[StepRow] = &[
     // Stock.
     StepRow::of("stock: run is leased", "UPDATE lease SET cursor = ?, count = ?"),
     StepRow::of("stock: lease is owned", OWNER).has(&["IF owner = ? AND count = ?"]),
-    StepRow::of("stock: lease is renewed", OWNER).has(&["IF owner = ?"]),
+    StepRow::of("stock: lease is renewed", OWNER).has(&["IF owner = ?"]).lacks(&["AND count = ?"]),
     StepRow::of("stock: lease is given back", "UPDATE lease SET owner = null"),
     StepRow::of("stock: lease is ended", "DELETE FROM lease"),
     StepRow::of("stock: code of a chunk is written", "INSERT INTO stock"),
