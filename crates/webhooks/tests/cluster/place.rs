@@ -44,7 +44,11 @@ fn addresses() -> Option<&'static str> {
 fn session() -> Arc<CqlSession> {
     static SESSION: OnceLock<Arc<CqlSession>> = OnceLock::new();
     let connected = || {
-        let connection = connection(addresses().unwrap());
+        let Some(addresses) = addresses() else {
+            // No case of this suite can run, and a printed line says why.
+            std::process::exit(0)
+        };
+        let connection = connection(addresses);
         Arc::new(wait(async { CqlSession::connect(&connection).await.unwrap() }))
     };
     Arc::clone(SESSION.get_or_init(connected))
