@@ -170,6 +170,10 @@ impl IssuedCodes {
 }
 
 impl RunGround {
+    fn user(&self, number: u64) -> String {
+        self.users.user(number)
+    }
+
     fn code(&self, number: u64) -> Cow<'_, str> {
         match &self.codes {
             Some(codes) => Cow::Borrowed(&codes[(number - self.coupons.start) as usize]),
@@ -290,13 +294,12 @@ impl SenderBook {
         let code = || self.ground.code(number);
         match ask.kind {
             CallKind::LookUp => self.get(to, format_args!("GET /v1/coupons/{}", code())),
-            CallKind::List => self.get(
-                to,
-                format_args!("GET /v1/coupons?user_id={}", self.ground.users.user(number)),
-            ),
+            CallKind::List => {
+                self.get(to, format_args!("GET /v1/coupons?user_id={}", self.ground.user(number)))
+            }
             CallKind::Redeem | CallKind::RedeemAgain | CallKind::RedeemByOther => {
                 let order = order(ask);
-                let user = self.ground.users.user(number);
+                let user = self.ground.user(number);
                 let body = format!("{{\"user_id\":\"{user}\",\"order_ref\":\"{order}\"}}");
                 self.post(to, format_args!("POST /v1/coupons/{}/redeem", code()), &body);
             }
@@ -307,7 +310,7 @@ impl SenderBook {
                 self.post(to, line, &body);
             }
             CallKind::Issue | CallKind::IssueAgain => {
-                let body = format!("{{\"user_id\":\"{}\"}}", self.ground.users.user(number));
+                let body = format!("{{\"user_id\":\"{}\"}}", self.ground.user(number));
                 self.post(to, format_args!("POST /v1/campaigns/{campaign}/issue"), &body);
             }
         }
@@ -346,8 +349,7 @@ impl SenderBook {
         match (ask.kind, answer.status) {
             (CallKind::LookUp, 200) => {
                 let mine = self.ground.code(ask.number);
-                let right =
-                    seen.holder == Some(&self.ground.users.user(ask.number)) && is_mine(&mine);
+                let right = seen.holder == Some(&self.ground.user(ask.number)) && is_mine(&mine);
                 if right { AnswerVerdict::Right } else { wrong("another coupon") }
             }
             (CallKind::List, 200) => AnswerVerdict::Right,
@@ -367,7 +369,7 @@ impl SenderBook {
             (CallKind::Cancel, 200) => AnswerVerdict::Right,
             (CallKind::Issue, 201) => {
                 let Some(code) = seen.code else { return wrong("no code") };
-                if seen.holder.is_some_and(|holder| holder != self.ground.users.user(ask.number)) {
+                if seen.holder.is_some_and(|holder| holder != self.ground.user(ask.number)) {
                     return wrong("issued to another user");
                 }
                 if !self.given.codes.insert(code.into()) {
