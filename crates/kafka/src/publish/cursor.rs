@@ -28,7 +28,7 @@ const SETTINGS: [(&str, &str); 3] =
 /// Pause of one poll of the cursor topic.
 const POLL: Duration = Duration::from_millis(200);
 
-/// After this time without a record or the end of the topic, a line is logged.
+/// After this time without a record or the end of the topic, another reader tries.
 const QUIET: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
@@ -129,12 +129,14 @@ pub(crate) fn read(
     names: &PublisherTopics,
     stop: &StopSignal,
 ) -> Result<Option<PublishCursor>, BridgeError> {
-    let reader = config::reader(brokers, &names.transactional_id(), "read_committed")?;
     let mut from = TopicPartitionList::new();
     let because = |error: KafkaError| BridgeError::failed("cannot read the cursor topic", error);
     from.add_partition_offset(&names.cursor, PARTITION, Offset::Beginning).map_err(because)?;
-    reader.assign(&from).map_err(because)?;
-    let (mut found, mut heard) = (None, Instant::now());
+    let begun = || {
+        let reader = config::reader(brokers, &names.transactional_id(), "read_committed")?;
+        reader.assign(&from).map_err(because).map(|()| reader)
+    };
+    let (mut reader, mut found, mut heard) = (begun()?, None, Instant::now());
     while !stop.is_asked() {
         match reader.poll(POLL) {
             Some(Ok(record)) => {
@@ -145,7 +147,8 @@ pub(crate) fn read(
             Some(Err(error)) => tracing::warn!(error = %error, "cannot read the cursor topic yet"),
             None if heard.elapsed() > QUIET => {
                 tracing::warn!("waiting for the cursor topic {}", names.cursor);
-                heard = Instant::now();
+                // The reader may have lost all brokers for good.
+                (reader, found, heard) = (begun()?, None, Instant::now());
             }
             None => {}
         }

@@ -16,18 +16,14 @@ use crate::stop::StopSignal;
 /// wait for an open one, so it is short; a page takes some ten milliseconds.
 const TRANSACTION: Duration = Duration::from_secs(60);
 
-/// One call to the brokers; it is repeated until it succeeds.
-const STEP: Duration = Duration::from_secs(5);
-
-/// How long a publisher that is to end still waits for its last transaction. The next one finds out
-/// what became of it.
-const LAST_STEPS: Duration = Duration::from_secs(10);
+/// The longest that one call to the brokers may take. Then another producer tries: librdkafka can lose all
+/// brokers for good.
+const STEP: Duration = Duration::from_secs(10);
 
 /// A producer that has fenced all older ones.
 pub(crate) struct ProducerSession<'a> {
     producer: ThreadedProducer<DefaultProducerContext>,
     names: &'a PublisherTopics,
-    stop: &'a StopSignal,
 }
 
 impl<'a> ProducerSession<'a> {
@@ -35,14 +31,14 @@ impl<'a> ProducerSession<'a> {
     pub(crate) fn open(
         brokers: &BrokerArgs,
         names: &'a PublisherTopics,
-        stop: &'a StopSignal,
+        stop: &StopSignal,
     ) -> Result<ProducerSession<'a>, BridgeError> {
         let timeout = TRANSACTION.as_millis() as u64;
         let config = config::transactional(brokers, &names.transactional_id(), timeout);
-        let producer: ThreadedProducer<_> = config.create().map_err(unusable)?;
         while !stop.is_asked() {
+            let producer: ThreadedProducer<_> = config.create().map_err(unusable)?;
             match producer.init_transactions(STEP) {
-                Ok(()) => return Ok(ProducerSession { producer, names, stop }),
+                Ok(()) => return Ok(ProducerSession { producer, names }),
                 Err(error) if is_fatal(&error) => {
                     return Err(BridgeError::failed("cannot begin transactions", error));
                 }
@@ -55,9 +51,12 @@ impl<'a> ProducerSession<'a> {
     /// Writes the events and the cursor behind them in one transaction: then they are there, once. The inner
     /// error: this producer cannot go on, and a new session finds out what became of the transaction.
     ///
+    /// It must not abort and send them again: librdkafka would give the records the sequence numbers of the ones
+    /// that it drops. Brokers that have written those, though their answer was lost, would take the new ones for
+    /// copies, and drop them too.
+    ///
     /// # Errors
-    /// Another publisher with the same cursor topic has started. [`BridgeError::Stopped`] if the end was asked
-    /// for: the next publisher finds out what became of the transaction.
+    /// Another publisher with the same cursor topic has started.
     pub(crate) fn send(
         &self,
         events: &[PublishedEvent],
@@ -65,25 +64,16 @@ impl<'a> ProducerSession<'a> {
         cursor: &PublishCursor,
     ) -> Result<Result<(), KafkaError>, BridgeError> {
         let begun = Instant::now();
-        loop {
-            let tried = match self.begun_with(events, source, cursor) {
-                Ok(()) => self.repeated(|| self.producer.commit_transaction(STEP))?,
-                Err(error) => Err(error),
-            };
-            let Err(error) = tried else { return Ok(Ok(())) };
-            if is_fenced(&error) && begun.elapsed() < TRANSACTION {
-                return Err(BridgeError::Failed(format!(
+        let begun_with = self.begun_with(events, source, cursor);
+        let committed = begun_with.and_then(|()| self.producer.commit_transaction(STEP));
+        match committed {
+            Err(error) if is_fenced(&error) && begun.elapsed() < TRANSACTION => {
+                Err(BridgeError::Failed(format!(
                     "another publisher with the cursor topic {} has started, so this one ends ({error})",
                     self.names.cursor
-                )));
+                )))
             }
-            if is_fatal(&error) {
-                return Ok(Err(error));
-            }
-            tracing::warn!(error = %error, "aborting the transaction, and sending its events again");
-            if let Err(error) = self.repeated(|| self.producer.abort_transaction(STEP))? {
-                return Ok(Err(error));
-            }
+            _ => Ok(committed),
         }
     }
 
@@ -107,32 +97,6 @@ impl<'a> ProducerSession<'a> {
             BaseRecord::to(&self.names.cursor).key(cursor::KEY).payload(&value).partition(0);
         self.producer.send(record).map_err(|(error, _)| error)
     }
-
-    /// Repeats a step of a transaction as long as a repeat can help.
-    fn repeated(
-        &self,
-        step: impl Fn() -> Result<(), KafkaError>,
-    ) -> Result<Result<(), KafkaError>, BridgeError> {
-        let mut asked = None;
-        loop {
-            match step() {
-                Err(error) if is_retriable(&error) => {
-                    tracing::warn!(error = %error, "the brokers do not answer");
-                }
-                ended => return Ok(ended),
-            }
-            if self.stop.is_asked() {
-                let since = *asked.get_or_insert_with(Instant::now);
-                if since.elapsed() > LAST_STEPS {
-                    return Err(BridgeError::Stopped);
-                }
-            }
-        }
-    }
-}
-
-fn is_retriable(error: &KafkaError) -> bool {
-    matches!(error, KafkaError::Transaction(it) if it.is_retriable() && !it.txn_requires_abort())
 }
 
 fn is_fatal(error: &KafkaError) -> bool {

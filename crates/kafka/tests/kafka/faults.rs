@@ -35,12 +35,12 @@ enum Victim {
 const VICTIMS: [Victim; 5] =
     [Victim::Consumer, Victim::Broker, Victim::Service, Victim::Publisher, Victim::OtherConsumer];
 
-/// Everything that can be killed.
+/// Everything that can be killed. If the test fails, the logs are shown in this order.
 struct World<'a> {
     broker: &'a Broker,
-    service: Service,
-    consumers: [Bridge; 2],
     publisher: Bridge,
+    consumers: [Bridge; 2],
+    service: Service,
 }
 
 impl World<'_> {
@@ -108,7 +108,7 @@ pub(crate) fn everything_is_killed(broker: &Broker) {
     let consume = || Bridge::start(broker, &service, "consume", &topic, &[]);
     let consumers = [consume(), consume()];
     let publisher = Bridge::start(broker, &service, "publish", &events, &[]);
-    let mut world = World { broker, service, consumers, publisher };
+    let mut world = World { broker, publisher, consumers, service };
 
     let sender = Sender::new(broker, &topic);
     let sent = send(&lives, &sender, &mut dice);
@@ -210,7 +210,7 @@ fn feed_is_right(feed: &[Value], lives: &[Life]) {
 
 /// A reader of committed records sees each event of the feed exactly once, in order for each key.
 pub(crate) fn events_are_there_once(feed: &[Value], published: &Reader) {
-    wait_until("all events", || published.count() >= feed.len());
+    wait_until(&format!("{} events", feed.len()), || published.count() >= feed.len());
     let records = published.records();
     assert_eq!(records.len(), feed.len(), "each event once");
     let mut by_key: HashMap<&str, Vec<&Record>> = HashMap::new();

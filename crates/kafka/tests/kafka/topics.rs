@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -149,7 +149,10 @@ impl Reader {
                     }
                     let mut process = process.lock().expect("the reader");
                     let Some(child) = process.as_mut() else { return };
-                    println!("the reader of {topic} ended: {:?}", child.wait());
+                    let ended = child.wait().expect("its end");
+                    if !ended.success() {
+                        println!("the reader of {topic} ended: {ended}");
+                    }
                     *process = Some(begin(&address, &topic, &found));
                 }
             }
@@ -204,6 +207,10 @@ struct Line {
     record: Record,
 }
 
+/// After this time without a record a reader ends, and another one goes on: librdkafka can lose all brokers
+/// for good.
+const QUIET: Duration = Duration::from_secs(15);
+
 /// The word that makes this binary the process that reads.
 pub(crate) const PRINT_TOPIC: &str = "print-topic";
 
@@ -215,8 +222,8 @@ fn begin(address: &str, topic: &str, found: &Mutex<Found>) -> Child {
     command.stdout(Stdio::piped()).spawn().expect("a reader")
 }
 
-/// Prints the records of a topic from some offsets on, a line each, until its input ends.
-pub(crate) fn print_topic(address: &str, topic: &str, next: &str) {
+/// Prints the records of a topic from some offsets on, a line each, until its input ends or it is quiet.
+pub(crate) fn print_topic(address: &str, topic: &str, next: &str) -> ! {
     std::thread::spawn(|| {
         let _never_has_a_line = std::io::stdin().read_line(&mut String::new());
         std::process::exit(0);
@@ -231,13 +238,16 @@ pub(crate) fn print_topic(address: &str, topic: &str, next: &str) {
         list.add_partition_offset(topic, partition, Offset::Offset(offset)).expect("a partition");
     }
     consumer.assign(&list).expect("an assignment");
-    loop {
+    let mut heard = Instant::now();
+    while heard.elapsed() < QUIET {
         // An error is a broker that is away.
         let Some(Ok(message)) = consumer.poll(Duration::from_millis(50)) else { continue };
+        heard = Instant::now();
         let (partition, offset) = (message.partition(), message.offset());
         let line = Line { partition, offset, record: record(&message) };
         println!("{}", serde_json::to_string(&line).expect("JSON"));
     }
+    std::process::exit(0);
 }
 
 fn record(message: &impl Message) -> Record {
