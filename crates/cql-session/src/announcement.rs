@@ -106,12 +106,28 @@ impl<'a> CouponAnnouncement<'a> {
         };
         self.steps.iter().map(row).collect()
     }
+
+    /// The keys of its rows in a slot, for [`REFUSED_CHANGE`].
+    pub fn refused(&self, shard: i32, slot: i64, ttl: i32) -> Vec<RefusedChange<'_>> {
+        let code = self.before.code().as_str();
+        let key = |(number, step): &'_ (i32, CouponStep<'a>)| {
+            (ttl, shard, slot, code, signed(step.version), *number, self.attempt)
+        };
+        self.steps.iter().map(key).collect()
+    }
 }
+
+/// Seconds after which the row deletes itself, and its key.
+pub type RefusedChange<'a> = (i32, i32, i64, &'a str, i64, i32, Uuid);
 
 pub const NEW_CHANGE: &str = "UPDATE change USING TTL :ttl SET before = ?, kind = ?, at = ?, actor = ?, \
     operation = ?, campaign_id = ?, batch_id = ?, user_id = ?, reference = ?, reason = ?, until = ?, \
     expiry_day = ? WHERE shard = ? AND slot = ? AND code = ? AND version = ? AND number = ? \
     AND attempt = ?";
+
+/// Nothing has come of a row. A column of its own, so that no clock decides which of the two writes was first.
+pub const REFUSED_CHANGE: &str = "UPDATE change USING TTL ? SET refused = true WHERE shard = ? \
+    AND slot = ? AND code = ? AND version = ? AND number = ? AND attempt = ?";
 
 /// A row of `change`. It is written once: a null is left unset.
 #[derive(Clone, SerializeRow)]

@@ -47,6 +47,7 @@ pub struct ChangeRow {
     expiry_day: Option<CqlDate>,
     changes: Option<String>,
     moved_from: Option<i64>,
+    refused: Option<bool>,
 }
 
 #[derive(Clone, SerializeRow)]
@@ -141,6 +142,11 @@ impl ChangeRow {
     /// The slot in which its writer put it.
     pub fn own_slot(&self) -> i64 {
         self.moved_from.unwrap_or(self.slot)
+    }
+
+    /// Whether its writer says that nothing has come of it.
+    pub fn is_refused(&self) -> bool {
+        self.refused == Some(true)
     }
 
     pub fn found(self) -> Result<AnnouncedChange> {
@@ -259,7 +265,7 @@ impl CqlSession {
         loop {
             let cql = "SELECT slot, code, version, number, attempt, before, kind, at, actor, \
                        operation, campaign_id, batch_id, user_id, reference, reason, until, \
-                       expiry_day, changes, moved_from FROM change \
+                       expiry_day, changes, moved_from, refused FROM change \
                        WHERE shard = ? AND slot = ? \
                        AND (code, version, number) > (?, ?, ?) LIMIT ?";
             let values = (shard, slot, code, version, number, limit);
@@ -288,8 +294,19 @@ impl CqlSession {
         code: &Code,
     ) -> Result<Vec<AnnouncedCoupon>> {
         let rows = self.change_rows(shard, slots, code).await?.into_iter();
+        let rows = rows.filter(|row| !row.is_refused());
         // Those of an audit event are not of the coupon, even if somebody imported a code that is the hash of its name.
         rows.filter(|row| row.changes.is_none()).map(ChangeRow::announced).collect()
+    }
+
+    /// Whether the writer of a change says that nothing has come of this row.
+    pub async fn was_refused(&self, shard: i32, change: &AnnouncedCoupon) -> Result<bool> {
+        let cql = "SELECT refused FROM change WHERE shard = ? AND slot = ? AND code = ? \
+                   AND version = ? AND number = ? AND attempt = ?";
+        let AnnouncedCoupon { own_slot, code, version, number, attempt, .. } = change;
+        let values = (shard, own_slot, code.as_str(), signed(*version), number, attempt);
+        let row: Option<(Option<bool>,)> = self.row(cql, values).await?;
+        Ok(row.is_some_and(|(refused,)| refused == Some(true)))
     }
 
     pub async fn change_rows(
@@ -302,7 +319,7 @@ impl CqlSession {
         for slots in slots.chunks(SLOTS_MAX) {
             let cql = "SELECT slot, code, version, number, attempt, before, kind, at, actor, \
                        operation, campaign_id, batch_id, user_id, reference, reason, until, \
-                       expiry_day, changes, moved_from FROM change \
+                       expiry_day, changes, moved_from, refused FROM change \
                        WHERE shard = ? AND slot IN ? AND code = ?";
             let values = (shard, slots, code.as_str());
             all.extend(self.rows::<ChangeRow>(StatementProfile::Bulk, cql, values).await?);
@@ -370,5 +387,5 @@ fn named_at(at: Millis, event: &str) -> Uuid {
 
 const MOVED_CHANGE: &str = "UPDATE change USING TTL :ttl SET before = ?, kind = ?, at = ?, \
     actor = ?, operation = ?, campaign_id = ?, batch_id = ?, user_id = ?, reference = ?, reason = ?, \
-    until = ?, expiry_day = ?, changes = ?, moved_from = ? WHERE shard = ? AND slot = ? AND code = ? \
+    until = ?, expiry_day = ?, changes = ?, moved_from = ?, refused = ? WHERE shard = ? AND slot = ? AND code = ? \
     AND version = ? AND number = ? AND attempt = ?";

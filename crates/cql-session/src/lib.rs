@@ -335,10 +335,12 @@ impl CqlSession {
     pub async fn write_all<V: SerializeRow>(
         &self,
         cql: &'static str,
-        values: Vec<V>,
+        mut values: Vec<V>,
     ) -> Result<()> {
-        if values.is_empty() {
-            return Ok(());
+        match values.len() {
+            0 => return Ok(()),
+            1 => return self.write(cql, values.remove(0)).await,
+            _ => {}
         }
         match &self.cluster {
             ClusterBackend::Driver(driver) => {

@@ -92,11 +92,7 @@ impl Tables for CqlTables {
         let values = |RecordPut { key, value, keep }| {
             (time, ttl(keep), value, part.kind.name, name.clone(), key)
         };
-        let mut values: Vec<_> = rows.into_iter().map(values).collect();
-        match values.len() {
-            1 => self.session.write(cql, values.remove(0)).await,
-            _ => self.session.write_all(cql, values).await,
-        }
+        self.session.write_all(cql, rows.into_iter().map(values).collect()).await
     }
 
     async fn replace(

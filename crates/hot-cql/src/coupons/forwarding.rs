@@ -16,12 +16,18 @@ impl CqlStore {
     /// process that reads a forwarding row does this first.
     pub(crate) async fn finish_move(&self, row: &CouponRow, to: Day) -> Result<()> {
         let located = self.as_stored(row).await?;
-        self.arrive(&located.coupon, to).await.map(drop)
+        let from = (located.day, located.here.bucket);
+        self.arrive(&located.coupon, from, to).await.map(drop)
     }
 
-    /// Writes a forwarded coupon into its later partition, if it is not there, and makes the directory name
+    /// Writes a coupon that the row at `from` forwards into its later partition, if it is not there, and makes the directory name
     /// that, unless it names a later one; returns its bucket.
-    pub(super) async fn arrive(&self, coupon: &Coupon, to: Day) -> Result<i32> {
+    pub(super) async fn arrive(
+        &self,
+        coupon: &Coupon,
+        (day, from): (Day, i32),
+        to: Day,
+    ) -> Result<i32> {
         let code = coupon.code();
         let no_plan = || HotError::Damaged(format!("no plan for {code}'s partition"));
         let bucket = self.bucket(to, code).await?.ok_or_else(no_plan)?;
@@ -37,7 +43,9 @@ impl CqlStore {
             // The same id from every process that finishes it: the coupon's last event has it.
             let operation = coupon.events().last().map_or(OperationId(0), |event| event.operation);
             let profile = attempts.profile();
-            let (at, made) = ((to, bucket), MaybeUnset::Unset);
+            // Readers of the feed may come when the row that forwards it is gone.
+            let made = attempts.looked(self.made_at(day, from, code).await)?;
+            let (at, made) = ((to, bucket), MaybeUnset::Set(made));
             let put = self.put_row(profile, coupon, at, operation, None, made).await;
             attempts.wrote(put).await?;
         }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::ids::{Actor, OperationId};
 use coupon::time::Day;
@@ -15,7 +16,7 @@ use uuid::Uuid;
 use super::resolution::{WriteResolution, resolved};
 use super::{CouponKeyColumns, CqlCoupon, GenesisColumns, Written};
 use crate::CqlStore;
-use crate::values::signed;
+use crate::values::{date, signed};
 use cql_session::announcement::{CouponAnnouncement, MadeValue, made_by};
 use cql_session::coupon_columns::{ChangedColumns, LaterRow, MadeColumn, NewRow};
 use cql_session::{Cas, Resolutions, Result, StatementProfile};
@@ -51,7 +52,8 @@ impl CqlStore {
         let mut now = CqlCoupon { coupon: after.clone(), day, ..before.clone() };
         if moves {
             // The old row forwards already: any process that reads it finishes this.
-            now.here.bucket = self.arrive(after, day).await.map_err(begun)?;
+            now.here.bucket =
+                self.arrive(after, (before.day, before.here.bucket), day).await.map_err(begun)?;
         }
         // Only after the row: this process offers it at once, in the version just written.
         if let Some(part) = returned {
@@ -103,7 +105,10 @@ impl CqlStore {
             drop(lock);
             match attempts.looked(cas)? {
                 Cas::Applied => return Ok(Written::Done),
-                Cas::Refused if !attempts.has_unknown_write() => return Ok(Written::Conflict),
+                Cas::Refused if !attempts.has_unknown_write() => {
+                    self.refuse(write.news.as_ref()).await?;
+                    return Ok(Written::Conflict);
+                }
                 // After an unknown write a refusal proves nothing: that one may have caused it.
                 Cas::Refused => {}
                 other @ (Cas::NotSent(_) | Cas::Unknown(_)) => {
@@ -123,12 +128,14 @@ impl CqlStore {
                 Err(error) => return Err(error),
             };
             match resolved(seen.as_ref(), operation, &before.coupon, after) {
-                WriteResolution::Applied => {
+                // Who finishes an entry of a claim may write the same: one of the two counts it.
+                WriteResolution::Applied if !self.is_by_another(&write).await? => {
                     Resolutions::count(&self.resolved.applied);
                     return Ok(Written::Done);
                 }
-                WriteResolution::Refused => {
+                WriteResolution::Applied | WriteResolution::Refused => {
                     Resolutions::count(&self.resolved.refused);
+                    self.refuse(write.news.as_ref()).await?;
                     return Ok(Written::Conflict);
                 }
                 WriteResolution::Hidden => {
@@ -140,6 +147,28 @@ impl CqlStore {
                 WriteResolution::Open => attempts.again().await?,
             }
         }
+    }
+
+    /// Whether the row says that another write made the version.
+    async fn is_by_another(&self, write: &RowWrite<'_>) -> Result<bool> {
+        let RowWrite { before, after, attempt, .. } = write;
+        let made = self.made_at(before.day, before.here.bucket, after.code()).await?;
+        let version = after.version();
+        let mut made = made.into_iter().filter(|(_, it)| it.version == signed(version));
+        Ok(made.any(|(_, it)| it.attempt != *attempt))
+    }
+
+    /// What the row of a coupon says of its last writes.
+    pub(super) async fn made_at(
+        &self,
+        day: Day,
+        bucket: i32,
+        code: &Code,
+    ) -> Result<BTreeMap<i32, MadeValue>> {
+        let cql = "SELECT made FROM coupon WHERE expiry_day = ? AND bucket = ? AND code = ?";
+        let row: Option<(Option<BTreeMap<i32, MadeValue>>,)> =
+            self.session.row(cql, (date(day), bucket, code.as_str())).await?;
+        Ok(row.and_then(|(made,)| made).unwrap_or_default())
     }
 
     async fn send_row(&self, profile: StatementProfile, write: &RowWrite<'_>) -> Result<Cas> {
@@ -165,7 +194,7 @@ impl CqlStore {
         }
     }
 
-    /// For a coupon without a row in this bucket. `made` is unset if it is only forwarded, to here or from here.
+    /// For a coupon without a row in this bucket. `made` is unset if it is only forwarded from here.
     pub(crate) async fn put_row(
         &self,
         profile: StatementProfile,

@@ -48,7 +48,6 @@ impl SeenRow {
 
 /// The row of a coupon, and the coupon if the row does not say it.
 pub(super) struct CouponLook {
-    bucket: i32,
     row: Option<SeenRow>,
     trace: Option<CouponTrace>,
     stored: Option<CqlCoupon>,
@@ -82,17 +81,6 @@ impl SeenCoupon {
     /// The write that made a version; `None` if the coupon does not say.
     fn made(&self, version: u64) -> Option<&MadeValue> {
         self.made.get(&place_of(version)).filter(|made| made.version == signed(version))
-    }
-
-    /// Whether a change of a version that is gone has happened.
-    fn has(&self, change: &AnnouncedCoupon) -> bool {
-        if change.version > self.version {
-            return false;
-        }
-        match self.made(change.version) {
-            Some(made) => made.attempt == change.attempt,
-            None => self.has_event(change),
-        }
     }
 
     /// Whether the history has the event of a change, and before it the one that the same write made: a change behind
@@ -165,7 +153,7 @@ impl CqlStore {
             let known = last.take().filter(|seen| seen.day == change.day);
             let Some(seen) = self.seen_behind(&change, known).await? else { continue };
             let seen = last.insert(seen);
-            if !seen.has(&change) {
+            if !self.has_happened(shard, seen, &change).await? {
                 continue;
             }
             // A write that was too late for its slot has a row there, too.
@@ -197,16 +185,37 @@ impl CqlStore {
         if slots.is_empty() {
             return Ok(Vec::new());
         }
-        let mut found = self.session.changes_of(shard, &slots, &change.code).await?;
-        found.retain(|it| {
-            it.version <= change.before
+        let mut found = Vec::new();
+        for it in self.session.changes_of(shard, &slots, &change.code).await? {
+            if it.version <= change.before
                 && match &attempts {
                     Some(attempts) => attempts.contains(&it.attempt),
-                    None => seen.has(it),
+                    None => self.has_happened(shard, seen, &it).await?,
                 }
-        });
+            {
+                found.push(it);
+            }
+        }
         found.sort_by_key(AnnouncedCoupon::place);
         Ok(found)
+    }
+
+    /// Whether a change of a version that is gone has happened.
+    async fn has_happened(
+        &self,
+        shard: i32,
+        seen: &SeenCoupon,
+        change: &AnnouncedCoupon,
+    ) -> Result<bool> {
+        if change.version > seen.version {
+            return Ok(false);
+        }
+        if let Some(made) = seen.made(change.version) {
+            return Ok(made.attempt == change.attempt);
+        }
+        // The history has it of one of its tries. Those that were refused said so before that one was written: a read
+        // behind the history shows it.
+        Ok(seen.has_event(change) && !self.session.was_refused(shard, change).await?)
     }
 
     /// The coupon, in a version behind the one that `change` replaces; `None` if nothing has come of the
@@ -323,7 +332,7 @@ impl CqlStore {
             true => Some(self.trace(day.into(), code).await?),
             false => None,
         };
-        Ok(Some(CouponLook { bucket, row, trace, stored: None }))
+        Ok(Some(CouponLook { row, trace, stored: None }))
     }
 
     async fn seen_row(
@@ -342,12 +351,15 @@ impl CqlStore {
         &self,
         profile: StatementProfile,
         change: &AnnouncedCoupon,
-        CouponLook { bucket, mut row, stored, .. }: CouponLook,
+        CouponLook { mut row, stored, .. }: CouponLook,
     ) -> Result<Option<SeenCoupon>> {
         let (code, day) = (&change.code, change.day);
-        // It was written between the two reads: only the row says by which write.
-        if row.is_none() && stored.as_ref().is_some_and(|it| it.tier == Tier::Hot) {
-            row = self.seen_row(profile, day, bucket, code).await?;
+        // It was written between the two reads, or its partition is gone and it is in a later one: only its row says by
+        // which writes.
+        if row.is_none()
+            && let Some(it) = stored.as_ref().filter(|it| it.tier == Tier::Hot)
+        {
+            row = self.seen_row(profile, it.day, it.here.bucket, code).await?;
         }
         match row {
             Some(row) if !row.is_archived() => Ok(Some(SeenCoupon {

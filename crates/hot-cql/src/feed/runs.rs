@@ -263,6 +263,7 @@ impl CqlStore {
         let behind: Vec<i64> = bounds.aside.iter().copied().filter(is_behind).collect();
         let moved = self.session.change_rows(shard, &behind, &last.code).await?.into_iter();
         all.extend(moved.filter(|row| row.version.unsigned_abs() < last.version));
+        all.retain(|row| !row.is_refused());
         all.into_iter().map(ChangeRow::found).collect()
     }
 

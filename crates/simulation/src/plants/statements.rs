@@ -85,13 +85,16 @@ pub(super) const EMPTY: StatementPattern =
 
 // The feed.
 
-pub(super) const ANNOUNCE: StatementPattern = StatementPattern::of(&["UPDATE change USING TTL"]);
+pub(super) const ANNOUNCE: StatementPattern =
+    StatementPattern::of(&["UPDATE change USING TTL", "kind = ?"]);
+pub(super) const REFUSE: StatementPattern = StatementPattern::of(&["SET refused = true"]);
+pub(super) const MADE: StatementPattern = StatementPattern::of(&["SELECT made FROM coupon"]);
 pub(super) const ASIDE: StatementPattern = StatementPattern::of(&["changes = ?, moved_from = ?"]);
 pub(super) const LIST_UNREAD: [StatementPattern; 2] =
     [ENTER_SPAN.with(2, &[0, 0, 0, 2]), ENTER_SPAN.with(2, &[0, 0, 0, 5])];
 /// The rows of a part of the feed.
-pub(super) const PART: StatementPattern =
-    StatementPattern::of(&["FROM change WHERE shard = ?"]).without(&["SELECT moved_from"]);
+pub(super) const PART: StatementPattern = StatementPattern::of(&["FROM change WHERE shard = ?"])
+    .without(&["SELECT moved_from", "SELECT refused"]);
 pub(super) const SEEN: StatementPattern =
     StatementPattern::of(&["SELECT version, state, sealed, events, made"]);
 pub(super) const ENTER_SPAN: StatementPattern =

@@ -68,6 +68,10 @@ const ORDERS: &[StepOrder] = &[
         "feed: a change",
         &["feed: run of slots is listed", "feed: change is announced", "coupon: row is changed"],
     ),
+    order(
+        "feed: a change that is decided once more",
+        &["feed: change is refused", "feed: change is announced"],
+    ),
     order("feed: a first change", &["feed: change is announced", "coupon: row is made"]),
     order("feed: a reader", &["feed: slot is marked", "feed: version is ended"]),
     order(

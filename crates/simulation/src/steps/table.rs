@@ -59,6 +59,7 @@ pub(super) const STEPS: &[StepRow] = &[
     StepRow::of("feed: run of slots is listed", "UPDATE change_span"),
     StepRow::of("feed: what was unread is taken off its list", "DELETE FROM change_span"),
     StepRow::of("feed: change is announced", "UPDATE change USING TTL :ttl"),
+    StepRow::of("feed: change is refused", "UPDATE change USING TTL ? SET refused"),
     StepRow::of("feed: audit event is announced", "UPDATE change USING TTL ? SET kind"),
     StepRow::of("feed: slot is marked", "INSERT INTO feed_progress"),
     StepRow::of("feed: slots follow a mark", "UPDATE feed SET ahead"),

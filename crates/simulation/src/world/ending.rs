@@ -7,7 +7,7 @@ use std::time::Duration;
 use compactor::{ClosedPolicy, check_pairing};
 use coupon::campaign::Batch;
 use coupon::code::Code;
-use hot::feed::FeedEvent;
+use hot::feed::{FeedEvent, Happened};
 use hot::inventory::{self, COPIED, INDEX_ROW_KINDS, Table};
 use hot::{Batches, CampaignRow, Campaigns, CouponSnapshot, ImportOutcome, Partitions};
 use tokio::time::sleep;
@@ -142,8 +142,8 @@ pub(crate) async fn ends(world: &SimulatedWorld, target: &CopyTarget) -> FinalRe
         compacts(world, &machine).await;
         machine.flush().await;
     }
-    let mut ended =
-        FinalReads { coupons: reads(world, &machine).await, feeds, ..FinalReads::default() };
+    let coupons = reads(world, &machine, &feeds).await;
+    let mut ended = FinalReads { coupons, feeds, ..FinalReads::default() };
     ended.campaigns = campaigns(world, &machine).await;
     let made: Vec<_> = ended.campaigns.iter().map(|it| (&it.row, &it.batches[..])).collect();
     let whole = ended.feeds.last().map_or(&[][..], Vec::as_slice);
@@ -231,12 +231,18 @@ async fn compacts(world: &SimulatedWorld, machine: &SimulatedMachine) {
 async fn reads(
     world: &SimulatedWorld,
     machine: &Arc<SimulatedMachine>,
+    feeds: &[Vec<FeedEvent>],
 ) -> BTreeMap<Code, CouponSnapshot> {
     let mut coupons = BTreeMap::new();
     let mut codes: Vec<Code> = world.scene.codes().into_iter().map(|(_, code)| code).collect();
-    // A coupon whose answer came after its caller had given up.
+    // A coupon whose answer came after its caller had given up, or never.
     let calls = world.recorder.calls();
-    for code in calls.iter().filter_map(|call| Some(call.shown()?.coupon.code())) {
+    let shown = calls.iter().filter_map(|call| Some(call.shown()?.coupon.code()));
+    let told = feeds.iter().flatten().filter_map(|event| match &event.happened {
+        Happened::Coupon(happened) => Some(&happened.code),
+        Happened::AuditEvent { .. } => None,
+    });
+    for code in shown.chain(told) {
         if !codes.contains(code) {
             codes.push(code.clone());
         }
