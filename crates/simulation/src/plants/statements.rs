@@ -87,8 +87,6 @@ pub(super) const EMPTY: StatementPattern =
 
 pub(super) const ANNOUNCE: StatementPattern =
     StatementPattern::of(&["UPDATE change USING TTL", "kind = ?"]);
-pub(super) const REFUSE: StatementPattern = StatementPattern::of(&["SET refused = true"]);
-pub(super) const MADE: StatementPattern = StatementPattern::of(&["SELECT made FROM coupon"]);
 pub(super) const ASIDE: StatementPattern = StatementPattern::of(&["changes = ?, moved_from = ?"]);
 pub(super) const LIST_UNREAD: [StatementPattern; 2] =
     [ENTER_SPAN.with(2, &[0, 0, 0, 2]), ENTER_SPAN.with(2, &[0, 0, 0, 5])];

@@ -13,7 +13,9 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use hot::feed::{CouponHappened, FeedEvent, FeedRead, FeedStart, Happened};
 use hot::{HotError, HotStore};
-use hot_conformance::kit::{Kit, MINUTE, MemoryArchive, NOW, cancel, redeem};
+use hot_conformance::kit::{
+    Kit, MINUTE, MemoryArchive, NOW, cancel, extend_days, hold, redeem, release, void,
+};
 use hot_cql::{CqlHot, CqlOptions, EventsAside};
 use scylla::errors::{DbError, ExecutionError, RequestAttemptError};
 use scylla::statement::Consistency;
@@ -159,7 +161,12 @@ impl FeedFixture {
         FeedFixture::process(&self.simulated, &self.archive, &self.unread).await
     }
 
-    /// Archives the coupons of a campaign that are redeemed. Returns how many.
+    /// Of another process.
+    async fn other_kit(&self, seed: u64) -> Kit {
+        Kit::numbered(self.another().await as _, Arc::clone(&self.archive), seed)
+    }
+
+    /// Archives the coupons of a campaign that are redeemed or void. Returns how many.
     async fn archived(&self, campaign: &Campaign) -> u64 {
         let closed = NOW.plus_ms(100_000 * MINUTE);
         self.kit.archive_closed(campaign.expiry_day(), closed).await
@@ -269,6 +276,44 @@ async fn archived_coupons_are_looked_up_together() {
     let (calls, asked) = fixture.archive.asked();
     // The rows of a slot lie in 16 shards.
     assert!(calls <= 32 && asked >= codes.len(), "{calls} calls for {asked} coupons");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_try_that_was_refused_is_not_told_of_an_archived_coupon() {
+    let fixture = FeedFixture::of(15).await;
+    let (kit, other) = (&fixture.kit, fixture.other_kit(15).await);
+    let campaign = kit.draft();
+    kit.stocked(&campaign, 1).await;
+    let ann = kit.user("ann");
+    let code = kit.issued(&campaign, &ann, "no-1").await;
+    other.done(&code, hold(&ann, "order", 5)).await;
+    other.done(&code, release("order")).await;
+    // By its row of version 1, then by that of version 3.
+    assert_eq!(kit.done(&code, void()).await.version(), 4);
+    assert_eq!(fixture.archived(&campaign).await, 1);
+    sleep(OVER).await;
+    let mut reader = Reader::new();
+    reader.reads_on(&fixture.hot, 100).await.unwrap();
+    assert_eq!(reader.versions()[&code], [1, 4], "holds of an archived coupon are not known");
+}
+
+#[tokio::test(start_paused = true)]
+async fn holds_are_told_after_their_partition_is_gone() {
+    let fixture = FeedFixture::of(16).await;
+    let kit = &fixture.kit;
+    let campaign = Campaign { extend_days: 9, ..kit.draft() };
+    kit.stocked(&campaign, 1).await;
+    let ann = kit.user("ann");
+    let code = kit.issued(&campaign, &ann, "no-1").await;
+    kit.done(&code, hold(&ann, "order", 5)).await;
+    kit.done(&code, release("order")).await;
+    kit.done(&code, extend_days(&campaign, 3)).await;
+    let day = campaign.expiry_day();
+    kit.archive_partition(day, kit.time_to_seal(day).await).await;
+    sleep(OVER).await;
+    let mut reader = Reader::new();
+    reader.reads_on(&fixture.hot, 100).await.unwrap();
+    assert_eq!(reader.versions()[&code], [1, 2, 3, 4]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,8 +1,8 @@
 //! The event feed: index rows before the changes, and the mark of the readers.
 
 use crate::plants::statements::{
-    ANNOUNCE, ASIDE, EARLIER, END_FIRST_VERSION, END_VERSION, ENTER_SPAN, LATER, LIST_UNREAD, MADE,
-    MARK, MARK_READ, NEW, PART, REFUSE, SEEN,
+    ANNOUNCE, ASIDE, EARLIER, END_FIRST_VERSION, END_VERSION, ENTER_SPAN, LATER, LIST_UNREAD, MARK,
+    MARK_READ, NEW, PART, SEEN,
 };
 use crate::plants::{AnswerChange, BugScope, PlantedBug, RuleEffect};
 
@@ -44,16 +44,6 @@ pub(super) const PLANTS: &[PlantedBug] = &[
         name: "slots-are-not-listed",
         breaks: "the run of slots is listed before the first index row in it is written",
         scope: BugScope::All(&[(ENTER_SPAN, RuleEffect::Lose)]),
-    },
-    PlantedBug {
-        name: "refused-is-told",
-        breaks: "a write that was refused says so in its index row before the change is decided once more",
-        scope: BugScope::All(&[(REFUSE, RuleEffect::Lose)]),
-    },
-    PlantedBug {
-        name: "writes-are-left",
-        breaks: "a coupon takes the names of its writes along to a later partition",
-        scope: BugScope::All(&[(MADE, RuleEffect::Say(AnswerChange::Nothing))]),
     },
     PlantedBug {
         name: "aside-is-dropped",
