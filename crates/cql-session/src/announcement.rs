@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::ids::{Actor, OperationId};
 use coupon::time::Day;
@@ -11,6 +12,7 @@ use scylla::{DeserializeValue, SerializeRow, SerializeValue};
 use uuid::Uuid;
 
 use crate::values::{date, instant, signed, uuid};
+use crate::{CqlSession, Result};
 
 /// Versions of a coupon whose writes its row names, some 45 bytes each; most coupons have three.
 pub const MADE: u64 = 32;
@@ -39,6 +41,34 @@ pub fn made_by(
     let versions = (before.version() + 1..=after.version()).rev().take(MADE as usize);
     let made = |version| (place_of(version), MadeValue { version: signed(version), attempt, slot });
     versions.map(made).collect()
+}
+
+impl CqlSession {
+    /// What the row of a coupon says of its last writes.
+    pub async fn made_at(
+        &self,
+        day: Day,
+        bucket: i32,
+        code: &Code,
+    ) -> Result<BTreeMap<i32, MadeValue>> {
+        let cql = "SELECT made FROM coupon WHERE expiry_day = ? AND bucket = ? AND code = ?";
+        let row: Option<(Option<BTreeMap<i32, MadeValue>>,)> =
+            self.row(cql, (date(day), bucket, code.as_str())).await?;
+        Ok(row.and_then(|(made,)| made).unwrap_or_default())
+    }
+
+    /// Whether the row says that another write than `attempt` has made the coupon what it is `after` that.
+    pub async fn is_by_another(
+        &self,
+        (day, bucket): (Day, i32),
+        after: &Coupon,
+        attempt: Uuid,
+    ) -> Result<bool> {
+        let version = after.version();
+        let mut made = self.made_at(day, bucket, after.code()).await?;
+        let made = made.remove(&place_of(version)).filter(|made| made.version == signed(version));
+        Ok(made.is_some_and(|made| made.attempt != attempt))
+    }
 }
 
 /// The index rows of one write of a coupon.
@@ -107,13 +137,14 @@ impl<'a> CouponAnnouncement<'a> {
         self.steps.iter().map(row).collect()
     }
 
-    /// The keys of its rows in a slot, for [`REFUSED_CHANGE`].
-    pub fn refused(&self, shard: i32, slot: i64, ttl: i32) -> Vec<RefusedChange<'_>> {
-        let code = self.before.code().as_str();
-        let key = |(number, step): &'_ (i32, CouponStep<'a>)| {
+    /// The keys of its rows, for [`REFUSED_CHANGE`]; none before they are written.
+    pub fn refused(&self, shard: i32, ttl: i32) -> Vec<RefusedChange<'_>> {
+        let (slots, code) = (self.slot.into_iter(), self.before.code().as_str());
+        let rows = slots.flat_map(|slot| self.steps.iter().map(move |step| (slot, step)));
+        rows.map(|(slot, (number, step))| {
             (ttl, shard, slot, code, signed(step.version), *number, self.attempt)
-        };
-        self.steps.iter().map(key).collect()
+        })
+        .collect()
     }
 }
 

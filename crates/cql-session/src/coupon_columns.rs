@@ -38,6 +38,16 @@ pub struct LaterRow<'a> {
     pub before: i64,
 }
 
+pub const NEW_ROW: &str = "UPDATE coupon SET version = ?, state = ?, holder = ?, expires_at = ?, hold = ?, \
+    events = events + ?, operation = ?, modified_at = ?, forward_to = ?, made = made + ?, \
+    campaign_id = ?, batch_id = ?, valid_from = ?, made_expires_at = ?, created_at = ? \
+    WHERE expiry_day = ? AND bucket = ? AND code = ? IF version = null AND sealed = null";
+
+pub const LATER_ROW: &str = "UPDATE coupon SET version = ?, state = ?, holder = ?, expires_at = ?, \
+    hold = ?, events = events + ?, operation = ?, modified_at = ?, forward_to = ?, \
+    made = made + ? WHERE expiry_day = ? AND bucket = ? AND code = ? IF version = :before \
+    AND sealed = null";
+
 /// What a plain write puts, over any row that is older than `written`.
 #[derive(Clone, SerializeRow)]
 pub struct PlainRow<'a> {

@@ -357,6 +357,14 @@ impl CqlSession {
         Ok(found)
     }
 
+    /// The slots from which rows were moved to some slots of a shard.
+    pub async fn moved_to(&self, shard: i32, slots: &[i64]) -> Result<Vec<i64>> {
+        let cql = "SELECT moved_from FROM change WHERE shard = ? AND slot IN ?";
+        let rows: Vec<(Option<i64>,)> =
+            self.rows(StatementProfile::Bulk, cql, (shard, slots)).await?;
+        Ok(rows.into_iter().filter_map(|(moved,)| moved).collect())
+    }
+
     /// Writes rows of a shard once more, in another slot.
     pub async fn move_changes(
         &self,

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::CqlStore;
-use cql_session::announcement::{CouponAnnouncement, NEW_CHANGE, REFUSED_CHANGE};
+use cql_session::announcement::{CouponAnnouncement, NEW_CHANGE};
 use cql_session::{Cas, FeedList, FeedMarks, Result, StatementProfile};
 
 /// How often a change that came too late for its slot is announced in a later one.
@@ -105,15 +105,6 @@ impl CqlStore {
             news.slot = self.is_in_time(feed, slot).await?.then_some(slot);
         }
         Ok(())
-    }
-
-    /// Says in the index rows of a write that it was refused, before the change is decided once more: an archived
-    /// coupon does not say by which of its tries an event was made.
-    pub(crate) async fn refuse(&self, news: Option<&CouponAnnouncement<'_>>) -> Result<()> {
-        let (Some(feed), Some(news)) = (&self.feed, news) else { return Ok(()) };
-        let Some(slot) = news.slot else { return Ok(()) };
-        let rows = news.refused(feed.shard_of(news.before.code()), slot, feed.ttl());
-        self.session.write_all(REFUSED_CHANGE, rows).await
     }
 
     /// The slot for new index rows: `first` or a later one. It is listed, once for each process.

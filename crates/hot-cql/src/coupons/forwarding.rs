@@ -16,8 +16,7 @@ impl CqlStore {
     /// process that reads a forwarding row does this first.
     pub(crate) async fn finish_move(&self, row: &CouponRow, to: Day) -> Result<()> {
         let located = self.as_stored(row).await?;
-        let from = (located.day, located.here.bucket);
-        self.arrive(&located.coupon, from, to).await.map(drop)
+        self.arrive(&located.coupon, (located.day, located.here.bucket), to).await.map(drop)
     }
 
     /// Writes a coupon that the row at `from` forwards into its later partition, if it is not there, and makes the directory name
@@ -44,7 +43,7 @@ impl CqlStore {
             let operation = coupon.events().last().map_or(OperationId(0), |event| event.operation);
             let profile = attempts.profile();
             // Readers of the feed may come when the row that forwards it is gone.
-            let made = attempts.looked(self.made_at(day, from, code).await)?;
+            let made = attempts.looked(self.session.made_at(day, from, code).await)?;
             let (at, made) = ((to, bucket), MaybeUnset::Set(made));
             let put = self.put_row(profile, coupon, at, operation, None, made).await;
             attempts.wrote(put).await?;

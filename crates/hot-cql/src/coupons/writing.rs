@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::ids::{Actor, OperationId};
 use coupon::time::Day;
@@ -16,9 +15,11 @@ use uuid::Uuid;
 use super::resolution::{WriteResolution, resolved};
 use super::{CouponKeyColumns, CqlCoupon, GenesisColumns, Written};
 use crate::CqlStore;
-use crate::values::{date, signed};
-use cql_session::announcement::{CouponAnnouncement, MadeValue, made_by};
-use cql_session::coupon_columns::{ChangedColumns, LaterRow, MadeColumn, NewRow};
+use crate::values::signed;
+use cql_session::announcement::{CouponAnnouncement, MadeValue, REFUSED_CHANGE, made_by};
+use cql_session::coupon_columns::{
+    ChangedColumns, LATER_ROW, LaterRow, MadeColumn, NEW_ROW, NewRow,
+};
 use cql_session::{Cas, Resolutions, Result, StatementProfile};
 
 impl CqlStore {
@@ -92,23 +93,20 @@ impl CqlStore {
     /// The one conditional update of the row, with its outcome resolved. Its index rows in the feed are
     /// written before it, and looked after before it is sent again.
     async fn write_row(&self, mut write: RowWrite<'_>) -> Result<Written> {
-        let RowWrite { before, after, operation, .. } = write;
+        let RowWrite { before, after, operation, attempt, .. } = write;
+        let at = (before.day, before.here.bucket);
         let mut attempts = self.attempts("a change of a coupon");
         loop {
             if let (Some(feed), Some(news)) = (&self.feed, &mut write.news) {
                 attempts.looked(self.announce(feed, news).await)?;
             }
-            let lock =
-                attempts.looked(self.write_locks.lock((before.day, before.here.bucket)).await)?;
+            let lock = attempts.looked(self.write_locks.lock(at).await)?;
             let cas = self.send_row(attempts.profile(), &write).await;
             // Before the outcome is resolved, which may take seconds: other writers go on.
             drop(lock);
             match attempts.looked(cas)? {
                 Cas::Applied => return Ok(Written::Done),
-                Cas::Refused if !attempts.has_unknown_write() => {
-                    self.refuse(write.news.as_ref()).await?;
-                    return Ok(Written::Conflict);
-                }
+                Cas::Refused if !attempts.has_unknown_write() => return self.refused(&write).await,
                 // After an unknown write a refusal proves nothing: that one may have caused it.
                 Cas::Refused => {}
                 other @ (Cas::NotSent(_) | Cas::Unknown(_)) => {
@@ -129,14 +127,16 @@ impl CqlStore {
             };
             match resolved(seen.as_ref(), operation, &before.coupon, after) {
                 // Who finishes an entry of a claim may write the same: one of the two counts it.
-                WriteResolution::Applied if !self.is_by_another(&write).await? => {
+                WriteResolution::Applied
+                    if !attempts
+                        .looked(self.session.is_by_another(at, after, attempt).await)? =>
+                {
                     Resolutions::count(&self.resolved.applied);
                     return Ok(Written::Done);
                 }
                 WriteResolution::Applied | WriteResolution::Refused => {
                     Resolutions::count(&self.resolved.refused);
-                    self.refuse(write.news.as_ref()).await?;
-                    return Ok(Written::Conflict);
+                    return self.refused(&write).await;
                 }
                 WriteResolution::Hidden => {
                     let why = "later changes have overwritten what would show its outcome";
@@ -149,26 +149,14 @@ impl CqlStore {
         }
     }
 
-    /// Whether the row says that another write made the version.
-    async fn is_by_another(&self, write: &RowWrite<'_>) -> Result<bool> {
-        let RowWrite { before, after, attempt, .. } = write;
-        let made = self.made_at(before.day, before.here.bucket, after.code()).await?;
-        let version = after.version();
-        let mut made = made.into_iter().filter(|(_, it)| it.version == signed(version));
-        Ok(made.any(|(_, it)| it.attempt != *attempt))
-    }
-
-    /// What the row of a coupon says of its last writes.
-    pub(super) async fn made_at(
-        &self,
-        day: Day,
-        bucket: i32,
-        code: &Code,
-    ) -> Result<BTreeMap<i32, MadeValue>> {
-        let cql = "SELECT made FROM coupon WHERE expiry_day = ? AND bucket = ? AND code = ?";
-        let row: Option<(Option<BTreeMap<i32, MadeValue>>,)> =
-            self.session.row(cql, (date(day), bucket, code.as_str())).await?;
-        Ok(row.and_then(|(made,)| made).unwrap_or_default())
+    /// Says in the index rows of a write that it was refused, before the change is decided once more: an archived
+    /// coupon does not say by which of its tries an event was made.
+    async fn refused(&self, write: &RowWrite<'_>) -> Result<Written> {
+        if let (Some(feed), Some(news)) = (&self.feed, &write.news) {
+            let rows = news.refused(feed.shard_of(write.after.code()), feed.ttl());
+            self.session.write_all(REFUSED_CHANGE, rows).await?;
+        }
+        Ok(Written::Conflict)
     }
 
     async fn send_row(&self, profile: StatementProfile, write: &RowWrite<'_>) -> Result<Cas> {
@@ -178,10 +166,6 @@ impl CqlStore {
         match before.coupon.version() {
             0 => self.put_row(profile, after, (day, bucket), operation, forward_to, made).await,
             version => {
-                let cql = "UPDATE coupon SET version = ?, state = ?, holder = ?, expires_at = ?, \
-                           hold = ?, events = events + ?, operation = ?, modified_at = ?, \
-                           forward_to = ?, made = made + ? WHERE expiry_day = ? AND bucket = ? \
-                           AND code = ? IF version = :before AND sealed = null";
                 let known = Some(&before.coupon);
                 let values = LaterRow {
                     change: ChangedColumns::of(after, known, Some(operation), forward_to),
@@ -189,7 +173,7 @@ impl CqlStore {
                     key: CouponKeyColumns::of(day, bucket, after.code()),
                     before: signed(version),
                 };
-                self.session.change(profile, cql, values).await
+                self.session.change(profile, LATER_ROW, values).await
             }
         }
     }
@@ -213,11 +197,6 @@ impl CqlStore {
         self.session.change(profile, NEW_ROW, values).await
     }
 }
-
-const NEW_ROW: &str = "UPDATE coupon SET version = ?, state = ?, holder = ?, expires_at = ?, hold = ?, \
-    events = events + ?, operation = ?, modified_at = ?, forward_to = ?, made = made + ?, \
-    campaign_id = ?, batch_id = ?, valid_from = ?, made_expires_at = ?, created_at = ? \
-    WHERE expiry_day = ? AND bucket = ? AND code = ? IF version = null AND sealed = null";
 
 struct RowWrite<'a> {
     before: &'a CqlCoupon,

@@ -20,7 +20,7 @@ use super::bounds::{RunBounds, UnreadPlace};
 use crate::CqlStore;
 use crate::announcing::{FeedState, SLOT_MS, SPAN_SLOTS, TRIES, slot_of};
 use cql_session::feed_changes::ChangeRow;
-use cql_session::{FeedList, Result, StatementProfile};
+use cql_session::{FeedList, Result};
 
 /// Most runs with rows that were put aside that a call reads: those of twelve days in which it happened all the time.
 const ASIDES: i32 = 8_192;
@@ -176,17 +176,12 @@ impl CqlStore {
         let mut slots = self.asides_from(here).await?;
         slots.retain(|slot| *slot > here);
         let reads = (0..feed.shards).map(|shard| {
-            let cql = "SELECT moved_from FROM change WHERE shard = ? AND slot IN ?";
-            let read = self.session.rows::<(Option<i64>,)>(
-                StatementProfile::Bulk,
-                cql,
-                (shard, slots.clone()),
-            );
+            let read = self.session.moved_to(shard, &slots);
             // What cannot be read is listed when it is over.
             async move { Ok(read.await.unwrap_or_default()) }
         });
-        let rows: Vec<Vec<(Option<i64>,)>> = bounded_join(AT_ONCE, reads).await?;
-        let moved: Vec<i64> = rows.into_iter().flatten().filter_map(|(moved,)| moved).collect();
+        let rows: Vec<Vec<i64>> = bounded_join(AT_ONCE, reads).await?;
+        let moved: Vec<i64> = rows.into_iter().flatten().collect();
         let all = moved.iter().chain(unread.first().map(|(slot, _)| slot));
         let oldest_ms = all.min().map_or(0, |slot| (here - slot) * SLOT_MS);
         let oldest = Duration::from_millis(oldest_ms.max(0).unsigned_abs());

@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 
 use coupon::code::Code;
-use coupon::coupon::Coupon;
 use coupon::ids::OperationId;
 use coupon::time::Day;
 use hot::protocol::fenced;
@@ -17,8 +16,9 @@ use scylla::DeserializeRow;
 use super::bounds::PassedSlots;
 use crate::CqlStore;
 use crate::coupons::{CouponTrace, CqlCoupon, Written};
-use crate::values::{EventValue, date, signed, uuid};
+use crate::values::{EventValue, date, signed};
 use cql_session::announcement::{MADE, MadeValue, place_of};
+use cql_session::coupon_values::events_behind;
 use cql_session::feed_changes::{AnnouncedChange, AnnouncedCoupon};
 use cql_session::{Result, StatementProfile};
 
@@ -58,13 +58,9 @@ struct SeenCoupon {
     version: u64,
     /// Nothing changes it any more.
     is_final: bool,
-    history: CouponHistory,
+    /// By number.
+    events: BTreeMap<i32, EventValue>,
     made: BTreeMap<i32, MadeValue>,
-}
-
-enum CouponHistory {
-    Row(BTreeMap<i32, EventValue>),
-    Coupon(Box<Coupon>),
 }
 
 impl SeenCoupon {
@@ -73,7 +69,7 @@ impl SeenCoupon {
             day,
             version: located.coupon.version(),
             is_final: located.frozen,
-            history: CouponHistory::Coupon(Box::new(located.coupon)),
+            events: events_behind(&located.coupon, 0),
             made: BTreeMap::new(),
         }
     }
@@ -88,18 +84,12 @@ impl SeenCoupon {
     fn has_event(&self, change: &AnnouncedCoupon) -> bool {
         let steps = i32::try_from(change.version - change.before).unwrap_or(1);
         let kind = change.event_type().strip_prefix("coupon.").unwrap_or_default();
-        let is_same = |number: i32| match &self.history {
-            CouponHistory::Row(events) => events.get(&number).is_some_and(|event| {
+        let is_same = |number: i32| {
+            self.events.get(&number).is_some_and(|event| {
                 event.operation == change.operation
                     && event.is_at_and_by(change.at, &change.actor)
                     && (number < change.number || event.kind() == kind)
-            }),
-            CouponHistory::Coupon(coupon) => coupon.events().iter().zip(1..).any(|(event, at)| {
-                at == number
-                    && uuid(event.operation) == change.operation
-                    && (event.at, &event.actor) == (change.at, &change.actor)
-                    && (number < change.number || event.kind.as_str() == kind)
-            }),
+            })
         };
         (change.number + 1 - steps..=change.number).all(is_same)
     }
@@ -366,7 +356,7 @@ impl CqlStore {
                 day,
                 version: row.version.unwrap_or(0).unsigned_abs(),
                 is_final: row.sealed == Some(true),
-                history: CouponHistory::Row(row.events.unwrap_or_default()),
+                events: row.events.unwrap_or_default(),
                 made: row.made.unwrap_or_default(),
             })),
             // A coupon that was archived is not untouched.
