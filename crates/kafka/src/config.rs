@@ -2,10 +2,15 @@
 
 use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::error::KafkaError;
-use rdkafka::{ClientConfig, ClientContext};
+use rdkafka::producer::FutureProducer;
+use rdkafka::{ClientConfig, ClientContext, Statistics};
 
 use crate::cli::BrokerArgs;
 use crate::error::BridgeError;
+use crate::loss::BrokerLoss;
+
+/// Time between two statistics of a client: how late its lag is known, and that it has lost its brokers.
+const STATISTICS_MS: &str = "2000";
 
 /// A client of these brokers, with these settings in front of those of the command line.
 fn client(brokers: &BrokerArgs, settings: &[(&str, &str)]) -> ClientConfig {
@@ -37,12 +42,12 @@ pub(crate) fn consumer(brokers: &BrokerArgs, group: &str) -> ClientConfig {
         // process that was killed have ended when another member takes its partitions.
         ("session.timeout.ms", "20000"),
         ("queued.max.messages.kbytes", "16384"),
-        ("statistics.interval.ms", "2000"),
+        ("statistics.interval.ms", STATISTICS_MS),
     ];
     client(brokers, &settings)
 }
 
-/// A consumer of assigned partitions, which joins no group.
+/// A consumer of assigned partitions, which joins no group. Unless it is polled, its statistics pile up.
 pub(crate) fn reader(
     brokers: &BrokerArgs,
     group: &str,
@@ -52,9 +57,8 @@ pub(crate) fn reader(
     config
         .set("enable.partition.eof", "true")
         .set("isolation.level", isolation)
-        .set("queued.max.messages.kbytes", "8192")
-        .set("statistics.interval.ms", "0");
-    config.create_with_context(QuietContext).map_err(unusable)
+        .set("queued.max.messages.kbytes", "8192");
+    config.create_with_context(QuietContext::default()).map_err(unusable)
 }
 
 /// An idempotent producer. What it has taken is delivered once, in order, however long the brokers
@@ -71,6 +75,13 @@ pub(crate) fn producer(brokers: &BrokerArgs) -> ClientConfig {
     client(brokers, &settings)
 }
 
+/// Such a producer that tells `loss`.
+pub(crate) fn writer(brokers: &BrokerArgs, loss: BrokerLoss) -> Result<TopicWriter, BridgeError> {
+    let mut config = producer(brokers);
+    config.set("statistics.interval.ms", STATISTICS_MS);
+    config.create_with_context(QuietContext { loss }).map_err(unusable)
+}
+
 /// A producer of transactions. `transaction_ms` is their limit, and that of their messages.
 pub(crate) fn transactional(brokers: &BrokerArgs, id: &str, transaction_ms: u64) -> ClientConfig {
     let mut config = producer(brokers);
@@ -81,12 +92,21 @@ pub(crate) fn transactional(brokers: &BrokerArgs, id: &str, transaction_ms: u64)
     config
 }
 
-/// What a reader does with the messages of librdkafka: the end of a partition is no error.
-pub(crate) struct QuietContext;
+/// What a reader or a writer does with the messages of librdkafka: the end of a partition is no error.
+#[derive(Default)]
+pub(crate) struct QuietContext {
+    pub(crate) loss: BrokerLoss,
+}
 
 pub(crate) type TopicReader = BaseConsumer<QuietContext>;
 
+pub(crate) type TopicWriter = FutureProducer<QuietContext>;
+
 impl ClientContext for QuietContext {
+    fn stats(&self, statistics: Statistics) {
+        self.loss.look(&statistics);
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
         if !matches!(error, KafkaError::PartitionEOF(_)) {
             tracing::warn!(error = %error, "{reason}");

@@ -26,6 +26,7 @@ use tokio::runtime::Runtime;
 use crate::cli::ConsumeArgs;
 use crate::error::BridgeError;
 use crate::http::ApiClient;
+use crate::rate::ReportRate;
 use crate::stop::StopSignal;
 use crate::topics::TopicAdmin;
 use caller::CommandCaller;
@@ -55,9 +56,16 @@ pub(crate) fn run(
         metrics::serve(address, runtime, Arc::clone(&counts), Arc::clone(&desk))?;
     }
     let caller = CommandCaller::new(api, usize::from(args.in_flight), Arc::clone(&counts));
-    let writer = ResultWriter::new(&args.brokers, names.clone())?;
-    let workers = Arc::new(WorkerPool::new(desk, caller, writer, counts));
-    CommandBridge::new(args, names, workers, runtime.handle())?.run(stop)
+    let (caller, mut rate) = (Arc::new(caller), ReportRate::default());
+    // Once more, with new clients, when the brokers are lost.
+    while !stop.is_asked() {
+        let writer = ResultWriter::new(&args.brokers, names.clone())?;
+        let (desk, caller, counts) = (Arc::clone(&desk), Arc::clone(&caller), Arc::clone(&counts));
+        let workers = Arc::new(WorkerPool::new(desk, caller, writer, counts));
+        let handle = runtime.handle();
+        CommandBridge::new(args, names.clone(), workers, handle, &mut rate)?.run(stop)?;
+    }
+    Ok(())
 }
 
 /// Makes the topics of answers unless they exist.
@@ -67,7 +75,7 @@ fn make_topics(
     runtime: &Runtime,
     stop: &StopSignal,
 ) -> Result<(), BridgeError> {
-    let topics = TopicAdmin::new(&args.brokers, &args.group, runtime, stop)?;
+    let topics = TopicAdmin::new(&args.brokers, &args.group, runtime, stop);
     let commands = topics.partitions(&names.commands)?;
     if commands == 0 {
         let why = "make it first, with as many partitions as you will need";

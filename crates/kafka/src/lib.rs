@@ -10,6 +10,7 @@ mod config;
 mod consume;
 mod error;
 mod http;
+mod loss;
 mod publish;
 mod rate;
 mod stop;

@@ -45,10 +45,10 @@ pub(crate) fn run(
     let cursor_topic =
         args.cursor_topic.clone().unwrap_or_else(|| format!("{}.cursor", args.topic));
     let names = PublisherTopics { events: args.topic.clone(), cursor: cursor_topic };
-    let topics = TopicAdmin::new(&args.brokers, &names.transactional_id(), runtime, stop)?;
+    let group = names.transactional_id();
+    let topics = TopicAdmin::new(&args.brokers, &group, runtime, stop);
     topics.make(&names.events, None, &[])?;
     cursor::make_topic(&topics, &names.cursor)?;
-    drop(topics);
     let reader = feed::reader_of(&args.topic);
     let feed = FeedClient { api: &api, runtime, stop, types: args.types.as_deref(), reader };
     let rate = ReportRate::default();

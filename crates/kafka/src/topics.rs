@@ -15,11 +15,15 @@ use crate::config::{self, TopicReader, unusable};
 use crate::error::BridgeError;
 use crate::stop::StopSignal;
 
-/// The longest that one question to a broker may take. A broker that is away is asked again.
-const ASK: Duration = Duration::from_secs(5);
+/// The longest that one question to a broker may take. Then another client asks.
+const ASK: Duration = Duration::from_secs(10);
 
 /// Pause between two questions to brokers that do not answer.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Tries to make a topic that the brokers cannot make yet, a second apart. A node that starts takes no
+/// replicas for some seconds.
+const MAKE_TRIES_MAX: u32 = 60;
 
 /// As many partitions, or as many replicas, as the brokers' own default.
 const BROKER_DEFAULT: i32 = -1;
@@ -32,9 +36,8 @@ pub(crate) fn headers_of<const N: usize>(rows: [(&str, &str); N]) -> OwnedHeader
 
 /// Asks the brokers about topics. Each call waits until they answer, or until the end is asked for.
 pub(crate) struct TopicAdmin<'a> {
-    admin: AdminClient<DefaultClientContext>,
-    /// Only a consumer asks for a topic without making it.
-    asker: TopicReader,
+    brokers: &'a BrokerArgs,
+    group: &'a str,
     runtime: &'a Runtime,
     stop: &'a StopSignal,
 }
@@ -42,26 +45,35 @@ pub(crate) struct TopicAdmin<'a> {
 impl<'a> TopicAdmin<'a> {
     /// `group` is the name that access lists know.
     pub(crate) fn new(
-        brokers: &BrokerArgs,
-        group: &str,
+        brokers: &'a BrokerArgs,
+        group: &'a str,
         runtime: &'a Runtime,
         stop: &'a StopSignal,
-    ) -> Result<TopicAdmin<'a>, BridgeError> {
-        let admin = config::producer(brokers).create().map_err(unusable)?;
-        let asker = config::reader(brokers, group, "read_committed")?;
-        Ok(TopicAdmin { admin, asker, runtime, stop })
+    ) -> TopicAdmin<'a> {
+        TopicAdmin { brokers, group, runtime, stop }
     }
 
-    fn until_answered<T>(
+    fn admin(&self) -> Result<AdminClient<DefaultClientContext>, BridgeError> {
+        config::producer(self.brokers).create().map_err(unusable)
+    }
+
+    /// Only a consumer asks for a topic without making it.
+    fn asker(&self) -> Result<TopicReader, BridgeError> {
+        config::reader(self.brokers, self.group, "read_committed")
+    }
+
+    /// Each try has a client of its own: librdkafka can lose all brokers for good.
+    fn until_answered<C, T>(
         &self,
         what: &str,
-        mut ask: impl FnMut() -> Result<T, KafkaError>,
+        client: impl Fn(&Self) -> Result<C, BridgeError>,
+        mut ask: impl FnMut(C) -> Result<T, KafkaError>,
     ) -> Result<T, BridgeError> {
         while !self.stop.is_asked() {
-            match ask() {
+            match ask(client(self)?) {
                 Ok(answer) => return Ok(answer),
                 Err(error) => {
-                    tracing::warn!(error = %error, "the brokers do not answer: {what}");
+                    tracing::warn!(error = %error, "the brokers have no answer yet: {what}");
                     self.stop.pause(ASK_AGAIN);
                 }
             }
@@ -71,8 +83,8 @@ impl<'a> TopicAdmin<'a> {
 
     /// How many partitions the topic has; 0 if there is no such topic.
     pub(crate) fn partitions(&self, topic: &str) -> Result<usize, BridgeError> {
-        self.until_answered("which partitions a topic has", || {
-            let found = self.asker.fetch_metadata(Some(topic), ASK)?;
+        self.until_answered("which partitions a topic has", Self::asker, |asker| {
+            let found = asker.fetch_metadata(Some(topic), ASK)?;
             let found = found.topics().iter().find(|it| it.name() == topic);
             Ok(found.map_or(0, |it| it.partitions().len()))
         })
@@ -96,19 +108,22 @@ impl<'a> TopicAdmin<'a> {
             new = new.set(name, value);
         }
         let options = AdminOptions::new().request_timeout(Some(ASK)).operation_timeout(Some(ASK));
-        let made = self.until_answered("to make a topic", || {
-            self.runtime.block_on(self.admin.create_topics([&new], &options))
-        })?;
-        for one in made {
-            match one {
-                Ok(_) => tracing::info!(topic, "made the topic {topic}"),
-                Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-                Err((_, code)) => {
-                    return Err(BridgeError::failed(
-                        format!("cannot make the topic {topic}"),
-                        code,
-                    ));
+        let mut tries = 0;
+        let made = self.until_answered("to make a topic", Self::admin, |admin| {
+            let made = self.runtime.block_on(admin.create_topics([&new], &options))?;
+            tries += 1;
+            match made.into_iter().next().ok_or(KafkaError::Canceled)? {
+                Err((_, code)) if can_pass(code) && tries < MAKE_TRIES_MAX => {
+                    Err(KafkaError::AdminOp(code))
                 }
+                made => Ok(made),
+            }
+        })?;
+        match made {
+            Ok(_) => tracing::info!(topic, "made the topic {topic}"),
+            Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((_, code)) => {
+                return Err(BridgeError::failed(format!("cannot make the topic {topic}"), code));
             }
         }
         // The leader of a new topic is not known at once.
@@ -123,12 +138,23 @@ impl<'a> TopicAdmin<'a> {
     pub(crate) fn setting(&self, topic: &str, name: &str) -> Result<String, BridgeError> {
         let options = AdminOptions::new().request_timeout(Some(ASK));
         let asked = [ResourceSpecifier::Topic(topic)];
-        self.until_answered("how a topic is set", || {
-            let found = self.runtime.block_on(self.admin.describe_configs(&asked, &options))?;
+        self.until_answered("how a topic is set", Self::admin, |admin| {
+            let found = self.runtime.block_on(admin.describe_configs(&asked, &options))?;
             let found = found.into_iter().next().ok_or(KafkaError::Canceled)?;
             let found = found.map_err(KafkaError::AdminOp)?;
             let map: HashMap<&str, _> = found.entry_map();
             Ok(map.get(name).and_then(|entry| entry.value.clone()).unwrap_or_default())
         })
     }
+}
+
+/// Whether another try to make a topic may succeed.
+fn can_pass(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        // The answer of a node that has just started.
+        RDKafkaErrorCode::InvalidReplicationFactor
+            | RDKafkaErrorCode::NotController
+            | RDKafkaErrorCode::RequestTimedOut
+    )
 }

@@ -1,7 +1,7 @@
 //! Properties of librdkafka on the command line.
 
 /// Properties that `--property` may not set: what this program promises depends on them.
-const RESERVED: [&str; 14] = [
+const RESERVED: [&str; 15] = [
     "acks",
     "auto.offset.reset",
     "bootstrap.servers",
@@ -15,6 +15,7 @@ const RESERVED: [&str; 14] = [
     "metadata.broker.list",
     "partition.assignment.strategy",
     "request.required.acks",
+    "statistics.interval.ms",
     "transactional.id",
 ];
 

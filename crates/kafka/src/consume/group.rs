@@ -13,11 +13,13 @@ use super::desk::AssignmentTable;
 use super::limits::LEAVE_WAIT;
 use super::partition::CommitPosition;
 use super::progress::ConsumeCounts;
+use crate::loss::BrokerLoss;
 
 pub(crate) struct GroupContext {
     pub(crate) topic: String,
     pub(crate) desk: Arc<AssignmentTable>,
     pub(crate) counts: Arc<ConsumeCounts>,
+    pub(crate) loss: BrokerLoss,
     /// Whether a commit has failed since the last one was sent.
     pub(crate) is_uncommitted: AtomicBool,
 }
@@ -26,6 +28,7 @@ pub(crate) type GroupConsumer = BaseConsumer<GroupContext>;
 
 impl ClientContext for GroupContext {
     fn stats(&self, statistics: Statistics) {
+        self.loss.look(&statistics);
         let Some(topic) = statistics.topics.get(&self.topic) else { return };
         for (number, partition) in &topic.partitions {
             self.counts.end(*number, partition.hi_offset);

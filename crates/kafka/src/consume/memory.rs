@@ -22,6 +22,7 @@ use super::writer::ConsumerTopics;
 use crate::cli::BrokerArgs;
 use crate::config::{self, TopicReader};
 use crate::error::BridgeError;
+use crate::loss::BrokerLoss;
 
 /// Results that are read before commands are looked at again.
 const READ_MAX: usize = 1_000;
@@ -101,6 +102,10 @@ impl ResultMemory {
         Ok(ResultMemory { reader, names, partitions: HashMap::new() })
     }
 
+    pub(crate) fn loss(&self) -> &BrokerLoss {
+        &self.reader.context().loss
+    }
+
     fn list(&self, partition: i32, offset: Offset) -> Result<TopicPartitionList, KafkaError> {
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(&self.names.results, partition, offset)?;
@@ -126,13 +131,11 @@ impl ResultMemory {
 
     /// Reads on, for the partitions whose next command `next` tells.
     pub(crate) fn read(&mut self, next: impl Fn(i32) -> Option<i64>) -> Result<(), KafkaError> {
-        if self.partitions.values().all(|recall| recall.is_done) {
-            return Ok(());
-        }
-        let numbers: Vec<i32> = self.partitions.keys().copied().collect();
-        for number in numbers {
+        let open = self.partitions.iter().filter(|(_, recall)| !recall.is_done);
+        for number in open.map(|(number, _)| *number).collect::<Vec<i32>>() {
             self.steer(number, next(number))?;
         }
+        // Also if all results are read: otherwise what librdkafka has to say would pile up.
         for _ in 0..READ_MAX {
             match self.reader.poll(Duration::ZERO) {
                 None => break,

@@ -22,6 +22,7 @@ use super::writer::ConsumerTopics;
 use crate::cli::ConsumeArgs;
 use crate::config::{self, unusable};
 use crate::error::BridgeError;
+use crate::loss::BrokerLoss;
 use crate::rate::ReportRate;
 use crate::stop::StopSignal;
 
@@ -46,7 +47,7 @@ pub(crate) struct CommandBridge<'a> {
     known: HashMap<i32, KnownAssignment>,
     committed_at: Instant,
     is_full: bool,
-    rate: ReportRate,
+    rate: &'a mut ReportRate,
 }
 
 /// What the consumer's thread knows of one assignment.
@@ -64,11 +65,13 @@ impl<'a> CommandBridge<'a> {
         names: ConsumerTopics,
         workers: Arc<WorkerPool>,
         runtime: &'a Handle,
+        rate: &'a mut ReportRate,
     ) -> Result<CommandBridge<'a>, BridgeError> {
         let group = GroupContext {
             topic: args.topic.clone(),
             desk: Arc::clone(&workers.desk),
             counts: Arc::clone(&workers.counts),
+            loss: BrokerLoss::default(),
             is_uncommitted: AtomicBool::new(false),
         };
         let config = config::consumer(&args.brokers, &args.group);
@@ -84,26 +87,41 @@ impl<'a> CommandBridge<'a> {
             known: HashMap::new(),
             committed_at: Instant::now(),
             is_full: false,
-            rate: ReportRate::default(),
+            rate,
         })
     }
 
-    /// Works until the end is asked for, then finishes what is in flight.
+    /// Works until the end is asked for or the brokers are lost, then finishes what is in flight. If they are
+    /// lost, answers that they have not acknowledged are given up: their commands are begun again.
     pub(crate) fn run(mut self, stop: &StopSignal) -> Result<(), BridgeError> {
         let mut failure = None;
-        while !stop.is_asked() && failure.is_none() {
+        while !stop.is_asked() && !self.is_lost() && failure.is_none() {
             failure = self.step().err().or_else(|| self.workers.failure());
+        }
+        let is_lost = self.is_lost();
+        if is_lost {
+            tracing::warn!(
+                "librdkafka has lost all brokers; leaving the group, and joining it again"
+            );
         }
         let desk = &self.workers.desk;
         let numbers: Vec<i32> =
             desk.each(|_| Some(())).into_iter().map(|(number, ())| number).collect();
         let positions = desk.leave(&numbers, LEAVE_WAIT);
-        self.workers.writer.flush(LEAVE_WAIT);
+        if !is_lost {
+            self.workers.writer.flush(LEAVE_WAIT);
+        }
         group::commit(&self.consumer, &self.args.topic, &positions, CommitMode::Sync);
         match failure {
-            Some(why) => Err(BridgeError::Failed(why)),
-            None => Ok(()),
+            Some(why) if !is_lost => Err(BridgeError::Failed(why)),
+            Some(_) | None => Ok(()),
         }
+    }
+
+    /// Whether one of the clients has lost its brokers.
+    fn is_lost(&self) -> bool {
+        let group = &self.consumer.context().loss;
+        [group, self.memory.loss(), &self.workers.writer.loss].iter().any(|it| it.is_known())
     }
 
     fn step(&mut self) -> Result<(), String> {
@@ -117,7 +135,7 @@ impl<'a> CommandBridge<'a> {
         if self.committed_at.elapsed() >= COMMIT_EVERY {
             self.commit();
         }
-        self.workers.counts.report(&self.workers.desk, &mut self.rate);
+        self.workers.counts.report(&self.workers.desk, self.rate);
         Ok(())
     }
 

@@ -14,7 +14,7 @@ use super::writer::ResultWriter;
 
 pub(crate) struct WorkerPool {
     pub(crate) desk: Arc<AssignmentTable>,
-    pub(crate) caller: CommandCaller,
+    pub(crate) caller: Arc<CommandCaller>,
     pub(crate) writer: ResultWriter,
     pub(crate) counts: Arc<ConsumeCounts>,
     /// Why the process must end.
@@ -24,7 +24,7 @@ pub(crate) struct WorkerPool {
 impl WorkerPool {
     pub(crate) fn new(
         desk: Arc<AssignmentTable>,
-        caller: CommandCaller,
+        caller: Arc<CommandCaller>,
         writer: ResultWriter,
         counts: Arc<ConsumeCounts>,
     ) -> WorkerPool {
@@ -47,6 +47,8 @@ impl WorkerPool {
             }
             if !answered.unwrap_or(false) {
                 self.desk.gave_up(&lane.ticket);
+                // A later command must not be sent while this one has no answer.
+                return;
             }
         }
     }

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use rdkafka::error::KafkaError;
 use rdkafka::message::Header;
-use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
+use rdkafka::producer::{FutureRecord, Producer};
 use rdkafka::util::Timeout;
 
 use super::answer::{CommandSource, REASON};
 use crate::cli::BrokerArgs;
-use crate::config::{self, unusable};
+use crate::config::{self, TopicWriter};
 use crate::error::BridgeError;
+use crate::loss::BrokerLoss;
 
 #[derive(Clone, Debug)]
 pub(crate) struct ConsumerTopics {
@@ -21,8 +22,9 @@ pub(crate) struct ConsumerTopics {
 
 /// The producer of a consumer. What it has taken is delivered in order, once.
 pub(crate) struct ResultWriter {
-    producer: FutureProducer,
+    producer: TopicWriter,
     names: ConsumerTopics,
+    pub(crate) loss: BrokerLoss,
 }
 
 impl ResultWriter {
@@ -30,8 +32,9 @@ impl ResultWriter {
         brokers: &BrokerArgs,
         names: ConsumerTopics,
     ) -> Result<ResultWriter, BridgeError> {
-        let producer = config::producer(brokers).create().map_err(unusable)?;
-        Ok(ResultWriter { producer, names })
+        let loss = BrokerLoss::default();
+        let producer = config::writer(brokers, loss.clone())?;
+        Ok(ResultWriter { producer, names, loss })
     }
 
     /// An answer, to the same partition as its command: so the results of one partition are together.
@@ -76,9 +79,16 @@ impl ResultWriter {
 
     /// Hands a record to the producer, as soon as it has room. Returns the offset of the record, once the
     /// brokers have acknowledged it.
+    ///
+    /// # Errors
+    /// The producer has failed, or lost its brokers; the record may have been written.
     async fn send(&self, record: FutureRecord<'_, [u8], [u8]>) -> Result<i64, KafkaError> {
-        let delivered = self.producer.send(record, Timeout::Never).await;
-        delivered.map(|delivery| delivery.offset).map_err(|(error, _)| error)
+        tokio::select! {
+            delivered = self.producer.send(record, Timeout::Never) => {
+                delivered.map(|delivery| delivery.offset).map_err(|(error, _)| error)
+            }
+            () = self.loss.known() => Err(KafkaError::Canceled),
+        }
     }
 
     /// Waits until everything is acknowledged, at most so long.
