@@ -19,8 +19,8 @@ impl CqlStore {
         self.arrive(&located.coupon, (located.day, located.here.bucket), to).await.map(drop)
     }
 
-    /// Writes a coupon that the row at `from` forwards into its later partition, if it is not there, and makes the directory name
-    /// that, unless it names a later one; returns its bucket.
+    /// Writes a coupon that the row at `from` forwards into its later partition, if it is not there, and makes the
+    /// directory name that, unless it names a later one; returns its bucket.
     pub(super) async fn arrive(
         &self,
         coupon: &Coupon,
