@@ -15,9 +15,26 @@ const BODY_BYTES: usize = 1_024;
 /// JSON with status 200.
 pub(crate) struct OkJson<T>(pub(crate) T);
 
+/// An answer in JSON.
+pub(crate) trait JsonAnswer {
+    /// What is written as JSON.
+    type Body: Serialize;
+
+    /// The status, whether it is the answer to an earlier request, and the body.
+    fn parts(&self) -> (StatusCode, bool, &Self::Body);
+}
+
+impl<T: Serialize> JsonAnswer for OkJson<T> {
+    type Body = T;
+
+    fn parts(&self) -> (StatusCode, bool, &T) {
+        (StatusCode::OK, false, &self.0)
+    }
+}
+
 impl<T: Serialize> IntoResponse for OkJson<T> {
     fn into_response(self) -> Response {
-        json(StatusCode::OK, &self.0)
+        response(&self)
     }
 }
 
@@ -27,38 +44,67 @@ pub(crate) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-repl
 /// JSON with 201 for what was done now, 200 for what was done before.
 pub(crate) struct CreatedJson<T>(pub(crate) WriteResult<T>);
 
+impl<T: Serialize> JsonAnswer for CreatedJson<T> {
+    type Body = T;
+
+    fn parts(&self) -> (StatusCode, bool, &T) {
+        written(&self.0, StatusCode::CREATED)
+    }
+}
+
 impl<T: Serialize> IntoResponse for CreatedJson<T> {
     fn into_response(self) -> Response {
-        written(self.0, StatusCode::CREATED)
+        response(&self)
     }
 }
 
 /// JSON with 200 for a change that makes nothing new, done now or before.
 pub(crate) struct ChangedJson<T>(pub(crate) WriteResult<T>);
 
-impl<T: Serialize> IntoResponse for ChangedJson<T> {
-    fn into_response(self) -> Response {
-        written(self.0, StatusCode::OK)
+impl<T: Serialize> JsonAnswer for ChangedJson<T> {
+    type Body = T;
+
+    fn parts(&self) -> (StatusCode, bool, &T) {
+        written(&self.0, StatusCode::OK)
     }
 }
 
-fn written<T: Serialize>(done: WriteResult<T>, created: StatusCode) -> Response {
-    match done {
-        WriteResult::Created(it) => json(created, &it),
-        WriteResult::Same(it) => {
-            let mut response = json(StatusCode::OK, &it);
-            response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
-            response
-        }
+impl<T: Serialize> IntoResponse for ChangedJson<T> {
+    fn into_response(self) -> Response {
+        response(&self)
     }
+}
+
+fn written<T>(done: &WriteResult<T>, created: StatusCode) -> (StatusCode, bool, &T) {
+    match done {
+        WriteResult::Created(it) => (created, false, it),
+        WriteResult::Same(it) => (StatusCode::OK, true, it),
+    }
+}
+
+fn response(answer: &impl JsonAnswer) -> Response {
+    let (status, replayed, body) = answer.parts();
+    let mut response = json(status, body);
+    if replayed {
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    response
+}
+
+/// The text of an answer.
+pub(crate) fn json_text(body: &impl Serialize) -> serde_json::Result<Vec<u8>> {
+    let mut text = Vec::with_capacity(BODY_BYTES);
+    serde_json::to_writer(&mut text, body).map(|()| text)
 }
 
 fn json(status: StatusCode, body: &impl Serialize) -> Response {
-    let mut text = Vec::with_capacity(BODY_BYTES);
-    if let Err(error) = serde_json::to_writer(&mut text, body) {
-        tracing::error!(error = %error, "an answer is no JSON");
-        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
-    }
+    let text = match json_text(body) {
+        Ok(text) => text,
+        Err(error) => {
+            tracing::error!(error = %error, "an answer is no JSON");
+            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        }
+    };
     let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     let is_long = text.len() >= LONG_BYTES;
     let response = (status, kind, Body::from(text)).into_response();

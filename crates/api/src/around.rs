@@ -31,6 +31,10 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Machines ask these whether the service is well: the limit must not make a busy service look dead.
 const UNLIMITED: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
+/// The name of a request in the log, among its extensions.
+#[derive(Clone)]
+pub(crate) struct RequestId(pub(crate) Arc<str>);
+
 /// What the layer keeps for all requests of one store.
 pub(crate) struct LayerState {
     figures: Arc<StoreMetrics>,
@@ -57,11 +61,12 @@ impl LayerState {
 
 pub(crate) async fn around(
     State(around): State<Arc<LayerState>>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     let begun = Instant::now();
-    let id = request_id(&request);
+    let id: Arc<str> = request_id(&request).into();
+    request.extensions_mut().insert(RequestId(Arc::clone(&id)));
     let languages: Vec<HeaderValue> =
         request.headers().get_all(header::ACCEPT_LANGUAGE).iter().cloned().collect();
     let method = request.method().clone();
@@ -72,7 +77,9 @@ pub(crate) async fn around(
     let span = tracer.map(|it| it.begin(parent.as_ref(), &method, route, Some(&id)));
     let taken = around.take(route);
     let mut response = match (taken, &span) {
-        (Some((rate, RateQuota { refused: Some(wait), .. })), _) => over_the_rate(rate, wait),
+        (Some((rate, RateQuota { refused: Some(wait), .. })), _) => {
+            over_the_rate(rate, wait).into_response()
+        }
         _ if around.engine.is_some() && leaves_key_unread(&request) => unread_key().into_response(),
         (_, Some(span)) => span.around(next.run(request)).await,
         (_, None) => next.run(request).await,
@@ -107,22 +114,26 @@ pub(crate) async fn around(
         span.end(status, refused.as_ref().map(|problem| problem.code().as_str()));
     }
     if let Some(problem) = refused {
-        let (id, method) = (id.as_str(), &method);
+        let (id, method) = (&*id, &method);
         let (code, cause) = (problem.code(), problem.cause());
         around.log.refused(&EndedRequest { id, trace, method, route, status, code, cause, took });
     }
     response
 }
 
-/// In the language that is preferred; several lines of the header `Accept-Language` are one list.
+/// The language that is preferred; several lines of the header `Accept-Language` are one list.
+pub(crate) fn lang_of<'a>(languages: impl IntoIterator<Item = &'a HeaderValue>) -> Lang {
+    let lines: Vec<&str> = languages.into_iter().filter_map(|line| line.to_str().ok()).collect();
+    Lang::preferred(&lines.join(","))
+}
+
 fn write_out<'a>(
     problem: &Problem,
     languages: impl IntoIterator<Item = &'a HeaderValue>,
     id: &str,
     response: &mut Response,
 ) {
-    let lines: Vec<&str> = languages.into_iter().filter_map(|line| line.to_str().ok()).collect();
-    let lang = Lang::preferred(&lines.join(","));
+    let lang = lang_of(languages);
     let body = serde_json::to_vec(&problem.body(lang, id)).unwrap_or_default();
     problem.headers(lang, response.headers_mut());
     if let Some(cause) = problem.cause() {
@@ -144,10 +155,10 @@ pub fn two_hosts(request: &Request) -> Response {
     response
 }
 
-fn over_the_rate(rate: &RequestRate, wait: Duration) -> Response {
+pub(crate) fn over_the_rate(rate: &RequestRate, wait: Duration) -> Problem {
     let detail = format!("this store takes {} requests a second", rate.per_s());
     let wait_ms = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
-    Problem::too_many(&detail, wait_ms).into_response()
+    Problem::too_many(&detail, wait_ms)
 }
 
 /// The id that the client gave the request, if it is short and visible; else a new one.

@@ -18,6 +18,7 @@ mod handlers;
 pub mod history;
 mod metrics;
 pub mod openapi;
+mod operations;
 pub mod outbound;
 mod pages;
 mod paging;
@@ -40,6 +41,8 @@ pub use guesses::{ASKING_MAX, GUESS_WINDOW_MS, GUESSES_HERE_MAX, GUESSES_MAX};
 pub use handlers::accounts::USER_TOKEN_TTL_MS;
 pub use handlers::imports::IMPORT_IDLE;
 pub use metrics::StoreMetrics;
+pub use operations::{OPERATIONS_BYTES_MAX, OPERATIONS_MAX};
+
 pub use passwords::Passwords;
 pub use passwords::throttle::{SIGN_IN_WINDOW_MS, SIGN_INS_MAX, SIGNING_MAX};
 pub use receiver::{WebhookRequest, receiver};

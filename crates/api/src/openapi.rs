@@ -22,6 +22,7 @@ use crate::handlers::{
     accounts, admin, attempts, audit, batches, campaigns, codes, counts, coupons, events, health,
     imports, lists, redemptions, webhooks,
 };
+use crate::operations;
 use crate::problem::ProblemBody;
 
 #[derive(OpenApi)]
@@ -63,6 +64,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(coupons::redeem))
         .routes(routes!(coupons::cancel_redemption))
         .routes(routes!(coupons::issue_coupon))
+        .routes(routes!(operations::do_operations))
         .routes(routes!(admin::revoke))
         .routes(routes!(admin::void_coupon))
         .routes(routes!(admin::extend))

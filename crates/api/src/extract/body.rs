@@ -32,16 +32,20 @@ impl<T: DeserializeOwned + ToSchema, S: Send + Sync> FromRequest<S> for Json<T> 
             let detail = "send the body as JSON, with `Content-Type: application/json`";
             return Err(Problem::new(ApiErrorCode::UnsupportedMediaType, detail));
         }
-        let body = patient::timeout(BODY_TIMEOUT, whole(request.into_body())).await;
-        let body = body.ok_or_else(|| {
-            let seconds = BODY_TIMEOUT.as_secs();
-            Problem::new(ApiErrorCode::Timeout, format!("the body took more than {seconds} s"))
-        })??;
-        parse(&body).map(Json)
+        json_of(&whole_body(request, BODY_BYTES_MAX).await?).map(Json)
     }
 }
 
-fn parse<T: DeserializeOwned + ToSchema>(body: &[u8]) -> Result<T, Problem> {
+/// The body, if it has no more bytes and comes in time.
+pub(crate) async fn whole_body(request: Request, bytes_max: usize) -> Result<Bytes, Problem> {
+    let body = patient::timeout(BODY_TIMEOUT, whole(request.into_body(), bytes_max)).await;
+    body.ok_or_else(|| {
+        let seconds = BODY_TIMEOUT.as_secs();
+        Problem::new(ApiErrorCode::Timeout, format!("the body took more than {seconds} s"))
+    })?
+}
+
+pub(crate) fn json_of<T: DeserializeOwned + ToSchema>(body: &[u8]) -> Result<T, Problem> {
     let of_body = |detail| Err(Problem::invalid(vec![FieldFault::new("body", detail)]));
     match body.trim_ascii_start().first() {
         None => return of_body("is empty, want a JSON object"),
@@ -66,14 +70,14 @@ fn property<T: ToSchema>(field: &str) -> Option<Value> {
     schema.get_mut("properties")?.get_mut(field).map(Value::take)
 }
 
-async fn whole(body: Body) -> Result<Bytes, Problem> {
+async fn whole(body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
     let mut chunks = body.into_data_stream();
     let mut whole = BytesMut::new();
     while let Some(chunk) = chunks.next().await {
         let chunk =
             chunk.map_err(|error| Problem::new(ApiErrorCode::Invalid, error.to_string()))?;
-        if whole.len() + chunk.len() > BODY_BYTES_MAX {
-            let detail = format!("the body has more than {BODY_BYTES_MAX} bytes");
+        if whole.len() + chunk.len() > bytes_max {
+            let detail = format!("the body has more than {bytes_max} bytes");
             return Err(Problem::new(ApiErrorCode::TooLarge, detail));
         }
         whole.extend_from_slice(&chunk);

@@ -25,7 +25,7 @@ pub(crate) const KEYED: [(&str, &str); 7] = [
     ("/v1/webhooks/{webhook_id}/rotate-secret", "rotate_ref"),
 ];
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct IdempotencyKey(Option<String>);
 
 impl<S: Sync> FromRequestParts<S> for IdempotencyKey {

@@ -6,7 +6,7 @@ use crate::problem::Problem;
 use crate::problem_code::ApiErrorCode;
 
 /// The answer to any code; the same whatever is wrong with it.
-pub(super) fn no_such_coupon() -> Problem {
+pub(crate) fn no_such_coupon() -> Problem {
     Refusal::NotFound.into()
 }
 

@@ -166,6 +166,7 @@ const ANSWERED: &[(&str, &[&[ApiErrorCode]])] = answered! {
     cancel_redemption(BODY TOKEN CODE WRITE [NotRedeemed CancelClosed Voided])
     issue_coupon(BODY TOKEN CODE WRITE [AlreadyIssued AlreadyRedeemed Voided Held Expired Paused
         IssueClosed LimitPerUser HistoryFull NotIssuable])
+    do_operations(BODY TOKEN READ)
     revoke(BODY TOKEN COLD WRITE [NotIssued AlreadyRedeemed Voided Held ExpiryDayClosed
         VersionConflict NameTaken])
     void_coupon(BODY TOKEN COLD WRITE [AlreadyRedeemed Held VersionConflict ExpiryDayClosed])

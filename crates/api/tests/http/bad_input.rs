@@ -49,6 +49,7 @@ fn bodies(code: &str) -> Vec<(&'static str, String, Value)> {
         ("POST", at("revoke"), json!({"user_id": "ann"})),
         ("POST", at("void"), json!({})),
         ("POST", at("extend"), json!({"expires_on": "2030-01-01"})),
+        ("POST", "/v1/batch".into(), json!({"operations": [{"action": "void", "code": code}]})),
     ]
 }
 
@@ -99,6 +100,10 @@ async fn every_body() {
     ];
     for (method, target, good) in &with_body {
         for (name, kind, body, want) in &cases {
+            // Its body may be longer: operations.rs has the limits.
+            if target == "/v1/batch" && ["100,000 deep", "64 KiB and a byte"].contains(name) {
+                continue;
+            }
             let asked = Asked::new(method, target).typed(kind, body.clone());
             let answer = service.send(Admin, asked).await;
             answer.is(want, &format!("{method} {target}: {name}"));

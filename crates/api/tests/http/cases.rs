@@ -22,6 +22,7 @@ mod import;
 mod korean;
 mod lists;
 mod names;
+mod operations;
 mod pages;
 mod pause;
 mod problems;

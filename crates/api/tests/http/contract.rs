@@ -160,6 +160,10 @@ const SHAPES: &[(&str, Shape)] = &[
         ),
     ),
     ("issue_coupon", COUPON_SHAPE),
+    (
+        "do_operations",
+        Fields("results", &[("results", Each(&Fields("status replayed body", &[])))]),
+    ),
     ("revoke", COUPON_SHAPE),
     ("void_coupon", COUPON_SHAPE),
     ("extend", COUPON_SHAPE),

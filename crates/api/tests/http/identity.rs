@@ -60,6 +60,12 @@ fn rows() -> Vec<Row> {
         row("revoke", Issued, json!({"user_id": "ann"}), [403, 403, 403, 403, 200]),
         row("void_coupon", Issued, json!({}), [403, 403, 403, 403, 200]),
         row("extend", Issued, json!({"expires_on": "2030-01-01"}), [403, 403, 403, 403, 200]),
+        row(
+            "do_operations",
+            Nothing,
+            json!({"operations": [{"action": "void", "code": "none"}]}),
+            [200, 200, 200, 200, 200],
+        ),
         Row { query: "?user_id=ann", ..listed },
         row(
             "create_campaign",
