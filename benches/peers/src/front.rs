@@ -77,6 +77,14 @@ pub(crate) struct Redemption {
     pub(crate) cancelled_at: Option<Millis>,
 }
 
+impl Redemption {
+    /// Of no campaign yet, now.
+    pub(crate) fn new(code: String, user_id: String, order_ref: String) -> Redemption {
+        let (campaign_id, redeemed_at) = (String::new(), Millis::now());
+        Redemption { code, campaign_id, user_id, order_ref, redeemed_at, cancelled_at: None }
+    }
+}
+
 /// The result of an import.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Batch {
@@ -142,6 +150,22 @@ pub(crate) trait Store: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Answer<Batch>, Failure>> + Send;
 }
 
+/// A store that does many in one statement.
+pub(crate) trait BatchStore: Store {
+    /// Redeems coupons as [`Store::redeem`] does, each answered for itself.
+    fn redeem_many(
+        &self,
+        asked: Vec<Redemption>,
+    ) -> impl Future<Output = Result<Vec<Answer<Redemption>>, Failure>> + Send;
+
+    /// Issues a coupon of one campaign to each user, as [`Store::issue`] does.
+    fn issue_many(
+        &self,
+        campaign_id: &str,
+        users: Vec<String>,
+    ) -> impl Future<Output = Result<Vec<Answer<Coupon>>, Failure>> + Send;
+}
+
 /// Prints its address, and serves until `ended` returns.
 ///
 /// # Errors
@@ -161,7 +185,13 @@ pub(crate) async fn serve(
 }
 
 /// The calls, over `store`.
-pub(crate) fn router<S: Store>(store: S) -> Router {
+pub(crate) fn router<S: BatchStore>(store: Arc<S>) -> Router {
+    let batches = Router::new().route("/v1/batch", post(batch::<S>));
+    singles(Arc::clone(&store)).merge(batches.with_state(store))
+}
+
+/// The calls for one coupon each, over `store`.
+pub(crate) fn singles<S: Store>(store: Arc<S>) -> Router {
     Router::new()
         .route("/v1/coupons/{code}", get(coupon::<S>))
         .route("/v1/coupons/{code}/redeem", post(redeem::<S>))
@@ -169,7 +199,7 @@ pub(crate) fn router<S: Store>(store: S) -> Router {
         .route("/v1/campaigns/{campaign_id}/batches", post(import::<S>))
         .route("/v1/campaigns", post(campaign::<S>))
         .route("/healthz", get(async || StatusCode::OK))
-        .with_state(Arc::new(store))
+        .with_state(store)
 }
 
 #[derive(Deserialize)]
@@ -194,6 +224,37 @@ struct BatchName {
     batch_id: String,
 }
 
+#[derive(Deserialize)]
+struct BatchBody {
+    operations: Vec<Operation>,
+}
+
+/// One of many calls in one request.
+#[derive(Deserialize)]
+#[serde(tag = "action", rename_all = "kebab-case")]
+enum Operation {
+    Redeem { code: String, body: RedeemBody },
+    Issue { campaign_id: String, body: IssueBody },
+}
+
+#[derive(Serialize)]
+struct BatchAnswer<T> {
+    results: Vec<BatchResult<T>>,
+}
+
+#[derive(Serialize)]
+struct BatchResult<T> {
+    status: u16,
+    body: ResultBody<T>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum ResultBody<T> {
+    Done(T),
+    Refused(Problem),
+}
+
 #[derive(Serialize)]
 struct Problem {
     r#type: &'static str,
@@ -201,6 +262,12 @@ struct Problem {
     status: u16,
     code: &'static str,
     detail: String,
+}
+
+impl Problem {
+    fn new(status: StatusCode, code: &'static str, title: &'static str, detail: String) -> Problem {
+        Problem { r#type: "about:blank", title, status: status.as_u16(), code, detail }
+    }
 }
 
 async fn redeem<S: Store>(
@@ -247,6 +314,46 @@ async fn import<S: Store>(
     answered(store.import(&campaign_id, name.batch_id, lines).await)
 }
 
+/// Redemptions only, or issues of one campaign only: the sender mixes nothing.
+async fn batch<S: BatchStore>(
+    State(store): State<Arc<S>>,
+    Json(body): Json<BatchBody>,
+) -> Response {
+    let (mut redemptions, mut users, mut campaign) = (Vec::new(), Vec::new(), String::new());
+    for operation in body.operations {
+        match operation {
+            Operation::Redeem { code, body } => {
+                redemptions.push(Redemption::new(code, body.user_id, body.order_ref));
+            }
+            Operation::Issue { campaign_id, body } => {
+                users.push(body.user_id);
+                campaign = campaign_id;
+            }
+        }
+    }
+    match users.is_empty() {
+        true => all_answered(store.redeem_many(redemptions).await),
+        false => all_answered(store.issue_many(&campaign, users).await),
+    }
+}
+
+fn all_answered<T: Serialize>(answers: Result<Vec<Answer<T>>, Failure>) -> Response {
+    let answers = match answers {
+        Ok(answers) => answers,
+        Err(failure) => return answered::<T>(Err(failure)),
+    };
+    let results = answers.into_iter().map(|answer| match answer {
+        Answer::Made(made) => BatchResult { status: 201, body: ResultBody::Done(made) },
+        Answer::Again(made) => BatchResult { status: 200, body: ResultBody::Done(made) },
+        Answer::Refused(refusal) => {
+            let (status, code, title) = status_of(refusal);
+            let problem = Problem::new(status, code, title, title.to_owned());
+            BatchResult { status: status.as_u16(), body: ResultBody::Refused(problem) }
+        }
+    });
+    Json(BatchAnswer { results: results.collect() }).into_response()
+}
+
 fn answered<T: Serialize>(answer: Result<Answer<T>, Failure>) -> Response {
     match answer {
         Ok(Answer::Made(made)) => (StatusCode::CREATED, Json(made)).into_response(),
@@ -284,7 +391,7 @@ fn problem(
     title: &'static str,
     detail: String,
 ) -> Response {
-    let problem = Problem { r#type: "about:blank", title, status: status.as_u16(), code, detail };
+    let problem = Problem::new(status, code, title, detail);
     let kind = [(header::CONTENT_TYPE, "application/problem+json")];
     (status, kind, Json(problem)).into_response()
 }

@@ -15,6 +15,7 @@ use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio::net::TcpListener;
@@ -139,13 +140,13 @@ async fn run(peer: Peer) -> Result<(), Failure> {
             let listener = bound(&arguments.front).await?;
             let mut server = postgres::Server::start(arguments.data, arguments.connections)?;
             let store = server.store(arguments.issue, arguments.coupons).await?;
-            front::serve(listener, front::router(store), server.child().ended()).await
+            front::serve(listener, front::router(Arc::new(store)), server.child().ended()).await
         }
         Peer::Redis(arguments) => {
             let listener = bound(&arguments.front).await?;
             let mut server = redis::Server::start(arguments.data, arguments.fsync)?;
             let store = server.store().await?;
-            front::serve(listener, front::router(store), server.child().ended()).await
+            front::serve(listener, front::singles(Arc::new(store)), server.child().ended()).await
         }
     }
 }

@@ -6,6 +6,7 @@ mod statements;
 
 pub(crate) use server::{CONNECTIONS, Server};
 
+use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -131,27 +132,35 @@ impl Store {
         })
     }
 
-    /// Why a redeem changed nothing. Read separately, because it is rare.
+    /// Why redeems changed nothing, in their order. Read separately, because it is rare.
     async fn unredeemed(
         &self,
         client: &Object,
-        redemption: Redemption,
-    ) -> Result<Answer<Redemption>, Failure> {
-        let Some(row) = one(client, statements::COUPON, &[&redemption.code]).await? else {
-            return Ok(Answer::Refused(Refusal::NotFound));
-        };
-        let coupon = self.coupon_from(client, &row).await?;
-        if coupon.holder.as_deref() != Some(&redemption.user_id) {
-            return Ok(Answer::Refused(Refusal::NotFound));
+        redemptions: Vec<Redemption>,
+    ) -> Result<Vec<Answer<Redemption>>, Failure> {
+        let codes: Vec<&str> = redemptions.iter().map(|it| it.code.as_str()).collect();
+        let mut found = HashMap::new();
+        for row in all(client, statements::COUPONS, &[&codes]).await? {
+            let coupon = self.coupon_from(client, &row).await?;
+            found.insert(coupon.code.clone(), coupon);
         }
-        let Some(redeemed_at) = coupon.redeemed_at else {
-            return Ok(Answer::Refused(Refusal::Expired));
-        };
-        if coupon.order_ref.as_deref() != Some(&redemption.order_ref) {
-            return Ok(Answer::Refused(Refusal::AlreadyRedeemed));
-        }
-        let campaign_id = coupon.campaign_id;
-        Ok(Answer::Again(Redemption { campaign_id, redeemed_at, ..redemption }))
+        let answers = redemptions.into_iter().map(|redemption| {
+            let Some(coupon) = found.get(&redemption.code) else {
+                return Answer::Refused(Refusal::NotFound);
+            };
+            if coupon.holder.as_deref() != Some(&redemption.user_id) {
+                return Answer::Refused(Refusal::NotFound);
+            }
+            let Some(redeemed_at) = coupon.redeemed_at else {
+                return Answer::Refused(Refusal::Expired);
+            };
+            if coupon.order_ref.as_deref() != Some(&redemption.order_ref) {
+                return Answer::Refused(Refusal::AlreadyRedeemed);
+            }
+            let campaign_id = coupon.campaign_id.clone();
+            Answer::Again(Redemption { campaign_id, redeemed_at, ..redemption })
+        });
+        Ok(answers.collect())
     }
 
     /// The code that the user got now. None if they have one or none is left.
@@ -162,7 +171,7 @@ impl Store {
         user_id: &str,
         now: i64,
     ) -> Result<Option<String>, Failure> {
-        let event = format!("{{\"kind\":\"issued\",\"at\":{now},\"actor\":\"shop:peer\"}}\n");
+        let event = issued_event(now);
         let (number, day, until) = (campaign.number, campaign.expiry_day(), campaign.expires_at.0);
         let code = self.codes.next();
         match self.issue {
@@ -170,7 +179,12 @@ impl Store {
                 let from = campaign.valid_from.0;
                 let row: &[&(dyn ToSql + Sync)] =
                     &[&number, &user_id, &day, &code, &from, &until, &now, &event];
-                Ok(counted(client, row).await?.then_some(code))
+                let statement = client.prepare_cached(statements::ISSUE_COUNTER).await?;
+                match client.execute(&statement, row).await {
+                    Ok(rows) => Ok((rows == 1).then_some(code)),
+                    Err(error) if is_past_stock(&error) => Ok(None),
+                    Err(error) => Err(error.into()),
+                }
             }
             // A fresh code is as good a place to begin as any, and behind the last one there may
             // be nothing: then from the first.
@@ -196,22 +210,14 @@ impl front::Store for Store {
         order_ref: String,
     ) -> Result<Answer<Redemption>, Failure> {
         let client = self.pool.get().await?;
-        let now = Millis::now();
-        // Through JSON, since an order may have quotes in it.
-        let order = serde_json::to_string(&order_ref)?;
-        let at = now.0;
-        let event = format!("{{\"kind\":\"redeemed\",\"at\":{at},\"reference\":{order}}}\n");
-        let row: &[&(dyn ToSql + Sync)] = &[&code, &user_id, &order_ref, &at, &event];
-        let row = one(&client, statements::REDEEM, row).await?;
-        let mut redemption = Redemption {
-            code,
-            campaign_id: String::new(),
-            user_id,
-            order_ref,
-            redeemed_at: now,
-            cancelled_at: None,
+        let mut redemption = Redemption::new(code, user_id, order_ref);
+        let (at, event) = (redemption.redeemed_at.0, redeemed_event(&redemption)?);
+        let Redemption { code, user_id, order_ref, .. } = &redemption;
+        let row: &[&(dyn ToSql + Sync)] = &[code, user_id, order_ref, &at, &event];
+        let Some(row) = one(&client, statements::REDEEM, row).await? else {
+            let answer = self.unredeemed(&client, vec![redemption]).await?.pop();
+            return Ok(answer.unwrap_or(Answer::Refused(Refusal::NotFound)));
         };
-        let Some(row) = row else { return self.unredeemed(&client, redemption).await };
         let campaign = self.campaign_of_number(&client, row.get(0)).await?;
         redemption.campaign_id.clone_from(&campaign.campaign_id);
         Ok(Answer::Made(redemption))
@@ -277,6 +283,130 @@ impl front::Store for Store {
     }
 }
 
+impl front::BatchStore for Store {
+    async fn redeem_many(
+        &self,
+        asked: Vec<Redemption>,
+    ) -> Result<Vec<Answer<Redemption>>, Failure> {
+        let client = self.pool.get().await?;
+        let texts = |of: fn(&Redemption) -> &str| asked.iter().map(of).collect::<Vec<&str>>();
+        let events = asked.iter().map(redeemed_event).collect::<Result<Vec<String>, _>>()?;
+        let row: &[&(dyn ToSql + Sync)] = &[
+            &texts(|it| &it.code),
+            &texts(|it| &it.user_id),
+            &texts(|it| &it.order_ref),
+            &Millis::now().0,
+            &events,
+        ];
+        let mut redeemed = HashMap::new();
+        for row in all(&client, statements::REDEEM_MANY, row).await? {
+            let campaign = self.campaign_of_number(&client, row.get(1)).await?;
+            redeemed.insert((row.get(0), row.get(2)), campaign);
+        }
+        let mut answers: Vec<Option<Answer<Redemption>>> = Vec::with_capacity(asked.len());
+        let mut rest = Vec::new();
+        for mut redemption in asked {
+            let name = (redemption.code.clone(), redemption.order_ref.clone());
+            match redeemed.remove(&name) {
+                Some(campaign) => {
+                    redemption.campaign_id.clone_from(&campaign.campaign_id);
+                    answers.push(Some(Answer::Made(redemption)));
+                }
+                None => {
+                    rest.push(redemption);
+                    answers.push(None);
+                }
+            }
+        }
+        let rest = match rest.is_empty() {
+            true => Vec::new(),
+            false => self.unredeemed(&client, rest).await?,
+        };
+        Ok(filled(answers, rest))
+    }
+
+    /// By the counter: the pool has no statement for many.
+    async fn issue_many(
+        &self,
+        campaign_id: &str,
+        users: Vec<String>,
+    ) -> Result<Vec<Answer<Coupon>>, Failure> {
+        let client = self.pool.get().await?;
+        let Some(campaign) = self.campaign_of_id(&client, campaign_id).await? else {
+            return Ok(users.iter().map(|_| Answer::Refused(Refusal::NotFound)).collect());
+        };
+        let now = Millis::now();
+        let codes: Vec<String> = users.iter().map(|_| self.codes.next()).collect();
+        let (day, until) = (campaign.expiry_day(), campaign.expires_at.0);
+        let row: &[&(dyn ToSql + Sync)] = &[
+            &campaign.number,
+            &users,
+            &day,
+            &codes,
+            &campaign.valid_from.0,
+            &until,
+            &now.0,
+            &issued_event(now.0),
+        ];
+        let mut issued: HashMap<String, String> =
+            match all(&client, statements::ISSUE_MANY, row).await {
+                Ok(rows) => rows.iter().map(|row| (row.get(0), row.get(1))).collect(),
+                Err(error) if is_past_stock(&error) => HashMap::new(),
+                Err(error) => return Err(error.into()),
+            };
+        let mut answers = Vec::with_capacity(users.len());
+        let mut rest = Vec::new();
+        for user_id in users {
+            match issued.remove(&user_id) {
+                Some(code) => {
+                    let coupon = Coupon::issued(code, &campaign, user_id, now);
+                    answers.push(Some(Answer::Made(coupon)));
+                }
+                None => {
+                    rest.push(user_id);
+                    answers.push(None);
+                }
+            }
+        }
+        let mut claimed = HashMap::new();
+        for row in all(&client, statements::ALL_CLAIMED, &[&campaign.number, &rest]).await? {
+            let coupon = self.coupon_from(&client, &row).await?;
+            claimed.insert(coupon.holder.clone().unwrap_or_default(), coupon);
+        }
+        let rest = rest.iter().map(|user_id| match claimed.get(user_id) {
+            Some(coupon) => Answer::Again(coupon.clone()),
+            None => Answer::Refused(Refusal::SoldOut),
+        });
+        Ok(filled(answers, rest.collect()))
+    }
+}
+
+/// The answers, with those of `rest` in the gaps.
+fn filled<T>(answers: Vec<Option<Answer<T>>>, rest: Vec<Answer<T>>) -> Vec<Answer<T>> {
+    let mut rest = rest.into_iter();
+    answers.into_iter().filter_map(|answer| answer.or_else(|| rest.next())).collect()
+}
+
+/// Through JSON, since an order may have quotes in it.
+fn redeemed_event(redemption: &Redemption) -> Result<String, Failure> {
+    let (at, order) = (redemption.redeemed_at.0, serde_json::to_string(&redemption.order_ref)?);
+    Ok(format!("{{\"kind\":\"redeemed\",\"at\":{at},\"reference\":{order}}}\n"))
+}
+
+fn issued_event(at: i64) -> String {
+    format!("{{\"kind\":\"issued\",\"at\":{at},\"actor\":\"shop:peer\"}}\n")
+}
+
+/// The rows of a prepared statement, as in [`one`].
+async fn all(
+    client: &Object,
+    statement: &str,
+    values: &[&(dyn ToSql + Sync)],
+) -> Result<Vec<Row>, tokio_postgres::Error> {
+    let statement = client.prepare_cached(statement).await?;
+    client.query(&statement, values).await
+}
+
 /// The row of a prepared statement, which this connection prepares once.
 async fn one(
     client: &Object,
@@ -287,14 +417,9 @@ async fn one(
     Ok(client.query_opt(&statement, values).await?)
 }
 
-/// Whether a coupon was counted, claimed and made. The counter row refuses more than the stock.
-async fn counted(client: &Object, values: &[&(dyn ToSql + Sync)]) -> Result<bool, Failure> {
-    let statement = client.prepare_cached(statements::ISSUE_COUNTER).await?;
-    match client.execute(&statement, values).await {
-        Ok(rows) => Ok(rows == 1),
-        Err(error) if error.code() == Some(&SqlState::CHECK_VIOLATION) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
+/// Whether the counter row has refused more than the stock.
+fn is_past_stock(error: &tokio_postgres::Error) -> bool {
+    error.code() == Some(&SqlState::CHECK_VIOLATION)
 }
 
 /// Sends lines into the table. Returns how many, or `None` if they are not plain.

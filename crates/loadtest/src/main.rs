@@ -84,6 +84,11 @@ struct LoadArguments {
     /// Seconds before the measurement, which are not counted
     #[arg(long, value_name = "S", default_value_t = 2.0)]
     warm_up: f64,
+    /// Changes in one request, for redeem and issue-rush: more than 1 are sent to /v1/batch, and
+    /// --rate counts these requests
+    #[arg(long, value_name = "N", default_value_t = 1,
+        value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    batch: u16,
     /// Open connections
     #[arg(long, value_name = "N", default_value_t = 64)]
     connections: usize,
@@ -140,10 +145,17 @@ fn main() -> ExitCode {
 
 /// Whether every answer was right.
 fn done(arguments: &LoadArguments) -> Result<bool, LoadError> {
+    if arguments.batch > 1 && !arguments.scenario.is_of_changes() {
+        return Err("--batch is for redeem and issue-rush: their requests are changes".into());
+    }
     let ground = made_ready(arguments)?;
     let Some(ground) = ground else { return Ok(true) };
     let plan = plan(arguments, ground);
     let caption = format!("{} connections", arguments.connections);
+    let caption = match arguments.batch {
+        1 => caption,
+        batch => format!("{caption}, {batch} in a request"),
+    };
     if let Some(bound) = arguments.find_limit {
         let limit = limit::find(&plan, arguments.rate, bound, |step| {
             let LoadReport { latency, per_second, .. } = &step.report;
@@ -242,6 +254,7 @@ fn plan(arguments: &LoadArguments, ground: RunGround) -> RunPlan {
         target: arguments.url.clone(),
         scenario: arguments.scenario,
         ground,
+        batch: arguments.batch.into(),
         schedule,
         time,
         warm_up,

@@ -14,6 +14,8 @@ pub struct RunPlan {
     pub scenario: LoadScenario,
     /// The coupons.
     pub ground: RunGround,
+    /// Changes in one request. 1: each is a request of its own.
+    pub batch: usize,
     /// When requests are due. None: each connection sends the next request after its answer.
     pub schedule: Option<RateSchedule>,
     /// How long it takes, with the warm-up.

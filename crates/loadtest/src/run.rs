@@ -41,6 +41,7 @@ pub fn run(plan: &RunPlan) -> io::Result<LoadReport> {
             sender,
             senders,
         ),
+        batch: plan.batch,
         connections: share(plan.connections, sender, senders),
         pace: match &plan.schedule {
             Some(schedule) => SendPace::Open(schedule.share(sender, senders)),

@@ -5,11 +5,13 @@
 
 use std::borrow::Cow;
 use std::collections::{HashSet, VecDeque};
+use std::fmt::Write as _;
 use std::ops::Range;
 use std::sync::Arc;
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::stock::{self, UserOrder, mixed, shuffled};
 use crate::wire::{self, HttpAnswer, ServerAddress};
@@ -118,6 +120,31 @@ struct CheckedFields<'a> {
     order_ref: Option<&'a str>,
 }
 
+/// The answer to a request with many operations.
+#[derive(Deserialize)]
+struct BatchFields<'a> {
+    #[serde(borrow)]
+    results: Vec<BatchResultFields<'a>>,
+}
+
+#[derive(Deserialize)]
+struct BatchResultFields<'a> {
+    status: u16,
+    #[serde(borrow)]
+    body: &'a RawValue,
+}
+
+/// A change, as the path of a call or as an operation among others.
+struct LoadOperation<'a> {
+    /// What `name` is in, in a path.
+    list: &'static str,
+    /// The field of `name` in an operation.
+    field: &'static str,
+    name: Cow<'a, str>,
+    action: &'static str,
+    body: String,
+}
+
 /// One sender's book.
 #[derive(Debug)]
 pub struct SenderBook {
@@ -166,6 +193,13 @@ impl IssuedCodes {
         }
         (self.sold_out > 0 && given + self.unknown < stock)
             .then(|| format!("{} users got SOLD_OUT after {given} of {stock}", self.sold_out))
+    }
+}
+
+impl LoadScenario {
+    /// Whether all its requests are changes, so that many may go in one request.
+    pub fn is_of_changes(self) -> bool {
+        matches!(self, LoadScenario::Redeem | LoadScenario::IssueRush)
     }
 }
 
@@ -290,28 +324,62 @@ impl SenderBook {
     /// Writes the request to `to`, after emptying it.
     pub fn write(&self, ask: &LoadRequest, to: &mut Vec<u8>) {
         to.clear();
-        let (number, campaign) = (ask.number, &self.ground.campaign);
-        let code = || self.ground.code(number);
         match ask.kind {
-            CallKind::LookUp => self.get(to, format_args!("GET /v1/coupons/{}", code())),
+            CallKind::LookUp => {
+                self.get(to, format_args!("GET /v1/coupons/{}", self.ground.code(ask.number)));
+            }
             CallKind::List => {
-                self.get(to, format_args!("GET /v1/coupons?user_id={}", self.ground.user(number)))
+                let user = self.ground.user(ask.number);
+                self.get(to, format_args!("GET /v1/coupons?user_id={user}"));
             }
-            CallKind::Redeem | CallKind::RedeemAgain | CallKind::RedeemByOther => {
-                let order = order(ask);
-                let user = self.ground.user(number);
-                let body = format!("{{\"user_id\":\"{user}\",\"order_ref\":\"{order}\"}}");
-                self.post(to, format_args!("POST /v1/coupons/{}/redeem", code()), &body);
+            _ => {
+                let LoadOperation { list, field: _, name, action, body } = self.operation(ask);
+                self.post(to, format_args!("POST /v1/{list}/{name}/{action}"), &body);
             }
+        }
+    }
+
+    /// Writes changes as the operations of one request to `to`, after emptying it.
+    pub fn write_batch(&self, asks: &[LoadRequest], to: &mut Vec<u8>) {
+        to.clear();
+        let mut body = String::with_capacity(160 * asks.len());
+        for ask in asks {
+            body.push_str(if body.is_empty() { "{\"operations\":[" } else { "," });
+            let LoadOperation { list: _, field, name, action, body: of_call } = self.operation(ask);
+            // Writing to a string cannot fail.
+            let _ = write!(
+                body,
+                "{{\"action\":\"{action}\",\"{field}\":\"{name}\",\"body\":{of_call}}}"
+            );
+        }
+        body.push_str("]}");
+        self.post(to, format_args!("POST /v1/batch"), &body);
+    }
+
+    /// The call of a change.
+    fn operation(&self, ask: &LoadRequest) -> LoadOperation<'_> {
+        let of_coupon = |action, body| {
+            let name = self.ground.code(ask.number);
+            LoadOperation { list: "coupons", field: "code", name, action, body }
+        };
+        let user = || self.ground.user(ask.number);
+        match ask.kind {
+            CallKind::Issue | CallKind::IssueAgain => LoadOperation {
+                list: "campaigns",
+                field: "campaign_id",
+                name: Cow::Borrowed(&self.ground.campaign),
+                action: "issue",
+                body: format!("{{\"user_id\":\"{}\"}}", user()),
+            },
             CallKind::Cancel => {
-                let body =
-                    format!("{{\"order_ref\":\"{}\",\"reason\":\"changed mind\"}}", order(ask));
-                let line = format_args!("POST /v1/coupons/{}/cancel-redemption", code());
-                self.post(to, line, &body);
+                let order = order(ask);
+                let body = format!("{{\"order_ref\":\"{order}\",\"reason\":\"changed mind\"}}");
+                of_coupon("cancel-redemption", body)
             }
-            CallKind::Issue | CallKind::IssueAgain => {
-                let body = format!("{{\"user_id\":\"{}\"}}", self.ground.user(number));
-                self.post(to, format_args!("POST /v1/campaigns/{campaign}/issue"), &body);
+            _ => {
+                let order = order(ask);
+                let body = format!("{{\"user_id\":\"{}\",\"order_ref\":\"{order}\"}}", user());
+                of_coupon("redeem", body)
             }
         }
     }
@@ -324,6 +392,24 @@ impl SenderBook {
         let kind = ("application/json", body.len());
         wire::head(to, &self.target, &self.ground.token, line, Some(kind));
         to.extend_from_slice(body.as_bytes());
+    }
+
+    /// Judges the answer to the operations of one request, each for itself.
+    pub fn judge_batch(
+        &mut self,
+        asks: &[LoadRequest],
+        answer: HttpAnswer<'_>,
+    ) -> Vec<AnswerVerdict> {
+        match serde_json::from_slice::<BatchFields<'_>>(answer.body) {
+            Ok(seen) if answer.status == 200 && seen.results.len() == asks.len() => {
+                let each = asks.iter().zip(&seen.results).map(|(ask, result)| {
+                    let body = result.body.get().as_bytes();
+                    self.judge(ask, HttpAnswer { status: result.status, body })
+                });
+                each.collect()
+            }
+            _ => asks.iter().map(|ask| self.judge(ask, answer)).collect(),
+        }
     }
 
     /// Judges the answer to `ask`, and records it in the book.

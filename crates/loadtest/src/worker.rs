@@ -16,7 +16,7 @@ use tokio::task::LocalSet;
 
 use crate::answer_counts::AnswerCounts;
 use crate::pacer::SendPacer;
-use crate::scenario::{AnswerVerdict, SenderBook};
+use crate::scenario::{AnswerVerdict, LoadRequest, SenderBook};
 use crate::schedule::DueTimes;
 use crate::wire::{HttpConnection, ServerAddress};
 
@@ -24,6 +24,8 @@ use crate::wire::{HttpConnection, ServerAddress};
 pub(crate) struct SenderWork {
     pub(crate) target: Arc<ServerAddress>,
     pub(crate) book: SenderBook,
+    /// Changes in one request.
+    pub(crate) batch: usize,
     pub(crate) connections: usize,
     pub(crate) pace: SendPace,
     pub(crate) begin: Instant,
@@ -55,6 +57,7 @@ struct SenderState {
     idle: RefCell<Vec<Rc<Notify>>>,
     /// Whether no more requests will be due.
     is_over: Cell<bool>,
+    batch: usize,
     patience: Duration,
     end: Instant,
 }
@@ -71,6 +74,7 @@ pub(crate) fn work(work: SenderWork) -> io::Result<SenderResult> {
         due: RefCell::default(),
         idle: RefCell::default(),
         is_over: Cell::new(false),
+        batch: work.batch.max(1),
         patience: work.patience,
         end: work.end,
     });
@@ -180,26 +184,47 @@ impl SenderState {
         request: &mut Vec<u8>,
         due: Instant,
     ) -> bool {
-        let Some(ask) = self.book.borrow_mut().choose() else {
+        let asks = self.chosen();
+        if asks.is_empty() {
             self.counts.borrow_mut().ran_out = true;
             return false;
-        };
-        self.book.borrow().write(&ask, request);
+        }
+        let is_batch = self.batch > 1;
+        match is_batch {
+            true => self.book.borrow().write_batch(&asks, request),
+            false => self.book.borrow().write(&asks[0], request),
+        }
         let answered = tokio::time::timeout(self.patience, connection.ask(request)).await;
         let now = Instant::now();
-        let verdict = match answered {
-            Ok(Ok(answer)) => self.book.borrow_mut().judge(&ask, answer),
-            Ok(Err(error)) => {
-                self.book.borrow_mut().unanswered(&ask);
-                AnswerVerdict::Refused(format!("connection: {}", error.kind()))
+        let mut book = self.book.borrow_mut();
+        let lost = match answered {
+            Ok(Ok(answer)) => {
+                let verdicts = match is_batch {
+                    true => book.judge_batch(&asks, answer),
+                    false => vec![book.judge(&asks[0], answer)],
+                };
+                for (ask, verdict) in asks.iter().zip(verdicts) {
+                    self.counts.borrow_mut().note(ask.kind, due, now, verdict);
+                }
+                return true;
             }
+            Ok(Err(error)) => format!("connection: {}", error.kind()),
             Err(_) => {
                 connection.drop_stream();
-                self.book.borrow_mut().unanswered(&ask);
-                AnswerVerdict::Refused("no answer in time".to_owned())
+                "no answer in time".to_owned()
             }
         };
-        self.counts.borrow_mut().note(ask.kind, due, now, verdict);
+        for ask in &asks {
+            book.unanswered(ask);
+            let refused = AnswerVerdict::Refused(lost.clone());
+            self.counts.borrow_mut().note(ask.kind, due, now, refused);
+        }
         true
+    }
+
+    /// The changes of the next request, fewer if no more are left.
+    fn chosen(&self) -> Vec<LoadRequest> {
+        let mut book = self.book.borrow_mut();
+        (0..self.batch).map_while(|_| book.choose()).collect()
     }
 }

@@ -60,6 +60,7 @@ fn server(fault: ServerFault) -> ServerAddress {
         .route("/v1/coupons/{code}", get(look_up))
         .route("/v1/coupons/{code}/redeem", post(redeem))
         .route("/v1/campaigns/c/issue", post(issue))
+        .route("/v1/batch", post(batch))
         .with_state(store);
     let (tell, told) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
@@ -128,6 +129,22 @@ async fn issue(State(store): State<Arc<FaultyStore>>, Json(body): Json<Value>) -
     (StatusCode::CREATED, Json(json!({"code": format!("N{next}"), "holder": user})))
 }
 
+async fn batch(State(store): State<Arc<FaultyStore>>, Json(body): Json<Value>) -> JsonAnswer {
+    let mut results = Vec::new();
+    for operation in body["operations"].as_array().expect("a list") {
+        let (store, body) = (State(Arc::clone(&store)), Json(operation["body"].clone()));
+        let (status, Json(body)) = match operation["action"].as_str() {
+            Some("issue") => issue(store, body).await,
+            _ => {
+                let code = operation["code"].as_str().expect("a code").to_owned();
+                redeem(store, Path(code), body).await
+            }
+        };
+        results.push(json!({"status": status.as_u16(), "body": body}));
+    }
+    (StatusCode::OK, Json(json!({"results": results})))
+}
+
 fn plan(target: ServerAddress, scenario: LoadScenario, rate: Option<f64>) -> RunPlan {
     let time = Duration::from_millis(1_500);
     RunPlan {
@@ -147,6 +164,7 @@ fn plan(target: ServerAddress, scenario: LoadScenario, rate: Option<f64>) -> Run
             token: String::new(),
             checked: true,
         },
+        batch: 1,
         schedule: rate.map(|rate| RateSchedule::steady(rate, time)),
         time,
         warm_up: Duration::ZERO,
@@ -165,17 +183,21 @@ fn faults_are_found() {
         (ServerFault::Nothing, LoadScenario::IssueRush, false),
         (ServerFault::GivesTwice, LoadScenario::IssueRush, true),
     ] {
-        let is_found = (0..TRIES).any(|_| {
-            let report = run(&plan(server(fault), scenario, None)).expect("a run");
-            let refused: u64 = report.refused.values().sum();
-            assert!(is_wrong || report.wrong == 0, "{fault:?}: {report}");
-            assert!(fault == ServerFault::Overloaded || refused == 0, "{fault:?}: {report}");
-            // A run in which the machine stopped may have too few requests for the fault.
-            let has_both = (report.wrong > 0) == is_wrong
-                && (refused > 0) == (fault == ServerFault::Overloaded);
-            has_both && report.latency.count > 0
-        });
-        assert!(is_found, "{fault:?}: not in one of {TRIES} runs");
+        for batch in [1, 7] {
+            let name = format!("{fault:?}, {batch} in a request");
+            let is_found = (0..TRIES).any(|_| {
+                let plan = RunPlan { batch, ..plan(server(fault), scenario, None) };
+                let report = run(&plan).expect("a run");
+                let refused: u64 = report.refused.values().sum();
+                assert!(is_wrong || report.wrong == 0, "{name}: {report}");
+                assert!(fault == ServerFault::Overloaded || refused == 0, "{name}: {report}");
+                // A run in which the machine stopped may have too few requests for the fault.
+                let has_both = (report.wrong > 0) == is_wrong
+                    && (refused > 0) == (fault == ServerFault::Overloaded);
+                has_both && report.latency.count > 0
+            });
+            assert!(is_found, "{name}: not in one of {TRIES} runs");
+        }
     }
 }
 

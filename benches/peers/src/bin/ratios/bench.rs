@@ -19,6 +19,9 @@ use crate::{Arguments, Failure};
 /// makes its pool of codes in a few seconds.
 const STOCK: u64 = 300_000;
 
+/// How many times as many are issued in batches, which no pool has to be made for.
+const BATCH_STOCK: u64 = 10;
+
 /// The measurements so far.
 pub(crate) struct Bench {
     pub(crate) arguments: Arguments,
@@ -54,11 +57,24 @@ impl Bench {
         connections: usize,
         rate: Option<f64>,
     ) -> Result<LoadReport, Failure> {
+        self.run_batches(side, scenario, connections, 1, rate)
+    }
+
+    /// The same with `batch` changes in a request.
+    pub(crate) fn run_batches(
+        &mut self,
+        side: &mut Side,
+        scenario: LoadScenario,
+        connections: usize,
+        batch: usize,
+        rate: Option<f64>,
+    ) -> Result<LoadReport, Failure> {
         wait_for_idle();
         let warm_up = Duration::from_secs(1);
         let time = warm_up + Duration::from_secs_f64(self.arguments.seconds);
+        let stock = STOCK * if batch > 1 { BATCH_STOCK } else { 1 };
         let campaign = match scenario {
-            LoadScenario::IssueRush => self.campaign(side)?,
+            LoadScenario::IssueRush => self.campaign(side, stock)?,
             _ => String::new(),
         };
         let report = run(&RunPlan {
@@ -69,12 +85,13 @@ impl Bench {
                 codes: side.codes.clone(),
                 turns: side.used..self.arguments.coupons,
                 campaign,
-                stock: STOCK,
+                stock,
                 users: UserOrder::Scattered,
                 first_user: 0,
                 token: side.shop.clone(),
                 checked: side.name != "constant",
             },
+            batch,
             schedule: rate.map(|rate| RateSchedule::steady(rate, time)),
             time,
             warm_up,
@@ -92,12 +109,12 @@ impl Bench {
         Ok(report)
     }
 
-    fn campaign(&mut self, side: &Side) -> Result<String, Failure> {
+    fn campaign(&mut self, side: &Side, stock: u64) -> Result<String, Failure> {
         self.serial += 1;
         let name = format!("rush-{}", self.serial);
         let mut ready =
             ServerPreparation::new(side.target.clone(), &side.admin, UserOrder::Scattered);
-        self.runtime.block_on(ready.campaign(&name, STOCK))?;
+        self.runtime.block_on(ready.campaign(&name, stock))?;
         Ok(name)
     }
 }

@@ -23,6 +23,7 @@ pub(crate) fn measure(
 ) -> Result<(), Failure> {
     redeems(bench, ours, &mut peers.counter)?;
     issues(bench, ours, peers)?;
+    batches(bench, ours, &mut peers.counter)?;
     look_ups(bench, ours, &mut peers.constant)?;
     imports(bench, ours, &peers.counter, round)?;
     latency(bench, ours)?;
@@ -61,6 +62,22 @@ fn issues(bench: &mut Bench, ours: &mut Side, peers: &mut Peers) -> Result<(), F
                 let theirs = bench.run(peer, LoadScenario::IssueRush, 64, None)?;
                 bench.note(&row, goal, false, ours.per_second, theirs.per_second);
             }
+        }
+    }
+    Ok(())
+}
+
+/// A thousand in one request; the peer does them in one statement.
+fn batches(bench: &mut Bench, ours: &mut Side, counter: &mut Side) -> Result<(), Failure> {
+    const BATCH: usize = 1_000;
+    const CONNECTIONS: usize = 8;
+    for (name, scenario) in [("redeems", LoadScenario::Redeem), ("issues", LoadScenario::IssueRush)]
+    {
+        let row = format!("{name}, 1,000 in a request / PostgreSQL, the same");
+        if bench.wants(&row) {
+            let ours = bench.run_batches(ours, scenario, CONNECTIONS, BATCH, None)?;
+            let theirs = bench.run_batches(counter, scenario, CONNECTIONS, BATCH, None)?;
+            bench.note(&row, 0.6, false, ours.per_second, theirs.per_second);
         }
     }
     Ok(())
