@@ -169,7 +169,7 @@ pub(crate) struct ConsumeArgs {
     /// Join this consumer group
     #[arg(long, value_name = "GROUP", default_value = "couponry", env = "COUPONRY_KAFKA_GROUP")]
     pub(crate) group: String,
-    /// Send at most this many requests at the same time
+    /// Send at most this many commands at the same time; those that wait together go in one request
     #[arg(
         long,
         value_name = "N",

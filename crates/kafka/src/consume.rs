@@ -5,6 +5,7 @@
 //! commands before it are acknowledged by the brokers.
 
 mod answer;
+mod batcher;
 mod caller;
 mod command;
 mod desk;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::redirect::Policy;
-use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
+use reqwest::{Client, RequestBuilder, Response, Url};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -41,7 +41,7 @@ pub(crate) struct ApiClient {
     token: RwLock<String>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ApiReply {
     pub(crate) status: u16,
     pub(crate) retry_after: Option<Duration>,
@@ -65,9 +65,30 @@ pub(crate) struct ProblemDocument {
 
 /// There is no answer of couponry: the connection broke, or something else answered. Whether the request
 /// was executed is not known.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct NoAnswer(pub(crate) String);
+
+impl ApiReply {
+    /// # Errors
+    /// It has no problem document, and is not 2xx.
+    pub(crate) fn new(
+        status: u16,
+        retry_after: Option<Duration>,
+        body: Box<RawValue>,
+    ) -> Result<ApiReply, NoAnswer> {
+        let problem = match status {
+            200..300 => None,
+            _ => {
+                let found: Option<ProblemDocument> = serde_json::from_str(body.get()).ok();
+                let found = found.filter(|problem| problem.status == status);
+                let none = || NoAnswer(format!("status {status} without a problem document"));
+                Some(found.ok_or_else(none)?)
+            }
+        };
+        Ok(ApiReply { status, retry_after, body, problem })
+    }
+}
 
 impl ApiClient {
     pub(crate) fn new(service: &ServiceArgs) -> Result<ApiClient, BridgeError> {
@@ -138,7 +159,7 @@ impl ApiClient {
         let bytes = whole(response).await?;
         let body: Box<RawValue> = serde_json::from_slice(&bytes)
             .map_err(|_| NoAnswer(format!("status {status} without JSON")))?;
-        reply(status, retry_after, body)
+        ApiReply::new(status.as_u16(), retry_after, body)
     }
 }
 
@@ -161,23 +182,6 @@ fn is_loopback(url: &Url) -> bool {
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         host == "localhost" || bare.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
     })
-}
-
-fn reply(
-    status: StatusCode,
-    retry_after: Option<Duration>,
-    body: Box<RawValue>,
-) -> Result<ApiReply, NoAnswer> {
-    let problem = match status.is_success() {
-        true => None,
-        false => {
-            let found: Option<ProblemDocument> = serde_json::from_str(body.get()).ok();
-            let found = found.filter(|problem| problem.status == status.as_u16());
-            let none = || NoAnswer(format!("status {status} without a problem document"));
-            Some(found.ok_or_else(none)?)
-        }
-    };
-    Ok(ApiReply { status: status.as_u16(), retry_after, body, problem })
 }
 
 fn retry_after(response: &Response) -> Option<Duration> {
@@ -239,8 +243,7 @@ mod tests {
         ];
         for (name, status, body, want) in cases {
             let body = RawValue::from_string(body.to_owned()).expect("JSON");
-            let status = StatusCode::from_u16(status).expect("a status");
-            let found = match reply(status, None, body) {
+            let found = match ApiReply::new(status, None, body) {
                 Ok(ApiReply { problem: None, status, .. }) => status.to_string(),
                 Ok(ApiReply { problem: Some(problem), .. }) => problem.code,
                 Err(NoAnswer(_)) => "none".to_owned(),

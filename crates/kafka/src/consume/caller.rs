@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::answer::CommandOutcome;
+use super::batcher::CommandBatcher;
 use super::command::CouponCommand;
 use super::desk::AssignmentTicket;
 use super::progress::ConsumeCounts;
@@ -22,8 +23,8 @@ const LOG_EVERY: u32 = 10;
 
 /// The requests of a process, and what bounds them.
 pub(crate) struct CommandCaller {
-    api: ApiClient,
-    /// One for each request that may be in flight.
+    batcher: CommandBatcher,
+    /// One for each command that may be in flight.
     permits: Semaphore,
     /// Before this instant nobody sends.
     gate: Mutex<Instant>,
@@ -31,14 +32,14 @@ pub(crate) struct CommandCaller {
 }
 
 impl CommandCaller {
-    /// At most `in_flight` requests at the same time.
+    /// At most `in_flight` commands at the same time.
     pub(crate) fn new(
         api: ApiClient,
         in_flight: usize,
         counts: Arc<ConsumeCounts>,
     ) -> CommandCaller {
-        let permits = Semaphore::new(in_flight);
-        CommandCaller { api, permits, gate: Mutex::new(Instant::now()), counts }
+        let (batcher, permits) = (CommandBatcher::new(api), Semaphore::new(in_flight));
+        CommandCaller { batcher, permits, gate: Mutex::new(Instant::now()), counts }
     }
 
     /// The answer to the command, whenever couponry gives one. `None` if the partition is left before:
@@ -58,7 +59,7 @@ impl CommandCaller {
                 if ticket.is_closing() {
                     return None;
                 }
-                self.api.post(&command.path(), &command.body).await
+                self.batcher.send(command, ticket).await?
             };
             match verdict(&reply, tries) {
                 // No verdict ends without an answer.
@@ -96,7 +97,7 @@ impl CommandCaller {
             WaitScope::Lane => return ticket.sleep(wait).await,
             WaitScope::All => {}
             WaitScope::AllWithNewToken => {
-                if let Err(why) = self.api.read_token() {
+                if let Err(why) = self.batcher.api().read_token() {
                     tracing::error!("{why}");
                 }
             }

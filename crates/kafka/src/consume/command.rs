@@ -1,6 +1,6 @@
 //! Commands: what a message of the topic says.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::limits::{COMMAND_BYTES_MAX, NAME_CHARS_MAX};
@@ -9,7 +9,7 @@ use super::limits::{COMMAND_BYTES_MAX, NAME_CHARS_MAX};
 const MINTED_LEN: usize = 16;
 
 /// What to do. Each is a route of the API with the same name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum CommandVerb {
     Issue,
@@ -29,7 +29,7 @@ pub(crate) enum CommandTarget {
     Campaign(String),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct CouponCommand {
     /// What the sender calls it. It is only repeated in the answer.
     pub(crate) id: Option<String>,
