@@ -1,5 +1,6 @@
 //! Commands over HTTP: what they print where the data is, they print from elsewhere.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use serde_json::{Value, json};
@@ -215,6 +216,57 @@ fn what_is_refused() {
         assert_eq!(ran.code, Some(code), "{name}: {ran:?}");
         assert!(ran.stderr.contains(word), "{name}: {ran:?}");
         assert!(!ran.stderr.contains("none exists"), "{name}: {ran:?}");
+    }
+    server.stop();
+}
+
+/// A coupon for each of many people, in requests of five hundred. The second run changes nothing.
+#[test]
+fn one_for_each_of_many_people() {
+    const PEOPLE: usize = 1_203;
+    let data = Data::new();
+    let server = data.serve();
+    let laptop = Laptop::new(&data, &server);
+    let create = ["campaign", "create", "--id", "c", "--stock", "1200"];
+    laptop.made(&[&create[..], &["--expires-on", "2031-12-31"]].concat());
+    let file = data.folder().join("people.csv");
+    let path = file.to_str().expect("UTF-8");
+    let mut text = String::from("name,회원번호\n");
+    for nth in 0..PEOPLE {
+        text.push_str(&format!("Kim,user-{nth}\n"));
+    }
+    text.push_str("twice,user-0\nno id,no user\nempty,\n");
+    fs::write(&file, text).expect("people.csv");
+    let command = ["coupon", "issue", "--campaign", "c", "--file", path];
+    let mut before = BTreeMap::new();
+    for (name, over_http, word) in [("first", true, "ok"), ("again", false, "replay")] {
+        let ran = if over_http { laptop.run(&command) } else { data.run(&command) };
+        assert_eq!(ran.code, Some(3), "{name}: {ran:?}");
+        let mut lines = ran.stdout.lines();
+        assert_eq!(lines.next(), Some("user_id,code,result,detail"), "{name}");
+        let rows: Vec<Vec<&str>> = lines.map(|line| line.split(',').collect()).collect();
+        let users: Vec<&str> = rows.iter().map(|row| row[0]).collect();
+        assert_eq!(users.len(), PEOPLE + 2, "{name}");
+        assert!((0..PEOPLE).all(|nth| users[nth] == format!("user-{nth}")), "{name}: in order");
+        let of = |result: &str| rows.iter().filter(|row| row[2] == result).count();
+        assert_eq!((of("SOLD_OUT"), of("INVALID")), (3, 1), "{name}");
+        assert!(of(word) >= 1_200, "{name}");
+        let issued = rows.iter().filter(|row| !row[1].is_empty());
+        let issued: BTreeMap<String, String> =
+            issued.map(|row| (row[0].to_owned(), row[1].to_owned())).collect();
+        let codes: BTreeSet<&String> = issued.values().collect();
+        assert_eq!((issued.len(), codes.len()), (1_200, 1_200), "{name}: one each");
+        assert!(before.is_empty() || before == issued, "{name}: they keep theirs");
+        before = issued;
+    }
+    let rows = [
+        ("a user beside the file", vec!["--user", "ann"], "leave --user out"),
+        ("a code beside the file", vec!["7K2M-9QXD-4TRB-H0VE"], "cannot be used with"),
+    ];
+    for (name, more, want) in rows {
+        let ran = data.run(&[&command[..], &more].concat());
+        assert_eq!(ran.code, Some(2), "{name}: {ran:?}");
+        assert!(ran.stderr.contains(want), "{name}: {ran:?}");
     }
     server.stop();
 }

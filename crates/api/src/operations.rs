@@ -2,8 +2,7 @@
 //! answer; they share the token and the way here.
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use axum::Extension;
 use axum::body::Body;
@@ -31,7 +30,7 @@ use crate::extract::{
 };
 use crate::guesses::ASKING_MAX;
 use crate::handlers::{admin, campaigns, coupons};
-use crate::problem::Problem;
+use crate::problem::{FailureCause, Problem};
 use crate::problem_code::ApiErrorCode;
 
 /// Operations of one request.
@@ -135,8 +134,9 @@ pub(crate) async fn do_operations(
     let lang = lang_of(request.headers().get_all(header::ACCEPT_LANGUAGE));
     let is_ndjson = is_type(request.headers(), NDJSON);
     let texts = texts_of(request, is_ndjson).await?;
-    let runner = OperationRunner { app, caller, peer, lang, request_id, has_logged: false.into() };
-    let results = runner.results(texts);
+    let runner =
+        Arc::new(OperationRunner { app, caller, peer, lang, request_id, cause: OnceLock::new() });
+    let results = Arc::clone(&runner).results(texts);
     if is_ndjson {
         let lines = results.map(|result| {
             let mut line = json_text(&result)?;
@@ -146,7 +146,12 @@ pub(crate) async fn do_operations(
         let kind = [(header::CONTENT_TYPE, HeaderValue::from_static(NDJSON))];
         return Ok((kind, Body::from_stream(lines)).into_response());
     }
-    Ok(OkJson(OperationsAnswer { results: results.collect().await }).into_response())
+    let answer = OperationsAnswer { results: results.collect().await };
+    let mut response = OkJson(answer).into_response();
+    if let Some(cause) = runner.cause.get() {
+        response.extensions_mut().insert(FailureCause(cause.clone()));
+    }
+    Ok(response)
 }
 
 /// The text of each operation.
@@ -186,14 +191,13 @@ struct OperationRunner {
     peer: Peer,
     lang: Lang,
     request_id: RequestId,
-    /// The log has one cause of a request: a store that is away would fill it.
-    has_logged: AtomicBool,
+    /// Why the first operation failed. The log has no other cause: a store that is away would fill it.
+    cause: OnceLock<Box<str>>,
 }
 
 impl OperationRunner {
     /// In the order of the operations.
-    fn results(self, texts: Vec<Bytes>) -> impl Stream<Item = OperationResult> + Send {
-        let runner = Arc::new(self);
+    fn results(self: Arc<Self>, texts: Vec<Bytes>) -> impl Stream<Item = OperationResult> + Send {
         let mut last: HashMap<Code, oneshot::Receiver<()>> = HashMap::new();
         let results = texts.into_iter().enumerate().map(move |(nth, text)| {
             let read = json_of::<OperationRequest>(&text);
@@ -202,7 +206,7 @@ impl OperationRunner {
                 code.map(|text: CodeText| text.minted().unwrap_or_else(|| text.foreign().clone()));
             let (ended, ends) = oneshot::channel();
             let before = code.and_then(|code| last.insert(code, ends));
-            let runner = Arc::clone(&runner);
+            let runner = Arc::clone(&self);
             async move {
                 let _sent_when_dropped: oneshot::Sender<()> = ended;
                 if let Some(before) = before {
@@ -267,7 +271,7 @@ impl OperationRunner {
     fn failed(&self, problem: &Problem) -> OperationResult {
         self.app.access.figures.problem(problem.code());
         if let Some(cause) = problem.cause()
-            && !self.has_logged.swap(true, Ordering::Relaxed)
+            && self.cause.set(cause.into()).is_ok()
         {
             let (code, request_id) = (problem.code().as_str(), &*self.request_id.0);
             tracing::error!(cause, code, request_id, "an operation of a request failed");

@@ -1,12 +1,13 @@
 //! The service that a command works with: one elsewhere, over HTTP, with the settings `url` and `token`; or the store of
 //! this machine, which answers the same requests in this process, without a socket.
 
-use std::fmt::Display;
+mod refused;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use api::outbound::{self, BodyReadError, whole};
-use api::problem::{FailureCause, NO_CODE_KEY};
+use api::problem::FailureCause;
 use api::token::{LocalKey, LocalKeys, SECRET_BYTES_MIN, TTL_MS_MAX, TokenService};
 use api::{AccessPolicy, IMPORT_IDLE};
 use bytes::Bytes;
@@ -18,10 +19,11 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{Body, Client, Method, RequestBuilder, Response, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 use server::spaces::HttpService;
 use tower::ServiceExt;
 
+pub(crate) use self::refused::{Problem, Refused};
 use crate::failure::{CliError, cause};
 use crate::keys;
 use crate::open::{self, Opened, Purpose};
@@ -62,12 +64,44 @@ pub(crate) struct ServiceClient {
     here: Option<HttpService>,
 }
 
+/// The answer to one of many changes in a request.
+#[derive(Deserialize)]
+struct ChangeResult {
+    status: u16,
+    replayed: bool,
+    body: Value,
+}
+
+impl ChangeResult {
+    /// `cause`: why the request failed in a part of it.
+    fn answer(self, cause: Option<&FailureCause>) -> Result<Reply, Refused> {
+        let ChangeResult { status, replayed: is_replay, body } = self;
+        if (200..300).contains(&status) {
+            return Ok(Reply { is_replay, body, cause: None });
+        }
+        let mut problem: Box<Problem> = serde_json::from_value(body).map_err(|_| not_ours())?;
+        if status >= 500 {
+            problem.cause = cause.map(|FailureCause(cause)| cause.clone());
+        }
+        Err(Refused::Problem(problem))
+    }
+}
+
 /// A good answer.
 #[derive(Debug)]
 pub(crate) struct Reply {
     /// Whether an earlier call did the same.
     pub(crate) is_replay: bool,
     pub(crate) body: Value,
+    /// Why the store of this machine failed in a part of it.
+    cause: Option<FailureCause>,
+}
+
+impl Reply {
+    /// An answer that changed nothing.
+    pub(crate) fn of_read(body: Value) -> Reply {
+        Reply { is_replay: false, body, cause: None }
+    }
 }
 
 /// Whether a request that may have been done can be sent again.
@@ -77,98 +111,6 @@ pub(crate) enum Repeat {
     Harmless,
     /// Its repeat could do it twice.
     Harmful,
-}
-
-/// Why there is no good answer.
-#[derive(Debug)]
-pub(crate) enum Refused {
-    Problem(Box<Problem>),
-    /// No answer, or none of couponry; what was asked may have been done.
-    Lost(String),
-    /// No answer, and nothing was done.
-    Undone(String),
-}
-
-/// What a problem document says (RFC 9457, and docs/problems).
-#[derive(Debug, Deserialize)]
-pub(crate) struct Problem {
-    #[serde(default)]
-    pub(crate) status: u16,
-    #[serde(default)]
-    pub(crate) code: String,
-    #[serde(default)]
-    pub(crate) detail: String,
-    #[serde(default)]
-    pub(crate) retry: String,
-    retry_at: Option<String>,
-    next_cursor: Option<String>,
-    /// Why the store of this machine failed.
-    #[serde(skip)]
-    pub(crate) cause: Option<Box<str>>,
-    errors: Option<Vec<FieldError>>,
-}
-
-#[derive(Debug, Deserialize)]
-struct FieldError {
-    #[serde(default)]
-    field: String,
-    #[serde(default)]
-    detail: String,
-}
-
-impl Problem {
-    pub(crate) fn sentence(&self) -> String {
-        let faults = self.errors.iter().flatten();
-        let faults: Vec<String> = faults.map(|it| format!("{} {}", it.field, it.detail)).collect();
-        match &self.retry_at {
-            _ if !faults.is_empty() => faults.join("; "),
-            Some(at) => format!("{}, until {at}", self.detail),
-            None => self.detail.clone(),
-        }
-    }
-}
-
-impl Refused {
-    /// The same as an error; "not found" is about `thing`, not about a coupon.
-    pub(crate) fn about(thing: impl Display) -> impl FnOnce(Refused) -> CliError {
-        move |refused| match refused {
-            Refused::Problem(problem) if problem.code == "NOT_FOUND" => {
-                CliError::new(format!("NOT_FOUND: there is no {thing}"))
-            }
-            other => other.into(),
-        }
-    }
-}
-
-impl From<Refused> for CliError {
-    fn from(refused: Refused) -> CliError {
-        let problem = match refused {
-            Refused::Problem(problem) => problem,
-            Refused::Lost(why) => return CliError::new(why).and("it may have been done"),
-            Refused::Undone(why) => return CliError::new(why),
-        };
-        let failed = CliError::new(match &problem.cause {
-            Some(cause) => cause.to_string(),
-            None => format!("{}: {}", problem.code, problem.sentence()),
-        });
-        match (problem.code.as_str(), problem.retry.as_str()) {
-            ("INVALID", _) => CliError::usage(problem.sentence()),
-            ("COLD_UNAVAILABLE", _) => {
-                failed.and("nothing was changed; `couponry doctor` checks the cold tier")
-            }
-            ("INTERNAL", _) if problem.cause.as_deref() == Some(NO_CODE_KEY) => {
-                failed.and("make one with `couponry key add --kind code`")
-            }
-            ("STORE_DAMAGED", _) => failed.and("`couponry doctor` checks the whole store"),
-            ("STORE_FULL", _) => failed.and("nothing more was written"),
-            (_, "same") => failed.and("run the command again: it reports what happened"),
-            (_, "later") if problem.retry_at.is_none() => failed.and("try again later"),
-            _ => match problem.next_cursor {
-                Some(cursor) => failed.and(&format!("go on with --after {cursor}")),
-                None => failed,
-            },
-        }
-    }
 }
 
 /// Does a command's `work` with the service that the settings name; without one, with the store of this machine, with
@@ -257,6 +199,47 @@ impl ServiceClient {
         self.call((Method::POST, path, &[]), Some(body), repeat).await
     }
 
+    /// Sends changes in one request, as operations. The answers are in their order.
+    pub(crate) async fn batch(
+        &self,
+        operations: &[Value],
+        repeat: Repeat,
+    ) -> Result<Vec<Result<Reply, Refused>>, Refused> {
+        let mut answers: Vec<Option<Result<Reply, Refused>>> = Vec::new();
+        answers.resize_with(operations.len(), || None);
+        let mut left: Vec<usize> = (0..operations.len()).collect();
+        let mut patience = Patience::new(self);
+        while !left.is_empty() {
+            let asked: Vec<&Value> = left.iter().map(|nth| &operations[*nth]).collect();
+            let sent = self.post(&["batch"], &json!({"operations": asked}), repeat).await?;
+            let Reply { mut body, cause, .. } = sent;
+            let results: Vec<ChangeResult> =
+                serde_json::from_value(body["results"].take()).map_err(|_| not_ours())?;
+            if results.len() != left.len() {
+                return Err(not_ours());
+            }
+            let mut again = Vec::new();
+            for (nth, result) in left.iter().zip(results) {
+                let answer = result.answer(cause.as_ref());
+                if let Err(Refused::Problem(problem)) = &answer
+                    && problem.says_again(repeat)
+                {
+                    again.push(*nth);
+                }
+                answers[*nth] = Some(answer);
+            }
+            if again.len() < left.len() {
+                // A limit of requests lets some through at a time.
+                patience = Patience::new(self);
+            }
+            if again.is_empty() || !patience.wait(Duration::ZERO).await {
+                break;
+            }
+            left = again;
+        }
+        Ok(answers.into_iter().flatten().collect())
+    }
+
     pub(crate) async fn patch(&self, path: &[&str], body: &Value) -> Result<Reply, Refused> {
         self.call((Method::PATCH, path, &[]), Some(body), Repeat::Harmless).await
     }
@@ -318,9 +301,7 @@ impl ServiceClient {
         body: Option<&Value>,
         repeat: Repeat,
     ) -> Result<Reply, Refused> {
-        let patience = if self.here.is_some() { Duration::ZERO } else { GIVE_UP_AFTER };
-        let ends = Instant::now() + patience;
-        let mut pause = PAUSE_FIRST;
+        let mut patience = Patience::new(self);
         // A try to which nobody listened has done nothing.
         let mut may_be_done = false;
         loop {
@@ -332,8 +313,9 @@ impl ServiceClient {
             let (refused, wait) = match self.send(request).await {
                 Ok(answer) if answer.status().is_success() => {
                     let is_replay = answer.headers().contains_key(REPLAYED);
+                    let cause = answer.extensions().get::<FailureCause>().cloned();
                     match whole(answer, ANSWER_BYTES_MAX).await {
-                        Ok(body) => return Ok(Reply { is_replay, body: parsed(&body)? }),
+                        Ok(body) => return Ok(Reply { is_replay, body: parsed(&body)?, cause }),
                         Err(BodyReadError::BrokenOff(error)) if repeat == Repeat::Harmless => {
                             (lost(error), Duration::ZERO)
                         }
@@ -344,13 +326,10 @@ impl ServiceClient {
                     let wait = answer.headers().get(RETRY_AFTER).and_then(|it| it.to_str().ok());
                     let wait =
                         Duration::from_secs(wait.and_then(|it| it.parse().ok()).unwrap_or(0));
-                    // Others wait for a person, not for the machine.
-                    let is_busy = matches!(answer.status().as_u16(), 429 | 503);
                     let problem = self.problem(answer).await?;
-                    match problem.retry.as_str() {
-                        "later" if is_busy => (Refused::Problem(problem), wait),
-                        "same" if repeat == Repeat::Harmless => (Refused::Problem(problem), wait),
-                        _ => return Err(Refused::Problem(problem)),
+                    match problem.says_again(repeat) {
+                        true => (Refused::Problem(problem), wait),
+                        false => return Err(Refused::Problem(problem)),
                     }
                 }
                 Err(error) if error.is_connect() && !may_be_done => {
@@ -362,12 +341,9 @@ impl ServiceClient {
                 Err(error) => return Err(lost(error)),
             };
             may_be_done |= matches!(refused, Refused::Lost(_));
-            let wait = wait.max(pause);
-            if Instant::now() + wait >= ends {
+            if !patience.wait(wait).await {
                 return Err(refused);
             }
-            tokio::time::sleep(wait).await;
-            pause = (pause * 2).min(PAUSE_MAX);
         }
     }
 
@@ -438,36 +414,33 @@ fn sentence(error: reqwest::Error) -> String {
 }
 
 fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refused> {
-    serde_json::from_slice(body).map_err(|_| {
-        Refused::Lost("the answer is not of couponry: does url name its address?".into())
-    })
+    serde_json::from_slice(body).map_err(|_| not_ours())
 }
 
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
+fn not_ours() -> Refused {
+    Refused::Lost("the answer is not of couponry: does url name its address?".into())
+}
 
-    use super::*;
+/// How long the tries of one request may still take.
+struct Patience {
+    ends: Instant,
+    pause: Duration,
+}
 
-    #[test]
-    fn what_to_do_about_a_failure() {
-        let again = "run the command again: it reports what happened";
-        let cases = [
-            ("INTERNAL", None, format!("INTERNAL: why; {again}")),
-            ("INTERNAL", Some("a lock"), format!("a lock; {again}")),
-            (
-                "INTERNAL",
-                Some(NO_CODE_KEY),
-                format!("{NO_CODE_KEY}; make one with `couponry key add --kind code`"),
-            ),
-            ("STORE_FULL", Some("no space"), "no space; nothing more was written".to_owned()),
-            ("OUTCOME_UNKNOWN", None, format!("OUTCOME_UNKNOWN: why; {again}")),
-        ];
-        for (code, cause, want) in cases {
-            let said = json!({"status": 500, "code": code, "detail": "why", "retry": "same"});
-            let mut problem: Box<Problem> = serde_json::from_value(said).unwrap();
-            problem.cause = cause.map(Box::from);
-            assert_eq!(CliError::from(Refused::Problem(problem)).to_string(), want);
+impl Patience {
+    fn new(service: &ServiceClient) -> Patience {
+        let whole = if service.here.is_some() { Duration::ZERO } else { GIVE_UP_AFTER };
+        Patience { ends: Instant::now() + whole, pause: PAUSE_FIRST }
+    }
+
+    /// Waits before the next try, at least `least`. Returns whether there is one.
+    async fn wait(&mut self, least: Duration) -> bool {
+        let wait = least.max(self.pause);
+        if Instant::now() + wait >= self.ends {
+            return false;
         }
+        tokio::time::sleep(wait).await;
+        self.pause = (self.pause * 2).min(PAUSE_MAX);
+        true
     }
 }

@@ -20,8 +20,8 @@ use run::RunningImport;
 
 pub use crate::failure::ImportStopped;
 pub use ::import::{
-    CodeOfFile, CodeReader, File, FileError, FileFormat, IgnoredColumns, TEMPLATE, columns, dates,
-    encoding, exports, lines, record, states,
+    ColumnCell, ColumnReader, File, FileError, FileFormat, IgnoredColumns, TEMPLATE, columns,
+    dates, encoding, exports, lines, record, states,
 };
 pub use dry_run::{
     CheckedLines, DRY_RUN_LOOKUPS_MAX, DRY_RUN_PARSED_MAX, DRY_RUN_REJECTED_MAX, DryRun, ParsedLine,

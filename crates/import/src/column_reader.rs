@@ -1,4 +1,4 @@
-//! The codes of a file, for commands that do one thing with each of them.
+//! One column of a file, such as its codes, for commands that do one thing with each of them.
 
 use bytes::Bytes;
 use futures::Stream;
@@ -12,29 +12,30 @@ use super::first_line::{said_separator, separators};
 use super::lines::FileLine;
 use super::row_error::RowError;
 
-/// The codes of a file, in its order. Their column is found by the names of an import; a file
-/// without a header has its codes in the first column.
-pub struct CodeReader<S> {
+/// The cells of a column, in the order of the file. It is found by the names of an import; of a file
+/// without a header it is the first one.
+pub struct ColumnReader<S> {
     file: File<S>,
+    wanted: KnownColumn,
     /// Set by the first record.
-    place: Option<CodeColumn>,
+    place: Option<ColumnPlace>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct CodeColumn {
+struct ColumnPlace {
     column: usize,
     separator: char,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CodeOfFile {
+pub struct ColumnCell {
     /// The first line of its record, from 1.
     pub line: u64,
-    /// The code as it is written; it may be no code. Empty if the record has other cells only.
+    /// As it is written. Empty if the record has other cells only.
     pub text: Result<String, RowError>,
 }
 
-impl<S, E> CodeReader<S>
+impl<S, E> ColumnReader<S>
 where
     S: Stream<Item = Result<Bytes, E>> + Unpin,
     E: std::fmt::Display,
@@ -43,70 +44,71 @@ where
     ///
     /// # Errors
     /// Those of [`File::open`].
-    pub async fn open(stream: S) -> Result<CodeReader<S>, FileError> {
-        Ok(CodeReader { file: File::open(stream, None).await?, place: None })
+    pub async fn open(stream: S, wanted: KnownColumn) -> Result<ColumnReader<S>, FileError> {
+        Ok(ColumnReader { file: File::open(stream, None).await?, wanted, place: None })
     }
 
-    /// The next code, or why its record has none that can be read; `None` at the end.
+    /// The next cell, or why its record has none that can be read; `None` at the end.
     ///
     /// # Errors
-    /// [`FileError::Bad`] if the header has no column of codes, before the first code.
+    /// [`FileError::Bad`] if the header has no such column, before the first cell.
     /// [`FileError::BrokenOff`] if the stream ends in an error.
-    pub async fn next(&mut self) -> Option<Result<CodeOfFile, FileError>> {
+    pub async fn next(&mut self) -> Option<Result<ColumnCell, FileError>> {
         loop {
-            let code = self.file.next().await?.and_then(|line| self.read(&line));
-            if let Some(code) = code.transpose() {
-                return Some(code);
+            let cell = self.file.next().await?.and_then(|line| self.read(&line));
+            if let Some(cell) = cell.transpose() {
+                return Some(cell);
             }
         }
     }
 
     /// `None` for the header.
-    fn read(&mut self, line: &FileLine) -> Result<Option<CodeOfFile>, FileError> {
-        let code = |text| Ok(Some(CodeOfFile { line: line.number, text }));
+    fn read(&mut self, line: &FileLine) -> Result<Option<ColumnCell>, FileError> {
+        let cell = |text| Ok(Some(ColumnCell { line: line.number, text }));
         let text = match line.text() {
             Ok(text) => text,
-            Err(fault) => return code(Err(fault)),
+            Err(fault) => return cell(Err(fault)),
         };
         let Some(place) = self.place else {
             if let Some(separator) = said_separator(text) {
                 self.file.separate_by(separator);
                 return Ok(None);
             }
-            let (place, is_header) = place_of(text)?;
+            let (place, is_header) = place_of(text, self.wanted)?;
             self.file.separate_by(place.separator);
             self.place = Some(place);
-            return if is_header { Ok(None) } else { code(code_of(text, place)) };
+            return if is_header { Ok(None) } else { cell(cell_of(text, place)) };
         };
-        code(code_of(text, place))
+        cell(cell_of(text, place))
     }
 }
 
-fn code_of(text: &str, place: CodeColumn) -> Result<String, RowError> {
+fn cell_of(text: &str, place: ColumnPlace) -> Result<String, RowError> {
     let cells = RecordCells::split(text, place.separator).ok_or(RowError::Quote)?;
     Ok(cells.iter().nth(place.column).unwrap_or_default().to_owned())
 }
 
-/// Where the codes are by the first record, and whether it is a header.
-fn place_of(first: &str) -> Result<(CodeColumn, bool), BadFile> {
+/// Where the column is by the first record, and whether this is a header.
+fn place_of(first: &str, wanted: KnownColumn) -> Result<(ColumnPlace, bool), BadFile> {
     let mut names_others = false;
     for separator in separators(first) {
         let Some(cells) = RecordCells::split(first, separator) else { continue };
         let cells: Vec<&str> = cells.iter().collect();
         let export = KnownExport::of(&cells);
         let meant = |cell: &&str| match export {
-            Some(export) => export.meaning(cell) == Some(ColumnMeaning::Column(KnownColumn::Code)),
-            None => KnownColumn::meant(cell) == Some(KnownColumn::Code),
+            Some(export) => export.meaning(cell) == Some(ColumnMeaning::Column(wanted)),
+            None => KnownColumn::meant(cell) == Some(wanted),
         };
         if let Some(column) = cells.iter().position(meant) {
-            return Ok((CodeColumn { column, separator }, true));
+            return Ok((ColumnPlace { column, separator }, true));
         }
         names_others |= cells.iter().any(|cell| KnownColumn::meant(cell).is_some());
     }
     if names_others {
-        let why = "the first line names columns, but none of them code; name the column of the codes code";
-        return Err(BadFile::Header(why.to_owned()));
+        let name = wanted.name();
+        let why = format!("the first line names columns, but none of them {name}; name one {name}");
+        return Err(BadFile::Header(why));
     }
     let separator = separators(first)[0];
-    Ok((CodeColumn { column: 0, separator }, false))
+    Ok((ColumnPlace { column: 0, separator }, false))
 }

@@ -5,6 +5,7 @@ use coupon::calendar::Date;
 use futures::stream::{Iter, iter};
 use rust_xlsxwriter::{ExcelDateTime, Format, Workbook};
 
+use super::columns::KnownColumn;
 use super::encoding::TextEncoding;
 use super::record::RecordDefaults;
 use super::*;
@@ -285,9 +286,9 @@ async fn workbooks() {
 }
 
 #[tokio::test]
-async fn codes_of_files() {
-    type Want<'a> = Result<&'a [&'a str], &'a str>;
-    let cases: [(&str, &str, Want<'_>); 16] = [
+async fn columns_of_files() {
+    type Case<'a> = (&'a str, &'a str, Result<&'a [&'a str], &'a str>);
+    let codes: Vec<Case<'_>> = vec![
         ("with a header", "code\nA\nB\n", Ok(&["2 A", "3 B"])),
         ("without", "A\nB", Ok(&["1 A", "2 B"])),
         ("more columns", "Code,user\r\nA-B,ann\r\n", Ok(&["2 A-B"])),
@@ -305,12 +306,20 @@ async fn codes_of_files() {
         ("columns without a code", "state,user_id\nA,b\n", Err("none of them code")),
         ("no CSV", "{\"code\": 1}", Err("JSON")),
     ];
-    for (name, file, want) in cases {
+    let users: Vec<Case<'_>> = vec![
+        ("users with a header", "user_id\nann\n", Ok(&["2 ann"])),
+        ("users without", "ann\nbob", Ok(&["1 ann", "2 bob"])),
+        ("users beside codes", "code,회원번호\nA,ann\nB,\n", Ok(&["2 ann", "3 "])),
+        ("columns without users", "code,state\nA,b\n", Err("name one user_id")),
+    ];
+    let codes = codes.into_iter().map(|case| (KnownColumn::Code, case));
+    let users = users.into_iter().map(|case| (KnownColumn::UserId, case));
+    for (wanted, (name, file, want)) in codes.chain(users) {
         let found = async {
-            let mut codes = CodeReader::open(pieces(file.as_bytes())).await?;
+            let mut cells = ColumnReader::open(pieces(file.as_bytes()), wanted).await?;
             let mut found = Vec::new();
-            while let Some(code) = codes.next().await {
-                let CodeOfFile { line, text } = code?;
+            while let Some(cell) = cells.next().await {
+                let ColumnCell { line, text } = cell?;
                 let text = text.unwrap_or_else(|error| error.as_str().to_owned());
                 found.push(format!("{line} {text}"));
             }

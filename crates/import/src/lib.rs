@@ -6,7 +6,7 @@
 //! | [`FileFormat`] | what the caller says about the file |
 //! | [`FileBeginning`] | how the file begins: where its columns are |
 //! | [`record::FileHeader`] | reads the other records as a [`record::ImportRecord`], or a [`record::RowError`] that rejects that record alone |
-//! | [`CodeReader`] | only the codes of a file, for commands that do one thing with each |
+//! | [`ColumnReader`] | one column of a file, such as its codes, for commands that do one thing with each cell |
 //!
 //! It is *no* import: it knows no store, no campaign, no caller and no HTTP, and runs on any runtime. What
 //! becomes of a coupon that was read is for `engine` to decide.
@@ -41,7 +41,7 @@
 
 mod bad_file;
 mod cells;
-mod codes;
+mod column_reader;
 pub mod columns;
 pub mod dates;
 pub mod encoding;
@@ -59,7 +59,7 @@ mod template;
 pub mod workbook;
 
 pub use bad_file::BadFile;
-pub use codes::{CodeOfFile, CodeReader};
+pub use column_reader::{ColumnCell, ColumnReader};
 pub use file::{File, FileBeginning, FileError, REJECT_HEADER};
 pub use format::{FileFormat, IgnoredColumns};
 pub use template::TEMPLATE;

@@ -17,7 +17,7 @@ pub(crate) async fn run(settings: &Settings, call: &Call) -> Result<Ended, CliEr
     let purpose = if call.only_reads() { Purpose::Read } else { Purpose::Write };
     client::with(settings, purpose, async |service| {
         let reply = match selection {
-            Selection::File(path) => return many::run(service, call, path).await,
+            Selection::Lines(of, path) => return many::run(service, call, of, path).await,
             Selection::One(code) => call.send(service, code.foreign().as_str()).await?,
             Selection::Stock(campaign) => call.send_to_stock(service, campaign).await?,
         };

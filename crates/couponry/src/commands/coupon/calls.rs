@@ -4,7 +4,7 @@ use clap::Subcommand;
 use coupon::ids::{CampaignId, IssueRef, OrderRef, Reason, RevokeRef, UserId};
 use serde_json::{Value, json};
 
-use super::flags::{AdminWhy, Selection, Until, Which};
+use super::flags::{AdminWhy, LineSubject, Selection, Until, Which, WhichAndWho};
 use crate::client::{Refused, Repeat, Reply, ServiceClient};
 use crate::failure::CliError;
 
@@ -13,7 +13,7 @@ macro_rules! endings {
     ($($example:literal)+) => {
         concat!(
             "Exit codes: 0 done (now or before), 1 refused or failed, 2 usage error. With --file: \
-             3 if\nsome codes were refused, 1 if all codes were refused.\n\nExamples:\n",
+             3 if\nsome lines were refused, 1 if all lines were refused.\n\nExamples:\n",
             $($example),+
         )
     };
@@ -56,23 +56,23 @@ pub(crate) enum Call {
     /// Issue a coupon to a user
     ///
     /// With CODE, issues this coupon. With --campaign, issues the next coupon of the stock of the
-    /// campaign. Both check the per-user limit of the campaign.
+    /// campaign. Both check the per-user limit of the campaign. With --campaign and --file, issues a
+    /// coupon to each user of the file, and prints CSV with one line for each: user_id, code, result,
+    /// detail. If that breaks off, run it again with the same file: who has a coupon keeps it.
     ///
     /// --issue-ref names the request with --campaign: a second call with the same name returns the
     /// same coupon. It is required if the limit is not 1.
     #[command(after_help = endings!(
         "  couponry coupon issue 7K2M-9QXD-4TRB-H0VE --user ann\n"
-        "  couponry coupon issue --campaign spring-2027 --user ann --issue-ref goodwill-17"
+        "  couponry coupon issue --campaign spring-2027 --user ann --issue-ref goodwill-17\n"
+        "  couponry coupon issue --campaign spring-2027 --file people.csv > issued.csv"
     ))]
     Issue {
         #[command(flatten)]
-        which: Which,
-        /// Take the next coupon of the stock of this campaign
-        #[arg(long, value_name = "ID", group = "Which")]
-        campaign: Option<CampaignId>,
+        which: WhichAndWho,
         /// User who gets the coupon
-        #[arg(long, value_name = "ID")]
-        user: UserId,
+        #[arg(long, value_name = "ID", required_unless_present_all = ["campaign", "file"])]
+        user: Option<UserId>,
         /// Name of this request; couponry never forgets it. replaces:CODE asks for a replacement of
         /// the coupon CODE
         #[arg(long, value_name = "REF", requires = "campaign")]
@@ -188,9 +188,13 @@ impl Call {
     /// Usage: flags that clap should have refused.
     pub(super) fn selection(&self) -> Result<Selection<'_>, CliError> {
         match self {
-            Call::Issue { campaign: Some(campaign), .. } => Ok(Selection::Stock(campaign)),
-            Call::Issue { which, .. }
-            | Call::Show { which, .. }
+            Call::Issue { which, user, .. } => match (which.selection()?, user) {
+                (Selection::Lines(LineSubject::People(_), _), Some(_)) => {
+                    Err(CliError::usage("the file names the users: leave --user out"))
+                }
+                (selection, _) => Ok(selection),
+            },
+            Call::Show { which, .. }
             | Call::Check { which, .. }
             | Call::Redeem { which, .. }
             | Call::Release { which, .. }
@@ -201,22 +205,34 @@ impl Call {
         }
     }
 
+    /// Whether it has no place among the operations of one request.
+    pub(super) fn only_one_by_one(&self) -> bool {
+        matches!(self, Call::Show { .. })
+    }
+
+    pub(super) fn repeat(&self) -> Repeat {
+        match self {
+            // Its repeat could revoke the coupon from somebody who got it in between.
+            Call::Revoke { revoke_ref: None, why, .. } if !why.has_version() => Repeat::Harmful,
+            _ => Repeat::Harmless,
+        }
+    }
+
     /// Does it with the coupon that has this code.
     pub(super) async fn send(&self, service: &ServiceClient, code: &str) -> Result<Reply, Refused> {
         if let Call::Show { user, .. } = self {
             let query = user.iter().map(|it| ("user_id", it.to_string())).collect::<Vec<_>>();
             let body = service.get(&["coupons", code], &query).await?;
-            return Ok(Reply { is_replay: false, body });
+            return Ok(Reply::of_read(body));
         }
-        let (call, body) = self.request();
-        let mut repeat = Repeat::Harmless;
-        if let Call::Revoke { revoke_ref: None, .. } = self
-            && body["version"].is_null()
-        {
-            // Its repeat could revoke the coupon from somebody who got it in between.
-            repeat = Repeat::Harmful;
-        }
-        service.post(&["coupons", code, call], &body, repeat).await
+        let (action, body) = self.request();
+        service.post(&["coupons", code, action], &body, self.repeat()).await
+    }
+
+    /// The same as one operation of many.
+    pub(super) fn operation(&self, code: &str) -> Value {
+        let (action, body) = self.request();
+        json!({"action": action, "code": code, "body": body})
     }
 
     /// Does it with the next coupon of a campaign's stock.
@@ -225,14 +241,17 @@ impl Call {
         service: &ServiceClient,
         campaign: &CampaignId,
     ) -> Result<Reply, CliError> {
-        let Call::Issue { user, issue_ref, .. } = self else {
-            return Err(CliError::usage("only `coupon issue` takes --campaign: name a code"));
-        };
-        let issue_ref = issue_ref.as_ref().map(|it| it.as_str());
-        let body = json!({"user_id": user.as_str(), "issue_ref": issue_ref});
-        let path = ["campaigns", campaign.as_str(), "issue"];
+        let (action, body) = self.request();
+        let path = ["campaigns", campaign.as_str(), action];
         let issued = service.post(&path, &body, Repeat::Harmless).await;
         issued.map_err(Refused::about(format!("campaign {campaign}")))
+    }
+
+    /// The same for a user of a file, as one operation of many.
+    pub(super) fn operation_on_stock(&self, campaign: &CampaignId, user: &str) -> Value {
+        let (action, mut body) = self.request();
+        body["user_id"] = json!(user);
+        json!({"action": action, "campaign_id": campaign.as_str(), "body": body})
     }
 
     /// The last part of its path, and its body.
@@ -242,7 +261,13 @@ impl Call {
             Call::Check { user, order, .. } => {
                 ("check", json!({"user_id": user.as_str(), "order_ref": order.as_str()}))
             }
-            Call::Issue { user, .. } => ("issue", json!({"user_id": user.as_str()})),
+            Call::Issue { user, issue_ref, .. } => {
+                let mut body = json!({"user_id": user.as_ref().map(UserId::as_str)});
+                if let Some(issue_ref) = issue_ref {
+                    body["issue_ref"] = json!(issue_ref.as_str());
+                }
+                ("issue", body)
+            }
             Call::Redeem { user, order, .. } => {
                 ("redeem", json!({"user_id": user.as_str(), "order_ref": order.as_str()}))
             }

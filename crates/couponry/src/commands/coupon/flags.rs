@@ -5,16 +5,50 @@ use std::path::PathBuf;
 use clap::Args;
 use coupon::calendar::{Date, Zone, format_instant, parse_instant};
 use coupon::code::CodeText;
-use coupon::ids::{CampaignId, Reason};
+use coupon::ids::{CampaignId, Reason, UserId};
 use coupon::time::Millis;
+use engine::import::columns::KnownColumn;
 use serde_json::{Value, json};
 
 use crate::failure::CliError;
 
 pub(super) enum Selection<'a> {
     One(&'a CodeText),
-    File(&'a PathBuf),
+    Lines(LineSubject<'a>, &'a PathBuf),
     Stock(&'a CampaignId),
+}
+
+/// What the lines of a file name.
+#[derive(Clone, Copy)]
+pub(super) enum LineSubject<'a> {
+    /// Coupons, by their codes.
+    Coupons,
+    /// People who get a coupon of the campaign each.
+    People(&'a CampaignId),
+}
+
+impl LineSubject<'_> {
+    pub(super) fn column(self) -> KnownColumn {
+        match self {
+            LineSubject::Coupons => KnownColumn::Code,
+            LineSubject::People(_) => KnownColumn::UserId,
+        }
+    }
+
+    pub(super) fn header(self) -> &'static str {
+        match self {
+            LineSubject::Coupons => "code,result,detail\n",
+            LineSubject::People(_) => "user_id,code,result,detail\n",
+        }
+    }
+
+    /// Why a text names nothing that there could be.
+    pub(super) fn fault(self, text: &str) -> Option<String> {
+        match self {
+            LineSubject::Coupons => text.parse::<CodeText>().err().map(|why| why.to_string()),
+            LineSubject::People(_) => text.parse::<UserId>().err().map(|why| why.to_string()),
+        }
+    }
 }
 
 #[derive(Args)]
@@ -32,10 +66,43 @@ impl Which {
     pub(super) fn selection(&self) -> Result<Selection<'_>, CliError> {
         match (&self.code, &self.file) {
             (Some(code), None) => Ok(Selection::One(code)),
-            (None, Some(file)) => Ok(Selection::File(file)),
+            (None, Some(file)) => Ok(Selection::Lines(LineSubject::Coupons, file)),
             (Some(_), Some(_)) | (None, None) => {
                 Err(CliError::usage("no coupon is named: give a code, or a --file of codes"))
             }
+        }
+    }
+}
+
+/// The coupons of `coupon issue`, and who gets them.
+#[derive(Args)]
+#[group(required = true, multiple = true)]
+pub(crate) struct WhichAndWho {
+    /// Code of the coupon; hyphens, spaces and case do not matter
+    #[arg(conflicts_with_all = ["file", "campaign"])]
+    code: Option<CodeText>,
+    /// File of codes, as of other commands; with --campaign, file of users: CSV with a header that names
+    /// their column as an import does, such as `user_id`, or with users in its first column; `-` for
+    /// standard input
+    #[arg(long)]
+    file: Option<PathBuf>,
+    /// Take the next coupon of the stock of this campaign
+    #[arg(long, value_name = "ID")]
+    campaign: Option<CampaignId>,
+}
+
+impl WhichAndWho {
+    pub(super) fn selection(&self) -> Result<Selection<'_>, CliError> {
+        match (&self.code, &self.file, &self.campaign) {
+            (Some(code), None, None) => Ok(Selection::One(code)),
+            (None, Some(file), None) => Ok(Selection::Lines(LineSubject::Coupons, file)),
+            (None, None, Some(campaign)) => Ok(Selection::Stock(campaign)),
+            (None, Some(file), Some(campaign)) => {
+                Ok(Selection::Lines(LineSubject::People(campaign), file))
+            }
+            (Some(_), ..) | (None, None, None) => Err(CliError::usage(
+                "no coupon is named: give a code, a --campaign, or a --file of codes",
+            )),
         }
     }
 }
@@ -51,6 +118,10 @@ pub(crate) struct AdminWhy {
 }
 
 impl AdminWhy {
+    pub(super) fn has_version(&self) -> bool {
+        self.version.is_some()
+    }
+
     /// The same as fields of a request.
     pub(super) fn body(&self) -> Value {
         json!({"reason": self.reason.as_ref().map(Reason::as_str), "version": self.version})

@@ -1,32 +1,36 @@
-//! Applies one action to every code of a file, and prints one line of CSV for each.
+//! Applies one action to every line of a file, and prints one line of CSV for each.
 
 use std::path::Path;
 
 use command_line::{CommandProgress, WorkKind};
-use coupon::code::CodeText;
 use engine::Failure;
-use engine::import::{CodeOfFile, CodeReader};
-use futures::future::join_all;
+use engine::import::{ColumnCell, ColumnReader};
+use futures::stream::{self, StreamExt};
 use serde_json::Value;
 use tokio_util::io::ReaderStream;
 
 use super::calls::Call;
-use crate::client::{Refused, ServiceClient};
+use super::flags::LineSubject;
+use crate::client::{Refused, Reply, ServiceClient};
 use crate::failure::{CliError, Ended};
 use crate::files;
 use crate::output::{self, Out, thousands};
 
-/// Codes that are worked on at a time; their changes share a commit.
-const AT_ONCE: usize = 64;
+/// Lines whose changes are sent in one request. The service takes 1,000, and 1 MiB: longer than so many of the longest
+/// codes, names and reasons.
+const GROUP_LINES: usize = 500;
+
+/// Coupons that are read at a time.
+const READS_AT_ONCE: usize = 64;
 
 /// The result if an earlier call did the same.
 const REPLAY: &str = "replay";
 
-/// The result of what is no code.
+/// The result of a line that names nothing.
 const INVALID: &str = "INVALID";
 
-/// A code, its result, and the detail of it.
-type Row = (String, String, String);
+/// The answer to a line, or why it was not sent.
+type LineAnswer = Result<Result<Reply, Refused>, String>;
 
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Counts {
@@ -49,47 +53,40 @@ impl Counts {
     }
 }
 
-/// Does `call` with the codes of the file, group by group, and prints the results in the order
+/// Does `call` with the lines of the file, group by group, and prints the results in the order
 /// of the file.
 pub(super) async fn run(
     service: &ServiceClient,
     call: &Call,
+    subject: LineSubject<'_>,
     path: &Path,
 ) -> Result<Ended, CliError> {
     let (source, _) = files::readable(path).await?;
     let unreadable = |failure| unreadable(path, failure);
     let progress = CommandProgress::new(WorkKind::Change, None, output::is_terminal());
-    let mut out = Out::standard();
-    out.put("code,result,detail\n")?;
-    let mut counts = Counts::default();
+    let mut run =
+        FileRun { service, call, subject, out: Out::standard(), counts: Counts::default() };
+    run.out.put(subject.header())?;
     let written = async {
-        let codes = CodeReader::open(ReaderStream::new(source)).await;
-        let mut codes = codes.map_err(|error| unreadable(error.into()))?;
-        let mut group: Vec<String> = Vec::with_capacity(AT_ONCE);
-        while let Some(found) = codes.next().await {
-            let CodeOfFile { line, text } = found.map_err(|error| unreadable(error.into()))?;
-            let code = match text {
-                Ok(code) if code.is_empty() => continue,
-                Ok(code) => code,
-                Err(fault) => {
-                    write_group(service, call, &mut group, &mut out, &mut counts).await?;
-                    counts.add(INVALID);
-                    let detail = format!("line {line}: {fault}");
-                    out.put(&engine::csv::row(["", INVALID, detail.as_str()]))?;
-                    continue;
-                }
-            };
-            // A group has no code twice, so that the lines of a code are done in their order.
-            if group.len() == AT_ONCE || group.iter().any(|other| same(other, &code)) {
-                write_group(service, call, &mut group, &mut out, &mut counts).await?;
-                progress.set(counts.all() - counts.refused, counts.all());
+        let cells = ColumnReader::open(ReaderStream::new(source), subject.column()).await;
+        let mut cells = cells.map_err(|error| unreadable(error.into()))?;
+        let mut group: Vec<Result<String, String>> = Vec::with_capacity(GROUP_LINES);
+        while let Some(found) = cells.next().await {
+            let ColumnCell { line, text } = found.map_err(|error| unreadable(error.into()))?;
+            if text.as_ref().is_ok_and(String::is_empty) {
+                continue;
             }
-            group.push(code);
+            group.push(text.map_err(|fault| format!("line {line}: {fault}")));
+            if group.len() == GROUP_LINES {
+                run.write_group(&mut group).await?;
+                progress.set(run.counts.all() - run.counts.refused, run.counts.all());
+            }
         }
-        write_group(service, call, &mut group, &mut out, &mut counts).await
+        run.write_group(&mut group).await
     };
     let written = progress.during(written).await;
     drop(progress);
+    let FileRun { out, counts, .. } = run;
     if let Err(error) = written {
         let done = thousands(counts.all());
         let again = match call.only_reads() {
@@ -101,71 +98,112 @@ pub(super) async fn run(
             true => CliError::new("the reader closed the output"),
             false => error,
         };
-        return Err(error.and(&format!("{done} codes are done; {again}")));
+        return Err(error.and(&format!("{done} lines are done; {again}")));
     }
     out.finish()?;
     ended(&counts)
 }
 
-/// Whether two texts may be the same code: a minted code may have its prefix or not.
-fn same(one: &str, other: &str) -> bool {
-    match (one.parse::<CodeText>(), other.parse::<CodeText>()) {
-        (Ok(one), Ok(other)) => {
-            one.foreign() == other.foreign()
-                || one.minted().is_some_and(|minted| other.minted() == Some(minted))
-        }
-        (Ok(_) | Err(_), Err(_)) | (Err(_), Ok(_)) => false,
-    }
+struct FileRun<'a> {
+    service: &'a ServiceClient,
+    call: &'a Call,
+    subject: LineSubject<'a>,
+    out: Out,
+    counts: Counts,
 }
 
-/// Does `call` with a whole group at a time, and writes the results in their order.
-async fn write_group(
-    service: &ServiceClient,
-    call: &Call,
-    group: &mut Vec<String>,
-    out: &mut Out,
-    counts: &mut Counts,
-) -> Result<(), CliError> {
-    let calls = group.drain(..).map(|code| done(service, call, code));
-    for row in join_all(calls).await {
-        let (code, result, detail) = row?;
-        counts.add(&result);
-        out.put(&engine::csv::row([code.as_str(), result.as_str(), detail.as_str()]))?;
+impl FileRun<'_> {
+    /// Does a whole group, which is empty then, and writes the results in their order.
+    async fn write_group(
+        &mut self,
+        group: &mut Vec<Result<String, String>>,
+    ) -> Result<(), CliError> {
+        let answers = match self.call.only_one_by_one() {
+            true => self.asked_one_by_one(group).await,
+            false => self.asked_together(group).await?,
+        };
+        for (line, answer) in group.drain(..).zip(answers) {
+            let text = line.unwrap_or_default();
+            let (code, result, detail) = self.row(answer)?;
+            self.counts.add(&result);
+            let row = match self.subject {
+                LineSubject::Coupons => engine::csv::row([text.as_str(), &result, &detail]),
+                LineSubject::People(_) => {
+                    engine::csv::row([text.as_str(), &code, &result, &detail])
+                }
+            };
+            self.out.put(&row)?;
+        }
+        self.out.flush()
     }
-    out.flush()
+
+    async fn asked_one_by_one(&self, group: &[Result<String, String>]) -> Vec<LineAnswer> {
+        let asked = group.iter().map(async |line| {
+            let text = self.checked(line)?;
+            Ok(self.call.send(self.service, text).await)
+        });
+        stream::iter(asked).buffered(READS_AT_ONCE).collect().await
+    }
+
+    async fn asked_together(
+        &self,
+        group: &[Result<String, String>],
+    ) -> Result<Vec<LineAnswer>, CliError> {
+        let checked: Vec<Result<&str, String>> =
+            group.iter().map(|line| self.checked(line)).collect();
+        let named = checked.iter().flatten();
+        let operations: Vec<Value> = named
+            .map(|text| match self.subject {
+                LineSubject::Coupons => self.call.operation(text),
+                LineSubject::People(campaign) => self.call.operation_on_stock(campaign, text),
+            })
+            .collect();
+        let answers = self.service.batch(&operations, self.call.repeat()).await?;
+        let mut answers = answers.into_iter();
+        let gone = || Err(Refused::Lost("the answer has too few results".to_owned()));
+        let lines =
+            checked.into_iter().map(|line| line.map(|_| answers.next().unwrap_or_else(gone)));
+        Ok(lines.collect())
+    }
+
+    /// What a line names.
+    fn checked<'a>(&self, line: &'a Result<String, String>) -> Result<&'a str, String> {
+        let text = line.as_ref().map_err(String::clone)?;
+        self.subject.fault(text).map_or(Ok(text), Err)
+    }
+
+    /// The code, the result and the detail of an answer. A refusal is a result; a failure of the store ends the whole
+    /// run.
+    fn row(&self, answer: LineAnswer) -> Result<(String, String, String), CliError> {
+        let reply = match answer {
+            Err(fault) => return Ok((String::new(), INVALID.to_owned(), fault)),
+            Ok(Ok(reply)) => reply,
+            // It is about this line, so others may be fine.
+            Ok(Err(Refused::Problem(problem))) if matches!(problem.status, 400 | 404 | 409) => {
+                let detail = problem.sentence();
+                return Ok((String::new(), problem.code, detail));
+            }
+            Ok(Err(other)) => return Err(other.into()),
+        };
+        let code = reply.body["code"].as_str().unwrap_or_default().to_owned();
+        let result = if reply.is_replay { REPLAY } else { "ok" };
+        Ok((code, result.to_owned(), detail(self.call, &reply.body)))
+    }
 }
 
 fn ended(counts: &Counts) -> Result<Ended, CliError> {
     let Counts { ok, replayed, refused } = *counts;
     if refused > 0 && refused == counts.all() {
-        return Err(CliError::new(format!("all {} codes were refused", thousands(refused))));
+        return Err(CliError::new(format!("all {} lines were refused", thousands(refused))));
     }
     output::note(&format!(
-        "{} codes: {} ok, {} replay, {} refused",
+        "{} lines: {} ok, {} replay, {} refused",
         thousands(counts.all()),
         thousands(ok),
         thousands(replayed),
         thousands(refused)
     ));
     Ok(if refused > 0 { Ended::Partly } else { Ended::Done })
-}
-
-/// A refusal is a result; a failure of the store ends the whole run.
-async fn done(service: &ServiceClient, call: &Call, code: String) -> Result<Row, CliError> {
-    if let Err(error) = code.parse::<CodeText>() {
-        return Ok((code, INVALID.to_owned(), error.to_string()));
-    }
-    let (result, detail) = match call.send(service, &code).await {
-        Ok(reply) if reply.is_replay => (REPLAY.to_owned(), detail(call, &reply.body)),
-        Ok(reply) => ("ok".to_owned(), detail(call, &reply.body)),
-        // It is about this coupon, so others may be fine.
-        Err(Refused::Problem(problem)) if matches!(problem.status, 400 | 404 | 409) => {
-            let detail = problem.sentence();
-            (problem.code, detail)
-        }
-        Err(other) => return Err(other.into()),
-    };
-    Ok((code, result, detail))
 }
 
 /// The detail of an answer in a list of results: the state of a coupon, or what a check found.
@@ -206,20 +244,6 @@ mod tests {
         ];
         for (name, counts, want) in cases {
             assert_eq!(ended(&counts).ok(), want, "{name}");
-        }
-    }
-
-    #[test]
-    fn the_same_code() {
-        let cases = [
-            ("other hyphens and case", "7K2M-9QXD-4TRB-H0VE", "7k2m9qxd4trbh0ve", true),
-            ("with its prefix", "SPRING-7K2M-9QXD-4TRB-H0VE", "7K2M9QXD4TRBH0VE", true),
-            ("another", "7K2M-9QXD-4TRB-H0VE", "7K2M-9QXD-4TRB-H0VF", false),
-            ("short ones", "ABCD", "abcd", true),
-            ("two that are none", "A", "A", false),
-        ];
-        for (name, one, other, want) in cases {
-            assert_eq!(same(one, other), want, "{name}");
         }
     }
 
