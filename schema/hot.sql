@@ -67,6 +67,8 @@ CREATE TABLE batch (
     expires_at    INTEGER,
     -- When its coupons came to be.
     made_at       INTEGER,
+    -- Whether a minted coupon of it has left its partition: only then the directory has codes of it.
+    moved         INTEGER NOT NULL DEFAULT 0,
     UNIQUE (campaign, batch_id)
 ) STRICT;
 
@@ -106,11 +108,11 @@ CREATE TABLE operation (
 
 -- A coupon that was changed or imported. A minted code without a row is available.
 CREATE TABLE coupon (
-    -- The number of its batch times 2^36, plus a number within the batch: 1 for the first coupon of the
-    -- batch that got a row, and so on; in an imported batch 2^35 more. So the rows of a batch are
-    -- together.
+    -- The number of its batch times 2^37, plus a number within the batch: 1 for the first serial of a minted
+    -- batch, or for the first coupon that was imported into it, and so on. So the rows of a batch are together, and
+    -- the row of a minted code is found without an index.
     number       INTEGER PRIMARY KEY,
-    batch        INTEGER GENERATED ALWAYS AS (number >> 36) VIRTUAL,
+    batch        INTEGER GENERATED ALWAYS AS (number >> 37) VIRTUAL,
     expiry_day   INTEGER NOT NULL,
     code         TEXT NOT NULL,
     version      INTEGER NOT NULL,
@@ -129,8 +131,6 @@ CREATE TABLE coupon (
     record       BLOB NOT NULL
 ) STRICT;
 
--- Coupons of minted batches. The directory has those of imported ones.
-CREATE UNIQUE INDEX coupon_by_code ON coupon (expiry_day, code) WHERE number & 34359738368 = 0;
 -- Coupons that expire with their batch come first, with null, in the order of their batches.
 CREATE INDEX coupon_by_holder ON coupon (holder, expires_at) WHERE holder IS NOT NULL;
 -- Coupons with an expiry of their own. All others are found by their batch, whose expiry they have.
@@ -164,8 +164,8 @@ CREATE TABLE directory (
     -- Of a shared code. Null: that of the coupon's batch.
     campaign   INTEGER,
     -- The row of a coupon. An archived coupon keeps the number; another coupon of the batch may have it
-    -- later. The row of a minted code is found by the index. Neither campaign nor number: the code is
-    -- gone, that is, it was archived and a restored store does not know its campaign.
+    -- later. Neither campaign nor number: the code is gone, that is, it was archived and a restored store
+    -- does not know its campaign.
     number     INTEGER,
     -- Null: the day on which the batch expires.
     expiry_day INTEGER,
@@ -302,7 +302,7 @@ BEGIN
     ON CONFLICT (name) DO UPDATE SET value = CAST(value AS INTEGER) + 1;
 END;
 CREATE TRIGGER batch_terms AFTER UPDATE OF campaign, batch_id, paused, created_at, valid_from,
-    expires_at, made_at ON batch
+    expires_at, made_at, moved ON batch
 BEGIN
     INSERT INTO setting (name, value) VALUES ('terms_revision', '1')
     ON CONFLICT (name) DO UPDATE SET value = CAST(value AS INTEGER) + 1;

@@ -441,7 +441,7 @@ const HARMS: &[Harm] = &[
         |data, scene| {
             let sql = "UPDATE coupon SET number = 900 + ((SELECT batch.number FROM batch \
                        JOIN campaign ON campaign.number = batch.campaign \
-                       WHERE campaign_id = 'c' AND batch_id = 'past') << 36) WHERE code = ";
+                       WHERE campaign_id = 'c' AND batch_id = 'past') << 37) WHERE code = ";
             done(data, &format!("{sql}'{}'", scene.anns));
         },
         &[
@@ -616,7 +616,7 @@ const HARMS: &[Harm] = &[
                 data,
                 &format!(
                     "UPDATE coupon SET expiry_day = (SELECT (batch.expires_at - 1) / 86400000 \
-                     FROM directory JOIN batch ON batch.number = directory.number >> 36 \
+                     FROM directory JOIN batch ON batch.number = directory.number >> 37 \
                      WHERE code = '{}') WHERE code = '{}'",
                     scene.expired, scene.anns
                 ),

@@ -6,7 +6,7 @@ use coupon::code::Code;
 use coupon::minted::KeyId;
 use coupon::refusal::Refusal;
 use coupon::time::{Day, Millis};
-use router::{Directory, Entry, Owner, openings};
+use router::{Directory, Entry, OwnedRun, Owner, openings};
 use scylla::DeserializeRow;
 use scylla::value::CqlDate;
 use tokio::time::Instant;
@@ -29,13 +29,9 @@ impl Directory for CqlHot {
         self.store.directory_entry(code).await
     }
 
-    async fn run_of(
-        &self,
-        key: KeyId,
-        day: Day,
-        serial: u64,
-    ) -> Result<Option<(Owner, MintedRun)>> {
-        self.store.run_with(key, day, serial).await
+    async fn run_of(&self, key: KeyId, day: Day, serial: u64) -> Result<Option<OwnedRun>> {
+        let found = self.store.run_with(key, day, serial).await?;
+        Ok(found.map(|(owner, run)| OwnedRun { owner, run, hint: None }))
     }
 
     async fn bucket_bits(&self, day: Day) -> Result<Option<u8>> {

@@ -15,10 +15,9 @@ use hot::{ClosedPartition, ColdMark, Emptying, PartitionPlan, Partitions, Reconc
 use rusqlite::{Result as SqlResult, Row, params};
 
 use crate::columns::{signed, unsigned};
-use crate::coupons::{row_at, writing};
-use crate::day_order::{OfCode, PartitionEntry, count_imported};
+use crate::coupons::{number_of, row_at, writing};
+use crate::day_order::{OfCode, PartitionEntry, count_rows};
 use crate::failure::damaged;
-use crate::rows::{is_minted, number_of};
 use crate::txn::Txn;
 use crate::{Result, SqliteHot, partitions, reconcile, settings};
 
@@ -64,13 +63,8 @@ impl Partitions for SqliteHot {
     async fn count(&self, day: Day) -> Result<u64> {
         let count = move |txn: &Txn<'_>| {
             let count = |sql: &str| txn.one(sql, [day.0]).map(i64::unsigned_abs);
-            let minted = count(concat!(
-                "SELECT count(*) FROM coupon INDEXED BY coupon_by_code WHERE ",
-                is_minted!(),
-                " AND expiry_day = ?1"
-            ))?;
             let markers = count("SELECT count(*) FROM archived_marker WHERE expiry_day = ?1")?;
-            Ok(minted + count_imported(txn, day)? + markers)
+            Ok(count_rows(txn, day)? + markers)
         };
         self.readers.run(count).await
     }
@@ -227,8 +221,9 @@ fn evict(txn: &Txn<'_>, day: Day, copied: &[(Code, u64)]) -> SqlResult<u64> {
         return Ok(evicted);
     }
     for (code, version) in copied {
-        let which = concat!("number = ", number_of!(), " AND version = ?3 AND state >= 2");
-        let asked = params![day.0, code.as_str(), signed(*version)];
+        let Some(number) = number_of(txn, code)? else { continue };
+        let which = "number = ?1 AND code = ?2 AND expiry_day = ?3 AND version = ?4 AND state >= 2";
+        let asked = params![number.number(), code.as_str(), day.0, signed(*version)];
         let removed = writing::delete_where(txn, which, asked)?;
         let Some(&(number, state)) = removed.first() else { continue };
         partitions::mark_archived(txn, day, code, *version)?;
@@ -249,9 +244,7 @@ fn residue(txn: &Txn<'_>, day: Day, page: &[OfCode]) -> SqlResult<Vec<Residue>> 
     let mut order: Vec<(i64, usize)> = Vec::new();
     for (at, (code, found)) in page.iter().enumerate() {
         match *found {
-            PartitionEntry::Row(number) | PartitionEntry::Collected(number) => {
-                order.push((number, at))
-            }
+            PartitionEntry::Row(number) => order.push((number, at)),
             PartitionEntry::ArchivedMarker(version) => {
                 let code = code.parse().map_err(|why| damaged("code", why))?;
                 all[at] = Some(Residue::ArchivedMarker { code, version });

@@ -83,8 +83,8 @@ pub(crate) fn write(
     if day != before.day {
         move_to(txn, before, after, day)
     } else if before.coupon.version() == 0 {
-        // A coupon without a row is minted, and found by its code.
-        writing::insert(txn, before.here.batch, after, &LineState::Available, day).map(drop)
+        let SqlitePlace { batch, next_row, .. } = before.here;
+        writing::insert(txn, (batch, next_row), after, &LineState::Available, day).map(drop)
     } else {
         writing::update(txn, before, after, day)
     }
@@ -96,13 +96,13 @@ fn move_to(txn: &Txn<'_>, before: &SqliteCoupon, after: &Coupon, day: Day) -> Sq
         // The decision has checked this in the same transaction.
         return Err(damaged("closing", "the day closed inside a transaction"));
     }
-    let batch = before.here.batch;
+    let SqlitePlace { batch, next_row, .. } = before.here;
     let number = match before.here.row {
         Some(number) => {
             writing::update(txn, before, after, day)?;
             number
         }
-        None => writing::insert(txn, batch, after, &LineState::Available, day)?,
+        None => writing::insert(txn, (batch, next_row), after, &LineState::Available, day)?,
     };
     directory::enter(txn, after.code(), &Place { day, number }, None)
 }

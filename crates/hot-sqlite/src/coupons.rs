@@ -17,11 +17,10 @@ use hot::protocol::{self, FromCold, Promise, from_cold};
 use router::Address;
 use rusqlite::{Params, Result as SqlResult, Row, params};
 
-use crate::directory::Place;
 use crate::failure::{ColdMiss, damaged};
 use crate::last_line::LineState;
 use crate::record::{self, RowColumns};
-use crate::rows::{CampaignHere, CouponRow};
+use crate::rows::{CampaignHere, CouponRow, batch_of};
 use crate::txn::Txn;
 use crate::{directory, partitions, rows};
 
@@ -31,6 +30,8 @@ pub(crate) struct SqlitePlace {
     pub(crate) batch: i64,
     /// The number of its row, if it has one.
     pub(crate) row: Option<i64>,
+    /// The number that the row of a minted coupon without one gets.
+    pub(crate) next_row: Option<i64>,
     /// What the last imported line said, if it has a row.
     pub(crate) said: LineState,
 }
@@ -46,25 +47,26 @@ pub(crate) type SqliteCoupon = protocol::Located<SqlitePlace>;
 /// The coupon at `address`, in whichever partition or tier it is now.
 pub(crate) fn locate(txn: &Txn<'_>, address: &Address) -> SqlResult<Option<SqliteCoupon>> {
     let (day, code) = (address.bucket_key.expiry_day, &address.code);
-    if !address.minted {
-        let hinted = address.hint.map(|number| Place { day, number });
-        let row = hinted.map(|place| row_at_place(txn, &place, code)).transpose()?.flatten();
-        return match row {
-            None => as_the_directory_says(txn, day, code),
-            found => Ok(found),
-        };
-    }
-    if let Some(located) = stored(txn, day, code)? {
+    let number = address.hint.map(|number| match address.minted {
+        true => RowNumber::OfSerial(number),
+        false => RowNumber::OfEntry(number),
+    });
+    if let Some(located) = number.map(|it| numbered(txn, it, code)).transpose()?.flatten() {
         return Ok(Some(located));
     }
+    if let Some(located) = as_the_directory_says(txn, day, code)? {
+        return Ok(Some(located));
+    }
+    let Some(number) = address.hint.filter(|_| address.minted) else { return Ok(None) };
     let found = txn.batch(&address.owner.campaign, &address.owner.batch)?;
-    found.map(|(campaign, batch)| untouched_of(txn, code.clone(), campaign, batch, day)).transpose()
+    found.map(|(campaign, _)| untouched_of(txn, code.clone(), campaign, number, day)).transpose()
 }
 
 /// The coupon in the partition `day`, or in the later one that an extension moved it to. A minted
 /// code that nothing has happened to is none.
 pub(crate) fn stored(txn: &Txn<'_>, day: Day, code: &Code) -> SqlResult<Option<SqliteCoupon>> {
-    match minted_row_of(txn, day, code)? {
+    let number = txn.minted_number(code)?.map(RowNumber::OfSerial);
+    match number.map(|it| numbered(txn, it, code)).transpose()?.flatten() {
         Some(located) => Ok(Some(located)),
         None => as_the_directory_says(txn, day, code),
     }
@@ -75,21 +77,44 @@ fn as_the_directory_says(txn: &Txn<'_>, day: Day, code: &Code) -> SqlResult<Opti
     let Some(place) = directory::place_of(txn, code)? else {
         return archived(txn, day, code, Promise::None);
     };
-    match row_at_place(txn, &place, code)? {
+    match numbered(txn, RowNumber::OfEntry(place.number), code)? {
         Some(located) => Ok(Some(located)),
         None => archived(txn, place.day, code, Promise::Entry),
     }
 }
 
-pub(crate) fn row_at_place(
+/// What leads to the number of a row.
+#[derive(Clone, Copy)]
+pub(crate) enum RowNumber {
+    /// The serial of a minted code: no other coupon has the number.
+    OfSerial(i64),
+    /// The entry of a foreign code: another coupon may have the number of one that is archived.
+    OfEntry(i64),
+}
+
+impl RowNumber {
+    pub(crate) fn number(self) -> i64 {
+        let (RowNumber::OfSerial(number) | RowNumber::OfEntry(number)) = self;
+        number
+    }
+}
+
+/// The row of this number, if it is that of the code.
+pub(crate) fn numbered(
     txn: &Txn<'_>,
-    place: &Place,
+    number: RowNumber,
     code: &Code,
 ) -> SqlResult<Option<SqliteCoupon>> {
-    // Another coupon may have the number of one that is archived.
-    const SQL: &str =
-        rows::select_coupon!(" FROM coupon WHERE number = ?1 AND code = ?2 AND expiry_day = ?3");
-    one_row(txn, SQL, params![place.number, code.as_str(), place.day.0])
+    let RowNumber::OfSerial(number) = number else {
+        const SQL: &str = rows::select_coupon!(" FROM coupon WHERE number = ?1 AND code = ?2");
+        return one_row(txn, SQL, params![number.number(), code.as_str()]);
+    };
+    match row_at(txn, number)? {
+        Some(other) if other.coupon.code() != code => {
+            Err(damaged(code.as_str(), format!("its row has the code {}", other.coupon.code())))
+        }
+        found => Ok(found),
+    }
 }
 
 /// The coupon for which the directory names the partition `day`, in whichever tier it is.
@@ -127,27 +152,25 @@ fn archived(
     let (campaign, batch) = txn.batch(&genesis.campaign, &genesis.batch)?.ok_or_else(gone)?;
     let batch_paused = txn.batch_at(batch)?.paused;
     let (coupon, tier) = (coupon.clone(), Tier::Cold);
-    let here = SqlitePlace { campaign, batch, row: None, said: LineState::Available };
+    let here =
+        SqlitePlace { campaign, batch, row: None, next_row: None, said: LineState::Available };
     Ok(Some(SqliteCoupon { coupon, batch_paused, day, tier, frozen: true, here }))
 }
 
 pub(crate) fn row_of(txn: &Txn<'_>, day: Day, code: &Code) -> SqlResult<Option<SqliteCoupon>> {
-    if let Some(located) = minted_row_of(txn, day, code)? {
-        return Ok(Some(located));
-    }
-    const SQL: &str = rows::select_coupon!(
-        " FROM coupon WHERE number = (SELECT number FROM directory WHERE code = ?2) \
-         AND expiry_day = ?1 AND code = ?2"
-    );
-    one_row(txn, SQL, params![day.0, code.as_str()])
+    let Some(number) = number_of(txn, code)? else { return Ok(None) };
+    Ok(numbered(txn, number, code)?.filter(|located| located.day == day))
 }
 
-fn minted_row_of(txn: &Txn<'_>, day: Day, code: &Code) -> SqlResult<Option<SqliteCoupon>> {
-    const SQL: &str = rows::select_coupon!(
-        " FROM coupon INDEXED BY coupon_by_code \
-         WHERE number & 34359738368 = 0 AND expiry_day = ?1 AND code = ?2"
-    );
-    one_row(txn, SQL, params![day.0, code.as_str()])
+/// The number of the row that a code has or had.
+pub(crate) fn number_of(txn: &Txn<'_>, code: &Code) -> SqlResult<Option<RowNumber>> {
+    match txn.minted_number(code)? {
+        Some(number) => Ok(Some(RowNumber::OfSerial(number))),
+        None => {
+            let place = directory::place_of(txn, code)?;
+            Ok(place.map(|place| RowNumber::OfEntry(place.number)))
+        }
+    }
 }
 
 pub(crate) fn row_at(txn: &Txn<'_>, number: i64) -> SqlResult<Option<SqliteCoupon>> {
@@ -205,13 +228,14 @@ pub(crate) fn read(
     let differs = rows::disagreement(&coupon, &columns)
         .or_else(|| (!is_whole).then(|| "its checksum is not that of the row".to_owned()));
     let (batch_paused, frozen) = (batch.paused, txn.is_sealed(row.day)?);
-    let here =
-        SqlitePlace { campaign, batch: row.batch(), row: Some(row.number), said: record.said };
+    let (row_number, said) = (Some(row.number), record.said);
+    let here = SqlitePlace { campaign, batch: row.batch(), row: row_number, next_row: None, said };
     let located =
         SqliteCoupon { coupon, batch_paused, day: row.day, tier: Tier::Hot, frozen, here };
     Ok((located, differs))
 }
 
+/// The coupon of a minted code that nothing has happened to; `number` of the row that it gets.
 pub(crate) fn untouched_of(
     txn: &Txn<'_>,
     code: Code,
@@ -219,9 +243,11 @@ pub(crate) fn untouched_of(
     number: i64,
     day: Day,
 ) -> SqlResult<SqliteCoupon> {
-    let batch = txn.batch_at(number)?;
-    let coupon = protocol::untouched(&campaign.terms, batch.id, batch.created_at, code);
-    let (batch_paused, frozen) = (batch.paused, txn.is_sealed(day)?);
-    let here = SqlitePlace { campaign, batch: number, row: None, said: LineState::Available };
+    let batch = batch_of(number);
+    let known = txn.batch_at(batch)?;
+    let coupon = protocol::untouched(&campaign.terms, known.id, known.created_at, code);
+    let (batch_paused, frozen) = (known.paused, txn.is_sealed(day)?);
+    let (next_row, said) = (Some(number), LineState::Available);
+    let here = SqlitePlace { campaign, batch, row: None, next_row, said };
     Ok(SqliteCoupon { coupon, batch_paused, day, tier: Tier::Hot, frozen, here })
 }

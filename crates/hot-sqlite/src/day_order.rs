@@ -1,12 +1,11 @@
 //! The rows and archived markers of one partition in the order of their codes, as the compactor and
 //! `verify` read them.
 //!
-//! An index has coupons of minted batches in this order. It does not have those of imported batches:
-//! their rows are collected once, when the reading of a partition begins, and sorted. A row that comes
-//! later is not among them; one that is gone is skipped. So nothing is missed in a sealed partition,
-//! where no rows come, and a `verify` sees an open one as it was.
+//! No index has rows in this order. They are collected once, when the reading of a partition begins, and
+//! sorted. A row that comes later is not among them; one that is gone is skipped. So nothing is missed in a sealed
+//! partition, where no rows come, and a `verify` sees an open one as it was.
 //!
-//! An imported coupon without an expiry of its own is in the partition of its batch, whatever its column
+//! A coupon without an expiry of its own is in the partition of its batch, whatever its column
 //! `expiry_day` says: `verify` finds that the column is wrong. All others are found by that column, since
 //! a coupon may expire before its partition ends.
 
@@ -20,7 +19,7 @@ use coupon::time::{Day, Millis};
 use rusqlite::{Result as SqlResult, params};
 
 use crate::columns::unsigned;
-use crate::rows::{self, batch_of, first_number, numbers_of};
+use crate::rows::{batch_of, before_first, numbers_of};
 use crate::sorted_rows::{SortedEntry, SortedRows, UnsortedRows};
 use crate::txn::Txn;
 
@@ -37,9 +36,8 @@ const KEPT_MAX: usize = 8;
 /// What a partition has of a code.
 #[derive(Clone, Copy)]
 pub(crate) enum PartitionEntry {
-    Row(i64),
     /// A row that was there when rows were collected, and may be gone or elsewhere.
-    Collected(i64),
+    Row(i64),
     ArchivedMarker(u64),
 }
 
@@ -51,22 +49,21 @@ pub(crate) fn expiries(day: Day) -> (Millis, Millis) {
     (day.start(), day.end())
 }
 
-/// The next imported batch from `from` on that expires on the day.
-fn next_import(txn: &Txn<'_>, day: Day, from: i64) -> SqlResult<Option<i64>> {
+/// The next batch from `from` on that expires on the day.
+fn next_batch(txn: &Txn<'_>, day: Day, from: i64) -> SqlResult<Option<i64>> {
     let (after, until) = expiries(day);
     txn.one(
-        "SELECT min(number) FROM batch WHERE number >= ?1 AND key_id IS NULL \
-         AND expires_at > ?2 AND expires_at <= ?3",
+        "SELECT min(number) FROM batch WHERE number >= ?1 AND expires_at > ?2 AND expires_at <= ?3",
         params![from, after.0, until.0],
     )
 }
 
-pub(crate) fn count_imported(txn: &Txn<'_>, day: Day) -> SqlResult<u64> {
+pub(crate) fn count_rows(txn: &Txn<'_>, day: Day) -> SqlResult<u64> {
     let sql = "SELECT count(*) FROM coupon INDEXED BY coupon_by_day WHERE expires_at IS NOT NULL \
-               AND expiry_day = ?1 AND number & 34359738368 <> 0";
+               AND expiry_day = ?1";
     let mut count: i64 = txn.one(sql, [day.0])?;
     let mut from = 0;
-    while let Some(batch) = next_import(txn, day, from)? {
+    while let Some(batch) = next_batch(txn, day, from)? {
         let numbers = numbers_of(batch);
         let sql = "SELECT count(*) FROM coupon NOT INDEXED \
                    WHERE number BETWEEN ?1 AND ?2 AND expires_at IS NULL";
@@ -76,7 +73,7 @@ pub(crate) fn count_imported(txn: &Txn<'_>, day: Day) -> SqlResult<u64> {
     Ok(count.unsigned_abs())
 }
 
-/// Which rows of imported batches come next.
+/// Which rows come next.
 enum Next {
     /// Those that expire with their batch, after this number.
     OfBatches(i64),
@@ -84,15 +81,15 @@ enum Next {
     OwnExpiry(i64),
 }
 
-/// A walk over the rows of imported batches of a partition.
-struct Imported {
+/// A walk over the rows of a partition.
+struct RowWalk {
     day: Day,
     next: Next,
 }
 
-impl Imported {
-    fn of(day: Day) -> Imported {
-        Imported { day, next: Next::OfBatches(0) }
+impl RowWalk {
+    fn of(day: Day) -> RowWalk {
+        RowWalk { day, next: Next::OfBatches(0) }
     }
 
     /// Shows the next rows to `see`, and returns whether there may be more.
@@ -109,7 +106,7 @@ impl Imported {
         after: i64,
         see: &mut dyn FnMut(&str, i64),
     ) -> SqlResult<()> {
-        let Some(batch) = next_import(txn, self.day, batch_of(after))? else {
+        let Some(batch) = next_batch(txn, self.day, batch_of(after))? else {
             self.next = Next::OwnExpiry(0);
             return Ok(());
         };
@@ -118,7 +115,7 @@ impl Imported {
             "SELECT number, code, expires_at IS NULL FROM coupon NOT INDEXED \
              WHERE number > ?1 AND number <= ?2 ORDER BY number LIMIT ?3",
         )?;
-        let from = after.max(first_number(batch, true));
+        let from = after.max(before_first(batch));
         let mut found = statement.query(params![from, end, WALK_MAX])?;
         let (mut looked_at, mut last) = (0, from);
         while let Some(row) = found.next()? {
@@ -148,22 +145,20 @@ impl Imported {
             let number = row.get(0)?;
             looked_at += 1;
             self.next = Next::OwnExpiry(number);
-            if rows::is_imported(number) {
-                see(row.get_ref(1)?.as_str()?, number);
-            }
+            see(row.get_ref(1)?.as_str()?, number);
         }
         Ok(looked_at == WALK_MAX)
     }
 }
 
-/// The numbers of imported rows of a partition that have these codes, wherever the directory leads. Reads
-/// all imported rows of the partition.
-pub(crate) fn imported_rows(
+/// The numbers of rows of a partition that have these codes, wherever the directory leads. Reads all rows of the
+/// partition.
+pub(crate) fn rows_with(
     txn: &Txn<'_>,
     day: Day,
     codes: &HashSet<&str>,
 ) -> SqlResult<Vec<(String, i64)>> {
-    let (mut rows, mut found) = (Imported::of(day), Vec::new());
+    let (mut rows, mut found) = (RowWalk::of(day), Vec::new());
     let mut see = |code: &str, number| {
         if codes.contains(code) {
             found.push((code.to_owned(), number));
@@ -173,9 +168,9 @@ pub(crate) fn imported_rows(
     Ok(found)
 }
 
-/// Rows of imported batches of a partition, while they are collected.
+/// Rows of a partition, while they are collected.
 pub(crate) struct Collecting {
-    left: Imported,
+    left: RowWalk,
     rows: UnsortedRows,
     is_of_sealed: Option<bool>,
     begun: Instant,
@@ -183,7 +178,7 @@ pub(crate) struct Collecting {
 
 impl Collecting {
     pub(crate) fn begin(day: Day, folder: &Path) -> Collecting {
-        let (left, rows) = (Imported::of(day), UnsortedRows::new(folder));
+        let (left, rows) = (RowWalk::of(day), UnsortedRows::new(folder));
         Collecting { left, rows, is_of_sealed: None, begun: Instant::now() }
     }
 
@@ -251,19 +246,9 @@ impl DayOrder {
             return Ok(None);
         }
         let asked = params![self.day.0, self.after, limit as i64];
-        let mut found: Vec<OfCode> = txn.all(
-            concat!(
-                "SELECT code, number FROM coupon INDEXED BY coupon_by_code WHERE ",
-                rows::is_minted!(),
-                " AND expiry_day = ?1 AND code > ?2 ORDER BY code LIMIT ?3"
-            ),
-            asked,
-            |row| Ok((row.get(0)?, PartitionEntry::Row(row.get(1)?))),
-        )?;
-        let imported = self.ahead.iter().take(limit);
-        found.extend(
-            imported.map(|(code, number)| (code.clone(), PartitionEntry::Collected(*number))),
-        );
+        let rows = self.ahead.iter().take(limit);
+        let row = |(code, number): &SortedEntry| (code.clone(), PartitionEntry::Row(*number));
+        let mut found: Vec<OfCode> = rows.map(row).collect();
         found.extend(txn.all(
             "SELECT code, version FROM archived_marker \
              WHERE expiry_day = ?1 AND code > ?2 ORDER BY code LIMIT ?3",

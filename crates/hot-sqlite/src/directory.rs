@@ -4,17 +4,14 @@
 use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
-use coupon::campaign::MintedRun;
 use coupon::code::Code;
-use coupon::ids::BatchId;
 use coupon::imported::ImportedState;
 use coupon::minted::KeyId;
 use coupon::time::{Day, Millis};
 use hot::HotError;
-use router::{Directory, Entry, Owner};
+use router::{Directory, Entry, OwnedRun};
 use rusqlite::{Result as SqlResult, params};
 
-use crate::columns::{parsed, signed, unsigned};
 use crate::failure::damaged;
 use crate::last_line::LastLine;
 use crate::rows::batch_of;
@@ -48,13 +45,8 @@ impl Directory for SqliteHot {
         self.readers.apart(|txn| entry(txn, code)).await
     }
 
-    async fn run_of(
-        &self,
-        key: KeyId,
-        day: Day,
-        serial: u64,
-    ) -> Result<Option<(Owner, MintedRun)>> {
-        self.readers.point(|txn| run_of(txn, key, day, serial)).await
+    async fn run_of(&self, key: KeyId, day: Day, serial: u64) -> Result<Option<OwnedRun>> {
+        self.readers.point(|txn| txn.run_with(key, day, serial)).await
     }
 
     async fn bucket_bits(&self, day: Day) -> Result<Option<u8>> {
@@ -83,30 +75,6 @@ pub(crate) fn entry(txn: &Txn<'_>, code: &Code) -> SqlResult<Option<Entry>> {
         }
     })?;
     Ok(entry.flatten())
-}
-
-pub(crate) fn run_of(
-    txn: &Txn<'_>,
-    key: KeyId,
-    day: Day,
-    serial: u64,
-) -> SqlResult<Option<(Owner, MintedRun)>> {
-    let found: Option<(i64, BatchId, MintedRun)> = txn.first(
-        "SELECT campaign, batch_id, key_id, first_serial, count FROM batch \
-         WHERE expiry_day = ?1 AND first_serial <= ?2 ORDER BY first_serial DESC LIMIT 1",
-        params![day.0, signed(serial)],
-        |row| {
-            let (first, count) = (unsigned(row, 3)?, unsigned(row, 4)?);
-            let run = MintedRun { key: parsed(row, 2)?, day, first, count };
-            Ok((row.get(0)?, parsed(row, 1)?, run))
-        },
-    )?;
-    let Some((campaign, batch, run)) = found else { return Ok(None) };
-    if run.key != key || !run.holds(serial) {
-        return Ok(None);
-    }
-    let campaign = txn.campaign_at(campaign)?.terms.id.clone();
-    Ok(Some((Owner { campaign, batch }, run)))
 }
 
 fn day(txn: &Txn<'_>, expiry_day: Option<i32>, number: i64) -> SqlResult<Day> {
@@ -167,7 +135,7 @@ pub(crate) fn known(txn: &Txn<'_>, code: &Code) -> SqlResult<Option<EntryOfLine>
             line.expires_at.or(batch.common.map(|common| common.expires_at)),
         );
         let line = match dates {
-            (Some(valid_from), Some(expires_at)) if batch.imported => {
+            (Some(valid_from), Some(expires_at)) if batch.is_imported() => {
                 let line = Line { valid_from, expires_at, imported_state: line.state };
                 Some((Place { day: day(txn, row.get(2)?, number)?, number }, line))
             }
@@ -184,7 +152,12 @@ pub(crate) fn enter(
     &Place { day, number }: &Place,
     line: Option<&Line<&ImportedState>>,
 ) -> SqlResult<()> {
-    let usual = txn.batch_at(batch_of(number))?.common;
+    let batch = txn.batch_at(batch_of(number))?;
+    if !batch.is_imported() && !batch.has_moved {
+        txn.run("UPDATE batch SET moved = 1 WHERE number = ?1", [batch_of(number)])?;
+        txn.forget_terms();
+    }
+    let usual = batch.common;
     let own = |at: Millis, usual: Option<Millis>| Some(at).filter(|_| usual != Some(at));
     let usual_day = usual.map(|usual| Day::expiry_day_of(usual.expires_at));
     let line = line.and_then(|line| {

@@ -18,7 +18,7 @@ use rusqlite::{Result as SqlResult, Row, params};
 use crate::changes::write;
 use crate::cold::Prefetched;
 use crate::columns::{signed, unsigned};
-use crate::coupons::{SqliteCoupon, in_partition, row_at_place, writing};
+use crate::coupons::{RowNumber, SqliteCoupon, in_partition, numbered, writing};
 use crate::directory::{EntryOfLine, Place};
 use crate::failure::{ColdMiss, damaged, elsewhere};
 use crate::last_line::LineState;
@@ -258,7 +258,7 @@ fn decide(
         // Most lines: they say nothing new in any case, so no need to read the coupon.
         return Ok(Decided::Done(ImportOutcome::AlreadyThere));
     }
-    let row = row_at_place(txn, &place, &line.code)?;
+    let row = numbered(txn, RowNumber::OfEntry(place.number), &line.code)?;
     // What the earlier line said, if the directory does not have it.
     let was = was.unwrap_or_else(|| match &row {
         Some(located) => located.here.said.line(&located.coupon),
@@ -308,7 +308,7 @@ impl ImportTarget<'_> {
         let batch = txn.batch_at(self.batch)?.id;
         let coupon = arrived(&self.campaign.terms, batch, line, imported_state, self.run);
         let said = LineState::of(imported_state, &coupon);
-        let number = writing::insert(txn, self.batch, &coupon, &said, day)?;
+        let number = writing::insert(txn, (self.batch, None), &coupon, &said, day)?;
         let (valid_from, expires_at) = (line.valid_from, line.expires_at);
         // The row has its state.
         let line =

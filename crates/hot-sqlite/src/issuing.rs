@@ -129,9 +129,10 @@ fn to_be_replaced(
 /// The coupon of a code, of any campaign, in any partition and either tier.
 fn anywhere(txn: &Txn<'_>, keys: &[CodeKey], code: &Code) -> SqlResult<Option<SqliteCoupon>> {
     for (key, minted) in openings(keys, code) {
-        if let Some((owner, _)) = directory::run_of(txn, key, minted.day, minted.serial)? {
+        if let Some(found) = txn.run_with(key, minted.day, minted.serial)? {
             let (code, bucket_key) = (code.clone(), minted.day.into());
-            return locate(txn, &Address { code, bucket_key, owner, minted: true, hint: None });
+            let (hint, owner) = (found.hint_of(minted.serial), found.owner);
+            return locate(txn, &Address { code, bucket_key, owner, minted: true, hint });
         }
     }
     match directory::partition_of(txn, code)? {

@@ -163,7 +163,7 @@ impl SqliteHot {
         // SQLite syncs the name of a log that it makes, but not of one that it finds. The process
         // that made this one may have been killed before.
         private_files::sync_folder(folder).map_err(file_error)?;
-        let statements = Arc::<AtomicU64>::default();
+        let (statements, keys) = (Arc::<AtomicU64>::default(), keys.into());
         let desk = WriterContext {
             conn,
             file_lock,
@@ -171,15 +171,16 @@ impl SqliteHot {
             free_min: options.free_min_bytes,
             tells: options.events,
             statements: Arc::clone(&statements),
+            keys: keys.clone(),
         };
         let writer = GroupWriter::start(desk, options.write_timeout).map_err(file_error)?;
         Ok(SqliteHot {
-            readers: ReaderPool::open(&path, &statements)?,
+            readers: ReaderPool::open(&path, &statements, &keys)?,
             records: Arc::new(RecordFile::in_folder(folder)?),
             checkpointer: Checkpointer::start(folder, &path, writer.busy())?,
             writer,
             forecast: IssueForecast::default(),
-            keys: keys.into(),
+            keys,
             archive,
             announced: OnceCell::new(),
             others: AtomicU64::new(0),

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use hot::HotError;
+use router::KeyRing;
 use rusqlite::{Connection, Result as SqlResult};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
@@ -74,9 +75,13 @@ struct ReadConnection {
 }
 
 impl ReaderPool {
-    pub(crate) fn open(path: &Path, statements: &Arc<AtomicU64>) -> Result<ReaderPool, OpenError> {
+    pub(crate) fn open(
+        path: &Path,
+        statements: &Arc<AtomicU64>,
+        keys: &KeyRing,
+    ) -> Result<ReaderPool, OpenError> {
         let one = |_| {
-            let seen = CachedRows::counting(statements);
+            let seen = CachedRows::of_reader(statements, keys);
             Ok::<_, OpenError>(ReadConnection { conn: open_reader(path)?, seen })
         };
         let idle = (0..READERS).map(one).collect::<Result<Vec<_>, _>>()?;
@@ -215,7 +220,8 @@ mod tests {
     fn readers(folder: &Path, slow: bool) -> ReaderPool {
         let path = folder.join("hot.db");
         Connection::open(&path).expect("a file");
-        let readers = ReaderPool::open(&path, &Arc::default()).expect("readers");
+        let readers =
+            ReaderPool::open(&path, &Arc::default(), &Vec::new().into()).expect("readers");
         readers.slow.store(if slow { SLOW_MAX } else { 0 }, Ordering::Relaxed);
         readers
     }

@@ -16,7 +16,7 @@ use rusqlite::{Result as SqlResult, params};
 use crate::columns::signed;
 use crate::coupons::{row_of, writing};
 use crate::directory::Place;
-use crate::rows::{CampaignHere, first_number};
+use crate::rows::{CampaignHere, before_first};
 use crate::txn::Txn;
 use crate::{claims, directory, partitions, settings};
 
@@ -96,7 +96,7 @@ fn one(
         // Only a foreign code has come in a line.
         let line = home.is_none().then_some(line);
         // It has no row.
-        let number = first_number(batch, home.is_none());
+        let number = txn.minted_number(code)?.unwrap_or_else(|| before_first(batch));
         directory::enter(txn, code, &Place { day, number }, line.as_ref())?;
     }
     // So the holder's limit counts the coupon, and the name of its issue is never free again.

@@ -44,24 +44,7 @@ macro_rules! select_coupon {
         concat!("SELECT ", crate::rows::coupon_columns!(), $rest)
     };
 }
-/// Whether the batch of a row was minted. Only these rows are in the index `coupon_by_code`.
-macro_rules! is_minted {
-    () => {
-        "number & 34359738368 = 0"
-    };
-}
-/// The number of the row of the code ?2 in the partition ?1, null if there is none.
-macro_rules! number_of {
-    () => {
-        "coalesce((SELECT number FROM coupon INDEXED BY coupon_by_code \
-         WHERE number & 34359738368 = 0 AND expiry_day = ?1 AND code = ?2), \
-         (SELECT coupon.number FROM directory JOIN coupon ON coupon.number = directory.number \
-         WHERE directory.code = ?2 AND coupon.code = ?2 AND coupon.expiry_day = ?1))"
-    };
-}
-pub(crate) use {
-    coupon_columns, is_minted, number_of, select_batch, select_campaign, select_coupon,
-};
+pub(crate) use {coupon_columns, select_batch, select_campaign, select_coupon};
 
 #[derive(Clone, Debug)]
 pub(crate) struct CampaignHere {
@@ -74,14 +57,17 @@ pub(crate) struct CampaignHere {
 pub(crate) struct BatchHere {
     pub(crate) id: BatchId,
     pub(crate) campaign: i64,
-    pub(crate) imported: bool,
+    /// `None` of an imported batch.
+    pub(crate) first_serial: Option<u64>,
+    /// Whether a minted coupon of it has left its partition.
+    pub(crate) has_moved: bool,
     pub(crate) paused: bool,
     pub(crate) created_at: Millis,
     /// `None` before its first coupon has a row.
     pub(crate) common: Option<BatchCommon>,
 }
 
-/// From the columns batch_id, campaign, paused, created_at, valid_from, expires_at, made_at and key_id.
+/// From the columns batch_id, campaign, paused, created_at, valid_from, expires_at, made_at, first_serial and moved.
 pub(crate) fn batch_here(row: &Row<'_>) -> SqlResult<BatchHere> {
     let dates = (millis_or_null(row, 4)?, millis_or_null(row, 5)?, millis_or_null(row, 6)?);
     let common = match dates {
@@ -93,7 +79,8 @@ pub(crate) fn batch_here(row: &Row<'_>) -> SqlResult<BatchHere> {
     Ok(BatchHere {
         id: parsed(row, 0)?,
         campaign: row.get(1)?,
-        imported: row.get_ref(7)?.as_str_or_null()?.is_none(),
+        first_serial: row.get::<_, Option<i64>>(7)?.map(i64::unsigned_abs),
+        has_moved: row.get(8)?,
         paused: row.get(2)?,
         created_at: Millis(row.get(3)?),
         common,
@@ -196,20 +183,18 @@ impl CouponRow<'_> {
     }
 }
 
-/// Bits of the number of a row that count within its batch; one of them says whether the batch was imported.
-/// A batch may have 100 billion coupons, but only those to which something happened have a row. The other 35 bits
-/// count 34 billion rows: at some 160 bytes each these are more than 5 TB, and do not fit any file of a store.
-const BITS_IN_BATCH: u32 = 36;
+impl BatchHere {
+    pub(crate) fn is_imported(&self) -> bool {
+        self.first_serial.is_none()
+    }
+}
+
+/// Bits of the number of a row that count within its batch: 137 billion, and a batch has 100 billion coupons at most.
+/// The others count 67 million batches.
+const BITS_IN_BATCH: u32 = 37;
 
 pub(crate) fn batch_of(number: i64) -> i64 {
     number >> BITS_IN_BATCH
-}
-
-/// In the numbers of rows of imported batches.
-const IMPORTED: i64 = 1 << (BITS_IN_BATCH - 1);
-
-pub(crate) fn is_imported(number: i64) -> bool {
-    number & IMPORTED != 0
 }
 
 pub(crate) fn numbers_of(batch: i64) -> RangeInclusive<i64> {
@@ -218,8 +203,13 @@ pub(crate) fn numbers_of(batch: i64) -> RangeInclusive<i64> {
 }
 
 /// The number before that of the first row of a batch.
-pub(crate) fn first_number(batch: i64, imported: bool) -> i64 {
-    batch << BITS_IN_BATCH | if imported { IMPORTED } else { 0 }
+pub(crate) fn before_first(batch: i64) -> i64 {
+    batch << BITS_IN_BATCH
+}
+
+/// The number of the row that a minted coupon has or gets, by its place in the run of its batch.
+pub(crate) fn minted_number(batch: i64, offset: u64) -> i64 {
+    before_first(batch) + 1 + signed(offset)
 }
 
 /// The states in the order of their numbers.

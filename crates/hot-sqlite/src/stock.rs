@@ -13,7 +13,7 @@ use rusqlite::{Result as SqlResult, params};
 
 use crate::columns::{parsed_or_null, signed, unsigned};
 use crate::coupons::{SqliteCoupon, row_at, untouched_of};
-use crate::rows::{CampaignHere, first_number, is_minted, numbers_of};
+use crate::rows::{CampaignHere, batch_of, before_first, minted_number, numbers_of};
 use crate::txn::Txn;
 use crate::{directory, partitions};
 
@@ -167,9 +167,10 @@ impl<'a> Offer<'a> {
         for offset in batch.next_offset..run.count {
             let code = key.mint(run.day, run.first + offset);
             let cursor = StockCursor { batch: batch.number, next_offset: offset + 1 };
-            if !is_touched(txn, run.day, &code)? {
+            let number = minted_number(batch.number, offset);
+            if !is_touched(txn, run.day, &code, number)? {
                 let campaign = self.campaign.clone();
-                let located = untouched_of(txn, code, campaign, batch.number, run.day)?;
+                let located = untouched_of(txn, code, campaign, number, run.day)?;
                 return Ok(Some(Next::Coupon(Box::new(located), Some(cursor))));
             }
             self.looked_at += 1;
@@ -227,7 +228,7 @@ fn has_row(txn: &Txn<'_>, batch: &OpenBatch, at: Millis) -> SqlResult<bool> {
 /// Whether one of the next rows is an imported coupon that nothing has happened to, or there are too
 /// many to look at all.
 fn may_have_import(txn: &Txn<'_>, batch: &OpenBatch) -> SqlResult<bool> {
-    let after = first_number(batch.number, true) + signed(batch.next_offset);
+    let after = before_first(batch.number) + signed(batch.next_offset);
     let sql = concat!(
         "SELECT count(*), coalesce(max(fresh), 0) FROM (SELECT ",
         is_fresh!(),
@@ -268,7 +269,7 @@ fn came_back(txn: &Txn<'_>, batch: &OpenBatch, at: Millis) -> SqlResult<Option<(
 
 /// The next imported coupon of the batch that nothing has happened to and that expires with it.
 fn next_import(txn: &Txn<'_>, batch: &OpenBatch, at: Millis) -> SqlResult<Option<Next>> {
-    let before_first = first_number(batch.number, true);
+    let before_first = before_first(batch.number);
     let offset = |number: i64| (number - before_first).unsigned_abs();
     let cursor = |number| StockCursor { batch: batch.number, next_offset: offset(number) };
     let mut statement = txn.statement(concat!(
@@ -297,17 +298,11 @@ fn on_offer(txn: &Txn<'_>, number: i64, at: Millis) -> SqlResult<Option<SqliteCo
     Ok(located)
 }
 
-/// Whether something has happened to a minted code of an open partition: it has a row or an
-/// archived marker there, or has moved to a later partition.
-pub(crate) fn is_touched(txn: &Txn<'_>, day: Day, code: &Code) -> SqlResult<bool> {
-    let home = txn
-        .statement(concat!(
-            "SELECT 1 FROM coupon INDEXED BY coupon_by_code WHERE ",
-            is_minted!(),
-            " AND expiry_day = ?1 AND code = ?2"
-        ))?
-        .exists(params![day.0, code.as_str()])?;
-    Ok(home
+/// Whether something has happened to a minted code of an open partition, whose row has this number: it has a row or
+/// an archived marker, or was archived in a later partition.
+pub(crate) fn is_touched(txn: &Txn<'_>, day: Day, code: &Code, number: i64) -> SqlResult<bool> {
+    let has_row = txn.statement("SELECT 1 FROM coupon WHERE number = ?1")?.exists([number])?;
+    Ok(has_row
         || partitions::archived_marker(txn, day, code)?.is_some()
-        || directory::partition_of(txn, code)?.is_some())
+        || txn.batch_at(batch_of(number))?.has_moved && directory::has(txn, code)?)
 }

@@ -172,6 +172,7 @@ mod tests {
             free_min: 0,
             tells: false,
             statements: Arc::default(),
+            keys: Vec::new().into(),
         };
         GroupWriter::start(desk, TIMEOUT).expect("a thread")
     }

@@ -160,7 +160,7 @@ async fn changes_by_another_program_are_found() {
         "UPDATE coupon SET ended_at = ended_at + 1 WHERE state = 2",
         "UPDATE coupon SET history_full = 1 WHERE state = 2",
         "UPDATE coupon SET record = x'ff' WHERE state = 2",
-        "UPDATE coupon SET number = number + (77 << 36) WHERE state = 2",
+        "UPDATE coupon SET number = number + (77 << 37) WHERE state = 2",
         "UPDATE batch SET made_at = made_at + 1",
         "DELETE FROM coupon WHERE state = 2",
         "DELETE FROM coupon WHERE state = 0",

@@ -26,7 +26,8 @@ pub struct Address {
     pub owner: Owner,
     /// Whether the code was minted here, so that a missing row means Available.
     pub minted: bool,
-    /// The hint of its entry in the directory ([`Entry::Coupon`](crate::Entry::Coupon)).
+    /// That of its entry in the directory ([`Entry::Coupon`](crate::Entry::Coupon)), or of its run
+    /// ([`OwnedRun`](crate::OwnedRun)).
     pub hint: Option<i64>,
 }
 

@@ -3,18 +3,17 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, RwLock};
 
-use coupon::campaign::MintedRun;
 use coupon::minted::KeyId;
 use coupon::time::Day;
 
-use crate::Owner;
+use crate::OwnedRun;
 
 /// Most runs, and most plans, in the cache; at the limit it is cleared and read again. 100,000 runs
 /// take some 20 MB.
 pub const REMEMBERED_MAX: usize = 100_000;
 
 /// By day and first serial: no two runs of one day share a serial.
-type CachedRuns = BTreeMap<(Day, u64), (MintedRun, Arc<Owner>)>;
+type CachedRuns = BTreeMap<(Day, u64), Arc<OwnedRun>>;
 
 #[derive(Debug, Default)]
 pub(crate) struct RouterCache {
@@ -23,21 +22,21 @@ pub(crate) struct RouterCache {
 }
 
 impl RouterCache {
-    pub(crate) fn owner(&self, key: KeyId, day: Day, serial: u64) -> Option<Arc<Owner>> {
+    pub(crate) fn run_of(&self, key: KeyId, day: Day, serial: u64) -> Option<Arc<OwnedRun>> {
         let runs = self.runs.read().ok()?;
-        let (_, (run, owner)) = runs.range((day, 0)..=(day, serial)).next_back()?;
-        (run.key == key && run.holds(serial)).then(|| Arc::clone(owner))
+        let (_, found) = runs.range((day, 0)..=(day, serial)).next_back()?;
+        (found.run.key == key && found.run.holds(serial)).then(|| Arc::clone(found))
     }
 
-    pub(crate) fn keep_run(&self, run: MintedRun, owner: Owner) -> Arc<Owner> {
-        let owner = Arc::new(owner);
+    pub(crate) fn keep_run(&self, found: OwnedRun) -> Arc<OwnedRun> {
+        let found = Arc::new(found);
         if let Ok(mut runs) = self.runs.write() {
             if runs.len() >= REMEMBERED_MAX {
                 runs.clear();
             }
-            runs.insert((run.day, run.first), (run, Arc::clone(&owner)));
+            runs.insert((found.run.day, found.run.first), Arc::clone(&found));
         }
-        owner
+        found
     }
 
     pub(crate) fn bits(&self, day: Day) -> Option<u8> {

@@ -29,6 +29,25 @@ pub enum Entry {
     },
 }
 
+/// A run of serials, and whose it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnedRun {
+    /// The batch that has it.
+    pub owner: Owner,
+    /// Its serials.
+    pub run: MintedRun,
+    /// A number by which the store finds the coupon of the first serial; that of each next one is one more.
+    pub hint: Option<i64>,
+}
+
+impl OwnedRun {
+    /// The hint of one of its serials.
+    pub fn hint_of(&self, serial: u64) -> Option<i64> {
+        let offset = i64::try_from(serial.checked_sub(self.run.first)?).ok()?;
+        self.hint?.checked_add(offset)
+    }
+}
+
 /// What a [`crate::Router`] asks a store. Each method is one point read.
 #[async_trait]
 pub trait Directory: Send + Sync {
@@ -38,13 +57,13 @@ pub trait Directory: Send + Sync {
     /// The entry of a foreign, shared or moved code.
     async fn entry(&self, code: &Code) -> Result<Option<Entry>, Self::Error>;
 
-    /// The batch that has `serial` of `day` under `key`, and its run.
+    /// The run that has `serial` of `day` under `key`.
     async fn run_of(
         &self,
         key: KeyId,
         day: Day,
         serial: u64,
-    ) -> Result<Option<(Owner, MintedRun)>, Self::Error>;
+    ) -> Result<Option<OwnedRun>, Self::Error>;
 
     /// How many bits of the hash number the buckets of `day`; `None` before the day has a plan.
     async fn bucket_bits(&self, day: Day) -> Result<Option<u8>, Self::Error>;

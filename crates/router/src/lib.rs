@@ -34,7 +34,7 @@ pub use address::{Address, Found, Owner};
 pub use bucket_key::{BUCKET_BITS_DEFAULT, BucketKey, bucket};
 pub use cache::REMEMBERED_MAX;
 use cache::RouterCache;
-pub use directory::{Directory, Entry};
+pub use directory::{Directory, Entry, OwnedRun};
 pub use openings::{home, openings};
 pub use ring::KeyRing;
 pub use unknown::Unknown;
@@ -88,16 +88,16 @@ impl Router {
         directory: &dyn Directory<Error = E>,
     ) -> Result<Option<Found>, E> {
         if let Some(code) = text.minted()
-            && let Some((day, owner)) = self.minted_for(&code, directory).await?
+            && let Some((serial, found)) = self.minted_for(&code, directory).await?
         {
-            let bucket_key = self.bucket_key(&code, day, directory).await?;
-            let owner = Owner::clone(&owner);
+            let bucket_key = self.bucket_key(&code, found.run.day, directory).await?;
+            let (owner, hint) = (found.owner.clone(), found.hint_of(serial));
             return Ok(Some(Found::Coupon(Address {
                 code,
                 bucket_key,
                 owner,
                 minted: true,
-                hint: None,
+                hint,
             })));
         }
         // Before the directory: so a forged code of minted length costs no read of it.
@@ -115,35 +115,35 @@ impl Router {
         }
     }
 
-    /// The day and the owner of a minted code: the first opening whose serial a run has.
+    /// The serial of a minted code, and its run: the first opening whose serial a run has.
     async fn minted_for<E: Send>(
         &self,
         code: &Code,
         directory: &dyn Directory<Error = E>,
-    ) -> Result<Option<(Day, Arc<Owner>)>, E> {
+    ) -> Result<Option<(u64, Arc<OwnedRun>)>, E> {
         let keys = self.keys();
         // A foreign code may open by chance: only the range of a run makes a code minted.
         for (key, minted) in openings(&keys, code) {
-            let owner = self.owner(key, minted.day, minted.serial, directory).await?;
-            if let Some(owner) = owner {
-                return Ok(Some((minted.day, owner)));
+            let found = self.run_of(key, minted.day, minted.serial, directory).await?;
+            if let Some(found) = found {
+                return Ok(Some((minted.serial, found)));
             }
         }
         Ok(None)
     }
 
-    async fn owner<E: Send>(
+    async fn run_of<E: Send>(
         &self,
         key: KeyId,
         day: Day,
         serial: u64,
         directory: &dyn Directory<Error = E>,
-    ) -> Result<Option<Arc<Owner>>, E> {
-        if let Some(owner) = self.remembered.owner(key, day, serial) {
-            return Ok(Some(owner));
+    ) -> Result<Option<Arc<OwnedRun>>, E> {
+        if let Some(found) = self.remembered.run_of(key, day, serial) {
+            return Ok(Some(found));
         }
         let found = directory.run_of(key, day, serial).await?;
-        Ok(found.map(|(owner, run)| self.remembered.keep_run(run, owner)))
+        Ok(found.map(|found| self.remembered.keep_run(found)))
     }
 
     async fn bucket_key<E: Send>(

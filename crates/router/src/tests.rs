@@ -40,11 +40,11 @@ impl Directory for MemoryDirectory {
         key: KeyId,
         day: Day,
         serial: u64,
-    ) -> Result<Option<(Owner, MintedRun)>, Self::Error> {
+    ) -> Result<Option<OwnedRun>, Self::Error> {
         self.note("run");
         let found =
             self.runs.iter().find(|(_, run)| run.key == key && run.day == day && run.holds(serial));
-        Ok(found.cloned())
+        Ok(found.cloned().map(|(owner, run)| OwnedRun { owner, run, hint: None }))
     }
 
     async fn bucket_bits(&self, _day: Day) -> Result<Option<u8>, Self::Error> {

@@ -10,7 +10,7 @@ use coupon::minted::{CodeKey, KeyId};
 use coupon::time::{Day, Millis};
 use hot::inventory::CampaignItem;
 use hot::{HotError, HotStore};
-use router::{Owner, openings};
+use router::{OwnedRun, Owner, openings};
 
 use crate::rules::CodeHome;
 
@@ -111,7 +111,7 @@ impl CampaignCatalog {
             }
             // A batch that was minted since, or a foreign code that a key opens by chance.
             let run = hot.run_of(key, minted.day, minted.serial).await?;
-            if let Some((owner, run)) = run {
+            if let Some(OwnedRun { owner, run, .. }) = run {
                 self.look_up(hot, &owner).await?;
                 let offset = minted.serial - run.first;
                 return Ok(Some(SerialPosition { owner, run, offset }));

@@ -5,27 +5,27 @@ use coupon::coupon::Coupon;
 use coupon::time::Day;
 use rusqlite::{Params, Result as SqlResult, params};
 
-use super::{SqliteCoupon, read};
+use super::{SqliteCoupon, number_of, read};
 use crate::columns::signed;
 use crate::directory;
 use crate::failure::damaged;
 use crate::last_line::LineState;
 use crate::record::{BatchCommon, encode, has_said};
-use crate::rows::{columns, coupon_columns, coupon_row, first_number, number_of, numbers_of};
+use crate::rows::{before_first, columns, coupon_columns, coupon_row, numbers_of};
 use crate::txn::Txn;
 
-/// Makes the row of a coupon that has none in this partition, and returns its number. The row of an
-/// imported coupon is found only by its entry in the directory.
+/// Makes the row of a coupon that has none, and returns its number: that of its serial, or the next one of the
+/// batch. The row of an imported coupon is found only by its entry in the directory.
 pub(crate) fn insert(
     txn: &Txn<'_>,
-    batch: i64,
+    (batch, number): (i64, Option<i64>),
     coupon: &Coupon,
     said: &LineState,
     day: Day,
 ) -> SqlResult<i64> {
     let common = common_of(txn, batch, coupon)?;
     let columns = columns(coupon, batch, day);
-    let number = next_number(txn, batch, txn.batch_at(batch)?.imported)?;
+    let number = number.map_or_else(|| next_number(txn, batch), Ok)?;
     txn.run(
         "INSERT INTO coupon (number, expiry_day, code, version, state, holder, expires_at, \
          ended_at, history_full, record) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
@@ -45,21 +45,23 @@ pub(crate) fn insert(
     Ok(number)
 }
 
-/// The number of the next new row of a batch: after every row that there is or that was offered, also if
+/// The number of the next new row of an imported batch: after every row that there is or that was offered, also if
 /// the last ones are deleted, because stock is looked for there. Reads once a transaction.
-fn next_number(txn: &Txn<'_>, batch: i64, imported: bool) -> SqlResult<i64> {
+fn next_number(txn: &Txn<'_>, batch: i64) -> SqlResult<i64> {
     txn.next_number(batch, || {
         let sql = "SELECT max(coalesce(max(number), ?1), ?1 + coalesce( \
-             (SELECT next_offset FROM batch WHERE number = ?3 AND key_id IS NULL), 0)) + 1 \
+             (SELECT next_offset FROM batch WHERE number = ?3), 0)) + 1 \
              FROM coupon WHERE number BETWEEN ?1 AND ?2";
-        let asked = [first_number(batch, imported), *numbers_of(batch).end(), batch];
+        let asked = [before_first(batch), *numbers_of(batch).end(), batch];
         txn.one(sql, asked)
     })
 }
 
+/// Deletes the row of a code in a partition.
 pub(crate) fn delete(txn: &Txn<'_>, day: Day, code: &Code) -> SqlResult<()> {
-    let which = concat!("number = ", number_of!());
-    delete_where(txn, which, params![day.0, code.as_str()]).map(drop)
+    let Some(number) = number_of(txn, code)? else { return Ok(()) };
+    let asked = params![number.number(), code.as_str(), day.0];
+    delete_where(txn, "number = ?1 AND code = ?2 AND expiry_day = ?3", asked).map(drop)
 }
 
 /// Deletes rows, and returns the number and the state of each. What the last imported line said of a

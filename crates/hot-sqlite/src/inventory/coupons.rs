@@ -7,10 +7,10 @@ use coupon::minted::CodeKey;
 use coupon::time::{Day, Millis};
 use hot::inventory::{RowIs, RowItem};
 use router::home;
-use rusqlite::{Result as SqlResult, Row, params};
+use rusqlite::{Result as SqlResult, Row};
 
-use crate::coupons::read;
-use crate::day_order::{OfCode, PartitionEntry, expiries, imported_rows};
+use crate::coupons::{RowNumber, number_of, read};
+use crate::day_order::{OfCode, PartitionEntry, expiries, rows_with};
 use crate::failure::damaged;
 use crate::rows::CouponRow;
 use crate::txn::Txn;
@@ -20,11 +20,6 @@ pub(super) fn next_partition(txn: &Txn<'_>, from: Day) -> SqlResult<Option<Day>>
     let mut first: Option<Day> = None;
     for sql in [
         "SELECT min(expiry_day) FROM partition_plan WHERE expiry_day >= ?1",
-        concat!(
-            "SELECT min(expiry_day) FROM coupon INDEXED BY coupon_by_code WHERE ",
-            rows::is_minted!(),
-            " AND expiry_day >= ?1"
-        ),
         "SELECT min(expiry_day) FROM coupon INDEXED BY coupon_by_day \
          WHERE expires_at IS NOT NULL AND expiry_day >= ?1",
         "SELECT min(expiry_day) FROM archived_marker WHERE expiry_day >= ?1",
@@ -32,7 +27,7 @@ pub(super) fn next_partition(txn: &Txn<'_>, from: Day) -> SqlResult<Option<Day>>
         let day: Option<i32> = txn.one(sql, [from.0])?;
         first = first.into_iter().chain(day.map(Day)).min();
     }
-    // All other imported coupons are in the partition of their batch.
+    // All others are in the partition of their batch.
     let (after, _) = expiries(from);
     let sql = "SELECT min(expires_at) FROM batch WHERE expires_at IS NOT NULL AND expires_at > ?1";
     let at: Option<i64> = txn.one(sql, [after.0])?;
@@ -61,11 +56,6 @@ pub(super) fn rows_of(txn: &Txn<'_>, day: Day, page: &[OfCode]) -> SqlResult<Vec
             PartitionEntry::ArchivedMarker(version) => Some(RowIs::ArchivedMarker { version }),
             PartitionEntry::Row(number) => {
                 order.push((number, at));
-                let gone = "the index names it, and the table has no such row";
-                Some(RowIs::Unreadable(gone.to_owned()))
-            }
-            PartitionEntry::Collected(number) => {
-                order.push((number, at));
                 None
             }
         };
@@ -78,7 +68,7 @@ pub(super) fn rows_of(txn: &Txn<'_>, day: Day, page: &[OfCode]) -> SqlResult<Vec
         let mut found = statement.query([number])?;
         let Some(row) = found.next()? else { continue };
         let code = &page[at].0;
-        if matches!(page[at].1, PartitionEntry::Row(_)) || is_still_there(txn, day, code, row) {
+        if is_still_there(txn, day, code, row) {
             let is = is_of(txn, row).written_as(code);
             all[at] = Some(RowItem { day, code: code.clone(), is, astray: None });
         }
@@ -121,28 +111,27 @@ pub(super) fn rows_at(
     spots: &[(Day, Code)],
 ) -> SqlResult<Vec<Vec<RowItem>>> {
     let mut all = Vec::with_capacity(spots.len());
-    // Imported codes that the directory has lost: their rows are still there.
+    // Their rows may be there all the same: where no serial leads to them, or no entry of the directory.
     let mut lost: BTreeMap<Day, HashMap<&str, usize>> = BTreeMap::new();
     for (at, (day, code)) in spots.iter().enumerate() {
         let rows = rows_under(txn, *day, code)?;
-        if rows.is_empty() && home(keys, code).is_none() && !directory::has(txn, code)? {
+        if rows.is_empty() && (home(keys, code).is_some() || !directory::has(txn, code)?) {
             lost.entry(*day).or_default().insert(code.as_str(), at);
         }
         all.push(rows);
     }
     for (day, lost) in lost {
         let codes = lost.keys().copied().collect();
-        for (code, number) in imported_rows(txn, day, &codes)? {
+        for (code, number) in rows_with(txn, day, &codes)? {
             let Some(at) = lost.get(code.as_str()) else { continue };
-            all[*at] = rows_of(txn, day, &[(code, PartitionEntry::Collected(number))])?;
+            all[*at] = rows_of(txn, day, &[(code, PartitionEntry::Row(number))])?;
         }
     }
     Ok(all)
 }
 
 fn rows_under(txn: &Txn<'_>, day: Day, code: &Code) -> SqlResult<Vec<RowItem>> {
-    let sql = concat!("SELECT ", rows::number_of!());
-    let number: Option<i64> = txn.one(sql, params![day.0, code.as_str()])?;
+    let number = number_of(txn, code)?.map(RowNumber::number);
     let marker = partitions::archived_marker(txn, day, code)?;
     let found = number
         .map(PartitionEntry::Row)

@@ -15,8 +15,8 @@ use rusqlite::{Result as SqlResult, Row, ToSql, params};
 use super::campaigns::{CAMPAIGNS, campaign};
 use super::coupons::{ROWS, row_item};
 use crate::columns::{millis_or_null, parsed, signed, unsigned};
-use crate::coupons::row_at_place;
-use crate::directory::{DirectoryKind, Place};
+use crate::coupons::{RowNumber, numbered};
+use crate::directory::DirectoryKind;
 use crate::failure::damaged;
 use crate::import::rejected_line;
 use crate::last_line::LastLine;
@@ -177,7 +177,7 @@ macro_rules! entries {
             "SELECT directory.code, directory.campaign, directory.number, campaign_id, batch_id, \
              directory.expiry_day, last_line, batch.valid_from, batch.expires_at, key_id, \
              directory.code AS position FROM directory \
-             LEFT JOIN batch ON batch.number = directory.number >> 36 \
+             LEFT JOIN batch ON batch.number = directory.number >> 37 \
              LEFT JOIN campaign ON campaign.number = coalesce(batch.campaign, directory.campaign) \
              WHERE directory.code ",
             $rest
@@ -223,7 +223,7 @@ fn entry_of_coupon(
                 (None, ReadPurpose::AsStored) => ImportedState::Available,
                 (None, ReadPurpose::ToCopy) => {
                     let code = code.parse().map_err(|why| damaged("code", why))?;
-                    let located = row_at_place(txn, &Place { day, number }, &code)?;
+                    let located = numbered(txn, RowNumber::OfEntry(number), &code)?;
                     located.map_or(ImportedState::Available, |it| it.here.said.line(&it.coupon))
                 }
             };

@@ -30,8 +30,9 @@ impl Coupons for SqliteHot {
             let codes = Arc::clone(&codes);
             let touched = move |txn: &Txn<'_>| {
                 prefetch::all(codes.iter().map(|code| {
+                    let Some(number) = txn.minted_number(code)? else { return Ok(false) };
                     // A sealed partition may be empty, so cold is asked.
-                    Ok(stock::is_touched(txn, run.day, code)?
+                    Ok(stock::is_touched(txn, run.day, code, number)?
                         || txn.is_sealed(run.day)?
                             && txn.in_cold((run.day, code.clone()))?.is_some())
                 }))

@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
+use coupon::campaign::MintedRun;
+use coupon::code::Code;
 use coupon::ids::{BatchId, CampaignId};
+use coupon::minted::KeyId;
 use coupon::time::{Day, Millis};
-use router::Owner;
+use router::{KeyRing, OwnedRun, Owner, openings};
 use rusqlite::{Result as SqlResult, Row, params};
 
 use super::Txn;
 use super::seen::{keep, known};
-use crate::columns::parsed;
+use crate::columns::{parsed, signed, unsigned};
 use crate::failure::damaged;
 use crate::rows::{self, BatchHere, CampaignHere};
 
@@ -36,10 +39,47 @@ impl Txn<'_> {
 
     pub(crate) fn batch_at(&self, number: i64) -> SqlResult<BatchHere> {
         let sql = "SELECT batch_id, campaign, paused, created_at, valid_from, expires_at, made_at, \
-                   key_id FROM batch WHERE number = ?1";
+                   first_serial, moved FROM batch WHERE number = ?1";
         known(&self.seen()?.batches, number, || {
             self.statement(sql)?.query_row([number], rows::batch_here)
         })
+    }
+
+    /// The run that has a serial.
+    pub(crate) fn run_with(
+        &self,
+        key: KeyId,
+        day: Day,
+        serial: u64,
+    ) -> SqlResult<Option<OwnedRun>> {
+        let found: Option<(i64, i64, BatchId, MintedRun)> = self.first(
+            "SELECT number, campaign, batch_id, key_id, first_serial, count FROM batch \
+             WHERE expiry_day = ?1 AND first_serial <= ?2 ORDER BY first_serial DESC LIMIT 1",
+            params![day.0, signed(serial)],
+            |row| {
+                let (first, count) = (unsigned(row, 4)?, unsigned(row, 5)?);
+                let run = MintedRun { key: parsed(row, 3)?, day, first, count };
+                Ok((row.get(0)?, row.get(1)?, parsed(row, 2)?, run))
+            },
+        )?;
+        let Some((number, campaign, batch, run)) = found else { return Ok(None) };
+        if run.key != key || !run.holds(serial) {
+            return Ok(None);
+        }
+        let campaign = self.campaign_at(campaign)?.terms.id.clone();
+        let hint = Some(rows::minted_number(number, 0));
+        Ok(Some(OwnedRun { owner: Owner { campaign, batch }, run, hint }))
+    }
+
+    /// The number of the row that a minted code has or gets; `None` of any other code.
+    pub(crate) fn minted_number(&self, code: &Code) -> SqlResult<Option<i64>> {
+        let keys = self.seen.keys.as_ref().map(KeyRing::current).unwrap_or_default();
+        for (key, minted) in openings(&keys, code) {
+            if let Some(found) = self.run_with(key, minted.day, minted.serial)? {
+                return Ok(found.hint_of(minted.serial));
+            }
+        }
+        Ok(None)
     }
 
     /// Counts the coupon of a row as archived: the row is deleted in this transaction.

@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicU64;
 
 use coupon::ids::{Actor, CampaignId, OperationId};
 use coupon::time::Day;
-use router::Owner;
+use router::{KeyRing, Owner};
 
 use super::counts::CountShifts;
 use super::told::PendingEvents;
@@ -39,17 +39,25 @@ pub(crate) struct CachedRows {
     pub(super) told: Option<PendingEvents>,
     /// Statements run by the whole store.
     pub(super) statements: Arc<AtomicU64>,
+    /// What opens minted codes; `None` where no code is looked up.
+    pub(super) keys: Option<KeyRing>,
 }
 
 impl CachedRows {
     /// Nothing yet; `statements` counts the statements that run.
-    pub(crate) fn counting(statements: &Arc<AtomicU64>) -> CachedRows {
-        CachedRows { statements: Arc::clone(statements), ..CachedRows::default() }
+    pub(crate) fn of_reader(statements: &Arc<AtomicU64>, keys: &KeyRing) -> CachedRows {
+        let (statements, keys) = (Arc::clone(statements), Some(keys.clone()));
+        CachedRows { statements, keys, ..CachedRows::default() }
     }
 
     /// The same for a transaction that writes; `tells`: whether the feed tells of its changes.
-    pub(crate) fn of_writer(statements: &Arc<AtomicU64>, tells: bool) -> CachedRows {
-        CachedRows { told: tells.then(PendingEvents::default), ..CachedRows::counting(statements) }
+    pub(crate) fn of_writer(
+        statements: &Arc<AtomicU64>,
+        keys: &KeyRing,
+        tells: bool,
+    ) -> CachedRows {
+        let told = tells.then(PendingEvents::default);
+        CachedRows { told, ..CachedRows::of_reader(statements, keys) }
     }
 
     /// Drops what can change.

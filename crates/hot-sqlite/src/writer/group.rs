@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use hot::HotError;
+use router::KeyRing;
 use rusqlite::Connection;
 
 use super::free_space::free_space;
@@ -23,6 +24,7 @@ pub(crate) struct WriterContext {
     pub(crate) free_min: u64,
     pub(crate) tells: bool,
     pub(crate) statements: Arc<AtomicU64>,
+    pub(crate) keys: KeyRing,
 }
 
 /// Commits group after group, until the queue is closed and empty.
@@ -134,7 +136,8 @@ fn run_all(
     desk: &WriterContext,
     jobs: &mut [Box<dyn WriteJob>],
 ) -> Result<(), GroupFailure> {
-    let (conn, seen) = (&desk.conn, CachedRows::of_writer(&desk.statements, desk.tells));
+    let (conn, seen) =
+        (&desk.conn, CachedRows::of_writer(&desk.statements, &desk.keys, desk.tells));
     let txn = Txn::new(conn, &seen);
     for (at, job) in jobs.iter_mut().enumerate() {
         caught(|| job.run(&txn)).map_err(|error| GroupFailure::of_job(at, error))?;

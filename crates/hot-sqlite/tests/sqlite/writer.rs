@@ -173,11 +173,12 @@ async fn a_dry_run_skips_serials_in_parts() {
         let code = kit.code_at(&run, offset);
         let mut insert = write
             .prepare_cached(
-                "INSERT INTO directory (code, number, expiry_day) VALUES (?1, 1 << 36, ?2)",
+                "INSERT INTO directory (code, number, expiry_day) VALUES (?1, 1 << 37, ?2)",
             )
             .unwrap();
         insert.execute(rusqlite::params![code.as_str(), run.day.0]).unwrap();
     }
+    write.execute("UPDATE batch SET moved = 1", []).unwrap();
     write.commit().unwrap();
     let found: Found = kit.found(campaign.shared_code.as_ref().unwrap()).await;
     let dry_run = async |kit: &Kit| {
