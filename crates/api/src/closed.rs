@@ -133,7 +133,7 @@ closed! {
     ];
 
     /// The meaning of a column of an imported file.
-    ImportColumn: KnownColumn::ALL.map(KnownColumn::name);
+    ImportColumn: KnownColumn::ALL.map(KnownColumn::as_str);
 
     /// What comes first in a date of an imported file that has its year last.
     DateOrder: ["day-first", "month-first"];
@@ -305,6 +305,6 @@ mod tests {
                 .contains(&reason.as_str());
             assert!(by_import || refusals.contains(reason), "{reason}");
         }
-        assert_eq!(words_of::<ImportColumn>(), KnownColumn::ALL.map(KnownColumn::name));
+        assert_eq!(words_of::<ImportColumn>(), KnownColumn::ALL.map(KnownColumn::as_str));
     }
 }

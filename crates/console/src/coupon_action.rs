@@ -4,35 +4,19 @@ use coupon::coupon::State;
 
 use crate::roles::ConsoleAction;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum CouponAction {
-    Issue,
-    Revoke,
-    Void,
-    Extend,
-    CancelRedemption,
+coupon::words! {
+    /// Their words are in addresses, here and in the API.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(crate) enum CouponAction {
+        Issue = "issue",
+        Extend = "extend",
+        CancelRedemption = "cancel-redemption",
+        Revoke = "revoke",
+        Void = "void",
+    }
 }
 
 impl CouponAction {
-    pub(crate) const ALL: [CouponAction; 5] = [
-        CouponAction::Issue,
-        CouponAction::Extend,
-        CouponAction::CancelRedemption,
-        CouponAction::Revoke,
-        CouponAction::Void,
-    ];
-
-    /// Its name in addresses, here and in the API.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            CouponAction::Issue => "issue",
-            CouponAction::Revoke => "revoke",
-            CouponAction::Void => "void",
-            CouponAction::Extend => "extend",
-            CouponAction::CancelRedemption => "cancel-redemption",
-        }
-    }
-
     pub(crate) fn action(self) -> ConsoleAction {
         match self {
             CouponAction::Issue => ConsoleAction::Issue,

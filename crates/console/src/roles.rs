@@ -83,7 +83,7 @@ impl ConsoleAction {
 mod tests {
     use coupon::imported::ImportedState;
     use coupon::time::Millis;
-    use engine::STAFF_ROLES;
+    use engine::StaffRole;
 
     use super::*;
 
@@ -91,7 +91,7 @@ mod tests {
     fn nobody_imports_what_they_may_not_do() {
         let holder: Option<coupon::ids::UserId> = "kim".parse().ok();
         let at = Millis(0);
-        for role in STAFF_ROLES {
+        for role in StaffRole::ALL {
             let may = |action: ConsoleAction| action.is_for(role);
             let issued = holder.clone().map(|holder| ImportedState::Issued { holder, at: None });
             let redeemed =

@@ -33,7 +33,6 @@ pub enum Outcome {
     Accepted(Box<Coupon>),
     /// The same change was accepted before and still stands: there is nothing to write.
     Replayed,
-    /// A rule refused it.
     Refused(Refusal),
 }
 

@@ -42,21 +42,15 @@ pub const METADATA_LEN_MAX: usize = 4_096;
 /// One offer, its limits and its dates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Campaign {
-    /// Its name in URLs.
     pub id: CampaignId,
-    /// Its name for people.
     pub name: String,
-    /// How its coupons reach people.
     pub handout: Handout,
-    /// The one code for everybody, in shared campaigns.
     pub shared_code: Option<Code>,
-    /// The prefix of its minted codes.
     pub code_prefix: Option<Prefix>,
     /// First instant at which its coupons work.
     pub valid_from: Millis,
     /// First instant at which they no longer work.
     pub expires_at: Millis,
-    /// The zone of its dates.
     pub zone: Zone,
     /// A coupon works until the end of the day this many days after its issue.
     pub valid_days: Option<u16>,
@@ -70,11 +64,9 @@ pub struct Campaign {
     pub cancel_days: u16,
     /// See [`Terms::extend_days`].
     pub extend_days: u16,
-    /// Whether it is paused.
     pub paused: bool,
     /// The shop's own JSON object, as text.
     pub metadata: Option<String>,
-    /// When it was created.
     pub created_at: Millis,
 }
 
@@ -113,11 +105,8 @@ impl Campaign {
 pub struct CampaignCounts {
     /// All coupons of its batches.
     pub stock: u64,
-    /// Issued and not redeemed.
     pub issued: u64,
-    /// Redeemed.
     pub redeemed: u64,
-    /// Void.
     pub void: u64,
 }
 

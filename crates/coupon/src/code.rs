@@ -35,29 +35,19 @@ const PRINTED_GROUP: usize = 4;
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Code(Box<str>);
 
-/// Why a text is no code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadCode {
     /// The text is longer than [`TEXT_LEN_MAX`].
     #[error("text of a code has {found} bytes, want at most {TEXT_LEN_MAX}")]
-    TextLength {
-        /// Bytes found.
-        found: usize,
-    },
-    /// A character that no code has.
+    TextLength { found: usize },
     #[error("code has {found:?} at {at}, want A-Z or 0-9")]
     Character {
-        /// The first character that is not accepted.
         found: char,
         /// Its position in the text, in characters from 0.
         at: usize,
     },
-    /// Too few or too many characters after hyphens and spaces are dropped.
     #[error("code has {found} characters, want {FOREIGN_LEN_MIN} to {FOREIGN_LEN_MAX}")]
-    Length {
-        /// Characters found.
-        found: usize,
-    },
+    Length { found: usize },
 }
 
 impl Code {

@@ -31,15 +31,12 @@ const _: () = assert!(EVENTS_OPEN_MAX + 3 == EVENTS_MAX);
 pub struct Genesis {
     /// The code, without prefix and hyphens.
     pub code: Code,
-    /// The campaign it belongs to.
     pub campaign: CampaignId,
-    /// The batch it came in.
     pub batch: BatchId,
     /// First instant at which it works.
     pub valid_from: Millis,
     /// First instant at which it no longer works, before anything happened to it.
     pub expires_at: Millis,
-    /// The zone in which people read its dates.
     pub zone: Zone,
     /// When its batch was created, or its line imported.
     pub created_at: Millis,
@@ -62,7 +59,6 @@ pub struct Coupon {
 }
 
 impl Coupon {
-    /// What it came with.
     pub fn genesis(&self) -> &Genesis {
         &self.genesis
     }
@@ -87,7 +83,6 @@ impl Coupon {
         &self.events
     }
 
-    /// The state that the events add up to.
     pub fn state(&self) -> &State {
         &self.state
     }

@@ -15,19 +15,14 @@ use crate::time::Millis;
 pub struct Flat<'a> {
     /// [`EventKind::as_str`].
     pub kind: &'a str,
-    /// When it was accepted.
     pub at: Millis,
-    /// Who did it.
     pub actor: &'a str,
     /// The attempt that did it.
     pub operation: OperationId,
-    /// The user it is about.
     pub user: Option<&'a str>,
     /// The caller's name for it.
     pub reference: Option<&'a str>,
-    /// Why.
     pub reason: Option<&'a str>,
-    /// The new expiry.
     pub expires_at: Option<Millis>,
     /// The zone of the new expiry's calendar day.
     pub time_zone: Option<&'a str>,
@@ -37,9 +32,7 @@ pub struct Flat<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{column}: {why}")]
 pub struct NotAnEvent {
-    /// The column.
     pub column: &'static str,
-    /// What is wrong with it.
     pub why: String,
 }
 

@@ -22,29 +22,16 @@ pub const NAME_LEN_MAX: usize = 64;
 /// Longest `reason`, in bytes of UTF-8: a sentence, not a document.
 pub const REASON_LEN_MAX: usize = 200;
 
-/// Why a text is no name of the wanted kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadName {
     /// Empty, or longer than the limit of its kind.
     #[error("has {found} characters, want 1 to {max}")]
-    Length {
-        /// Characters found.
-        found: usize,
-        /// The limit.
-        max: usize,
-    },
-    /// Empty, or longer in UTF-8 than the limit of its kind.
+    Length { found: usize, max: usize },
     #[error("has {found} bytes, want 1 to {max}")]
-    Bytes {
-        /// Bytes found.
-        found: usize,
-        /// The limit.
-        max: usize,
-    },
+    Bytes { found: usize, max: usize },
     /// A character outside the alphabet of its kind.
     #[error("has {found:?} at {at}, want {want}")]
     Character {
-        /// The first character that is not accepted.
         found: char,
         /// Its position, from 0.
         at: usize,

@@ -25,22 +25,18 @@ pub struct ImportRun {
     pub actor: Actor,
     /// This line of this attempt.
     pub operation: OperationId,
-    /// The moment.
     pub at: Millis,
 }
 
 /// What a line does to a coupon whose code was imported before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Advance {
-    /// Nothing: it says nothing new.
     AlreadyThere,
-    /// The coupon as it is now.
     Forward(Box<Coupon>),
     /// It contradicts what was imported, or what has happened here since; nothing is written.
     Contradicts(Refusal),
 }
 
-/// The coupon that a line with a new code makes.
 pub fn arrive(genesis: Genesis, imported_state: &ImportedState, run: &ImportRun) -> Coupon {
     let coupon = Coupon::untouched(genesis);
     let events = forward_events(&coupon, imported_state, run);

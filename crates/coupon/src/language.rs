@@ -3,9 +3,7 @@
 /// A language that has a text for everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lang {
-    /// English.
     En,
-    /// Korean.
     Ko,
 }
 

@@ -64,7 +64,6 @@ impl CodeKey {
         CodeKey { id: KeyId(check_value as u32), ff1: Ff1::new(key) }
     }
 
-    /// The key's name.
     pub fn id(&self) -> KeyId {
         self.id
     }

@@ -50,10 +50,8 @@ refusals! {
     /// There is no such coupon, or this caller may not know about it.
     NotFound "NOT_FOUND" "there is no such coupon"
         "There is no such coupon, campaign or account." "해당 쿠폰, 캠페인 또는 계정이 없습니다.";
-    /// The coupon has no holder.
     NotIssued "NOT_ISSUED" "the coupon has not been issued to anybody"
         "Nobody has been given this coupon yet." "아직 아무에게도 발급되지 않은 쿠폰입니다.";
-    /// The coupon has another holder.
     AlreadyIssued "ALREADY_ISSUED" "the coupon has been issued to somebody else"
         "The coupon belongs to somebody else." "다른 고객에게 발급된 쿠폰입니다.";
     /// The coupon's one live redemption belongs to another order.
@@ -62,31 +60,24 @@ refusals! {
     /// The order's redemption of this coupon was cancelled; the order cannot redeem it again.
     RedemptionCancelled "REDEMPTION_CANCELLED" "this order's redemption was cancelled"
         "The redemption of this order was cancelled; a new purchase needs a new order number." "이 주문의 사용은 취소되었습니다. 다시 구매하려면 새 주문 번호가 필요합니다.";
-    /// That order has not redeemed this coupon.
     NotRedeemed "NOT_REDEEMED" "the coupon is not redeemed by this order"
         "This order has not redeemed the coupon." "이 주문은 이 쿠폰을 사용하지 않았습니다.";
     /// The redemption is older than the campaign's `cancel_days`.
     CancelClosed "CANCEL_CLOSED" "the redemption can no longer be cancelled"
         "The time in which the redemption could be cancelled is over." "사용을 취소할 수 있는 기간이 지났습니다.";
-    /// The coupon is void.
     Voided "VOIDED" "the coupon is void"
         "The coupon is void." "폐기된 쿠폰입니다.";
-    /// The coupon is held for another order.
     Held {
         /// When that hold lapses.
         until: Millis
     } "HELD" "the coupon is held for another order"
         "Another order holds the coupon at the moment." "지금 다른 주문이 쿠폰을 잡고 있습니다.";
-    /// The coupon is not valid yet.
     NotStarted {
-        /// When it will be.
         valid_from: Millis
     } "NOT_STARTED" "the coupon is not valid yet"
         "The coupon does not work yet." "아직 사용 기간이 시작되지 않았습니다.";
-    /// The coupon's last millisecond has passed.
     Expired "EXPIRED" "the coupon has expired"
         "The coupon has expired." "사용 기간이 지난 쿠폰입니다.";
-    /// Its campaign or its batch is paused.
     Paused "PAUSED" "the campaign or the batch is paused"
         "The campaign or the batch is paused." "캠페인 또는 묶음이 일시 중지되어 있습니다.";
     /// Outside the campaign's issue window.
@@ -104,10 +95,8 @@ refusals! {
     /// The coupon no longer has the version that the caller named.
     VersionConflict "VERSION_CONFLICT" "the coupon has another version than the request names"
         "Somebody changed the coupon meanwhile. Look at it again first." "그 사이 다른 사람이 쿠폰을 변경했습니다. 다시 확인하세요.";
-    /// The coupon has the most events that it may have.
     HistoryFull "HISTORY_FULL" "the coupon's history is full"
         "The history of the coupon is full." "쿠폰 이력이 가득 찼습니다.";
-    /// The campaign has no coupon left.
     SoldOut "SOLD_OUT" "the campaign is sold out"
         "The campaign has no coupon left." "캠페인에 남은 쿠폰이 없습니다.";
     /// The user holds as many coupons of the campaign as it allows.

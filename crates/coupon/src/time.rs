@@ -21,7 +21,6 @@ impl Millis {
         self.plus_ms(i64::from(days) * DAY_MS)
     }
 
-    /// The UTC day of this instant.
     pub fn day(self) -> Day {
         // Instants within ±5.8 million years fit; anything else was refused when it was parsed.
         Day(i32::try_from(self.0.div_euclid(DAY_MS)).unwrap_or(i32::MAX))
@@ -44,12 +43,10 @@ impl Day {
         (0..=LAST_ARCHIVED).contains(&self.0)
     }
 
-    /// The first instant of the day.
     pub fn start(self) -> Millis {
         Millis(i64::from(self.0) * DAY_MS)
     }
 
-    /// The first instant after the day.
     pub fn end(self) -> Millis {
         Millis((i64::from(self.0) + 1) * DAY_MS)
     }

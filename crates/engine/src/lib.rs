@@ -101,8 +101,8 @@ pub use redemptions::{
     REDEMPTION_DAYS_MAX, RedeemedPosition, RedemptionListRequest, RedemptionListView,
 };
 pub use staff::{
-    BadStaffRole, IdentifiedStaff, STAFF_MAX, STAFF_ROLES, StaffInvitation, StaffList, StaffMember,
-    StaffRole, end_restored_access,
+    BadStaffRole, IdentifiedStaff, STAFF_MAX, StaffInvitation, StaffList, StaffMember, StaffRole,
+    end_restored_access,
 };
 pub use walk::{PartitionCoupons, SiftedRows};
 

@@ -32,41 +32,21 @@ const KEYS: &str = "the keys of the store";
 
 const STAFF: FactKind<StaffList> = FactKind::deciding(Fact::Staff);
 
-/// What a person may do at the console. The console has the table of actions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum StaffRole {
-    /// Looks at everything.
-    Viewer,
-    /// Runs campaigns.
-    Marketer,
-    /// Helps customers.
-    Support,
-    /// Looks after the store.
-    Operator,
-    /// Everything, other people's accounts too.
-    Admin,
-}
-
-/// All of them, the weakest first.
-pub const STAFF_ROLES: [StaffRole; 5] = [
-    StaffRole::Viewer,
-    StaffRole::Marketer,
-    StaffRole::Support,
-    StaffRole::Operator,
-    StaffRole::Admin,
-];
-
-impl StaffRole {
-    /// Its name in links and forms.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            StaffRole::Viewer => "viewer",
-            StaffRole::Marketer => "marketer",
-            StaffRole::Support => "support",
-            StaffRole::Operator => "operator",
-            StaffRole::Admin => "admin",
-        }
+coupon::words! {
+    /// What a person may do at the console, the weakest first. The console has the table of actions.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum StaffRole {
+        /// Looks at everything.
+        Viewer = "viewer",
+        /// Runs campaigns.
+        Marketer = "marketer",
+        /// Helps customers.
+        Support = "support",
+        /// Looks after the store.
+        Operator = "operator",
+        /// Everything, other people's accounts too.
+        Admin = "admin",
     }
 }
 
@@ -78,7 +58,7 @@ impl FromStr for StaffRole {
     type Err = BadStaffRole;
 
     fn from_str(text: &str) -> Result<StaffRole, BadStaffRole> {
-        let found = STAFF_ROLES.into_iter().find(|role| role.as_str() == text);
+        let found = StaffRole::ALL.into_iter().find(|role| role.as_str() == text);
         found.ok_or_else(|| BadStaffRole(text.chars().take(20).collect()))
     }
 }

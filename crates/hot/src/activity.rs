@@ -29,7 +29,6 @@ pub struct Activity {
 }
 
 impl Activity {
-    /// Adds more of it.
     pub fn add(&mut self, more: Activity) {
         self.issued += more.issued;
         self.redeemed += more.redeemed;
@@ -42,7 +41,6 @@ pub fn quarter_of(at: Millis) -> i64 {
     at.0.div_euclid(QUARTER_MS)
 }
 
-/// The sums of a store.
 #[async_trait]
 pub trait Activities: Send + Sync {
     /// The quarters from `from` on and before `until` in which anything was done, by their numbers: of one

@@ -14,11 +14,8 @@ use crate::HotError;
 /// Who changes something, when and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Act {
-    /// Who.
     pub actor: Actor,
-    /// When.
     pub at: Millis,
-    /// Why, if they say it.
     pub reason: Option<Reason>,
 }
 
@@ -32,22 +29,18 @@ impl Act {
 /// What was done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditEntry {
-    /// Who did it, when and why.
     pub act: Act,
-    /// What.
     pub event: AuditEvent,
 }
 
 /// A change of something that is no coupon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditEvent {
-    /// Its kind.
     pub kind: AuditKind,
     /// The campaign, if it was one or belongs to one.
     pub campaign: Option<CampaignId>,
     /// The batch, if it was one.
     pub batch: Option<BatchId>,
-    /// What is different now.
     pub changes: Vec<FieldChange>,
 }
 
@@ -95,70 +88,46 @@ kinds! {
     enum AuditKind;
     /// All kinds, in the order of the documents.
     const AUDIT_KINDS;
-    /// A campaign was created.
     CampaignCreated = "campaign.created",
-    /// Terms of a campaign changed.
     CampaignUpdated = "campaign.updated",
-    /// A campaign was paused.
     CampaignPaused = "campaign.paused",
-    /// A campaign was resumed.
     CampaignResumed = "campaign.resumed",
     /// A campaign's last available coupon found a holder.
     CampaignSoldOut = "campaign.sold_out",
     /// A batch was minted, or opened for an import.
     BatchCreated = "batch.created",
-    /// An import into a batch ended.
     BatchImported = "batch.imported",
-    /// A batch was paused.
     BatchPaused = "batch.paused",
-    /// A batch was resumed.
     BatchResumed = "batch.resumed",
     /// All coupons of an expiry day are in cold.
     DayArchived = "day.archived",
     /// Somebody began to download codes that nobody has.
     CodesDownloaded = "codes.downloaded",
-    /// A token was made.
     TokenMade = "token.made",
-    /// A code key was added.
     KeyAdded = "key.added",
-    /// A code key was retired.
     KeyRetired = "key.retired",
-    /// The store was restored from a backup.
     StoreRestored = "store.restored",
-    /// Somebody asked for a compaction at the console.
     CompactionAsked = "compaction.asked",
-    /// Somebody saved a query at the console.
     QuerySaved = "query.saved",
-    /// Somebody deleted a saved query.
     QueryDeleted = "query.deleted",
-    /// Somebody ran a query at the console.
     QueryRun = "query.run",
-    /// A webhook was created.
     WebhookCreated = "webhook.created",
     /// A webhook was changed, paused or resumed.
     WebhookUpdated = "webhook.updated",
-    /// A webhook was deleted.
     WebhookDeleted = "webhook.deleted",
-    /// A webhook got a new secret.
     WebhookSecretRotated = "webhook.secret_rotated",
-    /// A test event was posted to a webhook.
     WebhookTested = "webhook.tested",
     /// A delivery of a webhook was begun anew.
     WebhookRedelivered = "webhook.redelivered",
-    /// Somebody made a one-time link to the console.
     StaffInvited = "staff.invited",
-    /// Somebody got an account of the console.
     StaffAdded = "staff.added",
     /// Somebody got another role or password, or was signed out everywhere.
     StaffUpdated = "staff.updated",
-    /// An account of the console was deleted.
     StaffRemoved = "staff.removed",
-    /// Somebody signed in to the console.
     StaffSignedIn = "staff.signed_in",
 }
 
 impl AuditKind {
-    /// The kind of this name.
     pub fn named(name: &str) -> Option<AuditKind> {
         AUDIT_KINDS.into_iter().find(|kind| kind.as_str() == name)
     }
@@ -171,17 +140,14 @@ impl AuditKind {
 }
 
 impl AuditEvent {
-    /// Something done to the store itself.
     pub fn of_store(kind: AuditKind, changes: Vec<FieldChange>) -> AuditEvent {
         AuditEvent { kind, campaign: None, batch: None, changes }
     }
 
-    /// Something done to a campaign.
     pub fn of_campaign(kind: AuditKind, id: &CampaignId, changes: Vec<FieldChange>) -> AuditEvent {
         AuditEvent { kind, campaign: Some(id.clone()), batch: None, changes }
     }
 
-    /// A campaign that was made.
     pub fn campaign_created(campaign: &Campaign) -> AuditEvent {
         let changes =
             terms(campaign).into_iter().filter_map(|(field, to)| Some(given(field, to?))).collect();
@@ -212,7 +178,6 @@ impl AuditEvent {
         events
     }
 
-    /// A batch that was made.
     pub fn batch_created(
         campaign: &CampaignId,
         batch: &BatchId,
@@ -224,7 +189,6 @@ impl AuditEvent {
         AuditEvent::of_batch(AuditKind::BatchCreated, campaign, batch, changes)
     }
 
-    /// A batch that was paused or resumed.
     pub fn batch_paused(batch: &Batch) -> AuditEvent {
         let kind = match batch.paused {
             true => AuditKind::BatchPaused,
@@ -297,16 +261,13 @@ fn terms(campaign: &Campaign) -> Vec<(&'static str, Option<String>)> {
     ]
 }
 
-/// An entry at its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Audited {
     /// Its place in the list that was read: the next read may begin behind it.
     pub place: String,
-    /// The entry.
     pub entry: AuditEntry,
 }
 
-/// The entries of a store.
 #[async_trait]
 pub trait Audit: Send + Sync {
     /// Writes an entry about the store itself.

@@ -10,10 +10,7 @@ pub enum HotError {
     Unavailable(#[source] Box<dyn Error + Send + Sync>),
     /// Too many callers wait already; nothing was written.
     #[error("{waiting} writes are waiting already")]
-    Overloaded {
-        /// How many.
-        waiting: usize,
-    },
+    Overloaded { waiting: usize },
     /// The disk is full, nearly full or read-only; nothing was written, and reads go on.
     #[error("the hot store cannot be written: {0}")]
     Full(String),

@@ -6,7 +6,6 @@ use async_trait::async_trait;
 use crate::audit::AuditEntry;
 use crate::{HotError, settings};
 
-/// A fact by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fact {
     /// A [`ClockRecord`](crate::ClockRecord).

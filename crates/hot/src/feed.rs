@@ -15,53 +15,39 @@ use uuid::Uuid;
 use crate::HotError;
 use crate::audit::{AUDIT_KINDS, AuditEvent, AuditKind, kinds};
 
-/// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeedEvent {
     /// Its name, the same whenever it is read: UUIDv7 of the time at which it happened.
     pub id: Uuid,
     /// The cursor behind it.
     pub cursor: String,
-    /// When.
     pub at: Millis,
-    /// Who did it.
     pub actor: Actor,
-    /// What.
     pub happened: Happened,
     /// Whether it also comes at its own place in the feed, and this is another one. Count it there.
     pub is_repeat: bool,
 }
 
-/// What happened to what.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Happened {
-    /// A coupon changed.
     Coupon(CouponHappened),
     /// A campaign, a batch or the store changed.
     AuditEvent {
-        /// What was done.
         audit_event: AuditEvent,
-        /// Why, if somebody said it.
         reason: Option<Reason>,
     },
 }
 
-/// A change of a coupon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CouponHappened {
-    /// The coupon.
     pub code: Code,
-    /// Its campaign and its batch.
     pub owner: Owner,
-    /// Its version after the change.
     pub version: u64,
-    /// What was done.
     pub kind: CouponEventKind,
     /// Its holder after the change, or the last one if it has none; of a hold, the user of the order.
     pub user: Option<UserId>,
     /// The caller's name for it: the `issue_ref` of an issue, the `revoke_ref` of a revoke, else the order.
     pub reference: Option<String>,
-    /// Why.
     pub reason: Option<String>,
     /// When it expires now, if an issue or an extension has decided that; of a hold, when it lapses.
     pub until: Option<Millis>,
@@ -72,17 +58,12 @@ kinds! {
     enum CouponEventKind;
     /// All of them, in the order of the documents.
     const COUPON_EVENT_KINDS;
-    /// A user became the holder.
     Issued = "coupon.issued",
-    /// It was redeemed.
     Redeemed = "coupon.redeemed",
-    /// The redemption was cancelled.
     RedemptionCancelled = "coupon.redemption_cancelled",
-    /// It was taken back.
     Revoked = "coupon.revoked",
     /// It was voided.
     Voided = "coupon.voided",
-    /// It expires later.
     Extended = "coupon.extended",
     /// An order reserved it for a time.
     Held = "coupon.held",
@@ -93,14 +74,12 @@ kinds! {
 /// What an event can tell of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EventType {
-    /// A change of a coupon.
     Coupon(CouponEventKind),
     /// A change of something else. Not of every kind: see [`AuditKind::is_told`].
     AuditEvent(AuditKind),
 }
 
 impl EventType {
-    /// All types, in the order of the documents.
     pub fn all() -> impl Iterator<Item = EventType> {
         let audit_events = AUDIT_KINDS.into_iter().filter(|kind| kind.is_told());
         COUPON_EVENT_KINDS
@@ -125,7 +104,6 @@ impl EventType {
 }
 
 impl Happened {
-    /// Its type.
     pub fn event_type(&self) -> EventType {
         match self {
             Happened::Coupon(coupon) => EventType::Coupon(coupon.kind),
@@ -145,19 +123,14 @@ impl Happened {
 /// A change of a coupon, before a store has given it its place in the feed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CouponStep<'a> {
-    /// When.
     pub at: Millis,
-    /// Who did it.
     pub actor: &'a Actor,
-    /// The version after it.
     pub version: u64,
-    /// What was done.
     pub kind: CouponEventKind,
     /// As in [`CouponHappened::user`].
     pub user: Option<&'a UserId>,
     /// As in [`CouponHappened::reference`].
     pub reference: Option<&'a str>,
-    /// Why.
     pub reason: Option<&'a str>,
     /// As in [`CouponHappened::until`].
     pub until: Option<Millis>,
@@ -237,16 +210,13 @@ pub enum FeedStart {
     After(String),
 }
 
-/// What a read of the feed says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FeedRead {
-    /// Some events.
     Page(FeedPage),
     /// The cursor is not of this store.
     Unknown,
     /// The cursor leads to nothing any more.
     Gone {
-        /// Why.
         why: FeedGone,
         /// From where to go on.
         go_on: String,
@@ -264,7 +234,6 @@ pub struct FeedPage {
     pub is_end: bool,
 }
 
-/// Why a cursor leads to nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FeedGone {
     /// Events behind it were deleted for their age.
@@ -275,7 +244,6 @@ pub enum FeedGone {
     Moved,
 }
 
-/// The feed of a store.
 #[async_trait]
 pub trait Feed: Send + Sync {
     /// At most `limit` events.

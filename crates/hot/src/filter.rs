@@ -20,51 +20,34 @@ pub struct Span {
 /// Which coupons a list shows. `None`, or an open span, does not filter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CouponFilter {
-    /// Only coupons of this campaign.
     pub campaign: Option<CampaignId>,
     /// Only coupons in this state: `available`, `issued`, `redeemed` or `void`.
     pub state: Option<&'static str>,
-    /// Only expired coupons, or only those that have not expired.
     pub expired: Option<bool>,
     /// When they begin to work.
     pub valid: Span,
-    /// When they expire.
     pub expires: Span,
-    /// When they were issued.
     pub issued: Span,
-    /// When they were redeemed.
     pub redeemed: Span,
-    /// When they were created.
     pub created: Span,
-    /// When they were changed last.
     pub modified: Span,
 }
 
-/// One condition of a filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Predicate<'a> {
-    /// The coupon is of this campaign.
     Campaign(&'a CampaignId),
-    /// The coupon is in this state.
     State(&'static str),
-    /// The coupon has such an instant, and it lies in the span.
     Within(Instant, Span),
 }
 
-/// An instant of a coupon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Instant {
-    /// From when it works.
     ValidFrom,
     /// From when it no longer works.
     ExpiresAt,
-    /// When it was issued to its holder.
     IssuedAt,
-    /// When it was redeemed.
     RedeemedAt,
-    /// When it was created.
     CreatedAt,
-    /// When it was changed last.
     ModifiedAt,
 }
 
@@ -108,21 +91,18 @@ impl CouponFilter {
         ])
     }
 
-    /// Whether the list shows a coupon.
     pub fn holds(&self, coupon: &Coupon, now: Millis) -> bool {
         self.predicates(now).iter().all(|predicate| predicate.holds(coupon))
     }
 }
 
 impl<'a> Predicates<'a> {
-    /// The conditions.
     pub fn iter(&self) -> impl Iterator<Item = Predicate<'a>> {
         self.0.iter().copied().flatten()
     }
 }
 
 impl Predicate<'_> {
-    /// Whether the condition holds for a coupon.
     pub fn holds(&self, coupon: &Coupon) -> bool {
         match self {
             Predicate::Campaign(id) => **id == coupon.genesis().campaign,
@@ -133,7 +113,6 @@ impl Predicate<'_> {
 }
 
 impl Instant {
-    /// The instant of a coupon, if it has one.
     pub fn of(self, coupon: &Coupon) -> Option<Millis> {
         match self {
             Instant::ValidFrom => Some(coupon.genesis().valid_from),

@@ -31,21 +31,16 @@ pub use pages::{PAGE_ITEMS, Pages, all};
 /// A table of a store, in the order in which they are copied: each needs those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Table {
-    /// The plans of partitions.
     Partitions,
     /// Campaigns with their batches and counts.
     Campaigns,
-    /// Logins.
     Accounts,
     /// Coupons that have rows, and archived markers, in the order in which they are stored.
     Coupons,
-    /// Codes in the directory.
     Directory,
     /// Who became a holder, under which name.
     Claims,
-    /// Coupons that were replaced.
     Replacements,
-    /// Rejected lines of imports.
     RejectedLines,
     /// Settings that matter. Last of those that are copied: the marks of the cold tier keep `serve`
     /// from working with a target before all of it is there.
@@ -72,7 +67,6 @@ pub const COPIED_SETTINGS: [&str; 6] =
     [LONG_CODES, SERIAL_FLOOR, COLD_BEGUN, COLD_COMMITTED, FEED_EPOCH, FEED_EPOCHS_BEFORE];
 
 impl Table {
-    /// One word for it.
     pub fn as_str(self) -> &'static str {
         match self {
             Table::Partitions => "days",
@@ -110,7 +104,6 @@ pub enum Atomicity {
 /// How much to subtract from the counts of a campaign so that they are right again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CountShift {
-    /// The campaign.
     pub campaign: CampaignId,
     /// Of what is counted of all: issued, redeemed, void.
     pub all: [i64; 3],
@@ -223,9 +216,7 @@ pub trait CopySource: Send + Sync + 'static {
 pub struct OrderEntry {
     /// See [`OrderEntry::hash_of`].
     pub order_hash: i32,
-    /// The coupon.
     pub code: Code,
-    /// When.
     pub redeemed_on: Day,
 }
 
@@ -243,7 +234,6 @@ pub trait Importer: Inventory {
     /// Puts items of one table in the place of what stands here of them, if that is older.
     async fn put(&self, items: Vec<Item>, pass: Pass) -> Result<(), HotError>;
 
-    /// Deletes what is gone from the source.
     async fn remove(&self, items: Vec<Vanishing>) -> Result<(), HotError>;
 
     /// After the last page of a pass.

@@ -15,10 +15,8 @@ use crate::{HotError, ListPosition};
 /// How long after the end of its cancelling time a redemption is closed: clocks are set back.
 pub const CLOSED_BOUND_MS: i64 = 5_000;
 
-/// A partition that has a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PartitionPlan {
-    /// Its day.
     pub day: Day,
     /// It may be sealed after this instant.
     pub seal_after: Millis,
@@ -40,10 +38,8 @@ impl PartitionPlan {
     }
 }
 
-/// A partition with closed coupons in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClosedPartition {
-    /// Its day.
     pub day: Day,
     /// How many are closed; the count stops where the caller asked it to.
     pub waiting: u64,
@@ -54,19 +50,15 @@ pub struct ClosedPartition {
 /// What of one code is still in a sealed partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Residue {
-    /// The coupon.
     Coupon(Box<Coupon>),
     /// Its archived marker: the coupon lies in cold, in this version.
     ArchivedMarker {
-        /// Its code.
         code: Code,
-        /// The version in cold.
         version: u64,
     },
 }
 
 impl Residue {
-    /// The code it stands under.
     pub fn code(&self) -> &Code {
         match self {
             Residue::Coupon(coupon) => coupon.code(),
@@ -107,7 +99,6 @@ pub struct Reconciled {
 }
 
 impl Reconciled {
-    /// What two calls have done together.
     pub fn and(self, other: Reconciled) -> Reconciled {
         Reconciled {
             reconciled: self.reconciled + other.reconciled,
@@ -203,7 +194,6 @@ pub trait Partitions: Send + Sync + 'static {
     /// Skips serials, so that no code minted since the backup is minted again. Once for each restore.
     async fn pass_over_serials(&self) -> Result<(), HotError>;
 
-    /// Which versions of the cold tier this store knows of.
     async fn cold_mark(&self) -> Result<ColdMark, HotError>;
 
     /// Raises the marks; never lowers them.

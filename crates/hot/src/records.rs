@@ -24,7 +24,6 @@ use crate::{CouponSnapshot, HotError};
 pub struct Carried {
     /// The name of the update. No other one has it.
     pub attempt: Uuid,
-    /// The revision that it makes.
     pub revision: i64,
     /// When it was announced, by the clock of its process.
     pub told_at: Millis,
@@ -32,7 +31,6 @@ pub struct Carried {
     pub slot: Option<i64>,
     /// Who did it, when and why; `None` of an update that makes no audit event.
     pub act: Option<Act>,
-    /// What was done.
     pub events: Vec<CarriedEvent>,
 }
 
@@ -44,7 +42,6 @@ pub struct CarriedEvent {
     pub kind: String,
     /// The batch, if it is about one.
     pub batch: Option<String>,
-    /// What was changed.
     pub changes: Vec<FieldChange>,
 }
 
@@ -189,14 +186,12 @@ pub trait AuditLog: Send + Sync {
     async fn brought(&self, coupons: &[(&CampaignId, &Coupon)]) -> Result<(), HotError>;
 }
 
-/// Where a coupon is that the records name.
 #[derive(Clone, Debug)]
 pub enum Whereabouts {
     /// It has a row in the hot store.
     Hot(Box<CouponSnapshot>),
     /// It was archived.
     Cold,
-    /// There is no such coupon.
     Nowhere,
 }
 
@@ -222,7 +217,6 @@ pub trait RecordSource: Send + Sync {
     async fn enter_carried_of_facts(&self) -> Result<(), HotError>;
 }
 
-/// The records of a store.
 pub trait Records: Audit + Activities + Redemptions {}
 
 #[cfg(test)]

@@ -17,10 +17,8 @@ pub struct RedemptionPosition {
     pub tie: u64,
 }
 
-/// A request for one page of redemptions.
 #[derive(Clone, Debug)]
 pub struct RedemptionQuery {
-    /// Only those of one campaign.
     pub campaign: Option<CampaignId>,
     /// Made at this instant or later.
     pub from: Millis,
@@ -28,18 +26,14 @@ pub struct RedemptionQuery {
     pub before: Millis,
     /// The end of the page before; `None` for the first page.
     pub after: Option<RedemptionPosition>,
-    /// Most redemptions on the page.
     pub limit: usize,
 }
 
 /// A redemption, live or cancelled, and its coupon.
 #[derive(Clone, Debug)]
 pub struct RedemptionRow {
-    /// Where it is in the list.
     pub position: RedemptionPosition,
-    /// The redemption.
     pub redemption: Redemption,
-    /// The coupon.
     pub snapshot: CouponSnapshot,
 }
 
@@ -52,7 +46,6 @@ pub struct RedemptionPage {
     pub read_to: Option<RedemptionPosition>,
 }
 
-/// The redemptions of a store.
 #[async_trait]
 pub trait Redemptions: Send + Sync {
     /// The redemptions of coupons that have rows here, newest first, with the cancelled ones: about `limit`, or

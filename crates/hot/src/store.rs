@@ -43,7 +43,6 @@ pub trait HotStore:
     + Verifiable
     + Facts
 {
-    /// The records of the store.
     fn tables(&self) -> Arc<dyn Tables>;
 
     /// What happened; `None` if the store does not keep that.

@@ -45,7 +45,6 @@ pub struct RecordPart {
 }
 
 impl RecordKind {
-    /// A partition of this kind.
     pub fn part(self, name: impl Into<Vec<u8>>) -> RecordPart {
         RecordPart { kind: self, name: name.into() }
     }
@@ -93,18 +92,14 @@ impl RecordPut {
 /// Which rows of a partition to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordRange {
-    /// The first key that is wanted.
     pub from: Vec<u8>,
     /// The first key that is not wanted any more; `None`: all.
     pub until: Option<Vec<u8>>,
-    /// Whether the last keys come first.
     pub descending: bool,
-    /// Most rows.
     pub limit: usize,
 }
 
 impl RecordRange {
-    /// The first rows of a partition.
     pub fn first(limit: usize) -> RecordRange {
         RecordRange { from: Vec::new(), until: None, descending: false, limit }
     }
@@ -133,7 +128,6 @@ impl RecordRange {
     }
 }
 
-/// The first key behind another one.
 pub fn next_key(key: &[u8]) -> Vec<u8> {
     [key, &[0]].concat()
 }
@@ -144,7 +138,6 @@ pub fn next_key(key: &[u8]) -> Vec<u8> {
 /// Any [`HotError`] but `Cold`, from every method.
 #[async_trait]
 pub trait Tables: Send + Sync {
-    /// One row.
     async fn get(&self, part: &RecordPart, key: &[u8]) -> Result<Option<Vec<u8>>, HotError>;
 
     /// Rows of a partition in the order of their keys, at most `range.limit`. Its cost grows with them, and with

@@ -105,7 +105,7 @@ fn place_of(first: &str, wanted: KnownColumn) -> Result<(ColumnPlace, bool), Bad
         names_others |= cells.iter().any(|cell| KnownColumn::meant(cell).is_some());
     }
     if names_others {
-        let name = wanted.name();
+        let name = wanted.as_str();
         let why = format!("the first line names columns, but none of them {name}; name one {name}");
         return Err(BadFile::Header(why));
     }

@@ -16,48 +16,26 @@ pub(crate) use guess::guess;
 /// longest names.
 pub const FOUND_LEN_MAX: usize = 64;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KnownColumn {
-    /// The one column that must be there.
-    Code,
-    /// First day, or first instant.
-    ValidFrom,
-    /// Last day, or first instant at which it no longer works.
-    ExpiresAt,
-    State,
-    /// Who holds it or redeemed it.
-    UserId,
-    IssuedAt,
-    RedeemedAt,
-    OrderRef,
+coupon::words! {
+    /// In the order in which documents list them.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum KnownColumn {
+        /// The one column that must be there.
+        Code = "code",
+        /// First day, or first instant.
+        ValidFrom = "valid_from",
+        /// Last day, or first instant at which it no longer works.
+        ExpiresAt = "expires_at",
+        State = "state",
+        /// Who holds it or redeemed it.
+        UserId = "user_id",
+        IssuedAt = "issued_at",
+        RedeemedAt = "redeemed_at",
+        OrderRef = "order_ref",
+    }
 }
 
 impl KnownColumn {
-    /// Every column, in the order in which documents list them.
-    pub const ALL: [KnownColumn; 8] = [
-        KnownColumn::Code,
-        KnownColumn::ValidFrom,
-        KnownColumn::ExpiresAt,
-        KnownColumn::State,
-        KnownColumn::UserId,
-        KnownColumn::IssuedAt,
-        KnownColumn::RedeemedAt,
-        KnownColumn::OrderRef,
-    ];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            KnownColumn::Code => "code",
-            KnownColumn::ValidFrom => "valid_from",
-            KnownColumn::ExpiresAt => "expires_at",
-            KnownColumn::State => "state",
-            KnownColumn::UserId => "user_id",
-            KnownColumn::IssuedAt => "issued_at",
-            KnownColumn::RedeemedAt => "redeemed_at",
-            KnownColumn::OrderRef => "order_ref",
-        }
-    }
-
     /// What other systems call it, in small letters and without blanks, `_`, `-` and `.`.
     pub fn aliases(self) -> impl Iterator<Item = &'static str> {
         aliases::of(self).split_whitespace()
@@ -65,7 +43,7 @@ impl KnownColumn {
 
     /// The column with exactly this name, ignoring case.
     pub(super) fn named(cell: &str) -> Option<KnownColumn> {
-        KnownColumn::ALL.into_iter().find(|column| cell.eq_ignore_ascii_case(column.name()))
+        KnownColumn::ALL.into_iter().find(|column| cell.eq_ignore_ascii_case(column.as_str()))
     }
 
     /// The column that this cell of a header names, by its own name or by an alias.
@@ -82,12 +60,12 @@ impl KnownColumn {
 
 impl fmt::Display for KnownColumn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        f.write_str(self.as_str())
     }
 }
 
 pub(super) fn known() -> String {
-    KnownColumn::ALL.map(KnownColumn::name).join(", ")
+    KnownColumn::ALL.map(KnownColumn::as_str).join(", ")
 }
 
 pub(super) fn clipped(cell: &str) -> String {

@@ -113,7 +113,7 @@ async fn the_template_names_every_column_and_imports_nothing() {
     let edited = TEMPLATE.replace("EXAMPLE_", "EXAMPLE");
     let found = lines_of(edited.as_bytes()).await;
     assert!(found.iter().all(|line| line.contains("EXAMPLE")), "rows that can be read: {found:?}");
-    let names = columns::KnownColumn::ALL.map(columns::KnownColumn::name).join(",");
+    let names = columns::KnownColumn::ALL.map(columns::KnownColumn::as_str).join(",");
     assert_eq!(TEMPLATE.lines().next(), Some(names.as_str()));
 }
 

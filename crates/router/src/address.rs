@@ -8,9 +8,7 @@ use crate::BucketKey;
 /// The campaign and the batch that a code belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
-    /// The campaign.
     pub campaign: CampaignId,
-    /// The batch it came in.
     pub batch: BatchId,
 }
 
@@ -22,7 +20,6 @@ pub struct Address {
     pub code: Code,
     /// Its partition, and its bucket there.
     pub bucket_key: BucketKey,
-    /// Whose it is.
     pub owner: Owner,
     /// Whether the code was minted here, so that a missing row means Available.
     pub minted: bool,
@@ -31,14 +28,8 @@ pub struct Address {
     pub hint: Option<i64>,
 }
 
-/// What a typed code stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// One coupon.
     Coupon(Address),
-    /// The shared code of a campaign.
-    Shared {
-        /// The campaign behind it.
-        campaign: CampaignId,
-    },
+    Shared { campaign: CampaignId },
 }

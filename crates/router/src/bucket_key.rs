@@ -8,10 +8,8 @@ use xxhash_rust::xxh3::xxh3_64;
 /// buckets, some six thousand coupons in each when ten billion coupons lie on 400 days.
 pub const BUCKET_BITS_DEFAULT: u8 = 12;
 
-/// One bucket of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BucketKey {
-    /// The partition.
     pub expiry_day: Day,
     /// The bucket, from 0. `None` where nobody has computed it, or where the day had no plan then:
     /// a store that needs it reads the plan.

@@ -9,22 +9,17 @@ use coupon::time::Day;
 
 use crate::Owner;
 
-/// What the directory has for a code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Entry {
     /// A foreign coupon, or one that was moved to a later partition.
     Coupon {
-        /// Its partition.
         day: Day,
-        /// Whose it is.
         owner: Owner,
         /// A number by which the store may find the coupon without its entry. It can be wrong by the
         /// time it is used, so the store checks what it finds.
         hint: Option<i64>,
     },
-    /// The shared code of a campaign.
     Shared {
-        /// The campaign behind it.
         campaign: CampaignId,
     },
 }
@@ -34,14 +29,12 @@ pub enum Entry {
 pub struct OwnedRun {
     /// The batch that has it.
     pub owner: Owner,
-    /// Its serials.
     pub run: MintedRun,
     /// A number by which the store finds the coupon of the first serial; that of each next one is one more.
     pub hint: Option<i64>,
 }
 
 impl OwnedRun {
-    /// The hint of one of its serials.
     pub fn hint_of(&self, serial: u64) -> Option<i64> {
         let offset = i64::try_from(serial.checked_sub(self.run.first)?).ok()?;
         self.hint?.checked_add(offset)
@@ -51,7 +44,6 @@ impl OwnedRun {
 /// What a [`crate::Router`] asks a store. Each method is one point read.
 #[async_trait]
 pub trait Directory: Send + Sync {
-    /// Why a look-up failed.
     type Error: Send;
 
     /// The entry of a foreign, shared or moved code.

@@ -13,8 +13,6 @@
 //! A **run** is the serial range of one minted batch. The router caches runs and plans, which never
 //! change once they exist. It never caches that one is missing: it may exist a moment later.
 
-#![warn(missing_docs)]
-
 mod address;
 mod bucket_key;
 mod cache;

@@ -39,24 +39,20 @@ struct BucketQueue<R> {
     ended: bool,
 }
 
-/// A read that is to be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
     /// Its number among those that are merged.
     pub bucket: usize,
     /// Rows after this code.
     pub after: Option<Code>,
-    /// Most rows.
     pub limit: usize,
 }
 
-/// What a read has found.
 pub struct Page<R> {
     /// Those that are listed, with their codes.
     pub rows: Vec<(Code, R)>,
     /// The last code that was read.
     pub last: Option<Code>,
-    /// Whether there are no more rows after it.
     pub ended: bool,
 }
 

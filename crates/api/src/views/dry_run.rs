@@ -112,7 +112,7 @@ impl From<&DryRun> for DryRunBody {
             encoding: found.encoding.name(),
             separator: found.separator.map(String::from),
             header: found.header.clone(),
-            columns: found.columns.iter().map(|column| column.map(KnownColumn::name)).collect(),
+            columns: found.columns.iter().map(|column| column.map(KnownColumn::as_str)).collect(),
             exported_by: found.export.map(|export| export.name),
             left_out: found.export.map(|export| export.left_out),
             lines,

@@ -15,41 +15,22 @@ use object_store::client::{
 use opentelemetry::trace::{SpanKind, Status, TraceContextExt, Tracer};
 use opentelemetry::{Context, KeyValue, global};
 
-/// What a request does. A list is a GET that most providers bill as a PUT.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RequestKind {
-    Get,
-    /// Asks for the size of an object.
-    Head,
-    List,
-    Put,
-    /// Begins or ends an upload in parts, or deletes many objects.
-    Post,
-    Delete,
+coupon::words! {
+    /// What a request does, in words for metrics and traces. A list is a GET that most providers bill as a PUT.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum RequestKind {
+        Get = "get",
+        /// Asks for the size of an object.
+        Head = "head",
+        List = "list",
+        Put = "put",
+        /// Begins or ends an upload in parts, or deletes many objects.
+        Post = "post",
+        Delete = "delete",
+    }
 }
 
 impl RequestKind {
-    pub const ALL: [RequestKind; 6] = [
-        RequestKind::Get,
-        RequestKind::Head,
-        RequestKind::List,
-        RequestKind::Put,
-        RequestKind::Post,
-        RequestKind::Delete,
-    ];
-
-    /// The word for metrics and traces.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            RequestKind::Get => "get",
-            RequestKind::Head => "head",
-            RequestKind::List => "list",
-            RequestKind::Put => "put",
-            RequestKind::Post => "post",
-            RequestKind::Delete => "delete",
-        }
-    }
-
     fn of(request: &HttpRequest) -> RequestKind {
         let is_list = || request.uri().query().is_some_and(|it| it.contains("list-type="));
         match request.method().as_str() {

@@ -92,7 +92,7 @@ impl ImportPage<'_> {
             Some(';') => t.separator_semicolon(),
             Some(_) | None => t.separator_comma(),
         };
-        let columns = found.columns.iter().map(|it| it.map_or("–", |column| column.name()));
+        let columns = found.columns.iter().map(|it| it.map_or("–", |column| column.as_str()));
         let columns = columns.collect::<Vec<_>>().join(", ");
         t.file_format(found.encoding.name(), separator, IsolatedText(columns))
     }

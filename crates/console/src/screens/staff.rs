@@ -4,7 +4,7 @@ use askama::Template;
 use axum::extract::Path;
 use coupon::ids::UserId;
 use coupon::time::Millis;
-use engine::{STAFF_ROLES, StaffMember, StaffRole};
+use engine::{StaffMember, StaffRole};
 
 use crate::desk::{PageContext, to};
 use crate::extract::from_path;
@@ -38,7 +38,7 @@ pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
 async fn show(desk: &PageContext, invitation: Option<String>) -> ConsoleResult {
     let list = desk.engine().staff().await?;
     let row = |(action, ..): (ConsoleAction, _, _)| {
-        (desk.t.action(&action), STAFF_ROLES.map(|role| action.is_for(role)).to_vec())
+        (desk.t.action(&action), StaffRole::ALL.map(|role| action.is_for(role)).to_vec())
     };
     let page = StaffPage {
         d: desk,

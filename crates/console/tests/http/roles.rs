@@ -1,7 +1,7 @@
 //! Every route for every role: the answer is the one of the table.
 
 use console::roles::{ConsoleAction, TABLE};
-use engine::{STAFF_ROLES, StaffRole};
+use engine::StaffRole;
 
 use crate::place::Place;
 
@@ -110,7 +110,7 @@ async fn every_route_for_every_role() {
     let (issued, redeemed) = place.seeded().await;
     place.webhook().await;
     let query = place.query().await;
-    for role in STAFF_ROLES {
+    for role in StaffRole::ALL {
         let browser = place.signed_in(role).await;
         for (action, method, path) in ROUTES {
             let path = path.replace("{issued}", &issued).replace("{redeemed}", &redeemed);
@@ -153,7 +153,7 @@ fn the_table_has_every_action_once() {
     for (action, _, roles) in TABLE {
         assert_eq!(TABLE.iter().filter(|(other, ..)| *other == action).count(), 1, "{action:?}");
         assert!(ROUTES.iter().any(|(of, ..)| *of == action), "{action:?} has no route here");
-        for role in STAFF_ROLES {
+        for role in StaffRole::ALL {
             assert_eq!(roles.contains(&role), may(action, role), "{action:?} {role:?}");
             assert_eq!(action.is_for(role), may(action, role), "{action:?} {role:?}");
         }

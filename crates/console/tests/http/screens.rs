@@ -6,7 +6,7 @@ use coupon::calendar::parse_instant;
 use coupon::time::Millis;
 use engine::{
     CampaignDraft, CompactionEnd, CompactionRun, EventsRequest, FeedStart, NoticeRound, OtherRuns,
-    STAFF_ROLES, StaffRole,
+    StaffRole,
 };
 use webhooks::NewEndpoint;
 
@@ -215,7 +215,7 @@ async fn a_viewer_sees_where_a_webhook_leads_and_not_its_secrets() {
         cursor: None,
     };
     webhooks.create(new).await.unwrap();
-    for role in STAFF_ROLES {
+    for role in StaffRole::ALL {
         let mut browser = place.signed_in(role).await;
         for path in ["/console/events", "/console/webhooks/chat"] {
             let page = browser.get(path).await.must(200);

@@ -13,67 +13,47 @@ pub enum Asker {
     Shop,
 }
 
-/// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Issue it to a user.
     Issue {
-        /// The user.
         to: UserId,
         /// The caller's name for the request.
         reference: Option<IssueRef>,
         /// Expiry that counts from the issue, in campaigns with `valid_days`.
         expires_at: Option<Millis>,
     },
-    /// Redeem it.
     Redeem {
-        /// The user who redeems it.
         by: UserId,
-        /// The order it is redeemed for.
         order: OrderRef,
     },
-    /// Hold it for one order.
     Hold {
-        /// The user of the order.
         by: UserId,
-        /// The order.
         order: OrderRef,
         /// Until when. [`super::HOLD_MAX_MS`] and [`super::HOLD_PAST_EXPIRY_MS`] limit it.
         until: Millis,
     },
-    /// Release its hold.
     Release {
-        /// The order of the hold.
         order: OrderRef,
     },
-    /// Cancel its redemption.
     CancelRedemption {
-        /// The order that redeemed it.
         order: OrderRef,
-        /// Why.
         reason: Option<Reason>,
     },
-    /// Take it back from its holder.
     Revoke {
         /// The holder, named so that a late revoke cannot hit the next holder.
         user: UserId,
         /// The caller's name: a repeat is a replay, even after another issue to the same user.
         reference: Option<RevokeRef>,
-        /// Why.
         reason: Option<Reason>,
     },
-    /// Void it.
     Void {
-        /// Why.
         reason: Option<Reason>,
     },
-    /// Give it a later expiry.
     Extend {
         /// The new expiry, exclusive.
         expires_at: Millis,
         /// The zone of its calendar day.
         zone: Zone,
-        /// Why.
         reason: Option<Reason>,
     },
 }
@@ -81,15 +61,12 @@ pub enum Action {
 /// One request to change a coupon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// What is asked for.
     pub action: Action,
-    /// For whom.
     pub asker: Asker,
     /// The name that the history shows.
     pub actor: Actor,
     /// This attempt.
     pub operation: OperationId,
-    /// The moment.
     pub at: Millis,
     /// Revoke, void and extend only if the coupon has this version. So a request that is repeated
     /// late cannot undo what happened to the coupon since.

@@ -17,33 +17,16 @@ use crate::time::{DAY_MS, Day, Millis};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Date(civil::Date);
 
-/// Why a text is no date.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadDate {
-    /// The text has neither of the two lengths that a date has.
     #[error("date has {found} bytes, want 2026-12-31 or 20261231")]
-    Length {
-        /// Bytes found.
-        found: usize,
-    },
-    /// A digit or a hyphen is missing where one has to be.
+    Length { found: usize },
     #[error("date is {found:?}, want 2026-12-31 or 20261231")]
-    Form {
-        /// The text found.
-        found: Box<str>,
-    },
-    /// The form is right, but the calendar has no such day.
+    Form { found: Box<str> },
     #[error("date is {found:?}, want a day that exists")]
-    NoSuchDay {
-        /// The text found.
-        found: Box<str>,
-    },
-    /// A day before 1970.
+    NoSuchDay { found: Box<str> },
     #[error("date is {found:?}, want a year from 1970 to 9999")]
-    Year {
-        /// The text found.
-        found: Box<str>,
-    },
+    Year { found: Box<str> },
 }
 
 impl Date {

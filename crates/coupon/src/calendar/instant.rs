@@ -17,36 +17,22 @@ pub const LAST_INSTANT: Millis = Millis(253_402_300_799_999);
 
 static PARSER: DateTimeParser = DateTimeParser::new();
 
-/// Why a text is no instant.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadInstant {
     /// The text is longer than [`INSTANT_LEN_MAX`].
     #[error("instant has {found} bytes, want at most {INSTANT_LEN_MAX}")]
-    Length {
-        /// Bytes found.
-        found: usize,
-    },
-    /// The text is not RFC 3339, or no clock shows this day or time.
+    Length { found: usize },
     #[error(
         "instant is {found:?}, want a day and a time that exist, in a form like \
          2026-12-31T15:00:00Z"
     )]
-    Form {
-        /// The text found.
-        found: Box<str>,
-    },
+    Form { found: Box<str> },
     /// A date and a time of day without an offset: it could be in any zone.
     #[error("instant is {found:?} without an offset, want Z or one like +09:00 at its end")]
-    NoOffset {
-        /// The text found.
-        found: Box<str>,
-    },
+    NoOffset { found: Box<str> },
     /// Before 1970 or after 9999, in UTC.
     #[error("instant is {found:?}, want a year from 1970 to 9999")]
-    Year {
-        /// The text found.
-        found: Box<str>,
-    },
+    Year { found: Box<str> },
 }
 
 /// Reads an instant in RFC 3339, such as `2026-12-31T15:00:00Z`, with an offset and up to nine

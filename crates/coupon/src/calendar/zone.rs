@@ -17,21 +17,13 @@ pub(super) static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneData
 #[derive(Clone)]
 pub struct Zone(pub(super) TimeZone);
 
-/// Why a text names no zone.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadZone {
     /// The text is empty, or longer than [`ZONE_LEN_MAX`].
     #[error("time zone has {found} bytes, want 1 to {ZONE_LEN_MAX}")]
-    Length {
-        /// Bytes found.
-        found: usize,
-    },
-    /// The database has no such name.
+    Length { found: usize },
     #[error("time zone is {found:?}, want a name of the IANA database like Asia/Seoul or UTC")]
-    Unknown {
-        /// The name found.
-        found: Box<str>,
-    },
+    Unknown { found: Box<str> },
 }
 
 impl Zone {

@@ -7,12 +7,10 @@ use crate::time::{Day, Millis};
 /// Most batches of one campaign: an issue that finds no coupon looks at each of them.
 pub const BATCHES_MAX: usize = 1_000;
 
-/// Where the codes of a batch come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BatchKind {
     /// Minted here: a run of serials of one expiry day under one key.
     Minted(MintedRun),
-    /// Imported from another system.
     Imported,
 }
 
@@ -29,13 +27,10 @@ impl BatchKind {
 /// The serials of a minted batch. They never change, so they may be cached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MintedRun {
-    /// The key that minted it.
     pub key: KeyId,
     /// The expiry day inside its codes.
     pub day: Day,
-    /// Its first serial.
     pub first: u64,
-    /// How many serials it has.
     pub count: u64,
 }
 
@@ -51,7 +46,6 @@ impl MintedRun {
 pub struct ImportCounts {
     /// Lines of the file without its header.
     pub lines: u64,
-    /// Lines that made a coupon or moved one forward.
     pub imported: u64,
     /// Lines that changed nothing.
     pub already_there: u64,
@@ -62,24 +56,17 @@ pub struct ImportCounts {
 /// Coupons that came into a campaign together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
-    /// Its name within the campaign.
     pub id: BatchId,
-    /// The campaign.
     pub campaign: CampaignId,
-    /// Where its codes come from.
     pub kind: BatchKind,
-    /// Its coupons.
     pub count: u64,
-    /// Whether it is paused.
     pub paused: bool,
     /// How its last import ended; all zero in a minted batch.
     pub import: ImportCounts,
-    /// When it was created.
     pub created_at: Millis,
 }
 
 impl Batch {
-    /// Its serials, if it was minted.
     pub fn run(&self) -> Option<MintedRun> {
         match self.kind {
             BatchKind::Minted(run) => Some(run),

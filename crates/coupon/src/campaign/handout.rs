@@ -27,7 +27,6 @@ impl Handout {
     }
 }
 
-/// The text is no handout.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("is {0:?}, want shop, self, bearer or shared")]
 pub struct BadHandout(String);

@@ -10,7 +10,6 @@ pub const PREFIX_LEN_MAX: usize = 12;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prefix(Box<str>);
 
-/// The text is no prefix.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("is {0:?}, want 1 to {PREFIX_LEN_MAX} characters of A-Z and 0-9")]
 pub struct BadPrefix(String);
@@ -30,7 +29,6 @@ impl FromStr for Prefix {
 }
 
 impl Prefix {
-    /// The characters.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -7,7 +7,6 @@ use crate::time::Millis;
 /// What [`crate::apply::apply`] needs to know about a coupon's campaign and batch now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Terms {
-    /// How the campaign's coupons reach people.
     pub handout: Handout,
     /// Whether the campaign or the coupon's batch is paused.
     pub paused: bool,

@@ -7,50 +7,35 @@ use crate::time::Millis;
 /// What happened to a coupon, without when and by whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EventKind {
-    /// A user became the holder.
     Issued {
-        /// The holder.
         to: UserId,
-        /// The caller's name for the request.
         reference: Option<IssueRef>,
         /// Earlier expiry that counts from the issue (`valid_days`).
         expires_at: Option<Millis>,
     },
-    /// It was redeemed.
     Redeemed {
         /// By whom; `None` only where an import did not name one.
         by: Option<UserId>,
-        /// For which order.
         order: OrderRef,
     },
-    /// The live redemption was cancelled.
     RedemptionCancelled {
-        /// The order that had redeemed it.
         order: OrderRef,
-        /// Why.
         reason: Option<Reason>,
     },
-    /// It was taken back from its holder.
     Revoked {
-        /// The holder it was taken from.
         from: UserId,
-        /// The caller's name for the request.
         reference: Option<RevokeRef>,
-        /// Why.
         reason: Option<Reason>,
     },
     /// It was voided.
     Voided {
-        /// Why.
         reason: Option<Reason>,
     },
-    /// It got a later expiry.
     Extended {
         /// The new expiry, exclusive.
         expires_at: Millis,
         /// The zone of the new expiry's calendar day.
         zone: Zone,
-        /// Why.
         reason: Option<Reason>,
     },
 }
@@ -72,13 +57,10 @@ impl EventKind {
 /// One entry of a coupon's history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// When it was accepted.
     pub at: Millis,
-    /// Who did it.
     pub actor: Actor,
     /// The attempt that did it.
     pub operation: OperationId,
-    /// What was done.
     pub kind: EventKind,
 }
 

@@ -6,16 +6,11 @@ use crate::time::Millis;
 /// What the events of a coupon add up to; the module [`crate::coupon`] says what is absent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Nobody holds it.
     Available,
-    /// One user holds it.
     Issued {
-        /// That user.
         holder: UserId,
     },
-    /// It has its one live redemption.
     Redeemed {
-        /// The redemption.
         redemption: Redemption,
         /// Who held it before. It returns to them when the redemption is cancelled.
         holder_before: Option<UserId>,
@@ -44,20 +39,15 @@ impl State {
 pub struct Redemption {
     /// The user who redeemed; `None` only where an import did not name one.
     pub by: Option<UserId>,
-    /// The order it was redeemed for.
     pub order: OrderRef,
-    /// When.
     pub at: Millis,
-    /// When it was cancelled.
     pub cancelled_at: Option<Millis>,
 }
 
 /// Reserves a coupon for one order until a moment. It lapses by the clock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hold {
-    /// The user of the order.
     pub by: UserId,
-    /// The order.
     pub order: OrderRef,
     /// The attempt that wrote it last.
     pub operation: OperationId,

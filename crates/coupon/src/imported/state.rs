@@ -8,20 +8,16 @@ use crate::time::Millis;
 pub enum ImportedState {
     /// Nobody held it.
     Available,
-    /// A user held it.
     Issued {
-        /// The user.
         holder: UserId,
         /// Since when, if the line said.
         at: Option<Millis>,
     },
-    /// It was redeemed.
     Redeemed {
         /// By whom, if the line said.
         holder: Option<UserId>,
         /// When it was issued to that user, if the line said.
         issued_at: Option<Millis>,
-        /// When it was redeemed.
         at: Millis,
         /// For which order, if the line said.
         order: Option<OrderRef>,
@@ -87,7 +83,6 @@ impl ImportedState {
         }
     }
 
-    /// The user who holds a coupon of this state.
     pub fn holder(&self) -> Option<&UserId> {
         match self {
             ImportedState::Available => None,

@@ -9,19 +9,12 @@ use std::str::FromStr;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyId(pub(super) u32);
 
-/// Why a text is no key id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadKeyId {
-    /// Too short or too long.
     #[error("key id has {found} bytes, want 8")]
-    Length {
-        /// Bytes found.
-        found: usize,
-    },
-    /// A character that is no lower-case hexadecimal digit.
+    Length { found: usize },
     #[error("key id has {found:?} at {at}, want 0-9 or a-f")]
     Character {
-        /// The first character that is not accepted.
         found: char,
         /// Its position, from 0.
         at: usize,

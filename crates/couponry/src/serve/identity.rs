@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use command_line::SecretText;
 use console::{ExternalIdentity, IdentityError, IdentityProvider, SignInRequest};
-use engine::{Engine, STAFF_ROLES, StaffRole};
+use engine::{Engine, StaffRole};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use reqwest::{Client, Response, StatusCode, Url};
@@ -266,7 +266,7 @@ fn person(issuer: &str, role_claim: &RoleClaim, claims: &Map<String, Value>) -> 
         // An address has no blank.
         identity: format!("{issuer} {}", text("sub").unwrap_or_default()),
         name: name.to_owned(),
-        role: STAFF_ROLES.into_iter().rev().find(has),
+        role: StaffRole::ALL.into_iter().rev().find(has),
     }
 }
 

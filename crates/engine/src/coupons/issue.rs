@@ -60,7 +60,7 @@ impl Engine {
             ));
         }
         if reference.is_none() {
-            self.one_is_enough(caller, campaign).await?;
+            self.one_is_enough(campaign).await?;
         }
         if let Some(code) = reference.as_ref().and_then(IssueRef::replaces) {
             let parsed = code.parse::<CodeText>();
@@ -74,8 +74,8 @@ impl Engine {
 
     /// Refuses a request without an `issue_ref` unless the limit is one coupon: otherwise nothing
     /// tells a repeat from a second request.
-    async fn one_is_enough(&self, caller: &Caller, campaign: &CampaignId) -> Result<(), Failure> {
-        let terms = self.campaign(caller, campaign).await?.campaign;
+    async fn one_is_enough(&self, campaign: &CampaignId) -> Result<(), Failure> {
+        let terms = self.campaign_row(campaign).await?.campaign;
         match (terms.handout, terms.per_user_limit) {
             (Handout::Bearer, _) | (_, Some(1)) => Ok(()),
             (_, limit) => {

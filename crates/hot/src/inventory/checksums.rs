@@ -8,7 +8,6 @@ use super::{BatchItem, Item, RowIs, RowItem, Vanishing};
 /// What a store has of one sort of item.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ItemSum {
-    /// How many.
     pub count: u64,
     /// The sum over their hashes.
     pub hash: u128,

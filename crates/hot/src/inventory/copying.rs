@@ -22,15 +22,12 @@ const COMPLETE: &str = "complete";
 /// Why nothing is copied.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
-    /// The target cannot be one.
     #[error("{0}")]
     Refused(&'static str),
-    /// One of the two stores.
     #[error("{0}")]
     Store(#[from] HotError),
 }
 
-/// What a pass has done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Copied {
     /// Items read, by what they are.
@@ -46,16 +43,12 @@ pub struct Copied {
 /// What two stores have of one sort of item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Compared {
-    /// What is compared.
     pub what: &'static str,
-    /// What the source has of it.
     pub from: ItemSum,
-    /// And the target.
     pub to: ItemSum,
 }
 
 impl Compared {
-    /// Whether both sides hold the same.
     pub fn is_same(&self) -> bool {
         self.from == self.to
     }

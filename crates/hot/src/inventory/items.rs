@@ -17,13 +17,10 @@ pub use index_row::{INDEX_ROW_KINDS, IndexRow, IndexRowKind};
 /// One thing that a store holds.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Item {
-    /// The plan of a partition.
     Partition(PartitionItem),
-    /// A campaign.
     Campaign(Box<CampaignItem>),
     /// What stands under a code in a partition.
     Row(RowItem),
-    /// A code in the directory.
     Entry(EntryItem),
     /// One entry of a user's claim.
     Claim(ClaimItem),
@@ -31,12 +28,10 @@ pub enum Item {
     Vanishing(Vanishing),
     /// One of the settings that are copied.
     Setting {
-        /// Which.
         name: &'static str,
         /// Its value: a number, unless it is a flag.
         value: String,
     },
-    /// An index row.
     IndexRow(IndexRow),
     /// Something that is nothing where it cannot be read.
     Unreadable(Unreadable),
@@ -45,39 +40,19 @@ pub enum Item {
 /// What can be gone from the source of a copy later, without another item that says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Vanishing {
-    /// A login.
-    Account {
-        /// The account.
-        account: Account,
-        /// When it was made.
-        created_at: Millis,
-    },
-    /// A coupon that was replaced.
+    Account { account: Account, created_at: Millis },
     Replacement(ReplacementItem),
-    /// A rejected line.
-    Rejected {
-        /// The campaign of its batch.
-        campaign: CampaignId,
-        /// The batch.
-        batch: BatchId,
-        /// The line.
-        line: RejectedLine,
-        /// When it was kept.
-        at: Millis,
-    },
+    Rejected { campaign: CampaignId, batch: BatchId, line: RejectedLine, at: Millis },
 }
 
-/// Something that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unreadable {
     /// Where it stands, as it is written there.
     pub about: String,
-    /// Why.
     pub why: String,
 }
 
 impl Unreadable {
-    /// A row of a table.
     pub fn row(of: Table, row: &str, why: impl std::fmt::Display) -> Unreadable {
         let about = format!("row {row} of the table {}", of.as_str());
         Unreadable { about, why: why.to_string() }
@@ -112,20 +87,16 @@ impl Item {
 /// What stands under a code in a partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowItem {
-    /// The partition.
     pub day: Day,
     /// The code as it is written there, whether it is one or not.
     pub code: String,
-    /// What it is.
     pub is: RowIs,
     /// Why it cannot stand where it does, whatever it is: a place that its code does not lead to.
     pub astray: Option<String>,
 }
 
-/// What a row is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RowIs {
-    /// A coupon.
     Coupon {
         /// The coupon, as its events say.
         coupon: Box<Coupon>,
@@ -133,15 +104,9 @@ pub enum RowIs {
         differs: Option<String>,
     },
     /// In place of a coupon that lies in cold, in this version.
-    ArchivedMarker {
-        /// The version.
-        version: u64,
-    },
+    ArchivedMarker { version: u64 },
     /// In place of a coupon that was moved to a later partition.
-    Forwarding {
-        /// That partition.
-        to: Day,
-    },
+    Forwarding { to: Day },
     /// Nothing that can be read.
     Unreadable(String),
 }
@@ -159,25 +124,19 @@ impl RowIs {
     }
 }
 
-/// A code in the directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EntryItem {
     /// The code as it is written there.
     pub code: String,
-    /// What it stands for.
     pub is: EntryIs,
 }
 
-/// What the directory says of a code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EntryIs {
     /// A coupon of a campaign that the store does not know.
     Gone,
     /// A campaign's word.
-    Shared {
-        /// The campaign.
-        campaign: CampaignId,
-    },
+    Shared { campaign: CampaignId },
     /// A coupon.
     Coupon {
         /// Whose it is.
@@ -192,20 +151,15 @@ pub enum EntryIs {
     Unreadable(String),
 }
 
-/// One entry of a user's claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimItem {
-    /// The campaign.
     pub campaign: CampaignId,
-    /// The user.
     pub user: UserId,
     /// Its place among the user's entries.
     pub slot: i64,
     /// The partition of its coupon: when the claim was written, or for a copy, now.
     pub day: Day,
-    /// Its coupon.
     pub code: Code,
-    /// The name of the request.
     pub reference: Option<IssueRef>,
     /// Which event of the coupon gave it to the user, from 1, if one issued it.
     pub issue: Option<i64>,
@@ -225,7 +179,6 @@ pub struct Begun {
 /// A coupon that was replaced by another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplacementItem {
-    /// Its code.
     pub replaced: Code,
     /// Who got the other; empty where nobody knows.
     pub user: String,

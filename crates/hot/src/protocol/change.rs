@@ -13,7 +13,6 @@ use super::partition::partition_after;
 /// What [`change`] says.
 #[derive(Debug)]
 pub enum ChangeStep<H, S> {
-    /// The answer.
     Decided(Box<Decision<H, S>>),
     /// The rules admit it. What the store has to read besides, it says itself.
     Accepted(Box<Accepted<H>>),
@@ -39,7 +38,6 @@ struct Claimant {
 /// What [`Accepted::decide`] says.
 #[derive(Debug)]
 pub enum Admitted<H, S> {
-    /// The answer.
     Decided(Box<Decision<H, S>>),
     /// The claim has no room. A store that read the claim after the coupon looks at the coupon once
     /// more: the claim may be about this very coupon by now.
@@ -78,7 +76,6 @@ impl<H: Here> Accepted<H> {
         self.later_day
     }
 
-    /// The coupon before the change.
     pub fn before(&self) -> &Located<H> {
         &self.before
     }

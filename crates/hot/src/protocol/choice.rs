@@ -27,9 +27,7 @@ pub const CHOICES_MAX: usize = 32;
 /// Which coupon an order changes next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice {
-    /// The order.
     pub order: OrderRef,
-    /// The coupon.
     pub code: Code,
     /// The version that the change replaces.
     pub version: u64,

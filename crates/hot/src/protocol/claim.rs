@@ -29,7 +29,6 @@ pub const ANY_ISSUE: i32 = -1;
 pub struct NamedEntry<H> {
     /// Which event of the coupon gave it to the user.
     pub issue: Option<usize>,
-    /// The coupon.
     pub located: Located<H>,
 }
 
@@ -56,9 +55,7 @@ pub struct Claim<H, S> {
 /// What a claim says besides its coupons.
 #[derive(Clone, Debug)]
 pub struct ClaimEnd<S> {
-    /// How many the user may have.
     pub limit: Option<u16>,
-    /// Where the next entry goes.
     pub slot: S,
     /// Whether there are more entries than are read.
     pub overflows: bool,
@@ -69,7 +66,6 @@ pub struct ClaimEnd<S> {
 }
 
 impl<H, S> Claim<H, S> {
-    /// Whose it is.
     pub fn user(&self) -> &UserId {
         &self.user
     }
@@ -105,7 +101,6 @@ impl<H, S> Claim<H, S> {
         !self.end.overflows
     }
 
-    /// How many names requests have given.
     pub fn names(&self) -> usize {
         self.end.names
     }
@@ -115,12 +110,10 @@ impl<H, S> Claim<H, S> {
         self.end.unfinished
     }
 
-    /// Where the next entry goes.
     pub fn slot(&self) -> &S {
         &self.end.slot
     }
 
-    /// The next entry of this claim.
     pub fn entry(&self, reference: Option<IssueRef>) -> NewEntry<S>
     where
         S: Clone,
@@ -178,7 +171,6 @@ impl<'a, H: Here> Counting<'a, H> {
         self.looked.push(located);
     }
 
-    /// The claim.
     pub fn end<S>(self, end: ClaimEnd<S>) -> Claim<H, S> {
         let Counting { user, looked, counted, .. } = self;
         Claim { user: user.clone(), end, looked, counted }
@@ -188,7 +180,6 @@ impl<'a, H: Here> Counting<'a, H> {
 /// Who was given a coupon in place of another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replacement {
-    /// The user.
     pub user: String,
     /// The event of the replaced coupon that had given it to them, or [`ANY_ISSUE`].
     pub issue: Option<i32>,
@@ -219,7 +210,6 @@ pub fn claimant<'a>(terms: &Campaign, coupon: &'a Coupon) -> Option<&'a UserId> 
 pub struct ClaimIntent {
     /// The number of the event, from 1. 0 where the entry is certain.
     pub sequence: usize,
-    /// The change that writes it.
     pub operation: OperationId,
     /// The version of the coupon that the change replaces.
     pub version: u64,
@@ -263,7 +253,6 @@ pub fn makes_holder(kind: &EventKind, user: &UserId) -> bool {
 /// What became of an entry that was written before its coupon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// Its coupon has the event.
     Happened,
     /// It came to nothing and never will: another entry may have its place.
     Dead,

@@ -42,7 +42,6 @@ pub fn arrived(
 /// What a line does whose code an earlier line has brought.
 #[derive(Debug)]
 pub struct LineAdvance {
-    /// Its outcome.
     pub outcome: ImportOutcome,
     /// The coupon as it is written, if the line changes it.
     pub after: Option<Box<Coupon>>,

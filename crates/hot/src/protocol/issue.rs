@@ -26,9 +26,7 @@ fn keeps_name(change: &Change, names: usize) -> bool {
 /// Who asks for a coupon, by which name.
 #[derive(Clone, Debug)]
 pub struct IssueAsk {
-    /// The user who gets it.
     pub to: UserId,
-    /// The caller's name for the request.
     pub reference: Option<IssueRef>,
     /// The coupon that it replaces, if the name says so.
     pub replaces: Option<Code>,
@@ -71,7 +69,6 @@ impl<H, S> Default for IssueFacts<H, S> {
     }
 }
 
-/// A coupon that is to be replaced.
 #[derive(Debug)]
 pub struct Replaced<H> {
     /// Who has replaced it so far.
@@ -80,14 +77,11 @@ pub struct Replaced<H> {
     pub coupon: Option<Located<H>>,
 }
 
-/// Who has replaced a coupon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReplacedBy {
-    /// Nobody.
     Nobody,
     /// This request, when it was sent before.
     ThisRequest,
-    /// Another request.
     Another,
 }
 
@@ -102,7 +96,6 @@ pub enum IssueRead {
     Claim,
 }
 
-/// What comes next in an issue.
 #[derive(Debug)]
 pub enum IssueStep<H, S> {
     /// The store reads this and asks again. It may read more than it is asked for.

@@ -15,20 +15,15 @@ use crate::{Applied, CouponSnapshot, Tier};
 
 /// Where a store finds the row of a coupon again, and the campaign that it read with it.
 pub trait Here: Clone {
-    /// The terms of the coupon's campaign.
     fn terms(&self) -> &Arc<Campaign>;
 }
 
 /// A coupon and where it lies. `H` is what its store needs besides.
 #[derive(Clone, Debug)]
 pub struct Located<H> {
-    /// The coupon.
     pub coupon: Coupon,
-    /// Whether its batch is paused.
     pub batch_paused: bool,
-    /// The expiry day of its partition.
     pub day: Day,
-    /// Where it lies.
     pub tier: Tier,
     /// Whether it lies in cold or behind a seal: nothing changes it any more.
     pub frozen: bool,
@@ -37,7 +32,6 @@ pub struct Located<H> {
 }
 
 impl<H: Here> Located<H> {
-    /// The terms of its campaign.
     pub fn terms(&self) -> &Arc<Campaign> {
         self.here.terms()
     }
@@ -73,7 +67,6 @@ impl<H: Here> Located<H> {
 /// The answer to a change, and what to write for it. `S` is where a new entry of a claim goes.
 #[derive(Clone, Debug)]
 pub struct Decision<H, S> {
-    /// The answer.
     pub applied: Applied,
     /// What is written, together with the coupon of an accepted outcome. `None`: nothing.
     pub writes: Option<Writes<H, S>>,
@@ -82,11 +75,9 @@ pub struct Decision<H, S> {
 /// What an accepted change replaces.
 #[derive(Clone, Debug)]
 pub struct Writes<H, S> {
-    /// The coupon before the change.
     pub before: Located<H>,
     /// The entry in the claim of its new holder, if it has one.
     pub entry: Option<NewEntry<S>>,
-    /// Who made the change.
     pub actor: Actor,
 }
 
@@ -95,17 +86,14 @@ impl<H: Here, S> Decision<H, S> {
         Decision { applied: Applied { outcome, snapshot }, writes: None }
     }
 
-    /// There is no such coupon.
     pub fn not_found() -> Self {
         Decision::refused(Refusal::NotFound)
     }
 
-    /// A refusal that shows no coupon.
     pub fn refused(refusal: Refusal) -> Self {
         Decision::without_writes(Outcome::Refused(refusal), None)
     }
 
-    /// A refusal that shows the coupon.
     pub fn refused_at(located: &Located<H>, refusal: Refusal) -> Self {
         Decision::without_writes(Outcome::Refused(refusal), Some(located.snapshot()))
     }
@@ -151,7 +139,6 @@ pub enum Promise {
 /// What is said of a coupon behind an archived marker or a seal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FromCold<'a> {
-    /// The coupon as cold has it.
     Coupon(&'a Coupon),
     /// There never was one.
     Nothing,
@@ -169,12 +156,9 @@ pub fn from_cold(found: Option<&Coupon>, marker: Option<u64>, promise: Promise) 
     }
 }
 
-/// An entry to be written.
 #[derive(Clone, Debug)]
 pub struct NewEntry<S> {
-    /// Whose claim.
     pub user: UserId,
-    /// The name of the request.
     pub reference: Option<IssueRef>,
     /// Where the store writes it.
     pub slot: S,

@@ -33,7 +33,6 @@ pub fn terms_tag(campaign: &Campaign) -> u64 {
     xxh3_64(terms.to_string().as_bytes())
 }
 
-/// The terms after a patch, or why it is refused.
 pub fn patched(campaign: &Campaign, patch: &CampaignPatch) -> Result<Campaign, Patched> {
     // First: a caller who has seen other terms must not get a refusal of these.
     if patch.if_tagged.as_ref().is_some_and(|tags| !tags.contains(&terms_tag(campaign))) {

@@ -12,9 +12,7 @@ pub const SERIAL_GAP: u64 = 1 << 34;
 pub struct StoredFacts {
     /// The version of its row, if it has one.
     pub version: Option<u64>,
-    /// Whether it has an archived marker.
     pub has_archived_marker: bool,
-    /// Whether its bucket is sealed.
     pub is_sealed: bool,
 }
 

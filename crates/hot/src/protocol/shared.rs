@@ -12,7 +12,6 @@ use super::located::{Decision, Here, Located};
 /// Whose coupon a change behind a shared word is about.
 #[derive(Clone, Debug)]
 pub struct SharedAsk {
-    /// The user.
     pub user: UserId,
     /// The issue to a user who has no coupon to take; `None` if the change never takes a new one.
     pub issue: Option<Change>,

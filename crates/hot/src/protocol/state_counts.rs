@@ -12,13 +12,11 @@ pub struct StateCounts {
 }
 
 impl StateCounts {
-    /// A coupon goes from one state to another.
     pub fn change(&mut self, from: &State, to: &State) {
         add(&mut self.all, from.as_str(), -1);
         add(&mut self.all, to.as_str(), 1);
     }
 
-    /// A coupon in this state is archived.
     pub fn archive(&mut self, state: &str) {
         add(&mut self.cold, state, 1);
     }

@@ -32,7 +32,6 @@ pub fn is_stock(terms: &Campaign, coupon: &Coupon) -> bool {
     *coupon.state() == State::Available && terms.handout != Handout::Bearer
 }
 
-/// Whether a coupon can be handed out at a moment.
 pub fn is_on_offer<H: Here>(located: &Located<H>, at: Millis) -> bool {
     is_stock(located.terms(), &located.coupon)
         && !located.frozen
@@ -67,7 +66,6 @@ pub struct Left {
 }
 
 impl Left {
-    /// The answer to the request for a coupon.
     pub fn refusal(self) -> Refusal {
         match (self.paused, self.expired) {
             // Paused before expired: what is paused may be handed out again.

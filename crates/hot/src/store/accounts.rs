@@ -6,16 +6,13 @@ use coupon::time::Millis;
 
 use crate::{Account, HotError};
 
-/// The accounts of a store.
 #[async_trait]
 pub trait Accounts {
     /// Creates an account; `false` if the login is taken.
     async fn create_account(&self, account: Account, now: Millis) -> Result<bool, HotError>;
 
-    /// The account behind a login.
     async fn account_of_login(&self, login_id: &UserId) -> Result<Option<Account>, HotError>;
 
-    /// Whether the account exists.
     async fn has_account(&self, user_id: &UserId) -> Result<bool, HotError>;
 
     /// Deletes an account; `false` if there is none.

@@ -8,7 +8,6 @@ use coupon::minted::KeyId;
 use crate::audit::Act;
 use crate::{HotError, MintOrder, Named};
 
-/// The batches of campaigns.
 #[async_trait]
 pub trait Batches {
     /// Reserves `order.count` serials for a batch: one small write, whatever the count.
@@ -27,10 +26,8 @@ pub trait Batches {
         limit: usize,
     ) -> Result<Vec<Batch>, HotError>;
 
-    /// One batch.
     async fn batch(&self, campaign: &CampaignId, id: &BatchId) -> Result<Option<Batch>, HotError>;
 
-    /// Pauses or resumes a batch.
     async fn pause_batch(
         &self,
         campaign: &CampaignId,

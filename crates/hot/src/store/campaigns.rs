@@ -7,7 +7,6 @@ use coupon::time::Millis;
 use crate::audit::Act;
 use crate::{CampaignPatch, CampaignRow, HotError, Named, NewCampaign, Patched};
 
-/// The campaigns of a store.
 #[async_trait]
 pub trait Campaigns {
     /// Creates a campaign, its shared code and its first batch, or none of them.
@@ -17,7 +16,6 @@ pub trait Campaigns {
         act: &Act,
     ) -> Result<Named<CampaignRow>, HotError>;
 
-    /// One campaign.
     async fn campaign(&self, id: &CampaignId, now: Millis)
     -> Result<Option<CampaignRow>, HotError>;
 

@@ -9,7 +9,6 @@ use router::{Address, Found};
 
 use crate::{Applied, CouponSnapshot, HotError, ListQuery, ListedPage};
 
-/// The coupons of a store.
 #[async_trait]
 pub trait Coupons {
     /// One coupon, wherever an extension or the compactor has moved it. A minted code without a row

@@ -2,7 +2,6 @@
 
 use coupon::ids::UserId;
 
-/// The account of a user who signs in here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
     /// The name that they sign in with.

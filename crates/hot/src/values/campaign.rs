@@ -10,9 +10,7 @@ use coupon::time::Millis;
 /// A campaign with its counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CampaignRow {
-    /// The terms.
     pub campaign: Arc<Campaign>,
-    /// How many of its coupons are in which state.
     pub counts: CampaignCounts,
     /// The moment for which the counts hold.
     pub counted_at: Millis,
@@ -23,22 +21,17 @@ pub struct CampaignRow {
 /// A campaign to be made.
 #[derive(Clone, Debug)]
 pub struct NewCampaign {
-    /// Its terms.
     pub campaign: Campaign,
     /// The request in one normal form: the same name with the same form is a replay.
     pub created_as: String,
-    /// Its first batch.
     pub first_batch: Option<MintOrder>,
 }
 
 /// A batch to be minted.
 #[derive(Clone, Debug)]
 pub struct MintOrder {
-    /// Its name.
     pub id: BatchId,
-    /// How many coupons.
     pub count: u64,
-    /// Under which key.
     pub key: KeyId,
 }
 
@@ -49,11 +42,8 @@ pub struct CampaignPatch {
     pub name: Option<String>,
     /// New metadata, or none.
     pub metadata: Option<Option<String>>,
-    /// Pause or resume.
     pub paused: Option<bool>,
-    /// New start of the issue window, or none.
     pub issue_from: Option<Option<Millis>>,
-    /// New end of the issue window, or none.
     pub issue_until: Option<Option<Millis>>,
     /// New limit; only upwards. `Some(None)`, no limit, is for bearer campaigns alone.
     pub per_user_limit: Option<Option<u16>>,
@@ -64,13 +54,10 @@ pub struct CampaignPatch {
 /// The outcome of a [`CampaignPatch`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Patched {
-    /// The campaign as it is now.
     Done(CampaignRow),
-    /// There is no such campaign.
     NotFound,
     /// The limit may only be raised.
     LimitNotRaised {
-        /// The present one.
         present: Option<u16>,
     },
     /// `issue_from` would not be before `issue_until`.

@@ -8,7 +8,6 @@ use coupon::time::Millis;
 /// One line of an import whose text was well-formed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImportLine {
-    /// Its code.
     pub code: Code,
     /// First instant at which it works.
     pub valid_from: Millis,
@@ -18,7 +17,6 @@ pub struct ImportLine {
     pub imported_state: ImportedState,
 }
 
-/// The outcome of one line of an import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ImportOutcome {
     /// It made a coupon, or moved one forward.
@@ -36,7 +34,6 @@ pub enum ImportOutcome {
 pub struct RejectedLine {
     /// Its number in the file, from 1.
     pub line: u64,
-    /// The line.
     pub text: String,
     /// Why, for programs.
     pub reason: String,

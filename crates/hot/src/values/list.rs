@@ -14,18 +14,14 @@ pub fn tie(code: &Code) -> u64 {
     xxh3_64(code.as_str().as_bytes()) >> 1
 }
 
-/// Whose coupons a list is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ListScope {
-    /// One holder's.
     Holder(UserId),
-    /// One campaign's.
     Campaign(CampaignId),
     /// Everybody's, by the span of `expires_at` in the filter.
     Everybody,
 }
 
-/// The order of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListOrder {
     /// Latest expiry first.
@@ -46,15 +42,11 @@ pub struct ListPosition {
 /// A request for one page of a list.
 #[derive(Clone, Debug)]
 pub struct ListQuery {
-    /// Whose coupons.
     pub scope: ListScope,
-    /// Which of them.
     pub filter: CouponFilter,
-    /// In which order.
     pub order: ListOrder,
     /// The end of the page before; `None` for the first page.
     pub after: Option<ListPosition>,
-    /// Most coupons on the page.
     pub limit: usize,
     /// The moment, for `expired`.
     pub now: Millis,
@@ -63,7 +55,6 @@ pub struct ListQuery {
 /// One page, and where the next begins.
 #[derive(Clone, Debug)]
 pub struct ListedPage {
-    /// The coupons.
     pub coupons: Vec<CouponSnapshot>,
     /// The position of each coupon in the list.
     pub positions: Vec<ListPosition>,

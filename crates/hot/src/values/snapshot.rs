@@ -18,20 +18,15 @@ pub enum Tier {
 /// A coupon with what an answer about it needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CouponSnapshot {
-    /// The coupon.
     pub coupon: Coupon,
-    /// Its campaign.
     pub campaign: Arc<Campaign>,
-    /// Whether its batch is paused.
     pub batch_paused: bool,
-    /// Where it lies.
     pub tier: Tier,
 }
 
 /// The outcome of a change, and the coupon after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Applied {
-    /// The outcome.
     pub outcome: Outcome,
     /// The coupon that the outcome is about; `None` if no coupon was found.
     pub snapshot: Option<CouponSnapshot>,

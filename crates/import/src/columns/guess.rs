@@ -11,7 +11,7 @@ pub(crate) fn guess(cells: &[&str]) -> Option<String> {
     let nearest = guesses.min_by_key(|((distance, ..), ..)| *distance);
     let ((_, name, column), at, found) = nearest?;
     let found = clipped(found);
-    Some(match name == column.name() {
+    Some(match name == column.as_str() {
         true => format!("is column {at}, {found:?}, meant to be {name}?"),
         false => format!("is column {at}, {found:?}, meant to be {name} ({column})?"),
     })
@@ -22,7 +22,7 @@ const INSIDE: usize = 2;
 
 fn nearest(cell: &str) -> Option<(usize, &'static str, KnownColumn)> {
     let names = KnownColumn::ALL.into_iter().flat_map(|column| {
-        let all = std::iter::once(column.name()).chain(column.aliases());
+        let all = std::iter::once(column.as_str()).chain(column.aliases());
         all.map(move |name| (name, column))
     });
     let near = names.filter_map(|(name, column)| Some((distance(cell, name)?, name, column)));

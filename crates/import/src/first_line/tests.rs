@@ -14,7 +14,7 @@ fn read(line: &str, map: Option<&str>) -> Result<FileHeader, BadFile> {
 /// `header` or `coupon`, the separator of its cells, and the columns.
 fn brief(header: FileHeader) -> String {
     let word = if header.is_line() { "header" } else { "coupon" };
-    let column = |column: &Option<KnownColumn>| column.map_or("-", KnownColumn::name);
+    let column = |column: &Option<KnownColumn>| column.map_or("-", KnownColumn::as_str);
     let columns: Vec<&str> = header.columns().iter().map(column).collect();
     format!("{word} {:?} {}", header.separator(), columns.join(" "))
 }

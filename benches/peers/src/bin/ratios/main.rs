@@ -56,7 +56,7 @@ fn main() -> Result<(), Failure> {
         println!("round {} of {rounds}", round + 1);
         rounds::measure(&mut bench, &mut ours, &mut peers, round)?;
     }
-    bench.note("memory under load, MiB", 120.0, true, couponry.served.resident(), 1.0);
+    bench.note("memory under load, MiB", 100.0, true, couponry.served.resident(), 1.0);
     drop(couponry);
     let again = Couponry::start(folder.path())?;
     let millis = again.started_in.as_secs_f64() * 1_000.0;

@@ -2,7 +2,7 @@ use coupon::time::DAY_MS;
 
 use super::*;
 use crate::testing::{Counts, World, admin, random, text};
-use crate::{Clock, STAFF_ROLES, StaffRole};
+use crate::{Clock, StaffRole};
 
 const KEY: [u8; 16] = *b"the tests' key..";
 
@@ -146,7 +146,7 @@ async fn the_name_of_a_minted_batch_is_taken() {
 async fn a_line_needs_the_right_of_what_it_says() {
     let world = World::new("UTC", KEY).await;
     let lines = "code,state,user_id,redeemed_at\nFREE1,,,\nHELD1,issued,kim,\nUSED1,redeemed,kim,2026-01-02\nVOID1,void,,\n";
-    for role in STAFF_ROLES {
+    for role in StaffRole::ALL {
         let name: coupon::ids::UserId = role.as_str().parse().unwrap();
         let person =
             crate::IdentifiedStaff { identity: name.to_string(), name: name.clone(), role };

@@ -6,10 +6,8 @@ use coupon::campaign::{Batch, Campaign, MintedRun};
 
 use crate::PartitionPlan;
 
-/// The plan of a partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartitionItem {
-    /// Its plan.
     pub plan: PartitionPlan,
     /// Whether no coupon may come to it any more.
     pub closing: bool,
@@ -20,7 +18,6 @@ pub struct PartitionItem {
 /// A campaign. Counts are issued, redeemed, void.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CampaignItem {
-    /// Its terms.
     pub terms: Arc<Campaign>,
     /// The request that made it, in its normal form.
     pub created_as: String,
@@ -42,7 +39,6 @@ pub struct CampaignItem {
 pub struct BatchItem {
     /// The batch. The count of an imported one is of those that have come into it, as it is counted.
     pub batch: Batch,
-    /// Why it is paused.
     pub paused_reason: Option<String>,
     /// Every serial below `first + offered` has a row somewhere. 0 where that is not known.
     pub offered: u64,

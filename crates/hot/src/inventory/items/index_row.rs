@@ -4,7 +4,6 @@ use coupon::code::Code;
 use coupon::ids::UserId;
 use coupon::time::{Day, Millis};
 
-/// A sort of index row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum IndexRowKind {
     /// What a user may hold.
@@ -13,7 +12,6 @@ pub enum IndexRowKind {
     Expiring,
 }
 
-/// All of them.
 pub const INDEX_ROW_KINDS: [IndexRowKind; 2] = [IndexRowKind::Wallet, IndexRowKind::Expiring];
 
 impl IndexRowKind {
@@ -26,12 +24,9 @@ impl IndexRowKind {
     }
 }
 
-/// An index row as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndexRow {
-    /// Its sort.
     pub kind: IndexRowKind,
-    /// Its coupon.
     pub code: Code,
     /// Where it says that the coupon is.
     pub day: Day,
