@@ -79,7 +79,13 @@ async fn each_operation_is_answered_as_its_call() {
     // The second redeem, and the second void.
     assert_eq!(replayed.collect::<Vec<_>>(), [7, 14]);
     let single = service.post(Admin, &format!("/v1/coupons/{code}/void"), json!({})).await;
-    assert_eq!(results[14]["body"], single.json);
+    // In between it may have been archived.
+    let without_tier = |coupon: &Value| {
+        let mut coupon = coupon.clone();
+        coupon.as_object_mut().expect("a coupon").remove("tier");
+        coupon
+    };
+    assert_eq!(without_tier(&results[14]["body"]), without_tier(&single.json));
     let missing = &results[17]["body"];
     assert_eq!(missing["errors"][0]["field"], "order_ref");
     assert_eq!(missing["request_id"].as_str(), answer.header("x-request-id"));
