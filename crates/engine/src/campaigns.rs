@@ -4,6 +4,7 @@ mod draft;
 mod faults;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use coupon::calendar::Zone;
 use coupon::campaign::{Campaign, CampaignCounts, PER_USER_LIMIT_MAX};
@@ -112,7 +113,10 @@ impl Engine {
             return Err(Failure::Invalid(faults));
         }
         match self.hot.patch_campaign(id, patch, &self.act(caller, reason)).await? {
-            Patched::Done(row) => Ok(CampaignView::of(row, caller)),
+            Patched::Done(row) => {
+                self.remember(&row.campaign, Instant::now());
+                Ok(CampaignView::of(row, caller))
+            }
             Patched::NotFound => Err(Failure::refused(Refusal::NotFound)),
             Patched::LimitNotRaised { present } => {
                 let present = present.map_or("without limit".into(), |limit| limit.to_string());

@@ -43,10 +43,11 @@ mod testing;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
+use std::time::{Duration, Instant};
 
 use cold::ColdStore;
 use coupon::apply::{Action, Asker, Change};
-use coupon::campaign::Handout;
+use coupon::campaign::{Campaign, Handout};
 use coupon::code::CodeText;
 use coupon::ids::{Actor, CampaignId, OperationId};
 use coupon::time::Millis;
@@ -106,13 +107,22 @@ pub use staff::{
 };
 pub use walk::{PartitionCoupons, SiftedRows};
 
+/// What is known of a campaign without a read.
+#[derive(Clone, Copy)]
+struct KnownCampaign {
+    /// Never changes.
+    handout: Handout,
+    /// Only rises.
+    per_user_limit: Option<u16>,
+    read_at: Instant,
+}
+
 pub struct Engine {
     hot: Arc<dyn HotStore>,
     cold: Arc<ColdStore>,
     router: Router,
     clock: Arc<dyn Clock>,
-    /// The handout of a campaign never changes, so it is cached.
-    handouts: RwLock<HashMap<CampaignId, Handout>>,
+    known: RwLock<HashMap<CampaignId, KnownCampaign>>,
     /// One more than the version of the cold tier that was last compared with hot.
     compared: AtomicU64,
     /// The readers of the feed that asked this process.
@@ -128,9 +138,9 @@ impl Engine {
         router: Router,
         clock: Arc<dyn Clock>,
     ) -> Engine {
-        let (handouts, compared) = (RwLock::default(), AtomicU64::new(0));
+        let (known, compared) = (RwLock::default(), AtomicU64::new(0));
         let feed_readers = ProgressThrottle::default();
-        Engine { hot, cold, router, clock, handouts, compared, feed_readers }
+        Engine { hot, cold, router, clock, known, compared, feed_readers }
     }
 
     /// The same stream; each of its pieces waits for a place among the pieces of all long streams, whichever
@@ -237,18 +247,30 @@ impl Engine {
     }
 
     async fn handout(&self, id: &CampaignId) -> Result<Handout, Failure> {
-        if let Ok(known) = self.handouts.read()
-            && let Some(handout) = known.get(id)
+        Ok(self.known(id, Duration::MAX).await?.handout)
+    }
+
+    /// A campaign as it was read at most `age` ago.
+    async fn known(&self, id: &CampaignId, age: Duration) -> Result<KnownCampaign, Failure> {
+        if let Ok(known) = self.known.read()
+            && let Some(campaign) = known.get(id)
+            && campaign.read_at.elapsed() <= age
         {
-            return Ok(*handout);
+            return Ok(*campaign);
         }
-        let row = self.campaign_row(id).await?;
-        if let Ok(mut known) = self.handouts.write() {
+        let read_at = Instant::now();
+        Ok(self.remember(&self.campaign_row(id).await?.campaign, read_at))
+    }
+
+    fn remember(&self, terms: &Campaign, read_at: Instant) -> KnownCampaign {
+        let Campaign { handout, per_user_limit, .. } = *terms;
+        let campaign = KnownCampaign { handout, per_user_limit, read_at };
+        if let Ok(mut known) = self.known.write() {
             if known.len() >= REMEMBERED_MAX {
                 known.clear();
             }
-            known.insert(id.clone(), row.campaign.handout);
+            known.insert(terms.id.clone(), campaign);
         }
-        Ok(row.campaign.handout)
+        campaign
     }
 }

@@ -14,7 +14,7 @@ use rusqlite::{Result as SqlResult, params};
 use crate::columns::{parsed_or_null, signed, unsigned};
 use crate::coupons::{SqliteCoupon, row_at, untouched_of};
 use crate::rows::{CampaignHere, batch_of, before_first, minted_number, numbers_of};
-use crate::txn::Txn;
+use crate::txn::{SerialOffer, Txn};
 use crate::{directory, partitions};
 
 /// Most serials that one transaction, or one read transaction of a dry run, looks at before others
@@ -54,11 +54,9 @@ pub(crate) struct StockCursor {
 }
 
 impl StockCursor {
-    /// Writes how far the batch is gone. It stays gone, so the next issue begins there.
-    pub(crate) fn write(&self, txn: &Txn<'_>) -> SqlResult<()> {
-        let sql = "UPDATE batch SET next_offset = max(coalesce(next_offset, 0), ?2) \
-                   WHERE number = ?1";
-        txn.run(sql, params![self.batch, signed(self.next_offset)])
+    /// Notes how far the batch is gone. It stays gone, so the next issue begins there.
+    pub(crate) fn note(&self, txn: &Txn<'_>) {
+        txn.note_cursor(self.batch, self.next_offset);
     }
 }
 
@@ -110,6 +108,12 @@ impl<'a> Offer<'a> {
     /// rows come first: they came back or were imported. Those that expire first come first, and of
     /// these the ones that nothing has happened to. Then come the serials.
     pub(crate) fn next(&mut self, txn: &Txn<'_>) -> SqlResult<Next> {
+        if let Some(offer) = txn.serial_offer(self.campaign.number)
+            && self.at < self.campaign.terms.expires_at
+            && let Some(next) = self.next_serial(txn, &offer)?
+        {
+            return Ok(next);
+        }
         let mut met = Left::default();
         for batch in batches(txn, self.campaign.number, self.supply.walked)? {
             if batch.paused {
@@ -129,9 +133,10 @@ impl<'a> Offer<'a> {
                 met.expired = true;
                 continue;
             }
-            match self.next_serial(txn, &batch, run)? {
-                Some(next) => return Ok(next),
-                None => continue,
+            let offer = SerialOffer { batch: batch.number, run, next_offset: batch.next_offset };
+            if let Some(next) = self.next_serial(txn, &offer)? {
+                txn.remember_offer(self.campaign.number, offer);
+                return Ok(next);
             }
         }
         Ok(Next::Nothing(met.refusal()))
@@ -156,18 +161,17 @@ impl<'a> Offer<'a> {
     fn next_serial(
         &mut self,
         txn: &Txn<'_>,
-        batch: &OpenBatch,
-        run: MintedRun,
+        &SerialOffer { batch, run, next_offset }: &SerialOffer,
     ) -> SqlResult<Option<Next>> {
         let Some(key) = self.supply.keys.iter().find(|key| key.id() == run.key) else {
             // Another process has minted with a key that this one has not read yet.
             tracing::error!(key = %run.key, "a batch was minted with a code key unknown here");
             return Ok(Some(Next::Nothing(Refusal::Paused)));
         };
-        for offset in batch.next_offset..run.count {
+        for offset in next_offset..run.count {
             let code = key.mint(run.day, run.first + offset);
-            let cursor = StockCursor { batch: batch.number, next_offset: offset + 1 };
-            let number = minted_number(batch.number, offset);
+            let cursor = StockCursor { batch, next_offset: offset + 1 };
+            let number = minted_number(batch, offset);
             if !is_touched(txn, run.day, &code, number)? {
                 let campaign = self.campaign.clone();
                 let located = untouched_of(txn, code, campaign, number, run.day)?;
@@ -188,6 +192,7 @@ fn batches(
     campaign: i64,
     walked: Option<&WalkedBatches>,
 ) -> SqlResult<Vec<OpenBatch>> {
+    txn.write_cursors()?;
     let sql = "SELECT number, paused, key_id, expiry_day, first_serial, count, next_offset \
                FROM batch WHERE campaign = ?1 ORDER BY number";
     txn.all(sql, [campaign], |row| {

@@ -15,6 +15,7 @@ mod counts;
 mod dictionary;
 pub(crate) mod events;
 mod lookups;
+mod offers;
 mod seen;
 mod told;
 
@@ -30,6 +31,7 @@ use rusqlite::{Result as SqlResult, types::FromSql};
 use crate::cold::{ColdKey, ColdRequest, Prefetched};
 use crate::failure::{ColdMiss, damaged};
 use counts::{CampaignShift, CountShifts};
+pub(crate) use offers::SerialOffer;
 pub(crate) use seen::CachedRows;
 use seen::keep;
 
@@ -181,6 +183,7 @@ impl<'a> Txn<'a> {
     /// To be called after a change of a campaign, a batch or a seal: later jobs must see it.
     pub(crate) fn forget_terms(&self) {
         self.seen.forget();
+        self.forget_offers();
     }
 
     /// The number of the next new row of a batch: `first` the first time, and then one more each time.
@@ -199,9 +202,10 @@ impl<'a> Txn<'a> {
         &self.seen.counts
     }
 
-    /// Writes the counts and events: before the commit, and before they are read.
+    /// Writes the counts, the cursors and the events: before the commit, and before they are read.
     pub(crate) fn flush(&self) -> SqlResult<()> {
         self.write_events()?;
+        self.write_cursors()?;
         for (campaign, CampaignShift { stock, states, at }) in self.seen.counts.take_shifts() {
             let ([issued, redeemed, void], cold) = (states.all, states.cold);
             self.run(

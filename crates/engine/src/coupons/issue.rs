@@ -1,5 +1,7 @@
 //! Issues a coupon: a named one, or the next of a campaign's stock.
 
+use std::time::Duration;
+
 use coupon::apply::Action;
 use coupon::campaign::Handout;
 use coupon::code::CodeText;
@@ -10,6 +12,10 @@ use router::Found;
 use crate::coupon_view::CouponView;
 use crate::failure::{Failure, WriteResult};
 use crate::{Caller, Engine, Role};
+
+/// How long a limit of one coupon is taken for the present one, after another process may have raised it. To read it
+/// before each issue took a quarter of the time of an issue outside of the writer.
+const LIMIT_KNOWN_FOR: Duration = Duration::from_secs(1);
 
 impl Engine {
     /// Issues a named coupon to a user. In a bearer campaign, users put the code that they know
@@ -75,8 +81,8 @@ impl Engine {
     /// Refuses a request without an `issue_ref` unless the limit is one coupon: otherwise nothing
     /// tells a repeat from a second request.
     async fn one_is_enough(&self, campaign: &CampaignId) -> Result<(), Failure> {
-        let terms = self.campaign_row(campaign).await?.campaign;
-        match (terms.handout, terms.per_user_limit) {
+        let known = self.known(campaign, LIMIT_KNOWN_FOR).await?;
+        match (known.handout, known.per_user_limit) {
             (Handout::Bearer, _) | (_, Some(1)) => Ok(()),
             (_, limit) => {
                 let limit = limit.map_or("no limit".into(), |limit| format!("limit {limit}"));

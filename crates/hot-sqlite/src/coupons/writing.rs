@@ -1,7 +1,7 @@
 //! The row of one coupon, as it is written: an insert, or an update of the same version.
 
 use coupon::code::Code;
-use coupon::coupon::Coupon;
+use coupon::coupon::{Coupon, State};
 use coupon::time::Day;
 use rusqlite::{Params, Result as SqlResult, params};
 
@@ -26,6 +26,9 @@ pub(crate) fn insert(
     let common = common_of(txn, batch, coupon)?;
     let columns = columns(coupon, batch, day);
     let number = number.map_or_else(|| next_number(txn, batch), Ok)?;
+    if matches!(coupon.state(), State::Available) {
+        txn.forget_offers();
+    }
     txn.run(
         "INSERT INTO coupon (number, expiry_day, code, version, state, holder, expires_at, \
          ended_at, history_full, record) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
@@ -49,6 +52,7 @@ pub(crate) fn insert(
 /// the last ones are deleted, because stock is looked for there. Reads once a transaction.
 fn next_number(txn: &Txn<'_>, batch: i64) -> SqlResult<i64> {
     txn.next_number(batch, || {
+        txn.write_cursors()?;
         let sql = "SELECT max(coalesce(max(number), ?1), ?1 + coalesce( \
              (SELECT next_offset FROM batch WHERE number = ?3), 0)) + 1 \
              FROM coupon WHERE number BETWEEN ?1 AND ?2";
@@ -96,6 +100,9 @@ pub(crate) fn update(
     let common = common_of(txn, before.here.batch, after)?;
     let columns = columns(after, before.here.batch, day);
     let expires_at = own_expiry(after, &common, day);
+    if matches!(after.state(), State::Available) {
+        txn.forget_offers();
+    }
     let same_indexes = before.coupon.holder() == after.holder()
         && before.coupon.expires_at() == after.expires_at()
         && before.day == day;

@@ -18,7 +18,7 @@ pub(crate) enum HandOutStep {
     Decided(Box<SqliteDecision>, HandedOut),
     /// One more name for the coupon that a user has.
     Named(Box<SqliteCoupon>, NewEntry<i64>),
-    /// Many serials were gone: the cursor is written, and the next transaction goes on there.
+    /// Many serials were gone: the cursor is noted, and the next transaction goes on there.
     Again(StockCursor),
 }
 
@@ -81,7 +81,7 @@ pub(crate) fn write(txn: &Txn<'_>, step: HandOutStep) -> SqlResult<Option<Applie
     match step {
         HandOutStep::Decided(decision, HandedOut { cursor, replaced }) => {
             if let Some(cursor) = cursor {
-                cursor.write(txn)?;
+                cursor.note(txn);
             }
             write_decision(txn, &decision)?;
             if let (Some(replaced), Outcome::Accepted(after)) =
@@ -100,7 +100,10 @@ pub(crate) fn write(txn: &Txn<'_>, step: HandOutStep) -> SqlResult<Option<Applie
             claims::enter(txn, number, &entry, located.day, &located.coupon)?;
             Ok(Some(SqliteDecision::replayed(&located).applied))
         }
-        HandOutStep::Again(cursor) => cursor.write(txn).map(|()| None),
+        HandOutStep::Again(cursor) => {
+            cursor.note(txn);
+            Ok(None)
+        }
     }
 }
 

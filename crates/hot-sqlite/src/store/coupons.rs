@@ -167,7 +167,11 @@ impl SqliteHot {
             walked.to(&cursor);
             // So that the next dry run or issue begins there. If nothing can be written, this dry
             // run goes on without it.
-            if let Err(error) = self.writer.run(move |txn| cursor.write(txn)).await {
+            let note = move |txn: &Txn<'_>| {
+                cursor.note(txn);
+                Ok(())
+            };
+            if let Err(error) = self.writer.run(note).await {
                 tracing::debug!(error = %error, "the cursor of a batch could not be written");
             }
             tokio::task::yield_now().await;

@@ -11,6 +11,7 @@ use coupon::time::Day;
 use router::{KeyRing, Owner};
 
 use super::counts::CountShifts;
+use super::offers::OfferMemory;
 use super::told::PendingEvents;
 use crate::rows::{BatchHere, CampaignHere};
 
@@ -37,6 +38,8 @@ pub(crate) struct CachedRows {
     pub(super) counts: CountShifts,
     /// What the feed will tell of; `None` if it tells nothing.
     pub(super) told: Option<PendingEvents>,
+    /// What is offered next; `None` in a read transaction.
+    pub(super) offers: Option<OfferMemory>,
     /// Statements run by the whole store.
     pub(super) statements: Arc<AtomicU64>,
     /// What opens minted codes; `None` where no code is looked up.
@@ -57,7 +60,8 @@ impl CachedRows {
         tells: bool,
     ) -> CachedRows {
         let told = tells.then(PendingEvents::default);
-        CachedRows { told, ..CachedRows::of_reader(statements, keys) }
+        let offers = Some(OfferMemory::default());
+        CachedRows { told, offers, ..CachedRows::of_reader(statements, keys) }
     }
 
     /// Drops what can change.

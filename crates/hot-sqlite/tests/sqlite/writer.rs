@@ -155,6 +155,54 @@ async fn rejected_lines_make_room() {
     assert_eq!(kept, lines);
 }
 
+/// Issues of one transaction look for stock once, and still hand out a coupon that came back between them before the
+/// next serial.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_coupon_comes_back_within_a_group() {
+    let folder = tempdir();
+    let kit = Arc::new(kit_in(folder.path(), options()));
+    let campaign = kit.draft();
+    let codes = kit.stocked(&campaign, 5).await;
+    let ann = kit.user("ann");
+    let of_ann = kit.issued(&campaign, &ann, "ann").await;
+    let found = kit.found(&of_ann).await;
+    let lock = another_process_writes(folder.path());
+    // The first of these are a group that waits for the lock; what comes later is the next group.
+    while kit.hot.gauge().waiting == 0 {
+        let touching = Arc::clone(&kit);
+        tokio::spawn(async move { touching.hot.touch(NOW).await });
+        tokio::task::yield_now().await;
+    }
+    let mut issues = Vec::new();
+    for name in ["bob", "", "cid", "dan"] {
+        let before = kit.hot.gauge().waiting;
+        let (kit_of, campaign, found, ann) =
+            (Arc::clone(&kit), campaign.id.clone(), found.clone(), ann.clone());
+        issues.push(tokio::spawn(async move {
+            if name.is_empty() {
+                let change = kit_of.change(revoke(&ann), Asker::Shop, NOW);
+                return kit_of.hot.apply(&found, change).await;
+            }
+            let change = kit_of.change(give(&kit_of.user(name), None), Asker::Shop, NOW);
+            kit_of.hot.issue(&campaign, change).await
+        }));
+        while kit.hot.gauge().waiting == before {
+            tokio::task::yield_now().await;
+        }
+    }
+    let commits = kit.hot.gauge().commits;
+    lock.unlock().unwrap();
+    let mut got = Vec::new();
+    for issue in issues {
+        got.push(super::of(&issue.await.unwrap().unwrap()).code().clone());
+    }
+    assert_eq!(kit.hot.gauge().commits - commits, 2, "the group that waited, and this one");
+    assert_eq!(got, [&codes[1], &of_ann, &of_ann, &codes[2]].map(Code::clone));
+    let next = kit.issued(&campaign, &kit.user("eve"), "eve").await;
+    assert_eq!(next, codes[3], "the cursor was written");
+    kit.is_sound().await;
+}
+
 /// A dry run skips used serials in parts. It does not answer SOLD_OUT while a coupon is left, and
 /// the next dry run does not skip them again.
 #[tokio::test(flavor = "multi_thread")]
