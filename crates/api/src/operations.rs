@@ -122,7 +122,7 @@ pub(crate) struct OperationResult {
 /// calls.
 #[utoipa::path(
     post, path = "/v1/batch", tag = "coupons",
-    request_body(content((OperationsRequest = "application/json"), (String = "application/x-ndjson"))),
+    request_body = OperationsRequest,
     responses((status = 200, body = OperationsAnswer, description = "The answer to each operation"))
 )]
 pub(crate) async fn do_operations(

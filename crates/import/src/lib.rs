@@ -26,13 +26,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The codes of a file, wherever its header says they are:
+//! One column of a file, wherever its header says that it is:
 //!
 //! ```
-//! # async fn codes(stream: impl futures::Stream<Item = Result<bytes::Bytes, std::io::Error>> + Unpin) -> Result<(), import::FileError> {
-//! let mut codes = import::CodeReader::open(stream).await?;
+//! # async fn cells(stream: impl futures::Stream<Item = Result<bytes::Bytes, std::io::Error>> + Unpin) -> Result<(), import::FileError> {
+//! let mut codes = import::ColumnReader::open(stream, import::columns::KnownColumn::Code).await?;
 //! while let Some(code) = codes.next().await {
-//!     let import::CodeOfFile { line, text } = code?;
+//!     let import::ColumnCell { line, text } = code?;
 //!     println!("line {line}: {text:?}");
 //! }
 //! # Ok(())
