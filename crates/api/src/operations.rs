@@ -19,6 +19,7 @@ use passwords::peer::Peer;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
+use tokio::sync::Semaphore;
 use utoipa::ToSchema;
 
 use crate::answer::{JsonAnswer, OkJson, json_text};
@@ -42,6 +43,10 @@ pub const OPERATIONS_BYTES_MAX: usize = 1 << 20;
 /// Operations of one request that are under way: as many as one user may have, and few enough that a single call
 /// beside them waits no longer than beside so many clients.
 const UNDER_WAY_MAX: usize = ASKING_MAX as usize;
+
+/// One for each operation that is done at the moment, of all requests together: single calls beside them wait as beside
+/// so many clients, however many send batches.
+static PLACES: Semaphore = Semaphore::const_new(UNDER_WAY_MAX);
 
 const NDJSON: &str = "application/x-ndjson";
 
@@ -233,6 +238,7 @@ impl OperationRunner {
         {
             return Err(over_the_rate(rate, wait));
         }
+        let _place = PLACES.acquire().await.ok();
         let OperationRequest { action, code, campaign_id, body } = operation;
         let body = body.as_ref().map_or("{}", |body| body.get()).as_bytes();
         let who = AuthenticatedCaller { app: Arc::clone(&self.app), caller: self.caller.clone() };
