@@ -9,7 +9,7 @@ use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use coupon::language::Lang;
-use engine::{Engine, FieldFault};
+use engine::Engine;
 use server::compress::{self, SharedCompression};
 use server::pace::RateQuota;
 use server::request_rate::RequestRate;
@@ -144,7 +144,7 @@ fn write_out<'a>(
 
 /// The answer to a request that names several hosts, and so is for no store.
 pub fn two_hosts(request: &Request) -> Response {
-    let problem = Problem::invalid(vec![FieldFault::new("Host", "is there more than once")]);
+    let problem = Problem::of_field("Host", "is there more than once");
     let id = request_id(request);
     let mut response = problem.clone().into_response();
     let languages = request.headers().get_all(header::ACCEPT_LANGUAGE);

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use coupon::time::Millis;
-use engine::{FieldFault, TieBreaker};
+use engine::TieBreaker;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::problem::Problem;
@@ -39,7 +39,7 @@ pub(crate) fn tied_position(query: &str, text: &str) -> Result<(Millis, TieBreak
 
 /// The answer to a cursor that no page of this list ended with.
 pub(crate) fn other() -> Problem {
-    Problem::invalid(vec![FieldFault::new("cursor", "is of another list, or damaged")])
+    Problem::of_field("cursor", "is of another list, or damaged")
 }
 
 pub(crate) fn position(query: &str, cursor: &str) -> Result<Vec<String>, Problem> {

@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use engine::{Engine, FieldFault, Role};
+use engine::{Engine, Role};
 use futures::future::BoxFuture;
 use serde::Deserialize;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -128,10 +128,10 @@ fn wanted(headers: &HeaderMap) -> Result<QueryForm, Problem> {
     match found {
         Some(form) => Ok(form),
         None if names.is_empty() => Ok(QueryForm::Json),
-        None => Err(Problem::invalid(vec![FieldFault::new(
+        None => Err(Problem::of_field(
             "Accept",
             "want application/json, text/csv or application/vnd.apache.arrow.stream",
-        )])),
+        )),
     }
 }
 

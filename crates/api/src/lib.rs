@@ -42,7 +42,6 @@ pub use handlers::accounts::USER_TOKEN_TTL_MS;
 pub use handlers::imports::IMPORT_IDLE;
 pub use metrics::StoreMetrics;
 pub use operations::{OPERATIONS_BYTES_MAX, OPERATIONS_MAX};
-
 pub use passwords::Passwords;
 pub use passwords::throttle::{SIGN_IN_WINDOW_MS, SIGN_INS_MAX, SIGNING_MAX};
 pub use receiver::{WebhookRequest, receiver};

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use coupon::code::{Code, CodeText};
 use coupon::language::Lang;
-use engine::{Caller, FieldFault};
+use engine::Caller;
 use futures::channel::oneshot;
 use futures::stream::{self, Stream, StreamExt};
 use passwords::peer::Peer;
@@ -40,8 +40,7 @@ pub const OPERATIONS_MAX: usize = 1_000;
 /// Longest body, in bytes: an operation has some 200.
 pub const OPERATIONS_BYTES_MAX: usize = 1 << 20;
 
-/// Operations of one request that are under way: as many as one user may have, and few enough that a single call
-/// beside them waits no longer than beside so many clients.
+/// Operations that are under way: as many as one user may have.
 const UNDER_WAY_MAX: usize = ASKING_MAX as usize;
 
 /// One for each operation that is done at the moment, of all requests together: single calls beside them wait as beside
@@ -181,12 +180,10 @@ async fn texts_of(request: Request, is_ndjson: bool) -> Result<Vec<Bytes>, Probl
     };
     match texts.len() {
         1..=OPERATIONS_MAX => Ok(texts),
-        count => Err(fault("operations", format!("has {count}, want 1 to {OPERATIONS_MAX}"))),
+        count => {
+            Err(Problem::of_field("operations", format!("has {count}, want 1 to {OPERATIONS_MAX}")))
+        }
     }
-}
-
-fn fault(field: &str, detail: impl Into<String>) -> Problem {
-    Problem::invalid(vec![FieldFault::new(field, detail)])
 }
 
 /// What all operations of one request share.
@@ -250,10 +247,13 @@ impl OperationRunner {
                 return answered(campaigns::issue(who, from, id, key, json(body)?).await?);
             }
             (OperationAction::Issue, Some(_), Some(_)) => {
-                return Err(fault("campaign_id", "is there beside code: leave one of them out"));
+                return Err(Problem::of_field(
+                    "campaign_id",
+                    "is there beside code: leave one of them out",
+                ));
             }
-            (_, _, Some(_)) => return Err(fault("campaign_id", "is only for issue")),
-            (_, None, None) => return Err(fault("code", "is missing")),
+            (_, _, Some(_)) => return Err(Problem::of_field("campaign_id", "is only for issue")),
+            (_, None, None) => return Err(Problem::of_field("code", "is missing")),
         };
         match action {
             OperationAction::Issue => {

@@ -98,6 +98,11 @@ impl Problem {
         Problem { errors: errors.into(), ..Problem::new(ApiErrorCode::Invalid, detail) }
     }
 
+    /// One field that cannot be used.
+    pub fn of_field(field: &str, detail: impl Into<String>) -> Problem {
+        Problem::invalid(vec![FieldFault::new(field, detail)])
+    }
+
     /// Too many attempts; the next may be made after `wait_ms`.
     pub fn too_many(detail: &str, wait_ms: i64) -> Problem {
         let wait = Duration::from_millis(u64::try_from(wait_ms).unwrap_or(0));

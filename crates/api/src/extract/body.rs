@@ -6,7 +6,6 @@ use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
 use bytes::{Bytes, BytesMut};
-use engine::FieldFault;
 use futures::StreamExt;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -46,7 +45,7 @@ pub(crate) async fn whole_body(request: Request, bytes_max: usize) -> Result<Byt
 }
 
 pub(crate) fn json_of<T: DeserializeOwned + ToSchema>(body: &[u8]) -> Result<T, Problem> {
-    let of_body = |detail| Err(Problem::invalid(vec![FieldFault::new("body", detail)]));
+    let of_body = |detail| Err(Problem::of_field("body", detail));
     match body.trim_ascii_start().first() {
         None => return of_body("is empty, want a JSON object"),
         // serde would take it for the values of the fields, in the order of our source.

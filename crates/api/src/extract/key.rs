@@ -7,7 +7,6 @@
 use axum::extract::{FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, Method};
-use engine::FieldFault;
 use server::route::RouteTemplate;
 
 use crate::problem::Problem;
@@ -84,7 +83,7 @@ pub(crate) fn unread_key() -> Problem {
 }
 
 fn fault(detail: String) -> Problem {
-    Problem::invalid(vec![FieldFault::new("Idempotency-Key", detail)])
+    Problem::of_field("Idempotency-Key", detail)
 }
 
 /// The draft writes a key in quotes; most clients write none.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use axum::http::StatusCode;
 use engine::{
-    AuditEvent, AuditKind, Caller, EventsAnswer, EventsRequest, FeedStart, FieldChange, FieldFault,
-    Role, WriteResult, given,
+    AuditEvent, AuditKind, Caller, EventsAnswer, EventsRequest, FeedStart, FieldChange, Role,
+    WriteResult, given,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -330,9 +330,9 @@ fn refused(error: WebhookError) -> Problem {
                 "campaign" => "campaign_id",
                 field => field,
             };
-            Problem::invalid(vec![FieldFault::new(field, why)])
+            Problem::of_field(field, why)
         }
-        WebhookError::TooMany => Problem::invalid(vec![FieldFault::new("webhook_id", text)]),
+        WebhookError::TooMany => Problem::of_field("webhook_id", text),
         WebhookError::TooManySecrets => Problem::too_many(&text, 60_000),
         WebhookError::Busy => Problem::too_many(&text, 1_000),
         WebhookError::NoRandom => Problem::new(ApiErrorCode::Internal, text),
