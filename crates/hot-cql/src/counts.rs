@@ -2,7 +2,8 @@
 //!
 //! Each process counts its own changes and writes its sums every second, in a row for the campaign
 //! that no other process writes. So a count costs no conditional update, and is some seconds old.
-//! If a process is killed, the changes that it has counted and not written stay missing. If two
+//! If a process is killed, the changes that it has counted and not written stay missing, and so does a
+//! change whose caller was told that its outcome is unknown. If two
 //! imports bring the same new line at one time, both write its row, by plain writes that do not say
 //! which was first, and both count it. `verify` notes how many campaigns have such counts.
 

@@ -127,14 +127,22 @@ impl CqlStore {
             };
             match resolved(seen.as_ref(), operation, &before.coupon, after) {
                 // Who finishes an entry of a claim may write the same: one of the two counts it.
-                WriteResolution::Applied
-                    if !attempts
-                        .looked(self.session.is_by_another(at, after, attempt).await)? =>
-                {
-                    Resolutions::count(&self.resolved.applied);
-                    return Ok(Written::Done);
+                WriteResolution::Applied => {
+                    match self.session.is_by_another(at, after, attempt).await {
+                        Ok(false) => {
+                            Resolutions::count(&self.resolved.applied);
+                            return Ok(Written::Done);
+                        }
+                        Ok(true) => {
+                            Resolutions::count(&self.resolved.refused);
+                            return self.refused(&write).await;
+                        }
+                        // To give up here would be a change that nobody counts.
+                        Err(HotError::Unavailable(_)) => attempts.again().await?,
+                        Err(error) => return Err(error),
+                    }
                 }
-                WriteResolution::Applied | WriteResolution::Refused => {
+                WriteResolution::Refused => {
                     Resolutions::count(&self.resolved.refused);
                     return self.refused(&write).await;
                 }
