@@ -85,7 +85,9 @@ async fn asked(what: &str, count: usize) -> Result<(), Failure> {
                 caller.ask("POST", &path, body.to_string(), "application/json").await?
             }
             "issue" => {
-                let body = json!({"user_id": format!("u{nth}")}).to_string();
+                // Named: a request without a name reads its campaign whenever a second has passed.
+                let body = json!({"user_id": format!("u{nth}"), "issue_ref": format!("i{nth}")});
+                let body = body.to_string();
                 caller.ask("POST", "/v1/campaigns/minted/issue", body, "application/json").await?
             }
             other => return Err(format!("look-up, redeem or issue, not {other}").into()),
