@@ -247,6 +247,7 @@ pub(crate) fn sqlite(
         store_max_bytes: Some(settings.store_max_mib.value << 20).filter(|bytes| *bytes > 0),
         events: settings.events_keep.value.every.is_some(),
         orders: settings.orders_keep.value.every.is_some(),
+        joins_wal_writes: settings.join_wal_writes.value,
         ..SqliteOptions::default()
     };
     let archive = Arc::new(ColdArchive(Arc::clone(cold)));

@@ -91,6 +91,9 @@ pub struct SqliteOptions {
     pub events: bool,
     /// Whether the store keeps which coupons an order has redeemed. It needs the feed.
     pub orders: bool,
+    /// Whether the frames of a group go to the WAL with one write, and not with two for each page. The file is the
+    /// same.
+    pub joins_wal_writes: bool,
 }
 
 impl Default for SqliteOptions {
@@ -101,6 +104,7 @@ impl Default for SqliteOptions {
             write_timeout: WRITE_TIMEOUT,
             events: true,
             orders: true,
+            joins_wal_writes: true,
         }
     }
 }
@@ -151,13 +155,13 @@ impl SqliteHot {
         private_files::tighten(folder);
         let path = folder.join(FILE_NAME);
         let file_lock = FairFileLock::open(folder).map_err(file_error)?;
-        let conn = match schema::open_current(&path)? {
+        let conn = match schema::open_current(&path, options.joins_wal_writes)? {
             Some(conn) => conn,
             None => {
                 let _held = file_lock.enter().map_err(file_error)?;
                 // First the name of the lock: by it `was_opened` tells a store from a file of others.
                 private_files::sync_folder(folder).map_err(file_error)?;
-                schema::open_or_make(&path)?
+                schema::open_or_make(&path, options.joins_wal_writes)?
             }
         };
         // SQLite syncs the name of a log that it makes, but not of one that it finds. The process

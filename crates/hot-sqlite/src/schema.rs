@@ -40,6 +40,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Prepared statements that a connection keeps: all of ours.
 const STATEMENTS_KEPT: usize = 128;
 
+/// The VFS of `wal_vfs.c`.
+const WAL_VFS: &str = "couponry-wal";
+
 /// Why a store was not opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -64,11 +67,14 @@ pub enum OpenError {
 
 /// The store, if it need not be made or upgraded. It takes no lock, so that a process that is
 /// frozen in the middle of a write does not stop other processes from reading.
-pub(crate) fn open_current(path: &Path) -> Result<Option<Connection>, OpenError> {
+pub(crate) fn open_current(
+    path: &Path,
+    joins_wal_writes: bool,
+) -> Result<Option<Connection>, OpenError> {
     if !path.exists() {
         return Ok(None);
     }
-    let conn = connect(path)?;
+    let conn = connect(path, joins_wal_writes)?;
     let id: i64 = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let mode: String = conn.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
     let is_current = id == APPLICATION_ID && version(&conn)? == SCHEMA_VERSION && mode == "wal";
@@ -76,8 +82,8 @@ pub(crate) fn open_current(path: &Path) -> Result<Option<Connection>, OpenError>
 }
 
 /// The store, made or upgraded if it has to be. No other process may write meanwhile.
-pub(crate) fn open_or_make(path: &Path) -> Result<Connection, OpenError> {
-    let conn = connect(path)?;
+pub(crate) fn open_or_make(path: &Path, joins_wal_writes: bool) -> Result<Connection, OpenError> {
+    let conn = connect(path, joins_wal_writes)?;
     let id: i64 = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let tables: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     if id != APPLICATION_ID && tables > 0 {
@@ -92,13 +98,17 @@ pub(crate) fn open_or_make(path: &Path) -> Result<Connection, OpenError> {
     Ok(conn)
 }
 
-fn connect(path: &Path) -> Result<Connection, OpenError> {
+fn connect(path: &Path, joins_wal_writes: bool) -> Result<Connection, OpenError> {
     if rusqlite::version_number() < SQLITE_VERSION_MIN {
         return Err(OpenError::OldSqlite(rusqlite::version()));
     }
     create_private(path)
         .map_err(|source| OpenError::File { folder: path.display().to_string(), source })?;
-    let conn = Connection::open(path)?;
+    let flags = OpenFlags::default();
+    let conn = match joins_wal_writes {
+        true => Connection::open_with_flags_and_vfs(path, flags, WAL_VFS)?,
+        false => Connection::open_with_flags(path, flags)?,
+    };
     configure(&conn)?;
     Ok(conn)
 }
@@ -140,7 +150,7 @@ fn configure(conn: &Connection) -> SqlResult<()> {
     // a look-up.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
-    // NORMAL would not sync each commit of a WAL, and an answer promises a durable one.
+    // NORMAL would not sync each commit of a WAL, and an answer promises a durable one. The VFS relies on it, too.
     conn.pragma_update(None, "synchronous", "FULL")?;
     // The checkpointer makes checkpoints; a commit never does (see `checkpointer`).
     conn.pragma_update(None, "wal_autocheckpoint", 0)?;

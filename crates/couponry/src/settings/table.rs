@@ -279,6 +279,11 @@ settings! {
     free_min_mib: u64 = "256",
         env "COUPONRY_FREE_MIN_MIB", flag "MIB",
         "Refuse writes while the disk has less free space than this, in MiB; not on a cluster";
+    join_wal_writes: bool = "true",
+        env "COUPONRY_JOIN_WAL_WRITES",
+        flag "BOOL" with(num_args = 0..=1, require_equals = true, default_missing_value = "true"),
+        "Write the changes of a group to SQLite's WAL with one call; false for two calls for each page, as \
+         SQLite does by itself; not on a cluster";
     log: String = "info",
         env "COUPONRY_LOG", flag "FILTER",
         "Log messages of this level and above: error, warn, info or debug; or a filter such as \

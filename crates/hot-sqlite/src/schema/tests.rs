@@ -36,7 +36,7 @@ impl Store {
     /// A store of version 1, closed, with one row.
     fn of_version_1() -> Store {
         let store = Store { folder: tempfile::tempdir().unwrap() };
-        let conn = connect(&store.path()).unwrap();
+        let conn = connect(&store.path(), true).unwrap();
         conn.pragma_update(None, "auto_vacuum", "INCREMENTAL").unwrap();
         conn.pragma_update(None, "journal_mode", "WAL").unwrap();
         create(&conn, 1).unwrap();
@@ -55,7 +55,7 @@ impl Store {
     }
 
     fn open(&self, steps: &[SchemaStep]) -> Result<Connection, OpenError> {
-        let conn = connect(&self.path())?;
+        let conn = connect(&self.path(), true)?;
         migrate(&conn, &self.path(), steps)?;
         Ok(conn)
     }

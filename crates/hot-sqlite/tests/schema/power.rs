@@ -60,7 +60,7 @@ fn write_row(conn: &Connection, nth: usize) {
 fn the_other_process() {
     let Some(folder) = std::env::var_os(CHILD_FOLDER) else { return };
     let path = PathBuf::from(folder).join(crate::FILE_NAME);
-    let conn = connect(&path).expect("a store");
+    let conn = connect(&path, true).expect("a store");
     (0..ROWS).for_each(|nth| write_row(&conn, nth));
     migrate(&conn, &path, &[STEP]).expect("an upgrade");
     write_row(&conn, ROWS);
@@ -108,7 +108,7 @@ fn power_cuts_in_an_upgrade() {
 /// Upgrades what a cut has left, if that has to be done. Returns whether it was done before.
 fn is_upgraded(folder: &Path, name: &str) -> bool {
     let path = folder.join(crate::FILE_NAME);
-    let conn = connect(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let conn = connect(&path, true).unwrap_or_else(|error| panic!("{name}: {error}"));
     let was = version(&conn) == 2;
     migrate(&conn, &path, &[STEP]).unwrap_or_else(|error| panic!("{name}: {error}"));
     assert_eq!((version(&conn), has_channel(&conn)), (2, true), "{name}");
