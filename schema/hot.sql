@@ -120,6 +120,8 @@ CREATE TABLE coupon (
     -- that queries can search them.
     state        INTEGER NOT NULL,
     holder       TEXT,
+    -- Whether coupon_by_holder has it. If not, the claim of its holder leads to it.
+    indexed      INTEGER NOT NULL,
     -- Null: that of the batch, and the partition is the day on which the batch expires.
     expires_at   INTEGER,
     -- When it was redeemed or voided, if it is.
@@ -132,7 +134,7 @@ CREATE TABLE coupon (
 ) STRICT;
 
 -- Coupons that expire with their batch come first, with null, in the order of their batches.
-CREATE INDEX coupon_by_holder ON coupon (holder, expires_at) WHERE holder IS NOT NULL;
+CREATE INDEX coupon_by_holder ON coupon (holder, expires_at) WHERE holder IS NOT NULL AND indexed;
 -- Coupons with an expiry of their own. All others are found by their batch, whose expiry they have.
 CREATE INDEX coupon_by_expiry ON coupon (expires_at) WHERE expires_at IS NOT NULL;
 -- The same by their partition: a coupon may expire before its partition ends.
@@ -176,15 +178,21 @@ CREATE TABLE directory (
 
 -- Which user became a holder, and with which name for the request.
 CREATE TABLE claim (
-    campaign   INTEGER NOT NULL,
     user_id    TEXT NOT NULL,
+    -- 0: the wallet of the user finds the coupon by this claim. A user has at most 32 of those, the first.
+    indexed    INTEGER NOT NULL,
+    campaign   INTEGER NOT NULL,
+    -- Counts the entries of a user in a campaign.
     entry      INTEGER NOT NULL,
+    -- The row of the coupon when the claim was written. An archived coupon keeps the number; another coupon of the
+    -- batch may have it later.
+    number     INTEGER NOT NULL,
     expiry_day INTEGER NOT NULL,
     code       TEXT NOT NULL,
     ref        TEXT,
     -- The event that gave the coupon to the user. The entry counts until a later event takes it away.
     issue      INTEGER,
-    PRIMARY KEY (campaign, user_id, entry)
+    PRIMARY KEY (user_id, indexed, campaign, entry)
 ) STRICT, WITHOUT ROWID;
 
 -- Coupons issued with issue_ref replaces:CODE.

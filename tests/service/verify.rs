@@ -312,8 +312,8 @@ const HARMS: &[Harm] = &[
         |data, scene| {
             for more in [100, 101] {
                 let sql = format!(
-                    "INSERT INTO claim SELECT campaign, user_id, entry + {more}, expiry_day, code, \
-                     ref, issue FROM claim WHERE code = '{}' AND entry < 100",
+                    "INSERT INTO claim SELECT user_id, indexed, campaign, entry + {more}, number, \
+                     expiry_day, code, ref, issue FROM claim WHERE code = '{}' AND entry < 100",
                     scene.anns
                 );
                 done(data, &sql);
@@ -575,6 +575,14 @@ const HARMS: &[Harm] = &[
     (
         "a holder without a claim",
         |data, scene| done(data, &format!("DELETE FROM claim WHERE code = '{}'", scene.anns)),
+        &["claim-missing"],
+        |scene| scene.anns.clone(),
+    ),
+    (
+        "a claim that does not lead to its coupon",
+        |data, scene| {
+            done(data, &format!("UPDATE claim SET number = 1 WHERE code = '{}'", scene.anns))
+        },
         &["claim-missing"],
         |scene| scene.anns.clone(),
     ),

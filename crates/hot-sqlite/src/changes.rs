@@ -6,7 +6,6 @@
 use coupon::apply::{Change, Outcome};
 use coupon::coupon::Coupon;
 use coupon::ids::Actor;
-use coupon::time::Day;
 use hot::protocol::{self, Admitted, ChangeStep, NewEntry, Writes, partition_after};
 use router::Address;
 use rusqlite::Result as SqlResult;
@@ -72,37 +71,31 @@ pub(crate) fn write(
     actor: &Actor,
 ) -> SqlResult<()> {
     txn.tell(before.here.batch, &before.coupon, after, actor);
-    let (day, number) = (partition_after(before.day, after), before.here.campaign.number);
-    if let Some(entry) = entry {
-        claims::enter(txn, number, entry, day, after)?;
+    let (day, campaign) = (partition_after(before.day, after), before.here.campaign.number);
+    let SqlitePlace { batch, row, next_row, .. } = before.here;
+    let number = row.or(next_row).map_or_else(|| writing::next_number(txn, batch), Ok)?;
+    let indexed = match entry {
+        Some(entry) => claims::enter(txn, campaign, entry, (day, number), after)?,
+        None => before.here.indexed || before.coupon.holder() != after.holder(),
+    };
+    txn.counts().change(campaign, before.coupon.state(), after);
+    if let Some(row) = row {
+        cancelled::enter(txn, row, campaign, after, before.coupon.events().len())?;
     }
-    txn.counts().change(number, before.coupon.state(), after);
-    if let Some(row) = before.here.row {
-        cancelled::enter(txn, row, number, after, before.coupon.events().len())?;
-    }
-    if day != before.day {
-        move_to(txn, before, after, day)
-    } else if before.coupon.version() == 0 {
-        let SqlitePlace { batch, next_row, .. } = before.here;
-        writing::insert(txn, (batch, next_row), after, &LineState::Available, day).map(drop)
-    } else {
-        writing::update(txn, before, after, day)
-    }
-}
-
-/// Moves a coupon to a later partition: its plan first, then the row, then the directory.
-fn move_to(txn: &Txn<'_>, before: &SqliteCoupon, after: &Coupon, day: Day) -> SqlResult<()> {
-    if partitions::enter(txn, day, before.terms())?.is_err() {
-        // The decision has checked this in the same transaction.
+    let moves = day != before.day;
+    // Its plan first, then the row, then the directory. The decision has checked this in the same transaction.
+    if moves && partitions::enter(txn, day, before.terms())?.is_err() {
         return Err(damaged("closing", "the day closed inside a transaction"));
     }
-    let SqlitePlace { batch, next_row, .. } = before.here;
-    let number = match before.here.row {
-        Some(number) => {
-            writing::update(txn, before, after, day)?;
-            number
+    match row {
+        Some(_) => writing::update(txn, before, after, indexed, day)?,
+        None => {
+            let said = LineState::Available;
+            writing::insert(txn, (batch, number), after, &said, indexed, day)?;
         }
-        None => writing::insert(txn, (batch, next_row), after, &LineState::Available, day)?,
-    };
-    directory::enter(txn, after.code(), &Place { day, number }, None)
+    }
+    match moves {
+        true => directory::enter(txn, after.code(), &Place { day, number }, None),
+        false => Ok(()),
+    }
 }

@@ -3,6 +3,9 @@
 //! Every user who becomes a holder gets an entry here first. An entry counts towards the limit
 //! while its coupon names the user, in any state, and has not been replaced. Its name is never free
 //! again.
+//!
+//! The first claims of a user are the wallet, too: an index of holders would be one more page that is
+//! written for each coupon, and with users in no order most pages are written for one coupon alone.
 
 use std::collections::HashSet;
 
@@ -20,6 +23,10 @@ use crate::coupons::{SqlitePlace, stored};
 use crate::prefetch;
 use crate::rows::CampaignHere;
 use crate::txn::Txn;
+
+/// Claims of a user by which the wallet finds coupons. It reads the row of each, also of those that are archived by now;
+/// most users never have more.
+pub(crate) const WALLET_CLAIMS: i64 = 32;
 
 pub(crate) type Claim = protocol::Claim<SqlitePlace, i64>;
 
@@ -48,7 +55,8 @@ impl ClaimRows {
     ) -> SqlResult<ClaimRows> {
         let found: Vec<(i64, ClaimedCoupon)> = txn.all(
             "SELECT expiry_day, code, ref, issue, entry FROM claim \
-             WHERE campaign = ?1 AND user_id = ?2 ORDER BY entry DESC LIMIT ?3",
+             WHERE user_id = ?2 AND indexed IN (0, 1) AND campaign = ?1 \
+             ORDER BY indexed DESC, entry DESC LIMIT ?3",
             params![campaign.number, user.as_str(), ENTRIES_MAX as i64],
             |row| Ok((row.get(4)?, entry_of(row)?)),
         )?;
@@ -77,7 +85,8 @@ impl ClaimRows {
             None if self.overflows() => {
                 older = txn.first(
                     "SELECT expiry_day, code, ref, issue FROM claim \
-                     WHERE campaign = ?1 AND user_id = ?2 AND ref = ?3 ORDER BY entry LIMIT 1",
+                     WHERE user_id = ?2 AND indexed IN (0, 1) AND campaign = ?1 AND ref = ?3 \
+                     ORDER BY indexed, entry LIMIT 1",
                     params![self.campaign, user.as_str(), reference.as_str()],
                     entry_of,
                 )?;
@@ -146,8 +155,9 @@ pub(crate) fn next_entry(
     user: &UserId,
     reference: Option<IssueRef>,
 ) -> SqlResult<NewEntry<i64>> {
-    let sql = "SELECT coalesce(max(entry) + 1, 0) FROM claim WHERE campaign = ?1 AND user_id = ?2";
-    let slot = txn.one(sql, params![campaign, user.as_str()])?;
+    let sql = "SELECT entry + 1 FROM claim WHERE user_id = ?2 AND indexed IN (0, 1) AND campaign = ?1 \
+               ORDER BY indexed DESC, entry DESC LIMIT 1";
+    let slot = txn.first(sql, params![campaign, user.as_str()], |row| row.get(0))?.unwrap_or(0);
     Ok(NewEntry { user: user.clone(), reference, slot })
 }
 
@@ -156,16 +166,18 @@ pub(crate) fn replacement(txn: &Txn<'_>, code: &Code) -> SqlResult<Option<Replac
     txn.first(sql, [code.as_str()], |row| Ok(Replacement { user: row.get(0)?, issue: row.get(1)? }))
 }
 
+/// Enters a coupon whose row has, or gets, the number `number`. Returns whether the index of holders must have the row.
 pub(crate) fn enter(
     txn: &Txn<'_>,
     campaign: i64,
     entry: &NewEntry<i64>,
-    day: Day,
+    (day, number): (Day, i64),
     coupon: &Coupon,
-) -> SqlResult<()> {
-    txn.run(
-        "INSERT INTO claim (campaign, user_id, entry, expiry_day, code, ref, issue) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+) -> SqlResult<bool> {
+    txn.one(
+        "INSERT INTO claim (campaign, user_id, entry, expiry_day, code, ref, issue, number, indexed) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, (SELECT count(*) >= ?9 FROM claim \
+         WHERE user_id = ?2 AND indexed = 0)) RETURNING indexed",
         params![
             campaign,
             entry.user.as_str(),
@@ -174,11 +186,25 @@ pub(crate) fn enter(
             coupon.code().as_str(),
             entry.reference.as_ref().map(IssueRef::as_str),
             issue_of(coupon),
+            number,
+            WALLET_CLAIMS,
         ],
     )
 }
 
 pub(crate) fn has(txn: &Txn<'_>, campaign: i64, user: &UserId, code: &Code) -> SqlResult<bool> {
-    txn.statement("SELECT 1 FROM claim WHERE campaign = ?1 AND user_id = ?2 AND code = ?3")?
-        .exists(params![campaign, user.as_str(), code.as_str()])
+    txn.statement(
+        "SELECT 1 FROM claim \
+         WHERE user_id = ?2 AND indexed IN (0, 1) AND campaign = ?1 AND code = ?3",
+    )?
+    .exists(params![campaign, user.as_str(), code.as_str()])
+}
+
+/// Whether no wallet finds the row `number` of a coupon that this user holds: neither by a claim nor by the index.
+pub(crate) fn is_lost(txn: &Txn<'_>, user: &UserId, code: &Code, number: i64) -> SqlResult<bool> {
+    txn.statement(
+        "SELECT 1 FROM coupon WHERE number = ?1 AND code = ?2 AND holder = ?3 AND NOT indexed \
+         AND NOT EXISTS (SELECT 1 FROM claim WHERE user_id = ?3 AND indexed = 0 AND number = ?1)",
+    )?
+    .exists(params![number, code.as_str(), user.as_str()])
 }

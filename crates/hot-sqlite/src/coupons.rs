@@ -30,6 +30,8 @@ pub(crate) struct SqlitePlace {
     pub(crate) batch: i64,
     /// The number of its row, if it has one.
     pub(crate) row: Option<i64>,
+    /// Whether the index of holders has its row, if it has one.
+    pub(crate) indexed: bool,
     /// The number that the row of a minted coupon without one gets.
     pub(crate) next_row: Option<i64>,
     /// What the last imported line said, if it has a row.
@@ -152,8 +154,14 @@ fn archived(
     let (campaign, batch) = txn.batch(&genesis.campaign, &genesis.batch)?.ok_or_else(gone)?;
     let batch_paused = txn.batch_at(batch)?.paused;
     let (coupon, tier) = (coupon.clone(), Tier::Cold);
-    let here =
-        SqlitePlace { campaign, batch, row: None, next_row: None, said: LineState::Available };
+    let here = SqlitePlace {
+        campaign,
+        batch,
+        row: None,
+        indexed: true,
+        next_row: None,
+        said: LineState::Available,
+    };
     Ok(Some(SqliteCoupon { coupon, batch_paused, day, tier, frozen: true, here }))
 }
 
@@ -228,8 +236,14 @@ pub(crate) fn read(
     let differs = rows::disagreement(&coupon, &columns)
         .or_else(|| (!is_whole).then(|| "its checksum is not that of the row".to_owned()));
     let (batch_paused, frozen) = (batch.paused, txn.is_sealed(row.day)?);
-    let (row_number, said) = (Some(row.number), record.said);
-    let here = SqlitePlace { campaign, batch: row.batch(), row: row_number, next_row: None, said };
+    let here = SqlitePlace {
+        campaign,
+        batch: row.batch(),
+        row: Some(row.number),
+        indexed: row.indexed,
+        next_row: None,
+        said: record.said,
+    };
     let located =
         SqliteCoupon { coupon, batch_paused, day: row.day, tier: Tier::Hot, frozen, here };
     Ok((located, differs))
@@ -248,6 +262,6 @@ pub(crate) fn untouched_of(
     let coupon = protocol::untouched(&campaign.terms, known.id, known.created_at, code);
     let (batch_paused, frozen) = (known.paused, txn.is_sealed(day)?);
     let (next_row, said) = (Some(number), LineState::Available);
-    let here = SqlitePlace { campaign, batch, row: None, next_row, said };
+    let here = SqlitePlace { campaign, batch, row: None, indexed: true, next_row, said };
     Ok(SqliteCoupon { coupon, batch_paused, day, tier: Tier::Hot, frozen, here })
 }

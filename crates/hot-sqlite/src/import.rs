@@ -11,7 +11,7 @@ use coupon::imported::{ImportRun, ImportedState};
 use coupon::refusal::Refusal;
 use coupon::time::{Day, Millis};
 use hot::audit::{Act, AuditEvent};
-use hot::protocol::{LineAdvance, advance_line, arrived, claimant, has_dates};
+use hot::protocol::{LineAdvance, NewEntry, advance_line, arrived, claimant, has_dates};
 use hot::{HotError, ImportLine, ImportOutcome, Imports, Named, RejectedLine};
 use rusqlite::{Result as SqlResult, Row, params};
 
@@ -235,7 +235,7 @@ enum Decided {
     /// Nothing: this is its outcome.
     Done(ImportOutcome),
     /// What it does to the coupon of its code.
-    Advances { located: Box<SqliteCoupon>, advance: LineAdvance, place: Place },
+    Advances { located: Box<SqliteCoupon>, advance: LineAdvance },
 }
 
 /// Asks cold, if it must, and writes nothing.
@@ -275,7 +275,7 @@ fn decide(
         return Err(damaged("directory", "an entry without its coupon"));
     };
     let advance = advance_line(&located, &line.imported_state, &was, run, false);
-    Ok(Decided::Advances { located: Box::new(located), advance, place })
+    Ok(Decided::Advances { located: Box::new(located), advance })
 }
 
 struct ImportTarget<'a> {
@@ -291,8 +291,8 @@ impl ImportTarget<'_> {
         match decide(txn, &self.campaign, line, self.run)? {
             Decided::Arrives(day) => self.arrives(txn, line, day),
             Decided::Done(outcome) => Ok(outcome),
-            Decided::Advances { located, advance, place } => {
-                self.comes_again(txn, line, *located, advance, &place)
+            Decided::Advances { located, advance } => {
+                self.comes_again(txn, line, *located, advance)
             }
         }
     }
@@ -308,7 +308,12 @@ impl ImportTarget<'_> {
         let batch = txn.batch_at(self.batch)?.id;
         let coupon = arrived(&self.campaign.terms, batch, line, imported_state, self.run);
         let said = LineState::of(imported_state, &coupon);
-        let number = writing::insert(txn, (self.batch, None), &coupon, &said, day)?;
+        let number = writing::next_number(txn, self.batch)?;
+        let indexed = match self.entry(txn, &coupon)? {
+            Some(entry) => claims::enter(txn, campaign, &entry, (day, number), &coupon)?,
+            None => true,
+        };
+        writing::insert(txn, (self.batch, number), &coupon, &said, indexed, day)?;
         let (valid_from, expires_at) = (line.valid_from, line.expires_at);
         // The row has its state.
         let line =
@@ -316,7 +321,6 @@ impl ImportTarget<'_> {
         directory::enter(txn, coupon.code(), &Place { day, number }, Some(&line))?;
         txn.counts().arrive(campaign, self.batch);
         txn.counts().change(campaign, &State::Available, &coupon);
-        self.claim(txn, &coupon, day)?;
         if txn.tells() {
             orders::enter_all(txn, &coupon)?;
         }
@@ -330,7 +334,6 @@ impl ImportTarget<'_> {
         line: &ImportLine,
         mut located: SqliteCoupon,
         advance: LineAdvance,
-        place: &Place,
     ) -> SqlResult<ImportOutcome> {
         if advance.raises {
             located.here.said = LineState::Other(Box::new(line.imported_state.clone()));
@@ -342,13 +345,15 @@ impl ImportTarget<'_> {
         }
         match &advance.after {
             Some(after) => {
-                if advance.has_new_holder {
-                    self.claim(txn, after, place.day)?;
-                }
-                write(txn, &located, after, None, &self.run.actor)?;
+                let entry = match advance.has_new_holder {
+                    true => self.entry(txn, after)?,
+                    false => None,
+                };
+                write(txn, &located, after, entry.as_ref(), &self.run.actor)?;
             }
             None if advance.raises && located.here.row.is_some() => {
-                writing::update(txn, &located, &located.coupon, located.day)?;
+                let indexed = located.here.indexed;
+                writing::update(txn, &located, &located.coupon, indexed, located.day)?;
             }
             None => {}
         }
@@ -356,9 +361,8 @@ impl ImportTarget<'_> {
     }
 
     /// The coupon of an imported holder counts towards the limit, and the limit does not refuse it.
-    fn claim(&self, txn: &Txn<'_>, coupon: &Coupon, day: Day) -> SqlResult<()> {
-        let Some(user) = claimant(&self.campaign.terms, coupon) else { return Ok(()) };
-        let entry = claims::next_entry(txn, self.campaign.number, user, None)?;
-        claims::enter(txn, self.campaign.number, &entry, day, coupon)
+    fn entry(&self, txn: &Txn<'_>, coupon: &Coupon) -> SqlResult<Option<NewEntry<i64>>> {
+        let user = claimant(&self.campaign.terms, coupon);
+        user.map(|user| claims::next_entry(txn, self.campaign.number, user, None)).transpose()
     }
 }

@@ -36,7 +36,7 @@ macro_rules! select_batch {
 macro_rules! coupon_columns {
     () => {
         "number, expiry_day, code, version, state, holder, expires_at, ended_at, history_full, \
-         record"
+         record, indexed"
     };
 }
 macro_rules! select_coupon {
@@ -159,6 +159,7 @@ pub(crate) struct CouponRow<'a> {
     pub(crate) ended_at: Option<Millis>,
     pub(crate) history_full: bool,
     pub(crate) record: &'a [u8],
+    pub(crate) indexed: bool,
 }
 
 /// From [`coupon_columns`].
@@ -174,6 +175,7 @@ pub(crate) fn coupon_row<'a>(row: &'a Row<'_>) -> SqlResult<CouponRow<'a>> {
         ended_at: millis_or_null(row, 7)?,
         history_full: row.get(8)?,
         record: row.get_ref(9)?.as_blob()?,
+        indexed: row.get(10)?,
     })
 }
 

@@ -165,6 +165,7 @@ async fn changes_by_another_program_are_found() {
         "DELETE FROM coupon WHERE state = 2",
         "DELETE FROM coupon WHERE state = 0",
         "DELETE FROM claim",
+        "UPDATE claim SET number = number + 1",
         "UPDATE campaign SET redeemed = redeemed + 1",
         "UPDATE campaign SET stock = stock + 1",
         "UPDATE batch SET count = count - 1",

@@ -14,24 +14,25 @@ use crate::record::{BatchCommon, encode, has_said};
 use crate::rows::{before_first, columns, coupon_columns, coupon_row, numbers_of};
 use crate::txn::Txn;
 
-/// Makes the row of a coupon that has none, and returns its number: that of its serial, or the next one of the
-/// batch. The row of an imported coupon is found only by its entry in the directory.
+/// Makes the row of a coupon that has none: its number is that of its serial, or [`next_number`]. The row of an
+/// imported coupon is found only by its entry in the directory. `indexed`: whether the index of holders has it.
 pub(crate) fn insert(
     txn: &Txn<'_>,
-    (batch, number): (i64, Option<i64>),
+    (batch, number): (i64, i64),
     coupon: &Coupon,
     said: &LineState,
+    indexed: bool,
     day: Day,
-) -> SqlResult<i64> {
+) -> SqlResult<()> {
     let common = common_of(txn, batch, coupon)?;
     let columns = columns(coupon, batch, day);
-    let number = number.map_or_else(|| next_number(txn, batch), Ok)?;
     if matches!(coupon.state(), State::Available) {
         txn.forget_offers();
     }
     txn.run(
         "INSERT INTO coupon (number, expiry_day, code, version, state, holder, expires_at, \
-         ended_at, history_full, record) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+         ended_at, history_full, record, indexed) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         params![
             number,
             day.0,
@@ -43,14 +44,14 @@ pub(crate) fn insert(
             columns.ended_at.map(|at| at.0),
             columns.history_full,
             encode(coupon, said, &common, &columns, txn)?,
+            indexed,
         ],
-    )?;
-    Ok(number)
+    )
 }
 
 /// The number of the next new row of an imported batch: after every row that there is or that was offered, also if
 /// the last ones are deleted, because stock is looked for there. Reads once a transaction.
-fn next_number(txn: &Txn<'_>, batch: i64) -> SqlResult<i64> {
+pub(crate) fn next_number(txn: &Txn<'_>, batch: i64) -> SqlResult<i64> {
     txn.next_number(batch, || {
         txn.write_cursors()?;
         let sql = "SELECT max(coalesce(max(number), ?1), ?1 + coalesce( \
@@ -95,6 +96,7 @@ pub(crate) fn update(
     txn: &Txn<'_>,
     before: &SqliteCoupon,
     after: &Coupon,
+    indexed: bool,
     day: Day,
 ) -> SqlResult<()> {
     let common = common_of(txn, before.here.batch, after)?;
@@ -115,7 +117,7 @@ pub(crate) fn update(
         }
         false => {
             "UPDATE coupon SET version = ?1, state = ?2, ended_at = ?3, history_full = ?4, \
-             record = ?5, holder = ?8, expires_at = ?9, expiry_day = ?10 \
+             record = ?5, holder = ?8, expires_at = ?9, expiry_day = ?10, indexed = ?11 \
              WHERE number = ?6 AND version = ?7"
         }
     };
@@ -132,7 +134,7 @@ pub(crate) fn update(
         before.here.row,
         version,
     ];
-    let more = params![columns.holder, expires_at, day.0];
+    let more = params![columns.holder, expires_at, day.0, indexed];
     let changed = match same_indexes {
         true => statement.execute(common)?,
         false => statement.execute(&*[common, more].concat())?,

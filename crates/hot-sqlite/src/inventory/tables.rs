@@ -15,7 +15,7 @@ use rusqlite::{Result as SqlResult, Row, ToSql, params};
 use super::campaigns::{CAMPAIGNS, campaign};
 use super::coupons::{ROWS, row_item};
 use crate::columns::{millis_or_null, parsed, signed, unsigned};
-use crate::coupons::{RowNumber, numbered};
+use crate::coupons::{RowNumber, number_of, numbered};
 use crate::directory::DirectoryKind;
 use crate::failure::damaged;
 use crate::import::rejected_line;
@@ -73,7 +73,8 @@ pub(super) fn page(
         }
         Table::Claims => {
             let item = |row: &Row<'_>| Ok(Item::Claim(claim(txn, row, reading)?));
-            rows(txn, of, CLAIMS, params![at.number()?, at.text(), at.number()?, some], item)?
+            let after = params![at.text(), at.number()?, at.number()?, at.number()?, some];
+            rows(txn, of, CLAIMS, after, item)?
         }
         Table::Replacements => rows(txn, of, REPLACEMENTS, params![at.text(), some], replacement)?,
         Table::RejectedLines => {
@@ -240,9 +241,9 @@ pub(super) fn entry_of(txn: &Txn<'_>, code: &Code) -> SqlResult<Option<EntryItem
 }
 
 const CLAIMS: &str = "SELECT campaign, user_id, entry, code, ref, issue, expiry_day, \
-    campaign || ' ' || user_id || ' ' || entry AS position \
-    FROM claim WHERE (campaign, user_id, entry) > (?1, ?2, ?3) \
-    ORDER BY campaign, user_id, entry LIMIT ?4";
+    user_id || ' ' || indexed || ' ' || campaign || ' ' || entry AS position \
+    FROM claim WHERE (user_id, indexed, campaign, entry) > (?1, ?2, ?3, ?4) \
+    ORDER BY user_id, indexed, campaign, entry LIMIT ?5";
 
 fn claim(txn: &Txn<'_>, row: &Row<'_>, reading: ReadPurpose) -> SqlResult<ClaimItem> {
     let campaign = txn.campaign_at(row.get(0)?).map_err(|error| match error {
@@ -274,10 +275,13 @@ pub(super) fn is_claimed(
     txn: &Txn<'_>,
     (campaign, user, code): &(CampaignId, UserId, Code),
 ) -> SqlResult<bool> {
-    match txn.campaign(campaign)? {
-        Some(campaign) => claims::has(txn, campaign.number, user, code),
-        None => Ok(false),
+    let Some(campaign) = txn.campaign(campaign)? else { return Ok(false) };
+    if !claims::has(txn, campaign.number, user, code)? {
+        return Ok(false);
     }
+    let number = number_of(txn, code)?.map(RowNumber::number);
+    let lost = number.map(|number| claims::is_lost(txn, user, code, number)).transpose()?;
+    Ok(lost != Some(true))
 }
 
 const REPLACEMENTS: &str = "SELECT replaced, user_id, issue, replaced AS position \

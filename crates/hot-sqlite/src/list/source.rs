@@ -54,6 +54,8 @@ enum SourceKind {
     Batch { number: i64, expires_at: Millis },
     /// Rows of a batch, or of all, with an expiry of their own.
     OwnExpiry { batch: Option<i64> },
+    /// Rows that the claims of a holder lead to.
+    Claims,
 }
 
 impl NextRow {
@@ -77,7 +79,9 @@ impl RowSource {
                     rows_of_batch(txn, query, number, expires_at, after)?
                 }
                 SourceKind::OwnExpiry { batch } => rows_of_own_expiry(txn, query, batch, after)?,
+                SourceKind::Claims => rows_of_claims(txn, query, after)?,
             };
+            // Of claims there are never so many.
             self.after = found.last().filter(|_| found.len() == AHEAD).map(|last| last.key());
             self.found = found.into();
             if let (None, SourceKind::Batch { number, expires_at }) = (self.after, &self.of) {
@@ -110,8 +114,9 @@ impl<'a> ListSources<'a> {
             ListScope::Campaign(_) => batches.iter().map(|(_, batch)| Some(*batch)).collect(),
             ListScope::Holder(_) | ListScope::Everybody => vec![None],
         };
-        let own =
-            own.into_iter().map(|batch| RowSource::new(SourceKind::OwnExpiry { batch }, after));
+        let claims = matches!(query.scope, ListScope::Holder(_)).then_some(SourceKind::Claims);
+        let own = own.into_iter().map(|batch| SourceKind::OwnExpiry { batch }).chain(claims);
+        let own = own.map(|kind| RowSource::new(kind, after));
         let mut sources = ListSources {
             query,
             batches: VecDeque::new(),
@@ -222,7 +227,7 @@ fn rows_of_batch(
     let (order, ahead) = (descending(query.order), AHEAD as i64);
     if let ListScope::Holder(user) = &query.scope {
         let sql = format!(
-            "SELECT number, 1 FROM coupon INDEXED BY coupon_by_holder WHERE holder = ?1 \
+            "SELECT number, 1 FROM coupon INDEXED BY coupon_by_holder WHERE holder = ?1 AND indexed \
              AND expires_at IS NULL AND number BETWEEN ?2 AND ?3 ORDER BY number{order} LIMIT ?4"
         );
         return txn.all(&sql, params![user.as_str(), from, until, ahead], next);
@@ -243,7 +248,7 @@ fn rows_of_own_expiry(
     let (which, value): (_, Value) = match (&query.scope, batch) {
         (_, Some(batch)) => ("coupon_by_batch_expiry WHERE batch = ? AND", batch.into()),
         (ListScope::Holder(user), None) => {
-            ("coupon_by_holder WHERE holder = ? AND", user.to_string().into())
+            ("coupon_by_holder WHERE holder = ? AND indexed AND", user.to_string().into())
         }
         // So that the values are the same in number.
         (ListScope::Campaign(_) | ListScope::Everybody, None) => {
@@ -272,11 +277,31 @@ fn rows_of_own_expiry(
     txn.all(&sql, asked, |row| Ok(NextRow::Row((Millis(row.get(0)?), row.get(1)?))))
 }
 
+/// All of them at once: they are few.
+fn rows_of_claims(txn: &Txn<'_>, query: &ListQuery, after: ExpiryKey) -> SqlResult<Vec<NextRow>> {
+    let ListScope::Holder(user) = &query.scope else { return Ok(Vec::new()) };
+    // A claim may lead to a coupon of somebody else by now, or to one that the user got again.
+    let sql = "SELECT coalesce(coupon.expires_at, batch.expires_at), coupon.number FROM claim \
+               CROSS JOIN coupon ON coupon.number = claim.number \
+               CROSS JOIN batch ON batch.number = coupon.batch \
+               WHERE claim.user_id = ?1 AND claim.indexed = 0 \
+               AND coupon.holder = ?1 AND NOT coupon.indexed AND batch.expires_at IS NOT NULL";
+    let key = |row: &Row<'_>| Ok((Millis(row.get(0)?), row.get(1)?));
+    let mut keys: Vec<ExpiryKey> = txn.all(sql, [user.as_str()], key)?;
+    keys.retain(|key| comes_before(query.order, after, *key));
+    keys.sort_unstable();
+    keys.dedup();
+    if query.order == ListOrder::Latest {
+        keys.reverse();
+    }
+    Ok(keys.into_iter().map(NextRow::Row).collect())
+}
+
 /// The batches of the coupons that a user holds and that expire with their batch.
 fn batches_of_holder(txn: &Txn<'_>, user: &UserId) -> SqlResult<Vec<(Millis, i64)>> {
     let (mut batches, mut after) = (Vec::new(), i64::MIN);
     let sql = "SELECT number FROM coupon INDEXED BY coupon_by_holder \
-               WHERE holder = ?1 AND expires_at IS NULL AND number > ?2 ORDER BY number LIMIT 1";
+               WHERE holder = ?1 AND indexed AND expires_at IS NULL AND number > ?2 ORDER BY number LIMIT 1";
     while let Some(number) = txn.first(sql, params![user.as_str(), after], |row| row.get(0))? {
         let batch = batch_of(number);
         if let Some(common) = txn.batch_at(batch)?.common {

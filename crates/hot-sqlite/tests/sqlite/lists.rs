@@ -8,7 +8,7 @@ use coupon::ids::UserId;
 use coupon::imported::ImportedState;
 use coupon::time::{DAY_MS, Millis};
 use hot::{CouponFilter, ImportLine, ListOrder, ListQuery, ListScope, Span};
-use hot_conformance::kit::{Kit, NOW};
+use hot_conformance::kit::{Kit, NOW, revoke};
 
 use super::{kit_in, options, tempdir};
 
@@ -168,4 +168,45 @@ async fn batches_at_the_end_of_a_span() {
         found.sort();
         assert_eq!(found, wanted, "{order:?}");
     }
+}
+
+/// The wallet has the first claims of a user and the index of holders: a coupon that comes again may be in both.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_coupon_that_comes_again_is_in_the_wallet_once() {
+    let folder = tempdir();
+    let kit = kit_in(folder.path(), options());
+    let campaign = Campaign { per_user_limit: None, ..kit.draft() };
+    // Few, so that each comes often, but not so often that its history is full.
+    kit.stocked(&campaign, 12).await;
+    let [ann, bob] = kit.users();
+    for round in 0..40 {
+        let mut codes = [
+            kit.issued(&campaign, &ann, &format!("one {round}")).await,
+            kit.issued(&campaign, &ann, &format!("two {round}")).await,
+        ];
+        codes.sort();
+        let other = kit.issued(&campaign, &bob, &format!("{round}")).await;
+        for (order, limit) in
+            [(ListOrder::Soonest, 10), (ListOrder::Latest, 10), (ListOrder::Latest, 1)]
+        {
+            let mine = |user: &UserId| ListQuery {
+                scope: ListScope::Holder(user.clone()),
+                filter: CouponFilter::default(),
+                order,
+                after: None,
+                limit,
+                now: NOW,
+            };
+            let found = walked(&kit, mine(&ann)).await;
+            let mut found: Vec<Code> = found.into_iter().map(|(_, code)| code).collect();
+            found.sort();
+            assert_eq!(found, codes, "round {round}, {order:?}");
+            let bobs = walked(&kit, mine(&bob)).await;
+            assert_eq!(bobs.iter().map(|(_, code)| code).collect::<Vec<_>>(), [&other]);
+        }
+        for (code, user) in codes.iter().map(|code| (code, &ann)).chain([(&other, &bob)]) {
+            kit.done(code, revoke(user)).await;
+        }
+    }
+    kit.is_sound().await;
 }

@@ -167,10 +167,10 @@ async fn a_coupon_comes_back_within_a_group() {
     let of_ann = kit.issued(&campaign, &ann, "ann").await;
     let found = kit.found(&of_ann).await;
     let lock = another_process_writes(folder.path());
-    // The first of these are a group that waits for the lock; what comes later is the next group.
-    while kit.hot.gauge().waiting == 0 {
-        let touching = Arc::clone(&kit);
-        tokio::spawn(async move { touching.hot.touch(NOW).await });
+    // This one is a group that waits for the lock; what comes later is the next group.
+    let mut touching = Box::pin(kit.hot.touch(NOW));
+    assert!(futures::poll!(&mut touching).is_pending(), "it waits for its commit");
+    while kit.hot.gauge().waiting > 0 {
         tokio::task::yield_now().await;
     }
     let mut issues = Vec::new();
@@ -192,6 +192,7 @@ async fn a_coupon_comes_back_within_a_group() {
     }
     let commits = kit.hot.gauge().commits;
     lock.unlock().unwrap();
+    touching.await.unwrap();
     let mut got = Vec::new();
     for issue in issues {
         got.push(super::of(&issue.await.unwrap().unwrap()).code().clone());
