@@ -184,9 +184,6 @@ CREATE TABLE claim (
     campaign   INTEGER NOT NULL,
     -- Counts the entries of a user in a campaign.
     entry      INTEGER NOT NULL,
-    -- The row of the coupon when the claim was written. An archived coupon keeps the number; another coupon of the
-    -- batch may have it later.
-    number     INTEGER NOT NULL,
     expiry_day INTEGER NOT NULL,
     code       TEXT NOT NULL,
     ref        TEXT,

@@ -312,7 +312,7 @@ const HARMS: &[Harm] = &[
         |data, scene| {
             for more in [100, 101] {
                 let sql = format!(
-                    "INSERT INTO claim SELECT user_id, indexed, campaign, entry + {more}, number, \
+                    "INSERT INTO claim SELECT user_id, indexed, campaign, entry + {more}, \
                      expiry_day, code, ref, issue FROM claim WHERE code = '{}' AND entry < 100",
                     scene.anns
                 );
@@ -579,12 +579,12 @@ const HARMS: &[Harm] = &[
         |scene| scene.anns.clone(),
     ),
     (
-        "a claim that does not lead to its coupon",
+        "a claim that the wallet passes over",
         |data, scene| {
-            done(data, &format!("UPDATE claim SET number = 1 WHERE code = '{}'", scene.anns))
+            done(data, &format!("UPDATE claim SET indexed = 1 WHERE code = '{}'", scene.anns));
         },
-        &["claim-missing"],
-        |scene| scene.anns.clone(),
+        &["row-unreadable"],
+        NOBODY,
     ),
     (
         "an archived holder without a claim",

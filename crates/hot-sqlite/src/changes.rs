@@ -73,9 +73,8 @@ pub(crate) fn write(
     txn.tell(before.here.batch, &before.coupon, after, actor);
     let (day, campaign) = (partition_after(before.day, after), before.here.campaign.number);
     let SqlitePlace { batch, row, next_row, .. } = before.here;
-    let number = row.or(next_row).map_or_else(|| writing::next_number(txn, batch), Ok)?;
     let indexed = match entry {
-        Some(entry) => claims::enter(txn, campaign, entry, (day, number), after)?,
+        Some(entry) => claims::enter(txn, campaign, entry, day, after)?,
         None => before.here.indexed || before.coupon.holder() != after.holder(),
     };
     txn.counts().change(campaign, before.coupon.state(), after);
@@ -87,13 +86,15 @@ pub(crate) fn write(
     if moves && partitions::enter(txn, day, before.terms())?.is_err() {
         return Err(damaged("closing", "the day closed inside a transaction"));
     }
-    match row {
-        Some(_) => writing::update(txn, before, after, indexed, day)?,
-        None => {
-            let said = LineState::Available;
-            writing::insert(txn, (batch, number), after, &said, indexed, day)?;
+    let number = match row {
+        Some(number) => {
+            writing::update(txn, before, after, indexed, day)?;
+            number
         }
-    }
+        None => {
+            writing::insert(txn, (batch, next_row), after, &LineState::Available, indexed, day)?
+        }
+    };
     match moves {
         true => directory::enter(txn, after.code(), &Place { day, number }, None),
         false => Ok(()),

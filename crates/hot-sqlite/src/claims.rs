@@ -7,7 +7,7 @@
 //! The first claims of a user are the wallet, too: an index of holders would be one more page that is
 //! written for each coupon, and with users in no order most pages are written for one coupon alone.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use coupon::code::Code;
 use coupon::coupon::Coupon;
@@ -166,17 +166,17 @@ pub(crate) fn replacement(txn: &Txn<'_>, code: &Code) -> SqlResult<Option<Replac
     txn.first(sql, [code.as_str()], |row| Ok(Replacement { user: row.get(0)?, issue: row.get(1)? }))
 }
 
-/// Enters a coupon whose row has, or gets, the number `number`. Returns whether the index of holders must have the row.
+/// Enters a coupon. Returns whether the index of holders must have its row.
 pub(crate) fn enter(
     txn: &Txn<'_>,
     campaign: i64,
     entry: &NewEntry<i64>,
-    (day, number): (Day, i64),
+    day: Day,
     coupon: &Coupon,
 ) -> SqlResult<bool> {
     txn.one(
-        "INSERT INTO claim (campaign, user_id, entry, expiry_day, code, ref, issue, number, indexed) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, (SELECT count(*) >= ?9 FROM claim \
+        "INSERT INTO claim (campaign, user_id, entry, expiry_day, code, ref, issue, indexed) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, (SELECT count(*) >= ?8 FROM claim \
          WHERE user_id = ?2 AND indexed = 0)) RETURNING indexed",
         params![
             campaign,
@@ -186,7 +186,6 @@ pub(crate) fn enter(
             coupon.code().as_str(),
             entry.reference.as_ref().map(IssueRef::as_str),
             issue_of(coupon),
-            number,
             WALLET_CLAIMS,
         ],
     )
@@ -200,11 +199,14 @@ pub(crate) fn has(txn: &Txn<'_>, campaign: i64, user: &UserId, code: &Code) -> S
     .exists(params![campaign, user.as_str(), code.as_str()])
 }
 
-/// Whether no wallet finds the row `number` of a coupon that this user holds: neither by a claim nor by the index.
-pub(crate) fn is_lost(txn: &Txn<'_>, user: &UserId, code: &Code, number: i64) -> SqlResult<bool> {
-    txn.statement(
-        "SELECT 1 FROM coupon WHERE number = ?1 AND code = ?2 AND holder = ?3 AND NOT indexed \
-         AND NOT EXISTS (SELECT 1 FROM claim WHERE user_id = ?3 AND indexed = 0 AND number = ?1)",
-    )?
-    .exists(params![number, code.as_str(), user.as_str()])
+/// The codes of the claims that are the wallet of a user. Their coupons may be gone, or of others by now.
+pub(crate) fn in_wallet(txn: &Txn<'_>, user: &UserId) -> SqlResult<BTreeSet<Code>> {
+    let sql = "SELECT code FROM claim WHERE user_id = ?1 AND indexed = 0";
+    txn.statement(sql)?.query_map([user.as_str()], |row| parsed(row, 0))?.collect()
+}
+
+/// Whether a claim that is not in the wallet of its user comes after all that are.
+pub(crate) fn is_beyond_wallet(txn: &Txn<'_>, user: &UserId) -> SqlResult<bool> {
+    let sql = "SELECT count(*) >= ?2 FROM claim WHERE user_id = ?1 AND indexed = 0";
+    txn.one(sql, params![user.as_str(), WALLET_CLAIMS])
 }

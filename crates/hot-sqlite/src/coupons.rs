@@ -220,6 +220,7 @@ pub(crate) fn read(
         expires_at: row.expires_at.unwrap_or(common.expires_at),
         ended_at: row.ended_at,
         history_full: row.history_full,
+        indexed: row.indexed,
     };
     let (record, is_whole) = record::decode(row.record, &common, &columns, txn)?;
     let genesis = Genesis {

@@ -308,12 +308,11 @@ impl ImportTarget<'_> {
         let batch = txn.batch_at(self.batch)?.id;
         let coupon = arrived(&self.campaign.terms, batch, line, imported_state, self.run);
         let said = LineState::of(imported_state, &coupon);
-        let number = writing::next_number(txn, self.batch)?;
         let indexed = match self.entry(txn, &coupon)? {
-            Some(entry) => claims::enter(txn, campaign, &entry, (day, number), &coupon)?,
+            Some(entry) => claims::enter(txn, campaign, &entry, day, &coupon)?,
             None => true,
         };
-        writing::insert(txn, (self.batch, number), &coupon, &said, indexed, day)?;
+        let number = writing::insert(txn, (self.batch, None), &coupon, &said, indexed, day)?;
         let (valid_from, expires_at) = (line.valid_from, line.expires_at);
         // The row has its state.
         let line =

@@ -112,7 +112,7 @@ fn one(
         return Ok(());
     }
     let entry = claims::next_entry(txn, campaign.number, holder, coupon.issue_ref().cloned())?;
-    claims::enter(txn, campaign.number, &entry, (day, before_first(batch)), coupon).map(drop)
+    claims::enter(txn, campaign.number, &entry, day, coupon).map(drop)
 }
 
 /// On every day, so that no code that was minted after the backup is minted again.

@@ -59,6 +59,7 @@ pub(crate) struct RowColumns<'a> {
     pub(crate) expires_at: Millis,
     pub(crate) ended_at: Option<Millis>,
     pub(crate) history_full: bool,
+    pub(crate) indexed: bool,
 }
 
 /// Actors and operations that many rows have, by their numbers.
@@ -366,6 +367,7 @@ fn checksum(
         columns.expires_at.0,
         columns.ended_at.unwrap_or(none).0,
         i64::from(columns.history_full),
+        i64::from(columns.indexed),
         valid_from.0,
         expires_at.0,
         created_at.0,

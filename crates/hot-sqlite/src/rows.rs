@@ -228,7 +228,12 @@ pub(crate) fn state_name(number: i64) -> &'static str {
 }
 
 /// The columns of a row that `coupon` would have.
-pub(crate) fn columns<'a>(coupon: &'a Coupon, batch: i64, day: Day) -> RowColumns<'a> {
+pub(crate) fn columns<'a>(
+    coupon: &'a Coupon,
+    batch: i64,
+    day: Day,
+    indexed: bool,
+) -> RowColumns<'a> {
     RowColumns {
         batch,
         day: day.0,
@@ -243,12 +248,13 @@ pub(crate) fn columns<'a>(coupon: &'a Coupon, batch: i64, day: Day) -> RowColumn
             State::Void { .. } => Some(coupon.modified_at()),
         },
         history_full: is_history_full(coupon),
+        indexed,
     }
 }
 
 /// The first column that differs from that of `coupon`, which is what the record says, and how.
 pub(crate) fn disagreement(coupon: &Coupon, stored: &RowColumns<'_>) -> Option<String> {
-    let told = columns(coupon, stored.batch, Day(stored.day));
+    let told = columns(coupon, stored.batch, Day(stored.day), stored.indexed);
     let at = |instant: Option<Millis>| instant.map(|at| at.0);
     differs("state", state_name(stored.state), state_name(told.state))
         .or_else(|| differs("holder", stored.holder, told.holder))

@@ -93,8 +93,7 @@ impl CqlStore {
     /// The one conditional update of the row, with its outcome resolved. Its index rows in the feed are
     /// written before it, and looked after before it is sent again.
     async fn write_row(&self, mut write: RowWrite<'_>) -> Result<Written> {
-        let RowWrite { before, after, operation, attempt, .. } = write;
-        let at = (before.day, before.here.bucket);
+        let at = (write.before.day, write.before.here.bucket);
         let mut attempts = self.attempts("a change of a coupon");
         loop {
             if let (Some(feed), Some(news)) = (&self.feed, &mut write.news) {
@@ -113,47 +112,43 @@ impl CqlStore {
                     attempts.wrote(Ok(other)).await?;
                 }
             }
-            // A read through Paxos finishes the update that was begun, or ends it for good.
-            let seen = match self
-                .row_of(StatementProfile::Serial, before.day, before.here.bucket, after.code())
-                .await
-            {
-                Ok(seen) => seen,
-                Err(HotError::Unavailable(_)) => {
-                    attempts.again().await?;
-                    continue;
+            match self.resolution(&write).await {
+                Ok(WriteResolution::Applied) => {
+                    Resolutions::count(&self.resolved.applied);
+                    return Ok(Written::Done);
                 }
-                Err(error) => return Err(error),
-            };
-            match resolved(seen.as_ref(), operation, &before.coupon, after) {
-                // Who finishes an entry of a claim may write the same: one of the two counts it.
-                WriteResolution::Applied => {
-                    match self.session.is_by_another(at, after, attempt).await {
-                        Ok(false) => {
-                            Resolutions::count(&self.resolved.applied);
-                            return Ok(Written::Done);
-                        }
-                        Ok(true) => {
-                            Resolutions::count(&self.resolved.refused);
-                            return self.refused(&write).await;
-                        }
-                        // To give up here would be a change that nobody counts.
-                        Err(HotError::Unavailable(_)) => attempts.again().await?,
-                        Err(error) => return Err(error),
-                    }
-                }
-                WriteResolution::Refused => {
+                Ok(WriteResolution::Refused) => {
                     Resolutions::count(&self.resolved.refused);
                     return self.refused(&write).await;
                 }
-                WriteResolution::Hidden => {
+                Ok(WriteResolution::Hidden) => {
                     let why = "later changes have overwritten what would show its outcome";
                     return Err(HotError::Unknown(why.into()));
                 }
-                // A frozen node may still apply it. The same update is sent again, for the same
-                // version, so that one of the two is refused.
-                WriteResolution::Open => attempts.again().await?,
+                // A frozen node may still apply it. The same update is sent again, for the same version, so that one
+                // of the two is refused. To give up after a failed read would be a change that nobody counts.
+                Ok(WriteResolution::Open) | Err(HotError::Unavailable(_)) => {
+                    attempts.again().await?
+                }
+                Err(error) => return Err(error),
             }
+        }
+    }
+
+    /// What became of a write.
+    async fn resolution(&self, write: &RowWrite<'_>) -> Result<WriteResolution> {
+        let RowWrite { before, after, operation, attempt, .. } = *write;
+        let (day, bucket) = (before.day, before.here.bucket);
+        // A read through Paxos finishes the update that was begun, or ends it for good.
+        let seen = self.row_of(StatementProfile::Serial, day, bucket, after.code()).await?;
+        match resolved(seen.as_ref(), operation, &before.coupon, after) {
+            // Who finishes an entry of a claim may write the same: one of the two counts it.
+            WriteResolution::Applied
+                if self.session.is_by_another((day, bucket), after, attempt).await? =>
+            {
+                Ok(WriteResolution::Refused)
+            }
+            resolution => Ok(resolution),
         }
     }
 

@@ -14,18 +14,20 @@ use crate::record::{BatchCommon, encode, has_said};
 use crate::rows::{before_first, columns, coupon_columns, coupon_row, numbers_of};
 use crate::txn::Txn;
 
-/// Makes the row of a coupon that has none: its number is that of its serial, or [`next_number`]. The row of an
-/// imported coupon is found only by its entry in the directory. `indexed`: whether the index of holders has it.
+/// Makes the row of a coupon that has none, and returns its number: that of its serial, or the next one of the
+/// batch. The row of an imported coupon is found only by its entry in the directory. `indexed`: whether the index of
+/// holders has it.
 pub(crate) fn insert(
     txn: &Txn<'_>,
-    (batch, number): (i64, i64),
+    (batch, number): (i64, Option<i64>),
     coupon: &Coupon,
     said: &LineState,
     indexed: bool,
     day: Day,
-) -> SqlResult<()> {
+) -> SqlResult<i64> {
     let common = common_of(txn, batch, coupon)?;
-    let columns = columns(coupon, batch, day);
+    let columns = columns(coupon, batch, day, indexed);
+    let number = number.map_or_else(|| next_number(txn, batch), Ok)?;
     if matches!(coupon.state(), State::Available) {
         txn.forget_offers();
     }
@@ -46,12 +48,13 @@ pub(crate) fn insert(
             encode(coupon, said, &common, &columns, txn)?,
             indexed,
         ],
-    )
+    )?;
+    Ok(number)
 }
 
 /// The number of the next new row of an imported batch: after every row that there is or that was offered, also if
 /// the last ones are deleted, because stock is looked for there. Reads once a transaction.
-pub(crate) fn next_number(txn: &Txn<'_>, batch: i64) -> SqlResult<i64> {
+fn next_number(txn: &Txn<'_>, batch: i64) -> SqlResult<i64> {
     txn.next_number(batch, || {
         txn.write_cursors()?;
         let sql = "SELECT max(coalesce(max(number), ?1), ?1 + coalesce( \
@@ -100,7 +103,7 @@ pub(crate) fn update(
     day: Day,
 ) -> SqlResult<()> {
     let common = common_of(txn, before.here.batch, after)?;
-    let columns = columns(after, before.here.batch, day);
+    let columns = columns(after, before.here.batch, day, indexed);
     let expires_at = own_expiry(after, &common, day);
     if matches!(after.state(), State::Available) {
         txn.forget_offers();

@@ -15,7 +15,7 @@ use rusqlite::{Result as SqlResult, Row, ToSql, params};
 use super::campaigns::{CAMPAIGNS, campaign};
 use super::coupons::{ROWS, row_item};
 use crate::columns::{millis_or_null, parsed, signed, unsigned};
-use crate::coupons::{RowNumber, number_of, numbered};
+use crate::coupons::{RowNumber, numbered};
 use crate::directory::DirectoryKind;
 use crate::failure::damaged;
 use crate::import::rejected_line;
@@ -240,7 +240,7 @@ pub(super) fn entry_of(txn: &Txn<'_>, code: &Code) -> SqlResult<Option<EntryItem
     txn.first(entries!("= ?1"), [code.as_str()], read)
 }
 
-const CLAIMS: &str = "SELECT campaign, user_id, entry, code, ref, issue, expiry_day, \
+const CLAIMS: &str = "SELECT campaign, user_id, entry, code, ref, issue, expiry_day, indexed, \
     user_id || ' ' || indexed || ' ' || campaign || ' ' || entry AS position \
     FROM claim WHERE (user_id, indexed, campaign, entry) > (?1, ?2, ?3, ?4) \
     ORDER BY user_id, indexed, campaign, entry LIMIT ?5";
@@ -250,7 +250,10 @@ fn claim(txn: &Txn<'_>, row: &Row<'_>, reading: ReadPurpose) -> SqlResult<ClaimI
         rusqlite::Error::QueryReturnedNoRows => damaged("campaign", "it is not there"),
         error => error,
     })?;
-    let code: Code = parsed(row, 3)?;
+    let (user, code): (UserId, Code) = (parsed(row, 1)?, parsed(row, 3)?);
+    if row.get(7)? && !claims::is_beyond_wallet(txn, &user)? {
+        return Err(damaged("indexed", "the user has fewer claims"));
+    }
     let entered = match reading {
         ReadPurpose::AsStored => None,
         // On a cluster nothing leads to it from an earlier partition.
@@ -258,7 +261,7 @@ fn claim(txn: &Txn<'_>, row: &Row<'_>, reading: ReadPurpose) -> SqlResult<ClaimI
     };
     Ok(ClaimItem {
         campaign: campaign.terms.id.clone(),
-        user: parsed(row, 1)?,
+        user,
         slot: row.get(2)?,
         day: match entered {
             Some(day) => day,
@@ -275,13 +278,10 @@ pub(super) fn is_claimed(
     txn: &Txn<'_>,
     (campaign, user, code): &(CampaignId, UserId, Code),
 ) -> SqlResult<bool> {
-    let Some(campaign) = txn.campaign(campaign)? else { return Ok(false) };
-    if !claims::has(txn, campaign.number, user, code)? {
-        return Ok(false);
+    match txn.campaign(campaign)? {
+        Some(campaign) => claims::has(txn, campaign.number, user, code),
+        None => Ok(false),
     }
-    let number = number_of(txn, code)?.map(RowNumber::number);
-    let lost = number.map(|number| claims::is_lost(txn, user, code, number)).transpose()?;
-    Ok(lost != Some(true))
 }
 
 const REPLACEMENTS: &str = "SELECT replaced, user_id, issue, replaced AS position \

@@ -9,7 +9,7 @@ use rusqlite::{Result as SqlResult, params};
 use crate::changes::{CLOCK_BOUND_MS, SqliteDecision, write_decision};
 use crate::claims::{self, Claim};
 use crate::coupons::SqliteCoupon;
-use crate::rows::{CampaignHere, before_first};
+use crate::rows::CampaignHere;
 use crate::stock::{Next, Offer, StockCursor, StockSupply};
 use crate::txn::Txn;
 
@@ -97,8 +97,7 @@ pub(crate) fn write(txn: &Txn<'_>, step: HandOutStep) -> SqlResult<Option<Applie
         }
         HandOutStep::Named(located, entry) => {
             let number = located.here.campaign.number;
-            let row = located.here.row.unwrap_or(before_first(located.here.batch));
-            claims::enter(txn, number, &entry, (located.day, row), &located.coupon)?;
+            claims::enter(txn, number, &entry, located.day, &located.coupon)?;
             Ok(Some(SqliteDecision::replayed(&located).applied))
         }
         HandOutStep::Again(cursor) => {

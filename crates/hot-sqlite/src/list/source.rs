@@ -10,7 +10,9 @@ use hot::{ListOrder, ListQuery, ListScope};
 use rusqlite::{Result as SqlResult, types::Value};
 use rusqlite::{Row, params};
 
+use crate::claims;
 use crate::columns::signed;
+use crate::coupons::{RowNumber, number_of};
 use crate::rows::{batch_of, numbers_of};
 use crate::txn::Txn;
 
@@ -280,17 +282,17 @@ fn rows_of_own_expiry(
 /// All of them at once: they are few.
 fn rows_of_claims(txn: &Txn<'_>, query: &ListQuery, after: ExpiryKey) -> SqlResult<Vec<NextRow>> {
     let ListScope::Holder(user) = &query.scope else { return Ok(Vec::new()) };
-    // A claim may lead to a coupon of somebody else by now, or to one that the user got again.
-    let sql = "SELECT coalesce(coupon.expires_at, batch.expires_at), coupon.number FROM claim \
-               CROSS JOIN coupon ON coupon.number = claim.number \
-               CROSS JOIN batch ON batch.number = coupon.batch \
-               WHERE claim.user_id = ?1 AND claim.indexed = 0 \
-               AND coupon.holder = ?1 AND NOT coupon.indexed AND batch.expires_at IS NOT NULL";
-    let key = |row: &Row<'_>| Ok((Millis(row.get(0)?), row.get(1)?));
-    let mut keys: Vec<ExpiryKey> = txn.all(sql, [user.as_str()], key)?;
+    let sql = "SELECT coalesce(coupon.expires_at, batch.expires_at) FROM coupon \
+               CROSS JOIN batch ON batch.number = coupon.batch WHERE coupon.number = ?1 \
+               AND coupon.code = ?2 AND holder = ?3 AND NOT indexed AND batch.expires_at IS NOT NULL";
+    let mut keys: Vec<ExpiryKey> = Vec::new();
+    for code in claims::in_wallet(txn, user)? {
+        let Some(number) = number_of(txn, &code)?.map(RowNumber::number) else { continue };
+        let asked = params![number, code.as_str(), user.as_str()];
+        keys.extend(txn.first(sql, asked, |row| Ok((Millis(row.get(0)?), number)))?);
+    }
     keys.retain(|key| comes_before(query.order, after, *key));
     keys.sort_unstable();
-    keys.dedup();
     if query.order == ListOrder::Latest {
         keys.reverse();
     }

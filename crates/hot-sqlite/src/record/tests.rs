@@ -123,7 +123,7 @@ fn what_is_written_is_read() {
         lines().map(|said| (format!("{name}, {said:?}"), coupon.clone(), said))
     });
     for (name, coupon, said) in all {
-        let columns = columns(&coupon, 7, Day(20_000));
+        let columns = columns(&coupon, 7, Day(20_000), false);
         let bytes = encode(&coupon, &said, &COMMON, &columns, &Two).expect(&name);
         let (record, is_whole) = decode(&bytes, &COMMON, &columns, &Two).expect(&name);
         assert!(is_whole, "{name}");
@@ -148,7 +148,7 @@ fn bytes_of_a_record() {
     for (name, want) in want {
         let coupons = coupons();
         let (_, coupon) = coupons.iter().find(|(of, _)| *of == name).expect(name);
-        let columns = columns(coupon, 7, Day(20_000));
+        let columns = columns(coupon, 7, Day(20_000), false);
         assert_eq!(
             encode(coupon, &LineState::Available, &COMMON, &columns, &Two).expect(name).len(),
             want,
@@ -165,7 +165,7 @@ fn is_whole(bytes: &[u8], common: &BatchCommon, columns: &RowColumns<'_>) -> boo
 #[test]
 fn every_flipped_bit_is_found() {
     for (name, coupon) in coupons() {
-        let columns = columns(&coupon, 7, Day(20_000));
+        let columns = columns(&coupon, 7, Day(20_000), false);
         let mut bytes =
             encode(&coupon, &LineState::Available, &COMMON, &columns, &Two).expect(name);
         for at in 0..bytes.len() {
@@ -183,7 +183,7 @@ fn every_flipped_bit_is_found() {
 fn every_column_is_in_the_checksum() {
     let coupons = coupons();
     let (_, coupon) = &coupons[4];
-    let here = || columns(coupon, 7, Day(20_000));
+    let here = || columns(coupon, 7, Day(20_000), false);
     let bytes = encode(coupon, &LineState::Available, &COMMON, &here(), &Two).expect("a record");
     let others = [
         ("batch", RowColumns { batch: 8, ..here() }),
@@ -195,6 +195,7 @@ fn every_column_is_in_the_checksum() {
         ("expires_at", RowColumns { expires_at: Millis(78), ..here() }),
         ("ended_at", RowColumns { ended_at: None, ..here() }),
         ("history_full", RowColumns { history_full: true, ..here() }),
+        ("indexed", RowColumns { indexed: true, ..here() }),
     ];
     for (name, other) in others {
         assert!(!is_whole(&bytes, &COMMON, &other), "{name}");
@@ -213,7 +214,7 @@ fn every_column_is_in_the_checksum() {
 fn what_is_damaged_is_an_error() {
     let coupons = coupons();
     let (_, coupon) = &coupons[4];
-    let columns = columns(coupon, 7, Day(20_000));
+    let columns = columns(coupon, 7, Day(20_000), false);
     let bytes = encode(coupon, &LineState::Available, &COMMON, &columns, &Two).expect("a record");
     for end in 0..bytes.len() {
         assert!(!is_whole(&bytes[..end], &COMMON, &columns), "its first {end} bytes");
