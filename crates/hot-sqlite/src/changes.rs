@@ -10,7 +10,7 @@ use hot::protocol::{self, Admitted, ChangeStep, NewEntry, Writes, partition_afte
 use router::Address;
 use rusqlite::Result as SqlResult;
 
-use crate::claims::{self, ClaimRows};
+use crate::claims::{self, ClaimRows, EntrySlot};
 use crate::coupons::{SqliteCoupon, SqlitePlace, locate, writing};
 use crate::directory::Place;
 use crate::failure::damaged;
@@ -19,7 +19,7 @@ use crate::txn::Txn;
 use crate::{cancelled, directory, partitions};
 
 /// A decision. The next entry of a claim gets the number after the newest one.
-pub(crate) type SqliteDecision = protocol::Decision<SqlitePlace, i64>;
+pub(crate) type SqliteDecision = protocol::Decision<SqlitePlace, EntrySlot>;
 
 /// How far two clocks of the processes of a store may differ: one machine has one clock.
 pub(crate) const CLOCK_BOUND_MS: i64 = 0;
@@ -67,7 +67,7 @@ pub(crate) fn write(
     txn: &Txn<'_>,
     before: &SqliteCoupon,
     after: &Coupon,
-    entry: Option<&NewEntry<i64>>,
+    entry: Option<&NewEntry<EntrySlot>>,
     actor: &Actor,
 ) -> SqlResult<()> {
     txn.tell(before.here.batch, &before.coupon, after, actor);

@@ -28,9 +28,18 @@ use crate::txn::Txn;
 /// most users never have more.
 pub(crate) const WALLET_CLAIMS: i64 = 32;
 
-pub(crate) type Claim = protocol::Claim<SqlitePlace, i64>;
+/// Where the next entry of a claim goes.
+#[derive(Clone, Debug)]
+pub(crate) struct EntrySlot {
+    entry: i64,
+    /// Whether the index of holders, and not the claim, is the wallet.
+    indexed: bool,
+}
+
+pub(crate) type Claim = protocol::Claim<SqlitePlace, EntrySlot>;
 
 struct ClaimedCoupon {
+    entry: i64,
     day: Day,
     code: Code,
     reference: Option<IssueRef>,
@@ -41,30 +50,44 @@ struct ClaimedCoupon {
 pub(crate) struct ClaimRows {
     campaign: i64,
     limit: Option<u16>,
-    next: i64,
+    next: EntrySlot,
     /// Newest first.
     rows: Vec<ClaimedCoupon>,
 }
 
 impl ClaimRows {
-    /// Reads the entries, in one statement; reads no coupon.
+    /// Reads the entries, in one statement unless the user has many; reads no coupon.
     pub(crate) fn read(
         txn: &Txn<'_>,
         campaign: &CampaignHere,
         user: &UserId,
     ) -> SqlResult<ClaimRows> {
-        let found: Vec<(i64, ClaimedCoupon)> = txn.all(
-            "SELECT expiry_day, code, ref, issue, entry FROM claim \
-             WHERE user_id = ?2 AND indexed IN (0, 1) AND campaign = ?1 \
-             ORDER BY indexed DESC, entry DESC LIMIT ?3",
-            params![campaign.number, user.as_str(), ENTRIES_MAX as i64],
-            |row| Ok((row.get(4)?, entry_of(row)?)),
+        let (of, user) = (campaign.number, user.as_str());
+        // Of all campaigns: so their number is known, too.
+        let first = txn.all(
+            "SELECT expiry_day, code, ref, issue, entry, campaign FROM claim \
+             WHERE user_id = ?1 AND indexed = 0 ORDER BY campaign DESC, entry DESC",
+            [user],
+            |row| Ok(if row.get::<_, i64>(5)? == of { Some(entry_of(row)?) } else { None }),
         )?;
+        let indexed = first.len() as i64 >= WALLET_CLAIMS;
+        let mut found = match indexed {
+            true => txn.all(
+                "SELECT expiry_day, code, ref, issue, entry FROM claim WHERE user_id = ?2 \
+                 AND indexed = 1 AND campaign = ?1 ORDER BY entry DESC LIMIT ?3",
+                params![of, user, ENTRIES_MAX as i64],
+                entry_of,
+            )?,
+            false => Vec::new(),
+        };
+        found.extend(first.into_iter().flatten());
+        found.truncate(ENTRIES_MAX);
+        let entry = found.first().map_or(0, |newest| newest.entry + 1);
         Ok(ClaimRows {
-            campaign: campaign.number,
+            campaign: of,
             limit: campaign.terms.per_user_limit,
-            next: found.first().map_or(0, |(newest, _)| newest + 1),
-            rows: found.into_iter().map(|(_, row)| row).collect(),
+            next: EntrySlot { entry, indexed },
+            rows: found,
         })
     }
 
@@ -84,7 +107,7 @@ impl ClaimRows {
             Some(row) => Some(row),
             None if self.overflows() => {
                 older = txn.first(
-                    "SELECT expiry_day, code, ref, issue FROM claim \
+                    "SELECT expiry_day, code, ref, issue, entry FROM claim \
                      WHERE user_id = ?2 AND indexed IN (0, 1) AND campaign = ?1 AND ref = ?3 \
                      ORDER BY indexed, entry LIMIT 1",
                     params![self.campaign, user.as_str(), reference.as_str()],
@@ -134,7 +157,7 @@ impl ClaimRows {
         }
         Ok(counting.end(ClaimEnd {
             limit: self.limit,
-            slot: self.next,
+            slot: self.next.clone(),
             overflows: self.overflows(),
             names: self.rows.iter().filter(|row| row.reference.is_some()).count(),
             unfinished: None,
@@ -145,7 +168,8 @@ impl ClaimRows {
 fn entry_of(row: &rusqlite::Row<'_>) -> SqlResult<ClaimedCoupon> {
     let reference = row.get_ref(2)?.as_str_or_null()?.map(IssueRef::stored);
     let issue = row.get::<_, Option<u8>>(3)?.map(usize::from);
-    Ok(ClaimedCoupon { day: Day(row.get(0)?), code: parsed(row, 1)?, reference, issue })
+    let (day, code, entry) = (Day(row.get(0)?), parsed(row, 1)?, row.get(4)?);
+    Ok(ClaimedCoupon { entry, day, code, reference, issue })
 }
 
 /// The next entry of a claim, under the name `reference`. Reads no coupon.
@@ -154,10 +178,20 @@ pub(crate) fn next_entry(
     campaign: i64,
     user: &UserId,
     reference: Option<IssueRef>,
-) -> SqlResult<NewEntry<i64>> {
-    let sql = "SELECT entry + 1 FROM claim WHERE user_id = ?2 AND indexed IN (0, 1) AND campaign = ?1 \
-               ORDER BY indexed DESC, entry DESC LIMIT 1";
-    let slot = txn.first(sql, params![campaign, user.as_str()], |row| row.get(0))?.unwrap_or(0);
+) -> SqlResult<NewEntry<EntrySlot>> {
+    let (count, mut newest): (i64, Option<i64>) = txn
+        .statement(
+            "SELECT count(*), max(CASE campaign WHEN ?1 THEN entry END) FROM claim \
+         WHERE user_id = ?2 AND indexed = 0",
+        )?
+        .query_row(params![campaign, user.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let indexed = count >= WALLET_CLAIMS;
+    if indexed {
+        let sql =
+            "SELECT max(entry) FROM claim WHERE user_id = ?2 AND indexed = 1 AND campaign = ?1";
+        newest = txn.one::<Option<i64>>(sql, params![campaign, user.as_str()])?.or(newest);
+    }
+    let slot = EntrySlot { entry: newest.map_or(0, |newest| newest + 1), indexed };
     Ok(NewEntry { user: user.clone(), reference, slot })
 }
 
@@ -170,25 +204,25 @@ pub(crate) fn replacement(txn: &Txn<'_>, code: &Code) -> SqlResult<Option<Replac
 pub(crate) fn enter(
     txn: &Txn<'_>,
     campaign: i64,
-    entry: &NewEntry<i64>,
+    entry: &NewEntry<EntrySlot>,
     day: Day,
     coupon: &Coupon,
 ) -> SqlResult<bool> {
-    txn.one(
+    txn.run(
         "INSERT INTO claim (campaign, user_id, entry, expiry_day, code, ref, issue, indexed) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, (SELECT count(*) >= ?8 FROM claim \
-         WHERE user_id = ?2 AND indexed = 0)) RETURNING indexed",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         params![
             campaign,
             entry.user.as_str(),
-            entry.slot,
+            entry.slot.entry,
             day.0,
             coupon.code().as_str(),
             entry.reference.as_ref().map(IssueRef::as_str),
             issue_of(coupon),
-            WALLET_CLAIMS,
+            entry.slot.indexed,
         ],
-    )
+    )?;
+    Ok(entry.slot.indexed)
 }
 
 pub(crate) fn has(txn: &Txn<'_>, campaign: i64, user: &UserId, code: &Code) -> SqlResult<bool> {

@@ -16,6 +16,7 @@ use hot::{HotError, ImportLine, ImportOutcome, Imports, Named, RejectedLine};
 use rusqlite::{Result as SqlResult, Row, params};
 
 use crate::changes::write;
+use crate::claims::EntrySlot;
 use crate::cold::Prefetched;
 use crate::columns::{signed, unsigned};
 use crate::coupons::{RowNumber, SqliteCoupon, in_partition, numbered, writing};
@@ -360,7 +361,7 @@ impl ImportTarget<'_> {
     }
 
     /// The coupon of an imported holder counts towards the limit, and the limit does not refuse it.
-    fn entry(&self, txn: &Txn<'_>, coupon: &Coupon) -> SqlResult<Option<NewEntry<i64>>> {
+    fn entry(&self, txn: &Txn<'_>, coupon: &Coupon) -> SqlResult<Option<NewEntry<EntrySlot>>> {
         let user = claimant(&self.campaign.terms, coupon);
         user.map(|user| claims::next_entry(txn, self.campaign.number, user, None)).transpose()
     }

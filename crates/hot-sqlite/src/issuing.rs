@@ -14,7 +14,7 @@ use router::{Address, openings};
 use rusqlite::Result as SqlResult;
 
 use crate::changes::{CLOCK_BOUND_MS, SqliteDecision};
-use crate::claims::{self, ClaimRows};
+use crate::claims::{self, ClaimRows, EntrySlot};
 use crate::coupons::{SqliteCoupon, SqlitePlace, in_partition, locate};
 use crate::directory;
 use crate::rows::CampaignHere;
@@ -83,7 +83,7 @@ fn plan_issue(
         Err(refusal) => return Ok(IssuePlan::decided(SqliteDecision::refused(refusal))),
     };
     let rows = ClaimRows::read(txn, &campaign, &ask.to)?;
-    let mut facts = IssueFacts::<SqlitePlace, i64>::default();
+    let mut facts = IssueFacts::<SqlitePlace, EntrySlot>::default();
     loop {
         match protocol::issue(&ask, change, &facts) {
             IssueStep::Read(IssueRead::Named) => {

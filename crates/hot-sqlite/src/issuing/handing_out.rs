@@ -7,7 +7,7 @@ use hot::protocol::{NewEntry, give, issue_of};
 use rusqlite::{Result as SqlResult, params};
 
 use crate::changes::{CLOCK_BOUND_MS, SqliteDecision, write_decision};
-use crate::claims::{self, Claim};
+use crate::claims::{self, Claim, EntrySlot};
 use crate::coupons::SqliteCoupon;
 use crate::rows::CampaignHere;
 use crate::stock::{Next, Offer, StockCursor, StockSupply};
@@ -17,7 +17,7 @@ pub(crate) enum HandOutStep {
     /// An answer, and what to write for it.
     Decided(Box<SqliteDecision>, HandedOut),
     /// One more name for the coupon that a user has.
-    Named(Box<SqliteCoupon>, NewEntry<i64>),
+    Named(Box<SqliteCoupon>, NewEntry<EntrySlot>),
     /// Many serials were gone: the cursor is noted, and the next transaction goes on there.
     Again(StockCursor),
 }
