@@ -97,9 +97,6 @@ impl<T: Send + 'static> FileRows<T> {
     }
 
     /// Returns the next rows, at most 8,192; `None` after the last one.
-    ///
-    /// # Errors
-    /// As [`crate::ColdStore::rows`].
     pub async fn next(&mut self) -> Result<Option<Vec<T>>, ColdError> {
         match self.next_or_gone().await {
             Ok(rows) => Ok(rows),

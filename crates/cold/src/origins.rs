@@ -80,9 +80,6 @@ impl ColdStore {
 
     /// The last version of `coupons` that was committed at least `by` before `version`, by the
     /// clock of the store; `None` if the log no longer goes back that far.
-    ///
-    /// # Errors
-    /// As [`ColdStore::version`].
     pub async fn version_before(
         &self,
         version: u64,
@@ -101,9 +98,6 @@ impl ColdStore {
 impl ArchivedRows {
     /// Returns the next coupons, at most 8,192 and all of one partition; `None` after the last one.
     /// If several files have a code, returns it several times, the newest version first.
-    ///
-    /// # Errors
-    /// As [`ColdStore::rows`].
     pub async fn next(&mut self) -> Result<Option<(Day, Vec<Coupon>)>, ColdError> {
         loop {
             if let Some((day, rows)) = &mut self.open

@@ -37,9 +37,6 @@ impl ColdStore {
 
     /// Reads the codes and versions of one file, in the order of the codes. Costs a fraction of
     /// [`ColdStore::rows`].
-    ///
-    /// # Errors
-    /// As [`ColdStore::rows`].
     pub async fn keys(&self, file: &ColdFile) -> Result<CodeRows, ColdError> {
         self.keys_by(file, BATCH_ROWS).await
     }
@@ -52,9 +49,6 @@ impl ColdStore {
 
     /// Reads the codes and versions of those coupons of a file that came to cold after
     /// `archive_commit`. [`ColdFile::newest_archive_commit`] says whether there are any.
-    ///
-    /// # Errors
-    /// As [`ColdStore::rows`].
     pub async fn keys_behind(
         &self,
         file: &ColdFile,

@@ -104,9 +104,6 @@ pub struct ColdScan {
 impl ColdScan {
     /// Returns the next coupons with the expiry day of their partition, at most 8,192 and all of
     /// one partition; `None` after the last one.
-    ///
-    /// # Errors
-    /// As [`ColdStore::scan`].
     pub async fn next(&mut self) -> Result<Option<Vec<(Day, Coupon)>>, ColdError> {
         loop {
             let (day, mut partition) = match self.partition.take() {

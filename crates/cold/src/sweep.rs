@@ -90,9 +90,6 @@ impl ColdStore {
     /// Deletes the entries of all logs that are older than [`crate::ColdOptions::log_retention`] and
     /// that a later checkpoint contains. Versions before that checkpoint can no longer be read.
     /// Deletes the oldest first, so that what remains is always a valid log.
-    ///
-    /// # Errors
-    /// As [`ColdStore::sweep`].
     pub async fn cut_logs(&self, now: Millis) -> Result<SweepReport, ColdError> {
         let ColdStoreInner { location, options, .. } = &*self.inner;
         // A sweep reads entries within the retention of files.

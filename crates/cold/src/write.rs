@@ -76,9 +76,6 @@ impl PartitionWriter {
 
     /// Ends the files and returns them; none if there were no coupons. They are durable and in no
     /// commit.
-    ///
-    /// # Errors
-    /// What went wrong with any chunk.
     pub async fn finish(mut self) -> Result<Vec<NewFile>, ColdError> {
         self.outcome().await
     }

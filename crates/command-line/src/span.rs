@@ -7,9 +7,6 @@ use std::time::Duration;
 use serde::Deserialize;
 
 /// Parses `90s`, `15m`, `1h` or `30d` into milliseconds, at least one.
-///
-/// # Errors
-/// What was found, and what is wanted.
 pub fn milliseconds(text: &str) -> Result<i64, String> {
     let wrong = || format!("it is {text:?}, want a number and s, m, h or d, such as 1h");
     let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;

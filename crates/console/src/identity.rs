@@ -16,9 +16,6 @@ pub trait IdentityProvider: Send + Sync {
     -> BoxFuture<'a, Result<String, IdentityError>>;
 
     /// Who has come back with a code.
-    ///
-    /// # Errors
-    /// Any [`IdentityError`].
     fn person<'a>(
         &'a self,
         asked: &'a SignInRequest,

@@ -19,9 +19,6 @@ const TURN: Duration = Duration::from_secs(5);
 /// The program that runs SQL, with a limit on the time, the memory and the rows of each query.
 pub trait SqlRunner: Send + Sync {
     /// Runs a query in the name of somebody.
-    ///
-    /// # Errors
-    /// Any [`HistoryError`].
     fn rows<'a>(
         &'a self,
         caller: &'a Caller,
@@ -29,9 +26,6 @@ pub trait SqlRunner: Send + Sync {
     ) -> BoxFuture<'a, Result<SqlRows, HistoryError>>;
 
     /// The same as CSV, with the names of the columns in the first line. `true` if rows were left out.
-    ///
-    /// # Errors
-    /// Any [`HistoryError`].
     fn csv<'a>(
         &'a self,
         caller: &'a Caller,

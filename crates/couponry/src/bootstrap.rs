@@ -20,9 +20,6 @@ pub use command_line::{CommandProgress, WorkKind};
 impl SettingFlags {
     /// Takes each setting from the first source that sets it, and starts the log. From now on the
     /// files of this process are private.
-    ///
-    /// # Errors
-    /// Usage.
     pub fn chosen(&self) -> Result<Settings, CliError> {
         files::keep_private();
         let settings = Settings::resolve(self)?;

@@ -122,9 +122,6 @@ impl ClockDifference {
 
     /// Whether the clocks agree well enough; `now_ms` is what ours says, which may have been set since the last
     /// measure.
-    ///
-    /// # Errors
-    /// A sentence for operators.
     pub fn check(&self, now_ms: i64) -> std::result::Result<(), String> {
         let ahead = self.measured().as_ref().map_or(0, |last| {
             let elapsed = i64::try_from(last.at.elapsed().as_millis()).unwrap_or(i64::MAX);

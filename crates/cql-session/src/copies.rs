@@ -89,8 +89,6 @@ impl CopyGuard {
         Ok(())
     }
 
-    /// # Errors
-    /// A sentence for operators.
     pub fn check(&self) -> std::result::Result<(), String> {
         let refusal = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         refusal.clone().map_or(Ok(()), Err)

@@ -56,8 +56,6 @@ impl EventValue {
         &self.kind
     }
 
-    /// # Errors
-    /// [`hot::HotError::Damaged`].
     pub fn event(&self) -> Result<Event> {
         let flat = Flat {
             kind: &self.kind,
@@ -101,8 +99,6 @@ impl HoldValue {
         }
     }
 
-    /// # Errors
-    /// [`hot::HotError::Damaged`].
     pub fn hold(&self) -> Result<Hold> {
         Ok(Hold {
             by: parsed("hold.user_id", &self.user_id)?,

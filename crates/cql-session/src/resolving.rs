@@ -117,9 +117,6 @@ impl WriteAttempts {
     }
 
     /// Waits before the next read, or ends a call that has taken too long.
-    ///
-    /// # Errors
-    /// As [`WriteAttempts::wrote`].
     pub async fn again(&mut self) -> Result<()> {
         if self.deadline.is_over() {
             let late = format!("{} was not resolved in time", self.what);

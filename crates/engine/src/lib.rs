@@ -161,9 +161,6 @@ impl Engine {
     }
 
     /// Whether the hot store takes writes now.
-    ///
-    /// # Errors
-    /// Why not, as a sentence for operators.
     pub async fn writable(&self) -> Result<(), String> {
         self.hot.writable().await
     }

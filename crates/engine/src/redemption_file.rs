@@ -60,9 +60,6 @@ impl Engine {
 
     /// The same file from every coupon of both tiers, in the order of the partitions: for a store that keeps no
     /// list of redemptions. Takes long on a large archive.
-    ///
-    /// # Errors
-    /// Those of [`Engine::every_redemption`].
     pub async fn whole_redemption_file(
         self: Arc<Engine>,
         caller: &Caller,

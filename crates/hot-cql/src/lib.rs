@@ -235,9 +235,6 @@ impl CqlHot {
     }
 
     /// Which events wait because they could not be read.
-    ///
-    /// # Errors
-    /// Those of a read.
     pub async fn events_aside(&self) -> Result<EventsAside, HotError> {
         match &self.store.feed {
             Some(feed) => self.store.asides_now(feed).await,

@@ -72,9 +72,6 @@ pub trait HotStore:
     async fn announce_long_codes(&self) -> Result<(), HotError>;
 
     /// Whether the store accepts writes at the moment.
-    ///
-    /// # Errors
-    /// Why it does not.
     async fn writable(&self) -> Result<(), String>;
 
     /// Makes one small durable write, for the banner and `doctor` to time.

@@ -41,9 +41,6 @@ where
     E: std::fmt::Display,
 {
     /// Reads the head of the stream.
-    ///
-    /// # Errors
-    /// Those of [`File::open`].
     pub async fn open(stream: S, wanted: KnownColumn) -> Result<ColumnReader<S>, FileError> {
         Ok(ColumnReader { file: File::open(stream, None).await?, wanted, place: None })
     }

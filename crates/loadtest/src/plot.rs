@@ -24,9 +24,6 @@ const LINES: [PlotLine; 3] = [
 ];
 
 /// Draws the waiting time over the time of the run.
-///
-/// # Errors
-/// Nothing was measured.
 pub fn over_time(report: &LoadReport, caption: &str) -> Result<String, Box<dyn Error>> {
     let points: Vec<(f64, LatencySummary)> = report
         .intervals
@@ -38,9 +35,6 @@ pub fn over_time(report: &LoadReport, caption: &str) -> Result<String, Box<dyn E
 }
 
 /// Draws the waiting time against the rate, of a search for the limit.
-///
-/// # Errors
-/// Nothing was measured.
 pub fn against_rate(limit: &LimitSearch, caption: &str) -> Result<String, Box<dyn Error>> {
     let steps = limit.steps.iter().filter(|step| step.report.latency.count > 0);
     let mut points: Vec<(f64, LatencySummary)> =

@@ -82,9 +82,6 @@ impl ServerPreparation {
 
     /// Creates a campaign with this name and stock that is valid until the end of next year, with
     /// handout `shop`. An existing one stays unchanged.
-    ///
-    /// # Errors
-    /// [`NotReady`].
     pub async fn campaign(&mut self, name: &str, stock: u64) -> Result<(), NotReady> {
         let body = serde_json::json!({
             "campaign_id": name, "stock": stock, "expires_on": format!("{}-12-31", year() + 1),
@@ -127,9 +124,6 @@ impl ServerPreparation {
     /// Issues the coupons `first..end` from the campaign [`CAMPAIGN`], one to each user, over this
     /// many connections. Returns their codes in that order. It may be repeated: users who have a
     /// coupon get the same one.
-    ///
-    /// # Errors
-    /// [`NotReady`].
     pub async fn minted(
         &self,
         first: u64,

@@ -117,9 +117,6 @@ impl HttpConnection {
     }
 
     /// The same with a body that is made while it is sent. `head` has its length.
-    ///
-    /// # Errors
-    /// As for [`HttpConnection::ask`].
     pub async fn ask_in_parts(
         &mut self,
         head: &[u8],

@@ -165,9 +165,6 @@ impl Passwords {
 
     /// Whether `password` belongs to `stored`, a PHC string. With `None`, for a login that does
     /// not exist, it works as long and says `false`.
-    ///
-    /// # Errors
-    /// Any [`PasswordError`].
     pub async fn verify(
         &self,
         purpose: Purpose,

@@ -71,9 +71,6 @@ impl SeedRun {
     }
 
     /// Runs the seed in a process of its own.
-    ///
-    /// # Errors
-    /// No process could be started.
     pub fn verdict(&self) -> io::Result<SeedVerdict> {
         let mut child = Command::new(env::current_exe()?)
             .args(self.arguments())
@@ -140,9 +137,6 @@ fn tail(text: &str) -> &str {
 
 /// Runs all, some at a time, and hands each verdict to `take` in the order in which they end. Stops
 /// when `take` says false.
-///
-/// # Errors
-/// No process could be started.
 pub fn run_all(
     runs: &[SeedRun],
     mut take: impl FnMut(&SeedRun, SeedVerdict) -> bool,

@@ -17,9 +17,6 @@ pub(crate) struct GivenControl {
 
 /// The addresses for a suite that wants so many nodes, if there are given nodes: all of them, or one
 /// of them.
-///
-/// # Errors
-/// There are fewer.
 pub(crate) fn given(
     addresses: Option<String>,
     program: Option<String>,

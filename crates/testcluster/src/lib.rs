@@ -176,18 +176,12 @@ impl TestCluster {
     }
 
     /// The process id of a node that runs.
-    ///
-    /// # Errors
-    /// There is no such node, or it does not run.
     pub fn node_pid(&self, node: usize) -> Result<u32, Failed> {
         let said = self.tell("pid", node)?;
         said.parse().map_err(|_| Failed { command: format!("pid {node}"), reason: said })
     }
 
     /// Ends a node with SIGKILL, also a frozen one. Returns when it has ended.
-    ///
-    /// # Errors
-    /// There is no such node, or it does not run.
     pub fn kill(&self, node: usize) -> Result<(), Failed> {
         self.tell("kill", node).map(drop)
     }
@@ -209,9 +203,6 @@ impl TestCluster {
     }
 
     /// Makes a node hang (SIGSTOP): it keeps its connections and answers nothing.
-    ///
-    /// # Errors
-    /// There is no such node, or it does not run.
     pub fn freeze(&self, node: usize) -> Result<(), Failed> {
         self.tell("freeze", node).map(drop)
     }
@@ -233,9 +224,6 @@ impl TestCluster {
     }
 
     /// Drops all packets from clients to a node. The other nodes reach it.
-    ///
-    /// # Errors
-    /// As [`TestCluster::cut`].
     pub fn hide(&self, node: usize) -> Result<(), Failed> {
         self.tell("hide", node).map(drop)
     }

@@ -119,9 +119,6 @@ impl fmt::Debug for Webhooks {
 
 impl Webhooks {
     /// Those in the records of a store. Makes ring the TLS provider of this process, if there is none.
-    ///
-    /// # Errors
-    /// [`OpenError`].
     pub fn new(tables: Arc<dyn Tables>, options: Options) -> Result<Webhooks, OpenError> {
         Ok(Webhooks {
             poster: WebhookPoster::new(&options)?,

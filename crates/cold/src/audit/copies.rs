@@ -23,9 +23,6 @@ pub struct ColdCode {
 impl ColdStore {
     /// Returns every copy of `codes` in one partition as it is now, in the same order, and the last
     /// archive commit of the partition. Skips files that cannot be read.
-    ///
-    /// # Errors
-    /// As [`ColdStore::audit_partition`].
     pub async fn audit_copies(
         &self,
         day: Day,

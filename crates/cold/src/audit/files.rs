@@ -67,9 +67,6 @@ impl ColdStore {
 
     /// Reads every live file of the table `holder_index`. Returns at most one fault for each file.
     /// Returns none if the log of the table cannot be read: [`ColdStore::audit_logs`] reports that.
-    ///
-    /// # Errors
-    /// As [`ColdStore::audit_logs`].
     pub async fn audit_index(&self) -> Result<Vec<FileFault>, ColdError> {
         let index = &self.inner.index;
         let known = match index.newest_if_any().await {

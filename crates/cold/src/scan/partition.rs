@@ -19,9 +19,6 @@ pub struct PartitionRows {
 impl ColdStore {
     /// Reads the coupons of one partition after `after`, in the order of their codes, each in its
     /// newest version. Holds one row group of each file in memory.
-    ///
-    /// # Errors
-    /// As [`ColdStore::rows`].
     pub async fn partition_rows(
         &self,
         partition: &ColdPartition,
@@ -42,9 +39,6 @@ impl ColdStore {
 
 impl PartitionRows {
     /// Returns the next coupons up to the code `last`, at most `limit`.
-    ///
-    /// # Errors
-    /// As [`ColdStore::rows`].
     pub async fn up_to(
         &mut self,
         last: Option<&Code>,

@@ -192,8 +192,6 @@ async fn webhooks(source: &Source, to: &Arc<CqlHot>) -> Result<String, CliError>
     Ok(format!("brought {endpoints} webhooks with {} deliveries that wait", thousands(waiting)))
 }
 
-/// # Errors
-/// They differ.
 async fn compared(from: &SqliteHot, to: &CqlHot) -> Result<(), CliError> {
     let progress = CommandProgress::new(WorkKind::Compare, None, false);
     let show = |_, read| progress.set(read, read);

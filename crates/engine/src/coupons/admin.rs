@@ -32,9 +32,6 @@ pub struct AdminChange {
 impl Engine {
     /// Takes a coupon back from its holder. With a `reference`, a repeat returns the same answer,
     /// even if the coupon has been issued to the user again since.
-    ///
-    /// # Errors
-    /// The refusals of `revoke`.
     pub async fn revoke(
         &self,
         caller: &Caller,
@@ -47,8 +44,6 @@ impl Engine {
         self.by_admin(caller, text, action, with.if_version).await
     }
 
-    /// # Errors
-    /// The refusals of `void`.
     pub async fn void(
         &self,
         caller: &Caller,
@@ -58,8 +53,6 @@ impl Engine {
         self.by_admin(caller, text, Action::Void { reason: with.reason }, with.if_version).await
     }
 
-    /// # Errors
-    /// The refusals of `extend`.
     pub async fn extend(
         &self,
         caller: &Caller,

@@ -26,8 +26,6 @@ pub struct HoldView {
 }
 
 impl Engine {
-    /// # Errors
-    /// The refusals of `hold`.
     pub async fn hold(
         &self,
         caller: &Caller,
@@ -49,9 +47,6 @@ impl Engine {
     }
 
     /// Releases the hold of an order: with a `user`, only if it is theirs. A shared code needs the user.
-    ///
-    /// # Errors
-    /// The refusals of `release`.
     pub async fn release(
         &self,
         caller: &Caller,

@@ -21,9 +21,6 @@ pub struct RedemptionView {
 
 impl Engine {
     /// Redeems a coupon for an order, once.
-    ///
-    /// # Errors
-    /// The refusals of `redeem`.
     pub async fn redeem(
         &self,
         caller: &Caller,
@@ -39,9 +36,6 @@ impl Engine {
 
     /// Cancels the redemption that an order made: with a `user`, only if it is theirs. With a shared code, finds
     /// the coupon by the user, or by the order if it has redeemed one coupon of the code.
-    ///
-    /// # Errors
-    /// The refusals of `cancel_redemption`.
     pub async fn cancel_redemption(
         &self,
         caller: &Caller,

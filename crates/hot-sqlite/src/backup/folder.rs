@@ -48,9 +48,6 @@ impl BackupDraft {
     }
 
     /// Gives the backup its name, durably. What is below its folder must be durable.
-    ///
-    /// # Errors
-    /// On an I/O error.
     pub fn publish(mut self) -> io::Result<()> {
         // Before the name: a folder without `.part` is a complete backup.
         sync_folder(&self.folder)?;

@@ -31,9 +31,6 @@ pub(super) fn files_below(folder: &Path) -> io::Result<Vec<PathBuf>> {
 
 /// Copies a folder durably, with all that is in it; only its owner can read the copy. Does nothing
 /// if there is no such folder.
-///
-/// # Errors
-/// On an I/O error.
 pub fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
     match from.exists() {
         true => each(&files_below(from)?, from, to, |_, from, to| copy_file(from, to)),
@@ -136,9 +133,6 @@ fn is_same(one: &Path, other: &Path) -> bool {
 }
 
 /// Copies one file durably; only the owner of the copy can read it.
-///
-/// # Errors
-/// On an I/O error.
 pub fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
     let mut source = File::open(from).map_err(about(from))?;
     let mut open = OpenOptions::new();

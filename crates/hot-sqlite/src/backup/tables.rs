@@ -33,9 +33,6 @@ pub struct ColdFolder {
 
 impl ColdFolder {
     /// The bytes that [`ColdFolder::copy`] needs on the disk of the folder `to`, which exists.
-    ///
-    /// # Errors
-    /// On an I/O error.
     pub fn new_bytes(&self, to: &Path) -> io::Result<u64> {
         new_bytes(&self.rows()?, &self.folder, self.earlier.as_deref(), to)
     }

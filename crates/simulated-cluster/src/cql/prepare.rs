@@ -25,9 +25,6 @@ pub(crate) enum SelectedColumn {
 
 impl KeyspaceSchema {
     /// Prepares a statement as Cassandra does.
-    ///
-    /// # Errors
-    /// As [`Self::prepare_for`].
     pub fn prepare(self: &Arc<Self>, cql: &str) -> Result<Arc<CqlStatement>, String> {
         self.prepare_for(CqlEngine::Cassandra, cql)
     }

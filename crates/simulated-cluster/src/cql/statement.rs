@@ -111,18 +111,12 @@ impl CqlStatement {
     }
 
     /// The one partition that it reads or writes; `None` for a whole table or more than one.
-    ///
-    /// # Errors
-    /// The values are not those of its parameters.
     pub fn partition(&self, values: &[BoundValue]) -> Result<Option<PartitionKey>, String> {
         let mut all = self.partitions(values)?;
         Ok(all.pop().filter(|_| all.is_empty()))
     }
 
     /// The partitions that it reads or writes, in their order; none for a whole table.
-    ///
-    /// # Errors
-    /// The values are not those of its parameters.
     pub fn partitions(&self, values: &[BoundValue]) -> Result<Vec<PartitionKey>, String> {
         let keys = match &self.plan {
             StatementPlan::Clock => None,

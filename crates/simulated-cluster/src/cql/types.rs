@@ -56,9 +56,6 @@ impl ScalarType {
     }
 
     /// Whether these bytes are a value.
-    ///
-    /// # Errors
-    /// They are not.
     pub(crate) fn check(self, value: &[u8]) -> Result<(), String> {
         let is_right = match self.size() {
             Some(size) => value.len() == size,
@@ -169,9 +166,6 @@ impl CqlType {
     }
 
     /// Whether these bytes are the value of one cell.
-    ///
-    /// # Errors
-    /// They are not.
     pub(crate) fn check(&self, value: &[u8]) -> Result<(), String> {
         self.scalar().map_or(Ok(()), |scalar| scalar.check(value))
     }

@@ -16,9 +16,6 @@ pub trait StatementTamper: Send + Sync {
     }
 
     /// Runs after a statement, and gives its answer.
-    ///
-    /// # Errors
-    /// Those of the statement, or others.
     fn after(
         &self,
         _request: &StatementRequest,

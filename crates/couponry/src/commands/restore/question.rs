@@ -44,9 +44,6 @@ pub(super) async fn must_be_wanted(
 }
 
 /// The same for the store in the data folder, which another tool has put there.
-///
-/// # Errors
-/// As [`must_be_wanted`].
 pub(super) async fn must_be_adopted(
     settings: &Settings,
     has_decided: bool,
