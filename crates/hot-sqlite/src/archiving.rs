@@ -27,8 +27,8 @@ const EVICT_MAX: usize = 200;
 /// Pages that one transaction gives back to the disk.
 const SHRINK_PAGES: i64 = 100;
 
-/// Fewest free pages that are kept for new rows: 4 MiB, some 20,000 coupons.
-const FREE_PAGES_KEPT: u64 = 1_024;
+/// Fewest free pages that are kept for new rows: 2 MiB.
+const FREE_PAGES_KEPT: u64 = 512;
 
 macro_rules! select_plan {
     ($rest:literal) => {
@@ -144,9 +144,9 @@ impl Partitions for SqliteHot {
 
     async fn shrink(&self) -> Result<bool> {
         let has_room = |txn: &Txn<'_>| {
-            // More than a quarter of the file.
+            // More than an eighth of the file.
             let free = txn.pragma("freelist_count")?;
-            Ok(free > FREE_PAGES_KEPT && free > txn.pragma("page_count")? / 4)
+            Ok(free > FREE_PAGES_KEPT && free > txn.pragma("page_count")? / 8)
         };
         if !self.readers.run(has_room).await? {
             return Ok(false);

@@ -26,7 +26,7 @@ use crate::txn::Txn;
 
 /// Claims of a user by which the wallet finds coupons. It reads the row of each, also of those that are archived by now;
 /// most users never have more.
-pub(crate) const WALLET_CLAIMS: i64 = 32;
+const WALLET_CLAIMS: i64 = 32;
 
 /// Where the next entry of a claim goes.
 #[derive(Clone, Debug)]
