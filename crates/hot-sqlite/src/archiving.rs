@@ -144,7 +144,6 @@ impl Partitions for SqliteHot {
 
     async fn shrink(&self) -> Result<bool> {
         let has_room = |txn: &Txn<'_>| {
-            // More than an eighth of the file.
             let free = txn.pragma("freelist_count")?;
             Ok(free > FREE_PAGES_KEPT && free > txn.pragma("page_count")? / 8)
         };

@@ -24,8 +24,7 @@ use crate::prefetch;
 use crate::rows::CampaignHere;
 use crate::txn::Txn;
 
-/// Claims of a user by which the wallet finds coupons. It reads the row of each, also of those that are archived by now;
-/// most users never have more.
+/// Claims by which the wallet finds coupons, of archived ones, too; most users have fewer.
 const WALLET_CLAIMS: i64 = 32;
 
 /// Where the next entry of a claim goes.
@@ -34,6 +33,14 @@ pub(crate) struct EntrySlot {
     entry: i64,
     /// Whether the index of holders, and not the claim, is the wallet.
     indexed: bool,
+}
+
+impl EntrySlot {
+    /// After the newest entry of a user in a campaign, who has so many claims in the wallet.
+    fn after(newest: Option<i64>, in_wallet: i64) -> EntrySlot {
+        let entry = newest.map_or(0, |it| it + 1);
+        EntrySlot { entry, indexed: in_wallet >= WALLET_CLAIMS }
+    }
 }
 
 pub(crate) type Claim = protocol::Claim<SqlitePlace, EntrySlot>;
@@ -70,8 +77,8 @@ impl ClaimRows {
             [user],
             |row| Ok(if row.get::<_, i64>(5)? == of { Some(entry_of(row)?) } else { None }),
         )?;
-        let indexed = first.len() as i64 >= WALLET_CLAIMS;
-        let mut found = match indexed {
+        let in_wallet = first.len() as i64;
+        let mut found = match in_wallet >= WALLET_CLAIMS {
             true => txn.all(
                 "SELECT expiry_day, code, ref, issue, entry FROM claim WHERE user_id = ?2 \
                  AND indexed = 1 AND campaign = ?1 ORDER BY entry DESC LIMIT ?3",
@@ -82,11 +89,10 @@ impl ClaimRows {
         };
         found.extend(first.into_iter().flatten());
         found.truncate(ENTRIES_MAX);
-        let entry = found.first().map_or(0, |newest| newest.entry + 1);
         Ok(ClaimRows {
             campaign: of,
             limit: campaign.terms.per_user_limit,
-            next: EntrySlot { entry, indexed },
+            next: EntrySlot::after(found.first().map(|newest| newest.entry), in_wallet),
             rows: found,
         })
     }
@@ -179,20 +185,18 @@ pub(crate) fn next_entry(
     user: &UserId,
     reference: Option<IssueRef>,
 ) -> SqlResult<NewEntry<EntrySlot>> {
-    let (count, mut newest): (i64, Option<i64>) = txn
+    let (in_wallet, mut newest): (i64, Option<i64>) = txn
         .statement(
             "SELECT count(*), max(CASE campaign WHEN ?1 THEN entry END) FROM claim \
          WHERE user_id = ?2 AND indexed = 0",
         )?
         .query_row(params![campaign, user.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let indexed = count >= WALLET_CLAIMS;
-    if indexed {
+    if in_wallet >= WALLET_CLAIMS {
         let sql =
             "SELECT max(entry) FROM claim WHERE user_id = ?2 AND indexed = 1 AND campaign = ?1";
         newest = txn.one::<Option<i64>>(sql, params![campaign, user.as_str()])?.or(newest);
     }
-    let slot = EntrySlot { entry: newest.map_or(0, |newest| newest + 1), indexed };
-    Ok(NewEntry { user: user.clone(), reference, slot })
+    Ok(NewEntry { user: user.clone(), reference, slot: EntrySlot::after(newest, in_wallet) })
 }
 
 pub(crate) fn replacement(txn: &Txn<'_>, code: &Code) -> SqlResult<Option<Replacement>> {

@@ -33,7 +33,7 @@ pub struct CompanionFile<'a> {
 /// # Errors
 /// [`OpenError`]; the copy is unchanged then.
 pub fn make_ready(path: &Path) -> std::result::Result<(), OpenError> {
-    let conn = open_or_make(path, true)?;
+    let conn = open_or_make(path, false)?;
     in_transaction(&conn, |conn| {
         reconcile::pass_over_serials(&Txn::new(conn, &CachedRows::default()))?;
         conn.execute("DELETE FROM setting WHERE name = ?1", [COLD_BEGUN])?;
