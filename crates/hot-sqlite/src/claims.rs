@@ -24,7 +24,7 @@ use crate::prefetch;
 use crate::rows::CampaignHere;
 use crate::txn::Txn;
 
-/// Claims by which the wallet finds coupons, of archived ones, too; most users have fewer.
+/// First claims of a user: the wallet, which reads the row of each. Most users never have more.
 const WALLET_CLAIMS: i64 = 32;
 
 /// Where the next entry of a claim goes.
@@ -36,10 +36,9 @@ pub(crate) struct EntrySlot {
 }
 
 impl EntrySlot {
-    /// After the newest entry of a user in a campaign, who has so many claims in the wallet.
-    fn after(newest: Option<i64>, in_wallet: i64) -> EntrySlot {
-        let entry = newest.map_or(0, |it| it + 1);
-        EntrySlot { entry, indexed: in_wallet >= WALLET_CLAIMS }
+    /// After the newest entry of the user in the campaign.
+    fn after(newest: Option<i64>, indexed: bool) -> EntrySlot {
+        EntrySlot { entry: newest.map_or(0, |it| it + 1), indexed }
     }
 }
 
@@ -77,8 +76,8 @@ impl ClaimRows {
             [user],
             |row| Ok(if row.get::<_, i64>(5)? == of { Some(entry_of(row)?) } else { None }),
         )?;
-        let in_wallet = first.len() as i64;
-        let mut found = match in_wallet >= WALLET_CLAIMS {
+        let indexed = first.len() as i64 >= WALLET_CLAIMS;
+        let mut found = match indexed {
             true => txn.all(
                 "SELECT expiry_day, code, ref, issue, entry FROM claim WHERE user_id = ?2 \
                  AND indexed = 1 AND campaign = ?1 ORDER BY entry DESC LIMIT ?3",
@@ -92,7 +91,7 @@ impl ClaimRows {
         Ok(ClaimRows {
             campaign: of,
             limit: campaign.terms.per_user_limit,
-            next: EntrySlot::after(found.first().map(|newest| newest.entry), in_wallet),
+            next: EntrySlot::after(found.first().map(|newest| newest.entry), indexed),
             rows: found,
         })
     }
@@ -185,18 +184,18 @@ pub(crate) fn next_entry(
     user: &UserId,
     reference: Option<IssueRef>,
 ) -> SqlResult<NewEntry<EntrySlot>> {
-    let (in_wallet, mut newest): (i64, Option<i64>) = txn
-        .statement(
-            "SELECT count(*), max(CASE campaign WHEN ?1 THEN entry END) FROM claim \
-         WHERE user_id = ?2 AND indexed = 0",
-        )?
-        .query_row(params![campaign, user.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    if in_wallet >= WALLET_CLAIMS {
+    let asked = params![campaign, user.as_str()];
+    let sql = "SELECT count(*), max(CASE campaign WHEN ?1 THEN entry END) FROM claim \
+               WHERE user_id = ?2 AND indexed = 0";
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+    let (count, mut newest): (i64, Option<i64>) = txn.statement(sql)?.query_row(asked, read)?;
+    let indexed = count >= WALLET_CLAIMS;
+    if indexed {
         let sql =
             "SELECT max(entry) FROM claim WHERE user_id = ?2 AND indexed = 1 AND campaign = ?1";
-        newest = txn.one::<Option<i64>>(sql, params![campaign, user.as_str()])?.or(newest);
+        newest = txn.one::<Option<i64>>(sql, asked)?.or(newest);
     }
-    Ok(NewEntry { user: user.clone(), reference, slot: EntrySlot::after(newest, in_wallet) })
+    Ok(NewEntry { user: user.clone(), reference, slot: EntrySlot::after(newest, indexed) })
 }
 
 pub(crate) fn replacement(txn: &Txn<'_>, code: &Code) -> SqlResult<Option<Replacement>> {
