@@ -26,15 +26,14 @@ use hot::settings::LONG_CODES;
 use rusqlite::{Connection, Result as SqlResult};
 
 use crate::fair_file_lock::FairFileLock;
+use crate::log_index::LOG_PAGES;
+use crate::readers::IdleReaders;
 use crate::schema::{OpenError, open_reader};
 use crate::txn::{CachedRows, Txn};
 use pace::CheckpointPace;
 
 /// Time between two checkpoints while there are no commits.
 const IDLE_EVERY: Duration = Duration::from_millis(50);
-
-/// Pages from which on the log is restarted: 64 MiB.
-const LOG_PAGES: i64 = 16_000;
 
 /// Most pages that the checkpoint before the restart may leave; they take a millisecond.
 const LEFT_PAGES: i64 = 1_000;
@@ -60,6 +59,7 @@ struct CheckpointLoop {
     long_codes: Arc<AtomicBool>,
     /// Of the writer, so far.
     busy_micros: Arc<AtomicU64>,
+    readers: IdleReaders,
 }
 
 impl Checkpointer {
@@ -67,6 +67,7 @@ impl Checkpointer {
         folder: &Path,
         path: &Path,
         busy_micros: Arc<AtomicU64>,
+        readers: IdleReaders,
     ) -> Result<Checkpointer, OpenError> {
         let file_error = |source| OpenError::File { folder: folder.display().to_string(), source };
         let rounds = CheckpointLoop {
@@ -75,6 +76,7 @@ impl Checkpointer {
             file: ManuallyDrop::new(File::open(path).map_err(file_error)?),
             long_codes: Arc::default(),
             busy_micros,
+            readers,
         };
         rounds.look_at_settings()?;
         let long_codes = Arc::clone(&rounds.long_codes);
@@ -161,6 +163,7 @@ impl CheckpointLoop {
 
     /// One passive checkpoint: the pages in the log, and how many of them have been copied.
     fn checkpoint(&self) -> SqlResult<(i64, i64)> {
+        self.readers.end();
         let mut pass = self.conn.prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?;
         pass.query_row([], |row| Ok((row.get(1)?, row.get(2)?)))
     }

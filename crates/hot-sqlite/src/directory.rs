@@ -41,8 +41,7 @@ impl Directory for SqliteHot {
     type Error = HotError;
 
     async fn entry(&self, code: &Code) -> Result<Option<Entry>> {
-        // The names in an entry never change, so its statements need not see the same state.
-        self.readers.apart(|txn| entry(txn, code)).await
+        self.readers.point(|txn| entry(txn, code)).await
     }
 
     async fn run_of(&self, key: KeyId, day: Day, serial: u64) -> Result<Option<OwnedRun>> {

@@ -32,6 +32,7 @@ mod issuing;
 mod jobs;
 mod last_line;
 mod list;
+mod log_index;
 mod orders;
 mod partitions;
 mod prefetch;
@@ -178,10 +179,12 @@ impl SqliteHot {
             keys: keys.clone(),
         };
         let writer = GroupWriter::start(desk, options.write_timeout).map_err(file_error)?;
+        let readers = ReaderPool::open(&path, &statements, &keys)?;
+        let idle = readers.idle();
         Ok(SqliteHot {
-            readers: ReaderPool::open(&path, &statements, &keys)?,
+            readers,
             records: Arc::new(RecordFile::in_folder(folder)?),
-            checkpointer: Checkpointer::start(folder, &path, writer.busy())?,
+            checkpointer: Checkpointer::start(folder, &path, writer.busy(), idle)?,
             writer,
             forecast: IssueForecast::default(),
             keys,

@@ -5,11 +5,17 @@
 //! point reads are slow, they wait for the disk, and the runtime goes on without the threads that
 //! read. Any longer read runs on a thread of the readers from the start: those that tokio lends to
 //! blocking work are everybody's, and name servers or passwords could hold all of them.
+//!
+//! A read transaction stays open until something was committed: as long as the header of the log's
+//! index is the same, the next read goes on in it and locks nothing. An open one keeps the log from
+//! being copied and restarted, also by other processes. So the checkpointer ends them before each
+//! checkpoint, and none stays open while the log is long enough to be restarted.
 
+use std::cell::Cell;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use hot::HotError;
@@ -20,6 +26,7 @@ use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
 use tokio::sync::Semaphore;
 
 use crate::failure::{before_commit, caught};
+use crate::log_index::{LOG_PAGES, LogHeader, LogIndex};
 use crate::schema::{OpenError, open_reader};
 use crate::txn::{CachedRows, Txn, bound, roll_back};
 
@@ -39,7 +46,7 @@ const SLOW_MAX: u32 = 8;
 pub(crate) struct ReaderPool {
     /// One more for each slow read, one less for each fast one; 0 to [`SLOW_MAX`].
     slow: AtomicU32,
-    idle: Arc<Mutex<Vec<ReadConnection>>>,
+    idle: IdleReaders,
     permits: Arc<Semaphore>,
     reads: AtomicU64,
     threads: ReaderThreads,
@@ -69,9 +76,23 @@ impl Drop for ReaderThreads {
     }
 }
 
+/// The connections with which nobody reads at the moment.
+#[derive(Clone)]
+pub(crate) struct IdleReaders(Arc<Mutex<Vec<ReadConnection>>>);
+
 struct ReadConnection {
     conn: Connection,
     seen: CachedRows,
+    log_index: Arc<LogIndex>,
+    stays_open: Cell<Option<OpenRead>>,
+}
+
+/// A read transaction that the next read may go on in.
+#[derive(Clone, Copy)]
+struct OpenRead {
+    /// Read before it began: it sees this commit or a later one.
+    header: LogHeader,
+    are_terms_checked: bool,
 }
 
 impl ReaderPool {
@@ -80,46 +101,30 @@ impl ReaderPool {
         statements: &Arc<AtomicU64>,
         keys: &KeyRing,
     ) -> Result<ReaderPool, OpenError> {
-        let one = |_| {
-            let seen = CachedRows::of_reader(statements, keys);
-            Ok::<_, OpenError>(ReadConnection { conn: open_reader(path)?, seen })
+        let conns = (0..READERS).map(|_| open_reader(path)).collect::<Result<Vec<_>, _>>()?;
+        let log_index = Arc::new(LogIndex::of(path));
+        let reader = |conn| ReadConnection {
+            conn,
+            seen: CachedRows::of_reader(statements, keys),
+            log_index: Arc::clone(&log_index),
+            stays_open: Cell::new(None),
         };
-        let idle = (0..READERS).map(one).collect::<Result<Vec<_>, _>>()?;
+        let idle = Arc::new(Mutex::new(conns.into_iter().map(reader).collect()));
         let threads = ReaderThreads::start();
         let file_error = |source| OpenError::File { folder: path.display().to_string(), source };
         Ok(ReaderPool {
             slow: AtomicU32::new(0),
-            idle: Arc::new(Mutex::new(idle)),
+            idle: IdleReaders(idle),
             permits: Arc::new(Semaphore::new(READERS)),
             reads: AtomicU64::new(0),
             threads: threads.map_err(file_error)?,
         })
     }
 
-    /// Runs `body`, a point read, in one read transaction, on this thread.
+    /// Runs `body`, a point read, in one read transaction, on this thread. Notes whether it was slow.
     pub(crate) async fn point<T>(
         &self,
         body: impl FnOnce(&Txn<'_>) -> SqlResult<T>,
-    ) -> Result<T, HotError> {
-        self.timed(|reader| in_transaction(reader, body)).await
-    }
-
-    /// The same without a read transaction, for statements that need not see the same state.
-    pub(crate) async fn apart<T>(
-        &self,
-        body: impl FnOnce(&Txn<'_>) -> SqlResult<T>,
-    ) -> Result<T, HotError> {
-        let read = |reader: &ReadConnection| {
-            let txn = Txn::after_others(&reader.conn, &reader.seen);
-            caught(|| body(&txn)).map_err(before_commit)
-        };
-        self.timed(read).await
-    }
-
-    /// Runs a point read on this thread, and notes whether it was slow.
-    async fn timed<T>(
-        &self,
-        read: impl FnOnce(&ReadConnection) -> Result<T, HotError>,
     ) -> Result<T, HotError> {
         self.reads.fetch_add(1, Ordering::Relaxed);
         let _permit = self.permits.acquire().await.map_err(|_| closed())?;
@@ -127,7 +132,7 @@ impl ReaderPool {
         // To ask for the time that this thread has computed is a system call: not while reads are fast.
         let computed_before = (slow > 0).then(computed);
         let begun = Instant::now();
-        let read = || on_idle(&self.idle, read);
+        let read = || self.idle.read(body);
         let result = match self.wait_for_the_disk() && can_go_on_without_us() {
             true => tokio::task::block_in_place(read),
             false => read(),
@@ -137,10 +142,7 @@ impl ReaderPool {
         let computed = |before| computed().saturating_sub(before);
         let has_waited = took > SLOW
             && computed_before.is_none_or(|before| took.saturating_sub(computed(before)) > SLOW);
-        let now = match has_waited {
-            true => SLOW_MAX.min(slow + 1),
-            false => slow.saturating_sub(1),
-        };
+        let now = if has_waited { SLOW_MAX.min(slow + 1) } else { slow.saturating_sub(1) };
         if now != slow {
             // Of two reads at once one is not counted, which changes little.
             self.slow.store(now, Ordering::Relaxed);
@@ -156,11 +158,11 @@ impl ReaderPool {
     {
         self.reads.fetch_add(1, Ordering::Relaxed);
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| closed())?;
-        let idle = Arc::clone(&self.idle);
+        let idle = self.idle.clone();
         let read = self.threads.handle()?.spawn_blocking(move || {
             // It is given back after the connection, also if the caller is gone by then.
             let _permit = permit;
-            on_idle(&idle, |reader| in_transaction(reader, body))
+            idle.read(body)
         });
         read.await.unwrap_or_else(|panic| Err(HotError::Unavailable(Box::new(panic))))
     }
@@ -168,6 +170,10 @@ impl ReaderPool {
     /// Whether point reads wait for the disk at the moment.
     pub(crate) fn wait_for_the_disk(&self) -> bool {
         self.slow.load(Ordering::Relaxed) >= SLOW_MIN
+    }
+
+    pub(crate) fn idle(&self) -> IdleReaders {
+        self.idle.clone()
     }
 
     pub(crate) fn count(&self) -> u64 {
@@ -188,28 +194,53 @@ fn closed() -> HotError {
     HotError::Unavailable("the store is closed".into())
 }
 
-/// Runs `read` on a connection that is idle. The caller must have a permit.
-fn on_idle<T>(
-    idle: &Mutex<Vec<ReadConnection>>,
-    read: impl FnOnce(&ReadConnection) -> Result<T, HotError>,
-) -> Result<T, HotError> {
-    let pop = || idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-    // There is a connection for each permit.
-    let reader = pop().ok_or_else(|| HotError::Unavailable("no reader is idle".into()))?;
-    let result = read(&reader);
-    idle.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
-    result
+impl IdleReaders {
+    /// Ends the read transactions that stay open.
+    pub(crate) fn end(&self) {
+        self.held().iter().for_each(ReadConnection::end);
+    }
+
+    /// Runs `body` on a connection that is idle. The caller must have a permit.
+    fn read<T>(&self, body: impl FnOnce(&Txn<'_>) -> SqlResult<T>) -> Result<T, HotError> {
+        // There is a connection for each permit.
+        let reader = self.held().pop();
+        let reader = reader.ok_or_else(|| HotError::Unavailable("no reader is idle".into()))?;
+        let result = reader.read(body);
+        self.held().push(reader);
+        result
+    }
+
+    fn held(&self) -> MutexGuard<'_, Vec<ReadConnection>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-fn in_transaction<T>(
-    ReadConnection { conn, seen }: &ReadConnection,
-    body: impl FnOnce(&Txn<'_>) -> SqlResult<T>,
-) -> Result<T, HotError> {
-    bound(conn, "BEGIN").map_err(before_commit)?;
-    let result = caught(|| body(&Txn::after_others(conn, seen)));
-    // Nothing was written. Its end lets the log be reset.
-    roll_back(conn);
-    result.map_err(before_commit)
+impl ReadConnection {
+    fn read<T>(&self, body: impl FnOnce(&Txn<'_>) -> SqlResult<T>) -> Result<T, HotError> {
+        let header = self.log_index.header();
+        let goes_on = self.stays_open.take().filter(|open| Some(open.header) == header);
+        if goes_on.is_none() {
+            self.end();
+            bound(&self.conn, "BEGIN").map_err(before_commit)?;
+        }
+        let are_terms_checked = goes_on.is_some_and(|open| open.are_terms_checked);
+        let txn = Txn::of_reader(&self.conn, &self.seen, are_terms_checked);
+        let result = caught(|| body(&txn));
+        match header.filter(|header| result.is_ok() && header.pages() < LOG_PAGES) {
+            Some(header) => {
+                let are_terms_checked = txn.are_terms_checked();
+                self.stays_open.set(Some(OpenRead { header, are_terms_checked }));
+            }
+            None => self.end(),
+        }
+        result.map_err(before_commit)
+    }
+
+    /// Nothing was written. Its end lets the log be reset.
+    fn end(&self) {
+        self.stays_open.set(None);
+        roll_back(&self.conn);
+    }
 }
 
 #[cfg(test)]
@@ -229,6 +260,48 @@ mod tests {
     async fn one(readers: &ReaderPool) -> i64 {
         let one = readers.point(|txn| txn.conn.query_row("SELECT 1", [], |row| row.get(0))).await;
         one.expect("a row")
+    }
+
+    #[tokio::test]
+    async fn open_reads() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("hot.db");
+        let other = Connection::open(&path).expect("a file");
+        let wal =
+            "PRAGMA journal_mode = wal; PRAGMA wal_autocheckpoint = 0; PRAGMA synchronous = off;
+            CREATE TABLE t (n, filler)";
+        other.execute_batch(wal).expect("a table");
+        let readers =
+            ReaderPool::open(&path, &Arc::default(), &Vec::new().into()).expect("readers");
+        let commit = |bytes: i64| {
+            let sql = "INSERT INTO t VALUES (1, zeroblob(?1))";
+            other.execute(sql, [bytes]).expect("a commit");
+        };
+        let idle = readers.idle();
+        let open = || idle.held().iter().filter(|reader| !reader.conn.is_autocommit()).count();
+        let cases = [
+            ("an empty log's first read", 0, false, 1),
+            ("nothing was committed", 0, false, 1),
+            ("another process committed", 1, false, 1),
+            ("before a checkpoint", 0, true, 1),
+            ("the log is long", LOG_PAGES * 4_096, false, 0),
+        ];
+        let mut rows = 0;
+        for (name, bytes, ends, stay_open) in cases {
+            if ends {
+                idle.end();
+                assert_eq!(open(), 0, "{name}");
+            }
+            if bytes > 0 {
+                commit(bytes);
+                rows += 1;
+            }
+            let count = readers.point(|txn| txn.one::<i64>("SELECT count(*) FROM t", [])).await;
+            assert_eq!(count.expect("a count"), rows, "{name}");
+            assert_eq!(open(), stay_open, "{name}");
+        }
+        let failed = readers.point(|txn| txn.one::<i64>("SELECT n FROM t WHERE n > 1", [])).await;
+        assert!(failed.is_err() && open() == 0, "a read that failed");
     }
 
     #[tokio::test]

@@ -18,7 +18,7 @@ impl SqliteHot {
             let used = txn.pragma("page_count")?.saturating_sub(txn.pragma("freelist_count")?);
             Ok(used.saturating_mul(txn.pragma("page_size")?))
         };
-        let used = self.readers.apart(used_bytes).await?;
+        let used = self.readers.point(used_bytes).await?;
         if used < max {
             return Ok(());
         }

@@ -43,7 +43,7 @@ pub(crate) struct Txn<'a> {
     /// Shared by all jobs of the transaction.
     seen: &'a CachedRows,
     /// Whether what was seen is known to be true in this transaction.
-    is_checked: Cell<bool>,
+    are_terms_checked: Cell<bool>,
     /// What this job has fetched from cold.
     prefetched: Option<&'a Prefetched>,
     /// What this job needs from cold and has not fetched.
@@ -67,19 +67,27 @@ pub(crate) fn roll_back(conn: &Connection) {
 impl<'a> Txn<'a> {
     /// A transaction in which nothing has been looked up yet.
     pub(crate) fn new(conn: &'a Connection, seen: &'a CachedRows) -> Txn<'a> {
-        let is_checked = Cell::new(true);
-        Txn { conn, seen, is_checked, prefetched: None, wanted: RefCell::default() }
+        Txn::of_reader(conn, seen, true)
     }
 
-    /// One more read transaction of a reader that had others before.
-    pub(crate) fn after_others(conn: &'a Connection, seen: &'a CachedRows) -> Txn<'a> {
-        Txn { is_checked: Cell::new(false), ..Txn::new(conn, seen) }
+    /// A read transaction of a reader that had others before.
+    pub(crate) fn of_reader(
+        conn: &'a Connection,
+        seen: &'a CachedRows,
+        are_terms_checked: bool,
+    ) -> Txn<'a> {
+        let are_terms_checked = Cell::new(are_terms_checked);
+        Txn { conn, seen, are_terms_checked, prefetched: None, wanted: RefCell::default() }
     }
 
     /// The same transaction for a job that has fetched coupons from cold.
     pub(crate) fn with_prefetched<'b>(&'b self, prefetched: &'b Prefetched) -> Txn<'b> {
-        let is_checked = self.is_checked.clone();
-        Txn { is_checked, prefetched: Some(prefetched), ..Txn::new(self.conn, self.seen) }
+        let txn = Txn::of_reader(self.conn, self.seen, self.are_terms_checked());
+        Txn { prefetched: Some(prefetched), ..txn }
+    }
+
+    pub(crate) fn are_terms_checked(&self) -> bool {
+        self.are_terms_checked.get()
     }
 
     pub(crate) fn wanted(&self) -> Vec<ColdRequest> {
@@ -159,13 +167,13 @@ impl<'a> Txn<'a> {
 
     /// What was seen, without what is not true in this transaction.
     fn seen(&self) -> SqlResult<&'a CachedRows> {
-        if !self.is_checked.get() {
+        if !self.are_terms_checked.get() {
             let now = self.setting(TERMS_REVISION)?;
             if *self.seen.revision.borrow() != now {
                 self.seen.forget();
                 self.seen.revision.replace(now);
             }
-            self.is_checked.set(true);
+            self.are_terms_checked.set(true);
         }
         Ok(self.seen)
     }

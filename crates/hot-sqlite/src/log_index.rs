@@ -1,0 +1,41 @@
+//! The header of the index of SQLite's log, `hot.db-shm`. It changes with every commit, and if the
+//! log is restarted.
+
+use std::fs::File;
+use std::mem::ManuallyDrop;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+/// Pages from which on the log is restarted: 64 MiB.
+pub(crate) const LOG_PAGES: i64 = 16_000;
+
+/// Never closed: closing any descriptor of the file drops every lock that SQLite has on it.
+pub(crate) struct LogIndex(Option<ManuallyDrop<File>>);
+
+/// The first of the two copies: `WalIndexHdr` in SQLite's `wal.c`.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) struct LogHeader([u8; 48]);
+
+impl LogIndex {
+    /// Of a database file that a connection has open in WAL mode; of others it knows nothing.
+    pub(crate) fn of(database: &Path) -> LogIndex {
+        let mut path = database.as_os_str().to_owned();
+        path.push("-shm");
+        LogIndex(File::open(path).ok().map(ManuallyDrop::new))
+    }
+
+    /// A copy that was read while it changed is equal to none before it and none after it.
+    pub(crate) fn header(&self) -> Option<LogHeader> {
+        let mut header = [0; 48];
+        self.0.as_ref()?.read_exact_at(&mut header, 0).ok()?;
+        Some(LogHeader(header))
+    }
+}
+
+impl LogHeader {
+    /// The pages in the log: `mxFrame`.
+    pub(crate) fn pages(&self) -> i64 {
+        let [.., a, b, c, d] = self.0[..20] else { return 0 };
+        u32::from_ne_bytes([a, b, c, d]).into()
+    }
+}
