@@ -85,7 +85,7 @@ closed! {
     UnknownCode: ["of_another_user", "not_issued", "mistyped", "forged", "other"];
 
     /// What was done to a campaign, a batch or the store itself.
-    AuditType: engine::AUDIT_KINDS.map(engine::AuditKind::as_str);
+    AuditType: engine::AuditKind::ALL.map(engine::AuditKind::as_str);
 
     /// How the coupons of a campaign reach people. `shop`: a shop or an admin issues them. `self`:
     /// users may also issue one to themselves. `bearer`: anybody who has the code may redeem it.

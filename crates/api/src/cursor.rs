@@ -49,10 +49,7 @@ pub(crate) fn position(query: &str, cursor: &str) -> Result<Vec<String>, Problem
     let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| other())?;
     let (hash, words): (String, Vec<String>) =
         serde_json::from_slice(&bytes).map_err(|_| other())?;
-    match hash == format!("{:016x}", xxh3_64(query.as_bytes())) {
-        true => Ok(words),
-        false => Err(other()),
-    }
+    if hash == format!("{:016x}", xxh3_64(query.as_bytes())) { Ok(words) } else { Err(other()) }
 }
 
 #[cfg(test)]

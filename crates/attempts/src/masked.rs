@@ -15,10 +15,7 @@ pub fn masked(code: &str) -> String {
         return code.to_owned();
     }
     let all = code.chars().filter(char::is_ascii_alphanumeric).count();
-    let (first, last) = match all >= SHOWN.0 + SHOWN.1 + HIDDEN_MIN {
-        true => SHOWN,
-        false => (2, 0),
-    };
+    let (first, last) = if all >= SHOWN.0 + SHOWN.1 + HIDDEN_MIN { SHOWN } else { (2, 0) };
     let mut seen = 0;
     let shown = |character: char| {
         if !character.is_ascii_alphanumeric() {

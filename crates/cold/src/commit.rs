@@ -2,7 +2,7 @@
 
 use coupon::time::Day;
 
-use crate::error::ColdError;
+use crate::error::{ColdError, Result};
 use crate::files::ReadError;
 use crate::live::{ColdFile, NewFile};
 use crate::log::{CommitOutcome, PartitionChange};
@@ -17,7 +17,7 @@ impl ColdStore {
     ///
     /// # Errors
     /// [`ColdError::NoFolder`].
-    pub fn check_day(day: Day) -> Result<(), ColdError> {
+    pub fn check_day(day: Day) -> Result<()> {
         match day.can_be_archived() {
             true => Ok(()),
             false if day < Day(0) => Err(ColdError::NoFolder { side: "before 1970-01-01" }),
@@ -30,11 +30,7 @@ impl ColdStore {
     /// # Errors
     /// [`ColdError::Unavailable`], also if there is no table; [`ColdError::Damaged`],
     /// [`ColdError::NoFolder`].
-    pub async fn writer(
-        &self,
-        day: Day,
-        archive_commit: u64,
-    ) -> Result<PartitionWriter, ColdError> {
+    pub async fn writer(&self, day: Day, archive_commit: u64) -> Result<PartitionWriter> {
         self.writer_replacing(day, archive_commit, 0, &[]).await
     }
 
@@ -55,7 +51,7 @@ impl ColdStore {
         archive_commit: u64,
         rewrites: u8,
         replaced: &[ColdFile],
-    ) -> Result<PartitionWriter, ColdError> {
+    ) -> Result<PartitionWriter> {
         let ColdStoreInner { location, options, coupons, .. } = &*self.inner;
         ColdStore::check_day(day)?;
         coupons.newest().await?;
@@ -80,7 +76,7 @@ impl ColdStore {
         archive_commit: u64,
         files: &[NewFile],
         removed: &[ColdFile],
-    ) -> Result<CommitOutcome, ColdError> {
+    ) -> Result<CommitOutcome> {
         self.commit_up_to(on, archive_commit, files, removed, u64::MAX).await
     }
 
@@ -93,7 +89,7 @@ impl ColdStore {
         files: &[NewFile],
         removed: &[ColdFile],
         up_to: u64,
-    ) -> Result<CommitOutcome, ColdError> {
+    ) -> Result<CommitOutcome> {
         let is_of_archive_commit = |NewFile { file, .. }: &NewFile| {
             file.day() == on.day && file.archive_commit() == archive_commit
         };
@@ -116,7 +112,7 @@ impl ColdStore {
 
     /// Refuses to replace a file that has a column unknown to this release: the new file would not
     /// have it. Other files may be replaced even if a later release has added columns to the table.
-    async fn can_replace(&self, removed: &[ColdFile]) -> Result<(), ColdError> {
+    async fn can_replace(&self, removed: &[ColdFile]) -> Result<()> {
         let ColdStoreInner { location, coupons, files, .. } = &*self.inner;
         if removed.is_empty() || !coupons.newest().await?.is_later {
             return Ok(());

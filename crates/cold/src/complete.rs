@@ -14,7 +14,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::errors::ParquetError;
 
 use crate::encode::longs;
-use crate::error::ColdError;
+use crate::error::Result;
 use crate::store::ColdStore;
 
 /// In a folder of its own, because some programs read every file of a folder.
@@ -27,7 +27,7 @@ impl ColdStore {
     ///
     /// # Errors
     /// [`ColdError::Unavailable`], [`ColdError::Full`]. Then the earlier list stays.
-    pub async fn write_complete_days(&self, days: &[(Day, u64)]) -> Result<(), ColdError> {
+    pub async fn write_complete_days(&self, days: &[(Day, u64)]) -> Result<()> {
         let location = &self.inner.location;
         let file = Path::from(FILE);
         let list = encoded(days).map_err(|error| location.damaged(FILE, error))?;

@@ -8,7 +8,7 @@ use arrow::array::RecordBatch;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
 use crate::decode::BadRow;
-use crate::error::ColdError;
+use crate::error::{ColdError, Result};
 use crate::files::{ParquetFiles, ReadError};
 use crate::footer::FileFooter;
 use crate::live::LiveFile;
@@ -97,7 +97,7 @@ impl<T: Send + 'static> FileRows<T> {
     }
 
     /// Returns the next rows, at most 8,192; `None` after the last one.
-    pub async fn next(&mut self) -> Result<Option<Vec<T>>, ColdError> {
+    pub async fn next(&mut self) -> Result<Option<Vec<T>>> {
         match self.next_or_gone().await {
             Ok(rows) => Ok(rows),
             Err(error) => Err(self.table.unread_file(&self.file, error).await),
@@ -147,7 +147,7 @@ impl<T: Send + 'static> RowQueue<T> {
     }
 
     /// Reads on if all rows were taken. Returns `false` at the end of the file.
-    pub(crate) async fn fill(&mut self) -> Result<bool, ColdError> {
+    pub(crate) async fn fill(&mut self) -> Result<bool> {
         if self.rows.is_empty() {
             self.rows.extend(self.file.next().await?.into_iter().flatten());
         }

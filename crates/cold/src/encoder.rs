@@ -5,7 +5,7 @@ use arrow::error::ArrowError;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::error::ColdError;
+use crate::error::Result;
 use crate::live::NewFile;
 use crate::location::StoreLocation;
 use crate::schema::TableSchema;
@@ -49,10 +49,7 @@ impl NewFiles {
     }
 
     /// Begins a file if none is open.
-    pub(crate) fn write(
-        &mut self,
-        batch: Result<RecordBatch, ArrowError>,
-    ) -> Result<(), ColdError> {
+    pub(crate) fn write(&mut self, batch: Result<RecordBatch, ArrowError>) -> Result<()> {
         let batch = batch.map_err(|error| {
             self.location.unavailable(format!("coupons cannot be encoded: {error}"))
         })?;
@@ -68,7 +65,7 @@ impl NewFiles {
         open.write(&batch)
     }
 
-    pub(crate) fn close(&mut self) -> Result<(), ColdError> {
+    pub(crate) fn close(&mut self) -> Result<()> {
         if let Some(open) = self.open.take() {
             self.written.push(open.finish()?);
         }
@@ -76,7 +73,7 @@ impl NewFiles {
     }
 
     /// The files are durable and in no commit.
-    pub(crate) fn finish(mut self) -> Result<Vec<NewFile>, ColdError> {
+    pub(crate) fn finish(mut self) -> Result<Vec<NewFile>> {
         self.close()?;
         Ok(self.written)
     }
@@ -87,7 +84,7 @@ pub(crate) struct FileEncoder<C> {
     /// Chunks, then `None`. If the channel closes without it, the encoder was dropped, and its files
     /// are abandoned.
     chunks: mpsc::Sender<Option<C>>,
-    task: JoinHandle<Result<Vec<NewFile>, ColdError>>,
+    task: JoinHandle<Result<Vec<NewFile>>>,
 }
 
 impl<C: Send + 'static> FileEncoder<C> {
@@ -95,7 +92,7 @@ impl<C: Send + 'static> FileEncoder<C> {
     pub(crate) fn start(
         files: NewFiles,
         chunks_max: usize,
-        take: impl FnMut(&mut NewFiles, C) -> Result<(), ColdError> + Send + 'static,
+        take: impl FnMut(&mut NewFiles, C) -> Result<()> + Send + 'static,
     ) -> FileEncoder<C> {
         let (chunks, received) = mpsc::channel(chunks_max);
         let location = files.location.clone();
@@ -110,7 +107,7 @@ impl<C: Send + 'static> FileEncoder<C> {
     }
 
     /// The files are durable and in no commit.
-    pub(crate) async fn finish(self) -> Result<Vec<NewFile>, ColdError> {
+    pub(crate) async fn finish(self) -> Result<Vec<NewFile>> {
         // Before it receives `None`, the task stops only with an error, which is returned below.
         let _ = self.chunks.send(None).await;
         self.task.await.map_err(|error| self.location.stopped(error))?
@@ -120,8 +117,8 @@ impl<C: Send + 'static> FileEncoder<C> {
 fn encode<C>(
     mut files: NewFiles,
     mut chunks: mpsc::Receiver<Option<C>>,
-    mut take: impl FnMut(&mut NewFiles, C) -> Result<(), ColdError>,
-) -> Result<Vec<NewFile>, ColdError> {
+    mut take: impl FnMut(&mut NewFiles, C) -> Result<()>,
+) -> Result<Vec<NewFile>> {
     loop {
         match files.location.blocking.block_on(chunks.recv()) {
             Some(Some(chunk)) => take(&mut files, chunk)?,

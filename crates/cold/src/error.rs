@@ -4,6 +4,8 @@ use std::error::Error;
 
 use coupon::code::Code;
 
+pub(crate) type Result<T, E = ColdError> = std::result::Result<T, E>;
+
 /// Why a call has no result. Losing a race is a result, never an error.
 #[derive(Debug, thiserror::Error)]
 pub enum ColdError {

@@ -14,7 +14,7 @@ use object_store::ObjectStore;
 
 pub use crate::bounds::ColumnBounds;
 use crate::encode;
-use crate::error::ColdError;
+use crate::error::Result;
 use crate::live::ColdFile;
 use crate::schema::COUPONS;
 use crate::store::{ColdPartition, ColdStore};
@@ -25,7 +25,7 @@ impl ColdStore {
     ///
     /// # Errors
     /// [`ColdError::Unavailable`], also for a version that does not exist; [`ColdError::Damaged`].
-    pub async fn snapshot(&self, version: Option<u64>) -> Result<Vec<ColdPartition>, ColdError> {
+    pub async fn snapshot(&self, version: Option<u64>) -> Result<Vec<ColdPartition>> {
         let table = &self.inner.coupons;
         let Some(mut known) = table.newest_if_any().await? else { return Ok(Vec::new()) };
         if let Some(version) = version.filter(|version| *version != known.version) {

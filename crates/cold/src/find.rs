@@ -13,7 +13,7 @@ use parquet::arrow::arrow_reader::RowSelection;
 
 use crate::cursor::BATCH_ROWS;
 use crate::decode;
-use crate::error::ColdError;
+use crate::error::Result;
 use crate::files::{GroupBytes, ReadError};
 use crate::footer::FileFooter;
 use crate::live::LiveFile;
@@ -34,7 +34,7 @@ impl ColdStore {
     ///
     /// # Errors
     /// [`ColdError::Unavailable`], also if there is no table; [`ColdError::Damaged`].
-    pub async fn find(&self, day: Day, codes: &[Code]) -> Result<Vec<Option<Coupon>>, ColdError> {
+    pub async fn find(&self, day: Day, codes: &[Code]) -> Result<Vec<Option<Coupon>>> {
         self.find_with(day, 0, codes).await
     }
 
@@ -46,7 +46,7 @@ impl ColdStore {
         day: Day,
         archive_commit: u64,
         codes: &[Code],
-    ) -> Result<Vec<Option<Coupon>>, ColdError> {
+    ) -> Result<Vec<Option<Coupon>>> {
         let ColdStoreInner { coupons, .. } = &*self.inner;
         // Before the first read: a miss counts only at a version that was looked up later.
         let ticket = coupons.ticket();

@@ -20,7 +20,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use crate::bounds::{ColumnBounds, may_hold};
 use crate::cursor::RowDecoder;
 use crate::decode;
-use crate::error::ColdError;
+use crate::error::Result;
 use crate::files::ReadError;
 use crate::indexed::HolderIndexRow;
 use crate::live::LiveFile;
@@ -57,11 +57,7 @@ impl ColdStore {
     ///
     /// # Errors
     /// [`ColdError::Unavailable`], also if there is no table; [`ColdError::Damaged`].
-    pub async fn of_holder(
-        &self,
-        holder: &UserId,
-        from: Option<Day>,
-    ) -> Result<Vec<HolderEntry>, ColdError> {
+    pub async fn of_holder(&self, holder: &UserId, from: Option<Day>) -> Result<Vec<HolderEntry>> {
         let ColdStoreInner { location, by_holder, index, .. } = &*self.inner;
         let wanted = holder.clone();
         let of_index = RowDecoder::all(move |batch| {

@@ -25,7 +25,7 @@ use std::collections::BTreeSet;
 
 use coupon::time::Day;
 
-use crate::error::ColdError;
+use crate::error::{ColdError, Result};
 use crate::log::TableVersion;
 use crate::names;
 use crate::store::{ColdStore, ColdStoreInner};
@@ -70,7 +70,7 @@ impl ColdStore {
     /// [`ColdError::Unavailable`], also if there is no table `coupons`; [`ColdError::Full`];
     /// [`ColdError::Damaged`], for a damaged partition after all others were taken in. What was
     /// committed before the error stays.
-    pub async fn merge_holders(&self, rows_max: u64) -> Result<HolderMerge, ColdError> {
+    pub async fn merge_holders(&self, rows_max: u64) -> Result<HolderMerge> {
         self.inner.index.create().await?;
         let mut done = HolderMerge::default();
         match self.merge_up_to(rows_max, &mut done).await {
@@ -101,13 +101,13 @@ impl ColdStore {
     ///
     /// # Errors
     /// [`ColdError::Damaged`] says what to do; otherwise as [`ColdStore::version`].
-    pub async fn index_fits(&self) -> Result<(), ColdError> {
+    pub async fn index_fits(&self) -> Result<()> {
         let Some(index) = self.inner.index.newest_if_any().await? else { return Ok(()) };
         self.fits(&index, &*self.inner.coupons.newest().await?)
     }
 
     /// The version of the index must be looked up first.
-    fn fits(&self, index: &TableVersion, coupons: &TableVersion) -> Result<(), ColdError> {
+    fn fits(&self, index: &TableVersion, coupons: &TableVersion) -> Result<()> {
         let is_ahead = |(day, archive_commit): &(&Day, &u64)| {
             **day != names::INDEX && coupons.archive_commit(**day) < **archive_commit
         };

@@ -10,7 +10,7 @@ use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 
 use crate::blocking::BlockingPool;
-use crate::error::ColdError;
+use crate::error::{ColdError, Result};
 use crate::live::LiveFile;
 use crate::local::LocalFolder;
 
@@ -24,7 +24,7 @@ pub(crate) struct StoreLocation {
 
 impl StoreLocation {
     /// Reads a small object; `None` if it does not exist.
-    pub(crate) async fn whole(&self, path: &Path) -> Result<Option<Bytes>, ColdError> {
+    pub(crate) async fn whole(&self, path: &Path) -> Result<Option<Bytes>> {
         let read = async { self.store.get(path).await?.bytes().await };
         match read.await {
             Ok(bytes) => Ok(Some(bytes)),
@@ -34,13 +34,13 @@ impl StoreLocation {
     }
 
     /// Lists everything under a folder, in the order of names.
-    pub(crate) async fn list(&self, folder: &Path) -> Result<Vec<ObjectMeta>, ColdError> {
+    pub(crate) async fn list(&self, folder: &Path) -> Result<Vec<ObjectMeta>> {
         let found = self.store.list(Some(folder)).try_collect().await;
         found.map_err(|error| self.failed(&format!("listing {folder}"), error))
     }
 
     /// The size of an object; `None` if it does not exist.
-    pub(crate) async fn size(&self, path: &Path) -> Result<Option<u64>, ColdError> {
+    pub(crate) async fn size(&self, path: &Path) -> Result<Option<u64>> {
         match self.store.head(path).await {
             Ok(meta) => Ok(Some(meta.size)),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
@@ -49,7 +49,7 @@ impl StoreLocation {
     }
 
     /// Deletes an object. Succeeds if it does not exist.
-    pub(crate) async fn remove(&self, path: &Path) -> Result<(), ColdError> {
+    pub(crate) async fn remove(&self, path: &Path) -> Result<()> {
         match self.store.delete(path).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             // Another process may have deleted it at the same moment. Some servers report that as
@@ -62,7 +62,7 @@ impl StoreLocation {
     }
 
     /// Makes the names in a folder durable. In an object store they already are.
-    pub(crate) async fn settle(&self, folder: &Path) -> Result<(), ColdError> {
+    pub(crate) async fn settle(&self, folder: &Path) -> Result<()> {
         match &self.folder {
             Some(local) => local
                 .settle(folder)
@@ -98,7 +98,7 @@ impl StoreLocation {
     pub(crate) async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, ColdError> {
+    ) -> Result<T> {
         self.blocking.spawn(work).await.map_err(|error| self.stopped(error))
     }
 
@@ -107,7 +107,7 @@ impl StoreLocation {
         &self,
         file: &LiveFile,
         decode: impl FnOnce() -> Result<T, Box<dyn StdError + Send + Sync>> + Send + 'static,
-    ) -> Result<T, ColdError> {
+    ) -> Result<T> {
         match self.blocking.spawn(decode).await {
             Ok(decoded) => decoded.map_err(|error| self.damaged(file.object(), error)),
             Err(error) if error.is_panic() => {

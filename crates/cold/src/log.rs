@@ -25,7 +25,7 @@ use delta_kernel_default_engine::{DefaultEngine, DefaultEngineBuilder};
 use object_store::path::Path;
 use tokio::sync::Semaphore;
 
-use crate::error::ColdError;
+use crate::error::Result;
 use crate::location::StoreLocation;
 use crate::schema::TableSchema;
 use executor::KernelExecutor;
@@ -98,7 +98,7 @@ impl DeltaTable {
     async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, ColdError> {
+    ) -> Result<T> {
         let permit = Arc::clone(&self.threads).acquire_owned().await;
         let work = move || {
             // Released when the work ends, also when its caller was cancelled.

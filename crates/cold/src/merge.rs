@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use coupon::coupon::Coupon;
 
 use crate::cursor::{FileRows, RowQueue};
-use crate::error::ColdError;
+use crate::error::Result;
 
 /// A row that a file has once, and that several files may have in several versions.
 pub(crate) trait VersionedRow {
@@ -34,14 +34,14 @@ impl<T: VersionedRow + Send + 'static> RowMerge<T> {
     }
 
     /// The next row, in any of its versions.
-    pub(crate) async fn peek(&mut self) -> Result<Option<&T>, ColdError> {
+    pub(crate) async fn peek(&mut self) -> Result<Option<&T>> {
         self.fill().await?;
         let rows = self.heads.iter().filter_map(|head| head.rows.front());
         Ok(rows.min_by(|one, other| one.order(other)))
     }
 
     /// The next row, in its newest version.
-    pub(crate) async fn next(&mut self) -> Result<Option<T>, ColdError> {
+    pub(crate) async fn next(&mut self) -> Result<Option<T>> {
         self.fill().await?;
         let heads = self.heads.iter_mut();
         let first = heads.min_by(|one, other| one.rows[0].order(&other.rows[0]));
@@ -59,13 +59,10 @@ impl<T: VersionedRow + Send + 'static> RowMerge<T> {
 
     /// Reads on where all rows of a batch were taken, and removes the files that have ended. After
     /// this each head has a row.
-    async fn fill(&mut self) -> Result<(), ColdError> {
+    async fn fill(&mut self) -> Result<()> {
         let mut at = 0;
         while let Some(head) = self.heads.get_mut(at) {
-            match head.fill().await? {
-                true => at += 1,
-                false => drop(self.heads.swap_remove(at)),
-            }
+            if head.fill().await? { at += 1 } else { drop(self.heads.swap_remove(at)) }
         }
         Ok(())
     }

@@ -14,7 +14,7 @@ use object_store::path::Path;
 
 use crate::cursor::{RowDecoder, RowQueue};
 use crate::decode;
-use crate::error::ColdError;
+use crate::error::Result;
 use crate::live::{ColdFile, LiveFile};
 use crate::log::TableVersion;
 use crate::names;
@@ -47,7 +47,7 @@ impl ColdStore {
     ///
     /// # Errors
     /// [`ColdError::Unavailable`], also if there is no table; [`ColdError::Damaged`].
-    pub async fn archived(&self, since: ArchivedSince) -> Result<ArchivedRows, ColdError> {
+    pub async fn archived(&self, since: ArchivedSince) -> Result<ArchivedRows> {
         let since = match since {
             ArchivedSince::ArchiveCommits(archive_commits) => archive_commits,
             ArchivedSince::Version(version) => self.archive_commits_at(version).await?,
@@ -62,7 +62,7 @@ impl ColdStore {
     }
 
     /// None if the log does not go back that far.
-    async fn archive_commits_at(&self, version: u64) -> Result<BTreeMap<Day, u64>, ColdError> {
+    async fn archive_commits_at(&self, version: u64) -> Result<BTreeMap<Day, u64>> {
         let coupons = &self.inner.coupons;
         let newest = coupons.newest().await?;
         if version >= newest.version {
@@ -80,11 +80,7 @@ impl ColdStore {
 
     /// The last version of `coupons` that was committed at least `by` before `version`, by the
     /// clock of the store; `None` if the log no longer goes back that far.
-    pub async fn version_before(
-        &self,
-        version: u64,
-        by: Duration,
-    ) -> Result<Option<u64>, ColdError> {
+    pub async fn version_before(&self, version: u64, by: Duration) -> Result<Option<u64>> {
         let entries = self.inner.coupons.entries().await?;
         let number = |entry: &Path| names::log_object(entry).map(|(number, _)| number);
         let at = entries.iter().find(|(entry, _)| number(entry) == Some(version));
@@ -98,7 +94,7 @@ impl ColdStore {
 impl ArchivedRows {
     /// Returns the next coupons, at most 8,192 and all of one partition; `None` after the last one.
     /// If several files have a code, returns it several times, the newest version first.
-    pub async fn next(&mut self) -> Result<Option<(Day, Vec<Coupon>)>, ColdError> {
+    pub async fn next(&mut self) -> Result<Option<(Day, Vec<Coupon>)>> {
         loop {
             if let Some((day, rows)) = &mut self.open
                 && let Some(coupons) = rows.next().await?
@@ -126,7 +122,7 @@ impl OriginReader {
         store: &ColdStore,
         archive_commit: u64,
         replaced: &[ColdFile],
-    ) -> Result<OriginReader, ColdError> {
+    ) -> Result<OriginReader> {
         let mut heads = Vec::with_capacity(replaced.len());
         for file in replaced {
             let reading = RowDecoder::of(&["code", "version", "archived_in"], decode::origins);
@@ -137,7 +133,7 @@ impl OriginReader {
 
     /// The archive commits that brought `coupons` to cold. Codes must ascend, also from call to
     /// call.
-    pub(crate) async fn of(&mut self, coupons: &[Coupon]) -> Result<Vec<u64>, ColdError> {
+    pub(crate) async fn of(&mut self, coupons: &[Coupon]) -> Result<Vec<u64>> {
         let mut archive_commits = Vec::with_capacity(coupons.len());
         for coupon in coupons {
             let mut first = self.archive_commit;

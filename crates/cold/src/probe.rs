@@ -11,7 +11,7 @@ use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutMode, PutOptions};
 use uuid::Uuid;
 
-use crate::error::ColdError;
+use crate::error::{ColdError, Result};
 use crate::location::StoreLocation;
 use crate::store::ColdStore;
 use crate::upload::now;
@@ -52,7 +52,7 @@ impl ColdStore {
     /// # Errors
     /// [`ColdError::NotOnce`], [`ColdError::Clock`]; [`ColdError::Unavailable`] if the races could
     /// not be run.
-    pub async fn probe(&self) -> Result<ProbeResult, ColdError> {
+    pub async fn probe(&self) -> Result<ProbeResult> {
         let inner = &self.inner;
         if !inner.needs_probe {
             return Ok(ProbeResult::Known);
@@ -63,7 +63,7 @@ impl ColdStore {
     }
 }
 
-async fn races(location: &StoreLocation) -> Result<(), ColdError> {
+async fn races(location: &StoreLocation) -> Result<()> {
     let (mut stood, mut tries) = (0, 0);
     while stood < RACES {
         tries += 1;
@@ -81,7 +81,7 @@ async fn races(location: &StoreLocation) -> Result<(), ColdError> {
 }
 
 /// Returns how many writers were told that they created the object.
-async fn race(location: &StoreLocation) -> Result<usize, ColdError> {
+async fn race(location: &StoreLocation) -> Result<usize> {
     let object = fresh();
     let writers = (0..WRITERS).map(|writer| {
         let options = PutOptions::from(PutMode::Create);
@@ -107,7 +107,7 @@ async fn race(location: &StoreLocation) -> Result<usize, ColdError> {
 }
 
 /// Compares the clocks, and deletes what killed races left behind.
-async fn clock(location: &StoreLocation) -> Result<(), ColdError> {
+async fn clock(location: &StoreLocation) -> Result<()> {
     let object = fresh();
     let before = now().0;
     let put = location.store.put(&object, "clock".into()).await;

@@ -13,7 +13,7 @@ use coupon::time::{Day, Millis};
 use crate::bounds::{ColumnBounds, may_hold};
 use crate::cursor::{BATCH_ROWS, FileRows, RowDecoder};
 use crate::decode;
-use crate::error::ColdError;
+use crate::error::{ColdError, Result};
 use crate::log::TableVersion;
 use crate::merge::RowMerge;
 use crate::store::ColdStore;
@@ -71,7 +71,7 @@ impl ColdStore {
     /// # Errors
     /// [`ColdError::TooMuch`], decided from the footers; [`ColdError::Unavailable`], also if there
     /// is no table; [`ColdError::Damaged`].
-    pub async fn scan(&self, filter: ScanFilter) -> Result<ColdScan, ColdError> {
+    pub async fn scan(&self, filter: ScanFilter) -> Result<ColdScan> {
         let known = self.inner.coupons.newest().await?;
         let days = known.files.keys().copied().collect();
         let scan = ColdScan { store: self.clone(), filter, known, days, partition: None };
@@ -104,7 +104,7 @@ pub struct ColdScan {
 impl ColdScan {
     /// Returns the next coupons with the expiry day of their partition, at most 8,192 and all of
     /// one partition; `None` after the last one.
-    pub async fn next(&mut self) -> Result<Option<Vec<(Day, Coupon)>>, ColdError> {
+    pub async fn next(&mut self) -> Result<Option<Vec<(Day, Coupon)>>> {
         loop {
             let (day, mut partition) = match self.partition.take() {
                 Some(partition) => partition,
@@ -130,7 +130,7 @@ impl ColdScan {
     }
 
     /// Rows that the statistics do not exclude.
-    async fn rows(&self) -> Result<u64, ColdError> {
+    async fn rows(&self) -> Result<u64> {
         let mut rows = 0;
         for day in &self.days {
             rows += self.parts(*day).await?.iter().map(FileRows::rows_left).sum::<u64>();
@@ -139,7 +139,7 @@ impl ColdScan {
     }
 
     /// The row groups of a partition that the statistics do not exclude.
-    async fn parts(&self, day: Day) -> Result<Vec<FileRows<Coupon>>, ColdError> {
+    async fn parts(&self, day: Day) -> Result<Vec<FileRows<Coupon>>> {
         let inner = &self.store.inner;
         let reading = match self.filter.redeemed {
             None => RowDecoder::all(decode::coupons),

@@ -14,7 +14,7 @@ use crate::blocking::BlockingPool;
 use crate::bounds::ColumnBounds;
 use crate::bucket::{self, BadBucket, BucketAddress, BucketTraffic};
 use crate::cursor::{FileRows, RowDecoder};
-use crate::error::ColdError;
+use crate::error::Result;
 use crate::files::{ParquetFiles, ReadError};
 use crate::live::LiveFile;
 use crate::local::LocalFolder;
@@ -51,7 +51,7 @@ pub(crate) struct ColdStoreInner {
 
 impl ColdStoreInner {
     /// The tables that exist: `holder_index` exists after its first merge.
-    pub(crate) async fn tables(&self) -> Result<Vec<&DeltaTable>, ColdError> {
+    pub(crate) async fn tables(&self) -> Result<Vec<&DeltaTable>> {
         let mut tables = vec![&*self.coupons, &*self.by_holder];
         if self.index.newest_if_any().await?.is_some() {
             tables.push(&self.index);
@@ -168,7 +168,7 @@ impl ColdStore {
     /// # Errors
     /// [`ColdError::Unavailable`], [`ColdError::Full`], or [`ColdError::Damaged`] if what exists
     /// cannot be read.
-    pub async fn create(&self) -> Result<(), ColdError> {
+    pub async fn create(&self) -> Result<()> {
         let ColdStoreInner { location, coupons, by_holder, .. } = &*self.inner;
         if let Some(local) = location.folder.clone() {
             location.blocking(move || local.make()).await?.map_err(|error| {
@@ -186,7 +186,7 @@ impl ColdStore {
     ///
     /// # Errors
     /// [`ColdError::Unavailable`] or [`ColdError::Damaged`].
-    pub async fn version(&self) -> Result<Option<u64>, ColdError> {
+    pub async fn version(&self) -> Result<Option<u64>> {
         Ok(self.inner.coupons.newest_if_any().await?.map(|known| known.version))
     }
 
@@ -200,7 +200,7 @@ impl ColdStore {
     ///
     /// # Errors
     /// [`ColdError::Unavailable`], [`ColdError::Full`], [`ColdError::Damaged`].
-    pub async fn checkpoint(&self) -> Result<(), ColdError> {
+    pub async fn checkpoint(&self) -> Result<()> {
         for table in self.inner.tables().await? {
             table.checkpoint(self.inner.options.checkpoint_every).await?;
         }

@@ -8,7 +8,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use object_store::ObjectMeta;
 use object_store::path::Path;
 
-use crate::error::ColdError;
+use crate::error::Result;
 use crate::log::{DeltaTable, actions};
 use crate::names;
 use crate::store::{ColdStore, ColdStoreInner};
@@ -29,7 +29,7 @@ impl ColdStore {
     /// # Errors
     /// [`ColdError::Unavailable`], also if there is no table; [`ColdError::Damaged`]. What was
     /// deleted before the error stays deleted.
-    pub async fn sweep(&self, now: Millis) -> Result<SweepReport, ColdError> {
+    pub async fn sweep(&self, now: Millis) -> Result<SweepReport> {
         let location = &self.inner.location;
         let mut swept = SweepReport::default();
         for table in self.inner.tables().await? {
@@ -44,7 +44,7 @@ impl ColdStore {
     }
 
     /// As [`ColdStore::sweep`], for the holder index alone, between the merges of a long run.
-    pub async fn sweep_index(&self, now: Millis) -> Result<SweepReport, ColdError> {
+    pub async fn sweep_index(&self, now: Millis) -> Result<SweepReport> {
         let mut swept = SweepReport::default();
         if self.inner.index.newest_if_any().await?.is_some() {
             self.sweep_table(&self.inner.index, now, &mut swept).await?;
@@ -57,7 +57,7 @@ impl ColdStore {
         table: &DeltaTable,
         now: Millis,
         swept: &mut SweepReport,
-    ) -> Result<(), ColdError> {
+    ) -> Result<()> {
         let ColdStoreInner { location, options, .. } = &*self.inner;
         // Listed first: a file that is committed between the two requests is live.
         let listed = location.list(&table.folder()).await?;
@@ -90,7 +90,7 @@ impl ColdStore {
     /// Deletes the entries of all logs that are older than [`crate::ColdOptions::log_retention`] and
     /// that a later checkpoint contains. Versions before that checkpoint can no longer be read.
     /// Deletes the oldest first, so that what remains is always a valid log.
-    pub async fn cut_logs(&self, now: Millis) -> Result<SweepReport, ColdError> {
+    pub async fn cut_logs(&self, now: Millis) -> Result<SweepReport> {
         let ColdStoreInner { location, options, .. } = &*self.inner;
         // A sweep reads entries within the retention of files.
         let since = before(now, options.log_retention.max(options.retention));
@@ -137,7 +137,7 @@ async fn removed_since(
     store: &ColdStore,
     table: &DeltaTable,
     since: Millis,
-) -> Result<HashSet<String>, ColdError> {
+) -> Result<HashSet<String>> {
     let location = &store.inner.location;
     let entries = table.entries().await?.into_iter().filter(|(_, at)| *at >= since);
     let reads = entries.map(|(entry, _)| async move {

@@ -17,7 +17,7 @@ use object_store::{ObjectStoreExt, WriteMultipart};
 use parquet::arrow::ArrowWriter;
 
 use crate::bounds::ColumnBounds;
-use crate::error::ColdError;
+use crate::error::{ColdError, Result};
 use crate::live::{ColdFile, LiveFile, NewFile};
 use crate::location::StoreLocation;
 use crate::schema::TableSchema;
@@ -57,7 +57,7 @@ impl ParquetUpload {
         schema: &'static TableSchema,
         path: String,
         group_bytes: usize,
-    ) -> Result<ParquetUpload, ColdError> {
+    ) -> Result<ParquetUpload> {
         let object = Path::from(format!("{}/{path}", schema.name));
         let upload = location
             .blocking
@@ -93,7 +93,7 @@ impl ParquetUpload {
         self.before_group as u64
     }
 
-    pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<(), ColdError> {
+    pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         let mut first = 0;
         while first < batch.num_rows() {
             let some = (self.cut.rows - self.in_group).min(batch.num_rows() - first).min(SLICE);
@@ -121,7 +121,7 @@ impl ParquetUpload {
     }
 
     /// Ends the current row group. After this the sink has all of its bytes.
-    fn end_group(&mut self) -> Result<(), ColdError> {
+    fn end_group(&mut self) -> Result<()> {
         let flushed = self.writer.flush().and_then(|()| Ok(self.writer.sync()?));
         flushed.map_err(|error| unwritten(&self.location, &self.object, error))?;
         self.sums.push(self.writer.inner_mut().sum());
@@ -133,7 +133,7 @@ impl ParquetUpload {
     }
 
     /// Ends the file. When this returns, the file has its name and is durable.
-    pub(crate) fn finish(mut self) -> Result<NewFile, ColdError> {
+    pub(crate) fn finish(mut self) -> Result<NewFile> {
         if self.in_group > 0 {
             self.end_group()?;
         }

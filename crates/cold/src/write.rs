@@ -6,7 +6,7 @@ use coupon::code::Code;
 use coupon::coupon::Coupon;
 
 use crate::encoder::{FileEncoder, NewFiles};
-use crate::error::ColdError;
+use crate::error::{ColdError, Result};
 use crate::live::NewFile;
 use crate::location::StoreLocation;
 use crate::names::{self, FileOrigin};
@@ -60,7 +60,7 @@ impl PartitionWriter {
     /// [`ColdError::Order`] if a code is not above the one before it. Otherwise what went wrong
     /// with an earlier chunk, or on reading a file that is to be replaced. After an error nothing
     /// more can be written.
-    pub async fn push(&mut self, coupons: Vec<Coupon>) -> Result<(), ColdError> {
+    pub async fn push(&mut self, coupons: Vec<Coupon>) -> Result<()> {
         if let Err(error) = self.check_order(&coupons) {
             self.encoder = None;
             return Err(error);
@@ -76,11 +76,11 @@ impl PartitionWriter {
 
     /// Ends the files and returns them; none if there were no coupons. They are durable and in no
     /// commit.
-    pub async fn finish(mut self) -> Result<Vec<NewFile>, ColdError> {
+    pub async fn finish(mut self) -> Result<Vec<NewFile>> {
         self.outcome().await
     }
 
-    fn check_order(&mut self, coupons: &[Coupon]) -> Result<(), ColdError> {
+    fn check_order(&mut self, coupons: &[Coupon]) -> Result<()> {
         let mut last = self.last.as_ref();
         for coupon in coupons {
             if let Some(last) = last.filter(|last| *last >= coupon.code()) {
@@ -92,7 +92,7 @@ impl PartitionWriter {
         Ok(())
     }
 
-    async fn outcome(&mut self) -> Result<Vec<NewFile>, ColdError> {
+    async fn outcome(&mut self) -> Result<Vec<NewFile>> {
         match self.encoder.take() {
             Some(encoder) => encoder.finish().await,
             None => Err(self.location.unavailable("the writer has failed before")),
@@ -105,7 +105,7 @@ fn write(
     rows_max: u64,
     mut coupons: &[Coupon],
     mut archived_in: &[u64],
-) -> Result<(), ColdError> {
+) -> Result<()> {
     while !coupons.is_empty() {
         let room = usize::try_from(rows_max - files.rows()).unwrap_or(usize::MAX);
         let (now, later) = coupons.split_at(room.min(coupons.len()));

@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::merge::{MergeSource, PIECE, PartitionMerge};
 use crate::progress::CompactionProgress;
-use crate::{CompactError, Compactor};
+use crate::{CompactError, Compactor, Result};
 
 /// A digest of the rows of an archive commit: their number, and a hash of their codes and versions,
 /// in order. It finds lost and changed rows; it is not stored.
@@ -49,7 +49,7 @@ impl Compactor {
         on: &ColdPartition,
         sources: Vec<MergeSource>,
         part: CommitRewrite<'_>,
-    ) -> Result<Option<ArchiveCommit>, CompactError> {
+    ) -> Result<Option<ArchiveCommit>> {
         let (day, number, total) = (on.day, on.archive_commit + 1, part.total);
         let mut writer =
             self.cold.writer_replacing(day, number, part.rewrites, part.replaced).await?;
@@ -98,8 +98,8 @@ impl Compactor {
     pub(crate) async fn unless_conflict(
         &self,
         on: &ColdPartition,
-        written: Result<Option<ArchiveCommit>, CompactError>,
-    ) -> Result<Option<ArchiveCommit>, CompactError> {
+        written: Result<Option<ArchiveCommit>>,
+    ) -> Result<Option<ArchiveCommit>> {
         match written {
             Err(error) => match self.cold.partition(on.day).await? {
                 partition if partition.archive_commit > on.archive_commit => Ok(None),
@@ -109,12 +109,7 @@ impl Compactor {
         }
     }
 
-    async fn read_back(
-        &self,
-        day: Day,
-        files: &[NewFile],
-        written: &CommitDigest,
-    ) -> Result<(), CompactError> {
+    async fn read_back(&self, day: Day, files: &[NewFile], written: &CommitDigest) -> Result<()> {
         let mut found = CommitDigest::default();
         for NewFile { file, .. } in files {
             let mut keys = self.cold.keys(file).await?;

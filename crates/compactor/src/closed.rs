@@ -10,7 +10,7 @@ use crate::merge;
 use crate::plan::CompactionPass;
 use crate::report::PartitionReport;
 use crate::tiers::{self, FileRun};
-use crate::{CompactError, Compactor, RACES_MAX};
+use crate::{CompactError, Compactor, RACES_MAX, Result};
 
 /// Abort after copying the same coupons this many times without evicting one.
 const STUCK_MAX: u32 = 3;
@@ -18,11 +18,7 @@ const STUCK_MAX: u32 = 3;
 impl Compactor {
     /// If another process seals the partition meanwhile, leaves it to the Expired pass: rows of a
     /// sealed partition can no longer be evicted one by one.
-    pub(crate) async fn closed_pass(
-        &self,
-        day: Day,
-        now: Millis,
-    ) -> Result<PartitionReport, CompactError> {
+    pub(crate) async fn closed_pass(&self, day: Day, now: Millis) -> Result<PartitionReport> {
         let mut report = PartitionReport::new(day, CompactionPass::Closed);
         self.create_tables().await?;
         let (mut lost, mut stuck, mut last) = (0, 0, Vec::new());
@@ -76,7 +72,7 @@ impl Compactor {
         partition: &ColdPartition,
         codes: &[Code],
         now: Millis,
-    ) -> Result<Option<ArchiveCommit>, CompactError> {
+    ) -> Result<Option<ArchiveCommit>> {
         let sources = vec![merge::picked(self.hot.clone(), partition.day, codes.to_vec(), now)];
         let part = CommitRewrite { replaced: &[], rewrites: 0, total: codes.len() as u64 };
         self.write(partition, sources, part).await
@@ -88,7 +84,7 @@ impl Compactor {
         partition: &ColdPartition,
         runs: &[FileRun],
         merged: &[usize],
-    ) -> Result<Option<ArchiveCommit>, CompactError> {
+    ) -> Result<Option<ArchiveCommit>> {
         let merged: Vec<&FileRun> = merged.iter().filter_map(|at| runs.get(*at)).collect();
         let share = merge::share(merged.len(), false);
         let sources = merged.iter().map(|run| merge::rows(&self.cold, run, share)).collect();
@@ -103,7 +99,7 @@ impl Compactor {
         self.unless_conflict(partition, written).await
     }
 
-    pub(crate) async fn is_sealed(&self, day: Day) -> Result<bool, CompactError> {
+    pub(crate) async fn is_sealed(&self, day: Day) -> Result<bool> {
         Ok(self.hot.partition(day).await?.is_none_or(|plan| plan.sealed))
     }
 }

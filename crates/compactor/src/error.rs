@@ -6,6 +6,8 @@ use hot::HotError;
 
 use crate::pairing::StoreMismatch;
 
+pub(crate) type Result<T, E = CompactError> = std::result::Result<T, E>;
+
 /// Why a compaction stopped. What it did before stays done, and it has deleted nothing from hot
 /// that is not in cold.
 #[derive(Debug, thiserror::Error)]

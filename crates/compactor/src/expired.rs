@@ -10,14 +10,10 @@ use crate::plan::CompactionPass;
 use crate::progress::CompactionProgress;
 use crate::report::PartitionReport;
 use crate::tiers::{self, FileRun, REWRITES_MAX};
-use crate::{CompactError, Compactor, RACES_MAX};
+use crate::{CompactError, Compactor, RACES_MAX, Result};
 
 impl Compactor {
-    pub(crate) async fn expired_pass(
-        &self,
-        day: Day,
-        now: Millis,
-    ) -> Result<PartitionReport, CompactError> {
+    pub(crate) async fn expired_pass(&self, day: Day, now: Millis) -> Result<PartitionReport> {
         let mut report = PartitionReport::new(day, CompactionPass::Expired);
         // Before the seal, even for a partition that never had a row: behind a seal, a look-up of a
         // code without a row asks cold, which does not answer before its tables exist.
@@ -70,7 +66,7 @@ impl Compactor {
         runs: &[FileRun],
         merged: &[usize],
         total: u64,
-    ) -> Result<Option<ArchiveCommit>, CompactError> {
+    ) -> Result<Option<ArchiveCommit>> {
         let share = merge::share(runs.len(), true);
         let (mut replaced, mut rows) = (Vec::new(), total);
         let mut sources = vec![merge::residue(self.hot.clone(), partition.day, share)];
@@ -93,11 +89,7 @@ impl Compactor {
 
     /// Whether the files of the partition have everything that is left in hot: a run was killed
     /// after its commit, or the Closed pass has archived the whole partition.
-    async fn is_all_there(
-        &self,
-        partition: &ColdPartition,
-        runs: &[FileRun],
-    ) -> Result<bool, CompactError> {
+    async fn is_all_there(&self, partition: &ColdPartition, runs: &[FileRun]) -> Result<bool> {
         let share = merge::share(runs.len(), true);
         let mut sources = vec![merge::residue(self.hot.clone(), partition.day, share)];
         sources.extend(runs.iter().map(|run| merge::keys(&self.cold, run, share)));
@@ -109,7 +101,7 @@ impl Compactor {
         }
     }
 
-    async fn empty(&self, day: Day, total: u64) -> Result<u64, CompactError> {
+    async fn empty(&self, day: Day, total: u64) -> Result<u64> {
         let mut so_far = Emptying::default();
         while let Some(further) =
             self.with_retries(|| self.hot.remove_residue(day, so_far.clone())).await?

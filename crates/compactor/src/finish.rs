@@ -8,10 +8,10 @@ use hot::HotError;
 use crate::plan::CompactionPass;
 use crate::progress::CompactionProgress;
 use crate::report::PartitionReport;
-use crate::{CompactError, Compactor};
+use crate::{Compactor, Result};
 
 impl Compactor {
-    pub(crate) async fn finish(&self, day: Day) -> Result<PartitionReport, CompactError> {
+    pub(crate) async fn finish(&self, day: Day) -> Result<PartitionReport> {
         let mut report = PartitionReport::new(day, CompactionPass::Finish);
         let partition = self.cold.partition(day).await?;
         report.removed = self.finish_open(&partition).await?;
@@ -20,7 +20,7 @@ impl Compactor {
 
     /// Returns how many rows became archived markers. Evicts the rows of each archive commit once, also
     /// after a merge: a merged file knows which archive commit brought each row.
-    pub(crate) async fn finish_open(&self, partition: &ColdPartition) -> Result<u64, CompactError> {
+    pub(crate) async fn finish_open(&self, partition: &ColdPartition) -> Result<u64> {
         let Some(plan) = self.hot.partition(partition.day).await? else { return Ok(0) };
         if partition.archive_commit <= plan.archive_commit {
             return Ok(0);
@@ -53,7 +53,7 @@ impl Compactor {
     }
 
     /// Returns `None` if the partition is sealed: then a store may refuse the call for ever.
-    async fn evict(&self, day: Day, copied: Vec<(Code, u64)>) -> Result<Option<u64>, CompactError> {
+    async fn evict(&self, day: Day, copied: Vec<(Code, u64)>) -> Result<Option<u64>> {
         match self.hot.evict(day, copied.clone()).await {
             Ok(evicted) => return Ok(Some(evicted)),
             Err(HotError::Overloaded { .. } | HotError::Unavailable(_)) => {}

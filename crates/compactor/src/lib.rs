@@ -33,6 +33,7 @@ use coupon::time::Millis;
 use hot::Partitions;
 
 pub use error::CompactError;
+use error::Result;
 pub use pairing::{StoreMismatch, check_pairing};
 pub use plan::{CompactionPass, DuePass};
 pub use progress::{CompactionProgress, ProgressWatch};
@@ -68,11 +69,7 @@ impl Compactor {
     }
 
     /// What [`Compactor::run`] would do now. Writes nothing.
-    pub async fn plan(
-        &self,
-        now: Millis,
-        closed: ClosedPolicy,
-    ) -> Result<Vec<DuePass>, CompactError> {
+    pub async fn plan(&self, now: Millis, closed: ClosedPolicy) -> Result<Vec<DuePass>> {
         check_pairing(&*self.hot, &self.cold).await?;
         let partitions = self.hot.partitions().await?;
         let archive_commits = match self.cold.version().await? {
@@ -96,7 +93,7 @@ impl Compactor {
     }
 
     /// See [`ColdStore::cut_logs`].
-    pub async fn vacuum(&self, now: Millis) -> Result<SweepReport, CompactError> {
+    pub async fn vacuum(&self, now: Millis) -> Result<SweepReport> {
         match self.cold.version().await? {
             Some(_) => Ok(self.cold.cut_logs(now).await?),
             None => Ok(SweepReport::default()),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hot::{ColdMark, HotError};
 
-use crate::{CompactError, Compactor};
+use crate::{Compactor, Result};
 
 /// How often a write to a busy hot store is tried: for some 13 s, pauses included.
 const TURNS_MAX: u32 = 8;
@@ -15,7 +15,7 @@ const TURN_PAUSE: Duration = Duration::from_millis(100);
 
 impl Compactor {
     /// Creates the tables of cold, after hot has recorded that it takes part in them.
-    pub(crate) async fn create_tables(&self) -> Result<(), CompactError> {
+    pub(crate) async fn create_tables(&self) -> Result<()> {
         let mark = self.hot.cold_mark().await?;
         if mark.begun.is_none() {
             self.record_begun(0).await?;
@@ -30,12 +30,12 @@ impl Compactor {
 
     /// Hot records a version before it is committed. So a cold tier with a higher version can only
     /// mean that hot was restored from a backup.
-    pub(crate) async fn record_begun(&self, version: u64) -> Result<(), CompactError> {
+    pub(crate) async fn record_begun(&self, version: u64) -> Result<()> {
         let mark = ColdMark { begun: Some(version), committed: None };
         Ok(self.with_retries(|| self.hot.raise_cold_mark(mark)).await?)
     }
 
-    pub(crate) async fn record_committed(&self, version: u64) -> Result<(), CompactError> {
+    pub(crate) async fn record_committed(&self, version: u64) -> Result<()> {
         let mark = ColdMark { begun: Some(version), committed: Some(version) };
         Ok(self.with_retries(|| self.hot.raise_cold_mark(mark)).await?)
     }

@@ -13,7 +13,7 @@ use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::time::Day;
 
-use crate::{CHUNK, CompactError};
+use crate::{CHUNK, CompactError, Result};
 use source::MergeRow;
 
 pub(crate) use source::{MergeSource, keys, picked, residue, rows};
@@ -66,10 +66,7 @@ struct CodeCopies {
 }
 
 impl PartitionMerge {
-    pub(crate) async fn begin(
-        day: Day,
-        sources: Vec<MergeSource>,
-    ) -> Result<PartitionMerge, CompactError> {
+    pub(crate) async fn begin(day: Day, sources: Vec<MergeSource>) -> Result<PartitionMerge> {
         let head = |source| SourceHead { source, rows: VecDeque::new() };
         let heads: Vec<SourceHead> = sources.into_iter().map(head).collect();
         let writing = heads.iter().filter(|head| head.source.writes()).count();
@@ -86,7 +83,7 @@ impl PartitionMerge {
     /// # Errors
     /// [`CompactError::ArchivedMarkerAlone`] if hot has an archived marker for a coupon that none
     /// of the files has.
-    pub(crate) async fn next(&mut self, limit: usize) -> Result<Vec<Coupon>, CompactError> {
+    pub(crate) async fn next(&mut self, limit: usize) -> Result<Vec<Coupon>> {
         let mut merged = Vec::with_capacity(limit);
         // Runs that stay have nothing to write: once only they are left, the merge is over.
         while merged.len() < limit && self.writing > 0 {
@@ -104,7 +101,7 @@ impl PartitionMerge {
 
     /// Puts the next row of a source into the heap. A source that has ended is not in the heap any
     /// more.
-    async fn enter(&mut self, at: usize) -> Result<(), CompactError> {
+    async fn enter(&mut self, at: usize) -> Result<()> {
         let head = &mut self.heads[at];
         while head.rows.is_empty() {
             match head.source.next().await? {
@@ -120,7 +117,7 @@ impl PartitionMerge {
     }
 
     /// Takes the first row of a source, and puts its next one into the heap.
-    async fn take(&mut self, at: usize, copies: &mut CodeCopies) -> Result<(), CompactError> {
+    async fn take(&mut self, at: usize, copies: &mut CodeCopies) -> Result<()> {
         let head = &mut self.heads[at];
         let is_hot = head.source.is_hot();
         match head.rows.pop_front() {
@@ -138,7 +135,7 @@ impl PartitionMerge {
     }
 
     /// The coupon to write of these copies, if any.
-    fn newest(&mut self, copies: CodeCopies, code: &Code) -> Result<Option<Coupon>, CompactError> {
+    fn newest(&mut self, copies: CodeCopies, code: &Code) -> Result<Option<Coupon>> {
         let CodeCopies { newest, promised, there, in_hot } = copies;
         let version = newest.as_ref().map(|coupon| coupon.version());
         // Cold has lost a coupon of which hot has only the marker: emptying hot would hide that.

@@ -3,7 +3,7 @@
 use cold::ColdStore;
 use hot::Partitions;
 
-use crate::CompactError;
+use crate::Result;
 
 /// A hot store and a cold tier with different histories.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +45,7 @@ fn hot_older(begun: Option<u64>) -> String {
 /// # Errors
 /// [`StoreMismatch`], and those of both stores. A cold tier that does not answer is an error, not a
 /// mismatch.
-pub async fn check_pairing(hot: &dyn Partitions, cold: &ColdStore) -> Result<(), CompactError> {
+pub async fn check_pairing(hot: &dyn Partitions, cold: &ColdStore) -> Result<()> {
     // Other processes commit meanwhile, and versions only rise. So cold has at least the version
     // that hot called committed before, and at most the one that hot calls begun afterwards.
     let committed = hot.cold_mark().await?.committed;

@@ -9,7 +9,7 @@ use coupon::time::{Day, Millis};
 use crate::error::is_of_a_store;
 use crate::{
     ClosedPolicy, CompactError, CompactionPass, CompactionProgress, CompactionReport, Compactor,
-    DuePass, PartitionReport,
+    DuePass, PartitionReport, Result,
 };
 
 /// Abort after this many consecutive partitions that failed because of a store. It does not answer,
@@ -33,11 +33,7 @@ impl Compactor {
     /// # Errors
     /// Errors that concern all partitions: a store that fails three of them in a row or is not
     /// safe, or two stores that do not belong together.
-    pub async fn run(
-        &self,
-        now: Millis,
-        closed: ClosedPolicy,
-    ) -> Result<CompactionReport, CompactError> {
+    pub async fn run(&self, now: Millis, closed: ClosedPolicy) -> Result<CompactionReport> {
         let works = self.plan(now, closed).await?;
         // Before the first commit: a store that lets two writers create one object loses commits.
         self.cold.probe().await?;
@@ -81,7 +77,7 @@ impl Compactor {
         Ok(report)
     }
 
-    async fn work(&self, work: DuePass, now: Millis) -> Result<PartitionReport, CompactError> {
+    async fn work(&self, work: DuePass, now: Millis) -> Result<PartitionReport> {
         // Before the seal: a partition that cannot be archived would stay sealed in hot.
         ColdStore::check_day(work.day)?;
         match work.pass {
@@ -93,7 +89,7 @@ impl Compactor {
 
     /// Lists the expiry days that are complete in cold. A day is listed too late after a killed
     /// run, and never too early: only an emptied partition is, and no clock is asked.
-    async fn list_complete_days(&self) -> Result<(), CompactError> {
+    async fn list_complete_days(&self) -> Result<()> {
         // In this order: a partition that was archived from, and is not open later, was emptied.
         let archived: BTreeSet<Day> =
             self.hot.archive_commits().await?.into_iter().map(|(day, _)| day).collect();
@@ -107,7 +103,7 @@ impl Compactor {
     }
 
     /// Up to a limit; the next run continues.
-    async fn index_holders(&self, now: Millis, closed: ClosedPolicy) -> Result<(), CompactError> {
+    async fn index_holders(&self, now: Millis, closed: ClosedPolicy) -> Result<()> {
         let (begun, mut rows) = (Instant::now(), 0);
         while rows < INDEXED_MAX {
             let merged = self.cold.merge_holders(INDEXED_AT_ONCE).await?;

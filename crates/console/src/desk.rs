@@ -212,10 +212,7 @@ pub(crate) fn member_of(
 /// The scheme that a browser uses, as proxies say it: each adds its own, the nearest to the browser comes first.
 fn scheme(forwarded: &str) -> &'static str {
     let first = forwarded.split(',').next().unwrap_or_default().trim();
-    match first.eq_ignore_ascii_case("https") {
-        true => "https",
-        false => "http",
-    }
+    if first.eq_ignore_ascii_case("https") { "https" } else { "http" }
 }
 
 /// To another page, after something was done.

@@ -29,10 +29,7 @@ pub(crate) fn contained(html: String) -> String {
         // Attributes are before it: none is among the words of a sentence, and a field keeps its value.
         let (tag, text) = part.split_at(part.find('>').map_or(0, |at| at + 1));
         page.push_str(tag);
-        match is_closed(text) {
-            true => page.push_str(text),
-            false => page.push_str(&without_marks(text)),
-        }
+        if is_closed(text) { page.push_str(text) } else { page.push_str(&without_marks(text)) }
     }
     page
 }

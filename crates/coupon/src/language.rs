@@ -39,10 +39,7 @@ impl Lang {
         }
         let (en, ko) = (en.unwrap_or((any, usize::MAX)), ko.unwrap_or((any, usize::MAX)));
         // Of equal weights the first counts.
-        match ko.0 > en.0 || (ko.0 == en.0 && ko.0 > 0.0 && ko.1 < en.1) {
-            true => Lang::Ko,
-            false => Lang::En,
-        }
+        if ko.0 > en.0 || (ko.0 == en.0 && ko.0 > 0.0 && ko.1 < en.1) { Lang::Ko } else { Lang::En }
     }
 }
 

@@ -104,10 +104,7 @@ impl Keys {
 
     /// Has no keys if their folder does not exist.
     pub(crate) fn load_if_any(data: &Path) -> Result<Keys, CliError> {
-        match data.join("keys").is_dir() {
-            true => Keys::load(data),
-            false => Ok(Keys::none(data)),
-        }
+        if data.join("keys").is_dir() { Keys::load(data) } else { Ok(Keys::none(data)) }
     }
 
     fn none(data: &Path) -> Keys {

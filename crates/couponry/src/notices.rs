@@ -40,10 +40,7 @@ pub(crate) fn days_of(settings: &Settings) -> Result<Vec<u16>, CliError> {
     };
     let given = text.split(',').map(|number| number.trim().parse().ok());
     let given: Vec<u16> = given.collect::<Option<_>>().ok_or_else(wrong)?;
-    match given.iter().all(|number| *number <= NOTICE_DAYS_MAX) {
-        true => days(&given),
-        false => Err(wrong()),
-    }
+    if given.iter().all(|number| *number <= NOTICE_DAYS_MAX) { days(&given) } else { Err(wrong()) }
 }
 
 #[cfg(test)]

@@ -78,10 +78,7 @@ impl Out {
 
     /// Writes `text` as it is; on a terminal with escapes for what the terminal would obey.
     pub fn put(&mut self, text: &str) -> Result<(), CliError> {
-        let text = match self.is_terminal {
-            true => printable(text, LAYOUT),
-            false => Cow::Borrowed(text),
-        };
+        let text = if self.is_terminal { printable(text, LAYOUT) } else { Cow::Borrowed(text) };
         self.put_bytes(text.as_bytes())
     }
 

@@ -6,7 +6,7 @@ use coupon::code::Code;
 use coupon::ids::{Actor, Reason};
 use coupon::time::{Day, Millis};
 use hot::audit::{AuditEvent, AuditKind};
-use hot::feed::{COUPON_EVENT_KINDS, CouponEventKind, CouponHappened, EventType, Owner};
+use hot::feed::{CouponEventKind, CouponHappened, EventType, Owner};
 use hot::{HotError, bounded_join};
 use scylla::value::{CqlDate, CqlTimestamp};
 use scylla::{DeserializeRow, SerializeRow};
@@ -185,7 +185,7 @@ impl ChangeRow {
         let missing = |column| HotError::Damaged(format!("change of {}: no {column}", self.code));
         let kind = self.kind.ok_or_else(|| missing("kind"))?;
         let is_it = |it: &CouponEventKind| EventType::Coupon(*it).as_str() == kind;
-        let kind = COUPON_EVENT_KINDS.into_iter().find(is_it);
+        let kind = CouponEventKind::ALL.into_iter().find(is_it);
         let text = |column: &'static str, value: &Option<String>| {
             value.clone().ok_or_else(|| missing(column))
         };

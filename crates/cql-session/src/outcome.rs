@@ -32,10 +32,7 @@ impl Cas {
 }
 
 pub(crate) fn of_conditional(error: ExecutionError) -> Cas {
-    match was_not_sent(&error) {
-        true => Cas::NotSent(error),
-        false => Cas::Unknown(error),
-    }
+    if was_not_sent(&error) { Cas::NotSent(error) } else { Cas::Unknown(error) }
 }
 
 /// Whether the statement cannot have been applied. When in doubt: no.

@@ -75,10 +75,7 @@ impl WriteAttempts {
     }
 
     pub fn profile(&self) -> StatementProfile {
-        match self.has_unknown_write() {
-            true => StatementProfile::Again,
-            false => StatementProfile::Change,
-        }
+        if self.has_unknown_write() { StatementProfile::Again } else { StatementProfile::Change }
     }
 
     /// The result of a read, or the error that ends the call.

@@ -71,10 +71,7 @@ impl Tables for CqlTables {
                 self.session.rows(StatementProfile::Read, cql, values).await?;
             let is_end = rows.len() < count;
             if let Some((last, _)) = rows.last() {
-                match descending {
-                    false => from = hot::tables::next_key(last),
-                    true => until.clone_from(last),
-                }
+                if descending { until.clone_from(last) } else { from = hot::tables::next_key(last) }
             }
             let row = |(key, value): (_, Option<_>)| Some(RecordRow { key, value: value? });
             found.extend(rows.into_iter().filter_map(row));

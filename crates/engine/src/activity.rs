@@ -7,7 +7,7 @@ use coupon::ids::CampaignId;
 use coupon::time::Millis;
 use hot::activity::{Activity, QUARTER_MS, quarter_of};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Result};
 use crate::{Caller, Engine, Role};
 
 /// Most days of one request by the hour: 744 hours.
@@ -81,7 +81,7 @@ impl Engine {
         &self,
         caller: &Caller,
         request: CountsRequest,
-    ) -> Result<Option<CountsView>, Failure> {
+    ) -> Result<Option<CountsView>> {
         caller.must_be(&[Role::Shop, Role::Operator, Role::Admin])?;
         let Some(activities) = self.hot.activities() else { return Ok(None) };
         let zone = self.zone_of_days(request.campaign.as_ref(), request.zone).await?;
@@ -97,7 +97,7 @@ impl Engine {
     }
 
     /// Adds up what happened, so that its events may be deleted.
-    pub async fn count_activity(&self) -> Result<(), Failure> {
+    pub async fn count_activity(&self) -> Result<()> {
         match self.hot.activities() {
             Some(activities) => Ok(activities.count_activity().await?),
             None => Ok(()),
@@ -105,7 +105,7 @@ impl Engine {
     }
 
     /// Deletes sums that are older than two years, if the store has any. Returns how many.
-    pub async fn forget_activity(&self) -> Result<u64, Failure> {
+    pub async fn forget_activity(&self) -> Result<u64> {
         let Some(activities) = self.hot.activities() else { return Ok(0) };
         let before = quarter_of(self.now()) - i64::from(DAILY_DAYS_MAX) * 96;
         Ok(activities.forget_activity(before).await?)
@@ -113,7 +113,7 @@ impl Engine {
 }
 
 /// Refuses days of which there are none, or more than `most`.
-pub(crate) fn must_be_short(days: &RangeInclusive<Date>, most: u16) -> Result<(), Failure> {
+pub(crate) fn must_be_short(days: &RangeInclusive<Date>, most: u16) -> Result<()> {
     if days.is_empty() {
         return Err(Failure::invalid("to", "is before from"));
     }
@@ -124,11 +124,7 @@ pub(crate) fn must_be_short(days: &RangeInclusive<Date>, most: u16) -> Result<()
 }
 
 /// Every hour or day of these days, with nothing done.
-fn times(
-    by: CountInterval,
-    days: &RangeInclusive<Date>,
-    zone: &Zone,
-) -> Result<Vec<CountsOfTime>, Failure> {
+fn times(by: CountInterval, days: &RangeInclusive<Date>, zone: &Zone) -> Result<Vec<CountsOfTime>> {
     let most = if by == CountInterval::Hour { HOURLY_DAYS_MAX } else { DAILY_DAYS_MAX };
     must_be_short(days, most)?;
     let (mut times, mut on) = (Vec::new(), *days.start());

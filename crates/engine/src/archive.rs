@@ -11,7 +11,7 @@ use coupon::coupon::Coupon;
 use coupon::time::Day;
 use hot::{Archive, HotError};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Result};
 
 /// The time that each code adds to [`ColdStore::look_up_max`]: an import looks up two hundred at
 /// once, each in a row group.
@@ -22,7 +22,7 @@ pub(crate) async fn in_time<T, E>(
     cold: &ColdStore,
     codes: usize,
     work: impl Future<Output = Result<T, E>>,
-) -> Result<T, Failure>
+) -> Result<T>
 where
     Failure: From<E>,
 {

@@ -3,7 +3,7 @@
 use coupon::ids::{Actor, CampaignId, Reason};
 use hot::audit::{Act, AuditEntry, AuditEvent, Audited};
 
-use crate::failure::Failure;
+use crate::failure::Result;
 use crate::pages::PAGE_MAX;
 use crate::{Caller, Engine, Role};
 
@@ -19,7 +19,7 @@ impl Engine {
         campaign: Option<&CampaignId>,
         after: Option<String>,
         limit: usize,
-    ) -> Result<Option<Vec<Audited>>, Failure> {
+    ) -> Result<Option<Vec<Audited>>> {
         caller.must_be(&[Role::Operator, Role::Admin])?;
         let Some(audit) = self.hot.audit() else { return Ok(None) };
         if let Some(id) = campaign {
@@ -29,7 +29,7 @@ impl Engine {
     }
 
     /// Enters something that `caller` has done outside of the store. Does nothing if the store keeps no audit.
-    pub async fn record(&self, caller: &Caller, event: AuditEvent) -> Result<(), Failure> {
+    pub async fn record(&self, caller: &Caller, event: AuditEvent) -> Result<()> {
         match self.hot.audit() {
             Some(audit) => {
                 let act = self.act(caller, None);

@@ -10,7 +10,7 @@ use futures::stream::{Stream, StreamExt, once, try_unfold};
 use hot::{MintOrder, RejectedLine};
 
 use crate::failure::must_lie;
-use crate::failure::{Failure, WriteResult, found};
+use crate::failure::{Failure, Result, WriteResult, found};
 use crate::import::{made_batch_id, reject_row};
 use crate::pages::PAGE_MAX;
 use crate::{Caller, Engine, Role};
@@ -35,7 +35,7 @@ impl Engine {
         caller: &Caller,
         campaign: &CampaignId,
         request: BatchRequest,
-    ) -> Result<WriteResult<Batch>, Failure> {
+    ) -> Result<WriteResult<Batch>> {
         caller.must_be(&[Role::Admin])?;
         must_lie("count", Some(request.count), 1, STOCK_MAX)?;
         let id = request.id.unwrap_or_else(made_batch_id);
@@ -53,7 +53,7 @@ impl Engine {
         campaign: &CampaignId,
         after: Option<BatchId>,
         limit: usize,
-    ) -> Result<Vec<Batch>, Failure> {
+    ) -> Result<Vec<Batch>> {
         caller.must_be(&READERS)?;
         self.handout(campaign).await?;
         Ok(self.hot.batches(campaign, after, limit.min(PAGE_MAX)).await?)
@@ -66,7 +66,7 @@ impl Engine {
         caller: &Caller,
         campaign: &CampaignId,
         id: &BatchId,
-    ) -> Result<Batch, Failure> {
+    ) -> Result<Batch> {
         caller.must_be(&READERS)?;
         found(self.hot.batch(campaign, id).await?)
     }
@@ -81,7 +81,7 @@ impl Engine {
         campaign: &CampaignId,
         id: &BatchId,
         after: u64,
-    ) -> Result<Vec<RejectedLine>, Failure> {
+    ) -> Result<Vec<RejectedLine>> {
         self.batch(caller, campaign, id).await?;
         Ok(self.hot.rejected(campaign, id, after, PAGE_MAX).await?)
     }
@@ -93,7 +93,7 @@ impl Engine {
         caller: Caller,
         campaign: CampaignId,
         id: BatchId,
-    ) -> impl Stream<Item = Result<String, Failure>> + Send + use<> {
+    ) -> impl Stream<Item = Result<String>> + Send + use<> {
         let rows = try_unfold(0, move |after| {
             let (engine, caller) = (Arc::clone(&self), caller.clone());
             let (campaign, id) = (campaign.clone(), id.clone());
@@ -115,13 +115,13 @@ impl Engine {
         id: &BatchId,
         paused: bool,
         reason: Option<Reason>,
-    ) -> Result<Batch, Failure> {
+    ) -> Result<Batch> {
         caller.must_be(&[Role::Admin])?;
         let act = self.act(caller, reason);
         found(self.hot.pause_batch(campaign, id, paused, &act).await?)
     }
 
-    pub(crate) fn newest_key(&self) -> Result<KeyId, Failure> {
+    pub(crate) fn newest_key(&self) -> Result<KeyId> {
         let newest = self.router.keys().last().map(CodeKey::id);
         newest.ok_or(Failure::NoCodeKey)
     }

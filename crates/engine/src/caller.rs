@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use coupon::ids::UserId;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Result};
 
 /// What stands before the name of a person at the console, in histories and in the audit.
 const STAFF: &str = "staff";
@@ -91,7 +91,7 @@ impl Caller {
     ///
     /// # Errors
     /// [`Failure::Forbidden`].
-    pub fn must_be(&self, roles: &[Role]) -> Result<(), Failure> {
+    pub fn must_be(&self, roles: &[Role]) -> Result<()> {
         match roles.contains(&self.role) {
             true => Ok(()),
             false => {
@@ -107,7 +107,7 @@ impl Caller {
     ///
     /// # Errors
     /// [`Failure::Invalid`] about `user_id`, [`Failure::Forbidden`] for an operator.
-    pub(crate) fn acts_for(&self, named: Option<UserId>) -> Result<UserId, Failure> {
+    pub(crate) fn acts_for(&self, named: Option<UserId>) -> Result<UserId> {
         self.must_be(&[Role::User, Role::Shop, Role::Admin])?;
         match (self.role, named) {
             (Role::User, None) => Ok(self.subject.clone()),

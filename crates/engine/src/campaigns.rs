@@ -15,7 +15,7 @@ use coupon::time::Millis;
 use hot::protocol::terms_tag;
 use hot::{CampaignPatch, CampaignRow, MintOrder, NewCampaign, Patched};
 
-use crate::failure::{Failure, WriteResult, found, range};
+use crate::failure::{Failure, Result, WriteResult, found, range};
 use crate::pages::PAGE_MAX;
 use crate::{Caller, Engine, Role};
 pub use draft::CampaignDraft;
@@ -51,7 +51,7 @@ impl Engine {
         &self,
         caller: &Caller,
         draft: CampaignDraft,
-    ) -> Result<WriteResult<CampaignView>, Failure> {
+    ) -> Result<WriteResult<CampaignView>> {
         caller.must_be(&[Role::Admin])?;
         let (now, created_as) = (self.now(), normal_form(&draft));
         if let Some(id) = &draft.id
@@ -86,7 +86,7 @@ impl Engine {
     ///
     /// # Errors
     /// `Invalid` with every field that is wrong.
-    pub fn check_draft(&self, caller: &Caller, draft: CampaignDraft) -> Result<(), Failure> {
+    pub fn check_draft(&self, caller: &Caller, draft: CampaignDraft) -> Result<()> {
         caller.must_be(&[Role::Admin])?;
         self.campaign_of(draft, self.now()).map(|_| ())
     }
@@ -102,7 +102,7 @@ impl Engine {
         id: &CampaignId,
         patch: CampaignPatch,
         reason: Option<Reason>,
-    ) -> Result<CampaignView, Failure> {
+    ) -> Result<CampaignView> {
         caller.must_be(&[Role::Admin])?;
         let mut faults = Vec::new();
         faults.extend(patch.name.as_ref().and_then(|name| bad_name(name)));
@@ -136,7 +136,7 @@ impl Engine {
         &self,
         campaign: Option<&CampaignId>,
         named: Option<Zone>,
-    ) -> Result<Zone, Failure> {
+    ) -> Result<Zone> {
         let of_campaign = match campaign {
             Some(id) => self.campaign_row(id).await?.campaign.zone.clone(),
             None => Zone::utc(),
@@ -146,15 +146,11 @@ impl Engine {
 
     /// # Errors
     /// `NotFound`.
-    pub async fn campaign(
-        &self,
-        caller: &Caller,
-        id: &CampaignId,
-    ) -> Result<CampaignView, Failure> {
+    pub async fn campaign(&self, caller: &Caller, id: &CampaignId) -> Result<CampaignView> {
         Ok(CampaignView::of(self.campaign_row(id).await?, caller))
     }
 
-    pub(crate) async fn campaign_row(&self, id: &CampaignId) -> Result<CampaignRow, Failure> {
+    pub(crate) async fn campaign_row(&self, id: &CampaignId) -> Result<CampaignRow> {
         found(self.hot.campaign(id, self.now()).await?)
     }
 
@@ -167,7 +163,7 @@ impl Engine {
         caller: &Caller,
         after: Option<CampaignId>,
         limit: usize,
-    ) -> Result<Vec<CampaignView>, Failure> {
+    ) -> Result<Vec<CampaignView>> {
         caller.must_be(&[Role::Shop, Role::Operator, Role::Admin])?;
         let rows = self.hot.campaigns(after, limit.min(PAGE_MAX), self.now()).await?;
         Ok(rows.into_iter().map(|row| CampaignView::of(row, caller)).collect())

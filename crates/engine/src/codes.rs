@@ -10,7 +10,7 @@ use futures::Stream;
 use futures::stream::try_unfold;
 use router::openings;
 
-use crate::failure::{Failure, found};
+use crate::failure::{Failure, Result, found};
 use crate::{AuditEvent, Caller, Engine, Role};
 
 /// Codes minted and looked up at a time: some 10 KB of text and two milliseconds of a core. With
@@ -64,7 +64,7 @@ impl Engine {
         caller: &Caller,
         campaign: &CampaignId,
         request: CodesRequest,
-    ) -> Result<impl Stream<Item = Result<String, Failure>> + Send + use<>, Failure> {
+    ) -> Result<impl Stream<Item = Result<String>> + Send + use<>> {
         caller.must_be(&[Role::Admin])?;
         let terms = self.campaign(caller, campaign).await?.campaign;
         let batches = match &request.batch {
@@ -88,7 +88,7 @@ impl Engine {
         &self,
         mut runs: Vec<MintedRun>,
         after: Option<&CodeText>,
-    ) -> Result<(Vec<MintedRun>, u64), Failure> {
+    ) -> Result<(Vec<MintedRun>, u64)> {
         let Some(after) = after else { return Ok((runs, 0)) };
         let opened = after.minted().and_then(|code| {
             let keys = self.router.keys();
@@ -108,10 +108,7 @@ impl Engine {
         Ok((runs, offset))
     }
 
-    async fn chunk(
-        &self,
-        mut progress: CodeCursor,
-    ) -> Result<Option<(String, CodeCursor)>, Failure> {
+    async fn chunk(&self, mut progress: CodeCursor) -> Result<Option<(String, CodeCursor)>> {
         let Some(run) = progress.runs.first().copied() else { return Ok(None) };
         let count = CHUNK.min(run.count - progress.offset);
         let keys = self.router.keys();

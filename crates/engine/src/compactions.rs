@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Engine;
 use crate::facts::FactKind;
-use crate::failure::Failure;
+use crate::failure::Result;
 
 /// Runs that the list has: it stays within 20 KiB, and each change writes all of it.
 pub const COMPACTION_RUNS_MAX: usize = 20;
@@ -106,7 +106,7 @@ impl CompactionRun {
 
 impl Engine {
     /// The last runs of all processes, the newest first. One read.
-    pub async fn compaction_runs(&self) -> Result<Vec<CompactionRun>, Failure> {
+    pub async fn compaction_runs(&self) -> Result<Vec<CompactionRun>> {
         RUNS.load(self.hot()).await
     }
 
@@ -115,7 +115,7 @@ impl Engine {
         &self,
         run: &CompactionRun,
         others: OtherRuns,
-    ) -> Result<Option<CompactionRun>, Failure> {
+    ) -> Result<Option<CompactionRun>> {
         let mut first = None;
         let enter = |runs: &mut Vec<CompactionRun>| {
             first = match others {
@@ -138,7 +138,7 @@ impl Engine {
     }
 
     /// Enters what became of a run since. Does nothing if the list has it no more.
-    pub async fn note_compaction(&self, run: &CompactionRun) -> Result<(), Failure> {
+    pub async fn note_compaction(&self, run: &CompactionRun) -> Result<()> {
         let mut run = run.clone();
         if let Some(failed) = run.ended.as_mut().and_then(|ended| ended.failed.as_mut()) {
             *failed = short(failed);

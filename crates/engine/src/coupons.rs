@@ -14,7 +14,7 @@ use coupon::refusal::Refusal;
 use hot::{Applied, CouponSnapshot};
 use router::Found;
 
-use crate::failure::{Failure, WriteResult};
+use crate::failure::{Failure, Result, WriteResult};
 use crate::{Caller, Engine, Role};
 
 pub use admin::{AdminChange, NewExpiry};
@@ -33,7 +33,7 @@ impl Engine {
         caller: &Caller,
         text: &CodeText,
         change: Change,
-    ) -> Result<WriteResult<CouponSnapshot>, Failure> {
+    ) -> Result<WriteResult<CouponSnapshot>> {
         let found = self.find(text).await?;
         let applied = self.hot.apply(&found, change).await?;
         self.settled(caller, applied)
@@ -47,7 +47,7 @@ impl Engine {
         user: Option<UserId>,
         order: &OrderRef,
         action: Action,
-    ) -> Result<WriteResult<CouponSnapshot>, Failure> {
+    ) -> Result<WriteResult<CouponSnapshot>> {
         caller.must_be(&[Role::User, Role::Shop, Role::Admin])?;
         let mut change = self.change(caller, action);
         let mut found = self.find(text).await?;
@@ -71,7 +71,7 @@ impl Engine {
         campaign: &CampaignId,
         user: Option<&UserId>,
         order: &OrderRef,
-    ) -> Result<Option<CouponSnapshot>, Failure> {
+    ) -> Result<Option<CouponSnapshot>> {
         let mut snapshots = self.redeemed_of_order(campaign, order).await?;
         snapshots.retain(|it| user.is_none() || it.coupon.holder() == user);
         let only = if snapshots.len() == 1 { snapshots.pop() } else { None };
@@ -79,11 +79,7 @@ impl Engine {
     }
 
     /// The coupon after an accepted or replayed change.
-    fn settled(
-        &self,
-        caller: &Caller,
-        applied: Applied,
-    ) -> Result<WriteResult<CouponSnapshot>, Failure> {
+    fn settled(&self, caller: &Caller, applied: Applied) -> Result<WriteResult<CouponSnapshot>> {
         match (applied.outcome, applied.snapshot) {
             (Outcome::Accepted(_), Some(snapshot)) => Ok(WriteResult::Created(snapshot)),
             (Outcome::Replayed, Some(snapshot)) => Ok(WriteResult::Same(snapshot)),

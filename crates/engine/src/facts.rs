@@ -9,7 +9,7 @@ use hot::{Fact, HotStore};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Result};
 use crate::{Caller, Engine, HotError};
 
 /// How often a fact is read again because another process was changing it.
@@ -33,11 +33,11 @@ impl<T: Serialize + DeserializeOwned + Default> FactKind<T> {
     }
 
     /// As any process wrote it last. One read.
-    pub(crate) async fn load(&self, hot: &dyn HotStore) -> Result<T, Failure> {
+    pub(crate) async fn load(&self, hot: &dyn HotStore) -> Result<T> {
         self.read(hot.fact(self.fact).await?.as_deref())
     }
 
-    pub(crate) fn read(&self, text: Option<&str>) -> Result<T, Failure> {
+    pub(crate) fn read(&self, text: Option<&str>) -> Result<T> {
         let Some(text) = text else { return Ok(T::default()) };
         (self.read)(text).map_err(|error| self.damaged(error))
     }
@@ -46,8 +46,8 @@ impl<T: Serialize + DeserializeOwned + Default> FactKind<T> {
     pub(crate) async fn change(
         &self,
         hot: &dyn HotStore,
-        mut change: impl FnMut(&mut T) -> Result<bool, Failure> + Send,
-    ) -> Result<T, Failure> {
+        mut change: impl FnMut(&mut T) -> Result<bool> + Send,
+    ) -> Result<T> {
         let change = |value: &mut T| Ok(change(value)?.then_some(FactWrite::Plain));
         self.replace(hot, change).await
     }
@@ -58,8 +58,8 @@ impl<T: Serialize + DeserializeOwned + Default> FactKind<T> {
         &self,
         engine: &Engine,
         caller: &Caller,
-        mut change: impl FnMut(&mut T) -> Result<Option<AuditEvent>, Failure> + Send,
-    ) -> Result<T, Failure> {
+        mut change: impl FnMut(&mut T) -> Result<Option<AuditEvent>> + Send,
+    ) -> Result<T> {
         let entry = |event| AuditEntry { act: engine.act(caller, None), event };
         let change =
             |value: &mut T| Ok(change(value)?.map(|event| FactWrite::Audited(entry(event))));
@@ -70,8 +70,8 @@ impl<T: Serialize + DeserializeOwned + Default> FactKind<T> {
     async fn replace(
         &self,
         hot: &dyn HotStore,
-        mut change: impl FnMut(&mut T) -> Result<Option<FactWrite>, Failure> + Send,
-    ) -> Result<T, Failure> {
+        mut change: impl FnMut(&mut T) -> Result<Option<FactWrite>> + Send,
+    ) -> Result<T> {
         let fact = self.fact;
         for _ in 0..TRIES {
             let seen = hot.fact(fact).await?;

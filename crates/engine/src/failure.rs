@@ -23,6 +23,8 @@ impl FieldFault {
     }
 }
 
+pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
+
 /// Why a use case did not do what was asked. Nothing was changed, except for [`HotError::Unknown`],
 /// [`Failure::BrokenOff`] and [`Failure::ImportStopped`].
 #[derive(Debug)]
@@ -86,7 +88,7 @@ pub(crate) fn range(field: &str, found: Option<u64>, min: u64, max: u64) -> Opti
     outside.then(|| FieldFault::new(field, format!("is {found}, want {min} to {max}")))
 }
 
-pub(crate) fn must_lie(field: &str, found: Option<u64>, min: u64, max: u64) -> Result<(), Failure> {
+pub(crate) fn must_lie(field: &str, found: Option<u64>, min: u64, max: u64) -> Result<()> {
     match range(field, found, min, max) {
         None => Ok(()),
         Some(fault) => Err(Failure::Invalid(vec![fault])),
@@ -94,7 +96,7 @@ pub(crate) fn must_lie(field: &str, found: Option<u64>, min: u64, max: u64) -> R
 }
 
 /// What was looked for, or `NotFound`.
-pub(crate) fn found<T>(found: Option<T>) -> Result<T, Failure> {
+pub(crate) fn found<T>(found: Option<T>) -> Result<T> {
     found.ok_or(Failure::refused(Refusal::NotFound))
 }
 
@@ -122,7 +124,7 @@ pub enum WriteResult<T> {
 }
 
 impl<T> WriteResult<T> {
-    pub(crate) fn of(named: Named<T>) -> Result<WriteResult<T>, Failure> {
+    pub(crate) fn of(named: Named<T>) -> Result<WriteResult<T>> {
         match named {
             Named::Created(it) => Ok(WriteResult::Created(it)),
             Named::Same(it) => Ok(WriteResult::Same(it)),

@@ -9,8 +9,8 @@ use coupon::ids::{CampaignId, ReaderName};
 use coupon::time::Millis;
 use hot::feed::{EventType, FeedEvent, FeedGone, FeedRead, FeedStart, Happened};
 
-use crate::failure::Failure;
 use crate::failure::must_lie;
+use crate::failure::{Failure, Result};
 use crate::{Caller, Engine, Role};
 
 /// Events of a page if the caller does not say.
@@ -66,11 +66,7 @@ pub enum EventsAnswer {
 impl Engine {
     /// # Errors
     /// `Forbidden` for users; `Invalid` for a cursor of another store.
-    pub async fn events(
-        &self,
-        caller: &Caller,
-        request: EventsRequest,
-    ) -> Result<EventsAnswer, Failure> {
+    pub async fn events(&self, caller: &Caller, request: EventsRequest) -> Result<EventsAnswer> {
         if caller.role == Role::User {
             return Err(Failure::Forbidden("users read their own coupons instead".to_owned()));
         }
@@ -137,7 +133,7 @@ impl Engine {
     }
 
     /// Deletes events that are older than `kept_ms` milliseconds, and returns how many.
-    pub async fn forget_events(&self, kept_ms: i64) -> Result<u64, Failure> {
+    pub async fn forget_events(&self, kept_ms: i64) -> Result<u64> {
         let before = self.now().plus_ms(-kept_ms);
         let mut forgotten = 0;
         loop {
@@ -148,10 +144,7 @@ impl Engine {
         }
     }
 
-    async fn printed(
-        &self,
-        events: Vec<FeedEvent>,
-    ) -> Result<Vec<(Option<String>, FeedEvent)>, Failure> {
+    async fn printed(&self, events: Vec<FeedEvent>) -> Result<Vec<(Option<String>, FeedEvent)>> {
         let mut prefixes: HashMap<CampaignId, Option<Prefix>> = HashMap::new();
         let mut printed = Vec::with_capacity(events.len());
         for event in events {

@@ -12,7 +12,7 @@ use hot::Fact;
 use serde::{Deserialize, Serialize};
 
 use crate::facts::FactKind;
-use crate::failure::Failure;
+use crate::failure::Result;
 use crate::{Caller, Engine};
 
 /// Readers that the list has: with the longest names it has 7 KiB, and each change writes all of it.
@@ -78,7 +78,7 @@ impl ProgressThrottle {
 
 impl Engine {
     /// The readers, those that are furthest behind first. One read.
-    pub async fn feed_readers(&self) -> Result<Vec<FeedReader>, Failure> {
+    pub async fn feed_readers(&self) -> Result<Vec<FeedReader>> {
         let mut readers = READERS.load(self.hot()).await?;
         readers.sort_by(|one, other| (one.read_to, &one.name).cmp(&(other.read_to, &other.name)));
         Ok(readers)

@@ -11,7 +11,7 @@ use coupon::coupon::Coupon;
 use hot::CouponSnapshot;
 
 use crate::Engine;
-use crate::failure::Failure;
+use crate::failure::Result;
 use crate::walk::{CouponWalk, SiftedRows};
 
 pub use coupons::{CouponsRequest, DayOf};
@@ -32,7 +32,7 @@ impl<T> HistoryStream<T> {
     ///
     /// # Errors
     /// Those of both stores. An error ends the stream.
-    pub async fn next(&mut self) -> Result<Option<SiftedRows<T>>, Failure> {
+    pub async fn next(&mut self) -> Result<Option<SiftedRows<T>>> {
         let Some(found) = self.walk.next_of(&self.takes).await? else { return Ok(None) };
         let engine = self.walk.engine();
         let rows = found.rows.iter().flat_map(|snapshot| (self.rows)(engine, snapshot)).collect();

@@ -14,7 +14,7 @@ use coupon::ids::{BatchId, CampaignId};
 use coupon::time::DAY_MS;
 use futures::Stream;
 
-use crate::failure::{Failure, WriteResult};
+use crate::failure::{Failure, Result, WriteResult};
 use crate::{Caller, Engine, Role};
 use run::RunningImport;
 
@@ -55,7 +55,7 @@ impl Engine {
         request: ImportRequest,
         file: impl Stream<Item = Result<Bytes, E>> + Unpin,
         progress: impl Fn(ImportCounts) + Sync,
-    ) -> Result<WriteResult<Batch>, Failure> {
+    ) -> Result<WriteResult<Batch>> {
         caller.must_be(&[Role::Admin])?;
         let campaign = self.campaign(caller, &request.campaign).await?.campaign;
         let mut file = File::open(file, request.format.encoding).await?;
@@ -78,7 +78,7 @@ impl Engine {
     }
 
     /// Deletes rejected lines older than `days`, and returns how many.
-    pub async fn forget_rejected_lines(&self, days: u16) -> Result<u64, Failure> {
+    pub async fn forget_rejected_lines(&self, days: u16) -> Result<u64> {
         let before = self.now().plus_ms(-i64::from(days) * DAY_MS);
         let mut forgotten = 0;
         loop {

@@ -56,7 +56,7 @@ use hot::tables::Tables;
 use hot::{CouponSnapshot, HotStore, Partitions};
 use router::{Found, REMEMBERED_MAX, Router};
 
-use failure::found;
+use failure::{Result, found};
 use feed_readers::ProgressThrottle;
 use futures::stream::BoxStream;
 use stream_limit::StreamLimit;
@@ -86,7 +86,7 @@ pub use feed::{EVENTS_DEFAULT, EVENTS_MAX, EventsAnswer, EventsRequest, EventsVi
 pub use feed_readers::{FEED_READERS_MAX, FeedReader};
 pub use history::{CouponsRequest, DayOf, HistoryStream, RedemptionEntry, RedemptionsRequest};
 pub use hot::activity::Activity;
-pub use hot::audit::{AUDIT_KINDS, AuditEvent, AuditKind, Audited, FieldChange, given};
+pub use hot::audit::{AuditEvent, AuditKind, Audited, FieldChange, given};
 pub use hot::feed::{CouponEventKind, CouponHappened, EventType, FeedEvent, FeedStart, Happened};
 pub use hot::{
     Account, CampaignPatch, CouponFilter, Gauge, HotError, ListOrder, PartitionPlan, RejectedLine,
@@ -209,7 +209,7 @@ impl Engine {
     ///
     /// # Errors
     /// Those of both stores; cold lacks coupons that were archived.
-    pub async fn has_cold(&self) -> Result<bool, Failure> {
+    pub async fn has_cold(&self) -> Result<bool> {
         let Some(begun) = self.hot.cold_mark().await?.begun else { return Ok(false) };
         if begun == 0 {
             // The version that creates the tables: they are still empty.
@@ -224,7 +224,7 @@ impl Engine {
         Ok(true)
     }
 
-    async fn find(&self, text: &CodeText) -> Result<Found, Failure> {
+    async fn find(&self, text: &CodeText) -> Result<Found> {
         found(self.router.find(text, self.hot.as_ref()).await?)
     }
 
@@ -243,12 +243,12 @@ impl Engine {
         }
     }
 
-    async fn handout(&self, id: &CampaignId) -> Result<Handout, Failure> {
+    async fn handout(&self, id: &CampaignId) -> Result<Handout> {
         Ok(self.known(id, Duration::MAX).await?.handout)
     }
 
     /// A campaign as it was read at most `age` ago.
-    async fn known(&self, id: &CampaignId, age: Duration) -> Result<KnownCampaign, Failure> {
+    async fn known(&self, id: &CampaignId, age: Duration) -> Result<KnownCampaign> {
         if let Ok(known) = self.known.read()
             && let Some(campaign) = known.get(id)
             && campaign.read_at.elapsed() <= age

@@ -7,8 +7,8 @@ use coupon::time::DAY_MS;
 use hot::{CouponFilter, ListOrder, ListScope, Span};
 
 use crate::coupon_view::CouponView;
-use crate::failure::Failure;
 use crate::failure::must_lie;
+use crate::failure::{Failure, Result};
 use crate::pages::{CursorPosition, PAGE_MAX, PageQuery};
 use crate::{Caller, Engine, Role};
 
@@ -44,7 +44,7 @@ impl Engine {
     ///
     /// # Errors
     /// `Invalid` if the list would have to read every coupon.
-    pub async fn list(&self, caller: &Caller, request: ListRequest) -> Result<ListView, Failure> {
+    pub async fn list(&self, caller: &Caller, request: ListRequest) -> Result<ListView> {
         let mut filter = request.filter;
         if let Some((on, zone)) = &request.expires_on {
             if filter.expires != Span::default() {
@@ -78,7 +78,7 @@ fn scope(
     user: Option<UserId>,
     campaign: Option<CampaignId>,
     filter: &mut CouponFilter,
-) -> Result<ListScope, Failure> {
+) -> Result<ListScope> {
     let holder = match caller.role {
         Role::User => Some(caller.acts_for(user)?),
         Role::Shop if user.is_none() => {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Engine;
 use crate::facts::FactKind;
-use crate::failure::Failure;
+use crate::failure::Result;
 use crate::notices::NoticeRange;
 
 /// Most destinations of one store: the webhooks, standard output, and names that people gave. Of more, those whose last
@@ -53,13 +53,13 @@ fn range_of(all: &NoticePositionMap, destination: &str, now: Millis) -> NoticeRa
 
 impl Engine {
     /// What a round to a destination would be about. One read.
-    pub async fn next_notices(&self, destination: &str) -> Result<NoticeRange, Failure> {
+    pub async fn next_notices(&self, destination: &str) -> Result<NoticeRange> {
         let all = POSITIONS.load(self.hot()).await?;
         Ok(range_of(&all, destination, self.now()))
     }
 
     /// Begins a round, or one that stopped half way again.
-    pub async fn begin_notices(&self, destination: &str) -> Result<NoticeRange, Failure> {
+    pub async fn begin_notices(&self, destination: &str) -> Result<NoticeRange> {
         let now = self.now();
         let begin = |all: &mut NoticePositionMap| {
             while !all.contains_key(destination) && all.len() >= DESTINATIONS_MAX {
@@ -82,7 +82,7 @@ impl Engine {
         destination: &str,
         range: &NoticeRange,
         waiting: BTreeMap<String, Millis>,
-    ) -> Result<(), Failure> {
+    ) -> Result<()> {
         let waiting: BTreeMap<String, i64> =
             waiting.into_iter().take(WAITING_MAX).map(|(name, since)| (name, since.0)).collect();
         let end = |all: &mut NoticePositionMap| {

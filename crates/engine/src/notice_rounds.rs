@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Engine;
 use crate::facts::FactKind;
-use crate::failure::Failure;
+use crate::failure::Result;
 
 /// Rounds that the list has: those of some months, within 60 KiB. Each change writes all of it.
 pub const NOTICE_ROUNDS_MAX: usize = 400;
@@ -43,12 +43,12 @@ impl NoticeRound {
 
 impl Engine {
     /// The last rounds of all processes, the newest first. One read.
-    pub async fn notice_rounds(&self) -> Result<Vec<NoticeRound>, Failure> {
+    pub async fn notice_rounds(&self) -> Result<Vec<NoticeRound>> {
         ROUNDS.load(self.hot()).await
     }
 
     /// Enters a round, unless it had nothing to send.
-    pub async fn note_notice_round(&self, mut round: NoticeRound) -> Result<(), Failure> {
+    pub async fn note_notice_round(&self, mut round: NoticeRound) -> Result<()> {
         if round.is_idle() {
             return Ok(());
         }

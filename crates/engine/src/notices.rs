@@ -14,7 +14,7 @@ use coupon::ids::UserId;
 use coupon::time::{DAY_MS, Millis};
 use hot::{CouponFilter, CouponSnapshot, ListOrder, ListPosition, ListQuery, ListScope, Span};
 
-use crate::failure::Failure;
+use crate::failure::Result;
 use crate::pages::PAGE_MAX;
 use crate::{Caller, Engine, Role};
 
@@ -78,7 +78,7 @@ impl Engine {
         (days, range): (&[u16], &NoticeRange),
         after: Option<ListPosition>,
         waiting: &mut BTreeMap<String, Millis>,
-    ) -> Result<DuePage, Failure> {
+    ) -> Result<DuePage> {
         caller.must_be(&[Role::Admin])?;
         let (most, now) = (days.iter().max().copied().unwrap_or(0), self.now());
         let expires =

@@ -19,7 +19,7 @@ use coupon::time::Millis;
 use hot::{CouponFilter, CouponSnapshot, ListOrder, ListQuery, ListScope, ListedPage, Tier};
 
 use crate::Engine;
-use crate::failure::Failure;
+use crate::failure::Result;
 use archived::ArchivedPage;
 pub use position::{CursorPosition, TieBreaker};
 
@@ -40,7 +40,7 @@ pub(crate) struct SnapshotPage {
 }
 
 impl Engine {
-    pub(crate) async fn page(&self, query: PageQuery) -> Result<SnapshotPage, Failure> {
+    pub(crate) async fn page(&self, query: PageQuery) -> Result<SnapshotPage> {
         let now = self.now();
         let in_hot = ListQuery {
             scope: query.scope.clone(),

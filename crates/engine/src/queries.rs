@@ -8,7 +8,7 @@ use hot::Fact;
 use serde::{Deserialize, Serialize};
 
 use crate::facts::FactKind;
-use crate::failure::Failure;
+use crate::failure::{Failure, Result};
 use crate::{AuditEvent, AuditKind, Caller, Engine, Role, given};
 
 /// Most saved queries: with the longest text of each the list has 200 KiB, and each change writes all of it.
@@ -39,7 +39,7 @@ impl Engine {
     ///
     /// # Errors
     /// Those of the store; damaged, if what it has is no such list.
-    pub async fn queries(&self) -> Result<Vec<SavedQuery>, Failure> {
+    pub async fn queries(&self) -> Result<Vec<SavedQuery>> {
         QUERIES.load(self.hot()).await
     }
 
@@ -48,12 +48,7 @@ impl Engine {
     /// # Errors
     /// `Forbidden` unless an operator or an admin asks; `Invalid` for a name or an SQL that is empty or too long, or
     /// if there are too many.
-    pub async fn save_query(
-        &self,
-        caller: &Caller,
-        name: &str,
-        sql: &str,
-    ) -> Result<SavedQuery, Failure> {
+    pub async fn save_query(&self, caller: &Caller, name: &str, sql: &str) -> Result<SavedQuery> {
         caller.must_be(&[Role::Operator, Role::Admin])?;
         let (name, sql) = (name.trim(), sql.trim());
         if name.is_empty() || name.chars().count() > NAME_CHARS_MAX {
@@ -85,12 +80,7 @@ impl Engine {
     }
 
     /// Enters that somebody runs a query, before its answer: `name` is that of a saved one.
-    pub async fn query_runs(
-        &self,
-        caller: &Caller,
-        name: Option<&str>,
-        sql: &str,
-    ) -> Result<(), Failure> {
+    pub async fn query_runs(&self, caller: &Caller, name: Option<&str>, sql: &str) -> Result<()> {
         let mut changes = Vec::from_iter(name.map(|name| given("name", name)));
         changes.push(given("sql", sql));
         self.record(caller, AuditEvent::of_store(AuditKind::QueryRun, changes)).await
@@ -98,7 +88,7 @@ impl Engine {
 
     /// # Errors
     /// `Forbidden` unless an operator or an admin asks; `NotFound`.
-    pub async fn delete_query(&self, caller: &Caller, id: &str) -> Result<(), Failure> {
+    pub async fn delete_query(&self, caller: &Caller, id: &str) -> Result<()> {
         caller.must_be(&[Role::Operator, Role::Admin])?;
         let delete = |queries: &mut Vec<SavedQuery>| {
             let at = queries.iter().position(|query| query.id == id);

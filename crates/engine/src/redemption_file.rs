@@ -6,7 +6,7 @@ use coupon::calendar::{Zone, format_local};
 use futures::stream::{BoxStream, StreamExt, once, try_unfold};
 
 use crate::csv::{BYTE_ORDER_MARK, row};
-use crate::failure::Failure;
+use crate::failure::{Failure, Result};
 use crate::history::{RedemptionEntry, RedemptionsRequest};
 use crate::redemptions::{RedemptionListRequest, RedemptionListView};
 use crate::{Caller, Engine};
@@ -21,7 +21,7 @@ const ROWS_MAX: usize = 1_000_000;
 const COLUMNS: &str = "code,campaign_id,campaign_name,batch_id,user_id,\
     order_ref,redeemed_at,cancelled_at,cancel_reason,time_zone";
 
-pub type LineStream = BoxStream<'static, Result<String, Failure>>;
+pub type LineStream = BoxStream<'static, Result<String>>;
 
 struct RemainingRows {
     engine: Arc<Engine>,
@@ -40,7 +40,7 @@ impl Engine {
         self: Arc<Engine>,
         caller: &Caller,
         request: RedemptionListRequest,
-    ) -> Result<Option<LineStream>, Failure> {
+    ) -> Result<Option<LineStream>> {
         let request = RedemptionListRequest { after: None, limit: PIECE, ..request };
         // What goes wrong at once is an answer of its own, not a file that breaks off.
         let Some(first) = self.redemptions(caller, request.clone()).await? else {
@@ -64,7 +64,7 @@ impl Engine {
         self: Arc<Engine>,
         caller: &Caller,
         request: RedemptionsRequest,
-    ) -> Result<LineStream, Failure> {
+    ) -> Result<LineStream> {
         let zone = self.zone_of_days(request.campaign.as_ref(), request.zone.clone()).await?;
         let engine = Arc::clone(&self);
         let history = self.every_redemption(caller, request).await?;
@@ -79,9 +79,7 @@ impl Engine {
 }
 
 impl RemainingRows {
-    async fn piece(
-        rest: Option<RemainingRows>,
-    ) -> Result<Option<(String, Option<RemainingRows>)>, Failure> {
+    async fn piece(rest: Option<RemainingRows>) -> Result<Option<(String, Option<RemainingRows>)>> {
         let Some(mut rest) = rest.filter(|rest| rest.rows < ROWS_MAX) else { return Ok(None) };
         rest.request.limit = PIECE.min(ROWS_MAX - rest.rows);
         let view = rest.engine.redemptions(&rest.caller, rest.request.clone()).await?;

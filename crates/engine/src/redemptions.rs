@@ -19,7 +19,7 @@ use router::Found;
 
 use crate::activity::must_be_short;
 use crate::archive::in_time;
-use crate::failure::Failure;
+use crate::failure::{Failure, Result};
 use crate::history::{RedemptionEntry, redemptions_of};
 use crate::pages::TieBreaker;
 use crate::pages::archived::ARCHIVED_MAX;
@@ -94,7 +94,7 @@ impl Engine {
         &self,
         caller: &Caller,
         request: RedemptionListRequest,
-    ) -> Result<Option<RedemptionListView>, Failure> {
+    ) -> Result<Option<RedemptionListView>> {
         caller.must_be(&[Role::Shop, Role::Operator, Role::Admin])?;
         let Some(store) = self.hot.redemptions() else { return Ok(None) };
         let RedemptionListRequest { order, campaign, days, zone, after, limit } = request;
@@ -118,7 +118,7 @@ impl Engine {
     }
 
     /// Deletes what is known of the orders of redemptions that were made more than `days` days ago.
-    pub async fn forget_orders(&self, days: i32) -> Result<u64, Failure> {
+    pub async fn forget_orders(&self, days: i32) -> Result<u64> {
         let Some(store) = self.hot.redemptions() else { return Ok(0) };
         Ok(store.forget_orders(Day(self.now().day().0.saturating_sub(days))).await?)
     }
@@ -129,7 +129,7 @@ impl Engine {
         &self,
         campaign: &CampaignId,
         order: &OrderRef,
-    ) -> Result<Vec<CouponSnapshot>, Failure> {
+    ) -> Result<Vec<CouponSnapshot>> {
         let Some(store) = self.hot.redemptions() else { return Ok(Vec::new()) };
         let within =
             RedemptionFilter { campaign: Some(campaign.clone()), days: None, zone: Zone::utc() };
@@ -143,7 +143,7 @@ impl Engine {
         store: &dyn Redemptions,
         order: &OrderRef,
         within: &RedemptionFilter,
-    ) -> Result<Option<Vec<ListedRedemption>>, Failure> {
+    ) -> Result<Option<Vec<ListedRedemption>>> {
         let Some(mut codes) = store.codes_of_order(order).await? else { return Ok(None) };
         codes.extend(code_of_import_order(order));
         let mut listed = Vec::new();
@@ -171,7 +171,7 @@ impl Engine {
         (from, before): (Millis, Millis),
         after: Option<RedeemedPosition>,
         limit: usize,
-    ) -> Result<(Vec<ListedRedemption>, Option<RedeemedPosition>), Failure> {
+    ) -> Result<(Vec<ListedRedemption>, Option<RedeemedPosition>)> {
         let query = RedemptionQuery {
             campaign: within.campaign.clone(),
             from,
@@ -207,7 +207,7 @@ impl Engine {
         (from, before): (Millis, Millis),
         after: Option<RedeemedPosition>,
         limit: usize,
-    ) -> Result<ArchivedListed, Failure> {
+    ) -> Result<ArchivedListed> {
         if !in_time(&self.cold, 0, self.has_cold()).await? {
             return Ok((Vec::new(), None));
         }

@@ -15,7 +15,7 @@ use hot::Fact;
 use serde::{Deserialize, Serialize};
 
 use crate::facts::FactKind;
-use crate::failure::{Failure, found};
+use crate::failure::{Failure, Result, found};
 use crate::{AuditEvent, AuditKind, Caller, Engine, Role, given};
 
 pub use restored::end_restored_access;
@@ -179,12 +179,12 @@ impl StaffList {
             && (!link.only_first || self.people.is_empty())
     }
 
-    fn member_mut(&mut self, name: &UserId) -> Result<&mut StaffMember, Failure> {
+    fn member_mut(&mut self, name: &UserId) -> Result<&mut StaffMember> {
         found(self.people.iter_mut().find(|member| member.name == name.as_str()))
     }
 
     /// Adds somebody, in the place of whoever has the name.
-    fn put(&mut self, member: StaffMember) -> Result<(), Failure> {
+    fn put(&mut self, member: StaffMember) -> Result<()> {
         self.people.retain(|known| known.name != member.name);
         if self.people.len() >= STAFF_MAX {
             let detail = format!("there are {STAFF_MAX} people, which is the most");
@@ -195,7 +195,7 @@ impl StaffList {
         Ok(())
     }
 
-    fn must_have_an_admin(&self) -> Result<(), Failure> {
+    fn must_have_an_admin(&self) -> Result<()> {
         match self.people.iter().any(|member| member.role == StaffRole::Admin) {
             true => Ok(()),
             false => Err(Failure::invalid("role", "is the last admin: make another one first")),
@@ -217,7 +217,7 @@ impl Engine {
     ///
     /// # Errors
     /// Those of the store; damaged, if what it has is no such list.
-    pub async fn staff(&self) -> Result<StaffList, Failure> {
+    pub async fn staff(&self) -> Result<StaffList> {
         STAFF.load(self.hot()).await
     }
 
@@ -232,7 +232,7 @@ impl Engine {
         link: &StaffInvitation,
         name: UserId,
         password_hash: String,
-    ) -> Result<StaffMember, Failure> {
+    ) -> Result<StaffMember> {
         let now = self.now();
         if link.expires_at <= now {
             return Err(Failure::refused(Refusal::Expired));
@@ -279,7 +279,7 @@ impl Engine {
     ///
     /// # Errors
     /// `NameTaken` if the name is of somebody else; `Invalid` if there are too many people.
-    pub async fn admit_staff(&self, person: &IdentifiedStaff) -> Result<StaffMember, Failure> {
+    pub async fn admit_staff(&self, person: &IdentifiedStaff) -> Result<StaffMember> {
         let IdentifiedStaff { identity, name, role } = person;
         let now = self.now();
         let is_them = |member: &StaffMember| member.identity.as_ref() == Some(identity);
@@ -315,7 +315,7 @@ impl Engine {
     }
 
     /// Enters that somebody has signed in.
-    pub async fn staff_signed_in(&self, caller: &Caller) -> Result<(), Failure> {
+    pub async fn staff_signed_in(&self, caller: &Caller) -> Result<()> {
         let event = staff_event(AuditKind::StaffSignedIn, caller.subject.as_str(), None);
         self.record(caller, event).await
     }
@@ -330,7 +330,7 @@ impl Engine {
         caller: &Caller,
         name: &UserId,
         role: StaffRole,
-    ) -> Result<(), Failure> {
+    ) -> Result<()> {
         caller.must_be(&[Role::Admin])?;
         let change = |list: &mut StaffList| {
             list.member_mut(name)?.set_role(role);
@@ -344,7 +344,7 @@ impl Engine {
     ///
     /// # Errors
     /// `Forbidden` unless an admin or they themselves ask; `NotFound`.
-    pub async fn sign_staff_out(&self, caller: &Caller, name: &UserId) -> Result<(), Failure> {
+    pub async fn sign_staff_out(&self, caller: &Caller, name: &UserId) -> Result<()> {
         if caller.subject != *name {
             caller.must_be(&[Role::Admin])?;
         }
@@ -365,7 +365,7 @@ impl Engine {
         caller: &Caller,
         session: u64,
         until: Millis,
-    ) -> Result<(), Failure> {
+    ) -> Result<()> {
         let now = self.now();
         let end = |list: &mut StaffList| {
             list.member_mut(&caller.subject)?.end(session, until, now);
@@ -384,7 +384,7 @@ impl Engine {
         link: &str,
         name: Option<&str>,
         role: StaffRole,
-    ) -> Result<(), Failure> {
+    ) -> Result<()> {
         caller.must_be(&[Role::Admin])?;
         let mut changes = Vec::from_iter(name.map(|name| given("name", name)));
         changes.extend([given("role", role.as_str()), given("link", link)]);
@@ -395,7 +395,7 @@ impl Engine {
     ///
     /// # Errors
     /// `Forbidden` unless an admin asks; `NotFound`; `Invalid` for the last admin.
-    pub async fn remove_staff(&self, caller: &Caller, name: &UserId) -> Result<(), Failure> {
+    pub async fn remove_staff(&self, caller: &Caller, name: &UserId) -> Result<()> {
         caller.must_be(&[Role::Admin])?;
         let remove = |list: &mut StaffList| {
             list.member_mut(name)?;

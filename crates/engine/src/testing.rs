@@ -22,7 +22,7 @@ use tempfile::TempDir;
 
 use crate::import::{DryRun, FileFormat, ImportRequest};
 use crate::{
-    Caller, CampaignDraft, Clock, ColdArchive, CouponsRequest, Engine, Failure, RejectedLine, Role,
+    Caller, CampaignDraft, Clock, ColdArchive, CouponsRequest, Engine, RejectedLine, Result, Role,
     SetClock, SystemClock, coupon_csv_header, coupon_csv_row,
 };
 
@@ -111,7 +111,7 @@ impl World {
         World { engine, hot, clock, _folder: folder }
     }
 
-    pub(crate) async fn dry_run(&self, caller: &Caller, file: &str) -> Result<DryRun, Failure> {
+    pub(crate) async fn dry_run(&self, caller: &Caller, file: &str) -> Result<DryRun> {
         self.engine.dry_run_import(caller, request(CAMPAIGN), stream(file)).await
     }
 

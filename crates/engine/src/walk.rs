@@ -19,7 +19,7 @@ use coupon::time::Day;
 use hot::{CouponSnapshot, Tier};
 
 use crate::Engine;
-use crate::failure::Failure;
+use crate::failure::Result;
 pub use partition::PartitionCoupons;
 use partition::PartitionWalk;
 
@@ -67,7 +67,7 @@ impl CouponWalk {
     pub(crate) async fn next_of(
         &mut self,
         wanted: impl Fn(&Coupon) -> bool,
-    ) -> Result<Option<SiftedRows<CouponSnapshot>>, Failure> {
+    ) -> Result<Option<SiftedRows<CouponSnapshot>>> {
         loop {
             if self.partition.is_none() {
                 let Some(day) = self.next_day().await? else { return Ok(None) };
@@ -97,7 +97,7 @@ impl CouponWalk {
 
     /// The next partition, looked up now: an extension may have made a partition since the walk
     /// began.
-    async fn next_day(&self) -> Result<Option<Day>, Failure> {
+    async fn next_day(&self) -> Result<Option<Day>> {
         let days = self.next..=self.last;
         // Hot first: a partition that is evicted in between is in cold.
         let hot = self.engine.hot.partitions().await?.into_iter().map(|partition| partition.day);
@@ -115,7 +115,7 @@ impl CouponWalk {
         &mut self,
         coupons: Vec<(Coupon, Tier)>,
         wanted: impl Fn(&Coupon) -> bool,
-    ) -> Result<SiftedRows<CouponSnapshot>, Failure> {
+    ) -> Result<SiftedRows<CouponSnapshot>> {
         let looked_at = coupons.len() as u64;
         let coupons = coupons.into_iter().filter(|(coupon, _)| wanted(coupon));
         let coupons: Vec<_> = coupons.map(|(coupon, tier)| ((), coupon, tier)).collect();

@@ -95,8 +95,5 @@ pub(crate) fn write(
             writing::insert(txn, (batch, next_row), after, &LineState::Available, indexed, day)?
         }
     };
-    match moves {
-        true => directory::enter(txn, after.code(), &Place { day, number }, None),
-        false => Ok(()),
-    }
+    if moves { directory::enter(txn, after.code(), &Place { day, number }, None) } else { Ok(()) }
 }

@@ -8,7 +8,7 @@ use coupon::ids::{Actor, UserId};
 use coupon::time::Millis;
 use hot::audit::{Act, AuditEntry};
 use hot::feed::{
-    COUPON_EVENT_KINDS, CouponHappened, Feed, FeedEvent, FeedGone, FeedPage, FeedRead, FeedStart,
+    CouponEventKind, CouponHappened, Feed, FeedEvent, FeedGone, FeedPage, FeedRead, FeedStart,
     Happened,
 };
 use hot::settings::{FEED_EPOCH, FEED_EPOCHS_BEFORE};
@@ -156,7 +156,7 @@ fn event(txn: &Txn<'_>, epoch: &str, row: &Row<'_>) -> SqlResult<FeedEvent> {
 }
 
 fn of_coupon(txn: &Txn<'_>, row: &Row<'_>, kind: i64) -> SqlResult<(Actor, CouponHappened)> {
-    let kind = COUPON_EVENT_KINDS.into_iter().find(|it| number_of(*it) == kind);
+    let kind = CouponEventKind::ALL.into_iter().find(|it| number_of(*it) == kind);
     let kind = kind.ok_or_else(|| damaged("event.kind", "no such kind"))?;
     let user: Option<String> = row.get(7)?;
     let user = user.map(|user| user.parse::<UserId>()).transpose();

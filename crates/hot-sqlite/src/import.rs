@@ -345,10 +345,7 @@ impl ImportTarget<'_> {
         }
         match &advance.after {
             Some(after) => {
-                let entry = match advance.has_new_holder {
-                    true => self.entry(txn, after)?,
-                    false => None,
-                };
+                let entry = if advance.has_new_holder { self.entry(txn, after)? } else { None };
                 write(txn, &located, after, entry.as_ref(), &self.run.actor)?;
             }
             None if advance.raises && located.here.row.is_some() => {

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use coupon::ids::CampaignId;
 use coupon::time::Millis;
 
-use crate::HotError;
+use crate::Result;
 
 /// A quarter of an hour: in every time zone days and hours begin with one.
 pub const QUARTER_MS: i64 = 15 * 60 * 1_000;
@@ -50,11 +50,11 @@ pub trait Activities: Send + Sync {
         campaign: Option<CampaignId>,
         from: i64,
         until: i64,
-    ) -> Result<Vec<(i64, Activity)>, HotError>;
+    ) -> Result<Vec<(i64, Activity)>>;
 
     /// Counts what was not counted yet: before its events are deleted.
-    async fn count_activity(&self) -> Result<(), HotError>;
+    async fn count_activity(&self) -> Result<()>;
 
     /// Deletes the sums of quarters before this one, and returns how many.
-    async fn forget_activity(&self, before: i64) -> Result<u64, HotError>;
+    async fn forget_activity(&self, before: i64) -> Result<u64>;
 }

@@ -9,7 +9,7 @@ use coupon::ids::{Actor, BatchId, CampaignId, Reason};
 use coupon::time::Millis;
 use serde::{Deserialize, Serialize};
 
-use crate::HotError;
+use crate::Result;
 
 /// Who changes something, when and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,39 +55,10 @@ pub struct FieldChange {
     pub to: Option<String>,
 }
 
-/// An enum whose variants have names, and the list of all of them.
-macro_rules! kinds {
-    (
-        $(#[$doc:meta])* enum $Kinds:ident;
-        $(#[$all_doc:meta])* const $ALL:ident;
-        $($(#[$kind_doc:meta])* $kind:ident = $name:literal,)*
-    ) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum $Kinds {
-            $($(#[$kind_doc])* $kind,)*
-        }
-
-        $(#[$all_doc])*
-        pub const $ALL: [$Kinds; [$($name),*].len()] = [$($Kinds::$kind),*];
-
-        impl $Kinds {
-            /// Its name; never changed.
-            pub fn as_str(self) -> &'static str {
-                match self {
-                    $($Kinds::$kind => $name,)*
-                }
-            }
-        }
-    };
-}
-pub(crate) use kinds;
-
-kinds! {
-    /// The kinds of audit events.
-    enum AuditKind;
-    /// All kinds, in the order of the documents.
-    const AUDIT_KINDS;
+coupon::words! {
+/// The kinds of audit events, in the order of the documents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AuditKind {
     CampaignCreated = "campaign.created",
     CampaignUpdated = "campaign.updated",
     CampaignPaused = "campaign.paused",
@@ -126,10 +97,11 @@ kinds! {
     StaffRemoved = "staff.removed",
     StaffSignedIn = "staff.signed_in",
 }
+}
 
 impl AuditKind {
     pub fn named(name: &str) -> Option<AuditKind> {
-        AUDIT_KINDS.into_iter().find(|kind| kind.as_str() == name)
+        AuditKind::ALL.into_iter().find(|kind| kind.as_str() == name)
     }
 
     /// Whether the event feed tells of it. Downloads, tokens, keys, webhooks and people are for auditors alone.
@@ -190,10 +162,7 @@ impl AuditEvent {
     }
 
     pub fn batch_paused(batch: &Batch) -> AuditEvent {
-        let kind = match batch.paused {
-            true => AuditKind::BatchPaused,
-            false => AuditKind::BatchResumed,
-        };
+        let kind = if batch.paused { AuditKind::BatchPaused } else { AuditKind::BatchResumed };
         AuditEvent::of_batch(kind, &batch.campaign, &batch.id, Vec::new())
     }
 
@@ -271,7 +240,7 @@ pub struct Audited {
 #[async_trait]
 pub trait Audit: Send + Sync {
     /// Writes an entry about the store itself.
-    async fn record(&self, entry: AuditEntry) -> Result<(), HotError>;
+    async fn record(&self, entry: AuditEntry) -> Result<()>;
 
     /// At most `limit` entries of a campaign and its batches, or of all, newest first, behind `after`.
     async fn audit(
@@ -279,7 +248,7 @@ pub trait Audit: Send + Sync {
         campaign: Option<CampaignId>,
         after: Option<String>,
         limit: usize,
-    ) -> Result<Vec<Audited>, HotError>;
+    ) -> Result<Vec<Audited>>;
 }
 
 #[cfg(test)]
@@ -289,7 +258,7 @@ mod tests {
 
     #[test]
     fn kinds_by_name() {
-        for kind in AUDIT_KINDS {
+        for kind in AuditKind::ALL {
             assert_eq!(AuditKind::named(kind.as_str()), Some(kind));
         }
         assert_eq!(AuditKind::named("campaign.deleted"), None);

@@ -10,7 +10,7 @@ use std::str::FromStr;
 use coupon::calendar::format_instant;
 use coupon::time::{DAY_MS, Millis};
 
-use crate::{Fact, Facts, HotError};
+use crate::{Fact, Facts, HotError, Result};
 
 /// A clock farther ahead of the highest time seen has jumped: not after a weekend without `serve`.
 pub const JUMP_AHEAD_MS: i64 = 2 * DAY_MS;
@@ -97,7 +97,7 @@ impl FromStr for ClockRecord {
 }
 
 /// The record in a store; `None` before the first look.
-pub async fn clock_record(store: &dyn Facts) -> Result<Option<ClockRecord>, HotError> {
+pub async fn clock_record(store: &dyn Facts) -> Result<Option<ClockRecord>> {
     match store.fact(Fact::Clock).await? {
         None => Ok(None),
         Some(text) => parsed(&text).map(Some),
@@ -110,7 +110,7 @@ pub async fn observe_clock(
     store: &dyn Facts,
     now: impl Fn() -> Millis,
     witness: Witness,
-) -> Result<ClockRecord, HotError> {
+) -> Result<ClockRecord> {
     for _ in 0..FACT_TRIES {
         let text = store.fact(Fact::Clock).await?;
         let seen = text.as_deref().map(parsed).transpose()?;
@@ -122,7 +122,7 @@ pub async fn observe_clock(
     Err(HotError::Unavailable("other processes change the record of the clock all the time".into()))
 }
 
-fn parsed(text: &str) -> Result<ClockRecord, HotError> {
+fn parsed(text: &str) -> Result<ClockRecord> {
     text.parse().map_err(|why| HotError::Damaged(format!("setting clock: {text:?}: {why}")))
 }
 

@@ -2,6 +2,8 @@
 
 use std::error::Error;
 
+pub(crate) type Result<T, E = HotError> = std::result::Result<T, E>;
+
 /// A call that has no answer. A refusal by the rules is an answer, never an error.
 #[derive(Debug, thiserror::Error)]
 pub enum HotError {

@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 
 use crate::audit::AuditEntry;
-use crate::{HotError, settings};
+use crate::{Result, settings};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fact {
@@ -65,7 +65,7 @@ pub const COPIED_FACTS: [Fact; 5] =
 #[async_trait]
 pub trait Facts: Send + Sync {
     /// A fact, as any process wrote it last.
-    async fn fact(&self, fact: Fact) -> Result<Option<String>, HotError>;
+    async fn fact(&self, fact: Fact) -> Result<Option<String>>;
 
     /// Replaces (`None`: deletes) a fact that still reads `seen`, durably; returns whether it did.
     async fn set_fact(
@@ -73,7 +73,7 @@ pub trait Facts: Send + Sync {
         fact: Fact,
         seen: Option<String>,
         next: Option<String>,
-    ) -> Result<bool, HotError>;
+    ) -> Result<bool>;
 
     /// The same, with its entry in the audit: a process that is killed leaves both or none. A store without an audit
     /// only replaces the fact. One of [`AUDITED_FACTS`].
@@ -83,5 +83,5 @@ pub trait Facts: Send + Sync {
         seen: Option<String>,
         next: String,
         entry: AuditEntry,
-    ) -> Result<bool, HotError>;
+    ) -> Result<bool>;
 }

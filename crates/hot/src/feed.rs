@@ -12,8 +12,8 @@ use coupon::time::Millis;
 pub use router::Owner;
 use uuid::Uuid;
 
-use crate::HotError;
-use crate::audit::{AUDIT_KINDS, AuditEvent, AuditKind, kinds};
+use crate::Result;
+use crate::audit::{AuditEvent, AuditKind};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeedEvent {
@@ -53,11 +53,10 @@ pub struct CouponHappened {
     pub until: Option<Millis>,
 }
 
-kinds! {
-    /// What was done to a coupon.
-    enum CouponEventKind;
-    /// All of them, in the order of the documents.
-    const COUPON_EVENT_KINDS;
+coupon::words! {
+/// What was done to a coupon, in the order of the documents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CouponEventKind {
     Issued = "coupon.issued",
     Redeemed = "coupon.redeemed",
     RedemptionCancelled = "coupon.redemption_cancelled",
@@ -70,6 +69,7 @@ kinds! {
     /// The order released it.
     Released = "coupon.released",
 }
+}
 
 /// What an event can tell of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -81,8 +81,8 @@ pub enum EventType {
 
 impl EventType {
     pub fn all() -> impl Iterator<Item = EventType> {
-        let audit_events = AUDIT_KINDS.into_iter().filter(|kind| kind.is_told());
-        COUPON_EVENT_KINDS
+        let audit_events = AuditKind::ALL.into_iter().filter(|kind| kind.is_told());
+        CouponEventKind::ALL
             .into_iter()
             .map(EventType::Coupon)
             .chain(audit_events.map(EventType::AuditEvent))
@@ -247,5 +247,5 @@ pub enum FeedGone {
 #[async_trait]
 pub trait Feed: Send + Sync {
     /// At most `limit` events.
-    async fn events(&self, from: FeedStart, limit: usize) -> Result<FeedRead, HotError>;
+    async fn events(&self, from: FeedStart, limit: usize) -> Result<FeedRead>;
 }

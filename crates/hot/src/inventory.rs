@@ -19,7 +19,7 @@ use coupon::time::Day;
 use crate::settings::{
     COLD_BEGUN, COLD_COMMITTED, FEED_EPOCH, FEED_EPOCHS_BEFORE, LONG_CODES, SERIAL_FLOOR,
 };
-use crate::{Facts, HotError};
+use crate::{Facts, Result};
 pub use checksums::ItemSum;
 pub use copying::{Compared, Copied, CopyError, compare, copy, copy_facts};
 pub use items::{
@@ -126,7 +126,7 @@ pub enum Pass {
 #[async_trait]
 pub trait Inventory: Facts + 'static {
     /// A page of some `limit` items of a table, behind the position `after` of an earlier page.
-    async fn page(&self, of: Table, after: Option<String>, limit: usize) -> Result<Page, HotError>;
+    async fn page(&self, of: Table, after: Option<String>, limit: usize) -> Result<Page>;
 }
 
 /// A store that `verify` can check: what it says of single coupons, and what follows from others and
@@ -139,46 +139,41 @@ pub trait Verifiable: Inventory {
     fn atomicity(&self) -> Atomicity;
 
     /// What is wrong with its files, as the engine itself sees it. May read everything.
-    async fn engine_faults(&self) -> Result<Vec<String>, HotError>;
+    async fn engine_faults(&self) -> Result<Vec<String>>;
 
     /// Every campaign with its counts. With [`Atomicity::OneTransaction`] the counts and
     /// [`CampaignItem::rows`] are of one moment. With [`Atomicity::StepByStep`] there are no `rows`.
     /// Memory for all campaigns; may read every row.
-    async fn counted_campaigns(&self) -> Result<Vec<CampaignItem>, HotError>;
+    async fn counted_campaigns(&self) -> Result<Vec<CampaignItem>>;
 
     /// The first partition from `from` on that has a plan, an emptied one too, or a row.
-    async fn next_partition(&self, from: Day) -> Result<Option<Day>, HotError>;
+    async fn next_partition(&self, from: Day) -> Result<Option<Day>>;
 
     /// Everything that stands in a partition behind `after`, in the order of codes, at least
     /// `limit` codes unless it ends before.
-    async fn rows_by_code(
-        &self,
-        day: Day,
-        after: String,
-        limit: usize,
-    ) -> Result<Vec<RowItem>, HotError>;
+    async fn rows_by_code(&self, day: Day, after: String, limit: usize) -> Result<Vec<RowItem>>;
 
     /// What stands in these spots now; for each none, one, or what may not be, more.
-    async fn rows_at(&self, spots: Vec<(Day, Code)>) -> Result<Vec<Vec<RowItem>>, HotError>;
+    async fn rows_at(&self, spots: Vec<(Day, Code)>) -> Result<Vec<Vec<RowItem>>>;
 
     /// What the directory says of these codes; same order.
-    async fn entries_at(&self, codes: Vec<Code>) -> Result<Vec<Option<EntryItem>>, HotError>;
+    async fn entries_at(&self, codes: Vec<Code>) -> Result<Vec<Option<EntryItem>>>;
 
     /// Whether these users' claims name these codes; same order.
-    async fn claimed(&self, asked: Vec<(CampaignId, UserId, Code)>) -> Result<Vec<bool>, HotError>;
+    async fn claimed(&self, asked: Vec<(CampaignId, UserId, Code)>) -> Result<Vec<bool>>;
 
     /// Which index rows these coupons, which have rows, do not have; same order.
-    async fn unindexed(&self, coupons: Vec<Coupon>) -> Result<Vec<Vec<IndexRowKind>>, HotError>;
+    async fn unindexed(&self, coupons: Vec<Coupon>) -> Result<Vec<Vec<IndexRowKind>>>;
 
     /// Writes the index rows of a coupon that has a row in a partition.
-    async fn mend_index_rows(&self, day: Day, coupon: Coupon) -> Result<(), HotError>;
+    async fn mend_index_rows(&self, day: Day, coupon: Coupon) -> Result<()>;
 
     /// Deletes index rows as old as they were read, and none that was written since.
-    async fn remove_index_rows(&self, index_rows: Vec<IndexRow>) -> Result<(), HotError>;
+    async fn remove_index_rows(&self, index_rows: Vec<IndexRow>) -> Result<()>;
 
     /// Sets counts right; how many campaigns were changed. Those that somebody has moved to cold
     /// from meanwhile are left as they are.
-    async fn mend_counts(&self, shifts: Vec<(CountShift, [i64; 3])>) -> Result<u64, HotError>;
+    async fn mend_counts(&self, shifts: Vec<(CountShift, [i64; 3])>) -> Result<u64>;
 }
 
 /// A store that can be copied to another engine. Nothing half done is ever in it: it runs each
@@ -191,23 +186,14 @@ pub trait CopySource: Send + Sync + 'static {
     /// A page of a table, as of [`Inventory::page`], with two differences: a claim names the partition
     /// in which its coupon is now, and a directory entry has the imported state of the last line also
     /// where the coupon's row keeps it.
-    async fn page_to_copy(
-        &self,
-        of: Table,
-        after: Option<String>,
-        limit: usize,
-    ) -> Result<Page, HotError>;
+    async fn page_to_copy(&self, of: Table, after: Option<String>, limit: usize) -> Result<Page>;
 
     /// Which of these are here; same order.
-    async fn has(&self, items: &[Vanishing]) -> Result<Vec<bool>, HotError>;
+    async fn has(&self, items: &[Vanishing]) -> Result<Vec<bool>>;
 
     /// Which coupons orders have redeemed, in either tier: at most `limit` entries, in an order of the store's own,
     /// behind one of an earlier call.
-    async fn orders(
-        &self,
-        after: Option<OrderEntry>,
-        limit: usize,
-    ) -> Result<Vec<OrderEntry>, HotError>;
+    async fn orders(&self, after: Option<OrderEntry>, limit: usize) -> Result<Vec<OrderEntry>>;
 }
 
 /// An order has redeemed a coupon. It is a hint, as what [`Redemptions`](crate::redemptions::Redemptions) says of
@@ -232,10 +218,10 @@ impl OrderEntry {
 #[async_trait]
 pub trait Importer: Inventory {
     /// Puts items of one table in the place of what stands here of them, if that is older.
-    async fn put(&self, items: Vec<Item>, pass: Pass) -> Result<(), HotError>;
+    async fn put(&self, items: Vec<Item>, pass: Pass) -> Result<()>;
 
-    async fn remove(&self, items: Vec<Vanishing>) -> Result<(), HotError>;
+    async fn remove(&self, items: Vec<Vanishing>) -> Result<()>;
 
     /// After the last page of a pass.
-    async fn settle(&self) -> Result<(), HotError>;
+    async fn settle(&self) -> Result<()>;
 }

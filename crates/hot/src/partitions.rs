@@ -10,7 +10,7 @@ use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::time::{DAY_MS, Day, Millis};
 
-use crate::{HotError, ListPosition};
+use crate::{ListPosition, Result};
 
 /// How long after the end of its cancelling time a redemption is closed: clocks are set back.
 pub const CLOSED_BOUND_MS: i64 = 5_000;
@@ -114,66 +114,47 @@ impl Reconciled {
 pub trait Partitions: Send + Sync + 'static {
     /// Every partition that has a plan and is not emptied, by day. The `seal_after` of each is the instant
     /// after which [`Partitions::seal`] can seal it, also where that has to wait for other partitions.
-    async fn partitions(&self) -> Result<Vec<PartitionPlan>, HotError>;
+    async fn partitions(&self) -> Result<Vec<PartitionPlan>>;
 
     /// The plan of one partition, with the `seal_after` of the plan itself.
-    async fn partition(&self, day: Day) -> Result<Option<PartitionPlan>, HotError>;
+    async fn partition(&self, day: Day) -> Result<Option<PartitionPlan>>;
 
     /// Every partition from which something was archived, and its last archive commit.
-    async fn archive_commits(&self) -> Result<Vec<(Day, u64)>, HotError>;
+    async fn archive_commits(&self) -> Result<Vec<(Day, u64)>>;
 
     /// Open partitions that have closed coupons, by day. The count of each stops at `enough`.
-    async fn closed(&self, now: Millis, enough: u64) -> Result<Vec<ClosedPartition>, HotError>;
+    async fn closed(&self, now: Millis, enough: u64) -> Result<Vec<ClosedPartition>>;
 
     /// How many rows and archived markers a partition has. Reads an index of it.
-    async fn count(&self, day: Day) -> Result<u64, HotError>;
+    async fn count(&self, day: Day) -> Result<u64>;
 
     /// Up to `limit` codes of closed coupons in a partition, in order.
-    async fn closed_codes(
-        &self,
-        day: Day,
-        now: Millis,
-        limit: usize,
-    ) -> Result<Vec<Code>, HotError>;
+    async fn closed_codes(&self, day: Day, now: Millis, limit: usize) -> Result<Vec<Code>>;
 
     /// The coupons of `codes` that have a row in the partition and are redeemed or void, in the
     /// order of `codes`, which are ascending.
-    async fn coupons_of(&self, day: Day, codes: Vec<Code>) -> Result<Vec<Coupon>, HotError>;
+    async fn coupons_of(&self, day: Day, codes: Vec<Code>) -> Result<Vec<Coupon>>;
 
     /// The coupons of [`Partitions::coupons_of`] that are closed at `now`, the instant that
     /// [`Partitions::closed_codes`] was called with. A coupon whose redemption was cancelled since, and
     /// which was redeemed once more, can be cancelled again and stays. A void coupon is closed
     /// whatever the clock says.
-    async fn closed_coupons(
-        &self,
-        day: Day,
-        codes: Vec<Code>,
-        now: Millis,
-    ) -> Result<Vec<Coupon>, HotError>;
+    async fn closed_coupons(&self, day: Day, codes: Vec<Code>, now: Millis) -> Result<Vec<Coupon>>;
 
     /// Replaces coupons that lie in cold in exactly these versions with archived markers; returns how
     /// many. A coupon that has another version by now stays, and so does everything in a sealed partition.
-    async fn evict(&self, day: Day, copied: Vec<(Code, u64)>) -> Result<u64, HotError>;
+    async fn evict(&self, day: Day, copied: Vec<(Code, u64)>) -> Result<u64>;
 
     /// Closes a partition whose time is over, then seals it; `false` if its time is not over.
-    async fn seal(&self, day: Day, now: Millis) -> Result<bool, HotError>;
+    async fn seal(&self, day: Day, now: Millis) -> Result<bool>;
 
     /// What is still in a sealed partition after `after`, in the order of codes, at most `limit`.
-    async fn residue(
-        &self,
-        day: Day,
-        after: Option<Code>,
-        limit: usize,
-    ) -> Result<Vec<Residue>, HotError>;
+    async fn residue(&self, day: Day, after: Option<Code>, limit: usize) -> Result<Vec<Residue>>;
 
     /// Deletes a bounded number of rows and archived markers of a sealed partition, after those that the
     /// call before has deleted; `None` if nothing is left. Only for a partition whose content was read
     /// back from cold.
-    async fn remove_residue(
-        &self,
-        day: Day,
-        so_far: Emptying,
-    ) -> Result<Option<Emptying>, HotError>;
+    async fn remove_residue(&self, day: Day, so_far: Emptying) -> Result<Option<Emptying>>;
 
     /// Records that the coupons of `archive_commit` were copied to cold and deleted here, and since when
     /// the partition is empty, if it is.
@@ -182,20 +163,20 @@ pub trait Partitions: Send + Sync + 'static {
         day: Day,
         archive_commit: u64,
         emptied: Option<Millis>,
-    ) -> Result<(), HotError>;
+    ) -> Result<()>;
 
     /// Gives a bounded amount of free space back to the disk; returns whether there is more.
-    async fn shrink(&self) -> Result<bool, HotError>;
+    async fn shrink(&self) -> Result<bool>;
 
     /// Replaces what a restored store has of coupons that were archived since its backup, so that none of
     /// them can be spent again: writes archived markers, counts, claims and directory entries.
-    async fn reconcile(&self, day: Day, coupons: Vec<Coupon>) -> Result<Reconciled, HotError>;
+    async fn reconcile(&self, day: Day, coupons: Vec<Coupon>) -> Result<Reconciled>;
 
     /// Skips serials, so that no code minted since the backup is minted again. Once for each restore.
-    async fn pass_over_serials(&self) -> Result<(), HotError>;
+    async fn pass_over_serials(&self) -> Result<()>;
 
-    async fn cold_mark(&self) -> Result<ColdMark, HotError>;
+    async fn cold_mark(&self) -> Result<ColdMark>;
 
     /// Raises the marks; never lowers them.
-    async fn raise_cold_mark(&self, mark: ColdMark) -> Result<(), HotError>;
+    async fn raise_cold_mark(&self, mark: ColdMark) -> Result<()>;
 }

@@ -17,7 +17,7 @@ use crate::activity::Activities;
 use crate::audit::{Act, Audit, AuditEntry, AuditEvent, AuditKind, FieldChange};
 use crate::feed::Feed;
 use crate::redemptions::Redemptions;
-use crate::{CouponSnapshot, HotError};
+use crate::{CouponSnapshot, HotError, Result};
 
 /// The audit events of one update of a campaign, as its row carries them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,7 +88,7 @@ impl From<&Act> for ActText {
 impl TryFrom<&ActText> for Act {
     type Error = HotError;
 
-    fn try_from(text: &ActText) -> Result<Act, HotError> {
+    fn try_from(text: &ActText) -> Result<Act> {
         let reason =
             text.reason.as_deref().map(|text| text.parse().map_err(damaged)).transpose()?;
         Ok(Act { actor: Actor::new(&text.actor), at: Millis(text.at), reason })
@@ -112,7 +112,7 @@ impl Carried {
     ///
     /// # Errors
     /// [`HotError::Damaged`]: of a kind that this program does not know.
-    pub fn entry(&self) -> Result<Option<AuditEntry>, HotError> {
+    pub fn entry(&self) -> Result<Option<AuditEntry>> {
         let (Some(act), [event]) = (&self.act, self.events.as_slice()) else { return Ok(None) };
         let kind = AuditKind::named(&event.kind).ok_or_else(|| damaged("a later kind"))?;
         let changes = event.changes.clone();
@@ -123,7 +123,7 @@ impl Carried {
     ///
     /// # Errors
     /// None: these are texts and numbers.
-    pub fn to_text(&self) -> Result<String, HotError> {
+    pub fn to_text(&self) -> Result<String> {
         let text = CarriedText {
             attempt: self.attempt.to_string(),
             revision: self.revision,
@@ -139,7 +139,7 @@ impl Carried {
     ///
     /// # Errors
     /// [`HotError::Damaged`]: it is something else.
-    pub fn parse(text: &str) -> Result<Carried, HotError> {
+    pub fn parse(text: &str) -> Result<Carried> {
         let text: CarriedText = serde_json::from_str(text).map_err(damaged)?;
         Ok(Carried {
             attempt: text.attempt.parse().map_err(damaged)?,
@@ -161,29 +161,20 @@ fn damaged(why: impl ToString) -> HotError {
 pub trait AuditLog: Send + Sync {
     /// To be called before the update that makes the revision is sent, so that readers of all entries find it
     /// whatever becomes of this process.
-    async fn announce(&self, campaign: &CampaignId, carried: &Carried) -> Result<(), HotError>;
+    async fn announce(&self, campaign: &CampaignId, carried: &Carried) -> Result<()>;
 
     /// To be called for what the row carries before another update replaces it. May be repeated.
-    async fn enter(&self, campaign: &CampaignId, carried: &Carried) -> Result<(), HotError>;
+    async fn enter(&self, campaign: &CampaignId, carried: &Carried) -> Result<()>;
 
     /// Which update made a revision, if its audit events were entered.
-    async fn attempt_of(
-        &self,
-        campaign: &CampaignId,
-        revision: i64,
-    ) -> Result<Option<Uuid>, HotError>;
+    async fn attempt_of(&self, campaign: &CampaignId, revision: i64) -> Result<Option<Uuid>>;
 
     /// Enters something that has happened. The same name and time again change nothing.
-    async fn happened(
-        &self,
-        name: Uuid,
-        told_at: Millis,
-        entry: &AuditEntry,
-    ) -> Result<(), HotError>;
+    async fn happened(&self, name: Uuid, told_at: Millis, entry: &AuditEntry) -> Result<()>;
 
     /// Enters the redemptions of coupons that an import or a copy brings: the feed does not tell of them. To be
     /// called before the coupons are written. The same again changes nothing.
-    async fn brought(&self, coupons: &[(&CampaignId, &Coupon)]) -> Result<(), HotError>;
+    async fn brought(&self, coupons: &[(&CampaignId, &Coupon)]) -> Result<()>;
 }
 
 #[derive(Clone, Debug)]
@@ -202,7 +193,7 @@ pub trait RecordSource: Send + Sync {
     fn feed(&self) -> Option<&dyn Feed>;
 
     /// Where a coupon is. Does not read the cold tier.
-    async fn whereabouts(&self, code: &Code) -> Result<Whereabouts, HotError>;
+    async fn whereabouts(&self, code: &Code) -> Result<Whereabouts>;
 
     /// The time by the clock that the store writes by.
     fn now(&self) -> Millis;
@@ -211,10 +202,10 @@ pub trait RecordSource: Send + Sync {
     fn is_behind(&self, cursor: &str, other: &str) -> bool;
 
     /// Enters the audit events that the row of a campaign carries, if it carries any.
-    async fn enter_carried(&self, campaign: &CampaignId) -> Result<(), HotError>;
+    async fn enter_carried(&self, campaign: &CampaignId) -> Result<()>;
 
     /// The same for those that facts carry.
-    async fn enter_carried_of_facts(&self) -> Result<(), HotError>;
+    async fn enter_carried_of_facts(&self) -> Result<()>;
 }
 
 pub trait Records: Audit + Activities + Redemptions {}

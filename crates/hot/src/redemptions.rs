@@ -6,7 +6,7 @@ use coupon::coupon::Redemption;
 use coupon::ids::{CampaignId, OrderRef};
 use coupon::time::{Day, Millis};
 
-use crate::{CouponSnapshot, HotError};
+use crate::{CouponSnapshot, Result};
 
 /// Where a page of redemptions ended: the next one begins after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,12 +51,12 @@ pub trait Redemptions: Send + Sync {
     /// The redemptions of coupons that have rows here, newest first, with the cancelled ones: about `limit`, or
     /// fewer, also none, and more may follow. Its cost depends on how many batches and expiry days there are, on a
     /// cluster on `limit` and the hours of the span, but not on how many coupons.
-    async fn redemptions(&self, query: RedemptionQuery) -> Result<RedemptionPage, HotError>;
+    async fn redemptions(&self, query: RedemptionQuery) -> Result<RedemptionPage>;
 
     /// The codes of coupons, in whichever tier, that this order may have redeemed. There may be too many, so
     /// look at each coupon. `None`: the store does not keep that.
-    async fn codes_of_order(&self, order: &OrderRef) -> Result<Option<Vec<Code>>, HotError>;
+    async fn codes_of_order(&self, order: &OrderRef) -> Result<Option<Vec<Code>>>;
 
     /// Deletes what `codes_of_order` knows of redemptions before `before`; returns how much. Looks at all.
-    async fn forget_orders(&self, before: Day) -> Result<u64, HotError>;
+    async fn forget_orders(&self, before: Day) -> Result<u64>;
 }

@@ -23,7 +23,7 @@ use crate::feed::Feed;
 use crate::inventory::Verifiable;
 use crate::redemptions::Redemptions;
 use crate::tables::Tables;
-use crate::{Facts, Gauge, HotError, Partitions};
+use crate::{Facts, Gauge, HotError, Partitions, Result};
 
 /// Where active coupons live. Linearizable per coupon, and per claim of a user; no order between
 /// two coupons. Every method that writes is durable before it returns.
@@ -50,13 +50,13 @@ pub trait HotStore:
 
     /// Deletes some events of the feed that are older; how many. 0 if there are none left that may be
     /// deleted. Also of a store that keeps no events any more.
-    async fn forget_events(&self, _before: Millis) -> Result<usize, HotError> {
+    async fn forget_events(&self, _before: Millis) -> Result<usize> {
         Ok(0)
     }
 
     /// Begins a new epoch of the feed, after a restore: what a reader saw behind the newest event that is here
     /// did not survive.
-    async fn begin_feed_epoch(&self) -> Result<(), HotError>;
+    async fn begin_feed_epoch(&self) -> Result<()>;
 
     /// Who changed what, besides coupons; `None` if the store does not keep that.
     fn audit(&self) -> Option<&dyn Audit>;
@@ -69,13 +69,13 @@ pub trait HotStore:
 
     /// Announces a foreign or shared code of 16 or more characters. Returns when every process knows it
     /// (see [`Directory::has_long_codes`]).
-    async fn announce_long_codes(&self) -> Result<(), HotError>;
+    async fn announce_long_codes(&self) -> Result<()>;
 
     /// Whether the store accepts writes at the moment.
     async fn writable(&self) -> Result<(), String>;
 
     /// Makes one small durable write, for the banner and `doctor` to time.
-    async fn touch(&self, now: Millis) -> Result<(), HotError>;
+    async fn touch(&self, now: Millis) -> Result<()>;
 
     /// Figures since the process began.
     fn gauge(&self) -> Gauge;

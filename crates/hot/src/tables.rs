@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::HotError;
+use crate::Result;
 
 /// Sorts behind every key: none begins with it.
 pub const AFTER_ALL_KEYS: u8 = 0xFF;
@@ -138,16 +138,15 @@ pub fn next_key(key: &[u8]) -> Vec<u8> {
 /// Any [`HotError`] but `Cold`, from every method.
 #[async_trait]
 pub trait Tables: Send + Sync {
-    async fn get(&self, part: &RecordPart, key: &[u8]) -> Result<Option<Vec<u8>>, HotError>;
+    async fn get(&self, part: &RecordPart, key: &[u8]) -> Result<Option<Vec<u8>>>;
 
     /// Rows of a partition in the order of their keys, at most `range.limit`. Its cost grows with them, and with
     /// the rows that were deleted from the range within a day.
-    async fn scan(&self, part: &RecordPart, range: RecordRange)
-    -> Result<Vec<RecordRow>, HotError>;
+    async fn scan(&self, part: &RecordPart, range: RecordRange) -> Result<Vec<RecordRow>>;
 
     /// Writes rows of one partition, all or none, whatever was there. May be repeated: of two calls for one row the
     /// later one stays.
-    async fn put(&self, part: &RecordPart, rows: Vec<RecordPut>) -> Result<(), HotError>;
+    async fn put(&self, part: &RecordPart, rows: Vec<RecordPut>) -> Result<()>;
 
     /// Replaces a row that still says `seen` (`None`: is not there), and returns whether it did. It may return `false`
     /// though it did, if the answer was lost and somebody has replaced the row since. If somebody else deletes it at
@@ -157,12 +156,12 @@ pub trait Tables: Send + Sync {
         part: &RecordPart,
         seen: Option<&[u8]>,
         next: RecordPut,
-    ) -> Result<bool, HotError>;
+    ) -> Result<bool>;
 
     /// Deletes the rows of a partition before a key, or all of them: one write, however many there are.
-    async fn drop_below(&self, part: &RecordPart, key: Option<&[u8]>) -> Result<(), HotError>;
+    async fn drop_below(&self, part: &RecordPart, key: Option<&[u8]>) -> Result<()>;
 
     /// Deletes some rows whose time is over. Returns whether there may be more. To be called only by who trusts the
     /// clock. A cluster does it by itself.
-    async fn forget_expired(&self) -> Result<bool, HotError>;
+    async fn forget_expired(&self) -> Result<bool>;
 }

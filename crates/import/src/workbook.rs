@@ -178,10 +178,7 @@ impl SheetWriter {
             text.replace('"', "\"\"").replace("\r\n", "\u{2028}").replace(['\r', '\n'], "\u{2028}");
         // Writing to a text cannot fail.
         let _ = write!(self.csv, "\"{text}\"");
-        match self.csv.len() as u64 <= WORKBOOK_UNPACKED_MAX {
-            true => Ok(()),
-            false => Err(BadWorkbook::Size),
-        }
+        if self.csv.len() as u64 <= WORKBOOK_UNPACKED_MAX { Ok(()) } else { Err(BadWorkbook::Size) }
     }
 
     /// Fills up the row, unless it is empty.

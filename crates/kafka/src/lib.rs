@@ -57,8 +57,5 @@ fn start_log() {
     let filter = EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| EnvFilter::new("info,librdkafka=error"));
     let to = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match std::io::stderr().is_terminal() {
-        true => to.init(),
-        false => to.json().init(),
-    }
+    if std::io::stderr().is_terminal() { to.init() } else { to.json().init() }
 }

@@ -111,10 +111,7 @@ mod tests {
         let (mut kept, mut missed, mut asked) = (None, None, Vec::new());
         while let Some(rate) = next(kept, missed, asked.len(), first) {
             asked.push((rate, rate <= able));
-            match rate <= able {
-                true => kept = Some(rate),
-                false => missed = Some(rate),
-            }
+            if rate <= able { kept = Some(rate) } else { missed = Some(rate) }
         }
         asked
     }

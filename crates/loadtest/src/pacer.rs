@@ -85,10 +85,7 @@ impl SendPacer {
 
     /// Waits for this time, or a little longer.
     pub(crate) async fn sleep(&self, time: Duration) -> io::Result<()> {
-        match time < NOT_WORTH_IT {
-            true => Ok(()),
-            false => self.0.sleep(time).await,
-        }
+        if time < NOT_WORTH_IT { Ok(()) } else { self.0.sleep(time).await }
     }
 }
 

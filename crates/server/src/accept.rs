@@ -173,10 +173,7 @@ async fn connection(
         let (app, closing) = (app.clone(), closing.clone());
         let (its, limits) = (Arc::clone(&its), Arc::clone(&limits_of_all));
         async move {
-            let _turn = match is_pipelined {
-                true => Some(its.turn().await),
-                false => None,
-            };
+            let _turn = if is_pipelined { Some(its.turn().await) } else { None };
             // The other calls are counted by their caller.
             if !its.is_known() || !request.uri().path().starts_with("/v1/") {
                 its.stranger_turn().await;

@@ -242,10 +242,7 @@ impl CqlCluster for SimulatedSession {
     async fn clocks(&self) -> Vec<Option<ClockReading>> {
         self.process.gate().await;
         let asked = (0..self.cluster.nodes()).map(|node| async move {
-            match self.cluster.is_connected(node) {
-                true => self.clock_of(node).await,
-                false => None,
-            }
+            if self.cluster.is_connected(node) { self.clock_of(node).await } else { None }
         });
         let clocks = join_all(asked).await;
         self.process.gate().await;

@@ -42,10 +42,7 @@ impl GivenControl {
         let ran = command.args([verb, &node.to_string()]).output();
         let ran = ran.map_err(|error| format!("{program}: {error}"))?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-        match ran.status.success() {
-            true => Ok(text(&ran.stdout)),
-            false => Err(text(&ran.stderr)),
-        }
+        if ran.status.success() { Ok(text(&ran.stdout)) } else { Err(text(&ran.stderr)) }
     }
 }
 

@@ -17,10 +17,7 @@ const KEPT_MAX: usize = 1_024;
 
 impl Verifier<'_> {
     pub(crate) async fn look_again_if_many(&mut self) -> Result<(), VerifyError> {
-        match self.recheck.len() >= KEPT_MAX {
-            true => self.look_again().await,
-            false => Ok(()),
-        }
+        if self.recheck.len() >= KEPT_MAX { self.look_again().await } else { Ok(()) }
     }
 
     /// Looks at every collected code again, after each pause, and reports those that are wrong each time.

@@ -9,7 +9,7 @@ use coupon::time::Day;
 use super::rows::{AuditedRow, ColdCopy, rows};
 use crate::bounds::{ColumnBounds, may_hold};
 use crate::cursor::{FileRows, RowDecoder};
-use crate::error::ColdError;
+use crate::error::{ColdError, Result};
 use crate::live::{ColdFile, LiveFile};
 use crate::store::ColdStore;
 
@@ -27,7 +27,7 @@ impl ColdStore {
         &self,
         day: Day,
         codes: &[Code],
-    ) -> Result<(u64, Vec<Vec<ColdCopy>>), ColdError> {
+    ) -> Result<(u64, Vec<Vec<ColdCopy>>)> {
         if self.version().await?.is_none() {
             return Ok((0, vec![Vec::new(); codes.len()]));
         }
@@ -49,7 +49,7 @@ impl ColdStore {
         file: &ColdFile,
         wanted: &Arc<BTreeSet<String>>,
         found: &mut BTreeMap<String, Vec<ColdCopy>>,
-    ) -> Result<(), ColdError> {
+    ) -> Result<()> {
         let may = |ends: Option<&(String, String)>| wanted.iter().any(|code| may_hold(ends, code));
         let of = Arc::clone(wanted);
         let reading = RowDecoder::all(move |batch| {
@@ -73,7 +73,7 @@ impl ColdStore {
         file: &Arc<LiveFile>,
         may: impl Fn(Option<&(String, String)>) -> bool,
         reading: RowDecoder<AuditedRow>,
-    ) -> Result<FileRows<AuditedRow>, ColdError> {
+    ) -> Result<FileRows<AuditedRow>> {
         self.audit_size(file).await?;
         let may = |bounds: &ColumnBounds| may(bounds.code.as_ref());
         self.open_where(&self.inner.coupons, file, reading, may).await

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::cursor::{FileRows, RowDecoder};
 use crate::decode;
-use crate::error::ColdError;
+use crate::error::{ColdError, Result};
 use crate::files::ReadError;
 use crate::indexed::HolderIndexRow;
 use crate::live::LiveFile;
@@ -22,7 +22,7 @@ pub struct FileFault {
 
 impl FileFault {
     /// Damage as a fault. Any other error ends the audit.
-    pub(super) fn of(error: ColdError) -> Result<FileFault, ColdError> {
+    pub(super) fn of(error: ColdError) -> Result<FileFault> {
         match error {
             ColdError::Damaged { file, what, .. } => Ok(FileFault { file, what }),
             error => Err(error),
@@ -43,7 +43,7 @@ impl ColdStore {
     ///
     /// # Errors
     /// [`ColdError::Unavailable`]. Damage is a fault.
-    pub async fn audit_logs(&self) -> Result<Vec<FileFault>, ColdError> {
+    pub async fn audit_logs(&self) -> Result<Vec<FileFault>> {
         let ColdStoreInner { coupons, by_holder, index, .. } = &*self.inner;
         let mut faults = Vec::new();
         for (table, must_exist) in [(coupons, true), (by_holder, true), (index, false)] {
@@ -67,7 +67,7 @@ impl ColdStore {
 
     /// Reads every live file of the table `holder_index`. Returns at most one fault for each file.
     /// Returns none if the log of the table cannot be read: [`ColdStore::audit_logs`] reports that.
-    pub async fn audit_index(&self) -> Result<Vec<FileFault>, ColdError> {
+    pub async fn audit_index(&self) -> Result<Vec<FileFault>> {
         let index = &self.inner.index;
         let known = match index.newest_if_any().await {
             Ok(Some(known)) => known,
@@ -124,7 +124,7 @@ impl ColdStore {
     }
 
     /// Compares the size with that in the commit: no read would notice surplus bytes at the end.
-    pub(super) async fn audit_size(&self, file: &LiveFile) -> Result<(), ColdError> {
+    pub(super) async fn audit_size(&self, file: &LiveFile) -> Result<()> {
         let (location, object) = (&self.inner.location, file.object());
         match location.size(&object).await?.filter(|found| *found != file.bytes) {
             Some(found) => {

@@ -7,7 +7,7 @@ use super::copies::ColdCode;
 use super::files::FileFault;
 use super::rows::{AuditedRow, rows};
 use crate::cursor::{FileRows, RowDecoder};
-use crate::error::ColdError;
+use crate::error::Result;
 use crate::store::{ColdPartition, ColdStore};
 
 pub struct PartitionAudit {
@@ -37,7 +37,7 @@ impl ColdStore {
         &self,
         partition: &ColdPartition,
         after: &str,
-    ) -> Result<PartitionAudit, ColdError> {
+    ) -> Result<PartitionAudit> {
         let mut audit =
             PartitionAudit { after: after.to_owned(), heads: Vec::new(), faults: Vec::new() };
         for file in &partition.files {
@@ -66,11 +66,7 @@ impl PartitionAudit {
     /// # Errors
     /// [`ColdError::Unavailable`], also if a merge has replaced a file: begin again after the last
     /// code that was returned.
-    pub async fn up_to(
-        &mut self,
-        last: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<ColdCode>, ColdError> {
+    pub async fn up_to(&mut self, last: Option<&str>, limit: usize) -> Result<Vec<ColdCode>> {
         let mut taken = Vec::new();
         while taken.len() < limit {
             self.fill().await?;
@@ -109,7 +105,7 @@ impl PartitionAudit {
         std::mem::take(&mut self.faults)
     }
 
-    async fn fill(&mut self) -> Result<(), ColdError> {
+    async fn fill(&mut self) -> Result<()> {
         let mut at = 0;
         while let Some(head) = self.heads.get_mut(at) {
             match head.fill().await {
@@ -131,7 +127,7 @@ impl AuditedFile {
     ///
     /// # Errors
     /// As [`FileRows::next`]. It is damage if the codes do not ascend, or if rows are missing.
-    async fn fill(&mut self) -> Result<bool, ColdError> {
+    async fn fill(&mut self) -> Result<bool> {
         if !self.rows.is_empty() {
             return Ok(true);
         }

@@ -10,7 +10,7 @@ use coupon::time::Day;
 
 use super::files::FileFault;
 use crate::cursor::RowDecoder;
-use crate::error::ColdError;
+use crate::error::{ColdError, Result};
 use crate::holders::{EVERYBODY, HolderRow, REPEATED, held, of_coupons};
 use crate::live::LiveFile;
 use crate::log::TableVersion;
@@ -56,7 +56,7 @@ impl ColdStore {
     ///
     /// # Errors
     /// [`ColdError::Unavailable`]. Damage is a fault.
-    pub async fn audit_side(&self, day: Day) -> Result<SideAudit, ColdError> {
+    pub async fn audit_side(&self, day: Day) -> Result<SideAudit> {
         let ColdStoreInner { coupons, by_holder, .. } = &*self.inner;
         let mut audit = SideAudit::default();
         // The side table is looked up first: what it has is in `coupons` when that is looked up
@@ -97,7 +97,7 @@ impl ColdStore {
         truth: &ComparedFiles<'_>,
         side: &ComparedFiles<'_>,
         audit: &mut SideAudit,
-    ) -> Result<(), ColdError> {
+    ) -> Result<()> {
         let wanted = match self.sum_of_coupons(truth).await {
             Ok(sum) => Some(sum),
             // [`ColdStore::audit_partition`] reports it.
@@ -113,7 +113,7 @@ impl ColdStore {
         Ok(())
     }
 
-    async fn sum_of_coupons(&self, truth: &ComparedFiles<'_>) -> Result<RowSum, ColdError> {
+    async fn sum_of_coupons(&self, truth: &ComparedFiles<'_>) -> Result<RowSum> {
         let mut sum = RowSum::default();
         for file in &truth.files {
             let mut rows = truth.open(self, file).await?;
@@ -129,7 +129,7 @@ impl ColdStore {
         &self,
         side: &ComparedFiles<'_>,
         audit: &mut SideAudit,
-    ) -> Result<Option<RowSum>, ColdError> {
+    ) -> Result<Option<RowSum>> {
         let ascends = |last: &HolderRow, row: &HolderRow| last.key() < row.key();
         let (mut sum, mut is_whole) = (RowSum::default(), true);
         for file in &side.files {

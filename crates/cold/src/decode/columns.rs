@@ -68,10 +68,7 @@ pub(super) struct ZoneColumn {
 
 impl ZoneColumn {
     pub(super) fn of(names: TypedColumn<StringArray>) -> Result<ZoneColumn, BadRow> {
-        let first = match names.values.is_empty() {
-            true => None,
-            false => Some(names.parsed(0)?),
-        };
+        let first = if names.values.is_empty() { None } else { Some(names.parsed(0)?) };
         Ok(ZoneColumn { names, first })
     }
 

@@ -10,7 +10,7 @@ use coupon::time::Day;
 use super::rows::{HolderRow, REPEATED, of_coupons};
 use crate::cursor::{BATCH_ROWS, RowDecoder};
 use crate::encoder::NewFiles;
-use crate::error::ColdError;
+use crate::error::Result;
 use crate::live::{ColdFile, NewFile};
 use crate::log::{CommitOutcome, PartitionChange};
 use crate::schema::BY_HOLDER;
@@ -29,7 +29,7 @@ impl ColdStore {
     /// # Errors
     /// [`ColdError::Unavailable`], also if `archive_commit` is not committed; [`ColdError::Full`],
     /// [`ColdError::Damaged`].
-    pub async fn commit_holders(&self, day: Day, archive_commit: u64) -> Result<(), ColdError> {
+    pub async fn commit_holders(&self, day: Day, archive_commit: u64) -> Result<()> {
         let ColdStoreInner { location, by_holder, .. } = &*self.inner;
         for _ in 0..HOLDER_TRIES_MAX {
             let known = by_holder.newest().await?;
@@ -83,7 +83,7 @@ impl ColdStore {
         day: Day,
         archive_commit: u64,
         files: &[ColdFile],
-    ) -> Result<Vec<NewFile>, ColdError> {
+    ) -> Result<Vec<NewFile>> {
         let mut written = Vec::new();
         for piece in self.pieces(files).await? {
             let mut entries: Vec<HolderRow> = Vec::new();
@@ -112,7 +112,7 @@ impl ColdStore {
         day: Day,
         archive_commit: u64,
         mut entries: Vec<HolderRow>,
-    ) -> Result<Vec<NewFile>, ColdError> {
+    ) -> Result<Vec<NewFile>> {
         let location = &self.inner.location;
         let name = move || names::by_holder_file(day, archive_commit);
         let mut file = NewFiles::new(location, &BY_HOLDER, BY_HOLDER.group_bytes, name);

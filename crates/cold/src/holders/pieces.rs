@@ -7,7 +7,7 @@ use coupon::ids::UserId;
 
 use crate::cursor::RowDecoder;
 use crate::decode::{self, BadRow};
-use crate::error::ColdError;
+use crate::error::Result;
 use crate::live::ColdFile;
 use crate::store::ColdStore;
 
@@ -19,7 +19,7 @@ pub(crate) type HolderRange = (Bound<UserId>, Bound<UserId>);
 pub(crate) const EVERYBODY: HolderRange = (Bound::Unbounded, Bound::Unbounded);
 
 impl ColdStore {
-    pub(super) async fn pieces(&self, files: &[ColdFile]) -> Result<Vec<HolderRange>, ColdError> {
+    pub(super) async fn pieces(&self, files: &[ColdFile]) -> Result<Vec<HolderRange>> {
         let max = self.inner.options.holder_rows_max.max(1) as u64;
         let rows: u64 = files.iter().map(ColdFile::rows).sum();
         if rows <= max {

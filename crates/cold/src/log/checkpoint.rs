@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::DeltaTable;
-use crate::error::ColdError;
+use crate::error::Result;
 
 impl DeltaTable {
     /// Writes a checkpoint of the newest version if the last one is at least `every` versions old.
-    pub(crate) async fn checkpoint(&self, every: u64) -> Result<(), ColdError> {
+    pub(crate) async fn checkpoint(&self, every: u64) -> Result<()> {
         let known = self.newest().await?;
         if known.version < self.last_checkpoint().await?.saturating_add(every) {
             return Ok(());
@@ -26,7 +26,7 @@ impl DeltaTable {
     }
 
     /// The version in `_last_checkpoint`; 0 if there is none.
-    async fn last_checkpoint(&self) -> Result<u64, ColdError> {
+    async fn last_checkpoint(&self) -> Result<u64> {
         let hint = self.object("_delta_log/_last_checkpoint");
         let Some(text) = self.location.whole(&hint).await? else { return Ok(0) };
         // A file that cannot be read is written again with the next checkpoint.

@@ -20,7 +20,7 @@ use super::create::add_columns;
 use super::replay::typed;
 use super::version::TableVersion;
 use super::{DeltaEngine, DeltaTable, WRITER};
-use crate::error::ColdError;
+use crate::error::Result;
 use crate::live::NewFile;
 use crate::names;
 use crate::schema::TableSchema;
@@ -69,7 +69,7 @@ impl DeltaTable {
         &self,
         change: PartitionChange,
         up_to: u64,
-    ) -> Result<CommitOutcome, ColdError> {
+    ) -> Result<CommitOutcome> {
         let change = Arc::new(change);
         let (mut errors, mut lost_on) = (0, None);
         for _ in 0..COMMIT_TRIES_MAX {

@@ -10,11 +10,11 @@ use delta_kernel::transaction::{CommitResult, UpdateTableOperation};
 
 use super::version::TableVersion;
 use super::{DeltaEngine, DeltaTable, WRITER};
-use crate::error::ColdError;
+use crate::error::Result;
 
 impl DeltaTable {
     /// Creates the table unless it exists.
-    pub(crate) async fn create(&self) -> Result<(), ColdError> {
+    pub(crate) async fn create(&self) -> Result<()> {
         if self.newest_if_any().await?.is_some() {
             // Its creator may have been killed before it synced the folder.
             return self.location.settle(&self.log_folder()).await;

@@ -5,12 +5,12 @@ use object_store::ObjectMeta;
 use object_store::path::Path;
 
 use super::DeltaTable;
-use crate::error::ColdError;
+use crate::error::Result;
 use crate::names;
 
 impl DeltaTable {
     /// The first entry of the log that is not lines of JSON, and why.
-    pub(crate) async fn broken_entry(&self) -> Result<Option<(Path, String)>, ColdError> {
+    pub(crate) async fn broken_entry(&self) -> Result<Option<(Path, String)>> {
         for (entry, _) in self.entries().await? {
             let text = self.location.whole(&entry).await?.unwrap_or_default();
             if let Err(fault) = actions(&text) {
@@ -21,7 +21,7 @@ impl DeltaTable {
     }
 
     /// The entries of the log, and when each was written.
-    pub(crate) async fn entries(&self) -> Result<Vec<(Path, Millis)>, ColdError> {
+    pub(crate) async fn entries(&self) -> Result<Vec<(Path, Millis)>> {
         let found = self.location.list(&self.log_folder()).await?;
         let is_commit = |meta: &ObjectMeta| {
             names::log_object(&meta.location).is_some_and(|(_, what)| what == "json")

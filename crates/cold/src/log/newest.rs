@@ -11,7 +11,7 @@ use super::DeltaTable;
 use super::errors::LogReadError;
 use super::replay::read;
 use super::version::TableVersion;
-use crate::error::ColdError;
+use crate::error::Result;
 
 /// How often a log that seemed empty is read again. Once is enough when another process was making
 /// the table; twice means that somebody keeps deleting it.
@@ -40,23 +40,23 @@ impl DeltaTable {
         LookupTicket(self.looks.load(Ordering::SeqCst))
     }
 
-    pub(crate) async fn newest(&self) -> Result<Arc<TableVersion>, ColdError> {
+    pub(crate) async fn newest(&self) -> Result<Arc<TableVersion>> {
         self.since(self.ticket()).await
     }
 
     /// Returns a version that was the newest at some moment after `ticket` was taken.
-    pub(crate) async fn since(&self, ticket: LookupTicket) -> Result<Arc<TableVersion>, ColdError> {
+    pub(crate) async fn since(&self, ticket: LookupTicket) -> Result<Arc<TableVersion>> {
         self.look(ticket).await?.ok_or_else(|| {
             self.location.unavailable(format!("there is no table {}", self.schema.name))
         })
     }
 
     /// Like [`DeltaTable::newest`]; `None` where there is no table.
-    pub(crate) async fn newest_if_any(&self) -> Result<Option<Arc<TableVersion>>, ColdError> {
+    pub(crate) async fn newest_if_any(&self) -> Result<Option<Arc<TableVersion>>> {
         self.look(self.ticket()).await
     }
 
-    async fn look(&self, ticket: LookupTicket) -> Result<Option<Arc<TableVersion>>, ColdError> {
+    async fn look(&self, ticket: LookupTicket) -> Result<Option<Arc<TableVersion>>> {
         let _one_at_a_time = self.looking.lock().await;
         {
             let memory = self.memory.read().unwrap_or_else(PoisonError::into_inner);
@@ -74,7 +74,7 @@ impl DeltaTable {
 
     /// The newest version, and the size of its entry. Versions have no gaps, so two requests by
     /// name replace a listing of the log.
-    async fn newest_from_memory(&self) -> Result<(Option<Arc<TableVersion>>, u64), ColdError> {
+    async fn newest_from_memory(&self) -> Result<(Option<Arc<TableVersion>>, u64)> {
         let (remembered, bytes) = {
             let memory = self.memory.read().unwrap_or_else(PoisonError::into_inner);
             (memory.known.clone(), memory.entry_bytes)
@@ -100,10 +100,7 @@ impl DeltaTable {
         }
     }
 
-    async fn load(
-        &self,
-        known: Option<Arc<TableVersion>>,
-    ) -> Result<Option<Arc<TableVersion>>, ColdError> {
+    async fn load(&self, known: Option<Arc<TableVersion>>) -> Result<Option<Arc<TableVersion>>> {
         let mut tries = 0;
         loop {
             tries += 1;
@@ -118,7 +115,7 @@ impl DeltaTable {
     }
 
     /// Loads an earlier version. It is not cached.
-    pub(crate) async fn at(&self, version: u64) -> Result<TableVersion, ColdError> {
+    pub(crate) async fn at(&self, version: u64) -> Result<TableVersion> {
         let (engine, url, schema) = (Arc::clone(&self.engine), self.url(), self.schema);
         let read_at = move || {
             let snapshot = Snapshot::builder_for(url).at_version(version).build(engine.as_ref())?;
@@ -138,7 +135,7 @@ impl DeltaTable {
     async fn try_load(
         &self,
         known: Option<Arc<TableVersion>>,
-    ) -> Result<Result<TableVersion, LogReadError>, ColdError> {
+    ) -> Result<Result<TableVersion, LogReadError>> {
         let (engine, url, schema) = (Arc::clone(&self.engine), self.url(), self.schema);
         self.blocking(move || {
             let newer = known.and_then(|known| {
@@ -155,7 +152,7 @@ impl DeltaTable {
         .await
     }
 
-    async fn is_absent(&self) -> Result<bool, ColdError> {
+    async fn is_absent(&self) -> Result<bool> {
         let folder = self.log_folder();
         match self.location.store.list(Some(&folder)).try_next().await {
             Ok(first) => Ok(first.is_none()),

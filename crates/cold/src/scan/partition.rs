@@ -6,7 +6,7 @@ use coupon::coupon::Coupon;
 use crate::bounds::ColumnBounds;
 use crate::cursor::RowDecoder;
 use crate::decode;
-use crate::error::ColdError;
+use crate::error::Result;
 use crate::live::ColdFile;
 use crate::merge::RowMerge;
 use crate::store::{ColdPartition, ColdStore};
@@ -23,7 +23,7 @@ impl ColdStore {
         &self,
         partition: &ColdPartition,
         after: Option<&Code>,
-    ) -> Result<PartitionRows, ColdError> {
+    ) -> Result<PartitionRows> {
         let mut files = Vec::with_capacity(partition.files.len());
         let is_behind = |bounds: &ColumnBounds| match (&bounds.code, after) {
             (Some((_, last)), Some(after)) => last.as_str() > after.as_str(),
@@ -39,11 +39,7 @@ impl ColdStore {
 
 impl PartitionRows {
     /// Returns the next coupons up to the code `last`, at most `limit`.
-    pub async fn up_to(
-        &mut self,
-        last: Option<&Code>,
-        limit: usize,
-    ) -> Result<Vec<Coupon>, ColdError> {
+    pub async fn up_to(&mut self, last: Option<&Code>, limit: usize) -> Result<Vec<Coupon>> {
         let mut taken = Vec::new();
         while taken.len() < limit {
             let Some(next) = self.merge.peek().await? else { break };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use coupon::time::Day;
 
 use super::{ColdStore, ColdStoreInner};
-use crate::error::ColdError;
+use crate::error::{ColdError, Result};
 use crate::live::ColdFile;
 use crate::log::TableVersion;
 
@@ -37,13 +37,13 @@ impl ColdStore {
     ///
     /// # Errors
     /// [`ColdError::Unavailable`], also if there is no table; [`ColdError::Damaged`].
-    pub async fn partition(&self, day: Day) -> Result<ColdPartition, ColdError> {
+    pub async fn partition(&self, day: Day) -> Result<ColdPartition> {
         Ok(ColdPartition::of(&*self.settled().await?, day))
     }
 
     /// Looks up every partition that has a file or a commit, all at one version. Otherwise as
     /// [`ColdStore::partition`].
-    pub async fn partitions(&self) -> Result<Vec<ColdPartition>, ColdError> {
+    pub async fn partitions(&self) -> Result<Vec<ColdPartition>> {
         let known = self.settled().await?;
         let mut days: Vec<Day> =
             known.archive_commits.keys().chain(known.files.keys()).copied().collect();
@@ -57,7 +57,7 @@ impl ColdStore {
     ///
     /// # Errors
     /// [`ColdError::Damaged`] if one is missing; otherwise as [`ColdStore::partition`].
-    pub async fn has_archive_commits(&self, seen: &[(Day, u64)]) -> Result<u64, ColdError> {
+    pub async fn has_archive_commits(&self, seen: &[(Day, u64)]) -> Result<u64> {
         let known = self.inner.coupons.newest().await?;
         match seen.iter().find(|(day, archive_commit)| known.archive_commit(*day) < *archive_commit)
         {
@@ -81,7 +81,7 @@ impl ColdStore {
     /// The newest version, durable in the folder. A writer may have been killed after it named a
     /// commit and before it synced the folder, and rows are deleted from hot because of what this
     /// returns.
-    async fn settled(&self) -> Result<Arc<TableVersion>, ColdError> {
+    async fn settled(&self) -> Result<Arc<TableVersion>> {
         let known = self.inner.coupons.newest().await?;
         self.inner.location.settle(&self.inner.coupons.log_folder()).await?;
         Ok(known)

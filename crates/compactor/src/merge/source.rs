@@ -11,7 +11,7 @@ use hot::{HotError, Partitions, Residue};
 use tokio::sync::mpsc;
 
 use crate::tiers::FileRun;
-use crate::{CHUNK, CompactError};
+use crate::{CHUNK, Result};
 
 pub(crate) enum MergeSource {
     Run(RunReader),
@@ -111,7 +111,7 @@ impl MergeSource {
     }
 
     /// The next rows; `None` at the end, after which it must not be called again.
-    pub(super) async fn next(&mut self) -> Result<Option<Vec<MergeRow>>, CompactError> {
+    pub(super) async fn next(&mut self) -> Result<Option<Vec<MergeRow>>> {
         match self {
             MergeSource::Run(run) => run.next().await,
             MergeSource::Hot(chunks) => {
@@ -138,7 +138,7 @@ impl RunReader {
         RunReader { cold: Arc::clone(cold), left, open: None, batch_rows, is_rewritten }
     }
 
-    async fn next(&mut self) -> Result<Option<Vec<MergeRow>>, CompactError> {
+    async fn next(&mut self) -> Result<Option<Vec<MergeRow>>> {
         loop {
             let rows = match self.open.as_deref_mut() {
                 None => None,

@@ -104,10 +104,7 @@ pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
         let (mut campaigns, mut more, mut outstanding) = (Vec::new(), 0, 0);
         for view in ending {
             outstanding += view.counts().issued;
-            match campaigns.len() < NAMED {
-                true => campaigns.push(named(view)),
-                false => more += 1,
-            }
+            if campaigns.len() < NAMED { campaigns.push(named(view)) } else { more += 1 }
         }
         let due = due(&desk, &ends, date).iter().map(|(_, coupons)| coupons).sum();
         let sent = rounds.iter().filter(|(on, _)| *on == date).map(|(_, sent)| sent).sum();

@@ -191,9 +191,6 @@ impl StockPage<'_> {
 impl PausePage<'_> {
     fn asked(&self) -> String {
         let name = IsolatedText(&self.view.campaign.name);
-        match self.view.campaign.paused {
-            true => self.d.t.ask_resume(name),
-            false => self.d.t.ask_pause(name),
-        }
+        if self.view.campaign.paused { self.d.t.ask_resume(name) } else { self.d.t.ask_pause(name) }
     }
 }

@@ -45,10 +45,7 @@ pub(crate) async fn page(desk: PageContext, Path(user): Path<String>) -> Console
     let user: UserId = from_path(&user)?;
     let list = desk.coupons(Some(user.clone()), None).await?;
     let wanted = Wanted { user: Some(user.to_string()), ..Wanted::default() };
-    let campaigns = match desk.may(ConsoleAction::Issue) {
-        true => offered(&desk).await?,
-        false => Vec::new(),
-    };
+    let campaigns = if desk.may(ConsoleAction::Issue) { offered(&desk).await? } else { Vec::new() };
     let gift = format!("console:{}", uuid::Uuid::now_v7());
     let path = format!("/v1/coupons?user_id={}&limit={PAGE}", encoded(user.as_str()));
     let page = CustomerPage {

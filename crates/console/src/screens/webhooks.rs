@@ -90,9 +90,10 @@ pub(crate) async fn set_state(
     fields: FormFields,
 ) -> ConsoleResult {
     let paused: bool = fields.must("paused")?;
-    match paused {
-        true => kept(&desk)?.pause(&id).await?,
-        false => kept(&desk)?.resume(&id).await?,
+    if paused {
+        kept(&desk)?.pause(&id).await?
+    } else {
+        kept(&desk)?.resume(&id).await?
     };
     enter(&desk, AuditKind::WebhookUpdated, &id, given("paused", paused)).await?;
     Ok(done(&id, if paused { "paused" } else { "resumed" }))

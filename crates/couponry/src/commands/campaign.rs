@@ -143,10 +143,7 @@ fn absent(id: &CampaignId) -> impl FnOnce(Refused) -> CliError {
 
 /// Without a name each call makes another one.
 fn repeat(is_named: bool) -> Repeat {
-    match is_named {
-        true => Repeat::Harmless,
-        false => Repeat::Harmful,
-    }
+    if is_named { Repeat::Harmless } else { Repeat::Harmful }
 }
 
 /// Prints what was made, with a note if an earlier call made it.

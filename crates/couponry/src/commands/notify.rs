@@ -71,10 +71,7 @@ pub(crate) struct NotifyFlags {
 }
 
 pub(crate) async fn run(settings: &Settings, flags: &NotifyFlags) -> Result<Ended, CliError> {
-    let days = match flags.webhooks {
-        true => days_of(settings)?,
-        false => days(&flags.days)?,
-    };
+    let days = if flags.webhooks { days_of(settings)? } else { days(&flags.days)? };
     let work = async |opened: &Opened| {
         if let Some(warning) = clock::would_observe(opened.engine()).await?.warning() {
             let why = "no notice is sent while the clock is not trusted";

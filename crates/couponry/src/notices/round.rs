@@ -189,10 +189,7 @@ impl<'a> Outlet<'a> {
 
     async fn put(&mut self, notice: Notice) -> Result<(), CliError> {
         self.chunk.push(notice);
-        match self.chunk.len() < CHUNK {
-            true => Ok(()),
-            false => self.flush().await,
-        }
+        if self.chunk.len() < CHUNK { Ok(()) } else { self.flush().await }
     }
 
     async fn flush(&mut self) -> Result<(), CliError> {

@@ -139,8 +139,5 @@ fn said(body: &[u8]) -> String {
 }
 
 fn away(error: reqwest::Error) -> HistoryError {
-    match error.is_timeout() {
-        true => HistoryError::Slow,
-        false => HistoryError::Away(error.to_string()),
-    }
+    if error.is_timeout() { HistoryError::Slow } else { HistoryError::Away(error.to_string()) }
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::faults::{dates, limits};
 use crate::Engine;
-use crate::failure::{Failure, FieldFault};
+use crate::failure::{Failure, FieldFault, Result};
 
 /// `None` takes the default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,11 +48,7 @@ pub struct CampaignDraft {
 }
 
 impl Engine {
-    pub(super) fn campaign_of(
-        &self,
-        draft: CampaignDraft,
-        now: Millis,
-    ) -> Result<Campaign, Failure> {
+    pub(super) fn campaign_of(&self, draft: CampaignDraft, now: Millis) -> Result<Campaign> {
         let mut faults = limits(&draft);
         let zone = draft.time_zone.clone().unwrap_or_else(Zone::utc);
         let valid_from = draft.valid_from.unwrap_or(now);

@@ -9,7 +9,7 @@ use coupon::time::Millis;
 use router::Found;
 
 use crate::coupon_view::CouponView;
-use crate::failure::{Failure, WriteResult, found};
+use crate::failure::{Failure, Result, WriteResult, found};
 use crate::{Caller, Engine, Role};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl Engine {
         user: UserId,
         reference: Option<RevokeRef>,
         with: AdminChange,
-    ) -> Result<WriteResult<CouponView>, Failure> {
+    ) -> Result<WriteResult<CouponView>> {
         let action = Action::Revoke { user, reference, reason: with.reason };
         self.by_admin(caller, text, action, with.if_version).await
     }
@@ -49,7 +49,7 @@ impl Engine {
         caller: &Caller,
         text: &CodeText,
         with: AdminChange,
-    ) -> Result<WriteResult<CouponView>, Failure> {
+    ) -> Result<WriteResult<CouponView>> {
         self.by_admin(caller, text, Action::Void { reason: with.reason }, with.if_version).await
     }
 
@@ -59,7 +59,7 @@ impl Engine {
         text: &CodeText,
         expiry: NewExpiry,
         with: AdminChange,
-    ) -> Result<WriteResult<CouponView>, Failure> {
+    ) -> Result<WriteResult<CouponView>> {
         caller.must_be(&[Role::Admin])?;
         let (expires_at, zone) = match expiry {
             NewExpiry::On(on, zone) => (on.end(&zone), zone),
@@ -75,7 +75,7 @@ impl Engine {
     }
 
     /// The zone in which people read the coupon's dates now.
-    async fn zone_of(&self, text: &CodeText) -> Result<Zone, Failure> {
+    async fn zone_of(&self, text: &CodeText) -> Result<Zone> {
         match self.find(text).await? {
             Found::Coupon(address) => {
                 let snapshot = found(self.hot.read(&address).await?)?;
@@ -91,7 +91,7 @@ impl Engine {
         text: &CodeText,
         action: Action,
         if_version: Option<u64>,
-    ) -> Result<WriteResult<CouponView>, Failure> {
+    ) -> Result<WriteResult<CouponView>> {
         caller.must_be(&[Role::Admin])?;
         let change = Change { if_version, ..self.change(caller, action) };
         let done = self.change_at(caller, text, change).await?;

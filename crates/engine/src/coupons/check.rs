@@ -9,7 +9,7 @@ use router::Found;
 
 use crate::campaigns::CampaignView;
 use crate::coupon_view::CouponView;
-use crate::failure::Failure;
+use crate::failure::{Failure, Result};
 use crate::{Caller, Engine};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ impl Engine {
         text: &CodeText,
         user: Option<UserId>,
         order: OrderRef,
-    ) -> Result<CheckView, Failure> {
+    ) -> Result<CheckView> {
         let by = caller.acts_for(user)?;
         let found = self.find(text).await?;
         let change = self.change(caller, Action::Redeem { by: by.clone(), order });
@@ -66,7 +66,7 @@ impl Engine {
         &self,
         snapshot: &CouponSnapshot,
         by: &UserId,
-    ) -> Result<Option<CouponSnapshot>, Failure> {
+    ) -> Result<Option<CouponSnapshot>> {
         let text = CodeText::from(snapshot.coupon.code().clone());
         let Found::Coupon(address) = self.find(&text).await? else { return Ok(None) };
         let snapshot = self.hot.read(&address).await?;

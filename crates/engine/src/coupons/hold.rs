@@ -7,7 +7,7 @@ use coupon::time::Millis;
 
 use crate::coupon_view::CouponView;
 use crate::failure::must_lie;
-use crate::failure::{Failure, WriteResult};
+use crate::failure::{Result, WriteResult};
 use crate::{Caller, Engine};
 
 /// How long a hold lasts if the caller does not say: a check-out.
@@ -33,7 +33,7 @@ impl Engine {
         user: Option<UserId>,
         order: OrderRef,
         seconds: Option<u32>,
-    ) -> Result<WriteResult<HoldView>, Failure> {
+    ) -> Result<WriteResult<HoldView>> {
         let by = caller.acts_for(user)?;
         let seconds = seconds.unwrap_or(HOLD_SECONDS_DEFAULT);
         must_lie("seconds", Some(seconds.into()), 1, HOLD_SECONDS_MAX.into())?;
@@ -53,7 +53,7 @@ impl Engine {
         text: &CodeText,
         user: Option<UserId>,
         order: OrderRef,
-    ) -> Result<WriteResult<CouponView>, Failure> {
+    ) -> Result<WriteResult<CouponView>> {
         let action = Action::Release { order: order.clone() };
         let done = self.give_back(caller, text, user, &order, action).await?;
         Ok(done.map(|snapshot| self.view_at_least(caller, &snapshot)))

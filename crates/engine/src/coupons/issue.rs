@@ -10,7 +10,7 @@ use coupon::refusal::Refusal;
 use router::Found;
 
 use crate::coupon_view::CouponView;
-use crate::failure::{Failure, WriteResult};
+use crate::failure::{Failure, Result, WriteResult};
 use crate::{Caller, Engine, Role};
 
 /// How long a limit of one coupon is taken for the present one, after another process may have raised it. To read it
@@ -28,7 +28,7 @@ impl Engine {
         caller: &Caller,
         text: &CodeText,
         user: Option<UserId>,
-    ) -> Result<WriteResult<CouponView>, Failure> {
+    ) -> Result<WriteResult<CouponView>> {
         let to = caller.acts_for(user)?;
         let found = self.find(text).await?;
         let campaign = match &found {
@@ -58,7 +58,7 @@ impl Engine {
         campaign: &CampaignId,
         user: Option<UserId>,
         reference: Option<IssueRef>,
-    ) -> Result<WriteResult<CouponView>, Failure> {
+    ) -> Result<WriteResult<CouponView>> {
         let to = caller.acts_for(user)?;
         if caller.role == Role::User && self.handout(campaign).await? != Handout::SelfService {
             return Err(Failure::Forbidden(
@@ -80,7 +80,7 @@ impl Engine {
 
     /// Refuses a request without an `issue_ref` unless the limit is one coupon: otherwise nothing
     /// tells a repeat from a second request.
-    async fn one_is_enough(&self, campaign: &CampaignId) -> Result<(), Failure> {
+    async fn one_is_enough(&self, campaign: &CampaignId) -> Result<()> {
         let known = self.known(campaign, LIMIT_KNOWN_FOR).await?;
         match (known.handout, known.per_user_limit) {
             (Handout::Bearer, _) | (_, Some(1)) => Ok(()),

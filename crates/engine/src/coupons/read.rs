@@ -8,7 +8,7 @@ use router::{Found, Unknown};
 
 use super::NEEDS_USER;
 use crate::coupon_view::CouponView;
-use crate::failure::{Failure, found};
+use crate::failure::{Failure, Result, found};
 use crate::pages::PAGE_MAX;
 use crate::pages::PageQuery;
 use crate::{Caller, Engine, Role};
@@ -42,7 +42,7 @@ impl Engine {
     ///
     /// # Errors
     /// Those of the stores: then nothing is known.
-    pub async fn not_found_reason(&self, text: &CodeText) -> Result<NotFoundReason, Failure> {
+    pub async fn not_found_reason(&self, text: &CodeText) -> Result<NotFoundReason> {
         let found = match self.router.find(text, self.hot.as_ref()).await? {
             Some(Found::Coupon(address)) => self.hot.read(&address).await?,
             // Everybody may use a shared code; what was not found is a coupon behind it.
@@ -65,7 +65,7 @@ impl Engine {
         caller: &Caller,
         text: &CodeText,
         user: Option<UserId>,
-    ) -> Result<CouponView, Failure> {
+    ) -> Result<CouponView> {
         users_name_nobody(caller, user.as_ref())?;
         let found_at = self.find(text).await?;
         self.coupon_at(caller, found_at, user).await
@@ -82,7 +82,7 @@ impl Engine {
         text: &CodeText,
         user: Option<UserId>,
         order: Option<OrderRef>,
-    ) -> Result<CouponView, Failure> {
+    ) -> Result<CouponView> {
         users_name_nobody(caller, user.as_ref())?;
         let found_at = self.find(text).await?;
         if let (Found::Shared { campaign }, true) = (&found_at, caller.role != Role::User) {
@@ -109,7 +109,7 @@ impl Engine {
         caller: &Caller,
         found_at: Found,
         user: Option<UserId>,
-    ) -> Result<CouponView, Failure> {
+    ) -> Result<CouponView> {
         let snapshot = match found_at {
             Found::Coupon(address) => self.hot.read(&address).await?,
             // The future of a page over both tiers has 10 KB. Boxed, it is not moved around in
@@ -129,7 +129,7 @@ impl Engine {
         caller: &Caller,
         user: Option<UserId>,
         campaign: CampaignId,
-    ) -> Result<Option<CouponSnapshot>, Failure> {
+    ) -> Result<Option<CouponSnapshot>> {
         let holder = match caller.role {
             Role::User => Some(caller.subject.clone()),
             Role::Shop | Role::Operator | Role::Admin => user,
@@ -153,7 +153,7 @@ impl Engine {
 
 /// Refuses a user who names one, before anything is read: the answer would say whether another user holds a bearer code
 /// that they know.
-fn users_name_nobody(caller: &Caller, user: Option<&UserId>) -> Result<(), Failure> {
+fn users_name_nobody(caller: &Caller, user: Option<&UserId>) -> Result<()> {
     if caller.role == Role::User && user.is_some() {
         return Err(Failure::invalid("user_id", "users ask for themselves: leave it out"));
     }

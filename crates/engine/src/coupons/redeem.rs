@@ -8,7 +8,7 @@ use coupon::refusal::Refusal;
 use hot::CouponSnapshot;
 
 use crate::coupon_view::CouponView;
-use crate::failure::{Failure, WriteResult};
+use crate::failure::{Failure, Result, WriteResult};
 use crate::{Caller, Engine};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ impl Engine {
         text: &CodeText,
         user: Option<UserId>,
         order: OrderRef,
-    ) -> Result<WriteResult<RedemptionView>, Failure> {
+    ) -> Result<WriteResult<RedemptionView>> {
         let by = caller.acts_for(user)?;
         let change = self.change(caller, Action::Redeem { by, order: order.clone() });
         let done = self.change_at(caller, text, change).await?;
@@ -43,7 +43,7 @@ impl Engine {
         user: Option<UserId>,
         order: OrderRef,
         reason: Option<Reason>,
-    ) -> Result<WriteResult<(RedemptionView, CouponView)>, Failure> {
+    ) -> Result<WriteResult<(RedemptionView, CouponView)>> {
         let action = Action::CancelRedemption { order: order.clone(), reason };
         let done = self.give_back(caller, text, user, &order, action).await?;
         let (WriteResult::Created(snapshot) | WriteResult::Same(snapshot)) = &done;
@@ -55,7 +55,7 @@ impl Engine {
         &self,
         done: WriteResult<CouponSnapshot>,
         order: &OrderRef,
-    ) -> Result<WriteResult<RedemptionView>, Failure> {
+    ) -> Result<WriteResult<RedemptionView>> {
         let (WriteResult::Created(snapshot) | WriteResult::Same(snapshot)) = &done;
         let redemption = snapshot.coupon.redemption_of(order);
         let redemption = redemption.ok_or(Failure::refused(Refusal::NotRedeemed))?;

@@ -9,7 +9,7 @@ use coupon::time::Day;
 
 use super::HistoryStream;
 use crate::coupon_view::CouponView;
-use crate::failure::Failure;
+use crate::failure::Result;
 use crate::pages::PAGE_MAX;
 use crate::{Caller, Engine, Role};
 
@@ -47,7 +47,7 @@ impl Engine {
         self: Arc<Engine>,
         caller: &Caller,
         request: CouponsRequest,
-    ) -> Result<HistoryStream<CouponView>, Failure> {
+    ) -> Result<HistoryStream<CouponView>> {
         caller.must_be(&[Role::Admin])?;
         let early = self.expire_early(caller, &request).await?;
         let walk = match request.by {
@@ -68,11 +68,7 @@ impl Engine {
     }
 
     /// Whether coupons of the request can expire long before their partition, by `valid_days`.
-    async fn expire_early(
-        &self,
-        caller: &Caller,
-        request: &CouponsRequest,
-    ) -> Result<bool, Failure> {
+    async fn expire_early(&self, caller: &Caller, request: &CouponsRequest) -> Result<bool> {
         if let Some(id) = &request.campaign {
             return Ok(self.campaign(caller, id).await?.campaign.valid_days.is_some());
         }

@@ -9,7 +9,7 @@ use coupon::ids::{BatchId, CampaignId, Reason};
 use hot::CouponSnapshot;
 
 use super::HistoryStream;
-use crate::failure::Failure;
+use crate::failure::Result;
 use crate::{Caller, Engine, Role};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ impl Engine {
         self: Arc<Engine>,
         caller: &Caller,
         request: RedemptionsRequest,
-    ) -> Result<HistoryStream<RedemptionEntry>, Failure> {
+    ) -> Result<HistoryStream<RedemptionEntry>> {
         caller.must_be(&[Role::Admin])?;
         let RedemptionsRequest { campaign, days, zone } = request;
         let zone = self.zone_of_days(campaign.as_ref(), zone).await?;

@@ -10,7 +10,7 @@ use super::lines::FileLine;
 use super::record::{FileHeader, ImportRecord, RecordDefaults, RowError};
 use super::rejected::rejected_line;
 use super::repeats::{REPEATED_CODE, SeenCodes};
-use crate::failure::Failure;
+use crate::failure::Result;
 use crate::{Caller, Engine, StaffRole};
 
 pub(super) struct LineCheck<'a> {
@@ -40,7 +40,7 @@ impl Engine {
         caller: &Caller,
         campaign: &Campaign,
         header: Option<FileHeader>,
-    ) -> Result<LineCheck<'_>, Failure> {
+    ) -> Result<LineCheck<'_>> {
         let staff = match caller.staff_name() {
             // Nobody's role: they were removed just now.
             Some(name) => {

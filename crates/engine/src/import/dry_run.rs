@@ -25,7 +25,7 @@ use super::check::{GoodLine, LineCheck};
 use super::lines::FileLine;
 use super::rejected::{rejected_line, rejection};
 use super::repeats::REPEATED_CODE;
-use crate::failure::Failure;
+use crate::failure::{Failure, Result};
 use crate::import::made_batch_id;
 use crate::{Caller, Engine, Role};
 
@@ -66,7 +66,7 @@ impl Engine {
         caller: &Caller,
         request: ImportRequest,
         file: impl Stream<Item = Result<Bytes, E>> + Unpin,
-    ) -> Result<DryRun, Failure> {
+    ) -> Result<DryRun> {
         caller.must_be(&[Role::Admin])?;
         let campaign = self.campaign(caller, &request.campaign).await?.campaign;
         let batch = self.dry_run_batch(&campaign, request.batch).await?;
@@ -110,11 +110,7 @@ impl Engine {
     }
 
     /// The batch of a dry run, which need not be there.
-    async fn dry_run_batch(
-        &self,
-        campaign: &Campaign,
-        named: Option<BatchId>,
-    ) -> Result<BatchId, Failure> {
+    async fn dry_run_batch(&self, campaign: &Campaign, named: Option<BatchId>) -> Result<BatchId> {
         let Some(id) = named else { return Ok(made_batch_id()) };
         match self.hot.batch(&campaign.id, &id).await? {
             Some(batch) if batch.kind != BatchKind::Imported => {
@@ -126,7 +122,7 @@ impl Engine {
 }
 
 impl DryRunning<'_> {
-    async fn take(&mut self, line: FileLine) -> Result<(), Failure> {
+    async fn take(&mut self, line: FileLine) -> Result<()> {
         self.found.counts.lines += 1;
         match self.check.check(line) {
             Ok(good) => {
@@ -143,10 +139,7 @@ impl DryRunning<'_> {
                 self.reject(rejected);
             }
         }
-        match self.waiting.len() < LOOKED_UP_TOGETHER {
-            true => Ok(()),
-            false => self.decide_waiting().await,
-        }
+        if self.waiting.len() < LOOKED_UP_TOGETHER { Ok(()) } else { self.decide_waiting().await }
     }
 
     fn reject(&mut self, line: RejectedLine) {
@@ -158,7 +151,7 @@ impl DryRunning<'_> {
     }
 
     /// Decides the waiting lines, those with one code after each other.
-    async fn decide_waiting(&mut self) -> Result<(), Failure> {
+    async fn decide_waiting(&mut self) -> Result<()> {
         let mut left = std::mem::take(&mut self.waiting);
         while !left.is_empty() {
             let mut seen = HashSet::new();
@@ -171,7 +164,7 @@ impl DryRunning<'_> {
     }
 
     /// Decides lines with different codes.
-    async fn decide(&mut self, lines: Vec<GoodLine>) -> Result<(), Failure> {
+    async fn decide(&mut self, lines: Vec<GoodLine>) -> Result<()> {
         let mut asked = Vec::new();
         for good in lines {
             let earlier = self.imported.get(&good.read.code);

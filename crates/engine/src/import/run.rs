@@ -14,7 +14,7 @@ use super::check::{GoodLine, LineCheck};
 use super::lines::FileLine;
 use super::rejected::{rejected_line, rejection};
 use super::window::{ImportWindow, SentWindow, WindowOutcome};
-use crate::failure::{Failure, WriteResult, found};
+use crate::failure::{Result, WriteResult, found};
 use crate::{Caller, Engine};
 
 /// Rejected lines per transaction: other writers wait a few milliseconds for it.
@@ -83,7 +83,7 @@ impl RunningImport<'_> {
         beginning: Vec<FileLine>,
         file: &mut File<S>,
         progress: &(impl Fn(ImportCounts) + Sync),
-    ) -> Result<Batch, Failure>
+    ) -> Result<Batch>
     where
         S: Stream<Item = Result<Bytes, E>> + Unpin,
         E: std::fmt::Display,
@@ -110,7 +110,7 @@ impl RunningImport<'_> {
     }
 
     /// Takes one line; `true` if it filled a window and the previous window was imported.
-    async fn take(&mut self, line: FileLine) -> Result<bool, Failure> {
+    async fn take(&mut self, line: FileLine) -> Result<bool> {
         self.counts.lines += 1;
         match self.check.check(line) {
             Ok(good) => self.good.push(good),
@@ -130,7 +130,7 @@ impl RunningImport<'_> {
 
     /// Starts to write this window after the previous one is written: a later line must find what
     /// an earlier line with the same code wrote.
-    async fn flush(&mut self) -> Result<(), Failure> {
+    async fn flush(&mut self) -> Result<()> {
         if self.good.len() >= WINDOW || self.is_over {
             self.settle().await?;
             self.send().await?;
@@ -140,7 +140,7 @@ impl RunningImport<'_> {
 
     /// Stores the rejected lines for the report, a group per transaction: a transaction with a
     /// whole window would make other writers wait.
-    async fn keep_rejected(&mut self) -> Result<(), Failure> {
+    async fn keep_rejected(&mut self) -> Result<()> {
         let (hot, at) = (&self.engine.hot, self.engine.now());
         while !self.rejected.is_empty() {
             let rest = self.rejected.split_off(self.rejected.len().min(REJECTED_GROUP));
@@ -150,7 +150,7 @@ impl RunningImport<'_> {
         Ok(())
     }
 
-    async fn send(&mut self) -> Result<(), Failure> {
+    async fn send(&mut self) -> Result<()> {
         // Before they are written: until they know, other processes refuse long codes without a read.
         if self.good.iter().any(|good| good.read.code.is_long()) {
             self.engine.hot.announce_long_codes().await?;
@@ -177,7 +177,7 @@ impl RunningImport<'_> {
 
     /// Waits for the window that is being written, and counts how its lines ended. If it failed,
     /// its first groups are committed and counted.
-    pub(super) async fn settle(&mut self) -> Result<(), Failure> {
+    pub(super) async fn settle(&mut self) -> Result<()> {
         let Some(SentWindow { lines, written }) = self.sent.take() else { return Ok(()) };
         let written = written.await;
         let WindowOutcome { outcomes, failed } =
@@ -196,7 +196,7 @@ impl RunningImport<'_> {
         }
     }
 
-    async fn finish(&mut self) -> Result<Batch, Failure> {
+    async fn finish(&mut self) -> Result<Batch> {
         self.is_over = true;
         self.flush().await?;
         self.settle().await?;

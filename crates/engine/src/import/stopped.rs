@@ -11,7 +11,7 @@ use hot::{HotError, HotStore};
 use tokio::sync::Semaphore;
 
 use super::RunningImport;
-use crate::failure::{Failure, ImportStopped};
+use crate::failure::{Failure, ImportStopped, Result};
 
 /// First pause before the counts are written again; doubles up to [`COUNT_PAUSE_MAX`].
 const COUNT_PAUSE_MIN: Duration = Duration::from_millis(500);
@@ -29,7 +29,7 @@ static COUNTING: Semaphore = Semaphore::const_new(16);
 impl RunningImport<'_> {
     /// Writes the counts of the lines so far, so that the batch's row is right, or nearly, if the
     /// process stops.
-    pub(super) async fn count_as(&mut self, ended: Option<&Act>) -> Result<(), Failure> {
+    pub(super) async fn count_as(&mut self, ended: Option<&Act>) -> Result<()> {
         let counts = self.so_far();
         self.engine.hot.close_import(&self.campaign, &self.batch, counts, ended).await?;
         self.counted = counts;

@@ -13,7 +13,7 @@ use hot::{HotError, ListOrder, ListScope};
 use super::{CursorPosition, PageQuery, TieBreaker};
 use crate::Engine;
 use crate::archive::in_time;
-use crate::failure::Failure;
+use crate::failure::{Failure, Result};
 
 /// Most archived coupons that one page may read, by the statistics of their files: some seconds. The coupons of one
 /// holder have a table of their own.
@@ -52,11 +52,7 @@ fn keep_first(found: &mut Vec<ArchivedCoupon>, limit: usize, order: ListOrder) {
 }
 
 impl Engine {
-    pub(super) async fn archived(
-        &self,
-        query: &PageQuery,
-        now: Millis,
-    ) -> Result<ArchivedPage, Failure> {
+    pub(super) async fn archived(&self, query: &PageQuery, now: Millis) -> Result<ArchivedPage> {
         if !in_time(&self.cold, 0, self.has_cold()).await? {
             return Ok(ArchivedPage::default());
         }
@@ -77,7 +73,7 @@ impl Engine {
         holder: &UserId,
         query: &PageQuery,
         now: Millis,
-    ) -> Result<ArchivedPage, Failure> {
+    ) -> Result<ArchivedPage> {
         // No coupon expires later than its partition.
         let from = scan(query).expires_from.map(Day::expiry_day_of);
         let mut entries = in_time(&self.cold, 0, self.cold.of_holder(holder, from)).await?;
@@ -122,7 +118,7 @@ impl Engine {
         filter: ScanFilter,
         query: &PageQuery,
         now: Millis,
-    ) -> Result<ArchivedPage, Failure> {
+    ) -> Result<ArchivedPage> {
         // The time limit is for each step: a page may read millions while they keep coming.
         let mut scan = in_time(&self.cold, 0, self.cold.scan(filter)).await?;
         let mut found = Vec::new();

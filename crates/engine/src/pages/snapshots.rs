@@ -8,7 +8,7 @@ use coupon::time::Day;
 use hot::{CouponSnapshot, Tier};
 
 use crate::Engine;
-use crate::failure::Failure;
+use crate::failure::Result;
 
 impl Engine {
     /// Leaves out those of whose coupons hot still has rows: hot lists them, at another position. `of` names the
@@ -17,7 +17,7 @@ impl Engine {
         &self,
         mut found: Vec<T>,
         of: impl Fn(&T) -> (Day, &Coupon),
-    ) -> Result<Vec<T>, Failure> {
+    ) -> Result<Vec<T>> {
         let mut by_day: BTreeMap<Day, Vec<Code>> = BTreeMap::new();
         for (day, coupon) in found.iter().map(&of) {
             by_day.entry(day).or_default().push(coupon.code().clone());
@@ -41,7 +41,7 @@ impl Engine {
     pub(crate) async fn snapshots_of<T>(
         &self,
         coupons: Vec<(T, Coupon, Tier)>,
-    ) -> Result<Vec<(T, CouponSnapshot)>, Failure> {
+    ) -> Result<Vec<(T, CouponSnapshot)>> {
         let mut known = HashMap::new();
         let mut snapshots = Vec::with_capacity(coupons.len());
         for (beside, coupon, tier) in coupons {

@@ -4,7 +4,7 @@ use coupon::time::Millis;
 use hot::HotStore;
 
 use super::{STAFF, StaffList, StaffMember, generation_at};
-use crate::failure::Failure;
+use crate::failure::Result;
 
 /// Ends every session and every one-time link of a store that was restored from a backup: those
 /// that were ended or used after the backup would come back to life. Returns everybody who may sign
@@ -14,10 +14,7 @@ use crate::failure::Failure;
 ///
 /// # Errors
 /// Those of the store; damaged, if what it has is no list of staff.
-pub async fn end_restored_access(
-    hot: &dyn HotStore,
-    now: Millis,
-) -> Result<Vec<StaffMember>, Failure> {
+pub async fn end_restored_access(hot: &dyn HotStore, now: Millis) -> Result<Vec<StaffMember>> {
     let list = STAFF.change(hot, |list: &mut StaffList| {
         list.links_from = now.0;
         for member in &mut list.people {

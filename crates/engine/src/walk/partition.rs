@@ -13,7 +13,7 @@ use super::CHUNK;
 #[cfg(test)]
 use super::tests;
 use crate::Engine;
-use crate::failure::Failure;
+use crate::failure::{Failure, Result};
 
 /// How often a walk tries one chunk. A merge may replace the files that it reads, and a sweep
 /// remove them; merges of one partition are days apart.
@@ -37,7 +37,7 @@ impl PartitionCoupons {
     ///
     /// # Errors
     /// Those of both stores; a coupon that should be in cold and is not. An error ends the walk.
-    pub async fn next(&mut self) -> Result<Option<Vec<(Coupon, Tier)>>, Failure> {
+    pub async fn next(&mut self) -> Result<Option<Vec<(Coupon, Tier)>>> {
         self.partition.next(&self.engine).await
     }
 }
@@ -61,10 +61,7 @@ impl PartitionWalk {
     }
 
     /// The next coupons, perhaps none; `None` at the end of the partition.
-    pub(super) async fn next(
-        &mut self,
-        engine: &Engine,
-    ) -> Result<Option<Vec<(Coupon, Tier)>>, Failure> {
+    pub(super) async fn next(&mut self, engine: &Engine) -> Result<Option<Vec<(Coupon, Tier)>>> {
         for _ in 1..TRIES_MAX {
             match self.some(engine).await {
                 Err(_) if self.was_merged(engine).await => self.go_back(),
@@ -89,7 +86,7 @@ impl PartitionWalk {
         };
     }
 
-    async fn some(&mut self, engine: &Engine) -> Result<Option<Vec<(Coupon, Tier)>>, Failure> {
+    async fn some(&mut self, engine: &Engine) -> Result<Option<Vec<(Coupon, Tier)>>> {
         if self.residue.is_empty() && !self.hot_ended {
             #[cfg(test)]
             tests::meanwhile(tests::Read::Hot).await;
@@ -118,7 +115,7 @@ impl PartitionWalk {
 
     /// Opens the partition in cold, after the last code that was handed out. Only after hot was
     /// read.
-    async fn look_at_cold(&mut self, engine: &Engine) -> Result<(), Failure> {
+    async fn look_at_cold(&mut self, engine: &Engine) -> Result<()> {
         #[cfg(test)]
         tests::meanwhile(tests::Read::Cold).await;
         if !engine.has_cold().await? {
@@ -133,11 +130,7 @@ impl PartitionWalk {
     }
 
     /// The coupons of both tiers up to a code, each code once.
-    fn merged(
-        &mut self,
-        cold: Vec<Coupon>,
-        up_to: Option<&Code>,
-    ) -> Result<Vec<(Coupon, Tier)>, Failure> {
+    fn merged(&mut self, cold: Vec<Coupon>, up_to: Option<&Code>) -> Result<Vec<(Coupon, Tier)>> {
         let mut cold = cold.into_iter().peekable();
         let mut merged = Vec::new();
         while let Some(residue) =
@@ -155,7 +148,7 @@ impl PartitionWalk {
 }
 
 /// The coupon of one code that hot has, and perhaps cold: the higher version.
-fn newer(residue: Residue, archived: Option<Coupon>) -> Result<(Coupon, Tier), Failure> {
+fn newer(residue: Residue, archived: Option<Coupon>) -> Result<(Coupon, Tier)> {
     match (residue, archived) {
         (Residue::Coupon(coupon), Some(archived)) if archived.version() > coupon.version() => {
             Ok((archived, Tier::Cold))

@@ -168,10 +168,7 @@ fn start(
                     Some(_) => {}
                 }
             }
-            match position.slot < oldest {
-                true => gone(FeedGone::TooOld, oldest),
-                false => Ok(position),
-            }
+            if position.slot < oldest { gone(FeedGone::TooOld, oldest) } else { Ok(position) }
         }
     }
 }

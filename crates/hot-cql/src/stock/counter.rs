@@ -96,10 +96,7 @@ impl OfferQueue {
     pub(super) fn pop(&self, campaign: &CampaignHere) -> Vec<WaitingCode> {
         let Ok(mut queue) = self.queue.lock() else { return Vec::new() };
         // After some codes were found to be issued, more may be: they are read together.
-        let at_once = match self.suspicious.load(Ordering::Relaxed) {
-            true => WALKED_AT_ONCE,
-            false => 1,
-        };
+        let at_once = if self.suspicious.load(Ordering::Relaxed) { WALKED_AT_ONCE } else { 1 };
         let mut some: Vec<WaitingCode> = Vec::new();
         for _ in 0..queue.len() {
             let Some(next) = queue.pop_front() else { break };

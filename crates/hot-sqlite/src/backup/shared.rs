@@ -19,10 +19,7 @@ pub(super) fn files_below(folder: &Path) -> io::Result<Vec<PathBuf>> {
         for entry in entries {
             let entry = entry?;
             let path = within.join(entry.file_name());
-            match entry.file_type()?.is_dir() {
-                true => folders.push(path),
-                false => files.push(path),
-            }
+            if entry.file_type()?.is_dir() { folders.push(path) } else { files.push(path) }
         }
     }
     files.sort();
@@ -51,10 +48,7 @@ pub(super) fn share(
         let earlier = earlier.map(|it| it.join(file)).filter(|it| is_same(it, from));
         let is_shared = fs::hard_link(from, to).is_ok()
             || earlier.is_some_and(|it| fs::hard_link(it, to).is_ok());
-        match is_shared || !from.exists() {
-            true => Ok(()),
-            false => copy_file(from, to),
-        }
+        if is_shared || !from.exists() { Ok(()) } else { copy_file(from, to) }
     })
 }
 

@@ -55,9 +55,6 @@ impl Txn<'_> {
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             params![act.at.0, actor, kind, campaign, batch, reason, changes],
         )?;
-        match event.kind.is_told() {
-            true => self.tell_of_audit(number, act.at),
-            false => Ok(()),
-        }
+        if event.kind.is_told() { self.tell_of_audit(number, act.at) } else { Ok(()) }
     }
 }

@@ -11,7 +11,7 @@ use super::{
     COPIED, CopySource, Importer, Inventory, Item, ItemSum, PAGE_ITEMS, Pages, Pass, RowIs,
     RowItem, Table, Vanishing,
 };
-use crate::{COPIED_FACTS, Fact, Facts, HotError};
+use crate::{COPIED_FACTS, Fact, Facts, HotError, Result};
 
 /// The tables of what can vanish.
 const VANISHING: [Table; 3] = [Table::Accounts, Table::Replacements, Table::RejectedLines];
@@ -120,12 +120,7 @@ pub async fn copy_facts(from: &dyn Facts, to: &dyn Facts) -> Result<(), CopyErro
 
 /// The source may be in use. Then a day, a campaign or a batch may have been made after those were
 /// copied, and what came into it arrives before it: a target that lacks it says that it is damaged.
-async fn put(
-    from: &dyn CopySource,
-    to: &dyn Importer,
-    items: Vec<Item>,
-    pass: Pass,
-) -> Result<(), HotError> {
+async fn put(from: &dyn CopySource, to: &dyn Importer, items: Vec<Item>, pass: Pass) -> Result<()> {
     match to.put(items.clone(), pass).await {
         Err(HotError::Damaged(_)) => put_once_more(from, to, items).await,
         put => put,
@@ -134,11 +129,7 @@ async fn put(
 
 /// Copies days and campaigns again, then puts the page once more. They are read after the page, so
 /// everything that the page needs is among them: an error after that is one.
-async fn put_once_more(
-    from: &dyn CopySource,
-    to: &dyn Importer,
-    items: Vec<Item>,
-) -> Result<(), HotError> {
+async fn put_once_more(from: &dyn CopySource, to: &dyn Importer, items: Vec<Item>) -> Result<()> {
     // All of them may be here already, and some items of the page.
     for table in [Table::Partitions, Table::Campaigns] {
         let mut pages = Pages::to_copy(from, table);
@@ -149,14 +140,14 @@ async fn put_once_more(
     to.put(items, Pass::Again).await
 }
 
-async fn readable(pages: &mut Pages<'_>) -> Result<Option<Vec<Item>>, HotError> {
+async fn readable(pages: &mut Pages<'_>) -> Result<Option<Vec<Item>>> {
     let items = pages.next().await?;
     must_be_readable(items.as_deref().unwrap_or_default())?;
     Ok(items)
 }
 
 /// [`HotError::Damaged`] names an item that cannot be read, so that a copy leaves none out.
-fn must_be_readable(items: &[Item]) -> Result<(), HotError> {
+fn must_be_readable(items: &[Item]) -> Result<()> {
     match items.iter().find_map(Item::fault) {
         None => Ok(()),
         Some(fault) => Err(HotError::Damaged(format!("{}: {}", fault.about, fault.why))),
@@ -168,7 +159,7 @@ pub async fn compare(
     from: &dyn CopySource,
     to: &dyn Inventory,
     told: impl Fn(Table, u64) + Send + Sync,
-) -> Result<Vec<Compared>, HotError> {
+) -> Result<Vec<Compared>> {
     let mut compared = Vec::new();
     let mut count = 0;
     for table in COPIED {
@@ -224,7 +215,7 @@ async fn begin(from: &dyn CopySource, to: &dyn Importer) -> Result<(), CopyError
 }
 
 /// By what a store is known to its copies.
-async fn id_of(source: &dyn CopySource) -> Result<String, HotError> {
+async fn id_of(source: &dyn CopySource) -> Result<String> {
     let store = source.facts();
     if let Some(id) = store.fact(Fact::StoreId).await? {
         return Ok(id);
@@ -236,11 +227,7 @@ async fn id_of(source: &dyn CopySource) -> Result<String, HotError> {
     there.ok_or_else(|| HotError::Damaged("a setting is not there after it was set".into()))
 }
 
-async fn remove_vanished(
-    from: &dyn CopySource,
-    to: &dyn Importer,
-    table: Table,
-) -> Result<u64, HotError> {
+async fn remove_vanished(from: &dyn CopySource, to: &dyn Importer, table: Table) -> Result<u64> {
     let (mut removed, mut pages) = (0, Pages::of(to, table));
     while let Some(items) = readable(&mut pages).await? {
         let vanishing = |item| if let Item::Vanishing(it) = item { Some(it) } else { None };

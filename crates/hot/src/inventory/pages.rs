@@ -1,7 +1,7 @@
 //! The walk over a table of a store, page by page.
 
 use super::{CopySource, Inventory, Item, Page, Table};
-use crate::HotError;
+use crate::Result;
 
 /// Items of one page: some 500 KiB.
 pub const PAGE_ITEMS: usize = 2_000;
@@ -31,7 +31,7 @@ impl<'a> Pages<'a> {
     }
 
     /// The items of the next page, perhaps none; `None` behind the last one.
-    pub async fn next(&mut self) -> Result<Option<Vec<Item>>, HotError> {
+    pub async fn next(&mut self) -> Result<Option<Vec<Item>>> {
         let Some(after) = self.from.take() else { return Ok(None) };
         let Page { items, next } = match self.store {
             Store::AsStored(store) => store.page(self.of, after, PAGE_ITEMS).await?,
@@ -43,7 +43,7 @@ impl<'a> Pages<'a> {
 }
 
 /// All items of a table as they are stored. Memory for all of them.
-pub async fn all(store: &dyn Inventory, of: Table) -> Result<Vec<Item>, HotError> {
+pub async fn all(store: &dyn Inventory, of: Table) -> Result<Vec<Item>> {
     let (mut all, mut pages) = (Vec::new(), Pages::of(store, of));
     while let Some(items) = pages.next().await? {
         all.extend(items);

@@ -81,10 +81,7 @@ pub fn shared_step<H: Here, S>(
         let decision = Decision::of(chosen, change, clock_bound_ms);
         let is_refused = matches!(decision.applied.outcome, Outcome::Refused(_));
         // The write of the first try must end before the order takes another coupon.
-        return match is_refused || has_another {
-            true => fence(chosen),
-            false => decided(decision),
-        };
+        return if is_refused || has_another { fence(chosen) } else { decided(decision) };
     }
     let Some(decision) = said else { return SharedStep::HandOut };
     let Some(writes) = &decision.writes else {

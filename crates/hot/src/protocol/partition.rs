@@ -23,10 +23,7 @@ pub fn refused_by_seal(action: &Action) -> Refusal {
 
 /// A coupon moves only when its new expiry lies past its partition's day, and never back.
 pub fn partition_after(day: Day, after: &Coupon) -> Day {
-    match after.expires_at() > day.end() {
-        true => Day::expiry_day_of(after.expires_at()),
-        false => day,
-    }
+    if after.expires_at() > day.end() { Day::expiry_day_of(after.expires_at()) } else { day }
 }
 
 /// The instant until which a partition stays open for a campaign with coupons in it: as long as its

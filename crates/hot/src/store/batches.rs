@@ -6,7 +6,7 @@ use coupon::ids::{BatchId, CampaignId};
 use coupon::minted::KeyId;
 
 use crate::audit::Act;
-use crate::{HotError, MintOrder, Named};
+use crate::{MintOrder, Named, Result};
 
 #[async_trait]
 pub trait Batches {
@@ -16,7 +16,7 @@ pub trait Batches {
         campaign: &CampaignId,
         order: MintOrder,
         act: &Act,
-    ) -> Result<Named<Batch>, HotError>;
+    ) -> Result<Named<Batch>>;
 
     /// The batches of a campaign in the order of their creation, after the batch `after`.
     async fn batches(
@@ -24,9 +24,9 @@ pub trait Batches {
         campaign: &CampaignId,
         after: Option<BatchId>,
         limit: usize,
-    ) -> Result<Vec<Batch>, HotError>;
+    ) -> Result<Vec<Batch>>;
 
-    async fn batch(&self, campaign: &CampaignId, id: &BatchId) -> Result<Option<Batch>, HotError>;
+    async fn batch(&self, campaign: &CampaignId, id: &BatchId) -> Result<Option<Batch>>;
 
     async fn pause_batch(
         &self,
@@ -34,8 +34,8 @@ pub trait Batches {
         id: &BatchId,
         paused: bool,
         act: &Act,
-    ) -> Result<Option<Batch>, HotError>;
+    ) -> Result<Option<Batch>>;
 
     /// Every key that some batch names.
-    async fn keys_in_use(&self) -> Result<Vec<KeyId>, HotError>;
+    async fn keys_in_use(&self) -> Result<Vec<KeyId>>;
 }

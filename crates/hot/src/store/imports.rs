@@ -7,7 +7,7 @@ use coupon::imported::ImportRun;
 use coupon::time::Millis;
 
 use crate::audit::Act;
-use crate::{HotError, ImportLine, ImportOutcome, Named, RejectedLine};
+use crate::{ImportLine, ImportOutcome, Named, RejectedLine, Result};
 
 /// Imports of coupons with codes of others.
 #[async_trait]
@@ -19,7 +19,7 @@ pub trait Imports {
         campaign: &CampaignId,
         batch: &BatchId,
         act: &Act,
-    ) -> Result<Named<Batch>, HotError>;
+    ) -> Result<Named<Batch>>;
 
     /// Most lines of one call of [`Imports::import`]. They are one write: more lines would make other
     /// writers wait.
@@ -32,7 +32,7 @@ pub trait Imports {
         batch: &BatchId,
         lines: Vec<ImportLine>,
         run: ImportRun,
-    ) -> Result<Vec<ImportOutcome>, HotError>;
+    ) -> Result<Vec<ImportOutcome>>;
 
     /// The outcomes that [`Imports::import`] would give to lines with different codes, decided in the same way from
     /// the store as it is now. Writes nothing. At most [`Imports::import_lines_max`] lines.
@@ -41,7 +41,7 @@ pub trait Imports {
         campaign: &CampaignId,
         lines: Vec<ImportLine>,
         run: ImportRun,
-    ) -> Result<Vec<ImportOutcome>, HotError>;
+    ) -> Result<Vec<ImportOutcome>>;
 
     /// Stores rejected lines for the batch's report.
     async fn keep_rejected(
@@ -50,7 +50,7 @@ pub trait Imports {
         batch: &BatchId,
         lines: Vec<RejectedLine>,
         now: Millis,
-    ) -> Result<(), HotError>;
+    ) -> Result<()>;
 
     /// Stores the counts of an import: so far, or with `ended` those with which it ended.
     async fn close_import(
@@ -59,7 +59,7 @@ pub trait Imports {
         batch: &BatchId,
         counts: ImportCounts,
         ended: Option<&Act>,
-    ) -> Result<Option<Batch>, HotError>;
+    ) -> Result<Option<Batch>>;
 
     /// The rejected lines of a batch after line `after`, at most `limit`.
     async fn rejected(
@@ -68,9 +68,9 @@ pub trait Imports {
         batch: &BatchId,
         after: u64,
         limit: usize,
-    ) -> Result<Vec<RejectedLine>, HotError>;
+    ) -> Result<Vec<RejectedLine>>;
 
     /// Deletes rejected lines that were stored before `before`, at most some thousand a call; returns how
     /// many.
-    async fn forget_rejected(&self, before: Millis) -> Result<usize, HotError>;
+    async fn forget_rejected(&self, before: Millis) -> Result<usize>;
 }

@@ -304,9 +304,6 @@ impl StatementParser {
         }
         let is_whole_table = clause.key.is_empty() && clause.is_whole();
         let is_key = clause.key.len() == table.partition.len();
-        match is_prefix && (is_whole_table || is_key) {
-            true => Ok(clause),
-            false => Err(FILTER.into()),
-        }
+        if is_prefix && (is_whole_table || is_key) { Ok(clause) } else { Err(FILTER.into()) }
     }
 }

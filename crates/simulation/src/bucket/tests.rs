@@ -115,10 +115,7 @@ impl PutStopper {
         if after != self.after || write.to_string() != "PUT log/1" {
             return;
         }
-        match self.kills {
-            true => self.process.kill(),
-            false => self.process.freeze(Duration::from_secs(60)),
-        }
+        if self.kills { self.process.kill() } else { self.process.freeze(Duration::from_secs(60)) }
     }
 }
 

@@ -257,10 +257,7 @@ impl JobPlan {
 impl FaultRates {
     fn draw(rng: &mut Rng) -> FaultRates {
         let hours = rng.chance(50);
-        let mut some = |permille: u32| match rng.chance(450) {
-            true => permille,
-            false => 0,
-        };
+        let mut some = |permille: u32| if rng.chance(450) { permille } else { 0 };
         let (node_frozen, node_killed, link_cut) = (some(120), some(80), some(100));
         let (node_clock, process_clock) = (some(20), some(20));
         let (process_frozen, process_killed) = (some(100), some(80));
@@ -446,10 +443,7 @@ impl fmt::Display for SeedPlan {
         let pauses: Vec<u64> = self.bursts.iter().map(|it| it.pause.as_secs() / 60).collect();
         writeln!(f, "pauses after each burst, in minutes: {pauses:?}")?;
         writeln!(f, "{:?}", self.jobs)?;
-        match self.faults.is_none() {
-            true => write!(f, "no faults"),
-            false => write!(f, "{:?}", self.faults),
-        }
+        if self.faults.is_none() { write!(f, "no faults") } else { write!(f, "{:?}", self.faults) }
     }
 }
 

@@ -57,10 +57,7 @@ impl MergedWalk {
             return Ok(None);
         }
         // A full chunk of cold may end before hot's does.
-        let up_to = match cold.len() >= chunk {
-            true => cold.last().map(|it| it.code.clone()),
-            false => last,
-        };
+        let up_to = if cold.len() >= chunk { cold.last().map(|it| it.code.clone()) } else { last };
         Ok(Some(self.merged(&mut cold, up_to.as_deref())))
     }
 

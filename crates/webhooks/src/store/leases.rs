@@ -227,10 +227,7 @@ impl WebhookStore {
             holder_of(lease) != self.process.as_bytes()
                 && locked(&self.live).is_live(&numbered(row.number), lease, limit)
         });
-        match is_of_another {
-            true => Ok(false),
-            false => self.take(row, found.as_deref()).await,
-        }
+        if is_of_another { Ok(false) } else { self.take(row, found.as_deref()).await }
     }
 
     /// Takes an endpoint that nobody holds, and reads what waits at it.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::rows::hash;
 use super::{SIDE_FAULTS_MAX, SideAudit, SideFault, SideIs};
 use crate::cursor::{FileRows, RowDecoder};
-use crate::error::ColdError;
+use crate::error::Result;
 use crate::holders::HolderRow;
 use crate::live::LiveFile;
 use crate::log::DeltaTable;
@@ -27,7 +27,7 @@ impl ComparedFiles<'_> {
         &self,
         store: &ColdStore,
         file: &Arc<LiveFile>,
-    ) -> Result<FileRows<HolderRow>, ColdError> {
+    ) -> Result<FileRows<HolderRow>> {
         store.open_where(self.table, file, self.reading.clone(), |_| true).await
     }
 }

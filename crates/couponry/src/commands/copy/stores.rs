@@ -95,10 +95,7 @@ impl SourceFolder {
     pub(super) fn open(&self, settings: &Settings, beside_serve: bool) -> Result<Source, CliError> {
         let keys = Keys::load(&self.0)?;
         let cold = cold(settings, &self.0)?;
-        let lock = match beside_serve {
-            true => None,
-            false => Some(serve::only_one(&self.0)?),
-        };
+        let lock = if beside_serve { None } else { Some(serve::only_one(&self.0)?) };
         let free_min_bytes = settings.free_min_mib.value << 20;
         let options = SqliteOptions { free_min_bytes, ..SqliteOptions::default() };
         let archive = Arc::new(ColdArchive(Arc::clone(&cold)));

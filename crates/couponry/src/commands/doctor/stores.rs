@@ -78,10 +78,7 @@ async fn both_tiers(
     let engine = open::engine_over(store, cold, keys);
     report.add("writes", writes(&engine, slow).await)?;
     probe(engine.cold(), report).await?;
-    match args.quick {
-        true => Ok(()),
-        false => verified(&engine, keys, report).await,
-    }
+    if args.quick { Ok(()) } else { verified(&engine, keys, report).await }
 }
 
 async fn batches(store: &dyn HotStore, keys: &Keys) -> Verdict {

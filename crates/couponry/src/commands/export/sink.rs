@@ -112,10 +112,7 @@ impl Sink<'_> {
             }
             self.lines(&shown(&lines))?;
         }
-        match cut.is_whole() {
-            true => Ok(()),
-            false => Err(CliError::new("the list broke off")),
-        }
+        if cut.is_whole() { Ok(()) } else { Err(CliError::new("the list broke off")) }
     }
 
     /// Writes rows that are lines of the format already.
