@@ -18,7 +18,7 @@ use cold::{ColdOptions, ColdStore};
 use compactor::{ClosedPolicy, CompactionProgress, CompactionSettings, Compactor};
 use coupon::apply::{Action, Asker, Change, Outcome};
 use coupon::calendar::Zone;
-use coupon::campaign::{Campaign, Handout};
+use coupon::campaign::{Campaign, CampaignWorth, Handout};
 use coupon::code::Code;
 use coupon::ids::{Actor, CampaignId, OperationId};
 use coupon::imported::{ImportRun, ImportedState};
@@ -146,6 +146,7 @@ fn campaign(id: &str, day: Day, handout: Handout) -> Result<Campaign, Failure> {
         extend_days: 30,
         paused: false,
         metadata: None,
+        worth: CampaignWorth::default(),
         created_at: NOW,
     })
 }

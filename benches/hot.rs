@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use coupon::apply::{Action, Asker, Change, Outcome};
 use coupon::calendar::Zone;
-use coupon::campaign::{Campaign, Handout};
+use coupon::campaign::{Campaign, CampaignWorth, Handout};
 use coupon::code::Code;
 use coupon::ids::{Actor, BatchId, OperationId, OrderRef, UserId};
 use coupon::imported::{ImportRun, ImportedState};
@@ -120,6 +120,7 @@ fn campaign() -> Result<NewCampaign, Failure> {
         extend_days: 30,
         paused: false,
         metadata: None,
+        worth: CampaignWorth::default(),
         created_at: NOW,
     };
     Ok(NewCampaign { campaign, created_as: String::new(), first_batch: None })

@@ -27,6 +27,9 @@ CREATE TABLE campaign (
     extend_days    INTEGER NOT NULL,
     paused         INTEGER NOT NULL,
     metadata       TEXT,
+    -- JSON: the currency (ISO 4217), the benefit, as in "percent 10 max 5000 from 30000", and its title in each
+    -- language.
+    worth          TEXT,
     created_at     INTEGER NOT NULL,
     -- The request that made it, in one normal form: the same name with the same body is a replay.
     created_as     TEXT NOT NULL,
@@ -301,7 +304,7 @@ CREATE TABLE account (
 -- and release makes the change.
 CREATE TRIGGER campaign_terms AFTER UPDATE OF campaign_id, name, handout, shared_code, code_prefix,
     valid_from, expires_at, time_zone, valid_days, issue_from, issue_until, per_user_limit,
-    cancel_days, extend_days, paused, metadata, created_at ON campaign
+    cancel_days, extend_days, paused, metadata, worth, created_at ON campaign
 BEGIN
     INSERT INTO setting (name, value) VALUES ('terms_revision', '1')
     ON CONFLICT (name) DO UPDATE SET value = CAST(value AS INTEGER) + 1;

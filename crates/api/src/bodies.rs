@@ -6,6 +6,7 @@
 
 mod account;
 mod batch;
+mod benefit;
 mod campaign;
 mod coupon;
 mod reading;
@@ -14,6 +15,8 @@ mod webhook;
 pub use self::account::Credentials;
 pub use self::batch::{BatchChanges, NewBatch};
 pub use self::campaign::{CampaignChanges, NewCampaign};
+pub use crate::benefit_body::{BenefitBody, BenefitTitleBody};
+
 pub use self::coupon::{
     CancelRedemptionRequest, ExtendRequest, HoldRequest, IssueCouponRequest, IssueRequest,
     RedeemRequest, ReleaseRequest, RevokeRequest, VoidRequest,

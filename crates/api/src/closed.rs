@@ -92,6 +92,10 @@ closed! {
     /// `shared`: everybody uses the same code, and each user gets a coupon of their own.
     Handout: ["shop", "self", "bearer", "shared"];
 
+    /// How a discount is calculated. `amount`: so much less. `percent`: a share of the order, and perhaps at
+    /// most so much. `text`: what only the title says; the shop knows the discount.
+    BenefitKind: ["amount", "percent", "text"];
+
     /// Where the codes of a batch come from: `minted` by this server, or `imported` from another
     /// system.
     BatchKind: ["minted", "imported"];

@@ -7,6 +7,7 @@
 mod answer;
 mod app;
 mod around;
+mod benefit_body;
 pub mod bodies;
 mod closed;
 mod cursor;

@@ -4,19 +4,18 @@
 //! The columns that repeat what follows are for other readers: only the state is compared here.
 
 mod columns;
-mod events;
 
-use crate::indexed::HolderIndexRow;
 use std::fmt::Display;
 
-use arrow::array::{ListArray, RecordBatch};
+use arrow::array::{Array, AsArray, ListArray, RecordBatch};
 use coupon::code::Code;
 use coupon::coupon::{Coupon, Event, Genesis};
-use coupon::ids::UserId;
+use coupon::flat::Flat;
+use coupon::ids::{OperationId, UserId};
 use coupon::time::{Day, Millis};
 
+use crate::indexed::HolderIndexRow;
 use columns::{ZoneColumn, column};
-use events::event_reader;
 
 pub(crate) use columns::{days, instants, longs, texts};
 
@@ -135,6 +134,46 @@ fn coupon_reader(
             return Err(bad("state", row, what));
         }
         Ok(coupon)
+    })
+}
+
+/// Reads event number `at`, from 0, of the coupon whose events begin at `from` of the events of all
+/// coupons.
+fn event_reader(
+    lists: &ListArray,
+) -> Result<impl Fn(usize, usize) -> Result<Event, BadRow> + use<>, BadRow> {
+    let rows = lists.values().as_struct_opt().filter(|rows| rows.null_count() == 0);
+    let rows = RecordBatch::from(rows.ok_or_else(|| bad("events", 0, "no list of structs"))?);
+    let sequences = longs(&rows, "events.sequence")?;
+    let kinds = texts(&rows, "events.kind")?;
+    let happened_at = instants(&rows, "events.at")?;
+    let actors = texts(&rows, "events.actor")?;
+    let operations = texts(&rows, "events.operation")?;
+    let users = texts(&rows, "events.user_id")?;
+    let references = texts(&rows, "events.reference")?;
+    let reasons = texts(&rows, "events.reason")?;
+    let expires_at = instants(&rows, "events.expires_at")?;
+    let zones = texts(&rows, "events.time_zone")?;
+    Ok(move |from, at| {
+        let row = from + at;
+        if usize::try_from(sequences.get(row)).ok() != Some(at + 1) {
+            let found = format!("{}, want {}", sequences.get(row), at + 1);
+            return Err(bad("events.sequence", row, found));
+        }
+        let operation = u128::from_str_radix(operations.needed(row)?, 16)
+            .map_err(|error| bad("events.operation", row, error))?;
+        let flat = Flat {
+            kind: kinds.needed(row)?,
+            at: happened_at.needed(row)?,
+            actor: actors.needed(row)?,
+            operation: OperationId(operation),
+            user: users.get(row),
+            reference: references.get(row),
+            reason: reasons.get(row),
+            expires_at: expires_at.get(row),
+            time_zone: zones.get(row),
+        };
+        flat.into_event().map_err(|why| bad("events", row, format!("no event: {why}")))
     })
 }
 

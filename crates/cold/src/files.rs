@@ -1,14 +1,17 @@
 //! Reading Parquet files: the footer first, which is cached, then each row group as one range.
 
-mod cache;
-mod group;
-
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use object_store::ObjectStoreExt;
-use parquet::errors::ParquetError;
+use object_store::path::Path;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection,
+};
+use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -16,9 +19,6 @@ use crate::error::ColdError;
 use crate::footer::FileFooter;
 use crate::live::LiveFile;
 use crate::location::StoreLocation;
-use cache::FooterCache;
-
-pub(crate) use group::GroupBytes;
 
 #[derive(Debug)]
 pub(crate) enum ReadError {
@@ -137,5 +137,87 @@ impl ParquetFiles {
 
     fn cache(&self) -> MutexGuard<'_, FooterCache> {
         self.footers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Footers: least recently used, limited by memory.
+#[derive(Debug)]
+struct FooterCache {
+    bytes_max: usize,
+    bytes: usize,
+    /// Counts uses. The footer with the lowest number is removed first.
+    clock: u64,
+    kept: HashMap<Path, CachedFooter>,
+}
+
+#[derive(Debug)]
+struct CachedFooter {
+    used: u64,
+    bytes: usize,
+    footer: Arc<FileFooter>,
+}
+
+impl FooterCache {
+    fn new(bytes_max: usize) -> FooterCache {
+        FooterCache { bytes_max, bytes: 0, clock: 0, kept: HashMap::new() }
+    }
+
+    fn get(&mut self, object: &Path) -> Option<Arc<FileFooter>> {
+        self.clock += 1;
+        let kept = self.kept.get_mut(object)?;
+        kept.used = self.clock;
+        Some(Arc::clone(&kept.footer))
+    }
+
+    fn put(&mut self, object: &Path, footer: &Arc<FileFooter>) {
+        self.clock += 1;
+        let new =
+            CachedFooter { used: self.clock, bytes: footer.bytes(), footer: Arc::clone(footer) };
+        self.bytes += new.bytes;
+        let old = self.kept.insert(object.clone(), new);
+        self.bytes -= old.map_or(0, |old| old.bytes);
+        while self.bytes > self.bytes_max {
+            let oldest = self.kept.iter().min_by_key(|(_, kept)| kept.used);
+            let Some(oldest) = oldest.map(|(object, _)| object.clone()) else { break };
+            self.bytes -= self.kept.remove(&oldest).map_or(0, |old| old.bytes);
+        }
+    }
+
+    /// The number of footers, and the bytes they take, about.
+    fn size(&self) -> (usize, usize) {
+        (self.kept.len(), self.bytes)
+    }
+}
+
+/// The bytes of one row group, decoded as if it were the only one of its file. Decode them on a
+/// blocking thread.
+#[derive(Debug)]
+pub(crate) struct GroupBytes {
+    /// Metadata of a file that has these bytes alone.
+    metadata: ArrowReaderMetadata,
+    bytes: Bytes,
+}
+
+impl GroupBytes {
+    /// The batches have those of `columns` that the file has; all of them for `None`.
+    pub(crate) fn decode(
+        &self,
+        columns: Option<&'static [&'static str]>,
+        selected: Option<RowSelection>,
+        batch_rows: usize,
+    ) -> ParquetResult<ParquetRecordBatchReader> {
+        let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(
+            self.bytes.clone(),
+            self.metadata.clone(),
+        )
+        .with_batch_size(batch_rows);
+        if let Some(columns) = columns {
+            let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
+            builder = builder.with_projection(mask);
+        }
+        if let Some(selected) = selected {
+            builder = builder.with_row_selection(selected);
+        }
+        builder.build()
     }
 }

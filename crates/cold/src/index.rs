@@ -15,20 +15,25 @@
 //! commit up to which the index has it. A list reads later archive commits from the files of
 //! `coupons_by_holder`. Rows of a merge that was killed are taken in again; duplicates are removed.
 
-mod commit;
 mod intake;
-mod merge;
 mod plan;
 mod write;
 
-use std::collections::BTreeSet;
+use std::cmp::Ordering;
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 
 use coupon::time::Day;
 
+use crate::cursor::RowDecoder;
 use crate::error::{ColdError, Result};
-use crate::log::TableVersion;
-use crate::names;
+use crate::indexed::HolderIndexRow;
+use crate::live::{ColdFile, LiveFile, NewFile};
+use crate::log::{CommitOutcome, PartitionChange, TableVersion};
+use crate::merge::{RowMerge, VersionedRow};
 use crate::store::{ColdStore, ColdStoreInner};
+use crate::{decode, names};
+use write::{PIECE, encoder};
 
 /// Why a merge of the index ends early.
 enum IndexStop {
@@ -96,6 +101,75 @@ impl ColdStore {
         Ok(false)
     }
 
+    /// Merges files into files of the target level, each coupon once, and commits them in place of
+    /// the old ones.
+    async fn merge_index(
+        &self,
+        on: &TableVersion,
+        merge: &plan::IndexMerge,
+        done: &mut HolderMerge,
+    ) -> Result<(), IndexStop> {
+        let ColdStoreInner { location, index, .. } = &*self.inner;
+        let archive_commit = on.archive_commit(names::INDEX) + 1;
+        let mut files = Vec::with_capacity(merge.files.len());
+        for file in &merge.files {
+            let reading = RowDecoder::all(|batch| decode::indexed(batch, None));
+            files.push(self.open_where(index, file, reading, |_| true).await?);
+        }
+        let mut rows = RowMerge::new(files);
+        let encoder = encoder(location, merge.target, archive_commit, self.index_file_bytes());
+        let mut piece = Vec::with_capacity(PIECE);
+        while let Some(row) = rows.next().await? {
+            piece.push(row);
+            if piece.len() == PIECE && !encoder.push(std::mem::take(&mut piece)).await {
+                break;
+            }
+        }
+        encoder.push(piece).await;
+        let added = encoder.finish().await?;
+        self.commit_index(on, added, &merge.files, Vec::new(), done).await
+    }
+
+    /// Reads the new files back, then commits them.
+    async fn commit_index(
+        &self,
+        on: &TableVersion,
+        added: Vec<NewFile>,
+        removed: &[Arc<LiveFile>],
+        covers: Vec<(Day, u64)>,
+        done: &mut HolderMerge,
+    ) -> Result<(), IndexStop> {
+        let ColdStoreInner { location, index, files, .. } = &*self.inner;
+        let after = on.archive_commit(names::INDEX);
+        for NewFile { file: ColdFile { live }, .. } in &added {
+            if let Err(error) = files.check(live).await {
+                return Err(index.unread_file(live, error).await.into());
+            }
+        }
+        let rows: u64 = added.iter().map(|new| new.file.rows()).sum();
+        let removed: HashSet<String> = removed.iter().map(|file| file.path.clone()).collect();
+        let change = PartitionChange {
+            day: names::INDEX,
+            after,
+            archive_commit: after + 1,
+            added,
+            removed,
+            covers,
+        };
+        match index.commit(change, u64::MAX).await? {
+            CommitOutcome::Done { .. } => {
+                done.written += rows;
+                done.commits += 1;
+                Ok(())
+            }
+            // Otherwise the caller would believe for ever that another process merges.
+            CommitOutcome::Taken { archive_commit } if archive_commit <= after => {
+                Err(location.unavailable("a commit to the holder index was refused").into())
+            }
+            CommitOutcome::Taken { .. } | CommitOutcome::Moved { .. } => Err(IndexStop::Lost),
+        }
+    }
+
     /// Checks that `coupons` has everything that the holder index was made of. It does not if one
     /// of the two was restored to an earlier state: then lists would leave coupons out for ever.
     ///
@@ -131,6 +205,16 @@ impl ColdStore {
             index.folder()
         );
         location.damaged(index.log_folder(), what)
+    }
+}
+
+impl VersionedRow for HolderIndexRow {
+    fn order(&self, other: &HolderIndexRow) -> Ordering {
+        self.key().cmp(&other.key())
+    }
+
+    fn version(&self) -> u64 {
+        self.coupon.version()
     }
 }
 

@@ -7,12 +7,12 @@
 //! deletes are those of `LocalFileSystem`.
 
 mod staged;
-mod upload;
 
 use std::collections::HashSet;
 use std::fmt;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -24,11 +24,11 @@ use object_store::path::Path;
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
     ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    UploadPart,
 };
 use tokio::task::spawn_blocking;
 
 use staged::{STAGING, StagedFile, keep, sync_folder};
-use upload::LocalUpload;
 
 /// A staged file of this age has no writer any more: no upload takes a day.
 const STAGING_AGE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
@@ -190,6 +190,67 @@ impl fmt::Display for LocalFolder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.root.display())
     }
+}
+
+#[derive(Debug)]
+struct LocalUpload {
+    file: Arc<File>,
+    staged: Option<StagedFile>,
+    /// The offset of the next part.
+    end: u64,
+}
+
+impl LocalUpload {
+    fn begin(staged: StagedFile) -> io::Result<LocalUpload> {
+        Ok(LocalUpload { file: Arc::new(staged.open()?), staged: Some(staged), end: 0 })
+    }
+}
+
+#[async_trait]
+impl MultipartUpload for LocalUpload {
+    fn put_part(&mut self, data: PutPayload) -> UploadPart {
+        let mut at = self.end;
+        self.end += data.content_length() as u64;
+        let file = Arc::clone(&self.file);
+        let named = self.staged.as_ref().map_or_else(PathBuf::new, |it| it.named.clone());
+        Box::pin(async move {
+            blocking(&named, move || {
+                for bytes in &data {
+                    file.write_all_at(bytes, at)?;
+                    at += bytes.len() as u64;
+                }
+                Ok(())
+            })
+            .await
+        })
+    }
+
+    async fn complete(&mut self) -> Result<PutResult> {
+        let staged = self.staged.take().ok_or_else(over)?;
+        let file = Arc::clone(&self.file);
+        let named = staged.named.clone();
+        blocking(&named, move || {
+            // Before it has its name, as in `put_opts`.
+            file.sync_all()?;
+            staged.publish(&PutMode::Create)
+        })
+        .await?;
+        Ok(PutResult { e_tag: None, version: None })
+    }
+
+    async fn abort(&mut self) -> Result<()> {
+        let staged = self.staged.take().ok_or_else(over)?;
+        let named = staged.named.clone();
+        blocking(&named, move || {
+            drop(staged);
+            Ok(())
+        })
+        .await
+    }
+}
+
+fn over() -> Error {
+    Error::Generic { store: "LocalFolder", source: "the upload has ended".into() }
 }
 
 /// `LocalFileSystem` lists in the order of the disk, and the log must be read in the order of

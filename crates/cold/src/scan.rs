@@ -1,11 +1,10 @@
 //! Scans over many coupons, one partition after the other. The statistics of files and row groups
 //! exclude what cannot match.
 
-mod partition;
-
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use coupon::code::Code;
 use coupon::coupon::{Coupon, EventKind};
 use coupon::ids::CampaignId;
 use coupon::time::{Day, Millis};
@@ -14,11 +13,10 @@ use crate::bounds::{ColumnBounds, may_hold};
 use crate::cursor::{BATCH_ROWS, FileRows, RowDecoder};
 use crate::decode;
 use crate::error::{ColdError, Result};
+use crate::live::ColdFile;
 use crate::log::TableVersion;
 use crate::merge::RowMerge;
-use crate::store::ColdStore;
-
-pub use partition::PartitionRows;
+use crate::store::{ColdPartition, ColdStore};
 
 /// Which coupons to return. A field that is not set excludes nothing.
 #[derive(Clone, Debug, Default)]
@@ -82,6 +80,25 @@ impl ColdStore {
             }
         }
         Ok(scan)
+    }
+
+    /// Reads the coupons of one partition after `after`, in the order of their codes, each in its
+    /// newest version. Holds one row group of each file in memory.
+    pub async fn partition_rows(
+        &self,
+        partition: &ColdPartition,
+        after: Option<&Code>,
+    ) -> Result<PartitionRows> {
+        let mut files = Vec::with_capacity(partition.files.len());
+        let is_behind = |bounds: &ColumnBounds| match (&bounds.code, after) {
+            (Some((_, last)), Some(after)) => last.as_str() > after.as_str(),
+            (None, _) | (_, None) => true,
+        };
+        for ColdFile { live } in &partition.files {
+            let reading = RowDecoder::all(decode::coupons);
+            files.push(self.open_where(&self.inner.coupons, live, reading, is_behind).await?);
+        }
+        Ok(PartitionRows { merge: RowMerge::new(files), after: after.cloned() })
     }
 }
 
@@ -164,5 +181,29 @@ impl ColdScan {
         }
         parts.retain(|part| some_expire && part.rows_left() > 0);
         Ok(parts)
+    }
+}
+
+pub struct PartitionRows {
+    merge: RowMerge<Coupon>,
+    after: Option<Code>,
+}
+
+impl PartitionRows {
+    /// Returns the next coupons up to the code `last`, at most `limit`.
+    pub async fn up_to(&mut self, last: Option<&Code>, limit: usize) -> Result<Vec<Coupon>> {
+        let mut taken = Vec::new();
+        while taken.len() < limit {
+            let Some(next) = self.merge.peek().await? else { break };
+            if last.is_some_and(|last| next.code() > last) {
+                break;
+            }
+            let Some(coupon) = self.merge.next().await? else { break };
+            // The row group may begin before `after`.
+            if self.after.as_ref().is_none_or(|after| coupon.code() > after) {
+                taken.push(coupon);
+            }
+        }
+        Ok(taken)
     }
 }

@@ -1,10 +1,9 @@
 //! Writing one Parquet file to the store, from a blocking thread.
 
 mod cut;
-mod sink;
 
 use std::error::Error;
-use std::io;
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -15,7 +14,9 @@ use delta_kernel_default_engine::stats::FileStatsAccumulator;
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, WriteMultipart};
 use parquet::arrow::ArrowWriter;
+use xxhash_rust::xxh3::Xxh3;
 
+use crate::blocking::BlockingPool;
 use crate::bounds::ColumnBounds;
 use crate::error::{ColdError, Result};
 use crate::live::{ColdFile, LiveFile, NewFile};
@@ -23,7 +24,6 @@ use crate::location::StoreLocation;
 use crate::schema::TableSchema;
 use crate::{checksums, names};
 use cut::RowGroupCutter;
-use sink::UploadSink;
 
 /// Size of a part of an upload. S3 wants at least 5 MiB, and at most 10,000 parts: files of up to
 /// 80 GB.
@@ -102,9 +102,10 @@ impl ParquetUpload {
             written.map_err(|error| unwritten(&self.location, &self.object, error))?;
             first += some;
             self.in_group += some;
-            if self.in_group >= self.cut.rows
-                || self.writer.in_progress_size() >= self.cut.encoded_max()
-            {
+            // Before compression, in case rows suddenly become larger. Ours compress to about a
+            // third.
+            let encoded_max = self.cut.bytes.saturating_mul(3);
+            if self.in_group >= self.cut.rows || self.writer.in_progress_size() >= encoded_max {
                 self.end_group()?;
             }
         }
@@ -167,6 +168,68 @@ impl ParquetUpload {
     }
 }
 
+/// Where the encoder writes: an upload in parts, and the checksums of its bytes.
+struct UploadSink {
+    /// `None` after it was taken to be finished.
+    upload: Option<WriteMultipart>,
+    blocking: BlockingPool,
+    hasher: Xxh3,
+    /// The bytes after the last row group, held back until they have their checksum.
+    tail: Option<Vec<u8>>,
+}
+
+impl UploadSink {
+    fn new(upload: WriteMultipart, blocking: &BlockingPool) -> UploadSink {
+        UploadSink {
+            upload: Some(upload),
+            blocking: blocking.clone(),
+            hasher: Xxh3::new(),
+            tail: None,
+        }
+    }
+
+    /// The checksum of the bytes since the last call.
+    fn sum(&mut self) -> u64 {
+        let sum = self.hasher.digest();
+        self.hasher.reset();
+        sum
+    }
+
+    fn seal(&mut self) -> io::Result<()> {
+        let mut tail = self.tail.take().unwrap_or_default();
+        checksums::seal(&mut tail).ok_or_else(|| io::Error::other("the footer has no sum"))?;
+        self.write_all(&tail)
+    }
+}
+
+impl Drop for UploadSink {
+    /// Tells the store to discard the parts of a file that was not completed.
+    fn drop(&mut self) {
+        if let Some(upload) = self.upload.take()
+            && let Err(error) = self.blocking.block_on(upload.abort())
+        {
+            tracing::debug!(%error, "the parts of an abandoned upload could not be deleted");
+        }
+    }
+}
+
+impl Write for UploadSink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Some(tail) = &mut self.tail {
+            tail.extend_from_slice(bytes);
+            return Ok(bytes.len());
+        }
+        let upload = self.upload.as_mut().ok_or_else(|| io::Error::other("the file has ended"))?;
+        upload.write(bytes);
+        self.hasher.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Writes the footer to the sink. Returns the size of the file.
 fn end(
     writer: &mut ArrowWriter<UploadSink>,
@@ -175,7 +238,7 @@ fn end(
     for entry in checksums::entries(sums) {
         writer.append_key_value_metadata(entry);
     }
-    writer.inner_mut().begin_tail();
+    writer.inner_mut().tail = Some(Vec::new());
     writer.finish()?;
     writer.sync()?;
     writer.inner_mut().seal()?;

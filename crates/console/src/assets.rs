@@ -30,7 +30,6 @@ pub(crate) fn address(name: &str) -> String {
     format!("/console/assets/{name}?v={}", *VERSION)
 }
 
-/// `GET /console/assets/{name}`.
 pub(crate) async fn asset(Path(name): Path<String>) -> Response {
     let Some((_, kind, bytes)) = FILES.into_iter().find(|(known, ..)| *known == name) else {
         return StatusCode::NOT_FOUND.into_response();

@@ -61,7 +61,7 @@ impl PageContext {
         let scheme = scheme(text(header::HeaderName::from_static("x-forwarded-proto")));
         let session = SESSION.read(scheme == "https", headers);
         let session = session.and_then(|signed| console.signer.read::<StaffSession>(&signed));
-        let now = console.engine.now();
+        let now = console.setup.engine.now();
         let member = match session {
             Some(session) => member(console, session, now).await?,
             None => None,
@@ -73,7 +73,7 @@ impl PageContext {
             console: Arc::clone(console),
             t: PageTexts::new(lang),
             theme: theme.unwrap_or(PageTheme::System),
-            zone: zone.unwrap_or_else(|| console.zone.clone()),
+            zone: zone.unwrap_or_else(|| console.setup.zone.clone()),
             host: format!("{scheme}://{host}"),
             path: parts.uri.to_string(),
             query: FormFields::parse(query),
@@ -84,13 +84,13 @@ impl PageContext {
     }
 
     pub(crate) fn engine(&self) -> &Arc<Engine> {
-        &self.console.engine
+        &self.console.setup.engine
     }
 
     /// What the machine says, read on a thread where that may take its time.
     pub(crate) async fn machine(&self) -> ConsoleResult<MachineStatus> {
         let console = Arc::clone(&self.console);
-        let read = tokio::task::spawn_blocking(move || (console.machine)());
+        let read = tokio::task::spawn_blocking(move || (console.setup.machine)());
         read.await.map_err(|_| ConsoleError::Broken)
     }
 
@@ -191,7 +191,7 @@ async fn member(
 ) -> ConsoleResult<Option<CurrentMember>> {
     // Without a read for cookies that are only old.
     match session.is_within(now) {
-        true => Ok(member_of(&console.engine.staff().await?, session, now)),
+        true => Ok(member_of(&console.setup.engine.staff().await?, session, now)),
         false => Ok(None),
     }
 }

@@ -14,7 +14,6 @@ use coupon::time::Millis;
 use engine::{CampaignView, PAGE_MAX};
 use tokio::sync::Mutex;
 
-use crate::Console;
 use crate::desk::PageContext;
 use crate::trouble::{ConsoleError, ConsoleResult};
 
@@ -97,7 +96,7 @@ impl PageContext {
     }
 
     async fn read_campaigns(&self) -> ConsoleResult<Arc<CampaignSnapshot>> {
-        let Console { engine, index, .. } = &*self.console;
+        let (engine, index) = (self.engine(), &self.console.index);
         // Before the read: a change during it makes the list stale again.
         let after_change = index.is_stale.swap(false, Ordering::AcqRel);
         let read = async {

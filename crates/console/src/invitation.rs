@@ -62,7 +62,7 @@ impl Console {
         let expires_at = Millis(link.expires_at);
         let role = link.role.parse().ok()?;
         let name = link.name.map(|name| name.parse()).transpose().ok()?;
-        (expires_at > self.engine.now()).then_some(StaffInvitation {
+        (expires_at > self.setup.engine.now()).then_some(StaffInvitation {
             id: link.id,
             expires_at,
             role,

@@ -84,7 +84,6 @@ pub type ClientOf = dyn Fn(IpAddr, &HeaderMap) -> IpAddr + Send + Sync;
 
 pub struct ConsoleSetup {
     pub engine: Arc<Engine>,
-    pub keys: SigningKeys,
     /// That of the process, which its API has too.
     pub passwords: Passwords,
     /// Where people can sign in, too, if the settings say so.
@@ -93,13 +92,8 @@ pub struct ConsoleSetup {
     pub attempts: Option<Arc<AttemptLog>>,
     pub webhooks: Option<Arc<Webhooks>>,
     pub machine: Box<ReadMachine>,
-    /// If the store is on a cluster.
-    pub nodes: Option<Box<ReadNodes>>,
-    pub plan: Box<ReadPlan>,
     /// The folder of the archive, where other machines of the store may not see it.
     pub lone_archive: Option<String>,
-    /// The program that runs SQL over both tiers, if the settings name one.
-    pub history: Option<Box<dyn SqlRunner>>,
     /// How many days before the last day of a coupon notices are due.
     pub notice_days: Vec<u16>,
     /// The zone of days and times that belong to no campaign, unless a person chooses another.
@@ -108,21 +102,12 @@ pub struct ConsoleSetup {
 }
 
 pub struct Console {
-    engine: Arc<Engine>,
+    setup: ConsoleSetup,
     signer: PayloadSigner,
-    identity: Option<Arc<dyn IdentityProvider>>,
-    attempts: Option<Arc<AttemptLog>>,
-    webhooks: Option<Arc<Webhooks>>,
-    machine: Box<ReadMachine>,
     nodes: Option<NodeCache>,
     plans: PlanReader,
-    lone_archive: Option<String>,
     compactions: Arc<CompactionTrigger>,
     sql: Option<SqlService>,
-    notice_days: Vec<u16>,
-    zone: Zone,
-    client: Box<ClientOf>,
-    passwords: Passwords,
     /// Wrong passwords, by address and name.
     wrong: Throttle,
     index: CampaignIndex,
@@ -134,23 +119,22 @@ pub struct Console {
 }
 
 impl Console {
-    pub fn new(setup: ConsoleSetup) -> Console {
+    /// `nodes` if the store is on a cluster; `history` is the program that runs SQL over both tiers, if the settings
+    /// name one.
+    pub fn new(
+        setup: ConsoleSetup,
+        keys: SigningKeys,
+        plan: Box<ReadPlan>,
+        nodes: Option<Box<ReadNodes>>,
+        history: Option<Box<dyn SqlRunner>>,
+    ) -> Console {
         Console {
-            engine: setup.engine,
-            signer: PayloadSigner::new(setup.keys),
-            identity: setup.identity,
-            attempts: setup.attempts,
-            webhooks: setup.webhooks,
-            machine: setup.machine,
-            nodes: setup.nodes.map(NodeCache::new),
-            plans: PlanReader::new(setup.plan),
-            lone_archive: setup.lone_archive,
+            setup,
+            signer: PayloadSigner::new(keys),
+            nodes: nodes.map(NodeCache::new),
+            plans: PlanReader::new(plan),
             compactions: Arc::default(),
-            sql: setup.history.map(SqlService::new),
-            notice_days: setup.notice_days,
-            zone: setup.zone,
-            client: setup.client,
-            passwords: setup.passwords,
+            sql: history.map(SqlService::new),
             wrong: Throttle::new(SIGN_INS_MAX, SIGN_IN_WINDOW_MS, COUNTED_MAX),
             index: CampaignIndex::default(),
             at_provider: CallerPlaces::new(SIGNING_MAX),

@@ -121,19 +121,16 @@ impl RouteTable {
     }
 
     fn coupons(self) -> RouteTable {
+        let ask_and_act = || get(coupon::ask).post(coupon::act);
         self.look("/coupons", get(search::page))
             .look("/coupons/{code}", get(coupon::page))
             .look("/customers/{user}", get(customer::page))
             .does(Issue, "/customers/{user}/give", post(customer::give))
-            .does(Issue, "/coupons/{code}/issue", get(coupon::ask).post(coupon::issue))
-            .does(Revoke, "/coupons/{code}/revoke", get(coupon::ask).post(coupon::revoke))
-            .does(Void, "/coupons/{code}/void", get(coupon::ask).post(coupon::void))
-            .does(Extend, "/coupons/{code}/extend", get(coupon::ask).post(coupon::extend))
-            .does(
-                CancelRedemption,
-                "/coupons/{code}/cancel-redemption",
-                get(coupon::ask).post(coupon::cancel_redemption),
-            )
+            .does(Issue, "/coupons/{code}/issue", ask_and_act())
+            .does(Revoke, "/coupons/{code}/revoke", ask_and_act())
+            .does(Void, "/coupons/{code}/void", ask_and_act())
+            .does(Extend, "/coupons/{code}/extend", ask_and_act())
+            .does(CancelRedemption, "/coupons/{code}/cancel-redemption", ask_and_act())
     }
 
     fn operations(self) -> RouteTable {

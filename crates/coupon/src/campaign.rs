@@ -4,6 +4,7 @@ mod batch;
 mod handout;
 mod prefix;
 mod terms;
+mod worth;
 
 use crate::calendar::{Date, Zone};
 use crate::code::Code;
@@ -14,6 +15,7 @@ pub use batch::{BATCHES_MAX, Batch, BatchKind, ImportCounts, MintedRun};
 pub use handout::{BadHandout, Handout};
 pub use prefix::{BadPrefix, PREFIX_LEN_MAX, Prefix};
 pub use terms::Terms;
+pub use worth::CampaignWorth;
 
 /// Most coupons of one campaign, and of one batch: ten times the largest that anybody asked for,
 /// and a tenth of the serials of a day.
@@ -67,6 +69,7 @@ pub struct Campaign {
     pub paused: bool,
     /// The shop's own JSON object, as text.
     pub metadata: Option<String>,
+    pub worth: CampaignWorth,
     pub created_at: Millis,
 }
 

@@ -4,6 +4,7 @@
 //! as values, so a test of a rule is a table of cases. Absent on purpose: tokio, serde, SQL, HTTP.
 
 pub mod apply;
+pub mod benefit;
 pub mod calendar;
 pub mod campaign;
 pub mod cell_guard;
@@ -16,6 +17,7 @@ pub mod ids;
 pub mod imported;
 pub mod language;
 pub mod minted;
+pub mod money;
 pub mod refusal;
 pub mod time;
 mod words;

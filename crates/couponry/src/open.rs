@@ -1,24 +1,25 @@
 //! Opens the stores that the settings name, with their keys.
 
 mod checks;
-mod cluster_keys;
 mod tokens;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use api::token::TokenService;
 use cold::{BucketPatience, BucketTraffic, ColdStore};
 use coupon::ids::Actor;
+use cql_session::KeyspaceAddress;
 use engine::{AuditEvent, Caller, Clock, ColdArchive, Engine, Role, SystemClock};
-use hot::HotStore;
 use hot::audit::{Act, AuditEntry};
+use hot::{Batches, HotStore};
 use hot_sqlite::{SqliteHot, SqliteOptions};
-use router::Router;
+use router::{KeyRing, Router};
 use webhooks::Webhooks;
 
 use crate::cql::{self, NotOpen, OpenCql, Waiting};
 use crate::failure::CliError;
-use crate::keys::Keys;
+use crate::keys::{Keys, Kind};
 use crate::output;
 use crate::settings::{Cold, Hot, Settings};
 
@@ -27,11 +28,13 @@ pub(crate) use checks::{
     must_have_every_key, must_not_be_half_restored, must_not_have_moved, no_data, no_keys,
     no_store,
 };
-pub(crate) use cluster_keys::watch_keys;
 pub(crate) use tokens::{external, local_keys, tokens};
 
 /// How many times as long the log of webhooks is on a cluster, which has room for it.
 const LOG_TIMES_ON_A_CLUSTER: u64 = 10;
+
+/// How often the keys that batches name are checked: a new key is made about once a year.
+const KEYS_LOOKED_AT_EVERY: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
@@ -161,7 +164,7 @@ pub(crate) async fn opened(
     must_not_be_half_restored(data)?;
     let cold = cold(settings, patience)?;
     let keys = match (&settings.hot.value, purpose) {
-        (Hot::Cql(target), _) => cluster_keys::keys(settings, target, purpose).await?,
+        (Hot::Cql(target), _) => cluster_keys(settings, target, purpose).await?,
         (Hot::Sqlite, Purpose::Make) => Keys::load_or_make(data)?,
         (Hot::Sqlite, Purpose::Write | Purpose::Read) => {
             must_be_there(settings)?;
@@ -203,6 +206,52 @@ pub(crate) fn keys(settings: &Settings) -> Result<Keys, CliError> {
         (true, _) => Keys::load(data),
         (false, Hot::Sqlite) => Err(no_data(data)),
         (false, Hot::Cql(_)) => Err(no_keys(data)),
+    }
+}
+
+/// The keys of this machine for a cluster. Makes them only for one on which nothing was minted yet: with
+/// keys of its own, this machine would refuse the codes of the other machines, and they its codes.
+async fn cluster_keys(
+    settings: &Settings,
+    target: &KeyspaceAddress,
+    purpose: Purpose,
+) -> Result<Keys, NotOpen> {
+    let data = &settings.data.value;
+    let keys = Keys::load_if_any(data)?;
+    if keys.newest(Kind::Code).is_some() && keys.newest(Kind::Token).is_some() {
+        return Ok(keys);
+    }
+    if purpose != Purpose::Make {
+        return Err(no_keys(data).into());
+    }
+    let archive = Arc::new(hot::NoArchive);
+    let cql = cql::connect(settings, target, keys.ring(), archive).await?;
+    match cql.store.keys_in_use().await?.first() {
+        Some(_) => Err(no_keys(data).into()),
+        None => Ok(Keys::load_or_make(data)?),
+    }
+}
+
+/// Logs each key that another machine mints with and this machine lacks, until it is dropped: this
+/// machine refuses the codes of that key.
+pub(crate) async fn watch_keys(engine: Arc<Engine>, keys: KeyRing) {
+    let mut logged = Vec::new();
+    loop {
+        match missing_keys(engine.hot(), &keys).await {
+            Ok(missing) if missing != logged => {
+                for key in &missing {
+                    tracing::error!(
+                        %key,
+                        "another machine mints with a code key that is not here, so this machine \
+                         refuses its codes: give all machines the same folder `keys`"
+                    );
+                }
+                logged = missing;
+            }
+            Ok(_) => {}
+            Err(error) => tracing::debug!(%error, "cannot compare the keys"),
+        }
+        tokio::time::sleep(KEYS_LOOKED_AT_EVERY).await;
     }
 }
 

@@ -20,7 +20,7 @@ use crate::pages::PAGE_MAX;
 use crate::{Caller, Engine, Role};
 pub use draft::CampaignDraft;
 use draft::normal_form;
-use faults::{bad_metadata, bad_name};
+use faults::{CURRENCY_MISSING, bad_benefit, bad_metadata, bad_text};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CampaignView {
@@ -94,7 +94,8 @@ impl Engine {
     /// Changes the fields of a campaign that may change. The audit keeps the reason.
     ///
     /// # Errors
-    /// `Invalid` for a limit that is not raised, or an issue window that would be empty; `OtherTag` if somebody has
+    /// `Invalid` for a limit that is not raised, an issue window that would be empty, or another benefit of coupons that
+    /// somebody has; `OtherTag` if somebody has
     /// changed it since the caller read it.
     pub async fn patch_campaign(
         &self,
@@ -105,9 +106,11 @@ impl Engine {
     ) -> Result<CampaignView> {
         caller.must_be(&[Role::Admin])?;
         let mut faults = Vec::new();
-        faults.extend(patch.name.as_ref().and_then(|name| bad_name(name)));
+        faults.extend(patch.name.as_ref().and_then(|name| bad_text("name", name)));
         let limit = patch.per_user_limit.flatten().map(u64::from);
         faults.extend(range("per_user_limit", limit, 1, PER_USER_LIMIT_MAX.into()));
+        let benefit = patch.benefit.as_ref().and_then(Option::as_ref);
+        faults.extend(benefit.and_then(|(benefit, title)| bad_benefit(benefit, title)));
         faults.extend(patch.metadata.iter().flatten().find_map(|text| bad_metadata(text)));
         if !faults.is_empty() {
             return Err(Failure::Invalid(faults));
@@ -124,6 +127,11 @@ impl Engine {
                 Err(Failure::invalid("per_user_limit", detail))
             }
             Patched::WindowEmpty => Err(Failure::invalid("issue_until", "is not after issue_from")),
+            Patched::WorthFixed => {
+                let detail = "stays as it is, as the currency does, once a coupon was issued";
+                Err(Failure::invalid("benefit", detail))
+            }
+            Patched::CurrencyMissing => Err(Failure::invalid("currency", CURRENCY_MISSING)),
             Patched::OtherTag => Err(Failure::OtherTag),
         }
     }

@@ -69,7 +69,7 @@ impl TableProvider for CampaignsTable {
 /// Each column has a name, its values, and whether one may be null.
 fn batch(rows: &[CampaignRow]) -> Result<RecordBatch> {
     let paused = BooleanArray::from_iter(rows.iter().map(|row| Some(row.campaign.paused)));
-    let columns: [(&str, ArrayRef, bool); 23] = [
+    let columns: [(&str, ArrayRef, bool); 25] = [
         ("campaign_id", text(rows, |row| Some(row.campaign.id.to_string())), false),
         ("name", text(rows, |row| Some(row.campaign.name.clone())), false),
         ("handout", text(rows, |row| Some(row.campaign.handout.as_str().to_owned())), false),
@@ -91,6 +91,12 @@ fn batch(rows: &[CampaignRow]) -> Result<RecordBatch> {
         ("cancel_days", long(rows, |row| Some(row.campaign.cancel_days.into())), false),
         ("extend_days", long(rows, |row| Some(row.campaign.extend_days.into())), false),
         ("metadata", text(rows, |row| row.campaign.metadata.clone()), true),
+        (
+            "currency",
+            text(rows, |row| row.campaign.worth.currency.map(|it| it.as_str().into())),
+            true,
+        ),
+        ("benefit", text(rows, |row| shown(&row.campaign.worth.benefit)), true),
         ("created_at", instant(rows, |row| Some(row.campaign.created_at)), false),
         ("counted_at", instant(rows, |row| Some(row.counted_at)), false),
     ];

@@ -1,13 +1,11 @@
 //! The formats in which rows are written.
 
-mod table;
-
 use std::io::Write;
 use std::sync::Arc;
 
 use clap::ValueEnum;
 use datafusion::arrow::array::{ArrayRef, RecordBatch};
-use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::ipc::writer::{FileWriter, StreamWriter};
 use datafusion::parquet::arrow::ArrowWriter;
@@ -19,7 +17,12 @@ use serde_json::{Map, Value};
 
 use crate::columns::{retyped, with_types_of};
 use crate::values;
-use table::TableWriter;
+
+/// Rows that a table measures its columns by. Later rows that are wider are not aligned.
+const MEASURED: usize = 10_000;
+
+/// Widest column of a table, in characters. A longer cell pushes the rest of its row to the right.
+const WIDTH_MAX: usize = 60;
 
 /// A format of rows, as `--format` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -175,4 +178,65 @@ fn csv_row(rows: &RecordBatch, row: usize) -> String {
     let mut line = rows.columns().iter().map(cell).collect::<Vec<_>>().join(",");
     line.push('\n');
     line
+}
+
+/// A table. It holds its first rows back until it knows how wide they are.
+struct TableWriter<W> {
+    out: W,
+    waiting: Vec<Vec<String>>,
+    widths: Option<Vec<usize>>,
+}
+
+impl<W: Write> TableWriter<W> {
+    fn begin(out: W, schema: &Schema) -> TableWriter<W> {
+        let header = schema.fields().iter().map(|field| field.name().clone()).collect();
+        TableWriter { out, waiting: vec![header], widths: None }
+    }
+
+    fn put(&mut self, rows: &RecordBatch, schema: &Schema) -> std::io::Result<()> {
+        for row in 0..rows.num_rows() {
+            self.waiting.push(cells(rows, row));
+            if self.waiting.len() > MEASURED {
+                self.lay_out(schema)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn end(mut self, schema: &Schema) -> std::io::Result<W> {
+        self.lay_out(schema)?;
+        Ok(self.out)
+    }
+
+    /// Writes the rows that wait. Each column is as wide as the widest of its first cells.
+    fn lay_out(&mut self, schema: &Schema) -> std::io::Result<()> {
+        let TableWriter { out, waiting, widths } = self;
+        let widest = |at: usize| {
+            let cells = waiting.iter().flat_map(|row| row[at].lines());
+            cells.map(|line| line.chars().count()).max().unwrap_or(0)
+        };
+        let widths = widths.get_or_insert_with(|| {
+            (0..schema.fields().len()).map(|at| widest(at).min(WIDTH_MAX)).collect()
+        });
+        for row in waiting.drain(..) {
+            // The cell of a plan has several lines.
+            let lines = row.iter().map(|cell| cell.lines().count()).max().unwrap_or(0).max(1);
+            for line in 0..lines {
+                let cells = row.iter().zip(schema.fields()).zip(widths.iter());
+                let cells = cells.map(|((cell, field), width)| {
+                    let cell = cell.lines().nth(line).unwrap_or_default();
+                    match field.data_type().is_numeric() {
+                        true => format!("{cell:>width$}"),
+                        false => format!("{cell:<width$}"),
+                    }
+                });
+                writeln!(out, "{}", cells.collect::<Vec<_>>().join("  ").trim_end())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn cells(rows: &RecordBatch, row: usize) -> Vec<String> {
+    rows.columns().iter().map(|column| values::text(column.as_ref(), row)).collect()
 }

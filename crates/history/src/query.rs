@@ -1,8 +1,6 @@
 //! One query: its limits, its plan, and its rows.
 
-mod running;
 mod session;
-mod statement;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,12 +9,16 @@ use std::time::Duration;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::DataFusionError;
-use datafusion::execution::SendableRecordBatchStream;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
-use datafusion::physical_plan::{ExecutionPlan, execute_stream};
-use datafusion::sql::parser::DFParser;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_plan::coop::CooperativeExec;
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, execute_stream};
+use datafusion::prelude::SessionContext;
+use datafusion::sql::parser::{DFParser, Statement};
+use datafusion::sql::sqlparser::ast::Statement as Sql;
 use engine::Engine;
 use futures::StreamExt;
 use hot::HotError;
@@ -24,6 +26,14 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::coupons::STORE_URL;
 use crate::error::{HistoryError, SuggestedNames};
+
+/// Nodes of a plan that make many rows of few.
+const MULTIPLIES: [&str; 5] =
+    ["CrossJoinExec", "HashJoinExec", "NestedLoopJoinExec", "SortMergeJoinExec", "UnnestExec"];
+
+/// Most operators of a statement. Each may nest the expression once more, and the planner walks the whole
+/// nesting on the stack.
+const OPERATORS_MAX: usize = 2_000;
 
 #[derive(Clone, Debug)]
 pub struct QueryLimits {
@@ -115,7 +125,7 @@ impl History {
         as_of: Option<u64>,
     ) -> Result<(Arc<dyn ExecutionPlan>, SendableRecordBatchStream, SuggestedNames), HistoryError>
     {
-        let statement = statement::only(sql)?;
+        let statement = one_statement(sql)?;
         let context = session::context(&self.engine, &self.limits, &self.shared, as_of)
             .await
             .map_err(|it| HistoryError::Broken(it.to_string()))?;
@@ -128,10 +138,10 @@ impl History {
                 .with_allow_dml(false)
                 .with_allow_statements(false);
             read_only.verify_plan(&plan)?;
-            let plan = running::stoppable(state.create_physical_plan(&plan).await?)?;
+            let plan = stoppable(state.create_physical_plan(&plan).await?)?;
             let stream = execute_stream(
                 Arc::clone(&plan),
-                running::task_context(&context, &plan, self.limits.memory)?,
+                task_context(&context, &plan, self.limits.memory)?,
             )?;
             Ok::<_, DataFusionError>((plan, stream))
         };
@@ -175,4 +185,104 @@ impl SqlAnswer {
             Err(_) => Err(HistoryError::TooLong { time: self.time }),
         }
     }
+}
+
+/// Most operators that a text can have.
+fn operators(sql: &str) -> usize {
+    let signs = sql.bytes().filter(|byte| b"+-*/%|<>=([".contains(byte)).count();
+    let is_operator = |word: &&str| {
+        ["and", "or", "not", "union", "intersect", "except", "case", "join"]
+            .iter()
+            .any(|it| it.eq_ignore_ascii_case(word))
+    };
+    signs + sql.split(|c: char| !c.is_ascii_alphabetic()).filter(is_operator).count()
+}
+
+/// The one statement of a text.
+///
+/// # Errors
+/// [`HistoryError::Sql`] if it has none or several, or if the statement does more than read.
+fn one_statement(sql: &str) -> Result<Statement, HistoryError> {
+    let operators = operators(sql);
+    if operators > OPERATORS_MAX {
+        return Err(HistoryError::Sql(format!(
+            "the statement has {operators} operators and brackets, want {OPERATORS_MAX} at most: \
+             write long lists with IN"
+        )));
+    }
+    let mut parsed =
+        DFParser::parse_sql(sql).map_err(|error| HistoryError::of(error, &session::names(None)))?;
+    match (parsed.pop_front(), parsed.len()) {
+        (None, _) => Err(HistoryError::Sql("there is no SQL statement".to_owned())),
+        (Some(statement), 0) => only_reads(&statement).map(|()| statement),
+        (Some(_), more) => Err(HistoryError::Sql(format!("{} statements, want one", more + 1))),
+    }
+}
+
+fn only_reads(statement: &Statement) -> Result<(), HistoryError> {
+    match statement {
+        Statement::Explain(explain) => only_reads(&explain.statement),
+        Statement::Statement(inner)
+            if matches!(
+                **inner,
+                Sql::Query(_)
+                    | Sql::ShowTables { .. }
+                    | Sql::ShowColumns { .. }
+                    | Sql::ShowVariable { .. }
+                    | Sql::ShowFunctions { .. }
+                    | Sql::ExplainTable { .. }
+            ) =>
+        {
+            Ok(())
+        }
+        other => {
+            let text = other.to_string();
+            let word = text.split_whitespace().next().unwrap_or_default().to_ascii_uppercase();
+            Err(HistoryError::Sql(format!(
+                "{word} is not allowed, a query only reads: use SELECT, EXPLAIN, SHOW or DESCRIBE"
+            )))
+        }
+    }
+}
+
+/// The plan, with nodes that yield their thread after each batch where many rows are made of few.
+/// Otherwise the time limit would not be checked before all of them are made.
+fn stoppable(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+    let stoppable = plan.transform_up(|node| match MULTIPLIES.contains(&node.name()) {
+        true => Ok(Transformed::yes(Arc::new(CooperativeExec::new(node)) as _)),
+        false => Ok(Transformed::no(node)),
+    });
+    Ok(stoppable?.data)
+}
+
+/// A plan that sorts keeps half of its memory back: a sort that spills merges what it has in memory first,
+/// and this takes as much memory again for the keys. A plan with a join that has no equality gets no disk:
+/// such a join spills by running its left side a second time, which most plans cannot, and then counts
+/// some rows of outer joins twice.
+fn task_context(
+    context: &SessionContext,
+    plan: &Arc<dyn ExecutionPlan>,
+    memory: usize,
+) -> Result<Arc<TaskContext>, DataFusionError> {
+    let (mut sorts, mut joins) = (0, 0);
+    plan.apply(|node| {
+        match node.name() {
+            "SortExec" => sorts += node.output_partitioning().partition_count(),
+            "NestedLoopJoinExec" => joins += 1,
+            _ => {}
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    let mut config = context.state().config().clone();
+    if let Some(kept_back) = (memory / 2).checked_div(sorts) {
+        config.options_mut().execution.sort_spill_reservation_bytes = kept_back;
+    }
+    let mut runtime = context.runtime_env();
+    if joins > 0 {
+        let no_disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled);
+        runtime = RuntimeEnvBuilder::from_runtime_env(&runtime)
+            .with_disk_manager_builder(no_disk)
+            .build_arc()?;
+    }
+    Ok(Arc::new(TaskContext::default().with_session_config(config).with_runtime(runtime)))
 }

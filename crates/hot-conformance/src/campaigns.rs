@@ -1,6 +1,7 @@
 //! Campaigns: created by name, and changed as far as the rules allow.
 
-use coupon::campaign::{Campaign, CampaignCounts, Handout};
+use coupon::benefit::BenefitTitle;
+use coupon::campaign::{Campaign, CampaignCounts, CampaignWorth, Handout};
 use coupon::imported::ImportedState;
 use coupon::refusal::Refusal;
 use futures::future::join_all;
@@ -185,6 +186,35 @@ pub(crate) async fn patched(kit: &Kit) {
         Patched::LimitNotRaised { present: None },
         "no limit is higher than any limit"
     );
+}
+
+/// What coupons are worth is kept whole, and changes only while nobody has one.
+pub(crate) async fn worth(kit: &Kit) {
+    let campaign = Campaign { worth: some_worth("amount 5000"), ..kit.draft() };
+    kit.stocked(&campaign, 2).await;
+    let after = some_worth("percent 12.5 max 5000 from 30000");
+    let patch = |worth: &CampaignWorth| {
+        let patch = CampaignPatch {
+            currency: Some(worth.currency),
+            benefit: Some(worth.benefit.map(|benefit| (benefit, worth.title.clone()))),
+            ..CampaignPatch::default()
+        };
+        kit.hot.patch_campaign(&campaign.id, patch, &ACT)
+    };
+    let Patched::Done(row) = patch(&after).await.unwrap() else { panic!("nobody has a coupon") };
+    assert_eq!(row.campaign.worth, after);
+    let shown = kit.hot.campaign(&campaign.id, NOW).await.unwrap().unwrap();
+    assert_eq!(shown.campaign.worth, after, "and read again");
+    let none = CampaignWorth { currency: None, ..after.clone() };
+    assert_eq!(patch(&none).await.unwrap(), Patched::CurrencyMissing);
+    kit.issued(&campaign, &kit.user("user"), "first").await;
+    assert_eq!(patch(&campaign.worth).await.unwrap(), Patched::WorthFixed);
+    assert!(matches!(patch(&after).await.unwrap(), Patched::Done(_)), "what it is already");
+}
+
+fn some_worth(benefit: &str) -> CampaignWorth {
+    let title = BenefitTitle { en: Some("Spring".into()), ko: Some("봄맞이 \"할인\"".into()) };
+    CampaignWorth { currency: "KRW".parse().ok(), benefit: benefit.parse().ok(), title }
 }
 
 /// A patch returns counts that include every write before it.

@@ -13,7 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use coupon::apply::{Action, Asker, Change, Outcome, apply};
 use coupon::calendar::Zone;
-use coupon::campaign::{Batch, Campaign, CampaignCounts, Handout, MintedRun};
+use coupon::campaign::{Batch, Campaign, CampaignCounts, CampaignWorth, Handout, MintedRun};
 use coupon::code::{Code, CodeText};
 use coupon::coupon::Coupon;
 use coupon::ids::{Actor, BatchId, CampaignId, IssueRef, OperationId, UserId};
@@ -136,6 +136,7 @@ impl Kit {
             extend_days: 30,
             paused: false,
             metadata: None,
+            worth: CampaignWorth::default(),
             created_at: NOW,
         }
     }

@@ -73,10 +73,8 @@ impl CqlStore {
     }
 
     async fn enter_last(&self, here: &CampaignHere) -> Result<Option<Carried>> {
-        match &here.carries {
-            Some(text) => self.enter_text(&here.terms.id, text).await.map(Some),
-            None => Ok(None),
-        }
+        let Some(text) = &here.carries else { return Ok(None) };
+        self.enter_text(&here.terms.id, text).await.map(Some)
     }
 
     async fn enter_text(&self, id: &CampaignId, text: &str) -> Result<Carried> {
@@ -153,10 +151,8 @@ impl CqlStore {
 
     /// Enters the redemptions of coupons that an import or a copy is about to write.
     pub(crate) async fn tell_brought(&self, coupons: &[(&CampaignId, &Coupon)]) -> Result<()> {
-        match self.log.get() {
-            Some(log) => log.brought(coupons).await,
-            None => Ok(()),
-        }
+        let Some(log) = self.log.get() else { return Ok(()) };
+        log.brought(coupons).await
     }
 
     /// Enters that all coupons of a day are in cold. It is so already, so this may be done again.
@@ -166,10 +162,8 @@ impl CqlStore {
         let event = AuditEvent::of_store(AuditKind::DayArchived, vec![given("expiry_day", day)]);
         let entry = AuditEntry { act: Act::of_system("compact", at), event };
         log.happened(name, at, &entry).await?;
-        match &self.feed {
-            Some(feed) => self.announce_archived(feed, name, &entry).await,
-            None => Ok(()),
-        }
+        let Some(feed) = &self.feed else { return Ok(()) };
+        self.announce_archived(feed, name, &entry).await
     }
 }
 
@@ -203,10 +197,8 @@ impl RecordSource for CqlStore {
     async fn enter_carried(&self, campaign: &CampaignId) -> std::result::Result<(), HotError> {
         let cql = "SELECT carries FROM campaign WHERE campaign_id = ? LIMIT 1";
         let carries: Option<String> = self.session.value(cql, (campaign.as_str(),)).await?;
-        match carries {
-            Some(text) => self.enter_text(campaign, &text).await.map(drop),
-            None => Ok(()),
-        }
+        let Some(text) = carries else { return Ok(()) };
+        self.enter_text(campaign, &text).await.map(drop)
     }
 
     async fn enter_carried_of_facts(&self) -> Result<()> {

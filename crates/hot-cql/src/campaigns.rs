@@ -115,7 +115,7 @@ impl CqlStore {
         let since = Instant::now();
         let cql = "SELECT campaign_id, revision, made, name, handout, shared_code, code_prefix, \
                    valid_from, expires_at, time_zone, valid_days, issue_from, issue_until, \
-                   per_user_limit, cancel_days, extend_days, paused, metadata, created_at, \
+                   per_user_limit, cancel_days, extend_days, paused, metadata, worth, created_at, \
                    created_as, carries, sold_out FROM campaign WHERE campaign_id = ? LIMIT 1";
         let row: Option<StoredCampaign> =
             self.session.row_with(profile, cql, (id.as_str(),)).await?;

@@ -8,27 +8,27 @@
 //! first process cannot finish it either.
 //!
 //! A claim also has *choices*: which coupon of the user an order changes behind a shared code. They are
-//! written under the same revision; [`hot::protocol::shared_step`] says what they are for. A copy of a
-//! store has none: it ends after its source was stopped, when no try of an order is under way.
+//! written before that coupon, under the same revision; [`hot::protocol::shared_step`] says what they are
+//! for. A copy of a store has none: it ends after its source was stopped, when no try of an order is under way.
 
-mod choice_value;
-mod choosing;
 mod entering;
-mod entry;
 mod reading;
 
 use std::collections::BTreeMap;
 
 use coupon::code::Code;
-use coupon::ids::{CampaignId, IssueRef, UserId};
-use hot::protocol::{self, Choices, NamedEntry};
+use coupon::ids::{CampaignId, IssueRef, OperationId, UserId};
+use hot::protocol::{self, Choice, Choices, ClaimIntent, NamedEntry};
+use scylla::value::CqlDate;
+use scylla::{DeserializeValue, SerializeValue};
+use uuid::Uuid;
 
 use crate::CqlStore;
 use crate::campaigns::CampaignHere;
-use crate::coupons::CqlPlace;
-use choice_value::ChoiceValue;
+use crate::coupons::{CqlPlace, Written};
+use crate::values::{parsed, signed};
 use cql_session::{Result, StatementProfile};
-pub(crate) use entry::EntryValue;
+use entering::ClaimWrite;
 
 pub(crate) type Claim = protocol::Claim<CqlPlace, ClaimSlot>;
 
@@ -63,6 +63,61 @@ struct ClaimRow {
     revision: Option<i64>,
     entries: BTreeMap<i32, EntryValue>,
     choices: BTreeMap<i32, ChoiceValue>,
+}
+
+/// The type `claim_entry`.
+#[derive(Clone, Debug, PartialEq, Eq, SerializeValue, DeserializeValue)]
+pub(crate) struct EntryValue {
+    pub(crate) expiry_day: CqlDate,
+    pub(crate) code: String,
+    pub(crate) reference: Option<String>,
+    /// 0 in an entry that was copied from another store, whose event is certain.
+    pub(crate) sequence: i32,
+    pub(crate) issue: Option<i32>,
+    pub(crate) operation: Uuid,
+    pub(crate) version: i64,
+}
+
+impl EntryValue {
+    pub(crate) fn intent(&self) -> ClaimIntent {
+        ClaimIntent {
+            sequence: usize::try_from(self.sequence).unwrap_or(0),
+            operation: OperationId(self.operation.as_u128()),
+            version: self.version.unsigned_abs(),
+        }
+    }
+}
+
+/// The type `claim_choice`.
+#[derive(Clone, Debug, PartialEq, Eq, SerializeValue, DeserializeValue)]
+struct ChoiceValue {
+    order_ref: String,
+    code: String,
+    version: i64,
+}
+
+impl ChoiceValue {
+    fn of(choice: &Choice) -> ChoiceValue {
+        ChoiceValue {
+            order_ref: choice.order.to_string(),
+            code: choice.code.to_string(),
+            version: signed(choice.version),
+        }
+    }
+
+    fn choice(&self) -> Result<Choice> {
+        Ok(Choice {
+            order: parsed("claim.order_ref", &self.order_ref)?,
+            code: parsed("claim.code", &self.code)?,
+            version: self.version.unsigned_abs(),
+        })
+    }
+}
+
+impl ClaimRow {
+    fn choices(&self) -> Result<Choices> {
+        self.choices.iter().map(|(slot, value)| Ok((*slot, value.choice()?))).collect()
+    }
 }
 
 impl CqlStore {
@@ -103,5 +158,20 @@ impl CqlStore {
         let values = (campaign.as_str(), user.as_str());
         let entries: Option<BTreeMap<i32, EntryValue>> = self.session.value(cql, values).await?;
         Ok(entries.unwrap_or_default().into_values().any(|entry| entry.code == code.as_str()))
+    }
+
+    /// Of two tries of one order that have read the same claim, one writes its choice; the other one
+    /// reads the claim again and finds it. An entry is written under the same revision, so the other
+    /// one does not issue a new coupon for the order either.
+    pub(crate) async fn choose(
+        &self,
+        campaign: &CampaignHere,
+        claim: &Claim,
+        slot: i32,
+        choice: &Choice,
+    ) -> Result<Written> {
+        let value = ChoiceValue::of(choice);
+        let (user, revision) = (claim.user(), claim.slot().revision);
+        self.write_claim(campaign, user, revision, ClaimWrite::Choice(slot, &value)).await
     }
 }

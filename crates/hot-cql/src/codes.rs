@@ -196,8 +196,4 @@ impl CqlStore {
             (kind, _, _) => Err(HotError::Damaged(format!("directory: {code} is {kind}"))),
         }
     }
-
-    pub(super) async fn directory_has(&self, code: &Code) -> Result<bool> {
-        self.session.has("SELECT kind FROM directory WHERE code = ?", (code.as_str(),)).await
-    }
 }

@@ -34,7 +34,7 @@ pub(crate) struct CouponRow {
     pub(crate) expiry_day: CqlDate,
     pub(crate) bucket: i32,
     /// None if the bucket is sealed and has no rows.
-    code: Option<String>,
+    pub(crate) code: Option<String>,
     sealed: Option<bool>,
     version: Option<i64>,
     pub(crate) state: Option<String>,
@@ -44,7 +44,7 @@ pub(crate) struct CouponRow {
     valid_from: Option<CqlTimestamp>,
     pub(crate) expires_at: Option<CqlTimestamp>,
     made_expires_at: Option<CqlTimestamp>,
-    hold: Option<HoldValue>,
+    pub(crate) hold: Option<HoldValue>,
     events: Option<BTreeMap<i32, EventValue>>,
     operation: Option<Uuid>,
     forward_to: Option<CqlDate>,
@@ -85,11 +85,6 @@ impl CouponRow {
 }
 
 impl CouponRow {
-    /// Whether it is a row, and not only a bucket that is sealed.
-    pub(crate) fn is_row(&self) -> bool {
-        self.code.is_some()
-    }
-
     pub(crate) fn code(&self) -> Result<Code> {
         parsed("code", self.code.as_deref().unwrap_or_default())
     }
@@ -136,10 +131,6 @@ impl CouponRow {
         event.is_some_and(|event| {
             event.operation == uuid(id) && event.is_at_and_by(wanted.at, &wanted.actor)
         })
-    }
-
-    pub(crate) fn has_hold(&self, id: OperationId) -> bool {
-        self.hold.as_ref().is_some_and(|hold| hold.operation == uuid(id))
     }
 
     pub(crate) fn campaign_id(&self) -> Result<CampaignId> {

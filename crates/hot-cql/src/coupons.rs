@@ -1,6 +1,5 @@
-//! Finding one coupon: its row, wherever it was forwarded to, or its copy in cold.
+//! Finding one coupon: its row, wherever it was forwarded to, or its copy in cold. Forwarding is finished first.
 
-mod forwarding;
 mod resolution;
 mod trace;
 mod writing;
@@ -9,11 +8,13 @@ use std::sync::Arc;
 
 use coupon::campaign::Campaign;
 use coupon::code::Code;
+use coupon::coupon::Coupon;
 use coupon::history_validity::invalid_history;
+use coupon::ids::OperationId;
 use coupon::time::Day;
 use hot::{HotError, Tier, protocol};
 use router::{Address, BucketKey, Owner};
-use scylla::value::CqlDate;
+use scylla::value::{CqlDate, MaybeUnset};
 
 use crate::CqlStore;
 use crate::campaigns::CampaignHere;
@@ -23,7 +24,7 @@ use crate::values::date;
 pub(crate) use cql_session::coupon_columns::{
     ChangedColumns, CouponKeyColumns, GenesisColumns, PLAIN_ROW, PlainRow,
 };
-use cql_session::{Result, StatementProfile};
+use cql_session::{Cas, Result, StatementProfile};
 pub(crate) use trace::CouponTrace;
 pub(crate) use writing::begun;
 
@@ -179,9 +180,67 @@ impl CqlStore {
             let at = Address { code, bucket_key, owner, minted: true, hint: None };
             return self.locate(&at).await;
         }
-        match self.directory_day(code).await? {
-            Some(day) => self.stored(day.into(), code).await,
-            None => Ok(None),
+        let Some(day) = self.directory_day(code).await? else { return Ok(None) };
+        self.stored(day.into(), code).await
+    }
+
+    /// Finishes forwarding a coupon: its row in the later partition, then its directory entry. A
+    /// process that reads a forwarding row does this first.
+    pub(crate) async fn finish_move(&self, row: &CouponRow, to: Day) -> Result<()> {
+        let located = self.as_stored(row).await?;
+        self.arrive(&located.coupon, (located.day, located.here.bucket), to).await.map(drop)
+    }
+
+    /// Writes a coupon that the row at `from` forwards into its later partition, if it is not there, and makes the
+    /// directory name that, unless it names a later one; returns its bucket.
+    async fn arrive(&self, coupon: &Coupon, (day, from): (Day, i32), to: Day) -> Result<i32> {
+        let code = coupon.code();
+        let no_plan = || HotError::Damaged(format!("no plan for {code}'s partition"));
+        let bucket = self.bucket(to, code).await?.ok_or_else(no_plan)?;
+        let mut attempts = self.attempts("a forwarded coupon");
+        loop {
+            let _lock = attempts.looked(self.write_locks.lock((to, bucket)).await)?;
+            let there =
+                attempts.looked(self.row_of(StatementProfile::Read, to, bucket, code).await)?;
+            // In a sealed bucket without a row: it came, and was archived.
+            if there.is_some() || attempts.looked(self.is_sealed(to, bucket).await)? {
+                break;
+            }
+            // The same id from every process that finishes it: the coupon's last event has it.
+            let operation = coupon.events().last().map_or(OperationId(0), |event| event.operation);
+            let profile = attempts.profile();
+            // Readers of the feed may come when the row that forwards it is gone.
+            let made = attempts.looked(self.session.made_at(day, from, code).await)?;
+            let (at, made) = ((to, bucket), MaybeUnset::Set(made));
+            let put = self.put_row(profile, coupon, at, operation, None, made).await;
+            attempts.wrote(put).await?;
         }
+        // After the row: a reader that follows the entry looks only there.
+        let mut attempts = self.attempts("the directory entry of a forwarded coupon");
+        loop {
+            let present = attempts.looked(self.directory_day(code).await)?;
+            if present.is_some_and(|present| present >= to) {
+                return Ok(bucket);
+            }
+            let cas = self.redirect(attempts.profile(), coupon, present, to).await;
+            if attempts.wrote(cas).await? {
+                return Ok(bucket);
+            }
+        }
+    }
+
+    /// Makes the directory name the partition `to`, if it still names `present`.
+    pub(crate) async fn redirect(
+        &self,
+        profile: StatementProfile,
+        coupon: &Coupon,
+        present: Option<Day>,
+        to: Day,
+    ) -> Result<Cas> {
+        let cql = "UPDATE directory SET kind = 'coupon', campaign_id = ?, batch_id = ?, \
+                   expiry_day = ? WHERE code = ? IF expiry_day = ?";
+        let (id, batch) = (coupon.genesis().campaign.as_str(), coupon.genesis().batch.as_str());
+        let values = (id, batch, date(to), coupon.code().as_str(), present.map(date));
+        self.session.change(profile, cql, values).await
     }
 }

@@ -6,7 +6,6 @@
 //! writes it a second time, this undoes no later change.
 
 mod advance;
-mod dry_run;
 mod entry;
 mod rows;
 
@@ -26,9 +25,11 @@ use hot::{HotError, ImportLine, ImportOutcome, Imports, Named, RejectedLine, Tie
 use crate::audit_events::UpdateName;
 use crate::campaigns::CampaignHere;
 use crate::coupons::{CouponTrace, CqlCoupon};
+use crate::partitions::PlanRow;
 use crate::stock::CHUNK_MAX;
 use crate::values::signed;
 use crate::{CqlHot, CqlStore};
+use advance::{decide, run_of_line};
 use cql_session::{Result, StatementProfile};
 use entry::EntryOfLine;
 
@@ -280,5 +281,34 @@ impl ImportRound<'_> {
             }
         }
         Ok(closing)
+    }
+}
+
+impl CqlStore {
+    /// From reads alone.
+    async fn dry_run_line(
+        &self,
+        here: &CampaignHere,
+        line: &ImportLine,
+        run: &ImportRun,
+    ) -> Result<ImportOutcome> {
+        let look = match self.entry_row(&line.code).await? {
+            Some(row) => Some(self.look_again(here, line, row).await?),
+            None => None,
+        };
+        let outcome = match look {
+            Some(LinePlan::Done(outcome)) => Some(outcome),
+            Some(LinePlan::Advance(known)) => {
+                let found = self.stored(known.day.into(), &line.code).await?;
+                let run = run_of_line(line, run);
+                found.map(|located| decide(line, &known, &located, &run).outcome)
+            }
+            None | Some(LinePlan::Row(_)) => {
+                let day = Day::expiry_day_of(line.expires_at);
+                let is_closing = self.plan_is(day, PlanRow::is_closing).await?;
+                (!is_closing).then_some(ImportOutcome::Imported)
+            }
+        };
+        Ok(outcome.unwrap_or(ImportOutcome::Refused(Refusal::ExpiryDayClosed)))
     }
 }

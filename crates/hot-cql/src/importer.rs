@@ -1,4 +1,4 @@
-//! A cluster as the target of a copy. Each sort of items that takes more than one write has a file.
+//! A cluster as the target of a copy. Campaigns, rows of coupons and directory entries have a file each.
 //!
 //! Every write has a write time long ago that follows from the version of the item. So of two
 //! passes the later version stays, and every write of a running service is newer than both. A
@@ -8,24 +8,43 @@
 mod campaigns;
 mod coupons;
 mod directory;
-mod partitions;
-mod stock;
+
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use coupon::code::Code;
-use coupon::time::Millis;
-use hot::inventory::{ClaimItem, Importer, Item, Pass, RowIs, RowItem, Vanishing};
+use coupon::coupon::Coupon;
+use coupon::ids::CampaignId;
+use coupon::time::{Day, Millis};
+use hot::inventory::{ClaimItem, Importer, Item, PartitionItem, Pass, RowIs, RowItem, Vanishing};
+use hot::protocol::{SERIAL_GAP, is_history_full, is_stock};
 use hot::settings::{FEED_EPOCH, FEED_EPOCHS_BEFORE, LONG_CODES};
 use hot::{HotError, bounded_join};
 use uuid::Uuid;
+use xxhash_rust::xxh3::xxh3_128;
 
 use crate::claims::EntryValue;
+use crate::coupons::CqlCoupon;
 use crate::import::{LONG_AGO, ROWS_AT_ONCE};
-use crate::values::{date, parsed};
+use crate::stock::CHUNK;
+use crate::values::{date, instant, parsed, signed};
 use crate::{CqlHot, CqlStore};
 use cql_session::Result;
 
 const AT_ONCE: usize = 128;
+
+const CHUNK_CODES: usize = 500;
+
+/// The write time of a seal: later than any version, earlier than any clock.
+const SEALED_LONG_AGO: i64 = 1_000_000_000_000;
+
+const _: () = assert!(SEALED_LONG_AGO > LONG_AGO + (1 << 39));
+
+macro_rules! update_plan {
+    ($set:literal) => {
+        concat!("UPDATE partition_plan USING TIMESTAMP ? SET ", $set, " WHERE expiry_day = ?")
+    };
+}
 
 #[async_trait]
 impl Importer for CqlHot {
@@ -131,6 +150,125 @@ impl CqlStore {
                 self.session.forget_rejected(campaign, batch, line.line).await
             }
         }
+    }
+
+    async fn put_partition(
+        &self,
+        PartitionItem { plan: it, closing, next_serial }: &PartitionItem,
+    ) -> Result<()> {
+        let of = date(it.day);
+        let (bits, is_new) = match self.bits(it.day).await? {
+            Some(bits) => (bits, false),
+            // Of an emptied partition nothing is left but its seal: one bucket is enough.
+            None if it.emptied => (0, true),
+            // A restore skips whole gaps.
+            None => (self.bits_for(next_serial % SERIAL_GAP), true),
+        };
+        // Each of these values only rises, and its write time with it.
+        if is_new {
+            let cql = update_plan!("bucket_bits = ?");
+            self.session.write(cql, (LONG_AGO, i32::from(bits), of)).await?;
+        }
+        let written = LONG_AGO + it.seal_after.0.div_euclid(1_000).max(0);
+        let cql = update_plan!("seal_after = ?");
+        self.session.write(cql, (written, instant(it.seal_after), of)).await?;
+        if *closing {
+            self.session.write(update_plan!("closing = true"), (LONG_AGO, of)).await?;
+        }
+        if *next_serial > 0 {
+            let cql =
+                "UPDATE minted_run USING TIMESTAMP ? SET next_serial = ? WHERE expiry_day = ?";
+            let next = signed(*next_serial);
+            self.session.write(cql, (LONG_AGO + next, next, of)).await?;
+        }
+        if it.sealed {
+            let buckets = 0..1_i32 << bits.min(30);
+            let seals = buckets.map(|bucket| self.put_seal(it.day, bucket, it.emptied && !is_new));
+            bounded_join(AT_ONCE, seals).await?;
+            // After the seals: `sealed` says of every bucket that it has its seal.
+            self.session.write(update_plan!("sealed = true"), (LONG_AGO, of)).await?;
+        }
+        if it.archive_commit > 0 {
+            let commit = signed(it.archive_commit);
+            let cql = update_plan!("archive_commit = ?");
+            self.session.write(cql, (LONG_AGO + commit, commit, of)).await?;
+        }
+        if it.emptied {
+            self.session.write(update_plan!("emptied = true"), (LONG_AGO, of)).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes a seal, and deletes what an earlier pass wrote into its bucket.
+    async fn put_seal(&self, expiry_day: Day, bucket: i32, empties: bool) -> Result<()> {
+        let cql = "UPDATE coupon USING TIMESTAMP ? SET sealed = true \
+                   WHERE expiry_day = ? AND bucket = ?";
+        self.session.write(cql, (SEALED_LONG_AGO, date(expiry_day), bucket)).await?;
+        if empties {
+            let cql = "DELETE FROM coupon USING TIMESTAMP ? WHERE expiry_day = ? AND bucket = ? \
+                       AND code >= ''";
+            self.session.write(cql, (SEALED_LONG_AGO, date(expiry_day), bucket)).await?;
+        }
+        Ok(())
+    }
+
+    /// Enters available coupons with a row: minted ones in `returned`, imported ones in a lease.
+    async fn put_stock(&self, coupons: &[CqlCoupon]) -> Result<()> {
+        let mut imported: BTreeMap<(&str, &str), Vec<(Millis, &Code)>> = BTreeMap::new();
+        let mut returned = Vec::new();
+        for it in coupons {
+            let coupon = &it.coupon;
+            if !is_stock(it.terms(), coupon) || is_history_full(coupon) {
+                continue;
+            }
+            let (campaign, batch) = (&coupon.genesis().campaign, &coupon.genesis().batch);
+            if it.here.campaign.batches.get(batch).is_some_and(|batch| batch.run.is_some()) {
+                returned.push(self.put_returned(campaign, coupon));
+            } else {
+                let of = imported.entry((campaign.as_str(), batch.as_str())).or_default();
+                of.push((coupon.expires_at(), coupon.code()));
+            }
+        }
+        bounded_join(AT_ONCE, returned).await?;
+        for ((campaign, batch), mut codes) in imported {
+            // Within a page, the code that expires first is issued first.
+            codes.sort();
+            for some in codes.chunks(CHUNK_CODES) {
+                self.put_chunk(campaign, batch, some).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn put_returned(&self, campaign: &CampaignId, coupon: &Coupon) -> Result<()> {
+        let part = self.part_to_enter(campaign, coupon).await?;
+        let cql = "INSERT INTO returned (campaign_id, batch_id, part, version, code) \
+                   VALUES (?, ?, ?, ?, ?) USING TIMESTAMP ?";
+        let (batch, version) = (coupon.genesis().batch.as_str(), signed(coupon.version()));
+        let code = coupon.code().as_str();
+        let values = (campaign.as_str(), batch, part, version, code, LONG_AGO + version);
+        self.session.write(cql, values).await
+    }
+
+    /// A chunk is named after its codes: written again it is the same one.
+    async fn put_chunk(
+        &self,
+        campaign: &str,
+        batch: &str,
+        codes: &[(Millis, &Code)],
+    ) -> Result<()> {
+        let names: Vec<&str> = codes.iter().map(|(_, code)| code.as_str()).collect();
+        let chunk = Uuid::from_u128(xxh3_128(names.join(" ").as_bytes()));
+        let cql = "INSERT INTO stock (chunk, position, code) VALUES (?, ?, ?)";
+        let rows = (0_i32..).zip(&names).map(|(at, code)| (chunk, at, *code));
+        self.session.write_all(cql, rows.collect()).await?;
+        // After the codes: a lease without them would be taken for one that is used up.
+        let cql = "INSERT INTO lease (campaign_id, batch_id, kind, first, name, count) \
+                   VALUES (?, ?, ?, ?, ?, ?) USING TIMESTAMP ?";
+        let first = codes.first().map_or(0, |(at, _)| at.0);
+        let count = i64::try_from(codes.len()).unwrap_or(i64::MAX);
+        let values = (campaign, batch, CHUNK, first, chunk.to_string(), count, LONG_AGO);
+        self.session.write(cql, values).await
     }
 }
 

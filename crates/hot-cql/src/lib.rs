@@ -236,10 +236,8 @@ impl CqlHot {
 
     /// Which events wait because they could not be read.
     pub async fn events_aside(&self) -> Result<EventsAside, HotError> {
-        match &self.store.feed {
-            Some(feed) => self.store.asides_now(feed).await,
-            None => Ok(EventsAside::default()),
-        }
+        let Some(feed) = &self.store.feed else { return Ok(EventsAside::default()) };
+        self.store.asides_now(feed).await
     }
 
     /// Writes counts and the queues of closed coupons, and gives back what this process has leased.

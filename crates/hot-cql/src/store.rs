@@ -66,10 +66,8 @@ impl HotStore for CqlHot {
     }
 
     async fn begin_feed_epoch(&self) -> Result<()> {
-        match &self.store.feed {
-            Some(feed) => self.store.begin_epoch(feed).await,
-            None => Ok(()),
-        }
+        let Some(feed) = &self.store.feed else { return Ok(()) };
+        self.store.begin_epoch(feed).await
     }
 
     async fn announce_long_codes(&self) -> Result<()> {

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use coupon::campaign::Campaign;
+use coupon::campaign::{Campaign, CampaignCounts};
 use coupon::code::Code;
 use coupon::ids::CampaignId;
 use coupon::refusal::Refusal;
 use coupon::time::Millis;
 use hot::audit::{Act, AuditEvent};
 use hot::protocol::patched;
-use hot::{CampaignPatch, CampaignRow, Campaigns, Named, NewCampaign, Patched};
+use hot::{CampaignPatch, CampaignRow, Campaigns, Named, NewCampaign, Patched, worth_text};
 use rusqlite::{Result as SqlResult, params};
 
 use crate::failure::damaged;
@@ -93,13 +93,15 @@ impl Campaigns for SqliteHot {
         let (id, act) = (id.clone(), act.clone());
         let change = move |txn: &Txn<'_>| {
             let Some(here) = txn.campaign(&id)? else { return Ok(Patched::NotFound) };
-            let campaign = match patched(&here.terms, &patch) {
+            let row_now = if patch.needs_counts() { row(txn, &id, act.at)? } else { None };
+            let counts = row_now.map_or_else(CampaignCounts::default, |row| row.counts);
+            let campaign = match patched(&here.terms, counts, &patch) {
                 Ok(campaign) => campaign,
                 Err(refused) => return Ok(refused),
             };
             txn.run(
                 "UPDATE campaign SET name = ?2, metadata = ?3, paused = ?4, issue_from = ?5, \
-                 issue_until = ?6, per_user_limit = ?7 WHERE number = ?1",
+                 issue_until = ?6, per_user_limit = ?7, worth = ?8 WHERE number = ?1",
                 params![
                     here.number,
                     campaign.name,
@@ -108,6 +110,7 @@ impl Campaigns for SqliteHot {
                     campaign.issue_from.map(|at| at.0),
                     campaign.issue_until.map(|at| at.0),
                     campaign.per_user_limit,
+                    worth_text(&campaign.worth),
                 ],
             )?;
             txn.forget_terms();
@@ -137,9 +140,9 @@ fn insert(txn: &Txn<'_>, campaign: &Campaign, created_as: &str) -> SqlResult<i64
     txn.insert(
         "INSERT INTO campaign (campaign_id, name, handout, shared_code, code_prefix, valid_from, \
          expires_at, time_zone, valid_days, issue_from, issue_until, per_user_limit, cancel_days, \
-         extend_days, paused, metadata, created_at, created_as, stock, issued, redeemed, void) \
+         extend_days, paused, metadata, created_at, created_as, worth, stock, issued, redeemed, void) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, \
-         ?18, 0, 0, 0, 0)",
+         ?18, ?19, 0, 0, 0, 0)",
         params![
             campaign.id.as_str(),
             campaign.name,
@@ -159,6 +162,7 @@ fn insert(txn: &Txn<'_>, campaign: &Campaign, created_as: &str) -> SqlResult<i64
             campaign.metadata,
             campaign.created_at.0,
             created_as,
+            worth_text(&campaign.worth),
         ],
     )
 }

@@ -9,9 +9,11 @@ use coupon::coupon::{Coupon, State};
 use coupon::ids::{BatchId, CampaignId, UserId};
 use coupon::time::{Day, Millis};
 use hot::protocol::is_history_full;
+use hot::worth_of;
 use rusqlite::{Result as SqlResult, Row};
 
 use crate::columns::{millis_or_null, parsed, parsed_or_null, signed, unsigned};
+use crate::failure::damaged;
 use crate::record::{BatchCommon, RowColumns};
 
 macro_rules! select_campaign {
@@ -19,7 +21,8 @@ macro_rules! select_campaign {
         concat!(
             "SELECT campaign_id, name, handout, shared_code, code_prefix, valid_from, expires_at, \
              time_zone, valid_days, issue_from, issue_until, per_user_limit, cancel_days, \
-             extend_days, paused, metadata, created_at, stock, issued, redeemed, void, created_as",
+             extend_days, paused, metadata, created_at, stock, issued, redeemed, void, created_as, \
+             worth",
             $rest
         )
     };
@@ -105,6 +108,8 @@ pub(crate) fn campaign(row: &Row<'_>) -> SqlResult<Campaign> {
         extend_days: row.get(13)?,
         paused: row.get(14)?,
         metadata: row.get(15)?,
+        worth: worth_of(row.get_ref(22)?.as_str_or_null()?)
+            .map_err(|error| damaged("worth", error))?,
         created_at: Millis(row.get(16)?),
     })
 }

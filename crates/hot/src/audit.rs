@@ -212,6 +212,7 @@ pub fn given(field: &str, to: impl ToString) -> FieldChange {
 /// The terms of a campaign without its pause, as text.
 fn terms(campaign: &Campaign) -> Vec<(&'static str, Option<String>)> {
     let number = |number: u16| number.to_string();
+    let worth = &campaign.worth;
     vec![
         ("name", Some(campaign.name.clone())),
         ("handout", Some(campaign.handout.as_str().to_owned())),
@@ -227,6 +228,10 @@ fn terms(campaign: &Campaign) -> Vec<(&'static str, Option<String>)> {
         ("cancel_days", Some(number(campaign.cancel_days))),
         ("extend_days", Some(number(campaign.extend_days))),
         ("metadata", campaign.metadata.clone()),
+        ("currency", worth.currency.map(|it| it.as_str().to_owned())),
+        ("benefit", worth.benefit.map(|it| it.to_string())),
+        ("title_en", worth.title.en.clone()),
+        ("title_ko", worth.title.ko.clone()),
     ]
 }
 

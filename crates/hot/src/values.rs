@@ -10,7 +10,9 @@ mod snapshot;
 use coupon::refusal::Refusal;
 
 pub use account::Account;
-pub use campaign::{CampaignPatch, CampaignRow, MintOrder, NewCampaign, Patched};
+pub use campaign::{
+    CampaignPatch, CampaignRow, MintOrder, NewCampaign, Patched, worth_of, worth_text,
+};
 pub use health::Gauge;
 pub use import::{ImportLine, ImportOutcome, RejectedLine};
 pub use list::{ListOrder, ListPosition, ListQuery, ListScope, ListedPage, tie};

@@ -96,10 +96,7 @@ where
 
     /// The next record that is not blank, or the error that ended the stream; `None` at the end.
     pub async fn next(&mut self) -> Option<Result<FileLine, FileError>> {
-        match self.ahead.pop_front() {
-            Some(ahead) => Some(ahead),
-            None => self.arrived().await,
-        }
+        if let Some(ahead) = self.ahead.pop_front() { Some(ahead) } else { self.arrived().await }
     }
 
     async fn arrived(&mut self) -> Option<Result<FileLine, FileError>> {
@@ -134,7 +131,8 @@ where
         let none = || FileBeginning { header: None, header_text: None, lines: Vec::new() };
         let Some(mut first) = self.next().await.transpose()? else { return Ok(none()) };
         let said = first.text().ok().and_then(said_separator);
-        self.is_of_rejected = first.text().is_ok_and(is_reject_header);
+        let is_header = |line: &str| line.trim_start_matches('\u{feff}').trim() == REJECT_HEADER;
+        self.is_of_rejected = first.text().is_ok_and(is_header);
         if said.is_some() || self.is_of_rejected {
             self.lines.separate_by(said.unwrap_or(','));
             let Some(line) = self.next().await.transpose()? else { return Ok(none()) };
@@ -201,10 +199,6 @@ where
         let number = self.ahead.iter().flatten().find(is_header)?.number;
         Some(format!("line {number} is a header: delete the lines above it"))
     }
-}
-
-fn is_reject_header(line: &str) -> bool {
-    line.trim_start_matches('\u{feff}').trim() == REJECT_HEADER
 }
 
 async fn whole<S, E>(mut begun: Vec<u8>, rest: &mut S) -> Result<Vec<u8>, FileError>

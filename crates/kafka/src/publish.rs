@@ -33,6 +33,9 @@ const POLL_EVERY: Duration = Duration::from_millis(250);
 /// `events_keep`, or the cursor would become too old.
 const CURSOR_EVERY: Duration = Duration::from_secs(60);
 
+/// Longest name of a reader of the feed.
+const READER_CHARS_MAX: usize = 64;
+
 /// Pause before a new session, after one that failed.
 const SESSION_AGAIN: Duration = Duration::from_secs(1);
 
@@ -49,7 +52,8 @@ pub(crate) fn run(
     let topics = TopicAdmin::new(&args.brokers, &group, runtime, stop);
     topics.make(&names.events, None, &[])?;
     cursor::make_topic(&topics, &names.cursor)?;
-    let reader = feed::reader_of(&args.topic);
+    // The name of a topic may be longer.
+    let reader = format!("kafka:{}", args.topic).chars().take(READER_CHARS_MAX).collect();
     let feed = FeedClient { api: &api, runtime, stop, types: args.types.as_deref(), reader };
     let rate = ReportRate::default();
     let mut publisher = EventPublisher { args, names: &names, feed, stop, published: 0, rate };

@@ -1,6 +1,7 @@
 //! Requests that create and change campaigns.
 
 use coupon::calendar::{Date, Zone};
+use coupon::campaign::CampaignWorth;
 use coupon::ids::Reason;
 use engine::{CampaignDraft, CampaignPatch};
 use serde::Deserialize;
@@ -8,7 +9,9 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::FieldReader;
+use super::benefit::benefit_of;
 use super::reading::present;
+use crate::benefit_body::BenefitBody;
 use crate::closed;
 use crate::problem::Problem;
 
@@ -66,6 +69,11 @@ pub struct NewCampaign {
     /// The shop's own JSON object, at most 4 KiB. Users can read it.
     #[schema(value_type = Option<Object>)]
     pub metadata: Option<Value>,
+    /// The currency of all amounts: three letters of ISO 4217. A benefit with amounts must have one.
+    #[schema(min_length = 3, max_length = 3, example = "KRW")]
+    pub currency: Option<String>,
+    /// What a coupon is worth. If it is left out, the shop knows.
+    pub benefit: Option<BenefitBody>,
 }
 
 impl NewCampaign {
@@ -73,6 +81,8 @@ impl NewCampaign {
     /// `INVALID` with every field that cannot be read.
     pub fn into_draft(self) -> Result<CampaignDraft, Problem> {
         let mut reading = FieldReader::default();
+        let benefit = self.benefit.and_then(|it| benefit_of(it, &mut reading));
+        let (benefit, title) = benefit.unzip();
         let draft = CampaignDraft {
             id: reading.may("campaign_id", self.campaign_id.as_deref()),
             name: self.name,
@@ -91,6 +101,11 @@ impl NewCampaign {
             cancel_days: self.cancel_days,
             extend_days: self.extend_days,
             metadata: self.metadata.map(|value| value.to_string()),
+            worth: CampaignWorth {
+                currency: reading.may("currency", self.currency.as_deref()),
+                benefit,
+                title: title.unwrap_or_default(),
+            },
         };
         reading.done(Some(draft))
     }
@@ -124,6 +139,15 @@ pub struct CampaignChanges {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<u16>, minimum = 1, maximum = 100)]
     per_user_limit: Option<Option<u16>>,
+    /// The currency of all amounts: three letters of ISO 4217; `null` means none. It stays as it is once a coupon
+    /// was issued.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>, min_length = 3, max_length = 3, example = "KRW")]
+    currency: Option<Option<String>>,
+    /// What a coupon is worth; `null` means that the shop knows. It stays as it is once a coupon was issued.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<BenefitBody>)]
+    benefit: Option<Option<BenefitBody>>,
     /// Why, for people who read the audit later: 1 to 200 bytes.
     #[schema(min_length = 1, max_length = 200)]
     reason: Option<String>,
@@ -142,6 +166,8 @@ impl CampaignChanges {
             metadata: self.metadata.map(|value| value.map(|value| value.to_string())),
             paused: self.paused,
             per_user_limit: self.per_user_limit,
+            currency: self.currency.map(|text| reading.may("currency", text.as_deref())),
+            benefit: self.benefit.map(|it| it.and_then(|it| benefit_of(it, &mut reading))),
             if_tagged: None,
         };
         let reason = reading.may("reason", self.reason.as_deref());

@@ -1,11 +1,13 @@
 //! A campaign.
 
 use coupon::calendar::format_instant;
+use coupon::money::Currency;
 use engine::CampaignView;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::benefit_body::BenefitBody;
 use crate::closed;
 
 /// A campaign. For a user, `shared_code`, `code_prefix`, `stock` and the counts are null.
@@ -61,6 +63,11 @@ pub struct CampaignBody {
     /// The shop's own JSON object, at most 4 KiB.
     #[schema(value_type = Option<Object>)]
     metadata: Option<Value>,
+    /// The currency of all amounts: three letters of ISO 4217.
+    #[schema(min_length = 3, max_length = 3, example = "KRW")]
+    currency: Option<&'static str>,
+    /// What a coupon is worth; null if only the shop knows.
+    benefit: Option<BenefitBody>,
     /// When the campaign was created.
     created_at: String,
     /// When the coupons were counted.
@@ -74,6 +81,7 @@ pub(super) fn metadata_of(view: &CampaignView) -> Option<Value> {
 impl From<&CampaignView> for CampaignBody {
     fn from(view: &CampaignView) -> CampaignBody {
         let (campaign, counts) = (&view.campaign, view.counts.map(|(counts, _)| counts));
+        let worth = &campaign.worth;
         let inside = |text: Option<String>| text.filter(|_| counts.is_some());
         CampaignBody {
             campaign_id: campaign.id.to_string(),
@@ -97,6 +105,8 @@ impl From<&CampaignView> for CampaignBody {
             cancel_days: campaign.cancel_days,
             extend_days: campaign.extend_days,
             metadata: metadata_of(view),
+            currency: worth.currency.map(Currency::as_str),
+            benefit: worth.benefit.map(|it| BenefitBody::of(&it, &worth.title)),
             created_at: format_instant(campaign.created_at),
             counted_at: view.counts.map(|(_, at)| format_instant(at)),
         }

@@ -32,4 +32,5 @@ pub(crate) mod service;
 mod time;
 mod unread;
 mod webhooks;
+mod worth;
 mod wrong_bodies;

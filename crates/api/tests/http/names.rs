@@ -12,6 +12,7 @@ fn full() -> Value {
         "time_zone": "Asia/Seoul", "valid_days": 10, "issue_from": "2026-11-20T00:00:00Z",
         "issue_until": "2026-12-01T00:00:00Z", "per_user_limit": 2, "cancel_days": 3,
         "extend_days": 4, "metadata": {"worth": {"amount": 5, "currency": "EUR"}},
+        "currency": "KRW", "benefit": {"kind": "percent", "percent": 10, "title": {"en": "Spring"}},
     })
 }
 
@@ -41,6 +42,7 @@ async fn a_campaign_is_created_once() {
         ("cancel_days", json!(4)),
         ("extend_days", json!(5)),
         ("metadata", json!({"worth": {"amount": 6, "currency": "EUR"}})),
+        ("benefit", json!({"kind": "percent", "percent": 10, "title": {"en": "Autumn"}})),
     ];
     for (field, value) in others {
         let mut other = full();

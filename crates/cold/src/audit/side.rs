@@ -1,22 +1,18 @@
 //! The side table of a partition compared with the files of `coupons` that it was made from.
 
-mod differences;
-mod rows;
-
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use coupon::time::Day;
+use xxhash_rust::xxh3::xxh3_128;
 
 use super::files::FileFault;
-use crate::cursor::RowDecoder;
+use crate::cursor::{FileRows, RowDecoder};
 use crate::error::{ColdError, Result};
-use crate::holders::{EVERYBODY, HolderRow, REPEATED, held, of_coupons};
+use crate::holders::{EVERYBODY, HolderEntry, HolderRow, REPEATED, held, of_coupons};
 use crate::live::LiveFile;
-use crate::log::TableVersion;
+use crate::log::{DeltaTable, TableVersion};
 use crate::store::{ColdStore, ColdStoreInner};
-use differences::ComparedFiles;
-use rows::RowSum;
 
 /// A row of the side table that does not agree with `coupons`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +44,9 @@ pub struct SideAudit {
 
 /// Rows named for one partition. Further ones are not listed.
 pub const SIDE_FAULTS_MAX: usize = 1_000;
+
+/// Rows held in memory while the other table is read: some 50 MB.
+const SIDE_ROWS_MAX: usize = 200_000;
 
 impl ColdStore {
     /// Compares the side table of a partition with `coupons`, one archive commit at a time: first
@@ -143,4 +142,94 @@ impl ColdStore {
         audit.rows += sum.rows;
         Ok(is_whole.then_some(sum))
     }
+
+    /// Adds to `audit` the rows of the first table that the second has not. Reads the first in
+    /// pieces of `SIDE_ROWS_MAX` rows, and the whole second table once for each piece.
+    async fn differences(
+        &self,
+        one: &ComparedFiles<'_>,
+        other: &ComparedFiles<'_>,
+        is: SideIs,
+        audit: &mut SideAudit,
+    ) {
+        let mut some: BTreeMap<u128, (HolderRow, i64)> = BTreeMap::new();
+        for file in &one.files {
+            let Ok(mut rows) = one.open(self, file).await else {
+                continue;
+            };
+            while let Ok(Some(rows)) = rows.next().await {
+                for row in rows {
+                    some.entry(hash(&row)).or_insert((row, 0)).1 += 1;
+                }
+                if some.len() >= SIDE_ROWS_MAX {
+                    self.report(std::mem::take(&mut some), other, is, audit).await;
+                }
+            }
+        }
+        self.report(some, other, is, audit).await;
+    }
+
+    /// Adds to `audit` those of `some` that the other table has not, or not as often.
+    async fn report(
+        &self,
+        mut some: BTreeMap<u128, (HolderRow, i64)>,
+        other: &ComparedFiles<'_>,
+        is: SideIs,
+        audit: &mut SideAudit,
+    ) {
+        for file in &other.files {
+            let Ok(mut rows) = other.open(self, file).await else {
+                continue;
+            };
+            while let Ok(Some(rows)) = rows.next().await {
+                for row in rows {
+                    if let Some((_, count)) = some.get_mut(&hash(&row)) {
+                        *count -= 1;
+                    }
+                }
+            }
+        }
+        for (HolderRow { holder, entry }, _) in some.into_values().filter(|(_, count)| *count > 0) {
+            if audit.faults.len() < SIDE_FAULTS_MAX {
+                let (code, holder) = (entry.code.to_string(), holder.to_string());
+                audit.faults.push(SideFault { code, holder, is });
+            }
+        }
+    }
+}
+
+/// The files of one archive commit in one of the two tables, and how to read them.
+struct ComparedFiles<'a> {
+    table: &'a Arc<DeltaTable>,
+    files: Vec<Arc<LiveFile>>,
+    reading: RowDecoder<HolderRow>,
+}
+
+impl ComparedFiles<'_> {
+    async fn open(&self, store: &ColdStore, file: &Arc<LiveFile>) -> Result<FileRows<HolderRow>> {
+        store.open_where(self.table, file, self.reading.clone(), |_| true).await
+    }
+}
+
+/// A number of rows, and the sum of their hashes; the order of the rows does not matter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct RowSum {
+    rows: u64,
+    hash: u128,
+}
+
+impl RowSum {
+    fn add(&mut self, row: &HolderRow) {
+        self.rows += 1;
+        self.hash = self.hash.wrapping_add(hash(row));
+    }
+}
+
+fn hash(row: &HolderRow) -> u128 {
+    let HolderEntry { code, day, expires_at, state, version, .. } = &row.entry;
+    let text = format!(
+        "{}\u{1f}{code}\u{1f}{}\u{1f}{}\u{1f}{state}\u{1f}{version}",
+        row.holder, day.0, expires_at.0
+    );
+    xxh3_128(text.as_bytes())
 }

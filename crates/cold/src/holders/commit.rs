@@ -7,7 +7,7 @@ use arrow::array::{ArrayRef, Date32Array, RecordBatch, StringArray};
 use arrow::error::ArrowError;
 use coupon::time::Day;
 
-use super::rows::{HolderRow, REPEATED, of_coupons};
+use super::{HolderRow, REPEATED, of_coupons};
 use crate::cursor::{BATCH_ROWS, RowDecoder};
 use crate::encoder::NewFiles;
 use crate::error::Result;

@@ -16,10 +16,8 @@ use delta_kernel_default_engine::build_add_file_metadata;
 use delta_kernel_default_engine::parquet::DataFileMetadata;
 use tokio::time::sleep;
 
-use super::create::add_columns;
 use super::replay::typed;
-use super::version::TableVersion;
-use super::{DeltaEngine, DeltaTable, WRITER};
+use super::{DeltaEngine, DeltaTable, TableVersion, WRITER, add_columns};
 use crate::error::Result;
 use crate::live::NewFile;
 use crate::names;

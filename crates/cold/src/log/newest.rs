@@ -7,10 +7,9 @@ use delta_kernel::KernelError;
 use delta_kernel::snapshot::Snapshot;
 use futures::TryStreamExt;
 
-use super::DeltaTable;
 use super::errors::LogReadError;
 use super::replay::read;
-use super::version::TableVersion;
+use super::{DeltaTable, TableVersion};
 use crate::error::Result;
 
 /// How often a log that seemed empty is read again. Once is enough when another process was making

@@ -10,9 +10,8 @@ use delta_kernel::schema::{DataType, StructField, StructType};
 use delta_kernel::snapshot::{Snapshot, SnapshotRef};
 use delta_kernel::{KernelError, KernelResult};
 
-use super::DeltaEngine;
 use super::errors::LogReadError;
-use super::version::TableVersion;
+use super::{DeltaEngine, TableVersion};
 use crate::bounds::ColumnBounds;
 use crate::live::LiveFile;
 use crate::names;

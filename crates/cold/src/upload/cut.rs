@@ -11,7 +11,7 @@ const FIRST_ROWS: usize = 512;
 /// row sizes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RowGroupCutter {
-    bytes: usize,
+    pub(super) bytes: usize,
     /// Rows that the current row group will have.
     pub(super) rows: usize,
 }
@@ -25,12 +25,6 @@ impl RowGroupCutter {
     pub(super) fn next(&mut self, rows: usize, bytes: usize) {
         let fit = rows as u128 * self.bytes as u128 / (bytes as u128).max(1);
         self.rows = usize::try_from(fit).unwrap_or(usize::MAX).clamp(1, GROUP_ROWS_MAX);
-    }
-
-    /// The limit of a row group before compression, in case rows suddenly become larger. Ours
-    /// compress to about a third.
-    pub(super) fn encoded_max(&self) -> usize {
-        self.bytes.saturating_mul(3)
     }
 }
 

@@ -15,7 +15,7 @@ use compactor::{
 };
 use coupon::apply::{Action, Asker, Change, Outcome};
 use coupon::calendar::Zone;
-use coupon::campaign::{Batch, BatchKind, Campaign, CampaignCounts, Handout};
+use coupon::campaign::{Batch, BatchKind, Campaign, CampaignCounts, CampaignWorth, Handout};
 use coupon::code::{Code, CodeText};
 use coupon::coupon::Coupon;
 use coupon::ids::{Actor, BatchId, CampaignId, IssueRef, OperationId, OrderRef, UserId};
@@ -309,6 +309,7 @@ impl World {
             extend_days: 30,
             paused: false,
             metadata: None,
+            worth: CampaignWorth::default(),
             created_at: Day(partition.0 - 400).start(),
         }
     }

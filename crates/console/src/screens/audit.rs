@@ -104,7 +104,6 @@ struct AuditPage<'a> {
     curl: String,
 }
 
-/// `GET /console/audit`
 pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
     let campaign: Option<CampaignId> = desk.query.may("campaign")?;
     let after = desk.query.get("cursor").map(str::to_owned);

@@ -86,7 +86,6 @@ impl CalendarMonth {
     }
 }
 
-/// `GET /console/calendar`
 pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
     let t = desk.t;
     let today = desk.today().to_string();
@@ -157,7 +156,7 @@ fn due(desk: &PageContext, ends: &[EndingCampaign<'_>], date: Date) -> Vec<(u16,
         let told = ending.filter(|it| !it.campaign.paused && date >= today(desk, it));
         (*days, told.map(|it| it.counts().issued).sum())
     };
-    desk.console.notice_days.iter().map(of).filter(|(_, coupons)| *coupons > 0).collect()
+    desk.console.setup.notice_days.iter().map(of).filter(|(_, coupons)| *coupons > 0).collect()
 }
 
 fn today(desk: &PageContext, view: &CampaignView) -> Date {
@@ -167,8 +166,8 @@ fn today(desk: &PageContext, view: &CampaignView) -> Date {
 impl PageContext {
     /// Who gets which notices, and what is not known of them.
     async fn notices(&self) -> ConsoleResult<String> {
-        let days = &self.console.notice_days;
-        let has_asked = match &self.console.webhooks {
+        let days = &self.console.setup.notice_days;
+        let has_asked = match &self.console.setup.webhooks {
             Some(webhooks) => webhooks.has_asked(NOTICE_TYPE).await?,
             None => false,
         };

@@ -59,7 +59,6 @@ struct FunnelStep {
     share: String,
 }
 
-/// `GET /console/campaigns/{id}`
 pub(crate) async fn page(desk: PageContext, Path(id): Path<String>) -> ConsoleResult {
     let (engine, reader) = (desk.engine(), desk.reader()?);
     let id = from_path(&id)?;
@@ -218,6 +217,7 @@ fn terms(t: PageTexts, view: &CampaignView) -> Vec<(&'static str, String)> {
     may(t.field_valid_days(), campaign.valid_days.map(|days| t.days(u64::from(days))));
     may(t.field_issue_from(), campaign.issue_from.map(|at| t.moment(at, zone)));
     may(t.field_issue_until(), campaign.issue_until.map(|at| t.moment(at, zone)));
+    may(t.field_benefit(), campaign.worth.text(t.lang()));
     may(t.field_metadata(), campaign.metadata.clone());
     terms
 }

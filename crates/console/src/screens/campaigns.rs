@@ -89,7 +89,6 @@ impl CampaignsPage<'_> {
     }
 }
 
-/// `GET /console/campaigns`
 pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
     let t = desk.t;
     let listed = desk.all_campaigns().await?;

@@ -55,7 +55,6 @@ fn done(desk: &PageContext, id: &str, done: &str) -> Response {
     to(&format!("/console/campaigns/{}?done={done}", encoded(id)))
 }
 
-/// `GET /console/campaigns/{id}/pause`
 pub(crate) async fn pause(desk: PageContext, Path(id): Path<String>) -> ConsoleResult {
     let view = campaign(&desk, &id).await?;
     let body = json!({"paused": !view.campaign.paused, "reason": "…"});
@@ -95,7 +94,6 @@ pub(crate) async fn pause_batch(
     Ok(to(&format!("/console/campaigns/{campaign}/batches/{id}?done={done}")))
 }
 
-/// `GET /console/campaigns/{id}/stock`
 pub(crate) async fn stock(desk: PageContext, Path(id): Path<String>) -> ConsoleResult {
     let view = campaign(&desk, &id).await?;
     let batch = format!("bat_{}", uuid::Uuid::now_v7());
@@ -104,7 +102,6 @@ pub(crate) async fn stock(desk: PageContext, Path(id): Path<String>) -> ConsoleR
     desk.page(&StockPage { d: &desk, view: &view, batch, curl })
 }
 
-/// `POST /console/campaigns/{id}/stock`
 pub(crate) async fn save_stock(
     desk: PageContext,
     Path(id): Path<String>,
@@ -118,7 +115,6 @@ pub(crate) async fn save_stock(
     Ok(done(&desk, &id, if let WriteResult::Created(_) = minted { "stock" } else { "same" }))
 }
 
-/// `GET /console/campaigns/{id}/terms`
 pub(crate) async fn terms(desk: PageContext, Path(id): Path<String>) -> ConsoleResult {
     let view = campaign(&desk, &id).await?;
     let terms = &view.campaign;
@@ -160,6 +156,8 @@ pub(crate) async fn save_terms(
         issue_from: (issue_from != terms.issue_from).then_some(issue_from),
         issue_until: (issue_until != terms.issue_until).then_some(issue_until),
         per_user_limit: (limit != terms.per_user_limit).then_some(limit),
+        currency: None,
+        benefit: None,
         // Else what somebody has changed since the form was opened would be changed back.
         if_tagged: fields.may::<u64>("tag")?.map(|tag| vec![tag]),
     };

@@ -49,7 +49,6 @@ async fn codes(
     Ok(desk.engine().limited(codes.boxed()))
 }
 
-/// `GET /console/campaigns/{id}/codes.csv`
 pub(crate) async fn download(desk: PageContext, Path(id): Path<String>) -> ConsoleResult {
     let id = from_path(&id)?;
     let codes = codes(&desk, &id, CodesFormat::Csv).await?;

@@ -3,10 +3,9 @@
 use askama::Template;
 use attempts::Wanted;
 use axum::extract::Path;
-use axum::response::Response;
 use coupon::calendar::{Date, Zone};
 use coupon::coupon::{Event, EventKind, State};
-use coupon::ids::{OrderRef, Reason, UserId};
+use coupon::ids::Reason;
 use coupon::refusal::Refusal;
 use coupon::time::DAY_MS;
 use engine::{AdminChange, CouponView, NewExpiry, Tier, WriteResult};
@@ -16,7 +15,6 @@ use crate::coupon_action::CouponAction;
 use crate::desk::{PageContext, to};
 use crate::extract::from_path;
 use crate::fields::{FormFields, encoded};
-use crate::roles::ConsoleAction;
 use crate::screens::refused::AttemptRow;
 use crate::text::{IsolatedText, PageTexts};
 use crate::trouble::{ConsoleError, ConsoleResult};
@@ -43,7 +41,6 @@ struct HistoryRow {
     reason: Option<String>,
 }
 
-/// `GET /console/coupons/{code}`
 pub(crate) async fn page(desk: PageContext, Path(typed): Path<String>) -> ConsoleResult {
     let (t, engine, reader) = (desk.t, desk.engine(), desk.reader()?);
     let text = from_path(&typed)?;
@@ -174,13 +171,18 @@ struct ActionPage<'a> {
     curl: String,
 }
 
+/// What the last part of the path asks for.
+fn asked(desk: &PageContext) -> ConsoleResult<CouponAction> {
+    let name = desk.path_alone().rsplit('/').next();
+    let found = CouponAction::ALL.into_iter().find(|it| Some(it.as_str()) == name);
+    found.ok_or(ConsoleError::NotFound)
+}
+
 /// `GET /console/coupons/{code}/…`: a second look, with the reason. The page names the version that it shows,
 /// so that nothing is done to a coupon that has changed meanwhile.
 pub(crate) async fn ask(desk: PageContext, Path(typed): Path<String>) -> ConsoleResult {
     let view = desk.engine().coupon(&desk.reader()?, &from_path(&typed)?, None).await?;
-    let name = desk.path_alone().rsplit('/').next();
-    let asked = CouponAction::ALL.into_iter().find(|it| Some(it.as_str()) == name);
-    let asked = asked.ok_or(ConsoleError::NotFound)?;
+    let asked = asked(&desk)?;
     let coupon = &view.coupon;
     let holder = coupon.holder().map(ToString::to_string).unwrap_or_default();
     let order = coupon.redemption().map(|it| it.order.to_string()).unwrap_or_default();
@@ -208,15 +210,6 @@ pub(crate) async fn ask(desk: PageContext, Path(typed): Path<String>) -> Console
     desk.page(&page)
 }
 
-/// Back to the coupon, which says what was `made`, or `before` if an earlier request had made it.
-fn after<T>(typed: &str, done: &WriteResult<T>, made: &str, before: &str) -> Response {
-    let said = match done {
-        WriteResult::Created(_) => made,
-        WriteResult::Same(_) => before,
-    };
-    to(&format!("/console/coupons/{}?done={said}", encoded(typed)))
-}
-
 /// The reason, which the console wants although the API does not, and the version that the page has shown.
 fn with(fields: &FormFields) -> ConsoleResult<AdminChange> {
     Ok(AdminChange { reason: Some(reason(fields)?), if_version: fields.may("version")? })
@@ -226,69 +219,48 @@ fn reason(fields: &FormFields) -> ConsoleResult<Reason> {
     fields.must("reason")
 }
 
-/// `POST /console/coupons/{code}/issue`
-pub(crate) async fn issue(
+/// `POST /console/coupons/{code}/…`: does it, and goes back to the coupon, which says whether an earlier request had
+/// made it.
+pub(crate) async fn act(
     desk: PageContext,
     Path(typed): Path<String>,
     fields: FormFields,
 ) -> ConsoleResult {
-    let user: UserId = fields.must("user_id")?;
-    let caller = desk.caller(ConsoleAction::Issue)?;
-    let done = desk.engine().issue_code(&caller, &from_path(&typed)?, Some(user)).await?;
-    desk.console.index.has_changed();
-    Ok(after(&typed, &done, "issued", "had"))
-}
-
-/// `POST /console/coupons/{code}/revoke`
-pub(crate) async fn revoke(
-    desk: PageContext,
-    Path(typed): Path<String>,
-    fields: FormFields,
-) -> ConsoleResult {
-    let user: UserId = fields.must("user_id")?;
-    let caller = desk.caller(ConsoleAction::Revoke)?;
-    let change = with(&fields)?;
-    let done = desk.engine().revoke(&caller, &from_path(&typed)?, user, None, change).await?;
-    desk.console.index.has_changed();
-    Ok(after(&typed, &done, "revoked", "same"))
-}
-
-/// `POST /console/coupons/{code}/void`
-pub(crate) async fn void(
-    desk: PageContext,
-    Path(typed): Path<String>,
-    fields: FormFields,
-) -> ConsoleResult {
-    let caller = desk.caller(ConsoleAction::Void)?;
-    let done = desk.engine().void(&caller, &from_path(&typed)?, with(&fields)?).await?;
-    desk.console.index.has_changed();
-    Ok(after(&typed, &done, "voided", "same"))
-}
-
-/// `POST /console/coupons/{code}/extend`
-pub(crate) async fn extend(
-    desk: PageContext,
-    Path(typed): Path<String>,
-    fields: FormFields,
-) -> ConsoleResult {
-    let (on, zone): (Date, Zone) = (fields.must("expires_on")?, fields.must("time_zone")?);
-    let caller = desk.caller(ConsoleAction::Extend)?;
-    let expiry = NewExpiry::On(on, zone);
-    let done = desk.engine().extend(&caller, &from_path(&typed)?, expiry, with(&fields)?).await?;
-    Ok(after(&typed, &done, "extended", "same"))
-}
-
-/// `POST /console/coupons/{code}/cancel-redemption`
-pub(crate) async fn cancel_redemption(
-    desk: PageContext,
-    Path(typed): Path<String>,
-    fields: FormFields,
-) -> ConsoleResult {
-    let order: OrderRef = fields.must("order_ref")?;
-    let caller = desk.caller(ConsoleAction::CancelRedemption)?;
-    let reason = Some(reason(&fields)?);
-    let done =
-        desk.engine().cancel_redemption(&caller, &from_path(&typed)?, None, order, reason).await?;
-    desk.console.index.has_changed();
-    Ok(after(&typed, &done, "cancelled", "same"))
+    let asked = asked(&desk)?;
+    let (engine, caller) = (desk.engine(), desk.caller(asked.action())?);
+    let (done, made, before) = match asked {
+        CouponAction::Issue => {
+            let user = Some(fields.must("user_id")?);
+            (engine.issue_code(&caller, &from_path(&typed)?, user).await?, "issued", "had")
+        }
+        CouponAction::Revoke => {
+            let (user, change) = (fields.must("user_id")?, with(&fields)?);
+            let done = engine.revoke(&caller, &from_path(&typed)?, user, None, change).await?;
+            (done, "revoked", "same")
+        }
+        CouponAction::Void => {
+            let done = engine.void(&caller, &from_path(&typed)?, with(&fields)?).await?;
+            (done, "voided", "same")
+        }
+        CouponAction::Extend => {
+            let on = NewExpiry::On(fields.must("expires_on")?, fields.must("time_zone")?);
+            let done = engine.extend(&caller, &from_path(&typed)?, on, with(&fields)?).await?;
+            (done, "extended", "same")
+        }
+        CouponAction::CancelRedemption => {
+            let (order, why) = (fields.must("order_ref")?, Some(reason(&fields)?));
+            let text = from_path(&typed)?;
+            let done = engine.cancel_redemption(&caller, &text, None, order, why).await?;
+            (done.map(|(_, view)| view), "cancelled", "same")
+        }
+    };
+    // An extension changes no count.
+    if asked != CouponAction::Extend {
+        desk.console.index.has_changed();
+    }
+    let said = match done {
+        WriteResult::Created(_) => made,
+        WriteResult::Same(_) => before,
+    };
+    Ok(to(&format!("/console/coupons/{}?done={said}", encoded(&typed))))
 }

@@ -40,7 +40,6 @@ struct CustomerPage<'a> {
     curl: String,
 }
 
-/// `GET /console/customers/{user}`
 pub(crate) async fn page(desk: PageContext, Path(user): Path<String>) -> ConsoleResult {
     let user: UserId = from_path(&user)?;
     let list = desk.coupons(Some(user.clone()), None).await?;
@@ -109,7 +108,6 @@ impl PageContext {
     }
 }
 
-/// `POST /console/customers/{user}/give`
 pub(crate) async fn give(
     desk: PageContext,
     Path(user): Path<String>,

@@ -78,9 +78,8 @@ fn receiver(url: &str) -> String {
     format!("{scheme}://{host}{more}")
 }
 
-/// `GET /console/events`
 pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
-    let webhooks = match &desk.console.webhooks {
+    let webhooks = match &desk.console.setup.webhooks {
         None => None,
         Some(webhooks) => Some(webhooks.list(None, ENDPOINTS).await?),
     };

@@ -49,7 +49,6 @@ struct SignedInPage<'a> {
     next: &'a str,
 }
 
-/// `GET /console/sign-in/identity`
 pub(crate) async fn leave(
     desk: PageContext,
     peer: Option<Extension<ConnectInfo<SocketAddr>>>,
@@ -174,7 +173,7 @@ async fn admitted(
 }
 
 fn provider(desk: &PageContext) -> ConsoleResult<Arc<dyn IdentityProvider>> {
-    desk.console.identity.clone().ok_or(ConsoleError::NotFound)
+    desk.console.setup.identity.clone().ok_or(ConsoleError::NotFound)
 }
 
 /// What people read when the provider does not say who they are.

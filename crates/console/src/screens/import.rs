@@ -48,7 +48,6 @@ pub(crate) async fn choose(desk: PageContext) -> ConsoleResult {
     desk.page(&ChoosePage { d: &desk, campaigns })
 }
 
-/// `GET /console/import/template.csv`
 pub(crate) async fn template(_: PageContext) -> Response {
     let text = format!("{BYTE_ORDER_MARK}{TEMPLATE}");
     let kind = HeaderValue::from_static("text/csv; charset=utf-8");
@@ -98,7 +97,6 @@ impl ImportPage<'_> {
     }
 }
 
-/// `GET /console/campaigns/{id}/import`
 pub(crate) async fn page(desk: PageContext, Path(id): Path<String>) -> ConsoleResult {
     show(&desk, &from_path(&id)?, &desk.query.clone(), None).await
 }
@@ -134,7 +132,6 @@ async fn show(
     desk.page(&page)
 }
 
-/// `POST /console/campaigns/{id}/import`
 pub(crate) async fn send(
     desk: PageContext,
     Path(id): Path<String>,
@@ -163,7 +160,6 @@ pub(crate) async fn send(
     Ok(to(&format!("/console/campaigns/{id}/batches/{batch}?done=imported")))
 }
 
-/// `GET /console/campaigns/{id}/batches/{batch}/rejected.csv`
 pub(crate) async fn rejected(
     desk: PageContext,
     Path((campaign, batch)): Path<(String, String)>,

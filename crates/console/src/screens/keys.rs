@@ -39,7 +39,6 @@ impl KeysPage<'_> {
     }
 }
 
-/// `GET /console/keys`
 pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
     let machine = desk.machine().await?;
     let is_about = |entry: &AuditRow| {

@@ -2,11 +2,13 @@
 
 use askama::Template;
 use axum::http::StatusCode;
+use coupon::benefit::{Benefit, BenefitKind, BenefitTitle};
 use coupon::calendar::{Date, Zone};
-use coupon::campaign::Handout;
+use coupon::campaign::{CampaignWorth, Handout};
+use coupon::money::{Currency, Price};
 use coupon::time::Millis;
 use engine::{CampaignDraft, Failure, WriteResult};
-use serde_json::{Value, json};
+use serde_json::{Number, Value, json};
 
 use crate::desk::{PageContext, to};
 use crate::extract::from_path;
@@ -33,6 +35,20 @@ struct NewCampaignPage<'a> {
 impl NewCampaignPage<'_> {
     fn is_handout(&self, handout: &Handout) -> bool {
         self.f.get("handout").unwrap_or("shop") == handout.as_str()
+    }
+
+    fn kinds(&self) -> [(&'static str, &'static str); 4] {
+        let t = self.d.t;
+        [
+            ("none", t.benefit_none()),
+            ("amount", t.benefit_amount()),
+            ("percent", t.benefit_percent()),
+            ("text", t.benefit_text()),
+        ]
+    }
+
+    fn is_kind(&self, kind: &&str) -> bool {
+        self.f.get("benefit.kind").unwrap_or("none") == *kind
     }
 }
 
@@ -65,14 +81,41 @@ async fn like(desk: &PageContext, id: &str) -> ConsoleResult<FormFields> {
         ("extend_days", Some(campaign.extend_days.to_string())),
         ("metadata", campaign.metadata.clone()),
     ];
-    let given = all.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    let all = all.into_iter().chain(worth_fields(&campaign.worth));
+    let given = all.filter_map(|(name, value)| Some((name.to_owned(), value?)));
     Ok(FormFields(given.collect()))
+}
+
+/// The fields that [`worth`] reads.
+fn worth_fields(worth: &CampaignWorth) -> Vec<(&'static str, Option<String>)> {
+    let price = |amount| Some(Price { amount, currency: worth.currency? }.number());
+    let mut fields = vec![
+        ("currency", worth.currency.map(|it| it.as_str().to_owned())),
+        ("title_en", worth.title.en.clone()),
+        ("title_ko", worth.title.ko.clone()),
+    ];
+    let Some(benefit) = worth.benefit else { return fields };
+    let mut kind = |word: &str| fields.push(("benefit.kind", Some(word.to_owned())));
+    match benefit.kind {
+        BenefitKind::Amount(amount) => {
+            kind("amount");
+            fields.push(("benefit.amount", price(amount)));
+        }
+        BenefitKind::Percent { percent, max_discount } => {
+            kind("percent");
+            fields.push(("benefit.percent", Some(percent.to_string())));
+            fields.push(("benefit.max_discount", max_discount.and_then(price)));
+        }
+        BenefitKind::Text => kind("text"),
+    }
+    fields.push(("benefit.min_order", benefit.min_order.and_then(price)));
+    fields
 }
 
 /// `POST /console/new-campaign`: first the preview, then the campaign.
 pub(crate) async fn create(desk: PageContext, fields: FormFields) -> ConsoleResult {
     let t = desk.t;
-    let draft = match draft(&fields) {
+    let draft = match draft(t, &fields) {
         Ok(draft) => draft,
         Err(ConsoleError::Fields(faults)) => {
             let wrong = Some(faults_said(t, &faults));
@@ -115,12 +158,12 @@ fn show(
     preview: Vec<String>,
     status: StatusCode,
 ) -> ConsoleResult {
-    let curl = desk.curl("POST", "/v1/campaigns", as_json(fields));
+    let curl = desk.curl("POST", "/v1/campaigns", as_json(fields, worth(desk.t, fields)));
     let page = NewCampaignPage { d: desk, f: fields, wrong, preview, curl };
     desk.page_with(status, &page)
 }
 
-fn draft(fields: &FormFields) -> ConsoleResult<CampaignDraft> {
+fn draft(t: PageTexts, fields: &FormFields) -> ConsoleResult<CampaignDraft> {
     let zone: Option<Zone> = fields.may("time_zone")?;
     let of_zone = zone.clone().unwrap_or_else(Zone::utc);
     let first = |name: &str| -> ConsoleResult<Option<Millis>> {
@@ -153,7 +196,32 @@ fn draft(fields: &FormFields) -> ConsoleResult<CampaignDraft> {
         cancel_days: fields.may("cancel_days")?,
         extend_days: fields.may("extend_days")?,
         metadata: fields.may("metadata")?,
+        worth: worth(t, fields)?,
     })
+}
+
+/// Amounts are written as on a price tag.
+fn worth(t: PageTexts, fields: &FormFields) -> ConsoleResult<CampaignWorth> {
+    let currency: Option<Currency> = fields.may("currency")?;
+    let amount = |name: &str| -> ConsoleResult<Option<u64>> {
+        let Some(text) = fields.get(name) else { return Ok(None) };
+        let wrong = |want: &str| ConsoleError::field(name, want.to_owned());
+        let currency = currency.ok_or_else(|| wrong(t.want_currency()))?;
+        currency.amount_of(text).map(Some).ok_or_else(|| wrong(t.want_amount()))
+    };
+    let kind = match fields.get("benefit.kind") {
+        Some("amount") => Some(BenefitKind::Amount(amount("benefit.amount")?.unwrap_or(0))),
+        Some("percent") => Some(BenefitKind::Percent {
+            percent: fields.must("benefit.percent")?,
+            max_discount: amount("benefit.max_discount")?,
+        }),
+        Some("text") => Some(BenefitKind::Text),
+        _ => None,
+    };
+    let min_order = amount("benefit.min_order")?;
+    let title = BenefitTitle { en: fields.may("title_en")?, ko: fields.may("title_ko")? };
+    let title = if kind.is_some() { title } else { BenefitTitle::default() };
+    Ok(CampaignWorth { currency, benefit: kind.map(|kind| Benefit { kind, min_order }), title })
 }
 
 fn preview(t: PageTexts, draft: &CampaignDraft, now: Millis) -> Vec<String> {
@@ -174,6 +242,7 @@ fn preview(t: PageTexts, draft: &CampaignDraft, now: Millis) -> Vec<String> {
             t.preview_shared(IsolatedText(word.unwrap_or_default()))
         }
     });
+    said.extend(draft.worth.text(t.lang()));
     if let Some(on) = draft.expires_on {
         said.push(t.preview_valid(t.date(from), t.date(on), zone.name()));
     }
@@ -192,7 +261,7 @@ fn preview(t: PageTexts, draft: &CampaignDraft, now: Millis) -> Vec<String> {
 }
 
 /// The request of the API that makes the same campaign.
-fn as_json(fields: &FormFields) -> Value {
+fn as_json(fields: &FormFields, worth: ConsoleResult<CampaignWorth>) -> Value {
     let texts =
         ["campaign_id", "name", "handout", "shared_code", "code_prefix", "expires_on", "time_zone"];
     let numbers = ["stock", "valid_days", "per_user_limit", "cancel_days", "extend_days"];
@@ -206,5 +275,23 @@ fn as_json(fields: &FormFields) -> Value {
     if let Some(metadata) = fields.get("metadata").and_then(|it| serde_json::from_str(it).ok()) {
         body["metadata"] = metadata;
     }
+    if let Ok(CampaignWorth { currency, benefit, title }) = worth {
+        body["currency"] = currency.map(Currency::as_str).into();
+        body["benefit"] = benefit.map(|it| benefit_json(&it, &title)).into();
+    }
+    body
+}
+
+fn benefit_json(benefit: &Benefit, title: &BenefitTitle) -> Value {
+    let mut body = match benefit.kind {
+        BenefitKind::Amount(amount) => json!({"kind": "amount", "amount": amount}),
+        BenefitKind::Percent { percent, max_discount } => {
+            let percent: Option<Number> = percent.to_string().parse().ok();
+            json!({"kind": "percent", "percent": percent, "max_discount": max_discount})
+        }
+        BenefitKind::Text => json!({"kind": "text"}),
+    };
+    body["min_order"] = benefit.min_order.into();
+    body["title"] = json!({"en": title.en, "ko": title.ko});
     body
 }

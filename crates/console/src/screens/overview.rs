@@ -47,7 +47,6 @@ struct OverviewPage<'a> {
     is_empty: bool,
 }
 
-/// `GET /console`
 pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
     let listed = desk.all_campaigns().await?;
     let counts = counts(&desk, DAYS).await?;
@@ -173,7 +172,7 @@ async fn attention(desk: &PageContext) -> ConsoleResult<Vec<(String, &'static st
         0 => {}
         late => add(t.attention_late(late), "/console/store"),
     }
-    if let Some(webhooks) = &desk.console.webhooks {
+    if let Some(webhooks) = &desk.console.setup.webhooks {
         for endpoint in webhooks.list(None, WEBHOOKS).await? {
             if endpoint.failures > 0 {
                 let id = IsolatedText(&endpoint.webhook_id);

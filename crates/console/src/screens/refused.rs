@@ -41,7 +41,7 @@ impl PageContext {
         &self,
         read: impl FnOnce(&AttemptLog) -> Result<T, attempts::FileError> + Send + 'static,
     ) -> ConsoleResult<Option<T>> {
-        let Some(log) = self.console.attempts.clone() else { return Ok(None) };
+        let Some(log) = self.console.setup.attempts.clone() else { return Ok(None) };
         match tokio::task::spawn_blocking(move || read(&log)).await {
             Ok(Ok(found)) => Ok(Some(found)),
             Ok(Err(error)) => {

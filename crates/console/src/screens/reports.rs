@@ -84,7 +84,6 @@ fn listed(asked: &ReportFilter, after: Option<RedeemedPosition>) -> RedemptionLi
     }
 }
 
-/// `GET /console/reports`
 pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
     let asked = asked(&desk)?;
     let ReportFilter { days, campaign, zone } = &asked;

@@ -32,7 +32,6 @@ struct SearchPage<'a> {
     is_empty: bool,
 }
 
-/// `GET /console/coupons?q=…`
 pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
     let q = desk.query.shown("q");
     let mut found = SearchPage {

@@ -56,7 +56,6 @@ struct WelcomePage<'a> {
     name: &'a str,
 }
 
-/// `GET /console/sign-in`
 pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
     let next = next_page(&desk.query);
     if desk.member.is_some() {
@@ -73,7 +72,7 @@ pub(crate) fn page_of(
     wrong: Option<String>,
     status: StatusCode,
 ) -> Response {
-    let has_provider = desk.console.identity.is_some();
+    let has_provider = desk.console.setup.identity.is_some();
     let page = SignInPage { d: desk, next, kept, name, has_provider, wrong };
     desk.page_with(status, &page).into_response()
 }
@@ -102,7 +101,7 @@ pub(crate) fn peer_of(
     headers: &HeaderMap,
 ) -> Peer {
     let from = connection.map(|Extension(ConnectInfo(address))| address.ip());
-    from.map_or(Peer::NOWHERE, |from| Peer::at((desk.console.client)(from, headers)))
+    from.map_or(Peer::NOWHERE, |from| Peer::at((desk.console.setup.client)(from, headers)))
 }
 
 /// Where somebody whose session is over goes: a form keeps its input.
@@ -116,7 +115,6 @@ pub(crate) fn again(desk: &PageContext, form: &Option<FormFields>) -> Response {
     page_of(desk, next, &kept, "", wrong, StatusCode::UNAUTHORIZED)
 }
 
-/// `POST /console/sign-in`
 pub(crate) async fn sign_in(
     desk: PageContext,
     peer: Option<Extension<ConnectInfo<SocketAddr>>>,
@@ -159,7 +157,7 @@ async fn checked(
         return Ok(Err(t.sign_in_wrong().to_owned()));
     };
     let from = peer.to_string();
-    let Some(_place) = console.passwords.begin(Purpose::SignIn, &from) else {
+    let Some(_place) = console.setup.passwords.begin(Purpose::SignIn, &from) else {
         return Ok(Err(t.sign_in_busy().to_owned()));
     };
     let key = format!("{from} {name}");
@@ -168,7 +166,7 @@ async fn checked(
     }
     // Counted before the slow part, so that attempts side by side do not get past the limit.
     console.wrong.count(&key, desk.now.0);
-    let list = match console.engine.staff().await {
+    let list = match console.setup.engine.staff().await {
         Ok(list) => list,
         Err(failure) => {
             console.wrong.take_back(&key);
@@ -179,7 +177,7 @@ async fn checked(
     let hash = account.as_ref().map(|account| account.password_hash.as_str());
     // Whoever signs in at the provider has no password.
     let hash = hash.filter(|hash| !hash.is_empty());
-    match console.passwords.verify(Purpose::SignIn, password, hash).await {
+    match console.setup.passwords.verify(Purpose::SignIn, password, hash).await {
         Ok(true) => {
             console.wrong.forget(&key);
             Ok(account.ok_or_else(|| t.sign_in_wrong().to_owned()))
@@ -209,7 +207,7 @@ pub(crate) fn minutes_of(wait_ms: i64) -> u64 {
 /// Keeps that somebody could not sign in, with the account if there is one. What they typed as a name is not
 /// kept: it may be their password.
 fn keep_refused(desk: &PageContext, peer: Peer, account: Option<&StaffMember>) {
-    let Some(log) = &desk.console.attempts else { return };
+    let Some(log) = &desk.console.setup.attempts else { return };
     log.keep(Attempt {
         at: desk.now.0,
         action: "staff-sign-in".into(),
@@ -292,7 +290,7 @@ pub(crate) async fn enroll(desk: PageContext, fields: FormFields) -> ConsoleResu
     let Some(password) = password_of(&fields) else {
         return again(t.password_rule());
     };
-    let hash = match desk.console.passwords.hash(password).await {
+    let hash = match desk.console.setup.passwords.hash(password).await {
         Ok(hash) => hash,
         Err(error) => {
             let wrong: Result<(), String> = busy(t, &error)?;

@@ -44,7 +44,6 @@ enum SqlOutcome {
     Wrong(String),
 }
 
-/// `GET /console/reports/sql`
 pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
     show(&desk, "", "", None).await
 }
@@ -144,7 +143,6 @@ fn wrong(t: PageTexts, error: &HistoryError) -> String {
     }
 }
 
-/// `GET /console/reports/sql/{id}/file.csv`
 pub(crate) async fn file(desk: PageContext, Path(id): Path<String>) -> ConsoleResult {
     let caller = desk.caller(ConsoleAction::RunQuery)?;
     program(&desk)?;
@@ -164,7 +162,6 @@ pub(crate) async fn file(desk: PageContext, Path(id): Path<String>) -> ConsoleRe
     Ok(attached(&name, "text/csv; charset=utf-8", Body::from(rows)))
 }
 
-/// `POST /console/reports/sql/{id}/delete`
 pub(crate) async fn delete(desk: PageContext, Path(id): Path<String>) -> ConsoleResult {
     desk.engine().delete_query(&desk.caller(ConsoleAction::SaveQuery)?, &id).await?;
     Ok(to("/console/reports/sql?done=deleted"))

@@ -30,7 +30,6 @@ impl StaffPage<'_> {
     }
 }
 
-/// `GET /console/staff`
 pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
     show(&desk, None).await
 }
@@ -67,7 +66,6 @@ pub(crate) async fn invite(desk: PageContext, fields: FormFields) -> ConsoleResu
     show(&desk, Some(format!("{}{path}", desk.host))).await
 }
 
-/// `POST /console/staff/{name}/role`
 pub(crate) async fn change_role(
     desk: PageContext,
     Path(name): Path<String>,
@@ -79,14 +77,12 @@ pub(crate) async fn change_role(
     Ok(to("/console/staff?done=changed"))
 }
 
-/// `POST /console/staff/{name}/sign-out`
 pub(crate) async fn sign_out(desk: PageContext, Path(name): Path<String>) -> ConsoleResult {
     let caller = desk.caller(ConsoleAction::ManageStaff)?;
     desk.engine().sign_staff_out(&caller, &from_path(&name)?).await?;
     Ok(to("/console/staff?done=signed-out"))
 }
 
-/// `POST /console/staff/{name}/remove`
 pub(crate) async fn remove(desk: PageContext, Path(name): Path<String>) -> ConsoleResult {
     let caller = desk.caller(ConsoleAction::ManageStaff)?;
     desk.engine().remove_staff(&caller, &from_path(&name)?).await?;

@@ -74,7 +74,6 @@ impl PageContext {
     }
 }
 
-/// `GET /console/store`
 pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
     let (t, engine) = (desk.t, desk.engine());
     let plans = engine.partitions().partitions().await.map_err(Failure::from)?;
@@ -87,11 +86,8 @@ pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
         clock: engine.clock_warning().await.map(|why| t.attention_clock(IsolatedText(why))),
         gauge: engine.gauge(),
         sizes: sizes(t, &desk.machine().await?),
-        nodes: match &desk.console.nodes {
-            Some(nodes) => Some(nodes.all().await),
-            None => None,
-        },
-        lone_archive: desk.console.lone_archive.as_deref(),
+        nodes: if let Some(nodes) = &desk.console.nodes { Some(nodes.all().await) } else { None },
+        lone_archive: desk.console.setup.lone_archive.as_deref(),
         is_compacting: is_running || asked_at.is_some(),
         asked_at: asked_at.filter(|_| !is_running).map(|at| desk.at(&at)),
         runs,

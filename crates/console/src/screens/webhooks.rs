@@ -48,10 +48,9 @@ impl WebhookPage<'_> {
 }
 
 fn kept(desk: &PageContext) -> ConsoleResult<&Arc<Webhooks>> {
-    desk.console.webhooks.as_ref().ok_or(ConsoleError::NotKept)
+    desk.console.setup.webhooks.as_ref().ok_or(ConsoleError::NotKept)
 }
 
-/// `GET /console/webhooks/{id}`
 pub(crate) async fn page(desk: PageContext, Path(id): Path<String>) -> ConsoleResult {
     let webhooks = kept(&desk)?;
     let webhook = webhooks.get(&id).await?;
@@ -99,7 +98,6 @@ pub(crate) async fn set_state(
     Ok(done(&id, if paused { "paused" } else { "resumed" }))
 }
 
-/// `POST /console/webhooks/{id}/test`
 pub(crate) async fn test(desk: PageContext, Path(id): Path<String>) -> ConsoleResult {
     let tested = kept(&desk)?.test(&id).await?;
     let change = given("delivered", tested.is_delivered);
@@ -116,7 +114,6 @@ pub(crate) async fn test(desk: PageContext, Path(id): Path<String>) -> ConsoleRe
     }
 }
 
-/// `POST /console/webhooks/{id}/redeliver`
 pub(crate) async fn redeliver(
     desk: PageContext,
     Path(id): Path<String>,

@@ -79,7 +79,15 @@ texts! {
     field_per_user_limit => "Coupons per person", "1인당 수량";
     field_cancel_days => "Days to cancel a purchase", "구매 취소 가능 일수";
     field_extend_days => "Days to extend after the end", "만료 후 연장 가능 일수";
-    field_metadata => "What it is worth (JSON)", "혜택 정보(JSON)";
+    field_metadata => "The shop's own data (JSON)", "쇼핑몰 자체 정보(JSON)";
+    field_currency => "Currency", "통화";
+    field_benefit => "Benefit", "혜택";
+    field_amount => "Amount off", "할인 금액";
+    field_percent => "Percent off", "할인율(%)";
+    field_max_discount => "At most", "최대 할인 금액";
+    field_min_order => "Smallest order", "최소 주문 금액";
+    field_title_en => "What buyers read, in English", "구매자에게 보이는 문구(영어)";
+    field_title_ko => "What buyers read, in Korean", "구매자에게 보이는 문구(한국어)";
     field_reason => "Reason", "사유";
     field_password => "Password", "비밀번호";
     field_role => "Role", "역할";

@@ -8,6 +8,14 @@ texts! {
     form_what => "What is it?", "어떤 캠페인인가요?";
     form_how => "How are the coupons given out?", "쿠폰을 어떻게 발급하나요?";
     form_when => "From when until when?", "언제부터 언제까지인가요?";
+    form_worth => "What is it worth?", "얼마나 할인하나요?";
+    benefit_none => "Only the shop knows", "쇼핑몰에서 정합니다";
+    benefit_amount => "An amount off the order", "정액 할인";
+    benefit_percent => "A percentage off the order", "정률 할인";
+    benefit_text => "Something else, such as a free coffee", "기타(예: 커피 한 잔)";
+    amounts_hint => "Amounts as on a price tag: 5,000 with KRW, 4.99 with USD.", "금액은 가격표처럼 입력하세요. KRW는 5,000, USD는 4.99입니다.";
+    want_currency => "choose the currency first", "통화를 먼저 입력하세요";
+    want_amount => "want an amount such as 5,000", "5,000과 같은 금액을 입력하세요";
     form_limits => "How many each, and may a purchase be cancelled?", "1인당 몇 장이고 구매를 취소할 수 있나요?";
     name_example => "Spring sale: 10 % off", "봄맞이 10% 할인";
     optional => "(optional)", "(선택)";

@@ -204,22 +204,25 @@ impl Place {
         let webhooks = Webhooks::new(engine.tables(), webhooks::Options::default());
         let passwords = Passwords::new();
         let waiting = Arc::new(Semaphore::new(0));
-        let console = Arc::new(Console::new(ConsoleSetup {
+        let setup = ConsoleSetup {
             engine: Arc::clone(&engine),
-            keys: signing(),
             passwords: passwords.clone(),
             identity: Some(Arc::new(CodeProvider(Arc::clone(&waiting)))),
             attempts: Some(Arc::clone(&log)),
             webhooks: Some(Arc::new(webhooks.expect("webhooks"))),
             machine: Box::new(machine),
-            nodes: Some(Box::new(|| Box::pin(async { Ok(nodes()) }))),
-            plan: Box::new(|| Box::pin(async { Ok(plan()) })),
             lone_archive: Some("/mnt/cold".to_owned()),
-            history: Some(Box::new(SqlProgram)),
             notice_days: vec![30, 7],
             zone: "Asia/Seoul".parse().expect("a zone"),
             client: Box::new(|from, _| from),
-        }));
+        };
+        let console = Arc::new(Console::new(
+            setup,
+            signing(),
+            Box::new(|| Box::pin(async { Ok(plan()) })),
+            Some(Box::new(|| Box::pin(async { Ok(nodes()) }))),
+            Some(Box::new(SqlProgram)),
+        ));
         let app = pages(Arc::clone(&console));
         Place { clock, engine, console, attempts: log, passwords, waiting, app, folder }
     }

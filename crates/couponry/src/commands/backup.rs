@@ -1,7 +1,6 @@
 //! `couponry backup`: copies both tiers and the keys, so that they fit together.
 
-mod label;
-
+use std::fmt;
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -11,20 +10,24 @@ use clap::Args;
 use cold::{BucketPatience, ColdStore};
 use command_line::{CommandProgress, WorkKind};
 use compactor::check_pairing;
+use coupon::calendar::format_instant;
+use engine::{Clock, Engine, PAGE_MAX, SystemClock};
 use hot::{HotStore, Partitions};
 use hot_sqlite::backup::{BackupDraft, ColdFolder, copy_file, copy_folder, delete};
 use hot_sqlite::{FILE_NAME, RecordFile};
+use serde::{Deserialize, Serialize};
 
 use crate::failure::{CliError, Ended};
 use crate::keys::Keys;
-use crate::output::{self, thousands};
+use crate::output::{self, Out, thousands};
 use crate::settings::{Cold, SETTINGS_FILE, SPACES, Settings};
 use crate::{files, open};
 
-pub(crate) use label::Label;
-
 /// The cold tier in the folder of a backup.
 pub(crate) const COLD: &str = "cold";
+
+/// The label, in the folder of a backup.
+const LABEL: &str = "backup.toml";
 
 /// Copy both tiers and the keys to a new folder
 ///
@@ -242,4 +245,70 @@ async fn copy_cold(
     let copied = tokio::task::spawn_blocking(move || source.copy(&to)).await;
     copied.map_err(CliError::of)?.map_err(CliError::of)?;
     Ok(", the cold tier".to_owned())
+}
+
+/// What a backup says of itself, so that `restore` can say it before anything is lost: which store it is, and how much
+/// it had at one moment.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Label {
+    /// The whole path of its data folder; empty if an earlier release made the backup.
+    #[serde(default)]
+    store: String,
+    at: String,
+    campaigns: u64,
+    issued: u64,
+    redeemed: u64,
+}
+
+impl Label {
+    pub(crate) async fn of(settings: &Settings, engine: &Engine) -> Result<Label, CliError> {
+        let (store, at) = (Label::store(settings), format_instant(SystemClock.now()));
+        let mut label = Label { store, at, campaigns: 0, issued: 0, redeemed: 0 };
+        let mut after = None;
+        loop {
+            let page = engine.campaigns(&open::caller(), after, PAGE_MAX).await?;
+            let Some(last) = page.last() else { return Ok(label) };
+            after = Some(last.campaign.id.clone());
+            label.campaigns += page.len() as u64;
+            for (counts, _) in page.iter().filter_map(|view| view.counts.as_ref()) {
+                label.issued += counts.issued;
+                label.redeemed += counts.redeemed;
+            }
+        }
+    }
+
+    pub(crate) fn counts(&self) -> String {
+        let Label { campaigns, issued, redeemed, .. } = self;
+        let [campaigns, issued, redeemed] = [*campaigns, *issued, *redeemed].map(thousands);
+        format!("campaigns {campaigns}, issued coupons {issued}, redeemed {redeemed}")
+    }
+
+    /// How a label names the store of the settings.
+    fn store(settings: &Settings) -> String {
+        files::whole(&settings.data.value)
+    }
+
+    /// Writes it durably into the folder of a backup.
+    fn write(&self, folder: &Path) -> Result<(), CliError> {
+        let mut out = Out::file(&folder.join(LABEL))?;
+        out.put(&toml::to_string(self).map_err(CliError::of)?)?;
+        out.finish()
+    }
+
+    /// The label in the folder of a backup; `None` if an earlier release made it.
+    pub(crate) fn read(folder: &Path) -> Result<Option<Label>, CliError> {
+        let path = folder.join(LABEL);
+        let text = match fs::read_to_string(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            text => text.map_err(CliError::cannot("read", &path))?,
+        };
+        let label = toml::from_str(&text).map(Some);
+        label.map_err(|error| CliError::new(format!("{}: {}", path.display(), error.message())))
+    }
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "at {}: {}", self.at, self.counts())
+    }
 }

@@ -56,7 +56,7 @@ fn address(settings: &Settings) -> Result<String, CliError> {
         return Ok(healthcheck::address(&listen(settings, &settings.data.value)));
     };
     let hosts: SpaceHosts = settings.spaces.parsed()?;
-    let host = hosts.host_of(space).ok_or_else(|| {
+    let host = hosts.0.get(space).and_then(|hosts| hosts.first()).ok_or_else(|| {
         CliError::usage(format!("the setting spaces has no host of {space}: give --address"))
     })?;
     // The folder of a space is spaces/NAME in that of `serve`.

@@ -1,9 +1,9 @@
 //! `couponry restore`: turns a backup into the data again, together with the cold tier of today.
 
-mod adopted;
 mod question;
 mod reconcile;
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args};
@@ -94,22 +94,22 @@ pub(crate) async fn run(settings: &Settings, args: &RestoreArgs) -> Result<Ended
     };
     if data.join(FILE_NAME).exists() && !hot_sqlite::was_opened(data) {
         // The question opens it, and then nothing else tells it from a store of ours.
-        adopted::begin(data)?;
+        begin_restore(data)?;
     }
     if let Some(from) = &args.folder {
         question::must_be_wanted(settings, from, args.yes).await?;
         // First: a store without its cold tier is refused, so a restore that is killed here is run again.
         put_back_archive(settings, from).await?;
-        adopted::begin(data)?;
+        begin_restore(data)?;
         // What is half moved then, the folder of the copy says.
-        put_back_store(data, from).inspect_err(|_| drop(adopted::end(data)))?;
+        put_back_store(data, from).inspect_err(|_| drop(end_restore(data)))?;
     }
     if args.adopt {
-        adopted::must_have_keys(data)?;
+        must_have_keys(data)?;
         question::must_be_adopted(settings, args.yes).await?;
         // Each try skips serials.
-        adopted::must_open_codes(settings).await?;
-        adopted::begin(data)?;
+        must_open_codes(settings).await?;
+        begin_restore(data)?;
         make_ready(&data.join(FILE_NAME)).map_err(CliError::of)?;
     }
     let cold = open::cold(settings, BucketPatience::Work)?;
@@ -122,7 +122,7 @@ pub(crate) async fn run(settings: &Settings, args: &RestoreArgs) -> Result<Ended
         cluster.flush().await;
     }
     if ended.is_ok() {
-        adopted::end(data)?;
+        end_restore(data)?;
     }
     ended
 }
@@ -130,7 +130,7 @@ pub(crate) async fn run(settings: &Settings, args: &RestoreArgs) -> Result<Ended
 fn may_restore(settings: &Settings, args: &RestoreArgs) -> Result<(), CliError> {
     let data = &settings.data.value;
     let Some(from) = &args.folder else {
-        return adopted::may_begin(settings, args.adopt);
+        return may_begin(settings, args.adopt);
     };
     settings.must_be_sqlite(
         "a backup folder contains no cluster: restore the snapshot of the cluster, then run \
@@ -146,7 +146,7 @@ fn may_restore(settings: &Settings, args: &RestoreArgs) -> Result<(), CliError> 
         return Err(CliError::new(format!("{} is a data folder and no backup", from.display()))
             .and("copy all of it, with hot.db-wal, to the place of --data, and run `couponry restore --adopt`"));
     }
-    adopted::must_have_keys(from)?;
+    must_have_keys(from)?;
     if data.join(FILE_NAME).exists() && !args.replace {
         return Err(CliError::new(format!(
             "there is data in {}: --replace moves it aside, or name another --data",
@@ -154,6 +154,56 @@ fn may_restore(settings: &Settings, args: &RestoreArgs) -> Result<(), CliError> 
         )));
     }
     files::private_folder(data)
+}
+
+/// Whether the store that is there may be restored, also once more after an interruption.
+fn may_begin(settings: &Settings, adopt: bool) -> Result<(), CliError> {
+    let data = &settings.data.value;
+    if adopt {
+        settings.must_be_sqlite("a cluster has no file to adopt: run `couponry restore` alone")?;
+    }
+    // Then the store in the folder is not the one that was to be restored.
+    if data.join(open::RESTORING).exists() {
+        open::must_not_be_half_restored(data)?;
+    }
+    open::must_have_a_store(settings)
+}
+
+/// The folder of a store, or of a backup. Without them `serve` would make new ones, which open no code of this store.
+fn must_have_keys(folder: &Path) -> Result<(), CliError> {
+    let keys = folder.join(files::KEYS);
+    match keys.is_dir() {
+        true => Ok(()),
+        false => Err(CliError::new(format!(
+            "there are no keys in {}: copy the folder `keys` of the lost machine there, from a backup \
+             or where you keep secrets, and run this again",
+            keys.display()
+        ))),
+    }
+}
+
+/// # Errors
+/// A batch has codes of a key that is not there.
+async fn must_open_codes(settings: &Settings) -> Result<(), CliError> {
+    let keys = Keys::load(&settings.data.value)?;
+    let store = open::sqlite(settings, &keys, &open::cold(settings, BucketPatience::Caller)?)?;
+    Ok(open::must_have_every_key(&store, &keys).await?)
+}
+
+/// From now on until [`end_restore`] only a restore opens the store.
+fn begin_restore(data: &Path) -> Result<(), CliError> {
+    files::lock_file(&data.join(open::UNFINISHED))?;
+    files::sync_names_in(data).map_err(CliError::cannot("sync", data))
+}
+
+fn end_restore(data: &Path) -> Result<(), CliError> {
+    let path = data.join(open::UNFINISHED);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(CliError::cannot("delete", &path)(error))
+        }
+        Ok(()) | Err(_) => files::sync_names_in(data).map_err(CliError::cannot("sync", data)),
+    }
 }
 
 /// Moves the old data aside. Until this ends, no command opens the data folder: see [`open::RESTORING`].

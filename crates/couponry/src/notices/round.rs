@@ -164,10 +164,7 @@ impl Round<'_> {
             }
             next = page.next.map(Some);
         }
-        match draft.take() {
-            Some(last) => outlet.put(last).await,
-            None => Ok(()),
-        }
+        if let Some(last) = draft.take() { outlet.put(last).await } else { Ok(()) }
     }
 }
 

@@ -71,10 +71,7 @@ pub(crate) fn must_not_be_half_restored(data: &Path) -> Result<(), CliError> {
 
 /// Refuses a store that was copied to another one for good: a coupon could be spent in both.
 pub(crate) async fn must_not_have_moved(store: &dyn Facts) -> Result<(), NotOpen> {
-    match store.fact(Fact::MovedTo).await? {
-        None => Ok(()),
-        Some(to) => Err(moved_to(&to).into()),
-    }
+    store.fact(Fact::MovedTo).await?.map_or(Ok(()), |to| Err(moved_to(&to).into()))
 }
 
 /// Ends when the store is copied to another one while the service runs.

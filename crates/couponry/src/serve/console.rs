@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use ::console::{Console, ConsoleSetup, NodeAnswer, NodeInfo, ReadNodes, ReadPlan, SigningKeys};
-use api::AccessPolicy;
 use api::token::TokenService;
+use api::{AccessPolicy, SignUp};
 use coupon::calendar::Zone;
 use cql_session::{AboutNode, NodeReply};
 
@@ -27,22 +27,22 @@ pub(super) fn console(
         return Ok(None);
     }
     let (proxies, data) = (access.trusted_proxies.clone(), settings.data.value.clone());
-    Ok(Some(Arc::new(Console::new(ConsoleSetup {
+    let identity = identity::provider(settings, tokens, &opened.engine)?;
+    let history = history::program(settings, tokens, &opened.engine)?;
+    let setup = ConsoleSetup {
         engine: Arc::clone(&opened.engine),
-        keys: signing_keys(&opened.keys),
         passwords: access.passwords.clone(),
-        identity: identity::provider(settings, tokens, &opened.engine)?,
+        identity,
         attempts: access.attempts.clone(),
         webhooks: access.webhooks.clone(),
         machine: Box::new(move || machine(&data)),
-        nodes: nodes(opened),
-        plan: plan(settings, opened),
         lone_archive: lone_archive(settings),
-        history: history::program(settings, tokens, &opened.engine)?,
         notice_days: days_of(settings)?,
         zone: settings.console_time_zone.parsed()?,
         client: Box::new(move |from, headers| proxies.client(from, headers)),
-    }))))
+    };
+    let (keys, plan) = (signing_keys(&opened.keys), plan(settings, opened));
+    Ok(Some(Arc::new(Console::new(setup, keys, plan, nodes(opened), history))))
 }
 
 pub(super) fn check(settings: &Settings) -> Result<(), CliError> {
@@ -94,14 +94,7 @@ fn lone_archive(settings: &Settings) -> Option<String> {
 }
 
 pub(super) fn is_on(settings: &Settings) -> Result<bool, CliError> {
-    match settings.console.value.as_str() {
-        "on" => Ok(true),
-        "off" => Ok(false),
-        other => {
-            let why = format!("it is {other:?}, want on or off");
-            Err(settings.console.unusable(why))
-        }
-    }
+    Ok(settings.console.parsed::<SignUp>()? == SignUp::On)
 }
 
 /// The keys that sign sessions and links: the token keys in use, oldest first.

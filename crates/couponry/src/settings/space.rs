@@ -22,12 +22,6 @@ const HOSTS_MAX: usize = 256;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SpaceHosts(pub(crate) BTreeMap<SpaceName, Vec<String>>);
 
-impl SpaceHosts {
-    pub(crate) fn host_of(&self, name: &SpaceName) -> Option<&str> {
-        self.0.get(name)?.first().map(String::as_str)
-    }
-}
-
 impl FromStr for SpaceHosts {
     type Err = String;
 

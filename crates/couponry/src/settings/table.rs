@@ -177,158 +177,117 @@ macro_rules! settings {
 }
 
 settings! {
-    data: PathBuf = "./couponry-data",
-        env "COUPONRY_DATA", flag "FOLDER",
+    data: PathBuf = "./couponry-data", env "COUPONRY_DATA", flag "FOLDER",
         "Keep the keys and the locks in this folder, and with SQLite the coupons too";
-    listen: String = "127.0.0.1:8080",
-        env "COUPONRY_LISTEN", flag "HOST:PORT",
+    listen: String = "127.0.0.1:8080", env "COUPONRY_LISTEN", flag "HOST:PORT",
         "Listen on this address; put a proxy with TLS in front of any other than 127.0.0.1";
-    trusted_proxies: String = "",
-        env "COUPONRY_TRUSTED_PROXIES", flag "LIST",
+    trusted_proxies: String = "", env "COUPONRY_TRUSTED_PROXIES", flag "LIST",
         "Believe the X-Forwarded-For and Forwarded headers of these proxies: IP addresses, and \
          networks such as 10.0.0.0/8, separated by commas; their connections are not limited";
-    cors_origins: String = "",
-        env "COUPONRY_CORS_ORIGINS", flag "LIST",
+    cors_origins: String = "", env "COUPONRY_CORS_ORIGINS", flag "LIST",
         "Let pages of these other origins call the API from a browser: such as https://shop.example, \
          separated by commas";
-    sign_up: String = "on",
-        env "COUPONRY_SIGN_UP", flag "on|off",
+    sign_up: String = "on", env "COUPONRY_SIGN_UP", flag "on|off",
         "Let anyone make an account with POST /v1/users: on or off";
-    console: String = "on",
-        env "COUPONRY_CONSOLE", flag "on|off",
+    console: String = "on", env "COUPONRY_CONSOLE", flag "on|off",
         "Serve pages for people at /console: on or off";
-    console_time_zone: String = "UTC",
-        env "COUPONRY_CONSOLE_TIME_ZONE", flag "ZONE",
+    console_time_zone: String = "UTC", env "COUPONRY_CONSOLE_TIME_ZONE", flag "ZONE",
         "Show times of the console in this zone, such as Asia/Seoul, to whoever has chosen no other";
-    hot: Hot = "sqlite",
-        env "COUPONRY_HOT", flag "STORE",
+    hot: Hot = "sqlite", env "COUPONRY_HOT", flag "STORE",
         "Keep active coupons here: sqlite, in the data folder, or \
          cql://HOST:PORT,HOST:PORT/KEYSPACE, on ScyllaDB or Apache Cassandra";
     cold: Cold = "DATA/cold" or data.value.join("cold").display().to_string(),
         env "COUPONRY_COLD", flag "LOCATION",
         "Keep finished coupons here: a folder, or s3://BUCKET/PREFIX, for which the AWS_* \
          variables are read";
-    cql_user: Option<String> = "",
-        env "COUPONRY_CQL_USER", flag "USER",
+    cql_user: Option<String> = "", env "COUPONRY_CQL_USER", flag "USER",
         "Sign in to the cluster as this user";
-    cql_password: Option<SecretText> = "",
-        env "COUPONRY_CQL_PASSWORD", no flag: skip,
+    cql_password: Option<SecretText> = "", env "COUPONRY_CQL_PASSWORD", no flag: skip,
         "Sign in to the cluster with this password; there is no flag, since other users of the \
          machine can read command lines";
-    cql_datacenter: Option<String> = "",
-        env "COUPONRY_CQL_DATACENTER", flag "NAME",
+    cql_datacenter: Option<String> = "", env "COUPONRY_CQL_DATACENTER", flag "NAME",
         "Let the replicas of this data centre decide; needed if the cluster has several, and the \
          same for every process";
-    cql_authority: Option<PathBuf> = "",
-        env "COUPONRY_CQL_AUTHORITY", flag "FILE",
+    cql_authority: Option<PathBuf> = "", env "COUPONRY_CQL_AUTHORITY", flag "FILE",
         "Encrypt the connections to the cluster, and trust nodes whose certificates are signed by \
          one in this file (PEM)";
-    cql_plain_password: bool = "false",
-        env "COUPONRY_CQL_PLAIN_PASSWORD",
+    cql_plain_password: bool = "false", env "COUPONRY_CQL_PLAIN_PASSWORD",
         flag "BOOL" with(num_args = 0..=1, require_equals = true, default_missing_value = "true"),
         "Send the password unencrypted, also to other machines";
     compact_every: RepeatInterval = "1h; 0 on a cluster" or hot.value.compact_every().to_owned(),
         env "COUPONRY_COMPACT_EVERY", flag "TIME",
         "Let serve compact this often: 15m, 1h or 1d; 0 for never. On a cluster set it for one \
          machine, or run the command compact";
-    events_keep: RepeatInterval = "7d",
-        env "COUPONRY_EVENTS_KEEP", flag "TIME",
+    events_keep: RepeatInterval = "7d", env "COUPONRY_EVENTS_KEEP", flag "TIME",
         "Keep the events of GET /v1/events for this long: 12h or 7d; 0 to keep none";
-    orders_keep: RepeatInterval = "400d",
-        env "COUPONRY_ORDERS_KEEP", flag "TIME",
+    orders_keep: RepeatInterval = "400d", env "COUPONRY_ORDERS_KEEP", flag "TIME",
         "Let GET /v1/redemptions find what an order has redeemed for this long: 90d or 400d; 0 for \
          never";
-    attempts_keep: RepeatInterval = "30d",
-        env "COUPONRY_ATTEMPTS_KEEP", flag "TIME",
+    attempts_keep: RepeatInterval = "30d", env "COUPONRY_ATTEMPTS_KEEP", flag "TIME",
         "Keep the refused attempts of GET /v1/attempts for this long: 12h or 30d; 0 to keep none";
-    post_webhooks: bool = "true",
-        env "COUPONRY_POST_WEBHOOKS",
+    post_webhooks: bool = "true", env "COUPONRY_POST_WEBHOOKS",
         flag "BOOL" with(num_args = 0..=1, require_equals = true, default_missing_value = "true"),
         "Keep webhooks in the data folder, and let serve post events to them. On a cluster set it for \
          one machine, to which the load balancer sends /v1/webhooks";
-    webhook_allow_private: bool = "false",
-        env "COUPONRY_WEBHOOK_ALLOW_PRIVATE",
+    webhook_allow_private: bool = "false", env "COUPONRY_WEBHOOK_ALLOW_PRIVATE",
         flag "BOOL" with(num_args = 0..=1, require_equals = true, default_missing_value = "true"),
         "Let webhooks have private addresses, and http; then whoever may create one reaches what \
          this machine reaches";
-    notify_days: String = "30,7,3,1",
-        env "COUPONRY_NOTIFY_DAYS", flag "DAYS",
+    notify_days: String = "30,7,3,1", env "COUPONRY_NOTIFY_DAYS", flag "DAYS",
         "Let serve post a notice to webhooks this many days before the last day of a coupon";
-    spaces: String = "",
-        env "COUPONRY_SPACES", flag "LIST",
+    spaces: String = "", env "COUPONRY_SPACES", flag "LIST",
         "Serve these spaces too, stores of other brands with keys and people of their own: NAME=HOST, \
          separated by commas; requests to that host go there";
-    space: Option<SpaceName> = "",
-        env "COUPONRY_SPACE", flag "NAME",
+    space: Option<SpaceName> = "", env "COUPONRY_SPACE", flag "NAME",
         "Work with this space instead of the main store";
-    url: Option<String> = "",
-        env "COUPONRY_URL", flag "URL",
+    url: Option<String> = "", env "COUPONRY_URL", flag "URL",
         "Let campaign, coupon, import, export, history and events work over HTTP with the service at this \
          address, such as https://coupons.example, instead of the data folder";
-    token: Option<SecretText> = "",
-        env "COUPONRY_TOKEN", flag "TOKEN" with(hide_env_values = true),
+    token: Option<SecretText> = "", env "COUPONRY_TOKEN", flag "TOKEN" with(hide_env_values = true),
         "Show the service at url this token; better by the variable, since other users of the machine \
          can read command lines";
-    requests_per_s: u64 = "0",
-        env "COUPONRY_REQUESTS_PER_S", flag "NUMBER",
+    requests_per_s: u64 = "0", env "COUPONRY_REQUESTS_PER_S", flag "NUMBER",
         "Answer at most this many requests in a second, of all callers together; 0 for no limit";
-    store_max_mib: u64 = "0",
-        env "COUPONRY_STORE_MAX_MIB", flag "MIB",
+    store_max_mib: u64 = "0", env "COUPONRY_STORE_MAX_MIB", flag "MIB",
         "Take no more campaigns, imports, issues and accounts when the hot store has this size, in \
          MiB; 0 for no limit; not on a cluster";
-    free_min_mib: u64 = "256",
-        env "COUPONRY_FREE_MIN_MIB", flag "MIB",
+    free_min_mib: u64 = "256", env "COUPONRY_FREE_MIN_MIB", flag "MIB",
         "Refuse writes while the disk has less free space than this, in MiB; not on a cluster";
-    join_wal_writes: bool = "true",
-        env "COUPONRY_JOIN_WAL_WRITES",
+    join_wal_writes: bool = "true", env "COUPONRY_JOIN_WAL_WRITES",
         flag "BOOL" with(num_args = 0..=1, require_equals = true, default_missing_value = "true"),
         "Write the changes of a group to SQLite's WAL with one call; false for two calls for each page, as \
          SQLite does by itself; not on a cluster";
-    log: String = "info",
-        env "COUPONRY_LOG", flag "FILTER",
+    log: String = "info", env "COUPONRY_LOG", flag "FILTER",
         "Log messages of this level and above: error, warn, info or debug; or a filter such as \
          hot_sqlite=debug";
-    log_format: String = "auto",
-        env "COUPONRY_LOG_FORMAT", flag "FORMAT",
+    log_format: String = "auto", env "COUPONRY_LOG_FORMAT", flag "FORMAT",
         "Log to standard error as text, as json, or as auto: text on a terminal, JSON elsewhere";
-    traces: Option<String> = "",
-        env "COUPONRY_TRACES", flag "URL",
+    traces: Option<String> = "", env "COUPONRY_TRACES", flag "URL",
         "Let serve send traces to this collector of OpenTelemetry, by OTLP over HTTP: such as \
          http://collector.example:4318";
-    traces_percent: u64 = "100",
-        env "COUPONRY_TRACES_PERCENT", flag "PERCENT",
+    traces_percent: u64 = "100", env "COUPONRY_TRACES_PERCENT", flag "PERCENT",
         "Record this many of a hundred requests that come without traceparent, and of compactions and \
          posts to webhooks";
-    identity_issuer: Option<String> = "",
-        env "COUPONRY_IDENTITY_ISSUER", flag "ISS",
+    identity_issuer: Option<String> = "", env "COUPONRY_IDENTITY_ISSUER", flag "ISS",
         "Accept tokens of this issuer (`iss`) too; sign-up and sign-in are then off";
-    identity_audience: Option<String> = "",
-        env "COUPONRY_IDENTITY_AUDIENCE", flag "AUD",
+    identity_audience: Option<String> = "", env "COUPONRY_IDENTITY_AUDIENCE", flag "AUD",
         "Require this audience (`aud`) in tokens of the issuer";
-    identity_algorithm: Option<String> = "",
-        env "COUPONRY_IDENTITY_ALGORITHM", flag "ALG",
+    identity_algorithm: Option<String> = "", env "COUPONRY_IDENTITY_ALGORITHM", flag "ALG",
         "Verify tokens of the issuer with this algorithm: RS256, ES256 or EdDSA";
-    identity_key: Option<PathBuf> = "",
-        env "COUPONRY_IDENTITY_KEY", flag "FILE",
+    identity_key: Option<PathBuf> = "", env "COUPONRY_IDENTITY_KEY", flag "FILE",
         "Verify tokens of the issuer with the public key in this file (PEM)";
-    identity_jwks: Option<String> = "",
-        env "COUPONRY_IDENTITY_JWKS", flag "URL",
+    identity_jwks: Option<String> = "", env "COUPONRY_IDENTITY_JWKS", flag "URL",
         "Verify tokens of the issuer with the keys at this address (JWKS), instead of one key";
-    identity_role_claim: String = "role",
-        env "COUPONRY_IDENTITY_ROLE_CLAIM", flag "CLAIM",
+    identity_role_claim: String = "role", env "COUPONRY_IDENTITY_ROLE_CLAIM", flag "CLAIM",
         "Find the role of a caller in this claim of the tokens of the issuer, or within others, such \
          as realm_access.roles: a role, or a list that has couponry-shop and so on";
-    console_history: Option<String> = "",
-        env "COUPONRY_CONSOLE_HISTORY", flag "URL",
+    console_history: Option<String> = "", env "COUPONRY_CONSOLE_HISTORY", flag "URL",
         "Run the queries of people at the console with `couponry-history serve` at this address";
-    console_client: Option<String> = "",
-        env "COUPONRY_CONSOLE_CLIENT", flag "ID",
+    console_client: Option<String> = "", env "COUPONRY_CONSOLE_CLIENT", flag "ID",
         "Let people sign in to the console at the issuer (OpenID Connect), as this client of it";
-    console_client_secret: Option<PathBuf> = "",
-        env "COUPONRY_CONSOLE_CLIENT_SECRET", flag "FILE",
+    console_client_secret: Option<PathBuf> = "", env "COUPONRY_CONSOLE_CLIENT_SECRET", flag "FILE",
         "Show the issuer the secret in this file, if it has given the client one";
-    console_role_claim: String = "roles",
-        env "COUPONRY_CONSOLE_ROLE_CLAIM", flag "CLAIM",
+    console_role_claim: String = "roles", env "COUPONRY_CONSOLE_ROLE_CLAIM", flag "CLAIM",
         "Find the roles of people in this claim of their ID token: couponry-viewer, \
          couponry-marketer, couponry-support, couponry-operator or couponry-admin";
 }

@@ -1,13 +1,14 @@
 //! Drafts: how a request becomes a campaign.
 
 use coupon::calendar::{Date, Zone, format_instant};
-use coupon::campaign::{Campaign, Handout, OPEN_DAYS_DEFAULT, Prefix};
+use coupon::campaign::{Campaign, CampaignWorth, Handout, OPEN_DAYS_DEFAULT, Prefix};
 use coupon::code::CodeText;
 use coupon::ids::CampaignId;
 use coupon::time::Millis;
+use hot::worth_text;
 use serde_json::{Value, json};
 
-use super::faults::{dates, limits};
+use super::faults::{CURRENCY_MISSING, bad_benefit, dates, limits};
 use crate::Engine;
 use crate::failure::{Failure, FieldFault, Result};
 
@@ -45,11 +46,16 @@ pub struct CampaignDraft {
     pub extend_days: Option<u16>,
     /// The shop's own JSON object, as text in one normal form.
     pub metadata: Option<String>,
+    pub worth: CampaignWorth,
 }
 
 impl Engine {
     pub(super) fn campaign_of(&self, draft: CampaignDraft, now: Millis) -> Result<Campaign> {
         let mut faults = limits(&draft);
+        faults.extend(draft.worth.benefit.and_then(|it| bad_benefit(&it, &draft.worth.title)));
+        if draft.worth.lacks_currency() {
+            faults.push(FieldFault::new("currency", CURRENCY_MISSING));
+        }
         let zone = draft.time_zone.clone().unwrap_or_else(Zone::utc);
         let valid_from = draft.valid_from.unwrap_or(now);
         let expires_at = match (draft.expires_at, draft.expires_on) {
@@ -87,6 +93,7 @@ impl Engine {
             extend_days: draft.extend_days.unwrap_or(OPEN_DAYS_DEFAULT),
             paused: false,
             metadata: draft.metadata,
+            worth: draft.worth,
             created_at: now,
         })
     }
@@ -119,7 +126,7 @@ fn made_id() -> CampaignId {
 /// same text in every release.
 pub(super) fn normal_form(draft: &CampaignDraft) -> String {
     let instant = |at: Option<Millis>| at.map(format_instant);
-    json!({
+    let mut form = json!({
         "name": draft.name,
         "stock": draft.stock,
         "handout": draft.handout.map(Handout::as_str),
@@ -136,8 +143,12 @@ pub(super) fn normal_form(draft: &CampaignDraft) -> String {
         "cancel_days": draft.cancel_days,
         "extend_days": draft.extend_days,
         "metadata": draft.metadata.as_deref().map(sorted),
-    })
-    .to_string()
+    });
+    // Not without: the text of a request of a release before stays the same.
+    if let Some(worth) = worth_text(&draft.worth) {
+        form["worth"] = worth.into();
+    }
+    form.to_string()
 }
 
 /// The JSON text with the members of every object sorted: two clients may write one object in two

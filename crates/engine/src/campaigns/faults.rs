@@ -1,12 +1,15 @@
 //! What can be wrong with the fields of a campaign.
 
+use coupon::benefit::{Benefit, BenefitKind, BenefitTitle};
 use coupon::calendar::format_instant;
 use coupon::campaign::{
     CAMPAIGN_NAME_LEN_MAX, METADATA_LEN_MAX, OPEN_DAYS_MAX, PER_USER_LIMIT_MAX, STOCK_MAX,
     VALID_DAYS_MAX,
 };
 use coupon::ids::check_sentence;
+use coupon::language::Lang;
 use coupon::minted::{FIRST_DAY, LAST_DAY};
+use coupon::money::AMOUNT_MAX;
 use coupon::time::Millis;
 use serde_json::Value;
 
@@ -17,7 +20,7 @@ pub(super) fn limits(draft: &CampaignDraft) -> Vec<FieldFault> {
     let days = u64::from(OPEN_DAYS_MAX);
     let limit = draft.per_user_limit.flatten().map(u64::from);
     let faults = [
-        draft.name.as_ref().and_then(|name| bad_name(name)),
+        draft.name.as_ref().and_then(|name| bad_text("name", name)),
         range("stock", draft.stock, 0, STOCK_MAX),
         range("valid_days", draft.valid_days.map(u64::from), 1, VALID_DAYS_MAX.into()),
         range("per_user_limit", limit, 1, PER_USER_LIMIT_MAX.into()),
@@ -56,13 +59,35 @@ pub(super) fn dates(
     faults
 }
 
-pub(super) fn bad_name(name: &str) -> Option<FieldFault> {
-    let found = name.len();
+pub(super) const CURRENCY_MISSING: &str = "is missing: the amounts of the benefit are in it";
+
+/// A benefit has words of its own, or else a title of one or two languages.
+pub(super) fn bad_benefit(benefit: &Benefit, title: &BenefitTitle) -> Option<FieldFault> {
+    let texts = [("benefit.title.en", &title.en), ("benefit.title.ko", &title.ko)];
+    let bad_title = texts.into_iter().find_map(|(field, text)| bad_text(field, text.as_ref()?));
+    let (amount, most) = match benefit.kind {
+        BenefitKind::Amount(amount) => (Some(amount), None),
+        BenefitKind::Percent { max_discount, .. } => (None, max_discount),
+        BenefitKind::Text if title.text(Lang::En).is_none() => {
+            let detail = "is missing: a benefit of kind text says nothing else";
+            return Some(FieldFault::new("benefit.title", detail));
+        }
+        BenefitKind::Text => (None, None),
+    };
+    range("benefit.amount", amount, 1, AMOUNT_MAX)
+        .or_else(|| range("benefit.max_discount", most, 1, AMOUNT_MAX))
+        .or_else(|| range("benefit.min_order", benefit.min_order, 1, AMOUNT_MAX))
+        .or(bad_title)
+}
+
+/// A name, or a text as short.
+pub(super) fn bad_text(field: &str, text: &str) -> Option<FieldFault> {
+    let found = text.len();
     if !(1..=CAMPAIGN_NAME_LEN_MAX).contains(&found) {
         let detail = format!("has {found} bytes, want 1 to {CAMPAIGN_NAME_LEN_MAX}");
-        return Some(FieldFault::new("name", detail));
+        return Some(FieldFault::new(field, detail));
     }
-    check_sentence(name).err().map(|error| FieldFault::new("name", error.to_string()))
+    check_sentence(text).err().map(|error| FieldFault::new(field, error.to_string()))
 }
 
 pub(super) fn bad_metadata(text: &str) -> Option<FieldFault> {

@@ -74,7 +74,10 @@ pub(super) async fn context(
         .with_scalar_functions(
             SessionStateDefaults::default_scalar_functions()
                 .into_iter()
-                .filter(|it| !is_denied(it.name(), it.aliases()))
+                .filter(|it| {
+                    !DENIED.contains(&it.name())
+                        && !it.aliases().iter().any(|alias| DENIED.contains(&alias.as_str()))
+                })
                 .collect(),
         )
         .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
@@ -106,10 +109,6 @@ fn config(cores: usize) -> SessionConfig {
     options.execution.parquet.enable_page_index = false;
     options.execution.enable_recursive_ctes = false;
     config
-}
-
-fn is_denied(name: &str, aliases: &[String]) -> bool {
-    DENIED.contains(&name) || aliases.iter().any(|alias| DENIED.contains(&alias.as_str()))
 }
 
 pub(super) fn names(context: Option<&SessionContext>) -> SuggestedNames {

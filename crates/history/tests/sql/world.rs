@@ -9,7 +9,7 @@ use cold::ColdStore;
 use compactor::{ClosedPolicy, CompactionReport, CompactionSettings, Compactor};
 use coupon::apply::{Action, Asker, Change, Outcome};
 use coupon::calendar::Zone;
-use coupon::campaign::{Campaign, Handout};
+use coupon::campaign::{Campaign, CampaignWorth, Handout};
 use coupon::code::Code;
 use coupon::ids::{Actor, CampaignId, OperationId};
 use coupon::imported::{ImportRun, ImportedState};
@@ -107,6 +107,7 @@ impl World {
             extend_days: 30,
             paused: false,
             metadata: None,
+            worth: CampaignWorth::default(),
             created_at: Millis(NOW.0 - 400 * DAY_MS),
         };
         let new = NewCampaign { campaign, created_as: String::new(), first_batch: None };

@@ -45,10 +45,9 @@ impl Batches for CqlHot {
     }
 
     async fn batch(&self, campaign: &CampaignId, id: &BatchId) -> Result<Option<Batch>> {
-        match self.store.batch_now(campaign, id).await? {
-            Some((here, batch)) => self.store.batch_row(&here, &batch).await.map(Some),
-            None => Ok(None),
-        }
+        let found = self.store.batch_now(campaign, id).await?;
+        let Some((here, batch)) = found else { return Ok(None) };
+        self.store.batch_row(&here, &batch).await.map(Some)
     }
 
     async fn pause_batch(

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use coupon::campaign::Campaign;
+use coupon::campaign::{Campaign, CampaignCounts};
 use coupon::code::Code;
 use coupon::ids::CampaignId;
 use coupon::refusal::Refusal;
@@ -18,7 +18,7 @@ use crate::{CqlHot, CqlStore};
 use cql_session::{Cas, Result, StatementProfile};
 use hot::audit::{Act, AuditEvent};
 use hot::protocol::{may_mint, patched, serials_after};
-use hot::{CampaignPatch, CampaignRow, Campaigns, Named, NewCampaign, Patched};
+use hot::{CampaignPatch, CampaignRow, Campaigns, Named, NewCampaign, Patched, worth_text};
 
 #[async_trait]
 impl Campaigns for CqlHot {
@@ -112,7 +112,11 @@ impl Campaigns for CqlHot {
                 store.known.forget(id);
                 return Ok(Patched::Done(store.campaign_row(&here, act.at).await?));
             }
-            let after = match patched(&here.terms, &patch) {
+            let counts = match patch.needs_counts() {
+                true => store.campaign_row(&here, act.at).await?.counts,
+                false => CampaignCounts::default(),
+            };
+            let after = match patched(&here.terms, counts, &patch) {
                 Ok(after) => after,
                 Err(refused) => return Ok(refused),
             };
@@ -166,7 +170,7 @@ impl CqlStore {
                                handout = ?, shared_code = ?, code_prefix = ?, valid_from = ?, \
                                expires_at = ?, time_zone = ?, valid_days = ?, issue_from = ?, \
                                issue_until = ?, per_user_limit = ?, cancel_days = ?, \
-                               extend_days = ?, paused = ?, metadata = ?, created_at = ?, \
+                               extend_days = ?, paused = ?, metadata = ?, worth = ?, created_at = ?, \
                                created_as = ?, carries = ?, sold_out = ? WHERE campaign_id = ? \
                                IF revision = null";
                     let values = StoredCampaign::hidden(campaign, created_as);
@@ -192,7 +196,8 @@ impl CqlStore {
                     let wrote =
                         attempts.wrote(self.session.change(attempts.profile(), cql, values).await);
                     // Refused by an entry that is not shown: the code of a lost campaign.
-                    if !wrote.await? && self.directory_has(word).await? {
+                    let cql = "SELECT kind FROM directory WHERE code = ?";
+                    if !wrote.await? && self.session.has(cql, (word.as_str(),)).await? {
                         return Ok(matches!(
                             self.directory_entry(word).await?,
                             Some(Entry::Shared { campaign }) if campaign == *id
@@ -250,8 +255,8 @@ impl CqlStore {
         profile: StatementProfile,
     ) -> Result<Cas> {
         let cql = "UPDATE campaign SET revision = ?, carries = ?, name = ?, metadata = ?, \
-                   paused = ?, issue_from = ?, issue_until = ?, per_user_limit = ? WHERE campaign_id = ? \
-                   IF revision = ?";
+                   paused = ?, issue_from = ?, issue_until = ?, per_user_limit = ?, worth = ? \
+                   WHERE campaign_id = ? IF revision = ?";
         let values = (
             here.revision + 1,
             carries,
@@ -261,6 +266,7 @@ impl CqlStore {
             terms.issue_from.map(instant),
             terms.issue_until.map(instant),
             terms.per_user_limit.map(i32::from),
+            worth_text(&terms.worth),
             terms.id.as_str(),
             here.revision,
         );

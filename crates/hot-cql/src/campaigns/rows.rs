@@ -7,7 +7,7 @@ use scylla::{DeserializeRow, SerializeRow};
 use super::BatchHere;
 use crate::values::{day, instant, millis, parsed};
 use cql_session::Result;
-use hot::HotError;
+use hot::{HotError, worth_of, worth_text};
 
 #[derive(Clone, DeserializeRow, SerializeRow)]
 pub(crate) struct StoredCampaign {
@@ -29,6 +29,7 @@ pub(crate) struct StoredCampaign {
     extend_days: Option<i32>,
     paused: Option<bool>,
     metadata: Option<String>,
+    worth: Option<String>,
     created_at: Option<CqlTimestamp>,
     pub(super) created_as: Option<String>,
     pub(super) carries: Option<String>,
@@ -82,6 +83,7 @@ impl StoredCampaign {
             extend_days: Some(i32::from(campaign.extend_days)),
             paused: Some(campaign.paused),
             metadata: campaign.metadata.clone(),
+            worth: worth_text(&campaign.worth),
             created_at: Some(instant(campaign.created_at)),
             created_as: Some(created_as.to_owned()),
             carries: None,
@@ -117,6 +119,8 @@ impl StoredCampaign {
             extend_days: days("extend_days", self.extend_days)?,
             paused: self.paused == Some(true),
             metadata: self.metadata.clone(),
+            worth: worth_of(self.worth.as_deref())
+                .map_err(|error| HotError::Damaged(format!("worth: {error}")))?,
             created_at: at("created_at", self.created_at)?,
         })
     }

@@ -5,8 +5,7 @@ use coupon::ids::{IssueRef, UserId};
 use coupon::time::Day;
 use hot::protocol::{ClaimIntent, claimant, issue_of};
 
-use super::choice_value::ChoiceValue;
-use super::{ClaimRow, ClaimSlot, EntryValue, NewEntry};
+use super::{ChoiceValue, ClaimRow, ClaimSlot, EntryValue, NewEntry};
 use crate::CqlStore;
 use crate::campaigns::CampaignHere;
 use crate::coupons::Written;

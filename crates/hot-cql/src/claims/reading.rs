@@ -163,10 +163,8 @@ impl CqlStore {
             }
             // A minted code without a row: the entry was written before its coupon.
             let code: Code = parsed("claim.code", &group.newest.code)?;
-            match self.owner_of(&code).await? {
-                Some((owner, day)) => self.untouched_at(&code, &owner, day.into()).await,
-                None => Ok(None),
-            }
+            let Some((owner, day)) = self.owner_of(&code).await? else { return Ok(None) };
+            self.untouched_at(&code, &owner, day.into()).await
         });
         let coupons: Vec<Option<CqlCoupon>> = bounded_join(FATES_AT_ONCE, coupons).await?;
         let mut happened = Vec::new();

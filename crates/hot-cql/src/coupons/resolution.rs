@@ -6,6 +6,7 @@ use coupon::coupon::Coupon;
 use coupon::ids::OperationId;
 
 use crate::coupon_row::CouponRow;
+use crate::values::uuid;
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum WriteResolution {
@@ -38,7 +39,7 @@ pub(super) fn resolved(
     let applied = match row.version().cmp(&after.version()) {
         Ordering::Less => false,
         Ordering::Equal => has_event && row.operation() == Some(operation),
-        Ordering::Greater if holds => row.has_hold(operation),
+        Ordering::Greater if holds => row.hold.iter().any(|it| it.operation == uuid(operation)),
         Ordering::Greater => leaves_an_event && has_event,
     };
     if applied {

@@ -21,10 +21,10 @@ pub(super) fn campaign(txn: &Txn<'_>, row: &Row<'_>) -> SqlResult<CampaignItem> 
     let terms = rows::campaign(row)?;
     Ok(CampaignItem {
         created_as: row.get(21)?,
-        batches: batches_of(txn, row.get(22)?, &terms.id)?,
+        batches: batches_of(txn, row.get("number")?, &terms.id)?,
         stock: unsigned(row, 17)?,
         all: [row.get(18)?, row.get(19)?, row.get(20)?],
-        cold: [row.get(23)?, row.get(24)?, row.get(25)?],
+        cold: [row.get("cold_issued")?, row.get("cold_redeemed")?, row.get("cold_void")?],
         rows: None,
         terms: Arc::new(terms),
     })
@@ -75,7 +75,7 @@ pub(super) fn counted(txn: &Txn<'_>) -> SqlResult<Vec<CampaignItem>> {
     let mut found = statement.query([i64::MIN, i64::MAX])?;
     let mut items = Vec::new();
     while let Some(row) = found.next()? {
-        let here = counted.remove(&row.get::<_, i64>(22)?).unwrap_or_default();
+        let here = counted.remove(&row.get::<_, i64>("number")?).unwrap_or_default();
         items.push(CampaignItem { rows: Some(here), ..campaign(txn, row)? });
     }
     Ok(items)

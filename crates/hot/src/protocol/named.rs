@@ -1,11 +1,10 @@
 //! What is made or changed under a name that the caller chose.
 
-use coupon::campaign::{BATCHES_MAX, Batch, BatchKind, Campaign, Handout};
+use coupon::campaign::{BATCHES_MAX, Batch, BatchKind, Campaign, CampaignCounts, Handout};
 use coupon::refusal::Refusal;
-
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::{CampaignPatch, Named, Patched};
+use crate::{CampaignPatch, Named, Patched, worth_text};
 
 /// The answer to a call that makes a batch, if nothing has to be made for it. `found` is the batch of
 /// that name; `count` is how many codes the call mints, and `None` for the batch of an import;
@@ -27,13 +26,18 @@ pub fn batch_before(
 
 /// Differs after each change of a campaign, and is the same in every process and release.
 pub fn terms_tag(campaign: &Campaign) -> u64 {
-    let Campaign { name, metadata, paused, per_user_limit, .. } = campaign;
+    let Campaign { name, metadata, paused, per_user_limit, worth, .. } = campaign;
     let window = [campaign.issue_from, campaign.issue_until].map(|at| at.map(|at| at.0));
-    let terms = serde_json::json!([name, metadata, paused, per_user_limit, window]);
-    xxh3_64(terms.to_string().as_bytes())
+    let terms = serde_json::json!([name, metadata, paused, per_user_limit, window]).to_string();
+    xxh3_64((terms + &worth_text(worth).unwrap_or_default()).as_bytes())
 }
 
-pub fn patched(campaign: &Campaign, patch: &CampaignPatch) -> Result<Campaign, Patched> {
+/// `counts` are those of the campaign now, or any if the patch does not need them.
+pub fn patched(
+    campaign: &Campaign,
+    counts: CampaignCounts,
+    patch: &CampaignPatch,
+) -> Result<Campaign, Patched> {
     // First: a caller who has seen other terms must not get a refusal of these.
     if patch.if_tagged.as_ref().is_some_and(|tags| !tags.contains(&terms_tag(campaign))) {
         return Err(Patched::OtherTag);
@@ -51,6 +55,21 @@ pub fn patched(campaign: &Campaign, patch: &CampaignPatch) -> Result<Campaign, P
         }
         campaign.per_user_limit = limit;
     }
+    let mut worth = campaign.worth.clone();
+    worth.currency = patch.currency.unwrap_or(worth.currency);
+    if let Some(benefit) = patch.benefit.clone() {
+        let (benefit, title) = benefit.unzip();
+        (worth.benefit, worth.title) = (benefit, title.unwrap_or_default());
+    }
+    if worth != campaign.worth {
+        if counts.available() < counts.stock {
+            return Err(Patched::WorthFixed);
+        }
+        if worth.lacks_currency() {
+            return Err(Patched::CurrencyMissing);
+        }
+        campaign.worth = worth;
+    }
     campaign.name = patch.name.clone().unwrap_or(campaign.name);
     campaign.metadata = patch.metadata.clone().unwrap_or(campaign.metadata);
     campaign.paused = patch.paused.unwrap_or(campaign.paused);
@@ -64,6 +83,7 @@ pub fn patched(campaign: &Campaign, patch: &CampaignPatch) -> Result<Campaign, P
 
 #[cfg(test)]
 mod tests {
+    use coupon::benefit::BenefitTitle;
     use coupon::campaign::{ImportCounts, MintedRun};
     use coupon::minted::CodeKey;
 
@@ -75,6 +95,8 @@ mod tests {
         let campaign = campaign();
         let tag = terms_tag(&campaign);
         let none = CampaignPatch::default();
+        let won = Some("KRW".parse().ok());
+        let off = ("amount 5000".parse().expect("a benefit"), BenefitTitle::default());
         let patches = [
             ("name", CampaignPatch { name: Some("other".into()), ..none.clone() }),
             ("metadata", CampaignPatch { metadata: Some(Some("{}".into())), ..none.clone() }),
@@ -82,12 +104,14 @@ mod tests {
             ("from", CampaignPatch { issue_from: Some(Some(NOW)), ..none.clone() }),
             ("until", CampaignPatch { issue_until: Some(Some(NOW)), ..none.clone() }),
             ("limit", CampaignPatch { per_user_limit: Some(Some(99)), ..none.clone() }),
+            ("currency", CampaignPatch { currency: won, ..none.clone() }),
+            ("benefit", CampaignPatch { currency: won, benefit: Some(Some(off)), ..none.clone() }),
         ];
         let mut tags = vec![tag];
         for (name, patch) in patches {
             let wants = |tags: &[u64]| {
                 let patch = CampaignPatch { if_tagged: Some(tags.to_vec()), ..patch.clone() };
-                patched(&campaign, &patch)
+                patched(&campaign, CampaignCounts::default(), &patch)
             };
             let changed = wants(&[1, tag]).unwrap_or_else(|why| panic!("{name}: {why:?}"));
             tags.push(terms_tag(&changed));
@@ -96,8 +120,9 @@ mod tests {
         }
         tags.sort_unstable();
         tags.dedup();
-        assert_eq!(tags.len(), 7, "each change has a tag of its own");
-        assert_eq!(patched(&campaign, &none).map(|it| terms_tag(&it)), Ok(tag));
+        assert_eq!(tags.len(), 9, "each change has a tag of its own");
+        let same = patched(&campaign, CampaignCounts::default(), &none);
+        assert_eq!(same.map(|it| terms_tag(&it)), Ok(tag));
     }
 
     #[test]

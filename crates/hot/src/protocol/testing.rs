@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use coupon::apply::{Action, Asker, Change, Outcome};
 use coupon::calendar::Zone;
-use coupon::campaign::{Campaign, Handout};
+use coupon::campaign::{Campaign, CampaignWorth, Handout};
 use coupon::code::Code;
 use coupon::coupon::{Coupon, Event, EventKind, Genesis};
 use coupon::ids::{Actor, IssueRef, OperationId, OrderRef, UserId};
@@ -67,6 +67,7 @@ pub(crate) fn campaign() -> Campaign {
         extend_days: 30,
         paused: false,
         metadata: None,
+        worth: CampaignWorth::default(),
         created_at: NOW.plus_ms(-100 * DAY_MS),
     }
 }

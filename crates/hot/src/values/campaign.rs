@@ -1,11 +1,15 @@
 //! Campaigns and batches: how they are asked for, and how they are shown.
 
+use std::error::Error;
 use std::sync::Arc;
 
-use coupon::campaign::{Campaign, CampaignCounts};
+use coupon::benefit::{Benefit, BenefitTitle};
+use coupon::campaign::{Campaign, CampaignCounts, CampaignWorth};
 use coupon::ids::BatchId;
 use coupon::minted::KeyId;
+use coupon::money::Currency;
 use coupon::time::Millis;
+use serde_json::{Map, Value};
 
 /// A campaign with its counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,8 +51,19 @@ pub struct CampaignPatch {
     pub issue_until: Option<Option<Millis>>,
     /// New limit; only upwards. `Some(None)`, no limit, is for bearer campaigns alone.
     pub per_user_limit: Option<Option<u16>>,
+    /// New currency, or none; only while no coupon has been issued.
+    pub currency: Option<Option<Currency>>,
+    /// New benefit with its title, or none; only while no coupon has been issued.
+    pub benefit: Option<Option<(Benefit, BenefitTitle)>>,
     /// Change it only if what may change has one of these [tags](crate::protocol::terms_tag).
     pub if_tagged: Option<Vec<u64>>,
+}
+
+impl CampaignPatch {
+    /// Whether the counts must be known, since what issued coupons are worth stays as it is.
+    pub fn needs_counts(&self) -> bool {
+        self.currency.is_some() || self.benefit.is_some()
+    }
 }
 
 /// The outcome of a [`CampaignPatch`].
@@ -62,6 +77,44 @@ pub enum Patched {
     },
     /// `issue_from` would not be before `issue_until`.
     WindowEmpty,
+    /// What coupons are worth stays as it is once one has been issued.
+    WorthFixed,
+    /// The amounts of the benefit would have no currency.
+    CurrencyMissing,
     /// What may change has another tag than the patch wants.
     OtherTag,
+}
+
+/// The text by which stores keep what coupons are worth: JSON with what is there; `None` of nothing.
+pub fn worth_text(worth: &CampaignWorth) -> Option<String> {
+    let CampaignWorth { currency, benefit, title } = worth;
+    let fields = [
+        ("currency", currency.map(|it| it.as_str().to_owned())),
+        ("benefit", benefit.map(|it| it.to_string())),
+        ("title_en", title.en.clone()),
+        ("title_ko", title.ko.clone()),
+    ];
+    let fields: Map<String, Value> = fields
+        .into_iter()
+        .filter_map(|(name, text)| Some((name.to_owned(), text?.into())))
+        .collect();
+    (!fields.is_empty()).then(|| Value::Object(fields).to_string())
+}
+
+/// What coupons are worth, by its text.
+///
+/// # Errors
+/// What is wrong with the text.
+pub fn worth_of(text: Option<&str>) -> Result<CampaignWorth, Box<dyn Error + Send + Sync>> {
+    let Some(text) = text else { return Ok(CampaignWorth::default()) };
+    let fields: Map<String, Value> = serde_json::from_str(text)?;
+    let field = |name| fields.get(name).and_then(Value::as_str);
+    Ok(CampaignWorth {
+        currency: field("currency").map(str::parse).transpose()?,
+        benefit: field("benefit").map(str::parse).transpose()?,
+        title: BenefitTitle {
+            en: field("title_en").map(str::to_owned),
+            ko: field("title_ko").map(str::to_owned),
+        },
+    })
 }

@@ -15,9 +15,6 @@ use crate::stop::StopSignal;
 /// Events of a page: the most that couponry gives. One page is one transaction.
 const PAGE_EVENTS: &str = "1000";
 
-/// Longest name of a reader of the feed.
-const READER_CHARS_MAX: usize = 64;
-
 /// The first pause after a failed request; each later one is twice as long.
 const WAIT_FIRST: Duration = Duration::from_millis(200);
 
@@ -48,11 +45,6 @@ struct EventPageBody {
     data: Vec<Box<RawValue>>,
     next_cursor: String,
     has_more: bool,
-}
-
-/// Cut to the longest name of a reader: the name of a topic may be longer.
-pub(crate) fn reader_of(topic: &str) -> String {
-    format!("kafka:{topic}").chars().take(READER_CHARS_MAX).collect()
 }
 
 impl FeedClient<'_> {

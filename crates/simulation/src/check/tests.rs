@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use coupon::apply::{Action, Asker, Change, Outcome};
 use coupon::calendar::Zone;
+use coupon::campaign::CampaignWorth;
 use coupon::coupon::{Coupon, Event, EventKind, Genesis, Hold};
 use coupon::ids::{Actor, OperationId, OrderRef, UserId};
 use coupon::imported::ImportedState;
@@ -54,6 +55,7 @@ fn campaign() -> Campaign {
         extend_days: 30,
         paused: false,
         metadata: None,
+        worth: CampaignWorth::default(),
         created_at: NOW,
     }
 }

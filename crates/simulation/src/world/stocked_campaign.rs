@@ -1,7 +1,7 @@
 //! One campaign of a seed as it is drawn, and the files that are imported into it.
 
 use coupon::calendar::Zone;
-use coupon::campaign::{Campaign, Handout};
+use coupon::campaign::{Campaign, CampaignWorth, Handout};
 use coupon::code::Code;
 use coupon::ids::{BatchId, UserId};
 use coupon::imported::ImportedState;
@@ -54,6 +54,7 @@ pub(crate) fn drawn(
         extend_days: offer.extend_days,
         paused: false,
         metadata: None,
+        worth: CampaignWorth::default(),
         created_at: now,
     };
     let mut files = [Vec::new(), Vec::new()];

@@ -4,7 +4,8 @@
 use std::collections::HashSet;
 
 use coupon::apply::Asker;
-use coupon::campaign::{Batch, Campaign, Handout};
+use coupon::benefit::BenefitTitle;
+use coupon::campaign::{Batch, Campaign, CampaignWorth, Handout};
 use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::ids::{BatchId, UserId};
@@ -47,6 +48,11 @@ impl CopiedWorld {
         let campaign = Campaign {
             per_user_limit: Some(3),
             metadata: Some("{\"worth\":\"5\"}".into()),
+            worth: CampaignWorth {
+                currency: "KRW".parse().ok(),
+                benefit: "percent 10 from 30000".parse().ok(),
+                title: BenefitTitle { en: None, ko: Some("봄".into()) },
+            },
             ..kit.draft()
         };
         let codes = kit.stocked(&campaign, 40).await;

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use cold::ColdCopy;
 use coupon::calendar::Zone;
-use coupon::campaign::{Campaign, Handout};
+use coupon::campaign::{Campaign, CampaignWorth, Handout};
 use coupon::coupon::{Coupon, Event, EventKind, Genesis};
 use coupon::ids::{Actor, OperationId};
 use coupon::time::Millis;
@@ -39,6 +39,7 @@ fn terms() -> Campaign {
         extend_days: 0,
         paused: false,
         metadata: None,
+        worth: CampaignWorth::default(),
         created_at: Millis(4),
     }
 }

@@ -101,10 +101,7 @@ impl EndpointTerms {
         only_by_name: bool,
         campaigns: &[String],
     ) -> bool {
-        let is_asked_for = match &self.types {
-            Some(types) => types.contains(event_type),
-            None => !only_by_name,
-        };
+        let is_asked_for = self.types.as_ref().map_or(!only_by_name, |it| it.contains(event_type));
         is_asked_for && self.campaign.as_ref().is_none_or(|campaign| campaigns.contains(campaign))
     }
 

@@ -83,10 +83,6 @@ fn body_key(request: &RecordRow) -> Vec<u8> {
     [&[BODY], &request.key[1..]].concat()
 }
 
-fn announced_part(webhook: i64, id: &str) -> RecordPart {
-    ANNOUNCED.part([numbered(webhook).as_slice(), id.as_bytes()].concat())
-}
-
 impl WebhookStore {
     async fn leave(&self, webhook: i64, request: &InboxRequest, body: Option<&str>) -> Result<()> {
         let (id, request) = (request.id(), to_json(request)?);
@@ -145,7 +141,7 @@ impl WebhookStore {
         (id, body): (&str, &str),
         request: &InboxRequest,
     ) -> Result<bool> {
-        let announced = announced_part(webhook, id);
+        let announced = ANNOUNCED.part([numbered(webhook).as_slice(), id.as_bytes()].concat());
         if self.tables.get(&announced, b"").await?.is_some() {
             return Ok(true);
         }

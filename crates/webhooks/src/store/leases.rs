@@ -30,10 +30,6 @@ fn lease_of(webhook: i64) -> RecordPart {
     LEASE.part(numbered(webhook))
 }
 
-fn holder_of(lease: &[u8]) -> &[u8] {
-    lease.split(|byte| *byte == b' ').next().unwrap_or_default()
-}
-
 /// What processes said last, and since when this one knows it.
 #[derive(Debug, Default)]
 pub(super) struct LiveProcesses {
@@ -224,7 +220,7 @@ impl WebhookStore {
         // If it is this process, a round of before has taken it, and did not learn that.
         let is_of_another = found.as_deref().is_some_and(|lease| {
             let limit = self.options.lease * 2;
-            holder_of(lease) != self.process.as_bytes()
+            lease.split(|byte| *byte == b' ').next() != Some(self.process.as_bytes())
                 && locked(&self.live).is_live(&numbered(row.number), lease, limit)
         });
         if is_of_another { Ok(false) } else { self.take(row, found.as_deref()).await }

@@ -22,7 +22,7 @@ Exit codes: 0 created (now or before), 1 refused or failed, 2 usage error.
 
 Examples:
   couponry campaign create --campaign-id spring-2027 --stock 10000 --expires-on 2027-05-31 \\
-      --time-zone Asia/Seoul --metadata '{\"percent\": 10}'
+      --time-zone Asia/Seoul --currency KRW --benefit '{\"kind\": \"amount\", \"amount\": 5000}'
   couponry campaign create --campaign-id summer --handout shared --shared-code SUMMER2027 \\
       --stock 5000 --expires-at 2027-09-01T00:00:00Z")]
 pub(crate) struct CreateFlags {
@@ -81,6 +81,14 @@ pub(crate) struct CreateFlags {
     /// JSON object with the shop's own data, at most 4 KiB; couponry only stores it
     #[arg(long, value_name = "JSON", value_parser = json)]
     metadata: Option<Value>,
+    /// Currency of all amounts: three letters of ISO 4217, such as KRW
+    #[arg(long, value_name = "LETTERS")]
+    currency: Option<String>,
+    /// What a coupon is worth, as JSON: {"kind": "amount", "amount": 5000, "min_order": 30000}, or
+    /// {"kind": "percent", "percent": 10, "max_discount": 5000}; amounts are whole numbers of the
+    /// currency's smallest unit
+    #[arg(long, value_name = "JSON", value_parser = json)]
+    benefit: Option<Value>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -205,11 +205,6 @@ impl Call {
         }
     }
 
-    /// Whether it has no place among the operations of one request.
-    pub(super) fn only_one_by_one(&self) -> bool {
-        matches!(self, Call::Show { .. })
-    }
-
     pub(super) fn repeat(&self) -> Repeat {
         match self {
             // Its repeat could revoke the coupon from somebody who got it in between.

@@ -118,9 +118,10 @@ impl FileRun<'_> {
         &mut self,
         group: &mut Vec<Result<String, String>>,
     ) -> Result<(), CliError> {
-        let answers = match self.call.only_one_by_one() {
-            true => self.asked_one_by_one(group).await,
-            false => self.asked_together(group).await?,
+        let answers = match self.call {
+            // It has no place among the operations of one request.
+            Call::Show { .. } => self.asked_one_by_one(group).await,
+            _ => self.asked_together(group).await?,
         };
         for (line, answer) in group.drain(..).zip(answers) {
             let text = line.unwrap_or_default();

@@ -1,0 +1,71 @@
+//! A benefit as JSON, in requests and in answers.
+
+use coupon::benefit::{Benefit, BenefitKind, BenefitTitle};
+use serde::{Deserialize, Serialize};
+use serde_json::Number;
+use utoipa::ToSchema;
+
+use crate::closed;
+
+/// What the coupons are worth. Amounts are whole numbers of the smallest unit of `currency`: 5000 is
+/// ₩5,000, and 500 is $5.00.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Benefit)]
+pub struct BenefitBody {
+    /// How the discount is calculated.
+    #[schema(value_type = closed::BenefitKind)]
+    pub(crate) kind: String,
+    /// How much less an order costs, with kind `amount`: 1 to 1,000,000,000,000. Never more than the order.
+    #[schema(minimum = 1, maximum = 1_000_000_000_000_u64)]
+    pub(crate) amount: Option<u64>,
+    /// The share of the order, with kind `percent`: 0.01 to 100 with at most two decimals. The discount is
+    /// rounded down.
+    #[schema(value_type = Option<f64>, minimum = 0.01, maximum = 100, example = 12.5)]
+    pub(crate) percent: Option<Number>,
+    /// The largest discount, with kind `percent`: 1 to 1,000,000,000,000.
+    #[schema(minimum = 1, maximum = 1_000_000_000_000_u64)]
+    pub(crate) max_discount: Option<u64>,
+    /// The least order, 1 to 1,000,000,000,000.
+    #[schema(minimum = 1, maximum = 1_000_000_000_000_u64)]
+    pub(crate) min_order: Option<u64>,
+    /// What a buyer reads instead of a sentence that the server makes. Kind `text` must have one.
+    pub(crate) title: Option<BenefitTitleBody>,
+}
+
+/// What a buyer reads, in one language or both: each 1 to 200 bytes.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = BenefitTitle)]
+pub struct BenefitTitleBody {
+    /// In English.
+    #[schema(min_length = 1, max_length = 200)]
+    pub(crate) en: Option<String>,
+    /// In Korean.
+    #[schema(min_length = 1, max_length = 200)]
+    pub(crate) ko: Option<String>,
+}
+
+impl BenefitBody {
+    pub(crate) fn of(benefit: &Benefit, title: &BenefitTitle) -> BenefitBody {
+        let title = title.clone();
+        let body = BenefitBody {
+            min_order: benefit.min_order,
+            title: (title != BenefitTitle::default())
+                .then_some(BenefitTitleBody { en: title.en, ko: title.ko }),
+            ..BenefitBody::default()
+        };
+        match benefit.kind {
+            BenefitKind::Amount(amount) => {
+                BenefitBody { kind: "amount".to_owned(), amount: Some(amount), ..body }
+            }
+            BenefitKind::Percent { percent, max_discount } => BenefitBody {
+                kind: "percent".to_owned(),
+                percent: percent.to_string().parse().ok(),
+                max_discount,
+                ..body
+            },
+            BenefitKind::Text => BenefitBody { kind: "text".to_owned(), ..body },
+        }
+    }
+}
