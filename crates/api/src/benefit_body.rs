@@ -9,7 +9,7 @@ use crate::closed;
 
 /// What the coupons are worth. Amounts are whole numbers of the smallest unit of `currency`: 5000 is
 /// ₩5,000, and 500 is $5.00.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Benefit)]
 pub struct BenefitBody {
@@ -48,24 +48,21 @@ pub struct BenefitTitleBody {
 
 impl BenefitBody {
     pub(crate) fn of(benefit: &Benefit, title: &BenefitTitle) -> BenefitBody {
-        let title = title.clone();
-        let body = BenefitBody {
-            min_order: benefit.min_order,
-            title: (title != BenefitTitle::default())
-                .then_some(BenefitTitleBody { en: title.en, ko: title.ko }),
-            ..BenefitBody::default()
-        };
-        match benefit.kind {
-            BenefitKind::Amount(amount) => {
-                BenefitBody { kind: "amount".to_owned(), amount: Some(amount), ..body }
+        let (amount, percent, max_discount) = match benefit.kind {
+            BenefitKind::Amount(amount) => (Some(amount), None, None),
+            BenefitKind::Percent { percent, max_discount } => {
+                (None, percent.to_string().parse().ok(), max_discount)
             }
-            BenefitKind::Percent { percent, max_discount } => BenefitBody {
-                kind: "percent".to_owned(),
-                percent: percent.to_string().parse().ok(),
-                max_discount,
-                ..body
-            },
-            BenefitKind::Text => BenefitBody { kind: "text".to_owned(), ..body },
+            BenefitKind::Text => (None, None, None),
+        };
+        let BenefitTitle { en, ko } = title.clone();
+        BenefitBody {
+            kind: benefit.kind.as_str().to_owned(),
+            amount,
+            percent,
+            max_discount,
+            min_order: benefit.min_order,
+            title: (en.is_some() || ko.is_some()).then_some(BenefitTitleBody { en, ko }),
         }
     }
 }

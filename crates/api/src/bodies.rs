@@ -15,14 +15,14 @@ mod webhook;
 pub use self::account::Credentials;
 pub use self::batch::{BatchChanges, NewBatch};
 pub use self::campaign::{CampaignChanges, NewCampaign};
-pub use crate::benefit_body::{BenefitBody, BenefitTitleBody};
-
 pub use self::coupon::{
     CancelRedemptionRequest, ExtendRequest, HoldRequest, IssueCouponRequest, IssueRequest,
     RedeemRequest, ReleaseRequest, RevokeRequest, VoidRequest,
 };
 
 pub use self::webhook::{NewWebhook, NoFields, SecretRotation, WebhookChanges};
+
+pub use crate::benefit_body::{BenefitBody, BenefitTitleBody};
 
 pub(crate) use self::coupon::user_and_order;
 pub(crate) use self::reading::{FieldReader, TRUE_OR_FALSE};

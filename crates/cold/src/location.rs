@@ -41,8 +41,13 @@ impl StoreLocation {
 
     /// The size of an object; `None` if it does not exist.
     pub(crate) async fn size(&self, path: &Path) -> Result<Option<u64>> {
+        Ok(self.meta(path).await?.map(|meta| meta.size))
+    }
+
+    /// What is known of an object without its bytes; `None` if it does not exist.
+    pub(crate) async fn meta(&self, path: &Path) -> Result<Option<ObjectMeta>> {
         match self.store.head(path).await {
-            Ok(meta) => Ok(Some(meta.size)),
+            Ok(meta) => Ok(Some(meta)),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(self.failed(&format!("looking up {path}"), error)),
         }

@@ -115,8 +115,9 @@ async fn clock(location: &StoreLocation) -> Result<()> {
     let after = now().0;
     // Not from the list below: a server that keeps objects as files may leave out one of them while
     // others are deleted.
-    let found = location.store.head(&object).await;
-    let found = found.map_err(|error| location.failed(&format!("looking up {object}"), error))?;
+    let Some(found) = location.meta(&object).await? else {
+        return Err(location.unavailable(format!("{object} was written and is not there")));
+    };
     let theirs = found.last_modified.timestamp_millis();
     for meta in location.list(&Path::from(FOLDER)).await? {
         if theirs - meta.last_modified.timestamp_millis() > LEFTOVER_MS {

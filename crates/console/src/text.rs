@@ -17,6 +17,7 @@ use std::fmt;
 
 use coupon::calendar::{Date, Zone, format_local};
 pub use coupon::language::Lang;
+use coupon::money::grouped;
 use coupon::time::Millis;
 
 use crate::direction::isolated;
@@ -110,15 +111,7 @@ impl PageTexts {
 
     /// A number with groups of three: both languages write a comma.
     pub(crate) fn number(self, number: impl Borrow<u64>) -> String {
-        let digits = number.borrow().to_string();
-        let mut grouped = String::with_capacity(digits.len() * 4 / 3);
-        for (at, digit) in digits.chars().enumerate() {
-            if at > 0 && (digits.len() - at).is_multiple_of(3) {
-                grouped.push(',');
-            }
-            grouped.push(digit);
-        }
-        grouped
+        grouped(&number.borrow().to_string())
     }
 
     /// A size, in the largest unit of which there is one.

@@ -42,6 +42,17 @@ pub struct BadPercent;
 #[error("is no benefit, such as \"percent 10 max 5000 from 30000\"")]
 pub struct BadBenefit;
 
+impl BenefitKind {
+    /// `amount`, `percent` or `text`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            BenefitKind::Amount(_) => "amount",
+            BenefitKind::Percent { .. } => "percent",
+            BenefitKind::Text => "text",
+        }
+    }
+}
+
 impl Percent {
     const WHOLE: u16 = 10_000;
 }
@@ -77,15 +88,16 @@ impl Display for Percent {
 impl Display for Benefit {
     /// The text by which stores keep it; never changed.
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind.as_str())?;
         match self.kind {
-            BenefitKind::Amount(amount) => write!(f, "amount {amount}")?,
+            BenefitKind::Amount(amount) => write!(f, " {amount}")?,
             BenefitKind::Percent { percent, max_discount } => {
-                write!(f, "percent {percent}")?;
+                write!(f, " {percent}")?;
                 if let Some(max) = max_discount {
                     write!(f, " max {max}")?;
                 }
             }
-            BenefitKind::Text => f.write_str("text")?,
+            BenefitKind::Text => {}
         }
         self.min_order.map_or(Ok(()), |min| write!(f, " from {min}"))
     }

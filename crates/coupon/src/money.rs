@@ -62,15 +62,21 @@ impl Price {
         let digits = self.currency.digits();
         let padded = format!("{:0width$}", self.amount, width = digits + 1);
         let (whole, decimals) = padded.split_at(padded.len() - digits);
-        let mut number = String::new();
-        for (at, digit) in whole.chars().enumerate() {
-            if at > 0 && (whole.len() - at).is_multiple_of(3) {
-                number.push(',');
-            }
-            number.push(digit);
-        }
-        if digits > 0 { number + "." + decimals } else { number }
+        let whole = grouped(whole);
+        if digits > 0 { whole + "." + decimals } else { whole }
     }
+}
+
+/// The digits of a number with a comma before every three.
+pub fn grouped(digits: &str) -> String {
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 impl Display for Price {

@@ -35,7 +35,8 @@ impl LogIndex {
 impl LogHeader {
     /// The pages in the log: `mxFrame`.
     pub(crate) fn pages(&self) -> i64 {
-        let [.., a, b, c, d] = self.0[..20] else { return 0 };
-        u32::from_ne_bytes([a, b, c, d]).into()
+        let mut pages = [0; 4];
+        pages.copy_from_slice(&self.0[16..20]);
+        u32::from_ne_bytes(pages).into()
     }
 }

@@ -9,25 +9,25 @@ pub(super) fn benefit_of(
     body: BenefitBody,
     reading: &mut FieldReader,
 ) -> Option<(Benefit, BenefitTitle)> {
-    let kinds = [("amount", 0), ("percent", 1), ("text", 2)];
+    let kinds = ["amount", "percent", "text"].map(|kind| (kind, kind));
     let kind = reading.one_of("benefit.kind", Some(&body.kind), &kinds)?;
     let fields = [
-        ("benefit.amount", body.amount.is_some(), 0),
-        ("benefit.percent", body.percent.is_some(), 1),
-        ("benefit.max_discount", body.max_discount.is_some(), 1),
+        ("benefit.amount", body.amount.is_some(), "amount"),
+        ("benefit.percent", body.percent.is_some(), "percent"),
+        ("benefit.max_discount", body.max_discount.is_some(), "percent"),
     ];
     for (field, _, _) in fields.into_iter().filter(|(_, is_there, of)| *is_there && *of != kind) {
-        reading.fault(field, format!("does not belong to kind {}", body.kind));
+        reading.fault(field, format!("does not belong to kind {kind}"));
     }
     let kind = match kind {
-        0 => {
+        "amount" => {
             let Some(amount) = body.amount else {
                 reading.fault("benefit.amount", "is missing");
                 return None;
             };
             BenefitKind::Amount(amount)
         }
-        1 => {
+        "percent" => {
             // The shortest text of a number has the decimals that were sent.
             let text = body.percent.map(|number| number.to_string());
             let percent = reading.must("benefit.percent", text.as_deref())?;

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use cold::{ColdOptions, ColdStore};
-use compactor::{ClosedPolicy, CompactionSettings};
+use compactor::{ClosedPolicy, CompactionSettings, runs_at_most};
 use coupon::time::Day;
 use hot::Partitions;
 
@@ -31,19 +31,6 @@ const FILE_ROWS: u64 = 100;
 async fn runs(cold: &ColdStore, day: Day) -> usize {
     let files = cold.partition(day).await.unwrap().files;
     files.iter().map(cold::ColdFile::archive_commit).collect::<BTreeSet<_>>().len()
-}
-
-/// The runs that an open partition has at most, at any moment, after `commits` commits out of hot.
-fn runs_at_most(commits: u64, runs_max: usize) -> usize {
-    let (mut full, mut held) = (0, 0_u64);
-    loop {
-        let slots = (runs_max + full) as u64;
-        held = held.saturating_add(slots * (slots + 1) / 2);
-        if commits <= held {
-            return runs_max + 2 * full;
-        }
-        full += 1;
-    }
 }
 
 /// In any number of runs each coupon is written at most three times, hot reads its row at most
