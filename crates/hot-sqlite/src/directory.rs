@@ -41,11 +41,11 @@ impl Directory for SqliteHot {
     type Error = HotError;
 
     async fn entry(&self, code: &Code) -> Result<Option<Entry>> {
-        self.readers.point(|txn| entry(txn, code)).await
+        self.readers.apart(|txn| entry(txn, code)).await
     }
 
     async fn run_of(&self, key: KeyId, day: Day, serial: u64) -> Result<Option<OwnedRun>> {
-        self.readers.point(|txn| txn.run_with(key, day, serial)).await
+        self.readers.apart(|txn| txn.run_with(key, day, serial)).await
     }
 
     async fn bucket_bits(&self, day: Day) -> Result<Option<u8>> {

@@ -87,6 +87,15 @@ struct ReadConnection {
     stays_open: Cell<Option<OpenRead>>,
 }
 
+/// What the statements of a read see.
+#[derive(Clone, Copy, PartialEq)]
+enum ReadSnapshot {
+    /// The same state.
+    One,
+    /// Each the last one.
+    Any,
+}
+
 /// A read transaction that the next read may go on in.
 #[derive(Clone, Copy)]
 struct OpenRead {
@@ -121,9 +130,27 @@ impl ReaderPool {
         })
     }
 
-    /// Runs `body`, a point read, in one read transaction, on this thread. Notes whether it was slow.
+    /// Runs `body`, a point read, in one read transaction, on this thread.
     pub(crate) async fn point<T>(
         &self,
+        body: impl FnOnce(&Txn<'_>) -> SqlResult<T>,
+    ) -> Result<T, HotError> {
+        self.timed(ReadSnapshot::One, body).await
+    }
+
+    /// The same for statements that need not see the same state. Most writes do one first, which ends
+    /// what stayed open: to begin another read transaction would gain nothing.
+    pub(crate) async fn apart<T>(
+        &self,
+        body: impl FnOnce(&Txn<'_>) -> SqlResult<T>,
+    ) -> Result<T, HotError> {
+        self.timed(ReadSnapshot::Any, body).await
+    }
+
+    /// Runs a point read on this thread, and notes whether it was slow.
+    async fn timed<T>(
+        &self,
+        snapshot: ReadSnapshot,
         body: impl FnOnce(&Txn<'_>) -> SqlResult<T>,
     ) -> Result<T, HotError> {
         self.reads.fetch_add(1, Ordering::Relaxed);
@@ -132,7 +159,7 @@ impl ReaderPool {
         // To ask for the time that this thread has computed is a system call: not while reads are fast.
         let computed_before = (slow > 0).then(computed);
         let begun = Instant::now();
-        let read = || self.idle.read(body);
+        let read = || self.idle.read(snapshot, body);
         let result = match self.wait_for_the_disk() && can_go_on_without_us() {
             true => tokio::task::block_in_place(read),
             false => read(),
@@ -162,7 +189,7 @@ impl ReaderPool {
         let read = self.threads.handle()?.spawn_blocking(move || {
             // It is given back after the connection, also if the caller is gone by then.
             let _permit = permit;
-            idle.read(body)
+            idle.read(ReadSnapshot::One, body)
         });
         read.await.unwrap_or_else(|panic| Err(HotError::Unavailable(Box::new(panic))))
     }
@@ -201,11 +228,15 @@ impl IdleReaders {
     }
 
     /// Runs `body` on a connection that is idle. The caller must have a permit.
-    fn read<T>(&self, body: impl FnOnce(&Txn<'_>) -> SqlResult<T>) -> Result<T, HotError> {
+    fn read<T>(
+        &self,
+        snapshot: ReadSnapshot,
+        body: impl FnOnce(&Txn<'_>) -> SqlResult<T>,
+    ) -> Result<T, HotError> {
         // There is a connection for each permit.
         let reader = self.held().pop();
         let reader = reader.ok_or_else(|| HotError::Unavailable("no reader is idle".into()))?;
-        let result = reader.read(body);
+        let result = reader.read(snapshot, body);
         self.held().push(reader);
         result
     }
@@ -216,17 +247,24 @@ impl IdleReaders {
 }
 
 impl ReadConnection {
-    fn read<T>(&self, body: impl FnOnce(&Txn<'_>) -> SqlResult<T>) -> Result<T, HotError> {
+    fn read<T>(
+        &self,
+        snapshot: ReadSnapshot,
+        body: impl FnOnce(&Txn<'_>) -> SqlResult<T>,
+    ) -> Result<T, HotError> {
         let header = self.log_index.header();
         let goes_on = self.stays_open.take().filter(|open| Some(open.header) == header);
         if goes_on.is_none() {
             self.end();
-            bound(&self.conn, "BEGIN").map_err(before_commit)?;
+            if snapshot == ReadSnapshot::One {
+                bound(&self.conn, "BEGIN").map_err(before_commit)?;
+            }
         }
         let are_terms_checked = goes_on.is_some_and(|open| open.are_terms_checked);
         let txn = Txn::of_reader(&self.conn, &self.seen, are_terms_checked);
         let result = caught(|| body(&txn));
-        match header.filter(|header| result.is_ok() && header.pages() < LOG_PAGES) {
+        let may_stay = result.is_ok() && !self.conn.is_autocommit();
+        match header.filter(|header| may_stay && header.pages() < LOG_PAGES) {
             Some(header) => {
                 let are_terms_checked = txn.are_terms_checked();
                 self.stays_open.set(Some(OpenRead { header, are_terms_checked }));
@@ -296,10 +334,16 @@ mod tests {
                 commit(bytes);
                 rows += 1;
             }
-            let count = readers.point(|txn| txn.one::<i64>("SELECT count(*) FROM t", [])).await;
+            let sql = "SELECT count(*) FROM t";
+            let apart = readers.apart(|txn| txn.one::<i64>(sql, [])).await;
+            assert_eq!(apart.expect("a count"), rows, "{name}, apart");
+            let count = readers.point(|txn| txn.one::<i64>(sql, [])).await;
             assert_eq!(count.expect("a count"), rows, "{name}");
             assert_eq!(open(), stay_open, "{name}");
         }
+        commit(1);
+        let apart = readers.apart(|txn| txn.one::<i64>("SELECT count(*) FROM t", [])).await;
+        assert_eq!((apart.expect("a count"), open()), (rows + 1, 0), "none begins apart");
         let failed = readers.point(|txn| txn.one::<i64>("SELECT n FROM t WHERE n > 1", [])).await;
         assert!(failed.is_err() && open() == 0, "a read that failed");
     }

@@ -1,4 +1,5 @@
-//! What was looked up of campaigns, batches and seals: in one transaction, or by one reader so far.
+//! What was looked up of campaigns, batches and seals: in one transaction, or by one reader so far. What never changes
+//! stays known to the writer, too.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -62,6 +63,24 @@ impl CachedRows {
         let told = tells.then(PendingEvents::default);
         let offers = Some(OfferMemory::default());
         CachedRows { told, offers, ..CachedRows::of_reader(statements, keys) }
+    }
+
+    /// Nothing yet but what never changes, for the transaction after one that was committed.
+    pub(crate) fn of_next_transaction(self) -> CachedRows {
+        CachedRows {
+            numbers: self.numbers,
+            owners: self.owners,
+            days: self.days,
+            actors: self.actors,
+            actor_numbers: self.actor_numbers,
+            operations: self.operations,
+            operation_numbers: self.operation_numbers,
+            told: self.told.map(|_| PendingEvents::default()),
+            offers: self.offers.map(|_| OfferMemory::default()),
+            statements: self.statements,
+            keys: self.keys,
+            ..CachedRows::default()
+        }
     }
 
     /// Drops what can change.

@@ -1,5 +1,6 @@
 //! The writer thread: one transaction, one sync and one commit for a group of jobs.
 
+use std::mem;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,9 +28,16 @@ pub(crate) struct WriterContext {
     pub(crate) keys: KeyRing,
 }
 
+impl WriterContext {
+    fn nothing_seen(&self) -> CachedRows {
+        CachedRows::of_writer(&self.statements, &self.keys, self.tells)
+    }
+}
+
 /// Commits group after group, until the queue is closed and empty.
 pub(super) fn work(shared: &WriterState, desk: &WriterContext) {
     let _closing = QueueCloser(shared);
+    let mut seen = desk.nothing_seen();
     let mut expected = 1;
     while let Some(mut group) = next_group(shared, expected) {
         expected = group.len();
@@ -39,12 +47,17 @@ pub(super) fn work(shared: &WriterState, desk: &WriterContext) {
             continue;
         }
         shared.begins();
-        write_group(shared, desk, group);
+        write_group(shared, desk, &mut seen, group);
         shared.ended();
     }
 }
 
-fn write_group(shared: &WriterState, desk: &WriterContext, mut group: Vec<Box<dyn WriteJob>>) {
+fn write_group(
+    shared: &WriterState,
+    desk: &WriterContext,
+    seen: &mut CachedRows,
+    mut group: Vec<Box<dyn WriteJob>>,
+) {
     // It is released after the commit and before the answers, so that other processes may write
     // while callers read theirs.
     let entered = desk.file_lock.enter();
@@ -59,7 +72,7 @@ fn write_group(shared: &WriterState, desk: &WriterContext, mut group: Vec<Box<dy
     }
     // Each round answers at least one job.
     while !group.is_empty() {
-        match commit_all(shared, desk, &mut group) {
+        match commit_all(shared, desk, seen, &mut group) {
             Ok(()) => {
                 drop(entered);
                 // Before the answers: a caller that has one must find the store writable.
@@ -100,16 +113,20 @@ impl GroupFailure {
 fn commit_all(
     shared: &WriterState,
     desk: &WriterContext,
+    seen: &mut CachedRows,
     jobs: &mut [Box<dyn WriteJob>],
 ) -> Result<(), GroupFailure> {
     let conn = &desk.conn;
     bound(conn, "BEGIN IMMEDIATE").map_err(|error| GroupFailure::All(before_commit(error)))?;
     // Inside the transaction: no other release can upgrade the store before it commits.
-    let ended = not_upgraded(conn).and_then(|()| run_all(shared, desk, jobs));
+    let ended = not_upgraded(conn).and_then(|()| run_all(shared, conn, seen, jobs));
     if ended.is_err() {
         roll_back(conn);
+        // Numbers that it gave to names are gone with it.
+        *seen = desk.nothing_seen();
         return ended;
     }
+    *seen = mem::take(seen).of_next_transaction();
     shared.commits.fetch_add(1, Ordering::Relaxed);
     shared.writes.fetch_add(jobs.len() as u64, Ordering::Relaxed);
     Ok(())
@@ -133,12 +150,11 @@ fn not_upgraded(conn: &Connection) -> Result<(), GroupFailure> {
 
 fn run_all(
     shared: &WriterState,
-    desk: &WriterContext,
+    conn: &Connection,
+    seen: &CachedRows,
     jobs: &mut [Box<dyn WriteJob>],
 ) -> Result<(), GroupFailure> {
-    let (conn, seen) =
-        (&desk.conn, CachedRows::of_writer(&desk.statements, &desk.keys, desk.tells));
-    let txn = Txn::new(conn, &seen);
+    let txn = Txn::new(conn, seen);
     for (at, job) in jobs.iter_mut().enumerate() {
         caught(|| job.run(&txn)).map_err(|error| GroupFailure::of_job(at, error))?;
     }
