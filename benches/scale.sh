@@ -75,11 +75,11 @@ echo "| coupons | import, lines/s | hot, bytes each | redeem/s | look-up/s | sta
 echo "|---|---|---|---|---|---|---|---|---|---|"
 for count in "$@"; do
     archived=$((count < 10000000 ? count : 10000000))
-    export COUPONRY_DATA="$folder/$count" COUPONRY_URL=$url
+    export COUPONRY_DATA="$folder/$count"
     started
     COUPONRY_TOKEN=$("$bin/couponry" token --role admin --ttl 1d)
     export COUPONRY_TOKEN
-    load() { "$bin/couponry-load" "$@" --closed --seconds "${SECONDS_EACH:-5}" --coupons "$count" 2>&1; }
+    load() { COUPONRY_URL=$url "$bin/couponry-load" "$@" --closed --seconds "${SECONDS_EACH:-5}" --coupons "$count" 2>&1; }
     rate() { sed -n 's/.* right answers in .*: \([0-9]*\) a second.*/\1/p' "$folder/run"; }
     load redeem >"$folder/run" || { cat "$folder/run" >&2; exit 1; }
     import=$(sed -n 's/.* coupons imported in .*: \([0-9]*\) lines a second.*/\1/p' "$folder/run")
