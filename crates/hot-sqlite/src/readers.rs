@@ -92,7 +92,7 @@ struct ReadConnection {
 enum ReadSnapshot {
     /// The same state.
     One,
-    /// Each the last one.
+    /// Each the last one, or all that of a read transaction that stayed open.
     Any,
 }
 

@@ -65,7 +65,7 @@ pub(crate) fn roll_back(conn: &Connection) {
 }
 
 impl<'a> Txn<'a> {
-    /// A transaction in which nothing has been looked up yet.
+    /// A transaction in which nothing that can change has been looked up yet.
     pub(crate) fn new(conn: &'a Connection, seen: &'a CachedRows) -> Txn<'a> {
         Txn::of_reader(conn, seen, true)
     }

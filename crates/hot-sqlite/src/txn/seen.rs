@@ -65,21 +65,17 @@ impl CachedRows {
         CachedRows { told, offers, ..CachedRows::of_reader(statements, keys) }
     }
 
-    /// Nothing yet but what never changes, for the transaction after one that was committed.
-    pub(crate) fn of_next_transaction(self) -> CachedRows {
+    /// The same with what never changes of an earlier transaction, which was committed.
+    pub(crate) fn knowing(self, earlier: CachedRows) -> CachedRows {
         CachedRows {
-            numbers: self.numbers,
-            owners: self.owners,
-            days: self.days,
-            actors: self.actors,
-            actor_numbers: self.actor_numbers,
-            operations: self.operations,
-            operation_numbers: self.operation_numbers,
-            told: self.told.map(|_| PendingEvents::default()),
-            offers: self.offers.map(|_| OfferMemory::default()),
-            statements: self.statements,
-            keys: self.keys,
-            ..CachedRows::default()
+            numbers: earlier.numbers,
+            owners: earlier.owners,
+            days: earlier.days,
+            actors: earlier.actors,
+            actor_numbers: earlier.actor_numbers,
+            operations: earlier.operations,
+            operation_numbers: earlier.operation_numbers,
+            ..self
         }
     }
 

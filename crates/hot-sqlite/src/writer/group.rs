@@ -126,7 +126,7 @@ fn commit_all(
         *seen = desk.nothing_seen();
         return ended;
     }
-    *seen = mem::take(seen).of_next_transaction();
+    *seen = desk.nothing_seen().knowing(mem::take(seen));
     shared.commits.fetch_add(1, Ordering::Relaxed);
     shared.writes.fetch_add(jobs.len() as u64, Ordering::Relaxed);
     Ok(())
