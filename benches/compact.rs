@@ -192,6 +192,7 @@ fn line(number: u64, kind: Kind) -> Result<ImportLine, Failure> {
             issued_at: Some(Millis(at.0 - 86_400_000)),
             at,
             order: Some(format!("order-{number}").parse()?),
+            worth: None,
         },
     };
     Ok(ImportLine {
@@ -419,7 +420,7 @@ async fn redeem(
                 let address = Address { code, bucket_key, owner, minted: true, hint: None };
                 let (by, order) = (format!("u{number}").parse()?, format!("o{number}").parse()?);
                 let change = Change {
-                    action: Action::Redeem { by, order },
+                    action: Action::Redeem { by, order, money: Default::default() },
                     asker: Asker::Shop,
                     actor: Actor::new("shop:checkout-7"),
                     operation: OperationId(u128::from(number)),

@@ -274,7 +274,7 @@ fn coupon(day: Day, number: u64, row: u64) -> Result<Coupon, Failure> {
     let events = match (wide >> 40) % 10 {
         0..4 => {
             let order = format!("order-{number}").parse()?;
-            let redeem = EventKind::Redeemed { by: Some(user()?), order };
+            let redeem = EventKind::Redeemed { by: Some(user()?), order, worth: None };
             vec![issue(issued_at)?, event(redeemed_at, redeem)]
         }
         4..7 => vec![issue(issued_at)?],

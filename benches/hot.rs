@@ -166,7 +166,7 @@ async fn import(store: &SqliteHot, rows: u64, line: Line) -> Result<Plan, Failur
             Line::Issued => ImportedState::Issued { holder, at },
             Line::Redeemed => {
                 let (holder, order) = (Some(holder), Some(format!("order-{code}").parse()?));
-                ImportedState::Redeemed { holder, issued_at: at, at: NOW, order }
+                ImportedState::Redeemed { holder, issued_at: at, at: NOW, order, worth: None }
             }
         };
         let (valid_from, expires_at) = (Millis(0), DAY.end());
@@ -280,7 +280,8 @@ async fn hot(
             while begun.elapsed() < limit {
                 let Some(ticket) = plan.next() else { break };
                 let order: OrderRef = format!("order-{done:09}").parse()?;
-                let redeem = Action::Redeem { by: ticket.user.clone(), order };
+                let redeem =
+                    Action::Redeem { by: ticket.user.clone(), order, money: Default::default() };
                 let applied = store.apply(&found(&plan, ticket), change(redeem, done)).await?;
                 if !matches!(applied.outcome, Outcome::Accepted(_)) {
                     return Err(format!("{:?}", applied.outcome).into());

@@ -221,6 +221,7 @@ fn coupon(nth: u64, rows: u64, day: Day, kind: Kind) -> Result<Coupon, Failure> 
     let redeemed = EventKind::Redeemed {
         by: Some(holder.parse()?),
         order: format!("order-{}", random >> 24).parse()?,
+        worth: None,
     };
     let events = vec![event(0, issued), event(DAY_MS as u64, redeemed)];
     let modified = events[1].at;

@@ -20,6 +20,8 @@ const TERMS: Terms = Terms {
     cancel_days: 30,
     extend_days: 30,
     clock_bound_ms: 0,
+    currency: None,
+    benefit: None,
 };
 
 fn parsed<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
@@ -38,7 +40,11 @@ fn change(action: Action) -> Change {
 }
 
 fn redeem(user: &str, order: &str) -> Change {
-    change(Action::Redeem { by: parsed::<UserId>(user), order: parsed::<OrderRef>(order) })
+    change(Action::Redeem {
+        by: parsed::<UserId>(user),
+        order: parsed::<OrderRef>(order),
+        money: Default::default(),
+    })
 }
 
 fn after(coupon: &Coupon, change: &Change) -> Coupon {

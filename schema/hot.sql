@@ -286,7 +286,9 @@ CREATE TABLE event (
     ref     TEXT,
     reason  TEXT,
     -- The expiry that an issue or an extension has decided, or when a hold lapses.
-    until   INTEGER
+    until   INTEGER,
+    -- The amounts of a redemption that was made or cancelled, such as KRW 30000 3000.
+    worth   TEXT
 ) STRICT;
 
 -- Names the events of this store. A restore begins another epoch.

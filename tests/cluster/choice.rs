@@ -153,7 +153,7 @@ impl ContestedCoupon {
 
     /// Repeats a request with an unknown outcome, but no hold for the same time.
     pub(super) fn repeat(&self, ask: &Ask) -> Option<Ask> {
-        let Ask::Change(Action::Hold { by, order, until }) = ask else {
+        let Ask::Change(Action::Hold { by, order, until, .. }) = ask else {
             return Some(ask.clone());
         };
         let mut sketch = self.sketch();
@@ -165,7 +165,12 @@ impl ContestedCoupon {
         let days = (1..HOLD_DAYS_MAX).rev().find(free)?;
         asked.held_for |= 1 << days;
         let until = self.start.plus_days(days);
-        Some(Ask::Change(Action::Hold { by: by.clone(), order: order.clone(), until }))
+        Some(Ask::Change(Action::Hold {
+            by: by.clone(),
+            order: order.clone(),
+            until,
+            money: Default::default(),
+        }))
     }
 
     /// Records an answer.
@@ -200,33 +205,59 @@ impl ContestedCoupon {
         let fresh = || name.parse::<OrderRef>().expect("an order");
         match wish {
             Issue => Action::Issue { to: by, reference: None, expires_at: None },
-            Redeem => Action::Redeem { order: sketch.fresh(&by, fresh(), 0), by },
+            Redeem => Action::Redeem {
+                order: sketch.fresh(&by, fresh(), 0),
+                by,
+                money: Default::default(),
+            },
             RedeemHeld => {
                 let held = sketch.orders.iter().find(|it| Some(&it.name) == sketch.order.as_ref());
                 match held {
-                    Some(Order { by, name, .. }) => {
-                        Action::Redeem { by: by.clone(), order: name.clone() }
-                    }
-                    None => Action::Redeem { order: sketch.fresh(&by, fresh(), 0), by },
+                    Some(Order { by, name, .. }) => Action::Redeem {
+                        by: by.clone(),
+                        order: name.clone(),
+                        money: Default::default(),
+                    },
+                    None => Action::Redeem {
+                        order: sketch.fresh(&by, fresh(), 0),
+                        by,
+                        money: Default::default(),
+                    },
                 }
             }
             RedeemAgain => match sketch.any_order(dice) {
                 // The same order_ref of another user is another order.
-                Some(Order { name, .. }) if dice.below(8) == 0 => {
-                    Action::Redeem { by: self.any_user(dice), order: name }
+                Some(Order { name, .. }) if dice.below(8) == 0 => Action::Redeem {
+                    by: self.any_user(dice),
+                    order: name,
+                    money: Default::default(),
+                },
+                Some(Order { by, name, .. }) => {
+                    Action::Redeem { by, order: name, money: Default::default() }
                 }
-                Some(Order { by, name, .. }) => Action::Redeem { by, order: name },
-                None => Action::Redeem { order: sketch.fresh(&by, fresh(), 0), by },
+                None => Action::Redeem {
+                    order: sketch.fresh(&by, fresh(), 0),
+                    by,
+                    money: Default::default(),
+                },
             },
             Hold => {
                 let days = 1 + dice.below(HOLD_DAYS_MAX.into()) as u16;
                 let order = sketch.fresh(&by, fresh(), 1 << days);
-                Action::Hold { by, order, until: self.start.plus_days(days) }
+                Action::Hold {
+                    by,
+                    order,
+                    until: self.start.plus_days(days),
+                    money: Default::default(),
+                }
             }
             HoldAgain => match sketch.another_time(dice) {
-                Some((Order { by, name, .. }, days)) => {
-                    Action::Hold { by, order: name, until: self.start.plus_days(days) }
-                }
+                Some((Order { by, name, .. }, days)) => Action::Hold {
+                    by,
+                    order: name,
+                    until: self.start.plus_days(days),
+                    money: Default::default(),
+                },
                 None => Action::Release { order: sketch.order.clone().unwrap_or_else(fresh) },
             },
             Release => {

@@ -84,6 +84,8 @@ fn worlds(at: Millis, skips: bool) -> [World; 2] {
             cancel_days: OPEN_DAYS,
             extend_days: OPEN_DAYS,
             clock_bound_ms: 0,
+            currency: None,
+            benefit: None,
         };
         World { start: Coupon::untouched(genesis), terms, at, skips }
     })

@@ -23,10 +23,10 @@ pub(super) fn request(code: &str, ask: &Ask, start: Millis) -> Request {
     };
     let (call, body) = match action {
         Action::Issue { to, .. } => ("issue", json!({"user_id": to.as_str()})),
-        Action::Redeem { by, order } => {
+        Action::Redeem { by, order, .. } => {
             ("redeem", json!({"user_id": by.as_str(), "order_ref": order.as_str()}))
         }
-        Action::Hold { by, order, until } => {
+        Action::Hold { by, order, until, .. } => {
             let seconds = whole_days(*until, start) * DAY_MS / 1_000;
             let (user, order) = (by.as_str(), order.as_str());
             ("hold", json!({"user_id": user, "order_ref": order, "seconds": seconds}))

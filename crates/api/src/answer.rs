@@ -12,83 +12,46 @@ use server::compress::{LONG_BYTES, SharedCompression};
 /// More than most answers have, so that their text is written into one piece of memory.
 const BODY_BYTES: usize = 1_024;
 
-/// JSON with status 200.
-pub(crate) struct OkJson<T>(pub(crate) T);
-
-/// An answer in JSON.
-pub(crate) trait JsonAnswer {
-    /// What is written as JSON.
-    type Body: Serialize;
-
-    /// The status, whether it is the answer to an earlier request, and the body.
-    fn parts(&self) -> (StatusCode, bool, &Self::Body);
-}
-
-impl<T: Serialize> JsonAnswer for OkJson<T> {
-    type Body = T;
-
-    fn parts(&self) -> (StatusCode, bool, &T) {
-        (StatusCode::OK, false, &self.0)
-    }
-}
-
-impl<T: Serialize> IntoResponse for OkJson<T> {
-    fn into_response(self) -> Response {
-        response(&self)
-    }
-}
-
 /// Says that the answer is that of an earlier request.
 pub(crate) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
-/// JSON with 201 for what was done now, 200 for what was done before.
-pub(crate) struct CreatedJson<T>(pub(crate) WriteResult<T>);
+/// An answer in JSON.
+pub(crate) struct JsonAnswer<T> {
+    pub(crate) status: StatusCode,
+    /// Whether it is the answer to an earlier request.
+    pub(crate) replayed: bool,
+    pub(crate) body: T,
+}
 
-impl<T: Serialize> JsonAnswer for CreatedJson<T> {
-    type Body = T;
+impl<T> JsonAnswer<T> {
+    pub(crate) fn ok(body: T) -> JsonAnswer<T> {
+        JsonAnswer { status: StatusCode::OK, replayed: false, body }
+    }
 
-    fn parts(&self) -> (StatusCode, bool, &T) {
-        written(&self.0, StatusCode::CREATED)
+    /// 201 for what was done now, 200 for what was done before.
+    pub(crate) fn created(done: WriteResult<T>) -> JsonAnswer<T> {
+        match done {
+            WriteResult::Created(body) => {
+                JsonAnswer { status: StatusCode::CREATED, replayed: false, body }
+            }
+            WriteResult::Same(body) => JsonAnswer { replayed: true, ..JsonAnswer::ok(body) },
+        }
+    }
+
+    /// 200 for a change that makes nothing new, done now or before.
+    pub(crate) fn changed(done: WriteResult<T>) -> JsonAnswer<T> {
+        JsonAnswer { status: StatusCode::OK, ..JsonAnswer::created(done) }
     }
 }
 
-impl<T: Serialize> IntoResponse for CreatedJson<T> {
+impl<T: Serialize> IntoResponse for JsonAnswer<T> {
     fn into_response(self) -> Response {
-        response(&self)
+        let mut response = json(self.status, &self.body);
+        if self.replayed {
+            response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+        }
+        response
     }
-}
-
-/// JSON with 200 for a change that makes nothing new, done now or before.
-pub(crate) struct ChangedJson<T>(pub(crate) WriteResult<T>);
-
-impl<T: Serialize> JsonAnswer for ChangedJson<T> {
-    type Body = T;
-
-    fn parts(&self) -> (StatusCode, bool, &T) {
-        written(&self.0, StatusCode::OK)
-    }
-}
-
-impl<T: Serialize> IntoResponse for ChangedJson<T> {
-    fn into_response(self) -> Response {
-        response(&self)
-    }
-}
-
-fn written<T>(done: &WriteResult<T>, created: StatusCode) -> (StatusCode, bool, &T) {
-    match done {
-        WriteResult::Created(it) => (created, false, it),
-        WriteResult::Same(it) => (StatusCode::OK, true, it),
-    }
-}
-
-fn response(answer: &impl JsonAnswer) -> Response {
-    let (status, replayed, body) = answer.parts();
-    let mut response = json(status, body);
-    if replayed {
-        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
-    }
-    response
 }
 
 /// The text of an answer.

@@ -17,17 +17,17 @@ pub struct BenefitBody {
     #[schema(value_type = closed::BenefitKind)]
     pub(crate) kind: String,
     /// How much less an order costs, with kind `amount`: 1 to 1,000,000,000,000. Never more than the order.
-    #[schema(minimum = 1, maximum = 1_000_000_000_000_u64)]
+    #[schema(minimum = 1)]
     pub(crate) amount: Option<u64>,
     /// The share of the order, with kind `percent`: 0.01 to 100 with at most two decimals. The discount is
     /// rounded down.
     #[schema(value_type = Option<f64>, minimum = 0.01, maximum = 100, example = 12.5)]
     pub(crate) percent: Option<Number>,
     /// The largest discount, with kind `percent`: 1 to 1,000,000,000,000.
-    #[schema(minimum = 1, maximum = 1_000_000_000_000_u64)]
+    #[schema(minimum = 1)]
     pub(crate) max_discount: Option<u64>,
     /// The least order, 1 to 1,000,000,000,000.
-    #[schema(minimum = 1, maximum = 1_000_000_000_000_u64)]
+    #[schema(minimum = 1)]
     pub(crate) min_order: Option<u64>,
     /// What a buyer reads instead of a sentence that the server makes. Kind `text` must have one.
     pub(crate) title: Option<BenefitTitleBody>,

@@ -56,8 +56,7 @@ closed! {
         "issued", "redeemed", "redemption_cancelled", "revoked", "voided", "extended",
     ];
 
-    /// What happened, as the event feed says it. `coupon.held` and `coupon.released` come only if they are
-    /// asked for.
+    /// What happened, as the event feed says it. `coupon.held` and `coupon.released` come only if they are asked for.
     EventType: engine::EventType::all().map(engine::EventType::as_str);
 
     /// What a webhook can ask for: an event of the feed, or `coupons.expiring`, the notice of a user whose coupons
@@ -96,8 +95,7 @@ closed! {
     /// most so much. `text`: what only the title says; the shop knows the discount.
     BenefitKind: ["amount", "percent", "text"];
 
-    /// Where the codes of a batch come from: `minted` by this server, or `imported` from another
-    /// system.
+    /// Where the codes of a batch come from: `minted` by this server, or `imported` from another system.
     BatchKind: ["minted", "imported"];
 
     /// What went wrong, for programs. `/docs/problems/{code}` says what to do.
@@ -112,25 +110,22 @@ closed! {
     /// the same request again, and the answer says what happened.
     Retry: problem_code::Retry::ALL.iter().map(|retry| retry.as_str());
 
-    /// Why an import rejects a line. `EMPTY`: the line is empty. `TOO_LONG`: it has more than 4,096
-    /// bytes. `NOT_UTF8`: it is not UTF-8. `BAD_ENCODING`: it has bytes that are no text in the
-    /// encoding of the file. `QUOTE`: a quotation mark is not closed in its line. `CELLS`: it has
-    /// more or fewer cells than the file has columns. `HEADER`: it is a header again. `BAD_CODE`:
-    /// the code has characters or a length that no code has, or a spreadsheet damaged it.
-    /// `BAD_DATE`: a cell is no date and no instant, or `redeemed_at` is in the future.
-    /// `ORDER_OF_DATES`: two dates are in the wrong order. `BAD_STATE`: the state is not
-    /// `available`, `issued`, `redeemed` or `void`. `MISPLACED`: a cell has a value that a coupon
-    /// in this state cannot have. `MISSING_USER`: an issued coupon has no `user_id`.
-    /// `MISSING_REDEEMED_AT`: a redeemed coupon has no `redeemed_at`. `BAD_USER`: `user_id` is not
-    /// valid. `BAD_ORDER`: `order_ref` is not valid. `LOOKS_MINTED`: the code looks like one that
-    /// this server minted. `CODE_TAKEN`: the code exists with other dates or in another campaign.
-    /// `REPEATED_CODE`: an earlier line of the file has the code in another spelling. `FORBIDDEN`:
-    /// the caller may not make coupons what the line says. Each other value is a problem code: it
-    /// says which rule does not allow the line.
+    /// Why an import rejects a line. `EMPTY`: the line is empty. `TOO_LONG`: it has more than 4,096 bytes. `NOT_UTF8`:
+    /// it is not UTF-8. `BAD_ENCODING`: it has bytes that are no text in the encoding of the file. `QUOTE`: a quotation
+    /// mark is not closed in its line. `CELLS`: it has more or fewer cells than the file has columns. `HEADER`: it is a
+    /// header again. `BAD_CODE`: the code has characters or a length that no code has, or a spreadsheet damaged it.
+    /// `BAD_DATE`: a cell is no date and no instant, or `redeemed_at` is in the future. `ORDER_OF_DATES`: two dates are
+    /// in the wrong order. `BAD_STATE`: the state is not `available`, `issued`, `redeemed` or `void`. `MISPLACED`: a
+    /// cell has a value that a coupon in this state cannot have. `MISSING_USER`: an issued coupon has no `user_id`.
+    /// `MISSING_REDEEMED_AT`: a redeemed coupon has no `redeemed_at`. `BAD_USER`: `user_id` is not valid. `BAD_ORDER`:
+    /// `order_ref` is not valid. `LOOKS_MINTED`: the code looks like one that this server minted. `CODE_TAKEN`: the
+    /// code exists with other dates or in another campaign. `REPEATED_CODE`: an earlier line of the file has the code
+    /// in another spelling. `FORBIDDEN`: the caller may not make coupons what the line says. Each other value is a
+    /// problem code: it says which rule does not allow the line.
     RejectedReason: [
         "EMPTY", "TOO_LONG", "NOT_UTF8", "BAD_ENCODING", "QUOTE", "CELLS", "HEADER", "BAD_CODE",
         "BAD_DATE", "ORDER_OF_DATES", "BAD_STATE", "MISPLACED", "MISSING_USER",
-        "MISSING_REDEEMED_AT", "BAD_USER", "BAD_ORDER", "LOOKS_MINTED", "CODE_TAKEN",
+        "MISSING_REDEEMED_AT", "BAD_USER", "BAD_ORDER", "BAD_AMOUNT", "BAD_CURRENCY", "LOOKS_MINTED", "CODE_TAKEN",
         "REPEATED_CODE", "FORBIDDEN",
         "ALREADY_ISSUED", "ALREADY_REDEEMED", "REDEMPTION_CANCELLED", "VOIDED", "HELD",
         "EXPIRY_DAY_CLOSED", "HISTORY_FULL",
@@ -198,7 +193,8 @@ mod tests {
     #[test]
     fn states() {
         let at = Millis(0);
-        let redemption = Redemption { by: Some(ann()), order: order(), at, cancelled_at: None };
+        let redemption =
+            Redemption { by: Some(ann()), order: order(), at, worth: None, cancelled_at: None };
         let all = [
             State::Available,
             State::Issued { holder: ann() },
@@ -222,7 +218,7 @@ mod tests {
         let (expires_at, zone, reason) = (Millis(0), Zone::utc(), None);
         let all = [
             Event::Issued { to: ann(), reference: None, expires_at: None },
-            Event::Redeemed { by: None, order: order() },
+            Event::Redeemed { by: None, order: order(), worth: None },
             Event::RedemptionCancelled { order: order(), reason: None },
             Event::Revoked { from: ann(), reference: None, reason: None },
             Event::Voided { reason: None },
@@ -298,6 +294,8 @@ mod tests {
             RowError::MissingRedeemedAt,
             RowError::BadUser(name()),
             RowError::BadOrder(name()),
+            RowError::BadAmount { column: KnownColumn::Discount, found: String::new() },
+            RowError::BadCurrency { found: String::new(), want: "KRW" },
         ];
         let mut reasons: Vec<&str> = all.iter().map(RowError::as_str).collect();
         reasons.dedup();

@@ -6,7 +6,7 @@ use coupon::time::Millis;
 use engine::TieBreaker;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::problem::Problem;
+use crate::problem::{Problem, Result};
 
 /// Longest cursor looked at, in bytes; ours have about 150.
 pub(crate) const CURSOR_BYTES_MAX: usize = 512;
@@ -26,7 +26,7 @@ pub(crate) fn tied(query: &str, at: Millis, tie: &TieBreaker) -> String {
     cursor(query, &[&at.0.to_string(), tier, &tie])
 }
 
-pub(crate) fn tied_position(query: &str, text: &str) -> Result<(Millis, TieBreaker), Problem> {
+pub(crate) fn tied_position(query: &str, text: &str) -> Result<(Millis, TieBreaker)> {
     let words = position(query, text)?;
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let position = match words.as_slice() {
@@ -42,7 +42,7 @@ pub(crate) fn other() -> Problem {
     Problem::of_field("cursor", "is of another list, or damaged")
 }
 
-pub(crate) fn position(query: &str, cursor: &str) -> Result<Vec<String>, Problem> {
+pub(crate) fn position(query: &str, cursor: &str) -> Result<Vec<String>> {
     if cursor.len() > CURSOR_BYTES_MAX {
         return Err(other());
     }

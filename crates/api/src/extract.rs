@@ -5,8 +5,7 @@ mod body;
 mod caller;
 mod key;
 mod missing;
-mod path;
-mod query;
+mod parameters;
 mod reading;
 mod said;
 mod session;
@@ -17,9 +16,8 @@ pub(crate) use self::body::{Json, accepts, is_type, json_of, whole_body};
 pub(crate) use self::caller::{AuthenticatedCaller, WhereFrom, unauthenticated};
 pub(crate) use self::key::{IdempotencyKey, KEYED, leaves_key_unread, unread_key};
 pub(crate) use self::missing::{BATCH, CAMPAIGN, named, no_such, no_such_coupon, no_such_path};
-pub(crate) use self::path::{
-    BatchInPath, CampaignInPath, CodeInPath, DeliveryInPath, UserInPath, WebhookInPath,
+pub(crate) use self::parameters::{
+    BatchInPath, CampaignInPath, CodeInPath, DeliveryInPath, QueryParams, UserInPath, WebhookInPath,
 };
-pub(crate) use self::query::QueryParams;
 pub(crate) use self::reading::{ReadingCaller, read_turn};
 pub(crate) use self::session::StreamSession;

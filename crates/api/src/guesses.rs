@@ -1,5 +1,4 @@
-//! How often one user may ask for codes that do not exist, and how many requests one caller may
-//! have under way.
+//! How often one user may ask for codes that do not exist, and how many requests one caller may have under way.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -14,7 +13,7 @@ use server::accept::PER_PEER_MAX;
 use server::pace::{PaceLimiter, PaceRule, rest};
 use tokio::time::sleep;
 
-use crate::problem::Problem;
+use crate::problem::{Problem, Result};
 
 /// Unknown codes that one user may ask for within [`GUESS_WINDOW_MS`]: more than anybody mistypes.
 pub const GUESSES_MAX: u32 = 20;
@@ -23,9 +22,8 @@ pub const GUESS_WINDOW_MS: i64 = 10 * 60 * 1_000;
 
 /// Unknown codes that all accounts made here may ask for together within [`GUESS_WINDOW_MS`].
 ///
-/// Accounts are free, so a limit for each is no limit for somebody who makes many. Of 1,000 honest
-/// buyers a hundred mistype a code within ten minutes; past it only an account without a mistake
-/// of its own is answered.
+/// Accounts are free, so a limit for each is no limit for somebody who makes many. Of 1,000 honest buyers a hundred
+/// mistype a code within ten minutes; past it only an account without a mistake of its own is answered.
 pub const GUESSES_HERE_MAX: u32 = 1_000;
 
 /// Requests about codes, and issues, that one user may have under way: a check-out has a handful.
@@ -44,8 +42,7 @@ const PACE: Duration = Duration::from_millis(10);
 /// clients that ask again at once would keep the threads busy with nothing but refusals.
 const REFUSED_AFTER: Duration = Duration::from_secs(1);
 
-/// Refusals are spread over a time that grows in so many steps, or those thousand would come back
-/// together.
+/// Refusals are spread over a time that grows in so many steps, or those thousand would come back together.
 const REFUSED_IN: u32 = 64;
 
 /// One of those steps: the last refusal comes after three seconds.
@@ -92,7 +89,7 @@ impl GuessLimiter {
         named: Option<&UserId>,
         now: i64,
         work: impl Future<Output = Result<T, Failure>>,
-    ) -> Result<T, Problem> {
+    ) -> Result<T> {
         let Some(user) = counted(caller, named) else { return Ok(work.await?) };
         if let Some(wait) = self.of_user.blocked(user, now) {
             return Err(Problem::too_many("too many unknown codes for this user", wait));
@@ -115,7 +112,7 @@ impl GuessLimiter {
         caller: &Caller,
         named: Option<&UserId>,
         work: impl Future<Output = Result<T, Failure>>,
-    ) -> Result<T, Problem> {
+    ) -> Result<T> {
         let Some(user) = counted(caller, named) else { return Ok(work.await?) };
         let _asking = self.begin(caller, user).await?;
         Ok(work.await?)
@@ -123,7 +120,7 @@ impl GuessLimiter {
 
     /// Past the budget of all accounts made here, one of them is answered while it has not asked
     /// for an unknown code itself, one request at a time: whoever only mistyped nothing goes on.
-    fn account_may_ask(&self, user: &str, now: i64) -> Result<(), Problem> {
+    fn account_may_ask(&self, user: &str, now: i64) -> Result<()> {
         if !is_made_here(user) {
             return Ok(());
         }
@@ -136,13 +133,8 @@ impl GuessLimiter {
     }
 
     /// Waits for the turn of a request. It is under way until its places are dropped.
-    async fn begin(
-        &self,
-        caller: &Caller,
-        user: &str,
-    ) -> Result<(TakenPlace, Option<TakenPlace>), Problem> {
-        // A shop that names a user has others to answer: it does not wait, and what waits here is
-        // not in its way.
+    async fn begin(&self, caller: &Caller, user: &str) -> Result<(TakenPlace, Option<TakenPlace>)> {
+        // A shop that names a user has others to answer: it does not wait, and what waits here is not in its way.
         let own = match caller.role {
             Role::User => match self.own.take(user) {
                 Some(own) => Some(own),

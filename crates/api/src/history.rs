@@ -19,7 +19,7 @@ use crate::app::{AccessPolicy, App};
 use crate::around::{LayerState, around, panicked};
 use crate::extract::{AuthenticatedCaller, Json, no_such_path};
 use crate::handlers::{health, scrape};
-use crate::problem::Problem;
+use crate::problem::{Problem, Result};
 use crate::problem_code::ApiErrorCode;
 use crate::token::TokenService;
 
@@ -54,11 +54,7 @@ pub trait QueryBackend: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`Problem`], in the planner's words where the SQL cannot be run.
-    fn answer(
-        &self,
-        query: QueryBody,
-        form: QueryForm,
-    ) -> BoxFuture<'_, Result<QueryAnswer, Problem>>;
+    fn answer(&self, query: QueryBody, form: QueryForm) -> BoxFuture<'_, Result<QueryAnswer>>;
 }
 
 /// The service over `queries`, for operators and admins with `tokens`.
@@ -89,7 +85,7 @@ async fn query(
     Extension(queries): Extension<Arc<dyn QueryBackend>>,
     headers: HeaderMap,
     Json(body): Json<QueryBody>,
-) -> Result<Response, Problem> {
+) -> Result<Response> {
     caller.must_be(&[Role::Operator, Role::Admin])?;
     let form = wanted(&headers)?;
     let answer = queries.answer(body, form).await?;
@@ -113,7 +109,7 @@ impl QueryForm {
 }
 
 /// The first form of `Accept` that there is; JSON where it says nothing.
-fn wanted(headers: &HeaderMap) -> Result<QueryForm, Problem> {
+fn wanted(headers: &HeaderMap) -> Result<QueryForm> {
     let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let names = accept
         .flat_map(|value| value.split(','))

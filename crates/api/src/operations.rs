@@ -22,7 +22,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use tokio::sync::Semaphore;
 use utoipa::ToSchema;
 
-use crate::answer::{JsonAnswer, OkJson, json_text};
+use crate::answer::{JsonAnswer, json_text};
 use crate::app::App;
 use crate::around::{RequestId, lang_of, over_the_rate};
 use crate::extract::{
@@ -31,7 +31,7 @@ use crate::extract::{
 };
 use crate::guesses::ASKING_MAX;
 use crate::handlers::{admin, campaigns, coupons};
-use crate::problem::{FailureCause, Problem};
+use crate::problem::{FailureCause, Problem, Result};
 use crate::problem_code::ApiErrorCode;
 
 /// Operations of one request.
@@ -134,7 +134,7 @@ pub(crate) async fn do_operations(
     WhereFrom(peer): WhereFrom,
     Extension(request_id): Extension<RequestId>,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<Response> {
     let lang = lang_of(request.headers().get_all(header::ACCEPT_LANGUAGE));
     let is_ndjson = is_type(request.headers(), NDJSON);
     let texts = texts_of(request, is_ndjson).await?;
@@ -151,7 +151,7 @@ pub(crate) async fn do_operations(
         return Ok((kind, Body::from_stream(lines)).into_response());
     }
     let answer = OperationsAnswer { results: results.collect().await };
-    let mut response = OkJson(answer).into_response();
+    let mut response = JsonAnswer::ok(answer).into_response();
     if let Some(cause) = runner.cause.get() {
         response.extensions_mut().insert(FailureCause(cause.clone()));
     }
@@ -159,7 +159,7 @@ pub(crate) async fn do_operations(
 }
 
 /// The text of each operation.
-async fn texts_of(request: Request, is_ndjson: bool) -> Result<Vec<Bytes>, Problem> {
+async fn texts_of(request: Request, is_ndjson: bool) -> Result<Vec<Bytes>> {
     if !is_ndjson && !is_type(request.headers(), "application/json") {
         let detail = format!("send the body as `application/json`, or as `{NDJSON}`");
         return Err(Problem::new(ApiErrorCode::UnsupportedMediaType, detail));
@@ -224,11 +224,7 @@ impl OperationRunner {
         stream::iter(results).buffered(UNDER_WAY_MAX)
     }
 
-    async fn run(
-        &self,
-        nth: usize,
-        operation: OperationRequest,
-    ) -> Result<OperationResult, Problem> {
+    async fn run(&self, nth: usize, operation: OperationRequest) -> Result<OperationResult> {
         // The request itself has paid for the first.
         if let Some(rate) = self.app.access.rate.as_ref().filter(|_| nth > 0)
             && let Some(wait) = rate.take().refused
@@ -287,13 +283,13 @@ impl OperationRunner {
     }
 }
 
-fn json<T: DeserializeOwned + ToSchema>(body: &[u8]) -> Result<Json<T>, Problem> {
+fn json<T: DeserializeOwned + ToSchema>(body: &[u8]) -> Result<Json<T>> {
     json_of(body).map(Json)
 }
 
-fn answered(answer: impl JsonAnswer) -> Result<OperationResult, Problem> {
-    let (status, replayed, body) = answer.parts();
-    Ok(OperationResult { status: status.as_u16(), replayed, body: raw(body) })
+fn answered(answer: JsonAnswer<impl Serialize>) -> Result<OperationResult> {
+    let JsonAnswer { status, replayed, body } = answer;
+    Ok(OperationResult { status: status.as_u16(), replayed, body: raw(&body) })
 }
 
 fn raw(body: &impl Serialize) -> Box<RawValue> {

@@ -10,7 +10,7 @@ use utoipa::IntoParams;
 
 use crate::bodies::FieldReader;
 use crate::cursor;
-use crate::problem::Problem;
+use crate::problem::Result;
 use crate::views::List;
 
 pub(crate) const LIMITS: RangeInclusive<u64> = 1..=PAGE_MAX as u64;
@@ -29,10 +29,7 @@ pub(crate) struct PageParams {
 
 impl PageParams {
     /// Behind what, and at most how many.
-    pub(crate) fn read<T: FromStr<Err: Display>>(
-        &self,
-        query: &str,
-    ) -> Result<(Option<T>, usize), Problem> {
+    pub(crate) fn read<T: FromStr<Err: Display>>(&self, query: &str) -> Result<(Option<T>, usize)> {
         let mut reading = FieldReader::default();
         let after = behind(&mut reading, query, self.cursor.as_deref())?;
         let limit = limit(&mut reading, self.limit.as_deref());
@@ -49,7 +46,7 @@ pub(crate) fn behind<T: FromStr<Err: Display>>(
     reading: &mut FieldReader,
     query: &str,
     text: Option<&str>,
-) -> Result<Option<T>, Problem> {
+) -> Result<Option<T>> {
     let Some(text) = text else { return Ok(None) };
     let words = cursor::position(query, text)?;
     Ok(reading.must("cursor", words.first().map(String::as_str)))

@@ -13,7 +13,6 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use coupon::language::Lang;
 use coupon::refusal::{Refusal, sentence_of};
-use coupon::time::Millis;
 use engine::{BadFile, Failure, FieldFault, HotError};
 
 pub use self::body::{ErrorBody, ProblemBody};
@@ -32,6 +31,8 @@ pub const NO_CODE_KEY: &str = "there is no code key to mint with";
 #[derive(Clone, Debug)]
 pub struct FailureCause(pub Box<str>);
 
+pub(crate) type Result<T, E = Problem> = std::result::Result<T, E>;
+
 /// How much of the English detail there is in Korean.
 #[derive(Clone, Copy, Debug)]
 enum InKorean {
@@ -44,9 +45,9 @@ enum InKorean {
 #[derive(Clone, Debug)]
 pub struct Problem {
     code: ApiErrorCode,
-    detail: String,
+    detail: Box<str>,
     in_korean: InKorean,
-    retry_at: Option<Millis>,
+    refusal: Option<Refusal>,
     retry_after: Option<Duration>,
     coupon: Option<Box<CouponBody>>,
     next_cursor: Option<Box<str>>,
@@ -59,9 +60,9 @@ impl Problem {
     pub fn new(code: ApiErrorCode, detail: impl Into<String>) -> Problem {
         Problem {
             code,
-            detail: detail.into(),
+            detail: detail.into().into(),
             in_korean: InKorean::SentenceAndDetail,
-            retry_at: None,
+            refusal: None,
             retry_after: code.retry_after().map(Duration::from_secs),
             coupon: None,
             next_cursor: None,
@@ -135,21 +136,21 @@ impl Problem {
 
     /// The same with another sentence about this case.
     pub(crate) fn about(self, detail: &str) -> Problem {
-        Problem { detail: detail.to_owned(), in_korean: InKorean::SentenceAndDetail, ..self }
+        Problem { detail: detail.into(), in_korean: InKorean::SentenceAndDetail, ..self }
     }
 
     /// What went wrong this time. Values of requests, and what only developers read, stay English.
     fn detail_in(&self, lang: Lang) -> String {
         let title = self.code.title_in(lang);
         match (lang, self.in_korean) {
-            (Lang::En, _) => self.detail.clone(),
+            (Lang::En, _) => self.detail.to_string(),
             (Lang::Ko, InKorean::Sentence) => {
                 sentence_of(self.code.as_str(), lang).unwrap_or(title).to_owned()
             }
             (Lang::Ko, _) if self.errors.len() > 1 => {
                 format!("{}개 항목을 사용할 수 없습니다.", self.errors.len())
             }
-            (Lang::Ko, _) if self.detail == SEE_LOG => {
+            (Lang::Ko, _) if &*self.detail == SEE_LOG => {
                 "서버 로그에서 원인을 확인하세요.".to_owned()
             }
             (Lang::Ko, InKorean::SentenceAndDetail) => format!("{title} ({})", self.detail),
@@ -184,7 +185,7 @@ impl From<Failure> for Problem {
     fn from(failure: Failure) -> Problem {
         match failure {
             Failure::Refused { refusal, coupon } => Problem {
-                retry_at: refusal.retry_at(),
+                refusal: Some(refusal),
                 coupon: coupon.map(|view| Box::new(CouponBody::from(&*view))),
                 ..Problem::new(refusal.into(), refusal.to_string()).in_a_sentence()
             },

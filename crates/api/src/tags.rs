@@ -9,7 +9,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use engine::FieldFault;
 
-use crate::problem::Problem;
+use crate::problem::{Problem, Result};
 
 const TAGS_MAX: usize = 16;
 
@@ -34,7 +34,7 @@ pub(crate) struct IfMatch(pub(crate) Option<Vec<u64>>);
 impl<S: Sync> FromRequestParts<S> for IfMatch {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<IfMatch, Problem> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<IfMatch> {
         let mut tags = Vec::new();
         let lines = parts.headers.get_all(header::IF_MATCH);
         for line in lines {

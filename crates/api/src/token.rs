@@ -8,12 +8,11 @@
 //!
 //! The clock is an argument everywhere, in milliseconds since 1970; there is no leeway.
 
-mod algorithm;
-mod bad_key;
 mod claims;
 mod external;
 mod id_token;
 mod jwks;
+mod key_rules;
 mod local_keys;
 mod mint;
 mod provider;
@@ -32,11 +31,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::Algorithm;
 
-pub use self::algorithm::PublicAlgorithm;
-pub use self::bad_key::{BadKey, SECRET_BYTES_MIN};
 pub use self::claims::{BadToken, Role, TOKEN_BYTES_MAX, TokenClaims, TokenIssuer};
 pub use self::external::ExternalIssuer;
 pub use self::jwks::Jwks;
+pub use self::key_rules::{BadKey, PublicAlgorithm, SECRET_BYTES_MIN};
 pub use self::local_keys::{LocalKey, LocalKeys};
 pub use self::mint::{BadMint, TTL_MS_MAX};
 pub use self::public_key::PublicKey;

@@ -11,7 +11,7 @@ use passwords::peer::Peer;
 
 use crate::app::App;
 use crate::guesses::EVERYBODY;
-use crate::problem::{Problem, SEE_LOG};
+use crate::problem::{Problem, Result, SEE_LOG};
 use crate::problem_code::ApiErrorCode;
 
 pub(crate) struct TriedCall<'a> {
@@ -42,7 +42,7 @@ impl App {
         peer: Peer,
         trial: &TriedCall<'_>,
         work: impl Future<Output = Result<T, Failure>>,
-    ) -> Result<T, Problem> {
+    ) -> Result<T> {
         let done =
             self.guesses.unless_guessing(caller, trial.user, self.engine.now().0, work).await;
         if let Err(problem) = &done {
@@ -116,7 +116,7 @@ fn is_kept(problem: ApiErrorCode) -> bool {
 /// Reads the file of attempts on a thread for blocking work.
 pub(crate) async fn read_file<T: Send + 'static>(
     read: impl FnOnce() -> Result<T, FileError> + Send + 'static,
-) -> Result<T, Problem> {
+) -> Result<T> {
     match tokio::task::spawn_blocking(read).await {
         Ok(Ok(found)) => Ok(found),
         Ok(Err(error)) => {

@@ -13,6 +13,7 @@ use coupon::coupon::{Coupon, Event, Genesis};
 use coupon::flat::Flat;
 use coupon::ids::{OperationId, UserId};
 use coupon::time::{Day, Millis};
+use coupon::worth::RedemptionWorth;
 
 use crate::indexed::HolderIndexRow;
 use columns::{ZoneColumn, column};
@@ -137,8 +138,7 @@ fn coupon_reader(
     })
 }
 
-/// Reads event number `at`, from 0, of the coupon whose events begin at `from` of the events of all
-/// coupons.
+/// Reads event number `at`, from 0, of the coupon whose events begin at `from` of the events of all coupons.
 fn event_reader(
     lists: &ListArray,
 ) -> Result<impl Fn(usize, usize) -> Result<Event, BadRow> + use<>, BadRow> {
@@ -154,6 +154,7 @@ fn event_reader(
     let reasons = texts(&rows, "events.reason")?;
     let expires_at = instants(&rows, "events.expires_at")?;
     let zones = texts(&rows, "events.time_zone")?;
+    let worth = worth_reader(&rows)?;
     Ok(move |from, at| {
         let row = from + at;
         if usize::try_from(sequences.get(row)).ok() != Some(at + 1) {
@@ -172,8 +173,26 @@ fn event_reader(
             reason: reasons.get(row),
             expires_at: expires_at.get(row),
             time_zone: zones.get(row),
+            worth: worth(row)?,
         };
         flat.into_event().map_err(|why| bad("events", row, format!("no event: {why}")))
+    })
+}
+
+/// Reads the amounts of a row of `events`.
+fn worth_reader(
+    events: &RecordBatch,
+) -> Result<impl Fn(usize) -> Result<Option<RedemptionWorth>, BadRow> + use<>, BadRow> {
+    let orders = longs(events, "events.order_amount")?;
+    let discounts = longs(events, "events.discount")?;
+    let currencies = texts(events, "events.currency")?;
+    Ok(move |row| {
+        let (order_amount, discount) = (orders.amount(row)?, discounts.amount(row)?);
+        let worth = RedemptionWorth::of(currencies.optional(row)?, order_amount, discount);
+        if worth.is_none() && order_amount.or(discount).is_some() {
+            return Err(bad("events.currency", row, "missing"));
+        }
+        Ok(worth)
     })
 }
 

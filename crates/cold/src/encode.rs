@@ -12,6 +12,7 @@ use coupon::coupon::{Coupon, Event};
 use coupon::flat::Flat;
 use coupon::ids::UserId;
 use coupon::time::Millis;
+use coupon::worth::RedemptionWorth;
 
 use crate::indexed::HolderIndexRow;
 use crate::schema::{self, COUPONS, HOLDER_INDEX, MICROS};
@@ -20,16 +21,18 @@ use crate::schema::{self, COUPONS, HOLDER_INDEX, MICROS};
 pub(crate) fn batch(coupons: &[Coupon], archived_in: &[u64]) -> Result<RecordBatch, ArrowError> {
     let mut columns = columns(&coupons.iter().collect::<Vec<_>>())?;
     columns.push(longs(archived_in.iter().map(|archive_commit| archive_commit.cast_signed())));
+    columns.extend(redeemed(coupons.iter()));
     RecordBatch::try_new(COUPONS.to_arrow(), columns)
 }
 
 pub(crate) fn indexed(rows: &[HolderIndexRow]) -> Result<RecordBatch, ArrowError> {
     let mut columns = columns(&rows.iter().map(|row| &row.coupon).collect::<Vec<_>>())?;
     columns.push(Arc::new(Date32Array::from_iter_values(rows.iter().map(|row| row.day.0))));
+    columns.extend(redeemed(rows.iter().map(|row| &row.coupon)));
     RecordBatch::try_new(HOLDER_INDEX.to_arrow(), columns)
 }
 
-/// The columns that describe a coupon, without `archived_in`.
+/// The columns that describe a coupon, without `archived_in` and the amounts behind it.
 pub(crate) fn columns(coupons: &[&Coupon]) -> Result<Vec<ArrayRef>, ArrowError> {
     let coupons = || coupons.iter().copied();
     let text = |of: fn(&Coupon) -> &str| -> ArrayRef {
@@ -69,13 +72,28 @@ pub(crate) fn longs(values: impl Iterator<Item = i64>) -> ArrayRef {
     Arc::new(Int64Array::from_iter_values(values))
 }
 
+/// The amounts of the live redemptions.
+pub(crate) fn redeemed<'a>(coupons: impl Iterator<Item = &'a Coupon> + Clone) -> [ArrayRef; 3] {
+    amounts(coupons.map(|coupon| coupon.redemption()?.worth))
+}
+
+/// The columns `order_amount`, `discount` and `currency`.
+fn amounts(worths: impl Iterator<Item = Option<RedemptionWorth>> + Clone) -> [ArrayRef; 3] {
+    let amounts = |of: fn(RedemptionWorth) -> Option<u64>| -> ArrayRef {
+        let amounts = worths.clone().map(|worth| worth.and_then(of).map(u64::cast_signed));
+        Arc::new(amounts.collect::<Int64Array>())
+    };
+    let currencies = worths.clone().map(|worth| worth.map(|worth| worth.currency.as_str()));
+    [amounts(|it| it.order_amount), amounts(|it| it.discount), optional_text(currencies)]
+}
+
 fn events(coupons: &[&Coupon]) -> Result<ArrayRef, ArrowError> {
     let lengths = OffsetBuffer::from_lengths(coupons.iter().map(|coupon| coupon.events().len()));
     let events: Vec<&Event> = coupons.iter().flat_map(|coupon| coupon.events()).collect();
     let all = || events.iter().copied();
     let operations = all().map(|event| format!("{:032x}", event.operation.0));
     let sequence = coupons.iter().flat_map(|coupon| (1..).zip(coupon.events()).map(|(at, _)| at));
-    let columns: Vec<ArrayRef> = vec![
+    let mut columns: Vec<ArrayRef> = vec![
         longs(sequence),
         Arc::new(StringArray::from_iter_values(all().map(|event| event.kind.as_str()))),
         instants(all().map(|event| Some(event.at))),
@@ -87,6 +105,7 @@ fn events(coupons: &[&Coupon]) -> Result<ArrayRef, ArrowError> {
         instants(all().map(|event| Flat::of(event).expires_at)),
         optional_text(all().map(|event| Flat::of(event).time_zone)),
     ];
+    columns.extend(amounts(all().map(|event| Flat::of(event).worth)));
     let events = StructArray::try_new(schema::event_fields(), columns, None)?;
     Ok(Arc::new(ListArray::try_new(schema::event_element(), lengths, Arc::new(events), None)?))
 }

@@ -1,8 +1,7 @@
 //! The table `coupons` for a reader with an engine of its own: the files of a version, their
 //! statistics, and the store to read them from.
 //!
-//! Such a reader sees the files as Delta has them. Unlike the rest of this crate, it does not
-//! verify their checksums.
+//! Such a reader sees the files as Delta has them. Unlike the rest of this crate, it does not verify their checksums.
 
 use std::sync::Arc;
 
@@ -67,6 +66,7 @@ pub fn columns() -> SchemaRef {
 /// # Errors
 /// An error of Arrow, which no valid coupon causes.
 pub fn rows(coupons: &[Coupon]) -> Result<RecordBatch, ArrowError> {
-    let all = encode::columns(&coupons.iter().collect::<Vec<_>>())?;
+    let mut all = encode::columns(&coupons.iter().collect::<Vec<_>>())?;
+    all.extend(encode::redeemed(coupons.iter()));
     RecordBatch::try_new(columns(), all)
 }

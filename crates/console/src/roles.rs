@@ -94,8 +94,13 @@ mod tests {
         for role in StaffRole::ALL {
             let may = |action: ConsoleAction| action.is_for(role);
             let issued = holder.clone().map(|holder| ImportedState::Issued { holder, at: None });
-            let redeemed =
-                ImportedState::Redeemed { holder: None, issued_at: None, at, order: None };
+            let redeemed = ImportedState::Redeemed {
+                holder: None,
+                issued_at: None,
+                at,
+                order: None,
+                worth: None,
+            };
             let cases = [
                 (ImportedState::Available, true),
                 (issued.expect("a user"), may(ConsoleAction::Issue)),

@@ -5,18 +5,17 @@
 
 mod access;
 mod change;
-mod redeemed;
 mod replay;
 mod unredeemed;
 
 use crate::campaign::Terms;
 use crate::coupon::{Coupon, EVENTS_MAX, Event, EventKind, Hold, State};
+use crate::ids::OrderRef;
 use crate::refusal::Refusal;
-use crate::time::DAY_MS;
+use crate::time::{DAY_MS, Millis};
 
 use access::{not_held_by_another, not_somebody_elses};
 pub use change::{Action, Asker, Change};
-use redeemed::redeemed;
 use replay::{revoked_before, said_before};
 use unredeemed::Unredeemed;
 
@@ -90,6 +89,39 @@ fn decide(coupon: &Coupon, change: &Change, terms: &Terms) -> Result<Verdict, Re
     }
     let own_hold = not_held_by_another(coupon, change, terms)?;
     Unredeemed { coupon, own_hold, change, terms }.decide()
+}
+
+/// The rules for a redeemed coupon.
+fn redeemed(
+    redeemed_at: Millis,
+    by_order: &OrderRef,
+    change: &Change,
+    terms: &Terms,
+) -> Result<Verdict, Refusal> {
+    match &change.action {
+        Action::Release { order } if order == by_order => Err(Refusal::AlreadyRedeemed),
+        Action::Release { .. } => Ok(Verdict::Replay),
+        Action::CancelRedemption { order, .. } if order != by_order => Err(Refusal::NotRedeemed),
+        Action::CancelRedemption { .. }
+            // 0 means never, also for a clock that is behind the clock that redeemed.
+            if terms.cancel_days == 0
+                || change.at >= redeemed_at.plus_days(terms.cancel_days) =>
+        {
+            Err(Refusal::CancelClosed)
+        }
+        Action::CancelRedemption { order, reason } => {
+            Ok(Verdict::Append(EventKind::RedemptionCancelled {
+                order: order.clone(),
+                reason: reason.clone(),
+            }))
+        }
+        Action::Redeem { .. }
+        | Action::Hold { .. }
+        | Action::Issue { .. }
+        | Action::Revoke { .. }
+        | Action::Void { .. }
+        | Action::Extend { .. } => Err(Refusal::AlreadyRedeemed),
+    }
 }
 
 #[cfg(test)]

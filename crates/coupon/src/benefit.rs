@@ -1,7 +1,7 @@
 //! What a coupon is worth: how much less an order costs with it.
 //!
-//! Amounts are whole numbers of the smallest unit of a currency. Tax, delivery and goods that are left
-//! out are the shop's business.
+//! All of it is whole numbers, rounded down to the smallest unit of the currency. Tax, delivery and
+//! goods that are left out are the shop's business: it says the amount that the discount is of.
 
 mod words;
 
@@ -9,6 +9,7 @@ use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
 
 use crate::money::AMOUNT_MAX;
+use crate::refusal::Refusal;
 
 pub use words::BenefitTitle;
 
@@ -30,6 +31,15 @@ pub enum BenefitKind {
     Text,
 }
 
+/// What a benefit makes of an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Discount {
+    /// So much, at most what the order costs.
+    Computed(u64),
+    /// What the shop says.
+    AsTold,
+}
+
 /// A share in hundredths of a percent: 0.01 to 100 %.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Percent(u16);
@@ -41,6 +51,46 @@ pub struct BadPercent;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("is no benefit, such as \"percent 10 max 5000 from 30000\"")]
 pub struct BadBenefit;
+
+/// What the shop says of an order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OrderAmount {
+    /// What the order costs without any coupon.
+    pub whole: u64,
+    /// What is left of it by the coupons before this one.
+    pub left: u64,
+}
+
+impl From<u64> for OrderAmount {
+    /// Of an order whose first coupon it is.
+    fn from(whole: u64) -> OrderAmount {
+        OrderAmount { whole, left: whole }
+    }
+}
+
+impl Benefit {
+    /// How much less an order costs: never more than is left of it.
+    ///
+    /// # Errors
+    /// [`Refusal::AmountRequired`] if the order's amount must be known; [`Refusal::OrderTooSmall`].
+    pub fn discount(&self, order: Option<OrderAmount>) -> Result<Discount, Refusal> {
+        let Some(order) = order else {
+            let needs_none = self.kind == BenefitKind::Text && self.min_order.is_none();
+            return if needs_none { Ok(Discount::AsTold) } else { Err(Refusal::AmountRequired) };
+        };
+        if let Some(min_order) = self.min_order.filter(|min| order.whole < *min) {
+            return Err(Refusal::OrderTooSmall { min_order, missing: min_order - order.whole });
+        }
+        Ok(match self.kind {
+            BenefitKind::Amount(amount) => Discount::Computed(amount.min(order.left)),
+            BenefitKind::Percent { percent, max_discount } => {
+                let share = percent.of(order.left);
+                Discount::Computed(max_discount.map_or(share, |max| share.min(max)))
+            }
+            BenefitKind::Text => Discount::AsTold,
+        })
+    }
+}
 
 impl BenefitKind {
     /// `amount`, `percent` or `text`.
@@ -55,6 +105,13 @@ impl BenefitKind {
 
 impl Percent {
     const WHOLE: u16 = 10_000;
+
+    /// This share of an amount, rounded down.
+    fn of(self, amount: u64) -> u64 {
+        let share = u128::from(amount) * u128::from(self.0) / u128::from(Percent::WHOLE);
+        // A share is at most the whole.
+        u64::try_from(share).unwrap_or(amount)
+    }
 }
 
 impl FromStr for Percent {

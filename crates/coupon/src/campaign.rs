@@ -99,6 +99,8 @@ impl Campaign {
             cancel_days: self.cancel_days,
             extend_days: self.extend_days,
             clock_bound_ms,
+            currency: self.worth.currency,
+            benefit: self.worth.benefit,
         }
     }
 }

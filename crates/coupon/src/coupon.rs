@@ -140,11 +140,12 @@ impl Coupon {
         let mut found = None;
         for event in &self.events {
             match &event.kind {
-                EventKind::Redeemed { by, order: redeemed } if redeemed == order => {
+                EventKind::Redeemed { by, order: redeemed, worth } if redeemed == order => {
                     found = Some(Redemption {
                         by: by.clone(),
                         order: order.clone(),
                         at: event.at,
+                        worth: *worth,
                         cancelled_at: None,
                     });
                 }

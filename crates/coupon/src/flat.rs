@@ -1,7 +1,6 @@
 //! Flat events: one set of columns for every kind of event, the way stores keep them.
 //!
-//! A column that a kind does not have is `None`. [`Flat::of`] and [`Flat::into_event`] are inverse
-//! to each other.
+//! A column that a kind does not have is `None`. [`Flat::of`] and [`Flat::into_event`] are inverse to each other.
 
 use std::str::FromStr;
 
@@ -9,6 +8,7 @@ use crate::calendar::Zone;
 use crate::coupon::{Event, EventKind};
 use crate::ids::{Actor, IssueRef, OperationId, OrderRef, Reason, RevokeRef, UserId};
 use crate::time::Millis;
+use crate::worth::RedemptionWorth;
 
 /// One event in columns.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +26,7 @@ pub struct Flat<'a> {
     pub expires_at: Option<Millis>,
     /// The zone of the new expiry's calendar day.
     pub time_zone: Option<&'a str>,
+    pub worth: Option<RedemptionWorth>,
 }
 
 /// Why columns make no event.
@@ -49,6 +50,7 @@ impl<'a> Flat<'a> {
             reason: None,
             expires_at: None,
             time_zone: None,
+            worth: None,
         };
         match &event.kind {
             EventKind::Issued { to, reference, expires_at } => {
@@ -56,7 +58,8 @@ impl<'a> Flat<'a> {
                 flat.reference = reference.as_ref().map(IssueRef::as_str);
                 flat.expires_at = *expires_at;
             }
-            EventKind::Redeemed { by, order } => {
+            EventKind::Redeemed { by, order, worth } => {
+                flat.worth = *worth;
                 flat.user = by.as_ref().map(UserId::as_str);
                 flat.reference = Some(order.as_str());
             }
@@ -93,7 +96,11 @@ impl<'a> Flat<'a> {
                 reference: self.reference.map(IssueRef::stored),
                 expires_at: self.expires_at,
             },
-            "redeemed" => EventKind::Redeemed { by: optional("user", self.user)?, order: order()? },
+            "redeemed" => EventKind::Redeemed {
+                by: optional("user", self.user)?,
+                order: order()?,
+                worth: self.worth,
+            },
             "redemption_cancelled" => {
                 EventKind::RedemptionCancelled { order: order()?, reason: reason()? }
             }

@@ -88,8 +88,11 @@ mod tests {
         let order = |name: &str| name.parse::<OrderRef>().unwrap();
         let issued =
             |to: &str| EventKind::Issued { to: user(to), reference: None, expires_at: None };
-        let redeemed =
-            |by: &str, of: &str| EventKind::Redeemed { by: Some(user(by)), order: order(of) };
+        let redeemed = |by: &str, of: &str| EventKind::Redeemed {
+            by: Some(user(by)),
+            order: order(of),
+            worth: None,
+        };
         let cancelled =
             |of: &str| EventKind::RedemptionCancelled { order: order(of), reason: None };
         let revoked =

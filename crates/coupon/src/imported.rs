@@ -1,9 +1,8 @@
 //! What a line of an import does to a coupon: the only place that decides it.
 //!
 //! [`advance`] compares a line with what was imported under its code before, not with the coupon as
-//! it is now. So the same file twice changes nothing, and the last file of the old system adds what
-//! was issued and redeemed there meanwhile. A coupon only moves forward: available, issued, then
-//! redeemed or void.
+//! it is now. So the same file twice changes nothing, and the last file of the old system adds what was issued and
+//! redeemed there meanwhile. A coupon only moves forward: available, issued, then redeemed or void.
 
 mod state;
 
@@ -158,11 +157,11 @@ fn forward_events(coupon: &Coupon, line: &ImportedState, run: &ImportRun) -> Vec
     match line {
         ImportedState::Available => Vec::new(),
         ImportedState::Issued { holder, at } => vec![issued(holder, at.unwrap_or(run.at))],
-        ImportedState::Redeemed { holder, issued_at, at, order } => {
+        ImportedState::Redeemed { holder, issued_at, at, order, worth } => {
             let mut events = first_issued(holder, issued_at.unwrap_or(*at));
             let by = holder.clone().or_else(|| coupon.holder().cloned());
             let order = order_or_import(order.as_ref(), coupon);
-            events.push(event(*at, EventKind::Redeemed { by, order }));
+            events.push(event(*at, EventKind::Redeemed { by, order, worth: *worth }));
             events
         }
         ImportedState::Void { holder, issued_at } => {

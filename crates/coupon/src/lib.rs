@@ -21,5 +21,6 @@ pub mod money;
 pub mod refusal;
 pub mod time;
 mod words;
+pub mod worth;
 
 pub use apply::apply;

@@ -8,7 +8,7 @@ use crate::time::Millis;
 macro_rules! refusals {
     ($(
         $(#[$doc:meta])*
-        $name:ident $({ $(#[$about:meta])* $field:ident: $type:ty })? $word:literal $says:literal
+        $name:ident $({ $($(#[$about:meta])* $field:ident: $type:ty),+ })? $word:literal $says:literal
             $en:literal $ko:literal;
     )*) => {
         /// A rule refused the change. Nothing was written.
@@ -17,7 +17,7 @@ macro_rules! refusals {
             $(
                 $(#[$doc])*
                 #[error($says)]
-                $name $({ $(#[$about])* $field: $type })?,
+                $name $({ $($(#[$about])* $field: $type),+ })?,
             )*
         }
 
@@ -86,6 +86,25 @@ refusals! {
         opens_at: Option<Millis>
     } "ISSUE_CLOSED" "the campaign issues no coupons now"
         "The campaign gives out no coupons now." "지금은 이 캠페인에서 쿠폰을 발급하지 않습니다.";
+    OrderTooSmall {
+        /// The least order.
+        min_order: u64,
+        /// How much more the order must cost.
+        missing: u64
+    } "ORDER_TOO_SMALL" "the order is too small for the coupon"
+        "The order is too small for this coupon." "주문 금액이 이 쿠폰의 최소 주문 금액보다 적습니다.";
+    /// The benefit cannot be calculated without the order's amount.
+    AmountRequired "AMOUNT_REQUIRED" "the coupon needs the amount of the order"
+        "The amount of the order is needed for this coupon." "이 쿠폰에는 주문 금액이 필요합니다.";
+    /// The amounts are in another currency than the campaign's, or in none.
+    CurrencyMismatch "CURRENCY_MISMATCH" "the amounts are in another currency than the campaign, or in none"
+        "The order has another currency than the coupon." "주문의 통화가 쿠폰의 통화와 다릅니다.";
+    /// The order says another discount than the benefit makes, or one that is above the order.
+    DiscountMismatch {
+        /// The discount, or the most that it can be.
+        discount: u64
+    } "DISCOUNT_MISMATCH" "the coupon gives another discount"
+        "The coupon gives another discount than the order says." "주문에 적힌 할인 금액이 쿠폰의 할인 금액과 다릅니다.";
     /// The new `expires_at` is earlier than the present one.
     NotLater "NOT_LATER" "the new expiry is not later than the present one"
         "The new last day is not later than the present one." "새 만료일이 현재 만료일보다 늦지 않습니다.";

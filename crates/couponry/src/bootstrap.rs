@@ -9,6 +9,7 @@ use crate::open::{self, Purpose};
 use crate::settings::{Hot, SettingFlags, Settings};
 
 pub use crate::failure::CliError;
+use crate::failure::Result;
 pub use crate::open::Opened;
 pub use crate::output::{Out, is_terminal};
 pub use crate::serve::stopped;
@@ -20,7 +21,7 @@ pub use command_line::{CommandProgress, WorkKind};
 impl SettingFlags {
     /// Takes each setting from the first source that sets it, and starts the log. From now on the
     /// files of this process are private.
-    pub fn chosen(&self) -> Result<Settings, CliError> {
+    pub fn chosen(&self) -> Result<Settings> {
         files::keep_private();
         let settings = Settings::resolve(self)?;
         crate::start_log(&settings, true)?;
@@ -33,12 +34,11 @@ impl Settings {
         &self.listen.value
     }
 
-    /// Opens the stores, with or without a running `serve`. Never makes one; waits for a cluster
-    /// that does not answer.
+    /// Opens the stores, with or without a running `serve`. Never makes one; waits for a cluster that does not answer.
     ///
     /// # Errors
     /// A folder without data; a store that cannot be opened.
-    pub async fn open(self) -> Result<Opened, CliError> {
+    pub async fn open(self) -> Result<Opened> {
         match self.hot.value {
             Hot::Sqlite => must_be_current(&self)?,
             Hot::Cql(_) => {}
@@ -49,7 +49,7 @@ impl Settings {
 }
 
 /// Refuses a store that opening it would upgrade: a program that only reads must not change it.
-fn must_be_current(settings: &Settings) -> Result<(), CliError> {
+fn must_be_current(settings: &Settings) -> Result<()> {
     open::must_be_there(settings)?;
     let data = &settings.data.value;
     match hot_sqlite::is_current(data) {

@@ -97,8 +97,8 @@ Example:
   COUPONRY_LISTEN=0.0.0.0:8080 couponry config")]
     Config,
     Openapi(commands::openapi::OpenapiArgs),
-    Completion(commands::completion::CompletionArgs),
-    Man(commands::man::ManArgs),
+    Completion(commands::shell::CompletionArgs),
+    Man(commands::shell::ManArgs),
     /// List the settings: flag, environment variable, key in the settings file, default
     #[command(hide = true, long_about = help::topic(), help_template = "{about}")]
     Settings,

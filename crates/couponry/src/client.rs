@@ -24,7 +24,7 @@ use server::spaces::HttpService;
 use tower::ServiceExt;
 
 pub(crate) use self::refused::{Problem, Refused};
-use crate::failure::{CliError, cause};
+use crate::failure::{CliError, Result, cause};
 use crate::keys;
 use crate::open::{self, Opened, Purpose};
 use crate::settings::Settings;
@@ -118,8 +118,8 @@ pub(crate) enum Repeat {
 pub(crate) async fn with<T>(
     settings: &Settings,
     purpose: Purpose,
-    work: impl AsyncFnOnce(&ServiceClient) -> Result<T, CliError>,
-) -> Result<T, CliError> {
+    work: impl AsyncFnOnce(&ServiceClient) -> Result<T>,
+) -> Result<T> {
     if let Some(elsewhere) = ServiceClient::elsewhere(settings)? {
         return work(&elsewhere).await;
     }
@@ -132,7 +132,7 @@ impl ServiceClient {
     ///
     /// # Errors
     /// Usage: an address that others could listen to, or no token.
-    pub(crate) fn elsewhere(settings: &Settings) -> Result<Option<ServiceClient>, CliError> {
+    pub(crate) fn elsewhere(settings: &Settings) -> Result<Option<ServiceClient>> {
         let Some(address) = &settings.url.value else { return Ok(None) };
         let mut base =
             outbound::checked(address).map_err(|why| settings.url.unusable(format!("it {why}")))?;
@@ -153,7 +153,7 @@ impl ServiceClient {
     }
 
     /// The store of this machine, in the name of [`open::caller`]. The key that signs for it ends with the process.
-    fn here(opened: &Opened) -> Result<ServiceClient, CliError> {
+    fn here(opened: &Opened) -> Result<ServiceClient> {
         let mut secret = [0; SECRET_BYTES_MIN];
         keys::fill_random(&mut secret)?;
         let key = LocalKey::active("here", &secret, 0).map_err(CliError::of)?;
@@ -168,11 +168,7 @@ impl ServiceClient {
         ServiceClient::new(HERE.parse().map_err(CliError::of)?, token.into(), Some(service))
     }
 
-    fn new(
-        base: Url,
-        token: SecretText,
-        here: Option<HttpService>,
-    ) -> Result<ServiceClient, CliError> {
+    fn new(base: Url, token: SecretText, here: Option<HttpService>) -> Result<ServiceClient> {
         let client = outbound::client(&base, LONGEST).tcp_keepalive(KEPT_ALIVE).build();
         Ok(ServiceClient { client: client.map_err(CliError::of)?, base, token, here })
     }
@@ -249,8 +245,8 @@ impl ServiceClient {
         &self,
         path: &[&str],
         mut query: Vec<(&str, String)>,
-        mut take: impl FnMut(Vec<Value>) -> Result<(), CliError>,
-    ) -> Result<(), CliError> {
+        mut take: impl FnMut(Vec<Value>) -> Result<()>,
+    ) -> Result<()> {
         query.push(("limit", PAGE_MAX.to_string()));
         let first = query.len();
         let mut cursors = CursorCycleDetector::default();

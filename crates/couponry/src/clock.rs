@@ -11,7 +11,7 @@ use engine::Engine;
 use hot::clock::{clock_record, observe_clock};
 use hot::{ClockRecord, HotError, Witness};
 
-use crate::failure::CliError;
+use crate::failure::Result;
 
 /// How often `serve` compares: while it runs, the record is never older than this.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
@@ -29,7 +29,7 @@ pub(crate) async fn allowed(
     cold: &ColdStore,
     wanted: ClosedPolicy,
     witness: Witness,
-) -> Result<(ClosedPolicy, Option<String>), CliError> {
+) -> Result<(ClosedPolicy, Option<String>)> {
     let record = match observe_clock(engine.hot(), || engine.now(), witness).await {
         Ok(record) => record,
         // A store that takes no writes can still be compared with. If the compaction fails on it

@@ -18,7 +18,7 @@ use opentelemetry::trace::{FutureExt, Span, Status, TraceContextExt, Tracer};
 use opentelemetry::{Context, KeyValue, global};
 
 use crate::clock;
-use crate::failure::CliError;
+use crate::failure::{CliError, Result};
 use crate::settings::{Hot, Settings};
 use crate::{files, open};
 
@@ -36,7 +36,7 @@ pub(crate) fn compactor(engine: &Engine, cold: &Arc<ColdStore>, watch: ProgressW
 }
 
 /// Takes the lock of the one compaction that runs, if nobody has it. Two would do no harm, but the same work twice.
-pub(crate) fn lock_if_free(settings: &Settings) -> Result<Option<File>, CliError> {
+pub(crate) fn lock_if_free(settings: &Settings) -> Result<Option<File>> {
     let file = lock_file(settings)?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
@@ -48,13 +48,13 @@ pub(crate) fn lock_if_free(settings: &Settings) -> Result<Option<File>, CliError
 }
 
 /// Waits for the lock.
-pub(crate) async fn lock(settings: &Settings) -> Result<File, CliError> {
+pub(crate) async fn lock(settings: &Settings) -> Result<File> {
     let file = lock_file(settings)?;
     let locked = tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await;
     locked.map_err(CliError::of)?.map_err(CliError::because("cannot lock compact.lock"))
 }
 
-fn lock_file(settings: &Settings) -> Result<File, CliError> {
+fn lock_file(settings: &Settings) -> Result<File> {
     files::lock_file(&settings.data.value.join("compact.lock"))
 }
 
@@ -93,7 +93,7 @@ async fn compacted(
     settings: &Settings,
     engine: &Engine,
     asker: Option<&str>,
-) -> Result<CompactionReport, CliError> {
+) -> Result<CompactionReport> {
     let mut run = CompactionRun::new(asker.unwrap_or("serve"), &host(), engine.now());
     let others = match settings.hot.value {
         Hot::Sqlite => OtherRuns::AreOver,
@@ -137,8 +137,8 @@ async fn compacted(
 /// Makes a compaction a span, for OpenTelemetry, above those of its requests to the bucket.
 async fn traced(
     settings: &Settings,
-    work: impl Future<Output = Result<CompactionReport, CliError>>,
-) -> Result<CompactionReport, CliError> {
+    work: impl Future<Output = Result<CompactionReport>>,
+) -> Result<CompactionReport> {
     let mut span = global::tracer(env!("CARGO_PKG_NAME")).start("compaction");
     if let Some(space) = &settings.space.value {
         span.set_attribute(KeyValue::new("couponry.space", space.to_string()));
@@ -161,11 +161,7 @@ async fn traced(
 ///
 /// # Errors
 /// Another one comes first. A list that cannot be written keeps nobody from compacting.
-pub(crate) async fn begin(
-    engine: &Engine,
-    run: &CompactionRun,
-    others: OtherRuns,
-) -> Result<(), CliError> {
+pub(crate) async fn begin(engine: &Engine, run: &CompactionRun, others: OtherRuns) -> Result<()> {
     match engine.begin_compaction(run, others).await {
         Ok(None) => Ok(()),
         Ok(Some(other)) => {
@@ -215,8 +211,8 @@ impl Noted {
     pub(crate) async fn during(
         mut self,
         engine: &Engine,
-        work: impl Future<Output = Result<CompactionReport, CliError>>,
-    ) -> Result<CompactionReport, CliError> {
+        work: impl Future<Output = Result<CompactionReport>>,
+    ) -> Result<CompactionReport> {
         let mut work = std::pin::pin!(work);
         let begun = Instant::now();
         let ended = loop {
@@ -241,7 +237,7 @@ async fn note(engine: &Engine, run: &mut CompactionRun) {
     }
 }
 
-fn end(took: Duration, ended: &Result<CompactionReport, CliError>) -> CompactionEnd {
+fn end(took: Duration, ended: &Result<CompactionReport>) -> CompactionEnd {
     let done = ended.as_ref().ok();
     CompactionEnd {
         took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
@@ -253,7 +249,7 @@ fn end(took: Duration, ended: &Result<CompactionReport, CliError>) -> Compaction
 }
 
 /// Why not all was done.
-fn failure(ended: &Result<CompactionReport, CliError>) -> Option<String> {
+fn failure(ended: &Result<CompactionReport>) -> Option<String> {
     match ended {
         Ok(report) => {
             let of_day =
@@ -270,7 +266,7 @@ pub(crate) fn host() -> String {
 }
 
 /// What a compaction would do now, for the console.
-pub(crate) async fn plan(settings: &Settings, engine: &Engine) -> Result<CompactionPlan, CliError> {
+pub(crate) async fn plan(settings: &Settings, engine: &Engine) -> Result<CompactionPlan> {
     let warning = clock::would_observe(engine).await?.warning();
     let closed = match warning {
         None => ClosedPolicy::WhenWorthwhile,
@@ -291,7 +287,7 @@ pub(crate) async fn plan(settings: &Settings, engine: &Engine) -> Result<Compact
     Ok(CompactionPlan { works: works.into_iter().map(planned).collect(), warning })
 }
 
-fn log(ended: Result<CompactionReport, CliError>) {
+fn log(ended: Result<CompactionReport>) {
     match ended {
         Ok(report) => {
             for partition in &report.partitions {

@@ -11,6 +11,8 @@ use coupon::calendar::format_instant;
 use coupon::refusal::Refusal;
 use engine::{Failure, HotError};
 
+pub(crate) type Result<T, E = CliError> = std::result::Result<T, E>;
+
 /// How far a command did its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {

@@ -8,7 +8,7 @@ use std::path::Path;
 use rustix::fs::Mode;
 use tokio::io::AsyncRead;
 
-use crate::failure::CliError;
+use crate::failure::{CliError, Result};
 
 /// The folder of the data folder that belongs to the hot store and is copied with it.
 pub(crate) const KEYS: &str = "keys";
@@ -23,7 +23,7 @@ const ONCE_OPEN: [&str; 3] = ["cold", "serve.lock", "compact.lock"];
 pub(crate) type Source = Box<dyn AsyncRead + Unpin + Send>;
 
 /// Opens a file to read it, `-` for standard input; its length, if it is known.
-pub(crate) async fn readable(path: &Path) -> Result<(Source, Option<u64>), CliError> {
+pub(crate) async fn readable(path: &Path) -> Result<(Source, Option<u64>)> {
     if path == Path::new("-") {
         return Ok((Box::new(tokio::io::stdin()), None));
     }
@@ -41,14 +41,13 @@ pub(crate) fn free_bytes(folder: &Path) -> rustix::io::Result<u64> {
 }
 
 /// Opens a lock file that only its owner can open, and makes it if it is not there.
-pub(crate) fn lock_file(path: &Path) -> Result<File, CliError> {
+pub(crate) fn lock_file(path: &Path) -> Result<File> {
     let mut open = OpenOptions::new();
     let file = open.create(true).truncate(false).read(true).write(true).mode(0o600).open(path);
     file.map_err(CliError::cannot("lock", path))
 }
 
-/// Gives what was written as `staged` its name: a crash leaves what had that name before, or all
-/// of the new.
+/// Gives what was written as `staged` its name: a crash leaves what had that name before, or all of the new.
 pub(crate) fn publish(staged: &File, part: &Path, path: &Path) -> io::Result<()> {
     staged.sync_all()?;
     fs::rename(part, path)?;
@@ -94,7 +93,7 @@ pub(crate) fn close_to_strangers(data: &Path) {
 }
 
 /// Makes a folder, and those above it, that only their owner can open. Their names survive a crash.
-pub(crate) fn private_folder(folder: &Path) -> Result<(), CliError> {
+pub(crate) fn private_folder(folder: &Path) -> Result<()> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.and_then(|()| sync_names_above(folder)).map_err(CliError::cannot("make", folder))
 }
@@ -119,6 +118,6 @@ pub(crate) fn sync_names_in(folder: &Path) -> io::Result<()> {
     }
 }
 
-pub(crate) fn remove_folder(folder: &Path) -> Result<(), CliError> {
+pub(crate) fn remove_folder(folder: &Path) -> Result<()> {
     fs::remove_dir_all(folder).map_err(CliError::cannot("remove", folder))
 }

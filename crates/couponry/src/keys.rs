@@ -1,9 +1,8 @@
 //! The keys in the folder `keys` of the data folder.
 //!
-//! A *code key* mints and opens codes; its id is a check value of the key. A *token key* signs
-//! tokens. The newest key of a kind that is not retired is the one in use. A retired code key still
-//! opens its codes; a retired token key verifies nothing. The first start makes one key of each
-//! kind.
+//! A *code key* mints and opens codes; its id is a check value of the key. A *token key* signs tokens. The newest key
+//! of a kind that is not retired is the one in use. A retired code key still opens its codes; a retired token key
+//! verifies nothing. The first start makes one key of each kind.
 
 mod file;
 
@@ -17,7 +16,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use router::KeyRing;
 use serde::{Deserialize, Serialize};
 
-use crate::failure::CliError;
+use crate::failure::{CliError, Result};
 use crate::files;
 
 pub(crate) use file::hex;
@@ -74,7 +73,7 @@ pub(crate) struct Keys {
 
 impl Keys {
     /// Loads the keys of `data`, and makes the first key of each kind that has none in use.
-    pub(crate) fn load_or_make(data: &Path) -> Result<Keys, CliError> {
+    pub(crate) fn load_or_make(data: &Path) -> Result<Keys> {
         let folder = data.join("keys");
         files::private_folder(&folder)?;
         let keys = Keys::load(data)?;
@@ -98,12 +97,12 @@ impl Keys {
         [Kind::Token, Kind::Code].into_iter().filter(|kind| !has(*kind)).collect()
     }
 
-    pub(crate) fn load(data: &Path) -> Result<Keys, CliError> {
+    pub(crate) fn load(data: &Path) -> Result<Keys> {
         Keys::none(data).found()
     }
 
     /// Has no keys if their folder does not exist.
-    pub(crate) fn load_if_any(data: &Path) -> Result<Keys, CliError> {
+    pub(crate) fn load_if_any(data: &Path) -> Result<Keys> {
         if data.join("keys").is_dir() { Keys::load(data) } else { Ok(Keys::none(data)) }
     }
 
@@ -112,14 +111,14 @@ impl Keys {
     }
 
     /// Makes a key, which becomes the newest of its kind.
-    pub(crate) fn add(&mut self, kind: Kind) -> Result<Key, CliError> {
+    pub(crate) fn add(&mut self, kind: Kind) -> Result<Key> {
         let _lock = file::locked(&self.folder)?;
         // Another process may have made one in the meantime.
         self.all = file::read_all(&self.folder)?;
         self.make(kind)
     }
 
-    fn make(&mut self, kind: Kind) -> Result<Key, CliError> {
+    fn make(&mut self, kind: Kind) -> Result<Key> {
         let mut secret = vec![0; if kind == Kind::Code { CODE_KEY_LEN } else { TOKEN_KEY_LEN }];
         fill_random(&mut secret)?;
         let id = match <[u8; CODE_KEY_LEN]>::try_from(secret.as_slice()) {
@@ -142,7 +141,7 @@ impl Keys {
     }
 
     /// Refuses to retire the last key in use of a kind.
-    pub(crate) fn retire(&mut self, id: &str) -> Result<Key, CliError> {
+    pub(crate) fn retire(&mut self, id: &str) -> Result<Key> {
         let _lock = file::locked(&self.folder)?;
         // Another process may have retired the others in the meantime.
         self.all = file::read_all(&self.folder)?;
@@ -175,7 +174,7 @@ impl Keys {
 
     /// Reads the folder again, into keys with a ring of their own. The name of each key survives a
     /// crash: the process that made a new one may have ended before it synced the folder.
-    pub(crate) fn found(&self) -> Result<Keys, CliError> {
+    pub(crate) fn found(&self) -> Result<Keys> {
         let all = file::read_all(&self.folder)?;
         if all.iter().any(|key| self.all.iter().all(|known| known.path != key.path)) {
             files::sync_names_in(&self.folder).map_err(CliError::cannot("sync", &self.folder))?;
@@ -209,7 +208,7 @@ fn code_keys(all: &[Key]) -> Vec<CodeKey> {
     retired.into_iter().chain(active).filter_map(Key::code_key).collect()
 }
 
-pub(crate) fn fill_random(bytes: &mut [u8]) -> Result<(), CliError> {
+pub(crate) fn fill_random(bytes: &mut [u8]) -> Result<()> {
     let filled = SystemRandom::new().fill(bytes);
     filled.map_err(|_| CliError::new("the system has no random bytes for a key"))
 }

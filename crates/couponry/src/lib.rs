@@ -23,7 +23,7 @@ use clap::CommandFactory;
 use tracing_subscriber::filter::EnvFilter;
 
 use cli::{Cli, Command};
-use failure::{CliError, Ended};
+use failure::{CliError, Ended, Result};
 use settings::Settings;
 
 pub fn main() -> ExitCode {
@@ -49,14 +49,14 @@ pub fn main() -> ExitCode {
     }
 }
 
-async fn run(cli: Cli) -> Result<Ended, CliError> {
-    let settings = || -> Result<Settings, CliError> {
+async fn run(cli: Cli) -> Result<Ended> {
+    let settings = || -> Result<Settings> {
         let settings = Settings::resolve(&cli.settings)?;
         start_log(&settings, matches!(cli.command, Command::Serve))?;
         Ok(settings)
     };
     // What works on the data folder must not do it by mistake while another service is named.
-    let here = || -> Result<Settings, CliError> {
+    let here = || -> Result<Settings> {
         let settings = settings()?;
         settings.names_no_other_service()?;
         Ok(settings)
@@ -64,8 +64,8 @@ async fn run(cli: Cli) -> Result<Ended, CliError> {
     match &cli.command {
         // These work without settings.
         Command::Openapi(args) => commands::openapi::run(args),
-        Command::Completion(args) => commands::completion::run(args, Cli::command()),
-        Command::Man(args) => commands::man::run(args, Cli::command()),
+        Command::Completion(args) => commands::shell::complete(args, Cli::command()),
+        Command::Man(args) => commands::shell::write_pages(args, Cli::command()),
         Command::Webhook(command) => commands::webhook::run(command).await,
         Command::Settings => commands::config::topic(),
         Command::Serve => serve::run(&here()?).await,
@@ -93,7 +93,7 @@ async fn run(cli: Cli) -> Result<Ended, CliError> {
 
 /// Logs to standard error: text on a terminal, JSON elsewhere. A command that is no service says itself what the one in
 /// its process has answered.
-fn start_log(settings: &Settings, is_service: bool) -> Result<(), CliError> {
+fn start_log(settings: &Settings, is_service: bool) -> Result<()> {
     use std::io::IsTerminal;
     // delta_kernel logs errors that are none, such as a table that does not exist yet, and the
     // driver logs each connection attempt, and the resolver each name of a receiver that it does not find. We log the

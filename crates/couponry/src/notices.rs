@@ -10,7 +10,7 @@ use engine::{Engine, NOTICE_DAYS_MAX, NOTICE_TYPE};
 use webhooks::Webhooks;
 
 use crate::clock;
-use crate::failure::CliError;
+use crate::failure::{CliError, Result};
 use crate::settings::Settings;
 use round::NoticeCounts;
 
@@ -26,7 +26,7 @@ const ROUND_EVERY: Duration = Duration::from_secs(3_600);
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 /// The numbers of days, each once, the largest first.
-pub(crate) fn days(given: &[u16]) -> Result<Vec<u16>, CliError> {
+pub(crate) fn days(given: &[u16]) -> Result<Vec<u16>> {
     let mut days = given.to_vec();
     days.sort_unstable_by(|a, b| b.cmp(a));
     days.dedup();
@@ -40,7 +40,7 @@ pub(crate) fn days(given: &[u16]) -> Result<Vec<u16>, CliError> {
 }
 
 /// Those of the setting notify_days.
-pub(crate) fn days_of(settings: &Settings) -> Result<Vec<u16>, CliError> {
+pub(crate) fn days_of(settings: &Settings) -> Result<Vec<u16>> {
     let text = &settings.notify_days.value;
     let wrong = || {
         let why = format!(
@@ -62,7 +62,7 @@ pub(crate) struct Rounds {
 impl Rounds {
     /// # Errors
     /// Usage: days that cannot be used.
-    pub(crate) fn of(settings: &Settings, webhooks: Arc<Webhooks>) -> Result<Rounds, CliError> {
+    pub(crate) fn of(settings: &Settings, webhooks: Arc<Webhooks>) -> Result<Rounds> {
         Ok(Rounds { days: days_of(settings)?, webhooks })
     }
 

@@ -18,7 +18,7 @@ use router::{KeyRing, Router};
 use webhooks::Webhooks;
 
 use crate::cql::{self, NotOpen, OpenCql, Waiting};
-use crate::failure::CliError;
+use crate::failure::{CliError, Result};
 use crate::keys::{Keys, Kind};
 use crate::output;
 use crate::settings::{Cold, Hot, Settings};
@@ -96,12 +96,12 @@ impl Opened {
 
     /// # Errors
     /// Usage: an incomplete description of an identity provider.
-    pub fn tokens(&self) -> Result<TokenService, CliError> {
+    pub fn tokens(&self) -> Result<TokenService> {
         tokens(&self.settings, &self.keys)
     }
 
     /// The webhooks of the store. `None` where events are not kept, and on one machine that is not to post.
-    pub(crate) fn webhooks(&self) -> Result<Option<Arc<Webhooks>>, CliError> {
+    pub(crate) fn webhooks(&self) -> Result<Option<Arc<Webhooks>>> {
         let (settings, is_cluster) = (&self.settings, self.cluster.is_some());
         let may_post = settings.post_webhooks.value || is_cluster;
         if settings.events_keep.value.every.is_none() || !may_post {
@@ -129,8 +129,8 @@ impl Opened {
 pub(crate) async fn with<T>(
     settings: &Settings,
     purpose: Purpose,
-    work: impl AsyncFnOnce(&Opened) -> Result<T, CliError>,
-) -> Result<T, CliError> {
+    work: impl AsyncFnOnce(&Opened) -> Result<T>,
+) -> Result<T> {
     let attempt = async || opened(settings, purpose, BucketPatience::Work).await;
     let opened = patiently(settings, Waiting::Command, attempt).await?;
     let done = work(&opened).await;
@@ -143,7 +143,7 @@ pub(crate) async fn patiently<T>(
     settings: &Settings,
     waiting: Waiting,
     mut attempt: impl AsyncFnMut() -> Result<T, NotOpen>,
-) -> Result<T, CliError> {
+) -> Result<T> {
     match &settings.hot.value {
         Hot::Sqlite => Ok(attempt().await?),
         Hot::Cql(target) => cql::patiently(target, waiting, attempt).await,
@@ -199,7 +199,7 @@ pub(crate) async fn store(
 
 /// The keys of the data folder, for a command that opens no store. Makes none: nobody would take
 /// what keys of a mistyped folder sign.
-pub(crate) fn keys(settings: &Settings) -> Result<Keys, CliError> {
+pub(crate) fn keys(settings: &Settings) -> Result<Keys> {
     let data = &settings.data.value;
     must_not_be_half_restored(data)?;
     match (data.join("keys").is_dir(), &settings.hot.value) {
@@ -263,10 +263,7 @@ pub(crate) fn engine_over(store: Arc<dyn HotStore>, cold: Arc<ColdStore>, keys: 
 ///
 /// # Errors
 /// Usage: `AWS_*` variables with which a bucket cannot be reached.
-pub(crate) fn cold(
-    settings: &Settings,
-    patience: BucketPatience,
-) -> Result<Arc<ColdStore>, CliError> {
+pub(crate) fn cold(settings: &Settings, patience: BucketPatience) -> Result<Arc<ColdStore>> {
     cold_beside(settings, patience, Arc::default())
 }
 
@@ -275,7 +272,7 @@ pub(crate) fn cold_beside(
     settings: &Settings,
     patience: BucketPatience,
     traffic: Arc<BucketTraffic>,
-) -> Result<Arc<ColdStore>, CliError> {
+) -> Result<Arc<ColdStore>> {
     let options = cold::ColdOptions { patience, traffic, ..cold::ColdOptions::default() };
     let store = match &settings.cold.value {
         Cold::Folder(folder) => ColdStore::on_folder(folder, options),
@@ -286,11 +283,7 @@ pub(crate) fn cold_beside(
     Ok(Arc::new(store))
 }
 
-pub(crate) fn sqlite(
-    settings: &Settings,
-    keys: &Keys,
-    cold: &Arc<ColdStore>,
-) -> Result<SqliteHot, CliError> {
+pub(crate) fn sqlite(settings: &Settings, keys: &Keys, cold: &Arc<ColdStore>) -> Result<SqliteHot> {
     let options = SqliteOptions {
         free_min_bytes: settings.free_min_mib.value << 20,
         store_max_bytes: Some(settings.store_max_mib.value << 20).filter(|bytes| *bytes > 0),

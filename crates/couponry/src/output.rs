@@ -1,5 +1,4 @@
-//! What the commands print: the only module that writes to standard output or to a file that the
-//! caller names.
+//! What the commands print: the only module that writes to standard output or to a file that the caller names.
 //!
 //! A reader that closes the output (`| head`) is not an error: the command ends without a word.
 
@@ -12,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::failure::{CliError, Ended};
+use crate::failure::{CliError, Ended, Result};
 use crate::files;
 
 pub(crate) use command_line::CellAlignment::{Left, Right};
@@ -45,13 +44,13 @@ impl Out {
     }
 
     /// The file `path`, or standard output.
-    pub fn to(path: Option<&Path>) -> Result<Out, CliError> {
+    pub fn to(path: Option<&Path>) -> Result<Out> {
         path.map_or_else(|| Ok(Out::standard()), Out::file)
     }
 
     /// A file that only its owner can read, since codes are worth money. It is written as
     /// `FILE.part`; [`Out::finish`] renames it.
-    pub(crate) fn file(path: &Path) -> Result<Out, CliError> {
+    pub(crate) fn file(path: &Path) -> Result<Out> {
         let name = path.display().to_string();
         let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         // A device or a pipe is written in place, not replaced.
@@ -77,23 +76,23 @@ impl Out {
     }
 
     /// Writes `text` as it is; on a terminal with escapes for what the terminal would obey.
-    pub fn put(&mut self, text: &str) -> Result<(), CliError> {
+    pub fn put(&mut self, text: &str) -> Result<()> {
         let text = if self.is_terminal { printable(text, LAYOUT) } else { Cow::Borrowed(text) };
         self.put_bytes(text.as_bytes())
     }
 
     /// Writes what is not for a terminal, such as a file that a service sends.
-    pub(crate) fn put_bytes(&mut self, bytes: &[u8]) -> Result<(), CliError> {
+    pub(crate) fn put_bytes(&mut self, bytes: &[u8]) -> Result<()> {
         self.writer.write_all(bytes).map_err(|error| failed(&self.name, &error))
     }
 
     /// Writes out the buffer, so that readers see what was written so far.
-    pub fn flush(&mut self) -> Result<(), CliError> {
+    pub fn flush(&mut self) -> Result<()> {
         self.writer.flush().map_err(|error| failed(&self.name, &error))
     }
 
     /// Writes out the buffer. A file is then synced and gets its own name.
-    pub fn finish(mut self) -> Result<(), CliError> {
+    pub fn finish(mut self) -> Result<()> {
         self.flush()?;
         let Some(staged) = &mut self.staged else { return Ok(()) };
         let published = files::publish(&staged.file, &staged.part, &staged.path);
@@ -131,7 +130,7 @@ fn failed(name: &str, error: &std::io::Error) -> CliError {
 }
 
 /// Syncs standard output if it is a file: what follows relies on what it has.
-pub(crate) fn sync() -> Result<(), CliError> {
+pub(crate) fn sync() -> Result<()> {
     let file = std::io::stdout().as_fd().try_clone_to_owned().map(File::from);
     let synced = file.and_then(|file| match file.metadata()?.is_file() {
         true => file.sync_data(),
@@ -140,20 +139,20 @@ pub(crate) fn sync() -> Result<(), CliError> {
     synced.map_err(|error| failed("standard output", &error))
 }
 
-pub(crate) fn say(text: &str) -> Result<(), CliError> {
+pub(crate) fn say(text: &str) -> Result<()> {
     let mut out = Out::standard();
     out.put(text)?;
     out.put("\n")?;
     out.finish()
 }
 
-pub(crate) fn done(text: &str) -> Result<Ended, CliError> {
+pub(crate) fn done(text: &str) -> Result<Ended> {
     say(text)?;
     Ok(Ended::Done)
 }
 
 /// Prints JSON: indented on a terminal, on one line elsewhere.
-pub(crate) fn say_json(value: &impl Serialize) -> Result<(), CliError> {
+pub(crate) fn say_json(value: &impl Serialize) -> Result<()> {
     match is_terminal() {
         true => say(&serde_json::to_string_pretty(value).map_err(CliError::of)?),
         false => say(&json_line(value)?),
@@ -161,7 +160,7 @@ pub(crate) fn say_json(value: &impl Serialize) -> Result<(), CliError> {
 }
 
 /// JSON on one line, which is safe wherever it is shown later.
-pub(crate) fn json_line(value: &impl Serialize) -> Result<String, CliError> {
+pub(crate) fn json_line(value: &impl Serialize) -> Result<String> {
     let text = serde_json::to_string(value).map_err(CliError::of)?;
     Ok(printable(&text, &[]).into_owned())
 }

@@ -18,7 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use self::store::{Machine, Store};
 use self::traces::Traces;
 use crate::cql::Waiting;
-use crate::failure::{CliError, Ended};
+use crate::failure::{CliError, Ended, Result};
 use crate::settings::{Settings, SpaceHosts};
 
 pub(crate) use store::only_one;
@@ -26,7 +26,7 @@ pub(crate) use store::only_one;
 /// The file in the data folder that names the address on which `serve` listens.
 pub(crate) const ADDRESS_FILE: &str = "serve.address";
 
-pub(crate) async fn run(settings: &Settings) -> Result<Ended, CliError> {
+pub(crate) async fn run(settings: &Settings) -> Result<Ended> {
     // First of all, so that a signal that comes after the banner stops the service properly.
     let stop = stopped()?;
     tokio::pin!(stop);
@@ -88,14 +88,14 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, CliError> {
 ///
 /// # Errors
 /// Usage: a setting, or settings together, that cannot be used.
-pub(crate) fn check(settings: &Settings) -> Result<(), CliError> {
+pub(crate) fn check(settings: &Settings) -> Result<()> {
     hosts(settings)?;
     traces::collector(settings)?;
     store::check(settings)
 }
 
 /// The spaces beside the store. One that is served alone has none.
-fn hosts(settings: &Settings) -> Result<SpaceHosts, CliError> {
+fn hosts(settings: &Settings) -> Result<SpaceHosts> {
     match settings.space.value {
         None => settings.spaces.parsed(),
         Some(_) => Ok(SpaceHosts::default()),
@@ -106,7 +106,7 @@ fn hosts(settings: &Settings) -> Result<SpaceHosts, CliError> {
 ///
 /// # Errors
 /// The system does not deliver signals.
-pub fn stopped() -> Result<impl Future<Output = ()>, CliError> {
+pub fn stopped() -> Result<impl Future<Output = ()>> {
     let cannot = "cannot wait for signals";
     let mut terminate = signal(SignalKind::terminate()).map_err(CliError::because(cannot))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::because(cannot))?;

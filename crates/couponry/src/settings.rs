@@ -13,7 +13,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use crate::failure::CliError;
+use crate::failure::{CliError, Result};
 use value::Value;
 
 pub(crate) use space::{SPACES, SpaceHosts};
@@ -55,7 +55,7 @@ impl Settings {
     /// # Errors
     /// Usage: a settings file that cannot be read, a value that cannot be used, a user without a
     /// password, or a password that would cross the network unencrypted.
-    pub(crate) fn resolve(flags: &SettingFlags) -> Result<Settings, CliError> {
+    pub(crate) fn resolve(flags: &SettingFlags) -> Result<Settings> {
         let named = flags.config.as_deref();
         let (path, file) = read(named.unwrap_or(Path::new(SETTINGS_FILE)), named.is_none())?;
         let settings = Settings::merged(flags, file, &path)?;
@@ -68,7 +68,7 @@ impl Settings {
     }
 
     /// Refuses to work on the data folder while the settings name a service elsewhere.
-    pub(crate) fn names_no_other_service(&self) -> Result<(), CliError> {
+    pub(crate) fn names_no_other_service(&self) -> Result<()> {
         match &self.url.value {
             None => Ok(()),
             Some(url) => Err(CliError::usage(format!(
@@ -80,14 +80,14 @@ impl Settings {
     }
 
     /// Refuses a cluster, and says `why`.
-    pub(crate) fn must_be_sqlite(&self, why: &str) -> Result<(), CliError> {
+    pub(crate) fn must_be_sqlite(&self, why: &str) -> Result<()> {
         match self.hot.value {
             Hot::Sqlite => Ok(()),
             Hot::Cql(_) => Err(CliError::usage(why)),
         }
     }
 
-    fn login_is_whole(&self) -> Result<(), CliError> {
+    fn login_is_whole(&self) -> Result<()> {
         match (&self.cql_user.value, &self.cql_password.value) {
             (None, None) | (Some(_), Some(_)) => Ok(()),
             (Some(_), None) => Err(CliError::usage(
@@ -101,7 +101,7 @@ impl Settings {
     }
 
     /// Refuses to send a password over a network where others can read it.
-    fn password_is_safe(&self) -> Result<(), CliError> {
+    fn password_is_safe(&self) -> Result<()> {
         let is_encrypted = self.cql_authority.value.is_some();
         let stays_here = match &self.hot.value {
             Hot::Sqlite => true,
@@ -126,7 +126,7 @@ impl<T> Setting<T> {
 }
 
 impl Setting<String> {
-    pub(crate) fn parsed<T>(&self) -> Result<T, CliError>
+    pub(crate) fn parsed<T>(&self) -> Result<T>
     where
         T: FromStr,
         T::Err: fmt::Display,
@@ -141,7 +141,7 @@ fn resolved<V: Value>(
     flag: Option<V::Written>,
     (file, path): (Option<V::Written>, &Path),
     default: &str,
-) -> Result<Setting<V>, CliError> {
+) -> Result<Setting<V>> {
     let origin = match (&flag, &file) {
         (Some(_), _) => Origin::FlagOrEnvironment,
         (None, Some(_)) => Origin::File(path.to_owned()),
@@ -158,7 +158,7 @@ fn unusable(name: &str, origin: &Origin, why: impl fmt::Display) -> CliError {
 }
 
 /// Reads a settings file, which may be missing if it `is_optional`.
-fn read(path: &Path, is_optional: bool) -> Result<(PathBuf, SettingFlags), CliError> {
+fn read(path: &Path, is_optional: bool) -> Result<(PathBuf, SettingFlags)> {
     let path = path.to_owned();
     let unreadable = |why: String| {
         CliError::usage(format!("cannot read the settings file {}: {why}", path.display()))

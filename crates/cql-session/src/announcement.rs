@@ -127,6 +127,7 @@ impl<'a> CouponAnnouncement<'a> {
             reason: MaybeUnset::from_option(step.reason.map(str::to_owned)),
             until: MaybeUnset::from_option(step.until.map(instant)),
             expiry_day: date(self.expiry_day),
+            worth: MaybeUnset::from_option(step.worth.map(|worth| worth.to_string())),
             shard,
             slot,
             code: self.before.code().as_str(),
@@ -153,7 +154,7 @@ pub type RefusedChange<'a> = (i32, i32, i64, &'a str, i64, i32, Uuid);
 
 pub const NEW_CHANGE: &str = "UPDATE change USING TTL :ttl SET before = ?, kind = ?, at = ?, actor = ?, \
     operation = ?, campaign_id = ?, batch_id = ?, user_id = ?, reference = ?, reason = ?, until = ?, \
-    expiry_day = ? WHERE shard = ? AND slot = ? AND code = ? AND version = ? AND number = ? \
+    expiry_day = ?, worth = ? WHERE shard = ? AND slot = ? AND code = ? AND version = ? AND number = ? \
     AND attempt = ?";
 
 /// Nothing has come of a row. A column of its own, so that no clock decides which of the two writes was first.
@@ -176,6 +177,7 @@ pub struct NewChange<'a> {
     reason: MaybeUnset<String>,
     until: MaybeUnset<CqlTimestamp>,
     expiry_day: CqlDate,
+    worth: MaybeUnset<String>,
     shard: i32,
     slot: i64,
     code: &'a str,

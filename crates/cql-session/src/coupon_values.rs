@@ -28,6 +28,7 @@ pub struct EventValue {
     reason: Option<String>,
     expires_at: Option<CqlTimestamp>,
     time_zone: Option<String>,
+    worth: Option<String>,
 }
 
 impl EventValue {
@@ -44,6 +45,7 @@ impl EventValue {
             reason: text(flat.reason),
             expires_at: flat.expires_at.map(instant),
             time_zone: text(flat.time_zone),
+            worth: flat.worth.map(|worth| worth.to_string()),
         }
     }
 
@@ -57,6 +59,7 @@ impl EventValue {
     }
 
     pub fn event(&self) -> Result<Event> {
+        let worth = self.worth.as_deref().map(|text| parsed("event.worth", text)).transpose()?;
         let flat = Flat {
             kind: &self.kind,
             at: millis(self.at),
@@ -67,6 +70,7 @@ impl EventValue {
             reason: self.reason.as_deref(),
             expires_at: self.expires_at.map(millis),
             time_zone: self.time_zone.as_deref(),
+            worth,
         };
         flat.into_event().map_err(damaged)
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use coupon::code::Code;
 use coupon::ids::{Actor, Reason};
 use coupon::time::{Day, Millis};
+use coupon::worth::RedemptionWorth;
 use hot::audit::{AuditEvent, AuditKind};
 use hot::feed::{CouponEventKind, CouponHappened, EventType, Owner};
 use hot::{HotError, bounded_join};
@@ -48,6 +49,7 @@ pub struct ChangeRow {
     changes: Option<String>,
     moved_from: Option<i64>,
     refused: Option<bool>,
+    worth: Option<String>,
 }
 
 #[derive(Clone, SerializeRow)]
@@ -102,6 +104,7 @@ pub struct AnnouncedCoupon {
     reference: Option<String>,
     reason: Option<String>,
     until: Option<Millis>,
+    worth: Option<RedemptionWorth>,
     /// The partition in which the coupon has the version `before`.
     pub day: Day,
     /// Whether the coupon says that another index row of the same write is the one that counts.
@@ -210,6 +213,7 @@ impl ChangeRow {
             reference: self.reference,
             reason: self.reason,
             until: self.until.map(millis),
+            worth: self.worth.map(|text| parsed("change.worth", &text)).transpose()?,
             is_repeat: false,
         })
     }
@@ -244,6 +248,7 @@ impl AnnouncedCoupon {
             reference: self.reference,
             reason: self.reason,
             until: self.until,
+            worth: self.worth,
         })
     }
 }
@@ -265,7 +270,7 @@ impl CqlSession {
         loop {
             let cql = "SELECT slot, code, version, number, attempt, before, kind, at, actor, \
                        operation, campaign_id, batch_id, user_id, reference, reason, until, \
-                       expiry_day, changes, moved_from, refused FROM change \
+                       expiry_day, changes, moved_from, refused, worth FROM change \
                        WHERE shard = ? AND slot = ? \
                        AND (code, version, number) > (?, ?, ?) LIMIT ?";
             let values = (shard, slot, code, version, number, limit);
@@ -319,7 +324,7 @@ impl CqlSession {
         for slots in slots.chunks(SLOTS_MAX) {
             let cql = "SELECT slot, code, version, number, attempt, before, kind, at, actor, \
                        operation, campaign_id, batch_id, user_id, reference, reason, until, \
-                       expiry_day, changes, moved_from, refused FROM change \
+                       expiry_day, changes, moved_from, refused, worth FROM change \
                        WHERE shard = ? AND slot IN ? AND code = ?";
             let values = (shard, slots, code.as_str());
             all.extend(self.rows::<ChangeRow>(StatementProfile::Bulk, cql, values).await?);
@@ -395,5 +400,5 @@ fn named_at(at: Millis, event: &str) -> Uuid {
 
 const MOVED_CHANGE: &str = "UPDATE change USING TTL :ttl SET before = ?, kind = ?, at = ?, \
     actor = ?, operation = ?, campaign_id = ?, batch_id = ?, user_id = ?, reference = ?, reason = ?, \
-    until = ?, expiry_day = ?, changes = ?, moved_from = ?, refused = ? WHERE shard = ? AND slot = ? AND code = ? \
+    until = ?, expiry_day = ?, changes = ?, moved_from = ?, refused = ?, worth = ? WHERE shard = ? AND slot = ? AND code = ? \
     AND version = ? AND number = ? AND attempt = ?";

@@ -1,7 +1,6 @@
 //! Callers: who asks, what their role allows, and for whom they may act.
 
 use std::fmt;
-use std::str::FromStr;
 
 use coupon::ids::UserId;
 
@@ -10,47 +9,24 @@ use crate::failure::{Failure, Result};
 /// What stands before the name of a person at the console, in histories and in the audit.
 const STAFF: &str = "staff";
 
-/// What a token lets its bearer do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Role {
-    /// A person, for themselves.
-    User,
-    /// A shop's back end, for the users that it names.
-    Shop,
-    /// Reads everything but lists of codes, and changes nothing.
-    Operator,
-    Admin,
-}
-
-impl Role {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Role::User => "user",
-            Role::Shop => "shop",
-            Role::Operator => "operator",
-            Role::Admin => "admin",
-        }
+coupon::words! {
+    /// What a token lets its bearer do.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum Role {
+        /// A person, for themselves.
+        User = "user",
+        /// A shop's back end, for the users that it names.
+        Shop = "shop",
+        /// Reads everything but lists of codes, and changes nothing.
+        Operator = "operator",
+        Admin = "admin",
     }
+    else BadRole "is {0:?}, want user, shop, operator or admin"
 }
 
 impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("is {0:?}, want user, shop, operator or admin")]
-pub struct BadRole(String);
-
-impl FromStr for Role {
-    type Err = BadRole;
-
-    fn from_str(text: &str) -> Result<Role, BadRole> {
-        [Role::User, Role::Shop, Role::Operator, Role::Admin]
-            .into_iter()
-            .find(|role| role.as_str() == text)
-            .ok_or_else(|| BadRole(text.chars().take(20).collect()))
     }
 }
 
@@ -102,8 +78,7 @@ impl Caller {
         }
     }
 
-    /// The user for whom they act: users act for themselves only, a shop or an admin for the user
-    /// that they name.
+    /// The user for whom they act: users act for themselves only, a shop or an admin for the user that they name.
     ///
     /// # Errors
     /// [`Failure::Invalid`] about `user_id`, [`Failure::Forbidden`] for an operator.

@@ -1,5 +1,4 @@
-//! Lists of codes: the minted codes of a campaign that have no event, as a stream that the cipher
-//! makes.
+//! Lists of codes: the minted codes of a campaign that have no event, as a stream that the cipher makes.
 
 use std::sync::Arc;
 
@@ -25,23 +24,14 @@ pub struct CodesRequest {
     pub format: CodesFormat,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum CodesFormat {
-    #[default]
-    Csv,
-    Xlsx,
-    /// A page to print.
-    Sheet,
-}
-
-impl CodesFormat {
-    /// Its name in the audit.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            CodesFormat::Csv => "csv",
-            CodesFormat::Xlsx => "xlsx",
-            CodesFormat::Sheet => "sheet",
-        }
+coupon::words! {
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub enum CodesFormat {
+        #[default]
+        Csv = "csv",
+        Xlsx = "xlsx",
+        /// A page to print.
+        Sheet = "sheet",
     }
 }
 

@@ -1,13 +1,12 @@
 //! Coupons as a file: the only place that has its columns. An import reads them back.
 
 use coupon::calendar::format_instant;
-use hot::Tier;
 
 use crate::coupon_view::CouponView;
-use crate::csv::{BYTE_ORDER_MARK, row};
+use crate::csv::{BYTE_ORDER_MARK, row, worth_cells};
 
 /// The columns: the fields of a coupon in the HTTP interface. A new column is added after the last one.
-pub const COUPON_COLUMNS: [&str; 19] = [
+pub const COUPON_COLUMNS: [&str; 22] = [
     "code",
     "campaign_id",
     "batch_id",
@@ -27,6 +26,9 @@ pub const COUPON_COLUMNS: [&str; 19] = [
     "modified_at",
     "version",
     "tier",
+    "order_amount",
+    "discount",
+    "currency",
 ];
 
 /// The first line of a file, with a byte-order mark.
@@ -40,10 +42,8 @@ pub fn coupon_csv_row(view: &CouponView) -> String {
     let coupon = &view.coupon;
     let instant = |at: Option<_>| at.map(format_instant).unwrap_or_default();
     let shown = |text: Option<&str>| text.filter(|_| view.in_full).unwrap_or_default().to_owned();
-    let tier = match view.tier {
-        Tier::Hot => "hot",
-        Tier::Cold => "cold",
-    };
+    let worth = coupon.redemption().and_then(|redemption| redemption.worth);
+    let [order_amount, discount, currency] = worth_cells(worth.as_ref().filter(|_| view.in_full));
     let cells: [String; COUPON_COLUMNS.len()] = [
         view.code.clone(),
         coupon.genesis().campaign.to_string(),
@@ -63,7 +63,10 @@ pub fn coupon_csv_row(view: &CouponView) -> String {
         format_instant(coupon.genesis().created_at),
         format_instant(coupon.modified_at()),
         coupon.version().to_string(),
-        tier.to_owned(),
+        view.tier.as_str().to_owned(),
+        order_amount,
+        discount,
+        currency,
     ];
     row(cells.iter().map(String::as_str))
 }

@@ -1,11 +1,9 @@
 //! What a caller does with one coupon; here is what all of these actions share.
 
 mod admin;
-mod check;
-mod hold;
 mod issue;
+mod order;
 mod read;
-mod redeem;
 
 use coupon::apply::{Action, Asker, Change, Outcome};
 use coupon::code::CodeText;
@@ -18,10 +16,8 @@ use crate::failure::{Failure, Result, WriteResult};
 use crate::{Caller, Engine, Role};
 
 pub use admin::{AdminChange, NewExpiry};
-pub use check::CheckView;
-pub use hold::{HOLD_SECONDS_DEFAULT, HOLD_SECONDS_MAX, HoldView};
+pub use order::{CheckView, HOLD_SECONDS_DEFAULT, HOLD_SECONDS_MAX, HoldView, RedemptionView};
 pub use read::NotFoundReason;
-pub use redeem::RedemptionView;
 
 /// What a call with a shared code lacks, if the order alone does not say which coupon is meant.
 const NEEDS_USER: &str =

@@ -1,6 +1,7 @@
 //! Rows of CSV for people and their spreadsheets.
 
 use coupon::cell_guard::guarded;
+use coupon::worth::RedemptionWorth;
 
 /// With it in front, a spreadsheet opens UTF-8 rightly, also in Korean.
 pub const BYTE_ORDER_MARK: &str = "\u{feff}";
@@ -19,6 +20,15 @@ pub fn cell(text: &str) -> String {
         true => format!("\"{}\"", cell.replace('"', "\"\"")),
         false => cell,
     }
+}
+
+/// The cells `order_amount`, `discount` and `currency`.
+pub(crate) fn worth_cells(worth: Option<&RedemptionWorth>) -> [String; 3] {
+    let amount = |of: fn(&RedemptionWorth) -> Option<u64>| {
+        worth.and_then(of).map_or_else(String::new, |amount| amount.to_string())
+    };
+    let currency = worth.map_or("", |worth| worth.currency.as_str());
+    [amount(|it| it.order_amount), amount(|it| it.discount), currency.to_owned()]
 }
 
 #[cfg(test)]

@@ -9,22 +9,38 @@
 //! it, and only there.
 
 pub(crate) mod archived;
-mod position;
-mod snapshots;
 
-use std::collections::HashMap;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, HashMap};
 
 use coupon::code::Code;
-use coupon::time::Millis;
-use hot::{CouponFilter, CouponSnapshot, ListOrder, ListQuery, ListScope, ListedPage, Tier};
+use coupon::coupon::Coupon;
+use coupon::time::{Day, Millis};
+use hot::{
+    CouponFilter, CouponSnapshot, ListOrder, ListPosition, ListQuery, ListScope, ListedPage, Tier,
+};
 
 use crate::Engine;
 use crate::failure::Result;
 use archived::ArchivedPage;
-pub use position::{CursorPosition, TieBreaker};
 
 /// Most items of a page: some 500 KB of JSON.
 pub const PAGE_MAX: usize = 1_000;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CursorPosition {
+    pub expires_at: Millis,
+    /// Orders coupons with one expiry.
+    pub tie: TieBreaker,
+}
+
+/// The order of what has one instant, coupons with one expiry or redemptions: first that of hot, then that of cold.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TieBreaker {
+    /// By the number that the hot store gives each row.
+    Hot(u64),
+    Cold(Code),
+}
 
 pub(crate) struct PageQuery {
     pub(crate) scope: ListScope,
@@ -72,6 +88,95 @@ impl Engine {
         // A page can be short and still not be the last: a store reads a bounded number of rows
         // for it.
         Ok(SnapshotPage { snapshots, next: end })
+    }
+
+    /// Leaves out those of whose coupons hot still has rows: hot lists them, at another position. `of` names the
+    /// partition and the coupon of each.
+    pub(crate) async fn not_in_hot<T>(
+        &self,
+        mut found: Vec<T>,
+        of: impl Fn(&T) -> (Day, &Coupon),
+    ) -> Result<Vec<T>> {
+        let mut by_day: BTreeMap<Day, Vec<Code>> = BTreeMap::new();
+        for (day, coupon) in found.iter().map(&of) {
+            by_day.entry(day).or_default().push(coupon.code().clone());
+        }
+        let mut versions: HashMap<Code, u64> = HashMap::new();
+        for (day, mut codes) in by_day {
+            codes.sort_unstable();
+            codes.dedup();
+            let rows = self.hot.coupons_of(day, codes).await?;
+            versions.extend(rows.iter().map(|coupon| (coupon.code().clone(), coupon.version())));
+        }
+        found.retain(|it| {
+            let (_, coupon) = of(it);
+            versions.get(coupon.code()).is_none_or(|version| *version < coupon.version())
+        });
+        Ok(found)
+    }
+
+    /// Each coupon with its terms, beside what belongs to it. Leaves out coupons of campaigns that a restored hot store
+    /// does not know.
+    pub(crate) async fn snapshots_of<T>(
+        &self,
+        coupons: Vec<(T, Coupon, Tier)>,
+    ) -> Result<Vec<(T, CouponSnapshot)>> {
+        let mut known = HashMap::new();
+        let mut snapshots = Vec::with_capacity(coupons.len());
+        for (beside, coupon, tier) in coupons {
+            let genesis = coupon.genesis();
+            let key = (genesis.campaign.clone(), genesis.batch.clone());
+            if !known.contains_key(&key) {
+                let campaign = self.hot.campaign(&key.0, self.now()).await?;
+                let batch = self.hot.batch(&key.0, &key.1).await?;
+                let both = campaign.map(|row| row.campaign).zip(batch.map(|batch| batch.paused));
+                known.insert(key.clone(), both);
+            }
+            if let Some(Some((campaign, batch_paused))) = known.get(&key).cloned() {
+                snapshots.push((beside, CouponSnapshot { coupon, campaign, batch_paused, tier }));
+            }
+        }
+        Ok(snapshots)
+    }
+}
+
+impl CursorPosition {
+    fn order(&self, other: &CursorPosition, order: ListOrder) -> Ordering {
+        let by_expiry = match order {
+            ListOrder::Soonest => self.expires_at.cmp(&other.expires_at),
+            ListOrder::Latest => other.expires_at.cmp(&self.expires_at),
+        };
+        by_expiry.then_with(|| self.tie.order(&other.tie, order))
+    }
+
+    /// The position in hot after which everything lies that is after this one.
+    fn in_hot(&self, order: ListOrder) -> ListPosition {
+        ListPosition { expires_at: self.expires_at, tie: self.tie.in_hot(order) }
+    }
+}
+
+impl TieBreaker {
+    pub(crate) fn order(&self, other: &TieBreaker, order: ListOrder) -> Ordering {
+        match (self, other, order) {
+            (TieBreaker::Hot(one), TieBreaker::Hot(other), ListOrder::Latest) => other.cmp(one),
+            (one, other, _) => one.cmp(other),
+        }
+    }
+
+    /// The number in hot behind which everything lies that is behind this tie.
+    pub(crate) fn in_hot(&self, order: ListOrder) -> u64 {
+        match (self, order) {
+            (TieBreaker::Hot(tie), _) => *tie,
+            // The pages so far have all of hot's rows of this instant.
+            (TieBreaker::Cold(_), ListOrder::Soonest) => u64::MAX >> 1,
+            (TieBreaker::Cold(_), ListOrder::Latest) => 0,
+        }
+    }
+}
+
+impl From<&ListPosition> for CursorPosition {
+    fn from(position: &ListPosition) -> CursorPosition {
+        CursorPosition { expires_at: position.expires_at, tie: TieBreaker::Hot(position.tie) }
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use coupon::calendar::{Zone, format_local};
 use futures::stream::{BoxStream, StreamExt, once, try_unfold};
 
-use crate::csv::{BYTE_ORDER_MARK, row};
+use crate::csv::{BYTE_ORDER_MARK, row, worth_cells};
 use crate::failure::{Failure, Result};
 use crate::history::{RedemptionEntry, RedemptionsRequest};
 use crate::redemptions::{RedemptionListRequest, RedemptionListView};
@@ -19,7 +19,7 @@ const ROWS_MAX: usize = 1_000_000;
 
 /// The columns. A new column is added after the last one.
 const COLUMNS: &str = "code,campaign_id,campaign_name,batch_id,user_id,\
-    order_ref,redeemed_at,cancelled_at,cancel_reason,time_zone";
+    order_ref,redeemed_at,cancelled_at,cancel_reason,time_zone,order_amount,discount,currency";
 
 pub type LineStream = BoxStream<'static, Result<String>>;
 
@@ -104,6 +104,7 @@ fn rows(view: &RedemptionListView) -> String {
 pub fn redemption_csv_row(entry: &RedemptionEntry, zone: &Zone) -> String {
     let made = &entry.redemption;
     let cancelled_at = made.cancelled_at.map(|at| format_local(at, zone));
+    let [order_amount, discount, currency] = worth_cells(made.worth.as_ref());
     row([
         &*entry.code,
         entry.campaign.as_str(),
@@ -115,5 +116,8 @@ pub fn redemption_csv_row(entry: &RedemptionEntry, zone: &Zone) -> String {
         cancelled_at.as_deref().unwrap_or_default(),
         entry.cancel_reason.as_ref().map_or("", |reason| reason.as_str()),
         zone.name(),
+        &*order_amount,
+        &*discount,
+        &*currency,
     ])
 }

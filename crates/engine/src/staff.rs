@@ -6,8 +6,6 @@
 
 mod restored;
 
-use std::str::FromStr;
-
 use coupon::ids::UserId;
 use coupon::refusal::Refusal;
 use coupon::time::Millis;
@@ -48,19 +46,7 @@ coupon::words! {
         /// Everything, other people's accounts too.
         Admin = "admin",
     }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("is {0:?}, want viewer, marketer, support, operator or admin")]
-pub struct BadStaffRole(String);
-
-impl FromStr for StaffRole {
-    type Err = BadStaffRole;
-
-    fn from_str(text: &str) -> Result<StaffRole, BadStaffRole> {
-        let found = StaffRole::ALL.into_iter().find(|role| role.as_str() == text);
-        found.ok_or_else(|| BadStaffRole(text.chars().take(20).collect()))
-    }
+    else BadStaffRole "is {0:?}, want viewer, marketer, support, operator or admin"
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,7 +1,6 @@
 //! The columns of the table `coupons`: those of the files, and those that follow from them.
 //!
-//! Files and merged coupons become the same rows here. `schema/cold.md` explains the columns of the
-//! files.
+//! Files and merged coupons become the same rows here. `schema/cold.md` explains the columns of the files.
 
 use std::sync::{Arc, LazyLock};
 
@@ -21,7 +20,7 @@ use hot::Tier;
 use crate::{MICROS, last_day};
 
 /// The columns of `coupons`, in order: those that people need most come first.
-const COUPONS: [&str; 21] = [
+const COUPONS: [&str; 24] = [
     "code",
     "campaign_id",
     "batch_id",
@@ -43,6 +42,9 @@ const COUPONS: [&str; 21] = [
     "made_time_zone",
     "expiry_day",
     "events",
+    "order_amount",
+    "discount",
+    "currency",
 ];
 
 /// The columns of the files, with text as views, so that grouping and comparing copies no text.
@@ -88,8 +90,7 @@ pub(crate) fn instant(at: Millis) -> ScalarValue {
     ScalarValue::TimestampMicrosecond(Some(at.0.saturating_mul(MICROS)), Some("UTC".into()))
 }
 
-/// A column of the table, made of `input`, which has the columns of a file or of merged coupons. A file is
-/// in cold.
+/// A column of the table, made of `input`, which has the columns of a file or of merged coupons. A file is in cold.
 pub(crate) fn made_of(
     name: &str,
     input: &Schema,
@@ -122,7 +123,8 @@ pub(crate) fn merged(day: Day, coupons: &[Coupon], tiers: &[Tier]) -> Result<Rec
     let rows = with_types_of(&OF_FILES, &cold::external::rows(coupons)?)?;
     let mut columns = rows.columns().to_vec();
     columns.push(Arc::new(Date32Array::from(vec![day.0; coupons.len()])));
-    columns.push(Arc::new(StringViewArray::from_iter_values(tiers.iter().map(word))));
+    columns
+        .push(Arc::new(StringViewArray::from_iter_values(tiers.iter().map(|tier| tier.as_str()))));
     Ok(RecordBatch::try_new(Arc::clone(&OF_MERGED), columns)?)
 }
 
@@ -133,11 +135,4 @@ pub(crate) fn with_types_of(
     let columns = rows.columns().iter().zip(schema.fields());
     let columns = columns.map(|(column, field)| cast(column, field.data_type()));
     RecordBatch::try_new(Arc::clone(schema), columns.collect::<Result<_, _>>()?)
-}
-
-fn word(tier: &Tier) -> &'static str {
-    match tier {
-        Tier::Hot => "hot",
-        Tier::Cold => "cold",
-    }
 }

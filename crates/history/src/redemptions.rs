@@ -22,6 +22,9 @@ static FIELDS: LazyLock<Fields> = LazyLock::new(|| {
         Field::new("cancelled_at", instant(), true),
         Field::new("cancelled_by", DataType::Utf8, true),
         Field::new("reason", DataType::Utf8, true),
+        Field::new("order_amount", DataType::Int64, true),
+        Field::new("discount", DataType::Int64, true),
+        Field::new("currency", DataType::Utf8, true),
     ])
 });
 
@@ -83,6 +86,9 @@ fn redemptions(lists: &ListArray) -> Result<ArrayRef> {
         take(column("at")?, &cancelled, None)?,
         take(column("actor")?, &cancelled, None)?,
         take(column("reason")?, &cancelled, None)?,
+        take(column("order_amount")?, &redeemed, None)?,
+        take(column("discount")?, &redeemed, None)?,
+        take(column("currency")?, &redeemed, None)?,
     ];
     let found = StructArray::try_new(FIELDS.clone(), columns, None)?;
     let lengths = OffsetBuffer::from_lengths(lengths);

@@ -63,6 +63,7 @@ async fn closed_ones(kit: &Kit, campaign: &Campaign, ann: &UserId) -> Vec<(&'sta
         issued_at: None,
         at: NOW.plus_ms(-5),
         order: Some(crate::kit::order("1")),
+        worth: None,
     };
     let imported = [
         ("imported as redeemed", redeemed(Some(ann))),

@@ -1,5 +1,6 @@
 //! Campaigns: created by name, and changed as far as the rules allow.
 
+use coupon::apply::Action;
 use coupon::benefit::BenefitTitle;
 use coupon::campaign::{Campaign, CampaignCounts, CampaignWorth, Handout};
 use coupon::imported::ImportedState;
@@ -8,7 +9,9 @@ use futures::future::join_all;
 use hot::audit::Act;
 use hot::{CampaignPatch, MintOrder, Named, NewCampaign, Patched};
 
-use super::kit::{ACT, Kit, NOW, reference, run_of};
+use super::kit::{
+    ACT, ChangeOutcome, Kit, NOW, cancel, of, redeem, redeem_worth, reference, run_of, said,
+};
 
 fn named(campaign: &Campaign, created_as: &str, first_batch: Option<MintOrder>) -> NewCampaign {
     NewCampaign { campaign: campaign.clone(), created_as: created_as.into(), first_batch }
@@ -210,6 +213,63 @@ pub(crate) async fn worth(kit: &Kit) {
     kit.issued(&campaign, &kit.user("user"), "first").await;
     assert_eq!(patch(&campaign.worth).await.unwrap(), Patched::WorthFixed);
     assert!(matches!(patch(&after).await.unwrap(), Patched::Done(_)), "what it is already");
+}
+
+/// A redemption keeps its amounts, and a refusal leaves none.
+pub(crate) async fn amounts(kit: &Kit) {
+    let worth = some_worth("percent 12.5 max 5000 from 30000");
+    let campaign = Campaign { worth, ..kit.draft() };
+    kit.stocked(&campaign, 1).await;
+    let ann = kit.user("user");
+    let code = kit.issued(&campaign, &ann, "first").await;
+    let refused = ChangeOutcome::Refused;
+    let small = Refusal::OrderTooSmall { min_order: 30_000, missing: 1 };
+    let steps = [
+        ("nothing is said", redeem(&ann, "1"), refused(Refusal::AmountRequired), None),
+        ("too small", redeem_worth(&ann, "1", "KRW 29999 -"), refused(small), None),
+        (
+            "another discount",
+            redeem_worth(&ann, "1", "KRW 30000 1"),
+            refused(Refusal::DiscountMismatch { discount: 3_750 }),
+            None,
+        ),
+        (
+            "another currency",
+            redeem_worth(&ann, "1", "USD 30000 3750"),
+            refused(Refusal::CurrencyMismatch),
+            None,
+        ),
+        (
+            "as it should be",
+            redeem_worth(&ann, "1", "KRW 30000 -"),
+            ChangeOutcome::Accepted,
+            Some("KRW 30000 3750"),
+        ),
+        (
+            "a replay keeps the first",
+            redeem_worth(&ann, "1", "KRW 90000 -"),
+            ChangeOutcome::Replayed,
+            Some("KRW 30000 3750"),
+        ),
+        ("cancelled", cancel("1"), ChangeOutcome::Accepted, Some("KRW 30000 3750")),
+        (
+            "the most",
+            redeem_worth(&ann, "2", "KRW 90000 5000"),
+            ChangeOutcome::Accepted,
+            Some("KRW 90000 5000"),
+        ),
+    ];
+    for (name, action, want, kept) in steps {
+        let of_order = match &action {
+            Action::Redeem { order, .. } | Action::CancelRedemption { order, .. } => order.clone(),
+            _ => unreachable!("no other action"),
+        };
+        let applied = kit.at(NOW, &code, action).await;
+        assert_eq!(said(&applied), want, "{name}");
+        let redemption = of(&applied).redemption_of(&of_order);
+        let worth = redemption.and_then(|it| it.worth).map(|worth| worth.to_string());
+        assert_eq!(worth.as_deref(), kept, "{name}");
+    }
 }
 
 fn some_worth(benefit: &str) -> CampaignWorth {

@@ -126,6 +126,7 @@ async fn redeemed_by_import(kit: &Kit, campaign: &Campaign, orders: [&str; 2]) -
         issued_at: None,
         at: NOW.plus_ms(at),
         order: Some(kit::order(order)),
+        worth: None,
     };
     let files = [
         [(0, spent(11_000, orders[0])), (1, ImportedState::Available)],

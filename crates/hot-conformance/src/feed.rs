@@ -76,7 +76,8 @@ fn line(event: &FeedEvent) -> String {
     let coupon = of_coupon(event).unwrap();
     let user = coupon.user.as_ref().map_or("-", |user| user.as_str());
     let kind = event.happened.event_type().as_str();
-    format!("{kind} {user} {}", coupon.reference.as_deref().unwrap_or("-"))
+    let worth = coupon.worth.map_or(String::new(), |worth| format!(" {worth}"));
+    format!("{kind} {user} {}{worth}", coupon.reference.as_deref().unwrap_or("-"))
 }
 
 pub(crate) async fn every_change_once_and_in_order(kit: &Kit) {
@@ -93,8 +94,8 @@ pub(crate) async fn every_change_once_and_in_order(kit: &Kit) {
         format!("coupon.held {ann} 주문:cart"),
         format!("coupon.released {ann} 주문:cart"),
         format!("coupon.held {ann} 주문:cart"),
-        format!("coupon.redeemed {ann} 주문:cart"),
-        format!("coupon.redemption_cancelled {ann} 주문:cart"),
+        format!("coupon.redeemed {ann} 주문:cart KRW 30000 3000"),
+        format!("coupon.redemption_cancelled {ann} 주문:cart KRW 30000 3000"),
         format!("coupon.revoked {ann} -"),
         format!("coupon.issued {bob} 요청:again"),
         format!("coupon.extended {bob} -"),

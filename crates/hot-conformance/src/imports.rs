@@ -28,6 +28,7 @@ fn redeemed(holder: Option<&UserId>, order: Option<&str>) -> ImportedState {
         issued_at: None,
         at: NOW.plus_ms(-3),
         order: order.map(super::kit::order),
+        worth: None,
     }
 }
 

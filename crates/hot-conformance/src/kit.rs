@@ -28,8 +28,8 @@ use hot::{
 use router::{Found, Router};
 
 pub use actions::{
-    ChangeOutcome, cancel, extend, extend_days, give, hold, of, order, order_of, redeem, reference,
-    release, revoke, run_of, said, void,
+    ChangeOutcome, cancel, extend, extend_days, give, hold, of, order, order_of, redeem,
+    redeem_worth, reference, release, revoke, run_of, said, void, with_worth,
 };
 pub use archive::MemoryArchive;
 
@@ -70,8 +70,7 @@ impl Kit {
         Kit::numbered(hot, archive, nanos as u64)
     }
 
-    /// A kit whose names follow from `number`: two runs of a case with one number make the same
-    /// names.
+    /// A kit whose names follow from `number`: two runs of a case with one number make the same names.
     pub fn numbered(hot: Arc<dyn HotStore>, archive: Arc<MemoryArchive>, number: u64) -> Kit {
         let run = format!("{number:X}");
         Kit {
@@ -80,8 +79,7 @@ impl Kit {
             router: Router::new(keys()),
             run,
             next: AtomicU32::new(0),
-            // One of eight thousand days from 2027 on: what an earlier run left in
-            // the same store is on other days.
+            // One of eight thousand days from 2027 on: what an earlier run left in the same store is on other days.
             first_day: 20_850 + (number / 1_000 % 8_000) as i32,
             next_day: AtomicU32::new(0),
             is_shared: AtomicBool::new(false),
@@ -287,7 +285,7 @@ impl Kit {
         self.done(&code, hold(ann, "cart", 20)).await;
         self.done(&code, release("cart")).await;
         self.done(&code, hold(ann, "cart", 10)).await;
-        self.done(&code, redeem(ann, "cart")).await;
+        self.done(&code, redeem_worth(ann, "cart", "KRW 30000 3000")).await;
         // A replay and a refusal tell nothing.
         assert_eq!(self.said(&code, redeem(ann, "cart")).await, ChangeOutcome::Replayed);
         assert!(matches!(self.said(&code, redeem(ann, "other")).await, ChangeOutcome::Refused(_)));

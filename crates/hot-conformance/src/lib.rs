@@ -90,7 +90,7 @@ macro_rules! conforms {
         $crate::__cases! { $($how)*:
         campaigns {
             created_once a_shared_code_is_taken_once an_expired_campaign_has_no_stock
-            serials_of_a_day_run_out listed_by_name patched worth a_patch_returns_exact_counts
+            serials_of_a_day_run_out listed_by_name patched worth amounts a_patch_returns_exact_counts
         }
         batches {
             minted_once batches_of_a_day_share_no_code ten_billion_in_one_batch

@@ -125,6 +125,7 @@ pub(crate) async fn filters_at_both_edges(kit: &Kit) {
             issued_at: Some(at.plus_ms(2)),
             at: at.plus_ms(3),
             order: None,
+            worth: None,
         },
     };
     kit.import(&campaign, &batch, vec![line]).await;

@@ -133,6 +133,7 @@ pub(crate) async fn foreign_codes_stay_taken(kit: &Kit) {
         issued_at: None,
         at: NOW,
         order: order.map(super::kit::order),
+        worth: None,
     };
     let coupon_of = |of: &Campaign, line: &ImportLine| {
         let genesis = coupon::coupon::Genesis {

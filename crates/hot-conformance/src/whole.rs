@@ -131,6 +131,7 @@ pub(crate) async fn one_of_each(kit: &Kit) {
             issued_at: None,
             at: NOW,
             order: None,
+            worth: None,
         };
         let line = kit.line(&campaign, &kit.code(), spent);
         kit.import(&campaign, &batch, vec![line]).await;

@@ -111,6 +111,7 @@ async fn many(kit: &Kit) -> u64 {
                     issued_at: Some(NOW),
                     at: NOW,
                     order: Some("991".parse().unwrap()),
+                    worth: None,
                 },
             };
             kit.line(&campaign, &kit.code(), imported_state)

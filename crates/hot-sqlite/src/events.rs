@@ -112,7 +112,8 @@ fn page(txn: &Txn<'_>, from: &FeedStart, limit: usize) -> SqlResult<FeedRead> {
         }
     };
     let found: Vec<(i64, FeedEvent)> = txn.all(
-        "SELECT number, at, kind, batch, code, version, actor, user_id, ref, reason, until \
+        "SELECT number, at, kind, batch, code, version, actor, user_id, ref, reason, until, \
+         worth \
          FROM event WHERE number > ?1 ORDER BY number LIMIT ?2",
         params![after, limit as i64],
         |row| Ok((row.get(0)?, event(txn, &epoch, row)?)),
@@ -176,6 +177,7 @@ fn of_coupon(txn: &Txn<'_>, row: &Row<'_>, kind: i64) -> SqlResult<(Actor, Coupo
         reference: row.get(8)?,
         reason: row.get(9)?,
         until: row.get::<_, Option<i64>>(10)?.map(Millis),
+        worth: row.get_ref(11)?.as_str_or_null()?.map(|_| parsed(row, 11)).transpose()?,
     };
     Ok((actor, happened))
 }

@@ -3,7 +3,6 @@
 mod campaigns;
 mod coupons;
 mod tables;
-mod vanished;
 
 use async_trait::async_trait;
 use coupon::code::Code;
@@ -15,8 +14,10 @@ use hot::inventory::{
     Atomicity, CampaignItem, CopySource, CountShift, EntryItem, IndexRow, IndexRowKind, Inventory,
     OrderEntry, Page, RowItem, Table, Vanishing, Verifiable,
 };
+use rusqlite::{Result as SqlResult, params};
 
 use self::tables::ReadPurpose;
+use crate::columns::signed;
 use crate::txn::Txn;
 use crate::{Result, SqliteHot, orders, schema};
 
@@ -45,9 +46,7 @@ impl CopySource for SqliteHot {
 
     async fn has(&self, items: &[Vanishing]) -> Result<Vec<bool>> {
         let items = items.to_vec();
-        self.readers
-            .run(move |txn| items.iter().map(|item| vanished::has(txn, item)).collect())
-            .await
+        self.readers.run(move |txn| items.iter().map(|item| has(txn, item)).collect()).await
     }
 
     async fn orders(&self, after: Option<OrderEntry>, limit: usize) -> Result<Vec<OrderEntry>> {
@@ -109,5 +108,25 @@ impl Verifiable for SqliteHot {
 
     async fn mend_counts(&self, shifts: Vec<(CountShift, [i64; 3])>) -> Result<u64> {
         self.writer.run(move |txn| campaigns::mend(txn, &shifts)).await
+    }
+}
+
+/// Whether what was copied is still in the source.
+fn has(txn: &Txn<'_>, item: &Vanishing) -> SqlResult<bool> {
+    match item {
+        Vanishing::Account { account, .. } => {
+            let (login, user) = (account.login_id.as_str(), account.user_id.as_str());
+            txn.statement("SELECT 1 FROM account WHERE login_id = ?1 AND user_id = ?2")?
+                .exists([login, user])
+        }
+        Vanishing::Replacement(it) => txn
+            .statement("SELECT 1 FROM replacement WHERE replaced = ?1")?
+            .exists([it.replaced.as_str()]),
+        Vanishing::Rejected { campaign, batch, line, .. } => match txn.batch(campaign, batch)? {
+            Some((_, number)) => txn
+                .statement("SELECT 1 FROM rejected_line WHERE batch = ?1 AND line = ?2")?
+                .exists(params![number, signed(line.line)]),
+            None => Ok(false),
+        },
     }
 }

@@ -5,7 +5,7 @@
 //! they never decide what another line does.
 //!
 //! Otherwise, and in the directory: one byte (the state, and which fields follow), then the holder, when
-//! it was issued, when it was redeemed, for which order, from when it works, and until when. A line has the
+//! it was issued, when it was redeemed, for which order, its amounts, from when it works, and until when. A line has the
 //! last two if they are not those of the batch. A column is null if it would have nothing.
 
 use coupon::coupon::{Coupon, EventKind};
@@ -26,7 +26,7 @@ const ISSUED_AT: u8 = 1 << 3;
 const ORDER: u8 = 1 << 4;
 const VALID_FROM: u8 = 1 << 5;
 const EXPIRES_AT: u8 = 1 << 6;
-const ALL_FLAGS: u8 = STATE | HOLDER | ISSUED_AT | ORDER | VALID_FROM | EXPIRES_AT;
+const WORTH: u8 = 1 << 7;
 
 const EPOCH: Millis = Millis(0);
 
@@ -104,16 +104,18 @@ impl LastLine {
         if *self == LastLine::default() {
             return None;
         }
-        let (state, holder, issued_at, redeemed_at, order) = match &self.state {
-            None | Some(ImportedState::Available) => (AVAILABLE, None, None, None, None),
+        let (state, holder, issued_at, redeemed) = match &self.state {
+            None | Some(ImportedState::Available) => (AVAILABLE, None, None, None),
             Some(ImportedState::Void { holder, issued_at }) => {
-                (VOID, holder.as_ref(), *issued_at, None, None)
+                (VOID, holder.as_ref(), *issued_at, None)
             }
-            Some(ImportedState::Issued { holder, at }) => (ISSUED, Some(holder), *at, None, None),
-            Some(ImportedState::Redeemed { holder, issued_at, at, order }) => {
-                (REDEEMED, holder.as_ref(), *issued_at, Some(*at), order.as_ref())
+            Some(ImportedState::Issued { holder, at }) => (ISSUED, Some(holder), *at, None),
+            Some(ImportedState::Redeemed { holder, issued_at, at, order, worth }) => {
+                (REDEEMED, holder.as_ref(), *issued_at, Some((*at, order.as_ref(), *worth)))
             }
         };
+        let (redeemed_at, order, worth) =
+            redeemed.map_or((None, None, None), |(at, order, worth)| (Some(at), order, worth));
         let flag = |flag, is_there| if is_there { flag } else { 0 };
         let mut text = ByteWriter::default();
         text.byte(
@@ -121,6 +123,7 @@ impl LastLine {
                 | flag(HOLDER, holder.is_some())
                 | flag(ISSUED_AT, issued_at.is_some())
                 | flag(ORDER, order.is_some())
+                | flag(WORTH, worth.is_some())
                 | flag(VALID_FROM, self.valid_from.is_some())
                 | flag(EXPIRES_AT, self.expires_at.is_some()),
         );
@@ -131,6 +134,9 @@ impl LastLine {
         if let Some(order) = order {
             text.text(order.as_str());
         }
+        if let Some(worth) = worth {
+            text.text(&worth.to_string());
+        }
         let dates = [self.valid_from, self.expires_at];
         dates.into_iter().flatten().for_each(|at| text.later(at, EPOCH));
         Some(text.into_bytes())
@@ -140,8 +146,8 @@ impl LastLine {
         let Some(bytes) = column else { return Ok(LastLine::default()) };
         let mut left = ByteReader::of(bytes);
         let head = left.byte()?;
-        if head & !ALL_FLAGS != 0 {
-            return Err(damaged("last_line", "an unknown flag"));
+        if head & WORTH != 0 && head & STATE != REDEEMED {
+            return Err(damaged("last_line", "amounts of no redemption"));
         }
         let holder = match head & HOLDER {
             0 => None,
@@ -160,7 +166,11 @@ impl LastLine {
                     0 => None,
                     _ => Some(left.parsed("order")?),
                 };
-                Some(ImportedState::Redeemed { holder, issued_at, at, order })
+                let worth = match head & WORTH {
+                    0 => None,
+                    _ => Some(left.parsed("worth")?),
+                };
+                Some(ImportedState::Redeemed { holder, issued_at, at, order, worth })
             }
             VOID => Some(ImportedState::Void { holder, issued_at }),
             _ => None,
@@ -198,12 +208,13 @@ mod tests {
             ImportedState::Void { holder: Some("d".parse().expect("a user")), issued_at: Some(at) },
             ImportedState::Issued { holder: ann, at: None },
             ImportedState::Issued { holder: "b".parse().expect("a user"), at: Some(at) },
-            ImportedState::Redeemed { holder: None, issued_at: None, at, order: None },
+            ImportedState::Redeemed { holder: None, issued_at: None, at, order: None, worth: None },
             ImportedState::Redeemed {
                 holder: Some("c".parse().expect("a user")),
                 issued_at: Some(at),
                 at: Millis(-1),
                 order: Some(order),
+                worth: None,
             },
         ];
         let dates =
@@ -232,7 +243,7 @@ mod tests {
         };
         let redeemed = |by, order: &str, nth| {
             let order = order.parse().expect("an order");
-            event(nth, EventKind::Redeemed { by: Some(user(by)), order })
+            event(nth, EventKind::Redeemed { by: Some(user(by)), order, worth: None })
         };
         let genesis = Genesis {
             code: "CODE01".parse().expect("a code"),
@@ -249,6 +260,7 @@ mod tests {
             issued_at: None,
             at: Millis(50),
             order: Some(order.parse().expect("an order")),
+            worth: None,
         };
         let other = |line: &ImportedState| LineState::Other(Box::new(line.clone()));
         let (one, both) = (vec![to("ann", 4)], vec![to("ann", 4), redeemed("ann", "o", 5)]);
@@ -300,7 +312,7 @@ mod tests {
     fn what_is_damaged_is_an_error() {
         let cases: [(&str, &[u8]); 6] = [
             ("nothing", &[]),
-            ("an unknown flag", &[1 << 7]),
+            ("amounts of no redemption", &[ISSUED | WORTH]),
             ("issued to nobody", &[ISSUED]),
             ("redeemed at no time", &[REDEEMED]),
             ("from no time", &[VALID_FROM]),

@@ -90,6 +90,7 @@ const SAID_OTHER: u8 = 0b11 << 5;
 const KINDS: [&str; 6] =
     ["issued", "redeemed", "redemption_cancelled", "revoked", "voided", "extended"];
 
+const REDEEMED: u8 = 1;
 const EXTENDED: u8 = 5;
 
 /// In the first byte of an event: three bits of its kind, two of its user, one for each other field.
@@ -99,6 +100,7 @@ const HOLDER: u8 = 0b01 << 3;
 const ANOTHER_USER: u8 = 0b10 << 3;
 const REFERENCE: u8 = 1 << 5;
 const REASON: u8 = 1 << 6;
+/// The new expiry, or of a redemption its amounts.
 const LATER: u8 = 1 << 7;
 
 /// An actor whose name follows.
@@ -202,7 +204,7 @@ fn push(
         kind | user
             | flag(REFERENCE, event.reference.is_some())
             | flag(REASON, event.reason.is_some())
-            | flag(LATER, event.expires_at.is_some()),
+            | flag(LATER, event.expires_at.is_some() || event.worth.is_some()),
     );
     record.later(event.at, before.at);
     if let (ANOTHER_USER, Some(name)) = (user, event.user) {
@@ -231,6 +233,9 @@ fn push(
     [event.reference, event.reason].into_iter().flatten().for_each(|text| record.text(text));
     if let Some(expires_at) = event.expires_at {
         record.later(expires_at, before.expires_at);
+    }
+    if let Some(worth) = event.worth {
+        record.text(&worth.to_string());
     }
     if let Some(zone) = event.time_zone {
         record.text(zone);
@@ -327,9 +332,10 @@ fn pull(
     };
     let reference = if head & REFERENCE == 0 { None } else { Some(left.text()?) };
     let reason = if head & REASON == 0 { None } else { Some(left.text()?) };
-    let expires_at = match head & LATER {
-        0 => None,
-        _ => Some(left.later(before.expires_at)?),
+    let (expires_at, worth) = match (head & LATER, kind) {
+        (0, _) => (None, None),
+        (_, REDEEMED) => (None, Some(left.parsed("worth")?)),
+        _ => (Some(left.later(before.expires_at)?), None),
     };
     let time_zone = if kind == EXTENDED { Some(left.text()?) } else { None };
     let flat = Flat {
@@ -342,6 +348,7 @@ fn pull(
         reason,
         expires_at,
         time_zone,
+        worth,
     };
     flat.into_event().map_err(|why| damaged("record", why))
 }

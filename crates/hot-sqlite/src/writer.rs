@@ -4,7 +4,6 @@
 //! body. It may run more than once: if one job of a group fails, the group is rolled back and runs
 //! again without it.
 
-mod free_space;
 mod group;
 mod health;
 mod queue;
@@ -18,9 +17,8 @@ use hot::{Gauge, HotError};
 use tokio::sync::oneshot;
 
 use crate::txn::Txn;
-pub(crate) use free_space::free_space;
-pub(crate) use group::WriterContext;
 use group::work;
+pub(crate) use group::{WriterContext, free_space};
 pub(crate) use health::WriterTrouble;
 use queue::{WriteJob, WriteTask, WriterState, micros};
 

@@ -9,6 +9,7 @@ use coupon::code::Code;
 use coupon::coupon::{Coupon, EventKind};
 use coupon::ids::{Actor, CampaignId, IssueRef, OrderRef, Reason, RevokeRef, UserId};
 use coupon::time::Millis;
+use coupon::worth::RedemptionWorth;
 pub use router::Owner;
 use uuid::Uuid;
 
@@ -51,6 +52,8 @@ pub struct CouponHappened {
     pub reason: Option<String>,
     /// When it expires now, if an issue or an extension has decided that; of a hold, when it lapses.
     pub until: Option<Millis>,
+    /// The amounts of the redemption that was made or cancelled.
+    pub worth: Option<RedemptionWorth>,
 }
 
 coupon::words! {
@@ -134,6 +137,8 @@ pub struct CouponStep<'a> {
     pub reason: Option<&'a str>,
     /// As in [`CouponHappened::until`].
     pub until: Option<Millis>,
+    /// As in [`CouponHappened::worth`].
+    pub worth: Option<RedemptionWorth>,
 }
 
 /// The steps of a change by `actor`: its events, and a hold made, prolonged or released.
@@ -142,6 +147,7 @@ pub fn steps<'a>(before: &'a Coupon, after: &'a Coupon, actor: &'a Actor) -> Vec
     let mut version = before.version();
     let mut steps = Vec::new();
     let mut holder = before.holder();
+    let mut redeemed = before.redemption().and_then(|redemption| redemption.worth);
     for event in after.events().get(had..).unwrap_or_default() {
         version += 1;
         let (kind, user, reference, reason, until) = match &event.kind {
@@ -150,7 +156,8 @@ pub fn steps<'a>(before: &'a Coupon, after: &'a Coupon, actor: &'a Actor) -> Vec
                 let until = expires_at.or(Some(after.expires_at()));
                 (CouponEventKind::Issued, Some(to), reference, None, until)
             }
-            EventKind::Redeemed { by, order } => {
+            EventKind::Redeemed { by, order, worth } => {
+                redeemed = *worth;
                 let user = by.as_ref().or(holder);
                 (CouponEventKind::Redeemed, user, Some(order.as_str()), None, None)
             }
@@ -174,8 +181,12 @@ pub fn steps<'a>(before: &'a Coupon, after: &'a Coupon, actor: &'a Actor) -> Vec
             CouponEventKind::Revoked => None,
             _ => holder,
         };
+        let worth = match kind {
+            CouponEventKind::Redeemed | CouponEventKind::RedemptionCancelled => redeemed,
+            _ => None,
+        };
         let (at, actor, reason) = (event.at, &event.actor, reason.map(Reason::as_str));
-        steps.push(CouponStep { at, actor, version, kind, user, reference, reason, until });
+        steps.push(CouponStep { at, actor, version, kind, user, reference, reason, until, worth });
     }
     let hold = match (before.hold(), after.hold()) {
         (_, Some(hold)) => Some((CouponEventKind::Held, hold)),
@@ -193,6 +204,7 @@ pub fn steps<'a>(before: &'a Coupon, after: &'a Coupon, actor: &'a Actor) -> Vec
             reference: Some(OrderRef::as_str(&hold.order)),
             reason: None,
             until: (kind == CouponEventKind::Held).then_some(hold.until),
+            worth: None,
         });
     }
     steps

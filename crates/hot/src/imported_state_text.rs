@@ -19,6 +19,8 @@ enum ImportedStateText {
         issued_at: Option<i64>,
         redeemed_at: i64,
         order_ref: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        worth: Option<String>,
     },
     Void {
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -39,12 +41,15 @@ pub fn to_json(imported_state: &ImportedState) -> String {
         ImportedState::Issued { holder, at } => {
             ImportedStateText::Issued { user_id: holder.to_string(), issued_at: at.map(|at| at.0) }
         }
-        ImportedState::Redeemed { holder, issued_at, at, order } => ImportedStateText::Redeemed {
-            user_id: holder.as_ref().map(ToString::to_string),
-            issued_at: issued_at.map(|at| at.0),
-            redeemed_at: at.0,
-            order_ref: order.as_ref().map(ToString::to_string),
-        },
+        ImportedState::Redeemed { holder, issued_at, at, order, worth } => {
+            ImportedStateText::Redeemed {
+                user_id: holder.as_ref().map(ToString::to_string),
+                issued_at: issued_at.map(|at| at.0),
+                redeemed_at: at.0,
+                order_ref: order.as_ref().map(ToString::to_string),
+                worth: worth.map(|worth| worth.to_string()),
+            }
+        }
     };
     serde_json::to_string(&text).expect("strings and numbers always serialize")
 }
@@ -66,12 +71,13 @@ pub fn from_json(text: &str) -> Result<ImportedState, String> {
         ImportedStateText::Issued { user_id, issued_at } => {
             ImportedState::Issued { holder: user(user_id)?, at: issued_at.map(Millis) }
         }
-        ImportedStateText::Redeemed { user_id, issued_at, redeemed_at, order_ref } => {
+        ImportedStateText::Redeemed { user_id, issued_at, redeemed_at, order_ref, worth } => {
             ImportedState::Redeemed {
                 holder: maybe(user_id)?,
                 issued_at: issued_at.map(Millis),
                 at: Millis(redeemed_at),
                 order: order_ref.map(|it| it.parse().map_err(|why| said(&why))).transpose()?,
+                worth: worth.map(|it| it.parse().map_err(|why| said(&why))).transpose()?,
             }
         }
     })

@@ -1,9 +1,8 @@
 //! Everything that a store holds, as plain values and page by page: `verify` checks it, and `copy`
 //! moves it to another engine.
 //!
-//! Nothing here decides whether an item is right. What cannot be read is an item like any other, so
-//! that it does not hide the rest. Others write between two pages, so whoever finds something wrong
-//! must look at it again.
+//! Nothing here decides whether an item is right. What cannot be read is an item like any other, so that it does not
+//! hide the rest. Others write between two pages, so whoever finds something wrong must look at it again.
 
 mod checksums;
 mod copying;
@@ -23,8 +22,8 @@ use crate::{Facts, Result};
 pub use checksums::ItemSum;
 pub use copying::{Compared, Copied, CopyError, compare, copy, copy_facts};
 pub use items::{
-    BatchItem, Begun, CampaignItem, ClaimItem, EntryIs, EntryItem, INDEX_ROW_KINDS, IndexRow,
-    IndexRowKind, Item, PartitionItem, ReplacementItem, RowIs, RowItem, Unreadable, Vanishing,
+    BatchItem, Begun, CampaignItem, ClaimItem, EntryIs, EntryItem, IndexRow, IndexRowKind, Item,
+    PartitionItem, ReplacementItem, RowIs, RowItem, Unreadable, Vanishing,
 };
 pub use pages::{PAGE_ITEMS, Pages, all};
 

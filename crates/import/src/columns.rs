@@ -12,8 +12,7 @@ pub use column_map::{BadColumnMap, ColumnMap, ColumnSource};
 pub use guess::distance;
 pub(crate) use guess::guess;
 
-/// How much of a cell an error repeats, in characters: all of a well-formed cell, except for the
-/// longest names.
+/// How much of a cell an error repeats, in characters: all of a well-formed cell, except for the longest names.
 pub const FOUND_LEN_MAX: usize = 64;
 
 coupon::words! {
@@ -32,6 +31,11 @@ coupon::words! {
         IssuedAt = "issued_at",
         RedeemedAt = "redeemed_at",
         OrderRef = "order_ref",
+        /// What the order cost, in the smallest unit of the currency.
+        OrderAmount = "order_amount",
+        /// How much less it cost with the coupon.
+        Discount = "discount",
+        Currency = "currency",
     }
 }
 
@@ -118,6 +122,9 @@ mod tests {
             ("발급일", Some(KnownColumn::IssuedAt)),
             ("사용일", Some(KnownColumn::RedeemedAt)),
             ("주문번호", Some(KnownColumn::OrderRef)),
+            ("주문금액", Some(KnownColumn::OrderAmount)),
+            ("할인금액", Some(KnownColumn::Discount)),
+            ("통화", Some(KnownColumn::Currency)),
             // Any of these may be several columns.
             ("번호", None),
             ("쿠폰", None),

@@ -38,7 +38,8 @@ static EXPORTS: [KnownExport; 7] = [
         left_out: "pauses, holds and extensions",
         known_by: "code campaignid batchid state holder tier version",
         columns: "code=code valid_from=validfrom expires_at=expiresat state=state user_id=holder
-            issued_at=issuedat redeemed_at=redeemedat order_ref=orderref",
+            issued_at=issuedat redeemed_at=redeemedat order_ref=orderref order_amount=orderamount
+            discount=discount currency=currency",
         skipped: "campaignid batchid expired paused expireson timezone helduntil createdat modifiedat
             version tier",
     },

@@ -25,6 +25,7 @@ async fn read(bytes: &[u8], format: &FileFormat) -> Result<Vec<String>, String> 
         valid_from: at("2026-01-01T00:00:00Z"),
         expires_at: at("2027-01-01T00:00:00Z"),
         zone: "UTC".parse().unwrap(),
+        currency: None,
     };
     let why = |error: FileError| error.to_string();
     let mut file = File::open(pieces(bytes), format.encoding).await.map_err(why)?;

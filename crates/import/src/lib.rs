@@ -19,7 +19,7 @@
 //! let zone = "Asia/Seoul".parse()?;
 //! let valid_from = day("2027-01-01")?.first_instant(&zone);
 //! let expires_at = day("2027-12-31")?.end(&zone);
-//! let defaults = RecordDefaults { valid_from, expires_at, zone };
+//! let defaults = RecordDefaults { valid_from, expires_at, zone, currency: None };
 //! let header = FileHeader::read("쿠폰번호,만료일", &FileFormat::default())?;
 //! let record = header.parse("abcd-1234,2027. 3. 4.", &defaults)?;
 //! assert_eq!(record.code.to_string(), "ABCD1234");

@@ -1,16 +1,16 @@
 //! Rows of an import: the only place where a line of text becomes a coupon with its
 //! [`ImportedState`].
 //!
-//! A line is a *row* of *cells*; the first line of the file says which *column* each cell is. A bad
-//! row is rejected alone, with the first fault found: the whole line, then the code, the dates, the
-//! state, and what the state needs. Absent on purpose: the store, the campaign, and which coupons
-//! exist already.
+//! A line is a *row* of *cells*; the first line of the file says which *column* each cell is. A bad row is rejected
+//! alone, with the first fault found: the whole line, then the code, the dates, the state, and what the state needs.
+//! Absent on purpose: the store, the campaign, and which coupons exist already.
 
 mod row;
 
 use coupon::calendar::Zone;
 use coupon::code::Code;
 use coupon::imported::ImportedState;
+use coupon::money::Currency;
 use coupon::time::Millis;
 
 use super::cells::{RecordCells, bare};
@@ -42,6 +42,8 @@ pub struct RecordDefaults {
     /// Exclusive.
     pub expires_at: Millis,
     pub zone: Zone,
+    /// That of the campaign.
+    pub currency: Option<Currency>,
 }
 
 /// Where the columns are. Reads every line of a file except the header.
@@ -101,7 +103,7 @@ impl FileHeader {
         }
         let code = row.code()?;
         let (valid_from, expires_at) = row.term(defaults)?;
-        let imported_state = row.imported_state(&defaults.zone)?;
+        let imported_state = row.imported_state(defaults)?;
         Ok(ImportRecord {
             code,
             written: written.to_owned(),

@@ -2,13 +2,13 @@
 
 use coupon::code::BadCode;
 use coupon::ids::BadName;
+use coupon::money::AMOUNT_MAX;
 
 use super::columns::KnownColumn;
 use super::dates::DateFault;
 
-/// Longest record, in bytes without its line end. All columns at their limits have about 400 bytes,
-/// so this is a wide margin. A longer one is no coupon but a file without line ends, which must not
-/// fill the memory.
+/// Longest record, in bytes without its line end. All columns at their limits have about 400 bytes, so this is a wide
+/// margin. A longer one is no coupon but a file without line ends, which must not fill the memory.
 pub(crate) const LINE_LEN_MAX: usize = 4_096;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -99,6 +99,14 @@ pub enum RowError {
     BadUser(BadName),
     #[error("order_ref {0}")]
     BadOrder(BadName),
+    #[error(
+        "{column} is {found:?}, want a whole number of the currency's smallest unit, 0 to {AMOUNT_MAX}, as \
+         5000 for ₩5,000 and 500 for $5.00"
+    )]
+    BadAmount { column: KnownColumn, found: String },
+    /// It is none, another than the campaign's, or missing where an amount is.
+    #[error("currency is {found:?}, want {want}")]
+    BadCurrency { found: String, want: &'static str },
 }
 
 impl RowError {
@@ -121,6 +129,8 @@ impl RowError {
             RowError::MissingRedeemedAt => "MISSING_REDEEMED_AT",
             RowError::BadUser(_) => "BAD_USER",
             RowError::BadOrder(_) => "BAD_ORDER",
+            RowError::BadAmount { .. } => "BAD_AMOUNT",
+            RowError::BadCurrency { .. } => "BAD_CURRENCY",
         }
     }
 }
@@ -154,6 +164,8 @@ mod tests {
             RowError::MissingRedeemedAt,
             RowError::BadUser(name.clone()),
             RowError::BadOrder(name),
+            RowError::BadAmount { column, found: found() },
+            RowError::BadCurrency { found: found(), want: "KRW" },
         ];
         let words: std::collections::BTreeSet<_> = all.iter().map(RowError::as_str).collect();
         assert_eq!(words.len(), all.len());

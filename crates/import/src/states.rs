@@ -8,29 +8,18 @@ use std::str::FromStr;
 
 use super::columns::{clipped, normal};
 
-/// In this order: of several states that a row says, the last one counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum StateWord {
-    Available,
-    Issued,
-    Void,
-    Redeemed,
+coupon::words! {
+    /// In this order: of several states that a row says, the last one counts.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    pub enum StateWord {
+        Available = "available",
+        Issued = "issued",
+        Void = "void",
+        Redeemed = "redeemed",
+    }
 }
 
 impl StateWord {
-    /// Every state, in the order in which documents list them.
-    pub const ALL: [StateWord; 4] =
-        [StateWord::Available, StateWord::Issued, StateWord::Redeemed, StateWord::Void];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            StateWord::Available => "available",
-            StateWord::Issued => "issued",
-            StateWord::Redeemed => "redeemed",
-            StateWord::Void => "void",
-        }
-    }
-
     /// What other systems write, as [`normal`] writes it.
     fn words(self) -> &'static str {
         match self {

@@ -6,7 +6,7 @@ use rdkafka::producer::FutureProducer;
 use rdkafka::{ClientConfig, ClientContext, Statistics};
 
 use crate::cli::BrokerArgs;
-use crate::error::BridgeError;
+use crate::error::{BridgeError, Result};
 use crate::loss::BrokerLoss;
 
 /// Time between two statistics of a client: how late its lag is known, and that it has lost its brokers.
@@ -48,11 +48,7 @@ pub(crate) fn consumer(brokers: &BrokerArgs, group: &str) -> ClientConfig {
 }
 
 /// A consumer of assigned partitions, which joins no group. Unless it is polled, its statistics pile up.
-pub(crate) fn reader(
-    brokers: &BrokerArgs,
-    group: &str,
-    isolation: &str,
-) -> Result<TopicReader, BridgeError> {
+pub(crate) fn reader(brokers: &BrokerArgs, group: &str, isolation: &str) -> Result<TopicReader> {
     let mut config = consumer(brokers, group);
     config
         .set("enable.partition.eof", "true")
@@ -61,8 +57,7 @@ pub(crate) fn reader(
     config.create_with_context(QuietContext::default()).map_err(unusable)
 }
 
-/// An idempotent producer. What it has taken is delivered once, in order, however long the brokers
-/// are away.
+/// An idempotent producer. What it has taken is delivered once, in order, however long the brokers are away.
 pub(crate) fn producer(brokers: &BrokerArgs) -> ClientConfig {
     let settings = [
         ("enable.idempotence", "true"),
@@ -76,7 +71,7 @@ pub(crate) fn producer(brokers: &BrokerArgs) -> ClientConfig {
 }
 
 /// Such a producer that tells `loss`.
-pub(crate) fn writer(brokers: &BrokerArgs, loss: BrokerLoss) -> Result<TopicWriter, BridgeError> {
+pub(crate) fn writer(brokers: &BrokerArgs, loss: BrokerLoss) -> Result<TopicWriter> {
     let mut config = producer(brokers);
     config.set("statistics.interval.ms", STATISTICS_MS);
     config.create_with_context(QuietContext { loss }).map_err(unusable)

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use tokio::runtime::Runtime;
 
 use crate::cli::ConsumeArgs;
-use crate::error::BridgeError;
+use crate::error::{BridgeError, Result};
 use crate::http::ApiClient;
 use crate::rate::ReportRate;
 use crate::stop::StopSignal;
@@ -37,11 +37,7 @@ use progress::ConsumeCounts;
 use worker::WorkerPool;
 use writer::{ConsumerTopics, ResultWriter};
 
-pub(crate) fn run(
-    args: &ConsumeArgs,
-    runtime: &Runtime,
-    stop: &StopSignal,
-) -> Result<(), BridgeError> {
+pub(crate) fn run(args: &ConsumeArgs, runtime: &Runtime, stop: &StopSignal) -> Result<()> {
     let api = ApiClient::new(&args.service)?;
     let or = |given: &Option<String>, ending: &str| {
         given.clone().unwrap_or_else(|| format!("{}.{ending}", args.topic))
@@ -75,7 +71,7 @@ fn make_topics(
     names: &ConsumerTopics,
     runtime: &Runtime,
     stop: &StopSignal,
-) -> Result<(), BridgeError> {
+) -> Result<()> {
     let topics = TopicAdmin::new(&args.brokers, &args.group, runtime, stop);
     let commands = topics.partitions(&names.commands)?;
     if commands == 0 {

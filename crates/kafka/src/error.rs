@@ -2,6 +2,8 @@
 
 use std::fmt::Display;
 
+pub(crate) type Result<T, E = BridgeError> = std::result::Result<T, E>;
+
 /// Why a command ends, with a sentence for standard error.
 #[derive(Debug)]
 pub(crate) enum BridgeError {

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::cli::ServiceArgs;
-use crate::error::BridgeError;
+use crate::error::{BridgeError, Result};
 
 /// The longest that a request may take, in all. More than the ten seconds after which couponry gives up
 /// a write, so its own answer comes first.
@@ -91,7 +91,7 @@ impl ApiReply {
 }
 
 impl ApiClient {
-    pub(crate) fn new(service: &ServiceArgs) -> Result<ApiClient, BridgeError> {
+    pub(crate) fn new(service: &ServiceArgs) -> Result<ApiClient> {
         check(&service.url).map_err(|why| BridgeError::Usage(format!("--url: it {why}")))?;
         // Makes ring the TLS provider unless there is one; a client needs it even for plain http.
         let _earlier_one_stays = rustls::crypto::ring::default_provider().install_default();

@@ -1,9 +1,8 @@
 //! couponry-kafka: the event feed to a topic of Apache Kafka (`publish`), and commands from a topic
 //! (`consume`). It speaks HTTP to couponry, as any other client does, and uses no crate of the product.
 //!
-//! Both commands keep what they must not forget in Kafka itself, so the machine on which they run has
-//! no state. Kafka's calls block, so they run on the first thread of the process; requests to couponry
-//! run on the threads of tokio.
+//! Both commands keep what they must not forget in Kafka itself, so the machine on which they run has no state. Kafka's
+//! calls block, so they run on the first thread of the process; requests to couponry run on the threads of tokio.
 
 mod cli;
 mod config;
@@ -21,7 +20,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use cli::{Cli, Command};
-use error::BridgeError;
+use error::{BridgeError, Result};
 use stop::StopSignal;
 
 pub fn main() -> ExitCode {
@@ -36,7 +35,7 @@ pub fn main() -> ExitCode {
     ExitCode::from(exit_code)
 }
 
-fn run(command: &Command) -> Result<(), BridgeError> {
+fn run(command: &Command) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime =
         runtime.map_err(|error| BridgeError::failed("cannot start the runtime", error))?;

@@ -16,7 +16,7 @@ use rdkafka::error::KafkaError;
 use tokio::runtime::Runtime;
 
 use crate::cli::{AfterGap, FeedOrigin, PublishArgs};
-use crate::error::BridgeError;
+use crate::error::{BridgeError, Result};
 use crate::http::ApiClient;
 use crate::rate::ReportRate;
 use crate::stop::StopSignal;
@@ -39,11 +39,7 @@ const READER_CHARS_MAX: usize = 64;
 /// Pause before a new session, after one that failed.
 const SESSION_AGAIN: Duration = Duration::from_secs(1);
 
-pub(crate) fn run(
-    args: &PublishArgs,
-    runtime: &Runtime,
-    stop: &StopSignal,
-) -> Result<(), BridgeError> {
+pub(crate) fn run(args: &PublishArgs, runtime: &Runtime, stop: &StopSignal) -> Result<()> {
     let api = ApiClient::new(&args.service)?;
     let cursor_topic =
         args.cursor_topic.clone().unwrap_or_else(|| format!("{}.cursor", args.topic));
@@ -83,7 +79,7 @@ struct EventPublisher<'a> {
 
 impl EventPublisher<'_> {
     /// Publishes until a transaction is lost, and returns why it is. A new session finds out how far it came.
-    fn session(&mut self) -> Result<KafkaError, BridgeError> {
+    fn session(&mut self) -> Result<KafkaError> {
         let session = ProducerSession::open(&self.args.brokers, self.names, self.stop)?;
         let stored = cursor::read(&self.args.brokers, self.names, self.stop)?;
         let mut cursor = stored.unwrap_or_else(|| match self.args.from {
@@ -134,12 +130,7 @@ impl EventPublisher<'_> {
     }
 
     /// The cursor behind a gap, if the flag allows to go on.
-    fn after_gap(
-        &self,
-        at: &PublishCursor,
-        detail: &str,
-        next: String,
-    ) -> Result<PublishCursor, BridgeError> {
+    fn after_gap(&self, at: &PublishCursor, detail: &str, next: String) -> Result<PublishCursor> {
         let lost = format!(
             "the events behind the cursor are gone ({detail}): not published is what happened after {}",
             at.place()

@@ -6,7 +6,7 @@ use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::error::BridgeError;
+use crate::error::{BridgeError, Result};
 
 /// Whether the process is to end.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub(crate) struct StopSignal {
 
 impl StopSignal {
     /// Becomes true with the first SIGTERM or SIGINT. The second one ends the process at once.
-    pub(crate) fn on_signals(runtime: &Handle) -> Result<StopSignal, BridgeError> {
+    pub(crate) fn on_signals(runtime: &Handle) -> Result<StopSignal> {
         let _entered = runtime.enter();
         let because = |error| BridgeError::failed("cannot wait for signals", error);
         let mut terminate = signal(SignalKind::terminate()).map_err(because)?;

@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 
 use crate::cli::BrokerArgs;
 use crate::config::{self, TopicReader, unusable};
-use crate::error::BridgeError;
+use crate::error::{BridgeError, Result};
 use crate::stop::StopSignal;
 
 /// The longest that one question to a broker may take. Then another client asks.
@@ -53,12 +53,12 @@ impl<'a> TopicAdmin<'a> {
         TopicAdmin { brokers, group, runtime, stop }
     }
 
-    fn admin(&self) -> Result<AdminClient<DefaultClientContext>, BridgeError> {
+    fn admin(&self) -> Result<AdminClient<DefaultClientContext>> {
         config::producer(self.brokers).create().map_err(unusable)
     }
 
     /// Only a consumer asks for a topic without making it.
-    fn asker(&self) -> Result<TopicReader, BridgeError> {
+    fn asker(&self) -> Result<TopicReader> {
         config::reader(self.brokers, self.group, "read_committed")
     }
 
@@ -66,9 +66,9 @@ impl<'a> TopicAdmin<'a> {
     fn until_answered<C, T>(
         &self,
         what: &str,
-        client: impl Fn(&Self) -> Result<C, BridgeError>,
+        client: impl Fn(&Self) -> Result<C>,
         mut ask: impl FnMut(C) -> Result<T, KafkaError>,
-    ) -> Result<T, BridgeError> {
+    ) -> Result<T> {
         while !self.stop.is_asked() {
             match ask(client(self)?) {
                 Ok(answer) => return Ok(answer),
@@ -82,7 +82,7 @@ impl<'a> TopicAdmin<'a> {
     }
 
     /// How many partitions the topic has; 0 if there is no such topic.
-    pub(crate) fn partitions(&self, topic: &str) -> Result<usize, BridgeError> {
+    pub(crate) fn partitions(&self, topic: &str) -> Result<usize> {
         self.until_answered("which partitions a topic has", Self::asker, |asker| {
             let found = asker.fetch_metadata(Some(topic), ASK)?;
             let found = found.topics().iter().find(|it| it.name() == topic);
@@ -97,7 +97,7 @@ impl<'a> TopicAdmin<'a> {
         topic: &str,
         partitions: Option<usize>,
         settings: &[(&str, &str)],
-    ) -> Result<usize, BridgeError> {
+    ) -> Result<usize> {
         let found = self.partitions(topic)?;
         if found > 0 {
             return Ok(found);
@@ -135,7 +135,7 @@ impl<'a> TopicAdmin<'a> {
         }
     }
 
-    pub(crate) fn setting(&self, topic: &str, name: &str) -> Result<String, BridgeError> {
+    pub(crate) fn setting(&self, topic: &str, name: &str) -> Result<String> {
         let options = AdminOptions::new().request_timeout(Some(ASK));
         let asked = [ResourceSpecifier::Topic(topic)];
         self.until_answered("how a topic is set", Self::admin, |admin| {

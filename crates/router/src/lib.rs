@@ -14,7 +14,6 @@
 //! change once they exist. It never caches that one is missing: it may exist a moment later.
 
 mod address;
-mod bucket_key;
 mod cache;
 mod directory;
 pub mod merging;
@@ -28,8 +27,7 @@ use coupon::code::{Code, CodeText};
 use coupon::minted::{CodeKey, KeyId};
 use coupon::time::Day;
 
-pub use address::{Address, Found, Owner};
-pub use bucket_key::{BUCKET_BITS_DEFAULT, BucketKey, bucket};
+pub use address::{Address, BUCKET_BITS_DEFAULT, BucketKey, Found, Owner, bucket};
 pub use cache::REMEMBERED_MAX;
 use cache::RouterCache;
 pub use directory::{Directory, Entry, OwnedRun};

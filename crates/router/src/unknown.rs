@@ -5,26 +5,17 @@ use coupon::minted::CodeKey;
 
 use crate::openings::home;
 
-/// What may be behind a code that no coupon has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unknown {
-    /// A minted code with one wrong character, or two neighbours changed for each other.
-    Mistyped,
-    /// It looks like a minted code and is none, also not with one character otherwise: of another
-    /// shop, or invented.
-    Forged,
-    /// It does not look like a minted code; or it is one, and belongs to no batch that is here.
-    Other,
-}
-
-impl Unknown {
-    /// `mistyped`, `forged` or `other`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Unknown::Mistyped => "mistyped",
-            Unknown::Forged => "forged",
-            Unknown::Other => "other",
-        }
+coupon::words! {
+    /// What may be behind a code that no coupon has.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Unknown {
+        /// A minted code with one wrong character, or two neighbours changed for each other.
+        Mistyped = "mistyped",
+        /// It looks like a minted code and is none, also not with one character otherwise: of another
+        /// shop, or invented.
+        Forged = "forged",
+        /// It does not look like a minted code; or it is one, and belongs to no batch that is here.
+        Other = "other",
     }
 }
 

@@ -11,12 +11,12 @@ use hot::protocol::{ClaimIntent, makes_holder};
 use crate::balance::BalanceSide;
 use crate::finding::{Finding, FindingKind, Note};
 use crate::postings;
-use crate::verifier::{Verifier, VerifyError};
+use crate::verifier::{Result, Verifier};
 use crate::whereabouts::{CouponWhereabouts, LookRound};
 
 impl Verifier<'_> {
     /// Without a balance, finds the entries whose coupon is lost or another user's.
-    pub(crate) async fn claims(&mut self) -> Result<(), VerifyError> {
+    pub(crate) async fn claims(&mut self) -> Result<()> {
         let mut pages = Pages::of(self.hot, Table::Claims);
         while let Some(items) = pages.next().await? {
             self.report.claims += items.len() as u64;
@@ -44,7 +44,7 @@ impl Verifier<'_> {
         &mut self,
         fingerprints: &HashSet<u64>,
         of: impl Fn(&ClaimItem) -> u64,
-    ) -> Result<(), VerifyError> {
+    ) -> Result<()> {
         let (mut pages, mut found) = (Pages::of(self.hot, Table::Claims), Vec::new());
         while let Some(items) = pages.next().await? {
             found.extend(items.into_iter().filter_map(|item| match item {
@@ -59,7 +59,7 @@ impl Verifier<'_> {
         self.judge_claims(found).await
     }
 
-    async fn judge_claims(&mut self, claims: Vec<ClaimItem>) -> Result<(), VerifyError> {
+    async fn judge_claims(&mut self, claims: Vec<ClaimItem>) -> Result<()> {
         let mut wrong = self.wrong_claims(claims, LookRound::First).await?;
         for pause in self.pauses() {
             if wrong.is_empty() {
@@ -81,7 +81,7 @@ impl Verifier<'_> {
         &mut self,
         claims: Vec<ClaimItem>,
         look: LookRound,
-    ) -> Result<Vec<(ClaimItem, Finding)>, VerifyError> {
+    ) -> Result<Vec<(ClaimItem, Finding)>> {
         let spots: Vec<(Day, Code)> = claims.iter().map(|it| (it.day, it.code.clone())).collect();
         let found = self.whereabouts(&spots, look).await?;
         let mut wrong = Vec::new();

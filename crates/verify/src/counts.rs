@@ -6,12 +6,12 @@ use coupon::ids::CampaignId;
 use hot::inventory::{Atomicity, CampaignItem, CountShift};
 
 use crate::finding::{FindingKind, Note};
-use crate::verifier::{ColdIs, RepairMode, Verifier, VerifyError};
+use crate::verifier::{ColdIs, RepairMode, Result, Verifier};
 
 impl Verifier<'_> {
     /// With transactions, the counts of hot and its rows are of one moment; otherwise counts may drift. The
     /// counts of cold only rise, so what the walk has seen lies between the counts before and after it.
-    pub(crate) async fn counts(&mut self, before: &[CampaignItem]) -> Result<(), VerifyError> {
+    pub(crate) async fn counts(&mut self, before: &[CampaignItem]) -> Result<()> {
         let after = self.hot.counted_campaigns().await?;
         let earlier: HashMap<&CampaignId, &CampaignItem> =
             before.iter().map(|campaign| (&campaign.terms.id, campaign)).collect();

@@ -10,13 +10,13 @@ use hot::inventory::{Atomicity, EntryIs, EntryItem, Item, Pages, RowIs, Table};
 
 use crate::balance::BalanceSide;
 use crate::finding::{Finding, FindingKind, Note, UNWRITTEN};
-use crate::verifier::{Verifier, VerifyError};
+use crate::verifier::{Result, Verifier};
 use crate::whereabouts::{CouponWhereabouts, LookRound};
 use crate::{postings, rules};
 
 impl Verifier<'_> {
     /// With a balance, judges only the entries that it does not compare.
-    pub(crate) async fn directory(&mut self) -> Result<(), VerifyError> {
+    pub(crate) async fn directory(&mut self) -> Result<()> {
         let mut pages = Pages::of(self.hot, Table::Directory);
         while let Some(items) = pages.next().await? {
             let entry = |item| if let Item::Entry(it) = item { Some(it) } else { None };
@@ -39,7 +39,7 @@ impl Verifier<'_> {
 
     /// The entries that a balance does not compare: of no coupon, or of a minted one that was moved, whose
     /// first partition has to be looked at, too.
-    async fn unbalanced(&mut self, entries: Vec<EntryItem>) -> Result<Vec<EntryItem>, VerifyError> {
+    async fn unbalanced(&mut self, entries: Vec<EntryItem>) -> Result<Vec<EntryItem>> {
         let mut unbalanced = Vec::new();
         for entry in entries {
             let is_balanced = match (&entry.is, rules::code_of(&entry.code)) {
@@ -57,12 +57,12 @@ impl Verifier<'_> {
     }
 
     /// Finds the entries of these codes that name nothing.
-    pub(crate) async fn entries_of(&mut self, codes: Vec<Code>) -> Result<(), VerifyError> {
+    pub(crate) async fn entries_of(&mut self, codes: Vec<Code>) -> Result<()> {
         let entries = self.hot.entries_at(codes).await?;
         self.entries(entries.into_iter().flatten().collect()).await
     }
 
-    async fn entries(&mut self, entries: Vec<EntryItem>) -> Result<(), VerifyError> {
+    async fn entries(&mut self, entries: Vec<EntryItem>) -> Result<()> {
         let mut wrong = self.wrong_entries(entries, LookRound::First).await?;
         for pause in self.pauses() {
             if wrong.is_empty() {
@@ -87,7 +87,7 @@ impl Verifier<'_> {
         &mut self,
         entries: Vec<EntryItem>,
         look: LookRound,
-    ) -> Result<Vec<(EntryItem, Finding)>, VerifyError> {
+    ) -> Result<Vec<(EntryItem, Finding)>> {
         let (mut wrong, mut of_coupons) = (Vec::new(), Vec::new());
         for entry in entries {
             let finding = match (&entry.is, rules::code_of(&entry.code)) {
@@ -116,7 +116,7 @@ impl Verifier<'_> {
         entries: Vec<(EntryItem, Day, Code)>,
         look: LookRound,
         wrong: &mut Vec<(EntryItem, Finding)>,
-    ) -> Result<(), VerifyError> {
+    ) -> Result<()> {
         let spots = entries.iter().map(|(_, day, code)| (*day, code.clone())).collect();
         let there = self.hot.rows_at(spots).await?;
         let mut homes: Vec<(Day, Code)> = Vec::new();
@@ -143,7 +143,7 @@ impl Verifier<'_> {
         entries: Vec<(EntryItem, Day, Code)>,
         look: LookRound,
         wrong: &mut Vec<(EntryItem, Finding)>,
-    ) -> Result<(), VerifyError> {
+    ) -> Result<()> {
         let mut sealed: BTreeMap<Day, bool> = BTreeMap::new();
         let (mut spots, mut in_cold) = (Vec::new(), Vec::new());
         for (entry, day, code) in entries {
@@ -190,7 +190,7 @@ impl Verifier<'_> {
     }
 
     /// Finds the shared words that the directory does not have.
-    async fn words(&mut self) -> Result<(), VerifyError> {
+    async fn words(&mut self) -> Result<()> {
         for campaign in self.catalog.shared() {
             let Some(word) = campaign.shared_code.clone() else { continue };
             let entry = self.hot.entries_at(vec![word.clone()]).await?.pop().flatten();

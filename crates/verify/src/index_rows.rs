@@ -1,17 +1,17 @@
 //! The index rows: whether each leads to a coupon, and their deletion if not.
 
-use hot::inventory::{INDEX_ROW_KINDS, IndexRow, IndexRowKind, Item, Pages, RowIs, RowItem, Table};
+use hot::inventory::{IndexRow, IndexRowKind, Item, Pages, RowIs, RowItem, Table};
 
 use crate::finding::Note;
-use crate::verifier::{RepairMode, Verifier, VerifyError};
+use crate::verifier::{RepairMode, Result, Verifier};
 
 /// Index rows that are younger than this are never deleted: their coupon may be still to be written. No
 /// write takes an hour.
 const INDEX_ROW_AGE_MIN_MICROS: i64 = 3_600_000_000;
 
 impl Verifier<'_> {
-    pub(crate) async fn index_rows(&mut self) -> Result<(), VerifyError> {
-        for kind in INDEX_ROW_KINDS {
+    pub(crate) async fn index_rows(&mut self) -> Result<()> {
+        for kind in IndexRowKind::ALL {
             let mut pages = Pages::of(self.hot, Table::IndexRows(kind));
             while let Some(items) = pages.next().await? {
                 let index_row = |item| if let Item::IndexRow(it) = item { Some(it) } else { None };
@@ -24,7 +24,7 @@ impl Verifier<'_> {
         Ok(())
     }
 
-    async fn index_rows_of(&mut self, index_rows: Vec<IndexRow>) -> Result<(), VerifyError> {
+    async fn index_rows_of(&mut self, index_rows: Vec<IndexRow>) -> Result<()> {
         let too_many = self.leading_nowhere(index_rows).await?;
         too_many.iter().for_each(|_| self.note(Note::IndexRowTooMany));
         let now = self.now.0.saturating_mul(1_000);
@@ -42,10 +42,7 @@ impl Verifier<'_> {
     }
 
     /// The index rows whose coupon has no row that fits.
-    async fn leading_nowhere(
-        &self,
-        index_rows: Vec<IndexRow>,
-    ) -> Result<Vec<IndexRow>, VerifyError> {
+    async fn leading_nowhere(&self, index_rows: Vec<IndexRow>) -> Result<Vec<IndexRow>> {
         let spots =
             index_rows.iter().map(|index_row| (index_row.day, index_row.code.clone())).collect();
         let rows = self.hot.rows_at(spots).await?;

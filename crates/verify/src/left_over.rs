@@ -8,11 +8,11 @@ use hot::inventory::PAGE_ITEMS;
 
 use crate::balance::{BalanceSide, LeftOver, PostingTable};
 use crate::postings;
-use crate::verifier::{Verifier, VerifyError};
+use crate::verifier::{Result, Verifier};
 
 impl Verifier<'_> {
     /// Judges what is left over; false if it is too much for the balance.
-    pub(crate) async fn left_over(&mut self) -> Result<bool, VerifyError> {
+    pub(crate) async fn left_over(&mut self) -> Result<bool> {
         let Some(balance) = self.balance.take() else { return Ok(true) };
         let (left_over, hashing) = {
             let mut balance = balance.lock().unwrap_or_else(PoisonError::into_inner);

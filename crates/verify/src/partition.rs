@@ -15,7 +15,7 @@ use crate::catalog::SerialPosition;
 use crate::finding::Note;
 use crate::postings;
 use crate::rules::{self, CodeView};
-use crate::verifier::{Verifier, VerifyError};
+use crate::verifier::{Result, Verifier, VerifyError};
 pub(crate) use views::LookUp;
 use walk::MergedWalk;
 
@@ -41,7 +41,7 @@ pub(crate) struct PartitionState {
 
 impl Verifier<'_> {
     /// Reads partitions of both tiers, in the order of days. Other runs take from `next`, too.
-    pub(crate) async fn days(&mut self, next: &Mutex<Day>) -> Result<(), VerifyError> {
+    pub(crate) async fn days(&mut self, next: &Mutex<Day>) -> Result<()> {
         while let Some(day) = self.take_day(next).await? {
             rules::folder(day).into_iter().for_each(|finding| self.tell(finding));
             if self.options.partitions.is_some() && !self.is_there(day).await? {
@@ -56,12 +56,12 @@ impl Verifier<'_> {
         Ok(())
     }
 
-    async fn is_there(&self, day: Day) -> Result<bool, VerifyError> {
+    async fn is_there(&self, day: Day) -> Result<bool> {
         let is_in_hot = self.hot.next_partition(day).await? == Some(day);
         Ok(is_in_hot || (self.has_cold_log() && self.cold.partition(day).await?.archive_commit > 0))
     }
 
-    async fn take_day(&mut self, next: &Mutex<Day>) -> Result<Option<Day>, VerifyError> {
+    async fn take_day(&mut self, next: &Mutex<Day>) -> Result<Option<Day>> {
         let mut next = next.lock().await;
         // Read again after each: an extension may have moved a coupon to a new day.
         let day = self.next_day(*next).await?;
@@ -71,7 +71,7 @@ impl Verifier<'_> {
         Ok(day)
     }
 
-    async fn next_day(&mut self, from: Day) -> Result<Option<Day>, VerifyError> {
+    async fn next_day(&mut self, from: Day) -> Result<Option<Day>> {
         if let Some(partitions) = &self.options.partitions {
             return Ok(partitions.range(from..).next().copied());
         }
@@ -82,7 +82,7 @@ impl Verifier<'_> {
         Ok(days.into_iter().filter(|day| *day >= from).min())
     }
 
-    async fn partition(&mut self, day: Day) -> Result<(), VerifyError> {
+    async fn partition(&mut self, day: Day) -> Result<()> {
         let mut walk = MergedWalk::begin(day, String::new());
         let mut tries = 0;
         loop {
@@ -104,11 +104,7 @@ impl Verifier<'_> {
     }
 
     /// A code that looks wrong is looked at again later.
-    async fn meet(
-        &mut self,
-        partition: PartitionState,
-        met: Vec<TierCopies>,
-    ) -> Result<(), VerifyError> {
+    async fn meet(&mut self, partition: PartitionState, met: Vec<TierCopies>) -> Result<()> {
         for one in &met {
             self.report.cold_rows += one.copies.len() as u64;
             for row in &one.rows {

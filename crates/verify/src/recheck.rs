@@ -10,18 +10,18 @@ use coupon::time::Day;
 use crate::finding::{Finding, FindingKind};
 use crate::partition::{LookUp, PartitionState, TierCopies};
 use crate::rules::{self, CodeView};
-use crate::verifier::{ColdIs, RepairMode, Verifier, VerifyError};
+use crate::verifier::{ColdIs, RepairMode, Result, Verifier};
 
 /// Codes that are collected before they are looked at again.
 const KEPT_MAX: usize = 1_024;
 
 impl Verifier<'_> {
-    pub(crate) async fn look_again_if_many(&mut self) -> Result<(), VerifyError> {
+    pub(crate) async fn look_again_if_many(&mut self) -> Result<()> {
         if self.recheck.len() >= KEPT_MAX { self.look_again().await } else { Ok(()) }
     }
 
     /// Looks at every collected code again, after each pause, and reports those that are wrong each time.
-    pub(crate) async fn look_again(&mut self) -> Result<(), VerifyError> {
+    pub(crate) async fn look_again(&mut self) -> Result<()> {
         let mut spots = std::mem::take(&mut self.recheck);
         self.report.looked_again += spots.len() as u64;
         let mut wrong: Vec<(CodeView, Vec<Finding>)> = Vec::new();
@@ -46,7 +46,7 @@ impl Verifier<'_> {
     async fn judged_again(
         &mut self,
         spots: &BTreeSet<(Day, Code)>,
-    ) -> Result<Vec<(CodeView, Vec<Finding>)>, VerifyError> {
+    ) -> Result<Vec<(CodeView, Vec<Finding>)>> {
         let mut days: BTreeMap<Day, Vec<Code>> = BTreeMap::new();
         for (day, code) in spots {
             days.entry(*day).or_default().push(code.clone());
@@ -79,11 +79,7 @@ impl Verifier<'_> {
         Ok(wrong)
     }
 
-    async fn mend_index_rows_of(
-        &mut self,
-        view: &CodeView,
-        findings: &[Finding],
-    ) -> Result<(), VerifyError> {
+    async fn mend_index_rows_of(&mut self, view: &CodeView, findings: &[Finding]) -> Result<()> {
         if self.options.repair != RepairMode::Derived
             || view.unindexed.is_empty()
             || self.has_found(FindingKind::HotFile)

@@ -9,14 +9,13 @@ use coupon::time::Day;
 use hot::inventory::{Atomicity, CampaignItem, Item, Table, all};
 
 use crate::finding::{FindingKind, Note};
-use crate::verifier::{ColdIs, OfferedSerials, TOLD_MAX, Verifier, VerifyError};
+use crate::verifier::{ColdIs, OfferedSerials, Result, TOLD_MAX, Verifier};
 
 /// Serials of one look-up, if some of a run have no row.
 const SERIALS: u64 = 4_096;
 
 impl Verifier<'_> {
-    /// Notes the serials that have been offered until now. Their coupons have rows, and keep them through
-    /// every move.
+    /// Notes the serials that have been offered until now. Their coupons have rows, and keep them through every move.
     pub(crate) fn begin_counting(&mut self, campaigns: &[CampaignItem]) {
         self.report.campaigns = campaigns.len() as u64;
         for campaign in campaigns {
@@ -34,7 +33,7 @@ impl Verifier<'_> {
         }
     }
 
-    pub(crate) async fn serials(&mut self, campaigns: &[CampaignItem]) -> Result<(), VerifyError> {
+    pub(crate) async fn serials(&mut self, campaigns: &[CampaignItem]) -> Result<()> {
         self.overlaps(campaigns).await?;
         for campaign in campaigns {
             for batch in &campaign.batches {
@@ -62,7 +61,7 @@ impl Verifier<'_> {
         batch: &BatchId,
         run: MintedRun,
         below: u64,
-    ) -> Result<(), VerifyError> {
+    ) -> Result<()> {
         let Some(key) = self.keys.iter().find(|key| key.id() == run.key) else {
             self.note(Note::KeyMissing);
             return Ok(());
@@ -92,7 +91,7 @@ impl Verifier<'_> {
     }
 
     /// No two batches have the same serial, and no day gives out a serial that a batch has.
-    async fn overlaps(&mut self, campaigns: &[CampaignItem]) -> Result<(), VerifyError> {
+    async fn overlaps(&mut self, campaigns: &[CampaignItem]) -> Result<()> {
         let mut days: BTreeMap<Day, Vec<(u64, u64, String)>> = BTreeMap::new();
         for campaign in campaigns {
             for batch in &campaign.batches {

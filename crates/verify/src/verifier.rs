@@ -29,6 +29,8 @@ use teller::FindingTeller;
 /// Findings of one kind that are reported one by one; further ones are only counted.
 pub(crate) const TOLD_MAX: u64 = 1_000;
 
+pub(crate) type Result<T, E = VerifyError> = std::result::Result<T, E>;
+
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
     #[error(transparent)]
@@ -136,7 +138,7 @@ impl<'a> Verifier<'a> {
     ///
     /// # Errors
     /// Those of both stores; damage is a finding.
-    pub async fn run(mut self) -> Result<VerifyReport, VerifyError> {
+    pub async fn run(mut self) -> Result<VerifyReport> {
         self.step(VerifyStep::Files);
         self.files().await?;
         if self.options.partitions.is_some() {
@@ -159,7 +161,7 @@ impl<'a> Verifier<'a> {
 
     /// Compares the coupons of both tiers, the directory and the claims: by a balance, or one by one if it
     /// cannot show all that differs. Returns the campaigns as they were before.
-    async fn compared(&mut self) -> Result<Vec<CampaignItem>, VerifyError> {
+    async fn compared(&mut self) -> Result<Vec<CampaignItem>> {
         let (so_far, cold_is) = (self.report.clone(), self.cold_is);
         self.teller().begin();
         self.balance = self.options.balanced.then(Arc::default);
@@ -179,7 +181,7 @@ impl<'a> Verifier<'a> {
     }
 
     /// False if the balance cannot show all that differs.
-    async fn compare(&mut self, campaigns: &[CampaignItem]) -> Result<bool, VerifyError> {
+    async fn compare(&mut self, campaigns: &[CampaignItem]) -> Result<bool> {
         self.catalog = CampaignCatalog::of(campaigns);
         self.begin_counting(campaigns);
         self.partitions().await?;
@@ -192,7 +194,7 @@ impl<'a> Verifier<'a> {
         self.left_over().await
     }
 
-    async fn partitions(&mut self) -> Result<(), VerifyError> {
+    async fn partitions(&mut self) -> Result<()> {
         self.step(VerifyStep::Coupons);
         let next = tokio::sync::Mutex::new(Day(i32::MIN));
         match self.options.jobs {

@@ -8,7 +8,7 @@ use coupon::coupon::Coupon;
 use coupon::time::Day;
 use hot::inventory::{EntryIs, RowIs};
 
-use crate::verifier::{ColdIs, Verifier, VerifyError};
+use crate::verifier::{ColdIs, Result, Verifier};
 
 /// Most coupons that one run looks for in cold because something names them. Each is a read of its own.
 const FOLLOWED_MAX: u64 = 100_000;
@@ -42,7 +42,7 @@ impl Verifier<'_> {
         &mut self,
         spots: &[(Day, Code)],
         look: LookRound,
-    ) -> Result<Vec<CouponWhereabouts>, VerifyError> {
+    ) -> Result<Vec<CouponWhereabouts>> {
         let mut found = vec![CouponWhereabouts::Nowhere; spots.len()];
         let mut open: Vec<(usize, Day, Code)> =
             spots.iter().enumerate().map(|(at, (day, code))| (at, *day, code.clone())).collect();
@@ -97,7 +97,7 @@ impl Verifier<'_> {
         &mut self,
         spots: &[(Day, Code)],
         look: LookRound,
-    ) -> Result<Vec<CouponWhereabouts>, VerifyError> {
+    ) -> Result<Vec<CouponWhereabouts>> {
         let mut found = vec![CouponWhereabouts::Nowhere; spots.len()];
         let mut days: BTreeMap<Day, Vec<usize>> = BTreeMap::new();
         for (at, (day, _)) in spots.iter().enumerate() {

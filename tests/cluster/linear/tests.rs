@@ -34,6 +34,8 @@ fn world() -> World {
         cancel_days: 30,
         extend_days: 30,
         clock_bound_ms: 0,
+        currency: None,
+        benefit: None,
     };
     World { start: Coupon::untouched(genesis), terms, at: START, skips: false }
 }
@@ -49,12 +51,16 @@ fn issue(to: &str) -> Ask {
 }
 
 fn redeem(order: &str) -> Ask {
-    Ask::Change(Action::Redeem { by: "ann".parse().unwrap(), order: order.parse().unwrap() })
+    Ask::Change(Action::Redeem {
+        by: "ann".parse().unwrap(),
+        order: order.parse().unwrap(),
+        money: Default::default(),
+    })
 }
 
 fn hold(order: &str, days: u16) -> Ask {
     let (by, order) = ("ann".parse().unwrap(), order.parse().unwrap());
-    Ask::Change(Action::Hold { by, order, until: START.plus_days(days) })
+    Ask::Change(Action::Hold { by, order, until: START.plus_days(days), money: Default::default() })
 }
 
 fn release(order: &str) -> Ask {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::FieldReader;
-use crate::problem::Problem;
+use crate::problem::Result;
 
 /// A batch to mint.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -20,7 +20,7 @@ pub struct NewBatch {
 }
 
 impl NewBatch {
-    pub(crate) fn into_request(self) -> Result<BatchRequest, Problem> {
+    pub(crate) fn into_request(self) -> Result<BatchRequest> {
         let mut reading = FieldReader::default();
         let id = reading.may::<BatchId>("batch_id", self.batch_id.as_deref());
         reading.done(Some(BatchRequest { id, count: self.count }))
@@ -39,7 +39,7 @@ pub struct BatchChanges {
 }
 
 impl BatchChanges {
-    pub(crate) fn reason(&self) -> Result<Option<Reason>, Problem> {
+    pub(crate) fn reason(&self) -> Result<Option<Reason>> {
         let mut reading = FieldReader::default();
         let reason = reading.may("reason", self.reason.as_deref());
         reading.done(Some(reason))

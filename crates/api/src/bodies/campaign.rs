@@ -13,7 +13,7 @@ use super::benefit::benefit_of;
 use super::reading::present;
 use crate::benefit_body::BenefitBody;
 use crate::closed;
-use crate::problem::Problem;
+use crate::problem::Result;
 
 /// A campaign to create. Give `expires_at` or `expires_on`; everything else may be left out.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -43,27 +43,22 @@ pub struct NewCampaign {
     pub expires_on: Option<String>,
     /// The IANA time zone of the dates. If it is left out, it is UTC.
     pub time_zone: Option<String>,
-    /// If it is given, a coupon works until the end of the day that many days after its issue: 1 to
-    /// 3,660.
+    /// If it is given, a coupon works until the end of the day that many days after its issue: 1 to 3,660.
     #[schema(minimum = 1, maximum = 3660)]
     pub valid_days: Option<u16>,
-    /// First instant at which the campaign issues coupons. If it is left out, it issues them from
-    /// now on.
+    /// First instant at which the campaign issues coupons. If it is left out, it issues them from now on.
     pub issue_from: Option<String>,
-    /// First instant at which the campaign no longer issues coupons. If it is left out, issuing has no
-    /// end.
+    /// First instant at which the campaign no longer issues coupons. If it is left out, issuing has no end.
     pub issue_until: Option<String>,
     /// The most coupons that one user may have: 1 to 100. If it is left out, it is 1. `null` means
     /// no limit, and is allowed only with handout `bearer`.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<u16>, minimum = 1, maximum = 100, example = 1)]
     pub per_user_limit: Option<Option<u16>>,
-    /// How many days after a redemption it can be cancelled: 0 (never) to 366. If it is left out,
-    /// it is 30.
+    /// How many days after a redemption it can be cancelled: 0 (never) to 366. If it is left out, it is 30.
     #[schema(maximum = 366, example = 30)]
     pub cancel_days: Option<u16>,
-    /// How many days after its expiry a coupon can be extended: 0 to 366. If it is left out, it is
-    /// 30.
+    /// How many days after its expiry a coupon can be extended: 0 to 366. If it is left out, it is 30.
     #[schema(maximum = 366, example = 30)]
     pub extend_days: Option<u16>,
     /// The shop's own JSON object, at most 4 KiB. Users can read it.
@@ -79,7 +74,7 @@ pub struct NewCampaign {
 impl NewCampaign {
     /// # Errors
     /// `INVALID` with every field that cannot be read.
-    pub fn into_draft(self) -> Result<CampaignDraft, Problem> {
+    pub fn into_draft(self) -> Result<CampaignDraft> {
         let mut reading = FieldReader::default();
         let benefit = self.benefit.and_then(|it| benefit_of(it, &mut reading));
         let (benefit, title) = benefit.unzip();
@@ -122,15 +117,13 @@ pub struct CampaignChanges {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<Object>)]
     metadata: Option<Option<Value>>,
-    /// `true` stops issue, hold and redeem, and check then reports `PAUSED`. `false` allows them
-    /// again.
+    /// `true` stops issue, hold and redeem, and check then reports `PAUSED`. `false` allows them again.
     paused: Option<bool>,
     /// First instant at which the campaign issues coupons; `null` means from now on.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>)]
     issue_from: Option<Option<String>>,
-    /// First instant at which the campaign no longer issues coupons; `null` means that issuing
-    /// has no end.
+    /// First instant at which the campaign no longer issues coupons; `null` means that issuing has no end.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>)]
     issue_until: Option<Option<String>>,
@@ -154,7 +147,7 @@ pub struct CampaignChanges {
 }
 
 impl CampaignChanges {
-    pub(crate) fn into_patch(self) -> Result<(CampaignPatch, Option<Reason>), Problem> {
+    pub(crate) fn into_patch(self) -> Result<(CampaignPatch, Option<Reason>)> {
         let mut reading = FieldReader::default();
         let mut instant = |field, text: Option<Option<String>>| {
             text.map(|text| reading.instant(field, text.as_deref()))

@@ -1,14 +1,16 @@
 //! Requests about one coupon: one for each call, but that `check` takes the request of `redeem`.
 
+use coupon::benefit::OrderAmount;
 use coupon::calendar::{Date, Zone};
 use coupon::ids::{IssueRef, OrderRef, Reason, RevokeRef, UserId};
+use coupon::worth::OrderMoney;
 use engine::{AdminChange, NewExpiry};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::FieldReader;
 use crate::extract::IdempotencyKey;
-use crate::problem::Problem;
+use crate::problem::Result;
 
 /// The user who gets a coupon of a campaign.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -16,17 +18,13 @@ use crate::problem::Problem;
 pub struct IssueRequest {
     /// The user who gets the coupon. A user leaves it out: they get it themselves.
     user_id: Option<String>,
-    /// Identifies this request and does not expire: a repeat returns the same coupon. It is
-    /// required if `per_user_limit` is not 1. `replaces:CODE` asks for a replacement of the coupon
-    /// CODE.
+    /// Identifies this request and does not expire: a repeat returns the same coupon. It is required if
+    /// `per_user_limit` is not 1. `replaces:CODE` asks for a replacement of the coupon CODE.
     issue_ref: Option<String>,
 }
 
 impl IssueRequest {
-    pub(crate) fn read(
-        &self,
-        key: &IdempotencyKey,
-    ) -> Result<(Option<UserId>, Option<IssueRef>), Problem> {
+    pub(crate) fn read(&self, key: &IdempotencyKey) -> Result<(Option<UserId>, Option<IssueRef>)> {
         let mut reading = FieldReader::default();
         let user = reading.may("user_id", self.user_id.as_deref());
         let reference = key.or_in("issue_ref", self.issue_ref.as_deref())?;
@@ -44,7 +42,7 @@ pub struct IssueCouponRequest {
 }
 
 impl IssueCouponRequest {
-    pub(crate) fn read(&self) -> Result<Option<UserId>, Problem> {
+    pub(crate) fn read(&self) -> Result<Option<UserId>> {
         let mut reading = FieldReader::default();
         let user = reading.may("user_id", self.user_id.as_deref());
         reading.done(Some(user))
@@ -55,12 +53,32 @@ impl IssueCouponRequest {
 pub(crate) fn user_and_order(
     user_id: Option<&str>,
     order_ref: &str,
-) -> Result<(Option<UserId>, OrderRef), Problem> {
+) -> Result<(Option<UserId>, OrderRef)> {
     let mut reading = FieldReader::default();
     let user = reading.may("user_id", user_id);
     let order = reading.must("order_ref", Some(order_ref));
     reading.done(order.map(|order| (user, order)))
 }
+
+/// What an order costs: the same fields in each request that redeems, or says what redeem would do.
+macro_rules! order_money {
+    ($request:ty) => {
+        impl $request {
+            pub(crate) fn read(&self) -> Result<(Option<UserId>, OrderRef, OrderMoney)> {
+                let mut reading = FieldReader::default();
+                let user = reading.may("user_id", self.user_id.as_deref());
+                let order = reading.must("order_ref", Some(&self.order_ref));
+                let currency = reading.may("currency", self.currency.as_deref());
+                let amount = self.order_amount.map(OrderAmount::from);
+                let money = OrderMoney { amount, currency, discount: self.discount };
+                reading.done(order.map(|order| (user, order, money)))
+            }
+        }
+    };
+}
+
+order_money!(RedeemRequest);
+order_money!(HoldRequest);
 
 /// The user who redeems the coupon, and the order.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -70,6 +88,14 @@ pub struct RedeemRequest {
     pub(crate) user_id: Option<String>,
     /// Identifies one attempt to pay and does not expire: a repeat returns the same redemption.
     pub(crate) order_ref: String,
+    /// What the order costs without any coupon, without what the coupon does not count for: delivery, tax or goods
+    /// that are left out. A whole number of the currency's smallest unit: 30000 is ₩30,000, and 3000 is $30.00.
+    pub(crate) order_amount: Option<u64>,
+    /// The currency of the amounts, if the campaign has none; else at most the campaign's own.
+    pub(crate) currency: Option<String>,
+    /// How much less the order costs with the coupon, where the shop calculates it. It is kept as it is. If the
+    /// campaign's benefit gives another discount, the request is refused.
+    pub(crate) discount: Option<u64>,
 }
 
 /// The user, the order for which to hold the coupon, and for how long.
@@ -83,6 +109,12 @@ pub struct HoldRequest {
     /// For how many seconds: 1 to 604,800. If it is left out, it is 900.
     #[schema(minimum = 1, maximum = 604_800, example = 900)]
     pub(crate) seconds: Option<u32>,
+    /// As in redeem. The hold keeps no amounts: redeem says them again.
+    pub(crate) order_amount: Option<u64>,
+    /// As in redeem.
+    pub(crate) currency: Option<String>,
+    /// As in redeem.
+    pub(crate) discount: Option<u64>,
 }
 
 /// The order whose hold to release.
@@ -110,7 +142,7 @@ pub struct CancelRedemptionRequest {
 }
 
 impl CancelRedemptionRequest {
-    pub(crate) fn read(&self) -> Result<(Option<UserId>, OrderRef, Option<Reason>), Problem> {
+    pub(crate) fn read(&self) -> Result<(Option<UserId>, OrderRef, Option<Reason>)> {
         let mut reading = FieldReader::default();
         let user = reading.may("user_id", self.user_id.as_deref());
         let order = reading.must("order_ref", Some(&self.order_ref));
@@ -138,7 +170,7 @@ impl RevokeRequest {
     pub(crate) fn read(
         &self,
         key: &IdempotencyKey,
-    ) -> Result<(UserId, Option<RevokeRef>, AdminChange), Problem> {
+    ) -> Result<(UserId, Option<RevokeRef>, AdminChange)> {
         let mut reading = FieldReader::default();
         let user = reading.must("user_id", Some(&self.user_id));
         let reference = key.or_in("revoke_ref", self.revoke_ref.as_deref())?;
@@ -161,7 +193,7 @@ pub struct VoidRequest {
 }
 
 impl VoidRequest {
-    pub(crate) fn read(&self) -> Result<AdminChange, Problem> {
+    pub(crate) fn read(&self) -> Result<AdminChange> {
         let mut reading = FieldReader::default();
         let reason = reading.may("reason", self.reason.as_deref());
         let reason = reading.done(Some(reason))?;
@@ -187,7 +219,7 @@ pub struct ExtendRequest {
 }
 
 impl ExtendRequest {
-    pub(crate) fn read(&self) -> Result<(NewExpiry, AdminChange), Problem> {
+    pub(crate) fn read(&self) -> Result<(NewExpiry, AdminChange)> {
         let mut reading = FieldReader::default();
         let at = reading.instant("expires_at", self.expires_at.as_deref());
         let on = reading.may::<Date>("expires_on", self.expires_on.as_deref());

@@ -9,7 +9,7 @@ use coupon::time::Millis;
 use engine::FieldFault;
 use serde::{Deserialize, Deserializer};
 
-use crate::problem::Problem;
+use crate::problem::{Problem, Result};
 
 pub(crate) const TRUE_OR_FALSE: [(&str, bool); 2] = [("true", true), ("false", false)];
 
@@ -92,7 +92,7 @@ impl FieldReader {
         self.faults.push(FieldFault::new(field, detail));
     }
 
-    pub(crate) fn done<T>(self, value: Option<T>) -> Result<T, Problem> {
+    pub(crate) fn done<T>(self, value: Option<T>) -> Result<T> {
         match value {
             Some(value) if self.faults.is_empty() => Ok(value),
             _ => Err(Problem::invalid(self.faults)),

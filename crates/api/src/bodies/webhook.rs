@@ -11,7 +11,7 @@ use webhooks::{EndpointChanges, NewEndpoint, Rotation};
 use super::FieldReader;
 use super::reading::present;
 use crate::closed;
-use crate::problem::Problem;
+use crate::problem::Result;
 
 /// A webhook to create.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -25,8 +25,7 @@ pub struct NewWebhook {
     /// For people: 1 to 200 bytes.
     #[schema(min_length = 1, max_length = 200)]
     description: Option<String>,
-    /// Only events of these types. If it is left out, all but `coupon.held`,
-    /// `coupon.released` and `coupons.expiring`.
+    /// Only events of these types. If it is left out, all but `coupon.held`, `coupon.released` and `coupons.expiring`.
     #[schema(value_type = Option<Vec<closed::WebhookType>>, min_items = 1, max_items = 50)]
     types: Option<BTreeSet<String>>,
     /// Only events of this campaign.
@@ -36,7 +35,7 @@ pub struct NewWebhook {
 }
 
 impl NewWebhook {
-    pub(crate) fn into_new(self) -> Result<NewEndpoint, Problem> {
+    pub(crate) fn into_new(self) -> Result<NewEndpoint> {
         let mut reading = FieldReader::default();
         let campaign: Option<CampaignId> = reading.may("campaign_id", self.campaign_id.as_deref());
         known(&mut reading, self.types.as_ref());
@@ -63,8 +62,7 @@ pub struct WebhookChanges {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]
     description: Option<Option<String>>,
-    /// Only events of these types, from now on. Null: all but `coupon.held`,
-    /// `coupon.released` and `coupons.expiring`.
+    /// Only events of these types, from now on. Null: all but `coupon.held`, `coupon.released` and `coupons.expiring`.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<Vec<closed::WebhookType>>, min_items = 1, max_items = 50)]
     types: Option<Option<BTreeSet<String>>>,
@@ -80,7 +78,7 @@ pub struct WebhookChanges {
 
 impl WebhookChanges {
     /// The changes, and whether to pause or to resume.
-    pub(crate) fn into_changes(self) -> Result<(EndpointChanges, Option<bool>), Problem> {
+    pub(crate) fn into_changes(self) -> Result<(EndpointChanges, Option<bool>)> {
         let mut reading = FieldReader::default();
         let id = self.campaign_id.as_ref().and_then(Option::as_deref);
         let _checked: Option<CampaignId> = reading.may("campaign_id", id);
@@ -104,7 +102,7 @@ pub struct SecretRotation {
 }
 
 impl SecretRotation {
-    pub(crate) fn read(&self) -> Result<Rotation, Problem> {
+    pub(crate) fn read(&self) -> Result<Rotation> {
         let mut reading = FieldReader::default();
         let named: Option<RotateRef> = reading.may("rotate_ref", self.rotate_ref.as_deref());
         let overlap = self.overlap_seconds.map_or(webhooks::OVERLAP, Duration::from_secs);

@@ -13,7 +13,7 @@ use server::patient;
 use utoipa::ToSchema;
 
 use super::said;
-use crate::problem::Problem;
+use crate::problem::{Problem, Result};
 use crate::problem_code::ApiErrorCode;
 
 /// Longest JSON body, in bytes: the largest field, `metadata`, has 4 KiB.
@@ -26,7 +26,7 @@ pub(crate) struct Json<T>(pub(crate) T);
 impl<T: DeserializeOwned + ToSchema, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, _: &S) -> Result<Self> {
         if !is_type(request.headers(), "application/json") {
             let detail = "send the body as JSON, with `Content-Type: application/json`";
             return Err(Problem::new(ApiErrorCode::UnsupportedMediaType, detail));
@@ -36,7 +36,7 @@ impl<T: DeserializeOwned + ToSchema, S: Send + Sync> FromRequest<S> for Json<T> 
 }
 
 /// The body, if it has no more bytes and comes in time.
-pub(crate) async fn whole_body(request: Request, bytes_max: usize) -> Result<Bytes, Problem> {
+pub(crate) async fn whole_body(request: Request, bytes_max: usize) -> Result<Bytes> {
     let body = patient::timeout(BODY_TIMEOUT, whole(request.into_body(), bytes_max)).await;
     body.ok_or_else(|| {
         let seconds = BODY_TIMEOUT.as_secs();
@@ -44,7 +44,7 @@ pub(crate) async fn whole_body(request: Request, bytes_max: usize) -> Result<Byt
     })?
 }
 
-pub(crate) fn json_of<T: DeserializeOwned + ToSchema>(body: &[u8]) -> Result<T, Problem> {
+pub(crate) fn json_of<T: DeserializeOwned + ToSchema>(body: &[u8]) -> Result<T> {
     let of_body = |detail| Err(Problem::of_field("body", detail));
     match body.trim_ascii_start().first() {
         None => return of_body("is empty, want a JSON object"),
@@ -69,7 +69,7 @@ fn property<T: ToSchema>(field: &str) -> Option<Value> {
     schema.get_mut("properties")?.get_mut(field).map(Value::take)
 }
 
-async fn whole(body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
+async fn whole(body: Body, bytes_max: usize) -> Result<Bytes> {
     let mut chunks = body.into_data_stream();
     let mut whole = BytesMut::new();
     while let Some(chunk) = chunks.next().await {

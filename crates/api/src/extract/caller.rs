@@ -12,7 +12,7 @@ use passwords::peer::Peer;
 use server::accept::ConnectionState;
 
 use crate::app::App;
-use crate::problem::Problem;
+use crate::problem::{Problem, Result};
 use crate::problem_code::ApiErrorCode;
 use crate::token::{BadToken, TokenIssuer};
 
@@ -25,7 +25,7 @@ pub(crate) struct AuthenticatedCaller {
 impl FromRequestParts<Arc<App>> for AuthenticatedCaller {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self> {
         let caller = caller_of(app, bearer(&parts.headers)?).await?;
         if let Some(connection) = parts.extensions.get::<Arc<ConnectionState>>() {
             connection.let_in();
@@ -34,7 +34,7 @@ impl FromRequestParts<Arc<App>> for AuthenticatedCaller {
     }
 }
 
-pub(super) async fn caller_of(app: &App, token: &str) -> Result<Caller, Problem> {
+pub(super) async fn caller_of(app: &App, token: &str) -> Result<Caller> {
     let claims = app.tokens.verify(token, app.engine.now().0).await.map_err(refused)?;
     let subject = claims.subject;
     let external = claims.issuer == TokenIssuer::External;
@@ -49,7 +49,7 @@ pub(super) async fn caller_of(app: &App, token: &str) -> Result<Caller, Problem>
     Ok(Caller::new(claims.role, subject))
 }
 
-pub(super) fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
+pub(super) fn bearer(headers: &HeaderMap) -> Result<&str> {
     let value = headers.get(header::AUTHORIZATION);
     let value = value.ok_or_else(|| unauthenticated("there is no Authorization header".into()))?;
     let token = value.to_str().ok().and_then(|value| {

@@ -9,7 +9,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderName, Method};
 use server::route::RouteTemplate;
 
-use crate::problem::Problem;
+use crate::problem::{Problem, Result};
 
 const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
 
@@ -30,7 +30,7 @@ pub(crate) struct IdempotencyKey(Option<String>);
 impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<IdempotencyKey, Problem> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<IdempotencyKey> {
         let mut all = parts.headers.get_all(HEADER).iter();
         let Some(line) = all.next() else { return Ok(IdempotencyKey(None)) };
         let text = line.to_str().ok().filter(|_| all.next().is_none()).map(bare);
@@ -42,13 +42,12 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
 }
 
 impl IdempotencyKey {
-    /// The name of the request: that in its body or its query, or this key. `Invalid` if both are
-    /// there and differ.
+    /// The name of the request: that in its body or its query, or this key. `Invalid` if both are there and differ.
     pub(crate) fn or_in<'a>(
         &'a self,
         field: &str,
         in_body: Option<&'a str>,
-    ) -> Result<Option<&'a str>, Problem> {
+    ) -> Result<Option<&'a str>> {
         match (self.0.as_deref(), in_body) {
             (Some(key), Some(name)) if key != name => Err(fault(format!(
                 "is not the {field} of the request, and both name this request: send one of them"
@@ -58,7 +57,7 @@ impl IdempotencyKey {
     }
 
     /// Writes the key into a field that names what the request creates, if the field is empty.
-    pub(crate) fn fill(self, name: &str, field: &mut Option<String>) -> Result<(), Problem> {
+    pub(crate) fn fill(self, name: &str, field: &mut Option<String>) -> Result<()> {
         self.or_in(name, field.as_deref())?;
         *field = field.take().or(self.0);
         Ok(())

@@ -9,7 +9,7 @@ use engine::Caller;
 
 use super::caller::AuthenticatedCaller;
 use crate::app::App;
-use crate::problem::Problem;
+use crate::problem::{Problem, Result};
 use crate::reads::ReadTurn;
 
 /// Whoever the token names, and their turn to read, which lasts until it is dropped.
@@ -22,7 +22,7 @@ pub(crate) struct ReadingCaller {
 impl FromRequestParts<Arc<App>> for ReadingCaller {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self> {
         let AuthenticatedCaller { app, caller } =
             AuthenticatedCaller::from_request_parts(parts, app).await?;
         let turn = read_turn(&app, &caller, Some(&parts.uri)).await?;
@@ -34,11 +34,7 @@ impl FromRequestParts<Arc<App>> for ReadingCaller {
 ///
 /// # Errors
 /// TOO_MANY for one more than [`crate::reads::READING_MAX`].
-pub(crate) async fn read_turn(
-    app: &App,
-    caller: &Caller,
-    uri: Option<&Uri>,
-) -> Result<ReadTurn, Problem> {
+pub(crate) async fn read_turn(app: &App, caller: &Caller, uri: Option<&Uri>) -> Result<ReadTurn> {
     match app.reads.turn(caller, uri).await {
         Some(turn) => Ok(turn),
         None => Err(app.guesses.refused(caller).await),

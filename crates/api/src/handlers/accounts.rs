@@ -12,11 +12,11 @@ use passwords::peer::Peer;
 use passwords::places::TakenPlace;
 use passwords::{Password, PasswordError, Purpose};
 
-use crate::answer::{CreatedJson, OkJson};
+use crate::answer::JsonAnswer;
 use crate::app::{App, SignUp};
 use crate::bodies::{Credentials, FieldReader};
 use crate::extract::{AuthenticatedCaller, Json, UserInPath, WhereFrom, named, unauthenticated};
-use crate::problem::{Problem, SEE_LOG};
+use crate::problem::{Problem, Result, SEE_LOG};
 use crate::problem_code::ApiErrorCode;
 use crate::token::Role;
 use crate::tried::TriedCall;
@@ -27,9 +27,8 @@ pub const USER_TOKEN_TTL_MS: i64 = 12 * 3_600 * 1_000;
 
 /// Create an account
 ///
-/// If the `login_id` already has an account with this password, returns 200 with that account. If
-/// the server accepts the tokens of an identity provider, or its setting `sign_up` is `off`,
-/// returns
+/// If the `login_id` already has an account with this password, returns 200 with that account. If the server accepts
+/// the tokens of an identity provider, or its setting `sign_up` is `off`, returns
 /// 403. One IP address may create 30 accounts in ten minutes. Anyone may call it, without a token.
 #[utoipa::path(
     post, path = "/v1/users", tag = "accounts", security(()),
@@ -43,7 +42,7 @@ pub(crate) async fn create_user(
     State(app): State<Arc<App>>,
     WhereFrom(peer): WhereFrom,
     Json(body): Json<Credentials>,
-) -> Result<CreatedJson<SessionBody>, Problem> {
+) -> Result<JsonAnswer<SessionBody>> {
     has_accounts(&app)?;
     if app.access.sign_up == SignUp::Off {
         let detail = "nobody can make an account on this server: its setting sign_up is off";
@@ -68,7 +67,7 @@ pub(crate) async fn create_user(
         Err(error) => Err(error.into()),
     };
     match made {
-        Ok(user_id) => Ok(CreatedJson(WriteResult::Created(session(&app, &user_id)?))),
+        Ok(user_id) => Ok(JsonAnswer::created(WriteResult::Created(session(&app, &user_id)?))),
         Err(problem) => {
             app.sign_ups.take_back(&peer);
             // The same request side by side with itself: the other one was first.
@@ -90,22 +89,21 @@ async fn made_before(
     login: &UserId,
     password: Password,
     account: Account,
-) -> Result<CreatedJson<SessionBody>, Problem> {
+) -> Result<JsonAnswer<SessionBody>> {
     let user_id = account.user_id.clone();
     let right =
         is_right(app, Purpose::SignUp, peer, login.as_str(), password, async || Ok(Some(account)));
     match right.await? {
-        Some(_) => Ok(CreatedJson(WriteResult::Same(session(app, &user_id)?))),
+        Some(_) => Ok(JsonAnswer::created(WriteResult::Same(session(app, &user_id)?))),
         None => Err(Failure::LoginTaken.into()),
     }
 }
 
 /// Sign in
 ///
-/// An unknown login and a wrong password get the same answer after the same time. If an IP address
-/// sends five wrong passwords for a login within 15 minutes, the server refuses this login from
-/// this IP address until the 15 minutes have ended. The login still works from other IP addresses.
-/// Anyone may call it, without a token.
+/// An unknown login and a wrong password get the same answer after the same time. If an IP address sends five wrong
+/// passwords for a login within 15 minutes, the server refuses this login from this IP address until the 15 minutes
+/// have ended. The login still works from other IP addresses. Anyone may call it, without a token.
 #[utoipa::path(
     post, path = "/v1/sessions", tag = "accounts", security(()),
     responses((status = 200, body = SessionBody, description = "A token for the account"))
@@ -114,7 +112,7 @@ pub(crate) async fn create_session(
     State(app): State<Arc<App>>,
     WhereFrom(peer): WhereFrom,
     Json(body): Json<Credentials>,
-) -> Result<OkJson<SessionBody>, Problem> {
+) -> Result<JsonAnswer<SessionBody>> {
     has_accounts(&app)?;
     let wrong = || unauthenticated("the login_id or the password is wrong".into());
     // What can be no password costs nothing to refuse, so it is not counted either.
@@ -130,7 +128,7 @@ pub(crate) async fn create_session(
     let counted = login.as_ref().map_or("", UserId::as_str);
     let right = is_right(&app, Purpose::SignIn, &peer, counted, password, account);
     match right.await? {
-        Some(account) => session(&app, &account.user_id).map(OkJson),
+        Some(account) => session(&app, &account.user_id).map(JsonAnswer::ok),
         None => {
             keep_refused(&app, address, login);
             Err(wrong())
@@ -161,7 +159,7 @@ async fn is_right(
     login: &str,
     password: Password,
     account: impl AsyncFnOnce() -> Result<Option<Account>, Failure>,
-) -> Result<Option<Account>, Problem> {
+) -> Result<Option<Account>> {
     let (tries, now) = (&app.wrong_passwords, app.engine.now().0);
     let key = format!("{peer} {login}");
     if let Some(wait) = tries.blocked(&key, now) {
@@ -190,7 +188,7 @@ async fn is_right(
     }
 }
 
-fn place(app: &App, purpose: Purpose, peer: &str) -> Result<TakenPlace, Problem> {
+fn place(app: &App, purpose: Purpose, peer: &str) -> Result<TakenPlace> {
     let detail = "too many sign-ins or sign-ups at once from this IP address";
     let place = app.access.passwords.begin(purpose, peer);
     place.ok_or_else(|| Problem::too_many(detail, 1_000))
@@ -207,12 +205,12 @@ fn place(app: &App, purpose: Purpose, peer: &str) -> Result<TakenPlace, Problem>
 pub(crate) async fn delete_user(
     AuthenticatedCaller { app, caller }: AuthenticatedCaller,
     UserInPath(user_id): UserInPath,
-) -> Result<StatusCode, Problem> {
+) -> Result<StatusCode> {
     app.engine.remove_account(&caller, &user_id).await.map_err(named("account"))?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn has_accounts(app: &App) -> Result<(), Problem> {
+fn has_accounts(app: &App) -> Result<()> {
     match app.tokens.accepts_external() {
         false => Ok(()),
         true => Err(Problem::new(
@@ -222,7 +220,7 @@ fn has_accounts(app: &App) -> Result<(), Problem> {
     }
 }
 
-fn session(app: &App, user_id: &UserId) -> Result<SessionBody, Problem> {
+fn session(app: &App, user_id: &UserId) -> Result<SessionBody> {
     let now = app.engine.now().0;
     let minted = app.tokens.mint(user_id.as_str(), Role::User, USER_TOKEN_TTL_MS, now);
     let (token, expires_at) =

@@ -7,13 +7,13 @@ use engine::{Caller, PAGE_MAX, Role};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::answer::OkJson;
+use crate::answer::JsonAnswer;
 use crate::app::App;
 use crate::bodies::FieldReader;
 use crate::closed;
 use crate::extract::{QueryParams, ReadingCaller};
 use crate::paging::{behind, limit, next_cursor};
-use crate::problem::Problem;
+use crate::problem::{Problem, Result};
 use crate::problem_code::ApiErrorCode;
 use crate::tried::read_file;
 use crate::views::AttemptsBody;
@@ -42,7 +42,7 @@ pub(crate) struct AttemptParams {
 }
 
 impl AttemptParams {
-    fn read(&self, app: &App, caller: &Caller) -> Result<(Wanted, usize), Problem> {
+    fn read(&self, app: &App, caller: &Caller) -> Result<(Wanted, usize)> {
         let mut reading = FieldReader::default();
         let before = behind(&mut reading, QUERY, self.cursor.as_deref())?;
         let code: Option<CodeText> = reading.may("code", self.code.as_deref());
@@ -86,7 +86,7 @@ impl AttemptParams {
 pub(crate) async fn list_attempts(
     ReadingCaller { app, caller, _turn }: ReadingCaller,
     QueryParams(params): QueryParams<AttemptParams>,
-) -> Result<OkJson<AttemptsBody>, Problem> {
+) -> Result<JsonAnswer<AttemptsBody>> {
     caller.must_be(&[Role::Shop, Role::Operator, Role::Admin])?;
     let (wanted, limit) = params.read(&app, &caller)?;
     let Some(log) = app.access.attempts.clone() else {
@@ -94,5 +94,5 @@ pub(crate) async fn list_attempts(
     };
     let found = read_file(move || log.find(&wanted, limit.min(PAGE_MAX))).await?;
     let next_cursor = next_cursor(QUERY, &found.attempts, limit, |it| it.number.to_string());
-    Ok(OkJson(AttemptsBody::of(found, next_cursor, caller.role != Role::Shop)))
+    Ok(JsonAnswer::ok(AttemptsBody::of(found, next_cursor, caller.role != Role::Shop)))
 }

@@ -7,14 +7,14 @@ use axum::response::{IntoResponse, Response};
 use coupon::ids::BatchId;
 use futures::stream::StreamExt;
 
-use crate::answer::{OkJson, csv};
+use crate::answer::{JsonAnswer, csv};
 use crate::bodies::BatchChanges;
 use crate::extract::{
     AuthenticatedCaller, BATCH, BatchInPath, CAMPAIGN, CampaignInPath, Json, QueryParams,
     ReadingCaller, StreamSession, accepts, named,
 };
 use crate::paging::{PageParams, named_page};
-use crate::problem::Problem;
+use crate::problem::Result;
 use crate::views::{BatchBody, List};
 
 /// List the batches of a campaign
@@ -28,12 +28,12 @@ pub(crate) async fn list_batches(
     ReadingCaller { app, caller, _turn }: ReadingCaller,
     CampaignInPath(campaign): CampaignInPath,
     QueryParams(page): QueryParams<PageParams>,
-) -> Result<OkJson<List<BatchBody>>, Problem> {
+) -> Result<JsonAnswer<List<BatchBody>>> {
     let query = format!("batches of {campaign}");
     let (after, limit) = page.read::<BatchId>(&query)?;
     let batches = app.engine.batches(&caller, &campaign, after, limit).await;
     let batches = batches.map_err(named(CAMPAIGN))?;
-    Ok(OkJson(named_page(&query, &batches, limit, |batch| batch.id.as_str())))
+    Ok(JsonAnswer::ok(named_page(&query, &batches, limit, |batch| batch.id.as_str())))
 }
 
 /// Read a batch
@@ -52,10 +52,10 @@ pub(crate) async fn read_batch(
     CampaignInPath(campaign): CampaignInPath,
     BatchInPath(id): BatchInPath,
     headers: HeaderMap,
-) -> Result<Response, Problem> {
+) -> Result<Response> {
     let batch = app.engine.batch(&caller, &campaign, &id).await.map_err(named(BATCH))?;
     if !accepts(&headers, "text/csv") {
-        return Ok(OkJson(BatchBody::from(&batch)).into_response());
+        return Ok(JsonAnswer::ok(BatchBody::from(&batch)).into_response());
     }
     let session = StreamSession::of(&app, caller.clone(), &headers);
     let rows = Arc::clone(&app.engine).rejected_rows(caller, campaign, batch.id);
@@ -64,8 +64,7 @@ pub(crate) async fn read_batch(
 
 /// Pause or resume a batch
 ///
-/// While a batch is paused, its coupons cannot be issued, held or redeemed. Only an admin may call
-/// it.
+/// While a batch is paused, its coupons cannot be issued, held or redeemed. Only an admin may call it.
 #[utoipa::path(
     patch, path = "/v1/campaigns/{campaign_id}/batches/{batch_id}", tag = "batches",
     responses((status = 200, body = BatchBody, description = "The batch after the change"))
@@ -75,9 +74,9 @@ pub(crate) async fn change_batch(
     CampaignInPath(campaign): CampaignInPath,
     BatchInPath(id): BatchInPath,
     Json(body): Json<BatchChanges>,
-) -> Result<OkJson<BatchBody>, Problem> {
+) -> Result<JsonAnswer<BatchBody>> {
     let reason = body.reason()?;
     let batch = app.engine.pause_batch(&caller, &campaign, &id, body.paused, reason).await;
     let batch = batch.map_err(named(BATCH))?;
-    Ok(OkJson(BatchBody::from(&batch)))
+    Ok(JsonAnswer::ok(BatchBody::from(&batch)))
 }

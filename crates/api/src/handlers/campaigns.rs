@@ -3,14 +3,14 @@
 use coupon::ids::CampaignId;
 use engine::{CampaignPatch, WriteResult};
 
-use crate::answer::{CreatedJson, OkJson};
+use crate::answer::JsonAnswer;
 use crate::bodies::{CampaignChanges, IssueRequest, NewCampaign};
 use crate::extract::{
     AuthenticatedCaller, CAMPAIGN, CampaignInPath, IdempotencyKey, Json, QueryParams,
     ReadingCaller, WhereFrom, named,
 };
 use crate::paging::{PageParams, named_page};
-use crate::problem::Problem;
+use crate::problem::Result;
 use crate::tags::{IfMatch, TaggedResponse};
 use crate::tried::TriedCall;
 use crate::views::{CampaignBody, CouponBody, List};
@@ -31,12 +31,12 @@ pub(crate) async fn create_campaign(
     AuthenticatedCaller { app, caller }: AuthenticatedCaller,
     key: IdempotencyKey,
     Json(mut body): Json<NewCampaign>,
-) -> Result<TaggedResponse<CreatedJson<CampaignBody>>, Problem> {
+) -> Result<TaggedResponse<JsonAnswer<CampaignBody>>> {
     key.fill("campaign_id", &mut body.campaign_id)?;
     let done = app.engine.create_campaign(&caller, body.into_draft()?).await?;
     let (WriteResult::Created(view) | WriteResult::Same(view)) = &done;
     let tag = view.tag();
-    Ok(TaggedResponse(tag, CreatedJson(done.map(|view| CampaignBody::from(&view)))))
+    Ok(TaggedResponse(tag, JsonAnswer::created(done.map(|view| CampaignBody::from(&view)))))
 }
 
 /// Change a campaign
@@ -59,18 +59,17 @@ pub(crate) async fn change_campaign(
     CampaignInPath(id): CampaignInPath,
     IfMatch(if_tagged): IfMatch,
     Json(body): Json<CampaignChanges>,
-) -> Result<TaggedResponse<OkJson<CampaignBody>>, Problem> {
+) -> Result<TaggedResponse<JsonAnswer<CampaignBody>>> {
     let (patch, reason) = body.into_patch()?;
     let patch = CampaignPatch { if_tagged, ..patch };
     let view = app.engine.patch_campaign(&caller, &id, patch, reason).await;
     let view = view.map_err(named(CAMPAIGN))?;
-    Ok(TaggedResponse(view.tag(), OkJson(CampaignBody::from(&view))))
+    Ok(TaggedResponse(view.tag(), JsonAnswer::ok(CampaignBody::from(&view))))
 }
 
 /// List campaigns
 ///
-/// Returns campaigns in the order of their `campaign_id`. A shop, an operator and an admin may call
-/// it.
+/// Returns campaigns in the order of their `campaign_id`. A shop, an operator and an admin may call it.
 #[utoipa::path(
     get, path = "/v1/campaigns", tag = "campaigns", params(PageParams),
     responses((status = 200, body = List<CampaignBody>, description = "One page of campaigns"))
@@ -78,17 +77,16 @@ pub(crate) async fn change_campaign(
 pub(crate) async fn list_campaigns(
     ReadingCaller { app, caller, _turn }: ReadingCaller,
     QueryParams(page): QueryParams<PageParams>,
-) -> Result<OkJson<List<CampaignBody>>, Problem> {
+) -> Result<JsonAnswer<List<CampaignBody>>> {
     const QUERY: &str = "campaigns";
     let (after, limit) = page.read::<CampaignId>(QUERY)?;
     let views = app.engine.campaigns(&caller, after, limit).await?;
-    Ok(OkJson(named_page(QUERY, &views, limit, |view| view.campaign.id.as_str())))
+    Ok(JsonAnswer::ok(named_page(QUERY, &views, limit, |view| view.campaign.id.as_str())))
 }
 
 /// Read a campaign
 ///
-/// For a user, `shared_code`, `code_prefix`, `stock` and the counts are null. Every role may call
-/// it.
+/// For a user, `shared_code`, `code_prefix`, `stock` and the counts are null. Every role may call it.
 #[utoipa::path(
     get, path = "/v1/campaigns/{campaign_id}", tag = "campaigns",
     responses((status = 200, body = CampaignBody, description = "The campaign"))
@@ -96,9 +94,9 @@ pub(crate) async fn list_campaigns(
 pub(crate) async fn read_campaign(
     AuthenticatedCaller { app, caller }: AuthenticatedCaller,
     CampaignInPath(id): CampaignInPath,
-) -> Result<TaggedResponse<OkJson<CampaignBody>>, Problem> {
+) -> Result<TaggedResponse<JsonAnswer<CampaignBody>>> {
     let view = app.engine.campaign(&caller, &id).await.map_err(named(CAMPAIGN))?;
-    Ok(TaggedResponse(view.tag(), OkJson(CampaignBody::from(&view))))
+    Ok(TaggedResponse(view.tag(), JsonAnswer::ok(CampaignBody::from(&view))))
 }
 
 /// Issue a coupon of a campaign
@@ -107,13 +105,11 @@ pub(crate) async fn read_campaign(
 /// coupon, or if the limit is 1 and the user already has a coupon, returns 200 with that coupon.
 /// Returns `SOLD_OUT` only if the server can issue no coupon of the campaign.
 ///
-/// The `issue_ref` `replaces:CODE` replaces the user's coupon CODE. That coupon must be void, or
-/// redeemed more than its campaign's `cancel_days` ago, or expired more than its `extend_days` ago.
-/// It no longer counts towards the limit, and it can be replaced only once. If it still works,
-/// returns 200 with it. Only a shop and an admin may replace a coupon.
+/// The `issue_ref` `replaces:CODE` replaces the user's coupon CODE. That coupon must be void, or redeemed more than its
+/// campaign's `cancel_days` ago, or expired more than its `extend_days` ago. It no longer counts towards the limit, and
+/// it can be replaced only once. If it still works, returns 200 with it. Only a shop and an admin may replace a coupon.
 ///
-/// A shop and an admin may call it. If the handout of the campaign is `self`, users may call it for
-/// themselves.
+/// A shop and an admin may call it. If the handout of the campaign is `self`, users may call it for themselves.
 #[utoipa::path(
     post, path = "/v1/campaigns/{campaign_id}/issue", tag = "campaigns",
     responses(
@@ -127,7 +123,7 @@ pub(crate) async fn issue(
     CampaignInPath(id): CampaignInPath,
     key: IdempotencyKey,
     Json(body): Json<IssueRequest>,
-) -> Result<CreatedJson<CouponBody>, Problem> {
+) -> Result<JsonAnswer<CouponBody>> {
     let (user, reference) = body.read(&key)?;
     let issue = app.engine.issue(&caller, &id, user.clone(), reference);
     let done = app.guesses.one_of_few(&caller, user.as_ref(), issue).await;
@@ -136,5 +132,5 @@ pub(crate) async fn issue(
         app.refused(Some(&caller), peer, &trial, problem.code(), Some(id.as_str()));
     }
     let done = done.map_err(named("campaign, or no such coupon to replace"))?;
-    Ok(CreatedJson(done.map(|view| CouponBody::from(&view))))
+    Ok(JsonAnswer::created(done.map(|view| CouponBody::from(&view))))
 }

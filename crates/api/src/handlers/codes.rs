@@ -15,7 +15,7 @@ use crate::bodies::FieldReader;
 use crate::extract::{
     AuthenticatedCaller, BATCH, CampaignInPath, QueryParams, StreamSession, named,
 };
-use crate::problem::Problem;
+use crate::problem::Result;
 
 /// Which codes to download.
 #[derive(Deserialize, IntoParams)]
@@ -24,8 +24,7 @@ use crate::problem::Problem;
 pub(crate) struct CodesParams {
     /// Only the codes of this batch.
     batch_id: Option<String>,
-    /// Only the codes that come after this one in the list. Use it to continue a download that was
-    /// interrupted.
+    /// Only the codes that come after this one in the list. Use it to continue a download that was interrupted.
     after: Option<String>,
 }
 
@@ -43,7 +42,7 @@ pub(crate) async fn list_codes(
     CampaignInPath(campaign): CampaignInPath,
     headers: HeaderMap,
     QueryParams(params): QueryParams<CodesParams>,
-) -> Result<Response, Problem> {
+) -> Result<Response> {
     let mut reading = FieldReader::default();
     let ask = CodesRequest {
         batch: reading.may("batch_id", params.batch_id.as_deref()),

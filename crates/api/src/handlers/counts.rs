@@ -8,12 +8,12 @@ use engine::{Caller, CountInterval, CountsRequest};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::answer::OkJson;
+use crate::answer::JsonAnswer;
 use crate::app::App;
 use crate::bodies::FieldReader;
 use crate::closed;
 use crate::extract::{CAMPAIGN, CampaignInPath, QueryParams, ReadingCaller, named};
-use crate::problem::Problem;
+use crate::problem::{Problem, Result};
 use crate::tried::read_file;
 use crate::views::CountsBody;
 
@@ -36,7 +36,7 @@ pub(crate) struct CountsParams {
 }
 
 impl CountsParams {
-    fn read(&self, campaign: Option<&CampaignId>) -> Result<CountsRequest, Problem> {
+    fn read(&self, campaign: Option<&CampaignId>) -> Result<CountsRequest> {
         let mut reading = FieldReader::default();
         let intervals = [("hour", CountInterval::Hour), ("day", CountInterval::Day)];
         let by = reading.one_of("by", self.by.as_deref().or(Some("day")), &intervals);
@@ -64,7 +64,7 @@ impl CountsParams {
 pub(crate) async fn read_counts(
     ReadingCaller { app, caller, _turn }: ReadingCaller,
     QueryParams(params): QueryParams<CountsParams>,
-) -> Result<OkJson<CountsBody>, Problem> {
+) -> Result<JsonAnswer<CountsBody>> {
     counts(&app, &caller, None, &params).await
 }
 
@@ -80,7 +80,7 @@ pub(crate) async fn read_campaign_counts(
     ReadingCaller { app, caller, _turn }: ReadingCaller,
     CampaignInPath(campaign): CampaignInPath,
     QueryParams(params): QueryParams<CountsParams>,
-) -> Result<OkJson<CountsBody>, Problem> {
+) -> Result<JsonAnswer<CountsBody>> {
     counts(&app, &caller, Some(&campaign), &params).await
 }
 
@@ -89,7 +89,7 @@ async fn counts(
     caller: &Caller,
     campaign: Option<&CampaignId>,
     params: &CountsParams,
-) -> Result<OkJson<CountsBody>, Problem> {
+) -> Result<JsonAnswer<CountsBody>> {
     let request = params.read(campaign)?;
     let view = app.engine.activity(caller, request).await.map_err(named(CAMPAIGN))?;
     let not_kept = || Problem::not_kept("it counts nothing by the hour: events_keep is 0");
@@ -103,5 +103,5 @@ async fn counts(
             read_file(read).await?
         }
     };
-    Ok(OkJson(CountsBody::of(&mut view, refused)))
+    Ok(JsonAnswer::ok(CountsBody::of(&mut view, refused)))
 }

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::answer::{ChangedJson, CreatedJson, OkJson};
+use crate::answer::JsonAnswer;
 use crate::bodies::{
     CancelRedemptionRequest, FieldReader, HoldRequest, IssueCouponRequest, RedeemRequest,
     ReleaseRequest, user_and_order,
@@ -11,7 +11,7 @@ use crate::bodies::{
 use crate::extract::{
     AuthenticatedCaller, CodeInPath, IdempotencyKey, Json, QueryParams, WhereFrom,
 };
-use crate::problem::Problem;
+use crate::problem::Result;
 use crate::tried::TriedCall;
 use crate::views::{CancelledBody, CheckBody, CouponBody, CouponDetail, HoldBody, RedemptionBody};
 
@@ -30,9 +30,8 @@ pub(crate) struct CouponQuery {
 
 /// Read a coupon
 ///
-/// Returns the coupon with its history. A user may read their own coupons. A user may also read a
-/// coupon of a bearer campaign, but without holder, order and history. For every other coupon the
-/// user gets 404. Every role may call it.
+/// Returns the coupon with its history. A user may read their own coupons. A user may also read a coupon of a bearer
+/// campaign, but without holder, order and history. For every other coupon the user gets 404. Every role may call it.
 #[utoipa::path(
     get, path = "/v1/coupons/{code}", tag = "coupons", params(CouponQuery),
     responses((status = 200, body = CouponDetail, description = "The coupon"))
@@ -41,7 +40,7 @@ pub(crate) async fn read_coupon(
     AuthenticatedCaller { app, caller }: AuthenticatedCaller,
     CodeInPath(code): CodeInPath,
     QueryParams(whose): QueryParams<CouponQuery>,
-) -> Result<OkJson<CouponDetail>, Problem> {
+) -> Result<JsonAnswer<CouponDetail>> {
     let mut reading = FieldReader::default();
     let user = reading.may("user_id", whose.user_id.as_deref());
     let order = reading.may("order_ref", whose.order_ref.as_deref());
@@ -49,14 +48,13 @@ pub(crate) async fn read_coupon(
     let read = app.engine.coupon_of(&caller, &code, user.clone(), order);
     let view =
         app.guesses.unless_guessing(&caller, user.as_ref(), app.engine.now().0, read).await?;
-    Ok(OkJson(CouponDetail::from(&view)))
+    Ok(JsonAnswer::ok(CouponDetail::from(&view)))
 }
 
 /// Issue this coupon to a user
 ///
-/// The user becomes the holder of the coupon. If the user already is its holder, returns 200. In a
-/// bearer campaign, users may put the code that they know into their own wallet. A user, a shop and
-/// an admin may call it.
+/// The user becomes the holder of the coupon. If the user already is its holder, returns 200. In a bearer campaign,
+/// users may put the code that they know into their own wallet. A user, a shop and an admin may call it.
 #[utoipa::path(
     post, path = "/v1/coupons/{code}/issue", tag = "coupons",
     responses(
@@ -69,20 +67,19 @@ pub(crate) async fn issue_coupon(
     WhereFrom(peer): WhereFrom,
     CodeInPath(code): CodeInPath,
     Json(body): Json<IssueCouponRequest>,
-) -> Result<CreatedJson<CouponBody>, Problem> {
+) -> Result<JsonAnswer<CouponBody>> {
     let user = body.read()?;
     let trial = TriedCall::of_code("issue", &code, user.as_ref(), None);
     let issue = app.engine.issue_code(&caller, &code, user.clone());
     let done = app.tried(&caller, peer, &trial, issue).await?;
-    Ok(CreatedJson(done.map(|view| CouponBody::from(&view))))
+    Ok(JsonAnswer::created(done.map(|view| CouponBody::from(&view))))
 }
 
 /// Check whether a coupon can be redeemed
 ///
-/// Takes the same request as redeem and writes nothing. Returns 200. `redeemable` says whether
-/// redeem would succeed now. If not, `refusal` has the problem code that redeem would return. A
-/// code that does not exist, or that belongs to another user, gets 404. A user, a shop and an admin
-/// may call it.
+/// Takes the same request as redeem and writes nothing. Returns 200. `redeemable` says whether redeem would succeed
+/// now. If not, `refusal` has the problem code that redeem would return. A code that does not exist, or that belongs to
+/// another user, gets 404. A user, a shop and an admin may call it.
 #[utoipa::path(
     post, path = "/v1/coupons/{code}/check", tag = "coupons",
     responses((status = 200, body = CheckBody, description = "Whether redeem would succeed now"))
@@ -92,16 +89,16 @@ pub(crate) async fn check(
     WhereFrom(peer): WhereFrom,
     CodeInPath(code): CodeInPath,
     Json(body): Json<RedeemRequest>,
-) -> Result<OkJson<CheckBody>, Problem> {
-    let (user, order) = user_and_order(body.user_id.as_deref(), &body.order_ref)?;
+) -> Result<JsonAnswer<CheckBody>> {
+    let (user, order, money) = body.read()?;
     let trial = TriedCall::of_code("check", &code, user.as_ref(), Some(&order));
-    let check = app.engine.check(&caller, &code, user.clone(), order.clone());
+    let check = app.engine.check(&caller, &code, user.clone(), order.clone(), money);
     let view = app.tried(&caller, peer, &trial, check).await?;
     if let Some(refusal) = view.refusal {
         let campaign = view.campaign.as_ref().map(|view| view.campaign.id.as_str());
         app.refused(Some(&caller), peer, &trial, refusal.into(), campaign);
     }
-    Ok(OkJson(CheckBody::from(&view)))
+    Ok(JsonAnswer::ok(CheckBody::from(&view)))
 }
 
 /// Hold a coupon for one order
@@ -122,12 +119,12 @@ pub(crate) async fn hold(
     WhereFrom(peer): WhereFrom,
     CodeInPath(code): CodeInPath,
     Json(body): Json<HoldRequest>,
-) -> Result<CreatedJson<HoldBody>, Problem> {
-    let (user, order) = user_and_order(body.user_id.as_deref(), &body.order_ref)?;
+) -> Result<JsonAnswer<HoldBody>> {
+    let (user, order, money) = body.read()?;
     let trial = TriedCall::of_code("hold", &code, user.as_ref(), Some(&order));
-    let hold = app.engine.hold(&caller, &code, user.clone(), order.clone(), body.seconds);
+    let hold = app.engine.hold(&caller, &code, user.clone(), order.clone(), body.seconds, money);
     let done = app.tried(&caller, peer, &trial, hold).await?;
-    Ok(CreatedJson(done.map(|view| HoldBody::from(&view))))
+    Ok(JsonAnswer::created(done.map(|view| HoldBody::from(&view))))
 }
 
 /// Release a hold
@@ -144,19 +141,18 @@ pub(crate) async fn release(
     AuthenticatedCaller { app, caller }: AuthenticatedCaller,
     CodeInPath(code): CodeInPath,
     Json(body): Json<ReleaseRequest>,
-) -> Result<ChangedJson<CouponBody>, Problem> {
+) -> Result<JsonAnswer<CouponBody>> {
     let (user, order) = user_and_order(body.user_id.as_deref(), &body.order_ref)?;
     let release = app.engine.release(&caller, &code, user.clone(), order);
     let done =
         app.guesses.unless_guessing(&caller, user.as_ref(), app.engine.now().0, release).await?;
-    Ok(ChangedJson(done.map(|view| CouponBody::from(&view))))
+    Ok(JsonAnswer::changed(done.map(|view| CouponBody::from(&view))))
 }
 
 /// Redeem a coupon
 ///
-/// A coupon has at most one redemption that is not cancelled. If the order already redeemed this
-/// coupon, returns the same redemption with 200, at any later time. A user, a shop and an admin may
-/// call it.
+/// A coupon has at most one redemption that is not cancelled. If the order already redeemed this coupon, returns the
+/// same redemption with 200, at any later time. A user, a shop and an admin may call it.
 #[utoipa::path(
     post, path = "/v1/coupons/{code}/redeem", tag = "coupons",
     responses(
@@ -170,13 +166,13 @@ pub(crate) async fn redeem(
     CodeInPath(code): CodeInPath,
     key: IdempotencyKey,
     Json(body): Json<RedeemRequest>,
-) -> Result<CreatedJson<RedemptionBody>, Problem> {
+) -> Result<JsonAnswer<RedemptionBody>> {
     key.or_in("order_ref", Some(&body.order_ref))?;
-    let (user, order) = user_and_order(body.user_id.as_deref(), &body.order_ref)?;
+    let (user, order, money) = body.read()?;
     let trial = TriedCall::of_code("redeem", &code, user.as_ref(), Some(&order));
-    let redeem = app.engine.redeem(&caller, &code, user.clone(), order.clone());
+    let redeem = app.engine.redeem(&caller, &code, user.clone(), order.clone(), money);
     let done = app.tried(&caller, peer, &trial, redeem).await?;
-    Ok(CreatedJson(done.map(|view| RedemptionBody::from(&view))))
+    Ok(JsonAnswer::created(done.map(|view| RedemptionBody::from(&view))))
 }
 
 /// Cancel a redemption
@@ -195,12 +191,12 @@ pub(crate) async fn cancel_redemption(
     WhereFrom(peer): WhereFrom,
     CodeInPath(code): CodeInPath,
     Json(body): Json<CancelRedemptionRequest>,
-) -> Result<ChangedJson<CancelledBody>, Problem> {
+) -> Result<JsonAnswer<CancelledBody>> {
     let (user, order, reason) = body.read()?;
     let trial = TriedCall::of_code("cancel-redemption", &code, user.as_ref(), Some(&order));
     let cancel = app.engine.cancel_redemption(&caller, &code, user.clone(), order.clone(), reason);
     let done = app.tried(&caller, peer, &trial, cancel).await?;
-    Ok(ChangedJson(done.map(|(redemption, coupon)| {
+    Ok(JsonAnswer::changed(done.map(|(redemption, coupon)| {
         let redemption = RedemptionBody::from(&redemption);
         CancelledBody { redemption, coupon: CouponBody::from(&coupon) }
     })))

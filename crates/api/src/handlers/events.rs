@@ -12,12 +12,12 @@ use serde::Deserialize;
 use server::accept::ShutdownFlag;
 use utoipa::IntoParams;
 
-use crate::answer::OkJson;
+use crate::answer::JsonAnswer;
 use crate::bodies::FieldReader;
 use crate::closed;
 use crate::extract::{QueryParams, ReadingCaller, StreamSession, accepts};
 use crate::paging::LIMITS;
-use crate::problem::Problem;
+use crate::problem::{Problem, Result};
 use crate::views::FeedBody;
 
 /// Which events to read.
@@ -32,8 +32,7 @@ pub(crate) struct EventParams {
     /// The most events of a page: 1 to 1,000. If it is left out, it is 100.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 1000, example = 100)]
     limit: Option<String>,
-    /// Only events of these types, separated by commas. If it is left out, all but `coupon.held` and
-    /// `coupon.released`.
+    /// Only events of these types, separated by commas. If it is left out, all but `coupon.held` and `coupon.released`.
     #[param(value_type = Option<Vec<closed::EventType>>, style = Form, explode = false, max_items = 18)]
     r#type: Option<String>,
     /// Only events of this campaign.
@@ -50,7 +49,7 @@ pub(crate) struct EventParams {
 }
 
 impl EventParams {
-    fn read(self) -> Result<EventsRequest, Problem> {
+    fn read(self) -> Result<EventsRequest> {
         let mut reading = FieldReader::default();
         let types = self.r#type.as_deref().and_then(|text| {
             let words: Vec<_> = EventType::all().map(|it| (it.as_str(), it)).collect();
@@ -97,7 +96,7 @@ pub(crate) async fn list_events(
     stopping: Option<Extension<ShutdownFlag>>,
     headers: HeaderMap,
     QueryParams(params): QueryParams<EventParams>,
-) -> Result<Response, Problem> {
+) -> Result<Response> {
     let mut request = params.read()?;
     let is_stream = accepts(&headers, "text/event-stream");
     if let Some(seen) = follow::last_seen(&headers).filter(|_| is_stream) {
@@ -113,7 +112,7 @@ pub(crate) async fn list_events(
         }
     };
     match is_stream {
-        false => Ok(OkJson(FeedBody::from(view)).into_response()),
+        false => Ok(JsonAnswer::ok(FeedBody::from(view)).into_response()),
         true => {
             let stopping = stopping.map(|Extension(it)| it).unwrap_or_default();
             let places = follow::places(&app, &caller)?;

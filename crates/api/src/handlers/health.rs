@@ -11,12 +11,11 @@ use serde::Serialize;
 use tokio::time::timeout;
 use utoipa::ToSchema;
 
-use crate::answer::OkJson;
+use crate::answer::JsonAnswer;
 use crate::app::App;
 use crate::closed;
 
-/// How long `/readyz` waits for the store: whoever probes gives up after a few seconds, and would
-/// not hear why.
+/// How long `/readyz` waits for the store: whoever probes gives up after a few seconds, and would not hear why.
 const READY_MAX: Duration = Duration::from_secs(2);
 
 /// The process runs.
@@ -34,15 +33,13 @@ pub(crate) struct AliveBody {
 pub(crate) struct ReadyBody {
     /// Whether the server answers reads.
     ready: bool,
-    /// Whether the server accepts writes. On one machine: the disk has enough free space and is not
-    /// read-only. On a cluster: enough nodes answer, and the clock of the cluster agrees with the
-    /// clock of this machine.
+    /// Whether the server accepts writes. On one machine: the disk has enough free space and is not read-only. On a
+    /// cluster: enough nodes answer, and the clock of the cluster agrees with the clock of this machine.
     writable: bool,
     /// Why the server does not answer reads or accept writes; null if it does both.
     reason: Option<String>,
-    /// What is wrong with the clock; null if nothing is. If the clock has jumped, the server
-    /// archives nothing until the clock has run for a day without another jump. Reads and writes
-    /// continue.
+    /// What is wrong with the clock; null if nothing is. If the clock has jumped, the server archives nothing until the
+    /// clock has run for a day without another jump. Reads and writes continue.
     clock: Option<String>,
     /// The version of this server.
     version: &'static str,
@@ -50,14 +47,13 @@ pub(crate) struct ReadyBody {
 
 /// Check whether the process runs
 ///
-/// Checks nothing else, because a restart would not solve what `/readyz` reports. Anyone may call
-/// it, without a token.
+/// Checks nothing else, because a restart would not solve what `/readyz` reports. Anyone may call it, without a token.
 #[utoipa::path(
     get, path = "/healthz", tag = "health", security(()),
     responses((status = 200, body = AliveBody, description = "The process runs"))
 )]
-pub(crate) async fn healthz() -> OkJson<AliveBody> {
-    OkJson(AliveBody { status: "ok" })
+pub(crate) async fn healthz() -> JsonAnswer<AliveBody> {
+    JsonAnswer::ok(AliveBody { status: "ok" })
 }
 
 /// Check whether the server can do its work
@@ -72,7 +68,7 @@ pub(crate) async fn healthz() -> OkJson<AliveBody> {
         (status = 503, body = ReadyBody, description = "It cannot; `reason` says why"),
     )
 )]
-pub(crate) async fn readyz(State(app): State<Arc<App>>) -> (StatusCode, OkJson<ReadyBody>) {
+pub(crate) async fn readyz(State(app): State<Arc<App>>) -> (StatusCode, JsonAnswer<ReadyBody>) {
     let version = env!("CARGO_PKG_VERSION");
     let all = async {
         tokio::join!(read(&app.engine), app.engine.writable(), app.engine.clock_warning())
@@ -84,7 +80,7 @@ pub(crate) async fn readyz(State(app): State<Arc<App>>) -> (StatusCode, OkJson<R
     let (ready, writable) = (read.is_ok(), read.is_ok() && written.is_ok());
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let reason = read.and(written).err();
-    (status, OkJson(ReadyBody { ready, writable, reason, clock, version }))
+    (status, JsonAnswer::ok(ReadyBody { ready, writable, reason, clock, version }))
 }
 
 /// Whether the store answers at all. What it says is its own business: damage elsewhere is no

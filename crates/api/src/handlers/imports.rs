@@ -18,14 +18,14 @@ use serde::Deserialize;
 use server::patient;
 use utoipa::IntoParams;
 
-use crate::answer::{CreatedJson, csv};
+use crate::answer::{JsonAnswer, csv};
 use crate::bodies::{FieldReader, NewBatch, TRUE_OR_FALSE};
 use crate::closed;
 use crate::extract::{
     AuthenticatedCaller, CAMPAIGN, CampaignInPath, IdempotencyKey, Json, QueryParams, is_type,
     named,
 };
-use crate::problem::Problem;
+use crate::problem::{Problem, Result};
 use crate::problem_code::ApiErrorCode;
 use crate::views::{BatchBody, BatchOrDryRun, DryRunBody};
 
@@ -43,12 +43,11 @@ pub(crate) struct ImportParams {
     /// With `text/csv`: the batch to import into. If it is left out, the server chooses an id. With
     /// JSON it is in the body.
     batch_id: Option<String>,
-    /// With `text/csv`: which column of the file has which meaning, as in
-    /// `code:쿠폰번호,expires_at:만료일` (names in the header) or `code:1,expires_at:3` (numbers from 1).
-    /// The server skips all other columns, but refuses a file if one of them looks like a state or a
-    /// use and is not in `ignore`. If it is left out, the server refuses a file with an unknown
-    /// column, except for the exports of couponry, Voucherify, Talon.One, Shopify (Matrixify),
-    /// WooCommerce, Magento and Stripe.
+    /// With `text/csv`: which column of the file has which meaning, as in `code:쿠폰번호,expires_at:만료일` (names in the
+    /// header) or `code:1,expires_at:3` (numbers from 1). The server skips all other columns, but refuses a file if one
+    /// of them looks like a state or a use and is not in `ignore`. If it is left out, the server refuses a file with an
+    /// unknown column, except for the exports of couponry, Voucherify, Talon.One, Shopify (Matrixify), WooCommerce,
+    /// Magento and Stripe.
     #[param(example = "code:1,expires_at:3")]
     columns: Option<String>,
     /// With `text/csv`: the columns to skip, by name or number from 1; `rest` skips all unknown
@@ -78,25 +77,23 @@ pub(crate) struct ImportParams {
 /// With a JSON body, mints `count` coupons. This is one small write for any number. If you send the
 /// same `batch_id` and `count` again, returns 200 with the same batch.
 ///
-/// With a `text/csv` body, imports the file and answers after the last line. `imported`,
-/// `already_there` and `rejected` add up to `lines`. If the connection breaks, send the same file
-/// again: the server imports the rest. A second import of the same file changes nothing. If the
-/// store fails in the middle, `detail` of the problem says how many lines are imported; send the
-/// same file again.
+/// With a `text/csv` body, imports the file and answers after the last line. `imported`, `already_there` and `rejected`
+/// add up to `lines`. If the connection breaks, send the same file again: the server imports the rest. A second import
+/// of the same file changes nothing. If the store fails in the middle, `detail` of the problem says how many lines are
+/// imported; send the same file again.
 ///
 /// A workbook of Excel (`.xlsx`, at most 8 MiB, one sheet) is imported as the CSV that Excel would save. Send it as
 /// `text/csv`, or with its own media type.
 ///
-/// A line is a record of RFC 4180: a quoted cell may have line ends. Lines without any text do not
-/// count. If a quote is not closed, the lines that may belong to its cell, at most 300, are rejected
-/// as one.
+/// A line is a record of RFC 4180: a quoted cell may have line ends. Lines without any text do not count. If a quote is
+/// not closed, the lines that may belong to its cell, at most 300, are rejected as one.
 ///
-/// The header names the columns, in any order. `code` is required; `valid_from`, `expires_at`,
-/// `state`, `user_id`, `issued_at`, `redeemed_at` and `order_ref` are optional. The server also
-/// knows common names of other systems, in English and Korean; `columns` maps all others. Without a
-/// header the columns are code, valid_from, expires_at. The cells are separated by commas,
-/// semicolons or tabs; a first line such as `sep=;` says which. If the first line is neither a header of known columns nor a coupon, returns
-/// 422 and imports nothing.
+/// The header names the columns, in any order. `code` is required; `valid_from`, `expires_at`, `state`, `user_id`,
+/// `issued_at`, `redeemed_at`, `order_ref`, `order_amount`, `discount` and `currency` are optional; amounts are whole
+/// numbers of the currency's smallest unit. The server also knows common names of other systems, in
+/// English and Korean; `columns` maps all others. Without a header the columns are code, valid_from, expires_at. The
+/// cells are separated by commas, semicolons or tabs; a first line such as `sep=;` says which. If the first line is
+/// neither a header of known columns nor a coupon, returns 422 and imports nothing.
 ///
 /// With `dry_run=true`, writes nothing and returns an `ImportDryRun`. Only an admin may call it.
 #[utoipa::path(
@@ -117,7 +114,7 @@ pub(crate) async fn create_batch(
     QueryParams(mut params): QueryParams<ImportParams>,
     key: IdempotencyKey,
     request: Request,
-) -> Result<CreatedJson<BatchOrDryRun>, Problem> {
+) -> Result<JsonAnswer<BatchOrDryRun>> {
     if is_type(request.headers(), "application/json") {
         let faults = params.faults_beside_json();
         if !faults.is_empty() {
@@ -127,7 +124,7 @@ pub(crate) async fn create_batch(
         key.fill("batch_id", &mut body.batch_id)?;
         let done = app.engine.mint_batch(&caller, &campaign, body.into_request()?).await;
         let done = done.map_err(named(CAMPAIGN))?;
-        return Ok(CreatedJson(done.map(|batch| BatchOrDryRun::from(&batch))));
+        return Ok(JsonAnswer::created(done.map(|batch| BatchOrDryRun::from(&batch))));
     }
     if ![CSV_TYPE, WORKBOOK_TYPE].iter().any(|it| is_type(request.headers(), it)) {
         let detail = "send application/json to mint, or text/csv or a workbook of Excel to import";
@@ -143,11 +140,13 @@ pub(crate) async fn create_batch(
     if is_dry_run {
         let found = app.engine.dry_run_import(&caller, ask, file).await;
         let found = found.map_err(named(CAMPAIGN))?;
-        return Ok(CreatedJson(WriteResult::Same(BatchOrDryRun::DryRun(DryRunBody::from(&found)))));
+        return Ok(JsonAnswer::created(WriteResult::Same(BatchOrDryRun::DryRun(
+            DryRunBody::from(&found),
+        ))));
     }
     let done = app.engine.import(&caller, ask, file, |_| {}).await;
     let done = done.map_err(named(CAMPAIGN))?;
-    Ok(CreatedJson(done.map(|batch| {
+    Ok(JsonAnswer::created(done.map(|batch| {
         app.access.figures.imported(batch.import);
         BatchOrDryRun::from(&batch)
     })))
@@ -169,7 +168,7 @@ impl ImportParams {
         given.map(|(name, _, why)| FieldFault::new(name, why)).collect()
     }
 
-    fn read(&self) -> Result<(Option<BatchId>, FileFormat, bool), Problem> {
+    fn read(&self) -> Result<(Option<BatchId>, FileFormat, bool)> {
         let mut reading = FieldReader::default();
         let batch = reading.may::<BatchId>("batch_id", self.batch_id.as_deref());
         let format = FileFormat {
@@ -186,7 +185,7 @@ impl ImportParams {
     }
 }
 
-fn charset(headers: &HeaderMap) -> Result<Option<TextEncoding>, Problem> {
+fn charset(headers: &HeaderMap) -> Result<Option<TextEncoding>> {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok());
     let mut parameters = content_type.unwrap_or_default().split(';').skip(1);
     let name = parameters.find_map(|parameter| {

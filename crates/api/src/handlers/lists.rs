@@ -9,10 +9,10 @@ use engine::{Caller, Failure};
 use futures::future::try_join_all;
 
 use self::filter::{CouponParams, cursor_behind, half_a_range};
-use crate::answer::OkJson;
+use crate::answer::JsonAnswer;
 use crate::app::App;
 use crate::extract::{CAMPAIGN, QueryParams, ReadingCaller, named};
-use crate::problem::Problem;
+use crate::problem::{Problem, Result};
 use crate::problem_code::ApiErrorCode;
 use crate::views::{List, ListedCoupon};
 
@@ -37,7 +37,7 @@ const CAMPAIGNS_AT_A_TIME: usize = 8;
 pub(crate) async fn list_coupons(
     ReadingCaller { app, caller, _turn }: ReadingCaller,
     QueryParams(params): QueryParams<CouponParams>,
-) -> Result<OkJson<List<ListedCoupon>>, Problem> {
+) -> Result<JsonAnswer<List<ListedCoupon>>> {
     let query = params.query(&caller);
     let (ask, with_campaigns) = params.read(&query)?;
     if let Some(fault) = half_a_range(&caller, &ask) {
@@ -49,15 +49,11 @@ pub(crate) async fn list_coupons(
     if with_campaigns {
         add_campaigns(&app, &caller, &mut data).await?;
     }
-    Ok(OkJson(List { data, next_cursor }))
+    Ok(JsonAnswer::ok(List { data, next_cursor }))
 }
 
 /// Reads the campaigns of some coupons, each once, and a few at a time.
-async fn add_campaigns(
-    app: &App,
-    caller: &Caller,
-    coupons: &mut [ListedCoupon],
-) -> Result<(), Problem> {
+async fn add_campaigns(app: &App, caller: &Caller, coupons: &mut [ListedCoupon]) -> Result<()> {
     let ids: BTreeSet<String> = coupons.iter().map(|it| it.campaign_id().to_owned()).collect();
     let ids: Vec<CampaignId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
     for some in ids.chunks(CAMPAIGNS_AT_A_TIME) {

@@ -10,12 +10,12 @@ use engine::{RedeemedPosition, RedemptionListRequest};
 use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 
-use crate::answer::{OkJson, csv};
+use crate::answer::{JsonAnswer, csv};
 use crate::bodies::FieldReader;
 use crate::cursor;
 use crate::extract::{CAMPAIGN, QueryParams, ReadingCaller, StreamSession, accepts, named};
 use crate::paging::limit;
-use crate::problem::Problem;
+use crate::problem::{Problem, Result};
 use crate::views::{List, RedemptionBody};
 
 /// Which redemptions to list.
@@ -33,8 +33,7 @@ pub(crate) struct RedemptionParams {
     /// The last day, at most 366 days after the first. Needed without `order_ref`.
     #[param(value_type = Option<String>, format = Date)]
     to: Option<String>,
-    /// The time zone of the days, and of the times in a CSV file. If it is left out, that of the campaign, or
-    /// UTC.
+    /// The time zone of the days, and of the times in a CSV file. If it is left out, that of the campaign, or UTC.
     time_zone: Option<String>,
     /// The most redemptions of a page: 1 to 1,000. If it is left out, it is 50. Not for a CSV file.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 1000, example = 50)]
@@ -50,7 +49,7 @@ impl RedemptionParams {
         serde_json::json!(["redemptions", self]).to_string()
     }
 
-    fn read(&self, is_file: bool) -> Result<RedemptionListRequest, Problem> {
+    fn read(&self, is_file: bool) -> Result<RedemptionListRequest> {
         let mut reading = FieldReader::default();
         let order: Option<OrderRef> = reading.may("order_ref", self.order_ref.as_deref());
         let campaign: Option<CampaignId> = reading.may("campaign_id", self.campaign_id.as_deref());
@@ -102,7 +101,7 @@ pub(crate) async fn list_redemptions(
     ReadingCaller { app, caller, _turn }: ReadingCaller,
     QueryParams(params): QueryParams<RedemptionParams>,
     headers: HeaderMap,
-) -> Result<Response, Problem> {
+) -> Result<Response> {
     if accepts(&headers, "text/csv") {
         let session = StreamSession::of(&app, caller, &headers);
         let engine = Arc::clone(&app.engine);
@@ -115,7 +114,7 @@ pub(crate) async fn list_redemptions(
     let query = params.query();
     let data = view.redemptions.iter().map(RedemptionBody::from).collect();
     let next_cursor = view.next.map(|next| cursor::tied(&query, next.at, &next.tie));
-    Ok(OkJson(List { data, next_cursor }).into_response())
+    Ok(JsonAnswer::ok(List { data, next_cursor }).into_response())
 }
 
 fn not_found_by_it() -> Problem {

@@ -14,7 +14,7 @@ use webhooks::{
     DeliveryFilter, DeliveryState, Endpoint, EndpointState, NewEndpoint, WebhookError, Webhooks,
 };
 
-use crate::answer::{CreatedJson, OkJson};
+use crate::answer::JsonAnswer;
 use crate::app::App;
 use crate::bodies::{FieldReader, NewWebhook, NoFields, SecretRotation, WebhookChanges};
 use crate::closed;
@@ -23,7 +23,7 @@ use crate::extract::{
     WebhookInPath,
 };
 use crate::paging::{PageParams, behind, limit, next_cursor};
-use crate::problem::Problem;
+use crate::problem::{Problem, Result};
 use crate::problem_code::ApiErrorCode;
 use crate::views::{DeliveryBody, List, SecretBody, WebhookBody, WebhookTestBody};
 
@@ -31,10 +31,9 @@ const QUERY: &str = "webhooks";
 
 /// Create a webhook
 ///
-/// The server posts each event of `GET /v1/events` to the URL, signed as in Standard Webhooks 1.0, until the
-/// receiver answers with a 2xx, for three days. The first event is the first one after the call. `secret` is only in
-/// the answer of this call. If a webhook of this name was created with the same values, returns it with 200, and its
-/// secret too.
+/// The server posts each event of `GET /v1/events` to the URL, signed as in Standard Webhooks 1.0, until the receiver
+/// answers with a 2xx, for three days. The first event is the first one after the call. `secret` is only in the answer
+/// of this call. If a webhook of this name was created with the same values, returns it with 200, and its secret too.
 /// Only an admin may call it.
 #[utoipa::path(
     post, path = "/v1/webhooks", tag = "webhooks",
@@ -47,7 +46,7 @@ pub(crate) async fn create_webhook(
     AuthenticatedCaller { app, caller }: AuthenticatedCaller,
     key: IdempotencyKey,
     Json(mut body): Json<NewWebhook>,
-) -> Result<CreatedJson<WebhookBody>, Problem> {
+) -> Result<JsonAnswer<WebhookBody>> {
     key.fill("webhook_id", &mut body.webhook_id)?;
     caller.must_be(&[Role::Admin])?;
     let webhooks = kept(&app)?;
@@ -57,12 +56,12 @@ pub(crate) async fn create_webhook(
     let mut body = WebhookBody::of(&endpoint, caller.role);
     body.secret = Some(secret.reveal().to_owned());
     if !is_made {
-        return Ok(CreatedJson(WriteResult::Same(body)));
+        return Ok(JsonAnswer::created(WriteResult::Same(body)));
     }
     let changes = fields(&endpoint).into_iter().filter_map(|(field, to)| Some(given(field, to?)));
     let changes = changes.collect();
     enter(&app, &caller, AuditKind::WebhookCreated, changes).await;
-    Ok(CreatedJson(WriteResult::Created(body)))
+    Ok(JsonAnswer::created(WriteResult::Created(body)))
 }
 
 /// List webhooks
@@ -75,13 +74,13 @@ pub(crate) async fn create_webhook(
 pub(crate) async fn list_webhooks(
     AuthenticatedCaller { app, caller }: AuthenticatedCaller,
     QueryParams(page): QueryParams<PageParams>,
-) -> Result<OkJson<List<WebhookBody>>, Problem> {
+) -> Result<JsonAnswer<List<WebhookBody>>> {
     caller.must_be(&[Role::Operator, Role::Admin])?;
     let (after, limit) = page.read::<String>(QUERY)?;
     let found = kept(&app)?.list(after, limit).await.map_err(refused)?;
     let next_cursor = next_cursor(QUERY, &found, limit, |it| it.webhook_id.clone());
     let data = found.iter().map(|it| WebhookBody::of(it, caller.role)).collect();
-    Ok(OkJson(List { data, next_cursor }))
+    Ok(JsonAnswer::ok(List { data, next_cursor }))
 }
 
 /// Read a webhook
@@ -94,10 +93,10 @@ pub(crate) async fn list_webhooks(
 pub(crate) async fn read_webhook(
     AuthenticatedCaller { app, caller }: AuthenticatedCaller,
     WebhookInPath(id): WebhookInPath,
-) -> Result<OkJson<WebhookBody>, Problem> {
+) -> Result<JsonAnswer<WebhookBody>> {
     caller.must_be(&[Role::Operator, Role::Admin])?;
     let endpoint = kept(&app)?.get(&id).await.map_err(refused)?;
-    Ok(OkJson(WebhookBody::of(&endpoint, caller.role)))
+    Ok(JsonAnswer::ok(WebhookBody::of(&endpoint, caller.role)))
 }
 
 /// Change a webhook
@@ -113,7 +112,7 @@ pub(crate) async fn change_webhook(
     AuthenticatedCaller { app, caller }: AuthenticatedCaller,
     WebhookInPath(id): WebhookInPath,
     Json(body): Json<WebhookChanges>,
-) -> Result<OkJson<WebhookBody>, Problem> {
+) -> Result<JsonAnswer<WebhookBody>> {
     caller.must_be(&[Role::Admin])?;
     let webhooks = kept(&app)?;
     let before = webhooks.get(&id).await.map_err(refused)?;
@@ -129,7 +128,7 @@ pub(crate) async fn change_webhook(
     if !changes.is_empty() {
         enter(&app, &caller, AuditKind::WebhookUpdated, named(&id, changes)).await;
     }
-    Ok(OkJson(WebhookBody::of(&after, caller.role)))
+    Ok(JsonAnswer::ok(WebhookBody::of(&after, caller.role)))
 }
 
 /// Delete a webhook
@@ -142,7 +141,7 @@ pub(crate) async fn change_webhook(
 pub(crate) async fn delete_webhook(
     AuthenticatedCaller { app, caller }: AuthenticatedCaller,
     WebhookInPath(id): WebhookInPath,
-) -> Result<StatusCode, Problem> {
+) -> Result<StatusCode> {
     caller.must_be(&[Role::Admin])?;
     kept(&app)?.delete(&id).await.map_err(refused)?;
     enter(&app, &caller, AuditKind::WebhookDeleted, named(&id, Vec::new())).await;
@@ -163,14 +162,14 @@ pub(crate) async fn rotate_secret(
     WebhookInPath(id): WebhookInPath,
     key: IdempotencyKey,
     Json(mut body): Json<SecretRotation>,
-) -> Result<OkJson<SecretBody>, Problem> {
+) -> Result<JsonAnswer<SecretBody>> {
     key.fill("rotate_ref", &mut body.rotate_ref)?;
     caller.must_be(&[Role::Admin])?;
     let (secret, is_made) = kept(&app)?.rotate_secret(&id, body.read()?).await.map_err(refused)?;
     if is_made {
         enter(&app, &caller, AuditKind::WebhookSecretRotated, named(&id, Vec::new())).await;
     }
-    Ok(OkJson(SecretBody { secret: secret.reveal().to_owned() }))
+    Ok(JsonAnswer::ok(SecretBody { secret: secret.reveal().to_owned() }))
 }
 
 /// Send a test event
@@ -185,12 +184,12 @@ pub(crate) async fn test_webhook(
     AuthenticatedCaller { app, caller }: AuthenticatedCaller,
     WebhookInPath(id): WebhookInPath,
     Json(NoFields {}): Json<NoFields>,
-) -> Result<OkJson<WebhookTestBody>, Problem> {
+) -> Result<JsonAnswer<WebhookTestBody>> {
     caller.must_be(&[Role::Admin])?;
     let tested = kept(&app)?.test(&id).await.map_err(refused)?;
     let changes = vec![given("delivered", tested.is_delivered)];
     enter(&app, &caller, AuditKind::WebhookTested, named(&id, changes)).await;
-    Ok(OkJson(WebhookTestBody::from(tested)))
+    Ok(JsonAnswer::ok(WebhookTestBody::from(tested)))
 }
 
 /// Which deliveries to list.
@@ -220,7 +219,7 @@ pub(crate) async fn list_deliveries(
     ReadingCaller { app, caller, _turn }: ReadingCaller,
     WebhookInPath(id): WebhookInPath,
     QueryParams(params): QueryParams<DeliveryParams>,
-) -> Result<OkJson<List<DeliveryBody>>, Problem> {
+) -> Result<JsonAnswer<List<DeliveryBody>>> {
     caller.must_be(&[Role::Operator, Role::Admin])?;
     let query = format!("deliveries of {id} {}", params.state.as_deref().unwrap_or("all"));
     let mut reading = FieldReader::default();
@@ -231,7 +230,7 @@ pub(crate) async fn list_deliveries(
     let filter = reading.done(Some(DeliveryFilter { state, before }))?;
     let found = kept(&app)?.deliveries(&id, filter, limit).await.map_err(refused)?;
     let next_cursor = next_cursor(&query, &found, limit, |it| it.number.to_string());
-    Ok(OkJson(List { data: found.iter().map(DeliveryBody::from).collect(), next_cursor }))
+    Ok(JsonAnswer::ok(List { data: found.iter().map(DeliveryBody::from).collect(), next_cursor }))
 }
 
 /// Deliver again
@@ -251,21 +250,21 @@ pub(crate) async fn redeliver(
     WebhookInPath(id): WebhookInPath,
     DeliveryInPath(number): DeliveryInPath,
     Json(NoFields {}): Json<NoFields>,
-) -> Result<OkJson<DeliveryBody>, Problem> {
+) -> Result<JsonAnswer<DeliveryBody>> {
     caller.must_be(&[Role::Admin])?;
     let delivery = kept(&app)?.redeliver(&id, number).await.map_err(refused)?;
     let changes = vec![given("delivery_id", number)];
     enter(&app, &caller, AuditKind::WebhookRedelivered, named(&id, changes)).await;
-    Ok(OkJson(DeliveryBody::from(&delivery)))
+    Ok(JsonAnswer::ok(DeliveryBody::from(&delivery)))
 }
 
-fn kept(app: &App) -> Result<&Arc<Webhooks>, Problem> {
+fn kept(app: &App) -> Result<&Arc<Webhooks>> {
     let why = "it has no webhooks: events_keep is 0, or post_webhooks is false on this machine";
     app.access.webhooks.as_ref().ok_or_else(|| Problem::not_kept(why))
 }
 
 /// The cursor behind what has happened so far.
-async fn newest(app: &App, caller: &Caller) -> Result<String, Problem> {
+async fn newest(app: &App, caller: &Caller) -> Result<String> {
     let request =
         EventsRequest { from: FeedStart::Newest, limit: Some(1), ..EventsRequest::default() };
     match app.engine.events(caller, request).await? {

@@ -7,6 +7,7 @@ use coupon::calendar::ZONE_LEN_MAX;
 use coupon::campaign::{PREFIX_LEN_MAX, STOCK_MAX};
 use coupon::code::{FOREIGN_LEN_MIN, TEXT_LEN_MAX};
 use coupon::ids::{NAME_LEN_MAX, WORD_LEN_MAX};
+use coupon::money::AMOUNT_MAX;
 use serde_json::{Value, json};
 
 use super::{operations, schemas};
@@ -56,6 +57,9 @@ const PARAMETERS: &[(&str, &str, &str)] = &[
 const COUNTS: &str = "stock issued redeemed void count lines imported already_there rejected new known unchecked \
                       repeated line dropped pending failures attempts redelivered duration_ms redemptions_cancelled";
 
+/// Amounts of money.
+const AMOUNTS: &str = "order_amount discount missing min_order amount max_discount";
+
 /// The largest whole number that every reader of JSON takes.
 const NUMBER_MAX: u64 = (1 << 53) - 1;
 
@@ -93,11 +97,11 @@ fn limit(name: &str, schema: &mut Value) {
     {
         or_insert(schema, "format", json!(format));
     }
-    if is(schema, "integer") && COUNTS.split(' ').any(|it| it == name) {
-        or_insert(schema, "maximum", json!(STOCK_MAX));
-    }
-    if is(schema, "integer") && name == "version" {
-        or_insert(schema, "maximum", json!(NUMBER_MAX));
+    let largest = [(COUNTS, STOCK_MAX), (AMOUNTS, AMOUNT_MAX), ("version", NUMBER_MAX)];
+    for (names, max) in largest {
+        if is(schema, "integer") && names.split(' ').any(|it| it == name) {
+            or_insert(schema, "maximum", json!(max));
+        }
     }
 }
 

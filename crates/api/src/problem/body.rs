@@ -2,6 +2,7 @@
 
 use coupon::calendar::format_instant;
 use coupon::language::Lang;
+use coupon::refusal::Refusal;
 use engine::FieldFault;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -35,6 +36,13 @@ pub struct ProblemBody {
     retry: &'static str,
     /// When the same request may succeed; null if the server does not know it.
     retry_at: Option<String>,
+    /// The least order of the coupon, if the code is `ORDER_TOO_SMALL`; otherwise null.
+    min_order: Option<u64>,
+    /// How much more the order must cost, if the code is `ORDER_TOO_SMALL`; otherwise null.
+    missing: Option<u64>,
+    /// The discount that the coupon gives, or the most that it can be, if the code is `DISCOUNT_MISMATCH`; otherwise
+    /// null.
+    discount: Option<u64>,
     /// The coupon; null if there is none, or if the caller may not see it.
     coupon: Option<Box<CouponBody>>,
     /// The cursor to go on from, if the code is `CURSOR_GONE`; otherwise null.
@@ -47,6 +55,13 @@ pub struct ProblemBody {
 
 impl Problem {
     pub(crate) fn body(&self, lang: Lang, request_id: &str) -> ProblemBody {
+        let (min_order, missing, discount) = match self.refusal {
+            Some(Refusal::OrderTooSmall { min_order, missing }) => {
+                (Some(min_order), Some(missing), None)
+            }
+            Some(Refusal::DiscountMismatch { discount }) => (None, None, Some(discount)),
+            _ => (None, None, None),
+        };
         ProblemBody {
             r#type: format!("/docs/problems/{}", self.code.as_str()),
             title: self.code.title_in(lang),
@@ -55,7 +70,10 @@ impl Problem {
             detail: self.detail_in(lang),
             hint: self.code.hint_in(lang),
             retry: self.code.retry().as_str(),
-            retry_at: self.retry_at.map(format_instant),
+            retry_at: self.refusal.and_then(Refusal::retry_at).map(format_instant),
+            min_order,
+            missing,
+            discount,
             coupon: self.coupon.clone(),
             next_cursor: self.next_cursor.as_deref().map(str::to_owned),
             errors: (!self.errors.is_empty())

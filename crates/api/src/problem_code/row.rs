@@ -1,28 +1,16 @@
 //! What a row of the table of problem codes means; the rows are in [`super::table`].
 
-/// What the caller may do after an answer that is not 2xx. The OpenAPI description, the schema
-/// `Retry` in `closed.rs` and `docs/problems` say the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Retry {
-    /// Do not repeat the request automatically: it fails until something is changed.
-    Never,
-    /// Nothing was changed, except that an import may have imported some lines. Send the same
-    /// request later.
-    Later,
-    /// The write may have happened. Send exactly the same request again, and the answer says what
-    /// happened.
-    Same,
-}
-
-impl Retry {
-    pub const ALL: &'static [Retry] = &[Retry::Never, Retry::Later, Retry::Same];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Retry::Never => "never",
-            Retry::Later => "later",
-            Retry::Same => "same",
-        }
+coupon::words! {
+    /// What the caller may do after an answer that is not 2xx. The OpenAPI description, the schema
+    /// `Retry` in `closed.rs` and `docs/problems` say the same.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Retry {
+        /// Do not repeat the request automatically: it fails until something is changed.
+        Never = "never",
+        /// Nothing was changed, except that an import may have imported some lines. Send the same request later.
+        Later = "later",
+        /// The write may have happened. Send exactly the same request again, and the answer says what happened.
+        Same = "same",
     }
 }
 
@@ -33,11 +21,10 @@ impl Retry {
 /// Name: Refusal "WORD" STATUS Retry wait SECONDS "title" "title in Korean" hint "hint" "hint in Korean";
 /// ```
 ///
-/// `: Refusal` says that the rules have a `Refusal::Name`, and `: Refusal { .. }` that it has
-/// fields: a refusal without a row does not compile. Its title in Korean is the sentence of the refusal, unless the
-/// row has another one; a row that is of no refusal does not compile without one. `wait` is for the header
-/// `Retry-After`. `wait` and `hint` may be left out. The page `docs/problems/WORD.md` has to be there: a missing page
-/// does not compile.
+/// `: Refusal` says that the rules have a `Refusal::Name`, and `: Refusal { .. }` that it has fields: a refusal without
+/// a row does not compile. Its title in Korean is the sentence of the refusal, unless the row has another one; a row
+/// that is of no refusal does not compile without one. `wait` is for the header `Retry-After`. `wait` and `hint` may be
+/// left out. The page `docs/problems/WORD.md` has to be there: a missing page does not compile.
 macro_rules! problems {
     (@maybe) => { None };
     (@maybe $it:expr) => { Some($it) };

@@ -64,6 +64,19 @@ problems! {
     Held: Refusal { .. } "HELD" 409 Later "The coupon is held for another order"
         hint "the hold ends at retry_at; a shop or an admin can release it earlier"
         "retry_at에 풀립니다. 상점이나 관리자는 더 일찍 풀 수 있습니다.";
+    OrderTooSmall: Refusal { .. } "ORDER_TOO_SMALL" 409 Never "The order is too small for the coupon"
+        hint "missing has how much more the order must cost, in the currency's smallest unit"
+        "missing에 주문 금액이 얼마나 모자라는지 통화의 최소 단위로 나옵니다.";
+    AmountRequired: Refusal "AMOUNT_REQUIRED" 409 Never "The coupon needs the amount of the order"
+        hint "send order_amount: 30000 is ₩30,000, and 3000 is $30.00"
+        "order_amount를 보내세요. ₩30,000은 30000, $30.00은 3000입니다.";
+    CurrencyMismatch: Refusal "CURRENCY_MISMATCH" 409 Never
+        "The amounts are in another currency, or in none"
+        hint "send amounts in the campaign's currency; if it has none, send currency with them"
+        "캠페인의 통화로 금액을 보내세요. 캠페인에 통화가 없으면 currency를 함께 보내세요.";
+    DiscountMismatch: Refusal { .. } "DISCOUNT_MISMATCH" 409 Never "The coupon gives another discount"
+        hint "discount has what the coupon gives, or the most that it can be; leave it out of the request"
+        "discount에 쿠폰의 할인 금액 또는 가능한 최대 금액이 나옵니다. 요청에서는 discount를 빼세요.";
     NotStarted: Refusal { .. } "NOT_STARTED" 409 Later "The coupon is not valid yet";
     /// The request came outside of the campaign's issue window.
     IssueClosed: Refusal { .. } "ISSUE_CLOSED" 409 Later "The campaign issues no coupons now";
@@ -141,7 +154,8 @@ const CODE: &[ApiErrorCode] = codes![NotFound ColdUnavailable TooMany];
 /// Refusals of redeem and hold.
 const REDEEM: &[ApiErrorCode] = codes![
     NotIssued AlreadyIssued AlreadyRedeemed RedemptionCancelled Voided Held NotStarted Expired
-    Paused HistoryFull SoldOut LimitPerUser IssueClosed
+    Paused HistoryFull SoldOut LimitPerUser IssueClosed OrderTooSmall AmountRequired CurrencyMismatch
+    DiscountMismatch
 ];
 
 /// Makes [`ANSWERED`] out of rows: an operation, and what it answers, as groups and as single codes in brackets.
@@ -153,9 +167,8 @@ macro_rules! answered {
     };
 }
 
-/// Which operation returns which codes, in the order in which its description lists them. That
-/// order differs between operations, so it is not the order of the rows. Every operation can also
-/// return METHOD_NOT_ALLOWED.
+/// Which operation returns which codes, in the order in which its description lists them. That order differs between
+/// operations, so it is not the order of the rows. Every operation can also return METHOD_NOT_ALLOWED.
 const ANSWERED: &[(&str, &[&[ApiErrorCode]])] = answered! {
     read_coupon([Invalid] TOKEN CODE READ)
     list_coupons([Invalid] COLD TOKEN READ)

@@ -3,7 +3,7 @@
 use coupon::ids::{BadName, UserId};
 pub use engine::Role;
 
-use super::bad_key::KID_BYTES_MAX;
+use super::key_rules::KID_BYTES_MAX;
 
 pub(super) const LOCAL_ISSUER: &str = "couponry";
 

@@ -1,8 +1,8 @@
 //! An identity provider whose tokens are accepted beside ours.
 
-use super::bad_key::BadKey;
 use super::claims::{BadToken, LOCAL_ISSUER};
 use super::jwks::{Jwks, NoKey, PublishedKey};
+use super::key_rules::BadKey;
 use super::public_key::PublicKey;
 use super::role_claim::RoleClaim;
 use super::text::echo;

@@ -5,7 +5,7 @@ use std::fmt;
 
 use jsonwebtoken::{DecodingKey, EncodingKey};
 
-use super::bad_key::{BadKey, KID_BYTES_MAX, SECRET_BYTES_MIN};
+use super::key_rules::{BadKey, KID_BYTES_MAX, SECRET_BYTES_MIN};
 
 #[derive(Clone)]
 pub struct LocalKey {

@@ -6,8 +6,7 @@ use std::str::FromStr;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind};
 
-use super::algorithm::PublicAlgorithm;
-use super::bad_key::BadKey;
+use super::key_rules::{BadKey, PublicAlgorithm};
 use super::local_keys::checked_kid;
 
 /// Shortest RSA modulus, in bytes (2,048 bits): ring verifies nothing below it, so a shorter key

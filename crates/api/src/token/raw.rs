@@ -11,8 +11,8 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
-use super::bad_key::KID_BYTES_MAX;
 use super::claims::{BadToken, Role, TOKEN_BYTES_MAX, TokenClaims, TokenIssuer};
+use super::key_rules::KID_BYTES_MAX;
 use super::text::echo;
 
 /// Latest `exp`, `nbf` and `iat`, in seconds: the end of the year 9999, the last that RFC 3339

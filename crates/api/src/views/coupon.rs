@@ -1,7 +1,7 @@
 //! A coupon, and its history.
 
 use coupon::calendar::format_instant;
-use engine::{CampaignView, CouponView, EventView, Tier};
+use engine::{CampaignView, CouponView, EventView};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -53,6 +53,13 @@ pub struct CouponBody {
     /// Where it is stored.
     #[schema(value_type = closed::Tier)]
     tier: &'static str,
+    /// What the order that redeemed it cost without any coupon, in the smallest unit of `currency`; null if nobody
+    /// said it.
+    order_amount: Option<u64>,
+    /// How much less that order cost with the coupon; null if nobody said or calculated it.
+    discount: Option<u64>,
+    /// The currency of the amounts; null if there are none.
+    currency: Option<&'static str>,
 }
 
 /// What a wallet shows of the campaign of a coupon.
@@ -76,6 +83,7 @@ impl From<&CouponView> for CouponBody {
     fn from(view: &CouponView) -> CouponBody {
         let coupon = &view.coupon;
         let shown = |text: Option<String>| text.filter(|_| view.in_full);
+        let worth = coupon.redemption().and_then(|it| it.worth).filter(|_| view.in_full);
         CouponBody {
             code: view.code.clone(),
             campaign_id: coupon.genesis().campaign.to_string(),
@@ -95,10 +103,10 @@ impl From<&CouponView> for CouponBody {
             created_at: format_instant(coupon.genesis().created_at),
             modified_at: format_instant(coupon.modified_at()),
             version: coupon.version(),
-            tier: match view.tier {
-                Tier::Hot => "hot",
-                Tier::Cold => "cold",
-            },
+            tier: view.tier.as_str(),
+            order_amount: worth.and_then(|it| it.order_amount),
+            discount: worth.and_then(|it| it.discount),
+            currency: worth.map(|it| it.currency.as_str()),
         }
     }
 }

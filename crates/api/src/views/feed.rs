@@ -96,6 +96,13 @@ pub struct FeedCouponBody {
     expires_at: Option<String>,
     /// When the hold ends, if it was held.
     held_until: Option<String>,
+    /// What the order of a redemption cost without any coupon, in the smallest unit of `currency`; also if the
+    /// redemption was cancelled.
+    order_amount: Option<u64>,
+    /// How much less that order cost with the coupon; also if the redemption was cancelled.
+    discount: Option<u64>,
+    /// The currency of the amounts.
+    currency: Option<&'static str>,
 }
 
 impl FeedEventBody {
@@ -154,6 +161,9 @@ impl FeedCouponBody {
             reason: coupon.reason.clone(),
             expires_at: until.clone().filter(|_| !is_held),
             held_until: until.filter(|_| is_held),
+            order_amount: coupon.worth.and_then(|it| it.order_amount),
+            discount: coupon.worth.and_then(|it| it.discount),
+            currency: coupon.worth.map(|it| it.currency.as_str()),
         }
     }
 }

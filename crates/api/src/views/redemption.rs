@@ -3,6 +3,7 @@
 use coupon::calendar::format_instant;
 use coupon::coupon::Redemption;
 use coupon::ids::CampaignId;
+use coupon::refusal::Refusal;
 use engine::{CheckView, HoldView, RedemptionEntry, RedemptionView};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -28,11 +29,17 @@ pub struct RedemptionBody {
     redeemed_at: String,
     /// When the redemption was cancelled; null if it is not.
     cancelled_at: Option<String>,
+    /// What the order cost without any coupon, in the smallest unit of `currency`; null if nobody said it.
+    order_amount: Option<u64>,
+    /// How much less the order cost with the coupon; null if nobody said or calculated it.
+    discount: Option<u64>,
+    /// The currency of the amounts; null if there are none.
+    currency: Option<&'static str>,
 }
 
 impl RedemptionBody {
     fn of(code: &str, campaign: &CampaignId, redemption: &Redemption) -> RedemptionBody {
-        let Redemption { by, order, at, cancelled_at } = redemption;
+        let Redemption { by, order, at, worth, cancelled_at } = redemption;
         RedemptionBody {
             code: code.to_owned(),
             campaign_id: campaign.to_string(),
@@ -40,6 +47,9 @@ impl RedemptionBody {
             order_ref: order.to_string(),
             redeemed_at: format_instant(*at),
             cancelled_at: cancelled_at.map(format_instant),
+            order_amount: worth.and_then(|it| it.order_amount),
+            discount: worth.and_then(|it| it.discount),
+            currency: worth.map(|it| it.currency.as_str()),
         }
     }
 }
@@ -76,6 +86,8 @@ pub struct HoldBody {
     order_ref: String,
     /// When the hold ends: the first instant at which the coupon is no longer held.
     until: String,
+    /// How much less the order would cost with the coupon; null if nobody said or can calculate it.
+    discount: Option<u64>,
     /// The coupon.
     coupon: CouponBody,
 }
@@ -86,6 +98,7 @@ impl From<&HoldView> for HoldBody {
             code: view.coupon.code.clone(),
             order_ref: view.order.to_string(),
             until: format_instant(view.until),
+            discount: view.worth.and_then(|it| it.discount),
             coupon: CouponBody::from(&view.coupon),
         }
     }
@@ -100,8 +113,12 @@ pub struct CheckBody {
     /// The problem code that redeem would return; null if `redeemable` is true.
     #[schema(value_type = Option<closed::Refusal>)]
     refusal: Option<&'static str>,
-    /// The coupon; null if redeem with a shared code would first issue one, or if the caller may
-    /// not see it.
+    /// How much less the order would cost with the coupon; null if redeem would not succeed, or if nobody said or can
+    /// calculate it.
+    discount: Option<u64>,
+    /// How much more the order must cost, if `refusal` is `ORDER_TOO_SMALL`; otherwise null.
+    missing: Option<u64>,
+    /// The coupon; null if redeem with a shared code would first issue one, or if the caller may not see it.
     coupon: Option<CouponBody>,
     /// The campaign of the coupon; null if the caller may not see it.
     campaign: Option<CampaignBody>,
@@ -112,6 +129,11 @@ impl From<&CheckView> for CheckBody {
         CheckBody {
             redeemable: view.refusal.is_none(),
             refusal: view.refusal.map(|refusal| ApiErrorCode::from(refusal).as_str()),
+            discount: view.worth.and_then(|it| it.discount),
+            missing: match view.refusal {
+                Some(Refusal::OrderTooSmall { missing, .. }) => Some(missing),
+                _ => None,
+            },
             coupon: view.coupon.as_ref().map(CouponBody::from),
             campaign: view.campaign.as_ref().map(CampaignBody::from),
         }

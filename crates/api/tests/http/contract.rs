@@ -35,11 +35,11 @@ const WITH_RETRY_AFTER: &[&str] = &[
 /// Problems that have the header in some answers.
 const MAY_HAVE_RETRY_AFTER: &[&str] = &["OUTCOME_UNKNOWN"];
 
-const PROBLEM: &str =
-    "type title status code detail hint retry retry_at coupon next_cursor errors request_id";
+const PROBLEM: &str = "type title status code detail hint retry retry_at min_order missing discount coupon \
+     next_cursor errors request_id";
 const COUPON: &str = "code campaign_id batch_id state expired paused holder valid_from expires_at \
     expires_on time_zone held_until issued_at redeemed_at order_ref created_at modified_at \
-    version tier";
+    version tier order_amount discount currency";
 const EVENT: &str = "sequence kind at actor reference";
 const CAMPAIGN: &str = "campaign_id name handout stock issued redeemed void paused shared_code \
     code_prefix valid_from expires_at expires_on time_zone valid_days issue_from issue_until \
@@ -50,7 +50,8 @@ const DRY_RUN: &str = "dry_run campaign_id time_zone encoding separator header c
     lines new known unchecked rejected repeated rejected_lines parsed_lines";
 const PARSED: &str = "line code valid_from expires_at expires_on state user_id issued_at \
     redeemed_at order_ref";
-const REDEMPTION: &str = "code campaign_id user_id order_ref redeemed_at cancelled_at";
+const REDEMPTION: &str = "code campaign_id user_id order_ref redeemed_at cancelled_at order_amount \
+                          discount currency";
 const LIST: &str = "data next_cursor";
 
 /// The shape of a value in an answer.
@@ -88,7 +89,7 @@ const FEED_EVENT: Shape = Fields(
             "coupon",
             Maybe(&Fields(
                 "code campaign_id batch_id version user_id order_ref issue_ref revoke_ref reason \
-                 expires_at held_until",
+                 expires_at held_until order_amount discount currency",
                 &[],
             )),
         ),
@@ -145,11 +146,11 @@ const SHAPES: &[(&str, Shape)] = &[
     (
         "check",
         Fields(
-            "redeemable refusal coupon campaign",
+            "redeemable refusal discount missing coupon campaign",
             &[("coupon", Maybe(&COUPON_SHAPE)), ("campaign", Maybe(&CAMPAIGN_SHAPE))],
         ),
     ),
-    ("hold", Fields("code order_ref until coupon", &[("coupon", COUPON_SHAPE)])),
+    ("hold", Fields("code order_ref until discount coupon", &[("coupon", COUPON_SHAPE)])),
     ("release", COUPON_SHAPE),
     ("redeem", Fields(REDEMPTION, &[])),
     (

@@ -57,6 +57,12 @@ async fn provoked(code: ApiErrorCode) -> Answer {
         ApiErrorCode::NameTaken => name_taken().await,
         ApiErrorCode::LoginTaken => login_taken().await,
         ApiErrorCode::Held => after_hold().await,
+        ApiErrorCode::OrderTooSmall => off(json!({"order_amount": 29_999})).await,
+        ApiErrorCode::AmountRequired => off(json!({})).await,
+        ApiErrorCode::CurrencyMismatch => {
+            off(json!({"order_amount": 30_000, "currency": "USD"})).await
+        }
+        ApiErrorCode::DiscountMismatch => off(json!({"order_amount": 30_000, "discount": 1})).await,
         ApiErrorCode::NotStarted => on_issued(json!({"valid_from": "2027-01-01T00:00:00Z"})).await,
         ApiErrorCode::IssueClosed => {
             issues_past(json!({"issue_from": "2027-01-01T00:00:00Z"}), &["ann"]).await
@@ -107,6 +113,19 @@ async fn on_issued(terms: Value) -> Answer {
     service.campaign("c", terms).await;
     let code = service.issued("c", "ann").await;
     service.does("redeem", &code, "1").await
+}
+
+/// Redeems a coupon of ₩5,000 off orders of ₩30,000 or more.
+async fn off(money: Value) -> Answer {
+    let service = Service::new();
+    let benefit = json!({"kind": "amount", "amount": 5_000, "min_order": 30_000});
+    service.campaign("c", json!({"currency": "KRW", "benefit": benefit})).await;
+    let code = service.issued("c", "ann").await;
+    let mut body = json!({"user_id": "ann", "order_ref": "1"});
+    for (field, value) in money.as_object().into_iter().flatten() {
+        body[field] = value.clone();
+    }
+    service.post(Shop, &format!("/v1/coupons/{code}/redeem"), body).await
 }
 
 async fn on_untouched(terms: Value) -> Answer {

@@ -135,7 +135,11 @@ async fn as_a_file_for_a_spreadsheet() {
     service.campaign("a", terms).await;
     service.set("2026-11-20T15:30:05.678Z");
     let code = service.issued("a", "ann").await;
-    service.does("redeem", &code, "@o1").await.is("201", "redeemed");
+    let money = json!({
+        "user_id": "ann", "order_ref": "@o1", "order_amount": 500, "discount": 5, "currency": "USD",
+    });
+    let redeemed = service.post(Shop, &format!("/v1/coupons/{code}/redeem"), money).await;
+    redeemed.is("201", "redeemed");
     let reason = json!({"order_ref": "@o1", "reason": "=cmd()"});
     service.post(Shop, &format!("/v1/coupons/{code}/cancel-redemption"), reason).await;
     service.set("2027-11-25T00:00:00Z");
@@ -144,8 +148,8 @@ async fn as_a_file_for_a_spreadsheet() {
     assert_eq!(file.header("content-type"), Some("text/csv; charset=utf-8"));
     let want = format!(
         "\u{feff}code,campaign_id,campaign_name,batch_id,user_id,order_ref,redeemed_at,cancelled_at,\
-         cancel_reason,time_zone\n{code},a,\"'=2+2, \"\"Frühling\"\" 봄\",first,ann,'@o1,\
-         2026-11-21 00:30:05,2026-11-21 00:30:05,'=cmd(),Asia/Seoul\n"
+         cancel_reason,time_zone,order_amount,discount,currency\n{code},a,\"'=2+2, \"\"Frühling\"\" 봄\",first,ann,'@o1,\
+         2026-11-21 00:30:05,2026-11-21 00:30:05,'=cmd(),Asia/Seoul,500,5,USD\n"
     );
     assert_eq!(file.text, want);
     let limited = Asked::new("GET", &format!("{target}&limit=5")).header("accept", "text/csv");

@@ -144,3 +144,105 @@ async fn it_stays_as_it_is_once_somebody_has_a_coupon() {
         service.patch(Admin, "/v1/campaigns/c", change).await.is(want, name);
     }
 }
+
+/// A campaign of 10 % off orders of ₩30,000 or more, at most ₩5,000, and a coupon of ann.
+async fn ten_percent_off(service: &Service) -> String {
+    let benefit =
+        json!({"kind": "percent", "percent": 10, "max_discount": 5_000, "min_order": 30_000});
+    service.campaign("c", json!({"currency": "KRW", "benefit": benefit, "stock": 5})).await;
+    service.issued("c", "ann").await
+}
+
+fn of_order(order: &str, amount: u64) -> Value {
+    json!({"user_id": "ann", "order_ref": order, "order_amount": amount})
+}
+
+#[tokio::test]
+async fn amounts_of_a_redemption() {
+    let service = Service::new();
+    let code = ten_percent_off(&service).await;
+    let call = |what: &str| format!("/v1/coupons/{code}/{what}");
+    let nulls = |json: &Value, fields: &[&str]| fields.iter().all(|field| json[field].is_null());
+
+    let small = service.post(Shop, &call("check"), of_order("1", 29_999)).await.json;
+    assert_eq!(small["refusal"], "ORDER_TOO_SMALL");
+    assert_eq!(small["missing"], 1);
+    assert!(nulls(&small, &["discount"]), "{small}");
+    let small = service.post(Shop, &call("redeem"), of_order("1", 20_000)).await;
+    assert_eq!(small.is("409 ORDER_TOO_SMALL", "too small").json["min_order"], 30_000);
+    assert_eq!(small.json["missing"], 10_000);
+    let checked = service.post(Shop, &call("check"), of_order("1", 49_999)).await.json;
+    assert_eq!(checked["redeemable"], true);
+    assert_eq!(checked["discount"], 4_999, "rounded down");
+    assert!(nulls(&checked, &["missing", "refusal"]), "{checked}");
+    let held = service.post(Shop, &call("hold"), of_order("1", 49_999)).await;
+    assert_eq!(held.is("201", "held").json["discount"], 4_999);
+    assert!(
+        nulls(&held.json["coupon"], &["discount", "order_amount", "currency"]),
+        "{}",
+        held.json
+    );
+
+    let want = json!({"order_amount": 80_000, "discount": 5_000, "currency": "KRW"});
+    let has = |shown: &Value, name: &str| {
+        for (field, value) in want.as_object().into_iter().flatten() {
+            assert_eq!(shown[field], *value, "{name}: {shown}");
+        }
+    };
+    let redeemed = service.post(Shop, &call("redeem"), of_order("1", 80_000)).await;
+    has(&redeemed.is("201", "redeemed").json, "redeemed");
+    let again = service.post(Shop, &call("redeem"), of_order("1", 90_000)).await;
+    has(&again.is("200", "again").json, "a replay has the first amounts");
+    let checked = service.post(Shop, &call("check"), of_order("1", 90_000)).await.json;
+    assert_eq!(checked["discount"], 5_000, "a check of what is redeemed");
+    has(&service.get(Shop, &format!("/v1/coupons/{code}")).await.json, "the coupon");
+    let of_order_1 = "/v1/redemptions?order_ref=1";
+    has(&service.get(Shop, of_order_1).await.json["data"][0], "the order's redemptions");
+
+    let cancelled = service.cancel(Shop, &code, "1").await.json;
+    has(&cancelled["redemption"], "a cancelled redemption keeps them");
+    assert!(nulls(&cancelled["coupon"], &["order_amount", "discount", "currency"]), "{cancelled}");
+    has(&service.get(Shop, of_order_1).await.json["data"][0], "also in the list");
+}
+
+#[tokio::test]
+async fn amounts_that_the_shop_calculates() {
+    let service = Service::new();
+    service.campaign("c", json!({"stock": 20})).await;
+    let over = 1_000_000_000_001_u64;
+    let cases = [
+        ("as it says", json!({"order_amount": 500, "discount": 99, "currency": "USD"}), "201"),
+        ("a discount alone", json!({"discount": 99, "currency": "USD"}), "201"),
+        ("a currency alone", json!({"currency": "USD"}), "201"),
+        ("nothing", json!({}), "201"),
+        ("no currency", json!({"discount": 99}), "409 CURRENCY_MISMATCH"),
+        (
+            "more than the order",
+            json!({"order_amount": 5, "discount": 6, "currency": "USD"}),
+            "409 DISCOUNT_MISMATCH",
+        ),
+        ("no such currency", json!({"discount": 6, "currency": "usd"}), "400 INVALID"),
+        ("too large an order", json!({"order_amount": over, "currency": "USD"}), "400 INVALID"),
+        ("too large a discount", json!({"discount": over, "currency": "USD"}), "400 INVALID"),
+        ("a point", json!({"discount": 1.5, "currency": "USD"}), "400 INVALID"),
+        ("less than nothing", json!({"discount": -1, "currency": "USD"}), "400 INVALID"),
+    ];
+    for (nth, (name, money, want)) in cases.into_iter().enumerate() {
+        let user = format!("user-{nth}");
+        let code = service.issued("c", &user).await;
+        let mut body = json!({"user_id": user, "order_ref": "1"});
+        for (field, value) in money.as_object().into_iter().flatten() {
+            body[field] = value.clone();
+        }
+        let answer = service.post(Shop, &format!("/v1/coupons/{code}/redeem"), body).await;
+        answer.is(want, name);
+        if want == "201" {
+            let said = |field: &str| money.get(field).cloned().unwrap_or_default();
+            let has_amount = money.get("discount").is_some();
+            assert_eq!(answer.json["order_amount"], said("order_amount"), "{name}");
+            assert_eq!(answer.json["discount"], said("discount"), "{name}");
+            let currency = if has_amount { said("currency") } else { Value::Null };
+            assert_eq!(answer.json["currency"], currency, "{name}: of no amounts");
+        }
+    }
+}

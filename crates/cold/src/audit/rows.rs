@@ -1,5 +1,4 @@
-//! A row of `coupons` for an audit: the coupon or why it cannot be read, and what its columns
-//! contradict.
+//! A row of `coupons` for an audit: the coupon or why it cannot be read, and what its columns contradict.
 
 use std::sync::Arc;
 
@@ -63,10 +62,12 @@ fn disagreement(
     coupon: &Coupon,
 ) -> Result<Option<String>, BadRow> {
     let redemption = coupon.redemption();
+    let worth = redemption.and_then(|it| it.worth);
     let texts = [
         ("holder", coupon.holder().map(|it| it.as_str())),
         ("time_zone", Some(coupon.zone().name())),
         ("order_ref", redemption.map(|it| it.order.as_str())),
+        ("currency", worth.map(|it| it.currency.as_str())),
     ];
     for (name, folded) in texts {
         let column = decode::texts(batch, name)?;
@@ -82,6 +83,16 @@ fn disagreement(
     ];
     for (name, folded) in instants {
         let stored = decode::instants(batch, name)?.get(row).map(|at| at.0);
+        if stored != folded {
+            return Ok(Some(format!("{name} is {stored:?}, its events say {folded:?}")));
+        }
+    }
+    let amounts = [
+        ("order_amount", worth.and_then(|it| it.order_amount)),
+        ("discount", worth.and_then(|it| it.discount)),
+    ];
+    for (name, folded) in amounts {
+        let stored = decode::longs(batch, name)?.amount(row)?;
         if stored != folded {
             return Ok(Some(format!("{name} is {stored:?}, its events say {folded:?}")));
         }

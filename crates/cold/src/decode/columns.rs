@@ -54,6 +54,13 @@ impl TypedColumn<Int64Array> {
         self.values.value(row)
     }
 
+    pub(crate) fn amount(&self, row: usize) -> Result<Option<u64>, BadRow> {
+        if self.values.is_null(row) {
+            return Ok(None);
+        }
+        self.unsigned(row).map(Some)
+    }
+
     pub(crate) fn unsigned(&self, row: usize) -> Result<u64, BadRow> {
         u64::try_from(self.get(row)).map_err(|_| bad(self.name, row, self.get(row)))
     }

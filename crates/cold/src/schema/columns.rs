@@ -7,8 +7,11 @@ use super::{
     optional,
 };
 
-/// The columns of a table of whole coupons: its partition column, those that describe a coupon, and
-/// its last columns.
+const ORDER_AMOUNT: TableColumn = optional("order_amount", FieldKind::Long, ColumnLayout::Deltas);
+const DISCOUNT: TableColumn = optional("discount", FieldKind::Long, ColumnLayout::Deltas);
+const CURRENCY: TableColumn = optional("currency", FieldKind::Text, ColumnLayout::Dictionary);
+
+/// The columns of a table of whole coupons: its partition column, those that describe a coupon, and its last columns.
 macro_rules! of_coupons {
     ($partition:expr, code: $code:expr, holder: $holder:expr, $($last:expr),+) => {
         &[
@@ -30,7 +33,10 @@ macro_rules! of_coupons {
             column("created_at", FieldKind::Instant, ColumnLayout::Dictionary),
             column("modified_at", FieldKind::Instant, ColumnLayout::Deltas),
             column("events", FieldKind::Events, ColumnLayout::Plain),
-            $($last),+
+            $($last),+,
+            ORDER_AMOUNT,
+            DISCOUNT,
+            CURRENCY,
         ]
     };
 }
@@ -103,4 +109,7 @@ pub(super) const EVENT: &[TableColumn] = &[
     optional("reason", FieldKind::Text, ColumnLayout::Dictionary),
     optional("expires_at", FieldKind::Instant, ColumnLayout::Deltas),
     optional("time_zone", FieldKind::Text, ColumnLayout::Dictionary),
+    ORDER_AMOUNT,
+    DISCOUNT,
+    CURRENCY,
 ];

@@ -34,7 +34,7 @@ async fn a_user_finds_the_coupons_that_they_held() {
         reference: None,
         expires_at: Some(NEXT.end().plus_ms(-3 * DAY_MS)),
     };
-    let unsaid = EventKind::Redeemed { by: None, order: "o-1".parse().unwrap() };
+    let unsaid = EventKind::Redeemed { by: None, order: "o-1".parse().unwrap(), worth: None };
     committed(
         &store,
         DAY,

@@ -61,7 +61,11 @@ pub(crate) fn issued(to: &str) -> EventKind {
 }
 
 pub(crate) fn redeemed(by: &str, order: &str) -> EventKind {
-    EventKind::Redeemed { by: Some(by.parse().unwrap()), order: order.parse().unwrap() }
+    EventKind::Redeemed {
+        by: Some(by.parse().unwrap()),
+        order: order.parse().unwrap(),
+        worth: "KRW 30000 3000".parse().ok(),
+    }
 }
 
 /// A coupon with events of `kinds`, a day apart.
@@ -94,7 +98,7 @@ pub(crate) fn every_kind(day: Day) -> Vec<Coupon> {
         reference: None,
         expires_at: Some(day.end().plus_ms(-DAY_MS)),
     };
-    let bare = EventKind::Redeemed { by: None, order: "주문-2".parse().unwrap() };
+    let bare = EventKind::Redeemed { by: None, order: "주문-2".parse().unwrap(), worth: None };
     vec![
         untouched("AA00", day),
         after("AA01", day, vec![issued("ann")]),

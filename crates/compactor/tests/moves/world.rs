@@ -182,7 +182,7 @@ pub(crate) fn give(to: &str) -> Action {
 }
 
 pub(crate) fn redeem(by: &str, at: &str) -> Action {
-    Action::Redeem { by: user(by), order: order(at) }
+    Action::Redeem { by: user(by), order: order(at), money: Default::default() }
 }
 
 pub(crate) fn cancel(at: &str) -> Action {
@@ -459,7 +459,12 @@ impl World {
             zone: Zone::utc(),
             reason: None,
         };
-        let hold = Action::Hold { by: user("ann"), order: order("h"), until: past.plus_ms(60_000) };
+        let hold = Action::Hold {
+            by: user("ann"),
+            order: order("h"),
+            until: past.plus_ms(60_000),
+            money: Default::default(),
+        };
         let revoke = Action::Revoke { user: user("ann"), reference: None, reason: None };
         let stories: [(&str, Vec<Action>); 10] = [
             ("untouched", vec![]),
@@ -714,6 +719,7 @@ pub(crate) fn spent(at: Millis, by: &str) -> ImportedState {
         issued_at: None,
         at,
         order: Some(order(by)),
+        worth: None,
     }
 }
 

@@ -6,8 +6,10 @@ use axum::extract::Path;
 use coupon::calendar::{Date, Zone};
 use coupon::coupon::{Event, EventKind, State};
 use coupon::ids::Reason;
+use coupon::money::Price;
 use coupon::refusal::Refusal;
 use coupon::time::DAY_MS;
+use coupon::worth::RedemptionWorth;
 use engine::{AdminChange, CouponView, NewExpiry, Tier, WriteResult};
 use serde_json::json;
 
@@ -129,14 +131,27 @@ fn facts(desk: &PageContext, view: &CouponView) -> Vec<(&'static str, String)> {
     ]
 }
 
+/// `: ₩5,000 off ₩50,000`
+fn amounts(t: PageTexts, worth: &RedemptionWorth) -> String {
+    let price = |amount| Price { amount, currency: worth.currency };
+    match (worth.discount.map(price), worth.order_amount.map(price)) {
+        (Some(discount), Some(order)) => t.was_less_of(discount, order),
+        (Some(discount), None) => t.was_less(discount),
+        (None, Some(order)) => t.was_of(order),
+        (None, None) => String::new(),
+    }
+}
+
 fn happened(t: PageTexts, event: &Event, zone: &Zone) -> HistoryRow {
     let (what, reason) = match &event.kind {
         EventKind::Issued { to, .. } => (t.was_issued(IsolatedText(to)), None),
-        EventKind::Redeemed { by: Some(by), order } => {
-            (t.was_redeemed(IsolatedText(by), IsolatedText(order)), None)
-        }
-        EventKind::Redeemed { by: None, order } => {
-            (t.was_redeemed_by_nobody(IsolatedText(order)), None)
+        EventKind::Redeemed { by, order, worth } => {
+            let order = IsolatedText(order);
+            let redeemed = match by {
+                Some(by) => t.was_redeemed(IsolatedText(by), order),
+                None => t.was_redeemed_by_nobody(order),
+            };
+            (redeemed + &worth.map_or(String::new(), |worth| amounts(t, &worth)), None)
         }
         EventKind::RedemptionCancelled { order, reason } => {
             (t.was_cancelled(IsolatedText(order)), reason.as_ref())

@@ -14,7 +14,7 @@ use crate::place::{Place, admin};
 
 /// The columns of `GET /v1/redemptions` as CSV.
 const REDEMPTIONS: &str = "\u{feff}code,campaign_id,campaign_name,batch_id,user_id,order_ref,redeemed_at,cancelled_at,\
-    cancel_reason,time_zone\n";
+    cancel_reason,time_zone,order_amount,discount,currency\n";
 
 #[tokio::test]
 async fn files() {

@@ -277,7 +277,7 @@ impl Place {
         let order = "=1+1".parse().expect("an order");
         let code = redeemed.parse().expect("a code");
         let by = Some("bob".parse().expect("a name"));
-        self.engine.redeem(&admin(), &code, by, order).await.expect("redeemed");
+        self.engine.redeem(&admin(), &code, by, order, Default::default()).await.expect("redeemed");
         (issued, redeemed)
     }
 

@@ -53,7 +53,7 @@ pub(super) fn not_held_by_another<'a>(
         return Ok(None);
     };
     let own = match &change.action {
-        Action::Redeem { by, order } | Action::Hold { by, order, .. } => {
+        Action::Redeem { by, order, .. } | Action::Hold { by, order, .. } => {
             hold.by == *by && hold.order == *order
         }
         Action::Issue { to, .. } => hold.by == *to,

@@ -3,6 +3,7 @@
 use crate::calendar::Zone;
 use crate::ids::{Actor, IssueRef, OperationId, OrderRef, Reason, RevokeRef, UserId};
 use crate::time::Millis;
+use crate::worth::OrderMoney;
 
 /// For whom the change is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,12 +26,14 @@ pub enum Action {
     Redeem {
         by: UserId,
         order: OrderRef,
+        money: OrderMoney,
     },
     Hold {
         by: UserId,
         order: OrderRef,
         /// Until when. [`super::HOLD_MAX_MS`] and [`super::HOLD_PAST_EXPIRY_MS`] limit it.
         until: Millis,
+        money: OrderMoney,
     },
     Release {
         order: OrderRef,

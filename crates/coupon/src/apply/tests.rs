@@ -6,6 +6,7 @@
 mod edges;
 mod random;
 mod table;
+mod worth;
 
 use std::collections::BTreeSet;
 
@@ -55,6 +56,8 @@ fn terms() -> Terms {
         cancel_days: 30,
         extend_days: 30,
         clock_bound_ms: BOUND,
+        currency: None,
+        benefit: None,
     }
 }
 
@@ -67,7 +70,7 @@ fn issued(to: &str) -> EventKind {
 }
 
 fn redeemed(by: Option<&str>, by_order: &str) -> EventKind {
-    EventKind::Redeemed { by: by.map(user), order: order(by_order) }
+    EventKind::Redeemed { by: by.map(user), order: order(by_order), worth: None }
 }
 
 fn cancelled(by_order: &str) -> EventKind {
@@ -314,10 +317,15 @@ impl Asks {
     fn action(self) -> Action {
         match self {
             Asks::Issue(to) => Action::Issue { to: user(to), reference: None, expires_at: None },
-            Asks::Redeem(by, o) => Action::Redeem { by: user(by), order: order(o) },
-            Asks::Hold(by, o, until) => {
-                Action::Hold { by: user(by), order: order(o), until: Millis(until) }
+            Asks::Redeem(by, o) => {
+                Action::Redeem { by: user(by), order: order(o), money: Default::default() }
             }
+            Asks::Hold(by, o, until) => Action::Hold {
+                by: user(by),
+                order: order(o),
+                until: Millis(until),
+                money: Default::default(),
+            },
             Asks::Release(o) => Action::Release { order: order(o) },
             Asks::Cancel(o) => Action::CancelRedemption { order: order(o), reason: None },
             Asks::Revoke(from) => {

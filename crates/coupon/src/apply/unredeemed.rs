@@ -1,7 +1,6 @@
 //! The rules for a coupon that is available or issued, one function per action.
 //!
-//! By the time they run, no other order holds the coupon, and nothing in its history answers the
-//! change.
+//! By the time they run, no other order holds the coupon, and nothing in its history answers the change.
 
 use super::{Action, Asker, Change, HOLD_MAX_MS, HOLD_PAST_EXPIRY_MS, Verdict};
 use crate::calendar::Zone;
@@ -10,6 +9,7 @@ use crate::coupon::{Coupon, EVENTS_OPEN_MAX, EventKind, Hold, State};
 use crate::ids::{IssueRef, OrderRef, Reason, RevokeRef, UserId};
 use crate::refusal::Refusal;
 use crate::time::Millis;
+use crate::worth::OrderMoney;
 
 pub(super) struct Unredeemed<'a> {
     pub(super) coupon: &'a Coupon,
@@ -22,8 +22,8 @@ pub(super) struct Unredeemed<'a> {
 impl Unredeemed<'_> {
     pub(super) fn decide(&self) -> Result<Verdict, Refusal> {
         match &self.change.action {
-            Action::Redeem { by, order } => self.redeem(by, order),
-            Action::Hold { by, order, until } => self.hold(by, order, *until),
+            Action::Redeem { by, order, money } => self.redeem(by, order, money),
+            Action::Hold { by, order, until, money } => self.hold(by, order, *until, money),
             Action::Issue { to, reference, expires_at } => self.issue(to, reference, *expires_at),
             Action::Release { order } => Ok(self.release(order)),
             Action::Revoke { user, reference, reason } => self.revoke(user, reference, reason),
@@ -33,23 +33,40 @@ impl Unredeemed<'_> {
         }
     }
 
-    fn redeem(&self, by: &UserId, order: &OrderRef) -> Result<Verdict, Refusal> {
+    fn redeem(
+        &self,
+        by: &UserId,
+        order: &OrderRef,
+        money: &OrderMoney,
+    ) -> Result<Verdict, Refusal> {
         if self.own_hold.is_none() {
             self.works_now()?;
         }
+        let worth = self.terms.worth(money)?;
         self.has_room(1)?;
-        Ok(Verdict::Append(EventKind::Redeemed { by: Some(by.clone()), order: order.clone() }))
+        let (by, order) = (Some(by.clone()), order.clone());
+        Ok(Verdict::Append(EventKind::Redeemed { by, order, worth }))
     }
 
-    fn hold(&self, by: &UserId, order: &OrderRef, until: Millis) -> Result<Verdict, Refusal> {
+    fn hold(
+        &self,
+        by: &UserId,
+        order: &OrderRef,
+        until: Millis,
+        money: &OrderMoney,
+    ) -> Result<Verdict, Refusal> {
         let since = self.own_hold.map_or(self.change.at, |hold| hold.since);
         let until = until
             .min(since.plus_ms(HOLD_MAX_MS))
             .min(self.coupon.expires_at().plus_ms(HOLD_PAST_EXPIRY_MS));
-        if self.own_hold.is_some_and(|hold| until <= hold.until) {
+        let is_there = self.own_hold.is_some_and(|hold| until <= hold.until);
+        if !is_there {
+            self.works_now()?;
+        }
+        self.terms.worth(money)?;
+        if is_there {
             return Ok(Verdict::Replay);
         }
-        self.works_now()?;
         self.has_room(1)?;
         let (by, order, operation) = (by.clone(), order.clone(), self.change.operation);
         Ok(Verdict::Hold(Some(Hold { by, order, operation, since, until })))

@@ -3,6 +3,7 @@
 use crate::calendar::Zone;
 use crate::ids::{Actor, IssueRef, OperationId, OrderRef, Reason, RevokeRef, UserId};
 use crate::time::Millis;
+use crate::worth::RedemptionWorth;
 
 /// What happened to a coupon, without when and by whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub enum EventKind {
         /// By whom; `None` only where an import did not name one.
         by: Option<UserId>,
         order: OrderRef,
+        /// Its amounts, where the order said or the benefit made some.
+        worth: Option<RedemptionWorth>,
     },
     RedemptionCancelled {
         order: OrderRef,

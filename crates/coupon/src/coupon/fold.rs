@@ -42,11 +42,12 @@ impl Coupon {
                 self.issued_at = Some(event.at);
                 self.expires_at = expires_at.unwrap_or(self.lasts_until).min(self.lasts_until);
             }
-            EventKind::Redeemed { by, order } => {
+            EventKind::Redeemed { by, order, worth } => {
                 let redemption = Redemption {
                     by: by.clone(),
                     order: order.clone(),
                     at: event.at,
+                    worth: *worth,
                     cancelled_at: None,
                 };
                 self.state = State::Redeemed { redemption, holder_before: self.holder().cloned() };

@@ -2,6 +2,7 @@
 
 use crate::ids::{OperationId, OrderRef, UserId};
 use crate::time::Millis;
+use crate::worth::RedemptionWorth;
 
 /// What the events of a coupon add up to; the module [`crate::coupon`] says what is absent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +42,7 @@ pub struct Redemption {
     pub by: Option<UserId>,
     pub order: OrderRef,
     pub at: Millis,
+    pub worth: Option<RedemptionWorth>,
     pub cancelled_at: Option<Millis>,
 }
 

@@ -2,6 +2,7 @@
 
 use crate::ids::{OrderRef, UserId};
 use crate::time::Millis;
+use crate::worth::RedemptionWorth;
 
 /// The state of a coupon in the system it comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub enum ImportedState {
         at: Millis,
         /// For which order, if the line said.
         order: Option<OrderRef>,
+        /// Its amounts, if the line said any.
+        worth: Option<RedemptionWorth>,
     },
     /// It was void.
     Void {

@@ -41,6 +41,7 @@ fn redeemed(by: Option<&str>, order: Option<&str>) -> ImportedState {
         issued_at: None,
         at: Millis(NOW - 200),
         order: order.map(|order| order.parse().unwrap()),
+        worth: None,
     }
 }
 
@@ -54,6 +55,8 @@ fn after(coupon: Coupon, kinds: &[Action]) -> Coupon {
         cancel_days: 30,
         extend_days: 30,
         clock_bound_ms: 0,
+        currency: None,
+        benefit: None,
     };
     kinds.iter().fold(coupon, |coupon, action| {
         let change = Change {
@@ -76,11 +79,16 @@ fn issue(to: &str) -> Action {
 }
 
 fn redeem(by: &str, order: &str) -> Action {
-    Action::Redeem { by: user(by), order: order.parse().unwrap() }
+    Action::Redeem { by: user(by), order: order.parse().unwrap(), money: Default::default() }
 }
 
 fn hold(by: &str) -> Action {
-    Action::Hold { by: user(by), order: "991".parse().unwrap(), until: Millis(NOW + 10) }
+    Action::Hold {
+        by: user(by),
+        order: "991".parse().unwrap(),
+        until: Millis(NOW + 10),
+        money: Default::default(),
+    }
 }
 
 fn cancel(order: &str) -> Action {
@@ -100,7 +108,7 @@ fn story(coupon: &Coupon) -> String {
     let told = coupon.events().iter().map(|event| {
         let whose = match &event.kind {
             EventKind::Issued { to, .. } => to.as_str().to_owned(),
-            EventKind::Redeemed { by, order } => {
+            EventKind::Redeemed { by, order, .. } => {
                 format!("{} {order}", by.as_ref().map_or("-", UserId::as_str))
             }
             _ => String::new(),
@@ -126,6 +134,7 @@ fn a_new_code_arrives_as_the_line_says() {
         issued_at: Some(Millis(NOW - 300)),
         at: Millis(NOW - 200),
         order: Some("991".parse().unwrap()),
+        worth: None,
     };
     let undated = ImportedState::Issued { holder: user("ann"), at: None };
     let cases = [
@@ -175,6 +184,7 @@ fn lines_move_a_coupon_only_forward() {
         issued_at: Some(Millis(0)),
         at: Millis(1),
         order: Some("991".parse().unwrap()),
+        worth: None,
     };
     let cases = [
         ("available, issued", ImportedState::Available, ann(), "issued -300 ann"),

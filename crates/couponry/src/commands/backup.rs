@@ -17,7 +17,7 @@ use hot_sqlite::backup::{BackupDraft, ColdFolder, copy_file, copy_folder, delete
 use hot_sqlite::{FILE_NAME, RecordFile};
 use serde::{Deserialize, Serialize};
 
-use crate::failure::{CliError, Ended};
+use crate::failure::{CliError, Ended, Result};
 use crate::keys::Keys;
 use crate::output::{self, Out, thousands};
 use crate::settings::{Cold, SETTINGS_FILE, SPACES, Settings};
@@ -74,7 +74,7 @@ struct Part {
     archived: Option<ColdFolder>,
 }
 
-pub(crate) async fn run(settings: &Settings, args: &BackupArgs) -> Result<Ended, CliError> {
+pub(crate) async fn run(settings: &Settings, args: &BackupArgs) -> Result<Ended> {
     settings.must_be_sqlite(
         "this command cannot back up a cluster: take a snapshot on every node (nodetool snapshot), \
          and copy the folder `keys` and the cold tier",
@@ -161,7 +161,7 @@ fn earlier(settings: &Settings, to: &Path) -> Vec<PathBuf> {
 
 /// # Errors
 /// With the backup, the disk of its folder would have less space than a store leaves free.
-fn must_have_room(parts: &[Part], to: &Path) -> Result<(), CliError> {
+fn must_have_room(parts: &[Part], to: &Path) -> Result<()> {
     let mut need = 0;
     for Part { settings, archived, .. } in parts {
         let size = |name| settings.data.value.join(name).metadata().map_or(0, |about| about.len());
@@ -187,7 +187,7 @@ fn must_have_room(parts: &[Part], to: &Path) -> Result<(), CliError> {
 }
 
 /// Copies one store. Returns what it has copied, and adds what is `missing`.
-async fn copy(part: Part, to: &Path, missing: &mut Vec<String>) -> Result<String, CliError> {
+async fn copy(part: Part, to: &Path, missing: &mut Vec<String>) -> Result<String> {
     let Part { settings, archived, .. } = part;
     let data = &settings.data.value;
     files::private_folder(to)?;
@@ -225,14 +225,13 @@ async fn copy(part: Part, to: &Path, missing: &mut Vec<String>) -> Result<String
     Ok(format!("the hot store{space} ({} bytes), the keys{copied}", thousands(bytes)))
 }
 
-/// Copies the cold tier of `store` into the folder of a backup that has the store. Returns what to
-/// say of it.
+/// Copies the cold tier of `store` into the folder of a backup that has the store. Returns what to say of it.
 async fn copy_cold(
     store: &dyn Partitions,
     cold: &ColdStore,
     source: Option<ColdFolder>,
     to: &Path,
-) -> Result<String, CliError> {
+) -> Result<String> {
     let Some(source) = source else {
         return Ok(format!("; the cold tier is not in it: {} is a bucket", cold.location()));
     };
@@ -261,7 +260,7 @@ pub(crate) struct Label {
 }
 
 impl Label {
-    pub(crate) async fn of(settings: &Settings, engine: &Engine) -> Result<Label, CliError> {
+    pub(crate) async fn of(settings: &Settings, engine: &Engine) -> Result<Label> {
         let (store, at) = (Label::store(settings), format_instant(SystemClock.now()));
         let mut label = Label { store, at, campaigns: 0, issued: 0, redeemed: 0 };
         let mut after = None;
@@ -289,14 +288,14 @@ impl Label {
     }
 
     /// Writes it durably into the folder of a backup.
-    fn write(&self, folder: &Path) -> Result<(), CliError> {
+    fn write(&self, folder: &Path) -> Result<()> {
         let mut out = Out::file(&folder.join(LABEL))?;
         out.put(&toml::to_string(self).map_err(CliError::of)?)?;
         out.finish()
     }
 
     /// The label in the folder of a backup; `None` if an earlier release made it.
-    pub(crate) fn read(folder: &Path) -> Result<Option<Label>, CliError> {
+    pub(crate) fn read(folder: &Path) -> Result<Option<Label>> {
         let path = folder.join(LABEL);
         let text = match fs::read_to_string(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),

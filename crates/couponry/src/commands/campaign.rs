@@ -9,7 +9,7 @@ use serde_json::json;
 
 use self::create::CreateFlags;
 use crate::client::{self, Refused, Repeat, Reply, ServiceClient};
-use crate::failure::{CliError, Ended};
+use crate::failure::{CliError, Ended, Result};
 use crate::open::Purpose;
 use crate::output;
 use crate::settings::Settings;
@@ -42,9 +42,8 @@ Example:
     },
     /// Pause a campaign: none of its coupons can be issued, held or redeemed
     ///
-    /// An order whose hold began before can still redeem. When the command ends, every `serve`
-    /// process knows the pause. Prints the campaign. Changes nothing if the campaign is paused
-    /// already.
+    /// An order whose hold began before can still redeem. When the command ends, every `serve` process knows the pause.
+    /// Prints the campaign. Changes nothing if the campaign is paused already.
     #[command(after_help = "\
 Exit codes: 0 paused, 1 no such campaign, or failed; 2 usage error.
 
@@ -74,9 +73,8 @@ Example:
     },
     /// Mint a batch of coupons for a campaign
     ///
-    /// Prints the batch; `export codes` prints the codes. Takes one small write for any count. Name
-    /// the batch: then a second call with the same --batch and --count changes nothing. Without
-    /// --batch, each call mints new coupons.
+    /// Prints the batch; `export codes` prints the codes. Takes one small write for any count. Name the batch: then a
+    /// second call with the same --batch and --count changes nothing. Without --batch, each call mints new coupons.
     #[command(after_help = "\
 Exit codes: 0 minted (now or before), 1 refused or failed, 2 usage error.
 
@@ -94,7 +92,7 @@ Example:
     },
 }
 
-pub(crate) async fn run(settings: &Settings, command: &CampaignCommand) -> Result<Ended, CliError> {
+pub(crate) async fn run(settings: &Settings, command: &CampaignCommand) -> Result<Ended> {
     let purpose = match command {
         CampaignCommand::Create(flags) => {
             // Before anything is opened, so that a wrong flag makes no folder.
@@ -110,7 +108,7 @@ pub(crate) async fn run(settings: &Settings, command: &CampaignCommand) -> Resul
     Ok(Ended::Done)
 }
 
-async fn ask(service: &ServiceClient, command: &CampaignCommand) -> Result<(), CliError> {
+async fn ask(service: &ServiceClient, command: &CampaignCommand) -> Result<()> {
     match command {
         CampaignCommand::Create(flags) => {
             let body = flags.body()?;
@@ -147,7 +145,7 @@ fn repeat(is_named: bool) -> Repeat {
 }
 
 /// Prints what was made, with a note if an earlier call made it.
-fn made(reply: Reply) -> Result<(), CliError> {
+fn made(reply: Reply) -> Result<()> {
     if reply.is_replay {
         output::note("it was created before; nothing was changed");
     }

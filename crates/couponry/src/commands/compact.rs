@@ -14,7 +14,7 @@ use hot::Witness;
 
 use crate::clock;
 use crate::compaction::{self, Noted};
-use crate::failure::{CliError, Ended};
+use crate::failure::{CliError, Ended, Result};
 use crate::open::{self, Opened, Purpose};
 use crate::output::{self, Left, Right, thousands};
 use crate::settings::{Hot, Settings};
@@ -28,14 +28,12 @@ use crate::settings::{Hot, Settings};
 ///
 /// Also deletes files of the cold tier that no commit of the last 7 days uses.
 ///
-/// If the clock jumps ahead by more than two days, or goes back, compact moves nothing until the new
-/// time has lasted 24 hours. It moves coupons at once if the clock of an S3 bucket or a cluster
-/// confirms the new time.
+/// If the clock jumps ahead by more than two days, or goes back, compact moves nothing until the new time has lasted 24
+/// hours. It moves coupons at once if the clock of an S3 bucket or a cluster confirms the new time.
 ///
-/// You can run this while `serve` is running. With SQLite `serve` does the same every
-/// --compact-every (1h by default). On a cluster it does so only if --compact-every is set. If
-/// compact is interrupted, run it again and it continues. It deletes nothing from hot before the
-/// coupons are written to cold, synced and read back.
+/// You can run this while `serve` is running. With SQLite `serve` does the same every --compact-every (1h by default).
+/// On a cluster it does so only if --compact-every is set. If compact is interrupted, run it again and it continues. It
+/// deletes nothing from hot before the coupons are written to cold, synced and read back.
 #[derive(Args)]
 #[command(after_help = "\
 Exit codes: 0 all done; 1 failed; 2 usage error; 3 some days could not be moved or indexed, or the
@@ -62,7 +60,7 @@ pub(crate) struct CompactArgs {
     vacuum: bool,
 }
 
-pub(crate) async fn run(settings: &Settings, args: &CompactArgs) -> Result<Ended, CliError> {
+pub(crate) async fn run(settings: &Settings, args: &CompactArgs) -> Result<Ended> {
     let closed = if args.closed_now { ClosedPolicy::Now } else { ClosedPolicy::WhenWorthwhile };
     if args.dry_run {
         let work = async |opened: &Opened| dry_run(opened.engine(), closed).await;
@@ -98,7 +96,7 @@ pub(crate) async fn run(settings: &Settings, args: &CompactArgs) -> Result<Ended
     .await
 }
 
-async fn dry_run(engine: &Engine, closed: ClosedPolicy) -> Result<Ended, CliError> {
+async fn dry_run(engine: &Engine, closed: ClosedPolicy) -> Result<Ended> {
     let compactor = compaction::compactor(engine, engine.cold(), Arc::new(|_| {}));
     let clock = clock::would_observe(engine).await?;
     let closed = match clock.warning() {
@@ -117,7 +115,7 @@ async fn compacted(
     closed: ClosedPolicy,
     vacuum: bool,
     others: OtherRuns,
-) -> Result<Ended, CliError> {
+) -> Result<Ended> {
     let progress = Arc::new(CommandProgress::new(WorkKind::Compact, None, false));
     let shown = Arc::clone(&progress);
     let watch: ProgressWatch = Arc::new(move |step| match step {
@@ -149,7 +147,7 @@ async fn compacted(
     Ok(ended)
 }
 
-fn planned(works: &[DuePass]) -> Result<Ended, CliError> {
+fn planned(works: &[DuePass]) -> Result<Ended> {
     if works.is_empty() {
         return output::done(
             "nothing to do: no day can be sealed, and too few closed coupons wait",
@@ -172,7 +170,7 @@ fn would(pass: CompactionPass) -> &'static str {
 
 /// # Errors
 /// No day could be moved.
-fn reported(report: &CompactionReport, elapsed: Duration) -> Result<Ended, CliError> {
+fn reported(report: &CompactionReport, elapsed: Duration) -> Result<Ended> {
     if !report.partitions.is_empty() {
         output::say(&table(&report.partitions))?;
     }

@@ -1,11 +1,10 @@
-//! `couponry config`: the settings that a command would run with; `couponry help settings`: all
-//! that there are.
+//! `couponry config`: the settings that a command would run with; `couponry help settings`: all that there are.
 
-use crate::failure::{CliError, Ended};
+use crate::failure::{Ended, Result};
 use crate::settings::{Settings, help};
 use crate::{output, serve};
 
-pub(crate) fn run(settings: &Settings) -> Result<Ended, CliError> {
+pub(crate) fn run(settings: &Settings) -> Result<Ended> {
     let lines = settings.lines().into_iter().map(|(name, value, origin)| {
         let value = if value.is_empty() { "(none)" } else { &value };
         format!("{name} = {value}  # {origin}")
@@ -15,6 +14,6 @@ pub(crate) fn run(settings: &Settings) -> Result<Ended, CliError> {
     Ok(Ended::Done)
 }
 
-pub(crate) fn topic() -> Result<Ended, CliError> {
+pub(crate) fn topic() -> Result<Ended> {
     output::done(help::topic().trim_end())
 }

@@ -8,7 +8,7 @@ use coupon::ids::UserId;
 use engine::{Clock, StaffRole, SystemClock};
 
 use crate::commands::healthcheck;
-use crate::failure::{CliError, Ended};
+use crate::failure::{CliError, Ended, Result};
 use crate::serve::ADDRESS_FILE;
 use crate::serve::console::signing_keys;
 use crate::settings::{Origin, Settings, SpaceHosts};
@@ -40,7 +40,7 @@ pub(crate) struct ConsoleArgs {
     address: Option<String>,
 }
 
-pub(crate) fn run(settings: &Settings, args: &ConsoleArgs) -> Result<Ended, CliError> {
+pub(crate) fn run(settings: &Settings, args: &ConsoleArgs) -> Result<Ended> {
     let keys = signing_keys(&open::keys(settings)?);
     let name = args.name.as_ref().map(ToString::to_string);
     let link = console::link(keys, args.role, name, SystemClock.now(), FIRST_LINK_MS);
@@ -51,7 +51,7 @@ pub(crate) fn run(settings: &Settings, args: &ConsoleArgs) -> Result<Ended, CliE
     output::done(&format!("{address}{link}"))
 }
 
-fn address(settings: &Settings) -> Result<String, CliError> {
+fn address(settings: &Settings) -> Result<String> {
     let Some(space) = &settings.space.value else {
         return Ok(healthcheck::address(&listen(settings, &settings.data.value)));
     };

@@ -16,27 +16,25 @@ use records::{bring_audit, bring_counts, bring_orders};
 use webhooks::{BroughtWebhooks, bring_webhooks};
 
 use self::stores::{Source, SourceFolder};
-use crate::failure::{CliError, Ended};
+use crate::failure::{CliError, Ended, Result};
 use crate::open;
 use crate::output::{self, Left, Right, thousands};
 use crate::settings::Settings;
 
 /// Copy a hot store from a data folder to a cluster
 ///
-/// Copies coupons with their versions and events, holders, names of requests, stock, terms,
-/// accounts, the counts by day, the audit, orders, the people and saved queries of the console, and
-/// how far notices are; the run without --live also the webhooks with all that they have not sent.
-/// Not the cold tier, which both stores use (--cold), nor how far readers of events are. Only reads
-/// the source. The target must be empty, or made by an earlier run of the same copy. An interrupted
-/// run continues where it stopped. Nothing copies a cluster: not to a folder, and to other machines
-/// it moves with the tools of the database.
+/// Copies coupons with their versions and events, holders, names of requests, stock, terms, accounts, the counts by
+/// day, the audit, orders, the people and saved queries of the console, and how far notices are; the run without --live
+/// also the webhooks with all that they have not sent. Not the cold tier, which both stores use (--cold), nor how far
+/// readers of events are. Only reads the source. The target must be empty, or made by an earlier run of the same copy.
+/// An interrupted run continues where it stopped. Nothing copies a cluster: not to a folder, and to other machines it
+/// moves with the tools of the database.
 ///
-/// First run it with --live while `serve` runs on the source, as often as you like: each pass
-/// copies what has changed since. Then stop every `serve`, `compact` and `import`, and run it once
-/// without --live. That copies the rest, compares both stores by counts and by a hash over
-/// everything, and says what differs. If nothing differs, it marks the source as moved: `serve` and
-/// every command that writes then refuse the source. Start `serve` only on the target; after that
-/// nothing can be copied to it again.
+/// First run it with --live while `serve` runs on the source, as often as you like: each pass copies what has changed
+/// since. Then stop every `serve`, `compact` and `import`, and run it once without --live. That copies the rest,
+/// compares both stores by counts and by a hash over everything, and says what differs. If nothing differs, it marks
+/// the source as moved: `serve` and every command that writes then refuse the source. Start `serve` only on the target;
+/// after that nothing can be copied to it again.
 #[derive(Args)]
 #[command(after_help = "\
 Exit codes: 0 both stores are the same, or the pass is done; 1 failed, or they differ; 2 usage
@@ -71,7 +69,7 @@ pub(crate) struct CopyArgs {
     lift: bool,
 }
 
-pub(crate) async fn run(settings: &Settings, args: &CopyArgs) -> Result<Ended, CliError> {
+pub(crate) async fn run(settings: &Settings, args: &CopyArgs) -> Result<Ended> {
     let Some(target) = &args.to else {
         return lifted(settings, args).await;
     };
@@ -110,7 +108,7 @@ pub(crate) async fn run(settings: &Settings, args: &CopyArgs) -> Result<Ended, C
 }
 
 /// Refuses a source that has moved to another cluster.
-async fn may_be_copied(from: &SqliteHot, target: &KeyspaceAddress) -> Result<(), CliError> {
+async fn may_be_copied(from: &SqliteHot, target: &KeyspaceAddress) -> Result<()> {
     let moved = from.fact(Fact::MovedTo).await?;
     match moved.filter(|other| *other != target.to_string()) {
         None => Ok(()),
@@ -120,7 +118,7 @@ async fn may_be_copied(from: &SqliteHot, target: &KeyspaceAddress) -> Result<(),
 }
 
 /// Writes where the source has moved to, or that it has not moved.
-async fn mark(from: &SqliteHot, to: Option<String>) -> Result<(), CliError> {
+async fn mark(from: &SqliteHot, to: Option<String>) -> Result<()> {
     let seen = from.fact(Fact::MovedTo).await?;
     if seen == to || from.set_fact(Fact::MovedTo, seen, to).await? {
         return Ok(());
@@ -129,7 +127,7 @@ async fn mark(from: &SqliteHot, to: Option<String>) -> Result<(), CliError> {
 }
 
 /// Opens the source of an earlier copy again.
-async fn lifted(settings: &Settings, args: &CopyArgs) -> Result<Ended, CliError> {
+async fn lifted(settings: &Settings, args: &CopyArgs) -> Result<Ended> {
     let source = args.from.open(settings, false)?;
     let sentence = match source.store.fact(Fact::MovedTo).await? {
         None => format!("{} has not moved", args.from),
@@ -141,7 +139,7 @@ async fn lifted(settings: &Settings, args: &CopyArgs) -> Result<Ended, CliError>
     output::done(&sentence)
 }
 
-async fn copied(from: &SqliteHot, to: &CqlHot) -> Result<String, CliError> {
+async fn copied(from: &SqliteHot, to: &CqlHot) -> Result<String> {
     let progress = CommandProgress::new(WorkKind::Copy, None, false);
     let show = |_, read| progress.set(read, read);
     let copied = progress.during(inventory::copy(from, to, show)).await;
@@ -158,7 +156,7 @@ fn failed(error: CopyError) -> CliError {
 }
 
 /// Brings what a store keeps beside coupons, and says what is left behind.
-async fn records(from: &SqliteHot, to: &CqlHot, settings: &Settings) -> Result<String, CliError> {
+async fn records(from: &SqliteHot, to: &CqlHot, settings: &Settings) -> Result<String> {
     let tables = to.tables();
     let entries = bring_audit(from, &*tables).await?;
     bring_counts(from, &*tables, None).await?;
@@ -185,14 +183,14 @@ async fn records(from: &SqliteHot, to: &CqlHot, settings: &Settings) -> Result<S
 }
 
 /// Only when nobody posts from the source any more.
-async fn webhooks(source: &Source, to: &Arc<CqlHot>) -> Result<String, CliError> {
+async fn webhooks(source: &Source, to: &Arc<CqlHot>) -> Result<String> {
     let (old, new) = (source.events(source.store.clone()), source.events(to.clone()));
     let brought = bring_webhooks((source.store.tables(), &old), (to.tables(), &new)).await;
     let BroughtWebhooks { endpoints, waiting } = brought.map_err(CliError::of)?;
     Ok(format!("brought {endpoints} webhooks with {} deliveries that wait", thousands(waiting)))
 }
 
-async fn compared(from: &SqliteHot, to: &CqlHot) -> Result<(), CliError> {
+async fn compared(from: &SqliteHot, to: &CqlHot) -> Result<()> {
     let progress = CommandProgress::new(WorkKind::Compare, None, false);
     let show = |_, read| progress.set(read, read);
     let all = progress.during(inventory::compare(from, to, show)).await?;

@@ -7,12 +7,12 @@ mod many;
 pub(crate) use self::calls::Call;
 use self::flags::Selection;
 use crate::client;
-use crate::failure::{CliError, Ended};
+use crate::failure::{Ended, Result};
 use crate::open::Purpose;
 use crate::output;
 use crate::settings::Settings;
 
-pub(crate) async fn run(settings: &Settings, call: &Call) -> Result<Ended, CliError> {
+pub(crate) async fn run(settings: &Settings, call: &Call) -> Result<Ended> {
     let selection = call.selection()?;
     let purpose = if call.only_reads() { Purpose::Read } else { Purpose::Write };
     client::with(settings, purpose, async |service| {

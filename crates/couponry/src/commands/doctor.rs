@@ -11,7 +11,7 @@ use clap::Args;
 use coupon::calendar::Zone;
 use hot_sqlite::FILE_NAME;
 
-use crate::failure::{CliError, Ended};
+use crate::failure::{CliError, Ended, Result};
 use crate::keys::{Keys, Kind};
 use crate::settings::{Cold, Hot, Origin, Settings};
 use crate::{open, output, serve};
@@ -60,14 +60,14 @@ struct Report {
 }
 
 impl Report {
-    fn add(&mut self, about: &str, verdict: Verdict) -> Result<(), CliError> {
+    fn add(&mut self, about: &str, verdict: Verdict) -> Result<()> {
         self.checks += 1;
         self.failed += usize::from(matches!(verdict, Verdict::Fail(_)));
         let (Verdict::Ok(text) | Verdict::Warn(text) | Verdict::Fail(text)) = &verdict;
         output::say(&format!("{:<4} {about}: {text}", verdict.word()))
     }
 
-    fn end(self) -> Result<Ended, CliError> {
+    fn end(self) -> Result<Ended> {
         match self.failed {
             0 => Ok(Ended::Done),
             failed => Err(CliError::new(format!("{failed} of {} checks failed", self.checks))),
@@ -75,7 +75,7 @@ impl Report {
     }
 }
 
-pub(crate) async fn run(settings: &Settings, args: &DoctorArgs) -> Result<Ended, CliError> {
+pub(crate) async fn run(settings: &Settings, args: &DoctorArgs) -> Result<Ended> {
     let mut report = Report::default();
     report.add("settings", given(settings))?;
     report.add("clock", machine::clock())?;
@@ -124,7 +124,7 @@ fn time_zones() -> Verdict {
 }
 
 /// Checks the keys; returns them if they can be read.
-fn keys(settings: &Settings, report: &mut Report) -> Result<Option<Keys>, CliError> {
+fn keys(settings: &Settings, report: &mut Report) -> Result<Option<Keys>> {
     let keys = match Keys::load(&settings.data.value) {
         Ok(keys) => keys,
         Err(error) => {

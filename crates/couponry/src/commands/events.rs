@@ -8,7 +8,7 @@ use coupon::ids::CampaignId;
 use engine::{EventType, PAGE_MAX};
 
 use crate::client::{self, ServiceClient};
-use crate::failure::{CliError, Ended};
+use crate::failure::{CliError, Ended, Result};
 use crate::open::Purpose;
 use crate::output::{self, Out};
 use crate::settings::Settings;
@@ -32,8 +32,7 @@ pub(crate) struct EventsFlags {
     /// Begin after this cursor, or with what happens from now on: `newest` [default: the oldest]
     #[arg(long, value_name = "CURSOR")]
     after: Option<String>,
-    /// Only events of these types, separated by commas [default: all but coupon.held and
-    /// coupon.released]
+    /// Only events of these types, separated by commas [default: all but coupon.held and coupon.released]
     #[arg(long = "type", value_name = "TYPES", value_delimiter = ',', value_parser = type_of)]
     types: Vec<EventType>,
     /// Only events of this campaign
@@ -52,12 +51,12 @@ fn type_of(text: &str) -> Result<EventType, String> {
     })
 }
 
-pub(crate) async fn run(settings: &Settings, flags: &EventsFlags) -> Result<Ended, CliError> {
+pub(crate) async fn run(settings: &Settings, flags: &EventsFlags) -> Result<Ended> {
     client::with(settings, Purpose::Read, async |service| printed(service, flags).await).await
 }
 
 /// Prints page after page.
-async fn printed(service: &ServiceClient, flags: &EventsFlags) -> Result<Ended, CliError> {
+async fn printed(service: &ServiceClient, flags: &EventsFlags) -> Result<Ended> {
     let mut out = Out::standard();
     let mut after = flags.after.clone();
     let mut cursors = CursorCycleDetector::default();

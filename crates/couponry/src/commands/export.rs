@@ -17,7 +17,7 @@ use self::coupons::CouponsFlags;
 use self::redemptions::RedemptionsFlags;
 use self::sink::{Format, Into, Sink, exported, in_order};
 use crate::client::{Refused, ServiceClient};
-use crate::failure::{CliError, Ended};
+use crate::failure::{CliError, Ended, Result};
 use crate::open;
 use crate::settings::Settings;
 
@@ -54,7 +54,7 @@ pub(crate) struct CodesFlags {
     into: Into,
 }
 
-pub(crate) async fn run(settings: &Settings, command: &ExportCommand) -> Result<Ended, CliError> {
+pub(crate) async fn run(settings: &Settings, command: &ExportCommand) -> Result<Ended> {
     match command {
         ExportCommand::Codes(flags) => {
             let there = async |service: &ServiceClient, sink: &mut Sink<'_>| {
@@ -92,11 +92,7 @@ impl CodesFlags {
     }
 }
 
-async fn codes(
-    engine: &Arc<Engine>,
-    flags: &CodesFlags,
-    sink: &mut Sink<'_>,
-) -> Result<(), CliError> {
+async fn codes(engine: &Arc<Engine>, flags: &CodesFlags, sink: &mut Sink<'_>) -> Result<()> {
     let (batch, after) = (flags.batch.clone(), flags.after.clone());
     let request = CodesRequest { batch, after, format: CodesFormat::Csv };
     let chunks = Arc::clone(engine).codes(&open::caller(), &flags.campaign, request).await;
@@ -112,7 +108,7 @@ async fn downloaded(
     service: &ServiceClient,
     flags: &CodesFlags,
     sink: &mut Sink<'_>,
-) -> Result<(), CliError> {
+) -> Result<()> {
     let mut query = Vec::new();
     query.extend(flags.batch.as_ref().map(|it| ("batch_id", it.to_string())));
     query.extend(flags.after.as_ref().map(|it| ("after", it.foreign().to_string())));

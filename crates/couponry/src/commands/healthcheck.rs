@@ -7,7 +7,7 @@ use api::outbound;
 use clap::Args;
 use reqwest::Url;
 
-use crate::failure::{CliError, Ended, cause};
+use crate::failure::{CliError, Ended, Result, cause};
 use crate::output;
 use crate::settings::Settings;
 
@@ -34,7 +34,7 @@ pub(crate) struct HealthArgs {
     url: Option<Url>,
 }
 
-pub(crate) async fn run(settings: &Settings, args: &HealthArgs) -> Result<Ended, CliError> {
+pub(crate) async fn run(settings: &Settings, args: &HealthArgs) -> Result<Ended> {
     let url = match &args.url {
         Some(url) => url.clone(),
         None => plain_http(&address(&settings.listen.value)).map_err(CliError::usage)?,
@@ -66,8 +66,7 @@ fn plain_http(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-/// The address of a service that listens on `listen`. One that listens on every address also
-/// listens on loopback.
+/// The address of a service that listens on `listen`. One that listens on every address also listens on loopback.
 pub(crate) fn address(listen: &str) -> String {
     match listen.parse::<SocketAddr>() {
         Ok(SocketAddr::V4(v4)) if v4.ip().is_unspecified() => {

@@ -1,5 +1,4 @@
-//! `couponry history`: looks up a coupon, the coupons of a user, or those of a last day, in both
-//! tiers.
+//! `couponry history`: looks up a coupon, the coupons of a user, or those of a last day, in both tiers.
 
 use clap::Subcommand;
 use coupon::calendar::{Date, Zone};
@@ -12,7 +11,7 @@ use serde_json::Value;
 use crate::client::{self, Refused, ServiceClient};
 use crate::commands::export::coupons;
 use crate::commands::export::sink::{Into, Sink, written};
-use crate::failure::{CliError, Ended};
+use crate::failure::{CliError, Ended, Result};
 use crate::open::Purpose;
 use crate::output::{self, Left, Right};
 use crate::settings::Settings;
@@ -73,7 +72,7 @@ Examples:
     },
 }
 
-pub(crate) async fn run(settings: &Settings, command: &HistoryCommand) -> Result<Ended, CliError> {
+pub(crate) async fn run(settings: &Settings, command: &HistoryCommand) -> Result<Ended> {
     match command {
         HistoryCommand::Code { code } => {
             let path = ["coupons", code.foreign().as_str()];
@@ -116,7 +115,7 @@ fn of_nobody(refused: Refused) -> CliError {
     }
 }
 
-fn shown(detail: &Value) -> Result<Ended, CliError> {
+fn shown(detail: &Value) -> Result<Ended> {
     if output::is_terminal() {
         return output::done(table(detail).trim_end());
     }

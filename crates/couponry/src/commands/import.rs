@@ -19,7 +19,7 @@ use serde_json::Value;
 use tokio_util::io::ReaderStream;
 
 use crate::client::{self, Refused, ServiceClient, broken_off};
-use crate::failure::{CliError, Ended};
+use crate::failure::{CliError, Ended, Result};
 use crate::files::{self, Source};
 use crate::open::Purpose;
 use crate::output::{self, Out};
@@ -33,30 +33,28 @@ const SHOWN: usize = 5;
 
 /// Import a file of codes into a campaign
 ///
-/// Reads CSV of any length in constant memory. You can run this while `serve` is running. Prints the
-/// batch, how many lines were imported, already there or rejected, and the first five rejected lines
-/// with their reasons.
+/// Reads CSV of any length in constant memory. You can run this while `serve` is running. Prints the batch, how many
+/// lines were imported, already there or rejected, and the first five rejected lines with their reasons.
 ///
 /// Always give --batch. If an import is interrupted, run it again with the same --batch. A second
 /// import of the same file changes nothing: its lines are already there.
 ///
 /// Finds the columns by the header, in any order. `code` is required. Optional are `valid_from`,
-/// `expires_at`, `state`, `user_id`, `issued_at`, `redeemed_at` and `order_ref`. The header may also
+/// `expires_at`, `state`, `user_id`, `issued_at`, `redeemed_at`, `order_ref`, `order_amount`, `discount` and `currency`.
+/// Amounts are whole numbers of the currency's smallest unit: 5000 is ₩5,000, and 500 is $5.00. The header may also
 /// use the names of other systems, in English or Korean (`coupon_code`, `expiry`, `쿠폰번호`,
 /// `만료일`). Without a header the columns are code, valid_from, expires_at. If the first line is
 /// neither a header of known columns nor a coupon, refuses the file and imports nothing.
 ///
-/// A date in `valid_from` is the first day on which the coupon can be redeemed; a date in
-/// `expires_at` is the last day. Both are days in the time zone of the campaign. If a date is
-/// missing, the date of the campaign is used.
+/// A date in `valid_from` is the first day on which the coupon can be redeemed; a date in `expires_at` is the last day.
+/// Both are days in the time zone of the campaign. If a date is missing, the date of the campaign is used.
 ///
 /// Reads dates in every form that means one day. A column that looks like a state or a use (used, status, 사용여부) must
 /// be a column of this list, mapped, or named by --ignore: no used coupon is imported as available. Knows the exports of
 /// couponry, Voucherify, Talon.One, Shopify (Matrixify), WooCommerce, Magento and Stripe.
 ///
 /// Recognises UTF-8, CP949 (EUC-KR) and UTF-16, and commas, semicolons or tabs between the cells. Reads workbooks of
-/// Excel (.xlsx, at most 8 MiB, one sheet), too.
-/// `--dry-run` shows how a file is read and writes nothing.
+/// Excel (.xlsx, at most 8 MiB, one sheet), too. `--dry-run` shows how a file is read and writes nothing.
 #[derive(Args)]
 #[command(after_help = "\
 Exit codes: 0 every line was imported or already there, 1 refused the file or failed, 2 usage error,
@@ -126,7 +124,7 @@ impl ImportFlags {
     }
 }
 
-pub(crate) async fn run(settings: &Settings, flags: &ImportFlags) -> Result<Ended, CliError> {
+pub(crate) async fn run(settings: &Settings, flags: &ImportFlags) -> Result<Ended> {
     let (Some(campaign), false) = (&flags.campaign, flags.template) else {
         return output::done(TEMPLATE.trim_end());
     };
@@ -161,7 +159,7 @@ async fn sent(
     campaign: &CampaignId,
     flags: &ImportFlags,
     (file, bytes): (Source, Option<u64>),
-) -> Result<Value, CliError> {
+) -> Result<Value> {
     let progress = Arc::new(CommandProgress::new(WorkKind::Import, bytes, false));
     let unread = Arc::new(OnceLock::new());
     let seen = (Arc::clone(&progress), Arc::clone(&unread));
@@ -207,7 +205,7 @@ async fn first_rejected(report: Result<Response, Refused>) -> Vec<String> {
     lines.into_iter().skip(1).collect()
 }
 
-async fn write_rejects(mut report: Response, mut out: Out) -> Result<(), CliError> {
+async fn write_rejects(mut report: Response, mut out: Out) -> Result<()> {
     while let Some(piece) = report.chunk().await.map_err(broken_off)? {
         out.put_bytes(&piece)?;
     }

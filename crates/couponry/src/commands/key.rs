@@ -4,7 +4,7 @@ use clap::Subcommand;
 use coupon::calendar::format_instant;
 use engine::{AuditEvent, AuditKind, given};
 
-use crate::failure::{CliError, Ended};
+use crate::failure::{Ended, Result};
 use crate::keys::{Key, Keys, Kind};
 use crate::open;
 use crate::output::{self, Left};
@@ -59,7 +59,7 @@ Example:
     },
 }
 
-pub(crate) async fn run(settings: &Settings, command: &KeyCommand) -> Result<Ended, CliError> {
+pub(crate) async fn run(settings: &Settings, command: &KeyCommand) -> Result<Ended> {
     let (keys, shown) = match command {
         KeyCommand::List => {
             let keys = open::keys(settings)?;

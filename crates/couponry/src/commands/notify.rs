@@ -4,7 +4,7 @@ use clap::Args;
 use command_line::{CommandProgress, WorkKind};
 use engine::{Engine, NOTICE_DAYS_MAX, NOTICE_TYPE};
 
-use crate::failure::{CliError, Ended};
+use crate::failure::{CliError, Ended, Result};
 use crate::notices::{NoticeDestination, Round, WEBHOOKS, days, days_of};
 use crate::open::{self, Opened, Purpose};
 use crate::settings::Settings;
@@ -15,9 +15,8 @@ const NAME_LEN_MAX: usize = 64;
 
 /// Notify holders that their coupons expire soon
 ///
-/// Finds issued coupons whose last day is so many days from today, in the time zone of the coupon.
-/// Makes one notice for each holder. Run it once a day, or as often as you like: the store remembers
-/// until when notices were sent.
+/// Finds issued coupons whose last day is so many days from today, in the time zone of the coupon. Makes one notice for
+/// each holder. Run it once a day, or as often as you like: the store remembers until when notices were sent.
 ///
 /// If no run takes place on a day, the next run makes up for it, with the days that are really left
 /// (`days_left`); of several numbers that were missed it sends only the last. Nothing is sent for a
@@ -55,8 +54,7 @@ pub(crate) struct NotifyFlags {
     /// The setting notify_days has the days
     #[arg(long)]
     webhooks: bool,
-    /// Remember under this name until when notices were printed, so that several programs can get
-    /// all of them
+    /// Remember under this name until when notices were printed, so that several programs can get all of them
     #[arg(
         long = "as",
         value_name = "NAME",
@@ -70,7 +68,7 @@ pub(crate) struct NotifyFlags {
     dry_run: bool,
 }
 
-pub(crate) async fn run(settings: &Settings, flags: &NotifyFlags) -> Result<Ended, CliError> {
+pub(crate) async fn run(settings: &Settings, flags: &NotifyFlags) -> Result<Ended> {
     let days = if flags.webhooks { days_of(settings)? } else { days(&flags.days)? };
     let work = async |opened: &Opened| {
         if let Some(warning) = clock::would_observe(opened.engine()).await?.warning() {
@@ -86,7 +84,7 @@ pub(crate) async fn run(settings: &Settings, flags: &NotifyFlags) -> Result<Ende
     open::with(settings, Purpose::Write, work).await
 }
 
-async fn webhooks(opened: &Opened) -> Result<NoticeDestination, CliError> {
+async fn webhooks(opened: &Opened) -> Result<NoticeDestination> {
     let Some(webhooks) = opened.webhooks()? else {
         return Err(CliError::usage(
             "--webhooks: this store has no webhooks, because it keeps no events \
@@ -105,7 +103,7 @@ async fn sent(
     days: &[u16],
     target: &NoticeDestination,
     engine: &Engine,
-) -> Result<Ended, CliError> {
+) -> Result<Ended> {
     let rows_shown = !flags.webhooks && output::is_terminal();
     let progress = CommandProgress::new(WorkKind::Notify, None, rows_shown);
     let show = |sent, looked_at| progress.set(sent, looked_at);

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::failure::{CliError, Ended};
+use crate::failure::{CliError, Ended, Result};
 use crate::output;
 
 /// Print the OpenAPI document of the HTTP interface
@@ -21,7 +21,7 @@ pub(crate) struct OpenapiArgs {
     shape: Option<String>,
 }
 
-pub(crate) fn run(args: &OpenapiArgs) -> Result<Ended, CliError> {
+pub(crate) fn run(args: &OpenapiArgs) -> Result<Ended> {
     let document = api::openapi::document();
     let printed = match &args.shape {
         None => document,

@@ -19,7 +19,7 @@ use hot_sqlite::{FILE_NAME, RecordFile};
 use crate::commands::backup::COLD;
 use crate::compaction;
 use crate::cql::Waiting;
-use crate::failure::{CliError, Ended};
+use crate::failure::{CliError, Ended, Result};
 use crate::keys::Keys;
 use crate::settings::{Cold, Settings};
 use crate::{files, open, output, serve};
@@ -30,12 +30,11 @@ use crate::{files, open, output, serve};
 ///
 /// Restores one store: for a space, give --space NAME and its folder spaces/NAME of the backup.
 ///
-/// Says when the backup was made and what is lost, and asks whether to go on: a script needs --yes.
-/// Then puts the backup into the data folder and compares it with the cold tier. If a coupon was archived
-/// after the backup, the archived version replaces the version of the backup, so that a redemption
-/// in the cold tier cannot be repeated. Changes after the backup that were not archived are lost.
-/// Skips 17 billion serials of each expiry day, so codes that were minted after the backup are not
-/// minted again, unless more were minted for one day.
+/// Says when the backup was made and what is lost, and asks whether to go on: a script needs --yes. Then puts the
+/// backup into the data folder and compares it with the cold tier. If a coupon was archived after the backup, the
+/// archived version replaces the version of the backup, so that a redemption in the cold tier cannot be repeated.
+/// Changes after the backup that were not archived are lost. Skips 17 billion serials of each expiry day, so codes that
+/// were minted after the backup are not minted again, unless more were minted for one day.
 ///
 /// With --adopt, does the same with the store that another tool has put into the data folder: Litestream, or a
 /// snapshot of a disk. Put the folder `keys` there first. Says when the newest event of the store was, and asks.
@@ -83,7 +82,7 @@ impl RestoreArgs {
     }
 }
 
-pub(crate) async fn run(settings: &Settings, args: &RestoreArgs) -> Result<Ended, CliError> {
+pub(crate) async fn run(settings: &Settings, args: &RestoreArgs) -> Result<Ended> {
     let data = &settings.data.value;
     may_restore(settings, args)?;
     let _only = serve::only_one(data)?;
@@ -127,7 +126,7 @@ pub(crate) async fn run(settings: &Settings, args: &RestoreArgs) -> Result<Ended
     ended
 }
 
-fn may_restore(settings: &Settings, args: &RestoreArgs) -> Result<(), CliError> {
+fn may_restore(settings: &Settings, args: &RestoreArgs) -> Result<()> {
     let data = &settings.data.value;
     let Some(from) = &args.folder else {
         return may_begin(settings, args.adopt);
@@ -157,7 +156,7 @@ fn may_restore(settings: &Settings, args: &RestoreArgs) -> Result<(), CliError> 
 }
 
 /// Whether the store that is there may be restored, also once more after an interruption.
-fn may_begin(settings: &Settings, adopt: bool) -> Result<(), CliError> {
+fn may_begin(settings: &Settings, adopt: bool) -> Result<()> {
     let data = &settings.data.value;
     if adopt {
         settings.must_be_sqlite("a cluster has no file to adopt: run `couponry restore` alone")?;
@@ -170,7 +169,7 @@ fn may_begin(settings: &Settings, adopt: bool) -> Result<(), CliError> {
 }
 
 /// The folder of a store, or of a backup. Without them `serve` would make new ones, which open no code of this store.
-fn must_have_keys(folder: &Path) -> Result<(), CliError> {
+fn must_have_keys(folder: &Path) -> Result<()> {
     let keys = folder.join(files::KEYS);
     match keys.is_dir() {
         true => Ok(()),
@@ -184,19 +183,19 @@ fn must_have_keys(folder: &Path) -> Result<(), CliError> {
 
 /// # Errors
 /// A batch has codes of a key that is not there.
-async fn must_open_codes(settings: &Settings) -> Result<(), CliError> {
+async fn must_open_codes(settings: &Settings) -> Result<()> {
     let keys = Keys::load(&settings.data.value)?;
     let store = open::sqlite(settings, &keys, &open::cold(settings, BucketPatience::Caller)?)?;
     Ok(open::must_have_every_key(&store, &keys).await?)
 }
 
 /// From now on until [`end_restore`] only a restore opens the store.
-fn begin_restore(data: &Path) -> Result<(), CliError> {
+fn begin_restore(data: &Path) -> Result<()> {
     files::lock_file(&data.join(open::UNFINISHED))?;
     files::sync_names_in(data).map_err(CliError::cannot("sync", data))
 }
 
-fn end_restore(data: &Path) -> Result<(), CliError> {
+fn end_restore(data: &Path) -> Result<()> {
     let path = data.join(open::UNFINISHED);
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
@@ -207,14 +206,14 @@ fn end_restore(data: &Path) -> Result<(), CliError> {
 }
 
 /// Moves the old data aside. Until this ends, no command opens the data folder: see [`open::RESTORING`].
-fn put_back_store(data: &Path, from: &Path) -> Result<(), CliError> {
+fn put_back_store(data: &Path, from: &Path) -> Result<()> {
     let aside = data.join(format!("replaced-{}", format_instant(SystemClock.now())));
     let beside = CompanionFile { folder: files::KEYS, database: RecordFile::NAME };
     put_back(from, data, &data.join(open::RESTORING), &aside, beside).map_err(CliError::of)
 }
 
 /// A cold tier that is there stays: it may have what was archived after the backup.
-async fn put_back_archive(settings: &Settings, from: &Path) -> Result<(), CliError> {
+async fn put_back_archive(settings: &Settings, from: &Path) -> Result<()> {
     let Cold::Folder(folder) = &settings.cold.value else { return Ok(()) };
     let copy = from.join(COLD);
     let here = open::cold(settings, BucketPatience::Work)?.version().await.map_err(CliError::of)?;
@@ -229,7 +228,7 @@ async fn put_back_archive(settings: &Settings, from: &Path) -> Result<(), CliErr
 
 /// Ends the sessions and links of before, some of which had ended since the backup, and says who may
 /// sign in: somebody may have been removed since.
-async fn end_access(store: &dyn HotStore) -> Result<(), CliError> {
+async fn end_access(store: &dyn HotStore) -> Result<()> {
     let people = engine::end_restored_access(store, SystemClock.now()).await?;
     if !people.is_empty() {
         let names: Vec<&str> = people.iter().map(|person| person.name.as_str()).collect();
@@ -247,7 +246,7 @@ async fn brought_together(
     store: &dyn HotStore,
     cold: &ColdStore,
     args: &RestoreArgs,
-) -> Result<Ended, CliError> {
+) -> Result<Ended> {
     open::must_not_have_moved(store).await?;
     // Before anybody can read the feed: its readers may have seen what the backup does not have.
     store.begin_feed_epoch().await?;
@@ -263,8 +262,7 @@ async fn brought_together(
         Err(error) => return Err(compaction::cli_error(error)),
     };
     if !args.is_one_moment() {
-        // The store was restored by other means and may not know the last codes that were minted,
-        // archived or not.
+        // The store was restored by other means and may not know the last codes that were minted, archived or not.
         store.pass_over_serials().await?;
     }
     let reconciled = match cold.version().await.map_err(CliError::of)? {

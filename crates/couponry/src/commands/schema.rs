@@ -4,7 +4,7 @@ use clap::Subcommand;
 use cql_session::{Keyspace, KeyspaceAddress, SchemaDifference, SchemaOptions};
 
 use crate::cql::{self, Waiting};
-use crate::failure::{CliError, Ended, cause};
+use crate::failure::{CliError, Ended, Result, cause};
 use crate::output;
 use crate::settings::{Hot, Settings};
 
@@ -29,8 +29,7 @@ Examples:
         /// number of nodes if there are fewer]
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=COPIES_MAX))]
         replication: Option<u32>,
-        /// Compaction of the tables that are made now, as a map of CQL [default: depends on the
-        /// engine]
+        /// Compaction of the tables that are made now, as a map of CQL [default: depends on the engine]
         #[arg(long, value_name = "MAP", value_parser = map)]
         compaction: Option<String>,
     },
@@ -53,7 +52,7 @@ Example:
     Repaired,
 }
 
-pub(crate) async fn run(settings: &Settings, command: &SchemaCommand) -> Result<Ended, CliError> {
+pub(crate) async fn run(settings: &Settings, command: &SchemaCommand) -> Result<Ended> {
     let target = match &settings.hot.value {
         Hot::Cql(target) => target,
         Hot::Sqlite => {
@@ -78,13 +77,13 @@ pub(crate) async fn run(settings: &Settings, command: &SchemaCommand) -> Result<
     }
 }
 
-async fn repaired(keyspace: &Keyspace) -> Result<Ended, CliError> {
+async fn repaired(keyspace: &Keyspace) -> Result<Ended> {
     let confirmed = keyspace.confirm_copies().await;
     let (before, now) = confirmed.map_err(|error| CliError::of(cause(&error)))?;
     output::done(&format!("confirmed: {now}; before: {before}"))
 }
 
-async fn apply(keyspace: &Keyspace, options: &SchemaOptions) -> Result<Ended, CliError> {
+async fn apply(keyspace: &Keyspace, options: &SchemaOptions) -> Result<Ended> {
     let done = keyspace.apply(options).await.map_err(|error| CliError::of(cause(&error)))?;
     match done.is_empty() {
         true => output::say("nothing was missing")?,
@@ -93,7 +92,7 @@ async fn apply(keyspace: &Keyspace, options: &SchemaOptions) -> Result<Ended, Cl
     Ok(Ended::Done)
 }
 
-async fn diff(keyspace: &Keyspace, target: &KeyspaceAddress) -> Result<Ended, CliError> {
+async fn diff(keyspace: &Keyspace, target: &KeyspaceAddress) -> Result<Ended> {
     let found = keyspace.differences().await.map_err(|error| CliError::of(cause(&error)))?;
     found.iter().try_for_each(|it| output::say(&line(it, target)))?;
     match found.len() {

@@ -6,7 +6,7 @@ use command_line::milliseconds;
 use coupon::ids::UserId;
 use engine::{AuditEvent, AuditKind, Clock, Role, SystemClock, given};
 
-use crate::failure::{CliError, Ended};
+use crate::failure::{CliError, Ended, Result};
 use crate::settings::Settings;
 use crate::{open, output};
 
@@ -33,7 +33,7 @@ pub(crate) struct TokenArgs {
     ttl: i64,
 }
 
-pub(crate) async fn run(settings: &Settings, args: &TokenArgs) -> Result<Ended, CliError> {
+pub(crate) async fn run(settings: &Settings, args: &TokenArgs) -> Result<Ended> {
     let name = match (&args.user, args.role) {
         (Some(user), _) => user.as_str(),
         (None, Role::User) => {

@@ -18,7 +18,7 @@ use verify::{
 };
 
 use self::report::Printer;
-use crate::failure::{CliError, Ended};
+use crate::failure::{CliError, Ended, Result};
 use crate::keys::Keys;
 use crate::open::{self, Purpose};
 use crate::output;
@@ -26,19 +26,17 @@ use crate::settings::Settings;
 
 /// Verify both tiers
 ///
-/// Checks that every coupon exists once; that its state follows from its events; that every row and
-/// every file is where it belongs; and that archived markers, claims, directory, index rows, the
-/// side table and the counts agree with the coupons. Prints each finding: its name, the coupon, the
-/// two places that disagree, and what is safe to do. Counts what a killed process may leave behind
-/// as a note.
+/// Checks that every coupon exists once; that its state follows from its events; that every row and every file is where
+/// it belongs; and that archived markers, claims, directory, index rows, the side table and the counts agree with the
+/// coupons. Prints each finding: its name, the coupon, the two places that disagree, and what is safe to do. Counts
+/// what a killed process may leave behind as a note.
 ///
 /// Reads all of both tiers, and some of it several times: to compare two tables, and to look again
 /// at what seems wrong before it reports it. Its memory does not grow with the number of coupons.
 /// `serve` and `compact` may run at the same time.
 ///
-/// --partition reads the coupons of one expiry day and nothing else, so that several machines can share
-/// a large store. Everything else is read by a run without it: the directory, claims, index rows,
-/// counts and serials.
+/// --partition reads the coupons of one expiry day and nothing else, so that several machines can share a large store.
+/// Everything else is read by a run without it: the directory, claims, index rows, counts and serials.
 ///
 /// --repair sets right what follows from the coupons: index rows, and with SQLite the counts,
 /// unless they are higher than the number of coupons, since a lost coupon may be the cause. It
@@ -87,7 +85,7 @@ enum Format {
     Jsonl,
 }
 
-pub(crate) async fn run(settings: &Settings, args: &VerifyArgs) -> Result<Ended, CliError> {
+pub(crate) async fn run(settings: &Settings, args: &VerifyArgs) -> Result<Ended> {
     let purpose = if args.repair { Purpose::Write } else { Purpose::Read };
     open::with(settings, purpose, async |opened| {
         verified(opened.engine(), &opened.keys, args).await
@@ -95,7 +93,7 @@ pub(crate) async fn run(settings: &Settings, args: &VerifyArgs) -> Result<Ended,
     .await
 }
 
-async fn verified(engine: &Engine, keys: &Keys, args: &VerifyArgs) -> Result<Ended, CliError> {
+async fn verified(engine: &Engine, keys: &Keys, args: &VerifyArgs) -> Result<Ended> {
     let begun = Instant::now();
     let mut printer = Printer::new(args.format);
     let repair = if args.repair { RepairMode::Derived } else { RepairMode::Nothing };
@@ -112,14 +110,13 @@ async fn verified(engine: &Engine, keys: &Keys, args: &VerifyArgs) -> Result<End
     })
 }
 
-/// Verifies both tiers, if they belong together, and reports each finding to `tell`. `doctor` does
-/// the same.
+/// Verifies both tiers, if they belong together, and reports each finding to `tell`. `doctor` does the same.
 pub(crate) async fn checked(
     engine: &Engine,
     keys: &Keys,
     options: VerifyOptions,
     mut tell: impl FnMut(&Finding) + Send,
-) -> Result<VerifyReport, CliError> {
+) -> Result<VerifyReport> {
     match check_pairing(engine.hot(), engine.cold()).await {
         // The verifier itself says more about a cold tier that cannot be read.
         Ok(()) | Err(CompactError::Cold(cold::ColdError::Damaged { .. })) => {}

@@ -9,7 +9,7 @@ use server::accept::{self, ListenerLimits};
 use tokio::net::TcpListener;
 use webhooks::Secrets;
 
-use crate::failure::{CliError, Ended};
+use crate::failure::{CliError, Ended, Result};
 use crate::{output, serve};
 
 /// What to do.
@@ -43,7 +43,7 @@ pub(crate) struct ListenArgs {
     status: u16,
 }
 
-pub(crate) async fn run(command: &WebhookCommand) -> Result<Ended, CliError> {
+pub(crate) async fn run(command: &WebhookCommand) -> Result<Ended> {
     let WebhookCommand::Listen(args) = command;
     let secrets = args.secret_file.as_ref().map(|path| {
         let text = std::fs::read_to_string(path).map_err(CliError::cannot("read", path))?;

@@ -6,7 +6,7 @@ use cql_session::KeyspaceAddress;
 use hot::HotError;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use crate::failure::CliError;
+use crate::failure::{CliError, Result};
 use crate::output;
 
 /// How long a command waits for a cluster that does not answer.
@@ -66,13 +66,12 @@ pub(crate) enum Waiting {
 /// Repeats `attempt` while the cluster does not answer.
 ///
 /// # Errors
-/// An error against which waiting does not help; for a command, a cluster that still does not
-/// answer.
+/// An error against which waiting does not help; for a command, a cluster that still does not answer.
 pub(crate) async fn patiently<T>(
     target: &KeyspaceAddress,
     waiting: Waiting,
     mut attempt: impl AsyncFnMut() -> Result<T, NotOpen>,
-) -> Result<T, CliError> {
+) -> Result<T> {
     let deadline = match waiting {
         Waiting::Service => None,
         Waiting::Command => Some(Instant::now() + PATIENCE),

@@ -7,7 +7,7 @@ use coupon::calendar::{format_instant, parse_instant};
 use serde::{Deserialize, Serialize};
 
 use super::{CODE_KEY_LEN, Key, Kind, TOKEN_KEY_LEN};
-use crate::failure::CliError;
+use crate::failure::{CliError, Result};
 use crate::files;
 use crate::output::Out;
 
@@ -24,14 +24,14 @@ struct KeyText {
 }
 
 /// Locks the folder while keys are made, so that two processes do not both make the first.
-pub(super) fn locked(folder: &Path) -> Result<File, CliError> {
+pub(super) fn locked(folder: &Path) -> Result<File> {
     let path = folder.join("lock");
     let file = files::lock_file(&path)?;
     file.lock().map(|()| file).map_err(CliError::cannot("lock", &path))
 }
 
 /// Oldest first.
-pub(super) fn read_all(folder: &Path) -> Result<Vec<Key>, CliError> {
+pub(super) fn read_all(folder: &Path) -> Result<Vec<Key>> {
     let cannot = || CliError::cannot("read", folder);
     let mut all = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(cannot())? {
@@ -44,7 +44,7 @@ pub(super) fn read_all(folder: &Path) -> Result<Vec<Key>, CliError> {
     Ok(all)
 }
 
-fn read(path: &Path) -> Result<Key, CliError> {
+fn read(path: &Path) -> Result<Key> {
     let bad = |why: String| CliError::new(format!("{} is not a key file: {why}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
     let text: KeyText = toml::from_str(&text).map_err(|error| bad(error.message().to_owned()))?;
@@ -74,7 +74,7 @@ fn read(path: &Path) -> Result<Key, CliError> {
 }
 
 /// Writes a key file durably, and whole or not at all.
-pub(super) fn write(key: &Key) -> Result<(), CliError> {
+pub(super) fn write(key: &Key) -> Result<()> {
     let text = KeyText {
         kind: key.kind,
         id: key.id.clone(),

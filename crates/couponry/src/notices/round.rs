@@ -13,7 +13,7 @@ use futures::stream;
 use webhooks::{Announced, Webhooks};
 
 use super::notice::{Notice, NoticeDraft};
-use crate::failure::{CliError, Ended};
+use crate::failure::{CliError, Ended, Result};
 use crate::open;
 use crate::output::{self, Out, thousands};
 
@@ -68,7 +68,7 @@ impl Round<'_> {
     ///
     /// # Errors
     /// An error of the store or of standard output; the next round begins with the same notices.
-    pub(crate) async fn run(&self) -> Result<NoticeCounts, CliError> {
+    pub(crate) async fn run(&self) -> Result<NoticeCounts> {
         let (began, mut counts) = (self.engine.now(), NoticeCounts::default());
         let sent = self.until(began, &mut counts).await;
         self.note(began, &counts).await;
@@ -76,7 +76,7 @@ impl Round<'_> {
     }
 
     /// Counts what [`Round::run`] would send. Writes nothing.
-    pub(crate) async fn dry_run(&self) -> Result<NoticeCounts, CliError> {
+    pub(crate) async fn dry_run(&self) -> Result<NoticeCounts> {
         let mut counts = NoticeCounts::default();
         let range = self.engine.next_notices(self.target.name()).await?;
         self.send(&range, &mut Outlet::new(None, &mut counts)).await?;
@@ -84,7 +84,7 @@ impl Round<'_> {
     }
 
     /// A round that stopped half way comes first, and then the one until now.
-    async fn until(&self, now: Millis, counts: &mut NoticeCounts) -> Result<(), CliError> {
+    async fn until(&self, now: Millis, counts: &mut NoticeCounts) -> Result<()> {
         loop {
             let destination = self.target.name();
             let range = self.engine.begin_notices(destination).await?;
@@ -117,7 +117,7 @@ impl Round<'_> {
         &self,
         range: &NoticeRange,
         outlet: &mut Outlet<'_>,
-    ) -> Result<BTreeMap<String, Millis>, CliError> {
+    ) -> Result<BTreeMap<String, Millis>> {
         let (mut waiting, mut next) = (BTreeMap::new(), Some(None));
         let (mut holders, caller) = (Holders::default(), open::caller());
         while let Some(after) = next {
@@ -144,7 +144,7 @@ impl Round<'_> {
         range: &NoticeRange,
         may_be_old: bool,
         outlet: &mut Outlet<'_>,
-    ) -> Result<(), CliError> {
+    ) -> Result<()> {
         let (mut draft, caller) = (NoticeDraft::new(&found.holder, range.until), open::caller());
         let (mut next, mut is_first) = (Some(None), true);
         while let Some(after) = next {
@@ -184,12 +184,12 @@ impl<'a> Outlet<'a> {
         Outlet { target, out: Out::standard(), waits: true, chunk: Vec::new(), counts }
     }
 
-    async fn put(&mut self, notice: Notice) -> Result<(), CliError> {
+    async fn put(&mut self, notice: Notice) -> Result<()> {
         self.chunk.push(notice);
         if self.chunk.len() < CHUNK { Ok(()) } else { self.flush().await }
     }
 
-    async fn flush(&mut self) -> Result<(), CliError> {
+    async fn flush(&mut self) -> Result<()> {
         let notices = std::mem::take(&mut self.chunk);
         match self.target {
             None => notices.iter().for_each(|notice| self.counts.add_sent(notice)),
@@ -208,7 +208,7 @@ impl<'a> Outlet<'a> {
         Ok(())
     }
 
-    async fn announce(&mut self, webhooks: &Webhooks, notices: &[Notice]) -> Result<(), CliError> {
+    async fn announce(&mut self, webhooks: &Webhooks, notices: &[Notice]) -> Result<()> {
         let announce = |notice: &Notice| webhooks.announce(notice.announcement());
         let announced = stream::iter(notices.iter().map(announce));
         let mut announced = announced.buffered(ANNOUNCED_AT_ONCE);
@@ -292,7 +292,7 @@ impl NoticeCounts {
 
     /// # Errors
     /// Nothing arrived.
-    pub(crate) fn ended(&self) -> Result<Ended, CliError> {
+    pub(crate) fn ended(&self) -> Result<Ended> {
         match (self.failed, self.sent) {
             (0, _) => Ok(Ended::Done),
             (_, 0) => Err(CliError::new("the webhooks have no room: run it again later")),

@@ -1,6 +1,5 @@
-//! What a data folder and a hot store must be like before a command uses them, and what a command
-//! says if they are not. A hot store that is older than the cold tier is refused: a redemption that is archived
-//! could be made again.
+//! What a data folder and a hot store must be like before a command uses them, and what a command says if they are not.
+//! A hot store that is older than the cold tier is refused: a redemption that is archived could be made again.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +14,7 @@ use hot_sqlite::FILE_NAME;
 use router::KeyRing;
 
 use crate::cql::NotOpen;
-use crate::failure::CliError;
+use crate::failure::{CliError, Result};
 use crate::files;
 use crate::keys::Keys;
 use crate::settings::{Hot, Settings};
@@ -33,14 +32,14 @@ const PAIRING_WAIT: Duration = Duration::from_secs(8);
 /// the start.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
-pub(crate) fn must_be_there(settings: &Settings) -> Result<(), CliError> {
+pub(crate) fn must_be_there(settings: &Settings) -> Result<()> {
     let data = &settings.data.value;
     must_not_be_half_restored(data)?;
     must_have_a_store(settings)
 }
 
 /// The same where a restore may have been interrupted.
-pub(crate) fn must_have_a_store(settings: &Settings) -> Result<(), CliError> {
+pub(crate) fn must_have_a_store(settings: &Settings) -> Result<()> {
     let data = &settings.data.value;
     let (path, missing) = match settings.hot.value {
         Hot::Sqlite => (data.join(FILE_NAME), no_data(data)),
@@ -56,7 +55,7 @@ pub(crate) fn must_have_a_store(settings: &Settings) -> Result<(), CliError> {
 /// Refuses a folder in which a restore was interrupted: a command could make a new store in it, or
 /// open the old one without its keys. Refuses a store that only another tool has put there, too: it may
 /// be older than what its callers have seen.
-pub(crate) fn must_not_be_half_restored(data: &Path) -> Result<(), CliError> {
+pub(crate) fn must_not_be_half_restored(data: &Path) -> Result<()> {
     let why = if data.join(RESTORING).exists() {
         "a restore into it was interrupted: run `couponry restore DIR --replace` again"
     } else if data.join(UNFINISHED).exists() {
@@ -137,8 +136,7 @@ pub(super) async fn must_fit(store: &dyn HotStore, cold: &ColdStore) -> Result<(
     }
 }
 
-/// Ends when the cold tier, which did not answer at the start, turns out to be newer than the hot
-/// store.
+/// Ends when the cold tier, which did not answer at the start, turns out to be newer than the hot store.
 pub(crate) async fn found_older(engine: Arc<Engine>) -> CliError {
     loop {
         match check_pairing(engine.hot(), engine.cold()).await {

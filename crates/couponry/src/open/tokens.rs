@@ -7,15 +7,15 @@ use api::token::{
     BadKey, ExternalIssuer, Jwks, LocalKey, LocalKeys, PublicKey, RoleClaim, TokenService,
 };
 
-use crate::failure::CliError;
+use crate::failure::{CliError, Result};
 use crate::keys::Keys;
 use crate::settings::Settings;
 
-pub(crate) fn tokens(settings: &Settings, keys: &Keys) -> Result<TokenService, CliError> {
+pub(crate) fn tokens(settings: &Settings, keys: &Keys) -> Result<TokenService> {
     TokenService::new(local_keys(keys)?, external(settings)?).map_err(CliError::of)
 }
 
-pub(crate) fn local_keys(keys: &Keys) -> Result<LocalKeys, CliError> {
+pub(crate) fn local_keys(keys: &Keys) -> Result<LocalKeys> {
     let local = keys.token_keys().map(|key| match key.retired_at {
         None => LocalKey::active(&key.id, &key.secret, key.made_at.0),
         Some(_) => LocalKey::retired(&key.id),
@@ -26,7 +26,7 @@ pub(crate) fn local_keys(keys: &Keys) -> Result<LocalKeys, CliError> {
 
 /// # Errors
 /// Usage: settings that do not go together, an address or a key that cannot be used.
-pub(crate) fn external(settings: &Settings) -> Result<Option<ExternalIssuer>, CliError> {
+pub(crate) fn external(settings: &Settings) -> Result<Option<ExternalIssuer>> {
     let (issuer, audience) = (&settings.identity_issuer.value, &settings.identity_audience.value);
     let (issuer, audience) = match (issuer, audience) {
         (None, None) => return Ok(None),
@@ -69,7 +69,7 @@ fn is_too_much(given: &str) -> CliError {
     ))
 }
 
-fn public_key(path: &Path, algorithm: &str) -> Result<PublicKey, CliError> {
+fn public_key(path: &Path, algorithm: &str) -> Result<PublicKey> {
     let algorithm = algorithm.parse().map_err(usage)?;
     let pem = std::fs::read(path).map_err(CliError::cannot("read", path))?;
     PublicKey::from_pem(algorithm, &pem).map_err(usage)

@@ -7,7 +7,7 @@ use ::console::FIRST_LINK_MS;
 use engine::Engine;
 use tokio::net::TcpListener;
 
-use crate::failure::CliError;
+use crate::failure::{CliError, Result};
 use crate::files;
 use crate::keys::Kind;
 use crate::open::Opened;
@@ -20,7 +20,7 @@ pub(super) async fn print(
     opened: &Opened,
     listener: &TcpListener,
     spaces: &Spaces,
-) -> Result<(), CliError> {
+) -> Result<()> {
     let address = listener
         .local_addr()
         .map_err(CliError::because("cannot read the address of the socket"))?;
@@ -72,11 +72,7 @@ pub(super) async fn print(
 }
 
 /// How to make the first account of the console, while there is none.
-async fn first_link(
-    settings: &Settings,
-    opened: &Opened,
-    address: &str,
-) -> Result<String, CliError> {
+async fn first_link(settings: &Settings, opened: &Opened, address: &str) -> Result<String> {
     let staff = opened.engine.staff().await;
     // A store that does not answer now is no reason not to start.
     let has_none = staff.is_ok_and(|staff| staff.people().is_empty());

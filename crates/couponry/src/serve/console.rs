@@ -9,7 +9,7 @@ use coupon::calendar::Zone;
 use cql_session::{AboutNode, NodeReply};
 
 use crate::compaction;
-use crate::failure::CliError;
+use crate::failure::Result;
 use crate::keys::Keys;
 use crate::notices::days_of;
 use crate::open::Opened;
@@ -22,7 +22,7 @@ pub(super) fn console(
     opened: &Opened,
     access: &AccessPolicy,
     tokens: &Arc<TokenService>,
-) -> Result<Option<Arc<Console>>, CliError> {
+) -> Result<Option<Arc<Console>>> {
     if !is_on(settings)? {
         return Ok(None);
     }
@@ -45,7 +45,7 @@ pub(super) fn console(
     Ok(Some(Arc::new(Console::new(setup, keys, plan, nodes(opened), history))))
 }
 
-pub(super) fn check(settings: &Settings) -> Result<(), CliError> {
+pub(super) fn check(settings: &Settings) -> Result<()> {
     if is_on(settings)? {
         identity::client_of(settings)?;
         history::address(settings)?;
@@ -93,7 +93,7 @@ fn lone_archive(settings: &Settings) -> Option<String> {
     }
 }
 
-pub(super) fn is_on(settings: &Settings) -> Result<bool, CliError> {
+pub(super) fn is_on(settings: &Settings) -> Result<bool> {
     Ok(settings.console.parsed::<SignUp>()? == SignUp::On)
 }
 

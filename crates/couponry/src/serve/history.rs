@@ -15,7 +15,7 @@ use reqwest::{Client, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::failure::CliError;
+use crate::failure::Result;
 use crate::output::cell_text;
 use crate::settings::Settings;
 
@@ -39,7 +39,7 @@ pub(super) fn program(
     settings: &Settings,
     tokens: &Arc<TokenService>,
     engine: &Arc<Engine>,
-) -> Result<Option<Box<dyn SqlRunner>>, CliError> {
+) -> Result<Option<Box<dyn SqlRunner>>> {
     let program = |(address, client)| -> Box<dyn SqlRunner> {
         let (tokens, engine) = (Arc::clone(tokens), Arc::clone(engine));
         Box::new(Program { address, client, tokens, engine })
@@ -48,7 +48,7 @@ pub(super) fn program(
 }
 
 /// Where it is, if the settings say so, and what asks it.
-pub(super) fn address(settings: &Settings) -> Result<Option<(Url, Client)>, CliError> {
+pub(super) fn address(settings: &Settings) -> Result<Option<(Url, Client)>> {
     let setting = &settings.console_history;
     let Some(address) = &setting.value else { return Ok(None) };
     let address = format!("{}/v1/history/query", address.trim_end_matches('/'));

@@ -21,7 +21,7 @@ use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::failure::CliError;
+use crate::failure::{CliError, Result};
 use crate::settings::Settings;
 
 /// Longest time of one request.
@@ -69,7 +69,7 @@ pub(super) fn provider(
     settings: &Settings,
     tokens: &Arc<TokenService>,
     engine: &Arc<Engine>,
-) -> Result<Option<Arc<dyn IdentityProvider>>, CliError> {
+) -> Result<Option<Arc<dyn IdentityProvider>>> {
     let Some((issuer, client_id, secret)) = client_of(settings)? else { return Ok(None) };
     Ok(Some(Arc::new(Provider {
         issuer,
@@ -88,7 +88,7 @@ pub(super) fn provider(
 /// Usage: no issuer, one that cannot be asked, or a secret that cannot be read.
 pub(super) fn client_of(
     settings: &Settings,
-) -> Result<Option<(String, String, Option<SecretText>)>, CliError> {
+) -> Result<Option<(String, String, Option<SecretText>)>> {
     let Some(client_id) = settings.console_client.value.clone() else { return Ok(None) };
     let Some(issuer) = settings.identity_issuer.value.clone() else {
         return Err(CliError::usage(

@@ -9,12 +9,11 @@ use console::Console;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::console::signing_keys;
-use crate::failure::CliError;
+use crate::failure::{CliError, Result};
 use crate::keys::Keys;
 use crate::open;
 
-/// How often the folder is checked. An operator who adds a key and at once tries a token waits no
-/// longer than this.
+/// How often the folder is checked. An operator who adds a key and at once tries a token waits no longer than this.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// A fingerprint of the folder: name, length and modification time of each file.
@@ -55,7 +54,7 @@ pub(crate) async fn watch(
     }
 }
 
-fn read_again(keys: &mut Keys, tokens: &TokenService) -> Result<(), CliError> {
+fn read_again(keys: &mut Keys, tokens: &TokenService) -> Result<()> {
     let found = keys.found()?;
     if let Some(gone) = keys.code_key_without(&found) {
         let folder = keys.folder.display();

@@ -10,7 +10,7 @@ use tracing::{Instrument, Span, error_span};
 
 use super::store::{Machine, Served, Store};
 use crate::cql::Waiting;
-use crate::failure::CliError;
+use crate::failure::{CliError, Result};
 use crate::settings::{Settings, SpaceHosts, SpaceName};
 
 /// Spaces that are open and not yet served.
@@ -20,7 +20,7 @@ pub(super) struct Spaces(Vec<OneSpace>);
 struct OneSpace {
     name: SpaceName,
     hosts: Vec<String>,
-    store: Result<Store, CliError>,
+    store: Result<Store>,
 }
 
 pub(super) struct ServedSpaces(Vec<OneServed>);
@@ -67,7 +67,7 @@ fn span(name: &SpaceName) -> Span {
 struct Identities(BTreeSet<(String, String)>);
 
 impl Identities {
-    fn enter(&mut self, settings: &Settings) -> Result<(), CliError> {
+    fn enter(&mut self, settings: &Settings) -> Result<()> {
         let Some(issuer) = &settings.identity_issuer.value else { return Ok(()) };
         let audience = settings.identity_audience.value.iter();
         // The two of one store may be the same.

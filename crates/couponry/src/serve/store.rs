@@ -25,7 +25,7 @@ use webhooks::Webhooks;
 
 use super::{console, figures, reload};
 use crate::cql::Waiting;
-use crate::failure::CliError;
+use crate::failure::{CliError, Result};
 use crate::notices::{Rounds, days_of};
 use crate::open::{self, Opened, Purpose};
 use crate::settings::{Settings, SpaceName};
@@ -76,7 +76,7 @@ impl Store {
         settings: &Settings,
         machine: &Machine,
         waiting: Waiting,
-    ) -> Result<Store, CliError> {
+    ) -> Result<Store> {
         check(settings)?;
         let access = access(settings, machine)?;
         let data = &settings.data.value;
@@ -163,7 +163,7 @@ impl Served {
 }
 
 /// Whether `serve` can use the settings, before it opens or makes anything.
-pub(super) fn check(settings: &Settings) -> Result<(), CliError> {
+pub(super) fn check(settings: &Settings) -> Result<()> {
     access(settings, &Machine::default())?;
     open::cold(settings, BucketPatience::Caller)?;
     open::external(settings)?;
@@ -173,7 +173,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), CliError> {
     console::check(settings)
 }
 
-fn access(settings: &Settings, machine: &Machine) -> Result<AccessPolicy, CliError> {
+fn access(settings: &Settings, machine: &Machine) -> Result<AccessPolicy> {
     let rate = RequestRate::new(settings.requests_per_s.value)
         .map_err(|why| settings.requests_per_s.unusable(why))?;
     let figures = match &settings.space.value {
@@ -230,9 +230,8 @@ fn background(
     tasks
 }
 
-/// Locks the data folder against another `serve`: each of two services would remember what the
-/// other changes.
-pub(crate) fn only_one(data: &Path) -> Result<File, CliError> {
+/// Locks the data folder against another `serve`: each of two services would remember what the other changes.
+pub(crate) fn only_one(data: &Path) -> Result<File> {
     let mut file = files::lock_file(&data.join("serve.lock"))?;
     if file.try_lock().is_err() {
         let mut holder = String::new();

@@ -15,7 +15,7 @@ use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use reqwest::{Client, Url};
 use tokio::runtime::Handle;
 
-use crate::failure::CliError;
+use crate::failure::Result;
 use crate::settings::Settings;
 
 /// Time that the collector has for one batch, of at most 512 spans.
@@ -38,7 +38,7 @@ pub(super) struct Traces(Option<SdkTracerProvider>);
 
 impl Traces {
     /// Begins to send, if the settings name a collector. Spans that are begun before it go nowhere.
-    pub(super) fn start(settings: &Settings) -> Result<Traces, CliError> {
+    pub(super) fn start(settings: &Settings) -> Result<Traces> {
         let Some((url, client)) = collector(settings)? else { return Ok(Traces::default()) };
         let exporter = SpanExporter::builder()
             .with_http()
@@ -73,7 +73,7 @@ impl Traces {
 /// # Errors
 /// Usage: an address that cannot be used, or to which others could read the headers that go along; a
 /// share that is none.
-pub(super) fn collector(settings: &Settings) -> Result<Option<(Url, Client)>, CliError> {
+pub(super) fn collector(settings: &Settings) -> Result<Option<(Url, Client)>> {
     let percent = settings.traces_percent.value;
     if percent > 100 {
         let why = format!("it is {percent}, want 0 to 100");

@@ -8,7 +8,7 @@ use super::space_name::SpaceName;
 use super::stores::{Cold, Hot};
 use super::table::MACHINE;
 use super::{SETTINGS_FILE, SettingFlags, Settings, read};
-use crate::failure::CliError;
+use crate::failure::{CliError, Result};
 
 /// The folder of the spaces, in the data folder and in the archive of the main store.
 pub(crate) const SPACES: &str = "spaces";
@@ -59,7 +59,7 @@ impl Settings {
     ///
     /// # Errors
     /// Usage: a settings file that cannot be read, or that sets what belongs to the whole machine.
-    pub(crate) fn of_space(&self, name: &SpaceName) -> Result<Settings, CliError> {
+    pub(crate) fn of_space(&self, name: &SpaceName) -> Result<Settings> {
         let folder = self.data.value.join(SPACES).join(name.as_str());
         let (path, file) = read(&folder.join(SETTINGS_FILE), true)?;
         let mut space = self.placed_in(name)?;
@@ -87,12 +87,11 @@ impl Settings {
     }
 
     /// What a space has without a settings file of its own.
-    pub(crate) fn placed_in(&self, name: &SpaceName) -> Result<Settings, CliError> {
+    pub(crate) fn placed_in(&self, name: &SpaceName) -> Result<Settings> {
         let folder = self.data.value.join(SPACES).join(name.as_str());
         let mut space = self.clone();
         let own = Settings::merged(&SettingFlags::default(), SettingFlags::default(), &folder)?;
-        // What only its own file may set: pages of another brand, and people whose roles
-        // were given for another.
+        // What only its own file may set: pages of another brand, and people whose roles were given for another.
         space.cors_origins = own.cors_origins;
         space.requests_per_s = own.requests_per_s;
         space.store_max_mib = own.store_max_mib;

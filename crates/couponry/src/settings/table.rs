@@ -11,7 +11,7 @@ use super::space_name::SpaceName;
 use super::stores::{Cold, Hot};
 use super::value::{Value, variable};
 use super::{Origin, Setting, resolved};
-use crate::failure::CliError;
+use crate::failure::Result;
 
 /// One row of the table, for people.
 pub(super) struct Row {
@@ -128,7 +128,7 @@ macro_rules! settings {
                 &mut self,
                 file: SettingFlags,
                 path: &Path,
-            ) -> Result<(), CliError> {
+            ) -> Result<()> {
                 $(
                     if file.$name.is_some() {
                         let name = stringify!($name);
@@ -143,7 +143,7 @@ macro_rules! settings {
                 flags: &SettingFlags,
                 file: SettingFlags,
                 path: &Path,
-            ) -> Result<Settings, CliError> {
+            ) -> Result<Settings> {
                 $(
                     let default = first!($($computed,)? $default.to_owned());
                     let $name: Setting<$value> = resolved(

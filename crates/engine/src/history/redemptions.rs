@@ -98,14 +98,14 @@ pub(crate) fn redemptions_of(
 ) -> impl Iterator<Item = (Redemption, Option<Reason>)> {
     let events = coupon.events();
     events.iter().enumerate().filter_map(move |(nth, event)| {
-        let EventKind::Redeemed { by, order } = &event.kind else { return None };
+        let EventKind::Redeemed { by, order, worth } = &event.kind else { return None };
         // A coupon has one live redemption at a time, so the next cancellation is that of this one.
         let cancelled = events[nth + 1..].iter().find_map(|event| match &event.kind {
             EventKind::RedemptionCancelled { reason, .. } => Some((event.at, reason.clone())),
             _ => None,
         });
         let (cancelled_at, reason) = cancelled.map_or((None, None), |(at, why)| (Some(at), why));
-        let (by, order) = (by.clone(), order.clone());
-        Some((Redemption { by, order, at: event.at, cancelled_at }, reason))
+        let (by, order, worth) = (by.clone(), order.clone(), *worth);
+        Some((Redemption { by, order, at: event.at, worth, cancelled_at }, reason))
     })
 }

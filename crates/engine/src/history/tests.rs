@@ -12,7 +12,10 @@ fn at(text: &str) -> Millis {
 }
 
 fn redeemed(at: Millis, order: &str) -> Event {
-    event(at, EventKind::Redeemed { by: "ann".parse().ok(), order: order.parse().unwrap() })
+    event(
+        at,
+        EventKind::Redeemed { by: "ann".parse().ok(), order: order.parse().unwrap(), worth: None },
+    )
 }
 
 fn cancelled(at: Millis, order: &str, reason: Option<&str>) -> Event {

@@ -52,6 +52,7 @@ impl Engine {
             valid_from: campaign.valid_from,
             expires_at: campaign.expires_at,
             zone: campaign.zone.clone(),
+            currency: campaign.worth.currency,
         };
         Ok(LineCheck { engine: self, defaults, header, staff, repeats: SeenCodes::default() })
     }
@@ -95,8 +96,7 @@ impl LineCheck<'_> {
         }
     }
 
-    /// The coupon of a line with its code as the line writes it, or the reason and the detail of its
-    /// rejection.
+    /// The coupon of a line with its code as the line writes it, or the reason and the detail of its rejection.
     fn read(&self, line: &FileLine) -> Result<(ImportLine, String), RejectReason> {
         let parsed = line.text().and_then(|text| match &self.header {
             Some(header) => header.parse(text, &self.defaults),

@@ -258,7 +258,7 @@ async fn prepared(at: &Path, ground: bool) -> BTreeMap<Code, Coupon> {
         let code: CodeText = issued.into_inner().code.parse().unwrap();
         if nth % 2 == 0 {
             let order = format!("o{nth}").parse().unwrap();
-            world.engine.redeem(&by, &code, user(nth), order).await.unwrap();
+            world.engine.redeem(&by, &code, user(nth), order, Default::default()).await.unwrap();
         }
     }
     let mut seen = Seen::default();

@@ -20,8 +20,7 @@ use crate::error::SuggestedNames;
 use crate::redemptions;
 use crate::tiers::TierReader;
 
-/// Functions that are left out: one row of their result can fill the memory, before the memory limit
-/// notices.
+/// Functions that are left out: one row of their result can fill the memory, before the memory limit notices.
 const DENIED: &[&str] = &[
     "array_repeat",
     "array_resize",
@@ -41,7 +40,9 @@ const EVENTS: &str = "SELECT code, campaign_id, batch_id, event['sequence'] AS s
      event['kind'] AS kind, event['at'] AS at, event['actor'] AS actor, \
      event['user_id'] AS user_id, event['reference'] AS reference, event['reason'] AS reason, \
      event['expires_at'] AS expires_at, event['time_zone'] AS time_zone, \
-     event['operation'] AS operation, modified_at, tier, expiry_day \
+     event['operation'] AS operation, modified_at, tier, expiry_day, \
+     event['order_amount'] AS order_amount, event['discount'] AS discount, \
+     event['currency'] AS currency \
      FROM (SELECT code, campaign_id, batch_id, modified_at, tier, expiry_day, \
      unnest(events) AS event FROM coupons)";
 
@@ -50,7 +51,8 @@ const REDEMPTIONS: &str = "SELECT code, campaign_id, batch_id, redemption['user_
      redemption['order_ref'] AS order_ref, redemption['redeemed_at'] AS redeemed_at, \
      redemption['redeemed_by'] AS redeemed_by, redemption['cancelled_at'] AS cancelled_at, \
      redemption['cancelled_by'] AS cancelled_by, redemption['reason'] AS reason, \
-     modified_at, tier, expiry_day \
+     modified_at, tier, expiry_day, redemption['order_amount'] AS order_amount, \
+     redemption['discount'] AS discount, redemption['currency'] AS currency \
      FROM (SELECT code, campaign_id, batch_id, modified_at, tier, expiry_day, \
      unnest(redemptions_of(events)) AS redemption FROM coupons)";
 

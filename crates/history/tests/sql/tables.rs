@@ -33,21 +33,29 @@ async fn redemptions_have_their_cancellation() {
     let world = World::full().await;
     let user = || "user-1".parse().unwrap();
     let order = |text: &str| text.parse().unwrap();
-    let redeem = |text: &str| Action::Redeem { by: user(), order: order(text) };
+    let redeem =
+        |text: &str| Action::Redeem { by: user(), order: order(text), money: Default::default() };
     world.change(121, redeem("first")).await;
     let cancel =
         Action::CancelRedemption { order: order("first"), reason: "too large".parse().ok() };
     world.change(121, cancel).await;
-    world.change(121, redeem("second")).await;
+    let money = coupon::worth::OrderMoney {
+        amount: Some(30_000.into()),
+        currency: "KRW".parse().ok(),
+        discount: Some(3_000),
+    };
+    let second = Action::Redeem { by: user(), order: order("second"), money };
+    world.change(121, second).await;
     let sql = format!(
-        "select user_id, order_ref, redeemed_at, cancelled_at, cancelled_by, reason \
+        "select user_id, order_ref, redeemed_at, cancelled_at, cancelled_by, reason, \
+         order_amount, discount, currency \
          from redemptions where code = '{}' order by order_ref",
         code(121)
     );
     let now = "2026-11-20T12:00:00Z";
     let want = [
-        ["user-1", "first", now, now, "admin:test", "too large"],
-        ["user-1", "second", now, "-", "-", "-"],
+        ["user-1", "first", now, now, "admin:test", "too large", "-", "-", "-"],
+        ["user-1", "second", now, "-", "-", "-", "30000", "3000", "KRW"],
     ];
     assert_eq!(world.ask(&sql).await, want);
     assert_eq!(world.one("select count(*) from redemptions").await, "55");

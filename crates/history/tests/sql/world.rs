@@ -234,6 +234,7 @@ fn line(number: u64, day: Day) -> ImportLine {
             issued_at: Some(Millis(at.0 - DAY_MS)),
             at,
             order: Some(format!("주문-{number}").parse().unwrap()),
+            worth: None,
         },
     };
     ImportLine { code: code(number), valid_from: Millis(0), expires_at: day.end(), imported_state }

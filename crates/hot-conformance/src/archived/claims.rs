@@ -58,6 +58,7 @@ pub(crate) async fn three_archived_coupons_count(kit: &Kit) {
         issued_at: None,
         at: NOW,
         order: None,
+        worth: None,
     };
     let expires_at = campaign.expires_at.plus_days(1);
     let line = ImportLine { expires_at, ..kit.line(&campaign, &kit.code(), spent) };

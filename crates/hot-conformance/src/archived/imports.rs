@@ -29,6 +29,7 @@ pub(crate) async fn imported_again(kit: &Kit) {
         issued_at: None,
         at: NOW,
         order: Some(crate::kit::order(order)),
+        worth: None,
     };
     let refused = ImportOutcome::Refused;
     let codes: [Code; 4] = std::array::from_fn(|_| kit.code());
@@ -93,7 +94,13 @@ pub(crate) async fn imported_beside_other_lines(kit: &Kit) {
     let batch = kit.open_import(&campaign).await;
     let ann = kit.user("ann");
     let issued = ImportedState::Issued { holder: ann.clone(), at: None };
-    let spent = ImportedState::Redeemed { holder: None, issued_at: None, at: NOW, order: None };
+    let spent = ImportedState::Redeemed {
+        holder: None,
+        issued_at: None,
+        at: NOW,
+        order: None,
+        worth: None,
+    };
     let later = campaign.expires_at.plus_days(1);
     let mut before: Vec<ImportLine> =
         (0..5).map(|_| kit.line(&campaign, &kit.code(), issued.clone())).collect();

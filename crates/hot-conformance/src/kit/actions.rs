@@ -1,12 +1,14 @@
 //! The actions of a case, and the parts of an answer.
 
 use coupon::apply::{Action, Outcome};
+use coupon::benefit::OrderAmount;
 use coupon::calendar::Zone;
 use coupon::campaign::{Batch, BatchKind, Campaign, MintedRun};
 use coupon::coupon::Coupon;
 use coupon::ids::{IssueRef, OrderRef, UserId};
 use coupon::refusal::Refusal;
 use coupon::time::Millis;
+use coupon::worth::{OrderMoney, RedemptionWorth};
 use hot::Applied;
 
 use super::{MINUTE, NOW};
@@ -51,11 +53,30 @@ pub fn reference(text: &str) -> Option<IssueRef> {
 }
 
 pub fn redeem(by: &UserId, at: &str) -> Action {
-    Action::Redeem { by: by.clone(), order: order(at) }
+    Action::Redeem { by: by.clone(), order: order(at), money: Default::default() }
+}
+
+/// The same with what the shop says of the order, such as `KRW 30000 3000`.
+pub fn with_worth(mut action: Action, worth: &str) -> Action {
+    let worth: RedemptionWorth = worth.parse().unwrap();
+    if let Action::Redeem { money, .. } | Action::Hold { money, .. } = &mut action {
+        let (amount, discount) = (worth.order_amount.map(OrderAmount::from), worth.discount);
+        *money = OrderMoney { amount, currency: Some(worth.currency), discount };
+    }
+    action
+}
+
+pub fn redeem_worth(by: &UserId, at: &str, worth: &str) -> Action {
+    with_worth(redeem(by, at), worth)
 }
 
 pub fn hold(by: &UserId, at: &str, minutes: i64) -> Action {
-    Action::Hold { by: by.clone(), order: order(at), until: NOW.plus_ms(minutes * MINUTE) }
+    Action::Hold {
+        by: by.clone(),
+        order: order(at),
+        until: NOW.plus_ms(minutes * MINUTE),
+        money: Default::default(),
+    }
 }
 
 pub fn release(at: &str) -> Action {

@@ -25,7 +25,13 @@ async fn closed(kit: &Kit, day: Day, now: Millis, enough: u64) -> Option<ClosedP
 
 pub(crate) async fn closed_at_the_exact_millisecond(kit: &Kit) {
     let (at, ann) = (NOW.plus_ms(5), kit.user("ann"));
-    let spent = |at| ImportedState::Redeemed { holder: None, issued_at: None, at, order: None };
+    let spent = |at| ImportedState::Redeemed {
+        holder: None,
+        issued_at: None,
+        at,
+        order: None,
+        worth: None,
+    };
     for cancel_days in [0, 1, 30, 366] {
         let campaign = Campaign { cancel_days, per_user_limit: Some(9), ..kit.draft() };
         let code = kit.stocked(&campaign, 2).await.remove(0);

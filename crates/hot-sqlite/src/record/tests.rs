@@ -1,3 +1,4 @@
+use coupon::coupon::EventKind;
 use coupon::ids::BatchId;
 use coupon::imported::ImportedState;
 use coupon::time::Day;
@@ -52,7 +53,8 @@ type Fields = (
 fn event((kind, at, actor, user, reference, reason, expires_at, time_zone): Fields) -> Event {
     let (at, operation) = (Millis(at), OperationId((0x0123_4567_89ab_cdef << 60) + at as u128 / 7));
     let expires_at = expires_at.map(Millis);
-    Flat { kind, at, actor, operation, user, reference, reason, expires_at, time_zone }
+    let worth = None;
+    Flat { kind, at, actor, operation, user, reference, reason, expires_at, time_zone, worth }
         .into_event()
         .expect("an event")
 }
@@ -98,6 +100,11 @@ fn coupons() -> Vec<(&'static str, Coupon)> {
     };
     let of_import = Event { operation: NUMBERED, ..event(issued) };
     let spent = Event { operation: NUMBERED, ..event(redeemed) };
+    let mut with_amounts = event(redeemed);
+    if let EventKind::Redeemed { worth, .. } = &mut with_amounts.kind {
+        *worth = "KRW 30000 3000".parse().ok();
+    }
+    let with_amounts = Coupon::of(genesis(), vec![event(issued), with_amounts], None, 2, Millis(6));
     vec![
         ("untouched", of(&[], None, 3)),
         ("imported later", of(&[], None, 40)),
@@ -107,6 +114,7 @@ fn coupons() -> Vec<(&'static str, Coupon)> {
         ("imported as issued", Coupon::of(genesis(), vec![of_import.clone()], None, 1, Millis(5))),
         ("imported as redeemed", Coupon::of(genesis(), vec![of_import, spent], None, 1, Millis(6))),
         ("all kinds", of(&[issued, redeemed, cancelled, revoked, extended, voided], None, 9)),
+        ("redeemed with amounts", with_amounts),
         ("other dates", Coupon::of(odd, vec![event(voided)], None, 1, Millis(4))),
     ]
 }

@@ -11,7 +11,7 @@ use rusqlite::types::Value;
 use rusqlite::{Result as SqlResult, params};
 
 use super::Txn;
-use super::told::{EventRow, PendingEvents};
+use super::told::PendingEvents;
 use crate::record::{NameDictionary, USER_ROLE};
 
 /// The number in the column `kind` of events that are about a row of the table `audit`; never changed.
@@ -61,22 +61,22 @@ impl Txn<'_> {
             return Ok(());
         }
         let mut statement = self.statement(
-            "INSERT INTO event (at, kind, batch, code, version, actor, user_id, ref, reason, until) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            "INSERT INTO event (at, kind, batch, code, version, actor, user_id, ref, reason, until, \
+             worth) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         )?;
         for row in rows {
-            let EventRow { at, kind, batch, code, version, actor, user, reference, reason, until } =
-                row;
-            let themselves = actor.as_str().strip_prefix(USER_ROLE);
-            let actor = match themselves.is_some() && themselves == user.as_deref() {
+            let themselves = row.actor.as_str().strip_prefix(USER_ROLE);
+            let actor = match themselves.is_some() && themselves == row.user.as_deref() {
                 true => Value::Null,
-                false => match self.number_of_actor(actor.as_str())? {
+                false => match self.number_of_actor(row.actor.as_str())? {
                     Some(number) => Value::Integer(number as i64),
-                    None => Value::Text(actor.as_str().to_owned()),
+                    None => Value::Text(row.actor.as_str().to_owned()),
                 },
             };
+            let (([at, kind, batch, version], until), [code, reference, reason, worth]) =
+                (row.numbers, row.texts);
             statement.execute(params![
-                at, kind, batch, code, version, actor, user, reference, reason, until
+                at, kind, batch, code, version, actor, row.user, reference, reason, until, worth
             ])?;
         }
         Ok(())

@@ -12,31 +12,23 @@ pub(crate) struct PendingEvents(RefCell<Vec<EventRow>>);
 
 /// A row of the table `event`. Its strings outlive the coupon that they are of.
 pub(super) struct EventRow {
-    pub(super) at: i64,
-    pub(super) kind: i64,
-    pub(super) batch: i64,
-    pub(super) code: Box<str>,
-    pub(super) version: i64,
     pub(super) actor: Actor,
     pub(super) user: Option<Box<str>>,
-    pub(super) reference: Option<Box<str>>,
-    pub(super) reason: Option<Box<str>>,
-    pub(super) until: Option<i64>,
+    /// When, kind, batch and version; until.
+    pub(super) numbers: ([i64; 4], Option<i64>),
+    /// The code, the reference, the reason and the amounts.
+    pub(super) texts: [Option<Box<str>>; 4],
 }
 
 impl PendingEvents {
     pub(super) fn push(&self, batch: i64, code: &str, kind: i64, step: &CouponStep<'_>) {
+        let worth = step.worth.map(|worth| worth.to_string());
         self.0.borrow_mut().push(EventRow {
-            at: step.at.0,
-            kind,
-            batch,
-            code: code.into(),
-            version: signed(step.version),
             actor: step.actor.clone(),
             user: step.user.map(|user| user.as_str().into()),
-            reference: step.reference.map(Into::into),
-            reason: step.reason.map(Into::into),
-            until: step.until.map(|until| until.0),
+            numbers: ([step.at.0, kind, batch, signed(step.version)], step.until.map(|it| it.0)),
+            texts: [Some(code), step.reference, step.reason, worth.as_deref()]
+                .map(|text| text.map(Into::into)),
         });
     }
 

@@ -1,7 +1,7 @@
 //! The writer thread: one transaction, one sync and one commit for a group of jobs.
 
 use std::mem;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -10,7 +10,6 @@ use hot::HotError;
 use router::KeyRing;
 use rusqlite::Connection;
 
-use super::free_space::free_space;
 use super::queue::{QueueCloser, WriteJob, WriterState, micros, next_group};
 use crate::failure::{at_commit, before_commit, caught};
 use crate::fair_file_lock::FairFileLock;
@@ -177,4 +176,26 @@ fn again(error: &HotError) -> HotError {
         HotError::Cold(_) => HotError::Cold(text.into()),
         HotError::Damaged(why) => HotError::Damaged(why.clone()),
     }
+}
+
+/// Fewest free bytes, whatever the setting is: the pages of one small group.
+const FREE_LEAST: u64 = 64 << 10;
+
+/// The error is a sentence that says why there is no room to write.
+pub(crate) fn free_space(folder: &Path, free_min: u64) -> Result<(), String> {
+    let stat = rustix::fs::statvfs(folder).map_err(|error| error.to_string())?;
+    if stat.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY) {
+        return Err(format!("{} is mounted read-only", folder.display()));
+    }
+    let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+    if free < free_min.max(FREE_LEAST) {
+        let mib = |bytes: u64| bytes >> 20;
+        return Err(format!(
+            "{} has {} MiB free, couponry writes from {} MiB on",
+            folder.display(),
+            mib(free),
+            mib(free_min)
+        ));
+    }
+    Ok(())
 }

@@ -40,6 +40,7 @@ async fn import_many(kit: &Kit, campaign: &Campaign, count: usize) -> Code {
             issued_at: Some(NOW),
             at: NOW,
             order: Some(format!("{:0>100}", kit.code().as_str()).parse().unwrap()),
+            worth: None,
         };
         let lines: Vec<ImportLine> =
             (0..2_000).map(|_| kit.line(campaign, &kit.code(), spent())).collect();

@@ -12,7 +12,7 @@ use router::Owner;
 use super::Table;
 use crate::{Account, RejectedLine};
 pub use campaign::{BatchItem, CampaignItem, PartitionItem};
-pub use index_row::{INDEX_ROW_KINDS, IndexRow, IndexRowKind};
+pub use index_row::{IndexRow, IndexRowKind};
 
 /// One thing that a store holds.
 #[derive(Clone, Debug, PartialEq)]

@@ -47,9 +47,8 @@ pub struct LineAdvance {
     pub after: Option<Box<Coupon>>,
     /// Whether somebody holds the coupon then who did not before: their claim gets an entry.
     pub has_new_holder: bool,
-    /// Whether the directory entry gets the state of the line. Also if the coupon was in that state
-    /// already: the same line must add nothing the next time, whatever happens to the coupon in
-    /// between.
+    /// Whether the directory entry gets the state of the line. Also if the coupon was in that state already: the same
+    /// line must add nothing the next time, whatever happens to the coupon in between.
     pub raises: bool,
 }
 
@@ -127,6 +126,7 @@ mod tests {
             issued_at: None,
             at: NOW,
             order: Some(order("991")),
+            worth: None,
         };
         let void = || ImportedState::VOID;
         let stock = || located(coupon("CODE01", vec![]));

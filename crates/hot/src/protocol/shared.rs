@@ -22,7 +22,7 @@ impl SharedAsk {
     /// What `change` asks for; `None` if it names no user and no order.
     pub fn of(change: &Change) -> Option<SharedAsk> {
         match (&change.action, &change.asker) {
-            (Action::Redeem { by, order } | Action::Hold { by, order, .. }, _) => {
+            (Action::Redeem { by, order, .. } | Action::Hold { by, order, .. }, _) => {
                 let reference = Some(IssueRef::of_order(order));
                 let action = Action::Issue { to: by.clone(), reference, expires_at: None };
                 let issue = Some(Change { action, ..change.clone() });

@@ -85,7 +85,7 @@ pub(super) fn revoked(from: &str) -> EventKind {
 }
 
 pub(super) fn redeemed(by: &str, by_order: &str) -> EventKind {
-    EventKind::Redeemed { by: Some(user(by)), order: order(by_order) }
+    EventKind::Redeemed { by: Some(user(by)), order: order(by_order), worth: None }
 }
 
 pub(super) fn voided() -> EventKind {
@@ -146,7 +146,7 @@ pub(super) fn issue_to(name: &str, reference: Option<&str>) -> Change {
 }
 
 pub(super) fn redeem(by: &str, by_order: &str) -> Change {
-    request(Action::Redeem { by: user(by), order: order(by_order) })
+    request(Action::Redeem { by: user(by), order: order(by_order), money: Default::default() })
 }
 
 pub(super) fn claim_end(limit: Option<u16>) -> ClaimEnd<u32> {

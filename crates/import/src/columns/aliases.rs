@@ -39,5 +39,9 @@ pub(super) fn of(column: KnownColumn) -> &'static str {
              사용일 사용일자 사용일시 사용날짜"
         }
         KnownColumn::OrderRef => "orderref orderid orderno ordernumber 주문번호 주문id",
+        // An amount of won has one meaning; other shops' may be cents or have a point.
+        KnownColumn::OrderAmount => "orderamount 주문금액",
+        KnownColumn::Discount => "할인금액 할인액",
+        KnownColumn::Currency => "currencycode 통화 통화코드",
     }
 }

@@ -7,7 +7,9 @@ use coupon::cell_guard::unguarded;
 use coupon::code::Code;
 use coupon::ids::{OrderRef, UserId};
 use coupon::imported::ImportedState;
+use coupon::money::{AMOUNT_MAX, Currency};
 use coupon::time::Millis;
+use coupon::worth::RedemptionWorth;
 
 use super::super::columns::{KnownColumn, clipped};
 use super::super::dates::{self, DateOrder, ParsedDate};
@@ -66,14 +68,13 @@ impl CellRow<'_> {
         Ok((valid_from, expires_at))
     }
 
-    pub(super) fn imported_state(&self, zone: &Zone) -> Result<ImportedState, RowError> {
+    pub(super) fn imported_state(
+        &self,
+        defaults: &RecordDefaults,
+    ) -> Result<ImportedState, RowError> {
+        let zone = &defaults.zone;
         let state = self.state()?;
-        for column in [
-            KnownColumn::UserId,
-            KnownColumn::IssuedAt,
-            KnownColumn::RedeemedAt,
-            KnownColumn::OrderRef,
-        ] {
+        for &column in own_columns(StateWord::Redeemed) {
             let is_own = own_columns(state).contains(&column);
             if !self.cell(column).is_empty() && !is_own && !self.is_of_export(column) {
                 let found = self.found(column);
@@ -83,7 +84,7 @@ impl CellRow<'_> {
         match state {
             StateWord::Available => Ok(ImportedState::Available),
             StateWord::Issued => self.issued(zone),
-            StateWord::Redeemed => self.redeemed(zone),
+            StateWord::Redeemed => self.redeemed(defaults),
             StateWord::Void => self.void(zone),
         }
     }
@@ -107,8 +108,7 @@ impl CellRow<'_> {
         Ok(if is_issued { state.max(StateWord::Issued) } else { state })
     }
 
-    /// Whether an export has this cell in every state: the user of other systems, and in our own the
-    /// order of a hold.
+    /// Whether an export has this cell in every state: the user of other systems, and in our own the order of a hold.
     fn is_of_export(&self, column: KnownColumn) -> bool {
         self.export.is_some_and(|export| match column {
             KnownColumn::UserId => !export.is_own(),
@@ -122,7 +122,8 @@ impl CellRow<'_> {
         Ok(ImportedState::Issued { holder, at })
     }
 
-    fn redeemed(&self, zone: &Zone) -> Result<ImportedState, RowError> {
+    fn redeemed(&self, defaults: &RecordDefaults) -> Result<ImportedState, RowError> {
+        let zone = &defaults.zone;
         let holder = self.holder()?;
         let issued_at = self.first_instant(KnownColumn::IssuedAt, zone)?;
         let at = self.first_instant(KnownColumn::RedeemedAt, zone)?;
@@ -131,7 +132,35 @@ impl CellRow<'_> {
             return Err(self.order_of(KnownColumn::IssuedAt, KnownColumn::RedeemedAt, "not after"));
         }
         let order = self.name::<OrderRef>(KnownColumn::OrderRef).map_err(RowError::BadOrder)?;
-        Ok(ImportedState::Redeemed { holder, issued_at, at, order })
+        let worth = self.worth(defaults.currency)?;
+        Ok(ImportedState::Redeemed { holder, issued_at, at, order, worth })
+    }
+
+    /// The amounts, which are in the campaign's currency if the line names none.
+    fn worth(&self, of_campaign: Option<Currency>) -> Result<Option<RedemptionWorth>, RowError> {
+        let order_amount = self.amount(KnownColumn::OrderAmount)?;
+        let discount = self.amount(KnownColumn::Discount)?;
+        let fault = |want| RowError::BadCurrency { found: self.found(KnownColumn::Currency), want };
+        let named = self.name::<Currency>(KnownColumn::Currency);
+        let named = named.map_err(|_| fault("a code of ISO 4217, such as KRW or USD"))?;
+        let worth = RedemptionWorth::of(named.or(of_campaign), order_amount, discount);
+        match (worth, named, of_campaign) {
+            (Some(_), Some(named), Some(ours)) if named != ours => Err(fault(ours.as_str())),
+            (None, ..) if order_amount.or(discount).is_some() => {
+                Err(fault("that of the amounts: the campaign has none"))
+            }
+            (worth, ..) => Ok(worth),
+        }
+    }
+
+    fn amount(&self, column: KnownColumn) -> Result<Option<u64>, RowError> {
+        let cell = self.cell(column);
+        if cell.is_empty() {
+            return Ok(None);
+        }
+        let is_number = cell.bytes().all(|byte| byte.is_ascii_digit());
+        let amount = cell.parse().ok().filter(|it| is_number && *it <= AMOUNT_MAX);
+        amount.map(Some).ok_or_else(|| RowError::BadAmount { column, found: self.found(column) })
     }
 
     fn void(&self, zone: &Zone) -> Result<ImportedState, RowError> {
@@ -179,8 +208,7 @@ impl CellRow<'_> {
     }
 }
 
-/// Whether a cell is like `1.23E+15` or `1,23E+15`: how a spreadsheet writes a number with more
-/// digits than it keeps.
+/// Whether a cell is like `1.23E+15` or `1,23E+15`: how a spreadsheet writes a number with more digits than it keeps.
 fn is_scientific(cell: &str) -> bool {
     let Some((mantissa, exponent)) = cell.split_once(['E', 'e']) else {
         return false;
@@ -200,6 +228,9 @@ fn own_columns(state: StateWord) -> &'static [KnownColumn] {
             KnownColumn::IssuedAt,
             KnownColumn::RedeemedAt,
             KnownColumn::OrderRef,
+            KnownColumn::OrderAmount,
+            KnownColumn::Discount,
+            KnownColumn::Currency,
         ],
     }
 }

@@ -12,6 +12,7 @@ fn defaults() -> RecordDefaults {
         valid_from: at("2025-12-31T23:00:00Z"),
         expires_at: at("2026-12-31T23:00:00Z"),
         zone: "Europe/Berlin".parse().unwrap(),
+        currency: "EUR".parse().ok(),
     }
 }
 
@@ -94,6 +95,7 @@ fn rows_with_states() {
         issued_at,
         at: june,
         order: order.map(|order| order.parse().unwrap()),
+        worth: None,
     };
     let cases = [
         ("no state", "ABCD,,,,,,,", ImportedState::Available),
@@ -127,6 +129,36 @@ fn rows_with_states() {
     for (name, line, want) in cases {
         assert_eq!(parse(ALL, line), Ok(usual("ABCD", want)), "{name}");
     }
+}
+
+#[test]
+fn amounts_of_a_redemption() {
+    let header = "code,state,redeemed_at,order_amount,discount,currency";
+    // A name, the cells behind redeemed_at, and the amounts or the reason.
+    let cases = [
+        ("none", ",,", Ok(None)),
+        ("a currency alone", ",,EUR", Ok(None)),
+        ("both, in the campaign's currency", "3000,250,", Ok(Some("EUR 3000 250"))),
+        ("one, with its currency", ",250,EUR", Ok(Some("EUR - 250"))),
+        ("nothing at all", "0,0,", Ok(Some("EUR 0 0"))),
+        ("another currency", "3000,,USD", Err("BAD_CURRENCY")),
+        ("no such currency", "3000,,EURO", Err("BAD_CURRENCY")),
+        ("a point", "30.00,,", Err("BAD_AMOUNT")),
+        ("a comma", "\"3,000\",,", Err("BAD_AMOUNT")),
+        ("a sign", "-5,,", Err("BAD_AMOUNT")),
+        ("too much", "1000000000001,,", Err("BAD_AMOUNT")),
+    ];
+    for (name, cells, want) in cases {
+        let line = format!("ABCD,redeemed,2026-06-01T08:30:00Z,{cells}");
+        let found = parse(header, &line).map(|record| match record.imported_state {
+            ImportedState::Redeemed { worth, .. } => worth.map(|worth| worth.to_string()),
+            state => panic!("{name}: {state:?}"),
+        });
+        let want = want.map(|text: Option<&str>| text.map(str::to_owned));
+        assert_eq!(found.map_err(|error| error.as_str()), want, "{name}");
+    }
+    let misplaced = parse(header, "ABCD,available,,5,,").map_err(|error| error.as_str());
+    assert_eq!(misplaced.err(), Some("MISPLACED"));
 }
 
 #[test]

@@ -21,7 +21,7 @@ use super::limits::SPREAD_MAX;
 use super::writer::ConsumerTopics;
 use crate::cli::BrokerArgs;
 use crate::config::{self, TopicReader};
-use crate::error::BridgeError;
+use crate::error::Result;
 use crate::loss::BrokerLoss;
 
 /// Results that are read before commands are looked at again.
@@ -97,7 +97,7 @@ impl ResultMemory {
         brokers: &BrokerArgs,
         group: &str,
         names: ConsumerTopics,
-    ) -> Result<ResultMemory, BridgeError> {
+    ) -> Result<ResultMemory> {
         let reader = config::reader(brokers, group, "read_uncommitted")?;
         Ok(ResultMemory { reader, names, partitions: HashMap::new() })
     }

@@ -21,7 +21,7 @@ use tokio::time::{sleep, timeout};
 use super::desk::{AssignmentLoad, AssignmentTable};
 use super::partition::CommandPartition;
 use super::progress::ConsumeCounts;
-use crate::error::BridgeError;
+use crate::error::{BridgeError, Result};
 
 /// The most connections at a time; further ones wait to be accepted. Prometheus needs one.
 const CONNECTIONS_MAX: usize = 16;
@@ -44,7 +44,7 @@ pub(crate) fn serve(
     runtime: &Runtime,
     counts: Arc<ConsumeCounts>,
     desk: Arc<AssignmentTable>,
-) -> Result<(), BridgeError> {
+) -> Result<()> {
     let listener = runtime
         .block_on(TcpListener::bind(address))
         .map_err(|error| BridgeError::failed(format!("cannot listen at {address}"), error))?;

@@ -21,7 +21,7 @@ use super::worker::WorkerPool;
 use super::writer::ConsumerTopics;
 use crate::cli::ConsumeArgs;
 use crate::config::{self, unusable};
-use crate::error::BridgeError;
+use crate::error::{BridgeError, Result};
 use crate::loss::BrokerLoss;
 use crate::rate::ReportRate;
 use crate::stop::StopSignal;
@@ -66,7 +66,7 @@ impl<'a> CommandBridge<'a> {
         workers: Arc<WorkerPool>,
         runtime: &'a Handle,
         rate: &'a mut ReportRate,
-    ) -> Result<CommandBridge<'a>, BridgeError> {
+    ) -> Result<CommandBridge<'a>> {
         let group = GroupContext {
             topic: args.topic.clone(),
             desk: Arc::clone(&workers.desk),
@@ -93,7 +93,7 @@ impl<'a> CommandBridge<'a> {
 
     /// Works until the end is asked for or the brokers are lost, then finishes what is in flight. If they are
     /// lost, answers that they have not acknowledged are given up: their commands are begun again.
-    pub(crate) fn run(mut self, stop: &StopSignal) -> Result<(), BridgeError> {
+    pub(crate) fn run(mut self, stop: &StopSignal) -> Result<()> {
         let mut failure = None;
         while !stop.is_asked() && !self.is_lost() && failure.is_none() {
             failure = self.step().err().or_else(|| self.workers.failure());

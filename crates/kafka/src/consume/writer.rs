@@ -10,7 +10,7 @@ use rdkafka::util::Timeout;
 use super::answer::{CommandSource, REASON};
 use crate::cli::BrokerArgs;
 use crate::config::{self, TopicWriter};
-use crate::error::BridgeError;
+use crate::error::Result;
 use crate::loss::BrokerLoss;
 
 #[derive(Clone, Debug)]
@@ -28,10 +28,7 @@ pub(crate) struct ResultWriter {
 }
 
 impl ResultWriter {
-    pub(crate) fn new(
-        brokers: &BrokerArgs,
-        names: ConsumerTopics,
-    ) -> Result<ResultWriter, BridgeError> {
+    pub(crate) fn new(brokers: &BrokerArgs, names: ConsumerTopics) -> Result<ResultWriter> {
         let loss = BrokerLoss::default();
         let producer = config::writer(brokers, loss.clone())?;
         Ok(ResultWriter { producer, names, loss })

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::event::EventPage;
 use crate::cli::BrokerArgs;
 use crate::config;
-use crate::error::BridgeError;
+use crate::error::{BridgeError, Result};
 use crate::stop::StopSignal;
 use crate::topics::TopicAdmin;
 
@@ -106,7 +106,7 @@ impl PublishCursor {
 ///
 /// # Errors
 /// The topic would delete the cursor, or has several partitions.
-pub(crate) fn make_topic(topics: &TopicAdmin<'_>, topic: &str) -> Result<(), BridgeError> {
+pub(crate) fn make_topic(topics: &TopicAdmin<'_>, topic: &str) -> Result<()> {
     let partitions = topics.make(topic, Some(1), &SETTINGS)?;
     let policy = topics.setting(topic, "cleanup.policy")?;
     if partitions != 1 {
@@ -128,7 +128,7 @@ pub(crate) fn read(
     brokers: &BrokerArgs,
     names: &PublisherTopics,
     stop: &StopSignal,
-) -> Result<Option<PublishCursor>, BridgeError> {
+) -> Result<Option<PublishCursor>> {
     let mut from = TopicPartitionList::new();
     let because = |error: KafkaError| BridgeError::failed("cannot read the cursor topic", error);
     from.add_partition_offset(&names.cursor, PARTITION, Offset::Beginning).map_err(because)?;
@@ -156,7 +156,7 @@ pub(crate) fn read(
     Err(BridgeError::Stopped)
 }
 
-fn cursor_of(record: &impl Message) -> Result<PublishCursor, BridgeError> {
+fn cursor_of(record: &impl Message) -> Result<PublishCursor> {
     let value = record.payload().unwrap_or_default();
     PublishCursor::of_record(value).map_err(|error| {
         let place = format!("the record at offset {} of the cursor topic", record.offset());

@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 
 use super::cursor::PublishCursor;
 use super::event::{EventPage, PublishedEvent};
-use crate::error::BridgeError;
+use crate::error::{BridgeError, Result};
 use crate::http::{ApiClient, ApiReply};
 use crate::stop::StopSignal;
 
@@ -52,7 +52,7 @@ impl FeedClient<'_> {
     ///
     /// # Errors
     /// The server refuses in a way that no repeat changes.
-    pub(crate) fn read(&self, cursor: &PublishCursor) -> Result<FeedAnswer, BridgeError> {
+    pub(crate) fn read(&self, cursor: &PublishCursor) -> Result<FeedAnswer> {
         let mut query = vec![("limit", PAGE_EVENTS)];
         query.extend(cursor.after.as_deref().map(|after| ("after", after)));
         query.extend(self.types.map(|types| ("type", types)));
@@ -103,7 +103,7 @@ impl FeedClient<'_> {
     }
 }
 
-fn page(body: &RawValue) -> Result<EventPage, BridgeError> {
+fn page(body: &RawValue) -> Result<EventPage> {
     let because = |error| BridgeError::failed("the server's answer is no page of events", error);
     let body: EventPageBody = serde_json::from_str(body.get()).map_err(because)?;
     let events = body.data.into_iter().map(PublishedEvent::read).collect::<Result<_, _>>();

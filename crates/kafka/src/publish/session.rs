@@ -9,7 +9,7 @@ use super::cursor::{self, PublishCursor, PublisherTopics};
 use super::event::PublishedEvent;
 use crate::cli::BrokerArgs;
 use crate::config::{self, unusable};
-use crate::error::BridgeError;
+use crate::error::{BridgeError, Result};
 use crate::stop::StopSignal;
 
 /// The longest that a transaction may be open before the brokers abort it. Readers of committed records
@@ -32,7 +32,7 @@ impl<'a> ProducerSession<'a> {
         brokers: &BrokerArgs,
         names: &'a PublisherTopics,
         stop: &StopSignal,
-    ) -> Result<ProducerSession<'a>, BridgeError> {
+    ) -> Result<ProducerSession<'a>> {
         let timeout = TRANSACTION.as_millis() as u64;
         let config = config::transactional(brokers, &names.transactional_id(), timeout);
         while !stop.is_asked() {
@@ -62,7 +62,7 @@ impl<'a> ProducerSession<'a> {
         events: &[PublishedEvent],
         source: &str,
         cursor: &PublishCursor,
-    ) -> Result<Result<(), KafkaError>, BridgeError> {
+    ) -> Result<Result<(), KafkaError>> {
         let begun = Instant::now();
         let begun_with = self.begun_with(events, source, cursor);
         let committed = begun_with.and_then(|()| self.producer.commit_transaction(STEP));

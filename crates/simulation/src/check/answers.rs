@@ -121,7 +121,7 @@ fn accepted(
         return (!is_there).then(|| format!("{code}: the accepted change is not its last event"));
     }
     let is_done = match (&change.action, coupon.hold()) {
-        (Action::Hold { by, order, until }, Some(hold)) => {
+        (Action::Hold { by, order, until, .. }, Some(hold)) => {
             hold.by == *by
                 && hold.order == *order
                 && hold.operation == change.operation

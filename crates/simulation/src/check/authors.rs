@@ -5,6 +5,7 @@ use coupon::code::Code;
 use coupon::coupon::{Event, EventKind};
 use coupon::ids::{IssueRef, UserId};
 use coupon::imported::ImportedState;
+use coupon::worth::RedemptionWorth;
 
 use super::history::{RecordedAnswer, RecordedCall, RecordedRequest};
 
@@ -44,8 +45,13 @@ pub(super) fn makes(action: &Action, kind: &EventKind) -> bool {
             Action::Issue { to, reference, .. },
             EventKind::Issued { to: user, reference: name, .. },
         ) => to == user && reference == name,
-        (Action::Redeem { by, order }, EventKind::Redeemed { by: user, order: of }) => {
-            user.as_ref() == Some(by) && order == of
+        (
+            Action::Redeem { by, order, money },
+            EventKind::Redeemed { by: user, order: of, worth },
+        ) => {
+            // No simulated campaign has a benefit: what the shop said is kept.
+            let kept = RedemptionWorth::of(money.currency, None, money.discount);
+            user.as_ref() == Some(by) && order == of && *worth == kept
         }
         (
             Action::CancelRedemption { order, .. },
@@ -66,7 +72,7 @@ pub(super) fn makes(action: &Action, kind: &EventKind) -> bool {
 /// The issue that comes first if a change through a shared code needs a coupon.
 pub(super) fn issue_before(action: &Action) -> Option<Action> {
     match action {
-        Action::Redeem { by, order } | Action::Hold { by, order, .. } => Some(Action::Issue {
+        Action::Redeem { by, order, .. } | Action::Hold { by, order, .. } => Some(Action::Issue {
             to: by.clone(),
             reference: Some(IssueRef::of_order(order)),
             expires_at: None,
@@ -101,7 +107,10 @@ pub(super) fn line_makes(state: &ImportedState, code: &Code, kind: &EventKind) -
             | ImportedState::Void { .. },
             EventKind::Issued { to, reference: None, .. },
         ) => state.holder() == Some(to),
-        (ImportedState::Redeemed { holder, order, .. }, EventKind::Redeemed { by, order: of }) => {
+        (
+            ImportedState::Redeemed { holder, order, .. },
+            EventKind::Redeemed { by, order: of, .. },
+        ) => {
             let is_order = match order {
                 Some(order) => order == of,
                 None => of.as_str() == format!("import:{code}"),

@@ -75,7 +75,7 @@ fn taken(story: &SeedStory<'_>, coupon: &Coupon, event: &Event, authors: &[usize
             | RecordedRequest::Import { .. } => false,
         };
         its && match &change.action {
-            Action::Redeem { by, order } | Action::Hold { by, order, .. } => {
+            Action::Redeem { by, order, .. } | Action::Hold { by, order, .. } => {
                 by == to && is_another(order)
             }
             Action::Revoke { .. } | Action::Void { .. } => true,

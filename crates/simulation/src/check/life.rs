@@ -64,7 +64,7 @@ impl CouponLife {
                 self.expires_at =
                     expires_at.map_or(self.lasts_until, |at| at.min(self.lasts_until));
             }
-            EventKind::Redeemed { by, order } => {
+            EventKind::Redeemed { by, order, .. } => {
                 self.kind = StateKind::Redeemed;
                 self.holder_before = std::mem::replace(&mut self.holder, by.clone());
                 self.redeemed = Some((order.clone(), event.at));

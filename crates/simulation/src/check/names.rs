@@ -84,7 +84,7 @@ fn key_of<'a>(story: &SeedStory<'a>, nth: usize) -> Option<NameKey<'a>> {
             RecordedRequest::Issue { campaign, .. },
             Action::Issue { to, reference: Some(name), .. },
         ) if name.replaces().is_none() => Some((campaign, to, RequestName::Issue(name))),
-        (RecordedRequest::Shared { campaign, .. }, Action::Redeem { by, order }) => {
+        (RecordedRequest::Shared { campaign, .. }, Action::Redeem { by, order, .. }) => {
             Some((campaign, by, RequestName::Order(order)))
         }
         _ => None,
@@ -97,7 +97,7 @@ fn by_their_codes<'a>(story: &SeedStory<'a>) -> BTreeSet<(&'a Code, &'a UserId, 
     let calls: &'a [_] = story.calls;
     let named = calls.iter().filter_map(|call| match &call.asked {
         RecordedRequest::Change { code, change } => match &change.action {
-            Action::Redeem { by, order } | Action::Hold { by, order, .. } => {
+            Action::Redeem { by, order, .. } | Action::Hold { by, order, .. } => {
                 Some((code, by, order))
             }
             _ => None,

@@ -242,7 +242,7 @@ impl RuleCase<'_> {
             PossibleHold::Stored(hold) => hold,
         };
         let is_own = match action {
-            Action::Redeem { by, order } | Action::Hold { by, order, .. } => {
+            Action::Redeem { by, order, .. } | Action::Hold { by, order, .. } => {
                 hold.by == *by && hold.order == *order
             }
             Action::Issue { to, .. } => hold.by == *to,
@@ -371,7 +371,7 @@ fn redemption_of<'a>(events: &'a [Event], order: &OrderRef) -> Option<(Option<&'
     let mut found = None;
     for event in events {
         match &event.kind {
-            EventKind::Redeemed { by, order: of } if of == order => {
+            EventKind::Redeemed { by, order: of, .. } if of == order => {
                 found = Some((by.as_ref(), false));
             }
             EventKind::RedemptionCancelled { order: of, .. } if of == order => {

@@ -90,7 +90,7 @@ fn redeemed<'s, 'a>(
     }
     let is_it = |timeline: &CouponTimeline<'_>, at: usize| {
         let by_order = match &timeline.coupon.events()[at].kind {
-            EventKind::Redeemed { by, order: of } => by.as_ref() == Some(user) && of == order,
+            EventKind::Redeemed { by, order: of, .. } => by.as_ref() == Some(user) && of == order,
             _ => false,
         };
         let mut authors = timeline.authors[at].calls.iter();

@@ -66,7 +66,7 @@ fn issued(to: &str) -> EventKind {
 }
 
 fn redeemed(by: &str, of: &str) -> EventKind {
-    EventKind::Redeemed { by: Some(user(by)), order: order(of) }
+    EventKind::Redeemed { by: Some(user(by)), order: order(of), worth: None }
 }
 
 fn revoked(from: &str) -> EventKind {
@@ -116,7 +116,11 @@ fn asked(operation: u128, name: &str, action: Action) -> RecordedRequest {
 }
 
 fn redeem(operation: u128, name: &str, by: &str, of: &str) -> RecordedRequest {
-    asked(operation, name, Action::Redeem { by: user(by), order: order(of) })
+    asked(
+        operation,
+        name,
+        Action::Redeem { by: user(by), order: order(of), money: Default::default() },
+    )
 }
 
 fn revoke(operation: u128, name: &str, from: &str) -> RecordedRequest {
@@ -361,7 +365,8 @@ fn holds_of_others() {
     ];
     for (name, until, want) in rows {
         let after = redeemed(held(until));
-        let hold = Action::Hold { by: user("ann"), order: order("a"), until };
+        let hold =
+            Action::Hold { by: user("ann"), order: order("a"), until, money: Default::default() };
         let calls = vec![
             give(),
             (asked(2, "CODE1", hold), accepted(held(until))),
@@ -370,7 +375,8 @@ fn holds_of_others() {
         must_find(name, &found(calls, vec![after]), want);
     }
     let until = NOW.plus_ms(1_000);
-    let hold = Action::Hold { by: user("ann"), order: order("a"), until };
+    let hold =
+        Action::Hold { by: user("ann"), order: order("a"), until, money: Default::default() };
     let calls = vec![give(), (asked(2, "CODE1", hold), accepted(held(until)))];
     must_find("a hold is lost", &found(calls, vec![c(&anns())]), "version 2 was there by 14 ms");
 }
@@ -378,7 +384,8 @@ fn holds_of_others() {
 #[test]
 fn shared_codes() {
     let shared = |operation, told| {
-        let action = Action::Redeem { by: user("ann"), order: order("a") };
+        let action =
+            Action::Redeem { by: user("ann"), order: order("a"), money: Default::default() };
         (
             RecordedRequest::Shared { campaign: campaign().id, change: change(operation, action) },
             told,

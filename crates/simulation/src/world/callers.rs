@@ -12,7 +12,7 @@ use futures::future::join;
 use tokio::time::sleep;
 
 use super::SimulatedWorld;
-use super::requests::{CallerRequest, RequestContent, asks};
+use super::requests::{CallerRequest, RequestContent, asks, money_of};
 use super::rushes;
 use super::slots::some_machine;
 use crate::check::history::RecordedAnswer;
@@ -177,10 +177,10 @@ fn action(world: &SimulatedWorld, rng: &mut Rng, nth: usize, code: &Code, now: M
     let scene = &world.scene;
     let (user, order) = (scene.some_user(rng, Some(code)), scene.some_order(rng, Some(code)));
     match rng.below(100) {
-        0..38 => Action::Redeem { by: user, order },
+        0..38 => Action::Redeem { by: user, money: money_of(&order), order },
         38..50 => {
             let until = now.plus_ms(i64::try_from(rng.between(1_000, 900_000)).unwrap_or(1_000));
-            Action::Hold { by: user, order, until }
+            Action::Hold { by: user, money: money_of(&order), order, until }
         }
         50..57 => Action::Release { order },
         57..70 => Action::CancelRedemption { order, reason: "sent back".parse().ok() },
@@ -211,8 +211,11 @@ fn shared(world: &SimulatedWorld, rng: &mut Rng, nth: usize, now: Millis) -> Act
     let used = world.scene.some_use(rng, nth).filter(|_| rng.chance(700)).map(|(_, order)| order);
     let (by, order) = (world.scene.some_user(rng, None), world.scene.some_order(rng, None));
     match rng.below(100) {
-        0..60 => Action::Redeem { by, order },
-        60..80 => Action::Hold { by, order, until: now.plus_ms(120_000) },
+        0..60 => Action::Redeem { by, money: money_of(&order), order },
+        60..80 => {
+            let money = money_of(&order);
+            Action::Hold { by, order, until: now.plus_ms(120_000), money }
+        }
         80..90 => Action::Release { order: used.unwrap_or(order) },
         _ => Action::CancelRedemption { order: used.unwrap_or(order), reason: None },
     }

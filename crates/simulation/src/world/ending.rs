@@ -8,7 +8,7 @@ use compactor::{ClosedPolicy, check_pairing};
 use coupon::campaign::Batch;
 use coupon::code::Code;
 use hot::feed::{FeedEvent, Happened};
-use hot::inventory::{self, COPIED, INDEX_ROW_KINDS, Table};
+use hot::inventory::{self, COPIED, IndexRowKind, Table};
 use hot::{Batches, CampaignRow, Campaigns, CouponSnapshot, ImportOutcome, Partitions};
 use tokio::time::sleep;
 use verify::{Finding, Verifier, VerifyOptions};
@@ -149,7 +149,7 @@ pub(crate) async fn ends(world: &SimulatedWorld, target: &CopyTarget) -> FinalRe
     let whole = ended.feeds.last().map_or(&[][..], Vec::as_slice);
     records::ends(world, &machine, whole, &made).await;
     records::are_listed(world, &machine, &ended.coupons).await;
-    let kinds = INDEX_ROW_KINDS.into_iter().map(Table::IndexRows);
+    let kinds = IndexRowKind::ALL.into_iter().map(Table::IndexRows);
     for table in COPIED.into_iter().chain(kinds) {
         if let Err(error) = inventory::all(machine.hot.as_ref(), table).await {
             world.find(format!("inventory of {}: {error}", table.as_str()));

@@ -17,7 +17,7 @@ use tokio::time::sleep;
 
 use super::SimulatedWorld;
 use super::machine::SimulatedMachine;
-use super::requests::{CallerRequest, RequestContent, asks};
+use super::requests::{CallerRequest, RequestContent, asks, money_of};
 use super::slots::{ProcessSlot, some_machine};
 use super::stops::{CLOSING, ProcessStop};
 use simulated_cluster::rng::Rng;
@@ -201,9 +201,12 @@ fn one_order_twice(
 ) -> Option<RushSteps> {
     let user = world.scene.some_user(rng, None);
     let (first, second, own) = (some_order(rng), some_order(rng), some_order(rng));
-    let hold = |order: &OrderRef| Action::Hold { by: user.clone(), order: order.clone(), until };
+    let hold = |order: &OrderRef| {
+        let (by, order, money) = (user.clone(), order.clone(), money_of(order));
+        Action::Hold { by, order, until, money }
+    };
     let release = |order: &OrderRef| Action::Release { order: order.clone() };
-    let redeem = || Action::Redeem { by: user.clone(), order: own.clone() };
+    let redeem = || Action::Redeem { by: user.clone(), order: own.clone(), money: money_of(&own) };
     let asks = |action| (RequestContent::Shared { nth, action }, Asker::User(user.clone()));
     let last = vec![asks(redeem()), asks(release(&first)), asks(redeem())];
     let steps = vec![
@@ -215,8 +218,7 @@ fn one_order_twice(
     (first != second && first != own && second != own).then_some(steps)
 }
 
-/// A void coupon, whose holder asks for others in its place: under names that mean the same, and in
-/// each campaign.
+/// A void coupon, whose holder asks for others in its place: under names that mean the same, and in each campaign.
 fn replaced_twice(world: &SimulatedWorld, rng: &mut Rng) -> Option<RushSteps> {
     let scene = &world.scene;
     let void = scene.some_void(rng).filter(|_| rng.chance(300));

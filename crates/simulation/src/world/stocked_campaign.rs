@@ -89,7 +89,7 @@ fn imported_state(rng: &mut Rng, plan: &SeedPlan, now: Millis, rank: u64) -> (u6
         1 => (1, ImportedState::Issued { holder, at: Some(at) }),
         2 => {
             let holder = Some(holder);
-            (2, ImportedState::Redeemed { holder, issued_at: None, at, order })
+            (2, ImportedState::Redeemed { holder, issued_at: None, at, order, worth: None })
         }
         _ => (3, ImportedState::VOID),
     }

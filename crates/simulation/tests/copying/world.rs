@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use coupon::apply::Asker;
+use coupon::apply::{Action, Asker};
 use coupon::benefit::BenefitTitle;
 use coupon::campaign::{Batch, Campaign, CampaignWorth, Handout};
 use coupon::code::Code;
@@ -15,9 +15,20 @@ use hot::audit::Act;
 use hot::{Account, ImportLine, ImportOutcome, NewCampaign, RejectedLine, Tier};
 
 use hot_conformance::kit::{
-    ACT, ChangeOutcome, Kit, NOW, cancel, extend_days, give, hold, of, redeem, reference, release,
-    revoke, said, void,
+    self, ACT, ChangeOutcome, Kit, NOW, cancel, extend_days, give, of, reference, release, revoke,
+    said, void, with_worth,
 };
+
+/// What each order costs and saves: the campaign's benefit makes the discount, or the shop says it.
+const WORTH: &str = "KRW 30000 3000";
+
+fn redeem(by: &UserId, at: &str) -> Action {
+    with_worth(kit::redeem(by, at), WORTH)
+}
+
+fn hold(by: &UserId, at: &str, minutes: i64) -> Action {
+    with_worth(kit::hold(by, at, minutes), WORTH)
+}
 
 const SOLD_OUT: ChangeOutcome = ChangeOutcome::Refused(Refusal::SoldOut);
 
@@ -112,6 +123,7 @@ impl CopiedWorld {
                 issued_at: None,
                 at: NOW,
                 order: None,
+                worth: None,
             },
             2 if at == 2 => ImportedState::VOID,
             _ => ImportedState::Available,
@@ -243,6 +255,7 @@ impl CopiedWorld {
             issued_at: None,
             at: NOW,
             order: None,
+            worth: None,
         };
         let later = ImportLine { imported_state: spent, ..self.lines[0].clone() };
         let moved = kit.import(&self.import, &self.batch, vec![later]).await;

@@ -51,7 +51,13 @@ impl Scene {
         let imported_states = [
             ImportedState::Available,
             ImportedState::Issued { holder: holder.clone(), at: None },
-            ImportedState::Redeemed { holder: bob, issued_at: None, at: NOW, order: None },
+            ImportedState::Redeemed {
+                holder: bob,
+                issued_at: None,
+                at: NOW,
+                order: None,
+                worth: None,
+            },
         ];
         let line = |imported_state| kit.line(&campaign, &kit.code(), imported_state);
         let mut lines: Vec<ImportLine> = imported_states.into_iter().map(line).collect();
@@ -242,6 +248,7 @@ pub(crate) async fn line_with_a_later_state(stage: &TestStage) {
             issued_at: None,
             at: NOW,
             order,
+            worth: None,
         };
         let lines = vec![ImportLine { imported_state, ..available }];
         let run = kit.import_run();

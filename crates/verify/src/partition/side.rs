@@ -4,10 +4,10 @@ use cold::ColdError;
 use coupon::time::Day;
 
 use crate::finding::{FindingKind, Note};
-use crate::verifier::{Verifier, VerifyError};
+use crate::verifier::{Result, Verifier};
 
 impl Verifier<'_> {
-    pub(super) async fn side(&mut self, day: Day) -> Result<(), VerifyError> {
+    pub(super) async fn side(&mut self, day: Day) -> Result<()> {
         let mut pauses = self.pauses().into_iter();
         loop {
             // Read first: an archive commit is finished after the side table has it.

@@ -7,7 +7,7 @@ use router::Owner;
 use super::{PartitionState, TierCopies};
 use crate::catalog::SerialPosition;
 use crate::rules::{self, CodeHome, CodeView, TableAnswer};
-use crate::verifier::{Verifier, VerifyError};
+use crate::verifier::{Result, Verifier};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LookUp {
@@ -25,7 +25,7 @@ impl Verifier<'_> {
         partition: PartitionState,
         met: Vec<TierCopies>,
         look_up: LookUp,
-    ) -> Result<Vec<(CodeView, Option<SerialPosition>)>, VerifyError> {
+    ) -> Result<Vec<(CodeView, Option<SerialPosition>)>> {
         let mut views = Vec::with_capacity(met.len());
         for TierCopies { code, rows, copies } in met {
             let parsed = rules::code_of(&code);
@@ -70,7 +70,7 @@ impl Verifier<'_> {
         &self,
         views: &mut [(CodeView, Option<SerialPosition>)],
         look_up: LookUp,
-    ) -> Result<(), VerifyError> {
+    ) -> Result<()> {
         let asked = views.iter().enumerate().filter_map(|(at, (view, _))| {
             let moved = view.forward_to().is_some();
             let needed = match look_up {
@@ -87,10 +87,7 @@ impl Verifier<'_> {
         Ok(())
     }
 
-    async fn ask_claims(
-        &self,
-        views: &mut [(CodeView, Option<SerialPosition>)],
-    ) -> Result<(), VerifyError> {
+    async fn ask_claims(&self, views: &mut [(CodeView, Option<SerialPosition>)]) -> Result<()> {
         let held = views.iter().enumerate().filter_map(|(at, (view, _))| {
             view.terms.as_ref()?.per_user_limit?;
             let (coupon, holder) = (view.coupon()?, view.coupon()?.holder()?);
@@ -104,10 +101,7 @@ impl Verifier<'_> {
         Ok(())
     }
 
-    async fn ask_index_rows(
-        &self,
-        views: &mut [(CodeView, Option<SerialPosition>)],
-    ) -> Result<(), VerifyError> {
+    async fn ask_index_rows(&self, views: &mut [(CodeView, Option<SerialPosition>)]) -> Result<()> {
         let indexed = views.iter().enumerate().filter_map(|(at, (view, _))| {
             // A sealed partition deletes index rows and rows in any order.
             Some((at, view.hot_coupon().filter(|_| !view.is_sealed())?.clone()))

@@ -7,7 +7,7 @@ use coupon::time::Day;
 use hot::inventory::RowItem;
 
 use super::{PartitionState, TierCopies};
-use crate::verifier::{ColdIs, Verifier, VerifyError};
+use crate::verifier::{ColdIs, Result, Verifier};
 
 pub(super) struct MergedWalk {
     /// The archive commit is that of the moment when cold was opened last.
@@ -29,7 +29,7 @@ impl MergedWalk {
     pub(super) async fn next(
         &mut self,
         verifier: &mut Verifier<'_>,
-    ) -> Result<Option<Vec<TierCopies>>, VerifyError> {
+    ) -> Result<Option<Vec<TierCopies>>> {
         let chunk = verifier.options.chunk;
         if self.rows.is_empty() && !self.hot_ended {
             let day = self.partition.day;
@@ -63,7 +63,7 @@ impl MergedWalk {
 
     /// Opens the partition in cold, after the last code of the walk. Must follow the read of hot: a
     /// coupon that was archived in between is then in both, never in neither.
-    async fn open_cold(&mut self, verifier: &mut Verifier<'_>) -> Result<(), VerifyError> {
+    async fn open_cold(&mut self, verifier: &mut Verifier<'_>) -> Result<()> {
         if !verifier.has_cold_log() {
             self.partition.cold_whole = verifier.cold_is == ColdIs::Unused;
             if verifier.cold_is == ColdIs::Unused && verifier.cold.version().await?.is_some() {

@@ -49,7 +49,7 @@ fn issued(to: &str) -> EventKind {
 }
 
 fn redeemed(by: &str) -> EventKind {
-    EventKind::Redeemed { by: Some(by.parse().unwrap()), order: "o1".parse().unwrap() }
+    EventKind::Redeemed { by: Some(by.parse().unwrap()), order: "o1".parse().unwrap(), worth: None }
 }
 
 fn extended(until: Day) -> EventKind {

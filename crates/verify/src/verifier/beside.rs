@@ -8,14 +8,14 @@ use coupon::time::Day;
 use tokio::runtime::Handle;
 
 use super::report::{VerifyProgress, VerifyStep};
-use super::{ColdIs, OfferedSerials, Verifier, VerifyError};
+use super::{ColdIs, OfferedSerials, Result, Verifier};
 
 impl<'a> Verifier<'a> {
     pub(super) async fn days_beside(
         &mut self,
         jobs: usize,
         next: &tokio::sync::Mutex<Day>,
-    ) -> Result<(), VerifyError> {
+    ) -> Result<()> {
         let steps = Arc::new(Mutex::new(vec![VerifyProgress::default(); jobs]));
         let before = self.report.looked_at();
         let runs = (0..jobs).map(|nth| {
@@ -25,7 +25,7 @@ impl<'a> Verifier<'a> {
         let runs: Vec<Verifier<'a>> = runs.collect();
         let runtime = Handle::current();
         // The threads wait for reads; this one waits for them.
-        let ended: Vec<Result<Verifier<'a>, VerifyError>> = tokio::task::block_in_place(|| {
+        let ended: Vec<Result<Verifier<'a>>> = tokio::task::block_in_place(|| {
             thread::scope(|scope| {
                 let threads: Vec<_> = runs
                     .into_iter()
@@ -63,7 +63,7 @@ impl<'a> Verifier<'a> {
         }
     }
 
-    async fn part(mut self, next: &tokio::sync::Mutex<Day>) -> Result<Verifier<'a>, VerifyError> {
+    async fn part(mut self, next: &tokio::sync::Mutex<Day>) -> Result<Verifier<'a>> {
         self.days(next).await?;
         self.look_again().await?;
         Ok(self)

@@ -2,12 +2,12 @@
 
 use cold::{ColdError, FileFault};
 
-use super::{ColdIs, Verifier, VerifyError};
+use super::{ColdIs, Result, Verifier};
 use crate::finding::FindingKind;
 
 impl Verifier<'_> {
     /// Checks the file of hot and the logs of cold, before anything is read through them.
-    pub(super) async fn files(&mut self) -> Result<(), VerifyError> {
+    pub(super) async fn files(&mut self) -> Result<()> {
         if self.options.partitions.is_none() {
             for fault in self.hot.engine_faults().await? {
                 let other = ("the engine", "it is not right");
@@ -56,7 +56,7 @@ impl Verifier<'_> {
         Ok(())
     }
 
-    pub(super) async fn holder_index(&mut self) -> Result<(), VerifyError> {
+    pub(super) async fn holder_index(&mut self) -> Result<()> {
         if self.has_cold_log() {
             for fault in self.cold.audit_index().await? {
                 self.index_fault(fault);

@@ -4,27 +4,16 @@ use std::collections::BTreeMap;
 
 use crate::finding::{FindingKind, KINDS, NOTES, Note};
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum VerifyStep {
-    #[default]
-    Files,
-    Coupons,
-    Directory,
-    Claims,
-    LeftOver,
-    Rest,
-}
-
-impl VerifyStep {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            VerifyStep::Files => "checking the files",
-            VerifyStep::Coupons => "reading the coupons",
-            VerifyStep::Directory => "reading the directory",
-            VerifyStep::Claims => "reading the claims",
-            VerifyStep::LeftOver => "looking up what differs",
-            VerifyStep::Rest => "reading index rows and counts",
-        }
+coupon::words! {
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub enum VerifyStep {
+        #[default]
+        Files = "checking the files",
+        Coupons = "reading the coupons",
+        Directory = "reading the directory",
+        Claims = "reading the claims",
+        LeftOver = "looking up what differs",
+        Rest = "reading index rows and counts",
     }
 }
 

@@ -15,7 +15,7 @@ use server::accept::ShutdownFlag;
 use crate::app::App;
 use crate::extract::{StreamSession, read_turn};
 use crate::guesses::EVERYBODY;
-use crate::problem::Problem;
+use crate::problem::{Problem, Result};
 use crate::views::FeedEventBody;
 
 /// With `no`, nginx sends on what comes at once, whatever its configuration says.
@@ -53,7 +53,7 @@ pub(super) type StreamPlaces = (TakenPlace, TakenPlace);
 
 /// # Errors
 /// TOO_MANY where the caller has as many as one may have, or all are taken.
-pub(super) fn places(app: &App, caller: &Caller) -> Result<StreamPlaces, Problem> {
+pub(super) fn places(app: &App, caller: &Caller) -> Result<StreamPlaces> {
     let too_many = |what| Problem::too_many(what, 5_000);
     let of_caller = app.event_streams_of.take(&caller.to_string());
     let of_caller =

@@ -16,7 +16,7 @@ use crate::bodies::{FieldReader, TRUE_OR_FALSE};
 use crate::closed::{self, STATES};
 use crate::cursor;
 use crate::paging::LIMITS;
-use crate::problem::Problem;
+use crate::problem::Result;
 
 /// Most coupons of a page that come with their campaigns: each may be of another one.
 const EXPANDED_MAX: u64 = 100;
@@ -73,8 +73,7 @@ pub(crate) struct CouponParams {
     /// The `next_cursor` of the page before. All other parameters except `limit` and `expand` must be
     /// the same as in the request for that page.
     cursor: Option<String>,
-    /// `campaign`: each coupon comes with the name and the metadata of its campaign. Then `limit` is at
-    /// most 100.
+    /// `campaign`: each coupon comes with the name and the metadata of its campaign. Then `limit` is at most 100.
     #[param(value_type = Option<closed::Expand>)]
     expand: Option<String>,
 }
@@ -92,7 +91,7 @@ impl CouponParams {
     }
 
     /// The list, and whether its coupons come with their campaigns.
-    pub(super) fn read(self, query: &str) -> Result<(ListRequest, bool), Problem> {
+    pub(super) fn read(self, query: &str) -> Result<(ListRequest, bool)> {
         let after = self.cursor.as_deref().map(|text| position(query, text)).transpose()?;
         let mut reading = FieldReader::default();
         let mut span = |name: &str, from: &Option<String>, before: &Option<String>| Span {
@@ -158,7 +157,7 @@ pub(super) fn half_a_range(caller: &Caller, ask: &ListRequest) -> Option<FieldFa
     Some(FieldFault::new(field, detail))
 }
 
-fn position(query: &str, text: &str) -> Result<CursorPosition, Problem> {
+fn position(query: &str, text: &str) -> Result<CursorPosition> {
     let (expires_at, tie) = cursor::tied_position(query, text)?;
     Ok(CursorPosition { expires_at, tie })
 }

@@ -70,7 +70,7 @@ fn coupon(code: &str, day: Day) -> Coupon {
         zone: Zone::utc(),
         created_at: made,
     };
-    let kind = EventKind::Redeemed { by: None, order: "o-1".parse().unwrap() };
+    let kind = EventKind::Redeemed { by: None, order: "o-1".parse().unwrap(), worth: None };
     let (actor, operation) = (Actor::new("shop:till"), OperationId(1));
     Coupon::of(genesis, vec![Event { at: made, actor, operation, kind }], None, 1, made)
 }

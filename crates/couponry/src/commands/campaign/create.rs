@@ -5,7 +5,7 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::failure::CliError;
+use crate::failure::{CliError, Result};
 
 /// Create a campaign
 ///
@@ -84,9 +84,8 @@ pub(crate) struct CreateFlags {
     /// Currency of all amounts: three letters of ISO 4217, such as KRW
     #[arg(long, value_name = "LETTERS")]
     currency: Option<String>,
-    /// What a coupon is worth, as JSON: {"kind": "amount", "amount": 5000, "min_order": 30000}, or
-    /// {"kind": "percent", "percent": 10, "max_discount": 5000}; amounts are whole numbers of the
-    /// currency's smallest unit
+    /// What a coupon is worth, as JSON: {"kind": "amount", "amount": 5000, "min_order": 30000}, or {"kind": "percent",
+    /// "percent": 10, "max_discount": 5000}; amounts are whole numbers of the currency's smallest unit
     #[arg(long, value_name = "JSON", value_parser = json)]
     benefit: Option<Value>,
 }
@@ -114,13 +113,13 @@ fn json(text: &str) -> Result<Value, String> {
 
 impl CreateFlags {
     /// The flags have the names of the fields of the request.
-    pub(super) fn body(&self) -> Result<Value, CliError> {
+    pub(super) fn body(&self) -> Result<Value> {
         serde_json::to_value(self).map_err(CliError::of)
     }
 
     /// # Errors
     /// Usage: flags that make no campaign.
-    pub(super) fn check(&self) -> Result<(), CliError> {
+    pub(super) fn check(&self) -> Result<()> {
         let body = serde_json::from_value::<NewCampaign>(self.body()?);
         body.map_err(CliError::of)?.into_draft()?;
         Ok(())

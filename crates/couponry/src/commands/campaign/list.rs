@@ -6,11 +6,11 @@ use engine::{Clock, SystemClock};
 use serde_json::Value;
 
 use crate::client::ServiceClient;
-use crate::failure::CliError;
+use crate::failure::Result;
 use crate::output::{self, Left, Out, Right, cell_text, thousands};
 
 /// Prints lines as they come, and a table when all campaigns are known.
-pub(super) async fn print(service: &ServiceClient, as_json: bool) -> Result<(), CliError> {
+pub(super) async fn print(service: &ServiceClient, as_json: bool) -> Result<()> {
     let as_lines = as_json || !output::is_terminal();
     let (mut out, mut rows, now) = (Out::standard(), Vec::new(), SystemClock.now());
     let take = |campaigns: Vec<Value>| {

@@ -15,13 +15,12 @@ use hot_cql::CqlHot;
 use hot_sqlite::{FILE_NAME, SqliteHot, SqliteOptions};
 
 use crate::cql::{self, Waiting};
-use crate::failure::CliError;
+use crate::failure::{CliError, Result};
 use crate::keys::Keys;
 use crate::settings::{Cold, Origin, Settings};
 use crate::{open, serve};
 
-/// The data folder that is copied, as `sqlite:FOLDER`. It has the keys that mint and open the codes
-/// of both stores.
+/// The data folder that is copied, as `sqlite:FOLDER`. It has the keys that mint and open the codes of both stores.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SourceFolder(PathBuf);
 
@@ -83,7 +82,7 @@ impl Source {
 }
 
 impl SourceFolder {
-    pub(super) fn must_have_data(&self) -> Result<(), CliError> {
+    pub(super) fn must_have_data(&self) -> Result<()> {
         open::must_not_be_half_restored(&self.0)?;
         match self.0.join(FILE_NAME).exists() {
             true => Ok(()),
@@ -92,7 +91,7 @@ impl SourceFolder {
     }
 
     /// Locks the folder against `serve` unless `beside_serve`.
-    pub(super) fn open(&self, settings: &Settings, beside_serve: bool) -> Result<Source, CliError> {
+    pub(super) fn open(&self, settings: &Settings, beside_serve: bool) -> Result<Source> {
         let keys = Keys::load(&self.0)?;
         let cold = cold(settings, &self.0)?;
         let lock = if beside_serve { None } else { Some(serve::only_one(&self.0)?) };
@@ -105,7 +104,7 @@ impl SourceFolder {
     }
 }
 
-fn cold(settings: &Settings, home: &Path) -> Result<Arc<ColdStore>, CliError> {
+fn cold(settings: &Settings, home: &Path) -> Result<Arc<ColdStore>> {
     let mut settings = settings.clone();
     if settings.cold.origin == Origin::Default {
         settings.cold.value = Cold::Folder(home.join("cold"));
@@ -118,7 +117,7 @@ pub(super) async fn open_target(
     settings: &Settings,
     target: &KeyspaceAddress,
     source: &Source,
-) -> Result<Arc<CqlHot>, CliError> {
+) -> Result<Arc<CqlHot>> {
     let attempt = async || {
         let archive = Arc::new(ColdArchive(Arc::clone(&source.cold)));
         cql::connect(settings, target, source.keys.ring(), archive).await

@@ -4,9 +4,9 @@ use clap::Subcommand;
 use coupon::ids::{CampaignId, IssueRef, OrderRef, Reason, RevokeRef, UserId};
 use serde_json::{Value, json};
 
-use super::flags::{AdminWhy, LineSubject, Selection, Until, Which, WhichAndWho};
+use super::flags::{AdminWhy, LineSubject, OrderMoneyFlags, Selection, Until, Which, WhichAndWho};
 use crate::client::{Refused, Repeat, Reply, ServiceClient};
-use crate::failure::CliError;
+use crate::failure::{CliError, Result};
 
 /// The end of each help.
 macro_rules! endings {
@@ -31,8 +31,7 @@ pub(crate) enum Call {
     Show {
         #[command(flatten)]
         which: Which,
-        /// Show the coupon only if this user is its holder; for a shared code, show the coupon of
-        /// this user
+        /// Show the coupon only if this user is its holder; for a shared code, show the coupon of this user
         #[arg(long, value_name = "ID")]
         user: Option<UserId>,
     },
@@ -52,6 +51,8 @@ pub(crate) enum Call {
         /// Order that the coupon would be redeemed for
         #[arg(long, value_name = "REF", default_value = "check")]
         order: OrderRef,
+        #[command(flatten)]
+        money: OrderMoneyFlags,
     },
     /// Issue a coupon to a user
     ///
@@ -73,8 +74,7 @@ pub(crate) enum Call {
         /// User who gets the coupon
         #[arg(long, value_name = "ID", required_unless_present_all = ["campaign", "file"])]
         user: Option<UserId>,
-        /// Name of this request; couponry never forgets it. replaces:CODE asks for a replacement of
-        /// the coupon CODE
+        /// Name of this request; couponry never forgets it. replaces:CODE asks for a replacement of the coupon CODE
         #[arg(long, value_name = "REF", requires = "campaign")]
         issue_ref: Option<IssueRef>,
     },
@@ -83,7 +83,8 @@ pub(crate) enum Call {
     /// A coupon is redeemed at most once. A second call for the same order is a replay, and a call
     /// for another order is refused.
     #[command(after_help = endings!(
-        "  couponry coupon redeem 7K2M-9QXD-4TRB-H0VE --user ann --order 991"
+        "  couponry coupon redeem 7K2M-9QXD-4TRB-H0VE --user ann --order 991\n"
+        "  couponry coupon redeem 7K2M-9QXD-4TRB-H0VE --user ann --order 991 --order-amount 50000"
     ))]
     Redeem {
         #[command(flatten)]
@@ -94,6 +95,8 @@ pub(crate) enum Call {
         /// Order that the coupon is redeemed for
         #[arg(long, value_name = "REF")]
         order: OrderRef,
+        #[command(flatten)]
+        money: OrderMoneyFlags,
     },
     /// Release a hold
     ///
@@ -128,9 +131,8 @@ pub(crate) enum Call {
     },
     /// Revoke a coupon from its holder
     ///
-    /// The coupon is available again, and no longer counts towards the per-user limit of the user.
-    /// With --revoke-ref you can repeat the call safely: if the coupon was issued again since, the
-    /// call does not revoke it a second time.
+    /// The coupon is available again, and no longer counts towards the per-user limit of the user. With --revoke-ref
+    /// you can repeat the call safely: if the coupon was issued again since, the call does not revoke it a second time.
     #[command(after_help = endings!(
         "  couponry coupon revoke 7K2M-9QXD-4TRB-H0VE --user ann --revoke-ref ticket-4711 \\\n"
         "      --reason 'sent by mistake'"
@@ -186,7 +188,7 @@ impl Call {
 
     /// # Errors
     /// Usage: flags that clap should have refused.
-    pub(super) fn selection(&self) -> Result<Selection<'_>, CliError> {
+    pub(super) fn selection(&self) -> Result<Selection<'_>> {
         match self {
             Call::Issue { which, user, .. } => match (which.selection()?, user) {
                 (Selection::Lines(LineSubject::People(_), _), Some(_)) => {
@@ -235,7 +237,7 @@ impl Call {
         &self,
         service: &ServiceClient,
         campaign: &CampaignId,
-    ) -> Result<Reply, CliError> {
+    ) -> Result<Reply> {
         let (action, body) = self.request();
         let path = ["campaigns", campaign.as_str(), action];
         let issued = service.post(&path, &body, Repeat::Harmless).await;
@@ -253,9 +255,7 @@ impl Call {
     fn request(&self) -> (&'static str, Value) {
         match self {
             Call::Show { .. } => ("", Value::Null),
-            Call::Check { user, order, .. } => {
-                ("check", json!({"user_id": user.as_str(), "order_ref": order.as_str()}))
-            }
+            Call::Check { user, order, money, .. } => ("check", money.body(user, order)),
             Call::Issue { user, issue_ref, .. } => {
                 let mut body = json!({"user_id": user.as_ref().map(UserId::as_str)});
                 if let Some(issue_ref) = issue_ref {
@@ -263,9 +263,7 @@ impl Call {
                 }
                 ("issue", body)
             }
-            Call::Redeem { user, order, .. } => {
-                ("redeem", json!({"user_id": user.as_str(), "order_ref": order.as_str()}))
-            }
+            Call::Redeem { user, order, money, .. } => ("redeem", money.body(user, order)),
             Call::Release { order, .. } => ("release", json!({"order_ref": order.as_str()})),
             Call::CancelRedemption { order, reason, .. } => {
                 let reason = reason.as_ref().map(|it| it.as_str());

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use clap::Args;
 use coupon::calendar::{Date, Zone, format_instant, parse_instant};
 use coupon::code::CodeText;
-use coupon::ids::{CampaignId, Reason, UserId};
+use coupon::ids::{CampaignId, OrderRef, Reason, UserId};
+use coupon::money::Currency;
 use coupon::time::Millis;
 use engine::import::columns::KnownColumn;
 use serde_json::{Value, json};
 
-use crate::failure::CliError;
+use crate::failure::{CliError, Result};
 
 pub(super) enum Selection<'a> {
     One(&'a CodeText),
@@ -63,7 +64,7 @@ pub(crate) struct Which {
 }
 
 impl Which {
-    pub(super) fn selection(&self) -> Result<Selection<'_>, CliError> {
+    pub(super) fn selection(&self) -> Result<Selection<'_>> {
         match (&self.code, &self.file) {
             (Some(code), None) => Ok(Selection::One(code)),
             (None, Some(file)) => Ok(Selection::Lines(LineSubject::Coupons, file)),
@@ -81,9 +82,8 @@ pub(crate) struct WhichAndWho {
     /// Code of the coupon; hyphens, spaces and case do not matter
     #[arg(conflicts_with_all = ["file", "campaign"])]
     code: Option<CodeText>,
-    /// File of codes, as of other commands; with --campaign, file of users: CSV with a header that names
-    /// their column as an import does, such as `user_id`, or with users in its first column; `-` for
-    /// standard input
+    /// File of codes, as of other commands; with --campaign, file of users: CSV with a header that names their column
+    /// as an import does, such as `user_id`, or with users in its first column; `-` for standard input
     #[arg(long)]
     file: Option<PathBuf>,
     /// Take the next coupon of the stock of this campaign
@@ -92,7 +92,7 @@ pub(crate) struct WhichAndWho {
 }
 
 impl WhichAndWho {
-    pub(super) fn selection(&self) -> Result<Selection<'_>, CliError> {
+    pub(super) fn selection(&self) -> Result<Selection<'_>> {
         match (&self.code, &self.file, &self.campaign) {
             (Some(code), None, None) => Ok(Selection::One(code)),
             (None, Some(file), None) => Ok(Selection::Lines(LineSubject::Coupons, file)),
@@ -125,6 +125,33 @@ impl AdminWhy {
     /// The same as fields of a request.
     pub(super) fn body(&self) -> Value {
         json!({"reason": self.reason.as_ref().map(Reason::as_str), "version": self.version})
+    }
+}
+
+#[derive(Args)]
+pub(crate) struct OrderMoneyFlags {
+    /// What the order costs without any coupon, in the smallest unit of the currency: 50000 is
+    /// ₩50,000, and 5000 is $50.00
+    #[arg(long, value_name = "AMOUNT")]
+    order_amount: Option<u64>,
+    /// Currency of the amounts, such as KRW; needed only if the campaign has none
+    #[arg(long, value_name = "CODE")]
+    currency: Option<Currency>,
+    /// How much less the order costs, if couponry does not calculate it
+    #[arg(long, value_name = "AMOUNT")]
+    discount: Option<u64>,
+}
+
+impl OrderMoneyFlags {
+    /// The request of a user for an order.
+    pub(super) fn body(&self, user: &UserId, order: &OrderRef) -> Value {
+        json!({
+            "user_id": user.as_str(),
+            "order_ref": order.as_str(),
+            "order_amount": self.order_amount,
+            "currency": self.currency.map(Currency::as_str),
+            "discount": self.discount,
+        })
     }
 }
 

@@ -12,7 +12,7 @@ use tokio_util::io::ReaderStream;
 use super::calls::Call;
 use super::flags::LineSubject;
 use crate::client::{Refused, Reply, ServiceClient};
-use crate::failure::{CliError, Ended};
+use crate::failure::{CliError, Ended, Result};
 use crate::files;
 use crate::output::{self, Out, thousands};
 
@@ -53,14 +53,13 @@ impl Counts {
     }
 }
 
-/// Does `call` with the lines of the file, group by group, and prints the results in the order
-/// of the file.
+/// Does `call` with the lines of the file, group by group, and prints the results in the order of the file.
 pub(super) async fn run(
     service: &ServiceClient,
     call: &Call,
     subject: LineSubject<'_>,
     path: &Path,
-) -> Result<Ended, CliError> {
+) -> Result<Ended> {
     let (source, _) = files::readable(path).await?;
     let unreadable = |failure| unreadable(path, failure);
     let progress = CommandProgress::new(WorkKind::Change, None, output::is_terminal());
@@ -114,10 +113,7 @@ struct FileRun<'a> {
 
 impl FileRun<'_> {
     /// Does a whole group, which is empty then, and writes the results in their order.
-    async fn write_group(
-        &mut self,
-        group: &mut Vec<Result<String, String>>,
-    ) -> Result<(), CliError> {
+    async fn write_group(&mut self, group: &mut Vec<Result<String, String>>) -> Result<()> {
         let answers = match self.call {
             // It has no place among the operations of one request.
             Call::Show { .. } => self.asked_one_by_one(group).await,
@@ -146,10 +142,7 @@ impl FileRun<'_> {
         stream::iter(asked).buffered(READS_AT_ONCE).collect().await
     }
 
-    async fn asked_together(
-        &self,
-        group: &[Result<String, String>],
-    ) -> Result<Vec<LineAnswer>, CliError> {
+    async fn asked_together(&self, group: &[Result<String, String>]) -> Result<Vec<LineAnswer>> {
         let checked: Vec<Result<&str, String>> =
             group.iter().map(|line| self.checked(line)).collect();
         let named = checked.iter().flatten();
@@ -175,7 +168,7 @@ impl FileRun<'_> {
 
     /// The code, the result and the detail of an answer. A refusal is a result; a failure of the store ends the whole
     /// run.
-    fn row(&self, answer: LineAnswer) -> Result<(String, String, String), CliError> {
+    fn row(&self, answer: LineAnswer) -> Result<(String, String, String)> {
         let reply = match answer {
             Err(fault) => return Ok((String::new(), INVALID.to_owned(), fault)),
             Ok(Ok(reply)) => reply,
@@ -192,7 +185,7 @@ impl FileRun<'_> {
     }
 }
 
-fn ended(counts: &Counts) -> Result<Ended, CliError> {
+fn ended(counts: &Counts) -> Result<Ended> {
     let Counts { ok, replayed, refused } = *counts;
     if refused > 0 && refused == counts.all() {
         return Err(CliError::new(format!("all {} lines were refused", thousands(refused))));

@@ -12,21 +12,16 @@ use hot_cql::EventsAside;
 
 use super::{Report, Verdict};
 use crate::cql::{self, OpenCql};
-use crate::failure::CliError;
+use crate::failure::Result;
 use crate::settings::Settings;
 
-/// A slow conditional write, which every change waits for: three nodes of one data centre take a
-/// tenth of it.
+/// A slow conditional write, which every change waits for: three nodes of one data centre take a tenth of it.
 pub(super) const SLOW_WRITE: Duration = Duration::from_millis(50);
 
 /// Clocks that NTP sets differ by less.
 const CLOCK_WARN_MS: i64 = 1_000;
 
-pub(super) async fn report(
-    settings: &Settings,
-    cql: &OpenCql,
-    report: &mut Report,
-) -> Result<(), CliError> {
+pub(super) async fn report(settings: &Settings, cql: &OpenCql, report: &mut Report) -> Result<()> {
     match cql.store.about().await {
         Ok(about) => {
             let datacenter = settings.cql_datacenter.value.as_deref();

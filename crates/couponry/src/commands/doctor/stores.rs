@@ -13,7 +13,7 @@ use verify::{Finding, VerifyOptions};
 use super::{DoctorArgs, Report, Verdict, cluster};
 use crate::commands::verify::checked;
 use crate::cql::Waiting;
-use crate::failure::CliError;
+use crate::failure::Result;
 use crate::keys::Keys;
 use crate::open;
 use crate::output::thousands;
@@ -32,7 +32,7 @@ pub(super) async fn report(
     keys: &Keys,
     args: &DoctorArgs,
     report: &mut Report,
-) -> Result<(), CliError> {
+) -> Result<()> {
     let cold = open::cold(settings, BucketPatience::Work)?;
     let attempt = async || open::store(settings, keys, &cold).await;
     let (store, cluster) = match open::patiently(settings, Waiting::Command, attempt).await {
@@ -73,7 +73,7 @@ async fn both_tiers(
     slow: Duration,
     args: &DoctorArgs,
     report: &mut Report,
-) -> Result<(), CliError> {
+) -> Result<()> {
     report.add("batches", batches(store.as_ref(), keys).await)?;
     let engine = open::engine_over(store, cold, keys);
     report.add("writes", writes(&engine, slow).await)?;
@@ -115,7 +115,7 @@ async fn writes(engine: &Engine, slow: Duration) -> Verdict {
 }
 
 /// Whether a bucket lets only one of many writers create an object.
-async fn probe(cold: &ColdStore, report: &mut Report) -> Result<(), CliError> {
+async fn probe(cold: &ColdStore, report: &mut Report) -> Result<()> {
     match cold.probe().await {
         Ok(ProbeResult::Known) => Ok(()),
         Ok(ProbeResult::Raced { writers, races }) => report.add(
@@ -132,8 +132,8 @@ async fn probe(cold: &ColdStore, report: &mut Report) -> Result<(), CliError> {
 
 /// Checks what `couponry verify` checks. Each finding fails; a note, which a killed process may leave
 /// behind, is a warning.
-async fn verified(engine: &Engine, keys: &Keys, report: &mut Report) -> Result<(), CliError> {
-    let mut printed: Result<(), CliError> = Ok(());
+async fn verified(engine: &Engine, keys: &Keys, report: &mut Report) -> Result<()> {
+    let mut printed: Result<()> = Ok(());
     let print = |found: &Finding| {
         if printed.is_ok() {
             printed = report.add(VERIFY, Verdict::Fail(sentence(found)));

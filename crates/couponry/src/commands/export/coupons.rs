@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::sink::{Into, Sink, exported};
 use crate::client::ServiceClient;
-use crate::failure::{CliError, Ended};
+use crate::failure::{CliError, Ended, Result};
 use crate::open;
 use crate::output::cell_text;
 use crate::settings::Settings;
@@ -21,11 +21,10 @@ pub(in crate::commands) type ListQuery = Vec<(&'static str, String)>;
 
 /// Export coupons that were imported, or that something happened to
 ///
-/// Prints every field that a coupon has in the HTTP interface, ordered by partition (the UTC day on
-/// which the coupon expires at the latest) and code. Prints each coupon once, active or archived,
-/// even while a compaction runs; only a coupon that is extended to another day meanwhile may appear
-/// again, in its later version. Leaves out minted coupons that were never used: `export codes`
-/// lists those.
+/// Prints every field that a coupon has in the HTTP interface, ordered by partition (the UTC day on which the coupon
+/// expires at the latest) and code. Prints each coupon once, active or archived, even while a compaction runs; only a
+/// coupon that is extended to another day meanwhile may appear again, in its later version. Leaves out minted coupons
+/// that were never used: `export codes` lists those.
 ///
 /// --from and --to choose days, both inclusive: by the last day of the coupon (`expires_on`), or
 /// with --by last-change by the day of its last change (`modified_at`). Without them, and with --by
@@ -56,8 +55,7 @@ pub(crate) struct CouponsFlags {
     /// Which day --from and --to choose by
     #[arg(long, value_enum, default_value_t = By::LastDay)]
     by: By,
-    /// Time zone of the days, such as Asia/Seoul [default: the zone of each coupon; UTC with --by
-    /// last-change]
+    /// Time zone of the days, such as Asia/Seoul [default: the zone of each coupon; UTC with --by last-change]
     #[arg(long, value_name = "ZONE")]
     time_zone: Option<Zone>,
     #[command(flatten)]
@@ -77,7 +75,7 @@ impl CouponsFlags {
     ///
     /// # Errors
     /// Usage: there is no such list.
-    pub(super) fn query(&self) -> Result<ListQuery, CliError> {
+    pub(super) fn query(&self) -> Result<ListQuery> {
         let Some(campaign) = &self.campaign else {
             return Err(CliError::usage(
                 "over HTTP this needs --campaign: without it, run the command where the data is",
@@ -109,20 +107,16 @@ impl CouponsFlags {
 pub(in crate::commands) async fn run(
     settings: &Settings,
     request: CouponsRequest,
-    query: Result<ListQuery, CliError>,
+    query: Result<ListQuery>,
     into: &Into,
-) -> Result<Ended, CliError> {
+) -> Result<Ended> {
     let there =
         async |service: &ServiceClient, sink: &mut Sink<'_>| listed(service, query?, sink).await;
     let here = async |engine: &Arc<Engine>, sink: &mut Sink<'_>| all(engine, request, sink).await;
     exported(settings, into, "coupons", there, here).await
 }
 
-async fn all(
-    engine: &Arc<Engine>,
-    request: CouponsRequest,
-    sink: &mut Sink<'_>,
-) -> Result<(), CliError> {
+async fn all(engine: &Arc<Engine>, request: CouponsRequest, sink: &mut Sink<'_>) -> Result<()> {
     let thing = format!("campaign {}", request.campaign.as_ref().map_or("", CampaignId::as_str));
     let coupons = Arc::clone(engine).every_coupon(&open::caller(), request).await;
     let coupons = coupons.map_err(CliError::about(thing))?;
@@ -135,7 +129,7 @@ pub(in crate::commands) async fn listed(
     service: &ServiceClient,
     query: ListQuery,
     sink: &mut Sink<'_>,
-) -> Result<(), CliError> {
+) -> Result<()> {
     sink.header(&coupon_csv_header())?;
     let mut listed = ListedCodes::of(&query);
     let page = |mut page: Vec<Value>| {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::sink::{Format, Into, Sink, exported};
 use crate::client::ServiceClient;
-use crate::failure::{CliError, Ended};
+use crate::failure::{CliError, Ended, Result};
 use crate::open;
 use crate::settings::Settings;
 
@@ -21,16 +21,14 @@ const ROWS_MAX: u64 = 1_000_000;
 
 /// Export the redemptions of some days, with the cancelled ones
 ///
-/// Prints every redemption that was made from --from to --to, both inclusive, of active and
-/// archived coupons. Prints each redemption once, even while a compaction runs; only a coupon that
-/// is extended to another day meanwhile may show its cancelled redemptions again. A coupon that was
-/// redeemed, cancelled and redeemed again has several redemptions. A redemption belongs to the day
-/// on which it was made, even if it was cancelled later: see `cancelled_at`.
+/// Prints every redemption that was made from --from to --to, both inclusive, of active and archived coupons. Prints
+/// each redemption once, even while a compaction runs; only a coupon that is extended to another day meanwhile may show
+/// its cancelled redemptions again. A coupon that was redeemed, cancelled and redeemed again has several redemptions. A
+/// redemption belongs to the day on which it was made, even if it was cancelled later: see `cancelled_at`.
 ///
-/// In CSV it has the columns of GET /v1/redemptions, and times as the clocks of --time-zone showed
-/// them, with the zone in the last column. JSON lines have UTC, and `redeemed_on`, the day in
-/// --time-zone. Order: by partition (the UTC day on which the coupon expires at the latest), by code,
-/// by time.
+/// In CSV it has the columns of GET /v1/redemptions, and times as the clocks of --time-zone showed them, with the zone
+/// in the last column. JSON lines have UTC, and `redeemed_on`, the day in --time-zone. Order: by partition (the UTC day
+/// on which the coupon expires at the latest), by code, by time.
 ///
 /// In CSV, a cell that a spreadsheet would take for a formula starts with an apostrophe. JSON lines
 /// have every value unchanged. The command reads every coupon, so it takes long on a large archive.
@@ -54,26 +52,21 @@ pub(crate) struct RedemptionsFlags {
     /// Last day
     #[arg(long, value_name = "DATE")]
     pub(super) to: Date,
-    /// Time zone of the days, such as Asia/Seoul [default: the zone of the campaign; UTC without
-    /// --campaign]
+    /// Time zone of the days, such as Asia/Seoul [default: the zone of the campaign; UTC without --campaign]
     #[arg(long, value_name = "ZONE")]
     time_zone: Option<Zone>,
     #[command(flatten)]
     pub(super) into: Into,
 }
 
-pub(super) async fn run(settings: &Settings, flags: &RedemptionsFlags) -> Result<Ended, CliError> {
+pub(super) async fn run(settings: &Settings, flags: &RedemptionsFlags) -> Result<Ended> {
     let there =
         async |service: &ServiceClient, sink: &mut Sink<'_>| listed(service, flags, sink).await;
     let here = async |engine: &Arc<Engine>, sink: &mut Sink<'_>| all(engine, flags, sink).await;
     exported(settings, &flags.into, "redemptions", there, here).await
 }
 
-async fn all(
-    engine: &Arc<Engine>,
-    flags: &RedemptionsFlags,
-    sink: &mut Sink<'_>,
-) -> Result<(), CliError> {
+async fn all(engine: &Arc<Engine>, flags: &RedemptionsFlags, sink: &mut Sink<'_>) -> Result<()> {
     let (campaign, zone) = (flags.campaign.as_ref(), flags.time_zone.clone());
     let thing = format!("campaign {}", campaign.map_or("", CampaignId::as_str));
     let request = RedemptionsRequest {
@@ -92,7 +85,7 @@ async fn listed(
     service: &ServiceClient,
     flags: &RedemptionsFlags,
     sink: &mut Sink<'_>,
-) -> Result<(), CliError> {
+) -> Result<()> {
     let mut query = vec![("from", flags.from.to_string()), ("to", flags.to.to_string())];
     query.extend(flags.campaign.as_ref().map(|it| ("campaign_id", it.to_string())));
     query.extend(flags.time_zone.as_ref().map(|it| ("time_zone", it.name().to_owned())));

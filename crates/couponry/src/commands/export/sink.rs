@@ -11,7 +11,7 @@ use reqwest::Response;
 use serde::Serialize;
 
 use crate::client::{ServiceClient, broken_off};
-use crate::failure::{CliError, Ended};
+use crate::failure::{CliError, Ended, Result};
 use crate::open::{self, Purpose};
 use crate::output::{self, Out, thousands};
 use crate::settings::Settings;
@@ -24,8 +24,7 @@ pub(crate) struct Into {
     /// Format of the rows
     #[arg(long, value_enum, default_value_t = Format::Csv)]
     pub(super) format: Format,
-    /// Write to this file instead of standard output; it appears when it is complete, and only its
-    /// owner can read it
+    /// Write to this file instead of standard output; it appears when it is complete, and only its owner can read it
     #[arg(long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
 }
@@ -58,7 +57,7 @@ impl Sink<'_> {
     }
 
     /// Writes the header, a line of CSV, if the format has one.
-    pub(in crate::commands) fn header(&mut self, line: &str) -> Result<(), CliError> {
+    pub(in crate::commands) fn header(&mut self, line: &str) -> Result<()> {
         match self.format {
             Format::Csv => self.out.put(line),
             Format::Jsonl => Ok(()),
@@ -71,7 +70,7 @@ impl Sink<'_> {
         mut rows: HistoryStream<T>,
         csv: impl Fn(&T) -> String,
         body: impl Fn(&T) -> B,
-    ) -> Result<(), CliError> {
+    ) -> Result<()> {
         while let Some(SiftedRows { rows, looked_at }) = rows.next().await? {
             self.page(&rows, &csv, &body, looked_at)?;
         }
@@ -85,7 +84,7 @@ impl Sink<'_> {
         csv: impl Fn(&T) -> String,
         body: impl Fn(&T) -> B,
         looked_at: u64,
-    ) -> Result<(), CliError> {
+    ) -> Result<()> {
         for row in rows {
             self.out.put(&match self.format {
                 Format::Csv => csv(row),
@@ -100,7 +99,7 @@ impl Sink<'_> {
         &mut self,
         mut answer: Response,
         shown: fn(&str) -> String,
-    ) -> Result<(), CliError> {
+    ) -> Result<()> {
         let mut cut = Cut::default();
         while let Some(piece) = answer.chunk().await.map_err(broken_off)? {
             let lines = cut.whole_lines(&piece);
@@ -116,13 +115,13 @@ impl Sink<'_> {
     }
 
     /// Writes rows that are lines of the format already.
-    pub(in crate::commands) fn lines(&mut self, lines: &str) -> Result<(), CliError> {
+    pub(in crate::commands) fn lines(&mut self, lines: &str) -> Result<()> {
         self.out.put(lines)?;
         self.page_done(lines.lines().count(), 0)
     }
 
     /// Counts a page and writes it out, so that a reader has it at once.
-    fn page_done(&mut self, rows: usize, looked_at: u64) -> Result<(), CliError> {
+    fn page_done(&mut self, rows: usize, looked_at: u64) -> Result<()> {
         self.rows += rows as u64;
         self.looked_at += looked_at;
         self.progress.set(self.rows, self.looked_at);
@@ -136,9 +135,9 @@ pub(in crate::commands) async fn exported(
     settings: &Settings,
     into: &Into,
     name: &'static str,
-    there: impl AsyncFnOnce(&ServiceClient, &mut Sink<'_>) -> Result<(), CliError>,
-    here: impl AsyncFnOnce(&Arc<Engine>, &mut Sink<'_>) -> Result<(), CliError>,
-) -> Result<Ended, CliError> {
+    there: impl AsyncFnOnce(&ServiceClient, &mut Sink<'_>) -> Result<()>,
+    here: impl AsyncFnOnce(&Arc<Engine>, &mut Sink<'_>) -> Result<()>,
+) -> Result<Ended> {
     if let Some(service) = ServiceClient::elsewhere(settings)? {
         return written(into, name, async |sink: &mut Sink<'_>| there(&service, sink).await).await;
     }
@@ -152,8 +151,8 @@ pub(in crate::commands) async fn exported(
 pub(in crate::commands) async fn written(
     into: &Into,
     name: &'static str,
-    write: impl AsyncFnOnce(&mut Sink<'_>) -> Result<(), CliError>,
-) -> Result<Ended, CliError> {
+    write: impl AsyncFnOnce(&mut Sink<'_>) -> Result<()>,
+) -> Result<Ended> {
     let shown = into.output.is_none() && output::is_terminal();
     let progress = CommandProgress::new(WorkKind::Export(name), None, shown);
     let mut sink = Sink {
@@ -182,7 +181,7 @@ pub(in crate::commands) async fn written(
     Ok(Ended::Partly)
 }
 
-pub(in crate::commands) fn in_order(from: Option<Date>, to: Option<Date>) -> Result<(), CliError> {
+pub(in crate::commands) fn in_order(from: Option<Date>, to: Option<Date>) -> Result<()> {
     match (from, to) {
         (Some(from), Some(to)) if from > to => {
             Err(CliError::usage(format!("--from {from} is after --to {to}: swap them")))

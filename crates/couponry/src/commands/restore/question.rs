@@ -10,7 +10,7 @@ use hot_sqlite::backup::newest_event;
 use hot_sqlite::{FILE_NAME, is_current};
 
 use crate::commands::backup::Label;
-use crate::failure::CliError;
+use crate::failure::{CliError, Result};
 use crate::keys::Keys;
 use crate::open::{self, RESTORING};
 use crate::output::note;
@@ -28,7 +28,7 @@ pub(super) async fn must_be_wanted(
     settings: &Settings,
     from: &Path,
     has_decided: bool,
-) -> Result<(), CliError> {
+) -> Result<()> {
     let backup = match Label::read(from)? {
         Some(label) => label.to_string(),
         None => "an earlier release made it: only the time of its files says when".to_owned(),
@@ -44,10 +44,7 @@ pub(super) async fn must_be_wanted(
 }
 
 /// The same for the store in the data folder, which another tool has put there.
-pub(super) async fn must_be_adopted(
-    settings: &Settings,
-    has_decided: bool,
-) -> Result<(), CliError> {
+pub(super) async fn must_be_adopted(settings: &Settings, has_decided: bool) -> Result<()> {
     let data = &settings.data.value;
     let (has, newest) = match present(settings).await {
         Ok(Some(label)) => {
@@ -61,7 +58,7 @@ pub(super) async fn must_be_adopted(
     must_be_answered(has_decided)
 }
 
-fn must_be_answered(has_decided: bool) -> Result<(), CliError> {
+fn must_be_answered(has_decided: bool) -> Result<()> {
     note(LOST);
     if has_decided {
         return Ok(());
@@ -79,7 +76,7 @@ fn must_be_answered(has_decided: bool) -> Result<(), CliError> {
     }
 }
 
-async fn present(settings: &Settings) -> Result<Option<Label>, CliError> {
+async fn present(settings: &Settings) -> Result<Option<Label>> {
     let data = &settings.data.value;
     if data.join(RESTORING).exists() {
         return Err(CliError::new("a restore into it was interrupted"));

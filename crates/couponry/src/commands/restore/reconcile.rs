@@ -8,7 +8,7 @@ use command_line::{CommandProgress, WorkKind};
 use hot::{Partitions, Reconciled};
 
 use super::RestoreArgs;
-use crate::failure::{CliError, Ended};
+use crate::failure::{CliError, Ended, Result};
 use crate::output::{self, thousands};
 
 /// Longest time between the snapshots of two tables of a store that was restored by other means.
@@ -19,7 +19,7 @@ pub(super) async fn since(
     store: &dyn Partitions,
     cold: &ColdStore,
     args: &RestoreArgs,
-) -> Result<ArchivedSince, CliError> {
+) -> Result<ArchivedSince> {
     let everything = ArchivedSince::ArchiveCommits(BTreeMap::new());
     if args.everything {
         return Ok(everything);
@@ -38,10 +38,7 @@ pub(super) async fn since(
 
 /// Finishes what compactions were doing, also one that ran during the backup: a row leaves hot only
 /// when the side table has it, or its holder would miss it.
-pub(super) async fn finish_side_table(
-    store: &dyn Partitions,
-    cold: &ColdStore,
-) -> Result<(), CliError> {
+pub(super) async fn finish_side_table(store: &dyn Partitions, cold: &ColdStore) -> Result<()> {
     let finished: BTreeMap<_, _> = store.archive_commits().await?.into_iter().collect();
     let mut partitions = cold.partitions().await.map_err(CliError::of)?;
     partitions.retain(|it| finished.get(&it.day).is_none_or(|last| *last < it.archive_commit));
@@ -56,7 +53,7 @@ pub(super) async fn run(
     store: &dyn Partitions,
     cold: &ColdStore,
     since: ArchivedSince,
-) -> Result<Reconciled, CliError> {
+) -> Result<Reconciled> {
     let progress = CommandProgress::new(WorkKind::Reconcile, None, false);
     progress
         .during(async {
@@ -75,7 +72,7 @@ pub(super) async fn run(
         .await
 }
 
-pub(super) fn report(reconciled: &Reconciled) -> Result<Ended, CliError> {
+pub(super) fn report(reconciled: &Reconciled) -> Result<Ended> {
     if *reconciled == Reconciled::default() {
         return output::done("the hot store has everything that is in the cold tier");
     }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use verify::{Finding, PlaceStatement, VerifyReport};
 
 use super::Format;
-use crate::failure::CliError;
+use crate::failure::{CliError, Result};
 use crate::output::{Out, thousands};
 
 /// Prints findings as they come.
@@ -50,7 +50,7 @@ impl Printer {
         report: &VerifyReport,
         days: &BTreeSet<Day>,
         elapsed: Duration,
-    ) -> Result<(), CliError> {
+    ) -> Result<()> {
         if let Some(error) = self.failed {
             return Err(error);
         }

@@ -31,7 +31,13 @@ async fn a_dry_run_says_what_the_import_says() {
     assert_eq!(agree(&world, &admin(), first).await.0, [4, 0, 0]);
     world
         .engine
-        .redeem(&admin(), &text("FREE2"), "lee".parse().ok(), "1".parse().unwrap())
+        .redeem(
+            &admin(),
+            &text("FREE2"),
+            "lee".parse().ok(),
+            "1".parse().unwrap(),
+            Default::default(),
+        )
         .await
         .unwrap();
     let old = world.clock.now().day().start().plus_ms(-400 * DAY_MS);

@@ -36,6 +36,8 @@ fn terms() -> Terms {
         cancel_days: 30,
         extend_days: 30,
         clock_bound_ms: 0,
+        currency: None,
+        benefit: None,
     }
 }
 
@@ -63,12 +65,16 @@ fn issue() -> Action {
 }
 
 fn redeem(order: &str) -> Action {
-    Action::Redeem { by: "ann".parse().unwrap(), order: order.parse().unwrap() }
+    Action::Redeem {
+        by: "ann".parse().unwrap(),
+        order: order.parse().unwrap(),
+        money: Default::default(),
+    }
 }
 
 fn hold(order: &str) -> Action {
     let (by, order) = ("ann".parse().unwrap(), order.parse().unwrap());
-    Action::Hold { by, order, until: Millis(NOW.0 + DAY_MS) }
+    Action::Hold { by, order, until: Millis(NOW.0 + DAY_MS), money: Default::default() }
 }
 
 fn cancel(order: &str) -> Action {

@@ -4,23 +4,13 @@ use coupon::code::Code;
 use coupon::ids::UserId;
 use coupon::time::{Day, Millis};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum IndexRowKind {
-    /// What a user may hold.
-    Wallet,
-    /// What may expire on a day.
-    Expiring,
-}
-
-pub const INDEX_ROW_KINDS: [IndexRowKind; 2] = [IndexRowKind::Wallet, IndexRowKind::Expiring];
-
-impl IndexRowKind {
-    /// Its table.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            IndexRowKind::Wallet => "wallet",
-            IndexRowKind::Expiring => "expiring",
-        }
+coupon::words! {
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub enum IndexRowKind {
+        /// What a user may hold.
+        Wallet = "wallet",
+        /// What may expire on a day.
+        Expiring = "expiring",
     }
 }
 

@@ -23,7 +23,7 @@ fn extend() -> Change {
 
 fn hold() -> Change {
     let until = NOW.plus_ms(60_000);
-    request(Action::Hold { by: user("ann"), order: order("991"), until })
+    request(Action::Hold { by: user("ann"), order: order("991"), until, money: Default::default() })
 }
 
 fn admitted(admitted: Admitted<InTest, u32>) -> String {

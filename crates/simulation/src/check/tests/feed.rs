@@ -17,6 +17,7 @@ fn told(version: u64, kind: CouponEventKind, to: &str) -> FeedEvent {
         reference: None,
         reason: None,
         until: None,
+        worth: None,
     };
     FeedEvent {
         id: Uuid::from_u128(u128::from(version)),

@@ -40,7 +40,8 @@ fn a_batch_that_is_minted_later() {
 #[test]
 fn an_issue_that_another_process_finishes() {
     let pays = |operation, of: &str| {
-        let action = Action::Redeem { by: user("ann"), order: order(of) };
+        let action =
+            Action::Redeem { by: user("ann"), order: order(of), money: Default::default() };
         RecordedRequest::Shared { campaign: campaign().id, change: change(operation, action) }
     };
     let for_a = || {

@@ -48,7 +48,7 @@ fn a_cancellation_finds_the_coupon_of_its_order() {
         let change = Change { asker, ..change(operation, action) };
         RecordedRequest::Shared { campaign: campaign().id, change }
     };
-    let pays = Action::Redeem { by: user("ann"), order: order("a") };
+    let pays = Action::Redeem { by: user("ann"), order: order("a"), money: Default::default() };
     let cancels = Action::CancelRedemption { order: order("a"), reason: None };
     let reference = Some(IssueRef::of_order(&order("a")));
     let first = EventKind::Issued { to: user("ann"), reference, expires_at: None };

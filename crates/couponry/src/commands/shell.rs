@@ -1,10 +1,12 @@
-//! `couponry completion`: prints a script with which a shell completes the command line.
+//! What a shell and a package need: `couponry completion` and `couponry man`.
+
+use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Command};
 use clap_complete::Shell;
 
-use crate::failure::{CliError, Ended};
+use crate::failure::{CliError, Ended, Result};
 use crate::output;
 
 /// Print a completion script for a shell
@@ -29,8 +31,28 @@ fn shell() -> impl TypedValueParser<Value = Shell> {
     names.try_map(|name| name.parse::<Shell>())
 }
 
-pub(crate) fn run(args: &CompletionArgs, mut program: Command) -> Result<Ended, CliError> {
+pub(crate) fn complete(args: &CompletionArgs, mut program: Command) -> Result<Ended> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut program, "couponry", &mut script);
     output::done(String::from_utf8_lossy(&script).trim_end())
+}
+
+/// Write the manual pages into a folder, one for each command
+///
+/// Packages of couponry have them already: `man couponry`, `man couponry-serve`.
+#[derive(Args)]
+#[command(after_help = "\
+Exit codes: 0 written, 1 failed, 2 usage error.
+
+Example:
+  couponry man /usr/local/share/man/man1")]
+pub(crate) struct ManArgs {
+    /// Folder that is there
+    #[arg(value_name = "FOLDER")]
+    folder: PathBuf,
+}
+
+pub(crate) fn write_pages(args: &ManArgs, program: Command) -> Result<Ended> {
+    let written = clap_mangen::generate_to(program, &args.folder);
+    written.map(|()| Ended::Done).map_err(CliError::cannot("write to", &args.folder))
 }
