@@ -145,7 +145,7 @@ impl Coupon {
                         by: by.clone(),
                         order: order.clone(),
                         at: event.at,
-                        worth: *worth,
+                        worth: worth.as_deref().copied(),
                         cancelled_at: None,
                     });
                 }

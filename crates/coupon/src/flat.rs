@@ -59,7 +59,7 @@ impl<'a> Flat<'a> {
                 flat.expires_at = *expires_at;
             }
             EventKind::Redeemed { by, order, worth } => {
-                flat.worth = *worth;
+                flat.worth = worth.as_deref().copied();
                 flat.user = by.as_ref().map(UserId::as_str);
                 flat.reference = Some(order.as_str());
             }
@@ -99,7 +99,7 @@ impl<'a> Flat<'a> {
             "redeemed" => EventKind::Redeemed {
                 by: optional("user", self.user)?,
                 order: order()?,
-                worth: self.worth,
+                worth: self.worth.map(Box::new),
             },
             "redemption_cancelled" => {
                 EventKind::RedemptionCancelled { order: order()?, reason: reason()? }

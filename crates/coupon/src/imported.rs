@@ -161,7 +161,7 @@ fn forward_events(coupon: &Coupon, line: &ImportedState, run: &ImportRun) -> Vec
             let mut events = first_issued(holder, issued_at.unwrap_or(*at));
             let by = holder.clone().or_else(|| coupon.holder().cloned());
             let order = order_or_import(order.as_ref(), coupon);
-            events.push(event(*at, EventKind::Redeemed { by, order, worth: *worth }));
+            events.push(event(*at, EventKind::Redeemed { by, order, worth: worth.clone() }));
             events
         }
         ImportedState::Void { holder, issued_at } => {

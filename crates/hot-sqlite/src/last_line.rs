@@ -111,11 +111,11 @@ impl LastLine {
             }
             Some(ImportedState::Issued { holder, at }) => (ISSUED, Some(holder), *at, None),
             Some(ImportedState::Redeemed { holder, issued_at, at, order, worth }) => {
-                (REDEEMED, holder.as_ref(), *issued_at, Some((*at, order.as_ref(), *worth)))
+                (REDEEMED, holder.as_ref(), *issued_at, Some((*at, order.as_ref(), worth)))
             }
         };
         let (redeemed_at, order, worth) =
-            redeemed.map_or((None, None, None), |(at, order, worth)| (Some(at), order, worth));
+            redeemed.map_or((None, None, &None), |(at, order, worth)| (Some(at), order, worth));
         let flag = |flag, is_there| if is_there { flag } else { 0 };
         let mut text = ByteWriter::default();
         text.byte(
@@ -168,7 +168,7 @@ impl LastLine {
                 };
                 let worth = match head & WORTH {
                     0 => None,
-                    _ => Some(left.parsed("worth")?),
+                    _ => Some(Box::new(left.parsed("worth")?)),
                 };
                 Some(ImportedState::Redeemed { holder, issued_at, at, order, worth })
             }

@@ -157,7 +157,7 @@ pub fn steps<'a>(before: &'a Coupon, after: &'a Coupon, actor: &'a Actor) -> Vec
                 (CouponEventKind::Issued, Some(to), reference, None, until)
             }
             EventKind::Redeemed { by, order, worth } => {
-                redeemed = *worth;
+                redeemed = worth.as_deref().copied();
                 let user = by.as_ref().or(holder);
                 (CouponEventKind::Redeemed, user, Some(order.as_str()), None, None)
             }

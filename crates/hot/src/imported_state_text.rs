@@ -47,7 +47,7 @@ pub fn to_json(imported_state: &ImportedState) -> String {
                 issued_at: issued_at.map(|at| at.0),
                 redeemed_at: at.0,
                 order_ref: order.as_ref().map(ToString::to_string),
-                worth: worth.map(|worth| worth.to_string()),
+                worth: worth.as_ref().map(ToString::to_string),
             }
         }
     };
@@ -77,7 +77,9 @@ pub fn from_json(text: &str) -> Result<ImportedState, String> {
                 issued_at: issued_at.map(Millis),
                 at: Millis(redeemed_at),
                 order: order_ref.map(|it| it.parse().map_err(|why| said(&why))).transpose()?,
-                worth: worth.map(|it| it.parse().map_err(|why| said(&why))).transpose()?,
+                worth: worth
+                    .map(|it| it.parse().map(Box::new).map_err(|why| said(&why)))
+                    .transpose()?,
             }
         }
     })

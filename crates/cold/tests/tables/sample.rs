@@ -64,7 +64,7 @@ pub(crate) fn redeemed(by: &str, order: &str) -> EventKind {
     EventKind::Redeemed {
         by: Some(by.parse().unwrap()),
         order: order.parse().unwrap(),
-        worth: "KRW 30000 3000".parse().ok(),
+        worth: "KRW 30000 3000".parse().map(Box::new).ok(),
     }
 }
 

@@ -151,7 +151,7 @@ fn happened(t: PageTexts, event: &Event, zone: &Zone) -> HistoryRow {
                 Some(by) => t.was_redeemed(IsolatedText(by), order),
                 None => t.was_redeemed_by_nobody(order),
             };
-            (redeemed + &worth.map_or(String::new(), |worth| amounts(t, &worth)), None)
+            (redeemed + &worth.as_deref().map_or(String::new(), |worth| amounts(t, worth)), None)
         }
         EventKind::RedemptionCancelled { order, reason } => {
             (t.was_cancelled(IsolatedText(order)), reason.as_ref())

@@ -45,7 +45,7 @@ impl Unredeemed<'_> {
         let worth = self.terms.worth(money)?;
         self.has_room(1)?;
         let (by, order) = (Some(by.clone()), order.clone());
-        Ok(Verdict::Append(EventKind::Redeemed { by, order, worth }))
+        Ok(Verdict::Append(EventKind::Redeemed { by, order, worth: worth.map(Box::new) }))
     }
 
     fn hold(

@@ -19,7 +19,7 @@ pub enum EventKind {
         by: Option<UserId>,
         order: OrderRef,
         /// Its amounts, where the order said or the benefit made some.
-        worth: Option<RedemptionWorth>,
+        worth: Option<Box<RedemptionWorth>>,
     },
     RedemptionCancelled {
         order: OrderRef,

@@ -47,7 +47,7 @@ impl Coupon {
                     by: by.clone(),
                     order: order.clone(),
                     at: event.at,
-                    worth: *worth,
+                    worth: worth.as_deref().copied(),
                     cancelled_at: None,
                 };
                 self.state = State::Redeemed { redemption, holder_before: self.holder().cloned() };

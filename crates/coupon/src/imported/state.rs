@@ -23,7 +23,7 @@ pub enum ImportedState {
         /// For which order, if the line said.
         order: Option<OrderRef>,
         /// Its amounts, if the line said any.
-        worth: Option<RedemptionWorth>,
+        worth: Option<Box<RedemptionWorth>>,
     },
     /// It was void.
     Void {

@@ -105,7 +105,7 @@ pub(crate) fn redemptions_of(
             _ => None,
         });
         let (cancelled_at, reason) = cancelled.map_or((None, None), |(at, why)| (Some(at), why));
-        let (by, order, worth) = (by.clone(), order.clone(), *worth);
+        let (by, order, worth) = (by.clone(), order.clone(), worth.as_deref().copied());
         Some((Redemption { by, order, at: event.at, worth, cancelled_at }, reason))
     })
 }

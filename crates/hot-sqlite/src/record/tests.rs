@@ -102,7 +102,7 @@ fn coupons() -> Vec<(&'static str, Coupon)> {
     let spent = Event { operation: NUMBERED, ..event(redeemed) };
     let mut with_amounts = event(redeemed);
     if let EventKind::Redeemed { worth, .. } = &mut with_amounts.kind {
-        *worth = "KRW 30000 3000".parse().ok();
+        *worth = "KRW 30000 3000".parse().map(Box::new).ok();
     }
     let with_amounts = Coupon::of(genesis(), vec![event(issued), with_amounts], None, 2, Millis(6));
     vec![

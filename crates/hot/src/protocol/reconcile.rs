@@ -41,7 +41,7 @@ pub fn imported_state_of(coupon: &Coupon) -> ImportedState {
             // A line that named no order has got this one.
             order: Some(redemption.order.clone())
                 .filter(|order| *order != import_order(coupon.code())),
-            worth: redemption.worth,
+            worth: redemption.worth.map(Box::new),
         },
         State::Void { holder } => {
             ImportedState::Void { holder: holder.clone(), issued_at: coupon.issued_at() }

@@ -132,7 +132,7 @@ impl CellRow<'_> {
             return Err(self.order_of(KnownColumn::IssuedAt, KnownColumn::RedeemedAt, "not after"));
         }
         let order = self.name::<OrderRef>(KnownColumn::OrderRef).map_err(RowError::BadOrder)?;
-        let worth = self.worth(defaults.currency)?;
+        let worth = self.worth(defaults.currency)?.map(Box::new);
         Ok(ImportedState::Redeemed { holder, issued_at, at, order, worth })
     }
 

@@ -51,7 +51,7 @@ pub(super) fn makes(action: &Action, kind: &EventKind) -> bool {
         ) => {
             // No simulated campaign has a benefit: what the shop said is kept.
             let kept = RedemptionWorth::of(money.currency, None, money.discount);
-            user.as_ref() == Some(by) && order == of && *worth == kept
+            user.as_ref() == Some(by) && order == of && worth.as_deref().copied() == kept
         }
         (
             Action::CancelRedemption { order, .. },

@@ -105,13 +105,13 @@ fn is_same(event: &Event, told: &FeedEvent, it: &CouponHappened) -> bool {
         _ => None,
     };
     let worth = match &event.kind {
-        EventKind::Redeemed { worth, .. } => Some(worth),
+        EventKind::Redeemed { worth, .. } => Some(worth.as_deref().copied()),
         _ => None,
     };
     kind == it.kind
         && (event.at, &event.actor) == (told.at, &told.actor)
         && user.is_none_or(|user| it.user.as_ref() == Some(user))
-        && worth.is_none_or(|worth| it.worth == *worth)
+        && worth.is_none_or(|worth| it.worth == worth)
 }
 
 /// Versions rise, and are those that answers have shown.
