@@ -71,6 +71,17 @@ fn done(data: &Data, sql: &str) {
     assert!(changed > 0, "nothing was changed: {sql}");
 }
 
+/// The amounts of all time of a campaign become lower.
+const AMOUNTS_WRONG: &str = "UPDATE activity SET worth = 'KRW 1 1 1 0 0 0' \
+                             WHERE quarter = -9223372036854775808 AND campaign = \
+                             (SELECT number FROM campaign WHERE campaign_id = 'paper')";
+
+/// An order of which the shop says what it costs.
+fn priced(user: &str, order_ref: &str) -> Value {
+    json!({"user_id": user, "order_ref": order_ref, "order_amount": 30_000, "discount": 3_000,
+        "currency": "KRW"})
+}
+
 fn asked(data: &Data, sql: &str) -> String {
     hot(data).query_row(sql, [], |row| row.get(0)).expect(sql)
 }
@@ -120,9 +131,9 @@ impl Scene {
         act(admin, &held, "hold", &json!({"user_id": "bob", "order_ref": "cart"}));
         let revoked = issue(admin, "open", "cat", "back");
         let cancelled = issue(admin, "open", "dan", "one");
-        act(admin, &cancelled, "redeem", &order("dan", "d1"));
+        act(admin, &cancelled, "redeem", &priced("dan", "d1"));
         act(admin, &cancelled, "cancel-redemption", &json!({"order_ref": "d1"}));
-        act(admin, &cancelled, "redeem", &order("dan", "d2"));
+        act(admin, &cancelled, "redeem", &priced("dan", "d2"));
         let moved = issue(admin, "open", "eve", "long");
         act(admin, &moved, "extend", &json!({"expires_on": "2032-02-03"}));
         act(admin, &moved, "redeem", &order("eve", "e1"));
@@ -140,7 +151,7 @@ impl Scene {
         admin.post("/v1/campaigns", &bearer).must(201);
         let codes = admin.get("/v1/campaigns/paper/codes").must(200).text();
         let paper: Vec<&str> = codes.lines().skip(1).collect();
-        act(admin, paper[3], "redeem", &order("gus", "p1"));
+        act(admin, paper[3], "redeem", &priced("gus", "p1"));
         act(admin, paper[4], "issue", &json!({"user_id": "gus"}));
         let shared = json!({"campaign_id": "word", "handout": "shared", "stock": 20,
             "shared_code": "SUMMER2026", "expires_on": "2031-12-31", "per_user_limit": 2});
@@ -178,6 +189,8 @@ impl Scene {
         act(admin, &revoked, "revoke", &json!({"user_id": "cat", "reason": "sorry"}));
         // The same file again, with the states of today.
         import(&data, "open", "old", "FOREIGN002,,,redeemed,ian,,2026-01-01T00:00:00Z,o2\n");
+        // Adds up what was not added up yet.
+        admin.get("/v1/counts?from=2026-01-01&to=2026-01-01").must(200);
         server.stop();
         Scene {
             anns: bare(&anns),
@@ -489,6 +502,7 @@ const HARMS: &[Harm] = &[
         &["counts-wrong"],
         |_| "c".to_owned(),
     ),
+    ("wrong amounts", |data, _| done(data, AMOUNTS_WRONG), &["sums-wrong"], |_| "paper".to_owned()),
     (
         "a wrong stock",
         |data, _| done(data, "UPDATE campaign SET stock = stock + 1 WHERE campaign_id = 'paper'"),
@@ -946,9 +960,10 @@ fn repair() {
         done(&data, sql);
     }
     done(&data, &format!("UPDATE coupon SET history_full = 1 WHERE code = '{}'", scene.cancelled));
+    done(&data, AMOUNTS_WRONG);
     let harmed = asked(&data, rows);
     let found = verify(&data, &["--repair"]);
-    let wanted = ["counts-wrong", "row-not-its-events", "rows-fewer", "stock-wrong"];
+    let wanted = ["counts-wrong", "row-not-its-events", "rows-fewer", "stock-wrong", "sums-wrong"];
     assert_eq!(found.kinds(), wanted.into_iter().collect(), "{found:#?}");
     // A count that may be the trace of a lost coupon stays until a person has looked.
     assert_eq!(found.summary["mended"]["counts"], 1, "{}", found.summary);

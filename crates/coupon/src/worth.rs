@@ -1,10 +1,14 @@
 //! The money of an order: what the shop says of it, and what stays with the redemption.
 
+mod sums;
+
 use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
 
 use crate::benefit::OrderAmount;
 use crate::money::{AMOUNT_MAX, Currency};
+
+pub use sums::{AmountSum, CurrencySum, WorthSums};
 
 /// What a shop says of an order. It may say nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,11 +1,13 @@
-//! How often coupons were issued, redeemed and given back, by the hour or the day of a time zone.
+//! How often coupons were issued, redeemed and given back, and what that was worth, by the hour or the day of a time
+//! zone.
 
 use std::ops::RangeInclusive;
 
 use coupon::calendar::{Date, Zone};
 use coupon::ids::CampaignId;
 use coupon::time::Millis;
-use hot::activity::{Activity, QUARTER_MS, quarter_of};
+use coupon::worth::WorthSums;
+use hot::activity::{ALL_TIME, Activity, QUARTER_MS, quarter_of};
 
 use crate::failure::{Failure, Result};
 use crate::{Caller, Engine, Role};
@@ -54,7 +56,7 @@ pub struct CountsView {
 impl CountsView {
     pub fn sum(&self) -> Activity {
         let mut sum = Activity::default();
-        self.counts.iter().for_each(|it| sum.add(it.activity));
+        self.counts.iter().for_each(|it| sum.add(&it.activity));
         sum
     }
 
@@ -90,10 +92,26 @@ impl Engine {
         let (from, until) = view.quarters();
         for (quarter, activity) in activities.activity(request.campaign, from, until).await? {
             if let Some(it) = view.of_quarter(quarter) {
-                it.activity.add(activity);
+                it.activity.add(&activity);
             }
         }
         Ok(Some(view))
+    }
+
+    /// What all redemptions so far were worth, of one campaign or of all together. `None`: the store does not
+    /// count that.
+    ///
+    /// # Errors
+    /// `Forbidden` for users.
+    pub async fn worth(
+        &self,
+        caller: &Caller,
+        campaign: Option<CampaignId>,
+    ) -> Result<Option<WorthSums>> {
+        caller.must_be(&[Role::Shop, Role::Operator, Role::Admin])?;
+        let Some(activities) = self.hot.activities() else { return Ok(None) };
+        let sums = activities.activity(campaign, ALL_TIME, ALL_TIME + 1).await?;
+        Ok(Some(sums.into_iter().map(|(_, sums)| sums.worth).next().unwrap_or_default()))
     }
 
     /// Adds up what happened, so that its events may be deleted.

@@ -6,22 +6,23 @@ use coupon::campaign::Campaign;
 use coupon::code::Code;
 use coupon::imported::ImportedState;
 use coupon::time::{DAY_MS, Millis};
-use hot::activity::{Activity, QUARTER_MS, quarter_of};
+use hot::activity::{ALL_TIME, Activity, QUARTER_MS, quarter_of};
 use hot::redemptions::{RedemptionQuery, Redemptions};
 use tokio::time::{Instant, sleep};
 
-use crate::kit::{self, ChangeOutcome, Kit, NOW, cancel, hold, order_of, redeem, reference, said};
+use crate::kit::{
+    self, ChangeOutcome, Kit, NOW, cancel, hold, order_of, redeem, redeem_worth, reference, said,
+};
 
 /// On a cluster events come some seconds after their changes.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
-/// Quarter after [`NOW`], issued, redeemed, cancelled.
-type QuarterLine = (i64, u64, u64, u64);
-
-fn line((quarter, it): &(i64, Activity)) -> QuarterLine {
-    (quarter - quarter_of(NOW), it.issued, it.redeemed, it.cancelled)
+/// Quarter after [`NOW`], issued, redeemed, cancelled, the amounts.
+fn line((quarter, it): &(i64, Activity)) -> String {
+    let Activity { issued, redeemed, cancelled, worth } = it;
+    format!("{}: {issued} {redeemed} {cancelled} {worth}", quarter - quarter_of(NOW))
 }
 
 /// Asks until the answer is what is wanted.
@@ -54,20 +55,29 @@ pub(crate) async fn each_event_is_counted_once(kit: &Kit) {
     sums.count_activity().await.unwrap();
     let code = kit.issued(&two, &ann, "last").await;
     kit.done(&code, hold(&ann, "1", 10)).await;
-    kit.done(&code, redeem(&ann, "1")).await;
+    kit.done(&code, redeem_worth(&ann, "1", "KRW 30000 3000")).await;
     kit.done(&code, cancel("1")).await;
+    kit.done(&code, redeem_worth(&ann, "2", "KRW - 5000")).await;
     let nobody = kit.draft();
+    let amounts = "KRW 1 30000 8000 1 30000 3000";
+    let first = format!("0: 1 2 1 {amounts}");
     let cases = [
-        ("of the first", &one, (0, 9), vec![(0, 5, 0, 0)]),
-        ("of the second", &two, (0, 9), vec![(0, 1, 1, 1), (2, 1, 0, 0)]),
-        ("not the last quarter", &two, (0, 2), vec![(0, 1, 1, 1)]),
+        ("of the first", &one, (0, 9), vec!["0: 5 0 0 ".to_owned()]),
+        ("of the second", &two, (0, 9), vec![first.clone(), "2: 1 0 0 ".to_owned()]),
+        ("not the last quarter", &two, (0, 2), vec![first]),
         ("of nobody", &nobody, (0, 9), vec![]),
     ];
     let read = async |campaign: &Campaign, (from, until): (i64, i64)| {
         let (from, until) = (quarter_of(NOW) + from, quarter_of(NOW) + until);
         let found = sums.activity(Some(campaign.id.clone()), from, until).await.unwrap();
-        found.iter().map(line).collect::<Vec<QuarterLine>>()
+        found.iter().map(line).collect::<Vec<String>>()
     };
+    let all_time = async |campaign: &Campaign| {
+        let id = Some(campaign.id.clone());
+        let found = sums.activity(id, ALL_TIME, ALL_TIME + 1).await.unwrap();
+        found.iter().map(|(_, it)| it.worth.to_string()).collect::<String>()
+    };
+    becomes("of all time", amounts.to_owned(), async || all_time(&two).await).await;
     for (name, campaign, span, want) in &cases {
         becomes(name, want.clone(), async || read(campaign, *span).await).await;
     }
@@ -75,6 +85,8 @@ pub(crate) async fn each_event_is_counted_once(kit: &Kit) {
     for (name, campaign, span, want) in &cases {
         assert_eq!(read(campaign, *span).await, *want, "{name}, again");
     }
+    assert_eq!(all_time(&two).await, amounts);
+    assert_eq!(all_time(&one).await, "", "of a campaign without amounts");
     let (from, until) = (quarter_of(NOW), quarter_of(NOW) + 9);
     let all = sums.activity(None, from, until).await.unwrap();
     assert!(all.iter().map(|(_, it)| it.issued).sum::<u64>() >= 7, "{all:?}");

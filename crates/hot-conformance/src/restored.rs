@@ -11,7 +11,8 @@ use coupon::time::Day;
 use hot::{ImportLine, ImportOutcome, Reconciled, Tier};
 
 use super::kit::{
-    ChangeOutcome, Kit, NOW, extend, give, of, redeem, reference, revoke, run_of, said, void,
+    ChangeOutcome, Kit, NOW, extend, give, of, redeem, redeem_worth, reference, revoke, run_of,
+    said, void,
 };
 
 /// Puts the coupons into cold and reconciles the store with them.
@@ -56,7 +57,7 @@ pub(crate) async fn nothing_is_redeemed_again(kit: &Kit) {
     for code in [&codes[1], &imported[1]] {
         kit.done(code, give(&ann, reference("old"))).await;
     }
-    let spent = [give(&ann, reference("new")), redeem(&ann, "1")];
+    let spent = [give(&ann, reference("new")), redeem_worth(&ann, "1", "KRW 30000 3000")];
     let foreign = [give(&ann, reference("foreign")), redeem(&ann, "1")];
     let stories: [(&str, &Code, &[Action]); 5] = [
         ("untouched, minted", &codes[0], &spent),
@@ -74,6 +75,11 @@ pub(crate) async fn nothing_is_redeemed_again(kit: &Kit) {
     assert_eq!(again, Reconciled { known: 5, ..Reconciled::default() }, "once");
     let counts = CampaignCounts { stock: 7, issued: 0, redeemed: 4, void: 1 };
     assert_eq!(kit.counts(&campaign).await, counts);
+    let counted = kit.hot.counted_campaigns().await.unwrap().into_iter();
+    let worth = counted.filter(|it| it.terms.id == campaign.id).find_map(|it| it.worth);
+    if let Some(worth) = worth {
+        assert_eq!(worth.to_string(), "KRW 3 90000 9000 0 0 0");
+    }
     kit.is_sound().await;
     for ((name, code, story), newer) in stories.into_iter().zip(&newer) {
         let snapshot = kit.see(code).await.unwrap();

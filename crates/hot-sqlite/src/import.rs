@@ -15,6 +15,7 @@ use hot::protocol::{LineAdvance, NewEntry, advance_line, arrived, claimant, has_
 use hot::{HotError, ImportLine, ImportOutcome, Imports, Named, RejectedLine};
 use rusqlite::{Result as SqlResult, Row, params};
 
+use crate::activity::worth_since;
 use crate::changes::write;
 use crate::claims::EntrySlot;
 use crate::cold::Prefetched;
@@ -322,6 +323,7 @@ impl ImportTarget<'_> {
         txn.counts().arrive(campaign, self.batch);
         txn.counts().change(campaign, &State::Available, &coupon);
         if txn.tells() {
+            txn.counts().redeemed_untold(campaign, &worth_since(&coupon, 0));
             orders::enter_all(txn, &coupon)?;
         }
         Ok(ImportOutcome::Imported)

@@ -65,7 +65,8 @@ impl Verifiable for SqliteHot {
     }
 
     async fn counted_campaigns(&self) -> Result<Vec<CampaignItem>> {
-        self.readers.run(campaigns::counted).await
+        let tells = self.options.events;
+        self.readers.run(move |txn| campaigns::counted(txn, tells)).await
     }
 
     async fn next_partition(&self, from: Day) -> Result<Option<Day>> {

@@ -13,6 +13,7 @@ use hot::settings::SERIAL_FLOOR;
 use router::home;
 use rusqlite::{Result as SqlResult, params};
 
+use crate::activity::worth_since;
 use crate::columns::signed;
 use crate::coupons::{row_of, writing};
 use crate::directory::Place;
@@ -83,6 +84,8 @@ fn one(
     let was = before.as_ref().map_or(&State::Available, Coupon::state);
     txn.counts().change(campaign.number, was, coupon);
     txn.counts().archive(campaign.number, coupon.state().as_str());
+    let known = before.as_ref().map_or(0, |before| before.events().len());
+    txn.counts().redeemed_untold(campaign.number, &worth_since(coupon, known));
     if !txn.is_sealed(day)? {
         partitions::mark_archived(txn, day, code, coupon.version())?;
     }

@@ -18,6 +18,7 @@ mod lookups;
 mod offers;
 mod seen;
 mod told;
+pub(crate) mod worth;
 
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::Ordering;
@@ -231,6 +232,9 @@ impl<'a> Txn<'a> {
         for (batch, count) in self.seen.counts.take_arrivals() {
             let sql = "UPDATE batch SET count = count + ?2 WHERE number = ?1";
             self.run(sql, params![batch, count])?;
+        }
+        for (campaign, worth) in self.seen.counts.take_untold() {
+            self.add_worth_of_all_time(campaign, &worth)?;
         }
         Ok(())
     }

@@ -14,6 +14,7 @@ use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::ids::{CampaignId, UserId};
 use coupon::time::Day;
+use coupon::worth::WorthSums;
 
 use crate::settings::{
     COLD_BEGUN, COLD_COMMITTED, FEED_EPOCH, FEED_EPOCHS_BEFORE, LONG_CODES, SERIAL_FLOOR,
@@ -110,6 +111,8 @@ pub struct CountShift {
     pub cold: [i64; 3],
     /// Of what is counted as stock.
     pub stock: i64,
+    /// The amounts of its redemptions as they were read, and as they must be.
+    pub worth: Option<[WorthSums; 2]>,
 }
 
 /// What a target may already have.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use coupon::ids::CampaignId;
 use coupon::time::Day;
-use hot::activity::{ACTIVITY_KEEP, Activities, Activity};
+use hot::activity::{Activities, Activity};
 use hot::audit::{Audit, Audited};
 use hot::bounded_join;
 use hot::inventory::CopySource;
@@ -38,14 +38,11 @@ pub async fn bring_counts(
     let here = to.scan(&part, RecordRange::first(usize::MAX)).await?.into_iter();
     let here: HashMap<Vec<u8>, Vec<u8>> = here.map(|row| (row.key, row.value)).collect();
     let counts = from.activity(campaign.cloned(), i64::MIN, i64::MAX).await?;
-    let rows = counts.into_iter().map(|(quarter, sum): (i64, Activity)| {
-        (ordered(quarter).to_vec(), SumRow { sum, counted_to: None }.value())
-    });
-    let new = rows.filter(|(key, value)| here.get(key) != Some(value));
-    let writes = new.map(|(key, value)| {
-        let seen = here.get(&key).map(Vec::as_slice);
-        let row = RecordPut::new(key.clone(), value).kept_for(ACTIVITY_KEEP);
-        to.replace(&part, seen, row)
+    let writes = counts.into_iter().filter_map(|(quarter, sum): (i64, Activity)| {
+        let seen = here.get(ordered(quarter).as_slice()).map(Vec::as_slice);
+        let row = SumRow { sum, counted_to: None };
+        let is_new = seen != Some(row.value().as_slice());
+        is_new.then(|| to.replace(&part, seen, row.put(quarter)))
     });
     bounded_join(AT_ONCE, writes).await.map(|_: Vec<bool>| ())
 }

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use coupon::time::Millis;
-use hot::activity::{ACTIVITY_KEEP, Activity, quarter_of};
+use coupon::worth::{RedemptionWorth, WorthSums};
+use hot::activity::{ACTIVITY_KEEP, ALL_TIME, Activity, quarter_of};
 use hot::feed::{CouponEventKind, CouponHappened, Feed, FeedEvent, FeedRead, FeedStart, Happened};
 use hot::records::RecordSource;
 use hot::tables::{RecordKind, RecordPart, RecordPut, RecordSync, Tables};
@@ -44,17 +45,30 @@ pub(crate) struct SumRow {
 
 impl SumRow {
     pub(crate) fn read(value: &[u8]) -> Result<SumRow> {
-        let (sums, counted_to) = numbers(value)?;
+        let (sums, texts) = numbers(value)?;
         let [issued, redeemed, cancelled] = sums.map(i64::unsigned_abs);
-        let sum = Activity { issued, redeemed, cancelled };
-        let counted_to = String::from_utf8(counted_to.to_vec()).map_err(damaged)?;
-        Ok(SumRow { sum, counted_to: Some(counted_to).filter(|cursor| !cursor.is_empty()) })
+        let texts = str::from_utf8(texts).map_err(damaged)?;
+        let (counted_to, worth) = texts.split_once('\n').unwrap_or((texts, ""));
+        let worth = worth.parse().map_err(damaged)?;
+        let sum = Activity { issued, redeemed, cancelled, worth };
+        let counted_to = Some(counted_to.to_owned()).filter(|cursor| !cursor.is_empty());
+        Ok(SumRow { sum, counted_to })
     }
 
     pub(crate) fn value(&self) -> Vec<u8> {
-        let Activity { issued, redeemed, cancelled } = self.sum;
+        let Activity { issued, redeemed, cancelled, worth } = &self.sum;
         let sums = [issued, redeemed, cancelled].map(|sum| ordered(sum.cast_signed()));
-        [sums.as_flattened(), self.counted_to.as_deref().unwrap_or_default().as_bytes()].concat()
+        let mut texts = self.counted_to.clone().unwrap_or_default();
+        if !worth.is_empty() {
+            texts.push_str(&format!("\n{worth}"));
+        }
+        [sums.as_flattened(), texts.as_bytes()].concat()
+    }
+
+    /// Written under the number of a quarter.
+    pub(crate) fn put(&self, quarter: i64) -> RecordPut {
+        let put = RecordPut::new(ordered(quarter), self.value());
+        if quarter == ALL_TIME { put } else { put.kept_for(ACTIVITY_KEEP) }
     }
 }
 
@@ -69,8 +83,11 @@ struct CountedPlace {
 /// Quarters of an hour.
 const QUARTERS: i64 = 4;
 
+/// An event, its kind, and the amounts of its redemption.
+type CountedEvent<'a> = (&'a FeedEvent, CouponEventKind, Option<RedemptionWorth>);
+
 /// The row of a sum, and the events that belong to it, in their order.
-type EventsOfSums<'a> = BTreeMap<(&'a str, i64), Vec<(&'a FeedEvent, CouponEventKind)>>;
+type EventsOfSums<'a> = BTreeMap<(&'a str, i64), Vec<CountedEvent<'a>>>;
 
 pub(crate) struct EventCounter {
     pub(crate) tables: Arc<dyn Tables>,
@@ -108,12 +125,11 @@ impl EventCounter {
             let sums = events_of_sums(&page.events).into_iter();
             let sums = sums.map(|((campaign, quarter), events)| async move {
                 let redeemed = self.add(campaign, quarter, &events).await?;
-                // All processes have counted these, by turns.
-                self.index.raise(
-                    campaign,
-                    quarter.div_euclid(QUARTERS),
-                    redeemed * QUARTERS as u64,
-                );
+                if quarter != ALL_TIME {
+                    // All processes have counted these, by turns.
+                    let hour = quarter.div_euclid(QUARTERS);
+                    self.index.raise(campaign, hour, redeemed * QUARTERS as u64);
+                }
                 Ok(())
             });
             bounded_join(AT_ONCE, sums).await.map(|_: Vec<()>| ())?;
@@ -156,12 +172,7 @@ impl EventCounter {
     }
 
     /// Adds those of some events of a row that are not in it. Returns how many redemptions it has then.
-    async fn add(
-        &self,
-        campaign: &str,
-        quarter: i64,
-        events: &[(&FeedEvent, CouponEventKind)],
-    ) -> Result<u64> {
+    async fn add(&self, campaign: &str, quarter: i64, events: &[CountedEvent<'_>]) -> Result<u64> {
         let (part, key) = (sums_part(campaign), ordered(quarter));
         loop {
             let seen = self.tables.get(&part, &key).await?;
@@ -170,25 +181,29 @@ impl EventCounter {
             let is_new = |event: &FeedEvent| {
                 before.as_ref().is_none_or(|to| self.source.is_behind(&event.cursor, to))
             };
-            for (event, kind) in events.iter().filter(|(event, _)| is_new(event)) {
+            for (event, kind, worth) in events.iter().filter(|(event, ..)| is_new(event)) {
                 // Replaced together: an event that is in the row is not added twice.
-                row.sum.add(one(*kind));
+                row.sum.add(&one(*kind, worth.as_ref()));
                 row.counted_to = Some(event.cursor.clone());
             }
             if row.counted_to.is_none() {
                 return Ok(row.sum.redeemed);
             }
-            let next = RecordPut::new(key, row.value()).kept_for(ACTIVITY_KEEP);
-            if self.tables.replace(&part, seen.as_deref(), next).await? {
+            if self.tables.replace(&part, seen.as_deref(), row.put(quarter)).await? {
                 return Ok(row.sum.redeemed);
             }
         }
     }
 }
 
-fn one(kind: CouponEventKind) -> Activity {
+fn one(kind: CouponEventKind, worth: Option<&RedemptionWorth>) -> Activity {
     let is = |it| u64::from(kind == it);
+    let worth = match kind {
+        CouponEventKind::Redeemed => worth.map(WorthSums::redeemed),
+        _ => worth.map(WorthSums::cancelled),
+    };
     Activity {
+        worth: worth.unwrap_or_default(),
         issued: is(CouponEventKind::Issued),
         redeemed: is(CouponEventKind::Redeemed),
         cancelled: is(CouponEventKind::RedemptionCancelled),
@@ -216,12 +231,15 @@ fn events_of_sums(events: &[FeedEvent]) -> EventsOfSums<'_> {
     let mut sums = EventsOfSums::new();
     for event in events {
         let Some(coupon) = counted(event) else { continue };
-        if one(coupon.kind) == Activity::default() {
+        if one(coupon.kind, None) == Activity::default() {
             continue;
         }
+        let all_time = coupon.worth.map(|_| ALL_TIME);
         for campaign in [coupon.owner.campaign.as_str(), ALL_CAMPAIGNS] {
-            let row = sums.entry((campaign, quarter_of(event.at))).or_default();
-            row.push((event, coupon.kind));
+            for quarter in [quarter_of(event.at)].into_iter().chain(all_time) {
+                let row = sums.entry((campaign, quarter)).or_default();
+                row.push((event, coupon.kind, coupon.worth));
+            }
         }
     }
     sums
@@ -233,10 +251,13 @@ mod tests {
 
     #[test]
     fn a_sum_is_read_back() {
-        let sum = Activity { issued: 3, redeemed: 2, cancelled: 1 };
-        for counted_to in [None, Some("0a-1-2".to_owned())] {
-            let row = SumRow { sum, counted_to };
-            assert_eq!(SumRow::read(&row.value()).expect("a row"), row);
+        for worth in ["", "KRW 2 60000 6000 1 30000 3000;USD 1 500 0 0 0 0"] {
+            let worth = worth.parse().expect("sums");
+            let sum = Activity { issued: 3, redeemed: 2, cancelled: 1, worth };
+            for counted_to in [None, Some("0a-1-2".to_owned())] {
+                let row = SumRow { sum: sum.clone(), counted_to };
+                assert_eq!(SumRow::read(&row.value()).expect("a row"), row);
+            }
         }
         assert!(SumRow::read(b"short").is_err());
     }

@@ -208,9 +208,9 @@ async fn counts_and_the_audit() {
         assert!(bring_audit(audit, &*tables).await.unwrap() >= 4, "{pass}");
         for id in [None].into_iter().chain(campaigns.iter().map(|it| Some(it.id.clone()))) {
             bring_counts(counts, &*tables, id.as_ref()).await.unwrap();
-            let want = counts.activity(id.clone(), 0, i64::MAX).await.unwrap();
+            let want = counts.activity(id.clone(), i64::MIN, i64::MAX).await.unwrap();
             assert!(!want.is_empty(), "{pass}: {id:?}");
-            let found = counts_there.activity(id.clone(), 0, i64::MAX).await.unwrap();
+            let found = counts_there.activity(id.clone(), i64::MIN, i64::MAX).await.unwrap();
             assert_eq!(found, want, "{pass}: {id:?}");
             let all = async |audit: &dyn Audit| {
                 let entries = audit.audit(id.clone(), None, 100).await.unwrap();

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use coupon::ids::CampaignId;
+use coupon::worth::{CurrencySum, WorthSums};
 use hot::inventory::{Atomicity, CampaignItem, CountShift};
 
 use crate::finding::{FindingKind, Note};
@@ -28,8 +29,12 @@ impl Verifier<'_> {
                 }
             };
             // A count that is too high may be the only trace of a lost row.
-            let lowers = shift.all.iter().chain(&shift.cold).any(|by| *by > 0);
-            let is_off = shift.all != [0; 3] || shift.cold != [0; 3] || shift.stock != 0;
+            let lowers_worth = shift.worth.as_ref().is_some_and(|[was, right]| !right.covers(was));
+            let lowers = lowers_worth || shift.all.iter().chain(&shift.cold).any(|by| *by > 0);
+            let is_off = shift.all != [0; 3]
+                || shift.cold != [0; 3]
+                || shift.stock != 0
+                || shift.worth.is_some();
             if is_off && (!lowers || self.options.lower_counts) {
                 shifts.push((shift, campaign.cold));
             }
@@ -45,7 +50,8 @@ impl Verifier<'_> {
     /// By how much the counts of a campaign are too high.
     fn counts_of(&mut self, earlier: Option<&CampaignItem>, now: &CampaignItem) -> CountShift {
         let id = now.terms.id.clone();
-        let mut shift = CountShift { campaign: id.clone(), all: [0; 3], cold: [0; 3], stock: 0 };
+        let (all, cold, stock, worth) = ([0; 3], [0; 3], 0, self.worth_of(earlier, now));
+        let mut shift = CountShift { campaign: id.clone(), all, cold, stock, worth };
         let place = format!("campaign {id}");
         let batches: u64 = now.batches.iter().map(|it| it.batch.count).sum();
         if now.stock != batches {
@@ -82,6 +88,32 @@ impl Verifier<'_> {
             }
         }
         shift
+    }
+
+    /// The amounts of a campaign as they are added up, and as its redemptions say, if these differ.
+    fn worth_of(
+        &mut self,
+        earlier: Option<&CampaignItem>,
+        now: &CampaignItem,
+    ) -> Option<[WorthSums; 2]> {
+        let (was, is) = (earlier?.worth.as_ref()?, now.worth.as_ref()?);
+        if self.cold_is == ColdIs::Damaged || was != is {
+            let moves = self.cold_is != ColdIs::Damaged;
+            self.note(if moves { Note::CountsMoving } else { Note::BehindDamage });
+            return None;
+        }
+        let rows = self.redeemed_worth.get(&now.terms.id).cloned().unwrap_or_default();
+        let mut right = rows.clone();
+        for sum in is.iter() {
+            right.add(&CurrencySum { redeemed: sum.cancelled, ..*sum }.into());
+        }
+        if *is == right {
+            return None;
+        }
+        let id = now.terms.id.as_str();
+        let one = (format!("campaign {id}"), format!("its amounts are {is}"));
+        self.found(FindingKind::SumsWrong, id, one, ("its redemptions", rows.to_string()));
+        Some([is.clone(), right])
     }
 
     /// Each process of a cluster writes its counts once a second; a killed one loses what it counted since.

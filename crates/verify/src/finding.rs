@@ -180,6 +180,9 @@ kinds! {
     /// The counts of a campaign are lower than its rows.
     CountsWrong, "counts-wrong",
         "run `couponry verify --repair`, which corrects them; no decision depends on them";
+    /// The amounts of a campaign are not those of its redemptions.
+    SumsWrong, "sums-wrong",
+        "run `couponry verify --repair`, which adds what is missing; compare amounts that are too high with a backup: a redemption may be lost";
     /// The stock of a campaign is not the sum of its batches.
     StockWrong, "stock-wrong",
         "run `couponry verify --repair`, which corrects it; no decision depends on it";
@@ -234,7 +237,7 @@ notes! {
     NoSuchPartition, "no-such-partition";
     /// batches with missing serials that could not be named, because their key is not here
     KeyMissing, "key-missing";
-    /// campaigns whose counts of cold changed while they were read
+    /// campaigns whose counts of cold, or amounts, changed while they were read
     CountsMoving, "counts-moving";
 }
 

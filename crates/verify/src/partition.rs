@@ -7,6 +7,7 @@ mod walk;
 use cold::{ColdCopy, ColdError};
 use coupon::coupon::State;
 use coupon::time::Day;
+use coupon::worth::WorthSums;
 use hot::PartitionPlan;
 use hot::inventory::{RowIs, RowItem};
 use tokio::sync::Mutex;
@@ -149,15 +150,16 @@ impl Verifier<'_> {
 
     /// Adds to the sums that [`Verifier::counts`] and [`Verifier::serials`] compare.
     fn count(&mut self, view: &CodeView, serial: Option<&SerialPosition>) {
-        if view.is_in_cold_alone()
-            && let Some(coupon) = view.cold_coupon()
-        {
-            let counts = self.cold_states.entry(coupon.genesis().campaign.clone()).or_default();
-            count_state(counts, coupon.state());
-        }
-        if let Some(coupon) = view.hot_coupon() {
-            let counts = self.hot_states.entry(coupon.genesis().campaign.clone()).or_default();
-            count_state(counts, coupon.state());
+        let cold = view.cold_coupon().filter(|_| view.is_in_cold_alone());
+        let tiers = [(&mut self.cold_states, cold), (&mut self.hot_states, view.hot_coupon())];
+        for (states, coupon) in tiers {
+            let Some(coupon) = coupon else { continue };
+            let campaign = &coupon.genesis().campaign;
+            count_state(states.entry(campaign.clone()).or_default(), coupon.state());
+            if let Some(worth) = coupon.redemption().and_then(|it| it.worth) {
+                let sums = self.redeemed_worth.entry(campaign.clone()).or_default();
+                sums.add(&WorthSums::redeemed(&worth));
+            }
         }
         // A moved coupon is counted in its new partition.
         if let Some(serial) = serial.filter(|_| view.forward_to().is_none())

@@ -15,6 +15,7 @@ use coupon::code::Code;
 use coupon::ids::CampaignId;
 use coupon::minted::CodeKey;
 use coupon::time::{Day, Millis};
+use coupon::worth::WorthSums;
 use hot::inventory::{Atomicity, CampaignItem, Item, Table, Unreadable, all};
 use hot::{HotError, HotStore};
 
@@ -63,6 +64,8 @@ pub struct Verifier<'a> {
     pub(crate) cold_states: StateTotals,
     /// Coupons that have rows in hot: issued, redeemed, void.
     pub(crate) hot_states: StateTotals,
+    /// The amounts of the redemptions of each campaign.
+    pub(crate) redeemed_worth: HashMap<CampaignId, WorthSums>,
     /// For each run of serials, those that were offered before this run began.
     pub(crate) offered: OfferedRuns,
     /// Coupons that were looked for in cold, one by one.
@@ -128,6 +131,7 @@ impl<'a> Verifier<'a> {
             cold_is: ColdIs::Unused,
             cold_states: HashMap::new(),
             hot_states: HashMap::new(),
+            redeemed_worth: HashMap::new(),
             offered: HashMap::new(),
             followed: 0,
         }
@@ -174,6 +178,7 @@ impl<'a> Verifier<'a> {
         self.report = VerifyReport { mended_index_rows, ..so_far };
         self.cold_is = cold_is;
         (self.cold_states, self.hot_states) = (StateTotals::new(), StateTotals::new());
+        self.redeemed_worth.clear();
         (self.recheck, self.followed) = (BTreeSet::new(), 0);
         let campaigns = self.hot.counted_campaigns().await?;
         self.compare(&campaigns).await?;

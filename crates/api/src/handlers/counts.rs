@@ -91,7 +91,9 @@ async fn counts(
     params: &CountsParams,
 ) -> Result<JsonAnswer<CountsBody>> {
     let request = params.read(campaign)?;
-    let view = app.engine.activity(caller, request).await.map_err(named(CAMPAIGN))?;
+    // Together: one count of what is new answers both.
+    let read = (app.engine.activity(caller, request), app.engine.worth(caller, campaign.cloned()));
+    let (view, all_time) = tokio::try_join!(read.0, read.1).map_err(named(CAMPAIGN))?;
     let not_kept = || Problem::not_kept("it counts nothing by the hour: events_keep is 0");
     let mut view = view.ok_or_else(not_kept)?;
     let refused = match app.access.attempts.clone() {
@@ -103,5 +105,5 @@ async fn counts(
             read_file(read).await?
         }
     };
-    Ok(JsonAnswer::ok(CountsBody::of(&mut view, refused)))
+    Ok(JsonAnswer::ok(CountsBody::of(&mut view, &all_time.unwrap_or_default(), refused)))
 }

@@ -5,11 +5,15 @@ use std::collections::BTreeMap;
 use attempts::Refused;
 use coupon::calendar::format_instant;
 use coupon::time::Millis;
+use coupon::worth::WorthSums;
 use engine::CountsView;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::closed;
+
+/// The largest sum that is shown: JSON of every language has it exactly.
+const SHOWN_MAX: u64 = (1 << 53) - 1;
 
 /// How often something was done.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -20,6 +24,9 @@ pub struct CountsBody {
     /// One item for each hour or day, oldest first.
     #[schema(max_items = 775)]
     data: Vec<CountsOfTimeBody>,
+    /// What all redemptions so far were worth, for each currency.
+    #[schema(max_items = 200)]
+    all_time: Vec<AmountSumsBody>,
 }
 
 /// What was done how often in an hour or a day.
@@ -37,6 +44,9 @@ pub struct CountsOfTimeBody {
     redeemed: u64,
     /// How many redemptions were cancelled.
     redemptions_cancelled: u64,
+    /// What these redemptions were worth, for each currency.
+    #[schema(max_items = 200)]
+    amounts: Vec<AmountSumsBody>,
     /// How many attempts were refused, for each reason.
     #[schema(max_items = 100)]
     refused: Vec<RefusedBody>,
@@ -53,8 +63,50 @@ pub struct RefusedBody {
     count: u64,
 }
 
+/// What redemptions were worth, in the smallest unit of a currency. What they cost the shop is `discount` less
+/// `discount_cancelled`.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = AmountSums)]
+pub struct AmountSumsBody {
+    /// Three letters of ISO 4217.
+    #[schema(min_length = 3, max_length = 3, example = "KRW")]
+    currency: &'static str,
+    /// How many redemptions said what their order costs, also if they were cancelled later.
+    orders: u64,
+    /// What these orders cost without a coupon.
+    order_amount: u64,
+    /// How much less they cost with it.
+    discount: u64,
+    /// How many of the redemptions that were cancelled said what their order costs.
+    orders_cancelled: u64,
+    /// What these orders cost without a coupon.
+    order_amount_cancelled: u64,
+    /// How much less they cost with it.
+    discount_cancelled: u64,
+}
+
+impl AmountSumsBody {
+    fn all(sums: &WorthSums) -> Vec<AmountSumsBody> {
+        let shown = |sum: u64| sum.min(SHOWN_MAX);
+        let sums = sums.iter().map(|it| AmountSumsBody {
+            currency: it.currency.as_str(),
+            orders: it.redeemed.orders,
+            order_amount: shown(it.redeemed.order_amount),
+            discount: shown(it.redeemed.discount),
+            orders_cancelled: it.cancelled.orders,
+            order_amount_cancelled: shown(it.cancelled.order_amount),
+            discount_cancelled: shown(it.cancelled.discount),
+        });
+        sums.collect()
+    }
+}
+
 impl CountsBody {
-    pub(crate) fn of(view: &mut CountsView, refused: Vec<Refused>) -> CountsBody {
+    pub(crate) fn of(
+        view: &mut CountsView,
+        all_time: &WorthSums,
+        refused: Vec<Refused>,
+    ) -> CountsBody {
         let mut by_time: BTreeMap<Millis, BTreeMap<String, u64>> = BTreeMap::new();
         for it in refused {
             if let Some(of) = view.of_quarter(it.quarter) {
@@ -70,9 +122,14 @@ impl CountsBody {
                 issued: it.activity.issued,
                 redeemed: it.activity.redeemed,
                 redemptions_cancelled: it.activity.cancelled,
+                amounts: AmountSumsBody::all(&it.activity.worth),
                 refused: refused.map(|(problem, count)| RefusedBody { problem, count }).collect(),
             }
         });
-        CountsBody { time_zone: view.zone.name().to_owned(), data: data.collect() }
+        CountsBody {
+            time_zone: view.zone.name().to_owned(),
+            data: data.collect(),
+            all_time: AmountSumsBody::all(all_time),
+        }
     }
 }

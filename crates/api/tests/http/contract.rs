@@ -106,15 +106,24 @@ const FEED_EVENT: Shape = Fields(
 const FIELD_CHANGE: Shape = Fields("field from to", &[]);
 
 const COUNTS: Shape = Fields(
-    "time_zone data",
-    &[(
-        "data",
-        Each(&Fields(
-            "begins_at on issued redeemed redemptions_cancelled refused",
-            &[("refused", Each(&Fields("problem count", &[])))],
-        )),
-    )],
+    "time_zone data all_time",
+    &[
+        (
+            "data",
+            Each(&Fields(
+                "begins_at on issued redeemed redemptions_cancelled amounts refused",
+                &[("refused", Each(&Fields("problem count", &[]))), ("amounts", AMOUNT_SUMS)],
+            )),
+        ),
+        ("all_time", AMOUNT_SUMS),
+    ],
 );
+
+const AMOUNT_SUMS: Shape = Each(&Fields(
+    "currency orders order_amount discount orders_cancelled order_amount_cancelled \
+     discount_cancelled",
+    &[],
+));
 
 const AUDIT: Shape = Fields(
     "data next_cursor",

@@ -189,6 +189,11 @@ async fn amounts_of_a_redemption() {
             assert_eq!(shown[field], *value, "{name}: {shown}");
         }
     };
+    // A user would decide what the campaign has cost.
+    let own = json!({"order_ref": "1", "order_amount": 80_000});
+    for (what, want) in [("check", "200"), ("hold", "400 INVALID"), ("redeem", "400 INVALID")] {
+        service.post(ANN, &call(what), own.clone()).await.is(want, what);
+    }
     let redeemed = service.post(Shop, &call("redeem"), of_order("1", 80_000)).await;
     has(&redeemed.is("201", "redeemed").json, "redeemed");
     let again = service.post(Shop, &call("redeem"), of_order("1", 90_000)).await;
@@ -203,6 +208,16 @@ async fn amounts_of_a_redemption() {
     has(&cancelled["redemption"], "a cancelled redemption keeps them");
     assert!(nulls(&cancelled["coupon"], &["order_amount", "discount", "currency"]), "{cancelled}");
     has(&service.get(Shop, of_order_1).await.json["data"][0], "also in the list");
+
+    let counts = "/v1/campaigns/c/counts?from=2026-01-01&to=2027-12-31";
+    let counts = service.get(Shop, counts).await.json;
+    let want = json!([{
+        "currency": "KRW", "orders": 1, "order_amount": 80_000, "discount": 5_000,
+        "orders_cancelled": 1, "order_amount_cancelled": 80_000, "discount_cancelled": 5_000,
+    }]);
+    let days = counts["data"].as_array().expect("days").iter();
+    let mut days = days.map(|day| &day["amounts"]).filter(|amounts| **amounts != json!([]));
+    assert_eq!((days.next(), days.next(), &counts["all_time"]), (Some(&want), None, &want));
 }
 
 #[tokio::test]

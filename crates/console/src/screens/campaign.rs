@@ -17,7 +17,7 @@ use crate::phase::CampaignPhase;
 use crate::roles::ConsoleAction;
 use crate::screens::audit::{AuditRow, entries};
 use crate::text::{IsolatedText, PageTexts};
-use crate::trouble::ConsoleResult;
+use crate::trouble::{ConsoleError, ConsoleResult};
 
 const DAYS: i64 = 30;
 
@@ -42,6 +42,7 @@ struct CampaignPage<'a> {
     d: &'a PageContext,
     view: &'a CampaignView,
     counts: Option<CountsView>,
+    worth: Vec<(&'static str, String)>,
     by: CountInterval,
     forecast: Option<String>,
     funnel: Vec<FunnelStep>,
@@ -68,8 +69,16 @@ pub(crate) async fn page(desk: PageContext, Path(id): Path<String>) -> ConsoleRe
         Some(_) | None => CountInterval::Day,
     };
     // Together: each counts what is new, and one count answers all of them.
-    let (counts, forecast, funnel) =
-        tokio::try_join!(counted(&desk, &view, by), forecast(&desk, &view), funnel(&desk, &view))?;
+    let (counts, forecast, funnel, worth) = tokio::try_join!(
+        counted(&desk, &view, by),
+        forecast(&desk, &view),
+        funnel(&desk, &view),
+        async {
+            Ok::<_, ConsoleError>(
+                engine.worth(&reader, Some(id.clone())).await?.unwrap_or_default(),
+            )
+        },
+    )?;
     let batches = engine.batches(&reader, &id, None, BATCHES).await?;
     let audited = match desk.may(ConsoleAction::ReadAudit) {
         true => {
@@ -81,6 +90,7 @@ pub(crate) async fn page(desk: PageContext, Path(id): Path<String>) -> ConsoleRe
     let page = CampaignPage {
         d: &desk,
         counts,
+        worth: desk.worth_figures(&worth),
         by,
         forecast,
         funnel,

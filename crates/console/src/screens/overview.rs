@@ -10,7 +10,9 @@ use axum::http::{HeaderValue, header};
 use axum::response::IntoResponse;
 use coupon::calendar::{Date, Zone};
 use coupon::ids::CampaignId;
+use coupon::money::Price;
 use coupon::time::{DAY_MS, Millis};
+use coupon::worth::{AmountSum, CurrencySum, WorthSums};
 use engine::{Activity, CampaignView, CountInterval, CountsOfTime, CountsRequest, CountsView};
 use serde_json::json;
 
@@ -58,7 +60,7 @@ pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
         .collect();
     let page = OverviewPage {
         d: &desk,
-        today: counts.as_ref().and_then(|view| Some(view.counts.last()?.activity)),
+        today: counts.as_ref().and_then(|view| Some(view.counts.last()?.activity.clone())),
         refused_total: refused.iter().map(|(_, count)| count).sum(),
         refused,
         counts,
@@ -116,8 +118,40 @@ impl PageContext {
             CountInterval::Hour => self.t.moment(it.begins_at, &view.zone),
             CountInterval::Day => self.t.date(it.on),
         };
-        view.counts.iter().rev().map(|it| (name(it), it.activity)).collect()
+        view.counts.iter().rev().map(|it| (name(it), it.activity.clone())).collect()
     }
+
+    /// What redemptions have cost, in each currency.
+    pub(crate) fn cost(&self, worth: &WorthSums) -> String {
+        worth.iter().map(cost).collect::<Vec<String>>().join(", ")
+    }
+
+    /// The figures of what redemptions were worth, in each currency.
+    pub(crate) fn worth_figures(&self, worth: &WorthSums) -> Vec<(&'static str, String)> {
+        let t = self.t;
+        let figures = |it: &CurrencySum| {
+            // A cancellation may be of an order of another span.
+            let AmountSum { orders, order_amount, discount } = it.redeemed;
+            let average = order_amount.checked_div(orders);
+            let average = average.map(|average| (t.average_order(), price(it, average)));
+            // Of orders whose amount was not said there is a discount alone.
+            let has_share = order_amount > 0 && discount <= order_amount;
+            let share = has_share.then(|| (t.discount_share(), t.share(discount, order_amount)));
+            [Some((t.cost(), cost(it))), average, share]
+        };
+        worth.iter().flat_map(figures).flatten().collect()
+    }
+}
+
+fn price(of: &CurrencySum, amount: u64) -> String {
+    Price { amount, currency: of.currency }.to_string()
+}
+
+/// More may have been cancelled in a span than was redeemed.
+fn cost(of: &CurrencySum) -> String {
+    let (redeemed, cancelled) = (of.redeemed.discount, of.cancelled.discount);
+    let sign = if redeemed < cancelled { "−" } else { "" };
+    sign.to_owned() + &price(of, redeemed.abs_diff(cancelled))
 }
 
 /// Attempts of today that were refused, by reason, the most frequent first.
@@ -200,7 +234,7 @@ pub(crate) async fn live(desk: PageContext) -> ConsoleResult {
             let view = counts(&desk, 1).await?;
             let refused: u64 = refused(&desk, view.as_ref()).await?.iter().map(|(_, n)| n).sum();
             let today =
-                view.and_then(|view| Some(view.counts.last()?.activity)).unwrap_or_default();
+                view.and_then(|mut view| Some(view.counts.pop()?.activity)).unwrap_or_default();
             let number = |number| desk.t.number(number);
             let text = json!({
                 "issued": number(today.issued),

@@ -7,6 +7,9 @@ use crate::plan::PlannedPass;
 use crate::text::{Lang, PageTexts, texts, texts_of};
 
 texts! {
+    cost => "Cost", "할인 비용";
+    average_order => "Average order", "평균 주문 금액";
+    discount_share => "Discount share", "할인 비율";
     reports_hint => "Redemptions by the day on which they were made; one that was cancelled later is in the list, too.", "사용한 날을 기준으로 합니다. 나중에 취소된 사용도 목록에 있습니다.";
     download_csv => "Download for a spreadsheet", "스프레드시트용 내려받기";
     redemptions => "Redemptions", "사용 내역";

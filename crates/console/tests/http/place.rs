@@ -14,6 +14,7 @@ use console::{
 use coupon::calendar::parse_instant;
 use coupon::minted::CodeKey;
 use coupon::time::{Day, Millis};
+use coupon::worth::OrderMoney;
 use engine::{Caller, CampaignDraft, ColdArchive, Engine, Role, SetClock, StaffRole};
 use futures::future::BoxFuture;
 use hot::HotStore;
@@ -277,7 +278,12 @@ impl Place {
         let order = "=1+1".parse().expect("an order");
         let code = redeemed.parse().expect("a code");
         let by = Some("bob".parse().expect("a name"));
-        self.engine.redeem(&admin(), &code, by, order, Default::default()).await.expect("redeemed");
+        let money = OrderMoney {
+            amount: Some(30_000.into()),
+            currency: "KRW".parse().ok(),
+            discount: Some(3_500),
+        };
+        self.engine.redeem(&admin(), &code, by, order, money).await.expect("redeemed");
         (issued, redeemed)
     }
 

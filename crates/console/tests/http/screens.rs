@@ -17,6 +17,19 @@ use crate::roles::ROUTES;
 const PAGE_BYTES_MAX: usize = 60_000;
 
 #[tokio::test]
+async fn what_a_campaign_has_cost() {
+    let place = Place::new();
+    place.seeded().await;
+    let mut browser = place.signed_in(StaffRole::Marketer).await;
+    for path in ["/console/campaigns/spring", "/console/reports?from=2026-11-01&to=2026-11-30"] {
+        let page = browser.get(path).await.must(200);
+        for figure in ["<dd>₩3,500</dd>", "<dd>₩30,000</dd>", "<dd>12%</dd>"] {
+            assert!(page.text.contains(figure), "{path} has no {figure}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn every_screen_in_both_languages() {
     let place = Place::new();
     let (issued, redeemed) = place.seeded().await;

@@ -14,7 +14,7 @@ use router::Found;
 use crate::campaigns::CampaignView;
 use crate::coupon_view::CouponView;
 use crate::failure::{Failure, Result, WriteResult, must_lie};
-use crate::{Caller, Engine};
+use crate::{Caller, Engine, Role};
 
 /// How long a hold lasts if the caller does not say: a check-out.
 pub const HOLD_SECONDS_DEFAULT: u32 = 900;
@@ -56,6 +56,16 @@ pub struct RedemptionView {
 fn must_be_money(money: &OrderMoney) -> Result<()> {
     must_lie("order_amount", money.amount.map(|amount| amount.whole), 0, AMOUNT_MAX)?;
     must_lie("discount", money.discount, 0, AMOUNT_MAX)
+}
+
+/// Refuses also those of a user: what is kept is what the shop says, or anybody could say what a campaign has cost.
+fn must_be_money_of_shop(caller: &Caller, money: &OrderMoney) -> Result<()> {
+    if caller.role == Role::User && *money != OrderMoney::default() {
+        let detail =
+            "is said by the shop alone: redeem with a token of the shop, or without amounts";
+        return Err(Failure::invalid("order_amount", detail));
+    }
+    must_be_money(money)
 }
 
 impl Engine {
@@ -129,7 +139,7 @@ impl Engine {
         let by = caller.acts_for(user)?;
         let seconds = seconds.unwrap_or(HOLD_SECONDS_DEFAULT);
         must_lie("seconds", Some(seconds.into()), 1, HOLD_SECONDS_MAX.into())?;
-        must_be_money(&money)?;
+        must_be_money_of_shop(caller, &money)?;
         let until = self.now().plus_ms(i64::from(seconds) * 1000);
         let change = self.change(caller, Action::Hold { by, order: order.clone(), until, money });
         let done = self.change_at(caller, text, change).await?;
@@ -164,7 +174,7 @@ impl Engine {
         money: OrderMoney,
     ) -> Result<WriteResult<RedemptionView>> {
         let by = caller.acts_for(user)?;
-        must_be_money(&money)?;
+        must_be_money_of_shop(caller, &money)?;
         let change = self.change(caller, Action::Redeem { by, order: order.clone(), money });
         let done = self.change_at(caller, text, change).await?;
         self.redemption_view(done, &order)

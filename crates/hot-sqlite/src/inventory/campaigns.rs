@@ -7,6 +7,7 @@ use coupon::ids::CampaignId;
 use hot::inventory::{BatchItem, CampaignItem, CountShift};
 use rusqlite::{Result as SqlResult, Row, params};
 
+use crate::activity;
 use crate::columns::unsigned;
 use crate::rows;
 use crate::txn::Txn;
@@ -26,6 +27,7 @@ pub(super) fn campaign(txn: &Txn<'_>, row: &Row<'_>) -> SqlResult<CampaignItem> 
         all: [row.get(18)?, row.get(19)?, row.get(20)?],
         cold: [row.get("cold_issued")?, row.get("cold_redeemed")?, row.get("cold_void")?],
         rows: None,
+        worth: None,
         terms: Arc::new(terms),
     })
 }
@@ -68,15 +70,22 @@ fn rows_by_state(txn: &Txn<'_>) -> SqlResult<BTreeMap<i64, [i64; 3]>> {
     Ok(counted)
 }
 
-/// Every campaign, and how many rows it has, all in one read transaction.
-pub(super) fn counted(txn: &Txn<'_>) -> SqlResult<Vec<CampaignItem>> {
+/// Every campaign, how many rows it has, and, if events are told, its amounts, all in one read transaction.
+pub(super) fn counted(txn: &Txn<'_>, tells: bool) -> SqlResult<Vec<CampaignItem>> {
+    let numbers = txn.all("SELECT number FROM campaign", [], |row| row.get(0))?;
+    let mut worth = match tells {
+        true => activity::worth_of_all_time(txn, &numbers)?,
+        false => BTreeMap::new(),
+    };
     let mut counted = rows_by_state(txn)?;
     let mut statement = txn.statement(CAMPAIGNS)?;
     let mut found = statement.query([i64::MIN, i64::MAX])?;
     let mut items = Vec::new();
     while let Some(row) = found.next()? {
-        let here = counted.remove(&row.get::<_, i64>("number")?).unwrap_or_default();
-        items.push(CampaignItem { rows: Some(here), ..campaign(txn, row)? });
+        let number = row.get("number")?;
+        let rows = Some(counted.remove(&number).unwrap_or_default());
+        let worth = worth.remove(&number);
+        items.push(CampaignItem { rows, worth, ..campaign(txn, row)? });
     }
     Ok(items)
 }
@@ -85,7 +94,10 @@ pub(super) fn counted(txn: &Txn<'_>) -> SqlResult<Vec<CampaignItem>> {
 pub(super) fn mend(txn: &Txn<'_>, shifts: &[(CountShift, [i64; 3])]) -> SqlResult<u64> {
     let mut mended = 0;
     for (shift, cold) in shifts {
-        let CountShift { campaign, all: [a, b, c], cold: [d, e, f], stock } = shift;
+        let CountShift { campaign, all: [a, b, c], cold: [d, e, f], stock, worth } = shift;
+        if let Some(worth) = worth {
+            activity::mend(txn, campaign, worth)?;
+        }
         let changed = txn.change(
             "UPDATE campaign SET issued = issued - ?2, redeemed = redeemed - ?3, \
              void = void - ?4, cold_issued = cold_issued - ?5, \

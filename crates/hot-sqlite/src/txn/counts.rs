@@ -6,12 +6,14 @@ use std::collections::BTreeMap;
 
 use coupon::coupon::{Coupon, State};
 use coupon::time::Millis;
+use coupon::worth::WorthSums;
 use hot::protocol::StateCounts;
 
 #[derive(Default)]
 pub(crate) struct CountShifts {
     shifts: RefCell<BTreeMap<i64, CampaignShift>>,
     arrivals: RefCell<BTreeMap<i64, i64>>,
+    untold: RefCell<BTreeMap<i64, WorthSums>>,
 }
 
 /// What is added to the counts of a campaign.
@@ -39,6 +41,17 @@ impl CountShifts {
     pub(crate) fn arrive(&self, campaign: i64, batch: i64) {
         self.shifts.borrow_mut().entry(campaign).or_default().stock += 1;
         *self.arrivals.borrow_mut().entry(batch).or_default() += 1;
+    }
+
+    /// Amounts of redemptions of which the feed does not tell.
+    pub(crate) fn redeemed_untold(&self, campaign: i64, worth: &WorthSums) {
+        if !worth.is_empty() {
+            self.untold.borrow_mut().entry(campaign).or_default().add(worth);
+        }
+    }
+
+    pub(super) fn take_untold(&self) -> BTreeMap<i64, WorthSums> {
+        self.untold.take()
     }
 
     /// By the number of the campaign.

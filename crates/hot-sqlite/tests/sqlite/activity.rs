@@ -1,10 +1,11 @@
 //! Sums by the quarter of an hour: each event once, by whichever process, and for two years.
 
 use coupon::campaign::Campaign;
+use coupon::imported::ImportedState;
 use coupon::time::Millis;
 use futures::future::join_all;
-use hot::activity::{Activities, Activity, QUARTER_MS, quarter_of};
-use hot_conformance::kit::{Kit, NOW, cancel, hold, redeem, reference};
+use hot::activity::{ALL_TIME, Activities, Activity, QUARTER_MS, quarter_of};
+use hot_conformance::kit::{Kit, NOW, cancel, hold, redeem_worth, reference};
 
 use super::{kit_in, options, raw, tempdir};
 
@@ -47,7 +48,7 @@ async fn each_event_is_counted_once() {
     join_all(counts).await.into_iter().for_each(|counted| counted.unwrap());
     let code = kit.issued(&second, &ann, "last").await;
     kit.done(&code, hold(&ann, "1", 10)).await;
-    kit.done(&code, redeem(&ann, "1")).await;
+    kit.done(&code, redeem_worth(&ann, "1", "KRW 30000 3000")).await;
     kit.done(&code, cancel("1")).await;
     let read = async |kit: &Kit, campaign: Option<&Campaign>, from, until| {
         let campaign = campaign.map(|campaign| campaign.id.clone());
@@ -69,4 +70,24 @@ async fn each_event_is_counted_once() {
     }
     assert_eq!(sums(&kit).forget_activity(quarter_of(NOW) + 1).await.unwrap(), 3);
     assert_eq!(read(&kit, None, 0, 9).await, [(2, 1, 0, 0)]);
+    // Amounts of all time are kept, and have those of redemptions that an import brings.
+    let batch = kit.open_import(&campaign).await;
+    let spent = ImportedState::Redeemed {
+        holder: None,
+        issued_at: None,
+        at: NOW,
+        order: None,
+        worth: "KRW 7 2".parse().map(Box::new).ok(),
+    };
+    kit.import(&campaign, &batch, vec![kit.line(&campaign, &kit.code(), spent)]).await;
+    let cases = [
+        ("of the second", two, "KRW 1 30000 3000 1 30000 3000"),
+        ("of the first", one, "KRW 1 7 2 0 0 0"),
+        ("of all", None, "KRW 2 30007 3002 1 30000 3000"),
+    ];
+    for (name, campaign, want) in cases {
+        let id = campaign.map(|campaign| campaign.id.clone());
+        let kept = sums(&kit).activity(id, ALL_TIME, ALL_TIME + 1).await.unwrap();
+        assert_eq!(kept[0].1.worth.to_string(), want, "{name}");
+    }
 }

@@ -10,7 +10,8 @@ use coupon::code::Code;
 use coupon::coupon::EventKind;
 use coupon::ids::{BatchId, CampaignId};
 use coupon::time::Millis;
-use hot::activity::{Activity, quarter_of};
+use coupon::worth::{CurrencySum, WorthSums};
+use hot::activity::{ALL_TIME, Activity, quarter_of};
 use hot::audit::{AuditEntry, AuditKind, Audited};
 use hot::feed::{CouponEventKind, FeedEvent, Happened};
 use hot::redemptions::RedemptionQuery;
@@ -204,11 +205,19 @@ fn is_between(
     least: &BTreeMap<i64, Activity>,
     most: &BTreeMap<i64, Activity>,
 ) -> bool {
-    let numbers = |sum: &Activity| [sum.issued, sum.redeemed, sum.cancelled];
+    let numbers = |sum: &Activity| {
+        let amounts =
+            |it: &CurrencySum| [it.redeemed, it.cancelled].map(|it| [it.orders, it.discount]);
+        let worth = sum.worth.iter().flat_map(amounts).flatten();
+        [sum.issued, sum.redeemed, sum.cancelled].into_iter().chain(worth).collect::<Vec<u64>>()
+    };
     found.len() == least.len()
         && found.iter().zip(least).zip(most.values()).all(|((found, least), most)| {
             let (is, from, to) = (numbers(found.1), numbers(least.1), numbers(most));
-            found.0 == least.0 && (0..3).all(|at| (from[at]..=to[at]).contains(&is[at]))
+            let has_all = [from.len(), to.len()] == [is.len(); 2];
+            found.0 == least.0
+                && has_all
+                && (0..is.len()).all(|at| (from[at]..=to[at]).contains(&is[at]))
         })
 }
 
@@ -222,7 +231,13 @@ fn sums(
     for event in feed {
         let Happened::Coupon(coupon) = &event.happened else { continue };
         let is = |kind| u64::from(coupon.kind == kind);
+        let worth = match (coupon.kind, &coupon.worth) {
+            (CouponEventKind::Redeemed, Some(worth)) => WorthSums::redeemed(worth),
+            (_, Some(worth)) => WorthSums::cancelled(worth),
+            (_, None) => WorthSums::default(),
+        };
         let one = Activity {
+            worth,
             issued: is(CouponEventKind::Issued),
             redeemed: is(CouponEventKind::Redeemed),
             cancelled: is(CouponEventKind::RedemptionCancelled),
@@ -231,7 +246,11 @@ fn sums(
         let is_of_it = campaign.is_none_or(|id| coupon.owner.campaign == *id);
         let counts = is_of_it && one != Activity::default() && !(by_place && event.is_repeat);
         if counts && known.insert((event.id, place)) {
-            sums.entry(quarter_of(event.at)).or_default().add(one);
+            sums.entry(quarter_of(event.at)).or_default().add(&one);
+            if coupon.worth.is_some() {
+                let all_time = sums.entry(ALL_TIME).or_default();
+                all_time.add(&one);
+            }
         }
     }
     sums

@@ -41,6 +41,7 @@ impl Scene {
             all: [0; 3],
             cold: [0; 3],
             rows: None,
+            worth: None,
             terms: terms.into(),
         };
         let named = |name: &str, paused| Campaign { name: name.into(), paused, ..campaign.clone() };

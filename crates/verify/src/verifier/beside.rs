@@ -85,6 +85,9 @@ impl<'a> Verifier<'a> {
                 (0..sum.len()).for_each(|at| sum[at] += counts[at]);
             }
         }
+        for (campaign, sums) in part.redeemed_worth {
+            self.redeemed_worth.entry(campaign).or_default().add(&sums);
+        }
         for (run, offered) in part.offered {
             if let Some(sum) = self.offered.get_mut(&run) {
                 sum.seen += offered.seen;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use coupon::campaign::{Batch, Campaign, MintedRun};
+use coupon::worth::WorthSums;
 
 use crate::PartitionPlan;
 
@@ -32,6 +33,8 @@ pub struct CampaignItem {
     /// How many rows here are in which state, at the same moment as the counts. Only from
     /// `counted_campaigns` of a store whose `atomicity` is one transaction.
     pub rows: Option<[i64; 3]>,
+    /// The amounts of its redemptions as they are added up, if all of them are. From where `rows` is.
+    pub worth: Option<WorthSums>,
 }
 
 /// A batch of it.
