@@ -437,7 +437,7 @@ fn upgraded(data: &Data, addresses: &str) {
     );
     let made = data.run(&["schema", "apply"]);
     assert_eq!(made.code, Some(0), "{made:?}");
-    assert!(made.stdout.ends_with("\nadded event.time_zone\n"), "{made:?}");
+    assert!(made.stdout.ends_with("\nadded event.time_zone\nadded event.worth\n"), "{made:?}");
     earlier.done("ALTER TABLE verify.partition_plan DROP emptied");
     let refused = data.run(&["verify"]);
     let why = "verify has no partition_plan.emptied: run `couponry schema apply";
