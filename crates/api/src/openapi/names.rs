@@ -57,9 +57,6 @@ const PARAMETERS: &[(&str, &str, &str)] = &[
 const COUNTS: &str = "stock issued redeemed void count lines imported already_there rejected new known unchecked \
                       repeated line dropped pending failures attempts redelivered duration_ms redemptions_cancelled";
 
-/// The schema whose amounts are sums.
-const SUMS: &str = "AmountSums";
-
 /// Amounts of money.
 const AMOUNTS: &str = "order_amount discount missing min_order amount max_discount";
 
@@ -69,12 +66,9 @@ const NUMBER_MAX: u64 = (1 << 53) - 1;
 /// Adds the limits of each text and number, and the format of each instant, to every schema and
 /// parameter, and to each parameter an example. What a handler or a body says itself stays.
 pub(super) fn add(document: &mut Value) {
-    for (of, schema) in schemas(document) {
+    for (_, schema) in schemas(document) {
         let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
         for (name, property) in properties.into_iter().flatten() {
-            if of == SUMS && is(property, "integer") {
-                or_insert(property, "maximum", json!(NUMBER_MAX));
-            }
             limit(name, property);
         }
     }

@@ -72,16 +72,22 @@ pub struct AmountSumsBody {
     #[schema(min_length = 3, max_length = 3, example = "KRW")]
     currency: &'static str,
     /// How many redemptions said what their order costs, also if they were cancelled later.
+    #[schema(maximum = 9_007_199_254_740_991_i64)]
     orders: u64,
     /// What these orders cost without a coupon.
+    #[schema(maximum = 9_007_199_254_740_991_i64)]
     order_amount: u64,
     /// How much less they cost with it.
+    #[schema(maximum = 9_007_199_254_740_991_i64)]
     discount: u64,
     /// How many of the redemptions that were cancelled said what their order costs.
+    #[schema(maximum = 9_007_199_254_740_991_i64)]
     orders_cancelled: u64,
     /// What these orders cost without a coupon.
+    #[schema(maximum = 9_007_199_254_740_991_i64)]
     order_amount_cancelled: u64,
     /// How much less they cost with it.
+    #[schema(maximum = 9_007_199_254_740_991_i64)]
     discount_cancelled: u64,
 }
 
