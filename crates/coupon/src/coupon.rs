@@ -13,6 +13,7 @@ use crate::calendar::{Date, Zone};
 use crate::code::Code;
 use crate::ids::{BatchId, CampaignId, IssueRef, OrderRef, UserId};
 use crate::time::Millis;
+use crate::worth::RedemptionWorth;
 
 pub use event::{Event, EventKind};
 pub use state::{Hold, Redemption, State};
@@ -132,6 +133,15 @@ impl Coupon {
         match &self.state {
             State::Redeemed { redemption, .. } => Some(redemption),
             State::Available | State::Issued { .. } | State::Void { .. } => None,
+        }
+    }
+
+    /// The amounts of the redemption that an event of it made or cancelled.
+    pub fn worth_of(&self, event: &Event) -> Option<RedemptionWorth> {
+        match &event.kind {
+            EventKind::Redeemed { worth, .. } => worth.as_deref().copied(),
+            EventKind::RedemptionCancelled { order, .. } => self.redemption_of(order)?.worth,
+            _ => None,
         }
     }
 

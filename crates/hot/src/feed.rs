@@ -147,7 +147,6 @@ pub fn steps<'a>(before: &'a Coupon, after: &'a Coupon, actor: &'a Actor) -> Vec
     let mut version = before.version();
     let mut steps = Vec::new();
     let mut holder = before.holder();
-    let mut redeemed = before.redemption().and_then(|redemption| redemption.worth);
     for event in after.events().get(had..).unwrap_or_default() {
         version += 1;
         let (kind, user, reference, reason, until) = match &event.kind {
@@ -156,8 +155,7 @@ pub fn steps<'a>(before: &'a Coupon, after: &'a Coupon, actor: &'a Actor) -> Vec
                 let until = expires_at.or(Some(after.expires_at()));
                 (CouponEventKind::Issued, Some(to), reference, None, until)
             }
-            EventKind::Redeemed { by, order, worth } => {
-                redeemed = worth.as_deref().copied();
+            EventKind::Redeemed { by, order, .. } => {
                 let user = by.as_ref().or(holder);
                 (CouponEventKind::Redeemed, user, Some(order.as_str()), None, None)
             }
@@ -181,11 +179,8 @@ pub fn steps<'a>(before: &'a Coupon, after: &'a Coupon, actor: &'a Actor) -> Vec
             CouponEventKind::Revoked => None,
             _ => holder,
         };
-        let worth = match kind {
-            CouponEventKind::Redeemed | CouponEventKind::RedemptionCancelled => redeemed,
-            _ => None,
-        };
         let (at, actor, reason) = (event.at, &event.actor, reason.map(Reason::as_str));
+        let worth = after.worth_of(event);
         steps.push(CouponStep { at, actor, version, kind, user, reference, reason, until, worth });
     }
     let hold = match (before.hold(), after.hold()) {
