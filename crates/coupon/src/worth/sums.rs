@@ -45,6 +45,10 @@ impl AmountSum {
         [self.orders, self.order_amount, self.discount]
     }
 
+    fn of_numbers([orders, order_amount, discount]: [u64; 3]) -> AmountSum {
+        AmountSum { orders, order_amount, discount }
+    }
+
     /// These and more.
     fn with(self, more: AmountSum) -> AmountSum {
         let sum = |one: u64, more| one.saturating_add(more).min(SUM_MAX);
@@ -130,17 +134,8 @@ impl FromStr for WorthSums {
             let (currency, numbers) = text.split_once(' ').ok_or(BadWorth)?;
             let numbers = numbers.split(' ').map(|it| it.parse().map_err(|_| BadWorth));
             let numbers: Vec<u64> = numbers.collect::<Result<_, _>>()?;
-            let [orders, order_amount, discount, less @ ..] = numbers.as_slice() else {
-                return Err(BadWorth);
-            };
-            let sum = |orders: &u64, order_amount: &u64, discount: &u64| AmountSum {
-                orders: *orders,
-                order_amount: *order_amount,
-                discount: *discount,
-            };
-            let redeemed = sum(orders, order_amount, discount);
-            let [orders, order_amount, discount] = less else { return Err(BadWorth) };
-            let cancelled = sum(orders, order_amount, discount);
+            let [a, b, c, d, e, f] = numbers[..] else { return Err(BadWorth) };
+            let [redeemed, cancelled] = [[a, b, c], [d, e, f]].map(AmountSum::of_numbers);
             let currency = currency.parse().map_err(|_| BadWorth)?;
             sums.add(&CurrencySum { currency, redeemed, cancelled }.into());
         }
