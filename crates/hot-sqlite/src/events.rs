@@ -17,7 +17,7 @@ use rusqlite::{Row, params};
 use uuid::Builder;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
-use crate::columns::{parsed, unsigned};
+use crate::columns::{parsed, parsed_or_null, unsigned};
 use crate::failure::damaged;
 use crate::record::{NameDictionary, USER_ROLE};
 use crate::txn::Txn;
@@ -177,7 +177,7 @@ fn of_coupon(txn: &Txn<'_>, row: &Row<'_>, kind: i64) -> SqlResult<(Actor, Coupo
         reference: row.get(8)?,
         reason: row.get(9)?,
         until: row.get::<_, Option<i64>>(10)?.map(Millis),
-        worth: row.get_ref(11)?.as_str_or_null()?.map(|_| parsed(row, 11)).transpose()?,
+        worth: parsed_or_null(row, 11)?,
     };
     Ok((actor, happened))
 }
