@@ -197,17 +197,13 @@ fn told_worth(
 
 /// What the redemptions of a coupon were worth of which the events behind the first `known` say something.
 pub(crate) fn worth_since(coupon: &Coupon, known: usize) -> WorthSums {
-    let (mut sums, mut redeemed) = (WorthSums::default(), None);
-    for (nth, event) in coupon.events().iter().enumerate() {
-        let one = match &event.kind {
-            EventKind::Redeemed { worth, .. } => {
-                redeemed = worth.as_deref();
-                redeemed.map(WorthSums::redeemed)
-            }
-            EventKind::RedemptionCancelled { .. } => redeemed.map(WorthSums::cancelled),
-            _ => None,
-        };
-        one.filter(|_| nth >= known).iter().for_each(|one| sums.add(one));
+    let mut sums = WorthSums::default();
+    for event in coupon.events().iter().skip(known) {
+        let Some(worth) = coupon.worth_of(event) else { continue };
+        sums.add(&match event.kind {
+            EventKind::RedemptionCancelled { .. } => WorthSums::cancelled(&worth),
+            _ => WorthSums::redeemed(&worth),
+        });
     }
     sums
 }
@@ -228,23 +224,22 @@ pub(crate) fn worth_of_all_time(
 }
 
 /// Puts amounts of all time in the place of those that were read, unless there are others now or some are not counted
-/// yet; and adds up those of all campaigns again. Returns whether it has.
-pub(crate) fn mend(
-    txn: &Txn<'_>,
-    id: &CampaignId,
-    [was, right]: &[WorthSums; 2],
-) -> SqlResult<bool> {
-    let Some(campaign) = txn.campaign(id)? else { return Ok(false) };
-    if txn.worth_at((campaign.number, ALL_TIME))? != *was {
-        return Ok(false);
+/// yet. [`add_up_campaigns`] must follow.
+pub(crate) fn mend(txn: &Txn<'_>, id: &CampaignId, [was, right]: &[WorthSums; 2]) -> SqlResult<()> {
+    let Some(campaign) = txn.campaign(id)? else { return Ok(()) };
+    match txn.worth_at((campaign.number, ALL_TIME))? == *was {
+        true => txn.set_worth((campaign.number, ALL_TIME), right),
+        false => Ok(()),
     }
-    txn.set_worth((campaign.number, ALL_TIME), right)?;
+}
+
+/// Makes the amounts of all time of all campaigns together what those of each are.
+pub(crate) fn add_up_campaigns(txn: &Txn<'_>) -> SqlResult<()> {
     let mut all = WorthSums::default();
     for number in txn.all("SELECT number FROM campaign", [], |row| row.get(0))? {
         all.add(&txn.worth_at((number, ALL_TIME))?);
     }
-    txn.set_worth((ALL_CAMPAIGNS, ALL_TIME), &all)?;
-    Ok(true)
+    txn.set_worth((ALL_CAMPAIGNS, ALL_TIME), &all)
 }
 
 /// The number of the last event that was counted; 0 before the first.

@@ -93,11 +93,16 @@ pub(super) fn counted(txn: &Txn<'_>, tells: bool) -> SqlResult<Vec<CampaignItem>
 /// Subtracts from counts what they were too high. That is right whatever else is counted meanwhile.
 pub(super) fn mend(txn: &Txn<'_>, shifts: &[(CountShift, [i64; 3])]) -> SqlResult<u64> {
     let mut mended = 0;
-    for (shift, cold) in shifts {
-        let CountShift { campaign, all: [a, b, c], cold: [d, e, f], stock, worth } = shift;
-        if let Some(worth) = worth {
-            activity::mend(txn, campaign, worth)?;
+    if shifts.iter().any(|(shift, _)| shift.worth.is_some()) {
+        for (shift, _) in shifts {
+            if let Some(worth) = &shift.worth {
+                activity::mend(txn, &shift.campaign, worth)?;
+            }
         }
+        activity::add_up_campaigns(txn)?;
+    }
+    for (shift, cold) in shifts {
+        let CountShift { campaign, all: [a, b, c], cold: [d, e, f], stock, .. } = shift;
         let changed = txn.change(
             "UPDATE campaign SET issued = issued - ?2, redeemed = redeemed - ?3, \
              void = void - ?4, cold_issued = cold_issued - ?5, \
