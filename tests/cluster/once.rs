@@ -356,7 +356,7 @@ fn once_under_faults() {
 /// One service on one file. It is killed, frozen and restarted.
 #[test]
 fn once_on_one_machine() {
-    let (operations, faults) = size(testengines::times(3_000, 10_000), 10);
+    let (operations, faults) = size(testengines::times(3_000, 6_000), 10);
     let frozen = (Duration::from_millis(20), Duration::from_millis(500));
     let down = (Duration::from_millis(1), Duration::from_millis(100));
     let (whats, replaced_every, replaced_first) = (STOPS, 0, 0);

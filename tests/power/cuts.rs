@@ -20,7 +20,7 @@ use super::world::scratch;
 
 /// Power cuts of a run, in CI, and of one recorded run at most.
 const CUTS: usize = 60;
-const CUTS_IN_CI: usize = 300;
+const CUTS_IN_CI: usize = 150;
 const CUTS_OF_A_RUN: usize = 500;
 /// Recorded runs at least.
 const RUNS_MIN: usize = 2;

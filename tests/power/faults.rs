@@ -27,7 +27,7 @@ const CALLS_MAX: usize = 200;
 
 /// As many of them fail in one stage, and in CI, unless `COUPONRY_LONG=1` wants all.
 const SAMPLE: usize = 6;
-const SAMPLE_IN_CI: usize = 16;
+const SAMPLE_IN_CI: usize = 10;
 
 /// EIO and ENOSPC.
 const ERRORS: [i32; 2] = [5, 28];

@@ -11,7 +11,7 @@ use super::data::{Data, Ran, full};
 
 /// Coupons that are archived while they are exported.
 fn many() -> usize {
-    if full() { 300_000 } else { 100_000 }
+    if full() { 300_000 } else { 30_000 }
 }
 
 /// The output of a command that must succeed.

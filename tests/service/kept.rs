@@ -14,7 +14,7 @@ use super::data::Data;
 
 /// Kills of a run, and in CI.
 const ROUNDS: u64 = 12;
-const ROUNDS_IN_CI: u64 = 50;
+const ROUNDS_IN_CI: u64 = 25;
 const CLIENTS: usize = 8;
 /// A round is killed after at most this many answers.
 const ANSWERS_MAX: u64 = 700;

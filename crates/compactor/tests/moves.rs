@@ -43,10 +43,10 @@ mod place {
         Arc::new(LocalFileSystem::new_with_prefix(folder).unwrap())
     }
 
-    /// Each of the three sweeps tries every twentieth step, in CI every fifth, each sweep different
+    /// Each of the three sweeps tries every twentieth step, in CI every tenth, each sweep different
     /// ones. With `COUPONRY_TEST_EVERY_STEP` they try every step.
     pub(crate) fn stride() -> u64 {
-        if std::env::var_os("COUPONRY_TEST_EVERY_STEP").is_some() { 1 } else { times(20, 5) }
+        if std::env::var_os("COUPONRY_TEST_EVERY_STEP").is_some() { 1 } else { times(20, 10) }
     }
 
     /// A folder is always there.
