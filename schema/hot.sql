@@ -27,8 +27,8 @@ CREATE TABLE campaign (
     extend_days    INTEGER NOT NULL,
     paused         INTEGER NOT NULL,
     metadata       TEXT,
-    -- JSON: the currency (ISO 4217), the benefit, as in "percent 10 max 5000 from 30000", and its title in each
-    -- language.
+    -- JSON: the currency (ISO 4217), the benefit, as in "percent 10 max 5000 from 30000", its title in each language, and
+    -- the budget.
     worth          TEXT,
     created_at     INTEGER NOT NULL,
     -- The request that made it, in one normal form: the same name with the same body is a replay.
@@ -38,6 +38,8 @@ CREATE TABLE campaign (
     issued         INTEGER NOT NULL,
     redeemed       INTEGER NOT NULL,
     void           INTEGER NOT NULL,
+    -- What the live redemptions cost together.
+    spent          INTEGER NOT NULL DEFAULT 0,
     -- How many of those are in cold and have no row here.
     cold_issued    INTEGER NOT NULL DEFAULT 0,
     cold_redeemed  INTEGER NOT NULL DEFAULT 0,

@@ -69,6 +69,7 @@ impl PageTexts {
             "metadata" => self.field_metadata(),
             "currency" => self.field_currency(),
             "benefit" | "benefit.kind" => self.field_benefit(),
+            "budget" => self.field_budget(),
             "benefit.amount" => self.field_amount(),
             "benefit.percent" => self.field_percent(),
             "benefit.max_discount" => self.field_max_discount(),

@@ -99,6 +99,7 @@ mod tests {
         let cases = [
             ("won", "KRW", true),
             ("dollars", "USD", true),
+            ("replaced by the euro, and kept with redemptions", "HRK", true),
             ("small letters", "usd", false),
             ("gold", "XAU", false),
             ("none", "XXX", false),

@@ -105,6 +105,9 @@ refusals! {
         discount: u64
     } "DISCOUNT_MISMATCH" "the coupon gives another discount"
         "The coupon gives another discount than the order says." "주문에 적힌 할인 금액이 쿠폰의 할인 금액과 다릅니다.";
+    /// Less than the discount is left of the campaign's budget.
+    BudgetSpent "BUDGET_SPENT" "too little is left of the campaign's budget"
+        "Too little is left of the budget of this campaign." "이 캠페인의 할인 예산이 부족합니다.";
     /// The new `expires_at` is earlier than the present one.
     NotLater "NOT_LATER" "the new expiry is not later than the present one"
         "The new last day is not later than the present one." "새 만료일이 현재 만료일보다 늦지 않습니다.";

@@ -10,12 +10,13 @@ use coupon::calendar::Zone;
 use coupon::campaign::{Campaign, CampaignCounts, PER_USER_LIMIT_MAX};
 use coupon::code::Code;
 use coupon::ids::{CampaignId, Reason};
+use coupon::money::AMOUNT_MAX;
 use coupon::refusal::Refusal;
 use coupon::time::Millis;
 use hot::protocol::terms_tag;
 use hot::{CampaignPatch, CampaignRow, MintOrder, NewCampaign, Patched};
 
-use crate::failure::{Failure, Result, WriteResult, found, range};
+use crate::failure::{Failure, FieldFault, Result, WriteResult, found, range};
 use crate::pages::PAGE_MAX;
 use crate::{Caller, Engine, Role};
 pub use draft::CampaignDraft;
@@ -27,12 +28,15 @@ pub struct CampaignView {
     pub campaign: Arc<Campaign>,
     /// Its counts, and the moment at which they were counted; users do not see them.
     pub counts: Option<(CampaignCounts, Millis)>,
+    /// What its live redemptions cost; users do not see it.
+    pub spent: Option<u64>,
 }
 
 impl CampaignView {
     pub(crate) fn of(row: CampaignRow, caller: &Caller) -> CampaignView {
-        let counts = (caller.role != Role::User).then_some((row.counts, row.counted_at));
-        CampaignView { campaign: row.campaign, counts }
+        let is_inside = caller.role != Role::User;
+        let counts = is_inside.then_some((row.counts, row.counted_at));
+        CampaignView { campaign: row.campaign, counts, spent: is_inside.then_some(row.spent) }
     }
 
     /// A tag of what [`Engine::patch_campaign`] may change: another one after each change.
@@ -111,6 +115,7 @@ impl Engine {
         faults.extend(range("per_user_limit", limit, 1, PER_USER_LIMIT_MAX.into()));
         let benefit = patch.benefit.as_ref().and_then(Option::as_ref);
         faults.extend(benefit.and_then(|(benefit, title)| bad_benefit(benefit, title)));
+        faults.extend(self.bad_budget(patch.budget.flatten()));
         faults.extend(patch.metadata.iter().flatten().find_map(|text| bad_metadata(text)));
         if !faults.is_empty() {
             return Err(Failure::Invalid(faults));
@@ -132,7 +137,20 @@ impl Engine {
                 Err(Failure::invalid("benefit", detail))
             }
             Patched::CurrencyMissing => Err(Failure::invalid("currency", CURRENCY_MISSING)),
+            Patched::BudgetBelow { spent } => {
+                let detail = format!("is below what redemptions cost so far, {spent}");
+                Err(Failure::invalid("budget", detail))
+            }
             Patched::OtherTag => Err(Failure::OtherTag),
+        }
+    }
+
+    fn bad_budget(&self, budget: Option<u64>) -> Option<FieldFault> {
+        let detail =
+            "is kept by a store on one machine alone: leave it out, or pause the campaign in time";
+        match budget? {
+            _ if !self.hot.keeps_budgets() => Some(FieldFault::new("budget", detail)),
+            budget => range("budget", Some(budget), 1, AMOUNT_MAX),
         }
     }
 

@@ -69,7 +69,7 @@ impl TableProvider for CampaignsTable {
 /// Each column has a name, its values, and whether one may be null.
 fn batch(rows: &[CampaignRow]) -> Result<RecordBatch> {
     let paused = BooleanArray::from_iter(rows.iter().map(|row| Some(row.campaign.paused)));
-    let columns: [(&str, ArrayRef, bool); 25] = [
+    let columns: [(&str, ArrayRef, bool); 27] = [
         ("campaign_id", text(rows, |row| Some(row.campaign.id.to_string())), false),
         ("name", text(rows, |row| Some(row.campaign.name.clone())), false),
         ("handout", text(rows, |row| Some(row.campaign.handout.as_str().to_owned())), false),
@@ -97,6 +97,8 @@ fn batch(rows: &[CampaignRow]) -> Result<RecordBatch> {
             true,
         ),
         ("benefit", text(rows, |row| shown(&row.campaign.worth.benefit)), true),
+        ("budget", long(rows, |row| row.campaign.worth.budget), true),
+        ("spent", long(rows, |row| row.campaign.worth.budget.map(|_| row.spent)), true),
         ("created_at", instant(rows, |row| Some(row.campaign.created_at)), false),
         ("counted_at", instant(rows, |row| Some(row.counted_at)), false),
     ];

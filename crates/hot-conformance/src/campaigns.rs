@@ -1,8 +1,9 @@
 //! Campaigns: created by name, and changed as far as the rules allow.
 
-use coupon::apply::Action;
+use coupon::apply::{Action, Asker};
 use coupon::benefit::BenefitTitle;
 use coupon::campaign::{Campaign, CampaignCounts, CampaignWorth, Handout};
+use coupon::code::Code;
 use coupon::imported::ImportedState;
 use coupon::refusal::Refusal;
 use futures::future::join_all;
@@ -272,9 +273,57 @@ pub(crate) async fn amounts(kit: &Kit) {
     }
 }
 
-fn some_worth(benefit: &str) -> CampaignWorth {
+pub(super) fn some_worth(benefit: &str) -> CampaignWorth {
     let title = BenefitTitle { en: Some("Spring".into()), ko: Some("봄맞이 \"할인\"".into()) };
-    CampaignWorth { currency: "KRW".parse().ok(), benefit: benefit.parse().ok(), title }
+    let (currency, benefit) = ("KRW".parse().ok(), benefit.parse().ok());
+    CampaignWorth { currency, benefit, title, budget: None }
+}
+
+/// At no instant do redemptions cost more than the budget, and none is refused while enough is left.
+pub(crate) async fn budget(kit: &Kit) {
+    if !kit.hot.keeps_budgets() {
+        return;
+    }
+    let worth = CampaignWorth { budget: Some(10_000), ..some_worth("amount 3000") };
+    let campaign = Campaign { worth, per_user_limit: None, ..kit.draft() };
+    kit.stocked(&campaign, 12).await;
+    let ann = kit.user("ann");
+    let mut codes = Vec::new();
+    for nth in 0..12 {
+        codes.push(kit.issued(&campaign, &ann, &format!("no-{nth}")).await);
+    }
+    let spends = |code: &Code| redeem_worth(&ann, code.as_str(), "KRW 50000 -");
+    let spent = async || kit.hot.campaign(&campaign.id, NOW).await.unwrap().unwrap().spent;
+    // All at the same time, so that some are of one transaction, and none can be foretold.
+    let all = join_all(codes.iter().map(async |code| {
+        let change = kit.change(spends(code), Asker::Shop, NOW);
+        said(&kit.hot.apply(&kit.found(code).await, change).await.unwrap())
+    }))
+    .await;
+    let refused = ChangeOutcome::Refused(Refusal::BudgetSpent);
+    let redeemed: Vec<&Code> = codes
+        .iter()
+        .zip(&all)
+        .filter(|(_, said)| **said == ChangeOutcome::Accepted)
+        .map(|it| it.0)
+        .collect();
+    assert_eq!((redeemed.len(), spent().await), (3, 9_000));
+    assert!(all.iter().all(|said| [&ChangeOutcome::Accepted, &refused].contains(&said)), "{all:?}");
+    let next = codes.iter().zip(&all).find(|(_, said)| **said == refused).map(|it| it.0).unwrap();
+    let patch = |budget| {
+        let patch = CampaignPatch { budget: Some(budget), ..CampaignPatch::default() };
+        kit.hot.patch_campaign(&campaign.id, patch, &ACT)
+    };
+    assert_eq!(patch(Some(8_999)).await.unwrap(), Patched::BudgetBelow { spent: 9_000 });
+    assert_eq!(kit.said(redeemed[0], spends(redeemed[0])).await, ChangeOutcome::Replayed);
+    kit.done(redeemed[0], cancel(redeemed[0].as_str())).await;
+    assert_eq!(spent().await, 6_000, "a cancellation gives back");
+    kit.done(next, spends(next)).await;
+    let last = codes.iter().rfind(|code| !redeemed.contains(code) && *code != next).unwrap();
+    assert_eq!(kit.said(last, spends(last)).await, refused);
+    assert!(matches!(patch(Some(12_000)).await.unwrap(), Patched::Done(_)), "raised");
+    kit.done(last, spends(last)).await;
+    assert!(matches!(patch(None).await.unwrap(), Patched::Done(_)), "none any more");
 }
 
 /// A patch returns counts that include every write before it.

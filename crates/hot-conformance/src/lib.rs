@@ -89,7 +89,7 @@ macro_rules! conforms {
     ($($how:tt)*) => {
         $crate::__cases! { $($how)*:
         campaigns {
-            created_once a_shared_code_is_taken_once an_expired_campaign_has_no_stock
+            created_once a_shared_code_is_taken_once an_expired_campaign_has_no_stock budget
             serials_of_a_day_run_out listed_by_name patched worth amounts a_patch_returns_exact_counts
         }
         batches {
@@ -131,7 +131,7 @@ macro_rules! conforms {
         shared {
             redeemed cancelled_by_the_shared_code held_by_the_shared_code three_each
             the_own_coupon_is_used_first a_refusal_issues_nothing a_dry_run_writes_nothing
-            never_more_than_the_stock cancelled_after_a_revoke
+            never_more_than_the_stock cancelled_after_a_revoke budget_of_a_shared_code
         }
         bearer {
             redeemed_from_paper put_into_a_wallet held_by_any_bearer without_a_limit

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use coupon::apply::{Action, Asker};
-use coupon::campaign::{Campaign, CampaignCounts, Handout};
+use coupon::campaign::{Campaign, CampaignCounts, CampaignWorth, Handout};
 use coupon::code::Code;
 use coupon::ids::UserId;
 use coupon::refusal::Refusal;
@@ -12,9 +12,10 @@ use futures::future::join_all;
 use hot::{Applied, HotError};
 use router::Found;
 
+use super::campaigns::some_worth;
 use super::kit::{
-    ChangeOutcome, Kit, NOW, cancel, extend, give, hold, of, order, redeem, reference, release,
-    revoke, said, void,
+    ChangeOutcome, Kit, NOW, cancel, extend, give, hold, of, order, redeem, redeem_worth,
+    reference, release, revoke, said, void, with_worth,
 };
 
 fn shared(kit: &Kit, limit: u16) -> (Campaign, Code) {
@@ -65,6 +66,33 @@ pub(crate) async fn redeemed(kit: &Kit) {
     assert_eq!(counts, CampaignCounts { stock: 2, redeemed: 2, ..CampaignCounts::default() });
     // The shared code and the coupon's own code lead to one coupon.
     assert_eq!(kit.said(of(&first).code(), redeem(&ann, "1")).await, ChangeOutcome::Replayed);
+}
+
+/// Also of coupons that users have already: held, or given back.
+pub(crate) async fn budget_of_a_shared_code(kit: &Kit) {
+    if !kit.hot.keeps_budgets() {
+        return;
+    }
+    let (campaign, word) = shared(kit, 1);
+    let worth = CampaignWorth { budget: Some(5_000), ..some_worth("amount 3000") };
+    let campaign = Campaign { worth, ..campaign };
+    kit.stocked(&campaign, 5).await;
+    let [ann, bob, eve] = kit.users();
+    let spends = |by: &UserId, at: &str| redeem_worth(by, at, "KRW 50000 -");
+    let holds = with_worth(hold(&bob, "1", 5), "KRW 50000 -");
+    assert_eq!(said(&shop(kit, &word, holds).await), ChangeOutcome::Accepted);
+    let first = shop(kit, &word, spends(&ann, "1")).await;
+    assert_eq!(said(&first), ChangeOutcome::Accepted);
+    for (name, by) in [("a coupon that is held", &bob), ("a coupon of the stock", &eve)] {
+        let refused = shop(kit, &word, spends(by, "1")).await;
+        assert_eq!(said(&refused), ChangeOutcome::Refused(Refusal::BudgetSpent), "{name}");
+        assert_eq!(refused.snapshot.is_some(), by == &bob, "{name}");
+    }
+    let by_code = kit.said(of(&first).code(), cancel("1")).await;
+    assert_eq!(by_code, ChangeOutcome::Accepted, "ann's redemption is given back");
+    assert_eq!(said(&shop(kit, &word, spends(&bob, "1")).await), ChangeOutcome::Accepted);
+    let again = shop(kit, &word, spends(&ann, "2")).await;
+    assert_eq!(said(&again), ChangeOutcome::Refused(Refusal::BudgetSpent), "the coupon she has");
 }
 
 pub(crate) async fn cancelled_by_the_shared_code(kit: &Kit) {

@@ -54,6 +54,7 @@ pub async fn contradictions(hot: &dyn Verifiable) -> Contradictions {
     if hot.atomicity() == Atomicity::OneTransaction {
         faults.append(&mut drifts);
         faults.extend(overstocked(&campaigns));
+        faults.extend(misspent(&rows, &campaigns));
         faults.extend(lost_claims(hot, &sealed).await);
     }
     Contradictions { faults, drifts }
@@ -267,6 +268,20 @@ fn miscounted(rows: &[RowItem], campaigns: &[CampaignItem]) -> Vec<String> {
         }
     }
     faults
+}
+
+/// Campaigns that have not spent what their redemptions cost, as far as all of these are in hot.
+fn misspent(rows: &[RowItem], campaigns: &[CampaignItem]) -> Vec<String> {
+    let mut costs: HashMap<&CampaignId, u64> = HashMap::new();
+    for (_, coupon) in coupons(rows) {
+        *costs.entry(&coupon.genesis().campaign).or_default() += coupon.state().discount();
+    }
+    let in_hot = campaigns.iter().filter(|campaign| campaign.cold[1] == 0);
+    let differ = in_hot.filter_map(|CampaignItem { terms, spent, .. }| {
+        let cost = costs.get(&terms.id).copied().unwrap_or_default();
+        (*spent != cost).then(|| format!("{}: spent {spent}, its rows cost {cost}", terms.id))
+    });
+    differ.collect()
 }
 
 /// Campaigns whose stock is not that of their batches, or that have more coupons in hot than it.

@@ -208,7 +208,7 @@ impl CqlStore {
         let counts = CampaignCounts { stock, ..counted.counts() };
         let counted_at = counted.counted_at(now);
         let (campaign, created_as) = (Arc::clone(&here.terms), here.created_as.to_string());
-        Ok(CampaignRow { campaign, counts, counted_at, created_as })
+        Ok(CampaignRow { campaign, counts, counted_at, spent: 0, created_as })
     }
 
     pub(super) async fn campaign_names(

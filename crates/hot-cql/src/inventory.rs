@@ -210,8 +210,8 @@ impl CqlStore {
         let (terms, created_as) = (Arc::clone(&here.terms), here.created_as.to_string());
         let StateCounts { all, cold } = counted.sums;
         let stock: u64 = batches.iter().map(|it| it.batch.count).sum();
-        let (rows, worth) = (None, None);
-        Ok(Some(CampaignItem { terms, created_as, batches, stock, all, cold, rows, worth }))
+        let (rows, worth, spent) = (None, None, 0);
+        Ok(Some(CampaignItem { terms, created_as, batches, stock, all, cold, rows, worth, spent }))
     }
 
     /// The serial below which every serial of a batch was offered: those of an open lease may not

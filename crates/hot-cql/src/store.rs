@@ -60,6 +60,11 @@ impl HotStore for CqlHot {
         records.map(|records| records as &dyn Activities)
     }
 
+    /// A sum of all redemptions would be a row that each of them waits for.
+    fn keeps_budgets(&self) -> bool {
+        false
+    }
+
     fn redemptions(&self) -> Option<&dyn Redemptions> {
         let records = self.records.as_deref().filter(|_| self.store.feed.is_some());
         records.map(|records| records as &dyn Redemptions)

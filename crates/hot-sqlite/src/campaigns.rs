@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use coupon::campaign::{Campaign, CampaignCounts};
+use coupon::campaign::Campaign;
 use coupon::code::Code;
 use coupon::ids::CampaignId;
 use coupon::refusal::Refusal;
@@ -13,6 +13,7 @@ use hot::protocol::patched;
 use hot::{CampaignPatch, CampaignRow, Campaigns, Named, NewCampaign, Patched, worth_text};
 use rusqlite::{Result as SqlResult, params};
 
+use crate::columns::unsigned;
 use crate::failure::damaged;
 use crate::txn::Txn;
 use crate::{Result, SqliteHot, batches, directory, partitions, rows};
@@ -94,8 +95,8 @@ impl Campaigns for SqliteHot {
         let change = move |txn: &Txn<'_>| {
             let Some(here) = txn.campaign(&id)? else { return Ok(Patched::NotFound) };
             let row_now = if patch.needs_counts() { row(txn, &id, act.at)? } else { None };
-            let counts = row_now.map_or_else(CampaignCounts::default, |row| row.counts);
-            let campaign = match patched(&here.terms, counts, &patch) {
+            let (counts, spent) = row_now.map(|row| (row.counts, row.spent)).unwrap_or_default();
+            let campaign = match patched(&here.terms, counts, spent, &patch) {
                 Ok(campaign) => campaign,
                 Err(refused) => return Ok(refused),
             };
@@ -132,7 +133,8 @@ fn row(txn: &Txn<'_>, id: &CampaignId, now: Millis) -> SqlResult<Option<Campaign
 
 fn from_row(row: &rusqlite::Row<'_>, now: Millis) -> SqlResult<CampaignRow> {
     let (campaign, counts) = (Arc::new(rows::campaign(row)?), rows::counts(row)?);
-    Ok(CampaignRow { campaign, counts, counted_at: now, created_as: row.get(21)? })
+    let (spent, created_as) = (unsigned(row, 23)?, row.get(21)?);
+    Ok(CampaignRow { campaign, counts, counted_at: now, spent, created_as })
 }
 
 /// Makes the row of a campaign, and returns its number.

@@ -6,6 +6,7 @@
 use coupon::apply::{Change, Outcome};
 use coupon::coupon::Coupon;
 use coupon::ids::Actor;
+use coupon::refusal::Refusal;
 use hot::protocol::{self, Admitted, ChangeStep, NewEntry, Writes, partition_after};
 use router::Address;
 use rusqlite::Result as SqlResult;
@@ -45,11 +46,27 @@ pub(crate) fn decide(
         }
         Some(_) | None => None,
     };
-    Ok(match accepted.decide(is_closing, claim.as_ref()) {
-        Admitted::Decided(decision) => *decision,
+    match accepted.decide(is_closing, claim.as_ref()) {
+        Admitted::Decided(decision) => within_budget(txn, *decision),
         // One transaction has read the coupon and the claim, so a second look finds the same.
-        Admitted::NoRoom(located, refusal) => SqliteDecision::refused_at(&located, refusal),
-    })
+        Admitted::NoRoom(located, refusal) => Ok(SqliteDecision::refused_at(&located, refusal)),
+    }
+}
+
+/// Refuses a redemption for which too little is left of the campaign's budget. Each decision that may redeem goes
+/// through it.
+pub(crate) fn within_budget(txn: &Txn<'_>, decision: SqliteDecision) -> SqlResult<SqliteDecision> {
+    let (Some(Writes { before, .. }), Outcome::Accepted(after)) =
+        (&decision.writes, &decision.applied.outcome)
+    else {
+        return Ok(decision);
+    };
+    let Some(budget) = before.terms().worth.budget else { return Ok(decision) };
+    let cost = after.state().discount().saturating_sub(before.coupon.state().discount());
+    if cost == 0 || txn.spent(before.here.campaign.number)? + cost <= budget {
+        return Ok(decision);
+    }
+    Ok(SqliteDecision::refused_at(before, Refusal::BudgetSpent))
 }
 
 pub(crate) fn write_decision(txn: &Txn<'_>, decision: &SqliteDecision) -> SqlResult<()> {

@@ -13,7 +13,7 @@ use hot::protocol::{
 use router::{Address, openings};
 use rusqlite::Result as SqlResult;
 
-use crate::changes::{CLOCK_BOUND_MS, SqliteDecision};
+use crate::changes::{CLOCK_BOUND_MS, SqliteDecision, within_budget};
 use crate::claims::{self, ClaimRows, EntrySlot};
 use crate::coupons::{SqliteCoupon, SqlitePlace, in_partition, locate};
 use crate::directory;
@@ -64,7 +64,7 @@ fn plan_shared(txn: &Txn<'_>, campaign: CampaignHere, change: &Change) -> SqlRes
     let rows = ClaimRows::read(txn, &campaign, &ask.user)?;
     let claim = rows.count(txn, &ask.user, None, true, change.at)?;
     Ok(match (protocol::shared(&ask, change, &claim, CLOCK_BOUND_MS), ask.issue) {
-        (Some(decision), _) => IssuePlan::decided(decision),
+        (Some(decision), _) => IssuePlan::decided(within_budget(txn, decision)?),
         (None, None) => IssuePlan::decided(SqliteDecision::not_found()),
         (None, issue) => {
             IssuePlan::HandOut { campaign, claim, replaced: None, issue: issue.map(Box::new) }

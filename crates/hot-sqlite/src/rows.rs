@@ -22,7 +22,7 @@ macro_rules! select_campaign {
             "SELECT campaign_id, name, handout, shared_code, code_prefix, valid_from, expires_at, \
              time_zone, valid_days, issue_from, issue_until, per_user_limit, cancel_days, \
              extend_days, paused, metadata, created_at, stock, issued, redeemed, void, created_as, \
-             worth",
+             worth, spent",
             $rest
         )
     };

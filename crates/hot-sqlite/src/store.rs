@@ -57,6 +57,10 @@ impl HotStore for SqliteHot {
         Some(self)
     }
 
+    fn keeps_budgets(&self) -> bool {
+        true
+    }
+
     fn redemptions(&self) -> Option<&dyn Redemptions> {
         Some(self)
     }

@@ -39,6 +39,9 @@ use seen::keep;
 /// The setting with the number of changes of terms; none before the first change.
 const TERMS_REVISION: &str = "terms_revision";
 
+/// The largest sum of what redemptions cost: every reader of JSON has it exactly.
+const SPENT_MAX: i64 = (1 << 53) - 1;
+
 pub(crate) struct Txn<'a> {
     pub(crate) conn: &'a Connection,
     /// Shared by all jobs of the transaction.
@@ -215,14 +218,18 @@ impl<'a> Txn<'a> {
     pub(crate) fn flush(&self) -> SqlResult<()> {
         self.write_events()?;
         self.write_cursors()?;
-        for (campaign, CampaignShift { stock, states, at }) in self.seen.counts.take_shifts() {
+        for (campaign, CampaignShift { stock, states, spent, at }) in self.seen.counts.take_shifts()
+        {
             let ([issued, redeemed, void], cold) = (states.all, states.cold);
             self.run(
                 "UPDATE campaign SET stock = stock + ?2, issued = issued + ?3, \
                  redeemed = redeemed + ?4, void = void + ?5, cold_issued = cold_issued + ?6, \
-                 cold_redeemed = cold_redeemed + ?7, cold_void = cold_void + ?8 \
-                 WHERE number = ?1",
-                params![campaign, stock, issued, redeemed, void, cold[0], cold[1], cold[2]],
+                 cold_redeemed = cold_redeemed + ?7, cold_void = cold_void + ?8, \
+                 spent = max(min(spent + ?9, ?10), 0) WHERE number = ?1",
+                params![
+                    campaign, stock, issued, redeemed, void, cold[0], cold[1], cold[2], spent,
+                    SPENT_MAX
+                ],
             )?;
             // Only after a transaction that took more than it brought: else it was sold out before.
             if let Some(at) = at.filter(|_| stock < issued + redeemed + void) {
@@ -237,6 +244,12 @@ impl<'a> Txn<'a> {
             self.add_worth_of_all_time(campaign, &worth)?;
         }
         Ok(())
+    }
+
+    /// What the live redemptions of a campaign cost, also those of earlier jobs of this group.
+    pub(crate) fn spent(&self, campaign: i64) -> SqlResult<u64> {
+        let written: i64 = self.one("SELECT spent FROM campaign WHERE number = ?1", [campaign])?;
+        Ok((written + self.counts().spent(campaign)).max(0).unsigned_abs())
     }
 
     /// To be called after coupons of a campaign have left its stock.

@@ -169,6 +169,7 @@ async fn changes_by_another_program_are_found() {
         "UPDATE coupon SET indexed = 1 - indexed WHERE state = 2",
         "UPDATE campaign SET redeemed = redeemed + 1",
         "UPDATE campaign SET stock = stock + 1",
+        "UPDATE campaign SET spent = spent + 1",
         "UPDATE batch SET count = count - 1",
         "UPDATE campaign SET cold_redeemed = cold_redeemed + 1",
         "UPDATE campaign SET cold_void = cold_void - 1",

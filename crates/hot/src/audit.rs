@@ -232,6 +232,7 @@ fn terms(campaign: &Campaign) -> Vec<(&'static str, Option<String>)> {
         ("benefit", worth.benefit.map(|it| it.to_string())),
         ("title_en", worth.title.en.clone()),
         ("title_ko", worth.title.ko.clone()),
+        ("budget", worth.budget.map(|it| it.to_string())),
     ]
 }
 

@@ -113,6 +113,8 @@ pub struct CountShift {
     pub stock: i64,
     /// The amounts of its redemptions as they were read, and as they must be.
     pub worth: Option<[WorthSums; 2]>,
+    /// What its live redemptions cost as it was read, and as it must be.
+    pub spent: Option<[u64; 2]>,
 }
 
 /// What a target may already have.

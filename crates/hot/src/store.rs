@@ -62,6 +62,9 @@ pub trait HotStore:
     /// How often something was done; `None` if the store does not count that.
     fn activities(&self) -> Option<&dyn Activities>;
 
+    /// Whether it keeps budgets: no redemption passes one, at no instant.
+    fn keeps_budgets(&self) -> bool;
+
     /// Who redeemed what for which order; `None` if the store cannot find that.
     fn redemptions(&self) -> Option<&dyn Redemptions>;
 

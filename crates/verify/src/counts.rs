@@ -30,10 +30,13 @@ impl Verifier<'_> {
             };
             // A count that is too high may be the only trace of a lost row.
             let lowers_worth = shift.worth.as_ref().is_some_and(|[was, right]| !right.covers(was));
-            let lowers = lowers_worth || shift.all.iter().chain(&shift.cold).any(|by| *by > 0);
+            let lowers = lowers_worth
+                || shift.spent.is_some_and(|[was, right]| was > right)
+                || shift.all.iter().chain(&shift.cold).any(|by| *by > 0);
             let is_off = shift.all != [0; 3]
                 || shift.cold != [0; 3]
                 || shift.stock != 0
+                || shift.spent.is_some()
                 || shift.worth.is_some();
             if is_off && (!lowers || self.options.lower_counts) {
                 shifts.push((shift, campaign.cold));
@@ -50,8 +53,13 @@ impl Verifier<'_> {
     /// By how much the counts of a campaign are too high.
     fn counts_of(&mut self, earlier: Option<&CampaignItem>, now: &CampaignItem) -> CountShift {
         let id = now.terms.id.clone();
-        let (all, cold, stock, worth) = ([0; 3], [0; 3], 0, self.worth_of(earlier, now));
-        let mut shift = CountShift { campaign: id.clone(), all, cold, stock, worth };
+        let (all, cold, stock) = ([0; 3], [0; 3], 0);
+        let mut shift =
+            CountShift { campaign: id.clone(), all, cold, stock, worth: None, spent: None };
+        if let Some(rows) = self.quiet_worth(earlier, now) {
+            shift.worth = self.worth_of(now, &rows);
+            shift.spent = self.spent_of(now, &rows);
+        }
         let place = format!("campaign {id}");
         let batches: u64 = now.batches.iter().map(|it| it.batch.count).sum();
         if now.stock != batches {
@@ -90,19 +98,24 @@ impl Verifier<'_> {
         shift
     }
 
-    /// The amounts of a campaign as they are added up, and as its redemptions say, if these differ.
-    fn worth_of(
+    /// The amounts of the redemptions of a campaign, if the walk was over what is counted.
+    fn quiet_worth(
         &mut self,
         earlier: Option<&CampaignItem>,
         now: &CampaignItem,
-    ) -> Option<[WorthSums; 2]> {
+    ) -> Option<WorthSums> {
         let (was, is) = (earlier?.worth.as_ref()?, now.worth.as_ref()?);
         if self.cold_is == ColdIs::Damaged || was != is {
             let moves = self.cold_is != ColdIs::Damaged;
             self.note(if moves { Note::CountsMoving } else { Note::BehindDamage });
             return None;
         }
-        let rows = self.redeemed_worth.get(&now.terms.id).cloned().unwrap_or_default();
+        Some(self.redeemed_worth.get(&now.terms.id).cloned().unwrap_or_default())
+    }
+
+    /// The amounts of a campaign as they are added up, and as its redemptions say, if these differ.
+    fn worth_of(&mut self, now: &CampaignItem, rows: &WorthSums) -> Option<[WorthSums; 2]> {
+        let is = now.worth.as_ref()?;
         let mut right = rows.clone();
         for sum in is.iter() {
             right.add(&CurrencySum { redeemed: sum.cancelled, ..*sum }.into());
@@ -114,6 +127,18 @@ impl Verifier<'_> {
         let one = (format!("campaign {id}"), format!("its amounts are {is}"));
         self.found(FindingKind::SumsWrong, id, one, ("its redemptions", rows.to_string()));
         Some([is.clone(), right])
+    }
+
+    /// What a campaign has spent as it is counted, and as its redemptions say, if these differ.
+    fn spent_of(&mut self, now: &CampaignItem, rows: &WorthSums) -> Option<[u64; 2]> {
+        let right: u64 = rows.iter().map(|sum| sum.redeemed.discount).sum();
+        if now.spent == right {
+            return None;
+        }
+        let id = now.terms.id.as_str();
+        let one = (format!("campaign {id}"), format!("it has spent {}", now.spent));
+        self.found(FindingKind::SumsWrong, id, one, ("its redemptions", right.to_string()));
+        Some([now.spent, right])
     }
 
     /// Each process of a cluster writes its counts once a second; a killed one loses what it counted since.

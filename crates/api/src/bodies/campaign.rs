@@ -69,6 +69,10 @@ pub struct NewCampaign {
     pub currency: Option<String>,
     /// What a coupon is worth. If it is left out, the shop knows.
     pub benefit: Option<BenefitBody>,
+    /// The most that all redemptions may cost together, less those that were cancelled. A redeem for which too little
+    /// is left is refused. Only where couponry runs on one machine.
+    #[schema(minimum = 1)]
+    pub budget: Option<u64>,
 }
 
 impl NewCampaign {
@@ -100,6 +104,7 @@ impl NewCampaign {
                 currency: reading.may("currency", self.currency.as_deref()),
                 benefit,
                 title: title.unwrap_or_default(),
+                budget: self.budget,
             },
         };
         reading.done(Some(draft))
@@ -141,6 +146,10 @@ pub struct CampaignChanges {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<BenefitBody>)]
     benefit: Option<Option<BenefitBody>>,
+    /// The most that all redemptions may cost together, and not less than they cost so far; `null` means no limit.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<u64>, minimum = 1)]
+    budget: Option<Option<u64>>,
     /// Why, for people who read the audit later: 1 to 200 bytes.
     #[schema(min_length = 1, max_length = 200)]
     reason: Option<String>,
@@ -161,6 +170,7 @@ impl CampaignChanges {
             per_user_limit: self.per_user_limit,
             currency: self.currency.map(|text| reading.may("currency", text.as_deref())),
             benefit: self.benefit.map(|it| it.and_then(|it| benefit_of(it, &mut reading))),
+            budget: self.budget,
             if_tagged: None,
         };
         let reason = reading.may("reason", self.reason.as_deref());

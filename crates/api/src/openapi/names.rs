@@ -58,7 +58,7 @@ const COUNTS: &str = "stock issued redeemed void count lines imported already_th
                       repeated line dropped pending failures attempts redelivered duration_ms redemptions_cancelled";
 
 /// Amounts of money.
-const AMOUNTS: &str = "order_amount discount missing min_order amount max_discount";
+const AMOUNTS: &str = "order_amount discount missing min_order amount max_discount budget";
 
 /// The largest whole number that every reader of JSON takes.
 const NUMBER_MAX: u64 = (1 << 53) - 1;

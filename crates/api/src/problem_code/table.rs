@@ -77,6 +77,9 @@ problems! {
     DiscountMismatch: Refusal { .. } "DISCOUNT_MISMATCH" 409 Never "The coupon gives another discount"
         hint "discount has what the coupon gives, or the most that it can be; leave it out of the request"
         "discount에 쿠폰의 할인 금액 또는 가능한 최대 금액이 나옵니다. 요청에서는 discount를 빼세요.";
+    BudgetSpent: Refusal "BUDGET_SPENT" 409 Never "Too little is left of the budget"
+        hint "sell without the coupon, or raise the budget of its campaign"
+        "쿠폰 없이 판매하거나 캠페인의 예산을 늘리세요.";
     NotStarted: Refusal { .. } "NOT_STARTED" 409 Later "The coupon is not valid yet";
     /// The request came outside of the campaign's issue window.
     IssueClosed: Refusal { .. } "ISSUE_CLOSED" 409 Later "The campaign issues no coupons now";
@@ -174,7 +177,7 @@ const ANSWERED: &[(&str, &[&[ApiErrorCode]])] = answered! {
     list_coupons([Invalid] COLD TOKEN READ)
     check(BODY TOKEN CODE READ)
     hold(BODY TOKEN CODE WRITE REDEEM)
-    redeem(BODY TOKEN CODE WRITE REDEEM)
+    redeem(BODY TOKEN CODE WRITE REDEEM [BudgetSpent])
     release(BODY TOKEN CODE WRITE [AlreadyRedeemed Voided ExpiryDayClosed])
     cancel_redemption(BODY TOKEN CODE WRITE [NotRedeemed CancelClosed Voided])
     issue_coupon(BODY TOKEN CODE WRITE [AlreadyIssued AlreadyRedeemed Voided Held Expired Paused

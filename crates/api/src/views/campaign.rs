@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use crate::benefit_body::BenefitBody;
 use crate::closed;
 
-/// A campaign. For a user, `shared_code`, `code_prefix`, `stock` and the counts are null.
+/// A campaign. For a user, `shared_code`, `code_prefix`, `stock`, `budget` and the counts are null.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Campaign)]
 pub struct CampaignBody {
@@ -68,6 +68,12 @@ pub struct CampaignBody {
     currency: Option<&'static str>,
     /// What a coupon is worth; null if only the shop knows.
     benefit: Option<BenefitBody>,
+    /// The most that all redemptions may cost together; null means no limit.
+    #[schema(minimum = 1)]
+    budget: Option<u64>,
+    /// What its redemptions cost so far, less those that were cancelled; null if there is no budget.
+    #[schema(maximum = 9_007_199_254_740_991_i64)]
+    spent: Option<u64>,
     /// When the campaign was created.
     created_at: String,
     /// When the coupons were counted.
@@ -107,6 +113,8 @@ impl From<&CampaignView> for CampaignBody {
             metadata: metadata_of(view),
             currency: worth.currency.map(Currency::as_str),
             benefit: worth.benefit.map(|it| BenefitBody::of(&it, &worth.title)),
+            budget: worth.budget.filter(|_| counts.is_some()),
+            spent: view.spent.filter(|_| worth.budget.is_some()),
             created_at: format_instant(campaign.created_at),
             counted_at: view.counts.map(|(_, at)| format_instant(at)),
         }

@@ -63,6 +63,7 @@ async fn provoked(code: ApiErrorCode) -> Answer {
             off(json!({"order_amount": 30_000, "currency": "USD"})).await
         }
         ApiErrorCode::DiscountMismatch => off(json!({"order_amount": 30_000, "discount": 1})).await,
+        ApiErrorCode::BudgetSpent => off(json!({"order_amount": 30_000})).await,
         ApiErrorCode::NotStarted => on_issued(json!({"valid_from": "2027-01-01T00:00:00Z"})).await,
         ApiErrorCode::IssueClosed => {
             issues_past(json!({"issue_from": "2027-01-01T00:00:00Z"}), &["ann"]).await
@@ -115,11 +116,12 @@ async fn on_issued(terms: Value) -> Answer {
     service.does("redeem", &code, "1").await
 }
 
-/// Redeems a coupon of ₩5,000 off orders of ₩30,000 or more.
+/// Redeems a coupon of ₩5,000 off orders of ₩30,000 or more, of a campaign with a budget of one won less.
 async fn off(money: Value) -> Answer {
     let service = Service::new();
     let benefit = json!({"kind": "amount", "amount": 5_000, "min_order": 30_000});
-    service.campaign("c", json!({"currency": "KRW", "benefit": benefit})).await;
+    let terms = json!({"currency": "KRW", "benefit": benefit, "budget": 4_999});
+    service.campaign("c", terms).await;
     let code = service.issued("c", "ann").await;
     let mut body = json!({"user_id": "ann", "order_ref": "1"});
     for (field, value) in money.as_object().into_iter().flatten() {

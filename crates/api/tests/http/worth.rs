@@ -261,3 +261,41 @@ async fn amounts_that_the_shop_calculates() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_budget() {
+    let service = Service::new();
+    let benefit = json!({"kind": "amount", "amount": 3_000});
+    let terms = json!({"currency": "KRW", "benefit": benefit, "budget": 7_000, "stock": 5,
+        "per_user_limit": 9});
+    service.campaign("c", terms).await;
+    let no_currency = json!({"campaign_id": "d", "budget": 1, "expires_on": "2027-03-31"});
+    service.post(Admin, "/v1/campaigns", no_currency).await.is("400 INVALID", "in no currency");
+    let mut codes = Vec::new();
+    for nth in ["1", "2", "3"] {
+        let body = json!({"user_id": "ann", "issue_ref": nth});
+        codes.push(service.post(Shop, "/v1/campaigns/c/issue", body).await.string("code"));
+    }
+    let call = |nth: usize, what: &str| format!("/v1/coupons/{}/{what}", codes[nth]);
+    for nth in 0..2 {
+        let order = of_order(&nth.to_string(), 50_000);
+        service.post(Shop, &call(nth, "redeem"), order).await.is("201", "within the budget");
+    }
+    let shown = service.get(Shop, "/v1/campaigns/c").await.json;
+    assert_eq!((&shown["budget"], &shown["spent"]), (&json!(7_000), &json!(6_000)));
+    let of_user = service.get(ANN, "/v1/campaigns/c").await.json;
+    assert_eq!((&of_user["budget"], &of_user["spent"]), (&Value::Null, &Value::Null));
+    let checked = service.post(Shop, &call(2, "check"), of_order("2", 50_000)).await.json;
+    assert_eq!(checked["refusal"], "BUDGET_SPENT");
+    let refused = service.post(Shop, &call(2, "redeem"), of_order("2", 50_000)).await;
+    refused.is("409 BUDGET_SPENT", "1,000 are left");
+    let patch = async |budget: Value| {
+        service.patch(Admin, "/v1/campaigns/c", json!({"budget": budget})).await
+    };
+    patch(json!(5_999)).await.is("400 INVALID", "below what is spent");
+    patch(json!(9_000)).await.is("200", "raised");
+    let redeemed = service.post(Shop, &call(2, "redeem"), of_order("2", 50_000)).await;
+    redeemed.is("201", "the last won");
+    patch(Value::Null).await.is("200", "no budget");
+    assert!(service.get(Shop, "/v1/campaigns/c").await.json["spent"].is_null());
+}

@@ -5,6 +5,7 @@ use axum::extract::Path;
 use coupon::calendar::{Date, Zone};
 use coupon::campaign::Batch;
 use coupon::ids::{BatchId, CampaignId};
+use coupon::money::Price;
 use coupon::time::DAY_MS;
 use engine::{CampaignView, CountInterval, CountsView, RejectedLine};
 use serde_json::json;
@@ -228,8 +229,17 @@ fn terms(t: PageTexts, view: &CampaignView) -> Vec<(&'static str, String)> {
     may(t.field_issue_from(), campaign.issue_from.map(|at| t.moment(at, zone)));
     may(t.field_issue_until(), campaign.issue_until.map(|at| t.moment(at, zone)));
     may(t.field_benefit(), campaign.worth.text(t.lang()));
+    may(t.field_budget(), budget(t, view));
     may(t.field_metadata(), campaign.metadata.clone());
     terms
+}
+
+/// The budget, and what is left of it.
+fn budget(t: PageTexts, view: &CampaignView) -> Option<String> {
+    let (budget, currency) = (view.campaign.worth.budget?, view.campaign.worth.currency?);
+    let price = |amount| Price { amount, currency };
+    let left = budget.saturating_sub(view.spent.unwrap_or(0));
+    Some(t.budget_left(price(budget), price(left)))
 }
 
 #[derive(Template)]

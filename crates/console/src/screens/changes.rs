@@ -6,6 +6,7 @@ use axum::extract::Path;
 use axum::response::Response;
 use coupon::calendar::Date;
 use coupon::ids::{BatchId, Reason};
+use coupon::money::Price;
 use engine::{BatchRequest, CampaignPatch, CampaignView, WriteResult};
 use serde_json::json;
 
@@ -43,6 +44,8 @@ struct TermsPage<'a> {
     issue_from: String,
     issue_until: String,
     limit: String,
+    /// Without a currency there can be none.
+    budget: Option<String>,
     curl: String,
 }
 
@@ -131,6 +134,10 @@ pub(crate) async fn terms(desk: PageContext, Path(id): Path<String>) -> ConsoleR
             .map(|at| Date::last_of(at, &terms.zone).to_string())
             .unwrap_or_default(),
         limit: terms.per_user_limit.map(|limit| limit.to_string()).unwrap_or_default(),
+        budget: terms.worth.currency.map(|currency| {
+            let number = |amount| Price { amount, currency }.number();
+            terms.worth.budget.map(number).unwrap_or_default()
+        }),
         curl: desk.curl("PATCH", &format!("/v1/campaigns/{id}"), body),
         view: &view,
     };
@@ -149,6 +156,13 @@ pub(crate) async fn save_terms(
     let issue_until = fields.may::<Date>("issue_until")?.map(|date| date.end(zone));
     let limit = fields.may::<u16>("per_user_limit")?;
     let metadata = fields.get("metadata").map(str::to_owned);
+    let budget = match (terms.worth.currency, fields.get("budget")) {
+        (Some(currency), Some(text)) => {
+            let wrong = || ConsoleError::field("budget", desk.t.want_amount());
+            Some(currency.amount_of(text).ok_or_else(wrong)?)
+        }
+        _ => None,
+    };
     let patch = CampaignPatch {
         name: Some(fields.must::<String>("name")?).filter(|name| *name != terms.name),
         metadata: (metadata != terms.metadata).then_some(metadata),
@@ -158,6 +172,7 @@ pub(crate) async fn save_terms(
         per_user_limit: (limit != terms.per_user_limit).then_some(limit),
         currency: None,
         benefit: None,
+        budget: (budget != terms.worth.budget).then_some(budget),
         // Else what somebody has changed since the form was opened would be changed back.
         if_tagged: fields.may::<u64>("tag")?.map(|tag| vec![tag]),
     };

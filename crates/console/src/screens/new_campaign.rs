@@ -93,6 +93,7 @@ fn worth_fields(worth: &CampaignWorth) -> Vec<(&'static str, Option<String>)> {
         ("currency", worth.currency.map(|it| it.as_str().to_owned())),
         ("title_en", worth.title.en.clone()),
         ("title_ko", worth.title.ko.clone()),
+        ("budget", worth.budget.and_then(price)),
     ];
     let Some(benefit) = worth.benefit else { return fields };
     let mut kind = |word: &str| fields.push(("benefit.kind", Some(word.to_owned())));
@@ -221,7 +222,8 @@ fn worth(t: PageTexts, fields: &FormFields) -> ConsoleResult<CampaignWorth> {
     let min_order = amount("benefit.min_order")?;
     let title = BenefitTitle { en: fields.may("title_en")?, ko: fields.may("title_ko")? };
     let title = if kind.is_some() { title } else { BenefitTitle::default() };
-    Ok(CampaignWorth { currency, benefit: kind.map(|kind| Benefit { kind, min_order }), title })
+    let (benefit, budget) = (kind.map(|kind| Benefit { kind, min_order }), amount("budget")?);
+    Ok(CampaignWorth { currency, benefit, title, budget })
 }
 
 fn preview(t: PageTexts, draft: &CampaignDraft, now: Millis) -> Vec<String> {
@@ -275,7 +277,8 @@ fn as_json(fields: &FormFields, worth: ConsoleResult<CampaignWorth>) -> Value {
     if let Some(metadata) = fields.get("metadata").and_then(|it| serde_json::from_str(it).ok()) {
         body["metadata"] = metadata;
     }
-    if let Ok(CampaignWorth { currency, benefit, title }) = worth {
+    if let Ok(CampaignWorth { currency, benefit, title, budget }) = worth {
+        body["budget"] = budget.into();
         body["currency"] = currency.map(Currency::as_str).into();
         body["benefit"] = benefit.map(|it| benefit_json(&it, &title)).into();
     }

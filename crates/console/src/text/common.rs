@@ -85,6 +85,7 @@ texts! {
     field_amount => "Amount off", "할인 금액";
     field_percent => "Percent off", "할인율(%)";
     field_max_discount => "At most", "최대 할인 금액";
+    field_budget => "Budget", "할인 예산";
     field_min_order => "Smallest order", "최소 주문 금액";
     field_title_en => "What buyers read, in English", "구매자에게 보이는 문구(영어)";
     field_title_ko => "What buyers read, in Korean", "구매자에게 보이는 문구(한국어)";

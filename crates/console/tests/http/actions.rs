@@ -148,6 +148,36 @@ async fn changes_of_a_campaign() {
 }
 
 #[tokio::test]
+async fn a_budget() {
+    let place = Place::new();
+    let mut browser = place.signed_in(StaffRole::Admin).await;
+    let new = [
+        ("name", "Ten"),
+        ("campaign_id", "ten"),
+        ("stock", "10"),
+        ("expires_on", "2027-12-31"),
+        ("currency", "KRW"),
+        ("benefit.kind", "amount"),
+        ("benefit.amount", "5,000"),
+        ("budget", "1,000,000"),
+        ("create", "1"),
+    ];
+    browser.submit("/console/new-campaign", &new).await.must(303);
+    let (campaign_page, terms) = ("/console/campaigns/ten", "/console/campaigns/ten/terms");
+    browser.get(campaign_page).await.must(200).has("₩1,000,000, of which ₩1,000,000 is left");
+    browser.get(terms).await.must(200).has("value=\"1,000,000\"");
+    for (name, budget, status, want) in [
+        ("half a won", "2,000,000.5", 422, Some(1_000_000)),
+        ("raised", "2,000,000", 303, Some(2_000_000)),
+        ("taken away", "", 303, None),
+    ] {
+        let fields = [("name", "Ten"), ("per_user_limit", "1"), ("budget", budget)];
+        browser.submit(terms, &fields).await.must(status);
+        assert_eq!(campaign(&place, "ten").await.campaign.worth.budget, want, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn a_support_call() {
     let place = Place::new();
     let (issued, redeemed) = place.seeded().await;

@@ -12,6 +12,8 @@ pub struct CampaignWorth {
     pub benefit: Option<Benefit>,
     /// Of the benefit.
     pub title: BenefitTitle,
+    /// The most that its live redemptions may cost together.
+    pub budget: Option<u64>,
 }
 
 impl CampaignWorth {
@@ -19,7 +21,8 @@ impl CampaignWorth {
     pub fn lacks_currency(&self) -> bool {
         let has_amount =
             |it: Benefit| it.min_order.is_some() || !matches!(it.kind, BenefitKind::Text);
-        self.currency.is_none() && self.benefit.is_some_and(has_amount)
+        let has_amounts = self.budget.is_some() || self.benefit.is_some_and(has_amount);
+        self.currency.is_none() && has_amounts
     }
 
     /// What a buyer reads: the title, or else a sentence about the benefit.

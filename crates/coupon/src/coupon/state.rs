@@ -33,6 +33,12 @@ impl State {
             State::Void { .. } => "void",
         }
     }
+
+    /// What its live redemption costs the shop, as far as that is known.
+    pub fn discount(&self) -> u64 {
+        let State::Redeemed { redemption, .. } = self else { return 0 };
+        redemption.worth.and_then(|worth| worth.discount).unwrap_or(0)
+    }
 }
 
 /// One redemption, live or cancelled.

@@ -107,14 +107,26 @@ pub(crate) async fn run(settings: &Settings, args: &CopyArgs) -> Result<Ended> {
     ))
 }
 
-/// Refuses a source that has moved to another cluster.
+/// Refuses a source that has moved to another cluster, or that has a budget, which no cluster keeps.
 async fn may_be_copied(from: &SqliteHot, target: &KeyspaceAddress) -> Result<()> {
     let moved = from.fact(Fact::MovedTo).await?;
-    match moved.filter(|other| *other != target.to_string()) {
-        None => Ok(()),
-        Some(other) => Err(CliError::new(format!("the source has moved to {other}"))
-            .and("only if that one was never used, --lift opens the source again")),
+    if let Some(other) = moved.filter(|other| *other != target.to_string()) {
+        return Err(CliError::new(format!("the source has moved to {other}"))
+            .and("only if that one was never used, --lift opens the source again"));
     }
+    let mut campaigns = Pages::of(from, Table::Campaigns);
+    while let Some(items) = campaigns.next().await? {
+        for item in items {
+            if let Item::Campaign(it) = item
+                && it.terms.worth.budget.is_some()
+            {
+                let id = &it.terms.id;
+                return Err(CliError::new(format!("{id} has a budget, which no cluster keeps"))
+                    .and("take the budget away, with `\"budget\": null` in a PATCH of the campaign; pause it first if it must cost no more"));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Writes where the source has moved to, or that it has not moved.

@@ -56,6 +56,7 @@ impl Engine {
         if draft.worth.lacks_currency() {
             faults.push(FieldFault::new("currency", CURRENCY_MISSING));
         }
+        faults.extend(self.bad_budget(draft.worth.budget));
         let zone = draft.time_zone.clone().unwrap_or_else(Zone::utc);
         let valid_from = draft.valid_from.unwrap_or(now);
         let expires_at = match (draft.expires_at, draft.expires_on) {

@@ -59,7 +59,8 @@ pub(super) fn dates(
     faults
 }
 
-pub(super) const CURRENCY_MISSING: &str = "is missing: the amounts of the benefit are in it";
+pub(super) const CURRENCY_MISSING: &str =
+    "is missing: the amounts of the benefit and the budget are in it";
 
 /// A benefit has words of its own, or else a title of one or two languages.
 pub(super) fn bad_benefit(benefit: &Benefit, title: &BenefitTitle) -> Option<FieldFault> {

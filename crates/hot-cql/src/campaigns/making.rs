@@ -116,7 +116,7 @@ impl Campaigns for CqlHot {
                 true => store.campaign_row(&here, act.at).await?.counts,
                 false => CampaignCounts::default(),
             };
-            let after = match patched(&here.terms, counts, &patch) {
+            let after = match patched(&here.terms, counts, 0, &patch) {
                 Ok(after) => after,
                 Err(refused) => return Ok(refused),
             };

@@ -8,7 +8,7 @@ use hot::inventory::{BatchItem, CampaignItem, CountShift};
 use rusqlite::{Result as SqlResult, Row, params};
 
 use crate::activity;
-use crate::columns::unsigned;
+use crate::columns::{signed, unsigned};
 use crate::rows;
 use crate::txn::Txn;
 
@@ -28,6 +28,7 @@ pub(super) fn campaign(txn: &Txn<'_>, row: &Row<'_>) -> SqlResult<CampaignItem> 
         cold: [row.get("cold_issued")?, row.get("cold_redeemed")?, row.get("cold_void")?],
         rows: None,
         worth: None,
+        spent: unsigned(row, 23)?,
         terms: Arc::new(terms),
     })
 }
@@ -102,14 +103,31 @@ pub(super) fn mend(txn: &Txn<'_>, shifts: &[(CountShift, [i64; 3])]) -> SqlResul
         activity::add_up_campaigns(txn)?;
     }
     for (shift, cold) in shifts {
-        let CountShift { campaign, all: [a, b, c], cold: [d, e, f], stock, .. } = shift;
+        let CountShift { campaign, all: [a, b, c], cold: [d, e, f], stock, spent, .. } = shift;
+        // Not by a difference: two repairs at once would add it twice, and a budget depends on it.
+        let [was, right] = spent.map_or([None; 2], |both| both.map(|it| Some(signed(it))));
         let changed = txn.change(
             "UPDATE campaign SET issued = issued - ?2, redeemed = redeemed - ?3, \
              void = void - ?4, cold_issued = cold_issued - ?5, \
              cold_redeemed = cold_redeemed - ?6, cold_void = cold_void - ?7, \
-             stock = stock - ?8 WHERE campaign_id = ?1 AND cold_issued = ?9 \
-             AND cold_redeemed = ?10 AND cold_void = ?11",
-            params![campaign.as_str(), a, b, c, d, e, f, stock, cold[0], cold[1], cold[2]],
+             stock = stock - ?8, spent = CASE WHEN spent = ?12 THEN ?13 ELSE spent END \
+             WHERE campaign_id = ?1 AND cold_issued = ?9 AND cold_redeemed = ?10 \
+             AND cold_void = ?11",
+            params![
+                campaign.as_str(),
+                a,
+                b,
+                c,
+                d,
+                e,
+                f,
+                stock,
+                cold[0],
+                cold[1],
+                cold[2],
+                was,
+                right
+            ],
         )?;
         mended += changed as u64;
     }

@@ -2,11 +2,12 @@
 
 use coupon::apply::{Change, Outcome};
 use coupon::coupon::Coupon;
+use coupon::refusal::Refusal;
 use hot::Applied;
 use hot::protocol::{NewEntry, give, issue_of};
 use rusqlite::{Result as SqlResult, params};
 
-use crate::changes::{CLOCK_BOUND_MS, SqliteDecision, write_decision};
+use crate::changes::{CLOCK_BOUND_MS, SqliteDecision, within_budget, write_decision};
 use crate::claims::{self, Claim, EntrySlot};
 use crate::coupons::SqliteCoupon;
 use crate::rows::CampaignHere;
@@ -125,10 +126,15 @@ pub(super) fn hand_out(
             return Ok(HandOutStep::decided(SqliteDecision::refused(refusal)));
         }
     };
-    let decision = give(&located, issue, then, claim, CLOCK_BOUND_MS);
-    let handed_out = match decision.writes.is_some() {
-        true => HandedOut { cursor, replaced },
-        false => HandedOut::default(),
-    };
+    let given = give(&located, issue, then, claim, CLOCK_BOUND_MS);
+    if given.writes.is_none() {
+        return Ok(HandOutStep::decided(given));
+    }
+    let decision = within_budget(txn, given)?;
+    if decision.writes.is_none() {
+        // The coupon of the stock is nobody's, so it is not shown.
+        return Ok(HandOutStep::decided(SqliteDecision::refused(Refusal::BudgetSpent)));
+    }
+    let handed_out = HandedOut { cursor, replaced };
     Ok(HandOutStep::Decided(Box::new(decision), handed_out))
 }

@@ -21,6 +21,8 @@ pub(crate) struct CountShifts {
 pub(super) struct CampaignShift {
     pub(super) stock: i64,
     pub(super) states: StateCounts,
+    /// What its redemptions cost.
+    pub(super) spent: i64,
     /// When the last change of state was.
     pub(super) at: Option<Millis>,
 }
@@ -30,6 +32,7 @@ impl CountShifts {
         let mut shifts = self.shifts.borrow_mut();
         let shift = shifts.entry(campaign).or_default();
         shift.states.change(from, after.state());
+        shift.spent += after.state().discount().cast_signed() - from.discount().cast_signed();
         shift.at = shift.at.max(Some(after.modified_at()));
     }
 
@@ -52,6 +55,11 @@ impl CountShifts {
 
     pub(super) fn take_untold(&self) -> BTreeMap<i64, WorthSums> {
         self.untold.take()
+    }
+
+    /// What redemptions of a campaign cost that is not written yet.
+    pub(crate) fn spent(&self, campaign: i64) -> i64 {
+        self.shifts.borrow().get(&campaign).map_or(0, |shift| shift.spent)
     }
 
     /// By the number of the campaign.

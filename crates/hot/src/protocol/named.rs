@@ -32,10 +32,11 @@ pub fn terms_tag(campaign: &Campaign) -> u64 {
     xxh3_64((terms + &worth_text(worth).unwrap_or_default()).as_bytes())
 }
 
-/// `counts` are those of the campaign now, or any if the patch does not need them.
+/// `counts` and what is `spent` are those of the campaign now, or any if the patch does not need them.
 pub fn patched(
     campaign: &Campaign,
     counts: CampaignCounts,
+    spent: u64,
     patch: &CampaignPatch,
 ) -> Result<Campaign, Patched> {
     // First: a caller who has seen other terms must not get a refusal of these.
@@ -61,12 +62,16 @@ pub fn patched(
         let (benefit, title) = benefit.unzip();
         (worth.benefit, worth.title) = (benefit, title.unwrap_or_default());
     }
+    if worth != campaign.worth && counts.available() < counts.stock {
+        return Err(Patched::WorthFixed);
+    }
+    worth.budget = patch.budget.unwrap_or(worth.budget);
     if worth != campaign.worth {
-        if counts.available() < counts.stock {
-            return Err(Patched::WorthFixed);
-        }
         if worth.lacks_currency() {
             return Err(Patched::CurrencyMissing);
+        }
+        if worth.budget.is_some_and(|budget| budget < spent) {
+            return Err(Patched::BudgetBelow { spent });
         }
         campaign.worth = worth;
     }
@@ -111,7 +116,7 @@ mod tests {
         for (name, patch) in patches {
             let wants = |tags: &[u64]| {
                 let patch = CampaignPatch { if_tagged: Some(tags.to_vec()), ..patch.clone() };
-                patched(&campaign, CampaignCounts::default(), &patch)
+                patched(&campaign, CampaignCounts::default(), 0, &patch)
             };
             let changed = wants(&[1, tag]).unwrap_or_else(|why| panic!("{name}: {why:?}"));
             tags.push(terms_tag(&changed));
@@ -121,7 +126,7 @@ mod tests {
         tags.sort_unstable();
         tags.dedup();
         assert_eq!(tags.len(), 9, "each change has a tag of its own");
-        let same = patched(&campaign, CampaignCounts::default(), &none);
+        let same = patched(&campaign, CampaignCounts::default(), 0, &none);
         assert_eq!(same.map(|it| terms_tag(&it)), Ok(tag));
     }
 

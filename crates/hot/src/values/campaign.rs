@@ -18,6 +18,8 @@ pub struct CampaignRow {
     pub counts: CampaignCounts,
     /// The moment for which the counts hold.
     pub counted_at: Millis,
+    /// What its live redemptions cost; 0 in a store that keeps no budgets.
+    pub spent: u64,
     /// See [`NewCampaign::created_as`].
     pub created_as: String,
 }
@@ -55,14 +57,17 @@ pub struct CampaignPatch {
     pub currency: Option<Option<Currency>>,
     /// New benefit with its title, or none; only while no coupon has been issued.
     pub benefit: Option<Option<(Benefit, BenefitTitle)>>,
+    /// New budget, or none; not below what is spent.
+    pub budget: Option<Option<u64>>,
     /// Change it only if what may change has one of these [tags](crate::protocol::terms_tag).
     pub if_tagged: Option<Vec<u64>>,
 }
 
 impl CampaignPatch {
-    /// Whether the counts must be known, since what issued coupons are worth stays as it is.
+    /// Whether the counts must be known: what issued coupons are worth stays as it is, and a budget is not below what
+    /// is spent.
     pub fn needs_counts(&self) -> bool {
-        self.currency.is_some() || self.benefit.is_some()
+        self.currency.is_some() || self.benefit.is_some() || self.budget.is_some()
     }
 }
 
@@ -79,20 +84,25 @@ pub enum Patched {
     WindowEmpty,
     /// What coupons are worth stays as it is once one has been issued.
     WorthFixed,
-    /// The amounts of the benefit would have no currency.
+    /// The amounts of the benefit, or the budget, would have no currency.
     CurrencyMissing,
+    /// The budget would be below what its redemptions cost.
+    BudgetBelow {
+        spent: u64,
+    },
     /// What may change has another tag than the patch wants.
     OtherTag,
 }
 
 /// The text by which stores keep what coupons are worth: JSON with what is there; `None` of nothing.
 pub fn worth_text(worth: &CampaignWorth) -> Option<String> {
-    let CampaignWorth { currency, benefit, title } = worth;
+    let CampaignWorth { currency, benefit, title, budget } = worth;
     let fields = [
         ("currency", currency.map(|it| it.as_str().to_owned())),
         ("benefit", benefit.map(|it| it.to_string())),
         ("title_en", title.en.clone()),
         ("title_ko", title.ko.clone()),
+        ("budget", budget.map(|it| it.to_string())),
     ];
     let fields: Map<String, Value> = fields
         .into_iter()
@@ -112,6 +122,7 @@ pub fn worth_of(text: Option<&str>) -> Result<CampaignWorth, Box<dyn Error + Sen
     Ok(CampaignWorth {
         currency: field("currency").map(str::parse).transpose()?,
         benefit: field("benefit").map(str::parse).transpose()?,
+        budget: field("budget").map(str::parse).transpose()?,
         title: BenefitTitle {
             en: field("title_en").map(str::to_owned),
             ko: field("title_ko").map(str::to_owned),

@@ -63,6 +63,7 @@ impl CopiedWorld {
                 currency: "KRW".parse().ok(),
                 benefit: "percent 10 from 30000".parse().ok(),
                 title: BenefitTitle { en: None, ko: Some("봄".into()) },
+                budget: None,
             },
             ..kit.draft()
         };

@@ -42,6 +42,7 @@ impl Scene {
             cold: [0; 3],
             rows: None,
             worth: None,
+            spent: 0,
             terms: terms.into(),
         };
         let named = |name: &str, paused| Campaign { name: name.into(), paused, ..campaign.clone() };

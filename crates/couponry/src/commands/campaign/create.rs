@@ -88,6 +88,9 @@ pub(crate) struct CreateFlags {
     /// "percent": 10, "max_discount": 5000}; amounts are whole numbers of the currency's smallest unit
     #[arg(long, value_name = "JSON", value_parser = json)]
     benefit: Option<Value>,
+    /// The most that all redemptions may cost together, in the currency's smallest unit; only on one machine
+    #[arg(long, value_name = "AMOUNT")]
+    budget: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -35,6 +35,8 @@ pub struct CampaignItem {
     pub rows: Option<[i64; 3]>,
     /// The amounts of its redemptions as they are added up, if all of them are. From where `rows` is.
     pub worth: Option<WorthSums>,
+    /// What its live redemptions cost as it is counted; 0 in a store that keeps no budgets.
+    pub spent: u64,
 }
 
 /// A batch of it.
