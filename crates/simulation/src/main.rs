@@ -8,7 +8,7 @@ use std::{fs, io};
 use clap::{Parser, ValueEnum};
 use cql_session::CqlEngine;
 use simulation::CONTROL;
-use simulation::process::{SeedRun, run_all};
+use simulation::process::{SeedRun, end_in_time, run_all};
 use simulation::report::{SeedVerdict, VerdictSum, missing};
 
 /// Violations that are printed with their time lines; of the others only a line.
@@ -101,6 +101,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let arguments = SimulateArguments::parse();
     let is_good = match &arguments {
         SimulateArguments { one: Some(seed), .. } => {
+            end_in_time();
             let run = SeedRun { lines: arguments.lines, ..arguments.run(*seed) };
             println!("{}", simulation::run_one(&run).to_json());
             true

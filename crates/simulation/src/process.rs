@@ -2,6 +2,7 @@
 //! nothing that another seed left behind decides.
 
 use std::io::Read;
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -9,11 +10,16 @@ use std::time::{Duration, Instant};
 use std::{env, io, thread};
 
 use cql_session::CqlEngine;
+use rustix::process::{Resource, Rlimit, Signal, setrlimit};
 
 use crate::report::SeedVerdict;
 
-/// After so long a seed counts as one that does not end. Most take half a second.
-const LIMIT: Duration = Duration::from_secs(180);
+/// After so much processor time, in seconds, a seed counts as one that does not end. Most take half a second. CI runs
+/// seeds with the processor time that its tests leave, so their own is all that says something of them.
+const WORK_MAX: u64 = 180;
+
+/// The same for one that waits for ever, and so takes none.
+const WAIT_MAX: Duration = Duration::from_secs(3_600);
 
 /// The longest time between two looks at a seed's process that a busy machine explains.
 const LOOK_MAX: Duration = Duration::from_secs(1);
@@ -111,13 +117,22 @@ fn drained(pipe: Option<impl Read + Send + 'static>) -> mpsc::Receiver<String> {
     receive
 }
 
-/// Whether it ended within [`LIMIT`]; it is killed if not. A time in which the machine stood still
-/// does not count.
+/// Ends this process when it has worked for [`WORK_MAX`].
+pub fn end_in_time() {
+    let limit = Rlimit { current: Some(WORK_MAX), maximum: None };
+    // Without the limit a seed can take longer, and no verdict differs.
+    let _ = setrlimit(Resource::Cpu, limit);
+}
+
+/// Whether it ended by itself; it is killed after [`WAIT_MAX`]. A time in which the machine stood still does not count.
 fn wait(child: &mut Child) -> io::Result<bool> {
     let (mut waited, mut looked) = (Duration::ZERO, Instant::now());
     let mut pause = Duration::from_millis(1);
-    while child.try_wait()?.is_none() {
-        if waited > LIMIT {
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status.signal() != Some(Signal::XCPU.as_raw()));
+        }
+        if waited > WAIT_MAX {
             child.kill()?;
             child.wait()?;
             return Ok(false);
@@ -127,7 +142,6 @@ fn wait(child: &mut Child) -> io::Result<bool> {
         looked = Instant::now();
         pause = (pause * 2).min(Duration::from_millis(20));
     }
-    Ok(true)
 }
 
 fn tail(text: &str) -> &str {
