@@ -9,6 +9,7 @@ mod batch;
 mod benefit;
 mod campaign;
 mod coupon;
+mod order;
 mod reading;
 mod webhook;
 
@@ -20,6 +21,7 @@ pub use self::coupon::{
     RedeemRequest, ReleaseRequest, RevokeRequest, VoidRequest,
 };
 
+pub use self::order::{CancelOrderRequest, OrderBody, OrderHoldRequest};
 pub use self::webhook::{NewWebhook, NoFields, SecretRotation, WebhookChanges};
 
 pub use crate::benefit_body::{BenefitBody, BenefitTitleBody};

@@ -71,6 +71,11 @@ closed! {
     /// feed, because the webhook was behind for too long or the store was restored.
     DeliveryState: webhooks::DeliveryState::ALL.map(webhooks::DeliveryState::as_str);
 
+    /// What a coupon is to an order. `refused`: the order cannot have it. `redeemable`: the order could redeem it now.
+    /// `held`: the order holds it. `redeemed`: the order used it. `cancelled`: the order has given it back. `missing`: the
+    /// order has begun to redeem its coupons, and not come to this one.
+    OrderCouponState: engine::OrderCouponState::ALL.map(engine::OrderCouponState::as_str);
+
     /// Over which time to add up.
     CountsBy: ["hour", "day"];
 

@@ -15,9 +15,12 @@ pub use self::body::{BODY_BYTES_MAX, BODY_TIMEOUT};
 pub(crate) use self::body::{Json, accepts, is_type, json_of, whole_body};
 pub(crate) use self::caller::{AuthenticatedCaller, WhereFrom, unauthenticated};
 pub(crate) use self::key::{IdempotencyKey, KEYED, leaves_key_unread, unread_key};
-pub(crate) use self::missing::{BATCH, CAMPAIGN, named, no_such, no_such_coupon, no_such_path};
+pub(crate) use self::missing::{
+    BATCH, CAMPAIGN, ORDER, named, no_such, no_such_coupon, no_such_path,
+};
 pub(crate) use self::parameters::{
-    BatchInPath, CampaignInPath, CodeInPath, DeliveryInPath, QueryParams, UserInPath, WebhookInPath,
+    BatchInPath, CampaignInPath, CodeInPath, DeliveryInPath, OrderInPath, QueryParams, UserInPath,
+    WebhookInPath,
 };
 pub(crate) use self::reading::{ReadingCaller, read_turn};
 pub(crate) use self::session::StreamSession;

@@ -97,7 +97,7 @@ impl GuessLimiter {
         self.account_may_ask(user, now)?;
         let _asking = self.begin(caller, user).await?;
         let done = work.await;
-        if let Err(Failure::Refused { refusal: Refusal::NotFound, .. }) = &done {
+        for _ in 0..done.as_ref().err().map_or(0, unknown_codes) {
             self.of_user.count(user, now);
             if is_made_here(user) {
                 self.of_accounts_here.count(EVERYBODY, now);
@@ -170,6 +170,17 @@ fn counted<'a>(caller: &'a Caller, named: Option<&'a UserId>) -> Option<&'a str>
         Role::Operator | Role::Admin => None,
     };
     user.map(UserId::as_str)
+}
+
+/// How many codes of a failed request nobody knows.
+fn unknown_codes(failure: &Failure) -> usize {
+    match failure {
+        Failure::Refused { refusal: Refusal::NotFound, .. } => 1,
+        Failure::OrderRefused(coupons) => {
+            coupons.iter().filter(|(_, refusal)| *refusal == Refusal::NotFound).count()
+        }
+        _ => 0,
+    }
 }
 
 fn is_made_here(user: &str) -> bool {

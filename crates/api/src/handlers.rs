@@ -13,6 +13,7 @@ pub(crate) mod events;
 pub(crate) mod health;
 pub(crate) mod imports;
 pub(crate) mod lists;
+pub(crate) mod orders;
 pub(crate) mod redemptions;
 pub(crate) mod scrape;
 pub(crate) mod webhooks;

@@ -20,7 +20,7 @@ use crate::app::App;
 use crate::closed;
 use crate::handlers::{
     accounts, admin, attempts, audit, batches, campaigns, codes, counts, coupons, events, health,
-    imports, lists, redemptions, webhooks,
+    imports, lists, orders, redemptions, webhooks,
 };
 use crate::operations;
 use crate::problem::ProblemBody;
@@ -37,6 +37,7 @@ use crate::problem::ProblemBody;
         (name = "batches", description = "Where the coupons of a campaign come from."),
         (name = "events", description = "What happened, for programs that follow it."),
         (name = "webhooks", description = "Endpoints of others, to which the server posts events."),
+        (name = "orders", description = "Several coupons of one order: all of them, or none."),
         (name = "attempts", description = "What was refused, for people who look why a coupon did not work."),
         (name = "redemptions", description = "What an order has redeemed, and lists for accounts."),
         (name = "counts", description = "How often something happened, by the hour and the day."),
@@ -64,6 +65,11 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(coupons::redeem))
         .routes(routes!(coupons::cancel_redemption))
         .routes(routes!(coupons::issue_coupon))
+        .routes(routes!(orders::check_order))
+        .routes(routes!(orders::hold_order))
+        .routes(routes!(orders::redeem_order))
+        .routes(routes!(orders::cancel_order))
+        .routes(routes!(orders::read_order))
         .routes(routes!(operations::do_operations))
         .routes(routes!(admin::revoke))
         .routes(routes!(admin::void_coupon))

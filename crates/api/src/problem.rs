@@ -15,7 +15,7 @@ use coupon::language::Lang;
 use coupon::refusal::{Refusal, sentence_of};
 use engine::{BadFile, Failure, FieldFault, HotError};
 
-pub use self::body::{ErrorBody, ProblemBody};
+pub use self::body::{ErrorBody, ProblemBody, RefusedCouponBody};
 
 use crate::problem_code::ApiErrorCode;
 use crate::views::CouponBody;
@@ -42,6 +42,15 @@ enum InKorean {
     SentenceAndDetail,
 }
 
+/// What a problem is about.
+#[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "it is kept in a box")]
+enum ProblemSubject {
+    Coupon(CouponBody),
+    /// The coupons of an order that were refused, by their codes as the caller wrote them.
+    Order(Vec<(String, Refusal)>),
+}
+
 #[derive(Clone, Debug)]
 pub struct Problem {
     code: ApiErrorCode,
@@ -49,7 +58,7 @@ pub struct Problem {
     in_korean: InKorean,
     refusal: Option<Refusal>,
     retry_after: Option<Duration>,
-    coupon: Option<Box<CouponBody>>,
+    subject: Option<Box<ProblemSubject>>,
     next_cursor: Option<Box<str>>,
     errors: Box<[FieldFault]>,
     cause: Option<Box<str>>,
@@ -64,7 +73,7 @@ impl Problem {
             in_korean: InKorean::SentenceAndDetail,
             refusal: None,
             retry_after: code.retry_after().map(Duration::from_secs),
-            coupon: None,
+            subject: None,
             next_cursor: None,
             errors: Box::default(),
             cause: None,
@@ -131,7 +140,7 @@ impl Problem {
 
     /// The campaign of the coupon that it is about, if the caller may see it.
     pub(crate) fn campaign_id(&self) -> Option<&str> {
-        self.coupon.as_ref().map(|coupon| coupon.campaign_id())
+        self.coupon().map(CouponBody::campaign_id)
     }
 
     /// The same with another sentence about this case.
@@ -161,6 +170,21 @@ impl Problem {
         self.cause.as_deref()
     }
 
+    /// Why each coupon of an order was refused that was.
+    pub(crate) fn refused_coupons(&self) -> &[(String, Refusal)] {
+        match self.subject.as_deref() {
+            Some(ProblemSubject::Order(refused)) => refused,
+            Some(ProblemSubject::Coupon(_)) | None => &[],
+        }
+    }
+
+    fn coupon(&self) -> Option<&CouponBody> {
+        match self.subject.as_deref() {
+            Some(ProblemSubject::Coupon(coupon)) => Some(coupon),
+            Some(ProblemSubject::Order(_)) | None => None,
+        }
+    }
+
     pub fn faults(&self) -> &[FieldFault] {
         &self.errors
     }
@@ -186,9 +210,15 @@ impl From<Failure> for Problem {
         match failure {
             Failure::Refused { refusal, coupon } => Problem {
                 refusal: Some(refusal),
-                coupon: coupon.map(|view| Box::new(CouponBody::from(&*view))),
+                subject: coupon
+                    .map(|view| Box::new(ProblemSubject::Coupon(CouponBody::from(&*view)))),
                 ..Problem::new(refusal.into(), refusal.to_string()).in_a_sentence()
             },
+            Failure::OrderRefused(refused) => {
+                let detail = Failure::sentence_of_order(&refused);
+                let subject = Some(Box::new(ProblemSubject::Order(refused)));
+                Problem { subject, ..Problem::new(ApiErrorCode::OrderRefused, detail) }
+            }
             Failure::Invalid(faults) => Problem::invalid(faults),
             Failure::Forbidden(detail) => Problem::new(ApiErrorCode::Forbidden, detail),
             Failure::BadFile(BadFile::Kind(why)) => {

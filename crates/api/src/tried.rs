@@ -6,7 +6,7 @@ use std::sync::Arc;
 use attempts::{Attempt, AttemptLog, FileError, masked};
 use coupon::code::CodeText;
 use coupon::ids::{OrderRef, UserId};
-use engine::{Caller, Failure, Role};
+use engine::{Caller, Failure, OrderRequest, Role};
 use passwords::peer::Peer;
 
 use crate::app::App;
@@ -47,6 +47,31 @@ impl App {
             self.guesses.unless_guessing(caller, trial.user, self.engine.now().0, work).await;
         if let Err(problem) = &done {
             self.refused(Some(caller), peer, trial, problem.code(), problem.campaign_id());
+        }
+        done
+    }
+
+    /// The same of all coupons of an order; keeps each that was refused.
+    pub(crate) async fn tried_order<T>(
+        &self,
+        caller: &Caller,
+        peer: Peer,
+        action: &'static str,
+        request: &OrderRequest,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T> {
+        let (user, order) = (request.user.as_ref(), Some(&request.order));
+        let done = self.guesses.unless_guessing(caller, user, self.engine.now().0, work).await;
+        let Err(problem) = &done else { return done };
+        if problem.refused_coupons().is_empty() {
+            let trial = TriedCall { action, code: None, user, order };
+            self.refused(Some(caller), peer, &trial, problem.code(), None);
+        }
+        for (text, refusal) in problem.refused_coupons() {
+            let named = request.codes.iter().find(|(named, _)| named == text);
+            let code = named.and_then(|(_, code)| code.as_ref());
+            let trial = TriedCall { action, code, user, order };
+            self.refused(Some(caller), peer, &trial, (*refusal).into(), None);
         }
         done
     }

@@ -11,6 +11,7 @@ mod counts;
 mod coupon;
 mod dry_run;
 mod feed;
+mod order;
 mod redemption;
 mod session;
 mod webhook;
@@ -26,6 +27,7 @@ pub use self::counts::{AmountSumsBody, CountsBody, CountsOfTimeBody, RefusedBody
 pub use self::coupon::{CouponBody, CouponCampaign, CouponDetail, EventBody, ListedCoupon};
 pub use self::dry_run::{DryRunBody, ParsedBody, RejectedBody};
 pub use self::feed::{FeedBody, FeedChangeBody, FeedCouponBody, FeedEventBody};
+pub use self::order::{OrderAnswer, OrderCouponBody};
 pub use self::redemption::{CancelledBody, CheckBody, HoldBody, RedemptionBody};
 pub use self::session::SessionBody;
 pub use self::webhook::{DeliveryBody, SecretBody, SecretTimesBody, WebhookBody, WebhookTestBody};

@@ -106,6 +106,9 @@ fn failure_said(t: PageTexts, failure: &Failure) -> ErrorText {
         Failure::BrokenOff(_) => {
             (StatusCode::BAD_REQUEST, t.upload_broke_off().to_owned(), t.send_file_again())
         }
+        Failure::OrderRefused(refused) => {
+            conflict(&Failure::sentence_of_order(refused), t.go_back())
+        }
         Failure::LoginTaken => conflict(t.refusal(Refusal::NameTaken), t.go_back()),
         Failure::OtherTag => conflict(t.changed_meanwhile(), t.open_form_again()),
         Failure::NoCodeKey => conflict(t.no_code_key(), t.ask_an_operator()),

@@ -139,6 +139,7 @@ impl From<Failure> for CliError {
                 let until = refusal.retry_at().map(|at| format!(", until {}", format_instant(at)));
                 format!("{}: {refusal}{}", refusal.as_str(), until.unwrap_or_default())
             }
+            Failure::OrderRefused(refused) => Failure::sentence_of_order(&refused),
             Failure::Invalid(found) => return CliError::usage(faults(&found)),
             Failure::Forbidden(why) | Failure::BrokenOff(why) => why,
             Failure::BadFile(why) => why.to_string(),

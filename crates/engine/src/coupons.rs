@@ -2,7 +2,7 @@
 
 mod admin;
 mod issue;
-mod order;
+pub(crate) mod order;
 mod read;
 
 use coupon::apply::{Action, Asker, Change, Outcome};
@@ -44,20 +44,32 @@ impl Engine {
         order: &OrderRef,
         action: Action,
     ) -> Result<WriteResult<CouponSnapshot>> {
+        let found = self.find(text).await?;
+        let (found, change) = self.giving_back(caller, found, user, order, action).await?;
+        let applied = self.hot.apply(&found, change).await?;
+        self.settled(caller, applied)
+    }
+
+    /// Which coupon the caller means, and the change of it.
+    pub(crate) async fn giving_back(
+        &self,
+        caller: &Caller,
+        mut found: Found,
+        user: Option<UserId>,
+        order: &OrderRef,
+        action: Action,
+    ) -> Result<(Found, Change)> {
         caller.must_be(&[Role::User, Role::Shop, Role::Admin])?;
         let mut change = self.change(caller, action);
-        let mut found = self.find(text).await?;
         if user.is_some() || caller.role == Role::User {
             // The store then finds the user's coupon behind a shared code by itself.
             change.asker = Asker::User(caller.acts_for(user)?);
         } else if let Found::Shared { campaign } = &found {
             let snapshot = Box::pin(self.redeemed_behind(campaign, None, order)).await?;
             let snapshot = snapshot.ok_or_else(|| Failure::invalid("user_id", NEEDS_USER))?;
-            let code = snapshot.coupon.code().as_str().parse();
-            found = self.find(&code.map_err(|_| Failure::refused(Refusal::NotFound))?).await?;
+            found = self.find(&CodeText::from(snapshot.coupon.code().clone())).await?;
         }
-        let applied = self.hot.apply(&found, change).await?;
-        self.settled(caller, applied)
+        Ok((found, change))
     }
 
     /// The one coupon of a shared code that an order has redeemed, of this user or of anybody; `None` if there are
@@ -68,7 +80,8 @@ impl Engine {
         user: Option<&UserId>,
         order: &OrderRef,
     ) -> Result<Option<CouponSnapshot>> {
-        let mut snapshots = self.redeemed_of_order(campaign, order).await?;
+        let mut snapshots =
+            self.redeemed_of_order(Some(campaign), order).await?.unwrap_or_default();
         snapshots.retain(|it| user.is_none() || it.coupon.holder() == user);
         let only = if snapshots.len() == 1 { snapshots.pop() } else { None };
         Ok(only)

@@ -34,6 +34,9 @@ pub enum Failure {
         /// The coupon, if the caller may see it.
         coupon: Option<Box<CouponView>>,
     },
+    /// An order of several coupons, none of which was changed: which were refused, by their codes as the caller wrote
+    /// them.
+    OrderRefused(Vec<(String, Refusal)>),
     Invalid(Vec<FieldFault>),
     Forbidden(String),
     BadFile(BadFile),
@@ -72,6 +75,12 @@ impl ImportStopped {
 }
 
 impl Failure {
+    /// What each refused coupon of an order is told, for people.
+    pub fn sentence_of_order(refused: &[(String, Refusal)]) -> String {
+        let says = |(code, refusal): &(String, Refusal)| format!("{code}: {refusal}");
+        refused.iter().map(says).collect::<Vec<_>>().join("; ")
+    }
+
     pub(crate) fn refused(refusal: Refusal) -> Failure {
         Failure::Refused { refusal, coupon: None }
     }

@@ -29,6 +29,7 @@ mod lists; // which lists of coupons a caller may ask for
 mod notice_positions; // how far rounds of notices are
 mod notice_rounds; // how many notices were sent
 mod notices; // which holders to notify before the expiry, and when
+mod orders; // what an order does with several coupons
 mod pages; // pages of a list, over both tiers
 mod queries; // saved SQL of the console
 mod redemption_file; // the same list for a spreadsheet
@@ -95,6 +96,7 @@ pub use hot::{
 pub use lists::{ListRequest, ListView, PAGE_DEFAULT, SPAN_DAYS_MAX};
 pub use notice_rounds::{NOTICE_ROUNDS_MAX, NoticeRound};
 pub use notices::{DueCoupon, DuePage, NOTICE_DAYS_MAX, NOTICE_TYPE, NoticeRange};
+pub use orders::{ORDER_COUPONS_MAX, OrderCoupon, OrderCouponState, OrderRequest, OrderView};
 pub use pages::{CursorPosition, PAGE_MAX, TieBreaker};
 pub use queries::{QUERIES_MAX, QUERY_BYTES_MAX, SavedQuery};
 pub use redemption_file::{LineStream, redemption_csv_header, redemption_csv_row};

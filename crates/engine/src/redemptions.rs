@@ -123,18 +123,18 @@ impl Engine {
         Ok(store.forget_orders(Day(self.now().day().0.saturating_sub(days))).await?)
     }
 
-    /// The coupons of a campaign that an order has redeemed, also those that it gave back; none if the store does not
-    /// keep that.
+    /// The coupons that an order has redeemed, also those that it gave back, of one campaign or of all; `None` if the store
+    /// does not keep that.
     pub(crate) async fn redeemed_of_order(
         &self,
-        campaign: &CampaignId,
+        campaign: Option<&CampaignId>,
         order: &OrderRef,
-    ) -> Result<Vec<CouponSnapshot>> {
-        let Some(store) = self.hot.redemptions() else { return Ok(Vec::new()) };
+    ) -> Result<Option<Vec<CouponSnapshot>>> {
+        let Some(store) = self.hot.redemptions() else { return Ok(None) };
         let within =
-            RedemptionFilter { campaign: Some(campaign.clone()), days: None, zone: Zone::utc() };
-        let listed = self.of_order(store, order, &within).await?.unwrap_or_default();
-        Ok(listed.into_iter().map(|it| it.snapshot).collect())
+            RedemptionFilter { campaign: campaign.cloned(), days: None, zone: Zone::utc() };
+        let listed = self.of_order(store, order, &within).await?;
+        Ok(listed.map(|listed| listed.into_iter().map(|it| it.snapshot).collect()))
     }
 
     /// What an order has redeemed, newest first; `None` if the store does not keep that.

@@ -33,6 +33,7 @@ mod feed;
 mod imports;
 mod issue;
 mod lists;
+mod orders;
 mod partitions;
 mod restored;
 mod shared;
@@ -133,6 +134,7 @@ macro_rules! conforms {
             the_own_coupon_is_used_first a_refusal_issues_nothing a_dry_run_writes_nothing
             never_more_than_the_stock cancelled_after_a_revoke budget_of_a_shared_code
         }
+        orders { all_or_none a_dry_run_of_an_order one_order_gets_all an_order_goes_on }
         bearer {
             redeemed_from_paper put_into_a_wallet held_by_any_bearer without_a_limit
             the_limit_holds_under_concurrency

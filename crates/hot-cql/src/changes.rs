@@ -5,9 +5,11 @@ use coupon::apply::{Change, Outcome};
 use coupon::campaign::MintedRun;
 use coupon::code::Code;
 use coupon::coupon::Coupon;
-use coupon::ids::{CampaignId, OperationId};
+use coupon::ids::{CampaignId, OperationId, OrderRef};
 use hot::protocol::{Admitted, ChangeStep, ClaimIntent, Writes, partition_after};
-use hot::{Applied, CouponSnapshot, Coupons, HotError, ListQuery, ListedPage, protocol};
+use hot::{
+    Applied, CouponSnapshot, Coupons, HotError, ListQuery, ListedPage, order_record, protocol,
+};
 use router::{Address, Found};
 
 use crate::claims::{ClaimNeed, ClaimSlot};
@@ -66,6 +68,18 @@ impl Coupons for CqlHot {
         }
     }
 
+    async fn apply_all(
+        &self,
+        order: &OrderRef,
+        changes: Vec<(Found, Change)>,
+    ) -> Result<Vec<Applied>> {
+        self.apply_in_turn(order, &changes).await
+    }
+
+    async fn unfinished_order(&self, order: &OrderRef) -> Result<Vec<Code>> {
+        order_record::begun(&*self.tables, order).await
+    }
+
     async fn issue(&self, campaign: &CampaignId, change: Change) -> Result<Applied> {
         self.store.may_write()?;
         self.count_unknown(self.store.issue_of_campaign(campaign, &change).await)
@@ -88,7 +102,7 @@ impl CqlHot {
 impl CqlStore {
     /// What `change` does to a coupon; `None` if the coupon has changed since it was read, so that
     /// the claim of its holder decides nothing.
-    async fn decide(
+    pub(crate) async fn decide(
         &self,
         located: CqlCoupon,
         change: &Change,

@@ -27,6 +27,7 @@ mod inventory;
 mod issuing;
 mod lists;
 mod options;
+mod orders;
 mod partitions;
 mod reconcile;
 mod row_cache;

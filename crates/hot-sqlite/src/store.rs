@@ -1,6 +1,7 @@
 //! What the store says of itself, and what it keeps beside coupons.
 
 mod coupons;
+mod order;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -246,6 +246,26 @@ impl<'a> Txn<'a> {
         Ok(())
     }
 
+    /// Runs a part of the transaction, and takes back what it wrote unless `is_kept` says so of its result. What other
+    /// jobs of the group wrote stays. `body` may fail, or want coupons of cold, after it has written.
+    pub(crate) fn part<T>(
+        &self,
+        body: impl FnOnce(&Self) -> SqlResult<T>,
+        is_kept: impl FnOnce(&T) -> bool,
+    ) -> SqlResult<T> {
+        // What was collected so far is not of this part.
+        self.flush()?;
+        bound(self.conn, "SAVEPOINT part")?;
+        let ended = body(self);
+        if !ended.as_ref().is_ok_and(is_kept) {
+            bound(self.conn, "ROLLBACK TO part")?;
+            // Numbers that it gave to names are gone with it.
+            self.seen.forget_all();
+        }
+        bound(self.conn, "RELEASE part")?;
+        ended
+    }
+
     /// What the live redemptions of a campaign cost, also those of earlier jobs of this group.
     pub(crate) fn spent(&self, campaign: i64) -> SqlResult<u64> {
         let written: i64 = self.one("SELECT spent FROM campaign WHERE number = ?1", [campaign])?;

@@ -17,6 +17,7 @@ pub mod feed;
 mod filter;
 pub mod imported_state_text;
 pub mod inventory;
+pub mod order_record;
 mod partitions;
 pub mod protocol;
 pub mod records;
@@ -41,5 +42,5 @@ pub use store::{Accounts, Batches, Campaigns, Coupons, HotStore, Imports};
 pub use values::{
     Account, Applied, CampaignPatch, CampaignRow, CouponSnapshot, Gauge, ImportLine, ImportOutcome,
     ListOrder, ListPosition, ListQuery, ListScope, ListedPage, MintOrder, Named, NewCampaign,
-    Patched, RejectedLine, Tier, tie, worth_of, worth_text,
+    OrderDiscounts, Patched, RejectedLine, Tier, tie, worth_of, worth_text,
 };

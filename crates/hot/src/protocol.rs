@@ -15,6 +15,7 @@ mod irreplaceable;
 mod issue;
 mod located;
 mod named;
+mod order;
 mod partition;
 mod reconcile;
 mod shared;
@@ -35,6 +36,7 @@ pub use issue::{
 };
 pub use located::{Decision, FromCold, Here, Located, NewEntry, Promise, Writes, from_cold};
 pub use named::{batch_before, patched, terms_tag};
+pub use order::{cancel_for, hold_for, is_new_hold, may_redeem, release_for, user_of};
 pub use partition::{
     closed_at, closed_until, is_closed, may_mint, partition_after, refused_by_seal, seal_after,
     serials_after,

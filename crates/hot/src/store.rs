@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use coupon::apply::Change;
 use coupon::campaign::{Batch, ImportCounts, MintedRun};
 use coupon::code::Code;
-use coupon::ids::{BatchId, CampaignId, UserId};
+use coupon::ids::{BatchId, CampaignId, OrderRef, UserId};
 use coupon::imported::ImportRun;
 use coupon::minted::KeyId;
 use coupon::time::Millis;
@@ -20,8 +20,8 @@ use crate::redemptions::Redemptions;
 use crate::tables::Tables;
 use crate::{
     Account, Applied, CampaignPatch, CampaignRow, CouponSnapshot, Facts, Gauge, HotError,
-    ImportLine, ImportOutcome, ListQuery, ListedPage, MintOrder, Named, NewCampaign, Partitions,
-    Patched, RejectedLine, Result,
+    ImportLine, ImportOutcome, ListQuery, ListedPage, MintOrder, Named, NewCampaign,
+    OrderDiscounts, Partitions, Patched, RejectedLine, Result,
 };
 
 /// Where active coupons live. Linearizable per coupon, and per claim of a user; no order between
@@ -206,7 +206,7 @@ pub trait Imports {
 
 /// Coupons: read one, change one, give one out, list many.
 #[async_trait]
-pub trait Coupons {
+pub trait Coupons: Send + Sync {
     /// One coupon, wherever an extension or the compactor has moved it. A minted code without a row
     /// anywhere is an untouched coupon.
     async fn read(&self, address: &Address) -> Result<Option<CouponSnapshot>>;
@@ -223,6 +223,35 @@ pub trait Coupons {
 
     /// The answer that [`Coupons::apply`] would give. Writes nothing.
     async fn dry_run(&self, found: &Found, change: Change) -> Result<Applied>;
+
+    /// Applies changes of an order, each of another coupon and of what those before it have left of the order
+    /// ([`Change::behind`]): all of them, or none if one is refused. Returns what became of each, or would have. A store
+    /// that changes one coupon at a time may die between two of them: the same call again goes on, and
+    /// [`Coupons::unfinished_order`] tells of it.
+    async fn apply_all(
+        &self,
+        order: &OrderRef,
+        changes: Vec<(Found, Change)>,
+    ) -> Result<Vec<Applied>>;
+
+    /// The answers that [`Coupons::apply_all`] would give, each coupon looked at by itself. Changes nothing.
+    async fn dry_run_all(&self, changes: Vec<(Found, Change)>) -> Result<Vec<Applied>> {
+        let (mut all, mut discounts) =
+            (Vec::with_capacity(changes.len()), OrderDiscounts::default());
+        for (found, change) in changes {
+            let change = discounts.before(&change);
+            let applied = self.dry_run(&found, change.clone()).await?;
+            discounts.add(&change, &applied);
+            all.push(applied);
+        }
+        Ok(all)
+    }
+
+    /// The coupons of an order that was begun, and may have redeemed some of them and not the others. None in a store
+    /// that redeems all of them in one transaction.
+    async fn unfinished_order(&self, _order: &OrderRef) -> Result<Vec<Code>> {
+        Ok(Vec::new())
+    }
 
     /// Issues a coupon of the campaign's stock; `change.action` must be an issue. Replays by the
     /// request's reference, enforces the user's limit, and answers sold out only if no coupon is left.

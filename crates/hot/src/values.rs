@@ -5,7 +5,7 @@ mod list;
 
 use std::sync::Arc;
 
-use coupon::apply::Outcome;
+use coupon::apply::{Action, Change, Outcome};
 use coupon::campaign::Campaign;
 use coupon::code::Code;
 use coupon::coupon::Coupon;
@@ -13,6 +13,7 @@ use coupon::ids::UserId;
 use coupon::imported::ImportedState;
 use coupon::refusal::Refusal;
 use coupon::time::Millis;
+use coupon::worth::RedemptionWorth;
 
 pub use campaign::{
     CampaignPatch, CampaignRow, MintOrder, NewCampaign, Patched, worth_of, worth_text,
@@ -56,6 +57,65 @@ pub struct Applied {
     pub outcome: Outcome,
     /// The coupon that the outcome is about; `None` if no coupon was found.
     pub snapshot: Option<CouponSnapshot>,
+}
+
+impl Applied {
+    pub fn code(&self) -> Option<&Code> {
+        self.snapshot.as_ref().map(|it| it.coupon.code())
+    }
+
+    pub fn refusal(&self) -> Option<Refusal> {
+        match self.outcome {
+            Outcome::Refused(refusal) => Some(refusal),
+            Outcome::Accepted(_) | Outcome::Replayed => None,
+        }
+    }
+
+    /// What the redemption keeps that `change` made or cancelled, or that would follow the hold which it took.
+    pub fn worth(&self, change: &Change) -> Option<RedemptionWorth> {
+        let snapshot = self.snapshot.as_ref().filter(|_| self.refusal().is_none())?;
+        match &change.action {
+            // The benefit of a campaign that has issued a coupon stays.
+            Action::Hold { money, .. } => {
+                snapshot.campaign.terms(snapshot.batch_paused, 0).worth(money).ok().flatten()
+            }
+            Action::Redeem { order, .. } | Action::CancelRedemption { order, .. } => {
+                snapshot.coupon.redemption_of(order)?.worth
+            }
+            Action::Issue { .. }
+            | Action::Release { .. }
+            | Action::Revoke { .. }
+            | Action::Void { .. }
+            | Action::Extend { .. } => None,
+        }
+    }
+}
+
+/// How much less an order costs by the coupons so far.
+#[derive(Debug, Default)]
+pub struct OrderDiscounts {
+    sum: u64,
+    /// A shared code may stand for a coupon that the order has named already.
+    codes: Vec<Code>,
+}
+
+impl OrderDiscounts {
+    /// The change of the next coupon, by what is left of the order.
+    pub fn before(&self, change: &Change) -> Change {
+        change.behind(self.sum)
+    }
+
+    /// Adds what came of that change.
+    pub fn add(&mut self, change: &Change, applied: &Applied) {
+        let Some(code) = applied.code() else { return };
+        let discount = applied.worth(change).and_then(|worth| worth.discount);
+        if let Some(discount) = discount
+            && !self.codes.contains(code)
+        {
+            self.sum += discount;
+            self.codes.push(code.clone());
+        }
+    }
 }
 
 /// One line of an import whose text was well-formed.

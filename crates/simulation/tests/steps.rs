@@ -23,6 +23,7 @@ mod steps {
     pub(crate) mod extend;
     pub(crate) mod feed;
     pub(crate) mod import;
+    pub(crate) mod orders;
     pub(crate) mod records;
     pub(crate) mod restored;
     pub(crate) mod seal;
@@ -55,6 +56,7 @@ cases! {
         lease_of_a_killed_process returned_lease imported_stock revoked_coupon
         a_walk_ends_at_the_first_lease many_revoked_coupons
     }
+    orders { redeemed_together }
     import { lines_step_by_step line_with_a_later_state }
     seal {
         sealed_step_by_step a_campaign_made_step_by_step writers_race_the_seal

@@ -31,4 +31,6 @@ pub(crate) fn named<E: Into<Problem>>(what: &'static str) -> impl Fn(E) -> Probl
 
 pub(crate) const CAMPAIGN: &str = "campaign";
 
+pub(crate) const ORDER: &str = "order that has redeemed a coupon";
+
 pub(crate) const BATCH: &str = "campaign, or no such batch in it";

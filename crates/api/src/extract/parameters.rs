@@ -6,13 +6,13 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequestParts, Query, RawPathParams};
 use axum::http::request::Parts;
 use coupon::code::CodeText;
-use coupon::ids::{BatchId, CampaignId, UserId};
+use coupon::ids::{BatchId, CampaignId, OrderRef, UserId};
 use engine::FieldFault;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::Error as PathError;
 
-use super::missing::{BATCH, CAMPAIGN, no_such, no_such_coupon};
+use super::missing::{BATCH, CAMPAIGN, ORDER, no_such, no_such_coupon};
 use super::said;
 use crate::problem::{Problem, Result};
 
@@ -30,6 +30,7 @@ fn absent(name: &str) -> Problem {
         "batch_id" => no_such(BATCH),
         "user_id" => no_such("account"),
         "webhook_id" => no_such("webhook"),
+        "order_ref" => no_such(ORDER),
         "delivery_id" => no_such("delivery of this webhook"),
         _ => no_such_coupon(),
     }
@@ -53,6 +54,7 @@ macro_rules! in_path {
 in_path!(CodeInPath, CodeText, "code");
 in_path!(CampaignInPath, CampaignId, "campaign_id");
 in_path!(BatchInPath, BatchId, "batch_id");
+in_path!(OrderInPath, OrderRef, "order_ref");
 in_path!(UserInPath, UserId, "user_id");
 in_path!(WebhookInPath, String, "webhook_id");
 in_path!(DeliveryInPath, i64, "delivery_id");

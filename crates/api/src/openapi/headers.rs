@@ -8,7 +8,7 @@ use crate::problem_code::{ApiErrorCode, problems_of};
 
 /// The operations that can answer what an earlier request did.
 const REPLAYING: &str = "create_campaign create_batch create_webhook create_user issue issue_coupon hold release \
-                         redeem cancel_redemption revoke void_coupon extend";
+                         redeem cancel_redemption hold_order redeem_order cancel_order revoke void_coupon extend";
 
 pub(super) fn add(document: &mut Value) {
     for operation in operations(document) {

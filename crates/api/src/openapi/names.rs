@@ -48,6 +48,7 @@ const PARAMETERS: &[(&str, &str, &str)] = &[
         "7K2M-9QXD-4TRB-H0VE",
         "The code of the coupon. Hyphens, spaces and case do not matter.",
     ),
+    ("order_ref", "991", "The order: one attempt to pay."),
     ("after", "7K2M-9QXD-4TRB-H0VE", ""),
     ("time_zone", "Asia/Seoul", ""),
     ("cursor", "WyI4ZjE0ZTQ1ZmNlZWExNjdhIixbInNwcmluZy0yMDI3Il1d", ""),

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::Problem;
 use crate::closed;
+use crate::problem_code::ApiErrorCode;
 use crate::views::CouponBody;
 
 /// Every answer that is not 2xx (RFC 9457), except the 503 of `/readyz`. Decide by `code` and
@@ -49,6 +50,9 @@ pub struct ProblemBody {
     next_cursor: Option<String>,
     /// The wrong fields, if the code is `INVALID`; otherwise null.
     errors: Option<Vec<ErrorBody>>,
+    /// The coupons that were refused, if the code is `ORDER_REFUSED`; otherwise null.
+    #[schema(max_items = 20)]
+    coupons: Option<Vec<RefusedCouponBody>>,
     /// Names this request in the log of the server. The header `x-request-id` has it as well.
     request_id: String,
 }
@@ -74,11 +78,39 @@ impl Problem {
             min_order,
             missing,
             discount,
-            coupon: self.coupon.clone(),
+            coupon: self.coupon().cloned().map(Box::new),
             next_cursor: self.next_cursor.as_deref().map(str::to_owned),
             errors: (!self.errors.is_empty())
                 .then(|| self.errors.iter().map(ErrorBody::from).collect()),
+            coupons: (!self.refused_coupons().is_empty())
+                .then(|| self.refused_coupons().iter().map(RefusedCouponBody::from).collect()),
             request_id: request_id.to_owned(),
+        }
+    }
+}
+
+/// A coupon of an order that was refused.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = RefusedCoupon)]
+pub struct RefusedCouponBody {
+    /// The code, as the request has it.
+    code: String,
+    /// The problem code that the call about this coupon alone would return.
+    #[schema(value_type = closed::Refusal)]
+    problem: &'static str,
+    /// How much more the order must cost, if `problem` is `ORDER_TOO_SMALL`; otherwise null.
+    missing: Option<u64>,
+}
+
+impl From<&(String, Refusal)> for RefusedCouponBody {
+    fn from((code, refusal): &(String, Refusal)) -> RefusedCouponBody {
+        RefusedCouponBody {
+            code: code.clone(),
+            problem: ApiErrorCode::from(*refusal).as_str(),
+            missing: match refusal {
+                Refusal::OrderTooSmall { missing, .. } => Some(*missing),
+                _ => None,
+            },
         }
     }
 }

@@ -32,6 +32,11 @@ problems! {
     NotIssued: Refusal "NOT_ISSUED" 409 Never "The coupon has not been issued"
         hint "issue it to the user first; codes that anybody may use need a campaign with handout bearer"
         "먼저 사용자에게 발급하세요. 누구나 쓸 수 있는 코드는 handout이 bearer인 캠페인에서 만드세요.";
+    /// One of the coupons, or several; nothing was done with the others either.
+    OrderRefused "ORDER_REFUSED" 409 Never "A coupon of the order was refused"
+        "주문의 쿠폰 중 사용할 수 없는 것이 있습니다."
+        hint "leave out or change the coupons that `coupons` lists, and send the others again"
+        "coupons에 나온 쿠폰을 빼거나 바꾸어 나머지만 다시 보내세요.";
     Expired: Refusal "EXPIRED" 409 Never "The coupon has expired";
     Voided: Refusal "VOIDED" 409 Never "The coupon is void";
     SoldOut: Refusal "SOLD_OUT" 409 Never "No coupon is left to issue";
@@ -180,6 +185,11 @@ const ANSWERED: &[(&str, &[&[ApiErrorCode]])] = answered! {
     redeem(BODY TOKEN CODE WRITE REDEEM [BudgetSpent])
     release(BODY TOKEN CODE WRITE [AlreadyRedeemed Voided ExpiryDayClosed])
     cancel_redemption(BODY TOKEN CODE WRITE [NotRedeemed CancelClosed Voided])
+    check_order(BODY TOKEN [TooMany ColdUnavailable OrderRefused] READ)
+    hold_order(BODY TOKEN [TooMany ColdUnavailable OrderRefused] WRITE)
+    redeem_order(BODY TOKEN [TooMany ColdUnavailable OrderRefused] WRITE)
+    cancel_order(BODY TOKEN CODE WRITE [OrderRefused])
+    read_order(TOKEN COLD READ)
     issue_coupon(BODY TOKEN CODE WRITE [AlreadyIssued AlreadyRedeemed Voided Held Expired Paused
         IssueClosed LimitPerUser HistoryFull NotIssuable])
     do_operations(BODY TOKEN READ)

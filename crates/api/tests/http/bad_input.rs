@@ -24,7 +24,9 @@ const HOOK: &str = "http://127.0.0.1:9/";
 /// Every operation with a JSON body: its path for `code`, a good body, and who may call it.
 fn bodies(code: &str) -> Vec<(&'static str, String, Value)> {
     let at = |what: &str| format!("/v1/coupons/{code}/{what}");
+    let of_order = |what: &str| format!("/v1/orders/1/{what}");
     let order = json!({"user_id": "ann", "order_ref": "1"});
+    let coupons = json!({"user_id": "ann", "coupons": [code]});
     let login = json!({"login_id": "a@b", "password": "12345678"});
     let campaign = json!({"campaign_id": "n", "stock": 1, "expires_on": "2027-12-31"});
     vec![
@@ -46,6 +48,10 @@ fn bodies(code: &str) -> Vec<(&'static str, String, Value)> {
         ("POST", at("release"), json!({"order_ref": "1"})),
         ("POST", at("redeem"), order),
         ("POST", at("cancel-redemption"), json!({"order_ref": "1"})),
+        ("POST", of_order("check"), coupons.clone()),
+        ("POST", of_order("hold"), coupons.clone()),
+        ("POST", of_order("redeem"), coupons),
+        ("POST", of_order("cancel"), json!({})),
         ("POST", at("revoke"), json!({"user_id": "ann"})),
         ("POST", at("void"), json!({})),
         ("POST", at("extend"), json!({"expires_on": "2030-01-01"})),
@@ -201,6 +207,7 @@ fn template(target: &str) -> String {
     let target = target.replace("campaigns/c", "campaigns/{campaign_id}");
     let target = target.replace("batches/first", "batches/{batch_id}");
     let target = target.replace("webhooks/hook", "webhooks/{webhook_id}");
+    let target = target.replace("orders/1/", "orders/{order_ref}/");
     target.replace("deliveries/1/", "deliveries/{delivery_id}/")
 }
 

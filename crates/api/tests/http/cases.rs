@@ -23,6 +23,7 @@ mod korean;
 mod lists;
 mod names;
 mod operations;
+mod orders;
 mod pages;
 mod pause;
 mod problems;

@@ -36,7 +36,7 @@ const WITH_RETRY_AFTER: &[&str] = &[
 const MAY_HAVE_RETRY_AFTER: &[&str] = &["OUTCOME_UNKNOWN"];
 
 const PROBLEM: &str = "type title status code detail hint retry retry_at min_order missing discount coupon \
-     next_cursor errors request_id";
+     next_cursor errors coupons request_id";
 const COUPON: &str = "code campaign_id batch_id state expired paused holder valid_from expires_at \
     expires_on time_zone held_until issued_at redeemed_at order_ref created_at modified_at \
     version tier order_amount discount currency";
@@ -149,6 +149,17 @@ const DELIVERY: Shape = Fields(
     &[],
 );
 
+const ORDER_SHAPE: Shape = Fields(
+    "order_ref complete coupons order_amount discount currency",
+    &[(
+        "coupons",
+        Each(&Fields(
+            "code campaign_id state refusal missing discount held_until redeemed_at cancelled_at",
+            &[],
+        )),
+    )],
+);
+
 /// The shape of the good answer of every operation.
 const SHAPES: &[(&str, Shape)] = &[
     ("read_coupon", Fields("COUPON+events", &[("events", Each(&Fields(EVENT, &[])))])),
@@ -170,6 +181,11 @@ const SHAPES: &[(&str, Shape)] = &[
             &[("redemption", Fields(REDEMPTION, &[])), ("coupon", COUPON_SHAPE)],
         ),
     ),
+    ("check_order", ORDER_SHAPE),
+    ("hold_order", ORDER_SHAPE),
+    ("redeem_order", ORDER_SHAPE),
+    ("cancel_order", ORDER_SHAPE),
+    ("read_order", ORDER_SHAPE),
     ("issue_coupon", COUPON_SHAPE),
     (
         "do_operations",

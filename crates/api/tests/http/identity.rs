@@ -46,6 +46,7 @@ fn open(row: Row) -> Row {
 
 fn rows() -> Vec<Row> {
     let order = || json!({"order_ref": "1"});
+    let coupons = || json!({"user_id": "ann", "coupons": ["CODE"]});
     let login = || json!({"login_id": "LOGIN", "password": "correct horse"});
     let old = || json!({"login_id": "old@example.com", "password": "correct horse"});
     let listed = row("list_coupons", Issued, Value::Null, [200, 200, 200, 200, 200]);
@@ -60,6 +61,11 @@ fn rows() -> Vec<Row> {
         row("revoke", Issued, json!({"user_id": "ann"}), [403, 403, 403, 403, 200]),
         row("void_coupon", Issued, json!({}), [403, 403, 403, 403, 200]),
         row("extend", Issued, json!({"expires_on": "2030-01-01"}), [403, 403, 403, 403, 200]),
+        row("check_order", Issued, coupons(), [403, 403, 200, 403, 200]),
+        row("hold_order", Issued, coupons(), [403, 403, 201, 403, 201]),
+        row("redeem_order", Issued, coupons(), [403, 403, 201, 403, 201]),
+        row("cancel_order", Redeemed, coupons(), [403, 403, 200, 403, 200]),
+        row("read_order", Redeemed, Value::Null, [403, 403, 200, 200, 200]),
         row(
             "do_operations",
             Nothing,
@@ -198,6 +204,7 @@ async fn asked(service: &Service, row: &Row, who: Who<'_>, cell: usize) -> Answe
         .replace("{batch_id}", "first")
         .replace("{user_id}", &account)
         .replace("{webhook_id}", "hook")
+        .replace("{order_ref}", "1")
         .replace("{delivery_id}", &delivery);
     let names_a_user = row.query.contains("user_id");
     let target = if user && names_a_user { path } else { path + row.query };
@@ -212,6 +219,9 @@ async fn asked(service: &Service, row: &Row, who: Who<'_>, cell: usize) -> Answe
     let mut body = row.body.clone();
     if row.names && !user {
         body["user_id"] = json!("ann");
+    }
+    if body["coupons"] == json!(["CODE"]) {
+        body["coupons"] = json!([code]);
     }
     if body["login_id"] == "LOGIN" {
         body["login_id"] = json!(format!("login{cell}"));

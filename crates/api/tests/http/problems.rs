@@ -63,6 +63,11 @@ async fn provoked(code: ApiErrorCode) -> Answer {
             off(json!({"order_amount": 30_000, "currency": "USD"})).await
         }
         ApiErrorCode::DiscountMismatch => off(json!({"order_amount": 30_000, "discount": 1})).await,
+        ApiErrorCode::OrderRefused => {
+            let service = Service::new();
+            let body = json!({"user_id": "ann", "coupons": ["NOSUCHCODE"]});
+            service.post(Shop, "/v1/orders/1/redeem", body).await
+        }
         ApiErrorCode::BudgetSpent => off(json!({"order_amount": 30_000})).await,
         ApiErrorCode::NotStarted => on_issued(json!({"valid_from": "2027-01-01T00:00:00Z"})).await,
         ApiErrorCode::IssueClosed => {

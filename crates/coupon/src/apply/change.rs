@@ -75,3 +75,16 @@ pub struct Change {
     /// late cannot undo what happened to the coupon since.
     pub if_version: Option<u64>,
 }
+
+impl Change {
+    /// The same for an order that costs `discounts` less by the coupons before this one.
+    pub fn behind(&self, discounts: u64) -> Change {
+        let mut change = self.clone();
+        if let Action::Redeem { money, .. } | Action::Hold { money, .. } = &mut change.action
+            && let Some(amount) = &mut money.amount
+        {
+            amount.left = amount.left.saturating_sub(discounts);
+        }
+        change
+    }
+}

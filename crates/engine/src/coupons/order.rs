@@ -1,8 +1,8 @@
 //! What an order does with a coupon: check, hold and release, redeem and cancel.
 
-use coupon::apply::{Action, Outcome};
+use coupon::apply::Action;
 use coupon::code::CodeText;
-use coupon::coupon::{Coupon, Redemption};
+use coupon::coupon::Redemption;
 use coupon::ids::{CampaignId, OrderRef, Reason, UserId};
 use coupon::money::AMOUNT_MAX;
 use coupon::refusal::Refusal;
@@ -53,7 +53,7 @@ pub struct RedemptionView {
 }
 
 /// Refuses amounts above [`AMOUNT_MAX`].
-fn must_be_money(money: &OrderMoney) -> Result<()> {
+pub(crate) fn must_be_money(money: &OrderMoney) -> Result<()> {
     must_lie("order_amount", money.amount.map(|amount| amount.whole), 0, AMOUNT_MAX)?;
     must_lie("discount", money.discount, 0, AMOUNT_MAX)
 }
@@ -84,20 +84,12 @@ impl Engine {
         let by = caller.acts_for(user)?;
         must_be_money(&money)?;
         let found = self.find(text).await?;
-        let change =
-            self.change(caller, Action::Redeem { by: by.clone(), order: order.clone(), money });
-        let applied = self.hot.dry_run(&found, change).await?;
-        let worth_in = |coupon: &Coupon| coupon.redemption_of(&order)?.worth;
-        let (refusal, worth) = match applied.outcome {
-            Outcome::Accepted(coupon) => (None, worth_in(&coupon)),
-            Outcome::Replayed => {
-                (None, applied.snapshot.as_ref().and_then(|it| worth_in(&it.coupon)))
-            }
-            Outcome::Refused(Refusal::NotFound) => {
-                return Err(Failure::refused(Refusal::NotFound));
-            }
-            Outcome::Refused(refusal) => (Some(refusal), None),
-        };
+        let change = self.change(caller, Action::Redeem { by: by.clone(), order, money });
+        let applied = self.hot.dry_run(&found, change.clone()).await?;
+        let (refusal, worth) = (applied.refusal(), applied.worth(&change));
+        if refusal == Some(Refusal::NotFound) {
+            return Err(Failure::refused(Refusal::NotFound));
+        }
         // The dry run has the coupon as it would be; the answer shows it as it is.
         let snapshot = match (&found, &applied.snapshot) {
             (Found::Coupon(address), _) => self.hot.read(address).await?,
@@ -137,18 +129,23 @@ impl Engine {
         money: OrderMoney,
     ) -> Result<WriteResult<HoldView>> {
         let by = caller.acts_for(user)?;
-        let seconds = seconds.unwrap_or(HOLD_SECONDS_DEFAULT);
-        must_lie("seconds", Some(seconds.into()), 1, HOLD_SECONDS_MAX.into())?;
+        let until = self.held_until(seconds)?;
         must_be_money_of_shop(caller, &money)?;
-        let until = self.now().plus_ms(i64::from(seconds) * 1000);
         let change = self.change(caller, Action::Hold { by, order: order.clone(), until, money });
-        let done = self.change_at(caller, text, change).await?;
-        Ok(done.map(|snapshot| {
+        let found = self.find(text).await?;
+        let applied = self.hot.apply(&found, change.clone()).await?;
+        let worth = applied.worth(&change);
+        Ok(self.settled(caller, applied)?.map(|snapshot| {
             let until = snapshot.coupon.hold().map_or(until, |hold| hold.until);
-            // The benefit of a campaign that has issued a coupon stays.
-            let worth = snapshot.campaign.terms(false, 0).worth(&money).ok().flatten();
             HoldView { order, until, worth, coupon: self.view_at_least(caller, &snapshot) }
         }))
+    }
+
+    /// When a hold of so many seconds ends.
+    pub(crate) fn held_until(&self, seconds: Option<u32>) -> Result<Millis> {
+        let seconds = seconds.unwrap_or(HOLD_SECONDS_DEFAULT);
+        must_lie("seconds", Some(seconds.into()), 1, HOLD_SECONDS_MAX.into())?;
+        Ok(self.now().plus_ms(i64::from(seconds) * 1000))
     }
 
     /// Releases the hold of an order: with a `user`, only if it is theirs. A shared code needs the user.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use coupon::apply::Change;
 use coupon::campaign::MintedRun;
 use coupon::code::Code;
-use coupon::ids::CampaignId;
+use coupon::ids::{CampaignId, OrderRef};
 use coupon::minted::CodeKey;
 use hot::{Applied, CouponSnapshot, Coupons, HotError, ListQuery, ListedPage};
 use router::{Address, Found};
@@ -62,6 +62,19 @@ impl Coupons for SqliteHot {
                 self.dry_run_shared(StockRequest { campaign, change, is_shared: true }).await
             }
         }
+    }
+
+    async fn apply_all(
+        &self,
+        _order: &OrderRef,
+        changes: Vec<(Found, Change)>,
+    ) -> Result<Vec<Applied>> {
+        self.together(changes, true).await
+    }
+
+    /// Takes all of it back, so that each coupon is decided behind those before it.
+    async fn dry_run_all(&self, changes: Vec<(Found, Change)>) -> Result<Vec<Applied>> {
+        self.together(changes, false).await
     }
 
     async fn issue(&self, campaign: &CampaignId, change: Change) -> Result<Applied> {

@@ -31,6 +31,13 @@ struct NotedCursor {
     is_written: bool,
 }
 
+impl OfferMemory {
+    pub(super) fn forget_all(&self) {
+        self.serials.take();
+        self.cursors.take();
+    }
+}
+
 impl Txn<'_> {
     /// The serials that the campaign offers, if nothing has changed since it was remembered.
     pub(crate) fn serial_offer(&self, campaign: i64) -> Option<SerialOffer> {

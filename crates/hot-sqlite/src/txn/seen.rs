@@ -79,6 +79,28 @@ impl CachedRows {
         }
     }
 
+    /// Drops everything that was looked up or collected: what was written with it is rolled back.
+    pub(super) fn forget_all(&self) {
+        self.forget();
+        self.numbers.take();
+        self.owners.take();
+        self.days.take();
+        self.actors.take();
+        self.actor_numbers.take();
+        self.operations.take();
+        self.operation_numbers.take();
+        self.next_numbers.take();
+        self.counts.take_shifts();
+        self.counts.take_arrivals();
+        self.counts.take_untold();
+        if let Some(told) = &self.told {
+            told.take();
+        }
+        if let Some(offers) = &self.offers {
+            offers.forget_all();
+        }
+    }
+
     /// Drops what can change.
     pub(super) fn forget(&self) {
         self.campaigns.borrow_mut().clear();

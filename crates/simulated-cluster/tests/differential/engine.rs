@@ -16,6 +16,9 @@ use scylla::value::{CqlValue, MaybeUnset, Row};
 /// Names a node that somebody has, `host:port`: ScyllaDB, too.
 const NODE: &str = "COUPONRY_DIFFERENTIAL_NODE";
 
+/// What a node says that has not heard of the tables yet: the statement was prepared at another one.
+const NOT_LEARNED: &str = "unconfigured table";
+
 const KEYSPACE: &str = "differential";
 
 /// A value of a parameter.
@@ -68,13 +71,19 @@ impl RealEngine {
     ) -> Result<QueryResult, String> {
         let mut statement = statement.clone();
         statement.set_timestamp(written_us);
-        match self.session.execute_unpaged(&statement, values).await {
-            Ok(result) => Ok(result),
-            Err(ExecutionError::LastAttemptError(RequestAttemptError::DbError(
-                DbError::Invalid,
-                why,
-            ))) => Err(why),
-            Err(error) => panic!("{}: {error}", statement.get_statement()),
+        loop {
+            return match self.session.execute_unpaged(&statement, values).await {
+                Ok(result) => Ok(result),
+                Err(ExecutionError::LastAttemptError(RequestAttemptError::DbError(
+                    DbError::Invalid,
+                    why,
+                ))) if why.contains(NOT_LEARNED) => continue,
+                Err(ExecutionError::LastAttemptError(RequestAttemptError::DbError(
+                    DbError::Invalid,
+                    why,
+                ))) => Err(why),
+                Err(error) => panic!("{}: {error}", statement.get_statement()),
+            };
         }
     }
 }
