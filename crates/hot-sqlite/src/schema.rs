@@ -95,6 +95,9 @@ pub(crate) fn open_or_make(path: &Path, joins_wal_writes: bool) -> Result<Connec
     }
     conn.pragma_update(None, "journal_mode", "WAL")?;
     migrate(&conn, path, STEPS)?;
+    // To take back an order of several coupons, SQLite keeps the pages that it changes. A container may have no folder
+    // for a temporary file. An upgrade before this sorts whole tables, and does so in files.
+    conn.pragma_update(None, "temp_store", "MEMORY")?;
     Ok(conn)
 }
 

@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn example_bodies_are_whole_problem_documents() {
         let keys = "type title status code detail hint retry retry_at min_order missing \
-                    discount coupon next_cursor errors \
+                    discount coupon next_cursor errors coupons \
                     request_id";
         let mut want: Vec<_> = keys.split(' ').collect();
         want.sort_unstable();

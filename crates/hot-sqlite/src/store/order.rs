@@ -8,6 +8,7 @@ use hot::{Applied, OrderDiscounts};
 use router::Found;
 use rusqlite::Result as SqlResult;
 
+use crate::failure::damaged;
 use crate::issuing::StockRequest;
 use crate::issuing::handing_out::{self, HandOutStep};
 use crate::stock::{StockCursor, StockSupply};
@@ -87,13 +88,13 @@ fn apply_each(
             Found::Shared { campaign } => {
                 let campaign = campaign.clone();
                 let request = StockRequest { campaign, change: change.clone(), is_shared: true };
-                match request.step(txn, &StockSupply { keys, walked: None })? {
-                    HandOutStep::Again(cursor) => return Ok(OrderStep::Again(cursor)),
-                    step => match handing_out::write(txn, step)? {
-                        Some(applied) => applied,
-                        None => continue,
-                    },
+                let step = request.step(txn, &StockSupply { keys, walked: None })?;
+                if let HandOutStep::Again(cursor) = step {
+                    return Ok(OrderStep::Again(cursor));
                 }
+                let given = handing_out::write(txn, step)?;
+                given
+                    .ok_or_else(|| damaged("stock", "a step that is not the last one has ended"))?
             }
         };
         discounts.add(&change, &applied);

@@ -142,6 +142,7 @@ const RECORDS: [(&str, Fate); 16] = [
     ("audit_entry", Brought("bring_audit")),
     ("audit_day", Brought("bring_audit")),
     ("order", Brought("bring_orders")),
+    ("order_begun", Left("one machine redeems an order whole")),
     ("redemption", Copied),
     ("redeemed_hour", Copied),
     ("webhook", Brought("bring_webhooks")),
