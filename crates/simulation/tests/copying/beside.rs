@@ -135,7 +135,7 @@ enum Fate {
 
 use Fate::{Brought, Copied, Left};
 
-const RECORDS: [(&str, Fate); 16] = [
+const RECORDS: [(&str, Fate); 17] = [
     ("activity", Brought("bring_counts")),
     ("counted", Left("how far the target has counted its own events")),
     ("audit_campaign", Brought("bring_audit")),
