@@ -44,6 +44,7 @@ impl Engine {
         order: &OrderRef,
         action: Action,
     ) -> Result<WriteResult<CouponSnapshot>> {
+        caller.must_be(&[Role::User, Role::Shop, Role::Admin])?;
         let found = self.find(text).await?;
         let (found, change) = self.giving_back(caller, found, user, order, action).await?;
         let applied = self.hot.apply(&found, change).await?;
@@ -59,7 +60,6 @@ impl Engine {
         order: &OrderRef,
         action: Action,
     ) -> Result<(Found, Change)> {
-        caller.must_be(&[Role::User, Role::Shop, Role::Admin])?;
         let mut change = self.change(caller, action);
         if user.is_some() || caller.role == Role::User {
             // The store then finds the user's coupon behind a shared code by itself.

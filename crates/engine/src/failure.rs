@@ -75,7 +75,7 @@ impl ImportStopped {
 }
 
 impl Failure {
-    /// What each refused coupon of an order is told, for people.
+    /// Why each of these coupons of an order was refused, for people.
     pub fn sentence_of_order(refused: &[(String, Refusal)]) -> String {
         let says = |(code, refusal): &(String, Refusal)| format!("{code}: {refusal}");
         refused.iter().map(says).collect::<Vec<_>>().join("; ")

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::Problem;
 use crate::closed;
-use crate::problem_code::ApiErrorCode;
+use crate::problem_code::{ApiErrorCode, missing_amount};
 use crate::views::CouponBody;
 
 /// Every answer that is not 2xx (RFC 9457), except the 503 of `/readyz`. Decide by `code` and
@@ -107,10 +107,7 @@ impl From<&(String, Refusal)> for RefusedCouponBody {
         RefusedCouponBody {
             code: code.clone(),
             problem: ApiErrorCode::from(*refusal).as_str(),
-            missing: match refusal {
-                Refusal::OrderTooSmall { missing, .. } => Some(*missing),
-                _ => None,
-            },
+            missing: missing_amount(*refusal),
         }
     }
 }

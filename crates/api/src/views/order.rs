@@ -1,13 +1,12 @@
 //! What an order does with several coupons.
 
 use coupon::calendar::format_instant;
-use coupon::refusal::Refusal;
 use engine::{OrderCoupon, OrderView};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::closed;
-use crate::problem_code::ApiErrorCode;
+use crate::problem_code::{ApiErrorCode, missing_amount};
 
 /// An order and its coupons.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -76,10 +75,7 @@ impl From<&OrderCoupon> for OrderCouponBody {
             campaign_id: coupon.campaign.as_ref().map(ToString::to_string),
             state: coupon.state.as_str(),
             refusal: coupon.refusal.map(|refusal| ApiErrorCode::from(refusal).as_str()),
-            missing: match coupon.refusal {
-                Some(Refusal::OrderTooSmall { missing, .. }) => Some(missing),
-                _ => None,
-            },
+            missing: coupon.refusal.and_then(missing_amount),
             discount: coupon.worth.and_then(|it| it.discount),
             held_until: coupon.held_until.map(format_instant),
             redeemed_at: redemption.map(|it| format_instant(it.at)),

@@ -3,7 +3,6 @@
 use coupon::calendar::format_instant;
 use coupon::coupon::Redemption;
 use coupon::ids::CampaignId;
-use coupon::refusal::Refusal;
 use engine::{CheckView, HoldView, RedemptionEntry, RedemptionView};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -11,7 +10,7 @@ use utoipa::ToSchema;
 use super::campaign::CampaignBody;
 use super::coupon::CouponBody;
 use crate::closed;
-use crate::problem_code::ApiErrorCode;
+use crate::problem_code::{ApiErrorCode, missing_amount};
 
 /// One redemption of a coupon.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -130,10 +129,7 @@ impl From<&CheckView> for CheckBody {
             redeemable: view.refusal.is_none(),
             refusal: view.refusal.map(|refusal| ApiErrorCode::from(refusal).as_str()),
             discount: view.worth.and_then(|it| it.discount),
-            missing: match view.refusal {
-                Some(Refusal::OrderTooSmall { missing, .. }) => Some(missing),
-                _ => None,
-            },
+            missing: view.refusal.and_then(missing_amount),
             coupon: view.coupon.as_ref().map(CouponBody::from),
             campaign: view.campaign.as_ref().map(CampaignBody::from),
         }
