@@ -11,7 +11,7 @@ use crate::{HotError, Result};
 
 const BEGUN: RecordKind = RecordKind { name: "order_begun", sync: RecordSync::AtOnce };
 
-/// How long half an order is told: as long as what an order has redeemed is found by default.
+/// How long half an order is reported: as long as what an order has redeemed is found by default.
 const KEEP: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
 /// An `order_ref` is one order of each user; shops give each a number of its own.
@@ -63,6 +63,5 @@ pub async fn end(tables: &dyn Tables, order: &OrderRef, user: Option<&UserId>) {
         Some(_) => tables.put(&part_of(order), vec![RecordPut::delete(key_of(user))]).await,
         None => tables.drop_below(&part_of(order), None).await,
     };
-    // The next reader sees more than there is left to do, and does nothing more.
     drop(deleted);
 }

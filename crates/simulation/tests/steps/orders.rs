@@ -137,7 +137,7 @@ pub(crate) async fn redeemed_together(stage: &TestStage) {
         if is_half {
             assert!(matches!(way, Way::Other | Way::OtherLater), "half an order: {before:?}");
             let begun = stage.kit.hot.unfinished_order(&order(&scene.name)).await.unwrap();
-            assert_eq!(begun.len(), 3, "it is told as half an order: {before:?}");
+            assert_eq!(begun.len(), 3, "it is reported as half an order: {before:?}");
             scene.cancel(stage).await;
         }
         let after = whose(&scene.coupons(stage).await);
