@@ -210,7 +210,7 @@ fn libraries(selection: &[&str]) -> BTreeMap<String, BTreeSet<String>> {
 #[test]
 fn libraries_are_built_once() {
     let script = include_str!("../../../.ci/run");
-    let builds = script.lines().filter_map(|line| line.strip_prefix("cargo test "));
+    let builds = script.lines().filter_map(|line| line.trim_start().strip_prefix("cargo test "));
     let selections = builds.filter_map(|build| build.split_once(" --all-targets --no-run"));
     let built: Vec<_> = selections
         .map(|(selection, _)| libraries(&selection.split(' ').collect::<Vec<_>>()))
