@@ -2,7 +2,7 @@
 
     COUPONRY_PROGRAM=target/debug/couponry PYTHONPATH=clients/python python test_shop.py FOLDER COMMAND...
 
-The command starts the shop in that folder, on the port in PORT. Each customer has one redemption in the end, whatever was killed when.
+The command starts the shop in that folder, on the port in PORT. Each customer pays an order with two coupons, and each coupon has one redemption in the end, whatever was killed when.
 """
 
 import asyncio
@@ -77,16 +77,22 @@ async def must(client: httpx.AsyncClient, method: str, path: str, *want: int, **
     return answer.json()
 
 
-async def one_customer(nth: int, admin, shop, gate: asyncio.Semaphore) -> tuple[str, str, str]:
+async def one_customer(nth: int, admin, shop, gate: asyncio.Semaphore) -> tuple[str, str, list[str]]:
     async with gate:
         user, order = f"고객-{nth}", f"주문-{nth}"
-        code = (await must(admin, "POST", "/v1/campaigns/spring/issue", 201, 200, json={"user_id": user}))["code"]
-        held = await must(shop, "POST", f"/orders/{order}/check-out", 200, json={"user": user, "code": code})
-        assert held["held_until"], held
+        issues = [f"/v1/campaigns/{campaign}/issue" for campaign in ("spring", "delivery")]
+        codes = [(await must(admin, "POST", issue, 201, 200, json={"user_id": user}))["code"] for issue in issues]
+        held = await must(shop, "POST", f"/orders/{order}/check-out", 200, json=check_out(user, codes))
+        # 10 % of ₩42,000, and ₩3,000.
+        assert held == {"discount": 7_200, "to_pay": 34_800}, held
         paid = await must(shop, "POST", f"/orders/{order}/pay", 200)
         again = await must(shop, "POST", f"/orders/{order}/pay", 200)
-        assert paid == again, (paid, again)
-        return user, order, code
+        assert paid == again and paid["discount"] == 7_200, (paid, again)
+        return user, order, codes
+
+
+def check_out(user: str, codes: list[str]) -> dict:
+    return {"user": user, "codes": codes, "amount": 42_000}
 
 
 async def all_of_it(folder: str):
@@ -100,8 +106,11 @@ async def all_of_it(folder: str):
     headers = {"authorization": f"Bearer {couponry.token('admin')}"}
     admin = httpx.AsyncClient(base_url=base, headers=headers, transport=AsyncRetrying(give_up_after=LONGEST))
     shop_port = free_port()
-    campaign = {"campaign_id": "spring", "name": "봄맞이", "stock": 1_000, "expires_on": "2031-12-31", "cancel_days": 30}
-    await must(admin, "POST", "/v1/campaigns", 201, json=campaign)
+    percent = {"kind": "percent", "percent": 10, "min_order": 30_000}
+    for campaign, benefit in [("spring", percent), ("delivery", {"kind": "amount", "amount": 3_000})]:
+        terms = {"stock": 1_000, "expires_on": "2031-12-31", "cancel_days": 30, "currency": "KRW"}
+        body = {"campaign_id": campaign, "benefit": benefit, **terms}
+        await must(admin, "POST", "/v1/campaigns", 201, json=body)
     webhook = {"webhook_id": "shop", "url": f"http://127.0.0.1:{shop_port}/couponry-events"}
     secret = (await must(admin, "POST", "/v1/webhooks", 201, json=webhook))["secret"]
     told = {"COUPONRY": base, "COUPONRY_TOKEN": couponry.token("shop"), "WEBHOOK_SECRET": secret, "PORT": str(shop_port)}
@@ -119,27 +128,35 @@ async def all_of_it(folder: str):
                 await asyncio.to_thread(couponry.kill)
         bought = await customers
         assert couponry.kills > ORDERS // 40, f"only {couponry.kills} kills"
-        for user, order, code in bought:
-            coupon = await must(admin, "GET", f"/v1/coupons/{code}", 200)
-            kinds = [event["kind"] for event in coupon["events"]]
-            found = (coupon["holder"], coupon["order_ref"], kinds.count("redeemed"))
-            assert found == (user, order, 1), (found, kinds)
+        for user, order, codes in bought:
+            for code in codes:
+                coupon = await must(admin, "GET", f"/v1/coupons/{code}", 200)
+                kinds = [event["kind"] for event in coupon["events"]]
+                found = (coupon["holder"], coupon["order_ref"], kinds.count("redeemed"))
+                assert found == (user, order, 1), (found, kinds)
         # The other ways of an order.
-        user, order, code = bought[0]
-        assert (await must(shop, "POST", f"/orders/{order}/refund", 200))["state"] == "issued"
-        wallet = await must(shop, "GET", f"/wallet/{user}", 200)
-        assert [(it["code"], it["name"]) for it in wallet] == [(code, "봄맞이")], wallet
+        user, order, codes = bought[0]
+        refund = await must(shop, "POST", f"/orders/{order}/refund", 200)
+        assert refund == {"states": ["cancelled", "cancelled"]}, refund
+        worths = {
+            "en": ["10 % off orders of ₩30,000 or more", "₩3,000 off"],
+            "ko": ["₩30,000 이상 주문하면 10 % 할인", "₩3,000 할인"],
+        }
+        for lang, want in worths.items():
+            wallet = await must(shop, "GET", f"/wallet/{user}", 200, headers={"accept-language": lang})
+            found = {it["code"]: it["worth"] for it in wallet}
+            assert found == dict(zip(codes, want)), wallet
         refused = await must(shop, "POST", f"/orders/{order}/pay", 409)
         assert refused["code"] == "REDEMPTION_CANCELLED", refused
         assert refused["say"] == "This order's redemption was cancelled", refused
-        await must(shop, "POST", "/orders/second/check-out", 200, json={"user": user, "code": code})
+        await must(shop, "POST", "/orders/second/check-out", 200, json=check_out(user, codes))
         await must(shop, "POST", "/orders/second/give-up", 200)
-        await must(shop, "POST", "/orders/third/check-out", 200, json={"user": user, "code": code})
+        await must(shop, "POST", "/orders/third/check-out", 200, json=check_out(user, codes))
         await must(shop, "POST", "/orders/third/pay", 200)
         # A buyer in Seoul reads why it does not work a second time.
         seoul = {"accept-language": "ko-KR,ko;q=0.9,en-US;q=0.8"}
         refused = await must(
-            shop, "POST", "/orders/fourth/check-out", 409, json={"user": user, "code": code}, headers=seoul
+            shop, "POST", "/orders/fourth/check-out", 409, json=check_out(user, codes), headers=seoul
         )
         assert refused == {"code": "ALREADY_REDEEMED", "say": "이미 사용된 쿠폰입니다."}, refused
         await must(shop, "POST", "/couponry-events", 401, json={"type": secrets.token_hex(4)})

@@ -72,7 +72,7 @@ fn done(data: &Data, sql: &str) {
 }
 
 /// The amounts of all time of a campaign become lower.
-const AMOUNTS_WRONG: &str = "UPDATE activity SET worth = 'KRW 1 1 1 0 0 0' \
+const AMOUNTS_WRONG: &str = "UPDATE activity SET worth = 'KRW 1 1 1 1 0 0 0 0' \
                              WHERE quarter = -9223372036854775808 AND campaign = \
                              (SELECT number FROM campaign WHERE campaign_id = 'paper')";
 

@@ -1,5 +1,5 @@
 /**
- * A shop with Express that takes coupons of couponry: check-out with a hold, payment, refund, wallet, webhook.
+ * A shop with Express that takes coupons of couponry: check-out with a hold of all coupons, payment, refund, wallet, webhook.
  *
  *     COUPONRY=http://127.0.0.1:8080 COUPONRY_TOKEN=... WEBHOOK_SECRET=whsec_... PORT=3000 node built/shop.js
  *
@@ -17,7 +17,9 @@ const send = retrying();
 
 interface CheckOut {
   user: string;
-  code: string;
+  codes: string[];
+  /** In won, without any coupon. */
+  amount: number;
 }
 const orders = new Map<string, CheckOut>();
 const seen = new Set<string>();
@@ -42,7 +44,11 @@ const couponry = async (buyer: Pick<Request, "headers">, method: string, path: s
   };
   const answer = await send(`${COUPONRY}${path}`, { method, headers, body: body && JSON.stringify(body) });
   const said = (await answer.json()) as any;
-  if (!answer.ok) throw new Refused(answer.status, said.code, said.title);
+  if (!answer.ok) {
+    // In an order, each coupon that does not work has a reason of its own.
+    const why = said.coupons?.[0] ?? { problem: said.code, title: said.title };
+    throw new Refused(answer.status, why.problem, why.title);
+  }
   return said;
 };
 
@@ -52,8 +58,10 @@ const orderOf = (order: string): CheckOut => {
   return found;
 };
 
-/** The path of a call about one coupon. */
-const of = (code: string, call: string) => `/v1/coupons/${encodeURIComponent(code)}/${call}`;
+const asSent = ({ user, codes, amount }: CheckOut) => ({ user_id: user, coupons: codes, order_amount: amount });
+
+/** The path of a call about an order. */
+const of = (order: string, call: string) => `/v1/orders/${encodeURIComponent(order)}/${call}`;
 
 const app = express();
 
@@ -72,44 +80,46 @@ app.post("/couponry-events", express.raw({ type: "*/*" }), (request, response) =
 
 app.use(express.json());
 
-// Reserves the coupon until the payment, so that nobody can use it meanwhile.
+// Reserves the coupons until the payment, all or none, so that nobody can use them meanwhile.
 app.post("/orders/:order/check-out", async (request, response) => {
-  const { user, code } = request.body as CheckOut;
-  const held = await couponry(request, "POST", of(code, "hold"), { user_id: user, order_ref: request.params.order, seconds: 900 });
-  orders.set(request.params.order, { user, code });
-  response.json({ held_until: held.until });
+  const wanted = request.body as CheckOut;
+  const held = await couponry(request, "POST", of(request.params.order, "hold"), { ...asSent(wanted), seconds: 900 });
+  orders.set(request.params.order, wanted);
+  response.json({ discount: held.discount, to_pay: wanted.amount - held.discount });
 });
 
-// Redeems when the payment has succeeded. The same order may call it again: it is one redemption.
+// Redeems when the payment has succeeded. The same order may call it again: each coupon has one redemption.
 app.post("/orders/:order/pay", async (request, response) => {
-  const { user, code } = orderOf(request.params.order);
-  const redeemed = await couponry(request, "POST", of(code, "redeem"), { user_id: user, order_ref: request.params.order });
-  response.json({ redeemed_at: redeemed.redeemed_at });
+  const wanted = orderOf(request.params.order);
+  const redeemed = await couponry(request, "POST", of(request.params.order, "redeem"), asSent(wanted));
+  response.json({ discount: redeemed.discount, coupons: redeemed.coupons });
 });
 
-// The customer went away: the coupon is free at once, and not only when the hold ends.
+// The customer went away: the coupons are free at once, and not only when the holds end.
 app.post("/orders/:order/give-up", async (request, response) => {
-  const { code } = orderOf(request.params.order);
-  await couponry(request, "POST", of(code, "release"), { order_ref: request.params.order });
+  for (const code of orderOf(request.params.order).codes) {
+    const path = `/v1/coupons/${encodeURIComponent(code)}/release`;
+    await couponry(request, "POST", path, { order_ref: request.params.order });
+  }
   orders.delete(request.params.order);
   response.json({});
 });
 
-// The customer gets the coupon back. A new purchase with it needs another order.
+// The customer gets the coupons back. A new purchase with them needs another order.
 app.post("/orders/:order/refund", async (request, response) => {
-  const { code } = orderOf(request.params.order);
-  const cancelled = await couponry(request, "POST", of(code, "cancel-redemption"), { order_ref: request.params.order, reason: "refund" });
-  response.json({ state: cancelled.coupon.state });
+  const cancelled = await couponry(request, "POST", of(request.params.order, "cancel"), { reason: "refund" });
+  response.json({ states: cancelled.coupons.map((it: { state: string }) => it.state) });
 });
 
-// What a customer has, with the names of the campaigns.
+// What a customer has, and what it is worth in their language.
 app.get("/wallet/:user", async (request, response) => {
+  const lang = request.acceptsLanguages("ko", "en") || "en";
   const wanted = { user_id: request.params.user, state: "issued", expired: "false", order: "soonest", expand: "campaign" };
   const page = await couponry(request, "GET", `/v1/coupons?${new URLSearchParams(wanted)}`);
   response.json(
-    page.data.map((it: { code: string; campaign: { name: string }; expires_on: string }) => ({
+    page.data.map((it: { code: string; campaign: { worth: Record<string, string> }; expires_on: string }) => ({
       code: it.code,
-      name: it.campaign.name,
+      worth: it.campaign.worth[lang],
       until: it.expires_on,
     })),
   );

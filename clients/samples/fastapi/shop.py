@@ -1,4 +1,4 @@
-"""A shop with FastAPI that takes coupons of couponry: check-out with a hold, payment, refund, wallet, webhook.
+"""A shop with FastAPI that takes coupons of couponry: check-out with a hold of all coupons, payment, refund, wallet, webhook.
 
     COUPONRY=http://127.0.0.1:8080 COUPONRY_TOKEN=... WEBHOOK_SECRET=whsec_... PORT=3000 python shop.py
 
@@ -59,7 +59,9 @@ async def refused(_: Request, error: Refused):
 
 class CheckOut(BaseModel):
     user: str
-    code: str
+    codes: list[str]
+    # In won, without any coupon.
+    amount: int
 
 
 async def couponry(method: str, path: str, **arguments) -> dict:
@@ -68,8 +70,14 @@ async def couponry(method: str, path: str, **arguments) -> dict:
     answer = await app.state.couponry.request(method, path, headers=headers, **arguments)
     body = answer.json()
     if answer.status_code >= 400:
-        raise Refused(answer.status_code, body["code"], body["title"])
+        # In an order, each coupon that does not work has a reason of its own.
+        why = (body["coupons"] or [{"problem": body["code"], "title": body["title"]}])[0]
+        raise Refused(answer.status_code, why["problem"], why["title"])
     return body
+
+
+def as_sent(wanted: CheckOut) -> dict:
+    return {"user_id": wanted.user, "coupons": wanted.codes, "order_amount": wanted.amount}
 
 
 def order_of(order: str) -> CheckOut:
@@ -80,50 +88,43 @@ def order_of(order: str) -> CheckOut:
 
 @app.post("/orders/{order}/check-out")
 async def check_out(order: str, body: CheckOut):
-    """Reserves the coupon until the payment, so that nobody can use it meanwhile."""
-    held = await couponry(
-        "POST", f"/v1/coupons/{body.code}/hold", json={"user_id": body.user, "order_ref": order, "seconds": 900}
-    )
+    """Reserves the coupons until the payment, all or none, so that nobody can use them meanwhile."""
+    held = await couponry("POST", f"/v1/orders/{order}/hold", json={**as_sent(body), "seconds": 900})
     app.state.orders[order] = body
-    return {"held_until": held["until"]}
+    return {"discount": held["discount"], "to_pay": body.amount - held["discount"]}
 
 
 @app.post("/orders/{order}/pay")
 async def pay(order: str):
-    """Redeems when the payment has succeeded. The same order may call it again: it is one redemption."""
-    wanted = order_of(order)
-    redeemed = await couponry(
-        "POST", f"/v1/coupons/{wanted.code}/redeem", json={"user_id": wanted.user, "order_ref": order}
-    )
-    return {"redeemed_at": redeemed["redeemed_at"]}
+    """Redeems when the payment has succeeded. The same order may call it again: each coupon has one redemption."""
+    redeemed = await couponry("POST", f"/v1/orders/{order}/redeem", json=as_sent(order_of(order)))
+    return {"discount": redeemed["discount"], "coupons": redeemed["coupons"]}
 
 
 @app.post("/orders/{order}/give-up")
 async def give_up(order: str):
-    """The customer went away: the coupon is free at once, and not only when the hold ends."""
-    wanted = order_of(order)
-    await couponry("POST", f"/v1/coupons/{wanted.code}/release", json={"order_ref": order})
+    """The customer went away: the coupons are free at once, and not only when the holds end."""
+    for code in order_of(order).codes:
+        await couponry("POST", f"/v1/coupons/{code}/release", json={"order_ref": order})
     del app.state.orders[order]
     return {}
 
 
 @app.post("/orders/{order}/refund")
 async def refund(order: str):
-    """The customer gets the coupon back. A new purchase with it needs another order."""
-    wanted = order_of(order)
-    cancelled = await couponry(
-        "POST", f"/v1/coupons/{wanted.code}/cancel-redemption", json={"order_ref": order, "reason": "refund"}
-    )
-    return {"state": cancelled["coupon"]["state"]}
+    """The customer gets the coupons back. A new purchase with them needs another order."""
+    cancelled = await couponry("POST", f"/v1/orders/{order}/cancel", json={"reason": "refund"})
+    return {"states": [it["state"] for it in cancelled["coupons"]]}
 
 
 @app.get("/wallet/{user}")
 async def wallet(user: str):
-    """What a customer has, with the names of the campaigns."""
+    """What a customer has, and what it is worth in their language."""
+    lang = "ko" if LANGUAGE.get().startswith("ko") else "en"
     params = {"user_id": user, "state": "issued", "expired": "false", "order": "soonest", "expand": "campaign"}
     page = await couponry("GET", "/v1/coupons", params=params)
     return [
-        {"code": it["code"], "name": it["campaign"]["name"], "until": it["expires_on"]} for it in page["data"]
+        {"code": it["code"], "worth": it["campaign"]["worth"][lang], "until": it["expires_on"]} for it in page["data"]
     ]
 
 

@@ -1,6 +1,8 @@
 //! A benefit as JSON, in requests and in answers.
 
 use coupon::benefit::{Benefit, BenefitKind, BenefitTitle};
+use coupon::campaign::CampaignWorth;
+use coupon::language::Lang;
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
 use utoipa::ToSchema;
@@ -33,7 +35,8 @@ pub struct BenefitBody {
     pub(crate) title: Option<BenefitTitleBody>,
 }
 
-/// What a buyer reads, in one language or both: each 1 to 200 bytes.
+/// What a buyer reads of a benefit, in one language or both. A request has 1 to 200 bytes of each; an answer has
+/// both.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = BenefitTitle)]
@@ -64,5 +67,13 @@ impl BenefitBody {
             min_order: benefit.min_order,
             title: (en.is_some() || ko.is_some()).then_some(BenefitTitleBody { en, ko }),
         }
+    }
+}
+
+impl BenefitTitleBody {
+    /// In both languages; `None` if nobody has said what a coupon is worth.
+    pub(crate) fn of_worth(worth: &CampaignWorth) -> Option<BenefitTitleBody> {
+        let en = worth.text(Lang::En)?;
+        Some(BenefitTitleBody { en: Some(en), ko: worth.text(Lang::Ko) })
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use engine::{
-    Caller, Engine, EventType, EventsAnswer, EventsRequest, FeedEvent, FeedStart, Happened, Role,
+    Caller, Engine, EventType, EventsAnswer, EventsRequest, FeedStart, Happened, Role, ShownEvent,
 };
 use webhooks::{Event, Read, Source, Start};
 
@@ -48,7 +48,8 @@ impl Source for WebhookFeed {
     }
 }
 
-fn event((printed, event): (Option<String>, FeedEvent)) -> Event {
+fn event(shown: ShownEvent) -> Event {
+    let event = &shown.event;
     let event_type = event.happened.event_type();
     let code = match &event.happened {
         Happened::Coupon(coupon) => Some(coupon.code.to_string()),
@@ -62,6 +63,6 @@ fn event((printed, event): (Option<String>, FeedEvent)) -> Event {
         at_ms: event.at.0,
         campaign: event.happened.campaign().map(ToString::to_string),
         code,
-        data: serde_json::to_value(FeedEventBody::from((printed, event))).unwrap_or_default(),
+        data: serde_json::to_value(FeedEventBody::from(shown)).unwrap_or_default(),
     }
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use coupon::campaign::CampaignCounts;
 use coupon::ids::CampaignId;
+use coupon::language::Lang;
 use coupon::time::Millis;
 use engine::{CampaignView, PAGE_MAX};
 use tokio::sync::Mutex;
@@ -43,6 +44,11 @@ impl CampaignSnapshot {
         // They are in the order of their ids.
         let at = self.campaigns.binary_search_by(|it| it.campaign.id.cmp(id)).ok()?;
         self.campaigns.get(at)
+    }
+
+    /// What its coupons are worth, in words.
+    pub(crate) fn worth(&self, id: &CampaignId, lang: Lang) -> Option<String> {
+        self.of(id)?.campaign.worth.text(lang)
     }
 }
 

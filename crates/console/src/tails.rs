@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use coupon::ids::UserId;
-use engine::{Caller, Engine, EventsAnswer, EventsRequest, FeedEvent, FeedStart, StaffList};
+use engine::{Caller, Engine, EventsAnswer, EventsRequest, FeedStart, ShownEvent, StaffList};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::broadcast::{Receiver, Sender, channel};
 use tokio::sync::watch;
@@ -31,7 +31,7 @@ const BEHIND_MAX: usize = 16;
 
 pub(crate) struct TailUpdate {
     /// What happened since the look before, each with its code as people read it.
-    pub(crate) events: Vec<(Option<String>, FeedEvent)>,
+    pub(crate) events: Vec<ShownEvent>,
     pub(crate) staff: StaffList,
 }
 
@@ -154,7 +154,7 @@ async fn events(
     engine: &Engine,
     caller: &Caller,
     from: &mut FeedStart,
-) -> ConsoleResult<Vec<(Option<String>, FeedEvent)>> {
+) -> ConsoleResult<Vec<ShownEvent>> {
     let limit = Some(EVENTS);
     let request = EventsRequest { from: from.clone(), limit, ..EventsRequest::default() };
     let (events, next) = match engine.events(caller, request).await? {

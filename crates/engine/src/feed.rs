@@ -1,13 +1,14 @@
 //! The event feed, as a caller may read it.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
-use coupon::campaign::Prefix;
+use coupon::campaign::{Campaign, CampaignWorth, Prefix};
 use coupon::code::{Code, CodeText};
 use coupon::ids::{CampaignId, ReaderName};
 use coupon::time::Millis;
-use hot::feed::{EventType, FeedEvent, FeedGone, FeedRead, FeedStart, Happened};
+use hot::feed::{CouponEventKind, EventType, FeedEvent, FeedGone, FeedRead, FeedStart, Happened};
 
 use crate::failure::must_lie;
 use crate::failure::{Failure, Result};
@@ -43,12 +44,21 @@ pub struct EventsRequest {
 /// Some events, oldest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventsView {
-    /// Each with the code as people read it, if it is about a coupon.
-    pub events: Vec<(Option<String>, FeedEvent)>,
+    pub events: Vec<ShownEvent>,
     /// Where to go on. It has moved also if no event passed the filter.
     pub next: String,
     /// Whether there were no more at the time.
     pub is_end: bool,
+}
+
+/// An event, with what people read of its coupon.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShownEvent {
+    pub event: FeedEvent,
+    /// `None`: it is about no coupon.
+    pub code: Option<String>,
+    /// What the coupon is worth, if it was issued: whoever tells its user needs no other call.
+    pub worth: Option<CampaignWorth>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,7 +92,7 @@ impl Engine {
                 && looked_at > 0
             {
                 // Returns what was read before it: the next call gets the error.
-                let (events, next) = (self.printed(events).await?, next.clone());
+                let (events, next) = (self.shown(events).await?, next.clone());
                 return Ok(EventsAnswer::Events(EventsView { events, next, is_end: false }));
             }
             let page = match read? {
@@ -123,7 +133,7 @@ impl Engine {
                 }
             }
             if is_end || events.len() == limit || looked_at >= LOOKED_AT_MAX {
-                let events = self.printed(events).await?;
+                let events = self.shown(events).await?;
                 return Ok(EventsAnswer::Events(EventsView { events, next, is_end }));
             }
             from = FeedStart::After(next);
@@ -144,24 +154,26 @@ impl Engine {
         }
     }
 
-    async fn printed(&self, events: Vec<FeedEvent>) -> Result<Vec<(Option<String>, FeedEvent)>> {
-        let mut prefixes: HashMap<CampaignId, Option<Prefix>> = HashMap::new();
-        let mut printed = Vec::with_capacity(events.len());
+    async fn shown(&self, events: Vec<FeedEvent>) -> Result<Vec<ShownEvent>> {
+        let mut campaigns: HashMap<CampaignId, Option<Arc<Campaign>>> = HashMap::new();
+        let mut shown = Vec::with_capacity(events.len());
         for event in events {
-            let Happened::Coupon(coupon) = &event.happened else {
-                printed.push((None, event));
-                continue;
-            };
-            let campaign = &coupon.owner.campaign;
-            if !prefixes.contains_key(campaign) {
-                let row = self.hot.campaign(campaign, self.now()).await?;
-                let prefix = row.and_then(|row| row.campaign.code_prefix.clone());
-                prefixes.insert(campaign.clone(), prefix);
+            let (mut code, mut worth) = (None, None);
+            if let Happened::Coupon(coupon) = &event.happened {
+                let id = &coupon.owner.campaign;
+                if !campaigns.contains_key(id) {
+                    let row = self.hot.campaign(id, self.now()).await?;
+                    campaigns.insert(id.clone(), row.map(|row| row.campaign));
+                }
+                let campaign = campaigns.get(id).and_then(Option::as_deref);
+                let prefix = campaign.and_then(|it| it.code_prefix.as_ref());
+                code = Some(self.printed_with(&coupon.code, prefix));
+                let is_issued = coupon.kind == CouponEventKind::Issued;
+                worth = campaign.filter(|_| is_issued).map(|it| it.worth.clone());
             }
-            let prefix = prefixes.get(campaign).and_then(Option::as_ref);
-            printed.push((Some(self.printed_with(&coupon.code, prefix)), event));
+            shown.push(ShownEvent { event, code, worth });
         }
-        Ok(printed)
+        Ok(shown)
     }
 
     /// What was typed as a code, as people read it: without a prefix if it is a minted one.

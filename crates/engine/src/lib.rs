@@ -83,7 +83,7 @@ pub use coupons::{
 };
 pub use events::EventView;
 pub use failure::{BadFile, Failure, FieldFault, WriteResult};
-pub use feed::{EVENTS_DEFAULT, EVENTS_MAX, EventsAnswer, EventsRequest, EventsView};
+pub use feed::{EVENTS_DEFAULT, EVENTS_MAX, EventsAnswer, EventsRequest, EventsView, ShownEvent};
 pub use feed_readers::{FEED_READERS_MAX, FeedReader};
 pub use history::{CouponsRequest, DayOf, HistoryStream, RedemptionEntry, RedemptionsRequest};
 pub use hot::activity::Activity;

@@ -157,7 +157,11 @@ impl Engine {
         let cancel = Action::CancelRedemption { order: order.clone(), reason };
         let mut asked = self.asked(caller, &request, &cancel).await?;
         if request.codes.is_empty() {
-            let OrderCoupons { redeemed, missing } = self.coupons_of_order(&order).await?;
+            let found = self.coupons_of_order(&order).await?;
+            let OrderCoupons { redeemed, missing } = found.ok_or_else(|| {
+                let detail = "are missing: this store keeps no list of what an order redeemed";
+                Failure::invalid("coupons", detail)
+            })?;
             let release = Action::Release { order: order.clone() };
             // First what is not redeemed: a call that is still under way then redeems no more.
             let all = missing.iter().map(|it| (it, &release));
@@ -184,13 +188,14 @@ impl Engine {
         self.apply_order(order, asked, OrderCouponState::Cancelled).await
     }
 
-    /// What an order has redeemed, and what it has begun to.
+    /// What an order has redeemed, and what it has begun to. `None`: the store does not keep that.
     ///
     /// # Errors
     /// `NotFound`: the order has redeemed nothing.
-    pub async fn order(&self, caller: &Caller, order: OrderRef) -> Result<OrderView> {
+    pub async fn order(&self, caller: &Caller, order: OrderRef) -> Result<Option<OrderView>> {
         caller.must_be(&[Role::Shop, Role::Operator, Role::Admin])?;
-        let OrderCoupons { redeemed, missing } = self.coupons_of_order(&order).await?;
+        let Some(found) = self.coupons_of_order(&order).await? else { return Ok(None) };
+        let OrderCoupons { redeemed, missing } = found;
         if redeemed.is_empty() {
             return Err(Failure::refused(Refusal::NotFound));
         }
@@ -214,7 +219,7 @@ impl Engine {
         };
         let mut coupons: Vec<OrderCoupon> = redeemed.iter().map(coupon).collect();
         coupons.extend(missing.iter().map(coupon));
-        Ok(OrderView { order, coupons })
+        Ok(Some(OrderView { order, coupons }))
     }
 
     /// The coupons that a request names, each once.
@@ -307,8 +312,10 @@ impl Engine {
         OrderView { order, coupons }
     }
 
-    async fn coupons_of_order(&self, order: &OrderRef) -> Result<OrderCoupons> {
-        let mut redeemed = self.redeemed_of_order(None, order).await?.unwrap_or_default();
+    async fn coupons_of_order(&self, order: &OrderRef) -> Result<Option<OrderCoupons>> {
+        let Some(mut redeemed) = self.redeemed_of_order(None, order).await? else {
+            return Ok(None);
+        };
         let mut missing = Vec::new();
         for code in self.hot.unfinished_order(order).await? {
             let Some(Found::Coupon(address)) =
@@ -332,7 +339,7 @@ impl Engine {
             // All or none: what was begun was undone.
             missing.clear();
         }
-        Ok(OrderCoupons { redeemed, missing })
+        Ok(Some(OrderCoupons { redeemed, missing }))
     }
 }
 

@@ -59,7 +59,7 @@ pub(crate) async fn each_event_is_counted_once(kit: &Kit) {
     kit.done(&code, cancel("1")).await;
     kit.done(&code, redeem_worth(&ann, "2", "KRW - 5000")).await;
     let nobody = kit.draft();
-    let amounts = "KRW 1 30000 8000 1 30000 3000";
+    let amounts = "KRW 1 30000 3000 8000 1 30000 3000 3000";
     let first = format!("0: 1 2 1 {amounts}");
     let cases = [
         ("of the first", &one, (0, 9), vec!["0: 5 0 0 ".to_owned()]),

@@ -13,7 +13,7 @@ use std::path::Path;
 use hot::HotError;
 
 pub use self::folder::{BackupDraft, delete};
-pub use self::restore::{CompanionFile, make_ready, newest_event, put_back};
+pub use self::restore::{CompanionFile, engine_faults, make_ready, newest_event, put_back};
 pub use self::shared::{copy_file, copy_folder};
 pub use self::tables::{ColdFolder, put_back_cold};
 use crate::private_files::create_private;

@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn a_sum_is_read_back() {
-        for worth in ["", "KRW 2 60000 6000 1 30000 3000;USD 1 500 0 0 0 0"] {
+        for worth in ["", "KRW 2 60000 6000 6000 1 30000 3000 3000;USD 1 500 0 0 0 0 0 0"] {
             let worth = worth.parse().expect("sums");
             let sum = Activity { issued: 3, redeemed: 2, cancelled: 1, worth };
             for counted_to in [None, Some("0a-1-2".to_owned())] {

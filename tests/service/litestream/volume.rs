@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use rusqlite::Connection;
 use rustix::process::Signal;
 
 use super::super::data::{Data, Server};
@@ -150,6 +151,10 @@ fn what_is_not_adopted() {
     // The question has opened the store.
     there.is_foreign();
     let within = |name: &str| data.path().join(name);
+    swap_indexes(&within("hot.db"));
+    refused(data, &ADOPT, 1, "is damaged: ");
+    there.is_foreign();
+    swap_indexes(&within("hot.db"));
     let aside = |path: &Path| path.with_extension("aside");
     let without = |name: &str, why: &str| {
         fs::rename(within(name), aside(&within(name))).expect("moved");
@@ -176,6 +181,19 @@ fn what_is_not_adopted() {
     assert_eq!(again.code, Some(0), "{again:?}");
     assert!(!within("restore-unfinished").exists());
     foreign.is_safe("again");
+}
+
+/// Two indexes with each other's pages, as a copy of pages may leave them; a second call mends it.
+fn swap_indexes(store: &Path) {
+    let conn = Connection::open(store).expect("a store");
+    conn.pragma_update(None, "writable_schema", true).expect("a schema to write");
+    let sql = "WITH other AS MATERIALIZED (
+                   SELECT sum(rootpage) AS both FROM sqlite_schema
+                   WHERE name IN ('coupon_by_day', 'coupon_by_expiry')
+               )
+               UPDATE sqlite_schema SET rootpage = (SELECT both FROM other) - rootpage
+               WHERE name IN ('coupon_by_day', 'coupon_by_expiry')";
+    assert_eq!(conn.execute(sql, []).expect("swapped"), 2);
 }
 
 #[test]

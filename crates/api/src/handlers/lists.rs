@@ -29,7 +29,7 @@ const CAMPAIGNS_AT_A_TIME: usize = 8;
 /// A page may have fewer coupons than `limit`, even none, and still have a `next_cursor`. The list
 /// ends when `next_cursor` is null.
 ///
-/// With `expand=campaign` each coupon has the name and the metadata of its campaign, so that a wallet needs one call.
+/// With `expand=campaign` each coupon has the name, the metadata and the worth of its campaign, so that a wallet needs one call.
 #[utoipa::path(
     get, path = "/v1/coupons", tag = "coupons", params(CouponParams),
     responses((status = 200, body = List<ListedCoupon>, description = "One page of coupons"))

@@ -5,6 +5,7 @@ use crate::bodies::{CancelOrderRequest, OrderBody, OrderHoldRequest};
 use crate::extract::{
     AuthenticatedCaller, Json, ORDER, OrderInPath, ReadingCaller, WhereFrom, named,
 };
+use crate::handlers::redemptions::not_found_by_it;
 use crate::problem::Result;
 use crate::views::OrderAnswer;
 
@@ -113,5 +114,6 @@ pub(crate) async fn read_order(
     OrderInPath(order): OrderInPath,
 ) -> Result<JsonAnswer<OrderAnswer>> {
     let view = app.engine.order(&caller, order).await.map_err(named(ORDER))?;
+    let view = view.ok_or_else(not_found_by_it)?;
     Ok(JsonAnswer::ok(OrderAnswer::from(&view)))
 }

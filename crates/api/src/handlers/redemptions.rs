@@ -117,6 +117,6 @@ pub(crate) async fn list_redemptions(
     Ok(JsonAnswer::ok(List { data, next_cursor }).into_response())
 }
 
-fn not_found_by_it() -> Problem {
+pub(super) fn not_found_by_it() -> Problem {
     Problem::not_kept("it cannot find redemptions by it: events_keep or orders_keep is 0")
 }

@@ -71,7 +71,10 @@ mod tests {
         let event = json_schema(&document, "FeedEvent").expect("a shape");
         let needed: Vec<&str> =
             event["$defs"].as_object().expect("others").keys().map(String::as_str).collect();
-        assert_eq!(needed, ["EventType", "FeedChange", "FeedCoupon", "FieldChange"]);
+        assert_eq!(
+            needed,
+            ["BenefitTitle", "EventType", "FeedChange", "FeedCoupon", "FieldChange"]
+        );
         assert!(!event.to_string().contains(IN_DOCUMENT));
         assert!(json_schema(&document, "EventType").expect("a shape").get("$defs").is_none());
         assert_eq!(json_schema(&document, "Nothing"), None);

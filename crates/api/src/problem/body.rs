@@ -82,8 +82,9 @@ impl Problem {
             next_cursor: self.next_cursor.as_deref().map(str::to_owned),
             errors: (!self.errors.is_empty())
                 .then(|| self.errors.iter().map(ErrorBody::from).collect()),
-            coupons: (!self.refused_coupons().is_empty())
-                .then(|| self.refused_coupons().iter().map(RefusedCouponBody::from).collect()),
+            coupons: (!self.refused_coupons().is_empty()).then(|| {
+                self.refused_coupons().iter().map(|it| RefusedCouponBody::of(it, lang)).collect()
+            }),
             request_id: request_id.to_owned(),
         }
     }
@@ -98,15 +99,19 @@ pub struct RefusedCouponBody {
     /// The problem code that the call about this coupon alone would return.
     #[schema(value_type = closed::Refusal)]
     problem: &'static str,
+    /// Why it was refused, in the language of the problem's title.
+    title: &'static str,
     /// How much more the order must cost, if `problem` is `ORDER_TOO_SMALL`; otherwise null.
     missing: Option<u64>,
 }
 
-impl From<&(String, Refusal)> for RefusedCouponBody {
-    fn from((code, refusal): &(String, Refusal)) -> RefusedCouponBody {
+impl RefusedCouponBody {
+    fn of((code, refusal): &(String, Refusal), lang: Lang) -> RefusedCouponBody {
+        let problem = ApiErrorCode::from(*refusal);
         RefusedCouponBody {
             code: code.clone(),
-            problem: ApiErrorCode::from(*refusal).as_str(),
+            problem: problem.as_str(),
+            title: problem.title_in(lang),
             missing: missing_amount(*refusal),
         }
     }

@@ -189,7 +189,7 @@ const ANSWERED: &[(&str, &[&[ApiErrorCode]])] = answered! {
     hold_order(BODY TOKEN [TooMany ColdUnavailable OrderRefused] WRITE)
     redeem_order(BODY TOKEN [TooMany ColdUnavailable OrderRefused] WRITE)
     cancel_order(BODY TOKEN CODE WRITE [OrderRefused])
-    read_order(TOKEN COLD READ)
+    read_order([NotKept] TOKEN COLD READ)
     issue_coupon(BODY TOKEN CODE WRITE [AlreadyIssued AlreadyRedeemed Voided Held Expired Paused
         IssueClosed LimitPerUser HistoryFull NotIssuable])
     do_operations(BODY TOKEN READ)

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::benefit_body::BenefitBody;
+use crate::benefit_body::{BenefitBody, BenefitTitleBody};
 use crate::closed;
 
 /// A campaign. For a user, `shared_code`, `code_prefix`, `stock`, `budget` and the counts are null.
@@ -68,6 +68,8 @@ pub struct CampaignBody {
     currency: Option<&'static str>,
     /// What a coupon is worth; null if only the shop knows.
     benefit: Option<BenefitBody>,
+    /// What a buyer reads of the benefit: its title, or else a sentence that the server makes. Null without a benefit.
+    worth: Option<BenefitTitleBody>,
     /// The most that all redemptions may cost together; null means no limit.
     #[schema(minimum = 1)]
     budget: Option<u64>,
@@ -113,6 +115,7 @@ impl From<&CampaignView> for CampaignBody {
             metadata: metadata_of(view),
             currency: worth.currency.map(Currency::as_str),
             benefit: worth.benefit.map(|it| BenefitBody::of(&it, &worth.title)),
+            worth: BenefitTitleBody::of_worth(worth),
             budget: worth.budget.filter(|_| counts.is_some()),
             spent: view.spent.filter(|_| worth.budget.is_some()),
             created_at: format_instant(campaign.created_at),

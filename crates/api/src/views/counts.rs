@@ -77,7 +77,10 @@ pub struct AmountSumsBody {
     /// What these orders cost without a coupon.
     #[schema(maximum = 9_007_199_254_740_991_i64)]
     order_amount: u64,
-    /// How much less they cost with it.
+    /// How much less these orders cost with it. Divided by `order_amount` it is the share that was given away.
+    #[schema(maximum = 9_007_199_254_740_991_i64)]
+    order_discount: u64,
+    /// How much less all orders cost, also those of which nobody said the amount.
     #[schema(maximum = 9_007_199_254_740_991_i64)]
     discount: u64,
     /// How many of the redemptions that were cancelled said what their order costs.
@@ -86,7 +89,10 @@ pub struct AmountSumsBody {
     /// What these orders cost without a coupon.
     #[schema(maximum = 9_007_199_254_740_991_i64)]
     order_amount_cancelled: u64,
-    /// How much less they cost with it.
+    /// How much less these orders cost with it.
+    #[schema(maximum = 9_007_199_254_740_991_i64)]
+    order_discount_cancelled: u64,
+    /// How much less all orders of cancelled redemptions cost.
     #[schema(maximum = 9_007_199_254_740_991_i64)]
     discount_cancelled: u64,
 }
@@ -98,9 +104,11 @@ impl AmountSumsBody {
             currency: it.currency.as_str(),
             orders: it.redeemed.orders,
             order_amount: shown(it.redeemed.order_amount),
+            order_discount: shown(it.redeemed.order_discount),
             discount: shown(it.redeemed.discount),
             orders_cancelled: it.cancelled.orders,
             order_amount_cancelled: shown(it.cancelled.order_amount),
+            order_discount_cancelled: shown(it.cancelled.order_discount),
             discount_cancelled: shown(it.cancelled.discount),
         });
         sums.collect()

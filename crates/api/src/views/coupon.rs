@@ -7,6 +7,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::campaign::metadata_of;
+use crate::benefit_body::BenefitTitleBody;
 use crate::closed;
 
 /// A coupon.
@@ -71,6 +72,8 @@ pub struct CouponCampaign {
     /// The shop's own JSON object, at most 4 KiB.
     #[schema(value_type = Option<Object>)]
     metadata: Option<Value>,
+    /// What the coupon is worth, in words for its user. Null: only the shop knows.
+    worth: Option<BenefitTitleBody>,
 }
 
 impl CouponBody {
@@ -128,7 +131,8 @@ impl ListedCoupon {
 
     pub(crate) fn expand(&mut self, view: &CampaignView) {
         let (name, metadata) = (view.campaign.name.clone(), metadata_of(view));
-        self.campaign = Some(CouponCampaign { name, metadata });
+        let worth = BenefitTitleBody::of_worth(&view.campaign.worth);
+        self.campaign = Some(CouponCampaign { name, metadata, worth });
     }
 }
 

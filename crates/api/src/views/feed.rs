@@ -2,11 +2,12 @@
 
 use coupon::calendar::format_instant;
 use coupon::ids::Reason;
-use engine::{AuditEvent, CouponEventKind, CouponHappened, EventsView, FeedEvent, Happened};
+use engine::{AuditEvent, CouponEventKind, CouponHappened, EventsView, Happened, ShownEvent};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::audit::FieldChangeBody;
+use crate::benefit_body::BenefitTitleBody;
 use crate::closed;
 
 /// Some events.
@@ -103,6 +104,8 @@ pub struct FeedCouponBody {
     discount: Option<u64>,
     /// The currency of the amounts.
     currency: Option<&'static str>,
+    /// What the coupon is worth, in words for its user, if it was issued. Null: only the shop knows.
+    worth: Option<BenefitTitleBody>,
 }
 
 impl FeedEventBody {
@@ -113,13 +116,14 @@ impl FeedEventBody {
     }
 }
 
-impl From<(Option<String>, FeedEvent)> for FeedEventBody {
-    fn from((code, event): (Option<String>, FeedEvent)) -> FeedEventBody {
+impl From<ShownEvent> for FeedEventBody {
+    fn from(ShownEvent { event, code, worth }: ShownEvent) -> FeedEventBody {
         let event_type = event.happened.event_type().as_str();
         let (coupon, change) = match event.happened {
             Happened::Coupon(coupon) => {
                 let code = code.unwrap_or_else(|| coupon.code.to_string());
-                (Some(FeedCouponBody::of(code, &coupon)), None)
+                let worth = worth.as_ref().and_then(BenefitTitleBody::of_worth);
+                (Some(FeedCouponBody::of(code, &coupon, worth)), None)
             }
             Happened::AuditEvent { audit_event, reason } => {
                 (None, Some(FeedChangeBody::of(audit_event, reason)))
@@ -138,7 +142,11 @@ impl From<(Option<String>, FeedEvent)> for FeedEventBody {
 }
 
 impl FeedCouponBody {
-    fn of(code: String, coupon: &CouponHappened) -> FeedCouponBody {
+    fn of(
+        code: String,
+        coupon: &CouponHappened,
+        worth: Option<BenefitTitleBody>,
+    ) -> FeedCouponBody {
         let kind = coupon.kind;
         let reference =
             |kinds: &[CouponEventKind]| coupon.reference.clone().filter(|_| kinds.contains(&kind));
@@ -164,6 +172,7 @@ impl FeedCouponBody {
             order_amount: coupon.worth.and_then(|it| it.order_amount),
             discount: coupon.worth.and_then(|it| it.discount),
             currency: coupon.worth.map(|it| it.currency.as_str()),
+            worth,
         }
     }
 }

@@ -43,7 +43,7 @@ const COUPON: &str = "code campaign_id batch_id state expired paused holder vali
 const EVENT: &str = "sequence kind at actor reference";
 const CAMPAIGN: &str = "campaign_id name handout stock issued redeemed void paused shared_code \
     code_prefix valid_from expires_at expires_on time_zone valid_days issue_from issue_until \
-    per_user_limit cancel_days extend_days metadata currency benefit budget spent created_at \
+    per_user_limit cancel_days extend_days metadata currency benefit worth budget spent created_at \
     counted_at";
 const BATCH: &str = "batch_id campaign_id kind count paused lines imported already_there rejected \
     created_at";
@@ -80,7 +80,7 @@ const DRY_RUN_SHAPE: Shape = Fields(
 const COUPON_SHAPE: Shape = Fields(COUPON, &[]);
 
 const LISTED_SHAPE: Shape =
-    Fields("COUPON+campaign", &[("campaign", Maybe(&Fields("name metadata", &[])))]);
+    Fields("COUPON+campaign", &[("campaign", Maybe(&Fields("name metadata worth", &[])))]);
 const CAMPAIGN_SHAPE: Shape = Fields(CAMPAIGN, &[]);
 
 const FEED_EVENT: Shape = Fields(
@@ -90,7 +90,7 @@ const FEED_EVENT: Shape = Fields(
             "coupon",
             Maybe(&Fields(
                 "code campaign_id batch_id version user_id order_ref issue_ref revoke_ref reason \
-                 expires_at held_until order_amount discount currency",
+                 expires_at held_until order_amount discount currency worth",
                 &[],
             )),
         ),
@@ -121,8 +121,8 @@ const COUNTS: Shape = Fields(
 );
 
 const AMOUNT_SUMS: Shape = Each(&Fields(
-    "currency orders order_amount discount orders_cancelled order_amount_cancelled \
-     discount_cancelled",
+    "currency orders order_amount order_discount discount orders_cancelled order_amount_cancelled \
+     order_discount_cancelled discount_cancelled",
     &[],
 ));
 

@@ -65,7 +65,7 @@ async fn what_happened_comes_in_order() {
         "batch_id": redeemed["coupon"]["batch_id"], "version": 3, "user_id": "ann",
         "order_ref": "o1", "issue_ref": null, "revoke_ref": null, "reason": null,
         "expires_at": null, "held_until": null, "order_amount": null, "discount": null,
-        "currency": null});
+        "currency": null, "worth": null});
     assert_eq!(redeemed["coupon"], coupon);
     assert_eq!(all["data"][6]["coupon"]["reason"], "sent back");
     assert_eq!((&redeemed["change"], &all["data"][0]["coupon"]), (&Value::Null, &Value::Null));

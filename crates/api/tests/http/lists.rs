@@ -39,7 +39,7 @@ async fn with_their_campaigns() {
     let plain = list("").await;
     assert_eq!(plain.json["data"][0]["campaign"], Value::Null);
     let wallet = list("?expand=campaign&order=soonest").await;
-    let first = json!({"name": "Spring", "metadata": {"percent": 10}});
+    let first = json!({"name": "Spring", "metadata": {"percent": 10}, "worth": null});
     assert_eq!(wallet.json["data"][0]["campaign"], first);
     assert_eq!(wallet.json["data"][3]["campaign"]["metadata"], Value::Null);
     let cases = [

@@ -59,6 +59,10 @@ async fn the_life_of_an_order() {
     order(&service, "hold", "991", &coupons).await.is("200", "held for that long");
     let other = order(&service, "redeem", "992", &[&won]).await;
     assert_eq!(other.is("409 ORDER_REFUSED", "held for 991").json["coupons"][0]["problem"], "HELD");
+    assert_eq!(
+        other.json["coupons"][0]["title"], "The coupon is held for another order",
+        "for its buyer"
+    );
 
     let redeemed = order(&service, "redeem", "991", &coupons).await;
     let want = json!({"order_amount": 50_000, "discount": 32_000, "currency": "KRW"});

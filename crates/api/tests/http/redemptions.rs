@@ -177,6 +177,9 @@ async fn who_may_not_and_what_is_wrong() {
         crate::service::code_keys,
     );
     without.get(Shop, "/v1/redemptions?order_ref=o1").await.is("501 NOT_KEPT", "without events");
+    without.get(Shop, "/v1/orders/o1").await.is("501 NOT_KEPT", "an order");
+    let all = without.post(Shop, "/v1/orders/o1/cancel", json!({})).await;
+    all.is("400 INVALID", "nobody knows which coupons");
     let list = without.get(Shop, &format!("/v1/redemptions?{days}")).await;
     assert_eq!(lines(&list), Vec::<String>::new());
 }

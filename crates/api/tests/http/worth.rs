@@ -158,6 +158,37 @@ fn of_order(order: &str, amount: u64) -> Value {
 }
 
 #[tokio::test]
+async fn worth_in_words() {
+    let service = Service::new();
+    let code = ten_percent_off(&service).await;
+    let of = async |path: &str| service.get(Shop, path).await.json;
+    let wallet = of("/v1/coupons?user_id=ann&expand=campaign").await;
+    let want = json!({
+        "en": "10 % off orders of ₩30,000 or more, at most ₩5,000",
+        "ko": "₩30,000 이상 주문하면 10 %, 최대 ₩5,000 할인",
+    });
+    assert_eq!(of("/v1/campaigns/c").await["worth"], want, "the campaign");
+    assert_eq!(wallet["data"][0]["campaign"]["worth"], want, "a wallet");
+    let check = json!({"user_id": "ann", "order_ref": "1", "order_amount": 30_000});
+    let checked =
+        service.post(Shop, &format!("/v1/coupons/{code}/check"), check.clone()).await.json;
+    assert_eq!(checked["campaign"]["worth"], want, "a check");
+    service.post(Shop, &format!("/v1/coupons/{code}/redeem"), check).await.is("201", "redeemed");
+    let worths: Vec<Value> = of("/v1/events?type=coupon.issued,coupon.redeemed").await["data"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|it| it["coupon"]["worth"].clone())
+        .collect();
+    assert_eq!(worths, [want, Value::Null], "whoever tells the user");
+
+    service.campaign("none", json!({"stock": 1})).await;
+    service.issued("none", "bob").await;
+    let wallet = of("/v1/coupons?user_id=bob&expand=campaign").await;
+    assert!(wallet["data"][0]["campaign"]["worth"].is_null(), "only the shop knows: {wallet}");
+}
+
+#[tokio::test]
 async fn amounts_of_a_redemption() {
     let service = Service::new();
     let code = ten_percent_off(&service).await;
@@ -212,8 +243,9 @@ async fn amounts_of_a_redemption() {
     let counts = "/v1/campaigns/c/counts?from=2026-01-01&to=2027-12-31";
     let counts = service.get(Shop, counts).await.json;
     let want = json!([{
-        "currency": "KRW", "orders": 1, "order_amount": 80_000, "discount": 5_000,
-        "orders_cancelled": 1, "order_amount_cancelled": 80_000, "discount_cancelled": 5_000,
+        "currency": "KRW", "orders": 1, "order_amount": 80_000, "order_discount": 5_000, "discount": 5_000,
+        "orders_cancelled": 1, "order_amount_cancelled": 80_000, "order_discount_cancelled": 5_000,
+        "discount_cancelled": 5_000,
     }]);
     let days = counts["data"].as_array().expect("days").iter();
     let mut days = days.map(|day| &day["amounts"]).filter(|amounts| **amounts != json!([]));

@@ -184,6 +184,7 @@ impl PageContext {
 struct DayPage<'a> {
     d: &'a PageContext,
     day: String,
+    listed: &'a CampaignSnapshot,
     campaigns: Vec<&'a CampaignView>,
     more_campaigns: Option<String>,
     /// Which notice, and of how many coupons.
@@ -222,6 +223,7 @@ pub(crate) async fn day(desk: PageContext, Path(day): Path<String>) -> ConsoleRe
     let page = DayPage {
         d: &desk,
         day: t.date(day),
+        listed: &listed,
         campaigns: ending.into_iter().skip(skipped).take(CAMPAIGNS).collect(),
         more_campaigns: has_more.then(|| desk.with("skip", &(skipped + CAMPAIGNS).to_string())),
         due,

@@ -1,5 +1,6 @@
 //! The codes of a campaign that nobody has got: as a file for a mailing, as a workbook, and as sheets to print.
 
+use std::iter;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use coupon::code::CodeText;
 use coupon::ids::CampaignId;
-use engine::csv::BYTE_ORDER_MARK;
+use engine::csv::{BYTE_ORDER_MARK, row};
 use engine::{CodesFormat, CodesRequest, LineStream};
 use futures::TryStreamExt;
 use futures::stream::{StreamExt, once};
@@ -29,6 +30,9 @@ use crate::workbook::{self, ROWS_MAX};
 
 /// Codes of one sheet to print: some 25 pages of paper, and less than 3 MB.
 const SHEET: usize = 1_000;
+
+/// The column beside the codes, if anybody has said what they are worth.
+const WORTH: &str = "worth";
 
 /// Longest wait for the workbook of somebody else.
 const TURN: Duration = Duration::from_secs(10);
@@ -51,8 +55,16 @@ async fn codes(
 
 pub(crate) async fn download(desk: PageContext, Path(id): Path<String>) -> ConsoleResult {
     let id = from_path(&id)?;
+    let worth =
+        desk.engine().campaign(&desk.reader()?, &id).await?.campaign.worth.text(desk.t.lang());
     let codes = codes(&desk, &id, CodesFormat::Csv).await?;
-    let head = once(async { Ok(format!("{BYTE_ORDER_MARK}code\n")) });
+    // Each line has it, as a letter is made of one line.
+    let with_worth = |code: &str, worth: Option<&str>| row(iter::once(code).chain(worth));
+    let head = with_worth("code", worth.as_ref().map(|_| WORTH));
+    let head = once(async move { Ok(format!("{BYTE_ORDER_MARK}{head}")) });
+    let codes = codes.map_ok(move |codes| {
+        codes.lines().map(|code| with_worth(code, worth.as_deref())).collect()
+    });
     Ok(file(&format!("codes-{id}.csv"), head.chain(codes).boxed()))
 }
 
@@ -85,16 +97,18 @@ pub(crate) async fn workbook(desk: PageContext, Path(id): Path<String>) -> Conso
     let too_small =
         || ConsoleError::field("xlsx", desk.t.workbook_too_small(desk.t.number(ROWS_MAX as u64)));
     // A count may be some seconds old: below each row is counted.
-    if desk.engine().campaign(&desk.reader()?, &id).await?.available() > ROWS_MAX as u64 {
+    let view = desk.engine().campaign(&desk.reader()?, &id).await?;
+    if view.available() > ROWS_MAX as u64 {
         return Err(too_small());
     }
+    let worth = view.campaign.worth.text(desk.t.lang());
     // The memory and the disk of one at a time.
     let permit = timeout(TURN, Arc::clone(&desk.console.workbooks).acquire_owned()).await;
     let permit = permit.map_err(|_| ConsoleError::Busy)?.map_err(|_| ConsoleError::Broken)?;
     let mut codes = codes(&desk, &id, CodesFormat::Xlsx).await?;
     let (sender, receiver) = channel(WAITING);
     let written = spawn_blocking(move || {
-        let written = workbook::written("code", receiver);
+        let written = workbook::written("code", worth.map(|worth| (WORTH, worth)), receiver);
         drop(permit);
         written
     });
@@ -124,6 +138,7 @@ struct SheetPage<'a> {
     d: &'a PageContext,
     campaign: String,
     name: String,
+    worth: Option<String>,
     /// Each code and its picture.
     codes: Vec<(String, String)>,
     shown: String,
@@ -133,7 +148,7 @@ struct SheetPage<'a> {
 /// `GET /console/campaigns/{id}/sheet`: codes with pictures for a camera, to print.
 pub(crate) async fn sheet(desk: PageContext, Path(id): Path<String>) -> ConsoleResult {
     let id = from_path(&id)?;
-    let name = desk.engine().campaign(&desk.reader()?, &id).await?.campaign.name.clone();
+    let campaign = desk.engine().campaign(&desk.reader()?, &id).await?.campaign;
     let mut pieces = codes(&desk, &id, CodesFormat::Sheet).await?;
     let mut codes: Vec<String> = Vec::new();
     while codes.len() <= SHEET
@@ -157,7 +172,8 @@ pub(crate) async fn sheet(desk: PageContext, Path(id): Path<String>) -> ConsoleR
     let page = SheetPage {
         d: &desk,
         campaign: encoded(id.as_str()),
-        name,
+        name: campaign.name.clone(),
+        worth: campaign.worth.text(desk.t.lang()),
         codes: drawn.await.map_err(|_| ConsoleError::Broken)?,
         shown: desk.t.sheet_has(count),
         next,

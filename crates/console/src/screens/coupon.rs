@@ -27,6 +27,7 @@ struct CouponPage<'a> {
     d: &'a PageContext,
     view: &'a CouponView,
     campaign_name: String,
+    worth: Option<String>,
     sentence: String,
     more: Vec<String>,
     facts: Vec<(&'static str, String)>,
@@ -53,6 +54,7 @@ pub(crate) async fn page(desk: PageContext, Path(typed): Path<String>) -> Consol
     let page = CouponPage {
         d: &desk,
         campaign_name: campaign.name.clone(),
+        worth: campaign.worth.text(t.lang()),
         sentence: sentence(&desk, &view),
         more: more(&desk, &view, campaign.cancel_days),
         facts: facts(&desk, &view),
@@ -131,14 +133,24 @@ fn facts(desk: &PageContext, view: &CouponView) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// `: ₩5,000 off ₩50,000`
-fn amounts(t: PageTexts, worth: &RedemptionWorth) -> String {
-    let price = |amount| Price { amount, currency: worth.currency };
-    match (worth.discount.map(price), worth.order_amount.map(price)) {
-        (Some(discount), Some(order)) => t.was_less_of(discount, order),
-        (Some(discount), None) => t.was_less(discount),
-        (None, Some(order)) => t.was_of(order),
-        (None, None) => String::new(),
+impl PageTexts {
+    /// `₩5,000 off ₩50,000`
+    pub(crate) fn amounts(self, worth: &RedemptionWorth) -> String {
+        let price = |amount| Price { amount, currency: worth.currency };
+        match (worth.discount.map(price), worth.order_amount.map(price)) {
+            (Some(discount), Some(order)) => self.was_less_of(discount, order),
+            (Some(discount), None) => self.was_less(discount),
+            (None, Some(order)) => self.was_of(order),
+            (None, None) => String::new(),
+        }
+    }
+
+    /// A sentence about a redemption, and its amounts.
+    pub(crate) fn with_amounts(self, said: String, worth: Option<&RedemptionWorth>) -> String {
+        match worth {
+            Some(worth) => format!("{said}: {}", self.amounts(worth)),
+            None => said,
+        }
     }
 }
 
@@ -151,7 +163,7 @@ fn happened(t: PageTexts, event: &Event, zone: &Zone) -> HistoryRow {
                 Some(by) => t.was_redeemed(IsolatedText(by), order),
                 None => t.was_redeemed_by_nobody(order),
             };
-            (redeemed + &worth.as_deref().map_or(String::new(), |worth| amounts(t, worth)), None)
+            (t.with_amounts(redeemed, worth.as_deref()), None)
         }
         EventKind::RedemptionCancelled { order, reason } => {
             (t.was_cancelled(IsolatedText(order)), reason.as_ref())

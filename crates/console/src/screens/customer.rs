@@ -13,7 +13,7 @@ use crate::cursor;
 use crate::desk::{PageContext, to};
 use crate::extract::from_path;
 use crate::fields::{FormFields, encoded};
-use crate::index::CampaignTotals;
+use crate::index::{CampaignSnapshot, CampaignTotals};
 use crate::phase::CampaignPhase;
 use crate::roles::ConsoleAction;
 use crate::screens::campaigns::named;
@@ -31,6 +31,7 @@ const OFFERED: usize = 200;
 struct CustomerPage<'a> {
     d: &'a PageContext,
     user: String,
+    listed: &'a CampaignSnapshot,
     coupons: Vec<CouponView>,
     next: Option<String>,
     refused: Vec<AttemptRow>,
@@ -44,11 +45,14 @@ pub(crate) async fn page(desk: PageContext, Path(user): Path<String>) -> Console
     let user: UserId = from_path(&user)?;
     let list = desk.coupons(Some(user.clone()), None).await?;
     let wanted = Wanted { user: Some(user.to_string()), ..Wanted::default() };
-    let campaigns = if desk.may(ConsoleAction::Issue) { offered(&desk).await? } else { Vec::new() };
+    let listed = desk.all_campaigns().await?;
+    let campaigns =
+        if desk.may(ConsoleAction::Issue) { offered(&desk, &listed) } else { Vec::new() };
     let gift = format!("console:{}", uuid::Uuid::now_v7());
     let path = format!("/v1/coupons?user_id={}&limit={PAGE}", encoded(user.as_str()));
     let page = CustomerPage {
         d: &desk,
+        listed: &listed,
         coupons: list.coupons,
         next: list
             .next
@@ -64,14 +68,13 @@ pub(crate) async fn page(desk: PageContext, Path(user): Path<String>) -> Console
 }
 
 /// Campaigns that have coupons to give.
-async fn offered(desk: &PageContext) -> ConsoleResult<Vec<(String, String)>> {
-    let listed = desk.all_campaigns().await?;
+fn offered(desk: &PageContext, listed: &CampaignSnapshot) -> Vec<(String, String)> {
     let has = listed.campaigns.iter().filter(|it| {
         desk.phase(it) == CampaignPhase::Running
             && it.available() > 0
             && matches!(it.campaign.handout.as_str(), "shop" | "self")
     });
-    Ok(has.take(OFFERED).map(named).collect())
+    has.take(OFFERED).map(named).collect()
 }
 
 impl PageContext {

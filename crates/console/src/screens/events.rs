@@ -7,7 +7,7 @@ use askama::Template;
 use axum::response::IntoResponse;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use coupon::time::Millis;
-use engine::{FeedEvent, FeedReader, Happened};
+use engine::{FeedReader, Happened, ShownEvent};
 use futures::StreamExt;
 use futures::stream::{Stream, iter, unfold};
 use serde_json::json;
@@ -106,14 +106,13 @@ fn stream(desk: PageContext, tail: EventTail) -> impl Stream<Item = Result<Event
         let look = tail.next().await?;
         let session = desk.member.as_ref()?.session.clone();
         member_of(&look.staff, session, desk.engine().now())?;
-        let events = look.events.iter().map(|(code, event)| line(&desk, code.as_deref(), event));
-        let events: Vec<String> = events.collect();
+        let events = look.events.iter().map(|it| line(&desk, it)).collect::<Vec<String>>();
         Some((iter(events), (desk, tail)))
     });
     looks.flatten().map(|line| Ok(Event::default().data(line)))
 }
 
-fn line(desk: &PageContext, code: Option<&str>, event: &FeedEvent) -> String {
+fn line(desk: &PageContext, ShownEvent { event, code, .. }: &ShownEvent) -> String {
     let user = match &event.happened {
         Happened::Coupon(coupon) => coupon.user.as_ref().map(ToString::to_string),
         Happened::AuditEvent { .. } => None,

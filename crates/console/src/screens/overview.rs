@@ -12,7 +12,7 @@ use coupon::calendar::{Date, Zone};
 use coupon::ids::CampaignId;
 use coupon::money::Price;
 use coupon::time::{DAY_MS, Millis};
-use coupon::worth::{AmountSum, CurrencySum, WorthSums};
+use coupon::worth::{CurrencySum, WorthSums};
 use engine::{Activity, CampaignView, CountInterval, CountsOfTime, CountsRequest, CountsView};
 use serde_json::json;
 
@@ -121,25 +121,32 @@ impl PageContext {
         view.counts.iter().rev().map(|it| (name(it), it.activity.clone())).collect()
     }
 
-    /// What redemptions have cost, in each currency.
-    pub(crate) fn cost(&self, worth: &WorthSums) -> String {
-        worth.iter().map(cost).collect::<Vec<String>>().join(", ")
+    /// What redemptions were worth: the cost, the average order and the share of the discount, each in all currencies.
+    pub(crate) fn worth_columns(&self, worth: &WorthSums) -> [(&'static str, String); 3] {
+        let t = self.t;
+        let of_all = |figure: &dyn Fn(&CurrencySum) -> Option<String>| {
+            worth.iter().filter_map(figure).collect::<Vec<String>>().join(", ")
+        };
+        // A cancellation may be of an order of another span.
+        let average = |it: &CurrencySum| {
+            let average = it.redeemed.order_amount.checked_div(it.redeemed.orders);
+            average.map(|average| price(it, average))
+        };
+        let share = |it: &CurrencySum| {
+            let whole = it.redeemed.order_amount;
+            (whole > 0).then(|| t.share(it.redeemed.order_discount, whole))
+        };
+        [
+            (t.cost(), of_all(&|it| Some(cost(it)))),
+            (t.average_order(), of_all(&average)),
+            (t.discount_share(), of_all(&share)),
+        ]
     }
 
-    /// The figures of what redemptions were worth, in each currency.
+    /// The columns that say something.
     pub(crate) fn worth_figures(&self, worth: &WorthSums) -> Vec<(&'static str, String)> {
-        let t = self.t;
-        let figures = |it: &CurrencySum| {
-            // A cancellation may be of an order of another span.
-            let AmountSum { orders, order_amount, discount } = it.redeemed;
-            let average = order_amount.checked_div(orders);
-            let average = average.map(|average| (t.average_order(), price(it, average)));
-            // Of orders whose amount was not said there is a discount alone.
-            let has_share = order_amount > 0 && discount <= order_amount;
-            let share = has_share.then(|| (t.discount_share(), t.share(discount, order_amount)));
-            [Some((t.cost(), cost(it))), average, share]
-        };
-        worth.iter().flat_map(figures).flatten().collect()
+        let columns = self.worth_columns(worth).into_iter();
+        columns.filter(|(_, figure)| !figure.is_empty()).collect()
     }
 }
 

@@ -4,11 +4,11 @@ use askama::Template;
 use attempts::Wanted;
 use coupon::code::CodeText;
 use coupon::ids::{OrderRef, UserId};
-use engine::{Failure, RedemptionListRequest};
+use engine::{CampaignView, Failure, RedemptionListRequest};
 
 use crate::desk::{PageContext, to};
 use crate::fields::encoded;
-use crate::screens::campaigns::{fits, named};
+use crate::screens::campaigns::fits;
 use crate::screens::refused::AttemptRow;
 use crate::text::IsolatedText;
 use crate::trouble::ConsoleResult;
@@ -26,7 +26,8 @@ struct SearchPage<'a> {
     customer: Option<String>,
     /// What the order has redeemed: the code, and a sentence.
     redeemed: Vec<(String, String)>,
-    campaigns: Vec<(String, String)>,
+    /// The id, the name, and what a coupon is worth.
+    campaigns: Vec<(String, String, Option<String>)>,
     meant: Option<String>,
     refused: Vec<AttemptRow>,
     is_empty: bool,
@@ -92,6 +93,7 @@ async fn of_order(desk: &PageContext, q: &str) -> ConsoleResult<Vec<(String, Str
             None => desk.t.order_redeemed(at, IsolatedText(&entry.campaign_name)),
             Some(_) => desk.t.order_cancelled(at, IsolatedText(&entry.campaign_name)),
         };
+        let said = desk.t.with_amounts(said, entry.redemption.worth.as_ref());
         (entry.code, said)
     };
     Ok(rows.into_iter().map(row).collect())
@@ -112,11 +114,18 @@ async fn customer(desk: &PageContext, q: &str) -> ConsoleResult<Option<String>> 
     }))
 }
 
-async fn campaigns(desk: &PageContext, q: &str) -> ConsoleResult<Vec<(String, String)>> {
+async fn campaigns(
+    desk: &PageContext,
+    q: &str,
+) -> ConsoleResult<Vec<(String, String, Option<String>)>> {
     let wanted = q.to_lowercase();
     let listed = desk.all_campaigns().await?;
     let fitting = listed.campaigns.iter().filter(|it| fits(it, &wanted));
-    Ok(fitting.take(CAMPAIGNS).map(named).collect())
+    let shown = fitting.take(CAMPAIGNS).map(|CampaignView { campaign, .. }| {
+        let worth = campaign.worth.text(desk.t.lang());
+        (campaign.id.to_string(), campaign.name.clone(), worth)
+    });
+    Ok(shown.collect())
 }
 
 /// The code that was meant, if there is such a coupon.

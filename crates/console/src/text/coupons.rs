@@ -41,9 +41,9 @@ texts! {
     was_redeemed(user, order) => "Redeemed by {user} for order {order}", "{user} 고객이 주문 {order}⟨으로/로⟩ 사용";
     was_redeemed_by_nobody(order) => "Redeemed for order {order}", "주문 {order}⟨으로/로⟩ 사용";
     budget_left(budget, left) => "{budget}, of which {left} is left", "{budget} (남은 예산 {left})";
-    was_less_of(discount, order) => ": {discount} off {order}", ": {order}에서 {discount} 할인";
-    was_less(discount) => ": {discount} off", ": {discount} 할인";
-    was_of(order) => ": an order of {order}", ": 주문 금액 {order}";
+    was_less_of(discount, order) => "{discount} off {order}", "{order}에서 {discount} 할인";
+    was_less(discount) => "{discount} off", "{discount} 할인";
+    was_of(order) => "an order of {order}", "주문 금액 {order}";
     was_cancelled(order) => "Redemption of order {order} cancelled", "주문 {order}의 사용 취소";
     was_revoked(user) => "Taken back from {user}", "{user} 고객에게서 회수";
     was_voided => "Voided", "폐기";

@@ -8,6 +8,7 @@ use crate::text::{Lang, PageTexts, texts, texts_of};
 
 texts! {
     cost => "Cost", "할인 비용";
+    discount => "Discount", "할인";
     average_order => "Average order", "평균 주문 금액";
     discount_share => "Discount share", "할인 비율";
     reports_hint => "Redemptions by the day on which they were made; one that was cancelled later is in the list, too.", "사용한 날을 기준으로 합니다. 나중에 취소된 사용도 목록에 있습니다.";

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::header;
+use coupon::benefit::{Benefit, BenefitKind};
+use coupon::campaign::CampaignWorth;
 use engine::{CampaignDraft, StaffRole};
 use futures::StreamExt;
 use futures::stream::once;
@@ -52,6 +54,41 @@ async fn files() {
     assert_eq!(name, "attachment; filename=\"codes-spring.xlsx\"");
     let report = browser.get("/console/reports/redemptions.csv").await;
     assert!(report.text.contains(&redeemed), "{}", report.text);
+}
+
+/// Whoever makes letters or prints them needs what they promise.
+#[tokio::test]
+async fn codes_say_what_they_are_worth() {
+    let place = Place::new();
+    let benefit = Benefit { kind: BenefitKind::Amount(5_000), min_order: Some(30_000) };
+    let draft = CampaignDraft {
+        id: Some("worth".parse().unwrap()),
+        expires_on: Some("2027-03-31".parse().unwrap()),
+        stock: Some(2),
+        worth: CampaignWorth {
+            currency: "KRW".parse().ok(),
+            benefit: Some(benefit),
+            ..CampaignWorth::default()
+        },
+        ..CampaignDraft::default()
+    };
+    place.engine.create_campaign(&admin(), draft).await.unwrap();
+    let mut browser = place.signed_in(StaffRole::Marketer).await;
+    for (lang, said) in [
+        ("en", "₩5,000 off orders of ₩30,000 or more"),
+        ("ko", "₩30,000 이상 주문하면 ₩5,000 할인"),
+    ] {
+        browser.lang = lang;
+        let codes = browser.get("/console/campaigns/worth/codes.csv").await.must(200);
+        let mut lines = codes.text.lines();
+        assert_eq!(lines.next(), Some("\u{feff}code,worth"), "{lang}");
+        let lines: Vec<&str> = lines.collect();
+        let has = |line: &&str| line.ends_with(&format!(",\"{said}\""));
+        assert_eq!((lines.len(), lines.iter().filter(|it| has(it)).count()), (2, 2), "{lines:?}");
+        let sheet = browser.get("/console/campaigns/worth/sheet").await.must(200);
+        assert_eq!(sheet.text.matches(&format!("<span>{said}</span>")).count(), 2, "{lang}");
+        browser.get("/console/campaigns/worth/codes.xlsx").await.must(200);
+    }
 }
 
 /// A sheet has no more rows.

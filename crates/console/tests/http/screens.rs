@@ -27,6 +27,14 @@ async fn what_a_campaign_has_cost() {
             assert!(page.text.contains(figure), "{path} has no {figure}");
         }
     }
+    let rows = [
+        ("of a campaign", "/console/reports", "<td class=\"n\">12%</td>"),
+        ("of a redemption", "/console/reports", "<td class=\"small\">₩3,500 off ₩30,000</td>"),
+        ("of an order", "/console/coupons?q=%3D1%2B1", ": ₩3,500 off ₩30,000</span>"),
+    ];
+    for (name, path, has) in rows {
+        assert!(browser.get(path).await.must(200).text.contains(has), "{name}");
+    }
 }
 
 #[tokio::test]

@@ -15,6 +15,9 @@ pub struct AmountSum {
     /// Redemptions of which the order's amount is known.
     pub orders: u64,
     pub order_amount: u64,
+    /// How much less these orders cost.
+    pub order_discount: u64,
+    /// How much less all orders cost.
     pub discount: u64,
 }
 
@@ -34,19 +37,22 @@ pub struct WorthSums(Vec<CurrencySum>);
 
 impl AmountSum {
     fn of(worth: &RedemptionWorth) -> AmountSum {
+        let discount = worth.discount.unwrap_or(0);
         AmountSum {
             orders: worth.order_amount.is_some().into(),
             order_amount: worth.order_amount.unwrap_or(0),
-            discount: worth.discount.unwrap_or(0),
+            order_discount: worth.order_amount.map_or(0, |_| discount),
+            discount,
         }
     }
 
-    fn numbers(self) -> [u64; 3] {
-        [self.orders, self.order_amount, self.discount]
+    fn numbers(self) -> [u64; 4] {
+        [self.orders, self.order_amount, self.order_discount, self.discount]
     }
 
-    fn of_numbers([orders, order_amount, discount]: [u64; 3]) -> AmountSum {
-        AmountSum { orders, order_amount, discount }
+    fn of_numbers(numbers: [u64; 4]) -> AmountSum {
+        let [orders, order_amount, order_discount, discount] = numbers;
+        AmountSum { orders, order_amount, order_discount, discount }
     }
 
     /// These and more.
@@ -55,6 +61,7 @@ impl AmountSum {
         AmountSum {
             orders: sum(self.orders, more.orders),
             order_amount: sum(self.order_amount, more.order_amount),
+            order_discount: sum(self.order_discount, more.order_discount),
             discount: sum(self.discount, more.discount),
         }
     }
@@ -134,8 +141,8 @@ impl FromStr for WorthSums {
             let (currency, numbers) = text.split_once(' ').ok_or(BadWorth)?;
             let numbers = numbers.split(' ').map(|it| it.parse().map_err(|_| BadWorth));
             let numbers: Vec<u64> = numbers.collect::<Result<_, _>>()?;
-            let [a, b, c, d, e, f] = numbers[..] else { return Err(BadWorth) };
-            let [redeemed, cancelled] = [[a, b, c], [d, e, f]].map(AmountSum::of_numbers);
+            let [a, b, c, d, e, f, g, h] = numbers[..] else { return Err(BadWorth) };
+            let [redeemed, cancelled] = [[a, b, c, d], [e, f, g, h]].map(AmountSum::of_numbers);
             let currency = currency.parse().map_err(|_| BadWorth)?;
             sums.add(&CurrencySum { currency, redeemed, cancelled }.into());
         }
@@ -150,17 +157,28 @@ mod tests {
     #[test]
     fn sums_and_their_texts() {
         // A name, what was redeemed, what was cancelled of it, and the text.
-        let cases: [(&str, &[&str], &[&str], &str); 5] = [
+        let cases: [(&str, &[&str], &[&str], &str); 6] = [
             ("nothing", &[], &[], ""),
-            ("one", &["KRW 30000 3000"], &[], "KRW 1 30000 3000 0 0 0"),
+            ("one", &["KRW 30000 3000"], &[], "KRW 1 30000 3000 3000 0 0 0 0"),
             (
                 "two currencies, in order",
                 &["USD 500 -", "KRW - 7"],
                 &[],
-                "KRW 0 0 7 0 0 0;USD 1 500 0 0 0 0",
+                "KRW 0 0 0 7 0 0 0 0;USD 1 500 0 0 0 0 0 0",
             ),
-            ("cancelled", &["KRW 5 1", "KRW 6 2"], &["KRW 5 1"], "KRW 2 11 3 1 5 1"),
-            ("of another currency", &["KRW 5 1"], &["USD 3 -"], "KRW 1 5 1 0 0 0;USD 0 0 0 1 3 0"),
+            (
+                "an order whose amount nobody said",
+                &["KRW 5 1", "KRW - 2"],
+                &[],
+                "KRW 1 5 1 3 0 0 0 0",
+            ),
+            ("cancelled", &["KRW 5 1", "KRW 6 2"], &["KRW 5 1"], "KRW 2 11 3 3 1 5 1 1"),
+            (
+                "of another currency",
+                &["KRW 5 1"],
+                &["USD 3 -"],
+                "KRW 1 5 1 1 0 0 0 0;USD 0 0 0 0 1 3 0 0",
+            ),
         ];
         let worth = |text: &&str| text.parse::<RedemptionWorth>().unwrap();
         for (name, redeemed, cancelled, want) in cases {
@@ -170,9 +188,13 @@ mod tests {
             assert_eq!(sums.to_string(), want, "{name}");
             assert_eq!(want.parse(), Ok(sums), "{name}");
         }
-        for damaged in
-            ["KRW", "KRW 1 2 3", "KRW 1 2 3 4 5 6 7", "won 1 2 3 4 5 6", "KRW 1 2 3 4 5 x"]
-        {
+        for damaged in [
+            "KRW",
+            "KRW 1 2 3 4",
+            "KRW 1 2 3 4 5 6 7 8 9",
+            "won 1 2 3 4 5 6 7 8",
+            "KRW 1 2 3 4 5 6 7 x",
+        ] {
             assert_eq!(damaged.parse::<WorthSums>(), Err(BadWorth), "{damaged}");
         }
     }
@@ -180,11 +202,11 @@ mod tests {
     #[test]
     fn which_are_above() {
         let cases = [
-            ("the same", "KRW 2 11 3 1 5 1", "KRW 2 11 3 1 5 1", true),
-            ("less", "KRW 2 11 3 1 5 1", "KRW 1 11 3 0 0 0", true),
-            ("more in one", "KRW 2 11 3 1 5 1", "KRW 1 12 3 1 5 1", false),
+            ("the same", "KRW 2 11 3 3 1 5 1 1", "KRW 2 11 3 3 1 5 1 1", true),
+            ("less", "KRW 2 11 3 3 1 5 1 1", "KRW 1 11 3 3 0 0 0 0", true),
+            ("more in one", "KRW 2 11 3 3 1 5 1 1", "KRW 1 12 3 3 1 5 1 1", false),
             ("nothing", "", "", true),
-            ("another currency", "KRW 2 11 3 1 5 1", "USD 0 0 1 0 0 0", false),
+            ("another currency", "KRW 2 11 3 3 1 5 1 1", "USD 0 0 0 1 0 0 0 0", false),
         ];
         for (name, one, other, want) in cases {
             let [one, other] = [one, other].map(|text| text.parse::<WorthSums>().unwrap());
@@ -194,8 +216,8 @@ mod tests {
 
     #[test]
     fn the_largest() {
-        let mut sums: WorthSums = format!("KRW 1 {SUM_MAX} 1 0 0 0").parse().unwrap();
+        let mut sums: WorthSums = format!("KRW 1 {SUM_MAX} 1 1 0 0 0 0").parse().unwrap();
         sums.add(&WorthSums::redeemed(&"KRW 5 5".parse().unwrap()));
-        assert_eq!(sums.to_string(), format!("KRW 2 {SUM_MAX} 6 0 0 0"));
+        assert_eq!(sums.to_string(), format!("KRW 2 {SUM_MAX} 6 6 0 0 0 0"));
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use coupon::calendar::format_instant;
 use coupon::ids::UserId;
+use coupon::language::Lang;
 use coupon::time::Millis;
 use engine::{DueCoupon, NOTICE_TYPE};
 use ring::digest::{SHA256, digest};
@@ -20,7 +21,7 @@ const COUPONS_MAX: usize = 100;
 const NOTICE_BYTES: usize = 64 << 10;
 
 /// Bytes of a coupon in a notice, without the metadata of its campaign.
-const COUPON_BYTES: usize = 512;
+const COUPON_BYTES: usize = 1_024;
 
 /// The notice as one line of JSON, field by field.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,6 +49,8 @@ pub(super) struct CouponEntry {
     expires_on: String,
     time_zone: String,
     metadata: Option<Value>,
+    /// In each language, since nobody knows that of the user.
+    worth: Option<Value>,
 }
 
 impl CouponEntry {
@@ -66,6 +69,10 @@ impl CouponEntry {
             time_zone: coupon.zone().to_string(),
             // The metadata was JSON when it was stored.
             metadata: metadata.and_then(|text| serde_json::from_str(text).ok()),
+            worth: campaign
+                .worth
+                .text(Lang::En)
+                .map(|en| json!({"en": en, "ko": campaign.worth.text(Lang::Ko)})),
         }
     }
 }

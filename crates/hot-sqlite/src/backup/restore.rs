@@ -11,7 +11,7 @@ use hot::settings::{COLD_BEGUN, COLD_COMMITTED};
 use super::shared::{copy_file, copy_folder, make, rename};
 use crate::private_files::sync_folder;
 use crate::reconcile;
-use crate::schema::{FILE_NAME, OpenError, in_transaction, open_or_make, open_reader};
+use crate::schema::{FILE_NAME, OpenError, in_transaction, integrity, open_or_make, open_reader};
 use crate::txn::{CachedRows, Txn};
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
@@ -43,6 +43,16 @@ pub fn make_ready(path: &Path) -> std::result::Result<(), OpenError> {
     // Closing copies the log into the file and removes the log.
     conn.close().map_err(|(_, error)| error)?;
     Ok(())
+}
+
+/// What SQLite's own check finds wrong with the store at `path`: at most 20 faults. Reads all of it.
+///
+/// # Errors
+/// [`OpenError`]: it is no store.
+pub fn engine_faults(path: &Path) -> std::result::Result<Vec<String>, OpenError> {
+    let conn = open_reader(path)?;
+    let found = integrity(&Txn::new(&conn, &CachedRows::default()));
+    Ok(found.unwrap_or_else(|error| vec![error.to_string()]))
 }
 
 /// When the newest event of the store at `path` happened; `None` if it keeps none.

@@ -81,9 +81,9 @@ async fn each_event_is_counted_once() {
     };
     kit.import(&campaign, &batch, vec![kit.line(&campaign, &kit.code(), spent)]).await;
     let cases = [
-        ("of the second", two, "KRW 1 30000 3000 1 30000 3000"),
-        ("of the first", one, "KRW 1 7 2 0 0 0"),
-        ("of all", None, "KRW 2 30007 3002 1 30000 3000"),
+        ("of the second", two, "KRW 1 30000 3000 3000 1 30000 3000 3000"),
+        ("of the first", one, "KRW 1 7 2 2 0 0 0 0"),
+        ("of all", None, "KRW 2 30007 3002 3002 1 30000 3000 3000"),
     ];
     for (name, campaign, want) in cases {
         let id = campaign.map(|campaign| campaign.id.clone());

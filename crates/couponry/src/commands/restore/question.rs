@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use cold::BucketPatience;
 use coupon::calendar::format_instant;
-use hot_sqlite::backup::newest_event;
+use hot_sqlite::backup::{engine_faults, newest_event};
 use hot_sqlite::{FILE_NAME, is_current};
 
 use crate::commands::backup::Label;
@@ -55,7 +55,16 @@ pub(super) async fn must_be_adopted(settings: &Settings, has_decided: bool) -> R
     };
     let newest = newest.map_or_else(|| "unknown".to_owned(), format_instant);
     note(&format!("the copy in {}: {has}; its newest event: {newest}", data.display()));
-    must_be_answered(has_decided)
+    must_be_answered(has_decided)?;
+    // A tool that copies pages can leave an index that lacks rows.
+    note("SQLite checks the copy, and reads all of it");
+    match engine_faults(&data.join(FILE_NAME)).map_err(CliError::of)?.first() {
+        None => Ok(()),
+        Some(fault) => {
+            Err(CliError::new(format!("the copy in {} is damaged: {fault}", data.display()))
+                .and("nothing was changed: put another copy there, or restore a backup"))
+        }
+    }
 }
 
 fn must_be_answered(has_decided: bool) -> Result<()> {

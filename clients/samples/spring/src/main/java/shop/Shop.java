@@ -2,6 +2,7 @@ package shop;
 
 import couponry.RetryingHttpClient;
 import java.net.http.HttpClient;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -27,7 +28,7 @@ import org.springframework.web.context.request.RequestContextHolder;
 import org.springframework.web.context.request.ServletRequestAttributes;
 
 /**
- * A shop with Spring Boot that takes coupons of couponry: check-out with a hold, payment, refund, wallet, webhook.
+ * A shop with Spring Boot that takes coupons of couponry: check-out with a hold of all coupons, payment, refund, wallet, webhook.
  *
  * <pre>COUPONRY=http://127.0.0.1:8080 COUPONRY_TOKEN=... WEBHOOK_SECRET=whsec_... java -jar target/shop-1.jar</pre>
  *
@@ -60,7 +61,12 @@ public class Shop {
     return Objects.requireNonNullElse(buyer.getRequest().getHeader("Accept-Language"), "*");
   }
 
-  record CheckOut(String user, String code) {}
+  /** The amount is in won, without any coupon. */
+  record CheckOut(String user, List<String> codes, long amount) {
+    Map<String, Object> asSent() {
+      return Map.of("user_id", user, "coupons", codes, "order_amount", amount);
+    }
+  }
 
   /** What the customer reads where couponry refuses. */
   record Refused(String code, String say) {}
@@ -88,48 +94,53 @@ public class Shop {
       return found;
     }
 
-    /** Reserves the coupon until the payment, so that nobody can use it meanwhile. */
+    /** Reserves the coupons until the payment, all or none, so that nobody can use them meanwhile. */
     @PostMapping("/orders/{order}/check-out")
     Map<String, ?> checkOut(@PathVariable String order, @RequestBody CheckOut wanted) {
-      Map<String, ?> hold = Map.of("user_id", wanted.user, "order_ref", order, "seconds", 900);
-      Map<?, ?> held = call("/v1/coupons/{code}/hold", hold, wanted.code);
+      Map<String, Object> hold = new HashMap<>(wanted.asSent());
+      hold.put("seconds", 900);
+      long discount = ((Number) call("/v1/orders/{order}/hold", hold, order).get("discount")).longValue();
       orders.put(order, wanted);
-      return Map.of("held_until", held.get("until"));
+      return Map.of("discount", discount, "to_pay", wanted.amount - discount);
     }
 
-    /** Redeems when the payment has succeeded. The same order may call it again: it is one redemption. */
+    /** Redeems when the payment has succeeded. The same order may call it again: each coupon has one redemption. */
     @PostMapping("/orders/{order}/pay")
     Map<String, ?> pay(@PathVariable String order) {
-      CheckOut wanted = orderOf(order);
-      Map<String, ?> redeem = Map.of("user_id", wanted.user, "order_ref", order);
-      return Map.of("redeemed_at", call("/v1/coupons/{code}/redeem", redeem, wanted.code).get("redeemed_at"));
+      Map<?, ?> redeemed = call("/v1/orders/{order}/redeem", orderOf(order).asSent(), order);
+      return Map.of("discount", redeemed.get("discount"), "coupons", redeemed.get("coupons"));
     }
 
-    /** The customer went away: the coupon is free at once, and not only when the hold ends. */
+    /** The customer went away: the coupons are free at once, and not only when the holds end. */
     @PostMapping("/orders/{order}/give-up")
     Map<String, ?> giveUp(@PathVariable String order) {
-      call("/v1/coupons/{code}/release", Map.of("order_ref", order), orderOf(order).code);
+      for (String code : orderOf(order).codes) {
+        call("/v1/coupons/{code}/release", Map.of("order_ref", order), code);
+      }
       orders.remove(order);
       return Map.of();
     }
 
-    /** The customer gets the coupon back. A new purchase with it needs another order. */
+    /** The customer gets the coupons back. A new purchase with them needs another order. */
     @PostMapping("/orders/{order}/refund")
     Map<String, ?> refund(@PathVariable String order) {
-      Map<String, ?> cancel = Map.of("order_ref", order, "reason", "refund");
-      Map<?, ?> cancelled = call("/v1/coupons/{code}/cancel-redemption", cancel, orderOf(order).code);
-      return Map.of("state", ((Map<?, ?>) cancelled.get("coupon")).get("state"));
+      Map<?, ?> cancelled = call("/v1/orders/{order}/cancel", Map.of("reason", "refund"), order);
+      List<?> coupons = (List<?>) cancelled.get("coupons");
+      return Map.of("states", coupons.stream().map(it -> ((Map<?, ?>) it).get("state")).toList());
     }
 
-    /** What a customer has, with the names of the campaigns. */
+    /** What a customer has, and what it is worth in their language. */
     @GetMapping("/wallet/{user}")
     List<?> wallet(@PathVariable String user) {
+      String lang = languageOfBuyer().startsWith("ko") ? "ko" : "en";
       String path = "/v1/coupons?user_id={user}&state=issued&expired=false&order=soonest&expand=campaign";
       List<?> coupons = (List<?>) couponry.get().uri(path, user).retrieve().body(Map.class).get("data");
-      return coupons.stream()
-          .map(it -> (Map<?, ?>) it)
-          .map(it -> Map.of("code", it.get("code"), "name", ((Map<?, ?>) it.get("campaign")).get("name"), "until", it.get("expires_on")))
-          .toList();
+      return coupons.stream().map(it -> (Map<?, ?>) it).map(it -> inWallet(it, lang)).toList();
+    }
+
+    private static Map<?, ?> inWallet(Map<?, ?> coupon, String lang) {
+      Map<?, ?> worth = (Map<?, ?>) ((Map<?, ?>) coupon.get("campaign")).get("worth");
+      return Map.of("code", coupon.get("code"), "worth", worth.get(lang), "until", coupon.get("expires_on"));
     }
 
     /** What couponry posts. An event may come twice, so its id is kept. */
@@ -158,6 +169,12 @@ public class Shop {
     ResponseEntity<Refused> refused(RestClientResponseException error) {
       Map<?, ?> problem = error.getResponseBodyAs(Map.class);
       HttpStatusCode status = error.getStatusCode();
+      if (problem.get("coupons") instanceof List<?> coupons) {
+        // In an order, each coupon that does not work has a reason of its own.
+        Map<?, ?> why = (Map<?, ?>) coupons.get(0);
+        return ResponseEntity.status(status)
+            .body(new Refused(String.valueOf(why.get("problem")), String.valueOf(why.get("title"))));
+      }
       return ResponseEntity.status(status)
           .body(new Refused(String.valueOf(problem.get("code")), String.valueOf(problem.get("title"))));
     }
