@@ -189,10 +189,10 @@ fn swap_indexes(store: &Path) {
     conn.pragma_update(None, "writable_schema", true).expect("a schema to write");
     let sql = "WITH other AS MATERIALIZED (
                    SELECT sum(rootpage) AS both FROM sqlite_schema
-                   WHERE name IN ('coupon_by_day', 'coupon_by_expiry')
+                   WHERE name IN ('batch_by_serial', 'batch_by_expiry')
                )
                UPDATE sqlite_schema SET rootpage = (SELECT both FROM other) - rootpage
-               WHERE name IN ('coupon_by_day', 'coupon_by_expiry')";
+               WHERE name IN ('batch_by_serial', 'batch_by_expiry')";
     assert_eq!(conn.execute(sql, []).expect("swapped"), 2);
 }
 

@@ -20,8 +20,8 @@ const COUPONS_MAX: usize = 100;
 /// Bytes of coupons after which a notice ends: a body of this size every receiver accepts.
 const NOTICE_BYTES: usize = 64 << 10;
 
-/// Bytes of a coupon in a notice, without the metadata of its campaign.
-const COUPON_BYTES: usize = 1_024;
+/// Bytes of a coupon in a notice, without the texts of its campaign.
+const COUPON_BYTES: usize = 512;
 
 /// The notice as one line of JSON, field by field.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -114,8 +114,10 @@ impl NoticeDraft {
     pub(super) fn push(&mut self, due: &DueCoupon) -> Option<Notice> {
         let is_full = self.coupons.len() == COUPONS_MAX || self.bytes >= NOTICE_BYTES;
         let full = if is_full { self.take() } else { None };
-        self.bytes += COUPON_BYTES + due.snapshot.campaign.metadata.as_ref().map_or(0, String::len);
-        self.coupons.push(CouponEntry::new(due));
+        let coupon = CouponEntry::new(due);
+        let texts = [&coupon.metadata, &coupon.worth].into_iter().flatten();
+        self.bytes += COUPON_BYTES + texts.map(|text| text.to_string().len()).sum::<usize>();
+        self.coupons.push(coupon);
         full
     }
 

@@ -1,6 +1,6 @@
 //! A real engine, behind the driver.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cql_session::KeyspaceAddress;
 use cql_session::{Keyspace, SchemaOptions};
@@ -12,12 +12,18 @@ use scylla::errors::{DbError, ExecutionError, RequestAttemptError};
 use scylla::response::query_result::QueryResult;
 use scylla::statement::prepared::PreparedStatement;
 use scylla::value::{CqlValue, MaybeUnset, Row};
+use tokio::time::sleep;
 
 /// Names a node that somebody has, `host:port`: ScyllaDB, too.
 const NODE: &str = "COUPONRY_DIFFERENTIAL_NODE";
 
 /// What a node says that has not heard of the tables yet: the statement was prepared at another one.
 const NOT_LEARNED: &str = "unconfigured table";
+
+/// Nodes tell each other within seconds.
+const LEARNS_WITHIN: Duration = Duration::from_secs(60);
+
+const ASKED_EVERY: Duration = Duration::from_millis(200);
 
 const KEYSPACE: &str = "differential";
 
@@ -71,17 +77,20 @@ impl RealEngine {
     ) -> Result<QueryResult, String> {
         let mut statement = statement.clone();
         statement.set_timestamp(written_us);
+        let asked = Instant::now();
         loop {
             return match self.session.execute_unpaged(&statement, values).await {
                 Ok(result) => Ok(result),
                 Err(ExecutionError::LastAttemptError(RequestAttemptError::DbError(
                     DbError::Invalid,
                     why,
-                ))) if why.contains(NOT_LEARNED) => continue,
-                Err(ExecutionError::LastAttemptError(RequestAttemptError::DbError(
-                    DbError::Invalid,
-                    why,
-                ))) => Err(why),
+                ))) => {
+                    if why.contains(NOT_LEARNED) && asked.elapsed() < LEARNS_WITHIN {
+                        sleep(ASKED_EVERY).await;
+                        continue;
+                    }
+                    Err(why)
+                }
                 Err(error) => panic!("{}: {error}", statement.get_statement()),
             };
         }
