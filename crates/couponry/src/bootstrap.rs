@@ -52,12 +52,11 @@ impl Settings {
 fn must_be_current(settings: &Settings) -> Result<()> {
     open::must_be_there(settings)?;
     let data = &settings.data.value;
-    match hot_sqlite::is_current(data) {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(CliError::new(format!(
+    match hot_sqlite::is_current(data).map_err(CliError::of)? {
+        true => Ok(()),
+        false => Err(CliError::new(format!(
             "the data in {} are of an earlier release: `couponry serve` upgrades them",
             data.display()
         ))),
-        Err(error) => Err(CliError::of(error)),
     }
 }

@@ -5,6 +5,16 @@ use clap::{Parser, Subcommand};
 use crate::commands;
 use crate::settings::{SettingFlags, help};
 
+/// The end of the help of a command: its exit codes, and examples.
+macro_rules! help_ending {
+    ($codes:literal, $example:literal) => {
+        concat!("Exit codes: ", $codes, ".\n\nExample:\n  ", $example)
+    };
+    ($codes:literal, $($example:literal),+) => {
+        concat!("Exit codes: ", $codes, ".\n\nExamples:", $("\n  ", $example),+)
+    };
+}
+
 /// Store coupons, each of which can be redeemed at most once.
 #[derive(Parser)]
 #[command(
@@ -27,12 +37,9 @@ pub(crate) enum Command {
     ///
     /// Needs no settings: the first start creates the folder, the keys and the store. SIGTERM or
     /// Ctrl-C stops the service after it has answered the requests that it accepted.
-    #[command(after_help = "\
-Exit codes: 0 stopped by a signal, 1 could not start or failed, 2 usage error.
-
-Examples:
-  couponry serve
-  couponry serve --data /var/lib/couponry --listen 0.0.0.0:8080")]
+    #[command(after_help = help_ending!("0 stopped by a signal, 1 could not start or failed, 2 usage error",
+        "couponry serve",
+        "couponry serve --data /var/lib/couponry --listen 0.0.0.0:8080"))]
     Serve,
     /// Create, show and pause campaigns, and mint coupons for them
     ///
@@ -90,11 +97,8 @@ Examples:
     ///
     /// Prints one line for each setting: name = value  # origin. Flags override COUPONRY_* variables,
     /// which override couponry.toml, which overrides the defaults.
-    #[command(after_help = "\
-Exit codes: 0 printed, 2 a setting cannot be used.
-
-Example:
-  COUPONRY_LISTEN=0.0.0.0:8080 couponry config")]
+    #[command(after_help = help_ending!("0 printed, 2 a setting cannot be used",
+        "COUPONRY_LISTEN=0.0.0.0:8080 couponry config"))]
     Config,
     Openapi(commands::openapi::OpenapiArgs),
     Completion(commands::shell::CompletionArgs),

@@ -97,13 +97,6 @@ pub(crate) struct Reply {
     cause: Option<FailureCause>,
 }
 
-impl Reply {
-    /// An answer that changed nothing.
-    pub(crate) fn of_read(body: Value) -> Reply {
-        Reply { is_replay: false, body, cause: None }
-    }
-}
-
 /// Whether a request that may have been done can be sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Repeat {
@@ -177,12 +170,12 @@ impl ServiceClient {
         &self,
         path: &[&str],
         query: &[(&str, String)],
-    ) -> Result<Value, Refused> {
-        match self.call((Method::GET, path, query), None, Repeat::Harmless).await {
-            Ok(said) => Ok(said.body),
-            Err(Refused::Lost(why)) => Err(Refused::Undone(why)),
-            Err(other) => Err(other),
-        }
+    ) -> Result<Reply, Refused> {
+        let request = || self.request(Method::GET, path, query);
+        self.call(request, Repeat::Harmless).await.map_err(|refused| match refused {
+            Refused::Lost(why) => Refused::Undone(why),
+            other => other,
+        })
     }
 
     /// Sends a change, without the fields that are null.
@@ -192,7 +185,7 @@ impl ServiceClient {
         body: &Value,
         repeat: Repeat,
     ) -> Result<Reply, Refused> {
-        self.call((Method::POST, path, &[]), Some(body), repeat).await
+        self.call(|| self.request(Method::POST, path, &[]).json(body), repeat).await
     }
 
     /// Sends changes in one request, as operations. The answers are in their order.
@@ -237,7 +230,8 @@ impl ServiceClient {
     }
 
     pub(crate) async fn patch(&self, path: &[&str], body: &Value) -> Result<Reply, Refused> {
-        self.call((Method::PATCH, path, &[]), Some(body), Repeat::Harmless).await
+        let request = || self.request(Method::PATCH, path, &[]).json(body);
+        self.call(request, Repeat::Harmless).await
     }
 
     /// Calls `take` with the items of each page of a list.
@@ -251,7 +245,7 @@ impl ServiceClient {
         let first = query.len();
         let mut cursors = CursorCycleDetector::default();
         loop {
-            let mut page = self.get(path, &query).await?;
+            let mut page = self.get(path, &query).await?.body;
             let Value::Array(items) = page["data"].take() else {
                 return Err(CliError::new("the answer has no list"));
             };
@@ -269,7 +263,7 @@ impl ServiceClient {
         path: &[&str],
         query: &[(&str, String)],
     ) -> Result<Response, Refused> {
-        let request = self.request((Method::GET, path, query)).header(ACCEPT, "text/csv");
+        let request = self.request(Method::GET, path, query).header(ACCEPT, "text/csv");
         let answer = self.send(request).await;
         self.good(answer.map_err(|error| Refused::Undone(sentence(error)))?).await
     }
@@ -283,7 +277,7 @@ impl ServiceClient {
     where
         E: std::error::Error + Send + Sync + 'static,
     {
-        let request = self.request((Method::POST, path, query)).header(CONTENT_TYPE, "text/csv");
+        let request = self.request(Method::POST, path, query).header(CONTENT_TYPE, "text/csv");
         let request = request.body(Body::wrap_stream(never_silent(file)));
         let answer = self.send(request).await.map_err(lost)?;
         let body = whole(self.good(answer).await?, ANSWER_BYTES_MAX).await;
@@ -293,20 +287,14 @@ impl ServiceClient {
     /// Sends a request, and again as its answers say.
     async fn call(
         &self,
-        what: (Method, &[&str], &[(&str, String)]),
-        body: Option<&Value>,
+        request: impl Fn() -> RequestBuilder,
         repeat: Repeat,
     ) -> Result<Reply, Refused> {
         let mut patience = Patience::new(self);
         // A try to which nobody listened has done nothing.
         let mut may_be_done = false;
         loop {
-            let request = self.request(what.clone()).timeout(TRY_TIMEOUT);
-            let request = match body {
-                Some(body) => request.json(body),
-                None => request,
-            };
-            let (refused, wait) = match self.send(request).await {
+            let (refused, wait) = match self.send(request().timeout(TRY_TIMEOUT)).await {
                 Ok(answer) if answer.status().is_success() => {
                     let is_replay = answer.headers().contains_key(REPLAYED);
                     let cause = answer.extensions().get::<FailureCause>().cloned();
@@ -350,10 +338,7 @@ impl ServiceClient {
         Ok(answer.map(|body| Body::wrap_stream(body.into_data_stream())).into())
     }
 
-    fn request(
-        &self,
-        (method, path, query): (Method, &[&str], &[(&str, String)]),
-    ) -> RequestBuilder {
+    fn request(&self, method: Method, path: &[&str], query: &[(&str, String)]) -> RequestBuilder {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().push("v1").extend(path);

@@ -20,15 +20,12 @@ pub(crate) use waiting::{NotOpen, Waiting, patiently};
 const FLUSH_MAX: Duration = Duration::from_secs(5);
 
 pub(crate) fn options(settings: &Settings, target: &KeyspaceAddress) -> CqlOptions {
-    let login = match (&settings.cql_user.value, &settings.cql_password.value) {
-        (Some(user), Some(password)) => Some((user.clone(), password.reveal().to_owned())),
-        _ => None,
-    };
+    let password = settings.cql_password.value.as_ref().map(|it| it.reveal().to_owned());
     let mut options = CqlOptions::of(target);
     options.events_keep = settings.events_keep.value.every;
     let connection = &mut options.connection;
     connection.datacenter = settings.cql_datacenter.value.clone();
-    connection.login = login;
+    connection.login = settings.cql_user.value.clone().zip(password);
     connection.tls =
         settings.cql_authority.value.clone().map(|authority| TlsSettings { authority });
     options

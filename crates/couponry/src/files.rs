@@ -35,7 +35,7 @@ pub(crate) async fn readable(path: &Path) -> Result<(Source, Option<u64>)> {
     Ok((Box::new(file), about.is_file().then_some(about.len())))
 }
 
-pub(crate) fn free_bytes(folder: &Path) -> rustix::io::Result<u64> {
+pub(crate) fn free_bytes(folder: &Path) -> io::Result<u64> {
     let stat = rustix::fs::statvfs(folder)?;
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }

@@ -27,22 +27,15 @@ const TOKEN_KEY_LEN: usize = 32;
 /// Bytes of a code key: AES-128.
 const CODE_KEY_LEN: usize = 16;
 
-/// What a key is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Kind {
-    /// Mints codes.
-    Code,
-    /// Signs tokens.
-    Token,
-}
-
-impl Kind {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Kind::Code => "code",
-            Kind::Token => "token",
-        }
+coupon::words! {
+    /// What a key is for.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+    #[serde(rename_all = "lowercase")]
+    pub(crate) enum Kind {
+        /// Mints codes.
+        Code = "code",
+        /// Signs tokens.
+        Token = "token",
     }
 }
 
@@ -92,9 +85,7 @@ impl Keys {
 
     /// The kinds without a key in use.
     fn missing(&self) -> Vec<Kind> {
-        let has =
-            |kind: Kind| self.all.iter().any(|key| key.kind == kind && key.retired_at.is_none());
-        [Kind::Token, Kind::Code].into_iter().filter(|kind| !has(*kind)).collect()
+        Kind::ALL.into_iter().rev().filter(|kind| self.newest(*kind).is_none()).collect()
     }
 
     pub(crate) fn load(data: &Path) -> Result<Keys> {

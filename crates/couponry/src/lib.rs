@@ -2,6 +2,7 @@
 //! files and writes to standard output. A second binary uses [`bootstrap`].
 
 pub mod bootstrap;
+#[macro_use]
 mod cli;
 mod client;
 mod clock;
@@ -32,12 +33,10 @@ pub fn main() -> ExitCode {
     if !matches!(cli.command, Command::Man(_)) {
         files::keep_private();
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = match runtime.map_err(CliError::because("cannot start the runtime")) {
         Ok(runtime) => runtime,
-        Err(error) => {
-            let sentence = format!("cannot start the runtime: {error}");
-            return CliError::new(sentence).exit_as("couponry");
-        }
+        Err(error) => return error.exit_as("couponry"),
     };
     let ended = runtime.block_on(run(cli));
     // A thread may still block on standard input; nothing waits for it.

@@ -43,10 +43,9 @@ pub(crate) fn days(given: &[u16]) -> Result<Vec<u16>> {
 pub(crate) fn days_of(settings: &Settings) -> Result<Vec<u16>> {
     let text = &settings.notify_days.value;
     let wrong = || {
-        let why = format!(
+        settings.notify_days.unusable(format!(
             "it is {text:?}, want numbers of days from 0 to {NOTICE_DAYS_MAX}, such as 30,7,1"
-        );
-        settings.notify_days.unusable(why)
+        ))
     };
     let given = text.split(',').map(|number| number.trim().parse().ok());
     let given: Vec<u16> = given.collect::<Option<_>>().ok_or_else(wrong)?;

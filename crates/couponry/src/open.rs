@@ -48,8 +48,7 @@ pub(crate) enum Purpose {
 
 /// The admin in whose name the commands act.
 pub(crate) fn caller() -> Caller {
-    let subject = "cli".parse().expect("a word makes a name");
-    Caller::new(Role::Admin, subject)
+    Caller::new(Role::Admin, "cli".parse().expect("a word makes a name"))
 }
 
 pub(crate) fn act() -> Act {
@@ -59,11 +58,7 @@ pub(crate) fn act() -> Act {
 /// Enters something that a command did in the audit, if there is a store. The command has done its work: where
 /// the entry cannot be made, it only says so. Does not read the cold tier, which may be far away.
 pub(crate) async fn record(settings: &Settings, keys: &Keys, event: AuditEvent) {
-    let is_there = match settings.hot.value {
-        Hot::Sqlite => settings.data.value.join(hot_sqlite::FILE_NAME).is_file(),
-        Hot::Cql(_) => true,
-    };
-    if !is_there {
+    if must_have_a_store(settings).is_err() {
         return;
     }
     let record = async {

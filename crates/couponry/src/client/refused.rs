@@ -19,15 +19,12 @@ pub(crate) enum Refused {
 }
 
 /// What a problem document says (RFC 9457, and docs/problems).
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
 pub(crate) struct Problem {
-    #[serde(default)]
     pub(crate) status: u16,
-    #[serde(default)]
     pub(crate) code: String,
-    #[serde(default)]
     pub(crate) detail: String,
-    #[serde(default)]
     pub(crate) retry: String,
     retry_at: Option<String>,
     next_cursor: Option<String>,
@@ -37,11 +34,10 @@ pub(crate) struct Problem {
     errors: Option<Vec<FieldError>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
 struct FieldError {
-    #[serde(default)]
     field: String,
-    #[serde(default)]
     detail: String,
 }
 

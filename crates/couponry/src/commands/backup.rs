@@ -49,12 +49,9 @@ const LABEL: &str = "backup.toml";
 /// This command cannot back up a cluster: use `nodetool snapshot` on every node, and copy the folder
 /// `keys` and the cold tier.
 #[derive(Args)]
-#[command(after_help = "\
-Exit codes: 0 copied, 1 failed, 2 usage error, 3 a space or a cold tier could not be copied.
-
-Examples:
-  couponry backup /backup/couponry-$(date +%F)
-  couponry backup /backup/couponry-$(date +%FT%H%M) --keep 12")]
+#[command(after_help = help_ending!("0 copied, 1 failed, 2 usage error, 3 a space or a cold tier could not be copied",
+    "couponry backup /backup/couponry-$(date +%F)",
+    "couponry backup /backup/couponry-$(date +%FT%H%M) --keep 12"))]
 pub(crate) struct BackupArgs {
     /// Folder to create; it must not exist
     #[arg(value_name = "DIR")]
@@ -170,8 +167,7 @@ fn must_have_room(parts: &[Part], to: &Path) -> Result<()> {
         need += archived.as_ref().and_then(|it| it.new_bytes(to).ok()).unwrap_or_default();
     }
     need += parts[0].settings.free_min_mib.value << 20;
-    let free =
-        files::free_bytes(to).map_err(Into::into).map_err(CliError::cannot("look at", to))?;
+    let free = files::free_bytes(to).map_err(CliError::cannot("look at", to))?;
     if free >= need {
         return Ok(());
     }

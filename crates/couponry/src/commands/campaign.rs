@@ -20,22 +20,16 @@ pub(crate) enum CampaignCommand {
     /// List the campaigns in the order of their ids
     ///
     /// Prints a table on a terminal. Elsewhere prints one line for each campaign, a JSON object.
-    #[command(after_help = "\
-Exit codes: 0 listed, 1 failed, 2 usage error.
-
-Example:
-  couponry campaign list --json | jq -r .campaign_id")]
+    #[command(after_help = help_ending!("0 listed, 1 failed, 2 usage error",
+        "couponry campaign list --json | jq -r .campaign_id"))]
     List {
         /// Print JSON lines on a terminal too
         #[arg(long)]
         json: bool,
     },
     /// Print one campaign with its counts
-    #[command(after_help = "\
-Exit codes: 0 printed, 1 no such campaign, or failed; 2 usage error.
-
-Example:
-  couponry campaign show spring-2027")]
+    #[command(after_help = help_ending!("0 printed, 1 no such campaign, or failed; 2 usage error",
+        "couponry campaign show spring-2027"))]
     Show {
         /// Campaign to print
         id: CampaignId,
@@ -44,11 +38,8 @@ Example:
     ///
     /// An order whose hold began before can still redeem. When the command ends, every `serve` process knows the pause.
     /// Prints the campaign. Changes nothing if the campaign is paused already.
-    #[command(after_help = "\
-Exit codes: 0 paused, 1 no such campaign, or failed; 2 usage error.
-
-Example:
-  couponry campaign pause spring-2027 --reason 'codes leaked'")]
+    #[command(after_help = help_ending!("0 paused, 1 no such campaign, or failed; 2 usage error",
+        "couponry campaign pause spring-2027 --reason 'codes leaked'"))]
     Pause {
         /// Campaign to pause
         id: CampaignId,
@@ -59,11 +50,8 @@ Example:
     /// Resume a paused campaign
     ///
     /// Prints the campaign. Changes nothing if the campaign is not paused.
-    #[command(after_help = "\
-Exit codes: 0 resumed, 1 no such campaign, or failed; 2 usage error.
-
-Example:
-  couponry campaign resume spring-2027")]
+    #[command(after_help = help_ending!("0 resumed, 1 no such campaign, or failed; 2 usage error",
+        "couponry campaign resume spring-2027"))]
     Resume {
         /// Campaign to resume
         id: CampaignId,
@@ -75,11 +63,8 @@ Example:
     ///
     /// Prints the batch; `export codes` prints the codes. Takes one small write for any count. Name the batch: then a
     /// second call with the same --batch and --count changes nothing. Without --batch, each call mints new coupons.
-    #[command(after_help = "\
-Exit codes: 0 minted (now or before), 1 refused or failed, 2 usage error.
-
-Example:
-  couponry campaign generate spring-2027 --count 10000 --batch second-mailing")]
+    #[command(after_help = help_ending!("0 minted (now or before), 1 refused or failed, 2 usage error",
+        "couponry campaign generate spring-2027 --count 10000 --batch second-mailing"))]
     Generate {
         /// Campaign of the coupons
         id: CampaignId,
@@ -118,7 +103,7 @@ async fn ask(service: &ServiceClient, command: &CampaignCommand) -> Result<()> {
         CampaignCommand::List { json } => list::print(service, *json).await,
         CampaignCommand::Show { id } => {
             let campaign = service.get(&["campaigns", id.as_str()], &[]).await;
-            output::say_json(&campaign.map_err(absent(id))?)
+            output::say_json(&campaign.map_err(absent(id))?.body)
         }
         CampaignCommand::Pause { id, reason } | CampaignCommand::Resume { id, reason } => {
             let paused = matches!(command, CampaignCommand::Pause { .. });

@@ -35,14 +35,12 @@ use crate::settings::{Hot, Settings};
 /// On a cluster it does so only if --compact-every is set. If compact is interrupted, run it again and it continues. It
 /// deletes nothing from hot before the coupons are written to cold, synced and read back.
 #[derive(Args)]
-#[command(after_help = "\
-Exit codes: 0 all done; 1 failed; 2 usage error; 3 some days could not be moved or indexed, or the
-clock has jumped, so that only unfinished work was done.
-
-Examples:
-  couponry compact --dry-run
-  couponry compact --closed-now
-  couponry compact --cold s3://shop-coupons/cold --vacuum")]
+#[command(after_help = help_ending!(
+    "0 all done; 1 failed; 2 usage error; 3 some days could not be moved or indexed, or the
+clock has jumped, so that only unfinished work was done",
+    "couponry compact --dry-run",
+    "couponry compact --closed-now",
+    "couponry compact --cold s3://shop-coupons/cold --vacuum"))]
 pub(crate) struct CompactArgs {
     /// Print what compact would do, and change nothing
     #[arg(long)]

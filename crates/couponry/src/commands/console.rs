@@ -21,12 +21,9 @@ use crate::{open, output};
 /// this is also what to do if every admin has lost their password. The first account must be an admin: until there
 /// is one, links of other roles do not work.
 #[derive(Args)]
-#[command(after_help = "\
-Exit codes: 0 printed, 1 failed, 2 usage error.
-
-Examples:
-  couponry console
-  couponry console --role support --name mina --address https://coupons.example.com")]
+#[command(after_help = help_ending!("0 printed, 1 failed, 2 usage error",
+    "couponry console",
+    "couponry console --role support --name mina --address https://coupons.example.com"))]
 pub(crate) struct ConsoleArgs {
     /// Role of the account: viewer, marketer, support, operator or admin
     #[arg(long, default_value = "admin", value_parser = role)]

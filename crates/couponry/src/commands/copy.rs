@@ -36,15 +36,13 @@ use crate::settings::Settings;
 /// the source as moved: `serve` and every command that writes then refuse the source. Start `serve` only on the target;
 /// after that nothing can be copied to it again.
 #[derive(Args)]
-#[command(after_help = "\
-Exit codes: 0 both stores are the same, or the pass is done; 1 failed, or they differ; 2 usage
-error.
-
-Examples:
-  couponry copy --from sqlite:/var/lib/couponry --to cql://db-1:9042,db-2:9042/couponry --live
-  couponry copy --from sqlite:/var/lib/couponry --to cql://db-1:9042,db-2:9042/couponry
-  couponry copy --from sqlite:/var/lib/couponry --to cql://db-1:9042/couponry --verify
-  couponry copy --from sqlite:/var/lib/couponry --lift")]
+#[command(after_help = help_ending!(
+    "0 both stores are the same, or the pass is done; 1 failed, or they differ; 2 usage
+error",
+    "couponry copy --from sqlite:/var/lib/couponry --to cql://db-1:9042,db-2:9042/couponry --live",
+    "couponry copy --from sqlite:/var/lib/couponry --to cql://db-1:9042,db-2:9042/couponry",
+    "couponry copy --from sqlite:/var/lib/couponry --to cql://db-1:9042/couponry --verify",
+    "couponry copy --from sqlite:/var/lib/couponry --lift"))]
 pub(crate) struct CopyArgs {
     /// Source: the data folder, as sqlite:FOLDER
     #[arg(long, value_name = "STORE")]

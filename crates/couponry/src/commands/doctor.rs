@@ -4,11 +4,13 @@ mod cluster;
 mod machine;
 mod stores;
 
+use std::fmt::Display;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use clap::Args;
-use coupon::calendar::Zone;
+use coupon::calendar::{BadZone, Zone};
+use engine::{Clock, SystemClock};
 use hot_sqlite::FILE_NAME;
 
 use crate::failure::{CliError, Ended, Result};
@@ -22,12 +24,9 @@ use crate::{open, output, serve};
 /// checks of --quick, then all of `couponry verify`: a line for each finding. That reads every row
 /// and every file, so it takes long on a large store; a running `serve` continues. Repairs nothing.
 #[derive(Args)]
-#[command(after_help = "\
-Exit codes: 0 no check failed, 1 a check failed, 2 usage error.
-
-Examples:
-  couponry doctor --data /var/lib/couponry
-  couponry doctor --quick")]
+#[command(after_help = help_ending!("0 no check failed, 1 a check failed, 2 usage error",
+    "couponry doctor --data /var/lib/couponry",
+    "couponry doctor --quick"))]
 pub(crate) struct DoctorArgs {
     /// Check only the settings, the clock, the keys, the disk, the cluster and one write. Read no
     /// rows and no files of coupons
@@ -52,6 +51,13 @@ impl Verdict {
     }
 }
 
+/// What cannot be checked fails.
+impl<E: Display> From<Result<Verdict, E>> for Verdict {
+    fn from(checked: Result<Verdict, E>) -> Verdict {
+        checked.unwrap_or_else(|error| Verdict::Fail(error.to_string()))
+    }
+}
+
 /// Prints verdicts as they come, and counts them.
 #[derive(Default)]
 struct Report {
@@ -60,7 +66,8 @@ struct Report {
 }
 
 impl Report {
-    fn add(&mut self, about: &str, verdict: Verdict) -> Result<()> {
+    fn add(&mut self, about: &str, verdict: impl Into<Verdict>) -> Result<()> {
+        let verdict = verdict.into();
         self.checks += 1;
         self.failed += usize::from(matches!(verdict, Verdict::Fail(_)));
         let (Verdict::Ok(text) | Verdict::Warn(text) | Verdict::Fail(text)) = &verdict;
@@ -78,7 +85,7 @@ impl Report {
 pub(crate) async fn run(settings: &Settings, args: &DoctorArgs) -> Result<Ended> {
     let mut report = Report::default();
     report.add("settings", given(settings))?;
-    report.add("clock", machine::clock())?;
+    report.add("clock", machine::clock_at(SystemClock.now()))?;
     report.add("time zones", time_zones())?;
     let data = &settings.data.value;
     if let Err(error) = open::must_be_there(settings) {
@@ -107,20 +114,15 @@ pub(crate) async fn run(settings: &Settings, args: &DoctorArgs) -> Result<Ended>
     report.end()
 }
 
-fn given(settings: &Settings) -> Verdict {
-    if let Err(error) = serve::check(settings) {
-        return Verdict::Fail(error.to_string());
-    }
+fn given(settings: &Settings) -> Result<Verdict> {
+    serve::check(settings)?;
     let lines = settings.lines();
     let set = lines.iter().filter(|(_, _, origin)| **origin != Origin::Default).count();
-    Verdict::Ok(format!("{set} of {} are set; `couponry config` prints them", lines.len()))
+    Ok(Verdict::Ok(format!("{set} of {} are set; `couponry config` prints them", lines.len())))
 }
 
-fn time_zones() -> Verdict {
-    match "Asia/Seoul".parse::<Zone>() {
-        Ok(_) => Verdict::Ok("the time zone data can be read".into()),
-        Err(error) => Verdict::Fail(error.to_string()),
-    }
+fn time_zones() -> Result<Verdict, BadZone> {
+    "Asia/Seoul".parse::<Zone>().map(|_| Verdict::Ok("the time zone data can be read".into()))
 }
 
 /// Checks the keys; returns them if they can be read.
@@ -166,14 +168,10 @@ fn modes(keys: &Keys) -> Verdict {
     }
 }
 
-fn tokens(settings: &Settings, keys: &Keys) -> Verdict {
-    let tested =
-        open::tokens(settings, keys).and_then(|tokens| tokens.self_test().map_err(CliError::of));
-    match (tested, &settings.identity_issuer.value) {
-        (Err(error), _) => Verdict::Fail(error.to_string()),
-        (Ok(()), None) => Verdict::Ok("signed and verified here".into()),
-        (Ok(()), Some(issuer)) => {
-            Verdict::Ok(format!("signed and verified here, and accepted from {issuer}"))
-        }
-    }
+fn tokens(settings: &Settings, keys: &Keys) -> Result<Verdict> {
+    open::tokens(settings, keys)?.self_test().map_err(CliError::of)?;
+    Ok(Verdict::Ok(match &settings.identity_issuer.value {
+        None => "signed and verified here".to_owned(),
+        Some(issuer) => format!("signed and verified here, and accepted from {issuer}"),
+    }))
 }

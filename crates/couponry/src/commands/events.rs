@@ -21,13 +21,11 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Prints one JSON object a line, as GET /v1/events has them, and at the end the cursor to go on from on standard
 /// error. You can run this while `serve` is running.
 #[derive(Args)]
-#[command(after_help = "\
-Exit codes: 0 done, or the reader closed the output; 1 failed, or the events behind --after are gone;
-2 usage error.
-
-Examples:
-  couponry events --type coupon.redeemed | jq -r .coupon.code
-  couponry events --after newest --follow --campaign spring-2027")]
+#[command(after_help = help_ending!(
+    "0 done, or the reader closed the output; 1 failed, or the events behind --after are gone;
+2 usage error",
+    "couponry events --type coupon.redeemed | jq -r .coupon.code",
+    "couponry events --after newest --follow --campaign spring-2027"))]
 pub(crate) struct EventsFlags {
     /// Begin after this cursor, or with what happens from now on: `newest` [default: the oldest]
     #[arg(long, value_name = "CURSOR")]
@@ -61,7 +59,7 @@ async fn printed(service: &ServiceClient, flags: &EventsFlags) -> Result<Ended> 
     let mut after = flags.after.clone();
     let mut cursors = CursorCycleDetector::default();
     loop {
-        let read = service.get(&["events"], &query(flags, after.as_deref())).await?;
+        let read = service.get(&["events"], &query(flags, after.as_deref())).await?.body;
         for event in read["data"].as_array().into_iter().flatten() {
             out.put(&(output::json_line(event)? + "\n"))?;
         }

@@ -33,13 +33,10 @@ pub(crate) enum ExportCommand {
 /// Prints one code a line under the header `code`, with hyphens, for a printer, a mailing or a
 /// partner. Leaves out imported codes, and codes that were issued, redeemed or voided.
 #[derive(Args)]
-#[command(after_help = "\
-Exit codes: 0 done, or the reader closed the output; 1 failed, 2 usage error.
-
-Examples:
-  couponry export codes --campaign spring-2027 --output codes.csv
-  couponry export codes --campaign spring-2027 | head -n 101
-  couponry export codes --campaign spring-2027 --after 7K2M-9QXD-4TRB-H0VE")]
+#[command(after_help = help_ending!("0 done, or the reader closed the output; 1 failed, 2 usage error",
+    "couponry export codes --campaign spring-2027 --output codes.csv",
+    "couponry export codes --campaign spring-2027 | head -n 101",
+    "couponry export codes --campaign spring-2027 --after 7K2M-9QXD-4TRB-H0VE"))]
 pub(crate) struct CodesFlags {
     /// Campaign of the codes
     #[arg(long, value_name = "ID")]

@@ -21,11 +21,8 @@ pub(crate) enum HistoryCommand {
     /// Show one coupon and everything that happened to it
     ///
     /// Prints a table on a terminal; elsewhere the JSON of the HTTP interface, on one line.
-    #[command(after_help = "\
-Exit codes: 0 found, 1 not found or failed, 2 usage error.
-
-Example:
-  couponry history code 7K2M-9QXD-4TRB-H0VE")]
+    #[command(after_help = help_ending!("0 found, 1 not found or failed, 2 usage error",
+        "couponry history code 7K2M-9QXD-4TRB-H0VE"))]
     Code {
         /// Code of the coupon; hyphens, spaces and case do not matter
         code: CodeText,
@@ -35,12 +32,9 @@ Example:
     /// Lists the coupons that the user holds, has redeemed, or held when they expired or were
     /// voided. Leaves out coupons that were revoked from the user, and those that another user
     /// redeemed later: `history code` shows former holders. Prints the columns of `export coupons`.
-    #[command(after_help = "\
-Exit codes: 0 done, also if there is none; 1 failed; 2 usage error.
-
-Examples:
-  couponry history user ann
-  couponry history user guest:991 --format jsonl")]
+    #[command(after_help = help_ending!("0 done, also if there is none; 1 failed; 2 usage error",
+        "couponry history user ann",
+        "couponry history user guest:991 --format jsonl"))]
     User {
         /// User, by the user_id that the shop uses
         user: UserId,
@@ -51,13 +45,11 @@ Examples:
     ///
     /// Prints the columns of `export coupons`, ordered by partition and code, in constant memory.
     /// Leaves out minted coupons that were never used.
-    #[command(after_help = "\
-Exit codes: 0 done, also if there is none; 1 failed; 2 usage error; 3 left out coupons of campaigns
-that the restored backup did not have.
-
-Examples:
-  couponry history expires-on 2026-12-31 --output last-day.csv
-  couponry history expires-on 2026-12-31 --time-zone Asia/Seoul --campaign spring-2027")]
+    #[command(after_help = help_ending!(
+        "0 done, also if there is none; 1 failed; 2 usage error; 3 left out coupons of campaigns
+that the restored backup did not have",
+        "couponry history expires-on 2026-12-31 --output last-day.csv",
+        "couponry history expires-on 2026-12-31 --time-zone Asia/Seoul --campaign spring-2027"))]
     ExpiresOn {
         /// Day, such as 2026-12-31
         date: Date,
@@ -78,7 +70,7 @@ pub(crate) async fn run(settings: &Settings, command: &HistoryCommand) -> Result
             let path = ["coupons", code.foreign().as_str()];
             let ask =
                 async |service: &ServiceClient| service.get(&path, &[]).await.map_err(of_nobody);
-            shown(&client::with(settings, Purpose::Read, ask).await?)
+            shown(&client::with(settings, Purpose::Read, ask).await?.body)
         }
         HistoryCommand::User { user, into } => {
             let query = vec![("user_id", user.to_string()), ("order", "latest".to_owned())];

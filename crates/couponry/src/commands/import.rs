@@ -56,15 +56,13 @@ const SHOWN: usize = 5;
 /// Recognises UTF-8, CP949 (EUC-KR) and UTF-16, and commas, semicolons or tabs between the cells. Reads workbooks of
 /// Excel (.xlsx, at most 8 MiB, one sheet), too. `--dry-run` shows how a file is read and writes nothing.
 #[derive(Args)]
-#[command(after_help = "\
-Exit codes: 0 every line was imported or already there, 1 refused the file or failed, 2 usage error,
-3 rejected some lines.
-
-Examples:
-  couponry import codes.csv --campaign spring-2027 --batch partner-a --rejects rejects.csv
-  couponry import old.csv --campaign spring-2027 --columns code:1,expires_at:3 --dry-run
-  zcat codes.csv.gz | couponry import - --campaign spring-2027 --batch partner-a
-  couponry import --template > codes.csv")]
+#[command(after_help = help_ending!(
+    "0 every line was imported or already there, 1 refused the file or failed, 2 usage error,
+3 rejected some lines",
+    "couponry import codes.csv --campaign spring-2027 --batch partner-a --rejects rejects.csv",
+    "couponry import old.csv --campaign spring-2027 --columns code:1,expires_at:3 --dry-run",
+    "zcat codes.csv.gz | couponry import - --campaign spring-2027 --batch partner-a",
+    "couponry import --template > codes.csv"))]
 pub(crate) struct ImportFlags {
     /// File to import; `-` for standard input
     #[arg(required_unless_present = "template")]
@@ -193,14 +191,13 @@ async fn sent(
 async fn first_rejected(report: Result<Response, Refused>) -> Vec<String> {
     let Ok(report) = report else { return Vec::new() };
     let records = Records::open(report.bytes_stream().boxed(), Some(TextEncoding::UTF_8)).await;
+    let Ok(mut records) = records else { return Vec::new() };
     let mut lines = Vec::new();
-    if let Ok(mut records) = records {
-        // The first one is the header.
-        while lines.len() <= SHOWN
-            && let Some(Ok(record)) = records.next().await
-        {
-            lines.push(summary::rejected_line(record.shown()));
-        }
+    // The first one is the header.
+    while lines.len() <= SHOWN
+        && let Some(Ok(record)) = records.next().await
+    {
+        lines.push(summary::rejected_line(record.shown()));
     }
     lines.into_iter().skip(1).collect()
 }

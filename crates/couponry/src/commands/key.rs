@@ -23,11 +23,8 @@ pub(crate) enum KeyCommand {
     /// Prints one line for each key: its kind, its id, when it was made, and its state. The newest
     /// key of a kind mints or signs; the others in use still open their codes or verify their
     /// tokens. A retired code key still opens its codes; a retired token key verifies nothing.
-    #[command(after_help = "\
-Exit codes: 0 listed, 1 failed, 2 usage error.
-
-Example:
-  couponry key list --data /var/lib/couponry")]
+    #[command(after_help = help_ending!("0 listed, 1 failed, 2 usage error",
+        "couponry key list --data /var/lib/couponry"))]
     List,
     /// Make a key, which becomes the newest of its kind
     ///
@@ -48,11 +45,8 @@ Example, to change the key that signs tokens:
     ///
     /// Every token that a retired token key signed is refused. A retired code key mints nothing,
     /// but its codes stay valid. The last key in use of a kind cannot be retired.
-    #[command(after_help = "\
-Exit codes: 0 retired, 1 failed, 2 no such key, or the last one in use.
-
-Example:
-  couponry key retire 1a2b3c4d")]
+    #[command(after_help = help_ending!("0 retired, 1 failed, 2 no such key, or the last one in use",
+        "couponry key retire 1a2b3c4d"))]
     Retire {
         /// Id of the key, as `key list` prints it
         id: String,

@@ -31,14 +31,11 @@ const NAME_LEN_MAX: usize = 64;
 /// for coupons.expiring, and `serve` posts it as it posts events. `serve` runs such a round once an
 /// hour by itself as long as there is such a webhook.
 #[derive(Args)]
-#[command(after_help = "\
-Exit codes: 0 everything was sent, 1 failed, 2 usage error, 3 some webhooks had no room.
-
-Examples:
-  couponry notify --days 30,7,3,1 >> notices.jsonl
-  couponry notify --days 7 --as mail | ./send-mails
-  couponry notify --webhooks
-  couponry notify --dry-run")]
+#[command(after_help = help_ending!("0 everything was sent, 1 failed, 2 usage error, 3 some webhooks had no room",
+    "couponry notify --days 30,7,3,1 >> notices.jsonl",
+    "couponry notify --days 7 --as mail | ./send-mails",
+    "couponry notify --webhooks",
+    "couponry notify --dry-run"))]
 pub(crate) struct NotifyFlags {
     /// Days before the last day, 0 for the day itself; separate several with commas
     #[arg(
@@ -114,9 +111,7 @@ async fn sent(
     };
     drop(progress);
     let counts = counts?;
-    for line in &counts.shown {
-        output::note(line);
-    }
+    counts.shown.iter().for_each(|line| output::note(line));
     output::note(&counts.summary(flags.dry_run));
     counts.ended()
 }

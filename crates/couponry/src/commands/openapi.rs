@@ -9,12 +9,9 @@ use crate::output;
 ///
 /// Prints the same JSON that a running service returns at /openapi.json.
 #[derive(Args)]
-#[command(after_help = "\
-Exit codes: 0 printed, 2 usage error, or no such shape.
-
-Examples:
-  couponry openapi > openapi.json
-  couponry openapi --shape FeedEvent > event.json")]
+#[command(after_help = help_ending!("0 printed, 2 usage error, or no such shape",
+    "couponry openapi > openapi.json",
+    "couponry openapi --shape FeedEvent > event.json"))]
 pub(crate) struct OpenapiArgs {
     /// Print only this shape, as a JSON Schema with all that it needs
     #[arg(long, value_name = "NAME")]

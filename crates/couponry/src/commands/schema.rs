@@ -17,13 +17,10 @@ pub(crate) enum SchemaCommand {
     ///
     /// Prints a line for each. Only adds and never removes or changes, so you may repeat it while
     /// `serve` runs. Run it before the first start, and before you start a newer release.
-    #[command(after_help = "\
-Exit codes: 0 made, or nothing was missing; 1 failed, 2 usage error.
-
-Examples:
-  couponry schema apply --hot cql://db-1:9042,db-2:9042/couponry
-  couponry schema apply --hot cql://db-1/couponry --replication 3 \\
-      --compaction \"{'class': 'SizeTieredCompactionStrategy'}\"")]
+    #[command(after_help = help_ending!("0 made, or nothing was missing; 1 failed, 2 usage error",
+        "couponry schema apply --hot cql://db-1:9042,db-2:9042/couponry",
+        "couponry schema apply --hot cql://db-1/couponry --replication 3 \\
+      --compaction \"{'class': 'SizeTieredCompactionStrategy'}\""))]
     Apply {
         /// Copies of each row in the data centre, if the keyspace is made now [default: 3, or the
         /// number of nodes if there are fewer]
@@ -34,32 +31,23 @@ Examples:
         compaction: Option<String>,
     },
     /// List what differs from the schema of this release, and what repairs it
-    #[command(after_help = "\
-Exit codes: 0 nothing differs, 1 something differs or the command failed, 2 usage error.
-
-Example:
-  couponry schema diff --hot cql://db-1:9042/couponry")]
+    #[command(after_help = help_ending!("0 nothing differs, 1 something differs or the command failed, 2 usage error",
+        "couponry schema diff --hot cql://db-1:9042/couponry"))]
     Diff,
     /// Confirm that every node was repaired since the number of copies was changed
     ///
     /// Until then no process starts, and none that runs writes: an added copy has no rows before it
     /// is repaired. Repair every node first, as docs/cluster.md says under "More copies".
-    #[command(after_help = "\
-Exit codes: 0 confirmed, 1 failed, 2 usage error.
-
-Example:
-  couponry schema repaired --hot cql://db-1:9042/couponry")]
+    #[command(after_help = help_ending!("0 confirmed, 1 failed, 2 usage error",
+        "couponry schema repaired --hot cql://db-1:9042/couponry"))]
     Repaired,
 }
 
 pub(crate) async fn run(settings: &Settings, command: &SchemaCommand) -> Result<Ended> {
-    let target = match &settings.hot.value {
-        Hot::Cql(target) => target,
-        Hot::Sqlite => {
-            return Err(CliError::usage(
-                "only a cluster has a schema: name one with --hot cql://HOST:PORT/KEYSPACE",
-            ));
-        }
+    let Hot::Cql(target) = &settings.hot.value else {
+        return Err(CliError::usage(
+            "only a cluster has a schema: name one with --hot cql://HOST:PORT/KEYSPACE",
+        ));
     };
     let options = cql::options(settings, target);
     let attempt = async || {

@@ -13,12 +13,9 @@ use crate::output;
 ///
 /// The shell decides where the script belongs.
 #[derive(Args)]
-#[command(after_help = "\
-Exit codes: 0 printed, 2 usage error.
-
-Examples:
-  couponry completion bash > /etc/bash_completion.d/couponry
-  source <(couponry completion zsh)")]
+#[command(after_help = help_ending!("0 printed, 2 usage error",
+    "couponry completion bash > /etc/bash_completion.d/couponry",
+    "source <(couponry completion zsh)"))]
 pub(crate) struct CompletionArgs {
     /// Shell that runs the script
     #[arg(value_parser = shell())]
@@ -41,11 +38,8 @@ pub(crate) fn complete(args: &CompletionArgs, mut program: Command) -> Result<En
 ///
 /// Packages of couponry have them already: `man couponry`, `man couponry-serve`.
 #[derive(Args)]
-#[command(after_help = "\
-Exit codes: 0 written, 1 failed, 2 usage error.
-
-Example:
-  couponry man /usr/local/share/man/man1")]
+#[command(after_help = help_ending!("0 written, 1 failed, 2 usage error",
+    "couponry man /usr/local/share/man/man1"))]
 pub(crate) struct ManArgs {
     /// Folder that is there
     #[arg(value_name = "FOLDER")]

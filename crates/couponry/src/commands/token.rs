@@ -15,12 +15,9 @@ use crate::{open, output};
 /// Signs the token with the newest token key of the data folder of `serve`: name it with --data. Makes
 /// no key. Prints only the token, so that a variable can take it. The audit says that it was made.
 #[derive(Args)]
-#[command(after_help = "\
-Exit codes: 0 printed, 1 failed, 2 usage error.
-
-Examples:
-  TOKEN=$(couponry token --role admin)
-  couponry token --role shop --user checkout-7 --ttl 366d")]
+#[command(after_help = help_ending!("0 printed, 1 failed, 2 usage error",
+    "TOKEN=$(couponry token --role admin)",
+    "couponry token --role shop --user checkout-7 --ttl 366d"))]
 pub(crate) struct TokenArgs {
     /// Role of the bearer: user, shop, operator or admin
     #[arg(long)]

@@ -42,15 +42,12 @@ use crate::settings::Settings;
 /// unless they are higher than the number of coupons, since a lost coupon may be the cause. It
 /// never changes a coupon, an event, a claim or a file.
 #[derive(Args)]
-#[command(after_help = "\
-Exit codes: 0 nothing found, 1 could not finish, 2 usage error, 3 something was found.
-
-Examples:
-  couponry verify
-  couponry verify --format jsonl > findings.jsonl
-  couponry verify --jobs 4
-  couponry verify --partition 2031-12-30 --partition 2031-12-31
-  couponry verify --repair")]
+#[command(after_help = help_ending!("0 nothing found, 1 could not finish, 2 usage error, 3 something was found",
+    "couponry verify",
+    "couponry verify --format jsonl > findings.jsonl",
+    "couponry verify --jobs 4",
+    "couponry verify --partition 2031-12-30 --partition 2031-12-31",
+    "couponry verify --repair"))]
 pub(crate) struct VerifyArgs {
     /// Format of the findings
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -104,10 +101,7 @@ async fn verified(engine: &Engine, keys: &Keys, args: &VerifyArgs) -> Result<End
         VerifyOptions { repair, lower_counts, partitions, jobs, ..VerifyOptions::default() };
     let report = checked(engine, keys, options, |finding| printer.finding(finding)).await?;
     printer.end(&report, &days, begun.elapsed())?;
-    Ok(match report.found() {
-        0 => Ended::Done,
-        _ => Ended::Partly,
-    })
+    Ok(if report.found() == 0 { Ended::Done } else { Ended::Partly })
 }
 
 /// Verifies both tiers, if they belong together, and reports each finding to `tell`. `doctor` does the same.

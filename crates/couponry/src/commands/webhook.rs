@@ -25,11 +25,8 @@ pub(crate) enum WebhookCommand {
 ///
 /// `couponry serve --webhook-allow-private` posts to an address of this machine.
 #[derive(Args)]
-#[command(after_help = "\
-Exit codes: 0 stopped by a signal, 1 could not listen, 2 usage error.
-
-Example:
-  couponry webhook listen --on 127.0.0.1:3000 --secret-file secret.txt")]
+#[command(after_help = help_ending!("0 stopped by a signal, 1 could not listen, 2 usage error",
+    "couponry webhook listen --on 127.0.0.1:3000 --secret-file secret.txt"))]
 pub(crate) struct ListenArgs {
     /// Listen on this address
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3000")]

@@ -33,8 +33,7 @@ const PAIRING_WAIT: Duration = Duration::from_secs(8);
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 pub(crate) fn must_be_there(settings: &Settings) -> Result<()> {
-    let data = &settings.data.value;
-    must_not_be_half_restored(data)?;
+    must_not_be_half_restored(&settings.data.value)?;
     must_have_a_store(settings)
 }
 
@@ -45,10 +44,9 @@ pub(crate) fn must_have_a_store(settings: &Settings) -> Result<()> {
         Hot::Sqlite => (data.join(FILE_NAME), no_data(data)),
         Hot::Cql(_) => (data.join("keys"), no_keys(data)),
     };
-    match path.try_exists() {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(missing),
-        Err(error) => Err(CliError::cannot("look for", &path)(error)),
+    match path.try_exists().map_err(CliError::cannot("look for", &path))? {
+        true => Ok(()),
+        false => Err(missing),
     }
 }
 

@@ -207,10 +207,9 @@ impl Provider {
         let answer = request.form(&form).send().await.map_err(away)?;
         let status = answer.status();
         if status.is_client_error() {
-            let said: Map<String, Value> = read(answer).await.unwrap_or_default();
+            let body: Value = read(answer).await.unwrap_or_default();
             let said =
-                ["error", "error_description"].map(|it| said.get(it).and_then(Value::as_str));
-            let said = said.map(Option::unwrap_or_default);
+                ["error", "error_description"].map(|it| body[it].as_str().unwrap_or_default());
             let why = format!("{status} {}", said.join(" ").trim());
             // It refuses us, not the person: nobody is locked out for a secret that has expired.
             let is_ours = status == StatusCode::TOO_MANY_REQUESTS

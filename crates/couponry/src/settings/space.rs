@@ -6,7 +6,6 @@ use std::str::FromStr;
 
 use super::space_name::SpaceName;
 use super::stores::{Cold, Hot};
-use super::table::MACHINE;
 use super::{SETTINGS_FILE, SettingFlags, Settings, read};
 use crate::failure::{CliError, Result};
 
@@ -42,9 +41,8 @@ impl FromStr for SpaceHosts {
             }
             found.0.entry(name.trim().parse()?).or_default().push(host);
         }
-        let hosts = found.0.values().flatten().count();
-        if found.0.len() > SPACES_MAX || hosts > HOSTS_MAX {
-            let spaces = found.0.len();
+        let (spaces, hosts) = (found.0.len(), found.0.values().flatten().count());
+        if spaces > SPACES_MAX || hosts > HOSTS_MAX {
             return Err(format!(
                 "it has {spaces} spaces and {hosts} hosts, want at most {SPACES_MAX} and {HOSTS_MAX}"
             ));
@@ -63,7 +61,7 @@ impl Settings {
         let folder = self.data.value.join(SPACES).join(name.as_str());
         let (path, file) = read(&folder.join(SETTINGS_FILE), true)?;
         let mut space = self.placed_in(name)?;
-        if let Some(key) = file.keys().into_iter().find(|key| MACHINE.contains(key)) {
+        if let Some(key) = file.of_machine() {
             return Err(CliError::usage(format!(
                 "{} sets {key}, which belongs to the whole machine: set it in the main settings file",
                 path.display()

@@ -37,28 +37,6 @@ const CONFIG: Row = Row {
     sentence: "Read settings from this file; without this setting the file may be missing",
 };
 
-/// What all stores of a process share, so that the settings file of one space cannot set it.
-pub(super) const MACHINE: &[&str] = &[
-    "data",
-    "listen",
-    "trusted_proxies",
-    "spaces",
-    "space",
-    "hot",
-    "cold",
-    "cql_user",
-    "cql_password",
-    "cql_datacenter",
-    "cql_authority",
-    "cql_plain_password",
-    "url",
-    "token",
-    "log",
-    "log_format",
-    "traces",
-    "traces_percent",
-];
-
 /// The first of some expressions.
 macro_rules! first {
     ($first:expr $(, $other:expr)*) => {
@@ -67,13 +45,15 @@ macro_rules! first {
 }
 
 /// Takes one row a setting: `name: type = "default"`, or `"default" or computed` for a default
-/// that depends on the settings above it; the environment variable; the flag with what stands for
-/// its value, or `no flag: skip`; and a sentence that begins with a verb.
+/// that depends on the settings above it; `for MACHINE` if all stores of a process share it, so that
+/// the settings file of one space cannot set it; the environment variable; the flag with what stands
+/// for its value and, `alone`, what it means without a value, or `no flag: skip`; and a sentence that
+/// begins with a verb.
 macro_rules! settings {
     ($(
-        $name:ident: $value:ty = $default:literal $(or $computed:expr)?,
+        $name:ident: $value:ty = $default:literal $(or $computed:expr)?, $(for $machine:ident,)?
         env $env:literal,
-        $(flag $form:literal $(with($($extra:tt)*))?,)?
+        $(flag $form:literal $(alone $alone:literal)? $(with($($extra:tt)*))?,)?
         $(no flag: $skip:ident,)?
         $sentence:literal;
     )*) => {
@@ -102,6 +82,7 @@ macro_rules! settings {
                         value_name = $form,
                         help = $sentence
                     )]
+                    $(#[arg(num_args = 0..=1, require_equals = true, default_missing_value = $alone)])?
                     $(#[arg($($extra)*)])?
                 )?
                 $(#[arg($skip = variable::<<$value as Value>::Written>($env))])?
@@ -115,10 +96,12 @@ macro_rules! settings {
         }
 
         impl SettingFlags {
-            /// The names of those that are set.
-            pub(super) fn keys(&self) -> Vec<&'static str> {
-                let keys = [$(self.$name.is_some().then_some(stringify!($name)),)*];
-                keys.into_iter().flatten().collect()
+            /// The name of one that is set and is for the whole machine.
+            pub(super) fn of_machine(&self) -> Option<&'static str> {
+                let set = [$(
+                    $(self.$name.is_some().then_some(first!(stringify!($name), $machine)),)?
+                )*];
+                set.into_iter().flatten().next()
             }
         }
 
@@ -177,11 +160,11 @@ macro_rules! settings {
 }
 
 settings! {
-    data: PathBuf = "./couponry-data", env "COUPONRY_DATA", flag "FOLDER",
+    data: PathBuf = "./couponry-data", for MACHINE, env "COUPONRY_DATA", flag "FOLDER",
         "Keep the keys and the locks in this folder, and with SQLite the coupons too";
-    listen: String = "127.0.0.1:8080", env "COUPONRY_LISTEN", flag "HOST:PORT",
+    listen: String = "127.0.0.1:8080", for MACHINE, env "COUPONRY_LISTEN", flag "HOST:PORT",
         "Listen on this address; put a proxy with TLS in front of any other than 127.0.0.1";
-    trusted_proxies: String = "", env "COUPONRY_TRUSTED_PROXIES", flag "LIST",
+    trusted_proxies: String = "", for MACHINE, env "COUPONRY_TRUSTED_PROXIES", flag "LIST",
         "Believe the X-Forwarded-For and Forwarded headers of these proxies: IP addresses, and \
          networks such as 10.0.0.0/8, separated by commas; their connections are not limited";
     cors_origins: String = "", env "COUPONRY_CORS_ORIGINS", flag "LIST",
@@ -193,26 +176,26 @@ settings! {
         "Serve pages for people at /console: on or off";
     console_time_zone: String = "UTC", env "COUPONRY_CONSOLE_TIME_ZONE", flag "ZONE",
         "Show times of the console in this zone, such as Asia/Seoul, to whoever has chosen no other";
-    hot: Hot = "sqlite", env "COUPONRY_HOT", flag "STORE",
+    hot: Hot = "sqlite", for MACHINE, env "COUPONRY_HOT", flag "STORE",
         "Keep active coupons here: sqlite, in the data folder, or \
          cql://HOST:PORT,HOST:PORT/KEYSPACE, on ScyllaDB or Apache Cassandra";
     cold: Cold = "DATA/cold" or data.value.join("cold").display().to_string(),
-        env "COUPONRY_COLD", flag "LOCATION",
+        for MACHINE, env "COUPONRY_COLD", flag "LOCATION",
         "Keep finished coupons here: a folder, or s3://BUCKET/PREFIX, for which the AWS_* \
          variables are read";
-    cql_user: Option<String> = "", env "COUPONRY_CQL_USER", flag "USER",
+    cql_user: Option<String> = "", for MACHINE, env "COUPONRY_CQL_USER", flag "USER",
         "Sign in to the cluster as this user";
-    cql_password: Option<SecretText> = "", env "COUPONRY_CQL_PASSWORD", no flag: skip,
+    cql_password: Option<SecretText> = "", for MACHINE, env "COUPONRY_CQL_PASSWORD", no flag: skip,
         "Sign in to the cluster with this password; there is no flag, since other users of the \
          machine can read command lines";
-    cql_datacenter: Option<String> = "", env "COUPONRY_CQL_DATACENTER", flag "NAME",
+    cql_datacenter: Option<String> = "", for MACHINE, env "COUPONRY_CQL_DATACENTER", flag "NAME",
         "Let the replicas of this data centre decide; needed if the cluster has several, and the \
          same for every process";
-    cql_authority: Option<PathBuf> = "", env "COUPONRY_CQL_AUTHORITY", flag "FILE",
+    cql_authority: Option<PathBuf> = "", for MACHINE, env "COUPONRY_CQL_AUTHORITY", flag "FILE",
         "Encrypt the connections to the cluster, and trust nodes whose certificates are signed by \
          one in this file (PEM)";
-    cql_plain_password: bool = "false", env "COUPONRY_CQL_PLAIN_PASSWORD",
-        flag "BOOL" with(num_args = 0..=1, require_equals = true, default_missing_value = "true"),
+    cql_plain_password: bool = "false", for MACHINE, env "COUPONRY_CQL_PLAIN_PASSWORD",
+        flag "BOOL" alone "true",
         "Send the password unencrypted, also to other machines";
     compact_every: RepeatInterval = "1h; 0 on a cluster" or hot.value.compact_every().to_owned(),
         env "COUPONRY_COMPACT_EVERY", flag "TIME",
@@ -225,25 +208,25 @@ settings! {
          never";
     attempts_keep: RepeatInterval = "30d", env "COUPONRY_ATTEMPTS_KEEP", flag "TIME",
         "Keep the refused attempts of GET /v1/attempts for this long: 12h or 30d; 0 to keep none";
-    post_webhooks: bool = "true", env "COUPONRY_POST_WEBHOOKS",
-        flag "BOOL" with(num_args = 0..=1, require_equals = true, default_missing_value = "true"),
+    post_webhooks: bool = "true", env "COUPONRY_POST_WEBHOOKS", flag "BOOL" alone "true",
         "Keep webhooks in the data folder, and let serve post events to them. On a cluster set it for \
          one machine, to which the load balancer sends /v1/webhooks";
     webhook_allow_private: bool = "false", env "COUPONRY_WEBHOOK_ALLOW_PRIVATE",
-        flag "BOOL" with(num_args = 0..=1, require_equals = true, default_missing_value = "true"),
+        flag "BOOL" alone "true",
         "Let webhooks have private addresses, and http; then whoever may create one reaches what \
          this machine reaches";
     notify_days: String = "30,7,3,1", env "COUPONRY_NOTIFY_DAYS", flag "DAYS",
         "Let serve post a notice to webhooks this many days before the last day of a coupon";
-    spaces: String = "", env "COUPONRY_SPACES", flag "LIST",
+    spaces: String = "", for MACHINE, env "COUPONRY_SPACES", flag "LIST",
         "Serve these spaces too, stores of other brands with keys and people of their own: NAME=HOST, \
          separated by commas; requests to that host go there";
-    space: Option<SpaceName> = "", env "COUPONRY_SPACE", flag "NAME",
+    space: Option<SpaceName> = "", for MACHINE, env "COUPONRY_SPACE", flag "NAME",
         "Work with this space instead of the main store";
-    url: Option<String> = "", env "COUPONRY_URL", flag "URL",
+    url: Option<String> = "", for MACHINE, env "COUPONRY_URL", flag "URL",
         "Let campaign, coupon, import, export, history and events work over HTTP with the service at this \
          address, such as https://coupons.example, instead of the data folder";
-    token: Option<SecretText> = "", env "COUPONRY_TOKEN", flag "TOKEN" with(hide_env_values = true),
+    token: Option<SecretText> = "", for MACHINE, env "COUPONRY_TOKEN",
+        flag "TOKEN" with(hide_env_values = true),
         "Show the service at url this token; better by the variable, since other users of the machine \
          can read command lines";
     requests_per_s: u64 = "0", env "COUPONRY_REQUESTS_PER_S", flag "NUMBER",
@@ -253,19 +236,18 @@ settings! {
          MiB; 0 for no limit; not on a cluster";
     free_min_mib: u64 = "256", env "COUPONRY_FREE_MIN_MIB", flag "MIB",
         "Refuse writes while the disk has less free space than this, in MiB; not on a cluster";
-    join_wal_writes: bool = "true", env "COUPONRY_JOIN_WAL_WRITES",
-        flag "BOOL" with(num_args = 0..=1, require_equals = true, default_missing_value = "true"),
+    join_wal_writes: bool = "true", env "COUPONRY_JOIN_WAL_WRITES", flag "BOOL" alone "true",
         "Write the changes of a group to SQLite's WAL with one call; false for two calls for each page, as \
          SQLite does by itself; not on a cluster";
-    log: String = "info", env "COUPONRY_LOG", flag "FILTER",
+    log: String = "info", for MACHINE, env "COUPONRY_LOG", flag "FILTER",
         "Log messages of this level and above: error, warn, info or debug; or a filter such as \
          hot_sqlite=debug";
-    log_format: String = "auto", env "COUPONRY_LOG_FORMAT", flag "FORMAT",
+    log_format: String = "auto", for MACHINE, env "COUPONRY_LOG_FORMAT", flag "FORMAT",
         "Log to standard error as text, as json, or as auto: text on a terminal, JSON elsewhere";
-    traces: Option<String> = "", env "COUPONRY_TRACES", flag "URL",
+    traces: Option<String> = "", for MACHINE, env "COUPONRY_TRACES", flag "URL",
         "Let serve send traces to this collector of OpenTelemetry, by OTLP over HTTP: such as \
          http://collector.example:4318";
-    traces_percent: u64 = "100", env "COUPONRY_TRACES_PERCENT", flag "PERCENT",
+    traces_percent: u64 = "100", for MACHINE, env "COUPONRY_TRACES_PERCENT", flag "PERCENT",
         "Record this many of a hundred requests that come without traceparent, and of compactions and \
          posts to webhooks";
     identity_issuer: Option<String> = "", env "COUPONRY_IDENTITY_ISSUER", flag "ISS",

@@ -17,14 +17,11 @@ use crate::failure::{CliError, Result};
 /// also take one; `bearer`, anyone who shows a code can redeem it; `shared`, all users redeem with one
 /// code, and each user gets a coupon of their own.
 #[derive(Args, Serialize)]
-#[command(after_help = "\
-Exit codes: 0 created (now or before), 1 refused or failed, 2 usage error.
-
-Examples:
-  couponry campaign create --campaign-id spring-2027 --stock 10000 --expires-on 2027-05-31 \\
-      --time-zone Asia/Seoul --currency KRW --benefit '{\"kind\": \"amount\", \"amount\": 5000}'
-  couponry campaign create --campaign-id summer --handout shared --shared-code SUMMER2027 \\
-      --stock 5000 --expires-at 2027-09-01T00:00:00Z")]
+#[command(after_help = help_ending!("0 created (now or before), 1 refused or failed, 2 usage error",
+    "couponry campaign create --campaign-id spring-2027 --stock 10000 --expires-on 2027-05-31 \\
+      --time-zone Asia/Seoul --currency KRW --benefit '{\"kind\": \"amount\", \"amount\": 5000}'",
+    "couponry campaign create --campaign-id summer --handout shared --shared-code SUMMER2027 \\
+      --stock 5000 --expires-at 2027-09-01T00:00:00Z"))]
 pub(crate) struct CreateFlags {
     /// Name of the campaign in URLs [default: a new id]
     #[arg(long, value_name = "ID", visible_alias = "id", alias = "campaign")]

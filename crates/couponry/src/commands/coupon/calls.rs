@@ -210,7 +210,7 @@ impl Call {
     pub(super) fn repeat(&self) -> Repeat {
         match self {
             // Its repeat could revoke the coupon from somebody who got it in between.
-            Call::Revoke { revoke_ref: None, why, .. } if !why.has_version() => Repeat::Harmful,
+            Call::Revoke { revoke_ref: None, why, .. } if why.version.is_none() => Repeat::Harmful,
             _ => Repeat::Harmless,
         }
     }
@@ -219,8 +219,7 @@ impl Call {
     pub(super) async fn send(&self, service: &ServiceClient, code: &str) -> Result<Reply, Refused> {
         if let Call::Show { user, .. } = self {
             let query = user.iter().map(|it| ("user_id", it.to_string())).collect::<Vec<_>>();
-            let body = service.get(&["coupons", code], &query).await?;
-            return Ok(Reply::of_read(body));
+            return service.get(&["coupons", code], &query).await;
         }
         let (action, body) = self.request();
         service.post(&["coupons", code, action], &body, self.repeat()).await

@@ -114,14 +114,10 @@ pub(crate) struct AdminWhy {
     reason: Option<Reason>,
     /// Change the coupon only if it has this version; `coupon show` prints the version
     #[arg(long, value_name = "NUMBER", conflicts_with = "file")]
-    version: Option<u64>,
+    pub(super) version: Option<u64>,
 }
 
 impl AdminWhy {
-    pub(super) fn has_version(&self) -> bool {
-        self.version.is_some()
-    }
-
     /// The same as fields of a request.
     pub(super) fn body(&self) -> Value {
         json!({"reason": self.reason.as_ref().map(Reason::as_str), "version": self.version})

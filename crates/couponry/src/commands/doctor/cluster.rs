@@ -195,9 +195,8 @@ fn wanted(engine: CqlEngine) -> (u32, u32) {
 
 /// The first two numbers of a release such as `5.0.8` or `2025.4.1-0.20251201`.
 fn release(version: &str) -> Option<(u32, u32)> {
-    let mut numbers = version.split(['.', '-', '~']).map(str::parse);
-    let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else { return None };
-    Some((major, minor))
+    let mut numbers = version.split(['.', '-', '~']).map(|number| number.parse().ok());
+    Some((numbers.next()??, numbers.next()??))
 }
 
 pub(super) fn version(engine: CqlEngine, version: &str) -> Verdict {

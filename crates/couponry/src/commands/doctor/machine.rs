@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use coupon::calendar::format_instant;
 use coupon::time::Millis;
-use engine::{Clock, SystemClock};
 use hot_sqlite::FILE_NAME;
 
 use super::Verdict;
+use crate::failure::{CliError, Result};
 use crate::files;
 
 /// 2026-01-01. This release was made later, so an earlier clock is wrong.
@@ -25,11 +25,7 @@ const SQLITE_WANTED: u32 = 3_051_003;
 /// Warn about less free space than this many times the limit.
 const SPACE_TIMES: u64 = 4;
 
-pub(super) fn clock() -> Verdict {
-    clock_at(SystemClock.now())
-}
-
-fn clock_at(now: Millis) -> Verdict {
+pub(super) fn clock_at(now: Millis) -> Verdict {
     let text = format!("it is {}", format_instant(now));
     match now >= CLOCK_MIN {
         true => Verdict::Ok(text),
@@ -62,33 +58,28 @@ pub(super) fn contents(data: &Path, cold: Option<&Path>) -> Verdict {
 }
 
 /// Whether the folder belongs to this user, and others are kept out.
-pub(super) fn permissions(data: &Path) -> Verdict {
-    let about = match data.metadata() {
-        Ok(about) => about,
-        Err(error) => return Verdict::Fail(format!("{}: {error}", data.display())),
-    };
+pub(super) fn permissions(data: &Path) -> Result<Verdict> {
+    let about = data.metadata().map_err(CliError::because(data.display()))?;
     let (folder, mode) = (data.display(), about.permissions().mode() & 0o777);
     let us = rustix::process::geteuid().as_raw();
     if about.uid() != us {
-        return Verdict::Warn(format!(
+        return Ok(Verdict::Warn(format!(
             "{folder} belongs to user {}, this is user {us}: run the commands as the user that \
              runs `serve`, so that `serve` can write the files they make",
             about.uid()
-        ));
+        )));
     }
-    match mode & 0o077 {
+    Ok(match mode & 0o077 {
         0 => Verdict::Ok(format!("only the owner can open {folder}")),
         _ => Verdict::Warn(format!(
             "{folder} has mode {mode:03o}, so others can read coupons: chmod 700 it"
         )),
-    }
+    })
 }
 
-pub(super) fn free_space(folder: &Path, min: u64) -> Verdict {
-    match files::free_bytes(folder) {
-        Ok(free) => room(free, min),
-        Err(error) => Verdict::Fail(format!("{}: {error}", folder.display())),
-    }
+pub(super) fn free_space(folder: &Path, min: u64) -> Result<Verdict> {
+    let free = files::free_bytes(folder).map_err(CliError::because(folder.display()))?;
+    Ok(room(free, min))
 }
 
 fn room(free: u64, min: u64) -> Verdict {
@@ -134,15 +125,12 @@ fn kind(number: u64) -> Verdict {
 }
 
 /// Which release of SQLite wrote the store last: earlier ones than ours can lose commits.
-pub(super) fn written_by(path: &Path) -> Verdict {
+pub(super) fn written_by(path: &Path) -> Result<Verdict> {
     let mut header = [0; WRITTEN_BY_AT + 4];
     let read = File::open(path).and_then(|mut file| file.read_exact(&mut header));
-    if let Err(error) = read {
-        return Verdict::Fail(format!("cannot read {}: {error}", path.display()));
-    }
-    let mut number = [0; 4];
-    number.copy_from_slice(&header[WRITTEN_BY_AT..]);
-    release(u32::from_be_bytes(number))
+    read.map_err(CliError::cannot("read", path))?;
+    let [.., a, b, c, d] = header;
+    Ok(release(u32::from_be_bytes([a, b, c, d])))
 }
 
 fn release(number: u32) -> Verdict {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use cold::{BucketPatience, ColdStore, ProbeResult};
 use engine::{Clock, Engine, SystemClock};
 use hot::clock::clock_record;
-use hot::{ClockRecord, Facts, HotStore, Witness};
+use hot::{ClockRecord, Facts, HotError, HotStore, Witness};
 use verify::{Finding, VerifyOptions};
 
 use super::{DoctorArgs, Report, Verdict, cluster};
@@ -22,8 +22,6 @@ use crate::settings::{Hot, Settings};
 
 /// A slow durable write, which every request waits for: a good disk takes a tenth of it.
 const SLOW_WRITE: Duration = Duration::from_millis(20);
-
-const COLD: &str = "cold tier";
 
 const VERIFY: &str = "verify";
 
@@ -55,15 +53,15 @@ pub(super) async fn report(
     ended
 }
 
-async fn clock(store: &dyn Facts) -> Verdict {
-    match clock_record(store).await {
-        Ok(None) => Verdict::Ok("nothing to compare it with yet".to_owned()),
-        Ok(seen) => match ClockRecord::after(seen, SystemClock.now(), Witness::Alone).warning() {
-            None => Verdict::Ok("agrees with the highest time that the store has seen".to_owned()),
-            Some(warning) => Verdict::Warn(warning),
-        },
-        Err(error) => Verdict::Fail(error.to_string()),
+async fn clock(store: &dyn Facts) -> Result<Verdict, HotError> {
+    let seen = clock_record(store).await?;
+    if seen.is_none() {
+        return Ok(Verdict::Ok("nothing to compare it with yet".to_owned()));
     }
+    Ok(match ClockRecord::after(seen, SystemClock.now(), Witness::Alone).warning() {
+        None => Verdict::Ok("agrees with the highest time that the store has seen".to_owned()),
+        Some(warning) => Verdict::Warn(warning),
+    })
 }
 
 async fn both_tiers(
@@ -81,53 +79,40 @@ async fn both_tiers(
     if args.quick { Ok(()) } else { verified(&engine, keys, report).await }
 }
 
-async fn batches(store: &dyn HotStore, keys: &Keys) -> Verdict {
-    match open::missing_keys(store, &keys.ring()).await {
-        Ok(missing) if missing.is_empty() => {
-            Verdict::Ok("the key of every minted batch is here".into())
-        }
-        Ok(missing) => {
-            let files: Vec<String> = missing.iter().map(|id| format!("code-{id}.key")).collect();
-            Verdict::Fail(format!(
-                "some were minted with keys that are not here: put {} back, from a backup or \
-                 another machine",
-                files.join(", ")
-            ))
-        }
-        Err(error) => Verdict::Fail(error.to_string()),
+async fn batches(store: &dyn HotStore, keys: &Keys) -> Result<Verdict, HotError> {
+    let missing = open::missing_keys(store, &keys.ring()).await?;
+    if missing.is_empty() {
+        return Ok(Verdict::Ok("the key of every minted batch is here".into()));
     }
+    let files: Vec<String> = missing.iter().map(|id| format!("code-{id}.key")).collect();
+    Ok(Verdict::Fail(format!(
+        "some were minted with keys that are not here: put {} back, from a backup or another machine",
+        files.join(", ")
+    )))
 }
 
-async fn writes(engine: &Engine, slow: Duration) -> Verdict {
-    if let Err(why) = engine.writable().await {
-        return Verdict::Fail(why);
-    }
-    match durable_write(engine).await {
-        Err(why) => Verdict::Fail(why),
-        Ok(took) => {
-            let text = format!("a durable write takes {}", milliseconds(took));
-            match took > slow {
-                true => Verdict::Warn(format!("{text}, and every change waits for one")),
-                false => Verdict::Ok(text),
-            }
-        }
-    }
+async fn writes(engine: &Engine, slow: Duration) -> Result<Verdict, String> {
+    engine.writable().await?;
+    let took = durable_write(engine).await?;
+    let text = format!("a durable write takes {}", milliseconds(took));
+    Ok(match took > slow {
+        true => Verdict::Warn(format!("{text}, and every change waits for one")),
+        false => Verdict::Ok(text),
+    })
 }
 
 /// Whether a bucket lets only one of many writers create an object.
 async fn probe(cold: &ColdStore, report: &mut Report) -> Result<()> {
-    match cold.probe().await {
-        Ok(ProbeResult::Known) => Ok(()),
-        Ok(ProbeResult::Raced { writers, races }) => report.add(
-            COLD,
-            Verdict::Ok(format!(
-                "{}: in {races} races, exactly one of {writers} writers created an object; its \
-                 clock agrees with ours",
-                cold.location()
-            )),
-        ),
-        Err(error) => report.add(COLD, Verdict::Fail(error.to_string())),
-    }
+    let verdict = match cold.probe().await {
+        Ok(ProbeResult::Known) => return Ok(()),
+        Ok(ProbeResult::Raced { writers, races }) => Verdict::Ok(format!(
+            "{}: in {races} races, exactly one of {writers} writers created an object; its clock \
+             agrees with ours",
+            cold.location()
+        )),
+        Err(error) => Verdict::Fail(error.to_string()),
+    };
+    report.add("cold tier", verdict)
 }
 
 /// Checks what `couponry verify` checks. Each finding fails; a note, which a killed process may leave
@@ -148,13 +133,11 @@ async fn verified(engine: &Engine, keys: &Keys, report: &mut Report) -> Result<(
     for (note, count) in read.by_note() {
         report.add(VERIFY, Verdict::Warn(format!("{} {}", thousands(count), note.meaning())))?;
     }
-    match read.found() {
-        0 => {
-            let looked_at = thousands(read.looked_at());
-            report.add(VERIFY, Verdict::Ok(format!("{looked_at} rows and entries, nothing found")))
-        }
-        _ => Ok(()),
+    if read.found() > 0 {
+        return Ok(());
     }
+    let looked_at = thousands(read.looked_at());
+    report.add(VERIFY, Verdict::Ok(format!("{looked_at} rows and entries, nothing found")))
 }
 
 fn sentence(found: &Finding) -> String {

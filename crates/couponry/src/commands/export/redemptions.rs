@@ -89,12 +89,12 @@ async fn listed(
     let mut query = vec![("from", flags.from.to_string()), ("to", flags.to.to_string())];
     query.extend(flags.campaign.as_ref().map(|it| ("campaign_id", it.to_string())));
     query.extend(flags.time_zone.as_ref().map(|it| ("time_zone", it.name().to_owned())));
-    match sink.format() {
+    match sink.format {
         // The service writes the same file.
         Format::Csv => {
             let answer = service.download(&["redemptions"], &query).await?;
             sink.download(answer, str::to_owned).await?;
-            match sink.rows() {
+            match sink.rows {
                 ..ROWS_MAX => Ok(()),
                 _ => Err(CliError::new(format!(
                     "the service sends at most {ROWS_MAX} redemptions: export fewer days at a time"

@@ -39,8 +39,8 @@ pub(in crate::commands) enum Format {
 
 pub(in crate::commands) struct Sink<'a> {
     out: Out,
-    format: Format,
-    rows: u64,
+    pub(super) format: Format,
+    pub(super) rows: u64,
     looked_at: u64,
     /// Coupons left out, since the restored store does not know their campaigns.
     strangers: u64,
@@ -48,14 +48,6 @@ pub(in crate::commands) struct Sink<'a> {
 }
 
 impl Sink<'_> {
-    pub(in crate::commands) fn format(&self) -> Format {
-        self.format
-    }
-
-    pub(in crate::commands) fn rows(&self) -> u64 {
-        self.rows
-    }
-
     /// Writes the header, a line of CSV, if the format has one.
     pub(in crate::commands) fn header(&mut self, line: &str) -> Result<()> {
         match self.format {
