@@ -19,6 +19,7 @@ mod legal;
 mod life;
 mod limits;
 mod names;
+mod orders;
 mod rules;
 mod standing;
 mod story;
@@ -138,8 +139,9 @@ impl fmt::Display for Violation {
 
 /// Everything that is wrong with the calls of a seed and with its end. Near linear in the calls.
 pub fn check(known: &KnownWorld, calls: &[RecordedCall], end: &SeedEnd) -> Vec<Violation> {
-    let mut wrong = ViolationList::of(calls);
-    let story = SeedStory::of(known, calls, end, &mut wrong);
+    let (all, orders) = orders::with_their_changes(calls);
+    let mut wrong = ViolationList::of(&all);
+    let story = SeedStory::of(known, &all, end, &mut wrong);
     legal::check(&story, &mut wrong);
     answers::check(&story, &mut wrong);
     names::check(&story, &mut wrong);
@@ -148,7 +150,8 @@ pub fn check(known: &KnownWorld, calls: &[RecordedCall], end: &SeedEnd) -> Vec<V
     imports::check(&story, &mut wrong);
     end::check(&story, &mut wrong);
     feed::check(&story, &mut wrong);
-    wrong.found
+    orders::check(&story, &mut wrong);
+    orders::named(wrong.found, calls.len(), &orders)
 }
 
 /// The violations so far.

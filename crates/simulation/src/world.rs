@@ -15,6 +15,7 @@ mod jobs;
 mod leftovers;
 mod machine;
 mod operators;
+mod orders;
 mod plan;
 mod plants;
 mod readers;

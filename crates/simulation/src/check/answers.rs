@@ -32,7 +32,8 @@ pub(super) fn check(story: &SeedStory<'_>, wrong: &mut ViolationList<'_>) {
             (RecordedAnswer::Read(Some(snapshot)), _) => shows_itself(snapshot),
             (RecordedAnswer::Applied(_), None)
             | (
-                RecordedAnswer::Imported(_)
+                RecordedAnswer::Order(_)
+                | RecordedAnswer::Imported(_)
                 | RecordedAnswer::NotDone(_)
                 | RecordedAnswer::Unknown(_),
                 _,
@@ -257,7 +258,9 @@ fn refused(story: &SeedStory<'_>, nth: usize, change: &Change, refusal: Refusal)
         RecordedRequest::Issue { campaign, .. } | RecordedRequest::Shared { campaign, .. } => {
             campaign
         }
-        RecordedRequest::Read { .. } | RecordedRequest::Import { .. } => return None,
+        RecordedRequest::Order { .. }
+        | RecordedRequest::Read { .. }
+        | RecordedRequest::Import { .. } => return None,
     };
     let terms = story.known.campaigns.get(campaign)?;
     let is_shared = matches!(call.asked, RecordedRequest::Shared { .. });

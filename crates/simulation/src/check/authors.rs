@@ -15,7 +15,9 @@ pub(super) fn change_of(asked: &RecordedRequest) -> Option<&Change> {
         RecordedRequest::Issue { change, .. }
         | RecordedRequest::Change { change, .. }
         | RecordedRequest::Shared { change, .. } => Some(change),
-        RecordedRequest::Read { .. } | RecordedRequest::Import { .. } => None,
+        RecordedRequest::Order { .. }
+        | RecordedRequest::Read { .. }
+        | RecordedRequest::Import { .. } => None,
     }
 }
 
@@ -94,7 +96,9 @@ pub(super) fn action_behind(call: &RecordedCall, code: &Code, event: &Event) -> 
         RecordedRequest::Shared { .. } => {
             own.or_else(|| issue_before(&change.action).filter(|it| makes(it, &event.kind)))
         }
-        RecordedRequest::Read { .. } | RecordedRequest::Import { .. } => None,
+        RecordedRequest::Order { .. }
+        | RecordedRequest::Read { .. }
+        | RecordedRequest::Import { .. } => None,
     }
 }
 
@@ -131,6 +135,6 @@ pub(super) fn may_have_changed(call: &RecordedCall) -> bool {
         RecordedAnswer::Unknown(_) | RecordedAnswer::Damaged(_) | RecordedAnswer::Imported(_) => {
             true
         }
-        RecordedAnswer::Read(_) | RecordedAnswer::NotDone(_) => false,
+        RecordedAnswer::Order(_) | RecordedAnswer::Read(_) | RecordedAnswer::NotDone(_) => false,
     }
 }

@@ -2,7 +2,7 @@
 
 use coupon::apply::Change;
 use coupon::code::Code;
-use coupon::ids::{BatchId, CampaignId};
+use coupon::ids::{BatchId, CampaignId, OrderRef};
 use coupon::time::Millis;
 use hot::{Applied, CouponSnapshot, HotError, ImportLine, ImportOutcome};
 
@@ -30,7 +30,8 @@ impl RecordedCall {
         match &self.told {
             RecordedAnswer::Applied(applied) => applied.snapshot.as_ref(),
             RecordedAnswer::Read(read) => read.as_deref(),
-            RecordedAnswer::Imported(_)
+            RecordedAnswer::Order(_)
+            | RecordedAnswer::Imported(_)
             | RecordedAnswer::NotDone(_)
             | RecordedAnswer::Unknown(_)
             | RecordedAnswer::Damaged(_) => None,
@@ -62,6 +63,13 @@ pub enum RecordedRequest {
         /// Any action.
         change: Change,
     },
+    /// `Coupons::apply_all`.
+    Order {
+        /// The order.
+        order: OrderRef,
+        /// Its coupons, and the changes of them.
+        changes: Vec<(Code, Change)>,
+    },
     /// `Coupons::read`.
     Read {
         /// The coupon.
@@ -83,6 +91,8 @@ pub enum RecordedRequest {
 pub enum RecordedAnswer {
     /// Of `issue` and `apply`: a refusal, too.
     Applied(Box<Applied>),
+    /// Of `apply_all`: one a change.
+    Order(Vec<Applied>),
     /// Of `read`; `None` if there is no such coupon.
     Read(Option<Box<CouponSnapshot>>),
     /// Of `import`: one outcome a line.

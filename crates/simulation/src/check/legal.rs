@@ -71,6 +71,7 @@ fn taken(story: &SeedStory<'_>, coupon: &Coupon, event: &Event, authors: &[usize
             RecordedRequest::Shared { campaign: of, .. } => of == campaign,
             RecordedRequest::Change { code, .. } => is_issued_by_it(code),
             RecordedRequest::Issue { .. }
+            | RecordedRequest::Order { .. }
             | RecordedRequest::Read { .. }
             | RecordedRequest::Import { .. } => false,
         };

@@ -20,6 +20,7 @@ use super::*;
 mod feed;
 mod limits;
 mod meanwhile;
+mod orders;
 mod standing;
 
 const NOW: Millis = Millis(1_795_176_000_000);

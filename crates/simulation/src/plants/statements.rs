@@ -115,6 +115,7 @@ pub(super) const SEEN_SERIAL: StatementPattern =
 const PUT: StatementPattern = StatementPattern::of(&["UPDATE record USING TIMESTAMP"]);
 pub(super) const ADD: StatementPattern =
     StatementPattern::of(&["UPDATE record USING TTL"]).with(3, b"activity");
+pub(super) const BEGIN_ORDER: StatementPattern = PUT.with(3, b"order_begun");
 /// Every update of a campaign.
 pub(super) const AUDIT_EVENTS: StatementPattern =
     StatementPattern::of(&["UPDATE campaign SET revision = ?, carries = ?"]);

@@ -91,6 +91,7 @@ const ORDERS: &[StepOrder] = &[
             "counts: states are written",
         ],
     ),
+    order("redeem several coupons together", &["order: is begun", "coupon: row is changed"]),
     order(
         "change: back to the stock",
         &[

@@ -104,6 +104,7 @@ pub(super) const STEPS: &[StepRow] = &[
     StepRow::of("counting: sum is written", REPLACE).with(3, "activity"),
     StepRow::of("counting: place is moved", REPLACE).with(3, "counted"),
     StepRow::of("redemption: order is entered", PUT).with(3, "order"),
+    StepRow::of("order: is begun", PUT).with(3, "order_begun"),
     StepRow::of("redemption: hour is listed", PUT).with(3, "redeemed_hour"),
     StepRow::of("redemption: is listed", PUT).with(3, "redemption"),
     StepRow::of("record: is put", PUT),

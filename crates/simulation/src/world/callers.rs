@@ -11,10 +11,9 @@ use coupon::time::Millis;
 use futures::future::join;
 use tokio::time::sleep;
 
-use super::SimulatedWorld;
 use super::requests::{CallerRequest, RequestContent, asks, money_of};
-use super::rushes;
 use super::slots::some_machine;
+use super::{SimulatedWorld, orders, rushes};
 use crate::check::history::RecordedAnswer;
 use simulated_cluster::rng::Rng;
 
@@ -28,7 +27,7 @@ const TWINS: u32 = 80;
 const TWIN_MS: u64 = 60;
 
 /// How often of 1,000 times a caller begins a rush.
-const RUSHES: u32 = 40;
+const RUSHES: u32 = 65;
 
 /// How often of 1,000 times a caller begins with coupons that are extended late.
 const LATE: u32 = 200;
@@ -83,6 +82,11 @@ fn drawn(world: &SimulatedWorld, rng: &mut Rng, now: Millis) -> Option<CallerReq
     let scene = &world.scene;
     let nth = scene.some_campaign(rng);
     let handout = scene.stocked[nth].campaign.handout;
+    if rng.chance(world.plan.of_several)
+        && let Some(order) = orders::drawn(world, rng, now)
+    {
+        return Some(order);
+    }
     let wanted = match rng.below(100) {
         0..45 if handout == Handout::Shared => {
             RequestContent::Shared { nth, action: shared(world, rng, nth, now) }

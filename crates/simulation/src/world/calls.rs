@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use coupon::apply::{Change, Outcome as Decided};
 use coupon::code::{Code, CodeText};
-use coupon::ids::{Actor, OperationId};
+use coupon::ids::{Actor, OperationId, OrderRef};
 use coupon::imported::ImportRun;
 use coupon::refusal::Refusal;
 use coupon::time::Millis;
@@ -46,9 +46,9 @@ impl CallRecorder {
         self.with(|calls| calls.len() as u64)
     }
 
-    /// A name of an attempt that no other has.
+    /// A name of an attempt that no other has. An order names its other changes by the last two bits.
     pub(crate) fn operation(&self) -> OperationId {
-        OperationId(u128::from(self.operations.fetch_add(1, Ordering::Relaxed)) + 1)
+        OperationId((u128::from(self.operations.fetch_add(1, Ordering::Relaxed)) + 1) << 2)
     }
 
     /// Writes down that a call begins; `None` if no more may begin.
@@ -139,6 +139,9 @@ async fn answer(
             let found = Found::Shared { campaign };
             machine.hot.apply(&found, change).await.map(|it| RecordedAnswer::Applied(Box::new(it)))
         }
+        RecordedRequest::Order { order, changes } => {
+            ordered(machine, &order, changes).await.map(RecordedAnswer::Order)
+        }
         RecordedRequest::Read { code } => {
             coupon_of(machine, &code).await.map(|it| RecordedAnswer::Read(it.map(Box::new)))
         }
@@ -157,10 +160,36 @@ async fn changed(
 ) -> Result<RecordedAnswer, HotError> {
     let applied = match find(machine, code).await? {
         Some(found) => machine.hot.apply(&found, change).await?,
-        // As the engine answers.
-        None => Applied { outcome: Decided::Refused(Refusal::NotFound), snapshot: None },
+        None => not_found(),
     };
     Ok(RecordedAnswer::Applied(Box::new(applied)))
+}
+
+/// As the engine answers.
+fn not_found() -> Applied {
+    Applied { outcome: Decided::Refused(Refusal::NotFound), snapshot: None }
+}
+
+async fn ordered(
+    machine: &SimulatedMachine,
+    order: &OrderRef,
+    changes: Vec<(Code, Change)>,
+) -> Result<Vec<Applied>, HotError> {
+    let mut all = Vec::with_capacity(changes.len());
+    for (code, change) in changes {
+        all.push(find(machine, &code).await?.map(|found| (found, change)));
+    }
+    if let Some(changes) = all.iter().cloned().collect() {
+        return machine.hot.apply_all(order, changes).await;
+    }
+    let mut answers = Vec::with_capacity(all.len());
+    for it in all {
+        answers.push(match it {
+            Some((found, change)) => machine.hot.dry_run(&found, change).await?,
+            None => not_found(),
+        });
+    }
+    Ok(answers)
 }
 
 /// The coupon of a code, wherever it is.

@@ -16,7 +16,7 @@ use verify::{Finding, Verifier, VerifyOptions};
 use super::calls::ask;
 use super::copying::CopyTarget;
 use super::machine::{SimulatedMachine, keys};
-use super::{SimulatedWorld, copying, jobs, leftovers, readers, records, unfinished};
+use super::{SimulatedWorld, copying, jobs, leftovers, orders, readers, records, unfinished};
 use crate::check::SeedEnd;
 use crate::check::history::{RecordedAnswer, RecordedCall, RecordedRequest};
 
@@ -80,7 +80,10 @@ fn has_exact_counts(world: &SimulatedWorld, calls: &[RecordedCall]) -> bool {
     let is_known = |call: &RecordedCall| {
         matches!(
             call.told,
-            RecordedAnswer::Applied(_) | RecordedAnswer::Read(_) | RecordedAnswer::Imported(_)
+            RecordedAnswer::Applied(_)
+                | RecordedAnswer::Order(_)
+                | RecordedAnswer::Read(_)
+                | RecordedAnswer::Imported(_)
         )
     };
     let jobs = &world.plan.jobs;
@@ -116,6 +119,7 @@ fn imported_together(calls: &[RecordedCall]) -> bool {
 /// Ends every fault, waits, and looks at everything.
 pub(crate) async fn ends(world: &SimulatedWorld, target: &CopyTarget) -> FinalReads {
     quiet(world).await;
+    orders::ends(world).await;
     if world.plan.feed.before_cold
         && let Some(machine) = world.site.start("a reader".to_owned(), 0).await
     {

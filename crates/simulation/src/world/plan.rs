@@ -29,6 +29,9 @@ const WIDE_SEEDS: u64 = 1_000_000;
 /// Codes that the files of two campaigns have in common, at most.
 const COMMON_LINES: u64 = 4;
 
+/// Coupons that a user may have of a campaign whose coupons are redeemed together.
+const SEVERAL: u16 = 8;
+
 /// Steps at which one seed stops its processes on purpose.
 const AIMS: usize = 6;
 
@@ -60,6 +63,8 @@ pub struct SeedPlan {
     pub(crate) callers: usize,
     pub(crate) users: u64,
     pub(crate) orders: u64,
+    /// How often of 1,000 times a new request is an order of several coupons.
+    pub(crate) of_several: u32,
     /// Longest pause of a caller between two calls.
     pub(crate) think_ms: u64,
     pub(crate) offers: Vec<CampaignOffer>,
@@ -192,6 +197,10 @@ impl SeedPlan {
         if jobs.importers > 1 && of_codes.chance(400) {
             share_codes(&mut of_codes, &mut offers);
         }
+        let has_several = root.fork("orders of several").chance(250);
+        if has_several {
+            offer_several(&mut offers);
+        }
         let mut of_closings = root.fork("closings");
         if jobs.cold && of_closings.chance(120) {
             jobs.meets_closings = true;
@@ -207,6 +216,7 @@ impl SeedPlan {
             callers: usize::try_from(rng.between(2, 12)).unwrap_or(2),
             users: rng.between(1, 6),
             orders: rng.between(2, 8),
+            of_several: if has_several { 250 } else { 40 },
             think_ms: *rng.pick(&[2, 20, 200, 200, 2_000, 20_000]),
             offers,
             bursts,
@@ -385,6 +395,14 @@ fn meet_closings(rng: &mut Rng, offers: &mut Vec<CampaignOffer>, bursts: &mut [C
     *offers = vec![CampaignOffer { minted: first.minted.max(6), ..first }, second];
     if let Some(first) = bursts.first_mut() {
         first.pause = Duration::from_secs(rng.between(6, 9) * 86_400);
+    }
+}
+
+/// Lets users have so many coupons that an order has some to redeem.
+fn offer_several(offers: &mut [CampaignOffer]) {
+    for offer in offers.iter_mut().filter(|offer| offer.handout != Handout::Shared) {
+        offer.limit = Some(SEVERAL);
+        offer.minted = offer.minted.max(u64::from(2 * SEVERAL));
     }
 }
 

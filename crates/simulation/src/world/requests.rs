@@ -10,9 +10,9 @@ use coupon::time::Millis;
 use coupon::worth::OrderMoney;
 use tokio::time::{sleep, timeout};
 
-use super::SimulatedWorld;
 use super::calls::ask;
 use super::machine::SimulatedMachine;
+use super::{SimulatedWorld, orders};
 use crate::check::history::{RecordedAnswer, RecordedRequest};
 
 /// A caller gives up after this time, as an HTTP client does.
@@ -24,6 +24,7 @@ pub(crate) enum RequestContent {
     Issue { nth: usize, to: UserId, reference: Option<IssueRef> },
     Named { code: Code, nth: usize, action: Action, if_version: Option<u64> },
     Shared { nth: usize, action: Action },
+    Order { order: OrderRef, actions: Vec<(Code, Action)> },
     Read { code: Code },
 }
 
@@ -83,6 +84,10 @@ fn asked(world: &SimulatedWorld, (wanted, asker): &CallerRequest, now: Millis) -
             campaign: world.scene.id(nth).clone(),
             change: change(action),
         },
+        RequestContent::Order { order, actions } => {
+            let changes = actions.into_iter().map(|(code, action)| (code, change(action)));
+            RecordedRequest::Order { order, changes: changes.collect() }
+        }
         RequestContent::Read { code } => RecordedRequest::Read { code },
     }
 }
@@ -93,6 +98,7 @@ fn learn(world: &SimulatedWorld, wanted: &RequestContent, told: &RecordedAnswer)
         RequestContent::Issue { nth, .. }
         | RequestContent::Named { nth, .. }
         | RequestContent::Shared { nth, .. } => *nth,
+        RequestContent::Order { order, .. } => return orders::learn(world, order, told),
         RequestContent::Read { .. } => {
             // A code that was guessed may have been minted by somebody who was not told so.
             if let RecordedAnswer::Read(Some(snapshot)) = told

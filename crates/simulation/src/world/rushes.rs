@@ -15,12 +15,15 @@ use coupon::time::Millis;
 use futures::future::{join, join_all};
 use tokio::time::sleep;
 
-use super::SimulatedWorld;
 use super::machine::SimulatedMachine;
 use super::requests::{CallerRequest, RequestContent, asks, money_of};
 use super::slots::{ProcessSlot, some_machine};
 use super::stops::{CLOSING, ProcessStop};
+use super::{SimulatedWorld, orders};
 use simulated_cluster::rng::Rng;
+
+/// How often of 1,000 times a rush is about orders of several coupons.
+const OF_ORDERS: u32 = 400;
 
 /// Orders of rushes, besides those of the callers.
 const ORDERS: u64 = 40;
@@ -57,6 +60,13 @@ type RushSteps = Vec<Vec<CallerRequest>>;
 pub(super) async fn rush(world: &Arc<SimulatedWorld>, rng: &mut Rng) {
     let now = some_machine(&world.slots, rng).await.1.now();
     let until = now.plus_ms(HELD_MS);
+    if rng.chance(OF_ORDERS) {
+        let Some(requests) = orders::meeting(world, rng, now) else { return };
+        return match world.plan.faults.process_frozen > 0 && rng.chance(500) {
+            true => with_one_frozen(world, rng, &requests).await,
+            false => at_once(world, rng, requests).await,
+        };
+    }
     // With a limit of one nobody has a second coupon to choose.
     let is_choice = |nth: &usize| {
         let campaign = &world.scene.stocked[*nth].campaign;
@@ -82,14 +92,18 @@ pub(super) async fn rush(world: &Arc<SimulatedWorld>, rng: &mut Rng) {
         false => replaced_twice(world, rng),
     };
     for step in rush.unwrap_or_default() {
-        let apart = *rng.pick(&APART_MS);
-        let mut all = Vec::new();
-        for request in step {
-            let (machine, later) = (some_machine(&world.slots, rng).await, rng.below(apart + 1));
-            all.push((request, machine, later));
-        }
-        together(world, all).await;
+        at_once(world, rng, step).await;
     }
+}
+
+async fn at_once(world: &SimulatedWorld, rng: &mut Rng, step: Vec<CallerRequest>) {
+    let apart = *rng.pick(&APART_MS);
+    let mut all = Vec::new();
+    for request in step {
+        let (machine, later) = (some_machine(&world.slots, rng).await, rng.below(apart + 1));
+        all.push((request, machine, later));
+    }
+    together(world, all).await;
 }
 
 /// Asks one process for the first request and freezes it meanwhile; then asks for the others, one

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use coupon::campaign::{Batch, BatchKind};
+use coupon::campaign::{Batch, BatchKind, Handout};
 use coupon::code::Code;
 use coupon::coupon::{Coupon, State};
 use coupon::ids::{BatchId, CampaignId, OrderRef, UserId};
@@ -33,6 +33,12 @@ const GUESSES: u64 = 3;
 /// The last guesses are asked for again.
 const GUESSED_LAST: usize = 6;
 
+/// Coupons of an order of several, at most.
+const ORDER_COUPONS_MAX: u64 = 5;
+
+/// The last orders of several coupons are asked for again.
+const ORDERS_LAST: usize = 3;
+
 /// Everything that has a name.
 pub(crate) struct SeedScene {
     pub(crate) stocked: Vec<StockedCampaign>,
@@ -41,11 +47,16 @@ pub(crate) struct SeedScene {
     known: Mutex<SceneKnowledge>,
 }
 
+/// An order of several coupons of a user.
+pub(crate) type SceneOrder = (OrderRef, UserId, Vec<Code>);
+
 #[derive(Default)]
 struct SceneKnowledge {
     /// In the order in which they came to be known.
     codes: Vec<(usize, Code)>,
     holders: BTreeMap<Code, UserId>,
+    /// Coupons that were redeemed or void when they were seen last.
+    closed: BTreeSet<Code>,
     /// Versions that were seen last.
     versions: BTreeMap<Code, u64>,
     /// Void coupons and whose they were, in the order in which they were seen.
@@ -56,6 +67,10 @@ struct SceneKnowledge {
     next_serials: BTreeMap<Day, u64>,
     /// The last order that used a coupon.
     orders: BTreeMap<Code, OrderRef>,
+    /// Orders of several coupons, whose they are, and their coupons.
+    several: Vec<SceneOrder>,
+    /// The last one of them that was not refused.
+    done: Option<SceneOrder>,
     /// Batches whose making was acknowledged.
     batches: Vec<(usize, BatchId)>,
     /// Coupons that may have been minted on top of the first batch.
@@ -202,6 +217,10 @@ impl SeedScene {
                 Some(user) => known.holders.insert(code.clone(), user.clone()),
                 None => known.holders.remove(code),
             };
+            match coupon.state() {
+                State::Available | State::Issued { .. } => known.closed.remove(code),
+                State::Redeemed { .. } | State::Void { .. } => known.closed.insert(code.clone()),
+            };
             if let State::Void { holder: Some(user) } = coupon.state()
                 && !known.void.iter().any(|(_, it, _)| it == code)
             {
@@ -217,6 +236,59 @@ impl SeedScene {
     /// Remembers the order that a coupon is used for.
     pub(crate) fn ordered(&self, code: &Code, order: &OrderRef) {
         self.with(|known| drop(known.orders.insert(code.clone(), order.clone())));
+    }
+
+    /// A new order of coupons that its user may have; `None` if there are too few.
+    pub(crate) fn new_order(&self, rng: &mut Rng) -> Option<SceneOrder> {
+        let (user, mut codes) = self.with(|known| {
+            let open = known.codes.iter().filter(|(_, code)| !known.closed.contains(code));
+            let held: Vec<&UserId> =
+                open.clone().filter_map(|(_, code)| known.holders.get(code)).collect();
+            let user = (!held.is_empty()).then(|| (*rng.pick(&held)).clone());
+            let user = user.unwrap_or_else(|| stocked_campaign::user(rng.below(self.users)));
+            let is_bearer = |nth: &usize| self.stocked[*nth].campaign.handout == Handout::Bearer;
+            let theirs = open.filter(|(nth, code)| match known.holders.get(code) {
+                Some(holder) => *holder == user,
+                None => is_bearer(nth),
+            });
+            let codes: Vec<Code> = theirs.map(|(_, code)| code.clone()).collect();
+            (user, codes)
+        });
+        rng.shuffle(&mut codes);
+        codes.truncate(usize::try_from(rng.between(2, ORDER_COUPONS_MAX)).unwrap_or(2));
+        (codes.len() > 1).then(|| self.orders_all(user, codes))
+    }
+
+    /// Gives an order of several coupons a name that no other has.
+    pub(crate) fn orders_all(&self, user: UserId, codes: Vec<Code>) -> SceneOrder {
+        self.with(|known| {
+            let name = format!("묶음{}", known.several.len());
+            let order = (name.parse().expect("a short word is a name"), user, codes);
+            known.several.push(order.clone());
+            order
+        })
+    }
+
+    /// Remembers that an order was redeemed, held or given back.
+    pub(crate) fn done(&self, order: &OrderRef) {
+        self.with(|known| {
+            let done = known.several.iter().find(|(of, ..)| of == order);
+            known.done = done.cloned().or_else(|| known.done.take());
+        });
+    }
+
+    /// The last order of several coupons that was done, or one of the last ones in another sequence.
+    pub(crate) fn known_order(&self, rng: &mut Rng) -> Option<SceneOrder> {
+        self.with(|known| {
+            if rng.chance(500) && known.done.is_some() {
+                return known.done.clone();
+            }
+            let last = known.several.len().saturating_sub(ORDERS_LAST);
+            let all = &known.several[last..];
+            let mut order = (!all.is_empty()).then(|| rng.pick(all).clone())?;
+            rng.shuffle(&mut order.2);
+            Some(order)
+        })
     }
 
     pub(crate) fn id(&self, nth: usize) -> &CampaignId {

@@ -2,8 +2,8 @@
 
 use crate::plants::request::SubstituteValue;
 use crate::plants::statements::{
-    ADD, AUDIT_EVENTS, ENTER_AUDIT_EVENTS, INDEX_AUDIT_EVENTS, LIST_HOUR, LIST_REDEMPTION,
-    TELL_AUDIT_EVENTS,
+    ADD, AUDIT_EVENTS, BEGIN_ORDER, ENTER_AUDIT_EVENTS, INDEX_AUDIT_EVENTS, LIST_HOUR,
+    LIST_REDEMPTION, TELL_AUDIT_EVENTS,
 };
 use crate::plants::{BugScope, PlantedBug, RuleEffect};
 
@@ -51,5 +51,10 @@ pub(super) const PLANTS: &[PlantedBug] = &[
         name: "audit-events-are-not-told",
         breaks: "an audit event is announced in the feed before the update is sent",
         scope: BugScope::All(&[(TELL_AUDIT_EVENTS, RuleEffect::Late(6, &RuleEffect::Send))]),
+    },
+    PlantedBug {
+        name: "orders-are-not-recorded",
+        breaks: "the coupons of an order are recorded before the first of them is redeemed",
+        scope: BugScope::All(&[(BEGIN_ORDER, RuleEffect::Lose)]),
     },
 ];
