@@ -205,18 +205,6 @@ CREATE TABLE replacement (
     issue    INTEGER
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE rejected_line (
-    batch  INTEGER NOT NULL,
-    line   INTEGER NOT NULL,
-    text   TEXT NOT NULL,
-    reason TEXT NOT NULL,
-    detail TEXT NOT NULL,
-    at     INTEGER NOT NULL,
-    PRIMARY KEY (batch, line)
-) STRICT, WITHOUT ROWID;
-
-CREATE INDEX rejected_line_by_age ON rejected_line (at);
-
 -- Redemptions that were cancelled. Those that were not are found by coupon_closed. A row stays until some
 -- time after that of its coupon is gone.
 CREATE TABLE cancelled_redemption (

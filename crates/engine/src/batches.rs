@@ -7,11 +7,11 @@ use coupon::campaign::{Batch, STOCK_MAX};
 use coupon::ids::{BatchId, CampaignId, Reason};
 use coupon::minted::{CodeKey, KeyId};
 use futures::stream::{Stream, StreamExt, once, try_unfold};
-use hot::{MintOrder, RejectedLine};
+use hot::MintOrder;
 
 use crate::failure::must_lie;
 use crate::failure::{Failure, Result, WriteResult, found};
-use crate::import::{made_batch_id, reject_row};
+use crate::import::{RejectReport, RejectedLine, made_batch_id, reject_row};
 use crate::pages::PAGE_MAX;
 use crate::{Caller, Engine, Role};
 
@@ -83,7 +83,7 @@ impl Engine {
         after: u64,
     ) -> Result<Vec<RejectedLine>> {
         self.batch(caller, campaign, id).await?;
-        Ok(self.hot.rejected(campaign, id, after, PAGE_MAX).await?)
+        Ok(RejectReport::of(&*self.tables(), campaign, id).behind(after, PAGE_MAX).await?)
     }
 
     /// Streams the rejected lines of a batch's last import as CSV: the header, then a page of lines at a time.

@@ -11,7 +11,6 @@ mod window;
 use bytes::Bytes;
 use coupon::campaign::{Batch, ImportCounts};
 use coupon::ids::{BatchId, CampaignId};
-use coupon::time::DAY_MS;
 use futures::Stream;
 
 use crate::failure::{Failure, Result, WriteResult};
@@ -26,11 +25,9 @@ pub use ::import::{
 pub use dry_run::{
     CheckedLines, DRY_RUN_LOOKUPS_MAX, DRY_RUN_PARSED_MAX, DRY_RUN_REJECTED_MAX, DryRun, ParsedLine,
 };
-pub use rejected::reject_row;
+pub(crate) use rejected::RejectReport;
+pub use rejected::{REJECTED_KEPT_DAYS, RejectedLine, reject_row};
 pub use repeats::REPEATS_MAX;
-
-/// Days for which rejected lines are kept for the report.
-pub const REJECTED_KEPT_DAYS: u16 = 30;
 
 #[derive(Clone, Debug)]
 pub struct ImportRequest {
@@ -65,6 +62,10 @@ impl Engine {
         let opened = WriteResult::of(
             self.hot.open_import(&campaign.id, &id, &self.act(caller, None)).await?,
         )?;
+        if let WriteResult::Same(batch) = &opened {
+            // Those of an earlier run.
+            RejectReport::of(&*self.tables(), &batch.campaign, &batch.id).forget().await?;
+        }
         let mut import = RunningImport::begin(self, caller, check, &opened);
         let done = import.all(begin.lines, &mut file, &progress).await;
         match done {
@@ -74,18 +75,6 @@ impl Engine {
             }
             Err(Failure::Store(error)) => Err(import.stopped(error).await),
             Err(other) => Err(other),
-        }
-    }
-
-    /// Deletes rejected lines older than `days`, and returns how many.
-    pub async fn forget_rejected_lines(&self, days: u16) -> Result<u64> {
-        let before = self.now().plus_ms(-i64::from(days) * DAY_MS);
-        let mut forgotten = 0;
-        loop {
-            match self.hot.forget_rejected(before).await? {
-                0 => return Ok(forgotten),
-                more => forgotten += more as u64,
-            }
         }
     }
 }

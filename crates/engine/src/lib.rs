@@ -90,9 +90,9 @@ pub use hot::activity::Activity;
 pub use hot::audit::{AuditEvent, AuditKind, Audited, FieldChange, given};
 pub use hot::feed::{CouponEventKind, CouponHappened, EventType, FeedEvent, FeedStart, Happened};
 pub use hot::{
-    Account, CampaignPatch, CouponFilter, Gauge, HotError, ListOrder, PartitionPlan, RejectedLine,
-    Span, Tier,
+    Account, CampaignPatch, CouponFilter, Gauge, HotError, ListOrder, PartitionPlan, Span, Tier,
 };
+pub use import::RejectedLine;
 pub use lists::{ListRequest, ListView, PAGE_DEFAULT, SPAN_DAYS_MAX};
 pub use notice_rounds::{NOTICE_ROUNDS_MAX, NoticeRound};
 pub use notices::{DueCoupon, DuePage, NOTICE_DAYS_MAX, NOTICE_TYPE, NoticeRange};

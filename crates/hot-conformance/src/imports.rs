@@ -7,7 +7,7 @@ use coupon::ids::UserId;
 use coupon::imported::ImportedState;
 use coupon::refusal::Refusal;
 use coupon::time::{DAY_MS, Day, Millis};
-use hot::{ImportLine, ImportOutcome, Named, RejectedLine};
+use hot::{ImportLine, ImportOutcome, Named};
 
 use super::kit::{
     ACT, ChangeOutcome, Kit, NOW, cancel, give, hold, order, redeem, reference, release, revoke,
@@ -285,50 +285,12 @@ pub(crate) async fn long_codes_are_remembered(kit: &Kit) {
     assert_eq!(kit.coupon(&code).await.code(), &code);
 }
 
-pub(crate) async fn rejected_lines(kit: &Kit) {
+pub(crate) async fn counted_lines(kit: &Kit) {
     let campaign = kit.draft();
     kit.create(&campaign).await;
     let batch = kit.open_import(&campaign).await;
-    let other = kit.open_import(&campaign).await;
-    let older = kit.open_import(&campaign).await;
-    let line = |line| RejectedLine {
-        line,
-        text: format!("line {line}, \"ö\""),
-        reason: "CODE_TAKEN".into(),
-        detail: "is taken".into(),
-    };
-    // Kept at instants long ago, so that forgetting them forgets no lines of other cases.
-    let at = |n: i64| Millis(n * 1_000);
-    let keep = |batch, numbers: &[u64], at| {
-        let lines = numbers.iter().map(|number| line(*number)).collect();
-        kit.hot.keep_rejected(&campaign.id, batch, lines, at)
-    };
-    keep(&batch, &[2, 9, 40], at(2)).await.unwrap();
-    keep(&batch, &[3], at(2)).await.unwrap();
-    keep(&batch, &[3], at(2)).await.unwrap();
-    keep(&batch, &[9_999, 10_000, 3_000_000], at(2)).await.unwrap();
-    keep(&other, &[1], at(3)).await.unwrap();
-    keep(&older, &[4, 50_000], at(1)).await.unwrap();
-    let numbers = async |batch, after, limit| -> Vec<u64> {
-        let lines = kit.hot.rejected(&campaign.id, batch, after, limit).await.unwrap();
-        lines.into_iter().map(|line| line.line).collect()
-    };
-    assert_eq!(kit.hot.rejected(&campaign.id, &batch, 0, 1).await.unwrap(), [line(2)]);
-    let all = [2, 3, 9, 40, 9_999, 10_000, 3_000_000];
-    assert_eq!(numbers(&batch, 0, 9).await, all, "by number, each once");
-    assert_eq!(numbers(&batch, 2, 2).await, [3, 9]);
-    assert_eq!(numbers(&batch, 40, 2).await, [9_999, 10_000]);
-    assert_eq!(numbers(&batch, 10_000, 9).await, [3_000_000]);
-    assert_eq!(numbers(&batch, 3_000_000, 9).await, [0; 0]);
-    assert_eq!(numbers(&older, 0, 9).await, [4, 50_000]);
-    kit.hot.forget_rejected(at(2)).await.unwrap();
-    assert_eq!(numbers(&older, 0, 9).await, [0; 0]);
-    assert_eq!(numbers(&batch, 0, 9).await, all, "kept at the instant, not before it");
     let again = kit.hot.open_import(&campaign.id, &batch, &ACT).await.unwrap();
     assert!(matches!(again, Named::Same(_)), "{again:?}");
-    assert_eq!(numbers(&batch, 0, 9).await, [0; 0], "a new run starts without them");
-    assert_eq!(numbers(&other, 0, 9).await, [1]);
-
     let counts = ImportCounts { lines: 9, imported: 5, already_there: 3, rejected: 1 };
     let closed =
         kit.hot.close_import(&campaign.id, &batch, counts, Some(&ACT)).await.unwrap().unwrap();

@@ -134,7 +134,9 @@ macro_rules! conforms {
             the_own_coupon_is_used_first a_refusal_issues_nothing a_dry_run_writes_nothing
             never_more_than_the_stock cancelled_after_a_revoke budget_of_a_shared_code
         }
-        orders { all_or_none a_dry_run_of_an_order one_order_gets_all an_order_goes_on }
+        orders {
+            all_or_none a_dry_run_of_an_order one_order_gets_all an_order_goes_on
+        }
         bearer {
             redeemed_from_paper put_into_a_wallet held_by_any_bearer without_a_limit
             the_limit_holds_under_concurrency
@@ -142,7 +144,7 @@ macro_rules! conforms {
         imports {
             imported_twice states_only_go_forward last_file_after_a_cut_over taken_codes
             the_dates_of_a_line_count holders_count_and_are_never_refused long_codes_are_remembered
-            rejected_lines
+            counted_lines
         }
         lists {
             pages_in_both_orders filters_at_both_edges states_and_expiry holders_see_their_coupons

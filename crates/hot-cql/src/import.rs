@@ -18,9 +18,9 @@ use coupon::code::Code;
 use coupon::ids::{BatchId, CampaignId};
 use coupon::imported::ImportRun;
 use coupon::refusal::Refusal;
-use coupon::time::{Day, Millis};
+use coupon::time::Day;
 use hot::audit::{Act, AuditEvent};
-use hot::{HotError, ImportLine, ImportOutcome, Imports, Named, RejectedLine, Tier, bounded_join};
+use hot::{HotError, ImportLine, ImportOutcome, Imports, Named, Tier, bounded_join};
 
 use crate::audit_events::UpdateName;
 use crate::campaigns::CampaignHere;
@@ -51,12 +51,7 @@ impl Imports for CqlHot {
         act: &Act,
     ) -> Result<Named<Batch>> {
         self.store.may_write()?;
-        let named = self.store.make_batch(campaign, batch, None, act).await?;
-        if matches!(named, Named::Same(_)) {
-            // Those of earlier runs.
-            self.store.session.forget_batch(campaign, batch).await?;
-        }
-        Ok(named)
+        self.store.make_batch(campaign, batch, None, act).await
     }
 
     fn import_lines_max(&self) -> usize {
@@ -105,19 +100,6 @@ impl Imports for CqlHot {
         bounded_join(AT_ONCE, outcomes).await
     }
 
-    async fn keep_rejected(
-        &self,
-        campaign: &CampaignId,
-        batch: &BatchId,
-        lines: Vec<RejectedLine>,
-        now: Millis,
-    ) -> Result<()> {
-        match self.store.batch_of(campaign, batch).await? {
-            Some(_) => self.store.session.put_rejected(campaign, batch, &lines, now).await,
-            None => Ok(()),
-        }
-    }
-
     async fn close_import(
         &self,
         campaign: &CampaignId,
@@ -156,20 +138,6 @@ impl Imports for CqlHot {
                 (next, carries, lines, imported, there, rejected, campaign, batch, revision);
             attempts.wrote(store.session.change(attempts.profile(), cql, values).await).await?;
         }
-    }
-
-    async fn rejected(
-        &self,
-        campaign: &CampaignId,
-        batch: &BatchId,
-        after: u64,
-        limit: usize,
-    ) -> Result<Vec<RejectedLine>> {
-        self.store.session.rejected_behind(campaign, batch, after, limit).await
-    }
-
-    async fn forget_rejected(&self, before: Millis) -> Result<usize> {
-        self.store.session.forget_rejected_before(before).await
     }
 }
 

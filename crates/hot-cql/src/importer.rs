@@ -129,9 +129,6 @@ impl CqlStore {
                 let values = (it.replaced.as_str(), it.user.as_str(), issue, LONG_AGO);
                 self.session.write(cql, values).await
             }
-            Vanishing::Rejected { campaign, batch, line, at } => {
-                self.session.put_rejected(campaign, batch, std::slice::from_ref(line), *at).await
-            }
         }
     }
 
@@ -144,10 +141,6 @@ impl CqlStore {
             Vanishing::Replacement(it) => {
                 let cql = "DELETE FROM replacement USING TIMESTAMP ? WHERE replaced = ?";
                 self.session.write(cql, (LONG_AGO, it.replaced.as_str())).await
-            }
-            Vanishing::Rejected { campaign, batch, line, .. } => {
-                let (campaign, batch) = (campaign.as_str(), batch.as_str());
-                self.session.forget_rejected(campaign, batch, line.line).await
             }
         }
     }

@@ -50,7 +50,6 @@ impl Inventory for CqlHot {
             Table::Replacements => {
                 store.page_of(tables::REPLACEMENTS, after, tables::replacement).await
             }
-            Table::RejectedLines => store.page_of(tables::REJECTED, after, tables::rejected).await,
             Table::IndexRows(IndexRowKind::Wallet) => {
                 store.page_of(tables::WALLET, after, tables::wallet).await
             }

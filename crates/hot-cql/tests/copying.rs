@@ -18,12 +18,11 @@ use hot_sqlite::{SqliteHot, SqliteOptions};
 use tempfile::TempDir;
 
 /// Cases that leave something of every table.
-const CASES: [&str; 8] = [
+const CASES: [&str; 7] = [
     "archived::extended_and_archived",
     "bearer::put_into_a_wallet",
     "changes::extended_and_found_again",
     "imports::imported_twice",
-    "imports::rejected_lines",
     "issue::replaced_once",
     "shared::redeemed",
     "whole::one_of_each",

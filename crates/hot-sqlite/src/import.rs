@@ -9,17 +9,17 @@ use coupon::coupon::{Coupon, State};
 use coupon::ids::{BatchId, CampaignId};
 use coupon::imported::{ImportRun, ImportedState};
 use coupon::refusal::Refusal;
-use coupon::time::{Day, Millis};
+use coupon::time::Day;
 use hot::audit::{Act, AuditEvent};
 use hot::protocol::{LineAdvance, NewEntry, advance_line, arrived, claimant, has_dates};
-use hot::{HotError, ImportLine, ImportOutcome, Imports, Named, RejectedLine};
-use rusqlite::{Result as SqlResult, Row, params};
+use hot::{HotError, ImportLine, ImportOutcome, Imports, Named};
+use rusqlite::{Result as SqlResult, params};
 
 use crate::activity::worth_since;
 use crate::changes::write;
 use crate::claims::EntrySlot;
 use crate::cold::Prefetched;
-use crate::columns::{signed, unsigned};
+use crate::columns::signed;
 use crate::coupons::{RowNumber, SqliteCoupon, in_partition, numbered, writing};
 use crate::directory::{EntryOfLine, Place};
 use crate::failure::{ColdMiss, damaged, elsewhere};
@@ -36,11 +36,6 @@ const LINES_MAX: usize = 200;
 /// bytes and saves 14 in each row.
 const NUMBERED_MIN: usize = 16;
 
-/// Rejected lines that one transaction writes: about a millisecond, as for other background writes.
-const REJECTED_MAX: usize = 500;
-
-const DELETED_MAX: i64 = 2_000;
-
 #[async_trait]
 impl Imports for SqliteHot {
     async fn open_import(
@@ -49,24 +44,9 @@ impl Imports for SqliteHot {
         batch: &BatchId,
         act: &Act,
     ) -> Result<Named<Batch>> {
-        let now = act.at;
-        let names = (campaign.clone(), batch.clone(), act.clone());
-        let open = move |txn: &Txn<'_>| batches::make(txn, &names.0, &names.1, None, &names.2);
-        let named = self.writer.run(open).await?;
-        // A file may have left ten million lines, too many for one transaction. Lines that another
-        // import into the batch keeps from now on stay.
-        let mut left = matches!(named, Named::Same(_));
-        while left {
-            let (campaign, batch) = (campaign.clone(), batch.clone());
-            let sql = "DELETE FROM rejected_line WHERE batch = ?1 AND line IN \
-                       (SELECT line FROM rejected_line WHERE batch = ?1 AND at < ?2 LIMIT ?3)";
-            let delete = move |txn: &Txn<'_>| match txn.batch(&campaign, &batch)? {
-                Some((_, number)) => txn.change(sql, params![number, now.0, DELETED_MAX]),
-                None => Ok(0),
-            };
-            left = self.writer.run(delete).await? > 0;
-        }
-        Ok(named)
+        let (campaign, batch, act) = (campaign.clone(), batch.clone(), act.clone());
+        let open = move |txn: &Txn<'_>| batches::make(txn, &campaign, &batch, None, &act);
+        self.writer.run(open).await
     }
 
     fn import_lines_max(&self) -> usize {
@@ -140,38 +120,6 @@ impl Imports for SqliteHot {
         self.look(dry_run).await
     }
 
-    async fn keep_rejected(
-        &self,
-        campaign: &CampaignId,
-        batch: &BatchId,
-        lines: Vec<RejectedLine>,
-        now: Millis,
-    ) -> Result<()> {
-        for some in lines.chunks(REJECTED_MAX) {
-            let (campaign, batch, some) = (campaign.clone(), batch.clone(), some.to_vec());
-            let keep = move |txn: &Txn<'_>| {
-                let Some((_, number)) = txn.batch(&campaign, &batch)? else { return Ok(()) };
-                let mut statement = txn.statement(
-                    "INSERT OR REPLACE INTO rejected_line (batch, line, text, reason, detail, at) \
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                )?;
-                for RejectedLine { line, text, reason, detail } in &some {
-                    statement.execute(params![
-                        number,
-                        signed(*line),
-                        text,
-                        reason,
-                        detail,
-                        now.0
-                    ])?;
-                }
-                Ok(())
-            };
-            self.background_write(keep).await?;
-        }
-        Ok(())
-    }
-
     async fn close_import(
         &self,
         campaign: &CampaignId,
@@ -198,37 +146,6 @@ impl Imports for SqliteHot {
         };
         self.writer.run(close).await
     }
-
-    async fn rejected(
-        &self,
-        campaign: &CampaignId,
-        batch: &BatchId,
-        after: u64,
-        limit: usize,
-    ) -> Result<Vec<RejectedLine>> {
-        let (campaign, batch) = (campaign.clone(), batch.clone());
-        let sql = "SELECT line, text, reason, detail FROM rejected_line \
-                   WHERE batch = ?1 AND line > ?2 ORDER BY line LIMIT ?3";
-        let read = move |txn: &Txn<'_>| match txn.batch(&campaign, &batch)? {
-            Some((_, number)) => {
-                txn.all(sql, params![number, signed(after), limit as i64], rejected_line)
-            }
-            None => Ok(Vec::new()),
-        };
-        self.readers.run(read).await
-    }
-
-    async fn forget_rejected(&self, before: Millis) -> Result<usize> {
-        let sql = "DELETE FROM rejected_line WHERE (batch, line) IN \
-                   (SELECT batch, line FROM rejected_line WHERE at < ?1 LIMIT ?2)";
-        self.writer.run(move |txn| txn.change(sql, params![before.0, DELETED_MAX])).await
-    }
-}
-
-/// A rejected line, from the columns line, text, reason, detail.
-pub(crate) fn rejected_line(row: &Row<'_>) -> SqlResult<RejectedLine> {
-    let (text, reason, detail) = (row.get(1)?, row.get(2)?, row.get(3)?);
-    Ok(RejectedLine { line: unsigned(row, 0)?, text, reason, detail })
 }
 
 enum Decided {

@@ -14,10 +14,10 @@ use hot::inventory::{
     Atomicity, CampaignItem, CopySource, CountShift, EntryItem, IndexRow, IndexRowKind, Inventory,
     OrderEntry, Page, RowItem, Table, Vanishing, Verifiable,
 };
-use rusqlite::{Result as SqlResult, params};
+use rusqlite::Result as SqlResult;
 
 use self::tables::ReadPurpose;
-use crate::columns::signed;
+
 use crate::txn::Txn;
 use crate::{Result, SqliteHot, orders, schema};
 
@@ -123,11 +123,5 @@ fn has(txn: &Txn<'_>, item: &Vanishing) -> SqlResult<bool> {
         Vanishing::Replacement(it) => txn
             .statement("SELECT 1 FROM replacement WHERE replaced = ?1")?
             .exists([it.replaced.as_str()]),
-        Vanishing::Rejected { campaign, batch, line, .. } => match txn.batch(campaign, batch)? {
-            Some((_, number)) => txn
-                .statement("SELECT 1 FROM rejected_line WHERE batch = ?1 AND line = ?2")?
-                .exists(params![number, signed(line.line)]),
-            None => Ok(false),
-        },
     }
 }

@@ -41,7 +41,6 @@ pub enum Table {
     /// Who became a holder, under which name.
     Claims,
     Replacements,
-    RejectedLines,
     /// Settings that matter. Last of those that are copied: the marks of the cold tier keep `serve`
     /// from working with a target before all of it is there.
     Settings,
@@ -50,7 +49,7 @@ pub enum Table {
 }
 
 /// All tables that are copied, in their order.
-pub const COPIED: [Table; 9] = [
+pub const COPIED: [Table; 8] = [
     Table::Partitions,
     Table::Campaigns,
     Table::Accounts,
@@ -58,7 +57,6 @@ pub const COPIED: [Table; 9] = [
     Table::Directory,
     Table::Claims,
     Table::Replacements,
-    Table::RejectedLines,
     Table::Settings,
 ];
 
@@ -76,7 +74,6 @@ impl Table {
             Table::Directory => "entries",
             Table::Claims => "claims",
             Table::Replacements => "replacements",
-            Table::RejectedLines => "rejected",
             Table::Settings => "settings",
             Table::IndexRows(kind) => kind.as_str(),
         }

@@ -21,7 +21,7 @@ use crate::tables::Tables;
 use crate::{
     Account, Applied, CampaignPatch, CampaignRow, CouponSnapshot, Facts, Gauge, HotError,
     ImportLine, ImportOutcome, ListQuery, ListedPage, MintOrder, Named, NewCampaign,
-    OrderDiscounts, Partitions, Patched, RejectedLine, Result,
+    OrderDiscounts, Partitions, Patched, Result,
 };
 
 /// Where active coupons live. Linearizable per coupon, and per claim of a user; no order between
@@ -173,15 +173,6 @@ pub trait Imports {
         run: ImportRun,
     ) -> Result<Vec<ImportOutcome>>;
 
-    /// Stores rejected lines for the batch's report.
-    async fn keep_rejected(
-        &self,
-        campaign: &CampaignId,
-        batch: &BatchId,
-        lines: Vec<RejectedLine>,
-        now: Millis,
-    ) -> Result<()>;
-
     /// Stores the counts of an import: so far, or with `ended` those with which it ended.
     async fn close_import(
         &self,
@@ -190,18 +181,6 @@ pub trait Imports {
         counts: ImportCounts,
         ended: Option<&Act>,
     ) -> Result<Option<Batch>>;
-
-    /// The rejected lines of a batch after line `after`, at most `limit`.
-    async fn rejected(
-        &self,
-        campaign: &CampaignId,
-        batch: &BatchId,
-        after: u64,
-        limit: usize,
-    ) -> Result<Vec<RejectedLine>>;
-
-    /// Deletes rejected lines that were stored before `before`, at most some thousand a call; returns how many.
-    async fn forget_rejected(&self, before: Millis) -> Result<usize>;
 }
 
 /// Coupons: read one, change one, give one out, list many.

@@ -142,18 +142,6 @@ pub enum ImportOutcome {
     Refused(Refusal),
 }
 
-/// A rejected line of an import, as it is stored for the report.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RejectedLine {
-    /// Its number in the file, from 1.
-    pub line: u64,
-    pub text: String,
-    /// Why, for programs.
-    pub reason: String,
-    /// Why, for people.
-    pub detail: String,
-}
-
 /// The account of a user who signs in here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {

@@ -127,7 +127,7 @@ async fn lived_in(kit: &Arc<Kit>) {
         bearer { redeemed_from_paper put_into_a_wallet without_a_limit }
         imports {
             imported_twice states_only_go_forward the_dates_of_a_line_count
-            holders_count_and_are_never_refused long_codes_are_remembered rejected_lines
+            holders_count_and_are_never_refused long_codes_are_remembered
         }
         partitions {
             evicted_only_in_the_copied_version sealed_only_when_its_time_is_over residue_in_pages

@@ -379,11 +379,11 @@ async fn many_rejected_lines() {
     assert_eq!((found[0].as_str(), found[2_499].as_str()), ("2 BAD_CODE", "2501 BAD_CODE"));
     let json = service.get(Admin, "/v1/campaigns/c/batches/b").await;
     assert_eq!(counts(json.is("200", "as JSON")), [2_500, 0, 0, 2_500]);
-    service.clock.pass(30 * 86_400_000 + 1);
-    let kept = engine::import::REJECTED_KEPT_DAYS;
-    let forgotten = service.engine.forget_rejected_lines(kept).await.expect("forgets");
-    assert_eq!((kept, forgotten), (30, 2_500));
-    assert_eq!(rejects(&service, "b").await.len(), 0);
+    // Lines of two parts of a file, and none between them.
+    let file = format!("code\nBAD!\n{}BAD!\nBAD!\n", "\n".repeat(20_000));
+    service.import("c", "b", &file).await.is("201", "again");
+    let found = rejects(&service, "b").await;
+    assert_eq!(found, ["2 BAD_CODE", "20003 BAD_CODE", "20004 BAD_CODE"], "of the last run alone");
 }
 
 /// The answer to a file that is sent to `batches` with these parameters.

@@ -12,7 +12,6 @@ use api::{AccessPolicy, Passwords, StoreMetrics, WebhookFeed};
 use attempts::AttemptLog;
 use cold::BucketPatience;
 use engine::Engine;
-use engine::import::REJECTED_KEPT_DAYS;
 use futures::FutureExt;
 use server::peer::TrustedProxies;
 use server::request_rate::RequestRate;
@@ -31,7 +30,7 @@ use crate::open::{self, Opened, Purpose};
 use crate::settings::{Settings, SpaceName};
 use crate::{clock, compaction, files};
 
-/// How often rejected lines of old imports are deleted.
+/// How often it is deleted what was kept only for a time.
 const TIDY_EVERY: Duration = Duration::from_secs(3_600);
 
 const ATTEMPTS: &str = "attempts.db";
@@ -257,17 +256,14 @@ async fn tidy(settings: Settings, engine: Arc<Engine>) {
     let keep = settings.orders_keep.value.every.unwrap_or_default();
     let orders_days = i32::try_from(keep.as_secs() / 86_400).unwrap_or(i32::MAX);
     loop {
-        if clock::would_observe(&engine).await.is_ok_and(|it| it.jumped_at.is_none())
-            && let Err(error) = engine.forget_orders(orders_days).await
-        {
-            tracing::warn!(error = ?error, "cannot delete old orders of redemptions");
-        }
-        match engine.forget_rejected_lines(REJECTED_KEPT_DAYS).await {
-            Ok(0) => {}
-            Ok(lines) => tracing::info!(lines, "deleted old rejected lines of imports"),
-            Err(error) => {
-                tracing::warn!(error = ?error, "cannot delete old rejected lines of imports");
+        if clock::would_observe(&engine).await.is_ok_and(|it| it.jumped_at.is_none()) {
+            if let Err(error) = engine.forget_orders(orders_days).await {
+                tracing::warn!(error = ?error, "cannot delete old orders of redemptions");
             }
+            while engine.tables().forget_expired().await.unwrap_or_else(|error| {
+                tracing::warn!(error = ?error, "cannot delete records whose time is over");
+                false
+            }) {}
         }
         tokio::time::sleep(TIDY_EVERY).await;
     }

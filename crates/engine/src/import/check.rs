@@ -4,11 +4,11 @@ use coupon::campaign::Campaign;
 use coupon::code::CodeText;
 use coupon::imported::ImportedState;
 use coupon::time::Day;
-use hot::{ImportLine, RejectedLine};
+use hot::ImportLine;
 
 use super::lines::FileLine;
 use super::record::{FileHeader, ImportRecord, RecordDefaults, RowError};
-use super::rejected::rejected_line;
+use super::rejected::{RejectedLine, rejected_line};
 use super::repeats::{REPEATED_CODE, SeenCodes};
 use crate::failure::Result;
 use crate::{Caller, Engine, StaffRole};

@@ -17,13 +17,13 @@ use coupon::imported::{Advance, ImportRun, advance};
 use coupon::refusal::Refusal;
 use futures::Stream;
 use hot::protocol::{arrived, has_dates};
-use hot::{ImportLine, ImportOutcome, RejectedLine};
+use hot::{ImportLine, ImportOutcome};
 
 use super::File;
 use super::ImportRequest;
 use super::check::{GoodLine, LineCheck};
 use super::lines::FileLine;
-use super::rejected::{rejected_line, rejection};
+use super::rejected::{RejectedLine, rejected_line, rejection};
 use super::repeats::REPEATED_CODE;
 use crate::failure::{Failure, Result};
 use crate::import::made_batch_id;

@@ -7,18 +7,18 @@ use coupon::campaign::{Batch, ImportCounts};
 use coupon::ids::{Actor, BatchId, CampaignId, OperationId};
 use coupon::imported::ImportRun;
 use futures::Stream;
-use hot::{HotError, ImportOutcome, RejectedLine};
+use hot::{HotError, ImportOutcome};
 
 use super::File;
 use super::check::{GoodLine, LineCheck};
 use super::lines::FileLine;
-use super::rejected::{rejected_line, rejection};
+use super::rejected::{RejectReport, RejectedLine, rejected_line, rejection};
 use super::window::{ImportWindow, SentWindow, WindowOutcome};
 use crate::failure::{Result, WriteResult, found};
 use crate::{Caller, Engine};
 
 /// Rejected lines per transaction: other writers wait a few milliseconds for it.
-const REJECTED_GROUP: usize = 200;
+const REJECTED_GROUP: usize = 500;
 
 /// Lines that are sorted by code before they are written. So the lines of one transaction are next
 /// to each other in the indexes; each random code would write pages of its own. Two windows are in
@@ -138,14 +138,17 @@ impl RunningImport<'_> {
         self.keep_rejected().await
     }
 
-    /// Stores the rejected lines for the report, a group per transaction: a transaction with a
-    /// whole window would make other writers wait.
+    /// Stores the rejected lines for the report, some at a time: a transaction with a whole window would make other
+    /// writers wait.
     async fn keep_rejected(&mut self) -> Result<()> {
-        let (hot, at) = (&self.engine.hot, self.engine.now());
+        let tables = self.engine.tables();
+        let report = RejectReport::of(&*tables, &self.campaign, &self.batch);
         while !self.rejected.is_empty() {
             let rest = self.rejected.split_off(self.rejected.len().min(REJECTED_GROUP));
-            let group = std::mem::replace(&mut self.rejected, rest);
-            hot.keep_rejected(&self.campaign, &self.batch, group, at).await?;
+            report.keep(std::mem::replace(&mut self.rejected, rest)).await?;
+        }
+        if self.is_over && self.counts.rejected > 0 {
+            report.sync().await?;
         }
         Ok(())
     }

@@ -18,7 +18,7 @@ use scylla::value::{CqlDate, CqlTimestamp};
 use crate::CqlStore;
 use crate::claims::EntryValue;
 use crate::values::{day, millis, parsed};
-use cql_session::{OwnedRow, Result, damaged, rejected_line};
+use cql_session::{OwnedRow, Result, damaged};
 
 impl CqlStore {
     /// A page of a scan, and its position. That is the engine's paging state: one CQL partition may have more
@@ -174,20 +174,6 @@ pub(super) fn replacement((replaced, user, issue): ReplacementRow) -> Result<Opt
         user: user.unwrap_or_default(),
         issue: issue.map(i64::from),
     }))))
-}
-
-pub(super) const REJECTED: &str =
-    "SELECT campaign_id, batch_id, line, text, reason, detail, at FROM rejected_line";
-
-type RejectedRow =
-    (String, String, i64, Option<String>, Option<String>, Option<String>, Option<CqlTimestamp>);
-
-pub(super) fn rejected(row: RejectedRow) -> Result<Option<Item>> {
-    let (campaign, batch, line, text, reason, detail, at) = row;
-    let line = rejected_line(line, [text, reason, detail]);
-    let (campaign, batch) = (parsed("campaign_id", &campaign)?, parsed("batch_id", &batch)?);
-    let at = at.map_or(Millis(0), millis);
-    Ok(Some(Item::Vanishing(Vanishing::Rejected { campaign, batch, line, at })))
 }
 
 pub(super) const WALLET: &str = "SELECT user_id, expires_at, tie, code, expiry_day, \

@@ -18,7 +18,6 @@ use crate::columns::{millis_or_null, parsed, signed, unsigned};
 use crate::coupons::{RowNumber, numbered};
 use crate::directory::DirectoryKind;
 use crate::failure::damaged;
-use crate::import::rejected_line;
 use crate::last_line::LastLine;
 use crate::txn::Txn;
 use crate::{claims, directory};
@@ -77,9 +76,6 @@ pub(super) fn page(
             rows(txn, of, CLAIMS, after, item)?
         }
         Table::Replacements => rows(txn, of, REPLACEMENTS, params![at.text(), some], replacement)?,
-        Table::RejectedLines => {
-            rows(txn, of, REJECTED, params![at.number()?, at.number()?, some], rejected)?
-        }
         Table::Settings => return Ok(Page { items: settings(txn)?, next: None }),
         Table::IndexRows(_) => Vec::new(),
     };
@@ -291,21 +287,6 @@ fn replacement(row: &Row<'_>) -> SqlResult<Item> {
     let (replaced, user, issue) = (parsed(row, 0)?, row.get(1)?, row.get(2)?);
     let item = ReplacementItem { replaced, user, issue };
     Ok(Item::Vanishing(Vanishing::Replacement(item)))
-}
-
-const REJECTED: &str = "SELECT line, text, reason, detail, at, campaign_id, batch_id, \
-    rejected_line.batch || ' ' || line AS position \
-    FROM rejected_line JOIN batch ON batch.number = rejected_line.batch \
-    JOIN campaign ON campaign.number = batch.campaign \
-    WHERE (rejected_line.batch, line) > (?1, ?2) ORDER BY rejected_line.batch, line LIMIT ?3";
-
-fn rejected(row: &Row<'_>) -> SqlResult<Item> {
-    Ok(Item::Vanishing(Vanishing::Rejected {
-        campaign: parsed(row, 5)?,
-        batch: parsed(row, 6)?,
-        line: rejected_line(row)?,
-        at: Millis(row.get(4)?),
-    }))
 }
 
 fn settings(txn: &Txn<'_>) -> SqlResult<Vec<Item>> {

@@ -8,7 +8,7 @@ use coupon::campaign::{Campaign, Handout};
 use coupon::code::Code;
 use coupon::imported::ImportedState;
 use coupon::refusal::Refusal;
-use hot::{HotError, HotStore, ImportLine, RejectedLine};
+use hot::{HotError, HotStore, ImportLine};
 use router::Found;
 
 use super::{kit_in, options, raw, short_options, tempdir};
@@ -130,29 +130,6 @@ async fn a_stuck_writer_is_not_writable() {
     assert!(why.contains("no commit has ended for"), "{why}");
     lock.unlock().unwrap();
     writes_again(&*kit.hot).await;
-}
-
-/// Rejected lines are written in parts, and other writes come between them.
-#[tokio::test(flavor = "multi_thread")]
-async fn rejected_lines_make_room() {
-    const LINES: u64 = 2_100;
-    let folder = tempdir();
-    let kit = kit_in(folder.path(), options());
-    let campaign = kit.draft();
-    kit.create(&campaign).await;
-    let batch = kit.open_import(&campaign).await;
-    let line = |line| RejectedLine {
-        line,
-        text: "a line".into(),
-        reason: "BAD_CODE".into(),
-        detail: "it has no code".into(),
-    };
-    let lines: Vec<RejectedLine> = (1..=LINES).map(line).collect();
-    let before = kit.hot.gauge().writes;
-    kit.hot.keep_rejected(&campaign.id, &batch, lines.clone(), NOW).await.unwrap();
-    assert_eq!(kit.hot.gauge().writes - before, 5, "of 500 lines each");
-    let kept = kit.hot.rejected(&campaign.id, &batch, 0, LINES as usize + 1).await.unwrap();
-    assert_eq!(kept, lines);
 }
 
 /// Issues of one transaction look for stock once, and still hand out a coupon that came back between them before the

@@ -36,7 +36,6 @@ impl Item {
             Item::Claim(_) => "claims",
             Item::Vanishing(Vanishing::Account { .. }) => "accounts",
             Item::Vanishing(Vanishing::Replacement(_)) => "replacements",
-            Item::Vanishing(Vanishing::Rejected { .. }) => "rejected lines",
             Item::Setting { .. } => "settings",
             Item::IndexRow(_) => "index rows",
         }

@@ -14,7 +14,7 @@ use super::{
 use crate::{COPIED_FACTS, Fact, Facts, HotError, Result};
 
 /// The tables of what can vanish.
-const VANISHING: [Table; 3] = [Table::Accounts, Table::Replacements, Table::RejectedLines];
+const VANISHING: [Table; 2] = [Table::Accounts, Table::Replacements];
 
 /// In place of the position when a pass has come to its end.
 const COMPLETE: &str = "complete";

@@ -5,12 +5,12 @@ mod index_row;
 
 use coupon::code::Code;
 use coupon::coupon::Coupon;
-use coupon::ids::{BatchId, CampaignId, IssueRef, OperationId, UserId};
+use coupon::ids::{CampaignId, IssueRef, OperationId, UserId};
 use coupon::time::{Day, Millis};
 use router::Owner;
 
 use super::Table;
-use crate::{Account, RejectedLine};
+use crate::Account;
 pub use campaign::{BatchItem, CampaignItem, PartitionItem};
 pub use index_row::{IndexRow, IndexRowKind};
 
@@ -24,7 +24,7 @@ pub enum Item {
     Entry(EntryItem),
     /// One entry of a user's claim.
     Claim(ClaimItem),
-    /// A login, a replacement or a rejected line.
+    /// A login or a replacement.
     Vanishing(Vanishing),
     /// One of the settings that are copied.
     Setting {
@@ -42,7 +42,6 @@ pub enum Item {
 pub enum Vanishing {
     Account { account: Account, created_at: Millis },
     Replacement(ReplacementItem),
-    Rejected { campaign: CampaignId, batch: BatchId, line: RejectedLine, at: Millis },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

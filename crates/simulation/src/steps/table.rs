@@ -115,13 +115,6 @@ pub(super) const STEPS: &[StepRow] = &[
     StepRow::of("counts: arrivals are written", "INSERT INTO campaign_counts").has(&["arrived"]),
     StepRow::of("counts: rows are merged", "UPDATE campaign_counts SET merged"),
     StepRow::of("counts: merged row is deleted", "DELETE FROM campaign_counts"),
-    // Imports.
-    StepRow::of("import: part of the rejected lines is listed", "INSERT INTO rejected_part"),
-    StepRow::of("import: rejected line is kept", "INSERT INTO rejected_line"),
-    StepRow::of("import: rejected line is deleted", "DELETE FROM rejected_line").has(&["line = ?"]),
-    StepRow::of("import: earlier rejected lines are deleted", "DELETE FROM rejected_line")
-        .lacks(&["line = ?"]),
-    StepRow::of("import: part of them is not listed any more", "DELETE FROM rejected_part"),
     // Partitions.
     StepRow::of("plan: is made", "UPDATE partition_plan SET bucket_bits"),
     StepRow::of("plan: is entered", "UPDATE partition_plan SET seal_after"),

@@ -135,7 +135,7 @@ enum Fate {
 
 use Fate::{Brought, Copied, Left};
 
-const RECORDS: [(&str, Fate); 17] = [
+const RECORDS: [(&str, Fate); 19] = [
     ("activity", Brought("bring_counts")),
     ("counted", Left("how far the target has counted its own events")),
     ("audit_campaign", Brought("bring_audit")),
@@ -145,6 +145,8 @@ const RECORDS: [(&str, Fate); 17] = [
     ("order_begun", Left("one machine redeems an order whole")),
     ("redemption", Copied),
     ("redeemed_hour", Copied),
+    ("rejected_line", Left("a report of an import: the same file makes it again")),
+    ("rejected_part", Left("the report's parts")),
     ("webhook", Brought("bring_webhooks")),
     ("webhook.progress", Brought("bring_webhooks")),
     ("webhook.waiting", Brought("bring_webhooks")),
@@ -174,7 +176,7 @@ const FACTS: [(Fact, Fate); 12] = [
 ];
 
 /// Of `schema/hot.sql`.
-const TABLES: [(&str, Fate); 17] = [
+const TABLES: [(&str, Fate); 16] = [
     ("setting", Copied),
     ("campaign", Copied),
     ("batch", Copied),
@@ -186,7 +188,6 @@ const TABLES: [(&str, Fate); 17] = [
     ("directory", Copied),
     ("claim", Copied),
     ("replacement", Copied),
-    ("rejected_line", Copied),
     ("cancelled_redemption", Copied),
     ("redeemed_by_order", Brought("bring_orders")),
     ("activity", Brought("bring_counts")),

@@ -12,7 +12,7 @@ use coupon::ids::{BatchId, UserId};
 use coupon::imported::ImportedState;
 use coupon::refusal::Refusal;
 use hot::audit::Act;
-use hot::{Account, ImportLine, ImportOutcome, NewCampaign, RejectedLine, Tier};
+use hot::{Account, ImportLine, ImportOutcome, NewCampaign, Tier};
 
 use hot_conformance::kit::{
     self, ACT, ChangeOutcome, Kit, NOW, cancel, extend_days, give, of, reference, release, revoke,
@@ -137,13 +137,6 @@ impl CopiedWorld {
         kit.done(&lines[19].code, extend_days(&import, 3)).await;
         // A claim names it, and on a cluster nothing forwards from its first partition.
         kit.done(&lines[4].code, extend_days(&import, 3)).await;
-        let rejected = (1..=12).map(|line| RejectedLine {
-            line,
-            text: "?".into(),
-            reason: "CODE".into(),
-            detail: "has 1 character".into(),
-        });
-        kit.hot.keep_rejected(&import.id, &batch, rejected.collect(), NOW).await.unwrap();
 
         let [login_id, user_id] = kit.users();
         let account = Account { login_id, user_id, password_hash: "$argon2id$x".into() };
@@ -187,8 +180,6 @@ impl CopiedWorld {
         self.papers_and_words(kit).await;
         let here = kit.hot.account_of_login(&self.account.login_id).await.unwrap();
         assert_eq!(here.as_ref(), Some(&self.account));
-        let kept = kit.hot.rejected(&self.import.id, &self.batch, 0, 100).await.unwrap();
-        assert_eq!(kept.len(), 12);
         kit.is_sound().await;
     }
 
@@ -352,7 +343,6 @@ impl CopiedWorld {
         kit.hot.pause_batch(&campaign.id, &self.paused.id, false, &ACT).await.unwrap();
         kit.mint(campaign, 4).await;
         assert!(kit.hot.remove_account(&self.account.user_id).await.unwrap());
-        assert!(kit.hot.forget_rejected(NOW.plus_ms(1)).await.unwrap() > 0);
         let batch = kit.open_import(&self.import).await;
         let line = kit.line(&self.import, &kit.code(), ImportedState::Available);
         assert_eq!(kit.import(&self.import, &batch, vec![line]).await, [ImportOutcome::Imported]);

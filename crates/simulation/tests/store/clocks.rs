@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use crate::simulated::ClusterFixture;
 use coupon::code::Code;
-use coupon::time::Millis;
+
 use cql_session::ConnectError;
+use hot::HotStore;
 use hot::feed::{FeedEvent, FeedPage, FeedRead, FeedStart, Happened};
-use hot::{HotStore, Imports, RejectedLine};
-use hot_conformance::kit::{ACT, Kit, MemoryArchive, keys};
+use hot_conformance::kit::{Kit, MemoryArchive, keys};
 use hot_cql::CqlHot;
 use simulated_cluster::cluster::{NetworkWeather, SimulatedCluster};
 use simulated_cluster::cql::KeyspaceSchema;
@@ -105,30 +105,6 @@ async fn a_node_with_a_wrong_clock_loses_no_event() {
             let told = page(&hot, FeedStart::Oldest).await;
             let told = told.events.iter().filter_map(coupon_of).count();
             assert_eq!(told, 3, "{name}, seed {seed}");
-        }
-    }
-}
-
-/// Nodes that still coordinate: each import into a batch deletes what an earlier one had rejected, and then writes.
-#[tokio::test(start_paused = true)]
-async fn rejected_lines_of_a_repeated_import_stay_when_nodes_differ() {
-    for seed in 0..SEEDS {
-        let machines = MachineSet::new(seed);
-        machines.set_clocks(0, [0, 4_000, -4_000]);
-        let hot = Arc::new(machines.open().await.expect("the node in the middle is right"));
-        let kit = Kit::numbered(hot.clone(), machines.archive.clone(), seed);
-        let campaign = kit.draft();
-        kit.create(&campaign).await;
-        let batch = kit.open_import(&campaign).await;
-        for again in 0..4 {
-            hot.open_import(&campaign.id, &batch, &ACT).await.expect("the cluster answers");
-            let [text, reason, detail] = ["A,B", "EXPIRED", "is over"].map(str::to_owned);
-            let line = RejectedLine { line: 7, text, reason, detail };
-            let now = Millis(machines.process.now_ms());
-            hot.keep_rejected(&campaign.id, &batch, vec![line], now).await.expect("it answers");
-            let rejected = hot.rejected(&campaign.id, &batch, 0, 10).await;
-            let count = rejected.map_or(0, |lines| lines.len());
-            assert_eq!(count, 1, "seed {seed}, import {again}");
         }
     }
 }

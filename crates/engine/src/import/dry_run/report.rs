@@ -2,11 +2,12 @@
 
 use coupon::calendar::Zone;
 use coupon::ids::CampaignId;
-use hot::{ImportLine, RejectedLine};
+use hot::ImportLine;
 
 use super::super::columns::KnownColumn;
 use super::super::encoding::TextEncoding;
 use super::super::exports::KnownExport;
+use super::super::rejected::RejectedLine;
 
 /// What an import of a file would do, as far as reads can tell.
 #[derive(Clone, Debug)]

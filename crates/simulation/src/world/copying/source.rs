@@ -11,15 +11,12 @@ use hot::inventory::{
     Table, Vanishing, Verifiable,
 };
 use hot::protocol::makes_holder;
-use hot::{Accounts, Campaigns, Facts, HotError, Imports, bounded_join};
+use hot::{Accounts, Campaigns, Facts, HotError, bounded_join};
 
 use crate::world::calls::coupon_of;
 use crate::world::machine::SimulatedMachine;
 
 const AT_ONCE: usize = 128;
-
-/// Most rejected lines that are looked for at once: a batch has fewer.
-const LINES_MAX: usize = 10_000;
 
 pub(super) struct ClusterSource(pub(super) Arc<SimulatedMachine>);
 
@@ -99,10 +96,6 @@ impl ClusterSource {
             Vanishing::Account { account, .. } => {
                 let here = self.0.hot.account_of_login(&account.login_id).await?;
                 Ok(here.is_some_and(|here| here.user_id == account.user_id))
-            }
-            Vanishing::Rejected { campaign, batch, line, .. } => {
-                let kept = self.0.hot.rejected(campaign, batch, 0, LINES_MAX).await?;
-                Ok(kept.iter().any(|it| it.line == line.line))
             }
             // Nothing deletes a replacement.
             Vanishing::Replacement(_) => Ok(true),
