@@ -135,7 +135,7 @@ macro_rules! conforms {
             never_more_than_the_stock cancelled_after_a_revoke budget_of_a_shared_code
         }
         orders {
-            all_or_none a_dry_run_of_an_order one_order_gets_all an_order_goes_on
+            all_or_none a_dry_run_of_an_order one_order_gets_all an_order_goes_on a_limit_counts_over_an_order
         }
         bearer {
             redeemed_from_paper put_into_a_wallet held_by_any_bearer without_a_limit

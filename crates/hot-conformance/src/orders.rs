@@ -1,7 +1,7 @@
 //! Several coupons of one order: all of them, or none.
 
 use coupon::apply::{Action, Asker};
-use coupon::campaign::Campaign;
+use coupon::campaign::{Campaign, Handout};
 use coupon::code::Code;
 use coupon::coupon::State;
 use coupon::ids::UserId;
@@ -10,7 +10,8 @@ use futures::future::join_all;
 use hot::Applied;
 
 use crate::kit::{
-    ChangeOutcome, Kit, NOW, cancel, hold, of, order, redeem_worth, release, said, void, with_worth,
+    ChangeOutcome, Kit, NOW, cancel, hold, of, order, redeem, redeem_worth, release, said, void,
+    with_worth,
 };
 use ChangeOutcome::{Accepted, Refused, Replayed};
 
@@ -85,6 +86,26 @@ pub(crate) async fn all_or_none(kit: &Kit) {
     assert_eq!(outcomes(&all(kit, &name, &[&one, &two], cancel(&name)).await), [Accepted; 2]);
     are_untouched(kit, &[&one, &two]).await;
     assert_eq!(outcomes(&all(kit, &name, &[&one, &two], cancel(&name)).await), [Replayed; 2]);
+}
+
+/// One by one each coupon is within the limit of its user, and together they are not.
+pub(crate) async fn a_limit_counts_over_an_order(kit: &Kit) {
+    let campaign = Campaign { per_user_limit: Some(2), handout: Handout::Bearer, ..kit.draft() };
+    let codes = kit.stocked(&campaign, 4).await;
+    let ann = kit.user("ann");
+    let name = ann.to_string();
+    let of = |count: usize| codes.iter().skip(1).take(count).collect::<Vec<&Code>>();
+    kit.done(&codes[0], redeem(&ann, &format!("{name}-before"))).await;
+    for count in [2, 3] {
+        let refused = all(kit, &name, &of(count), redeem(&ann, &name)).await;
+        let refusals: Vec<Refusal> = refused.iter().filter_map(Applied::refusal).collect();
+        assert!(refusals.contains(&Refusal::LimitPerUser), "{count}: {refusals:?}");
+        for code in of(count) {
+            let coupon = kit.coupon(code).await;
+            assert_eq!((coupon.state(), coupon.running_hold(NOW)), (&State::Available, None));
+        }
+    }
+    assert_eq!(outcomes(&all(kit, &name, &of(1), redeem(&ann, &name)).await), [Accepted]);
 }
 
 /// A dry run says of each coupon what the order would, and leaves everything as it is.

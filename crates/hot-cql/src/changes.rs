@@ -1,5 +1,7 @@
 //! Changes one coupon: decides its new state, then writes it.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use coupon::apply::{Change, Outcome};
 use coupon::campaign::MintedRun;
@@ -77,7 +79,9 @@ impl Coupons for CqlHot {
     }
 
     async fn unfinished_order(&self, order: &OrderRef) -> Result<Vec<Code>> {
-        order_record::begun(&*self.tables, order).await
+        let begun = order_record::begun(&*self.tables, order).await?;
+        let codes: BTreeSet<Code> = begun.into_iter().flat_map(|(_, codes)| codes).collect();
+        Ok(codes.into_iter().collect())
     }
 
     async fn issue(&self, campaign: &CampaignId, change: Change) -> Result<Applied> {

@@ -4,9 +4,11 @@
 use std::time::Duration;
 
 use coupon::code::Code;
-use coupon::ids::{OrderRef, UserId};
+use coupon::ids::{OperationId, OrderRef, UserId};
 
-use crate::tables::{RecordKind, RecordPart, RecordPut, RecordRange, RecordSync, Tables};
+use crate::tables::{
+    RecordKind, RecordPart, RecordPut, RecordRange, RecordRow, RecordSync, Tables,
+};
 use crate::{HotError, Result};
 
 const BEGUN: RecordKind = RecordKind { name: "order_begun", sync: RecordSync::AtOnce };
@@ -14,54 +16,63 @@ const BEGUN: RecordKind = RecordKind { name: "order_begun", sync: RecordSync::At
 /// How long half an order is reported: as long as what an order has redeemed is found by default.
 const KEEP: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
-/// An `order_ref` is one order of each user; shops give each a number of its own.
-const USERS_MAX: usize = 20;
+/// Records of one order that are read. It has one for each call that is under way, or has died.
+const RECORDS_MAX: usize = 200;
+
+/// The key of a record.
+pub type RecordKey = Vec<u8>;
 
 fn part_of(order: &OrderRef) -> RecordPart {
     BEGUN.part(order.as_str())
 }
 
-fn key_of(user: Option<&UserId>) -> &str {
-    user.map_or("", UserId::as_str)
-}
-
-/// To be called before the first redemption.
+/// To be called before the first redemption. Returns what is to be deleted when all are redeemed: the record of this call,
+/// and those that earlier calls for the user have left.
+///
+/// Each call has a record of its own: a process whose clock is ahead, and that deletes what it has seen, would otherwise
+/// hide a record that is written later.
 ///
 /// # Errors
-/// Those of [`Tables::put`].
+/// Those of [`Tables::scan`] and [`Tables::put`].
 pub async fn begin(
     tables: &dyn Tables,
     order: &OrderRef,
     user: Option<&UserId>,
+    call: OperationId,
     codes: &[&Code],
-) -> Result<()> {
+) -> Result<Vec<RecordKey>> {
+    let user = user.map_or("", UserId::as_str);
+    let of_user = [user.as_bytes(), b"\0"].concat();
+    let earlier = tables.scan(&part_of(order), RecordRange::first(RECORDS_MAX)).await?;
+    let mut keys: Vec<RecordKey> = earlier.into_iter().map(|row| row.key).collect();
+    keys.retain(|key| key.starts_with(&of_user));
+    let key = [of_user.as_slice(), &call.0.to_be_bytes()].concat();
     let codes: Vec<&str> = codes.iter().map(|code| code.as_str()).collect();
-    let record = RecordPut::new(key_of(user), codes.join(" ")).kept_for(KEEP);
-    tables.put(&part_of(order), vec![record]).await
+    let record = RecordPut::new(key.clone(), codes.join(" ")).kept_for(KEEP);
+    tables.put(&part_of(order), vec![record]).await?;
+    keys.push(key);
+    Ok(keys)
 }
 
-/// The coupons that the order of some user has begun to redeem, and perhaps ended.
+/// The records of an order: the coupons that some call has begun to redeem, and perhaps ended.
 ///
 /// # Errors
 /// Those of [`Tables::scan`]; [`HotError::Damaged`].
-pub async fn begun(tables: &dyn Tables, order: &OrderRef) -> Result<Vec<Code>> {
-    let mut all = Vec::new();
-    for row in tables.scan(&part_of(order), RecordRange::first(USERS_MAX)).await? {
+pub async fn begun(tables: &dyn Tables, order: &OrderRef) -> Result<Vec<(RecordKey, Vec<Code>)>> {
+    let rows = tables.scan(&part_of(order), RecordRange::first(RECORDS_MAX)).await?;
+    let record = |row: RecordRow| {
         let codes = String::from_utf8(row.value).ok().and_then(|text| {
             text.split(' ').map(|code| code.parse().ok()).collect::<Option<Vec<Code>>>()
         });
         let damaged = || HotError::Damaged(format!("the record of the order {order}"));
-        all.extend(codes.ok_or_else(damaged)?);
-    }
-    Ok(all)
+        Ok((row.key, codes.ok_or_else(damaged)?))
+    };
+    rows.into_iter().map(record).collect()
 }
 
-/// To be called when the order of a user, or of all, has ended. If it cannot be deleted, the record tells nothing: all
-/// of its coupons are redeemed, or none.
-pub async fn end(tables: &dyn Tables, order: &OrderRef, user: Option<&UserId>) {
-    let deleted = match user {
-        Some(_) => tables.put(&part_of(order), vec![RecordPut::delete(key_of(user))]).await,
-        None => tables.drop_below(&part_of(order), None).await,
-    };
-    drop(deleted);
+/// To be called when the coupons of these records are redeemed, or given back. A record that cannot be deleted tells
+/// nothing: an order has redeemed all of its coupons, or none.
+pub async fn end(tables: &dyn Tables, order: &OrderRef, keys: Vec<RecordKey>) {
+    let deletes = keys.into_iter().map(RecordPut::delete).collect();
+    drop(tables.put(&part_of(order), deletes).await);
 }

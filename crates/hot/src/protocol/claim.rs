@@ -75,6 +75,12 @@ impl<H, S> Claim<H, S> {
         self.is_full_beside(None)
     }
 
+    /// Whether the user may have so many more.
+    pub fn has_room_for(&self, more: usize) -> bool {
+        let fits = |limit: u16| self.counted().count() + more <= usize::from(limit);
+        self.end.limit.is_none_or(|limit| !self.end.overflows && fits(limit))
+    }
+
     /// Whether the user may have no more when the coupon `code` does not count.
     pub fn is_full_beside(&self, code: Option<&Code>) -> bool {
         let counted = self.counted().filter(|held| Some(held.coupon.code()) != code).count();
