@@ -6,7 +6,7 @@ use coupon::apply::{Action, Outcome};
 use coupon::ids::{CampaignId, UserId};
 
 use super::authors::change_of;
-use super::history::{RecordedAnswer, RecordedCall};
+use super::history::{RecordedAnswer, RecordedCall, RecordedRequest};
 use super::names::replaced_by;
 use super::story::SeedStory;
 use super::timeline::CouponTimeline;
@@ -141,7 +141,26 @@ pub(super) fn below_limit(
         |it: &&CouponTimeline<'_>| it.may(began, ended, |it| it.holder.as_ref() == Some(user));
     let count = story.of_campaign(campaign).filter(theirs).count();
     let limit = terms.per_user_limit;
-    ((count as u64) < u64::from(limit)).then(|| {
+    let beside = beside_it(story, nth, campaign);
+    (((count + beside) as u64) < u64::from(limit)).then(|| {
         format!("{campaign}: {user} has {count} at most, the limit is {limit}: LIMIT_PER_USER")
     })
+}
+
+/// How many other coupons of the campaign the call wants: an order is refused if all of them together are too many.
+fn beside_it(story: &SeedStory<'_>, nth: usize, campaign: &CampaignId) -> usize {
+    let change = change_of(&story.calls[nth].asked);
+    let Some(change) = change.filter(|it| matches!(it.action, Action::Redeem { .. })) else {
+        return 0;
+    };
+    let of_order = story.calls.iter().find_map(|call| match (&call.asked, &call.told) {
+        (RecordedRequest::Order { changes, .. }, RecordedAnswer::Order(all))
+            if changes.iter().any(|(_, it)| it.operation == change.operation) =>
+        {
+            let campaigns = all.iter().filter_map(|it| Some(&it.snapshot.as_ref()?.campaign.id));
+            Some(campaigns.filter(|it| *it == campaign).count())
+        }
+        _ => None,
+    });
+    of_order.map_or(0, |all| all.saturating_sub(1))
 }

@@ -99,21 +99,6 @@ fn request(
     (RequestContent::Order { order, actions }, asker)
 }
 
-/// Remembers what the answer says of the coupons. Of a refused order it says what would have been.
-pub(super) fn learn(world: &SimulatedWorld, order: &OrderRef, told: &RecordedAnswer) {
-    let RecordedAnswer::Order(all) = told else { return };
-    if all.iter().any(|it| it.refusal().is_some()) {
-        return world.trace.reached("order: refused");
-    }
-    world.trace.reached("order: done as a whole");
-    world.scene.done(order);
-    for snapshot in all.iter().filter_map(|it| it.snapshot.as_ref()) {
-        if let Some(nth) = world.scene.number_of(&snapshot.coupon.genesis().campaign) {
-            world.scene.seen(nth, &snapshot.coupon);
-        }
-    }
-}
-
 /// Of half an order, what its calls have redeemed, and what is missing.
 type HalfOrder = (Vec<Code>, Vec<Code>);
 

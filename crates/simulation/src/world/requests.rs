@@ -10,9 +10,9 @@ use coupon::time::Millis;
 use coupon::worth::OrderMoney;
 use tokio::time::{sleep, timeout};
 
+use super::SimulatedWorld;
 use super::calls::ask;
 use super::machine::SimulatedMachine;
-use super::{SimulatedWorld, orders};
 use crate::check::history::{RecordedAnswer, RecordedRequest};
 
 /// A caller gives up after this time, as an HTTP client does.
@@ -98,7 +98,7 @@ fn learn(world: &SimulatedWorld, wanted: &RequestContent, told: &RecordedAnswer)
         RequestContent::Issue { nth, .. }
         | RequestContent::Named { nth, .. }
         | RequestContent::Shared { nth, .. } => *nth,
-        RequestContent::Order { order, .. } => return orders::learn(world, order, told),
+        RequestContent::Order { order, .. } => return learn_order(world, order, told),
         RequestContent::Read { .. } => {
             // A code that was guessed may have been minted by somebody who was not told so.
             if let RecordedAnswer::Read(Some(snapshot)) = told
@@ -119,6 +119,21 @@ fn learn(world: &SimulatedWorld, wanted: &RequestContent, told: &RecordedAnswer)
         && let Action::Redeem { order, .. } | Action::Hold { order, .. } = action
     {
         world.scene.ordered(coupon.code(), order);
+    }
+}
+
+/// Remembers what the answer says of the coupons. Of a refused order it says what would have been.
+fn learn_order(world: &SimulatedWorld, order: &OrderRef, told: &RecordedAnswer) {
+    let RecordedAnswer::Order(all) = told else { return };
+    if all.iter().any(|it| it.refusal().is_some()) {
+        return world.trace.reached("order: refused");
+    }
+    world.trace.reached("order: done as a whole");
+    world.scene.done(order);
+    for snapshot in all.iter().filter_map(|it| it.snapshot.as_ref()) {
+        if let Some(nth) = world.scene.number_of(&snapshot.coupon.genesis().campaign) {
+            world.scene.seen(nth, &snapshot.coupon);
+        }
     }
 }
 
