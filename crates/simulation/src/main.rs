@@ -14,6 +14,9 @@ use simulation::report::{SeedVerdict, VerdictSum, missing};
 /// Violations that are printed with their time lines; of the others only a line.
 const SHOWN_MAX: u64 = 3;
 
+/// Lines of such a time line; a replay prints all.
+const LINES_MAX: usize = 200;
+
 /// An engine, as the command line calls it.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum EngineName {
@@ -122,7 +125,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
 
 fn replay(run: &SeedRun) -> io::Result<bool> {
     let verdict = SeedRun { lines: true, ..run.clone() }.verdict()?;
-    print!("{}", verdict.for_a_person());
+    print!("{}", verdict.for_a_person(usize::MAX));
     let mut sum = VerdictSum::default();
     sum.add(&verdict);
     println!("{}", sum.line());
@@ -187,7 +190,7 @@ fn show(run: &SeedRun, verdict: &SeedVerdict, whole: bool) {
     println!("  to see it again: {}", run.replay());
     if whole && let Some((until, smallest)) = smallest(run) {
         println!("  the first {until} operations are enough: {} --until {until}", run.replay());
-        print!("{}", smallest.for_a_person());
+        print!("{}", smallest.for_a_person(LINES_MAX));
     }
 }
 

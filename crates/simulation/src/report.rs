@@ -11,9 +11,6 @@ use simulated_cluster::trace::TraceLine;
 
 pub use coverage::{StateCoverage, missing};
 
-/// Most lines of a time line that are printed.
-const LINES_MAX: usize = 200;
-
 /// The result of one seed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SeedVerdict {
@@ -80,21 +77,21 @@ impl SeedVerdict {
         })
     }
 
-    /// The plan, what was violated and the time line, for a person.
-    pub fn for_a_person(&self) -> String {
+    /// The plan, what was violated and the last lines of the time line, for a person.
+    pub fn for_a_person(&self, lines_max: usize) -> String {
         let mut text = format!("seed {}\n{}\n", self.seed, self.plan.trim_end());
         for violation in &self.violations {
             let _ = writeln!(text, "VIOLATION {violation}");
         }
-        text.push_str(&time_line(&self.lines));
+        text.push_str(&time_line(&self.lines, lines_max));
         text
     }
 }
 
-/// One row for each line: seconds, who, what. Only the end of a long time line.
-fn time_line(lines: &[TraceLine]) -> String {
+/// One row for each line: seconds, who, what.
+fn time_line(lines: &[TraceLine], lines_max: usize) -> String {
     let mut text = String::new();
-    let from = lines.len().saturating_sub(LINES_MAX);
+    let from = lines.len().saturating_sub(lines_max);
     if from > 0 {
         let _ = writeln!(text, "  … {from} lines before");
     }
@@ -156,7 +153,7 @@ mod tests {
             lines: vec![line],
         };
         assert_eq!(SeedVerdict::parse(&verdict.to_json()).as_ref(), Some(&verdict));
-        let text = verdict.for_a_person();
+        let text = verdict.for_a_person(200);
         assert!(text.contains("VIOLATION redeemed twice"), "{text}");
         assert!(text.contains("61.003 s  serve 1  is killed"), "{text}");
     }

@@ -74,7 +74,13 @@ fn history(
     let imported = (0..imported).take_while(is_by_import).count();
     let is_told = |from: &usize| {
         let rest = &all[*from..];
-        rest.len() == told.len() && rest.iter().zip(&told).all(|(one, it)| is_same(one, it.0, it.1))
+        // Cold does not say which write made an event: that of a line comes at the place of an earlier try of it, also
+        // before the issue that another process has made of that try.
+        let is_of_tries = timeline.tier == Tier::Cold
+            && rest.iter().all(|it| it.operation == rest[0].operation)
+            && rest.iter().all(|one| told.iter().any(|it| is_same(one, it.0, it.1)));
+        let are_same = || rest.iter().zip(&told).all(|(one, it)| is_same(one, it.0, it.1));
+        rest.len() == told.len() && (is_of_tries || are_same())
     };
     if (0..=imported).any(|from| is_told(&from)) {
         return;
