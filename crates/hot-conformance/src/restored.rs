@@ -78,7 +78,7 @@ pub(crate) async fn nothing_is_redeemed_again(kit: &Kit) {
     let counted = kit.hot.counted_campaigns().await.unwrap().into_iter();
     let worth = counted.filter(|it| it.terms.id == campaign.id).find_map(|it| it.worth);
     if let Some(worth) = worth {
-        assert_eq!(worth.to_string(), "KRW 3 90000 9000 0 0 0");
+        assert_eq!(worth.to_string(), "KRW 3 90000 9000 9000 0 0 0 0");
     }
     kit.is_sound().await;
     for ((name, code, story), newer) in stories.into_iter().zip(&newer) {
