@@ -77,14 +77,18 @@ impl<H, S> Claim<H, S> {
 
     /// Whether the user may have so many more.
     pub fn has_room_for(&self, more: usize) -> bool {
-        let fits = |limit: u16| self.counted().count() + more <= usize::from(limit);
-        self.end.limit.is_none_or(|limit| !self.end.overflows && fits(limit))
+        self.may_have(self.counted().count() + more)
     }
 
     /// Whether the user may have no more when the coupon `code` does not count.
     pub fn is_full_beside(&self, code: Option<&Code>) -> bool {
         let counted = self.counted().filter(|held| Some(held.coupon.code()) != code).count();
-        self.end.limit.is_some_and(|limit| self.end.overflows || counted >= usize::from(limit))
+        !self.may_have(counted + 1)
+    }
+
+    fn may_have(&self, count: usize) -> bool {
+        let is_within = |limit| !self.end.overflows && count <= usize::from(limit);
+        self.end.limit.is_none_or(is_within)
     }
 
     /// The coupons that count, of those that were read, oldest first.
