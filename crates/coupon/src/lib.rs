@@ -10,6 +10,7 @@ pub mod campaign;
 pub mod cell_guard;
 pub mod code;
 pub mod coupon;
+pub mod erasure;
 pub mod ff1;
 pub mod flat;
 pub mod history_validity;

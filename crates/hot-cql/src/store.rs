@@ -9,6 +9,7 @@ use coupon::time::{Day, Millis};
 use hot::activity::Activities;
 use hot::audit::Audit;
 use hot::feed::Feed;
+use hot::people::People;
 use hot::records::RecordSource;
 use hot::redemptions::Redemptions;
 use hot::settings::{LONG_CODES, TOUCHED_AT};
@@ -63,6 +64,10 @@ impl HotStore for CqlHot {
     /// A sum of all redemptions would be a row that each of them waits for.
     fn keeps_budgets(&self) -> bool {
         false
+    }
+
+    fn people(&self) -> Option<&dyn People> {
+        None
     }
 
     fn redemptions(&self) -> Option<&dyn Redemptions> {

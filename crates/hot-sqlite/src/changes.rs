@@ -5,7 +5,7 @@
 
 use coupon::apply::{Change, Outcome};
 use coupon::coupon::Coupon;
-use coupon::ids::Actor;
+use coupon::ids::{Actor, UserId};
 use coupon::refusal::Refusal;
 use hot::protocol::{self, Admitted, ChangeStep, NewEntry, Writes, partition_after};
 use router::Address;
@@ -92,7 +92,10 @@ pub(crate) fn write(
     let SqlitePlace { batch, row, next_row, .. } = before.here;
     let indexed = match entry {
         Some(entry) => claims::enter(txn, campaign, entry, day, after)?,
-        None => before.here.indexed || before.coupon.holder() != after.holder(),
+        None => {
+            newcomers(&before.coupon, after).try_for_each(|user| claims::may_have(txn, user))?;
+            before.here.indexed || before.coupon.holder() != after.holder()
+        }
     };
     txn.counts().change(campaign, before.coupon.state(), after);
     if let Some(row) = row {
@@ -113,4 +116,14 @@ pub(crate) fn write(
         }
     };
     if moves { directory::enter(txn, after.code(), &Place { day, number }, None) } else { Ok(()) }
+}
+
+/// Who holds a coupon, or has it held, and did not before.
+fn newcomers<'a>(before: &Coupon, after: &'a Coupon) -> impl Iterator<Item = &'a UserId> {
+    let holder = after.holder().filter(|user| before.holder() != Some(user));
+    let is_new = |user: &&UserId| {
+        after.holder() != Some(user) && before.hold().is_none_or(|hold| hold.by != **user)
+    };
+    let by = after.hold().map(|hold| &hold.by).filter(is_new);
+    holder.into_iter().chain(by)
 }

@@ -20,6 +20,7 @@ use rusqlite::{Result as SqlResult, params};
 
 use crate::columns::parsed;
 use crate::coupons::{SqlitePlace, stored};
+use crate::failure::NotNow;
 use crate::prefetch;
 use crate::rows::CampaignHere;
 use crate::txn::Txn;
@@ -203,6 +204,21 @@ pub(crate) fn replacement(txn: &Txn<'_>, code: &Code) -> SqlResult<Option<Replac
     txn.first(sql, [code.as_str()], |row| Ok(Replacement { user: row.get(0)?, issue: row.get(1)? }))
 }
 
+/// Fails while the user is being erased: they are given nothing then. For who becomes a holder without a claim.
+pub(crate) fn may_have(txn: &Txn<'_>, user: &UserId) -> SqlResult<()> {
+    match txn.setting(&erasing(user))? {
+        Some(_) => Err(BEING_ERASED.into()),
+        None => Ok(()),
+    }
+}
+
+/// The setting while a user is being erased.
+pub(crate) fn erasing(user: &UserId) -> String {
+    format!("erasing {user}")
+}
+
+const BEING_ERASED: NotNow = NotNow("the user is being erased: try again in a moment");
+
 /// Enters a coupon. Returns whether the index of holders must have its row.
 pub(crate) fn enter(
     txn: &Txn<'_>,
@@ -211,9 +227,10 @@ pub(crate) fn enter(
     day: Day,
     coupon: &Coupon,
 ) -> SqlResult<bool> {
-    txn.run(
+    let entered = txn.change(
         "INSERT INTO claim (campaign, user_id, entry, expiry_day, code, ref, issue, indexed) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 \
+         WHERE NOT EXISTS (SELECT 1 FROM setting WHERE name = 'erasing ' || ?2)",
         params![
             campaign,
             entry.user.as_str(),
@@ -225,7 +242,10 @@ pub(crate) fn enter(
             entry.slot.indexed,
         ],
     )?;
-    Ok(entry.slot.indexed)
+    match entered {
+        0 => Err(BEING_ERASED.into()),
+        _ => Ok(entry.slot.indexed),
+    }
 }
 
 pub(crate) fn has(txn: &Txn<'_>, campaign: i64, user: &UserId, code: &Code) -> SqlResult<bool> {

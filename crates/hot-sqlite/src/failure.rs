@@ -22,6 +22,24 @@ impl From<ColdMiss> for rusqlite::Error {
     }
 }
 
+/// Nothing is wrong, and one job cannot be done at the moment.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct NotNow(pub(crate) &'static str);
+
+impl From<NotNow> for rusqlite::Error {
+    fn from(why: NotNow) -> rusqlite::Error {
+        rusqlite::Error::ToSqlConversionFailure(Box::new(why))
+    }
+}
+
+pub(crate) fn not_now(error: &rusqlite::Error) -> Option<&NotNow> {
+    match error {
+        rusqlite::Error::ToSqlConversionFailure(why) => why.downcast_ref(),
+        _ => None,
+    }
+}
+
 pub(crate) fn elsewhere(error: &rusqlite::Error) -> Option<&ColdMiss> {
     match error {
         rusqlite::Error::ToSqlConversionFailure(why) => why.downcast_ref(),
@@ -33,6 +51,9 @@ pub(crate) fn elsewhere(error: &rusqlite::Error) -> Option<&ColdMiss> {
 pub(crate) fn before_commit(error: rusqlite::Error) -> HotError {
     if let Some(why) = elsewhere(&error) {
         return HotError::Cold(why.to_string().into());
+    }
+    if let Some(why) = not_now(&error) {
+        return HotError::Unavailable(why.to_string().into());
     }
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull | ErrorCode::ReadOnly | ErrorCode::CannotOpen) => {

@@ -229,7 +229,10 @@ impl ImportTarget<'_> {
         let said = LineState::of(imported_state, &coupon);
         let indexed = match self.entry(txn, &coupon)? {
             Some(entry) => claims::enter(txn, campaign, &entry, day, &coupon)?,
-            None => true,
+            None => {
+                coupon.holder().map_or(Ok(()), |user| claims::may_have(txn, user))?;
+                true
+            }
         };
         let number = writing::insert(txn, (self.batch, None), &coupon, &said, indexed, day)?;
         let (valid_from, expires_at) = (line.valid_from, line.expires_at);

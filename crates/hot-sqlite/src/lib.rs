@@ -34,7 +34,9 @@ mod last_line;
 mod list;
 mod log_index;
 mod orders;
+mod pages; // bytes of rows that are gone, in the pages of a file
 mod partitions;
+mod people;
 mod prefetch;
 mod private_files;
 mod readers;

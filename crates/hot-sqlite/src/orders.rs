@@ -30,6 +30,13 @@ fn enter(txn: &Txn<'_>, order: &str, code: &str, at: i64) -> SqlResult<()> {
     )
 }
 
+/// Lets the entry of a coupon lead from an order to another name of it.
+pub(crate) fn move_entry(txn: &Txn<'_>, (old, new): (&str, &str), code: &str) -> SqlResult<()> {
+    let sql = "UPDATE OR REPLACE redeemed_by_order SET order_hash = ?2 \
+               WHERE order_hash = ?1 AND code = ?3";
+    txn.run(sql, params![OrderEntry::hash_of(old), OrderEntry::hash_of(new), code])
+}
+
 /// Enters every redemption of a coupon that an import has brought. Of a line without an order the
 /// order is made of the code, and so finds it without an entry.
 pub(crate) fn enter_all(txn: &Txn<'_>, coupon: &Coupon) -> SqlResult<()> {

@@ -4,6 +4,8 @@
 //! There are two connections that write, one for each [`RecordSync`], and one that reads. Each has a thread of its
 //! own: callers wait in line for it, and hold none of the threads that tokio lends to everybody.
 
+mod erasure;
+
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -248,7 +250,9 @@ fn ending() -> HotError {
 fn connect(path: &Path, synchronous: &str) -> rusqlite::Result<Connection> {
     let conn = Connection::open(path)?;
     conn.busy_timeout(BUSY_TIMEOUT)?;
-    conn.execute_batch(&format!("PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous};"))?;
+    conn.execute_batch(&format!(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous}; PRAGMA secure_delete = ON;"
+    ))?;
     Ok(conn)
 }
 

@@ -155,6 +155,8 @@ fn configure(conn: &Connection) -> SqlResult<()> {
     conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     // NORMAL would not sync each commit of a WAL, and an answer promises a durable one. The VFS relies on it, too.
     conn.pragma_update(None, "synchronous", "FULL")?;
+    // What was deleted is gone from the file, too.
+    conn.pragma_update(None, "secure_delete", true)?;
     // The checkpointer makes checkpoints; a commit never does (see `checkpointer`).
     conn.pragma_update(None, "wal_autocheckpoint", 0)?;
     conn.pragma_update(None, "mmap_size", 0)

@@ -8,14 +8,23 @@ use rusqlite::{Result as SqlResult, params};
 use crate::txn::Txn;
 use crate::{Result, SqliteHot};
 
-/// A commit that only shows whether commits succeed writes this. Nobody reads its value.
-pub(crate) const PROBED: &str = "probed";
+/// A commit that is made for its own sake writes this. Nobody reads its value.
+const PROBED: &str = "probed";
 
 pub(crate) fn set(txn: &Txn<'_>, name: &str, value: &str) -> SqlResult<()> {
     txn.run(
         "INSERT INTO setting (name, value) VALUES (?1, ?2) \
          ON CONFLICT (name) DO UPDATE SET value = excluded.value",
         params![name, value],
+    )
+}
+
+/// Changes something that nobody reads. The same value again would not be written: SQLite compares.
+pub(crate) fn probe(txn: &Txn<'_>) -> SqlResult<()> {
+    txn.run(
+        "INSERT INTO setting (name, value) VALUES (?1, hex(randomblob(8))) \
+         ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        [PROBED],
     )
 }
 

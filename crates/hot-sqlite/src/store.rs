@@ -12,13 +12,13 @@ use coupon::time::Millis;
 use hot::activity::Activities;
 use hot::audit::Audit;
 use hot::feed::Feed;
+use hot::people::People;
 use hot::redemptions::Redemptions;
 use hot::settings::{LONG_CODES, TOUCHED_AT};
 use hot::tables::Tables;
 use hot::{Gauge, HotStore};
 
 use crate::checkpointer::SETTINGS_KNOWN;
-use crate::settings::PROBED;
 use crate::txn::Txn;
 use crate::writer::{WriterTrouble, free_space};
 use crate::{Result, SqliteHot, activity, events, settings};
@@ -66,6 +66,10 @@ impl HotStore for SqliteHot {
         Some(self)
     }
 
+    fn people(&self) -> Option<&dyn People> {
+        Some(self)
+    }
+
     async fn announce_long_codes(&self) -> Result<()> {
         let announce = || async {
             self.writer.run(|txn| settings::set(txn, LONG_CODES, "yes")).await?;
@@ -85,7 +89,7 @@ impl HotStore for SqliteHot {
             Err(WriterTrouble::Stuck(why)) => Err(why),
             // While this says no, no caller writes. So it must try a write by itself.
             Err(WriterTrouble::Failing(why)) if self.writer.may_probe() => {
-                let probe = self.writer.run(|txn| settings::set(txn, PROBED, "yes"));
+                let probe = self.writer.run(settings::probe);
                 match tokio::time::timeout(PROBE_LIMIT, probe).await {
                     Ok(Ok(())) => Ok(()),
                     Ok(Err(error)) => Err(error.to_string()),

@@ -14,6 +14,8 @@ mod events;
 mod imported;
 #[path = "sqlite/lists.rs"]
 mod lists;
+#[path = "sqlite/people.rs"]
+mod people;
 #[path = "sqlite/redemptions.rs"]
 mod redemptions;
 #[path = "sqlite/shrink.rs"]

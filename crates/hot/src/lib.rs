@@ -19,6 +19,7 @@ pub mod imported_state_text;
 pub mod inventory;
 pub mod order_record;
 mod partitions;
+pub mod people;
 pub mod protocol;
 pub mod records;
 pub mod redemptions;

@@ -16,6 +16,7 @@ use crate::activity::Activities;
 use crate::audit::{Act, Audit};
 use crate::feed::Feed;
 use crate::inventory::Verifiable;
+use crate::people::People;
 use crate::redemptions::Redemptions;
 use crate::tables::Tables;
 use crate::{
@@ -67,6 +68,9 @@ pub trait HotStore:
 
     /// Who redeemed what for which order; `None` if the store cannot find that.
     fn redemptions(&self) -> Option<&dyn Redemptions>;
+
+    /// Tells what a person has, and forgets them; `None` if the store cannot.
+    fn people(&self) -> Option<&dyn People>;
 
     /// Announces a foreign or shared code of 16 or more characters. Returns when every process knows it
     /// (see [`Directory::has_long_codes`]).

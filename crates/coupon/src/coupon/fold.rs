@@ -82,6 +82,12 @@ impl Coupon {
         coupon
     }
 
+    /// The same coupon one version later, after a write that changed no more than names.
+    #[must_use]
+    pub fn rewritten(self) -> Coupon {
+        Coupon { version: self.version + 1, ..self }
+    }
+
     /// The coupon with `hold` in place of its present one, one version later.
     pub(crate) fn with_hold(&self, hold: Option<Hold>, at: Millis) -> Coupon {
         let mut coupon = self.clone();

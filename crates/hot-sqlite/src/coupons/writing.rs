@@ -102,6 +102,18 @@ pub(crate) fn update(
     indexed: bool,
     day: Day,
 ) -> SqlResult<()> {
+    let said = before.here.said.after(&before.coupon, after);
+    update_as(txn, before, (after, &said), indexed, day)
+}
+
+/// The same with what the last imported line said.
+pub(crate) fn update_as(
+    txn: &Txn<'_>,
+    before: &SqliteCoupon,
+    (after, said): (&Coupon, &LineState),
+    indexed: bool,
+    day: Day,
+) -> SqlResult<()> {
     let common = common_of(txn, before.here.batch, after)?;
     let columns = columns(after, before.here.batch, day, indexed);
     let expires_at = own_expiry(after, &common, day);
@@ -125,8 +137,7 @@ pub(crate) fn update(
         }
     };
     let mut statement = txn.statement(sql)?;
-    let said = before.here.said.after(&before.coupon, after);
-    let (record, ended_at) = (encode(after, &said, &common, &columns, txn)?, columns.ended_at);
+    let (record, ended_at) = (encode(after, said, &common, &columns, txn)?, columns.ended_at);
     let (ended_at, version) = (ended_at.map(|at| at.0), signed(before.coupon.version()));
     let common = params![
         columns.version,

@@ -7,7 +7,7 @@ use super::seen::{keep, known};
 use rusqlite::Result as SqlResult;
 
 use crate::failure::damaged;
-use crate::record::NameDictionary;
+use crate::record::{NameDictionary, USER_ROLE};
 
 /// Most names in the dictionary. A service has a few; a caller that makes a token for each request fills it,
 /// and from then on records have the names themselves.
@@ -18,6 +18,10 @@ const OPERATIONS_MAX: i64 = 65_536;
 
 impl NameDictionary for Txn<'_> {
     fn number_of_actor(&self, name: &str) -> SqlResult<Option<u64>> {
+        // Numbers are for ever, and a person can be forgotten.
+        if name.starts_with(USER_ROLE) {
+            return Ok(None);
+        }
         let known = self.seen.actor_numbers.borrow().get(name).copied();
         if known.is_some() {
             return Ok(known);

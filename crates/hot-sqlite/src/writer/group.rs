@@ -11,7 +11,7 @@ use router::KeyRing;
 use rusqlite::Connection;
 
 use super::queue::{QueueCloser, WriteJob, WriterState, micros, next_group};
-use crate::failure::{at_commit, before_commit, caught};
+use crate::failure::{at_commit, before_commit, caught, not_now};
 use crate::fair_file_lock::FairFileLock;
 use crate::schema::{SCHEMA_VERSION, version};
 use crate::txn::{CachedRows, Txn, bound, roll_back};
@@ -102,8 +102,10 @@ enum GroupFailure {
 
 impl GroupFailure {
     fn of_job(at: usize, error: rusqlite::Error) -> GroupFailure {
+        let is_of_one = not_now(&error).is_some();
         match before_commit(error) {
             error @ (HotError::Damaged(_) | HotError::Cold(_)) => GroupFailure::Job { at, error },
+            error if is_of_one => GroupFailure::Job { at, error },
             error => GroupFailure::All(error),
         }
     }

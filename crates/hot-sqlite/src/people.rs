@@ -1,0 +1,180 @@
+//! People: what a user was given, and how they are forgotten.
+//!
+//! A claim or the index of holders leads to whatever a person has. A coupon that they had once may lead to nobody, if its
+//! campaign has no limit: `settling` looks for it in every row.
+
+mod settling;
+
+use async_trait::async_trait;
+use coupon::code::Code;
+use coupon::coupon::{Coupon, EventKind};
+use coupon::erasure::Erasure;
+use coupon::ids::{IssueRef, UserId};
+use coupon::time::Day;
+use hot::people::{ClaimedCoupon, ClaimedPage, People};
+use rusqlite::{Result as SqlResult, Row, params};
+
+use crate::claims::erasing;
+use crate::columns::parsed;
+use crate::coupons::{SqliteCoupon, number_of, numbered, row_at, writing};
+use crate::last_line::{LastLine, LineState};
+use crate::txn::Txn;
+use crate::{Result, SqliteHot, orders, pages, settings};
+
+/// Rows that one transaction changes, with those to which they lead: some 5 ms.
+const ERASED_MAX: i64 = 100;
+
+#[async_trait]
+impl People for SqliteHot {
+    async fn claimed(
+        &self,
+        user: &UserId,
+        after: Option<String>,
+        limit: usize,
+    ) -> Result<ClaimedPage> {
+        self.readers.point(|txn| claimed(txn, user, after.as_deref(), limit)).await
+    }
+
+    async fn erase(&self, erasure: &Erasure) -> Result<()> {
+        let block = erasing(&erasure.user);
+        self.writer.run(move |txn| settings::set(txn, &block, "yes")).await?;
+        for some in [erase_claims, erase_held] {
+            loop {
+                let of = erasure.clone();
+                if self.background_write(move |txn| some(txn, &of)).await? == 0 {
+                    break;
+                }
+            }
+        }
+        let user = erasure.user.clone();
+        let sql = "DELETE FROM account WHERE user_id = ?1";
+        self.writer.run(move |txn| txn.run(sql, [user.as_str()])).await
+    }
+
+    async fn settle(&self, erasures: &[Erasure]) -> Result<()> {
+        settling::settle(self, erasures).await
+    }
+
+    async fn admit(&self, user: &UserId) -> Result<()> {
+        let block = erasing(user);
+        let admit = move |txn: &Txn<'_>| txn.run("DELETE FROM setting WHERE name = ?1", [&block]);
+        self.writer.run(admit).await
+    }
+
+    async fn scrub(&self, names: &[String]) -> Result<()> {
+        pages::scrub(self, names).await?;
+        self.records.scrub(names.to_vec()).await
+    }
+}
+
+fn claimed(
+    txn: &Txn<'_>,
+    user: &UserId,
+    after: Option<&str>,
+    limit: usize,
+) -> SqlResult<ClaimedPage> {
+    let mut at = after.unwrap_or("-1 0 0").split(' ').map(|it| it.parse().unwrap_or(i64::MAX));
+    let [indexed, campaign, entry] = [(); 3].map(|()| at.next().unwrap_or(i64::MAX));
+    let found: Vec<(String, ClaimedCoupon)> = txn.all(
+        "SELECT indexed || ' ' || campaign || ' ' || entry, campaign, expiry_day, code FROM claim \
+         WHERE user_id = ?1 AND (indexed, campaign, entry) > (?2, ?3, ?4) \
+         ORDER BY indexed, campaign, entry LIMIT ?5",
+        params![user.as_str(), indexed, campaign, entry, limit as i64],
+        |row| {
+            let campaign = txn.campaign_at(row.get(1)?)?.terms.id.clone();
+            let claimed = ClaimedCoupon { campaign, day: Day(row.get(2)?), code: parsed(row, 3)? };
+            Ok((row.get(0)?, claimed))
+        },
+    )?;
+    let next = found.last().filter(|_| found.len() == limit).map(|(position, _)| position.clone());
+    Ok(ClaimedPage { coupons: found.into_iter().map(|(_, coupon)| coupon).collect(), next })
+}
+
+/// Erases the person from some claims, and from the rows to which these lead. Returns how many claims they had left.
+fn erase_claims(txn: &Txn<'_>, erasure: &Erasure) -> SqlResult<usize> {
+    type ClaimKey = (i64, i64, i64);
+    let (old, new) = (erasure.user.as_str(), erasure.name.as_str());
+    let claims: Vec<(ClaimKey, Code, Option<String>)> = txn.all(
+        "SELECT indexed, campaign, entry, code, ref FROM claim WHERE user_id = ?1 \
+         ORDER BY indexed, campaign, entry LIMIT ?2",
+        params![old, ERASED_MAX],
+        |row| Ok(((row.get(0)?, row.get(1)?, row.get(2)?), parsed(row, 3)?, row.get(4)?)),
+    )?;
+    for ((indexed, campaign, entry), code, reference) in &claims {
+        if let Some(number) = number_of(txn, code)?
+            && let Some(located) = numbered(txn, number, code)?
+        {
+            erase_row(txn, &located, erasure)?;
+        }
+        erase_line(txn, code, erasure)?;
+        let sql = "UPDATE replacement SET user_id = ?3 WHERE replaced = ?1 AND user_id = ?2";
+        txn.run(sql, params![code.as_str(), old, new])?;
+        let reference = reference.as_deref().map(|it| erasure.of_issue_ref(&IssueRef::stored(it)));
+        let reference = reference.as_ref().map(IssueRef::as_str);
+        txn.run(
+            "UPDATE claim SET user_id = ?5, ref = ?6 \
+             WHERE user_id = ?1 AND indexed = ?2 AND campaign = ?3 AND entry = ?4",
+            params![old, indexed, campaign, entry, new, reference],
+        )?;
+    }
+    Ok(claims.len())
+}
+
+/// The same for some rows that no claim leads to: a campaign without a limit keeps none of imports and of bearer coupons.
+fn erase_held(txn: &Txn<'_>, erasure: &Erasure) -> SqlResult<usize> {
+    let sql = "SELECT number FROM coupon WHERE holder = ?1 AND indexed LIMIT ?2";
+    let asked = params![erasure.user.as_str(), ERASED_MAX];
+    let numbers: Vec<i64> = txn.all(sql, asked, |row| row.get(0))?;
+    for number in &numbers {
+        if let Some(located) = row_at(txn, *number)? {
+            erase_row(txn, &located, erasure)?;
+        }
+    }
+    Ok(numbers.len())
+}
+
+/// Erases the person from a row that may name them.
+fn erase_row(txn: &Txn<'_>, located: &SqliteCoupon, erasure: &Erasure) -> SqlResult<()> {
+    let (before, here) = (&located.coupon, &located.here);
+    let line = match &here.said {
+        LineState::Available | LineState::First => None,
+        LineState::Now | LineState::Other(_) => erasure.of_line(&here.said.line(before)),
+    };
+    let coupon = erasure.of_coupon(before);
+    if coupon.is_none() && line.is_none() {
+        return Ok(());
+    }
+    // A version of its own: what was decided on the row as it was is not written any more.
+    let after = coupon.unwrap_or_else(|| before.clone()).rewritten();
+    let said = match line {
+        Some(line) => LineState::of(&line, &after),
+        None => here.said.after(before, &after),
+    };
+    writing::update_as(txn, located, (&after, &said), here.indexed, located.day)?;
+    erase_orders(txn, before, &after)
+}
+
+/// A reader finds the redemptions of an order by a hash of it.
+fn erase_orders(txn: &Txn<'_>, before: &Coupon, after: &Coupon) -> SqlResult<()> {
+    let code = before.code().as_str();
+    for (old, new) in before.events().iter().zip(after.events()) {
+        if let (EventKind::Redeemed { order, .. }, EventKind::Redeemed { order: now, .. }) =
+            (&old.kind, &new.kind)
+            && order != now
+        {
+            orders::move_entry(txn, (order.as_str(), now.as_str()), code)?;
+        }
+    }
+    Ok(())
+}
+
+/// Erases the person from what the last imported line of a coupon without a row said.
+fn erase_line(txn: &Txn<'_>, code: &Code, erasure: &Erasure) -> SqlResult<()> {
+    let sql = "SELECT last_line FROM directory WHERE code = ?1 AND last_line IS NOT NULL";
+    let read = |row: &Row<'_>| LastLine::decode(row.get_ref(0)?.as_blob_or_null()?);
+    let Some(line) = txn.first(sql, [code.as_str()], read)? else { return Ok(()) };
+    let Some(state) = line.state.as_ref().and_then(|it| erasure.of_line(it)) else { return Ok(()) };
+    let line = LastLine { state: Some(state), ..line };
+    let sql = "UPDATE directory SET last_line = ?2 WHERE code = ?1";
+    txn.run(sql, params![code.as_str(), line.encode()])
+}

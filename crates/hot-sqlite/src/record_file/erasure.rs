@@ -1,0 +1,103 @@
+//! Records that name a person: all values are JSON, and are looked through.
+
+use std::path::PathBuf;
+
+use coupon::erasure::Erasure;
+use hot::people::erase_json;
+use rusqlite::{Transaction, TransactionBehavior, params};
+use serde_json::Value;
+
+use super::{RecordConnection, RecordFile, Result};
+use crate::failure::{at_commit, before_commit};
+use crate::pages;
+
+/// Rows that one look takes: some 10 ms.
+const ROWS_MAX: i64 = 5_000;
+
+/// The place of a row, and what it says.
+struct NamingRow {
+    place: (i64, Vec<u8>, Vec<u8>),
+    value: Vec<u8>,
+}
+
+impl RecordFile {
+    /// Gives the person the erased name in every record. Reads all of them.
+    pub(crate) async fn erase(&self, erasure: &Erasure) -> Result<()> {
+        let mut after = Some((0, Vec::new(), Vec::new()));
+        while let Some(place) = after {
+            let of = erasure.clone();
+            let look = move |records: &mut RecordConnection| {
+                naming(records, &of, &place).map_err(before_commit)
+            };
+            let (found, last) = self.reader.run(look).await?;
+            if !found.is_empty() {
+                let of = erasure.clone();
+                self.sure.run(move |records| replace(records, &of, found)).await?;
+            }
+            after = last;
+        }
+        Ok(())
+    }
+
+    /// Overwrites what the file still has of these names.
+    pub(crate) async fn scrub(&self, names: Vec<String>) -> Result<()> {
+        let scrub = move |records: &mut RecordConnection| {
+            let path = records.conn.path().map(PathBuf::from);
+            pages::scrub_file(&records.conn, &names).map(|()| path)
+        };
+        let Some(path) = self.sure.run(scrub).await? else { return Ok(()) };
+        let commit = || {
+            self.sure.run(|records| {
+                let sql = "PRAGMA journal_size_limit = 0; PRAGMA wal_checkpoint(PASSIVE); \
+                           INSERT INTO record_kind (name) VALUES ('scrub'); \
+                           DELETE FROM record_kind WHERE name = 'scrub'";
+                records.conn.execute_batch(sql).map_err(at_commit)
+            })
+        };
+        pages::begin_log_anew(&path, commit).await
+    }
+}
+
+/// Rows behind a place that may name the person, and the last row that was looked at; `None` at the end.
+#[expect(clippy::type_complexity, reason = "a page and its end")]
+fn naming(
+    records: &RecordConnection,
+    erasure: &Erasure,
+    (kind, part, key): &(i64, Vec<u8>, Vec<u8>),
+) -> rusqlite::Result<(Vec<NamingRow>, Option<(i64, Vec<u8>, Vec<u8>)>)> {
+    let name = Value::from(erasure.user.as_str()).to_string();
+    let name = &name[1..name.len() - 1];
+    let sql = "SELECT kind, part, key, value FROM record WHERE (kind, part, key) > (?1, ?2, ?3) \
+               ORDER BY kind, part, key LIMIT ?4";
+    let mut statement = records.conn.prepare_cached(sql)?;
+    let mut rows = statement.query(params![kind, part, key, ROWS_MAX])?;
+    let (mut found, mut last, mut count) = (Vec::new(), None, 0);
+    while let Some(row) = rows.next()? {
+        count += 1;
+        let value = row.get_ref(3)?.as_bytes()?;
+        let place = || Ok::<_, rusqlite::Error>((row.get(0)?, row.get(1)?, row.get(2)?));
+        if std::str::from_utf8(value).is_ok_and(|text| text.contains(name)) {
+            found.push(NamingRow { place: place()?, value: value.to_vec() });
+        }
+        if count == ROWS_MAX {
+            last = Some(place()?);
+        }
+    }
+    Ok((found, last))
+}
+
+/// Writes those that name the person, unless they say something else by now.
+fn replace(records: &mut RecordConnection, erasure: &Erasure, rows: Vec<NamingRow>) -> Result<()> {
+    let begun = Transaction::new(&mut records.conn, TransactionBehavior::Immediate);
+    let txn = begun.map_err(before_commit)?;
+    for NamingRow { place: (kind, part, key), value } in rows {
+        let Ok(mut json) = serde_json::from_slice::<Value>(&value) else { continue };
+        if erase_json(erasure, &mut json) {
+            let sql = "UPDATE record SET value = ?5 \
+                       WHERE kind = ?1 AND part = ?2 AND key = ?3 AND value = ?4";
+            let row = params![kind, part, key, value, json.to_string().into_bytes()];
+            txn.execute(sql, row).map_err(before_commit)?;
+        }
+    }
+    txn.commit().map_err(at_commit)
+}
