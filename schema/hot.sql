@@ -4,6 +4,7 @@
 -- Instants (_at, valid_from, issue_from, issue_until, seal_after) are milliseconds since 1970 UTC.
 -- Days are UTC days since 1970. A code is bare: upper case, no hyphens, no prefix.
 
+-- Single values. `erasing NAME` is there while the user NAME is being erased: nobody gives them a coupon then.
 CREATE TABLE setting (
     name  TEXT PRIMARY KEY,
     value TEXT NOT NULL

@@ -41,6 +41,7 @@ mod service {
     mod notify;
     mod once;
     mod package;
+    mod people;
     mod private;
     mod proxy;
     mod readers;

@@ -10,6 +10,7 @@ mod benefit;
 mod campaign;
 mod coupon;
 mod order;
+mod person;
 mod reading;
 mod webhook;
 
@@ -22,6 +23,7 @@ pub use self::coupon::{
 };
 
 pub use self::order::{CancelOrderRequest, OrderBody, OrderHoldRequest};
+pub use self::person::EraseRequest;
 pub use self::webhook::{NewWebhook, NoFields, SecretRotation, WebhookChanges};
 
 pub use crate::benefit_body::{BenefitBody, BenefitTitleBody};

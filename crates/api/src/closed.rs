@@ -91,6 +91,11 @@ closed! {
     /// What was done to a campaign, a batch or the store itself.
     AuditType: engine::AuditKind::ALL.map(engine::AuditKind::as_str);
 
+    /// How far an erasure is. `finding`: coupons in the hot store get the new name. `settling`: everything else in it does.
+    /// `overwriting`: files of the hot store are overwritten. `archive`: the next compaction writes files of the cold tier
+    /// again. `done`: nothing has the old name.
+    ErasureState: engine::ErasureState::ALL.map(engine::ErasureState::as_str);
+
     /// How the coupons of a campaign reach people. `shop`: a shop or an admin issues them. `self`:
     /// users may also issue one to themselves. `bearer`: anybody who has the code may redeem it.
     /// `shared`: everybody uses the same code, and each user gets a coupon of their own.

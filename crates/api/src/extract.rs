@@ -19,8 +19,8 @@ pub(crate) use self::missing::{
     BATCH, CAMPAIGN, ORDER, named, no_such, no_such_coupon, no_such_path,
 };
 pub(crate) use self::parameters::{
-    BatchInPath, CampaignInPath, CodeInPath, DeliveryInPath, OrderInPath, QueryParams, UserInPath,
-    WebhookInPath,
+    BatchInPath, CampaignInPath, CodeInPath, DeliveryInPath, ErasureInPath, OrderInPath,
+    QueryParams, UserInPath, WebhookInPath,
 };
 pub(crate) use self::reading::{ReadingCaller, read_turn};
 pub(crate) use self::session::StreamSession;

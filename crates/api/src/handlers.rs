@@ -14,6 +14,7 @@ pub(crate) mod health;
 pub(crate) mod imports;
 pub(crate) mod lists;
 pub(crate) mod orders;
+pub(crate) mod people;
 pub(crate) mod redemptions;
 pub(crate) mod scrape;
 pub(crate) mod webhooks;

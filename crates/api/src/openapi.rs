@@ -20,7 +20,7 @@ use crate::app::App;
 use crate::closed;
 use crate::handlers::{
     accounts, admin, attempts, audit, batches, campaigns, codes, counts, coupons, events, health,
-    imports, lists, orders, redemptions, webhooks,
+    imports, lists, orders, people, redemptions, webhooks,
 };
 use crate::operations;
 use crate::problem::ProblemBody;
@@ -42,6 +42,7 @@ use crate::problem::ProblemBody;
         (name = "redemptions", description = "What an order has redeemed, and lists for accounts."),
         (name = "counts", description = "How often something happened, by the hour and the day."),
         (name = "audit", description = "Who changed campaigns, batches and the store, and when."),
+        (name = "people", description = "Who is forgotten, and how far that is."),
         (name = "accounts", description = "Sign-in, for a shop without an identity provider."),
         (name = "health", description = "For load balancers and operators."),
     ),
@@ -98,6 +99,9 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(accounts::create_user))
         .routes(routes!(accounts::create_session))
         .routes(routes!(accounts::delete_user))
+        .routes(routes!(people::erase_person))
+        .routes(routes!(people::list_erasures))
+        .routes(routes!(people::read_erasure))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
 }

@@ -106,7 +106,9 @@ impl Writer {
             conn.pragma_query_value(None, "user_version", |row| row.get(0))
         };
         // Nobody redeems by what is here: a power cut may take the last second.
-        conn.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")?;
+        conn.execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA secure_delete = ON;",
+        )?;
         if version(&conn)? == 0 {
             conn.execute_batch(&format!(
                 "BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;"
@@ -203,6 +205,21 @@ fn add_up(txn: &Connection, sums: &BTreeMap<RefusalSum, u64>) -> rusqlite::Resul
         add.execute(params![sum.campaign, sum.quarter, sum.problem, count])?;
     }
     Ok(())
+}
+
+/// Replaces the old name of a person in their attempts up to `until`, and writes the file without what was deleted. It has
+/// a million rows at most.
+pub(crate) fn erase(path: &Path, (old, new): (&str, &str), until: i64) -> rusqlite::Result<()> {
+    let conn = Connection::open(path)?;
+    conn.busy_timeout(BUSY)?;
+    conn.execute(
+        "UPDATE attempt SET user_id = iif(user_id = ?1, ?2, user_id), \
+         actor = iif(actor = 'user:' || ?1, 'user:' || ?2, actor), \
+         order_ref = replace(order_ref, ?1, ?2) \
+         WHERE at <= ?3 AND (user_id = ?1 OR actor = 'user:' || ?1)",
+        params![old, new, until],
+    )?;
+    conn.execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)")
 }
 
 /// Reads, one caller at a time.

@@ -12,7 +12,7 @@ mod masked;
 
 use std::borrow::Cow;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use rusqlite::Error as FileError;
@@ -105,6 +105,7 @@ impl Default for Options {
 pub struct AttemptLog {
     keeper: Arc<Keeper>,
     reader: Reader,
+    path: PathBuf,
 }
 
 impl AttemptLog {
@@ -114,7 +115,7 @@ impl AttemptLog {
     /// A file that cannot be opened, or is of another release.
     pub fn open(path: &Path, options: Options) -> Result<AttemptLog, OpenError> {
         let keeper = Keeper::start(file::Writer::open(path)?, options)?;
-        Ok(AttemptLog { keeper, reader: Reader::open(path)? })
+        Ok(AttemptLog { keeper, reader: Reader::open(path)?, path: path.to_owned() })
     }
 
     /// Keeps an attempt. Takes some hundred nanoseconds, and never fails.
@@ -133,6 +134,15 @@ impl AttemptLog {
         self.keeper.flush();
         let (attempts, dropped) = self.reader.find(wanted, limit)?;
         Ok(Found { attempts, dropped: dropped + self.keeper.dropped() })
+    }
+
+    /// Gives a person another name in what was kept up to `until`, and overwrites the old one. Waits for the disk.
+    ///
+    /// # Errors
+    /// On an I/O error; then it may be repeated.
+    pub fn erase(&self, user: &str, name: &str, until: i64) -> Result<(), FileError> {
+        self.keeper.flush();
+        file::erase(&self.path, (user, name), until)
     }
 
     /// How many attempts were refused from the quarter of an hour `from` on and before `until`: of one campaign,

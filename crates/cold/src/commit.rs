@@ -57,7 +57,8 @@ impl ColdStore {
         coupons.newest().await?;
         self.can_replace(replaced).await?;
         let origins = OriginReader::of_files(self, archive_commit, replaced).await?;
-        let origin = FileOrigin { day, archive_commit, rewrites };
+        let through = self.erasures().set.last;
+        let origin = FileOrigin { day, archive_commit, rewrites, through };
         Ok(PartitionWriter::new(location, options, origin, origins))
     }
 

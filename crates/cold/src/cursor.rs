@@ -13,11 +13,13 @@ use crate::files::{ParquetFiles, ReadError};
 use crate::footer::FileFooter;
 use crate::live::LiveFile;
 use crate::log::DeltaTable;
+use crate::persons::PersonNames;
 
 /// Rows of one batch, and the most that any stream returns at once.
 pub(crate) const BATCH_ROWS: usize = 8_192;
 
-pub(crate) type DecodeFn<T> = Arc<dyn Fn(&RecordBatch) -> Result<Vec<T>, BadRow> + Send + Sync>;
+pub(crate) type DecodeFn<T> =
+    Arc<dyn Fn(&RecordBatch, &PersonNames) -> Result<Vec<T>, BadRow> + Send + Sync>;
 
 pub(crate) struct RowDecoder<T> {
     pub(crate) columns: Option<&'static [&'static str]>,
@@ -26,14 +28,14 @@ pub(crate) struct RowDecoder<T> {
 
 impl<T> RowDecoder<T> {
     pub(crate) fn all(
-        decode: impl Fn(&RecordBatch) -> Result<Vec<T>, BadRow> + Send + Sync + 'static,
+        decode: impl Fn(&RecordBatch, &PersonNames) -> Result<Vec<T>, BadRow> + Send + Sync + 'static,
     ) -> RowDecoder<T> {
         RowDecoder { columns: None, decode: Arc::new(decode) }
     }
 
     pub(crate) fn of(
         columns: &'static [&'static str],
-        decode: impl Fn(&RecordBatch) -> Result<Vec<T>, BadRow> + Send + Sync + 'static,
+        decode: impl Fn(&RecordBatch, &PersonNames) -> Result<Vec<T>, BadRow> + Send + Sync + 'static,
     ) -> RowDecoder<T> {
         RowDecoder { columns: Some(columns), decode: Arc::new(decode) }
     }
@@ -52,6 +54,7 @@ pub struct FileRows<T> {
     pub(crate) file: Arc<LiveFile>,
     footer: Arc<FileFooter>,
     reading: RowDecoder<T>,
+    names: PersonNames,
     groups: VecDeque<usize>,
     batch_rows: usize,
     /// In a mutex because a reader is not `Sync` and the owner of the rows must be.
@@ -65,7 +68,7 @@ impl<T: Send + 'static> FileRows<T> {
         table: &Arc<DeltaTable>,
         file: &Arc<LiveFile>,
         footer: Arc<FileFooter>,
-        reading: RowDecoder<T>,
+        (reading, names): (RowDecoder<T>, PersonNames),
         groups: VecDeque<usize>,
     ) -> FileRows<T> {
         FileRows {
@@ -74,6 +77,7 @@ impl<T: Send + 'static> FileRows<T> {
             file: Arc::clone(file),
             footer,
             reading,
+            names,
             groups,
             batch_rows: BATCH_ROWS,
             open: Mutex::default(),
@@ -119,9 +123,9 @@ impl<T: Send + 'static> FileRows<T> {
                     location.decoded(&self.file, decode).await?
                 }
             };
-            let decode = Arc::clone(&self.reading.decode);
+            let (decode, names) = (Arc::clone(&self.reading.decode), self.names.clone());
             let read = move || match group.next() {
-                Some(batch) => Ok(Some((decode(&batch?)?, group))),
+                Some(batch) => Ok(Some((decode(&batch?, &names)?, group))),
                 None => Ok(None),
             };
             if let Some((rows, group)) = location.decoded(&self.file, read).await? {

@@ -10,12 +10,14 @@ use std::fmt::Display;
 use arrow::array::{Array, AsArray, ListArray, RecordBatch};
 use coupon::code::Code;
 use coupon::coupon::{Coupon, Event, Genesis};
+use coupon::erasure::acting_user;
 use coupon::flat::Flat;
-use coupon::ids::{OperationId, UserId};
+use coupon::ids::OperationId;
 use coupon::time::{Day, Millis};
 use coupon::worth::RedemptionWorth;
 
 use crate::indexed::HolderIndexRow;
+use crate::persons::PersonNames;
 use columns::{ZoneColumn, column};
 
 pub(crate) use columns::{days, instants, longs, texts};
@@ -30,14 +32,18 @@ pub(crate) struct BadRow {
 }
 
 /// Decodes a batch that has every column.
-pub(crate) fn coupons(batch: &RecordBatch) -> Result<Vec<Coupon>, BadRow> {
-    let coupon = coupon_reader(batch)?;
+pub(crate) fn coupons(batch: &RecordBatch, names: &PersonNames) -> Result<Vec<Coupon>, BadRow> {
+    let coupon = coupon_reader(batch, names)?;
     (0..batch.num_rows()).map(coupon).collect()
 }
 
 /// Those that came to cold after archive commit `after`.
-pub(crate) fn coupons_behind(batch: &RecordBatch, after: u64) -> Result<Vec<Coupon>, BadRow> {
-    let (coupon, archived_in) = (coupon_reader(batch)?, longs(batch, "archived_in")?);
+pub(crate) fn coupons_behind(
+    batch: &RecordBatch,
+    names: &PersonNames,
+    after: u64,
+) -> Result<Vec<Coupon>, BadRow> {
+    let (coupon, archived_in) = (coupon_reader(batch, names)?, longs(batch, "archived_in")?);
     let mut found = Vec::new();
     for row in 0..batch.num_rows() {
         if archived_in.unsigned(row)? > after {
@@ -51,10 +57,11 @@ pub(crate) fn coupons_behind(batch: &RecordBatch, after: u64) -> Result<Vec<Coup
 /// before `before`, and if there are two copies of one of them in the table, in both.
 pub(crate) fn coupons_redeemed(
     batch: &RecordBatch,
+    names: &PersonNames,
     from: Millis,
     before: Millis,
 ) -> Result<Vec<Coupon>, BadRow> {
-    let coupon = coupon_reader(batch)?;
+    let coupon = coupon_reader(batch, names)?;
     let (versions, modified_at) = (longs(batch, "version")?, instants(batch, "modified_at")?);
     let redeemed_at = instants(batch, "redeemed_at")?;
     let mut found = Vec::new();
@@ -76,15 +83,17 @@ pub(crate) fn origins(batch: &RecordBatch) -> Result<Vec<(Code, u64, u64)>, BadR
     keys.map(|(row, (code, version))| Ok((code, version, archived_in.unsigned(row)?))).collect()
 }
 
-/// The rows of the holder index; those of one holder if `wanted` names one.
+/// The rows of the holder index that are `wanted` by the holder that is stored.
 pub(crate) fn indexed(
     batch: &RecordBatch,
-    wanted: Option<&UserId>,
+    names: &PersonNames,
+    wanted: impl Fn(&str) -> bool,
 ) -> Result<Vec<HolderIndexRow>, BadRow> {
-    let (coupon, days, holders) = (coupon_reader(batch)?, days(batch)?, texts(batch, "holder")?);
+    let (days, holders) = (days(batch)?, texts(batch, "holder")?);
+    let coupon = coupon_reader(batch, names)?;
     let mut found = Vec::new();
     for row in 0..batch.num_rows() {
-        if wanted.is_none_or(|wanted| holders.get(row) == Some(wanted.as_str())) {
+        if wanted(holders.needed(row)?) {
             found.push(HolderIndexRow { day: Day(days.value(row)), coupon: coupon(row)? });
         }
     }
@@ -97,10 +106,26 @@ pub(crate) fn keys(batch: &RecordBatch) -> Result<Vec<(Code, u64)>, BadRow> {
     (0..batch.num_rows()).map(key).collect()
 }
 
+/// The columns that can name a person so that an erasure finds them.
+pub(crate) const OF_PERSONS: &[&str] =
+    &["holder", "events.list.element.user_id", "events.list.element.actor"];
+
+/// One item if a row of `batch`, which needs only [`OF_PERSONS`], names somebody who was erased.
+pub(crate) fn persons(batch: &RecordBatch, names: &PersonNames) -> Result<Vec<()>, BadRow> {
+    let events = events_of(&column(batch, "events", "no list")?.values)?;
+    let holders = texts(batch, "holder")?.values;
+    let users = texts(&events, "events.user_id")?.values;
+    let actors = texts(&events, "events.actor")?.values;
+    let acting = actors.iter().flatten().filter_map(acting_user);
+    let mut all = holders.iter().chain(&users).flatten().chain(acting);
+    Ok(all.any(|name| names.renames(name)).then_some(()).into_iter().collect())
+}
+
 /// Reads the coupon of a row of `batch`.
-fn coupon_reader(
+fn coupon_reader<'a>(
     batch: &RecordBatch,
-) -> Result<impl Fn(usize) -> Result<Coupon, BadRow> + use<>, BadRow> {
+    names: &'a PersonNames,
+) -> Result<impl Fn(usize) -> Result<Coupon, BadRow> + use<'a>, BadRow> {
     let codes = texts(batch, "code")?;
     let campaigns = texts(batch, "campaign_id")?;
     let batches = texts(batch, "batch_id")?;
@@ -134,7 +159,7 @@ fn coupon_reader(
             let what = format!("{state:?}, its events say {}", coupon.state().as_str());
             return Err(bad("state", row, what));
         }
-        Ok(coupon)
+        Ok(names.coupon(coupon))
     })
 }
 
@@ -142,8 +167,7 @@ fn coupon_reader(
 fn event_reader(
     lists: &ListArray,
 ) -> Result<impl Fn(usize, usize) -> Result<Event, BadRow> + use<>, BadRow> {
-    let rows = lists.values().as_struct_opt().filter(|rows| rows.null_count() == 0);
-    let rows = RecordBatch::from(rows.ok_or_else(|| bad("events", 0, "no list of structs"))?);
+    let rows = events_of(lists)?;
     let sequences = longs(&rows, "events.sequence")?;
     let kinds = texts(&rows, "events.kind")?;
     let happened_at = instants(&rows, "events.at")?;
@@ -177,6 +201,12 @@ fn event_reader(
         };
         flat.into_event().map_err(|why| bad("events", row, format!("no event: {why}")))
     })
+}
+
+/// The events of all coupons.
+fn events_of(lists: &ListArray) -> Result<RecordBatch, BadRow> {
+    let rows = lists.values().as_struct_opt().filter(|rows| rows.null_count() == 0);
+    Ok(RecordBatch::from(rows.ok_or_else(|| bad("events", 0, "no list of structs"))?))
 }
 
 /// Reads the amounts of a row of `events`.

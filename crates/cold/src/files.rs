@@ -37,12 +37,20 @@ impl From<ColdError> for ReadError {
 pub(crate) struct ParquetFiles {
     pub(crate) location: StoreLocation,
     footers: Mutex<FooterCache>,
+    /// The first and the last holder of files, as the footers say. Far smaller than the footers, which do not all stay.
+    holders: Mutex<HashMap<Path, TextEnds>>,
 }
+
+/// The first and the last value of a column, if they are known.
+type TextEnds = Option<(String, String)>;
+
+/// Files whose holders are remembered: some 40 MB. The index of ten billion coupons has half as many.
+const HOLDERS_MAX: usize = 200_000;
 
 impl ParquetFiles {
     pub(crate) fn new(location: &StoreLocation, footers_bytes_max: usize) -> ParquetFiles {
         let footers = Mutex::new(FooterCache::new(footers_bytes_max));
-        ParquetFiles { location: location.clone(), footers }
+        ParquetFiles { location: location.clone(), footers, holders: Mutex::default() }
     }
 
     /// The footer of a file, from the cache if it is there.
@@ -54,6 +62,27 @@ impl ParquetFiles {
         let footer = Arc::new(self.read_footer(file).await?);
         self.cache().put(&object, &footer);
         Ok(footer)
+    }
+
+    /// The first and the last holder of a file, which the log does not say. Reads the footer once.
+    pub(crate) async fn holders(&self, file: &LiveFile) -> Result<TextEnds, ReadError> {
+        let remembered = || self.holders.lock().unwrap_or_else(PoisonError::into_inner);
+        let object = file.object();
+        if let Some(ends) = remembered().get(&object) {
+            return Ok(ends.clone());
+        }
+        let footer = self.footer(file).await?;
+        let each = footer.groups.iter().map(|group| group.bounds.holder.clone());
+        let ends = each.reduce(|all, one| {
+            let ((from, to), (first, last)) = (all?, one?);
+            Some((from.min(first), to.max(last)))
+        });
+        let (ends, mut remembered) = (ends.flatten(), remembered());
+        if remembered.len() >= HOLDERS_MAX {
+            remembered.clear();
+        }
+        remembered.insert(object, ends.clone());
+        Ok(ends)
     }
 
     pub(crate) async fn read_footer(&self, file: &LiveFile) -> Result<FileFooter, ReadError> {

@@ -17,6 +17,7 @@ use crate::error::Result;
 use crate::files::{GroupBytes, ReadError};
 use crate::footer::FileFooter;
 use crate::live::LiveFile;
+use crate::persons::PersonNames;
 use crate::store::{ColdStore, ColdStoreInner, READ_TRIES_MAX};
 
 /// Row groups read at once. Each has half a megabyte.
@@ -140,8 +141,8 @@ impl ColdStore {
         wanted: Vec<Code>,
     ) -> Result<Vec<Coupon>, ReadError> {
         let ColdStoreInner { location, files, .. } = &*self.inner;
-        let bytes = files.group(file, footer, at).await?;
-        Ok(location.decoded(file, move || pick(&bytes, &wanted)).await?)
+        let (bytes, names) = (files.group(file, footer, at).await?, self.names(file));
+        Ok(location.decoded(file, move || pick(&bytes, &wanted, &names)).await?)
     }
 }
 
@@ -155,7 +156,11 @@ fn within<'a>(codes: &'a [Code], ends: Option<&(String, String)>) -> &'a [Code] 
 
 /// The coupons of `wanted` that the row group holds. `wanted` ascend. Decodes the codes first, then
 /// the other columns of the matching rows.
-fn pick(group: &GroupBytes, wanted: &[Code]) -> Result<Vec<Coupon>, Box<dyn Error + Send + Sync>> {
+fn pick(
+    group: &GroupBytes,
+    wanted: &[Code],
+    names: &PersonNames,
+) -> Result<Vec<Coupon>, Box<dyn Error + Send + Sync>> {
     let mut wanted = wanted.iter().peekable();
     let (mut rows, mut at) = (Vec::new(), 0);
     for batch in group.decode(Some(&["code"]), None, BATCH_ROWS)? {
@@ -174,7 +179,7 @@ fn pick(group: &GroupBytes, wanted: &[Code]) -> Result<Vec<Coupon>, Box<dyn Erro
     if !rows.is_empty() {
         let selected = RowSelection::from_consecutive_ranges(rows.into_iter(), at);
         for batch in group.decode(None, Some(selected), BATCH_ROWS)? {
-            found.extend(decode::coupons(&batch?)?);
+            found.extend(decode::coupons(&batch?, names)?);
         }
     }
     Ok(found)

@@ -27,6 +27,7 @@ use crate::indexed::HolderIndexRow;
 use crate::live::LiveFile;
 use crate::log::DeltaTable;
 use crate::names::{self, FileOrigin};
+use crate::persons::PersonNames;
 use crate::store::{ColdStore, ColdStoreInner, READ_TRIES_MAX};
 use pieces::HolderRange;
 
@@ -57,43 +58,30 @@ impl ColdStore {
     ///
     /// Reads a footer, unless it is cached, and one or two row groups of each file that may have
     /// the holder: at most one file of each level of the holder index, the few files of level 0,
-    /// and those files of `coupons_by_holder` that the index does not cover yet.
+    /// and those files of `coupons_by_holder` that the index does not cover yet. Which files may have
+    /// the holder is in their footers, so the first list of a process reads those of all these tables.
     ///
     /// # Errors
     /// [`ColdError::Unavailable`], also if there is no table; [`ColdError::Damaged`].
     pub async fn of_holder(&self, holder: &UserId, from: Option<Day>) -> Result<Vec<HolderEntry>> {
         let ColdStoreInner { location, by_holder, index, .. } = &*self.inner;
-        let wanted = holder.clone();
-        let of_index = RowDecoder::all(move |batch| {
-            let rows = decode::indexed(batch, Some(&wanted))?.into_iter();
-            let rows = rows.filter(|row| from.is_none_or(|from| row.day >= from));
-            Ok(rows.map(HolderEntry::of).collect())
-        });
-        let wanted = holder.clone();
-        let of_side = RowDecoder::all(move |batch| {
-            let held = held(batch)?.into_iter().filter(|held| held.holder == wanted);
-            Ok(held.map(|held| held.entry).collect())
-        });
         for _ in 0..READ_TRIES_MAX {
             // The index is looked up first: files that it covers may be gone from a later version
             // of the side table, and files that it does not cover are in every later version.
             let indexed = index.newest_if_any().await?;
             let known = by_holder.newest().await?;
-            let may =
-                |file: &&Arc<LiveFile>| may_hold(file.bounds.holder.as_ref(), holder.as_str());
             let has = |day: Day| indexed.as_ref().map_or(0, |index| index.archive_commit(day));
             let waits = |file: &&Arc<LiveFile>| {
                 let FileOrigin { day, archive_commit, .. } = file.origin;
                 from.is_none_or(|from| day >= from) && archive_commit > has(day)
             };
-            let known =
-                known.all().filter(waits).filter(may).map(|file| (by_holder, &of_side, file));
-            let files = indexed.iter().flat_map(|known| known.files(names::INDEX)).filter(may);
-            let files = files.map(|file| (index, &of_index, file)).chain(known);
-            let reads = files.map(|(table, reading, file)| async move {
-                let read = self.entries(table, file, holder, reading.clone()).await;
-                read.map_err(|error| (table, Arc::clone(file), error))
-            });
+            let waiting = known.all().filter(waits).map(|file| (by_holder, file));
+            let files = indexed.iter().flat_map(|known| known.files(names::INDEX));
+            let reads =
+                files.map(|file| (index, file)).chain(waiting).map(|(table, file)| async move {
+                    let read = self.entries(table, file, holder, from).await;
+                    read.map_err(|error| (table, Arc::clone(file), error))
+                });
             let reads: Vec<_> = reads.collect();
             let read = stream::iter(reads).buffer_unordered(READS_MAX).try_concat().await;
             match read {
@@ -116,16 +104,48 @@ impl ColdStore {
         table: &Arc<DeltaTable>,
         file: &Arc<LiveFile>,
         holder: &UserId,
-        reading: RowDecoder<HolderEntry>,
+        from: Option<Day>,
     ) -> Result<Vec<HolderEntry>, ReadError> {
-        let may = |bounds: &ColumnBounds| may_hold(bounds.holder.as_ref(), holder.as_str());
-        let mut rows = self.inner.open_where(table, file, reading, may).await?;
+        let names = self.names(file);
+        let stored = names.stored(holder);
+        let may = |bounds: Option<&(String, String)>| {
+            stored.iter().any(|stored| may_hold(bounds, stored))
+        };
+        if !may(self.inner.files.holders(file).await?.as_ref()) {
+            return Ok(Vec::new());
+        }
+        let reading = match file.origin.day {
+            names::INDEX => in_index(holder, from),
+            _ => in_side(holder),
+        };
+        let may = |bounds: &ColumnBounds| may(bounds.holder.as_ref());
+        let mut rows = self.open_or_gone(table, file, reading, may).await?;
         let mut entries = Vec::new();
         while let Some(some) = rows.next_or_gone().await? {
             entries.extend(some);
         }
         Ok(entries)
     }
+}
+
+/// Reads the coupons of `holder` from the holder index.
+fn in_index(holder: &UserId, from: Option<Day>) -> RowDecoder<HolderEntry> {
+    let holder = holder.clone();
+    RowDecoder::all(move |batch, names| {
+        let stored = names.stored(&holder);
+        let rows = decode::indexed(batch, names, |it| stored.contains(&it))?.into_iter();
+        let rows = rows.filter(|row| from.is_none_or(|from| row.day >= from));
+        Ok(rows.map(HolderEntry::of).collect())
+    })
+}
+
+/// Reads the coupons of `holder` from the side table.
+fn in_side(holder: &UserId) -> RowDecoder<HolderEntry> {
+    let holder = holder.clone();
+    RowDecoder::all(move |batch, names| {
+        let held = held(batch, names)?.into_iter().filter(|held| held.holder == holder);
+        Ok(held.map(|held| held.entry).collect())
+    })
 }
 
 impl HolderEntry {
@@ -154,22 +174,23 @@ impl HolderRow {
     }
 }
 
-pub(crate) fn held(batch: &RecordBatch) -> Result<Vec<HolderRow>, BadRow> {
-    let (days, row_of) = (decode::days(batch)?, row_reader(batch)?);
+pub(crate) fn held(batch: &RecordBatch, names: &PersonNames) -> Result<Vec<HolderRow>, BadRow> {
+    let (days, row_of) = (decode::days(batch)?, row_reader(batch, names)?);
     (0..batch.num_rows()).map(|row| row_of(row, Day(days.value(row)))).collect()
 }
 
 /// The entries that a batch of `coupons` adds to the side table, for the holders in `piece`.
 pub(crate) fn of_coupons(
     batch: &RecordBatch,
+    names: &PersonNames,
     day: Day,
     piece: &HolderRange,
 ) -> Result<Vec<HolderRow>, BadRow> {
-    let (holders, row_of) = (decode::texts(batch, "holder")?, row_reader(batch)?);
+    let (holders, row_of) = (decode::texts(batch, "holder")?, row_reader(batch, names)?);
     let mut found = Vec::new();
     for row in 0..batch.num_rows() {
         let holder: Option<UserId> = holders.optional(row)?;
-        if holder.is_some_and(|holder| piece.contains(&holder)) {
+        if holder.is_some_and(|holder| piece.contains(&names.user(holder))) {
             found.push(row_of(row, day)?);
         }
     }
@@ -177,9 +198,10 @@ pub(crate) fn of_coupons(
 }
 
 /// Reads a row of `batch`, of a coupon with a holder.
-fn row_reader(
+fn row_reader<'a>(
     batch: &RecordBatch,
-) -> Result<impl Fn(usize, Day) -> Result<HolderRow, BadRow> + use<>, BadRow> {
+    names: &'a PersonNames,
+) -> Result<impl Fn(usize, Day) -> Result<HolderRow, BadRow> + use<'a>, BadRow> {
     let holders = decode::texts(batch, "holder")?;
     let codes = decode::texts(batch, "code")?;
     let expires_at = decode::instants(batch, "expires_at")?;
@@ -201,7 +223,7 @@ fn row_reader(
             version: versions.unsigned(row)?,
             coupon: None,
         };
-        Ok(HolderRow { holder: holders.parsed(row)?, entry })
+        Ok(HolderRow { holder: names.user(holders.parsed(row)?), entry })
     })
 }
 

@@ -3,7 +3,8 @@
 //!
 //! Invariants: the index is derived from the committed files of `coupons` and from nothing else. It
 //! may lag behind them; it may be deleted as a whole, and the next merge rebuilds it. From level 1
-//! on, the files of a level have disjoint ranges of holders.
+//! on, the files of a level have disjoint ranges of holders. A row whose holder is erased leaves its
+//! place in this order for a new file of level 0.
 //!
 //! The files form a log-structured merge tree. New rows go to a file of level 0. Each level is ten
 //! times as large as the one above it, so a holder is in at most one file of each level from 1 on,
@@ -15,6 +16,7 @@
 //! commit up to which the index has it. A list reads later archive commits from the files of
 //! `coupons_by_holder`. Rows of a merge that was killed are taken in again; duplicates are removed.
 
+mod erase;
 mod intake;
 mod plan;
 mod write;
@@ -24,16 +26,22 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use coupon::time::Day;
+use futures::stream::{self, StreamExt, TryStreamExt};
 
+use crate::bounds::ColumnBounds;
 use crate::cursor::RowDecoder;
 use crate::error::{ColdError, Result};
 use crate::indexed::HolderIndexRow;
 use crate::live::{ColdFile, LiveFile, NewFile};
 use crate::log::{CommitOutcome, PartitionChange, TableVersion};
 use crate::merge::{RowMerge, VersionedRow};
+use crate::names::FileOrigin;
 use crate::store::{ColdStore, ColdStoreInner};
 use crate::{decode, names};
 use write::{PIECE, encoder};
+
+/// Footers read at once.
+const READS_MAX: usize = 8;
 
 /// Why a merge of the index ends early.
 enum IndexStop {
@@ -78,7 +86,7 @@ impl ColdStore {
     pub async fn merge_holders(&self, rows_max: u64) -> Result<HolderMerge> {
         self.inner.index.create().await?;
         let mut done = HolderMerge::default();
-        match self.merge_up_to(rows_max, &mut done).await {
+        match self.pinned().merge_up_to(rows_max, &mut done).await {
             Ok(is_done) => done.is_done = is_done,
             Err(IndexStop::Lost) => {}
             Err(IndexStop::Cold(error)) => return Err(error),
@@ -92,7 +100,7 @@ impl ColdStore {
         while done.written < rows_max {
             let known = self.inner.index.newest().await?;
             // Merges first: a list reads each file of level 0 that waits.
-            if let Some(merge) = plan::due(known.files(names::INDEX), self.index_file_bytes()) {
+            if let Some(merge) = self.due(&known).await? {
                 self.merge_index(&known, &merge, done).await?;
             } else if !self.take_in(&known, rows_max, done, &mut unread).await? {
                 return unread.first.map_or(Ok(true), |error| Err(error.into()));
@@ -101,8 +109,36 @@ impl ColdStore {
         Ok(false)
     }
 
+    /// The merge that is due. Reads the footers of the files of two levels, unless their holders are remembered.
+    async fn due(&self, known: &TableVersion) -> Result<Option<plan::IndexMerge>> {
+        let (files, bytes) = (known.files(names::INDEX), self.index_file_bytes());
+        let Some(plan::IndexMerge { target: target @ 1.., .. }) = plan::due(files, bytes) else {
+            return Ok(plan::due(files, bytes));
+        };
+        let bounded = files.iter().map(|file| async move {
+            let level = names::level(&file.path).unwrap_or(0);
+            match level + 1 == target || level == target {
+                true => self.with_holders(file).await,
+                false => Ok(Arc::clone(file)),
+            }
+        });
+        let bounded: Vec<_> = bounded.collect();
+        let bounded: Vec<_> = stream::iter(bounded).buffered(READS_MAX).try_collect().await?;
+        Ok(plan::due(&bounded, bytes))
+    }
+
+    async fn with_holders(&self, file: &Arc<LiveFile>) -> Result<Arc<LiveFile>> {
+        match self.inner.files.holders(file).await {
+            Ok(holder) => {
+                let bounds = ColumnBounds { holder, ..file.bounds.clone() };
+                Ok(Arc::new(LiveFile { bounds, ..(**file).clone() }))
+            }
+            Err(error) => Err(self.inner.index.unread_file(file, error).await),
+        }
+    }
+
     /// Merges files into files of the target level, each coupon once, and commits them in place of
-    /// the old ones.
+    /// the old ones. The coupons of a holder who was erased come into files of level 0.
     async fn merge_index(
         &self,
         on: &TableVersion,
@@ -110,14 +146,16 @@ impl ColdStore {
         done: &mut HolderMerge,
     ) -> Result<(), IndexStop> {
         let ColdStoreInner { location, index, .. } = &*self.inner;
-        let archive_commit = on.archive_commit(names::INDEX) + 1;
+        let origin = self.next_origin(on);
         let mut files = Vec::with_capacity(merge.files.len());
         for file in &merge.files {
-            let reading = RowDecoder::all(|batch| decode::indexed(batch, None));
+            let reading = RowDecoder::all(|batch, names| {
+                decode::indexed(batch, names, |holder| !names.renames(holder))
+            });
             files.push(self.open_where(index, file, reading, |_| true).await?);
         }
         let mut rows = RowMerge::new(files);
-        let encoder = encoder(location, merge.target, archive_commit, self.index_file_bytes());
+        let encoder = encoder(location, merge.target, origin, self.index_file_bytes());
         let mut piece = Vec::with_capacity(PIECE);
         while let Some(row) = rows.next().await? {
             piece.push(row);
@@ -126,7 +164,8 @@ impl ColdStore {
             }
         }
         encoder.push(piece).await;
-        let added = encoder.finish().await?;
+        let mut added = encoder.finish().await?;
+        added.extend(self.renamed(&merge.files, origin).await?);
         self.commit_index(on, added, &merge.files, Vec::new(), done).await
     }
 
@@ -189,6 +228,13 @@ impl ColdStore {
             Some((day, _)) => Err(self.ahead(*day)),
             None => Ok(()),
         }
+    }
+
+    /// Of the files of the next commit.
+    fn next_origin(&self, on: &TableVersion) -> FileOrigin {
+        let archive_commit = on.archive_commit(names::INDEX) + 1;
+        let through = self.erasures().set.last;
+        FileOrigin { day: names::INDEX, archive_commit, rewrites: 0, through }
     }
 
     fn index_file_bytes(&self) -> u64 {

@@ -38,6 +38,7 @@ mod merge;
 mod names;
 mod options;
 mod origins;
+mod persons;
 mod probe;
 mod retried;
 mod rows;

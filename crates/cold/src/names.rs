@@ -18,6 +18,22 @@ pub(crate) struct FileOrigin {
     pub(crate) archive_commit: u64,
     /// How often merges have rewritten rows of the file, at most; 0 for rows out of hot.
     pub(crate) rewrites: u8,
+    /// The last erasure whose person the rows do not name; 0 before the first.
+    pub(crate) through: u64,
+}
+
+impl FileOrigin {
+    /// The end of the name of a new file: `0000000001-….parquet`, or `0000000001-r2-e7-….parquet` after two merges and
+    /// seven erasures. Only the name says so.
+    fn name(self) -> String {
+        let FileOrigin { archive_commit, rewrites, through, .. } = self;
+        let mark = |letter: char, number: u64| match number {
+            0 => String::new(),
+            some => format!("{letter}{some}-"),
+        };
+        let marks = mark('r', rewrites.into()) + &mark('e', through);
+        format!("{archive_commit:0ARCHIVE_COMMIT_DIGITS$}-{marks}{}.parquet", Uuid::new_v4())
+    }
 }
 
 /// A day as in messages and folder names: `2026-12-31`.
@@ -60,27 +76,19 @@ pub(crate) fn day_of_partition_id(id: &str) -> Option<Day> {
     }
 }
 
-/// A new file of `coupons`: `expiry_day=2026-12-31/0000000001-….parquet`, or
-/// `expiry_day=2026-12-31/0000000002-r1-….parquet` if a merge rewrote its rows. Only the name says
-/// so.
+/// A new file of `coupons`: `expiry_day=2026-12-31/0000000001-….parquet`.
 pub(crate) fn coupons_file(origin: FileOrigin) -> String {
-    let (day, archive_commit, id) = (iso(origin.day), origin.archive_commit, Uuid::new_v4());
-    let rewrites = match origin.rewrites {
-        0 => String::new(),
-        some => format!("r{some}-"),
-    };
-    format!("expiry_day={day}/{archive_commit:0ARCHIVE_COMMIT_DIGITS$}-{rewrites}{id}.parquet")
+    format!("expiry_day={}/{}", iso(origin.day), origin.name())
 }
 
 /// A new file of `coupons_by_holder`: `month=2026-12/2026-12-31-0000000001-….parquet`.
-pub(crate) fn by_holder_file(day: Day, archive_commit: u64) -> String {
-    let (month, day, id) = (month(day), iso(day), Uuid::new_v4());
-    format!("month={month}/{day}-{archive_commit:0ARCHIVE_COMMIT_DIGITS$}-{id}.parquet")
+pub(crate) fn by_holder_file(origin: FileOrigin) -> String {
+    format!("month={}/{}-{}", month(origin.day), iso(origin.day), origin.name())
 }
 
 /// A new file of the holder index: `level=1/0000000001-….parquet`.
-pub(crate) fn index_file(level: u8, archive_commit: u64) -> String {
-    format!("level={level}/{archive_commit:0ARCHIVE_COMMIT_DIGITS$}-{}.parquet", Uuid::new_v4())
+pub(crate) fn index_file(level: u8, origin: FileOrigin) -> String {
+    format!("level={level}/{}", origin.name())
 }
 
 pub(crate) fn level(path: &str) -> Option<u8> {
@@ -98,8 +106,7 @@ pub(crate) fn log_object(object: &Path) -> Option<(u64, &str)> {
 pub(crate) fn origin(path: &str) -> Option<FileOrigin> {
     let (folder, name) = path.split_once('/')?;
     if level(path).is_some() {
-        let (archive_commit, rewrites) = archive_commit_of(name)?;
-        return Some(FileOrigin { day: INDEX, archive_commit, rewrites });
+        return origin_of(INDEX, name);
     }
     let (day, rest) = match folder.strip_prefix("expiry_day=") {
         Some(day) => (day, name),
@@ -109,22 +116,29 @@ pub(crate) fn origin(path: &str) -> Option<FileOrigin> {
             (day.strip_prefix(month_here).map(|_| day)?, rest.strip_prefix('-')?)
         }
     };
-    let (archive_commit, rewrites) = archive_commit_of(rest)?;
-    Some(FileOrigin { day: day_from_iso(day)?, archive_commit, rewrites })
+    origin_of(day_from_iso(day)?, rest)
 }
 
-/// The archive commit in `0000000001-….parquet`, and the 2 in `0000000001-r2-….parquet`.
-fn archive_commit_of(name: &str) -> Option<(u64, u8)> {
-    let (archive_commit, id) = name.strip_suffix(".parquet")?.split_once('-')?;
-    let (rewrites, id) = match id.strip_prefix('r').and_then(|id| id.split_once('-')) {
-        // No id begins with an r: its digits are hexadecimal.
-        Some((rewrites, id)) => (rewrites.parse().ok().filter(|some| *some > 0)?, id),
-        None => (0, id),
-    };
+/// Parses what [`FileOrigin::name`] wrote.
+fn origin_of(day: Day, name: &str) -> Option<FileOrigin> {
+    let (archive_commit, rest) = name.strip_suffix(".parquet")?.split_once('-')?;
+    let (rewrites, rest) = marked(rest, 'r')?;
+    let (through, id) = marked(rest, 'e')?;
     if archive_commit.len() != ARCHIVE_COMMIT_DIGITS || Uuid::try_parse(id).is_err() {
         return None;
     }
-    Some((archive_commit.parse().ok()?, rewrites))
+    let (archive_commit, rewrites) = (archive_commit.parse().ok()?, rewrites.try_into().ok()?);
+    Some(FileOrigin { day, archive_commit, rewrites, through })
+}
+
+/// The number behind `letter`, 0 if there is no such mark, and the rest.
+fn marked(text: &str, letter: char) -> Option<(u64, &str)> {
+    // An id may begin with an e, too: its digits are hexadecimal.
+    let mark = text.strip_prefix(letter).filter(|_| Uuid::try_parse(text).is_err());
+    match mark.and_then(|mark| mark.split_once('-')) {
+        Some((number, rest)) => Some((number.parse().ok().filter(|some| *some > 0)?, rest)),
+        None => Some((0, text)),
+    }
 }
 
 #[cfg(test)]
@@ -135,20 +149,22 @@ mod tests {
     fn a_name_is_read_back() {
         let day = day_from_iso("2026-12-31").unwrap();
         assert_eq!(month(day), "2026-12");
-        for archive_commit in [1, 9_999_999_999] {
+        for (archive_commit, through) in [(1, 0), (9_999_999_999, 0), (1, 7), (2, u64::MAX)] {
             for rewrites in [0, 1, 2, u8::MAX] {
-                let written = FileOrigin { day, archive_commit, rewrites };
+                let written = FileOrigin { day, archive_commit, rewrites, through };
                 assert_eq!(origin(&coupons_file(written)), Some(written));
+                assert_eq!(origin(&by_holder_file(written)), Some(written));
+                let written = FileOrigin { day: INDEX, ..written };
+                assert_eq!(origin(&index_file(3, written)), Some(written));
+                assert_eq!(level(&index_file(3, written)), Some(3));
             }
-            let of_holders = FileOrigin { day, archive_commit, rewrites: 0 };
-            assert_eq!(origin(&by_holder_file(day, archive_commit)), Some(of_holders));
         }
         for day in [day, INDEX] {
             assert_eq!(day_of_partition_id(&partition_id(day)), Some(day));
         }
-        let path = index_file(3, 7);
-        assert_eq!(origin(&path), Some(FileOrigin { day: INDEX, archive_commit: 7, rewrites: 0 }));
-        assert_eq!(level(&path), Some(3));
+        // An id that begins with an e and digits is no mark.
+        let path = "level=0/0000000001-e1234567-0000-4000-8000-000000000000.parquet";
+        assert_eq!(origin(path).map(|it| it.through), Some(0));
     }
 
     #[test]
@@ -159,6 +175,8 @@ mod tests {
             ("no archive commit", format!("expiry_day=2026-12-31/{id}.parquet")),
             ("a short archive commit", format!("expiry_day=2026-12-31/1-{id}.parquet")),
             ("rewritten no times", format!("expiry_day=2026-12-31/0000000001-r0-{id}.parquet")),
+            ("through no erasure", format!("expiry_day=2026-12-31/0000000001-e0-{id}.parquet")),
+            ("marks in the other order", format!("level=0/0000000001-e1-r1-{id}.parquet")),
             ("too often", format!("expiry_day=2026-12-31/0000000001-r256-{id}.parquet")),
             ("no such day", format!("expiry_day=2026-02-30/0000000001-{id}.parquet")),
             ("a day of another month", format!("month=2026-12/2026-11-30-0000000001-{id}.parquet")),

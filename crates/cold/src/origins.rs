@@ -104,7 +104,8 @@ impl ArchivedRows {
             let Some(file) = self.files.pop() else { return Ok(None) };
             let day = file.origin.day;
             let after = self.since.get(&day).copied().unwrap_or(0);
-            let new = RowDecoder::all(move |batch| decode::coupons_behind(batch, after));
+            let new =
+                RowDecoder::all(move |batch, names| decode::coupons_behind(batch, names, after));
             self.open = Some((day, self.store.open(&file, new).await?));
         }
     }
@@ -125,7 +126,9 @@ impl OriginReader {
     ) -> Result<OriginReader> {
         let mut heads = Vec::with_capacity(replaced.len());
         for file in replaced {
-            let reading = RowDecoder::of(&["code", "version", "archived_in"], decode::origins);
+            let reading = RowDecoder::of(&["code", "version", "archived_in"], |batch, _| {
+                decode::origins(batch)
+            });
             heads.push(RowQueue::new(store.open(&file.live, reading).await?));
         }
         Ok(OriginReader { archive_commit, heads })

@@ -160,9 +160,9 @@ impl ColdScan {
         let inner = &self.store.inner;
         let reading = match self.filter.redeemed {
             None => RowDecoder::all(decode::coupons),
-            Some((from, before)) => {
-                RowDecoder::all(move |batch| decode::coupons_redeemed(batch, from, before))
-            }
+            Some((from, before)) => RowDecoder::all(move |batch, names| {
+                decode::coupons_redeemed(batch, names, from, before)
+            }),
         };
         let files = self.known.files(day);
         let mut parts = Vec::new();
@@ -176,7 +176,7 @@ impl ColdScan {
             if files.len() == 1 {
                 groups.retain(|at| self.filter.may_expire(bounds(at)));
             }
-            let reading = reading.clone();
+            let reading = (reading.clone(), self.store.names(file));
             parts.push(FileRows::new(&inner.files, &inner.coupons, file, footer, reading, groups));
         }
         parts.retain(|part| some_expire && part.rows_left() > 0);

@@ -31,6 +31,9 @@ pub(crate) const GROUP_ROWS_MAX: usize = 65_536;
 /// Microseconds in a millisecond: Delta's timestamps are in microseconds.
 pub(crate) const MICROS: i64 = 1000;
 
+/// The columns that name persons, or may.
+const NAMING: [&str; 2] = ["holder", "order_ref"];
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FieldKind {
     Text,
@@ -102,8 +105,13 @@ impl TableSchema {
             .expect("no two columns of a table have one name")
     }
 
-    /// The columns that have minimum and maximum in the log.
-    pub(crate) fn counted(&self) -> impl Iterator<Item = &'static str> {
+    /// The columns that have minimum and maximum in the log. Its entries cannot be rewritten, so it must not name persons.
+    pub(crate) fn logged(&self) -> impl Iterator<Item = &'static str> {
+        self.counted().filter(|name| !NAMING.contains(name))
+    }
+
+    /// The columns that have minimum and maximum in the footers.
+    fn counted(&self) -> impl Iterator<Item = &'static str> {
         let is_counted = |column: &&TableColumn| {
             column.kind != FieldKind::Events
                 && self.bounded.is_none_or(|it| it.contains(&column.name))

@@ -2,24 +2,24 @@
 
 use std::fmt;
 use std::path::Path as FilePath;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use coupon::erasure::ErasureSet;
 use coupon::time::Day;
 use object_store::ObjectStore;
 use tokio::sync::OnceCell;
 
 use crate::blocking::BlockingPool;
-use crate::bounds::ColumnBounds;
 use crate::bucket::{self, BadBucket, BucketAddress, BucketTraffic};
-use crate::cursor::{FileRows, RowDecoder};
 use crate::error::{ColdError, Result};
-use crate::files::{ParquetFiles, ReadError};
-use crate::live::{ColdFile, LiveFile};
+use crate::files::ParquetFiles;
+use crate::live::ColdFile;
 use crate::local::LocalFolder;
 use crate::location::StoreLocation;
 use crate::log::{DeltaTable, TableVersion};
 use crate::options::ColdOptions;
+use crate::persons::KnownErasures;
 use crate::schema::{BY_HOLDER, COUPONS, HOLDER_INDEX, TableSchema};
 
 /// How often a read begins again because a merge has replaced its files. Merges of one partition are
@@ -30,6 +30,8 @@ pub(crate) const READ_TRIES_MAX: usize = 3;
 #[derive(Clone)]
 pub struct ColdStore {
     pub(crate) inner: Arc<ColdStoreInner>,
+    /// What [`ColdStore::pinned`] fixed.
+    pinned: Option<Arc<KnownErasures>>,
 }
 
 pub(crate) struct ColdStoreInner {
@@ -44,6 +46,7 @@ pub(crate) struct ColdStoreInner {
     pub(crate) needs_probe: bool,
     /// Set when the store has passed its races.
     pub(crate) probed: OnceCell<()>,
+    erasures: RwLock<Arc<KnownErasures>>,
 }
 
 impl ColdStoreInner {
@@ -54,20 +57,6 @@ impl ColdStoreInner {
             tables.push(&self.index);
         }
         Ok(tables)
-    }
-
-    /// Opens those row groups of a live file whose bounds `may` have wanted rows.
-    pub(crate) async fn open_where<T: Send + 'static>(
-        &self,
-        table: &Arc<DeltaTable>,
-        file: &Arc<LiveFile>,
-        reading: RowDecoder<T>,
-        may: impl Fn(&ColumnBounds) -> bool,
-    ) -> Result<FileRows<T>, ReadError> {
-        let footer = self.files.footer(file).await?;
-        let groups =
-            (0..footer.groups.len()).filter(|at| may(&footer.groups[*at].bounds)).collect();
-        Ok(FileRows::new(&self.files, table, file, footer, reading, groups))
     }
 }
 
@@ -140,8 +129,36 @@ impl ColdStore {
             options,
             needs_probe,
             probed: OnceCell::new(),
+            erasures: RwLock::default(),
         };
-        ColdStore { inner: Arc::new(inner) }
+        ColdStore { inner: Arc::new(inner), pinned: None }
+    }
+
+    /// Replaces what the store and its clones know of erasures; they begin with none. From now on reads show the erased
+    /// names, and new files are clean of all erasures of `set`. Before that, hot must be clean of them, too.
+    pub fn know_erasures(&self, set: ErasureSet) {
+        let mut known = self.inner.erasures.write().unwrap_or_else(PoisonError::into_inner);
+        *known = Arc::new(KnownErasures::of(set));
+    }
+
+    pub fn known_erasures(&self) -> Arc<ErasureSet> {
+        Arc::clone(&self.erasures().set)
+    }
+
+    /// The same store, for one piece of work: it goes on to know the erasures that it knows now. So what it reads is as
+    /// clean as what it writes says. Make it before anything is read for the work, rows of hot included.
+    pub fn pinned(&self) -> ColdStore {
+        ColdStore { inner: Arc::clone(&self.inner), pinned: Some(self.erasures()) }
+    }
+
+    pub(crate) fn erasures(&self) -> Arc<KnownErasures> {
+        match &self.pinned {
+            Some(known) => Arc::clone(known),
+            None => {
+                let known = self.inner.erasures.read().unwrap_or_else(PoisonError::into_inner);
+                Arc::clone(&known)
+            }
+        }
     }
 
     /// Its folder or address, or the name given to [`ColdStore::with_store`]; for messages.

@@ -1,16 +1,18 @@
 //! Deleting files and log entries that no reader needs any more.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use coupon::time::Millis;
+use coupon::time::{Day, Millis};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use object_store::ObjectMeta;
 use object_store::path::Path;
 
 use crate::error::Result;
-use crate::log::{DeltaTable, actions};
-use crate::names;
+use crate::local::STAGING_AGE_MAX;
+use crate::log::{DeltaTable, TableVersion, actions};
+use crate::names::{self, FileOrigin};
 use crate::store::{ColdStore, ColdStoreInner};
 
 const READS_MAX: usize = 16;
@@ -30,17 +32,66 @@ impl ColdStore {
     /// [`ColdError::Unavailable`], also if there is no table; [`ColdError::Damaged`]. What was
     /// deleted before the error stays deleted.
     pub async fn sweep(&self, now: Millis) -> Result<SweepReport> {
-        let location = &self.inner.location;
         let mut swept = SweepReport::default();
         for table in self.inner.tables().await? {
             self.sweep_table(table, now, &mut swept).await?;
         }
-        if let Some(local) = &location.folder {
-            let now = UNIX_EPOCH + Duration::from_millis(now.0.max(0).unsigned_abs());
-            let swept = local.sweep_staging(now).await;
-            swept.map_err(|error| location.failed("sweeping staged files", error))?;
-        }
+        self.sweep_staging(before(now, STAGING_AGE_MAX)).await?;
         Ok(swept)
+    }
+
+    /// Deletes the files of all tables that no commit has and that may name a person of a pending erasure, as their
+    /// names say. They have no retention. In a folder, also deletes the files that writers began before `now` and did
+    /// not end. Lists every folder.
+    ///
+    /// Returns the partitions of which a writer may still commit such a file, too. The next archive commit there takes
+    /// its number: make one without files, bring the side table up to it, and call this again.
+    ///
+    /// # Errors
+    /// As [`ColdStore::sweep`].
+    pub async fn sweep_erased(&self, now: Millis) -> Result<(SweepReport, BTreeSet<Day>)> {
+        let (mut swept, mut open) = (SweepReport::default(), BTreeSet::new());
+        let index = &self.inner.index;
+        for table in self.inner.tables().await? {
+            self.sweep_behind(table, &mut swept, &mut open).await?;
+        }
+        if open.remove(&names::INDEX) {
+            self.commit_no_files().await?;
+            self.sweep_behind(index, &mut swept, &mut open).await?;
+        }
+        self.sweep_staging(now).await?;
+        Ok((swept, open))
+    }
+
+    async fn sweep_behind(
+        &self,
+        table: &DeltaTable,
+        swept: &mut SweepReport,
+        open: &mut BTreeSet<Day>,
+    ) -> Result<()> {
+        let set = self.known_erasures();
+        let (mut unused, known) = self.unused(table).await?;
+        unused.retain(|(_, origin)| !set.behind(origin.through).is_empty());
+        if !unused.is_empty() {
+            // Fails if an entry is damaged: the files that it added would look like files of no commit.
+            removed_since(self, table, Millis(i64::MIN)).await?;
+        }
+        for (object, origin) in unused {
+            match may_come(origin, &known) {
+                true => drop(open.insert(origin.day)),
+                false => self.remove(&object, swept).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes what writers staged in a folder before an instant.
+    async fn sweep_staging(&self, before: Millis) -> Result<()> {
+        let location = &self.inner.location;
+        let Some(local) = &location.folder else { return Ok(()) };
+        let before = UNIX_EPOCH + Duration::from_millis(before.0.max(0).unsigned_abs());
+        let swept = local.sweep_staging(before).await;
+        swept.map_err(|error| location.failed("sweeping staged files", error))
     }
 
     /// As [`ColdStore::sweep`], for the holder index alone, between the merges of a long run.
@@ -58,32 +109,43 @@ impl ColdStore {
         now: Millis,
         swept: &mut SweepReport,
     ) -> Result<()> {
-        let ColdStoreInner { location, options, .. } = &*self.inner;
-        // Listed first: a file that is committed between the two requests is live.
-        let listed = location.list(&table.folder()).await?;
-        let known = table.newest().await?;
-        let is_over = |object: &ObjectMeta| {
-            let path = within(table, &object.location);
-            names::origin(path).is_some_and(|origin| {
-                // Until somebody takes its number, the writer of a file may still commit it.
-                let may_come = origin.archive_commit > known.archive_commit(origin.day);
-                !may_come && !known.is_live(origin.day, path)
-            })
-        };
-        let over: Vec<ObjectMeta> = listed.into_iter().filter(is_over).collect();
+        let options = &self.inner.options;
+        let (mut over, known) = self.unused(table).await?;
+        over.retain(|(_, origin)| !may_come(*origin, &known));
         if over.is_empty() {
             // The usual case. The log need not be read for it.
             return Ok(());
         }
         let retention = options.retention.min(table.schema.retention_max);
         let kept = removed_since(self, table, before(now, retention)).await?;
-        for object in over {
+        for (object, _) in over {
             if !kept.contains(within(table, &object.location)) {
-                location.remove(&object.location).await?;
-                swept.files += 1;
-                swept.bytes += object.size;
+                self.remove(&object, swept).await?;
             }
         }
+        Ok(())
+    }
+
+    /// The files of a table that couponry named and that are not live, and a version of the table.
+    async fn unused(
+        &self,
+        table: &DeltaTable,
+    ) -> Result<(Vec<(ObjectMeta, FileOrigin)>, Arc<TableVersion>)> {
+        // Listed first: a file that is committed between the two requests is live.
+        let listed = self.inner.location.list(&table.folder()).await?;
+        let known = table.newest().await?;
+        let unused = listed.into_iter().filter_map(|object| {
+            let path = within(table, &object.location);
+            let origin = names::origin(path).filter(|it| !known.is_live(it.day, path))?;
+            Some((object, origin))
+        });
+        Ok((unused.collect(), known))
+    }
+
+    async fn remove(&self, object: &ObjectMeta, swept: &mut SweepReport) -> Result<()> {
+        self.inner.location.remove(&object.location).await?;
+        swept.files += 1;
+        swept.bytes += object.size;
         Ok(())
     }
 
@@ -103,14 +165,17 @@ impl ColdStore {
             // `list` sorts by name, so the oldest entry goes first.
             for object in log {
                 if names::log_object(&object.location).is_some_and(|(version, _)| version < first) {
-                    location.remove(&object.location).await?;
-                    swept.files += 1;
-                    swept.bytes += object.size;
+                    self.remove(&object, &mut swept).await?;
                 }
             }
         }
         Ok(swept)
     }
+}
+
+/// Until somebody takes its number, the writer of a file may still commit it.
+fn may_come(origin: FileOrigin, known: &TableVersion) -> bool {
+    origin.archive_commit > known.archive_commit(origin.day)
 }
 
 /// The newest version that has a checkpoint and was written before `since`.

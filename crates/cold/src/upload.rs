@@ -70,8 +70,8 @@ impl ParquetUpload {
         // The checksum of the first row group does not cover the bytes before it.
         writer.sync().map_err(|error| unwritten(location, &object, error))?;
         writer.inner_mut().sum();
-        let counted: Vec<_> = schema.counted().map(|name| ColumnName::new([name])).collect();
-        let stats = FileStatsAccumulator::new(&counted, &schema.delta());
+        let logged: Vec<_> = schema.logged().map(|name| ColumnName::new([name])).collect();
+        let stats = FileStatsAccumulator::new(&logged, &schema.delta());
         let before_group = writer.bytes_written();
         Ok(ParquetUpload {
             location: location.clone(),

@@ -6,6 +6,7 @@ mod tables {
     mod archived;
     mod commit;
     mod damage;
+    mod erasure;
     mod find;
     mod holder_index;
     mod holders;

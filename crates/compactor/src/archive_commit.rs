@@ -1,6 +1,8 @@
 //! Makes an archive commit: copies the coupons to new files, checks the files, and commits them.
 
-use cold::{ColdFile, ColdPartition, CommitOutcome, NewFile};
+use std::sync::Arc;
+
+use cold::{ColdFile, ColdPartition, ColdStore, CommitOutcome, NewFile};
 use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::time::Day;
@@ -43,16 +45,19 @@ pub(crate) struct ArchiveCommit {
 }
 
 impl Compactor {
-    /// Returns `None` if another compactor has committed to the partition meanwhile.
+    /// `sources` must read cold through the store that it gets. Returns `None` if another compactor has committed to the
+    /// partition meanwhile, or a person was erased: begin again.
     pub(crate) async fn write(
         &self,
         on: &ColdPartition,
-        sources: Vec<MergeSource>,
+        sources: impl FnOnce(&Arc<ColdStore>) -> Vec<MergeSource>,
         part: CommitRewrite<'_>,
     ) -> Result<Option<ArchiveCommit>> {
         let (day, number, total) = (on.day, on.archive_commit + 1, part.total);
-        let mut writer =
-            self.cold.writer_replacing(day, number, part.rewrites, part.replaced).await?;
+        // Before the sources, which begin to read at once: the files say that they are clean of its erasures.
+        let cold = Arc::new(self.cold.pinned());
+        let sources = sources(&cold);
+        let mut writer = cold.writer_replacing(day, number, part.rewrites, part.replaced).await?;
         let mut digest = CommitDigest::default();
         let mut merge = PartitionMerge::begin(day, sources).await?;
         loop {
@@ -67,6 +72,10 @@ impl Compactor {
         let files = writer.finish().await?;
         // Before the commit, so that a file that cannot be read is never published.
         self.read_back(day, &files, &digest).await?;
+        // A later row of hot may be of a new person with the name of one who was erased since.
+        if self.cold.known_erasures().last > cold.known_erasures().last {
+            return Ok(None);
+        }
         let copied = merge.from_hot;
         let mut newest = on.version;
         loop {

@@ -49,7 +49,10 @@ impl Compactor {
             let merged = tiers::make_room(&tiers::sizes(&runs), self.settings.partition_files_max);
             let archive_commit = match merged.is_empty() {
                 true => self.copy_closed(&partition, &codes, now).await?,
-                false => self.merge_runs(&partition, &runs, &merged).await?,
+                false => {
+                    let merged: Vec<&FileRun> = merged.iter().map(|at| &runs[*at]).collect();
+                    self.merge_runs(&partition, &merged).await?
+                }
             };
             match archive_commit {
                 Some(archive_commit) => {
@@ -73,26 +76,28 @@ impl Compactor {
         codes: &[Code],
         now: Millis,
     ) -> Result<Option<ArchiveCommit>> {
-        let sources = vec![merge::picked(self.hot.clone(), partition.day, codes.to_vec(), now)];
+        let picked = || merge::picked(self.hot.clone(), partition.day, codes.to_vec(), now);
         let part = CommitRewrite { replaced: &[], rewrites: 0, total: codes.len() as u64 };
-        self.write(partition, sources, part).await
+        self.write(partition, |_| vec![picked()], part).await
     }
 
     /// Hot has evicted all rows of these runs, so it only records the number.
-    async fn merge_runs(
+    pub(crate) async fn merge_runs(
         &self,
         partition: &ColdPartition,
-        runs: &[FileRun],
-        merged: &[usize],
+        merged: &[&FileRun],
     ) -> Result<Option<ArchiveCommit>> {
-        let merged: Vec<&FileRun> = merged.iter().filter_map(|at| runs.get(*at)).collect();
         let share = merge::share(merged.len(), false);
-        let sources = merged.iter().map(|run| merge::rows(&self.cold, run, share)).collect();
+        let sources = |cold: &_| merged.iter().map(|run| merge::rows(cold, run, share)).collect();
         let sizes: Vec<_> = merged.iter().map(|run| run.size).collect();
         let replaced: Vec<_> = merged.iter().flat_map(|run| run.files.clone()).collect();
         let part = CommitRewrite {
             replaced: &replaced,
-            rewrites: tiers::rewrites_of(&sizes),
+            // One run alone is rewritten to erase persons, and keeps its place among the others.
+            rewrites: match merged {
+                [run] => run.size.rewrites,
+                _ => tiers::rewrites_of(&sizes),
+            },
             total: sizes.iter().map(|run| run.rows).sum(),
         };
         let written = self.write(partition, sources, part).await;

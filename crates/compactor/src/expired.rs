@@ -68,16 +68,18 @@ impl Compactor {
         total: u64,
     ) -> Result<Option<ArchiveCommit>> {
         let share = merge::share(runs.len(), true);
+        let sources = |cold: &_| {
+            let mut sources = vec![merge::residue(self.hot.clone(), partition.day, share)];
+            sources.extend(runs.iter().enumerate().map(|(at, run)| match merged.contains(&at) {
+                true => merge::rows(cold, run, share),
+                false => merge::keys(cold, run, share),
+            }));
+            sources
+        };
         let (mut replaced, mut rows) = (Vec::new(), total);
-        let mut sources = vec![merge::residue(self.hot.clone(), partition.day, share)];
-        for (at, run) in runs.iter().enumerate() {
-            if merged.contains(&at) {
-                sources.push(merge::rows(&self.cold, run, share));
-                replaced.extend(run.files.iter().cloned());
-                rows += run.size.rows;
-            } else {
-                sources.push(merge::keys(&self.cold, run, share));
-            }
+        for run in merged.iter().map(|at| &runs[*at]) {
+            replaced.extend(run.files.iter().cloned());
+            rows += run.size.rows;
         }
         // Marked as fully rewritten, so that a repeated pass does not merge the file again.
         let part = CommitRewrite { replaced: &replaced, rewrites: REWRITES_MAX, total: rows };

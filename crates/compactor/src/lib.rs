@@ -13,6 +13,7 @@
 
 mod archive_commit;
 mod closed;
+mod erase;
 mod error;
 mod expired;
 mod finish;
@@ -37,7 +38,7 @@ use error::Result;
 pub use pairing::{StoreMismatch, check_pairing};
 pub use plan::{CompactionPass, DuePass};
 pub use progress::{CompactionProgress, ProgressWatch};
-pub use report::{CompactionReport, PartitionReport};
+pub use report::{CompactionReport, ErasedReport, PartitionReport};
 pub use settings::{
     CLOSED_ARCHIVE_COMMIT_MAX, CLOSED_ENOUGH, CLOSED_WAIT_DAYS, ClosedPolicy, CompactionSettings,
     PARTITION_FILES_MAX,

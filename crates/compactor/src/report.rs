@@ -38,6 +38,21 @@ pub struct CompactionReport {
     /// Why the holder index is not up to date. Lists are right all the same.
     pub not_indexed: Option<CompactError>,
     pub swept: SweepReport,
+    pub erased: ErasedReport,
+    /// Why the persons of pending erasures are not all gone. Reads do not show them all the same.
+    pub not_erased: Option<CompactError>,
+}
+
+/// The outcome of [`crate::Compactor::erase`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ErasedReport {
+    /// No file of cold names anybody whose erasure has this number or a lower one. `None` if nothing was pending, or
+    /// something is left to do.
+    pub through: Option<u64>,
+    /// Files of `coupons` and of the holder index that named one of the persons.
+    pub files: u64,
+    /// Rows written in their place.
+    pub rows: u64,
 }
 
 impl CompactionReport {

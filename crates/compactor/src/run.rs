@@ -1,4 +1,4 @@
-//! A run over all partitions: the passes, then the holder index, a checkpoint and a sweep.
+//! A run over all partitions: the persons to erase, the passes, then the holder index, a checkpoint and a sweep.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -38,6 +38,13 @@ impl Compactor {
         // Before the first commit: a store that lets two writers create one object loses commits.
         self.cold.probe().await?;
         let mut report = CompactionReport::default();
+        match self.erase_persons(now).await {
+            Ok(erased) => report.erased = erased,
+            Err(error) => {
+                tracing::error!(error = %error, "erased persons are still in the cold tier");
+                report.not_erased = Some(error);
+            }
+        }
         let mut failures = 0;
         for work in works {
             (self.watch)(CompactionProgress::Begins(work));

@@ -5,6 +5,7 @@
 
 mod moves {
     mod damage;
+    mod erasing;
     mod plan;
     mod readers;
     mod restored;

@@ -64,6 +64,11 @@ pub fn erased_name(random: u64) -> UserId {
     format!("{ERASED_PREFIX}{random:016x}").parse().expect("a prefix and digits make a name")
 }
 
+/// The user in the name of an actor of the role user.
+pub fn acting_user(actor: &str) -> Option<&str> {
+    actor.strip_prefix(USER_ROLE)
+}
+
 /// Whether this names a person who was erased.
 pub fn is_erased(user: &UserId) -> bool {
     user.as_str().starts_with(ERASED_PREFIX)
@@ -113,7 +118,7 @@ impl Erasure {
 
     /// The same of a person who acted themselves, as [`Actor`] has it.
     pub fn of_actor(&self, actor: &str) -> Option<String> {
-        let themselves = actor.strip_prefix(USER_ROLE) == Some(self.user.as_str());
+        let themselves = acting_user(actor) == Some(self.user.as_str());
         themselves.then(|| format!("{USER_ROLE}{}", self.name))
     }
 

@@ -35,6 +35,22 @@ pub(crate) fn compactor(engine: &Engine, cold: &Arc<ColdStore>, watch: ProgressW
     Compactor::new(engine.partitions(), Arc::clone(cold), Rules::default(), watch)
 }
 
+/// One run, with the people who are to be forgotten.
+pub(crate) async fn run_once(
+    engine: &Engine,
+    cold: &Arc<ColdStore>,
+    closed: ClosedPolicy,
+    watch: ProgressWatch,
+) -> Result<CompactionReport> {
+    cold.know_erasures(engine.erasure_set().await?);
+    let report = compactor(engine, cold, watch).run(engine.now(), closed).await;
+    let report = report.map_err(cli_error)?;
+    if let Some(through) = report.erased.through {
+        engine.note_archived(through).await?;
+    }
+    Ok(report)
+}
+
 /// Takes the lock of the one compaction that runs, if nobody has it. Two would do no harm, but the same work twice.
 pub(crate) fn lock_if_free(settings: &Settings) -> Result<Option<File>> {
     let file = lock_file(settings)?;
@@ -128,8 +144,7 @@ async fn compacted(
         if let Some(warning) = warning {
             tracing::warn!("compaction: {warning}");
         }
-        let compactor = compactor(engine, &cold, watch);
-        compactor.run(engine.now(), closed).await.map_err(cli_error)
+        run_once(engine, &cold, closed, watch).await
     };
     traced(settings, noted.during(engine, work)).await
 }
@@ -254,7 +269,8 @@ fn failure(ended: &Result<CompactionReport>) -> Option<String> {
         Ok(report) => {
             let of_day =
                 report.failed.first().map(|(work, error)| format!("{}: {error}", work.day));
-            of_day.or_else(|| report.not_indexed.as_ref().map(CompactError::to_string))
+            let why = report.not_erased.as_ref().or(report.not_indexed.as_ref());
+            of_day.or_else(|| why.map(CompactError::to_string))
         }
         Err(error) => Some(error.to_string()),
     }

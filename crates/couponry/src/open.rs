@@ -172,8 +172,8 @@ pub(crate) async fn opened(
     }
     checks::must_fit(store.as_ref(), &cold).await?;
     must_have_every_key(store.as_ref(), &keys).await?;
-    let (engine, settings) = (Arc::new(engine_over(store, cold, &keys)), settings.clone());
-    Ok(Opened { engine, keys, cluster, settings })
+    let engine = Arc::new(engine_over(store, cold, &keys).await?);
+    Ok(Opened { engine, keys, cluster, settings: settings.clone() })
 }
 
 /// Opens the hot store that the settings name; the second is the same one, if it is on a cluster.
@@ -250,8 +250,14 @@ pub(crate) async fn watch_keys(engine: Arc<Engine>, keys: KeyRing) {
     }
 }
 
-pub(crate) fn engine_over(store: Arc<dyn HotStore>, cold: Arc<ColdStore>, keys: &Keys) -> Engine {
-    Engine::new(store, cold, Router::new(keys.ring()), Arc::new(SystemClock))
+pub(crate) async fn engine_over(
+    store: Arc<dyn HotStore>,
+    cold: Arc<ColdStore>,
+    keys: &Keys,
+) -> Result<Engine> {
+    let engine = Engine::new(store, cold, Router::new(keys.ring()), Arc::new(SystemClock));
+    engine.know_erasures().await?;
+    Ok(engine)
 }
 
 /// The cold tier. Does not read it: hot coupons work while the cold tier does not answer.

@@ -18,6 +18,7 @@ mod coupon_file; // coupons for a spreadsheet, and for an import
 mod coupon_view;
 mod coupons; // what a caller does with one coupon
 pub mod csv;
+mod erasures; // people who are to be forgotten
 mod events; // which part of a coupon's history a caller may see
 mod facts; // short lists that all processes share
 mod failure; // how a use case ends if it does not do what was asked
@@ -61,6 +62,7 @@ use failure::{Result, found};
 use feed_readers::ProgressThrottle;
 use futures::stream::BoxStream;
 use stream_limit::StreamLimit;
+use tokio::sync::Notify;
 
 pub use accounts::ACCOUNT_PREFIX;
 pub use activity::{CountInterval, CountsOfTime, CountsRequest, CountsView};
@@ -81,6 +83,7 @@ pub use coupons::{
     AdminChange, CheckView, HOLD_SECONDS_DEFAULT, HOLD_SECONDS_MAX, HoldView, NewExpiry,
     NotFoundReason, RedemptionView,
 };
+pub use erasures::{ERASURES_OPEN_MAX, ErasureRecord, ErasureState, open_erasures};
 pub use events::EventView;
 pub use failure::{BadFile, Failure, FieldFault, WriteResult};
 pub use feed::{EVENTS_DEFAULT, EVENTS_MAX, EventsAnswer, EventsRequest, EventsView, ShownEvent};
@@ -129,6 +132,8 @@ pub struct Engine {
     compared: AtomicU64,
     /// The readers of the feed that asked this process.
     feed_readers: ProgressThrottle,
+    /// Wakes who goes on with erasures.
+    erasures_begun: Notify,
 }
 
 impl Engine {
@@ -141,8 +146,13 @@ impl Engine {
         clock: Arc<dyn Clock>,
     ) -> Engine {
         let (known, compared) = (RwLock::default(), AtomicU64::new(0));
-        let feed_readers = ProgressThrottle::default();
-        Engine { hot, cold, router, clock, known, compared, feed_readers }
+        let (feed_readers, erasures_begun) = (ProgressThrottle::default(), Notify::new());
+        Engine { hot, cold, router, clock, known, compared, feed_readers, erasures_begun }
+    }
+
+    /// Returns when an erasure has begun in this process.
+    pub async fn erasure_begun(&self) {
+        self.erasures_begun.notified().await;
     }
 
     /// The same stream; each of its pieces waits for a place among the pieces of all long streams, whichever

@@ -1,5 +1,6 @@
 //! Facts that a store keeps about itself: the record of its clock, from where and to where it was copied,
-//! who may sign in to its console, its compactions, its saved queries, the readers of its feed, and its notices.
+//! who may sign in to its console, its compactions, its saved queries, the readers of its feed, its notices, and whom it
+//! forgets.
 
 use async_trait::async_trait;
 
@@ -32,6 +33,8 @@ pub enum Fact {
     NoticeRounds,
     /// How far the rounds of notices are, as JSON.
     NoticePositions,
+    /// The erasures of people that are not finished, as JSON.
+    Erasures,
 }
 
 impl Fact {
@@ -50,6 +53,7 @@ impl Fact {
             Fact::FeedReaders => "feed_readers",
             Fact::NoticeRounds => "notice_rounds",
             Fact::NoticePositions => "notice_positions",
+            Fact::Erasures => "erasures",
         }
     }
 }

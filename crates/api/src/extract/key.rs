@@ -14,12 +14,13 @@ use crate::problem::{Problem, Result};
 const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// The calls that have a use for a key: each is a POST to this path, and the key another way to write this field.
-pub(crate) const KEYED: [(&str, &str); 7] = [
+pub(crate) const KEYED: [(&str, &str); 8] = [
     ("/v1/campaigns", "campaign_id"),
     ("/v1/campaigns/{campaign_id}/issue", "issue_ref"),
     ("/v1/campaigns/{campaign_id}/batches", "batch_id"),
     ("/v1/coupons/{code}/redeem", "order_ref"),
     ("/v1/coupons/{code}/revoke", "revoke_ref"),
+    ("/v1/people/{user_id}/erase", "erasure_id"),
     ("/v1/webhooks", "webhook_id"),
     ("/v1/webhooks/{webhook_id}/rotate-secret", "rotate_ref"),
 ];

@@ -29,6 +29,7 @@ fn absent(name: &str) -> Problem {
         "campaign_id" => no_such(CAMPAIGN),
         "batch_id" => no_such(BATCH),
         "user_id" => no_such("account"),
+        "erasure_id" => no_such("erasure"),
         "webhook_id" => no_such("webhook"),
         "order_ref" => no_such(ORDER),
         "delivery_id" => no_such("delivery of this webhook"),
@@ -57,6 +58,7 @@ in_path!(BatchInPath, BatchId, "batch_id");
 in_path!(OrderInPath, OrderRef, "order_ref");
 in_path!(UserInPath, UserId, "user_id");
 in_path!(WebhookInPath, String, "webhook_id");
+in_path!(ErasureInPath, String, "erasure_id");
 in_path!(DeliveryInPath, i64, "delivery_id");
 
 /// The query; unknown parameters are refused by name.

@@ -17,7 +17,11 @@ use crate::token::TOKEN_BYTES_MAX;
 
 /// Texts that look the same wherever they stand: their names, their length and their pattern.
 const TEXTS: &[(&[&str], RangeInclusive<usize>, &str)] = &[
-    (&["campaign_id", "batch_id", "webhook_id"], 1..=NAME_LEN_MAX, "^[A-Za-z0-9._~:-]+$"),
+    (
+        &["campaign_id", "batch_id", "webhook_id", "erasure_id"],
+        1..=NAME_LEN_MAX,
+        "^[A-Za-z0-9._~:-]+$",
+    ),
     // Characters, of which a longer one takes several of the bytes.
     (
         &["user_id", "holder", "login_id", "order_ref", "issue_ref", "revoke_ref", "rotate_ref"],
@@ -38,6 +42,7 @@ const PARAMETERS: &[(&str, &str, &str)] = &[
     ("campaign_id", "spring-2027", "The id of the campaign."),
     ("batch_id", "first", "The id of the batch. It is unique within its campaign."),
     ("webhook_id", "orders", "The id of the webhook."),
+    ("erasure_id", "ticket-4711", "The id of the erasure."),
     (
         "user_id",
         "ann",
@@ -164,7 +169,7 @@ mod tests {
 
         let takes = |name: &str, text: &str| match name {
             "campaign_id" => text.parse::<CampaignId>().is_ok(),
-            "batch_id" | "webhook_id" => text.parse::<BatchId>().is_ok(),
+            "batch_id" | "webhook_id" | "erasure_id" => text.parse::<BatchId>().is_ok(),
             "user_id" | "holder" | "login_id" => text.parse::<UserId>().is_ok(),
             "code" | "after" | "shared_code" => text.parse::<CodeText>().is_ok(),
             "code_prefix" => text.parse::<Prefix>().is_ok(),

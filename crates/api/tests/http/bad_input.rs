@@ -55,6 +55,7 @@ fn bodies(code: &str) -> Vec<(&'static str, String, Value)> {
         ("POST", at("revoke"), json!({"user_id": "ann"})),
         ("POST", at("void"), json!({})),
         ("POST", at("extend"), json!({"expires_on": "2030-01-01"})),
+        ("POST", "/v1/people/zoe/erase".into(), json!({"reason": "asked"})),
         ("POST", "/v1/batch".into(), json!({"operations": [{"action": "void", "code": code}]})),
     ]
 }

@@ -149,6 +149,12 @@ const DELIVERY: Shape = Fields(
     &[],
 );
 
+const ERASURE: Shape = Fields(
+    "erasure_id number name state actor reason asked_at found_at settled_at overwritten_at \
+     archived_at finished_at",
+    &[],
+);
+
 const ORDER_SHAPE: Shape = Fields(
     "order_ref complete coupons order_amount discount currency",
     &[(
@@ -232,6 +238,9 @@ const SHAPES: &[(&str, Shape)] = &[
     ("list_deliveries", Fields(LIST, &[("data", Each(&DELIVERY))])),
     ("redeliver", DELIVERY),
     ("list_events", Fields("data next_cursor has_more", &[("data", Each(&FEED_EVENT))])),
+    ("erase_person", ERASURE),
+    ("list_erasures", Fields(LIST, &[("data", Each(&ERASURE))])),
+    ("read_erasure", ERASURE),
     ("import_template", Other),
     ("create_user", Fields("user_id token expires_at", &[])),
     ("create_session", Fields("user_id token expires_at", &[])),

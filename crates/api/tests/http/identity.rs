@@ -115,6 +115,9 @@ fn rows() -> Vec<Row> {
         open(row("create_session", Nothing, old(), [200, 200, 200, 200, 200])),
         // Only the user themselves (see `accounts`) and an admin.
         row("delete_user", Nothing, Value::Null, [404, 404, 403, 403, 204]),
+        row("erase_person", Nothing, json!({"reason": "asked"}), [403, 403, 403, 403, 202]),
+        row("list_erasures", Nothing, Value::Null, [403, 403, 403, 200, 200]),
+        row("read_erasure", Nothing, Value::Null, [403, 403, 403, 200, 200]),
         open(row("healthz", Nothing, Value::Null, [200, 200, 200, 200, 200])),
         open(row("readyz", Nothing, Value::Null, [200, 200, 200, 200, 200])),
     ]
@@ -190,12 +193,17 @@ async fn asked(service: &Service, row: &Row, who: Who<'_>, cell: usize) -> Answe
     let operation = OPERATIONS.iter().find(|it| it.id == row.operation).expect("an operation");
     let account = match row.operation {
         "delete_user" => account(service, cell).await,
+        "erase_person" => "zoe".to_owned(),
         _ => String::new(),
     };
     let delivery = match operation.path.contains("{delivery_id}") {
         true => delivery(service).await,
         false => String::new(),
     };
+    if operation.path.contains("{erasure_id}") {
+        let asked = json!({"erasure_id": "ticket", "reason": "asked"});
+        service.post(Admin, "/v1/people/zoe/erase", asked).await.is("202", "an erasure");
+    }
     let user = matches!(who, Who::User(_));
     let path = operation
         .path
@@ -204,6 +212,7 @@ async fn asked(service: &Service, row: &Row, who: Who<'_>, cell: usize) -> Answe
         .replace("{batch_id}", "first")
         .replace("{user_id}", &account)
         .replace("{webhook_id}", "hook")
+        .replace("{erasure_id}", "ticket")
         .replace("{order_ref}", "1")
         .replace("{delivery_id}", &delivery);
     let names_a_user = row.query.contains("user_id");

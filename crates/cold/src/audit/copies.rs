@@ -52,8 +52,8 @@ impl ColdStore {
     ) -> Result<()> {
         let may = |ends: Option<&(String, String)>| wanted.iter().any(|code| may_hold(ends, code));
         let of = Arc::clone(wanted);
-        let reading = RowDecoder::all(move |batch| {
-            let mut rows = rows(batch)?;
+        let reading = RowDecoder::all(move |batch, names| {
+            let mut rows = rows(batch, names)?;
             rows.retain(|row| of.contains(&row.code));
             Ok(rows)
         });

@@ -9,6 +9,7 @@ use crate::files::ReadError;
 use crate::indexed::HolderIndexRow;
 use crate::live::LiveFile;
 use crate::log::DeltaTable;
+use crate::persons::PersonNames;
 use crate::schema::HOLDER_INDEX;
 use crate::store::{ColdStore, ColdStoreInner};
 
@@ -74,11 +75,11 @@ impl ColdStore {
             Ok(None) | Err(ColdError::Damaged { .. }) => return Ok(Vec::new()),
             Err(error) => return Err(error),
         };
-        let reading = RowDecoder::all(|batch| decode::indexed(batch, None));
+        let reading = RowDecoder::all(|batch, names| decode::indexed(batch, names, |_| true));
         let ascends = |last: &HolderIndexRow, row: &HolderIndexRow| last.key() < row.key();
         let mut faults = Vec::new();
         for file in known.all() {
-            match self.audit_rows(index, file, &reading, ascends, |_| {}).await {
+            match self.audit_rows(index, file, &reading, ascends, |_, _| {}).await {
                 Ok(()) => {}
                 // A merge has replaced the file, and a sweep has deleted it.
                 Err(ReadError::Gone)
@@ -90,21 +91,22 @@ impl ColdStore {
     }
 
     /// Hands every row of a live file to `take`. Fails unless the file has the size and the number
-    /// of rows that its commit says, every checksum is right, and the rows ascend.
+    /// of rows that its commit says, every checksum is right, and the rows ascend. The names of persons are as they are
+    /// stored, because the order is; `take` also gets what they are now.
     pub(super) async fn audit_rows<T: Send + 'static>(
         &self,
         table: &Arc<DeltaTable>,
         file: &Arc<LiveFile>,
         reading: &RowDecoder<T>,
         ascends: fn(&T, &T) -> bool,
-        mut take: impl FnMut(&T) + Send,
+        mut take: impl FnMut(&T, &PersonNames) + Send,
     ) -> Result<(), ReadError> {
         self.audit_size(file).await?;
         // The footer on disk is checked too, so the cache is not used.
         let footer = Arc::new(self.inner.files.read_footer(file).await?);
         let groups = (0..footer.groups.len()).collect();
-        let mut rows =
-            FileRows::new(&self.inner.files, table, file, footer, reading.clone(), groups);
+        let (stored, names) = ((reading.clone(), PersonNames::default()), self.names(file));
+        let mut rows = FileRows::new(&self.inner.files, table, file, footer, stored, groups);
         let mut last: Option<T> = None;
         let mut count = 0;
         while let Some(batch) = rows.next_or_gone().await? {
@@ -112,7 +114,7 @@ impl ColdStore {
                 if last.as_ref().is_some_and(|last| !ascends(last, &row)) {
                     return Err(rows.damaged(format!("row {count} is out of order")).into());
                 }
-                take(&row);
+                take(&row, &names);
                 last = Some(row);
                 count += 1;
             }

@@ -6,6 +6,7 @@ use arrow::array::RecordBatch;
 use coupon::coupon::Coupon;
 
 use crate::decode::{self, BadRow};
+use crate::persons::PersonNames;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct ColdCopy {
@@ -31,13 +32,16 @@ impl AuditedRow {
 }
 
 /// A row that cannot be read has its error instead of a coupon.
-pub(super) fn rows(batch: &RecordBatch) -> Result<Vec<AuditedRow>, BadRow> {
+pub(super) fn rows(batch: &RecordBatch, names: &PersonNames) -> Result<Vec<AuditedRow>, BadRow> {
+    // The columns of a row agree with its events as both are stored.
+    let stored = &PersonNames::default();
     let codes = decode::texts(batch, "code")?;
-    let coupons: Vec<Result<Coupon, BadRow>> = match decode::coupons(batch) {
+    let coupons: Vec<Result<Coupon, BadRow>> = match decode::coupons(batch, stored) {
         Ok(coupons) => coupons.into_iter().map(Ok).collect(),
         // One at a time, to find the rows that cannot be read.
         Err(_) => {
-            let one = |row| decode::coupons(&batch.slice(row, 1)).map(|mut one| one.remove(0));
+            let one =
+                |row| decode::coupons(&batch.slice(row, 1), stored).map(|mut one| one.remove(0));
             (0..batch.num_rows()).map(one).collect()
         }
     };
@@ -45,7 +49,7 @@ pub(super) fn rows(batch: &RecordBatch) -> Result<Vec<AuditedRow>, BadRow> {
         Ok(coupon) => {
             let differs = disagreement(batch, row, &coupon)?;
             let code = coupon.code().to_string();
-            Ok(AuditedRow { code, coupon: Ok(Box::new(coupon)), differs })
+            Ok(AuditedRow { code, coupon: Ok(Box::new(names.coupon(coupon))), differs })
         }
         Err(error) => {
             let code = codes.needed(row)?.to_owned();

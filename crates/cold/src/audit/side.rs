@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use coupon::ids::UserId;
 use coupon::time::Day;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -12,6 +13,7 @@ use crate::error::{ColdError, Result};
 use crate::holders::{EVERYBODY, HolderEntry, HolderRow, REPEATED, held, of_coupons};
 use crate::live::LiveFile;
 use crate::log::{DeltaTable, TableVersion};
+use crate::persons::PersonNames;
 use crate::store::{ColdStore, ColdStoreInner};
 
 /// A row of the side table that does not agree with `coupons`.
@@ -75,7 +77,9 @@ impl ColdStore {
             let truth = ComparedFiles {
                 table: coupons,
                 files: of(&truth),
-                reading: RowDecoder::of(REPEATED, move |batch| of_coupons(batch, day, &EVERYBODY)),
+                reading: RowDecoder::of(REPEATED, move |batch, names| {
+                    of_coupons(batch, names, day, &EVERYBODY)
+                }),
             };
             // A merge removes an archive commit from `coupons` first.
             if audit.behind > 0 && truth.files.is_empty() {
@@ -117,7 +121,7 @@ impl ColdStore {
         for file in &truth.files {
             let mut rows = truth.open(self, file).await?;
             while let Some(rows) = rows.next().await? {
-                rows.iter().for_each(|row| sum.add(row));
+                rows.iter().for_each(|row| sum.add(&row.holder, &row.entry));
             }
         }
         Ok(sum)
@@ -132,7 +136,9 @@ impl ColdStore {
         let ascends = |last: &HolderRow, row: &HolderRow| last.key() < row.key();
         let (mut sum, mut is_whole) = (RowSum::default(), true);
         for file in &side.files {
-            let add = |row: &HolderRow| sum.add(row);
+            let add = |HolderRow { holder, entry }: &HolderRow, names: &PersonNames| {
+                sum.add(&names.user(holder.clone()), entry);
+            };
             if let Err(error) = self.audit_rows(side.table, file, &side.reading, ascends, add).await
             {
                 audit.files.push(FileFault::of(side.table.unread_file(file, error).await)?);
@@ -159,7 +165,7 @@ impl ColdStore {
             };
             while let Ok(Some(rows)) = rows.next().await {
                 for row in rows {
-                    some.entry(hash(&row)).or_insert((row, 0)).1 += 1;
+                    some.entry(hash(&row.holder, &row.entry)).or_insert((row, 0)).1 += 1;
                 }
                 if some.len() >= SIDE_ROWS_MAX {
                     self.report(std::mem::take(&mut some), other, is, audit).await;
@@ -183,7 +189,7 @@ impl ColdStore {
             };
             while let Ok(Some(rows)) = rows.next().await {
                 for row in rows {
-                    if let Some((_, count)) = some.get_mut(&hash(&row)) {
+                    if let Some((_, count)) = some.get_mut(&hash(&row.holder, &row.entry)) {
                         *count -= 1;
                     }
                 }
@@ -219,17 +225,17 @@ struct RowSum {
 }
 
 impl RowSum {
-    fn add(&mut self, row: &HolderRow) {
+    fn add(&mut self, holder: &UserId, entry: &HolderEntry) {
         self.rows += 1;
-        self.hash = self.hash.wrapping_add(hash(row));
+        self.hash = self.hash.wrapping_add(hash(holder, entry));
     }
 }
 
-fn hash(row: &HolderRow) -> u128 {
-    let HolderEntry { code, day, expires_at, state, version, .. } = &row.entry;
+fn hash(holder: &UserId, entry: &HolderEntry) -> u128 {
+    let HolderEntry { code, day, expires_at, state, version, .. } = entry;
     let text = format!(
-        "{}\u{1f}{code}\u{1f}{}\u{1f}{}\u{1f}{state}\u{1f}{version}",
-        row.holder, day.0, expires_at.0
+        "{holder}\u{1f}{code}\u{1f}{}\u{1f}{}\u{1f}{state}\u{1f}{version}",
+        day.0, expires_at.0
     );
     xxh3_128(text.as_bytes())
 }

@@ -13,6 +13,7 @@ use crate::encoder::NewFiles;
 use crate::error::Result;
 use crate::live::{ColdFile, NewFile};
 use crate::log::{CommitOutcome, PartitionChange};
+use crate::names::FileOrigin;
 use crate::schema::BY_HOLDER;
 use crate::store::{ColdStore, ColdStoreInner};
 use crate::{encode, names};
@@ -30,7 +31,8 @@ impl ColdStore {
     /// [`ColdError::Unavailable`], also if `archive_commit` is not committed; [`ColdError::Full`],
     /// [`ColdError::Damaged`].
     pub async fn commit_holders(&self, day: Day, archive_commit: u64) -> Result<()> {
-        let ColdStoreInner { location, by_holder, .. } = &*self.inner;
+        let store = &self.pinned();
+        let ColdStoreInner { location, by_holder, .. } = &*store.inner;
         for _ in 0..HOLDER_TRIES_MAX {
             let known = by_holder.newest().await?;
             let after = known.archive_commit(day);
@@ -38,7 +40,7 @@ impl ColdStore {
                 // Its writer may have been killed before it synced the folder.
                 return location.settle(&by_holder.log_folder()).await;
             }
-            let partition = self.partition(day).await?;
+            let partition = store.partition(day).await?;
             if partition.archive_commit < archive_commit {
                 let what = format!(
                     "archive commit {archive_commit} of {} is not committed",
@@ -52,7 +54,7 @@ impl ColdStore {
             }
             let mut added = Vec::new();
             for (archive_commit, files) in new {
-                added.extend(self.write_holders(day, archive_commit, &files).await?);
+                added.extend(store.write_holders(day, archive_commit, &files).await?);
             }
             let live: BTreeSet<u64> =
                 partition.files.iter().map(ColdFile::archive_commit).collect();
@@ -89,7 +91,9 @@ impl ColdStore {
             let mut entries: Vec<HolderRow> = Vec::new();
             for file in files {
                 let piece = piece.clone();
-                let reading = RowDecoder::of(REPEATED, move |batch| of_coupons(batch, day, &piece));
+                let reading = RowDecoder::of(REPEATED, move |batch, names| {
+                    of_coupons(batch, names, day, &piece)
+                });
                 let mut rows = self.open(&file.live, reading).await?;
                 while let Some(held) = rows.next().await? {
                     entries.extend(held);
@@ -114,7 +118,9 @@ impl ColdStore {
         mut entries: Vec<HolderRow>,
     ) -> Result<Vec<NewFile>> {
         let location = &self.inner.location;
-        let name = move || names::by_holder_file(day, archive_commit);
+        let through = self.erasures().set.last;
+        let origin = FileOrigin { day, archive_commit, rewrites: 0, through };
+        let name = move || names::by_holder_file(origin);
         let mut file = NewFiles::new(location, &BY_HOLDER, BY_HOLDER.group_bytes, name);
         let wrote = location.blocking(move || {
             entries.sort_unstable_by(|a, b| a.key().cmp(&b.key()));

@@ -9,6 +9,7 @@ use crate::cursor::RowDecoder;
 use crate::decode::{self, BadRow};
 use crate::error::Result;
 use crate::live::ColdFile;
+use crate::persons::PersonNames;
 use crate::store::ColdStore;
 
 /// Holders that are sampled to find ranges of about the same size.
@@ -28,7 +29,8 @@ impl ColdStore {
         let step = usize::try_from(rows.div_ceil(SAMPLES)).unwrap_or(usize::MAX);
         let (mut samples, mut held) = (Vec::new(), 0);
         for file in files {
-            let reading = RowDecoder::of(&["holder"], move |batch| sample(batch, step));
+            let reading =
+                RowDecoder::of(&["holder"], move |batch, names| sample(batch, names, step));
             let mut rows = self.open(&file.live, reading).await?;
             while let Some(batches) = rows.next().await? {
                 for batch in batches {
@@ -64,11 +66,15 @@ struct HolderSample {
     held: u64,
 }
 
-fn sample(batch: &RecordBatch, step: usize) -> Result<Vec<HolderSample>, BadRow> {
+fn sample(
+    batch: &RecordBatch,
+    names: &PersonNames,
+    step: usize,
+) -> Result<Vec<HolderSample>, BadRow> {
     let column = decode::texts(batch, "holder")?;
     let mut holders = Vec::new();
     for row in (0..batch.num_rows()).step_by(step) {
-        holders.extend(column.optional::<UserId>(row)?);
+        holders.extend(column.optional(row)?.map(|holder| names.user(holder)));
     }
     let held = (0..batch.num_rows()).filter(|row| column.get(*row).is_some()).count() as u64;
     Ok(vec![HolderSample { holders, held }])

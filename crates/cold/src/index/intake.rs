@@ -4,20 +4,19 @@ use std::sync::Arc;
 
 use coupon::time::Day;
 
-use super::plan;
 use super::write::{PIECE, encoder};
 use super::{HolderMerge, IndexStop, UnreadPartitions};
 use crate::cursor::RowDecoder;
 use crate::decode;
-use crate::error::ColdError;
+use crate::error::{ColdError, Result};
 use crate::indexed::HolderIndexRow;
-use crate::live::LiveFile;
+use crate::live::{LiveFile, NewFile};
 use crate::log::TableVersion;
-use crate::names;
+use crate::names::FileOrigin;
 use crate::store::ColdStore;
 
 /// Coupons sorted in memory. Each takes about a kilobyte with its events.
-const CHUNK_ROWS: usize = 32_768;
+pub(super) const CHUNK_ROWS: usize = 32_768;
 
 struct PendingIntake {
     /// The version of the index before that file.
@@ -90,8 +89,8 @@ impl ColdStore {
         done: &mut HolderMerge,
     ) -> Result<(), IndexStop> {
         let day = file.origin.day;
-        let held = RowDecoder::all(move |batch| {
-            decode::coupons_behind(batch, after).map(|mut coupons| {
+        let held = RowDecoder::all(move |batch, names| {
+            decode::coupons_behind(batch, names, after).map(|mut coupons| {
                 coupons.retain(|coupon| coupon.holder().is_some());
                 coupons
             })
@@ -112,31 +111,38 @@ impl ColdStore {
         intake: &mut PendingIntake,
         done: &mut HolderMerge,
     ) -> Result<(), IndexStop> {
-        let mut rows = std::mem::take(&mut intake.rows);
-        let archive_commit = intake.known.archive_commit(names::INDEX) + 1;
+        let rows = std::mem::take(&mut intake.rows);
         let count = rows.len() as u64;
+        let added = self.new_files(rows, self.next_origin(&intake.known)).await?;
+        // In the commit of their last rows: a list no longer reads the side table for them.
+        let covers = std::mem::take(&mut intake.covers);
+        self.commit_index(&intake.known, added, &[], covers, done).await?;
+        done.taken_in += count;
+        intake.known = self.inner.index.newest().await?;
+        while let Some(merge) = self.due(&intake.known).await? {
+            self.merge_index(&intake.known, &merge, done).await?;
+            intake.known = self.inner.index.newest().await?;
+        }
+        Ok(())
+    }
+
+    /// Writes files of level 0 with `rows`, which may be in any order.
+    pub(super) async fn new_files(
+        &self,
+        mut rows: Vec<HolderIndexRow>,
+        origin: FileOrigin,
+    ) -> Result<Vec<NewFile>> {
         rows.sort_unstable_by(|a, b| {
             a.key().cmp(&b.key()).then(b.coupon.version().cmp(&a.coupon.version()))
         });
         rows.dedup_by(|later, first| later.key() == first.key());
-        let encoder = encoder(&self.inner.location, 0, archive_commit, self.index_file_bytes());
+        let encoder = encoder(&self.inner.location, 0, origin, self.index_file_bytes());
         while !rows.is_empty() {
             let later = rows.split_off(rows.len().min(PIECE));
             if !encoder.push(std::mem::replace(&mut rows, later)).await {
                 break;
             }
         }
-        let added = encoder.finish().await?;
-        // In the commit of their last rows: a list no longer reads the side table for them.
-        let covers = std::mem::take(&mut intake.covers);
-        self.commit_index(&intake.known, added, &[], covers, done).await?;
-        done.taken_in += count;
-        intake.known = self.inner.index.newest().await?;
-        let file_bytes = self.index_file_bytes();
-        while let Some(merge) = plan::due(intake.known.files(names::INDEX), file_bytes) {
-            self.merge_index(&intake.known, &merge, done).await?;
-            intake.known = self.inner.index.newest().await?;
-        }
-        Ok(())
+        encoder.finish().await
     }
 }

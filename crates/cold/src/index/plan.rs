@@ -106,7 +106,7 @@ mod tests {
         Arc::new(LiveFile {
             schema: &schema::HOLDER_INDEX,
             path: format!("level={level}/{holders}"),
-            origin: FileOrigin { day: names::INDEX, archive_commit: 1, rewrites: 0 },
+            origin: FileOrigin { day: names::INDEX, archive_commit: 1, rewrites: 0, through: 0 },
             rows: 1,
             bytes,
             bounds: ColumnBounds { holder, ..ColumnBounds::default() },

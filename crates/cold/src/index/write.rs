@@ -5,6 +5,7 @@ use coupon::ids::UserId;
 use crate::encoder::{FileEncoder, NewFiles};
 use crate::indexed::HolderIndexRow;
 use crate::location::StoreLocation;
+use crate::names::FileOrigin;
 use crate::schema::HOLDER_INDEX;
 use crate::{encode, names};
 
@@ -24,10 +25,10 @@ const ONE_HOLDER_FILES: u64 = 4;
 pub(super) fn encoder(
     location: &StoreLocation,
     level: u8,
-    archive_commit: u64,
+    origin: FileOrigin,
     file_bytes: u64,
 ) -> FileEncoder<Vec<HolderIndexRow>> {
-    let name = move || names::index_file(level, archive_commit);
+    let name = move || names::index_file(level, origin);
     let files = NewFiles::new(location, &HOLDER_INDEX, HOLDER_INDEX.group_bytes, name);
     // The holder of the last row.
     let mut last: Option<UserId> = None;

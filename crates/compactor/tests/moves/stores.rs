@@ -224,6 +224,7 @@ impl Steps {
         let inner = crate::place::objects(&cold_folder(&world.at));
         let store = Arc::new(Stepped { inner, steps: Arc::clone(self) });
         let cold = Arc::new(ColdStore::with_store(store, "stepped", options));
+        cold.know_erasures((*world.cold.known_erasures()).clone());
         let hot = Arc::new(SteppedHot { inner: world.hot.clone(), steps: Arc::clone(self) });
         let steps = Arc::clone(self);
         let watch: ProgressWatch = Arc::new(move |progress| {

@@ -80,4 +80,5 @@ texts_of! {
         StaffUpdated => "Account changed", "계정 변경";
         StaffRemoved => "Account deleted", "계정 삭제";
         StaffSignedIn => "Signed in", "로그인";
+        PersonErased => "Person forgotten", "개인 정보 삭제";
 }

@@ -191,7 +191,7 @@ async fn copy(part: Part, to: &Path, missing: &mut Vec<String>) -> Result<String
     let cold = open::cold(&settings, BucketPatience::Work)?;
     let store = Arc::new(open::sqlite(&settings, &keys, &cold)?);
     let hot = Arc::clone(&store) as Arc<dyn HotStore>;
-    let engine = open::engine_over(hot, Arc::clone(&cold), &keys);
+    let engine = open::engine_over(hot, Arc::clone(&cold), &keys).await?;
     // Before the store is copied, so that the copy has all that is counted.
     Label::of(&settings, &engine).await?.write(to)?;
     let progress = CommandProgress::new(WorkKind::BackUp, None, false);

@@ -125,14 +125,16 @@ async fn compacted(
     compaction::begin(engine, &run, others).await?;
     let begun = Instant::now();
     let noted = Noted::new(run, watch);
-    let compactor = compaction::compactor(engine, engine.cold(), noted.watch());
-    let work = async { compactor.run(engine.now(), closed).await.map_err(compaction::cli_error) };
+    let work = compaction::run_once(engine, engine.cold(), closed, noted.watch());
     let report = progress.during(noted.during(engine, work)).await;
     let vacuumed = match (&report, vacuum) {
-        (Ok(_), true) => Some(progress.during(compactor.vacuum(engine.now())).await),
+        (Ok(_), true) => {
+            let compactor = compaction::compactor(engine, engine.cold(), Arc::new(|_| {}));
+            Some(progress.during(compactor.vacuum(engine.now())).await)
+        }
         _ => None,
     };
-    drop((compactor, progress));
+    drop(progress);
     let ended = reported(&report?, begun.elapsed())?;
     if let Some(vacuumed) = vacuumed {
         let swept = vacuumed.map_err(compaction::cli_error)?;
@@ -175,6 +177,9 @@ fn reported(report: &CompactionReport, elapsed: Duration) -> Result<Ended> {
     for (work, error) in &report.failed {
         output::note(&format!("{}: {error}", work.day));
     }
+    if let Some(error) = &report.not_erased {
+        output::note(&format!("erased people are still in the cold tier: {error}"));
+    }
     if let Some(error) = &report.not_indexed {
         output::note(&format!("the holder index is not complete: {error}"));
     }
@@ -193,7 +198,12 @@ fn reported(report: &CompactionReport, elapsed: Duration) -> Result<Ended> {
         elapsed.as_secs_f64(),
         thousands(report.swept.files),
     ))?;
-    let is_all = report.failed.is_empty() && report.not_indexed.is_none();
+    if report.erased.files > 0 {
+        let files = thousands(report.erased.files);
+        output::say(&format!("{files} files written again without the names of erased people"))?;
+    }
+    let is_all =
+        report.failed.is_empty() && report.not_indexed.is_none() && report.not_erased.is_none();
     Ok(if is_all { Ended::Done } else { Ended::Partly })
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use clap::Args;
 use command_line::{CommandProgress, WorkKind};
 use cql_session::KeyspaceAddress;
-use engine::{Clock, SystemClock};
+use engine::{Clock, SystemClock, open_erasures};
 use hot::inventory::{self, Compared, Copied, CopyError, Item, Pages, Table, copy_facts};
 use hot::{Fact, Facts, HotStore};
 use hot_cql::CqlHot;
@@ -105,12 +105,16 @@ pub(crate) async fn run(settings: &Settings, args: &CopyArgs) -> Result<Ended> {
     ))
 }
 
-/// Refuses a source that has moved to another cluster, or that has a budget, which no cluster keeps.
+/// Refuses a source that has moved to another cluster, or that has what no cluster keeps: a budget, an open erasure.
 async fn may_be_copied(from: &SqliteHot, target: &KeyspaceAddress) -> Result<()> {
     let moved = from.fact(Fact::MovedTo).await?;
     if let Some(other) = moved.filter(|other| *other != target.to_string()) {
         return Err(CliError::new(format!("the source has moved to {other}"))
             .and("only if that one was never used, --lift opens the source again"));
+    }
+    if open_erasures(from).await? > 0 {
+        return Err(CliError::new("people are being forgotten, which no cluster can go on with")
+            .and("run `serve` and `couponry compact` until `GET /v1/erasures` says `done`"));
     }
     let mut campaigns = Pages::of(from, Table::Campaigns);
     while let Some(items) = campaigns.next().await? {
@@ -194,7 +198,8 @@ async fn records(from: &SqliteHot, to: &CqlHot, settings: &Settings) -> Result<S
 
 /// Only when nobody posts from the source any more.
 async fn webhooks(source: &Source, to: &Arc<CqlHot>) -> Result<String> {
-    let (old, new) = (source.events(source.store.clone()), source.events(to.clone()));
+    let old = source.events(source.store.clone()).await?;
+    let new = source.events(to.clone()).await?;
     let brought = bring_webhooks((source.store.tables(), &old), (to.tables(), &new)).await;
     let BroughtWebhooks { endpoints, waiting } = brought.map_err(CliError::of)?;
     Ok(format!("brought {endpoints} webhooks with {} deliveries that wait", thousands(waiting)))

@@ -35,6 +35,9 @@ const TIDY_EVERY: Duration = Duration::from_secs(3_600);
 
 const ATTEMPTS: &str = "attempts.db";
 
+/// How often erasures of people are looked at that nobody has begun here.
+const ERASE_EVERY: Duration = Duration::from_secs(60);
+
 /// How often events are deleted that were kept long enough: at 1,000 a second, 60,000 at a time.
 const FORGET_EVERY: Duration = Duration::from_secs(60);
 
@@ -214,6 +217,7 @@ fn background(
     let figures = || Arc::clone(&access.figures);
     let mut tasks = Tasks::default();
     tasks.spawn(tidy(settings.clone(), engine()));
+    tasks.spawn(erase(engine(), access.attempts.clone()));
     tasks.spawn(forget(settings.clone(), engine(), access.clone()));
     tasks.spawn(clock::watch(engine(), figures()));
     tasks.spawn(figures::watch(settings.clone(), engine(), figures()));
@@ -267,6 +271,30 @@ async fn tidy(settings: Settings, engine: Arc<Engine>) {
         }
         tokio::time::sleep(TIDY_EVERY).await;
     }
+}
+
+/// Goes on with people who are to be forgotten, as soon as somebody asks for one.
+async fn erase(engine: Arc<Engine>, attempts: Option<Arc<AttemptLog>>) {
+    loop {
+        if let Err(error) = erase_all(&engine, attempts.as_ref()).await {
+            tracing::warn!(error = ?error, "a person is not forgotten yet: it is tried again");
+        }
+        // One that another process has begun, or that waits for a compaction, is found by a look.
+        let _ = tokio::time::timeout(ERASE_EVERY, engine.erasure_begun()).await;
+    }
+}
+
+async fn erase_all(engine: &Engine, attempts: Option<&Arc<AttemptLog>>) -> Result<()> {
+    let erased = engine.settle_erasures().await?;
+    if let Some(attempts) = attempts {
+        let (attempts, erased, now) = (Arc::clone(attempts), erased.clone(), engine.now().0);
+        let erase = move || {
+            erased.iter().try_for_each(|it| attempts.erase(it.user.as_str(), it.name.as_str(), now))
+        };
+        tokio::task::spawn_blocking(erase).await.map_err(CliError::of)?.map_err(CliError::of)?;
+    }
+    engine.overwrite_erased(&erased).await?;
+    Ok(engine.finish_erasures().await?)
 }
 
 /// The service runs without the file if it cannot be opened.

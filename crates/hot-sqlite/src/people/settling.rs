@@ -9,12 +9,15 @@ use aho_corasick::AhoCorasick;
 use coupon::code::Code;
 use coupon::erasure::Erasure;
 use hot::HotError;
+use hot::audit::{AuditEntry, FieldChange};
 use rusqlite::{Result as SqlResult, Row, params};
 
 use super::{ERASED_MAX, erase_line, erase_row};
 use crate::columns::parsed;
 use crate::coupons::row_at;
+use crate::failure::damaged;
 use crate::txn::Txn;
+use crate::txn::audit::{entry, select_audit};
 use crate::{Result, SqliteHot};
 
 /// Rows that one read looks at.
@@ -51,6 +54,7 @@ pub(super) async fn settle(store: &SqliteHot, erasures: &[Erasure]) -> Result<()
     pass(store, &people, (EVENTS, 0), number, event).await?;
     pass(store, &people, (LINES, String::new()), text, line).await?;
     pass(store, &people, (REPLACEMENTS, String::new()), text, replaced).await?;
+    pass(store, &people, (AUDIT, 0), number, audit_entry).await?;
     for erasure in erasures {
         store.records.erase(erasure).await?;
     }
@@ -176,4 +180,21 @@ fn event(txn: &Txn<'_>, number: &i64, erasure: &Erasure) -> SqlResult<()> {
          WHERE number = ?1",
         params![number, user, acted, text(reference), text(reason)],
     )
+}
+
+const AUDIT: &str = "SELECT number, changes FROM audit WHERE number > ?1 ORDER BY number LIMIT ?2";
+
+/// An entry names a user if somebody made a token for them.
+fn audit_entry(txn: &Txn<'_>, number: &i64, erasure: &Erasure) -> SqlResult<()> {
+    let found = txn.first(select_audit!("WHERE number = ?1"), [number], entry)?;
+    let Some(AuditEntry { mut event, .. }) = found.map(|it| it.entry) else { return Ok(()) };
+    let is_user = |it: &&mut FieldChange| {
+        it.field == "user" && it.to.as_deref() == Some(erasure.user.as_str())
+    };
+    for change in event.changes.iter_mut().filter(is_user) {
+        change.to = Some(erasure.name.to_string());
+    }
+    let changes = serde_json::to_string(&event.changes);
+    let changes = changes.map_err(|why| damaged("audit.changes", why))?;
+    txn.run("UPDATE audit SET changes = ?2 WHERE number = ?1", params![number, changes])
 }

@@ -26,6 +26,7 @@ use crate::location::StoreLocation;
 use crate::log::{CommitOutcome, DeltaTable, PartitionChange};
 use crate::names::FileOrigin;
 use crate::options::ColdOptions;
+use crate::persons::PersonNames;
 use crate::schema::{self, COUPONS, ColumnLayout, FieldKind, TableSchema, optional};
 use crate::store::ColdStore;
 use crate::upload::ParquetUpload;
@@ -113,7 +114,7 @@ async fn written_later(
     let write = move || {
         let batch = encode::batch(&coupons, &vec![archive_commit; coupons.len()]).unwrap();
         let batch = with_later_columns(&batch);
-        let origin = FileOrigin { day, archive_commit, rewrites: 0 };
+        let origin = FileOrigin { day, archive_commit, rewrites: 0, through: 0 };
         let path = names::coupons_file(origin);
         let mut upload =
             ParquetUpload::begin(&location, &LATER, path, schema::GROUP_BYTES).unwrap();
@@ -154,7 +155,9 @@ async fn metadata(memory: &Arc<InMemory>, table: &DeltaTable) -> Vec<(u64, Value
 
 /// Each code with what is in its added column.
 async fn added_column(store: &ColdStore, day: Day) -> Vec<(String, Option<String>)> {
-    let decode = |batch: &RecordBatch| -> Result<Vec<(String, Option<String>)>, BadRow> {
+    let decode = |batch: &RecordBatch,
+                  _: &PersonNames|
+     -> Result<Vec<(String, Option<String>)>, BadRow> {
         let text = |name: &str| {
             let column = batch.column_by_name(name).map(|column| column.as_string::<i32>().clone());
             move |row: usize| {
@@ -180,7 +183,7 @@ async fn added_column(store: &ColdStore, day: Day) -> Vec<(String, Option<String
 /// As a release wrote them that did not have the nullable columns yet.
 #[test]
 fn columns_that_a_file_does_not_have_are_null() {
-    let want = coupon("AAAA", DAY);
+    let (want, stored) = (coupon("AAAA", DAY), &PersonNames::default());
     let whole = encode::batch(std::slice::from_ref(&want), &[1]).unwrap();
     let lists = whole.column_by_name("events").unwrap().as_list::<i32>();
     let events = RecordBatch::from(lists.values().as_struct());
@@ -194,11 +197,11 @@ fn columns_that_a_file_does_not_have_are_null() {
     fields.push(Arc::new(Field::new("events", events.data_type().clone(), false)));
     let columns = [rest.columns(), &[Arc::new(events)]].concat();
     let earlier = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap();
-    assert_eq!(decode::coupons(&earlier), Ok(vec![want.clone()]));
+    assert_eq!(decode::coupons(&earlier, stored), Ok(vec![want.clone()]));
     // Only the column says that a coupon with one change was redeemed.
-    let found = decode::coupons_redeemed(&earlier, Millis(0), Millis(i64::MAX));
+    let found = decode::coupons_redeemed(&earlier, stored, Millis(0), Millis(i64::MAX));
     assert_eq!(found, Ok(Vec::new()));
-    let damaged = decode::coupons(&without(&earlier, &["state"]));
+    let damaged = decode::coupons(&without(&earlier, &["state"]), stored);
     assert_eq!(damaged.unwrap_err().to_string(), "state in row 0 is missing");
 }
 

@@ -75,9 +75,9 @@ pub(super) struct Source {
 
 impl Source {
     /// The events of one of both stores, as webhooks read them.
-    pub(super) fn events(&self, store: Arc<dyn HotStore>) -> WebhookFeed {
-        let engine = open::engine_over(store, Arc::clone(&self.cold), &self.keys);
-        WebhookFeed::new(Arc::new(engine))
+    pub(super) async fn events(&self, store: Arc<dyn HotStore>) -> Result<WebhookFeed> {
+        let engine = open::engine_over(store, Arc::clone(&self.cold), &self.keys).await?;
+        Ok(WebhookFeed::new(Arc::new(engine)))
     }
 }
 

@@ -73,7 +73,7 @@ async fn both_tiers(
     report: &mut Report,
 ) -> Result<()> {
     report.add("batches", batches(store.as_ref(), keys).await)?;
-    let engine = open::engine_over(store, cold, keys);
+    let engine = open::engine_over(store, cold, keys).await?;
     report.add("writes", writes(&engine, slow).await)?;
     probe(engine.cold(), report).await?;
     if args.quick { Ok(()) } else { verified(&engine, keys, report).await }

@@ -99,5 +99,5 @@ async fn present(settings: &Settings) -> Result<Option<Label>> {
     }
     let (keys, cold) = (Keys::load_if_any(data)?, open::cold(settings, BucketPatience::Caller)?);
     let store = Arc::new(open::sqlite(settings, &keys, &cold)?);
-    Label::of(settings, &open::engine_over(store, cold, &keys)).await.map(Some)
+    Label::of(settings, &open::engine_over(store, cold, &keys).await?).await.map(Some)
 }

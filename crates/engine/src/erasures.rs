@@ -1,0 +1,375 @@
+//! Erasures: people who are to be forgotten, and how far that is.
+//!
+//! One fact of the store has those that are not finished: each with the old name, which is needed until the end. The steps,
+//! in their sequence:
+//!
+//! 1. It is opened with a number. From here on readers of cold replace the name.
+//! 2. *found*: whatever is found by the person in hot has the erased name. The caller is answered.
+//! 3. *settled*: nothing in hot has the old name, so from here on it is a new person. The files of cold that are written
+//!    after it name nobody any more ([`ErasureSet::last`]).
+//! 4. *overwritten*: the files of hot have no byte of it.
+//! 5. *archived*: a compaction has rewritten the files of cold.
+//! 6. It is finished: the old name is deleted here, too.
+//!
+//! Each step may be repeated, so a process that is killed leaves a step that the next one does again.
+
+use coupon::erasure::{Erasure, ErasureSet, erased_name, is_erased};
+use coupon::ids::{Reason, UserId};
+use coupon::refusal::Refusal;
+use hot::people::People;
+use hot::tables::{RecordKind, RecordPut, RecordRange, RecordSync};
+use hot::{Fact, HotStore};
+use serde::{Deserialize, Serialize};
+
+use crate::facts::FactKind;
+use crate::failure::{Failure, Result, found};
+use crate::{AuditEvent, AuditKind, Caller, Engine, HotError, Role, given};
+
+/// Most erasures that are not finished: readers of cold look for all of them, and the list stays within 300 KiB.
+pub const ERASURES_OPEN_MAX: usize = 1_000;
+
+const ERASURES: FactKind<ErasureLog> = FactKind::deciding(Fact::Erasures);
+
+/// Finished erasures, by number, and the numbers of ids.
+const FINISHED: RecordKind = RecordKind { name: "erasure", sync: RecordSync::AtOnce };
+
+const BY_NUMBER: &[u8] = b"number";
+const BY_ID: &[u8] = b"id";
+
+coupon::words! {
+    /// What an erasure waits for.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum ErasureState {
+        /// Coupons in hot are being given the erased name.
+        Finding = "finding",
+        /// Everything else in hot.
+        Settling = "settling",
+        /// Files of hot are being overwritten.
+        Overwriting = "overwriting",
+        /// Files of cold wait for a compaction.
+        Archive = "archive",
+        /// Nothing has the old name.
+        Done = "done",
+    }
+    else BadErasureState "is {0:?}, want finding, settling, overwriting, archive or done"
+}
+
+/// One erasure. Instants are milliseconds since 1970, and null before the step is done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErasureRecord {
+    pub id: String,
+    pub number: u64,
+    /// The erased name.
+    pub name: String,
+    /// The old name, until the erasure is finished.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
+    /// Who asked for it, `role:name`.
+    pub by: String,
+    pub reason: String,
+    pub asked_at: i64,
+    pub found_at: Option<i64>,
+    pub settled_at: Option<i64>,
+    pub overwritten_at: Option<i64>,
+    pub archived_at: Option<i64>,
+    pub finished_at: Option<i64>,
+}
+
+impl ErasureRecord {
+    pub fn state(&self) -> ErasureState {
+        match self {
+            ErasureRecord { found_at: None, .. } => ErasureState::Finding,
+            ErasureRecord { settled_at: None, .. } => ErasureState::Settling,
+            ErasureRecord { overwritten_at: None, .. } => ErasureState::Overwriting,
+            ErasureRecord { archived_at: None, .. } => ErasureState::Archive,
+            ErasureRecord { finished_at: None, .. } => ErasureState::Overwriting,
+            ErasureRecord { .. } => ErasureState::Done,
+        }
+    }
+
+    /// `None` of one that is finished.
+    fn erasure(&self) -> Option<Erasure> {
+        let (user, name) = (self.user.as_ref()?.parse().ok()?, self.name.parse().ok()?);
+        Some(Erasure { number: self.number, user, name })
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+struct ErasureLog {
+    /// The number of the last one that was opened.
+    last: u64,
+    /// By number.
+    open: Vec<ErasureRecord>,
+    /// Whether files may have bytes of erasures that are finished.
+    is_unclean: bool,
+}
+
+impl ErasureLog {
+    fn set(&self) -> ErasureSet {
+        let unsettled = self.open.iter().find(|it| it.settled_at.is_none());
+        ErasureSet {
+            last: unsettled.map_or(self.last, |it| it.number - 1),
+            pending: self.open.iter().filter_map(ErasureRecord::erasure).collect(),
+        }
+    }
+
+    fn that(&self, is_due: impl Fn(&ErasureRecord) -> bool) -> Vec<Erasure> {
+        let due = self.open.iter().filter(|it| is_due(it));
+        due.filter_map(ErasureRecord::erasure).collect()
+    }
+}
+
+/// How many erasures of a store are not finished. One read.
+///
+/// # Errors
+/// Those of the store.
+pub async fn open_erasures(hot: &dyn HotStore) -> Result<usize> {
+    Ok(ERASURES.load(hot).await?.open.len())
+}
+
+impl Engine {
+    /// Begins to forget a person, and returns when whatever is found by them in hot has another name. `id` names the request:
+    /// a repeat returns the same erasure. So does a request for a person who is being forgotten already. `None`: the store
+    /// cannot forget people.
+    ///
+    /// # Errors
+    /// `Forbidden` for all but admins; `Invalid` for a person who was erased; `NameTaken` for the id of an erasure of somebody
+    /// else; `Store` if too many are not finished.
+    pub async fn erase_person(
+        &self,
+        caller: &Caller,
+        user: &UserId,
+        id: Option<String>,
+        reason: &Reason,
+    ) -> Result<Option<ErasureRecord>> {
+        caller.must_be(&[Role::Admin])?;
+        let Some(people) = self.hot.people() else { return Ok(None) };
+        if is_erased(user) {
+            return Err(Failure::invalid("user_id", "is the name of a person who was erased"));
+        }
+        if let Some(id) = &id
+            && let Some(finished) = self.finished_erasure(id).await?
+        {
+            return Ok(Some(finished));
+        }
+        let id = id.unwrap_or_else(|| format!("era_{}", uuid::Uuid::now_v7().simple()));
+        let log = ERASURES.change(self.hot(), |log| self.open(log, caller, user, &id, reason));
+        let is_it = |it: &&ErasureRecord| it.id == id || is_under_way(it, user);
+        let opened = log.await?.open.iter().find(is_it).cloned();
+        let Some(opened) = opened else {
+            let why = format!(
+                "{ERASURES_OPEN_MAX} erasures are not finished: run `couponry compact` and try again"
+            );
+            return Err(Failure::Store(HotError::Unavailable(why.into())));
+        };
+        if opened.id == id && opened.user.as_deref() != Some(user.as_str()) {
+            return Err(Failure::refused(Refusal::NameTaken));
+        }
+        self.know_erasures().await?;
+        if opened.found_at.is_none() {
+            self.find_and_erase(people, &opened).await?;
+            let changes = vec![given("erasure_id", &opened.id), given("name", &opened.name)];
+            self.record(caller, AuditEvent::of_store(AuditKind::PersonErased, changes)).await?;
+        }
+        self.erasures_begun.notify_one();
+        Ok(Some(ErasureRecord { found_at: Some(self.now().0), ..opened }))
+    }
+
+    /// Enters an erasure unless the list has it.
+    fn open(
+        &self,
+        log: &mut ErasureLog,
+        caller: &Caller,
+        user: &UserId,
+        id: &str,
+        reason: &Reason,
+    ) -> Result<bool> {
+        let has_it = log.open.iter().any(|it| it.id == id || is_under_way(it, user));
+        if has_it || log.open.len() >= ERASURES_OPEN_MAX {
+            return Ok(false);
+        }
+        let (number, name) = (log.last + 1, erased_name(uuid::Uuid::new_v4().as_u64_pair().1));
+        let erasure = Erasure { number, user: user.clone(), name: name.clone() };
+        log.last = number;
+        log.open.push(ErasureRecord {
+            id: id.to_owned(),
+            number,
+            name: name.to_string(),
+            user: Some(user.to_string()),
+            by: caller.to_string(),
+            reason: erasure.of_text(reason.as_str()).unwrap_or_else(|| reason.as_str().to_owned()),
+            asked_at: self.now().0,
+            found_at: None,
+            settled_at: None,
+            overwritten_at: None,
+            archived_at: None,
+            finished_at: None,
+        });
+        Ok(true)
+    }
+
+    async fn find_and_erase(&self, people: &dyn People, record: &ErasureRecord) -> Result<()> {
+        if let Some(erasure) = record.erasure() {
+            people.erase(&erasure).await?;
+        }
+        self.note(&[record.number], |it, now| it.found_at = Some(now)).await
+    }
+
+    /// Enters that erasures have done a step.
+    async fn note(&self, numbers: &[u64], enter: fn(&mut ErasureRecord, i64)) -> Result<()> {
+        let now = self.now().0;
+        let note = |log: &mut ErasureLog| {
+            let of = log.open.iter_mut().filter(|it| numbers.contains(&it.number));
+            of.for_each(|it| enter(it, now));
+            Ok(!numbers.is_empty())
+        };
+        ERASURES.change(self.hot(), note).await.map(drop)
+    }
+
+    /// Lets the cold tier of this process know whom its readers must not name. One read.
+    pub async fn know_erasures(&self) -> Result<()> {
+        self.cold.know_erasures(self.erasure_set().await?);
+        Ok(())
+    }
+
+    /// The erasures that are not finished, as readers and writers of cold need them. One read.
+    pub async fn erasure_set(&self) -> Result<ErasureSet> {
+        Ok(ERASURES.load(self.hot()).await?.set())
+    }
+
+    /// Goes on with all erasures until nothing in hot has an old name. Returns those whose names are still in files, and in
+    /// what others keep beside the store.
+    pub async fn settle_erasures(&self) -> Result<Vec<Erasure>> {
+        let Some(people) = self.hot.people() else { return Ok(Vec::new()) };
+        let log = ERASURES.load(self.hot()).await?;
+        for record in log.open.iter().filter(|it| it.found_at.is_none()) {
+            self.find_and_erase(people, record).await?;
+        }
+        let unsettled = log.that(|it| it.settled_at.is_none());
+        if !unsettled.is_empty() {
+            people.settle(&unsettled).await?;
+            let numbers: Vec<u64> = unsettled.iter().map(|it| it.number).collect();
+            self.note(&numbers, |it, now| it.settled_at = Some(now)).await?;
+        }
+        // After it is noted: what is settled again would be a new person.
+        for erasure in log.that(|it| it.overwritten_at.is_none()) {
+            people.admit(&erasure.user).await?;
+        }
+        self.know_erasures().await?;
+        Ok(log.that(|it| it.overwritten_at.is_none()))
+    }
+
+    /// Overwrites the old names in the files of hot. To be called with what [`Engine::settle_erasures`] returned.
+    pub async fn overwrite_erased(&self, erasures: &[Erasure]) -> Result<()> {
+        let Some(people) = self.hot.people() else { return Ok(()) };
+        let names: Vec<String> = erasures.iter().map(|it| it.user.to_string()).collect();
+        if !names.is_empty() {
+            people.scrub(&names).await?;
+        }
+        let numbers: Vec<u64> = erasures.iter().map(|it| it.number).collect();
+        self.note(&numbers, |it, now| it.overwritten_at = Some(now)).await
+    }
+
+    /// Enters that no file of cold names the persons of the erasures up to a number.
+    pub async fn note_archived(&self, through: u64) -> Result<()> {
+        let log = ERASURES.load(self.hot()).await?;
+        let is_new = |it: &&ErasureRecord| it.number <= through && it.archived_at.is_none();
+        let numbers: Vec<u64> = log.open.iter().filter(is_new).map(|it| it.number).collect();
+        self.note(&numbers, |it, now| it.archived_at = Some(now)).await
+    }
+
+    /// Deletes the old names of those that have done every step.
+    pub async fn finish_erasures(&self) -> Result<()> {
+        let Some(people) = self.hot.people() else { return Ok(()) };
+        let log = ERASURES.load(self.hot()).await?;
+        let is_over = |it: &&ErasureRecord| it.overwritten_at.and(it.archived_at).is_some();
+        let over: Vec<ErasureRecord> = log.open.iter().filter(is_over).cloned().collect();
+        if over.is_empty() && !log.is_unclean {
+            return Ok(());
+        }
+        for record in &over {
+            self.keep_finished(record).await?;
+        }
+        let delete = |log: &mut ErasureLog| {
+            log.open.retain(|it| !over.iter().any(|over| over.number == it.number));
+            log.is_unclean = true;
+            Ok(true)
+        };
+        ERASURES.change(self.hot(), delete).await?;
+        self.know_erasures().await?;
+        // The list has had the names until now. A process that was killed here knows them no more.
+        let names: Vec<String> = over.into_iter().filter_map(|it| it.user).collect();
+        people.scrub(if log.is_unclean { &[] } else { &names }).await?;
+        let clean = |log: &mut ErasureLog| {
+            log.is_unclean = false;
+            Ok(true)
+        };
+        ERASURES.change(self.hot(), clean).await.map(drop)
+    }
+
+    async fn keep_finished(&self, record: &ErasureRecord) -> Result<()> {
+        let finished_at = Some(self.now().0);
+        let finished = ErasureRecord { user: None, finished_at, ..record.clone() };
+        let text = serde_json::to_string(&finished).unwrap_or_default();
+        let (tables, number) = (self.hot.tables(), finished.number.to_be_bytes());
+        tables.put(&FINISHED.part(BY_NUMBER), vec![RecordPut::new(number, text)]).await?;
+        let row = RecordPut::new(finished.id.as_bytes(), number);
+        Ok(tables.put(&FINISHED.part(BY_ID), vec![row]).await?)
+    }
+
+    async fn finished_erasure(&self, id: &str) -> Result<Option<ErasureRecord>> {
+        let tables = self.hot.tables();
+        let number = tables.get(&FINISHED.part(BY_ID), id.as_bytes()).await?;
+        let Some(number) = number else { return Ok(None) };
+        let text = tables.get(&FINISHED.part(BY_NUMBER), &number).await?;
+        text.map(|text| read(&text)).transpose()
+    }
+
+    /// One erasure.
+    ///
+    /// # Errors
+    /// `Forbidden` for users and shops; `NotFound`.
+    pub async fn erasure(&self, caller: &Caller, id: &str) -> Result<ErasureRecord> {
+        caller.must_be(&[Role::Operator, Role::Admin])?;
+        let log = ERASURES.load(self.hot()).await?;
+        match log.open.into_iter().find(|it| it.id == id) {
+            Some(open) => Ok(open),
+            None => found(self.finished_erasure(id).await?),
+        }
+    }
+
+    /// Erasures with a number below `before`, newest first.
+    ///
+    /// # Errors
+    /// `Forbidden` for users and shops.
+    pub async fn erasures(
+        &self,
+        caller: &Caller,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<ErasureRecord>> {
+        caller.must_be(&[Role::Operator, Role::Admin])?;
+        let before = before.unwrap_or(u64::MAX);
+        // Those that are not finished first: one that is finished meanwhile is in the other list, too.
+        let log = ERASURES.load(self.hot()).await?;
+        let range = RecordRange::last(limit).before(before.to_be_bytes());
+        let rows = self.hot.tables().scan(&FINISHED.part(BY_NUMBER), range).await?;
+        let mut all = rows.iter().map(|row| read(&row.value)).collect::<Result<Vec<_>>>()?;
+        all.extend(log.open.into_iter().filter(|it| it.number < before));
+        all.sort_by_key(|it| std::cmp::Reverse((it.number, it.finished_at)));
+        all.dedup_by_key(|it| it.number);
+        all.truncate(limit);
+        Ok(all)
+    }
+}
+
+fn read(text: &[u8]) -> Result<ErasureRecord> {
+    let damaged = |why| Failure::Store(HotError::Damaged(format!("an erasure: {why}")));
+    serde_json::from_slice(text).map_err(damaged)
+}
+
+/// Whether it forgets this person, and not one before them.
+fn is_under_way(record: &ErasureRecord, user: &UserId) -> bool {
+    record.settled_at.is_none() && record.user.as_deref() == Some(user.as_str())
+}

@@ -1,0 +1,96 @@
+//! A person is forgotten by the whole service: both tiers, and every file of the data folder.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::client::Client;
+use super::data::{Data, wait_until};
+use super::finished::{campaign, compact, doctor_finds_nothing, exported, issued, order};
+
+/// Nothing else has it.
+const ZOE: &str = "zoe.weit@example.org";
+
+/// The files below a folder in which a text is.
+fn files_with(folder: &Path, text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(files_with(&path, text));
+        } else {
+            let bytes = fs::read(&path).unwrap_or_default();
+            let has = bytes.windows(text.len()).any(|some| some == text.as_bytes());
+            found.extend(has.then(|| path.display().to_string()));
+        }
+    }
+    found
+}
+
+/// A coupon that is redeemed, one that is issued, and a refused attempt. Returns the first.
+fn lives(data: &Data, admin: &mut Client) -> String {
+    let redeemed = issued(admin, "c", ZOE);
+    let redeem = format!("/v1/coupons/{redeemed}/redeem");
+    admin.post(&redeem, &order(ZOE, &format!("{ZOE}/1"))).must(201);
+    issued(admin, "d", ZOE);
+    admin.post(&redeem, &order(ZOE, "2")).refused(409, "ALREADY_REDEEMED");
+    data.token("user", ZOE);
+    redeemed
+}
+
+fn erasure(admin: &mut Client, id: &str) -> Value {
+    admin.get(&format!("/v1/erasures/{id}")).must(200).json()
+}
+
+#[test]
+fn no_file_names_an_erased_person() {
+    let data = Data::new();
+    let server = data.serve_with(|command| {
+        command.args(["--compact-every", "0"]);
+    });
+    let mut admin = server.client(&data.token("admin", "root"));
+    campaign(&mut admin, "c", 10);
+    campaign(&mut admin, "d", 10);
+    let bob = issued(&mut admin, "c", "bob");
+    let archived = lives(&data, &mut admin);
+    compact(&data, &["--closed-now"]);
+
+    let erase = format!("/v1/people/{ZOE}/erase");
+    let asked = json!({"erasure_id": "ticket", "reason": format!("{ZOE} asked")});
+    let begun = admin.post(&erase, &asked).must(202).json();
+    let name = begun["name"].as_str().expect("a name").to_owned();
+    // At once, in both tiers, though no file of cold is written again.
+    let mine = admin.get(&format!("/v1/coupons?user_id={ZOE}")).must(200).json();
+    assert_eq!(mine["data"], json!([]));
+    let theirs = admin.get(&format!("/v1/coupons?user_id={name}")).must(200).json();
+    assert_eq!(theirs["data"].as_array().map(Vec::len), Some(2), "{theirs}");
+    let coupon = admin.get(&format!("/v1/coupons/{archived}")).must(200).json();
+    assert_eq!((&coupon["holder"], &coupon["tier"]), (&json!(name), &json!("cold")), "{coupon}");
+
+    wait_until("the hot store is done", || erasure(&mut admin, "ticket")["state"] == "archive");
+    // From here on it is a new person, whom the compaction leaves alone.
+    let new = issued(&mut admin, "c", ZOE);
+    let ran = compact(&data, &[]);
+    assert!(ran.stdout.contains("written again"), "{ran:?}");
+    server.stop();
+    let server = data.serve();
+    let mut admin = server.client(&data.token("admin", "root"));
+    wait_until("it is finished", || erasure(&mut admin, "ticket")["state"] == "done");
+    let coupon = admin.get(&format!("/v1/coupons/{new}")).must(200).json();
+    assert_eq!(coupon["holder"], json!(ZOE));
+
+    admin.post(&erase, &json!({"erasure_id": "again", "reason": "asked"})).must(202);
+    wait_until("the hot store is done", || erasure(&mut admin, "again")["state"] == "archive");
+    compact(&data, &[]);
+    server.stop();
+    let server = data.serve();
+    let mut admin = server.client(&data.token("admin", "root"));
+    wait_until("it is finished", || erasure(&mut admin, "again")["state"] == "done");
+    server.stop();
+    assert_eq!(files_with(&data.path(), ZOE), Vec::<String>::new());
+    doctor_finds_nothing(&data, "after two erasures");
+    let all = exported(&data, "after two erasures");
+    assert_eq!(all[&archived]["holder"], json!(name));
+    assert_eq!(all[&bob]["holder"], json!("bob"));
+}
