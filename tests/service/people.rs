@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::client::Client;
+use super::client::{Client, Dice};
 use super::data::{Data, wait_until};
 use super::finished::{campaign, compact, doctor_finds_nothing, exported, issued, order};
 
@@ -93,4 +94,51 @@ fn no_file_names_an_erased_person() {
     let all = exported(&data, "after two erasures");
     assert_eq!(all[&archived]["holder"], json!(name));
     assert_eq!(all[&bob]["holder"], json!("bob"));
+}
+
+/// Killed at any step, and begun again, an erasure ends in the same.
+#[test]
+fn killed_at_any_step() {
+    const COUPONS: usize = 150;
+    let data = Data::new();
+    let token = data.token("admin", "root");
+    let server = data.serve();
+    let mut admin = server.client(&token);
+    let terms = json!({"campaign_id": "many", "stock": 10 * COUPONS, "expires_on": "2031-12-31"});
+    admin.post("/v1/campaigns", &terms).must(201);
+    server.stop();
+    let mut dice = Dice(20_261_130);
+    for round in 0..5 {
+        let server = data.serve();
+        let mut admin = server.client(&token);
+        (0..COUPONS).for_each(|_| drop(issued(&mut admin, "many", ZOE)));
+        let id = format!("round-{round}");
+        let asked = json!({"erasure_id": &id, "reason": "asked"});
+        let erase = format!("/v1/people/{ZOE}/erase");
+        admin.send("POST", &erase, Some(&asked)).expect("sent");
+        std::thread::sleep(dice.within(Duration::from_millis(400)));
+        server.kill();
+
+        let server = data.serve();
+        let mut admin = server.client(&token);
+        // It may not have begun.
+        admin.post(&erase, &asked).must(202);
+        wait_until("the hot store is done", || erasure(&mut admin, &id)["state"] == "archive");
+        let mine = admin.get(&format!("/v1/coupons?user_id={ZOE}")).must(200).json();
+        assert_eq!(mine["data"], json!([]), "round {round}");
+        let name = erasure(&mut admin, &id)["name"].as_str().expect("a name").to_owned();
+        let theirs = admin.get(&format!("/v1/coupons?user_id={name}&limit=1000")).must(200).json();
+        assert_eq!(theirs["data"].as_array().map(Vec::len), Some(COUPONS), "round {round}");
+        server.kill();
+    }
+    compact(&data, &[]);
+    let server = data.serve();
+    let mut admin = server.client(&token);
+    for round in 0..5 {
+        let id = format!("round-{round}");
+        wait_until("it is finished", || erasure(&mut admin, &id)["state"] == "done");
+    }
+    server.stop();
+    assert_eq!(files_with(&data.path(), ZOE), Vec::<String>::new());
+    doctor_finds_nothing(&data, "after kills");
 }

@@ -76,7 +76,11 @@ impl TierReader {
         };
         let in_hot: BTreeSet<Day> = open.iter().copied().collect();
         let alone = partitions.into_iter().filter(|partition| !in_hot.contains(&partition.day));
-        let (settled, layered) = alone.partition(is_settled);
+        // couponry itself reads the files that have old names of erased people.
+        self.engine.know_erasures().await.map_err(of_store)?;
+        let cold = self.engine.cold();
+        let is_clean = |it: &ColdPartition| !it.files.iter().any(|file| cold.is_behind(file));
+        let (settled, layered) = alone.partition(|it| is_settled(it) && is_clean(it));
         Ok(SeenPartitions { open: in_hot.into_iter().collect(), settled, layered })
     }
 }

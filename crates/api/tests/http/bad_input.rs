@@ -209,6 +209,7 @@ fn template(target: &str) -> String {
     let target = target.replace("batches/first", "batches/{batch_id}");
     let target = target.replace("webhooks/hook", "webhooks/{webhook_id}");
     let target = target.replace("orders/1/", "orders/{order_ref}/");
+    let target = target.replace("people/zoe/", "people/{user_id}/");
     target.replace("deliveries/1/", "deliveries/{delivery_id}/")
 }
 

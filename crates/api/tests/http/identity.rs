@@ -202,7 +202,7 @@ async fn asked(service: &Service, row: &Row, who: Who<'_>, cell: usize) -> Answe
     };
     if operation.path.contains("{erasure_id}") {
         let asked = json!({"erasure_id": "ticket", "reason": "asked"});
-        service.post(Admin, "/v1/people/zoe/erase", asked).await.is("202", "an erasure");
+        service.post(Admin, "/v1/people/yan/erase", asked).await.is("202", "an erasure");
     }
     let user = matches!(who, Who::User(_));
     let path = operation
