@@ -63,6 +63,7 @@ impl TierReader {
     }
 
     async fn look(&self) -> Result<SeenPartitions, HotError> {
+        self.engine.know_erasures().await.map_err(of_store)?;
         let (open, has_cold) = match self.as_of {
             Some(_) => (Vec::new(), true),
             None => (self.open().await?, self.engine.has_cold().await.map_err(of_store)?),
@@ -77,7 +78,6 @@ impl TierReader {
         let in_hot: BTreeSet<Day> = open.iter().copied().collect();
         let alone = partitions.into_iter().filter(|partition| !in_hot.contains(&partition.day));
         // couponry itself reads the files that have old names of erased people.
-        self.engine.know_erasures().await.map_err(of_store)?;
         let cold = self.engine.cold();
         let is_clean = |it: &ColdPartition| !it.files.iter().any(|file| cold.is_behind(file));
         let (settled, layered) = alone.partition(|it| is_settled(it) && is_clean(it));
