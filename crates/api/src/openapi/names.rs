@@ -103,7 +103,7 @@ fn limit(name: &str, schema: &mut Value) {
     {
         or_insert(schema, "format", json!(format));
     }
-    let largest = [(COUNTS, STOCK_MAX), (AMOUNTS, AMOUNT_MAX), ("version", NUMBER_MAX)];
+    let largest = [(COUNTS, STOCK_MAX), (AMOUNTS, AMOUNT_MAX), ("version number", NUMBER_MAX)];
     for (names, max) in largest {
         if is(schema, "integer") && names.split(' ').any(|it| it == name) {
             or_insert(schema, "maximum", json!(max));

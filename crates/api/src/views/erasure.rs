@@ -12,6 +12,7 @@ use crate::closed;
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Erasure)]
 pub struct ErasureBody {
+    /// Its name, by which it is read.
     erasure_id: String,
     /// Later erasures have higher numbers.
     number: u64,
