@@ -253,11 +253,12 @@ impl Engine {
             self.note(&numbers, |it, now| it.settled_at = Some(now)).await?;
         }
         // After it is noted: what is settled again would be a new person.
-        for erasure in log.that(|it| it.overwritten_at.is_none()) {
+        let erased = log.that(|it| it.overwritten_at.is_none());
+        for erasure in &erased {
             people.admit(&erasure.user).await?;
         }
         self.know_erasures().await?;
-        Ok(log.that(|it| it.overwritten_at.is_none()))
+        Ok(erased)
     }
 
     /// Overwrites the old names in the files of hot. To be called with what [`Engine::settle_erasures`] returned.

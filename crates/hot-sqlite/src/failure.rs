@@ -34,13 +34,15 @@ impl From<NotNow> for rusqlite::Error {
 }
 
 pub(crate) fn not_now(error: &rusqlite::Error) -> Option<&NotNow> {
-    match error {
-        rusqlite::Error::ToSqlConversionFailure(why) => why.downcast_ref(),
-        _ => None,
-    }
+    cause(error)
 }
 
 pub(crate) fn elsewhere(error: &rusqlite::Error) -> Option<&ColdMiss> {
+    cause(error)
+}
+
+/// What a job of ours has said in place of an error of SQLite.
+fn cause<T: std::error::Error + 'static>(error: &rusqlite::Error) -> Option<&T> {
     match error {
         rusqlite::Error::ToSqlConversionFailure(why) => why.downcast_ref(),
         _ => None,

@@ -19,7 +19,7 @@ use crate::columns::parsed;
 use crate::coupons::{SqliteCoupon, number_of, numbered, row_at, writing};
 use crate::last_line::{LastLine, LineState};
 use crate::txn::Txn;
-use crate::{Result, SqliteHot, orders, pages, settings};
+use crate::{Result, SqliteHot, directory, orders, pages, settings};
 
 /// Rows that one transaction changes, with those to which they lead: some 5 ms.
 const ERASED_MAX: i64 = 100;
@@ -173,8 +173,6 @@ fn erase_line(txn: &Txn<'_>, code: &Code, erasure: &Erasure) -> SqlResult<()> {
     let sql = "SELECT last_line FROM directory WHERE code = ?1 AND last_line IS NOT NULL";
     let read = |row: &Row<'_>| LastLine::decode(row.get_ref(0)?.as_blob_or_null()?);
     let Some(line) = txn.first(sql, [code.as_str()], read)? else { return Ok(()) };
-    let Some(state) = line.state.as_ref().and_then(|it| erasure.of_line(it)) else { return Ok(()) };
-    let line = LastLine { state: Some(state), ..line };
-    let sql = "UPDATE directory SET last_line = ?2 WHERE code = ?1";
-    txn.run(sql, params![code.as_str(), line.encode()])
+    let state = line.state.as_ref().and_then(|it| erasure.of_line(it));
+    state.map_or(Ok(()), |state| directory::keep_line(txn, code, &state))
 }

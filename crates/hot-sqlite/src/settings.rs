@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use hot::audit::AuditEntry;
 use hot::{Fact, Facts};
 use rusqlite::{Result as SqlResult, params};
+use uuid::Uuid;
 
 use crate::txn::Txn;
 use crate::{Result, SqliteHot};
@@ -21,11 +22,7 @@ pub(crate) fn set(txn: &Txn<'_>, name: &str, value: &str) -> SqlResult<()> {
 
 /// Changes something that nobody reads. The same value again would not be written: SQLite compares.
 pub(crate) fn probe(txn: &Txn<'_>) -> SqlResult<()> {
-    txn.run(
-        "INSERT INTO setting (name, value) VALUES (?1, hex(randomblob(8))) \
-         ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-        [PROBED],
-    )
+    set(txn, PROBED, &Uuid::new_v4().to_string())
 }
 
 /// Replaces a fact that still reads `seen`. Returns whether it did.
