@@ -44,6 +44,33 @@ fn erasure(admin: &mut Client, id: &str) -> Value {
     admin.get(&format!("/v1/erasures/{id}")).must(200).json()
 }
 
+/// What is known of the person, over HTTP and by the command, as a document and as a file.
+fn told(data: &Data, admin: &mut Client, archived: &str) {
+    let path = format!("/v1/people/{ZOE}");
+    let known = admin.get(&path).must(200).json();
+    let records = known["records"].as_array().expect("records");
+    let of = |kind: &str| records.iter().filter(|it| it["kind"] == kind).count();
+    assert_eq!([of("coupon"), of("attempt")], [2, 1], "{known}");
+    assert_eq!(of("audit"), 2, "a token was made, and somebody asks: {known}");
+    let is_archived = |it: &&Value| it["value"]["code"] == *archived;
+    let coupon = &records.iter().find(is_archived).expect("the archived one")["value"];
+    assert_eq!((&coupon["tier"], &coupon["state"]), (&json!("cold"), &json!("redeemed")));
+    assert_eq!(coupon["events"].as_array().map(Vec::len), Some(2), "{coupon}");
+
+    let lines = admin.get_csv(&path).must(200).text();
+    let lines: Vec<&str> = lines.lines().collect();
+    let event = |line: &&&str| line.starts_with("event,") && line.contains(archived);
+    assert_eq!(lines.iter().filter(event).count(), 2, "{lines:?}");
+    let shown = data.run(&["person", "show", ZOE]);
+    let shown: Value = serde_json::from_str(&shown.stdout).expect("JSON");
+    // A command has no refused attempts, and the audit has one question more.
+    let kinds = |known: &Value, kind: &str| {
+        let records = known["records"].as_array().expect("records");
+        records.iter().filter(|it| it["kind"] == kind).cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(kinds(&shown, "coupon"), kinds(&known, "coupon"));
+}
+
 #[test]
 fn no_file_names_an_erased_person() {
     let data = Data::new();
@@ -57,6 +84,7 @@ fn no_file_names_an_erased_person() {
     let archived = lives(&data, &mut admin);
     compact(&data, &["--closed-now"]);
 
+    told(&data, &mut admin, &archived);
     let erase = format!("/v1/people/{ZOE}/erase");
     let asked = json!({"erasure_id": "ticket", "reason": format!("{ZOE} asked")});
     let begun = admin.post(&erase, &asked).must(202).json();
@@ -81,13 +109,31 @@ fn no_file_names_an_erased_person() {
     let coupon = admin.get(&format!("/v1/coupons/{new}")).must(200).json();
     assert_eq!(coupon["holder"], json!(ZOE));
 
-    admin.post(&erase, &json!({"erasure_id": "again", "reason": "asked"})).must(202);
-    wait_until("the hot store is done", || erasure(&mut admin, "again")["state"] == "archive");
+    let people = data.folder().join("people.csv");
+    fs::write(&people, format!("user_id\n{ZOE}\nno name\n")).expect("people.csv");
+    let file = [
+        "person",
+        "erase",
+        "--file",
+        &people.display().to_string(),
+        "--id",
+        "april",
+        "--reason",
+        "old",
+    ];
+    for _ in 0..2 {
+        let ran = data.run(&file);
+        assert_eq!(ran.code, Some(3), "{ran:?}");
+        assert!(ran.stdout.contains(&format!("{ZOE},april:2,ok")), "{ran:?}");
+    }
+    fs::remove_file(people).expect("removed");
+    let again = "april:2";
+    wait_until("the hot store is done", || erasure(&mut admin, again)["state"] == "archive");
     compact(&data, &[]);
     server.stop();
     let server = data.serve();
     let mut admin = server.client(&data.token("admin", "root"));
-    wait_until("it is finished", || erasure(&mut admin, "again")["state"] == "done");
+    wait_until("it is finished", || erasure(&mut admin, again)["state"] == "done");
     server.stop();
     assert_eq!(files_with(&data.path(), ZOE), Vec::<String>::new());
     doctor_finds_nothing(&data, "after two erasures");
@@ -145,4 +191,61 @@ fn killed_at_any_step() {
     server.stop();
     assert_eq!(files_with(&data.path(), ZOE), Vec::<String>::new());
     doctor_finds_nothing(&data, "after kills");
+}
+
+/// Neither a backup of before the erasure nor a file of the old system brings the person back.
+#[test]
+fn nothing_brings_them_back() {
+    let data = Data::new();
+    let server = data.serve();
+    let token = data.token("admin", "root");
+    let mut admin = server.client(&token);
+    campaign(&mut admin, "c", 10);
+    let code = issued(&mut admin, "c", ZOE);
+    let theirs = issued(&mut admin, "c", "bob");
+    let backup = data.folder().join("backup");
+    let backup = backup.to_str().expect("a path");
+    assert_eq!(data.run(&["backup", backup]).code, Some(0));
+    let erase = format!("/v1/people/{ZOE}/erase");
+    admin.post(&erase, &json!({"erasure_id": "ticket", "reason": "asked"})).must(202);
+    let absent = "/v1/people/nobody/erase";
+    admin.post(absent, &json!({"erasure_id": "absent", "reason": "asked"})).must(202);
+    let is_settled = |admin: &mut Client, id: &str| erasure(admin, id)["state"] == "archive";
+    for id in ["ticket", "absent"] {
+        wait_until("the hot store is done", || is_settled(&mut admin, id));
+    }
+    let name = erasure(&mut admin, "ticket")["name"].clone();
+    server.stop();
+    let ran = data.run(&["restore", backup, "--replace", "--yes"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.stderr.contains("1 have something in it"), "{ran:?}");
+
+    let server = data.serve();
+    let mut admin = server.client(&token);
+    wait_until("the hot store is done", || is_settled(&mut admin, "ticket"));
+    let coupon = admin.get(&format!("/v1/coupons/{code}")).must(200).json();
+    assert_eq!(coupon["holder"], name, "under the same name");
+    let coupon = admin.get(&format!("/v1/coupons/{theirs}")).must(200).json();
+    assert_eq!(coupon["holder"], json!("bob"));
+    assert_eq!(erasure(&mut admin, "absent")["state"], "done");
+    // Behind all numbers that files of cold may have.
+    admin.post("/v1/people/eve/erase", &json!({"erasure_id": "new", "reason": "asked"})).must(202);
+    assert_eq!(erasure(&mut admin, "new")["number"], json!(4));
+
+    let file = format!("code,state,user_id\nOLD-0001,issued,{ZOE}\nOLD-0002,issued,bob\n");
+    let file = || std::iter::once(file.clone());
+    let path = "/v1/campaigns/c/batches?batch_id=old";
+    let dry = format!("{path}&dry_run=true");
+    let answer = admin.upload(&dry, file(), None).expect("sent").expect("an answer");
+    let dry = answer.must(200).json();
+    assert_eq!(dry["rejected_lines"][0]["reason"], json!("ERASED"), "{dry}");
+    let answer = admin.upload(path, file(), None).expect("sent").expect("an answer");
+    let batch = answer.must(201).json();
+    assert_eq!((&batch["imported"], &batch["rejected"]), (&json!(1), &json!(1)), "{batch}");
+    let again = format!("{path}&again=true");
+    let answer = admin.upload(&again, file(), None).expect("sent").expect("an answer");
+    assert_eq!(answer.must(200).json()["imported"], json!(1));
+    let mine = admin.get(&format!("/v1/coupons?user_id={ZOE}")).must(200).json();
+    assert_eq!(mine["data"].as_array().map(Vec::len), Some(1), "a new person: {mine}");
+    server.stop();
 }

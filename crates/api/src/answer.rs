@@ -1,4 +1,4 @@
-//! Answers: JSON with 200, or 201 for what was created now, and streams of CSV.
+//! Answers: JSON with 200, or 201 for what was created now, and streams.
 
 use axum::Extension;
 use axum::body::Body;
@@ -77,11 +77,16 @@ fn json(status: StatusCode, body: &impl Serialize) -> Response {
     }
 }
 
-/// A failure in the middle breaks the connection, so that nobody takes it for the end.
 pub(crate) fn csv(rows: BoxStream<'static, Result<String, Failure>>) -> Response {
-    let rows = rows.map(|piece| piece.map_err(|failure| format!("{failure:?}")));
-    let mut response = Body::from_stream(rows).into_response();
-    let kind = HeaderValue::from_static("text/csv; charset=utf-8");
-    response.headers_mut().insert(header::CONTENT_TYPE, kind);
-    response
+    streamed("text/csv; charset=utf-8", rows)
+}
+
+/// A failure in the middle breaks the connection, so that nobody takes it for the end.
+pub(crate) fn streamed(
+    kind: &'static str,
+    pieces: BoxStream<'static, Result<String, Failure>>,
+) -> Response {
+    let pieces = pieces.map(|piece| piece.map_err(|failure| format!("{failure:?}")));
+    let kind = [(header::CONTENT_TYPE, HeaderValue::from_static(kind))];
+    (kind, Body::from_stream(pieces)).into_response()
 }

@@ -130,13 +130,14 @@ closed! {
     /// `MISSING_REDEEMED_AT`: a redeemed coupon has no `redeemed_at`. `BAD_USER`: `user_id` is not valid. `BAD_ORDER`:
     /// `order_ref` is not valid. `LOOKS_MINTED`: the code looks like one that this server minted. `CODE_TAKEN`: the
     /// code exists with other dates or in another campaign. `REPEATED_CODE`: an earlier line of the file has the code
-    /// in another spelling. `FORBIDDEN`: the caller may not make coupons what the line says. Each other value is a
+    /// in another spelling. `FORBIDDEN`: the caller may not make coupons what the line says. `ERASED`: the
+    /// person was erased, and the import does not say `again=true`. Each other value is a
     /// problem code: it says which rule does not allow the line.
     RejectedReason: [
         "EMPTY", "TOO_LONG", "NOT_UTF8", "BAD_ENCODING", "QUOTE", "CELLS", "HEADER", "BAD_CODE",
         "BAD_DATE", "ORDER_OF_DATES", "BAD_STATE", "MISPLACED", "MISSING_USER",
         "MISSING_REDEEMED_AT", "BAD_USER", "BAD_ORDER", "BAD_AMOUNT", "BAD_CURRENCY", "LOOKS_MINTED", "CODE_TAKEN",
-        "REPEATED_CODE", "FORBIDDEN",
+        "REPEATED_CODE", "FORBIDDEN", "ERASED",
         "ALREADY_ISSUED", "ALREADY_REDEEMED", "REDEMPTION_CANCELLED", "VOIDED", "HELD",
         "EXPIRY_DAY_CLOSED", "HISTORY_FULL",
     ];
@@ -313,7 +314,7 @@ mod tests {
         assert_eq!(listed[..reasons.len()], reasons, "those of a line alone come first");
         let refusals = words_of::<Refusal>();
         for reason in &listed[reasons.len()..] {
-            let by_import = ["LOOKS_MINTED", "CODE_TAKEN", "REPEATED_CODE", "FORBIDDEN"]
+            let by_import = ["LOOKS_MINTED", "CODE_TAKEN", "REPEATED_CODE", "FORBIDDEN", "ERASED"]
                 .contains(&reason.as_str());
             assert!(by_import || refusals.contains(reason), "{reason}");
         }

@@ -99,6 +99,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(accounts::create_user))
         .routes(routes!(accounts::create_session))
         .routes(routes!(accounts::delete_user))
+        .routes(routes!(people::read_person))
         .routes(routes!(people::erase_person))
         .routes(routes!(people::list_erasures))
         .routes(routes!(people::read_erasure))

@@ -30,6 +30,7 @@ mod footer;
 mod holders;
 mod index;
 mod indexed;
+mod kept;
 mod live;
 mod local;
 mod location;

@@ -25,6 +25,8 @@ pub enum ConsoleAction {
     Void,
     Extend,
     CancelRedemption,
+    /// Forget people, and see how far that is.
+    ErasePeople,
     DownloadReport,
     /// Pause, resume, test webhooks and redeliver.
     ManageWebhooks,
@@ -44,7 +46,7 @@ const EVERYBODY: &[StaffRole] = &[Viewer, Marketer, Support, Operator, Admin];
 
 /// The table: an action, the role of the engine that it takes, and who may do it. A route refuses every role that
 /// its row does not name.
-pub const TABLE: [(ConsoleAction, Role, &[StaffRole]); 20] = [
+pub const TABLE: [(ConsoleAction, Role, &[StaffRole]); 21] = [
     (ConsoleAction::Look, Role::Operator, EVERYBODY),
     (ConsoleAction::ReadAudit, Role::Operator, &[Operator, Admin]),
     (ConsoleAction::CreateCampaign, Role::Admin, &[Marketer, Admin]),
@@ -58,6 +60,7 @@ pub const TABLE: [(ConsoleAction, Role, &[StaffRole]); 20] = [
     (ConsoleAction::Void, Role::Admin, &[Support, Admin]),
     (ConsoleAction::Extend, Role::Admin, &[Support, Admin]),
     (ConsoleAction::CancelRedemption, Role::Admin, &[Support, Admin]),
+    (ConsoleAction::ErasePeople, Role::Admin, &[Admin]),
     (ConsoleAction::DownloadReport, Role::Admin, &[Marketer, Support, Operator, Admin]),
     (ConsoleAction::ManageWebhooks, Role::Admin, &[Operator, Admin]),
     (ConsoleAction::Compact, Role::Admin, &[Operator, Admin]),

@@ -15,15 +15,15 @@ use crate::assets;
 use crate::guard::guard;
 use crate::roles::ConsoleAction;
 use crate::screens::{
-    audit, calendar, campaign, campaigns, changes, codes, coupon, customer, events, identity,
-    import, keys, new_campaign, overview, preferences, reports, search, sign_in, sql, staff, store,
-    webhooks,
+    audit, calendar, campaign, campaigns, changes, codes, coupon, customer, erasures, events,
+    identity, import, keys, new_campaign, overview, preferences, reports, search, sign_in, sql,
+    staff, store, webhooks,
 };
 use crate::trouble::ConsoleError;
 use ConsoleAction::{
     AddStock, CancelRedemption, ChangeCampaign, Compact, CreateCampaign, DownloadCodes,
-    DownloadReport, Extend, Import, Issue, ManageStaff, ManageWebhooks, PauseCampaign, ReadAudit,
-    Revoke, RunQuery, SaveQuery, SignOut, Void,
+    DownloadReport, ErasePeople, Extend, Import, Issue, ManageStaff, ManageWebhooks, PauseCampaign,
+    ReadAudit, Revoke, RunQuery, SaveQuery, SignOut, Void,
 };
 
 /// Nothing from elsewhere, nothing within a page, in nobody's frame.
@@ -126,6 +126,8 @@ impl RouteTable {
             .look("/coupons/{code}", get(coupon::page))
             .look("/customers/{user}", get(customer::page))
             .does(Issue, "/customers/{user}/give", post(customer::give))
+            .does(ErasePeople, "/customers/{user}/erase", get(erasures::ask).post(erasures::erase))
+            .does(ErasePeople, "/erasures", get(erasures::page))
             .does(Issue, "/coupons/{code}/issue", ask_and_act())
             .does(Revoke, "/coupons/{code}/revoke", ask_and_act())
             .does(Void, "/coupons/{code}/void", ask_and_act())

@@ -8,6 +8,7 @@ pub(crate) mod changes;
 pub(crate) mod codes;
 pub(crate) mod coupon;
 pub(crate) mod customer;
+pub(crate) mod erasures;
 pub(crate) mod events;
 pub(crate) mod identity;
 pub(crate) mod import;

@@ -53,15 +53,29 @@ pub struct Minted {
 pub struct CodeKey {
     id: KeyId,
     ff1: Ff1,
+    person_key: [u8; 32],
 }
 
 impl CodeKey {
     /// The key with these 16 secret bytes.
     pub fn new(key: [u8; 16]) -> CodeKey {
-        let mut block = Array::from([0; 16]);
-        Aes128::new(&Array::from(key)).encrypt_block(&mut block);
-        let check_value = u128::from_be_bytes(block.into()) >> 96;
-        CodeKey { id: KeyId(check_value as u32), ff1: Ff1::new(key) }
+        let cipher = Aes128::new(&Array::from(key));
+        let block_of = |plain: u8| -> [u8; 16] {
+            let mut block = Array::from([plain; 16]);
+            cipher.encrypt_block(&mut block);
+            block.into()
+        };
+        let check_value = u128::from_be_bytes(block_of(0)) >> 96;
+        let mut person_key = [0; 32];
+        // No code and no check value enciphers these.
+        person_key[..16].copy_from_slice(&block_of(0xFE));
+        person_key[16..].copy_from_slice(&block_of(0xFF));
+        CodeKey { id: KeyId(check_value as u32), ff1: Ff1::new(key), person_key }
+    }
+
+    /// A secret for hashes of persons. It opens no code.
+    pub fn person_key(&self) -> &[u8; 32] {
+        &self.person_key
     }
 
     pub fn id(&self) -> KeyId {

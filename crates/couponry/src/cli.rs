@@ -57,6 +57,11 @@ pub(crate) enum Command {
     /// result is `ok`, `replay` (there was nothing to change), or the code of the refusal.
     #[command(subcommand)]
     Coupon(commands::coupon::Call),
+    /// Show what is known of a person, and forget people
+    ///
+    /// Acts as an admin. You can run this while `serve` is running.
+    #[command(subcommand)]
+    Person(commands::person::PersonCommand),
     Import(commands::import::ImportFlags),
     /// Export codes, coupons or redemptions as CSV or JSON lines
     ///

@@ -257,13 +257,23 @@ impl ServiceClient {
         }
     }
 
-    /// The answer as text, while it arrives.
+    /// The answer as CSV, while it arrives.
     pub(crate) async fn download(
         &self,
         path: &[&str],
         query: &[(&str, String)],
     ) -> Result<Response, Refused> {
-        let request = self.request(Method::GET, path, query).header(ACCEPT, "text/csv");
+        self.stream(path, query, "text/csv").await
+    }
+
+    /// The answer as text of a media type, while it arrives.
+    pub(crate) async fn stream(
+        &self,
+        path: &[&str],
+        query: &[(&str, String)],
+        media_type: &'static str,
+    ) -> Result<Response, Refused> {
+        let request = self.request(Method::GET, path, query).header(ACCEPT, media_type);
         let answer = self.send(request).await;
         self.good(answer.map_err(|error| Refused::Undone(sentence(error)))?).await
     }

@@ -16,6 +16,7 @@ pub(crate) mod import;
 pub(crate) mod key;
 pub(crate) mod notify;
 pub(crate) mod openapi;
+pub(crate) mod person;
 pub(crate) mod restore;
 pub(crate) mod schema;
 pub(crate) mod shell;

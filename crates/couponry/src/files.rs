@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
+use engine::Failure;
 use rustix::fs::Mode;
 use tokio::io::AsyncRead;
 
@@ -33,6 +34,15 @@ pub(crate) async fn readable(path: &Path) -> Result<(Source, Option<u64>)> {
         return Err(CliError::new(format!("cannot read {}: it is a folder", path.display())));
     }
     Ok((Box::new(file), about.is_file().then_some(about.len())))
+}
+
+/// Why the lines of a file cannot be read.
+pub(crate) fn unreadable(path: &Path, failure: Failure) -> CliError {
+    let name = path.display();
+    match failure {
+        Failure::BrokenOff(why) => CliError::new(format!("cannot read {name}: {why}")),
+        other => CliError::new(format!("{name}: {}", CliError::from(other))),
+    }
 }
 
 pub(crate) fn free_bytes(folder: &Path) -> io::Result<u64> {

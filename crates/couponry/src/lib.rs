@@ -70,6 +70,7 @@ async fn run(cli: Cli) -> Result<Ended> {
         Command::Serve => serve::run(&here()?).await,
         Command::Campaign(command) => commands::campaign::run(&settings()?, command).await,
         Command::Coupon(call) => commands::coupon::run(&settings()?, call).await,
+        Command::Person(command) => commands::person::run(&settings()?, command).await,
         Command::Import(flags) => commands::import::run(&settings()?, flags).await,
         Command::Export(command) => commands::export::run(&settings()?, command).await,
         Command::History(command) => commands::history::run(&settings()?, command).await,

@@ -13,17 +13,22 @@
 //!
 //! Each step may be repeated, so a process that is killed leaves a step that the next one does again.
 
+use std::collections::HashSet;
+
+use cold::ColdStore;
 use coupon::erasure::{Erasure, ErasureSet, erased_name, is_erased};
 use coupon::ids::{Reason, UserId};
+use coupon::minted::CodeKey;
 use coupon::refusal::Refusal;
 use hot::people::People;
 use hot::tables::{RecordKind, RecordPut, RecordRange, RecordSync};
 use hot::{Fact, HotStore};
 use serde::{Deserialize, Serialize};
 
+use crate::erased::{ErasedPeople, person_hash};
 use crate::facts::FactKind;
 use crate::failure::{Failure, Result, found};
-use crate::{AuditEvent, AuditKind, Caller, Engine, HotError, Role, given};
+use crate::{AuditEvent, AuditKind, Caller, Engine, HotError, PAGE_MAX, Role, given};
 
 /// Most erasures that are not finished: readers of cold look for all of them, and the list stays within 300 KiB.
 pub const ERASURES_OPEN_MAX: usize = 1_000;
@@ -64,6 +69,9 @@ pub struct ErasureRecord {
     /// The old name, until the erasure is finished.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     user: Option<String>,
+    /// A keyed hash of the old name, which stays. See [`crate::erased`].
+    #[serde(default)]
+    pub(crate) hash: String,
     /// Who asked for it, `role:name`.
     pub by: String,
     pub reason: String,
@@ -85,6 +93,11 @@ impl ErasureRecord {
             ErasureRecord { finished_at: None, .. } => ErasureState::Overwriting,
             ErasureRecord { .. } => ErasureState::Done,
         }
+    }
+
+    /// The same without the old name.
+    fn finished(&self, at: Option<i64>) -> ErasureRecord {
+        ErasureRecord { user: None, finished_at: at, ..self.clone() }
     }
 
     /// `None` of one that is finished.
@@ -197,6 +210,7 @@ impl Engine {
             number,
             name: name.to_string(),
             user: Some(user.to_string()),
+            hash: self.router.keys().first().map(|key| person_hash(key, user)).unwrap_or_default(),
             by: caller.to_string(),
             reason: erasure.of_text(reason.as_str()).unwrap_or_else(|| reason.as_str().to_owned()),
             asked_at: self.now().0,
@@ -229,8 +243,7 @@ impl Engine {
 
     /// Lets the cold tier of this process know whom its readers must not name. One read.
     pub async fn know_erasures(&self) -> Result<()> {
-        self.cold.know_erasures(self.erasure_set().await?);
-        Ok(())
+        know_erasures(self.hot(), &self.cold).await
     }
 
     /// The erasures that are not finished, as readers and writers of cold need them. One read.
@@ -249,6 +262,11 @@ impl Engine {
         let unsettled = log.that(|it| it.settled_at.is_none());
         if !unsettled.is_empty() {
             people.settle(&unsettled).await?;
+            // Before files of cold have its number: a backup of before it may be restored at any time.
+            for record in log.open.iter().filter(|it| it.settled_at.is_none()) {
+                let text = text_of(&record.finished(None));
+                self.cold.keep_erased(record.number, text.into()).await?;
+            }
             let numbers: Vec<u64> = unsettled.iter().map(|it| it.number).collect();
             self.note(&numbers, |it, now| it.settled_at = Some(now)).await?;
         }
@@ -290,7 +308,7 @@ impl Engine {
             return Ok(());
         }
         for record in &over {
-            self.keep_finished(record).await?;
+            keep_finished(self.hot(), &record.finished(Some(self.now().0))).await?;
         }
         let delete = |log: &mut ErasureLog| {
             log.open.retain(|it| !over.iter().any(|over| over.number == it.number));
@@ -307,16 +325,6 @@ impl Engine {
             Ok(true)
         };
         ERASURES.change(self.hot(), clean).await.map(drop)
-    }
-
-    async fn keep_finished(&self, record: &ErasureRecord) -> Result<()> {
-        let finished_at = Some(self.now().0);
-        let finished = ErasureRecord { user: None, finished_at, ..record.clone() };
-        let text = serde_json::to_string(&finished).unwrap_or_default();
-        let (tables, number) = (self.hot.tables(), finished.number.to_be_bytes());
-        tables.put(&FINISHED.part(BY_NUMBER), vec![RecordPut::new(number, text)]).await?;
-        let row = RecordPut::new(finished.id.as_bytes(), number);
-        Ok(tables.put(&FINISHED.part(BY_ID), vec![row]).await?)
     }
 
     async fn finished_erasure(&self, id: &str) -> Result<Option<ErasureRecord>> {
@@ -354,15 +362,110 @@ impl Engine {
         let before = before.unwrap_or(u64::MAX);
         // Those that are not finished first: one that is finished meanwhile is in the other list, too.
         let log = ERASURES.load(self.hot()).await?;
-        let range = RecordRange::last(limit).before(before.to_be_bytes());
-        let rows = self.hot.tables().scan(&FINISHED.part(BY_NUMBER), range).await?;
-        let mut all = rows.iter().map(|row| read(&row.value)).collect::<Result<Vec<_>>>()?;
+        let mut all = finished_before(self.hot(), before, limit).await?;
         all.extend(log.open.into_iter().filter(|it| it.number < before));
         all.sort_by_key(|it| std::cmp::Reverse((it.number, it.finished_at)));
         all.dedup_by_key(|it| it.number);
         all.truncate(limit);
         Ok(all)
     }
+}
+
+/// Finished erasures with a number below `before`, newest first.
+async fn finished_before(
+    hot: &dyn HotStore,
+    before: u64,
+    limit: usize,
+) -> Result<Vec<ErasureRecord>> {
+    let range = RecordRange::last(limit).before(before.to_be_bytes());
+    let rows = hot.tables().scan(&FINISHED.part(BY_NUMBER), range).await?;
+    rows.iter().map(|row| read(&row.value)).collect()
+}
+
+/// The keyed hashes of everybody who was erased or is being erased.
+pub(crate) async fn erased_hashes(hot: &dyn HotStore) -> Result<HashSet<String>> {
+    let log = ERASURES.load(hot).await?;
+    let (mut hashes, mut before) = (HashSet::new(), u64::MAX);
+    hashes.extend(log.open.into_iter().map(|it| it.hash));
+    loop {
+        let some = finished_before(hot, before, PAGE_MAX).await?;
+        let Some(last) = some.last() else { return Ok(hashes) };
+        before = last.number;
+        hashes.extend(some.into_iter().map(|it| it.hash));
+    }
+}
+
+/// Lets the cold tier know the erasures of a store.
+pub async fn know_erasures(hot: &dyn HotStore, cold: &ColdStore) -> Result<()> {
+    cold.know_erasures(ERASURES.load(hot).await?.set());
+    Ok(())
+}
+
+/// Begins again, in a store that was restored from a backup, the erasures that the backup does not know: of persons of
+/// whom it has something. The others are entered as finished. New erasures get higher numbers than all that there were.
+/// Returns how many are begun, and how many had nothing to do. To be called after what is archived is in hot again; `serve`
+/// goes on with them.
+pub async fn erase_restored(
+    hot: &dyn HotStore,
+    cold: &ColdStore,
+    keys: &[CodeKey],
+) -> Result<(usize, usize)> {
+    let Some(people) = hot.people() else { return Ok((0, 0)) };
+    let known = ERASURES.load(hot).await?.last;
+    let kept = cold.kept_erased(known).await?;
+    let kept = kept.iter().map(|text| read(text)).collect::<Result<Vec<_>>>()?;
+    let Some(last) = kept.iter().map(|it| it.number).max() else { return Ok((0, 0)) };
+    let erased = ErasedPeople::of(kept.iter().map(|it| it.hash.clone()).collect(), keys);
+    let (mut again, mut after) = (Vec::new(), None);
+    loop {
+        let page = people.users(after).await?;
+        for user in &page.users {
+            if let Some(hash) = erased.hash_of(user) {
+                again.push((user.clone(), hash));
+            }
+        }
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    again.sort();
+    again.dedup();
+    for record in kept.iter().filter(|it| !again.iter().any(|(_, hash)| *hash == it.hash)) {
+        keep_finished(hot, &record.finished(Some(record.asked_at))).await?;
+    }
+    let begin = |log: &mut ErasureLog| {
+        log.last = log.last.max(last);
+        for (user, hash) in &again {
+            let of = kept.iter().rfind(|it| it.hash == *hash);
+            log.last += 1;
+            log.open.extend(of.map(|of| ErasureRecord {
+                number: log.last,
+                user: Some(user.to_string()),
+                found_at: None,
+                settled_at: None,
+                overwritten_at: None,
+                archived_at: None,
+                finished_at: None,
+                ..of.clone()
+            }));
+        }
+        Ok(true)
+    };
+    ERASURES.change(hot, begin).await?;
+    Ok((again.len(), kept.len() - again.len()))
+}
+
+async fn keep_finished(hot: &dyn HotStore, finished: &ErasureRecord) -> Result<()> {
+    let (tables, number) = (hot.tables(), finished.number.to_be_bytes());
+    let row = RecordPut::new(number, text_of(finished));
+    tables.put(&FINISHED.part(BY_NUMBER), vec![row]).await?;
+    let row = RecordPut::new(finished.id.as_bytes(), number);
+    Ok(tables.put(&FINISHED.part(BY_ID), vec![row]).await?)
+}
+
+fn text_of(record: &ErasureRecord) -> String {
+    serde_json::to_string(record).unwrap_or_default()
 }
 
 fn read(text: &[u8]) -> Result<ErasureRecord> {

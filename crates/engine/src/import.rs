@@ -35,6 +35,8 @@ pub struct ImportRequest {
     /// Made here if it is missing.
     pub batch: Option<BatchId>,
     pub format: FileFormat,
+    /// Whether lines may name persons who were erased: they are new ones.
+    pub again: bool,
 }
 
 impl Engine {
@@ -58,7 +60,7 @@ impl Engine {
         let mut file = File::open(file, request.format.encoding).await?;
         let begin = file.begin(&request.format).await?;
         let id = request.batch.unwrap_or_else(made_batch_id);
-        let check = self.line_check(caller, &campaign, begin.header).await?;
+        let check = self.line_check(caller, &campaign, begin.header, request.again).await?;
         let opened = WriteResult::of(
             self.hot.open_import(&campaign.id, &id, &self.act(caller, None)).await?,
         )?;

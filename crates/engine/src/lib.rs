@@ -18,6 +18,7 @@ mod coupon_file; // coupons for a spreadsheet, and for an import
 mod coupon_view;
 mod coupons; // what a caller does with one coupon
 pub mod csv;
+mod erased; // who was forgotten, as hashes
 mod erasures; // people who are to be forgotten
 mod events; // which part of a coupon's history a caller may see
 mod facts; // short lists that all processes share
@@ -32,6 +33,7 @@ mod notice_rounds; // how many notices were sent
 mod notices; // which holders to notify before the expiry, and when
 mod orders; // what an order does with several coupons
 mod pages; // pages of a list, over both tiers
+mod people; // what is known of a person
 mod queries; // saved SQL of the console
 mod redemption_file; // the same list for a spreadsheet
 mod redemptions; // the list of redemptions, and what an order has redeemed
@@ -83,7 +85,9 @@ pub use coupons::{
     AdminChange, CheckView, HOLD_SECONDS_DEFAULT, HOLD_SECONDS_MAX, HoldView, NewExpiry,
     NotFoundReason, RedemptionView,
 };
-pub use erasures::{ERASURES_OPEN_MAX, ErasureRecord, ErasureState, open_erasures};
+pub use erasures::{
+    ERASURES_OPEN_MAX, ErasureRecord, ErasureState, erase_restored, know_erasures, open_erasures,
+};
 pub use events::EventView;
 pub use failure::{BadFile, Failure, FieldFault, WriteResult};
 pub use feed::{EVENTS_DEFAULT, EVENTS_MAX, EventsAnswer, EventsRequest, EventsView, ShownEvent};
@@ -101,6 +105,7 @@ pub use notice_rounds::{NOTICE_ROUNDS_MAX, NoticeRound};
 pub use notices::{DueCoupon, DuePage, NOTICE_DAYS_MAX, NOTICE_TYPE, NoticeRange};
 pub use orders::{ORDER_COUPONS_MAX, OrderCoupon, OrderCouponState, OrderRequest, OrderView};
 pub use pages::{CursorPosition, PAGE_MAX, TieBreaker};
+pub use people::{PersonRecord, PersonStream};
 pub use queries::{QUERIES_MAX, QUERY_BYTES_MAX, SavedQuery};
 pub use redemption_file::{LineStream, redemption_csv_header, redemption_csv_row};
 pub use redemptions::{

@@ -160,7 +160,12 @@ pub(crate) fn random(mut seed: u64) -> impl FnMut(usize) -> usize {
 
 pub(crate) fn request(campaign: &str) -> ImportRequest {
     let format = FileFormat::default();
-    ImportRequest { campaign: campaign.parse().unwrap(), batch: "old".parse().ok(), format }
+    ImportRequest {
+        campaign: campaign.parse().unwrap(),
+        batch: "old".parse().ok(),
+        format,
+        again: false,
+    }
 }
 
 pub(crate) fn stream(

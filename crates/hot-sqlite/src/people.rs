@@ -3,6 +3,7 @@
 //! A claim or the index of holders leads to whatever a person has. A coupon that they had once may lead to nobody, if its
 //! campaign has no limit: `settling` looks for it in every row.
 
+mod mentions;
 mod settling;
 
 use async_trait::async_trait;
@@ -10,8 +11,7 @@ use coupon::code::Code;
 use coupon::coupon::{Coupon, EventKind};
 use coupon::erasure::Erasure;
 use coupon::ids::{IssueRef, UserId};
-use coupon::time::Day;
-use hot::people::{ClaimedCoupon, ClaimedPage, People};
+use hot::people::{MentionPage, People, UserPage};
 use rusqlite::{Result as SqlResult, Row, params};
 
 use crate::claims::erasing;
@@ -26,13 +26,12 @@ const ERASED_MAX: i64 = 100;
 
 #[async_trait]
 impl People for SqliteHot {
-    async fn claimed(
-        &self,
-        user: &UserId,
-        after: Option<String>,
-        limit: usize,
-    ) -> Result<ClaimedPage> {
-        self.readers.point(|txn| claimed(txn, user, after.as_deref(), limit)).await
+    async fn mentions(&self, user: &UserId, after: Option<String>) -> Result<MentionPage> {
+        mentions::mentions(self, user, after).await
+    }
+
+    async fn users(&self, after: Option<String>) -> Result<UserPage> {
+        mentions::users(self, after).await
     }
 
     async fn erase(&self, erasure: &Erasure) -> Result<()> {
@@ -65,29 +64,6 @@ impl People for SqliteHot {
         pages::scrub(self, names).await?;
         self.records.scrub(names.to_vec()).await
     }
-}
-
-fn claimed(
-    txn: &Txn<'_>,
-    user: &UserId,
-    after: Option<&str>,
-    limit: usize,
-) -> SqlResult<ClaimedPage> {
-    let mut at = after.unwrap_or("-1 0 0").split(' ').map(|it| it.parse().unwrap_or(i64::MAX));
-    let [indexed, campaign, entry] = [(); 3].map(|()| at.next().unwrap_or(i64::MAX));
-    let found: Vec<(String, ClaimedCoupon)> = txn.all(
-        "SELECT indexed || ' ' || campaign || ' ' || entry, campaign, expiry_day, code FROM claim \
-         WHERE user_id = ?1 AND (indexed, campaign, entry) > (?2, ?3, ?4) \
-         ORDER BY indexed, campaign, entry LIMIT ?5",
-        params![user.as_str(), indexed, campaign, entry, limit as i64],
-        |row| {
-            let campaign = txn.campaign_at(row.get(1)?)?.terms.id.clone();
-            let claimed = ClaimedCoupon { campaign, day: Day(row.get(2)?), code: parsed(row, 3)? };
-            Ok((row.get(0)?, claimed))
-        },
-    )?;
-    let next = found.last().filter(|_| found.len() == limit).map(|(position, _)| position.clone());
-    Ok(ClaimedPage { coupons: found.into_iter().map(|(_, coupon)| coupon).collect(), next })
 }
 
 /// Erases the person from some claims, and from the rows to which these lead. Returns how many claims they had left.

@@ -96,6 +96,8 @@ pub enum AuditKind {
     StaffUpdated = "staff.updated",
     StaffRemoved = "staff.removed",
     StaffSignedIn = "staff.signed_in",
+    /// Somebody began to read everything that is known of a person.
+    PersonShown = "person.shown",
     /// Somebody asked that a person is forgotten.
     PersonErased = "person.erased",
 }

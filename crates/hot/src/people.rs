@@ -8,25 +8,33 @@
 use async_trait::async_trait;
 use coupon::code::Code;
 use coupon::erasure::Erasure;
-use coupon::ids::{CampaignId, UserId};
-use coupon::time::Day;
+use coupon::ids::UserId;
 use serde_json::Value;
 
 use crate::Result;
 
-/// A coupon that a user was given once. They need not have it any more.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClaimedCoupon {
-    pub campaign: CampaignId,
-    /// Its partition, when the user was given it.
-    pub day: Day,
-    pub code: Code,
+/// What a store has of a person, besides the list of their coupons.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Mention {
+    /// A coupon that the person was given, or whose history names them. In hot, they have it no more; it may be in cold.
+    Coupon(Code),
+    /// Something else that names them: the kind of the record, and what it says.
+    Record { kind: String, value: Value },
 }
 
-/// One page of what a user was given.
+/// One page of what names a person.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MentionPage {
+    pub mentions: Vec<Mention>,
+    /// Where the next page begins; `None` at the end.
+    pub next: Option<String>,
+}
+
+/// One page of the persons whom a store names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ClaimedPage {
-    pub coupons: Vec<ClaimedCoupon>,
+pub struct UserPage {
+    /// Each at least once among all pages.
+    pub users: Vec<UserId>,
     /// Where the next page begins; `None` at the end.
     pub next: Option<String>,
 }
@@ -34,14 +42,17 @@ pub struct ClaimedPage {
 /// Tells what a person has, and forgets them.
 #[async_trait]
 pub trait People: Send + Sync {
-    /// What a user was given, also if they have it no more or it is in cold: each coupon once for each request that gave it.
-    /// Behind `after`, about `limit`. One read. Coupons of a campaign without a limit may be missing.
-    async fn claimed(
-        &self,
-        user: &UserId,
-        after: Option<String>,
-        limit: usize,
-    ) -> Result<ClaimedPage>;
+    /// What names a person and is no coupon that they have, behind `after`, each once. A page may have nothing and not be
+    /// the last. It costs a look at some thousand rows, and all pages one at every row of the store. Missing are coupons in
+    /// cold that they had once, if their campaigns have no limit.
+    ///
+    /// # Errors
+    /// `Damaged` for an `after` that no page had.
+    async fn mentions(&self, user: &UserId, after: Option<String>) -> Result<MentionPage>;
+
+    /// Everybody who is named in a coupon, a claim, a line of an import or an account, behind `after`. As costly as
+    /// [`People::mentions`].
+    async fn users(&self, after: Option<String>) -> Result<UserPage>;
 
     /// Gives everything that is found by the person the erased name, in several transactions. From its begin until
     /// [`People::admit`], a call that would give the user something fails with [`HotError::Unavailable`]. May be repeated

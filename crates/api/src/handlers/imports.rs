@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
-use coupon::ids::BatchId;
+use coupon::ids::{BatchId, CampaignId};
 use engine::import::columns::ColumnMap;
 use engine::import::dates::DateOrder;
 use engine::import::encoding::{BadEncoding, TextEncoding};
@@ -70,6 +70,10 @@ pub(crate) struct ImportParams {
     /// With `text/csv`: `true` reads the file, returns what an import would do, and writes nothing.
     #[param(value_type = Option<bool>)]
     dry_run: Option<String>,
+    /// With `text/csv`: `true` takes lines that name a person who was erased: it is a new person of that `user_id`. If it
+    /// is left out, the server rejects such lines.
+    #[param(value_type = Option<bool>)]
+    again: Option<String>,
 }
 
 /// Mint or import a batch
@@ -131,11 +135,10 @@ pub(crate) async fn create_batch(
         return Err(Problem::new(ApiErrorCode::UnsupportedMediaType, detail));
     }
     key.fill("batch_id", &mut params.batch_id)?;
-    let (batch, mut format, is_dry_run) = params.read()?;
-    if format.encoding.is_none() {
-        format.encoding = charset(request.headers())?;
+    let (mut ask, is_dry_run) = params.read(campaign)?;
+    if ask.format.encoding.is_none() {
+        ask.format.encoding = charset(request.headers())?;
     }
-    let ask = ImportRequest { campaign, batch, format };
     let file = arriving(request.into_body());
     if is_dry_run {
         let found = app.engine.dry_run_import(&caller, ask, file).await;
@@ -163,12 +166,13 @@ impl ImportParams {
             ("dates", &self.dates, FILE_ONLY),
             ("encoding", &self.encoding, FILE_ONLY),
             ("dry_run", &self.dry_run, FILE_ONLY),
+            ("again", &self.again, FILE_ONLY),
         ];
         let given = all.into_iter().filter(|(_, text, _)| text.is_some());
         given.map(|(name, _, why)| FieldFault::new(name, why)).collect()
     }
 
-    fn read(&self) -> Result<(Option<BatchId>, FileFormat, bool)> {
+    fn read(&self, campaign: CampaignId) -> Result<(ImportRequest, bool)> {
         let mut reading = FieldReader::default();
         let batch = reading.may::<BatchId>("batch_id", self.batch_id.as_deref());
         let format = FileFormat {
@@ -180,8 +184,11 @@ impl ImportParams {
             values: reading.may::<ValueMap>("values", self.values.as_deref()).unwrap_or_default(),
             dates: reading.may::<DateOrder>("dates", self.dates.as_deref()).unwrap_or_default(),
         };
-        let dry = reading.one_of("dry_run", self.dry_run.as_deref(), &TRUE_OR_FALSE);
-        reading.done(Some((batch, format, dry.unwrap_or(false))))
+        let [dry_run, again] = [("dry_run", &self.dry_run), ("again", &self.again)]
+            .map(|(name, text)| reading.one_of(name, text.as_deref(), &TRUE_OR_FALSE));
+        let again = again.unwrap_or(false);
+        let ask = ImportRequest { campaign, batch, format, again };
+        reading.done(Some((ask, dry_run.unwrap_or(false))))
     }
 }
 

@@ -1,18 +1,86 @@
-//! People who are forgotten.
+//! People: what is known of them, and how they are forgotten.
 
-use axum::http::StatusCode;
+use std::sync::Arc;
 
-use crate::answer::JsonAnswer;
+use attempts::Wanted;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use coupon::ids::UserId;
+use engine::{Failure, PAGE_MAX};
+use futures::stream::{Stream, StreamExt, TryStreamExt, once, try_unfold};
+use tokio::task::spawn_blocking;
+
+use crate::answer::{JsonAnswer, streamed};
+use crate::app::App;
 use crate::bodies::EraseRequest;
 use crate::extract::{
     AuthenticatedCaller, ErasureInPath, IdempotencyKey, Json, QueryParams, ReadingCaller,
-    UserInPath, named,
+    StreamSession, UserInPath, accepts, named,
 };
 use crate::paging::{PageParams, next_cursor};
 use crate::problem::{Problem, Result};
-use crate::views::{ErasureBody, List};
+use crate::views::{AttemptsBody, ErasureBody, List, PersonBody, PersonRecordBody, PersonWriter};
 
 const QUERY: &str = "erasures";
+
+/// Read what is known of a person
+///
+/// Everything that names the `user_id`, in the hot store and in the cold tier: coupons with their whole histories, also
+/// those that the person had once, the account, lines of imports, deliveries of webhooks, entries of the audit and, of
+/// this server, refused attempts. With `Accept: text/csv` the answer is a file for a spreadsheet: UTF-8 with a
+/// byte-order mark, and a line for each event of a coupon.
+///
+/// It looks at every row of the hot store, so it takes seconds, and minutes on a store of 100 million rows. The audit
+/// has who asked. Feeds of events, and what they were sent to, repeat the histories. Only an admin may call it.
+#[utoipa::path(
+    get, path = "/v1/people/{user_id}", tag = "people",
+    responses((status = 200, description = "The person, also if nothing names them", content(
+        (PersonBody = "application/json"),
+        (String = "text/csv"),
+    )))
+)]
+pub(crate) async fn read_person(
+    AuthenticatedCaller { app, caller }: AuthenticatedCaller,
+    UserInPath(user): UserInPath,
+    headers: HeaderMap,
+) -> Result<Response> {
+    let known = Arc::clone(&app.engine).person(&caller, &user).await?;
+    let known = known.ok_or_else(|| Problem::not_kept("a cluster cannot look for a person yet"))?;
+    let (kind, mut writer) = match accepts(&headers, "text/csv") {
+        true => ("text/csv; charset=utf-8", PersonWriter::Csv),
+        false => ("application/json", PersonWriter::Json("")),
+    };
+    let (begin, end) = (writer.begin(&user, app.engine.now()), writer.end());
+    let known = known.map_ok(|some| some.into_iter().map(PersonRecordBody::from).collect());
+    let records = known.chain(attempts_of(&app, &user));
+    let pieces = records.map_ok(move |some: Vec<_>| writer.piece(&some));
+    let end = once(async move { Ok(end.to_owned()) });
+    let text = once(async { Ok(begin) }).chain(pieces).chain(end);
+    let session = StreamSession::of(&app, caller, &headers);
+    Ok(streamed(kind, session.guards(text.boxed())))
+}
+
+/// The refused attempts for a user, a page at a time.
+fn attempts_of(
+    app: &App,
+    user: &UserId,
+) -> impl Stream<Item = Result<Vec<PersonRecordBody>, Failure>> + use<> {
+    let (log, user) = (app.access.attempts.clone(), user.to_string());
+    try_unfold(log.map(|log| (log, None)), move |next| {
+        let user = Some(user.clone());
+        async move {
+            let Some((log, before)) = next else { return Ok(None) };
+            let wanted = Wanted { user, before, ..Wanted::default() };
+            let from = Arc::clone(&log);
+            let found = spawn_blocking(move || from.find(&wanted, PAGE_MAX)).await;
+            let broken = |why: String| Failure::BrokenOff(format!("refused attempts: {why}"));
+            let found = found.map_err(|why| broken(why.to_string()))?;
+            let found = found.map_err(|why| broken(why.to_string()))?;
+            let next = found.attempts.last().map(|it| (log, Some(it.number)));
+            Ok(Some((AttemptsBody::of(found, None, true).of_person(), next)))
+        }
+    })
+}
 
 /// Forget a person
 ///

@@ -230,6 +230,7 @@ const ANSWERED: &[(&str, &[&[ApiErrorCode]])] = answered! {
     create_user(BODY [Forbidden LoginTaken TooMany] WRITE)
     create_session(BODY [Unauthenticated Forbidden TooMany] READ)
     delete_user(TOKEN [NotFound] WRITE)
+    read_person([NotKept] TOKEN WRITE)
     erase_person(BODY TOKEN WRITE [NameTaken NotKept])
     list_erasures([Invalid] TOKEN READ)
     read_erasure([NotFound] TOKEN READ)

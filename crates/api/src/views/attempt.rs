@@ -8,6 +8,7 @@ use coupon::time::Millis;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::PersonRecordBody;
 use crate::closed;
 
 /// Some refused attempts.
@@ -56,6 +57,10 @@ pub struct AttemptBody {
 }
 
 impl AttemptsBody {
+    pub(crate) fn of_person(&self) -> Vec<PersonRecordBody> {
+        self.data.iter().map(|attempt| PersonRecordBody::of("attempt", attempt)).collect()
+    }
+
     /// `says_unknown`: whether the caller may know why a code was not found. A shop could find codes with it.
     pub(crate) fn of(
         found: Found,

@@ -238,6 +238,10 @@ const SHAPES: &[(&str, Shape)] = &[
     ("list_deliveries", Fields(LIST, &[("data", Each(&DELIVERY))])),
     ("redeliver", DELIVERY),
     ("list_events", Fields("data next_cursor has_more", &[("data", Each(&FEED_EVENT))])),
+    (
+        "read_person",
+        Fields("user_id read_at records", &[("records", Each(&Fields("kind value", &[])))]),
+    ),
     ("erase_person", ERASURE),
     ("list_erasures", Fields(LIST, &[("data", Each(&ERASURE))])),
     ("read_erasure", ERASURE),

@@ -115,6 +115,7 @@ fn rows() -> Vec<Row> {
         open(row("create_session", Nothing, old(), [200, 200, 200, 200, 200])),
         // Only the user themselves (see `accounts`) and an admin.
         row("delete_user", Nothing, Value::Null, [404, 404, 403, 403, 204]),
+        row("read_person", Nothing, Value::Null, [403, 403, 403, 403, 200]),
         row("erase_person", Nothing, json!({"reason": "asked"}), [403, 403, 403, 403, 202]),
         row("list_erasures", Nothing, Value::Null, [403, 403, 403, 200, 200]),
         row("read_erasure", Nothing, Value::Null, [403, 403, 403, 200, 200]),
@@ -193,7 +194,7 @@ async fn asked(service: &Service, row: &Row, who: Who<'_>, cell: usize) -> Answe
     let operation = OPERATIONS.iter().find(|it| it.id == row.operation).expect("an operation");
     let account = match row.operation {
         "delete_user" => account(service, cell).await,
-        "erase_person" => "zoe".to_owned(),
+        "read_person" | "erase_person" => "zoe".to_owned(),
         _ => String::new(),
     };
     let delivery = match operation.path.contains("{delivery_id}") {

@@ -38,6 +38,8 @@ struct CustomerPage<'a> {
     campaigns: Vec<(String, String)>,
     /// Names the gift before it is made: a form that is sent twice gives one.
     gift: String,
+    /// The call that returns everything that is known of them.
+    known: String,
     curl: String,
 }
 
@@ -61,6 +63,7 @@ pub(crate) async fn page(desk: PageContext, Path(user): Path<String>) -> Console
         refused: desk.refused(wanted, &desk.zone).await?,
         campaigns,
         gift,
+        known: desk.curl_get(&format!("/v1/people/{}", encoded(user.as_str()))),
         curl: desk.curl_get(&path),
         user: user.to_string(),
     };

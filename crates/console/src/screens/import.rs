@@ -149,7 +149,8 @@ pub(crate) async fn send(
         values: fields.may::<ValueMap>("values")?.unwrap_or_default(),
         dates: fields.may::<DateOrder>("dates")?.unwrap_or_default(),
     };
-    let request = ImportRequest { campaign: id.clone(), batch: Some(batch.clone()), format };
+    let request =
+        ImportRequest { campaign: id.clone(), batch: Some(batch.clone()), format, again: false };
     if fields.get("mode") != Some("import") {
         let found = desk.engine().dry_run_import(&caller, request, pieces).await?;
         return show(&desk, &id, &fields, Some(found)).await;

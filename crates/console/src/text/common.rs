@@ -160,6 +160,7 @@ texts_of! {
         "compacting" => "The compaction begins.", "압축을 시작합니다.";
         "redelivered" => "The delivery is queued again.", "다시 전송하도록 등록했습니다.";
         "tested" => "The receiver accepted the test.", "수신 서버가 시험 이벤트를 받았습니다.";
+        "erased" => "The customer is forgotten: nothing is found by the old name.", "고객 정보를 삭제했습니다. 예전 이름으로는 아무것도 찾을 수 없습니다.";
         "removed" => "The account is deleted.", "계정을 삭제했습니다.";
         "deleted" => "It is deleted.", "삭제했습니다.";
         "signed-out" => "All sessions of the account are over.", "계정의 모든 로그인을 끝냈습니다.";

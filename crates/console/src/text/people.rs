@@ -1,6 +1,6 @@
 //! People, roles and the audit.
 
-use engine::AuditKind;
+use engine::{AuditKind, ErasureState};
 
 use crate::roles::ConsoleAction;
 use crate::text::{texts, texts_of};
@@ -20,6 +20,29 @@ texts! {
     audit_hint => "Every change of a campaign, a batch, a key, a webhook and an account, newest first. What was done to a coupon is on its page.", "캠페인, 묶음, 키, 웹훅, 계정의 모든 변경을 최근 순으로 보여 줍니다. 쿠폰에 한 일은 쿠폰 화면에 있습니다.";
     audit_none => "Nothing was changed yet.", "아직 변경된 것이 없습니다.";
     company_account => "Company account", "회사 계정";
+    personal_data => "Personal data", "개인정보";
+    personal_data_hint => "This call returns everything that is known of the customer. When they are forgotten, all of it gets a random name.", "이 호출은 고객에 대해 저장된 모든 것을 돌려줍니다. 삭제하면 모두 임의의 이름으로 바뀝니다.";
+    erase => "Forget the customer", "고객 정보 삭제";
+    erase_means => "Everything that has the name gets a random one, at once here and with the next compaction in the archive. This cannot be undone. Coupons, counts and sums stay.", "이 이름이 있는 모든 곳이 임의의 이름으로 바뀝니다. 여기서는 바로, 보관소에서는 다음 압축 때 바뀌며 되돌릴 수 없습니다. 쿠폰과 건수, 합계는 그대로입니다.";
+    erase_name_again => "The name of the customer, once more", "고객 이름을 한 번 더 입력하세요";
+    erase_other_name => "This is another name than that of the page.", "이 화면의 고객 이름과 다릅니다.";
+    erasures => "Forgotten customers", "삭제한 고객";
+    erasures_hint => "How far each is. The archive follows with the next compaction.", "진행 상황입니다. 보관소는 다음 압축 때 처리됩니다.";
+    erasures_none => "Nobody was forgotten", "삭제한 고객이 없습니다";
+    erased_name => "New name", "바뀐 이름";
+    erasure_asked => "Asked for", "요청";
+    erasure_settled => "Store done", "저장소 완료";
+    erasure_archived => "Archive done", "보관소 완료";
+}
+
+texts_of! {
+    /// What an erasure waits for.
+    erasure_state(ErasureState):
+        Finding => "Coupons", "쿠폰";
+        Settling => "Store", "저장소";
+        Overwriting => "Files", "파일";
+        Archive => "Archive", "보관소";
+        Done => "Done", "완료";
 }
 
 texts_of! {
@@ -38,6 +61,7 @@ texts_of! {
         Void => "Void a coupon", "쿠폰 폐기";
         Extend => "Extend a coupon", "쿠폰 기간 연장";
         CancelRedemption => "Cancel a redemption", "사용 취소";
+        ErasePeople => "Forget a customer", "고객 개인정보 삭제";
         DownloadReport => "Download redemptions", "사용 내역 내려받기";
         ManageWebhooks => "Pause and test webhooks, deliver again", "웹훅 일시 중지, 시험, 재전송";
         Compact => "Run a compaction", "압축 실행";
@@ -80,5 +104,6 @@ texts_of! {
         StaffUpdated => "Account changed", "계정 변경";
         StaffRemoved => "Account deleted", "계정 삭제";
         StaffSignedIn => "Signed in", "로그인";
+        PersonShown => "Personal data read", "개인 정보 조회";
         PersonErased => "Person forgotten", "개인 정보 삭제";
 }

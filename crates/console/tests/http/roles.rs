@@ -6,7 +6,7 @@ use engine::StaffRole;
 use crate::place::Place;
 
 /// Every route with its action. `{issued}` and `{redeemed}` stand for codes, `{query}` for a saved query.
-pub(crate) const ROUTES: [(ConsoleAction, &str, &str); 67] = [
+pub(crate) const ROUTES: [(ConsoleAction, &str, &str); 70] = [
     (ConsoleAction::Look, "GET", "/console"),
     (ConsoleAction::Look, "GET", "/console/live"),
     (ConsoleAction::Look, "GET", "/console/campaigns"),
@@ -37,6 +37,9 @@ pub(crate) const ROUTES: [(ConsoleAction, &str, &str); 67] = [
     (ConsoleAction::Look, "GET", "/console/coupons/{redeemed}"),
     (ConsoleAction::Look, "GET", "/console/customers/ann"),
     (ConsoleAction::Issue, "POST", "/console/customers/ann/give"),
+    (ConsoleAction::ErasePeople, "GET", "/console/customers/ann/erase"),
+    (ConsoleAction::ErasePeople, "POST", "/console/customers/ann/erase"),
+    (ConsoleAction::ErasePeople, "GET", "/console/erasures"),
     (ConsoleAction::Issue, "GET", "/console/coupons/{issued}/issue"),
     (ConsoleAction::Issue, "POST", "/console/coupons/{issued}/issue"),
     (ConsoleAction::Revoke, "GET", "/console/coupons/{issued}/revoke"),

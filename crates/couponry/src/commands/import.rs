@@ -99,6 +99,9 @@ pub(crate) struct ImportFlags {
     /// Print what an import would do, and write nothing
     #[arg(long)]
     dry_run: bool,
+    /// Take lines that name a person who was erased: it is a new person of that user_id
+    #[arg(long)]
+    again: bool,
     /// Print an example file with every column, and exit
     #[arg(long)]
     template: bool,
@@ -117,6 +120,7 @@ impl ImportFlags {
         query.extend(self.values.as_ref().map(|it| ("values", it.to_string())));
         query.extend(self.dates.and_then(DateOrder::as_str).map(|it| ("dates", it.to_owned())));
         query.extend(self.encoding.as_ref().map(|it| ("encoding", it.to_string())));
+        query.extend(self.again.then(|| ("again", "true".to_owned())));
         query.extend(self.dry_run.then(|| ("dry_run", "true".to_owned())));
         query
     }

@@ -21,6 +21,7 @@ use crate::compaction;
 use crate::cql::Waiting;
 use crate::failure::{CliError, Ended, Result};
 use crate::keys::Keys;
+use crate::output::thousands;
 use crate::settings::{Cold, Settings};
 use crate::{files, open, output, serve};
 
@@ -39,7 +40,8 @@ use crate::{files, open, output, serve};
 /// With --adopt, does the same with the store that another tool has put into the data folder: Litestream, or a
 /// snapshot of a disk. Put the folder `keys` there first. Says when the newest event of the store was, and asks.
 ///
-/// Ends every session and one-time link of the console, and names the people who may sign in.
+/// Ends every session and one-time link of the console, and names the people who may sign in. Begins the erasures again
+/// that were begun after the backup: `serve` finishes them.
 ///
 /// Without DIR and --adopt, does only the comparison, and ends sessions and links. Use this for a hot store that
 /// you restored in another way, such as a snapshot of a cluster. It compares the coupons that were archived later than one day
@@ -116,7 +118,7 @@ pub(crate) async fn run(settings: &Settings, args: &RestoreArgs) -> Result<Ended
     let attempt = async || open::store(settings, &keys, &cold).await;
     let (store, cluster) = open::patiently(settings, Waiting::Command, attempt).await?;
     open::must_have_every_key(store.as_ref(), &keys).await?;
-    let ended = brought_together(store.as_ref(), &cold, args).await;
+    let ended = brought_together(store.as_ref(), &cold, &keys, args).await;
     if let Some(cluster) = cluster {
         cluster.flush().await;
     }
@@ -241,10 +243,24 @@ async fn end_access(store: &dyn HotStore) -> Result<()> {
     Ok(())
 }
 
+/// Begins the erasures anew that began after the backup.
+async fn erase_again(store: &dyn HotStore, cold: &ColdStore, keys: &Keys) -> Result<()> {
+    let (begun, absent) = engine::erase_restored(store, cold, &keys.ring().current()).await?;
+    if begun + absent > 0 {
+        output::note(&format!(
+            "of the people who were erased after the backup, {} have something in it: `serve` erases them again; {} have nothing",
+            thousands(begun as u64),
+            thousands(absent as u64)
+        ));
+    }
+    Ok(())
+}
+
 /// Brings the hot store to the state of the cold tier.
 async fn brought_together(
     store: &dyn HotStore,
     cold: &ColdStore,
+    keys: &Keys,
     args: &RestoreArgs,
 ) -> Result<Ended> {
     open::must_not_have_moved(store).await?;
@@ -265,6 +281,7 @@ async fn brought_together(
         // The store was restored by other means and may not know the last codes that were minted, archived or not.
         store.pass_over_serials().await?;
     }
+    engine::know_erasures(store, cold).await?;
     let reconciled = match cold.version().await.map_err(CliError::of)? {
         Some(_) => {
             reconcile::finish_side_table(store, cold).await?;
@@ -273,6 +290,7 @@ async fn brought_together(
         }
         None => Reconciled::default(),
     };
+    erase_again(store, cold, keys).await?;
     // Last: until then `serve` refuses this store, so an interrupted restore is run again.
     if let Some(found) = behind {
         store.raise_cold_mark(ColdMark { begun: Some(found), committed: Some(found) }).await?;

@@ -10,6 +10,7 @@ use super::lines::FileLine;
 use super::record::{FileHeader, ImportRecord, RecordDefaults, RowError};
 use super::rejected::{RejectedLine, rejected_line};
 use super::repeats::{REPEATED_CODE, SeenCodes};
+use crate::erased::ErasedPeople;
 use crate::failure::Result;
 use crate::{Caller, Engine, StaffRole};
 
@@ -21,6 +22,8 @@ pub(super) struct LineCheck<'a> {
     /// The person at the console; `None` for a token, which is an admin's.
     staff: Option<StaffRole>,
     repeats: SeenCodes,
+    /// `None`: lines may name them.
+    erased: Option<ErasedPeople>,
 }
 
 /// The reason of a rejection, and its detail.
@@ -40,6 +43,7 @@ impl Engine {
         caller: &Caller,
         campaign: &Campaign,
         header: Option<FileHeader>,
+        again: bool,
     ) -> Result<LineCheck<'_>> {
         let staff = match caller.staff_name() {
             // Nobody's role: they were removed just now.
@@ -54,7 +58,9 @@ impl Engine {
             zone: campaign.zone.clone(),
             currency: campaign.worth.currency,
         };
-        Ok(LineCheck { engine: self, defaults, header, staff, repeats: SeenCodes::default() })
+        let erased = if again { None } else { Some(self.erased_people().await?) };
+        let repeats = SeenCodes::default();
+        Ok(LineCheck { engine: self, defaults, header, staff, repeats, erased })
     }
 }
 
@@ -83,6 +89,12 @@ impl LineCheck<'_> {
                  import it"
             );
             return Err(("FORBIDDEN", detail));
+        }
+        if let (Some(erased), Some(user)) = (&self.erased, read.imported_state.holder())
+            && erased.hash_of(user).is_some()
+        {
+            let detail = "the person was erased: import the line with `again` if this is a new one";
+            return Err(("ERASED", detail.to_owned()));
         }
         match self.repeats.take(line.number, &written, &read.code) {
             Ok(earlier) => Ok((read, earlier)),

@@ -90,7 +90,7 @@ impl Engine {
             campaign: &campaign,
             batch,
             run: self.import_run(caller),
-            check: self.line_check(caller, &campaign, begin.header).await?,
+            check: self.line_check(caller, &campaign, begin.header, request.again).await?,
             found,
             waiting: Vec::new(),
             imported: HashMap::new(),

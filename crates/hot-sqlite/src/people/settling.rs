@@ -21,15 +21,21 @@ use crate::txn::audit::{entry, select_audit};
 use crate::{Result, SqliteHot};
 
 /// Rows that one read looks at.
-const ROWS_MAX: i64 = 5_000;
+pub(super) const ROWS_MAX: i64 = 5_000;
 
 /// The persons, and what finds their names in bytes.
-struct NamedPeople {
+pub(super) struct NamedPeople {
     erasures: Vec<Erasure>,
     names: AhoCorasick,
 }
 
 impl NamedPeople {
+    pub(super) fn of_all(erasures: &[Erasure]) -> Result<NamedPeople> {
+        let names = AhoCorasick::new(erasures.iter().map(|it| it.user.as_str()));
+        let names = names.map_err(|error| HotError::Unavailable(error.into()))?;
+        Ok(NamedPeople { erasures: erasures.to_vec(), names })
+    }
+
     /// Who may be named in some bytes.
     fn of(&self, bytes: &[u8]) -> Vec<Erasure> {
         let mut found: Vec<usize> =
@@ -41,15 +47,13 @@ impl NamedPeople {
 }
 
 /// Rows that may name somebody, by their keys, and where the next look begins; `None` at the end.
-struct NamingRows<K> {
-    rows: Vec<(K, Vec<Erasure>)>,
-    next: Option<K>,
+pub(super) struct NamingRows<K> {
+    pub(super) rows: Vec<(K, Vec<Erasure>)>,
+    pub(super) next: Option<K>,
 }
 
 pub(super) async fn settle(store: &SqliteHot, erasures: &[Erasure]) -> Result<()> {
-    let names = AhoCorasick::new(erasures.iter().map(|it| it.user.as_str()));
-    let names = names.map_err(|error| HotError::Unavailable(error.into()))?;
-    let people = Arc::new(NamedPeople { erasures: erasures.to_vec(), names });
+    let people = Arc::new(NamedPeople::of_all(erasures)?);
     pass(store, &people, (COUPONS, 0), number, coupon).await?;
     pass(store, &people, (EVENTS, 0), number, event).await?;
     pass(store, &people, (LINES, String::new()), text, line).await?;
@@ -62,7 +66,7 @@ pub(super) async fn settle(store: &SqliteHot, erasures: &[Erasure]) -> Result<()
 }
 
 /// Reads the key of a row: its first column.
-type KeyOf<K> = fn(&Row<'_>) -> SqlResult<K>;
+pub(super) type KeyOf<K> = fn(&Row<'_>) -> SqlResult<K>;
 
 /// Erases persons from the row of a key.
 type EraseAt<K> = fn(&Txn<'_>, &K, &Erasure) -> SqlResult<()>;
@@ -97,7 +101,7 @@ where
     Ok(())
 }
 
-fn naming<K: rusqlite::ToSql>(
+pub(super) fn naming<K: rusqlite::ToSql>(
     txn: &Txn<'_>,
     people: &NamedPeople,
     (sql, after): (&str, &K),
@@ -125,15 +129,15 @@ fn naming<K: rusqlite::ToSql>(
     Ok(NamingRows { next, ..found })
 }
 
-fn number(row: &Row<'_>) -> SqlResult<i64> {
+pub(super) fn number(row: &Row<'_>) -> SqlResult<i64> {
     row.get(0)
 }
 
-fn text(row: &Row<'_>) -> SqlResult<String> {
+pub(super) fn text(row: &Row<'_>) -> SqlResult<String> {
     row.get(0)
 }
 
-const COUPONS: &str =
+pub(super) const COUPONS: &str =
     "SELECT number, holder, record FROM coupon WHERE number > ?1 ORDER BY number LIMIT ?2";
 
 fn coupon(txn: &Txn<'_>, number: &i64, erasure: &Erasure) -> SqlResult<()> {
@@ -143,7 +147,8 @@ fn coupon(txn: &Txn<'_>, number: &i64, erasure: &Erasure) -> SqlResult<()> {
     }
 }
 
-const LINES: &str = "SELECT code, last_line FROM directory WHERE code > ?1 ORDER BY code LIMIT ?2";
+pub(super) const LINES: &str =
+    "SELECT code, last_line FROM directory WHERE code > ?1 ORDER BY code LIMIT ?2";
 
 fn line(txn: &Txn<'_>, code: &String, erasure: &Erasure) -> SqlResult<()> {
     let read = |row: &Row<'_>| parsed::<Code>(row, 0);
@@ -151,7 +156,7 @@ fn line(txn: &Txn<'_>, code: &String, erasure: &Erasure) -> SqlResult<()> {
     code.map_or(Ok(()), |code| erase_line(txn, &code, erasure))
 }
 
-const REPLACEMENTS: &str = "SELECT replaced, user_id FROM replacement WHERE replaced > ?1 \
+pub(super) const REPLACEMENTS: &str = "SELECT replaced, user_id FROM replacement WHERE replaced > ?1 \
                             ORDER BY replaced LIMIT ?2";
 
 fn replaced(txn: &Txn<'_>, code: &String, erasure: &Erasure) -> SqlResult<()> {
@@ -182,7 +187,8 @@ fn event(txn: &Txn<'_>, number: &i64, erasure: &Erasure) -> SqlResult<()> {
     )
 }
 
-const AUDIT: &str = "SELECT number, changes FROM audit WHERE number > ?1 ORDER BY number LIMIT ?2";
+pub(super) const AUDIT: &str =
+    "SELECT number, changes FROM audit WHERE number > ?1 ORDER BY number LIMIT ?2";
 
 /// An entry names a user if somebody made a token for them.
 fn audit_entry(txn: &Txn<'_>, number: &i64, erasure: &Erasure) -> SqlResult<()> {

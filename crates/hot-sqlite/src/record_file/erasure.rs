@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use coupon::erasure::Erasure;
-use hot::people::erase_json;
+use hot::people::{Mention, erase_json};
 use rusqlite::{Transaction, TransactionBehavior, params};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{RecordConnection, RecordFile, Result};
 use crate::failure::{at_commit, before_commit};
@@ -37,6 +37,30 @@ impl RecordFile {
             after = last;
         }
         Ok(())
+    }
+
+    /// Records that name the person behind a place, and the place behind which the next page begins.
+    pub(crate) async fn mentions(
+        &self,
+        person: Erasure,
+        after: &str,
+    ) -> Result<(Vec<Mention>, Option<String>)> {
+        let after = serde_json::from_str(after).unwrap_or_default();
+        let look = move |records: &mut RecordConnection| {
+            let (found, last) = naming(records, &person, &after)?;
+            let sql = "SELECT name FROM record_kind WHERE number = ?1";
+            let mut kinds = records.conn.prepare_cached(sql)?;
+            let mut mentions = Vec::new();
+            for NamingRow { place: (kind, ..), value } in found {
+                let value: Value = serde_json::from_slice(&value).unwrap_or_default();
+                if erase_json(&person, &mut value.clone()) {
+                    let kind = kinds.query_row([kind], |row| row.get(0))?;
+                    mentions.push(Mention::Record { kind, value });
+                }
+            }
+            Ok((mentions, last.map(|place| json!(place).to_string())))
+        };
+        self.reader.run(move |records| look(records).map_err(before_commit)).await
     }
 
     /// Overwrites what the file still has of these names.

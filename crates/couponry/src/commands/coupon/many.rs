@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use command_line::{CommandProgress, WorkKind};
-use engine::Failure;
 use engine::import::{ColumnCell, ColumnReader};
 use futures::stream::{self, StreamExt};
 use serde_json::Value;
@@ -13,7 +12,7 @@ use super::calls::Call;
 use super::flags::LineSubject;
 use crate::client::{Refused, Reply, ServiceClient};
 use crate::failure::{CliError, Ended, Result};
-use crate::files;
+use crate::files::{self, unreadable};
 use crate::output::{self, Out, thousands};
 
 /// Lines whose changes are sent in one request. The service takes 1,000, and 1 MiB: longer than so many of the longest
@@ -213,14 +212,6 @@ fn detail(call: &Call, body: &Value) -> String {
         Call::Check { .. } if body["redeemable"] == true => "redeemable".to_owned(),
         Call::Check { .. } => body["refusal"].as_str().unwrap_or_default().to_owned(),
         _ => String::new(),
-    }
-}
-
-fn unreadable(path: &Path, failure: Failure) -> CliError {
-    let name = path.display();
-    match failure {
-        Failure::BrokenOff(why) => CliError::new(format!("cannot read {name}: {why}")),
-        other => CliError::new(format!("{name}: {}", CliError::from(other))),
     }
 }
 

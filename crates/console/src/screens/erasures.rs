@@ -1,0 +1,97 @@
+//! People who are forgotten: the second look before it, and how far each is.
+
+use askama::Template;
+use axum::extract::Path;
+use coupon::ids::{Reason, UserId};
+use coupon::time::Millis;
+use engine::ErasureRecord;
+use serde_json::json;
+
+use crate::desk::{PageContext, to};
+use crate::extract::from_path;
+use crate::fields::{FormFields, encoded};
+use crate::roles::ConsoleAction;
+use crate::trouble::{ConsoleError, ConsoleResult};
+
+const PAGE: usize = 50;
+
+#[derive(Template)]
+#[template(path = "erase.html")]
+struct ErasePage<'a> {
+    d: &'a PageContext,
+    user: String,
+    /// Names the erasure before it is begun: a form that is sent twice begins one.
+    erasure: String,
+    curl: String,
+}
+
+#[derive(Template)]
+#[template(path = "erasures.html")]
+struct ErasuresPage<'a> {
+    d: &'a PageContext,
+    erasures: Vec<ErasureRow>,
+    next: Option<String>,
+    curl: String,
+}
+
+struct ErasureRow {
+    name: String,
+    state: &'static str,
+    /// When it was asked for, settled and archived.
+    times: [String; 3],
+    actor: String,
+    reason: String,
+}
+
+impl ErasureRow {
+    fn of(desk: &PageContext, it: ErasureRecord) -> ErasureRow {
+        let at = |at: Option<i64>| at.map_or_else(String::new, |at| desk.at(&Millis(at)));
+        ErasureRow {
+            state: desk.t.erasure_state(&it.state()),
+            times: [Some(it.asked_at), it.settled_at, it.archived_at].map(at),
+            name: it.name,
+            actor: it.by,
+            reason: it.reason,
+        }
+    }
+}
+
+pub(crate) async fn ask(desk: PageContext, Path(user): Path<String>) -> ConsoleResult {
+    let user: UserId = from_path(&user)?;
+    let erasure = format!("console:{}", uuid::Uuid::now_v7());
+    let body = json!({"erasure_id": erasure, "reason": "…"});
+    let path = format!("/v1/people/{}/erase", encoded(user.as_str()));
+    let curl = desk.curl("POST", &path, body);
+    desk.page(&ErasePage { d: &desk, user: user.to_string(), erasure, curl })
+}
+
+/// `POST /console/customers/{user}/erase`: with the name of the customer once more.
+pub(crate) async fn erase(
+    desk: PageContext,
+    Path(user): Path<String>,
+    fields: FormFields,
+) -> ConsoleResult {
+    let user: UserId = from_path(&user)?;
+    let again: UserId = fields.must("user_id")?;
+    if again != user {
+        return Err(ConsoleError::field("user_id", desk.t.erase_other_name()));
+    }
+    let reason: Reason = fields.must("reason")?;
+    let id = fields.get("erasure_id").map(str::to_owned);
+    let caller = desk.caller(ConsoleAction::ErasePeople)?;
+    let begun = desk.engine().erase_person(&caller, &user, id, &reason).await?;
+    begun.map(|_| to("/console/erasures?done=erased")).ok_or(ConsoleError::NotKept)
+}
+
+pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
+    let before = desk.query.get("cursor").and_then(|cursor| cursor.parse().ok());
+    let erasures = desk.engine().erasures(&desk.reader()?, before, PAGE).await?;
+    let last = erasures.last().filter(|_| erasures.len() == PAGE);
+    let page = ErasuresPage {
+        d: &desk,
+        next: last.map(|last| desk.with("cursor", &last.number.to_string())),
+        erasures: erasures.into_iter().map(|it| ErasureRow::of(&desk, it)).collect(),
+        curl: desk.curl_get("/v1/erasures"),
+    };
+    desk.page(&page)
+}

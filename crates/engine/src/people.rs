@@ -1,0 +1,114 @@
+//! What is known of a person: everything that either tier has, as a stream in constant memory.
+
+use std::sync::Arc;
+
+use coupon::code::CodeText;
+use coupon::ids::UserId;
+use futures::stream::{BoxStream, StreamExt, try_unfold};
+use hot::people::Mention;
+use hot::{CouponFilter, CouponSnapshot, ListOrder, ListScope};
+use router::Found;
+use serde_json::Value;
+
+use crate::coupon_view::CouponView;
+use crate::failure::{Failure, Result};
+use crate::pages::{CursorPosition, PageQuery};
+use crate::{AuditEvent, AuditKind, Caller, Engine, Role, given};
+
+/// Coupons of one piece: some 200 KB.
+const PIECE: usize = 200;
+
+/// One thing that is known of a person.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PersonRecord {
+    /// A coupon that they have or had, with its whole history.
+    Coupon(Box<CouponView>),
+    /// Something else that names them: its kind, and what it says.
+    Other { kind: String, value: Value },
+}
+
+pub type PersonStream = BoxStream<'static, Result<Vec<PersonRecord>>>;
+
+/// What comes next.
+enum NextPage {
+    /// Coupons that they have, of both tiers.
+    Coupons(Option<CursorPosition>),
+    /// What else names them.
+    Mentions(Option<String>),
+}
+
+impl Engine {
+    /// Streams what is known of a person, some at a time, perhaps nothing: first the coupons that they have, then those that
+    /// they had and everything else. Enters first who asked. Looks at every row of the hot store. `None`: the store
+    /// cannot tell.
+    ///
+    /// # Errors
+    /// `Forbidden` for all but admins.
+    pub async fn person(
+        self: Arc<Engine>,
+        caller: &Caller,
+        user: &UserId,
+    ) -> Result<Option<PersonStream>> {
+        caller.must_be(&[Role::Admin])?;
+        if self.hot.people().is_none() {
+            return Ok(None);
+        }
+        let asked = vec![given("user", user.as_str())];
+        self.record(caller, AuditEvent::of_store(AuditKind::PersonShown, asked)).await?;
+        let (engine, caller, user) = (Arc::clone(&self), caller.clone(), user.clone());
+        let pages = try_unfold(Some(NextPage::Coupons(None)), move |next| {
+            let (engine, caller, user) = (Arc::clone(&engine), caller.clone(), user.clone());
+            async move {
+                let Some(next) = next else { return Ok::<_, Failure>(None) };
+                engine.known_of(&caller, &user, next).await.map(Some)
+            }
+        });
+        Ok(Some(self.limited(pages.boxed())))
+    }
+
+    async fn known_of(
+        &self,
+        caller: &Caller,
+        user: &UserId,
+        next: NextPage,
+    ) -> Result<(Vec<PersonRecord>, Option<NextPage>)> {
+        let shown = |snapshot: &CouponSnapshot| {
+            PersonRecord::Coupon(Box::new(self.view_of(caller, snapshot, true)))
+        };
+        match next {
+            NextPage::Coupons(after) => {
+                let query = PageQuery {
+                    scope: ListScope::Holder(user.clone()),
+                    filter: CouponFilter::default(),
+                    order: ListOrder::Latest,
+                    after,
+                    limit: PIECE,
+                };
+                let page = Box::pin(self.page(query)).await?;
+                let next = page.next.map(Some).map_or(NextPage::Mentions(None), NextPage::Coupons);
+                Ok((page.snapshots.iter().map(shown).collect(), Some(next)))
+            }
+            NextPage::Mentions(after) => {
+                let Some(people) = self.hot.people() else { return Ok((Vec::new(), None)) };
+                let page = people.mentions(user, after).await?;
+                let mut known = Vec::with_capacity(page.mentions.len());
+                for mention in page.mentions {
+                    match mention {
+                        Mention::Record { kind, value } => {
+                            known.push(PersonRecord::Other { kind, value });
+                        }
+                        Mention::Coupon(code) => {
+                            let found = self.router.find(&CodeText::from(code), self.hot()).await?;
+                            let Some(Found::Coupon(address)) = found else { continue };
+                            let snapshot = self.hot.read(&address).await?;
+                            let past = |it: &CouponSnapshot| it.coupon.holder() != Some(user);
+                            known.extend(snapshot.filter(past).as_ref().map(shown));
+                        }
+                    }
+                }
+                let next = page.next.map(|next| NextPage::Mentions(Some(next)));
+                Ok((known, next))
+            }
+        }
+    }
+}
