@@ -195,8 +195,7 @@ impl CqlStore {
             };
             let rows = attempts.looked(self.spread_rows(spread).await)?;
             let cas = self.raise_rows(attempts.profile(), spread, rows, rows + more).await;
-            let applied = matches!(cas, Ok(Cas::Applied));
-            if attempts.wrote(cas).await? && applied {
+            if attempts.wrote(cas).await? {
                 return Ok(rows + more);
             }
         }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::CqlStore;
 use crate::coupon_row::CouponRow;
 use crate::values::{date, millis, signed};
-use cql_session::{Cas, Result, StatementProfile};
+use cql_session::{Result, StatementProfile};
 
 /// Evicted coupons that are remembered, some 100 bytes each.
 const GONE_MAX: usize = 1_000_000;
@@ -47,15 +47,11 @@ impl CqlStore {
             let cas = self.session.change(attempts.profile(), cql, values).await;
             // Before the next read: other writers of the bucket need not wait for it.
             drop(lock);
-            let applied = matches!(cas, Ok(Cas::Applied));
-            before = Some(row);
-            let written = attempts.wrote(cas).await?;
-            if written && applied {
-                if let Some(row) = &before {
-                    self.evicted(day, row).await?;
-                }
+            if attempts.wrote(cas).await? {
+                self.evicted(day, &row).await?;
                 return Ok(true);
             }
+            before = Some(row);
         }
     }
 
