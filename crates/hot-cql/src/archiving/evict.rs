@@ -2,12 +2,12 @@
 
 use coupon::code::Code;
 use coupon::ids::OperationId;
-use coupon::time::{Day, Millis};
+use coupon::time::Day;
 use uuid::Uuid;
 
 use crate::CqlStore;
 use crate::coupon_row::CouponRow;
-use crate::values::{date, millis, signed};
+use crate::values::{date, signed};
 use cql_session::{Result, StatementProfile};
 
 /// Evicted coupons that are remembered, some 100 bytes each.
@@ -63,11 +63,9 @@ impl CqlStore {
                 // Remembering them only saves reads.
                 gone.clear();
             }
-            gone.insert((day, code.clone()));
+            gone.insert((day, code));
         }
-        self.row_cache.forget(&code);
-        self.counts.count_moved(&row.campaign_id()?, row.state.as_deref().unwrap_or_default());
-        let expires_at = row.expires_at.map_or(Millis(0), millis);
-        self.remove_index_rows(row.holder.as_deref(), expires_at, &code).await
+        self.count_gone(row)?;
+        self.remove_index_rows_of_gone(row).await
     }
 }

@@ -100,8 +100,8 @@ impl CqlStore {
         Ok(removed)
     }
 
-    /// 1 if the row was a coupon or an archived marker.
-    fn count_gone(&self, row: &CouponRow) -> Result<u64> {
+    /// Counts a coupon as archived. 1 if the row was a coupon or an archived marker.
+    pub(super) fn count_gone(&self, row: &CouponRow) -> Result<u64> {
         self.row_cache.forget(&row.code()?);
         if row.is_coupon() {
             let state = row.state.as_deref().unwrap_or_default();
@@ -110,7 +110,7 @@ impl CqlStore {
         Ok(u64::from(row.forward_to().is_none()))
     }
 
-    async fn remove_index_rows_of_gone(&self, row: &CouponRow) -> Result<()> {
+    pub(super) async fn remove_index_rows_of_gone(&self, row: &CouponRow) -> Result<()> {
         if !row.is_coupon() {
             return Ok(());
         }
