@@ -24,9 +24,6 @@ const ROWS_AT_ONCE: usize = 50;
 
 const BUCKETS_AT_ONCE: usize = 16;
 
-const INTO_EXPIRING: &str = "INSERT INTO expiring (expires_on, shard, expires_at, tie, code, \
-    expiry_day, campaign_id) VALUES (?, ?, ?, ?, ?, ?, ?)";
-
 #[derive(Default)]
 pub(crate) struct PendingClosed(Mutex<BTreeMap<Day, Vec<(Millis, Code)>>>);
 
@@ -50,29 +47,6 @@ impl CqlStore {
         let (code, at) = (coupon.code(), instant(coupon.expires_at()));
         let values = (user.as_str(), at, signed(tie(code)), code.as_str(), date(day));
         self.session.write(cql, values).await
-    }
-
-    pub(crate) async fn write_expiring(
-        &self,
-        campaign: &str,
-        coupon: &Coupon,
-        day: Day,
-    ) -> Result<()> {
-        let (on, partition) = self.expiring_partition(campaign, coupon).await?;
-        let (code, at) = (coupon.code(), instant(coupon.expires_at()));
-        let (tie, code) = (signed(tie(code)), code.as_str());
-        let values = (date(on), partition, at, tie, code, date(day), campaign);
-        self.session.write(INTO_EXPIRING, values).await
-    }
-
-    /// The day and the CQL partition for the index row by expiry of a coupon; counts the row.
-    async fn expiring_partition(&self, campaign: &str, coupon: &Coupon) -> Result<(Day, i32)> {
-        // Before the row: a list of a campaign reads only the days that are written here.
-        self.write_campaign_day(campaign, coupon).await?;
-        let on = Day::expiry_day_of(coupon.expires_at());
-        let spread = SpreadKey::Expiring { on };
-        let level = self.level_to_write(&spread, 1).await?;
-        Ok((on, spread.partition(level, coupon.code())))
     }
 
     pub(crate) async fn has_expiring(&self, coupon: &Coupon) -> Result<bool> {
@@ -122,9 +96,8 @@ impl CqlStore {
         Ok(with_row)
     }
 
-    /// Writes that coupons of a campaign may expire on the day of this one; once for each process.
-    async fn write_campaign_day(&self, campaign: &str, coupon: &Coupon) -> Result<()> {
-        let on = Day::expiry_day_of(coupon.expires_at());
+    /// Writes that coupons of a campaign may expire on a day; once for each process.
+    async fn write_campaign_day(&self, campaign: &str, on: Day) -> Result<()> {
         let known = (campaign.to_owned(), on);
         if self.campaign_days.read().is_ok_and(|all| all.contains(&known)) {
             return Ok(());
@@ -166,17 +139,24 @@ impl CqlStore {
         wallet.and(expiring)
     }
 
-    /// Writes the index rows by expiry of many coupons, one CQL partition at a time.
-    pub(crate) async fn write_expiring_all(
+    /// Writes the index rows by expiry of coupons, one CQL partition at a time; counts them.
+    pub(crate) async fn write_expiring(
         &self,
         campaign: &str,
         coupons: &[(&Coupon, Day)],
     ) -> Result<()> {
         let mut rows_by_partition: BTreeMap<(Day, i32), Vec<(&Coupon, Day)>> = BTreeMap::new();
         for (coupon, day) in coupons {
-            let key = self.expiring_partition(campaign, coupon).await?;
+            let on = Day::expiry_day_of(coupon.expires_at());
+            // Before the row: a list of a campaign reads only the days that are written here.
+            self.write_campaign_day(campaign, on).await?;
+            let spread = SpreadKey::Expiring { on };
+            let level = self.level_to_write(&spread, 1).await?;
+            let key = (on, spread.partition(level, coupon.code()));
             rows_by_partition.entry(key).or_default().push((coupon, *day));
         }
+        let cql = "INSERT INTO expiring (expires_on, shard, expires_at, tie, code, expiry_day, \
+                   campaign_id) VALUES (?, ?, ?, ?, ?, ?, ?)";
         let mut writes = Vec::new();
         for ((on, partition), coupons) in &rows_by_partition {
             for some in coupons.chunks(ROWS_AT_ONCE) {
@@ -185,7 +165,7 @@ impl CqlStore {
                     let (at, tie) = (instant(coupon.expires_at()), signed(tie(code)));
                     (date(*on), *partition, at, tie, code.as_str(), date(*day), campaign)
                 });
-                writes.push(self.session.write_all(INTO_EXPIRING, rows.collect()));
+                writes.push(self.session.write_all(cql, rows.collect()));
             }
         }
         bounded_join(BUCKETS_AT_ONCE, writes).await.map(drop)

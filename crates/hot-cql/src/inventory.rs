@@ -118,7 +118,8 @@ impl Verifiable for CqlHot {
 
     async fn mend_index_rows(&self, day: Day, coupon: Coupon) -> Result<()> {
         self.store.write_wallet(&coupon, day).await?;
-        self.store.write_expiring(coupon.genesis().campaign.as_str(), &coupon, day).await
+        let campaign = coupon.genesis().campaign.as_str();
+        self.store.write_expiring(campaign, &[(&coupon, day)]).await
     }
 
     async fn remove_index_rows(&self, index_rows: Vec<IndexRow>) -> Result<()> {

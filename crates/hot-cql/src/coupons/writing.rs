@@ -76,9 +76,9 @@ impl CqlStore {
         let is_new = before.coupon.version() == 0 || day != before.day;
         let expires = is_new || before.coupon.expires_at() != after.expires_at();
         let changes_holder = expires || before.coupon.holder() != after.holder();
-        let id = &before.terms().id;
+        let (id, row) = (&before.terms().id, [(after, day)]);
         let wallet = changes_holder.then(|| self.write_wallet(after, day));
-        let expiring = expires.then(|| self.write_expiring(id.as_str(), after, day));
+        let expiring = expires.then(|| self.write_expiring(id.as_str(), &row));
         let back = is_stock(before.terms(), after).then(|| self.enter_returned(id, after));
         let (wallet, expiring, back) = tokio::join!(
             OptionFuture::from(wallet),

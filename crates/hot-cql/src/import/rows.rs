@@ -41,7 +41,7 @@ impl ImportRound<'_> {
         // Before the rows: the feed does not tell of new lines, so nobody enters these later.
         store.tell_brought(&brought).await?;
         let coupons: Vec<_> = arrived.iter().map(|it| (&it.coupon, it.day)).collect();
-        store.write_expiring_all(id.as_str(), &coupons).await?;
+        store.write_expiring(id.as_str(), &coupons).await?;
         // Before the rows: a chunk that is not entered would never be issued.
         self.write_stock(arrived).await?;
         let mut rows_by_bucket: BTreeMap<(Day, i32), Vec<&Coupon>> = BTreeMap::new();

@@ -47,7 +47,7 @@ impl CqlStore {
             campaigns.entry(it.terms().id.as_str()).or_default().push((&it.coupon, it.day));
         }
         for (id, coupons) in campaigns {
-            self.write_expiring_all(id, &coupons).await?;
+            self.write_expiring(id, &coupons).await?;
         }
         let brought: Vec<_> = located.iter().map(|it| (&it.terms().id, &it.coupon)).collect();
         // Before the rows: the feed does not tell of a copy, so nobody enters these later.
