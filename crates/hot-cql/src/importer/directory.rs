@@ -1,10 +1,10 @@
 //! Directory entries, written by a copy.
 
 use coupon::code::Code;
-use coupon::coupon::{Coupon, Genesis};
 use coupon::imported::ImportedState;
 use coupon::time::{Day, Millis};
 use hot::inventory::{EntryIs, EntryItem, Pass};
+use hot::protocol::untouched;
 use hot::{HotError, imported_state_text};
 use router::{Owner, home};
 use scylla::value::MaybeUnset;
@@ -65,17 +65,10 @@ impl CqlStore {
                 let found = self.batch_of(campaign, batch).await?;
                 let gone = || HotError::Damaged(format!("{campaign}/{batch} was not copied"));
                 let (here, _) = found.ok_or_else(gone)?;
-                let untouched = Coupon::untouched(Genesis {
-                    code,
-                    campaign: campaign.clone(),
-                    batch: batch.clone(),
-                    valid_from: here.terms.valid_from,
-                    expires_at: here.terms.expires_at,
-                    zone: here.terms.zone.clone(),
-                    created_at: here.terms.created_at,
-                });
+                let made_at = here.terms.created_at;
+                let coupon = untouched(&here.terms, batch.clone(), made_at, code);
                 for (expiry_day, leaves) in left {
-                    self.send_on(expiry_day, *day, &untouched, leaves).await?;
+                    self.send_on(expiry_day, *day, &coupon, leaves).await?;
                 }
                 Ok(())
             }
