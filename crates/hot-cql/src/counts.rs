@@ -114,11 +114,6 @@ impl ProcessCounts {
         }
     }
 
-    fn own(&self, id: &CampaignId) -> OfCampaign {
-        let all = self.of.lock();
-        all.ok().and_then(|all| all.get(id).cloned()).unwrap_or_default()
-    }
-
     fn unwritten(&self) -> Vec<(CampaignId, OfCampaign)> {
         let Ok(all) = self.of.lock() else { return Vec::new() };
         let unwritten = all.iter().filter(|(_, of)| of.written != of.changes);
@@ -142,7 +137,7 @@ impl ProcessCounts {
     /// The counts of this process as they are now, those of others as they were last written.
     pub(super) async fn of(&self, store: &CqlStore, id: &CampaignId) -> Result<CampaignSums> {
         let rows = store.session.campaign_counts(id).await?;
-        let own = self.own(id);
+        let own = self.of.lock().ok().and_then(|all| all.get(id).cloned()).unwrap_or_default();
         let arrived = own.arrived.into_iter().map(|(batch, count)| (batch.to_string(), count));
         let mut counted = CampaignSums { sums: own.sums, arrived: arrived.collect() };
         // Without a name it has no row, and those without one are of a copy.

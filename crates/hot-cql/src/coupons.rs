@@ -72,17 +72,6 @@ impl CqlStore {
         }
     }
 
-    async fn rows_of_bucket(
-        &self,
-        day: Day,
-        bucket: i32,
-        after: &str,
-        limit: i32,
-    ) -> Result<Vec<CouponRow>> {
-        let cql = coupon_rows!("WHERE expiry_day = ? AND bucket = ? AND code > ? LIMIT ?");
-        self.session.rows(StatementProfile::Bulk, cql, (date(day), bucket, after, limit)).await
-    }
-
     /// At most `limit` rows of each bucket. The buckets ascend, at most [`BUCKETS_OF_A_READ`] of
     /// them: most of a small partition are empty, so one statement for many saves most of the time.
     pub(crate) async fn rows_of_buckets(
@@ -94,7 +83,9 @@ impl CqlStore {
     ) -> Result<Vec<Vec<CouponRow>>> {
         if let [bucket] = buckets {
             // The driver sends this statement to a replica of the bucket.
-            return Ok(vec![self.rows_of_bucket(day, *bucket, after, limit).await?]);
+            let cql = coupon_rows!("WHERE expiry_day = ? AND bucket = ? AND code > ? LIMIT ?");
+            let values = (date(day), *bucket, after, limit);
+            return Ok(vec![self.session.rows(StatementProfile::Bulk, cql, values).await?]);
         }
         let cql =
             coupon_rows!("WHERE expiry_day = ? AND bucket IN ? AND code > ? PER PARTITION LIMIT ?");

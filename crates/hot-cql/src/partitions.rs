@@ -195,11 +195,6 @@ impl CqlStore {
         }
     }
 
-    /// The last archive commit whose coupons this store has evicted.
-    pub(super) async fn archive_commit(&self, of: Day) -> Result<u64> {
-        Ok(self.plan(StatementProfile::Read, of).await?.map_or(0, |plan| plan.archive_commit()))
-    }
-
     /// Whether a bucket is sealed: nothing in it changes any more.
     pub(super) async fn is_sealed(&self, of: Day, bucket: i32) -> Result<bool> {
         let cql = "SELECT sealed FROM coupon WHERE expiry_day = ? AND bucket = ? LIMIT 1";

@@ -134,7 +134,8 @@ impl CqlStore {
     }
 
     async fn in_archive(&self, day: Day, codes: Vec<Code>) -> Result<HashMap<Code, Coupon>> {
-        let archive_commit = self.archive_commit(day).await?;
+        let plan = self.plan(StatementProfile::Read, day).await?;
+        let archive_commit = plan.map_or(0, |plan| plan.archive_commit());
         let coupons = self.archive.coupons(day, archive_commit, &codes).await;
         let coupons = codes.into_iter().zip(coupons.map_err(HotError::Cold)?);
         Ok(coupons.filter_map(|(code, coupon)| Some((code, coupon?))).collect())

@@ -38,7 +38,9 @@ impl CqlStore {
     ) -> Result<Option<Refusal>> {
         let mut before: Option<BTreeMap<Code, u64>> = None;
         loop {
-            let Some(campaign) = self.campaign_fresh(id).await? else {
+            // As it is now: a batch minted a moment ago is stock.
+            self.known.forget(id);
+            let Some(campaign) = self.terms(id).await? else {
                 return Ok(Some(Refusal::NotFound));
             };
             let walk = self.walk(&campaign, at).await?;
@@ -166,12 +168,6 @@ impl CqlStore {
                 return Ok(open);
             }
         }
-    }
-
-    /// The campaign as it is now: a batch minted a moment ago is stock.
-    async fn campaign_fresh(&self, id: &CampaignId) -> Result<Option<CampaignHere>> {
-        self.known.forget(id);
-        self.terms(id).await
     }
 }
 

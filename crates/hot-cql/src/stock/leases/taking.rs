@@ -27,7 +27,10 @@ impl CqlStore {
         // Otherwise a lease may be taken over whose codes are unknown.
         self.check_keys_of(campaign)?;
         for batch in campaign.in_order() {
-            if batch.paused || self.is_used_up(campaign, batch) {
+            let key = (campaign.terms.id.clone(), batch.id.clone());
+            // Every serial of it is leased, which never changes.
+            let is_used_up = self.used_up.read().is_ok_and(|all| all.contains(&key));
+            if batch.paused || is_used_up {
                 continue;
             }
             // Before new serials: what dead processes left would wait until the batch is sold out.
@@ -44,7 +47,9 @@ impl CqlStore {
                 continue;
             }
             if unleased(cursor, run) == 0 {
-                self.note_used_up(campaign, batch);
+                if let Ok(mut all) = self.used_up.write() {
+                    all.insert(key);
+                }
             } else if self.lease_run(counter, campaign, batch, run).await? {
                 return Ok(true);
             }
@@ -78,18 +83,6 @@ impl CqlStore {
             from = next;
         }
         Ok(Some((cursor, returned)))
-    }
-
-    /// Whether every serial of a batch is leased, which never changes.
-    fn is_used_up(&self, campaign: &CampaignHere, batch: &BatchHere) -> bool {
-        let key = (campaign.terms.id.clone(), batch.id.clone());
-        self.used_up.read().is_ok_and(|all| all.contains(&key))
-    }
-
-    fn note_used_up(&self, campaign: &CampaignHere, batch: &BatchHere) {
-        if let Ok(mut all) = self.used_up.write() {
-            all.insert((campaign.terms.id.clone(), batch.id.clone()));
-        }
     }
 
     /// Leases the next serials of a batch; `false` if none is left.
