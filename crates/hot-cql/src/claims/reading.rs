@@ -181,8 +181,8 @@ impl CqlStore {
                     Fate::Begun => {
                         let Some(located) = &located else { continue };
                         match self.finish_or_end(user, located, value, change).await? {
-                            FinishOutcome::Yes => seen.changed = true,
-                            FinishOutcome::Not(why) => seen.unfinished = Some(why),
+                            None => seen.changed = true,
+                            why => seen.unfinished = why,
                         }
                     }
                 }
@@ -193,14 +193,14 @@ impl CqlStore {
     }
 
     /// Finishes what was begun for this user by giving them the coupon, or makes sure that the
-    /// process that began it cannot finish it any more.
+    /// process that began it cannot finish it any more. Returns why the rules refuse both.
     async fn finish_or_end(
         &self,
         user: &UserId,
         located: &CqlCoupon,
         begun: &EntryValue,
         change: &Change,
-    ) -> Result<FinishOutcome> {
+    ) -> Result<Option<Refusal>> {
         let (intent, bound) = (begun.intent(), self.options.clock_bound_ms);
         let reference = begun.reference.as_deref().map(IssueRef::stored);
         // The next read shows the outcome of the write, conflict or not.
@@ -209,12 +209,12 @@ impl CqlStore {
                 let actor = Some(&change.actor);
                 self.write_coupon(located, &after, intent.operation, actor).await?;
             }
-            Finish::Blocked(why) => return Ok(FinishOutcome::Not(why)),
+            Finish::Blocked(why) => return Ok(Some(why)),
             Finish::Fence(after) => {
                 self.fence(located, &after).await?;
             }
         }
-        Ok(FinishOutcome::Yes)
+        Ok(None)
     }
 
     /// Gives a coupon its next version without a change: a write for the present one that another
@@ -223,11 +223,4 @@ impl CqlStore {
         let operation = OperationId(Uuid::now_v7().as_u128());
         self.write_coupon(located, after, operation, None).await
     }
-}
-
-enum FinishOutcome {
-    /// It is finished or ended, which the next read shows.
-    Yes,
-    /// Neither: the rules refuse it for this reason.
-    Not(Refusal),
 }
