@@ -141,14 +141,6 @@ impl CouponRow {
         parsed("batch_id", self.batch_id.as_deref().unwrap_or_default())
     }
 
-    /// Whether the columns that repeat what the events say agree with them. Allocates nothing: it
-    /// is called for every row that is read.
-    pub(crate) fn agrees(&self, coupon: &Coupon) -> bool {
-        self.state.as_deref() == Some(coupon.state().as_str())
-            && self.holder.as_deref() == coupon.holder().map(UserId::as_str)
-            && self.expires_at.map(millis) == Some(coupon.expires_at())
-    }
-
     /// The coupon of a row that is no archived marker.
     pub(crate) fn coupon(&self, terms: &Campaign) -> Result<Coupon> {
         let code = self.code()?;
@@ -173,18 +165,21 @@ impl CouponRow {
     }
 }
 
+/// The first column that repeats what the events say and contradicts them. Allocates nothing while they
+/// agree: it is called for every row that is read.
 pub(crate) fn disagreement(row: &CouponRow, coupon: &Coupon) -> Option<String> {
-    let said = [
-        ("state", row.state.clone(), Some(coupon.state().as_str().to_owned())),
-        ("holder", row.holder.clone(), coupon.holder().map(ToString::to_string)),
-        (
-            "expires_at",
-            row.expires_at.map(|at| millis(at).0.to_string()),
-            Some(coupon.expires_at().0.to_string()),
-        ),
+    let texts = [
+        ("state", row.state.as_deref(), Some(coupon.state().as_str())),
+        ("holder", row.holder.as_deref(), coupon.holder().map(UserId::as_str)),
     ];
-    let wrong = said.into_iter().find(|(_, stored, folded)| stored != folded);
-    wrong.map(|(column, stored, folded)| {
-        format!("{column} is {stored:?}, its events say {folded:?}")
+    for (column, stored, folded) in texts {
+        if stored != folded {
+            return Some(format!("{column} is {stored:?}, its events say {folded:?}"));
+        }
+    }
+    let (stored, folded) = (row.expires_at.map(millis), Some(coupon.expires_at()));
+    (stored != folded).then(|| {
+        let [stored, folded] = [stored, folded].map(|at| at.map(|at| at.0.to_string()));
+        format!("expires_at is {stored:?}, its events say {folded:?}")
     })
 }

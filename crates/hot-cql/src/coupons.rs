@@ -137,8 +137,7 @@ impl CqlStore {
     pub(crate) async fn located(&self, row: &CouponRow) -> Result<CqlCoupon> {
         let located = self.as_stored(row).await?;
         let coupon = &located.coupon;
-        let differs = if row.agrees(coupon) { None } else { disagreement(row, coupon) };
-        match differs.or_else(|| invalid_history(coupon)) {
+        match disagreement(row, coupon).or_else(|| invalid_history(coupon)) {
             None => Ok(located),
             Some(why) => Err(HotError::Damaged(format!("{}: {why}", coupon.code()))),
         }
