@@ -161,24 +161,17 @@ impl CqlStore {
         self.session.write(cql, (NAMES, campaign.id.as_str())).await?;
         let mut attempts = self.attempts("a new campaign");
         loop {
-            match attempts.looked(self.campaign_now(&campaign.id).await)? {
-                Some(here) => {
-                    return Ok(Some(here).filter(|here| *here.created_as == *created_as));
-                }
-                None => {
-                    let cql = "UPDATE campaign SET revision = ?, made = ?, name = ?, \
-                               handout = ?, shared_code = ?, code_prefix = ?, valid_from = ?, \
-                               expires_at = ?, time_zone = ?, valid_days = ?, issue_from = ?, \
-                               issue_until = ?, per_user_limit = ?, cancel_days = ?, \
-                               extend_days = ?, paused = ?, metadata = ?, worth = ?, created_at = ?, \
-                               created_as = ?, carries = ?, sold_out = ? WHERE campaign_id = ? \
-                               IF revision = null";
-                    let values = StoredCampaign::hidden(campaign, created_as);
-                    attempts
-                        .wrote(self.session.change(attempts.profile(), cql, values).await)
-                        .await?;
-                }
+            if let Some(here) = attempts.looked(self.campaign_now(&campaign.id).await)? {
+                return Ok(Some(here).filter(|here| *here.created_as == *created_as));
             }
+            let cql = "UPDATE campaign SET revision = ?, made = ?, name = ?, handout = ?, \
+                       shared_code = ?, code_prefix = ?, valid_from = ?, expires_at = ?, \
+                       time_zone = ?, valid_days = ?, issue_from = ?, issue_until = ?, \
+                       per_user_limit = ?, cancel_days = ?, extend_days = ?, paused = ?, \
+                       metadata = ?, worth = ?, created_at = ?, created_as = ?, carries = ?, \
+                       sold_out = ? WHERE campaign_id = ? IF revision = null";
+            let values = StoredCampaign::hidden(campaign, created_as);
+            attempts.wrote(self.session.change(attempts.profile(), cql, values).await).await?;
         }
     }
 
@@ -189,21 +182,17 @@ impl CqlStore {
             match attempts.looked(self.directory_entry(word).await)? {
                 Some(Entry::Shared { campaign }) => return Ok(campaign == *id),
                 Some(Entry::Coupon { .. }) => return Ok(false),
-                None => {
-                    let cql = "INSERT INTO directory (code, kind, campaign_id) \
-                               VALUES (?, 'shared', ?) IF NOT EXISTS";
-                    let values = (word.as_str(), id.as_str());
-                    let wrote =
-                        attempts.wrote(self.session.change(attempts.profile(), cql, values).await);
-                    // Refused by an entry that is not shown: the code of a lost campaign.
-                    let cql = "SELECT kind FROM directory WHERE code = ?";
-                    if !wrote.await? && self.session.has(cql, (word.as_str(),)).await? {
-                        return Ok(matches!(
-                            self.directory_entry(word).await?,
-                            Some(Entry::Shared { campaign }) if campaign == *id
-                        ));
-                    }
-                }
+                None => {}
+            }
+            let cql = "INSERT INTO directory (code, kind, campaign_id) VALUES (?, 'shared', ?) \
+                       IF NOT EXISTS";
+            let values = (word.as_str(), id.as_str());
+            let cas = self.session.change(attempts.profile(), cql, values).await;
+            // Refused by an entry that is not shown: the code of a lost campaign.
+            let cql = "SELECT kind FROM directory WHERE code = ?";
+            if !attempts.wrote(cas).await? && self.session.has(cql, (word.as_str(),)).await? {
+                let entry = self.directory_entry(word).await?;
+                return Ok(entry == Some(Entry::Shared { campaign: id.clone() }));
             }
         }
     }
