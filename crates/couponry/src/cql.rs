@@ -66,7 +66,7 @@ impl OpenCql {
     /// The engine, its version and the keyspace, for the operator.
     pub(crate) async fn name(&self) -> String {
         let keyspace = self.target.keyspace();
-        match self.store.engine().await {
+        match self.store.session().version().await {
             Ok((engine, version)) => format!("{} {version}, keyspace {keyspace}", engine.name()),
             Err(error) => format!("keyspace {keyspace} ({error})"),
         }

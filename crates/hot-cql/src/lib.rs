@@ -45,7 +45,7 @@ use coupon::ids::{BatchId, CampaignId};
 use coupon::time::Day;
 use cql_session::{
     AboutCluster, COMPARED_EVERY_ROUNDS, ClockDifference, ConnectError, CopyGuard, CqlCluster,
-    CqlEngine, CqlSession, CqlTables, FeedTrouble, KeyedLock, Resolutions, WriteAttempts,
+    CqlSession, CqlTables, FeedTrouble, KeyedLock, Resolutions, WriteAttempts,
 };
 use hot::records::{AuditLog, RecordSource, Records};
 use hot::tables::Tables;
@@ -221,10 +221,6 @@ impl CqlHot {
 
     pub fn session(&self) -> &Arc<CqlSession> {
         &self.store.session
-    }
-
-    pub async fn engine(&self) -> Result<(CqlEngine, String), HotError> {
-        self.store.session.version().await
     }
 
     /// What each known node says of itself. Takes as long as the slowest one, some seconds at most.
