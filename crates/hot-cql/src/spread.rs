@@ -39,8 +39,8 @@ pub(crate) struct SpreadCount {
     /// As the store said.
     rows: u64,
     read_at: Instant,
-    /// Written by this process since and not yet added to the store's number; begins at
-    /// [`CqlStore::first_count`].
+    /// Written by this process since and not yet added to the store's number; see
+    /// [`CqlStore::keep_rows`].
     more: u64,
 }
 
@@ -106,29 +106,23 @@ impl CqlStore {
         // Before the rows are written: a reader looks only at the levels up to the number.
         let more = self.spreads.count(spread, rows, self.count_step());
         if more > 0 {
-            match self.add_rows(spread, more).await {
-                Ok(rows) => self.keep_rows(spread, rows),
-                Err(error) => {
-                    // Counted again, or the store's number would stay below the rows for ever.
-                    self.spreads.put_back(spread, more);
-                    return Err(error);
-                }
-            }
+            let added = self.add_rows(spread, more).await;
+            // Counted again, or the store's number would stay below the rows for ever.
+            let rows = added.inspect_err(|_| self.spreads.put_back(spread, more))?;
+            self.keep_rows(spread, rows);
         }
         let rows = self.spreads.get(spread).map_or(0, |it| it.rows);
         let levels = spread.levels(rows, self.options.partition_rows);
         Ok(levels.last().copied().unwrap_or(0))
     }
 
-    fn keep_rows(&self, spread: &SpreadKey, rows: u64) {
-        self.spreads.keep(spread.clone(), rows, self.first_count());
-    }
-
-    /// The number from which this process counts rows. What it has not added to the store's number
-    /// when it ends is lost, and a process that does not live long would never add anything. From a
-    /// random number below one step it adds one as often, on average, as it writes one.
-    fn first_count(&self) -> u64 {
-        xxh3_64(Uuid::now_v7().as_bytes()) % self.count_step()
+    fn keep_rows(&self, spread: &SpreadKey, rows: u64) -> u64 {
+        // What a process has not added to the store's number when it ends is lost, and one that does not
+        // live long would never add anything. From a random number below one step it adds one as
+        // often, on average, as it writes one.
+        let first = xxh3_64(Uuid::now_v7().as_bytes()) % self.count_step();
+        self.spreads.keep(spread.clone(), rows, first);
+        rows
     }
 
     fn count_step(&self) -> u64 {
@@ -138,8 +132,7 @@ impl CqlStore {
     /// Every CQL partition that may have rows at this moment.
     pub(crate) async fn cql_partitions(&self, spread: &SpreadKey) -> Result<Vec<i32>> {
         // Not from memory: another process may have begun a level a moment ago.
-        let rows = self.spread_rows(spread).await?;
-        self.keep_rows(spread, rows);
+        let rows = self.keep_rows(spread, self.spread_rows(spread).await?);
         Ok(spread.partitions(rows, self.options.partition_rows))
     }
 
@@ -152,11 +145,7 @@ impl CqlStore {
         let known = self.spreads.get(spread).filter(|it| !it.is_behind());
         let rows = match known {
             Some(known) => known.rows,
-            None => {
-                let rows = self.spread_rows(spread).await?;
-                self.keep_rows(spread, rows);
-                rows
-            }
+            None => self.keep_rows(spread, self.spread_rows(spread).await?),
         };
         let levels = spread.levels(rows, self.options.partition_rows);
         Ok(levels.into_iter().map(|level| spread.partition(level, code)).collect())
