@@ -42,17 +42,13 @@ impl CqlStore {
         now: Millis,
         enough: u64,
     ) -> Result<Option<ClosedPartition>> {
-        let (mut waiting, mut first) = (0, None::<Millis>);
         let Some(bits) = self.bits(day).await? else { return Ok(None) };
         let queues = self.cql_partitions(&SpreadKey::Closed { day, bucket_bits: bits }).await?;
         let all = ClosedCount { codes: AtomicU64::new(0), enough };
         let reads = queues.into_iter().map(|queue| self.closed_in(day, queue, now, enough, &all));
-        for codes in bounded_join(AT_ONCE, reads).await? {
-            for (_, since) in &codes {
-                first = Some(first.map_or(*since, |first| first.min(*since)));
-            }
-            waiting = (waiting + codes.len() as u64).min(enough);
-        }
+        let found: Vec<Vec<(Code, Millis)>> = bounded_join(AT_ONCE, reads).await?;
+        let waiting = (found.iter().flatten().count() as u64).min(enough);
+        let first = found.iter().flatten().map(|(_, since)| *since).min();
         Ok(first.map(|since| ClosedPartition { day, waiting, since }))
     }
 
