@@ -9,7 +9,6 @@ use uuid::Uuid;
 
 use crate::CqlStore;
 use crate::coupon_row::CouponRow;
-use crate::coupons::CqlCoupon;
 use crate::values::{date, signed};
 use cql_session::{Cas, Result, StatementProfile};
 
@@ -27,7 +26,7 @@ impl CqlStore {
         let Some(bucket) = self.bucket(at, code).await? else { return Ok(None) };
         let operation = Uuid::now_v7();
         let mut attempts = self.attempts("a coupon's archived marker");
-        let mut before: Option<CqlCoupon> = None;
+        let mut before = None;
         loop {
             let row =
                 attempts.looked(self.row_of(StatementProfile::Read, at, bucket, code).await)?;
@@ -38,12 +37,12 @@ impl CqlStore {
             // Nothing changes a coupon there. A marker would be younger than the seal, and so outlive the deletion
             // of the bucket.
             if is_sealed {
-                return Ok(before.map(|it| it.coupon));
+                return Ok(before);
             }
             if row.is_none() && !always {
                 // A minted coupon without a row would be taken for an untouched one.
                 if home(&self.keys.current(), code) != Some(at) {
-                    return Ok(before.map(|it| it.coupon));
+                    return Ok(before);
                 }
                 let id = OperationId(operation.as_u128());
                 let (profile, made) = (attempts.profile(), MaybeUnset::Unset);
@@ -54,9 +53,9 @@ impl CqlStore {
             }
             if let Some(row) = &row {
                 if row.is_archived_marker() || (!always && row.forward_to() == Some(archived_at)) {
-                    return Ok(before.map(|it| it.coupon));
+                    return Ok(before);
                 }
-                before = Some(self.as_stored(row).await?);
+                before = Some(self.as_stored(row).await?.coupon);
             }
             let to = (!always).then_some(archived_at);
             let lock = attempts.looked(self.write_locks.lock((at, bucket)).await)?;
@@ -68,9 +67,9 @@ impl CqlStore {
             drop(lock);
             attempts.wrote(cas).await?;
             // After the row: a crash leaves an index row too many, never one too few.
-            if let Some(located) = &before {
-                let holder = located.coupon.holder().map(UserId::as_str);
-                self.remove_index_rows(holder, located.coupon.expires_at(), code).await?;
+            if let Some(coupon) = &before {
+                let holder = coupon.holder().map(UserId::as_str);
+                self.remove_index_rows(holder, coupon.expires_at(), code).await?;
             }
         }
     }
