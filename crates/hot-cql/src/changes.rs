@@ -123,11 +123,8 @@ impl CqlStore {
         let claim = match accepted.claimant() {
             Some(user) if !is_closing => {
                 let campaign = &accepted.before().here.campaign;
-                Some(
-                    self.claim(campaign, user, change, ClaimNeed::default(), may_write)
-                        .await?
-                        .claim,
-                )
+                let need = ClaimNeed::default();
+                Some(self.claim(campaign, user, change, need, may_write).await?.claim)
             }
             Some(_) | None => None,
         };

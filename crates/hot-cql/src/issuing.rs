@@ -71,13 +71,8 @@ impl CqlStore {
                     (ended == Written::Done).then(|| CqlDecision::replayed(&located).applied)
                 }
                 NextStep::HandOut => {
-                    let giving = IssueAttempt {
-                        campaign: here,
-                        user: &ask.to,
-                        claim,
-                        issue: change,
-                        then: None,
-                    };
+                    let (user, then) = (&ask.to, None);
+                    let giving = IssueAttempt { campaign: here, user, claim, issue: change, then };
                     if let Some(code) = ask.replaces.as_ref().filter(|_| !won) {
                         let taken = self.take_replacement(&giving, &ask, code, &mut kept);
                         match attempts.looked(taken.await)? {

@@ -70,14 +70,8 @@ impl ImportRound<'_> {
             }
             looks = true;
             let (owner, run) = ((&self.here.terms.id, self.batch), self.run);
-            let enter = self.store.insert_entry(
-                attempts.profile(),
-                line,
-                owner,
-                (run.at, Some(&run.actor), run.operation),
-                day,
-            );
-            let cas = enter.await;
+            let arrived = (run.at, Some(&run.actor), run.operation);
+            let cas = self.store.insert_entry(attempts.profile(), line, owner, arrived, day).await;
             if attempts.wrote(cas).await? {
                 return Ok(LinePlan::Row(Box::new(EntryOfLine {
                     batch: self.batch.clone(),
