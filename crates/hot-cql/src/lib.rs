@@ -93,7 +93,7 @@ struct CqlStore {
     bits: RwLock<HashMap<Day, u8>>,
     stock: stock::OfferQueues,
     ahead: untouched::ScanCache,
-    spreads: spread::SpreadCache<spread::SpreadKey>,
+    spreads: spread::SpreadCache,
     used_up: RwLock<HashSet<(CampaignId, BatchId)>>,
     counts: counts::ProcessCounts,
     closed: index_rows::PendingClosed,

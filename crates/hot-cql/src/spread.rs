@@ -5,7 +5,6 @@
 //! leases of a batch.
 
 use std::collections::HashMap;
-use std::hash::Hash;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -51,22 +50,16 @@ impl SpreadCount {
     }
 }
 
-#[derive(Debug)]
-pub(crate) struct SpreadCache<K>(Mutex<HashMap<K, SpreadCount>>);
+#[derive(Debug, Default)]
+pub(crate) struct SpreadCache(Mutex<HashMap<SpreadKey, SpreadCount>>);
 
-impl<K> Default for SpreadCache<K> {
-    fn default() -> SpreadCache<K> {
-        SpreadCache(Mutex::default())
-    }
-}
-
-impl<K: Eq + Hash> SpreadCache<K> {
-    pub(crate) fn get(&self, key: &K) -> Option<SpreadCount> {
+impl SpreadCache {
+    pub(crate) fn get(&self, key: &SpreadKey) -> Option<SpreadCount> {
         self.0.lock().ok()?.get(key).copied()
     }
 
     /// Keeps the store's number. For a new key, the count of written rows begins at `more`.
-    pub(crate) fn keep(&self, key: K, rows: u64, more: u64) {
+    pub(crate) fn keep(&self, key: SpreadKey, rows: u64, more: u64) {
         let Ok(mut all) = self.0.lock() else { return };
         if all.len() >= COUNTED_MAX && !all.contains_key(&key) {
             all.clear();
@@ -77,7 +70,7 @@ impl<K: Eq + Hash> SpreadCache<K> {
     }
 
     /// Counts rows that are about to be written; returns how many to add to the store's number now.
-    pub(crate) fn count(&self, key: &K, rows: u64, step: u64) -> u64 {
+    pub(crate) fn count(&self, key: &SpreadKey, rows: u64, step: u64) -> u64 {
         let Ok(mut all) = self.0.lock() else { return 0 };
         let Some(counted) = all.get_mut(key) else { return 0 };
         counted.more += rows;
@@ -88,7 +81,7 @@ impl<K: Eq + Hash> SpreadCache<K> {
     }
 
     /// Counts rows again after they could not be added to the store's number.
-    pub(crate) fn put_back(&self, key: &K, rows: u64) {
+    pub(crate) fn put_back(&self, key: &SpreadKey, rows: u64) {
         let Ok(mut all) = self.0.lock() else { return };
         let Some(counted) = all.get_mut(key) else { return };
         counted.more += rows;
@@ -229,16 +222,16 @@ mod tests {
     fn processes_that_count_apart_leave_a_level_in_time() {
         const PROCESSES: usize = 8;
         let step = PARTITION_ROWS / COUNTED_IN;
-        let counts: Vec<SpreadCache<()>> = (0..PROCESSES).map(|_| SpreadCache::default()).collect();
-        // The worst case: none has begun in the middle.
-        counts.iter().for_each(|count| count.keep((), 0, 0));
-        let (mut there, mut added) = (0, 0);
+        let counts: Vec<SpreadCache> = (0..PROCESSES).map(|_| SpreadCache::default()).collect();
         let campaign: CampaignId = "summer".parse().unwrap();
         let batch: BatchId = "first".parse().unwrap();
         let spread = SpreadKey::Returned { campaign, batch };
+        // The worst case: none has begun in the middle.
+        counts.iter().for_each(|count| count.keep(spread.clone(), 0, 0));
+        let (mut there, mut added) = (0, 0);
         while spread.levels(added, PARTITION_ROWS).len() == 1 {
             for count in &counts {
-                added += count.count(&(), 1, step);
+                added += count.count(&spread, 1, step);
                 there += 1;
             }
         }
