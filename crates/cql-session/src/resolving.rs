@@ -35,26 +35,11 @@ impl Resolutions {
     }
 }
 
-#[derive(Clone, Copy)]
-struct ResolveDeadline(Instant);
-
-impl ResolveDeadline {
-    fn is_over(self) -> bool {
-        Instant::now() >= self.0
-    }
-
-    /// Waits, longer each time, but not past the end of the call.
-    async fn pause(self, try_number: u32) {
-        let pause = PAUSE.saturating_mul(1 << try_number.min(6));
-        tokio::time::sleep_until((Instant::now() + pause).min(self.0)).await;
-    }
-}
-
 /// One call that reads the state and writes what is missing, until nothing is missing. So the
 /// outcome of an earlier write does not matter.
 pub struct WriteAttempts {
     what: &'static str,
-    deadline: ResolveDeadline,
+    deadline: Instant,
     try_number: u32,
     /// Why the outcome of an earlier write is unknown.
     unknown: Option<UnknownCause>,
@@ -65,7 +50,7 @@ type UnknownCause = Box<dyn std::error::Error + Send + Sync>;
 impl WriteAttempts {
     /// The attempts of a call that begins now and may take `limit`: see [`CALL_LIMIT`].
     pub fn new(what: &'static str, limit: Duration) -> WriteAttempts {
-        let deadline = ResolveDeadline(Instant::now() + limit);
+        let deadline = Instant::now() + limit;
         WriteAttempts { what, deadline, try_number: 0, unknown: None }
     }
 
@@ -115,11 +100,13 @@ impl WriteAttempts {
 
     /// Waits before the next read, or ends a call that has taken too long.
     pub async fn again(&mut self) -> Result<()> {
-        if self.deadline.is_over() {
+        if Instant::now() >= self.deadline {
             let late = format!("{} was not resolved in time", self.what);
             return Err(self.given_up(late.into()));
         }
-        self.deadline.pause(self.try_number).await;
+        // Longer each time, but not past the end of the call.
+        let pause = PAUSE.saturating_mul(1 << self.try_number.min(6));
+        tokio::time::sleep_until((Instant::now() + pause).min(self.deadline)).await;
         self.try_number += 1;
         Ok(())
     }
@@ -141,7 +128,7 @@ mod tests {
     fn what_was_begun_is_unknown_when_the_call_is_given_up() {
         let errors: [fn(UnknownCause) -> HotError; 2] = [HotError::Unavailable, HotError::Cold];
         for error in errors {
-            let deadline = ResolveDeadline(Instant::now());
+            let deadline = Instant::now();
             let mut attempts =
                 WriteAttempts { what: "a test", deadline, try_number: 0, unknown: None };
             let before = attempts.looked::<()>(Err(error("away".into())));
