@@ -52,9 +52,8 @@ impl CqlSession {
         code: &Code,
     ) -> Result<BTreeMap<i32, MadeValue>> {
         let cql = "SELECT made FROM coupon WHERE expiry_day = ? AND bucket = ? AND code = ?";
-        let row: Option<(Option<BTreeMap<i32, MadeValue>>,)> =
-            self.row(cql, (date(day), bucket, code.as_str())).await?;
-        Ok(row.and_then(|(made,)| made).unwrap_or_default())
+        let made = self.value(cql, (date(day), bucket, code.as_str())).await?;
+        Ok(made.unwrap_or_default())
     }
 
     /// Whether the row says that another write than `attempt` has made the coupon what it is `after` that.

@@ -164,7 +164,7 @@ impl Keyspace {
     /// from now on.
     pub async fn confirm_copies(&self) -> Result<(String, String), HotError> {
         let before = self.confirmed().await?;
-        let comment = self.comment().await?;
+        let comment = comment_of(&copies_of(self.replication().await?.unwrap_or_default()));
         let (name, text) = (&self.name, comment.replace('\'', "''"));
         self.run(&format!("ALTER TABLE {name}.{NOTED_AT} WITH comment = '{text}'")).await?;
         Ok((before, comment))
@@ -174,11 +174,6 @@ impl Keyspace {
     async fn confirmed(&self) -> Result<String, HotError> {
         let rows: Vec<(String,)> = select(&self.session, COMMENT, (&self.name, NOTED_AT)).await?;
         Ok(rows.into_iter().next().map(|(comment,)| comment).unwrap_or_default())
-    }
-
-    /// The comment for the copies that there are.
-    async fn comment(&self) -> Result<String, HotError> {
-        Ok(comment_of(&copies_of(self.replication().await?.unwrap_or_default())))
     }
 
     async fn run(&self, statement: &str) -> Result<(), HotError> {
