@@ -65,7 +65,10 @@ impl CqlStore {
             // Before the update: an event that is announced after it would be lost in a crash.
             log.announce(id, &carried).await?;
             if let Some(feed) = &self.feed {
-                carried.slot = Some(self.announce_audit_events(feed, id, &carried, doing).await?);
+                let (first, name) =
+                    (carried.slot.unwrap_or(i64::MIN), (carried.revision, carried.attempt));
+                let told = self.announce_audit_events(feed, id.as_str(), first, name, doing);
+                carried.slot = Some(told.await?);
             }
         }
         let name = doing.map(|_| (carried.revision, carried.attempt));
@@ -163,7 +166,9 @@ impl CqlStore {
         let entry = AuditEntry { act: Act::of_system("compact", at), event };
         log.happened(name, at, &entry).await?;
         let Some(feed) = &self.feed else { return Ok(()) };
-        self.announce_archived(feed, name, &entry).await
+        let doing = (&entry.act, std::slice::from_ref(&entry.event));
+        let (of, first) = (name.to_string(), i64::MIN);
+        self.announce_audit_events(feed, &of, first, (1, name), doing).await.map(drop)
     }
 }
 

@@ -6,14 +6,14 @@
 
 use coupon::code::Code;
 use coupon::ids::{CampaignId, Reason};
-use hot::audit::{Act, AuditEntry, AuditEvent};
-use hot::records::Carried;
+use hot::audit::{Act, AuditEvent};
 use scylla::value::MaybeUnset;
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::CqlStore;
 use crate::announcing::{FeedState, TRIES};
+use crate::audit_events::UpdateName;
 use crate::values::{instant, parsed};
 use cql_session::feed_changes::AnnouncedEvent;
 use cql_session::{Result, StatementProfile, damaged};
@@ -24,56 +24,23 @@ fn code_of(name: &str) -> Result<Code> {
     parsed("a name", &format!("{:X}", Uuid::from_u128(hash).simple())[..26])
 }
 
-struct AuditEventRows<'a> {
-    code: Code,
-    revision: i64,
-    attempt: Uuid,
-    act: &'a Act,
-    events: &'a [AuditEvent],
-}
-
 impl CqlStore {
-    /// Writes the index rows of audit events that an update of a campaign is to carry, and makes sure that no reader
-    /// has passed them. Returns their slot.
+    /// Writes the index rows of audit events that an update of `of` makes, in the slot `first` or a later one, and
+    /// makes sure that no reader has passed them. Returns their slot.
     pub(crate) async fn announce_audit_events(
         &self,
         feed: &FeedState,
-        campaign: &CampaignId,
-        carried: &Carried,
+        of: &str,
+        first: i64,
+        (revision, attempt): UpdateName,
         (act, events): (&Act, &[AuditEvent]),
     ) -> Result<i64> {
-        let Carried { attempt, revision, .. } = *carried;
-        let rows =
-            AuditEventRows { code: code_of(campaign.as_str())?, revision, attempt, act, events };
-        self.put_audit_events(feed, carried.slot.unwrap_or(i64::MIN), &rows).await
-    }
-
-    /// The same of a day that is archived.
-    pub(crate) async fn announce_archived(
-        &self,
-        feed: &FeedState,
-        name: Uuid,
-        entry: &AuditEntry,
-    ) -> Result<()> {
-        let events = std::slice::from_ref(&entry.event);
-        let code = code_of(&name.to_string())?;
-        let rows = AuditEventRows { code, revision: 1, attempt: name, act: &entry.act, events };
-        self.put_audit_events(feed, i64::MIN, &rows).await.map(drop)
-    }
-
-    async fn put_audit_events(
-        &self,
-        feed: &FeedState,
-        first: i64,
-        rows: &AuditEventRows<'_>,
-    ) -> Result<i64> {
-        let shard = feed.shard_of(&rows.code);
+        let code = code_of(of)?;
+        let shard = feed.shard_of(&code);
         let mut tries = 0..TRIES;
         loop {
             let slot = self.slot_for(feed, first, tries.next()).await?;
-            for (number, event) in
-                (0_i32..).zip(rows.events).filter(|(_, event)| event.kind.is_told())
-            {
+            for (number, event) in (0_i32..).zip(events).filter(|(_, event)| event.kind.is_told()) {
                 let cql = "UPDATE change USING TTL ? SET kind = ?, at = ?, actor = ?, \
                            campaign_id = ?, batch_id = ?, reason = ?, changes = ? \
                            WHERE shard = ? AND slot = ? AND code = ? AND version = ? \
@@ -81,18 +48,18 @@ impl CqlStore {
                 let values = (
                     feed.ttl(),
                     event.kind.as_str(),
-                    instant(rows.act.at),
-                    rows.act.actor.as_str(),
+                    instant(act.at),
+                    act.actor.as_str(),
                     MaybeUnset::from_option(event.campaign.as_ref().map(CampaignId::as_str)),
                     MaybeUnset::from_option(event.batch.as_ref().map(|id| id.as_str())),
-                    MaybeUnset::from_option(rows.act.reason.as_ref().map(Reason::as_str)),
+                    MaybeUnset::from_option(act.reason.as_ref().map(Reason::as_str)),
                     serde_json::to_string(&event.changes).map_err(damaged)?,
                     shard,
                     slot,
-                    rows.code.as_str(),
-                    rows.revision,
+                    code.as_str(),
+                    revision,
                     number,
-                    rows.attempt,
+                    attempt,
                 );
                 self.session.write(cql, values).await?;
             }
