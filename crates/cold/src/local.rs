@@ -70,7 +70,7 @@ impl LocalFolder {
     pub(crate) async fn settle(&self, folder: &Path) -> Result<()> {
         let (root, folder) = (self.root.clone(), self.file(folder));
         let kept = Arc::clone(&self.kept);
-        blocking(&folder.clone(), move || {
+        blocking(folder.clone(), move || {
             sync_folder(&folder)?;
             keep(&root, &kept, &folder)
         })
@@ -80,7 +80,7 @@ impl LocalFolder {
     /// Deletes what crashed writers left behind before an instant. A writer that still runs fails.
     pub(crate) async fn sweep_staging(&self, before: SystemTime) -> Result<()> {
         let staging = self.root.join(STAGING);
-        blocking(&staging.clone(), move || {
+        blocking(staging.clone(), move || {
             let entries = match fs::read_dir(&staging) {
                 Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
                 entries => entries?,
@@ -124,8 +124,7 @@ impl ObjectStore for LocalFolder {
             });
         }
         let staged = self.stage(location);
-        let named = staged.named.clone();
-        blocking(&named, move || {
+        blocking(staged.named.clone(), move || {
             let mut file = staged.open()?;
             payload.iter().try_for_each(|bytes| file.write_all(bytes))?;
             // Before it has its name: a named log entry without its bytes can never be replaced.
@@ -142,9 +141,8 @@ impl ObjectStore for LocalFolder {
         _opts: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
         let staged = self.stage(location);
-        let named = staged.named.clone();
-        let upload = blocking(&named, move || LocalUpload::begin(staged)).await?;
-        Ok(Box::new(upload))
+        let begin = blocking(staged.named.clone(), move || LocalUpload::begin(staged));
+        Ok(Box::new(begin.await?))
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
@@ -212,23 +210,19 @@ impl MultipartUpload for LocalUpload {
         self.end += data.content_length() as u64;
         let file = Arc::clone(&self.file);
         let named = self.staged.as_ref().map_or_else(PathBuf::new, |it| it.named.clone());
-        Box::pin(async move {
-            blocking(&named, move || {
-                for bytes in &data {
-                    file.write_all_at(bytes, at)?;
-                    at += bytes.len() as u64;
-                }
-                Ok(())
-            })
-            .await
-        })
+        Box::pin(blocking(named, move || {
+            for bytes in &data {
+                file.write_all_at(bytes, at)?;
+                at += bytes.len() as u64;
+            }
+            Ok(())
+        }))
     }
 
     async fn complete(&mut self) -> Result<PutResult> {
         let staged = self.staged.take().ok_or_else(over)?;
         let file = Arc::clone(&self.file);
-        let named = staged.named.clone();
-        blocking(&named, move || {
+        blocking(staged.named.clone(), move || {
             // Before it has its name, as in `put_opts`.
             file.sync_all()?;
             staged.publish(&PutMode::Create)
@@ -239,8 +233,7 @@ impl MultipartUpload for LocalUpload {
 
     async fn abort(&mut self) -> Result<()> {
         let staged = self.staged.take().ok_or_else(over)?;
-        let named = staged.named.clone();
-        blocking(&named, move || {
+        blocking(staged.named.clone(), move || {
             drop(staged);
             Ok(())
         })
@@ -267,7 +260,7 @@ fn ascending(
 }
 
 async fn blocking<T: Send + 'static>(
-    named: &FilePath,
+    named: PathBuf,
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T> {
     spawn_blocking(work).await?.map_err(|source| {
