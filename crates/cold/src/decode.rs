@@ -44,13 +44,7 @@ pub(crate) fn coupons_behind(
     after: u64,
 ) -> Result<Vec<Coupon>, BadRow> {
     let (coupon, archived_in) = (coupon_reader(batch, names)?, longs(batch, "archived_in")?);
-    let mut found = Vec::new();
-    for row in 0..batch.num_rows() {
-        if archived_in.unsigned(row)? > after {
-            found.push(coupon(row)?);
-        }
-    }
-    Ok(found)
+    rows_where(batch, |row| Ok(archived_in.unsigned(row)? > after), coupon)
 }
 
 /// Decodes those coupons of a batch that may have a redemption, live or cancelled, made from `from` on and
@@ -64,16 +58,12 @@ pub(crate) fn coupons_redeemed(
     let coupon = coupon_reader(batch, names)?;
     let (versions, modified_at) = (longs(batch, "version")?, instants(batch, "modified_at")?);
     let redeemed_at = instants(batch, "redeemed_at")?;
-    let mut found = Vec::new();
-    for row in 0..batch.num_rows() {
+    let may = |row| {
         let live = redeemed_at.get(row).is_some_and(|at| (from..before).contains(&at));
         // Its last change was the redemption or came later. What was cancelled has two changes at least.
-        let may = live || versions.unsigned(row)? >= 2;
-        if may && modified_at.needed(row)? >= from {
-            found.push(coupon(row)?);
-        }
-    }
-    Ok(found)
+        Ok((live || versions.unsigned(row)? >= 2) && modified_at.needed(row)? >= from)
+    };
+    rows_where(batch, may, coupon)
 }
 
 /// The codes and versions of a batch, and the archive commits that brought the rows to cold.
@@ -91,10 +81,20 @@ pub(crate) fn indexed(
 ) -> Result<Vec<HolderIndexRow>, BadRow> {
     let (days, holders) = (days(batch)?, texts(batch, "holder")?);
     let coupon = coupon_reader(batch, names)?;
+    let read = |row| Ok(HolderIndexRow { day: Day(days.value(row)), coupon: coupon(row)? });
+    rows_where(batch, |row| Ok(wanted(holders.needed(row)?)), read)
+}
+
+/// Reads those rows of a batch that are wanted.
+pub(crate) fn rows_where<T>(
+    batch: &RecordBatch,
+    wanted: impl Fn(usize) -> Result<bool, BadRow>,
+    read: impl Fn(usize) -> Result<T, BadRow>,
+) -> Result<Vec<T>, BadRow> {
     let mut found = Vec::new();
     for row in 0..batch.num_rows() {
-        if wanted(holders.needed(row)?) {
-            found.push(HolderIndexRow { day: Day(days.value(row)), coupon: coupon(row)? });
+        if wanted(row)? {
+            found.push(read(row)?);
         }
     }
     Ok(found)

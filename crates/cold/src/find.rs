@@ -48,7 +48,7 @@ impl ColdStore {
         archive_commit: u64,
         codes: &[Code],
     ) -> Result<Vec<Option<Coupon>>> {
-        let ColdStoreInner { coupons, .. } = &*self.inner;
+        let ColdStoreInner { location, coupons, .. } = &*self.inner;
         // Before the first read: a miss counts only at a version that was looked up later.
         let ticket = coupons.ticket();
         let mut missing: Vec<Code> = codes.to_vec();
@@ -88,10 +88,7 @@ impl ColdStore {
             }
             is_fresh = true;
         }
-        Err(self
-            .inner
-            .location
-            .unavailable("merges keep replacing the files of the partition: retry"))
+        Err(location.unavailable("merges keep replacing the files of the partition: retry"))
     }
 
     /// Those of `codes` that the files hold. `codes` ascend.

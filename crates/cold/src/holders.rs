@@ -187,14 +187,11 @@ pub(crate) fn of_coupons(
     piece: &HolderRange,
 ) -> Result<Vec<HolderRow>, BadRow> {
     let (holders, row_of) = (decode::texts(batch, "holder")?, row_reader(batch, names)?);
-    let mut found = Vec::new();
-    for row in 0..batch.num_rows() {
+    let is_held = |row| {
         let holder: Option<UserId> = holders.optional(row)?;
-        if holder.is_some_and(|holder| piece.contains(&names.user(holder))) {
-            found.push(row_of(row, day)?);
-        }
-    }
-    Ok(found)
+        Ok(holder.is_some_and(|holder| piece.contains(&names.user(holder))))
+    };
+    decode::rows_where(batch, is_held, |row| row_of(row, day))
 }
 
 /// Reads a row of `batch`, of a coupon with a holder.
