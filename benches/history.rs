@@ -230,14 +230,14 @@ async fn filled(cold: &ColdStore, rows: u64) -> Result<(), Failure> {
     for number in 0..PARTITIONS {
         let day = Day(FIRST.0 + i32::try_from(number)?);
         let partition = cold.partition(day).await?;
-        let mut writer = cold.writer(day, 1).await?;
+        let mut writer = cold.writer(day, 1, 0, &[]).await?;
         for first in (0..each).step_by(usize::try_from(CHUNK)?) {
             let numbers = first..each.min(first + CHUNK);
             let coupons = numbers.map(|row| coupon(day, number * each + row, row));
             writer.push(coupons.collect::<Result<_, Failure>>()?).await?;
         }
         let files = writer.finish().await?;
-        cold.commit(&partition, 1, &files, &[]).await?;
+        cold.commit(&partition, 1, &files, &[], u64::MAX).await?;
     }
     eprintln!("{rows} coupons written in {:.0} s", begun.elapsed().as_secs_f64());
     Ok(())

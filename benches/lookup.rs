@@ -161,14 +161,14 @@ async fn growing(largest: u64) -> Result<(), Failure> {
 
 async fn write(store: &ColdStore, day: Day, rows: u64, kind: Kind) -> Result<(), Failure> {
     let on = store.partition(day).await?;
-    let mut writer = store.writer(day, on.archive_commit + 1).await?;
+    let mut writer = store.writer(day, on.archive_commit + 1, 0, &[]).await?;
     for first in (0..rows).step_by(CHUNK as usize) {
         let some = first..rows.min(first + CHUNK);
         let coupons = some.map(|nth| coupon(nth, rows, day, kind));
         writer.push(coupons.collect::<Result<_, Failure>>()?).await?;
     }
     let files = writer.finish().await?;
-    match store.commit(&on, on.archive_commit + 1, &files, &[]).await? {
+    match store.commit(&on, on.archive_commit + 1, &files, &[], u64::MAX).await? {
         CommitOutcome::Done { .. } => Ok(()),
         other => Err(format!("{other:?}").into()),
     }

@@ -25,27 +25,19 @@ impl ColdStore {
         }
     }
 
-    /// Begins the files of an archive commit. They are encoded on another thread.
-    ///
-    /// # Errors
-    /// [`ColdError::Unavailable`], also if there is no table; [`ColdError::Damaged`],
-    /// [`ColdError::NoFolder`].
-    pub async fn writer(&self, day: Day, archive_commit: u64) -> Result<PartitionWriter> {
-        self.writer_replacing(day, archive_commit, 0, &[]).await
-    }
-
-    /// Begins the files of an archive commit that replaces files of the partition. Merges have
+    /// Begins the files of an archive commit. They are encoded on another thread. Merges have
     /// rewritten the rows at most `rewrites` times, this one included; [`ColdFile::rewrites`]
     /// returns that number.
     ///
-    /// Otherwise as [`ColdStore::writer`], but for coupons that one of `replaced` has in the same
-    /// version: the new file keeps the archive commit that brought each of them to cold. So a
-    /// reader of newer rows ([`ColdStore::keys_behind`], [`ColdStore::archived`], the holder index)
-    /// skips these rows. Reads the codes and versions of `replaced` once more, in parallel.
+    /// For a coupon that one of the `replaced` files of the partition has in the same version, the
+    /// new file keeps the archive commit that brought it to cold. So a reader of newer rows
+    /// ([`ColdStore::keys_behind`], [`ColdStore::archived`], the holder index) skips these rows.
+    /// Reads the codes and versions of `replaced` once more, in parallel.
     ///
     /// # Errors
-    /// As [`ColdStore::writer`] and, for the replaced files, [`ColdStore::rows`].
-    pub async fn writer_replacing(
+    /// [`ColdError::Unavailable`], also if there is no table; [`ColdError::Damaged`],
+    /// [`ColdError::NoFolder`]; for the replaced files as [`ColdStore::rows`].
+    pub async fn writer(
         &self,
         day: Day,
         archive_commit: u64,
@@ -70,20 +62,9 @@ impl ColdStore {
     ///
     /// # Errors
     /// [`ColdError::Unavailable`], [`ColdError::Full`], [`ColdError::Damaged`]. Losing to another
-    /// commit is [`CommitOutcome::Taken`].
+    /// commit is [`CommitOutcome::Taken`], and [`CommitOutcome::Moved`] if the version of the table
+    /// would be higher than `up_to`.
     pub async fn commit(
-        &self,
-        on: &ColdPartition,
-        archive_commit: u64,
-        files: &[NewFile],
-        removed: &[ColdFile],
-    ) -> Result<CommitOutcome> {
-        self.commit_up_to(on, archive_commit, files, removed, u64::MAX).await
-    }
-
-    /// As [`ColdStore::commit`], as version `up_to` of the table at the latest:
-    /// [`CommitOutcome::Moved`] if the version would be higher.
-    pub async fn commit_up_to(
         &self,
         on: &ColdPartition,
         archive_commit: u64,

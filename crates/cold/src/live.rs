@@ -84,7 +84,7 @@ impl ColdFile {
 
     /// The last archive commit that brought a coupon into the file, as the log says without reading
     /// the file: none of its coupons came to cold later. For a file that a merge wrote through
-    /// [`crate::ColdStore::writer_replacing`], this is one of the archive commits that were merged.
+    /// [`crate::ColdStore::writer`], this is one of the archive commits that were merged.
     pub fn newest_archive_commit(&self) -> u64 {
         self.live.newest_archive_commit()
     }

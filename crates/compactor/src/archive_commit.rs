@@ -57,7 +57,7 @@ impl Compactor {
         // Before the sources, which begin to read at once: the files say that they are clean of its erasures.
         let cold = Arc::new(self.cold.pinned());
         let sources = sources(&cold);
-        let mut writer = cold.writer_replacing(day, number, part.rewrites, part.replaced).await?;
+        let mut writer = cold.writer(day, number, part.rewrites, part.replaced).await?;
         let mut digest = CommitDigest::default();
         let mut merge = PartitionMerge::begin(day, sources).await?;
         loop {
@@ -81,7 +81,7 @@ impl Compactor {
         loop {
             // Before the commit: cold above this mark can only mean that hot is a restored backup.
             self.record_begun(newest + 1).await?;
-            match self.cold.commit_up_to(on, number, &files, part.replaced, newest + 1).await? {
+            match self.cold.commit(on, number, &files, part.replaced, newest + 1).await? {
                 CommitOutcome::Done { version } => {
                     // After the commit: cold below this mark can only be an older copy.
                     self.record_committed(version).await?;

@@ -185,10 +185,10 @@ mod tests {
 
     async fn commit(cold: &ColdStore, coupons: Vec<Coupon>) {
         let on = cold.partition(DAY).await.unwrap();
-        let mut writer = cold.writer(DAY, on.archive_commit + 1).await.unwrap();
+        let mut writer = cold.writer(DAY, on.archive_commit + 1, 0, &[]).await.unwrap();
         writer.push(coupons).await.unwrap();
         let files = writer.finish().await.unwrap();
-        let ended = cold.commit(&on, on.archive_commit + 1, &files, &[]).await.unwrap();
+        let ended = cold.commit(&on, on.archive_commit + 1, &files, &[], u64::MAX).await.unwrap();
         assert!(matches!(ended, CommitOutcome::Done { .. }), "{ended:?}");
     }
 

@@ -256,13 +256,16 @@ async fn commit_only(service: &Service, day: Day) -> usize {
     let coupons = hot.coupons_of(day, codes).await.expect("coupons");
     let count = coupons.len();
     let partition = cold.partition(day).await.expect("a partition");
-    let mut writer = cold.writer(day, partition.archive_commit + 1).await.expect("a writer");
+    let mut writer =
+        cold.writer(day, partition.archive_commit + 1, 0, &[]).await.expect("a writer");
     writer.push(coupons).await.expect("pushed");
     let files = writer.finish().await.expect("files");
     let begun = ColdMark { begun: Some(partition.version + 1), committed: None };
     hot.raise_cold_mark(begun).await.expect("a mark");
-    let committed =
-        cold.commit(&partition, partition.archive_commit + 1, &files, &[]).await.expect("a commit");
+    let committed = cold
+        .commit(&partition, partition.archive_commit + 1, &files, &[], u64::MAX)
+        .await
+        .expect("a commit");
     assert!(matches!(committed, CommitOutcome::Done { .. }), "{committed:?}");
     cold.commit_holders(day, partition.archive_commit + 1).await.expect("the side table");
     count

@@ -28,10 +28,10 @@ async fn since(store: &ColdStore, since: ArchivedSince) -> Vec<Found> {
 async fn merge(store: &ColdStore, day: Day, coupons: Vec<Coupon>) -> ColdPartition {
     let on = store.partition(day).await.unwrap();
     let archive_commit = on.archive_commit + 1;
-    let mut writer = store.writer_replacing(day, archive_commit, 1, &on.files).await.unwrap();
+    let mut writer = store.writer(day, archive_commit, 1, &on.files).await.unwrap();
     writer.push(coupons).await.unwrap();
     let files = writer.finish().await.unwrap();
-    let ended = store.commit(&on, archive_commit, &files, &on.files).await.unwrap();
+    let ended = store.commit(&on, archive_commit, &files, &on.files, u64::MAX).await.unwrap();
     assert!(matches!(ended, CommitOutcome::Done { .. }), "{ended:?}");
     store.partition(day).await.unwrap()
 }

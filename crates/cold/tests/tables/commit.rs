@@ -46,7 +46,7 @@ async fn codes_ascend() {
         ("ordered by bytes", vec![vec![row("AAAA9")], vec![row("AAAA10")]]),
     ];
     for (name, chunks) in cases {
-        let mut writer = store.writer(DAY, 1).await.unwrap();
+        let mut writer = store.writer(DAY, 1, 0, &[]).await.unwrap();
         let mut pushed = Ok(());
         for chunk in chunks {
             pushed = writer.push(chunk).await;
@@ -68,7 +68,7 @@ async fn a_full_file_is_followed_by_another() {
         ("two full files and more", 2_500, vec![1_000, 1_000, 500]),
     ];
     for (name, count, want) in cases {
-        let mut writer = store.writer(DAY, 1).await.unwrap();
+        let mut writer = store.writer(DAY, 1, 0, &[]).await.unwrap();
         for chunk in many(count, DAY).chunks(300) {
             writer.push(chunk.to_vec()).await.unwrap();
         }
@@ -100,7 +100,7 @@ async fn one_of_many_committers_of_an_archive_commit_wins() {
             let other = Day(DAY.0 + 10 + i32::try_from(nth).unwrap());
             committed(store, other, vec![untouched(&format!("OTHER{archive_commit}"), other)])
                 .await;
-            store.commit(&on, archive_commit, &files, &[]).await.unwrap()
+            store.commit(&on, archive_commit, &files, &[], u64::MAX).await.unwrap()
         });
         let ended = join_all(racers).await;
         let done = ended.iter().filter(|it| matches!(it, CommitOutcome::Done { .. })).count();
@@ -118,7 +118,7 @@ async fn which_commits_are_accepted() {
     let (_disk, store) = store().await;
     let empty = store.partition(DAY).await.unwrap();
     let files = written(&store, DAY, 1, many(3, DAY)).await;
-    let done = store.commit(&empty, 1, &files, &[]).await.unwrap();
+    let done = store.commit(&empty, 1, &files, &[], u64::MAX).await.unwrap();
     assert!(matches!(done, CommitOutcome::Done { .. }), "{done:?}");
     let first = store.partition(DAY).await.unwrap();
     let later = written(&store, DAY, 3, vec![untouched("LATER", DAY)]).await;
@@ -134,7 +134,7 @@ async fn which_commits_are_accepted() {
         ("the next number", &first, 2, &second, true),
     ];
     for (name, on, archive_commit, files, want) in cases {
-        let ended = store.commit(on, archive_commit, files, &[]).await.unwrap();
+        let ended = store.commit(on, archive_commit, files, &[], u64::MAX).await.unwrap();
         assert_eq!(matches!(ended, CommitOutcome::Done { .. }), want, "{name}: {ended:?}");
     }
     assert_eq!(everything(&store).await.len(), 4);
@@ -152,7 +152,7 @@ async fn a_commit_can_have_a_latest_version() {
         ("a commit that was made is found", 1, CommitOutcome::Done { version: 2 }),
     ];
     for (name, up_to, want) in cases {
-        let ended = store.commit_up_to(&on, 1, &files, &[], up_to).await.unwrap();
+        let ended = store.commit(&on, 1, &files, &[], up_to).await.unwrap();
         assert_eq!(ended, want, "{name}");
     }
 }
@@ -172,7 +172,7 @@ async fn a_merge_replaces_files() {
     );
     // The replaced files are not live now, so no other commit can replace them.
     let files = written(&store, DAY, 4, whole).await;
-    let ended = store.commit(&after, 4, &files, &before.files).await.unwrap();
+    let ended = store.commit(&after, 4, &files, &before.files, u64::MAX).await.unwrap();
     assert_eq!(ended, CommitOutcome::Taken { archive_commit: 3 });
 }
 
@@ -189,7 +189,7 @@ async fn an_archive_commit_may_be_empty() {
 async fn files_without_a_commit_are_not_read() {
     let (disk, store) = store().await;
     written(&store, DAY, 1, many(3, DAY)).await;
-    let mut half = store.writer(DAY, 1).await.unwrap();
+    let mut half = store.writer(DAY, 1, 0, &[]).await.unwrap();
     half.push(many(3, DAY)).await.unwrap();
     drop(half);
     for store in [store, ColdStore::on_folder(disk.path(), options())] {
@@ -207,7 +207,7 @@ async fn a_lost_answer_is_looked_up() {
     let on = store.partition(DAY).await.unwrap();
     let files = written(&store, DAY, 1, many(3, DAY)).await;
     watched.lose_answers();
-    let ended = store.commit(&on, 1, &files, &[]).await.unwrap();
+    let ended = store.commit(&on, 1, &files, &[], u64::MAX).await.unwrap();
     assert!(matches!(ended, CommitOutcome::Done { .. }), "{ended:?}");
     assert_eq!(everything(&store).await.len(), 3);
 }
@@ -222,7 +222,7 @@ async fn a_refused_commit_is_not_blamed_on_others() {
         let on = store.partition(DAY).await.unwrap();
         let files = written(&store, DAY, 1, many(3, DAY)).await;
         watched.refuse(refusals);
-        let ended = store.commit(&on, 1, &files, &[]).await;
+        let ended = store.commit(&on, 1, &files, &[], u64::MAX).await;
         match &ended {
             Ok(CommitOutcome::Done { version: 1 }) => {
                 assert_eq!(want, Ok(watched.refused()), "{name}")
@@ -254,7 +254,7 @@ async fn a_missing_store_is_an_error() {
             store.scan(ScanFilter::default()).await.err(),
             store.partition(DAY).await.err(),
             store.partitions().await.err(),
-            store.writer(DAY, 1).await.err(),
+            store.writer(DAY, 1, 0, &[]).await.err(),
             store.commit_holders(DAY, 1).await.err(),
             store.sweep(DAY.start()).await.err(),
             store.checkpoint().await.err(),

@@ -166,11 +166,11 @@ async fn merge(store: &ColdStore, day: Day) {
     let store = store.pinned();
     let on = store.partition(day).await.unwrap();
     let number = on.archive_commit + 1;
-    let mut writer = store.writer_replacing(day, number, 1, &on.files).await.unwrap();
+    let mut writer = store.writer(day, number, 1, &on.files).await.unwrap();
     let mut rows = store.partition_rows(&on, None).await.unwrap();
     writer.push(rows.up_to(None, usize::MAX >> 1).await.unwrap()).await.unwrap();
     let files = writer.finish().await.unwrap();
-    let ended = store.commit(&on, number, &files, &on.files).await.unwrap();
+    let ended = store.commit(&on, number, &files, &on.files, u64::MAX).await.unwrap();
     assert!(matches!(ended, CommitOutcome::Done { .. }), "{ended:?}");
     store.commit_holders(day, number).await.unwrap();
 }

@@ -153,10 +153,10 @@ async fn a_list_is_the_same_before_and_after_a_merge() {
     let mut whole = crowd(0, 40, 2);
     whole.push(spent("ZZZZ1", day(0), "bob"));
     whole.push(untouched("ZZZZ2", day(0)));
-    let mut writer = store.writer_replacing(day(0), 2, 1, &on.files).await.unwrap();
+    let mut writer = store.writer(day(0), 2, 1, &on.files).await.unwrap();
     writer.push(whole).await.unwrap();
     let files = writer.finish().await.unwrap();
-    store.commit(&on, 2, &files, &on.files).await.unwrap();
+    store.commit(&on, 2, &files, &on.files, u64::MAX).await.unwrap();
     compare("coupons has a newer commit than both", true).await;
     assert_eq!(of(&store, "bob").await.len(), 0, "not yet in the side table");
     let done = store.merge_holders(ALL).await.unwrap();

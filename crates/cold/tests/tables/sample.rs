@@ -122,7 +122,7 @@ pub(crate) async fn written(
     archive_commit: u64,
     coupons: Vec<Coupon>,
 ) -> Vec<NewFile> {
-    let mut writer = store.writer(day, archive_commit).await.unwrap();
+    let mut writer = store.writer(day, archive_commit, 0, &[]).await.unwrap();
     writer.push(coupons).await.unwrap();
     writer.finish().await.unwrap()
 }
@@ -171,7 +171,8 @@ pub(crate) async fn faults(store: &ColdStore) -> Vec<FileFault> {
 pub(crate) async fn merged(store: &ColdStore, day: Day, coupons: Vec<Coupon>) -> ColdPartition {
     let on = store.partition(day).await.unwrap();
     let files = written(store, day, on.archive_commit + 1, coupons).await;
-    let ended = store.commit(&on, on.archive_commit + 1, &files, &on.files).await.unwrap();
+    let ended =
+        store.commit(&on, on.archive_commit + 1, &files, &on.files, u64::MAX).await.unwrap();
     assert!(matches!(ended, CommitOutcome::Done { .. }), "{ended:?}");
     store.partition(day).await.unwrap()
 }
@@ -180,7 +181,7 @@ pub(crate) async fn merged(store: &ColdStore, day: Day, coupons: Vec<Coupon>) ->
 pub(crate) async fn committed(store: &ColdStore, day: Day, coupons: Vec<Coupon>) -> ColdPartition {
     let on = store.partition(day).await.unwrap();
     let files = written(store, day, on.archive_commit + 1, coupons).await;
-    let ended = store.commit(&on, on.archive_commit + 1, &files, &[]).await.unwrap();
+    let ended = store.commit(&on, on.archive_commit + 1, &files, &[], u64::MAX).await.unwrap();
     assert!(matches!(ended, CommitOutcome::Done { .. }), "{ended:?}");
     store.partition(day).await.unwrap()
 }

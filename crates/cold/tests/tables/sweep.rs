@@ -54,7 +54,7 @@ async fn only_files_that_nobody_can_commit_or_read() {
         assert_eq!(kept.map(|path| exists(&disk, path)), want, "{name}");
     }
     let on = store.partition(DAY).await.unwrap();
-    store.commit(&on, 3, &coming, &on.files).await.unwrap();
+    store.commit(&on, 3, &coming, &on.files, u64::MAX).await.unwrap();
     assert_eq!(everything(&store).await.len(), 5, "files that may still be committed stay");
 }
 

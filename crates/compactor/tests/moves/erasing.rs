@@ -105,7 +105,7 @@ impl Stage {
         // What killed writers leave: files of the next commits of two partitions, and a half one.
         for day in [open_partition(), Day(open_partition().0 + 7)] {
             let next = world.cold.partition(day).await.unwrap().archive_commit + 1;
-            let mut writer = world.cold.writer(day, next).await.unwrap();
+            let mut writer = world.cold.writer(day, next, 0, &[]).await.unwrap();
             let files = world.cold.partition(open_partition()).await.unwrap().files;
             writer
                 .push(world.cold.rows(&files[0]).await.unwrap().next().await.unwrap().unwrap())

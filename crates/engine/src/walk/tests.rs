@@ -425,12 +425,12 @@ async fn swept_during_a_walk() {
     let mut walk = Arc::clone(&world.engine).walk_by(SMALL, None);
     for archive_commit in 1..=2 {
         let on = world.cold.partition(day).await.unwrap();
-        let mut writer = world.cold.writer(day, archive_commit).await.unwrap();
+        let mut writer = world.cold.writer(day, archive_commit, 0, &[]).await.unwrap();
         for first in (0..ROWS).step_by(10_000) {
             writer.push((first..first + 10_000).map(coupon).collect()).await.unwrap();
         }
         let files = writer.finish().await.unwrap();
-        world.cold.commit(&on, archive_commit, &files, &replaced).await.unwrap();
+        world.cold.commit(&on, archive_commit, &files, &replaced, u64::MAX).await.unwrap();
         replaced = world.cold.partition(day).await.unwrap().files;
         if archive_commit == 1 {
             seen.next(&mut walk).await;

@@ -154,11 +154,11 @@ impl World {
         let codes = self.hot.closed_codes(day, NOW, 1_000).await.unwrap();
         let coupons = self.hot.coupons_of(day, codes).await.unwrap();
         assert!(!coupons.is_empty());
-        let mut writer = self.cold.writer(day, 1).await.unwrap();
+        let mut writer = self.cold.writer(day, 1, 0, &[]).await.unwrap();
         writer.push(coupons).await.unwrap();
         let files = writer.finish().await.unwrap();
         let partition = self.cold.partition(day).await.unwrap();
-        self.cold.commit(&partition, 1, &files, &[]).await.unwrap();
+        self.cold.commit(&partition, 1, &files, &[], u64::MAX).await.unwrap();
     }
 
     /// The state of both stores: every byte of cold, and the number of writes to hot.

@@ -78,10 +78,10 @@ fn coupon(code: &str, day: Day) -> Coupon {
 
 async fn committed(store: &ColdStore, day: Day, codes: &[&str]) -> CommitOutcome {
     let on = store.partition(day).await.unwrap();
-    let mut writer = store.writer(day, on.archive_commit + 1).await.unwrap();
+    let mut writer = store.writer(day, on.archive_commit + 1, 0, &[]).await.unwrap();
     writer.push(codes.iter().map(|code| coupon(code, day)).collect()).await.unwrap();
     let files = writer.finish().await.unwrap();
-    store.commit(&on, on.archive_commit + 1, &files, &[]).await.unwrap()
+    store.commit(&on, on.archive_commit + 1, &files, &[], u64::MAX).await.unwrap()
 }
 
 /// Rows of the later release. Each has `web` in the added column, and nothing in that of its events.
@@ -274,15 +274,15 @@ async fn an_earlier_release_goes_on_beside_it() {
 
     // A merge would drop the column that this release cannot read.
     let on = this.partition(DAY).await.unwrap();
-    let mut writer = this.writer(DAY, on.archive_commit + 1).await.unwrap();
+    let mut writer = this.writer(DAY, on.archive_commit + 1, 0, &[]).await.unwrap();
     writer.push(vec![coupon("AAAA", DAY), coupon("BBBB", DAY)]).await.unwrap();
     let files = writer.finish().await.unwrap();
-    let refused = this.commit(&on, on.archive_commit + 1, &files, &on.files).await;
+    let refused = this.commit(&on, on.archive_commit + 1, &files, &on.files, u64::MAX).await;
     let Err(ColdError::Unavailable { what, .. }) = refused else { panic!("{refused:?}") };
     assert!(what.contains("which this release does not know"), "{what}");
     // Files without the column lose nothing.
     let own: Vec<_> = on.files.iter().filter(|file| file.archive_commit() != 2).cloned().collect();
-    let done = this.commit(&on, on.archive_commit + 1, &files, &own).await.unwrap();
+    let done = this.commit(&on, on.archive_commit + 1, &files, &own, u64::MAX).await.unwrap();
     assert!(matches!(done, CommitOutcome::Done { .. }), "{done:?}");
     assert!(added_column(&fresh, DAY).await.contains(&web));
 }
