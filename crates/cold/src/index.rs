@@ -219,15 +219,21 @@ impl ColdStore {
         self.fits(&index, &*self.inner.coupons.newest().await?)
     }
 
-    /// The version of the index must be looked up first.
-    fn fits(&self, index: &TableVersion, coupons: &TableVersion) -> Result<()> {
+    /// The version of the index must be looked up first. So if it is ahead, `coupons` has lost rows
+    /// that the index was made of.
+    fn fits(&self, on: &TableVersion, coupons: &TableVersion) -> Result<()> {
         let is_ahead = |(day, archive_commit): &(&Day, &u64)| {
             **day != names::INDEX && coupons.archive_commit(**day) < **archive_commit
         };
-        match index.archive_commits.iter().find(is_ahead) {
-            Some((day, _)) => Err(self.ahead(*day)),
-            None => Ok(()),
-        }
+        let Some((day, _)) = on.archive_commits.iter().find(is_ahead) else { return Ok(()) };
+        let ColdStoreInner { location, index, .. } = &*self.inner;
+        let what = format!(
+            "it has later archive commits of {} than coupons, which was restored to an earlier \
+             state: delete the folder {} while no couponry runs",
+            names::iso(*day),
+            index.folder()
+        );
+        Err(location.damaged(index.log_folder(), what))
     }
 
     /// Of the files of the next commit.
@@ -239,18 +245,6 @@ impl ColdStore {
 
     fn index_file_bytes(&self) -> u64 {
         self.inner.options.index_file_bytes.max(1)
-    }
-
-    /// The index was looked up first, so `coupons` has lost rows that the index was made of.
-    fn ahead(&self, day: Day) -> ColdError {
-        let ColdStoreInner { location, index, .. } = &*self.inner;
-        let what = format!(
-            "it has later archive commits of {} than coupons, which was restored to an earlier \
-             state: delete the folder {} while no couponry runs",
-            names::iso(day),
-            index.folder()
-        );
-        location.damaged(index.log_folder(), what)
     }
 }
 
