@@ -160,8 +160,10 @@ impl ParquetFiles {
         .into())
     }
 
+    /// The number of cached footers, and the bytes they take, about.
     pub(crate) fn footers(&self) -> (usize, usize) {
-        self.cache().size()
+        let cache = self.cache();
+        (cache.kept.len(), cache.bytes)
     }
 
     fn cache(&self) -> MutexGuard<'_, FooterCache> {
@@ -210,11 +212,6 @@ impl FooterCache {
             let Some(oldest) = oldest.map(|(object, _)| object.clone()) else { break };
             self.bytes -= self.kept.remove(&oldest).map_or(0, |old| old.bytes);
         }
-    }
-
-    /// The number of footers, and the bytes they take, about.
-    fn size(&self) -> (usize, usize) {
-        (self.kept.len(), self.bytes)
     }
 }
 
