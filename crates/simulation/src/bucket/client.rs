@@ -41,16 +41,12 @@ impl BucketClient {
     }
 
     /// Sends a request. `request` does it at the moment at which it arrives.
-    pub(super) async fn call<T, R>(
+    pub(super) async fn call<T: Send + 'static>(
         &self,
         verb: BucketVerb,
         location: &Path,
-        request: R,
-    ) -> Result<T>
-    where
-        T: Send + 'static,
-        R: FnOnce(&mut BucketObjects, i64) -> Result<T> + Send + 'static,
-    {
+        request: impl FnOnce(&mut BucketObjects, i64) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         self.gate().await;
         let hooked = self.owner.as_ref().zip(BucketWrite::of(verb, location));
         if let Some((owner, write)) = &hooked {
@@ -71,17 +67,13 @@ impl BucketClient {
         answer
     }
 
-    async fn send<T, R>(
+    async fn send<T: Send + 'static>(
         &self,
         draw: RequestFate,
         verb: BucketVerb,
         location: &Path,
-        request: R,
-    ) -> Result<T>
-    where
-        T: Send + 'static,
-        R: FnOnce(&mut BucketObjects, i64) -> Result<T> + Send + 'static,
-    {
+        request: impl FnOnce(&mut BucketObjects, i64) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         tokio::time::sleep(draw.there).await;
         let answer = if self.bucket.is_away() {
             self.trace.fault("bucket: away");
@@ -101,17 +93,13 @@ impl BucketClient {
         answer
     }
 
-    fn arrived<T, R>(
+    fn arrived<T: Send + 'static>(
         &self,
         fault: Option<BucketFault>,
         verb: BucketVerb,
         location: &Path,
-        request: R,
-    ) -> Result<T>
-    where
-        T: Send + 'static,
-        R: FnOnce(&mut BucketObjects, i64) -> Result<T> + Send + 'static,
-    {
+        request: impl FnOnce(&mut BucketObjects, i64) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         match fault {
             None => self.bucket.apply(request),
             Some(BucketFault::Unavailable) => Err(failed("503 Slow Down")),
