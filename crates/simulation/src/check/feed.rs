@@ -21,8 +21,16 @@ const IMPORTED_MAX: usize = 2;
 /// So many versions later a coupon does not say any more which hold it had.
 const HOLDS_KNOWN: u64 = 32;
 
-/// The events of one coupon in one reading, each where it came first.
+/// Events of one coupon.
 type OfCoupon<'a> = Vec<(&'a FeedEvent, &'a CouponHappened)>;
+
+/// What one reader was told of one coupon.
+struct ToldCoupon<'a> {
+    name: &'a str,
+    timeline: &'a CouponTimeline<'a>,
+    /// Each where it came first.
+    events: OfCoupon<'a>,
+}
 
 pub(super) fn check(story: &SeedStory<'_>, wrong: &mut ViolationList<'_>) {
     for (nth, events) in story.end.feeds.iter().enumerate() {
@@ -44,10 +52,11 @@ pub(super) fn check(story: &SeedStory<'_>, wrong: &mut ViolationList<'_>) {
         }
         for timeline in story.timelines.values() {
             let events = coupons.remove(timeline.code).unwrap_or_default();
-            history(story, &name, timeline, &events, wrong);
-            order(&name, timeline, &events, wrong);
-            holds_happened(story, &name, timeline, &events, wrong);
-            holds_are_there(story, &name, timeline, &events, wrong);
+            let told = ToldCoupon { name: &name, timeline, events };
+            history(story, &told, wrong);
+            order(&told, wrong);
+            holds_happened(story, &told, wrong);
+            holds_are_there(story, &told, wrong);
         }
     }
 }
@@ -57,13 +66,8 @@ fn is_hold(kind: CouponEventKind) -> bool {
 }
 
 /// The events are those of the history, without what an import has brought.
-fn history(
-    story: &SeedStory<'_>,
-    name: &str,
-    timeline: &CouponTimeline<'_>,
-    events: &OfCoupon<'_>,
-    wrong: &mut ViolationList<'_>,
-) {
+fn history(story: &SeedStory<'_>, told: &ToldCoupon<'_>, wrong: &mut ViolationList<'_>) {
+    let ToldCoupon { name, timeline, events } = told;
     let told: Vec<_> = events.iter().filter(|(_, it)| !is_hold(it.kind)).collect();
     let all = timeline.coupon.events();
     let imported = match story.lines.contains_key(timeline.code) {
@@ -121,12 +125,8 @@ fn is_same(event: &Event, told: &FeedEvent, it: &CouponHappened) -> bool {
 }
 
 /// Versions rise, and are those that answers have shown.
-fn order(
-    name: &str,
-    timeline: &CouponTimeline<'_>,
-    events: &OfCoupon<'_>,
-    wrong: &mut ViolationList<'_>,
-) {
+fn order(told: &ToldCoupon<'_>, wrong: &mut ViolationList<'_>) {
+    let ToldCoupon { name, timeline, events } = told;
     let (code, coupon) = (timeline.code, timeline.coupon);
     for pair in events.windows(2) {
         let (one, other) = (pair[0], pair[1]);
@@ -157,13 +157,8 @@ fn order(
 }
 
 /// Somebody asked for each hold and each release, and may have got it.
-fn holds_happened(
-    story: &SeedStory<'_>,
-    name: &str,
-    timeline: &CouponTimeline<'_>,
-    events: &OfCoupon<'_>,
-    wrong: &mut ViolationList<'_>,
-) {
+fn holds_happened(story: &SeedStory<'_>, told: &ToldCoupon<'_>, wrong: &mut ViolationList<'_>) {
+    let ToldCoupon { name, timeline, events } = told;
     for (event, it) in events.iter().filter(|(_, it)| is_hold(it.kind)) {
         let asked = story.calls.iter().any(|call| {
             let Some(change) = change_of(&call.asked) else { return false };
@@ -184,13 +179,8 @@ fn holds_happened(
 }
 
 /// Each hold that was acknowledged is there, unless the coupon has forgotten it.
-fn holds_are_there(
-    story: &SeedStory<'_>,
-    name: &str,
-    timeline: &CouponTimeline<'_>,
-    events: &OfCoupon<'_>,
-    wrong: &mut ViolationList<'_>,
-) {
+fn holds_are_there(story: &SeedStory<'_>, told: &ToldCoupon<'_>, wrong: &mut ViolationList<'_>) {
+    let ToldCoupon { name, timeline, events } = told;
     if timeline.tier == Tier::Cold {
         return;
     }
