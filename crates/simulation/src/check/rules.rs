@@ -75,7 +75,7 @@ pub(super) fn possible(
     for holding in holdings {
         for gate in gates {
             let rules = RuleCase { shown, change, terms, holding, gate: *gate };
-            all.push(rules.decide());
+            all.push(rules.ruled().unwrap_or_else(RulesAnswer::Refuse));
         }
     }
     if shown.hold.is_none() && matches!(change.action, Action::Hold { .. } | Action::Release { .. })
@@ -99,10 +99,6 @@ struct RuleCase<'a> {
 type RuleResult = Result<RulesAnswer, &'static str>;
 
 impl RuleCase<'_> {
-    fn decide(&self) -> RulesAnswer {
-        self.ruled().unwrap_or_else(RulesAnswer::Refuse)
-    }
-
     /// The rules from top to bottom.
     fn ruled(&self) -> RuleResult {
         self.theirs()?;

@@ -7,7 +7,6 @@ use super::machine::{SimulatedMachine, SimulatedSite};
 use super::plan::SeedPlan;
 use super::scene::SeedScene;
 use super::stops::ProcessStop;
-use simulated_cluster::rng::Rng;
 
 /// Permille of the seeds that stop processes at steps.
 const STOPPED: u32 = 500;
@@ -37,7 +36,8 @@ pub(crate) async fn creates(
     loop {
         if stops > 0 {
             stops -= 1;
-            kill_soon(&machine, &mut rng);
+            let (passes, after) = (rng.below(STEPS_AHEAD), rng.chance(500));
+            machine.life.stop_at(passes, after, ProcessStop::Kill);
         }
         if let Some(made) = machine.life.alive(scene.set_up(&machine)).await {
             made?;
@@ -47,8 +47,4 @@ pub(crate) async fn creates(
         let next = site.start("the next first process".to_owned(), 0).await;
         machine = next.ok_or("no process can be started")?;
     }
-}
-
-fn kill_soon(machine: &SimulatedMachine, rng: &mut Rng) {
-    machine.life.stop_at(rng.below(STEPS_AHEAD), rng.chance(500), ProcessStop::Kill);
 }
