@@ -25,64 +25,53 @@ pub struct Engine {
 }
 
 impl Engine {
-    pub const BROWSER: Engine =
-        Engine { variable: "COUPONRY_BROWSER", what: "Chromium, and `node` with `npm`" };
-    pub const CASSANDRA: Engine = Engine {
-        variable: "COUPONRY_CASSANDRA",
-        what: "Apache Cassandra, which Maven and Java 17 download and run",
-    };
-    pub const CLIENTS: Engine = Engine {
-        variable: "COUPONRY_CLIENTS",
-        what: "packages of PyPI, npm and Maven: `python3` with `venv`, `node` with `npm`, `mvn` with a JDK",
-    };
-    pub const COLLECTOR: Engine = Engine {
-        variable: "COUPONRY_COLLECTOR",
-        what: "a collector of OpenTelemetry, built with Go",
-    };
+    pub const BROWSER: Engine = Engine::new("COUPONRY_BROWSER", "Chromium, and `node` with `npm`");
+    pub const CASSANDRA: Engine = Engine::new(
+        "COUPONRY_CASSANDRA",
+        "Apache Cassandra, which Maven and Java 17 download and run",
+    );
+    pub const CLIENTS: Engine = Engine::new(
+        "COUPONRY_CLIENTS",
+        "packages of PyPI, npm and Maven: `python3` with `venv`, `node` with `npm`, `mvn` with a JDK",
+    );
+    pub const COLLECTOR: Engine =
+        Engine::new("COUPONRY_COLLECTOR", "a collector of OpenTelemetry, built with Go");
     pub const HELM: Engine =
-        Engine { variable: "COUPONRY_HELM", what: "Helm and kubectl-validate, built with Go" };
-    pub const KAFKA: Engine = Engine {
-        variable: "COUPONRY_KAFKA",
-        what: "Apache Kafka, which Maven and Java 17 download and run",
-    };
-    pub const KUBERNETES: Engine = Engine {
-        variable: "COUPONRY_KUBERNETES",
-        what: "an API server of Kubernetes, built with Go",
-    };
-    pub const LITESTREAM: Engine = Engine {
-        variable: "COUPONRY_LITESTREAM",
-        what: "Litestream of PyPI: `python3` with `venv`",
-    };
-    pub const PACKAGE: Engine = Engine {
-        variable: "COUPONRY_PACKAGE",
-        what: "root, `unshare` with overlays, `dpkg`, and Python with `venv` and PyPI",
-    };
-    pub const PEERS: Engine = Engine { variable: "COUPONRY_PEERS", what: "PostgreSQL and Redis" };
-    pub const PODMAN: Engine = Engine {
-        variable: "COUPONRY_PODMAN",
-        what: "root, Podman with `runc`, and the files of a Debian from `debootstrap`",
-    };
-    pub const PROMETHEUS: Engine =
-        Engine { variable: "COUPONRY_PROMETHEUS", what: "Prometheus, built with Go" };
+        Engine::new("COUPONRY_HELM", "Helm and kubectl-validate, built with Go");
+    pub const KAFKA: Engine =
+        Engine::new("COUPONRY_KAFKA", "Apache Kafka, which Maven and Java 17 download and run");
+    pub const KUBERNETES: Engine =
+        Engine::new("COUPONRY_KUBERNETES", "an API server of Kubernetes, built with Go");
+    pub const LITESTREAM: Engine =
+        Engine::new("COUPONRY_LITESTREAM", "Litestream of PyPI: `python3` with `venv`");
+    pub const PACKAGE: Engine = Engine::new(
+        "COUPONRY_PACKAGE",
+        "root, `unshare` with overlays, `dpkg`, and Python with `venv` and PyPI",
+    );
+    pub const PEERS: Engine = Engine::new("COUPONRY_PEERS", "PostgreSQL and Redis");
+    pub const PODMAN: Engine = Engine::new(
+        "COUPONRY_PODMAN",
+        "root, Podman with `runc`, and the files of a Debian from `debootstrap`",
+    );
+    pub const PROMETHEUS: Engine = Engine::new("COUPONRY_PROMETHEUS", "Prometheus, built with Go");
     pub const PROXIES: Engine =
-        Engine { variable: "COUPONRY_PROXIES", what: "nginx and Caddy, as Debian has them" };
-    pub const READERS: Engine = Engine {
-        variable: "COUPONRY_READERS",
-        what: "deltalake, polars and DuckDB of PyPI: `python3` with `venv`",
-    };
+        Engine::new("COUPONRY_PROXIES", "nginx and Caddy, as Debian has them");
+    pub const READERS: Engine = Engine::new(
+        "COUPONRY_READERS",
+        "deltalake, polars and DuckDB of PyPI: `python3` with `venv`",
+    );
     pub const ROOT: Engine =
-        Engine { variable: "COUPONRY_ROOT", what: "root, to mount a small or read-only disk" };
-    pub const S3: Engine = Engine {
-        variable: "COUPONRY_S3",
-        what: "an S3 server: versitygw, built with Go, or moto of PyPI",
-    };
-    pub const SPARK: Engine = Engine {
-        variable: "COUPONRY_SPARK",
-        what: "Spark, a gigabyte that Maven, Java 17 and PyPI download",
-    };
-    pub const STRACE: Engine =
-        Engine { variable: "COUPONRY_STRACE", what: "`strace`, and the right to use it" };
-    pub const SYSTEMD: Engine = Engine { variable: "COUPONRY_SYSTEMD", what: "`systemd-analyze`" };
+        Engine::new("COUPONRY_ROOT", "root, to mount a small or read-only disk");
+    pub const S3: Engine =
+        Engine::new("COUPONRY_S3", "an S3 server: versitygw, built with Go, or moto of PyPI");
+    pub const SPARK: Engine =
+        Engine::new("COUPONRY_SPARK", "Spark, a gigabyte that Maven, Java 17 and PyPI download");
+    pub const STRACE: Engine = Engine::new("COUPONRY_STRACE", "`strace`, and the right to use it");
+    pub const SYSTEMD: Engine = Engine::new("COUPONRY_SYSTEMD", "`systemd-analyze`");
+
+    const fn new(variable: &'static str, what: &'static str) -> Engine {
+        Engine { variable, what }
+    }
 
     /// Whether somebody wants the suites of this engine to run. If not, prints that `suite` does not.
     ///
