@@ -84,8 +84,10 @@ impl<T: Send + 'static> FileRows<T> {
         }
     }
 
-    /// Returns at most `rows` at once, and never more than [`BATCH_ROWS`].
-    pub(crate) fn in_batches_of(mut self, rows: usize) -> FileRows<T> {
+    /// Returns at most `rows` at once, for a caller that reads many files in parallel; never more
+    /// than 8,192.
+    #[must_use]
+    pub fn in_batches_of(mut self, rows: usize) -> FileRows<T> {
         self.batch_rows = rows.clamp(1, BATCH_ROWS);
         self
     }

@@ -6,7 +6,7 @@ use coupon::code::Code;
 use coupon::coupon::Coupon;
 
 use crate::bounds::ColumnBounds;
-use crate::cursor::{BATCH_ROWS, FileRows, RowDecoder};
+use crate::cursor::{FileRows, RowDecoder};
 use crate::decode;
 use crate::error::Result;
 use crate::files::ReadError;
@@ -23,26 +23,14 @@ impl ColdStore {
     /// [`ColdError::Unavailable`], also if a merge has replaced the file and a sweep has deleted
     /// it; [`ColdError::Damaged`] if it is missing although it is live.
     pub async fn rows(&self, file: &ColdFile) -> Result<CouponRows> {
-        self.rows_by(file, BATCH_ROWS).await
-    }
-
-    /// As [`ColdStore::rows`], at most `batch_rows` at a time, for a caller that reads many files
-    /// in parallel.
-    pub async fn rows_by(&self, file: &ColdFile, batch_rows: usize) -> Result<CouponRows> {
-        let rows = self.open(&file.live, RowDecoder::all(decode::coupons)).await?;
-        Ok(rows.in_batches_of(batch_rows))
+        self.open(&file.live, RowDecoder::all(decode::coupons)).await
     }
 
     /// Reads the codes and versions of one file, in the order of the codes. Costs a fraction of
     /// [`ColdStore::rows`].
     pub async fn keys(&self, file: &ColdFile) -> Result<CodeRows> {
-        self.keys_by(file, BATCH_ROWS).await
-    }
-
-    /// As [`ColdStore::keys`], at most `batch_rows` at a time.
-    pub async fn keys_by(&self, file: &ColdFile, batch_rows: usize) -> Result<CodeRows> {
         let reading = RowDecoder::of(&["code", "version"], |batch, _| decode::keys(batch));
-        Ok(self.open(&file.live, reading).await?.in_batches_of(batch_rows))
+        self.open(&file.live, reading).await
     }
 
     /// Reads the codes and versions of those coupons of a file that came to cold after

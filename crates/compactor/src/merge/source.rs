@@ -154,9 +154,10 @@ impl RunReader {
                 return Ok(rows);
             }
             let Some(file) = self.left.pop_front() else { return Ok(None) };
+            let (cold, rows) = (&self.cold, self.batch_rows);
             self.open = Some(Box::new(match self.is_rewritten {
-                true => OpenFile::Rows(self.cold.rows_by(&file, self.batch_rows).await?),
-                false => OpenFile::Keys(self.cold.keys_by(&file, self.batch_rows).await?),
+                true => OpenFile::Rows(cold.rows(&file).await?.in_batches_of(rows)),
+                false => OpenFile::Keys(cold.keys(&file).await?.in_batches_of(rows)),
             }));
         }
     }
