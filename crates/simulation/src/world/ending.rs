@@ -57,9 +57,9 @@ impl FinalReads {
         let mut end = SeedEnd {
             coupons: self.coupons.clone(),
             findings: world.findings(),
+            feeds: self.feeds.clone(),
             ..SeedEnd::default()
         };
-        end.feeds.clone_from(&self.feeds);
         if has_exact_counts(world, calls) {
             for CampaignEnd { row, batches, .. } in &self.campaigns {
                 let id = &row.campaign.id;

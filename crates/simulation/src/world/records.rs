@@ -47,9 +47,7 @@ pub(crate) async fn asks(world: Arc<SimulatedWorld>, mut rng: Rng) {
         sleep(Duration::from_millis(rng.between(1, EVERY_MS))).await;
         let (_, machine) = some_machine(&world.slots, &mut rng).await;
         let counts = rng.chance(700);
-        let id = world
-            .scene
-            .id(usize::try_from(rng.below(world.scene.stocked.len() as u64)).unwrap_or(0));
+        let id = world.scene.id(world.scene.some_campaign(&mut rng));
         let campaign = Some(id.clone()).filter(|_| rng.chance(500));
         // A process that is frozen goes on with it later, whoever waits.
         let call = tokio::spawn(async move {
@@ -248,8 +246,7 @@ fn sums(
         if counts && known.insert((event.id, place)) {
             sums.entry(quarter_of(event.at)).or_default().add(&one);
             if coupon.worth.is_some() {
-                let all_time = sums.entry(ALL_TIME).or_default();
-                all_time.add(&one);
+                sums.entry(ALL_TIME).or_default().add(&one);
             }
         }
     }
