@@ -57,14 +57,10 @@ pub struct KnownWorld {
 pub struct KnownCampaign {
     /// Most coupons of one user; the highest that it ever was. `u32::MAX` if there is none.
     pub per_user_limit: u32,
-    /// Whether it has a shared code.
-    pub shared: bool,
     /// Whether whoever shows a code may redeem it.
     pub bearer: bool,
     /// Most coupons that it can have: minted, and imported by any call.
     pub stock: u64,
-    /// First instant at which its coupons work.
-    pub valid_from: Millis,
     /// First instant at which they no longer work.
     pub expires_at: Millis,
     /// First instant at which it issues.
@@ -85,10 +81,8 @@ impl KnownCampaign {
     pub fn of(campaign: &Campaign, stock: u64) -> KnownCampaign {
         KnownCampaign {
             per_user_limit: campaign.per_user_limit.map_or(u32::MAX, u32::from),
-            shared: campaign.handout == Handout::Shared,
             bearer: campaign.handout == Handout::Bearer,
             stock,
-            valid_from: campaign.valid_from,
             expires_at: campaign.expires_at,
             issue_from: campaign.issue_from,
             issue_until: campaign.issue_until,

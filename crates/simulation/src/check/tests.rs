@@ -397,7 +397,7 @@ fn shared_codes() {
         let issued = EventKind::Issued { to: user("ann"), reference, expires_at: None };
         coupon(name, &[(operation, issued), (operation, redeemed("ann", "a"))])
     };
-    let known = || KnownCampaign { shared: true, ..KnownCampaign::of(&campaign(), 2) };
+    let known = || KnownCampaign::of(&campaign(), 2);
     let once = vec![shared(1, accepted(both("CODE1", 1))), shared(2, unknown())];
     must_find("one", &found_in(known(), once, vec![both("CODE1", 1)]), "");
     let twice = vec![shared(1, accepted(both("CODE1", 1))), shared(2, unknown())];

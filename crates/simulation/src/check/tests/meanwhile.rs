@@ -51,8 +51,7 @@ fn an_issue_that_another_process_finishes() {
     // Issued for the order `a`, and taken by the order `b`.
     let first = || c(&[(1, for_a()), (2, redeemed("ann", "b"))]);
     let second = || coupon("CODE2", &[(1, for_a()), (1, redeemed("ann", "a"))]);
-    let known =
-        KnownCampaign { shared: true, per_user_limit: 3, ..KnownCampaign::of(&campaign(), 2) };
+    let known = KnownCampaign { per_user_limit: 3, ..KnownCampaign::of(&campaign(), 2) };
     let known = KnownWorld { campaigns: [(campaign().id, known)].into(), ..KnownWorld::default() };
     let rows = [
         ("meanwhile", (5, 8), first(), ""),

@@ -53,7 +53,7 @@ fn a_cancellation_finds_the_coupon_of_its_order() {
     let reference = Some(IssueRef::of_order(&order("a")));
     let first = EventKind::Issued { to: user("ann"), reference, expires_at: None };
     let used = || coupon("CODE1", &[(1, first.clone()), (1, redeemed("ann", "a"))]);
-    let known = || KnownCampaign { shared: true, ..KnownCampaign::of(&campaign(), 2) };
+    let known = || KnownCampaign::of(&campaign(), 2);
     let rows = [("ann", "CODE1 answers for this request already"), ("bob", "")];
     for (by, want) in rows {
         let calls = vec![
