@@ -70,6 +70,7 @@ const COUNTERS: usize = 2;
 const FINDINGS_MAX: usize = 50;
 
 /// What one seed ended with.
+#[derive(Default)]
 pub struct SeedOutcome {
     /// What callers and imports asked, in the order in which they began, and the reads at the end.
     pub calls: Vec<RecordedCall>,
@@ -103,12 +104,7 @@ pub async fn run(
 ) -> SeedOutcome {
     let site = SimulatedSite::new(plan, trace, SeedPlant::of(plant));
     let target = Arc::new(CopyTarget::new(site.beside(plan.rng("copy"))));
-    let mut outcome = SeedOutcome {
-        calls: Vec::new(),
-        operations: 0,
-        known: KnownWorld::default(),
-        end: SeedEnd::default(),
-    };
+    let mut outcome = SeedOutcome::default();
     // Made now, so that its clock is that of the others.
     let spare = site.beside(plan.rng("restored"));
     let world = match SimulatedWorld::set_up(plan, trace, site).await {
