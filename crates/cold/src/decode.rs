@@ -121,7 +121,6 @@ pub(crate) fn persons(batch: &RecordBatch, names: &PersonNames) -> Result<Vec<()
     Ok(all.any(|name| names.renames(name)).then_some(()).into_iter().collect())
 }
 
-/// Reads the coupon of a row of `batch`.
 fn coupon_reader<'a>(
     batch: &RecordBatch,
     names: &'a PersonNames,
@@ -203,13 +202,11 @@ fn event_reader(
     })
 }
 
-/// The events of all coupons.
 fn events_of(lists: &ListArray) -> Result<RecordBatch, BadRow> {
     let rows = lists.values().as_struct_opt().filter(|rows| rows.null_count() == 0);
     Ok(RecordBatch::from(rows.ok_or_else(|| bad("events", 0, "no list of structs"))?))
 }
 
-/// Reads the amounts of a row of `events`.
 fn worth_reader(
     events: &RecordBatch,
 ) -> Result<impl Fn(usize) -> Result<Option<RedemptionWorth>, BadRow> + use<>, BadRow> {

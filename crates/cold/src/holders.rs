@@ -128,7 +128,6 @@ impl ColdStore {
     }
 }
 
-/// Reads the coupons of `holder` from the holder index.
 fn in_index(holder: &UserId, from: Option<Day>) -> RowDecoder<HolderEntry> {
     let holder = holder.clone();
     RowDecoder::all(move |batch, names| {
@@ -139,7 +138,6 @@ fn in_index(holder: &UserId, from: Option<Day>) -> RowDecoder<HolderEntry> {
     })
 }
 
-/// Reads the coupons of `holder` from the side table.
 fn in_side(holder: &UserId) -> RowDecoder<HolderEntry> {
     let holder = holder.clone();
     RowDecoder::all(move |batch, names| {

@@ -41,7 +41,6 @@ pub(crate) fn iso(day: Day) -> String {
     Date::of(day.start(), &Zone::utc()).to_string()
 }
 
-/// Parses what [`iso`] wrote.
 pub(crate) fn day_from_iso(text: &str) -> Option<Day> {
     let date: Date = text.parse().ok()?;
     let day = date.first_instant(&Zone::utc()).day();

@@ -22,7 +22,6 @@ pub(crate) const COMMENT: &str =
 /// Copies of each row, by data centre.
 pub type CopyCounts = BTreeMap<String, u32>;
 
-/// The comment that confirms some copies.
 pub(crate) fn comment_of(copies: &CopyCounts) -> String {
     let parts = copies.iter().map(|(name, count)| format!(" {name}:{count}"));
     format!("copies{}", parts.collect::<String>())

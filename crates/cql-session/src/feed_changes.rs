@@ -136,7 +136,6 @@ impl AnnouncedEvent {
 }
 
 impl ChangeRow {
-    /// Its place among the rows of its slot and shard.
     fn place(&self) -> Result<ShardRow> {
         let code = parsed("change.code", &self.code)?;
         Ok(ShardRow { code, version: self.version.unsigned_abs(), number: self.number })

@@ -45,7 +45,6 @@ use story::SeedStory;
 /// What the world of a seed was made with.
 #[derive(Clone, Debug, Default)]
 pub struct KnownWorld {
-    /// Its campaigns.
     pub campaigns: BTreeMap<CampaignId, KnownCampaign>,
     /// Batches that operators minted while callers asked, and when one of them was told that it is
     /// made; `None` if nobody was. The other minted batches are there from the beginning.

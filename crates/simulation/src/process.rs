@@ -27,7 +27,6 @@ const LOOK_MAX: Duration = Duration::from_secs(1);
 /// How one seed is run.
 #[derive(Clone, Debug, Default)]
 pub struct SeedRun {
-    /// The seed.
     pub seed: u64,
     /// Which engine the nodes run; by the seed if nobody says.
     pub engine: Option<CqlEngine>,

@@ -14,11 +14,9 @@ pub use coverage::{StateCoverage, missing};
 /// The result of one seed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SeedVerdict {
-    /// The seed.
     pub seed: u64,
     /// Operations of its callers.
     pub operations: u64,
-    /// Faults.
     pub faults: u64,
     /// What was violated, in words.
     pub violations: Vec<String>,
@@ -108,18 +106,14 @@ fn time_line(lines: &[TraceLine], lines_max: usize) -> String {
 pub struct VerdictSum {
     /// Seeds that ended.
     pub seeds: u64,
-    /// Their operations.
     pub operations: u64,
-    /// Their faults.
     pub faults: u64,
-    /// Their violations.
     pub violations: u64,
     /// The states that any of them reached.
     pub coverage: StateCoverage,
 }
 
 impl VerdictSum {
-    /// Adds one seed.
     pub fn add(&mut self, verdict: &SeedVerdict) {
         self.seeds += 1;
         self.operations += verdict.operations;

@@ -52,7 +52,6 @@ pub(super) struct SettledRun {
 }
 
 impl SettledRun {
-    /// Its events behind a place.
     pub(super) fn behind(&self, place: &FeedPosition) -> &[(FeedPosition, FeedEvent)] {
         let first = self.events.partition_point(|(at, _)| at <= place);
         self.events.get(first..).unwrap_or_default()

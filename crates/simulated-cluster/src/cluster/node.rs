@@ -15,7 +15,6 @@ use crate::EPOCH_MS;
 use crate::cql::{Mutation, PartitionKey, ReplicaData};
 use crate::rng::Rng;
 
-/// A replica.
 pub(super) struct ReplicaNode {
     pub(super) data: ReplicaData,
     /// What of it a power cut leaves, if not all.

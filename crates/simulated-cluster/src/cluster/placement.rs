@@ -7,7 +7,6 @@ use crate::cql::{PartitionKey, ReplicaData, ReplicaRead, RingPart};
 /// How many nodes a cluster has, and how many of them have each partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClusterShape {
-    /// Nodes.
     pub nodes: usize,
     /// Copies of each partition, at first.
     pub copies: u32,

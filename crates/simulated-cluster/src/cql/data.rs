@@ -34,7 +34,6 @@ impl Mutation {
         Mutation { key, change }
     }
 
-    /// The partition.
     pub(crate) fn key(&self) -> &PartitionKey {
         &self.key
     }

@@ -1,6 +1,5 @@
 //! Splits CQL into tokens.
 
-/// A token of CQL.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum CqlToken {
     /// A name or a keyword.
@@ -102,7 +101,6 @@ impl TokenStream {
         if self.sign(sign) { Ok(()) } else { Err(self.unexpected(sign)) }
     }
 
-    /// A name.
     pub(crate) fn name(&mut self) -> Result<String, String> {
         match self.token()? {
             CqlToken::Word(name) => Ok(name.to_ascii_lowercase()),

@@ -26,7 +26,6 @@ impl StatementParser {
         StatementParser { engine, tokens, table, parameters: Vec::new() }
     }
 
-    /// A value of a column.
     pub(crate) fn column_term(&mut self, column: usize) -> Result<ValueTerm, String> {
         let table = Arc::clone(&self.table);
         let of = &table.columns[column];

@@ -28,7 +28,6 @@ impl PartitionKey {
         self.token
     }
 
-    /// Its table.
     pub fn table(&self) -> &str {
         &self.table
     }
@@ -46,7 +45,6 @@ pub(crate) struct RingPart {
 }
 
 impl RingPart {
-    /// That of a token.
     pub(crate) fn of(nodes: usize, token: u64) -> RingPart {
         RingPart { nodes: nodes as u64, number: token % nodes as u64 }
     }

@@ -171,7 +171,6 @@ impl ReplicaRow {
     }
 }
 
-/// The value of a column.
 pub(crate) enum ColumnValue<'r> {
     Cell(&'r [u8]),
     Collection(Vec<u8>),

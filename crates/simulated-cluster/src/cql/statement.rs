@@ -90,12 +90,10 @@ impl CqlStatement {
         }
     }
 
-    /// Its text.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// Its table.
     pub fn table(&self) -> &str {
         &self.table
     }

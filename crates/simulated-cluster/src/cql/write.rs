@@ -38,7 +38,6 @@ pub(crate) struct ColumnAssignment {
 
 #[derive(Debug)]
 pub(crate) enum AssignedValue {
-    /// The whole value.
     Whole(ValueTerm),
     /// More elements.
     More(ValueTerm),

@@ -36,7 +36,6 @@ impl SimulatedProcess {
         }))
     }
 
-    /// Its name.
     pub fn name(&self) -> &str {
         &self.0.name
     }

@@ -21,7 +21,6 @@ const IMPORTED_MAX: usize = 2;
 /// So many versions later a coupon does not say any more which hold it had.
 const HOLDS_KNOWN: u64 = 32;
 
-/// Events of one coupon.
 type OfCoupon<'a> = Vec<(&'a FeedEvent, &'a CouponHappened)>;
 
 /// What one reader was told of one coupon.

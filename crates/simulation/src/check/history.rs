@@ -18,9 +18,7 @@ pub struct RecordedCall {
     pub ended_ms: Option<u64>,
     /// The time by the clock of the process when it was asked.
     pub clock: Millis,
-    /// The request.
     pub asked: RecordedRequest,
-    /// The answer.
     pub told: RecordedAnswer,
 }
 
@@ -39,54 +37,38 @@ impl RecordedCall {
     }
 }
 
-/// A request.
 #[derive(Clone, Debug)]
 pub enum RecordedRequest {
     /// `Coupons::issue`.
     Issue {
-        /// The campaign.
         campaign: CampaignId,
         /// Its action is an issue.
         change: Change,
     },
     /// `Coupons::apply` to one coupon.
     Change {
-        /// The coupon.
         code: Code,
         /// Any action.
         change: Change,
     },
     /// `Coupons::apply` through the shared code of a campaign.
     Shared {
-        /// The campaign.
         campaign: CampaignId,
         /// Any action.
         change: Change,
     },
     /// `Coupons::apply_all`.
     Order {
-        /// The order.
         order: OrderRef,
         /// Its coupons, and the changes of them.
         changes: Vec<(Code, Change)>,
     },
     /// `Coupons::read`.
-    Read {
-        /// The coupon.
-        code: Code,
-    },
+    Read { code: Code },
     /// `Imports::import`.
-    Import {
-        /// The campaign.
-        campaign: CampaignId,
-        /// The batch.
-        batch: BatchId,
-        /// The lines.
-        lines: Vec<ImportLine>,
-    },
+    Import { campaign: CampaignId, batch: BatchId, lines: Vec<ImportLine> },
 }
 
-/// An answer.
 #[derive(Clone, Debug)]
 pub enum RecordedAnswer {
     /// Of `issue` and `apply`: a refusal, too.

@@ -112,12 +112,10 @@ impl<'a> SeedStory<'a> {
         EventAuthors { calls, imports }
     }
 
-    /// The campaign of a coupon.
     pub(super) fn campaign_of(&self, coupon: &Coupon) -> Option<&'a KnownCampaign> {
         self.known.campaigns.get(&coupon.genesis().campaign)
     }
 
-    /// The coupons of a campaign.
     pub(super) fn of_campaign(&self, id: &CampaignId) -> impl Iterator<Item = &CouponTimeline<'a>> {
         self.timelines.values().filter(move |it| it.coupon.genesis().campaign == *id)
     }

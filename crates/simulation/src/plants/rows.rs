@@ -7,7 +7,6 @@ use scylla::frame::response::result::ColumnSpec;
 
 use simulated_cluster::cql::{cells, put_cell};
 
-/// A row of cells.
 pub(super) fn row<'c>(cells: impl IntoIterator<Item = Option<&'c [u8]>>) -> Vec<u8> {
     let mut row = Vec::new();
     for cell in cells {

@@ -28,7 +28,6 @@ pub(super) struct SideThread {
     answers: Receiver<ThreadAnswer>,
 }
 
-/// The end of the side thread.
 struct SideThreadEnd {
     orders: Receiver<ThreadOrder>,
     answers: Sender<ThreadAnswer>,

@@ -51,7 +51,6 @@ const NO_AIMS: [&str; 8] = [
 /// What one seed does.
 #[derive(Clone, Debug)]
 pub struct SeedPlan {
-    /// The seed.
     pub seed: u64,
     /// Which engine the nodes run.
     pub engine: CqlEngine,
@@ -90,7 +89,6 @@ pub(crate) struct FeedPlan {
     pub(crate) before_cold: bool,
 }
 
-/// One campaign.
 #[derive(Clone, Debug)]
 pub(crate) struct CampaignOffer {
     pub(crate) handout: Handout,

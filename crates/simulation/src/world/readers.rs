@@ -36,7 +36,6 @@ struct ReaderState {
     events: Vec<FeedEvent>,
 }
 
-/// One reader.
 #[derive(Default)]
 pub(crate) struct CursorReader(Mutex<ReaderState>);
 

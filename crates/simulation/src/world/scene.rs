@@ -300,7 +300,6 @@ impl SeedScene {
         usize::try_from(rng.below(self.stocked.len() as u64)).unwrap_or(0)
     }
 
-    /// The number of a campaign.
     pub(crate) fn number_of(&self, id: &CampaignId) -> Option<usize> {
         self.stocked.iter().position(|stocked| stocked.campaign.id == *id)
     }
