@@ -20,7 +20,7 @@ pub(super) enum BucketVerb {
 }
 
 /// Rates of faults in permille of requests, and ranges of times in milliseconds.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BucketWeather {
     /// The time of a request to the bucket, and that of an answer.
     pub way_ms: (u64, u64),
@@ -56,18 +56,9 @@ impl BucketWeather {
     pub fn calm() -> BucketWeather {
         BucketWeather {
             way_ms: (1, 3),
-            slow: 0,
-            slow_list: 0,
-            slow_ms: (0, 0),
             page: 1_000,
-            unavailable: 0,
-            request_lost: 0,
-            answer_lost: 0,
             gives_up_ms: (5_000, 10_000),
-            done_late: 0,
-            late_ms: (0, 0),
-            own_retry: 0,
-            body_cut: 0,
+            ..BucketWeather::default()
         }
     }
 
