@@ -241,14 +241,7 @@ impl StatementParser {
         if !of.is_one_row(&self.table) || ttl.is_some() {
             return Err("an INSERT has the key of a row, and no TTL".into());
         }
-        self.write(WritePlan {
-            table: Arc::clone(&self.table),
-            of,
-            effect: WriteEffect::Insert(assignments),
-            timestamp,
-            ttl,
-            condition,
-        })
+        self.write(of, WriteEffect::Insert(assignments), (timestamp, ttl), condition)
     }
 
     fn update(&mut self) -> Result<WritePlan, String> {
@@ -264,14 +257,7 @@ impl StatementParser {
         if is_of_row && !of.is_one_row(&self.table) || !is_of_row && !of.is_whole() {
             return Err("these columns and this key do not fit together".into());
         }
-        self.write(WritePlan {
-            table: Arc::clone(&self.table),
-            of,
-            effect: WriteEffect::Update(assignments),
-            timestamp,
-            ttl,
-            condition,
-        })
+        self.write(of, WriteEffect::Update(assignments), (timestamp, ttl), condition)
     }
 
     fn delete(&mut self) -> Result<WritePlan, String> {
@@ -281,17 +267,18 @@ impl StatementParser {
         if ttl.is_some() || condition.is_some() && !of.is_one_row(&self.table) {
             return Err("a DELETE has no TTL, and a conditional one is of one row".into());
         }
-        self.write(WritePlan {
-            table: Arc::clone(&self.table),
-            of,
-            effect: WriteEffect::Delete,
-            timestamp,
-            ttl,
-            condition,
-        })
+        self.write(of, WriteEffect::Delete, (timestamp, ttl), condition)
     }
 
-    fn write(&self, plan: WritePlan) -> Result<WritePlan, String> {
+    fn write(
+        &self,
+        of: WhereClause,
+        effect: WriteEffect,
+        (timestamp, ttl): (Option<ValueTerm>, Option<ValueTerm>),
+        condition: Option<UpdateCondition>,
+    ) -> Result<WritePlan, String> {
+        let table = Arc::clone(&self.table);
+        let plan = WritePlan { table, of, effect, timestamp, ttl, condition };
         let is_one = |term: &KeyTerm| matches!(term, KeyTerm::Is(_));
         if plan.of.key.len() != self.table.partition.len() || !plan.of.key.iter().all(is_one) {
             return Err("a write has the key of one partition".into());

@@ -154,7 +154,12 @@ impl KeyspaceSchema {
         })?;
         tokens.expect_sign(")")?;
         let descending = options(tokens)?;
-        let mut table = TableDefinition::of(name, columns);
+        let mut table = TableDefinition {
+            name: name.into(),
+            columns,
+            partition: Vec::new(),
+            clustering: Vec::new(),
+        };
         for (at, name) in partition.iter().enumerate() {
             let column = table.column(name)?;
             table.columns[column].kind = ColumnKind::Partition(at);
@@ -220,15 +225,6 @@ fn options(tokens: &mut TokenStream) -> Result<Vec<String>, String> {
 }
 
 impl TableDefinition {
-    fn of(name: &str, columns: Vec<ColumnDefinition>) -> TableDefinition {
-        TableDefinition {
-            name: name.into(),
-            columns,
-            partition: Vec::new(),
-            clustering: Vec::new(),
-        }
-    }
-
     pub(crate) fn column(&self, name: &str) -> Result<usize, String> {
         let at = self.columns.iter().position(|column| column.name == name);
         at.ok_or_else(|| format!("{} has no column {name}", self.name))
