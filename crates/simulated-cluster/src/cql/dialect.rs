@@ -9,7 +9,6 @@ use std::collections::BTreeSet;
 use cql_session::CqlEngine;
 
 use super::lexer::{CqlToken, TokenStream};
-use super::relations::WhereClause;
 use super::schema::ColumnKind;
 use super::statement::{CqlStatement, ReadPlan, StatementPlan};
 
@@ -32,8 +31,10 @@ pub(crate) const DIALECT_RULES: [DialectRule; 8] = [
         name: "single and multi column relations on clustering columns are mixed",
         refused_by: &[CqlEngine::Scylla],
         source: "cql3/restrictions/statement_restrictions.cc, the loop over predicates",
+        // The key of an INSERT is no WHERE; its forms are empty.
         is_broken: |statement| {
-            where_clause(statement).is_some_and(|of| of.forms.has_single && of.forms.has_multi)
+            let about = statement.plan.about();
+            about.is_some_and(|(_, of)| of.forms.has_single && of.forms.has_multi)
         },
     },
     DialectRule {
@@ -130,15 +131,6 @@ pub(crate) fn check_dialect(engine: CqlEngine, statement: &CqlStatement) -> Resu
     }
 }
 
-fn where_clause(statement: &CqlStatement) -> Option<&WhereClause> {
-    match &statement.plan {
-        StatementPlan::Clock => None,
-        StatementPlan::Read(plan) => Some(&plan.of),
-        // The key of an INSERT is no WHERE; its forms are empty.
-        StatementPlan::Write(plan) => Some(&plan.of),
-    }
-}
-
 pub(crate) fn read_plan(statement: &CqlStatement) -> Option<&ReadPlan> {
     match &statement.plan {
         StatementPlan::Read(plan) => Some(plan),
@@ -166,11 +158,7 @@ fn is_of_statics(plan: &ReadPlan) -> bool {
 /// Whether a text names a column that has one of these names. A keyword at its own place is no
 /// name, so the table must have the column, too.
 fn names_column(statement: &CqlStatement, reserved: &[&str]) -> bool {
-    let table = match &statement.plan {
-        StatementPlan::Clock => return false,
-        StatementPlan::Read(plan) => &plan.table,
-        StatementPlan::Write(plan) => &plan.table,
-    };
+    let Some((table, _)) = statement.plan.about() else { return false };
     let is_column = |word: &str| {
         reserved.iter().any(|name| name.eq_ignore_ascii_case(word))
             && table.columns.iter().any(|column| column.name.eq_ignore_ascii_case(word))

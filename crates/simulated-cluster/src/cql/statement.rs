@@ -69,6 +69,17 @@ pub(crate) enum SelectItem {
     Remaining(usize),
 }
 
+impl StatementPlan {
+    /// The table, and what is said of its rows: of an INSERT their key.
+    pub(crate) fn about(&self) -> Option<(&TableDefinition, &WhereClause)> {
+        match self {
+            StatementPlan::Clock => None,
+            StatementPlan::Read(plan) => Some((&*plan.table, &plan.of)),
+            StatementPlan::Write(plan) => Some((&*plan.table, &plan.of)),
+        }
+    }
+}
+
 impl SelectItem {
     pub(crate) fn column(self) -> usize {
         match self {
@@ -116,11 +127,7 @@ impl CqlStatement {
 
     /// The partitions that it reads or writes, in their order; none for a whole table.
     pub fn partitions(&self, values: &[BoundValue]) -> Result<Vec<PartitionKey>, String> {
-        let keys = match &self.plan {
-            StatementPlan::Clock => None,
-            StatementPlan::Read(plan) => plan.of.keys(&plan.table, values),
-            StatementPlan::Write(plan) => plan.of.keys(&plan.table, values),
-        };
+        let keys = self.plan.about().and_then(|(table, of)| of.keys(table, values));
         let named = keys.transpose().map_err(|why| self.error(&why))?;
         Ok(named.unwrap_or_default())
     }
