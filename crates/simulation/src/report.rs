@@ -5,14 +5,13 @@ mod coverage;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use serde_json::{Value, json};
-
+use serde::{Deserialize, Serialize};
 use simulated_cluster::trace::TraceLine;
 
 pub use coverage::{StateCoverage, missing};
 
 /// The result of one seed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeedVerdict {
     pub seed: u64,
     /// Operations of its callers.
@@ -38,41 +37,12 @@ impl SeedVerdict {
 
     /// The verdict as one line of JSON.
     pub fn to_json(&self) -> String {
-        let lines: Vec<Value> =
-            self.lines.iter().map(|line| json!([line.at_ms, line.who, line.what])).collect();
-        json!({
-            "seed": self.seed,
-            "operations": self.operations,
-            "faults": self.faults,
-            "violations": self.violations,
-            "reached": self.reached,
-            "plan": self.plan,
-            "digest": self.digest,
-            "lines": lines,
-        })
-        .to_string()
+        serde_json::to_string(self).expect("numbers and texts are JSON")
     }
 
     /// Reads [`SeedVerdict::to_json`].
     pub fn parse(text: &str) -> Option<SeedVerdict> {
-        let all: Value = serde_json::from_str(text).ok()?;
-        let number = |name: &str| all[name].as_u64();
-        let texts = all["violations"].as_array()?.iter();
-        let line = |line: &Value| {
-            let (who, what) = (line[1].as_str()?.to_owned(), line[2].as_str()?.to_owned());
-            Some(TraceLine { at_ms: line[0].as_u64()?, who, what })
-        };
-        let reached = all["reached"].as_object()?.iter();
-        Some(SeedVerdict {
-            seed: number("seed")?,
-            operations: number("operations")?,
-            faults: number("faults")?,
-            violations: texts.filter_map(|text| Some(text.as_str()?.to_owned())).collect(),
-            reached: reached.filter_map(|(name, n)| Some((name.clone(), n.as_u64()?))).collect(),
-            plan: all["plan"].as_str()?.to_owned(),
-            digest: number("digest")?,
-            lines: all["lines"].as_array()?.iter().filter_map(line).collect(),
-        })
+        serde_json::from_str(text).ok()
     }
 
     /// The plan, what was violated and the last lines of the time line, for a person.
