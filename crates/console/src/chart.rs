@@ -12,7 +12,6 @@ const PLOT: (f64, f64) = (1_000.0, 200.0);
 /// Most labels below a line chart; a phone shows every other one.
 const LABELS_MAX: usize = 8;
 
-/// A line: the class that colours it, and its values.
 pub(crate) struct ChartSeries {
     pub(crate) class: &'static str,
     pub(crate) values: Vec<u64>,

@@ -4,7 +4,6 @@ use serde_json::Value;
 
 use crate::desk::PageContext;
 
-/// The header with the caller's token.
 const TOKEN: &str = "-H \"Authorization: Bearer $TOKEN\"";
 
 impl PageContext {

@@ -129,12 +129,10 @@ impl PageContext {
         self.host.starts_with("https://")
     }
 
-    /// Today in the zone of the desk.
     pub(crate) fn today(&self) -> Date {
         Date::of(self.now, &self.zone)
     }
 
-    /// An instant in the zone of the desk.
     pub(crate) fn at(&self, at: &Millis) -> String {
         self.t.moment(*at, &self.zone)
     }
@@ -144,7 +142,6 @@ impl PageContext {
         encoded(&name.to_string())
     }
 
-    /// The page with one field of its query changed.
     pub(crate) fn with(&self, name: &str, value: &str) -> String {
         let mut fields = self.query.0.clone();
         fields.retain(|(field, _)| field != name && field != "cursor" && field != "done");

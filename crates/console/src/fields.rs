@@ -7,7 +7,6 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 pub(crate) struct FormFields(pub(crate) Vec<(String, String)>);
 
 impl FormFields {
-    /// Reads `name=value&…`.
     pub(crate) fn parse(text: &str) -> FormFields {
         FormFields(form_urlencoded::parse(text.as_bytes()).into_owned().collect())
     }

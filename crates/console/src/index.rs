@@ -46,7 +46,6 @@ impl CampaignSnapshot {
         self.campaigns.get(at)
     }
 
-    /// What its coupons are worth, in words.
     pub(crate) fn worth(&self, id: &CampaignId, lang: Lang) -> Option<String> {
         self.of(id)?.campaign.worth.text(lang)
     }
@@ -131,7 +130,6 @@ pub(crate) trait CampaignTotals {
     /// Its counts; nothing if the caller may not see them.
     fn counts(&self) -> CampaignCounts;
 
-    /// Coupons that nobody has got.
     fn available(&self) -> u64 {
         self.counts().available()
     }

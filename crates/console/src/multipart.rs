@@ -18,7 +18,6 @@ use crate::trouble::{ConsoleError, ConsoleResult};
 /// Longest pause between two pieces of a file.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// Longest short field, in bytes.
 const FIELD_BYTES_MAX: usize = 4_096;
 
 /// Most bytes before the file begins: a few short fields, and the first piece of the file.

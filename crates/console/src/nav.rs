@@ -27,7 +27,6 @@ impl PageContext {
         shown.map(|(href, label, icon, _)| (href, label, icon)).collect()
     }
 
-    /// Whether the page belongs to an entry.
     pub(crate) fn is_here(&self, href: &str) -> bool {
         let path = self.path_alone().trim_end_matches('/');
         let is_below = path.strip_prefix(href).is_some_and(|rest| rest.starts_with('/'));

@@ -128,7 +128,6 @@ impl PageTexts {
         }
     }
 
-    /// How long something took, in seconds.
     pub(crate) fn seconds(self, ms: u64) -> String {
         self.seconds_short(format!("{}.{}", self.number(ms / 1_000), ms % 1_000 / 100))
     }

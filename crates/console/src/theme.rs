@@ -3,7 +3,6 @@
 coupon::words! {
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub(crate) enum PageTheme {
-        /// As the system has it.
         System = "system",
         Light = "light",
         Dark = "dark",

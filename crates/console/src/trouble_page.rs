@@ -12,7 +12,6 @@ use crate::text::{IsolatedText, Lang, PageTexts};
 use crate::trouble::ConsoleError;
 
 impl ConsoleError {
-    /// The status, what happened, and what to do.
     fn said(&self, t: PageTexts) -> ErrorText {
         let (status, what, next) = match self {
             ConsoleError::Fields(faults) => return fields_said(t, faults),

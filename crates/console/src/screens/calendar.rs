@@ -45,7 +45,6 @@ struct CalendarDay {
     outstanding: u64,
     /// Coupons of which a notice is due.
     due: u64,
-    /// Notices that were sent.
     sent: u64,
 }
 

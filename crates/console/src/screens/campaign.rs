@@ -180,9 +180,7 @@ async fn forecast(desk: &PageContext, view: &CampaignView) -> ConsoleResult<Opti
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum StockForecast {
-    /// It is gone in so many hours.
     Hours(u64),
-    /// It is gone in so many days.
     Days(u64),
     /// So many are left when no more are given out.
     Left(u64),
@@ -234,7 +232,6 @@ fn terms(t: PageTexts, view: &CampaignView) -> Vec<(&'static str, String)> {
     terms
 }
 
-/// The budget, and what is left of it.
 fn budget(t: PageTexts, view: &CampaignView) -> Option<String> {
     let (budget, currency) = (view.campaign.worth.budget?, view.campaign.worth.currency?);
     let price = |amount| Price { amount, currency };

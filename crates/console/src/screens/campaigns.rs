@@ -13,7 +13,6 @@ use crate::trouble::ConsoleResult;
 
 const PAGE: usize = 50;
 
-/// Its id and its name.
 pub(crate) fn named(view: &CampaignView) -> (String, String) {
     (view.campaign.id.to_string(), view.campaign.name.clone())
 }
@@ -34,7 +33,6 @@ impl PageContext {
         }
     }
 
-    /// From when until when its coupons work.
     pub(crate) fn period(&self, view: &CampaignView) -> String {
         let (t, campaign) = (self.t, &view.campaign);
         let first = t.date(Date::of(campaign.valid_from, &campaign.zone));

@@ -70,7 +70,6 @@ pub(crate) async fn page(desk: PageContext, Path(user): Path<String>) -> Console
     desk.page(&page)
 }
 
-/// Campaigns that have coupons to give.
 fn offered(desk: &PageContext, listed: &CampaignSnapshot) -> Vec<(String, String)> {
     let has = listed.campaigns.iter().filter(|it| {
         desk.phase(it) == CampaignPhase::Running

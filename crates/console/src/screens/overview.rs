@@ -143,7 +143,6 @@ impl PageContext {
         ]
     }
 
-    /// The columns that say something.
     pub(crate) fn worth_figures(&self, worth: &WorthSums) -> Vec<(&'static str, String)> {
         let columns = self.worth_columns(worth).into_iter();
         columns.filter(|(_, figure)| !figure.is_empty()).collect()

@@ -199,7 +199,6 @@ fn password_of(fields: &FormFields) -> Option<Password> {
     Password::new(typed.map_or("", |(_, value)| value.as_str())).ok()
 }
 
-/// How long somebody has to wait, in whole minutes.
 pub(crate) fn minutes_of(wait_ms: i64) -> u64 {
     u64::try_from(wait_ms).unwrap_or(0).div_ceil(60_000)
 }

@@ -42,7 +42,6 @@ struct StorePage<'a> {
 }
 
 impl StorePage<'_> {
-    /// What a run does now.
     fn step(&self, run: &CompactionRun) -> String {
         let t = self.d.t;
         match run.day() {

@@ -28,7 +28,6 @@ struct WebhookPage<'a> {
 }
 
 impl WebhookPage<'_> {
-    /// The class of the state of a delivery.
     fn class(&self, delivery: &Delivery) -> &'static str {
         match delivery.state {
             DeliveryState::Pending => "planned",

@@ -96,7 +96,6 @@ texts! {
 }
 
 texts_of! {
-    /// How coupons are given out.
     handout(Handout):
         Shop => "The shop gives them out", "쇼핑몰이 발급";
         SelfService => "Customers take one themselves, too", "고객이 직접 받기";
@@ -105,7 +104,6 @@ texts_of! {
 }
 
 texts_of! {
-    /// How far a campaign is.
     phase(CampaignPhase):
         Planned => "Planned", "예정";
         Running => "Running", "진행 중";

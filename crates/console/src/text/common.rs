@@ -124,7 +124,6 @@ texts! {
 }
 
 texts_of! {
-    /// A role of the console.
     role(StaffRole):
         Viewer => "Viewer", "조회";
         Marketer => "Marketer", "마케팅";
@@ -134,7 +133,6 @@ texts_of! {
 }
 
 texts_of! {
-    /// How the pages look.
     theme_name(PageTheme):
         System => "As the system", "시스템 설정";
         Light => "Light", "밝게";

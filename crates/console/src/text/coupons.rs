@@ -57,7 +57,6 @@ texts! {
 }
 
 texts_of! {
-    /// What may be done to a coupon.
     coupon_action(CouponAction):
         Issue => "Give to a customer", "고객에게 발급";
         Revoke => "Take back", "회수";

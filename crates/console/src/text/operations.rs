@@ -190,7 +190,6 @@ texts! {
 }
 
 impl PageTexts {
-    /// The days of a week, from Monday on.
     pub(crate) fn weekdays(self) -> [&'static str; 7] {
         match self.lang() {
             Lang::En => ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"],
@@ -200,7 +199,6 @@ impl PageTexts {
 }
 
 texts_of! {
-    /// What a compaction would do on a day.
     planned_pass(PlannedPass):
         Finish => "Finish an earlier run", "이전 실행 마무리";
         Closed => "Move finished coupons", "끝난 쿠폰 옮기기";
@@ -208,14 +206,12 @@ texts_of! {
 }
 
 texts_of! {
-    /// What a key is for.
     key_use(KeyUse):
         Code => "Mints codes", "코드 발급";
         Token => "Signs tokens and sessions", "토큰과 로그인 서명";
 }
 
 texts_of! {
-    /// How a delivery went.
     delivery_state(DeliveryState):
         Pending => "Waiting", "대기";
         Delivered => "Delivered", "전송됨";

@@ -72,7 +72,6 @@ texts_of! {
 }
 
 texts_of! {
-    /// What was done, in the audit.
     audit_event(AuditKind):
         CampaignCreated => "Campaign created", "캠페인 생성";
         CampaignUpdated => "Terms changed", "조건 변경";
