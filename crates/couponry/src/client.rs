@@ -87,10 +87,8 @@ impl ChangeResult {
     }
 }
 
-/// A good answer.
 #[derive(Debug)]
 pub(crate) struct Reply {
-    /// Whether an earlier call did the same.
     pub(crate) is_replay: bool,
     pub(crate) body: Value,
     /// Why the store of this machine failed in a part of it.

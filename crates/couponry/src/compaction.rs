@@ -63,7 +63,6 @@ pub(crate) fn lock_if_free(settings: &Settings) -> Result<Option<File>> {
     }
 }
 
-/// Waits for the lock.
 pub(crate) async fn lock(settings: &Settings) -> Result<File> {
     let file = lock_file(settings)?;
     let locked = tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await;

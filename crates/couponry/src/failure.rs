@@ -13,7 +13,6 @@ use engine::{Failure, HotError};
 
 pub(crate) type Result<T, E = CliError> = std::result::Result<T, E>;
 
-/// How far a command did its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
     /// Completely: exit code 0.
@@ -87,7 +86,6 @@ impl CliError {
         }
     }
 
-    /// Appends `more` to the sentence.
     pub(crate) fn and(mut self, more: &str) -> CliError {
         if !self.is_quiet() {
             self.sentence.push_str("; ");

@@ -83,7 +83,6 @@ impl Keys {
         Ok(keys)
     }
 
-    /// The kinds without a key in use.
     fn missing(&self) -> Vec<Kind> {
         Kind::ALL.into_iter().rev().filter(|kind| self.newest(*kind).is_none()).collect()
     }
@@ -181,7 +180,6 @@ impl Keys {
         codes.find(|key| !is_there(&key.id)).map(|key| key.id.as_str())
     }
 
-    /// Replaces the keys, those of the ring too, by `found`.
     pub(crate) fn replace(&mut self, found: Keys) {
         self.ring.replace(code_keys(&found.all));
         self.all = found.all;

@@ -39,7 +39,6 @@ pub(crate) fn days(given: &[u16]) -> Result<Vec<u16>> {
     }
 }
 
-/// Those of the setting notify_days.
 pub(crate) fn days_of(settings: &Settings) -> Result<Vec<u16>> {
     let text = &settings.notify_days.value;
     let wrong = || {

@@ -165,7 +165,6 @@ pub(crate) fn json_line(value: &impl Serialize) -> Result<String> {
     Ok(printable(&text, &[]).into_owned())
 }
 
-/// Rows below the heads of their columns.
 pub(crate) fn table<const COLUMNS: usize>(
     heads: [(&str, CellAlignment); COLUMNS],
     rows: impl IntoIterator<Item = [String; COLUMNS]>,

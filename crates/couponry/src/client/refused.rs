@@ -8,7 +8,6 @@ use serde::Deserialize;
 use super::Repeat;
 use crate::failure::CliError;
 
-/// Why there is no good answer.
 #[derive(Debug)]
 pub(crate) enum Refused {
     Problem(Box<Problem>),

@@ -26,7 +26,6 @@ use crate::{files, open};
 /// The cold tier in the folder of a backup.
 pub(crate) const COLD: &str = "cold";
 
-/// The label, in the folder of a backup.
 const LABEL: &str = "backup.toml";
 
 /// Copy both tiers and the keys to a new folder

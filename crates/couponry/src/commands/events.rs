@@ -13,7 +13,6 @@ use crate::open::Purpose;
 use crate::output::{self, Out};
 use crate::settings::Settings;
 
-/// How often --follow looks for more.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Print what happened: every accepted change once, oldest first
@@ -53,7 +52,6 @@ pub(crate) async fn run(settings: &Settings, flags: &EventsFlags) -> Result<Ende
     client::with(settings, Purpose::Read, async |service| printed(service, flags).await).await
 }
 
-/// Prints page after page.
 async fn printed(service: &ServiceClient, flags: &EventsFlags) -> Result<Ended> {
     let mut out = Out::standard();
     let mut after = flags.after.clone();
@@ -79,7 +77,6 @@ async fn printed(service: &ServiceClient, flags: &EventsFlags) -> Result<Ended> 
     }
 }
 
-/// The query for the page after a cursor.
 fn query<'a>(flags: &EventsFlags, after: Option<&str>) -> Vec<(&'a str, String)> {
     let types: Vec<&str> = flags.types.iter().map(|it| it.as_str()).collect();
     let mut query = vec![("limit", PAGE_MAX.to_string())];

@@ -17,7 +17,6 @@ use crate::failure::{CliError, Ended, Result};
 use crate::open;
 use crate::output::{self, Out, thousands};
 
-/// The name of the destination [`NoticeDestination::Webhooks`].
 pub(crate) const WEBHOOKS: &str = "webhooks";
 
 /// Holders whose notices a round remembers to have made, 16 MB of them. It looks again at those before.
@@ -33,7 +32,6 @@ const ROOM_LOOKS: u32 = 30;
 /// Notices that did not reach everybody and are shown; the others are counted.
 const SHOWN_MAX: usize = 5;
 
-/// Announcements at a time.
 const ANNOUNCED_AT_ONCE: usize = 8;
 
 pub(crate) enum NoticeDestination {

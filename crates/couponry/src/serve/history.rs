@@ -130,7 +130,6 @@ impl Program {
     }
 }
 
-/// What a problem document says.
 fn said(body: &[u8]) -> String {
     let problem: Value = serde_json::from_slice(body).unwrap_or_default();
     let of_sql = &problem["errors"][0]["detail"];

@@ -24,7 +24,6 @@ use tokio::time::Instant;
 use crate::failure::{CliError, Result};
 use crate::settings::Settings;
 
-/// Longest time of one request.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Longest answer, in bytes: a token with many groups has some 20 KiB.

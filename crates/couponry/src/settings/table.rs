@@ -37,7 +37,6 @@ const CONFIG: Row = Row {
     sentence: "Read settings from this file; without this setting the file may be missing",
 };
 
-/// The first of some expressions.
 macro_rules! first {
     ($first:expr $(, $other:expr)*) => {
         $first

@@ -18,7 +18,6 @@ pub(crate) trait Value: Sized {
     fn shown(&self) -> String;
 }
 
-/// Types that are written as they are.
 macro_rules! as_written {
     ($($type:ty: $shown:expr;)*) => {$(
         impl Value for $type {

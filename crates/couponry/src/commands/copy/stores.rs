@@ -48,7 +48,6 @@ impl fmt::Display for SourceFolder {
     }
 }
 
-/// Reads the address of a target.
 pub(super) fn target(text: &str) -> Result<KeyspaceAddress, String> {
     match text {
         text if text.starts_with("cql://") => {

@@ -8,7 +8,6 @@ use super::flags::{AdminWhy, LineSubject, OrderMoneyFlags, Selection, Until, Whi
 use crate::client::{Refused, Repeat, Reply, ServiceClient};
 use crate::failure::{CliError, Result};
 
-/// The end of each help.
 macro_rules! endings {
     ($($example:literal)+) => {
         concat!(

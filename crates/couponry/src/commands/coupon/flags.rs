@@ -118,7 +118,6 @@ pub(crate) struct AdminWhy {
 }
 
 impl AdminWhy {
-    /// The same as fields of a request.
     pub(super) fn body(&self) -> Value {
         json!({"reason": self.reason.as_ref().map(Reason::as_str), "version": self.version})
     }
@@ -139,7 +138,6 @@ pub(crate) struct OrderMoneyFlags {
 }
 
 impl OrderMoneyFlags {
-    /// The request of a user for an order.
     pub(super) fn body(&self, user: &UserId, order: &OrderRef) -> Value {
         json!({
             "user_id": user.as_str(),

@@ -19,10 +19,8 @@ use crate::output::{self, Out, thousands};
 /// codes, names and reasons.
 const GROUP_LINES: usize = 500;
 
-/// Coupons that are read at a time.
 const READS_AT_ONCE: usize = 64;
 
-/// The result if an earlier call did the same.
 const REPLAY: &str = "replay";
 
 /// The result of a line that names nothing.
@@ -159,7 +157,6 @@ impl FileRun<'_> {
         Ok(lines.collect())
     }
 
-    /// What a line names.
     fn checked<'a>(&self, line: &'a Result<String, String>) -> Result<&'a str, String> {
         let text = line.as_ref().map_err(String::clone)?;
         self.subject.fault(text).map_or(Ok(text), Err)

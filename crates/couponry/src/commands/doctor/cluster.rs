@@ -49,7 +49,6 @@ pub(super) async fn report(settings: &Settings, cql: &OpenCql, report: &mut Repo
     verdicts.into_iter().try_for_each(|verdict| report.add("schema", verdict))
 }
 
-/// The nodes that answer, and their answers.
 fn answers(nodes: &[AboutNode]) -> impl Iterator<Item = (&AboutNode, &NodeReply)> {
     nodes.iter().filter_map(|node| Some((node, node.answer.as_ref().ok()?)))
 }

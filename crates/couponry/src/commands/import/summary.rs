@@ -57,7 +57,6 @@ fn cells(row: &str) -> Vec<String> {
     cells
 }
 
-/// A line for each name and its value.
 fn rows<const ROWS: usize>(rows: [(&str, String); ROWS]) -> String {
     rows.iter().map(|(name, value)| format!("{name:<15}{value}\n")).collect()
 }
