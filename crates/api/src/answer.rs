@@ -15,7 +15,6 @@ const BODY_BYTES: usize = 1_024;
 /// Says that the answer is that of an earlier request.
 pub(crate) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
-/// An answer in JSON.
 pub(crate) struct JsonAnswer<T> {
     pub(crate) status: StatusCode,
     /// Whether it is the answer to an earlier request.
@@ -54,7 +53,6 @@ impl<T: Serialize> IntoResponse for JsonAnswer<T> {
     }
 }
 
-/// The text of an answer.
 pub(crate) fn json_text(body: &impl Serialize) -> serde_json::Result<Vec<u8>> {
     let mut text = Vec::with_capacity(BODY_BYTES);
     serde_json::to_writer(&mut text, body).map(|()| text)

@@ -42,7 +42,6 @@ enum InKorean {
     SentenceAndDetail,
 }
 
-/// What a problem is about.
 #[derive(Clone, Debug)]
 #[expect(clippy::large_enum_variant, reason = "it is kept in a box")]
 enum ProblemSubject {

@@ -94,7 +94,6 @@ impl CompactionRun {
         self.ended.is_none() && !self.broke_off && silent_ms < COMPACTION_SILENT_MS
     }
 
-    /// Whether it is over and there was nothing to do.
     fn is_idle(&self) -> bool {
         self.ended.as_ref().is_some_and(|it| it.days == 0 && it.failed.is_none())
     }

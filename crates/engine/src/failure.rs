@@ -90,7 +90,6 @@ impl Failure {
     }
 }
 
-/// The fault of a number outside `min` to `max`.
 pub(crate) fn range(field: &str, found: Option<u64>, min: u64, max: u64) -> Option<FieldFault> {
     let found = found?;
     let outside = !(min..=max).contains(&found);

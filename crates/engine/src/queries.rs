@@ -17,7 +17,6 @@ pub const QUERIES_MAX: usize = 50;
 /// Longest SQL, in bytes.
 pub const QUERY_BYTES_MAX: usize = 4_000;
 
-/// Longest name, in characters.
 const NAME_CHARS_MAX: usize = 80;
 
 const QUERIES: FactKind<Vec<SavedQuery>> = FactKind::deciding(Fact::Queries);

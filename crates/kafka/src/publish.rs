@@ -33,7 +33,6 @@ const POLL_EVERY: Duration = Duration::from_millis(250);
 /// `events_keep`, or the cursor would become too old.
 const CURSOR_EVERY: Duration = Duration::from_secs(60);
 
-/// Longest name of a reader of the feed.
 const READER_CHARS_MAX: usize = 64;
 
 /// Pause before a new session, after one that failed.
@@ -72,7 +71,6 @@ struct EventPublisher<'a> {
     names: &'a PublisherTopics,
     feed: FeedClient<'a>,
     stop: &'a StopSignal,
-    /// Events.
     published: u64,
     rate: ReportRate,
 }

@@ -24,7 +24,6 @@ const LABEL: usize = 1 + 4 + 1 + FOREIGN_LEN_MAX;
 /// Everything that must be the same on both sides.
 #[derive(Clone, Copy, Debug, Hash)]
 pub(crate) enum BalanceEntry<'a> {
-    /// A directory entry.
     Entry {
         code: &'a str,
         day: Day,
@@ -44,7 +43,6 @@ pub(crate) enum BalanceEntry<'a> {
     },
 }
 
-/// The table of a posting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum PostingTable {
     Directory,

@@ -268,7 +268,6 @@ impl WebhookStore {
         found
     }
 
-    /// The rows of a partition as JSON, with their keys.
     async fn json_rows<T: DeserializeOwned>(
         &self,
         part: &RecordPart,

@@ -19,7 +19,6 @@ const RSA_DER_BYTES_MIN: usize = 268;
 /// An uncompressed point of P-256: 0x04, x and y, in bytes.
 const P256_POINT_BYTES: usize = 65;
 
-/// An Ed25519 public key, in bytes.
 const ED25519_BYTES: usize = 32;
 
 impl FromStr for PublicAlgorithm {

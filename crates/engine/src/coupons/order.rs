@@ -52,7 +52,6 @@ pub struct RedemptionView {
     pub redemption: Redemption,
 }
 
-/// Refuses amounts above [`AMOUNT_MAX`].
 pub(crate) fn must_be_money(money: &OrderMoney) -> Result<()> {
     must_lie("order_amount", money.amount.map(|amount| amount.whole), 0, AMOUNT_MAX)?;
     must_lie("discount", money.discount, 0, AMOUNT_MAX)
@@ -141,7 +140,6 @@ impl Engine {
         }))
     }
 
-    /// When a hold of so many seconds ends.
     pub(crate) fn held_until(&self, seconds: Option<u32>) -> Result<Millis> {
         let seconds = seconds.unwrap_or(HOLD_SECONDS_DEFAULT);
         must_lie("seconds", Some(seconds.into()), 1, HOLD_SECONDS_MAX.into())?;

@@ -18,7 +18,6 @@ const PARTS: RecordKind = RecordKind { name: "rejected_part", sync: RecordSync::
 /// Lines of a file whose rejected ones are read and dropped together: 2 MB of them.
 const PART_LINES: u64 = 10_000;
 
-/// Parts that are dropped at a time.
 const PARTS_AT_ONCE: usize = 16;
 
 /// Days for which rejected lines are kept.
@@ -82,7 +81,6 @@ impl<'a> RejectReport<'a> {
         self.tables.put(&PARTS.part(self.name.as_str()), rows).await
     }
 
-    /// At most `limit` lines behind line `after`.
     pub(crate) async fn behind(
         &self,
         after: u64,
@@ -101,7 +99,6 @@ impl<'a> RejectReport<'a> {
         Ok(lines)
     }
 
-    /// Drops all of them.
     pub(crate) async fn forget(&self) -> Result<(), HotError> {
         let parts = self.parts(0, usize::MAX).await?.into_iter().map(|it| self.part(it));
         let dropped = parts.map(|part| async move { self.tables.drop_below(&part, None).await });

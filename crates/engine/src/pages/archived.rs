@@ -45,7 +45,6 @@ impl ArchivedPage {
     }
 }
 
-/// Sorts what was found, and keeps the first `limit`.
 fn keep_first(found: &mut Vec<ArchivedCoupon>, limit: usize, order: ListOrder) {
     found.sort_by(|one, other| one.position.order(&other.position, order));
     found.truncate(limit);

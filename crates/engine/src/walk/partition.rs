@@ -78,7 +78,6 @@ impl PartitionWalk {
         partition.is_ok_and(|partition| partition.archive_commit > self.archive_commit)
     }
 
-    /// Goes back to the last code that was handed out.
     fn go_back(&mut self) {
         *self = PartitionWalk {
             after: self.after.take(),

@@ -95,12 +95,10 @@ impl CommandPartition {
         self.waiting.len()
     }
 
-    /// How many commands are being answered.
     pub(crate) fn running(&self) -> usize {
         self.running
     }
 
-    /// The offset of the next command to begin.
     pub(crate) fn next(&self) -> Option<i64> {
         self.waiting.front().map(|taken| taken.source.offset)
     }

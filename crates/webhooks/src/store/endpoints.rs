@@ -349,7 +349,6 @@ impl WebhookStore {
         self.delete_rest(webhook, false).await
     }
 
-    /// Removes the row of an endpoint.
     pub(super) async fn remove_endpoint(&self, name: &str, webhook: i64) -> Result<()> {
         while let Some((row, seen)) = self.find_endpoint(name).await? {
             // A successor that somebody has made since stays.

@@ -25,7 +25,6 @@ const INBOX: RecordKind = RecordKind { name: "webhook.inbox", sync: RecordSync::
 /// Announcements that were left for an endpoint, each a partition.
 const ANNOUNCED: RecordKind = RecordKind { name: "webhook.announced", sync: RecordSync::AtOnce };
 
-/// Rows that are taken at a time.
 const TAKEN_TOGETHER: usize = 500;
 
 /// In a key, before the id of the request: what is asked for, and the body of what is announced.

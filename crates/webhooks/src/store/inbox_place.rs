@@ -13,7 +13,6 @@ const PART_ROWS: usize = 1_000;
 /// How long a part is read after it was closed: longer than a call of the store may take.
 const CLOSED_FOR: Duration = Duration::from_secs(60);
 
-/// Parts that are being closed at a time.
 const CLOSING_MAX: usize = 2;
 
 /// Where the process that posts is in the inbox of an endpoint.
@@ -21,7 +20,6 @@ const CLOSING_MAX: usize = 2;
 pub(crate) struct InboxPlace {
     /// The part that is written to.
     pub(crate) part: i64,
-    /// Parts that are being closed.
     closing: Vec<ClosingPart>,
     /// Of each part that is read: what was taken from it.
     taken: BTreeMap<i64, TakenRows>,
