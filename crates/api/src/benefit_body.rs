@@ -72,7 +72,7 @@ impl BenefitBody {
 
 impl BenefitTitleBody {
     /// In both languages; `None` if nobody has said what a coupon is worth.
-    pub(crate) fn of_worth(worth: &CampaignWorth) -> Option<BenefitTitleBody> {
+    pub fn of_worth(worth: &CampaignWorth) -> Option<BenefitTitleBody> {
         let en = worth.text(Lang::En)?;
         Some(BenefitTitleBody { en: Some(en), ko: worth.text(Lang::Ko) })
     }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use api::bodies::BenefitTitleBody;
 use coupon::calendar::format_instant;
 use coupon::ids::UserId;
-use coupon::language::Lang;
 use coupon::time::Millis;
 use engine::{DueCoupon, NOTICE_TYPE};
 use ring::digest::{SHA256, digest};
@@ -69,10 +69,7 @@ impl CouponEntry {
             time_zone: coupon.zone().to_string(),
             // The metadata was JSON when it was stored.
             metadata: metadata.and_then(|text| serde_json::from_str(text).ok()),
-            worth: campaign
-                .worth
-                .text(Lang::En)
-                .map(|en| json!({"en": en, "ko": campaign.worth.text(Lang::Ko)})),
+            worth: BenefitTitleBody::of_worth(&campaign.worth).map(|texts| json!(texts)),
         }
     }
 }
