@@ -1,14 +1,13 @@
 //! Requests to others: which addresses may be asked, and the client that asks them. The keys of an
 //! identity provider and `couponry healthcheck` use it.
 
-use std::error::Error;
 use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, Response, Url};
-use webhooks::NameResolver;
+use webhooks::{NameResolver, cause};
 
 /// Of the names that the operator has set, in all stores of this process. Names of webhooks have others.
 static NAMES: LazyLock<Arc<NameResolver>> = LazyLock::new(Arc::default);
@@ -74,7 +73,7 @@ fn on_loopback(url: &Url) -> bool {
 
 #[derive(Debug, thiserror::Error)]
 pub enum BodyReadError {
-    #[error("the answer broke off ({})", cause_of(.0))]
+    #[error("the answer broke off ({})", cause(.0))]
     BrokenOff(reqwest::Error),
     #[error("the answer has more than {0} bytes")]
     TooLong(usize),
@@ -90,15 +89,6 @@ pub async fn whole(mut answer: Response, bytes_max: usize) -> Result<Vec<u8>, Bo
         body.extend_from_slice(&piece);
     }
     Ok(body)
-}
-
-/// The text of the last error of the chain, which says why.
-fn cause_of(error: &reqwest::Error) -> String {
-    let mut last: &dyn Error = error;
-    while let Some(deeper) = last.source() {
-        last = deeper;
-    }
-    last.to_string()
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! How a command ends: its exit code and its last sentence.
 
-use std::error::Error;
 use std::fmt::Display;
 use std::io::Write;
 use std::path::Path;
@@ -10,6 +9,7 @@ use command_line::{LAYOUT, printable};
 use coupon::calendar::format_instant;
 use coupon::refusal::Refusal;
 use engine::{Failure, HotError};
+pub(crate) use webhooks::cause;
 
 pub(crate) type Result<T, E = CliError> = std::result::Result<T, E>;
 
@@ -113,15 +113,6 @@ impl Display for CliError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.sentence)
     }
-}
-
-/// The text of the last error of the chain, which says why.
-pub(crate) fn cause(error: &(dyn Error + 'static)) -> String {
-    let mut last = error;
-    while let Some(deeper) = last.source() {
-        last = deeper;
-    }
-    last.to_string()
 }
 
 fn faults(faults: &[engine::FieldFault]) -> String {

@@ -1,5 +1,6 @@
 //! One signed POST.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -181,12 +182,16 @@ fn no_answer(error: reqwest::Error, timeout: Duration) -> String {
     if error.is_timeout() {
         return format!("no answer within {timeout:?}");
     }
-    let error = error.without_url();
-    let mut deepest: &dyn std::error::Error = &error;
-    while let Some(source) = deepest.source() {
-        deepest = source;
+    shown(&cause(&error.without_url()), ERROR_SHOWN)
+}
+
+/// The text of the last error of the chain, which says why.
+pub fn cause(error: &(dyn Error + 'static)) -> String {
+    let mut last = error;
+    while let Some(deeper) = last.source() {
+        last = deeper;
     }
-    shown(&deepest.to_string(), ERROR_SHOWN)
+    last.to_string()
 }
 
 #[cfg(test)]
