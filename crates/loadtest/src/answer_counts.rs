@@ -31,7 +31,7 @@ pub(crate) struct AnswerCounts {
     /// Requests that were due before this instant are not counted, except wrong answers.
     measured_from: Instant,
     begin: Instant,
-    interval: Duration,
+    pub(crate) interval: Duration,
     /// Right answers, in microseconds from the instant at which the request was due.
     pub(crate) times: Histogram<u64>,
     pub(crate) by_kind: BTreeMap<CallKind, Histogram<u64>>,
@@ -71,10 +71,6 @@ impl AnswerCounts {
             last: None,
             ran_out: false,
         }
-    }
-
-    pub(crate) fn interval(&self) -> Duration {
-        self.interval
     }
 
     pub(crate) fn note(

@@ -92,10 +92,8 @@ impl ServerPreparation {
         let kind = ("application/json", body.len());
         wire::head(&mut request, &self.target, &self.token, line, Some(kind));
         request.extend_from_slice(body.as_bytes());
-        let target = ServerAddress::clone(&self.target);
         let answer = self.connection.ask(&request).await;
-        let answer = answer.map_err(|source| NotReady::Connection { target, source })?;
-        must(answer, || format!("campaign {name}"))
+        must(answer.map_err(broken(&self.target))?, || format!("campaign {name}"))
     }
 
     /// Imports the coupons `first..end` in files, and calls `told` with the number of imported
@@ -138,11 +136,7 @@ impl ServerPreparation {
         }
         let mut codes = vec![Box::default(); (end - first) as usize];
         while let Some(ended) = lanes.join_next().await {
-            let broken = |error| NotReady::Connection {
-                target: ServerAddress::clone(&self.target),
-                source: io::Error::other(error),
-            };
-            let (lane, of_lane) = ended.map_err(broken)?;
+            let (lane, of_lane) = ended.map_err(io::Error::other).map_err(broken(&self.target))?;
             for (nth, code) in of_lane?.into_iter().enumerate() {
                 codes[lane as usize + nth * connections as usize] = code;
             }
@@ -162,9 +156,8 @@ impl ServerPreparation {
             let numbers = begin..to.min(begin + PART_LINES);
             numbers.map(|number| self.users.line(number)).collect::<String>().into_bytes()
         });
-        let target = ServerAddress::clone(&self.target);
         let answer = self.connection.ask_in_parts(&head, parts).await;
-        let answer = answer.map_err(|source| NotReady::Connection { target, source })?;
+        let answer = answer.map_err(broken(&self.target))?;
         let what = || format!("a file of {} coupons", to - from);
         must(answer, what)?;
         let batch: Result<ImportedBatch, _> = serde_json::from_slice(answer.body);
@@ -194,11 +187,7 @@ async fn issued(
     };
     for number in numbers {
         write(&mut request, number);
-        let answer = connection.ask(&request).await;
-        let answer = answer.map_err(|source| NotReady::Connection {
-            target: ServerAddress::clone(&target),
-            source,
-        })?;
+        let answer = connection.ask(&request).await.map_err(broken(&target))?;
         let what = || format!("a coupon for {}", users.user(number));
         must(answer, what)?;
         let coupon: IssuedCode<'_> =
@@ -206,6 +195,10 @@ async fn issued(
         codes.push(coupon.code.into());
     }
     Ok(codes)
+}
+
+fn broken(target: &ServerAddress) -> impl FnOnce(io::Error) -> NotReady {
+    move |source| NotReady::Connection { target: target.clone(), source }
 }
 
 fn must(answer: HttpAnswer<'_>, what: impl FnOnce() -> String) -> Result<(), NotReady> {

@@ -122,7 +122,7 @@ impl LoadReport {
         sender: SenderUsage,
     ) -> LoadReport {
         let seconds = counts.measured();
-        let each = counts.interval().as_secs_f64();
+        let each = counts.interval.as_secs_f64();
         let interval = |(at, times): (usize, &Histogram<u64>)| RunInterval {
             at: at as f64 * each,
             latency: LatencySummary::of(times),

@@ -60,7 +60,7 @@ pub fn run(plan: &RunPlan) -> io::Result<LoadReport> {
         let SenderResult { counts: of_sender, book } = ended?;
         counts.add(of_sender);
         // Senders take turns with the coupons, so the one that took most tells how many are used.
-        taken = (book.taken() * senders as u64).max(taken);
+        taken = (book.coupons * senders as u64).max(taken);
         if let Some(wrong) = given.add(book.given) {
             counts.note_wrong(wrong);
         }

@@ -155,7 +155,7 @@ pub struct SenderBook {
     senders: u64,
     random: u64,
     /// Coupons and users taken so far.
-    coupons: u64,
+    pub(crate) coupons: u64,
     users: u64,
     redeemed: VecDeque<u64>,
     served: VecDeque<(u64, Box<str>)>,
@@ -204,10 +204,6 @@ impl LoadScenario {
 }
 
 impl RunGround {
-    fn user(&self, number: u64) -> String {
-        self.users.user(number)
-    }
-
     fn code(&self, number: u64) -> Cow<'_, str> {
         match &self.codes {
             Some(codes) => Cow::Borrowed(&codes[(number - self.coupons.start) as usize]),
@@ -259,11 +255,6 @@ impl SenderBook {
             },
             LoadScenario::Import => None,
         }
-    }
-
-    /// The number of coupons that are used up now.
-    pub(crate) fn taken(&self) -> u64 {
-        self.coupons
     }
 
     fn random(&mut self) -> u64 {
@@ -329,7 +320,7 @@ impl SenderBook {
                 self.get(to, format_args!("GET /v1/coupons/{}", self.ground.code(ask.number)));
             }
             CallKind::List => {
-                let user = self.ground.user(ask.number);
+                let user = self.ground.users.user(ask.number);
                 self.get(to, format_args!("GET /v1/coupons?user_id={user}"));
             }
             _ => {
@@ -362,7 +353,7 @@ impl SenderBook {
             let name = self.ground.code(ask.number);
             LoadOperation { list: "coupons", field: "code", name, action, body }
         };
-        let user = || self.ground.user(ask.number);
+        let user = || self.ground.users.user(ask.number);
         match ask.kind {
             CallKind::Issue | CallKind::IssueAgain => LoadOperation {
                 list: "campaigns",
@@ -435,7 +426,8 @@ impl SenderBook {
         match (ask.kind, answer.status) {
             (CallKind::LookUp, 200) => {
                 let mine = self.ground.code(ask.number);
-                let right = seen.holder == Some(&self.ground.user(ask.number)) && is_mine(&mine);
+                let right =
+                    seen.holder == Some(&self.ground.users.user(ask.number)) && is_mine(&mine);
                 if right { AnswerVerdict::Right } else { wrong("another coupon") }
             }
             (CallKind::List, 200) => AnswerVerdict::Right,
@@ -455,7 +447,7 @@ impl SenderBook {
             (CallKind::Cancel, 200) => AnswerVerdict::Right,
             (CallKind::Issue, 201) => {
                 let Some(code) = seen.code else { return wrong("no code") };
-                if seen.holder.is_some_and(|holder| holder != self.ground.user(ask.number)) {
+                if seen.holder.is_some_and(|holder| holder != self.ground.users.user(ask.number)) {
                     return wrong("issued to another user");
                 }
                 if !self.given.codes.insert(code.into()) {
