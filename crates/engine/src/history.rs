@@ -34,14 +34,14 @@ impl<T> HistoryStream<T> {
     /// Those of both stores. An error ends the stream.
     pub async fn next(&mut self) -> Result<Option<SiftedRows<T>>> {
         let Some(found) = self.walk.next_of(&self.takes).await? else { return Ok(None) };
-        let engine = self.walk.engine();
+        let engine: &Engine = &self.walk.engine;
         let rows = found.rows.iter().flat_map(|snapshot| (self.rows)(engine, snapshot)).collect();
         Ok(Some(SiftedRows { rows, looked_at: found.looked_at }))
     }
 
     /// Coupons left out so far because a restored hot store does not know their campaigns.
     pub fn strangers(&self) -> u64 {
-        self.walk.strangers()
+        self.walk.strangers
     }
 }
 

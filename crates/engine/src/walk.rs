@@ -27,13 +27,15 @@ use partition::PartitionWalk;
 const CHUNK: usize = 4_096;
 
 pub(crate) struct CouponWalk {
-    engine: Arc<Engine>,
+    pub(crate) engine: Arc<Engine>,
     /// The first day that is still to be visited, and the last one.
     next: Day,
     last: Day,
     partition: Option<PartitionWalk>,
     chunk: usize,
-    strangers: u64,
+    /// Coupons that the walk has left out so far, because a restored hot store does not know their
+    /// campaigns.
+    pub(crate) strangers: u64,
 }
 
 /// Some rows, and how many coupons were looked at for them.
@@ -83,16 +85,6 @@ impl CouponWalk {
                 }
             }
         }
-    }
-
-    pub(crate) fn engine(&self) -> &Engine {
-        &self.engine
-    }
-
-    /// Coupons that the walk has left out so far, because a restored hot store does not know their
-    /// campaigns.
-    pub(crate) fn strangers(&self) -> u64 {
-        self.strangers
     }
 
     /// The next partition, looked up now: an extension may have made a partition since the walk

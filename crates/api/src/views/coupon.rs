@@ -76,12 +76,6 @@ pub struct CouponCampaign {
     worth: Option<BenefitTitleBody>,
 }
 
-impl CouponBody {
-    pub(crate) fn campaign_id(&self) -> &str {
-        &self.campaign_id
-    }
-}
-
 impl From<&CouponView> for CouponBody {
     fn from(view: &CouponView) -> CouponBody {
         let coupon = &view.coupon;
@@ -126,7 +120,7 @@ pub struct ListedCoupon {
 
 impl ListedCoupon {
     pub(crate) fn campaign_id(&self) -> &str {
-        self.coupon.campaign_id()
+        &self.coupon.campaign_id
     }
 
     pub(crate) fn expand(&mut self, view: &CampaignView) {

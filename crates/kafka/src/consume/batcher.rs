@@ -24,7 +24,7 @@ const BODIES_BYTES_MAX: usize = 768 << 10;
 type CommandReply = Result<ApiReply, NoAnswer>;
 
 pub(crate) struct CommandBatcher {
-    api: ApiClient,
+    pub(crate) api: ApiClient,
     places: Semaphore,
     waiting: Mutex<VecDeque<WaitingCommand>>,
 }
@@ -66,10 +66,6 @@ impl CommandBatcher {
     pub(crate) fn new(api: ApiClient) -> CommandBatcher {
         let places = Semaphore::new(REQUESTS_MAX);
         CommandBatcher { api, places, waiting: Mutex::default() }
-    }
-
-    pub(crate) fn api(&self) -> &ApiClient {
-        &self.api
     }
 
     /// Sends the command, with those that wait beside it. `None` if its partition is left before.

@@ -97,7 +97,7 @@ impl CommandCaller {
             WaitScope::Lane => return ticket.sleep(wait).await,
             WaitScope::All => {}
             WaitScope::AllWithNewToken => {
-                if let Err(why) = self.batcher.api().read_token() {
+                if let Err(why) = self.batcher.api.read_token() {
                     tracing::error!("{why}");
                 }
             }
