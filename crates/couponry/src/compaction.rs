@@ -283,10 +283,8 @@ pub(crate) fn host() -> String {
 /// What a compaction would do now, for the console.
 pub(crate) async fn plan(settings: &Settings, engine: &Engine) -> Result<CompactionPlan> {
     let warning = clock::would_observe(engine).await?.warning();
-    let closed = match warning {
-        None => ClosedPolicy::WhenWorthwhile,
-        Some(_) => ClosedPolicy::OnlyFinish,
-    };
+    let closed =
+        if warning.is_none() { ClosedPolicy::WhenWorthwhile } else { ClosedPolicy::OnlyFinish };
     let cold = open::cold(settings, BucketPatience::Work)?;
     let compactor = compactor(engine, &cold, Arc::new(|_| {}));
     let works = compactor.plan(engine.now(), closed).await.map_err(cli_error)?;

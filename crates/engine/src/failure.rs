@@ -97,10 +97,7 @@ pub(crate) fn range(field: &str, found: Option<u64>, min: u64, max: u64) -> Opti
 }
 
 pub(crate) fn must_lie(field: &str, found: Option<u64>, min: u64, max: u64) -> Result<()> {
-    match range(field, found, min, max) {
-        None => Ok(()),
-        Some(fault) => Err(Failure::Invalid(vec![fault])),
-    }
+    range(field, found, min, max).map_or(Ok(()), |fault| Err(Failure::Invalid(vec![fault])))
 }
 
 /// What was looked for, or `NotFound`.

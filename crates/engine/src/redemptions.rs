@@ -149,10 +149,8 @@ impl Engine {
         let mut listed = Vec::new();
         for code in codes {
             let Ok(text) = code.as_str().parse() else { continue };
-            let address = match self.router.find(&text, self.hot.as_ref()).await? {
-                Some(Found::Coupon(address)) => address,
-                Some(Found::Shared { .. }) | None => continue,
-            };
+            let found = self.router.find(&text, self.hot.as_ref()).await?;
+            let Some(Found::Coupon(address)) = found else { continue };
             let Some(snapshot) = self.hot.read(&address).await? else { continue };
             let Some(redemption) = snapshot.coupon.redemption_of(order) else { continue };
             if within.has(&snapshot.coupon, redemption.at) {

@@ -232,10 +232,8 @@ impl Engine {
             if !list.is_open(link) || !may {
                 return Err(Failure::refused(Refusal::NameTaken));
             }
-            let kind = match known {
-                None => AuditKind::StaffAdded,
-                Some(_) => AuditKind::StaffUpdated,
-            };
+            let kind =
+                if known.is_none() { AuditKind::StaffAdded } else { AuditKind::StaffUpdated };
             let member = StaffMember {
                 name: name.to_string(),
                 role: link.role,

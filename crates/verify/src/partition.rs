@@ -117,10 +117,7 @@ impl Verifier<'_> {
                 }
             }
         }
-        let look_up = match self.balance {
-            Some(_) => LookUp::Unbalanced,
-            None => LookUp::Needed,
-        };
+        let look_up = if self.balance.is_some() { LookUp::Unbalanced } else { LookUp::Needed };
         let views = self.views(partition, met, look_up).await?;
         let judged = views.into_iter().map(|(view, serial)| (rules::judge(&view), view, serial));
         let judged: Vec<_> = judged.collect();

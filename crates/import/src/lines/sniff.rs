@@ -54,10 +54,7 @@ pub fn sniff(head: &[u8], named: Option<TextEncoding>) -> Result<TextEncoding, N
     if text.contains('\0') {
         return Err(NotCsv::ZeroBytes);
     }
-    match text_kind(text.as_bytes()) {
-        Some(other) => Err(other),
-        None => Ok(encoding),
-    }
+    text_kind(text.as_bytes()).map_or(Ok(encoding), Err)
 }
 
 fn binary_kind(head: &[u8]) -> Option<NotCsv> {
