@@ -83,17 +83,14 @@ impl CampaignCatalog {
         owner: &Owner,
     ) -> Result<(), HotError> {
         let key = (owner.campaign.clone(), owner.batch.clone());
-        let has = |known: &CatalogCampaign| known.made_at.contains_key(&owner.batch);
-        if self.campaigns.get(&owner.campaign).is_some_and(has) || self.strangers.contains(&key) {
+        if self.terms_of(owner).is_some() || self.strangers.contains(&key) {
             return Ok(());
         }
-        let Some(row) = hot.campaign(&owner.campaign, Millis(0)).await? else {
-            self.strangers.insert(key);
-            return Ok(());
-        };
-        let batches = hot.batches(&owner.campaign, None, BATCHES_MAX).await?;
-        self.learn(&row.campaign, batches.iter());
-        if !self.campaigns.get(&owner.campaign).is_some_and(has) {
+        if let Some(row) = hot.campaign(&owner.campaign, Millis(0)).await? {
+            let batches = hot.batches(&owner.campaign, None, BATCHES_MAX).await?;
+            self.learn(&row.campaign, batches.iter());
+        }
+        if self.terms_of(owner).is_none() {
             self.strangers.insert(key);
         }
         Ok(())

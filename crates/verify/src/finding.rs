@@ -61,7 +61,8 @@ macro_rules! kinds {
             $(#[doc = $doc] $variant,)*
         }
 
-        pub const KINDS: &[FindingKind] = &[$(FindingKind::$variant,)*];
+        #[cfg(test)]
+        const KINDS: &[FindingKind] = &[$(FindingKind::$variant,)*];
 
         impl FindingKind {
             pub fn name(self) -> &'static str {
@@ -196,7 +197,8 @@ macro_rules! notes {
             $(#[doc = $doc] $variant,)*
         }
 
-        pub const NOTES: &[Note] = &[$(Note::$variant,)*];
+        #[cfg(test)]
+        const NOTES: &[Note] = &[$(Note::$variant,)*];
 
         impl Note {
             pub fn name(self) -> &'static str {

@@ -27,7 +27,7 @@ mod serials;
 mod verifier;
 mod whereabouts;
 
-pub use finding::{Finding, FindingKind, KINDS, NOTES, Note, PlaceStatement};
+pub use finding::{Finding, FindingKind, Note, PlaceStatement};
 pub use verifier::{
     FindingSink, RepairMode, Verifier, VerifyError, VerifyOptions, VerifyProgress, VerifyReport,
     VerifyStep,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::finding::{FindingKind, KINDS, NOTES, Note};
+use crate::finding::{FindingKind, Note};
 
 coupon::words! {
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,6 +40,7 @@ pub struct VerifyReport {
     pub campaigns: u64,
     /// Codes that looked wrong at first, and were looked at again.
     pub looked_again: u64,
+    /// In the order of the documents, as the notes.
     pub findings: BTreeMap<FindingKind, u64>,
     pub notes: BTreeMap<Note, u64>,
     /// Campaigns whose counts were corrected.
@@ -102,15 +103,5 @@ impl VerifyReport {
 
     pub fn found(&self) -> u64 {
         self.findings.values().sum()
-    }
-
-    /// Findings by kind, in the order of the documents.
-    pub fn by_kind(&self) -> impl Iterator<Item = (FindingKind, u64)> {
-        KINDS.iter().filter_map(|kind| Some((*kind, *self.findings.get(kind)?)))
-    }
-
-    /// Notes by kind, in the order of the documents.
-    pub fn by_note(&self) -> impl Iterator<Item = (Note, u64)> {
-        NOTES.iter().filter_map(|note| Some((*note, *self.notes.get(note)?)))
     }
 }

@@ -130,8 +130,8 @@ async fn verified(engine: &Engine, keys: &Keys, report: &mut Report) -> Result<(
         Ok(read) => read,
         Err(error) => return report.add(VERIFY, Verdict::Fail(error.to_string())),
     };
-    for (note, count) in read.by_note() {
-        report.add(VERIFY, Verdict::Warn(format!("{} {}", thousands(count), note.meaning())))?;
+    for (note, count) in &read.notes {
+        report.add(VERIFY, Verdict::Warn(format!("{} {}", thousands(*count), note.meaning())))?;
     }
     if read.found() > 0 {
         return Ok(());

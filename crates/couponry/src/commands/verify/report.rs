@@ -64,11 +64,11 @@ impl Printer {
 
 fn text(report: &VerifyReport, days: &BTreeSet<Day>, elapsed: Duration) -> String {
     let mut lines = Vec::new();
-    for (note, count) in report.by_note() {
-        lines.push(format!("note {}: {} {}", note.name(), thousands(count), note.meaning()));
+    for (note, count) in &report.notes {
+        lines.push(format!("note {}: {} {}", note.name(), thousands(*count), note.meaning()));
     }
-    for (kind, count) in report.by_kind() {
-        lines.push(format!("FAIL {}: {}; {}", kind.name(), thousands(count), kind.meaning()));
+    for (kind, count) in &report.findings {
+        lines.push(format!("FAIL {}: {}; {}", kind.name(), thousands(*count), kind.meaning()));
     }
     let mended = [
         ("campaigns had their counts corrected", report.mended_counts),
@@ -110,9 +110,9 @@ fn checked(report: &VerifyReport, elapsed: Duration) -> String {
 
 fn summary(report: &VerifyReport, days: &BTreeSet<Day>, elapsed: Duration) -> Value {
     let findings: Map<_, _> =
-        report.by_kind().map(|(kind, count)| (kind.name().to_owned(), json!(count))).collect();
+        report.findings.iter().map(|(it, count)| (it.name().to_owned(), json!(count))).collect();
     let notes: Map<_, _> =
-        report.by_note().map(|(note, count)| (note.name().to_owned(), json!(count))).collect();
+        report.notes.iter().map(|(it, count)| (it.name().to_owned(), json!(count))).collect();
     json!({"summary": {
         "findings": findings,
         "notes": notes,
