@@ -85,15 +85,15 @@ pub(crate) struct OfferedSerials {
     pub(crate) seen: u64,
 }
 
-/// What a missing coupon in cold means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a missing coupon in cold means. Of what two parts say, the later one is true.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum ColdIs {
     /// Nothing was archived yet.
     Unused,
-    /// Its log, or a file, cannot be read: a missing coupon may be there.
-    Damaged,
     /// Everything that was read so far is as it was written.
     Whole,
+    /// Its log, or a file, cannot be read: a missing coupon may be there.
+    Damaged,
 }
 
 fn of_campaign(item: Item) -> Option<CampaignItem> {

@@ -8,7 +8,7 @@ use coupon::time::Day;
 use tokio::runtime::Handle;
 
 use super::report::{VerifyProgress, VerifyStep};
-use super::{ColdIs, OfferedSerials, Result, Verifier};
+use super::{OfferedSerials, Result, Verifier};
 
 impl<'a> Verifier<'a> {
     pub(super) async fn days_beside(
@@ -72,11 +72,7 @@ impl<'a> Verifier<'a> {
     fn take_in(&mut self, part: Verifier<'_>) {
         self.report.add(part.report);
         self.followed += part.followed;
-        self.cold_is = match (self.cold_is, part.cold_is) {
-            (ColdIs::Damaged, _) | (_, ColdIs::Damaged) => ColdIs::Damaged,
-            (ColdIs::Whole, _) | (_, ColdIs::Whole) => ColdIs::Whole,
-            (ColdIs::Unused, ColdIs::Unused) => ColdIs::Unused,
-        };
+        self.cold_is = self.cold_is.max(part.cold_is);
         for (sums, more) in
             [(&mut self.cold_states, part.cold_states), (&mut self.hot_states, part.hot_states)]
         {
