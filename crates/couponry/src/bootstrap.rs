@@ -15,8 +15,7 @@ pub use crate::output::{Out, is_terminal};
 pub use crate::serve::stopped;
 pub use crate::settings::help::parsed;
 pub use crate::settings::{SettingFlags as StoreFlags, Settings as StoreSettings};
-pub use command_line::thousands;
-pub use command_line::{CommandProgress, WorkKind};
+pub use command_line::{CommandProgress, WorkKind, thousands};
 
 impl SettingFlags {
     /// Takes each setting from the first source that sets it, and starts the log. From now on the

@@ -17,10 +17,9 @@ use hot::Witness;
 use opentelemetry::trace::{FutureExt, Span, Status, TraceContextExt, Tracer};
 use opentelemetry::{Context, KeyValue, global};
 
-use crate::clock;
 use crate::failure::{CliError, Result};
 use crate::settings::{Hot, Settings};
-use crate::{files, open};
+use crate::{clock, files, open};
 
 /// `serve` compacts this soon after its start, or sooner if it compacts more often, so that a
 /// service that is restarted every day still compacts.

@@ -9,8 +9,7 @@ use coupon::minted::{CodeKey, KeyId};
 use futures::stream::{Stream, StreamExt, once, try_unfold};
 use hot::MintOrder;
 
-use crate::failure::must_lie;
-use crate::failure::{Failure, Result, WriteResult, found};
+use crate::failure::{Failure, Result, WriteResult, found, must_lie};
 use crate::import::{RejectReport, RejectedLine, made_batch_id, reject_row};
 use crate::pages::PAGE_MAX;
 use crate::{Caller, Engine, Role};

@@ -10,8 +10,7 @@ use coupon::ids::{CampaignId, ReaderName};
 use coupon::time::Millis;
 use hot::feed::{CouponEventKind, EventType, FeedEvent, FeedGone, FeedRead, FeedStart, Happened};
 
-use crate::failure::must_lie;
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Result, must_lie};
 use crate::{Caller, Engine, Role};
 
 /// Events of a page if the caller does not say.

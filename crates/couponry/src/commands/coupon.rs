@@ -6,11 +6,10 @@ mod many;
 
 pub(crate) use self::calls::Call;
 use self::flags::Selection;
-use crate::client;
 use crate::failure::{Ended, Result};
 use crate::open::Purpose;
-use crate::output;
 use crate::settings::Settings;
+use crate::{client, output};
 
 pub(crate) async fn run(settings: &Settings, call: &Call) -> Result<Ended> {
     let selection = call.selection()?;

@@ -17,13 +17,12 @@ use hot_sqlite::backup::{CompanionFile, make_ready, put_back, put_back_cold};
 use hot_sqlite::{FILE_NAME, RecordFile};
 
 use crate::commands::backup::COLD;
-use crate::compaction;
 use crate::cql::Waiting;
 use crate::failure::{CliError, Ended, Result};
 use crate::keys::Keys;
 use crate::output::thousands;
 use crate::settings::{Cold, Settings};
-use crate::{files, open, output, serve};
+use crate::{compaction, files, open, output, serve};
 
 /// Restore a backup
 ///

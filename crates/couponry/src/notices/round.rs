@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use coupon::time::Millis;
 use engine::{DueCoupon, Engine, NoticeRange, NoticeRound};
-use futures::StreamExt;
-use futures::stream;
+use futures::{StreamExt, stream};
 use webhooks::{Announced, Webhooks};
 
 use super::notice::{Notice, NoticeDraft};

@@ -9,8 +9,7 @@ use router::{Found, Unknown};
 use super::NEEDS_USER;
 use crate::coupon_view::CouponView;
 use crate::failure::{Failure, Result, found};
-use crate::pages::PAGE_MAX;
-use crate::pages::PageQuery;
+use crate::pages::{PAGE_MAX, PageQuery};
 use crate::{Caller, Engine, Role};
 
 /// Why a code was answered with `NotFound`, for people who look why it was refused. The caller is not told.

@@ -19,12 +19,11 @@ use futures::Stream;
 use hot::protocol::{arrived, has_dates};
 use hot::{ImportLine, ImportOutcome};
 
-use super::File;
-use super::ImportRequest;
 use super::check::{GoodLine, LineCheck};
 use super::lines::FileLine;
 use super::rejected::{RejectedLine, rejected_line, rejection};
 use super::repeats::REPEATED_CODE;
+use super::{File, ImportRequest};
 use crate::failure::{Failure, Result};
 use crate::import::made_batch_id;
 use crate::{Caller, Engine, Role};

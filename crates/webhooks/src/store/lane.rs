@@ -14,10 +14,9 @@ use super::inbox_place::InboxPlace;
 use super::numbers::{DeliveryNumbers, waiting_block_of};
 use super::progress::LaneProgress;
 use super::{DueDelivery, FreePlaces, PostTarget, Result};
-use crate::DeliveryState;
-use crate::Options;
 use crate::event::{self, Event};
 use crate::retry::FAILURES_UNTIL_DOWN;
+use crate::{DeliveryState, Options};
 pub(crate) use outcome::LaneOutcome;
 
 /// Deliveries that wait this long are written, so that the cursor can move on.
