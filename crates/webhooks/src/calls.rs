@@ -19,6 +19,9 @@ use crate::{
     Rotation, Tested, WebhookError, Webhooks, guard,
 };
 
+/// # Errors
+/// Each has those of the store, and [`WebhookError::NotFound`] if it names a webhook that is not there. Where it has
+/// others, it says which.
 impl Webhooks {
     /// Makes an endpoint. Returns it, its newest secret, and whether it was made: a repeat with the same name and
     /// values returns the one that is there.
@@ -39,8 +42,6 @@ impl Webhooks {
         try_join_all(behind.take(limit.min(PAGE_MAX)).map(|row| self.store.shown(row))).await
     }
 
-    /// # Errors
-    /// [`WebhookError::NotFound`], and those of the store.
     pub async fn get(&self, webhook_id: &str) -> Result<Endpoint> {
         self.store.shown(self.store.endpoint_row(webhook_id).await?).await
     }
@@ -58,18 +59,12 @@ impl Webhooks {
     }
 
     /// Pauses an endpoint, also a disabled one: nothing is sent to it. Its deliveries wait.
-    ///
-    /// # Errors
-    /// [`WebhookError::NotFound`], and those of the store.
     pub async fn pause(&self, webhook_id: &str) -> Result<Endpoint> {
         let now = self.store.now();
         self.change(webhook_id, |terms| terms.turn(StoredState::Paused, now)).await
     }
 
     /// Sends to an endpoint again that was paused or disabled. What waited is tried at once.
-    ///
-    /// # Errors
-    /// [`WebhookError::NotFound`], and those of the store.
     pub async fn resume(&self, webhook_id: &str) -> Result<Endpoint> {
         let now = self.store.now();
         self.change(webhook_id, |terms| terms.turn(StoredState::Active, now)).await
@@ -86,9 +81,6 @@ impl Webhooks {
     }
 
     /// Deletes an endpoint with its secrets and its log. A delivery that is under way may still arrive.
-    ///
-    /// # Errors
-    /// [`WebhookError::NotFound`], and those of the store.
     pub async fn delete(&self, webhook_id: &str) -> Result<()> {
         self.store.delete_endpoint(webhook_id).await?;
         self.endpoints_changed.notify_one();
@@ -156,9 +148,6 @@ impl Webhooks {
     }
 
     /// At most `limit` deliveries of an endpoint (and [`PAGE_MAX`]), newest first.
-    ///
-    /// # Errors
-    /// [`WebhookError::NotFound`], and those of the store.
     pub async fn deliveries(
         &self,
         webhook_id: &str,
