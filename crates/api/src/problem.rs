@@ -139,7 +139,7 @@ impl Problem {
 
     /// The campaign of the coupon that it is about, if the caller may see it.
     pub(crate) fn campaign_id(&self) -> Option<&str> {
-        self.coupon().map(CouponBody::campaign_id)
+        self.coupon().map(|it| it.campaign_id.as_str())
     }
 
     /// The same with another sentence about this case.

@@ -17,7 +17,7 @@ pub struct CouponBody {
     /// The code as people read it. Hyphens, spaces and case do not matter when it is sent back.
     code: String,
     /// The campaign that it belongs to.
-    campaign_id: String,
+    pub(crate) campaign_id: String,
     /// The batch that it came in.
     batch_id: String,
     /// Its present state.

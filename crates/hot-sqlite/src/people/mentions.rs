@@ -169,7 +169,7 @@ fn given(txn: &Txn<'_>, person: &Erasure, after: &str) -> SqlResult<Found> {
     for code in codes {
         let row = number_of(txn, &code)?.map(|number| numbered(txn, number, &code)).transpose()?;
         // The others come with their rows.
-        if !row.flatten().is_some_and(|it| person.of_coupon(&it.coupon).is_some()) {
+        if row.flatten().is_none_or(|it| person.of_coupon(&it.coupon).is_none()) {
             mentions.push(Mention::Coupon(code));
         }
     }
