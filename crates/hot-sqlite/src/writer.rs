@@ -20,7 +20,7 @@ use crate::txn::Txn;
 use group::work;
 pub(crate) use group::{WriterContext, free_space};
 pub(crate) use health::WriterTrouble;
-use queue::{WriteJob, WriteTask, WriterState, micros};
+use queue::{JobClaim, WriteJob, WriteTask, WriterState, micros};
 
 /// Most jobs that wait; a caller beyond it gets `Overloaded`.
 pub(crate) const WAITING_MAX: usize = 2_048;
@@ -53,13 +53,14 @@ impl GroupWriter {
         F: FnMut(&Txn<'_>) -> rusqlite::Result<T> + Send + 'static,
     {
         let (reply, mut answer) = oneshot::channel();
-        let (task, handle) = WriteTask::of(body, reply);
+        let claim = JobClaim::default();
+        let task = WriteTask { body, claim: claim.clone(), result: None, reply };
         self.submit(Box::new(task))?;
         if let Ok(answer) = tokio::time::timeout(self.timeout, &mut answer).await {
             return answered(answer);
         }
         // Only a job that the writer has not taken is certain not to be written.
-        if handle.abandon() {
+        if claim.is_first() {
             let waited = format!("no turn to write within {} ms", self.timeout.as_millis());
             return Err(HotError::Unavailable(waited.into()));
         }

@@ -5,7 +5,7 @@
 //! one job and all others.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -23,10 +23,6 @@ const GATHER: Duration = Duration::from_micros(300);
 /// Most jobs of one commit, so that the first of them does not wait for thousands.
 const GROUP_MAX: usize = 512;
 
-const WAITING: u8 = 0;
-const TAKEN: u8 = 1;
-const ABANDONED: u8 = 2;
-
 /// One caller's transaction, as the writer sees it.
 pub(super) trait WriteJob: Send {
     /// Whether the caller still waits. If so, the writer must answer it from now on.
@@ -40,32 +36,20 @@ pub(super) fn micros(span: Duration) -> u64 {
 }
 
 pub(super) struct WriteTask<T, F> {
-    body: F,
-    claimed: Arc<AtomicU8>,
-    result: Option<T>,
-    reply: oneshot::Sender<Result<T, HotError>>,
+    pub(super) body: F,
+    pub(super) claim: JobClaim,
+    pub(super) result: Option<T>,
+    pub(super) reply: oneshot::Sender<Result<T, HotError>>,
 }
 
-/// The caller's side of its job: either the writer takes the job, or the caller abandons it.
-pub(super) struct JobHandle(Arc<AtomicU8>);
+/// Either the writer takes a job, or its caller abandons it: whoever is first.
+#[derive(Clone, Default)]
+pub(super) struct JobClaim(Arc<AtomicBool>);
 
-impl JobHandle {
-    /// Whether the writer had not taken the job yet. Then it never will.
-    pub(super) fn abandon(&self) -> bool {
-        let abandoned =
-            self.0.compare_exchange(WAITING, ABANDONED, Ordering::AcqRel, Ordering::Acquire);
-        abandoned.is_ok()
-    }
-}
-
-impl<T, F> WriteTask<T, F> {
-    pub(super) fn of(
-        body: F,
-        reply: oneshot::Sender<Result<T, HotError>>,
-    ) -> (WriteTask<T, F>, JobHandle) {
-        let claimed = Arc::new(AtomicU8::new(WAITING));
-        let handle = JobHandle(Arc::clone(&claimed));
-        (WriteTask { body, claimed, result: None, reply }, handle)
+impl JobClaim {
+    /// Whether nobody has claimed the job yet. Then nobody else will.
+    pub(super) fn is_first(&self) -> bool {
+        !self.0.swap(true, Ordering::AcqRel)
     }
 }
 
@@ -75,9 +59,7 @@ where
     F: FnMut(&Txn<'_>) -> SqlResult<T> + Send,
 {
     fn take(&self) -> bool {
-        let claim =
-            self.claimed.compare_exchange(WAITING, TAKEN, Ordering::AcqRel, Ordering::Acquire);
-        claim.is_ok()
+        self.claim.is_first()
     }
 
     fn run(&mut self, txn: &Txn<'_>) -> SqlResult<()> {
