@@ -15,21 +15,8 @@ use crate::stock::{StockCursor, StockSupply};
 use crate::txn::Txn;
 use crate::{Result, SqliteHot, changes, coupons, prefetch};
 
-/// How one try of an order ended.
-enum OrderStep {
-    Ended(Vec<Applied>),
-    /// Many serials of a campaign were gone; the next try goes on behind them.
-    Again(StockCursor),
-}
-
-impl OrderStep {
-    fn is_accepted(&self) -> bool {
-        match self {
-            OrderStep::Ended(all) => all.iter().all(|it| it.refusal().is_none()),
-            OrderStep::Again(_) => false,
-        }
-    }
-}
+/// How one try of an order ended. If many serials of a campaign were gone, the next try goes on behind them.
+type OrderAttempt = Result<Vec<Applied>, StockCursor>;
 
 impl SqliteHot {
     /// Applies the changes in their order; if one is refused, or without `keeps`, nothing is written.
@@ -51,17 +38,12 @@ impl SqliteHot {
         loop {
             let (changes, keys) = (Arc::clone(&changes), self.keys.current());
             let ended = self.write_with(Arc::clone(&prefetched), move |txn| {
-                let step = txn.part(
+                let is_accepted = |all: &Vec<Applied>| all.iter().all(|it| it.refusal().is_none());
+                let ended = txn.part(
                     |txn| apply_each(txn, &changes, &keys),
-                    |step| keeps && step.is_accepted(),
+                    |ended| keeps && ended.as_ref().is_ok_and(is_accepted),
                 )?;
-                Ok(match step {
-                    OrderStep::Ended(applied) => Some(applied),
-                    OrderStep::Again(cursor) => {
-                        cursor.note(txn);
-                        None
-                    }
-                })
+                Ok(ended.inspect_err(|cursor| cursor.note(txn)).ok())
             });
             if let Some(applied) = ended.await? {
                 return Ok(applied);
@@ -75,7 +57,7 @@ fn apply_each(
     txn: &Txn<'_>,
     changes: &[(Found, Change)],
     keys: &[CodeKey],
-) -> SqlResult<OrderStep> {
+) -> SqlResult<OrderAttempt> {
     let (mut all, mut discounts) = (Vec::with_capacity(changes.len()), OrderDiscounts::default());
     for (found, change) in changes {
         let change = discounts.before(change);
@@ -90,7 +72,7 @@ fn apply_each(
                 let request = StockRequest { campaign, change: change.clone(), is_shared: true };
                 let step = request.step(txn, &StockSupply { keys, walked: None })?;
                 if let HandOutStep::Again(cursor) = step {
-                    return Ok(OrderStep::Again(cursor));
+                    return Ok(Err(cursor));
                 }
                 let given = handing_out::write(txn, step)?;
                 given
@@ -100,5 +82,5 @@ fn apply_each(
         discounts.add(&change, &applied);
         all.push(applied);
     }
-    Ok(OrderStep::Ended(all))
+    Ok(Ok(all))
 }
