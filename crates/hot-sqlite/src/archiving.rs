@@ -43,7 +43,7 @@ macro_rules! select_plan {
 impl Partitions for SqliteHot {
     async fn partitions(&self) -> Result<Vec<PartitionPlan>> {
         let sql = select_plan!("WHERE emptied = 0 ORDER BY expiry_day");
-        self.readers.run(move |txn| txn.all(sql, [], plan)).await
+        self.readers.run(move |txn| txn.all(sql, [], partitions::plan)).await
     }
 
     async fn partition(&self, day: Day) -> Result<Option<PartitionPlan>> {
@@ -198,18 +198,8 @@ impl Partitions for SqliteHot {
     }
 }
 
-fn plan(row: &Row<'_>) -> SqlResult<PartitionPlan> {
-    Ok(PartitionPlan {
-        day: Day(row.get(0)?),
-        seal_after: Millis(row.get(1)?),
-        sealed: row.get(2)?,
-        archive_commit: unsigned(row, 3)?,
-        emptied: row.get(4)?,
-    })
-}
-
 fn plan_of(txn: &Txn<'_>, day: Day) -> SqlResult<Option<PartitionPlan>> {
-    txn.first(select_plan!("WHERE expiry_day = ?1"), [day.0], plan)
+    txn.first(select_plan!("WHERE expiry_day = ?1"), [day.0], partitions::plan)
 }
 
 /// Evicts the coupons that still have the version that was copied. Returns how many.

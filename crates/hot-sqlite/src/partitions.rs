@@ -2,14 +2,26 @@
 
 use coupon::campaign::Campaign;
 use coupon::code::Code;
-use coupon::time::Day;
+use coupon::time::{Day, Millis};
+use hot::PartitionPlan;
 use hot::protocol::seal_after;
 use hot::settings::SERIAL_FLOOR;
 use router::BUCKET_BITS_DEFAULT;
-use rusqlite::{Result as SqlResult, params};
+use rusqlite::{Result as SqlResult, Row, params};
 
 use crate::columns::{signed, unsigned};
 use crate::txn::Txn;
+
+/// From the columns expiry_day, seal_after, sealed, archive_commit and emptied.
+pub(crate) fn plan(row: &Row<'_>) -> SqlResult<PartitionPlan> {
+    Ok(PartitionPlan {
+        day: Day(row.get(0)?),
+        seal_after: Millis(row.get(1)?),
+        sealed: row.get(2)?,
+        archive_commit: unsigned(row, 3)?,
+        emptied: row.get(4)?,
+    })
+}
 
 pub(crate) struct PartitionClosing;
 

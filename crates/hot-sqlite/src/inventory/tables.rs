@@ -8,7 +8,7 @@ use hot::inventory::{
     COPIED_SETTINGS, ClaimItem, EntryIs, EntryItem, Item, Page, PartitionItem, ReplacementItem,
     RowIs, RowItem, Table, Unreadable, Vanishing,
 };
-use hot::{Account, PartitionPlan, imported_state_text};
+use hot::{Account, imported_state_text};
 use router::Owner;
 use rusqlite::{Result as SqlResult, Row, ToSql, params};
 
@@ -20,7 +20,7 @@ use crate::directory::DirectoryKind;
 use crate::failure::damaged;
 use crate::last_line::LastLine;
 use crate::txn::Txn;
-use crate::{claims, directory};
+use crate::{claims, directory, partitions};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ReadPurpose {
@@ -148,14 +148,7 @@ const PARTITIONS: &str = "SELECT expiry_day, seal_after, sealed, archive_commit,
     FROM partition_plan WHERE expiry_day > ?1 ORDER BY expiry_day LIMIT ?2";
 
 fn partition(row: &Row<'_>) -> SqlResult<Item> {
-    let plan = PartitionPlan {
-        day: Day(row.get(0)?),
-        seal_after: Millis(row.get(1)?),
-        sealed: row.get(2)?,
-        archive_commit: unsigned(row, 3)?,
-        emptied: row.get(4)?,
-    };
-    let (closing, next_serial) = (row.get(5)?, unsigned(row, 6)?);
+    let (plan, closing, next_serial) = (partitions::plan(row)?, row.get(5)?, unsigned(row, 6)?);
     Ok(Item::Partition(PartitionItem { plan, closing, next_serial }))
 }
 
