@@ -218,7 +218,7 @@ impl<'a> Txn<'a> {
     pub(crate) fn flush(&self) -> SqlResult<()> {
         self.write_events()?;
         self.write_cursors()?;
-        for (campaign, CampaignShift { stock, states, spent, at }) in self.seen.counts.take_shifts()
+        for (campaign, CampaignShift { stock, states, spent, at }) in self.seen.counts.shifts.take()
         {
             let ([issued, redeemed, void], cold) = (states.all, states.cold);
             self.run(
@@ -236,11 +236,11 @@ impl<'a> Txn<'a> {
                 self.tell_if_sold_out(campaign, at)?;
             }
         }
-        for (batch, count) in self.seen.counts.take_arrivals() {
+        for (batch, count) in self.seen.counts.arrivals.take() {
             let sql = "UPDATE batch SET count = count + ?2 WHERE number = ?1";
             self.run(sql, params![batch, count])?;
         }
-        for (campaign, worth) in self.seen.counts.take_untold() {
+        for (campaign, worth) in self.seen.counts.untold.take() {
             self.add_worth_of_all_time(campaign, &worth)?;
         }
         Ok(())

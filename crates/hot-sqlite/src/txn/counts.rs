@@ -11,9 +11,12 @@ use hot::protocol::StateCounts;
 
 #[derive(Default)]
 pub(crate) struct CountShifts {
-    shifts: RefCell<BTreeMap<i64, CampaignShift>>,
-    arrivals: RefCell<BTreeMap<i64, i64>>,
-    untold: RefCell<BTreeMap<i64, WorthSums>>,
+    /// By the number of the campaign.
+    pub(super) shifts: RefCell<BTreeMap<i64, CampaignShift>>,
+    /// By the number of the batch.
+    pub(super) arrivals: RefCell<BTreeMap<i64, i64>>,
+    /// By the number of the campaign.
+    pub(super) untold: RefCell<BTreeMap<i64, WorthSums>>,
 }
 
 /// What is added to the counts of a campaign.
@@ -53,22 +56,8 @@ impl CountShifts {
         }
     }
 
-    pub(super) fn take_untold(&self) -> BTreeMap<i64, WorthSums> {
-        self.untold.take()
-    }
-
     /// What redemptions of a campaign cost that is not written yet.
     pub(crate) fn spent(&self, campaign: i64) -> i64 {
         self.shifts.borrow().get(&campaign).map_or(0, |shift| shift.spent)
-    }
-
-    /// By the number of the campaign.
-    pub(super) fn take_shifts(&self) -> BTreeMap<i64, CampaignShift> {
-        self.shifts.take()
-    }
-
-    /// By the number of the batch.
-    pub(super) fn take_arrivals(&self) -> BTreeMap<i64, i64> {
-        self.arrivals.take()
     }
 }

@@ -13,9 +13,9 @@ use crate::columns::signed;
 #[derive(Default)]
 pub(crate) struct OfferMemory {
     /// By the number of the campaign.
-    serials: RefCell<HashMap<i64, SerialOffer>>,
+    pub(super) serials: RefCell<HashMap<i64, SerialOffer>>,
     /// By the number of the batch.
-    cursors: RefCell<BTreeMap<i64, NotedCursor>>,
+    pub(super) cursors: RefCell<BTreeMap<i64, NotedCursor>>,
 }
 
 /// The batch whose serials a campaign hands out: nothing that comes before them is left.
@@ -26,16 +26,9 @@ pub(crate) struct SerialOffer {
     pub(crate) next_offset: u64,
 }
 
-struct NotedCursor {
+pub(super) struct NotedCursor {
     next_offset: u64,
     is_written: bool,
-}
-
-impl OfferMemory {
-    pub(super) fn forget_all(&self) {
-        self.serials.take();
-        self.cursors.take();
-    }
 }
 
 impl Txn<'_> {

@@ -90,14 +90,15 @@ impl CachedRows {
         self.operations.take();
         self.operation_numbers.take();
         self.next_numbers.take();
-        self.counts.take_shifts();
-        self.counts.take_arrivals();
-        self.counts.take_untold();
+        self.counts.shifts.take();
+        self.counts.arrivals.take();
+        self.counts.untold.take();
         if let Some(told) = &self.told {
             told.take();
         }
         if let Some(offers) = &self.offers {
-            offers.forget_all();
+            offers.serials.take();
+            offers.cursors.take();
         }
     }
 
