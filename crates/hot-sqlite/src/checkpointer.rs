@@ -70,8 +70,10 @@ impl Checkpointer {
         readers: IdleReaders,
     ) -> Result<Checkpointer, OpenError> {
         let file_error = |source| OpenError::File { folder: folder.display().to_string(), source };
+        let conn = open_reader(path)?;
+        conn.pragma_update(None, "query_only", false)?;
         let rounds = CheckpointLoop {
-            conn: open_checkpointer(path)?,
+            conn,
             file_lock: FairFileLock::open(folder).map_err(file_error)?,
             file: ManuallyDrop::new(File::open(path).map_err(file_error)?),
             long_codes: Arc::default(),
@@ -94,12 +96,6 @@ fn copied((pages_before, done_before): (i64, i64), (pages, done): (i64, i64)) ->
     // A shorter log was restarted meanwhile.
     let is_same_log = pages >= pages_before && done >= done_before;
     u32::try_from(if is_same_log { done - done_before } else { done }).unwrap_or(u32::MAX)
-}
-
-fn open_checkpointer(path: &Path) -> Result<Connection, OpenError> {
-    let conn = open_reader(path)?;
-    conn.pragma_update(None, "query_only", false)?;
-    Ok(conn)
 }
 
 impl Drop for Checkpointer {
@@ -169,10 +165,9 @@ impl CheckpointLoop {
     }
 
     fn look_at_settings(&self) -> SqlResult<()> {
-        if self.long_codes.load(Ordering::Relaxed) {
-            return Ok(());
-        }
-        if Txn::new(&self.conn, &CachedRows::default()).setting(LONG_CODES)?.is_some() {
+        if !self.long_codes.load(Ordering::Relaxed)
+            && Txn::new(&self.conn, &CachedRows::default()).setting(LONG_CODES)?.is_some()
+        {
             self.long_codes.store(true, Ordering::Relaxed);
         }
         Ok(())
