@@ -1,6 +1,5 @@
 //! Jobs: how a transaction body is run by the writer or a reader, and again with coupons of cold.
 
-use std::error::Error;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -133,7 +132,8 @@ impl SqliteHot {
         mut body: impl FnMut(&Txn<'_>) -> SqlResult<T> + Send + 'static,
     ) -> Result<T> {
         let begun = Instant::now();
-        let work = move |txn: &Txn<'_>| Ok((body(txn)?, txn.commits_of_others()?));
+        // SQLite changes `data_version` when another process has written.
+        let work = move |txn: &Txn<'_>| Ok((body(txn)?, txn.pragma("data_version")?));
         let (done, elsewhere) = self.writer.run(work).await?;
         // The writes of this process include this part.
         let others = elsewhere.wrapping_add(self.writer.writes());
@@ -150,9 +150,7 @@ impl SqliteHot {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T> {
-    let unavailable = |error: Box<dyn Error + Send + Sync>| HotError::Unavailable(error);
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done.map_err(|error| unavailable(error.into())),
-        Err(panic) => Err(unavailable(panic.into())),
-    }
+    let done = tokio::task::spawn_blocking(work).await;
+    let done = done.unwrap_or_else(|panic| Err(io::Error::other(panic)));
+    done.map_err(|error| HotError::Unavailable(error.into()))
 }

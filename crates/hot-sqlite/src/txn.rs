@@ -182,11 +182,6 @@ impl<'a> Txn<'a> {
         Ok(self.seen)
     }
 
-    /// A number that differs after another process has written.
-    pub(crate) fn commits_of_others(&self) -> SqlResult<u64> {
-        self.pragma("data_version")
-    }
-
     /// What SQLite says of the file: a number.
     pub(crate) fn pragma(&self, name: &str) -> SqlResult<u64> {
         self.conn.pragma_query_value(None, name, |row| row.get(0)).map(i64::unsigned_abs)
