@@ -127,19 +127,10 @@ pub(crate) fn counts(row: &Row<'_>) -> SqlResult<CampaignCounts> {
 
 pub(crate) fn batch(row: &Row<'_>, campaign: &CampaignId) -> SqlResult<Batch> {
     let count = |column| unsigned(row, column);
-    let kind = match parsed_or_null(row, 1)? {
-        None => BatchKind::Imported,
-        Some(key) => BatchKind::Minted(MintedRun {
-            key,
-            day: Day(row.get(2)?),
-            first: count(3)?,
-            count: count(4)?,
-        }),
-    };
     Ok(Batch {
         id: parsed(row, 0)?,
         campaign: campaign.clone(),
-        kind,
+        kind: minted_run(row, 1)?.map_or(BatchKind::Imported, BatchKind::Minted),
         count: count(4)?,
         paused: row.get(5)?,
         import: ImportCounts {
@@ -150,6 +141,14 @@ pub(crate) fn batch(row: &Row<'_>, campaign: &CampaignId) -> SqlResult<Batch> {
         },
         created_at: Millis(row.get(10)?),
     })
+}
+
+/// From the columns key_id, expiry_day, first_serial and count, which begin at `at`; `None` of an imported batch.
+pub(crate) fn minted_run(row: &Row<'_>, at: usize) -> SqlResult<Option<MintedRun>> {
+    let Some(key) = parsed_or_null(row, at)? else { return Ok(None) };
+    let (day, first, count) =
+        (Day(row.get(at + 1)?), unsigned(row, at + 2)?, unsigned(row, at + 3)?);
+    Ok(Some(MintedRun { key, day, first, count }))
 }
 
 pub(crate) struct CouponRow<'a> {

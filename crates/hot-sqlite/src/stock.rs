@@ -11,9 +11,9 @@ use coupon::time::{Day, Millis};
 use hot::protocol::{Left, is_on_offer};
 use rusqlite::{Result as SqlResult, params};
 
-use crate::columns::{parsed_or_null, signed, unsigned};
+use crate::columns::{signed, unsigned};
 use crate::coupons::{SqliteCoupon, row_at, untouched_of};
-use crate::rows::{CampaignHere, batch_of, before_first, minted_number, numbers_of};
+use crate::rows::{CampaignHere, batch_of, before_first, minted_number, minted_run, numbers_of};
 use crate::txn::{SerialOffer, Txn};
 use crate::{directory, partitions};
 
@@ -196,16 +196,7 @@ fn batches(
     let sql = "SELECT number, paused, key_id, expiry_day, first_serial, count, next_offset \
                FROM batch WHERE campaign = ?1 ORDER BY number";
     txn.all(sql, [campaign], |row| {
-        let run = match parsed_or_null(row, 2)? {
-            None => None,
-            Some(key) => Some(MintedRun {
-                key,
-                day: Day(row.get(3)?),
-                first: unsigned(row, 4)?,
-                count: unsigned(row, 5)?,
-            }),
-        };
-        let number = row.get(0)?;
+        let (number, run) = (row.get(0)?, minted_run(row, 2)?);
         let walked = walked.and_then(|walked| walked.0.get(&number)).copied().unwrap_or(0);
         let next_offset = row.get::<_, Option<i64>>(6)?.unwrap_or(0).unsigned_abs().max(walked);
         Ok(OpenBatch { number, paused: row.get(1)?, run, next_offset })
@@ -224,10 +215,7 @@ fn has_row(txn: &Txn<'_>, batch: &OpenBatch, at: Millis) -> SqlResult<bool> {
         return Ok(true);
     }
     let usual = txn.batch_at(batch.number)?.common.filter(|usual| usual.expires_at > at);
-    match usual.filter(|_| batch.run.is_none()) {
-        None => Ok(false),
-        Some(_) => may_have_import(txn, batch),
-    }
+    Ok(usual.is_some() && batch.run.is_none() && may_have_import(txn, batch)?)
 }
 
 /// Whether one of the next rows is an imported coupon that nothing has happened to, or there are too
