@@ -15,7 +15,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use coupon::time::{Day, Millis};
+use coupon::time::Day;
 use rusqlite::{Result as SqlResult, params};
 
 use crate::columns::unsigned;
@@ -43,18 +43,11 @@ pub(crate) enum PartitionEntry {
 
 pub(crate) type OfCode = (String, PartitionEntry);
 
-/// The instants after which, and until which, the coupons of a partition expire: midnight belongs to
-/// the day before.
-pub(crate) fn expiries(day: Day) -> (Millis, Millis) {
-    (day.start(), day.end())
-}
-
-/// The next batch from `from` on that expires on the day.
-fn next_batch(txn: &Txn<'_>, day: Day, from: i64) -> SqlResult<Option<i64>> {
-    let (after, until) = expiries(day);
+/// The next batch from `from` on that expires on the day. Midnight belongs to the day before.
+pub(crate) fn next_batch(txn: &Txn<'_>, day: Day, from: i64) -> SqlResult<Option<i64>> {
     txn.one(
         "SELECT min(number) FROM batch WHERE number >= ?1 AND expires_at > ?2 AND expires_at <= ?3",
-        params![from, after.0, until.0],
+        params![from, day.start().0, day.end().0],
     )
 }
 

@@ -6,7 +6,7 @@ use rusqlite::{Params, Result as SqlResult, params};
 
 use crate::columns::signed;
 use crate::coupons::writing;
-use crate::day_order::expiries;
+use crate::day_order::next_batch;
 use crate::failure::damaged;
 use crate::rows::{batch_of, numbers_of};
 use crate::txn::Txn;
@@ -54,14 +54,7 @@ pub(super) fn remove(
 fn remove_by_batch(txn: &Txn<'_>, day: Day, so_far: &Emptying, rows: i64) -> SqlResult<Emptying> {
     let mut after = so_far.clone();
     let from = so_far.after.as_ref().map_or(0, |from| signed(from.tie));
-    let (expires_after, until) = expiries(day);
-    let batch: Option<i64> = txn.first(
-        "SELECT number FROM batch WHERE number >= ?1 AND expires_at > ?2 AND expires_at <= ?3 \
-         ORDER BY number LIMIT 1",
-        params![batch_of(from), expires_after.0, until.0],
-        |row| row.get(0),
-    )?;
-    let Some(batch) = batch else {
+    let Some(batch) = next_batch(txn, day, batch_of(from))? else {
         after.walked = true;
         return Ok(after);
     };

@@ -10,7 +10,7 @@ use router::home;
 use rusqlite::{Result as SqlResult, Row};
 
 use crate::coupons::{RowNumber, number_of, read};
-use crate::day_order::{OfCode, PartitionEntry, expiries, rows_with};
+use crate::day_order::{OfCode, PartitionEntry, rows_with};
 use crate::failure::damaged;
 use crate::rows::CouponRow;
 use crate::txn::Txn;
@@ -28,9 +28,8 @@ pub(super) fn next_partition(txn: &Txn<'_>, from: Day) -> SqlResult<Option<Day>>
         first = first.into_iter().chain(day.map(Day)).min();
     }
     // All others are in the partition of their batch.
-    let (after, _) = expiries(from);
     let sql = "SELECT min(expires_at) FROM batch WHERE expires_at IS NOT NULL AND expires_at > ?1";
-    let at: Option<i64> = txn.one(sql, [after.0])?;
+    let at: Option<i64> = txn.one(sql, [from.start().0])?;
     let day = at.map(|at| Day::expiry_day_of(Millis(at)));
     Ok(first.into_iter().chain(day).min())
 }
