@@ -106,6 +106,15 @@ impl<'a> ByteReader<'a> {
         std::str::from_utf8(self.counted()?).map_err(|why| damaged("record", why))
     }
 
+    /// What `read` reads; nothing without the flag.
+    pub(crate) fn flagged<T>(
+        &mut self,
+        flag: u8,
+        read: impl FnOnce(&mut Self) -> SqlResult<T>,
+    ) -> SqlResult<Option<T>> {
+        if flag == 0 { Ok(None) } else { read(self).map(Some) }
+    }
+
     pub(crate) fn parsed<T>(&mut self, what: &str) -> SqlResult<T>
     where
         T: FromStr,

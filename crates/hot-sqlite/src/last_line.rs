@@ -149,11 +149,8 @@ impl LastLine {
         if head & WORTH != 0 && head & STATE != REDEEMED {
             return Err(damaged("last_line", "amounts of no redemption"));
         }
-        let holder = match head & HOLDER {
-            0 => None,
-            _ => Some(left.parsed("user")?),
-        };
-        let issued_at = date(head & ISSUED_AT, &mut left)?;
+        let holder = left.flagged(head & HOLDER, |left| left.parsed("user"))?;
+        let issued_at = left.flagged(head & ISSUED_AT, |left| left.later(EPOCH))?;
         let no_holder = || damaged("last_line", "it was issued to nobody");
         let state = match head & STATE {
             ISSUED => {
@@ -162,32 +159,19 @@ impl LastLine {
             }
             REDEEMED => {
                 let at = left.later(EPOCH)?;
-                let order = match head & ORDER {
-                    0 => None,
-                    _ => Some(left.parsed("order")?),
-                };
-                let worth = match head & WORTH {
-                    0 => None,
-                    _ => Some(Box::new(left.parsed("worth")?)),
-                };
+                let order = left.flagged(head & ORDER, |left| left.parsed("order"))?;
+                let worth = left.flagged(head & WORTH, |left| left.parsed("worth"))?.map(Box::new);
                 Some(ImportedState::Redeemed { holder, issued_at, at, order, worth })
             }
             VOID => Some(ImportedState::Void { holder, issued_at }),
             _ => None,
         };
-        let valid_from = date(head & VALID_FROM, &mut left)?;
-        let expires_at = date(head & EXPIRES_AT, &mut left)?;
+        let valid_from = left.flagged(head & VALID_FROM, |left| left.later(EPOCH))?;
+        let expires_at = left.flagged(head & EXPIRES_AT, |left| left.later(EPOCH))?;
         match left.is_empty() {
             true => Ok(LastLine { valid_from, expires_at, state }),
             false => Err(damaged("last_line", "something follows its fields")),
         }
-    }
-}
-
-fn date(flag: u8, left: &mut ByteReader<'_>) -> rusqlite::Result<Option<Millis>> {
-    match flag {
-        0 => Ok(None),
-        _ => left.later(EPOCH).map(Some),
     }
 }
 

@@ -267,15 +267,12 @@ pub(crate) fn decode(
     let created_at = date(CREATED_AT, common.created_at)?;
     // Relative to the last event, which is not known yet.
     let modified_later = date(MODIFIED_AT, Millis(0))?;
-    let hold = match flags & HOLD {
-        0 => None,
-        _ => {
-            let (by, order) = (left.parsed("hold.by")?, left.parsed("hold.order")?);
-            let operation = OperationId(u128::from_be_bytes(left.array()?));
-            let since = left.later(created_at)?;
-            Some(Hold { by, order, operation, since, until: left.later(since)? })
-        }
-    };
+    let hold = left.flagged(flags & HOLD, |left| {
+        let (by, order) = (left.parsed("hold.by")?, left.parsed("hold.order")?);
+        let operation = OperationId(u128::from_be_bytes(left.array()?));
+        let since = left.later(created_at)?;
+        Ok(Hold { by, order, operation, since, until: left.later(since)? })
+    })?;
     let said = match flags & SAID {
         0 => LineState::Available,
         SAID_FIRST => LineState::First,
@@ -330,8 +327,8 @@ fn pull(
         (NUMBERED_OPERATION, _) => dictionary.operation(left.number()?)?,
         _ => return Err(damaged("record", "an event has no operation")),
     };
-    let reference = if head & REFERENCE == 0 { None } else { Some(left.text()?) };
-    let reason = if head & REASON == 0 { None } else { Some(left.text()?) };
+    let reference = left.flagged(head & REFERENCE, ByteReader::text)?;
+    let reason = left.flagged(head & REASON, ByteReader::text)?;
     let (expires_at, worth) = match (head & LATER, kind) {
         (0, _) => (None, None),
         (_, REDEEMED) => (None, Some(left.parsed("worth")?)),
