@@ -12,7 +12,8 @@ where
     T: FromStr,
     T::Err: std::fmt::Display,
 {
-    parse(row.get_ref(column)?.as_str()?, row, column)
+    let name = || row.as_ref().column_name(column).unwrap_or("a column");
+    row.get_ref(column)?.as_str()?.parse().map_err(|error| damaged(name(), error))
 }
 
 pub(crate) fn parsed_or_null<T>(row: &Row<'_>, column: usize) -> SqlResult<Option<T>>
@@ -20,16 +21,8 @@ where
     T: FromStr,
     T::Err: std::fmt::Display,
 {
-    row.get_ref(column)?.as_str_or_null()?.map(|text| parse(text, row, column)).transpose()
-}
-
-fn parse<T>(text: &str, row: &Row<'_>, column: usize) -> SqlResult<T>
-where
-    T: FromStr,
-    T::Err: std::fmt::Display,
-{
-    text.parse()
-        .map_err(|error| damaged(row.as_ref().column_name(column).unwrap_or("a column"), error))
+    let text = row.get_ref(column)?.as_str_or_null()?;
+    text.map(|_| parsed(row, column)).transpose()
 }
 
 pub(crate) fn millis_or_null(row: &Row<'_>, column: usize) -> SqlResult<Option<Millis>> {

@@ -7,7 +7,7 @@ use hot::audit::{Act, AuditEntry, AuditEvent, AuditKind, Audited};
 use rusqlite::{Result as SqlResult, Row, params};
 
 use super::Txn;
-use crate::columns::parsed;
+use crate::columns::parsed_or_null;
 use crate::failure::damaged;
 
 /// The columns of the table `audit` that [`entry`] reads.
@@ -25,17 +25,16 @@ pub(crate) fn entry(row: &Row<'_>) -> SqlResult<Audited> {
     let number: i64 = row.get(0)?;
     let kind = AuditKind::named(row.get_ref(3)?.as_str()?);
     let changes = serde_json::from_str(row.get_ref(7)?.as_str()?);
-    let may = |at| row.get::<_, Option<String>>(at);
     let entry = AuditEntry {
         act: Act {
             at: Millis(row.get(1)?),
             actor: Actor::new(row.get_ref(2)?.as_str()?),
-            reason: may(6)?.map(|_| parsed(row, 6)).transpose()?,
+            reason: parsed_or_null(row, 6)?,
         },
         event: AuditEvent {
             kind: kind.ok_or_else(|| damaged("audit.kind", "no such kind"))?,
-            campaign: may(4)?.map(|_| parsed(row, 4)).transpose()?,
-            batch: may(5)?.map(|_| parsed(row, 5)).transpose()?,
+            campaign: parsed_or_null(row, 4)?,
+            batch: parsed_or_null(row, 5)?,
             changes: changes.map_err(|why| damaged("audit.changes", why))?,
         },
     };
