@@ -38,24 +38,18 @@ pub(crate) fn latest(
     limit: usize,
 ) -> SqlResult<Vec<(Millis, i64)>> {
     let RedeemedWindow { from, last, below } = window;
-    let read = |row: &rusqlite::Row<'_>| Ok((Millis(row.get(0)?), row.get(1)?));
-    match campaign {
-        Some(campaign) => txn.all(
-            "SELECT redeemed_at, number FROM cancelled_redemption \
-             INDEXED BY cancelled_redemption_by_campaign \
-             WHERE campaign = ?1 AND redeemed_at >= ?2 AND redeemed_at <= ?3 \
-             AND (redeemed_at < ?3 OR number < ?4) ORDER BY redeemed_at DESC, number DESC LIMIT ?5",
-            params![campaign, from.0, last.0, below, limit as i64],
-            read,
-        ),
-        None => txn.all(
-            "SELECT redeemed_at, number FROM cancelled_redemption \
-             WHERE redeemed_at >= ?1 AND redeemed_at <= ?2 \
-             AND (redeemed_at < ?2 OR number < ?3) ORDER BY redeemed_at DESC, number DESC LIMIT ?4",
-            params![from.0, last.0, below, limit as i64],
-            read,
-        ),
-    }
+    let of = match campaign {
+        Some(_) => "INDEXED BY cancelled_redemption_by_campaign WHERE campaign = ?1",
+        // So that the values are the same in number.
+        None => "WHERE ?1 IS NULL",
+    };
+    let sql = format!(
+        "SELECT redeemed_at, number FROM cancelled_redemption {of} \
+         AND redeemed_at >= ?2 AND redeemed_at <= ?3 AND (redeemed_at < ?3 OR number < ?4) \
+         ORDER BY redeemed_at DESC, number DESC LIMIT ?5"
+    );
+    let asked = params![campaign, from.0, last.0, below, limit as i64];
+    txn.all(&sql, asked, |row| Ok((Millis(row.get(0)?), row.get(1)?)))
 }
 
 /// Deletes those whose coupons have no rows any more, of the `limit` behind `after`. Returns the last that it
