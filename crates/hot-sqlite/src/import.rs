@@ -187,12 +187,8 @@ fn decide(
         // Most others of a file that is sent again: no need to ask cold.
         return Ok(Decided::Done(ImportOutcome::AlreadyThere));
     }
-    let Some(located) = (match row {
-        Some(located) => Some(located),
-        None => in_partition(txn, place.day, &line.code)?,
-    }) else {
-        return Err(damaged("directory", "an entry without its coupon"));
-    };
+    let found = row.map_or_else(|| in_partition(txn, place.day, &line.code), |it| Ok(Some(it)))?;
+    let located = found.ok_or_else(|| damaged("directory", "an entry without its coupon"))?;
     let advance = advance_line(&located, &line.imported_state, &was, run, false);
     Ok(Decided::Advances { located: Box::new(located), advance })
 }
