@@ -24,6 +24,9 @@ const STEPS: &[SchemaStep] = &[];
 /// The version of this release. An older release refuses a higher one.
 pub(crate) const SCHEMA_VERSION: i64 = version_after(STEPS);
 
+/// This release, by which a store says who has written it.
+const RELEASE: &str = env!("CARGO_PKG_VERSION");
+
 const fn version_after(steps: &[SchemaStep]) -> i64 {
     1 + steps.len() as i64
 }
@@ -174,7 +177,9 @@ fn migrate(conn: &Connection, path: &Path, steps: &[SchemaStep]) -> Result<(), O
         });
     }
     if found > newest {
-        return Err(OpenError::Newer { found, needs: written_by(conn)? });
+        let sql = "SELECT value FROM setting WHERE name = 'written_by'";
+        let needs = conn.query_row(sql, [], |row| row.get(0))?;
+        return Err(OpenError::Newer { found, needs });
     }
     if found < newest {
         keep_copy(conn, path, found)?;
@@ -182,7 +187,8 @@ fn migrate(conn: &Connection, path: &Path, steps: &[SchemaStep]) -> Result<(), O
     for (made, step) in (2_i64..).zip(steps).filter(|(made, _)| *made > found) {
         in_transaction(conn, |conn| {
             step(conn)?;
-            finish_step(conn, made)
+            conn.execute("UPDATE setting SET value = ?1 WHERE name = 'written_by'", [RELEASE])?;
+            conn.pragma_update(None, "user_version", made)
         })?;
     }
     Ok(())
@@ -198,20 +204,9 @@ pub(crate) fn in_transaction(
     Ok(result?)
 }
 
-fn finish_step(conn: &Connection, version: i64) -> SqlResult<()> {
-    conn.execute(
-        "UPDATE setting SET value = ?1 WHERE name = 'written_by'",
-        [env!("CARGO_PKG_VERSION")],
-    )?;
-    conn.pragma_update(None, "user_version", version)
-}
-
 fn create(conn: &Connection, version: i64) -> SqlResult<()> {
     conn.execute_batch(SCHEMA)?;
-    conn.execute(
-        "INSERT INTO setting (name, value) VALUES ('written_by', ?1)",
-        [env!("CARGO_PKG_VERSION")],
-    )?;
+    conn.execute("INSERT INTO setting (name, value) VALUES ('written_by', ?1)", [RELEASE])?;
     conn.pragma_update(None, "application_id", APPLICATION_ID)?;
     conn.pragma_update(None, "user_version", version)
 }
@@ -235,10 +230,6 @@ fn keep_copy(conn: &Connection, path: &Path, version: i64) -> Result<(), OpenErr
     let sync = |path: &Path| std::fs::File::open(path).and_then(|it| it.sync_all());
     let folder = copy.parent().filter(|folder| *folder != Path::new(""));
     sync(&copy).and_then(|()| sync(folder.unwrap_or(Path::new(".")))).map_err(failed)
-}
-
-fn written_by(conn: &Connection) -> SqlResult<String> {
-    conn.query_row("SELECT value FROM setting WHERE name = 'written_by'", [], |row| row.get(0))
 }
 
 #[cfg(test)]
