@@ -24,12 +24,13 @@ use std::cell::{Cell, RefCell};
 use std::sync::atomic::Ordering;
 
 use coupon::coupon::Coupon;
-use coupon::time::{Day, Millis};
+use coupon::time::Millis;
 use hot::audit::{Act, AuditEvent, AuditKind};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row, params};
 use rusqlite::{Result as SqlResult, types::FromSql};
 
 use crate::cold::{ColdKey, ColdRequest, Prefetched};
+use crate::columns::unsigned;
 use crate::failure::{ColdMiss, damaged};
 use counts::{CampaignShift, CountShifts};
 pub(crate) use offers::SerialOffer;
@@ -103,8 +104,10 @@ impl<'a> Txn<'a> {
         match self.prefetched.and_then(|prefetched| prefetched.coupon(&spot)) {
             Some(found) => Ok(found),
             None => {
-                let archive_commit = self.archive_commit(spot.0)?;
-                self.wanted.borrow_mut().push((spot, archive_commit));
+                // The last one of a partition whose coupons were removed here; 0 before the first.
+                let sql = "SELECT archive_commit FROM partition_plan WHERE expiry_day = ?1";
+                let archive_commit = self.first(sql, [spot.0.0], |row| unsigned(row, 0))?;
+                self.wanted.borrow_mut().push((spot, archive_commit.unwrap_or(0)));
                 Err(ColdMiss::Wanted.into())
             }
         }
@@ -151,13 +154,6 @@ impl<'a> Txn<'a> {
         read: impl FnMut(&Row<'_>) -> SqlResult<T>,
     ) -> SqlResult<Vec<T>> {
         self.statement(sql)?.query_map(values, read)?.collect()
-    }
-
-    /// The last archive commit of a partition whose coupons were removed here; 0 before the first.
-    fn archive_commit(&self, day: Day) -> SqlResult<u64> {
-        let sql = "SELECT archive_commit FROM partition_plan WHERE expiry_day = ?1";
-        let archive_commit: Option<i64> = self.first(sql, [day.0], |row| row.get(0))?;
-        Ok(archive_commit.unwrap_or(0).unsigned_abs())
     }
 
     pub(crate) fn setting(&self, name: &str) -> SqlResult<Option<String>> {
