@@ -104,6 +104,7 @@ pub(super) fn mend(txn: &Txn<'_>, shifts: &[(CountShift, [i64; 3])]) -> SqlResul
     }
     for (shift, cold) in shifts {
         let CountShift { campaign, all: [a, b, c], cold: [d, e, f], stock, spent, .. } = shift;
+        let (id, [g, h, i]) = (campaign.as_str(), cold);
         // Not by a difference: two repairs at once would add it twice, and a budget depends on it.
         let [was, right] = spent.map_or([None; 2], |both| both.map(|it| Some(signed(it))));
         let changed = txn.change(
@@ -113,21 +114,7 @@ pub(super) fn mend(txn: &Txn<'_>, shifts: &[(CountShift, [i64; 3])]) -> SqlResul
              stock = stock - ?8, spent = CASE WHEN spent = ?12 THEN ?13 ELSE spent END \
              WHERE campaign_id = ?1 AND cold_issued = ?9 AND cold_redeemed = ?10 \
              AND cold_void = ?11",
-            params![
-                campaign.as_str(),
-                a,
-                b,
-                c,
-                d,
-                e,
-                f,
-                stock,
-                cold[0],
-                cold[1],
-                cold[2],
-                was,
-                right
-            ],
+            params![id, a, b, c, d, e, f, stock, g, h, i, was, right],
         )?;
         mended += changed as u64;
     }
