@@ -18,11 +18,10 @@ use hot::tables::{RecordKind, Tables};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use tokio::runtime::{Builder, Runtime};
 
+use crate::Result;
 use crate::failure::{at_commit, before_commit, caught};
 use crate::private_files::create_private;
 use crate::schema::OpenError;
-
-type Result<T> = std::result::Result<T, HotError>;
 
 /// Of this file; another one is of another release.
 const VERSION: i64 = 1;
@@ -50,7 +49,7 @@ impl RecordFile {
     pub const NAME: &'static str = "records.db";
 
     /// Opens the file of a store, or makes it.
-    pub(crate) fn in_folder(folder: &Path) -> std::result::Result<RecordFile, OpenError> {
+    pub(crate) fn in_folder(folder: &Path) -> Result<RecordFile, OpenError> {
         RecordFile::open(&folder.join(RecordFile::NAME), Arc::new(system_clock))
     }
 
@@ -58,7 +57,7 @@ impl RecordFile {
     ///
     /// # Errors
     /// A file that cannot be opened, or is of another release.
-    pub fn open(path: &Path, clock: RecordClock) -> std::result::Result<RecordFile, OpenError> {
+    pub fn open(path: &Path, clock: RecordClock) -> Result<RecordFile, OpenError> {
         create_private(path)
             .map_err(|source| OpenError::File { folder: path.display().to_string(), source })?;
         let sure = connect(path, "FULL")?;
@@ -209,7 +208,7 @@ struct RecordThread {
 }
 
 impl RecordThread {
-    fn with(conn: Connection) -> std::result::Result<RecordThread, OpenError> {
+    fn with(conn: Connection) -> Result<RecordThread, OpenError> {
         let mut thread = Builder::new_current_thread();
         let thread = thread.thread_name("records").max_blocking_threads(1).build();
         let folder = || RecordFile::NAME.to_owned();
@@ -257,7 +256,7 @@ fn connect(path: &Path, synchronous: &str) -> rusqlite::Result<Connection> {
 }
 
 /// Makes the tables in a new file. Several processes may open it at once.
-fn prepare(conn: &Connection, path: &Path) -> std::result::Result<(), OpenError> {
+fn prepare(conn: &Connection, path: &Path) -> Result<(), OpenError> {
     let version = || -> rusqlite::Result<i64> {
         conn.pragma_query_value(None, "user_version", |row| row.get(0))
     };
