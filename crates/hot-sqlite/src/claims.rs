@@ -20,7 +20,7 @@ use rusqlite::{Result as SqlResult, params};
 
 use crate::columns::parsed;
 use crate::coupons::{SqlitePlace, stored};
-use crate::failure::NotNow;
+use crate::failure::{NotNow, ours};
 use crate::prefetch;
 use crate::rows::CampaignHere;
 use crate::txn::Txn;
@@ -207,7 +207,7 @@ pub(crate) fn replacement(txn: &Txn<'_>, code: &Code) -> SqlResult<Option<Replac
 /// Fails while the user is being erased: they are given nothing then. For who becomes a holder without a claim.
 pub(crate) fn may_have(txn: &Txn<'_>, user: &UserId) -> SqlResult<()> {
     match txn.setting(&erasing(user))? {
-        Some(_) => Err(BEING_ERASED.into()),
+        Some(_) => Err(ours(BEING_ERASED)),
         None => Ok(()),
     }
 }
@@ -243,7 +243,7 @@ pub(crate) fn enter(
         ],
     )?;
     match entered {
-        0 => Err(BEING_ERASED.into()),
+        0 => Err(ours(BEING_ERASED)),
         _ => Ok(entry.slot.indexed),
     }
 }

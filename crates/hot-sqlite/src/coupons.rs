@@ -17,7 +17,7 @@ use hot::protocol::{self, FromCold, Promise, from_cold};
 use router::Address;
 use rusqlite::{Params, Result as SqlResult, Row, params};
 
-use crate::failure::{ColdMiss, damaged};
+use crate::failure::{ColdMiss, damaged, ours};
 use crate::last_line::LineState;
 use crate::record::{self, RowColumns};
 use crate::rows::{CampaignHere, CouponRow, batch_of};
@@ -147,7 +147,7 @@ fn archived(
     let coupon = match from_cold(found, archived_marker, promise) {
         FromCold::Coupon(coupon) => coupon,
         FromCold::Nothing => return Ok(None),
-        FromCold::Missing => return Err(ColdMiss::Missing(code.to_string()).into()),
+        FromCold::Missing => return Err(ours(ColdMiss::Missing(code.to_string()))),
     };
     let genesis = coupon.genesis();
     let gone = || damaged("campaign", format!("{} is gone", genesis.campaign));

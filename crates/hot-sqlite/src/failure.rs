@@ -1,5 +1,6 @@
 //! Errors: the only place that turns SQLite's error codes into what the caller may do.
 
+use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use hot::HotError;
@@ -16,21 +17,14 @@ pub(crate) enum ColdMiss {
     Missing(String),
 }
 
-impl From<ColdMiss> for rusqlite::Error {
-    fn from(why: ColdMiss) -> rusqlite::Error {
-        rusqlite::Error::ToSqlConversionFailure(Box::new(why))
-    }
-}
-
 /// Nothing is wrong, and one job cannot be done at the moment.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct NotNow(pub(crate) &'static str);
 
-impl From<NotNow> for rusqlite::Error {
-    fn from(why: NotNow) -> rusqlite::Error {
-        rusqlite::Error::ToSqlConversionFailure(Box::new(why))
-    }
+/// Something of ours in place of an error of SQLite. This one of rusqlite's errors prints only what it is given.
+pub(crate) fn ours(why: impl Into<Box<dyn Error + Send + Sync>>) -> rusqlite::Error {
+    rusqlite::Error::ToSqlConversionFailure(why.into())
 }
 
 pub(crate) fn not_now(error: &rusqlite::Error) -> Option<&NotNow> {
@@ -42,7 +36,7 @@ pub(crate) fn elsewhere(error: &rusqlite::Error) -> Option<&ColdMiss> {
 }
 
 /// What a job of ours has said in place of an error of SQLite.
-fn cause<T: std::error::Error + 'static>(error: &rusqlite::Error) -> Option<&T> {
+fn cause<T: Error + 'static>(error: &rusqlite::Error) -> Option<&T> {
     match error {
         rusqlite::Error::ToSqlConversionFailure(why) => why.downcast_ref(),
         _ => None,
@@ -86,8 +80,7 @@ pub(crate) fn at_commit(error: rusqlite::Error) -> HotError {
 
 /// A row is not as a release of ours wrote it.
 pub(crate) fn damaged(column: &str, why: impl std::fmt::Display) -> rusqlite::Error {
-    // This one of rusqlite's errors prints only what it is given.
-    rusqlite::Error::ToSqlConversionFailure(format!("{column}: {why}").into())
+    ours(format!("{column}: {why}"))
 }
 
 /// Runs `body`, and makes an error of a panic: other callers need the thread and the connection.

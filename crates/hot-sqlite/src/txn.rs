@@ -31,7 +31,7 @@ use rusqlite::{Result as SqlResult, types::FromSql};
 
 use crate::cold::{ColdKey, ColdRequest, Prefetched};
 use crate::columns::unsigned;
-use crate::failure::{ColdMiss, damaged};
+use crate::failure::{ColdMiss, damaged, ours};
 use counts::{CampaignShift, CountShifts};
 pub(crate) use offers::SerialOffer;
 pub(crate) use seen::CachedRows;
@@ -108,7 +108,7 @@ impl<'a> Txn<'a> {
                 let sql = "SELECT archive_commit FROM partition_plan WHERE expiry_day = ?1";
                 let archive_commit = self.first(sql, [spot.0.0], |row| unsigned(row, 0))?;
                 self.wanted.borrow_mut().push((spot, archive_commit.unwrap_or(0)));
-                Err(ColdMiss::Wanted.into())
+                Err(ours(ColdMiss::Wanted))
             }
         }
     }
