@@ -62,9 +62,8 @@ impl Partitions for SqliteHot {
 
     async fn count(&self, day: Day) -> Result<u64> {
         let count = move |txn: &Txn<'_>| {
-            let count = |sql: &str| txn.one(sql, [day.0]).map(i64::unsigned_abs);
-            let markers = count("SELECT count(*) FROM archived_marker WHERE expiry_day = ?1")?;
-            Ok(count_rows(txn, day)? + markers)
+            let sql = "SELECT count(*) FROM archived_marker WHERE expiry_day = ?1";
+            Ok(count_rows(txn, day)? + txn.one::<i64>(sql, [day.0])?.unsigned_abs())
         };
         self.readers.run(count).await
     }

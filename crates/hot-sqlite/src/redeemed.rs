@@ -34,7 +34,7 @@ impl RedeemedWindow {
 
 /// The first of all that was found, newest first.
 pub(crate) struct LatestRows {
-    found: Vec<(Millis, i64)>,
+    pub(crate) found: Vec<(Millis, i64)>,
     limit: usize,
 }
 
@@ -60,10 +60,6 @@ impl LatestRows {
             Some(_) | None => window.from,
         }
     }
-
-    pub(crate) fn into_found(self) -> Vec<(Millis, i64)> {
-        self.found
-    }
 }
 
 #[cfg(test)]
@@ -85,7 +81,7 @@ mod tests {
                 latest.add(part.iter().map(|(at, number)| (Millis(*at), *number)).collect());
             }
             assert_eq!(latest.from(&window), Millis(from), "{name}");
-            let found: Vec<_> = latest.into_found().iter().map(|(at, it)| (at.0, *it)).collect();
+            let found: Vec<_> = latest.found.iter().map(|(at, it)| (at.0, *it)).collect();
             assert_eq!(found, want, "{name}");
         }
     }

@@ -84,7 +84,7 @@ fn page(txn: &Txn<'_>, query: &RedemptionQuery) -> SqlResult<Vec<RedemptionRow>>
             )?);
         }
         latest.add(cancelled::latest(txn, campaign, &window, limit)?);
-        let found = latest.into_found();
+        let found = latest.found;
         for (at, number) in &found {
             if let Some(located) = row_at(txn, *number)? {
                 rows.extend(rows_of(&located, *at, *number));

@@ -74,8 +74,9 @@ impl UnsortedRows {
         self.entries.sort_unstable();
         self.entries.reverse();
         let starts = [0].into_iter().chain(self.ends.iter().copied());
-        let mut runs: Vec<SortedRun> =
-            starts.zip(&self.ends).map(|(from, end)| SortedRun::of(from, *end)).collect();
+        let run =
+            |(from, end): (u64, &u64)| SortedRun { from, end: *end, bytes: Vec::new(), at: 0 };
+        let mut runs: Vec<SortedRun> = starts.zip(&self.ends).map(run).collect();
         let mut first = BinaryHeap::new();
         if let Some(file) = &self.file {
             for (at, run) in runs.iter_mut().enumerate() {
@@ -95,10 +96,6 @@ struct SortedRun {
 }
 
 impl SortedRun {
-    fn of(from: u64, end: u64) -> SortedRun {
-        SortedRun { from, end, bytes: Vec::new(), at: 0 }
-    }
-
     fn next(&mut self, file: &File) -> io::Result<Option<SortedEntry>> {
         if self.bytes.len() - self.at < EXTRA_BYTES + usize::from(u8::MAX) {
             self.bytes.drain(..self.at);

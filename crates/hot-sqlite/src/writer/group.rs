@@ -45,7 +45,7 @@ pub(super) fn work(shared: &WriterState, desk: &WriterContext) {
             group.into_iter().for_each(|job| job.answer(Err(HotError::Full(why.clone()))));
             continue;
         }
-        shared.begins();
+        shared.health().busy_since = Some(Instant::now());
         write_group(shared, desk, &mut seen, group);
         shared.ended();
     }

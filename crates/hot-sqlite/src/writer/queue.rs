@@ -104,10 +104,6 @@ impl WriterState {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn begins(&self) {
-        self.health().busy_since = Some(Instant::now());
-    }
-
     pub(super) fn ended(&self) {
         if let Some(since) = self.health().busy_since.take() {
             self.busy_micros.fetch_add(micros(since.elapsed()), Ordering::Relaxed);
