@@ -6,7 +6,7 @@
 macro_rules! words {
     (
         $(#[$meta:meta])*
-        $vis:vis enum $Words:ident { $($(#[$about:meta])* $variant:ident = $word:literal,)* }
+        $vis:vis enum $Words:ident { $($(#[$about:meta])* $variant:ident = $word:expr,)* }
         $(else $Bad:ident $says:literal)?
     ) => {
         $(#[$meta])*

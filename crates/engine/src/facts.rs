@@ -86,12 +86,12 @@ impl<T: Serialize + DeserializeOwned + Default> FactKind<T> {
                 return Ok(value);
             }
         }
-        let why = format!("others change the fact {:?} at the moment", fact.name());
+        let why = format!("others change the fact {:?} at the moment", fact.as_str());
         Err(Failure::Store(HotError::Unavailable(why.into())))
     }
 
     fn damaged(&self, error: serde_json::Error) -> Failure {
-        Failure::Store(HotError::Damaged(format!("the fact {:?}: {error}", self.fact.name())))
+        Failure::Store(HotError::Damaged(format!("the fact {:?}: {error}", self.fact.as_str())))
     }
 }
 

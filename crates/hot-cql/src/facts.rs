@@ -13,7 +13,7 @@ use uuid::Uuid;
 #[async_trait]
 impl Facts for CqlHot {
     async fn fact(&self, fact: Fact) -> Result<Option<String>> {
-        self.store.session.setting(fact.name()).await
+        self.store.session.setting(fact.as_str()).await
     }
 
     /// If the outcome of the write is unknown, the value afterwards decides.
@@ -26,7 +26,7 @@ impl Facts for CqlHot {
         // A machine with a wrong clock must not make the others wait for a day: see `hot::clock`.
         self.store.may_write()?;
         let attempts = self.store.attempts("a setting");
-        self.store.session.replace_setting(attempts, fact.name(), seen, next).await
+        self.store.session.replace_setting(attempts, fact.as_str(), seen, next).await
     }
 
     /// The row carries the entry until it is in the audit. The next replacement enters the entry first, and so does
@@ -45,7 +45,7 @@ impl Facts for CqlHot {
         }
         let told_at = Millis(store.session.now_ms());
         let carried = Carried::of_entry(Uuid::now_v7(), told_at, &entry).to_text()?;
-        let (name, next) = (fact.name(), (next.as_str(), carried.as_str()));
+        let (name, next) = (fact.as_str(), (next.as_str(), carried.as_str()));
         let replaced = loop {
             store.enter_carried_of(fact).await?;
             let attempts = store.attempts("a setting");
@@ -64,13 +64,13 @@ impl Facts for CqlHot {
 impl CqlStore {
     pub(super) async fn enter_carried_of(&self, fact: Fact) -> Result<()> {
         let Some(log) = self.log.get() else { return Ok(()) };
-        let Some(text) = self.session.carried_by(fact.name()).await? else { return Ok(()) };
+        let Some(text) = self.session.carried_by(fact.as_str()).await? else { return Ok(()) };
         let carried = Carried::parse(&text)?;
         if let Some(entry) = carried.entry()? {
             // Before it is unloaded: after a crash the same entry is written again.
             log.happened(carried.attempt, carried.told_at, &entry).await?;
         }
-        self.session.unload_setting(fact.name(), &text).await
+        self.session.unload_setting(fact.as_str(), &text).await
     }
 
     /// Raises a setting that is a number, and never lowers it.

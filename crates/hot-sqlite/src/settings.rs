@@ -32,7 +32,7 @@ fn replace(
     seen: &Option<String>,
     next: Option<&str>,
 ) -> SqlResult<bool> {
-    let name = fact.name();
+    let name = fact.as_str();
     if txn.setting(name)? != *seen {
         return Ok(false);
     }
@@ -46,7 +46,7 @@ fn replace(
 #[async_trait]
 impl Facts for SqliteHot {
     async fn fact(&self, fact: Fact) -> Result<Option<String>> {
-        self.readers.run(move |txn| txn.setting(fact.name())).await
+        self.readers.run(move |txn| txn.setting(fact.as_str())).await
     }
 
     async fn set_fact(

@@ -7,55 +7,37 @@ use async_trait::async_trait;
 use crate::audit::AuditEntry;
 use crate::{Result, settings};
 
+coupon::words! {
+/// A fact, by its row in the table of settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fact {
     /// A [`ClockRecord`](crate::ClockRecord).
-    Clock,
+    Clock = "clock",
     /// Where the store was copied to. While it is there, nothing writes to this store.
-    MovedTo,
+    MovedTo = "moved_to",
     /// The name of the store among others; made when it is first asked for.
-    StoreId,
+    StoreId = "store_id",
     /// Of which store it is a copy, and its [`Fact::TouchedAt`] when the copy was begun.
-    CopiedFrom,
+    CopiedFrom = "copied_from",
     /// How far the copy has come.
-    CopyPosition,
+    CopyPosition = "copy_position",
     /// When `serve` started last.
-    TouchedAt,
+    TouchedAt = settings::TOUCHED_AT,
     /// The people who may sign in to the console, as JSON.
-    Staff,
+    Staff = "staff",
     /// The last runs of compaction, as JSON.
-    Compactions,
+    Compactions = "compactions",
     /// The saved queries of the console, as JSON.
-    Queries,
+    Queries = "queries",
     /// How far the readers of the event feed are, as JSON.
-    FeedReaders,
+    FeedReaders = "feed_readers",
     /// How many notices were sent, as JSON.
-    NoticeRounds,
+    NoticeRounds = "notice_rounds",
     /// How far the rounds of notices are, as JSON.
-    NoticePositions,
+    NoticePositions = "notice_positions",
     /// The erasures of people that are not finished, as JSON.
-    Erasures,
+    Erasures = "erasures",
 }
-
-impl Fact {
-    /// Its row in the table of settings.
-    pub fn name(self) -> &'static str {
-        match self {
-            Fact::Clock => "clock",
-            Fact::MovedTo => "moved_to",
-            Fact::StoreId => "store_id",
-            Fact::CopiedFrom => "copied_from",
-            Fact::CopyPosition => "copy_position",
-            Fact::TouchedAt => settings::TOUCHED_AT,
-            Fact::Staff => "staff",
-            Fact::Compactions => "compactions",
-            Fact::Queries => "queries",
-            Fact::FeedReaders => "feed_readers",
-            Fact::NoticeRounds => "notice_rounds",
-            Fact::NoticePositions => "notice_positions",
-            Fact::Erasures => "erasures",
-        }
-    }
 }
 
 /// Those whose changes are entered in the audit.
