@@ -98,10 +98,7 @@ impl FromStr for ClockRecord {
 
 /// The record in a store; `None` before the first look.
 pub async fn clock_record(store: &dyn Facts) -> Result<Option<ClockRecord>> {
-    match store.fact(Fact::Clock).await? {
-        None => Ok(None),
-        Some(text) => parsed(&text).map(Some),
-    }
+    store.fact(Fact::Clock).await?.as_deref().map(parsed).transpose()
 }
 
 /// Updates the record in the store from a clock, which is read after the record: what another process wrote
