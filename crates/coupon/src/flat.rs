@@ -2,6 +2,7 @@
 //!
 //! A column that a kind does not have is `None`. [`Flat::of`] and [`Flat::into_event`] are inverse to each other.
 
+use std::fmt::Display;
 use std::str::FromStr;
 
 use crate::calendar::Zone;
@@ -125,19 +126,17 @@ fn missing(column: &'static str) -> NotAnEvent {
     NotAnEvent { column, why: "missing".into() }
 }
 
-fn needed<T>(column: &'static str, text: Option<&str>) -> Result<T, NotAnEvent>
-where
-    T: FromStr,
-    T::Err: std::fmt::Display,
-{
+fn needed<T: FromStr<Err: Display>>(
+    column: &'static str,
+    text: Option<&str>,
+) -> Result<T, NotAnEvent> {
     let text = text.ok_or(missing(column))?;
     text.parse().map_err(|why: T::Err| NotAnEvent { column, why: why.to_string() })
 }
 
-fn optional<T>(column: &'static str, text: Option<&str>) -> Result<Option<T>, NotAnEvent>
-where
-    T: FromStr,
-    T::Err: std::fmt::Display,
-{
+fn optional<T: FromStr<Err: Display>>(
+    column: &'static str,
+    text: Option<&str>,
+) -> Result<Option<T>, NotAnEvent> {
     text.map(|text| needed(column, Some(text))).transpose()
 }

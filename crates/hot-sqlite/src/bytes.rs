@@ -115,11 +115,7 @@ impl<'a> ByteReader<'a> {
         if flag == 0 { Ok(None) } else { read(self).map(Some) }
     }
 
-    pub(crate) fn parsed<T>(&mut self, what: &str) -> SqlResult<T>
-    where
-        T: FromStr,
-        T::Err: Display,
-    {
+    pub(crate) fn parsed<T: FromStr<Err: Display>>(&mut self, what: &str) -> SqlResult<T> {
         self.text()?.parse().map_err(|why| damaged(what, why))
     }
 }

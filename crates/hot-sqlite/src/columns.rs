@@ -1,5 +1,6 @@
 //! Single columns: the only place where a column's text or number becomes a value of ours.
 
+use std::fmt::Display;
 use std::str::FromStr;
 
 use coupon::time::Millis;
@@ -7,20 +8,15 @@ use rusqlite::{Result as SqlResult, Row};
 
 use crate::failure::damaged;
 
-pub(crate) fn parsed<T>(row: &Row<'_>, column: usize) -> SqlResult<T>
-where
-    T: FromStr,
-    T::Err: std::fmt::Display,
-{
+pub(crate) fn parsed<T: FromStr<Err: Display>>(row: &Row<'_>, column: usize) -> SqlResult<T> {
     let name = || row.as_ref().column_name(column).unwrap_or("a column");
     row.get_ref(column)?.as_str()?.parse().map_err(|error| damaged(name(), error))
 }
 
-pub(crate) fn parsed_or_null<T>(row: &Row<'_>, column: usize) -> SqlResult<Option<T>>
-where
-    T: FromStr,
-    T::Err: std::fmt::Display,
-{
+pub(crate) fn parsed_or_null<T: FromStr<Err: Display>>(
+    row: &Row<'_>,
+    column: usize,
+) -> SqlResult<Option<T>> {
     let text = row.get_ref(column)?.as_str_or_null()?;
     text.map(|_| parsed(row, column)).transpose()
 }
