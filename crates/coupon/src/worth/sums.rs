@@ -57,13 +57,9 @@ impl AmountSum {
 
     /// These and more.
     fn with(self, more: AmountSum) -> AmountSum {
-        let sum = |one: u64, more| one.saturating_add(more).min(SUM_MAX);
-        AmountSum {
-            orders: sum(self.orders, more.orders),
-            order_amount: sum(self.order_amount, more.order_amount),
-            order_discount: sum(self.order_discount, more.order_discount),
-            discount: sum(self.discount, more.discount),
-        }
+        let (one, more) = (self.numbers(), more.numbers());
+        let sum = |at: usize| one[at].saturating_add(more[at]).min(SUM_MAX);
+        AmountSum::of_numbers(std::array::from_fn(sum))
     }
 }
 
