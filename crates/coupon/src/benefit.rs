@@ -126,12 +126,9 @@ impl FromStr for Percent {
         if !are_digits(whole, 3) || !are_digits(decimals, 2) {
             return Err(BadPercent);
         }
-        let hundredths = format!("{whole}{decimals:0<2}").parse().map_err(|_| BadPercent)?;
-        if (1..=Percent::WHOLE).contains(&hundredths) {
-            Ok(Percent(hundredths))
-        } else {
-            Err(BadPercent)
-        }
+        let hundredths = format!("{whole}{decimals:0<2}").parse::<u16>().ok();
+        let within = hundredths.filter(|it| (1..=Percent::WHOLE).contains(it));
+        within.map(Percent).ok_or(BadPercent)
     }
 }
 
