@@ -179,17 +179,10 @@ fn insert(txn: &Connection, attempts: &[Attempt]) -> rusqlite::Result<i64> {
          unknown) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )?;
     for it in attempts {
+        // No `..`: a new field has to become a column.
+        let Attempt { at, action, code, campaign, user, order, actor, peer, problem, unknown } = it;
         last = insert.insert(params![
-            it.at,
-            it.action,
-            it.code,
-            it.campaign,
-            it.user,
-            it.order,
-            it.actor,
-            it.peer,
-            it.problem,
-            it.unknown
+            at, action, code, campaign, user, order, actor, peer, problem, unknown
         ])?;
     }
     Ok(last)
