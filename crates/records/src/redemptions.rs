@@ -110,8 +110,9 @@ impl StoreRecords {
 
     async fn page(&self, query: &RedemptionQuery) -> Result<RedemptionPage> {
         let campaign = query.campaign.as_ref().map_or(ALL_CAMPAIGNS, |campaign| campaign.as_str());
-        let mut search = PageSearch::of(query);
-        let window = search.window;
+        let (window, page) = (RowWindow::of(query), RedemptionPage::default());
+        let may_look = (query.limit * LOOKED_PER_ROW).max(LOOKED_MIN);
+        let mut search = PageSearch { window, rows_max: query.limit, may_look, page };
         let (first, last) = (span_of(hour_of(window.from)), span_of(hour_of(window.below.0)));
         for span in (first..=last).rev() {
             let mut until = Some(hour_of(search.window.below.0) + 1);
@@ -165,17 +166,6 @@ struct PageSearch {
     /// How many index rows may still be looked at.
     may_look: usize,
     page: RedemptionPage,
-}
-
-impl PageSearch {
-    fn of(query: &RedemptionQuery) -> PageSearch {
-        PageSearch {
-            window: RowWindow::of(query),
-            rows_max: query.limit,
-            may_look: (query.limit * LOOKED_PER_ROW).max(LOOKED_MIN),
-            page: RedemptionPage::default(),
-        }
-    }
 }
 
 /// Whole hours, with a number of partitions that is worth a round.
