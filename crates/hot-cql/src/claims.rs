@@ -145,7 +145,7 @@ impl CqlStore {
         claim: &Claim,
     ) -> Result<bool> {
         let row = self.claim_row(StatementProfile::Read, campaign, user).await?;
-        Ok(row.revision != claim.slot().revision)
+        Ok(row.revision != claim.end.slot.revision)
     }
 
     pub(crate) async fn is_claimed(
@@ -171,7 +171,7 @@ impl CqlStore {
         choice: &Choice,
     ) -> Result<Written> {
         let value = ChoiceValue::of(choice);
-        let (user, revision) = (claim.user(), claim.slot().revision);
+        let (user, revision) = (&claim.user, claim.end.slot.revision);
         self.write_claim(campaign, user, revision, ClaimWrite::Choice(slot, &value)).await
     }
 }

@@ -98,7 +98,9 @@ impl<H: Here> Accepted<H> {
         };
         let refusal = match claim {
             None => Some(Refusal::LimitPerUser),
-            Some(claim) => claim.unfinished().or(claim.is_full().then_some(Refusal::LimitPerUser)),
+            Some(claim) => {
+                claim.end.unfinished.or(claim.is_full().then_some(Refusal::LimitPerUser))
+            }
         };
         if let Some(refusal) = refusal {
             return Admitted::NoRoom(Box::new(before), refusal);

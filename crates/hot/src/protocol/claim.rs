@@ -44,8 +44,8 @@ impl<H> NamedEntry<H> {
 /// A claim, as far as it was read.
 #[derive(Clone, Debug)]
 pub struct Claim<H, S> {
-    user: UserId,
-    end: ClaimEnd<S>,
+    pub user: UserId,
+    pub end: ClaimEnd<S>,
     /// The coupons that were read, those with the newest entries first, each once.
     looked: Vec<Located<H>>,
     /// Indexes in `looked` of coupons that count.
@@ -66,10 +66,6 @@ pub struct ClaimEnd<S> {
 }
 
 impl<H, S> Claim<H, S> {
-    pub fn user(&self) -> &UserId {
-        &self.user
-    }
-
     /// Whether the user may have no more.
     pub fn is_full(&self) -> bool {
         self.is_full_beside(None)
@@ -109,19 +105,6 @@ impl<H, S> Claim<H, S> {
     /// Whether one more name for what the user has may be kept at all.
     pub fn has_room(&self) -> bool {
         !self.end.overflows
-    }
-
-    pub fn names(&self) -> usize {
-        self.end.names
-    }
-
-    /// Why an entry that was begun can be neither finished nor ended at the moment.
-    pub fn unfinished(&self) -> Option<Refusal> {
-        self.end.unfinished
-    }
-
-    pub fn slot(&self) -> &S {
-        &self.end.slot
     }
 
     pub fn entry(&self, reference: Option<IssueRef>) -> NewEntry<S>

@@ -136,7 +136,7 @@ pub fn issue<H: Here, S: Clone>(
         }
     }
     let Some(claim) = &facts.claim else { return IssueStep::Read(IssueRead::Claim) };
-    if let Some(refusal) = claim.unfinished() {
+    if let Some(refusal) = claim.end.unfinished {
         return decided(Decision::refused(refusal));
     }
     if !claim.is_full_beside(ask.replaces.as_ref()) {
@@ -146,7 +146,7 @@ pub fn issue<H: Here, S: Clone>(
     let Some(located) = only_one else {
         return decided(Decision::refused(Refusal::LimitPerUser));
     };
-    match ask.reference.as_ref().filter(|_| keeps_name(change, claim.names())) {
+    match ask.reference.as_ref().filter(|_| keeps_name(change, claim.end.names)) {
         // This coupon answers for the name from now on, also when the limit is raised.
         Some(name) => IssueStep::Name(Box::new(located.clone()), claim.entry(Some(name.clone()))),
         None => decided(Decision::replayed(located)),

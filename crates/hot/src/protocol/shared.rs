@@ -76,7 +76,7 @@ pub fn shared<H: Here, S>(
         }
     }
     // Before the limit: an unfinished entry may still become one of the user's coupons.
-    if let Some(refusal) = claim.unfinished() {
+    if let Some(refusal) = claim.end.unfinished {
         return Some(Decision::refused(refusal));
     }
     if claim.is_full() {
