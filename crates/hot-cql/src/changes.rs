@@ -116,13 +116,13 @@ impl CqlStore {
             ChangeStep::Decided(decision) => return Ok(Some(*decision)),
             ChangeStep::Accepted(accepted) => accepted,
         };
-        let is_closing = match accepted.later_day() {
+        let is_closing = match accepted.later_day {
             Some(day) => self.plan_is(day, PlanRow::is_closing).await?,
             None => false,
         };
         let claim = match accepted.claimant() {
             Some(user) if !is_closing => {
-                let campaign = &accepted.before().here.campaign;
+                let campaign = &accepted.before.here.campaign;
                 let need = ClaimNeed::default();
                 Some(self.claim(campaign, user, change, need, may_write).await?.claim)
             }

@@ -35,13 +35,13 @@ pub(crate) fn decide(
         ChangeStep::Decided(decision) => return Ok(*decision),
         ChangeStep::Accepted(accepted) => accepted,
     };
-    let is_closing = match accepted.later_day() {
+    let is_closing = match accepted.later_day {
         Some(day) => partitions::is_closing(txn, day)?,
         None => false,
     };
     let claim = match accepted.claimant() {
         Some(user) if !is_closing => {
-            let rows = ClaimRows::read(txn, &accepted.before().here.campaign, user)?;
+            let rows = ClaimRows::read(txn, &accepted.before.here.campaign, user)?;
             Some(rows.count(txn, user, None, false, change.at)?)
         }
         Some(_) | None => None,

@@ -21,9 +21,10 @@ pub enum ChangeStep<H, S> {
 /// A change that the rules of the coupon admit.
 #[derive(Debug)]
 pub struct Accepted<H> {
-    before: Located<H>,
+    pub before: Located<H>,
     after: Box<Coupon>,
-    later_day: Option<Day>,
+    /// The later day that the coupon moves to: the store reads whether its partition is closing.
+    pub later_day: Option<Day>,
     claimant: Option<Claimant>,
     actor: Actor,
 }
@@ -71,15 +72,6 @@ pub fn change<H: Here, S>(
 }
 
 impl<H: Here> Accepted<H> {
-    /// The later day that the coupon moves to: the store reads whether its partition is closing.
-    pub fn later_day(&self) -> Option<Day> {
-        self.later_day
-    }
-
-    pub fn before(&self) -> &Located<H> {
-        &self.before
-    }
-
     /// The user whose claim the store reads.
     pub fn claimant(&self) -> Option<&UserId> {
         self.claimant.as_ref().map(|claimant| &claimant.user)

@@ -118,7 +118,7 @@ fn changes() {
             ChangeStep::Decided(decision) => ((None, None), said(&decision)),
             ChangeStep::Accepted(accepted) => {
                 let claimant = accepted.claimant().map(ToString::to_string);
-                let read = (accepted.later_day(), claimant);
+                let read = (accepted.later_day, claimant);
                 (read, admitted(accepted.decide(is_closing, claim.as_ref())))
             }
         };
