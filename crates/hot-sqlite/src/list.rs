@@ -59,7 +59,7 @@ fn matching(txn: &Txn<'_>, query: &ListQuery, number: i64) -> SqlResult<Option<C
     let mut found = statement.query([number])?;
     let Some(row) = found.next()? else { return Ok(None) };
     // A damaged row of another campaign or state does not fail the list.
-    for predicate in query.filter.predicates(query.now).iter() {
+    for predicate in query.filter.predicates(query.now) {
         let may_hold = match predicate {
             Predicate::Campaign(id) => {
                 let campaign = txn.batch_at(batch_of(number))?.campaign;

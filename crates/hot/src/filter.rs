@@ -51,13 +51,9 @@ pub enum Instant {
     ModifiedAt,
 }
 
-/// The conditions of a filter. All of them must hold.
-#[derive(Clone, Copy, Debug)]
-pub struct Predicates<'a>([Option<Predicate<'a>>; 9]);
-
 impl CouponFilter {
-    /// The conditions at the moment `now`.
-    pub fn predicates(&self, now: Millis) -> Predicates<'_> {
+    /// The conditions at the moment `now`. All of them must hold.
+    pub fn predicates(&self, now: Millis) -> impl Iterator<Item = Predicate<'_>> {
         // No `..`: a new field has to become a predicate.
         let CouponFilter {
             campaign,
@@ -78,7 +74,7 @@ impl CouponFilter {
             true => Span { from: None, before: Some(now.plus_ms(1)) },
             false => Span { from: Some(now.plus_ms(1)), before: None },
         });
-        Predicates([
+        let all = [
             campaign.as_ref().map(Predicate::Campaign),
             state.map(Predicate::State),
             expired.map(|span| Predicate::Within(Instant::ExpiresAt, span)),
@@ -88,17 +84,12 @@ impl CouponFilter {
             within(Instant::RedeemedAt, redeemed),
             within(Instant::CreatedAt, created),
             within(Instant::ModifiedAt, modified),
-        ])
+        ];
+        all.into_iter().flatten()
     }
 
     pub fn holds(&self, coupon: &Coupon, now: Millis) -> bool {
-        self.predicates(now).iter().all(|predicate| predicate.holds(coupon))
-    }
-}
-
-impl<'a> Predicates<'a> {
-    pub fn iter(&self) -> impl Iterator<Item = Predicate<'a>> {
-        self.0.iter().copied().flatten()
+        self.predicates(now).all(|predicate| predicate.holds(coupon))
     }
 }
 
@@ -157,8 +148,8 @@ mod tests {
             created: span,
             modified: span,
         };
-        assert_eq!(all.predicates(Millis(5)).iter().count(), 9);
-        assert_eq!(CouponFilter::default().predicates(Millis(5)).iter().count(), 0);
+        assert_eq!(all.predicates(Millis(5)).count(), 9);
+        assert_eq!(CouponFilter::default().predicates(Millis(5)).count(), 0);
     }
 
     #[test]
@@ -166,9 +157,9 @@ mod tests {
         let cases = [(true, 4, true), (true, 5, true), (true, 6, false), (false, 5, false)];
         for (is_expired, expires_at, want) in cases {
             let filter = CouponFilter { expired: Some(is_expired), ..CouponFilter::default() };
-            let predicates = filter.predicates(Millis(5));
-            let Some(Predicate::Within(Instant::ExpiresAt, span)) = predicates.iter().next() else {
-                panic!("{is_expired}: {predicates:?}");
+            let first = filter.predicates(Millis(5)).next();
+            let Some(Predicate::Within(Instant::ExpiresAt, span)) = first else {
+                panic!("{is_expired}: {first:?}");
             };
             assert_eq!(span.holds(Some(Millis(expires_at))), want, "{is_expired}, {expires_at}");
         }

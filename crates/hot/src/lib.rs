@@ -34,7 +34,7 @@ pub use clock::{ClockRecord, Witness};
 pub use error::HotError;
 use error::Result;
 pub use facts::{AUDITED_FACTS, COPIED_FACTS, Fact, Facts};
-pub use filter::{CouponFilter, Instant, Predicate, Predicates, Span};
+pub use filter::{CouponFilter, Instant, Predicate, Span};
 pub use partitions::{
     CLOSED_BOUND_MS, ClosedPartition, ColdMark, Emptying, PartitionPlan, Partitions, Reconciled,
     Residue,
