@@ -43,5 +43,5 @@ pub use partition::{
 };
 pub use reconcile::{SERIAL_GAP, StoredFacts, imported_state_of, is_known};
 pub use shared::{SharedAsk, shared};
-pub use state_counts::StateCounts;
+pub use state_counts::{StateCounts, count_state};
 pub use stock::{Left, is_dead_stock, is_history_full, is_on_offer, is_over, is_stock, untouched};

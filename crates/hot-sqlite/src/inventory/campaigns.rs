@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use coupon::ids::CampaignId;
 use hot::inventory::{BatchItem, CampaignItem, CountShift};
+use hot::protocol::count_state;
 use rusqlite::{Result as SqlResult, Row, params};
 
 use crate::activity;
@@ -60,13 +61,8 @@ fn rows_by_state(txn: &Txn<'_>) -> SqlResult<BTreeMap<i64, [i64; 3]>> {
             Err(rusqlite::Error::QueryReturnedNoRows) => continue,
             Err(error) => return Err(error),
         };
-        let at = match rows::state_name(row.get(1)?) {
-            "issued" => 0,
-            "redeemed" => 1,
-            "void" => 2,
-            _ => continue,
-        };
-        counted.entry(campaign).or_default()[at] += row.get::<_, i64>(2)?;
+        let state = rows::state_name(row.get(1)?);
+        count_state(counted.entry(campaign).or_default(), state, row.get(2)?);
     }
     Ok(counted)
 }

@@ -13,16 +13,17 @@ pub struct StateCounts {
 
 impl StateCounts {
     pub fn change(&mut self, from: &State, to: &State) {
-        add(&mut self.all, from.as_str(), -1);
-        add(&mut self.all, to.as_str(), 1);
+        count_state(&mut self.all, from.as_str(), -1);
+        count_state(&mut self.all, to.as_str(), 1);
     }
 
     pub fn archive(&mut self, state: &str) {
-        add(&mut self.cold, state, 1);
+        count_state(&mut self.cold, state, 1);
     }
 }
 
-fn add([issued, redeemed, void]: &mut [i64; 3], state: &str, count: i64) {
+/// Adds coupons in a state to counts in the order of [`StateCounts::all`].
+pub fn count_state([issued, redeemed, void]: &mut [i64; 3], state: &str, count: i64) {
     match state {
         "issued" => *issued += count,
         "redeemed" => *redeemed += count,
