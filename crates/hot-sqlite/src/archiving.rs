@@ -15,7 +15,7 @@ use hot::{ClosedPartition, ColdMark, Emptying, PartitionPlan, Partitions, Reconc
 use rusqlite::{Result as SqlResult, Row, params};
 
 use crate::columns::{signed, unsigned};
-use crate::coupons::{number_of, row_at, writing};
+use crate::coupons::{number_of, row_at};
 use crate::day_order::{OfCode, PartitionEntry, count_rows};
 use crate::failure::damaged;
 use crate::txn::Txn;
@@ -212,11 +212,10 @@ fn evict(txn: &Txn<'_>, day: Day, copied: &[(Code, u64)]) -> SqlResult<u64> {
         let Some(number) = number_of(txn, code)? else { continue };
         let which = "number = ?1 AND code = ?2 AND expiry_day = ?3 AND version = ?4 AND state >= 2";
         let asked = params![number.number(), code.as_str(), day.0, signed(*version)];
-        let removed = writing::delete_where(txn, which, asked)?;
-        let Some(&(number, state)) = removed.first() else { continue };
-        partitions::mark_archived(txn, day, code, *version)?;
-        txn.count_archived(number, state)?;
-        evicted += 1;
+        if removal::remove_rows(txn, which, asked)? > 0 {
+            partitions::mark_archived(txn, day, code, *version)?;
+            evicted += 1;
+        }
     }
     Ok(evicted)
 }

@@ -73,7 +73,8 @@ fn remove_by_batch(txn: &Txn<'_>, day: Day, so_far: &Emptying, rows: i64) -> Sql
     Ok(after)
 }
 
-fn remove_rows(txn: &Txn<'_>, which: &str, asked: impl Params) -> SqlResult<u64> {
+/// Deletes rows, and counts their coupons as archived. Returns how many.
+pub(super) fn remove_rows(txn: &Txn<'_>, which: &str, asked: impl Params) -> SqlResult<u64> {
     let removed = writing::delete_where(txn, which, asked)?;
     for (number, state) in &removed {
         txn.count_archived(*number, *state)?;
