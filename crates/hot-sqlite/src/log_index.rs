@@ -35,8 +35,6 @@ impl LogIndex {
 impl LogHeader {
     /// The pages in the log: `mxFrame`.
     pub(crate) fn pages(&self) -> i64 {
-        let mut pages = [0; 4];
-        pages.copy_from_slice(&self.0[16..20]);
-        u32::from_ne_bytes(pages).into()
+        u32::from_ne_bytes(std::array::from_fn(|at| self.0[16 + at])).into()
     }
 }
