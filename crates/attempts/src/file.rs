@@ -80,7 +80,6 @@ pub(crate) struct AttemptWork {
     pub(crate) forgets: bool,
 }
 
-/// What is counted together.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct RefusalSum {
     /// Empty: all campaigns, and none.

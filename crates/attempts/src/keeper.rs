@@ -21,7 +21,6 @@ const CLEAN_EVERY: Duration = Duration::from_secs(60);
 /// Longest wait of a reader for what is in memory: on a disk that does not answer it reads without.
 const FLUSH_LIMIT: Duration = Duration::from_secs(1);
 
-/// What callers and the thread share.
 #[derive(Default)]
 struct Shared {
     waiting: VecDeque<Attempt>,

@@ -25,7 +25,6 @@ pub const HOLD_MAX_MS: i64 = 7 * DAY_MS;
 /// How long after its expiry a coupon can still be redeemed if it was held before.
 pub const HOLD_PAST_EXPIRY_MS: i64 = 15 * 60 * 1000;
 
-/// The outcome of a [`Change`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Accepted: the coupon as it is now, one version later.

@@ -39,7 +39,6 @@ pub struct NotAnEvent {
 }
 
 impl<'a> Flat<'a> {
-    /// The columns of `event`.
     pub fn of(event: &'a Event) -> Flat<'a> {
         let mut flat = Flat {
             kind: event.kind.as_str(),

@@ -195,13 +195,11 @@ impl Tables for RecordFile {
     }
 }
 
-/// A connection, and the kinds that it has met.
 struct RecordConnection {
     conn: Connection,
     kinds: HashMap<&'static str, i64>,
 }
 
-/// A connection and the one thread that uses it.
 struct RecordThread {
     connection: Arc<Mutex<RecordConnection>>,
     thread: Option<Runtime>,

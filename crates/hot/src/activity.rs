@@ -22,7 +22,6 @@ pub const ACTIVITY_KEEP: Duration = Duration::from_secs(731 * 86_400);
 /// The number under which the amounts of all quarters together are kept, for ever. Before that of every instant.
 pub const ALL_TIME: i64 = i64::MIN;
 
-/// What was done how often.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Activity {
     /// Coupons that a user became the holder of.

@@ -49,9 +49,7 @@ pub struct AuditEvent {
 pub struct FieldChange {
     /// Its name, as the API has it.
     pub field: String,
-    /// Its value before.
     pub from: Option<String>,
-    /// Its value now.
     pub to: Option<String>,
 }
 
@@ -170,7 +168,6 @@ impl AuditEvent {
         AuditEvent::of_batch(kind, &batch.campaign, &batch.id, Vec::new())
     }
 
-    /// A batch that a file was imported into.
     pub fn batch_imported(
         campaign: &CampaignId,
         batch: &BatchId,

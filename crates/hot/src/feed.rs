@@ -64,7 +64,6 @@ pub enum CouponEventKind {
     Redeemed = "coupon.redeemed",
     RedemptionCancelled = "coupon.redemption_cancelled",
     Revoked = "coupon.revoked",
-    /// It was voided.
     Voided = "coupon.voided",
     Extended = "coupon.extended",
     /// An order reserved it for a time.
@@ -205,7 +204,6 @@ pub fn steps<'a>(before: &'a Coupon, after: &'a Coupon, actor: &'a Actor) -> Vec
     steps
 }
 
-/// Where a reader begins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum FeedStart {
     /// At the oldest event that is kept.
@@ -225,7 +223,6 @@ pub enum FeedRead {
     /// The cursor leads to nothing any more.
     Gone {
         why: FeedGone,
-        /// From where to go on.
         go_on: String,
     },
 }
@@ -253,6 +250,5 @@ pub enum FeedGone {
 
 #[async_trait]
 pub trait Feed: Send + Sync {
-    /// At most `limit` events.
     async fn events(&self, from: FeedStart, limit: usize) -> Result<FeedRead>;
 }

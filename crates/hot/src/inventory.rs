@@ -48,7 +48,6 @@ pub enum Table {
     IndexRows(IndexRowKind),
 }
 
-/// All tables that are copied, in their order.
 pub const COPIED: [Table; 8] = [
     Table::Partitions,
     Table::Campaigns,

@@ -40,7 +40,6 @@ pub struct Carried {
 pub struct CarriedEvent {
     /// As `AuditKind::as_str` says it.
     pub kind: String,
-    /// The batch, if it is about one.
     pub batch: Option<String>,
     pub changes: Vec<FieldChange>,
 }
@@ -181,7 +180,6 @@ pub trait AuditLog: Send + Sync {
 pub enum Whereabouts {
     /// It has a row in the hot store.
     Hot(Box<CouponSnapshot>),
-    /// It was archived.
     Cold,
     Nowhere,
 }

@@ -38,7 +38,6 @@ pub enum RecordSync {
 /// should stay below 100 MB.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordPart {
-    /// What its rows are of.
     pub kind: RecordKind,
     /// Its name among those of the kind.
     pub name: Vec<u8>,
@@ -55,7 +54,6 @@ impl RecordKind {
 pub struct RecordRow {
     /// Its place in the partition.
     pub key: Vec<u8>,
-    /// What it says.
     pub value: Vec<u8>,
 }
 

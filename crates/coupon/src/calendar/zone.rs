@@ -27,7 +27,6 @@ pub enum BadZone {
 }
 
 impl Zone {
-    /// `UTC`.
     pub fn utc() -> Zone {
         Zone(TimeZone::UTC)
     }

@@ -35,7 +35,6 @@ pub struct MintedRun {
 }
 
 impl MintedRun {
-    /// Whether the run has `serial`.
     pub fn holds(&self, serial: u64) -> bool {
         serial >= self.first && serial - self.first < self.count
     }

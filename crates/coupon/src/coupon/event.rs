@@ -30,7 +30,6 @@ pub enum EventKind {
         reference: Option<RevokeRef>,
         reason: Option<Reason>,
     },
-    /// It was voided.
     Voided {
         reason: Option<Reason>,
     },

@@ -25,7 +25,6 @@ pub enum ImportedState {
         /// Its amounts, if the line said any.
         worth: Option<Box<RedemptionWorth>>,
     },
-    /// It was void.
     Void {
         /// Who held it then, if the line said.
         holder: Option<UserId>,

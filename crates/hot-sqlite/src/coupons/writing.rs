@@ -65,7 +65,6 @@ fn next_number(txn: &Txn<'_>, batch: i64) -> SqlResult<i64> {
     })
 }
 
-/// Deletes the row of a code in a partition.
 pub(crate) fn delete(txn: &Txn<'_>, day: Day, code: &Code) -> SqlResult<()> {
     let Some(number) = number_of(txn, code)? else { return Ok(()) };
     let asked = params![number.number(), code.as_str(), day.0];

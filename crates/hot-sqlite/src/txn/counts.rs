@@ -43,7 +43,6 @@ impl CountShifts {
         self.shifts.borrow_mut().entry(campaign).or_default().states.archive(state);
     }
 
-    /// A coupon comes into `batch`.
     pub(crate) fn arrive(&self, campaign: i64, batch: i64) {
         self.shifts.borrow_mut().entry(campaign).or_default().stock += 1;
         *self.arrivals.borrow_mut().entry(batch).or_default() += 1;

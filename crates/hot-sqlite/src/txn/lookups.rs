@@ -45,7 +45,6 @@ impl Txn<'_> {
         })
     }
 
-    /// The run that has a serial.
     pub(crate) fn run_with(
         &self,
         key: KeyId,

@@ -13,7 +13,6 @@ use super::{
 };
 use crate::{COPIED_FACTS, Fact, Facts, HotError, Result};
 
-/// The tables of what can vanish.
 const VANISHING: [Table; 2] = [Table::Accounts, Table::Replacements];
 
 /// In place of the position when a pass has come to its end.

@@ -19,7 +19,6 @@ pub use index_row::{IndexRow, IndexRowKind};
 pub enum Item {
     Partition(PartitionItem),
     Campaign(Box<CampaignItem>),
-    /// What stands under a code in a partition.
     Row(RowItem),
     Entry(EntryItem),
     /// One entry of a user's claim.
@@ -138,9 +137,7 @@ pub enum EntryIs {
     Shared { campaign: CampaignId },
     /// A coupon.
     Coupon {
-        /// Whose it is.
         owner: Owner,
-        /// The partition that it lies in.
         day: Day,
         /// What the last line imported under the code said: valid_from, expires_at, and the
         /// imported state as JSON. `None` for a minted code that was moved.
@@ -175,7 +172,6 @@ pub struct Begun {
     pub operation: OperationId,
 }
 
-/// A coupon that was replaced by another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplacementItem {
     pub replaced: Code,

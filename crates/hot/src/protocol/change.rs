@@ -45,7 +45,6 @@ pub enum Admitted<H, S> {
     NoRoom(Box<Located<H>>, Refusal),
 }
 
-/// What `change` does to a coupon.
 pub fn change<H: Here, S>(
     located: Located<H>,
     change: &Change,

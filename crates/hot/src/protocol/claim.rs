@@ -222,7 +222,6 @@ impl ClaimIntent {
         ClaimIntent { sequence, operation, version: coupon.version().saturating_sub(1) }
     }
 
-    /// Whether the coupon has the event.
     pub fn happened(&self, coupon: &Coupon, user: &UserId) -> bool {
         let Some(at) = self.sequence.checked_sub(1) else { return true };
         coupon.events().get(at).is_some_and(|event| {

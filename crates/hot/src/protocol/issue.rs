@@ -57,7 +57,6 @@ impl IssueAsk {
 pub struct IssueFacts<H, S> {
     /// What the request of this name was given before.
     pub named: Option<Option<NamedEntry<H>>>,
-    /// The coupon that is to be replaced.
     pub replaced: Option<Replaced<H>>,
     /// What the user has. The coupon that is to be replaced does not count.
     pub claim: Option<Claim<H, S>>,
@@ -88,11 +87,8 @@ pub enum ReplacedBy {
 /// A fact of [`IssueFacts`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IssueRead {
-    /// [`IssueFacts::named`].
     Named,
-    /// [`IssueFacts::replaced`].
     Replaced,
-    /// [`IssueFacts::claim`].
     Claim,
 }
 

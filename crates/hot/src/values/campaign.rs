@@ -11,7 +11,6 @@ use coupon::money::Currency;
 use coupon::time::Millis;
 use serde_json::{Map, Value};
 
-/// A campaign with its counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CampaignRow {
     pub campaign: Arc<Campaign>,
@@ -24,7 +23,6 @@ pub struct CampaignRow {
     pub created_as: String,
 }
 
-/// A campaign to be made.
 #[derive(Clone, Debug)]
 pub struct NewCampaign {
     pub campaign: Campaign,
@@ -33,7 +31,6 @@ pub struct NewCampaign {
     pub first_batch: Option<MintOrder>,
 }
 
-/// A batch to be minted.
 #[derive(Clone, Debug)]
 pub struct MintOrder {
     pub id: BatchId,
@@ -44,7 +41,6 @@ pub struct MintOrder {
 /// What `PATCH` changes; `None` leaves a field as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CampaignPatch {
-    /// New name.
     pub name: Option<String>,
     /// New metadata, or none.
     pub metadata: Option<Option<String>>,

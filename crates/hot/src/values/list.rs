@@ -56,7 +56,6 @@ pub struct ListQuery {
 #[derive(Clone, Debug)]
 pub struct ListedPage {
     pub coupons: Vec<CouponSnapshot>,
-    /// The position of each coupon in the list.
     pub positions: Vec<ListPosition>,
     /// `None` at the end. A short or empty page may have a next: each reads a bounded number of rows.
     pub next: Option<ListPosition>,

@@ -24,7 +24,6 @@ pub struct CampaignItem {
     pub created_as: String,
     /// In the order in which they were made.
     pub batches: Vec<BatchItem>,
-    /// Its stock as it is counted.
     pub stock: u64,
     /// How many of its coupons are in which state, as it is counted.
     pub all: [i64; 3],
@@ -39,7 +38,6 @@ pub struct CampaignItem {
     pub spent: u64,
 }
 
-/// A batch of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchItem {
     /// The batch. The count of an imported one is of those that have come into it, as it is counted.
@@ -50,7 +48,6 @@ pub struct BatchItem {
 }
 
 impl BatchItem {
-    /// Its serials, if it was minted.
     pub fn run(&self) -> Option<MintedRun> {
         self.batch.run()
     }
