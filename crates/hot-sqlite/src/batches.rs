@@ -113,10 +113,8 @@ pub(crate) fn make(
     };
     insert(txn, here.number, id, run, act.at)?;
     txn.audit(act, &AuditEvent::batch_created(campaign, id, count))?;
-    match batch(txn, campaign, id)? {
-        Some(batch) => Ok(Named::Created(batch)),
-        None => Err(damaged("batch", "not there after it was inserted")),
-    }
+    let created = batch(txn, campaign, id)?.map(Named::Created);
+    created.ok_or_else(|| damaged("batch", "not there after it was inserted"))
 }
 
 /// Takes the serials of a batch out of its day's counter.

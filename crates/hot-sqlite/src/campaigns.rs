@@ -57,10 +57,8 @@ impl Campaigns for SqliteHot {
                 let created = AuditEvent::batch_created(&campaign.id, &order.id, Some(run.count));
                 txn.audit(&act, &created)?;
             }
-            match row(txn, &campaign.id, now)? {
-                Some(row) => Ok(Named::Created(row)),
-                None => Err(damaged("campaign", "not there after it was inserted")),
-            }
+            let created = row(txn, &campaign.id, now)?.map(Named::Created);
+            created.ok_or_else(|| damaged("campaign", "not there after it was inserted"))
         };
         self.writer.run(create).await
     }

@@ -172,13 +172,10 @@ pub(crate) fn row_of(txn: &Txn<'_>, day: Day, code: &Code) -> SqlResult<Option<S
 
 /// The number of the row that a code has or had.
 pub(crate) fn number_of(txn: &Txn<'_>, code: &Code) -> SqlResult<Option<RowNumber>> {
-    match txn.minted_number(code)? {
-        Some(number) => Ok(Some(RowNumber::OfSerial(number))),
-        None => {
-            let place = directory::place_of(txn, code)?;
-            Ok(place.map(|place| RowNumber::OfEntry(place.number)))
-        }
+    if let Some(number) = txn.minted_number(code)? {
+        return Ok(Some(RowNumber::OfSerial(number)));
     }
+    Ok(directory::place_of(txn, code)?.map(|place| RowNumber::OfEntry(place.number)))
 }
 
 pub(crate) fn row_at(txn: &Txn<'_>, number: i64) -> SqlResult<Option<SqliteCoupon>> {

@@ -135,8 +135,5 @@ fn anywhere(txn: &Txn<'_>, keys: &[CodeKey], code: &Code) -> SqlResult<Option<Sq
             return locate(txn, &Address { code, bucket_key, owner, minted: true, hint });
         }
     }
-    match directory::partition_of(txn, code)? {
-        Some(day) => in_partition(txn, day, code),
-        None => Ok(None),
-    }
+    directory::partition_of(txn, code)?.map_or(Ok(None), |day| in_partition(txn, day, code))
 }

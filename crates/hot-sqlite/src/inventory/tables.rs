@@ -267,10 +267,7 @@ pub(super) fn is_claimed(
     txn: &Txn<'_>,
     (campaign, user, code): &(CampaignId, UserId, Code),
 ) -> SqlResult<bool> {
-    match txn.campaign(campaign)? {
-        Some(campaign) => claims::has(txn, campaign.number, user, code),
-        None => Ok(false),
-    }
+    txn.campaign(campaign)?.map_or(Ok(false), |it| claims::has(txn, it.number, user, code))
 }
 
 const REPLACEMENTS: &str = "SELECT replaced, user_id, issue, replaced AS position \
