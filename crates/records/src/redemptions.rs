@@ -4,6 +4,7 @@
 //! redemptions are all archived, a page may have none, and says up to where it has looked.
 
 use async_trait::async_trait;
+use coupon::calendar::LAST_INSTANT;
 use coupon::code::Code;
 use coupon::coupon::EventKind;
 use coupon::ids::OrderRef;
@@ -35,9 +36,6 @@ const LOOKED_PER_ROW: usize = 2;
 /// Fewest index rows that a page looks at if there are more.
 const LOOKED_MIN: usize = 64;
 
-/// The last instant that somebody may ask for: the end of the year 9999.
-const LAST: Millis = Millis(253_402_300_799_999);
-
 #[derive(Clone, Copy)]
 struct RowWindow {
     from: Millis,
@@ -47,7 +45,7 @@ struct RowWindow {
 
 impl RowWindow {
     fn of(query: &RedemptionQuery) -> RowWindow {
-        let whole = (query.before.min(LAST), 0);
+        let whole = (query.before.min(LAST_INSTANT), 0);
         let below = match &query.after {
             Some(after) => whole.min((after.at, after.tie.cast_signed())),
             None => whole,
