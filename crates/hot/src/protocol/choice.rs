@@ -74,7 +74,7 @@ pub fn shared_step<H: Here, S>(
         // A release or a cancellation finds the coupon of its order, or none: it picks nothing.
         return said.map_or(SharedStep::HandOut, decided);
     }
-    let own = choices.values().find(|it| it.order == *ask.order());
+    let own = choices.values().find(|it| it.order == ask.order);
     if let Some(chosen) = own.and_then(|it| it.open(claim)) {
         let is_chosen = |it: &Located<H>| it.coupon.code() == chosen.coupon.code();
         let has_another = ask.of_order(claim, change.at).is_some_and(|it| !is_chosen(it));
@@ -88,7 +88,7 @@ pub fn shared_step<H: Here, S>(
         return decided(decision);
     };
     let before = &writes.before.coupon;
-    let (order, code) = (ask.order().clone(), before.code().clone());
+    let (order, code) = (ask.order.clone(), before.code().clone());
     let choice = Choice { order, code, version: before.version() };
     match free_slot(&choice.order, choices, claim) {
         Ok(slot) => SharedStep::Choose(slot, choice, Box::new(decision)),

@@ -102,11 +102,6 @@ impl<H, S> Claim<H, S> {
         (self.end.limit == Some(1)).then(|| self.counted().next_back())?
     }
 
-    /// Whether one more name for what the user has may be kept at all.
-    pub fn has_room(&self) -> bool {
-        !self.end.overflows
-    }
-
     pub fn entry(&self, reference: Option<IssueRef>) -> NewEntry<S>
     where
         S: Clone,

@@ -15,7 +15,7 @@ pub struct SharedAsk {
     pub user: UserId,
     /// The issue to a user who has no coupon to take; `None` if the change never takes a new one.
     pub issue: Option<Change>,
-    order: OrderRef,
+    pub(super) order: OrderRef,
 }
 
 impl SharedAsk {
@@ -34,10 +34,6 @@ impl SharedAsk {
             ) => Some(SharedAsk { user: user.clone(), issue: None, order: order.clone() }),
             _ => None,
         }
-    }
-
-    pub(super) fn order(&self) -> &OrderRef {
-        &self.order
     }
 
     /// The user's coupon that the order holds or has redeemed.
