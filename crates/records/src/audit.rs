@@ -7,6 +7,7 @@ use hot::audit::{Audit, AuditEntry, Audited};
 use hot::bounded_join;
 use hot::records::AuditLog;
 use hot::tables::{RecordRange, RecordRow};
+use uuid::Uuid;
 
 use crate::audit_rows::{EntryPlace, EntryRow, RevisionPlace, campaign_part, day_part, days_part};
 use crate::keys::{damaged, numbers, ordered};
@@ -17,7 +18,7 @@ const AT_ONCE: usize = 16;
 #[async_trait]
 impl Audit for StoreRecords {
     async fn record(&self, entry: AuditEntry) -> Result<()> {
-        self.log.record(&entry).await
+        self.log.happened(Uuid::now_v7(), self.source.now(), &entry).await
     }
 
     async fn audit(

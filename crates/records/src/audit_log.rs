@@ -9,7 +9,7 @@ use coupon::ids::CampaignId;
 use coupon::imported::import_order;
 use coupon::time::Millis;
 use hot::audit::{Act, AuditEntry};
-use hot::records::{AuditLog, Carried, CarriedEvent, RecordSource};
+use hot::records::{AuditLog, Carried, CarriedEvent};
 use hot::tables::{RecordPut, RecordRange, Tables};
 use uuid::Uuid;
 
@@ -20,19 +20,14 @@ use crate::redemption_index::{RedeemedCoupon, RedemptionIndex};
 
 pub(crate) struct EntryLog {
     tables: Arc<dyn Tables>,
-    source: Arc<dyn RecordSource>,
     index: Arc<RedemptionIndex>,
     /// The last day that this process has listed.
     day: AtomicI32,
 }
 
 impl EntryLog {
-    pub(crate) fn new(
-        tables: Arc<dyn Tables>,
-        source: Arc<dyn RecordSource>,
-        index: Arc<RedemptionIndex>,
-    ) -> EntryLog {
-        EntryLog { tables, source, index, day: AtomicI32::new(i32::MIN) }
+    pub(crate) fn new(tables: Arc<dyn Tables>, index: Arc<RedemptionIndex>) -> EntryLog {
+        EntryLog { tables, index, day: AtomicI32::new(i32::MIN) }
     }
 
     /// Puts audit events into the list of all.
@@ -54,11 +49,6 @@ impl EntryLog {
         let key = |number| EntryPlace { told_at, attempt, number }.key();
         let rows = EntryRow::puts((attempt, revision), act, campaign, events, key)?;
         self.tables.put(&day_part(day), rows).await
-    }
-
-    /// Enters something that is no update of a campaign.
-    pub(crate) async fn record(&self, entry: &AuditEntry) -> Result<()> {
-        self.happened(Uuid::now_v7(), self.source.now(), entry).await
     }
 }
 

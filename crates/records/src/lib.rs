@@ -66,7 +66,7 @@ pub fn records(
     orders_keep: Option<Duration>,
 ) -> (Arc<dyn AuditLog>, Arc<dyn Records>) {
     let index = Arc::new(RedemptionIndex::new(Arc::clone(&tables), orders_keep));
-    let log = Arc::new(EntryLog::new(Arc::clone(&tables), Arc::clone(&source), Arc::clone(&index)));
+    let log = Arc::new(EntryLog::new(Arc::clone(&tables), Arc::clone(&index)));
     let counter = Arc::new(EventCounter {
         tables: Arc::clone(&tables),
         source: Arc::clone(&source),

@@ -172,7 +172,7 @@ pub(crate) fn order_part(hash: i64) -> RecordPart {
 
 pub(crate) struct RedemptionIndex {
     tables: Arc<dyn Tables>,
-    orders_keep: Option<Duration>,
+    pub(crate) orders_keep: Option<Duration>,
     /// Those that this process has listed lately, with their campaigns.
     listed: Mutex<HashMap<(String, HourShard), Instant>>,
     /// How often this process has entered an order lately, by its hash.
@@ -186,10 +186,6 @@ impl RedemptionIndex {
     pub(crate) fn new(tables: Arc<dyn Tables>, orders_keep: Option<Duration>) -> RedemptionIndex {
         let (listed, entered, in_hour) = (Mutex::default(), Mutex::default(), Mutex::default());
         RedemptionIndex { tables, orders_keep, listed, entered, in_hour }
-    }
-
-    pub(crate) fn has_orders(&self) -> bool {
-        self.orders_keep.is_some()
     }
 
     /// Enters redemptions. The same again changes nothing.

@@ -206,7 +206,7 @@ impl Redemptions for StoreRecords {
     }
 
     async fn codes_of_order(&self, order: &OrderRef) -> Result<Option<Vec<Code>>> {
-        if !self.index.has_orders() {
+        if self.index.orders_keep.is_none() {
             return Ok(None);
         }
         self.count_for_reader().await;
