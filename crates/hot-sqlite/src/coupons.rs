@@ -203,12 +203,13 @@ pub(crate) fn read(
     txn: &Txn<'_>,
     row: &CouponRow<'_>,
 ) -> SqlResult<(SqliteCoupon, Option<String>)> {
-    let batch = txn.batch_at(row.batch())?;
+    let number = batch_of(row.number);
+    let batch = txn.batch_at(number)?;
     let campaign = txn.campaign_at(batch.campaign)?;
     let no_dates = || damaged("batch", format!("{} has coupons and no dates", batch.id));
     let common = batch.common.ok_or_else(no_dates)?;
     let columns = RowColumns {
-        batch: row.batch(),
+        batch: number,
         day: row.day.0,
         code: row.code,
         version: row.version,
@@ -236,7 +237,7 @@ pub(crate) fn read(
     let (batch_paused, frozen) = (batch.paused, txn.is_sealed(row.day)?);
     let here = SqlitePlace {
         campaign,
-        batch: row.batch(),
+        batch: number,
         row: Some(row.number),
         indexed: row.indexed,
         next_row: None,

@@ -134,7 +134,7 @@ pub(crate) fn known(txn: &Txn<'_>, code: &Code) -> SqlResult<Option<EntryOfLine>
             line.expires_at.or(batch.common.map(|common| common.expires_at)),
         );
         let line = match dates {
-            (Some(valid_from), Some(expires_at)) if batch.is_imported() => {
+            (Some(valid_from), Some(expires_at)) if batch.first_serial.is_none() => {
                 let line = Line { valid_from, expires_at, imported_state: line.state };
                 Some((Place { day: day(txn, row.get(2)?, number)?, number }, line))
             }
@@ -152,7 +152,7 @@ pub(crate) fn enter(
     line: Option<&Line<&ImportedState>>,
 ) -> SqlResult<()> {
     let batch = txn.batch_at(batch_of(number))?;
-    if !batch.is_imported() && !batch.has_moved {
+    if batch.first_serial.is_some() && !batch.has_moved {
         txn.run("UPDATE batch SET moved = 1 WHERE number = ?1", [batch_of(number)])?;
         txn.forget_terms();
     }

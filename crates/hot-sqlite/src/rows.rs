@@ -183,18 +183,6 @@ pub(crate) fn coupon_row<'a>(row: &'a Row<'_>) -> SqlResult<CouponRow<'a>> {
     })
 }
 
-impl CouponRow<'_> {
-    pub(crate) fn batch(&self) -> i64 {
-        batch_of(self.number)
-    }
-}
-
-impl BatchHere {
-    pub(crate) fn is_imported(&self) -> bool {
-        self.first_serial.is_none()
-    }
-}
-
 /// Bits of the number of a row that count within its batch: 137 billion, and a batch has 100 billion coupons at most.
 /// The others count 67 million batches.
 const BITS_IN_BATCH: u32 = 37;

@@ -12,7 +12,7 @@ use rusqlite::{Result as SqlResult, Row};
 use crate::coupons::{RowNumber, number_of, read};
 use crate::day_order::{OfCode, PartitionEntry, rows_with};
 use crate::failure::damaged;
-use crate::rows::CouponRow;
+use crate::rows::{CouponRow, batch_of};
 use crate::txn::Txn;
 use crate::{directory, partitions, rows};
 
@@ -82,7 +82,7 @@ fn is_still_there(txn: &Txn<'_>, day: Day, code: &str, row: &Row<'_>) -> bool {
         let here = match row.expires_at {
             Some(_) => Some(row.day),
             None => {
-                let usual = txn.batch_at(row.batch())?.common;
+                let usual = txn.batch_at(batch_of(row.number))?.common;
                 usual.map(|usual| Day::expiry_day_of(usual.expires_at))
             }
         };
@@ -96,7 +96,8 @@ fn is_of(txn: &Txn<'_>, row: &Row<'_>) -> RowIs {
     let is_of = |row: CouponRow<'_>| match read(txn, &row) {
         Ok((located, differs)) => Ok(RowIs::Coupon { coupon: Box::new(located.coupon), differs }),
         Err(rusqlite::Error::QueryReturnedNoRows) => {
-            Err(damaged("batch", format!("{}, or its campaign, is not there", row.batch())))
+            let batch = batch_of(row.number);
+            Err(damaged("batch", format!("{batch}, or its campaign, is not there")))
         }
         Err(error) => Err(error),
     };
