@@ -164,7 +164,8 @@ pub(crate) fn rows_with(
 /// Rows of a partition, while they are collected.
 pub(crate) struct Collecting {
     left: RowWalk,
-    rows: UnsortedRows,
+    /// To be relieved outside of transactions.
+    pub(crate) rows: UnsortedRows,
     is_of_sealed: Option<bool>,
     begun: Instant,
 }
@@ -182,11 +183,6 @@ impl Collecting {
             *is_of_sealed = Some(txn.is_sealed(left.day)?);
         }
         left.walk(txn, &mut |code, number| rows.push((code.to_owned(), number)))
-    }
-
-    /// Makes room in memory. To be called outside of transactions.
-    pub(crate) fn relieve(&mut self) -> io::Result<()> {
-        self.rows.relieve()
     }
 
     pub(crate) fn sorted(self, after: &str) -> io::Result<DayOrder> {

@@ -121,7 +121,7 @@ impl SqliteHot {
             if !has_more {
                 return blocking(move || now.sorted(&after)).await;
             }
-            collecting = blocking(move || now.relieve().map(|()| now)).await?;
+            collecting = blocking(move || now.rows.relieve().map(|()| now)).await?;
         }
     }
 

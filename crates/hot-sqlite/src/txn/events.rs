@@ -11,7 +11,6 @@ use rusqlite::types::Value;
 use rusqlite::{Result as SqlResult, params};
 
 use super::Txn;
-use super::told::PendingEvents;
 use crate::record::{NameDictionary, USER_ROLE};
 
 /// The number in the column `kind` of events that are about a row of the table `audit`; never changed.
@@ -56,7 +55,7 @@ impl Txn<'_> {
 
     /// Writes what was told, and begins again from nothing.
     pub(super) fn write_events(&self) -> SqlResult<()> {
-        let rows = self.seen.told.as_ref().map(PendingEvents::take).unwrap_or_default();
+        let rows = self.seen.told.as_ref().map(|told| told.0.take()).unwrap_or_default();
         if rows.is_empty() {
             return Ok(());
         }

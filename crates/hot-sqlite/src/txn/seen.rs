@@ -94,7 +94,7 @@ impl CachedRows {
         self.counts.arrivals.take();
         self.counts.untold.take();
         if let Some(told) = &self.told {
-            told.take();
+            told.0.take();
         }
         if let Some(offers) = &self.offers {
             offers.serials.take();

@@ -8,7 +8,7 @@ use hot::feed::CouponStep;
 use crate::columns::signed;
 
 #[derive(Default)]
-pub(crate) struct PendingEvents(RefCell<Vec<EventRow>>);
+pub(crate) struct PendingEvents(pub(super) RefCell<Vec<EventRow>>);
 
 /// A row of the table `event`. Its strings outlive the coupon that they are of.
 pub(super) struct EventRow {
@@ -30,9 +30,5 @@ impl PendingEvents {
             texts: [Some(code), step.reference, step.reason, worth.as_deref()]
                 .map(|text| text.map(Into::into)),
         });
-    }
-
-    pub(super) fn take(&self) -> Vec<EventRow> {
-        self.0.take()
     }
 }
