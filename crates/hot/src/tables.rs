@@ -6,7 +6,6 @@
 //! *Replaced* rows change by [`Tables::replace`] alone, all others by [`Tables::put`]: on a cluster the two have
 //! different clocks, and a row that had both could lose the later write.
 
-use std::ops::Bound;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -117,12 +116,6 @@ impl RecordRange {
     #[must_use]
     pub fn before(self, key: impl Into<Vec<u8>>) -> RecordRange {
         RecordRange { until: Some(key.into()), ..self }
-    }
-
-    /// As a range of a map.
-    pub fn bounds(&self) -> (Bound<&[u8]>, Bound<&[u8]>) {
-        let until = self.until.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-        (Bound::Included(self.from.as_slice()), until)
     }
 }
 
