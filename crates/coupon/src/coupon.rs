@@ -170,6 +170,15 @@ impl Coupon {
         found
     }
 
+    /// The redemptions that were made at an instant, live or cancelled.
+    pub fn redemptions_at(&self, at: Millis) -> impl Iterator<Item = Redemption> {
+        let made = self.events.iter().filter(move |event| event.at == at);
+        made.filter_map(move |event| match &event.kind {
+            EventKind::Redeemed { order, .. } => self.redemption_of(order),
+            _ => None,
+        })
+    }
+
     /// The hold as stored, lapsed or not.
     pub fn hold(&self) -> Option<&Hold> {
         self.hold.as_ref()

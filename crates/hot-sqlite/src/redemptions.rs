@@ -5,7 +5,6 @@
 
 use async_trait::async_trait;
 use coupon::code::Code;
-use coupon::coupon::{EventKind, Redemption};
 use coupon::ids::OrderRef;
 use coupon::time::{Day, Millis};
 use hot::redemptions::{
@@ -120,13 +119,7 @@ fn parts(txn: &Txn<'_>, campaign: Option<i64>) -> SqlResult<Vec<DayBatch>> {
 
 /// The redemptions of a coupon that were made at this instant.
 fn rows_of(located: &SqliteCoupon, at: Millis, number: i64) -> impl Iterator<Item = RedemptionRow> {
-    let coupon = &located.coupon;
-    let made = coupon.events().iter().filter(move |event| event.at == at);
-    let made = made.filter_map(|event| match &event.kind {
-        EventKind::Redeemed { order, .. } => coupon.redemption_of(order),
-        _ => None,
-    });
-    made.map(move |redemption: Redemption| RedemptionRow {
+    located.coupon.redemptions_at(at).map(move |redemption| RedemptionRow {
         position: RedemptionPosition { at, tie: number.unsigned_abs() },
         redemption,
         snapshot: located.snapshot(),

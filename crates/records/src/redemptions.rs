@@ -6,7 +6,6 @@
 use async_trait::async_trait;
 use coupon::calendar::LAST_INSTANT;
 use coupon::code::Code;
-use coupon::coupon::EventKind;
 use coupon::ids::OrderRef;
 use coupon::time::{Day, Millis};
 use hot::records::Whereabouts;
@@ -185,17 +184,11 @@ fn position(at: Millis, tie: i64) -> RedemptionPosition {
 
 /// The redemptions of a coupon that were made at the instant of an index row.
 fn rows_of(snapshot: &CouponSnapshot, (at, tie, _): &IndexRow) -> Vec<RedemptionRow> {
-    let coupon = &snapshot.coupon;
-    let made = coupon.events().iter().filter(|event| event.at == *at);
-    let made = made.filter_map(|event| match &event.kind {
-        EventKind::Redeemed { order, .. } => coupon.redemption_of(order),
-        _ => None,
-    });
     let row = |redemption| {
         let (position, snapshot) = (position(*at, *tie), snapshot.clone());
         RedemptionRow { position, redemption, snapshot }
     };
-    made.map(row).collect()
+    snapshot.coupon.redemptions_at(*at).map(row).collect()
 }
 
 #[async_trait]
