@@ -39,12 +39,10 @@ impl Activities for SqliteHot {
     ) -> Result<Vec<(i64, Activity)>> {
         self.count_or_warn().await;
         let read = move |txn: &Txn<'_>| {
-            let number = match campaign {
+            let number = match campaign.as_ref().map(|id| txn.campaign(id)).transpose()? {
                 None => ALL_CAMPAIGNS,
-                Some(id) => match txn.campaign(&id)? {
-                    Some(here) => here.number,
-                    None => return Ok(Vec::new()),
-                },
+                Some(Some(here)) => here.number,
+                Some(None) => return Ok(Vec::new()),
             };
             txn.all(
                 "SELECT quarter, issued, redeemed, cancelled, worth FROM activity \

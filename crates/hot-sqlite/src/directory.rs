@@ -77,10 +77,8 @@ pub(crate) fn entry(txn: &Txn<'_>, code: &Code) -> SqlResult<Option<Entry>> {
 }
 
 fn day(txn: &Txn<'_>, expiry_day: Option<i32>, number: i64) -> SqlResult<Day> {
-    match expiry_day {
-        Some(day) => Ok(Day(day)),
-        None => txn.expiry_day_of_batch(batch_of(number)),
-    }
+    let of_batch = || txn.expiry_day_of_batch(batch_of(number));
+    expiry_day.map_or_else(of_batch, |day| Ok(Day(day)))
 }
 
 pub(crate) struct Place {

@@ -59,12 +59,10 @@ impl Redemptions for SqliteHot {
 }
 
 fn page(txn: &Txn<'_>, query: &RedemptionQuery) -> SqlResult<Vec<RedemptionRow>> {
-    let campaign = match &query.campaign {
+    let campaign = match query.campaign.as_ref().map(|id| txn.campaign(id)).transpose()? {
         None => None,
-        Some(id) => match txn.campaign(id)? {
-            Some(here) => Some(here.number),
-            None => return Ok(Vec::new()),
-        },
+        Some(Some(here)) => Some(here.number),
+        Some(None) => return Ok(Vec::new()),
     };
     let parts = parts(txn, campaign)?;
     let (mut window, mut rows) = (RedeemedWindow::of(query), Vec::new());

@@ -43,15 +43,14 @@ impl ClosedRange {
     }
 
     fn since(&self, txn: &Txn<'_>) -> SqlResult<Option<Millis>> {
-        let first = |state: &str| -> SqlResult<Option<Millis>> {
-            let found: Option<i64> = txn.first(
+        let first = |state: &str| {
+            txn.first(
                 "SELECT ended_at FROM coupon INDEXED BY coupon_closed \
                  WHERE ended_at IS NOT NULL AND expiry_day = ?1 AND batch = ?2 AND state = ?3 \
                  ORDER BY ended_at LIMIT 1",
                 params![self.day.0, self.batch, state_number(state)],
-                |row| row.get(0),
-            )?;
-            Ok(found.map(Millis))
+                |row| row.get(0).map(Millis),
+            )
         };
         let redeemed = first("redeemed")?.filter(|at| *at <= self.until);
         let redeemed = redeemed.map(|at| at.plus_days(self.cancel_days));

@@ -37,10 +37,8 @@ struct TablePosition<'a>(std::str::SplitWhitespace<'a>);
 
 impl<'a> TablePosition<'a> {
     fn number(&mut self) -> SqlResult<i64> {
-        match self.0.next() {
-            None => Ok(i64::MIN),
-            Some(text) => text.parse().map_err(|why| damaged("position", why)),
-        }
+        let number = |text: &str| text.parse::<i64>().map_err(|why| damaged("position", why));
+        self.0.next().map_or(Ok(i64::MIN), number)
     }
 
     fn text(&mut self) -> &'a str {
@@ -252,10 +250,7 @@ fn claim(txn: &Txn<'_>, row: &Row<'_>, reading: ReadPurpose) -> SqlResult<ClaimI
         campaign: campaign.terms.id.clone(),
         user,
         slot: row.get(2)?,
-        day: match entered {
-            Some(day) => day,
-            None => Day(row.get(6)?),
-        },
+        day: entered.map_or_else(|| row.get(6).map(Day), Ok)?,
         code,
         reference: row.get::<_, Option<String>>(4)?.as_deref().map(IssueRef::stored),
         issue: row.get(5)?,
