@@ -140,23 +140,21 @@ fn event(txn: &Txn<'_>, epoch: &str, row: &Row<'_>) -> SqlResult<FeedEvent> {
     let cursor = EventCursor { epoch, number, check: Some(check) }.text();
     // Without the epoch, which a restore changes.
     let random = xxh3_128(format!("{number} {check} {code}").as_bytes()).to_le_bytes();
-    let mut bytes = [0; 10];
-    bytes.copy_from_slice(&random[..10]);
+    let bytes = std::array::from_fn(|at| random[at]);
     let id = Builder::from_unix_timestamp_millis(at.unsigned_abs(), &bytes).into_uuid();
-    if kind == OF_AUDIT {
+    let (actor, happened) = if kind == OF_AUDIT {
         let sql = select_audit!("WHERE number = ?1");
         let found = txn.first(sql, [row.get::<_, i64>(5)?], entry)?;
         let found = found.ok_or_else(|| damaged("event.version", "no such entry of the audit"))?;
         let AuditEntry { act: Act { actor, reason, .. }, event: audit_event } = found.entry;
-        let happened = Happened::AuditEvent { audit_event, reason };
-        return Ok(FeedEvent { id, cursor, at: Millis(at), actor, happened, is_repeat: false });
-    }
-    let (actor, happened) = of_coupon(txn, row, kind)?;
-    let happened = Happened::Coupon(happened);
+        (actor, Happened::AuditEvent { audit_event, reason })
+    } else {
+        of_coupon(txn, row, kind)?
+    };
     Ok(FeedEvent { id, cursor, at: Millis(at), actor, happened, is_repeat: false })
 }
 
-fn of_coupon(txn: &Txn<'_>, row: &Row<'_>, kind: i64) -> SqlResult<(Actor, CouponHappened)> {
+fn of_coupon(txn: &Txn<'_>, row: &Row<'_>, kind: i64) -> SqlResult<(Actor, Happened)> {
     let kind = CouponEventKind::ALL.into_iter().find(|it| number_of(*it) == kind);
     let kind = kind.ok_or_else(|| damaged("event.kind", "no such kind"))?;
     let user: Option<String> = row.get(7)?;
@@ -179,7 +177,7 @@ fn of_coupon(txn: &Txn<'_>, row: &Row<'_>, kind: i64) -> SqlResult<(Actor, Coupo
         until: row.get::<_, Option<i64>>(10)?.map(Millis),
         worth: parsed_or_null(row, 11)?,
     };
-    Ok((actor, happened))
+    Ok((actor, Happened::Coupon(happened)))
 }
 
 /// Never deletes the newest event, nor one with a number above `up_to`. Returns how many it deletes.

@@ -16,7 +16,7 @@ use hot::inventory::{
 };
 use rusqlite::Result as SqlResult;
 
-use self::tables::ReadPurpose;
+use self::tables::ReadPurpose::{AsStored, ToCopy};
 
 use crate::txn::Txn;
 use crate::{Result, SqliteHot, orders, schema};
@@ -24,10 +24,7 @@ use crate::{Result, SqliteHot, orders, schema};
 #[async_trait]
 impl Inventory for SqliteHot {
     async fn page(&self, of: Table, after: Option<String>, limit: usize) -> Result<Page> {
-        let read = move |txn: &Txn<'_>| {
-            tables::page(txn, of, ReadPurpose::AsStored, after.as_deref(), limit)
-        };
-        self.readers.run(read).await
+        self.readers.run(move |txn| tables::page(txn, of, AsStored, after.as_deref(), limit)).await
     }
 }
 
@@ -38,10 +35,7 @@ impl CopySource for SqliteHot {
     }
 
     async fn page_to_copy(&self, of: Table, after: Option<String>, limit: usize) -> Result<Page> {
-        let read = move |txn: &Txn<'_>| {
-            tables::page(txn, of, ReadPurpose::ToCopy, after.as_deref(), limit)
-        };
-        self.readers.run(read).await
+        self.readers.run(move |txn| tables::page(txn, of, ToCopy, after.as_deref(), limit)).await
     }
 
     async fn has(&self, items: &[Vanishing]) -> Result<Vec<bool>> {
