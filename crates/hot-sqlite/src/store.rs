@@ -86,17 +86,15 @@ impl HotStore for SqliteHot {
         free_space(&self.folder, self.options.free_min_bytes)?;
         match self.writer.well() {
             Ok(()) => Ok(()),
-            Err(WriterTrouble::Stuck(why)) => Err(why),
             // While this says no, no caller writes. So it must try a write by itself.
             Err(WriterTrouble::Failing(why)) if self.writer.may_probe() => {
                 let probe = self.writer.run(settings::probe);
                 match tokio::time::timeout(PROBE_LIMIT, probe).await {
-                    Ok(Ok(())) => Ok(()),
-                    Ok(Err(error)) => Err(error.to_string()),
+                    Ok(probed) => probed.map_err(|error| error.to_string()),
                     Err(_) => Err(why),
                 }
             }
-            Err(WriterTrouble::Failing(why)) => Err(why),
+            Err(WriterTrouble::Stuck(why) | WriterTrouble::Failing(why)) => Err(why),
         }
     }
 
