@@ -103,7 +103,7 @@ fn may(action: ConsoleAction, role: StaffRole) -> bool {
         | ConsoleAction::Extend
         | ConsoleAction::CancelRedemption => matches!(role, Support | Admin),
         ConsoleAction::DownloadReport => matches!(role, Marketer | Support | Operator | Admin),
-        ConsoleAction::ManageStaff => role == Admin,
+        ConsoleAction::ManageStaff | ConsoleAction::ErasePeople => role == Admin,
     }
 }
 
