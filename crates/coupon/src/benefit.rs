@@ -93,7 +93,6 @@ impl Benefit {
 }
 
 impl BenefitKind {
-    /// `amount`, `percent` or `text`.
     pub fn as_str(self) -> &'static str {
         match self {
             BenefitKind::Amount(_) => "amount",

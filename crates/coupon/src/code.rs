@@ -37,7 +37,6 @@ pub struct Code(Box<str>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadCode {
-    /// The text is longer than [`TEXT_LEN_MAX`].
     #[error("text of a code has {found} bytes, want at most {TEXT_LEN_MAX}")]
     TextLength { found: usize },
     #[error("code has {found:?} at {at}, want A-Z or 0-9")]
@@ -155,7 +154,6 @@ impl CodeText {
         Some(Code::minted(&last))
     }
 
-    /// See [`Code::is_long`].
     pub fn is_long(&self) -> bool {
         self.0.is_long()
     }

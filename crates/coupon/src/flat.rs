@@ -11,7 +11,6 @@ use crate::ids::{Actor, IssueRef, OperationId, OrderRef, Reason, RevokeRef, User
 use crate::time::Millis;
 use crate::worth::RedemptionWorth;
 
-/// One event in columns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Flat<'a> {
     /// [`EventKind::as_str`].
@@ -30,7 +29,6 @@ pub struct Flat<'a> {
     pub worth: Option<RedemptionWorth>,
 }
 
-/// Why columns make no event.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{column}: {why}")]
 pub struct NotAnEvent {

@@ -24,12 +24,10 @@ pub const REASON_LEN_MAX: usize = 200;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadName {
-    /// Empty, or longer than the limit of its kind.
     #[error("has {found} characters, want 1 to {max}")]
     Length { found: usize, max: usize },
     #[error("has {found} bytes, want 1 to {max}")]
     Bytes { found: usize, max: usize },
-    /// A character outside the alphabet of its kind.
     #[error("has {found:?} at {at}, want {want}")]
     Character {
         found: char,
@@ -158,7 +156,6 @@ impl Actor {
         Actor(text.into())
     }
 
-    /// `role:name`.
     pub fn as_str(&self) -> &str {
         &self.0
     }

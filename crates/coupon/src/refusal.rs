@@ -27,7 +27,6 @@ macro_rules! refusals {
                 match self { $(Refusal::$name { .. } => $word,)* }
             }
 
-            /// The sentence for people.
             pub fn sentence(self, lang: Lang) -> &'static str {
                 match (self, lang) {
                     $((Refusal::$name { .. }, Lang::En) => $en,
@@ -96,7 +95,6 @@ refusals! {
     /// The benefit cannot be calculated without the order's amount.
     AmountRequired "AMOUNT_REQUIRED" "the coupon needs the amount of the order"
         "The amount of the order is needed for this coupon." "이 쿠폰에는 주문 금액이 필요합니다.";
-    /// The amounts are in another currency than the campaign's, or in none.
     CurrencyMismatch "CURRENCY_MISMATCH" "the amounts are in another currency than the campaign, or in none"
         "The order has another currency than the coupon." "주문의 통화가 쿠폰의 통화와 다릅니다.";
     /// The order says another discount than the benefit makes, or one that is above the order.
@@ -108,26 +106,21 @@ refusals! {
     /// Less than the discount is left of the campaign's budget.
     BudgetSpent "BUDGET_SPENT" "too little is left of the campaign's budget"
         "Too little is left of the budget of this campaign." "이 캠페인의 할인 예산이 부족합니다.";
-    /// The new `expires_at` is earlier than the present one.
     NotLater "NOT_LATER" "the new expiry is not later than the present one"
         "The new last day is not later than the present one." "새 만료일이 현재 만료일보다 늦지 않습니다.";
     /// It is too late for a change: the partition may be archived at any moment.
     ExpiryDayClosed "EXPIRY_DAY_CLOSED" "the coupon's expiry day is closed"
         "The expiry day of the coupon is closed: nothing about it can change." "만료일이 마감되어 이 쿠폰은 더 이상 바꿀 수 없습니다.";
-    /// The coupon no longer has the version that the caller named.
     VersionConflict "VERSION_CONFLICT" "the coupon has another version than the request names"
         "Somebody changed the coupon meanwhile. Look at it again first." "그 사이 다른 사람이 쿠폰을 변경했습니다. 다시 확인하세요.";
     HistoryFull "HISTORY_FULL" "the coupon's history is full"
         "The history of the coupon is full." "쿠폰 이력이 가득 찼습니다.";
     SoldOut "SOLD_OUT" "the campaign is sold out"
         "The campaign has no coupon left." "캠페인에 남은 쿠폰이 없습니다.";
-    /// The user holds as many coupons of the campaign as it allows.
     LimitPerUser "LIMIT_PER_USER" "the user has reached the campaign's limit"
         "The customer has as many coupons of this campaign as it allows." "고객이 이 캠페인에서 받을 수 있는 만큼 이미 받았습니다.";
-    /// This call does not issue coupons of this campaign.
     NotIssuable "NOT_ISSUABLE" "this campaign's coupons are not issued by this call"
         "The coupons of this campaign are not given out in this way." "이 캠페인의 쿠폰은 이 방법으로 발급하지 않습니다.";
-    /// The name is already used for something else.
     NameTaken "NAME_TAKEN" "the name is taken by something else"
         "The name was used for something else." "이미 다른 곳에 사용된 이름입니다.";
 }

@@ -37,7 +37,6 @@ pub(crate) struct EntrySlot {
 }
 
 impl EntrySlot {
-    /// After the newest entry of the user in the campaign.
     fn after(newest: Option<i64>, indexed: bool) -> EntrySlot {
         EntrySlot { entry: newest.map_or(0, |it| it + 1), indexed }
     }

@@ -66,7 +66,6 @@ pub(crate) fn count_rows(txn: &Txn<'_>, day: Day) -> SqlResult<u64> {
     Ok(count.unsigned_abs())
 }
 
-/// Which rows come next.
 enum Next {
     /// Those that expire with their batch, after this number.
     OfBatches(i64),
@@ -74,7 +73,6 @@ enum Next {
     OwnExpiry(i64),
 }
 
-/// A walk over the rows of a partition.
 struct RowWalk {
     day: Day,
     next: Next,

@@ -12,7 +12,6 @@ pub(crate) enum ColdMiss {
     /// It needs a coupon of cold that has not been fetched yet.
     #[error("a coupon is in cold")]
     Wanted,
-    /// Cold lacks a coupon that was archived.
     #[error("{0} was archived and is not in cold")]
     Missing(String),
 }

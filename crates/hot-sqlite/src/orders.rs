@@ -70,7 +70,6 @@ pub(crate) fn codes(txn: &Txn<'_>, order: &OrderRef) -> SqlResult<Vec<Code>> {
     )
 }
 
-/// At most `limit` entries behind one.
 pub(crate) fn page(
     txn: &Txn<'_>,
     after: Option<&OrderEntry>,

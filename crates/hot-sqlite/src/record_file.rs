@@ -45,7 +45,6 @@ pub struct RecordFile {
 }
 
 impl RecordFile {
-    /// The name of the file in the folder of a store.
     pub const NAME: &'static str = "records.db";
 
     /// Opens the file of a store, or makes it.
@@ -77,7 +76,6 @@ impl RecordFile {
         }
     }
 
-    /// Runs `work` in a transaction that writes.
     async fn write<T: Send + 'static>(
         &self,
         kind: RecordKind,

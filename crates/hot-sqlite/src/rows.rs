@@ -196,7 +196,6 @@ pub(crate) fn numbers_of(batch: i64) -> RangeInclusive<i64> {
     first..=first | ((1 << BITS_IN_BATCH) - 1)
 }
 
-/// The number before that of the first row of a batch.
 pub(crate) fn before_first(batch: i64) -> i64 {
     batch << BITS_IN_BATCH
 }

@@ -46,7 +46,6 @@ const STATEMENTS_KEPT: usize = 128;
 /// The VFS of `wal_vfs.c`.
 const WAL_VFS: &str = "couponry-wal";
 
-/// Why a store was not opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error("cannot open the hot store in {folder}: {source}")]

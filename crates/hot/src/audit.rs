@@ -26,7 +26,6 @@ impl Act {
     }
 }
 
-/// What was done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditEntry {
     pub act: Act,

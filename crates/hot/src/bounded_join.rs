@@ -6,7 +6,6 @@ use futures::stream::{self, Buffered, Iter, StreamExt, TryCollect, TryStreamExt}
 
 use crate::Result;
 
-/// What [`bounded_join`] returns.
 pub type BoundedJoin<F, T> = TryCollect<Buffered<Iter<IntoIter<F>>>, Vec<T>>;
 
 /// The results of `calls` in their order, `at_once` of them at a time, or the first error.

@@ -211,7 +211,6 @@ pub enum FeedStart {
     Oldest,
     /// Behind the newest.
     Newest,
-    /// Behind this cursor.
     After(String),
 }
 

@@ -30,7 +30,6 @@ enum ImportedStateText {
     },
 }
 
-/// The JSON that [`from_json`] reads.
 pub fn to_json(imported_state: &ImportedState) -> String {
     let text = match imported_state {
         ImportedState::Available => ImportedStateText::Available,

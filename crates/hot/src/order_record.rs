@@ -19,7 +19,6 @@ const KEEP: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 /// Records of one order that are read. It has one for each call that is under way, or has died.
 const RECORDS_MAX: usize = 200;
 
-/// The key of a record.
 pub type RecordKey = Vec<u8>;
 
 fn part_of(order: &OrderRef) -> RecordPart {

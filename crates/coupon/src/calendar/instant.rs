@@ -19,7 +19,6 @@ static PARSER: DateTimeParser = DateTimeParser::new();
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadInstant {
-    /// The text is longer than [`INSTANT_LEN_MAX`].
     #[error("instant has {found} bytes, want at most {INSTANT_LEN_MAX}")]
     Length { found: usize },
     #[error(

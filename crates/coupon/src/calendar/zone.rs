@@ -19,7 +19,6 @@ pub struct Zone(pub(super) TimeZone);
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadZone {
-    /// The text is empty, or longer than [`ZONE_LEN_MAX`].
     #[error("time zone has {found} bytes, want 1 to {ZONE_LEN_MAX}")]
     Length { found: usize },
     #[error("time zone is {found:?}, want a name of the IANA database like Asia/Seoul or UTC")]

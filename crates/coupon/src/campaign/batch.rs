@@ -15,7 +15,6 @@ pub enum BatchKind {
 }
 
 impl BatchKind {
-    /// `minted` or `imported`.
     pub fn as_str(self) -> &'static str {
         match self {
             BatchKind::Minted(_) => "minted",
@@ -52,7 +51,6 @@ pub struct ImportCounts {
     pub rejected: u64,
 }
 
-/// Coupons that came into a campaign together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
     pub id: BatchId,

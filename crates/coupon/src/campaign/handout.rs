@@ -1,7 +1,6 @@
 //! Handout: how the coupons of a campaign reach people.
 
 crate::words! {
-    /// How a campaign's coupons reach people.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum Handout {
         /// A shop's back end or an admin issues it to a person.

@@ -24,7 +24,6 @@ pub enum State {
 }
 
 impl State {
-    /// `available`, `issued`, `redeemed` or `void`.
     pub fn as_str(&self) -> &'static str {
         match self {
             State::Available => "available",

@@ -37,7 +37,6 @@ impl ImportedState {
     /// It was void, and nobody held it.
     pub const VOID: ImportedState = ImportedState::Void { holder: None, issued_at: None };
 
-    /// `available`, `issued`, `redeemed` or `void`.
     pub fn as_str(&self) -> &'static str {
         match self {
             ImportedState::Available => "available",

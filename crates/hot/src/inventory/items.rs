@@ -14,7 +14,6 @@ use crate::Account;
 pub use campaign::{BatchItem, CampaignItem, PartitionItem};
 pub use index_row::{IndexRow, IndexRowKind};
 
-/// One thing that a store holds.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Item {
     Partition(PartitionItem),

@@ -10,7 +10,6 @@ use super::claim::Claim;
 use super::located::{Decision, Here, Located, with_issued_until};
 use super::partition::partition_after;
 
-/// What [`change`] says.
 #[derive(Debug)]
 pub enum ChangeStep<H, S> {
     Decided(Box<Decision<H, S>>),
@@ -36,7 +35,6 @@ struct Claimant {
     becomes_holder: bool,
 }
 
-/// What [`Accepted::decide`] says.
 #[derive(Debug)]
 pub enum Admitted<H, S> {
     Decided(Box<Decision<H, S>>),

@@ -72,7 +72,6 @@ impl CampaignPatch {
 pub enum Patched {
     Done(CampaignRow),
     NotFound,
-    /// The limit may only be raised.
     LimitNotRaised {
         present: Option<u16>,
     },

@@ -39,7 +39,6 @@ pub struct ListPosition {
     pub tie: u64,
 }
 
-/// A request for one page of a list.
 #[derive(Clone, Debug)]
 pub struct ListQuery {
     pub scope: ListScope,
