@@ -98,10 +98,10 @@ impl<'a> Offer<'a> {
         Offer { supply, campaign, at, looked_at: 0 }
     }
 
-    /// Whether anything of the batch could be handed out if it were not paused.
-    fn has_left(&self, txn: &Txn<'_>, batch: &OpenBatch) -> SqlResult<bool> {
-        let serials = batch.open_run().is_some() && self.at < self.campaign.terms.expires_at;
-        Ok(serials || has_row(txn, batch, self.at)?)
+    /// Whether anything of the batch could be handed out `at` a moment if it were not paused.
+    fn has_left(&self, txn: &Txn<'_>, batch: &OpenBatch, at: Millis) -> SqlResult<bool> {
+        let serials = batch.open_run().is_some() && at < self.campaign.terms.expires_at;
+        Ok(serials || has_row(txn, batch, at)?)
     }
 
     /// The next available coupon, in the order of the batches. In each batch the coupons that have
@@ -114,19 +114,19 @@ impl<'a> Offer<'a> {
         {
             return Ok(next);
         }
-        let mut met = Left::default();
+        let (mut met, before_all) = (Left::default(), Millis(i64::MIN));
         for batch in batches(txn, self.campaign.number, self.supply.walked)? {
             if batch.paused {
-                let left = self.has_left(txn, &batch)?;
+                let left = self.has_left(txn, &batch, self.at)?;
                 met.paused |= left;
-                met.expired |= !left && has_any(txn, &batch)?;
+                met.expired |= !left && self.has_left(txn, &batch, before_all)?;
                 continue;
             }
             if let Some(next) = self.next_row(txn, &batch)? {
                 return Ok(next);
             }
             let Some(run) = batch.open_run() else {
-                met.expired |= has_any(txn, &batch)?;
+                met.expired |= self.has_left(txn, &batch, before_all)?;
                 continue;
             };
             if self.at >= self.campaign.terms.expires_at {
@@ -201,11 +201,6 @@ fn batches(
         let next_offset = row.get::<_, Option<i64>>(6)?.unwrap_or(0).unsigned_abs().max(walked);
         Ok(OpenBatch { number, paused: row.get(1)?, run, next_offset })
     })
-}
-
-/// Whether anything of the batch is left, expired or not.
-fn has_any(txn: &Txn<'_>, batch: &OpenBatch) -> SqlResult<bool> {
-    Ok(batch.open_run().is_some() || has_row(txn, batch, Millis(i64::MIN))?)
 }
 
 /// Whether the batch has a coupon with a row that is on offer `at` a moment. Says yes if it is not
