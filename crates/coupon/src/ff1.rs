@@ -4,8 +4,6 @@
 //! block and arithmetic on machine words. The general mode is twenty times slower; the tests
 //! compare this one with it.
 
-use std::fmt;
-
 use aes::Aes128;
 use aes::cipher::{Array, BlockCipherEncrypt, KeyInit};
 
@@ -124,13 +122,6 @@ fn halves(value: u128) -> (u64, u64) {
 
 fn whole(a: u64, b: u64) -> u128 {
     u128::from(a) << HALF_BITS | u128::from(b)
-}
-
-/// Never shows the key.
-impl fmt::Debug for Ff1 {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Ff1")
-    }
 }
 
 #[cfg(test)]
