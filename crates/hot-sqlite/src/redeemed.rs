@@ -35,14 +35,10 @@ impl RedeemedWindow {
 /// The first of all that was found, newest first.
 pub(crate) struct LatestRows {
     pub(crate) found: Vec<(Millis, i64)>,
-    limit: usize,
+    pub(crate) limit: usize,
 }
 
 impl LatestRows {
-    pub(crate) fn new(limit: usize) -> LatestRows {
-        LatestRows { found: Vec::new(), limit }
-    }
-
     pub(crate) fn add(&mut self, more: Vec<(Millis, i64)>) {
         if more.is_empty() {
             return;
@@ -76,7 +72,7 @@ mod tests {
         ];
         let window = RedeemedWindow { from: Millis(0), last: Millis(9), below: i64::MAX };
         for (name, limit, want, from) in cases {
-            let mut latest = LatestRows::new(limit);
+            let mut latest = LatestRows { found: Vec::new(), limit };
             for part in &parts {
                 latest.add(part.iter().map(|(at, number)| (Millis(*at), *number)).collect());
             }

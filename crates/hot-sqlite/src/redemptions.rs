@@ -68,7 +68,7 @@ fn page(txn: &Txn<'_>, query: &RedemptionQuery) -> SqlResult<Vec<RedemptionRow>>
     let (mut window, mut rows) = (RedeemedWindow::of(query), Vec::new());
     loop {
         let limit = query.limit - rows.len();
-        let mut latest = LatestRows::new(limit);
+        let mut latest = LatestRows { found: Vec::new(), limit };
         for (day, batch) in &parts {
             let (from, RedeemedWindow { last, below, .. }) = (latest.from(&window), &window);
             latest.add(txn.all(

@@ -69,10 +69,10 @@ pub(crate) enum Next {
 }
 
 pub(crate) struct Offer<'a> {
-    supply: &'a StockSupply<'a>,
-    campaign: &'a CampaignHere,
-    at: Millis,
-    looked_at: u64,
+    pub(crate) supply: &'a StockSupply<'a>,
+    pub(crate) campaign: &'a CampaignHere,
+    pub(crate) at: Millis,
+    pub(crate) looked_at: u64,
 }
 
 struct OpenBatch {
@@ -89,15 +89,7 @@ impl OpenBatch {
     }
 }
 
-impl<'a> Offer<'a> {
-    pub(crate) fn new(
-        supply: &'a StockSupply<'a>,
-        campaign: &'a CampaignHere,
-        at: Millis,
-    ) -> Offer<'a> {
-        Offer { supply, campaign, at, looked_at: 0 }
-    }
-
+impl Offer<'_> {
     /// Whether anything of the batch could be handed out `at` a moment if it were not paused.
     fn has_left(&self, txn: &Txn<'_>, batch: &OpenBatch, at: Millis) -> SqlResult<bool> {
         let serials = batch.open_run().is_some() && at < self.campaign.terms.expires_at;

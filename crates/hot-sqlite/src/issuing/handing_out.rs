@@ -118,7 +118,7 @@ pub(super) fn hand_out(
     then: Option<&Change>,
     replaced: Option<Box<Coupon>>,
 ) -> SqlResult<HandOutStep> {
-    let mut offer = Offer::new(supply, campaign, issue.at);
+    let mut offer = Offer { supply, campaign, at: issue.at, looked_at: 0 };
     let (located, cursor) = match offer.next(txn)? {
         Next::Coupon(located, cursor) => (located, cursor),
         Next::Again(cursor) => return Ok(HandOutStep::Again(cursor)),
