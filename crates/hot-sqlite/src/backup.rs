@@ -32,9 +32,6 @@ impl SqliteHot {
     }
 
     /// The same for the records of the store. Copied after it, they lack no event that it has.
-    ///
-    /// # Errors
-    /// `Unavailable`; there is no file at `to` then.
     pub async fn back_up_records(&self, to: &Path) -> Result<()> {
         self.copy_file(RecordFile::NAME, to).await
     }

@@ -30,9 +30,6 @@ fn part_of(order: &OrderRef) -> RecordPart {
 ///
 /// Each call has a record of its own: a process whose clock is ahead, and that deletes what it has seen, would otherwise
 /// hide a record that is written later.
-///
-/// # Errors
-/// Those of [`Tables::scan`] and [`Tables::put`].
 pub async fn begin(
     tables: &dyn Tables,
     order: &OrderRef,
@@ -54,9 +51,6 @@ pub async fn begin(
 }
 
 /// The records of an order: the coupons that some call has begun to redeem, and perhaps ended.
-///
-/// # Errors
-/// Those of [`Tables::scan`]; [`HotError::Damaged`].
 pub async fn begun(tables: &dyn Tables, order: &OrderRef) -> Result<Vec<(RecordKey, Vec<Code>)>> {
     let rows = tables.scan(&part_of(order), RecordRange::first(RECORDS_MAX)).await?;
     let record = |row: RecordRow| {

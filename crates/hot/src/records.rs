@@ -119,9 +119,6 @@ impl Carried {
     }
 
     /// As the row has it.
-    ///
-    /// # Errors
-    /// None: these are texts and numbers.
     pub fn to_text(&self) -> Result<String> {
         let text = CarriedText {
             attempt: self.attempt.to_string(),
@@ -135,9 +132,6 @@ impl Carried {
     }
 
     /// What the row of a campaign has.
-    ///
-    /// # Errors
-    /// [`HotError::Damaged`]: it is something else.
     pub fn parse(text: &str) -> Result<Carried> {
         let text: CarriedText = serde_json::from_str(text).map_err(damaged)?;
         Ok(Carried {

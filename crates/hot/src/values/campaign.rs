@@ -107,9 +107,6 @@ pub fn worth_text(worth: &CampaignWorth) -> Option<String> {
 }
 
 /// What coupons are worth, by its text.
-///
-/// # Errors
-/// What is wrong with the text.
 pub fn worth_of(text: Option<&str>) -> Result<CampaignWorth, Box<dyn Error + Send + Sync>> {
     let Some(text) = text else { return Ok(CampaignWorth::default()) };
     let fields: Map<String, Value> = serde_json::from_str(text)?;
