@@ -65,23 +65,9 @@ impl CachedRows {
         CachedRows { told, offers, ..CachedRows::of_reader(statements, keys) }
     }
 
-    /// The same with what never changes of an earlier transaction, which was committed.
-    pub(crate) fn knowing(self, earlier: CachedRows) -> CachedRows {
-        CachedRows {
-            numbers: earlier.numbers,
-            owners: earlier.owners,
-            days: earlier.days,
-            actors: earlier.actors,
-            actor_numbers: earlier.actor_numbers,
-            operations: earlier.operations,
-            operation_numbers: earlier.operation_numbers,
-            ..self
-        }
-    }
-
     /// Drops everything that was looked up or collected: what was written with it is rolled back.
-    pub(super) fn forget_all(&self) {
-        self.forget();
+    pub(crate) fn forget_all(&self) {
+        self.forget_transaction();
         self.numbers.take();
         self.owners.take();
         self.days.take();
@@ -89,6 +75,11 @@ impl CachedRows {
         self.actor_numbers.take();
         self.operations.take();
         self.operation_numbers.take();
+    }
+
+    /// Drops what is of one transaction, which was committed. What never changes stays known.
+    pub(crate) fn forget_transaction(&self) {
+        self.forget();
         self.next_numbers.take();
         self.counts.shifts.take();
         self.counts.arrivals.take();

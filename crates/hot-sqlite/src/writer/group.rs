@@ -1,6 +1,5 @@
 //! The writer thread: one transaction, one sync and one commit for a group of jobs.
 
-use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,16 +26,10 @@ pub(crate) struct WriterContext {
     pub(crate) keys: KeyRing,
 }
 
-impl WriterContext {
-    fn nothing_seen(&self) -> CachedRows {
-        CachedRows::of_writer(&self.statements, &self.keys, self.tells)
-    }
-}
-
 /// Commits group after group, until the queue is closed and empty.
 pub(super) fn work(shared: &WriterState, desk: &WriterContext) {
     let _closing = QueueCloser(shared);
-    let mut seen = desk.nothing_seen();
+    let seen = CachedRows::of_writer(&desk.statements, &desk.keys, desk.tells);
     let mut expected = 1;
     while let Some(mut group) = next_group(shared, expected) {
         expected = group.len();
@@ -46,7 +39,7 @@ pub(super) fn work(shared: &WriterState, desk: &WriterContext) {
             continue;
         }
         shared.health().busy_since = Some(Instant::now());
-        write_group(shared, desk, &mut seen, group);
+        write_group(shared, desk, &seen, group);
         shared.ended();
     }
 }
@@ -54,7 +47,7 @@ pub(super) fn work(shared: &WriterState, desk: &WriterContext) {
 fn write_group(
     shared: &WriterState,
     desk: &WriterContext,
-    seen: &mut CachedRows,
+    seen: &CachedRows,
     mut group: Vec<Box<dyn WriteJob>>,
 ) {
     // It is released after the commit and before the answers, so that other processes may write
@@ -114,7 +107,7 @@ impl GroupFailure {
 fn commit_all(
     shared: &WriterState,
     desk: &WriterContext,
-    seen: &mut CachedRows,
+    seen: &CachedRows,
     jobs: &mut [Box<dyn WriteJob>],
 ) -> Result<(), GroupFailure> {
     let conn = &desk.conn;
@@ -124,10 +117,10 @@ fn commit_all(
     if ended.is_err() {
         roll_back(conn);
         // Numbers that it gave to names are gone with it.
-        *seen = desk.nothing_seen();
+        seen.forget_all();
         return ended;
     }
-    *seen = desk.nothing_seen().knowing(mem::take(seen));
+    seen.forget_transaction();
     shared.commits.fetch_add(1, Ordering::Relaxed);
     shared.writes.fetch_add(jobs.len() as u64, Ordering::Relaxed);
     Ok(())
