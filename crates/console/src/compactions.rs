@@ -32,7 +32,7 @@ impl CompactionTrigger {
     }
 
     /// Asks for one. Returns `false` if one was asked for that is not over: then this call changes nothing.
-    pub(crate) fn ask(&self, now: Millis, by: String) -> bool {
+    pub fn ask(&self, now: Millis, by: String) -> bool {
         let mut asked = self.state();
         let is_first = asked.is_none();
         if is_first {

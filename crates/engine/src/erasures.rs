@@ -75,12 +75,25 @@ pub struct ErasureRecord {
     /// Who asked for it, `role:name`.
     pub by: String,
     pub reason: String,
+    /// Whether a compaction is to follow at once.
+    #[serde(default)]
+    is_urgent: bool,
     pub asked_at: i64,
     pub found_at: Option<i64>,
     pub settled_at: Option<i64>,
     pub overwritten_at: Option<i64>,
     pub archived_at: Option<i64>,
     pub finished_at: Option<i64>,
+}
+
+/// What an admin asks for.
+#[derive(Clone, Debug)]
+pub struct ErasureRequest {
+    /// Names the request: a repeat returns the same erasure.
+    pub id: Option<String>,
+    pub reason: Reason,
+    /// Whether a compaction is to follow at once.
+    pub is_urgent: bool,
 }
 
 impl ErasureRecord {
@@ -142,9 +155,8 @@ pub async fn open_erasures(hot: &dyn HotStore) -> Result<usize> {
 }
 
 impl Engine {
-    /// Begins to forget a person, and returns when whatever is found by them in hot has another name. `id` names the request:
-    /// a repeat returns the same erasure. So does a request for a person who is being forgotten already. `None`: the store
-    /// cannot forget people.
+    /// Begins to forget a person, and returns when whatever is found by them in hot has another name. A request for a person
+    /// who is being forgotten already returns that erasure. `None`: the store cannot forget people.
     ///
     /// # Errors
     /// `Forbidden` for all but admins; `Invalid` for a person who was erased; `NameTaken` for the id of an erasure of somebody
@@ -153,21 +165,21 @@ impl Engine {
         &self,
         caller: &Caller,
         user: &UserId,
-        id: Option<String>,
-        reason: &Reason,
+        request: ErasureRequest,
     ) -> Result<Option<ErasureRecord>> {
         caller.must_be(&[Role::Admin])?;
         let Some(people) = self.hot.people() else { return Ok(None) };
         if is_erased(user) {
             return Err(Failure::invalid("user_id", "is the name of a person who was erased"));
         }
-        if let Some(id) = &id
+        if let Some(id) = &request.id
             && let Some(finished) = self.finished_erasure(id).await?
         {
             return Ok(Some(finished));
         }
-        let id = id.unwrap_or_else(|| format!("era_{}", uuid::Uuid::now_v7().simple()));
-        let log = ERASURES.change(self.hot(), |log| self.open(log, caller, user, &id, reason));
+        let made = || format!("era_{}", uuid::Uuid::now_v7().simple());
+        let id = request.id.clone().unwrap_or_else(made);
+        let log = ERASURES.change(self.hot(), |log| self.open(log, caller, user, &id, &request));
         let is_it = |it: &&ErasureRecord| it.id == id || is_under_way(it, user);
         let opened = log.await?.open.iter().find(is_it).cloned();
         let Some(opened) = opened else {
@@ -196,7 +208,7 @@ impl Engine {
         caller: &Caller,
         user: &UserId,
         id: &str,
-        reason: &Reason,
+        ErasureRequest { reason, is_urgent, .. }: &ErasureRequest,
     ) -> Result<bool> {
         let has_it = log.open.iter().any(|it| it.id == id || is_under_way(it, user));
         if has_it || log.open.len() >= ERASURES_OPEN_MAX {
@@ -213,6 +225,7 @@ impl Engine {
             hash: self.router.keys().first().map(|key| person_hash(key, user)).unwrap_or_default(),
             by: caller.to_string(),
             reason: erasure.of_text(reason.as_str()).unwrap_or_else(|| reason.as_str().to_owned()),
+            is_urgent: *is_urgent,
             asked_at: self.now().0,
             found_at: None,
             settled_at: None,
@@ -290,12 +303,21 @@ impl Engine {
         self.note(&numbers, |it, now| it.overwritten_at = Some(now)).await
     }
 
+    /// Whether an erasure waits for a compaction that is to follow at once.
+    pub async fn wants_compaction(&self) -> Result<bool> {
+        let log = ERASURES.load(self.hot()).await?;
+        let waits = |it: &ErasureRecord| it.is_urgent && it.state() == ErasureState::Archive;
+        Ok(log.open.iter().any(waits))
+    }
+
     /// Enters that no file of cold names the persons of the erasures up to a number.
     pub async fn note_archived(&self, through: u64) -> Result<()> {
         let log = ERASURES.load(self.hot()).await?;
         let is_new = |it: &&ErasureRecord| it.number <= through && it.archived_at.is_none();
         let numbers: Vec<u64> = log.open.iter().filter(is_new).map(|it| it.number).collect();
-        self.note(&numbers, |it, now| it.archived_at = Some(now)).await
+        self.note(&numbers, |it, now| it.archived_at = Some(now)).await?;
+        self.erasures_begun.notify_one();
+        Ok(())
     }
 
     /// Deletes the old names of those that have done every step.

@@ -100,8 +100,7 @@ pub(crate) async fn erase_person(
     Json(mut body): Json<EraseRequest>,
 ) -> Result<JsonAnswer<ErasureBody>> {
     key.fill("erasure_id", &mut body.erasure_id)?;
-    let reason = body.read()?;
-    let erasure = app.engine.erase_person(&caller, &user, body.erasure_id, &reason).await?;
+    let erasure = app.engine.erase_person(&caller, &user, body.read()?).await?;
     let not_kept = || Problem::not_kept("a cluster cannot forget people yet");
     let body = ErasureBody::from(&erasure.ok_or_else(not_kept)?);
     Ok(JsonAnswer { status: StatusCode::ACCEPTED, ..JsonAnswer::ok(body) })

@@ -2,9 +2,9 @@
 
 use askama::Template;
 use axum::extract::Path;
-use coupon::ids::{Reason, UserId};
+use coupon::ids::UserId;
 use coupon::time::Millis;
-use engine::ErasureRecord;
+use engine::{ErasureRecord, ErasureRequest};
 use serde_json::json;
 
 use crate::desk::{PageContext, to};
@@ -76,10 +76,13 @@ pub(crate) async fn erase(
     if again != user {
         return Err(ConsoleError::field("user_id", desk.t.erase_other_name()));
     }
-    let reason: Reason = fields.must("reason")?;
-    let id = fields.get("erasure_id").map(str::to_owned);
+    let request = ErasureRequest {
+        id: fields.get("erasure_id").map(str::to_owned),
+        reason: fields.must("reason")?,
+        is_urgent: false,
+    };
     let caller = desk.caller(ConsoleAction::ErasePeople)?;
-    let begun = desk.engine().erase_person(&caller, &user, id, &reason).await?;
+    let begun = desk.engine().erase_person(&caller, &user, request).await?;
     begun.map(|_| to("/console/erasures?done=erased")).ok_or(ConsoleError::NotKept)
 }
 

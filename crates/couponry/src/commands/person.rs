@@ -62,6 +62,9 @@ pub(crate) struct EraseFlags {
     /// it with the number of their line
     #[arg(long, value_name = "ID")]
     id: Option<BatchId>,
+    /// Let `serve` compact as soon as the hot store is done, in place of the next time
+    #[arg(long)]
+    now: bool,
 }
 
 #[derive(Args)]
@@ -121,7 +124,7 @@ async fn erased(
     user: &str,
     id: Option<String>,
 ) -> Result<Value, Refused> {
-    let body = json!({"erasure_id": id, "reason": flags.reason.as_str()});
+    let body = json!({"erasure_id": id, "reason": flags.reason.as_str(), "now": flags.now});
     let reply = service.post(&["people", user, "erase"], &body, Repeat::Harmless).await?;
     Ok(reply.body)
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::console::Console;
+use ::console::{CompactionTrigger, Console};
 use api::token::TokenService;
 use api::{AccessPolicy, Passwords, StoreMetrics, WebhookFeed};
 use attempts::AttemptLog;
@@ -217,11 +217,11 @@ fn background(
     let figures = || Arc::clone(&access.figures);
     let mut tasks = Tasks::default();
     tasks.spawn(tidy(settings.clone(), engine()));
-    tasks.spawn(erase(engine(), access.attempts.clone()));
     tasks.spawn(forget(settings.clone(), engine(), access.clone()));
     tasks.spawn(clock::watch(engine(), figures()));
     tasks.spawn(figures::watch(settings.clone(), engine(), figures()));
     let compactions = console.map(|it| Arc::clone(it.compactions())).unwrap_or_default();
+    tasks.spawn(erase(engine(), access.attempts.clone(), Arc::clone(&compactions)));
     let turns = machine.compactions.clone();
     tasks.spawn(compaction::from_time_to_time(settings.clone(), engine(), compactions, turns));
     if let Some(rounds) = notices {
@@ -274,17 +274,26 @@ async fn tidy(settings: Settings, engine: Arc<Engine>) {
 }
 
 /// Goes on with people who are to be forgotten, as soon as somebody asks for one.
-async fn erase(engine: Arc<Engine>, attempts: Option<Arc<AttemptLog>>) {
+async fn erase(
+    engine: Arc<Engine>,
+    attempts: Option<Arc<AttemptLog>>,
+    compactions: Arc<CompactionTrigger>,
+) {
     loop {
-        if let Err(error) = erase_all(&engine, attempts.as_ref()).await {
-            tracing::warn!(error = ?error, "a person is not forgotten yet: it is tried again");
+        match erase_all(&engine, attempts.as_ref()).await {
+            Ok(true) => drop(compactions.ask(engine.now(), "erasure".to_owned())),
+            Ok(false) => {}
+            Err(error) => {
+                tracing::warn!(error = ?error, "a person is not forgotten yet: it is tried again");
+            }
         }
         // One that another process has begun, or that waits for a compaction, is found by a look.
         let _ = tokio::time::timeout(ERASE_EVERY, engine.erasure_begun()).await;
     }
 }
 
-async fn erase_all(engine: &Engine, attempts: Option<&Arc<AttemptLog>>) -> Result<()> {
+/// Returns whether an erasure wants a compaction at once.
+async fn erase_all(engine: &Engine, attempts: Option<&Arc<AttemptLog>>) -> Result<bool> {
     let erased = engine.settle_erasures().await?;
     if let Some(attempts) = attempts {
         let (attempts, erased, now) = (Arc::clone(attempts), erased.clone(), engine.now().0);
@@ -294,7 +303,8 @@ async fn erase_all(engine: &Engine, attempts: Option<&Arc<AttemptLog>>) -> Resul
         tokio::task::spawn_blocking(erase).await.map_err(CliError::of)?.map_err(CliError::of)?;
     }
     engine.overwrite_erased(&erased).await?;
-    Ok(engine.finish_erasures().await?)
+    engine.finish_erasures().await?;
+    Ok(engine.wants_compaction().await?)
 }
 
 /// The service runs without the file if it cannot be opened.
