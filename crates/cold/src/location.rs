@@ -66,6 +66,15 @@ impl StoreLocation {
         }
     }
 
+    /// Makes the folder unless it exists. An object store has none.
+    pub(crate) async fn make(&self) -> Result<()> {
+        let Some(local) = self.folder.clone() else { return Ok(()) };
+        self.blocking(move || local.make()).await?.map_err(|error| {
+            let error = object_store::Error::Generic { store: "LocalFolder", source: error.into() };
+            self.failed("creating the folder", error)
+        })
+    }
+
     /// Makes the names in a folder durable. In an object store they already are.
     pub(crate) async fn settle(&self, folder: &Path) -> Result<()> {
         match &self.folder {

@@ -184,13 +184,7 @@ impl ColdStore {
     /// cannot be read.
     pub async fn create(&self) -> Result<()> {
         let ColdStoreInner { location, coupons, by_holder, .. } = &*self.inner;
-        if let Some(local) = location.folder.clone() {
-            location.blocking(move || local.make()).await?.map_err(|error| {
-                let error =
-                    object_store::Error::Generic { store: "LocalFolder", source: error.into() };
-                location.failed("creating the folder", error)
-            })?;
-        }
+        location.make().await?;
         // `coupons` last: a store without it has no cold tier yet, and one with it needs both.
         by_holder.create().await?;
         coupons.create().await

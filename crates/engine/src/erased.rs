@@ -7,9 +7,6 @@ use coupon::ids::UserId;
 use coupon::minted::CodeKey;
 use ring::hmac::{HMAC_SHA256, Key, sign};
 
-use crate::failure::Result;
-use crate::{Engine, erasures};
-
 /// Bytes of a hash that are kept: no two persons of ten billion have the same.
 const HASH_BYTES: usize = 16;
 
@@ -44,14 +41,6 @@ impl ErasedPeople {
     pub(crate) fn hash_of(&self, user: &UserId) -> Option<String> {
         let mut hashes = self.keys.iter().map(|(id, key)| hash(id, key, user));
         hashes.find(|hash| self.hashes.contains(hash))
-    }
-}
-
-impl Engine {
-    /// Reads all of them.
-    pub(crate) async fn erased_people(&self) -> Result<ErasedPeople> {
-        let hashes = erasures::erased_hashes(self.hot()).await?;
-        Ok(ErasedPeople::of(hashes, &self.router.keys()))
     }
 }
 

@@ -13,17 +13,20 @@
 //!
 //! Each step may be repeated, so a process that is killed leaves a step that the next one does again.
 
+mod restored;
+
 use std::collections::HashSet;
 
 use cold::ColdStore;
 use coupon::erasure::{Erasure, ErasureSet, erased_name, is_erased};
 use coupon::ids::{Reason, UserId};
-use coupon::minted::CodeKey;
 use coupon::refusal::Refusal;
 use hot::people::People;
 use hot::tables::{RecordKind, RecordPut, RecordRange, RecordSync};
-use hot::{Fact, HotStore};
+use hot::{ColdMark, Fact, HotStore};
 use serde::{Deserialize, Serialize};
+
+pub use restored::erase_restored;
 
 use crate::erased::{ErasedPeople, person_hash};
 use crate::facts::FactKind;
@@ -276,9 +279,10 @@ impl Engine {
         if !unsettled.is_empty() {
             people.settle(&unsettled).await?;
             // Before files of cold have its number: a backup of before it may be restored at any time.
+            let is_new = self.hot.cold_mark().await? == ColdMark::default();
             for record in log.open.iter().filter(|it| it.settled_at.is_none()) {
                 let text = text_of(&record.finished(None));
-                self.cold.keep_erased(record.number, text.into()).await?;
+                self.cold.keep_erased(record.number, text.into(), is_new).await?;
             }
             let numbers: Vec<u64> = unsettled.iter().map(|it| it.number).collect();
             self.note(&numbers, |it, now| it.settled_at = Some(now)).await?;
@@ -357,6 +361,11 @@ impl Engine {
         text.map(|text| read(&text)).transpose()
     }
 
+    /// The persons who were erased or are being erased. Reads all erasures.
+    pub(crate) async fn erased_people(&self) -> Result<ErasedPeople> {
+        Ok(ErasedPeople::of(erased_hashes(self.hot()).await?, &self.router.keys()))
+    }
+
     /// One erasure.
     ///
     /// # Errors
@@ -405,7 +414,7 @@ async fn finished_before(
 }
 
 /// The keyed hashes of everybody who was erased or is being erased.
-pub(crate) async fn erased_hashes(hot: &dyn HotStore) -> Result<HashSet<String>> {
+async fn erased_hashes(hot: &dyn HotStore) -> Result<HashSet<String>> {
     let log = ERASURES.load(hot).await?;
     let (mut hashes, mut before) = (HashSet::new(), u64::MAX);
     hashes.extend(log.open.into_iter().map(|it| it.hash));
@@ -421,61 +430,6 @@ pub(crate) async fn erased_hashes(hot: &dyn HotStore) -> Result<HashSet<String>>
 pub async fn know_erasures(hot: &dyn HotStore, cold: &ColdStore) -> Result<()> {
     cold.know_erasures(ERASURES.load(hot).await?.set());
     Ok(())
-}
-
-/// Begins again, in a store that was restored from a backup, the erasures that the backup does not know: of persons of
-/// whom it has something. The others are entered as finished. New erasures get higher numbers than all that there were.
-/// Returns how many are begun, and how many had nothing to do. To be called after what is archived is in hot again; `serve`
-/// goes on with them.
-pub async fn erase_restored(
-    hot: &dyn HotStore,
-    cold: &ColdStore,
-    keys: &[CodeKey],
-) -> Result<(usize, usize)> {
-    let Some(people) = hot.people() else { return Ok((0, 0)) };
-    let known = ERASURES.load(hot).await?.last;
-    let kept = cold.kept_erased(known).await?;
-    let kept = kept.iter().map(|text| read(text)).collect::<Result<Vec<_>>>()?;
-    let Some(last) = kept.iter().map(|it| it.number).max() else { return Ok((0, 0)) };
-    let erased = ErasedPeople::of(kept.iter().map(|it| it.hash.clone()).collect(), keys);
-    let (mut again, mut after) = (Vec::new(), None);
-    loop {
-        let page = people.users(after).await?;
-        for user in &page.users {
-            if let Some(hash) = erased.hash_of(user) {
-                again.push((user.clone(), hash));
-            }
-        }
-        after = page.next;
-        if after.is_none() {
-            break;
-        }
-    }
-    again.sort();
-    again.dedup();
-    for record in kept.iter().filter(|it| !again.iter().any(|(_, hash)| *hash == it.hash)) {
-        keep_finished(hot, &record.finished(Some(record.asked_at))).await?;
-    }
-    let begin = |log: &mut ErasureLog| {
-        log.last = log.last.max(last);
-        for (user, hash) in &again {
-            let of = kept.iter().rfind(|it| it.hash == *hash);
-            log.last += 1;
-            log.open.extend(of.map(|of| ErasureRecord {
-                number: log.last,
-                user: Some(user.to_string()),
-                found_at: None,
-                settled_at: None,
-                overwritten_at: None,
-                archived_at: None,
-                finished_at: None,
-                ..of.clone()
-            }));
-        }
-        Ok(true)
-    };
-    ERASURES.change(hot, begin).await?;
-    Ok((again.len(), kept.len() - again.len()))
 }
 
 async fn keep_finished(hot: &dyn HotStore, finished: &ErasureRecord) -> Result<()> {

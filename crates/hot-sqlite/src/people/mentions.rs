@@ -124,7 +124,7 @@ fn is_full<T>(page: &[T]) -> bool {
     page.len() == ROWS_MAX as usize
 }
 
-type Found = (Vec<Mention>, Option<String>);
+type FoundMentions = (Vec<Mention>, Option<String>);
 
 /// One page of a table, and the key behind which the next one begins.
 async fn page<K>(
@@ -133,7 +133,7 @@ async fn page<K>(
     (sql, key, first): (&'static str, &str, K),
     key_of: KeyOf<K>,
     show: MentionAt<K>,
-) -> Result<Found>
+) -> Result<FoundMentions>
 where
     K: rusqlite::ToSql + Display + FromStr + Send + 'static,
 {
@@ -149,7 +149,7 @@ where
     store.readers.run(look).await
 }
 
-fn account(txn: &Txn<'_>, person: &Erasure) -> SqlResult<Found> {
+fn account(txn: &Txn<'_>, person: &Erasure) -> SqlResult<FoundMentions> {
     let sql = "SELECT login_id, created_at FROM account WHERE user_id = ?1";
     let shown = |row: &Row<'_>| {
         let (login, at): (String, i64) = (row.get(0)?, row.get(1)?);
@@ -158,7 +158,7 @@ fn account(txn: &Txn<'_>, person: &Erasure) -> SqlResult<Found> {
     Ok((txn.all(sql, [person.user.as_str()], shown)?, None))
 }
 
-fn given(txn: &Txn<'_>, person: &Erasure, after: &str) -> SqlResult<Found> {
+fn given(txn: &Txn<'_>, person: &Erasure, after: &str) -> SqlResult<FoundMentions> {
     let codes: Vec<Code> = txn.all(
         "SELECT DISTINCT code FROM claim WHERE user_id = ?1 AND code > ?2 ORDER BY code LIMIT ?3",
         params![person.user.as_str(), after, ROWS_MAX],
