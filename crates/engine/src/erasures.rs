@@ -102,12 +102,12 @@ pub struct ErasureRequest {
 impl ErasureRecord {
     pub fn state(&self) -> ErasureState {
         match self {
+            ErasureRecord { finished_at: Some(_), .. } => ErasureState::Done,
             ErasureRecord { found_at: None, .. } => ErasureState::Finding,
             ErasureRecord { settled_at: None, .. } => ErasureState::Settling,
             ErasureRecord { overwritten_at: None, .. } => ErasureState::Overwriting,
             ErasureRecord { archived_at: None, .. } => ErasureState::Archive,
-            ErasureRecord { finished_at: None, .. } => ErasureState::Overwriting,
-            ErasureRecord { .. } => ErasureState::Done,
+            ErasureRecord { .. } => ErasureState::Overwriting,
         }
     }
 

@@ -2,8 +2,8 @@
 //! one sync, and a few readers. Each protocol is one transaction here.
 //!
 //! Several processes may work on one file at a time. A transaction remembers nothing of another,
-//! but for campaigns, batches and seals, which readers remember and check (see `txn`). A module
-//! names only those of lower levels: `tests/modules.rs` lists the levels.
+//! but for campaigns, batches and seals, which readers remember and check (see `txn`). Modules do
+//! not use each other in circles: `crates/coupon/tests/circles.rs` checks it.
 
 mod accounts;
 mod activity;

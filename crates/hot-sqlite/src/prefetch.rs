@@ -30,7 +30,7 @@ pub(crate) fn attempt<T>(
     }
 }
 
-/// Goes on after [`ColdMiss::ColdRequest`], so that the job asks cold for all coupons at once.
+/// Goes on after [`ColdMiss::Wanted`], so that the job asks cold for all coupons at once.
 pub(crate) fn all<T>(results: impl Iterator<Item = SqlResult<T>>) -> SqlResult<Vec<T>> {
     let (mut all, mut wanted) = (Vec::new(), None);
     for result in results {

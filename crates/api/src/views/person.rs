@@ -28,7 +28,7 @@ pub struct PersonBody {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = PersonRecord)]
 pub struct PersonRecordBody {
-    /// What it is: `coupon`, `account`, `imported_line`, `replacement`, `audit`, `attempt`, or the kind of record in
+    /// What it is: `coupon`, `account`, `imported_line`, `audit`, `attempt`, or the kind of record in
     /// which the server keeps it, such as `webhook.log`.
     kind: String,
     /// A coupon and an attempt have the fields that other calls return; anything else has those with which it is kept.

@@ -17,9 +17,7 @@ use hot::people::{Mention, MentionPage, UserPage};
 use rusqlite::{Result as SqlResult, Row, params};
 use serde_json::json;
 
-use super::settling::{
-    self, AUDIT, COUPONS, KeyOf, LINES, NamedPeople, REPLACEMENTS, ROWS_MAX, number, text,
-};
+use super::settling::{self, AUDIT, COUPONS, KeyOf, LINES, NamedPeople, ROWS_MAX, number, text};
 use crate::columns::parsed;
 use crate::coupons::{SqliteCoupon, number_of, numbered, row_at};
 use crate::last_line::LastLine;
@@ -28,7 +26,7 @@ use crate::txn::audit::{entry, select_audit};
 use crate::{Result, SqliteHot};
 
 /// How many places [`mentions`] reads, one after the other.
-const PLACES: usize = 7;
+const PLACES: usize = 6;
 
 /// Says what names the person in the row of a key.
 type MentionAt<K> = fn(&Txn<'_>, &K, &Erasure) -> SqlResult<Option<Mention>>;
@@ -49,8 +47,7 @@ pub(super) async fn mentions(
         }
         2 => page(store, person, (COUPONS, key, 0), number, coupon).await?,
         3 => page(store, person, (LINES, key, String::new()), text, line).await?,
-        4 => page(store, person, (REPLACEMENTS, key, String::new()), text, replaced).await?,
-        5 => page(store, person, (AUDIT, key, 0), number, audit_entry).await?,
+        4 => page(store, person, (AUDIT, key, 0), number, audit_entry).await?,
         _ => store.records.mentions(person, key).await?,
     };
     Ok(MentionPage { mentions, next: next_place((place, next), PLACES) })
@@ -191,11 +188,6 @@ fn line(txn: &Txn<'_>, code: &String, person: &Erasure) -> SqlResult<Option<Ment
     let user = person.user.as_str();
     let shown = |state: &str| json!({"code": code, "state": state, "user_id": user});
     Ok(state.map(|state| record("imported_line", shown(state.as_str()))))
-}
-
-fn replaced(_: &Txn<'_>, code: &String, person: &Erasure) -> SqlResult<Option<Mention>> {
-    let shown = json!({"replaced": code, "user_id": person.user.as_str()});
-    Ok(Some(record("replacement", shown)))
 }
 
 fn audit_entry(txn: &Txn<'_>, number: &i64, person: &Erasure) -> SqlResult<Option<Mention>> {

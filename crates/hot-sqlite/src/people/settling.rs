@@ -156,7 +156,7 @@ fn line(txn: &Txn<'_>, code: &String, erasure: &Erasure) -> SqlResult<()> {
     code.map_or(Ok(()), |code| erase_line(txn, &code, erasure))
 }
 
-pub(super) const REPLACEMENTS: &str = "SELECT replaced, user_id FROM replacement WHERE replaced > ?1 \
+const REPLACEMENTS: &str = "SELECT replaced, user_id FROM replacement WHERE replaced > ?1 \
                             ORDER BY replaced LIMIT ?2";
 
 fn replaced(txn: &Txn<'_>, code: &String, erasure: &Erasure) -> SqlResult<()> {
