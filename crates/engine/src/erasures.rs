@@ -243,7 +243,7 @@ impl Engine {
         if let Some(erasure) = record.erasure() {
             people.erase(&erasure).await?;
         }
-        self.note(&[record.number], |it, now| it.found_at = Some(now)).await
+        self.note(&[record.number], |it, now| it.found_at = it.found_at.or(Some(now))).await
     }
 
     /// Enters that erasures have done a step.
@@ -290,7 +290,7 @@ impl Engine {
         // After it is noted: what is settled again would be a new person.
         let erased = log.that(|it| it.overwritten_at.is_none());
         for erasure in &erased {
-            people.admit(&erasure.user).await?;
+            people.admit(erasure).await?;
         }
         self.know_erasures().await?;
         Ok(erased)

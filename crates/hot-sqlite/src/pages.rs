@@ -21,6 +21,9 @@ use crate::{Result, SqliteHot, settings};
 /// Pages that one read looks at.
 const PAGES_MAX: i64 = 2_000;
 
+/// Pages that one transaction overwrites: some 5 ms.
+const OVERWRITTEN_MAX: usize = 400;
+
 /// How often a commit is made until the log begins anew. A reader of it, such as one that copies it, may keep it from that
 /// for longer: then the next scrub does it.
 const LOG_TRIES: u32 = 50;
@@ -122,9 +125,9 @@ pub(crate) async fn scrub(store: &SqliteHot, names: &[String]) -> Result<()> {
         let wanted = all.clone();
         let look = move |txn: &Txn<'_>| found(txn.conn, from, &wanted);
         let (numbers, behind) = store.readers.run(look).await?;
-        if !numbers.is_empty() {
-            let wanted = all.clone();
-            let write = move |txn: &Txn<'_>| overwrite(txn.conn, &numbers, &wanted);
+        for some in numbers.chunks(OVERWRITTEN_MAX) {
+            let (some, wanted) = (some.to_vec(), all.clone());
+            let write = move |txn: &Txn<'_>| overwrite(txn.conn, &some, &wanted);
             store.background_write(write).await?;
         }
         next = behind;

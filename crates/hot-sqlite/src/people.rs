@@ -24,6 +24,14 @@ use crate::{Result, SqliteHot, directory, orders, pages, settings};
 /// Rows that one transaction changes, with those to which they lead: some 5 ms.
 const ERASED_MAX: i64 = 100;
 
+/// The setting with the number of the last erasure after which the next person of the name was admitted. They are admitted in
+/// the sequence of the numbers.
+const ADMITTED: &str = "erasures_admitted";
+
+fn admitted(txn: &Txn<'_>) -> SqlResult<u64> {
+    Ok(txn.setting_number(ADMITTED)?.unwrap_or(0))
+}
+
 #[async_trait]
 impl People for SqliteHot {
     async fn mentions(&self, user: &UserId, after: Option<String>) -> Result<MentionPage> {
@@ -36,27 +44,42 @@ impl People for SqliteHot {
 
     async fn erase(&self, erasure: &Erasure) -> Result<()> {
         let block = erasing(&erasure.user);
-        self.writer.run(move |txn| settings::set(txn, &block, "yes")).await?;
+        let (name, number) = (block.clone(), erasure.number);
+        let begin = move |txn: &Txn<'_>| match admitted(txn)? < number {
+            true => settings::set(txn, &name, "yes"),
+            false => Ok(()),
+        };
+        self.writer.run(begin).await?;
         for some in [erase_claims, erase_held] {
             loop {
                 let of = erasure.clone();
-                if self.background_write(move |txn| some(txn, &of)).await? == 0 {
+                let block = block.clone();
+                // Somebody else may have gone on with it and admitted the next person of the name.
+                let erase = move |txn: &Txn<'_>| match txn.setting(&block)? {
+                    Some(_) => some(txn, &of),
+                    None => Ok(0),
+                };
+                if self.background_write(erase).await? == 0 {
                     break;
                 }
             }
         }
         let user = erasure.user.clone();
-        let sql = "DELETE FROM account WHERE user_id = ?1";
-        self.writer.run(move |txn| txn.run(sql, [user.as_str()])).await
+        let sql = "DELETE FROM account WHERE user_id = ?1 \
+                   AND EXISTS (SELECT 1 FROM setting WHERE name = ?2)";
+        self.writer.run(move |txn| txn.run(sql, [user.as_str(), &block])).await
     }
 
     async fn settle(&self, erasures: &[Erasure]) -> Result<()> {
         settling::settle(self, erasures).await
     }
 
-    async fn admit(&self, user: &UserId) -> Result<()> {
-        let block = erasing(user);
-        let admit = move |txn: &Txn<'_>| txn.run("DELETE FROM setting WHERE name = ?1", [&block]);
+    async fn admit(&self, erasure: &Erasure) -> Result<()> {
+        let (block, number) = (erasing(&erasure.user), erasure.number);
+        let admit = move |txn: &Txn<'_>| {
+            settings::set(txn, ADMITTED, &admitted(txn)?.max(number).to_string())?;
+            txn.run("DELETE FROM setting WHERE name = ?1", [&block])
+        };
         self.writer.run(admit).await
     }
 

@@ -65,8 +65,9 @@ pub trait People: Send + Sync {
     /// of imports, events of the feed and records. Its cost grows with the store, not with the persons. May be repeated.
     async fn settle(&self, erasures: &[Erasure]) -> Result<()>;
 
-    /// Lets a new person have the old name. May be repeated.
-    async fn admit(&self, user: &UserId) -> Result<()>;
+    /// Lets a new person have the old name: from then on [`People::erase`] of the same or an earlier erasure does nothing, so
+    /// whoever was slow takes nothing of them along. To be called in the sequence of the numbers. May be repeated.
+    async fn admit(&self, erasure: &Erasure) -> Result<()>;
 
     /// Overwrites what files still have of these names in rows that were deleted or replaced; without names, in every such
     /// row. Its cost grows with the store.
