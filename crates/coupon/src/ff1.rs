@@ -26,6 +26,7 @@ const P: [u8; 16] = [1, 2, 1, 0, 0, 32, 10, 8, 0, 0, 0, 16, 0, 0, 0, 0];
 ///
 /// A value stands for 16 numerals, the most significant first: what the standard writes as
 /// `X[1]` is in bits 75 to 79.
+// No Debug: its fields follow from the key.
 pub struct Ff1 {
     aes: Aes128,
     /// P enciphered: the first step of the CBC-MAC of every round, the same for all values.

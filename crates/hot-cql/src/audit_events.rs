@@ -167,6 +167,7 @@ impl CqlStore {
         log.happened(name, at, &entry).await?;
         let Some(feed) = &self.feed else { return Ok(()) };
         let doing = (&entry.act, std::slice::from_ref(&entry.event));
+        // A day is archived once: its only revision, in any slot.
         let (of, first) = (name.to_string(), i64::MIN);
         self.announce_audit_events(feed, &of, first, (1, name), doing).await.map(drop)
     }

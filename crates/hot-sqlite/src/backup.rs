@@ -26,7 +26,7 @@ impl SqliteHot {
     /// may read and write meanwhile. The copy is durable before this returns.
     ///
     /// # Errors
-    /// `Unavailable`; there is no file at `to` then.
+    /// `Unavailable`; a file at `to` is whole then, and perhaps not durable.
     pub async fn back_up(&self, to: &Path) -> Result<()> {
         self.copy_file(FILE_NAME, to).await
     }

@@ -84,9 +84,11 @@ pub const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Copy, Debug)]
 pub struct SqliteOptions {
+    /// See [`FREE_MIN_BYTES`].
     pub free_min_bytes: u64,
     /// From this size on the store takes no more campaigns, imports, issues and accounts; `None` for no limit.
     pub store_max_bytes: Option<u64>,
+    /// See [`WRITE_TIMEOUT`].
     pub write_timeout: Duration,
     /// Whether the feed tells of each change. A store that ran without it for a time has a gap there.
     pub events: bool,

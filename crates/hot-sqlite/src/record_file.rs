@@ -198,6 +198,7 @@ struct RecordConnection {
     kinds: HashMap<&'static str, i64>,
 }
 
+/// A connection, and the one thread that uses it.
 struct RecordThread {
     connection: Arc<Mutex<RecordConnection>>,
     thread: Option<Runtime>,

@@ -106,6 +106,7 @@ impl Offer<'_> {
         {
             return Ok(next);
         }
+        // At the earliest instant nothing has expired: what is left at all.
         let (mut met, before_all) = (Left::default(), Millis(i64::MIN));
         for batch in batches(txn, self.campaign.number, self.supply.walked)? {
             if batch.paused {

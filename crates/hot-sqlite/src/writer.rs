@@ -60,7 +60,7 @@ impl GroupWriter {
             return answered(answer);
         }
         // Only a job that the writer has not taken is certain not to be written.
-        if claim.is_first() {
+        if claim.claims() {
             let waited = format!("no turn to write within {} ms", self.timeout.as_millis());
             return Err(HotError::Unavailable(waited.into()));
         }

@@ -8,36 +8,36 @@ use crate::audit::AuditEntry;
 use crate::{Result, settings};
 
 coupon::words! {
-/// A fact, by its row in the table of settings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fact {
-    /// A [`ClockRecord`](crate::ClockRecord).
-    Clock = "clock",
-    /// Where the store was copied to. While it is there, nothing writes to this store.
-    MovedTo = "moved_to",
-    /// The name of the store among others; made when it is first asked for.
-    StoreId = "store_id",
-    /// Of which store it is a copy, and its [`Fact::TouchedAt`] when the copy was begun.
-    CopiedFrom = "copied_from",
-    /// How far the copy has come.
-    CopyPosition = "copy_position",
-    /// When `serve` started last.
-    TouchedAt = settings::TOUCHED_AT,
-    /// The people who may sign in to the console, as JSON.
-    Staff = "staff",
-    /// The last runs of compaction, as JSON.
-    Compactions = "compactions",
-    /// The saved queries of the console, as JSON.
-    Queries = "queries",
-    /// How far the readers of the event feed are, as JSON.
-    FeedReaders = "feed_readers",
-    /// How many notices were sent, as JSON.
-    NoticeRounds = "notice_rounds",
-    /// How far the rounds of notices are, as JSON.
-    NoticePositions = "notice_positions",
-    /// The erasures of people that are not finished, as JSON.
-    Erasures = "erasures",
-}
+    /// A fact, by its row in the table of settings.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Fact {
+        /// A [`ClockRecord`](crate::ClockRecord).
+        Clock = "clock",
+        /// Where the store was copied to. While it is there, nothing writes to this store.
+        MovedTo = "moved_to",
+        /// The name of the store among others; made when it is first asked for.
+        StoreId = "store_id",
+        /// Of which store it is a copy, and its [`Fact::TouchedAt`] when the copy was begun.
+        CopiedFrom = "copied_from",
+        /// How far the copy has come.
+        CopyPosition = "copy_position",
+        /// When `serve` started last.
+        TouchedAt = settings::TOUCHED_AT,
+        /// The people who may sign in to the console, as JSON.
+        Staff = "staff",
+        /// The last runs of compaction, as JSON.
+        Compactions = "compactions",
+        /// The saved queries of the console, as JSON.
+        Queries = "queries",
+        /// How far the readers of the event feed are, as JSON.
+        FeedReaders = "feed_readers",
+        /// How many notices were sent, as JSON.
+        NoticeRounds = "notice_rounds",
+        /// How far the rounds of notices are, as JSON.
+        NoticePositions = "notice_positions",
+        /// The erasures of people that are not finished, as JSON.
+        Erasures = "erasures",
+    }
 }
 
 /// Those whose changes are entered in the audit.

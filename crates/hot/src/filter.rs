@@ -74,7 +74,7 @@ impl CouponFilter {
             true => Span { from: None, before: Some(now.plus_ms(1)) },
             false => Span { from: Some(now.plus_ms(1)), before: None },
         });
-        let all = [
+        let all: [Option<Predicate<'_>>; 9] = [
             campaign.as_ref().map(Predicate::Campaign),
             state.map(Predicate::State),
             expired.map(|span| Predicate::Within(Instant::ExpiresAt, span)),

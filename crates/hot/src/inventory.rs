@@ -48,6 +48,7 @@ pub enum Table {
     IndexRows(IndexRowKind),
 }
 
+/// All tables that are copied, in the sequence of [`Table`]: each needs those before it.
 pub const COPIED: [Table; 8] = [
     Table::Partitions,
     Table::Campaigns,

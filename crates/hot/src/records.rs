@@ -118,7 +118,7 @@ impl Carried {
         Ok(Some(AuditEntry { act: act.clone(), event: AuditEvent::of_store(kind, changes) }))
     }
 
-    /// As the row has it.
+    /// As the row has it. Never fails: these are texts and numbers.
     pub fn to_text(&self) -> Result<String> {
         let text = CarriedText {
             attempt: self.attempt.to_string(),

@@ -18,6 +18,7 @@ const AT_ONCE: usize = 16;
 #[async_trait]
 impl Audit for StoreRecords {
     async fn record(&self, entry: AuditEntry) -> Result<()> {
+        // No update of a campaign carries it, so each call is an entry of its own.
         self.log.happened(Uuid::now_v7(), self.source.now(), &entry).await
     }
 

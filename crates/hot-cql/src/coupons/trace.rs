@@ -135,6 +135,7 @@ impl CqlStore {
 
     async fn in_archive(&self, day: Day, codes: Vec<Code>) -> Result<HashMap<Code, Coupon>> {
         let plan = self.plan(StatementProfile::Read, day).await?;
+        // The last one whose coupons this store has evicted: cold must be at least that new.
         let archive_commit = plan.map_or(0, |plan| plan.archive_commit());
         let coupons = self.archive.coupons(day, archive_commit, &codes).await;
         let coupons = codes.into_iter().zip(coupons.map_err(HotError::Cold)?);

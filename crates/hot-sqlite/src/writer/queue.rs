@@ -47,8 +47,8 @@ pub(super) struct WriteTask<T, F> {
 pub(super) struct JobClaim(Arc<AtomicBool>);
 
 impl JobClaim {
-    /// Whether nobody has claimed the job yet. Then nobody else will.
-    pub(super) fn is_first(&self) -> bool {
+    /// Claims the job. Whether nobody had: then nobody else ever will. Each side calls it once.
+    pub(super) fn claims(&self) -> bool {
         !self.0.swap(true, Ordering::AcqRel)
     }
 }
@@ -59,7 +59,7 @@ where
     F: FnMut(&Txn<'_>) -> SqlResult<T> + Send,
 {
     fn take(&self) -> bool {
-        self.claim.is_first()
+        self.claim.claims()
     }
 
     fn run(&mut self, txn: &Txn<'_>) -> SqlResult<()> {

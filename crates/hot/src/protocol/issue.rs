@@ -138,6 +138,7 @@ pub fn issue<H: Here, S: Clone>(
     if !claim.is_full_beside(ask.replaces.as_ref()) {
         return IssueStep::HandOut;
     }
+    // With more entries than are read, no further name may be kept.
     let only_one = claim.only_one().filter(|_| ask.replaces.is_none() && !claim.end.overflows);
     let Some(located) = only_one else {
         return decided(Decision::refused(Refusal::LimitPerUser));

@@ -27,6 +27,7 @@ pub struct Located<H> {
     pub tier: Tier,
     /// Whether it lies in cold or behind a seal: nothing changes it any more.
     pub frozen: bool,
+    /// Where its store finds it again.
     pub here: H,
 }
 

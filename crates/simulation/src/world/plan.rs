@@ -251,12 +251,13 @@ impl JobPlan {
             cold,
             compactors: if cold { usize::try_from(rng.between(1, 3)).unwrap_or(1) } else { 0 },
             compacts_ms: 20_000,
+            lingers_ms: 0,
             importers: *rng.pick(&[0, 0, 1, 2]),
             admin: rng.chance(400),
             copy: rng.chance(120),
             restore: cold && rng.chance(200),
             to_the_end: rng.chance(400),
-            ..JobPlan::default()
+            meets_closings: false,
         }
     }
 }
@@ -276,15 +277,20 @@ impl FaultRates {
             node_killed,
             link_cut,
             node_clock,
+            machine_clock: 0,
+            disk_lost: 0,
             process_frozen,
             process_killed,
             stopped_at_step,
+            aims: Vec::new(),
             process_clock,
             weather,
             bucket,
+            bucket_away: 0,
+            bucket_clock: 0,
+            stopped_at_bucket: 0,
             repair,
             freeze_ms: if hours { 3_600_000 } else { *rng.pick(&[800, 9_000, 70_000]) },
-            ..FaultRates::default()
         }
     }
 
