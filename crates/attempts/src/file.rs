@@ -9,9 +9,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, OpenFlags, params, params_from_iter};
+use rusqlite::{Connection, OpenFlags, Row, TransactionBehavior, params, params_from_iter};
 
-use crate::{Attempt, Kept, Options, QUARTER_MS, Refused, Wanted};
+use crate::{Attempt, ErasedPerson, Kept, Options, QUARTER_MS, Refused, Wanted};
 
 /// Of this file; another one is of another release.
 const VERSION: i64 = 1;
@@ -199,18 +199,28 @@ fn add_up(txn: &Connection, sums: &BTreeMap<RefusalSum, u64>) -> rusqlite::Resul
     Ok(())
 }
 
-/// Replaces the old name of a person in their attempts up to `until`, and writes the file without what was deleted. It has
-/// a million rows at most.
-pub(crate) fn erase(path: &Path, (old, new): (&str, &str), until: i64) -> rusqlite::Result<()> {
-    let conn = Connection::open(path)?;
+/// Replaces the old name of a person in their attempts up to `until`, deletes from where they asked, and writes the file
+/// without what was deleted. It has a million rows at most.
+pub(crate) fn erase(path: &Path, person: &ErasedPerson<'_>, until: i64) -> rusqlite::Result<()> {
+    let ErasedPerson { user, name, without } = person;
+    let mut conn = Connection::open(path)?;
     conn.busy_timeout(BUSY)?;
-    conn.execute(
-        "UPDATE attempt SET user_id = iif(user_id = ?1, ?2, user_id), \
-         actor = iif(actor = 'user:' || ?1, 'user:' || ?2, actor), \
-         order_ref = replace(order_ref, ?1, ?2) \
-         WHERE at <= ?3 AND (user_id = ?1 OR actor = 'user:' || ?1)",
-        params![old, new, until],
-    )?;
+    let txn = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let sql = "SELECT number, order_ref FROM attempt \
+               WHERE at <= ?2 AND (user_id = ?1 OR actor = 'user:' || ?1)";
+    let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+    let found: Vec<(i64, Option<String>)> =
+        txn.prepare(sql)?.query_map(params![user, until], read)?.collect::<Result<_, _>>()?;
+    for (number, order) in found {
+        let order = order.map(|order| without(&order).unwrap_or(order));
+        txn.execute(
+            "UPDATE attempt SET user_id = iif(user_id = ?1, ?2, user_id), peer = NULL, \
+             actor = iif(actor = 'user:' || ?1, 'user:' || ?2, actor), order_ref = ?4 \
+             WHERE number = ?3",
+            params![user, name, number, order],
+        )?;
+    }
+    txn.commit()?;
     conn.execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)")
 }
 
@@ -271,7 +281,7 @@ impl Reader {
             "SELECT quarter, problem, count FROM refused \
              WHERE campaign = ?1 AND quarter >= ?2 AND quarter < ?3",
         )?;
-        let refused = |row: &rusqlite::Row<'_>| {
+        let refused = |row: &Row<'_>| {
             let count: i64 = row.get(2)?;
             let (quarter, problem) = (row.get(0)?, row.get(1)?);
             Ok(Refused { quarter, problem, count: count.unsigned_abs() })
@@ -284,7 +294,7 @@ impl Reader {
 const SELECT: &str = "SELECT number, at, action, code, campaign, user_id, order_ref, actor, peer, \
                       problem, unknown FROM attempt WHERE true";
 
-fn kept(row: &rusqlite::Row<'_>) -> rusqlite::Result<Kept> {
+fn kept(row: &Row<'_>) -> rusqlite::Result<Kept> {
     let owned = |text: String| Cow::Owned(text);
     let attempt = Attempt {
         at: row.get(1)?,

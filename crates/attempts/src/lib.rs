@@ -84,6 +84,15 @@ pub struct Refused {
 /// A quarter of an hour, in milliseconds.
 pub const QUARTER_MS: i64 = 15 * 60 * 1_000;
 
+/// A person who is forgotten.
+pub struct ErasedPerson<'a> {
+    pub user: &'a str,
+    /// The name that they have from now on.
+    pub name: &'a str,
+    /// A text without the old name; `None` if it has it nowhere.
+    pub without: &'a dyn Fn(&str) -> Option<String>,
+}
+
 /// How many attempts are kept.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -140,9 +149,9 @@ impl AttemptLog {
     ///
     /// # Errors
     /// On an I/O error; then it may be repeated.
-    pub fn erase(&self, user: &str, name: &str, until: i64) -> Result<(), FileError> {
+    pub fn erase(&self, person: &ErasedPerson<'_>, until: i64) -> Result<(), FileError> {
         self.keeper.flush();
-        file::erase(&self.path, (user, name), until)
+        file::erase(&self.path, person, until)
     }
 
     /// How many attempts were refused from the quarter of an hour `from` on and before `until`: of one campaign,

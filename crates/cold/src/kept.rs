@@ -1,5 +1,5 @@
-//! What is kept of erasures beside the tables: one small object for each, for whoever restores a hot store that does not
-//! know it. It has no old name.
+//! What is kept of erasures beside the tables: small objects for whoever restores a hot store that does not know them.
+//! They have no old names.
 
 use bytes::Bytes;
 use object_store::path::Path;
@@ -10,18 +10,31 @@ use crate::store::ColdStore;
 
 const FOLDER: &str = "erased";
 
-fn object(number: u64) -> Path {
-    Path::from(format!("{FOLDER}/{number:020}.json"))
+/// An erasure with its number and the keyed hash of the person: two stores may have one number.
+#[derive(Clone, Copy, Debug)]
+pub struct KeptName<'a> {
+    pub number: u64,
+    pub hash: &'a str,
+    /// Whether it is finished. It is kept once before that, and once then.
+    pub is_finished: bool,
+}
+
+impl KeptName<'_> {
+    fn object(self) -> Path {
+        let KeptName { number, hash, is_finished } = self;
+        let end = if is_finished { "-finished" } else { "" };
+        Path::from(format!("{FOLDER}/{number:020}-{hash}{end}.json"))
+    }
 }
 
 impl ColdStore {
-    /// Keeps what is to be known of the erasure with a number. What is there stays. `is_new`: the store has no cold tier yet,
-    /// so its folder may be made.
+    /// Keeps what is to be known of an erasure. What is there stays. `is_new`: the store has no cold tier yet, so its
+    /// folder may be made.
     ///
     /// # Errors
     /// [`crate::ColdError::Unavailable`], [`crate::ColdError::Full`].
-    pub async fn keep_erased(&self, number: u64, text: Bytes, is_new: bool) -> Result<()> {
-        let (location, object) = (&self.inner.location, object(number));
+    pub async fn keep_erased(&self, name: KeptName<'_>, text: Bytes, is_new: bool) -> Result<()> {
+        let (location, object) = (&self.inner.location, name.object());
         if is_new {
             location.make().await?;
         }
@@ -32,18 +45,19 @@ impl ColdStore {
         }
     }
 
-    /// What was kept of the erasures with a number above `after`, by number.
+    /// What was kept of the erasures with a number above `after`, by number: of one that is finished both texts.
     ///
     /// # Errors
     /// [`crate::ColdError::Unavailable`].
     pub async fn kept_erased(&self, after: u64) -> Result<Vec<Bytes>> {
-        let (location, after) = (&self.inner.location, object(after));
+        let location = &self.inner.location;
         let mut kept = Vec::new();
         if location.folder.as_ref().is_some_and(|local| local.is_gone()) {
             return Ok(kept);
         }
+        let after = Path::from(format!("{FOLDER}/{:020}", after.saturating_add(1)));
         for meta in location.list(&Path::from(FOLDER)).await? {
-            if meta.location > after {
+            if meta.location >= after {
                 kept.extend(location.whole(&meta.location).await?);
             }
         }

@@ -59,6 +59,7 @@ pub use cursor::FileRows;
 pub use error::ColdError;
 pub use holders::HolderEntry;
 pub use index::HolderMerge;
+pub use kept::KeptName;
 pub use live::{ColdFile, NewFile};
 pub use log::CommitOutcome;
 pub use options::ColdOptions;

@@ -8,7 +8,7 @@ use crate::ids::{Actor, BadName, IssueRef, OrderRef, REASON_LEN_MAX, Reason, Rev
 use crate::ids::{UserId, WORD_LEN_MAX};
 use crate::imported::{ImportedState, import_order};
 
-/// What every erased name begins with, and no `user_id` of a caller.
+/// What every erased name begins with.
 pub const ERASED_PREFIX: &str = "erased:";
 
 /// What actors of the role user begin with.
@@ -129,23 +129,15 @@ impl Erasure {
     /// A text with the erased name wherever the old one stands as a word: with no letter and no digit beside it. `None`
     /// if it does so nowhere.
     pub fn of_text(&self, text: &str) -> Option<String> {
-        let old = self.user.as_str();
-        let (mut without, mut from) = (String::new(), 0);
-        for (at, _) in text.match_indices(old) {
-            let behind = at + old.len();
-            let is_word = !text[..at].ends_with(char::is_alphanumeric)
-                && !text[behind..].starts_with(char::is_alphanumeric);
-            if is_word {
-                without.push_str(&text[from..at]);
-                without.push_str(self.name.as_str());
-                from = behind;
-            }
-        }
-        if from == 0 {
-            return None;
-        }
-        without.push_str(&text[from..]);
-        Some(without)
+        replaced(text, (self.user.as_str(), self.name.as_str()), char::is_alphanumeric)
+    }
+
+    /// A line of CSV with the erased name wherever the old one is a whole cell, quoted or not.
+    pub fn of_cells(&self, line: &str) -> Option<String> {
+        let is_within = |beside: char| !matches!(beside, ',' | ';' | '\t' | '"' | '\r' | '\n');
+        let (old, new) = (self.user.as_str(), self.name.as_str());
+        let plain = replaced(line, (old, new), is_within);
+        plain.or_else(|| replaced(line, (&old.replace('"', "\"\""), new), is_within))
     }
 
     fn is_named(&self, event: &Event) -> bool {
@@ -219,6 +211,28 @@ impl Erasure {
     fn of_word<T: std::str::FromStr<Err = BadName>>(&self, word: &str) -> Option<T> {
         shorter(&self.of_text(word)?, WORD_LEN_MAX).parse().ok()
     }
+}
+
+/// A text with `new` in place of `old`, wherever no character beside it belongs to it. `None` if there is none.
+fn replaced(
+    text: &str,
+    (old, new): (&str, &str),
+    belongs: impl Fn(char) -> bool,
+) -> Option<String> {
+    let (mut without, mut from) = (String::new(), 0);
+    for (at, _) in text.match_indices(old) {
+        let behind = at + old.len();
+        if !text[..at].ends_with(&belongs) && !text[behind..].starts_with(&belongs) {
+            without.push_str(&text[from..at]);
+            without.push_str(new);
+            from = behind;
+        }
+    }
+    if from == 0 {
+        return None;
+    }
+    without.push_str(&text[from..]);
+    Some(without)
 }
 
 /// The first `max` bytes of a text, or fewer: whole characters. The erased name may be longer than the old one.

@@ -159,6 +159,11 @@ impl ServiceClient {
         ServiceClient::new(HERE.parse().map_err(CliError::of)?, token.into(), Some(service))
     }
 
+    /// Whether it is the store of this machine.
+    pub(crate) fn is_here(&self) -> bool {
+        self.here.is_some()
+    }
+
     fn new(base: Url, token: SecretText, here: Option<HttpService>) -> Result<ServiceClient> {
         let client = outbound::client(&base, LONGEST).tcp_keepalive(KEPT_ALIVE).build();
         Ok(ServiceClient { client: client.map_err(CliError::of)?, base, token, here })

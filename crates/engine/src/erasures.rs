@@ -17,7 +17,7 @@ mod restored;
 
 use std::collections::HashSet;
 
-use cold::ColdStore;
+use cold::{ColdStore, KeptName};
 use coupon::erasure::{Erasure, ErasureSet, erased_name, is_erased};
 use coupon::ids::{Reason, UserId};
 use coupon::refusal::Refusal;
@@ -26,7 +26,7 @@ use hot::tables::{RecordKind, RecordPut, RecordRange, RecordSync};
 use hot::{ColdMark, Fact, HotStore};
 use serde::{Deserialize, Serialize};
 
-pub use restored::erase_restored;
+pub use restored::{RestoredErasures, erase_restored};
 
 use crate::erased::{ErasedPeople, person_hash};
 use crate::facts::FactKind;
@@ -178,7 +178,11 @@ impl Engine {
         if let Some(id) = &request.id
             && let Some(finished) = self.finished_erasure(id).await?
         {
-            return Ok(Some(finished));
+            let hashes = HashSet::from([finished.hash.clone()]);
+            return match ErasedPeople::of(hashes, &self.router.keys()).hash_of(user) {
+                Some(_) => Ok(Some(finished)),
+                None => Err(Failure::refused(Refusal::NameTaken)),
+            };
         }
         let made = || format!("era_{}", uuid::Uuid::now_v7().simple());
         let id = request.id.clone().unwrap_or_else(made);
@@ -187,7 +191,8 @@ impl Engine {
         let opened = log.await?.open.iter().find(is_it).cloned();
         let Some(opened) = opened else {
             let why = format!(
-                "{ERASURES_OPEN_MAX} erasures are not finished: run `couponry compact` and try again"
+                "{ERASURES_OPEN_MAX} erasures are not finished: when `serve` has settled them, run `couponry compact`, \
+                 and try again"
             );
             return Err(Failure::Store(HotError::Unavailable(why.into())));
         };
@@ -213,8 +218,13 @@ impl Engine {
         id: &str,
         ErasureRequest { reason, is_urgent, .. }: &ErasureRequest,
     ) -> Result<bool> {
-        let has_it = log.open.iter().any(|it| it.id == id || is_under_way(it, user));
-        if has_it || log.open.len() >= ERASURES_OPEN_MAX {
+        let is_it = |it: &&mut ErasureRecord| it.id == id || is_under_way(it, user);
+        if let Some(it) = log.open.iter_mut().find(is_it) {
+            let is_new = *is_urgent && !it.is_urgent && it.user.as_deref() == Some(user.as_str());
+            it.is_urgent |= is_new;
+            return Ok(is_new);
+        }
+        if log.open.len() >= ERASURES_OPEN_MAX {
             return Ok(false);
         }
         let (number, name) = (log.last + 1, erased_name(uuid::Uuid::new_v4().as_u64_pair().1));
@@ -267,6 +277,14 @@ impl Engine {
         Ok(ERASURES.load(self.hot()).await?.set())
     }
 
+    /// Without the reason, which is of no use there.
+    async fn keep_in_cold(&self, record: &ErasureRecord, is_new: bool) -> Result<()> {
+        let (number, is_finished) = (record.number, record.finished_at.is_some());
+        let name = KeptName { number, hash: &record.hash, is_finished };
+        let text = text_of(&ErasureRecord { reason: String::new(), ..record.clone() });
+        Ok(self.cold.keep_erased(name, text.into(), is_new).await?)
+    }
+
     /// Goes on with all erasures until nothing in hot has an old name. Returns those whose names are still in files, and in
     /// what others keep beside the store.
     pub async fn settle_erasures(&self) -> Result<Vec<Erasure>> {
@@ -281,8 +299,7 @@ impl Engine {
             // Before files of cold have its number: a backup of before it may be restored at any time.
             let is_new = self.hot.cold_mark().await? == ColdMark::default();
             for record in log.open.iter().filter(|it| it.settled_at.is_none()) {
-                let text = text_of(&record.finished(None));
-                self.cold.keep_erased(record.number, text.into(), is_new).await?;
+                self.keep_in_cold(&record.finished(None), is_new).await?;
             }
             let numbers: Vec<u64> = unsettled.iter().map(|it| it.number).collect();
             self.note(&numbers, |it, now| it.settled_at = Some(now)).await?;
@@ -334,7 +351,9 @@ impl Engine {
             return Ok(());
         }
         for record in &over {
-            keep_finished(self.hot(), &record.finished(Some(self.now().0))).await?;
+            let finished = record.finished(Some(self.now().0));
+            self.keep_in_cold(&finished, false).await?;
+            keep_finished(self.hot(), &finished).await?;
         }
         let delete = |log: &mut ErasureLog| {
             log.open.retain(|it| !over.iter().any(|over| over.number == it.number));
@@ -363,7 +382,13 @@ impl Engine {
 
     /// The persons who were erased or are being erased. Reads all erasures.
     pub(crate) async fn erased_people(&self) -> Result<ErasedPeople> {
-        Ok(ErasedPeople::of(erased_hashes(self.hot()).await?, &self.router.keys()))
+        let hashes = erased_hashes(self.hot()).await?;
+        Ok(ErasedPeople::of(hashes, &self.router.keys()))
+    }
+
+    /// The number of the last erasure that began. One read.
+    pub(crate) async fn last_erasure(&self) -> Result<u64> {
+        Ok(ERASURES.load(self.hot()).await?.last)
     }
 
     /// One erasure.

@@ -86,8 +86,8 @@ pub use coupons::{
     NotFoundReason, RedemptionView,
 };
 pub use erasures::{
-    ERASURES_OPEN_MAX, ErasureRecord, ErasureRequest, ErasureState, erase_restored, know_erasures,
-    open_erasures,
+    ERASURES_OPEN_MAX, ErasureRecord, ErasureRequest, ErasureState, RestoredErasures,
+    erase_restored, know_erasures, open_erasures,
 };
 pub use events::EventView;
 pub use failure::{BadFile, Failure, FieldFault, WriteResult};

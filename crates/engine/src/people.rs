@@ -2,13 +2,17 @@
 
 use std::sync::Arc;
 
+use coupon::calendar::format_instant;
 use coupon::code::CodeText;
+use coupon::coupon::{Coupon, EventKind};
+use coupon::erasure::acting_user;
+use coupon::flat::Flat;
 use coupon::ids::UserId;
 use futures::stream::{BoxStream, StreamExt, try_unfold};
 use hot::people::Mention;
 use hot::{CouponFilter, CouponSnapshot, ListOrder, ListScope};
 use router::Found;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::coupon_view::CouponView;
 use crate::failure::{Failure, Result};
@@ -21,8 +25,8 @@ const PIECE: usize = 200;
 /// One thing that is known of a person.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PersonRecord {
-    /// A coupon that they have or had, with its whole history.
-    Coupon(Box<CouponView>),
+    /// A coupon that they have or had, and what happened to it while it was theirs.
+    Coupon { view: Box<CouponView>, events: Vec<Value> },
     /// Something else that names them: its kind, and what it says.
     Other { kind: String, value: Value },
 }
@@ -53,7 +57,9 @@ impl Engine {
         if self.hot.people().is_none() {
             return Ok(None);
         }
-        let asked = vec![given("user", user.as_str())];
+        // Who was erased must not be named again.
+        let is_erased = self.erased_people().await?.hash_of(user).is_some();
+        let asked = vec![given("user", if is_erased { "erased" } else { user.as_str() })];
         self.record(caller, AuditEvent::of_store(AuditKind::PersonShown, asked)).await?;
         let (engine, caller, user) = (Arc::clone(&self), caller.clone(), user.clone());
         let pages = try_unfold(Some(NextPage::Coupons(None)), move |next| {
@@ -73,7 +79,11 @@ impl Engine {
         next: NextPage,
     ) -> Result<(Vec<PersonRecord>, Option<NextPage>)> {
         let shown = |snapshot: &CouponSnapshot| {
-            PersonRecord::Coupon(Box::new(self.view_of(caller, snapshot, true)))
+            let coupon = &snapshot.coupon;
+            // Of others who have it now nothing is said.
+            let is_theirs = coupon.holder() == Some(user);
+            let view = Box::new(self.view_of(caller, snapshot, is_theirs));
+            PersonRecord::Coupon { view, events: events_of(coupon, user) }
         };
         match next {
             NextPage::Coupons(after) => {
@@ -111,4 +121,45 @@ impl Engine {
             }
         }
     }
+}
+
+/// What happened to a coupon while it was a user's, or by them: of other users not even the name.
+fn events_of(coupon: &Coupon, user: &UserId) -> Vec<Value> {
+    let own = format!("{}:{user}", Role::User);
+    // The holder, and the holder before the redemption.
+    let (mut holder, mut before): (Option<&UserId>, Option<&UserId>) = (None, None);
+    let mut events = Vec::new();
+    for event in coupon.events() {
+        let was_theirs = holder == Some(user);
+        match &event.kind {
+            EventKind::Issued { to, .. } => holder = Some(to),
+            EventKind::Redeemed { by, .. } => {
+                before = holder;
+                holder = by.as_ref();
+            }
+            EventKind::RedemptionCancelled { .. } => holder = before,
+            EventKind::Revoked { .. } => holder = None,
+            EventKind::Voided { .. } | EventKind::Extended { .. } => {}
+        }
+        if !was_theirs && holder != Some(user) && event.actor.as_str() != own {
+            continue;
+        }
+        let Flat { kind, at, actor, reference, reason, expires_at, time_zone, worth, .. } =
+            Flat::of(event);
+        let actor = if actor == own { actor } else { acting_user(actor).map_or(actor, |_| "user") };
+        let worth = worth.as_ref();
+        events.push(json!({
+            "kind": kind,
+            "at": format_instant(at),
+            "actor": actor,
+            "reference": reference,
+            "reason": reason,
+            "expires_at": expires_at.map(format_instant),
+            "time_zone": time_zone,
+            "order_amount": worth.and_then(|it| it.order_amount),
+            "discount": worth.and_then(|it| it.discount),
+            "currency": worth.map(|it| it.currency.as_str()),
+        }));
+    }
+    events
 }

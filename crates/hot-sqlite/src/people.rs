@@ -13,6 +13,7 @@ use coupon::erasure::Erasure;
 use coupon::ids::{IssueRef, UserId};
 use hot::people::{MentionPage, People, UserPage};
 use rusqlite::{Result as SqlResult, Row, params};
+use serde_json::Value;
 
 use crate::claims::erasing;
 use crate::columns::parsed;
@@ -46,7 +47,7 @@ impl People for SqliteHot {
         let block = erasing(&erasure.user);
         let (name, number) = (block.clone(), erasure.number);
         let begin = move |txn: &Txn<'_>| match admitted(txn)? < number {
-            true => settings::set(txn, &name, "yes"),
+            true => settings::set(txn, &name, &number.to_string()),
             false => Ok(()),
         };
         self.writer.run(begin).await?;
@@ -78,15 +79,25 @@ impl People for SqliteHot {
         let (block, number) = (erasing(&erasure.user), erasure.number);
         let admit = move |txn: &Txn<'_>| {
             settings::set(txn, ADMITTED, &admitted(txn)?.max(number).to_string())?;
-            txn.run("DELETE FROM setting WHERE name = ?1", [&block])
+            // That of a later erasure stays.
+            let sql = "DELETE FROM setting WHERE name = ?1 AND CAST(value AS INTEGER) <= ?2";
+            txn.run(sql, params![block, number.cast_signed()])
         };
         self.writer.run(admit).await
     }
 
     async fn scrub(&self, names: &[String]) -> Result<()> {
-        pages::scrub(self, names).await?;
-        self.records.scrub(names.to_vec()).await
+        let forms = |name: &String| [name.clone(), in_json(name)];
+        let names: Vec<String> = names.iter().flat_map(forms).collect();
+        pages::scrub(self, &names).await?;
+        self.records.scrub(names).await
     }
+}
+
+/// A name as it stands within JSON.
+pub(crate) fn in_json(name: &str) -> String {
+    let quoted = Value::from(name).to_string();
+    quoted[1..quoted.len() - 1].to_owned()
 }
 
 /// Erases the person from some claims, and from the rows to which these lead. Returns how many claims they had left.

@@ -88,7 +88,8 @@ const NAMING_FIELDS: [&str; 6] =
 pub fn erase_json(erasure: &Erasure, value: &mut Value) -> bool {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
-        Value::String(text) => erase_text(erasure, text),
+        // A rejected line of an import: a part of a cell is somebody else's.
+        Value::String(text) => put(text, erasure.of_cells(text)),
         Value::Array(values) => {
             let named = values.iter_mut().map(|value| erase_json(erasure, value));
             named.fold(false, |one, other| one | other)
@@ -103,7 +104,7 @@ pub fn erase_json(erasure: &Erasure, value: &mut Value) -> bool {
             }
             for field in NAMING_FIELDS.iter().filter(|_| named) {
                 if let Some(Value::String(text)) = fields.get_mut(*field) {
-                    erase_text(erasure, text);
+                    put(text, erasure.of_text(text));
                 }
             }
             named
@@ -111,11 +112,11 @@ pub fn erase_json(erasure: &Erasure, value: &mut Value) -> bool {
     }
 }
 
-fn erase_text(erasure: &Erasure, text: &mut String) -> bool {
-    let without = erasure.of_text(text);
-    let named = without.is_some();
-    if let Some(without) = without {
-        *text = without;
+/// Replaces a text. Returns whether there was another one.
+fn put(text: &mut String, other: Option<String>) -> bool {
+    let named = other.is_some();
+    if let Some(other) = other {
+        *text = other;
     }
     named
 }
@@ -157,9 +158,10 @@ mod tests {
             ),
             (
                 "a rejected line",
-                json!(["CODE01,ann", "BAD", 1]),
-                Some(json!([format!("CODE01,{name}"), "BAD", 1])),
+                json!(["CODE01,\"ann\"", "BAD", 1]),
+                Some(json!([format!("CODE01,\"{name}\""), "BAD", 1])),
             ),
+            ("a line of somebody else", json!(["CODE01,ann bo", "BAD", "is ann"]), None),
         ];
         for (case, mut value, want) in cases {
             let before = value.clone();

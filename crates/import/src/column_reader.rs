@@ -19,6 +19,7 @@ pub struct ColumnReader<S> {
     wanted: KnownColumn,
     /// Set by the first record.
     place: Option<ColumnPlace>,
+    is_named: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +43,13 @@ where
 {
     /// Reads the head of the stream.
     pub async fn open(stream: S, wanted: KnownColumn) -> Result<ColumnReader<S>, FileError> {
-        Ok(ColumnReader { file: File::open(stream, None).await?, wanted, place: None })
+        let file = File::open(stream, None).await?;
+        Ok(ColumnReader { file, wanted, place: None, is_named: false })
+    }
+
+    /// Whether a header names the column. Known after the first cell.
+    pub fn is_named(&self) -> bool {
+        self.is_named
     }
 
     /// The next cell, or why its record has none that can be read; `None` at the end.
@@ -73,7 +80,7 @@ where
             }
             let (place, is_header) = place_of(text, self.wanted)?;
             self.file.separate_by(place.separator);
-            self.place = Some(place);
+            (self.place, self.is_named) = (Some(place), is_header);
             return if is_header { Ok(None) } else { cell(cell_of(text, place)) };
         };
         cell(cell_of(text, place))

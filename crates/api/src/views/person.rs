@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::CouponDetail;
+use super::CouponBody;
 
 /// Everything that is known of a person.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -24,6 +24,14 @@ pub struct PersonBody {
     records: Vec<PersonRecordBody>,
 }
 
+/// A coupon, and what happened to it while it was the person's.
+#[derive(Serialize)]
+struct PersonCoupon {
+    #[serde(flatten)]
+    coupon: CouponBody,
+    events: Vec<Value>,
+}
+
 /// One thing that is known of a person.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = PersonRecord)]
@@ -31,7 +39,8 @@ pub struct PersonRecordBody {
     /// What it is: `coupon`, `account`, `imported_line`, `audit`, `attempt`, or the kind of record in
     /// which the server keeps it, such as `webhook.log`.
     kind: String,
-    /// A coupon and an attempt have the fields that other calls return; anything else has those with which it is kept.
+    /// A coupon and an attempt have the fields that other calls return, and each event of a coupon its reason and its
+    /// amounts, too; anything else has the fields with which it is kept.
     #[schema(value_type = Object)]
     value: Value,
 }
@@ -55,7 +64,11 @@ impl PersonRecordBody {
             let what = if value["type"].is_string() { "type" } else { "action" };
             return line(&self.kind, value, what, &value.to_string());
         };
-        let events = events.iter().map(|it| line("event", it, "kind", &text(it, "reference")));
+        let said = |it: &Value| {
+            let said = ["reference", "reason"].map(|name| text(it, name));
+            said.join(" ").trim().to_owned()
+        };
+        let events = events.iter().map(|it| line("event", it, "kind", &said(it)));
         let coupon = line(&self.kind, value, "state", &text(value, "order_ref"));
         coupon + &events.collect::<String>()
     }
@@ -64,8 +77,9 @@ impl PersonRecordBody {
 impl From<PersonRecord> for PersonRecordBody {
     fn from(record: PersonRecord) -> PersonRecordBody {
         match record {
-            PersonRecord::Coupon(view) => {
-                PersonRecordBody::of("coupon", &CouponDetail::from(view.as_ref()))
+            PersonRecord::Coupon { view, events } => {
+                let coupon = CouponBody::from(view.as_ref());
+                PersonRecordBody::of("coupon", &PersonCoupon { coupon, events })
             }
             PersonRecord::Other { kind, value } => PersonRecordBody { kind, value },
         }
@@ -94,7 +108,7 @@ impl PersonWriter {
         }
     }
 
-    /// Of no records it is a blank line, so that nobody in between takes a long look for silence.
+    /// In JSON, no records are a blank line, so that nobody in between takes a long look for silence.
     pub(crate) fn piece(&mut self, records: &[PersonRecordBody]) -> String {
         let mut piece = String::new();
         for record in records {
@@ -107,7 +121,10 @@ impl PersonWriter {
                 }
             }
         }
-        if piece.is_empty() { "\n".to_owned() } else { piece }
+        if piece.is_empty() && matches!(self, PersonWriter::Json(_)) {
+            piece.push('\n');
+        }
+        piece
     }
 
     pub(crate) fn end(&self) -> &'static str {

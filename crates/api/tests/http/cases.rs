@@ -26,6 +26,7 @@ mod operations;
 mod orders;
 mod pages;
 mod pause;
+mod people;
 mod problems;
 mod races;
 mod redemptions;

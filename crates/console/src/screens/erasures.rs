@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::extract::Path;
-use coupon::ids::UserId;
+use coupon::ids::{BatchId, UserId};
 use coupon::time::Millis;
 use engine::{ErasureRecord, ErasureRequest};
 use serde_json::json;
@@ -77,7 +77,7 @@ pub(crate) async fn erase(
         return Err(ConsoleError::field("user_id", desk.t.erase_other_name()));
     }
     let request = ErasureRequest {
-        id: fields.get("erasure_id").map(str::to_owned),
+        id: fields.may::<BatchId>("erasure_id")?.map(|id| id.to_string()),
         reason: fields.must("reason")?,
         is_urgent: false,
     };

@@ -72,8 +72,8 @@ pub(crate) struct EraseFlags {
 struct Who {
     /// Who it is
     user: Option<UserId>,
-    /// File of users: CSV with a header that names their column as an import does, such as `user_id`, or with users in
-    /// its first column; `-` for standard input
+    /// File of users: CSV with a header that names their column as an import does, such as `user_id`; `-` for standard
+    /// input
     #[arg(long, requires = "id")]
     file: Option<PathBuf>,
 }
@@ -102,6 +102,11 @@ pub(crate) async fn run(settings: &Settings, command: &PersonCommand) -> Result<
 }
 
 async fn shown(service: &ServiceClient, flags: &ShowFlags) -> Result<Ended> {
+    if service.is_here() {
+        output::note(
+            "refused attempts are not in it: only the running service has them, see --url",
+        );
+    }
     let accept = if flags.csv { "text/csv" } else { "application/json" };
     let mut answer = service.stream(&["people", flags.user.as_str()], &[], accept).await?;
     let mut out = Out::to(flags.output.as_deref())?;
@@ -135,10 +140,14 @@ async fn all_erased(service: &ServiceClient, flags: &EraseFlags, path: &Path) ->
     let (source, _) = files::readable(path).await?;
     let cells = ColumnReader::open(ReaderStream::new(source), KnownColumn::UserId).await;
     let mut cells = cells.map_err(unreadable)?;
-    let (mut out, mut refused) = (Out::standard(), 0);
+    let (mut out, mut all, mut refused) = (Out::standard(), 0, 0);
     out.put("user_id,erasure_id,result\n")?;
     while let Some(found) = cells.next().await {
         let ColumnCell { line, text } = found.map_err(unreadable)?;
+        // Nobody can undo it, so nothing is guessed.
+        if !cells.is_named() {
+            return Err(no_users(path));
+        }
         if text.as_ref().is_ok_and(String::is_empty) {
             continue;
         }
@@ -154,6 +163,9 @@ async fn all_erased(service: &ServiceClient, flags: &EraseFlags, path: &Path) ->
                 Ok(body) => {
                     (body["erasure_id"].as_str().unwrap_or_default().to_owned(), "ok".to_owned())
                 }
+                Err(Refused::Problem(problem)) if problem.code == "NAME_TAKEN" => {
+                    (String::new(), format!("{id}:{line} was somebody else: give another --id"))
+                }
                 Err(Refused::Problem(problem)) if matches!(problem.status, 400 | 409) => {
                     (String::new(), problem.sentence())
                 }
@@ -164,10 +176,22 @@ async fn all_erased(service: &ServiceClient, flags: &EraseFlags, path: &Path) ->
                 }
             },
         };
+        all += 1;
         refused += u64::from(result != "ok");
         out.put(&engine::csv::row([user, &erasure, &result]))?;
         out.flush()?;
     }
     out.finish()?;
-    Ok(if refused > 0 { Ended::Partly } else { Ended::Done })
+    match (all, refused) {
+        (0, _) => Err(no_users(path)),
+        (_, 0) => Ok(Ended::Done),
+        _ => Ok(Ended::Partly),
+    }
+}
+
+fn no_users(path: &Path) -> CliError {
+    CliError::new(format!(
+        "{} has no users: its first line must name their column, such as user_id",
+        path.display()
+    ))
 }

@@ -10,7 +10,7 @@ use clap::{ArgGroup, Args};
 use cold::{BucketPatience, ColdStore};
 use compactor::{CompactError, StoreMismatch, check_pairing};
 use coupon::calendar::format_instant;
-use engine::{Clock, SystemClock};
+use engine::{Clock, RestoredErasures, SystemClock};
 use hot::audit::{AuditEntry, AuditEvent, AuditKind, given};
 use hot::{ColdMark, HotStore, Reconciled};
 use hot_sqlite::backup::{CompanionFile, make_ready, put_back, put_back_cold};
@@ -244,12 +244,23 @@ async fn end_access(store: &dyn HotStore) -> Result<()> {
 
 /// Begins the erasures anew that began after the backup.
 async fn erase_again(store: &dyn HotStore, cold: &ColdStore, keys: &Keys) -> Result<()> {
-    let (begun, absent) = engine::erase_restored(store, cold, &keys.ring().current()).await?;
-    if begun + absent > 0 {
+    let keys = keys.ring().current();
+    let RestoredErasures { begun, finished, unknown } =
+        engine::erase_restored(store, cold, &keys).await?;
+    if begun > 0 {
+        let begun = thousands(begun as u64);
         output::note(&format!(
-            "of the people who were erased after the backup, {} have something in it: `serve` erases them again; {} have nothing",
-            thousands(begun as u64),
-            thousands(absent as u64)
+            "`serve` erases people again who were erased after the backup: {begun}"
+        ));
+    }
+    if finished > 0 {
+        let finished = thousands(finished as u64);
+        output::note(&format!("people erased after the backup of whom it has nothing: {finished}"));
+    }
+    if !unknown.is_empty() {
+        let ids = unknown.join(", ");
+        output::note(&format!(
+            "ask again for these erasures, which had not reached the cold tier: {ids}"
         ));
     }
     Ok(())

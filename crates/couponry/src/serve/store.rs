@@ -9,7 +9,7 @@ use std::time::Duration;
 use ::console::{CompactionTrigger, Console};
 use api::token::TokenService;
 use api::{AccessPolicy, Passwords, StoreMetrics, WebhookFeed};
-use attempts::AttemptLog;
+use attempts::{AttemptLog, ErasedPerson};
 use cold::BucketPatience;
 use engine::Engine;
 use futures::FutureExt;
@@ -36,7 +36,10 @@ const TIDY_EVERY: Duration = Duration::from_secs(3_600);
 const ATTEMPTS: &str = "attempts.db";
 
 /// How often erasures of people are looked at that nobody has begun here.
-const ERASE_EVERY: Duration = Duration::from_secs(60);
+const ERASE_EVERY: Duration = Duration::from_secs(5);
+
+/// How often what failed is tried again.
+const ERASE_AGAIN: Duration = Duration::from_secs(60);
 
 /// How often events are deleted that were kept long enough: at 1,000 a second, 60,000 at a time.
 const FORGET_EVERY: Duration = Duration::from_secs(60);
@@ -280,15 +283,19 @@ async fn erase(
     compactions: Arc<CompactionTrigger>,
 ) {
     loop {
-        match erase_all(&engine, attempts.as_ref()).await {
-            Ok(true) => drop(compactions.ask(engine.now(), "erasure".to_owned())),
-            Ok(false) => {}
+        let pause = match erase_all(&engine, attempts.as_ref()).await {
+            Ok(true) => {
+                compactions.ask(engine.now(), compaction::ERASURE.to_owned());
+                ERASE_AGAIN
+            }
+            Ok(false) => ERASE_EVERY,
             Err(error) => {
                 tracing::warn!(error = ?error, "a person is not forgotten yet: it is tried again");
+                ERASE_AGAIN
             }
-        }
+        };
         // One that another process has begun, or that waits for a compaction, is found by a look.
-        let _ = tokio::time::timeout(ERASE_EVERY, engine.erasure_begun()).await;
+        let _ = tokio::time::timeout(pause, engine.erasure_begun()).await;
     }
 }
 
@@ -298,7 +305,10 @@ async fn erase_all(engine: &Engine, attempts: Option<&Arc<AttemptLog>>) -> Resul
     if let Some(attempts) = attempts {
         let (attempts, erased, now) = (Arc::clone(attempts), erased.clone(), engine.now().0);
         let erase = move || {
-            erased.iter().try_for_each(|it| attempts.erase(it.user.as_str(), it.name.as_str(), now))
+            erased.iter().try_for_each(|it| {
+                let (user, name) = (it.user.as_str(), it.name.as_str());
+                attempts.erase(&ErasedPerson { user, name, without: &|text| it.of_text(text) }, now)
+            })
         };
         tokio::task::spawn_blocking(erase).await.map_err(CliError::of)?.map_err(CliError::of)?;
     }

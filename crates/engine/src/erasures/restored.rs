@@ -1,54 +1,69 @@
 //! Erasures that a backup does not know.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use cold::ColdStore;
+use coupon::ids::UserId;
 use coupon::minted::CodeKey;
 use hot::HotStore;
+use hot::people::People;
 
 use super::{ERASURES, ErasureLog, ErasureRecord, keep_finished, read};
 use crate::erased::ErasedPeople;
 use crate::failure::Result;
 
+/// What became of the erasures that a backup does not know.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RestoredErasures {
+    /// Persons of whom the store has something: their erasures are begun again.
+    pub begun: usize,
+    /// Erasures that were finished, of persons of whom it has nothing.
+    pub finished: usize,
+    /// The ids of those that were not finished: cold may name the persons, and nobody knows who they are.
+    pub unknown: Vec<String>,
+}
+
 /// Begins again, in a store that was restored from a backup, the erasures that the backup does not know: of persons of
-/// whom it has something. The others are entered as finished. New erasures get higher numbers than all that there were.
-/// Returns how many are begun, and how many had nothing to do. To be called after what is archived is in hot again; `serve`
-/// goes on with them.
+/// whom it has something. Of the others, those that were finished are entered as such. New erasures get higher numbers than
+/// all that there were. To be called after what is archived is in hot again; `serve` goes on with them.
 pub async fn erase_restored(
     hot: &dyn HotStore,
     cold: &ColdStore,
     keys: &[CodeKey],
-) -> Result<(usize, usize)> {
-    let Some(people) = hot.people() else { return Ok((0, 0)) };
+) -> Result<RestoredErasures> {
+    let mut restored = RestoredErasures::default();
+    let Some(people) = hot.people() else { return Ok(restored) };
     let known = ERASURES.load(hot).await?.last;
-    let kept = cold.kept_erased(known).await?;
-    let kept = kept.iter().map(|text| read(text)).collect::<Result<Vec<_>>>()?;
-    let Some(last) = kept.iter().map(|it| it.number).max() else { return Ok((0, 0)) };
-    let erased = ErasedPeople::of(kept.iter().map(|it| it.hash.clone()).collect(), keys);
-    let (mut again, mut after) = (Vec::new(), None);
-    loop {
-        let page = people.users(after).await?;
-        for user in &page.users {
-            if let Some(hash) = erased.hash_of(user) {
-                again.push((user.clone(), hash));
-            }
-        }
-        after = page.next;
-        if after.is_none() {
-            break;
+    let mut kept: BTreeMap<(u64, String), ErasureRecord> = BTreeMap::new();
+    for text in cold.kept_erased(known).await? {
+        let record = read(&text)?;
+        let place = (record.number, record.hash.clone());
+        if record.finished_at.is_some() || !kept.contains_key(&place) {
+            kept.insert(place, record);
         }
     }
-    again.sort();
-    again.dedup();
-    for record in kept.iter().filter(|it| !again.iter().any(|(_, hash)| *hash == it.hash)) {
-        keep_finished(hot, &record.finished(Some(record.asked_at))).await?;
+    let Some(last) = kept.keys().map(|(number, _)| *number).max() else { return Ok(restored) };
+    let erased = ErasedPeople::of(kept.keys().map(|(_, hash)| hash.clone()).collect(), keys);
+    let again = named(people, &erased).await?;
+    restored.begun = again.len();
+    for record in kept.values() {
+        let is_begun = again.iter().any(|(hash, _)| *hash == record.hash);
+        if record.finished_at.is_some() {
+            keep_finished(hot, record).await?;
+            restored.finished += usize::from(!is_begun);
+        } else if !is_begun {
+            restored.unknown.push(record.id.clone());
+        }
     }
     let begin = |log: &mut ErasureLog| {
         log.last = log.last.max(last);
-        for (user, hash) in &again {
-            let of = kept.iter().rfind(|it| it.hash == *hash);
+        for (hash, user) in &again {
+            let of = kept.values().rfind(|it| it.hash == *hash);
             log.last += 1;
             log.open.extend(of.map(|of| ErasureRecord {
                 number: log.last,
                 user: Some(user.to_string()),
+                reason: "restored from a backup".to_owned(),
                 found_at: None,
                 settled_at: None,
                 overwritten_at: None,
@@ -60,5 +75,19 @@ pub async fn erase_restored(
         Ok(true)
     };
     ERASURES.change(hot, begin).await?;
-    Ok((again.len(), kept.len() - again.len()))
+    Ok(restored)
+}
+
+/// The erased persons whom a store names, each once.
+async fn named(people: &dyn People, erased: &ErasedPeople) -> Result<BTreeSet<(String, UserId)>> {
+    let (mut found, mut after) = (BTreeSet::new(), None);
+    loop {
+        let page = people.users(after).await?;
+        let users = page.users.into_iter();
+        found.extend(users.filter_map(|user| Some((erased.hash_of(&user)?, user))));
+        after = page.next;
+        if after.is_none() {
+            return Ok(found);
+        }
+    }
 }

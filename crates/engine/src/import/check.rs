@@ -2,6 +2,7 @@
 
 use coupon::campaign::Campaign;
 use coupon::code::CodeText;
+use coupon::erasure::{Erasure, erased_name};
 use coupon::imported::ImportedState;
 use coupon::time::Day;
 use hot::ImportLine;
@@ -22,8 +23,8 @@ pub(super) struct LineCheck<'a> {
     /// The person at the console; `None` for a token, which is an admin's.
     staff: Option<StaffRole>,
     repeats: SeenCodes,
-    /// `None`: lines may name them.
-    erased: Option<ErasedPeople>,
+    /// The number of the last erasure, and everybody who was erased. `None`: lines may name them.
+    erased: Option<(u64, ErasedPeople)>,
 }
 
 /// The reason of a rejection, and its detail.
@@ -58,7 +59,10 @@ impl Engine {
             zone: campaign.zone.clone(),
             currency: campaign.worth.currency,
         };
-        let erased = if again { None } else { Some(self.erased_people().await?) };
+        let erased = match again {
+            true => None,
+            false => Some((self.last_erasure().await?, self.erased_people().await?)),
+        };
         let repeats = SeenCodes::default();
         Ok(LineCheck { engine: self, defaults, header, staff, repeats, erased })
     }
@@ -68,9 +72,30 @@ impl LineCheck<'_> {
     /// The line as it was read, or why it is rejected whatever the store has.
     pub(super) fn check(&mut self, line: FileLine) -> Result<GoodLine, RejectedLine> {
         match self.decide(&line) {
+            Ok((read, _)) if self.is_erased(&read) => Err(erased_line(&line, &read)),
             Ok((read, earlier)) => Ok(GoodLine { line, read, earlier }),
             Err((reason, detail)) => Err(rejected_line(&line, reason, detail)),
         }
+    }
+
+    fn is_erased(&self, read: &ImportLine) -> bool {
+        let Some((_, erased)) = &self.erased else { return false };
+        read.imported_state.holder().is_some_and(|user| erased.hash_of(user).is_some())
+    }
+
+    /// Takes the lines away whose persons were erased since the check began. One read if there are none.
+    pub(super) async fn newly_erased(
+        &mut self,
+        good: &mut Vec<GoodLine>,
+    ) -> Result<Vec<RejectedLine>> {
+        let Some((known, _)) = self.erased else { return Ok(Vec::new()) };
+        let last = self.engine.last_erasure().await?;
+        if last == known {
+            return Ok(Vec::new());
+        }
+        self.erased = Some((last, self.engine.erased_people().await?));
+        let erased = good.extract_if(.., |it| self.is_erased(&it.read));
+        Ok(erased.map(|it| erased_line(&it.line, &it.read)).collect())
     }
 
     fn decide(&mut self, line: &FileLine) -> Result<(ImportLine, Option<u64>), RejectReason> {
@@ -89,12 +114,6 @@ impl LineCheck<'_> {
                  import it"
             );
             return Err(("FORBIDDEN", detail));
-        }
-        if let (Some(erased), Some(user)) = (&self.erased, read.imported_state.holder())
-            && erased.hash_of(user).is_some()
-        {
-            let detail = "the person was erased: import the line with `again` if this is a new one";
-            return Err(("ERASED", detail.to_owned()));
         }
         match self.repeats.take(line.number, &written, &read.code) {
             Ok(earlier) => Ok((read, earlier)),
@@ -129,6 +148,18 @@ impl LineCheck<'_> {
         }
         Ok((read, written))
     }
+}
+
+/// The report must not keep the name either.
+fn erased_line(line: &FileLine, read: &ImportLine) -> RejectedLine {
+    let detail =
+        "the person was erased: for a new one say again=true, or `couponry import --again`";
+    let mut rejected = rejected_line(line, "ERASED", detail.to_owned());
+    if let Some(user) = read.imported_state.holder() {
+        let person = Erasure { number: 0, user: user.clone(), name: erased_name(0) };
+        rejected.text = person.of_cells(&rejected.text).unwrap_or_default();
+    }
+    rejected
 }
 
 impl StaffRole {

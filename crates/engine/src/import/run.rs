@@ -159,6 +159,9 @@ impl RunningImport<'_> {
             self.engine.hot.announce_long_codes().await?;
         }
         let mut good = std::mem::take(&mut self.good);
+        for line in self.check.newly_erased(&mut good).await? {
+            self.reject(line);
+        }
         if good.is_empty() {
             return Ok(());
         }

@@ -14,7 +14,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::shared::{files_below, new_bytes, rename, share};
+use super::shared::{files_below, make, new_bytes, rename, share};
 use crate::private_files::sync_folder;
 
 const TABLES: [&str; 2] = ["coupons_by_holder", "coupons"];
@@ -23,6 +23,9 @@ const TABLES: [&str; 2] = ["coupons_by_holder", "coupons"];
 const DERIVED: [&str; 3] = ["holder_index", "complete_days", "coupons_by_holder"];
 
 const LOG: &str = "_delta_log";
+
+/// Small files beside the tables, one or two for each erasure of a person.
+const ERASED: &str = "erased";
 
 /// A cold tier in a folder, and its copy in an earlier backup.
 #[derive(Clone, Debug)]
@@ -73,7 +76,8 @@ impl ColdFolder {
     }
 
     fn rows(&self) -> io::Result<Vec<PathBuf>> {
-        let mut files = Vec::new();
+        let erased = files_below(&self.folder.join(ERASED))?;
+        let mut files: Vec<_> = erased.iter().map(|file| Path::new(ERASED).join(file)).collect();
         for table in TABLES {
             let below = files_below(&self.folder.join(table))?;
             let of_rows = below.into_iter().filter(|file| !file.starts_with(LOG));
@@ -97,6 +101,10 @@ pub fn put_back_cold(copy: &Path, folder: &Path) -> io::Result<()> {
         }
     }
     share(&files_below(copy)?, copy, None, &staging)?;
+    for file in files_below(&staging.join(ERASED))? {
+        make(&folder.join(ERASED))?;
+        rename(&staging.join(ERASED).join(&file), &folder.join(ERASED).join(&file))?;
+    }
     // `coupons` last: without it there is no cold tier.
     for table in TABLES {
         rename(&staging.join(table), &folder.join(table))?;

@@ -193,7 +193,8 @@ fn line(txn: &Txn<'_>, code: &String, person: &Erasure) -> SqlResult<Option<Ment
 fn audit_entry(txn: &Txn<'_>, number: &i64, person: &Erasure) -> SqlResult<Option<Mention>> {
     let found = txn.first(select_audit!("WHERE number = ?1"), [number], entry)?;
     let Some(AuditEntry { act, event }) = found.map(|it| it.entry) else { return Ok(None) };
-    let named = event.changes.iter().any(|it| it.to.as_deref() == Some(person.user.as_str()));
+    let user = Some(person.user.as_str());
+    let named = event.changes.iter().any(|it| it.field == "user" && it.to.as_deref() == user);
     let shown = || {
         let (kind, actor) = (event.kind.as_str(), act.actor.as_str());
         let reason = act.reason.as_ref().map(|it| it.as_str());

@@ -12,7 +12,7 @@ use hot::HotError;
 use hot::audit::{AuditEntry, FieldChange};
 use rusqlite::{Result as SqlResult, Row, params};
 
-use super::{ERASED_MAX, erase_line, erase_row};
+use super::{ERASED_MAX, erase_line, erase_row, in_json};
 use crate::columns::parsed;
 use crate::coupons::row_at;
 use crate::failure::damaged;
@@ -26,12 +26,14 @@ pub(super) const ROWS_MAX: i64 = 5_000;
 /// The persons, and what finds their names in bytes.
 pub(super) struct NamedPeople {
     erasures: Vec<Erasure>,
+    /// Two patterns for each.
     names: AhoCorasick,
 }
 
 impl NamedPeople {
     pub(super) fn of_all(erasures: &[Erasure]) -> Result<NamedPeople> {
-        let names = AhoCorasick::new(erasures.iter().map(|it| it.user.as_str()));
+        let forms = erasures.iter().flat_map(|it| [it.user.to_string(), in_json(it.user.as_str())]);
+        let names = AhoCorasick::new(forms);
         let names = names.map_err(|error| HotError::Unavailable(error.into()))?;
         Ok(NamedPeople { erasures: erasures.to_vec(), names })
     }
@@ -39,7 +41,7 @@ impl NamedPeople {
     /// Who may be named in some bytes.
     fn of(&self, bytes: &[u8]) -> Vec<Erasure> {
         let mut found: Vec<usize> =
-            self.names.find_overlapping_iter(bytes).map(|it| it.pattern().as_usize()).collect();
+            self.names.find_overlapping_iter(bytes).map(|it| it.pattern().as_usize() / 2).collect();
         found.sort_unstable();
         found.dedup();
         found.into_iter().map(|at| self.erasures[at].clone()).collect()

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::{RecordConnection, RecordFile, Result};
 use crate::failure::{at_commit, before_commit};
 use crate::pages;
+use crate::people::in_json;
 
 /// Rows that one look takes: some 10 ms.
 const ROWS_MAX: i64 = 5_000;
@@ -89,8 +90,9 @@ fn naming(
     erasure: &Erasure,
     (kind, part, key): &(i64, Vec<u8>, Vec<u8>),
 ) -> rusqlite::Result<(Vec<NamingRow>, Option<(i64, Vec<u8>, Vec<u8>)>)> {
-    let name = Value::from(erasure.user.as_str()).to_string();
-    let name = &name[1..name.len() - 1];
+    let name = &in_json(erasure.user.as_str());
+    // Within a line of CSV, which is within JSON.
+    let quoted = &in_json(&erasure.user.as_str().replace('"', "\"\""));
     let sql = "SELECT kind, part, key, value FROM record WHERE (kind, part, key) > (?1, ?2, ?3) \
                ORDER BY kind, part, key LIMIT ?4";
     let mut statement = records.conn.prepare_cached(sql)?;
@@ -100,7 +102,8 @@ fn naming(
         count += 1;
         let value = row.get_ref(3)?.as_bytes()?;
         let place = || Ok::<_, rusqlite::Error>((row.get(0)?, row.get(1)?, row.get(2)?));
-        if std::str::from_utf8(value).is_ok_and(|text| text.contains(name)) {
+        if std::str::from_utf8(value).is_ok_and(|text| text.contains(name) || text.contains(quoted))
+        {
             found.push(NamingRow { place: place()?, value: value.to_vec() });
         }
         if count == ROWS_MAX {

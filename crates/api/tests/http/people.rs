@@ -1,0 +1,71 @@
+//! What is known of a person, and who is one.
+
+use serde_json::{Value, json};
+
+use crate::service::{Admin, Asked, Service, Shop};
+
+fn path(user: &str) -> String {
+    let encoded: String = user.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    format!("/v1/people/{encoded}")
+}
+
+/// What is known of a person: each kind, with the code if it has one.
+async fn known(service: &Service, user: &str) -> Vec<String> {
+    let answer = service.get(Admin, &path(user)).await;
+    assert_eq!(answer.json["user_id"], json!(user), "{}", answer.text);
+    let records = answer.json["records"].as_array().unwrap_or_else(|| panic!("{}", answer.text));
+    let line = |it: &Value| {
+        let code = it["value"]["code"].as_str().unwrap_or_default();
+        format!("{} {code}", it["kind"].as_str().unwrap_or_default())
+    };
+    records.iter().map(line).collect()
+}
+
+#[tokio::test]
+async fn everybody_has_their_own() {
+    let service = Service::new();
+    service.campaign("c", json!({"stock": 100})).await;
+    let users = ["ann", "joanna", "4711", "471", "a\"b\\c", "홍길동", "=1+1", "a%20b"];
+    let mut codes = Vec::new();
+    for user in users {
+        let code = service.issued("c", user).await;
+        let order = json!({"user_id": user, "order_ref": format!("{user}/1")});
+        let redeem = format!("/v1/coupons/{code}/redeem");
+        service.post(Shop, &redeem, order.clone()).await.is("201", user);
+        let second = json!({"user_id": user, "order_ref": "2"});
+        service.post(Shop, &redeem, second).await.is("409 ALREADY_REDEEMED", user);
+        codes.push(code);
+    }
+    for (user, code) in users.iter().zip(&codes) {
+        let asked = "audit ".to_owned();
+        let want = [format!("coupon {code}"), asked, format!("attempt {code}")];
+        assert_eq!(known(&service, user).await, want, "{user}");
+        let file = Asked::new("GET", &path(user)).header("accept", "text/csv");
+        let text = service.send(Admin, file).await.text;
+        assert!(text.starts_with("\u{feff}kind,at,campaign_id,code,what,actor,text\n"), "{text}");
+        let of = |kind: &str| text.lines().filter(|line| line.starts_with(kind)).count();
+        assert_eq!([of("coupon,"), of("event,"), of("attempt,")], [1, 2, 1], "{text}");
+        let others = codes.iter().filter(|other| *other != code);
+        assert!(others.into_iter().all(|other| !text.contains(other)), "{user}: {text}");
+    }
+    assert_eq!(known(&service, "nobody").await, ["audit "]);
+}
+
+#[tokio::test]
+async fn what_they_had_once() {
+    let service = Service::new();
+    service.campaign("c", json!({"stock": 2})).await;
+    let code = service.issued("c", "ann").await;
+    let revoke = json!({"user_id": "ann"});
+    service.post(Admin, &format!("/v1/coupons/{code}/revoke"), revoke).await.is("200", "revoked");
+    assert_eq!(known(&service, "ann").await, [format!("coupon {code}"), "audit ".to_owned()]);
+    let name = |id: &str| json!({"erasure_id": id, "reason": "asked"});
+    service.post(Admin, "/v1/people/ann/erase", name("one")).await.is("202", "erased");
+    service.post(Admin, "/v1/people/ann/erase", name("one")).await.is("202", "once more");
+    service.post(Admin, "/v1/people/bob/erase", name("one")).await.is("409 NAME_TAKEN", "bob");
+    service.post(Admin, "/v1/people/erased:1/erase", name("two")).await.is("422 INVALID", "erased");
+    let erased = service.get(Admin, "/v1/erasures/one").await.string("name");
+    let events = service.coupon(&code).await["events"].clone();
+    assert!(!events.to_string().contains("ann"), "{events}");
+    assert_eq!(known(&service, &erased).await[0], format!("coupon {code}"));
+}
