@@ -39,7 +39,7 @@ const ATTEMPTS: &str = "attempts.db";
 const ERASE_EVERY: Duration = Duration::from_secs(5);
 
 /// How often what failed is tried again.
-const ERASE_AGAIN: Duration = Duration::from_secs(60);
+const ERASE_AGAIN: Duration = Duration::from_secs(20);
 
 /// How often events are deleted that were kept long enough: at 1,000 a second, 60,000 at a time.
 const FORGET_EVERY: Duration = Duration::from_secs(60);
