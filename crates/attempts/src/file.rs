@@ -130,7 +130,8 @@ impl Writer {
         let AttemptWork { attempts, sums, dropped, forgets } = work;
         let Options { keep_ms, rows_max, .. } = *options;
         let keep_ms = if *forgets { keep_ms } else { i64::MAX };
-        let txn = self.conn.transaction()?;
+        // One that begins as a reader fails if an erasure has written meanwhile.
+        let txn = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         add_up(&txn, sums)?;
         let quarter = now / QUARTER_MS;
         if *forgets && quarter != self.cleaned {
