@@ -22,7 +22,7 @@ use coupon::erasure::{Erasure, ErasureSet, erased_name, is_erased};
 use coupon::ids::{Reason, UserId};
 use coupon::refusal::Refusal;
 use hot::people::People;
-use hot::tables::{RecordKind, RecordPut, RecordRange, RecordSync};
+use hot::tables::{RecordKind, RecordPut, RecordRange, RecordSync, Tables};
 use hot::{ColdMark, Fact, HotStore};
 use serde::{Deserialize, Serialize};
 
@@ -353,7 +353,7 @@ impl Engine {
         for record in &over {
             let finished = record.finished(Some(self.now().0));
             self.keep_in_cold(&finished, false).await?;
-            keep_finished(self.hot(), &finished).await?;
+            keep_finished(&*self.tables(), &finished).await?;
         }
         let delete = |log: &mut ErasureLog| {
             log.open.retain(|it| !over.iter().any(|over| over.number == it.number));
@@ -457,8 +457,22 @@ pub async fn know_erasures(hot: &dyn HotStore, cold: &ColdStore) -> Result<()> {
     Ok(())
 }
 
-async fn keep_finished(hot: &dyn HotStore, finished: &ErasureRecord) -> Result<()> {
-    let (tables, number) = (hot.tables(), finished.number.to_be_bytes());
+/// Brings what is known of finished erasures to the tables of another store, so that nothing brings the persons back there.
+/// May be repeated.
+pub async fn bring_erasures(from: &dyn HotStore, to: &dyn Tables) -> Result<()> {
+    let mut before = u64::MAX;
+    loop {
+        let some = finished_before(from, before, PAGE_MAX).await?;
+        let Some(last) = some.last() else { return Ok(()) };
+        before = last.number;
+        for record in &some {
+            keep_finished(to, record).await?;
+        }
+    }
+}
+
+async fn keep_finished(tables: &dyn Tables, finished: &ErasureRecord) -> Result<()> {
+    let number = finished.number.to_be_bytes();
     let row = RecordPut::new(number, text_of(finished));
     tables.put(&FINISHED.part(BY_NUMBER), vec![row]).await?;
     let row = RecordPut::new(finished.id.as_bytes(), number);

@@ -87,7 +87,7 @@ pub use coupons::{
 };
 pub use erasures::{
     ERASURES_OPEN_MAX, ErasureRecord, ErasureRequest, ErasureState, RestoredErasures,
-    erase_restored, know_erasures, open_erasures,
+    bring_erasures, erase_restored, know_erasures, open_erasures,
 };
 pub use events::EventView;
 pub use failure::{BadFile, Failure, FieldFault, WriteResult};

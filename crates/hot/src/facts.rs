@@ -44,8 +44,14 @@ coupon::words! {
 pub const AUDITED_FACTS: [Fact; 2] = [Fact::Staff, Fact::Queries];
 
 /// Those that a copy brings. All others are about one store, or one machine.
-pub const COPIED_FACTS: [Fact; 5] =
-    [Fact::Staff, Fact::Queries, Fact::Compactions, Fact::NoticeRounds, Fact::NoticePositions];
+pub const COPIED_FACTS: [Fact; 6] = [
+    Fact::Staff,
+    Fact::Queries,
+    Fact::Compactions,
+    Fact::NoticeRounds,
+    Fact::NoticePositions,
+    Fact::Erasures,
+];
 
 /// Reads and writes facts of a store, each a short text.
 #[async_trait]

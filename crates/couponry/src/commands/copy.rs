@@ -187,6 +187,7 @@ async fn records(from: &SqliteHot, to: &CqlHot, settings: &Settings) -> Result<S
         Some(keep) => bring_orders(from, &*tables, keep, SystemClock.now().day()).await?,
         None => 0,
     };
+    engine::bring_erasures(from, &*tables).await?;
     copy_facts(from, to).await.map_err(failed)?;
     Ok(format!(
         "brought the counts by day, {} entries of the audit, {} coupons of orders, and the people, saved \

@@ -49,7 +49,7 @@ pub async fn erase_restored(
     for record in kept.values() {
         let is_begun = again.iter().any(|(hash, _)| *hash == record.hash);
         if record.finished_at.is_some() {
-            keep_finished(hot, record).await?;
+            keep_finished(&*hot.tables(), record).await?;
             restored.finished += usize::from(!is_begun);
         } else if !is_begun {
             restored.unknown.push(record.id.clone());
