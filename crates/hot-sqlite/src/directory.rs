@@ -172,12 +172,15 @@ pub(crate) fn enter(
     )
 }
 
+/// What the last line of a code said; `None` if the code has no entry.
+pub(crate) fn last_line(txn: &Txn<'_>, code: &str) -> SqlResult<Option<LastLine>> {
+    let sql = "SELECT last_line FROM directory WHERE code = ?1";
+    txn.first(sql, [code], |row| LastLine::decode(row.get_ref(0)?.as_blob_or_null()?))
+}
+
 /// Keeps what the last line said of a coupon without a row.
 pub(crate) fn keep_line(txn: &Txn<'_>, code: &Code, state: &ImportedState) -> SqlResult<()> {
-    let sql = "SELECT last_line FROM directory WHERE code = ?1";
-    let known = txn
-        .first(sql, [code.as_str()], |row| LastLine::decode(row.get_ref(0)?.as_blob_or_null()?))?;
-    let Some(known) = known else { return Ok(()) };
+    let Some(known) = last_line(txn, code.as_str())? else { return Ok(()) };
     let line = LastLine { state: LastLine::of_state(state).state, ..known };
     let sql = "UPDATE directory SET last_line = ?2 WHERE code = ?1";
     txn.run(sql, params![code.as_str(), line.encode()])

@@ -12,13 +12,13 @@ use coupon::coupon::{Coupon, EventKind};
 use coupon::erasure::Erasure;
 use coupon::ids::{IssueRef, UserId};
 use hot::people::{MentionPage, People, UserPage};
-use rusqlite::{Result as SqlResult, Row, params};
+use rusqlite::{Result as SqlResult, params};
 use serde_json::Value;
 
 use crate::claims::erasing;
 use crate::columns::parsed;
 use crate::coupons::{SqliteCoupon, number_of, numbered, row_at, writing};
-use crate::last_line::{LastLine, LineState};
+use crate::last_line::LineState;
 use crate::txn::Txn;
 use crate::{Result, SqliteHot, directory, orders, pages, settings};
 
@@ -180,9 +180,7 @@ fn erase_orders(txn: &Txn<'_>, before: &Coupon, after: &Coupon) -> SqlResult<()>
 
 /// Erases the person from what the last imported line of a coupon without a row said.
 fn erase_line(txn: &Txn<'_>, code: &Code, erasure: &Erasure) -> SqlResult<()> {
-    let sql = "SELECT last_line FROM directory WHERE code = ?1 AND last_line IS NOT NULL";
-    let read = |row: &Row<'_>| LastLine::decode(row.get_ref(0)?.as_blob_or_null()?);
-    let Some(line) = txn.first(sql, [code.as_str()], read)? else { return Ok(()) };
-    let state = line.state.as_ref().and_then(|it| erasure.of_line(it));
+    let state = directory::last_line(txn, code.as_str())?.and_then(|line| line.state);
+    let state = state.and_then(|state| erasure.of_line(&state));
     state.map_or(Ok(()), |state| directory::keep_line(txn, code, &state))
 }

@@ -23,7 +23,7 @@ use crate::coupons::{SqliteCoupon, number_of, numbered, row_at};
 use crate::last_line::LastLine;
 use crate::txn::Txn;
 use crate::txn::audit::{entry, select_audit};
-use crate::{Result, SqliteHot};
+use crate::{Result, SqliteHot, directory};
 
 /// How many places [`mentions`] reads, one after the other.
 const PLACES: usize = 6;
@@ -181,9 +181,7 @@ fn coupon(txn: &Txn<'_>, number: &i64, person: &Erasure) -> SqlResult<Option<Men
 }
 
 fn line(txn: &Txn<'_>, code: &String, person: &Erasure) -> SqlResult<Option<Mention>> {
-    let sql = "SELECT last_line FROM directory WHERE code = ?1";
-    let read = |row: &Row<'_>| LastLine::decode(row.get_ref(0)?.as_blob_or_null()?);
-    let state = txn.first(sql, [code], read)?.and_then(|line| line.state);
+    let state = directory::last_line(txn, code)?.and_then(|line| line.state);
     let state = state.filter(|state| person.of_line(state).is_some());
     let user = person.user.as_str();
     let shown = |state: &str| json!({"code": code, "state": state, "user_id": user});
