@@ -67,12 +67,19 @@ fn cut<'a>(nth: usize, event: &'a Event, own_actor: &str) -> EventView<'a> {
 /// The event that last made the coupon the user's: its issue, or its redemption if nobody held it.
 /// After the last event if it never was theirs.
 fn since(coupon: &Coupon, user: &UserId) -> usize {
-    let events = coupon.events();
-    let mut since = events.len();
+    let became = |(before, _, after): &(_, _, _)| *after == Some(user) && *before != Some(user);
+    let last = holders(coupon).enumerate().filter(|(_, held)| became(held)).last();
+    last.map_or(coupon.events().len(), |(nth, _)| nth)
+}
+
+/// The events of a coupon, each with who held it before and after.
+pub(crate) fn holders(
+    coupon: &Coupon,
+) -> impl Iterator<Item = (Option<&UserId>, &Event, Option<&UserId>)> {
     // The holder, and the holder before the redemption.
     let (mut holder, mut before): (Option<&UserId>, Option<&UserId>) = (None, None);
-    for (nth, event) in events.iter().enumerate() {
-        let is_theirs = holder == Some(user);
+    coupon.events().iter().map(move |event| {
+        let held = holder;
         match &event.kind {
             EventKind::Issued { to, .. } => holder = Some(to),
             EventKind::Redeemed { by, .. } => {
@@ -83,9 +90,6 @@ fn since(coupon: &Coupon, user: &UserId) -> usize {
             EventKind::Revoked { .. } => holder = None,
             EventKind::Voided { .. } | EventKind::Extended { .. } => {}
         }
-        if holder == Some(user) && !is_theirs {
-            since = nth;
-        }
-    }
-    since
+        (held, event, holder)
+    })
 }

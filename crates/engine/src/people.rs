@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use coupon::calendar::format_instant;
 use coupon::code::CodeText;
-use coupon::coupon::{Coupon, EventKind};
+use coupon::coupon::Coupon;
 use coupon::erasure::acting_user;
 use coupon::flat::Flat;
 use coupon::ids::UserId;
@@ -15,6 +15,7 @@ use router::Found;
 use serde_json::{Value, json};
 
 use crate::coupon_view::CouponView;
+use crate::events::holders;
 use crate::failure::{Failure, Result};
 use crate::pages::{CursorPosition, PageQuery};
 use crate::{AuditEvent, AuditKind, Caller, Engine, Role, given};
@@ -126,22 +127,9 @@ impl Engine {
 /// What happened to a coupon while it was a user's, or by them: of other users not even the name.
 fn events_of(coupon: &Coupon, user: &UserId) -> Vec<Value> {
     let own = format!("{}:{user}", Role::User);
-    // The holder, and the holder before the redemption.
-    let (mut holder, mut before): (Option<&UserId>, Option<&UserId>) = (None, None);
     let mut events = Vec::new();
-    for event in coupon.events() {
-        let was_theirs = holder == Some(user);
-        match &event.kind {
-            EventKind::Issued { to, .. } => holder = Some(to),
-            EventKind::Redeemed { by, .. } => {
-                before = holder;
-                holder = by.as_ref();
-            }
-            EventKind::RedemptionCancelled { .. } => holder = before,
-            EventKind::Revoked { .. } => holder = None,
-            EventKind::Voided { .. } | EventKind::Extended { .. } => {}
-        }
-        if !was_theirs && holder != Some(user) && event.actor.as_str() != own {
+    for (before, event, after) in holders(coupon) {
+        if before != Some(user) && after != Some(user) && event.actor.as_str() != own {
             continue;
         }
         let Flat { kind, at, actor, reference, reason, expires_at, time_zone, worth, .. } =
