@@ -44,7 +44,7 @@ pub(crate) async fn run_once(
     closed: ClosedPolicy,
     watch: ProgressWatch,
 ) -> Result<CompactionReport> {
-    cold.know_erasures(engine.erasure_set().await?);
+    engine::know_erasures(engine.hot(), cold).await?;
     let report = compactor(engine, cold, watch).run(engine.now(), closed).await;
     let report = report.map_err(cli_error)?;
     if let Some(through) = report.erased.through {

@@ -26,7 +26,7 @@ use hot::tables::{RecordKind, RecordPut, RecordRange, RecordSync, Tables};
 use hot::{ColdMark, Fact, HotStore};
 use serde::{Deserialize, Serialize};
 
-pub use restored::{RestoredErasures, erase_restored};
+pub use restored::{RestoredErasures, bring_erasures, erase_restored};
 
 use crate::erased::{ErasedPeople, person_hash};
 use crate::facts::FactKind;
@@ -253,16 +253,22 @@ impl Engine {
         if let Some(erasure) = record.erasure() {
             people.erase(&erasure).await?;
         }
-        self.note(&[record.number], |it, now| it.found_at = it.found_at.or(Some(now))).await
+        let is_it = |it: &ErasureRecord| it.number == record.number;
+        self.note(is_it, |it, now| it.found_at = it.found_at.or(Some(now))).await
     }
 
     /// Enters that erasures have done a step.
-    async fn note(&self, numbers: &[u64], enter: fn(&mut ErasureRecord, i64)) -> Result<()> {
+    async fn note(
+        &self,
+        is_done: impl Fn(&ErasureRecord) -> bool + Send + Sync,
+        enter: fn(&mut ErasureRecord, i64),
+    ) -> Result<()> {
         let now = self.now().0;
         let note = |log: &mut ErasureLog| {
-            let of = log.open.iter_mut().filter(|it| numbers.contains(&it.number));
-            of.for_each(|it| enter(it, now));
-            Ok(!numbers.is_empty())
+            let mut done = log.open.iter_mut().filter(|it| is_done(it)).peekable();
+            let has_any = done.peek().is_some();
+            done.for_each(|it| enter(it, now));
+            Ok(has_any)
         };
         ERASURES.change(self.hot(), note).await.map(drop)
     }
@@ -270,11 +276,6 @@ impl Engine {
     /// Lets the cold tier of this process know whom its readers must not name. One read.
     pub async fn know_erasures(&self) -> Result<()> {
         know_erasures(self.hot(), &self.cold).await
-    }
-
-    /// The erasures that are not finished, as readers and writers of cold need them. One read.
-    pub async fn erasure_set(&self) -> Result<ErasureSet> {
-        Ok(ERASURES.load(self.hot()).await?.set())
     }
 
     /// Without the reason, which is of no use there.
@@ -301,8 +302,7 @@ impl Engine {
             for record in log.open.iter().filter(|it| it.settled_at.is_none()) {
                 self.keep_in_cold(&record.finished(None), is_new).await?;
             }
-            let numbers: Vec<u64> = unsettled.iter().map(|it| it.number).collect();
-            self.note(&numbers, |it, now| it.settled_at = Some(now)).await?;
+            self.note(is_of(&unsettled), |it, now| it.settled_at = Some(now)).await?;
         }
         // After it is noted: what is settled again would be a new person.
         let erased = log.that(|it| it.overwritten_at.is_none());
@@ -315,13 +315,21 @@ impl Engine {
 
     /// Overwrites the old names in the files of hot. To be called with what [`Engine::settle_erasures`] returned.
     pub async fn overwrite_erased(&self, erasures: &[Erasure]) -> Result<()> {
-        let Some(people) = self.hot.people() else { return Ok(()) };
+        let Some(people) = self.hot.people().filter(|_| !erasures.is_empty()) else {
+            return Ok(());
+        };
         let names: Vec<String> = erasures.iter().map(|it| it.user.to_string()).collect();
-        if !names.is_empty() {
-            people.scrub(&names).await?;
+        people.scrub(&names).await?;
+        self.note(is_of(erasures), |it, now| it.overwritten_at = Some(now)).await
+    }
+
+    /// Whether there is anything to go on with. One read; none of a store that cannot forget people.
+    pub async fn has_erasures(&self) -> Result<bool> {
+        if self.hot.people().is_none() {
+            return Ok(false);
         }
-        let numbers: Vec<u64> = erasures.iter().map(|it| it.number).collect();
-        self.note(&numbers, |it, now| it.overwritten_at = Some(now)).await
+        let log = ERASURES.load(self.hot()).await?;
+        Ok(!log.open.is_empty() || log.is_unclean)
     }
 
     /// Whether an erasure waits for a compaction that is to follow at once.
@@ -333,10 +341,8 @@ impl Engine {
 
     /// Enters that no file of cold names the persons of the erasures up to a number.
     pub async fn note_archived(&self, through: u64) -> Result<()> {
-        let log = ERASURES.load(self.hot()).await?;
-        let is_new = |it: &&ErasureRecord| it.number <= through && it.archived_at.is_none();
-        let numbers: Vec<u64> = log.open.iter().filter(is_new).map(|it| it.number).collect();
-        self.note(&numbers, |it, now| it.archived_at = Some(now)).await?;
+        let is_new = move |it: &ErasureRecord| it.number <= through && it.archived_at.is_none();
+        self.note(is_new, |it, now| it.archived_at = Some(now)).await?;
         self.erasures_begun.notify_one();
         Ok(())
     }
@@ -457,20 +463,6 @@ pub async fn know_erasures(hot: &dyn HotStore, cold: &ColdStore) -> Result<()> {
     Ok(())
 }
 
-/// Brings what is known of finished erasures to the tables of another store, so that nothing brings the persons back there.
-/// May be repeated.
-pub async fn bring_erasures(from: &dyn HotStore, to: &dyn Tables) -> Result<()> {
-    let mut before = u64::MAX;
-    loop {
-        let some = finished_before(from, before, PAGE_MAX).await?;
-        let Some(last) = some.last() else { return Ok(()) };
-        before = last.number;
-        for record in &some {
-            keep_finished(to, record).await?;
-        }
-    }
-}
-
 async fn keep_finished(tables: &dyn Tables, finished: &ErasureRecord) -> Result<()> {
     let number = finished.number.to_be_bytes();
     let row = RecordPut::new(number, text_of(finished));
@@ -486,6 +478,11 @@ fn text_of(record: &ErasureRecord) -> String {
 fn read(text: &[u8]) -> Result<ErasureRecord> {
     let damaged = |why| Failure::Store(HotError::Damaged(format!("an erasure: {why}")));
     serde_json::from_slice(text).map_err(damaged)
+}
+
+/// Whether a record is of one of these.
+fn is_of(erasures: &[Erasure]) -> impl Fn(&ErasureRecord) -> bool + Send + Sync + '_ {
+    |it| erasures.iter().any(|erasure| erasure.number == it.number)
 }
 
 /// Whether it forgets this person, and not one before them.

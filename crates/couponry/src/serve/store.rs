@@ -301,6 +301,9 @@ async fn erase(
 
 /// Returns whether an erasure wants a compaction at once.
 async fn erase_all(engine: &Engine, attempts: Option<&Arc<AttemptLog>>) -> Result<bool> {
+    if !engine.has_erasures().await? {
+        return Ok(false);
+    }
     let erased = engine.settle_erasures().await?;
     if let Some(attempts) = attempts {
         let (attempts, erased, now) = (Arc::clone(attempts), erased.clone(), engine.now().0);

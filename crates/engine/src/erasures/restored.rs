@@ -1,4 +1,4 @@
-//! Erasures that a backup does not know.
+//! Erasures that another store has to know: one that was restored from a backup, and the target of a copy.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,8 +7,10 @@ use coupon::ids::UserId;
 use coupon::minted::CodeKey;
 use hot::HotStore;
 use hot::people::People;
+use hot::tables::Tables;
 
-use super::{ERASURES, ErasureLog, ErasureRecord, keep_finished, read};
+use super::{ERASURES, ErasureLog, ErasureRecord, finished_before, keep_finished, read};
+use crate::PAGE_MAX;
 use crate::erased::ErasedPeople;
 use crate::failure::Result;
 
@@ -88,6 +90,20 @@ async fn named(people: &dyn People, erased: &ErasedPeople) -> Result<BTreeSet<(S
         after = page.next;
         if after.is_none() {
             return Ok(found);
+        }
+    }
+}
+
+/// Brings what is known of finished erasures to the tables of another store, so that nothing brings the persons back there.
+/// May be repeated.
+pub async fn bring_erasures(from: &dyn HotStore, to: &dyn Tables) -> Result<()> {
+    let mut before = u64::MAX;
+    loop {
+        let some = finished_before(from, before, PAGE_MAX).await?;
+        let Some(last) = some.last() else { return Ok(()) };
+        before = last.number;
+        for record in &some {
+            keep_finished(to, record).await?;
         }
     }
 }
