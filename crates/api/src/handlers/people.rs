@@ -26,8 +26,8 @@ const QUERY: &str = "erasures";
 
 /// Read what is known of a person
 ///
-/// Everything that names the `user_id`, in the hot store and in the cold tier: coupons with their whole histories, also
-/// those that the person had once, the account, lines of imports, deliveries of webhooks, entries of the audit and, of
+/// Everything that names the `user_id`, in the hot store and in the cold tier: coupons that the person has or had, with what
+/// happened to them meanwhile, the account, lines of imports, deliveries of webhooks, entries of the audit and, of
 /// this server, refused attempts. With `Accept: text/csv` the answer is a file for a spreadsheet: UTF-8 with a
 /// byte-order mark, and a line for each event of a coupon.
 ///
