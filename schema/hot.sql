@@ -266,17 +266,17 @@ CREATE TABLE event (
     number  INTEGER PRIMARY KEY,
     at      INTEGER NOT NULL,
     -- 1 issued, 2 redeemed, 3 redemption cancelled, 4 revoked, 5 voided, 6 extended, 7 held, 8 released,
-    -- 20 a row of the table audit.
+    -- 20 a row of the table audit, 21 a person who was erased.
     kind    INTEGER NOT NULL,
     -- Of a coupon.
     batch   INTEGER,
     code    TEXT,
-    -- That of the coupon after it, or the number of the row of the table audit.
+    -- That of the coupon after it, or the number of the row of the table audit or of the erasure.
     version INTEGER NOT NULL,
     -- A number of the table actor, or the name itself. Null: the user.
     actor   ANY,
     user_id TEXT,
-    -- The issue_ref, the revoke_ref or the order.
+    -- The issue_ref, the revoke_ref or the order; of a person, their erased name.
     ref     TEXT,
     reason  TEXT,
     -- The expiry that an issue or an extension has decided, or when a hold lapses.

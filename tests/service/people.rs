@@ -1,13 +1,14 @@
 //! A person is forgotten by the whole service: both tiers, and every file of the data folder.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use testbucket::{BUCKET, Kind};
 
 use super::client::{Client, Dice};
-use super::data::{Data, wait_until};
+use super::data::{Data, Server, wait_until};
 use super::finished::{campaign, compact, doctor_finds_nothing, exported, issued, order};
 
 /// Nothing else has it.
@@ -71,20 +72,40 @@ fn told(data: &Data, admin: &mut Client, archived: &str) {
     assert_eq!(kinds(&shown, "coupon"), kinds(&known, "coupon"));
 }
 
+/// A server without the feed, which tells whoever follows of a person who was erased, and keeps the name for that long.
+fn serve(data: &Data, is_compacting: bool) -> Server {
+    data.serve_with(|command| {
+        command.env("COUPONRY_EVENTS_KEEP", "0");
+        if !is_compacting {
+            command.args(["--compact-every", "0"]);
+        }
+    })
+}
+
 #[test]
 fn no_file_names_an_erased_person() {
-    let data = Data::new();
-    let server = data.serve_with(|command| {
-        command.args(["--compact-every", "0"]);
-    });
+    forgets(&Data::new(), &[]);
+}
+
+/// A bucket of versitygw is a folder.
+#[test]
+fn no_object_names_an_erased_person() {
+    let Some(server) = testbucket::Server::start(Kind::Versitygw) else { return };
+    let location = format!("s3://{BUCKET}/cold");
+    forgets(&Data::on_bucket(&location, server.environment()), &[server.bucket()]);
+}
+
+/// Erases two persons of one name, one after the other. `beside`: folders that belong to the store, too.
+fn forgets(data: &Data, beside: &[PathBuf]) {
+    let server = serve(data, false);
     let mut admin = server.client(&data.token("admin", "root"));
     campaign(&mut admin, "c", 10);
     campaign(&mut admin, "d", 10);
     let bob = issued(&mut admin, "c", "bob");
-    let archived = lives(&data, &mut admin);
-    compact(&data, &["--closed-now"]);
+    let archived = lives(data, &mut admin);
+    compact(data, &["--closed-now"]);
 
-    told(&data, &mut admin, &archived);
+    told(data, &mut admin, &archived);
     let erase = format!("/v1/people/{ZOE}/erase");
     let asked = json!({"erasure_id": "ticket", "reason": format!("{ZOE} asked")});
     let begun = admin.post(&erase, &asked).must(202).json();
@@ -100,10 +121,10 @@ fn no_file_names_an_erased_person() {
     wait_until("the hot store is done", || erasure(&mut admin, "ticket")["state"] == "archive");
     // From here on it is a new person, whom the compaction leaves alone.
     let new = issued(&mut admin, "c", ZOE);
-    let ran = compact(&data, &[]);
+    let ran = compact(data, &[]);
     assert!(ran.stdout.contains("written again"), "{ran:?}");
     server.stop();
-    let server = data.serve();
+    let server = serve(data, true);
     let mut admin = server.client(&data.token("admin", "root"));
     wait_until("it is finished", || erasure(&mut admin, "ticket")["state"] == "done");
     let coupon = admin.get(&format!("/v1/coupons/{new}")).must(200).json();
@@ -121,15 +142,15 @@ fn no_file_names_an_erased_person() {
         assert_eq!(ran.code, Some(3), "{ran:?}");
         assert!(ran.stdout.contains(&format!("{ZOE},april:2,ok")), "{ran:?}");
     }
-    let server = data.serve_with(|command| {
-        command.args(["--compact-every", "0"]);
-    });
+    let server = serve(data, false);
     let mut admin = server.client(&data.token("admin", "root"));
     wait_until("it is finished", || erasure(&mut admin, "april:2")["state"] == "done");
     server.stop();
-    assert_eq!(files_with(&data.path(), ZOE), Vec::<String>::new());
-    doctor_finds_nothing(&data, "after two erasures");
-    let all = exported(&data, "after two erasures");
+    for folder in [&data.path()].into_iter().chain(beside) {
+        assert_eq!(files_with(folder, ZOE), Vec::<String>::new());
+    }
+    doctor_finds_nothing(data, "after two erasures");
+    let all = exported(data, "after two erasures");
     assert_eq!(all[&archived]["holder"], json!(name));
     assert_eq!(all[&bob]["holder"], json!("bob"));
 }
@@ -140,7 +161,7 @@ fn killed_at_any_step() {
     const COUPONS: usize = 100;
     let data = Data::new();
     let token = data.token("admin", "root");
-    let server = data.serve();
+    let server = serve(&data, true);
     let mut admin = server.client(&token);
     let terms = json!({"campaign_id": "many", "stock": 10 * COUPONS, "expires_on": "2031-12-31",
         "per_user_limit": COUPONS});
@@ -148,7 +169,7 @@ fn killed_at_any_step() {
     server.stop();
     let mut dice = Dice(20_261_130);
     for round in 0..5 {
-        let server = data.serve();
+        let server = serve(&data, true);
         let mut admin = server.client(&token);
         for nth in 0..COUPONS {
             let issue = json!({"user_id": ZOE, "issue_ref": format!("{round}-{nth}")});
@@ -161,7 +182,7 @@ fn killed_at_any_step() {
         std::thread::sleep(dice.within(Duration::from_millis(400)));
         server.kill();
 
-        let server = data.serve();
+        let server = serve(&data, true);
         let mut admin = server.client(&token);
         // It may not have begun.
         admin.post(&erase, &asked).must(202);
@@ -174,7 +195,7 @@ fn killed_at_any_step() {
         server.kill();
     }
     compact(&data, &[]);
-    let server = data.serve();
+    let server = serve(&data, true);
     let mut admin = server.client(&token);
     for round in 0..5 {
         let id = format!("round-{round}");
@@ -207,6 +228,9 @@ fn nothing_brings_them_back() {
         wait_until("the hot store is done", || is_settled(&mut admin, id));
     }
     let name = erasure(&mut admin, "ticket")["name"].clone();
+    let told = admin.get("/v1/events?type=person.erased").must(200).json();
+    let change = &told["data"][0]["change"]["changes"][0];
+    assert_eq!(*change, json!({"field": "user_id", "from": ZOE, "to": name}), "{told}");
     server.stop();
     let ran = data.run(&["restore", backup, "--replace", "--yes"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");

@@ -103,7 +103,9 @@ impl Opened {
             return Ok(None);
         }
         let allow_private = settings.webhook_allow_private.value;
-        let mut options = webhooks::Options { allow_private, ..webhooks::Options::default() };
+        let log_keep = settings.deliveries_keep();
+        let mut options =
+            webhooks::Options { allow_private, log_keep, ..webhooks::Options::default() };
         if is_cluster {
             options.log_rows_max *= LOG_TIMES_ON_A_CLUSTER;
         }

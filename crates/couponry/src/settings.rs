@@ -12,6 +12,7 @@ use std::fmt;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 use crate::failure::{CliError, Result};
 use value::Value;
@@ -48,7 +49,15 @@ impl fmt::Display for Origin {
     }
 }
 
+/// Deliveries of webhooks are tried for three days.
+const DELIVERIES_KEEP_MIN: Duration = Duration::from_secs(4 * 86_400);
+
 impl Settings {
+    /// How long to keep deliveries of webhooks.
+    pub(crate) fn deliveries_keep(&self) -> Duration {
+        self.deliveries_keep.value.every.unwrap_or_default().max(DELIVERIES_KEEP_MIN)
+    }
+
     /// Takes each setting from the first source that sets it. With the setting `space` these are the settings of that
     /// space.
     ///

@@ -6,26 +6,30 @@
 //! 1. It is opened with a number. From here on readers of cold replace the name.
 //! 2. *found*: whatever is found by the person in hot has the erased name. The caller is answered.
 //! 3. *settled*: nothing in hot has the old name, so from here on it is a new person. The files of cold that are written
-//!    after it name nobody any more ([`ErasureSet::last`]).
+//!    after it name nobody any more ([`coupon::erasure::ErasureSet::last`]).
 //! 4. *overwritten*: the files of hot have no byte of it.
 //! 5. *archived*: a compaction has rewritten the files of cold.
 //! 6. It is finished: the old name is deleted here, too.
 //!
 //! Each step may be repeated, so a process that is killed leaves a step that the next one does again.
 
+mod record;
 mod restored;
 
 use std::collections::HashSet;
 
 use cold::{ColdStore, KeptName};
-use coupon::erasure::{Erasure, ErasureSet, erased_name, is_erased};
-use coupon::ids::{Reason, UserId};
+use coupon::erasure::{Erasure, erased_name, is_erased};
+use coupon::ids::{Actor, Reason, UserId};
 use coupon::refusal::Refusal;
+use coupon::time::{Day, Millis};
+use hot::audit::Act;
 use hot::people::People;
 use hot::tables::{RecordKind, RecordPut, RecordRange, RecordSync, Tables};
 use hot::{ColdMark, Fact, HotStore};
-use serde::{Deserialize, Serialize};
 
+use record::ErasureLog;
+pub use record::{ErasureRecord, ErasureState};
 pub use restored::{RestoredErasures, bring_erasures, erase_restored};
 
 use crate::erased::{ErasedPeople, person_hash};
@@ -44,51 +48,6 @@ const FINISHED: RecordKind = RecordKind { name: "erasure", sync: RecordSync::AtO
 const BY_NUMBER: &[u8] = b"number";
 const BY_ID: &[u8] = b"id";
 
-coupon::words! {
-    /// What an erasure waits for.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub enum ErasureState {
-        /// Coupons in hot are being given the erased name.
-        Finding = "finding",
-        /// Everything else in hot.
-        Settling = "settling",
-        /// Files of hot are being overwritten.
-        Overwriting = "overwriting",
-        /// Files of cold wait for a compaction.
-        Archive = "archive",
-        /// Nothing has the old name.
-        Done = "done",
-    }
-    else BadErasureState "is {0:?}, want finding, settling, overwriting, archive or done"
-}
-
-/// One erasure. Instants are milliseconds since 1970, and null before the step is done.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ErasureRecord {
-    pub id: String,
-    pub number: u64,
-    /// The erased name.
-    pub name: String,
-    /// The old name, until the erasure is finished.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    user: Option<String>,
-    /// A keyed hash of the old name, which stays. See [`crate::erased`].
-    #[serde(default)]
-    pub(crate) hash: String,
-    /// Who asked for it, `role:name`.
-    pub by: String,
-    pub reason: String,
-    /// Whether a compaction is to follow at once.
-    #[serde(default)]
-    is_urgent: bool,
-    pub asked_at: i64,
-    pub found_at: Option<i64>,
-    pub settled_at: Option<i64>,
-    pub overwritten_at: Option<i64>,
-    pub archived_at: Option<i64>,
-    pub finished_at: Option<i64>,
-}
-
 /// What an admin asks for.
 #[derive(Clone, Debug)]
 pub struct ErasureRequest {
@@ -97,56 +56,6 @@ pub struct ErasureRequest {
     pub reason: Reason,
     /// Whether a compaction is to follow at once.
     pub is_urgent: bool,
-}
-
-impl ErasureRecord {
-    pub fn state(&self) -> ErasureState {
-        match self {
-            ErasureRecord { finished_at: Some(_), .. } => ErasureState::Done,
-            ErasureRecord { found_at: None, .. } => ErasureState::Finding,
-            ErasureRecord { settled_at: None, .. } => ErasureState::Settling,
-            ErasureRecord { overwritten_at: None, .. } => ErasureState::Overwriting,
-            ErasureRecord { archived_at: None, .. } => ErasureState::Archive,
-            ErasureRecord { .. } => ErasureState::Overwriting,
-        }
-    }
-
-    /// The same without the old name.
-    fn finished(&self, at: Option<i64>) -> ErasureRecord {
-        ErasureRecord { user: None, finished_at: at, ..self.clone() }
-    }
-
-    /// `None` of one that is finished.
-    fn erasure(&self) -> Option<Erasure> {
-        let (user, name) = (self.user.as_ref()?.parse().ok()?, self.name.parse().ok()?);
-        Some(Erasure { number: self.number, user, name })
-    }
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-struct ErasureLog {
-    /// The number of the last one that was opened.
-    last: u64,
-    /// By number.
-    open: Vec<ErasureRecord>,
-    /// Whether files may have bytes of erasures that are finished.
-    is_unclean: bool,
-}
-
-impl ErasureLog {
-    fn set(&self) -> ErasureSet {
-        let unsettled = self.open.iter().find(|it| it.settled_at.is_none());
-        ErasureSet {
-            last: unsettled.map_or(self.last, |it| it.number - 1),
-            pending: self.open.iter().filter_map(ErasureRecord::erasure).collect(),
-        }
-    }
-
-    fn that(&self, is_due: impl Fn(&ErasureRecord) -> bool) -> Vec<Erasure> {
-        let due = self.open.iter().filter(|it| is_due(it));
-        due.filter_map(ErasureRecord::erasure).collect()
-    }
 }
 
 /// How many erasures of a store are not finished. One read.
@@ -206,7 +115,8 @@ impl Engine {
             self.record(caller, AuditEvent::of_store(AuditKind::PersonErased, changes)).await?;
         }
         self.erasures_begun.notify_one();
-        Ok(Some(ErasureRecord { found_at: Some(self.now().0), ..opened }))
+        let found_at = opened.found_at.or(Some(self.now().0));
+        Ok(Some(ErasureRecord { found_at, ..opened }))
     }
 
     /// Enters an erasure unless the list has it.
@@ -302,12 +212,19 @@ impl Engine {
             for record in log.open.iter().filter(|it| it.settled_at.is_none()) {
                 self.keep_in_cold(&record.finished(None), is_new).await?;
             }
+            let today = self.now().day().0;
+            let tell = move |log: &mut ErasureLog| Ok(log.told_on.insert(today));
+            ERASURES.change(self.hot(), tell).await?;
             self.note(is_of(&unsettled), |it, now| it.settled_at = Some(now)).await?;
         }
         // After it is noted: what is settled again would be a new person.
-        let erased = log.that(|it| it.overwritten_at.is_none());
-        for erasure in &erased {
-            people.admit(erasure).await?;
+        let mut erased = Vec::new();
+        for record in log.open.iter().filter(|it| it.overwritten_at.is_none()) {
+            let act = Act { actor: Actor::new(&record.by), at: self.now(), reason: None };
+            if let Some(erasure) = record.erasure() {
+                people.admit(&erasure, &act).await?;
+                erased.push(erasure);
+            }
         }
         self.know_erasures().await?;
         Ok(erased)
@@ -330,6 +247,19 @@ impl Engine {
         }
         let log = ERASURES.load(self.hot()).await?;
         Ok(!log.open.is_empty() || log.is_unclean)
+    }
+
+    /// Notes which old names have gone with events, and with deliveries of them, that were told before an instant: what files
+    /// have of them is to be overwritten.
+    pub async fn forget_told(&self, before: Millis) -> Result<()> {
+        let forget = |log: &mut ErasureLog| {
+            let had = log.told_on.len();
+            log.told_on.retain(|day| Day(*day).end() >= before);
+            let has_forgotten = log.told_on.len() < had;
+            log.is_unclean |= has_forgotten;
+            Ok(has_forgotten)
+        };
+        ERASURES.change(self.hot(), forget).await.map(drop)
     }
 
     /// Whether an erasure waits for a compaction that is to follow at once.

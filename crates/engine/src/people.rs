@@ -18,6 +18,7 @@ use crate::coupon_view::CouponView;
 use crate::events::holders;
 use crate::failure::{Failure, Result};
 use crate::pages::{CursorPosition, PageQuery};
+use crate::stream_limit::StreamLimit;
 use crate::{AuditEvent, AuditKind, Caller, Engine, Role, given};
 
 /// Coupons of one piece: some 200 KB.
@@ -70,7 +71,7 @@ impl Engine {
                 engine.known_of(&caller, &user, next).await.map(Some)
             }
         });
-        Ok(Some(self.limited(pages.boxed())))
+        Ok(Some(StreamLimit::of_people().wrap(self.limited(pages.boxed()))))
     }
 
     async fn known_of(

@@ -37,6 +37,13 @@ impl StreamLimit {
         &LIMIT
     }
 
+    /// Of what is known of people: one piece at a time. Each looks at thousands of rows, and twenty questions at once would
+    /// be twenty streams before that of somebody who downloads codes.
+    pub(crate) fn of_people() -> &'static StreamLimit {
+        static LIMIT: LazyLock<StreamLimit> = LazyLock::new(|| StreamLimit::of(1));
+        &LIMIT
+    }
+
     fn of(pieces_max: usize) -> StreamLimit {
         StreamLimit { permits: Arc::new(Semaphore::new(pieces_max)) }
     }

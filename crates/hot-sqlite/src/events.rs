@@ -6,7 +6,7 @@
 use async_trait::async_trait;
 use coupon::ids::{Actor, UserId};
 use coupon::time::Millis;
-use hot::audit::{Act, AuditEntry};
+use hot::audit::{Act, AuditEntry, AuditEvent};
 use hot::feed::{
     CouponEventKind, CouponHappened, Feed, FeedEvent, FeedGone, FeedPage, FeedRead, FeedStart,
     Happened,
@@ -22,7 +22,7 @@ use crate::failure::damaged;
 use crate::record::{NameDictionary, USER_ROLE};
 use crate::txn::Txn;
 use crate::txn::audit::{entry, select_audit};
-use crate::txn::events::{OF_AUDIT, number_of};
+use crate::txn::events::{OF_AUDIT, OF_PERSON, number_of};
 use crate::{Result, SqliteHot, settings};
 
 /// Most epochs that are remembered. A store is restored a few times in its life.
@@ -142,14 +142,21 @@ fn event(txn: &Txn<'_>, epoch: &str, row: &Row<'_>) -> SqlResult<FeedEvent> {
     let random = xxh3_128(format!("{number} {check} {code}").as_bytes()).to_le_bytes();
     let bytes = std::array::from_fn(|at| random[at]);
     let id = Builder::from_unix_timestamp_millis(at.unsigned_abs(), &bytes).into_uuid();
-    let (actor, happened) = if kind == OF_AUDIT {
-        let sql = select_audit!("WHERE number = ?1");
-        let found = txn.first(sql, [row.get::<_, i64>(5)?], entry)?;
-        let found = found.ok_or_else(|| damaged("event.version", "no such entry of the audit"))?;
-        let AuditEntry { act: Act { actor, reason, .. }, event: audit_event } = found.entry;
-        (actor, Happened::AuditEvent { audit_event, reason })
-    } else {
-        of_coupon(txn, row, kind)?
+    let (actor, happened) = match kind {
+        OF_AUDIT => {
+            let sql = select_audit!("WHERE number = ?1");
+            let found = txn.first(sql, [row.get::<_, i64>(5)?], entry)?;
+            let found =
+                found.ok_or_else(|| damaged("event.version", "no such entry of the audit"))?;
+            let AuditEntry { act: Act { actor, reason, .. }, event: audit_event } = found.entry;
+            (actor, Happened::AuditEvent { audit_event, reason })
+        }
+        OF_PERSON => {
+            let (user, name): (Option<String>, Option<String>) = (row.get(7)?, row.get(8)?);
+            let audit_event = AuditEvent::person_erased(user.as_deref(), name.as_deref());
+            (actor(txn, row, None)?, Happened::AuditEvent { audit_event, reason: None })
+        }
+        _ => of_coupon(txn, row, kind)?,
     };
     Ok(FeedEvent { id, cursor, at: Millis(at), actor, happened, is_repeat: false })
 }
@@ -160,12 +167,7 @@ fn of_coupon(txn: &Txn<'_>, row: &Row<'_>, kind: i64) -> SqlResult<(Actor, Happe
     let user: Option<String> = row.get(7)?;
     let user = user.map(|user| user.parse::<UserId>()).transpose();
     let user = user.map_err(|why| damaged("event.user_id", why))?;
-    let actor = match row.get_ref(6)? {
-        ValueRef::Integer(number) => txn.actor(number.unsigned_abs())?,
-        ValueRef::Text(name) => Actor::new(&String::from_utf8_lossy(name)),
-        // As in a record: the user themselves.
-        _ => Actor::new(&format!("{USER_ROLE}{}", user.as_ref().map_or("", UserId::as_str))),
-    };
+    let actor = actor(txn, row, user.as_ref())?;
     let happened = CouponHappened {
         code: parsed(row, 4)?,
         owner: txn.owner_at(row.get(3)?)?,
@@ -180,15 +182,30 @@ fn of_coupon(txn: &Txn<'_>, row: &Row<'_>, kind: i64) -> SqlResult<(Actor, Happe
     Ok((actor, Happened::Coupon(happened)))
 }
 
-/// Never deletes the newest event, nor one with a number above `up_to`. Returns how many it deletes.
+fn actor(txn: &Txn<'_>, row: &Row<'_>, user: Option<&UserId>) -> SqlResult<Actor> {
+    Ok(match row.get_ref(6)? {
+        ValueRef::Integer(number) => txn.actor(number.unsigned_abs())?,
+        ValueRef::Text(name) => Actor::new(&String::from_utf8_lossy(name)),
+        // As in a record: the user themselves.
+        _ => Actor::new(&format!("{USER_ROLE}{}", user.map_or("", UserId::as_str))),
+    })
+}
+
+/// Never deletes the newest event, but the name in it, nor one with a number above `up_to`. Returns how many it deletes.
 pub(crate) fn forget(txn: &Txn<'_>, before: Millis, up_to: i64) -> SqlResult<usize> {
+    let forgotten = txn.change(
+        "UPDATE event SET user_id = NULL WHERE number = (SELECT max(number) FROM event) \
+         AND kind = ?1 AND user_id IS NOT NULL AND at < ?2 AND number <= ?3",
+        params![OF_PERSON, before.0, up_to],
+    )?;
     // Numbers rise with time unless a clock was set back: later events wait for that one.
-    txn.change(
+    let deleted = txn.change(
         "DELETE FROM event WHERE number < (SELECT max(number) FROM event) AND number <= \
          (SELECT max(number) FROM (SELECT number, at FROM event ORDER BY number LIMIT ?2)) \
          AND at < ?1 AND number <= ?3",
         params![before.0, DELETED_MAX, up_to],
-    )
+    )?;
+    Ok(forgotten + deleted)
 }
 
 pub(crate) fn begin_epoch(txn: &Txn<'_>) -> SqlResult<()> {

@@ -11,6 +11,7 @@ use coupon::code::Code;
 use coupon::coupon::{Coupon, EventKind};
 use coupon::erasure::Erasure;
 use coupon::ids::{IssueRef, UserId};
+use hot::audit::Act;
 use hot::people::{MentionPage, People, UserPage};
 use rusqlite::{Result as SqlResult, params};
 use serde_json::Value;
@@ -75,10 +76,14 @@ impl People for SqliteHot {
         settling::settle(self, erasures).await
     }
 
-    async fn admit(&self, erasure: &Erasure) -> Result<()> {
+    async fn admit(&self, erasure: &Erasure, act: &Act) -> Result<()> {
         let (block, number) = (erasing(&erasure.user), erasure.number);
+        let (erasure, act) = (erasure.clone(), act.clone());
         let admit = move |txn: &Txn<'_>| {
-            settings::set(txn, ADMITTED, &admitted(txn)?.max(number).to_string())?;
+            if admitted(txn)? < number {
+                settings::set(txn, ADMITTED, &number.to_string())?;
+                txn.tell_of_person(&erasure, &act)?;
+            }
             // That of a later erasure stays.
             let sql = "DELETE FROM setting WHERE name = ?1 AND CAST(value AS INTEGER) <= ?2";
             txn.run(sql, params![block, number.cast_signed()])

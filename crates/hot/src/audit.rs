@@ -105,7 +105,8 @@ impl AuditKind {
         AuditKind::ALL.into_iter().find(|kind| kind.as_str() == name)
     }
 
-    /// Whether the event feed tells of it. Downloads, tokens, keys, webhooks and people are for auditors alone.
+    /// Whether the event feed tells of it when it is entered. Downloads, tokens, keys, webhooks and people are for auditors
+    /// alone.
     pub fn is_told(self) -> bool {
         // By the order of the variants: those after this one are for auditors alone.
         self <= AuditKind::DayArchived
@@ -115,6 +116,14 @@ impl AuditKind {
 impl AuditEvent {
     pub fn of_store(kind: AuditKind, changes: Vec<FieldChange>) -> AuditEvent {
         AuditEvent { kind, campaign: None, batch: None, changes }
+    }
+
+    /// What the feed alone says of a person, for those who must forget them too: under which name others know them.
+    pub fn person_erased(user: Option<&str>, name: Option<&str>) -> AuditEvent {
+        let field = "user_id".to_owned();
+        let change =
+            FieldChange { field, from: user.map(str::to_owned), to: name.map(str::to_owned) };
+        AuditEvent::of_store(AuditKind::PersonErased, vec![change])
     }
 
     pub fn of_campaign(kind: AuditKind, id: &CampaignId, changes: Vec<FieldChange>) -> AuditEvent {

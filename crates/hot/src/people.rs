@@ -12,6 +12,7 @@ use coupon::ids::UserId;
 use serde_json::Value;
 
 use crate::Result;
+use crate::audit::Act;
 
 /// What a store has of a person, besides the list of their coupons.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,8 +67,11 @@ pub trait People: Send + Sync {
     async fn settle(&self, erasures: &[Erasure]) -> Result<()>;
 
     /// Lets a new person have the old name: from then on [`People::erase`] of the same or an earlier erasure does nothing, so
-    /// whoever was slow takes nothing of them along. To be called in the sequence of the numbers. May be repeated.
-    async fn admit(&self, erasure: &Erasure) -> Result<()>;
+    /// whoever was slow takes nothing of them along. The feed says it ([`AuditEvent::person_erased`]), before any event of the
+    /// new person. To be called in the sequence of the numbers. May be repeated.
+    ///
+    /// [`AuditEvent::person_erased`]: crate::audit::AuditEvent::person_erased
+    async fn admit(&self, erasure: &Erasure, act: &Act) -> Result<()>;
 
     /// Overwrites what files still have of these names in rows that were deleted or replaced; without names, in every such
     /// row. Its cost grows with the store.

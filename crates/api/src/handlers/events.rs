@@ -33,7 +33,7 @@ pub(crate) struct EventParams {
     #[param(value_type = Option<u16>, minimum = 1, maximum = 1000, example = 100)]
     limit: Option<String>,
     /// Only events of these types, separated by commas. If it is left out, all but `coupon.held` and `coupon.released`.
-    #[param(value_type = Option<Vec<closed::EventType>>, style = Form, explode = false, max_items = 18)]
+    #[param(value_type = Option<Vec<closed::EventType>>, style = Form, explode = false, max_items = 19)]
     r#type: Option<String>,
     /// Only events of this campaign.
     campaign_id: Option<String>,

@@ -137,6 +137,9 @@ async fn erased(
 async fn all_erased(service: &ServiceClient, flags: &EraseFlags, path: &Path) -> Result<Ended> {
     let unreadable = |error| unreadable(path, Failure::from(error));
     let id = flags.id.as_ref().map(ToString::to_string).unwrap_or_default();
+    if let Err(why) = format!("{id}:{}", u32::MAX).parse::<BatchId>() {
+        return Err(CliError::usage(format!("--id with the number of a line behind it {why}")));
+    }
     let (source, _) = files::readable(path).await?;
     let cells = ColumnReader::open(ReaderStream::new(source), KnownColumn::UserId).await;
     let mut cells = cells.map_err(unreadable)?;

@@ -338,7 +338,10 @@ fn refused_attempts(settings: &Settings) -> Option<Arc<AttemptLog>> {
 /// year ahead would make all of them old.
 async fn forget(settings: Settings, engine: Arc<Engine>, access: AccessPolicy) {
     let keep = settings.events_keep.value.every.unwrap_or_default();
-    let kept_ms = i64::try_from(keep.as_millis()).unwrap_or(i64::MAX);
+    // What the feed told is in deliveries of webhooks, too.
+    let told_keep = keep.max(settings.deliveries_keep());
+    let [kept_ms, told_ms] =
+        [keep, told_keep].map(|keep| i64::try_from(keep.as_millis()).unwrap_or(i64::MAX));
     loop {
         let record = clock::would_observe(&engine).await;
         let is_trusted = record.as_ref().is_ok_and(|record| record.jumped_at.is_none());
@@ -356,6 +359,7 @@ async fn forget(settings: Settings, engine: Arc<Engine>, access: AccessPolicy) {
             Ok(_) => {
                 let forgotten = async {
                     engine.forget_events(kept_ms).await?;
+                    engine.forget_told(engine.now().plus_ms(-told_ms)).await?;
                     engine.forget_activity().await
                 };
                 if let Err(error) = forgotten.await {

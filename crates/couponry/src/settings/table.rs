@@ -207,6 +207,9 @@ settings! {
          never";
     attempts_keep: RepeatInterval = "30d", env "COUPONRY_ATTEMPTS_KEEP", flag "TIME",
         "Keep the refused attempts of GET /v1/attempts for this long: 12h or 30d; 0 to keep none";
+    deliveries_keep: RepeatInterval = "30d", env "COUPONRY_DELIVERIES_KEEP", flag "TIME",
+        "Keep the deliveries of webhooks for this long: 7d or 30d; at least 4d, because a delivery is \
+         tried for three days";
     post_webhooks: bool = "true", env "COUPONRY_POST_WEBHOOKS", flag "BOOL" alone "true",
         "Keep webhooks in the data folder, and let serve post events to them. On a cluster set it for \
          one machine, to which the load balancer sends /v1/webhooks";

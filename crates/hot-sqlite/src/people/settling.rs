@@ -166,7 +166,8 @@ fn replaced(txn: &Txn<'_>, code: &String, erasure: &Erasure) -> SqlResult<()> {
     txn.run(sql, params![code, erasure.user.as_str(), erasure.name.as_str()])
 }
 
-const EVENTS: &str = "SELECT number, user_id, actor FROM event WHERE number > ?1 \
+/// Without what the feed says of persons who were erased before: it has their name for those who must forget them.
+const EVENTS: &str = "SELECT number, user_id, actor FROM event WHERE number > ?1 AND kind <> 21 \
                       ORDER BY number LIMIT ?2";
 
 fn event(txn: &Txn<'_>, number: &i64, erasure: &Erasure) -> SqlResult<()> {

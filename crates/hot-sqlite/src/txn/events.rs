@@ -4,17 +4,23 @@
 //! of commits, and a reader never sees a number before a lower one.
 
 use coupon::coupon::Coupon;
+use coupon::erasure::Erasure;
 use coupon::ids::Actor;
 use coupon::time::Millis;
+use hot::audit::Act;
 use hot::feed::{CouponEventKind, steps};
 use rusqlite::types::Value;
 use rusqlite::{Result as SqlResult, params};
 
 use super::Txn;
+use crate::columns::signed;
 use crate::record::{NameDictionary, USER_ROLE};
 
 /// The number in the column `kind` of events that are about a row of the table `audit`; never changed.
 pub(crate) const OF_AUDIT: i64 = 20;
+
+/// The same of events that are about a person who was erased; never changed.
+pub(crate) const OF_PERSON: i64 = 21;
 
 /// The number of a kind in the column `kind`; never changed.
 pub(crate) fn number_of(kind: CouponEventKind) -> i64 {
@@ -53,6 +59,26 @@ impl Txn<'_> {
         self.run(sql, params![at.0, OF_AUDIT, number])
     }
 
+    /// Tells of a person whom nothing names any more.
+    pub(crate) fn tell_of_person(&self, erasure: &Erasure, act: &Act) -> SqlResult<()> {
+        if !self.tells() {
+            return Ok(());
+        }
+        self.write_events()?;
+        let (number, actor) = (signed(erasure.number), self.actor_column(&act.actor)?);
+        self.run(
+            "INSERT INTO event (at, kind, version, actor, user_id, ref) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![act.at.0, OF_PERSON, number, actor, erasure.user.as_str(), erasure.name.as_str()],
+        )
+    }
+
+    fn actor_column(&self, actor: &Actor) -> SqlResult<Value> {
+        Ok(match self.number_of_actor(actor.as_str())? {
+            Some(number) => Value::Integer(number as i64),
+            None => Value::Text(actor.as_str().to_owned()),
+        })
+    }
+
     /// Writes what was told, and begins again from nothing.
     pub(super) fn write_events(&self) -> SqlResult<()> {
         let rows = self.seen.told.as_ref().map(|told| told.0.take()).unwrap_or_default();
@@ -67,10 +93,7 @@ impl Txn<'_> {
             let themselves = row.actor.as_str().strip_prefix(USER_ROLE);
             let actor = match themselves.is_some() && themselves == row.user.as_deref() {
                 true => Value::Null,
-                false => match self.number_of_actor(row.actor.as_str())? {
-                    Some(number) => Value::Integer(number as i64),
-                    None => Value::Text(row.actor.as_str().to_owned()),
-                },
+                false => self.actor_column(&row.actor)?,
             };
             let (([at, kind, batch, version], until), [code, reference, reason, worth]) =
                 (row.numbers, row.texts);

@@ -10,7 +10,8 @@ use coupon::code::Code;
 use coupon::erasure::{Erasure, erased_name};
 use coupon::ids::UserId;
 use coupon::imported::ImportedState;
-use hot::feed::FeedStart;
+use hot::audit::{Act, AuditEvent, AuditKind};
+use hot::feed::{FeedEvent, FeedRead, FeedStart, Happened};
 use hot::people::{Mention, People};
 use hot::tables::{RecordKind, RecordPut, RecordSync};
 use hot::{Account, HotError};
@@ -54,6 +55,23 @@ async fn mentions(people: &dyn People, user: &UserId) -> BTreeMap<String, usize>
             return found;
         }
     }
+}
+
+async fn events(kit: &Kit) -> Vec<FeedEvent> {
+    match kit.hot.feed().unwrap().events(FeedStart::Oldest, 10_000).await.unwrap() {
+        FeedRead::Page(page) => page.events,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// What the feed says of persons who were erased.
+async fn told_of_people(kit: &Kit) -> Vec<AuditEvent> {
+    let of_person = |event: FeedEvent| match event.happened {
+        Happened::AuditEvent { audit_event, .. } => Some(audit_event),
+        Happened::Coupon(_) => None,
+    };
+    let told = events(kit).await.into_iter().filter_map(of_person);
+    told.filter(|event| event.kind == AuditKind::PersonErased).collect()
 }
 
 fn erasure_of(user: &UserId) -> Erasure {
@@ -139,15 +157,26 @@ async fn no_byte_of_an_erased_person_is_left() {
     assert_eq!(contradictions(kit.hot.as_ref()).await.faults, Vec::<String>::new());
 
     people.settle(std::slice::from_ref(&erasure)).await.unwrap();
-    people.admit(&erasure).await.unwrap();
+    let feed = format!("{:?}", events(&kit).await);
+    assert!(feed.contains(erasure.name.as_str()) && !feed.contains(ann.as_str()), "{feed}");
+    let act = Act::of_system("test", NOW);
+    for _ in 0..2 {
+        people.admit(&erasure, &act).await.unwrap();
+    }
+    let told = told_of_people(&kit).await;
+    let of_ann = AuditEvent::person_erased(Some(ann.as_str()), Some(erasure.name.as_str()));
+    assert_eq!(told, [of_ann], "once, with the old name");
+    // It is the last event, and is forgotten all the same.
+    kit.hot.activities().unwrap().count_activity().await.unwrap();
+    while kit.hot.forget_events(NOW.plus_ms(1)).await.unwrap() > 0 {}
+    let nameless = AuditEvent::person_erased(None, Some(erasure.name.as_str()));
+    assert_eq!(told_of_people(&kit).await, [nameless]);
     let names = [ann.to_string()];
     people.scrub(&names).await.unwrap();
     assert_eq!(files_with(folder.path(), ann.as_str()), Vec::<String>::new());
     assert_eq!(mentions(people, &ann).await, BTreeMap::new());
     let without_account = named.into_iter().filter(|(kind, _)| kind != "account").collect();
     assert_eq!(mentions(people, &erasure.name).await, without_account);
-    let feed = kit.hot.feed().unwrap().events(FeedStart::Oldest, 10_000).await.unwrap();
-    assert!(format!("{feed:?}").contains(erasure.name.as_str()));
 
     // A new person of the same name is somebody else, also for a process that still erases the first one.
     let code = kit.issued(&campaign, &ann, "hello").await;
