@@ -92,7 +92,7 @@ CREATE TABLE partition_plan (
     -- One counter for all campaigns, so that no two batches mint the same code.
     next_serial    INTEGER NOT NULL,
     -- Nothing in a sealed partition changes any more: a coupon without a row is looked up in cold.
-    -- The seal is permanent.
+    -- The seal is permanent. 2: what is archived was deleted, too, and nobody knows its coupons any more.
     sealed         INTEGER NOT NULL DEFAULT 0,
     -- The last archive commit of this partition whose rows were copied to cold and deleted here.
     archive_commit INTEGER NOT NULL DEFAULT 0,

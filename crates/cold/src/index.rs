@@ -44,7 +44,7 @@ use write::{PIECE, encoder};
 const READS_MAX: usize = 8;
 
 /// Why a merge of the index ends early.
-enum IndexStop {
+pub(crate) enum IndexStop {
     /// Another process has committed to the index.
     Lost,
     Cold(ColdError),
@@ -101,7 +101,7 @@ impl ColdStore {
             let known = self.inner.index.newest().await?;
             // Merges first: a list reads each file of level 0 that waits.
             if let Some(merge) = self.due(&known).await? {
-                self.merge_index(&known, &merge, done).await?;
+                self.merge_index(&known, &merge, &BTreeSet::new(), done).await?;
             } else if !self.take_in(&known, rows_max, done, &mut unread).await? {
                 return unread.first.map_or(Ok(true), |error| Err(error.into()));
             }
@@ -138,11 +138,12 @@ impl ColdStore {
     }
 
     /// Merges files into files of the target level, each coupon once, and commits them in place of
-    /// the old ones. The coupons of a holder who was erased come into files of level 0.
+    /// the old ones, without the coupons of deleted days. The coupons of a holder who was erased come into files of level 0.
     async fn merge_index(
         &self,
         on: &TableVersion,
         merge: &plan::IndexMerge,
+        deleted: &BTreeSet<Day>,
         done: &mut HolderMerge,
     ) -> Result<(), IndexStop> {
         let ColdStoreInner { location, index, .. } = &*self.inner;
@@ -158,6 +159,9 @@ impl ColdStore {
         let encoder = encoder(location, merge.target, origin, self.index_file_bytes());
         let mut piece = Vec::with_capacity(PIECE);
         while let Some(row) = rows.next().await? {
+            if deleted.contains(&row.day) {
+                continue;
+            }
             piece.push(row);
             if piece.len() == PIECE && !encoder.push(std::mem::take(&mut piece)).await {
                 break;

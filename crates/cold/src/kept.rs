@@ -6,6 +6,7 @@ use object_store::path::Path;
 use object_store::{Error, PutMode, PutOptions};
 
 use crate::error::Result;
+use crate::location::StoreLocation;
 use crate::store::ColdStore;
 
 const FOLDER: &str = "erased";
@@ -27,6 +28,20 @@ impl KeptName<'_> {
     }
 }
 
+impl StoreLocation {
+    /// Writes a small object beside the tables. What is there stays.
+    pub(crate) async fn keep(&self, object: &Path, text: Bytes) -> Result<()> {
+        let options = PutOptions::from(PutMode::Create);
+        match self.store.put_opts(object, text.into(), options).await {
+            Ok(_) | Err(Error::AlreadyExists { .. }) => {
+                let folder = object.parts().next().map(|it| Path::from(it.as_ref()));
+                self.settle(&folder.unwrap_or_default()).await
+            }
+            Err(error) => Err(self.failed(&format!("writing {object}"), error)),
+        }
+    }
+}
+
 impl ColdStore {
     /// Keeps what is to be known of an erasure. What is there stays. `is_new`: the store has no cold tier yet, so its
     /// folder may be made.
@@ -38,11 +53,7 @@ impl ColdStore {
         if is_new {
             location.make().await?;
         }
-        let options = PutOptions::from(PutMode::Create);
-        match location.store.put_opts(&object, text.into(), options).await {
-            Ok(_) | Err(Error::AlreadyExists { .. }) => location.settle(&Path::from(FOLDER)).await,
-            Err(error) => Err(location.failed(&format!("writing {object}"), error)),
-        }
+        location.keep(&object, text).await
     }
 
     /// What was kept of the erasures with a number above `after`, by number: of one that is finished both texts.

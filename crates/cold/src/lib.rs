@@ -20,6 +20,7 @@ mod commit;
 mod complete;
 mod cursor;
 mod decode;
+mod deleted;
 mod encode;
 mod encoder;
 mod error;
@@ -56,6 +57,7 @@ pub use audit::{
 pub use blocking::BlockingRunner;
 pub use bucket::{BadBucket, BucketAddress, BucketPatience, BucketTraffic, RequestKind};
 pub use cursor::FileRows;
+pub use deleted::{DeletedCoupons, DeletedDay};
 pub use error::ColdError;
 pub use holders::HolderEntry;
 pub use index::HolderMerge;

@@ -131,7 +131,7 @@ impl Compactor {
     }
 
     /// Brings the side table and hot up to the last commit of a partition.
-    async fn catch_up(&self, day: Day) -> Result<ColdPartition> {
+    pub(crate) async fn catch_up(&self, day: Day) -> Result<ColdPartition> {
         let partition = self.cold.partition(day).await?;
         self.cold.commit_holders(day, partition.archive_commit).await?;
         self.finish_open(&partition).await?;

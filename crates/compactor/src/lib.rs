@@ -13,6 +13,7 @@
 
 mod archive_commit;
 mod closed;
+mod deleting;
 mod erase;
 mod error;
 mod expired;
@@ -33,6 +34,7 @@ use cold::{ColdStore, SweepReport};
 use coupon::time::Millis;
 use hot::Partitions;
 
+pub use deleting::DeletedReport;
 pub use error::CompactError;
 use error::Result;
 pub use pairing::{StoreMismatch, check_pairing};

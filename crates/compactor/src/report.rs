@@ -3,9 +3,9 @@
 use cold::SweepReport;
 use coupon::time::Day;
 
-use crate::CompactError;
 use crate::archive_commit::ArchiveCommit;
 use crate::plan::{CompactionPass, DuePass};
+use crate::{CompactError, DeletedReport};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PartitionReport {
@@ -37,6 +37,9 @@ pub struct CompactionReport {
     pub failed: Vec<(DuePass, CompactError)>,
     /// Why the holder index is not up to date. Lists are right all the same.
     pub not_indexed: Option<CompactError>,
+    pub deleted: DeletedReport,
+    /// Why days that were kept for long enough are not all deleted.
+    pub not_deleted: Option<CompactError>,
     pub swept: SweepReport,
     pub erased: ErasedReport,
     /// Why the persons of pending erasures are not all gone. Reads do not show them all the same.

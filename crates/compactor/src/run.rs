@@ -1,6 +1,6 @@
 //! A run over all partitions: the persons to erase, the passes, then the holder index, a checkpoint and a sweep.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use cold::{ColdFile, ColdPartition, ColdStore};
@@ -69,6 +69,13 @@ impl Compactor {
             }
         }
         if self.cold.version().await?.is_some() {
+            match self.delete_days(now, closed != ClosedPolicy::OnlyFinish).await {
+                Ok(deleted) => report.deleted = deleted,
+                Err(error) => {
+                    tracing::error!(error = %error, "old expiry days were not deleted");
+                    report.not_deleted = Some(error);
+                }
+            }
             if let Err(error) = self.index_holders(now, closed).await {
                 tracing::error!(error = %error, "the holder index is not complete");
                 report.not_indexed = Some(error);
@@ -97,16 +104,23 @@ impl Compactor {
     /// Lists the expiry days that are complete in cold. A day is listed too late after a killed
     /// run, and never too early: only an emptied partition is, and no clock is asked.
     async fn list_complete_days(&self) -> Result<()> {
+        let deleted = self.cold.deleted_days().await?;
+        let mut complete = self.emptied().await?;
+        complete.retain(|day, _| !deleted.contains(day));
+        let rows = |it: &ColdPartition| (it.day, it.files.iter().map(ColdFile::rows).sum());
+        let days: Vec<(Day, u64)> = complete.values().map(rows).collect();
+        Ok(self.cold.write_complete_days(&days).await?)
+    }
+
+    /// The partitions that were archived from and emptied.
+    pub(crate) async fn emptied(&self) -> Result<BTreeMap<Day, ColdPartition>> {
         // In this order: a partition that was archived from, and is not open later, was emptied.
         let archived: BTreeSet<Day> =
             self.hot.archive_commits().await?.into_iter().map(|(day, _)| day).collect();
         let open: BTreeSet<Day> =
             self.hot.partitions().await?.into_iter().map(|plan| plan.day).collect();
-        let mut complete = self.cold.partitions().await?;
-        complete.retain(|it| archived.contains(&it.day) && !open.contains(&it.day));
-        let rows = |it: &ColdPartition| (it.day, it.files.iter().map(ColdFile::rows).sum());
-        let days: Vec<(Day, u64)> = complete.iter().map(rows).collect();
-        Ok(self.cold.write_complete_days(&days).await?)
+        let all = self.cold.partitions().await?.into_iter().map(|it| (it.day, it));
+        Ok(all.filter(|(day, _)| archived.contains(day) && !open.contains(day)).collect())
     }
 
     /// Up to a limit; the next run continues.

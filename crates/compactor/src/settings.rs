@@ -23,6 +23,8 @@ pub struct CompactionSettings {
     pub closed_wait_days: u16,
     pub closed_archive_commit_max: usize,
     pub partition_files_max: usize,
+    /// How many days after its own an expiry day is deleted; `None`: never.
+    pub keep_archived_days: Option<u16>,
 }
 
 impl Default for CompactionSettings {
@@ -32,6 +34,7 @@ impl Default for CompactionSettings {
             closed_wait_days: CLOSED_WAIT_DAYS,
             closed_archive_commit_max: CLOSED_ARCHIVE_COMMIT_MAX,
             partition_files_max: PARTITION_FILES_MAX,
+            keep_archived_days: None,
         }
     }
 }

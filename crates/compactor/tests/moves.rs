@@ -5,6 +5,7 @@
 
 mod moves {
     mod damage;
+    mod deleting;
     mod erasing;
     mod plan;
     mod readers;

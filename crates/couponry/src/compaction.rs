@@ -33,19 +33,29 @@ pub(crate) const ERASURE: &str = "erasure";
 
 const _: () = assert!(NOTE_EVERY.as_millis() as i64 * 3 < COMPACTION_SILENT_MS);
 
-pub(crate) fn compactor(engine: &Engine, cold: &Arc<ColdStore>, watch: ProgressWatch) -> Compactor {
-    Compactor::new(engine.partitions(), Arc::clone(cold), Rules::default(), watch)
+/// # Errors
+/// Usage: a setting that cannot be used.
+pub(crate) fn compactor(
+    settings: &Settings,
+    engine: &Engine,
+    cold: &Arc<ColdStore>,
+    watch: ProgressWatch,
+) -> Result<Compactor> {
+    let keep_archived_days = settings.keep_archived_days()?;
+    let rules = Rules { keep_archived_days, ..Rules::default() };
+    Ok(Compactor::new(engine.partitions(), Arc::clone(cold), rules, watch))
 }
 
 /// One run, with the people who are to be forgotten.
 pub(crate) async fn run_once(
+    settings: &Settings,
     engine: &Engine,
     cold: &Arc<ColdStore>,
     closed: ClosedPolicy,
     watch: ProgressWatch,
 ) -> Result<CompactionReport> {
     engine::know_erasures(engine.hot(), cold).await?;
-    let report = compactor(engine, cold, watch).run(engine.now(), closed).await;
+    let report = compactor(settings, engine, cold, watch)?.run(engine.now(), closed).await;
     let report = report.map_err(cli_error)?;
     if let Some(through) = report.erased.through {
         engine.note_archived(through).await?;
@@ -145,7 +155,7 @@ async fn compacted(
         if let Some(warning) = warning {
             tracing::warn!("compaction: {warning}");
         }
-        run_once(engine, &cold, closed, watch).await
+        run_once(settings, engine, &cold, closed, watch).await
     };
     traced(settings, noted.during(engine, work)).await
 }
@@ -270,7 +280,8 @@ fn failure(ended: &Result<CompactionReport>) -> Option<String> {
         Ok(report) => {
             let of_day =
                 report.failed.first().map(|(work, error)| format!("{}: {error}", work.day));
-            let why = report.not_erased.as_ref().or(report.not_indexed.as_ref());
+            let why = report.not_erased.as_ref().or(report.not_deleted.as_ref());
+            let why = why.or(report.not_indexed.as_ref());
             of_day.or_else(|| why.map(CompactError::to_string))
         }
         Err(error) => Some(error.to_string()),
@@ -288,7 +299,7 @@ pub(crate) async fn plan(settings: &Settings, engine: &Engine) -> Result<Compact
     let closed =
         if warning.is_none() { ClosedPolicy::WhenWorthwhile } else { ClosedPolicy::OnlyFinish };
     let cold = open::cold(settings, BucketPatience::Work)?;
-    let compactor = compactor(engine, &cold, Arc::new(|_| {}));
+    let compactor = compactor(settings, engine, &cold, Arc::new(|_| {}))?;
     let works = compactor.plan(engine.now(), closed).await.map_err(cli_error)?;
     let planned = |work: DuePass| PlannedWork {
         day: work.day,

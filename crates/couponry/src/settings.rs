@@ -52,7 +52,33 @@ impl fmt::Display for Origin {
 /// Deliveries of webhooks are tried for three days.
 const DELIVERIES_KEEP_MIN: Duration = Duration::from_secs(4 * 86_400);
 
+/// Nobody can undo it: less than a quarter of a year is a slip.
+const KEEP_ARCHIVED_MIN_DAYS: u64 = 90;
+
 impl Settings {
+    /// How many days after its own an expiry day is deleted; `None`: never.
+    ///
+    /// # Errors
+    /// Usage: a time that is too short, or a cluster.
+    pub(crate) fn keep_archived_days(&self) -> Result<Option<u16>> {
+        let Some(keep) = self.keep_archived.value.every else { return Ok(None) };
+        if !matches!(self.hot.value, Hot::Sqlite) {
+            return Err(CliError::usage(
+                "keep_archived is not for a cluster: it deletes no expiry days",
+            ));
+        }
+        match keep.as_secs() / 86_400 {
+            KEEP_ARCHIVED_MIN_DAYS.. => {}
+            days => {
+                let fault = format!(
+                    "keep_archived is {days} days, want {KEEP_ARCHIVED_MIN_DAYS}d at least"
+                );
+                return Err(CliError::usage(fault).and("0 keeps everything for ever"));
+            }
+        }
+        Ok(Some(u16::try_from(keep.as_secs() / 86_400).unwrap_or(u16::MAX)))
+    }
+
     /// How long to keep deliveries of webhooks.
     pub(crate) fn deliveries_keep(&self) -> Duration {
         self.deliveries_keep.value.every.unwrap_or_default().max(DELIVERIES_KEEP_MIN)
@@ -70,6 +96,7 @@ impl Settings {
         let settings = Settings::merged(flags, file, &path)?;
         settings.login_is_whole()?;
         settings.password_is_safe()?;
+        settings.keep_archived_days()?;
         match settings.space.value.clone() {
             None => Ok(settings),
             Some(name) => settings.of_space(&name),

@@ -1,13 +1,16 @@
 //! Archiving: the plans of partitions that move to cold, their seals, and their archive commits.
 
 mod closed;
+mod deleting;
 mod removal;
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use coupon::code::Code;
 use coupon::coupon::Coupon;
+use coupon::ids::CampaignId;
 use coupon::time::{Day, Millis};
 use hot::audit::{Act, AuditEvent, AuditKind, given};
 use hot::settings::{COLD_BEGUN, COLD_COMMITTED};
@@ -139,6 +142,29 @@ impl Partitions for SqliteHot {
             }
         };
         self.writer.run(finish).await
+    }
+
+    async fn are_over(&self, campaigns: Vec<CampaignId>, before: Millis) -> Result<bool> {
+        let are_over = move |txn: &Txn<'_>| {
+            for id in &campaigns {
+                let Some(campaign) = txn.campaign(id)? else { continue };
+                if campaign.terms.expires_at >= before {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        };
+        self.readers.run(are_over).await
+    }
+
+    async fn delete_days(&self, days: &BTreeSet<Day>) -> Result<()> {
+        deleting::delete(self, days).await
+    }
+
+    async fn deleted_days(&self) -> Result<Option<BTreeSet<Day>>> {
+        let sql = "SELECT expiry_day FROM partition_plan WHERE sealed = 2";
+        let days = self.readers.run(move |txn| txn.all(sql, [], |row| row.get(0).map(Day))).await?;
+        Ok(Some(days.into_iter().collect()))
     }
 
     async fn shrink(&self) -> Result<bool> {

@@ -60,6 +60,9 @@ pub(crate) fn locate(txn: &Txn<'_>, address: &Address) -> SqlResult<Option<Sqlit
         return Ok(Some(located));
     }
     let Some(number) = address.hint.filter(|_| address.minted) else { return Ok(None) };
+    if txn.is_deleted(day)? {
+        return Ok(None);
+    }
     let found = txn.batch(&address.owner.campaign, &address.owner.batch)?;
     found.map(|(campaign, _)| untouched_of(txn, code.clone(), campaign, number, day)).transpose()
 }

@@ -5,9 +5,12 @@
 //! archives; a partition numbers them from 1. *Archived marker*: the row that replaces an archived coupon
 //! in an open partition.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use coupon::code::Code;
 use coupon::coupon::Coupon;
+use coupon::ids::CampaignId;
 use coupon::time::{DAY_MS, Day, Millis};
 
 use crate::{ListPosition, Result};
@@ -164,6 +167,24 @@ pub trait Partitions: Send + Sync + 'static {
         archive_commit: u64,
         emptied: Option<Millis>,
     ) -> Result<()>;
+
+    /// Whether every coupon of these campaigns expired before an instant, so that no claim of theirs counts any more;
+    /// `false` also in a store that cannot delete days.
+    async fn are_over(&self, _campaigns: Vec<CampaignId>, _before: Millis) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// Deletes what the store has of the coupons of emptied partitions: who had them, by claims, and what the last imported
+    /// line of each said. Their codes are never free again, and lead nowhere. Of a user with more claims than a wallet
+    /// has, the claims stay until those of all their coupons can go. Reads all claims and the directory, some at a time.
+    async fn delete_days(&self, _days: &BTreeSet<Day>) -> Result<()> {
+        Ok(())
+    }
+
+    /// The days for which [`Partitions::delete_days`] has done everything; `None` in a store that cannot.
+    async fn deleted_days(&self) -> Result<Option<BTreeSet<Day>>> {
+        Ok(None)
+    }
 
     /// Gives a bounded amount of free space back to the disk; returns whether there is more.
     async fn shrink(&self) -> Result<bool>;

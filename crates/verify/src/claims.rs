@@ -23,6 +23,8 @@ impl Verifier<'_> {
             let mut claims = Vec::with_capacity(items.len());
             for item in items {
                 match item {
+                    // A claim may stay longer than its coupon.
+                    Item::Claim(claim) if self.deleted.contains(&claim.day) => {}
                     Item::Claim(claim) => claims.push(claim),
                     Item::Unreadable(row) => self.unreadable(row),
                     _ => {}
@@ -48,7 +50,9 @@ impl Verifier<'_> {
         let (mut pages, mut found) = (Pages::of(self.hot, Table::Claims), Vec::new());
         while let Some(items) = pages.next().await? {
             found.extend(items.into_iter().filter_map(|item| match item {
-                Item::Claim(claim) if fingerprints.contains(&of(&claim)) => Some(claim),
+                Item::Claim(claim) if fingerprints.contains(&of(&claim)) => {
+                    Some(claim).filter(|claim| !self.deleted.contains(&claim.day))
+                }
                 _ => None,
             }));
             self.tick();

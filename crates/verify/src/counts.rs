@@ -10,6 +10,19 @@ use crate::finding::{FindingKind, Note};
 use crate::verifier::{ColdIs, RepairMode, Result, Verifier};
 
 impl Verifier<'_> {
+    /// Adds what the deleted days had: counts never fall.
+    pub(crate) async fn count_deleted(&mut self) -> Result<()> {
+        for day in &self.deleted {
+            let had = self.cold.deleted(*day).await?.unwrap_or_default();
+            for (campaign, had) in had.campaigns {
+                let states = self.cold_states.entry(campaign.clone()).or_default();
+                (0..3).for_each(|at| states[at] += had.states[at]);
+                self.redeemed_worth.entry(campaign).or_default().add(&had.worth);
+            }
+        }
+        Ok(())
+    }
+
     /// With transactions, the counts of hot and its rows are of one moment; otherwise counts may drift. The
     /// counts of cold only rise, so what the walk has seen lies between the counts before and after it.
     pub(crate) async fn counts(&mut self, before: &[CampaignItem]) -> Result<()> {

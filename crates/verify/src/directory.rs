@@ -20,7 +20,9 @@ impl Verifier<'_> {
         let mut pages = Pages::of(self.hot, Table::Directory);
         while let Some(items) = pages.next().await? {
             let entry = |item| if let Item::Entry(it) = item { Some(it) } else { None };
-            let entries: Vec<EntryItem> = items.into_iter().filter_map(entry).collect();
+            let mut entries: Vec<EntryItem> = items.into_iter().filter_map(entry).collect();
+            let is_kept = |day: &Day| !self.deleted.contains(day);
+            entries.retain(|it| !matches!(&it.is, EntryIs::Coupon { day, .. } if !is_kept(day)));
             self.report.entries += entries.len() as u64;
             postings::post(&self.balance, &entries, |balance, entry| {
                 if let Some((posting, day)) = postings::entry(entry) {

@@ -44,6 +44,9 @@ impl Verifier<'_> {
     /// Reads partitions of both tiers, in the order of days. Other runs take from `next`, too.
     pub(crate) async fn days(&mut self, next: &Mutex<Day>) -> Result<()> {
         while let Some(day) = self.take_day(next).await? {
+            if self.deleted.contains(&day) {
+                continue;
+            }
             rules::folder(day).into_iter().for_each(|finding| self.tell(finding));
             if self.options.partitions.is_some() && !self.is_there(day).await? {
                 self.note(Note::NoSuchPartition);

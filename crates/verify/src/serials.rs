@@ -25,7 +25,7 @@ impl Verifier<'_> {
                 continue;
             }
             for batch in &campaign.batches {
-                if let Some(run) = batch.run() {
+                if let Some(run) = batch.run().filter(|run| !self.deleted.contains(&run.day)) {
                     let below = batch.offered.min(run.count);
                     self.offered.insert((run.day, run.first), OfferedSerials { below, seen: 0 });
                 }

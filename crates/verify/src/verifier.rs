@@ -70,6 +70,8 @@ pub struct Verifier<'a> {
     pub(crate) offered: OfferedRuns,
     /// Coupons that were looked for in cold, one by one.
     pub(crate) followed: u64,
+    /// Expiry days whose coupons were deleted, or are being deleted.
+    pub(crate) deleted: BTreeSet<Day>,
 }
 
 /// Coupons of each campaign that are issued, redeemed, void.
@@ -134,6 +136,7 @@ impl<'a> Verifier<'a> {
             redeemed_worth: HashMap::new(),
             offered: HashMap::new(),
             followed: 0,
+            deleted: BTreeSet::new(),
         }
     }
 
@@ -145,6 +148,9 @@ impl<'a> Verifier<'a> {
     pub async fn run(mut self) -> Result<VerifyReport> {
         self.step(VerifyStep::Files);
         self.files().await?;
+        if self.has_cold_log() {
+            self.deleted = self.cold.deleted_days().await?;
+        }
         if self.options.partitions.is_some() {
             let campaigns = all(self.hot, Table::Campaigns).await?;
             self.catalog = CampaignCatalog::of(
@@ -190,6 +196,7 @@ impl<'a> Verifier<'a> {
         self.catalog = CampaignCatalog::of(campaigns);
         self.begin_counting(campaigns);
         self.partitions().await?;
+        self.count_deleted().await?;
         self.holder_index().await?;
         self.step(VerifyStep::Directory);
         self.directory().await?;

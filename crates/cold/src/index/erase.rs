@@ -1,7 +1,9 @@
-//! Erasing persons from the holder index.
+//! Erasing persons from the holder index, and deleting days.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
+
+use coupon::time::Day;
 
 use super::intake::CHUNK_ROWS;
 use super::plan::IndexMerge;
@@ -50,7 +52,36 @@ impl ColdStore {
             let Some(file) = found else { break };
             let target = names::level(&file.path).unwrap_or(0);
             // One at a time: the new files are within the range of this one, so the level stays disjoint.
-            self.merge_index(&known, &IndexMerge { target, files: vec![file] }, done).await?;
+            let merge = IndexMerge { target, files: vec![file] };
+            self.merge_index(&known, &merge, &BTreeSet::new(), done).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes each file again that has a coupon of these days, without it.
+    pub(crate) async fn without_days(
+        &self,
+        days: &BTreeSet<Day>,
+        done: &mut HolderMerge,
+    ) -> Result<(), IndexStop> {
+        let index = &self.inner.index;
+        let mut clean: HashSet<String> = HashSet::new();
+        while let Some(known) = index.newest_if_any().await? {
+            let mut files = known.files(names::INDEX).iter().filter(|it| !clean.contains(&it.path));
+            let Some(file) = files.next().map(Arc::clone) else { break };
+            let of_days = days.clone();
+            let reading = RowDecoder::of(&["expiry_day"], move |batch, _| {
+                let days = decode::days(batch)?;
+                let is_there = days.values().iter().any(|day| of_days.contains(&Day(*day)));
+                Ok(is_there.then_some(()).into_iter().collect())
+            });
+            if self.open_where(index, &file, reading, |_| true).await?.next().await?.is_some() {
+                let target = names::level(&file.path).unwrap_or(0);
+                let merge = IndexMerge { target, files: vec![file] };
+                self.merge_index(&known, &merge, days, done).await?;
+            } else {
+                clean.insert(file.path.clone());
+            }
         }
         Ok(())
     }

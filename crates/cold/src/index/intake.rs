@@ -1,5 +1,6 @@
 //! Taking new coupons into the holder index: from files of `coupons` to files of level 0.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use coupon::time::Day;
@@ -120,7 +121,7 @@ impl ColdStore {
         done.taken_in += count;
         intake.known = self.inner.index.newest().await?;
         while let Some(merge) = self.due(&intake.known).await? {
-            self.merge_index(&intake.known, &merge, done).await?;
+            self.merge_index(&intake.known, &merge, &BTreeSet::new(), done).await?;
             intake.known = self.inner.index.newest().await?;
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! Both stores with a step before each call and, for a write, a step after it. At one of the steps
 //! the process stops, the call fails, or the caller waits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,6 +13,7 @@ use cold::{ColdOptions, ColdStore};
 use compactor::{CompactionProgress, CompactionSettings, Compactor, ProgressWatch};
 use coupon::code::Code;
 use coupon::coupon::Coupon;
+use coupon::ids::CampaignId;
 use coupon::time::{Day, Millis};
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -631,6 +632,24 @@ impl Partitions for SteppedHot {
             self.inner.finish_archive_commit(day, archive_commit, emptied),
         )
         .await
+    }
+
+    async fn are_over(
+        &self,
+        campaigns: Vec<CampaignId>,
+        before: Millis,
+    ) -> std::result::Result<bool, HotError> {
+        self.reads("are_over").await?;
+        self.inner.are_over(campaigns, before).await
+    }
+
+    async fn delete_days(&self, days: &BTreeSet<Day>) -> std::result::Result<(), HotError> {
+        self.writes("delete_days", self.inner.delete_days(days)).await
+    }
+
+    async fn deleted_days(&self) -> std::result::Result<Option<BTreeSet<Day>>, HotError> {
+        self.reads("deleted_days").await?;
+        self.inner.deleted_days().await
     }
 
     async fn shrink(&self) -> std::result::Result<bool, HotError> {

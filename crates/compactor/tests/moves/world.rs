@@ -44,6 +44,7 @@ pub(crate) const SETTINGS: CompactionSettings = CompactionSettings {
     closed_wait_days: compactor::CLOSED_WAIT_DAYS,
     closed_archive_commit_max: compactor::CLOSED_ARCHIVE_COMMIT_MAX,
     partition_files_max: 2,
+    keep_archived_days: None,
 };
 
 /// Longer than the machine stops for while it does other things.

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use command_line::{CommandProgress, WorkKind};
 use compactor::{
-    ClosedPolicy, CompactionPass, CompactionProgress as Step, CompactionReport, DuePass,
-    PartitionReport, ProgressWatch,
+    ClosedPolicy, CompactionPass, CompactionProgress as Step, CompactionReport, DeletedReport,
+    DuePass, PartitionReport, ProgressWatch,
 };
 use engine::{CompactionRun, Engine, OtherRuns};
 use hot::Witness;
@@ -26,7 +26,8 @@ use crate::settings::{Hot, Settings};
 /// Expired coupons move after their expiry day has ended, and after it the longer of cancel_days
 /// and extend_days of its campaigns. Every call still finds coupons that moved.
 ///
-/// Also deletes files of the cold tier that no commit of the last 7 days uses.
+/// Also deletes files of the cold tier that no commit of the last 7 days uses. With the setting keep_archived it deletes
+/// the coupons of old expiry days for ever, from both tiers; --dry-run says how many.
 ///
 /// If the clock jumps ahead by more than two days, or goes back, compact moves nothing until the new time has lasted 24
 /// hours. It moves coupons at once if the clock of an S3 bucket or a cluster confirms the new time.
@@ -61,7 +62,7 @@ pub(crate) struct CompactArgs {
 pub(crate) async fn run(settings: &Settings, args: &CompactArgs) -> Result<Ended> {
     let closed = if args.closed_now { ClosedPolicy::Now } else { ClosedPolicy::WhenWorthwhile };
     if args.dry_run {
-        let work = async |opened: &Opened| dry_run(opened.engine(), closed).await;
+        let work = async |opened: &Opened| dry_run(settings, opened.engine(), closed).await;
         return open::with(settings, Purpose::Read, work).await;
     }
     open::must_be_there(settings)?;
@@ -82,7 +83,8 @@ pub(crate) async fn run(settings: &Settings, args: &CompactArgs) -> Result<Ended
             // Whoever gives the command wants this one; both do no harm.
             Hot::Cql(_) => OtherRuns::GoOn,
         };
-        let ended = compacted(engine, closed, args.vacuum && warning.is_none(), others).await?;
+        let vacuum = args.vacuum && warning.is_none();
+        let ended = compacted(settings, engine, closed, vacuum, others).await?;
         match warning {
             None => Ok(ended),
             Some(warning) => {
@@ -94,8 +96,8 @@ pub(crate) async fn run(settings: &Settings, args: &CompactArgs) -> Result<Ended
     .await
 }
 
-async fn dry_run(engine: &Engine, closed: ClosedPolicy) -> Result<Ended> {
-    let compactor = compaction::compactor(engine, engine.cold(), Arc::new(|_| {}));
+async fn dry_run(settings: &Settings, engine: &Engine, closed: ClosedPolicy) -> Result<Ended> {
+    let compactor = compaction::compactor(settings, engine, engine.cold(), Arc::new(|_| {}))?;
     let clock = clock::would_observe(engine).await?;
     let closed = match clock.warning() {
         None => closed,
@@ -105,10 +107,22 @@ async fn dry_run(engine: &Engine, closed: ClosedPolicy) -> Result<Ended> {
         }
     };
     let works = compactor.plan(engine.now(), closed).await.map_err(compaction::cli_error)?;
+    let deleted = match closed {
+        ClosedPolicy::OnlyFinish => DeletedReport::default(),
+        _ => compactor.would_delete(engine.now()).await.map_err(compaction::cli_error)?,
+    };
+    if deleted.days > 0 {
+        output::say(&format!(
+            "{} coupons of {} expiry days would be deleted for ever: keep_archived",
+            thousands(deleted.coupons),
+            thousands(deleted.days)
+        ))?;
+    }
     planned(&works)
 }
 
 async fn compacted(
+    settings: &Settings,
     engine: &Engine,
     closed: ClosedPolicy,
     vacuum: bool,
@@ -125,11 +139,12 @@ async fn compacted(
     compaction::begin(engine, &run, others).await?;
     let begun = Instant::now();
     let noted = Noted::new(run, watch);
-    let work = compaction::run_once(engine, engine.cold(), closed, noted.watch());
+    let work = compaction::run_once(settings, engine, engine.cold(), closed, noted.watch());
     let report = progress.during(noted.during(engine, work)).await;
     let vacuumed = match (&report, vacuum) {
         (Ok(_), true) => {
-            let compactor = compaction::compactor(engine, engine.cold(), Arc::new(|_| {}));
+            let nobody: ProgressWatch = Arc::new(|_| {});
+            let compactor = compaction::compactor(settings, engine, engine.cold(), nobody)?;
             Some(progress.during(compactor.vacuum(engine.now())).await)
         }
         _ => None,
@@ -180,6 +195,9 @@ fn reported(report: &CompactionReport, elapsed: Duration) -> Result<Ended> {
     if let Some(error) = &report.not_erased {
         output::note(&format!("erased people are still in the cold tier: {error}"));
     }
+    if let Some(error) = &report.not_deleted {
+        output::note(&format!("old expiry days are not deleted: {error}"));
+    }
     if let Some(error) = &report.not_indexed {
         output::note(&format!("the holder index is not complete: {error}"));
     }
@@ -202,8 +220,15 @@ fn reported(report: &CompactionReport, elapsed: Duration) -> Result<Ended> {
         let files = thousands(report.erased.files);
         output::say(&format!("{files} files written again without the names of erased people"))?;
     }
-    let is_all =
-        report.failed.is_empty() && report.not_indexed.is_none() && report.not_erased.is_none();
+    if report.deleted.days > 0 {
+        output::say(&format!(
+            "{} coupons of {} expiry days deleted for ever: keep_archived",
+            thousands(report.deleted.coupons),
+            thousands(report.deleted.days)
+        ))?;
+    }
+    let not_done = [&report.not_erased, &report.not_deleted, &report.not_indexed];
+    let is_all = report.failed.is_empty() && not_done.iter().all(|it| it.is_none());
     Ok(if is_all { Ended::Done } else { Ended::Partly })
 }
 

@@ -207,6 +207,9 @@ settings! {
          never";
     attempts_keep: RepeatInterval = "30d", env "COUPONRY_ATTEMPTS_KEEP", flag "TIME",
         "Keep the refused attempts of GET /v1/attempts for this long: 12h or 30d; 0 to keep none";
+    keep_archived: RepeatInterval = "0", env "COUPONRY_KEEP_ARCHIVED", flag "TIME",
+        "Let compact delete coupons this long after their expiry day, from both tiers: 1826d; 0 to keep them for ever; \
+         not on a cluster";
     deliveries_keep: RepeatInterval = "30d", env "COUPONRY_DELIVERIES_KEEP", flag "TIME",
         "Keep the deliveries of webhooks for this long: 7d or 30d; at least 4d, because a delivery is \
          tried for three days";

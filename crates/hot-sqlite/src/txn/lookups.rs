@@ -16,6 +16,9 @@ use crate::columns::{parsed, signed, unsigned};
 use crate::failure::damaged;
 use crate::rows::{self, BatchHere, CampaignHere};
 
+/// What the column `sealed` says of a partition whose coupons were deleted.
+const DELETED: u8 = 2;
+
 impl Txn<'_> {
     pub(crate) fn campaign(&self, id: &CampaignId) -> SqlResult<Option<CampaignHere>> {
         let known = self.seen.numbers.borrow().get(id).copied();
@@ -120,9 +123,18 @@ impl Txn<'_> {
     }
 
     pub(crate) fn is_sealed(&self, day: Day) -> SqlResult<bool> {
+        Ok(self.seal_of(day)? != 0)
+    }
+
+    /// Whether the coupons of a sealed partition were deleted.
+    pub(crate) fn is_deleted(&self, day: Day) -> SqlResult<bool> {
+        Ok(self.seal_of(day)? == DELETED)
+    }
+
+    fn seal_of(&self, day: Day) -> SqlResult<u8> {
         let sql = "SELECT sealed FROM partition_plan WHERE expiry_day = ?1";
         known(&self.seen()?.sealed, day, || {
-            Ok(self.first(sql, [day.0], |row| row.get(0))?.unwrap_or(false))
+            Ok(self.first(sql, [day.0], |row| row.get(0))?.unwrap_or_default())
         })
     }
 }

@@ -25,7 +25,7 @@ pub(crate) struct CachedRows {
     pub(super) revision: RefCell<Option<String>>,
     pub(super) campaigns: RefCell<HashMap<i64, CampaignHere>>,
     pub(super) batches: RefCell<HashMap<i64, BatchHere>>,
-    pub(super) sealed: RefCell<HashMap<Day, bool>>,
+    pub(super) sealed: RefCell<HashMap<Day, u8>>,
     // These never change: a number means the same campaign, batch, actor or operation for ever.
     pub(super) numbers: RefCell<HashMap<CampaignId, i64>>,
     pub(super) owners: RefCell<HashMap<i64, Owner>>,

@@ -58,6 +58,7 @@ impl<'a> Verifier<'a> {
             balance: self.balance.clone(),
             cold_is: self.cold_is,
             offered: offered.collect(),
+            deleted: self.deleted.clone(),
             found_before: self.report.findings.keys().copied().collect(),
             ..Verifier::new(hot, cold, keys, now, self.options.clone(), untold, progress)
         }
