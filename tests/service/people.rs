@@ -2,14 +2,21 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use coupon::calendar::format_instant;
+use coupon::time::Millis;
 use serde_json::{Value, json};
 use testbucket::{BUCKET, Kind};
+use testengines::{CC, may_run};
 
 use super::client::{Client, Dice};
 use super::data::{Data, Server, wait_until};
 use super::finished::{campaign, compact, doctor_finds_nothing, exported, issued, order};
+use super::shim::{Clock, Shim};
+
+/// Seconds.
+const DAY: i64 = 86_400;
 
 /// Nothing else has it.
 const ZOE: &str = "zoe.weit@example.org";
@@ -264,5 +271,65 @@ fn nothing_brings_them_back() {
     assert_eq!(answer.must(200).json()["imported"], json!(1));
     let mine = admin.get(&format!("/v1/coupons?user_id={ZOE}")).must(200).json();
     assert_eq!(mine["data"].as_array().map(Vec::len), Some(1), "a new person: {mine}");
+    server.stop();
+}
+
+/// Coupons that were kept for long enough are in neither tier any more, and nothing is missing.
+#[test]
+fn old_days_are_deleted() {
+    if !may_run("a wrong clock", CC, Shim::can_be_built()) {
+        return;
+    }
+    let data = Data::new();
+    let clock = Clock::build(data.folder());
+    let server = data.serve();
+    let mut admin = server.client(&data.token("admin", "root"));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970");
+    let ends = format_instant(Millis(now.as_millis() as i64 + 2 * DAY * 1_000));
+    let terms = json!({"campaign_id": "old", "stock": 10, "expires_at": ends});
+    admin.post("/v1/campaigns", &terms).must(201);
+    campaign(&mut admin, "new", 10);
+    let [old, new] = ["old", "new"].map(|id| issued(&mut admin, id, ZOE));
+    admin.post(&format!("/v1/coupons/{old}/redeem"), &order(ZOE, "1")).must(201);
+    let file = format!("code,state,user_id\nOLD-0001,issued,{ZOE}\n");
+    let path = "/v1/campaigns/old/batches?batch_id=old";
+    let file = || std::iter::once(file.clone());
+    admin.upload(path, file(), None).expect("sent").expect("an answer").must(201);
+    server.stop();
+
+    let later = |arguments: &[&str]| {
+        let mut command = data.command(arguments);
+        clock.load_into(&mut command, 400 * DAY);
+        data.run_command(command)
+    };
+    assert_eq!(later(&["compact", "--clock-is-right"]).code, Some(0));
+    let too_short = later(&["compact", "--keep-archived", "30d"]);
+    assert_eq!(too_short.code, Some(2), "{too_short:?}");
+    let asked = later(&["compact", "--dry-run", "--keep-archived", "200d"]);
+    assert!(asked.stdout.contains("2 coupons of 1 expiry days would be deleted"), "{asked:?}");
+    let ran = later(&["compact", "--keep-archived", "200d"]);
+    assert!(ran.stdout.contains("2 coupons of 1 expiry days deleted"), "{ran:?}");
+    let verified = later(&["verify"]);
+    assert_eq!(verified.code, Some(0), "{verified:?}");
+
+    let server = data.serve_with(|command| clock.load_into(command, 400 * DAY));
+    let token = later(&["token", "--role", "admin", "--user", "root"]);
+    let mut admin = server.client(token.stdout.trim());
+    for code in [&old, "OLD-0001"] {
+        admin.get(&format!("/v1/coupons/{code}")).refused(404, "NOT_FOUND");
+    }
+    let mine = admin.get(&format!("/v1/coupons?user_id={ZOE}")).must(200).json();
+    assert_eq!(mine["data"].as_array().map(Vec::len), Some(1), "{mine}");
+    assert_eq!(mine["data"][0]["code"], json!(new));
+    let was = admin.get("/v1/campaigns/old").must(200).json();
+    assert_eq!(
+        (&was["counts"]["redeemed"], &was["counts"]["issued"]),
+        (&json!(1), &json!(1)),
+        "{was}"
+    );
+    let again = "/v1/campaigns/old/batches?batch_id=again&dry_run=true";
+    let answer = admin.upload(again, file(), None).expect("sent").expect("an answer");
+    let dry = answer.must(200).json();
+    assert_eq!(dry["rejected_lines"][0]["reason"], json!("CODE_TAKEN"), "{dry}");
     server.stop();
 }
