@@ -180,11 +180,7 @@ impl RecordSource for CqlStore {
     }
 
     async fn whereabouts(&self, code: &Code) -> std::result::Result<Whereabouts, HotError> {
-        let day = match self.owner_of(code).await? {
-            Some((_, day)) => Some(day),
-            None => self.directory_day(code).await?,
-        };
-        let Some(day) = day else { return Ok(Whereabouts::Nowhere) };
+        let Some((_, day)) = self.home(code).await? else { return Ok(Whereabouts::Nowhere) };
         Ok(match self.trace(day.into(), code).await? {
             CouponTrace::Here(located) => Whereabouts::Hot(Box::new(located.snapshot())),
             CouponTrace::InCold { .. } => Whereabouts::Cold,
