@@ -3,8 +3,9 @@
 use coupon::ids::UserId;
 use coupon::time::Millis;
 use hot::Account;
+use scylla::value::CqlTimestamp;
 
-use crate::values::{instant, parsed};
+use crate::values::{instant, millis, parsed};
 use crate::{Cas, CqlSession, Result, WriteAttempts};
 
 impl CqlSession {
@@ -63,6 +64,18 @@ impl CqlSession {
         let Some(login) = login else { return Ok(None) };
         let account = self.account(&parsed("login_id", &login)?).await?;
         Ok(account.filter(|account| account.user_id == *user))
+    }
+
+    /// When the account of a login was made.
+    pub async fn account_made_at(&self, login: &UserId) -> Result<Option<Millis>> {
+        let cql = "SELECT created_at FROM account WHERE login_id = ?";
+        let at: Option<CqlTimestamp> = self.value(cql, (login.as_str(),)).await?;
+        Ok(at.map(millis))
+    }
+
+    /// Deletes the login of a user whose account was deleted.
+    pub async fn forget_login(&self, user: &UserId) -> Result<()> {
+        self.write("DELETE FROM account_login WHERE user_id = ?", (user.as_str(),)).await
     }
 
     /// `false` if there is none.

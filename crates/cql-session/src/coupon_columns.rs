@@ -11,7 +11,7 @@ use scylla::value::{CqlDate, CqlTimestamp, MaybeUnset};
 use uuid::Uuid;
 
 use crate::announcement::MadeValue;
-use crate::coupon_values::{EventValue, HoldValue, events_behind};
+use crate::coupon_values::{EventValue, HoldValue, changed_events};
 use crate::values::{date, instant, signed, uuid};
 
 /// What a row adds to `made`; unset if the store keeps no events.
@@ -122,8 +122,7 @@ impl<'a> ChangedColumns<'a> {
         operation: Option<OperationId>,
         forward_to: Option<Day>,
     ) -> ChangedColumns<'a> {
-        let known = before.map_or(0, |before| before.events().len());
-        let events = events_behind(coupon, known);
+        let events = changed_events(coupon, before);
         let hold = coupon.hold().map(HoldValue::of);
         let had_hold = before.is_some_and(|before| before.hold().is_some());
         ChangedColumns {

@@ -53,6 +53,15 @@ impl EventValue {
         millis(self.at) == at && self.actor == actor.as_str()
     }
 
+    /// What may name somebody.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.user_id.as_deref().into_iter().chain([self.actor.as_str()])
+    }
+
+    pub(crate) fn user(&self) -> Option<&str> {
+        self.user_id.as_deref()
+    }
+
     /// What happened, as [`EventKind::as_str`](coupon::coupon::EventKind::as_str) says it.
     pub fn kind(&self) -> &str {
         &self.kind
@@ -76,15 +85,17 @@ impl EventValue {
     }
 }
 
-/// The events of `coupon` after the first `known`, by number.
-pub fn events_behind(coupon: &Coupon, known: usize) -> BTreeMap<i32, EventValue> {
+/// The events of `coupon` that differ from those of `before`, by number: new ones, or those without a name.
+pub fn changed_events(coupon: &Coupon, before: Option<&Coupon>) -> BTreeMap<i32, EventValue> {
+    let mut known = before.map_or(&[][..], Coupon::events).iter();
     let numbered = (1..).zip(coupon.events());
-    numbered.skip(known).map(|(number, event)| (number, EventValue::of(event))).collect()
+    let changed = numbered.filter(|(_, event)| known.next() != Some(*event));
+    changed.map(|(number, event)| (number, EventValue::of(event))).collect()
 }
 
 #[derive(Clone, Debug, SerializeValue, DeserializeValue)]
 pub struct HoldValue {
-    user_id: String,
+    pub(crate) user_id: String,
     order_ref: String,
     /// The change that made it.
     pub operation: Uuid,

@@ -11,15 +11,18 @@ mod about;
 mod accounts;
 pub mod announcement;
 mod campaign_counts;
+pub mod claim_rows;
 mod clock;
 mod cluster;
 mod connect_error;
 mod connection;
 mod copies;
 pub mod coupon_columns;
+pub mod coupon_row;
 pub mod coupon_values;
 mod driver;
 mod engine;
+mod erasing;
 pub mod feed_changes;
 pub mod feed_cursor;
 mod feed_epochs;
@@ -28,11 +31,14 @@ mod feed_marks;
 mod feed_trouble;
 mod keyed_lock;
 mod keyspace_address;
+pub mod naming_rows;
 mod outcome;
 mod profiles;
+pub mod resolution;
 mod resolving;
 mod results;
 mod routing;
+mod scan_position;
 mod schema;
 mod settings;
 pub mod spread;
@@ -66,6 +72,7 @@ pub use connection::ConnectionSettings;
 pub use copies::{CopyCounts, CopyGuard};
 use driver::ScyllaDriver;
 pub use engine::{CqlEngine, engine_of};
+pub use erasing::{ERASING_KNOWN, ErasingCache, ErasingPeople};
 pub use feed_epochs::FeedEpochs;
 pub use feed_lists::FeedList;
 pub use feed_marks::FeedMarks;
@@ -159,7 +166,7 @@ impl CqlSession {
 
     /// A time for a plain write: later than that of any before it. Without one the clock of the node that
     /// coordinates it counts.
-    pub(crate) fn write_time(&self) -> i64 {
+    pub fn write_time(&self) -> i64 {
         let now = self.now_ms().saturating_mul(1_000);
         let next = |last: i64| Some(now.max(last + 1));
         let last = self.written_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
@@ -304,6 +311,22 @@ impl CqlSession {
         from: PagingState,
     ) -> Result<(Vec<R>, Option<PagingState>)> {
         self.send(StatementProfile::Bulk, cql, values, Some(from)).await?.map_err(unread)
+    }
+
+    /// A page of a scan of a whole table, and its position. That is the engine's paging state: one CQL partition may have
+    /// more rows than a page.
+    pub async fn scan_page<R: OwnedRow>(
+        &self,
+        cql: &'static str,
+        after: Option<&str>,
+    ) -> Result<(Vec<R>, Option<String>)> {
+        let from = match after {
+            None => PagingState::start(),
+            Some(text) => PagingState::new_from_raw_bytes(scan_position::bytes_of(text)?),
+        };
+        let (rows, next) = self.page::<R>(cql, (), from).await?;
+        let text = |state: PagingState| state.as_bytes_slice().map(|it| scan_position::text_of(it));
+        Ok((rows, next.and_then(text)))
     }
 
     /// All rows, each page with [`StatementProfile::Read`]. Holds them in memory.

@@ -16,6 +16,7 @@ use coupon::calendar::Zone;
 use coupon::campaign::{Batch, Campaign, CampaignCounts, CampaignWorth, Handout, MintedRun};
 use coupon::code::{Code, CodeText};
 use coupon::coupon::Coupon;
+use coupon::erasure::{Erasure, erased_name};
 use coupon::ids::{Actor, BatchId, CampaignId, IssueRef, OperationId, UserId};
 use coupon::imported::{ImportRun, ImportedState};
 use coupon::minted::CodeKey;
@@ -101,6 +102,13 @@ impl Kit {
 
     pub fn batch_id(&self) -> BatchId {
         format!("batch-{}", self.number()).parse().unwrap()
+    }
+
+    /// The next erasure of the store.
+    pub fn erasure(&self, user: &UserId) -> Erasure {
+        let number = u64::from(self.number()) + 1;
+        let run = u64::from_str_radix(&self.run, 16).unwrap();
+        Erasure { number, user: user.clone(), name: erased_name(run.wrapping_add(number)) }
     }
 
     /// A foreign code: shorter than a minted one, with a character that no minted code has.

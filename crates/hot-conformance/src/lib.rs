@@ -35,6 +35,7 @@ mod issue;
 mod lists;
 mod orders;
 mod partitions;
+mod people;
 mod restored;
 mod shared;
 mod tables;
@@ -173,6 +174,9 @@ macro_rules! conforms {
             a_sealed_partition_stays_empty
             nothing_is_redeemed_again limits_are_kept foreign_codes_stay_taken extended_and_found
             replaced_once a_replaced_coupon_does_not_count used_serials_are_skipped
+        }
+        people {
+            forgotten_in_every_state nothing_is_given_until_admitted told_once_of_everything
         }
         whole { writable counts_after_a_mixed_load readers_that_are_dropped one_of_each }
         }

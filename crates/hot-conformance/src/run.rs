@@ -39,6 +39,9 @@ const ALONE: &[(&str, &str)] = &[
     ("partitions::emptying_leaves_other_partitions", SOUND),
     ("partitions::evicted_only_in_the_copied_version", SOUND),
     ("restored::nothing_is_redeemed_again", SOUND),
+    ("people::forgotten_in_every_state", NUMBERS),
+    ("people::nothing_is_given_until_admitted", NUMBERS),
+    ("people::told_once_of_everything", NUMBERS),
     ("whole::counts_after_a_mixed_load", SOUND),
     ("whole::one_of_each", SOUND),
 ];
@@ -47,6 +50,8 @@ const READS_OF_COLD: &str = "it counts the reads of cold";
 const OUTAGE: &str = "cold is out meanwhile, for every other case, too";
 const STATEMENTS: &str = "it counts the statements of the store";
 const SOUND: &str = "it looks for damage in the whole store, and other cases are half done";
+
+const NUMBERS: &str = "erasures are admitted in the sequence of their numbers";
 
 /// Runs cases on one store, those of one module at the same time. Returns the names of those that
 /// failed.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use coupon::code::Code;
 use coupon::coupon::Coupon;
+use coupon::erasure::Erasure;
 use coupon::ids::CampaignId;
 use coupon::time::{Day, Millis};
 use hot::audit::{Act, AuditEntry, AuditEvent, AuditKind, given};
@@ -165,9 +166,20 @@ impl CqlStore {
         let event = AuditEvent::of_store(AuditKind::DayArchived, vec![given("expiry_day", day)]);
         let entry = AuditEntry { act: Act::of_system("compact", at), event };
         log.happened(name, at, &entry).await?;
+        self.tell_once(name, &entry.act, &entry.event).await
+    }
+
+    /// Tells the feed of a person whom nothing names any more.
+    pub(crate) async fn tell_erased(&self, erasure: &Erasure, act: &Act) -> Result<()> {
+        let (user, erased) = (erasure.user.as_str(), erasure.name.as_str());
+        let name = Uuid::from_u128(xxh3_128(erased.as_bytes()));
+        self.tell_once(name, act, &AuditEvent::person_erased(Some(user), Some(erased))).await
+    }
+
+    /// Tells the feed of what happens once: its only revision, in any slot.
+    async fn tell_once(&self, name: Uuid, act: &Act, event: &AuditEvent) -> Result<()> {
         let Some(feed) = &self.feed else { return Ok(()) };
-        let doing = (&entry.act, std::slice::from_ref(&entry.event));
-        // A day is archived once: its only revision, in any slot.
+        let doing = (act, std::slice::from_ref(event));
         let (of, first) = (name.to_string(), i64::MIN);
         self.announce_audit_events(feed, &of, first, (1, name), doing).await.map(drop)
     }
@@ -180,11 +192,7 @@ impl RecordSource for CqlStore {
     }
 
     async fn whereabouts(&self, code: &Code) -> std::result::Result<Whereabouts, HotError> {
-        let day = match self.owner_of(code).await? {
-            Some((_, day)) => Some(day),
-            None => self.directory_day(code).await?,
-        };
-        let Some(day) = day else { return Ok(Whereabouts::Nowhere) };
+        let Some((_, day)) = self.home(code).await? else { return Ok(Whereabouts::Nowhere) };
         Ok(match self.trace(day.into(), code).await? {
             CouponTrace::Here(located) => Whereabouts::Hot(Box::new(located.snapshot())),
             CouponTrace::InCold { .. } => Whereabouts::Cold,

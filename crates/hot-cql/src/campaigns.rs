@@ -159,7 +159,9 @@ impl CqlStore {
         if let Some(here) = self.known.get(id) {
             return Ok(Some(here));
         }
-        self.made_now(id).await
+        // With the terms, so that a call that gives a coupon does not wait for it.
+        let (here, ()) = tokio::join!(self.made_now(id), self.session.renew_erasing(&self.erasing));
+        here
     }
 
     /// The same with a batch that may have been made a moment ago.

@@ -12,23 +12,18 @@
 //! for. A copy of a store has none: it ends after its source was stopped, when no try of an order is under way.
 
 mod entering;
+mod erasing;
 mod reading;
 
-use std::collections::BTreeMap;
-
 use coupon::code::Code;
-use coupon::ids::{CampaignId, IssueRef, OperationId, UserId};
-use hot::protocol::{self, Choice, Choices, ClaimIntent, NamedEntry};
-use scylla::value::CqlDate;
-use scylla::{DeserializeValue, SerializeValue};
-use uuid::Uuid;
+use coupon::ids::{IssueRef, UserId};
+use hot::protocol::{self, Choice, Choices, NamedEntry};
 
 use crate::CqlStore;
 use crate::campaigns::CampaignHere;
 use crate::coupons::{CqlPlace, Written};
-use crate::values::{parsed, signed};
+use cql_session::claim_rows::{ChoiceValue, ClaimWrite};
 use cql_session::{Result, StatementProfile};
-use entering::ClaimWrite;
 
 pub(crate) type Claim = protocol::Claim<CqlPlace, ClaimSlot>;
 
@@ -59,105 +54,15 @@ pub(crate) struct ReadClaim {
     pub(crate) choices: Choices,
 }
 
-struct ClaimRow {
-    revision: Option<i64>,
-    entries: BTreeMap<i32, EntryValue>,
-    choices: BTreeMap<i32, ChoiceValue>,
-}
-
-/// The type `claim_entry`.
-#[derive(Clone, Debug, PartialEq, Eq, SerializeValue, DeserializeValue)]
-pub(crate) struct EntryValue {
-    pub(crate) expiry_day: CqlDate,
-    pub(crate) code: String,
-    pub(crate) reference: Option<String>,
-    /// 0 in an entry that was copied from another store, whose event is certain.
-    pub(crate) sequence: i32,
-    pub(crate) issue: Option<i32>,
-    pub(crate) operation: Uuid,
-    pub(crate) version: i64,
-}
-
-impl EntryValue {
-    pub(crate) fn intent(&self) -> ClaimIntent {
-        ClaimIntent {
-            sequence: usize::try_from(self.sequence).unwrap_or(0),
-            operation: OperationId(self.operation.as_u128()),
-            version: self.version.unsigned_abs(),
-        }
-    }
-}
-
-/// The type `claim_choice`.
-#[derive(Clone, Debug, PartialEq, Eq, SerializeValue, DeserializeValue)]
-struct ChoiceValue {
-    order_ref: String,
-    code: String,
-    version: i64,
-}
-
-impl ChoiceValue {
-    fn of(choice: &Choice) -> ChoiceValue {
-        ChoiceValue {
-            order_ref: choice.order.to_string(),
-            code: choice.code.to_string(),
-            version: signed(choice.version),
-        }
-    }
-
-    fn choice(&self) -> Result<Choice> {
-        Ok(Choice {
-            order: parsed("claim.order_ref", &self.order_ref)?,
-            code: parsed("claim.code", &self.code)?,
-            version: self.version.unsigned_abs(),
-        })
-    }
-}
-
-impl ClaimRow {
-    fn choices(&self) -> Result<Choices> {
-        self.choices.iter().map(|(slot, value)| Ok((*slot, value.choice()?))).collect()
-    }
-}
-
 impl CqlStore {
-    async fn claim_row(
-        &self,
-        profile: StatementProfile,
-        campaign: &CampaignHere,
-        user: &UserId,
-    ) -> Result<ClaimRow> {
-        let cql =
-            "SELECT revision, claimed, chosen FROM claim WHERE campaign_id = ? AND user_id = ?";
-        let values = (campaign.terms.id.as_str(), user.as_str());
-        type Row =
-            (Option<i64>, Option<BTreeMap<i32, EntryValue>>, Option<BTreeMap<i32, ChoiceValue>>);
-        let row: Option<Row> = self.session.row_with(profile, cql, values).await?;
-        let (revision, entries, choices) = row.unwrap_or_default();
-        let (entries, choices) = (entries.unwrap_or_default(), choices.unwrap_or_default());
-        Ok(ClaimRow { revision, entries, choices })
-    }
-
     pub(crate) async fn is_changed(
         &self,
         campaign: &CampaignHere,
         user: &UserId,
         claim: &Claim,
     ) -> Result<bool> {
-        let row = self.claim_row(StatementProfile::Read, campaign, user).await?;
+        let row = self.session.claim_row(StatementProfile::Read, &campaign.terms.id, user).await?;
         Ok(row.revision != claim.end.slot.revision)
-    }
-
-    pub(crate) async fn is_claimed(
-        &self,
-        campaign: &CampaignId,
-        user: &UserId,
-        code: &Code,
-    ) -> Result<bool> {
-        let cql = "SELECT claimed FROM claim WHERE campaign_id = ? AND user_id = ?";
-        let values = (campaign.as_str(), user.as_str());
-        let entries: Option<BTreeMap<i32, EntryValue>> = self.session.value(cql, values).await?;
-        Ok(entries.unwrap_or_default().into_values().any(|entry| entry.code == code.as_str()))
     }
 
     /// Of two tries of one order that have read the same claim, one writes its choice; the other one
@@ -172,6 +77,6 @@ impl CqlStore {
     ) -> Result<Written> {
         let value = ChoiceValue::of(choice);
         let (user, revision) = (&claim.user, claim.end.slot.revision);
-        self.write_claim(campaign, user, revision, ClaimWrite::Choice(slot, &value)).await
+        self.write_claim(&campaign.terms.id, user, revision, ClaimWrite::Choice(slot, &value)).await
     }
 }

@@ -1,6 +1,5 @@
 //! Finding one coupon: its row, wherever it was forwarded to, or its copy in cold. Forwarding is finished first.
 
-mod resolution;
 mod trace;
 mod writing;
 
@@ -163,15 +162,25 @@ impl CqlStore {
         Ok(day.filter(|_| kind.as_deref() == Some("coupon")).map(crate::values::day))
     }
 
+    /// Where to look for the coupon of a code, and whose it is if it was minted.
+    pub(crate) async fn home(&self, code: &Code) -> Result<Option<(Option<Owner>, Day)>> {
+        Ok(match self.owner_of(code).await? {
+            Some((owner, day)) => Some((Some(owner), day)),
+            None => self.directory_day(code).await?.map(|day| (None, day)),
+        })
+    }
+
     /// The coupon of a code, of any campaign and wherever it is.
     pub(crate) async fn anywhere(&self, code: &Code) -> Result<Option<CqlCoupon>> {
-        if let Some((owner, day)) = self.owner_of(code).await? {
-            let (code, bucket_key) = (code.clone(), day.into());
-            let at = Address { code, bucket_key, owner, minted: true, hint: None };
-            return self.locate(&at).await;
+        match self.home(code).await? {
+            Some((Some(owner), day)) => {
+                let (code, bucket_key) = (code.clone(), day.into());
+                let at = Address { code, bucket_key, owner, minted: true, hint: None };
+                self.locate(&at).await
+            }
+            Some((None, day)) => self.stored(day.into(), code).await,
+            None => Ok(None),
         }
-        let Some(day) = self.directory_day(code).await? else { return Ok(None) };
-        self.stored(day.into(), code).await
     }
 
     /// Finishes forwarding a coupon: its row in the later partition, then its directory entry. A

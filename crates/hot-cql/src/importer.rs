@@ -23,13 +23,13 @@ use hot::{HotError, bounded_join};
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::claims::EntryValue;
 use crate::coupons::CqlCoupon;
 use crate::import::{LONG_AGO, ROWS_AT_ONCE};
 use crate::stock::CHUNK;
 use crate::values::{date, instant, parsed, signed};
 use crate::{CqlHot, CqlStore};
 use cql_session::Result;
+use cql_session::claim_rows::EntryValue;
 
 const AT_ONCE: usize = 128;
 
@@ -109,12 +109,8 @@ impl CqlStore {
             operation: Uuid::nil(),
             version: 0,
         };
-        let cql = "UPDATE claim USING TIMESTAMP ? SET revision = ?, claimed[?] = ? \
-                   WHERE campaign_id = ? AND user_id = ?";
-        let written = LONG_AGO + i64::from(slot);
-        let owner = (it.campaign.as_str(), it.user.as_str());
-        let values = (written, i64::from(slot), slot, value, owner.0, owner.1);
-        self.session.write(cql, values).await
+        let (key, written) = ((&it.campaign, &it.user), LONG_AGO + i64::from(slot));
+        self.session.put_claim_entry(key, (slot, &value), written).await
     }
 
     async fn put_vanishing(&self, item: &Vanishing) -> Result<()> {

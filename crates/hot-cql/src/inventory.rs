@@ -97,8 +97,9 @@ impl Verifiable for CqlHot {
     }
 
     async fn claimed(&self, asked: Vec<(CampaignId, UserId, Code)>) -> Result<Vec<bool>> {
-        let looks =
-            asked.iter().map(|(campaign, user, code)| self.store.is_claimed(campaign, user, code));
+        let looks = asked.iter().map(|(campaign, user, code)| async move {
+            Ok(self.store.session.claimed_codes(campaign, user).await?.contains(code))
+        });
         bounded_join(AT_ONCE, looks).await
     }
 
@@ -230,7 +231,7 @@ impl CqlStore {
     }
 
     async fn page_of_coupons(&self, after: Option<&str>) -> Result<Page> {
-        let (rows, next) = self.scan_page(coupon_rows!(""), after).await?;
+        let (rows, next) = self.session.scan_page(coupon_rows!(""), after).await?;
         let rows = rows.iter().filter(|row: &&CouponRow| row.code.is_some());
         let items = rows.map(|row| async move { Ok(Item::Row(self.row_item(row).await?)) });
         Ok(Page { items: bounded_join(AT_ONCE, items).await?, next })

@@ -16,7 +16,6 @@ mod changes;
 mod claims;
 mod codes;
 mod counts;
-mod coupon_row;
 mod coupons;
 mod facts;
 mod feed;
@@ -29,6 +28,7 @@ mod lists;
 mod options;
 mod orders;
 mod partitions;
+mod people;
 mod reconcile;
 mod row_cache;
 mod spread;
@@ -41,11 +41,12 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
 use coupon::code::Code;
-use coupon::ids::{BatchId, CampaignId};
+use coupon::ids::{BatchId, CampaignId, UserId};
 use coupon::time::Day;
 use cql_session::{
     AboutCluster, COMPARED_EVERY_ROUNDS, ClockDifference, ConnectError, CopyGuard, CqlCluster,
-    CqlSession, CqlTables, FeedTrouble, KeyedLock, Resolutions, WriteAttempts,
+    CqlSession, CqlTables, ErasingCache, FeedTrouble, KeyedLock, Resolutions, WriteAttempts,
+    coupon_row,
 };
 use hot::records::{AuditLog, RecordSource, Records};
 use hot::tables::Tables;
@@ -108,6 +109,7 @@ struct CqlStore {
     announced: OnceCell<()>,
     clock: ClockDifference,
     copies: CopyGuard,
+    erasing: ErasingCache,
     /// `None`: it keeps no events.
     feed: Option<announcing::FeedState>,
     feed_runs: feed::RunCache,
@@ -181,6 +183,7 @@ impl CqlHot {
             announced: OnceCell::new(),
             clock: ClockDifference::default(),
             copies: CopyGuard::default(),
+            erasing: ErasingCache::default(),
             feed,
             feed_runs: feed::RunCache::new(limit),
             feed_trouble: FeedTrouble::default(),
@@ -255,6 +258,14 @@ impl CqlStore {
     fn may_write(&self) -> Result<(), HotError> {
         let checked = self.clock.check(self.session.now_ms()).and_then(|()| self.copies.check());
         checked.map_err(|why| HotError::Unavailable(why.into()))
+    }
+
+    /// Refuses to give something to a person who is being erased. To be called as late as possible before the write.
+    async fn may_be_given<'a>(
+        &self,
+        users: impl IntoIterator<Item = &'a UserId>,
+    ) -> Result<(), HotError> {
+        self.session.erasing(&self.erasing).await?.may_be_given(users)
     }
 
     async fn look_at_copies(&self) -> Result<(), HotError> {

@@ -95,7 +95,8 @@ impl CqlStore {
             self.session.change(StatementProfile::Change, cql, values).await?.known()?;
         }
         let Some(holder) = coupon.holder() else { return Ok(()) };
-        if self.is_claimed(&campaign.terms.id, holder, coupon.code()).await? {
+        let claimed = self.session.claimed_codes(&campaign.terms.id, holder).await?;
+        if claimed.contains(coupon.code()) {
             return Ok(());
         }
         self.claim_for_holder(campaign, day, coupon, coupon.issue_ref()).await

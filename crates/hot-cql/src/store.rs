@@ -25,6 +25,7 @@ use cql_session::{Result, StatementProfile};
 impl Accounts for CqlHot {
     async fn create_account(&self, account: Account, now: Millis) -> Result<bool> {
         self.store.may_write()?;
+        self.store.may_be_given([&account.user_id]).await?;
         self.store.session.make_account(&account, now, self.store.attempts("a new account")).await
     }
 
@@ -67,7 +68,7 @@ impl HotStore for CqlHot {
     }
 
     fn people(&self) -> Option<&dyn People> {
-        None
+        Some(self)
     }
 
     fn redemptions(&self) -> Option<&dyn Redemptions> {

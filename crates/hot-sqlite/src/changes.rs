@@ -5,9 +5,9 @@
 
 use coupon::apply::{Change, Outcome};
 use coupon::coupon::Coupon;
-use coupon::ids::{Actor, UserId};
+use coupon::ids::Actor;
 use coupon::refusal::Refusal;
-use hot::protocol::{self, Admitted, ChangeStep, NewEntry, Writes, partition_after};
+use hot::protocol::{self, Admitted, ChangeStep, NewEntry, Writes, newcomers, partition_after};
 use router::Address;
 use rusqlite::Result as SqlResult;
 
@@ -116,14 +116,4 @@ pub(crate) fn write(
         }
     };
     if moves { directory::enter(txn, after.code(), &Place { day, number }, None) } else { Ok(()) }
-}
-
-/// Who holds a coupon, or has it held, and did not before.
-fn newcomers<'a>(before: &Coupon, after: &'a Coupon) -> impl Iterator<Item = &'a UserId> {
-    let holder = after.holder().filter(|user| before.holder() != Some(user));
-    let is_new = |user: &&UserId| {
-        after.holder() != Some(user) && before.hold().is_none_or(|hold| hold.by != **user)
-    };
-    let by = after.hold().map(|hold| &hold.by).filter(is_new);
-    holder.into_iter().chain(by)
 }

@@ -12,9 +12,8 @@ use coupon::coupon::{Coupon, EventKind};
 use coupon::erasure::Erasure;
 use coupon::ids::{IssueRef, UserId};
 use hot::audit::Act;
-use hot::people::{MentionPage, People, UserPage};
+use hot::people::{MentionPage, People, UserPage, in_json};
 use rusqlite::{Result as SqlResult, params};
-use serde_json::Value;
 
 use crate::claims::erasing;
 use crate::columns::parsed;
@@ -97,12 +96,6 @@ impl People for SqliteHot {
         pages::scrub(self, &names).await?;
         self.records.scrub(names).await
     }
-}
-
-/// A name as it stands within JSON.
-pub(crate) fn in_json(name: &str) -> String {
-    let quoted = Value::from(name).to_string();
-    quoted[1..quoted.len() - 1].to_owned()
 }
 
 /// Erases the person from some claims, and from the rows to which these lead. Returns how many claims they had left.

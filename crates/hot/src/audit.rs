@@ -111,6 +111,12 @@ impl AuditKind {
         // By the order of the variants: those after this one are for auditors alone.
         self <= AuditKind::DayArchived
     }
+
+    /// Whether the event feed has it: what it tells of when it is entered, and persons, of whom it tells when nothing has
+    /// their name.
+    pub fn is_in_feed(self) -> bool {
+        self.is_told() || self == AuditKind::PersonErased
+    }
 }
 
 impl AuditEvent {

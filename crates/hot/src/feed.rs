@@ -77,15 +77,13 @@ pub enum CouponEventKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EventType {
     Coupon(CouponEventKind),
-    /// A change of something else: of which the audit tells ([`AuditKind::is_told`]), or a person who was erased
-    /// ([`AuditEvent::person_erased`]).
+    /// A change of something else. Not of every kind: see [`AuditKind::is_in_feed`].
     AuditEvent(AuditKind),
 }
 
 impl EventType {
     pub fn all() -> impl Iterator<Item = EventType> {
-        let is_in_feed = |kind: &AuditKind| kind.is_told() || *kind == AuditKind::PersonErased;
-        let audit_events = AuditKind::ALL.into_iter().filter(is_in_feed);
+        let audit_events = AuditKind::ALL.into_iter().filter(|kind| kind.is_in_feed());
         CouponEventKind::ALL
             .into_iter()
             .map(EventType::Coupon)

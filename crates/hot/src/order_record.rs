@@ -11,7 +11,8 @@ use crate::tables::{
 };
 use crate::{HotError, Result};
 
-const BEGUN: RecordKind = RecordKind { name: "order_begun", sync: RecordSync::AtOnce };
+/// The part is the order, and the key begins with the user.
+pub const BEGUN: RecordKind = RecordKind { name: "order_begun", sync: RecordSync::AtOnce };
 
 /// How long half an order is reported: as long as what an order has redeemed is found by default.
 const KEEP: Duration = Duration::from_secs(400 * 24 * 60 * 60);
@@ -68,4 +69,9 @@ pub async fn begun(tables: &dyn Tables, order: &OrderRef) -> Result<Vec<(RecordK
 pub async fn end(tables: &dyn Tables, order: &OrderRef, keys: Vec<RecordKey>) {
     let deletes = keys.into_iter().map(RecordPut::delete).collect();
     drop(tables.put(&part_of(order), deletes).await);
+}
+
+/// Whether a record is of an order of this user.
+pub fn is_of(key: &[u8], user: &UserId) -> bool {
+    key.strip_prefix(user.as_str().as_bytes()).is_some_and(|call| call.starts_with(b"\0"))
 }

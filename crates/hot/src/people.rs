@@ -5,14 +5,15 @@
 //! person. [`People::settle`] replaces it there. After that, the old name is a new person, and [`People::scrub`] overwrites
 //! what files have of rows that are gone.
 
+use aho_corasick::AhoCorasick;
 use async_trait::async_trait;
 use coupon::code::Code;
 use coupon::erasure::Erasure;
 use coupon::ids::UserId;
 use serde_json::Value;
 
-use crate::Result;
 use crate::audit::Act;
+use crate::{HotError, Result};
 
 /// What a store has of a person, besides the list of their coupons.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,12 +84,74 @@ pub trait People: Send + Sync {
     async fn scrub(&self, names: &[String]) -> Result<()>;
 }
 
+/// Several persons, and what finds their names in bytes.
+pub struct NamedPeople {
+    erasures: Vec<Erasure>,
+    names: AhoCorasick,
+}
+
+/// A name as it is, as it stands within JSON, and as it stands within a line of CSV within JSON.
+const FORMS: usize = 3;
+
+impl NamedPeople {
+    /// # Errors
+    /// `Unavailable` for more names than a search can have.
+    pub fn of_all(erasures: &[Erasure]) -> Result<NamedPeople> {
+        let forms = |it: &Erasure| -> [String; FORMS] {
+            let user = it.user.as_str();
+            [user.to_owned(), in_json(user), in_json(&user.replace('"', "\"\""))]
+        };
+        let names = AhoCorasick::new(erasures.iter().flat_map(forms));
+        let names = names.map_err(|error| HotError::Unavailable(error.into()))?;
+        Ok(NamedPeople { erasures: erasures.to_vec(), names })
+    }
+
+    /// Who may be named in some bytes.
+    pub fn of(&self, bytes: &[u8]) -> Vec<Erasure> {
+        self.of_texts([bytes])
+    }
+
+    /// Who may be named in one of some texts, by the order of their erasures.
+    pub fn of_texts<'a>(&self, texts: impl IntoIterator<Item = &'a [u8]>) -> Vec<Erasure> {
+        let found = texts.into_iter().flat_map(|text| self.names.find_overlapping_iter(text));
+        let mut found: Vec<usize> = found.map(|it| it.pattern().as_usize() / FORMS).collect();
+        found.sort_unstable();
+        found.dedup();
+        found.into_iter().map(|at| self.erasures[at].clone()).collect()
+    }
+}
+
+/// A name as it stands within JSON.
+pub fn in_json(name: &str) -> String {
+    let quoted = Value::from(name).to_string();
+    quoted[1..quoted.len() - 1].to_owned()
+}
+
+/// Where a page begins, in a store that reads one place after the other: the number of a place, and the key behind which it
+/// goes on there.
+///
+/// # Errors
+/// `Damaged` for what [`next_place`] never made.
+pub fn place_of(after: Option<&str>) -> Result<(usize, &str)> {
+    let after = after.unwrap_or("0 ");
+    let place = after.split_once(' ').and_then(|(place, key)| Some((place.parse().ok()?, key)));
+    place.ok_or_else(|| HotError::Damaged(format!("{after:?} is no place of persons")))
+}
+
+/// Where the next page begins, after a page of a place that goes on behind `key`, or has ended.
+pub fn next_place((place, key): (usize, Option<String>), places: usize) -> Option<String> {
+    match key {
+        Some(key) => Some(format!("{place} {key}")),
+        None => (place + 1 < places).then(|| format!("{} ", place + 1)),
+    }
+}
+
 /// Fields of events and notices in which a person is named, or with which callers may have named them.
 const NAMING_FIELDS: [&str; 6] =
     ["user_id", "actor", "order_ref", "issue_ref", "revoke_ref", "reason"];
 
-/// Erases a person from the JSON of a record: an event, a list of coupons, or texts without names. Returns whether it named
-/// them.
+/// Erases a person from the JSON of a record: an event, a list of coupons, the changes of an audit event, or texts without
+/// names. Returns whether it named them.
 pub fn erase_json(erasure: &Erasure, value: &mut Value) -> bool {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
@@ -100,6 +163,11 @@ pub fn erase_json(erasure: &Erasure, value: &mut Value) -> bool {
         }
         Value::Object(fields) => {
             let is = |field: &str, name: &str| fields.get(field).is_some_and(|it| it == name);
+            // As the audit says for whom a token was made.
+            if is("field", "user") && is("to", erasure.user.as_str()) {
+                fields.insert("to".to_owned(), erasure.name.as_str().into());
+                return true;
+            }
             let acted = fields.get("actor").and_then(Value::as_str);
             let mut named = is("user_id", erasure.user.as_str())
                 || acted.is_some_and(|it| erasure.of_actor(it).is_some());
@@ -164,6 +232,13 @@ mod tests {
                 "a rejected line",
                 json!(["CODE01,\"ann\"", "BAD", 1]),
                 Some(json!([format!("CODE01,\"{name}\""), "BAD", 1])),
+            ),
+            (
+                "an entry of the audit",
+                json!({"act": {"actor": "admin:ann"}, "changes": [{"field": "user", "to": "ann"},
+                       {"field": "name", "to": "ann"}]}),
+                Some(json!({"act": {"actor": "admin:ann"}, "changes": [{"field": "user",
+                       "to": name}, {"field": "name", "to": "ann"}]})),
             ),
             ("a line of somebody else", json!(["CODE01,ann bo", "BAD", "is ann"]), None),
         ];

@@ -24,7 +24,7 @@ mod stock;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use change::{Accepted, Admitted, ChangeStep, change};
+pub use change::{Accepted, Admitted, ChangeStep, change, newcomers};
 pub use choice::{CHOICES_MAX, Choice, Choices, SharedStep, shared_step};
 pub use claim::{
     ANY_ISSUE, Claim, ClaimEnd, ClaimIntent, Counting, ENTRIES_MAX, Fate, Finish, NamedEntry,

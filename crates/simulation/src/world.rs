@@ -10,6 +10,7 @@ mod calls;
 mod copying;
 mod creating;
 mod ending;
+mod erasing;
 mod faults;
 mod jobs;
 mod leftovers;

@@ -48,7 +48,7 @@ pub(crate) async fn read_person(
     headers: HeaderMap,
 ) -> Result<Response> {
     let known = Arc::clone(&app.engine).person(&caller, &user).await?;
-    let not_kept = || Problem::not_kept("a cluster cannot look for a person yet");
+    let not_kept = || Problem::not_kept("the store cannot look for a person");
     let mut known = known.ok_or_else(not_kept)?;
     // What goes wrong at once is an answer of its own, not a document that breaks off.
     let first = known.next().await.transpose()?.unwrap_or_default();
@@ -109,7 +109,7 @@ pub(crate) async fn erase_person(
 ) -> Result<JsonAnswer<ErasureBody>> {
     key.fill("erasure_id", &mut body.erasure_id)?;
     let erasure = app.engine.erase_person(&caller, &user, body.read()?).await?;
-    let not_kept = || Problem::not_kept("a cluster cannot forget people yet");
+    let not_kept = || Problem::not_kept("the store cannot forget people");
     let body = ErasureBody::from(&erasure.ok_or_else(not_kept)?);
     Ok(JsonAnswer { status: StatusCode::ACCEPTED, ..JsonAnswer::ok(body) })
 }

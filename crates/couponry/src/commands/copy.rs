@@ -105,7 +105,7 @@ pub(crate) async fn run(settings: &Settings, args: &CopyArgs) -> Result<Ended> {
     ))
 }
 
-/// Refuses a source that has moved to another cluster, or that has what no cluster keeps: a budget, an open erasure.
+/// Refuses a source that has moved to another cluster, or that has what the copy would not have: a budget, an open erasure.
 async fn may_be_copied(from: &SqliteHot, target: &KeyspaceAddress) -> Result<()> {
     let moved = from.fact(Fact::MovedTo).await?;
     if let Some(other) = moved.filter(|other| *other != target.to_string()) {
@@ -113,8 +113,10 @@ async fn may_be_copied(from: &SqliteHot, target: &KeyspaceAddress) -> Result<()>
             .and("only if that one was never used, --lift opens the source again"));
     }
     if open_erasures(from).await? > 0 {
-        return Err(CliError::new("people are being forgotten, which no cluster can go on with")
-            .and("run `serve` and `couponry compact` until `GET /v1/erasures` says `done`"));
+        return Err(CliError::new(
+            "people are being forgotten, and a copy does not go on with that",
+        )
+        .and("run `serve` and `couponry compact` until `GET /v1/erasures` says `done`"));
     }
     let mut campaigns = Pages::of(from, Table::Campaigns);
     while let Some(items) = campaigns.next().await? {

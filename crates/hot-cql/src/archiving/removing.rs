@@ -42,6 +42,12 @@ impl CqlStore {
         sealed.collect()
     }
 
+    /// The write time of the seal of a bucket that is sealed.
+    pub(crate) async fn sealed_at(&self, day: Day, bucket: i32) -> Result<i64> {
+        let sealed = self.sealed_buckets(day, &[bucket]).await?;
+        Ok(sealed.first().map_or(0, |it| it.sealed_at))
+    }
+
     /// Deletes the range after a code, to `last` or all; not the CQL partition: the seal stays.
     pub(super) async fn remove_rows(
         &self,

@@ -1,31 +1,17 @@
 //! Writing an entry into a claim, before its coupon is written.
 
 use coupon::coupon::Coupon;
-use coupon::ids::{IssueRef, UserId};
+use coupon::ids::{CampaignId, IssueRef, UserId};
 use coupon::time::Day;
 use hot::protocol::{ClaimIntent, claimant, issue_of};
 
-use super::{ChoiceValue, ClaimRow, ClaimSlot, EntryValue, NewEntry};
+use super::{ClaimSlot, NewEntry};
 use crate::CqlStore;
 use crate::campaigns::CampaignHere;
 use crate::coupons::Written;
 use crate::values::{date, signed, uuid as uuid_of};
+use cql_session::claim_rows::{ClaimWrite, EntryValue};
 use cql_session::{Cas, Result, StatementProfile};
-
-#[derive(Clone, Copy)]
-pub(super) enum ClaimWrite<'a> {
-    Entry(i32, &'a EntryValue),
-    Choice(i32, &'a ChoiceValue),
-}
-
-impl ClaimWrite<'_> {
-    fn is_in(self, row: &ClaimRow) -> bool {
-        match self {
-            ClaimWrite::Entry(slot, value) => row.entries.get(&slot) == Some(value),
-            ClaimWrite::Choice(slot, value) => row.choices.get(&slot) == Some(value),
-        }
-    }
-}
 
 impl CqlStore {
     pub(crate) async fn enter_claim(
@@ -46,38 +32,26 @@ impl CqlStore {
             version: signed(intent.version),
         };
         let ClaimSlot { revision, slot } = entry.slot;
-        self.write_claim(campaign, &entry.user, revision, ClaimWrite::Entry(slot, &value)).await
+        let (id, write) = (&campaign.terms.id, ClaimWrite::Entry(slot, &value));
+        self.write_claim(id, &entry.user, revision, write).await
     }
 
     /// Writes into a claim, if it still has the revision that was read.
     pub(super) async fn write_claim(
         &self,
-        campaign: &CampaignHere,
+        id: &CampaignId,
         user: &UserId,
         revision: Option<i64>,
         write: ClaimWrite<'_>,
     ) -> Result<Written> {
-        let id = &campaign.terms.id;
-        let next = revision.map_or(0, |revision| revision + 1);
-        let key = (id.as_str(), user.as_str());
+        // No claim of the user that was deleted before had this revision.
+        let next = revision.map_or_else(|| self.session.now_ms(), |revision| revision + 1);
         let mut attempts = self.attempts("a user's claim");
         loop {
             let lock = attempts.looked(self.write_locks.lock((id, user)).await)?;
-            let profile = attempts.profile();
-            let cas = match write {
-                ClaimWrite::Entry(slot, value) => {
-                    let cql = "UPDATE claim SET revision = ?, claimed[?] = ? \
-                               WHERE campaign_id = ? AND user_id = ? IF revision = ?";
-                    let values = (next, slot, value, key.0, key.1, revision);
-                    self.session.change(profile, cql, values).await
-                }
-                ClaimWrite::Choice(slot, value) => {
-                    let cql = "UPDATE claim SET revision = ?, chosen[?] = ? \
-                               WHERE campaign_id = ? AND user_id = ? IF revision = ?";
-                    let values = (next, slot, value, key.0, key.1, revision);
-                    self.session.change(profile, cql, values).await
-                }
-            };
+            attempts.looked(self.may_be_given([user]).await)?;
+            let (key, revisions) = ((id, user), (revision, next));
+            let cas = self.session.change_claim(attempts.profile(), key, revisions, write).await;
             // Before the read through Paxos, which may wait for a frozen node.
             drop(lock);
             let refused = matches!(cas, Ok(Cas::Refused));
@@ -88,7 +62,7 @@ impl CqlStore {
             if attempts.wrote(cas).await? {
                 return Ok(Written::Done);
             }
-            let look = self.claim_row(StatementProfile::Serial, campaign, user).await;
+            let look = self.session.claim_row(StatementProfile::Serial, id, user).await;
             let row = attempts.looked(look)?;
             if write.is_in(&row) {
                 return Ok(Written::Done);
@@ -111,11 +85,11 @@ impl CqlStore {
     ) -> Result<()> {
         let Some(user) = claimant(&campaign.terms, coupon) else { return Ok(()) };
         let intent = ClaimIntent::past(coupon);
-        let operation = uuid_of(intent.operation);
+        let (id, operation) = (&campaign.terms.id, uuid_of(intent.operation));
         let mut attempts = self.attempts("a user's claim");
         loop {
             let row =
-                attempts.looked(self.claim_row(StatementProfile::Read, campaign, user).await)?;
+                attempts.looked(self.session.claim_row(StatementProfile::Read, id, user).await)?;
             let code = coupon.code().as_str();
             let begun =
                 row.entries.iter().find(|(_, it)| it.code == code && it.operation == operation);

@@ -11,11 +11,12 @@ use hot::bounded_join;
 use hot::protocol::{ClaimEnd, Counting, ENTRIES_MAX, Fate, Finish, NamedEntry, fate, finish};
 use uuid::Uuid;
 
-use super::{ClaimNeed, ClaimRow, ClaimSlot, EntryValue, ReadClaim};
+use super::{ClaimNeed, ClaimSlot, ReadClaim};
 use crate::CqlStore;
 use crate::campaigns::CampaignHere;
 use crate::coupons::{CqlCoupon, CqlPlace, Written};
 use crate::values::{day, parsed};
+use cql_session::claim_rows::{ClaimRow, EntryValue};
 use cql_session::{Result, StatementProfile};
 
 const FATES_AT_ONCE: usize = 32;
@@ -67,8 +68,9 @@ impl CqlStore {
         let limit = campaign.terms.per_user_limit;
         let mut attempts = self.attempts("a user's claim");
         loop {
-            let row =
-                attempts.looked(self.claim_row(StatementProfile::Read, campaign, user).await)?;
+            let row = attempts.looked(
+                self.session.claim_row(StatementProfile::Read, &campaign.terms.id, user).await,
+            )?;
             let enough = limit.filter(|_| !need.all);
             let mut counting = Counting::begin(user, enough, need.beside);
             let seen = self.look_at_entries(&row, user, change, need, may_write, &mut counting);

@@ -8,11 +8,10 @@ use coupon::ids::{Actor, OperationId};
 use coupon::time::Day;
 use futures::future::OptionFuture;
 use hot::HotError;
-use hot::protocol::{is_stock, partition_after};
+use hot::protocol::{is_stock, newcomers, partition_after};
 use scylla::value::MaybeUnset;
 use uuid::Uuid;
 
-use super::resolution::{WriteResolution, resolved};
 use super::{CouponKeyColumns, CqlCoupon, GenesisColumns, Written};
 use crate::CqlStore;
 use crate::values::signed;
@@ -20,6 +19,7 @@ use cql_session::announcement::{CouponAnnouncement, MadeValue, REFUSED_CHANGE, m
 use cql_session::coupon_columns::{
     ChangedColumns, LATER_ROW, LaterRow, MadeColumn, NEW_ROW, NewRow,
 };
+use cql_session::resolution::{WriteResolution, resolved};
 use cql_session::{Cas, Resolutions, Result, StatementProfile};
 
 impl CqlStore {
@@ -32,6 +32,8 @@ impl CqlStore {
         operation: OperationId,
         actor: Option<&Actor>,
     ) -> Result<Written> {
+        // Before the index rows, which have the name, too.
+        self.may_be_given(newcomers(&before.coupon, after)).await?;
         let day = partition_after(before.day, after);
         let moves = day != before.day;
         if moves {
@@ -63,6 +65,17 @@ impl CqlStore {
         self.is_closed(&now);
         self.row_cache.put(&now);
         Ok(Written::Done)
+    }
+
+    /// Writes a row that forwards its coupon to the partition `to`.
+    pub(crate) async fn write_forwarding(
+        &self,
+        before: &CqlCoupon,
+        after: &Coupon,
+        operation: OperationId,
+        to: Day,
+    ) -> Result<Written> {
+        self.write_row(RowWrite::of(before, after, operation, to, None)).await
     }
 
     /// Before the row of the coupon: a crash leaves one too many, never one too few. Returns the
@@ -100,6 +113,8 @@ impl CqlStore {
                 attempts.looked(self.announce(feed, news).await)?;
             }
             let lock = attempts.looked(self.write_locks.lock(at).await)?;
+            let newcomers = newcomers(&write.before.coupon, write.after);
+            attempts.looked(self.may_be_given(newcomers).await)?;
             let cas = self.send_row(attempts.profile(), &write).await;
             // Before the outcome is resolved, which may take seconds: other writers go on.
             drop(lock);

@@ -40,7 +40,8 @@ impl CqlStore {
         let mut tries = 0..TRIES;
         loop {
             let slot = self.slot_for(feed, first, tries.next()).await?;
-            for (number, event) in (0_i32..).zip(events).filter(|(_, event)| event.kind.is_told()) {
+            let events = (0_i32..).zip(events);
+            for (number, event) in events.filter(|(_, event)| event.kind.is_in_feed()) {
                 let cql = "UPDATE change USING TTL ? SET kind = ?, at = ?, actor = ?, \
                            campaign_id = ?, batch_id = ?, reason = ?, changes = ? \
                            WHERE shard = ? AND slot = ? AND code = ? AND version = ? \

@@ -18,7 +18,7 @@ use crate::CqlStore;
 use crate::coupons::{CouponTrace, CqlCoupon, Written};
 use crate::values::{EventValue, date, signed};
 use cql_session::announcement::{MADE, MadeValue, place_of};
-use cql_session::coupon_values::events_behind;
+use cql_session::coupon_values::changed_events;
 use cql_session::feed_changes::{AnnouncedChange, AnnouncedCoupon};
 use cql_session::{Result, StatementProfile};
 
@@ -69,7 +69,7 @@ impl SeenCoupon {
             day,
             version: located.coupon.version(),
             is_final: located.frozen,
-            events: events_behind(&located.coupon, 0),
+            events: changed_events(&located.coupon, None),
             made: BTreeMap::new(),
         }
     }

@@ -24,6 +24,7 @@ impl ImportRound<'_> {
             return Ok(ImportOutcome::AlreadyThere);
         }
         let store = self.store;
+        store.may_be_given(line.imported_state.holder()).await?;
         let run = run_of_line(line, self.run);
         let mut attempts = store.attempts("a line that moves its coupon forward");
         loop {

@@ -161,6 +161,8 @@ impl CqlStore {
         (at, actor, operation): (Millis, Option<&Actor>, OperationId),
         day: Day,
     ) -> Result<Cas> {
+        // Before the entry: who gets the coupon later would be who the entry says.
+        self.may_be_given(line.imported_state.holder()).await?;
         let cql = "INSERT INTO directory (code, kind, campaign_id, batch_id, expiry_day, \
                    valid_from, expires_at, first_imported_state, imported_state, arrived_at, \
                    actor, operation) VALUES (?, 'coupon', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) IF NOT \

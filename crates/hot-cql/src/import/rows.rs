@@ -85,6 +85,7 @@ impl ImportRound<'_> {
     }
 
     async fn write_bucket(&self, (day, bucket): (Day, i32), coupons: &[&Coupon]) -> Result<()> {
+        self.store.may_be_given(coupons.iter().filter_map(|coupon| coupon.holder())).await?;
         let rows = coupons.iter().map(|coupon| {
             let operation = coupon.events().last().map(|event| event.operation);
             PlainRow {

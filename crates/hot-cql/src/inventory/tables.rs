@@ -12,38 +12,21 @@ use hot::inventory::{
 };
 use hot::protocol::ClaimIntent;
 use router::Owner;
-use scylla::response::PagingState;
 use scylla::value::{CqlDate, CqlTimestamp};
 
 use crate::CqlStore;
-use crate::claims::EntryValue;
 use crate::values::{day, millis, parsed};
+use cql_session::claim_rows::EntryValue;
 use cql_session::{OwnedRow, Result, damaged};
 
 impl CqlStore {
-    /// A page of a scan, and its position. That is the engine's paging state: one CQL partition may have more
-    /// rows than a page.
-    pub(super) async fn scan_page<R: OwnedRow>(
-        &self,
-        cql: &'static str,
-        after: Option<&str>,
-    ) -> Result<(Vec<R>, Option<String>)> {
-        let from = match after {
-            None => PagingState::start(),
-            Some(text) => PagingState::new_from_raw_bytes(bytes_of(text)?),
-        };
-        let (rows, next) = self.session.page::<R>(cql, (), from).await?;
-        let next = next.and_then(|state| state.as_bytes_slice().map(|bytes| text_of(bytes)));
-        Ok((rows, next))
-    }
-
     pub(super) async fn page_of<R: OwnedRow, I: IntoIterator<Item = Item>>(
         &self,
         cql: &'static str,
         after: Option<&str>,
         read: fn(R) -> Result<I>,
     ) -> Result<Page> {
-        let (rows, next) = self.scan_page(cql, after).await?;
+        let (rows, next) = self.session.scan_page(cql, after).await?;
         let mut items = Vec::with_capacity(rows.len());
         for row in rows {
             items.extend(read(row)?);
@@ -201,26 +184,4 @@ fn index_row(kind: IndexRowKind, row: RawIndexRow) -> Result<Option<IndexRow>> {
     };
     let (code, day, expires_at) = (parsed("code", &code)?, day(expiry_day), millis(expires_at));
     Ok(Some(IndexRow { kind, code, day, expires_at, user: None, tie, written_at }))
-}
-
-fn text_of(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn bytes_of(text: &str) -> Result<Vec<u8>> {
-    let pairs = (0..text.len() / 2).map(|at| text.get(2 * at..2 * at + 2).unwrap_or_default());
-    pairs.map(|pair| u8::from_str_radix(pair, 16).map_err(damaged)).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_position_is_read_back() {
-        for bytes in [&[] as &[u8], &[0, 1, 0xff], b"state"] {
-            assert_eq!(bytes_of(&text_of(bytes)).ok().as_deref(), Some(bytes));
-        }
-        assert!(bytes_of("zz").is_err());
-    }
 }

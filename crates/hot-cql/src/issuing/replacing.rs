@@ -64,6 +64,7 @@ impl CqlStore {
         reference: &str,
         of: &CqlCoupon,
     ) -> Result<bool> {
+        self.may_be_given([user]).await?;
         let mut attempts = self.attempts("a replacement");
         loop {
             if let Some(won) = attempts.looked(self.replacement(code).await)? {

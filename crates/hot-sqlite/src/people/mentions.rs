@@ -11,13 +11,12 @@ use coupon::erasure::{Erasure, erased_name};
 use coupon::flat::Flat;
 use coupon::ids::UserId;
 use coupon::time::Millis;
-use hot::HotError;
 use hot::audit::AuditEntry;
-use hot::people::{Mention, MentionPage, UserPage};
+use hot::people::{Mention, MentionPage, NamedPeople, UserPage, next_place, place_of};
 use rusqlite::{Result as SqlResult, Row, params};
 use serde_json::json;
 
-use super::settling::{self, AUDIT, COUPONS, KeyOf, LINES, NamedPeople, ROWS_MAX, number, text};
+use super::settling::{self, AUDIT, COUPONS, KeyOf, LINES, ROWS_MAX, number, text};
 use crate::columns::parsed;
 use crate::coupons::{SqliteCoupon, number_of, numbered, row_at};
 use crate::last_line::LastLine;
@@ -64,20 +63,6 @@ pub(super) async fn users(store: &SqliteHot, after: Option<String>) -> Result<Us
     };
     let (users, next) = store.readers.run(look).await?;
     Ok(UserPage { users, next: next_place((place, next), 4) })
-}
-
-/// The number of a place, and the key behind which its page begins.
-fn place_of(after: Option<&str>) -> Result<(usize, &str)> {
-    let after = after.unwrap_or("0 ");
-    let place = after.split_once(' ').and_then(|(place, key)| Some((place.parse().ok()?, key)));
-    place.ok_or_else(|| HotError::Damaged(format!("{after:?} is no place of persons")))
-}
-
-fn next_place((place, key): (usize, Option<String>), places: usize) -> Option<String> {
-    match key {
-        Some(key) => Some(format!("{place} {key}")),
-        None => (place + 1 < places).then(|| format!("{} ", place + 1)),
-    }
 }
 
 type FoundUsers = (Vec<UserId>, Option<String>);

@@ -5,48 +5,20 @@
 
 use std::sync::Arc;
 
-use aho_corasick::AhoCorasick;
 use coupon::code::Code;
 use coupon::erasure::Erasure;
-use hot::HotError;
-use hot::audit::{AuditEntry, FieldChange};
+use hot::people::{NamedPeople, erase_json};
 use rusqlite::{Result as SqlResult, Row, params};
 
-use super::{ERASED_MAX, erase_line, erase_row, in_json};
+use super::{ERASED_MAX, erase_line, erase_row};
 use crate::columns::parsed;
 use crate::coupons::row_at;
 use crate::failure::damaged;
 use crate::txn::Txn;
-use crate::txn::audit::{entry, select_audit};
 use crate::{Result, SqliteHot};
 
 /// Rows that one read looks at.
 pub(super) const ROWS_MAX: i64 = 5_000;
-
-/// The persons, and what finds their names in bytes.
-pub(super) struct NamedPeople {
-    erasures: Vec<Erasure>,
-    /// Two patterns for each.
-    names: AhoCorasick,
-}
-
-impl NamedPeople {
-    pub(super) fn of_all(erasures: &[Erasure]) -> Result<NamedPeople> {
-        let forms = erasures.iter().flat_map(|it| [it.user.to_string(), in_json(it.user.as_str())]);
-        let names = AhoCorasick::new(forms);
-        let names = names.map_err(|error| HotError::Unavailable(error.into()))?;
-        Ok(NamedPeople { erasures: erasures.to_vec(), names })
-    }
-
-    /// Who may be named in some bytes.
-    fn of(&self, bytes: &[u8]) -> Vec<Erasure> {
-        let mut found: Vec<usize> =
-            self.names.find_overlapping_iter(bytes).map(|it| it.pattern().as_usize() / 2).collect();
-        found.sort_unstable();
-        found.dedup();
-        found.into_iter().map(|at| self.erasures[at].clone()).collect()
-    }
-}
 
 /// Rows that may name somebody, by their keys, and where the next look begins; `None` at the end.
 pub(super) struct NamingRows<K> {
@@ -195,15 +167,12 @@ pub(super) const AUDIT: &str =
 
 /// An entry names a user if somebody made a token for them.
 fn audit_entry(txn: &Txn<'_>, number: &i64, erasure: &Erasure) -> SqlResult<()> {
-    let found = txn.first(select_audit!("WHERE number = ?1"), [number], entry)?;
-    let Some(AuditEntry { mut event, .. }) = found.map(|it| it.entry) else { return Ok(()) };
-    let is_user = |it: &&mut FieldChange| {
-        it.field == "user" && it.to.as_deref() == Some(erasure.user.as_str())
-    };
-    for change in event.changes.iter_mut().filter(is_user) {
-        change.to = Some(erasure.name.to_string());
+    let changes: String = txn.one("SELECT changes FROM audit WHERE number = ?1", [number])?;
+    let mut changes =
+        serde_json::from_str(&changes).map_err(|why| damaged("audit.changes", why))?;
+    if !erase_json(erasure, &mut changes) {
+        return Ok(());
     }
-    let changes = serde_json::to_string(&event.changes);
-    let changes = changes.map_err(|why| damaged("audit.changes", why))?;
-    txn.run("UPDATE audit SET changes = ?2 WHERE number = ?1", params![number, changes])
+    let sql = "UPDATE audit SET changes = ?2 WHERE number = ?1";
+    txn.run(sql, params![number, changes.to_string()])
 }

@@ -3,14 +3,13 @@
 use std::path::PathBuf;
 
 use coupon::erasure::Erasure;
-use hot::people::{Mention, erase_json};
+use hot::people::{Mention, erase_json, in_json};
 use rusqlite::{Transaction, TransactionBehavior, params};
 use serde_json::{Value, json};
 
 use super::{RecordConnection, RecordFile, Result};
 use crate::failure::{at_commit, before_commit};
 use crate::pages;
-use crate::people::in_json;
 
 /// Rows that one look takes: some 10 ms.
 const ROWS_MAX: i64 = 5_000;

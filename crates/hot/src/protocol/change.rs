@@ -118,5 +118,15 @@ fn needs_claim_entry<'a>(
     }
 }
 
+/// Who holds a coupon, or has it held, and did not before.
+pub fn newcomers<'a>(before: &Coupon, after: &'a Coupon) -> impl Iterator<Item = &'a UserId> {
+    let holder = after.holder().filter(|user| before.holder() != Some(user));
+    let is_new = |user: &&UserId| {
+        after.holder() != Some(user) && before.hold().is_none_or(|hold| hold.by != **user)
+    };
+    let by = after.hold().map(|hold| &hold.by).filter(is_new);
+    holder.into_iter().chain(by)
+}
+
 #[cfg(test)]
 mod tests;

@@ -125,6 +125,12 @@ pub(super) const STEPS: &[StepRow] = &[
     StepRow::of("bucket: is sealed", "UPDATE coupon SET sealed"),
     StepRow::of("bucket: some rows are deleted", DELETE).has(&["code > ? AND code <= ?"]),
     StepRow::of("bucket: rows are deleted", DELETE).has(&["code > ?"]).lacks(&["code <= ?"]),
+    // Persons who are erased, which also makes steps of the others.
+    StepRow::of("erasure: claim is deleted", "DELETE FROM claim"),
+    StepRow::of("erasure: replacement gets the name", "UPDATE replacement SET user_id"),
+    StepRow::of("erasure: line gets the name", "UPDATE directory SET first_imported_state"),
+    StepRow::of("erasure: index row of the feed gets the name", "UPDATE change USING TTL :left_s"),
+    StepRow::of("erasure: login is deleted", "DELETE FROM account_login"),
     // Settings.
     StepRow::of("cold mark: commit is announced", SETTING).with(1, "cold_begun"),
     StepRow::of("cold mark: commit is recorded", SETTING).with(1, "cold_committed"),
@@ -154,7 +160,7 @@ pub(super) const STEPS: &[StepRow] = &[
     StepRow::of("copy: replacement is deleted", "DELETE FROM replacement"),
     StepRow::of("copy: account", "INSERT INTO account (").has(&["USING TIMESTAMP"]),
     StepRow::of("copy: account is deleted", "DELETE FROM account USING"),
-    StepRow::of("copy: claim", "UPDATE claim USING TIMESTAMP"),
+    StepRow::of("copy or erasure: entry of a claim", "UPDATE claim USING TIMESTAMP"),
     StepRow::of("copy: marker over a row", MARKER).has(&["holder = null"]),
     StepRow::of("copy: marker", MARKER).lacks(&["holder = null"]),
     StepRow::of("copy: gone code", "INSERT INTO directory (code, kind) VALUES")
@@ -162,7 +168,7 @@ pub(super) const STEPS: &[StepRow] = &[
     StepRow::of("copy: shared code", "INSERT INTO directory (code, kind, campaign_id)")
         .has(&["USING TIMESTAMP"]),
     StepRow::of("copy: entry", COPIED_ENTRY).has(&["USING TIMESTAMP"]),
-    StepRow::of("copy: index row of a wallet is deleted", "DELETE FROM wallet USING"),
+    StepRow::of("copy or erasure: index row of a wallet is deleted", "DELETE FROM wallet USING"),
     StepRow::of("copy: index row by expiry is deleted", "DELETE FROM expiring USING"),
     StepRow::of("copy: returned coupon", "INSERT INTO returned").has(&["USING TIMESTAMP"]),
     StepRow::of("copy: chunk", "INSERT INTO lease").has(&["USING TIMESTAMP"]),

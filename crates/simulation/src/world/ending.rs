@@ -16,7 +16,9 @@ use verify::{Finding, Verifier, VerifyOptions};
 use super::calls::ask;
 use super::copying::CopyTarget;
 use super::machine::{SimulatedMachine, keys};
-use super::{SimulatedWorld, copying, jobs, leftovers, orders, readers, records, unfinished};
+use super::{
+    SimulatedWorld, copying, erasing, jobs, leftovers, orders, readers, records, unfinished,
+};
 use crate::check::SeedEnd;
 use crate::check::history::{RecordedAnswer, RecordedCall, RecordedRequest};
 
@@ -167,6 +169,7 @@ pub(crate) async fn ends(world: &SimulatedWorld, target: &CopyTarget) -> FinalRe
     }
     target.end().await;
     leftovers::looked_for(world, &machine).await;
+    erasing::ends(world, &machine, &ended.coupons).await;
     ended
 }
 

@@ -9,7 +9,7 @@ use crate::coupon_row::CouponRow;
 use crate::values::uuid;
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum WriteResolution {
+pub enum WriteResolution {
     Applied,
     Refused,
     /// It was not applied, and may be applied later.
@@ -18,7 +18,7 @@ pub(super) enum WriteResolution {
     Hidden,
 }
 
-pub(super) fn resolved(
+pub fn resolved(
     seen: Option<&CouponRow>,
     operation: OperationId,
     before: &Coupon,

@@ -12,10 +12,12 @@ use scylla::DeserializeRow;
 use scylla::value::{CqlDate, CqlTimestamp};
 use uuid::Uuid;
 
-use crate::values::{EventValue, HoldValue, day, millis, parsed, uuid};
-use cql_session::Result;
+use crate::Result;
+use crate::coupon_values::{EventValue, HoldValue};
+use crate::values::{day, millis, parsed, uuid};
 
 /// Rows of coupons: those that `$which` says.
+#[macro_export]
 macro_rules! coupon_rows {
     ($which:literal) => {
         concat!(
@@ -26,25 +28,25 @@ macro_rules! coupon_rows {
         )
     };
 }
-pub(crate) use coupon_rows;
+pub use coupon_rows;
 
 /// From [`coupon_rows`].
 #[derive(Debug, DeserializeRow)]
-pub(crate) struct CouponRow {
-    pub(crate) expiry_day: CqlDate,
-    pub(crate) bucket: i32,
+pub struct CouponRow {
+    pub expiry_day: CqlDate,
+    pub bucket: i32,
     /// None if the bucket is sealed and has no rows.
-    pub(crate) code: Option<String>,
+    pub code: Option<String>,
     sealed: Option<bool>,
     version: Option<i64>,
-    pub(crate) state: Option<String>,
+    pub state: Option<String>,
     campaign_id: Option<String>,
     batch_id: Option<String>,
-    pub(crate) holder: Option<String>,
+    pub holder: Option<String>,
     valid_from: Option<CqlTimestamp>,
-    pub(crate) expires_at: Option<CqlTimestamp>,
+    pub expires_at: Option<CqlTimestamp>,
     made_expires_at: Option<CqlTimestamp>,
-    pub(crate) hold: Option<HoldValue>,
+    pub hold: Option<HoldValue>,
     events: Option<BTreeMap<i32, EventValue>>,
     operation: Option<Uuid>,
     forward_to: Option<CqlDate>,
@@ -56,8 +58,8 @@ pub(crate) struct CouponRow {
 #[cfg(test)]
 impl CouponRow {
     pub(crate) fn of(coupon: &Coupon, operation: OperationId) -> CouponRow {
+        use crate::coupon_values::changed_events;
         use crate::values::{date, instant, signed};
-        use cql_session::coupon_values::events_behind;
 
         let genesis = coupon.genesis();
         CouponRow {
@@ -74,7 +76,7 @@ impl CouponRow {
             expires_at: Some(instant(coupon.expires_at())),
             made_expires_at: Some(instant(genesis.expires_at)),
             hold: coupon.hold().map(HoldValue::of),
-            events: Some(events_behind(coupon, 0)),
+            events: Some(changed_events(coupon, None)),
             operation: Some(uuid(operation)),
             forward_to: None,
             archived_version: None,
@@ -85,47 +87,61 @@ impl CouponRow {
 }
 
 impl CouponRow {
-    pub(crate) fn code(&self) -> Result<Code> {
+    pub fn code(&self) -> Result<Code> {
         parsed("code", self.code.as_deref().unwrap_or_default())
     }
 
-    pub(crate) fn day(&self) -> Day {
+    pub fn day(&self) -> Day {
         day(self.expiry_day)
     }
 
-    pub(crate) fn version(&self) -> u64 {
+    pub fn version(&self) -> u64 {
         self.version.unwrap_or(0).unsigned_abs()
     }
 
-    pub(crate) fn is_sealed(&self) -> bool {
+    pub fn is_sealed(&self) -> bool {
         self.sealed == Some(true)
     }
 
-    pub(crate) fn is_archived_marker(&self) -> bool {
+    pub fn is_archived_marker(&self) -> bool {
         self.state.as_deref() == Some("archived")
     }
 
     /// Whether it is a coupon, and not what is left of one.
-    pub(crate) fn is_coupon(&self) -> bool {
+    pub fn is_coupon(&self) -> bool {
         !self.is_archived_marker() && self.forward_to().is_none()
     }
 
-    pub(crate) fn forward_to(&self) -> Option<Day> {
+    pub fn forward_to(&self) -> Option<Day> {
         (self.state.as_deref() == Some("forwarding")).then_some(self.forward_to).flatten().map(day)
     }
 
     /// Of an archived marker, the version that is in cold.
-    pub(crate) fn archived_version(&self) -> u64 {
+    pub fn archived_version(&self) -> u64 {
         self.archived_version.unwrap_or(0).unsigned_abs()
     }
 
+    /// What may name somebody.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let events = self.events.iter().flat_map(BTreeMap::values).flat_map(EventValue::names);
+        let hold = self.hold.iter().map(|hold| hold.user_id.as_str());
+        self.holder.as_deref().into_iter().chain(hold).chain(events)
+    }
+
+    /// Who has or had the coupon.
+    pub fn users(&self) -> Vec<String> {
+        let events = self.events.iter().flat_map(BTreeMap::values).filter_map(EventValue::user);
+        let hold = self.hold.iter().map(|hold| hold.user_id.as_str());
+        events.chain(hold).map(str::to_owned).collect()
+    }
+
     /// The change that wrote this version.
-    pub(crate) fn operation(&self) -> Option<OperationId> {
+    pub fn operation(&self) -> Option<OperationId> {
         self.operation.map(|id| OperationId(id.as_u128()))
     }
 
     /// `number` begins at 1. The event must have the time and the actor of `wanted`, too.
-    pub(crate) fn has_event(&self, number: usize, id: OperationId, wanted: &Event) -> bool {
+    pub fn has_event(&self, number: usize, id: OperationId, wanted: &Event) -> bool {
         let number = i32::try_from(number).unwrap_or(i32::MAX);
         let event = self.events.as_ref().and_then(|events| events.get(&number));
         event.is_some_and(|event| {
@@ -133,16 +149,16 @@ impl CouponRow {
         })
     }
 
-    pub(crate) fn campaign_id(&self) -> Result<CampaignId> {
+    pub fn campaign_id(&self) -> Result<CampaignId> {
         parsed("campaign_id", self.campaign_id.as_deref().unwrap_or_default())
     }
 
-    pub(crate) fn batch_id(&self) -> Result<BatchId> {
+    pub fn batch_id(&self) -> Result<BatchId> {
         parsed("batch_id", self.batch_id.as_deref().unwrap_or_default())
     }
 
     /// The coupon of a row that is no archived marker.
-    pub(crate) fn coupon(&self, terms: &Campaign) -> Result<Coupon> {
+    pub fn coupon(&self, terms: &Campaign) -> Result<Coupon> {
         let code = self.code()?;
         let missing = |column: &str| HotError::Damaged(format!("{code}: no {column}"));
         let at = |column: &str, value: Option<CqlTimestamp>| {
@@ -167,7 +183,7 @@ impl CouponRow {
 
 /// The first column that repeats what the events say and contradicts them. Allocates nothing while they
 /// agree: it is called for every row that is read.
-pub(crate) fn disagreement(row: &CouponRow, coupon: &Coupon) -> Option<String> {
+pub fn disagreement(row: &CouponRow, coupon: &Coupon) -> Option<String> {
     let texts = [
         ("state", row.state.as_deref(), Some(coupon.state().as_str())),
         ("holder", row.holder.as_deref(), coupon.holder().map(UserId::as_str)),
