@@ -10,6 +10,7 @@ use coupon::erasure::Erasure;
 use coupon::ids::{Actor, UserId};
 use coupon::imported::ImportedState;
 use coupon::refusal::Refusal;
+use hot::audit::Act;
 use hot::people::{Mention, People};
 use hot::tables::{RecordKind, RecordPut, RecordSync};
 use hot::{Account, CouponFilter, HotError, ImportOutcome, ListOrder, ListQuery, ListScope};
