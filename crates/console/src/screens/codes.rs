@@ -9,10 +9,11 @@ use axum::body::Body;
 use axum::extract::Path;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use coupon::campaign::Handout;
 use coupon::code::CodeText;
 use coupon::ids::CampaignId;
 use engine::csv::{BYTE_ORDER_MARK, row};
-use engine::{CodesFormat, CodesRequest, LineStream};
+use engine::{CampaignView, CodesFormat, CodesRequest, LineStream};
 use futures::TryStreamExt;
 use futures::stream::{StreamExt, once};
 use tokio::sync::mpsc::channel;
@@ -21,7 +22,6 @@ use tokio::time::timeout;
 
 use crate::desk::PageContext;
 use crate::extract::from_path;
-use crate::fields::encoded;
 use crate::index::CampaignTotals;
 use crate::qr;
 use crate::roles::ConsoleAction;
@@ -39,6 +39,28 @@ const TURN: Duration = Duration::from_secs(10);
 
 /// Pieces of codes that wait for the writer of a workbook.
 const WAITING: usize = 4;
+
+#[derive(Template)]
+#[template(path = "codes.html")]
+struct CodesPage<'a> {
+    d: &'a PageContext,
+    view: CampaignView,
+    is_bearer: bool,
+    curl: String,
+}
+
+/// Whether a code that nobody has got works for whoever shows it. Every shop refuses those of other campaigns.
+pub(crate) fn is_bearer(view: &CampaignView) -> bool {
+    view.campaign.handout == Handout::Bearer
+}
+
+/// `GET /console/campaigns/{id}/codes`: what the files are for, before anybody takes one.
+pub(crate) async fn page(desk: PageContext, Path(id): Path<String>) -> ConsoleResult {
+    let id: CampaignId = from_path(&id)?;
+    let view = desk.engine().campaign(&desk.reader()?, &id).await?;
+    let curl = desk.curl_get(&format!("/v1/campaigns/{id}/codes"));
+    desk.page(&CodesPage { d: &desk, is_bearer: is_bearer(&view), view, curl })
+}
 
 /// The codes of a campaign, or of one of its batches, as the query says.
 async fn codes(
@@ -136,8 +158,8 @@ pub(crate) async fn workbook(desk: PageContext, Path(id): Path<String>) -> Conso
 #[template(path = "sheet.html")]
 struct SheetPage<'a> {
     d: &'a PageContext,
-    campaign: String,
-    name: String,
+    view: CampaignView,
+    is_bearer: bool,
     worth: Option<String>,
     /// Each code and its picture.
     codes: Vec<(String, String)>,
@@ -148,7 +170,7 @@ struct SheetPage<'a> {
 /// `GET /console/campaigns/{id}/sheet`: codes with pictures for a camera, to print.
 pub(crate) async fn sheet(desk: PageContext, Path(id): Path<String>) -> ConsoleResult {
     let id = from_path(&id)?;
-    let campaign = desk.engine().campaign(&desk.reader()?, &id).await?.campaign;
+    let view = desk.engine().campaign(&desk.reader()?, &id).await?;
     let mut pieces = codes(&desk, &id, CodesFormat::Sheet).await?;
     let mut codes: Vec<String> = Vec::new();
     while codes.len() <= SHEET
@@ -171,9 +193,9 @@ pub(crate) async fn sheet(desk: PageContext, Path(id): Path<String>) -> ConsoleR
     });
     let page = SheetPage {
         d: &desk,
-        campaign: encoded(id.as_str()),
-        name: campaign.name.clone(),
-        worth: campaign.worth.text(desk.t.lang()),
+        is_bearer: is_bearer(&view),
+        worth: view.campaign.worth.text(desk.t.lang()),
+        view,
         codes: drawn.await.map_err(|_| ConsoleError::Broken)?,
         shown: desk.t.sheet_has(count),
         next,

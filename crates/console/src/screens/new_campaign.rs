@@ -34,7 +34,7 @@ struct NewCampaignPage<'a> {
 
 impl NewCampaignPage<'_> {
     fn is_handout(&self, handout: &Handout) -> bool {
-        self.f.get("handout").unwrap_or("shop") == handout.as_str()
+        self.f.get("handout") == Some(handout.as_str())
     }
 
     fn kinds(&self) -> [(&'static str, &'static str); 4] {
@@ -52,12 +52,17 @@ impl NewCampaignPage<'_> {
     }
 }
 
-/// `GET /console/new-campaign`, empty or like another campaign.
+/// `GET /console/new-campaign`, empty or like another campaign, maybe with another handout.
 pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
     let mut fields = match desk.query.get("like") {
         Some(id) => like(&desk, id).await?,
         None => FormFields::default(),
     };
+    if let Some(handout) = desk.query.may::<Handout>("handout")? {
+        // What one person may have depends on how the coupons reach them.
+        fields.0.retain(|(name, _)| name != "handout" && name != "per_user_limit");
+        fields.0.push(("handout".to_owned(), handout.as_str().to_owned()));
+    }
     if fields.get("time_zone").is_none() {
         fields.0.push(("time_zone".to_owned(), desk.zone.name().to_owned()));
     }
@@ -173,17 +178,18 @@ fn draft(t: PageTexts, fields: &FormFields) -> ConsoleResult<CampaignDraft> {
     let last = |name: &str| -> ConsoleResult<Option<Millis>> {
         Ok(fields.may::<Date>(name)?.map(|date| date.end(&of_zone)))
     };
-    let handout: Option<Handout> = fields.may("handout")?;
+    // No default: coupons of the wrong kind are of no use to whoever gets them.
+    let handout: Handout = fields.must("handout")?;
     let per_user_limit = match (fields.may::<u16>("per_user_limit")?, handout) {
         (Some(limit), _) => Some(Some(limit)),
-        (None, Some(Handout::Bearer)) => Some(None),
+        (None, Handout::Bearer) => Some(None),
         (None, _) => None,
     };
     Ok(CampaignDraft {
         id: fields.may("campaign_id")?,
         name: Some(fields.must::<String>("name")?),
         stock: fields.may("stock")?,
-        handout,
+        handout: Some(handout),
         shared_code: fields.may("shared_code")?,
         code_prefix: fields.may("code_prefix")?,
         valid_from: first("valid_from")?,

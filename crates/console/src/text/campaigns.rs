@@ -6,6 +6,15 @@ use crate::phase::CampaignPhase;
 use crate::text::{texts, texts_of};
 
 texts! {
+    codes_left[count] => "{count} code that nobody has", "{count} codes that nobody has", "아직 발급하지 않은 코드 {count}개";
+    codes_files => "Files", "파일";
+    codes_useless => "Nobody can use these codes until they are given out", "발급하기 전에는 아무도 쓸 수 없는 코드입니다";
+    codes_useless_files => "The files are for systems that give out named codes, and for checks. To send or print codes that work at once, make the campaign as “Whoever shows the code”.", "이 파일은 코드를 직접 골라 발급하는 시스템이나 대조 작업에 쓰세요. 바로 쓸 수 있는 코드를 보내거나 인쇄하려면 ‘코드를 가진 사람 누구나’ 캠페인을 만드세요.";
+    codes_as_bearer => "Duplicate as “Whoever shows the code”", "‘코드를 가진 사람 누구나’로 복제";
+    download_csv_codes => "Download a CSV file", "CSV 파일 내려받기";
+    codes_csv_for => "For mail and message programs, of any size.", "메일·문자 발송 프로그램용. 크기 제한이 없습니다.";
+    codes_workbook_for => "The same as a spreadsheet.", "같은 내용의 엑셀 파일입니다.";
+    codes_sheet_for => "Codes with QR codes, 1,000 on a sheet, to print and cut.", "QR 코드와 함께 인쇄해 자를 수 있습니다. 한 장에 1,000개씩 나옵니다.";
     download_workbook => "Download a workbook", "엑셀 파일 내려받기";
     workbook_too_small(rows) => "a workbook has only {rows} rows for codes: download the CSV file", "엑셀 파일에는 코드를 {rows}줄까지만 담을 수 있습니다. CSV 파일을 내려받으세요";
     sheet => "Sheet to print", "인쇄용 시트";
@@ -101,6 +110,15 @@ texts_of! {
         SelfService => "Customers take one themselves, too", "고객이 직접 받기";
         Bearer => "Whoever shows the code", "코드를 가진 사람 누구나";
         Shared => "One word for everybody", "모두 같은 코드";
+}
+
+texts_of! {
+    /// What becomes of codes that are handed out as they are.
+    codes_use(Handout):
+        Shop => "The shop or a support agent gives each coupon to a customer first. A code that is mailed or printed before that is refused by every shop as NOT_ISSUED.", "쇼핑몰이나 상담원이 먼저 고객에게 발급해야 하는 쿠폰입니다. 그 전에 코드를 보내거나 인쇄해 나눠 주면 모든 쇼핑몰에서 ‘발급되지 않은 쿠폰’(NOT_ISSUED)으로 거부됩니다.";
+        SelfService => "Customers take these coupons themselves, or the shop gives them out. A code that is mailed or printed before that is refused by every shop as NOT_ISSUED.", "고객이 직접 받거나 쇼핑몰이 발급해야 하는 쿠폰입니다. 그 전에 코드를 보내거나 인쇄해 나눠 주면 모든 쇼핑몰에서 ‘발급되지 않은 쿠폰’(NOT_ISSUED)으로 거부됩니다.";
+        Bearer => "Whoever shows one of these codes can use it at once. Treat the file like cash.", "이 코드를 가진 사람은 누구나 바로 사용할 수 있습니다. 파일을 현금처럼 다루세요.";
+        Shared => "Customers type the shared word, and get one of these coupons behind it. The codes by themselves are refused by every shop as NOT_ISSUED: tell people the word.", "고객이 공용 코드를 입력하면 이 쿠폰 가운데 하나가 발급됩니다. 개별 코드는 모든 쇼핑몰에서 ‘발급되지 않은 쿠폰’(NOT_ISSUED)으로 거부되므로 공용 코드를 알려 주세요.";
 }
 
 texts_of! {

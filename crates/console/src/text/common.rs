@@ -68,7 +68,7 @@ texts! {
     field_campaign_id => "Short name", "짧은 이름";
     field_name => "Name", "이름";
     field_stock => "How many", "수량";
-    field_handout => "How they are given out", "발급 방법";
+    field_handout => "How they reach people", "전달 방법";
     field_shared_code => "The shared word", "공용 코드";
     field_code_prefix => "Beginning of each code", "코드 앞부분";
     field_valid_from => "First day", "시작일";

@@ -6,7 +6,7 @@ use crate::text::{texts, texts_of};
 
 texts! {
     form_what => "What is it?", "어떤 캠페인인가요?";
-    form_how => "How are the coupons given out?", "쿠폰을 어떻게 발급하나요?";
+    form_how => "How do the coupons reach people?", "쿠폰이 고객에게 어떻게 전달되나요?";
     form_when => "From when until when?", "언제부터 언제까지인가요?";
     form_worth => "What is it worth?", "얼마나 할인하나요?";
     benefit_none => "Only the shop knows", "쇼핑몰에서 정합니다";
@@ -30,7 +30,7 @@ texts! {
     create_now => "Create the campaign", "캠페인 만들기";
     preview_no_stock(name) => "{name} begins without coupons: you add them later.", "{name} 캠페인은 쿠폰 없이 시작하고, 쿠폰은 나중에 추가합니다.";
     preview_stock[stock, name] => "{name} has {stock} coupon.", "{name} has {stock} coupons.", "{name} 캠페인에 쿠폰 {stock}장이 있습니다.";
-    preview_shop => "The shop or a support agent gives them to customers.", "쇼핑몰이나 상담원이 고객에게 발급합니다.";
+    preview_shop => "The shop or a support agent gives them to customers. Codes that are mailed or printed do not work.", "쇼핑몰이나 상담원이 고객에게 발급합니다. 코드를 보내거나 인쇄해 나눠 주면 쓸 수 없습니다.";
     preview_self => "Customers can take one themselves while there are some.", "남아 있는 동안 고객이 직접 받을 수 있습니다.";
     preview_bearer => "Whoever shows a code can use it. Treat the list of codes like cash.", "코드를 보여 주는 사람이 사용할 수 있습니다. 코드 목록을 현금처럼 다루세요.";
     preview_shared(word) => "Everybody types {word} and gets a coupon of their own.", "모두 {word}⟨을/를⟩ 입력하고 각자의 쿠폰을 받습니다.";
@@ -55,8 +55,8 @@ texts! {
 texts_of! {
     /// Who gives whom a coupon.
     handout_hint(Handout):
-        Shop => "Your shop or a support agent gives a coupon to a customer.", "쇼핑몰이나 상담원이 고객에게 쿠폰을 발급합니다.";
-        SelfService => "First come, first served: a customer who is signed in takes one.", "선착순으로 로그인한 고객이 직접 받습니다.";
-        Bearer => "Codes on paper or in a mail; whoever shows one uses it.", "종이나 메일로 코드를 나눠 주고, 코드를 보여 주는 사람이 사용합니다.";
-        Shared => "A word such as SUMMER; each customer gets a coupon of their own behind it.", "SUMMER 같은 단어 하나. 고객마다 각자의 쿠폰이 발급됩니다.";
+        Shop => "Your shop’s system or a support agent gives each coupon to a customer. Codes that you mail or print would work nowhere.", "쇼핑몰 시스템이나 상담원이 고객마다 발급합니다. 코드를 메일이나 종이로 나눠 주면 어디에서도 쓸 수 없습니다.";
+        SelfService => "First come, first served: a customer who is signed in takes one in your shop, which needs a button for that.", "로그인한 고객이 쇼핑몰에서 선착순으로 받습니다. 쇼핑몰에 쿠폰 받기 버튼이 있어야 합니다.";
+        Bearer => "You send or print the codes, and whoever shows one first uses it. A list that leaks is money that is lost.", "코드를 메일로 보내거나 인쇄해 나눠 주고, 먼저 쓰는 사람이 사용합니다. 목록이 유출되면 그만큼 손해입니다.";
+        Shared => "You tell everybody a word such as SUMMER. Whoever types it gets a coupon of their own, while there are some.", "SUMMER 같은 단어 하나를 알립니다. 입력한 고객마다 쿠폰이 한 장씩 발급되고, 수량이 다하면 끝납니다.";
 }

@@ -60,16 +60,31 @@ async fn a_wrong_form_keeps_its_input() {
     let place = Place::new();
     let mut browser = place.signed_in(StaffRole::Marketer).await;
     let cases = [
-        ("no last day", vec![("name", "A"), ("stock", "7")], "Last day"),
+        ("no last day", vec![("name", "A"), ("handout", "shop"), ("stock", "7")], "Last day"),
         (
             "a day that has passed",
-            vec![("name", "A"), ("stock", "7"), ("expires_on", "2026-01-01")],
+            vec![
+                ("name", "A"),
+                ("handout", "shop"),
+                ("stock", "7"),
+                ("expires_on", "2026-01-01"),
+            ],
             "has passed",
         ),
         (
             "no number",
-            vec![("name", "A"), ("stock", "seven"), ("expires_on", "2027-01-01")],
+            vec![
+                ("name", "A"),
+                ("handout", "shop"),
+                ("stock", "seven"),
+                ("expires_on", "2027-01-01"),
+            ],
             "How many",
+        ),
+        (
+            "no way to people",
+            vec![("name", "A"), ("stock", "7"), ("expires_on", "2027-01-01")],
+            "How they reach people",
         ),
         (
             "a word that is missing",
@@ -154,6 +169,7 @@ async fn a_budget() {
     let new = [
         ("name", "Ten"),
         ("campaign_id", "ten"),
+        ("handout", "shop"),
         ("stock", "10"),
         ("expires_on", "2027-12-31"),
         ("currency", "KRW"),
