@@ -17,6 +17,8 @@ use crate::index::CampaignTotals;
 use crate::phase::CampaignPhase;
 use crate::roles::ConsoleAction;
 use crate::screens::audit::{AuditRow, entries};
+use crate::screens::codes::is_bearer;
+use crate::screens::next_steps::NextSteps;
 use crate::text::{IsolatedText, PageTexts};
 use crate::trouble::{ConsoleError, ConsoleResult};
 
@@ -43,6 +45,7 @@ struct CampaignPage<'a> {
     d: &'a PageContext,
     view: &'a CampaignView,
     counts: Option<CountsView>,
+    steps: Option<NextSteps>,
     worth: Vec<(&'static str, String)>,
     by: CountInterval,
     forecast: Option<String>,
@@ -51,6 +54,12 @@ struct CampaignPage<'a> {
     batches: Vec<Batch>,
     audited: Vec<AuditRow>,
     curl: String,
+}
+
+impl CampaignPage<'_> {
+    fn is_bearer(&self) -> bool {
+        is_bearer(self.view)
+    }
 }
 
 /// A step of the funnel: how many coupons came so far.
@@ -91,6 +100,7 @@ pub(crate) async fn page(desk: PageContext, Path(id): Path<String>) -> ConsoleRe
     let page = CampaignPage {
         d: &desk,
         counts,
+        steps: desk.next_steps(&view),
         worth: desk.worth_figures(&worth),
         by,
         forecast,

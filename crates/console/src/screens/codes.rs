@@ -87,7 +87,7 @@ pub(crate) async fn download(desk: PageContext, Path(id): Path<String>) -> Conso
     let codes = codes.map_ok(move |codes| {
         codes.lines().map(|code| with_worth(code, worth.as_deref())).collect()
     });
-    Ok(file(&format!("codes-{id}.csv"), head.chain(codes).boxed()))
+    Ok(file(&desk.file_name(Some(&id), "codes", "csv"), head.chain(codes).boxed()))
 }
 
 /// A CSV file as it comes. A failure in the middle breaks the connection, so that nobody takes it for the end.
@@ -99,6 +99,14 @@ pub(crate) fn file(name: &str, lines: LineStream) -> Response {
         })
     });
     attached(name, "text/csv; charset=utf-8", Body::from_stream(lines))
+}
+
+impl PageContext {
+    /// Whose, what and of which day, as `spring-codes-2026-11-26.csv`: people find it again among others.
+    pub(crate) fn file_name(&self, of: Option<&CampaignId>, what: &str, kind: &str) -> String {
+        let whose = of.map(|id| format!("{id}-")).unwrap_or_default();
+        format!("{whose}{what}-{}.{kind}", self.today())
+    }
 }
 
 /// A body that a browser saves as a file.
@@ -151,7 +159,7 @@ pub(crate) async fn workbook(desk: PageContext, Path(id): Path<String>) -> Conso
         ConsoleError::Broken
     })?;
     let kind = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
-    Ok(attached(&format!("codes-{id}.xlsx"), kind, Body::from(bytes)))
+    Ok(attached(&desk.file_name(Some(&id), "codes", "xlsx"), kind, Body::from(bytes)))
 }
 
 #[derive(Template)]

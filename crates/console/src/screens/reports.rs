@@ -177,6 +177,7 @@ pub(crate) async fn download(desk: PageContext) -> ConsoleResult {
             engine.whole_redemption_file(&caller, request).await?
         }
     };
-    let name = format!("redemptions-{}-{}.csv", asked.days.start(), asked.days.end());
+    let whose = asked.campaign.as_ref().map(|id| format!("{id}-")).unwrap_or_default();
+    let name = format!("{whose}redemptions-{}-{}.csv", asked.days.start(), asked.days.end());
     Ok(file(&name, lines))
 }

@@ -78,6 +78,16 @@ texts! {
     more_stock => "More coupons", "쿠폰 추가";
     change_terms => "Change the terms", "조건 변경";
     duplicate => "Duplicate", "복제";
+    next_steps => "What comes next", "다음에 할 일";
+    step_codes => "Codes", "코드";
+    step_no_coupons => "There are no coupons yet: add some, or import codes.", "아직 쿠폰이 없습니다. 쿠폰을 추가하거나 코드를 가져오세요.";
+    step_no_file => "Nothing to do: each coupon gets its code when it is given out.", "따로 할 일이 없습니다. 코드는 발급할 때 함께 전달됩니다.";
+    step_hand_out => "Download the codes, then send or print them.", "코드를 내려받아 보내거나 인쇄하세요.";
+    step_tell(word) => "Tell people the word {word}.", "고객에게 공용 코드 {word}⟨을/를⟩ 알리세요.";
+    step_shop => "Shop integration", "쇼핑몰 연동";
+    step_test => "Test it with one coupon", "쿠폰 한 장으로 테스트";
+    step_test_how => "Use one coupon for an order of a test customer. When the numbers of this page change, the shop is connected. Then cancel the redemption on the page of the coupon.", "테스트 고객의 주문에 쿠폰 한 장을 사용해 보세요. 이 화면의 숫자가 바뀌면 연동된 것입니다. 그런 다음 쿠폰 화면에서 사용을 취소하세요.";
+    step_test_give => "Give one to test-customer", "test-customer에게 발급";
     stock_total => "All", "전체";
     sold_out_in_hours[hours] => "Sold out in about {hours} hour at the rate of the last 24 hours.", "Sold out in about {hours} hours at the rate of the last 24 hours.", "최근 24시간 속도라면 약 {hours}시간 뒤 소진됩니다.";
     sold_out_in_days[days] => "Sold out in about {days} day at the rate of the last 24 hours.", "Sold out in about {days} days at the rate of the last 24 hours.", "최근 24시간 속도라면 약 {days}일 뒤 소진됩니다.";
@@ -119,6 +129,15 @@ texts_of! {
         SelfService => "Customers take these coupons themselves, or the shop gives them out. A code that is mailed or printed before that is refused by every shop as NOT_ISSUED.", "고객이 직접 받거나 쇼핑몰이 발급해야 하는 쿠폰입니다. 그 전에 코드를 보내거나 인쇄해 나눠 주면 모든 쇼핑몰에서 ‘발급되지 않은 쿠폰’(NOT_ISSUED)으로 거부됩니다.";
         Bearer => "Whoever shows one of these codes can use it at once. Treat the file like cash.", "이 코드를 가진 사람은 누구나 바로 사용할 수 있습니다. 파일을 현금처럼 다루세요.";
         Shared => "Customers type the shared word, and get one of these coupons behind it. The codes by themselves are refused by every shop as NOT_ISSUED: tell people the word.", "고객이 공용 코드를 입력하면 이 쿠폰 가운데 하나가 발급됩니다. 개별 코드는 모든 쇼핑몰에서 ‘발급되지 않은 쿠폰’(NOT_ISSUED)으로 거부되므로 공용 코드를 알려 주세요.";
+}
+
+texts_of! {
+    /// When the shop calls which call.
+    step_shop_calls(Handout):
+        Shop => "When a customer gets a coupon, the back end of the shop calls:", "고객에게 쿠폰을 줄 때 쇼핑몰 서버가 다음을 호출합니다.";
+        SelfService => "When a customer presses the button of the shop, its back end calls:", "고객이 쿠폰 받기 버튼을 누르면 쇼핑몰 서버가 다음을 호출합니다.";
+        Bearer => "When a customer pays with a code, the back end of the shop calls, with that code:", "고객이 코드를 입력하고 결제하면 쇼핑몰 서버가 그 코드로 다음을 호출합니다.";
+        Shared => "When a customer pays with the word, the back end of the shop calls:", "고객이 공용 코드를 입력하고 결제하면 쇼핑몰 서버가 다음을 호출합니다.";
 }
 
 texts_of! {

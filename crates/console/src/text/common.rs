@@ -142,7 +142,7 @@ texts_of! {
 texts_of! {
     /// What was just done, by the word that the address has for it.
     notice(str):
-        "created" => "The campaign is there.", "캠페인을 만들었습니다.";
+        "created" => "The campaign is there. What comes next is below.", "캠페인을 만들었습니다. 다음에 할 일은 아래에 있습니다.";
         "changed" | "saved" => "The change is saved.", "변경 내용을 저장했습니다.";
         "paused" => "It is paused: nothing of it can be issued or redeemed.", "일시 중지했습니다. 발급과 사용이 모두 멈춥니다.";
         "resumed" => "It is resumed.", "다시 시작했습니다.";

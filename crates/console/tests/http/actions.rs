@@ -55,6 +55,60 @@ async fn a_campaign_from_the_form() {
     browser.get("/console/campaigns").await.must(200).has("Autumn");
 }
 
+/// A new campaign says what to do next, with the call of the shop for its handout, until its first coupon is given out.
+#[tokio::test]
+async fn what_comes_next() {
+    let place = Place::new();
+    let mut browser = place.signed_in(StaffRole::Admin).await;
+    let quoted = |path: &str| format!("POST &#39;http://shop.example/v1/{path}&#39;");
+    let issue = |id: &str| quoted(&format!("campaigns/{id}/issue"));
+    let redeem = quoted("coupons/CODE/redeem");
+    let rows = [
+        ("shop", "5", [issue("shop"), redeem.clone(), "gets its code when".to_owned()]),
+        ("self", "5", [issue("self"), redeem.clone(), "presses the button".to_owned()]),
+        ("bearer", "5", [redeem.clone(), "/bearer/codes\">".to_owned(), "or print".to_owned()]),
+        (
+            "shared",
+            "5",
+            [quoted("coupons/SUMMER/redeem"), "Tell".to_owned(), "the word".to_owned()],
+        ),
+        (
+            "empty",
+            "",
+            [
+                issue("empty"),
+                "button main\" href=\"/console/campaigns/empty/stock".to_owned(),
+                redeem,
+            ],
+        ),
+    ];
+    for (id, stock, has) in rows {
+        let handout = if id == "empty" { "shop" } else { id };
+        let word = if id == "shared" { "SUMMER" } else { "" };
+        let fields = [
+            ("name", id),
+            ("campaign_id", id),
+            ("handout", handout),
+            ("shared_code", word),
+            ("stock", stock),
+            ("expires_on", "2026-12-31"),
+            ("create", "1"),
+        ];
+        let page = browser.submit("/console/new-campaign", &fields).await.must(303);
+        let page = browser.get(page.to()).await.must(200);
+        page.has("The campaign is there. What comes next is below.");
+        for text in has {
+            assert!(page.text.contains(&text), "{id} lacks {text}: {}", page.text);
+        }
+    }
+    let mut viewer = place.signed_in(StaffRole::Viewer).await;
+    assert!(!viewer.get("/console/campaigns/shop").await.text.contains("What comes next"));
+    let (shop, ann) = ("shop".parse().expect("an id"), "ann".parse().ok());
+    place.engine.issue(&admin(), &shop, ann, None).await.expect("issued");
+    let page = browser.get("/console/campaigns/shop").await.must(200);
+    assert!(!page.text.contains("What comes next"), "it is under way");
+}
+
 #[tokio::test]
 async fn a_wrong_form_keeps_its_input() {
     let place = Place::new();
@@ -63,12 +117,7 @@ async fn a_wrong_form_keeps_its_input() {
         ("no last day", vec![("name", "A"), ("handout", "shop"), ("stock", "7")], "Last day"),
         (
             "a day that has passed",
-            vec![
-                ("name", "A"),
-                ("handout", "shop"),
-                ("stock", "7"),
-                ("expires_on", "2026-01-01"),
-            ],
+            vec![("name", "A"), ("handout", "shop"), ("stock", "7"), ("expires_on", "2026-01-01")],
             "has passed",
         ),
         (

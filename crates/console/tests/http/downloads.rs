@@ -51,7 +51,7 @@ async fn files() {
     let book = browser.get("/console/campaigns/spring/codes.xlsx").await.must(200);
     assert!(book.text.starts_with("PK"), "a workbook is an archive");
     let name = book.headers[header::CONTENT_DISPOSITION].to_str().unwrap();
-    assert_eq!(name, "attachment; filename=\"codes-spring.xlsx\"");
+    assert_eq!(name, "attachment; filename=\"spring-codes-2026-11-20.xlsx\"");
     let report = browser.get("/console/reports/redemptions.csv").await;
     assert!(report.text.contains(&redeemed), "{}", report.text);
 }

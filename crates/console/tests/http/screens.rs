@@ -66,6 +66,9 @@ async fn every_screen_in_both_languages() {
             assert!(!page.text.contains(" style="), "{path}: the policy forbids styles in a page");
             assert!(!page.text.contains(" onclick"), "{path}: and scripts");
             assert!(page.text.len() < PAGE_BYTES_MAX, "{path}: {} bytes", page.text.len());
+            let main = page.text.split("<main").nth(1).unwrap_or_default();
+            let primary = main.matches("class=\"button main").count();
+            assert!(primary <= 1, "{path}: {primary} primary actions");
             let other = if lang == "en" { "캠페인" } else { "Campaigns" };
             assert!(!page.text.contains(&format!("{other}</a>")), "{path} in {lang}");
             assert!(!page.text.contains('⟨'), "{path}: a particle was not chosen");
