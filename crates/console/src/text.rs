@@ -7,6 +7,7 @@
 mod campaigns;
 mod common;
 mod coupons;
+mod details;
 mod forms;
 mod operations;
 mod people;

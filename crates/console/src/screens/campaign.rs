@@ -19,7 +19,7 @@ use crate::roles::ConsoleAction;
 use crate::screens::audit::{AuditRow, entries};
 use crate::screens::codes::is_bearer;
 use crate::screens::next_steps::NextSteps;
-use crate::text::{IsolatedText, PageTexts};
+use crate::text::PageTexts;
 use crate::trouble::{ConsoleError, ConsoleResult};
 
 const DAYS: i64 = 30;

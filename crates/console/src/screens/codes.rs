@@ -31,9 +31,6 @@ use crate::workbook::{self, ROWS_MAX};
 /// Codes of one sheet to print: some 25 pages of paper, and less than 3 MB.
 const SHEET: usize = 1_000;
 
-/// The column beside the codes, if anybody has said what they are worth.
-const WORTH: &str = "worth";
-
 /// Longest wait for the workbook of somebody else.
 const TURN: Duration = Duration::from_secs(10);
 
@@ -82,7 +79,7 @@ pub(crate) async fn download(desk: PageContext, Path(id): Path<String>) -> Conso
     let codes = codes(&desk, &id, CodesFormat::Csv).await?;
     // Each line has it, as a letter is made of one line.
     let with_worth = |code: &str, worth: Option<&str>| row(iter::once(code).chain(worth));
-    let head = with_worth("code", worth.as_ref().map(|_| WORTH));
+    let head = with_worth(desk.t.code_column(), worth.as_ref().map(|_| desk.t.worth_column()));
     let head = once(async move { Ok(format!("{BYTE_ORDER_MARK}{head}")) });
     let codes = codes.map_ok(move |codes| {
         codes.lines().map(|code| with_worth(code, worth.as_deref())).collect()
@@ -137,8 +134,10 @@ pub(crate) async fn workbook(desk: PageContext, Path(id): Path<String>) -> Conso
     let permit = permit.map_err(|_| ConsoleError::Busy)?.map_err(|_| ConsoleError::Broken)?;
     let mut codes = codes(&desk, &id, CodesFormat::Xlsx).await?;
     let (sender, receiver) = channel(WAITING);
+    let t = desk.t;
     let written = spawn_blocking(move || {
-        let written = workbook::written("code", worth.map(|worth| (WORTH, worth)), receiver);
+        let worth = worth.map(|worth| (t.worth_column(), worth));
+        let written = workbook::written(t.code_column(), worth, receiver);
         drop(permit);
         written
     });

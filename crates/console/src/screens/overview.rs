@@ -202,10 +202,10 @@ async fn attention(desk: &PageContext) -> ConsoleResult<Vec<(String, &'static st
     let mut all = Vec::new();
     let mut add = |text: String, href| all.push((text, href));
     if let Err(why) = engine.writable().await {
-        add(t.attention_writable(IsolatedText(why)), "/console/store");
+        add(t.attention_writable(IsolatedText(t.detail(&why))), "/console/store");
     }
     if let Some(why) = engine.clock_warning().await {
-        add(t.attention_clock(IsolatedText(why)), "/console/store");
+        add(t.attention_clock(IsolatedText(t.detail(&why))), "/console/store");
     }
     let plans = engine.partitions().partitions().await.map_err(engine::Failure::from)?;
     match plans.iter().filter(|plan| plan.is_late(desk.now)).count() as u64 {

@@ -8,6 +8,8 @@ use crate::text::{texts, texts_of};
 texts! {
     codes_left[count] => "{count} code that nobody has", "{count} codes that nobody has", "아직 발급하지 않은 코드 {count}개";
     codes_files => "Files", "파일";
+    code_column => "code", "쿠폰코드";
+    worth_column => "worth", "혜택";
     codes_useless => "Nobody can use these codes until they are given out", "발급하기 전에는 아무도 쓸 수 없는 코드입니다";
     codes_useless_files => "The files are for systems that give out named codes, and for checks. To send or print codes that work at once, make the campaign as “Whoever shows the code”.", "이 파일은 코드를 직접 골라 발급하는 시스템이나 대조 작업에 쓰세요. 바로 쓸 수 있는 코드를 보내거나 인쇄하려면 ‘코드를 가진 사람 누구나’ 캠페인을 만드세요.";
     codes_as_bearer => "Duplicate as “Whoever shows the code”", "‘코드를 가진 사람 누구나’로 복제";
@@ -19,9 +21,9 @@ texts! {
     workbook_too_small(rows) => "a workbook has only {rows} rows for codes: download the CSV file", "엑셀 파일에는 코드를 {rows}줄까지만 담을 수 있습니다. CSV 파일을 내려받으세요";
     sheet => "Sheet to print", "인쇄용 시트";
     sheet_hint => "Print the page; the menu is not printed. The audit shows who opened it.", "이 화면을 인쇄하세요. 메뉴는 인쇄되지 않습니다. 연 사람은 감사 기록에 남습니다.";
-    sheet_has[count] => "{count} code that nobody has.", "{count} codes that nobody has.", "아무도 받지 않은 코드 {count}개입니다.";
+    sheet_has[count] => "{count} code that nobody has.", "{count} codes that nobody has.", "아직 발급하지 않은 코드 {count}개입니다.";
     sheet_next => "Next sheet", "다음 시트";
-    sheet_none => "No minted code is left that nobody has.", "아무도 받지 않은 발급 코드가 없습니다.";
+    sheet_none => "No minted code is left that nobody has.", "발급하지 않은 코드가 남아 있지 않습니다.";
     funnel => "From stock to use", "발급에서 사용까지";
     funnel_issued => "Given out so far", "지금까지 발급";
     cancelled_since(day) => "Cancelled since {day}", "{day} 이후 취소";
@@ -31,11 +33,11 @@ texts! {
     today => "Today", "오늘";
     new_campaign => "New campaign", "새 캠페인";
     no_campaigns => "No campaigns yet", "아직 캠페인이 없습니다";
-    no_campaigns_hint => "A campaign is an offer: how many coupons, for whom and until when. Make the first one, then give its coupons to customers.", "캠페인은 쿠폰을 몇 장, 누구에게, 언제까지 줄지 정한 것입니다. 첫 캠페인을 만든 뒤 고객에게 쿠폰을 발급하세요.";
+    no_campaigns_hint => "A campaign is an offer: how many coupons, for whom and until when. Make the first one, then give its coupons to customers.", "캠페인은 쿠폰을 몇 장, 누구에게, 언제까지 지급할지 정한 것입니다. 첫 캠페인을 만든 뒤 고객에게 쿠폰을 지급하세요.";
     needs_attention => "Needs attention", "확인이 필요합니다";
     attention_writable(why) => "The store takes no writes: {why}", "저장소에 쓸 수 없습니다: {why}";
     attention_clock(why) => "The clock: {why}", "시계: {why}";
-    attention_late[days] => "{days} expiry day is not archived, two days after it could be.", "{days} expiry days are not archived, two days after they could be.", "보관할 수 있게 된 지 이틀이 지난 만료일이 {days}일 있습니다.";
+    attention_late[days] => "{days} expiry day is not archived, two days after it could be.", "{days} expiry days are not archived, two days after they could be.", "보관이 이틀 넘게 지연된 만료일이 {days}개 있습니다.";
     attention_webhook[failures, id] => "Webhook {id}: {failures} delivery failed in a row.", "Webhook {id}: {failures} deliveries failed in a row.", "웹훅 {id}: 연속 {failures}번 전송에 실패했습니다.";
     issued_today => "Issued", "발급";
     redeemed_today => "Redeemed", "사용";
@@ -48,13 +50,13 @@ texts! {
     chart_of_hours => "Issued and redeemed today, by the hour", "오늘의 시간별 발급과 사용";
     by_day => "By the day", "일별";
     by_hour => "By the hour", "시간별";
-    ending_soon => "Ending this week", "이번 주 종료";
+    ending_soon => "Ending this week", "7일 안에 종료";
     ending_none => "No campaign ends within seven days.", "7일 안에 끝나는 캠페인이 없습니다.";
     ends_on(day, outstanding) => "until {day}; {outstanding} still out", "{day}까지, 미사용 {outstanding}장";
-    running_out => "Running out", "곧 소진";
+    running_out => "Running out", "소진 임박";
     running_out_none => "Every running campaign has a tenth of its stock left.", "진행 중인 모든 캠페인에 수량이 10% 이상 남아 있습니다.";
     left_of(left, stock) => "{left} of {stock} left", "{stock}장 중 {left}장 남음";
-    refused_by_reason => "Refused today, by reason", "오늘 거부된 이유";
+    refused_by_reason => "Refused today, by reason", "오늘 거부된 사유";
     refused_none => "Nothing was refused today.", "오늘 거부된 시도가 없습니다.";
     campaigns_shown[count] => "{count} campaign", "{count} campaigns", "캠페인 {count}개";
     as_of(at) => "as of {at}", "{at} 기준";
@@ -95,9 +97,10 @@ texts! {
     terms => "Terms", "조건";
     batches => "Batches", "묶음";
     batch => "Batch", "묶음";
+    first_batch => "first", "기본 묶음";
     kind => "Kind", "종류";
     created => "Created", "생성";
-    batch_minted => "made here", "생성";
+    batch_minted => "made here", "자동 생성";
     batch_imported => "imported", "가져옴";
     no_batches => "No coupons yet: add some, or import codes.", "아직 쿠폰이 없습니다. 쿠폰을 추가하거나 코드를 가져오세요.";
     download_codes => "Download codes", "코드 내려받기";
@@ -105,12 +108,11 @@ texts! {
     lines => "Lines", "전체 줄";
     lines_imported => "Imported", "가져옴";
     lines_known => "Already there", "이미 있음";
-    lines_rejected => "Rejected", "거부됨";
+    lines_rejected => "Rejected", "거부";
     line => "Line", "줄";
     text => "Text", "내용";
     download_rejected => "Download rejected lines", "거부된 줄 내려받기";
-    repair_hint => "Download them, repair them in the sheet, and import the file again. The reasons are for people: the import skips that column.", "내려받아 고친 뒤 다시 가져오세요. 사유 열은 사람이 보기 위한 것입니다.";
-    rejected_because(why) => "{why}", "{why}";
+    repair_hint => "Download them, repair them in the sheet, and import the file again. The reasons are for people: the import skips that column.", "내려받아 고친 뒤 다시 가져오세요. 사유 열은 참고용이며 가져올 때 무시합니다.";
     days[count] => "{count} day", "{count} days", "{count}일";
 }
 

@@ -32,10 +32,10 @@ texts! {
     preview_stock[stock, name] => "{name} has {stock} coupon.", "{name} has {stock} coupons.", "{name} 캠페인에 쿠폰 {stock}장이 있습니다.";
     preview_shop => "The shop or a support agent gives them to customers. Codes that are mailed or printed do not work.", "쇼핑몰이나 상담원이 고객에게 발급합니다. 코드를 보내거나 인쇄해 나눠 주면 쓸 수 없습니다.";
     preview_self => "Customers can take one themselves while there are some.", "남아 있는 동안 고객이 직접 받을 수 있습니다.";
-    preview_bearer => "Whoever shows a code can use it. Treat the list of codes like cash.", "코드를 보여 주는 사람이 사용할 수 있습니다. 코드 목록을 현금처럼 다루세요.";
+    preview_bearer => "Whoever shows a code can use it. Treat the list of codes like cash.", "코드를 가진 사람은 누구나 사용할 수 있습니다. 코드 목록을 현금처럼 다루세요.";
     preview_shared(word) => "Everybody types {word} and gets a coupon of their own.", "모두 {word}⟨을/를⟩ 입력하고 각자의 쿠폰을 받습니다.";
-    preview_valid(from, until, zone) => "They work from {from} to the end of {until} ({zone}).", "{from}부터 {until} 끝까지 사용할 수 있습니다({zone}).";
-    preview_valid_days[days] => "Each ends {days} day after it was given out, if that is earlier.", "Each ends {days} days after it was given out, if that is earlier.", "발급 후 {days}일이 지나면 그 전에 만료됩니다.";
+    preview_valid(from, until, zone) => "They work from {from} to the end of {until} ({zone}).", "{from}부터 {until}까지 사용할 수 있습니다({zone}).";
+    preview_valid_days[days] => "Each ends {days} day after it was given out, if that is earlier.", "Each ends {days} days after it was given out, if that is earlier.", "만료일 전이라도 발급 후 {days}일이 지나면 만료됩니다.";
     preview_limit[limit] => "One person can have {limit} coupon.", "One person can have {limit} coupons.", "한 사람이 {limit}장까지 받을 수 있습니다.";
     preview_no_limit => "One person can have any number of them.", "한 사람이 받는 수량에 제한이 없습니다.";
     preview_no_cancel => "A redemption cannot be cancelled.", "사용한 뒤에는 취소할 수 없습니다.";
@@ -43,13 +43,13 @@ texts! {
     want_number => "want a number", "숫자를 입력하세요";
     ask_pause(name) => "Pause {name}?", "{name}⟨을/를⟩ 일시 중지할까요?";
     ask_resume(name) => "Resume {name}?", "{name}⟨을/를⟩ 다시 시작할까요?";
-    pause_means => "Nothing of it can be issued or redeemed until it is resumed. An order that holds a coupon can still redeem it.", "다시 시작할 때까지 발급도 사용도 되지 않습니다. 이미 쿠폰을 잡은 주문은 사용할 수 있습니다.";
+    pause_means => "Nothing of it can be issued or redeemed until it is resumed. An order that holds a coupon can still redeem it.", "다시 시작할 때까지 발급도 사용도 되지 않습니다. 이미 결제 대기 중인 주문은 쿠폰을 사용할 수 있습니다.";
     resume_means => "Its coupons can be issued and redeemed again at once.", "바로 발급하고 사용할 수 있습니다.";
-    pause_batch_means => "While a batch is paused, none of its coupons can be issued or redeemed: for example if its list of codes has leaked.", "묶음을 중지하면 그 쿠폰은 발급도 사용도 되지 않습니다. 예를 들어 코드 목록이 유출되었을 때 사용하세요.";
+    pause_batch_means => "While a batch is paused, none of its coupons can be issued or redeemed: for example if its list of codes has leaked.", "묶음을 일시 중지하면 그 쿠폰은 발급도 사용도 되지 않습니다. 예를 들어 코드 목록이 유출되었을 때 사용하세요.";
     stock_at_present(left, stock) => "{left} of {stock} coupons are available at present.", "현재 {stock}장 중 {left}장이 발급 전입니다.";
     limit_upwards => "It can only be raised: nobody loses a coupon.", "늘릴 수만 있습니다. 이미 받은 쿠폰은 사라지지 않습니다.";
     terms_fixed => "What cannot change", "바꿀 수 없는 조건";
-    terms_fixed_why => "Customers have coupons with these terms already, and codes contain the last day. One coupon can be extended; for other terms duplicate the campaign.", "이미 이 조건으로 쿠폰을 받은 고객이 있고 코드에 만료일이 들어 있습니다. 쿠폰 한 장은 연장할 수 있고, 다른 조건이 필요하면 캠페인을 복제하세요.";
+    terms_fixed_why => "Customers have coupons with these terms already, and codes contain the last day. One coupon can be extended; for other terms duplicate the campaign.", "이미 이 조건으로 쿠폰을 받은 고객이 있고 코드에 만료일이 들어 있습니다. 쿠폰 한 장의 기간은 연장할 수 있고, 다른 조건이 필요하면 캠페인을 복제하세요.";
 }
 
 texts_of! {

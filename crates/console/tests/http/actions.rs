@@ -155,6 +155,59 @@ async fn a_wrong_form_keeps_its_input() {
     }
 }
 
+/// Whoever reads Korean reads no English when something is wrong.
+#[tokio::test]
+async fn what_is_wrong_is_said_in_korean() {
+    let place = Place::new();
+    place.seeded().await;
+    let mut browser = place.signed_in(StaffRole::Admin).await;
+    browser.lang = "ko";
+    let form = "/console/new-campaign";
+    let terms = "/console/campaigns/spring/terms";
+    let right = [("name", "봄"), ("handout", "shop"), ("expires_on", "2027-01-01")];
+    let rows = [
+        ("no handout", form, vec![("name", "봄")], "빠졌습니다. 입력하거나 선택하세요"),
+        ("a day that has passed", form, vec![("expires_on", "2026-01-01")], "이미 지난 날짜입니다"),
+        ("no day", form, vec![("expires_on", "2027-02-30")], "달력에 없는 날짜입니다"),
+        ("no number", form, vec![("stock", "seven")], "숫자를 입력하세요"),
+        ("too many days", form, vec![("valid_days", "60000")], "사이의 값을 입력하세요"),
+        ("a short name with blanks", form, vec![("campaign_id", "a b")], "쓸 수 없는 문자"),
+        ("no zone", form, vec![("time_zone", "Mars")], "없는 시간대입니다"),
+        ("no word", form, vec![("handout", "shared")], "공용 코드가 필요합니다"),
+        ("no currency", form, vec![("currency", "won")], "통화 코드를"),
+        ("metadata", form, vec![("metadata", "1")], "JSON 객체로"),
+        (
+            "a smaller limit",
+            terms,
+            vec![("name", "봄"), ("per_user_limit", "0")],
+            "값을 입력하세요",
+        ),
+        ("no name", "/console/campaigns/spring/terms", vec![("name", "")], "빠졌습니다"),
+        ("stock", "/console/campaigns/spring/stock", vec![("count", "x")], "숫자를 입력하세요"),
+    ];
+    for (name, path, fields, want) in rows {
+        let mut all = fields;
+        if path == form && name != "no handout" {
+            let given: Vec<&str> = all.iter().map(|(field, _)| *field).collect();
+            all.extend(right.iter().filter(|(field, _)| !given.contains(field)));
+        }
+        let page = browser.submit(path, &all).await.must(422);
+        assert!(page.text.contains(want), "{name}: {}", page.text);
+        for english in [" want ", " is ", " has ", "invalid"] {
+            let said = page.text.split(want).next().unwrap_or_default();
+            let said = said.rsplit('>').next().unwrap_or_default();
+            assert!(!said.contains(english), "{name}: {said}");
+        }
+    }
+    let path = "/console/campaigns/spring/import";
+    let page = browser.upload(path, "check", "old", "code\nOLD-0001\nno code!\n").await.must(200);
+    page.has("코드에는 영문과 숫자만 쓸 수 있습니다");
+    let page = browser.upload(path, "check", "old", "{\"code\": 1}\n").await.must(422);
+    page.has("JSON 파일로 보입니다");
+    browser.get("/console/reports?from=2026-11-20&to=2026-11-01").await.must(422).has("앞섭니다");
+    browser.get("/console/campaigns/spring").await.must(200).has("기본 묶음");
+}
+
 #[tokio::test]
 async fn changes_of_a_campaign() {
     let place = Place::new();

@@ -74,14 +74,14 @@ async fn codes_say_what_they_are_worth() {
     };
     place.engine.create_campaign(&admin(), draft).await.unwrap();
     let mut browser = place.signed_in(StaffRole::Marketer).await;
-    for (lang, said) in [
-        ("en", "₩5,000 off orders of ₩30,000 or more"),
-        ("ko", "₩30,000 이상 주문하면 ₩5,000 할인"),
+    for (lang, head, said) in [
+        ("en", "\u{feff}code,worth", "₩5,000 off orders of ₩30,000 or more"),
+        ("ko", "\u{feff}쿠폰코드,혜택", "₩30,000 이상 주문하면 ₩5,000 할인"),
     ] {
         browser.lang = lang;
         let codes = browser.get("/console/campaigns/worth/codes.csv").await.must(200);
         let mut lines = codes.text.lines();
-        assert_eq!(lines.next(), Some("\u{feff}code,worth"), "{lang}");
+        assert_eq!(lines.next(), Some(head), "{lang}");
         let lines: Vec<&str> = lines.collect();
         let has = |line: &&str| line.ends_with(&format!(",\"{said}\""));
         assert_eq!((lines.len(), lines.iter().filter(|it| has(it)).count()), (2, 2), "{lines:?}");
