@@ -34,6 +34,7 @@ mod routes;
 mod screens;
 mod session;
 mod signing;
+mod spans;
 mod sql;
 mod tails;
 pub mod text;

@@ -14,6 +14,7 @@ texts! {
     coupons_and_customers => "Coupons and customers", "쿠폰·고객";
     find => "Find a coupon", "쿠폰 찾기";
     reports => "Reports", "보고서";
+    report => "Report", "보고서";
     calendar => "Calendar", "달력";
     import => "Import", "가져오기";
     events => "Events", "이벤트";

@@ -4,6 +4,7 @@ use webhooks::DeliveryState;
 
 use crate::machine::KeyUse;
 use crate::plan::PlannedPass;
+use crate::spans::SpanPreset;
 use crate::text::{Lang, PageTexts, texts, texts_of};
 
 texts! {
@@ -12,6 +13,14 @@ texts! {
     average_order => "Average order", "평균 주문 금액";
     discount_share => "Discount share", "할인 비율";
     reports_hint => "Redemptions by the day on which they were made; one that was cancelled later is in the list, too.", "사용한 날을 기준으로 합니다. 나중에 취소된 사용도 목록에 있습니다.";
+    all_campaigns => "all campaigns", "모든 캠페인";
+    compared_with(span) => "Compared with {span}.", "비교 기간: {span}.";
+    before(value) => "{value} before", "직전 {value}";
+    changed_by(percent, value) => "{percent}, {value} before", "{percent} (직전 {value})";
+    used_of_issued => "Redeemed per issued", "발급 대비 사용";
+    use_rate => "Use rate", "사용률";
+    use_rate_hint => "The use rate is the share of all coupons given out so far that is redeemed.", "사용률은 지금까지 발급한 쿠폰 가운데 사용한 비율입니다.";
+    print => "Print", "인쇄";
     download_csv => "Download for a spreadsheet", "스프레드시트용 내려받기";
     redemptions => "Redemptions", "사용 내역";
     redemptions_none => "Nothing was redeemed on these days. Try a longer span.", "이 기간에 사용된 쿠폰이 없습니다. 기간을 늘려 보세요.";
@@ -196,6 +205,15 @@ impl PageTexts {
             Lang::Ko => ["월", "화", "수", "목", "금", "토", "일"],
         }
     }
+}
+
+texts_of! {
+    span_preset(SpanPreset):
+        Yesterday => "Yesterday", "어제";
+        LastWeek => "Last week", "지난주";
+        ThisMonth => "This month", "이번 달";
+        LastMonth => "Last month", "지난달";
+        Recent => "30 days", "최근 30일";
 }
 
 texts_of! {

@@ -351,6 +351,33 @@ async fn the_funnel_and_the_report_by_campaign() {
     assert!(row.contains("/console/campaigns/spring") && row.contains("part redeemed"), "{row}");
 }
 
+/// What a boss asks: of whom, of which days, and how it was before.
+#[tokio::test]
+async fn a_report_is_compared_with_the_span_before() {
+    let place = Place::new();
+    place.seeded().await;
+    place.clock.pass(86_400_000);
+    place.issued("cyd").await;
+    let mut browser = place.signed_in(StaffRole::Viewer).await;
+    let rows = [
+        ("a day", "from=2026-11-21&to=2026-11-21", "", "−50%, 2 before"),
+        ("nothing before", "from=2026-11-20&to=2026-11-20", "", "0 before"),
+        ("a month", "from=2026-11-01&to=2026-11-30", "1 Oct 2026 to 31 Oct 2026", "33%"),
+        ("by name", "campaign=spring", "value=\"spring\" selected>", "all campaigns"),
+        ("preset", "from=2026-11-20&to=2026-11-20", "aria-current=\"true\">Yesterday", ">Print<"),
+        ("use rate", "", "<td class=\"n\">33%</td>", "The use rate is"),
+    ];
+    for (name, query, has, also) in rows {
+        let page = browser.get(&format!("/console/reports?{query}")).await.must(200);
+        assert!(page.text.contains(has), "{name}: {}", page.text);
+        let is_there = page.text.contains(also);
+        assert_eq!(is_there, name != "by name", "{name}: {}", page.text);
+    }
+    // Of two years ago no sums are kept.
+    let page = browser.get("/console/reports?from=2024-12-01&to=2024-12-31").await.must(200);
+    assert!(!page.text.contains("Compared with"), "{}", page.text);
+}
+
 #[tokio::test]
 async fn times_are_those_of_the_campaign() {
     let place = Place::new();
