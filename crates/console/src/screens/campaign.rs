@@ -74,8 +74,12 @@ pub(crate) async fn page(desk: PageContext, Path(id): Path<String>) -> ConsoleRe
     let (engine, reader) = (desk.engine(), desk.reader()?);
     let id = from_path(&id)?;
     let view = engine.campaign(&reader, &id).await?;
+    let zone = &view.campaign.zone;
+    let is_of_today = Date::of(view.campaign.created_at, zone) == Date::of(desk.now, zone);
     let by = match desk.query.get("by") {
         Some("hour") => CountInterval::Hour,
+        // Of one day there is no line by the day.
+        None if is_of_today => CountInterval::Hour,
         Some(_) | None => CountInterval::Day,
     };
     // Together: each counts what is new, and one count answers all of them.
@@ -121,8 +125,10 @@ async fn counted(
     by: CountInterval,
 ) -> ConsoleResult<Option<CountsView>> {
     let (zone, days) = (&view.campaign.zone, if by == CountInterval::Hour { 1 } else { DAYS });
-    let first = Date::of(desk.now.plus_ms(-(days - 1) * DAY_MS), zone);
-    let days = first..=Date::of(desk.now, zone);
+    let longest = desk.now.plus_ms(-(days - 1) * DAY_MS);
+    let first =
+        if by == CountInterval::Day { longest.max(view.campaign.created_at) } else { longest };
+    let days = Date::of(first, zone)..=Date::of(desk.now, zone);
     desk.activity(Some(&view.campaign.id), by, days, zone).await
 }
 

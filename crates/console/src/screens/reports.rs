@@ -58,6 +58,7 @@ struct ReportsPage<'a> {
     compared: Option<String>,
     figures: Vec<ReportFigure>,
     counts: Option<CountsView>,
+    by: CountInterval,
     sum: Activity,
     by_campaign: Vec<(&'a CampaignView, Activity)>,
     more_campaigns: Option<String>,
@@ -133,10 +134,18 @@ fn listed(asked: &ReportFilter, after: Option<RedeemedPosition>) -> RedemptionLi
 pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
     let asked = asked(&desk)?;
     let ReportFilter { days, campaign, zone } = &asked;
-    let counts = desk.activity(campaign.as_ref(), CountInterval::Day, days.clone(), zone).await?;
+    let by = if days.start() == days.end() { CountInterval::Hour } else { CountInterval::Day };
+    let mut counts = desk.activity(campaign.as_ref(), by, days.clone(), zone).await?;
     let sum = counts.as_ref().map(CountsView::sum).unwrap_or_default();
     let skipped: usize = desk.query.may("skip")?.unwrap_or_default();
     let campaigns = desk.all_campaigns().await?;
+    if let Some(counts) = &mut counts {
+        // The axis begins where the first of them begins.
+        let made = campaigns.campaigns.iter().map(|it| &it.campaign);
+        let made = made.filter(|it| campaign.as_ref().is_none_or(|id| it.id == *id));
+        let first = made.map(|it| it.created_at).min().unwrap_or(desk.now);
+        counts.counts.retain(|it| it.ends_at > first || by == CountInterval::Hour);
+    }
     let (by_campaign, has_more) = by_campaign(&desk, &campaigns, &asked, skipped).await?;
     let after = desk.query.get("cursor").and_then(cursor::read);
     let after = after.map(|(at, tie)| RedeemedPosition { at, tie });
@@ -156,15 +165,12 @@ pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
     let page = ReportsPage {
         d: &desk,
         asked: &asked,
-        title: format!(
-            "{} · {}",
-            span(days),
-            of.map_or(t.all_campaigns(), |(_, name)| name.as_str())
-        ),
+        title: format!("{} · {}", span(days), of.map_or(t.all_campaigns(), |it| &it.1)),
         compared: before.as_ref().map(|days| t.compared_with(span(days))),
         figures: figures(&desk, &sum, sum_before.as_ref()),
         campaigns: offered,
         counts,
+        by,
         sum,
         by_campaign,
         more_campaigns: has_more.then(|| desk.with("skip", &(skipped + CAMPAIGNS).to_string())),

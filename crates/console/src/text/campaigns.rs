@@ -47,7 +47,10 @@ texts! {
     cancelled => "Cancelled", "취소";
     last_days => "The last 14 days", "최근 14일";
     chart_of_days => "Issued and redeemed, by the day", "일별 발급과 사용";
-    chart_of_hours => "Issued and redeemed today, by the hour", "오늘의 시간별 발급과 사용";
+    chart_of_hours => "Issued and redeemed, by the hour", "시간별 발급과 사용";
+    chart_point(when, issued, redeemed) => "{when}: {issued} issued, {redeemed} redeemed", "{when} 발급 {issued}, 사용 {redeemed}";
+    chart_quiet => "Nothing was issued or redeemed in this time.", "이 기간에는 발급도 사용도 없습니다.";
+    chart_open => "not over yet", "진행 중";
     by_day => "By the day", "일별";
     by_hour => "By the hour", "시간별";
     ending_soon => "Ending this week", "7일 안에 종료";

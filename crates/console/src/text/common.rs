@@ -120,7 +120,6 @@ texts! {
     customer => "Customer", "고객";
     order => "Order", "주문";
     state => "State", "상태";
-    day => "Day", "날짜";
     unlimited => "no limit", "제한 없음";
 }
 

@@ -351,6 +351,50 @@ async fn the_funnel_and_the_report_by_campaign() {
     assert!(row.contains("/console/campaigns/spring") && row.contains("part redeemed"), "{row}");
 }
 
+/// A chart begins where its campaign begins, says what it shows, and shows what is not over yet as such.
+#[tokio::test]
+async fn charts() {
+    let place = Place::new();
+    let mut browser = place.signed_in(StaffRole::Viewer).await;
+    browser.get("/console").await.must(200).has("Nothing was issued or redeemed in this time.");
+    place.seeded().await;
+    let rows = [
+        (
+            "today, by the hour",
+            "/console/campaigns/spring",
+            13,
+            "12:00: 2 issued, 1 redeemed",
+            true,
+        ),
+        ("today alone", "/console/campaigns/spring?by=day", 1, "Today: 2 issued, 1 redeemed", true),
+        ("a report", "/console/reports", 1, "Today: 2 issued, 1 redeemed", true),
+        ("two weeks", "/console", 14, "Today: 2 issued, 1 redeemed", true),
+        (
+            "one day",
+            "/console/reports?from=2026-11-19&to=2026-11-19",
+            0,
+            "Nothing was issued",
+            false,
+        ),
+        (
+            "until yesterday",
+            "/console/reports?from=2026-10-01&to=2026-11-19",
+            0,
+            "Nothing was",
+            false,
+        ),
+    ];
+    for (name, path, points, says, is_open) in rows {
+        let page = browser.get(path).await.must(200);
+        assert!(page.text.contains(says), "{name}: {}", page.text);
+        let found = page.text.matches("<li tabindex=\"0\"><span>").count();
+        assert_eq!(found, points, "{name}: {}", page.text);
+        assert_eq!(page.text.contains("not over yet"), is_open, "{name}");
+    }
+    browser.lang = "ko";
+    browser.get("/console/campaigns/spring").await.must(200).has("12:00 발급 2, 사용 1");
+}
+
 /// What a boss asks: of whom, of which days, and how it was before.
 #[tokio::test]
 async fn a_report_is_compared_with_the_span_before() {
