@@ -43,6 +43,8 @@ struct CalendarDay {
     is_today: bool,
     campaigns: Vec<(String, String)>,
     more: u64,
+    /// All of them.
+    count: u64,
     outstanding: u64,
     /// Coupons of which a notice is due.
     due: u64,
@@ -112,6 +114,7 @@ pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
             date,
             number,
             is_today,
+            count: campaigns.len() as u64 + more,
             campaigns,
             more,
             outstanding,

@@ -137,8 +137,8 @@ impl PageContext {
     /// The rows of the table beside the lines, the newest first.
     pub(crate) fn times(&self, view: &CountsView, by: CountInterval) -> Vec<(String, Activity)> {
         let name = |it: &CountsOfTime| match by {
-            CountInterval::Hour => self.t.moment(it.begins_at, &view.zone),
-            CountInterval::Day => self.t.date(it.on),
+            CountInterval::Hour => self.t.near_moment(it.begins_at, &view.zone, self.now),
+            CountInterval::Day => self.t.near_date(it.on, self.today()),
         };
         view.counts.iter().rev().map(|it| (name(it), it.activity.clone())).collect()
     }

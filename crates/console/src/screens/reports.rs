@@ -245,8 +245,7 @@ fn offered(listed: &CampaignSnapshot, asked: Option<&CampaignId>) -> Vec<(String
     if let Some(id) = asked
         && !offered.iter().any(|(known, _)| known == id.as_str())
     {
-        let name = listed.of(id).map_or_else(|| id.to_string(), |it| it.campaign.name.clone());
-        offered.insert(0, (id.to_string(), name));
+        offered.insert(0, (id.to_string(), listed.name(id)));
     }
     offered
 }

@@ -62,6 +62,7 @@ texts! {
     go_on_with_import => "Send the file again", "파일 다시 보내기";
     choose_again => "To import it, choose the file again above and select “Import it”.", "가져오려면 위에서 파일을 다시 고르고 ‘가져오기’를 선택하세요.";
     calendar_hint => "The campaigns that end on each day, and how many of their coupons are still out.", "날마다 끝나는 캠페인과 아직 사용되지 않은 쿠폰 수입니다.";
+    calendar_counts => "The number on a day says how many campaigns end on it. Open the day to see them.", "날짜의 숫자는 그날 끝나는 캠페인 수입니다. 날짜를 누르면 목록이 나옵니다.";
     month_before => "Month before", "이전 달";
     month_after => "Next month", "다음 달";
     and_more[count] => "and {count} more", "and {count} more", "외 {count}개";
