@@ -14,6 +14,7 @@ use crate::desk::{PageContext, to};
 use crate::extract::from_path;
 use crate::fields::{FormFields, encoded};
 use crate::roles::ConsoleAction;
+use crate::short_name::proposed;
 use crate::text::{IsolatedText, PageTexts};
 use crate::trouble::{ConsoleError, ConsoleResult};
 use crate::trouble_page::faults_said;
@@ -47,6 +48,12 @@ impl NewCampaignPage<'_> {
         ]
     }
 
+    /// The number of coupons as people read it.
+    fn stock(&self) -> String {
+        let number = self.f.get("stock").and_then(|it| it.parse::<u64>().ok());
+        number.map_or_else(|| self.f.shown("stock").to_owned(), |number| self.d.t.number(number))
+    }
+
     fn is_kind(&self, kind: &&str) -> bool {
         self.f.get("benefit.kind").unwrap_or("none") == *kind
     }
@@ -60,11 +67,11 @@ pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
     };
     if let Some(handout) = desk.query.may::<Handout>("handout")? {
         // What one person may have depends on how the coupons reach them.
-        fields.0.retain(|(name, _)| name != "handout" && name != "per_user_limit");
-        fields.0.push(("handout".to_owned(), handout.as_str().to_owned()));
+        fields.set("per_user_limit", "");
+        fields.set("handout", handout.as_str());
     }
     if fields.get("time_zone").is_none() {
-        fields.0.push(("time_zone".to_owned(), desk.zone.name().to_owned()));
+        fields.set("time_zone", desk.zone.name());
     }
     show(&desk, &fields, None, Vec::new(), StatusCode::OK)
 }
@@ -119,8 +126,14 @@ fn worth_fields(worth: &CampaignWorth) -> Vec<(&'static str, Option<String>)> {
 }
 
 /// `POST /console/new-campaign`: first the preview, then the campaign.
-pub(crate) async fn create(desk: PageContext, fields: FormFields) -> ConsoleResult {
+pub(crate) async fn create(desk: PageContext, mut fields: FormFields) -> ConsoleResult {
     let t = desk.t;
+    if let (None, Some(title)) = (fields.get("campaign_id"), fields.get("name")) {
+        let listed = desk.all_campaigns().await?;
+        let is_taken = |id: &str| id.parse().is_ok_and(|id| listed.of(&id).is_some());
+        let id = proposed(title, is_taken);
+        fields.set("campaign_id", &id);
+    }
     let draft = match draft(t, &fields) {
         Ok(draft) => draft,
         Err(ConsoleError::Fields(faults)) => {

@@ -55,6 +55,40 @@ async fn a_campaign_from_the_form() {
     browser.get("/console/campaigns").await.must(200).has("Autumn");
 }
 
+/// Nobody meets a name that a machine has made, and numbers are read as people write them.
+#[tokio::test]
+async fn short_names_and_numbers() {
+    let place = Place::new();
+    let mut browser = place.signed_in(StaffRole::Marketer).await;
+    let rows = [
+        ("a title", "봄맞이 10% 할인", "10만", "bommaji-10-harin", 100_000),
+        ("the same title", "봄맞이 10% 할인", "100,000", "bommaji-10-harin-2", 100_000),
+        ("English", "Spring sale", "1만 5천 장", "spring-sale", 15_000),
+    ];
+    for (name, title, stock, id, count) in rows {
+        let mut fields = vec![
+            ("name", title),
+            ("campaign_id", ""),
+            ("handout", "bearer"),
+            ("stock", stock),
+            ("currency", "KRW"),
+            ("benefit.kind", "amount"),
+            ("benefit.amount", "5천 원"),
+            ("expires_on", "2027-12-31"),
+        ];
+        let page = browser.submit("/console/new-campaign", &fields).await.must(200);
+        page.has(&format!("value=\"{id}\"")).has("₩5,000");
+        fields.push(("create", "1"));
+        let page = browser.submit("/console/new-campaign", &fields).await.must(303);
+        assert_eq!(page.to(), format!("/console/campaigns/{id}?done=created"), "{name}");
+        assert_eq!(campaign(&place, id).await.counts.unwrap().0.stock, count, "{name}");
+    }
+    let path = "/console/campaigns/spring-sale/stock";
+    browser.submit(path, &[("count", "2천")]).await.must(303);
+    assert_eq!(campaign(&place, "spring-sale").await.counts.unwrap().0.stock, 17_000);
+    browser.submit(path, &[("count", "1,5")]).await.must(422).has("want a number");
+}
+
 /// A new campaign says what to do next, with the call of the shop for its handout, until its first coupon is given out.
 #[tokio::test]
 async fn what_comes_next() {
