@@ -58,7 +58,11 @@ fn of_units(text: &str, units: &[(char, u64)]) -> Option<u64> {
             digits(whole)?.checked_mul(*size)?.checked_add(part / scale)?
         }
         None if many.is_empty() => *size,
-        None => of_units(many, smaller)?.checked_mul(*size)?,
+        // Of ten thousands there may be thousands and hundreds, of a thousand only a digit.
+        None => {
+            let below = if *size > 1_000 { &UNITS[2..] } else { &[] };
+            of_units(many, below)?.checked_mul(*size)?
+        }
     };
     let more = if more.is_empty() { 0 } else { of_units(more, smaller)? };
     many.checked_add(more)
@@ -95,7 +99,7 @@ mod tests {
             ("a sign", "-5", None),
             ("a word", "seven", None),
             ("units in no order", "5천3만2억", None),
-            ("too many", "99999999999억", None),
+            ("too many", "999999999999억", None),
             ("nothing", "", None),
         ];
         for (name, text, want) in cases {

@@ -139,7 +139,8 @@ fn store_said(what: &str, next: &'static str) -> ErrorText {
 
 impl PageTexts {
     pub(crate) fn refusal(self, refusal: Refusal) -> &'static str {
-        refusal.sentence(self.lang())
+        let own = self.problem_of_caller(refusal.as_str());
+        own.unwrap_or_else(|| refusal.sentence(self.lang()))
     }
 
     /// A problem code of the API as a sentence; the code itself if it is none of a coupon.

@@ -134,18 +134,12 @@ fn listed(asked: &ReportFilter, after: Option<RedeemedPosition>) -> RedemptionLi
 pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
     let asked = asked(&desk)?;
     let ReportFilter { days, campaign, zone } = &asked;
-    let by = if days.start() == days.end() { CountInterval::Hour } else { CountInterval::Day };
-    let mut counts = desk.activity(campaign.as_ref(), by, days.clone(), zone).await?;
+    let campaigns = desk.all_campaigns().await?;
+    let shown = shown(&campaigns, &asked);
+    let by = if shown.start() == shown.end() { CountInterval::Hour } else { CountInterval::Day };
+    let counts = desk.activity(campaign.as_ref(), by, shown, zone).await?;
     let sum = counts.as_ref().map(CountsView::sum).unwrap_or_default();
     let skipped: usize = desk.query.may("skip")?.unwrap_or_default();
-    let campaigns = desk.all_campaigns().await?;
-    if let Some(counts) = &mut counts {
-        // The axis begins where the first of them begins.
-        let made = campaigns.campaigns.iter().map(|it| &it.campaign);
-        let made = made.filter(|it| campaign.as_ref().is_none_or(|id| it.id == *id));
-        let first = made.map(|it| it.created_at).min().unwrap_or(desk.now);
-        counts.counts.retain(|it| it.ends_at > first || by == CountInterval::Hour);
-    }
     let (by_campaign, has_more) = by_campaign(&desk, &campaigns, &asked, skipped).await?;
     let after = desk.query.get("cursor").and_then(cursor::read);
     let after = after.map(|(at, tie)| RedeemedPosition { at, tie });
@@ -228,6 +222,15 @@ fn address(asked: &ReportFilter, days: &DaySpan, path: &str) -> String {
     let query = query(asked, days);
     let query = query.replace("time_zone=", "zone=").replace("campaign_id=", "campaign=");
     format!("{path}?{query}")
+}
+
+/// The days from which on there is something: the axis begins where the first campaign begins.
+fn shown(listed: &CampaignSnapshot, asked: &ReportFilter) -> DaySpan {
+    let made = listed.campaigns.iter().map(|it| &it.campaign);
+    let made = made.filter(|it| asked.campaign.as_ref().is_none_or(|id| it.id == *id));
+    let first = made.map(|it| it.created_at).min().map(|at| Date::of(at, &asked.zone));
+    let (from, to) = asked.days.clone().into_inner();
+    first.filter(|first| (from..=to).contains(first)).unwrap_or(from)..=to
 }
 
 /// What the span is compared with; `None` if the sums of that time are not kept any more.

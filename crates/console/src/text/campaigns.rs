@@ -14,9 +14,9 @@ texts! {
     codes_useless_files => "The files are for systems that give out named codes, and for checks. To send or print codes that work at once, make the campaign as “Whoever shows the code”.", "이 파일은 코드를 직접 골라 발급하는 시스템이나 대조 작업에 쓰세요. 바로 쓸 수 있는 코드를 보내거나 인쇄하려면 ‘코드를 가진 사람 누구나’ 캠페인을 만드세요.";
     codes_as_bearer => "Duplicate as “Whoever shows the code”", "‘코드를 가진 사람 누구나’로 복제";
     download_csv_codes => "Download a CSV file", "CSV 파일 내려받기";
-    codes_csv_for => "For mail and message programs, of any size.", "메일·문자 발송 프로그램용. 크기 제한이 없습니다.";
+    codes_csv_for => "A text file, of any size.", "크기 제한이 없는 텍스트 파일입니다.";
     codes_workbook_for => "The same as a spreadsheet.", "같은 내용의 엑셀 파일입니다.";
-    codes_sheet_for => "Codes with QR codes, 1,000 on a sheet, to print and cut.", "QR 코드와 함께 인쇄해 자를 수 있습니다. 한 장에 1,000개씩 나옵니다.";
+    codes_sheet_for => "Codes with QR codes, 1,000 on a sheet, to print and cut.", "QR 코드와 함께 인쇄해 자를 수 있습니다. 한 시트에 1,000개까지 나옵니다.";
     download_workbook => "Download a workbook", "엑셀 파일 내려받기";
     workbook_too_small(rows) => "a workbook has only {rows} rows for codes: download the CSV file", "엑셀 파일에는 코드를 {rows}줄까지만 담을 수 있습니다. CSV 파일을 내려받으세요";
     sheet => "Sheet to print", "인쇄용 시트";
@@ -50,7 +50,7 @@ texts! {
     chart_of_hours => "Issued and redeemed, by the hour", "시간별 발급과 사용";
     chart_point(when, issued, redeemed) => "{when}: {issued} issued, {redeemed} redeemed", "{when} 발급 {issued}, 사용 {redeemed}";
     chart_quiet => "Nothing was issued or redeemed in this time.", "이 기간에는 발급도 사용도 없습니다.";
-    chart_open => "not over yet", "진행 중";
+    chart_open => "not over yet", "집계 중";
     by_day => "By the day", "일별";
     by_hour => "By the hour", "시간별";
     ending_soon => "Ending this week", "7일 안에 종료";
@@ -86,7 +86,7 @@ texts! {
     next_steps => "What comes next", "다음에 할 일";
     step_codes => "Codes", "코드";
     step_no_coupons => "There are no coupons yet: add some, or import codes.", "아직 쿠폰이 없습니다. 쿠폰을 추가하거나 코드를 가져오세요.";
-    step_no_file => "Nothing to do: each coupon gets its code when it is given out.", "따로 할 일이 없습니다. 코드는 발급할 때 함께 전달됩니다.";
+    step_no_file => "Nothing to do: each coupon gets its code when it is given out.", "따로 할 일이 없습니다. 코드는 쿠폰을 발급할 때 정해집니다.";
     step_hand_out => "Download the codes, then send or print them.", "코드를 내려받아 보내거나 인쇄하세요.";
     step_tell(word) => "Tell people the word {word}.", "고객에게 공용 코드 {word}⟨을/를⟩ 알리세요.";
     step_shop => "Shop integration", "쇼핑몰 연동";
@@ -139,7 +139,7 @@ texts_of! {
 texts_of! {
     /// When the shop calls which call.
     step_shop_calls(Handout):
-        Shop => "When a customer gets a coupon, the back end of the shop calls:", "고객에게 쿠폰을 줄 때 쇼핑몰 서버가 다음을 호출합니다.";
+        Shop => "When a customer gets a coupon, the back end of the shop calls:", "고객에게 쿠폰을 지급할 때 쇼핑몰 서버가 다음을 호출합니다.";
         SelfService => "When a customer presses the button of the shop, its back end calls:", "고객이 쿠폰 받기 버튼을 누르면 쇼핑몰 서버가 다음을 호출합니다.";
         Bearer => "When a customer pays with a code, the back end of the shop calls, with that code:", "고객이 코드를 입력하고 결제하면 쇼핑몰 서버가 그 코드로 다음을 호출합니다.";
         Shared => "When a customer pays with the word, the back end of the shop calls:", "고객이 공용 코드를 입력하고 결제하면 쇼핑몰 서버가 다음을 호출합니다.";

@@ -69,7 +69,7 @@ texts_of! {
     /// What becomes of the coupon then.
     coupon_action_means(CouponAction):
         Issue => "The customer can use it at once.", "고객이 바로 사용할 수 있습니다.";
-        Revoke => "The customer loses it, and it can be given to somebody else.", "고객은 쿠폰을 잃고, 다른 고객에게 발급할 수 있게 됩니다.";
+        Revoke => "The customer loses it, and it can be given to somebody else.", "고객의 쿠폰이 회수되고, 다른 고객에게 발급할 수 있게 됩니다.";
         Void => "Nobody can use it any more. This cannot be undone.", "더 이상 아무도 사용할 수 없습니다. 되돌릴 수 없습니다.";
         Extend => "It works until the end of the new last day. It can only become later.", "새 만료일까지 사용할 수 있습니다. 더 늦은 날짜로만 바꿀 수 있습니다.";
         CancelRedemption => "The coupon goes back to its customer and works again. The order cannot redeem it a second time.", "쿠폰이 고객에게 돌아가 다시 사용할 수 있습니다. 같은 주문으로는 다시 사용할 수 없습니다.";

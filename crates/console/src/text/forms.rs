@@ -16,7 +16,7 @@ texts! {
     amounts_hint => "Amounts as on a price tag: 5,000 with KRW, 4.99 with USD.", "금액은 가격표처럼 입력하세요. KRW는 5,000이나 5천, USD는 4.99입니다.";
     want_currency => "choose the currency first", "통화를 먼저 입력하세요";
     want_amount => "want an amount such as 5,000", "5,000과 같은 금액을 입력하세요";
-    form_limits => "How many each, and may a purchase be cancelled?", "1인당 몇 장이고 구매를 취소할 수 있나요?";
+    form_limits => "How many each, and may a purchase be cancelled?", "한 사람이 몇 장까지 받고, 구매를 취소할 수 있나요?";
     name_example => "Spring sale: 10 % off", "봄맞이 10% 할인";
     optional => "(optional)", "(선택)";
     id_proposed => "(in addresses and files; empty: from the name)", "(주소와 파일 이름에 쓰입니다. 비우면 이름으로 만듭니다)";

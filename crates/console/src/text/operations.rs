@@ -43,8 +43,8 @@ texts! {
     import_values_hint => "What they mean, if it is not known: Y:redeemed,N:available", "상태 값의 뜻을 적습니다: Y:redeemed,N:available";
     import_dates => "Dates like 03/04/2027", "03/04/2027 형식의 날짜";
     import_dates_refused => "Reject them", "거부";
-    import_day_first => "The day comes first", "일이 먼저";
-    import_month_first => "The month comes first", "월이 먼저";
+    import_day_first => "The day comes first", "일-월 순서";
+    import_month_first => "The month comes first", "월-일 순서";
     batch_hint => "To go on with an import, use the name of its batch.", "중단된 가져오기를 이어 가려면 그 묶음의 이름을 쓰세요.";
     file => "File", "파일";
     send_file => "Send the file", "파일 보내기";

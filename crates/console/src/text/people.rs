@@ -74,6 +74,8 @@ texts_of! {
 texts_of! {
     /// A word that the audit has as the value of a field.
     audit_word(str):
+        "minted" => "made here", "자동 생성";
+        "imported" => "imported", "가져옴";
         "token" => "token", "토큰";
         "code" => "code", "코드";
         "csv" => "CSV", "CSV";

@@ -39,9 +39,10 @@ texts! {
 }
 
 texts_of! {
-    /// A problem code of the API that is not about a coupon.
+    /// A problem code of the API that is not about a coupon, or that has another word here.
     problem_of_caller(str):
         "INVALID" => "The request had wrong fields.", "요청의 항목이 잘못되었습니다.";
         "UNAUTHENTICATED" => "The password or the token was wrong.", "비밀번호 또는 토큰이 잘못되었습니다.";
+        "HELD" => "Another order holds the coupon at the moment.", "지금 다른 주문이 결제 대기 중인 쿠폰입니다.";
         "FORBIDDEN" => "The caller may not do that.", "이 작업을 할 권한이 없습니다.";
 }

@@ -367,7 +367,7 @@ async fn charts() {
             true,
         ),
         ("today alone", "/console/campaigns/spring?by=day", 1, "Today: 2 issued, 1 redeemed", true),
-        ("a report", "/console/reports", 1, "Today: 2 issued, 1 redeemed", true),
+        ("a report of its first day", "/console/reports", 22, "21:00: 2 issued", true),
         ("two weeks", "/console", 14, "Today: 2 issued, 1 redeemed", true),
         (
             "one day",
