@@ -163,6 +163,11 @@ for (const input of document.querySelectorAll("[data-select]")) {
   input.addEventListener("focus", () => input.select());
 }
 
+for (const prints of document.querySelectorAll("[data-print]")) {
+  prints.hidden = false;
+  prints.addEventListener("click", () => print());
+}
+
 for (const asks of document.querySelectorAll("[data-confirm]")) {
   asks.addEventListener("click", (event) => {
     if (!confirm(asks.dataset.confirm)) event.preventDefault();

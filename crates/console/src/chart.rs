@@ -12,15 +12,26 @@ const PLOT: (f64, f64) = (1_000.0, 200.0);
 /// Most labels below a line chart; a phone shows every other one.
 const LABELS_MAX: usize = 8;
 
+/// Most points that say their values: two months. Each is a stop of the keyboard, and the table has them all.
+const POINTS_MAX: usize = 62;
+
 pub(crate) struct ChartSeries {
     pub(crate) class: &'static str,
     pub(crate) values: Vec<u64>,
 }
 
+/// What is below the lines and what is said of each of their points. Labels may be more: those of times to come.
+pub(crate) struct ChartPoints {
+    pub(crate) labels: Vec<String>,
+    pub(crate) said: Vec<String>,
+    /// How many of them are over: what comes behind is still growing, and is drawn so.
+    pub(crate) complete: usize,
+}
+
 /// Lines over labels. `number` writes the numbers of the axis. The labels are text of the page, beside the
 /// drawing, so that they have the size of text on every screen.
 pub(crate) fn lines(
-    labels: &[String],
+    ChartPoints { labels, said, complete }: &ChartPoints,
     lines: &[ChartSeries],
     title: &str,
     number: impl Fn(u64) -> String,
@@ -44,19 +55,38 @@ pub(crate) fn lines(
     for ChartSeries { class, values } in lines {
         let points = values.iter().enumerate();
         let points = points.map(|(at, value)| format!("{:.1},{:.1}", x(at), y(*value)));
-        let points = points.collect::<Vec<_>>().join(" ");
-        let _ = write!(chart, "<polyline class=\"{class}\" points=\"{points}\"/>");
+        let points: Vec<String> = points.collect();
+        let over = points.len().min(*complete);
+        let _ =
+            write!(chart, "<polyline class=\"{class}\" points=\"{}\"/>", points[..over].join(" "));
+        if over < points.len() {
+            // From the last one that is over.
+            let open = points[over.saturating_sub(1)..].join(" ");
+            let _ = write!(chart, "<polyline class=\"{class} open\" points=\"{open}\"/>");
+        }
         if let Some((at, value)) = values.iter().enumerate().next_back() {
             let (x, y) = (x(at), y(*value));
             let _ = write!(chart, "<path class=\"dot {class}\" d=\"M{x:.1} {y:.1}h0\"/>");
         }
     }
+    let (points, labels) = (spoken(said, labels.len()), named(labels));
     let _ = write!(
         chart,
-        "</svg><ul class=\"labels\" aria-hidden=\"true\">{}</ul></div>",
-        named(labels)
+        "</svg>{points}<ul class=\"labels\" aria-hidden=\"true\">{labels}</ul></div>"
     );
     chart
+}
+
+/// An item over each point, which says its values while the pointer or the keyboard is there.
+fn spoken(said: &[String], labels: usize) -> String {
+    if said.len() > POINTS_MAX {
+        return String::new();
+    }
+    let item = |at: usize| match said.get(at) {
+        Some(said) => format!("<li tabindex=\"0\"><span>{}</span></li>", escaped(said)),
+        None => "<li></li>".to_owned(),
+    };
+    format!("<ol class=\"points\">{}</ol>", (0..labels).map(item).collect::<String>())
 }
 
 /// An item for each label; most of them are empty, so that the others do not touch.
@@ -133,8 +163,23 @@ mod tests {
 
     #[test]
     fn nothing_to_draw() {
-        let empty = lines(&[], &[], "a \"<b>\"", |it| it.to_string());
+        let points = |count: usize, complete| {
+            let labels = vec!["x".to_owned(); count];
+            ChartPoints { said: labels.clone(), labels, complete }
+        };
+        let empty = lines(&points(0, 0), &[], "a \"<b>\"", |it| it.to_string());
         assert!(empty.contains("a &quot;&lt;b&gt;&quot;") && !empty.contains("NaN"), "{empty}");
+        let series = [ChartSeries { class: "issued", values: vec![1, 2, 3] }];
+        for (name, points, open, tips) in [
+            ("over", points(3, 3), 0, 3),
+            ("the last is open", points(3, 2), 1, 3),
+            ("all are open", points(3, 0), 1, 3),
+            ("too many", points(POINTS_MAX + 1, 2), 1, 0),
+        ] {
+            let drawn = lines(&points, &series, "x", |it| it.to_string());
+            assert_eq!(drawn.matches("issued open").count(), open, "{name}: {drawn}");
+            assert_eq!(drawn.matches("tabindex").count(), tips, "{name}: {drawn}");
+        }
         assert!(!stacked(&[("issued", 0)], "x").contains("part"));
         for (value, most, width) in [(0, 0, "0.00"), (1, 4, "25.00"), (9, 4, "100.00")] {
             let bar = share("issued", value, most, "x");

@@ -23,7 +23,8 @@ impl<S: Sync> FromRequestParts<S> for FormFields {
     type Rejection = ConsoleError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> ConsoleResult<FormFields> {
-        parts.extensions.get::<FormFields>().cloned().ok_or(ConsoleError::Broken)
+        let fields = parts.extensions.get::<FormFields>().cloned().ok_or(ConsoleError::Broken)?;
+        Ok(fields.with_numbers())
     }
 }
 

@@ -22,6 +22,12 @@ impl FormFields {
         self.get(name).unwrap_or_default()
     }
 
+    /// In the place of what it was.
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.0.retain(|(field, _)| field != name);
+        self.0.push((name.to_owned(), value.to_owned()));
+    }
+
     pub(crate) fn encoded(&self) -> String {
         let pairs =
             self.0.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value)));

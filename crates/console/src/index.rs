@@ -46,6 +46,11 @@ impl CampaignSnapshot {
         self.campaigns.get(at)
     }
 
+    /// Its name; the id if it was made a moment ago.
+    pub(crate) fn name(&self, id: &CampaignId) -> String {
+        self.of(id).map_or_else(|| id.to_string(), |it| it.campaign.name.clone())
+    }
+
     pub(crate) fn worth(&self, id: &CampaignId, lang: Lang) -> Option<String> {
         self.of(id)?.campaign.worth.text(lang)
     }

@@ -1,11 +1,12 @@
 //! The frame of every page: where one can go, and what was just done.
 
+use engine::AuditKind;
 use webhooks::DeliveryState;
 
 use crate::desk::PageContext;
 use crate::phase::CampaignPhase;
 use crate::roles::ConsoleAction;
-use crate::text::PageTexts;
+use crate::text::{Lang, PageTexts};
 
 impl PageContext {
     /// Where somebody can go: the address, the words, and the name of the icon.
@@ -48,6 +49,26 @@ impl PageContext {
 }
 
 impl PageTexts {
+    /// What happened: in English as programs read it, which is plain enough.
+    pub(crate) fn event(self, name: &str) -> String {
+        let korean = || {
+            let of_store = || AuditKind::named(name).map(|kind| self.audit_event(&kind));
+            self.event_of_coupon(name).or_else(of_store)
+        };
+        match self.lang() {
+            Lang::En => name.to_owned(),
+            Lang::Ko => korean().unwrap_or(name).to_owned(),
+        }
+    }
+
+    /// A batch: the one that a campaign is made with has a name that nobody has chosen.
+    pub(crate) fn batch_name(self, id: impl ToString) -> String {
+        match (self.lang(), id.to_string()) {
+            (Lang::Ko, id) if id == "first" => self.first_batch().to_owned(),
+            (_, id) => id,
+        }
+    }
+
     pub(crate) fn field(self, name: &str) -> &str {
         match name {
             "campaign_id" => self.field_campaign_id(),
@@ -76,17 +97,29 @@ impl PageTexts {
             "title_en" | "benefit.title" | "benefit.title.en" => self.field_title_en(),
             "title_ko" | "benefit.title.ko" => self.field_title_ko(),
             "reason" => self.field_reason(),
-            "user_id" => self.customer(),
+            "user" | "user_id" => self.customer(),
             "order_ref" => self.order(),
             "password" => self.field_password(),
             "role" => self.field_role(),
             "from" => self.field_from(),
             "to" => self.field_to(),
             "kind" => self.kind(),
-            "day" => self.expiry_day(),
+            "day" | "expiry_day" => self.expiry_day(),
+            "campaign" => self.campaign(),
+            "zone" => self.time_zone(),
+            "batch_id" => self.batch(),
+            "columns" => self.columns(),
+            "ignore" => self.import_ignore(),
+            "values" => self.import_values(),
+            "dates" => self.import_dates(),
+            "encoding" => self.encoding(),
+            "file" => self.file(),
+            "xlsx" => self.download_workbook(),
+            "sql" => self.sql(),
+            "url" => self.webhook(),
             "format" => self.field_format(),
             "webhook_id" => self.webhook(),
-            "delivery_id" => self.field_delivery(),
+            "delivery_id" | "number" => self.field_delivery(),
             "delivered" => self.delivery_state(&DeliveryState::Delivered),
             "paused" => self.phase(&CampaignPhase::Paused),
             "lines" => self.lines(),
@@ -96,7 +129,7 @@ impl PageTexts {
             "id" => self.key(),
             "link" => self.invitation(),
             "invited_by" => self.invited_by(),
-            "seconds" => self.field_seconds(),
+            "seconds" | "ttl_seconds" => self.field_seconds(),
             other => other,
         }
     }

@@ -106,6 +106,7 @@ impl RouteTable {
                 post(changes::pause_batch),
             )
             .does(AddStock, "/campaigns/{id}/stock", get(changes::stock).post(changes::save_stock))
+            .does(DownloadCodes, "/campaigns/{id}/codes", get(codes::page))
             .does(DownloadCodes, "/campaigns/{id}/codes.csv", get(codes::download))
             .does(DownloadCodes, "/campaigns/{id}/codes.xlsx", get(codes::workbook))
             .does(DownloadCodes, "/campaigns/{id}/sheet", get(codes::sheet))

@@ -14,6 +14,7 @@ pub(crate) mod identity;
 pub(crate) mod import;
 pub(crate) mod keys;
 pub(crate) mod new_campaign;
+pub(crate) mod next_steps;
 pub(crate) mod overview;
 pub(crate) mod preferences;
 pub(crate) mod refused;

@@ -7,6 +7,7 @@
 mod campaigns;
 mod common;
 mod coupons;
+mod details;
 mod forms;
 mod operations;
 mod people;
@@ -167,23 +168,58 @@ impl PageTexts {
     }
 
     fn civil(self, day: &str) -> String {
-        let mut parts = day.splitn(3, '-').map(|part| part.parse::<u16>().unwrap_or(0));
-        let mut next = || parts.next().unwrap_or(0);
-        let (year, month, day) = (next(), next(), next());
+        let [year, _, _] = parts_of_day(day);
         match self.lang {
-            Lang::En => format!("{day} {} {year}", short_month(month)),
-            Lang::Ko => format!("{year}년 {month}월 {day}일"),
+            Lang::En => format!("{} {year}", self.civil_short(day)),
+            Lang::Ko => format!("{year}년 {}", self.civil_short(day)),
+        }
+    }
+
+    fn civil_short(self, day: &str) -> String {
+        let [_, month, day] = parts_of_day(day);
+        match self.lang {
+            Lang::En => format!("{day} {}", short_month(month)),
+            Lang::Ko => format!("{month}월 {day}일"),
         }
     }
 
     /// A day of a chart, without its year.
     pub(crate) fn short_date(self, date: Date) -> String {
-        let day = date.to_string();
-        let mut parts = day.splitn(3, '-').skip(1).map(|part| part.parse::<u16>().unwrap_or(0));
-        let (month, day) = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
-        match self.lang {
-            Lang::En => format!("{day} {}", short_month(month)),
-            Lang::Ko => format!("{month}. {day}."),
+        let text = date.to_string();
+        match (self.lang, parts_of_day(&text)) {
+            (Lang::En, _) => self.civil_short(&text),
+            (Lang::Ko, [_, month, day]) => format!("{month}. {day}."),
+        }
+    }
+
+    /// A day, without its year if that is the present one.
+    pub(crate) fn near_date(self, date: Date, today: Date) -> String {
+        let (text, today) = (date.to_string(), today.to_string());
+        if text.get(..4) == today.get(..4) { self.civil_short(&text) } else { self.civil(&text) }
+    }
+
+    /// An instant in a zone, to the minute, without its year if that is the present one.
+    pub(crate) fn near_moment(
+        self,
+        at: impl Borrow<Millis>,
+        zone: &Zone,
+        now: impl Borrow<Millis>,
+    ) -> String {
+        let (at, now) = (*at.borrow(), *now.borrow());
+        let time: String = self.clock(at, zone).chars().take(5).collect();
+        format!("{} {time}", self.near_date(Date::of(at, zone), Date::of(now, zone)))
+    }
+
+    /// From one day to another, with a year once, and with none in the present year.
+    pub(crate) fn span(self, from: Date, to: Date, today: Date) -> String {
+        let [one, other] = [from, to].map(|date| date.to_string());
+        let year = |date: &str| date.get(..4).map(str::to_owned);
+        let is_once = year(&one) == year(&other) && year(&one) != year(&today.to_string());
+        match (self.lang, is_once) {
+            // English says the year behind the last day, Korean before the first.
+            (Lang::En, true) => self.period(self.civil_short(&one), self.civil(&other)),
+            (Lang::Ko, true) => self.period(self.civil(&one), self.civil_short(&other)),
+            (_, false) => self.period(self.near_date(from, today), self.near_date(to, today)),
         }
     }
 
@@ -193,6 +229,12 @@ impl PageTexts {
             Lang::Ko => format!("{year}년 {month}월"),
         }
     }
+}
+
+/// The year, the month and the day of `2027-03-09`.
+fn parts_of_day(day: &str) -> [u16; 3] {
+    let mut parts = day.splitn(3, '-').map(|part| part.parse().unwrap_or(0));
+    [(); 3].map(|()| parts.next().unwrap_or(0))
 }
 
 fn short_month(month: u16) -> &'static str {
@@ -302,6 +344,32 @@ mod tests {
         assert_eq!(en.moment(at, &seoul), "9 Mar 2027 00:30");
         assert_eq!(ko.moment(at, &seoul), "2027년 3월 9일 00:30");
         assert_eq!(ko.month(2027, 3), "2027년 3월");
+        let day = |text: &str| text.parse::<Date>().unwrap();
+        let today = day("2027-06-01");
+        let spans = [
+            ("this year", "2027-03-01", "2027-03-31", "1 Mar to 31 Mar", "3월 1일 ~ 3월 31일"),
+            (
+                "a later year",
+                "2028-03-01",
+                "2028-03-31",
+                "1 Mar to 31 Mar 2028",
+                "2028년 3월 1일 ~ 3월 31일",
+            ),
+            (
+                "two years",
+                "2027-12-01",
+                "2028-01-31",
+                "1 Dec to 31 Jan 2028",
+                "12월 1일 ~ 2028년 1월 31일",
+            ),
+        ];
+        for (name, from, to, english, korean) in spans {
+            assert_eq!(en.span(day(from), day(to), today), english, "{name}");
+            assert_eq!(ko.span(day(from), day(to), today), korean, "{name}");
+        }
+        let now = coupon::calendar::parse_instant("2027-12-31T15:00:00Z").unwrap();
+        assert_eq!(en.near_moment(at, &seoul, at), "9 Mar 00:30");
+        assert_eq!(ko.near_moment(at, &seoul, now), "2027년 3월 9일 00:30");
         let shares = [
             ("none of none", 0, 0, "0%"),
             ("below a half", 144, 10_000, "1%"),

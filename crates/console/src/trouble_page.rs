@@ -46,8 +46,12 @@ impl ConsoleError {
     /// A page where not even the list of people could be read.
     pub(crate) fn without_desk(&self) -> Response {
         tracing::error!(trouble = ?self, "the console cannot read who is signed in");
-        let (status, what, next) = self.said(PageTexts::new(Lang::En));
-        let mut response = (status, format!("{what}\n{next}\n")).into_response();
+        // Nobody knows whose page it is: in each language.
+        let said = [Lang::Ko, Lang::En].map(|lang| self.said(PageTexts::new(lang)));
+        let status = said[0].0;
+        let text: String =
+            said.iter().map(|(_, what, next)| format!("{what}\n{next}\n\n")).collect();
+        let mut response = (status, text).into_response();
         let kind = HeaderValue::from_static("text/plain; charset=utf-8");
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
         response
@@ -63,10 +67,10 @@ struct TroublePage<'a> {
     next: &'static str,
 }
 
-/// The faults of fields: in English as the engine has them, with the names that forms use.
+/// The faults of fields, with the names that forms use.
 pub(crate) fn faults_said(t: PageTexts, faults: &[FieldFault]) -> String {
     let said = faults.iter().map(|fault| {
-        t.field_is_wrong(IsolatedText(t.field(&fault.field)), IsolatedText(&fault.detail))
+        t.field_is_wrong(IsolatedText(t.field(&fault.field)), IsolatedText(t.detail(&fault.detail)))
     });
     said.collect::<Vec<_>>().join(" ")
 }
@@ -79,7 +83,7 @@ fn fields_said(t: PageTexts, faults: &[FieldFault]) -> ErrorText {
 }
 
 fn webhook_said(t: PageTexts, error: &WebhookError) -> ErrorText {
-    let said = t.webhook_said(IsolatedText(error));
+    let said = t.webhook_said(IsolatedText(t.detail(&error.to_string())));
     match error {
         WebhookError::NotFound | WebhookError::NoDelivery => {
             (StatusCode::NOT_FOUND, said, t.go_back())
@@ -100,7 +104,8 @@ fn failure_said(t: PageTexts, failure: &Failure) -> ErrorText {
         Failure::Invalid(faults) => fields_said(t, faults),
         Failure::Forbidden(_) => ConsoleError::Forbidden.said(t),
         Failure::BadFile(BadFile::Kind(why) | BadFile::Header(why)) => {
-            (StatusCode::UNPROCESSABLE_ENTITY, t.bad_file(IsolatedText(why)), t.nothing_changed())
+            let said = t.bad_file(IsolatedText(t.detail(why)));
+            (StatusCode::UNPROCESSABLE_ENTITY, said, t.nothing_changed())
         }
         Failure::BrokenOff(_) => {
             (StatusCode::BAD_REQUEST, t.upload_broke_off().to_owned(), t.send_file_again())
@@ -134,7 +139,8 @@ fn store_said(what: &str, next: &'static str) -> ErrorText {
 
 impl PageTexts {
     pub(crate) fn refusal(self, refusal: Refusal) -> &'static str {
-        refusal.sentence(self.lang())
+        let own = self.problem_of_caller(refusal.as_str());
+        own.unwrap_or_else(|| refusal.sentence(self.lang()))
     }
 
     /// A problem code of the API as a sentence; the code itself if it is none of a coupon.

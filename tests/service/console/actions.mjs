@@ -37,6 +37,7 @@ const table = ({ campaign, available, held, redeemed, day, nth }) => {
     createCampaign: {
       roles: "marketer admin", from: "/console/campaigns", offer: link("/console/new-campaign"), path: "/console/new-campaign",
       act: async (page) => {
+        await page.locator("[name=handout][value=shop]").check();
         await send(page, { name: `Made ${nth}`, campaign_id: `made-${nth}`, stock: "5", expires_on: day(30) });
         await page.locator(".preview button").click();
         await done(page, "created");
@@ -54,9 +55,10 @@ const table = ({ campaign, available, held, redeemed, day, nth }) => {
       },
     },
     addStock: { roles: "marketer admin", from: at, offer: link(`${at}/stock`), path: `${at}/stock`, act: async (page) => { await send(page, { count: "5" }); await done(page, "stock"); } },
-    downloadCodes: { roles: "marketer admin", from: at, offer: link(`${at}/codes.csv`), path: `${at}/codes.csv`, get: true },
-    downloadWorkbook: { roles: "marketer admin", from: at, offer: link(`${at}/codes.xlsx`), path: `${at}/codes.xlsx`, get: true },
-    printCodes: { roles: "marketer admin", from: at, offer: link(`${at}/sheet`), path: `${at}/sheet`, act: (page) => page.locator("svg.qr").first().waitFor() },
+    codesPage: { roles: "marketer admin", from: at, offer: link(`${at}/codes`), path: `${at}/codes`, act: (page) => page.locator("main .attention").waitFor() },
+    downloadCodes: { roles: "marketer admin", from: `${at}/codes`, offer: link(`${at}/codes.csv`), path: `${at}/codes.csv`, get: true },
+    downloadWorkbook: { roles: "marketer admin", from: `${at}/codes`, offer: link(`${at}/codes.xlsx`), path: `${at}/codes.xlsx`, get: true },
+    printCodes: { roles: "marketer admin", from: `${at}/codes`, offer: link(`${at}/sheet`), path: `${at}/sheet`, act: (page) => page.locator("svg.qr").first().waitFor() },
     import: {
       roles: "marketer admin", from: at, offer: link(`${at}/import`), path: `${at}/import`,
       act: async (page) => {

@@ -148,6 +148,8 @@ const everyScreen = async (session, { redeemed, issued }) => {
     "campaign-hours": "/console/campaigns/friday?by=hour",
     "campaign-hostile": "/console/campaigns/nasty",
     "new-campaign": "/console/new-campaign?like=spring",
+    codes: "/console/campaigns/spring/codes",
+    "codes-bearer": "/console/campaigns/mail/codes",
     pause: "/console/campaigns/spring/pause",
     stock: "/console/campaigns/spring/stock",
     terms: "/console/campaigns/spring/terms",
@@ -215,6 +217,7 @@ const marketersDay = async (session) => {
   await page.keyboard.press("Enter");
   await page.getByRole("link", { name: "SUMMER for everybody" }).waitFor();
   await page.goto(`${base}/console/new-campaign`);
+  await page.locator("[name=handout][value=shop]").check();
   await page.fill("[name=name]", "가을 세일");
   await page.fill("[name=campaign_id]", "autumn");
   await page.fill("[name=stock]", "1000");

@@ -76,6 +76,7 @@ fn value(t: PageTexts, field: &str, text: Option<String>, zone: &Zone) -> String
     let word = match field {
         "role" => text.parse::<StaffRole>().ok().map(|role| t.role(&role)),
         "handout" => text.parse::<Handout>().ok().map(|handout| t.handout(&handout)),
+        "kind" | "format" => t.audit_word(&text),
         "paused" | "delivered" | "ordered" => match text.as_str() {
             "true" => Some(t.yes()),
             "false" => Some(t.no()),

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use askama::Template;
 use axum::extract::Path;
-use coupon::calendar::{Date, Zone};
+use coupon::calendar::Date;
 use coupon::coupon::State;
 use coupon::time::Millis;
 use engine::{CampaignView, CouponView, NOTICE_TYPE, NoticeRound};
@@ -15,6 +15,7 @@ use crate::extract::from_path;
 use crate::index::{CampaignSnapshot, CampaignTotals};
 use crate::roles::ConsoleAction;
 use crate::screens::campaigns::named;
+use crate::spans;
 use crate::text::IsolatedText;
 use crate::trouble::{ConsoleError, ConsoleResult};
 
@@ -42,6 +43,8 @@ struct CalendarDay {
     is_today: bool,
     campaigns: Vec<(String, String)>,
     more: u64,
+    /// All of them.
+    count: u64,
     outstanding: u64,
     /// Coupons of which a notice is due.
     due: u64,
@@ -76,9 +79,7 @@ impl CalendarMonth {
     /// Its days, and the weekday of the first: 0 is Monday.
     fn days(self) -> ConsoleResult<(Vec<Date>, usize)> {
         let first: Date = from_path(&format!("{}-01", self.text()))?;
-        // 1 January 1970 was a Thursday.
-        let number = first.first_instant(&Zone::utc()).day().0;
-        let weekday = usize::try_from((number + 3).rem_euclid(7)).unwrap_or(0);
+        let weekday = usize::try_from(spans::weekday(first)).unwrap_or(0);
         let month = self.text();
         let days = (0..31).map(|nth| first.plus_days(nth));
         Ok((days.filter(|day| day.to_string().starts_with(&month)).collect(), weekday))
@@ -113,6 +114,7 @@ pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
             date,
             number,
             is_today,
+            count: campaigns.len() as u64 + more,
             campaigns,
             more,
             outstanding,

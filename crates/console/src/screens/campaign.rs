@@ -17,7 +17,9 @@ use crate::index::CampaignTotals;
 use crate::phase::CampaignPhase;
 use crate::roles::ConsoleAction;
 use crate::screens::audit::{AuditRow, entries};
-use crate::text::{IsolatedText, PageTexts};
+use crate::screens::codes::is_bearer;
+use crate::screens::next_steps::NextSteps;
+use crate::text::PageTexts;
 use crate::trouble::{ConsoleError, ConsoleResult};
 
 const DAYS: i64 = 30;
@@ -43,6 +45,7 @@ struct CampaignPage<'a> {
     d: &'a PageContext,
     view: &'a CampaignView,
     counts: Option<CountsView>,
+    steps: Option<NextSteps>,
     worth: Vec<(&'static str, String)>,
     by: CountInterval,
     forecast: Option<String>,
@@ -51,6 +54,12 @@ struct CampaignPage<'a> {
     batches: Vec<Batch>,
     audited: Vec<AuditRow>,
     curl: String,
+}
+
+impl CampaignPage<'_> {
+    fn is_bearer(&self) -> bool {
+        is_bearer(self.view)
+    }
 }
 
 /// A step of the funnel: how many coupons came so far.
@@ -65,8 +74,12 @@ pub(crate) async fn page(desk: PageContext, Path(id): Path<String>) -> ConsoleRe
     let (engine, reader) = (desk.engine(), desk.reader()?);
     let id = from_path(&id)?;
     let view = engine.campaign(&reader, &id).await?;
+    let zone = &view.campaign.zone;
+    let is_of_today = Date::of(view.campaign.created_at, zone) == Date::of(desk.now, zone);
     let by = match desk.query.get("by") {
         Some("hour") => CountInterval::Hour,
+        // Of one day there is no line by the day.
+        None if is_of_today => CountInterval::Hour,
         Some(_) | None => CountInterval::Day,
     };
     // Together: each counts what is new, and one count answers all of them.
@@ -91,6 +104,7 @@ pub(crate) async fn page(desk: PageContext, Path(id): Path<String>) -> ConsoleRe
     let page = CampaignPage {
         d: &desk,
         counts,
+        steps: desk.next_steps(&view),
         worth: desk.worth_figures(&worth),
         by,
         forecast,
@@ -111,8 +125,10 @@ async fn counted(
     by: CountInterval,
 ) -> ConsoleResult<Option<CountsView>> {
     let (zone, days) = (&view.campaign.zone, if by == CountInterval::Hour { 1 } else { DAYS });
-    let first = Date::of(desk.now.plus_ms(-(days - 1) * DAY_MS), zone);
-    let days = first..=Date::of(desk.now, zone);
+    let longest = desk.now.plus_ms(-(days - 1) * DAY_MS);
+    let first =
+        if by == CountInterval::Day { longest.max(view.campaign.created_at) } else { longest };
+    let days = Date::of(first, zone)..=Date::of(desk.now, zone);
     desk.activity(Some(&view.campaign.id), by, days, zone).await
 }
 

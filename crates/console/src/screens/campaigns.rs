@@ -35,8 +35,8 @@ impl PageContext {
 
     pub(crate) fn period(&self, view: &CampaignView) -> String {
         let (t, campaign) = (self.t, &view.campaign);
-        let first = t.date(Date::of(campaign.valid_from, &campaign.zone));
-        t.period(first, t.date(campaign.expires_on()))
+        let first = Date::of(campaign.valid_from, &campaign.zone);
+        t.span(first, campaign.expires_on(), self.today())
     }
 
     /// The bar of a campaign: what became of its coupons.

@@ -110,9 +110,8 @@ pub(crate) async fn save_stock(
     Path(id): Path<String>,
     fields: FormFields,
 ) -> ConsoleResult {
-    let count = fields.shown("count").replace([',', ' '], "");
-    let count = count.parse().map_err(|_| ConsoleError::field("count", desk.t.want_number()))?;
-    let request = BatchRequest { id: fields.may::<BatchId>("batch_id")?, count };
+    let (id_of_batch, count) = (fields.may::<BatchId>("batch_id")?, fields.must("count")?);
+    let request = BatchRequest { id: id_of_batch, count };
     let caller = desk.caller(ConsoleAction::AddStock)?;
     let minted = desk.engine().mint_batch(&caller, &from_path(&id)?, request).await?;
     Ok(done(&desk, &id, if let WriteResult::Created(_) = minted { "stock" } else { "same" }))

@@ -9,10 +9,11 @@ use axum::body::Body;
 use axum::extract::Path;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use coupon::campaign::Handout;
 use coupon::code::CodeText;
 use coupon::ids::CampaignId;
 use engine::csv::{BYTE_ORDER_MARK, row};
-use engine::{CodesFormat, CodesRequest, LineStream};
+use engine::{CampaignView, CodesFormat, CodesRequest, LineStream};
 use futures::TryStreamExt;
 use futures::stream::{StreamExt, once};
 use tokio::sync::mpsc::channel;
@@ -21,7 +22,6 @@ use tokio::time::timeout;
 
 use crate::desk::PageContext;
 use crate::extract::from_path;
-use crate::fields::encoded;
 use crate::index::CampaignTotals;
 use crate::qr;
 use crate::roles::ConsoleAction;
@@ -31,14 +31,33 @@ use crate::workbook::{self, ROWS_MAX};
 /// Codes of one sheet to print: some 25 pages of paper, and less than 3 MB.
 const SHEET: usize = 1_000;
 
-/// The column beside the codes, if anybody has said what they are worth.
-const WORTH: &str = "worth";
-
 /// Longest wait for the workbook of somebody else.
 const TURN: Duration = Duration::from_secs(10);
 
 /// Pieces of codes that wait for the writer of a workbook.
 const WAITING: usize = 4;
+
+#[derive(Template)]
+#[template(path = "codes.html")]
+struct CodesPage<'a> {
+    d: &'a PageContext,
+    view: CampaignView,
+    is_bearer: bool,
+    curl: String,
+}
+
+/// Whether a code that nobody has got works for whoever shows it. Every shop refuses those of other campaigns.
+pub(crate) fn is_bearer(view: &CampaignView) -> bool {
+    view.campaign.handout == Handout::Bearer
+}
+
+/// `GET /console/campaigns/{id}/codes`: what the files are for, before anybody takes one.
+pub(crate) async fn page(desk: PageContext, Path(id): Path<String>) -> ConsoleResult {
+    let id: CampaignId = from_path(&id)?;
+    let view = desk.engine().campaign(&desk.reader()?, &id).await?;
+    let curl = desk.curl_get(&format!("/v1/campaigns/{id}/codes"));
+    desk.page(&CodesPage { d: &desk, is_bearer: is_bearer(&view), view, curl })
+}
 
 /// The codes of a campaign, or of one of its batches, as the query says.
 async fn codes(
@@ -60,12 +79,12 @@ pub(crate) async fn download(desk: PageContext, Path(id): Path<String>) -> Conso
     let codes = codes(&desk, &id, CodesFormat::Csv).await?;
     // Each line has it, as a letter is made of one line.
     let with_worth = |code: &str, worth: Option<&str>| row(iter::once(code).chain(worth));
-    let head = with_worth("code", worth.as_ref().map(|_| WORTH));
+    let head = with_worth(desk.t.code_column(), worth.as_ref().map(|_| desk.t.worth_column()));
     let head = once(async move { Ok(format!("{BYTE_ORDER_MARK}{head}")) });
     let codes = codes.map_ok(move |codes| {
         codes.lines().map(|code| with_worth(code, worth.as_deref())).collect()
     });
-    Ok(file(&format!("codes-{id}.csv"), head.chain(codes).boxed()))
+    Ok(file(&desk.file_name(Some(&id), "codes", "csv"), head.chain(codes).boxed()))
 }
 
 /// A CSV file as it comes. A failure in the middle breaks the connection, so that nobody takes it for the end.
@@ -77,6 +96,14 @@ pub(crate) fn file(name: &str, lines: LineStream) -> Response {
         })
     });
     attached(name, "text/csv; charset=utf-8", Body::from_stream(lines))
+}
+
+impl PageContext {
+    /// Whose, what and of which day, as `spring-codes-2026-11-26.csv`: people find it again among others.
+    pub(crate) fn file_name(&self, of: Option<&CampaignId>, what: &str, kind: &str) -> String {
+        let whose = of.map(|id| format!("{id}-")).unwrap_or_default();
+        format!("{whose}{what}-{}.{kind}", self.today())
+    }
 }
 
 /// A body that a browser saves as a file.
@@ -107,8 +134,10 @@ pub(crate) async fn workbook(desk: PageContext, Path(id): Path<String>) -> Conso
     let permit = permit.map_err(|_| ConsoleError::Busy)?.map_err(|_| ConsoleError::Broken)?;
     let mut codes = codes(&desk, &id, CodesFormat::Xlsx).await?;
     let (sender, receiver) = channel(WAITING);
+    let t = desk.t;
     let written = spawn_blocking(move || {
-        let written = workbook::written("code", worth.map(|worth| (WORTH, worth)), receiver);
+        let worth = worth.map(|worth| (t.worth_column(), worth));
+        let written = workbook::written(t.code_column(), worth, receiver);
         drop(permit);
         written
     });
@@ -129,15 +158,15 @@ pub(crate) async fn workbook(desk: PageContext, Path(id): Path<String>) -> Conso
         ConsoleError::Broken
     })?;
     let kind = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
-    Ok(attached(&format!("codes-{id}.xlsx"), kind, Body::from(bytes)))
+    Ok(attached(&desk.file_name(Some(&id), "codes", "xlsx"), kind, Body::from(bytes)))
 }
 
 #[derive(Template)]
 #[template(path = "sheet.html")]
 struct SheetPage<'a> {
     d: &'a PageContext,
-    campaign: String,
-    name: String,
+    view: CampaignView,
+    is_bearer: bool,
     worth: Option<String>,
     /// Each code and its picture.
     codes: Vec<(String, String)>,
@@ -148,7 +177,7 @@ struct SheetPage<'a> {
 /// `GET /console/campaigns/{id}/sheet`: codes with pictures for a camera, to print.
 pub(crate) async fn sheet(desk: PageContext, Path(id): Path<String>) -> ConsoleResult {
     let id = from_path(&id)?;
-    let campaign = desk.engine().campaign(&desk.reader()?, &id).await?.campaign;
+    let view = desk.engine().campaign(&desk.reader()?, &id).await?;
     let mut pieces = codes(&desk, &id, CodesFormat::Sheet).await?;
     let mut codes: Vec<String> = Vec::new();
     while codes.len() <= SHEET
@@ -171,9 +200,9 @@ pub(crate) async fn sheet(desk: PageContext, Path(id): Path<String>) -> ConsoleR
     });
     let page = SheetPage {
         d: &desk,
-        campaign: encoded(id.as_str()),
-        name: campaign.name.clone(),
-        worth: campaign.worth.text(desk.t.lang()),
+        is_bearer: is_bearer(&view),
+        worth: view.campaign.worth.text(desk.t.lang()),
+        view,
         codes: drawn.await.map_err(|_| ConsoleError::Broken)?,
         shown: desk.t.sheet_has(count),
         next,

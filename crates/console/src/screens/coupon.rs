@@ -127,7 +127,7 @@ fn facts(desk: &PageContext, view: &CouponView) -> Vec<(&'static str, String)> {
         (t.field_valid_from(), t.moment(coupon.genesis().valid_from, coupon.zone())),
         (t.field_expires_on(), t.date(coupon.expires_on())),
         (t.time_zone(), coupon.zone().name().to_owned()),
-        (t.batch(), coupon.genesis().batch.to_string()),
+        (t.batch(), t.batch_name(&coupon.genesis().batch)),
         (t.tier(), tier),
         (t.version(), coupon.version().to_string()),
     ]

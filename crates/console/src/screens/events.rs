@@ -119,7 +119,7 @@ fn line(desk: &PageContext, ShownEvent { event, code, .. }: &ShownEvent) -> Stri
     };
     json!({
         "at": desk.t.clock(Millis(event.at.0), &desk.zone),
-        "type": event.happened.event_type().as_str(),
+        "type": desk.t.event(event.happened.event_type().as_str()),
         "campaign": event.happened.campaign().map(ToString::to_string),
         "code": code,
         "user": user,

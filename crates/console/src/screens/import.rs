@@ -169,7 +169,7 @@ pub(crate) async fn rejected(
     let batch: BatchId = from_path(&batch)?;
     let caller = desk.caller(ConsoleAction::Import)?;
     desk.engine().batch(&caller, &campaign, &batch).await?;
-    let name = format!("rejected-{campaign}.csv");
+    let name = desk.file_name(Some(&campaign), "rejected", "csv");
     let mark = once(async { Ok(BYTE_ORDER_MARK.to_owned()) });
     let rows = Arc::clone(desk.engine()).rejected_rows(caller, campaign, batch);
     let rows = desk.engine().limited(rows.boxed());

@@ -14,6 +14,7 @@ use crate::desk::{PageContext, to};
 use crate::extract::from_path;
 use crate::fields::{FormFields, encoded};
 use crate::roles::ConsoleAction;
+use crate::short_name::proposed;
 use crate::text::{IsolatedText, PageTexts};
 use crate::trouble::{ConsoleError, ConsoleResult};
 use crate::trouble_page::faults_said;
@@ -34,7 +35,7 @@ struct NewCampaignPage<'a> {
 
 impl NewCampaignPage<'_> {
     fn is_handout(&self, handout: &Handout) -> bool {
-        self.f.get("handout").unwrap_or("shop") == handout.as_str()
+        self.f.get("handout") == Some(handout.as_str())
     }
 
     fn kinds(&self) -> [(&'static str, &'static str); 4] {
@@ -47,19 +48,30 @@ impl NewCampaignPage<'_> {
         ]
     }
 
+    /// The number of coupons as people read it.
+    fn stock(&self) -> String {
+        let number = self.f.get("stock").and_then(|it| it.parse::<u64>().ok());
+        number.map_or_else(|| self.f.shown("stock").to_owned(), |number| self.d.t.number(number))
+    }
+
     fn is_kind(&self, kind: &&str) -> bool {
         self.f.get("benefit.kind").unwrap_or("none") == *kind
     }
 }
 
-/// `GET /console/new-campaign`, empty or like another campaign.
+/// `GET /console/new-campaign`, empty or like another campaign, maybe with another handout.
 pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
     let mut fields = match desk.query.get("like") {
         Some(id) => like(&desk, id).await?,
         None => FormFields::default(),
     };
+    if let Some(handout) = desk.query.may::<Handout>("handout")? {
+        // What one person may have depends on how the coupons reach them.
+        fields.set("per_user_limit", "");
+        fields.set("handout", handout.as_str());
+    }
     if fields.get("time_zone").is_none() {
-        fields.0.push(("time_zone".to_owned(), desk.zone.name().to_owned()));
+        fields.set("time_zone", desk.zone.name());
     }
     show(&desk, &fields, None, Vec::new(), StatusCode::OK)
 }
@@ -114,8 +126,14 @@ fn worth_fields(worth: &CampaignWorth) -> Vec<(&'static str, Option<String>)> {
 }
 
 /// `POST /console/new-campaign`: first the preview, then the campaign.
-pub(crate) async fn create(desk: PageContext, fields: FormFields) -> ConsoleResult {
+pub(crate) async fn create(desk: PageContext, mut fields: FormFields) -> ConsoleResult {
     let t = desk.t;
+    if let (None, Some(title)) = (fields.get("campaign_id"), fields.get("name")) {
+        let listed = desk.all_campaigns().await?;
+        let is_taken = |id: &str| id.parse().is_ok_and(|id| listed.of(&id).is_some());
+        let id = proposed(title, is_taken);
+        fields.set("campaign_id", &id);
+    }
     let draft = match draft(t, &fields) {
         Ok(draft) => draft,
         Err(ConsoleError::Fields(faults)) => {
@@ -173,17 +191,18 @@ fn draft(t: PageTexts, fields: &FormFields) -> ConsoleResult<CampaignDraft> {
     let last = |name: &str| -> ConsoleResult<Option<Millis>> {
         Ok(fields.may::<Date>(name)?.map(|date| date.end(&of_zone)))
     };
-    let handout: Option<Handout> = fields.may("handout")?;
+    // No default: coupons of the wrong kind are of no use to whoever gets them.
+    let handout: Handout = fields.must("handout")?;
     let per_user_limit = match (fields.may::<u16>("per_user_limit")?, handout) {
         (Some(limit), _) => Some(Some(limit)),
-        (None, Some(Handout::Bearer)) => Some(None),
+        (None, Handout::Bearer) => Some(None),
         (None, _) => None,
     };
     Ok(CampaignDraft {
         id: fields.may("campaign_id")?,
         name: Some(fields.must::<String>("name")?),
         stock: fields.may("stock")?,
-        handout,
+        handout: Some(handout),
         shared_code: fields.may("shared_code")?,
         code_prefix: fields.may("code_prefix")?,
         valid_from: first("valid_from")?,

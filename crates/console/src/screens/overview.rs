@@ -16,7 +16,7 @@ use coupon::worth::{CurrencySum, WorthSums};
 use engine::{Activity, CampaignView, CountInterval, CountsOfTime, CountsRequest, CountsView};
 use serde_json::json;
 
-use crate::chart::{self, ChartSeries};
+use crate::chart::{self, ChartPoints, ChartSeries};
 use crate::desk::PageContext;
 use crate::index::CampaignTotals;
 use crate::phase::CampaignPhase;
@@ -41,6 +41,7 @@ struct OverviewPage<'a> {
     refused: Vec<(String, u64)>,
     refused_total: u64,
     counts: Option<CountsView>,
+    by: CountInterval,
     /// What needs somebody, and the page that has more about it.
     attention: Vec<(String, &'static str)>,
     ending: Vec<&'a CampaignView>,
@@ -64,6 +65,7 @@ pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
         refused_total: refused.iter().map(|(_, count)| count).sum(),
         refused,
         counts,
+        by: CountInterval::Day,
         attention: attention(&desk).await?,
         ending: ending(&desk, &running),
         low: low(&running),
@@ -98,25 +100,45 @@ impl PageContext {
         let t = self.t;
         let label = |it: &CountsOfTime| match by {
             CountInterval::Hour => t.clock(it.begins_at, &view.zone).chars().take(5).collect(),
+            CountInterval::Day if it.begins_at <= self.now && it.ends_at > self.now => {
+                t.today().to_owned()
+            }
             CountInterval::Day => t.short_date(it.on),
         };
-        let labels: Vec<String> = view.counts.iter().map(label).collect();
+        let said = |it: &CountsOfTime| {
+            t.chart_point(label(it), t.number(it.activity.issued), t.number(it.activity.redeemed))
+        };
         let title = if by == CountInterval::Hour { t.chart_of_hours() } else { t.chart_of_days() };
         // Hours to come have a label and no value.
         let past = || view.counts.iter().filter(|it| it.begins_at <= self.now);
         let values = |of: fn(&Activity) -> u64| past().map(|it| of(&it.activity)).collect();
+        let points = ChartPoints {
+            labels: view.counts.iter().map(label).collect(),
+            said: past().map(said).collect(),
+            complete: past().filter(|it| it.ends_at <= self.now).count(),
+        };
         let lines = [
             ChartSeries { class: "issued", values: values(|it| it.issued) },
             ChartSeries { class: "redeemed", values: values(|it| it.redeemed) },
         ];
-        chart::lines(&labels, &lines, title, |number| t.number(number))
+        chart::lines(&points, &lines, title, |number| t.number(number))
+    }
+
+    /// Whether nothing was done in all of the time: a flat line would say no more.
+    pub(crate) fn is_quiet(&self, view: &CountsView) -> bool {
+        view.sum() == Activity::default()
+    }
+
+    /// Whether the last of the times is not over.
+    pub(crate) fn is_open(&self, view: &CountsView) -> bool {
+        view.counts.last().is_some_and(|it| it.ends_at > self.now)
     }
 
     /// The rows of the table beside the lines, the newest first.
     pub(crate) fn times(&self, view: &CountsView, by: CountInterval) -> Vec<(String, Activity)> {
         let name = |it: &CountsOfTime| match by {
-            CountInterval::Hour => self.t.moment(it.begins_at, &view.zone),
-            CountInterval::Day => self.t.date(it.on),
+            CountInterval::Hour => self.t.near_moment(it.begins_at, &view.zone, self.now),
+            CountInterval::Day => self.t.near_date(it.on, self.today()),
         };
         view.counts.iter().rev().map(|it| (name(it), it.activity.clone())).collect()
     }
@@ -202,10 +224,10 @@ async fn attention(desk: &PageContext) -> ConsoleResult<Vec<(String, &'static st
     let mut all = Vec::new();
     let mut add = |text: String, href| all.push((text, href));
     if let Err(why) = engine.writable().await {
-        add(t.attention_writable(IsolatedText(why)), "/console/store");
+        add(t.attention_writable(IsolatedText(t.detail(&why))), "/console/store");
     }
     if let Some(why) = engine.clock_warning().await {
-        add(t.attention_clock(IsolatedText(why)), "/console/store");
+        add(t.attention_clock(IsolatedText(t.detail(&why))), "/console/store");
     }
     let plans = engine.partitions().partitions().await.map_err(engine::Failure::from)?;
     match plans.iter().filter(|plan| plan.is_late(desk.now)).count() as u64 {

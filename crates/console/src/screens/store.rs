@@ -81,8 +81,14 @@ pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
     let asked_at = desk.console.compactions().since();
     let page = StorePage {
         d: &desk,
-        writable: engine.writable().await.map_err(|why| t.attention_writable(IsolatedText(why))),
-        clock: engine.clock_warning().await.map(|why| t.attention_clock(IsolatedText(why))),
+        writable: engine
+            .writable()
+            .await
+            .map_err(|why| t.attention_writable(IsolatedText(t.detail(&why)))),
+        clock: engine
+            .clock_warning()
+            .await
+            .map(|why| t.attention_clock(IsolatedText(t.detail(&why)))),
         gauge: engine.gauge(),
         sizes: sizes(t, &desk.machine().await?),
         nodes: if let Some(nodes) = &desk.console.nodes { Some(nodes.all().await) } else { None },
@@ -131,7 +137,7 @@ pub(crate) async fn plan(desk: PageContext) -> ConsoleResult {
     let page = PlanPage {
         d: &desk,
         failed,
-        warning: plan.warning.map(|why| t.attention_clock(IsolatedText(why))),
+        warning: plan.warning.map(|why| t.attention_clock(IsolatedText(t.detail(&why)))),
         works: plan.works.into_iter().take(DAYS).collect(),
     };
     desk.page(&page)

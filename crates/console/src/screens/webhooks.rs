@@ -40,7 +40,7 @@ impl WebhookPage<'_> {
     fn answer(&self, delivery: &Delivery) -> String {
         match (delivery.status, &delivery.error) {
             (Some(status), _) => status.to_string(),
-            (None, Some(error)) => error.clone(),
+            (None, Some(error)) => self.d.t.detail(error),
             (None, None) => String::new(),
         }
     }
@@ -94,7 +94,7 @@ pub(crate) async fn set_state(
         kept(&desk)?.resume(&id).await?
     };
     enter(&desk, AuditKind::WebhookUpdated, &id, given("paused", paused)).await?;
-    Ok(done(&id, if paused { "paused" } else { "resumed" }))
+    Ok(done(&id, if paused { "paused-webhook" } else { "resumed" }))
 }
 
 pub(crate) async fn test(desk: PageContext, Path(id): Path<String>) -> ConsoleResult {
@@ -107,7 +107,7 @@ pub(crate) async fn test(desk: PageContext, Path(id): Path<String>) -> ConsoleRe
             let why = tested.error.or(tested.status.map(|status| status.to_string()));
             Err(ConsoleError::field(
                 "url",
-                desk.t.test_failed(IsolatedText(why.unwrap_or_default())),
+                desk.t.test_failed(IsolatedText(desk.t.detail(&why.unwrap_or_default()))),
             ))
         }
     }

@@ -14,6 +14,7 @@ texts! {
     coupons_and_customers => "Coupons and customers", "쿠폰·고객";
     find => "Find a coupon", "쿠폰 찾기";
     reports => "Reports", "보고서";
+    report => "Report", "보고서";
     calendar => "Calendar", "달력";
     import => "Import", "가져오기";
     events => "Events", "이벤트";
@@ -49,7 +50,7 @@ texts! {
     identity_away => "The identity provider of your company does not answer. Try again, or sign in with a password.", "회사의 로그인 서비스가 응답하지 않습니다. 다시 시도하거나 비밀번호로 로그인하세요.";
     identity_refused => "The identity provider of your company does not confirm this sign-in. Sign in again.", "회사의 로그인 서비스가 이 로그인을 확인하지 않았습니다. 다시 로그인하세요.";
     identity_no_role(name) => "The company account {name} has no role for couponry. Ask whoever manages accounts at your company for one.", "회사 계정 {name}에는 couponry 역할이 없습니다. 회사의 계정 관리자에게 요청하세요.";
-    identity_name(name) => "The name {name} of your company account cannot be a name here: it takes letters, digits and signs without spaces, up to 128 bytes.", "회사 계정 이름 {name}은 여기에서 쓸 수 없습니다. 공백 없이 글자, 숫자, 기호로 128바이트까지 쓸 수 있습니다.";
+    identity_name(name) => "The name {name} of your company account cannot be a name here: it takes letters, digits and signs without spaces, up to 128 bytes.", "회사 계정 이름 {name}⟨은/는⟩ 여기에서 쓸 수 없습니다. 공백 없이 글자, 숫자, 기호로 128바이트까지 쓸 수 있습니다.";
     identity_name_taken(name) => "The name {name} is of somebody who signs in with a password. Ask an admin to delete that account first.", "{name} 이름은 비밀번호로 로그인하는 사람이 쓰고 있습니다. 먼저 그 계정을 지워 달라고 관리자에게 요청하세요.";
     identity_name_has_twin(name) => "The name {name} looks like that of somebody who has an account here. Ask an admin to delete that account, or to change one of the names at your company.", "{name} 이름은 이미 계정이 있는 다른 사람의 이름과 구별하기 어렵습니다. 그 계정을 지우거나 회사 계정 이름을 바꿔 달라고 관리자에게 요청하세요.";
     session_over => "Your session is over. Sign in to go on: what you typed is kept.", "로그인 시간이 지났습니다. 다시 로그인하면 입력한 내용으로 계속할 수 있습니다.";
@@ -60,15 +61,15 @@ texts! {
     welcome_text(role) => "With this link you get an account with the role {role}. It works once.", "이 링크로 {role} 역할의 계정을 만들 수 있습니다. 한 번만 사용할 수 있습니다.";
     name_taken => "The name has an account already: choose another. A link for this name can give it a new password.", "이미 있는 이름입니다. 다른 이름을 고르세요. 이 이름을 지정한 링크로만 새 비밀번호를 정할 수 있습니다.";
     name_has_twin => "The name looks like that of somebody else here, with other characters: choose one that people can tell from it.", "다른 사람의 이름과 글자는 다르지만 똑같아 보입니다. 구별할 수 있는 이름을 고르세요.";
-    welcome_bad => "The link was used, has expired, or is not whole.", "이미 사용했거나 기간이 지났거나 온전하지 않은 링크입니다.";
+    welcome_bad => "The link was used, has expired, or is not whole.", "이미 사용했거나, 기간이 지났거나, 일부가 잘린 링크입니다.";
     welcome_bad_hint => "Run `couponry console` for a new one, or ask an admin.", "`couponry console` 명령으로 새 링크를 만들거나 관리자에게 요청하세요.";
-    password_rule => "8 to 128 characters; a sentence is good.", "8~128자. 문장을 쓰면 좋습니다.";
-    name_rule => "Letters, digits and signs without blanks, such as an e-mail address. The audit shows it.", "공백 없는 영문, 숫자, 기호(예: 이메일 주소). 감사 기록에 표시됩니다.";
+    password_rule => "8 to 128 characters; a sentence is good.", "8~128자로 입력하세요. 문장으로 만들면 외우기 쉽고 안전합니다.";
+    name_rule => "Letters, digits and signs without blanks, such as an e-mail address. The audit shows it.", "공백 없이 글자, 숫자, 기호로 입력하세요(예: 이메일 주소). 감사 기록에 표시됩니다.";
     make_account => "Make the account", "계정 만들기";
     field_campaign_id => "Short name", "짧은 이름";
     field_name => "Name", "이름";
     field_stock => "How many", "수량";
-    field_handout => "How they are given out", "발급 방법";
+    field_handout => "How they reach people", "전달 방법";
     field_shared_code => "The shared word", "공용 코드";
     field_code_prefix => "Beginning of each code", "코드 앞부분";
     field_valid_from => "First day", "시작일";
@@ -106,20 +107,19 @@ texts! {
     yes => "Yes", "예";
     no => "No", "아니요";
     state_available => "Available", "발급 전";
-    state_issued => "Issued", "발급됨";
-    state_redeemed => "Redeemed", "사용됨";
+    state_issued => "Issued", "발급";
+    state_redeemed => "Redeemed", "사용";
     state_void => "Void", "폐기";
     state_expired => "Expired", "만료";
-    when => "When", "시각";
-    who => "Who", "누가";
-    what => "What", "무엇을";
+    when => "When", "일시";
+    who => "Who", "작업자";
+    what => "What", "내용";
     why => "Why", "사유";
     code => "Code", "코드";
     campaign => "Campaign", "캠페인";
     customer => "Customer", "고객";
     order => "Order", "주문";
     state => "State", "상태";
-    day => "Day", "날짜";
     unlimited => "no limit", "제한 없음";
 }
 
@@ -142,9 +142,10 @@ texts_of! {
 texts_of! {
     /// What was just done, by the word that the address has for it.
     notice(str):
-        "created" => "The campaign is there.", "캠페인을 만들었습니다.";
+        "created" => "The campaign is there. What comes next is below.", "캠페인을 만들었습니다. 다음에 할 일은 아래에 있습니다.";
         "changed" | "saved" => "The change is saved.", "변경 내용을 저장했습니다.";
         "paused" => "It is paused: nothing of it can be issued or redeemed.", "일시 중지했습니다. 발급과 사용이 모두 멈춥니다.";
+        "paused-webhook" => "The webhook is paused: nothing is posted meanwhile.", "웹훅을 일시 중지했습니다. 그동안 아무것도 전송하지 않습니다.";
         "resumed" => "It is resumed.", "다시 시작했습니다.";
         "stock" => "The new coupons are there.", "쿠폰을 추가했습니다.";
         "issued" => "The customer has the coupon.", "고객에게 쿠폰을 발급했습니다.";
@@ -155,10 +156,10 @@ texts_of! {
         "extended" => "The coupon works longer now.", "쿠폰 기간을 연장했습니다.";
         "cancelled" => "The redemption is cancelled.", "사용을 취소했습니다.";
         "imported" => "The file is imported.", "파일을 가져왔습니다.";
-        "compacting" => "The compaction begins.", "압축을 시작합니다.";
+        "compacting" => "The compaction begins.", "보관 작업을 시작합니다.";
         "redelivered" => "The delivery is queued again.", "다시 전송하도록 등록했습니다.";
-        "tested" => "The receiver accepted the test.", "수신 서버가 시험 이벤트를 받았습니다.";
-        "erased" => "The customer is forgotten: nothing is found by the old name.", "고객 정보를 삭제했습니다. 예전 이름으로는 아무것도 찾을 수 없습니다.";
+        "tested" => "The receiver accepted the test.", "수신 서버가 테스트 이벤트를 받았습니다.";
+        "erased" => "The customer is forgotten: nothing is found by the old name.", "고객의 개인정보를 삭제했습니다. 예전 이름으로는 아무것도 찾을 수 없습니다.";
         "removed" => "The account is deleted.", "계정을 삭제했습니다.";
         "deleted" => "It is deleted.", "삭제했습니다.";
         "signed-out" => "All sessions of the account are over.", "계정의 모든 로그인을 끝냈습니다.";

@@ -7,7 +7,7 @@ texts! {
     coupons => "Coupons", "쿠폰";
     search_what => "What are you looking for?", "무엇을 찾으시나요?";
     search_what_hint => "Type or paste a code in any spelling, the name of a customer, an order number, or the name of a campaign. From every page: press /.", "코드(어떤 표기든), 고객 이름, 주문 번호, 캠페인 이름을 입력하세요. 어느 화면에서든 / 키를 누르면 됩니다.";
-    search_none => "Nothing found", "찾은 것이 없습니다";
+    search_none => "Nothing found", "검색 결과가 없습니다";
     search_none_hint => "No coupon, customer, order or campaign has this name. A customer is known here who has a coupon, or of whom an attempt was refused; an order that redeemed, or was refused.", "이 이름의 쿠폰, 고객, 주문, 캠페인이 없습니다. 쿠폰이 있거나 거부된 시도가 있는 고객과, 쿠폰을 사용했거나 거부된 주문만 나옵니다.";
     did_you_mean => "Did you mean this code?", "이 코드를 찾으셨나요?";
     did_you_mean_hint => "It differs in one character, or two neighbours are swapped.", "한 글자가 다르거나 이웃한 두 글자가 바뀌었습니다.";
@@ -16,24 +16,24 @@ texts! {
     has_many_coupons => "more than 50 coupons", "쿠폰 50장 이상";
     order_redeemed(at, campaign) => "redeemed on {at} in {campaign}", "{at}에 {campaign} 캠페인에서 사용";
     order_cancelled(at, campaign) => "redeemed on {at} in {campaign}, then cancelled", "{at}에 {campaign} 캠페인에서 사용 후 취소";
-    is_available(day) => "Nobody has this coupon yet. It works until the end of {day}.", "아직 아무에게도 발급되지 않았습니다. {day} 끝까지 사용할 수 있습니다.";
+    is_available(day) => "Nobody has this coupon yet. It works until the end of {day}.", "아직 아무에게도 발급되지 않았습니다. {day}까지 사용할 수 있습니다.";
     is_available_expired(day) => "Nobody had this coupon, and it ended on {day}.", "아무에게도 발급되지 않은 채 {day}에 만료되었습니다.";
-    is_issued(user, day) => "{user} has this coupon and can use it until the end of {day}.", "{user} 고객이 가지고 있으며 {day} 끝까지 사용할 수 있습니다.";
+    is_issued(user, day) => "{user} has this coupon and can use it until the end of {day}.", "{user} 고객이 가지고 있으며 {day}까지 사용할 수 있습니다.";
     is_issued_expired(user, day) => "{user} had this coupon and did not use it before it ended on {day}.", "{user} 고객이 가지고 있었지만 {day} 만료일까지 사용하지 않았습니다.";
     is_redeemed(user, order, at) => "Redeemed by {user} for order {order} on {at}. It cannot be used again.", "{user} 고객이 {at}에 주문 {order}⟨으로/로⟩ 사용했습니다. 다시 사용할 수 없습니다.";
     is_redeemed_by_nobody(order, at) => "Redeemed for order {order} on {at}. It cannot be used again.", "{at}에 주문 {order}⟨으로/로⟩ 사용되었습니다. 다시 사용할 수 없습니다.";
     is_void(at) => "Void since {at}: nobody can use it.", "{at}에 폐기되어 아무도 사용할 수 없습니다.";
     works_from(at) => "It does not work before {at}.", "{at}부터 사용할 수 있습니다.";
-    is_held(order, at) => "Order {order} holds it until {at}.", "주문 {order}⟨이/가⟩ {at}까지 잡고 있습니다.";
+    is_held(order, at) => "Order {order} holds it until {at}.", "주문 {order}⟨이/가⟩ {at}까지 결제 대기 중입니다.";
     can_be_cancelled(at) => "The redemption can be cancelled until {at}.", "{at}까지 사용을 취소할 수 있습니다.";
     cannot_be_cancelled => "The time in which the redemption could be cancelled is over.", "사용을 취소할 수 있는 기간이 지났습니다.";
     all_of_customer => "All coupons of this customer", "이 고객의 모든 쿠폰";
     what_happened => "What happened", "이력";
-    nothing_happened => "Nothing has happened to this coupon yet.", "아직 이 쿠폰에 일어난 일이 없습니다.";
+    nothing_happened => "Nothing has happened to this coupon yet.", "아직 이 쿠폰에는 이력이 없습니다.";
     what_was_refused => "What was refused", "거부된 시도";
     refused_nothing => "No attempt was refused.", "거부된 시도가 없습니다.";
     details => "Details", "세부 정보";
-    tier => "Kept in", "보관 위치";
+    tier => "Kept in", "저장 위치";
     tier_hot => "the active store", "활성 저장소";
     tier_cold(day) => "the archive, in the files of {day}", "보관 저장소의 {day} 파일";
     version => "Version", "버전";
@@ -51,8 +51,8 @@ texts! {
     new_last_day => "New last day", "새 만료일";
     customer_has_none => "No coupons", "쿠폰이 없습니다";
     customer_has_none_hint => "This customer has no coupon. One that was taken back is not in the list.", "이 고객에게는 쿠폰이 없습니다. 회수한 쿠폰은 목록에 나오지 않습니다.";
-    give_a_coupon => "Give a coupon", "쿠폰 주기";
-    nothing_to_give => "No running campaign has coupons that can be given.", "지금 줄 수 있는 쿠폰이 있는 캠페인이 없습니다.";
+    give_a_coupon => "Give a coupon", "쿠폰 지급";
+    nothing_to_give => "No running campaign has coupons that can be given.", "지금 지급할 수 있는 쿠폰이 있는 캠페인이 없습니다.";
     for_order(order, at) => "order {order}, {at}", "주문 {order}, {at}";
 }
 
@@ -69,9 +69,9 @@ texts_of! {
     /// What becomes of the coupon then.
     coupon_action_means(CouponAction):
         Issue => "The customer can use it at once.", "고객이 바로 사용할 수 있습니다.";
-        Revoke => "The customer loses it, and it can be given to somebody else.", "고객은 쿠폰을 잃고, 다른 고객에게 발급할 수 있게 됩니다.";
+        Revoke => "The customer loses it, and it can be given to somebody else.", "고객의 쿠폰이 회수되고, 다른 고객에게 발급할 수 있게 됩니다.";
         Void => "Nobody can use it any more. This cannot be undone.", "더 이상 아무도 사용할 수 없습니다. 되돌릴 수 없습니다.";
-        Extend => "It works until the end of the new last day. It can only become later.", "새 만료일 끝까지 사용할 수 있습니다. 더 늦은 날짜로만 바꿀 수 있습니다.";
+        Extend => "It works until the end of the new last day. It can only become later.", "새 만료일까지 사용할 수 있습니다. 더 늦은 날짜로만 바꿀 수 있습니다.";
         CancelRedemption => "The coupon goes back to its customer and works again. The order cannot redeem it a second time.", "쿠폰이 고객에게 돌아가 다시 사용할 수 있습니다. 같은 주문으로는 다시 사용할 수 없습니다.";
 }
 
@@ -80,11 +80,26 @@ texts_of! {
     tried(str):
         "issue" => "Give out:", "발급:";
         "check" => "Check:", "확인:";
-        "hold" => "Hold:", "잡기:";
+        "hold" => "Hold:", "결제 대기:";
         "redeem" => "Redeem:", "사용:";
         "cancel-redemption" => "Cancel:", "사용 취소:";
         "sign-in" => "Sign in:", "로그인:";
         "staff-sign-in" => "Sign in to the console:", "콘솔 로그인:";
+}
+
+texts_of! {
+    /// What happened to a coupon, by the word of the events.
+    event_of_coupon(str):
+        "coupon.issued" => "Issued", "쿠폰 발급";
+        "coupon.redeemed" => "Redeemed", "쿠폰 사용";
+        "coupon.redemption_cancelled" => "Redemption cancelled", "사용 취소";
+        "coupon.revoked" => "Taken back", "쿠폰 회수";
+        "coupon.voided" => "Voided", "쿠폰 폐기";
+        "coupon.extended" => "Extended", "기간 연장";
+        "coupon.held" => "Held", "결제 대기";
+        "coupon.released" => "Released", "결제 대기 해제";
+        "coupons.expiring" => "Expiring soon", "만료 알림";
+        "webhook.test" => "Test", "테스트";
 }
 
 texts_of! {

@@ -4,6 +4,7 @@ use webhooks::DeliveryState;
 
 use crate::machine::KeyUse;
 use crate::plan::PlannedPass;
+use crate::spans::SpanPreset;
 use crate::text::{Lang, PageTexts, texts, texts_of};
 
 texts! {
@@ -12,6 +13,14 @@ texts! {
     average_order => "Average order", "평균 주문 금액";
     discount_share => "Discount share", "할인 비율";
     reports_hint => "Redemptions by the day on which they were made; one that was cancelled later is in the list, too.", "사용한 날을 기준으로 합니다. 나중에 취소된 사용도 목록에 있습니다.";
+    all_campaigns => "all campaigns", "모든 캠페인";
+    compared_with(span) => "Compared with {span}.", "비교 기간: {span}.";
+    before(value) => "{value} before", "직전 {value}";
+    changed_by(percent, value) => "{percent}, {value} before", "{percent} (직전 {value})";
+    used_of_issued => "Redeemed per issued", "발급 대비 사용";
+    use_rate => "Use rate", "사용률";
+    use_rate_hint => "The use rate is the share of all coupons given out so far that is redeemed.", "사용률은 지금까지 발급한 쿠폰 가운데 사용한 비율입니다.";
+    print => "Print", "인쇄";
     download_csv => "Download for a spreadsheet", "스프레드시트용 내려받기";
     redemptions => "Redemptions", "사용 내역";
     redemptions_none => "Nothing was redeemed on these days. Try a longer span.", "이 기간에 사용된 쿠폰이 없습니다. 기간을 늘려 보세요.";
@@ -20,22 +29,22 @@ texts! {
     download_template => "Download a template", "양식 내려받기";
     import_mode => "What should happen?", "무엇을 할까요?";
     mode_check => "Check the file", "파일 확인";
-    mode_check_hint => "Reads all of it and changes nothing.", "전체를 읽고 아무것도 바꾸지 않습니다.";
+    mode_check_hint => "Reads all of it and changes nothing.", "전체를 읽기만 하고 아무것도 바꾸지 않습니다.";
     mode_import => "Import it", "가져오기";
     mode_import_hint => "If it breaks off, send the same file again: it goes on where it stopped.", "중단되면 같은 파일을 다시 보내세요. 멈춘 곳부터 이어집니다.";
-    import_options => "Encoding, columns and batch", "인코딩, 열, 묶음";
+    import_options => "Encoding, columns and batch", "가져오기 설정(인코딩, 열, 묶음)";
     encoding => "Encoding", "인코딩";
     guessed => "Guess it from the file", "파일에서 추정";
     columns => "Columns", "열";
-    columns_hint => "Which column is what, if its header does not say: code:1,expires_at:3", "머리글에 없을 때 어느 열이 무엇인지: code:1,expires_at:3";
+    columns_hint => "Which column is what, if its header does not say: code:1,expires_at:3", "머리글이 없을 때 어느 열이 무엇인지 적습니다: code:1,expires_at:3";
     import_ignore => "Columns to skip", "건너뛸 열";
-    import_ignore_hint => "Names or numbers; rest skips all unknown columns that do not look like a state.", "이름 또는 번호. rest는 상태로 보이지 않는 나머지 열을 모두 건너뜁니다.";
+    import_ignore_hint => "Names or numbers; rest skips all unknown columns that do not look like a state.", "이름 또는 번호. rest라고 쓰면 상태로 보이지 않는 나머지 열을 모두 건너뜁니다.";
     import_values => "Values of the state", "상태 값";
-    import_values_hint => "What they mean, if it is not known: Y:redeemed,N:available", "알려지지 않은 값의 뜻: Y:redeemed,N:available";
+    import_values_hint => "What they mean, if it is not known: Y:redeemed,N:available", "상태 값의 뜻을 적습니다: Y:redeemed,N:available";
     import_dates => "Dates like 03/04/2027", "03/04/2027 형식의 날짜";
     import_dates_refused => "Reject them", "거부";
-    import_day_first => "The day comes first", "일이 먼저";
-    import_month_first => "The month comes first", "월이 먼저";
+    import_day_first => "The day comes first", "일-월 순서";
+    import_month_first => "The month comes first", "월-일 순서";
     batch_hint => "To go on with an import, use the name of its batch.", "중단된 가져오기를 이어 가려면 그 묶음의 이름을 쓰세요.";
     file => "File", "파일";
     send_file => "Send the file", "파일 보내기";
@@ -53,19 +62,20 @@ texts! {
     go_on_with_import => "Send the file again", "파일 다시 보내기";
     choose_again => "To import it, choose the file again above and select “Import it”.", "가져오려면 위에서 파일을 다시 고르고 ‘가져오기’를 선택하세요.";
     calendar_hint => "The campaigns that end on each day, and how many of their coupons are still out.", "날마다 끝나는 캠페인과 아직 사용되지 않은 쿠폰 수입니다.";
+    calendar_counts => "The number on a day says how many campaigns end on it. Open the day to see them.", "날짜의 숫자는 그날 끝나는 캠페인 수입니다. 날짜를 누르면 목록이 나옵니다.";
     month_before => "Month before", "이전 달";
     month_after => "Next month", "다음 달";
     and_more[count] => "and {count} more", "and {count} more", "외 {count}개";
     still_out[count] => "{count} coupon still out", "{count} coupons still out", "미사용 {count}장";
     notices => "Notices", "만료 알림";
-    notices_due[count] => "notices of {count} coupon", "notices of {count} coupons", "알림 {count}장";
+    notices_due[count] => "notices of {count} coupon", "notices of {count} coupons", "알림 예정 {count}장";
     notices_by_settings(days) => "Notices are due {days} days before the last day of a coupon. The numbers are those of campaigns by their last day.", "만료 알림은 쿠폰 만료 {days}일 전에 보냅니다. 숫자는 캠페인 만료일 기준입니다.";
     notices_to_nobody(days) => "Notices would be due {days} days before the last day of a coupon, but this server sends them to nobody: no webhook asks for coupons.expiring.", "만료 알림은 쿠폰 만료 {days}일 전에 보내지만, 이 서버에는 받을 곳이 없습니다. coupons.expiring을 받는 웹훅이 없습니다.";
     notices_sent[count] => "{count} notice sent", "{count} notices sent", "알림 {count}건 보냄";
     notices_sent_here => "Sent on this day", "이날 보낸 알림";
     sent_to => "To", "받는 곳";
     sent => "Sent", "보냄";
-    no_room => "No room", "자리 없음";
+    no_room => "No room", "대기열 가득 참";
     notice_before[days, last] => "{days} day before {last}", "{days} days before {last}", "{last} 만료 {days}일 전";
     by_campaign => "By campaign", "캠페인별";
     sql => "Queries (SQL)", "쿼리 (SQL)";
@@ -85,42 +95,42 @@ texts! {
     sql_away => "couponry-history does not answer. The log of this server says why.", "couponry-history가 응답하지 않습니다. 이 서버의 로그를 확인하세요.";
     sql_delete_ask(name) => "Delete the query {name}?", "{name} 쿼리를 삭제할까요?";
     more_campaigns => "More campaigns", "캠페인 더 보기";
-    day_hint => "What ends on this day.", "이 날 끝나는 것입니다.";
-    day_no_campaigns => "No campaign ends on this day.", "이 날 끝나는 캠페인이 없습니다.";
-    day_no_coupons => "No coupon that somebody has ends on this day.", "이 날 끝나는 발급된 쿠폰이 없습니다.";
-    store_hint => "Where the coupons are, and what waits for the archive.", "쿠폰이 있는 곳과 보관을 기다리는 것입니다.";
+    day_hint => "What ends on this day.", "이날 끝나는 캠페인과 쿠폰입니다.";
+    day_no_campaigns => "No campaign ends on this day.", "이날 끝나는 캠페인이 없습니다.";
+    day_no_coupons => "No coupon that somebody has ends on this day.", "이날 끝나는, 고객이 가진 쿠폰이 없습니다.";
+    store_hint => "Where the coupons are, and what waits for the archive.", "쿠폰이 저장된 곳과 보관을 기다리는 만료일입니다.";
     store_takes_writes => "The store takes writes.", "저장소에 쓸 수 있습니다.";
     writes_waiting => "Writes waiting", "대기 중인 쓰기";
     writes_since_start => "Writes since the start", "시작 이후 쓰기";
     commits_since_start => "Commits since the start", "시작 이후 커밋";
     reads_since_start => "Reads since the start", "시작 이후 읽기";
-    late_days => "Days behind", "밀린 날";
-    store_bytes => "Hot store", "핫 저장소";
+    late_days => "Days behind", "지연된 만료일";
+    store_bytes => "Hot store", "활성 저장소";
     log_bytes => "Its log", "로그";
     free_bytes => "Free on its disk", "디스크 여유";
     memory_bytes => "Memory", "메모리";
-    compactions => "Compactions", "압축 실행";
+    compactions => "Compactions", "보관 작업";
     compactions_none => "None yet.", "아직 없습니다.";
-    compaction_idle => "Finished coupons move to the archive from time to time. You can have that done now.", "끝난 쿠폰은 때때로 보관 저장소로 옮겨집니다. 지금 바로 실행할 수도 있습니다.";
-    compaction_runs => "A compaction is running. Another one can begin when it is over.", "압축이 실행되고 있습니다. 끝나면 다시 실행할 수 있습니다.";
+    compaction_idle => "Finished coupons move to the archive from time to time. You can have that done now.", "끝난 쿠폰은 때때로 보관 저장소로 옮겨집니다. 지금 바로 옮길 수도 있습니다.";
+    compaction_runs => "A compaction is running. Another one can begin when it is over.", "보관 작업이 진행되고 있습니다. 끝나면 다시 시작할 수 있습니다.";
     compaction_asked(at) => "It was asked for at {at} and begins soon.", "{at}에 요청했고 곧 시작합니다.";
     compaction_at(day, rows, total) => "Expiry day {day}: {rows} of {total}", "만료일 {day}: {total} 중 {rows}";
-    compaction_looks => "Looks for what can move", "옮길 것을 찾는 중";
-    broke_off(at) => "Broke off; last heard of at {at}", "중단됨. 마지막 소식 {at}";
+    compaction_looks => "Looks for what can move", "옮길 쿠폰을 찾는 중";
+    broke_off(at) => "Broke off; last heard of at {at}", "중단됨. 마지막 응답 {at}";
     by_itself => "by itself", "자동";
-    by_whom => "By", "실행";
+    by_whom => "By", "실행한 사람";
     machine => "Server", "서버";
     result => "Result", "결과";
-    compact_now => "Compact now", "지금 압축";
+    compact_now => "Compact now", "지금 보관하기";
     dry_run => "Dry run", "미리 보기";
-    dry_run_hint => "What a compaction would do now. Nothing was changed.", "지금 압축하면 하는 일입니다. 아무것도 바꾸지 않았습니다.";
-    dry_run_none => "Nothing to do: no day can be closed, and too few finished coupons wait.", "할 일이 없습니다. 마감할 날이 없고 기다리는 끝난 쿠폰이 적습니다.";
-    dry_run_failed(why) => "A compaction could do nothing now: {why}", "지금은 압축할 수 없습니다: {why}";
+    dry_run_hint => "What a compaction would do now. Nothing was changed.", "지금 보관 작업을 시작하면 할 일입니다. 아무것도 바꾸지 않았습니다.";
+    dry_run_none => "Nothing to do: no day can be closed, and too few finished coupons wait.", "할 일이 없습니다. 마감할 날이 없고 보관할 끝난 쿠폰도 아직 적습니다.";
+    dry_run_failed(why) => "A compaction could do nothing now: {why}", "지금은 보관 작업을 할 수 없습니다: {why}";
     plan_what => "What it would do", "할 일";
     finished_waiting => "Finished coupons", "끝난 쿠폰";
-    lone_archive(folder) => "The archive of this server is the folder {folder}. The other servers of the store need the same one: set cold to s3://BUCKET/PREFIX on all of them, or to a folder that all of them have mounted.", "이 서버의 보관 저장소는 {folder} 폴더입니다. 다른 서버도 같은 것을 써야 합니다. 모든 서버에서 cold를 s3://BUCKET/PREFIX로 설정하거나 모두가 연결한 폴더로 설정하세요.";
+    lone_archive(folder) => "The archive of this server is the folder {folder}. The other servers of the store need the same one: set cold to s3://BUCKET/PREFIX on all of them, or to a folder that all of them have mounted.", "이 서버의 보관 저장소는 {folder} 폴더입니다. 다른 서버도 같은 곳을 써야 합니다. 모든 서버에서 cold를 s3://BUCKET/PREFIX로 설정하거나, 모두가 연결한 폴더로 설정하세요.";
     nodes => "Nodes of the cluster", "클러스터 노드";
-    nodes_silent(why) => "The nodes cannot be asked: {why}", "노드에 물어볼 수 없습니다: {why}";
+    nodes_silent(why) => "The nodes cannot be asked: {why}", "노드의 상태를 확인할 수 없습니다: {why}";
     node => "Node", "노드";
     datacenter => "Data centre", "데이터 센터";
     node_version => "Release", "버전";
@@ -132,9 +142,9 @@ texts! {
     run_failed => "Failed", "실패";
     seconds_short(seconds) => "{seconds} s", "{seconds}초";
     keys => "Keys and tokens", "키와 토큰";
-    keys_hint => "The keys in the data folder of this server. All servers of a store need the same.", "이 서버 데이터 폴더의 키입니다. 한 저장소의 모든 서버에 같은 키가 있어야 합니다.";
+    keys_hint => "The keys in the data folder of this server. All servers of a store need the same.", "이 서버의 데이터 폴더에 있는 키입니다. 저장소가 같은 모든 서버에 같은 키가 있어야 합니다.";
     key => "Key", "키";
-    age => "Age", "나이";
+    age => "Age", "경과";
     key_newest => "Newest", "최신";
     key_in_use => "In use", "사용 중";
     key_retired(at) => "Retired {at}", "{at} 폐기";
@@ -153,10 +163,10 @@ texts! {
     archive_commits => "Archive commits", "보관 커밋";
     day_open => "Open", "열림";
     day_due => "Can be closed", "마감 가능";
-    day_late => "Behind", "밀림";
-    day_sealed => "Sealed", "봉인됨";
-    compact_by_hand => "Compact by hand", "직접 압축하기";
-    events_hint => "What happens in the store, and the webhooks to which it is posted.", "저장소에서 일어나는 일과 그것을 받는 웹훅입니다.";
+    day_late => "Behind", "지연";
+    day_sealed => "Sealed", "마감";
+    compact_by_hand => "Compact by hand", "명령으로 실행하기";
+    events_hint => "What happens in the store, and the webhooks to which it is posted.", "저장소에서 일어나는 일과, 그것을 받는 웹훅입니다.";
     webhooks => "Webhooks", "웹훅";
     webhook => "Webhook", "웹훅";
     webhooks_off => "This server has no webhooks: events are not kept, or it is set not to post them.", "이 서버에는 웹훅이 없습니다. 이벤트를 보관하지 않거나 웹훅을 보내지 않도록 설정했습니다.";
@@ -166,11 +176,11 @@ texts! {
     webhook_disabled => "Disabled by its receiver", "수신 서버가 중단함";
     waiting => "Waiting", "대기";
     failed_in_a_row => "Failed in a row", "연속 실패";
-    feed_readers => "Readers of the events", "이벤트를 읽는 쪽";
-    feed_readers_hint => "Programs that read the feed under a name, as the bridge to Kafka does. Whoever falls behind for longer than events are kept misses some.", "이름을 밝히고 피드를 읽는 프로그램입니다(예: Kafka 브리지). 이벤트 보관 기간보다 오래 밀리면 일부를 놓칩니다.";
+    feed_readers => "Readers of the events", "이벤트 구독자";
+    feed_readers_hint => "Programs that read the feed under a name, as the bridge to Kafka does. Whoever falls behind for longer than events are kept misses some.", "이름을 밝히고 피드를 읽는 프로그램입니다(예: Kafka 브리지). 이벤트 보관 기간보다 오래 지연되면 일부를 놓칩니다.";
     feed_readers_none => "None yet. A reader is listed once it says its name:", "아직 없습니다. 이름을 밝히고 읽으면 여기에 표시됩니다:";
-    feed_reader => "Reader", "읽는 쪽";
-    behind => "Behind", "밀림";
+    feed_reader => "Reader", "구독자";
+    behind => "Behind", "지연";
     up_to_date => "Up to date", "최신";
     asked_last => "Asked last", "마지막 요청";
     minutes[count] => "{count} minute", "{count} minutes", "{count}분";
@@ -178,12 +188,12 @@ texts! {
     live_tail => "Live", "실시간";
     tail_start => "Start", "시작";
     tail_stop => "Stop", "멈춤";
-    tail_hint => "Shows what happens while this page is open, the newest first.", "이 화면을 여는 동안 일어나는 일을 최근 순으로 보여 줍니다.";
+    tail_hint => "Shows what happens while this page is open, the newest first.", "이 화면을 열어 둔 동안 일어나는 일을 최근 순으로 보여 줍니다.";
     needs_javascript => "The live view needs JavaScript.", "실시간 보기에는 JavaScript가 필요합니다.";
-    send_test => "Send a test", "시험 전송";
-    test_failed(why) => "the receiver did not accept the test: {why}", "수신 서버가 시험 이벤트를 받지 않았습니다: {why}";
+    send_test => "Send a test", "테스트 전송";
+    test_failed(why) => "the receiver did not accept the test: {why}", "수신 서버가 테스트 이벤트를 받지 않았습니다: {why}";
     deliveries => "Deliveries", "전송 내역";
-    deliveries_none => "Nothing was posted yet.", "아직 전송한 것이 없습니다.";
+    deliveries_none => "Nothing was posted yet.", "아직 전송한 이벤트가 없습니다.";
     deliver_again => "Deliver again", "다시 전송";
     attempts => "Attempts", "시도";
     answer => "Answer", "응답";
@@ -199,6 +209,15 @@ impl PageTexts {
 }
 
 texts_of! {
+    span_preset(SpanPreset):
+        Yesterday => "Yesterday", "어제";
+        LastWeek => "Last week", "지난주";
+        ThisMonth => "This month", "이번 달";
+        LastMonth => "Last month", "지난달";
+        Recent => "30 days", "최근 30일";
+}
+
+texts_of! {
     planned_pass(PlannedPass):
         Finish => "Finish an earlier run", "이전 실행 마무리";
         Closed => "Move finished coupons", "끝난 쿠폰 옮기기";
@@ -207,14 +226,14 @@ texts_of! {
 
 texts_of! {
     key_use(KeyUse):
-        Code => "Mints codes", "코드 발급";
+        Code => "Mints codes", "코드 생성";
         Token => "Signs tokens and sessions", "토큰과 로그인 서명";
 }
 
 texts_of! {
     delivery_state(DeliveryState):
         Pending => "Waiting", "대기";
-        Delivered => "Delivered", "전송됨";
+        Delivered => "Delivered", "전송 완료";
         Failed => "Failed", "실패";
         Gap => "Events missing", "이벤트 누락";
 }

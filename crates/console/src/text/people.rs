@@ -17,22 +17,22 @@ texts! {
     remove => "Delete", "삭제";
     remove_ask(name) => "Delete the account {name}?", "{name} 계정을 삭제할까요?";
     who_may_what => "Who may do what", "역할별 권한";
-    audit_hint => "Every change of a campaign, a batch, a key, a webhook and an account, newest first. What was done to a coupon is on its page.", "캠페인, 묶음, 키, 웹훅, 계정의 모든 변경을 최근 순으로 보여 줍니다. 쿠폰에 한 일은 쿠폰 화면에 있습니다.";
+    audit_hint => "Every change of a campaign, a batch, a key, a webhook and an account, newest first. What was done to a coupon is on its page.", "캠페인, 묶음, 키, 웹훅, 계정의 모든 변경을 최근 순으로 보여 줍니다. 쿠폰마다 한 일은 그 쿠폰의 화면에 있습니다.";
     audit_none => "Nothing was changed yet.", "아직 변경된 것이 없습니다.";
     company_account => "Company account", "회사 계정";
     personal_data => "Personal data", "개인정보";
-    personal_data_hint => "This call returns everything that is known of the customer. When they are forgotten, all of it gets a random name.", "이 호출은 고객에 대해 저장된 모든 것을 돌려줍니다. 삭제하면 모두 임의의 이름으로 바뀝니다.";
-    erase => "Forget the customer", "고객 정보 삭제";
-    erase_means => "Everything that has the name gets a random one, at once here and with the next compaction in the archive. This cannot be undone. Coupons, counts and sums stay.", "이 이름이 있는 모든 곳이 임의의 이름으로 바뀝니다. 여기서는 바로, 보관소에서는 다음 압축 때 바뀌며 되돌릴 수 없습니다. 쿠폰과 건수, 합계는 그대로입니다.";
+    personal_data_hint => "This call returns everything that is known of the customer. When they are forgotten, all of it gets a random name.", "이 API를 호출하면 이 고객에 대해 저장된 모든 내용을 받습니다. 삭제하면 모든 내용의 고객 이름이 임의의 이름으로 바뀝니다.";
+    erase => "Forget the customer", "고객 개인정보 삭제";
+    erase_means => "Everything that has the name gets a random one, at once here and with the next compaction in the archive. This cannot be undone. Coupons, counts and sums stay.", "이 이름이 있는 모든 곳이 임의의 이름으로 바뀝니다. 여기서는 바로, 보관 저장소에서는 다음 보관 작업 때 바뀌며 되돌릴 수 없습니다. 쿠폰과 건수, 합계는 그대로입니다.";
     erase_name_again => "The name of the customer, once more", "고객 이름을 한 번 더 입력하세요";
     erase_other_name => "This is another name than that of the page.", "이 화면의 고객 이름과 다릅니다.";
-    erasures => "Forgotten customers", "삭제한 고객";
-    erasures_hint => "How far each is. The archive follows with the next compaction.", "진행 상황입니다. 보관소는 다음 압축 때 처리됩니다.";
-    erasures_none => "Nobody was forgotten", "삭제한 고객이 없습니다";
+    erasures => "Forgotten customers", "개인정보를 삭제한 고객";
+    erasures_hint => "How far each is. The archive follows with the next compaction.", "진행 상황입니다. 보관 저장소는 다음 보관 작업 때 처리됩니다.";
+    erasures_none => "Nobody was forgotten", "개인정보를 삭제한 고객이 없습니다";
     erased_name => "New name", "바뀐 이름";
     erasure_asked => "Asked for", "요청";
     erasure_settled => "Store done", "저장소 완료";
-    erasure_archived => "Archive done", "보관소 완료";
+    erasure_archived => "Archive done", "보관 저장소 완료";
 }
 
 texts_of! {
@@ -41,7 +41,7 @@ texts_of! {
         Finding => "Coupons", "쿠폰";
         Settling => "Store", "저장소";
         Overwriting => "Files", "파일";
-        Archive => "Archive", "보관소";
+        Archive => "Archive", "보관 저장소";
         Done => "Done", "완료";
 }
 
@@ -63,12 +63,24 @@ texts_of! {
         CancelRedemption => "Cancel a redemption", "사용 취소";
         ErasePeople => "Forget a customer", "고객 개인정보 삭제";
         DownloadReport => "Download redemptions", "사용 내역 내려받기";
-        ManageWebhooks => "Pause and test webhooks, deliver again", "웹훅 일시 중지, 시험, 재전송";
-        Compact => "Run a compaction", "압축 실행";
+        ManageWebhooks => "Pause and test webhooks, deliver again", "웹훅 일시 중지, 테스트, 재전송";
+        Compact => "Run a compaction", "보관 작업 실행";
         RunQuery => "Run a saved query", "저장된 쿼리 실행";
         SaveQuery => "Write, save and delete queries", "쿼리 작성, 저장, 삭제";
         ManageStaff => "Invite and delete people, change roles", "직원 초대와 삭제, 역할 변경";
         SignOut => "Sign out", "로그아웃";
+}
+
+texts_of! {
+    /// A word that the audit has as the value of a field.
+    audit_word(str):
+        "minted" => "made here", "자동 생성";
+        "imported" => "imported", "가져옴";
+        "token" => "token", "토큰";
+        "code" => "code", "코드";
+        "csv" => "CSV", "CSV";
+        "xlsx" => "workbook", "엑셀 파일";
+        "sheet" => "sheet to print", "인쇄용 시트";
 }
 
 texts_of! {
@@ -79,16 +91,16 @@ texts_of! {
         CampaignResumed => "Campaign resumed", "캠페인 다시 시작";
         CampaignSoldOut => "Campaign sold out", "캠페인 소진";
         BatchCreated => "Batch created", "묶음 생성";
-        BatchImported => "File imported", "파일 가져옴";
+        BatchImported => "File imported", "파일 가져오기";
         BatchPaused => "Batch paused", "묶음 일시 중지";
         BatchResumed => "Batch resumed", "묶음 다시 시작";
         DayArchived => "Expiry day archived", "만료일 보관 완료";
-        CodesDownloaded => "Codes downloaded", "코드 내려받음";
+        CodesDownloaded => "Codes downloaded", "코드 내려받기";
         TokenMade => "Token made", "토큰 발급";
         KeyAdded => "Key added", "키 추가";
         KeyRetired => "Key retired", "키 폐기";
         StoreRestored => "Store restored from a backup", "백업에서 저장소 복원";
-        CompactionAsked => "Compaction asked for", "압축 실행 요청";
+        CompactionAsked => "Compaction asked for", "보관 작업 요청";
         QuerySaved => "Query saved", "쿼리 저장";
         QueryDeleted => "Query deleted", "쿼리 삭제";
         QueryRun => "Query run", "쿼리 실행";
@@ -96,13 +108,13 @@ texts_of! {
         WebhookUpdated => "Webhook changed", "웹훅 변경";
         WebhookDeleted => "Webhook deleted", "웹훅 삭제";
         WebhookSecretRotated => "Webhook got a new secret", "웹훅 비밀 값 교체";
-        WebhookTested => "Webhook tested", "웹훅 시험";
+        WebhookTested => "Webhook tested", "웹훅 테스트";
         WebhookRedelivered => "Delivered again by a webhook", "웹훅 재전송";
         StaffInvited => "Invitation made", "초대 링크 생성";
         StaffAdded => "Account added", "계정 추가";
         StaffUpdated => "Account changed", "계정 변경";
         StaffRemoved => "Account deleted", "계정 삭제";
         StaffSignedIn => "Signed in", "로그인";
-        PersonShown => "Personal data read", "개인 정보 조회";
-        PersonErased => "Person forgotten", "개인 정보 삭제";
+        PersonShown => "Personal data read", "개인정보 조회";
+        PersonErased => "Person forgotten", "개인정보 삭제";
 }

@@ -55,21 +55,119 @@ async fn a_campaign_from_the_form() {
     browser.get("/console/campaigns").await.must(200).has("Autumn");
 }
 
+/// Nobody meets a name that a machine has made, and numbers are read as people write them.
+#[tokio::test]
+async fn short_names_and_numbers() {
+    let place = Place::new();
+    let mut browser = place.signed_in(StaffRole::Marketer).await;
+    let rows = [
+        ("a title", "봄맞이 10% 할인", "10만", "bommaji-10-harin", 100_000),
+        ("the same title", "봄맞이 10% 할인", "100,000", "bommaji-10-harin-2", 100_000),
+        ("English", "Spring sale", "1만 5천 장", "spring-sale", 15_000),
+    ];
+    for (name, title, stock, id, count) in rows {
+        let mut fields = vec![
+            ("name", title),
+            ("campaign_id", ""),
+            ("handout", "bearer"),
+            ("stock", stock),
+            ("currency", "KRW"),
+            ("benefit.kind", "amount"),
+            ("benefit.amount", "5천 원"),
+            ("expires_on", "2027-12-31"),
+        ];
+        let page = browser.submit("/console/new-campaign", &fields).await.must(200);
+        page.has(&format!("value=\"{id}\"")).has("₩5,000");
+        fields.push(("create", "1"));
+        let page = browser.submit("/console/new-campaign", &fields).await.must(303);
+        assert_eq!(page.to(), format!("/console/campaigns/{id}?done=created"), "{name}");
+        assert_eq!(campaign(&place, id).await.counts.unwrap().0.stock, count, "{name}");
+    }
+    let path = "/console/campaigns/spring-sale/stock";
+    browser.submit(path, &[("count", "2천")]).await.must(303);
+    assert_eq!(campaign(&place, "spring-sale").await.counts.unwrap().0.stock, 17_000);
+    browser.submit(path, &[("count", "1,5")]).await.must(422).has("want a number");
+}
+
+/// A new campaign says what to do next, with the call of the shop for its handout, until its first coupon is given out.
+#[tokio::test]
+async fn what_comes_next() {
+    let place = Place::new();
+    let mut browser = place.signed_in(StaffRole::Admin).await;
+    let quoted = |path: &str| format!("POST &#39;http://shop.example/v1/{path}&#39;");
+    let issue = |id: &str| quoted(&format!("campaigns/{id}/issue"));
+    let redeem = quoted("coupons/CODE/redeem");
+    let rows = [
+        ("shop", "5", [issue("shop"), redeem.clone(), "gets its code when".to_owned()]),
+        ("self", "5", [issue("self"), redeem.clone(), "presses the button".to_owned()]),
+        ("bearer", "5", [redeem.clone(), "/bearer/codes\">".to_owned(), "or print".to_owned()]),
+        (
+            "shared",
+            "5",
+            [quoted("coupons/SUMMER/redeem"), "Tell".to_owned(), "the word".to_owned()],
+        ),
+        (
+            "empty",
+            "",
+            [
+                issue("empty"),
+                "button main\" href=\"/console/campaigns/empty/stock".to_owned(),
+                redeem,
+            ],
+        ),
+    ];
+    for (id, stock, has) in rows {
+        let handout = if id == "empty" { "shop" } else { id };
+        let word = if id == "shared" { "SUMMER" } else { "" };
+        let fields = [
+            ("name", id),
+            ("campaign_id", id),
+            ("handout", handout),
+            ("shared_code", word),
+            ("stock", stock),
+            ("expires_on", "2026-12-31"),
+            ("create", "1"),
+        ];
+        let page = browser.submit("/console/new-campaign", &fields).await.must(303);
+        let page = browser.get(page.to()).await.must(200);
+        page.has("The campaign is there. What comes next is below.");
+        for text in has {
+            assert!(page.text.contains(&text), "{id} lacks {text}: {}", page.text);
+        }
+    }
+    let mut viewer = place.signed_in(StaffRole::Viewer).await;
+    assert!(!viewer.get("/console/campaigns/shop").await.text.contains("What comes next"));
+    let (shop, ann) = ("shop".parse().expect("an id"), "ann".parse().ok());
+    place.engine.issue(&admin(), &shop, ann, None).await.expect("issued");
+    let page = browser.get("/console/campaigns/shop").await.must(200);
+    assert!(!page.text.contains("What comes next"), "it is under way");
+}
+
 #[tokio::test]
 async fn a_wrong_form_keeps_its_input() {
     let place = Place::new();
     let mut browser = place.signed_in(StaffRole::Marketer).await;
     let cases = [
-        ("no last day", vec![("name", "A"), ("stock", "7")], "Last day"),
+        ("no last day", vec![("name", "A"), ("handout", "shop"), ("stock", "7")], "Last day"),
         (
             "a day that has passed",
-            vec![("name", "A"), ("stock", "7"), ("expires_on", "2026-01-01")],
+            vec![("name", "A"), ("handout", "shop"), ("stock", "7"), ("expires_on", "2026-01-01")],
             "has passed",
         ),
         (
             "no number",
-            vec![("name", "A"), ("stock", "seven"), ("expires_on", "2027-01-01")],
+            vec![
+                ("name", "A"),
+                ("handout", "shop"),
+                ("stock", "seven"),
+                ("expires_on", "2027-01-01"),
+            ],
             "How many",
+        ),
+        (
+            "no way to people",
+            vec![("name", "A"), ("stock", "7"), ("expires_on", "2027-01-01")],
+            "How they reach people",
         ),
         (
             "a word that is missing",
@@ -89,6 +187,59 @@ async fn a_wrong_form_keeps_its_input() {
         assert_eq!(page.value("name"), "", "{name}: the name has attributes between");
         page.has("value=\"A\"");
     }
+}
+
+/// Whoever reads Korean reads no English when something is wrong.
+#[tokio::test]
+async fn what_is_wrong_is_said_in_korean() {
+    let place = Place::new();
+    place.seeded().await;
+    let mut browser = place.signed_in(StaffRole::Admin).await;
+    browser.lang = "ko";
+    let form = "/console/new-campaign";
+    let terms = "/console/campaigns/spring/terms";
+    let right = [("name", "봄"), ("handout", "shop"), ("expires_on", "2027-01-01")];
+    let rows = [
+        ("no handout", form, vec![("name", "봄")], "빠졌습니다. 입력하거나 선택하세요"),
+        ("a day that has passed", form, vec![("expires_on", "2026-01-01")], "이미 지난 날짜입니다"),
+        ("no day", form, vec![("expires_on", "2027-02-30")], "달력에 없는 날짜입니다"),
+        ("no number", form, vec![("stock", "seven")], "숫자를 입력하세요"),
+        ("too many days", form, vec![("valid_days", "60000")], "사이의 값을 입력하세요"),
+        ("a short name with blanks", form, vec![("campaign_id", "a b")], "쓸 수 없는 문자"),
+        ("no zone", form, vec![("time_zone", "Mars")], "없는 시간대입니다"),
+        ("no word", form, vec![("handout", "shared")], "공용 코드가 필요합니다"),
+        ("no currency", form, vec![("currency", "won")], "통화 코드를"),
+        ("metadata", form, vec![("metadata", "1")], "JSON 객체로"),
+        (
+            "a smaller limit",
+            terms,
+            vec![("name", "봄"), ("per_user_limit", "0")],
+            "값을 입력하세요",
+        ),
+        ("no name", "/console/campaigns/spring/terms", vec![("name", "")], "빠졌습니다"),
+        ("stock", "/console/campaigns/spring/stock", vec![("count", "x")], "숫자를 입력하세요"),
+    ];
+    for (name, path, fields, want) in rows {
+        let mut all = fields;
+        if path == form && name != "no handout" {
+            let given: Vec<&str> = all.iter().map(|(field, _)| *field).collect();
+            all.extend(right.iter().filter(|(field, _)| !given.contains(field)));
+        }
+        let page = browser.submit(path, &all).await.must(422);
+        assert!(page.text.contains(want), "{name}: {}", page.text);
+        for english in [" want ", " is ", " has ", "invalid"] {
+            let said = page.text.split(want).next().unwrap_or_default();
+            let said = said.rsplit('>').next().unwrap_or_default();
+            assert!(!said.contains(english), "{name}: {said}");
+        }
+    }
+    let path = "/console/campaigns/spring/import";
+    let page = browser.upload(path, "check", "old", "code\nOLD-0001\nno code!\n").await.must(200);
+    page.has("코드에는 영문과 숫자만 쓸 수 있습니다");
+    let page = browser.upload(path, "check", "old", "{\"code\": 1}\n").await.must(422);
+    page.has("JSON 파일로 보입니다");
+    browser.get("/console/reports?from=2026-11-20&to=2026-11-01").await.must(422).has("앞섭니다");
+    browser.get("/console/campaigns/spring").await.must(200).has("기본 묶음");
 }
 
 #[tokio::test]
@@ -154,6 +305,7 @@ async fn a_budget() {
     let new = [
         ("name", "Ten"),
         ("campaign_id", "ten"),
+        ("handout", "shop"),
         ("stock", "10"),
         ("expires_on", "2027-12-31"),
         ("currency", "KRW"),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::http::header;
 use coupon::benefit::{Benefit, BenefitKind};
-use coupon::campaign::CampaignWorth;
+use coupon::campaign::{CampaignWorth, Handout};
 use engine::{CampaignDraft, StaffRole};
 use futures::StreamExt;
 use futures::stream::once;
@@ -51,7 +51,7 @@ async fn files() {
     let book = browser.get("/console/campaigns/spring/codes.xlsx").await.must(200);
     assert!(book.text.starts_with("PK"), "a workbook is an archive");
     let name = book.headers[header::CONTENT_DISPOSITION].to_str().unwrap();
-    assert_eq!(name, "attachment; filename=\"codes-spring.xlsx\"");
+    assert_eq!(name, "attachment; filename=\"spring-codes-2026-11-20.xlsx\"");
     let report = browser.get("/console/reports/redemptions.csv").await;
     assert!(report.text.contains(&redeemed), "{}", report.text);
 }
@@ -74,14 +74,14 @@ async fn codes_say_what_they_are_worth() {
     };
     place.engine.create_campaign(&admin(), draft).await.unwrap();
     let mut browser = place.signed_in(StaffRole::Marketer).await;
-    for (lang, said) in [
-        ("en", "₩5,000 off orders of ₩30,000 or more"),
-        ("ko", "₩30,000 이상 주문하면 ₩5,000 할인"),
+    for (lang, head, said) in [
+        ("en", "\u{feff}code,worth", "₩5,000 off orders of ₩30,000 or more"),
+        ("ko", "\u{feff}쿠폰코드,혜택", "₩30,000 이상 주문하면 ₩5,000 할인"),
     ] {
         browser.lang = lang;
         let codes = browser.get("/console/campaigns/worth/codes.csv").await.must(200);
         let mut lines = codes.text.lines();
-        assert_eq!(lines.next(), Some("\u{feff}code,worth"), "{lang}");
+        assert_eq!(lines.next(), Some(head), "{lang}");
         let lines: Vec<&str> = lines.collect();
         let has = |line: &&str| line.ends_with(&format!(",\"{said}\""));
         assert_eq!((lines.len(), lines.iter().filter(|it| has(it)).count()), (2, 2), "{lines:?}");
@@ -89,6 +89,53 @@ async fn codes_say_what_they_are_worth() {
         assert_eq!(sheet.text.matches(&format!("<span>{said}</span>")).count(), 2, "{lang}");
         browser.get("/console/campaigns/worth/codes.xlsx").await.must(200);
     }
+}
+
+/// Codes that nobody has got work in one sort of campaign alone; all others say so before anybody takes the file.
+#[tokio::test]
+async fn what_codes_are_for_is_said_before_they_are_taken() {
+    let place = Place::new();
+    let mut browser = place.signed_in(StaffRole::Marketer).await;
+    let rows = [
+        ("shop", Handout::Shop, Some("The shop or a support agent gives each coupon")),
+        ("self", Handout::SelfService, Some("Customers take these coupons themselves")),
+        ("shared", Handout::Shared, Some("Customers type the shared word")),
+        ("bearer", Handout::Bearer, None),
+    ];
+    for (id, handout, warning) in rows {
+        let draft = CampaignDraft {
+            id: Some(id.parse().unwrap()),
+            expires_on: Some("2027-03-31".parse().unwrap()),
+            handout: Some(handout),
+            shared_code: (handout == Handout::Shared).then(|| "SUMMER".parse().unwrap()),
+            per_user_limit: (handout == Handout::Bearer).then_some(None),
+            stock: Some(2),
+            ..CampaignDraft::default()
+        };
+        place.engine.create_campaign(&admin(), draft).await.unwrap();
+        browser.get(&format!("/console/campaigns/{id}")).await.must(200).has("/codes\"");
+        let offer = format!("/console/new-campaign?like={id}&amp;handout=bearer");
+        for page in ["codes", "sheet"] {
+            browser.lang = "en";
+            let path = format!("/console/campaigns/{id}/{page}");
+            let found = browser.get(&path).await.must(200);
+            let says = [warning.unwrap_or("NOT_ISSUED"), offer.as_str()];
+            let has = says.map(|it| found.text.contains(it));
+            assert_eq!(has, [warning.is_some(); 2], "{path}: {}", found.text);
+            browser.lang = "ko";
+            let found = browser.get(&path).await.must(200);
+            let is_warned = found.text.contains("아무도 쓸 수 없는 코드입니다");
+            assert_eq!(is_warned, warning.is_some(), "{path}: {}", found.text);
+        }
+        browser.lang = "en";
+        let form = browser.get(&offer.replace("&amp;", "&")).await.must(200);
+        form.has("value=\"bearer\" checked").has("name=\"per_user_limit\"");
+        assert_eq!(form.text.matches(" checked required").count(), 1, "{id}: {}", form.text);
+    }
+    let form = browser.get("/console/new-campaign").await.must(200);
+    assert!(!form.text.contains("checked required"), "nothing is chosen for anybody");
+    let (handout, name) = (form.text.find("name=\"handout\""), form.text.find("name=\"name\""));
+    assert!(handout < name, "it is asked first");
 }
 
 /// A sheet has no more rows.

@@ -43,8 +43,13 @@ async fn a_page_does_not_walk_over_all() {
         assert!(page.text.len() < 100_000, "{path}: {} bytes", page.text.len());
     }
     // What this process changes is in the list at once.
-    let fields =
-        [("name", "New"), ("campaign_id", "zz"), ("expires_on", "2027-03-31"), ("create", "1")];
+    let fields = [
+        ("name", "New"),
+        ("campaign_id", "zz"),
+        ("handout", "shop"),
+        ("expires_on", "2027-03-31"),
+        ("create", "1"),
+    ];
     browser.submit("/console/new-campaign", &fields).await.must(303);
     browser.get("/console/campaigns").await.must(200).has("2,101 campaigns");
 }

@@ -6,7 +6,7 @@ use engine::StaffRole;
 use crate::place::Place;
 
 /// Every route with its action. `{issued}` and `{redeemed}` stand for codes, `{query}` for a saved query.
-pub(crate) const ROUTES: [(ConsoleAction, &str, &str); 70] = [
+pub(crate) const ROUTES: [(ConsoleAction, &str, &str); 72] = [
     (ConsoleAction::Look, "GET", "/console"),
     (ConsoleAction::Look, "GET", "/console/live"),
     (ConsoleAction::Look, "GET", "/console/campaigns"),
@@ -16,6 +16,7 @@ pub(crate) const ROUTES: [(ConsoleAction, &str, &str); 70] = [
     (ConsoleAction::Import, "GET", "/console/campaigns/spring/batches/first/rejected.csv"),
     (ConsoleAction::CreateCampaign, "GET", "/console/new-campaign"),
     (ConsoleAction::CreateCampaign, "GET", "/console/new-campaign?like=spring"),
+    (ConsoleAction::CreateCampaign, "GET", "/console/new-campaign?like=spring&handout=bearer"),
     (ConsoleAction::CreateCampaign, "POST", "/console/new-campaign"),
     (ConsoleAction::ChangeCampaign, "GET", "/console/campaigns/spring/terms"),
     (ConsoleAction::ChangeCampaign, "POST", "/console/campaigns/spring/terms"),
@@ -24,6 +25,7 @@ pub(crate) const ROUTES: [(ConsoleAction, &str, &str); 70] = [
     (ConsoleAction::PauseCampaign, "POST", "/console/campaigns/spring/batches/first/pause"),
     (ConsoleAction::AddStock, "GET", "/console/campaigns/spring/stock"),
     (ConsoleAction::AddStock, "POST", "/console/campaigns/spring/stock"),
+    (ConsoleAction::DownloadCodes, "GET", "/console/campaigns/spring/codes"),
     (ConsoleAction::DownloadCodes, "GET", "/console/campaigns/spring/codes.csv"),
     (ConsoleAction::DownloadCodes, "GET", "/console/campaigns/spring/codes.xlsx"),
     (ConsoleAction::DownloadCodes, "GET", "/console/campaigns/spring/sheet"),

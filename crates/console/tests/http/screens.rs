@@ -66,6 +66,9 @@ async fn every_screen_in_both_languages() {
             assert!(!page.text.contains(" style="), "{path}: the policy forbids styles in a page");
             assert!(!page.text.contains(" onclick"), "{path}: and scripts");
             assert!(page.text.len() < PAGE_BYTES_MAX, "{path}: {} bytes", page.text.len());
+            let main = page.text.split("<main").nth(1).unwrap_or_default();
+            let primary = main.matches("class=\"button main").count();
+            assert!(primary <= 1, "{path}: {primary} primary actions");
             let other = if lang == "en" { "캠페인" } else { "Campaigns" };
             assert!(!page.text.contains(&format!("{other}</a>")), "{path} in {lang}");
             assert!(!page.text.contains('⟨'), "{path}: a particle was not chosen");
@@ -346,6 +349,77 @@ async fn the_funnel_and_the_report_by_campaign() {
     let row = page.text.split("By campaign").nth(2).and_then(|rest| rest.split("</table>").next());
     let row = row.unwrap_or_default();
     assert!(row.contains("/console/campaigns/spring") && row.contains("part redeemed"), "{row}");
+}
+
+/// A chart begins where its campaign begins, says what it shows, and shows what is not over yet as such.
+#[tokio::test]
+async fn charts() {
+    let place = Place::new();
+    let mut browser = place.signed_in(StaffRole::Viewer).await;
+    browser.get("/console").await.must(200).has("Nothing was issued or redeemed in this time.");
+    place.seeded().await;
+    let rows = [
+        (
+            "today, by the hour",
+            "/console/campaigns/spring",
+            13,
+            "12:00: 2 issued, 1 redeemed",
+            true,
+        ),
+        ("today alone", "/console/campaigns/spring?by=day", 1, "Today: 2 issued, 1 redeemed", true),
+        ("a report of its first day", "/console/reports", 22, "21:00: 2 issued", true),
+        ("two weeks", "/console", 14, "Today: 2 issued, 1 redeemed", true),
+        (
+            "one day",
+            "/console/reports?from=2026-11-19&to=2026-11-19",
+            0,
+            "Nothing was issued",
+            false,
+        ),
+        (
+            "until yesterday",
+            "/console/reports?from=2026-10-01&to=2026-11-19",
+            0,
+            "Nothing was",
+            false,
+        ),
+    ];
+    for (name, path, points, says, is_open) in rows {
+        let page = browser.get(path).await.must(200);
+        assert!(page.text.contains(says), "{name}: {}", page.text);
+        let found = page.text.matches("<li tabindex=\"0\"><span>").count();
+        assert_eq!(found, points, "{name}: {}", page.text);
+        assert_eq!(page.text.contains("not over yet"), is_open, "{name}");
+    }
+    browser.lang = "ko";
+    browser.get("/console/campaigns/spring").await.must(200).has("12:00 발급 2, 사용 1");
+}
+
+/// What a boss asks: of whom, of which days, and how it was before.
+#[tokio::test]
+async fn a_report_is_compared_with_the_span_before() {
+    let place = Place::new();
+    place.seeded().await;
+    place.clock.pass(86_400_000);
+    place.issued("cyd").await;
+    let mut browser = place.signed_in(StaffRole::Viewer).await;
+    let rows = [
+        ("a day", "from=2026-11-21&to=2026-11-21", "", "−50%, 2 before"),
+        ("nothing before", "from=2026-11-20&to=2026-11-20", "", "0 before"),
+        ("a month", "from=2026-11-01&to=2026-11-30", "1 Oct 2026 to 31 Oct 2026", "33%"),
+        ("by name", "campaign=spring", "value=\"spring\" selected>", "all campaigns"),
+        ("preset", "from=2026-11-20&to=2026-11-20", "aria-current=\"true\">Yesterday", ">Print<"),
+        ("use rate", "", "<td class=\"n\">33%</td>", "The use rate is"),
+    ];
+    for (name, query, has, also) in rows {
+        let page = browser.get(&format!("/console/reports?{query}")).await.must(200);
+        assert!(page.text.contains(has), "{name}: {}", page.text);
+        let is_there = page.text.contains(also);
+        assert_eq!(is_there, name != "by name", "{name}: {}", page.text);
+    }
+    // Of two years ago no sums are kept.
+    let page = browser.get("/console/reports?from=2024-12-01&to=2024-12-31").await.must(200);
+    assert!(!page.text.contains("Compared with"), "{}", page.text);
 }
 
 #[tokio::test]
