@@ -24,7 +24,6 @@ use coupon::ids::{Actor, Reason, UserId};
 use coupon::refusal::Refusal;
 use coupon::time::{Day, Millis};
 use hot::audit::Act;
-use hot::people::People;
 use hot::tables::{RecordKind, RecordPut, RecordRange, RecordSync, Tables};
 use hot::{ColdMark, Fact, HotStore};
 
@@ -68,7 +67,7 @@ pub async fn open_erasures(hot: &dyn HotStore) -> Result<usize> {
 
 impl Engine {
     /// Begins to forget a person, and returns when whatever is found by them in hot has another name. A request for a person
-    /// who is being forgotten already returns that erasure. `None`: the store cannot forget people.
+    /// who is being forgotten already returns that erasure.
     ///
     /// # Errors
     /// `Forbidden` for all but admins; `Invalid` for a person who was erased; `NameTaken` for the id of an erasure of somebody
@@ -78,9 +77,8 @@ impl Engine {
         caller: &Caller,
         user: &UserId,
         request: ErasureRequest,
-    ) -> Result<Option<ErasureRecord>> {
+    ) -> Result<ErasureRecord> {
         caller.must_be(&[Role::Admin])?;
-        let Some(people) = self.hot.people() else { return Ok(None) };
         if is_erased(user) {
             return Err(Failure::invalid("user_id", "is the name of a person who was erased"));
         }
@@ -89,7 +87,7 @@ impl Engine {
         {
             let hashes = HashSet::from([finished.hash.clone()]);
             return match ErasedPeople::of(hashes, &self.router.keys()).hash_of(user) {
-                Some(_) => Ok(Some(finished)),
+                Some(_) => Ok(finished),
                 None => Err(Failure::refused(Refusal::NameTaken)),
             };
         }
@@ -110,13 +108,13 @@ impl Engine {
         }
         self.know_erasures().await?;
         if opened.found_at.is_none() {
-            self.find_and_erase(people, &opened).await?;
+            self.find_and_erase(&opened).await?;
             let changes = vec![given("erasure_id", &opened.id), given("name", &opened.name)];
             self.record(caller, AuditEvent::of_store(AuditKind::PersonErased, changes)).await?;
         }
         self.erasures_begun.notify_one();
         let found_at = opened.found_at.or(Some(self.now().0));
-        Ok(Some(ErasureRecord { found_at, ..opened }))
+        Ok(ErasureRecord { found_at, ..opened })
     }
 
     /// Enters an erasure unless the list has it.
@@ -159,9 +157,9 @@ impl Engine {
         Ok(true)
     }
 
-    async fn find_and_erase(&self, people: &dyn People, record: &ErasureRecord) -> Result<()> {
+    async fn find_and_erase(&self, record: &ErasureRecord) -> Result<()> {
         if let Some(erasure) = record.erasure() {
-            people.erase(&erasure).await?;
+            self.hot.people().erase(&erasure).await?;
         }
         let is_it = |it: &ErasureRecord| it.number == record.number;
         self.note(is_it, |it, now| it.found_at = it.found_at.or(Some(now))).await
@@ -199,10 +197,10 @@ impl Engine {
     /// Goes on with all erasures until nothing in hot has an old name. Returns those whose names are still in files, and in
     /// what others keep beside the store.
     pub async fn settle_erasures(&self) -> Result<Vec<Erasure>> {
-        let Some(people) = self.hot.people() else { return Ok(Vec::new()) };
+        let people = self.hot.people();
         let log = ERASURES.load(self.hot()).await?;
         for record in log.open.iter().filter(|it| it.found_at.is_none()) {
-            self.find_and_erase(people, record).await?;
+            self.find_and_erase(record).await?;
         }
         let unsettled = log.that(|it| it.settled_at.is_none());
         if !unsettled.is_empty() {
@@ -232,19 +230,16 @@ impl Engine {
 
     /// Overwrites the old names in the files of hot. To be called with what [`Engine::settle_erasures`] returned.
     pub async fn overwrite_erased(&self, erasures: &[Erasure]) -> Result<()> {
-        let Some(people) = self.hot.people().filter(|_| !erasures.is_empty()) else {
+        if erasures.is_empty() {
             return Ok(());
-        };
+        }
         let names: Vec<String> = erasures.iter().map(|it| it.user.to_string()).collect();
-        people.scrub(&names).await?;
+        self.hot.people().scrub(&names).await?;
         self.note(is_of(erasures), |it, now| it.overwritten_at = Some(now)).await
     }
 
-    /// Whether there is anything to go on with. One read; none of a store that cannot forget people.
+    /// Whether there is anything to go on with. One read.
     pub async fn has_erasures(&self) -> Result<bool> {
-        if self.hot.people().is_none() {
-            return Ok(false);
-        }
         let log = ERASURES.load(self.hot()).await?;
         Ok(!log.open.is_empty() || log.is_unclean)
     }
@@ -279,7 +274,6 @@ impl Engine {
 
     /// Deletes the old names of those that have done every step.
     pub async fn finish_erasures(&self) -> Result<()> {
-        let Some(people) = self.hot.people() else { return Ok(()) };
         let log = ERASURES.load(self.hot()).await?;
         let is_over = |it: &&ErasureRecord| it.overwritten_at.and(it.archived_at).is_some();
         let over: Vec<ErasureRecord> = log.open.iter().filter(is_over).cloned().collect();
@@ -300,7 +294,7 @@ impl Engine {
         self.know_erasures().await?;
         // The list has had the names until now. A process that was killed here knows them no more.
         let names: Vec<String> = over.into_iter().filter_map(|it| it.user).collect();
-        people.scrub(if log.is_unclean { &[] } else { &names }).await?;
+        self.hot.people().scrub(if log.is_unclean { &[] } else { &names }).await?;
         let clean = |log: &mut ErasureLog| {
             log.is_unclean = false;
             Ok(true)

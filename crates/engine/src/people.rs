@@ -45,20 +45,12 @@ enum NextPage {
 
 impl Engine {
     /// Streams what is known of a person, some at a time, perhaps nothing: first the coupons that they have, then those that
-    /// they had and everything else. Enters first who asked. Looks at every row of the hot store. `None`: the store
-    /// cannot tell.
+    /// they had and everything else. Enters first who asked. Looks at every row of the hot store.
     ///
     /// # Errors
     /// `Forbidden` for all but admins.
-    pub async fn person(
-        self: Arc<Engine>,
-        caller: &Caller,
-        user: &UserId,
-    ) -> Result<Option<PersonStream>> {
+    pub async fn person(self: Arc<Engine>, caller: &Caller, user: &UserId) -> Result<PersonStream> {
         caller.must_be(&[Role::Admin])?;
-        if self.hot.people().is_none() {
-            return Ok(None);
-        }
         // Who was erased must not be named again.
         let is_erased = self.erased_people().await?.hash_of(user).is_some();
         let asked = vec![given("user", if is_erased { "erased" } else { user.as_str() })];
@@ -71,7 +63,7 @@ impl Engine {
                 engine.known_of(&caller, &user, next).await.map(Some)
             }
         });
-        Ok(Some(StreamLimit::of_people().wrap(self.limited(pages.boxed()))))
+        Ok(StreamLimit::of_people().wrap(self.limited(pages.boxed())))
     }
 
     async fn known_of(
@@ -101,8 +93,7 @@ impl Engine {
                 Ok((page.snapshots.iter().map(shown).collect(), Some(next)))
             }
             NextPage::Mentions(after) => {
-                let Some(people) = self.hot.people() else { return Ok((Vec::new(), None)) };
-                let page = people.mentions(user, after).await?;
+                let page = self.hot.people().mentions(user, after).await?;
                 let mut known = Vec::with_capacity(page.mentions.len());
                 for mention in page.mentions {
                     match mention {

@@ -67,8 +67,8 @@ impl HotStore for CqlHot {
         false
     }
 
-    fn people(&self) -> Option<&dyn People> {
-        Some(self)
+    fn people(&self) -> &dyn People {
+        self
     }
 
     fn redemptions(&self) -> Option<&dyn Redemptions> {

@@ -66,8 +66,8 @@ impl HotStore for SqliteHot {
         Some(self)
     }
 
-    fn people(&self) -> Option<&dyn People> {
-        Some(self)
+    fn people(&self) -> &dyn People {
+        self
     }
 
     async fn announce_long_codes(&self) -> Result<()> {

@@ -69,8 +69,8 @@ pub trait HotStore:
     /// Who redeemed what for which order; `None` if the store cannot find that.
     fn redemptions(&self) -> Option<&dyn Redemptions>;
 
-    /// Tells what a person has, and forgets them; `None` if the store cannot.
-    fn people(&self) -> Option<&dyn People>;
+    /// Tells what a person has, and forgets them.
+    fn people(&self) -> &dyn People;
 
     /// Announces a foreign or shared code of 16 or more characters. Returns when every process knows it
     /// (see [`Directory::has_long_codes`]).

@@ -19,7 +19,7 @@ use crate::extract::{
     StreamSession, UserInPath, accepts, named,
 };
 use crate::paging::{PageParams, next_cursor};
-use crate::problem::{Problem, Result};
+use crate::problem::Result;
 use crate::views::{AttemptsBody, ErasureBody, List, PersonBody, PersonRecordBody, PersonWriter};
 
 const QUERY: &str = "erasures";
@@ -47,9 +47,7 @@ pub(crate) async fn read_person(
     UserInPath(user): UserInPath,
     headers: HeaderMap,
 ) -> Result<Response> {
-    let known = Arc::clone(&app.engine).person(&caller, &user).await?;
-    let not_kept = || Problem::not_kept("the store cannot look for a person");
-    let mut known = known.ok_or_else(not_kept)?;
+    let mut known = Arc::clone(&app.engine).person(&caller, &user).await?;
     // What goes wrong at once is an answer of its own, not a document that breaks off.
     let first = known.next().await.transpose()?.unwrap_or_default();
     let known = once(async { Ok(first) }).chain(known);
@@ -109,8 +107,7 @@ pub(crate) async fn erase_person(
 ) -> Result<JsonAnswer<ErasureBody>> {
     key.fill("erasure_id", &mut body.erasure_id)?;
     let erasure = app.engine.erase_person(&caller, &user, body.read()?).await?;
-    let not_kept = || Problem::not_kept("the store cannot forget people");
-    let body = ErasureBody::from(&erasure.ok_or_else(not_kept)?);
+    let body = ErasureBody::from(&erasure);
     Ok(JsonAnswer { status: StatusCode::ACCEPTED, ..JsonAnswer::ok(body) })
 }
 

@@ -82,8 +82,8 @@ pub(crate) async fn erase(
         is_urgent: false,
     };
     let caller = desk.caller(ConsoleAction::ErasePeople)?;
-    let begun = desk.engine().erase_person(&caller, &user, request).await?;
-    begun.map(|_| to("/console/erasures?done=erased")).ok_or(ConsoleError::NotKept)
+    desk.engine().erase_person(&caller, &user, request).await?;
+    Ok(to("/console/erasures?done=erased"))
 }
 
 pub(crate) async fn page(desk: PageContext) -> ConsoleResult {

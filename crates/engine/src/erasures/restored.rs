@@ -34,7 +34,6 @@ pub async fn erase_restored(
     keys: &[CodeKey],
 ) -> Result<RestoredErasures> {
     let mut restored = RestoredErasures::default();
-    let Some(people) = hot.people() else { return Ok(restored) };
     let known = ERASURES.load(hot).await?.last;
     let mut kept: BTreeMap<(u64, String), ErasureRecord> = BTreeMap::new();
     for text in cold.kept_erased(known).await? {
@@ -46,7 +45,7 @@ pub async fn erase_restored(
     }
     let Some(last) = kept.keys().map(|(number, _)| *number).max() else { return Ok(restored) };
     let erased = ErasedPeople::of(kept.keys().map(|(_, hash)| hash.clone()).collect(), keys);
-    let again = named(people, &erased).await?;
+    let again = named(hot.people(), &erased).await?;
     restored.begun = again.len();
     for record in kept.values() {
         let is_begun = again.iter().any(|(hash, _)| *hash == record.hash);
