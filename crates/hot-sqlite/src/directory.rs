@@ -76,7 +76,7 @@ pub(crate) fn entry(txn: &Txn<'_>, code: &Code) -> SqlResult<Option<Entry>> {
     Ok(entry.flatten())
 }
 
-pub(crate) fn day(txn: &Txn<'_>, expiry_day: Option<i32>, number: i64) -> SqlResult<Day> {
+fn day(txn: &Txn<'_>, expiry_day: Option<i32>, number: i64) -> SqlResult<Day> {
     let of_batch = || txn.expiry_day_of_batch(batch_of(number));
     expiry_day.map_or_else(of_batch, |day| Ok(Day(day)))
 }

@@ -185,7 +185,7 @@ pub(crate) fn coupon_row<'a>(row: &'a Row<'_>) -> SqlResult<CouponRow<'a>> {
 
 /// Bits of the number of a row that count within its batch: 137 billion, and a batch has 100 billion coupons at most.
 /// The others count 67 million batches.
-const BITS_IN_BATCH: u32 = 37;
+pub(crate) const BITS_IN_BATCH: u32 = 37;
 
 pub(crate) fn batch_of(number: i64) -> i64 {
     number >> BITS_IN_BATCH
