@@ -58,8 +58,9 @@ pub(super) async fn delete(store: &SqliteHot, days: &BTreeSet<Day>) -> Result<()
                 let last: Option<String> = txn.one(bound, params![from, ROWS_MAX])?;
                 for sql in statements.iter().filter(|_| last.is_some()) {
                     let mut statement = txn.statement(sql)?;
-                    let of_codes = params![from, last, days, DAY_MS, BITS_IN_BATCH];
-                    statement.execute(&of_codes[..statement.parameter_count()])?;
+                    let count = statement.parameter_count();
+                    statement
+                        .execute(&params![from, last, days, DAY_MS, BITS_IN_BATCH][..count])?;
                 }
                 Ok(last)
             };
