@@ -34,6 +34,7 @@ const SETTINGS: CompactionSettings = CompactionSettings {
     closed_wait_days: 1,
     closed_archive_commit_max: 7,
     partition_files_max: 2,
+    keep_archived_days: None,
 };
 
 /// One run of a compactor, as `serve` makes it.
