@@ -176,7 +176,8 @@ macro_rules! conforms {
             replaced_once a_replaced_coupon_does_not_count used_serials_are_skipped
         }
         people {
-            forgotten_in_every_state nothing_is_given_until_admitted told_once_of_everything
+            forgotten_in_every_state forgotten_in_a_sealed_partition nothing_is_given_until_admitted
+            told_once_of_everything
         }
         whole { writable counts_after_a_mixed_load readers_that_are_dropped one_of_each }
         }

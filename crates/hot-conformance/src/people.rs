@@ -313,3 +313,34 @@ pub(crate) async fn told_once_of_everything(kit: &Kit) {
     assert_eq!(mentions(kit, &erasure.name).await, (past, kinds), "the same under the other name");
     admit(kit, &erasure).await;
 }
+
+pub(crate) async fn forgotten_in_a_sealed_partition(kit: &Kit) {
+    let campaign = kit.draft();
+    kit.stocked(&campaign, 5).await;
+    let [ann, bob] = kit.users();
+    let code = kit.issued(&campaign, &ann, &format!("{ann}/1")).await;
+    let theirs = kit.issued(&campaign, &bob, "2").await;
+    let (day, erasure) = (campaign.expiry_day(), kit.erasure(&ann));
+    let (before, others) = (kit.coupon(&code).await, kit.coupon(&theirs).await);
+    let counts = kit.counts(&campaign).await;
+    let now = kit.time_to_seal(day).await;
+    assert!(kit.hot.seal(day, now).await.unwrap());
+
+    erase(kit, &erasure).await;
+    let without = kit.coupon(&code).await;
+    assert_eq!(without.events(), erasure.of_coupon(&before).unwrap().events());
+    assert_eq!(held(kit, &erasure.name).await, BTreeSet::from([code.clone()]));
+    settle(kit, &erasure).await;
+    assert!(!is_named(kit, &ann).await);
+    kit.is_sound().await;
+    admit(kit, &erasure).await;
+
+    // The rows are deleted with those of everybody else, and nothing of them comes back.
+    assert_eq!(kit.archive_partition(day, now).await, 2);
+    assert_eq!(kit.coupon(&code).await, without);
+    assert_eq!(kit.coupon(&theirs).await, others);
+    assert_eq!(kit.counts(&campaign).await, counts);
+    assert_eq!(held(kit, &erasure.name).await, BTreeSet::new());
+    assert!(!is_named(kit, &ann).await);
+    kit.is_sound().await;
+}

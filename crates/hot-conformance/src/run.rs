@@ -40,6 +40,7 @@ const ALONE: &[(&str, &str)] = &[
     ("partitions::evicted_only_in_the_copied_version", SOUND),
     ("restored::nothing_is_redeemed_again", SOUND),
     ("people::forgotten_in_every_state", NUMBERS),
+    ("people::forgotten_in_a_sealed_partition", NUMBERS),
     ("people::nothing_is_given_until_admitted", NUMBERS),
     ("people::told_once_of_everything", NUMBERS),
     ("whole::counts_after_a_mixed_load", SOUND),

@@ -45,6 +45,7 @@ const PLACES: (usize, usize) = (5, 4);
 const CLAIMS: &str = "SELECT DISTINCT campaign_id, user_id FROM claim";
 const WALLETS: &str = "SELECT DISTINCT user_id FROM wallet";
 const REPLACEMENTS: &str = "SELECT replaced, user_id FROM replacement";
+const ACCOUNTS: &str = "SELECT login_id, user_id FROM account";
 const LOGINS: &str = "SELECT DISTINCT user_id FROM account_login";
 
 #[async_trait]
@@ -124,12 +125,23 @@ impl People for CqlHot {
         for (_, erasure) in session.rows_of_users(LOGINS, &people, user_of).await? {
             store.erase_account(&erasure).await?;
         }
+        // An account that a node has made once more, after it was deleted with its login.
+        let owners = session.rows_of_users(ACCOUNTS, &people, |(_, user): &(String, String)| user);
+        for ((login, _), erasure) in owners.await? {
+            if session.erasing_now().await?.has(&erasure) {
+                let cql = "DELETE FROM account WHERE login_id = ? IF user_id = ?";
+                let values = (login, erasure.user.as_str());
+                session.change(StatementProfile::Change, cql, values).await?.known()?;
+            }
+        }
         store.settle_coupons(&people).await?;
         for ((code, _), erasure) in session.rows_of_users(REPLACEMENTS, &people, by_whom).await? {
-            // If it is refused, somebody else has done it.
-            let cql = "UPDATE replacement SET user_id = ? WHERE replaced = ? IF user_id = ?";
-            let values = (erasure.name.as_str(), code, erasure.user.as_str());
-            session.change(StatementProfile::Change, cql, values).await?.known()?;
+            if session.erasing_now().await?.has(&erasure) {
+                // If it is refused, somebody else has done it.
+                let cql = "UPDATE replacement SET user_id = ? WHERE replaced = ? IF user_id = ?";
+                let values = (erasure.name.as_str(), code, erasure.user.as_str());
+                session.change(StatementProfile::Change, cql, values).await?.known()?;
+            }
         }
         session.settle::<LineNames>(&people, limit).await?;
         session.settle::<ChangeNames>(&people, limit).await?;

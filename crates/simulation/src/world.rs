@@ -29,6 +29,7 @@ mod slots;
 mod stocked_campaign;
 mod stops;
 mod unfinished;
+mod verifying;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

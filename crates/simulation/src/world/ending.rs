@@ -1,23 +1,23 @@
 //! After the last call: a quiet while, a last compaction, and everything is read.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use compactor::{ClosedPolicy, check_pairing};
+use compactor::ClosedPolicy;
 use coupon::campaign::Batch;
 use coupon::code::Code;
 use hot::feed::{FeedEvent, Happened};
 use hot::inventory::{self, COPIED, IndexRowKind, Table};
 use hot::{Batches, CampaignRow, Campaigns, CouponSnapshot, ImportOutcome, Partitions};
 use tokio::time::sleep;
-use verify::{Finding, Verifier, VerifyOptions};
 
 use super::calls::ask;
 use super::copying::CopyTarget;
-use super::machine::{SimulatedMachine, keys};
+use super::machine::SimulatedMachine;
 use super::{
     SimulatedWorld, copying, erasing, jobs, leftovers, orders, readers, records, unfinished,
+    verifying,
 };
 use crate::check::SeedEnd;
 use crate::check::history::{RecordedAnswer, RecordedCall, RecordedRequest};
@@ -161,7 +161,7 @@ pub(crate) async fn ends(world: &SimulatedWorld, target: &CopyTarget) -> FinalRe
             world.find(format!("inventory of {}: {error}", table.as_str()));
         }
     }
-    for finding in &verified(&machine).await {
+    for finding in &verifying::verified(&machine).await {
         world.find(format!("verify: {finding}"));
     }
     if world.plan.jobs.copy {
@@ -300,34 +300,4 @@ async fn campaigns(world: &SimulatedWorld, machine: &SimulatedMachine) -> Vec<Ca
         }
     }
     ended
-}
-
-/// What `verify` finds over both tiers, and why it failed, if it did.
-pub(crate) async fn verified(machine: &SimulatedMachine) -> Vec<String> {
-    let (hot, cold) = (machine.hot.as_ref(), machine.cold.as_ref());
-    if let Err(error) = check_pairing(hot, cold).await {
-        return vec![format!("both tiers: {error}")];
-    }
-    let found: Mutex<Vec<String>> = Mutex::default();
-    let tell = |finding: &Finding| {
-        let Finding { kind, about, one, other } = finding;
-        let text = format!("{}: {about}: {one}; {other}", kind.name());
-        found.lock().expect("no holder panics").push(text);
-    };
-    let keys = keys();
-    let verifier = Verifier::new(
-        hot,
-        cold,
-        &keys,
-        machine.now(),
-        VerifyOptions::default(),
-        Box::new(tell),
-        Box::new(|_| {}),
-    );
-    let ended = verifier.run().await;
-    let mut findings = found.into_inner().expect("no holder panics");
-    if let Err(error) = ended {
-        findings.push(format!("it failed: {error}"));
-    }
-    findings
 }

@@ -13,8 +13,8 @@ use hot::{Campaigns, CouponSnapshot, HotStore};
 use simulated_cluster::cql::cells;
 
 use super::SimulatedWorld;
-use super::ending::verified;
 use super::machine::SimulatedMachine;
+use super::verifying::verified;
 
 /// Persons who are forgotten.
 const PERSONS: usize = 3;

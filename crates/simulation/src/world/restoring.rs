@@ -8,10 +8,10 @@ use hot::feed::{FeedRead, FeedStart};
 use hot::{ColdMark, HotStore, Partitions, Reconciled};
 
 use super::SimulatedWorld;
-use super::ending;
 use super::machine::{SimulatedMachine, SimulatedSite};
 use super::readers;
 use super::stops::ProcessStop;
+use super::verifying;
 use crate::steps::orders::steps_of;
 use simulated_cluster::cql::ReplicaData;
 
@@ -53,7 +53,7 @@ pub(crate) async fn restores(world: &SimulatedWorld, site: &SimulatedSite, snaps
             if reconciled.reconciled > 0 {
                 world.trace.reached("a restore replaced coupons by archived ones");
             }
-            for finding in ending::verified(&machine).await {
+            for finding in verifying::verified(&machine).await {
                 world.find(format!("restore: {finding}"));
             }
             feed(world, &machine).await;
