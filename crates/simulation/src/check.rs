@@ -12,6 +12,7 @@
 mod answers;
 mod authors;
 mod end;
+pub mod erasures;
 mod feed;
 pub mod history;
 mod imports;
@@ -40,6 +41,7 @@ use hot::CouponSnapshot;
 use hot::feed::FeedEvent;
 
 use history::RecordedCall;
+pub(crate) use names::replaced_by;
 use story::SeedStory;
 
 /// What the world of a seed was made with.

@@ -11,6 +11,7 @@ mod copying;
 mod creating;
 mod ending;
 mod erasing;
+mod erasures;
 mod faults;
 mod jobs;
 mod leftovers;
@@ -42,6 +43,7 @@ use crate::check::history::RecordedCall;
 use crate::check::{KnownWorld, SeedEnd};
 use calls::CallRecorder;
 use copying::CopyTarget;
+use erasures::ErasureLog;
 use machine::SimulatedSite;
 pub use plan::SeedPlan;
 use plants::SeedPlant;
@@ -93,6 +95,7 @@ pub(crate) struct SimulatedWorld {
     pub(crate) recorder: Arc<CallRecorder>,
     pub(crate) slots: Vec<ProcessSlot>,
     pub(crate) readers: Vec<CursorReader>,
+    pub(crate) erasures: ErasureLog,
     findings: Mutex<Vec<String>>,
 }
 
@@ -118,6 +121,12 @@ pub async fn run(
     };
     let snapshot = world.bursts(&target, until.unwrap_or(u64::MAX)).await;
     outcome.operations = world.recorder.count();
+    if plan.erasures.is_some() {
+        // The other checks know each user by one name.
+        erasures::ends(&world).await;
+        outcome.end.findings = world.findings();
+        return outcome;
+    }
     let ended = ending::ends(&world, &target).await;
     if plan.jobs.restore
         && let Some(snapshot) = snapshot
@@ -150,6 +159,7 @@ impl SimulatedWorld {
             recorder: Arc::new(CallRecorder::new(trace.clone())),
             slots: clocks.map(|(number, clock_ms)| ProcessSlot::new(number, *clock_ms)).collect(),
             readers: (0..plan.feed.readers).map(|_| CursorReader::default()).collect(),
+            erasures: ErasureLog::default(),
             findings: Mutex::default(),
         }))
     }
@@ -219,6 +229,9 @@ impl SimulatedWorld {
         }
         if self.plan.jobs.admin {
             jobs.push(operators::administers(world(), nth, rng("operator", 0)).boxed_local());
+        }
+        if self.plan.erasures.is_some() {
+            jobs.push(erasures::erases(world(), rng("erasures", 0)).boxed_local());
         }
         for number in 0..COUNTERS {
             jobs.push(records::asks(world(), rng("counter", number)).boxed_local());

@@ -10,6 +10,8 @@ mod copies;
 mod costs;
 #[path = "store/dispatcher.rs"]
 mod dispatcher;
+#[path = "store/erasures.rs"]
+mod erasures;
 #[path = "store/feed.rs"]
 mod feed;
 #[path = "store/marks.rs"]

@@ -49,7 +49,7 @@ pub(super) fn check(story: &SeedStory<'_>, wrong: &mut ViolationList<'_>) {
 
 /// The code that an issue of this name replaces, in one spelling: of a text that names a coupon,
 /// spaces, hyphens and case say nothing.
-pub(super) fn replaced_by(name: &IssueRef) -> Option<String> {
+pub(crate) fn replaced_by(name: &IssueRef) -> Option<String> {
     let text = name.replaces()?;
     let bare = text.chars().filter(|it| !matches!(it, ' ' | '-'));
     Some(bare.map(|it| it.to_ascii_uppercase()).collect())

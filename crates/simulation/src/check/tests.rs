@@ -17,6 +17,7 @@ use hot::{Applied, ImportLine, ImportOutcome, Tier};
 use super::history::{RecordedAnswer, RecordedRequest};
 use super::*;
 
+mod erasures;
 mod feed;
 mod limits;
 mod meanwhile;

@@ -157,6 +157,27 @@ pub(super) const WIN_REPLACEMENT: StatementPattern = StatementPattern::of(&[
 pub(super) const REPLACEMENT: StatementPattern =
     StatementPattern::of(&["SELECT campaign_id, user_id, reference, issue FROM replacement WHERE"]);
 
+// Erasures.
+
+/// The list of those who are being erased.
+pub(super) const ERASING: StatementPattern = SETTING.with(0, b"erasing");
+pub(super) const END_CLAIM: StatementPattern =
+    StatementPattern::of(&["DELETE FROM claim WHERE campaign_id = ?", "IF revision = ?"]);
+pub(super) const MOVE_CLAIM: StatementPattern =
+    StatementPattern::of(&["UPDATE claim USING TIMESTAMP ? SET revision = ?, claimed[?] = ?"]);
+/// The first row of a coupon that a call had begun to give to somebody.
+pub(super) const OVERTAKE: StatementPattern = NEW.with(1, b"available");
+pub(super) const RENAME_FEED: StatementPattern =
+    StatementPattern::of(&["UPDATE change USING TTL :left_s SET actor = ?"]);
+pub(super) const RENAME_REPLACEMENT: StatementPattern =
+    StatementPattern::of(&["UPDATE replacement SET user_id = ?"]);
+pub(super) const RENAME_LINE: StatementPattern =
+    StatementPattern::of(&["UPDATE directory SET first_imported_state = ?"]);
+pub(super) const FORGET_LOGIN: StatementPattern =
+    StatementPattern::of(&["DELETE FROM account_login WHERE user_id = ?"]);
+pub(super) const FORGET_INDEX_ROW: StatementPattern =
+    StatementPattern::of(&["DELETE FROM wallet USING TIMESTAMP ?"]);
+
 // Stock.
 
 pub(super) const OWN: StatementPattern =

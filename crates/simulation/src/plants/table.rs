@@ -5,6 +5,7 @@ mod cold;
 mod controls;
 mod coupons;
 mod days;
+mod erasures;
 mod feed;
 mod imports;
 mod records;
@@ -12,7 +13,7 @@ mod stock;
 
 use super::PlantedBug;
 
-static TABLES: [&[PlantedBug]; 9] = [
+static TABLES: [&[PlantedBug]; 10] = [
     coupons::PLANTS,
     claims::PLANTS,
     stock::PLANTS,
@@ -21,6 +22,7 @@ static TABLES: [&[PlantedBug]; 9] = [
     cold::PLANTS,
     feed::PLANTS,
     records::PLANTS,
+    erasures::PLANTS,
     controls::CONTROLS,
 ];
 

@@ -191,6 +191,7 @@ fn action(world: &SimulatedWorld, rng: &mut Rng, nth: usize, code: &Code, now: M
         70..78 => {
             let reference = rng.chance(500).then(|| format!("v{}", rng.below(REFERENCES)));
             let reference = reference.and_then(|text| text.parse().ok());
+            let user = scene.erased_holder(code).unwrap_or(user);
             Action::Revoke { user, reference, reason: None }
         }
         78..83 => Action::Void { reason: "a misprint".parse().ok() },

@@ -173,7 +173,8 @@ pub(crate) async fn ends(world: &SimulatedWorld, target: &CopyTarget) -> FinalRe
     ended
 }
 
-async fn quiet(world: &SimulatedWorld) {
+/// Ends every fault, and waits until nothing is under way.
+pub(crate) async fn quiet(world: &SimulatedWorld) {
     world.trace.say("world", "no more faults");
     world.site.quiet().await;
     for slot in &world.slots {
@@ -235,7 +236,7 @@ async fn compacts(world: &SimulatedWorld, machine: &SimulatedMachine) {
 }
 
 /// Reads every coupon that anybody could know of.
-async fn reads(
+pub(crate) async fn reads(
     world: &SimulatedWorld,
     machine: &Arc<SimulatedMachine>,
     feeds: &[Vec<FeedEvent>],

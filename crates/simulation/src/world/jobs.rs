@@ -170,11 +170,12 @@ pub(crate) async fn imported(
     world.scene.opened(nth, batch);
     let mut counts = ImportCounts::default();
     for lines in file.chunks(LINES) {
-        let asked = RecordedRequest::Import {
-            campaign: id.clone(),
-            batch: batch.clone(),
-            lines: lines.to_vec(),
-        };
+        let lines = world.erasures.without_erased(lines);
+        if lines.is_empty() {
+            continue;
+        }
+        let (campaign, batch) = (id.clone(), batch.clone());
+        let asked = RecordedRequest::Import { campaign, batch, lines };
         let Some((at, call)) = ask(&world.recorder, process, machine, asked) else { return false };
         if call.await.is_err() {
             return false;

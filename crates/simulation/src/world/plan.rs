@@ -9,6 +9,7 @@ use std::time::Duration;
 use coupon::campaign::Handout;
 use cql_session::CqlEngine;
 
+use super::erasures::ErasurePlan;
 use crate::steps::orders::steps_of;
 use simulated_cluster::cluster::ClusterShape;
 use simulated_cluster::rng::Rng;
@@ -25,6 +26,9 @@ const DAYS_MAX: u64 = 400;
 /// From this seed on there are more nodes, and machines and disks that fail. The seeds before stay what
 /// they were: `coverage.txt` and `regressions.txt` are about them.
 const WIDE_SEEDS: u64 = 1_000_000;
+
+/// From this seed on, people are erased.
+const ERASING_SEEDS: u64 = 2_000_000;
 
 /// Codes that the files of two campaigns have in common, at most.
 const COMMON_LINES: u64 = 4;
@@ -76,6 +80,8 @@ pub struct SeedPlan {
     pub(crate) feed: FeedPlan,
     /// By how much the clock of each process is ahead, in milliseconds.
     pub(crate) clocks: Vec<i64>,
+    /// `None`: nobody is erased.
+    pub(crate) erasures: Option<ErasurePlan>,
 }
 
 /// The event feed.
@@ -186,7 +192,7 @@ impl SeedPlan {
         }
         faults.aim(&mut root.fork("aims"));
         let mut shape = ClusterShape::THREE;
-        if seed >= WIDE_SEEDS {
+        if (WIDE_SEEDS..ERASING_SEEDS).contains(&seed) {
             faults.add_of_machines(&mut root.fork("faults of machines"));
             let shapes = [ClusterShape::THREE, ClusterShape::THREE, ClusterShape::FIVE];
             shape = *root.fork("shape").pick(&shapes);
@@ -205,7 +211,7 @@ impl SeedPlan {
             (jobs.compacts_ms, jobs.lingers_ms) = (3_000, 60_000);
             meet_closings(&mut of_closings, &mut offers, &mut bursts);
         }
-        SeedPlan {
+        let plan = SeedPlan {
             seed,
             engine,
             shape,
@@ -224,6 +230,11 @@ impl SeedPlan {
             partition_rows: *rng.pick(&[4, 32, 10_000]),
             feed: FeedPlan::draw(&mut root.fork("feed")),
             clocks,
+            erasures: None,
+        };
+        match seed < ERASING_SEEDS {
+            true => plan,
+            false => plan.with_erasures(&mut root.fork("erasures")),
         }
     }
 
@@ -459,6 +470,9 @@ impl fmt::Display for SeedPlan {
         let pauses: Vec<u64> = self.bursts.iter().map(|it| it.pause.as_secs() / 60).collect();
         writeln!(f, "pauses after each burst, in minutes: {pauses:?}")?;
         writeln!(f, "{:?}", self.jobs)?;
+        if let Some(erasures) = &self.erasures {
+            writeln!(f, "{erasures:?}")?;
+        }
         if self.faults.is_none() { write!(f, "no faults") } else { write!(f, "{:?}", self.faults) }
     }
 }

@@ -56,10 +56,10 @@ fn asked(world: &SimulatedWorld, (wanted, asker): &CallerRequest, now: Millis) -
     let change = |action: Action| Change {
         action,
         asker: asker.clone(),
-        actor: Actor::new(match asker {
-            Asker::User(_) => "user:u",
-            Asker::Shop => "shop:till",
-        }),
+        actor: match asker {
+            Asker::User(user) => Actor::new(&format!("user:{user}")),
+            Asker::Shop => Actor::new("shop:till"),
+        },
         operation: world.recorder.operation(),
         at: now,
         if_version: None,

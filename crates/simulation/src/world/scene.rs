@@ -7,6 +7,7 @@ use std::time::Duration;
 use coupon::campaign::{Batch, BatchKind, Handout};
 use coupon::code::Code;
 use coupon::coupon::{Coupon, State};
+use coupon::erasure::is_erased;
 use coupon::ids::{BatchId, CampaignId, OrderRef, UserId};
 use coupon::time::{Day, Millis};
 use hot::{Batches, Campaigns, MintOrder, Named, NewCampaign};
@@ -55,6 +56,8 @@ struct SceneKnowledge {
     /// In the order in which they came to be known.
     codes: Vec<(usize, Code)>,
     holders: BTreeMap<Code, UserId>,
+    /// Erased names, as a shop sees them.
+    erased_holders: BTreeMap<Code, UserId>,
     /// Coupons that were redeemed or void when they were seen last.
     closed: BTreeSet<Code>,
     /// Versions that were seen last.
@@ -213,15 +216,21 @@ impl SeedScene {
         let code = coupon.code();
         self.with(|known| {
             known.versions.insert(code.clone(), coupon.version());
-            match coupon.holder() {
+            // Nobody asks in the name of a person who was erased.
+            match coupon.holder().filter(|user| !is_erased(user)) {
                 Some(user) => known.holders.insert(code.clone(), user.clone()),
                 None => known.holders.remove(code),
+            };
+            match coupon.holder().filter(|user| is_erased(user)) {
+                Some(user) => known.erased_holders.insert(code.clone(), user.clone()),
+                None => known.erased_holders.remove(code),
             };
             match coupon.state() {
                 State::Available | State::Issued { .. } => known.closed.remove(code),
                 State::Redeemed { .. } | State::Void { .. } => known.closed.insert(code.clone()),
             };
             if let State::Void { holder: Some(user) } = coupon.state()
+                && !is_erased(user)
                 && !known.void.iter().any(|(_, it, _)| it == code)
             {
                 known.void.push((nth, code.clone(), user.clone()));
@@ -392,6 +401,11 @@ impl SeedScene {
             Some(holder) if rng.chance(850) => holder,
             _ => stocked_campaign::user(rng.below(self.users)),
         }
+    }
+
+    /// The erased name of its holder, if that was seen last.
+    pub(crate) fn erased_holder(&self, of: &Code) -> Option<UserId> {
+        self.with(|known| known.erased_holders.get(of).cloned())
     }
 
     /// The last order of a coupon, mostly.
