@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use coupon::erasure::{Erasure, erased_name};
 use coupon::ids::UserId;
+use hot::audit::Act;
 use hot::{HotError, HotStore, ImportLine};
 use tokio::time::{sleep, timeout};
 
@@ -214,7 +215,7 @@ async fn finds(
     machine: &SimulatedMachine,
     erasure: &Erasure,
 ) -> Result<(), HotError> {
-    let Some(people) = machine.hot.people() else { return Ok(()) };
+    let people = machine.hot.people();
     let (name, number) = (machine.life.process.name(), erasure.number);
     world.trace.say(name, format!("erasure {number}: finds {}", erasure.user));
     let found = people.erase(erasure).await;
@@ -229,7 +230,7 @@ async fn finds(
 
 /// As `Engine::settle_erasures`.
 async fn settles(world: &SimulatedWorld, machine: &SimulatedMachine) -> Result<(), HotError> {
-    let Some(people) = machine.hot.people() else { return Ok(()) };
+    let people = machine.hot.people();
     let log = world.erasures.unfinished();
     for state in log.iter().filter(|it| it.known.found_ms.is_none()) {
         finds(world, machine, &state.known.erasure).await?;
@@ -250,7 +251,8 @@ async fn settles(world: &SimulatedWorld, machine: &SimulatedMachine) -> Result<(
         world.erasures.note(number, |it| {
             it.known.admitting_ms.get_or_insert(at_ms);
         });
-        let admitted = people.admit(&state.known.erasure).await;
+        let act = Act::of_system("simulation", machine.now());
+        let admitted = people.admit(&state.known.erasure, &act).await;
         world.trace.say(name, format!("erasure {number}: the next is admitted: {admitted:?}"));
         admitted?;
         let at_ms = world.trace.at_ms();
