@@ -20,6 +20,7 @@ use super::accounts;
 use crate::check::{self, replaced_by};
 use crate::world::machine::SimulatedMachine;
 use crate::world::stocked_campaign::user;
+use crate::world::verifying::verified;
 use crate::world::{SimulatedWorld, ending, leftovers, readers};
 use simulated_cluster::cql::cells;
 
@@ -82,7 +83,7 @@ pub(crate) async fn ends(world: &SimulatedWorld) {
     lists_are_right(world, &machine, &coupons).await;
     all_is_issued(world, &machine).await;
     machine.flush().await;
-    for finding in &ending::verified(&machine).await {
+    for finding in &verified(&machine).await {
         world.find(format!("verify: {finding}"));
     }
     leftovers::looked_for(world, &machine).await;
