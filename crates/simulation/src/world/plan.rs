@@ -3,14 +3,16 @@
 //! Swarm testing (Groce et al., 2012): a seed has some kinds of faults and not the others, so that
 //! rare mixtures happen. A seed that had all of them would do little else than wait.
 
+mod erasures;
+
 use std::fmt;
 use std::time::Duration;
 
 use coupon::campaign::Handout;
 use cql_session::CqlEngine;
 
-use super::erasures::ErasurePlan;
 use crate::steps::orders::steps_of;
+pub(crate) use erasures::ErasurePlan;
 use simulated_cluster::cluster::ClusterShape;
 use simulated_cluster::rng::Rng;
 

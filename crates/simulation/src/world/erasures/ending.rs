@@ -156,13 +156,18 @@ fn each_event_is_told(
     }
 }
 
-/// No row of any table has the old name of somebody.
+/// What is said of a person who was erased, and of nothing else.
+const TOLD: &[u8] = br#"[{"field":"user_id","from":"#;
+
+/// No row of any table has the old name of somebody, but for the event that tells of it.
 async fn nobody_is_named(world: &SimulatedWorld, machine: &SimulatedMachine, last: &[Erasure]) {
     for (table, cql) in NAMING {
         for row in rows(world, machine, cql).await {
             for erasure in last {
                 let name = erasure.user.as_str().as_bytes();
-                if row.windows(name.len()).any(|part| part == name) {
+                // The feed tells who follows it.
+                let is_told = row.windows(TOLD.len()).any(|part| part == TOLD);
+                if !is_told && row.windows(name.len()).any(|part| part == name) {
                     let cells: Vec<String> = cells(&row)
                         .into_iter()
                         .map(|cell| String::from_utf8_lossy(cell.unwrap_or_default()).into_owned())
