@@ -15,6 +15,7 @@ use hot::CouponSnapshot;
 
 use super::authors::{change_of, user_of};
 use super::history::{RecordedAnswer, RecordedCall, RecordedRequest};
+use super::names::replaced_by;
 use super::{KnownWorld, orders};
 
 /// The kind of an event that another call than its own may have made.
@@ -274,18 +275,22 @@ fn is_kept(
     }
 }
 
-/// No name has more coupons than the limit allows. An import may bring more, and so may a replacement of a void one.
+/// No name has more coupons than the limit allows. An import may bring more, and so may a replacement of a void one; what
+/// was replaced no longer counts.
 fn within_limits(
     known: &KnownWorld,
     coupons: &BTreeMap<Code, CouponSnapshot>,
     wrong: &mut Vec<String>,
 ) {
+    let references = coupons.values().filter_map(|it| it.coupon.issue_ref());
+    let replaced: BTreeSet<String> = references.filter_map(replaced_by).collect();
     let mut held: BTreeMap<(&CampaignId, &UserId), BTreeSet<&Code>> = BTreeMap::new();
     for CouponSnapshot { coupon, .. } in coupons.values() {
         let is_imported = coupon.events().first().is_some_and(|it| it.actor.as_str() == IMPORT);
         let is_void = matches!(coupon.state(), State::Void { .. });
         let is_replacement = coupon.issue_ref().is_some_and(|it| it.replaces().is_some());
-        let counts = !is_imported && !is_void && !is_replacement;
+        let is_replaced = replaced.contains(coupon.code().as_str());
+        let counts = !is_imported && !is_void && !is_replacement && !is_replaced;
         if let Some(holder) = coupon.holder().filter(|_| counts) {
             let of = (&coupon.genesis().campaign, holder);
             held.entry(of).or_default().insert(coupon.code());

@@ -31,8 +31,9 @@ fn names_beside_an_erasure() {
     let of = |name: &str| coupon("CODE1", &[(1, issued(name))]);
     let given = |span, told: &str| call(span, issue(1, "bob"), accepted(of(told)));
     let lost = |span| call(span, issue(1, "bob"), unknown());
-    let refused =
-        |nth, asked| call((10 * nth, 10 * nth + 5), asked, RecordedAnswer::NotDone("away".into()));
+    let refused = |nth: u64, asked| {
+        call((10 * nth, 10 * nth + 5), asked, RecordedAnswer::NotDone("away".into()))
+    };
     let used = |by: &str| coupon("CODE1", &[(1, issued(NAME)), (2, redeemed(by, "A-1"))]);
     let uses = |by: &str| call((20, 30), redeem(2, "CODE1", "bob", "A-1"), accepted(used(by)));
     let back = || coupon("CODE1", &[(1, issued(NAME)), (2, revoked(NAME))]);
