@@ -132,7 +132,7 @@ problems! {
     ColdUnavailable "COLD_UNAVAILABLE" 503 Later wait 30 "The archive is unavailable"
         "보관 저장소가 응답하지 않습니다.";
     OutcomeUnknown "OUTCOME_UNKNOWN" 503 Same wait 2 "The write may have happened"
-        "처리되었는지 아직 알 수 없습니다."
+        "처리되었는지 아직 확인되지 않았습니다."
         hint "send exactly the same request again; the answer says what happened"
         "같은 요청을 그대로 다시 보내세요. 처리되었는지 응답에 나옵니다.";
 }
