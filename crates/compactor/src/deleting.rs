@@ -7,7 +7,7 @@
 //!
 //! Each step may be repeated. The last one says that nothing is left to do.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use cold::{ColdFile, ColdPartition, DeletedDay};
 use coupon::time::{DAY_MS, Day, Millis};
@@ -59,12 +59,19 @@ impl Compactor {
                 }
             }
         }
-        let mut open = BTreeSet::new();
-        for day in self.cold.deleted_days().await? {
-            if !done.contains(&day) || self.has_files(day).await? {
-                open.insert(day);
-            }
+        let mut open = self.cold.deleted_days().await?;
+        if open.is_empty() {
+            return Ok(report);
         }
+        let finished: BTreeMap<Day, u64> = self.hot.archive_commits().await?.into_iter().collect();
+        let partitions = self.cold.partitions().await?.into_iter().map(|it| (it.day, it));
+        let partitions: BTreeMap<Day, ColdPartition> = partitions.collect();
+        open.retain(|day| {
+            let is_behind = |it: &ColdPartition| {
+                !it.files.is_empty() || finished.get(day).is_some_and(|to| *to < it.archive_commit)
+            };
+            !done.contains(day) || partitions.get(day).is_some_and(is_behind)
+        });
         if open.is_empty() {
             return Ok(report);
         }
@@ -78,13 +85,6 @@ impl Compactor {
             self.remove_files(day).await?;
         }
         Ok(report)
-    }
-
-    async fn has_files(&self, day: Day) -> Result<bool> {
-        let partition = self.cold.partition(day).await?;
-        let plan = self.hot.partition(day).await?;
-        let is_behind = plan.is_some_and(|plan| plan.archive_commit < partition.archive_commit);
-        Ok(is_behind || !partition.files.is_empty())
     }
 
     /// The emptied partitions that were kept for long enough; none while the oldest one may wait for others.
