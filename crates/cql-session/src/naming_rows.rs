@@ -33,7 +33,7 @@ pub trait NamingRow: OwnedRow + Send + Sync {
         persons: &[Erasure],
     ) -> impl Future<Output = Result<Cas>> + Send;
 
-    /// What a person is told of it; `None` if it does not name them, or they know it from elsewhere.
+    /// What it says of a person; `None` if it does not name them, or another table says the same.
     fn mention(&self, _person: &Erasure) -> Option<Mention> {
         None
     }
@@ -111,7 +111,7 @@ impl CqlSession {
         Ok((users.collect::<Result<_>>()?, next))
     }
 
-    /// One page of what a person is told of a table.
+    /// One page of what a table says of a person.
     pub async fn mentions<R: NamingRow>(
         &self,
         people: &NamedPeople,

@@ -1,4 +1,4 @@
-//! People: a person is told of, and forgotten, whatever their coupons have been through; others notice nothing.
+//! People: a person can ask what is stored, and is forgotten, whatever their coupons have been through; others notice nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
