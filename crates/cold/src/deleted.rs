@@ -11,7 +11,6 @@ use object_store::path::Path;
 use serde_json::{Value, json};
 
 use crate::error::Result;
-use crate::index::{HolderMerge, IndexStop};
 use crate::names;
 use crate::store::ColdStore;
 
@@ -107,22 +106,6 @@ impl ColdStore {
         let Some(text) = location.whole(&object).await? else { return Ok(None) };
         let damaged = || location.damaged(&object, "it does not say how many coupons there were");
         DeletedDay::parse(&text).ok_or_else(damaged).map(Some)
-    }
-
-    /// Takes the coupons of these days out of the holder index. Reads each file of it once, and writes those again that have
-    /// some. Safe to repeat and to kill.
-    ///
-    /// # Errors
-    /// As [`ColdStore::merge_holders`]. If another process commits to the index, that is no error, and
-    /// [`HolderMerge::is_done`] is false.
-    pub async fn delete_holders(&self, days: &BTreeSet<Day>) -> Result<HolderMerge> {
-        let (store, mut done) = (self.pinned(), HolderMerge::default());
-        match store.without_days(days, &mut done).await {
-            Ok(()) => done.is_done = true,
-            Err(IndexStop::Lost) => {}
-            Err(IndexStop::Cold(error)) => return Err(error),
-        }
-        Ok(done)
     }
 }
 

@@ -44,7 +44,7 @@ use write::{PIECE, encoder};
 const READS_MAX: usize = 8;
 
 /// Why a merge of the index ends early.
-pub(crate) enum IndexStop {
+enum IndexStop {
     /// Another process has committed to the index.
     Lost,
     Cold(ColdError),
@@ -101,7 +101,7 @@ impl ColdStore {
             let known = self.inner.index.newest().await?;
             // Merges first: a list reads each file of level 0 that waits.
             if let Some(merge) = self.due(&known).await? {
-                self.merge_index(&known, &merge, &BTreeSet::new(), done).await?;
+                self.merge_index(&known, &merge, None, done).await?;
             } else if !self.take_in(&known, rows_max, done, &mut unread).await? {
                 return unread.first.map_or(Ok(true), |error| Err(error.into()));
             }
@@ -143,7 +143,7 @@ impl ColdStore {
         &self,
         on: &TableVersion,
         merge: &plan::IndexMerge,
-        deleted: &BTreeSet<Day>,
+        deleted: Option<&BTreeSet<Day>>,
         done: &mut HolderMerge,
     ) -> Result<(), IndexStop> {
         let ColdStoreInner { location, index, .. } = &*self.inner;
@@ -159,7 +159,7 @@ impl ColdStore {
         let encoder = encoder(location, merge.target, origin, self.index_file_bytes());
         let mut piece = Vec::with_capacity(PIECE);
         while let Some(row) = rows.next().await? {
-            if deleted.contains(&row.day) {
+            if deleted.is_some_and(|days| days.contains(&row.day)) {
                 continue;
             }
             piece.push(row);

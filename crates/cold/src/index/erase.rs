@@ -25,8 +25,21 @@ impl ColdStore {
     /// As [`ColdStore::merge_holders`]. If another process commits to the index, that is no error, and
     /// [`HolderMerge::is_done`] is false.
     pub async fn erase_holders(&self) -> Result<HolderMerge> {
+        self.rewritten(None).await
+    }
+
+    /// Takes the coupons of these days out of the holder index. Otherwise as [`ColdStore::erase_holders`].
+    ///
+    /// # Errors
+    /// As [`ColdStore::erase_holders`].
+    pub async fn delete_holders(&self, days: &BTreeSet<Day>) -> Result<HolderMerge> {
+        self.rewritten(Some(days)).await
+    }
+
+    /// Writes each file again that has a coupon of deleted days, or without them, that names an erased person.
+    async fn rewritten(&self, deleted: Option<&BTreeSet<Day>>) -> Result<HolderMerge> {
         let (store, mut done) = (self.pinned(), HolderMerge::default());
-        match store.erase_files(&mut done).await {
+        match store.rewrite_files(deleted, &mut done).await {
             Ok(()) => done.is_done = true,
             Err(IndexStop::Lost) => {}
             Err(IndexStop::Cold(error)) => return Err(error),
@@ -34,7 +47,11 @@ impl ColdStore {
         Ok(done)
     }
 
-    async fn erase_files(&self, done: &mut HolderMerge) -> Result<(), IndexStop> {
+    async fn rewrite_files(
+        &self,
+        deleted: Option<&BTreeSet<Day>>,
+        done: &mut HolderMerge,
+    ) -> Result<(), IndexStop> {
         let index = &self.inner.index;
         let mut clean: HashSet<String> = HashSet::new();
         while let Some(known) = index.newest_if_any().await? {
@@ -43,7 +60,11 @@ impl ColdStore {
                 if clean.contains(&file.path) {
                     continue;
                 }
-                if self.persons_in(index, file).await? {
+                let is_due = match deleted {
+                    None => self.persons_in(index, file).await?,
+                    Some(days) => self.has_days(file, days).await?,
+                };
+                if is_due {
                     found = Some(Arc::clone(file));
                     break;
                 }
@@ -53,37 +74,20 @@ impl ColdStore {
             let target = names::level(&file.path).unwrap_or(0);
             // One at a time: the new files are within the range of this one, so the level stays disjoint.
             let merge = IndexMerge { target, files: vec![file] };
-            self.merge_index(&known, &merge, &BTreeSet::new(), done).await?;
+            self.merge_index(&known, &merge, deleted, done).await?;
         }
         Ok(())
     }
 
-    /// Writes each file again that has a coupon of these days, without it.
-    pub(crate) async fn without_days(
-        &self,
-        days: &BTreeSet<Day>,
-        done: &mut HolderMerge,
-    ) -> Result<(), IndexStop> {
-        let index = &self.inner.index;
-        let mut clean: HashSet<String> = HashSet::new();
-        while let Some(known) = index.newest_if_any().await? {
-            let mut files = known.files(names::INDEX).iter().filter(|it| !clean.contains(&it.path));
-            let Some(file) = files.next().map(Arc::clone) else { break };
-            let of_days = days.clone();
-            let reading = RowDecoder::of(&["expiry_day"], move |batch, _| {
-                let days = decode::days(batch)?;
-                let is_there = days.values().iter().any(|day| of_days.contains(&Day(*day)));
-                Ok(is_there.then_some(()).into_iter().collect())
-            });
-            if self.open_where(index, &file, reading, |_| true).await?.next().await?.is_some() {
-                let target = names::level(&file.path).unwrap_or(0);
-                let merge = IndexMerge { target, files: vec![file] };
-                self.merge_index(&known, &merge, days, done).await?;
-            } else {
-                clean.insert(file.path.clone());
-            }
-        }
-        Ok(())
+    async fn has_days(&self, file: &Arc<LiveFile>, days: &BTreeSet<Day>) -> Result<bool> {
+        let of_days = days.clone();
+        let reading = RowDecoder::of(&["expiry_day"], move |batch, _| {
+            let days = decode::days(batch)?;
+            let is_there = days.values().iter().any(|day| of_days.contains(&Day(*day)));
+            Ok(is_there.then_some(()).into_iter().collect())
+        });
+        let mut rows = self.open_where(&self.inner.index, file, reading, |_| true).await?;
+        Ok(rows.next().await?.is_some())
     }
 
     /// Takes the number of the next commit, so that no other writer can commit its files under it.

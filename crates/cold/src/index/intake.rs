@@ -1,6 +1,5 @@
 //! Taking new coupons into the holder index: from files of `coupons` to files of level 0.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use coupon::time::Day;
@@ -121,7 +120,7 @@ impl ColdStore {
         done.taken_in += count;
         intake.known = self.inner.index.newest().await?;
         while let Some(merge) = self.due(&intake.known).await? {
-            self.merge_index(&intake.known, &merge, &BTreeSet::new(), done).await?;
+            self.merge_index(&intake.known, &merge, None, done).await?;
             intake.known = self.inner.index.newest().await?;
         }
         Ok(())
