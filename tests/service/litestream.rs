@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use coupon::calendar::parse_instant;
 use engine::{Clock, SystemClock};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use testbucket::{BUCKET, Kind};
 use testengines::Engine;
@@ -25,7 +25,7 @@ use super::client::Client;
 use super::data::{Data, Server, wait_until};
 use super::downloads::python_with;
 use super::finished::{
-    campaign, compact, copy_all, doctor_finds_nothing, exported, order, redeemed, serve,
+    campaign, compact, copy_all, doctor_finds_nothing, exported, import, order, redeemed, serve,
 };
 use super::verify::verify;
 
@@ -141,6 +141,11 @@ impl<'a> Litestream<'a> {
         self.child = Some(command.spawn().expect("litestream starts"));
     }
 
+    fn freeze(&self) {
+        let child = Pid::from_child(self.child.as_ref().expect("it runs"));
+        kill_process(child, Signal::STOP).expect("it runs");
+    }
+
     fn kill(&mut self) {
         let mut child = self.child.take().expect("it runs");
         child.kill().expect("kill");
@@ -159,10 +164,12 @@ impl<'a> Litestream<'a> {
     }
 
     /// When it began to read the newest part of the log that is in the bucket: that part has all that was
-    /// durable at that time.
+    /// durable at that time. 0 before the first upload.
     fn newest_read(&self) -> i64 {
         let uploaded = self.said("level=0 minTXID");
-        let newest = uploaded.iter().filter_map(|it| it.get("maxTXID")).max().expect("an upload");
+        let Some(newest) = uploaded.iter().filter_map(|it| it.get("maxTXID")).max() else {
+            return 0;
+        };
         let reads = self.said("msg=sync ");
         let read = reads.iter().rfind(|it| it.get("txid") == Some(newest)).expect("its read");
         parse_instant(&read["time"]).expect("an instant").0
@@ -232,15 +239,63 @@ fn lost(data: &Data, told: &Told, died: i64) -> (usize, i64, i64) {
     (lost.len(), died - first.unwrap_or(died), died - newest.unwrap_or(died))
 }
 
+/// Litestream and a bucket, if the machine can have both.
+fn engines(suite: &str) -> Option<(PathBuf, testbucket::Server)> {
+    let program = Engine::LITESTREAM.found(suite, || python_with("litestream", REQUIREMENTS))?;
+    let bucket = testbucket::Server::start(Kind::Versitygw)?;
+    Some((program.with_file_name("litestream"), bucket))
+}
+
+/// A number in the header of the log, which another one has.
+fn log_salt(data: &Data) -> [u8; 8] {
+    let log = fs::read(data.path().join("hot.db-wal")).expect("a log");
+    log[16..24].try_into().expect("a header")
+}
+
+/// It died before it had read the newest changes, and is back while the log that a quiet store began meanwhile is still
+/// shorter than what it has read of the old one.
+#[test]
+fn a_log_that_was_missed() {
+    let Some((program, bucket)) = engines("a log that was missed") else { return };
+    let first = Data::on_bucket(&format!("s3://{BUCKET}/cold"), bucket.environment());
+    let server = serve(&first);
+    let mut admin = server.client(&first.token("admin", "root"));
+    campaign(&mut admin, "c", 1_000);
+    let mut litestream = Litestream::on(&program, &first);
+    litestream.start();
+    redeemed(&mut admin, "c", "read", 300);
+    let read = now();
+    redeemed(&mut admin, "c", "newest", 1);
+    wait_until("an upload", || litestream.newest_read() > read);
+
+    litestream.freeze();
+    // Pages that no later change writes again.
+    let lines: String = (0..200).map(|nth| format!("MISSED{nth:03},,,,,,,\n")).collect();
+    import(&first, "c", "missed", &lines);
+    let salt = log_salt(&first);
+    litestream.kill();
+    while log_salt(&first) == salt {
+        redeemed(&mut admin, "c", &now().to_string(), 1);
+    }
+    let back = now();
+    litestream.start();
+    wait_until("an upload", || litestream.newest_read() > back);
+    server.kill();
+    litestream.kill();
+    eprintln!("litestream: copies of the whole store: {:?}", litestream.snapshots());
+
+    let second = another(&first, bucket.environment());
+    let server = adopted(&second, &Litestream::on(&program, &second), Instant::now());
+    verify(&second, &[]).must_be_clean("adopted");
+    let there = exported(&second, "after the adoption");
+    let missed = (0..200).filter(|nth| !there.contains_key(&format!("MISSED{nth:03}"))).count();
+    assert_eq!(missed, 0, "of the codes that were imported before it died");
+    server.stop();
+}
+
 #[test]
 fn two_machines_die() {
-    let suite = "two machines that die";
-    let program = Engine::LITESTREAM.found(suite, || python_with("litestream", REQUIREMENTS));
-    let Some(bucket) = program.as_ref().and_then(|_| testbucket::Server::start(Kind::Versitygw))
-    else {
-        return;
-    };
-    let program = program.expect("found").with_file_name("litestream");
+    let Some((program, bucket)) = engines("two machines that die") else { return };
     let first = Data::on_bucket(&format!("s3://{BUCKET}/cold"), bucket.environment());
     let server = serve(&first);
     let token = first.token("admin", "root");

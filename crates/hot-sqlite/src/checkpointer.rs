@@ -9,13 +9,15 @@
 //!
 //! Every checkpoint is passive: it never overwrites what a reader still needs. Litestream relies on
 //! this: it holds a read transaction and reads the log itself (`tests/service/litestream.rs`). A mode that
-//! waits for readers would hold the writers off meanwhile.
+//! waits for readers would hold the writers off meanwhile. While Litestream is away, see `missed_log`.
 
+mod missed_log;
 mod pace;
 
+use std::cell::Cell;
 use std::fs::File;
 use std::mem::ManuallyDrop;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -26,7 +28,7 @@ use hot::settings::LONG_CODES;
 use rusqlite::{Connection, Result as SqlResult};
 
 use crate::fair_file_lock::FairFileLock;
-use crate::log_index::LOG_PAGES;
+use crate::log_index::{LOG_PAGES, LogIndex};
 use crate::readers::IdleReaders;
 use crate::schema::{OpenError, open_reader};
 use crate::txn::{CachedRows, Txn};
@@ -56,6 +58,11 @@ struct CheckpointLoop {
     file_lock: FairFileLock,
     /// Never closed: closing any descriptor of the file drops every lock that SQLite has on it.
     file: ManuallyDrop<File>,
+    index: LogIndex,
+    /// Where Litestream keeps what it has not uploaded.
+    litestream: PathBuf,
+    /// The log, since Litestream was away.
+    is_cut: Cell<bool>,
     long_codes: Arc<AtomicBool>,
     /// Of the writer, so far.
     busy_micros: Arc<AtomicU64>,
@@ -76,6 +83,9 @@ impl Checkpointer {
             conn,
             file_lock: FairFileLock::open(folder).map_err(file_error)?,
             file: ManuallyDrop::new(File::open(path).map_err(file_error)?),
+            index: LogIndex::of(path),
+            litestream: folder.join(".hot.db-litestream"),
+            is_cut: Cell::new(false),
             long_codes: Arc::default(),
             busy_micros,
             readers,
@@ -139,8 +149,10 @@ impl CheckpointLoop {
 
     /// Copies what it can, and restarts the log if it is time. Returns what `checkpoint` does.
     fn pass(&self) -> SqlResult<(i64, i64)> {
+        // Before the checkpoint, after which others may restart the log.
+        let is_missed = self.is_log_missed();
         let (pages, done) = self.checkpoint()?;
-        if pages < LOG_PAGES || pages - done > LEFT_PAGES {
+        if (pages < LOG_PAGES && !is_missed) || pages - done > LEFT_PAGES {
             return Ok((pages, done));
         }
         // The kernel writes its pages to the disk here, while others may still write.
@@ -149,6 +161,7 @@ impl CheckpointLoop {
             return Ok((pages, done));
         }
         match self.file_lock.enter() {
+            Ok(_held) if is_missed => self.cut_log().and(self.checkpoint()),
             Ok(_held) => self.checkpoint(),
             Err(error) => {
                 tracing::warn!(error = %error, "the fair file lock is out of order");

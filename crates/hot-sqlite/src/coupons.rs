@@ -206,26 +206,16 @@ pub(crate) fn read(
     txn: &Txn<'_>,
     row: &CouponRow<'_>,
 ) -> SqlResult<(SqliteCoupon, Option<String>)> {
-    let number = batch_of(row.number);
+    let (number, day) = (row.columns.batch, row.columns.day);
     let batch = txn.batch_at(number)?;
     let campaign = txn.campaign_at(batch.campaign)?;
     let no_dates = || damaged("batch", format!("{} has coupons and no dates", batch.id));
     let common = batch.common.ok_or_else(no_dates)?;
-    let columns = RowColumns {
-        batch: number,
-        day: row.day.0,
-        code: row.code,
-        version: row.version,
-        state: row.state,
-        holder: row.holder,
-        expires_at: row.expires_at.unwrap_or(common.expires_at),
-        ended_at: row.ended_at,
-        history_full: row.history_full,
-        indexed: row.indexed,
-    };
+    let expires_at = row.own_expiry.unwrap_or(common.expires_at);
+    let columns = RowColumns { expires_at, ..row.columns };
     let (record, is_whole) = record::decode(row.record, &common, &columns, txn)?;
     let genesis = Genesis {
-        code: row.code.parse().map_err(|why| damaged("code", why))?,
+        code: columns.code.parse().map_err(|why| damaged("code", why))?,
         campaign: campaign.terms.id.clone(),
         batch: batch.id,
         valid_from: record.valid_from,
@@ -233,21 +223,20 @@ pub(crate) fn read(
         zone: campaign.terms.zone.clone(),
         created_at: record.created_at,
     };
-    let version = row.version.unsigned_abs();
+    let version = columns.version.unsigned_abs();
     let coupon = Coupon::of(genesis, record.events, record.hold, version, record.modified_at);
     let differs = rows::disagreement(&coupon, &columns)
         .or_else(|| (!is_whole).then(|| "its checksum is not that of the row".to_owned()));
-    let (batch_paused, frozen) = (batch.paused, txn.is_sealed(row.day)?);
+    let (batch_paused, frozen) = (batch.paused, txn.is_sealed(day)?);
     let here = SqlitePlace {
         campaign,
         batch: number,
         row: Some(row.number),
-        indexed: row.indexed,
+        indexed: columns.indexed,
         next_row: None,
         said: record.said,
     };
-    let located =
-        SqliteCoupon { coupon, batch_paused, day: row.day, tier: Tier::Hot, frozen, here };
+    let located = SqliteCoupon { coupon, batch_paused, day, tier: Tier::Hot, frozen, here };
     Ok((located, differs))
 }
 

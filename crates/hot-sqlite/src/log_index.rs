@@ -6,6 +6,8 @@ use std::mem::ManuallyDrop;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use rustix::process::{Flock, FlockType, fcntl_getlk};
+
 /// Pages from which on the log is restarted: 64 MiB.
 pub(crate) const LOG_PAGES: i64 = 16_000;
 
@@ -19,9 +21,7 @@ pub(crate) struct LogHeader([u8; 48]);
 impl LogIndex {
     /// Of a database file that a connection has open in WAL mode; of others it knows nothing.
     pub(crate) fn of(database: &Path) -> LogIndex {
-        let mut path = database.as_os_str().to_owned();
-        path.push("-shm");
-        LogIndex(File::open(path).ok().map(ManuallyDrop::new))
+        LogIndex(File::open(database.with_extension("db-shm")).ok().map(ManuallyDrop::new))
     }
 
     /// A copy that was read while it changed is equal to none before it and none after it.
@@ -29,6 +29,15 @@ impl LogIndex {
         let mut header = [0; 48];
         self.0.as_ref()?.read_exact_at(&mut header, 0).ok()?;
         Some(LogHeader(header))
+    }
+
+    /// Whether another process reads the database at this moment.
+    pub(crate) fn is_read_elsewhere(&self) -> bool {
+        let Some(index) = &self.0 else { return false };
+        let mut lock = Flock::from(FlockType::WriteLock);
+        // Each reader has locked one of five bytes, shared (fileformat2.html, 2.3.2: WAL_READ_LOCK).
+        (lock.start, lock.length) = (123, 5);
+        fcntl_getlk(&**index, &lock).is_ok_and(|held| held.is_some())
     }
 }
 

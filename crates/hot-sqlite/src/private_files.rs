@@ -12,8 +12,8 @@ const MODE: u32 = 0o600;
 /// that exists: closing any descriptor of a database drops every lock that SQLite has on it.
 pub(crate) fn create_private(path: &Path) -> io::Result<()> {
     match OpenOptions::new().create_new(true).write(true).mode(MODE).open(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        Ok(_) | Err(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made.map(drop),
     }
 }
 
@@ -49,23 +49,22 @@ pub(crate) fn tighten(folder: &Path) {
     let (mut tightened, mut failed) = (Vec::new(), Vec::new());
     for name in ["hot.db", "hot.db-wal", "hot.db-shm", "hot.turn", "hot.write"] {
         let path = folder.join(name);
-        let Ok(metadata) = std::fs::metadata(&path) else { continue };
+        let Ok(metadata) = fs::metadata(&path) else { continue };
         let mode = metadata.permissions().mode();
         if mode & 0o077 == 0 {
             continue;
         }
-        match std::fs::set_permissions(&path, Permissions::from_mode(mode & 0o7700)) {
+        match fs::set_permissions(&path, Permissions::from_mode(mode & 0o7700)) {
             Ok(()) => tightened.push(format!("{name} ({:o})", mode & 0o777)),
             Err(error) => failed.push(format!("{name} ({:o}): {error}", mode & 0o777)),
         }
     }
     let folder = folder.display();
-    if !tightened.is_empty() {
-        let files = tightened.join(", ");
-        tracing::warn!("others could read files in {folder}, now their owner alone may: {files}");
-    }
-    if !failed.is_empty() {
-        let files = failed.join(", ");
-        tracing::warn!("others may read files in {folder}: {files}");
+    for (said, files) in
+        [("could read files, now their owner alone may", tightened), ("may read files", failed)]
+    {
+        if !files.is_empty() {
+            tracing::warn!("in {folder} others {said}: {}", files.join(", "));
+        }
     }
 }

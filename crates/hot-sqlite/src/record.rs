@@ -12,7 +12,7 @@
 use coupon::coupon::{Coupon, Event, Hold};
 use coupon::flat::Flat;
 use coupon::ids::{Actor, OperationId};
-use coupon::time::Millis;
+use coupon::time::{Day, Millis};
 use rusqlite::Result as SqlResult;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -50,7 +50,7 @@ pub(crate) struct CouponRecord {
 /// The other columns of a row, for its checksum.
 pub(crate) struct RowColumns<'a> {
     pub(crate) batch: i64,
-    pub(crate) day: i32,
+    pub(crate) day: Day,
     pub(crate) code: &'a str,
     pub(crate) version: i64,
     pub(crate) state: i64,
@@ -365,7 +365,7 @@ fn checksum(
     let none = Millis(i64::MIN);
     for number in [
         columns.batch,
-        i64::from(columns.day),
+        i64::from(columns.day.0),
         columns.version,
         columns.state,
         columns.expires_at.0,

@@ -246,8 +246,11 @@ fn ending() -> HotError {
 fn connect(path: &Path, synchronous: &str) -> rusqlite::Result<Connection> {
     let conn = Connection::open(path)?;
     conn.busy_timeout(BUSY_TIMEOUT)?;
+    // A new log cuts the file of the old one: what an erasure has overwritten is gone, and Litestream, back from being
+    // away, does not go on in a log that it has not read (see `checkpointer`).
     conn.execute_batch(&format!(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous}; PRAGMA secure_delete = ON;"
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous}; PRAGMA secure_delete = ON; \
+         PRAGMA journal_size_limit = 0;"
     ))?;
     Ok(conn)
 }

@@ -153,34 +153,28 @@ pub(crate) fn minted_run(row: &Row<'_>, at: usize) -> SqlResult<Option<MintedRun
 
 pub(crate) struct CouponRow<'a> {
     pub(crate) number: i64,
-    pub(crate) day: Day,
-    pub(crate) code: &'a str,
-    pub(crate) version: i64,
-    pub(crate) state: i64,
-    pub(crate) holder: Option<&'a str>,
-    /// `None`: that of the batch.
-    pub(crate) expires_at: Option<Millis>,
-    pub(crate) ended_at: Option<Millis>,
-    pub(crate) history_full: bool,
+    /// `None`: that of the batch. The columns have it only once the batch was read.
+    pub(crate) own_expiry: Option<Millis>,
     pub(crate) record: &'a [u8],
-    pub(crate) indexed: bool,
+    pub(crate) columns: RowColumns<'a>,
 }
 
 /// From [`coupon_columns`].
 pub(crate) fn coupon_row<'a>(row: &'a Row<'_>) -> SqlResult<CouponRow<'a>> {
-    Ok(CouponRow {
-        number: row.get(0)?,
+    let (number, own_expiry) = (row.get(0)?, millis_or_null(row, 6)?);
+    let columns = RowColumns {
+        batch: batch_of(number),
         day: Day(row.get(1)?),
         code: row.get_ref(2)?.as_str()?,
         version: row.get(3)?,
         state: row.get(4)?,
         holder: row.get_ref(5)?.as_str_or_null()?,
-        expires_at: millis_or_null(row, 6)?,
+        expires_at: own_expiry.unwrap_or(Millis(0)),
         ended_at: millis_or_null(row, 7)?,
         history_full: row.get(8)?,
-        record: row.get_ref(9)?.as_blob()?,
         indexed: row.get(10)?,
-    })
+    };
+    Ok(CouponRow { number, own_expiry, record: row.get_ref(9)?.as_blob()?, columns })
 }
 
 /// Bits of the number of a row that count within its batch: 137 billion, and a batch has 100 billion coupons at most.
@@ -227,7 +221,7 @@ pub(crate) fn columns<'a>(
 ) -> RowColumns<'a> {
     RowColumns {
         batch,
-        day: day.0,
+        day,
         code: coupon.code().as_str(),
         version: signed(coupon.version()),
         state: state_number(coupon.state().as_str()),
@@ -245,7 +239,7 @@ pub(crate) fn columns<'a>(
 
 /// The first column that differs from that of `coupon`, which is what the record says, and how.
 pub(crate) fn disagreement(coupon: &Coupon, stored: &RowColumns<'_>) -> Option<String> {
-    let told = columns(coupon, stored.batch, Day(stored.day), stored.indexed);
+    let told = columns(coupon, stored.batch, stored.day, stored.indexed);
     let at = |instant: Option<Millis>| instant.map(|at| at.0);
     differs("state", state_name(stored.state), state_name(told.state))
         .or_else(|| differs("holder", stored.holder, told.holder))

@@ -4,10 +4,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use rusqlite::{Result as SqlResult, config::DbConfig};
 
-use crate::private_files::create_private;
+use crate::private_files::{create_private, sync_folder};
 use crate::txn::Txn;
 
 pub const FILE_NAME: &str = "hot.db";
@@ -34,11 +34,8 @@ const fn version_after(steps: &[SchemaStep]) -> i64 {
 /// Marks the file as ours (`PRAGMA application_id`): "cpry".
 const APPLICATION_ID: i64 = 0x6370_7279;
 
-/// Earlier releases can corrupt a WAL when one connection writes and another checkpoints.
-const SQLITE_VERSION_MIN: i32 = 3_051_003;
-
 /// For other programs, such as a backup tool: our own processes use the fair file lock.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Prepared statements that a connection keeps: all of ours.
 const STATEMENTS_KEPT: usize = 128;
@@ -63,8 +60,6 @@ pub enum OpenError {
     },
     #[error("{0} is an SQLite file of another program")]
     Foreign(String),
-    #[error("SQLite {0} can lose commits; 3.51.3 or later is needed")]
-    OldSqlite(&'static str),
 }
 
 /// The store, if it need not be made or upgraded. It takes no lock, so that a process that is
@@ -104,9 +99,6 @@ pub(crate) fn open_or_make(path: &Path, joins_wal_writes: bool) -> Result<Connec
 }
 
 fn connect(path: &Path, joins_wal_writes: bool) -> Result<Connection, OpenError> {
-    if rusqlite::version_number() < SQLITE_VERSION_MIN {
-        return Err(OpenError::OldSqlite(rusqlite::version()));
-    }
     create_private(path)
         .map_err(|source| OpenError::File { folder: path.display().to_string(), source })?;
     let flags = OpenFlags::default();
@@ -197,10 +189,9 @@ pub(crate) fn in_transaction(
     conn: &Connection,
     body: impl FnOnce(&Connection) -> SqlResult<()>,
 ) -> Result<(), OpenError> {
-    conn.execute_batch("BEGIN IMMEDIATE")?;
-    let result = body(conn);
-    conn.execute_batch(if result.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
-    Ok(result?)
+    let txn = Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
+    body(&txn)?;
+    Ok(txn.commit()?)
 }
 
 fn create(conn: &Connection, version: i64) -> SqlResult<()> {
@@ -226,9 +217,9 @@ fn keep_copy(conn: &Connection, path: &Path, version: i64) -> Result<(), OpenErr
         let _ = std::fs::remove_file(&copy);
         return Err(error.into());
     }
-    let sync = |path: &Path| std::fs::File::open(path).and_then(|it| it.sync_all());
     let folder = copy.parent().filter(|folder| *folder != Path::new(""));
-    sync(&copy).and_then(|()| sync(folder.unwrap_or(Path::new(".")))).map_err(failed)
+    let folder = folder.unwrap_or(Path::new("."));
+    sync_folder(&copy).and_then(|()| sync_folder(folder)).map_err(failed)
 }
 
 #[cfg(test)]

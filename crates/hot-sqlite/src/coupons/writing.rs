@@ -89,7 +89,7 @@ pub(crate) fn delete_where(
                 directory::keep_line(txn, located.coupon.code(), &line)?;
             }
         }
-        Ok((row.number, row.state))
+        Ok((row.number, row.columns.state))
     })
 }
 

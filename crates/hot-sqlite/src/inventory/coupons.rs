@@ -12,7 +12,7 @@ use rusqlite::{Result as SqlResult, Row};
 use crate::coupons::{RowNumber, number_of, read};
 use crate::day_order::{OfCode, PartitionEntry, rows_with};
 use crate::failure::damaged;
-use crate::rows::{CouponRow, batch_of};
+use crate::rows::CouponRow;
 use crate::txn::Txn;
 use crate::{directory, partitions, rows};
 
@@ -79,14 +79,14 @@ pub(super) fn rows_of(txn: &Txn<'_>, day: Day, page: &[OfCode]) -> SqlResult<Vec
 fn is_still_there(txn: &Txn<'_>, day: Day, code: &str, row: &Row<'_>) -> bool {
     let is_there = |row: CouponRow<'_>| {
         // In the partition in which it was collected.
-        let here = match row.expires_at {
-            Some(_) => Some(row.day),
+        let here = match row.own_expiry {
+            Some(_) => Some(row.columns.day),
             None => {
-                let usual = txn.batch_at(batch_of(row.number))?.common;
+                let usual = txn.batch_at(row.columns.batch)?.common;
                 usual.map(|usual| Day::expiry_day_of(usual.expires_at))
             }
         };
-        Ok(row.code == code && here.is_none_or(|here| here == day))
+        Ok(row.columns.code == code && here.is_none_or(|here| here == day))
     };
     rows::coupon_row(row).and_then(is_there).unwrap_or(true)
 }
@@ -96,7 +96,7 @@ fn is_of(txn: &Txn<'_>, row: &Row<'_>) -> RowIs {
     let is_of = |row: CouponRow<'_>| match read(txn, &row) {
         Ok((located, differs)) => Ok(RowIs::Coupon { coupon: Box::new(located.coupon), differs }),
         Err(rusqlite::Error::QueryReturnedNoRows) => {
-            let batch = batch_of(row.number);
+            let batch = row.columns.batch;
             Err(damaged("batch", format!("{batch}, or its campaign, is not there")))
         }
         Err(error) => Err(error),

@@ -1,7 +1,6 @@
 use coupon::coupon::EventKind;
 use coupon::ids::BatchId;
 use coupon::imported::ImportedState;
-use coupon::time::Day;
 
 use super::*;
 use crate::rows::columns;
@@ -195,7 +194,7 @@ fn every_column_is_in_the_checksum() {
     let bytes = encode(coupon, &LineState::Available, &COMMON, &here(), &Two).expect("a record");
     let others = [
         ("batch", RowColumns { batch: 8, ..here() }),
-        ("day", RowColumns { day: 20_001, ..here() }),
+        ("day", RowColumns { day: Day(20_001), ..here() }),
         ("code", RowColumns { code: "CODE02", ..here() }),
         ("version", RowColumns { version: 9, ..here() }),
         ("state", RowColumns { state: 1, ..here() }),

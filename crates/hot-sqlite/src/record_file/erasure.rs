@@ -73,7 +73,7 @@ impl RecordFile {
         let commit = || {
             self.sure.run(|records| {
                 // A killed process may have left the row: one of the two changes something.
-                let sql = "PRAGMA journal_size_limit = 0; PRAGMA wal_checkpoint(PASSIVE); \
+                let sql = "PRAGMA wal_checkpoint(PASSIVE); \
                            INSERT OR IGNORE INTO record_kind (name) VALUES ('scrub'); \
                            DELETE FROM record_kind WHERE name = 'scrub'";
                 records.conn.execute_batch(sql).map_err(at_commit)

@@ -12,6 +12,12 @@ use tempfile::TempDir;
 use super::*;
 use crate::fair_file_lock::FairFileLock;
 
+/// Before 3.51.3 a WAL can be corrupted if one connection writes and another checkpoints.
+#[test]
+fn sqlite_that_loses_no_commits() {
+    assert!(rusqlite::version_number() >= 3_051_003, "{}", rusqlite::version());
+}
+
 /// The step to a version 2 that no release has.
 const STEP: SchemaStep = |conn| {
     conn.execute_batch(

@@ -4,7 +4,7 @@ use coupon::ids::{Actor, OperationId};
 
 use super::Txn;
 use super::seen::{keep, known};
-use rusqlite::Result as SqlResult;
+use rusqlite::{Result as SqlResult, ToSql, params};
 
 use crate::failure::damaged;
 use crate::record::{NameDictionary, USER_ROLE};
@@ -26,17 +26,7 @@ impl NameDictionary for Txn<'_> {
         if known.is_some() {
             return Ok(known);
         }
-        let sql = "SELECT number FROM actor WHERE name = ?1";
-        let number: Option<i64> = match self.first(sql, [name], |row| row.get(0))? {
-            Some(number) => Some(number),
-            None => {
-                let sql = "INSERT INTO actor (name) SELECT ?1 \
-                           WHERE (SELECT coalesce(max(number), 0) FROM actor) < ?2 \
-                           RETURNING number";
-                self.first(sql, (name, ACTORS_MAX), |row| row.get(0))?
-            }
-        };
-        let number = number.map(i64::unsigned_abs);
+        let number = self.number_in(("actor", "name"), &name, ACTORS_MAX)?;
         if let Some(number) = number {
             keep(&self.seen.actor_numbers, name.to_owned(), &number);
         }
@@ -76,20 +66,30 @@ impl Txn<'_> {
             return Ok(());
         }
         let bytes = operation.0.to_be_bytes();
-        let sql = "SELECT number FROM operation WHERE operation = ?1";
-        let number: Option<i64> = match self.first(sql, [bytes], |row| row.get(0))? {
-            Some(number) => Some(number),
-            None => {
-                let sql = "INSERT INTO operation (operation) SELECT ?1 \
-                           WHERE (SELECT coalesce(max(number), 0) FROM operation) < ?2 \
-                           RETURNING number";
-                self.first(sql, (bytes, OPERATIONS_MAX), |row| row.get(0))?
-            }
-        };
+        let number = self.number_in(("operation", "operation"), &bytes, OPERATIONS_MAX)?;
         if let Some(number) = number {
-            self.know_operation(number.unsigned_abs(), operation);
+            self.know_operation(number, operation);
         }
         Ok(())
+    }
+
+    /// The number of a value in a table, which may be new; `None` if the table has `most`.
+    fn number_in(
+        &self,
+        (table, column): (&str, &str),
+        value: &dyn ToSql,
+        most: i64,
+    ) -> SqlResult<Option<u64>> {
+        let found = format!("SELECT number FROM {table} WHERE {column} = ?1");
+        let entered = format!(
+            "INSERT INTO {table} ({column}) SELECT ?1 \
+             WHERE (SELECT coalesce(max(number), 0) FROM {table}) < ?2 RETURNING number"
+        );
+        let number: Option<i64> = match self.first(&found, [value], |row| row.get(0))? {
+            None => self.first(&entered, params![value, most], |row| row.get(0))?,
+            found => found,
+        };
+        Ok(number.map(i64::unsigned_abs))
     }
 
     /// A row that is read has its operations by number, and then they are known when it is written.
