@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use coupon::coupon::{Coupon, Event, Hold};
+use coupon::erasure::{ERASED_PREFIX, acting_user};
 use coupon::flat::Flat;
 use coupon::ids::{Actor, OperationId};
 use coupon::time::Millis;
@@ -49,8 +50,9 @@ impl EventValue {
         }
     }
 
+    /// An erasure may have replaced the name of a person who acted themselves, in one of the two.
     pub fn is_at_and_by(&self, at: Millis, actor: &Actor) -> bool {
-        millis(self.at) == at && self.actor == actor.as_str()
+        millis(self.at) == at && is_same_actor(&self.actor, actor.as_str())
     }
 
     /// What may name somebody.
@@ -122,5 +124,13 @@ impl HoldValue {
             since: millis(self.since),
             until: millis(self.until),
         })
+    }
+}
+
+fn is_same_actor(one: &str, other: &str) -> bool {
+    let is_erased = |user: &str| user.starts_with(ERASED_PREFIX);
+    match (acting_user(one), acting_user(other)) {
+        (Some(one), Some(other)) => one == other || is_erased(one) || is_erased(other),
+        _ => one == other,
     }
 }

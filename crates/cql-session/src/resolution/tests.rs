@@ -146,6 +146,9 @@ fn finished_by_another_at_another_time_or_for_another_caller() {
         }
     };
     let ours = by(NOW, "shop:till");
+    let (anns, erased) = (by(NOW, "user:ann"), by(NOW, "user:erased:0000000000000abc"));
+    let seen = CouponRow::of(&erased, OURS);
+    assert_eq!(resolved(Some(&seen), OURS, &before, &anns), WriteResolution::Applied);
     let rows = [
         ("ours", NOW, "shop:till", WriteResolution::Applied),
         ("a moment later", NOW.plus_ms(1), "shop:till", WriteResolution::Refused),
