@@ -8,7 +8,7 @@ use hot::{ListOrder, ListPosition, ListQuery, ListScope, ListedPage, Tier, bound
 use scylla::value::CqlDate;
 
 use crate::CqlStore;
-use crate::coupons::CqlCoupon;
+use crate::coupons::{CouponTrace, CqlCoupon};
 use crate::values::day;
 use cql_session::{Result, StatementProfile};
 use slices::{IndexRow, SLICE, SliceBounds, position};
@@ -139,10 +139,19 @@ impl CqlStore {
         };
         match self.row_of(StatementProfile::Read, index_row.day, bucket, &index_row.code).await? {
             Some(row) if row.is_coupon() => self.located(&row).await.map(Some),
-            Some(_) => Ok(None),
-            None if self.is_sealed(index_row.day, bucket).await? => Ok(None),
+            Some(row) if row.is_archived_marker() => Ok(None),
+            // A try to give it to the same user from here, where it was before, has written this day over the right one.
+            Some(_) => self.forwarded(index_row).await,
+            None if self.is_sealed(index_row.day, bucket).await? => self.forwarded(index_row).await,
             // It may be on its way here: reading it where it comes from brings it here.
             None => Ok(self.anywhere(&index_row.code).await?.filter(|it| it.coupon.version() > 0)),
+        }
+    }
+
+    async fn forwarded(&self, index_row: &IndexRow) -> Result<Option<CqlCoupon>> {
+        match self.trace(index_row.day.into(), &index_row.code).await? {
+            CouponTrace::Here(located) => Ok(Some(*located)),
+            CouponTrace::Nothing | CouponTrace::InCold { .. } => Ok(None),
         }
     }
 }
