@@ -6,7 +6,7 @@ use hot::Account;
 use scylla::value::CqlTimestamp;
 
 use crate::values::{instant, millis, parsed};
-use crate::{Cas, CqlSession, Result, WriteAttempts};
+use crate::{Cas, CqlSession, Result, StatementProfile, WriteAttempts};
 
 impl CqlSession {
     /// `false` if the login is taken.
@@ -73,9 +73,28 @@ impl CqlSession {
         Ok(at.map(millis))
     }
 
-    /// Deletes the login of a user whose account was deleted.
-    pub async fn forget_login(&self, user: &UserId) -> Result<()> {
-        self.write("DELETE FROM account_login WHERE user_id = ?", (user.as_str(),)).await
+    /// When the login of a user was written, in microseconds.
+    pub async fn login_written(&self, user: &UserId) -> Result<Option<i64>> {
+        let cql = "SELECT WRITETIME(login_id) AS written FROM account_login WHERE user_id = ?";
+        self.value(cql, (user.as_str(),)).await
+    }
+
+    /// Deletes the login of a user whose account was deleted, if it was written then or earlier.
+    pub async fn forget_login(&self, user: &UserId, written: i64) -> Result<()> {
+        let cql = "DELETE FROM account_login USING TIMESTAMP ? WHERE user_id = ?";
+        self.write(cql, (written, user.as_str())).await
+    }
+
+    /// Deletes an account, and no other of the same login and user: each has a hash of its own.
+    pub async fn delete_account(
+        &self,
+        profile: StatementProfile,
+        account: &Account,
+    ) -> Result<Cas> {
+        let cql = "DELETE FROM account WHERE login_id = ? IF user_id = ? AND password_hash = ?";
+        let Account { login_id, user_id, password_hash } = account;
+        let values = (login_id.as_str(), user_id.as_str(), password_hash.as_str());
+        self.change(profile, cql, values).await
     }
 
     /// `false` if there is none.
@@ -85,9 +104,7 @@ impl CqlSession {
             let Some(account) = attempts.looked(self.account_of(user).await)? else {
                 return Ok(removed);
             };
-            let cql = "DELETE FROM account WHERE login_id = ? IF user_id = ?";
-            let values = (account.login_id.as_str(), user.as_str());
-            let cas = self.change(attempts.profile(), cql, values).await;
+            let cas = self.delete_account(attempts.profile(), &account).await;
             // An unknown outcome counts as well: the next read says whether the account is gone.
             removed |= !matches!(cas, Ok(Cas::Refused));
             attempts.wrote(cas).await?;

@@ -19,7 +19,7 @@ use coupon::ids::{CampaignId, OperationId, UserId};
 use coupon::time::Day;
 use hot::audit::Act;
 use hot::people::{Mention, MentionPage, NamedPeople, People, UserPage, next_place, place_of};
-use hot::{HotError, bounded_join};
+use hot::{Account, HotError, bounded_join};
 use scylla::value::CqlTimestamp;
 use serde_json::json;
 use uuid::Uuid;
@@ -45,7 +45,7 @@ const PLACES: (usize, usize) = (5, 4);
 const CLAIMS: &str = "SELECT DISTINCT campaign_id, user_id FROM claim";
 const WALLETS: &str = "SELECT DISTINCT user_id FROM wallet";
 const REPLACEMENTS: &str = "SELECT replaced, user_id FROM replacement";
-const ACCOUNTS: &str = "SELECT login_id, user_id FROM account";
+const ACCOUNTS: &str = "SELECT login_id, user_id, password_hash FROM account";
 const LOGINS: &str = "SELECT DISTINCT user_id FROM account_login";
 
 #[async_trait]
@@ -126,12 +126,13 @@ impl People for CqlHot {
             store.erase_account(&erasure).await?;
         }
         // An account that a node has made once more, after it was deleted with its login.
-        let owners = session.rows_of_users(ACCOUNTS, &people, |(_, user): &(String, String)| user);
-        for ((login, _), erasure) in owners.await? {
+        for ((login, _, password_hash), erasure) in
+            session.rows_of_users(ACCOUNTS, &people, owner_of).await?
+        {
             if session.erasing_now().await?.has(&erasure) {
-                let cql = "DELETE FROM account WHERE login_id = ? IF user_id = ?";
-                let values = (login, erasure.user.as_str());
-                session.change(StatementProfile::Change, cql, values).await?.known()?;
+                let (login_id, user_id) = (parsed("login_id", &login)?, erasure.user.clone());
+                let account = Account { login_id, user_id, password_hash };
+                session.delete_account(StatementProfile::Change, &account).await?.known()?;
             }
         }
         store.settle_coupons(&people).await?;
@@ -164,6 +165,10 @@ impl People for CqlHot {
 }
 
 fn user_of((user,): &(String,)) -> &str {
+    user
+}
+
+fn owner_of((_, user, _): &(String, String, String)) -> &str {
     user
 }
 
@@ -338,12 +343,23 @@ impl CqlStore {
     }
 
     async fn erase_account(&self, erasure: &Erasure) -> Result<()> {
-        if self.session.erasing_now().await?.has(erasure) {
-            let attempts = self.attempts("the account of a person who is erased");
-            self.session.unmake_account(&erasure.user, attempts).await?;
-            self.session.forget_login(&erasure.user).await?;
+        let (session, user) = (&self.session, &erasure.user);
+        let mut attempts = self.attempts("the account of a person who is erased");
+        loop {
+            let written = attempts.looked(session.login_written(user).await)?;
+            let account = attempts.looked(session.account_of(user).await)?;
+            // After both: they may be of the next person of the name.
+            if !attempts.looked(session.erasing_now().await)?.has(erasure) {
+                return Ok(());
+            }
+            let Some(account) = account else {
+                let Some(written) = written else { return Ok(()) };
+                return session.forget_login(user, written).await;
+            };
+            let cas = session.delete_account(attempts.profile(), &account).await;
+            // The next look shows whether it is gone.
+            attempts.wrote(cas).await?;
         }
-        Ok(())
     }
 
     async fn settle_coupons(&self, people: &NamedPeople) -> Result<()> {

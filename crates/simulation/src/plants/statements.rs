@@ -174,7 +174,7 @@ pub(super) const RENAME_REPLACEMENT: StatementPattern =
 pub(super) const RENAME_LINE: StatementPattern =
     StatementPattern::of(&["UPDATE directory SET first_imported_state = ?"]);
 pub(super) const FORGET_LOGIN: StatementPattern =
-    StatementPattern::of(&["DELETE FROM account_login WHERE user_id = ?"]);
+    StatementPattern::of(&["DELETE FROM account_login USING TIMESTAMP ?"]);
 pub(super) const FORGET_INDEX_ROW: StatementPattern =
     StatementPattern::of(&["DELETE FROM wallet USING TIMESTAMP ?"]);
 
