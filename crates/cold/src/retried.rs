@@ -65,21 +65,11 @@ fn is_conflict(error: &Error) -> bool {
 
 impl RetryingStore {
     async fn whole(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        let GetResult { payload, meta, range, attributes } =
-            self.0.get_opts(location, options).await?;
-        let bytes = match payload {
-            GetResultPayload::Stream(parts) => {
-                let parts: Vec<bytes::Bytes> = parts.try_collect().await?;
-                match <[bytes::Bytes; 1]>::try_from(parts) {
-                    Ok([bytes]) => bytes,
-                    Err(parts) => parts.concat().into(),
-                }
-            }
-            other @ GetResultPayload::File(..) => {
-                return Ok(GetResult { payload: other, meta, range, attributes });
-            }
-        };
+        let got = self.0.get_opts(location, options).await?;
+        let (meta, range, attributes) =
+            (got.meta.clone(), got.range.clone(), got.attributes.clone());
         let want = range.end.saturating_sub(range.start);
+        let bytes = got.bytes().await?;
         if bytes.len() as u64 != want {
             let source = format!("{} bytes of {location} came, want {want}", bytes.len());
             return Err(Error::Generic { store: "S3", source: source.into() });

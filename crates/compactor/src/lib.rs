@@ -45,7 +45,7 @@ pub use settings::{
     CLOSED_ARCHIVE_COMMIT_MAX, CLOSED_ENOUGH, CLOSED_WAIT_DAYS, ClosedPolicy, CompactionSettings,
     PARTITION_FILES_MAX,
 };
-pub use tiers::{WRITES_MAX, runs_at_most};
+pub use tiers::WRITES_MAX;
 
 /// Coupons read from hot at a time.
 const CHUNK: usize = 16_384;

@@ -13,7 +13,7 @@ pub const CLOSED_ARCHIVE_COMMIT_MAX: usize = 1_000_000;
 
 /// Runs of a partition, at most: a partition is merged before another commit would exceed this. A
 /// run is the files of one commit, and a look-up reads one footer of each run.
-/// [`crate::runs_at_most`] says how the limit grows after dozens of commits.
+/// `tiers.rs` says how the limit grows after dozens of commits.
 pub const PARTITION_FILES_MAX: usize = 8;
 
 /// The constant that is the default of a setting explains it.

@@ -11,7 +11,7 @@
 //! level 0 are merged into one of level 1. If there is only one run of level 0, everything below
 //! level 2 is merged into one of level 2. A run of level 2 stays until the partition is over. So
 //! the first run of level 2 has `8 + 7 + … + 1` commits, the next one `9 + 8 + … + 1`, and
-//! [`runs_at_most`] adds them up.
+//! `tests/moves/runs_at_most.rs` adds them up.
 
 use std::collections::BTreeMap;
 
@@ -100,23 +100,13 @@ pub(crate) fn at_end(runs: &[RunSize], fresh: u64) -> Vec<usize> {
     order
 }
 
-/// The runs that an open partition has at most, at any moment, after `commits` commits out of hot.
-/// `runs_max` is [`crate::CompactionSettings::partition_files_max`].
-pub fn runs_at_most(commits: u64, runs_max: usize) -> usize {
-    let runs_max = runs_max.max(RUNS_MIN);
-    let (mut full, mut held) = (0, 0_u64);
-    loop {
-        let slots = (runs_max + full) as u64;
-        held = held.saturating_add(slots * (slots + 1) / 2);
-        if commits <= held {
-            return runs_max + 2 * full;
-        }
-        full += 1;
-    }
-}
+#[cfg(test)]
+#[path = "../tests/moves/runs_at_most.rs"]
+mod runs_at_most;
 
 #[cfg(test)]
 mod tests {
+    use super::runs_at_most::runs_at_most;
     use super::*;
     use crate::PARTITION_FILES_MAX;
 

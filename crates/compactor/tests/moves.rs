@@ -10,6 +10,7 @@ mod moves {
     mod plan;
     mod readers;
     mod restored;
+    mod runs_at_most;
     mod steps;
     mod stores;
     mod tiers;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
+use hot::cause;
 use scylla::client::session::Session;
 use scylla::cluster::Node;
 use scylla::policies::load_balancing::{NodeIdentifier, SingleTargetLoadBalancingPolicy};
@@ -116,15 +117,6 @@ async fn ask(driver: &Session, engine: CqlEngine, node: &Arc<Node>) -> AboutNode
         datacenter: node.datacenter.clone().unwrap_or_default(),
         answer: answer(driver, engine, node).await.map_err(|error| cause(&error)),
     }
-}
-
-/// The last error of the chain has the reason.
-fn cause(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut last = error;
-    while let Some(deeper) = last.source() {
-        last = deeper;
-    }
-    last.to_string()
 }
 
 async fn answer(driver: &Session, engine: CqlEngine, node: &Arc<Node>) -> Result<NodeReply> {

@@ -37,7 +37,6 @@ pub struct CompactionRun {
     /// What it has done, once it is over.
     pub ended: Option<CompactionEnd>,
     /// Whether it broke off: another run has begun where only one can run.
-    #[serde(default)]
     broke_off: bool,
 }
 

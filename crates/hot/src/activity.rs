@@ -62,6 +62,8 @@ pub trait Activities: Send + Sync {
     /// Counts what was not counted yet: before its events are deleted.
     async fn count_activity(&self) -> Result<()>;
 
-    /// Deletes the sums of quarters before this one, and returns how many.
-    async fn forget_activity(&self, before: i64) -> Result<u64>;
+    /// Deletes the sums of quarters before this one, and returns how many. 0 in a store whose rows end by themselves.
+    async fn forget_activity(&self, _before: i64) -> Result<u64> {
+        Ok(0)
+    }
 }

@@ -26,3 +26,12 @@ pub enum HotError {
     #[error("the hot store is damaged: {0}")]
     Damaged(String),
 }
+
+/// The text of the last error of the chain, which says why.
+pub fn cause(error: &(dyn Error + 'static)) -> String {
+    let mut last = error;
+    while let Some(deeper) = last.source() {
+        last = deeper;
+    }
+    last.to_string()
+}

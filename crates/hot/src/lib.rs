@@ -31,8 +31,8 @@ mod values;
 pub use archive::{Archive, NoArchive};
 pub use bounded_join::{BoundedJoin, bounded_join};
 pub use clock::{ClockRecord, Witness};
-pub use error::HotError;
 use error::Result;
+pub use error::{HotError, cause};
 pub use facts::{AUDITED_FACTS, COPIED_FACTS, Fact, Facts};
 pub use filter::{CouponFilter, Instant, Predicate, Span};
 pub use partitions::{

@@ -57,6 +57,9 @@ pub trait Redemptions: Send + Sync {
     /// look at each coupon. `None`: the store does not keep that.
     async fn codes_of_order(&self, order: &OrderRef) -> Result<Option<Vec<Code>>>;
 
-    /// Deletes what `codes_of_order` knows of redemptions before `before`; returns how much. Looks at all.
-    async fn forget_orders(&self, before: Day) -> Result<u64>;
+    /// Deletes what `codes_of_order` knows of redemptions before `before`; returns how much. Looks at all. 0 in a store
+    /// whose rows end by themselves.
+    async fn forget_orders(&self, _before: Day) -> Result<u64> {
+        Ok(0)
+    }
 }

@@ -39,9 +39,4 @@ impl Activities for StoreRecords {
         }
         Ok(())
     }
-
-    /// The rows end by themselves.
-    async fn forget_activity(&self, _before: i64) -> Result<u64> {
-        Ok(0)
-    }
 }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use coupon::calendar::LAST_INSTANT;
 use coupon::code::Code;
 use coupon::ids::OrderRef;
-use coupon::time::{Day, Millis};
+use coupon::time::Millis;
 use hot::records::Whereabouts;
 use hot::redemptions::{
     RedemptionPage, RedemptionPosition, RedemptionQuery, RedemptionRow, Redemptions,
@@ -204,11 +204,6 @@ impl Redemptions for StoreRecords {
         }
         self.count_for_reader().await;
         self.index.codes_of(order).await.map(Some)
-    }
-
-    async fn forget_orders(&self, _before: Day) -> Result<u64> {
-        // The rows delete themselves.
-        Ok(0)
     }
 }
 

@@ -82,7 +82,7 @@ fn is_private_host(host: &str) -> bool {
 }
 
 /// Networks of version 4 that are not public, each with the length of its prefix.
-const NOT_PUBLIC_V4: [(Ipv4Addr, u32); 17] = [
+const NOT_PUBLIC_V4: [(Ipv4Addr, u32); 16] = [
     // This network.
     (Ipv4Addr::new(0, 0, 0, 0), 8),
     // Private.
@@ -109,10 +109,8 @@ const NOT_PUBLIC_V4: [(Ipv4Addr, u32); 17] = [
     (Ipv4Addr::new(203, 0, 113, 0), 24),
     // Multicast.
     (Ipv4Addr::new(224, 0, 0, 0), 4),
-    // Reserved.
+    // Reserved, and broadcast.
     (Ipv4Addr::new(240, 0, 0, 0), 4),
-    // Broadcast.
-    (Ipv4Addr::new(255, 255, 255, 255), 32),
 ];
 
 /// The part of version 6 that is public: all else is reserved, private, link-local or multicast.

@@ -50,10 +50,11 @@ pub use crate::endpoint::{
 pub use crate::error::{OpenError, WebhookError};
 pub use crate::event::{Announced, Announcement, DATA_BYTES_MAX, Event, Read, Source, Start};
 pub use crate::options::Options;
-pub use crate::post::{PostCarrier, cause};
+pub use crate::post::PostCarrier;
 pub use crate::resolver::{NameResolver, UnresolvedName};
 pub use crate::signature::{Secret, Secrets};
 pub use crate::store::{BroughtWebhooks, bring_webhooks};
+pub use hot::cause;
 
 use crate::post::WebhookPoster;
 use crate::store::WebhookStore;

@@ -1,10 +1,10 @@
 //! One signed POST.
 
-use std::error::Error;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures::future::BoxFuture;
+use hot::cause;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, Response, Url};
@@ -183,15 +183,6 @@ fn no_answer(error: reqwest::Error, timeout: Duration) -> String {
         return format!("no answer within {timeout:?}");
     }
     shown(&cause(&error.without_url()), ERROR_SHOWN)
-}
-
-/// The text of the last error of the chain, which says why.
-pub fn cause(error: &(dyn Error + 'static)) -> String {
-    let mut last = error;
-    while let Some(deeper) = last.source() {
-        last = deeper;
-    }
-    last.to_string()
 }
 
 #[cfg(test)]

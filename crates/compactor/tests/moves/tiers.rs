@@ -4,10 +4,11 @@
 use std::collections::BTreeSet;
 
 use cold::{ColdOptions, ColdStore};
-use compactor::{ClosedPolicy, CompactionSettings, runs_at_most};
+use compactor::{ClosedPolicy, CompactionSettings};
 use coupon::time::Day;
 use hot::Partitions;
 
+use super::runs_at_most::runs_at_most;
 use super::stores::{Act, Frozen, Steps};
 use super::world::{
     Cast, Ground, SETTINGS, World, ago, cold_options, copied, now, open_partition, over_partition,

@@ -245,8 +245,7 @@ async fn copy_cold(
 /// it had at one moment.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Label {
-    /// The whole path of its data folder; empty if an earlier release made the backup.
-    #[serde(default)]
+    /// The whole path of its data folder.
     store: String,
     at: String,
     campaigns: u64,

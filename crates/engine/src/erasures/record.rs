@@ -34,13 +34,11 @@ pub struct ErasureRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) user: Option<String>,
     /// A keyed hash of the old name, which stays. See [`crate::erased`].
-    #[serde(default)]
     pub(crate) hash: String,
     /// Who asked for it, `role:name`.
     pub by: String,
     pub reason: String,
     /// Whether a compaction is to follow at once.
-    #[serde(default)]
     pub(super) is_urgent: bool,
     pub asked_at: i64,
     pub found_at: Option<i64>,

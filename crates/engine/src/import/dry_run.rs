@@ -16,7 +16,7 @@ use coupon::ids::BatchId;
 use coupon::imported::{Advance, ImportRun, advance};
 use coupon::refusal::Refusal;
 use futures::Stream;
-use hot::protocol::{arrived, has_dates};
+use hot::protocol::arrived;
 use hot::{ImportLine, ImportOutcome};
 
 use super::check::{GoodLine, LineCheck};
@@ -196,7 +196,7 @@ impl DryRunning<'_> {
 
     /// The outcome of a line after an earlier one with the same code would have been imported.
     fn outcome_after(&self, earlier: &ImportLine, line: &ImportLine) -> ImportOutcome {
-        if !has_dates(line, earlier.valid_from, earlier.expires_at) {
+        if (line.valid_from, line.expires_at) != (earlier.valid_from, earlier.expires_at) {
             return ImportOutcome::CodeTaken;
         }
         let (was, run) = (&earlier.imported_state, &self.run);

@@ -1,22 +1,14 @@
 //! One line of an import: the coupon that it makes, or what it does to the one that an earlier line made.
 
-use coupon::calendar::LAST_INSTANT;
 use coupon::campaign::Campaign;
 use coupon::coupon::{Coupon, Genesis};
 use coupon::ids::BatchId;
 use coupon::imported::{Advance, ImportRun, ImportedState, advance, arrive};
 use coupon::refusal::Refusal;
-use coupon::time::Millis;
 
 use super::change::new_holder;
 use super::located::{Here, Located};
 use crate::{ImportLine, ImportOutcome};
-
-/// Whether a line has the dates of the one that brought its code, which were `valid_from` and `expires_at`.
-pub fn has_dates(line: &ImportLine, valid_from: Millis, expires_at: Millis) -> bool {
-    // Earlier releases ended the year 9999 a millisecond later, and west of UTC some hours later.
-    line.valid_from == valid_from && line.expires_at == expires_at.min(LAST_INSTANT)
-}
 
 /// The coupon of a line whose code is new. `run` is the run that wrote its directory entry, and
 /// `first_imported_state` the state that the entry has from it.

@@ -34,7 +34,6 @@ pub(crate) struct DeliveryFacts {
     pub(crate) next_at: i64,
     pub(crate) ended_at: Option<i64>,
     /// Whether it was announced, and is no event of the feed.
-    #[serde(default)]
     pub(crate) announced: bool,
 }
 

@@ -298,7 +298,7 @@ async fn write_late(world: &World, name: &str, number: i64) {
     let facts = json!({
         "id": "late", "event_type": "coupon.redeemed", "code": null, "created_at": 0, "attempts": 1,
         "redelivered": 0, "tried_at": 0, "status": 500, "error": null, "duration_ms": 1,
-        "next_at": 0, "ended_at": null,
+        "next_at": 0, "ended_at": null, "announced": false,
     });
     let key = [&[0], number.to_be_bytes().as_slice()].concat();
     let row = RecordPut::new(key, facts.to_string());
