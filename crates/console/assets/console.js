@@ -1,4 +1,4 @@
-// What moves: the keyboard, live numbers, the live tail and the progress of an upload. Every page works
+// What moves: the keyboard, live numbers, the live tail and imports. Every page works
 // without this file, except for the live tail.
 
 const typing = () => document.activeElement?.matches("input, textarea, select, [contenteditable]");
@@ -108,18 +108,60 @@ if (button) {
   });
 }
 
-// An upload with its progress. The form keeps its file, so that a check can be followed by the import, and so that
-// the file goes on when the connection broke: what has arrived of it is imported already.
+// An import. The form keeps its file and what was chosen, whatever the answer: only the parts with the columns and with
+// the result are replaced. If the connection breaks, the file is sent again: what has arrived of it is imported already.
 const upload = document.querySelector("[data-upload]");
 if (upload) {
+  const { file, batch_id: batch, csrf } = upload.elements;
   const place = upload.querySelector(".progress");
   const [bar, says] = [place.querySelector("progress"), place.querySelector("output")];
+  const signedOut = document.querySelector("#signed-out");
   const TRIES = 6;
+  const blank = document.querySelector("#guide").cloneNode(true);
+  let newest;
   const stays = (event) => event.preventDefault();
-  const send = (fields, tried) => {
-    const begun = Date.now();
-    const request = new XMLHttpRequest();
-    request.open("POST", upload.action);
+  const controls = () => [...document.querySelectorAll("#guide :is(select, input)")];
+  // The server reads the file as the last part of the form; people begin with it.
+  upload.prepend(file.closest("label"), place);
+  const fields = async (isHead) => {
+    const [chosen, all] = [file.files[0], new FormData(upload)];
+    const isWorkbook = (await chosen.slice(0, 2).text().catch(() => "")) === "PK";
+    all.delete("file");
+    all.append("file", isHead && !isWorkbook ? chosen.slice(0, upload.dataset.head) : chosen, chosen.name);
+    return all;
+  };
+  const replace = (page, from) => {
+    const at = controls().indexOf(from);
+    batch.value ||= page.querySelector("[name=batch_id]").value;
+    for (const id of ["guide", "send"]) document.getElementById(id).replaceWith(page.getElementById(id));
+    const next = controls()[at] ?? document.querySelector("#guide > .notice, #guide > .panel:last-of-type .notice");
+    if (from !== file) next?.focus();
+  };
+  // The token of a form is that of a session: whoever has signed in again has another one.
+  const renew = async () => {
+    const page = new DOMParser().parseFromString(await (await fetch(upload.action)).text(), "text/html");
+    csrf.value = page.querySelector("[data-upload] [name=csrf]")?.value ?? csrf.value;
+  };
+  const answered = ({ status, response: page, responseURL }, from) => {
+    removeEventListener("beforeunload", stays);
+    place.hidden = true;
+    for (const button of upload.querySelectorAll("#send button")) button.disabled = false;
+    signedOut.hidden = true;
+    if (page?.getElementById("guide")) return replace(page, from);
+    if (responseURL.includes("/batches/")) return location.assign(responseURL);
+    if (status === 200) {
+      signedOut.hidden = false;
+      signedOut.scrollIntoView({ block: "center" });
+      return addEventListener("focus", renew, { once: true });
+    }
+    place.hidden = false;
+    says.value = page?.querySelector("h1")?.textContent ?? status;
+  };
+  const send = (to, all, tried, from) => {
+    newest?.abort();
+    const [begun, request] = [Date.now(), new XMLHttpRequest()];
+    newest = request;
+    request.open("POST", to);
     request.responseType = "document";
     request.upload.addEventListener("progress", ({ loaded, total }) => {
       bar.max = total;
@@ -127,35 +169,35 @@ if (upload) {
       const left = Math.round(((Date.now() - begun) / loaded) * (total - loaded) / 1000);
       says.value = `${Math.floor((100 * loaded) / total)} % · ${left} s`;
     });
-    request.addEventListener("load", () => {
-      removeEventListener("beforeunload", stays);
-      place.hidden = true;
-      const found = request.response?.querySelector("#checked");
-      if (request.status === 200 && found && request.responseURL === upload.action) {
-        document.querySelector("#checked").replaceWith(found);
-        found.scrollIntoView({ block: "start" });
-      } else if (request.status === 200) {
-        location.assign(request.responseURL);
-      } else {
-        document.querySelector("main").replaceWith(request.response.querySelector("main"));
-      }
-    });
+    request.addEventListener("load", () => answered(request, from));
     request.addEventListener("error", () => {
       if (tried === TRIES) {
         removeEventListener("beforeunload", stays);
         says.value = upload.dataset.ended;
+        for (const button of upload.querySelectorAll("#send button")) button.disabled = false;
         return;
       }
       says.value = upload.dataset.broken;
-      setTimeout(send, 1000 * 2 ** tried, fields, tried + 1);
+      setTimeout(() => request === newest && send(to, all, tried + 1, from), 1000 * 2 ** tried);
     });
     place.hidden = false;
-    request.send(fields);
+    request.send(all);
   };
-  upload.addEventListener("submit", (event) => {
+  upload.addEventListener("submit", async (event) => {
     event.preventDefault();
     addEventListener("beforeunload", stays);
-    send(new FormData(upload), 0);
+    const all = await fields(false);
+    for (const button of upload.querySelectorAll("#send button")) button.disabled = true;
+    send(event.submitter.formAction, all, 0);
+  });
+  upload.addEventListener("change", async ({ target }) => {
+    if (!file.files.length) return;
+    if (target === file) {
+      // What was chosen for another file says nothing about this one.
+      batch.value = batch.defaultValue;
+      document.querySelector("#guide").replaceWith(blank.cloneNode(true));
+    }
+    send(`${upload.action}?for=columns`, await fields(true), 0, target);
   });
 }
 

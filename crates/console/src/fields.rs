@@ -22,6 +22,12 @@ impl FormFields {
         self.get(name).unwrap_or_default()
     }
 
+    /// The values of a field that is there several times, in the order of the form.
+    pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        let found = self.0.iter().filter(move |(field, _)| field == name);
+        found.map(|(_, value)| value.trim())
+    }
+
     /// In the place of what it was.
     pub(crate) fn set(&mut self, name: &str, value: &str) {
         self.0.retain(|(field, _)| field != name);

@@ -20,6 +20,7 @@ mod extract;
 mod fields;
 mod guard;
 mod identity;
+mod import_columns;
 mod index;
 mod invitation;
 mod machine;

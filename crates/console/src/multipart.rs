@@ -24,8 +24,20 @@ const FIELD_BYTES_MAX: usize = 4_096;
 const BEFORE_FILE_MAX: usize = 1 << 20;
 
 /// The short fields, which come before the file. The form of the page has them in this order.
-const SHORT: [&str; 8] =
-    ["csrf", "mode", "encoding", "columns", "ignore", "values", "dates", "batch_id"];
+const SHORT: [&str; 7] = ["csrf", "encoding", "dates", "batch_id", "header", "columns", "values"];
+
+/// Those of each column and of each value, as often as `columns` and `values` say.
+const REPEATED: [(&str, &[&str]); 2] = [("columns", &["column"]), ("values", &["value", "means"])];
+
+/// Most columns, and most values.
+const COUNTED_MAX: usize = 100;
+
+/// A file as it arrives.
+pub(crate) struct UploadedFile<'a> {
+    /// As the browser says it; empty if it says none.
+    pub(crate) name: String,
+    pub(crate) pieces: BoxStream<'a, Result<Bytes, String>>,
+}
 
 /// An upload whose token was checked.
 pub(crate) struct FormUpload {
@@ -56,23 +68,16 @@ impl FormUpload {
         Ok(FormUpload { multipart, has_begun })
     }
 
-    /// The short fields and the file. They come in the order of the form, so the file is the last.
+    /// The short fields and the file, which is the last part of the form.
     ///
     /// # Errors
     /// [`ConsoleError::SignedOut`] if the token is not that of the session; [`ConsoleError::FormFields`].
     pub(crate) async fn read(
         &mut self,
         desk: &PageContext,
-    ) -> ConsoleResult<(FormFields, BoxStream<'_, Result<Bytes, String>>)> {
+    ) -> ConsoleResult<(FormFields, UploadedFile<'_>)> {
         let mut fields = FormFields::default();
-        let read = async {
-            for name in SHORT {
-                let mut part = self.part(name).await?;
-                fields.0.push((name.to_owned(), short(&mut part).await?));
-            }
-            Ok(())
-        };
-        let read = tokio::time::timeout(IDLE, read).await;
+        let read = tokio::time::timeout(IDLE, self.fields(&mut fields)).await;
         read.unwrap_or_else(|_| Err(ConsoleError::field("file", "did not begin in time")))?;
         let member = desk.member.as_ref().ok_or(ConsoleError::Forbidden)?;
         if !is_token(desk, member, fields.shown("csrf")) {
@@ -83,7 +88,30 @@ impl FormUpload {
         let file =
             file.unwrap_or_else(|_| Err(ConsoleError::field("file", "did not begin in time")))?;
         has_begun.store(true, Ordering::Relaxed);
-        Ok((fields, pieces(file)))
+        let name = file.file_name().unwrap_or_default().to_owned();
+        Ok((fields, UploadedFile { name, pieces: pieces(file) }))
+    }
+
+    async fn fields(&mut self, fields: &mut FormFields) -> ConsoleResult<()> {
+        for name in SHORT {
+            self.push(fields, name).await?;
+        }
+        for (count, names) in REPEATED {
+            let count = fields.may::<usize>(count)?.unwrap_or(0);
+            if count > COUNTED_MAX {
+                return Err(ConsoleError::TooLong);
+            }
+            for name in (0..count).flat_map(|_| names) {
+                self.push(fields, name).await?;
+            }
+        }
+        self.push(fields, "again").await
+    }
+
+    async fn push(&mut self, fields: &mut FormFields, name: &str) -> ConsoleResult<()> {
+        let mut part = self.part(name).await?;
+        fields.0.push((name.to_owned(), short(&mut part).await?));
+        Ok(())
     }
 
     /// The next part, which has to be this one.

@@ -1,4 +1,4 @@
-//! Short names for campaigns, from their titles: `봄맞이 10% 할인` is `bommaji-10-harin`.
+//! Short names for campaigns and batches, from their titles: `봄맞이 10% 할인` is `bommaji-10-harin`.
 //!
 //! Hangul is written as it sounds, syllable by syllable, in the Revised Romanization: exact enough to be recognised.
 
@@ -23,10 +23,10 @@ const LINKED: [&str; 28] = [
     "b", "ps", "s", "ss", "ng", "j", "ch", "k", "t", "p", "",
 ];
 
-/// The first free name for a title.
-pub(crate) fn proposed(title: &str, is_taken: impl Fn(&str) -> bool) -> String {
+/// The first free name for a title; `other` if nothing of it can be written.
+pub(crate) fn proposed(title: &str, other: &str, is_taken: impl Fn(&str) -> bool) -> String {
     let name = Some(written(title)).filter(|it| !it.is_empty());
-    let name = name.unwrap_or_else(|| "campaign".to_owned());
+    let name = name.unwrap_or_else(|| other.to_owned());
     let others = (2..).map(|nth| format!("{name}-{nth}"));
     let mut names = std::iter::once(name.clone()).chain(others);
     names.find(|it| !is_taken(it)).unwrap_or(name)
@@ -87,7 +87,7 @@ mod tests {
         ];
         for (name, title, want) in cases {
             let is_taken = |it: &str| ["gaeul-seil", "gaeul-seil-2"].contains(&it);
-            assert_eq!(proposed(title, is_taken), want, "{name}");
+            assert_eq!(proposed(title, "campaign", is_taken), want, "{name}");
         }
     }
 }

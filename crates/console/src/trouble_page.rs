@@ -12,6 +12,13 @@ use crate::text::{IsolatedText, Lang, PageTexts};
 use crate::trouble::ConsoleError;
 
 impl ConsoleError {
+    /// As a page says it that keeps what was chosen.
+    pub(crate) fn in_place(&self, t: PageTexts) -> (StatusCode, String) {
+        let (status, what, next) = self.said(t);
+        let is_of_fields = matches!(self, ConsoleError::Fields(_));
+        (status, if is_of_fields { what } else { format!("{what} {next}") })
+    }
+
     fn said(&self, t: PageTexts) -> ErrorText {
         let (status, what, next) = match self {
             ConsoleError::Fields(faults) => return fields_said(t, faults),

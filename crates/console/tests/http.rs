@@ -8,6 +8,8 @@ mod browser;
 mod downloads;
 #[path = "http/identity.rs"]
 mod identity;
+#[path = "http/imports.rs"]
+mod imports;
 #[path = "http/many.rs"]
 mod many;
 #[path = "http/place.rs"]

@@ -63,8 +63,9 @@ const table = ({ campaign, available, held, redeemed, day, nth }) => {
       roles: "marketer admin", from: at, offer: link(`${at}/import`), path: `${at}/import`,
       act: async (page) => {
         await page.setInputFiles("[name=file]", { name: "codes.csv", mimeType: "text/csv", buffer: Buffer.from(`code\nFILE-${nth}\n`) });
-        await send(page, {});
-        await page.locator("#checked .notice").waitFor();
+        await page.locator("#guide table").waitFor();
+        await page.locator("#send button").first().click();
+        await page.locator("#guide .panel .notice").waitFor();
       },
     },
     issue: coupon(available, "issue", { user_id: "ann" }, "issued"),

@@ -276,19 +276,22 @@ const expiredSession = async (session) => {
   await home.close();
 };
 
-/** A file is checked, then imported, without being chosen twice. */
+/** A shop's file: its columns are guessed and corrected, its words explained; it is checked and imported, and chosen once. */
 const importing = async (session) => {
   const home = await context("en", "light", "desk", session);
   const page = watched(await home.newPage());
   await page.goto(`${base}/console/campaigns/mail/import`);
-  const lines = Array.from({ length: 2000 }, (_, nth) => `NEWS-${String(nth).padStart(5, "0")}`);
-  await page.setInputFiles("[name=file]", { name: "codes.csv", mimeType: "text/csv", buffer: Buffer.from(["code", ...lines, "bad code!"].join("\n")) });
-  await page.getByRole("button", { name: "Send the file" }).click();
+  const lines = Array.from({ length: 2000 }, (_, nth) => `NEWS-${String(nth).padStart(5, "0")},VIP,${nth % 2 ? "대기" : "미사용"}`);
+  await page.setInputFiles("[name=file]", { name: "뉴스레터.csv", mimeType: "text/csv", buffer: Buffer.from(["번호,등급,상태", ...lines, "bad code!,VIP,대기"].join("\n")) });
+  await page.getByText("say which column it is").waitFor();
+  await page.getByLabel("Meaning of column 1").selectOption("code");
+  await page.getByLabel("대기").selectOption("available");
+  await check(page, "columns-en-light-desk", EVERYTHING);
+  await page.getByRole("button", { name: "Check the file" }).click();
   await page.getByText("2,001 lines: 2,000 new").waitFor();
   await check(page, "checked-en-light-desk", EVERYTHING);
-  await page.locator("[name=mode][value=import]").check();
-  await page.getByRole("button", { name: "Send the file" }).click();
-  await page.waitForURL(/done=imported/);
+  await page.getByRole("button", { name: "Import 2,000 lines" }).click();
+  await page.waitForURL(/batches\/nyuseureteo\?done=imported/);
   await page.getByText("bad code!").waitFor();
   await home.close();
 };
@@ -323,23 +326,25 @@ const brokenUpload = async (session) => {
     await network.send("Network.emulateNetworkConditions", { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: bytes / 4 });
     return page;
   };
-  const sent = async (page) => {
-    await page.setInputFiles("[name=file]", path);
-    await page.locator("[name=mode][value=import]").check();
-    await page.getByRole("button", { name: "Send the file" }).click();
+  const sent = async (page, name) => {
+    await page.getByRole("button", { name }).click();
     await page.waitForFunction(() => { const bar = document.querySelector("progress"); return bar.value / bar.max > 0.5; });
   };
-  const first = await opened("/console/campaigns/nasty/import?columns=code:1");
+  const first = await opened("/console/campaigns/nasty/import");
+  await first.setInputFiles("[name=file]", path);
+  await first.getByLabel("Meaning of column 1").waitFor();
   const batch = await first.locator("[name=batch_id]").inputValue();
-  await sent(first);
+  await first.getByRole("button", { name: "Check the file" }).click();
+  await first.getByText(`${lines.toLocaleString("en")} lines: `).waitFor();
+  await sent(first, /^Import /);
   await first.close();
   const half = await call("GET", `/v1/campaigns/nasty/batches/${batch}`);
   assert.ok(half.count < lines, "it is closed half way");
   const again = await opened(`/console/campaigns/nasty/batches/${batch}`);
   await again.getByRole("link", { name: "Send the file again" }).click();
-  await again.getByText("Encoding, columns and batch").click();
-  await again.locator("[name=columns]").fill("code:1");
-  await sent(again);
+  await again.setInputFiles("[name=file]", path);
+  await again.getByLabel("Meaning of column 1").waitFor();
+  await sent(again, "Go on with the import");
   isBroken = true;
   for (const socket of sockets) socket.destroy();
   await again.getByText("The connection broke").waitFor();

@@ -266,6 +266,18 @@ struct BatchPage<'a> {
     curl: String,
 }
 
+impl BatchPage<'_> {
+    /// What went wrong of an import, and how loudly to say it.
+    fn fault(&self) -> Option<(&'static str, String)> {
+        let (t, counts) = (self.d.t, self.batch.import);
+        match counts.rejected {
+            0 => None,
+            rejected if rejected == counts.lines => Some((" bad", t.none_imported(rejected))),
+            rejected => Some(("", t.some_rejected(rejected))),
+        }
+    }
+}
+
 /// `GET /console/campaigns/{id}/batches/{batch}`: how an import ended.
 pub(crate) async fn batch(
     desk: PageContext,

@@ -3,35 +3,46 @@
 //! The file is never stored here. A browser sends it once to check it, and once to import it; so any `serve`
 //! can take either, and an import that broke off goes on when the same file is sent again.
 
+use std::sync::Arc;
+
 use askama::Template;
 use axum::extract::{Path, Request};
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use coupon::calendar::Date;
+use coupon::campaign::{Batch, Campaign};
 use coupon::ids::{BatchId, CampaignId};
 use engine::csv::BYTE_ORDER_MARK;
-use engine::import::columns::ColumnMap;
-use engine::import::dates::DateOrder;
-use engine::import::encoding::TextEncoding;
-use engine::import::states::ValueMap;
-use engine::import::{DryRun, FileFormat, IgnoredColumns, ImportRequest, TEMPLATE};
+use engine::import::columns::{BadColumnMap, KnownColumn};
+use engine::import::states::StateWord;
+use engine::import::{DryRun, ImportRequest, ParsedLine, RejectedLine, TEMPLATE};
+use engine::{Failure, PAGE_MAX};
 use futures::stream::{StreamExt, once};
 use serde_json::json;
-use std::sync::Arc;
 
 use crate::desk::{PageContext, to};
 use crate::extract::from_path;
 use crate::fields::{FormFields, encoded};
-use crate::multipart::FormUpload;
+use crate::import_columns::{ColumnChoices, ColumnTable, FileHead, HEAD_BYTES};
+use crate::multipart::{FormUpload, UploadedFile};
 use crate::phase::CampaignPhase;
 use crate::roles::ConsoleAction;
 use crate::screens::campaigns::named;
 use crate::screens::codes::file;
-use crate::text::IsolatedText;
-use crate::trouble::ConsoleResult;
+use crate::short_name::proposed;
+use crate::trouble::{ConsoleError, ConsoleResult};
 
 /// Campaigns that are offered without a search.
 const OFFERED: usize = 100;
+
+/// Most values that are listed to be explained. A column with more of them says no state.
+const VALUES_MAX: usize = 20;
+
+/// Rejected lines that are shown of a dry run: enough to see what they have in common.
+const PROBLEMS: usize = 20;
+
+/// Characters of a cell that are shown: enough to know what its column is.
+const CELL_SHOWN: usize = 40;
 
 #[derive(Template)]
 #[template(path = "import_choose.html")]
@@ -55,19 +66,32 @@ pub(crate) async fn template(_: PageContext) -> Response {
     ([(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, name)], text).into_response()
 }
 
+coupon::words! {
+    /// What a form with a file is sent for, in its address.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(crate) enum UploadPurpose {
+        /// Its columns are shown: only its beginning has to come.
+        Columns = "columns",
+        Check = "check",
+        Import = "import",
+    }
+}
+
 #[derive(Template)]
 #[template(path = "import.html")]
 struct ImportPage<'a> {
     d: &'a PageContext,
     campaign: String,
     name: String,
+    fields: &'a FormFields,
     batch: String,
-    columns: String,
-    ignore: String,
-    values: String,
-    dates: String,
-    encoding: String,
+    /// Some of the file was imported into the batch before.
+    is_begun: bool,
+    table: Option<ColumnTable>,
+    /// Values of the state, and the states that they mean.
+    values: Vec<(String, String)>,
     checked: Option<DryRun>,
+    trouble: Option<String>,
     curl: String,
 }
 
@@ -91,45 +115,117 @@ impl ImportPage<'_> {
             Some(';') => t.separator_semicolon(),
             Some(_) | None => t.separator_comma(),
         };
-        let columns = found.columns.iter().map(|it| it.map_or("–", |column| column.as_str()));
-        let columns = columns.collect::<Vec<_>>().join(", ");
-        t.file_format(found.encoding.name(), separator, IsolatedText(columns))
+        t.file_format(found.encoding.name(), separator)
+    }
+
+    /// The class of the notice about a check.
+    fn verdict(&self, found: &DryRun) -> &'static str {
+        match (self.taken(), found.counts.rejected) {
+            (0, _) => " bad",
+            (_, 0) => " good",
+            _ => "",
+        }
+    }
+
+    /// How many lines of the checked file an import would take.
+    fn taken(&self) -> u64 {
+        self.checked.as_ref().map_or(0, |found| found.counts.lines - found.counts.rejected)
+    }
+
+    fn names_erased(&self) -> bool {
+        let mut rejected = self.checked.iter().flat_map(|found| &found.rejected);
+        rejected.any(|line| line.reason == "ERASED")
+    }
+
+    fn state(&self, line: &ParsedLine) -> &'static str {
+        let state = StateWord::ALL.into_iter().find(|it| it.as_str() == line.state());
+        state.map_or(line.state(), |state| self.d.t.state_word(&state))
+    }
+
+    fn clipped(&self, cell: &str) -> String {
+        match cell.char_indices().nth(CELL_SHOWN) {
+            Some((end, _)) => format!("{}…", &cell[..end]),
+            None => cell.to_owned(),
+        }
     }
 }
 
 pub(crate) async fn page(desk: PageContext, Path(id): Path<String>) -> ConsoleResult {
-    show(&desk, &from_path(&id)?, &desk.query.clone(), None).await
+    let view = desk.engine().campaign(&desk.reader()?, &from_path(&id)?).await?;
+    show(&desk, &view.campaign, &desk.query, UploadResult::default()).await
+}
+
+/// What a page says about the file that came.
+#[derive(Default)]
+struct UploadResult {
+    table: Option<ColumnTable>,
+    checked: Option<DryRun>,
+    trouble: Option<ConsoleError>,
 }
 
 async fn show(
     desk: &PageContext,
-    id: &CampaignId,
+    campaign: &Campaign,
     fields: &FormFields,
-    checked: Option<DryRun>,
+    mut result: UploadResult,
 ) -> ConsoleResult {
-    let view = desk.engine().campaign(&desk.reader()?, id).await?;
-    let batch = match fields.get("batch_id") {
-        Some(batch) => batch.to_owned(),
-        None => format!("imp_{}", uuid::Uuid::now_v7()),
+    let (id, batch) = (&campaign.id, fields.shown("batch_id").to_owned());
+    let is_begun = match batch.parse() {
+        Ok(batch) => desk.engine().batch(&desk.reader()?, id, &batch).await.is_ok(),
+        Err(_) => false,
     };
     let path = format!("/v1/campaigns/{id}/batches?batch_id={batch}");
     let curl = desk.curl("POST", &path, json!({}));
+    let (status, trouble) = match &result.trouble {
+        None => (StatusCode::OK, None),
+        Some(trouble) => {
+            let (status, said) = trouble.in_place(desk.t);
+            (status, Some(said))
+        }
+    };
+    let values = values(fields, &result);
+    if let Some(checked) = &mut result.checked {
+        checked.rejected.truncate(PROBLEMS);
+    }
     let page = ImportPage {
         d: desk,
         campaign: id.to_string(),
-        name: view.campaign.name.clone(),
-        columns: fields.shown("columns").to_owned(),
-        ignore: fields.shown("ignore").to_owned(),
-        values: fields.shown("values").to_owned(),
-        dates: fields.shown("dates").to_owned(),
-        encoding: fields.shown("encoding").to_owned(),
-        checked,
+        name: campaign.name.clone(),
+        values,
+        fields,
+        batch,
+        is_begun,
+        table: result.table,
+        checked: result.checked,
+        trouble,
         curl: curl
             .replace("application/json", "text/csv")
             .replace("-d '{}'", "--data-binary @codes.csv"),
-        batch,
     };
-    desk.page(&page)
+    desk.page_with(status, &page)
+}
+
+/// Values that somebody has explained, then those that nobody has.
+fn values(fields: &FormFields, result: &UploadResult) -> Vec<(String, String)> {
+    let known = fields.meanings().filter(|(_, state)| !state.is_empty());
+    let mut values: Vec<(String, String)> =
+        known.map(|(value, state)| (value.to_owned(), state.to_owned())).collect();
+    let of_head = result.table.iter().flat_map(|table| table.unknown.iter().flatten().cloned());
+    let of_lines = result.checked.iter().flat_map(|it| &it.rejected).filter_map(unknown_value);
+    for value in of_head.chain(of_lines) {
+        // A comma ends a value where it is explained.
+        let is_new = values.len() < VALUES_MAX && values.iter().all(|(known, _)| *known != value);
+        if is_new && !value.contains(',') {
+            values.push((value, String::new()));
+        }
+    }
+    values
+}
+
+/// The value of the state for which a line is rejected.
+fn unknown_value(line: &RejectedLine) -> Option<String> {
+    let (found, _) = line.detail.strip_prefix("state is \"")?.split_once("\", want available")?;
+    Some(found.replace("\\\"", "\"").replace("\\\\", "\\"))
 }
 
 pub(crate) async fn send(
@@ -138,27 +234,82 @@ pub(crate) async fn send(
     request: Request,
 ) -> ConsoleResult {
     let id: CampaignId = from_path(&id)?;
-    let caller = desk.caller(ConsoleAction::Import)?;
     let mut upload = FormUpload::of(request).await?;
-    let (fields, pieces) = upload.read(&desk).await?;
-    let batch: BatchId = fields.must("batch_id")?;
-    let format = FileFormat {
-        columns: fields.may::<ColumnMap>("columns")?,
-        encoding: fields.may::<TextEncoding>("encoding")?,
-        ignore: fields.may::<IgnoredColumns>("ignore")?.unwrap_or_default(),
-        values: fields.may::<ValueMap>("values")?.unwrap_or_default(),
-        dates: fields.may::<DateOrder>("dates")?.unwrap_or_default(),
-    };
-    let request =
-        ImportRequest { campaign: id.clone(), batch: Some(batch.clone()), format, again: false };
-    if fields.get("mode") != Some("import") {
-        let found = desk.engine().dry_run_import(&caller, request, pieces).await?;
-        return show(&desk, &id, &fields, Some(found)).await;
+    let (mut fields, file) = upload.read(&desk).await?;
+    let campaign = desk.engine().campaign(&desk.reader()?, &id).await?.campaign;
+    if fields.get("batch_id").is_none() {
+        let name = batch_name(&desk, &id, &file.name).await?;
+        fields.set("batch_id", &name);
     }
-    desk.engine().import(&caller, request, pieces, |_| {}).await?;
-    desk.console.index.has_changed();
-    let (id, batch) = (encoded(id.as_str()), encoded(batch.as_str()));
-    Ok(to(&format!("/console/campaigns/{id}/batches/{batch}?done=imported")))
+    let mut result = UploadResult::default();
+    match act(&desk, &campaign, &fields, file, &mut result).await {
+        Ok(Some(batch)) => {
+            let is_all_rejected = batch.import.rejected == batch.import.lines;
+            let done = if is_all_rejected { "" } else { "?done=imported" };
+            let (id, batch) = (encoded(id.as_str()), encoded(batch.id.as_str()));
+            return Ok(to(&format!("/console/campaigns/{id}/batches/{batch}{done}")));
+        }
+        Ok(None) => {}
+        // Nothing leaves the page: the choices are in it, and the browser has the file.
+        Err(trouble @ (ConsoleError::Fields(_) | ConsoleError::Failure(_))) => {
+            result.trouble = Some(trouble);
+        }
+        Err(other) => return Err(other),
+    }
+    show(&desk, &campaign, &fields, result).await
+}
+
+/// The name of a file as that of a batch; of those that are free.
+async fn batch_name(desk: &PageContext, id: &CampaignId, file: &str) -> ConsoleResult<String> {
+    let batches = desk.engine().batches(&desk.reader()?, id, None, PAGE_MAX).await?;
+    let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
+    let is_taken = |name: &str| batches.iter().any(|batch| batch.id.as_str() == name);
+    Ok(proposed(stem, "import", is_taken))
+}
+
+/// Does what the form was sent for; the batch, if the file was imported.
+async fn act(
+    desk: &PageContext,
+    campaign: &Campaign,
+    fields: &FormFields,
+    mut file: UploadedFile<'_>,
+    result: &mut UploadResult,
+) -> ConsoleResult<Option<Batch>> {
+    let purpose =
+        UploadPurpose::ALL.into_iter().find(|it| desk.query.get("for") == Some(it.as_str()));
+    let purpose = purpose.unwrap_or(UploadPurpose::Check);
+    let caller = desk.caller(ConsoleAction::Import)?;
+    let mut format = fields.file_format()?;
+    let head = FileHead::read(&mut file.pieces).await;
+    let table = ColumnTable::of(&head, &format, ColumnChoices::of(fields), campaign).await?;
+    let table = result.table.insert(table);
+    // What was only guessed is imported after somebody has seen it.
+    if table.is_chosen || purpose == UploadPurpose::Columns {
+        let wrong = |error: BadColumnMap| ConsoleError::field("columns", error.to_string());
+        format = table.format(format).map_err(wrong)?;
+    }
+    let request = ImportRequest {
+        campaign: campaign.id.clone(),
+        batch: Some(fields.must("batch_id")?),
+        format,
+        again: fields.get("again") == Some("new"),
+    };
+    let pieces = head.with(file.pieces);
+    match purpose {
+        UploadPurpose::Columns => match &table.unknown {
+            Ok(_) => Ok(None),
+            Err(why) => Err(Failure::BadFile(why.clone()).into()),
+        },
+        UploadPurpose::Check => {
+            result.checked = Some(desk.engine().dry_run_import(&caller, request, pieces).await?);
+            Ok(None)
+        }
+        UploadPurpose::Import => {
+            let imported = desk.engine().import(&caller, request, pieces, |_| {}).await;
+            desk.console.index.has_changed();
+            Ok(Some(imported?.into_inner()))
+        }
+    }
 }
 
 pub(crate) async fn rejected(

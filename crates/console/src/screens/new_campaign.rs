@@ -131,7 +131,7 @@ pub(crate) async fn create(desk: PageContext, mut fields: FormFields) -> Console
     if let (None, Some(title)) = (fields.get("campaign_id"), fields.get("name")) {
         let listed = desk.all_campaigns().await?;
         let is_taken = |id: &str| id.parse().is_ok_and(|id| listed.of(&id).is_some());
-        let id = proposed(title, is_taken);
+        let id = proposed(title, "campaign", is_taken);
         fields.set("campaign_id", &id);
     }
     let draft = match draft(t, &fields) {

@@ -70,8 +70,8 @@ forms! {
     "is {}, want {} to {}" => "{1}~{2} 사이의 값을 입력하세요(입력한 값 {0})";
     "has {}, want COLUMN:NAME or COLUMN:NUMBER, as in {}" => "‘열:이름’ 또는 ‘열:번호’로 입력하세요(예: {1}). 입력한 값 {0}";
     "names {}, want one of {}" => "{0}⟨은/는⟩ 없는 열입니다. 쓸 수 있는 열: {1}";
-    "names {} twice" => "{0} 열을 두 번 썼습니다";
-    "leaves out code: say which column it is" => "코드가 어느 열인지 빠졌습니다";
+    "names {} twice" => "{0}⟨을/를⟩ 두 열에 골랐습니다. 하나만 남기세요";
+    "leaves out code: say which column it is" => "어느 열이 코드인지 고르세요";
     "has {}, want VALUE:STATE with {}, as in {}" => "‘값:상태’로 입력하세요. 상태는 available(발급 전), issued(발급), redeemed(사용), void(폐기)입니다(예: {2}). 입력한 값 {0}";
 }
 
@@ -93,7 +93,7 @@ forms! {
     "{} is {} and {} is {}, want {} before {}" => "{0}({1})⟨은/는⟩ {2}({3})보다 빨라야 합니다";
     "{} is {} and {} is {}, want {} not after {}" => "{0}({1})⟨은/는⟩ {2}({3})보다 늦지 않아야 합니다";
     "the campaign's" => "캠페인 값";
-    "state is {}, want available, issued, redeemed or void; {}" => "상태 값 {0}의 뜻을 알 수 없습니다. 가져오기 설정의 ‘상태 값’에 뜻을 적으세요(예: {0}:redeemed)";
+    "state is {}, want available, issued, redeemed or void; {}" => "상태 값 {0}의 뜻을 알 수 없습니다. ‘상태 값’에서 뜻을 고르세요";
     "the coupon can be used {} times, want 1; make a shared code for it instead" => "{0}번 쓸 수 있는 쿠폰입니다. 한 번만 쓰는 쿠폰만 가져올 수 있으니 공용 코드로 만드세요";
     "column {} has no name and is {}, want none; name it in the first line" => "{0}번째 열에 이름이 없고 값 {1}⟨이/가⟩ 있습니다. 첫 줄에 이름을 쓰세요";
     "{} is {}, want none: the coupon is {}" => "{2} 상태의 쿠폰에는 {0} 값이 없어야 합니다(지금 {1})";
@@ -109,6 +109,9 @@ forms! {
     "line {} has the same code in another spelling: {}" => "{0}번째 줄에 표기만 다른 같은 코드가 있습니다. 대소문자, 하이픈, 공백은 구별하지 않습니다";
     "expires_at lies before the first or after the last day that can be archived" => "보관할 수 있는 기간을 벗어난 만료일입니다";
     "the line says {}, and a {} may not make coupons {}: {}" => "{0} 상태인 줄은 현재 역할로 가져올 수 없습니다. 관리자에게 요청하세요";
+    "the person was erased: {}" => "개인정보를 삭제한 고객의 줄입니다. 같은 이름의 새 고객이면 ‘새 고객으로 보고 가져오기’를 고르세요";
+    "redeemed_at lies in the future" => "사용 시각이 미래입니다";
+    "the file is empty" => "파일에 내용이 없습니다";
     "a code of ours opens to the same place; give this coupon another code" => "couponry가 만드는 코드와 겹칩니다. 다른 코드를 쓰세요";
     "this Excel workbook has more than {} MiB, or {} MiB unpacked; {}" => "엑셀 파일이 {0}MiB(압축을 풀면 {1}MiB)를 넘습니다. ‘CSV UTF-8’로 저장해 보내세요";
     "this Excel workbook has a cell beyond column {}; delete that column" => "엑셀 파일에 {0}번째를 넘는 열이 있습니다. 그 열을 지우세요";
@@ -125,12 +128,12 @@ forms! {
     "this looks like JSON; {}" => "JSON 파일로 보입니다. code 열이 있는 ‘CSV UTF-8’로 바꾸어 보내세요";
     "this is an HTML or XML page, {}" => "HTML 또는 XML 파일입니다. 오류 화면을 저장한 것일 수 있습니다. CSV를 보내세요";
     "the lines end as on an old Mac (CR alone); {}" => "줄바꿈이 옛 Mac 형식입니다. 줄바꿈을 Windows나 Unix 형식으로 저장하세요";
-    "the first line is neither a coupon nor a header: {}; the columns are {}; name them in the first line, or {}" => "첫 줄이 쿠폰도 머리글도 아닙니다({0}). 첫 줄에 열 이름을 쓰거나 ‘열’에 지정하세요. 쓸 수 있는 열: {1}";
-    "{}no column code; the columns are {}; {}" => "코드 열이 없습니다. ‘열’에 지정하거나 첫 줄에 쓰세요. 쓸 수 있는 열: {1}";
-    "column {} is {}, want one of {}; {}" => "{0}번째 열 이름 {1}⟨을/를⟩ 알 수 없습니다. ‘열’에 뜻을 지정하거나 ‘건너뛸 열’에 쓰세요. 쓸 수 있는 열: {2}";
+    "the first line is neither a coupon nor a header: {}; the columns are {}; name them in the first line, or {}" => "첫 줄이 쿠폰도 머리글도 아닙니다({0}). 첫 줄에 열 이름을 쓰거나 열의 뜻을 고르세요. 쓸 수 있는 열: {1}";
+    "{}no column code; the columns are {}; {}" => "코드 열이 없습니다. 어느 열이 코드인지 고르거나 첫 줄에 쓰세요. 쓸 수 있는 열: {1}";
+    "column {} is {}, want one of {}; {}" => "{0}번째 열 이름 {1}⟨을/를⟩ 알 수 없습니다. 열의 뜻을 고르거나 ‘무시’를 고르세요. 쓸 수 있는 열: {2}";
     "columns {} and {} both mean {}, want each at most once: {}" => "{0}번째와 {1}번째 열이 모두 {2}입니다. 하나만 남기세요";
-    "{}, which looks like a state or a use, and used coupons must not come as available; map it, {}" => "상태나 사용 여부로 보이는 열을 건너뛰려 합니다({0}). 사용한 쿠폰이 발급 전으로 들어오지 않도록 ‘열’에 지정하거나 ‘건너뛸 열’에 쓰세요";
-    "these are lines that an import rejected, without their header; {}" => "거부된 줄의 파일인데 머리글이 없습니다. ‘열’에 번호로 지정하세요(예: code:1,expires_at:2)";
+    "{}, which looks like a state or a use, and used coupons must not come as available; map it, {}" => "상태나 사용 여부로 보이는 열을 건너뛰려 합니다({0}). 사용한 쿠폰이 발급 전으로 들어오지 않도록 열의 뜻을 고르거나 ‘무시’를 고르세요";
+    "these are lines that an import rejected, without their header; {}" => "거부된 줄의 파일인데 머리글이 없습니다. 열마다 뜻을 고르세요";
 }
 
 forms! {

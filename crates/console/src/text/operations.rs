@@ -1,5 +1,7 @@
 //! Reports, imports, the calendar, the store and events.
 
+use engine::import::columns::KnownColumn;
+use engine::import::states::StateWord;
 use webhooks::DeliveryState;
 
 use crate::machine::KeyUse;
@@ -24,34 +26,28 @@ texts! {
     download_csv => "Download for a spreadsheet", "스프레드시트용 내려받기";
     redemptions => "Redemptions", "사용 내역";
     redemptions_none => "Nothing was redeemed on these days. Try a longer span.", "이 기간에 사용된 쿠폰이 없습니다. 기간을 늘려 보세요.";
-    import_hint => "Codes of another system, as a CSV file. It can say who has them and what was used.", "다른 시스템의 코드를 CSV 파일로 가져옵니다. 보유자와 사용 내역도 담을 수 있습니다.";
+    import_hint => "Codes of another system, as a CSV file or an Excel workbook. It can say who has them and what was used.", "다른 시스템의 코드를 CSV나 엑셀 파일로 가져옵니다. 보유자와 사용 내역도 담을 수 있습니다.";
     import_into => "Into which campaign?", "어느 캠페인으로 가져올까요?";
     download_template => "Download a template", "양식 내려받기";
-    import_mode => "What should happen?", "무엇을 할까요?";
     mode_check => "Check the file", "파일 확인";
-    mode_check_hint => "Reads all of it and changes nothing.", "전체를 읽기만 하고 아무것도 바꾸지 않습니다.";
-    mode_import => "Import it", "가져오기";
-    mode_import_hint => "If it breaks off, send the same file again: it goes on where it stopped.", "중단되면 같은 파일을 다시 보내세요. 멈춘 곳부터 이어집니다.";
-    import_options => "Encoding, columns and batch", "가져오기 설정(인코딩, 열, 묶음)";
+    import_options => "Encoding, dates and batch", "가져오기 설정(인코딩, 날짜, 묶음)";
     encoding => "Encoding", "인코딩";
     guessed => "Guess it from the file", "파일에서 추정";
     columns => "Columns", "열";
-    columns_hint => "Which column is what, if its header does not say: code:1,expires_at:3", "머리글이 없을 때 어느 열이 무엇인지 적습니다: code:1,expires_at:3";
     import_ignore => "Columns to skip", "건너뛸 열";
-    import_ignore_hint => "Names or numbers; rest skips all unknown columns that do not look like a state.", "이름 또는 번호. rest라고 쓰면 상태로 보이지 않는 나머지 열을 모두 건너뜁니다.";
     import_values => "Values of the state", "상태 값";
-    import_values_hint => "What they mean, if it is not known: Y:redeemed,N:available", "상태 값의 뜻을 적습니다: Y:redeemed,N:available";
+    import_values_hint => "Say what these mean. The lines of a value without a meaning are rejected.", "각 값의 뜻을 고르세요. 뜻을 고르지 않은 값이 있는 줄은 거부됩니다.";
     import_dates => "Dates like 03/04/2027", "03/04/2027 형식의 날짜";
     import_dates_refused => "Reject them", "거부";
     import_day_first => "The day comes first", "일-월 순서";
     import_month_first => "The month comes first", "월-일 순서";
     batch_hint => "To go on with an import, use the name of its batch.", "중단된 가져오기를 이어 가려면 그 묶음의 이름을 쓰세요.";
     file => "File", "파일";
-    send_file => "Send the file", "파일 보내기";
     upload => "Upload", "업로드";
     check_result => "What the file says", "파일 확인 결과";
     checked(lines, new, known, unchecked, rejected) => "{lines} lines: {new} new, {known} known already, {unchecked} not compared, {rejected} would be rejected.", "전체 {lines}줄: 새 코드 {new}, 이미 있음 {known}, 비교하지 않음 {unchecked}, 거부될 줄 {rejected}.";
-    file_format(encoding, separator, columns) => "Read as {encoding} with {separator}; columns: {columns}", "{encoding}, {separator} 구분. 열: {columns}";
+    file_format(encoding, separator) => "Read as {encoding} with {separator}.", "{encoding}, {separator} 구분으로 읽었습니다.";
+    into_batch(batch) => "The batch is {batch}.", "묶음 이름은 {batch}입니다.";
     separator_comma => "commas", "쉼표";
     separator_semicolon => "semicolons", "세미콜론";
     separator_tab => "tabs", "탭";
@@ -60,7 +56,28 @@ texts! {
     upload_ended => "The connection broke too often. What has arrived is kept: send the file again, and it goes on.", "연결이 여러 번 끊어졌습니다. 도착한 내용은 그대로 있으니 파일을 다시 보내면 이어집니다.";
     send_again_hint => "Did the import break off? Send the same file into this batch again, and it goes on. Nothing is imported twice.", "가져오기가 중단되었나요? 같은 파일을 이 묶음에 다시 보내면 이어집니다. 두 번 가져오는 코드는 없습니다.";
     go_on_with_import => "Send the file again", "파일 다시 보내기";
-    choose_again => "To import it, choose the file again above and select “Import it”.", "가져오려면 위에서 파일을 다시 고르고 ‘가져오기’를 선택하세요.";
+    choose_again => "To go on, choose the same file again below.", "계속하려면 아래에서 같은 파일을 다시 고르세요.";
+    import_columns => "Columns of the file", "파일의 열";
+    import_columns_hint => "Each column has its meaning above it. Correct what was guessed wrong.", "열마다 위에 뜻이 표시됩니다. 잘못 추정한 열은 바로잡으세요.";
+    import_export(system) => "This looks like an export of {system}: it is read as it is. A column that you change is read as you say.", "{system}에서 내보낸 파일로 보여 그대로 읽습니다. 열의 뜻을 바꾸면 고른 대로 읽습니다.";
+    column_nth(nth) => "Meaning of column {nth}", "{nth}번째 열의 뜻";
+    column_ignored => "Ignore", "무시";
+    columns_ignored[count] => "{count} more column is ignored.", "{count} more columns are ignored.", "나머지 {count}개 열은 무시합니다.";
+    first_line => "First line", "첫 줄";
+    first_line_names => "Has the names of the columns", "열 이름";
+    first_line_coupon => "Is a coupon already", "첫 번째 쿠폰";
+    value_rejected => "Reject the lines", "줄 거부";
+    lines_of_erased => "Lines of forgotten customers", "개인정보를 삭제한 고객의 줄";
+    lines_are_of_others => "They are new customers: import them", "새 고객으로 보고 가져오기";
+    import_lines[count] => "Import {count} line", "Import {count} lines", "{count}줄 가져오기";
+    check_again => "Check again", "다시 확인";
+    import_go_on => "Go on with the import", "이어서 가져오기";
+    all_rejected => "Nothing would be imported: every line is rejected.", "모든 줄이 거부되어 가져올 줄이 없습니다.";
+    first_problems => "The first problems", "처음 발견한 문제";
+    batch_of_file => "the name of the file", "파일 이름";
+    upload_signed_out => "You are signed out. Sign in in another tab and send the file again here: your choices are kept.", "로그아웃되었습니다. 다른 탭에서 로그인한 뒤 여기에서 다시 보내세요. 고른 내용은 그대로 있습니다.";
+    none_imported[lines] => "Nothing was imported: the only line was rejected.", "Nothing was imported: all {lines} lines were rejected.", "전체 {lines}줄이 거부되어 아무것도 가져오지 않았습니다.";
+    some_rejected[rejected] => "{rejected} line was rejected, and is not imported.", "{rejected} lines were rejected, and are not imported.", "{rejected}줄은 거부되어 가져오지 않았습니다.";
     calendar_hint => "The campaigns that end on each day, and how many of their coupons are still out.", "날마다 끝나는 캠페인과 아직 사용되지 않은 쿠폰 수입니다.";
     calendar_counts => "The number on a day says how many campaigns end on it. Open the day to see them.", "날짜의 숫자는 그날 끝나는 캠페인 수입니다. 날짜를 누르면 목록이 나옵니다.";
     month_before => "Month before", "이전 달";
@@ -236,4 +253,28 @@ texts_of! {
         Delivered => "Delivered", "전송 완료";
         Failed => "Failed", "실패";
         Gap => "Events missing", "이벤트 누락";
+}
+
+texts_of! {
+    import_column(KnownColumn):
+        Code => "Code", "코드";
+        ValidFrom => "First day", "시작일";
+        ExpiresAt => "Last day", "만료일";
+        State => "State", "상태";
+        UserId => "Customer", "고객";
+        IssuedAt => "Issued at", "발급 시각";
+        RedeemedAt => "Redeemed at", "사용 시각";
+        OrderRef => "Order", "주문 번호";
+        OrderAmount => "Order amount", "주문 금액";
+        Discount => "Discount", "할인 금액";
+        Currency => "Currency", "통화";
+}
+
+texts_of! {
+    /// What a file says that a coupon is.
+    state_word(StateWord):
+        Available => "Available", "발급 전";
+        Issued => "Issued", "발급";
+        Void => "Void", "폐기";
+        Redeemed => "Redeemed", "사용";
 }

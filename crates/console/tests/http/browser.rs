@@ -99,7 +99,7 @@ impl Browser {
         self.get("/console/store").await.value("csrf")
     }
 
-    /// Sends the form of an import.
+    /// Sends the form of an import, in which nothing was chosen.
     pub(crate) async fn upload(&mut self, path: &str, mode: &str, batch: &str, file: &str) -> Page {
         let csrf = self.csrf().await;
         self.upload_with(path, &csrf, mode, batch, file).await
@@ -113,16 +113,20 @@ impl Browser {
         batch: &str,
         file: &str,
     ) -> Page {
-        let fields = [
-            ("csrf", csrf),
-            ("mode", mode),
-            ("encoding", ""),
-            ("columns", ""),
-            ("ignore", ""),
-            ("values", ""),
-            ("dates", ""),
-            ("batch_id", batch),
-        ];
+        let choices = ["header", "columns", "values", "again"];
+        let mut fields = vec![("csrf", csrf), ("encoding", ""), ("dates", ""), ("batch_id", batch)];
+        fields.extend(choices.map(|name| (name, "")));
+        self.upload_form(&format!("{path}?for={mode}"), &fields, "codes.csv", file).await
+    }
+
+    /// Sends the form of an import with all of its fields.
+    pub(crate) async fn upload_form(
+        &mut self,
+        path: &str,
+        fields: &[(&str, &str)],
+        name: &str,
+        file: &str,
+    ) -> Page {
         let mut body = String::new();
         for (name, value) in fields {
             body.push_str(&format!(
@@ -130,7 +134,7 @@ impl Browser {
             ));
         }
         body.push_str(&format!(
-            "--cut\r\nContent-Disposition: form-data; name=\"file\"; filename=\"codes.csv\"\r\n\
+            "--cut\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\
              Content-Type: text/csv\r\n\r\n{file}\r\n--cut--\r\n"
         ));
         let kind = Some("multipart/form-data; boundary=cut");
