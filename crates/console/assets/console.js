@@ -145,6 +145,7 @@ if (upload) {
   const answered = ({ status, response: page, responseURL }, from) => {
     removeEventListener("beforeunload", stays);
     place.hidden = true;
+    bar.value = 0;
     for (const button of upload.querySelectorAll("#send button")) button.disabled = false;
     signedOut.hidden = true;
     if (page?.getElementById("guide")) return replace(page, from);
