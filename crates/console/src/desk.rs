@@ -41,6 +41,8 @@ pub(crate) struct PageContext {
     /// The path and the query of the page.
     pub(crate) path: String,
     pub(crate) query: FormFields,
+    /// The page of the console from which this one was asked for.
+    pub(crate) from: Option<String>,
     pub(crate) now: Millis,
     pub(crate) member: Option<CurrentMember>,
     pub(crate) csrf: String,
@@ -76,6 +78,7 @@ impl PageContext {
             zone: zone.unwrap_or_else(|| console.setup.zone.clone()),
             host: format!("{scheme}://{host}"),
             path: parts.uri.to_string(),
+            from: page_before(text(header::REFERER), host),
             query: FormFields::parse(query),
             now,
             member,
@@ -180,6 +183,13 @@ impl PageContext {
     }
 }
 
+/// The path of the page that a browser comes from, if it is one of this console.
+fn page_before(referer: &str, host: &str) -> Option<String> {
+    let path = referer.split_once("://")?.1.strip_prefix(host)?;
+    let is_ours = path == "/console" || path.starts_with("/console/");
+    is_ours.then(|| path.to_owned())
+}
+
 /// The account of a session that is still good.
 async fn member(
     console: &Console,
@@ -224,6 +234,21 @@ pub(crate) fn to(path: &str) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pages_before() {
+        let cases = [
+            ("a page", "http://a:1/console/coupons?q=x", Some("/console/coupons?q=x")),
+            ("the first page", "https://a:1/console", Some("/console")),
+            ("another host", "http://a:10/console", None),
+            ("another path", "http://a:1/consoles", None),
+            ("no path", "http://a:1", None),
+            ("nothing", "", None),
+        ];
+        for (name, referer, want) in cases {
+            assert_eq!(page_before(referer, "a:1").as_deref(), want, "{name}");
+        }
+    }
 
     #[test]
     fn schemes_of_proxies() {

@@ -100,6 +100,7 @@ impl RouteTable {
                 "/campaigns/{id}/pause",
                 get(changes::pause).post(changes::save_pause),
             )
+            .does(PauseCampaign, "/pause-campaigns", post(changes::pause_campaigns))
             .does(
                 PauseCampaign,
                 "/campaigns/{id}/batches/{batch}/pause",

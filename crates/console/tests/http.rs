@@ -22,5 +22,7 @@ mod roles;
 mod screens;
 #[path = "http/sessions.rs"]
 mod sessions;
+#[path = "http/support.rs"]
+mod support;
 #[path = "http/tails.rs"]
 mod tails;

@@ -237,12 +237,30 @@ const marketersDay = async (session) => {
   await home.close();
 };
 
+/** Two campaigns are paused at once, found by a sorted list, and resumed. */
+const pausing = async (session) => {
+  const home = await context("en", "light", "desk", session);
+  const page = watched(await home.newPage());
+  for (const [button, done] of [["Pause", "paused-all"], ["Resume", "resumed-all"]]) {
+    await page.goto(`${base}/console/campaigns`);
+    await page.getByRole("columnheader").getByRole("link", { name: "Name" }).click();
+    await page.locator("th[aria-sort=ascending]").waitFor();
+    for (const name of [/SUMMER for everybody/, /생일 축하 쿠폰/]) await page.getByRole("checkbox", { name }).check();
+    await page.fill("#bulk [name=reason]", "a wrong text");
+    await page.getByRole("button", { name: button }).click();
+    await page.waitForURL(new RegExp(`done=${done}`));
+  }
+  for (const id of ["summer", "birthday"]) assert.equal((await call("GET", `/v1/campaigns/${id}`)).paused, false);
+  await home.close();
+};
+
 /** A customer calls: their code does not work. */
 const supportCall = async (session, { issued }) => {
   const home = await context("en", "light", "phone", session);
   const page = watched(await home.newPage());
   const code = issued[0];
-  const wrong = code.slice(0, -1) + (code.endsWith("0") ? "1" : "0");
+  // Two wrong characters.
+  const wrong = (code.startsWith("0") ? "1" : "0") + code.slice(1, -1) + (code.endsWith("0") ? "1" : "0");
   await page.goto(`${base}/console/coupons`);
   await page.fill("#ask", wrong.toLowerCase());
   await page.locator("#ask").press("Enter");
@@ -377,7 +395,7 @@ console.log(`console suite: Chromium ${browser.version()}, axe-core ${JSON.parse
 const session = await signIn();
 const seeded = await seed();
 if (!story) await everyScreen(session, seeded);
-const stories = [marketersDay, supportCall, expiredSession, importing, brokenUpload, liveTail];
+const stories = [marketersDay, pausing, supportCall, expiredSession, importing, brokenUpload, liveTail];
 for (const one of stories.filter((it) => !story || it.name === story)) {
   const since = Date.now();
   await one(session, seeded);

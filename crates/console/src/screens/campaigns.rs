@@ -9,6 +9,7 @@ use crate::desk::PageContext;
 use crate::index::CampaignTotals;
 use crate::phase::CampaignPhase;
 use crate::roles::ConsoleAction;
+use crate::text::IsolatedText;
 use crate::trouble::ConsoleResult;
 
 const PAGE: usize = 50;
@@ -74,7 +75,52 @@ struct CampaignsPage<'a> {
     curl: String,
 }
 
+/// The head of a column.
+struct ListHead {
+    label: &'static str,
+    class: &'static str,
+    /// Where the list is sorted by it: the other way round if it is already.
+    link: Option<String>,
+    /// How it is sorted now, as `aria-sort` says it.
+    order: &'static str,
+}
+
 impl CampaignsPage<'_> {
+    fn heads(&self) -> [ListHead; 6] {
+        let t = self.d.t;
+        [
+            self.head(t.field_name(), "", "name"),
+            self.head(t.state(), "", ""),
+            self.head(t.use_of_stock(), "bar-cell", ""),
+            self.head(t.left(), "n", "left"),
+            self.head(t.state_redeemed(), "n", "redeemed"),
+            self.head(t.valid(), "", "ends"),
+        ]
+    }
+
+    /// By what it is sorted, in whatever direction.
+    fn sorted(&self) -> &str {
+        self.sort.trim_start_matches('-')
+    }
+
+    fn head(&self, label: &'static str, class: &'static str, word: &str) -> ListHead {
+        let (is_it, is_reversed) = (self.sort == word, self.sort.strip_prefix('-') == Some(word));
+        // Most redemptions come first, and of all others the least.
+        let order = match (is_it, is_reversed, word == "redeemed") {
+            _ if word.is_empty() => "none",
+            (true, _, false) | (_, true, true) => "ascending",
+            (true, _, true) | (_, true, false) => "descending",
+            _ => "none",
+        };
+        let link = (!word.is_empty()).then(|| {
+            let mut query = self.d.query.clone();
+            query.0.retain(|(name, _)| !["from", "done"].contains(&name.as_str()));
+            query.set("sort", &if is_it { format!("-{word}") } else { word.to_owned() });
+            format!("/console/campaigns?{}", query.encoded())
+        });
+        ListHead { label, class, link, order }
+    }
+
     fn sorts(&self) -> [(&'static str, &'static str); 5] {
         let t = self.d.t;
         [
@@ -129,11 +175,14 @@ pub(crate) fn fits(view: &CampaignView, wanted: &str) -> bool {
 }
 
 fn sort_by(found: &mut [&CampaignView], sort: &str) {
-    match sort {
+    match sort.trim_start_matches('-') {
         "name" => found.sort_by(|one, other| one.campaign.name.cmp(&other.campaign.name)),
         "ends" => found.sort_by_key(|it| it.campaign.expires_at),
         "left" => found.sort_by_key(|it| it.available()),
         "redeemed" => found.sort_by_key(|it| u64::MAX - it.counts().redeemed),
         _ => found.sort_by_key(|it| -it.campaign.created_at.0),
+    }
+    if sort.starts_with('-') {
+        found.reverse();
     }
 }

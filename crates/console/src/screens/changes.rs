@@ -5,7 +5,7 @@ use askama::Template;
 use axum::extract::Path;
 use axum::response::Response;
 use coupon::calendar::Date;
-use coupon::ids::{BatchId, Reason};
+use coupon::ids::{BatchId, CampaignId, Reason};
 use coupon::money::Price;
 use engine::{BatchRequest, CampaignPatch, CampaignView, WriteResult};
 use serde_json::json;
@@ -78,6 +78,33 @@ pub(crate) async fn save_pause(
     let patch = CampaignPatch { paused: Some(paused), ..CampaignPatch::default() };
     desk.engine().patch_campaign(&caller, &from_path(&id)?, patch, reason).await?;
     Ok(done(&desk, &id, if paused { "paused" } else { "resumed" }))
+}
+
+/// `POST /console/pause-campaigns`: several of them, in the same way.
+pub(crate) async fn pause_campaigns(desk: PageContext, fields: FormFields) -> ConsoleResult {
+    let paused: bool = fields.must("paused")?;
+    let reason: Reason = fields.must("reason")?;
+    let ids = fields.all("campaign").map(from_path::<CampaignId>);
+    let ids = ids.collect::<ConsoleResult<Vec<CampaignId>>>()?;
+    if ids.is_empty() {
+        return Err(ConsoleError::field("campaign", "is missing"));
+    }
+    let caller = desk.caller(ConsoleAction::PauseCampaign)?;
+    for (nth, id) in ids.iter().enumerate() {
+        let patch = CampaignPatch { paused: Some(paused), ..CampaignPatch::default() };
+        let patched = desk.engine().patch_campaign(&caller, id, patch, Some(reason.clone())).await;
+        desk.console.index.has_changed();
+        match patched {
+            Ok(_) => {}
+            Err(error) if nth == 0 => return Err(error.into()),
+            Err(error) => {
+                tracing::warn!(?error, campaign = %id, "not all of the campaigns were changed");
+                return Ok(to("/console/campaigns?done=some"));
+            }
+        }
+    }
+    let done = if paused { "paused-all" } else { "resumed-all" };
+    Ok(to(&format!("/console/campaigns?done={done}")))
 }
 
 /// `POST /console/campaigns/{id}/batches/{batch}/pause`, in the same way.

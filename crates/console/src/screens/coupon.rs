@@ -21,6 +21,9 @@ use crate::screens::refused::AttemptRow;
 use crate::text::{IsolatedText, PageTexts};
 use crate::trouble::{ConsoleError, ConsoleResult};
 
+/// Customers that are named above the history of a coupon; all attempts are in the list beside it.
+const OTHERS_MAX: usize = 3;
+
 #[derive(Template)]
 #[template(path = "coupon.html")]
 struct CouponPage<'a> {
@@ -33,6 +36,8 @@ struct CouponPage<'a> {
     facts: Vec<(&'static str, String)>,
     happened: Vec<HistoryRow>,
     refused: Vec<AttemptRow>,
+    /// Who tried it, and does not have it.
+    others: Vec<String>,
     offers: Vec<CouponAction>,
     curl: String,
 }
@@ -51,6 +56,7 @@ pub(crate) async fn page(desk: PageContext, Path(typed): Path<String>) -> Consol
     let campaign = engine.campaign(&reader, &view.coupon.genesis().campaign).await?.campaign;
     let wanted = Wanted { codes: Some(vec![view.code.clone()]), ..Wanted::default() };
     let offers = CouponAction::of(view.coupon.state()).iter().copied();
+    let refused = desk.refused(wanted, view.coupon.zone()).await?;
     let page = CouponPage {
         d: &desk,
         campaign_name: campaign.name.clone(),
@@ -65,12 +71,26 @@ pub(crate) async fn page(desk: PageContext, Path(typed): Path<String>) -> Consol
             .rev()
             .map(|it| happened(t, it, view.coupon.zone()))
             .collect(),
-        refused: desk.refused(wanted, view.coupon.zone()).await?,
+        others: others(&refused),
+        refused,
         offers: offers.filter(|it| desk.may(it.action())).collect(),
         curl: desk.curl_get(&format!("/v1/coupons/{}", view.code)),
         view: &view,
     };
     desk.page(&page)
+}
+
+/// The customers whose attempts were refused since the coupon is of another one, the newest first.
+fn others(refused: &[AttemptRow]) -> Vec<String> {
+    let is_other = |row: &&AttemptRow| row.attempt.unknown.as_deref() == Some("of_another_user");
+    let mut others: Vec<String> = Vec::new();
+    for user in refused.iter().filter(is_other).filter_map(|row| row.attempt.user.clone()) {
+        if !others.contains(&user) {
+            others.push(user);
+        }
+    }
+    others.truncate(OTHERS_MAX);
+    others
 }
 
 fn sentence(desk: &PageContext, view: &CouponView) -> String {

@@ -1,21 +1,30 @@
 //! One box for everything: a code in any spelling, a customer, an order, a campaign.
 
+use std::sync::Arc;
+
 use askama::Template;
 use attempts::Wanted;
-use coupon::code::CodeText;
+use coupon::code::{CROCKFORD, CodeText, MINTED_LEN};
 use coupon::ids::{OrderRef, UserId};
-use engine::{CampaignView, Failure, RedemptionListRequest};
+use engine::{CampaignView, Engine, Failure, RedemptionListRequest};
 
 use crate::desk::{PageContext, to};
 use crate::fields::encoded;
+use crate::roles::ConsoleAction;
 use crate::screens::campaigns::fits;
 use crate::screens::refused::AttemptRow;
 use crate::text::IsolatedText;
-use crate::trouble::ConsoleResult;
+use crate::trouble::{ConsoleError, ConsoleResult};
 
 const CAMPAIGNS: usize = 8;
 
 const REDEMPTIONS: usize = 50;
+
+/// Codes with two wrong characters that are looked up.
+const MEANT_MAX: usize = 8;
+
+/// Fewest characters that are taken for a part of a code: one group, as codes are printed.
+const PART_MIN: usize = 4;
 
 #[derive(Template)]
 #[template(path = "search.html")]
@@ -31,6 +40,10 @@ struct SearchPage<'a> {
     meant: Option<String>,
     refused: Vec<AttemptRow>,
     is_empty: bool,
+    /// What to do with half a code.
+    part: Option<String>,
+    /// A name that nobody has yet, to whom a coupon can be given.
+    newcomer: Option<UserId>,
 }
 
 pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
@@ -44,6 +57,8 @@ pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
         meant: None,
         refused: Vec::new(),
         is_empty: false,
+        part: None,
+        newcomer: None,
     };
     if q.is_empty() {
         return desk.page(&found);
@@ -72,6 +87,10 @@ pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
         && found.campaigns.is_empty()
         && found.meant.is_none()
         && found.refused.is_empty();
+    if found.is_empty {
+        found.part = part_of_code(q).map(|characters| desk.t.half_a_code(characters));
+        found.newcomer = q.parse().ok().filter(|_| desk.may(ConsoleAction::Issue));
+    }
     desk.page(&found)
 }
 
@@ -130,13 +149,46 @@ async fn campaigns(
 
 /// The code that was meant, if there is such a coupon.
 async fn meant(desk: &PageContext, text: &CodeText) -> ConsoleResult<Option<String>> {
-    let Some(code) = desk.engine().meant(text) else { return Ok(None) };
-    let Ok(text) = code.parse() else { return Ok(None) };
-    match desk.engine().coupon(&desk.reader()?, &text, None).await {
-        Ok(view) => Ok(Some(view.code)),
-        Err(Failure::Refused { .. }) => Ok(None),
-        Err(other) => Err(other.into()),
+    let (engine, typed) = (Arc::clone(desk.engine()), text.clone());
+    let codes = tokio::task::spawn_blocking(move || codes_meant(&engine, &typed)).await;
+    for code in codes.map_err(|_| ConsoleError::Broken)? {
+        let Ok(text) = code.parse() else { continue };
+        match desk.engine().coupon(&desk.reader()?, &text, None).await {
+            Ok(view) => return Ok(Some(view.code)),
+            Err(Failure::Refused { .. }) => {}
+            Err(other) => return Err(other.into()),
+        }
     }
+    Ok(None)
+}
+
+/// The code with one wrong character that may be meant; else those with two, which take some 50 ms. Of the latter one
+/// in a few hundred is no coupon: a random text fits the check of a code as often.
+fn codes_meant(engine: &Engine, text: &CodeText) -> Vec<String> {
+    if let Some(code) = engine.meant(text) {
+        return vec![code];
+    }
+    let Some(typed) = text.minted() else { return Vec::new() };
+    let mut found: Vec<String> = Vec::new();
+    for at in 0..MINTED_LEN {
+        for character in CROCKFORD.map(char::from) {
+            let mut other = typed.as_str().to_owned();
+            other.replace_range(at..=at, character.encode_utf8(&mut [0; 1]));
+            let code = other.parse::<CodeText>().ok().and_then(|other| engine.meant(&other));
+            found.extend(code.filter(|code| !found.contains(code)));
+        }
+    }
+    found.truncate(MEANT_MAX);
+    found
+}
+
+/// How many characters of a minted code somebody has, if they have a part of one.
+fn part_of_code(q: &str) -> Option<u64> {
+    let characters = q.chars().filter(|c| c.is_ascii_alphanumeric()).count();
+    let is_code = q.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == ' ');
+    let has_digit = q.bytes().any(|byte| byte.is_ascii_digit());
+    let is_part = is_code && has_digit && (PART_MIN..MINTED_LEN).contains(&characters);
+    is_part.then_some(characters as u64)
 }
 
 /// What was refused with a code that no coupon has, of which only a part is kept.

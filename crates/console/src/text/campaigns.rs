@@ -108,6 +108,8 @@ texts! {
     no_batches => "No coupons yet: add some, or import codes.", "아직 쿠폰이 없습니다. 쿠폰을 추가하거나 코드를 가져오세요.";
     download_codes => "Download codes", "코드 내려받기";
     who_did_what => "Who did what", "작업 기록";
+    choose(name) => "Choose {name}", "{name} 선택";
+    chosen_why => "Chosen campaigns: why?", "선택한 캠페인: 사유";
     lines => "Lines", "전체 줄";
     lines_imported => "Imported", "가져옴";
     lines_known => "Already there", "이미 있음";

@@ -146,6 +146,9 @@ texts_of! {
         "changed" | "saved" => "The change is saved.", "변경 내용을 저장했습니다.";
         "paused" => "It is paused: nothing of it can be issued or redeemed.", "일시 중지했습니다. 발급과 사용이 모두 멈춥니다.";
         "paused-webhook" => "The webhook is paused: nothing is posted meanwhile.", "웹훅을 일시 중지했습니다. 그동안 아무것도 전송하지 않습니다.";
+        "paused-all" => "They are paused: nothing of them can be issued or redeemed.", "선택한 캠페인을 일시 중지했습니다. 발급과 사용이 모두 멈춥니다.";
+        "resumed-all" => "They are resumed.", "선택한 캠페인을 다시 시작했습니다.";
+        "some" => "Only some of them were changed: the list says which. Choose the others and send it again.", "일부만 변경했습니다. 목록에서 상태를 확인하고 나머지를 선택해 다시 보내세요.";
         "resumed" => "It is resumed.", "다시 시작했습니다.";
         "stock" => "The new coupons are there.", "쿠폰을 추가했습니다.";
         "issued" => "The customer has the coupon.", "고객에게 쿠폰을 발급했습니다.";

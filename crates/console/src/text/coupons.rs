@@ -10,7 +10,10 @@ texts! {
     search_none => "Nothing found", "검색 결과가 없습니다";
     search_none_hint => "No coupon, customer, order or campaign has this name. A customer is known here who has a coupon, or of whom an attempt was refused; an order that redeemed, or was refused.", "이 이름의 쿠폰, 고객, 주문, 캠페인이 없습니다. 쿠폰이 있거나 거부된 시도가 있는 고객과, 쿠폰을 사용했거나 거부된 주문만 나옵니다.";
     did_you_mean => "Did you mean this code?", "이 코드를 찾으셨나요?";
-    did_you_mean_hint => "It differs in one character, or two neighbours are swapped.", "한 글자가 다르거나 이웃한 두 글자가 바뀌었습니다.";
+    did_you_mean_hint => "It differs in one or two characters, or two neighbours are swapped.", "한두 글자가 다르거나 이웃한 두 글자가 바뀌었습니다.";
+    half_a_code[count] => "A code has 16 characters, and this has {count}. Ask for the rest of it, or search for the customer or the order.", "A code has 16 characters, and this has {count}. Ask for the rest of it, or search for the customer or the order.", "코드는 16자인데 {count}자만 입력했습니다. 나머지를 물어보거나 고객 이름 또는 주문 번호로 검색하세요.";
+    give_newcomer(user) => "Give {user} a coupon", "{user} 고객에게 쿠폰 지급";
+    refused_to_other(user) => "{user} tried to use it and was refused: it is not theirs.", "{user} 고객이 사용하려다 거부되었습니다. 이 고객의 쿠폰이 아닙니다.";
     has_coupons[count] => "{count} coupon", "{count} coupons", "쿠폰 {count}장";
     has_only_refused => "no coupon, but attempts that were refused", "쿠폰 없음, 거부된 시도 있음";
     has_many_coupons => "more than 50 coupons", "쿠폰 50장 이상";

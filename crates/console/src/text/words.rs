@@ -12,6 +12,7 @@ texts! {
     form_too_long => "The form is too long.", "입력 내용이 너무 깁니다.";
     form_too_slow => "The form did not arrive in time.", "입력한 내용을 제때 받지 못했습니다.";
     go_back => "Go back, correct it and send it again. Your input is still there.", "뒤로 가서 고친 뒤 다시 보내세요. 입력한 내용은 그대로 있습니다.";
+    back_there => "Back to where you were", "이전 화면으로 돌아가기";
     no_such_page => "There is no such page.", "없는 페이지입니다.";
     search_instead => "Check the address, or search for it.", "주소를 확인하거나 검색해 보세요.";
     not_kept => "This store does not keep what the page shows.", "이 저장소는 이 화면의 정보를 보관하지 않습니다.";

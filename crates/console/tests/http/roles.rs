@@ -6,7 +6,7 @@ use engine::StaffRole;
 use crate::place::Place;
 
 /// Every route with its action. `{issued}` and `{redeemed}` stand for codes, `{query}` for a saved query.
-pub(crate) const ROUTES: [(ConsoleAction, &str, &str); 72] = [
+pub(crate) const ROUTES: [(ConsoleAction, &str, &str); 73] = [
     (ConsoleAction::Look, "GET", "/console"),
     (ConsoleAction::Look, "GET", "/console/live"),
     (ConsoleAction::Look, "GET", "/console/campaigns"),
@@ -22,6 +22,7 @@ pub(crate) const ROUTES: [(ConsoleAction, &str, &str); 72] = [
     (ConsoleAction::ChangeCampaign, "POST", "/console/campaigns/spring/terms"),
     (ConsoleAction::PauseCampaign, "GET", "/console/campaigns/spring/pause"),
     (ConsoleAction::PauseCampaign, "POST", "/console/campaigns/spring/pause"),
+    (ConsoleAction::PauseCampaign, "POST", "/console/pause-campaigns"),
     (ConsoleAction::PauseCampaign, "POST", "/console/campaigns/spring/batches/first/pause"),
     (ConsoleAction::AddStock, "GET", "/console/campaigns/spring/stock"),
     (ConsoleAction::AddStock, "POST", "/console/campaigns/spring/stock"),

@@ -174,7 +174,7 @@ async fn a_search_finds() {
     }
 }
 
-fn attempt(code: Option<&str>, unknown: Option<&'static str>) -> Attempt {
+pub(crate) fn attempt(code: Option<&str>, unknown: Option<&'static str>) -> Attempt {
     Attempt {
         at: 0,
         action: "redeem".into(),

@@ -1,0 +1,148 @@
+//! What a support agent meets: half a code, two wrong characters, somebody new, and a way back from each refusal.
+
+use attempts::Attempt;
+use axum::http::Method;
+use engine::{CampaignDraft, StaffRole};
+
+use crate::browser::Browser;
+use crate::place::{Place, admin};
+use crate::screens::attempt;
+
+/// What it is, its fields, and the status of the answer.
+type WrongForm<'a> = (&'a str, &'a [(&'a str, &'a str)], u16);
+
+/// The code with other characters at these places.
+fn mistyped(code: &str, places: &[usize]) -> String {
+    let other = |(at, it): (usize, char)| match (places.contains(&at), it) {
+        (false, it) => it,
+        (true, '7') => '4',
+        (true, _) => '7',
+    };
+    code.chars().enumerate().map(other).collect()
+}
+
+#[tokio::test]
+async fn searches_that_find_nothing() {
+    let place = Place::new();
+    let (issued, _) = place.seeded().await;
+    let mut support = place.signed_in(StaffRole::Support).await;
+    let code = issued.as_str();
+    let rows = [
+        ("one wrong character", mistyped(code, &[2]), code),
+        ("two wrong characters", mistyped(code, &[2, 12]), code),
+        ("three of them", mistyped(code, &[0, 6, 12]), "Nothing found"),
+        ("half a code", mistyped(&code[..9], &[0]), "and this has 8"),
+        ("somebody new", "zoe".to_owned(), "href=\"/console/customers/zoe\""),
+    ];
+    for (name, q, want) in rows {
+        let page = support.get(&format!("/console/coupons?q={q}")).await.must(200);
+        assert!(page.text.contains(want), "{name}: {}", page.text);
+    }
+    support.get("/console/customers/zoe").await.must(200).has("Give a coupon");
+    let mut viewer = place.signed_in(StaffRole::Viewer).await;
+    let page = viewer.get("/console/coupons?q=zoe").await.must(200);
+    assert!(!page.text.contains("/console/customers/zoe"), "who may not give is offered nothing");
+}
+
+#[tokio::test]
+async fn a_coupon_under_another_account() {
+    let place = Place::new();
+    let (issued, _) = place.seeded().await;
+    let tried = |user: &str, unknown: &'static str| Attempt {
+        code: Some(issued.clone()),
+        user: Some(user.to_owned()),
+        ..attempt(None, Some(unknown))
+    };
+    for (user, unknown) in
+        [("bob", "of_another_user"), ("bob", "of_another_user"), ("cid", "other")]
+    {
+        place.attempts.keep(tried(user, unknown));
+    }
+    let mut support = place.signed_in(StaffRole::Support).await;
+    let page = support.get(&format!("/console/coupons/{issued}")).await.must(200);
+    let page = page.text.replace(['\u{2068}', '\u{2069}'], "");
+    assert_eq!(page.matches("bob tried to use it").count(), 1, "{page}");
+    assert!(!page.contains("cid tried"), "{page}");
+    assert!(page.contains("href=\"/console/customers/bob\""), "{page}");
+}
+
+async fn sent_from(browser: &mut Browser, from: &'static str, path: &str) -> String {
+    browser.extra = vec![("referer", from)];
+    let page = browser.send(Method::GET, path, None, axum::body::Body::empty()).await.must(404);
+    browser.extra.clear();
+    page.text
+}
+
+#[tokio::test]
+async fn refusals_lead_back() {
+    let place = Place::new();
+    place.seeded().await;
+    let mut support = place.signed_in(StaffRole::Support).await;
+    let back = "href=\"/console/customers/ann?x=1&#38;y=2\"";
+    let from = "http://shop.example/console/customers/ann?x=1&y=2";
+    let page = sent_from(&mut support, from, "/console/coupons/NONE-0000").await;
+    assert!(page.contains(back) && page.contains("Back to where you were"), "{page}");
+    let elsewhere = "http://evil.example/console/customers/ann?x=1&y=2";
+    let page = sent_from(&mut support, elsewhere, "/console/coupons/NONE-0000").await;
+    assert!(!page.contains("Back to where you were"), "{page}");
+    let page = sent_from(&mut place.browser(), from, "/console/nowhere").await;
+    assert!(!page.contains("Back to where you were"), "{page}");
+}
+
+#[tokio::test]
+async fn the_list_of_campaigns() {
+    let place = Place::new();
+    place.seeded().await;
+    for (id, name, stock) in [("aa", "Aardvark", 5), ("zz", "Zebra", 500)] {
+        let draft = CampaignDraft {
+            id: Some(id.parse().unwrap()),
+            name: Some(name.to_owned()),
+            stock: Some(stock),
+            expires_on: Some("2027-03-31".parse().unwrap()),
+            ..CampaignDraft::default()
+        };
+        place.engine.create_campaign(&admin(), draft).await.unwrap();
+    }
+    let mut browser = place.signed_in(StaffRole::Operator).await;
+    let rows = [
+        ("name", ["Aardvark", "Zebra"], "sort=-name", "aria-sort=\"ascending\""),
+        ("-name", ["Zebra", "Aardvark"], "sort=name", "aria-sort=\"descending\""),
+        ("left", ["Aardvark", "Zebra"], "sort=-left", "aria-sort=\"ascending\""),
+        ("-left", ["Zebra", "Aardvark"], "sort=left", "aria-sort=\"descending\""),
+        ("redeemed", ["Aardvark", "Zebra"], "sort=-redeemed", "aria-sort=\"descending\""),
+    ];
+    for (sort, names, link, order) in rows {
+        let page = browser.get(&format!("/console/campaigns?sort={sort}")).await.must(200);
+        let [one, other] = names.map(|name| page.text.find(&format!("<bdi>{name}</bdi></a>")));
+        assert!(one.is_some() && one < other, "{sort}: {}", page.text);
+        page.has(link).has(order);
+    }
+    let path = "/console/pause-campaigns";
+    let fields = [("reason", "leaked"), ("campaign", "aa"), ("campaign", "zz"), ("paused", "true")];
+    let page = browser.submit(path, &fields).await.must(303);
+    browser.get(page.to()).await.must(200).has("They are paused");
+    let is_paused = async |id: &str| {
+        let view = place.engine.campaign(&admin(), &id.parse().unwrap()).await.unwrap();
+        view.campaign.paused
+    };
+    for (id, want) in [("aa", true), ("zz", true), ("spring", false)] {
+        assert_eq!(is_paused(id).await, want, "{id}");
+    }
+    let fields = [("reason", "mended"), ("campaign", "zz"), ("paused", "false")];
+    browser.submit(path, &fields).await.must(303);
+    assert!(is_paused("aa").await && !is_paused("zz").await);
+    let wrong: [WrongForm<'_>; 3] = [
+        ("none chosen", &[("reason", "x"), ("paused", "true")], 422),
+        ("no reason", &[("campaign", "aa"), ("paused", "true")], 422),
+        ("no such campaign", &[("campaign", "none"), ("reason", "x"), ("paused", "true")], 404),
+    ];
+    for (name, fields, status) in wrong {
+        assert_eq!(browser.submit(path, fields).await.status, status, "{name}");
+    }
+    let some = [("reason", "x"), ("campaign", "zz"), ("campaign", "none"), ("paused", "true")];
+    let page = browser.submit(path, &some).await.must(303);
+    browser.get(page.to()).await.must(200).has("Only some of them were changed");
+    let mut viewer = place.signed_in(StaffRole::Viewer).await;
+    let page = viewer.get("/console/campaigns").await.must(200);
+    assert!(!page.text.contains("type=\"checkbox\""), "{}", page.text);
+}
