@@ -8,7 +8,7 @@ use hot::{ListOrder, ListPosition, ListQuery, ListScope, ListedPage, Tier, bound
 use scylla::value::CqlDate;
 
 use crate::CqlStore;
-use crate::coupons::{CouponTrace, CqlCoupon};
+use crate::coupons::CqlCoupon;
 use crate::values::day;
 use cql_session::{Result, StatementProfile};
 use slices::{IndexRow, SLICE, SliceBounds, position};
@@ -134,24 +134,21 @@ impl CqlStore {
     }
 
     async fn indexed(&self, index_row: &IndexRow) -> Result<Option<CqlCoupon>> {
-        let Some(bucket) = self.bucket(index_row.day, &index_row.code).await? else {
-            return Ok(None);
-        };
-        match self.row_of(StatementProfile::Read, index_row.day, bucket, &index_row.code).await? {
-            Some(row) if row.is_coupon() => self.located(&row).await.map(Some),
-            Some(row) if row.is_archived_marker() => Ok(None),
-            // A try to give it to the same user from here, where it was before, has written this day over the right one.
-            Some(_) => self.forwarded(index_row).await,
-            None if self.is_sealed(index_row.day, bucket).await? => self.forwarded(index_row).await,
-            // It may be on its way here: reading it where it comes from brings it here.
-            None => Ok(self.anywhere(&index_row.code).await?.filter(|it| it.coupon.version() > 0)),
-        }
-    }
-
-    async fn forwarded(&self, index_row: &IndexRow) -> Result<Option<CqlCoupon>> {
-        match self.trace(index_row.day.into(), &index_row.code).await? {
-            CouponTrace::Here(located) => Ok(Some(*located)),
-            CouponTrace::Nothing | CouponTrace::InCold { .. } => Ok(None),
+        let (code, mut on) = (&index_row.code, index_row.day);
+        loop {
+            let Some(bucket) = self.bucket(on, code).await? else { return Ok(None) };
+            let later = match self.row_of(StatementProfile::Read, on, bucket, code).await? {
+                Some(row) if row.is_coupon() => return self.located(&row).await.map(Some),
+                Some(row) => row.forward_to(),
+                None if self.is_sealed(on, bucket).await? => self.directory_day(code).await?,
+                // It may be on its way here: reading it where it comes from brings it here.
+                None => return Ok(self.anywhere(code).await?.filter(|it| it.coupon.version() > 0)),
+            };
+            match later.filter(|later| *later > on) {
+                // Who tried to give it to the same user from here, too late, has written this day over the right one.
+                Some(later) => on = later,
+                None => return Ok(None),
+            }
         }
     }
 }

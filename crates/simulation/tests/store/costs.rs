@@ -97,7 +97,7 @@ const BOUNDS: &[CostBound] = &[
     bound("look up an unknown short code", 1, 1, 500),
     bound("look up a forged code", 1, 1, 500),
     bound("list a wallet", 5, 4, 500),
-    bound("list a campaign, 20", 231, 19, 2_000),
+    bound("list a campaign, 20", 225, 13, 2_000),
     bound("list all, 20", 1_042, 27, 4_000),
     bound("read events, 100", 8, 5, 2_000),
     bound("read events, 10", 8, 5, 2_000),
