@@ -275,6 +275,14 @@ fn is_kept(
     }
 }
 
+/// The event by which the last holder got a coupon: a line may come after a shop has changed the coupon.
+fn given_by(coupon: &Coupon) -> Option<&Event> {
+    let is_revoke = |it: &&Event| matches!(it.kind, EventKind::Revoked { .. });
+    let since = coupon.events().iter().rev().take_while(|it| !is_revoke(it));
+    let issued = since.clone().find(|it| matches!(it.kind, EventKind::Issued { .. }));
+    issued.or_else(|| since.clone().find(|it| matches!(it.kind, EventKind::Redeemed { .. })))
+}
+
 /// No name has more coupons than the limit allows. An import may bring more, and so may a replacement of a void one; what
 /// was replaced no longer counts.
 fn within_limits(
@@ -286,7 +294,7 @@ fn within_limits(
     let replaced: BTreeSet<String> = references.filter_map(replaced_by).collect();
     let mut held: BTreeMap<(&CampaignId, &UserId), BTreeSet<&Code>> = BTreeMap::new();
     for CouponSnapshot { coupon, .. } in coupons.values() {
-        let is_imported = coupon.events().first().is_some_and(|it| it.actor.as_str() == IMPORT);
+        let is_imported = given_by(coupon).is_some_and(|it| it.actor.as_str() == IMPORT);
         let is_void = matches!(coupon.state(), State::Void { .. });
         let is_replacement = coupon.issue_ref().is_some_and(|it| it.replaces().is_some());
         let is_replaced = replaced.contains(coupon.code().as_str());

@@ -91,3 +91,25 @@ fn a_limit_is_of_each_name() {
         assert_eq!(found.len(), want, "{name}: {found:?}");
     }
 }
+
+#[test]
+fn a_line_after_a_change_of_a_shop_may_bring_one_more() {
+    let known = KnownCampaign::of(&campaign(), 4);
+    let known = KnownWorld { campaigns: [(campaign().id, known)].into(), ..Default::default() };
+    let extended = EventKind::Extended { expires_at: EXPIRES, zone: Zone::utc(), reason: None };
+    for (name, actor, want) in [("a line", "admin:import", 0), ("a shop", "shop:till", 1)] {
+        let first = coupon("CODE1", &[(7, extended.clone()), (9, issued("bob"))]);
+        let mut events = first.events().to_vec();
+        events[1].actor = Actor::new(actor);
+        let first = Coupon::of(first.genesis().clone(), events, None, first.version(), NOW);
+        let state = ImportedState::Issued { holder: user("bob"), at: None };
+        let line = ImportLine { imported_state: state, ..line("CODE1") };
+        let asked = [import_of(line), issue(2, "bob")];
+        let calls = asked.map(|asked| call((500, 510), asked, unknown()));
+        let second = coupon("CODE2", &[(2, issued("bob"))]);
+        let coupons = [("CODE1", first), ("CODE2", second)];
+        let coupons = coupons.map(|(name, it)| (code(name), snapshot(it))).into();
+        let found = violations(&known, &[erasure()], &calls, &coupons);
+        assert_eq!(found.len(), want, "{name}: {found:?}");
+    }
+}
