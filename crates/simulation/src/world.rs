@@ -248,6 +248,7 @@ impl SimulatedWorld {
             .map(|number| callers::caller(world(), rng("caller", number)).boxed_local());
         let lingers = Duration::from_millis(self.plan.jobs.lingers_ms);
         let callers = async {
+            erasures::writes_late(self, rng("late writes", 0)).await;
             let ended = timeout(BURST_MAX, join_all(callers)).await;
             if !lingers.is_zero() {
                 sleep(lingers).await;

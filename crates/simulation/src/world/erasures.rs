@@ -7,6 +7,7 @@
 
 mod accounts;
 mod ending;
+mod late;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -25,6 +26,7 @@ use super::stocked_campaign::user;
 use super::stops::ProcessStop;
 use crate::check::erasures::KnownErasure;
 pub(crate) use ending::ends;
+pub(crate) use late::writes_late;
 use simulated_cluster::rng::Rng;
 
 /// Longest pause of an operator. An erasure takes some seconds.

@@ -126,7 +126,7 @@ async fn with_one_frozen(world: &SimulatedWorld, rng: &mut Rng, requests: &[Call
 }
 
 /// Another process than this one, if one runs.
-async fn another_machine(
+pub(super) async fn another_machine(
     world: &SimulatedWorld,
     rng: &mut Rng,
     than: usize,

@@ -73,6 +73,7 @@ pub(crate) async fn ends(world: &SimulatedWorld) {
     for nth in 0..world.plan.erasures.as_ref().map_or(0, |plan| plan.persons) {
         accounts::are_right(world, &machine, &user(nth)).await;
     }
+    lists_are_right(world, &machine, &before).await;
     let last = everybody_once_more(world);
     all_settle(world, &machine).await;
     let coupons = ending::reads(world, &machine, &[]).await;

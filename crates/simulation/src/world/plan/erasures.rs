@@ -8,6 +8,9 @@ use simulated_cluster::rng::Rng;
 /// A pause between two bursts is at most this long: the coupons have a day to live.
 const REST_MAX: Duration = Duration::from_secs(3_600);
 
+/// How many of 1,000 seeds begin their bursts with a late write.
+const WRITES_LATE: u32 = 600;
+
 /// Who is erased in a seed, and by how many at a time.
 #[derive(Clone, Debug)]
 pub(crate) struct ErasurePlan {
@@ -15,6 +18,8 @@ pub(crate) struct ErasurePlan {
     pub(crate) operators: usize,
     /// Erasures at most, also of the same persons.
     pub(crate) most: u64,
+    /// Whether each burst begins with a write that a stopped process makes late.
+    pub(crate) writes_late: bool,
 }
 
 impl SeedPlan {
@@ -23,7 +28,7 @@ impl SeedPlan {
         self.users = self.users.max(2);
         let persons = rng.between(1, self.users - 1).min(2);
         let operators = usize::try_from(rng.between(1, 3)).unwrap_or(1);
-        self.erasures = Some(ErasurePlan { persons, operators, most: rng.between(1, 4) });
+        let most = rng.between(1, 4);
         let jobs = &mut self.jobs;
         (jobs.cold, jobs.compactors, jobs.to_the_end) = (false, 0, false);
         (jobs.copy, jobs.restore, jobs.meets_closings) = (false, false, false);
@@ -42,6 +47,9 @@ impl SeedPlan {
         if faults.stopped_at_step > 0 && rng.chance(500) {
             faults.aims = rng.pick(&AIMS).to_vec();
         }
+        let writes_late = rng.chance(WRITES_LATE);
+        let most = if writes_late { most + self.bursts.len() as u64 } else { most };
+        self.erasures = Some(ErasurePlan { persons, operators, most, writes_late });
         self
     }
 }
