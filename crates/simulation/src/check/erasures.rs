@@ -283,6 +283,12 @@ fn given_by(coupon: &Coupon) -> Option<&Event> {
     issued.or_else(|| since.clone().find(|it| matches!(it.kind, EventKind::Redeemed { .. })))
 }
 
+/// The code of the coupon in whose place another one was issued.
+fn replaced_at(event: &Event) -> Option<String> {
+    let EventKind::Issued { reference: Some(reference), .. } = &event.kind else { return None };
+    replaced_by(reference)
+}
+
 /// No name has more coupons than the limit allows. An import may bring more, and so may a replacement of a void one; what
 /// was replaced no longer counts.
 fn within_limits(
@@ -290,8 +296,9 @@ fn within_limits(
     coupons: &BTreeMap<Code, CouponSnapshot>,
     wrong: &mut Vec<String>,
 ) {
-    let references = coupons.values().filter_map(|it| it.coupon.issue_ref());
-    let replaced: BTreeSet<String> = references.filter_map(replaced_by).collect();
+    let events = coupons.values().flat_map(|it| it.coupon.events());
+    // Also by a coupon that a shop has taken back since.
+    let replaced: BTreeSet<String> = events.filter_map(replaced_at).collect();
     let mut held: BTreeMap<(&CampaignId, &UserId), BTreeSet<&Code>> = BTreeMap::new();
     for CouponSnapshot { coupon, .. } in coupons.values() {
         let is_imported = given_by(coupon).is_some_and(|it| it.actor.as_str() == IMPORT);

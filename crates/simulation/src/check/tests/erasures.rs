@@ -93,6 +93,28 @@ fn a_limit_is_of_each_name() {
 }
 
 #[test]
+fn what_was_replaced_counts_no_more() {
+    let known = KnownCampaign::of(&campaign(), 4);
+    let known = KnownWorld { campaigns: [(campaign().id, known)].into(), ..Default::default() };
+    for (name, reference, want) in
+        [("replaced", "replaces:code1", 0), ("another name", "for-bob", 1)]
+    {
+        let reference = reference.parse().ok();
+        let instead = EventKind::Issued { to: user("bob"), reference, expires_at: None };
+        let calls = [1, 2, 4].map(|it| call((500, 510), issue(it, "bob"), unknown()));
+        // A shop takes the other one back, and gives it to bob under another name.
+        let later = [(2, instead), (3, revoked("bob")), (4, issued("bob"))];
+        let back = call((500, 510), revoke(3, "CODE2", "bob"), unknown());
+        let calls: Vec<RecordedCall> = calls.into_iter().chain([back]).collect();
+        let coupons =
+            [("CODE1", coupon("CODE1", &[(1, issued("bob"))])), ("CODE2", coupon("CODE2", &later))];
+        let coupons = coupons.map(|(name, it)| (code(name), snapshot(it))).into();
+        let found = violations(&known, &[erasure()], &calls, &coupons);
+        assert_eq!(found.len(), want, "{name}: {found:?}");
+    }
+}
+
+#[test]
 fn a_line_after_a_change_of_a_shop_may_bring_one_more() {
     let known = KnownCampaign::of(&campaign(), 4);
     let known = KnownWorld { campaigns: [(campaign().id, known)].into(), ..Default::default() };
