@@ -37,13 +37,14 @@ pub(super) async fn signs_up(
 ) {
     let login: String = user.as_str().chars().rev().collect();
     let login_id = login.parse().expect("a name is a name from behind, too");
-    let account = Account { login_id, user_id: user.clone(), password_hash: "x".to_owned() };
     let began_ms = world.trace.at_ms();
     let sign_up = SignUp { user: user.clone(), began_ms, ended_ms: None, is_made: false };
     let nth = world.erasures.sign_ups.with(|log| {
         log.push(sign_up);
         log.len() - 1
     });
+    // No two hashes of passwords are the same.
+    let account = Account { login_id, user_id: user.clone(), password_hash: format!("hash {nth}") };
     let (world, machine) = (Arc::clone(world), Arc::clone(machine));
     let call = tokio::spawn(async move {
         let name = machine.life.process.name();
