@@ -8,7 +8,7 @@ use coupon::campaign::{Campaign, Handout};
 use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::erasure::Erasure;
-use coupon::ids::UserId;
+use coupon::ids::{Actor, UserId};
 use hot::{
     Account, Applied, CouponFilter, Coupons, HotError, HotStore, ListOrder, ListQuery, ListScope,
 };
@@ -16,7 +16,9 @@ use hot_cql::CqlHot;
 use router::Found;
 
 use super::stage::{StepSweep, TestStage, patiently};
-use hot_conformance::kit::{ACT, NOW, give, hold, order_of, redeem, reference, void};
+use hot_conformance::kit::{
+    ACT, ChangeOutcome, NOW, give, hold, order_of, redeem, reference, said, void,
+};
 
 type GivingAction = fn(&UserId) -> Action;
 
@@ -231,4 +233,27 @@ pub(crate) async fn calls_beside_an_erasure(stage: &TestStage) {
     for (name, draft, action) in calls {
         call_beside(stage, name, draft, action).await;
     }
+}
+
+/// They redeem it themselves, and are erased before the process reads what became of its write.
+pub(crate) async fn lost_answer_beside_an_erasure(stage: &TestStage) {
+    let (kit, first) = (&stage.kit, stage.process().await);
+    let (campaign, ann) = (stage.draft(), kit.user("ann"));
+    kit.stocked(&campaign, 1).await;
+    let code = kit.issued(&campaign, &ann, "a").await;
+    let found = kit.found(&code).await;
+    let mut change = kit.change(redeem(&ann, "1"), Asker::User(ann.clone()), NOW);
+    change.actor = Actor::new(&format!("user:{ann}"));
+    first.hand.lose_answer("UPDATE coupon SET version");
+    let mut acting = Box::pin(first.hot.apply(&found, change));
+    let step = tokio::select! {
+        biased;
+        answer = &mut acting => panic!("it has its answer: {answer:?}"),
+        step = first.hand.is_stopped() => step,
+    };
+    stage.stopped_at("people: a lost answer", step);
+    erased(stage, &kit.erasure(&ann), ErasureReach::Found).await;
+    first.hand.let_go();
+    let applied = acting.await.unwrap();
+    assert_eq!(said(&applied), ChangeOutcome::Accepted, "{applied:?}");
 }

@@ -97,6 +97,8 @@ pub(crate) struct ProcessHand {
 struct HandState {
     stop: Option<StopPoint>,
     passed: usize,
+    /// The answer to the next statement with this text is lost.
+    loses: Option<&'static str>,
 }
 
 /// Where to stop a process.
@@ -115,7 +117,7 @@ impl ProcessHand {
 
     /// Resumes the process up to `stop`.
     pub(crate) fn stop(&self, stop: StopPoint) {
-        *self.state.lock().unwrap() = HandState { stop: Some(stop), passed: 0 };
+        *self.state.lock().unwrap() = HandState { stop: Some(stop), ..HandState::default() };
         self.stopped.send_replace(None);
     }
 
@@ -130,6 +132,13 @@ impl ProcessHand {
         self.stopped.send_replace(Some("anything"));
     }
 
+    /// Loses the answer to the next statement that contains this text, and stops the process before it reads what
+    /// became of it.
+    pub(crate) fn lose_answer(&self, to: &'static str) {
+        *self.state.lock().unwrap() = HandState { loses: Some(to), ..HandState::default() };
+        self.stopped.send_replace(None);
+    }
+
     /// Waits until the process is stopped. Returns the step before which it is.
     pub(crate) async fn is_stopped(&self) -> &'static str {
         let mut stopped = self.stopped.subscribe();
@@ -142,8 +151,18 @@ impl ProcessHand {
         if self.stopped.borrow().is_none() && self.meets(cql) {
             self.stopped.send_replace(Some(cql));
         }
+        self.is_let_go().await;
+    }
+
+    async fn is_let_go(&self) {
         let mut stopped = self.stopped.subscribe();
         let _ = stopped.wait_for(Option::is_none).await;
+    }
+
+    /// Whether to lose the answer to this statement.
+    fn loses(&self, cql: &str) -> bool {
+        let mut state = self.state.lock().unwrap();
+        state.loses.take_if(|text| cql.contains(*text)).is_some()
     }
 
     /// Whether to stop the process before this statement.
@@ -171,13 +190,28 @@ impl StatementTamper for HandTamper {
         request: &StatementRequest,
     ) -> BoxFuture<'static, Option<Result<RowPage, ExecutionError>>> {
         let (hand, cql, writes) = (Arc::clone(&self.0), request.cql, writes(request));
+        let reads_outcome = request.profile == StatementProfile::Serial;
         let held = async move {
             if writes {
                 hand.pass(cql).await;
+            } else if reads_outcome {
+                hand.is_let_go().await;
             }
             None
         };
         held.boxed()
+    }
+
+    fn after(
+        &self,
+        request: &StatementRequest,
+        result: Result<RowPage, ExecutionError>,
+    ) -> Result<RowPage, ExecutionError> {
+        if !self.0.loses(request.cql) {
+            return result;
+        }
+        self.0.stopped.send_replace(Some(request.cql));
+        Err(ExecutionError::RequestTimeout(request.profile.timeout()))
     }
 }
 
