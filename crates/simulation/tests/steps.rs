@@ -52,7 +52,7 @@ cases! {
         replacement_without_stock an_order_redeems_one_coupon
     }
     feed { first_change later_change held extended }
-    extend { issued_coupon imported_coupon within_the_partition all_at_once }
+    extend { issued_coupon imported_coupon within_the_partition issued_where_it_was all_at_once }
     stock {
         lease_of_a_killed_process returned_lease imported_stock revoked_coupon
         a_walk_ends_at_the_first_lease many_revoked_coupons

@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 
 use coupon::apply::{Asker, Change};
-use coupon::campaign::Campaign;
+use coupon::campaign::{Campaign, Handout};
 use coupon::code::Code;
 use coupon::coupon::{Coupon, State};
 use coupon::ids::UserId;
@@ -48,6 +48,8 @@ enum Kind {
     Imported,
     /// Extended within its partition.
     InPlace,
+    /// Available, of any bearer, and issued first.
+    Untouched,
 }
 
 struct Scene {
@@ -72,7 +74,14 @@ impl Scene {
             campaign.expires_at = campaign.expires_at.plus_ms(-1_000);
             to[0] = campaign.expires_at.plus_ms(500);
         }
+        if kind == Kind::Untouched {
+            (campaign.handout, campaign.per_user_limit) = (Handout::Bearer, None);
+            // To its last day, whatever it was extended to before it was issued.
+            let days = campaign.expiry_day().0 - Day::expiry_day_of(NOW).0;
+            campaign.valid_days = u16::try_from(days).ok();
+        }
         let code = match kind {
+            Kind::Untouched => kit.stocked(&campaign, 1).await.remove(0),
             Kind::Imported => {
                 kit.create(&campaign).await;
                 kit.imported(&campaign, 1).await.remove(0)
@@ -83,7 +92,11 @@ impl Scene {
             }
         };
         let found = kit.found(&code).await;
-        let change = kit.change(extend(to[0]), Asker::Shop, NOW);
+        let first = match kind {
+            Kind::Untouched => give(&user, None),
+            Kind::Issued | Kind::Imported | Kind::InPlace => extend(to[0]),
+        };
+        let change = kit.change(first, Asker::Shop, NOW);
         Scene { kind, campaign, user, code, found, change, to, answered: RefCell::default() }
     }
 
@@ -282,4 +295,27 @@ pub(crate) async fn all_at_once(stage: &TestStage) {
         );
         judge(stage, &scene, None).await;
     }
+}
+
+/// Two processes give it to one user, to end at the same instant: one from the partition in which it was, the other from
+/// the one to which it was extended meanwhile.
+pub(crate) async fn issued_where_it_was(stage: &TestStage) {
+    let scene = async || Scene::of(stage, Kind::Untouched).await;
+    let act =
+        async |hot: &CqlHot, scene: &Scene| hot.apply(&scene.found, scene.change.clone()).await;
+    let pick_up = async |scene: &Scene, (): ()| {
+        let extended = scene.apply(stage, extend(scene.to[0])).await;
+        assert_eq!(of(&extended).expires_at(), scene.to[0]);
+        let issued = scene.apply(stage, scene.change.action.clone()).await;
+        assert_eq!(of(&issued).holder(), Some(&scene.user), "{issued:?}");
+    };
+    let judge = async |scene: &Scene, (): (), answer: Option<ChangeResult>| {
+        let now = stage.kit.coupon(&scene.code).await;
+        if let Some(answer) = &answer {
+            stage.is_true(answer, &scene.change, std::slice::from_ref(&now)).await;
+        }
+        is_listed(stage, scene).await;
+    };
+    let sweep = StepSweep::of("extend: issued where it was", &[()]);
+    stage.sweep(sweep, scene, act, pick_up, judge).await;
 }
