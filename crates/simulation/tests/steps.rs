@@ -58,7 +58,10 @@ cases! {
         a_walk_ends_at_the_first_lease many_revoked_coupons
     }
     orders { redeemed_together }
-    people { erased_step_by_step calls_beside_an_erasure lost_answer_beside_an_erasure }
+    people {
+        erased_step_by_step account_erased_step_by_step calls_beside_an_erasure
+        lost_answer_beside_an_erasure
+    }
     import { lines_step_by_step line_with_a_later_state }
     seal {
         sealed_step_by_step a_campaign_made_step_by_step writers_race_the_seal

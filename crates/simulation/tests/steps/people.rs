@@ -176,6 +176,30 @@ pub(crate) async fn erased_step_by_step(stage: &TestStage) {
     stage.sweep(sweep, scene, act, pick_up, judge).await;
 }
 
+/// The same for a person who has nothing but an account: fewer steps come before those of it.
+pub(crate) async fn account_erased_step_by_step(stage: &TestStage) {
+    let hot = &stage.kit.hot;
+    let scene = async || {
+        let scene = PersonScene::of(stage, stage.draft(), |ann| give(ann, None)).await;
+        assert!(hot.create_account(scene.account("first"), NOW).await.unwrap());
+        scene
+    };
+    let act = async |hot: &CqlHot, scene: &PersonScene| {
+        erases(hot, &scene.erasure, ErasureReach::Admitted).await
+    };
+    let pick_up = async |scene: &PersonScene, _: ErasureReach| {
+        erased(stage, &scene.erasure, ErasureReach::Admitted).await;
+        let next = async || hot.create_account(scene.account("next"), NOW).await;
+        assert!(patiently(next).await);
+    };
+    let judge = async |scene: &PersonScene, _: ErasureReach, _: Option<Result<(), HotError>>| {
+        assert!(hot.has_account(&scene.ann).await.unwrap(), "the next person has an account");
+        scene.nothing_is_left(stage).await;
+    };
+    let sweep = StepSweep::of("people: an account", &[ErasureReach::Admitted]);
+    stage.sweep(sweep, scene, act, pick_up, judge).await;
+}
+
 async fn call_beside(
     stage: &TestStage,
     name: &str,
