@@ -63,8 +63,8 @@ const table = ({ campaign, available, held, redeemed, day, nth }) => {
       roles: "marketer admin", from: at, offer: link(`${at}/import`), path: `${at}/import`,
       act: async (page) => {
         await page.setInputFiles("[name=file]", { name: "codes.csv", mimeType: "text/csv", buffer: Buffer.from(`code\nFILE-${nth}\n`) });
-        await page.locator("#guide table").waitFor();
         await page.locator("#send button").first().click();
+        await page.locator("#guide table").waitFor();
         await page.locator("#guide .panel .notice").waitFor();
       },
     },
