@@ -64,8 +64,8 @@ const table = ({ campaign, available, held, redeemed, day, nth }) => {
       act: async (page) => {
         await page.setInputFiles("[name=file]", { name: "codes.csv", mimeType: "text/csv", buffer: Buffer.from(`code\nFILE-${nth}\n`) });
         await page.locator("#send button").first().click();
-        await page.locator("#guide table").waitFor();
-        await page.locator("#guide .panel .notice").waitFor();
+        await page.locator("#guide table.sample").waitFor();
+        await page.locator("#guide .panel .notice").first().waitFor();
       },
     },
     issue: coupon(available, "issue", { user_id: "ann" }, "issued"),
