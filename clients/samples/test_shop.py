@@ -20,6 +20,7 @@ import httpx
 PROGRAM = os.environ["COUPONRY_PROGRAM"]
 FOLDER, COMMAND = sys.argv[1], sys.argv[2:]
 ORDERS = int(os.environ.get("ORDERS", "200"))
+TRIES = 5
 AT_ONCE = 6
 KILLED_EVERY = 0.4
 LONGEST = 120.0
@@ -72,7 +73,16 @@ async def answers(client: httpx.AsyncClient, path: str):
 
 
 async def must(client: httpx.AsyncClient, method: str, path: str, *want: int, **arguments) -> dict:
-    answer = await client.request(method, path, **arguments)
+    # A shop gives up after half a minute, and its customer tries it again.
+    for nth in range(TRIES):
+        try:
+            answer = await client.request(method, path, **arguments)
+        except httpx.TransportError:
+            if nth == TRIES - 1:
+                raise
+            continue
+        if answer.status_code < 500:
+            break
     assert answer.status_code in want, f"{method} {path}: {answer.status_code} {answer.text}, want {want}"
     return answer.json()
 
