@@ -187,19 +187,21 @@ pub(crate) async fn deliveries(webhooks: &Webhooks, name: &str) -> Vec<Delivery>
     webhooks.deliveries(name, DeliveryFilter::default(), 1_000).await.unwrap()
 }
 
-/// Waits until the log of an endpoint is as wanted.
+/// Waits until the log of an endpoint is as wanted, and fails once nothing has ended for so long.
 pub(crate) async fn log_until(
     webhooks: &Webhooks,
     name: &str,
     wanted: impl Fn(&[Delivery]) -> bool,
 ) -> Vec<Delivery> {
-    let deadline = Instant::now() + WAIT;
+    let mut ended = (0, Instant::now());
     loop {
         let found = deliveries(webhooks, name).await;
         if wanted(&found) {
             return found;
         }
-        assert!(Instant::now() < deadline, "the log is {found:#?}");
+        let count = found.iter().filter(|it| it.ended_at.is_some()).count();
+        ended = if count > ended.0 { (count, Instant::now()) } else { ended };
+        assert!(ended.1.elapsed() < WAIT, "the log is {found:#?}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
