@@ -104,13 +104,14 @@ impl CampaignsPage<'_> {
     }
 
     fn head(&self, label: &'static str, class: &'static str, word: &str) -> ListHead {
-        let (is_it, is_reversed) = (self.sort == word, self.sort.strip_prefix('-') == Some(word));
+        let is_it = self.sort == word;
         // Most redemptions come first, and of all others the least.
-        let order = match (is_it, is_reversed, word == "redeemed") {
-            _ if word.is_empty() => "none",
-            (true, _, false) | (_, true, true) => "ascending",
-            (true, _, true) | (_, true, false) => "descending",
-            _ => "none",
+        let order = if word.is_empty() || self.sorted() != word {
+            "none"
+        } else if is_it == (word == "redeemed") {
+            "descending"
+        } else {
+            "ascending"
         };
         let link = (!word.is_empty()).then(|| {
             let mut query = self.d.query.clone();
