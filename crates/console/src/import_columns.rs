@@ -12,7 +12,7 @@ use engine::import::encoding::TextEncoding;
 use engine::import::exports::KnownExport;
 use engine::import::record::{FileHeader, RecordDefaults, RowError};
 use engine::import::states::ValueMap;
-use engine::import::{File, FileFormat};
+use engine::import::{File, FileFormat, REJECT_HEADER, record_cells, said_separator, separators};
 use engine::{BadFile, Failure};
 use futures::stream::{BoxStream, Stream, StreamExt, iter};
 
@@ -36,9 +36,6 @@ const CHOICES_MAX: usize = 40;
 
 /// The farthest that a cell may be from the name of its column.
 const DISTANCE_MAX: usize = 2;
-
-/// The first cells of a file of rejected lines, which has the lines themselves in its second column.
-const OF_REJECTED: [&str; 2] = ["line", "text"];
 
 /// What has arrived of an upload when its columns can be shown.
 pub(crate) struct FileHead {
@@ -188,7 +185,7 @@ impl ColumnTable {
         let Some(first) = lines.first() else {
             return Err(Failure::BadFile(BadFile::Kind("the file is empty".to_owned())));
         };
-        let separator = header.as_ref().map_or_else(|| separator_of(first), FileHeader::separator);
+        let separator = header.as_ref().map_or_else(|| separators(first)[0], FileHeader::separator);
         let mut records = lines.iter().map(|line| cells(line, separator));
         let first = records.next().unwrap_or_default();
         let shown = first.len().min(CHOICES_MAX);
@@ -274,41 +271,20 @@ impl ColumnTable {
 /// The lines of a file without the line with which Excel names a separator, and of a file of rejected lines those
 /// that were rejected.
 fn unwrapped(mut lines: Vec<String>) -> Vec<String> {
-    let is_said = |first: &String| first.trim_matches('"').to_lowercase().starts_with("sep=");
-    if lines.first().is_some_and(is_said) {
+    if lines.first().is_some_and(|first| said_separator(first).is_some()) {
         lines.remove(0);
     }
     match lines.first() {
-        Some(first) if cells(first, ',').starts_with(&OF_REJECTED.map(str::to_owned)) => {
+        Some(first) if first.trim_start_matches('\u{feff}').trim() == REJECT_HEADER => {
             lines[1..].iter().filter_map(|line| cells(line, ',').into_iter().nth(1)).collect()
         }
         _ => lines,
     }
 }
 
-/// The character that makes the most cells; a comma if none makes any.
-fn separator_of(line: &str) -> char {
-    let count = |separator: &char| line.matches(*separator).count();
-    // The last of equals counts.
-    ['\t', ';', ','].into_iter().max_by_key(count).unwrap_or(',')
-}
-
-/// The cells of a record as people see them.
+/// The cells of a record as people see them; all of it as one if a quote is not closed.
 fn cells(line: &str, separator: char) -> Vec<String> {
-    let (mut cells, mut cell, mut is_quoted) = (Vec::new(), String::new(), false);
-    let mut letters = line.trim_start_matches('\u{feff}').chars().peekable();
-    while let Some(letter) = letters.next() {
-        match letter {
-            '"' if is_quoted && letters.next_if_eq(&'"').is_some() => cell.push('"'),
-            '"' if is_quoted || cell.trim().is_empty() => is_quoted = !is_quoted,
-            _ if letter == separator && !is_quoted => {
-                cells.push(std::mem::take(&mut cell).trim().to_owned());
-            }
-            _ => cell.push(letter),
-        }
-    }
-    cells.push(cell.trim().to_owned());
-    cells
+    record_cells(line, separator).unwrap_or_else(|| vec![line.trim().to_owned()])
 }
 
 /// The columns whose names are near, and whether the first line has names.

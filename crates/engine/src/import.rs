@@ -19,8 +19,9 @@ use run::RunningImport;
 
 pub use crate::failure::ImportStopped;
 pub use ::import::{
-    ColumnCell, ColumnReader, File, FileError, FileFormat, IgnoredColumns, TEMPLATE, columns,
-    dates, encoding, exports, lines, record, states,
+    ColumnCell, ColumnReader, File, FileError, FileFormat, IgnoredColumns, REJECT_HEADER, TEMPLATE,
+    columns, dates, encoding, exports, lines, record, record_cells, said_separator, separators,
+    states,
 };
 pub use dry_run::{
     CheckedLines, DRY_RUN_LOOKUPS_MAX, DRY_RUN_PARSED_MAX, DRY_RUN_REJECTED_MAX, DryRun, ParsedLine,

@@ -10,6 +10,12 @@ pub(super) fn bare(line: &str, separator: char) -> &str {
     line.trim_matches(|c: char| c.is_whitespace() && c != separator)
 }
 
+/// The cells of a record, unquoted and trimmed; `None` if a quote is not closed.
+pub fn record_cells(line: &str, separator: char) -> Option<Vec<String>> {
+    let cells = RecordCells::split(line, separator)?;
+    Some(cells.iter().map(str::to_owned).collect())
+}
+
 fn kind_of(found: char, separator: char) -> ByteKind {
     match found {
         '"' => ByteKind::Quote,

@@ -91,8 +91,8 @@ impl FileHeader {
     }
 }
 
-/// The separators that the line has, the one that makes the most cells first.
-pub(super) fn separators(line: &str) -> Vec<char> {
+/// The separators that the line has, the one that makes the most cells first; a comma if it has none.
+pub fn separators(line: &str) -> Vec<char> {
     // Tabs at the end may be blanks, so they prove no separator. A tab in front is an empty cell;
     // without it a date would be in the place of the code.
     let line = bare(line, '\t').trim_end();
@@ -105,7 +105,7 @@ pub(super) fn separators(line: &str) -> Vec<char> {
 }
 
 /// The separator of a line like `sep=;`, with which Excel says it.
-pub(super) fn said_separator(line: &str) -> Option<char> {
+pub fn said_separator(line: &str) -> Option<char> {
     let said = line.trim_start_matches('\u{feff}').trim_matches('"');
     let said = said.get(..4).filter(|it| it.eq_ignore_ascii_case("sep=")).and(said.get(4..))?;
     SEPARATORS.into_iter().find(|separator| said == separator.to_string())

@@ -59,8 +59,10 @@ mod template;
 pub mod workbook;
 
 pub use bad_file::BadFile;
+pub use cells::record_cells;
 pub use column_reader::{ColumnCell, ColumnReader};
 pub use file::{File, FileBeginning, FileError, REJECT_HEADER};
+pub use first_line::{said_separator, separators};
 pub use format::{FileFormat, IgnoredColumns};
 pub use template::TEMPLATE;
 
