@@ -19,6 +19,8 @@ CREATE TABLE campaign (
     code_prefix    TEXT,
     valid_from     INTEGER NOT NULL,
     expires_at     INTEGER NOT NULL,
+    -- JSON: the ends that it had before, ascending.
+    earlier_ends   TEXT,
     time_zone      TEXT NOT NULL,
     valid_days     INTEGER,
     issue_from     INTEGER,
@@ -299,7 +301,7 @@ CREATE TABLE account (
 -- them again when the number terms_revision has changed. These triggers raise it, whichever process
 -- and release makes the change.
 CREATE TRIGGER campaign_terms AFTER UPDATE OF campaign_id, name, handout, shared_code, code_prefix,
-    valid_from, expires_at, time_zone, valid_days, issue_from, issue_until, per_user_limit,
+    valid_from, expires_at, earlier_ends, time_zone, valid_days, issue_from, issue_until, per_user_limit,
     cancel_days, extend_days, paused, metadata, worth, created_at ON campaign
 BEGIN
     INSERT INTO setting (name, value) VALUES ('terms_revision', '1')

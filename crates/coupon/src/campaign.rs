@@ -26,6 +26,9 @@ const _: () = assert!(STOCK_MAX < crate::minted::SERIALS_PER_DAY);
 /// Largest `per_user_limit`: a claim, one row, lists each of them.
 pub const PER_USER_LIMIT_MAX: u16 = 100;
 
+/// Most times that a campaign gets a later end: each keeps one more day open.
+pub const EARLIER_ENDS_MAX: usize = 8;
+
 /// Longest `cancel_days` and `extend_days`: a year and a day keep a partition open.
 pub const OPEN_DAYS_MAX: u16 = 366;
 
@@ -53,6 +56,8 @@ pub struct Campaign {
     pub valid_from: Millis,
     /// First instant at which they no longer work.
     pub expires_at: Millis,
+    /// The ends that it had before, ascending: codes were minted for the days of each.
+    pub earlier_ends: Vec<Millis>,
     pub zone: Zone,
     /// A coupon works until the end of the day this many days after its issue.
     pub valid_days: Option<u16>,
@@ -74,9 +79,21 @@ pub struct Campaign {
 }
 
 impl Campaign {
-    /// The partition of its minted coupons.
+    /// The partition of the coupons that are minted now.
     pub fn expiry_day(&self) -> Day {
         Day::expiry_day_of(self.expires_at)
+    }
+
+    /// The partitions before it whose minted coupons last until the campaign ends: a coupon is in the
+    /// partition of its code until something happens to it.
+    pub fn earlier_days(&self) -> impl Iterator<Item = Day> + '_ {
+        let days = self.earlier_ends.iter().map(|end| Day::expiry_day_of(*end));
+        days.filter(|day| *day != self.expiry_day())
+    }
+
+    /// Whether it ends at this instant, or did before it got a later end.
+    pub fn has_ended_at(&self, at: Millis) -> bool {
+        self.expires_at == at || self.earlier_ends.contains(&at)
     }
 
     /// The calendar day of its last millisecond, in its zone.

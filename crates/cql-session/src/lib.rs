@@ -11,6 +11,7 @@ mod about;
 mod accounts;
 pub mod announcement;
 mod campaign_counts;
+pub mod campaign_rows;
 pub mod claim_rows;
 mod clock;
 mod cluster;

@@ -16,12 +16,13 @@ use coupon::time::Millis;
 use hot::protocol::terms_tag;
 use hot::{CampaignPatch, CampaignRow, MintOrder, NewCampaign, Patched};
 
+use crate::extensions::ExtensionProgress;
 use crate::failure::{Failure, FieldFault, Result, WriteResult, found, range};
 use crate::pages::PAGE_MAX;
 use crate::{Caller, Engine, Role};
 pub use draft::CampaignDraft;
 use draft::normal_form;
-use faults::{CURRENCY_MISSING, bad_benefit, bad_metadata, bad_text};
+use faults::{CURRENCY_MISSING, TWO_ENDS, bad_benefit, bad_end, bad_metadata, bad_text};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CampaignView {
@@ -30,13 +31,16 @@ pub struct CampaignView {
     pub counts: Option<(CampaignCounts, Millis)>,
     /// What its live redemptions cost; users do not see it.
     pub spent: Option<u64>,
+    /// How far its coupons have got a later end that it got; users do not see it.
+    pub extension: Option<ExtensionProgress>,
 }
 
 impl CampaignView {
     pub(crate) fn of(row: CampaignRow, caller: &Caller) -> CampaignView {
         let is_inside = caller.role != Role::User;
         let counts = is_inside.then_some((row.counts, row.counted_at));
-        CampaignView { campaign: row.campaign, counts, spent: is_inside.then_some(row.spent) }
+        let spent = is_inside.then_some(row.spent);
+        CampaignView { campaign: row.campaign, counts, spent, extension: None }
     }
 
     /// A tag of what [`Engine::patch_campaign`] may change: another one after each change.
@@ -99,8 +103,8 @@ impl Engine {
     ///
     /// # Errors
     /// `Invalid` for a limit that is not raised, an issue window that would be empty, or another benefit of coupons that
-    /// somebody has; `OtherTag` if somebody has
-    /// changed it since the caller read it.
+    /// somebody has; `NotLater`, `ExpiryDayClosed` and `HistoryFull` for an end that it cannot get; `OtherTag` if somebody
+    /// has changed it since the caller read it.
     pub async fn patch_campaign(
         &self,
         caller: &Caller,
@@ -117,13 +121,20 @@ impl Engine {
         faults.extend(benefit.and_then(|(benefit, title)| bad_benefit(benefit, title)));
         faults.extend(self.bad_budget(patch.budget.flatten()));
         faults.extend(patch.metadata.iter().flatten().find_map(|text| bad_metadata(text)));
+        // In another zone the last day ends at most a day later.
+        let end = patch.expires_on.map(|on| on.end(&Zone::utc()).plus_days(1));
+        faults.extend(end.or(patch.expires_at).and_then(bad_end));
+        if patch.expires_on.is_some() && patch.expires_at.is_some() {
+            faults.push(FieldFault::new("expires_on", TWO_ENDS));
+        }
         if !faults.is_empty() {
             return Err(Failure::Invalid(faults));
         }
         match self.hot.patch_campaign(id, patch, &self.act(caller, reason)).await? {
             Patched::Done(row) => {
                 self.remember(&row.campaign, Instant::now());
-                Ok(CampaignView::of(row, caller))
+                self.extensions_begun.notify_one();
+                self.campaign_view(row, caller).await
             }
             Patched::NotFound => Err(Failure::refused(Refusal::NotFound)),
             Patched::LimitNotRaised { present } => {
@@ -131,6 +142,7 @@ impl Engine {
                 let detail = format!("is {present} at present and can only be raised");
                 Err(Failure::invalid("per_user_limit", detail))
             }
+            Patched::NotExtended(refusal) => Err(Failure::refused(refusal)),
             Patched::WindowEmpty => Err(Failure::invalid("issue_until", "is not after issue_from")),
             Patched::WorthFixed => {
                 let detail = "stays as it is, as the currency does, once a coupon was issued";
@@ -173,7 +185,16 @@ impl Engine {
     /// # Errors
     /// `NotFound`.
     pub async fn campaign(&self, caller: &Caller, id: &CampaignId) -> Result<CampaignView> {
-        Ok(CampaignView::of(self.campaign_row(id).await?, caller))
+        self.campaign_view(self.campaign_row(id).await?, caller).await
+    }
+
+    async fn campaign_view(&self, row: CampaignRow, caller: &Caller) -> Result<CampaignView> {
+        let view = CampaignView::of(row, caller);
+        let extension = match caller.role {
+            Role::User => None,
+            Role::Shop | Role::Operator | Role::Admin => self.extension_of(&view.campaign).await?,
+        };
+        Ok(CampaignView { extension, ..view })
     }
 
     pub(crate) async fn campaign_row(&self, id: &CampaignId) -> Result<CampaignRow> {
@@ -192,6 +213,10 @@ impl Engine {
     ) -> Result<Vec<CampaignView>> {
         caller.must_be(&[Role::Shop, Role::Operator, Role::Admin])?;
         let rows = self.hot.campaigns(after, limit.min(PAGE_MAX), self.now()).await?;
-        Ok(rows.into_iter().map(|row| CampaignView::of(row, caller)).collect())
+        let mut views = Vec::with_capacity(rows.len());
+        for row in rows {
+            views.push(self.campaign_view(row, caller).await?);
+        }
+        Ok(views)
     }
 }

@@ -21,6 +21,7 @@ pub mod csv;
 mod erased; // who was forgotten, as hashes
 mod erasures; // people who are to be forgotten
 mod events; // which part of a coupon's history a caller may see
+mod extensions; // coupons of campaigns that got a later end
 mod facts; // short lists that all processes share
 mod failure; // how a use case ends if it does not do what was asked
 mod feed; // what happened, for those who follow it
@@ -90,6 +91,7 @@ pub use erasures::{
     bring_erasures, erase_restored, know_erasures, open_erasures,
 };
 pub use events::EventView;
+pub use extensions::ExtensionProgress;
 pub use failure::{BadFile, Failure, FieldFault, WriteResult};
 pub use feed::{EVENTS_DEFAULT, EVENTS_MAX, EventsAnswer, EventsRequest, EventsView, ShownEvent};
 pub use feed_readers::{FEED_READERS_MAX, FeedReader};
@@ -140,6 +142,8 @@ pub struct Engine {
     feed_readers: ProgressThrottle,
     /// Wakes who goes on with erasures.
     erasures_begun: Notify,
+    /// Wakes who extends coupons of campaigns with a later end.
+    extensions_begun: Notify,
 }
 
 impl Engine {
@@ -153,7 +157,18 @@ impl Engine {
     ) -> Engine {
         let (known, compared) = (RwLock::default(), AtomicU64::new(0));
         let (feed_readers, erasures_begun) = (ProgressThrottle::default(), Notify::new());
-        Engine { hot, cold, router, clock, known, compared, feed_readers, erasures_begun }
+        let extensions_begun = Notify::new();
+        Engine {
+            hot,
+            cold,
+            router,
+            clock,
+            known,
+            compared,
+            feed_readers,
+            erasures_begun,
+            extensions_begun,
+        }
     }
 
     /// Returns when an erasure has begun in this process.

@@ -133,6 +133,7 @@ impl Kit {
             code_prefix: None,
             valid_from: NOW.plus_ms(-DAY_MS),
             expires_at: self.day().end(),
+            earlier_ends: Vec::new(),
             zone: Zone::utc(),
             valid_days: None,
             issue_from: None,

@@ -29,6 +29,7 @@ mod bearer;
 mod campaigns;
 mod changes;
 mod counted;
+mod extended;
 mod feed;
 mod imports;
 mod issue;
@@ -105,6 +106,10 @@ macro_rules! conforms {
             extended_late an_import_knows_an_extended_coupon
             a_full_history_allows_cancel_and_revoke one_order_redeems issue_by_code_keeps_the_limit
             the_current_terms_decide
+        }
+        extended {
+            untouched_coupons_follow later_or_not_at_all the_days_of_its_codes_stay_open
+            stock_of_each_end bearer_codes_follow days_from_issue_are_kept the_same_file_is_known
         }
         feed {
             every_change_once_and_in_order an_import_tells_what_it_changes

@@ -6,13 +6,12 @@
 
 mod batches;
 mod making;
-mod rows;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use coupon::campaign::{Campaign, CampaignCounts, ImportCounts, MintedRun};
+use coupon::campaign::{Campaign, CampaignCounts, MintedRun};
 use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::ids::{BatchId, CampaignId};
@@ -21,9 +20,10 @@ use tokio::time::Instant;
 
 use super::CqlStore;
 use super::values::parsed;
+pub(super) use cql_session::campaign_rows::BatchHere;
+use cql_session::campaign_rows::{BatchRow, StoredCampaign};
 use cql_session::{Result, StatementProfile};
 use hot::{CampaignRow, HotError, protocol};
-use rows::{BatchRow, StoredCampaign};
 
 /// How long terms are used after their read began.
 const TERMS_KNOWN: Duration = Duration::from_secs(1);
@@ -43,18 +43,6 @@ pub(super) struct CampaignHere {
     /// What its last update carries: see [`crate::audit_events`].
     pub(super) carries: Option<Arc<str>>,
     pub(super) sold_out: bool,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct BatchHere {
-    pub(super) id: BatchId,
-    /// In which order they were made.
-    pub(super) number: i64,
-    pub(super) run: Option<MintedRun>,
-    pub(super) paused: bool,
-    pub(super) paused_reason: Option<String>,
-    pub(super) made_at: Millis,
-    pub(super) import: ImportCounts,
 }
 
 impl CampaignHere {
@@ -116,7 +104,7 @@ impl CqlStore {
         let cql = "SELECT campaign_id, revision, made, name, handout, shared_code, code_prefix, \
                    valid_from, expires_at, time_zone, valid_days, issue_from, issue_until, \
                    per_user_limit, cancel_days, extend_days, paused, metadata, worth, created_at, \
-                   created_as, carries, sold_out FROM campaign WHERE campaign_id = ? LIMIT 1";
+                   created_as, carries, sold_out, earlier_ends FROM campaign WHERE campaign_id = ? LIMIT 1";
         let row: Option<StoredCampaign> =
             self.session.row_with(profile, cql, (id.as_str(),)).await?;
         let Some(row) = row.filter(|row| row.revision.is_some()) else { return Ok(None) };

@@ -10,11 +10,15 @@ use coupon::refusal::Refusal;
 use coupon::time::Millis;
 use hot::audit::{Act, AuditEvent};
 use hot::protocol::patched;
-use hot::{CampaignPatch, CampaignRow, Campaigns, Named, NewCampaign, Patched, worth_text};
+use hot::{
+    CampaignPatch, CampaignRow, Campaigns, Named, NewCampaign, Patched, earlier_ends_text,
+    worth_text,
+};
 use rusqlite::{Result as SqlResult, params};
 
 use crate::columns::unsigned;
 use crate::failure::damaged;
+use crate::partitions::PartitionClosing;
 use crate::txn::Txn;
 use crate::{Result, SqliteHot, batches, directory, partitions, rows};
 
@@ -94,13 +98,17 @@ impl Campaigns for SqliteHot {
             let Some(here) = txn.campaign(&id)? else { return Ok(Patched::NotFound) };
             let row_now = if patch.needs_counts() { row(txn, &id, act.at)? } else { None };
             let (counts, spent) = row_now.map(|row| (row.counts, row.spent)).unwrap_or_default();
-            let campaign = match patched(&here.terms, counts, spent, &patch) {
+            let campaign = match patched(&here.terms, counts, spent, &patch, act.at) {
                 Ok(campaign) => campaign,
                 Err(refused) => return Ok(refused),
             };
+            if campaign.expires_at != here.terms.expires_at && keep_open(txn, &campaign)?.is_err() {
+                return Ok(Patched::NotExtended(Refusal::ExpiryDayClosed));
+            }
             txn.run(
                 "UPDATE campaign SET name = ?2, metadata = ?3, paused = ?4, issue_from = ?5, \
-                 issue_until = ?6, per_user_limit = ?7, worth = ?8 WHERE number = ?1",
+                 issue_until = ?6, per_user_limit = ?7, worth = ?8, expires_at = ?9, \
+                 earlier_ends = ?10 WHERE number = ?1",
                 params![
                     here.number,
                     campaign.name,
@@ -110,6 +118,8 @@ impl Campaigns for SqliteHot {
                     campaign.issue_until.map(|at| at.0),
                     campaign.per_user_limit,
                     worth_text(&campaign.worth),
+                    campaign.expires_at.0,
+                    earlier_ends_text(&campaign),
                 ],
             )?;
             txn.forget_terms();
@@ -120,6 +130,19 @@ impl Campaigns for SqliteHot {
         };
         self.writer.run(change).await
     }
+}
+
+/// Keeps the days of the earlier ends of a campaign open until the one of its end is over: codes of them work so long.
+fn keep_open(
+    txn: &Txn<'_>,
+    campaign: &Campaign,
+) -> SqlResult<std::result::Result<(), PartitionClosing>> {
+    for day in campaign.earlier_days().chain([campaign.expiry_day()]) {
+        if let Err(closing) = partitions::enter(txn, day, campaign)? {
+            return Ok(Err(closing));
+        }
+    }
+    Ok(Ok(()))
 }
 
 fn row(txn: &Txn<'_>, id: &CampaignId, now: Millis) -> SqlResult<Option<CampaignRow>> {
@@ -140,9 +163,9 @@ fn insert(txn: &Txn<'_>, campaign: &Campaign, created_as: &str) -> SqlResult<i64
     txn.insert(
         "INSERT INTO campaign (campaign_id, name, handout, shared_code, code_prefix, valid_from, \
          expires_at, time_zone, valid_days, issue_from, issue_until, per_user_limit, cancel_days, \
-         extend_days, paused, metadata, created_at, created_as, worth, stock, issued, redeemed, void) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, \
-         ?18, ?19, 0, 0, 0, 0)",
+         extend_days, paused, metadata, created_at, created_as, worth, earlier_ends, stock, issued, \
+         redeemed, void) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, \
+         ?16, ?17, ?18, ?19, ?20, 0, 0, 0, 0)",
         params![
             campaign.id.as_str(),
             campaign.name,
@@ -163,6 +186,7 @@ fn insert(txn: &Txn<'_>, campaign: &Campaign, created_as: &str) -> SqlResult<i64
             campaign.created_at.0,
             created_as,
             worth_text(&campaign.worth),
+            earlier_ends_text(campaign),
         ],
     )
 }

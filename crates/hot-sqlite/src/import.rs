@@ -11,7 +11,7 @@ use coupon::imported::{ImportRun, ImportedState};
 use coupon::refusal::Refusal;
 use coupon::time::Day;
 use hot::audit::{Act, AuditEvent};
-use hot::protocol::{LineAdvance, NewEntry, advance_line, arrived, claimant};
+use hot::protocol::{LineAdvance, NewEntry, advance_line, arrived, claimant, has_dates};
 use hot::{HotError, ImportLine, ImportOutcome, Imports, Named};
 use rusqlite::{Result as SqlResult, params};
 
@@ -168,7 +168,7 @@ fn decide(
         None => return Ok(Decided::Arrives(Day::expiry_day_of(line.expires_at))),
         Some(EntryOfLine { campaign: of, line: Some((place, was)) })
             if of == campaign.number
-                && (was.valid_from, was.expires_at) == (line.valid_from, line.expires_at) =>
+                && has_dates(&campaign.terms, line, (was.valid_from, was.expires_at)) =>
         {
             (place, was.imported_state)
         }

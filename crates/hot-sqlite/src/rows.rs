@@ -9,7 +9,7 @@ use coupon::coupon::{Coupon, State};
 use coupon::ids::{BatchId, CampaignId, UserId};
 use coupon::time::{Day, Millis};
 use hot::protocol::is_history_full;
-use hot::worth_of;
+use hot::{earlier_ends_of, worth_of};
 use rusqlite::{Result as SqlResult, Row};
 
 use crate::columns::{millis_or_null, parsed, parsed_or_null, signed, unsigned};
@@ -22,7 +22,7 @@ macro_rules! select_campaign {
             "SELECT campaign_id, name, handout, shared_code, code_prefix, valid_from, expires_at, \
              time_zone, valid_days, issue_from, issue_until, per_user_limit, cancel_days, \
              extend_days, paused, metadata, created_at, stock, issued, redeemed, void, created_as, \
-             worth, spent",
+             worth, spent, earlier_ends",
             $rest
         )
     };
@@ -99,6 +99,8 @@ pub(crate) fn campaign(row: &Row<'_>) -> SqlResult<Campaign> {
         code_prefix: parsed_or_null(row, 4)?,
         valid_from: Millis(row.get(5)?),
         expires_at: Millis(row.get(6)?),
+        earlier_ends: earlier_ends_of(row.get_ref(24)?.as_str_or_null()?)
+            .map_err(|error| damaged("earlier_ends", error))?,
         zone: parsed(row, 7)?,
         valid_days: row.get(8)?,
         issue_from: millis_or_null(row, 9)?,

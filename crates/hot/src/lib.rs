@@ -43,5 +43,5 @@ pub use store::{Accounts, Batches, Campaigns, Coupons, HotStore, Imports};
 pub use values::{
     Account, Applied, CampaignPatch, CampaignRow, CouponSnapshot, Gauge, ImportLine, ImportOutcome,
     ListOrder, ListPosition, ListQuery, ListScope, ListedPage, MintOrder, Named, NewCampaign,
-    OrderDiscounts, Patched, Tier, tie, worth_of, worth_text,
+    OrderDiscounts, Patched, Tier, earlier_ends_of, earlier_ends_text, tie, worth_of, worth_text,
 };

@@ -30,7 +30,7 @@ pub use claim::{
     ANY_ISSUE, Claim, ClaimEnd, ClaimIntent, Counting, ENTRIES_MAX, Fate, Finish, NamedEntry,
     Replacement, claimant, fate, fenced, finish, issue_of, makes_holder,
 };
-pub use import::{LineAdvance, advance_line, arrived};
+pub use import::{LineAdvance, advance_line, arrived, has_dates};
 pub use issue::{
     IssueAsk, IssueFacts, IssueRead, IssueStep, Replaced, ReplacedBy, give, issue, replaced,
 };

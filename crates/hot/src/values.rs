@@ -16,7 +16,8 @@ use coupon::time::Millis;
 use coupon::worth::RedemptionWorth;
 
 pub use campaign::{
-    CampaignPatch, CampaignRow, MintOrder, NewCampaign, Patched, worth_of, worth_text,
+    CampaignPatch, CampaignRow, MintOrder, NewCampaign, Patched, earlier_ends_of,
+    earlier_ends_text, worth_of, worth_text,
 };
 pub use list::{ListOrder, ListPosition, ListQuery, ListScope, ListedPage, tie};
 

@@ -139,6 +139,7 @@ impl CampaignCatalog {
             owner: serial.owner.clone(),
             day: serial.run.day,
             dates: [known.terms.valid_from, known.terms.expires_at, made_at],
+            earlier_ends: known.terms.earlier_ends.clone(),
         }
     }
 }

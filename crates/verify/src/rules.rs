@@ -209,10 +209,12 @@ impl CodeJudge<'_> {
         let view = self.view;
         let genesis = coupon.genesis();
         let came = [genesis.valid_from, genesis.expires_at, genesis.created_at];
-        let of_line;
+        let (of_batch, of_line);
         let (place, owner, dates, shown) = match &view.home {
-            CodeHome::Minted { owner, dates, .. } => {
-                ("the batch of its serial", owner, dates.as_slice(), 3)
+            CodeHome::Minted { owner, dates: [from, end, made_at], earlier_ends, .. } => {
+                let came_with = earlier_ends.iter().find(|end| **end == genesis.expires_at);
+                of_batch = [*from, *came_with.unwrap_or(end), *made_at];
+                ("the batch of its serial", owner, of_batch.as_slice(), 3)
             }
             CodeHome::Foreign => {
                 let TableAnswer::Is(Some(entry)) = &view.entry else { return };

@@ -132,6 +132,10 @@ pub struct CampaignChanges {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>)]
     issue_until: Option<Option<String>>,
+    /// A later end: the first instant at which the coupons no longer work. Give either this or `expires_on`.
+    expires_at: Option<String>,
+    /// A later last day on which the coupons work, in the campaign's time zone.
+    expires_on: Option<String>,
     /// The most coupons that one user may have. It can only grow, to 100 at most. `null` means no
     /// limit, and is allowed only with handout `bearer`.
     #[serde(default, deserialize_with = "present")]
@@ -164,6 +168,8 @@ impl CampaignChanges {
         let patch = CampaignPatch {
             issue_from: instant("issue_from", self.issue_from),
             issue_until: instant("issue_until", self.issue_until),
+            expires_at: reading.instant("expires_at", self.expires_at.as_deref()),
+            expires_on: reading.may("expires_on", self.expires_on.as_deref()),
             name: self.name,
             metadata: self.metadata.map(|value| value.map(|value| value.to_string())),
             paused: self.paused,

@@ -41,8 +41,11 @@ pub(crate) async fn create_campaign(
 
 /// Change a campaign
 ///
-/// Changes its name, metadata, pause, issue window and limit. The limit can only grow. The audit keeps the
-/// `reason`. After the answer, every server of a cluster uses the new terms.
+/// Changes its name, metadata, pause, issue window, limit and end. The limit can only grow, and the end only become a
+/// later one. The audit keeps the `reason`. After the answer, every server of a cluster uses the new terms.
+///
+/// Coupons to which nothing has happened follow the new end at once, however many they are. Coupons that were issued,
+/// held or imported follow it one after the other in the background, unless they have another expiry than the campaign.
 ///
 /// With `If-Match` and the `ETag` that an earlier answer had, changes it only if nobody has changed it since; otherwise
 /// returns 412 PRECONDITION_FAILED. The tag covers what this call can change, and not the counts. Only an admin may

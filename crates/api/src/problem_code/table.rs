@@ -199,7 +199,7 @@ const ANSWERED: &[(&str, &[&[ApiErrorCode]])] = answered! {
     extend(BODY TOKEN COLD WRITE [AlreadyRedeemed Voided Held VersionConflict NotLater
         ExpiryDayClosed HistoryFull])
     create_campaign(BODY TOKEN WRITE [NameTaken ExpiryDayClosed SoldOut])
-    change_campaign(BODY TOKEN [NotFound PreconditionFailed] WRITE)
+    change_campaign(BODY TOKEN [NotFound NotLater ExpiryDayClosed HistoryFull PreconditionFailed] WRITE)
     list_campaigns([Invalid] TOKEN READ)
     read_campaign(TOKEN [NotFound] READ)
     issue(BODY TOKEN COLD WRITE [SoldOut LimitPerUser NotIssuable NameTaken Expired Paused

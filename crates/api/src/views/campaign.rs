@@ -2,7 +2,8 @@
 
 use coupon::calendar::format_instant;
 use coupon::money::Currency;
-use engine::CampaignView;
+use coupon::time::Millis;
+use engine::{CampaignView, ExtensionProgress};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -76,10 +77,35 @@ pub struct CampaignBody {
     /// What its redemptions cost so far, less those that were cancelled; null if there is no budget.
     #[schema(maximum = 9_007_199_254_740_991_i64)]
     spent: Option<u64>,
+    /// How far its coupons have got the later end that it was given; null if it was given none.
+    extension: Option<ExtensionBody>,
     /// When the campaign was created.
     created_at: String,
     /// When the coupons were counted.
     counted_at: Option<String>,
+}
+
+/// How far the coupons of a campaign have got its later end. Those to which nothing has happened have it at once.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct ExtensionBody {
+    /// Issued, imported and held coupons that have it by now.
+    #[schema(maximum = 9_007_199_254_740_991_i64)]
+    extended: u64,
+    /// Coupons that could not get it when they were last tried: they are held, or their history is full.
+    #[schema(maximum = 9_007_199_254_740_991_i64)]
+    refused: u64,
+    /// When all of them were tried the last time; null if that has not happened yet.
+    finished_at: Option<String>,
+}
+
+impl ExtensionBody {
+    fn of(progress: &ExtensionProgress) -> ExtensionBody {
+        ExtensionBody {
+            extended: progress.extended,
+            refused: progress.refused,
+            finished_at: progress.finished_at.map(|at| format_instant(Millis(at))),
+        }
+    }
 }
 
 pub(super) fn metadata_of(view: &CampaignView) -> Option<Value> {
@@ -118,6 +144,7 @@ impl From<&CampaignView> for CampaignBody {
             worth: BenefitTitleBody::of_worth(worth),
             budget: worth.budget.filter(|_| counts.is_some()),
             spent: view.spent.filter(|_| worth.budget.is_some()),
+            extension: view.extension.as_ref().map(ExtensionBody::of),
             created_at: format_instant(campaign.created_at),
             counted_at: view.counts.map(|(_, at)| format_instant(at)),
         }

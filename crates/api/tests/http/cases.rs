@@ -11,6 +11,7 @@ mod cors;
 mod counts;
 mod events;
 mod examples;
+mod extended;
 mod external;
 mod feed;
 mod guesser;

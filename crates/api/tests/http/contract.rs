@@ -43,8 +43,8 @@ const COUPON: &str = "code campaign_id batch_id state expired paused holder vali
 const EVENT: &str = "sequence kind at actor reference";
 const CAMPAIGN: &str = "campaign_id name handout stock issued redeemed void paused shared_code \
     code_prefix valid_from expires_at expires_on time_zone valid_days issue_from issue_until \
-    per_user_limit cancel_days extend_days metadata currency benefit worth budget spent created_at \
-    counted_at";
+    per_user_limit cancel_days extend_days metadata currency benefit worth budget spent \
+    extension created_at counted_at";
 const BATCH: &str = "batch_id campaign_id kind count paused lines imported already_there rejected \
     created_at";
 const DRY_RUN: &str = "dry_run campaign_id time_zone encoding separator header columns exported_by left_out \

@@ -301,6 +301,7 @@ impl World {
             code_prefix: None,
             valid_from: Day(partition.0 - 400).start(),
             expires_at: partition.end(),
+            earlier_ends: Vec::new(),
             zone: Zone::utc(),
             valid_days: None,
             issue_from: None,

@@ -242,10 +242,25 @@ fn terms(t: PageTexts, view: &CampaignView) -> Vec<(&'static str, String)> {
     may(t.field_valid_days(), campaign.valid_days.map(|days| t.days(u64::from(days))));
     may(t.field_issue_from(), campaign.issue_from.map(|at| t.moment(at, zone)));
     may(t.field_issue_until(), campaign.issue_until.map(|at| t.moment(at, zone)));
+    may(t.field_extended(), extended(t, view));
     may(t.field_benefit(), campaign.worth.text(t.lang()));
     may(t.field_budget(), budget(t, view));
     may(t.field_metadata(), campaign.metadata.clone());
     terms
+}
+
+/// How far the coupons of a campaign have got its later end.
+fn extended(t: PageTexts, view: &CampaignView) -> Option<String> {
+    let Some(progress) = &view.extension else {
+        let has_begun = view.campaign.earlier_ends.is_empty();
+        return (!has_begun).then(|| t.extended_soon().to_owned());
+    };
+    let extended = t.number(progress.extended);
+    Some(match (progress.finished_at, progress.refused) {
+        (None, _) => t.extended_so_far(extended),
+        (Some(_), 0) => extended.to_string(),
+        (Some(_), refused) => t.extended_but(extended, t.number(refused)),
+    })
 }
 
 fn budget(t: PageTexts, view: &CampaignView) -> Option<String> {

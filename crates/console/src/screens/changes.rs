@@ -192,15 +192,15 @@ pub(crate) async fn save_terms(
     let patch = CampaignPatch {
         name: Some(fields.must::<String>("name")?).filter(|name| *name != terms.name),
         metadata: (metadata != terms.metadata).then_some(metadata),
-        paused: None,
         issue_from: (issue_from != terms.issue_from).then_some(issue_from),
         issue_until: (issue_until != terms.issue_until).then_some(issue_until),
         per_user_limit: (limit != terms.per_user_limit).then_some(limit),
-        currency: None,
-        benefit: None,
+        // Of a campaign that ends within a day, the same day is no later end.
+        expires_on: fields.may::<Date>("expires_on")?.filter(|on| *on != terms.expires_on()),
         budget: (budget != terms.worth.budget).then_some(budget),
         // Else what somebody has changed since the form was opened would be changed back.
         if_tagged: fields.may::<u64>("tag")?.map(|tag| vec![tag]),
+        ..CampaignPatch::default()
     };
     let reason: Option<Reason> = fields.may("reason")?;
     let caller = desk.caller(ConsoleAction::ChangeCampaign)?;
@@ -213,7 +213,6 @@ impl TermsPage<'_> {
         let (t, terms) = (self.d.t, &self.view.campaign);
         vec![
             (t.field_valid_from(), t.moment(terms.valid_from, &terms.zone)),
-            (t.field_expires_on(), t.date(terms.expires_on())),
             (t.field_handout(), t.handout(&terms.handout).to_owned()),
             (t.field_cancel_days(), t.days(u64::from(terms.cancel_days))),
         ]

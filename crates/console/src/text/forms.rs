@@ -50,7 +50,12 @@ texts! {
     stock_at_present(left, stock) => "{left} of {stock} coupons are available at present.", "현재 {stock}장 중 {left}장이 발급 전입니다.";
     limit_upwards => "It can only be raised: nobody loses a coupon.", "늘릴 수만 있습니다. 이미 받은 쿠폰은 사라지지 않습니다.";
     terms_fixed => "What cannot change", "바꿀 수 없는 조건";
-    terms_fixed_why => "Customers have coupons with these terms already, and codes contain the last day. One coupon can be extended; for other terms duplicate the campaign.", "이미 이 조건으로 쿠폰을 받은 고객이 있고 코드에 만료일이 들어 있습니다. 쿠폰 한 장의 기간은 연장할 수 있고, 다른 조건이 필요하면 캠페인을 복제하세요.";
+    terms_fixed_why => "Customers have coupons with these terms already. For other terms duplicate the campaign.", "이미 이 조건으로 쿠폰을 받은 고객이 있습니다. 다른 조건이 필요하면 캠페인을 복제하세요.";
+    end_later => "It can only become later. Codes that nobody has got follow at once, all other coupons one after the other; the page of the campaign says how far they are.", "늦출 수만 있습니다. 아직 아무도 받지 않은 코드는 바로, 이미 발급했거나 가져온 쿠폰은 차례로 새 만료일을 따릅니다. 진행 상황은 캠페인 화면에 나옵니다.";
+    field_extended => "Coupons extended", "연장된 쿠폰";
+    extended_soon => "begins in a moment", "곧 시작합니다";
+    extended_so_far(extended) => "{extended} so far", "지금까지 {extended}장";
+    extended_but(extended, refused) => "{extended}; {refused} wait for an order or have a full history", "{extended}장 ({refused}장은 결제 대기 중이거나 이력이 가득 차 연장하지 못함)";
 }
 
 texts_of! {

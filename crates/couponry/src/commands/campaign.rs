@@ -1,11 +1,12 @@
-//! `couponry campaign`: creates, shows, pauses and resumes campaigns, and mints coupons for them.
+//! `couponry campaign`: creates, shows, pauses, resumes and extends campaigns, and mints coupons for them.
 
 mod create;
 mod list;
 
 use clap::Subcommand;
+use coupon::calendar::Date;
 use coupon::ids::{BatchId, CampaignId, Reason};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use self::create::CreateFlags;
 use crate::client::{self, Refused, Repeat, Reply, ServiceClient};
@@ -59,6 +60,22 @@ pub(crate) enum CampaignCommand {
         #[arg(long, value_name = "TEXT")]
         reason: Option<Reason>,
     },
+    /// Let a campaign and its coupons end later
+    ///
+    /// Coupons to which nothing has happened follow the new end at once. Others follow it one after the other, in the
+    /// background of a `serve` process; `campaign show` says how far that is. Refuses an earlier end. Prints the campaign.
+    #[command(after_help = help_ending!("0 extended, 1 refused, no such campaign, or failed; 2 usage error",
+        "couponry campaign extend spring-2027 --expires-on 2027-06-30"))]
+    Extend {
+        /// Campaign to extend
+        id: CampaignId,
+        /// New last day on which its coupons work, in its time zone
+        #[arg(long, value_name = "DATE")]
+        expires_on: Date,
+        /// Reason, for people who read the audit later
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<Reason>,
+    },
     /// Mint a batch of coupons for a campaign
     ///
     /// Prints the batch; `export codes` prints the codes. Takes one small write for any count. Name the batch: then a
@@ -87,6 +104,7 @@ pub(crate) async fn run(settings: &Settings, command: &CampaignCommand) -> Resul
         CampaignCommand::List { .. } | CampaignCommand::Show { .. } => Purpose::Read,
         CampaignCommand::Pause { .. }
         | CampaignCommand::Resume { .. }
+        | CampaignCommand::Extend { .. }
         | CampaignCommand::Generate { .. } => Purpose::Write,
     };
     client::with(settings, purpose, async |service| ask(service, command).await).await?;
@@ -107,9 +125,11 @@ async fn ask(service: &ServiceClient, command: &CampaignCommand) -> Result<()> {
         }
         CampaignCommand::Pause { id, reason } | CampaignCommand::Resume { id, reason } => {
             let paused = matches!(command, CampaignCommand::Pause { .. });
-            let change = json!({"paused": paused, "reason": reason.as_ref().map(Reason::as_str)});
-            let changed = service.patch(&["campaigns", id.as_str()], &change).await;
-            output::say_json(&changed.map_err(absent(id))?.body)
+            change(service, id, json!({"paused": paused}), reason.as_ref()).await
+        }
+        CampaignCommand::Extend { id, expires_on, reason } => {
+            let later = json!({"expires_on": expires_on.to_string()});
+            change(service, id, later, reason.as_ref()).await
         }
         CampaignCommand::Generate { id, count, batch } => {
             let body = json!({"count": count, "batch_id": batch.as_ref().map(BatchId::as_str)});
@@ -118,6 +138,18 @@ async fn ask(service: &ServiceClient, command: &CampaignCommand) -> Result<()> {
             made(minted.map_err(absent(id))?)
         }
     }
+}
+
+/// Changes terms, and prints the campaign.
+async fn change(
+    service: &ServiceClient,
+    id: &CampaignId,
+    mut terms: Value,
+    reason: Option<&Reason>,
+) -> Result<()> {
+    terms["reason"] = reason.map(Reason::as_str).into();
+    let changed = service.patch(&["campaigns", id.as_str()], &terms).await;
+    output::say_json(&changed.map_err(absent(id))?.body)
 }
 
 fn absent(id: &CampaignId) -> impl FnOnce(Refused) -> CliError {

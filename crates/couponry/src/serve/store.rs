@@ -39,7 +39,10 @@ const ATTEMPTS: &str = "attempts.db";
 const ERASE_EVERY: Duration = Duration::from_secs(5);
 
 /// How often what failed is tried again.
-const ERASE_AGAIN: Duration = Duration::from_secs(20);
+const TRY_AGAIN: Duration = Duration::from_secs(20);
+
+/// How often campaigns with a later end are looked for that nobody has changed here.
+const EXTEND_EVERY: Duration = Duration::from_secs(3_600);
 
 /// How often events are deleted that were kept long enough: at 1,000 a second, 60,000 at a time.
 const FORGET_EVERY: Duration = Duration::from_secs(60);
@@ -225,6 +228,7 @@ fn background(
     tasks.spawn(figures::watch(settings.clone(), engine(), figures()));
     let compactions = console.map(|it| Arc::clone(it.compactions())).unwrap_or_default();
     tasks.spawn(erase(engine(), access.attempts.clone(), Arc::clone(&compactions)));
+    tasks.spawn(extend(engine()));
     let turns = machine.compactions.clone();
     tasks.spawn(compaction::from_time_to_time(settings.clone(), engine(), compactions, turns));
     if let Some(rounds) = notices {
@@ -286,16 +290,30 @@ async fn erase(
         let pause = match erase_all(&engine, attempts.as_ref()).await {
             Ok(true) => {
                 compactions.ask(engine.now(), compaction::ERASURE.to_owned());
-                ERASE_AGAIN
+                TRY_AGAIN
             }
             Ok(false) => ERASE_EVERY,
             Err(error) => {
                 tracing::warn!(error = ?error, "a person is not forgotten yet: it is tried again");
-                ERASE_AGAIN
+                TRY_AGAIN
             }
         };
         // One that another process has begun, or that waits for a compaction, is found by a look.
         let _ = tokio::time::timeout(pause, engine.erasure_begun()).await;
+    }
+}
+
+/// Goes on with coupons of campaigns that got a later end, as soon as somebody gives one to a campaign.
+async fn extend(engine: Arc<Engine>) {
+    loop {
+        let pause = match engine.extend_coupons().await {
+            Ok(()) => EXTEND_EVERY,
+            Err(error) => {
+                tracing::warn!(error = ?error, "coupons do not have the later end yet: it is tried again");
+                TRY_AGAIN
+            }
+        };
+        let _ = tokio::time::timeout(pause, engine.extension_begun()).await;
     }
 }
 

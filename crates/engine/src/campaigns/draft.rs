@@ -8,7 +8,7 @@ use coupon::time::Millis;
 use hot::worth_text;
 use serde_json::{Value, json};
 
-use super::faults::{CURRENCY_MISSING, bad_benefit, dates, limits};
+use super::faults::{CURRENCY_MISSING, TWO_ENDS, bad_benefit, dates, limits};
 use crate::Engine;
 use crate::failure::{Failure, FieldFault, Result};
 
@@ -62,7 +62,7 @@ impl Engine {
         let expires_at = match (draft.expires_at, draft.expires_on) {
             (Some(at), None) => Ok(at),
             (None, Some(on)) => Ok(on.end(&zone)),
-            (Some(_), Some(_)) => Err(("expires_on", "stands beside expires_at: give one of them")),
+            (Some(_), Some(_)) => Err(("expires_on", TWO_ENDS)),
             (None, None) => Err(("expires_at", "is missing: give it, or expires_on")),
         };
         let expires_at = expires_at.unwrap_or_else(|(field, detail)| {
@@ -85,6 +85,7 @@ impl Engine {
             code_prefix: draft.code_prefix,
             valid_from,
             expires_at,
+            earlier_ends: Vec::new(),
             zone,
             valid_days: draft.valid_days,
             issue_from: draft.issue_from,

@@ -46,11 +46,7 @@ pub(super) fn dates(
     if draft.valid_from.is_some() && valid_from >= expires_at {
         faults.push(FieldFault::new("valid_from", "is not before the expiry"));
     }
-    let days = FIRST_DAY.start()..=LAST_DAY.end();
-    if !days.contains(&expires_at) {
-        let (first, last) = (format_instant(*days.start()), format_instant(*days.end()));
-        faults.push(FieldFault::new("expires_at", format!("lies outside {first} to {last}")));
-    }
+    faults.extend(bad_end(expires_at));
     if let (Some(from), Some(until)) = (draft.issue_from, draft.issue_until)
         && from >= until
     {
@@ -58,6 +54,17 @@ pub(super) fn dates(
     }
     faults
 }
+
+/// Of an end whose coupons could not be archived.
+pub(super) fn bad_end(expires_at: Millis) -> Option<FieldFault> {
+    let days = FIRST_DAY.start()..=LAST_DAY.end();
+    let (first, last) = (format_instant(*days.start()), format_instant(*days.end()));
+    let detail = || format!("lies outside {first} to {last}");
+    (!days.contains(&expires_at)).then(|| FieldFault::new("expires_at", detail()))
+}
+
+/// Both ways in which a request says an end.
+pub(super) const TWO_ENDS: &str = "stands beside expires_at: give one of them";
 
 pub(super) const CURRENCY_MISSING: &str =
     "is missing: the amounts of the benefit and the budget are in it";

@@ -98,6 +98,7 @@ impl World {
             code_prefix: None,
             valid_from: Millis(0),
             expires_at: day.end(),
+            earlier_ends: Vec::new(),
             zone: Zone::utc(),
             valid_days: None,
             issue_from: None,

@@ -1,20 +1,20 @@
 //! The batches of a campaign: made for minted codes or an import, paused, read.
 
 use async_trait::async_trait;
-use coupon::campaign::{Batch, BatchKind, MintedRun};
+use coupon::campaign::{Batch, MintedRun};
 use coupon::ids::{BatchId, CampaignId, Reason};
 use coupon::minted::KeyId;
 use coupon::refusal::Refusal;
 use coupon::time::Millis;
 
-use super::rows::absent;
 use super::{BatchHere, CampaignHere, TERMS_KNOWN};
 use crate::values::{date, instant, parsed, signed};
 use crate::{CqlHot, CqlStore};
 use cql_session::Result;
+use cql_session::campaign_rows::absent;
 use hot::audit::{Act, AuditEvent};
 use hot::protocol::batch_before;
-use hot::{Batches, MintOrder, Named};
+use hot::{Batches, HotError, MintOrder, Named};
 
 #[async_trait]
 impl Batches for CqlHot {
@@ -109,6 +109,13 @@ impl CqlStore {
                 self.known.forget(&here.terms.id);
                 return Ok(here);
             }
+            // Its serials may be from before the campaign got a later end: until then they work now.
+            if let Some(run) = run.filter(|run| run.day != here.terms.expiry_day()) {
+                let entered = self.enter(run.day, &here.terms, None, run.count);
+                if attempts.looked(entered.await)?.is_err() {
+                    return Err(HotError::Unavailable("the day of a new batch has closed".into()));
+                }
+            }
             let number = here.batches.values().map(|it| it.number + 1).max().unwrap_or(0);
             let doing = doing.map(|act| (act, &events[..]));
             let (carries, _) = attempts.looked(self.carried(&here, doing).await)?;
@@ -176,20 +183,5 @@ impl CqlStore {
             None => self.counts.of(self, &here.terms.id).await?.arrived_in(&batch.id),
         };
         Ok(batch.as_batch(&here.terms.id, arrived))
-    }
-}
-
-impl BatchHere {
-    /// `arrived` coupons have come into it, if it was not minted.
-    pub(crate) fn as_batch(&self, campaign: &CampaignId, arrived: u64) -> Batch {
-        Batch {
-            id: self.id.clone(),
-            campaign: campaign.clone(),
-            kind: self.run.map_or(BatchKind::Imported, BatchKind::Minted),
-            count: self.run.map_or(arrived, |run| run.count),
-            paused: self.paused,
-            import: self.import,
-            created_at: self.made_at,
-        }
     }
 }

@@ -11,14 +11,18 @@ use coupon::refusal::Refusal;
 use coupon::time::Millis;
 use router::Entry;
 
-use super::rows::{StoredCampaign, absent};
 use super::{CampaignHere, NAMES, TERMS_KNOWN};
+use crate::partitions::ClosingPartition;
 use crate::values::instant;
 use crate::{CqlHot, CqlStore};
+use cql_session::campaign_rows::{StoredCampaign, absent};
 use cql_session::{Cas, Result, StatementProfile};
 use hot::audit::{Act, AuditEvent};
 use hot::protocol::{may_mint, patched, serials_after};
-use hot::{CampaignPatch, CampaignRow, Campaigns, Named, NewCampaign, Patched, worth_text};
+use hot::{
+    CampaignPatch, CampaignRow, Campaigns, Named, NewCampaign, Patched, earlier_ends_text,
+    worth_text,
+};
 
 #[async_trait]
 impl Campaigns for CqlHot {
@@ -116,10 +120,15 @@ impl Campaigns for CqlHot {
                 true => store.campaign_row(&here, act.at).await?.counts,
                 false => CampaignCounts::default(),
             };
-            let after = match patched(&here.terms, counts, 0, &patch) {
+            let after = match patched(&here.terms, counts, 0, &patch, act.at) {
                 Ok(after) => after,
                 Err(refused) => return Ok(refused),
             };
+            if after.expires_at != here.terms.expires_at
+                && attempts.looked(store.keep_open(&here, &after).await)?.is_err()
+            {
+                return Ok(Patched::NotExtended(Refusal::ExpiryDayClosed));
+            }
             let events = AuditEvent::campaign_changed(&here.terms, &after);
             let (carries, _) = attempts.looked(store.carried(&here, Some((act, &events))).await)?;
             let cas = store.change_terms(&here, &after, carries, attempts.profile()).await;
@@ -169,7 +178,7 @@ impl CqlStore {
                        time_zone = ?, valid_days = ?, issue_from = ?, issue_until = ?, \
                        per_user_limit = ?, cancel_days = ?, extend_days = ?, paused = ?, \
                        metadata = ?, worth = ?, created_at = ?, created_as = ?, carries = ?, \
-                       sold_out = ? WHERE campaign_id = ? IF revision = null";
+                       sold_out = ?, earlier_ends = ? WHERE campaign_id = ? IF revision = null";
             let values = StoredCampaign::hidden(campaign, created_as);
             attempts.wrote(self.session.change(attempts.profile(), cql, values).await).await?;
         }
@@ -235,6 +244,29 @@ impl CqlStore {
         }
     }
 
+    /// Keeps the days of its earlier ends open until the one of its end is over, and makes the plan of that one: with
+    /// buckets for all that may move there, not for the first that does. To be called before anybody knows the later
+    /// end: a day is never sealed while codes of it work.
+    async fn keep_open(
+        &self,
+        here: &CampaignHere,
+        after: &Campaign,
+    ) -> Result<std::result::Result<(), ClosingPartition>> {
+        let runs = here.batches.values().filter_map(|batch| batch.run);
+        let coupons = runs.map(|run| run.count).sum();
+        for earlier in after.earlier_days() {
+            if let Err(closing) = self.enter(earlier, after, None, 0).await? {
+                return Ok(Err(closing));
+            }
+            if let Err(closing) =
+                self.enter(after.expiry_day(), after, Some(earlier), coupons).await?
+            {
+                return Ok(Err(closing));
+            }
+        }
+        Ok(Ok(()))
+    }
+
     /// Changes what may be changed of a campaign's terms, unless its revision has changed.
     pub(crate) async fn change_terms(
         &self,
@@ -244,8 +276,8 @@ impl CqlStore {
         profile: StatementProfile,
     ) -> Result<Cas> {
         let cql = "UPDATE campaign SET revision = ?, carries = ?, name = ?, metadata = ?, \
-                   paused = ?, issue_from = ?, issue_until = ?, per_user_limit = ?, worth = ? \
-                   WHERE campaign_id = ? IF revision = ?";
+                   paused = ?, issue_from = ?, issue_until = ?, per_user_limit = ?, worth = ?, \
+                   expires_at = ?, earlier_ends = ? WHERE campaign_id = ? IF revision = ?";
         let values = (
             here.revision + 1,
             carries,
@@ -256,6 +288,8 @@ impl CqlStore {
             terms.issue_until.map(instant),
             terms.per_user_limit.map(i32::from),
             worth_text(&terms.worth),
+            instant(terms.expires_at),
+            earlier_ends_text(terms),
             terms.id.as_str(),
             here.revision,
         );

@@ -163,10 +163,10 @@ impl CqlStore {
             if found.is_some() {
                 return Ok(found);
             }
-            // A minted code without a row: the entry was written before its coupon.
+            // A minted code without a row where its entry names it: the entry was written first. It may have a row
+            // where its code is, from which an issue has not moved it yet.
             let code: Code = parsed("claim.code", &group.newest.code)?;
-            let Some((owner, day)) = self.owner_of(&code).await? else { return Ok(None) };
-            self.untouched_at(&code, &owner, day.into()).await
+            self.anywhere(&code).await
         });
         let coupons: Vec<Option<CqlCoupon>> = bounded_join(FATES_AT_ONCE, coupons).await?;
         let mut happened = Vec::new();

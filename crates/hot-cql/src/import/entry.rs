@@ -8,6 +8,7 @@ use coupon::ids::{Actor, BatchId, CampaignId, OperationId};
 use coupon::imported::{ImportRun, ImportedState};
 use coupon::refusal::Refusal;
 use coupon::time::{Day, Millis};
+use hot::protocol::has_dates;
 use hot::{HotError, ImportLine, ImportOutcome, imported_state_text};
 use scylla::DeserializeRow;
 use scylla::value::{CqlDate, CqlTimestamp};
@@ -89,8 +90,9 @@ impl EntryRow {
     fn of(self, here: &CampaignHere, line: &ImportLine) -> Result<Option<EntryOfLine>> {
         let same = self.kind.as_deref() == Some("coupon")
             && self.campaign_id.as_deref() == Some(here.terms.id.as_str())
-            && self.valid_from.map(millis) == Some(line.valid_from)
-            && self.expires_at.map(millis) == Some(line.expires_at);
+            && self.valid_from.zip(self.expires_at).is_some_and(|(from, until)| {
+                has_dates(&here.terms, line, (millis(from), millis(until)))
+            });
         let (Some(batch), Some(expiry_day), Some(first), Some(imported_state), Some(at)) = (
             self.batch_id,
             self.expiry_day,

@@ -121,9 +121,9 @@ impl CqlStore {
             if first.lease.fresh.load(Ordering::Relaxed) && some.len() == 1 {
                 match self.fresh_offer(first, campaign, at, in_hand).await? {
                     Some(offer) => return Ok(Some(offer)),
-                    None => self.done_with(&campaign.terms.id, &first.lease).await,
+                    // It stays in its lease: its campaign may get a later end.
+                    None => continue,
                 }
-                continue;
             }
             let looks = some.iter().map(|waiting| self.look_at(waiting));
             let looks: Vec<Option<CqlCoupon>> = bounded_join(WALKED_AT_ONCE, looks).await?;
@@ -169,9 +169,11 @@ impl CqlStore {
         if at >= campaign.terms.expires_at.plus_ms(CLOCK_BOUND_MS) {
             return Ok(None);
         }
-        let (id, day) = (&campaign.terms.id, campaign.terms.expiry_day());
+        let id = &campaign.terms.id;
         let gone = || HotError::Damaged(format!("{id}: a batch with leases is gone"));
         let (campaign, batch) = self.batch_of(id, &waiting.lease.batch).await?.ok_or_else(gone)?;
+        // That of its code, which is not that of the campaign once it got a later end.
+        let day = batch.run.ok_or_else(gone)?.day;
         let bucket = self.bucket(day, &waiting.code).await?.ok_or_else(gone)?;
         let coupon = campaign.untouched(waiting.code.clone(), &batch);
         let (batch_paused, tier, here) = (batch.paused, Tier::Hot, CqlPlace { campaign, bucket });

@@ -5,6 +5,7 @@ use coupon::coupon::{Coupon, Genesis};
 use coupon::ids::BatchId;
 use coupon::imported::{Advance, ImportRun, ImportedState, advance, arrive};
 use coupon::refusal::Refusal;
+use coupon::time::Millis;
 
 use super::change::new_holder;
 use super::located::{Here, Located};
@@ -29,6 +30,14 @@ pub fn arrived(
         created_at: run.at,
     };
     arrive(genesis, first_imported_state, run)
+}
+
+/// Whether a line says the dates with which its code came, the first instant and the end. A line without an end has that
+/// of the campaign, which may have become a later one since.
+pub fn has_dates(terms: &Campaign, line: &ImportLine, came_with: (Millis, Millis)) -> bool {
+    let (valid_from, expires_at) = came_with;
+    let follows = line.expires_at == terms.expires_at && terms.earlier_ends.contains(&expires_at);
+    line.valid_from == valid_from && (line.expires_at == expires_at || follows)
 }
 
 /// What a line does whose code an earlier line has brought.
@@ -104,6 +113,27 @@ mod tests {
             );
             assert_eq!((&genesis.zone, genesis.created_at), (&terms.zone, NOW));
             assert_eq!((coupon.version(), coupon.events().len()), (1, events), "{said:?}");
+        }
+    }
+
+    #[test]
+    fn dates_of_a_file_that_is_sent_again() {
+        let (first, now) = (NOW.plus_days(1), NOW.plus_days(9));
+        let terms = Campaign { expires_at: now, earlier_ends: vec![first], ..campaign() };
+        // A name, the end of the line, the one with which the code came; whether the dates are the same.
+        let cases = [
+            ("its own", NOW.plus_days(2), NOW.plus_days(2), true),
+            ("another one", NOW.plus_days(2), first, false),
+            ("the campaign's, of now", now, now, true),
+            ("the campaign's, which was an earlier one", now, first, true),
+            ("the campaign's first one", first, now, false),
+        ];
+        for (name, expires_at, came_with, want) in cases {
+            let imported_state = ImportedState::Available;
+            let line =
+                ImportLine { code: code("CODE01"), valid_from: NOW, expires_at, imported_state };
+            assert_eq!(has_dates(&terms, &line, (NOW, came_with)), want, "{name}");
+            assert!(!has_dates(&terms, &line, (NOW.plus_ms(1), came_with)), "{name}: from later");
         }
     }
 

@@ -1,7 +1,12 @@
 //! What is made or changed under a name that the caller chose.
 
-use coupon::campaign::{BATCHES_MAX, Batch, BatchKind, Campaign, CampaignCounts, Handout};
+use std::cmp::Ordering;
+
+use coupon::campaign::{
+    BATCHES_MAX, Batch, BatchKind, Campaign, CampaignCounts, EARLIER_ENDS_MAX, Handout,
+};
 use coupon::refusal::Refusal;
+use coupon::time::Millis;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{CampaignPatch, Named, Patched, worth_text};
@@ -26,18 +31,41 @@ pub fn batch_before(
 
 /// Differs after each change of a campaign, and is the same in every process and release.
 pub fn terms_tag(campaign: &Campaign) -> u64 {
-    let Campaign { name, metadata, paused, per_user_limit, worth, .. } = campaign;
+    let Campaign { name, metadata, paused, per_user_limit, worth, expires_at, .. } = campaign;
     let window = [campaign.issue_from, campaign.issue_until].map(|at| at.map(|at| at.0));
-    let terms = serde_json::json!([name, metadata, paused, per_user_limit, window]).to_string();
-    xxh3_64((terms + &worth_text(worth).unwrap_or_default()).as_bytes())
+    let terms = serde_json::json!([name, metadata, paused, per_user_limit, window, expires_at.0]);
+    xxh3_64((terms.to_string() + &worth_text(worth).unwrap_or_default()).as_bytes())
 }
 
-/// `counts` and what is `spent` are those of the campaign now, or any if the patch does not need them.
+/// The campaign with an end that is later than its present one.
+///
+/// # Errors
+/// [`Refusal::NotLater`]; [`Refusal::ExpiryDayClosed`] once its coupons can no longer be extended;
+/// [`Refusal::HistoryFull`] once it got a later end [`EARLIER_ENDS_MAX`] times.
+fn extended(campaign: Campaign, expires_at: Millis, now: Millis) -> Result<Campaign, Refusal> {
+    let present = campaign.expires_at;
+    match expires_at.cmp(&present) {
+        Ordering::Equal => return Ok(campaign),
+        Ordering::Less => return Err(Refusal::NotLater),
+        Ordering::Greater => {}
+    }
+    if now >= present.plus_days(campaign.extend_days) {
+        return Err(Refusal::ExpiryDayClosed);
+    }
+    if campaign.earlier_ends.len() >= EARLIER_ENDS_MAX {
+        return Err(Refusal::HistoryFull);
+    }
+    let earlier_ends = campaign.earlier_ends.iter().copied().chain([present]).collect();
+    Ok(Campaign { expires_at, earlier_ends, ..campaign })
+}
+
+/// `counts` and what is `spent` are those of the campaign `now`, or any if the patch does not need them.
 pub fn patched(
     campaign: &Campaign,
     counts: CampaignCounts,
     spent: u64,
     patch: &CampaignPatch,
+    now: Millis,
 ) -> Result<Campaign, Patched> {
     // First: a caller who has seen other terms must not get a refusal of these.
     if patch.if_tagged.as_ref().is_some_and(|tags| !tags.contains(&terms_tag(campaign))) {
@@ -75,6 +103,10 @@ pub fn patched(
         }
         campaign.worth = worth;
     }
+    let end = patch.expires_on.map(|on| on.end(&campaign.zone)).or(patch.expires_at);
+    if let Some(end) = end {
+        campaign = extended(campaign, end, now).map_err(Patched::NotExtended)?;
+    }
     campaign.name = patch.name.clone().unwrap_or(campaign.name);
     campaign.metadata = patch.metadata.clone().unwrap_or(campaign.metadata);
     campaign.paused = patch.paused.unwrap_or(campaign.paused);
@@ -94,6 +126,7 @@ mod tests {
 
     use super::*;
     use crate::protocol::testing::{DAY, NOW, campaign};
+    use crate::{earlier_ends_of, earlier_ends_text};
 
     #[test]
     fn tags_of_terms() {
@@ -108,6 +141,7 @@ mod tests {
             ("paused", CampaignPatch { paused: Some(!campaign.paused), ..none.clone() }),
             ("from", CampaignPatch { issue_from: Some(Some(NOW)), ..none.clone() }),
             ("until", CampaignPatch { issue_until: Some(Some(NOW)), ..none.clone() }),
+            ("end", CampaignPatch { expires_at: Some(DAY.end().plus_days(1)), ..none.clone() }),
             ("limit", CampaignPatch { per_user_limit: Some(Some(99)), ..none.clone() }),
             ("currency", CampaignPatch { currency: won, ..none.clone() }),
             ("benefit", CampaignPatch { currency: won, benefit: Some(Some(off)), ..none.clone() }),
@@ -116,7 +150,7 @@ mod tests {
         for (name, patch) in patches {
             let wants = |tags: &[u64]| {
                 let patch = CampaignPatch { if_tagged: Some(tags.to_vec()), ..patch.clone() };
-                patched(&campaign, CampaignCounts::default(), 0, &patch)
+                patched(&campaign, CampaignCounts::default(), 0, &patch, NOW)
             };
             let changed = wants(&[1, tag]).unwrap_or_else(|why| panic!("{name}: {why:?}"));
             tags.push(terms_tag(&changed));
@@ -125,9 +159,37 @@ mod tests {
         }
         tags.sort_unstable();
         tags.dedup();
-        assert_eq!(tags.len(), 9, "each change has a tag of its own");
-        let same = patched(&campaign, CampaignCounts::default(), 0, &none);
+        assert_eq!(tags.len(), 10, "each change has a tag of its own");
+        let same = patched(&campaign, CampaignCounts::default(), 0, &none, NOW);
         assert_eq!(same.map(|it| terms_tag(&it)), Ok(tag));
+    }
+
+    #[test]
+    fn later_ends() {
+        let end = DAY.end();
+        let campaign = Campaign { extend_days: 2, expires_at: end, ..campaign() };
+        let ends = |count: i64| (0..count).map(|it| end.plus_ms(it - count)).collect::<Vec<_>>();
+        let of = |count| Campaign { earlier_ends: ends(count), ..campaign.clone() };
+        let (later, last) = (end.plus_ms(1), end.plus_days(2).plus_ms(-1));
+        let not = |why| Err(Patched::NotExtended(why));
+        // A name, the ends before the present one, the wanted one, the moment; the ends then.
+        let cases = [
+            ("later", 0, later, NOW, Ok((later, 1))),
+            ("once more", 1, later, NOW, Ok((later, 2))),
+            ("too often", 8, later, NOW, not(Refusal::HistoryFull)),
+            ("what it is, in time or not", 8, end, last.plus_ms(1), Ok((end, 8))),
+            ("earlier", 0, end.plus_ms(-1), NOW, not(Refusal::NotLater)),
+            ("after it has ended", 0, later, last, Ok((later, 1))),
+            ("too late", 0, later, last.plus_ms(1), not(Refusal::ExpiryDayClosed)),
+        ];
+        for (name, ends, wanted, now, want) in cases {
+            let patch = CampaignPatch { expires_at: Some(wanted), ..CampaignPatch::default() };
+            let after = patched(&of(ends), CampaignCounts::default(), 0, &patch, now);
+            assert_eq!(after.map(|it| (it.expires_at, it.earlier_ends.len())), want, "{name}");
+        }
+        let twice = Campaign { earlier_ends: vec![end, end.plus_ms(1)], ..campaign };
+        let text = earlier_ends_text(&twice);
+        assert_eq!(earlier_ends_of(text.as_deref()).ok(), Some(twice.earlier_ends));
     }
 
     #[test]

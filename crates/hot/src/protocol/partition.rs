@@ -21,14 +21,18 @@ pub fn refused_by_seal(action: &Action) -> Refusal {
     }
 }
 
-/// A coupon moves only when its new expiry lies past its partition's day, and never back.
+/// A coupon moves only when it may last past its partition's day, and never back: after an extension, or
+/// with the first change of one whose campaign got a later end.
 pub fn partition_after(day: Day, after: &Coupon) -> Day {
-    if after.expires_at() > day.end() { Day::expiry_day_of(after.expires_at()) } else { day }
+    if after.lasts_until() > day.end() { Day::expiry_day_of(after.lasts_until()) } else { day }
 }
 
 /// The instant until which a partition stays open for a campaign with coupons in it: as long as its
 /// cancelling and extending need it, a hold that runs past the expiry, and the difference of two clocks.
+/// Codes of the day of an earlier end work until the campaign ends.
 pub fn seal_after(day: Day, campaign: &Campaign) -> Millis {
+    let works_longer = campaign.earlier_days().any(|earlier| earlier == day);
+    let day = if works_longer { day.max(campaign.expiry_day()) } else { day };
     let open_days = campaign.cancel_days.max(campaign.extend_days);
     day.end().plus_days(open_days).plus_ms(HOLD_PAST_EXPIRY_MS + CLOSED_BOUND_MS)
 }
@@ -102,6 +106,29 @@ mod tests {
         ];
         for (name, first, count, want) in cases {
             assert_eq!(serials_after(first, count), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn days_of_earlier_ends() {
+        let day = |days: i32| Day(campaign().expiry_day().0 + days);
+        let terms = Campaign {
+            expires_at: day(9).end(),
+            earlier_ends: vec![day(0).end(), day(2).start().plus_ms(1), day(9).end().plus_ms(-1)],
+            ..campaign()
+        };
+        assert!(terms.earlier_days().eq([day(0), day(2)]));
+        // A name, a day, and the one whose end counts for it.
+        let cases = [
+            ("its day", 9, 9),
+            ("of its first end", 0, 9),
+            ("of its second end", 2, 9),
+            ("between two ends: a coupon with a date of its own", 1, 1),
+            ("after its end", 12, 12),
+        ];
+        for (name, of, want) in cases {
+            let before = Campaign { earlier_ends: Vec::new(), ..terms.clone() };
+            assert_eq!(seal_after(day(of), &terms), seal_after(day(want), &before), "{name}");
         }
     }
 

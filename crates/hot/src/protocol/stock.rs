@@ -40,13 +40,14 @@ pub fn is_on_offer<H: Here>(located: &Located<H>, at: Millis) -> bool {
 }
 
 /// Whether a coupon that is not on offer never will be again by itself. Another process's clock may be
-/// behind by `clock_bound_ms`: for it the coupon has not expired yet.
+/// behind by `clock_bound_ms`: for it the coupon has not expired yet. A coupon that nothing has happened to
+/// may get a later end with its campaign.
 pub fn is_over<H: Here>(located: &Located<H>, at: Millis, clock_bound_ms: i64) -> bool {
     let coupon = &located.coupon;
     *coupon.state() != State::Available
         || located.frozen
         || is_history_full(coupon)
-        || coupon.is_expired(at.plus_ms(-clock_bound_ms))
+        || coupon.version() > 0 && coupon.is_expired(at.plus_ms(-clock_bound_ms))
 }
 
 /// Whether a coupon would be on offer if it had not expired.
@@ -113,9 +114,10 @@ mod tests {
             ("with room for two events", with_events(27), NOW, true, false),
             ("with room for one", with_events(28), NOW, false, true),
             ("in its last millisecond", stock(), early, true, false),
-            ("expired here", stock(), expires_at, false, false),
-            ("expired here, and elsewhere soon", stock(), others_expire.plus_ms(-1), false, false),
-            ("expired everywhere", stock(), others_expire, false, true),
+            ("expired here", with_events(2), expires_at, false, false),
+            ("expired, elsewhere soon", with_events(2), others_expire.plus_ms(-1), false, false),
+            ("expired everywhere", with_events(2), others_expire, false, true),
+            ("expired, and its campaign may go on", stock(), others_expire, false, false),
             ("behind a seal", frozen, NOW, false, true),
             ("somebody holds it", held, NOW, false, true),
             ("a bearer code", located_in(bearer(), stock().coupon), NOW, false, false),

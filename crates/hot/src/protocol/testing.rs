@@ -58,6 +58,7 @@ pub(crate) fn campaign() -> Campaign {
         code_prefix: None,
         valid_from: NOW.plus_ms(-100 * DAY_MS),
         expires_at: DAY.end(),
+        earlier_ends: Vec::new(),
         zone: Zone::utc(),
         valid_days: None,
         issue_from: None,

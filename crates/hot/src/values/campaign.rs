@@ -4,10 +4,12 @@ use std::error::Error;
 use std::sync::Arc;
 
 use coupon::benefit::{Benefit, BenefitTitle};
+use coupon::calendar::Date;
 use coupon::campaign::{Campaign, CampaignCounts, CampaignWorth};
 use coupon::ids::BatchId;
 use coupon::minted::KeyId;
 use coupon::money::Currency;
+use coupon::refusal::Refusal;
 use coupon::time::Millis;
 use serde_json::{Map, Value};
 
@@ -47,6 +49,10 @@ pub struct CampaignPatch {
     pub paused: Option<bool>,
     pub issue_from: Option<Option<Millis>>,
     pub issue_until: Option<Option<Millis>>,
+    /// New end, which is later than the present one. Either this or `expires_on`.
+    pub expires_at: Option<Millis>,
+    /// New last day, in the zone of the campaign.
+    pub expires_on: Option<Date>,
     /// New limit; only upwards. `Some(None)`, no limit, is for bearer campaigns alone.
     pub per_user_limit: Option<Option<u16>>,
     /// New currency, or none; only while no coupon has been issued.
@@ -75,6 +81,8 @@ pub enum Patched {
     LimitNotRaised {
         present: Option<u16>,
     },
+    /// The end cannot become the wanted one: not a later one, its days are closing, or it became a later one too often.
+    NotExtended(Refusal),
     /// `issue_from` would not be before `issue_until`.
     WindowEmpty,
     /// What coupons are worth stays as it is once one has been issued.
@@ -87,6 +95,18 @@ pub enum Patched {
     },
     /// What may change has another tag than the patch wants.
     OtherTag,
+}
+
+/// The text by which stores keep the ends that a campaign had before: `None` without any.
+pub fn earlier_ends_text(campaign: &Campaign) -> Option<String> {
+    let ends: Vec<i64> = campaign.earlier_ends.iter().map(|end| end.0).collect();
+    (!ends.is_empty()).then(|| Value::from(ends).to_string())
+}
+
+/// The ends that a campaign had before, by their text.
+pub fn earlier_ends_of(text: Option<&str>) -> Result<Vec<Millis>, serde_json::Error> {
+    let ends: Vec<i64> = serde_json::from_str(text.unwrap_or("[]"))?;
+    Ok(ends.into_iter().map(Millis).collect())
 }
 
 /// The text by which stores keep what coupons are worth: JSON with what is there; `None` of nothing.

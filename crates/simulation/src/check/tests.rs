@@ -48,6 +48,7 @@ fn campaign() -> Campaign {
         code_prefix: None,
         valid_from: NOW.plus_days(0),
         expires_at: EXPIRES,
+        earlier_ends: Vec::new(),
         zone: Zone::utc(),
         valid_days: None,
         issue_from: None,

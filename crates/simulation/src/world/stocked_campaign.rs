@@ -45,6 +45,7 @@ pub(crate) fn drawn(
         code_prefix: None,
         valid_from: now.plus_ms(-DAY_MS),
         expires_at: now.plus_days(offer.ends_in_days).day().end(),
+        earlier_ends: Vec::new(),
         zone: Zone::utc(),
         valid_days: offer.valid_days,
         issue_from: None,

@@ -135,8 +135,9 @@ enum Fate {
 
 use Fate::{Brought, Copied, Left};
 
-const RECORDS: [(&str, Fate); 20] = [
+const RECORDS: [(&str, Fate); 21] = [
     ("erasure", Brought("bring_erasures")),
+    ("extension", Left("how far a pass is: the target makes its own")),
     ("activity", Brought("bring_counts")),
     ("counted", Left("how far the target has counted its own events")),
     ("audit_campaign", Brought("bring_audit")),

@@ -30,6 +30,7 @@ fn terms() -> Campaign {
         code_prefix: None,
         valid_from: Millis(5),
         expires_at: DAY.end(),
+        earlier_ends: Vec::new(),
         zone: Zone::utc(),
         valid_days: None,
         issue_from: None,
@@ -118,6 +119,7 @@ fn view(rows: Vec<RowItem>, copies: Vec<ColdCopy>) -> CodeView {
             owner: owner(),
             day: DAY,
             dates: [Millis(5), DAY.end(), Millis(4)],
+            earlier_ends: Vec::new(),
         },
         terms: Some(Arc::new(terms())),
         entry: TableAnswer::Not,
@@ -248,7 +250,8 @@ fn rows_and_their_places() {
     let spent = || hot(live(spent()));
     let other_dates: Change = |view| {
         let dates = [Millis(6), DAY.end(), Millis(4)];
-        view.home = CodeHome::Minted { owner: owner(), day: DAY, dates };
+        let earlier_ends = Vec::new();
+        view.home = CodeHome::Minted { owner: owner(), day: DAY, dates, earlier_ends };
     };
     judged(vec![
         ("in an emptied partition", spent(), emptied, "left-behind"),

@@ -21,6 +21,8 @@ pub enum CodeHome {
         /// What every coupon of the batch came with: the first instant at which it works, the first at
         /// which it no longer works, and when it was created.
         dates: [Millis; 3],
+        /// The ends that its campaign had before: a coupon that had a row by then came with one of them.
+        earlier_ends: Vec<Millis>,
     },
     /// Only the directory knows it.
     Foreign,

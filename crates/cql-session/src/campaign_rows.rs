@@ -1,19 +1,20 @@
 //! Rows of the table `campaign`, read and written.
 
-use coupon::campaign::{Campaign, ImportCounts, MintedRun};
+use coupon::campaign::{Batch, BatchKind, Campaign, ImportCounts, MintedRun};
+use coupon::ids::{BatchId, CampaignId};
+use coupon::time::Millis;
 use scylla::value::{CqlDate, CqlTimestamp};
 use scylla::{DeserializeRow, SerializeRow};
 
-use super::BatchHere;
+use crate::Result;
 use crate::values::{day, instant, millis, parsed};
-use cql_session::Result;
-use hot::{HotError, worth_of, worth_text};
+use hot::{HotError, earlier_ends_of, earlier_ends_text, worth_of, worth_text};
 
 #[derive(Clone, DeserializeRow, SerializeRow)]
-pub(crate) struct StoredCampaign {
+pub struct StoredCampaign {
     campaign_id: String,
-    pub(super) revision: Option<i64>,
-    pub(super) made: Option<bool>,
+    pub revision: Option<i64>,
+    pub made: Option<bool>,
     name: Option<String>,
     handout: Option<String>,
     shared_code: Option<String>,
@@ -31,13 +32,42 @@ pub(crate) struct StoredCampaign {
     metadata: Option<String>,
     worth: Option<String>,
     created_at: Option<CqlTimestamp>,
-    pub(super) created_as: Option<String>,
-    pub(super) carries: Option<String>,
-    pub(super) sold_out: Option<bool>,
+    pub created_as: Option<String>,
+    pub carries: Option<String>,
+    pub sold_out: Option<bool>,
+    earlier_ends: Option<String>,
+}
+
+/// A batch as a change of its campaign finds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BatchHere {
+    pub id: BatchId,
+    /// In which order they were made.
+    pub number: i64,
+    pub run: Option<MintedRun>,
+    pub paused: bool,
+    pub paused_reason: Option<String>,
+    pub made_at: Millis,
+    pub import: ImportCounts,
+}
+
+impl BatchHere {
+    /// `arrived` coupons have come into it, if it was not minted.
+    pub fn as_batch(&self, campaign: &CampaignId, arrived: u64) -> Batch {
+        Batch {
+            id: self.id.clone(),
+            campaign: campaign.clone(),
+            kind: self.run.map_or(BatchKind::Imported, BatchKind::Minted),
+            count: self.run.map_or(arrived, |run| run.count),
+            paused: self.paused,
+            import: self.import,
+            created_at: self.made_at,
+        }
+    }
 }
 
 #[derive(DeserializeRow)]
-pub(super) struct BatchRow {
+pub struct BatchRow {
     batch_id: Option<String>,
     number: Option<i64>,
     key_id: Option<String>,
@@ -53,7 +83,7 @@ pub(super) struct BatchRow {
     batch_made_at: Option<CqlTimestamp>,
 }
 
-pub(super) fn absent(column: &str) -> HotError {
+pub fn absent(column: &str) -> HotError {
     HotError::Damaged(format!("campaign: no {column}"))
 }
 
@@ -63,7 +93,7 @@ fn small(column: &str, number: Option<i32>) -> Result<Option<u16>> {
 }
 
 impl StoredCampaign {
-    pub(super) fn hidden(campaign: &Campaign, created_as: &str) -> StoredCampaign {
+    pub fn hidden(campaign: &Campaign, created_as: &str) -> StoredCampaign {
         StoredCampaign {
             campaign_id: campaign.id.as_str().to_owned(),
             revision: Some(0),
@@ -88,10 +118,11 @@ impl StoredCampaign {
             created_as: Some(created_as.to_owned()),
             carries: None,
             sold_out: None,
+            earlier_ends: earlier_ends_text(campaign),
         }
     }
 
-    pub(super) fn terms(&self) -> Result<Campaign> {
+    pub fn terms(&self) -> Result<Campaign> {
         let text = |column: &'static str, value: &Option<String>| {
             value.clone().ok_or_else(|| absent(column))
         };
@@ -110,6 +141,8 @@ impl StoredCampaign {
             code_prefix: prefix.map(|text| parsed("code_prefix", text)).transpose()?,
             valid_from: at("valid_from", self.valid_from)?,
             expires_at: at("expires_at", self.expires_at)?,
+            earlier_ends: earlier_ends_of(self.earlier_ends.as_deref())
+                .map_err(|error| HotError::Damaged(format!("earlier_ends: {error}")))?,
             zone: parsed("time_zone", &text("time_zone", &self.time_zone)?)?,
             valid_days: small("valid_days", self.valid_days)?,
             issue_from: self.issue_from.map(millis),
@@ -127,7 +160,7 @@ impl StoredCampaign {
 }
 
 impl BatchRow {
-    pub(super) fn batch(self) -> Result<Option<BatchHere>> {
+    pub fn batch(self) -> Result<Option<BatchHere>> {
         let Some(id) = self.batch_id else { return Ok(None) };
         let count = |column: Option<i64>| column.unwrap_or(0).unsigned_abs();
         let run = match (self.key_id, self.expiry_day) {
