@@ -23,6 +23,7 @@ mod steps {
     pub(crate) mod extend;
     pub(crate) mod feed;
     pub(crate) mod import;
+    pub(crate) mod later_end;
     pub(crate) mod orders;
     pub(crate) mod people;
     pub(crate) mod records;
@@ -53,6 +54,7 @@ cases! {
     }
     feed { first_change later_change held extended }
     extend { issued_coupon imported_coupon within_the_partition issued_where_it_was all_at_once }
+    later_end { days_are_raised_before_the_terms a_mint_beside_it a_first_issue_after_it }
     stock {
         lease_of_a_killed_process returned_lease imported_stock revoked_coupon
         a_walk_ends_at_the_first_lease many_revoked_coupons

@@ -328,6 +328,10 @@ const ORDERS: &[StepOrder] = &[
             "batch: row is written",
         ],
     ),
+    order(
+        "a campaign gets a later end",
+        &["plan: is entered", "plan: is made", "campaign: terms are changed"],
+    ),
 ];
 
 /// The steps of the orders whose names begin so, each once.

@@ -1,4 +1,4 @@
-//! Operators who mint, pause and raise limits while callers ask.
+//! Operators who mint, pause, raise limits and extend campaigns while callers ask.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,7 @@ struct PendingMint {
     order: MintOrder,
 }
 
-/// Mints, pauses and raises limits. Never ends.
+/// Mints, pauses, raises limits and extends campaigns. Never ends.
 pub(crate) async fn administers(world: Arc<SimulatedWorld>, burst: usize, mut rng: Rng) {
     let (mut number, mut pending) = (0, None);
     loop {
@@ -69,8 +69,14 @@ fn ordered(world: &SimulatedWorld, nth: usize, name: String, count: u64) -> Opti
 async fn changes(world: &SimulatedWorld, machine: &SimulatedMachine, nth: usize, rng: &mut Rng) {
     let pauses = rng.chance(300);
     let paused = CampaignPatch { paused: Some(pauses), ..CampaignPatch::default() };
-    let patch = match rng.below(3) {
+    let patch = match rng.below(4) {
         0 => paused,
+        // Some are not later than the present end, or come too late.
+        3 => {
+            let days = u16::try_from(rng.between(1, 4)).unwrap_or(1);
+            let expires_at = world.scene.stocked[nth].campaign.expires_at.plus_days(days);
+            CampaignPatch { expires_at: Some(expires_at), ..CampaignPatch::default() }
+        }
         1 => {
             let batches = world.scene.batches();
             if batches.is_empty() {

@@ -42,6 +42,11 @@ pub(super) const PLANTS: &[PlantedBug] = &[
         scope: BugScope::All(&[(CLOSE, RuleEffect::Wait(20_000, &RuleEffect::Blind))]),
     },
     PlantedBug {
+        name: "a-later-end-raises-nothing",
+        breaks: "the days of the codes of a campaign stay open before anybody knows its later end",
+        scope: BugScope::One(&[(PLAN_READ, RuleEffect::Say(AnswerChange::Nulls(&["seal_after"])))]),
+    },
+    PlantedBug {
         name: "day-is-not-named",
         breaks: "the plan of a partition names those from which coupons move to it",
         scope: BugScope::All(&[
