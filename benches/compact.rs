@@ -137,6 +137,7 @@ fn campaign(id: &str, day: Day, handout: Handout) -> Result<Campaign, Failure> {
         code_prefix: None,
         valid_from: Millis(0),
         expires_at: day.end(),
+        earlier_ends: Vec::new(),
         zone: Zone::utc(),
         valid_days: None,
         issue_from: None,

@@ -111,6 +111,7 @@ fn campaign() -> Result<NewCampaign, Failure> {
         code_prefix: None,
         valid_from: Millis(0),
         expires_at: DAY.end(),
+        earlier_ends: Vec::new(),
         zone: Zone::utc(),
         valid_days: None,
         issue_from: None,

@@ -16,7 +16,7 @@ pub use self::folder::{BackupDraft, delete};
 pub use self::restore::{CompanionFile, engine_faults, make_ready, newest_event, put_back};
 pub use self::shared::{copy_file, copy_folder};
 pub use self::tables::{ColdFolder, put_back_cold};
-use crate::private_files::create_private;
+use crate::private_files::{create_private, sync_folder};
 use crate::record_file::RecordFile;
 use crate::schema::{FILE_NAME, open_reader};
 use crate::{Result, SqliteHot};
@@ -59,8 +59,5 @@ fn copy(from: &Path, to: &Path) -> Result<(), Box<dyn Error + Send + Sync>> {
     // Its bytes are durable before it has its name, and the name before this returns.
     File::open(&part)?.sync_all()?;
     std::fs::rename(&part, to)?;
-    match to.parent() {
-        Some(folder) => Ok(File::open(folder)?.sync_all()?),
-        None => Ok(()),
-    }
+    Ok(sync_folder(folder::parent(to))?)
 }

@@ -10,15 +10,11 @@ use coupon::refusal::Refusal;
 use coupon::time::Millis;
 use hot::audit::{Act, AuditEvent};
 use hot::protocol::patched;
-use hot::{
-    CampaignPatch, CampaignRow, Campaigns, Named, NewCampaign, Patched, earlier_ends_text,
-    worth_text,
-};
+use hot::{CampaignPatch, CampaignRow, Campaigns, Named, NewCampaign, Patched, worth_text};
 use rusqlite::{Result as SqlResult, params};
 
 use crate::columns::unsigned;
 use crate::failure::damaged;
-use crate::partitions::PartitionClosing;
 use crate::txn::Txn;
 use crate::{Result, SqliteHot, batches, directory, partitions, rows};
 
@@ -102,7 +98,7 @@ impl Campaigns for SqliteHot {
                 Ok(campaign) => campaign,
                 Err(refused) => return Ok(refused),
             };
-            if campaign.expires_at != here.terms.expires_at && keep_open(txn, &campaign)?.is_err() {
+            if campaign.expires_at != here.terms.expires_at && !keeps_open(txn, &campaign)? {
                 return Ok(Patched::NotExtended(Refusal::ExpiryDayClosed));
             }
             txn.run(
@@ -119,7 +115,7 @@ impl Campaigns for SqliteHot {
                     campaign.per_user_limit,
                     worth_text(&campaign.worth),
                     campaign.expires_at.0,
-                    earlier_ends_text(&campaign),
+                    hot::earlier_ends_text(&campaign),
                 ],
             )?;
             txn.forget_terms();
@@ -133,16 +129,14 @@ impl Campaigns for SqliteHot {
 }
 
 /// Keeps the days of the earlier ends of a campaign open until the one of its end is over: codes of them work so long.
-fn keep_open(
-    txn: &Txn<'_>,
-    campaign: &Campaign,
-) -> SqlResult<std::result::Result<(), PartitionClosing>> {
+/// `false` if one of them is closing.
+fn keeps_open(txn: &Txn<'_>, campaign: &Campaign) -> SqlResult<bool> {
     for day in campaign.earlier_days().chain([campaign.expiry_day()]) {
-        if let Err(closing) = partitions::enter(txn, day, campaign)? {
-            return Ok(Err(closing));
+        if partitions::enter(txn, day, campaign)?.is_err() {
+            return Ok(false);
         }
     }
-    Ok(Ok(()))
+    Ok(true)
 }
 
 fn row(txn: &Txn<'_>, id: &CampaignId, now: Millis) -> SqlResult<Option<CampaignRow>> {
@@ -186,7 +180,7 @@ fn insert(txn: &Txn<'_>, campaign: &Campaign, created_as: &str) -> SqlResult<i64
             campaign.created_at.0,
             created_as,
             worth_text(&campaign.worth),
-            earlier_ends_text(campaign),
+            hot::earlier_ends_text(campaign),
         ],
     )
 }

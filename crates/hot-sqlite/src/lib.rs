@@ -143,7 +143,7 @@ pub fn was_opened(folder: &Path) -> bool {
 
 impl SqliteHot {
     /// Opens the store in `folder`, or makes it there. `keys` mint its codes; `archive` has the
-    /// coupons that were archived.
+    /// coupons that were archived. That a new folder's own name survives a power cut is for the caller to see to.
     ///
     /// # Errors
     /// [`OpenError`]; for a store of a newer release it names that release.
@@ -154,7 +154,7 @@ impl SqliteHot {
         options: SqliteOptions,
     ) -> Result<SqliteHot, OpenError> {
         let file_error = |source| OpenError::File { folder: folder.display().to_string(), source };
-        private_files::make_folder(folder).map_err(file_error)?;
+        std::fs::create_dir_all(folder).map_err(file_error)?;
         private_files::tighten(folder);
         let path = folder.join(FILE_NAME);
         let file_lock = FairFileLock::open(folder).map_err(file_error)?;

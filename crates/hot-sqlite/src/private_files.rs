@@ -17,23 +17,6 @@ pub(crate) fn create_private(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Makes the folder of a store, unless it exists, and makes its name durable.
-pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
-    if folder.is_dir() {
-        return Ok(());
-    }
-    fs::create_dir_all(folder)?;
-    for above in fs::canonicalize(folder)?.ancestors().skip(1) {
-        match sync_folder(above) {
-            Ok(()) => {}
-            // This process made nothing in a folder that it may not read.
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => break,
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
 /// Makes the names in a folder durable.
 pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     match File::open(folder)?.sync_all() {

@@ -2,13 +2,14 @@
 //! coupon does that its code has on another day than the campaign by then.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 
 use coupon::apply::Asker;
 use coupon::campaign::{Campaign, Handout};
 use coupon::code::Code;
 use coupon::ids::UserId;
 use coupon::refusal::Refusal;
-use coupon::time::{Day, Millis};
+use coupon::time::Day;
 use hot::protocol::seal_after;
 use hot::{Batches, CampaignPatch, Campaigns, Coupons, HotError, MintOrder, Named, Patched};
 use hot_cql::CqlHot;
@@ -207,24 +208,19 @@ pub(crate) async fn a_first_issue_after_it(stage: &TestStage) {
         for day in it.days() {
             counted += kit.hot.count(day).await.unwrap();
         }
-        let touched = it
-            .answered
-            .borrow()
-            .iter()
-            .chain([&it.code])
-            .collect::<std::collections::BTreeSet<_>>()
-            .len();
-        assert!(counted <= touched as u64, "each has one row at most");
+        let answered = it.answered.borrow().clone();
+        let touched: BTreeSet<&Code> = answered.iter().chain([&it.code]).collect();
+        assert!(counted <= touched.len() as u64, "each has one row at most");
         // A limit of one: whoever was given one has it still, and can use it.
-        for code in &*it.answered.borrow() {
+        for code in &answered {
             let last = it.campaign.expires_at.plus_ms(-1);
-            let spent = kit.at(last, code, redeem(&it.user, "1")).await;
-            let said = said(&spent);
-            assert!(matches!(said, ChangeOutcome::Accepted | ChangeOutcome::Replayed), "{said:?}");
+            let spent = said(&kit.at(last, code, redeem(&it.user, "1")).await);
+            let is_spent = matches!(spent, ChangeOutcome::Accepted | ChangeOutcome::Replayed);
+            assert!(is_spent, "{spent:?}");
         }
         let again = kit.change(give(&it.user, reference("d")), Asker::Shop, NOW);
         let again = kit.hot.issue(&it.campaign.id, again).await.unwrap();
-        if let Some(code) = it.answered.borrow().first() {
+        if let Some(code) = answered.first() {
             assert_eq!(of(&again).code(), code, "no second one");
         }
     };
