@@ -62,6 +62,7 @@ async fn issue_all(kit: &Kit, campaign: &Campaign, at: Millis) -> (BTreeSet<Code
         let applied = kit.issue_at(at, &campaign.id, &kit.user("user"), None).await;
         match said(&applied) {
             ChangeOutcome::Accepted => {
+                kit.agrees(&applied).await;
                 assert!(codes.insert(of(&applied).code().clone()), "each code once");
             }
             ChangeOutcome::Refused(refusal) => return (codes, refusal),
@@ -181,7 +182,8 @@ pub(crate) async fn the_days_of_its_codes_stay_open(kit: &Kit) {
 
 pub(crate) async fn stock_of_each_end(kit: &Kit) {
     let before = kit.draft();
-    let first = kit.stocked(&before, 30).await;
+    // So many that a node takes several at a time, and has some in hand when the campaign ends.
+    let first = kit.stocked(&before, 200).await;
     let taken = kit.issued(&before, &kit.user("ann"), "early").await;
     // Over, for everybody: what is left is no longer offered.
     let over = before.expires_at.plus_ms(MINUTE);
@@ -236,6 +238,12 @@ pub(crate) async fn days_from_issue_are_kept(kit: &Kit) {
     assert_eq!(said(&again), ChangeOutcome::Accepted);
     assert_eq!(of(&again).expires_at(), campaign.expires_at);
     assert_eq!(kit.coupon(&codes[0]).await.expires_at(), before.expires_at);
+    // It lasts as long as the campaign, however soon it ends by its own days.
+    let short = Campaign { valid_days: Some(1), ..kit.draft() };
+    let code = kit.stocked(&short, 1).await.remove(0);
+    let later = extended_by(kit, &short, LATER).await;
+    assert_eq!(kit.done(&code, give(&ann, None)).await.expires_at(), NOW.day().end().plus_days(1));
+    assert_eq!(kit.hot.count(later.expiry_day()).await.unwrap(), 1, "the day that it may last to");
 }
 
 pub(crate) async fn the_same_file_is_known(kit: &Kit) {

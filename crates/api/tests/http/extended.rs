@@ -29,8 +29,10 @@ async fn all_coupons_follow() {
     let held = service.issued("c", "ann").await;
     let bobs = service.issued("c", "bob").await;
     service.does("hold", &held, "cart").await.is("201", "hold");
-    let file = "code,expires_on,user_id\nUSUAL1,,carl\nOWN2,2026-12-30,carl\nGONE3,,\n";
-    service.import("c", "old", file).await.is("201", "import");
+    let file = "code,expires_on,state,user_id\nUSUAL1,,issued,carl\n\
+                OWN2,2026-12-30,issued,dora\nGONE3,,,\n";
+    let imported = service.import("c", "old", file).await;
+    assert_eq!(imported.is("201", "import").json["imported"], 3, "{}", imported.text);
     service.admin("void", "GONE3", json!({})).await.is("200", "void");
     let before = extended(&service).await;
     assert_eq!(before["extension"], Value::Null, "nobody has begun");
