@@ -666,6 +666,17 @@ const HARMS: &[Harm] = &[
         |_| "2031-12-31".to_owned(),
     ),
     (
+        "a plan from before a later end of a campaign",
+        |data, _| {
+            let day = "(SELECT expiry_day FROM batch WHERE campaign = \
+                       (SELECT number FROM campaign WHERE campaign_id = 'paper'))";
+            let earlier = "UPDATE partition_plan SET seal_after = seal_after - 86400000";
+            done(data, &format!("{earlier} WHERE expiry_day = {day}"));
+        },
+        &["closes-early"],
+        |_| "2031-12-31".to_owned(),
+    ),
+    (
         "a day that gives serials twice",
         |data, _| done(data, "UPDATE partition_plan SET next_serial = 1 WHERE next_serial > 1"),
         &["serials-overlap"],

@@ -3,15 +3,18 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use coupon::calendar::format_instant;
 use coupon::campaign::{BATCHES_MAX, Batch, Campaign, MintedRun};
 use coupon::code::Code;
 use coupon::ids::{BatchId, CampaignId};
 use coupon::minted::{CodeKey, KeyId};
 use coupon::time::{Day, Millis};
 use hot::inventory::CampaignItem;
-use hot::{HotError, HotStore};
+use hot::protocol::seal_after;
+use hot::{HotError, HotStore, PartitionPlan};
 use router::{OwnedRun, Owner, openings};
 
+use crate::finding::{Finding, FindingKind};
 use crate::rules::CodeHome;
 
 /// The batch of a code, and its position among the serials of the batch.
@@ -26,6 +29,8 @@ pub(crate) struct SerialPosition {
 pub(crate) struct CampaignCatalog {
     campaigns: HashMap<CampaignId, CatalogCampaign>,
     runs: BTreeMap<(KeyId, Day, u64), (MintedRun, Owner)>,
+    /// Until when a partition must stay open for the campaign whose minted codes need it longest.
+    needed: BTreeMap<Day, (Millis, CampaignId)>,
     /// Campaigns and batches that the store does not have: it was restored.
     strangers: HashSet<(CampaignId, BatchId)>,
 }
@@ -51,6 +56,9 @@ impl CampaignCatalog {
             if let Some(run) = batch.run() {
                 let owner = Owner { campaign: terms.id.clone(), batch: batch.id.clone() };
                 self.runs.insert((run.key, run.day, run.first), (run, owner));
+                let needs = (seal_after(run.day, terms), terms.id.clone());
+                let needed = self.needed.entry(run.day).or_insert_with(|| needs.clone());
+                *needed = needs.max(needed.clone());
             }
             made_at.insert(batch.id.clone(), batch.created_at);
         }
@@ -60,6 +68,15 @@ impl CampaignCatalog {
 
     pub(crate) fn terms(&self, id: &CampaignId) -> Option<Arc<Campaign>> {
         self.campaigns.get(id).map(|known| Arc::clone(&known.terms))
+    }
+
+    /// The finding if the partition of a plan is sealed before codes that were minted for it have ended.
+    pub(crate) fn closes_early(&self, plan: &PartitionPlan) -> Option<Finding> {
+        let (until, campaign) = self.needed.get(&plan.day)?;
+        let is_early = !plan.sealed && plan.seal_after < *until;
+        let one = ("hot", format!("sealed after {}", format_instant(plan.seal_after)));
+        let other = (format!("campaign {campaign}"), format_instant(*until));
+        is_early.then(|| Finding::new(FindingKind::ClosesEarly, plan.day.to_string(), one, other))
     }
 
     /// The terms of a coupon's campaign, if its batch is one of it.

@@ -154,6 +154,9 @@ kinds! {
     /// A serial was taken from the stock, and has no row: the row was lost, and its code looks unused.
     SerialMissing, "serial-missing",
         "pause the batch: the code could be redeemed again; take the row from a backup";
+    /// A partition will be sealed while codes of it still work, because its plan is older than a later end of their campaign.
+    ClosesEarly, "closes-early",
+        "before that instant give the campaign an end that is later still: `couponry campaign extend`";
     /// Two batches have the same serials, or a later batch will get the serials of an earlier one.
     SerialsOverlap, "serials-overlap",
         "pause both batches: they mint the same codes";

@@ -48,6 +48,9 @@ impl Verifier<'_> {
                 continue;
             }
             rules::folder(day).into_iter().for_each(|finding| self.tell(finding));
+            let plan = self.hot.partition(day).await?;
+            let early = plan.and_then(|plan| self.catalog.closes_early(&plan));
+            early.into_iter().for_each(|finding| self.tell(finding));
             if self.options.partitions.is_some() && !self.is_there(day).await? {
                 self.note(Note::NoSuchPartition);
             }
