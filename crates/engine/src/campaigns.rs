@@ -133,7 +133,7 @@ impl Engine {
         match self.hot.patch_campaign(id, patch, &self.act(caller, reason)).await? {
             Patched::Done(row) => {
                 self.remember(&row.campaign, Instant::now());
-                self.extensions_begun.notify_one();
+                self.begin_extension(&row.campaign).await?;
                 self.campaign_view(row, caller).await
             }
             Patched::NotFound => Err(Failure::refused(Refusal::NotFound)),

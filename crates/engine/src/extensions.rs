@@ -5,13 +5,15 @@
 //! as any other. Passes over them are repeated until the campaign is over: a later one finds what was held, what was given
 //! back, and what a process wrote that was late.
 
+use std::fmt::Display;
+
 use coupon::apply::{Action, Asker, Change, Outcome};
 use coupon::campaign::Campaign;
 use coupon::code::CodeText;
 use coupon::coupon::{Coupon, State};
 use coupon::ids::{Actor, CampaignId, OperationId};
 use coupon::time::{DAY_MS, Millis};
-use hot::tables::{RecordKind, RecordPut, RecordSync};
+use hot::tables::{RecordKind, RecordPut, RecordRange, RecordSync};
 use hot::{CouponFilter, ListOrder, ListPosition, ListQuery, ListScope, Span, bounded_join};
 use serde::{Deserialize, Serialize};
 
@@ -37,7 +39,7 @@ const GIVEN_UP_AFTER_MS: i64 = 60_000;
 const AGAIN_AFTER_MS: i64 = 3_600_000;
 
 /// How far the coupons of a campaign with a later end have got it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExtensionProgress {
     /// The end that they get, as milliseconds.
     ends_at: i64,
@@ -54,28 +56,67 @@ pub struct ExtensionProgress {
     noted_at: i64,
 }
 
-/// A pass that this process makes.
-struct ExtensionTurn {
-    progress: ExtensionProgress,
-    /// The row as it was last written.
-    seen: Option<Vec<u8>>,
+impl ExtensionProgress {
+    /// From when a pass may begin: the last one ended long enough ago, or whoever made it has given up.
+    fn due_at(&self) -> Millis {
+        let pause = match (self.is_passing, self.finished_at, self.met_any) {
+            (true, _, _) => GIVEN_UP_AFTER_MS,
+            (false, None, _) => 0,
+            (false, Some(_), true) => AGAIN_AFTER_MS,
+            (false, Some(_), false) => DAY_MS,
+        };
+        Millis(self.noted_at).plus_ms(pause)
+    }
 }
 
 impl Engine {
-    /// Goes on with all campaigns that got a later end. May be called by several processes: one makes the pass.
+    /// Goes on with campaigns that got a later end. May be called by several processes: one makes the pass over a
+    /// campaign. One read, if there is nothing to do.
     ///
     /// # Errors
     /// Those of the store; the next call goes on.
     pub async fn extend_coupons(&self) -> Result<()> {
+        let mut range = RecordRange::first(PAGE_MAX);
+        loop {
+            let rows = self.hot.tables().scan(&PROGRESS.part(OF_CAMPAIGN), range.clone()).await?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            range = range.after(&last.key);
+            for row in rows {
+                let (now, progress) = (self.now(), read(&row.value)?);
+                let text = String::from_utf8_lossy(&row.key);
+                if progress.due_at() > now && progress.ends_at > now.0 {
+                    continue;
+                }
+                let id = text.parse::<CampaignId>().map_err(damaged)?;
+                match self.hot.campaign(&id, now).await? {
+                    Some(found) if now < found.campaign.expires_at => {
+                        self.extend_those_of(&found.campaign, (row.value, progress)).await?;
+                    }
+                    // Nothing of it can be extended any more.
+                    Some(_) | None => {
+                        let (tables, part) = (self.hot.tables(), PROGRESS.part(OF_CAMPAIGN));
+                        let over = RecordPut::delete(row.key.clone());
+                        tables.replace(&part, Some(&row.value), over).await?;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Begins what was not begun: a process was killed after it gave a campaign a later end, or a copy or a restore
+    /// brought one. Reads all campaigns.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn find_extensions(&self) -> Result<()> {
         let mut after: Option<CampaignId> = None;
         loop {
             let rows = self.hot.campaigns(after, PAGE_MAX, self.now()).await?;
             let Some(last) = rows.last() else { return Ok(()) };
             after = Some(last.campaign.id.clone());
             for row in &rows {
-                let is_over = self.now() >= row.campaign.expires_at;
-                if !is_over && !row.campaign.earlier_ends.is_empty() {
-                    self.extend_those_of(&row.campaign).await?;
+                if self.now() < row.campaign.expires_at {
+                    self.begin_extension(&row.campaign).await?;
                 }
             }
         }
@@ -86,7 +127,22 @@ impl Engine {
         self.extensions_begun.notified().await;
     }
 
-    /// How far the coupons of a campaign have got its later end; `None` if it has none, or nobody has begun.
+    /// Enters that the coupons of a campaign are to be extended, if it got a later end and that is not entered yet.
+    pub(crate) async fn begin_extension(&self, campaign: &Campaign) -> Result<()> {
+        if campaign.earlier_ends.is_empty() {
+            return Ok(());
+        }
+        let (seen, progress) = self.extension_row(campaign).await?;
+        if progress.is_some_and(|it| it.ends_at == campaign.expires_at.0) {
+            return Ok(());
+        }
+        let begun = ExtensionProgress { ends_at: campaign.expires_at.0, ..Default::default() };
+        self.put_extension(campaign, seen.as_deref(), &begun).await?;
+        self.extensions_begun.notify_one();
+        Ok(())
+    }
+
+    /// How far the coupons of a campaign have got its later end; `None` if it has none, or is over.
     pub(crate) async fn extension_of(
         &self,
         campaign: &Campaign,
@@ -94,85 +150,77 @@ impl Engine {
         if campaign.earlier_ends.is_empty() {
             return Ok(None);
         }
-        let (_, progress) = self.noted(campaign).await?;
+        let (_, progress) = self.extension_row(campaign).await?;
         Ok(progress.filter(|it| it.ends_at == campaign.expires_at.0))
     }
 
-    async fn noted(
+    async fn extension_row(
         &self,
         campaign: &Campaign,
     ) -> Result<(Option<Vec<u8>>, Option<ExtensionProgress>)> {
         let key = campaign.id.as_str().as_bytes();
         let seen = self.hot.tables().get(&PROGRESS.part(OF_CAMPAIGN), key).await?;
-        let damaged = |why| Failure::Store(HotError::Damaged(format!("an extension: {why}")));
-        let progress = seen.as_deref().map(serde_json::from_slice).transpose().map_err(damaged)?;
+        let progress = seen.as_deref().map(read).transpose()?;
         Ok((seen, progress))
     }
 
-    async fn extend_those_of(&self, campaign: &Campaign) -> Result<()> {
-        let Some(mut turn) = self.turn(campaign).await? else { return Ok(()) };
+    /// The row that says so now; `None` if another process has changed it.
+    async fn put_extension(
+        &self,
+        campaign: &Campaign,
+        seen: Option<&[u8]>,
+        progress: &ExtensionProgress,
+    ) -> Result<Option<Vec<u8>>> {
+        let next = serde_json::to_vec(progress).unwrap_or_default();
+        let row = RecordPut::new(campaign.id.as_str(), next.clone());
+        let is_ours = self.hot.tables().replace(&PROGRESS.part(OF_CAMPAIGN), seen, row).await?;
+        Ok(is_ours.then_some(next))
+    }
+
+    /// A pass over the coupons of a campaign, unless another process makes it. Takes its row.
+    async fn extend_those_of(
+        &self,
+        campaign: &Campaign,
+        (mut seen, before): (Vec<u8>, ExtensionProgress),
+    ) -> Result<()> {
+        let ends_at = campaign.expires_at.0;
+        let before = if before.ends_at == ends_at { before } else { Default::default() };
+        let now = self.now().0;
+        let mut progress = ExtensionProgress {
+            ends_at,
+            refused: 0,
+            is_passing: true,
+            met_any: false,
+            noted_at: now,
+            ..before
+        };
         for end in &campaign.earlier_ends {
             let mut after = None;
             loop {
+                let Some(row) = self.put_extension(campaign, Some(&seen), &progress).await? else {
+                    return Ok(());
+                };
+                seen = row;
                 let query = ended_at(campaign, *end, after, self.now());
                 let page = self.hot.list(query).await?;
                 let coupons = page.coupons.iter().map(|it| &it.coupon);
                 let late = coupons.filter_map(|it| Some((it, later_end(campaign, it)?)));
                 let extended = late.map(|(it, end)| self.extend_one(campaign, it, end));
                 for is_extended in bounded_join(AT_ONCE, extended).await? {
-                    turn.progress.met_any = true;
-                    turn.progress.extended += u64::from(is_extended);
-                    turn.progress.refused += u64::from(!is_extended);
+                    progress.met_any = true;
+                    progress.extended += u64::from(is_extended);
+                    progress.refused += u64::from(!is_extended);
                 }
-                if !self.note_turn(campaign, &mut turn).await? {
-                    return Ok(());
-                }
+                progress.noted_at = self.now().0;
                 after = page.next;
                 if after.is_none() {
                     break;
                 }
             }
         }
-        turn.progress.is_passing = false;
-        turn.progress.finished_at = Some(self.now().0);
-        self.note_turn(campaign, &mut turn).await.map(drop)
-    }
-
-    /// A pass over the coupons of a campaign, unless one has just ended or another process makes it.
-    async fn turn(&self, campaign: &Campaign) -> Result<Option<ExtensionTurn>> {
-        let (seen, before) = self.noted(campaign).await?;
-        let before = before.filter(|it| it.ends_at == campaign.expires_at.0);
-        let (now, ends_at) = (self.now().0, campaign.expires_at.0);
-        let pause = before.as_ref().map(|it| match (it.is_passing, it.met_any) {
-            (true, _) => GIVEN_UP_AFTER_MS,
-            (false, true) => AGAIN_AFTER_MS,
-            (false, false) => DAY_MS,
-        });
-        if before.as_ref().zip(pause).is_some_and(|(it, pause)| now < it.noted_at + pause) {
-            return Ok(None);
-        }
-        let progress = ExtensionProgress {
-            ends_at,
-            extended: before.as_ref().map_or(0, |it| it.extended),
-            refused: 0,
-            finished_at: before.and_then(|it| it.finished_at),
-            is_passing: true,
-            met_any: false,
-            noted_at: now,
-        };
-        let mut turn = ExtensionTurn { progress, seen };
-        Ok(self.note_turn(campaign, &mut turn).await?.then_some(turn))
-    }
-
-    /// `false` if another process has gone on with it: it is no longer this one's.
-    async fn note_turn(&self, campaign: &Campaign, turn: &mut ExtensionTurn) -> Result<bool> {
-        turn.progress.noted_at = self.now().0;
-        let next = serde_json::to_vec(&turn.progress).unwrap_or_default();
-        let row = RecordPut::new(campaign.id.as_str(), next.clone());
-        let (tables, part) = (self.hot.tables(), PROGRESS.part(OF_CAMPAIGN));
-        let is_ours = tables.replace(&part, turn.seen.as_deref(), row).await?;
-        turn.seen = Some(next);
-        Ok(is_ours)
+        progress.is_passing = false;
+        progress.finished_at = Some(self.now().0);
+        self.put_extension(campaign, Some(&seen), &progress).await.map(drop)
     }
 
     async fn extend_one(
@@ -195,6 +243,14 @@ impl Engine {
         let applied = self.hot.apply(&found, change).await?;
         Ok(matches!(applied.outcome, Outcome::Accepted(_) | Outcome::Replayed))
     }
+}
+
+fn read(row: &[u8]) -> Result<ExtensionProgress> {
+    serde_json::from_slice(row).map_err(damaged)
+}
+
+fn damaged(why: impl Display) -> Failure {
+    Failure::Store(HotError::Damaged(format!("an extension: {why}")))
 }
 
 fn ended_at(

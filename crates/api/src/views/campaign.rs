@@ -77,7 +77,7 @@ pub struct CampaignBody {
     /// What its redemptions cost so far, less those that were cancelled; null if there is no budget.
     #[schema(maximum = 9_007_199_254_740_991_i64)]
     spent: Option<u64>,
-    /// How far its coupons have got the later end that it was given; null if it was given none.
+    /// How far its coupons have got the later end that it was given; null if it was given none, or has ended.
     extension: Option<ExtensionBody>,
     /// When the campaign was created.
     created_at: String,

@@ -35,7 +35,9 @@ async fn all_coupons_follow() {
     assert_eq!(imported.is("201", "import").json["imported"], 3, "{}", imported.text);
     service.admin("void", "GONE3", json!({})).await.is("200", "void");
     let before = extended(&service).await;
-    assert_eq!(before["extension"], Value::Null, "nobody has begun");
+    let none_yet = json!({"extended": 0, "refused": 0, "finished_at": null});
+    assert_eq!(before["extension"], none_yet);
+    service.engine.find_extensions().await.expect("a look at all campaigns");
 
     // What nothing has happened to follows at once, and works when it would have ended.
     let untouched = service.codes("c").await.remove(0);
@@ -79,6 +81,10 @@ async fn all_coupons_follow() {
     service.admin("redeem", &bobs, late).await.is("409 EXPIRED", "over");
     let user = service.get(ANN, CAMPAIGN).await;
     assert_eq!(user.is("200", "a user").json["extension"], Value::Null);
+    service.engine.extend_coupons().await.expect("it is over");
+    assert_eq!(progress(&service).await, Value::Null, "over");
+    service.engine.find_extensions().await.expect("it stays over");
+    assert_eq!(progress(&service).await, Value::Null, "for good");
 }
 
 #[tokio::test]
@@ -140,7 +146,7 @@ async fn a_pass_that_was_begun_elsewhere() {
     assert_eq!(progress(&service).await["extended"], 1);
     // A second later end begins anew.
     service.patch(Admin, CAMPAIGN, json!({"expires_on": "2027-02-28"})).await.is("200", "again");
-    assert_eq!(progress(&service).await, Value::Null);
+    assert_eq!(progress(&service).await["extended"], 0);
     other.engine.extend_coupons().await.expect("a pass at once");
     assert_eq!(service.coupon(&code).await["expires_at"], "2027-03-01T00:00:00.000Z");
 }

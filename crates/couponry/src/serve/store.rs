@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ::console::{CompactionTrigger, Console};
 use api::token::TokenService;
@@ -41,8 +41,11 @@ const ERASE_EVERY: Duration = Duration::from_secs(5);
 /// How often what failed is tried again.
 const TRY_AGAIN: Duration = Duration::from_secs(20);
 
-/// How often campaigns with a later end are looked for that nobody has changed here.
-const EXTEND_EVERY: Duration = Duration::from_secs(3_600);
+/// How often campaigns are looked at whose coupons get a later end.
+const EXTEND_EVERY: Duration = Duration::from_secs(5);
+
+/// How often a campaign is looked for that got a later end and nobody has begun with.
+const FIND_EXTENSIONS_EVERY: Duration = Duration::from_secs(3_600);
 
 /// How often events are deleted that were kept long enough: at 1,000 a second, 60,000 at a time.
 const FORGET_EVERY: Duration = Duration::from_secs(60);
@@ -305,8 +308,16 @@ async fn erase(
 
 /// Goes on with coupons of campaigns that got a later end, as soon as somebody gives one to a campaign.
 async fn extend(engine: Arc<Engine>) {
+    let mut found: Option<Instant> = None;
     loop {
-        let pause = match engine.extend_coupons().await {
+        let extended = async {
+            if found.is_none_or(|at| at.elapsed() >= FIND_EXTENSIONS_EVERY) {
+                engine.find_extensions().await?;
+                found = Some(Instant::now());
+            }
+            engine.extend_coupons().await
+        };
+        let pause = match extended.await {
             Ok(()) => EXTEND_EVERY,
             Err(error) => {
                 tracing::warn!(error = ?error, "coupons do not have the later end yet: it is tried again");

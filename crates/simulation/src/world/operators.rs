@@ -73,7 +73,7 @@ async fn changes(world: &SimulatedWorld, machine: &SimulatedMachine, nth: usize,
         0 => paused,
         // Some are not later than the present end, or come too late.
         3 => {
-            let days = u16::try_from(rng.between(1, 4)).unwrap_or(1);
+            let days = u16::try_from(rng.between(1, 9)).unwrap_or(1);
             let expires_at = world.scene.stocked[nth].campaign.expires_at.plus_days(days);
             CampaignPatch { expires_at: Some(expires_at), ..CampaignPatch::default() }
         }

@@ -44,7 +44,11 @@ pub(super) const PLANTS: &[PlantedBug] = &[
     PlantedBug {
         name: "a-later-end-raises-nothing",
         breaks: "the days of the codes of a campaign stay open before anybody knows its later end",
-        scope: BugScope::One(&[(PLAN_READ, RuleEffect::Say(AnswerChange::Nulls(&["seal_after"])))]),
+        // It takes every plan for one that stays open for ever; that coupons come to a day is entered all the same.
+        scope: BugScope::One(&[
+            (PLAN_READ, RuleEffect::Say(AnswerChange::Nulls(&["seal_after"]))),
+            (RAISE, RuleEffect::Blind),
+        ]),
     },
     PlantedBug {
         name: "day-is-not-named",
