@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use super::client::Client;
-use super::data::{Data, Ran};
+use super::data::{Data, Ran, wait_until};
 
 fn made(data: &Data, arguments: &[&str]) -> Value {
     let ran = data.run(arguments);
@@ -40,9 +40,18 @@ fn campaign() {
     made(&data, &["campaign", "generate", "c", "--count", "7", "--batch", "more"]);
     let shown = made(&data, &["campaign", "show", "c"]);
     assert_eq!((&shown["stock"], &shown["issued"]), (&json!(12), &json!(1)), "{shown}");
+    // The service extends what has a row, although another process has changed the terms.
+    let later = made(&data, &["campaign", "extend", "c", "--expires-on", "2032-01-31"]);
+    assert_eq!(later["expires_on"], "2032-01-31", "{later}");
+    wait_until("the coupon that was issued is extended", || {
+        made(&data, &["campaign", "show", "c"])["extension"]["extended"] == 1
+    });
+    let anns = admin.get("/v1/coupons?user_id=ann").must(200).json();
+    assert_eq!(anns["data"][0]["expires_on"], "2032-01-31", "{anns}");
     let list = data.run(&["campaign", "list"]);
     assert!(list.code == Some(0) && list.stdout.contains("\"c\""), "{list:?}");
-    let rows: [(&str, &[&str], i32, &str); 4] = [
+    let rows: [(&str, &[&str], i32, &str); 5] = [
+        ("an earlier end", &["extend", "c", "--expires-on", "2032-01-30"], 1, "NOT_LATER"),
         ("another stock", &["create", "--id", "c", "--expires-on", "2031-12-31"], 1, "NAME_TAKEN"),
         ("no expiry", &["create", "--id", "d"], 2, "expires"),
         ("an unknown campaign", &["show", "nowhere"], 1, "NOT_FOUND"),
