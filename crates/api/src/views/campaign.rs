@@ -87,6 +87,7 @@ pub struct CampaignBody {
 
 /// How far the coupons of a campaign have got its later end. Those to which nothing has happened have it at once.
 #[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Extension)]
 pub(crate) struct ExtensionBody {
     /// Issued, imported and held coupons that have it by now.
     #[schema(maximum = 9_007_199_254_740_991_i64)]
