@@ -235,6 +235,7 @@ impl CqlCluster for SimulatedSession {
             Some(tamper) => tamper.after(&request, result),
             None => result,
         };
+        self.trace.statement();
         self.say(&request, &result);
         result
     }

@@ -32,6 +32,7 @@ struct TraceRecords {
     lines: Vec<TraceLine>,
     reached: BTreeMap<String, u64>,
     faults: BTreeMap<&'static str, u64>,
+    statements: u64,
 }
 
 impl Trace {
@@ -66,6 +67,11 @@ impl Trace {
         self.with(|inner| *inner.faults.entry(kind).or_default() += 1);
     }
 
+    /// Counts a statement that a process sent.
+    pub fn statement(&self) {
+        self.with(|inner| inner.statements += 1);
+    }
+
     /// Milliseconds since the seed began.
     pub fn at_ms(&self) -> u64 {
         u64::try_from(self.0.began.elapsed().as_millis()).unwrap_or(u64::MAX)
@@ -84,6 +90,11 @@ impl Trace {
     /// Each kind of fault, and how often there was one.
     pub fn faults(&self) -> BTreeMap<&'static str, u64> {
         self.with(|inner| inner.faults.clone())
+    }
+
+    /// How many statements processes have sent.
+    pub fn statements(&self) -> u64 {
+        self.with(|inner| inner.statements)
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut TraceRecords) -> T) -> T {

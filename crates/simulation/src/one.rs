@@ -2,14 +2,24 @@
 
 use std::panic;
 use std::sync::Mutex;
+use std::time::Duration;
 
+use tokio::time::sleep;
 use xxhash_rust::xxh3::Xxh3;
 
+use crate::check::{self, SeedEnd};
 use crate::process::SeedRun;
 use crate::report::SeedVerdict;
-use crate::world::{self, SeedPlan};
-use crate::{check, system};
+use crate::system;
+use crate::world::{self, SeedOutcome, SeedPlan};
 use simulated_cluster::trace::{Trace, TraceLine};
+
+/// More statements than a seed sends, and more for each of its operations: most send a tenth.
+const STATEMENTS_MAX: u64 = 200_000;
+const STATEMENTS_EACH: u64 = 2_000;
+
+/// Simulated time between two looks at how many statements there were.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
@@ -36,7 +46,11 @@ pub fn run_one(run: &SeedRun) -> SeedVerdict {
 async fn play(run: &SeedRun) -> SeedVerdict {
     let trace = Trace::new(run.lines);
     let plan = SeedPlan::draw(run.seed, run.operations, run.engine());
-    let outcome = world::run(&plan, &trace, run.until, run.plant.as_deref()).await;
+    let outcome = tokio::select! {
+        biased;
+        outcome = world::run(&plan, &trace, run.until, run.plant.as_deref()) => outcome,
+        outcome = makes_no_progress(&trace, run.operations) => outcome,
+    };
     let violations = check::check(&outcome.known, &outcome.calls, &outcome.end);
     let lines = trace.lines();
     SeedVerdict {
@@ -51,6 +65,16 @@ async fn play(run: &SeedRun) -> SeedVerdict {
     }
 }
 
+/// What a seed ends with when something in it is repeated without end. Otherwise never returns.
+async fn makes_no_progress(trace: &Trace, operations: u64) -> SeedOutcome {
+    while trace.statements() < STATEMENTS_MAX + STATEMENTS_EACH * operations {
+        sleep(LOOK_AGAIN).await;
+    }
+    let finding = format!("makes no progress: {} statements were sent", trace.statements());
+    let end = SeedEnd { findings: vec![finding], ..SeedEnd::default() };
+    SeedOutcome { end, ..SeedOutcome::default() }
+}
+
 fn digest(lines: &[TraceLine]) -> u64 {
     let mut hash = Xxh3::new();
     for TraceLine { at_ms, who, what } in lines {
@@ -59,4 +83,24 @@ fn digest(lines: &[TraceLine]) -> u64 {
         hash.update(what.as_bytes());
     }
     hash.digest()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_repeated_without_end_ends_a_seed() {
+        let trace = Trace::new(false);
+        for _ in 1..STATEMENTS_MAX + STATEMENTS_EACH {
+            trace.statement();
+        }
+        let day = Duration::from_secs(86_400);
+        assert!(timeout(day, makes_no_progress(&trace, 1)).await.is_err());
+        trace.statement();
+        let outcome = makes_no_progress(&trace, 1).await;
+        assert!(outcome.end.findings[0].starts_with("makes no progress"));
+    }
 }
