@@ -13,11 +13,13 @@ pub(super) struct StatementPattern {
     profile: Option<StatementProfile>,
     /// The value of this number begins so.
     value: Option<(usize, &'static [u8])>,
+    /// The values of these numbers are not bound.
+    unset: &'static [usize],
 }
 
 impl StatementPattern {
     pub(super) const fn of(parts: &'static [&'static str]) -> StatementPattern {
-        StatementPattern { parts, without: &[], profile: None, value: None }
+        StatementPattern { parts, without: &[], profile: None, value: None, unset: &[] }
     }
 
     const fn without(self, without: &'static [&'static str]) -> StatementPattern {
@@ -32,6 +34,10 @@ impl StatementPattern {
         StatementPattern { value: Some((number, begins)), ..self }
     }
 
+    const fn unset(self, unset: &'static [usize]) -> StatementPattern {
+        StatementPattern { unset, ..self }
+    }
+
     /// Whether a text is one of them.
     pub(super) fn has_text(&self, cql: &str) -> bool {
         let has = |part: &&str| cql.contains(*part);
@@ -39,13 +45,16 @@ impl StatementPattern {
     }
 
     pub(super) fn has(&self, request: &StatementRequest) -> bool {
+        let value = |number: usize| request.rows.first().and_then(|row| row.get(number));
         let is_value = |(number, begins): (usize, &[u8])| {
-            let value = request.rows.first().and_then(|row| row.get(number));
+            let value = value(number);
             matches!(value, Some(BoundValue::Value(bytes)) if bytes.starts_with(begins))
         };
+        let is_unset = |number: &usize| matches!(value(*number), Some(BoundValue::Unset));
         self.has_text(request.cql)
             && self.profile.is_none_or(|profile| profile == request.profile)
             && self.value.is_none_or(is_value)
+            && self.unset.iter().all(is_unset)
     }
 }
 
@@ -165,8 +174,9 @@ pub(super) const END_CLAIM: StatementPattern =
     StatementPattern::of(&["DELETE FROM claim WHERE campaign_id = ?", "IF revision = ?"]);
 pub(super) const MOVE_CLAIM: StatementPattern =
     StatementPattern::of(&["UPDATE claim USING TIMESTAMP ? SET revision = ?, claimed[?] = ?"]);
-/// The first row of a coupon that a call had begun to give to somebody.
-pub(super) const OVERTAKE: StatementPattern = NEW.with(1, b"available");
+/// A coupon takes a version without an event and without a hold: a call had begun to give it to somebody.
+pub(super) const OVERTAKE: [StatementPattern; 2] =
+    [NEW.with(1, b"available").unset(&[4, 5]), LATER.with(1, b"available").unset(&[4, 5])];
 pub(super) const RENAME_FEED: StatementPattern =
     StatementPattern::of(&["UPDATE change USING TTL :left_s SET actor = ?"]);
 pub(super) const RENAME_REPLACEMENT: StatementPattern =

@@ -2,8 +2,8 @@
 
 use crate::plants::request::SubstituteValue;
 use crate::plants::statements::{
-    END_CLAIM, ERASING, FORGET_INDEX_ROW, FORGET_LOGIN, MOVE_CLAIM, OVERTAKE, RENAME_FEED,
-    RENAME_LINE, RENAME_REPLACEMENT,
+    END_CLAIM, END_FIRST_VERSION, END_VERSION, ERASING, FORGET_INDEX_ROW, FORGET_LOGIN, MOVE_CLAIM,
+    OVERTAKE, RENAME_FEED, RENAME_LINE, RENAME_REPLACEMENT,
 };
 use crate::plants::{AnswerFilter, BugScope, PlantedBug, RuleEffect};
 
@@ -29,7 +29,13 @@ pub(super) const PLANTS: &[PlantedBug] = &[
     PlantedBug {
         name: "begun-issue-is-not-overtaken",
         breaks: "a coupon that a call had begun to give to the person takes a version",
-        scope: BugScope::All(&[(OVERTAKE, RuleEffect::Lose)]),
+        scope: BugScope::All(&[
+            // The feed does the same.
+            (END_FIRST_VERSION, RuleEffect::Send),
+            (END_VERSION, RuleEffect::Send),
+            (OVERTAKE[0], RuleEffect::Lose),
+            (OVERTAKE[1], RuleEffect::Lose),
+        ]),
     },
     PlantedBug {
         name: "index-row-of-the-next-is-deleted",
