@@ -61,8 +61,8 @@ cases! {
     }
     orders { redeemed_together }
     people {
-        erased_step_by_step account_erased_step_by_step calls_beside_an_erasure
-        lost_answer_beside_an_erasure
+        erased_step_by_step account_erased_step_by_step unclaimed_coupon_erased_step_by_step
+        calls_beside_an_erasure lost_answer_beside_an_erasure
     }
     import { lines_step_by_step line_with_a_later_state }
     seal {

@@ -17,7 +17,7 @@ use router::Found;
 
 use super::stage::{StepSweep, TestStage, patiently};
 use hot_conformance::kit::{
-    ACT, ChangeOutcome, NOW, give, hold, order_of, redeem, reference, said, void,
+    ACT, ChangeOutcome, NOW, give, hold, order_of, redeem, reference, revoke, said, void,
 };
 
 type GivingAction = fn(&UserId) -> Action;
@@ -96,6 +96,29 @@ impl PersonScene {
         };
         let page = patiently(async || stage.kit.hot.list(query.clone()).await).await;
         page.coupons.iter().map(|it| it.coupon.code().clone()).collect()
+    }
+
+    /// A shop takes a coupon from the erased person, and gives it to the next one.
+    async fn gives_again(&self, stage: &TestStage, code: &Code) {
+        let found = stage.kit.found(code).await;
+        for action in [revoke(&self.erasure.name), give(&self.ann, None)] {
+            let call = async || {
+                let change = stage.kit.change(action.clone(), Asker::Shop, NOW);
+                stage.kit.hot.apply(&found, change).await
+            };
+            assert_eq!(said(&patiently(call).await), ChangeOutcome::Accepted, "{action:?}");
+        }
+    }
+
+    /// The list of the person has the coupons that say so.
+    async fn list_is_right(&self, stage: &TestStage) {
+        let mut say_so = BTreeSet::new();
+        for code in &self.codes {
+            if stage.kit.coupon(code).await.holder() == Some(&self.ann) {
+                say_so.insert(code.clone());
+            }
+        }
+        assert_eq!(self.held(stage, &self.ann).await, say_so);
     }
 
     /// Nothing names the person, and each coupon is what it was but for the name.
@@ -200,6 +223,30 @@ pub(crate) async fn account_erased_step_by_step(stage: &TestStage) {
     stage.sweep(sweep, scene, act, pick_up, judge).await;
 }
 
+/// The same for a coupon to which no claim leads, only its index row: the next person is given it meanwhile.
+pub(crate) async fn unclaimed_coupon_erased_step_by_step(stage: &TestStage) {
+    let scene = async || {
+        let (handout, per_user_limit) = (Handout::Bearer, None);
+        let campaign = Campaign { handout, per_user_limit, ..stage.draft() };
+        let scene = PersonScene::of(stage, campaign, |ann| give(ann, None)).await;
+        stage.kit.done(&scene.codes[0], give(&scene.ann, None)).await;
+        scene
+    };
+    let act = async |hot: &CqlHot, scene: &PersonScene| {
+        erases(hot, &scene.erasure, ErasureReach::Admitted).await
+    };
+    let pick_up = async |scene: &PersonScene, _: ErasureReach| {
+        erased(stage, &scene.erasure, ErasureReach::Admitted).await;
+        scene.gives_again(stage, &scene.codes[0]).await;
+    };
+    let judge = async |scene: &PersonScene, _: ErasureReach, _: Option<Result<(), HotError>>| {
+        assert_eq!(scene.held(stage, &scene.ann).await.len(), 1, "the next person has it");
+        scene.nothing_is_left(stage).await;
+    };
+    let sweep = StepSweep::of("people: an unclaimed coupon", &[ErasureReach::Admitted]);
+    stage.sweep(sweep, scene, act, pick_up, judge).await;
+}
+
 async fn call_beside(
     stage: &TestStage,
     name: &str,
@@ -234,6 +281,7 @@ async fn call_beside(
                 let now = stage.kit.coupon(shown.code()).await;
                 assert_eq!(now.events().len(), shown.events().len(), "{shown:?}, is {now:?}");
             }
+            scene.list_is_right(stage).await;
             erased(stage, &scene.erasure, ErasureReach::Admitted).await;
             scene.nothing_is_left(stage).await;
         };
