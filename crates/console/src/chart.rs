@@ -100,6 +100,30 @@ fn named(labels: &[String]) -> String {
     labels.iter().enumerate().map(item).collect()
 }
 
+/// Most points of a line within a row: more would touch each other.
+const SPARK_POINTS_MAX: usize = 31;
+
+/// The course of some values, beside the numbers that a row has anyway; nothing for a single one, or for none.
+pub(crate) fn spark(values: &[u64]) -> String {
+    let every = values.len().div_ceil(SPARK_POINTS_MAX).max(1);
+    let sums: Vec<u64> = values.chunks(every).map(|some| some.iter().sum()).collect();
+    let most = sums.iter().copied().max().unwrap_or(0);
+    // A flat line would say no more than the number.
+    if sums.len() < 2 || most == 0 {
+        return String::new();
+    }
+    let point = |(at, value): (usize, &u64)| {
+        let x = 100.0 * at as f64 / (sums.len() - 1) as f64;
+        format!("{x:.1},{:.1}", 20.0 - 18.0 * *value as f64 / most as f64)
+    };
+    let points: Vec<String> = sums.iter().enumerate().map(point).collect();
+    format!(
+        "<svg class=\"spark\" viewBox=\"0 0 100 21\" preserveAspectRatio=\"none\" aria-hidden=\"true\">\
+         <polyline points=\"{}\"/></svg>",
+        points.join(" ")
+    )
+}
+
 /// One bar of parts, each with the class that colours it.
 pub(crate) fn stacked(parts: &[(&'static str, u64)], title: &str) -> String {
     let total: u64 = parts.iter().map(|(_, value)| value).sum();
@@ -179,6 +203,11 @@ mod tests {
             let drawn = lines(&points, &series, "x", |it| it.to_string());
             assert_eq!(drawn.matches("issued open").count(), open, "{name}: {drawn}");
             assert_eq!(drawn.matches("tabindex").count(), tips, "{name}: {drawn}");
+        }
+        assert_eq!(spark(&[0, 0]), "");
+        for (count, points) in [(0, 0), (1, 0), (2, 2), (31, 31), (32, 16), (366, 31)] {
+            let drawn = spark(&vec![1; count]);
+            assert_eq!(drawn.matches(',').count(), points, "{count}: {drawn}");
         }
         assert!(!stacked(&[("issued", 0)], "x").contains("part"));
         for (value, most, width) in [(0, 0, "0.00"), (1, 4, "25.00"), (9, 4, "100.00")] {

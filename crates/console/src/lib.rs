@@ -8,6 +8,7 @@
 //! Absent on purpose: rules of coupons, SQL, and scripts or styles within a page.
 
 mod assets;
+mod changed_coupons;
 mod chart;
 mod compactions;
 mod cookie;
@@ -18,6 +19,7 @@ mod desk;
 mod direction;
 mod extract;
 mod fields;
+mod goodwill;
 mod guard;
 mod identity;
 mod import_columns;

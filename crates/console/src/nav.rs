@@ -16,6 +16,7 @@ impl PageContext {
             ("/console", t.overview(), "overview", ConsoleAction::Look),
             ("/console/campaigns", t.campaigns(), "campaigns", ConsoleAction::Look),
             ("/console/coupons", t.find(), "search", ConsoleAction::Look),
+            ("/console/today", t.my_day(), "today", ConsoleAction::Issue),
             ("/console/reports", t.reports(), "reports", ConsoleAction::Look),
             ("/console/calendar", t.calendar(), "calendar", ConsoleAction::Look),
             ("/console/import", t.import(), "import", ConsoleAction::Import),
@@ -71,6 +72,7 @@ impl PageTexts {
 
     pub(crate) fn field(self, name: &str) -> &str {
         match name {
+            "goodwill" => self.goodwill_meant(),
             "campaign_id" => self.field_campaign_id(),
             "name" => self.field_name(),
             "stock" | "count" => self.field_stock(),

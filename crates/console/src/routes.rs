@@ -17,7 +17,7 @@ use crate::roles::ConsoleAction;
 use crate::screens::{
     audit, calendar, campaign, campaigns, changes, codes, coupon, customer, erasures, events,
     identity, import, keys, new_campaign, overview, preferences, reports, search, sign_in, sql,
-    staff, store, webhooks,
+    staff, store, today, webhooks,
 };
 use crate::trouble::ConsoleError;
 use ConsoleAction::{
@@ -81,6 +81,7 @@ impl RouteTable {
     fn campaigns(self) -> RouteTable {
         self.look("", get(overview::page))
             .look("/live", get(overview::live))
+            .look("/today", get(today::page))
             .look("/campaigns", get(campaigns::page))
             .look("/campaigns/{id}", get(campaign::page))
             .look("/campaigns/{id}/batches/{batch}", get(campaign::batch))

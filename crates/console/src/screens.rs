@@ -24,4 +24,5 @@ pub(crate) mod sign_in;
 pub(crate) mod sql;
 pub(crate) mod staff;
 pub(crate) mod store;
+pub(crate) mod today;
 pub(crate) mod webhooks;

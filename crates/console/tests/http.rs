@@ -6,6 +6,8 @@ mod actions;
 mod browser;
 #[path = "http/downloads.rs"]
 mod downloads;
+#[path = "http/goodwill.rs"]
+mod goodwill;
 #[path = "http/identity.rs"]
 mod identity;
 #[path = "http/imports.rs"]

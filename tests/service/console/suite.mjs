@@ -1,8 +1,8 @@
 // Opens every screen of the console in a browser: in both languages and themes, on a desk, a tablet and a phone.
 // axe-core finds nothing (RULES says what it looks for where), nothing is logged as an error, no request leaves the
 // origin, nothing is wider than the screen, and no page is larger than it may be. Then the stories: a marketer's day,
-// a support call, an expired session in the middle of a form, an upload that breaks off. Last every action of every
-// role, in actions.mjs.
+// a support call, two people at one form, an expired session in the middle of a form, an upload that breaks off. Last
+// every action of every role, in actions.mjs.
 //
 // COUPONRY is the address, LINK a one-time link for an admin, TOKEN an admin's token of the API. SHOTS is a
 // folder for pictures; without it none are made. STORY names a story that is played alone.
@@ -34,7 +34,7 @@ const day = (days) => new Date(Date.now() + days * 86_400_000).toISOString().sli
 const seed = async () => {
   const campaigns = [
     { campaign_id: "spring", name: "봄맞이 10% 할인", stock: 1000, expires_on: day(90), time_zone: "Asia/Seoul" },
-    { campaign_id: "welcome", name: "Welcome: 10 % off the first order", stock: 100_000_000, expires_on: day(365) },
+    { campaign_id: "welcome", name: "Welcome: 10 % off the first order", stock: 100_000_000, expires_on: day(365), metadata: { goodwill: true } },
     { campaign_id: "friday", name: "Flash Friday", stock: 20, handout: "self", expires_on: day(3) },
     { campaign_id: "mail", name: "Newsletter", stock: 0, handout: "bearer", per_user_limit: null, expires_on: day(6) },
     { campaign_id: "summer", name: "SUMMER for everybody", stock: 100, handout: "shared", shared_code: "SUMMER", expires_on: day(40) },
@@ -173,6 +173,8 @@ const everyScreen = async (session, { redeemed, issued }) => {
     keys: "/console/keys",
     staff: "/console/staff",
     audit: "/console/audit",
+    "audit-filtered": `/console/audit?actor=admin:root&day=${day(0)}`,
+    today: "/console/today",
     nowhere: "/console/nowhere",
     ...(await queryScreens(session)),
   };
@@ -215,7 +217,7 @@ const marketersDay = async (session) => {
   await page.keyboard.press("/");
   await page.keyboard.type("SUMMER");
   await page.keyboard.press("Enter");
-  await page.getByRole("link", { name: "SUMMER for everybody" }).waitFor();
+  await page.getByRole("heading", { name: /SUMMER for everybody/ }).waitFor();
   await page.goto(`${base}/console/new-campaign`);
   await page.locator("[name=handout][value=shop]").check();
   await page.fill("[name=name]", "가을 세일");
@@ -291,6 +293,23 @@ const expiredSession = async (session) => {
   await page.getByRole("button", { name: "Send it now" }).click();
   await page.waitForURL(/done=stock/);
   assert.equal((await call("GET", "/v1/campaigns/welcome")).stock, 100_000_005);
+  await home.close();
+};
+
+/** Two people change the terms of a campaign at once: nothing that was typed is lost. */
+const twoPeople = async (session) => {
+  const home = await context("en", "light", "desk", session);
+  const page = watched(await home.newPage());
+  await page.goto(`${base}/console/campaigns/welcome/terms`);
+  await page.fill("[name=per_user_limit]", "3");
+  await call("PATCH", "/v1/campaigns/welcome", { name: "Welcome: 15 % off the first order" });
+  await page.locator("main form .actions button").click();
+  await page.getByText("while this form was open").waitFor();
+  await check(page, "conflict-en-light-desk", EVERYTHING);
+  await page.locator("main form .actions button").click();
+  await page.waitForURL(/done=changed/);
+  const { name, per_user_limit } = await call("GET", "/v1/campaigns/welcome");
+  assert.deepEqual([name, per_user_limit], ["Welcome: 15 % off the first order", 3]);
   await home.close();
 };
 
@@ -395,7 +414,7 @@ console.log(`console suite: Chromium ${browser.version()}, axe-core ${JSON.parse
 const session = await signIn();
 const seeded = await seed();
 if (!story) await everyScreen(session, seeded);
-const stories = [marketersDay, pausing, supportCall, expiredSession, importing, brokenUpload, liveTail];
+const stories = [marketersDay, pausing, supportCall, twoPeople, expiredSession, importing, brokenUpload, liveTail];
 for (const one of stories.filter((it) => !story || it.name === story)) {
   const since = Date.now();
   await one(session, seeded);

@@ -1,17 +1,22 @@
 //! Who changed what besides coupons.
 
 use askama::Template;
+use coupon::benefit::{Benefit, BenefitKind};
 use coupon::calendar::{Date, Zone, parse_instant};
 use coupon::campaign::Handout;
 use coupon::ids::CampaignId;
-use engine::{AuditKind, Audited, FieldChange, StaffRole};
+use engine::{AuditKind, Audited, FieldChange, PAGE_MAX, StaffRole};
 
 use crate::desk::PageContext;
 use crate::roles::ConsoleAction;
+use crate::screens::campaigns::offered;
 use crate::text::PageTexts;
 use crate::trouble::{ConsoleError, ConsoleResult};
 
 const PAGE: usize = 50;
+
+/// Entries of the store that one page of a filter looks at; the next one goes on behind them.
+const LOOKED_AT_MAX: usize = 5_000;
 
 pub(crate) struct AuditRow {
     pub(crate) kind: AuditKind,
@@ -23,7 +28,6 @@ pub(crate) struct AuditRow {
     pub(crate) batch: Option<String>,
     /// Field, before, now.
     pub(crate) changes: Vec<(String, String, String)>,
-    place: String,
 }
 
 /// Entries of one campaign or of all, newest first; `None` where none are kept. Times are those of `zone`, and of
@@ -32,24 +36,86 @@ pub(crate) async fn entries(
     desk: &PageContext,
     campaign: Option<&CampaignId>,
     zone: &Zone,
-    after: Option<String>,
     limit: usize,
 ) -> ConsoleResult<Option<Vec<AuditRow>>> {
     let caller = desk.caller(ConsoleAction::ReadAudit)?;
-    let Some(found) = desk.engine().audit(&caller, campaign, after, limit).await? else {
-        return Ok(None);
-    };
+    match desk.engine().audit(&caller, campaign, None, limit).await? {
+        Some(found) => Ok(Some(shown(desk, found, zone).await?)),
+        None => Ok(None),
+    }
+}
+
+async fn shown(
+    desk: &PageContext,
+    found: Vec<Audited>,
+    zone: &Zone,
+) -> ConsoleResult<Vec<AuditRow>> {
     let listed = desk.all_campaigns().await?;
     let entry = |it: Audited| {
         let of_campaign = it.entry.event.campaign.as_ref().and_then(|id| listed.of(id));
         let of_campaign = of_campaign.map(|it| &it.campaign.zone);
         entry(desk.t, it, zone, of_campaign.unwrap_or(zone))
     };
-    Ok(Some(found.into_iter().map(entry).collect()))
+    Ok(found.into_iter().map(entry).collect())
+}
+
+/// What a page of the audit is about. `actor` as the audit has it, and a day of the zone of the page.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct AuditFilter<'a> {
+    pub(crate) campaign: Option<&'a CampaignId>,
+    pub(crate) actor: Option<&'a str>,
+    pub(crate) day: Option<Date>,
+}
+
+/// Entries that fit, and the place behind which the next ones are, if there may be more. The store knows neither actors
+/// nor days: so all entries are looked at, from the newest on, some thousand of them for each page.
+pub(crate) async fn filtered(
+    desk: &PageContext,
+    action: ConsoleAction,
+    filter: &AuditFilter<'_>,
+    mut after: Option<String>,
+) -> ConsoleResult<Option<(Vec<AuditRow>, Option<String>)>> {
+    let AuditFilter { campaign, actor, day } = *filter;
+    let caller = desk.caller(action)?;
+    let span = day.map(|day| day.first_instant(&desk.zone)..day.end(&desk.zone));
+    let limit = if actor.is_some() || day.is_some() { PAGE_MAX } else { PAGE };
+    let (mut fitting, mut looked_at) = (Vec::new(), 0);
+    let next = 'read: loop {
+        let found = desk.engine().audit(&caller, campaign, after.clone(), limit).await?;
+        let Some(found) = found else { return Ok(None) };
+        let is_end = found.len() < limit;
+        for one in found {
+            let act = &one.entry.act;
+            if span.as_ref().is_some_and(|span| act.at < span.start) {
+                break 'read None;
+            }
+            after = Some(one.place.clone());
+            looked_at += 1;
+            let is_of_day = span.as_ref().is_none_or(|span| act.at < span.end);
+            if is_of_day && actor.is_none_or(|actor| is_by(act.actor.as_str(), actor)) {
+                fitting.push(one);
+            }
+            if fitting.len() == PAGE {
+                break 'read after;
+            }
+        }
+        if is_end {
+            break None;
+        }
+        if looked_at >= LOOKED_AT_MAX {
+            break after;
+        }
+    };
+    Ok(Some((shown(desk, fitting, &desk.zone).await?, next)))
+}
+
+/// Whether it is the actor that was asked for, maybe by their name alone.
+fn is_by(actor: &str, asked: &str) -> bool {
+    actor == asked || actor.strip_prefix("staff:") == Some(asked)
 }
 
 fn entry(t: PageTexts, audited: Audited, zone: &Zone, of_campaign: &Zone) -> AuditRow {
-    let Audited { place, entry } = audited;
+    let entry = audited.entry;
     let change = |it: FieldChange| {
         let [from, to] = [it.from, it.to].map(|text| value(t, &it.field, text, of_campaign));
         (t.field(&it.field).to_owned(), from, to)
@@ -63,20 +129,28 @@ fn entry(t: PageTexts, audited: Audited, zone: &Zone, of_campaign: &Zone) -> Aud
         campaign: entry.event.campaign.map(|id| id.to_string()),
         batch: entry.event.batch.map(|id| id.to_string()),
         changes: entry.event.changes.into_iter().map(change).collect(),
-        place,
     }
 }
 
 /// The value of a field for people. The audit has it as the API writes it.
 fn value(t: PageTexts, field: &str, text: Option<String>, zone: &Zone) -> String {
     let Some(text) = text else { return String::new() };
+    // Before days: a number of eight digits could be one.
+    if let ("count" | "lines" | "imported" | "already_there" | "rejected", Ok(number)) =
+        (field, text.parse::<u64>())
+    {
+        return t.number(number);
+    }
+    if let ("benefit", Ok(benefit)) = (field, text.parse::<Benefit>()) {
+        return benefit_said(t, &benefit);
+    }
     if let Ok(date) = text.parse::<Date>() {
         return t.date(date);
     }
     let word = match field {
         "role" => text.parse::<StaffRole>().ok().map(|role| t.role(&role)),
         "handout" => text.parse::<Handout>().ok().map(|handout| t.handout(&handout)),
-        "kind" | "format" => t.audit_word(&text),
+        "kind" | "format" | "invited_by" => t.audit_word(&text),
         "paused" | "delivered" | "ordered" => match text.as_str() {
             "true" => Some(t.yes()),
             "false" => Some(t.no()),
@@ -95,27 +169,55 @@ fn value(t: PageTexts, field: &str, text: Option<String>, zone: &Zone) -> String
     }
 }
 
+/// A benefit, whose amounts are those of an entry: the currency has one of its own.
+fn benefit_said(t: PageTexts, benefit: &Benefit) -> String {
+    let amount = |label, amount: Option<u64>| Some(format!("{label} {}", t.number(amount?)));
+    let (kind, most) = match benefit.kind {
+        BenefitKind::Amount(of) => (amount(t.benefit_amount(), Some(of)), None),
+        BenefitKind::Percent { percent, max_discount } => {
+            (Some(format!("{} {percent}%", t.benefit_percent())), max_discount)
+        }
+        BenefitKind::Text => (Some(t.benefit_text().to_owned()), None),
+    };
+    let least = amount(t.field_min_order(), benefit.min_order);
+    let said = [kind, amount(t.field_max_discount(), most), least];
+    said.into_iter().flatten().collect::<Vec<String>>().join(" · ")
+}
+
 #[derive(Template)]
 #[template(path = "audit.html")]
 struct AuditPage<'a> {
     d: &'a PageContext,
+    filter: AuditFilter<'a>,
+    /// The campaigns to choose from, by id.
+    campaigns: Vec<(String, String)>,
     entries: Vec<AuditRow>,
     next: Option<String>,
-    campaign: &'a str,
     curl: String,
+}
+
+impl AuditPage<'_> {
+    fn is_chosen(&self, id: &str) -> bool {
+        self.filter.campaign.is_some_and(|it| it.as_str() == id)
+    }
 }
 
 pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
     let campaign: Option<CampaignId> = desk.query.may("campaign")?;
+    let filter = AuditFilter {
+        campaign: campaign.as_ref(),
+        actor: desk.query.get("actor"),
+        day: desk.query.may("day")?,
+    };
     let after = desk.query.get("cursor").map(str::to_owned);
-    let entries = entries(&desk, campaign.as_ref(), &desk.zone, after, PAGE).await?;
-    let entries = entries.ok_or(ConsoleError::NotKept)?;
-    let last = entries.last().filter(|_| entries.len() == PAGE);
+    let found = filtered(&desk, ConsoleAction::ReadAudit, &filter, after).await?;
+    let (entries, next) = found.ok_or(ConsoleError::NotKept)?;
     let page = AuditPage {
         d: &desk,
-        next: last.map(|last| desk.with("cursor", &last.place)),
+        filter,
+        campaigns: offered(&*desk.all_campaigns().await?, campaign.as_ref()),
         entries,
-        campaign: desk.query.shown("campaign"),
+        next: next.map(|next| desk.with("cursor", &next)),
         curl: desk.curl_get("/v1/audit?limit=50"),
     };
     desk.page(&page)
@@ -134,7 +236,15 @@ mod tests {
             ("a last day", "expires_at", "2027-03-31T15:00:00.000Z", "31 Mar 2027"),
             ("a day", "day", "2027-03-31", "31 Mar 2027"),
             ("a name", "name", "Spring 2027", "Spring 2027"),
-            ("a number", "count", "2027", "2027"),
+            ("a number", "count", "2027", "2,027"),
+            ("a number like a day", "count", "20270331", "20,270,331"),
+            ("an amount", "benefit", "amount 5000", "An amount off the order 5,000"),
+            (
+                "a percentage",
+                "benefit",
+                "percent 10 max 5000 from 30000",
+                "A percentage off the order 10% · At most 5,000 · Smallest order 30,000",
+            ),
             ("a role", "role", "marketer", "Marketer"),
             ("a role of the API", "role", "shop", "shop"),
             ("how coupons are given out", "handout", "shop", "The shop gives them out"),

@@ -97,7 +97,7 @@ pub(crate) async fn page(desk: PageContext, Path(id): Path<String>) -> ConsoleRe
     let audited = match desk.may(ConsoleAction::ReadAudit) {
         true => {
             let zone = &view.campaign.zone;
-            entries(&desk, Some(&id), zone, None, AUDITED).await?.unwrap_or_default()
+            entries(&desk, Some(&id), zone, AUDITED).await?.unwrap_or_default()
         }
         false => Vec::new(),
     };

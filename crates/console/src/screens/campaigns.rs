@@ -1,12 +1,15 @@
 //! All campaigns: filter, search, sort.
 
+use std::cmp::Reverse;
+
 use askama::Template;
 use coupon::calendar::Date;
+use coupon::ids::CampaignId;
 use engine::CampaignView;
 
 use crate::chart::stacked;
 use crate::desk::PageContext;
-use crate::index::CampaignTotals;
+use crate::index::{CampaignSnapshot, CampaignTotals};
 use crate::phase::CampaignPhase;
 use crate::roles::ConsoleAction;
 use crate::text::IsolatedText;
@@ -14,8 +17,27 @@ use crate::trouble::ConsoleResult;
 
 const PAGE: usize = 50;
 
+/// Campaigns that can be chosen by name: the newest. The page of each leads to what is about it.
+const OFFERED: usize = 100;
+
 pub(crate) fn named(view: &CampaignView) -> (String, String) {
     (view.campaign.id.to_string(), view.campaign.name.clone())
+}
+
+/// Campaigns by their names, the newest first, and the one that was asked for.
+pub(crate) fn offered(
+    listed: &CampaignSnapshot,
+    asked: Option<&CampaignId>,
+) -> Vec<(String, String)> {
+    let mut newest: Vec<&CampaignView> = listed.campaigns.iter().collect();
+    newest.sort_by_key(|it| Reverse(it.campaign.created_at));
+    let mut offered: Vec<(String, String)> = newest.into_iter().take(OFFERED).map(named).collect();
+    if let Some(id) = asked
+        && !offered.iter().any(|(known, _)| known == id.as_str())
+    {
+        offered.insert(0, (id.to_string(), listed.name(id)));
+    }
+    offered
 }
 
 impl PageContext {

@@ -3,12 +3,13 @@
 
 use askama::Template;
 use axum::extract::Path;
+use axum::http::StatusCode;
 use axum::response::Response;
 use coupon::calendar::Date;
 use coupon::ids::{BatchId, CampaignId, Reason};
 use coupon::money::Price;
-use engine::{BatchRequest, CampaignPatch, CampaignView, WriteResult};
-use serde_json::json;
+use engine::{BatchRequest, CampaignPatch, CampaignView, Failure, WriteResult};
+use serde_json::{Value, json};
 
 use crate::desk::{PageContext, to};
 use crate::extract::from_path;
@@ -17,6 +18,7 @@ use crate::index::CampaignTotals;
 use crate::roles::ConsoleAction;
 use crate::text::IsolatedText;
 use crate::trouble::{ConsoleError, ConsoleResult};
+use crate::trouble_page::faults_said;
 
 #[derive(Template)]
 #[template(path = "pause.html")]
@@ -41,12 +43,21 @@ struct StockPage<'a> {
 struct TermsPage<'a> {
     d: &'a PageContext,
     view: &'a CampaignView,
-    issue_from: String,
-    issue_until: String,
-    limit: String,
-    /// Without a currency there can be none.
-    budget: Option<String>,
+    /// What the form shows, and what it showed at first.
+    f: FormFields,
+    was: FormFields,
+    wrong: Option<String>,
+    /// What somebody else has changed meanwhile.
+    conflict: Vec<ConflictRow>,
     curl: String,
+}
+
+/// A field that two people have changed, or one of them: as it was, and as each of them wants it.
+struct ConflictRow {
+    label: String,
+    was: String,
+    theirs: String,
+    mine: String,
 }
 
 async fn campaign(desk: &PageContext, id: &str) -> ConsoleResult<CampaignView> {
@@ -144,30 +155,45 @@ pub(crate) async fn save_stock(
     Ok(done(&desk, &id, if let WriteResult::Created(_) = minted { "stock" } else { "same" }))
 }
 
+/// The terms that may change, as the form has them.
+fn terms_fields(view: &CampaignView) -> FormFields {
+    let terms = &view.campaign;
+    let from = terms.issue_from.map(|at| Date::of(at, &terms.zone).to_string());
+    // The end is the first instant after the last day.
+    let until = terms.issue_until.map(|at| Date::last_of(at, &terms.zone).to_string());
+    let price = |currency| Some(Price { amount: terms.worth.budget?, currency }.number());
+    let mut fields = FormFields(vec![("name".to_owned(), terms.name.clone())]);
+    for (name, value) in [
+        ("per_user_limit", terms.per_user_limit.map(|limit| limit.to_string())),
+        ("budget", terms.worth.currency.and_then(price)),
+        ("expires_on", Some(terms.expires_on().to_string())),
+        ("issue_from", from),
+        ("issue_until", until),
+    ] {
+        fields.set(name, &value.unwrap_or_default());
+    }
+    fields.set_metadata(terms);
+    fields
+}
+
 pub(crate) async fn terms(desk: PageContext, Path(id): Path<String>) -> ConsoleResult {
     let view = campaign(&desk, &id).await?;
+    let was = terms_fields(&view);
+    show_terms(&desk, &view, (was.clone(), was), StatusCode::OK, None, Vec::new())
+}
+
+fn show_terms(
+    desk: &PageContext,
+    view: &CampaignView,
+    (f, was): (FormFields, FormFields),
+    status: StatusCode,
+    wrong: Option<String>,
+    conflict: Vec<ConflictRow>,
+) -> ConsoleResult {
     let terms = &view.campaign;
     let body = json!({"name": terms.name, "per_user_limit": terms.per_user_limit});
-    let page = TermsPage {
-        d: &desk,
-        issue_from: terms
-            .issue_from
-            .map(|at| Date::of(at, &terms.zone).to_string())
-            .unwrap_or_default(),
-        // The end is the first instant after the last day.
-        issue_until: terms
-            .issue_until
-            .map(|at| Date::last_of(at, &terms.zone).to_string())
-            .unwrap_or_default(),
-        limit: terms.per_user_limit.map(|limit| limit.to_string()).unwrap_or_default(),
-        budget: terms.worth.currency.map(|currency| {
-            let number = |amount| Price { amount, currency }.number();
-            terms.worth.budget.map(number).unwrap_or_default()
-        }),
-        curl: desk.curl("PATCH", &format!("/v1/campaigns/{id}"), body),
-        view: &view,
-    };
-    desk.page(&page)
+    let curl = desk.curl("PATCH", &format!("/v1/campaigns/{}", terms.id), body);
+    desk.page_with(status, &TermsPage { d: desk, view, f, was, wrong, conflict, curl })
 }
 
 /// `POST /console/campaigns/{id}/terms`: only what is different.
@@ -177,11 +203,74 @@ pub(crate) async fn save_terms(
     fields: FormFields,
 ) -> ConsoleResult {
     let view = campaign(&desk, &id).await?;
+    let (now, was) = (terms_fields(&view), FormFields::parse(fields.shown("was")));
+    let is_other = fields.may::<u64>("tag")?.is_some_and(|tag| tag != view.tag());
+    // A pause between changes no field: nothing of it would be changed back.
+    if is_other && now != was {
+        return conflict(&desk, &view, &fields, &was);
+    }
+    match saved(&desk, &view, &fields).await {
+        Ok(()) => Ok(done(&desk, &id, "changed")),
+        // At the same moment.
+        Err(ConsoleError::Failure(Failure::OtherTag)) => {
+            conflict(&desk, &campaign(&desk, &id).await?, &fields, &now)
+        }
+        Err(ConsoleError::Fields(faults)) => {
+            let (status, said) = (StatusCode::UNPROCESSABLE_ENTITY, faults_said(desk.t, &faults));
+            show_terms(&desk, &view, (fields, now), status, Some(said), Vec::new())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn saved(desk: &PageContext, view: &CampaignView, fields: &FormFields) -> ConsoleResult<()> {
+    let patch = patch(desk, view, fields)?;
+    let reason: Option<Reason> = fields.may("reason")?;
+    let caller = desk.caller(ConsoleAction::ChangeCampaign)?;
+    desk.engine().patch_campaign(&caller, &view.campaign.id, patch, reason).await?;
+    Ok(())
+}
+
+/// The form once more: what was typed stays, and what somebody else has changed stands beside it.
+fn conflict(
+    desk: &PageContext,
+    view: &CampaignView,
+    fields: &FormFields,
+    was: &FormFields,
+) -> ConsoleResult {
+    let now = terms_fields(view);
+    let (mut shown, mut rows) = (now.clone(), Vec::new());
+    let t = desk.t;
+    for (name, _) in &now.0 {
+        let values = [was, &now, fields].map(|it| it.shown(name));
+        let [was, theirs, mine] = values;
+        if mine != was {
+            shown.set(name, mine);
+        }
+        if mine != was || theirs != was {
+            let [was, theirs, mine] = values.map(|value| match (name.as_str(), value) {
+                ("goodwill", "") => t.no().to_owned(),
+                ("goodwill", _) => t.yes().to_owned(),
+                _ => value.to_owned(),
+            });
+            rows.push(ConflictRow { label: t.field(name).to_owned(), was, theirs, mine });
+        }
+    }
+    shown.set("reason", fields.shown("reason"));
+    let said = Some(t.changed_meanwhile().to_owned());
+    show_terms(desk, view, (shown, now), StatusCode::CONFLICT, said, rows)
+}
+
+fn patch(
+    desk: &PageContext,
+    view: &CampaignView,
+    fields: &FormFields,
+) -> ConsoleResult<CampaignPatch> {
     let (terms, zone) = (&view.campaign, &view.campaign.zone);
     let issue_from = fields.may::<Date>("issue_from")?.map(|date| date.first_instant(zone));
     let issue_until = fields.may::<Date>("issue_until")?.map(|date| date.end(zone));
     let limit = fields.may::<u16>("per_user_limit")?;
-    let metadata = fields.get("metadata").map(str::to_owned);
+    let metadata = fields.metadata();
     let budget = match (terms.worth.currency, fields.get("budget")) {
         (Some(currency), Some(text)) => {
             let wrong = || ConsoleError::field("budget", desk.t.want_amount());
@@ -189,23 +278,27 @@ pub(crate) async fn save_terms(
         }
         _ => None,
     };
-    let patch = CampaignPatch {
+    Ok(CampaignPatch {
         name: Some(fields.must::<String>("name")?).filter(|name| *name != terms.name),
-        metadata: (metadata != terms.metadata).then_some(metadata),
+        metadata: (!is_same_json(&metadata, &terms.metadata)).then_some(metadata),
         issue_from: (issue_from != terms.issue_from).then_some(issue_from),
         issue_until: (issue_until != terms.issue_until).then_some(issue_until),
         per_user_limit: (limit != terms.per_user_limit).then_some(limit),
         // Of a campaign that ends within a day, the same day is no later end.
         expires_on: fields.may::<Date>("expires_on")?.filter(|on| *on != terms.expires_on()),
         budget: (budget != terms.worth.budget).then_some(budget),
-        // Else what somebody has changed since the form was opened would be changed back.
-        if_tagged: fields.may::<u64>("tag")?.map(|tag| vec![tag]),
+        // Else what somebody changes at this moment would be changed back.
+        if_tagged: fields.get("tag").map(|_| vec![view.tag()]),
         ..CampaignPatch::default()
+    })
+}
+
+/// Whether two texts are one JSON, or one text.
+fn is_same_json(one: &Option<String>, other: &Option<String>) -> bool {
+    let read = |text: &Option<String>| {
+        text.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok())
     };
-    let reason: Option<Reason> = fields.may("reason")?;
-    let caller = desk.caller(ConsoleAction::ChangeCampaign)?;
-    desk.engine().patch_campaign(&caller, &terms.id, patch, reason).await?;
-    Ok(done(&desk, &id, "changed"))
+    one == other || read(one).is_some_and(|it| read(other) == Some(it))
 }
 
 impl TermsPage<'_> {

@@ -1,25 +1,33 @@
 //! One coupon: its state in a sentence, what happened to it, what was refused, and what may be done.
 
+use std::cmp::Reverse;
+
 use askama::Template;
 use attempts::Wanted;
 use axum::extract::Path;
+use axum::http::HeaderMap;
 use coupon::calendar::{Date, Zone};
 use coupon::coupon::{Event, EventKind, State};
 use coupon::ids::Reason;
 use coupon::money::Price;
 use coupon::refusal::Refusal;
-use coupon::time::DAY_MS;
+use coupon::time::{DAY_MS, Millis};
 use coupon::worth::RedemptionWorth;
 use engine::{AdminChange, CouponView, NewExpiry, Tier, WriteResult};
 use serde_json::json;
 
+use crate::changed_coupons;
 use crate::coupon_action::CouponAction;
 use crate::desk::{PageContext, to};
 use crate::extract::from_path;
 use crate::fields::{FormFields, encoded};
+use crate::goodwill::GoodwillReason;
 use crate::screens::refused::AttemptRow;
 use crate::text::{IsolatedText, PageTexts};
 use crate::trouble::{ConsoleError, ConsoleResult};
+
+/// How the actors of the console begin.
+const STAFF: &str = "staff:";
 
 /// Customers that are named above the history of a coupon; all attempts are in the list beside it.
 const OTHERS_MAX: usize = 3;
@@ -42,11 +50,31 @@ struct CouponPage<'a> {
     curl: String,
 }
 
-struct HistoryRow {
-    what: String,
-    when: String,
-    actor: String,
-    reason: Option<String>,
+/// Something that happened to a coupon.
+pub(crate) struct HistoryRow {
+    pub(crate) at: Millis,
+    /// On pages about more than one coupon.
+    pub(crate) code: Option<String>,
+    pub(crate) what: String,
+    pub(crate) when: String,
+    pub(crate) actor: String,
+    pub(crate) reason: Option<String>,
+}
+
+/// What people did at the console to these coupons, the newest first, with times of the zone of the page.
+pub(crate) fn staff_acts(desk: &PageContext, coupons: &[CouponView]) -> Vec<HistoryRow> {
+    let of_coupon = |view: &CouponView| {
+        let events = view.coupon.events().iter();
+        let by_staff = events.filter(|it| it.actor.as_str().starts_with(STAFF));
+        let row = |event: &Event| HistoryRow {
+            code: Some(view.code.clone()),
+            ..happened(desk.t, event, &desk.zone)
+        };
+        by_staff.map(row).collect::<Vec<HistoryRow>>()
+    };
+    let mut acts: Vec<HistoryRow> = coupons.iter().flat_map(of_coupon).collect();
+    acts.sort_by_key(|row| Reverse(row.at));
+    acts
 }
 
 pub(crate) async fn page(desk: PageContext, Path(typed): Path<String>) -> ConsoleResult {
@@ -176,7 +204,10 @@ impl PageTexts {
 
 fn happened(t: PageTexts, event: &Event, zone: &Zone) -> HistoryRow {
     let (what, reason) = match &event.kind {
-        EventKind::Issued { to, .. } => (t.was_issued(IsolatedText(to)), None),
+        EventKind::Issued { to, reference, .. } => {
+            let why = reference.as_ref().and_then(GoodwillReason::of);
+            (t.was_issued(IsolatedText(to)), why.map(|why| t.goodwill_reason(&why)))
+        }
         EventKind::Redeemed { by, order, worth } => {
             let order = IsolatedText(order);
             let redeemed = match by {
@@ -186,21 +217,26 @@ fn happened(t: PageTexts, event: &Event, zone: &Zone) -> HistoryRow {
             (t.with_amounts(redeemed, worth.as_deref()), None)
         }
         EventKind::RedemptionCancelled { order, reason } => {
-            (t.was_cancelled(IsolatedText(order)), reason.as_ref())
+            (t.was_cancelled(IsolatedText(order)), reason.as_ref().map(Reason::as_str))
         }
         EventKind::Revoked { from, reason, .. } => {
-            (t.was_revoked(IsolatedText(from)), reason.as_ref())
+            (t.was_revoked(IsolatedText(from)), reason.as_ref().map(Reason::as_str))
         }
-        EventKind::Voided { reason } => (t.was_voided().to_owned(), reason.as_ref()),
+        EventKind::Voided { reason } => {
+            (t.was_voided().to_owned(), reason.as_ref().map(Reason::as_str))
+        }
         EventKind::Extended { expires_at, zone: extended, reason } => {
-            (t.was_extended(t.date(Date::last_of(*expires_at, extended))), reason.as_ref())
+            let last = t.date(Date::last_of(*expires_at, extended));
+            (t.was_extended(last), reason.as_ref().map(Reason::as_str))
         }
     };
     HistoryRow {
+        at: event.at,
+        code: None,
         what,
         when: t.moment(event.at, zone),
         actor: event.actor.as_str().to_owned(),
-        reason: reason.map(|reason| reason.as_str().to_owned()),
+        reason: reason.map(str::to_owned),
     }
 }
 
@@ -271,6 +307,7 @@ fn reason(fields: &FormFields) -> ConsoleResult<Reason> {
 pub(crate) async fn act(
     desk: PageContext,
     Path(typed): Path<String>,
+    headers: HeaderMap,
     fields: FormFields,
 ) -> ConsoleResult {
     let asked = asked(&desk)?;
@@ -305,9 +342,11 @@ pub(crate) async fn act(
     if asked != CouponAction::Extend {
         desk.console.index.has_changed();
     }
-    let said = match done {
+    let said = match &done {
         WriteResult::Created(_) => made,
         WriteResult::Same(_) => before,
     };
-    Ok(to(&format!("/console/coupons/{}?done={said}", encoded(&typed))))
+    let mut response = to(&format!("/console/coupons/{}?done={said}", encoded(&typed)));
+    changed_coupons::keep(&desk, &headers, &done.into_inner().code, &mut response);
+    Ok(response)
 }

@@ -3,23 +3,29 @@
 use askama::Template;
 use attempts::Wanted;
 use axum::extract::Path;
+use axum::http::HeaderMap;
+use coupon::campaign::Handout;
 use coupon::coupon::State;
-use coupon::ids::{CampaignId, IssueRef, UserId};
+use coupon::ids::{BadName, CampaignId, IssueRef, UserId};
 use engine::{
     CouponFilter, CouponView, CursorPosition, ListOrder, ListRequest, ListView, WriteResult,
 };
+use uuid::Uuid;
 
+use crate::changed_coupons;
 use crate::cursor;
 use crate::desk::{PageContext, to};
 use crate::extract::from_path;
 use crate::fields::{FormFields, encoded};
+use crate::goodwill::{self, GoodwillReason};
 use crate::index::{CampaignSnapshot, CampaignTotals};
 use crate::phase::CampaignPhase;
 use crate::roles::ConsoleAction;
 use crate::screens::campaigns::named;
+use crate::screens::coupon::{HistoryRow, staff_acts};
 use crate::screens::refused::AttemptRow;
 use crate::text::IsolatedText;
-use crate::trouble::ConsoleResult;
+use crate::trouble::{ConsoleError, ConsoleResult};
 
 const PAGE: u64 = 50;
 
@@ -35,6 +41,9 @@ struct CustomerPage<'a> {
     coupons: Vec<CouponView>,
     next: Option<String>,
     refused: Vec<AttemptRow>,
+    /// What was done to the coupons at the console, the newest first.
+    happened: Vec<HistoryRow>,
+    /// Campaigns that are meant for goodwill.
     campaigns: Vec<(String, String)>,
     /// Names the gift before it is made: a form that is sent twice gives one.
     gift: String,
@@ -50,11 +59,12 @@ pub(crate) async fn page(desk: PageContext, Path(user): Path<String>) -> Console
     let listed = desk.all_campaigns().await?;
     let campaigns =
         if desk.may(ConsoleAction::Issue) { offered(&desk, &listed) } else { Vec::new() };
-    let gift = format!("console:{}", uuid::Uuid::now_v7());
+    let gift = Uuid::now_v7().to_string();
     let path = format!("/v1/coupons?user_id={}&limit={PAGE}", encoded(user.as_str()));
     let page = CustomerPage {
         d: &desk,
         listed: &listed,
+        happened: staff_acts(&desk, &list.coupons),
         coupons: list.coupons,
         next: list
             .next
@@ -74,7 +84,8 @@ fn offered(desk: &PageContext, listed: &CampaignSnapshot) -> Vec<(String, String
     let has = listed.campaigns.iter().filter(|it| {
         desk.phase(it) == CampaignPhase::Running
             && it.available() > 0
-            && matches!(it.campaign.handout.as_str(), "shop" | "self")
+            && matches!(it.campaign.handout, Handout::Shop | Handout::SelfService)
+            && goodwill::is_meant(&it.campaign)
     });
     has.take(OFFERED).map(named).collect()
 }
@@ -116,21 +127,39 @@ impl PageContext {
 pub(crate) async fn give(
     desk: PageContext,
     Path(user): Path<String>,
+    headers: HeaderMap,
     fields: FormFields,
 ) -> ConsoleResult {
     let user: UserId = from_path(&user)?;
-    let campaign: CampaignId = fields.must("campaign_id")?;
-    let gift: IssueRef = fields.must("issue_ref")?;
+    let id: CampaignId = fields.must("campaign_id")?;
+    let gift: Uuid = fields.must("gift")?;
+    let reason: GoodwillReason = fields.must("reason")?;
     let caller = desk.caller(ConsoleAction::Issue)?;
-    let given = desk.engine().issue(&caller, &campaign, Some(user.clone()), Some(gift)).await?;
+    if !goodwill::is_meant(&desk.engine().campaign(&caller, &id).await?.campaign) {
+        return Err(ConsoleError::field("campaign_id", desk.t.goodwill_not_meant()));
+    }
+    // A form that is sent again with another reason gives nothing more.
+    let name = gift.to_string();
+    let is_gift =
+        |it: &CouponView| it.coupon.issue_ref().is_some_and(|it| it.as_str().ends_with(&name));
+    let has = desk.coupons(Some(user.clone()), None).await?.coupons;
+    let given = match has.into_iter().find(is_gift) {
+        Some(view) => WriteResult::Same(view),
+        None => {
+            let reference = reason.reference(&name).parse();
+            let reference: IssueRef = reference.map_err(|_: BadName| ConsoleError::Broken)?;
+            desk.engine().issue(&caller, &id, Some(user.clone()), Some(reference)).await?
+        }
+    };
     desk.console.index.has_changed();
-    Ok(match given {
+    let to_page = match &given {
         WriteResult::Created(_) => {
-            to(&format!("/console/customers/{}?done=issued", encoded(user.as_str())))
+            format!("/console/customers/{}?done=issued", encoded(user.as_str()))
         }
         // They may have used it since: its page says so.
-        WriteResult::Same(view) => {
-            to(&format!("/console/coupons/{}?done=had", encoded(&view.code)))
-        }
-    })
+        WriteResult::Same(view) => format!("/console/coupons/{}?done=had", encoded(&view.code)),
+    };
+    let mut response = to(&to_page);
+    changed_coupons::keep(&desk, &headers, &given.into_inner().code, &mut response);
+    Ok(response)
 }

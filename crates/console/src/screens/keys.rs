@@ -6,6 +6,7 @@ use engine::AuditKind;
 
 use crate::desk::PageContext;
 use crate::machine::KeyInfo;
+use crate::roles::ConsoleAction;
 use crate::screens::audit::{AuditRow, entries};
 use crate::trouble::ConsoleResult;
 
@@ -44,7 +45,7 @@ pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
     let is_about = |entry: &AuditRow| {
         matches!(entry.kind, AuditKind::TokenMade | AuditKind::KeyAdded | AuditKind::KeyRetired)
     };
-    let made = entries(&desk, None, &desk.zone, None, AUDITED).await?;
+    let made = entries(&desk, None, &desk.zone, AUDITED).await?;
     let page = KeysPage {
         d: &desk,
         keys: machine.keys.into_iter().rev().collect(),

@@ -7,7 +7,7 @@ use coupon::calendar::{Date, Zone};
 use coupon::campaign::{CampaignWorth, Handout};
 use coupon::money::{Currency, Price};
 use coupon::time::Millis;
-use engine::{CampaignDraft, Failure, WriteResult};
+use engine::{CampaignDraft, CampaignView, Failure, WriteResult};
 use serde_json::{Number, Value, json};
 
 use crate::desk::{PageContext, to};
@@ -15,7 +15,7 @@ use crate::extract::from_path;
 use crate::fields::{FormFields, encoded};
 use crate::roles::ConsoleAction;
 use crate::short_name::proposed;
-use crate::text::{IsolatedText, PageTexts};
+use crate::text::{IsolatedText, Lang, PageTexts};
 use crate::trouble::{ConsoleError, ConsoleResult};
 use crate::trouble_page::faults_said;
 
@@ -61,14 +61,23 @@ impl NewCampaignPage<'_> {
 
 /// `GET /console/new-campaign`, empty or like another campaign, maybe with another handout.
 pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
-    let mut fields = match desk.query.get("like") {
-        Some(id) => like(&desk, id).await?,
-        None => FormFields::default(),
-    };
-    if let Some(handout) = desk.query.may::<Handout>("handout")? {
+    let mut fields = FormFields::default();
+    let handout = desk.query.may::<Handout>("handout")?;
+    if let Some(id) = desk.query.get("like") {
+        let view = desk.engine().campaign(&desk.reader()?, &from_path(id)?).await?;
+        fields = like(&view);
+        // The same offer in another way has the same end.
+        if handout.is_some() && view.campaign.expires_at > desk.now {
+            fields.set("expires_on", &view.campaign.expires_on().to_string());
+        }
+    }
+    if let Some(handout) = handout {
         // What one person may have depends on how the coupons reach them.
         fields.set("per_user_limit", "");
         fields.set("handout", handout.as_str());
+    }
+    if let (None, Some(currency)) = (fields.get("currency"), usual_currency(&desk).await?) {
+        fields.set("currency", currency.as_str());
     }
     if fields.get("time_zone").is_none() {
         fields.set("time_zone", desk.zone.name());
@@ -76,9 +85,17 @@ pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
     show(&desk, &fields, None, Vec::new(), StatusCode::OK)
 }
 
+/// The currency of the newest campaign that has one; before that the one of whoever reads Korean.
+async fn usual_currency(desk: &PageContext) -> ConsoleResult<Option<Currency>> {
+    let listed = desk.all_campaigns().await?;
+    let campaigns = listed.campaigns.iter().map(|it| &it.campaign);
+    let newest = campaigns.filter(|it| it.worth.currency.is_some()).max_by_key(|it| it.created_at);
+    let won = || "KRW".parse().ok().filter(|_| desk.t.lang() == Lang::Ko);
+    Ok(newest.and_then(|it| it.worth.currency).or_else(won))
+}
+
 /// The fields of another campaign, without its dates and names.
-async fn like(desk: &PageContext, id: &str) -> ConsoleResult<FormFields> {
-    let view = desk.engine().campaign(&desk.reader()?, &from_path(id)?).await?;
+fn like(view: &CampaignView) -> FormFields {
     let campaign = &view.campaign;
     let number = |number: Option<u16>| number.map(|number| number.to_string());
     let all = [
@@ -91,11 +108,12 @@ async fn like(desk: &PageContext, id: &str) -> ConsoleResult<FormFields> {
         ("per_user_limit", number(campaign.per_user_limit)),
         ("cancel_days", Some(campaign.cancel_days.to_string())),
         ("extend_days", Some(campaign.extend_days.to_string())),
-        ("metadata", campaign.metadata.clone()),
     ];
     let all = all.into_iter().chain(worth_fields(&campaign.worth));
     let given = all.filter_map(|(name, value)| Some((name.to_owned(), value?)));
-    Ok(FormFields(given.collect()))
+    let mut fields = FormFields(given.collect());
+    fields.set_metadata(campaign);
+    fields
 }
 
 /// The fields that [`worth`] reads.
@@ -215,7 +233,7 @@ fn draft(t: PageTexts, fields: &FormFields) -> ConsoleResult<CampaignDraft> {
         per_user_limit,
         cancel_days: fields.may("cancel_days")?,
         extend_days: fields.may("extend_days")?,
-        metadata: fields.may("metadata")?,
+        metadata: fields.metadata(),
         worth: worth(t, fields)?,
     })
 }
@@ -293,7 +311,7 @@ fn as_json(fields: &FormFields, worth: ConsoleResult<CampaignWorth>) -> Value {
     for name in numbers {
         body[name] = fields.get(name).and_then(|text| text.parse::<u64>().ok()).into();
     }
-    if let Some(metadata) = fields.get("metadata").and_then(|it| serde_json::from_str(it).ok()) {
+    if let Some(metadata) = fields.metadata().and_then(|it| serde_json::from_str(&it).ok()) {
         body["metadata"] = metadata;
     }
     if let Ok(CampaignWorth { currency, benefit, title, budget }) = worth {

@@ -17,7 +17,7 @@ const ORDER: (&str, &str) = ("test-customer", "test-1");
 pub(crate) struct NextSteps {
     /// What to do about the codes, and where.
     pub(crate) codes: String,
-    pub(crate) link: Option<(String, &'static str)>,
+    pub(crate) links: Vec<(String, &'static str)>,
     /// When the shop calls, and the call.
     pub(crate) shop: &'static str,
     pub(crate) call: String,
@@ -42,15 +42,18 @@ impl PageContext {
         let (t, campaign) = (self.t, &view.campaign);
         let word = campaign.shared_code.as_ref().map(ToString::to_string).unwrap_or_default();
         let at = format!("/console/campaigns/{}", encoded(campaign.id.as_str()));
-        let (codes, link) = match campaign.handout {
+        let (codes, links) = match campaign.handout {
             _ if view.counts().stock == 0 => {
-                (t.step_no_coupons().to_owned(), Some((format!("{at}/stock"), t.more_stock())))
+                let import = (format!("{at}/import"), t.action(&ConsoleAction::Import));
+                let links = vec![(format!("{at}/stock"), t.more_stock()), import];
+                (t.step_no_coupons().to_owned(), links)
             }
-            Handout::Shop | Handout::SelfService => (t.step_no_file().to_owned(), None),
+            Handout::Shop | Handout::SelfService => (t.step_no_file().to_owned(), Vec::new()),
             Handout::Bearer => {
-                (t.step_hand_out().to_owned(), Some((format!("{at}/codes"), t.download_codes())))
+                let links = vec![(format!("{at}/codes"), t.download_codes())];
+                (t.step_hand_out().to_owned(), links)
             }
-            Handout::Shared => (t.step_tell(IsolatedText(&word)), None),
+            Handout::Shared => (t.step_tell(IsolatedText(&word)), Vec::new()),
         };
         let redeem = |code: &str| {
             let body = self.order(view);
@@ -63,7 +66,7 @@ impl PageContext {
         let is_issued = matches!(campaign.handout, Handout::Shop | Handout::SelfService);
         NextSteps {
             codes,
-            link,
+            links,
             shop: t.step_shop_calls(&campaign.handout),
             call: match campaign.handout {
                 Handout::Shop | Handout::SelfService => issue(),

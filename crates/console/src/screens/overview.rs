@@ -18,6 +18,7 @@ use serde_json::json;
 
 use crate::chart::{self, ChartPoints, ChartSeries};
 use crate::desk::PageContext;
+use crate::fields::encoded;
 use crate::index::CampaignTotals;
 use crate::phase::CampaignPhase;
 use crate::roles::ConsoleAction;
@@ -38,12 +39,13 @@ const WEBHOOKS: usize = 100;
 struct OverviewPage<'a> {
     d: &'a PageContext,
     today: Option<Activity>,
+    yesterday: Activity,
     refused: Vec<(String, u64)>,
     refused_total: u64,
     counts: Option<CountsView>,
     by: CountInterval,
     /// What needs somebody, and the page that has more about it.
-    attention: Vec<(String, &'static str)>,
+    attention: Vec<(String, String)>,
     ending: Vec<&'a CampaignView>,
     low: Vec<&'a CampaignView>,
     running: usize,
@@ -61,7 +63,8 @@ pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
         .collect();
     let page = OverviewPage {
         d: &desk,
-        today: counts.as_ref().and_then(|view| Some(view.counts.last()?.activity.clone())),
+        today: newest(counts.as_ref(), 0),
+        yesterday: newest(counts.as_ref(), 1).unwrap_or_default(),
         refused_total: refused.iter().map(|(_, count)| count).sum(),
         refused,
         counts,
@@ -73,6 +76,11 @@ pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
         is_empty: listed.campaigns.is_empty(),
     };
     desk.page(&page)
+}
+
+/// The sums of today, or of some days before.
+fn newest(view: Option<&CountsView>, before: usize) -> Option<Activity> {
+    Some(view?.counts.iter().rev().nth(before)?.activity.clone())
 }
 
 /// Sums of the last `days` days, today too.
@@ -219,10 +227,10 @@ fn low<'a>(running: &[&'a CampaignView]) -> Vec<&'a CampaignView> {
     low
 }
 
-async fn attention(desk: &PageContext) -> ConsoleResult<Vec<(String, &'static str)>> {
+async fn attention(desk: &PageContext) -> ConsoleResult<Vec<(String, String)>> {
     let (t, engine) = (desk.t, desk.engine());
     let mut all = Vec::new();
-    let mut add = |text: String, href| all.push((text, href));
+    let mut add = |text: String, href: &str| all.push((text, href.to_owned()));
     if let Err(why) = engine.writable().await {
         add(t.attention_writable(IsolatedText(t.detail(&why))), "/console/store");
     }
@@ -237,8 +245,9 @@ async fn attention(desk: &PageContext) -> ConsoleResult<Vec<(String, &'static st
     if let Some(webhooks) = &desk.console.setup.webhooks {
         for endpoint in webhooks.list(None, WEBHOOKS).await? {
             if endpoint.failures > 0 {
-                let id = IsolatedText(&endpoint.webhook_id);
-                add(t.attention_webhook(endpoint.failures, id), "/console/events");
+                let id = &endpoint.webhook_id;
+                let said = t.attention_webhook(endpoint.failures, IsolatedText(id));
+                add(said, &format!("/console/webhooks/{}", encoded(id)));
             }
         }
     }

@@ -17,6 +17,8 @@ pub(crate) struct AttemptRow {
     pub(crate) why: String,
     /// A code that no coupon has: what may be wrong with it.
     pub(crate) unknown: &'static str,
+    /// Whether there is such a coupon, and the caller sees its whole code.
+    pub(crate) is_coupon: bool,
     /// Its code has no more characters than the caller may see.
     pub(crate) attempt: Attempt,
 }
@@ -57,6 +59,7 @@ fn refused_row(t: PageTexts, mut attempt: Attempt, zone: &Zone, whole: bool) -> 
     let unknown = attempt.unknown.as_deref().unwrap_or_default();
     // There may be such a coupon, although the caller was told that there is none.
     let of_coupon = t.unknown_of_coupon(unknown);
+    let is_coupon = if of_coupon.is_some() { whole } else { unknown.is_empty() };
     if of_coupon.is_some() && !whole {
         attempt.code = attempt.code.map(|code| masked(&code));
     }
@@ -65,6 +68,7 @@ fn refused_row(t: PageTexts, mut attempt: Attempt, zone: &Zone, whole: bool) -> 
         action: t.tried(&attempt.action).unwrap_or(&attempt.action).to_owned(),
         why: of_coupon.unwrap_or_else(|| t.problem(&attempt.problem)).to_owned(),
         unknown: t.unknown_code(unknown).unwrap_or_default(),
+        is_coupon,
         attempt,
     }
 }

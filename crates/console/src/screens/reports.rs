@@ -14,13 +14,13 @@ use engine::{
 };
 use futures::stream::{StreamExt, TryStreamExt, iter};
 
-use crate::chart::share;
+use crate::chart::{share, spark};
 use crate::cursor;
 use crate::desk::PageContext;
 use crate::fields::encoded;
 use crate::index::{CampaignSnapshot, CampaignTotals};
 use crate::roles::ConsoleAction;
-use crate::screens::campaigns::named;
+use crate::screens::campaigns::offered;
 use crate::screens::codes::file;
 use crate::spans::{self, DaySpan, SpanPreset};
 use crate::text::PageTexts;
@@ -33,9 +33,6 @@ const CAMPAIGNS: usize = 20;
 
 /// Sums that are read at a time: each counts what is new, and those that ask together are answered by one count.
 const AT_ONCE: usize = 5;
-
-/// Campaigns that can be chosen by name: the newest. The page of each leads to its report.
-const OFFERED: usize = 100;
 
 /// Sums are kept for so many days: a span before has none of its own.
 const KEPT_DAYS: i64 = 731;
@@ -60,12 +57,19 @@ struct ReportsPage<'a> {
     counts: Option<CountsView>,
     by: CountInterval,
     sum: Activity,
-    by_campaign: Vec<(&'a CampaignView, Activity)>,
+    by_campaign: Vec<CampaignSum<'a>>,
     more_campaigns: Option<String>,
     rows: Vec<RedemptionEntry>,
     next: Option<String>,
     file: String,
     curl: String,
+}
+
+struct CampaignSum<'a> {
+    view: &'a CampaignView,
+    sum: Activity,
+    /// Redemptions of each day.
+    days: Vec<u64>,
 }
 
 /// A number of the report, and how it was in the span before.
@@ -104,9 +108,9 @@ impl ReportsPage<'_> {
     }
 
     /// The bar of a campaign, beside that of which most was redeemed: it is the first.
-    fn bar(&self, sum: &Activity) -> String {
-        let most = self.by_campaign.first().map_or(0, |(_, sum)| sum.redeemed);
-        share("redeemed", sum.redeemed, most, &self.d.t.number(sum.redeemed))
+    fn bar(&self, CampaignSum { sum, days, .. }: &CampaignSum<'_>) -> String {
+        let most = self.by_campaign.first().map_or(0, |it| it.sum.redeemed);
+        share("redeemed", sum.redeemed, most, &self.d.t.number(sum.redeemed)) + &spark(days)
     }
 }
 
@@ -184,7 +188,7 @@ async fn by_campaign<'a>(
     listed: &'a CampaignSnapshot,
     asked: &ReportFilter,
     skipped: usize,
-) -> ConsoleResult<(Vec<(&'a CampaignView, Activity)>, bool)> {
+) -> ConsoleResult<(Vec<CampaignSum<'a>>, bool)> {
     let (from, to) = asked.days.clone().into_inner();
     let (from, to) = (from.first_instant(&asked.zone), to.end(&asked.zone));
     let mut found: Vec<&CampaignView> = listed
@@ -199,13 +203,18 @@ async fn by_campaign<'a>(
     let reads = found.into_iter().skip(skipped).take(CAMPAIGNS).map(async |view| {
         let (id, days) = (Some(&view.campaign.id), asked.days.clone());
         let counts = desk.activity(id, CountInterval::Day, days, &asked.zone).await?;
-        Ok::<_, ConsoleError>(counts.map(|counts| (view, counts.sum())))
+        let sum = |counts: CountsView| CampaignSum {
+            view,
+            sum: counts.sum(),
+            days: counts.counts.iter().map(|it| it.activity.redeemed).collect(),
+        };
+        Ok::<_, ConsoleError>(counts.map(sum))
     });
-    let sums: Vec<Option<(&CampaignView, Activity)>> =
+    let sums: Vec<Option<CampaignSum<'_>>> =
         iter(reads.collect::<Vec<_>>()).buffered(AT_ONCE).try_collect().await?;
-    let mut sums: Vec<(&CampaignView, Activity)> = sums.into_iter().flatten().collect();
-    sums.retain(|(_, sum)| *sum != Activity::default());
-    sums.sort_by_key(|(_, sum)| Reverse(sum.redeemed));
+    let mut sums: Vec<CampaignSum<'_>> = sums.into_iter().flatten().collect();
+    sums.retain(|it| it.sum != Activity::default());
+    sums.sort_by_key(|it| Reverse(it.sum.redeemed));
     Ok((sums, has_more))
 }
 
@@ -238,19 +247,6 @@ fn span_before(desk: &PageContext, asked: &ReportFilter) -> Option<DaySpan> {
     let before = spans::before(&asked.days)?;
     let kept_from = desk.now.plus_ms(-KEPT_DAYS * DAY_MS);
     (before.start().first_instant(&asked.zone) > kept_from).then_some(before)
-}
-
-/// Campaigns by their names, the newest first, and the one that was asked for.
-fn offered(listed: &CampaignSnapshot, asked: Option<&CampaignId>) -> Vec<(String, String)> {
-    let mut newest: Vec<&CampaignView> = listed.campaigns.iter().collect();
-    newest.sort_by_key(|it| Reverse(it.campaign.created_at));
-    let mut offered: Vec<(String, String)> = newest.into_iter().take(OFFERED).map(named).collect();
-    if let Some(id) = asked
-        && !offered.iter().any(|(known, _)| known == id.as_str())
-    {
-        offered.insert(0, (id.to_string(), listed.name(id)));
-    }
-    offered
 }
 
 fn figures(desk: &PageContext, sum: &Activity, before: Option<&Activity>) -> Vec<ReportFigure> {

@@ -82,6 +82,9 @@ pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
         let wanted = Wanted { order: Some(order.to_string()), ..Wanted::default() };
         found.refused.extend(desk.refused(wanted, &desk.zone).await?);
     }
+    if let Some(only) = found.only() {
+        return Ok(to(&only));
+    }
     found.is_empty = found.customer.is_none()
         && found.redeemed.is_empty()
         && found.campaigns.is_empty()
@@ -92,6 +95,20 @@ pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
         found.newcomer = q.parse().ok().filter(|_| desk.may(ConsoleAction::Issue));
     }
     desk.page(&found)
+}
+
+impl SearchPage<'_> {
+    /// The page of what was found, if that is one thing: what was meant and not found is none.
+    fn only(&self) -> Option<String> {
+        let is_sure = self.meant.is_none() && self.refused.is_empty();
+        match (&self.customer, self.redeemed.as_slice(), self.campaigns.as_slice()) {
+            _ if !is_sure => None,
+            (Some(_), [], []) => Some(format!("/console/customers/{}", encoded(self.q))),
+            (None, [(code, _)], []) => Some(format!("/console/coupons/{}", encoded(code))),
+            (None, [], [(id, ..)]) => Some(format!("/console/campaigns/{}", encoded(id))),
+            _ => None,
+        }
+    }
 }
 
 async fn of_order(desk: &PageContext, q: &str) -> ConsoleResult<Vec<(String, String)>> {

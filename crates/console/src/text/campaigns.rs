@@ -20,7 +20,7 @@ texts! {
     download_workbook => "Download a workbook", "엑셀 파일 내려받기";
     workbook_too_small(rows) => "a workbook has only {rows} rows for codes: download the CSV file", "엑셀 파일에는 코드를 {rows}줄까지만 담을 수 있습니다. CSV 파일을 내려받으세요";
     sheet => "Sheet to print", "인쇄용 시트";
-    sheet_hint => "Print the page; the menu is not printed. The audit shows who opened it.", "이 화면을 인쇄하세요. 메뉴는 인쇄되지 않습니다. 연 사람은 감사 기록에 남습니다.";
+    sheet_hint => "Print the page; the menu is not printed. The audit shows who opened it.", "이 화면을 인쇄하세요. 메뉴는 인쇄되지 않습니다. 누가 열었는지는 감사 기록에 남습니다.";
     sheet_has[count] => "{count} code that nobody has.", "{count} codes that nobody has.", "아직 발급하지 않은 코드 {count}개입니다.";
     sheet_next => "Next sheet", "다음 시트";
     sheet_none => "No minted code is left that nobody has.", "발급하지 않은 코드가 남아 있지 않습니다.";
@@ -39,6 +39,7 @@ texts! {
     attention_clock(why) => "The clock: {why}", "시계: {why}";
     attention_late[days] => "{days} expiry day is not archived, two days after it could be.", "{days} expiry days are not archived, two days after they could be.", "보관이 이틀 넘게 지연된 만료일이 {days}개 있습니다.";
     attention_webhook[failures, id] => "Webhook {id}: {failures} delivery failed in a row.", "Webhook {id}: {failures} deliveries failed in a row.", "웹훅 {id}: 연속 {failures}번 전송에 실패했습니다.";
+    of_yesterday(value) => "{value} on the whole of yesterday", "어제 하루 {value}";
     issued_today => "Issued", "발급";
     redeemed_today => "Redeemed", "사용";
     cancelled_today => "Redemptions cancelled", "사용 취소";

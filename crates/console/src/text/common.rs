@@ -53,7 +53,7 @@ texts! {
     identity_name(name) => "The name {name} of your company account cannot be a name here: it takes letters, digits and signs without spaces, up to 128 bytes.", "회사 계정 이름 {name}⟨은/는⟩ 여기에서 쓸 수 없습니다. 공백 없이 글자, 숫자, 기호로 128바이트까지 쓸 수 있습니다.";
     identity_name_taken(name) => "The name {name} is of somebody who signs in with a password. Ask an admin to delete that account first.", "{name} 이름은 비밀번호로 로그인하는 사람이 쓰고 있습니다. 먼저 그 계정을 지워 달라고 관리자에게 요청하세요.";
     identity_name_has_twin(name) => "The name {name} looks like that of somebody who has an account here. Ask an admin to delete that account, or to change one of the names at your company.", "{name} 이름은 이미 계정이 있는 다른 사람의 이름과 구별하기 어렵습니다. 그 계정을 지우거나 회사 계정 이름을 바꿔 달라고 관리자에게 요청하세요.";
-    session_over => "Your session is over. Sign in to go on: what you typed is kept.", "로그인 시간이 지났습니다. 다시 로그인하면 입력한 내용으로 계속할 수 있습니다.";
+    session_over => "Your session is over. Sign in to go on: what you typed is kept.", "로그인이 만료되었습니다. 다시 로그인하면 입력한 내용으로 계속할 수 있습니다.";
     go_on_title => "Send your form", "입력한 내용 보내기";
     go_on_text => "You are signed in again. This is what you typed:", "다시 로그인했습니다. 입력한 내용은 다음과 같습니다.";
     go_on => "Send it now", "지금 보내기";
@@ -162,7 +162,7 @@ texts_of! {
         "compacting" => "The compaction begins.", "보관 작업을 시작합니다.";
         "redelivered" => "The delivery is queued again.", "다시 전송하도록 등록했습니다.";
         "tested" => "The receiver accepted the test.", "수신 서버가 테스트 이벤트를 받았습니다.";
-        "erased" => "The customer is forgotten: nothing is found by the old name.", "고객의 개인정보를 삭제했습니다. 예전 이름으로는 아무것도 찾을 수 없습니다.";
+        "erased" => "The customer is forgotten: nothing is found by the old name.", "고객의 개인정보를 삭제했습니다. 예전 ID로는 아무것도 찾을 수 없습니다.";
         "removed" => "The account is deleted.", "계정을 삭제했습니다.";
         "deleted" => "It is deleted.", "삭제했습니다.";
         "signed-out" => "All sessions of the account are over.", "계정의 모든 로그인을 끝냈습니다.";

@@ -1,17 +1,18 @@
 //! Coupons, customers and what was tried.
 
 use crate::coupon_action::CouponAction;
+use crate::goodwill::GoodwillReason;
 use crate::text::{texts, texts_of};
 
 texts! {
     coupons => "Coupons", "쿠폰";
     search_what => "What are you looking for?", "무엇을 찾으시나요?";
-    search_what_hint => "Type or paste a code in any spelling, the name of a customer, an order number, or the name of a campaign. From every page: press /.", "코드(어떤 표기든), 고객 이름, 주문 번호, 캠페인 이름을 입력하세요. 어느 화면에서든 / 키를 누르면 됩니다.";
+    search_what_hint => "Type or paste a code in any spelling, the name of a customer, an order number, or the name of a campaign. From every page: press /.", "코드(대소문자나 하이픈은 상관없습니다), 고객 ID, 주문 번호, 캠페인 이름을 입력하세요. 어느 화면에서든 / 키를 누르면 검색할 수 있습니다.";
     search_none => "Nothing found", "검색 결과가 없습니다";
-    search_none_hint => "No coupon, customer, order or campaign has this name. A customer is known here who has a coupon, or of whom an attempt was refused; an order that redeemed, or was refused.", "이 이름의 쿠폰, 고객, 주문, 캠페인이 없습니다. 쿠폰이 있거나 거부된 시도가 있는 고객과, 쿠폰을 사용했거나 거부된 주문만 나옵니다.";
+    search_none_hint => "No coupon, customer, order or campaign has this name. A customer is known here who has a coupon, or of whom an attempt was refused; an order that redeemed, or was refused.", "일치하는 쿠폰, 고객, 주문, 캠페인이 없습니다. 쿠폰이 있거나 거부된 시도가 있는 고객과, 쿠폰을 사용했거나 거부된 주문만 나옵니다.";
     did_you_mean => "Did you mean this code?", "이 코드를 찾으셨나요?";
     did_you_mean_hint => "It differs in one or two characters, or two neighbours are swapped.", "한두 글자가 다르거나 이웃한 두 글자가 바뀌었습니다.";
-    half_a_code[count] => "A code has 16 characters, and this has {count}. Ask for the rest of it, or search for the customer or the order.", "A code has 16 characters, and this has {count}. Ask for the rest of it, or search for the customer or the order.", "코드는 16자인데 {count}자만 입력했습니다. 나머지를 물어보거나 고객 이름 또는 주문 번호로 검색하세요.";
+    half_a_code[count] => "A code has 16 characters, and this has {count}. Ask for the rest of it, or search for the customer or the order.", "A code has 16 characters, and this has {count}. Ask for the rest of it, or search for the customer or the order.", "코드는 16자인데 {count}자만 입력했습니다. 나머지 글자를 확인하거나 고객 ID 또는 주문 번호로 검색하세요.";
     give_newcomer(user) => "Give {user} a coupon", "{user} 고객에게 쿠폰 지급";
     refused_to_other(user) => "{user} tried to use it and was refused: it is not theirs.", "{user} 고객이 사용하려다 거부되었습니다. 이 고객의 쿠폰이 아닙니다.";
     has_coupons[count] => "{count} coupon", "{count} coupons", "쿠폰 {count}장";
@@ -21,8 +22,8 @@ texts! {
     order_cancelled(at, campaign) => "redeemed on {at} in {campaign}, then cancelled", "{at}에 {campaign} 캠페인에서 사용 후 취소";
     is_available(day) => "Nobody has this coupon yet. It works until the end of {day}.", "아직 아무에게도 발급되지 않았습니다. {day}까지 사용할 수 있습니다.";
     is_available_expired(day) => "Nobody had this coupon, and it ended on {day}.", "아무에게도 발급되지 않은 채 {day}에 만료되었습니다.";
-    is_issued(user, day) => "{user} has this coupon and can use it until the end of {day}.", "{user} 고객이 가지고 있으며 {day}까지 사용할 수 있습니다.";
-    is_issued_expired(user, day) => "{user} had this coupon and did not use it before it ended on {day}.", "{user} 고객이 가지고 있었지만 {day} 만료일까지 사용하지 않았습니다.";
+    is_issued(user, day) => "{user} has this coupon and can use it until the end of {day}.", "{user} 고객이 보유하고 있으며 {day}까지 사용할 수 있습니다.";
+    is_issued_expired(user, day) => "{user} had this coupon and did not use it before it ended on {day}.", "{user} 고객이 보유했지만 만료일({day})까지 사용하지 않았습니다.";
     is_redeemed(user, order, at) => "Redeemed by {user} for order {order} on {at}. It cannot be used again.", "{user} 고객이 {at}에 주문 {order}⟨으로/로⟩ 사용했습니다. 다시 사용할 수 없습니다.";
     is_redeemed_by_nobody(order, at) => "Redeemed for order {order} on {at}. It cannot be used again.", "{at}에 주문 {order}⟨으로/로⟩ 사용되었습니다. 다시 사용할 수 없습니다.";
     is_void(at) => "Void since {at}: nobody can use it.", "{at}에 폐기되어 아무도 사용할 수 없습니다.";
@@ -55,8 +56,26 @@ texts! {
     customer_has_none => "No coupons", "쿠폰이 없습니다";
     customer_has_none_hint => "This customer has no coupon. One that was taken back is not in the list.", "이 고객에게는 쿠폰이 없습니다. 회수한 쿠폰은 목록에 나오지 않습니다.";
     give_a_coupon => "Give a coupon", "쿠폰 지급";
-    nothing_to_give => "No running campaign has coupons that can be given.", "지금 지급할 수 있는 쿠폰이 있는 캠페인이 없습니다.";
+    goodwill_meant => "Support agents may give it to a customer as goodwill", "상담원이 고객에게 사과나 보상으로 지급할 수 있습니다";
+    goodwill_none => "No running campaign is meant for goodwill.", "상담원이 지급할 수 있는 캠페인이 없습니다.";
+    goodwill_how => "A marketer ticks “Support agents may give it…” on the terms of a campaign that the shop gives out, and it must have coupons left.", "쇼핑몰이 발급하고 수량이 남은 캠페인의 ‘조건 변경’에서 마케팅 담당자가 ‘상담원이 고객에게 사과나 보상으로 지급’을 선택해야 합니다.";
+    goodwill_not_meant => "is not meant for goodwill", "상담원이 지급할 수 있는 캠페인이 아닙니다";
+    done_for_customer => "What was done for this customer", "이 고객에게 한 일";
+    done_for_customer_none => "Nobody has done anything at the console to the coupons above.", "위 쿠폰에 콘솔에서 한 일이 없습니다.";
+    my_day => "What I did today", "오늘 한 일";
+    my_day_no_coupons => "You have not changed any coupon with this browser today.", "오늘 이 브라우저에서 변경한 쿠폰이 없습니다.";
+    my_day_hint => "The last 40 coupons that were changed with this browser since you signed in. The page of a coupon has everything that was done to it.", "로그인한 뒤 이 브라우저에서 변경한 최근 쿠폰 40장까지 나옵니다. 쿠폰 화면에는 그 쿠폰의 모든 이력이 있습니다.";
+    my_day_others => "Everything else", "그 밖에 한 일";
     for_order(order, at) => "order {order}, {at}", "주문 {order}, {at}";
+}
+
+texts_of! {
+    goodwill_reason(GoodwillReason):
+        Delay => "Delivered late", "배송 지연";
+        Goods => "Faulty goods", "상품 불량";
+        Coupon => "A coupon did not work", "쿠폰 오류";
+        Service => "A bad experience", "불편 사과";
+        Other => "Something else", "기타";
 }
 
 texts_of! {

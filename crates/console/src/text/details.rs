@@ -21,8 +21,8 @@ forms! {
     "invalid digit found in string" => "숫자를 입력하세요";
     "number too large to fit in target type" => "숫자가 너무 큽니다";
     "number would be zero for non-zero type" => "1 이상의 숫자를 입력하세요";
-    "is missing" => "빠졌습니다. 입력하거나 선택하세요";
-    "is missing: give it, or expires_on" => "빠졌습니다. 날짜를 선택하세요";
+    "is missing" => "필수 항목입니다. 입력하거나 선택하세요";
+    "is missing: give it, or expires_on" => "필수 항목입니다. 날짜를 선택하세요";
     "is missing: a shared campaign has a word" => "‘모두 같은 코드’ 캠페인에는 공용 코드가 필요합니다";
     "is missing: the amounts of the benefit and the budget are in it" => "혜택과 예산의 금액에 쓸 통화를 입력하세요";
     "is missing: a benefit of kind text says nothing else" => "기타 혜택에는 구매자에게 보이는 문구가 필요합니다";
@@ -45,7 +45,7 @@ forms! {
     "is the last admin: make another one first" => "마지막 관리자입니다. 먼저 다른 관리자를 만드세요";
     "there are {} people, which is the most" => "계정은 {0}개까지 만들 수 있습니다";
     "there are {} queries, which is the most" => "쿼리는 {0}개까지 저장할 수 있습니다";
-    "is the name of a person who was erased" => "삭제한 고객의 이름입니다";
+    "is the name of a person who was erased" => "개인정보를 삭제한 고객의 ID입니다";
     "is before from" => "시작일보다 앞섭니다";
     "is more than {} days after from" => "시작일부터 {0}일 안이어야 합니다";
     "is no code of this list" => "이 목록에 없는 코드입니다";
@@ -109,7 +109,7 @@ forms! {
     "line {} has the same code in another spelling: {}" => "{0}번째 줄에 표기만 다른 같은 코드가 있습니다. 대소문자, 하이픈, 공백은 구별하지 않습니다";
     "expires_at lies before the first or after the last day that can be archived" => "보관할 수 있는 기간을 벗어난 만료일입니다";
     "the line says {}, and a {} may not make coupons {}: {}" => "{0} 상태인 줄은 현재 역할로 가져올 수 없습니다. 관리자에게 요청하세요";
-    "the person was erased: {}" => "개인정보를 삭제한 고객의 줄입니다. 같은 이름의 새 고객이면 ‘새 고객으로 보고 가져오기’를 고르세요";
+    "the person was erased: {}" => "개인정보를 삭제한 고객의 줄입니다. 같은 ID를 쓰는 새 고객이면 ‘새 고객으로 보고 가져오기’를 고르세요";
     "redeemed_at lies in the future" => "사용 시각이 미래입니다";
     "the file is empty" => "파일에 내용이 없습니다";
     "a code of ours opens to the same place; give this coupon another code" => "couponry가 만드는 코드와 겹칩니다. 다른 코드를 쓰세요";

@@ -48,6 +48,11 @@ texts! {
     resume_means => "Its coupons can be issued and redeemed again at once.", "바로 발급하고 사용할 수 있습니다.";
     pause_batch_means => "While a batch is paused, none of its coupons can be issued or redeemed: for example if its list of codes has leaked.", "묶음을 일시 중지하면 그 쿠폰은 발급도 사용도 되지 않습니다. 예를 들어 코드 목록이 유출되었을 때 사용하세요.";
     stock_at_present(left, stock) => "{left} of {stock} coupons are available at present.", "현재 {stock}장 중 {left}장이 발급 전입니다.";
+    conflict => "What you have changed, and what somebody else has", "내가 바꾼 내용과 다른 사람이 바꾼 내용";
+    conflict_hint => "The form below has yours where you have changed something, and theirs everywhere else. Compare, correct it and save.", "아래 입력란에는 내가 바꾼 값이 그대로 있고, 나머지는 다른 사람이 저장한 값입니다. 비교해 고친 뒤 저장하세요.";
+    conflict_was => "Before", "이전";
+    conflict_theirs => "Theirs, saved", "다른 사람(저장됨)";
+    conflict_mine => "Mine", "내 입력";
     limit_upwards => "It can only be raised: nobody loses a coupon.", "늘릴 수만 있습니다. 이미 받은 쿠폰은 사라지지 않습니다.";
     terms_fixed => "What cannot change", "바꿀 수 없는 조건";
     terms_fixed_why => "Customers have coupons with these terms already. For other terms duplicate the campaign.", "이미 이 조건으로 쿠폰을 받은 고객이 있습니다. 다른 조건이 필요하면 캠페인을 복제하세요.";

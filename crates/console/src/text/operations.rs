@@ -23,7 +23,7 @@ texts! {
     use_rate => "Use rate", "사용률";
     use_rate_hint => "The use rate is the share of all coupons given out so far that is redeemed.", "사용률은 지금까지 발급한 쿠폰 가운데 사용한 비율입니다.";
     print => "Print", "인쇄";
-    download_csv => "Download for a spreadsheet", "스프레드시트용 내려받기";
+    download_csv => "Download for a spreadsheet", "엑셀용 CSV 내려받기";
     redemptions => "Redemptions", "사용 내역";
     redemptions_none => "Nothing was redeemed on these days. Try a longer span.", "이 기간에 사용된 쿠폰이 없습니다. 기간을 늘려 보세요.";
     import_hint => "Codes of another system, as a CSV file or an Excel workbook. It can say who has them and what was used.", "다른 시스템의 코드를 CSV나 엑셀 파일로 가져옵니다. 보유자와 사용 내역도 담을 수 있습니다.";
@@ -95,7 +95,7 @@ texts! {
     no_room => "No room", "대기열 가득 참";
     notice_before[days, last] => "{days} day before {last}", "{days} days before {last}", "{last} 만료 {days}일 전";
     by_campaign => "By campaign", "캠페인별";
-    sql => "Queries (SQL)", "쿼리 (SQL)";
+    sql => "Queries (SQL)", "쿼리(SQL)";
     sql_hint => "SQL over active and archived coupons. It reads and changes nothing.", "활성 쿠폰과 보관된 쿠폰을 SQL로 조회합니다. 읽기만 하고 아무것도 바꾸지 않습니다.";
     sql_write => "Write a query", "쿼리 작성";
     sql_tables => "Tables: coupons, events, redemptions, campaigns. DESCRIBE coupons lists the columns of one.", "테이블: coupons, events, redemptions, campaigns. DESCRIBE coupons로 열 목록을 볼 수 있습니다.";
@@ -128,7 +128,7 @@ texts! {
     memory_bytes => "Memory", "메모리";
     compactions => "Compactions", "보관 작업";
     compactions_none => "None yet.", "아직 없습니다.";
-    compaction_idle => "Finished coupons move to the archive from time to time. You can have that done now.", "끝난 쿠폰은 때때로 보관 저장소로 옮겨집니다. 지금 바로 옮길 수도 있습니다.";
+    compaction_idle => "Finished coupons move to the archive from time to time. You can have that done now.", "끝난 쿠폰은 주기적으로 보관 저장소로 옮겨집니다. 지금 바로 옮길 수도 있습니다.";
     compaction_runs => "A compaction is running. Another one can begin when it is over.", "보관 작업이 진행되고 있습니다. 끝나면 다시 시작할 수 있습니다.";
     compaction_asked(at) => "It was asked for at {at} and begins soon.", "{at}에 요청했고 곧 시작합니다.";
     compaction_at(day, rows, total) => "Expiry day {day}: {rows} of {total}", "만료일 {day}: {total} 중 {rows}";
@@ -140,8 +140,8 @@ texts! {
     result => "Result", "결과";
     compact_now => "Compact now", "지금 보관하기";
     dry_run => "Dry run", "미리 보기";
-    dry_run_hint => "What a compaction would do now. Nothing was changed.", "지금 보관 작업을 시작하면 할 일입니다. 아무것도 바꾸지 않았습니다.";
-    dry_run_none => "Nothing to do: no day can be closed, and too few finished coupons wait.", "할 일이 없습니다. 마감할 날이 없고 보관할 끝난 쿠폰도 아직 적습니다.";
+    dry_run_hint => "What a compaction would do now. Nothing was changed.", "지금 보관 작업을 시작하면 처리할 내용입니다. 아직 아무것도 바꾸지 않았습니다.";
+    dry_run_none => "Nothing to do: no day can be closed, and too few finished coupons wait.", "할 일이 없습니다. 마감할 날짜가 없고, 보관할 쿠폰도 아직 많지 않습니다.";
     dry_run_failed(why) => "A compaction could do nothing now: {why}", "지금은 보관 작업을 할 수 없습니다: {why}";
     plan_what => "What it would do", "할 일";
     finished_waiting => "Finished coupons", "끝난 쿠폰";

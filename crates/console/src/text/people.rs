@@ -18,18 +18,18 @@ texts! {
     remove_ask(name) => "Delete the account {name}?", "{name} 계정을 삭제할까요?";
     who_may_what => "Who may do what", "역할별 권한";
     audit_hint => "Every change of a campaign, a batch, a key, a webhook and an account, newest first. What was done to a coupon is on its page.", "캠페인, 묶음, 키, 웹훅, 계정의 모든 변경을 최근 순으로 보여 줍니다. 쿠폰마다 한 일은 그 쿠폰의 화면에 있습니다.";
-    audit_none => "Nothing was changed yet.", "아직 변경된 것이 없습니다.";
+    day => "Day", "날짜";
     company_account => "Company account", "회사 계정";
     personal_data => "Personal data", "개인정보";
-    personal_data_hint => "This call returns everything that is known of the customer. When they are forgotten, all of it gets a random name.", "이 API를 호출하면 이 고객에 대해 저장된 모든 내용을 받습니다. 삭제하면 모든 내용의 고객 이름이 임의의 이름으로 바뀝니다.";
+    personal_data_hint => "This call returns everything that is known of the customer. When they are forgotten, all of it gets a random name.", "이 API를 호출하면 이 고객에 대해 저장된 모든 내용을 받습니다. 삭제하면 모든 내용의 고객 ID가 임의의 값으로 바뀝니다.";
     erase => "Forget the customer", "고객 개인정보 삭제";
-    erase_means => "Everything that has the name gets a random one, at once here and with the next compaction in the archive. This cannot be undone. Coupons, counts and sums stay.", "이 이름이 있는 모든 곳이 임의의 이름으로 바뀝니다. 여기서는 바로, 보관 저장소에서는 다음 보관 작업 때 바뀌며 되돌릴 수 없습니다. 쿠폰과 건수, 합계는 그대로입니다.";
-    erase_name_again => "The name of the customer, once more", "고객 이름을 한 번 더 입력하세요";
-    erase_other_name => "This is another name than that of the page.", "이 화면의 고객 이름과 다릅니다.";
+    erase_means => "Everything that has the name gets a random one, at once here and with the next compaction in the archive. This cannot be undone. Coupons, counts and sums stay.", "모든 곳에서 이 ID가 임의의 값으로 바뀝니다. 활성 저장소에서는 바로, 보관 저장소에서는 다음 보관 작업 때 바뀌며 되돌릴 수 없습니다. 쿠폰과 건수, 합계는 그대로입니다.";
+    erase_name_again => "The name of the customer, once more", "고객 ID를 한 번 더 입력하세요";
+    erase_other_name => "This is another name than that of the page.", "이 화면의 고객 ID와 다릅니다.";
     erasures => "Forgotten customers", "개인정보를 삭제한 고객";
     erasures_hint => "How far each is. The archive follows with the next compaction.", "진행 상황입니다. 보관 저장소는 다음 보관 작업 때 처리됩니다.";
     erasures_none => "Nobody was forgotten", "개인정보를 삭제한 고객이 없습니다";
-    erased_name => "New name", "바뀐 이름";
+    erased_name => "New name", "바뀐 ID";
     erasure_asked => "Asked for", "요청";
     erasure_settled => "Store done", "저장소 완료";
     erasure_archived => "Archive done", "보관 저장소 완료";
@@ -76,6 +76,7 @@ texts_of! {
     audit_word(str):
         "minted" => "made here", "자동 생성";
         "imported" => "imported", "가져옴";
+        "the keys of the store" => "the keys of the store", "저장소 키(couponry console 명령)";
         "token" => "token", "토큰";
         "code" => "code", "코드";
         "csv" => "CSV", "CSV";

@@ -6,9 +6,10 @@ use engine::StaffRole;
 use crate::place::Place;
 
 /// Every route with its action. `{issued}` and `{redeemed}` stand for codes, `{query}` for a saved query.
-pub(crate) const ROUTES: [(ConsoleAction, &str, &str); 73] = [
+pub(crate) const ROUTES: [(ConsoleAction, &str, &str); 75] = [
     (ConsoleAction::Look, "GET", "/console"),
     (ConsoleAction::Look, "GET", "/console/live"),
+    (ConsoleAction::Look, "GET", "/console/today"),
     (ConsoleAction::Look, "GET", "/console/campaigns"),
     (ConsoleAction::Look, "GET", "/console/campaigns/spring"),
     (ConsoleAction::Look, "GET", "/console/campaigns/spring?by=hour"),
@@ -73,6 +74,7 @@ pub(crate) const ROUTES: [(ConsoleAction, &str, &str); 73] = [
     (ConsoleAction::ManageWebhooks, "POST", "/console/webhooks/shop/test"),
     (ConsoleAction::ManageWebhooks, "POST", "/console/webhooks/shop/redeliver"),
     (ConsoleAction::ReadAudit, "GET", "/console/audit"),
+    (ConsoleAction::ReadAudit, "GET", "/console/audit?actor=staff:eva&day=2026-11-20"),
     (ConsoleAction::ReadAudit, "GET", "/console/keys"),
     (ConsoleAction::ManageStaff, "GET", "/console/staff"),
     (ConsoleAction::ManageStaff, "POST", "/console/staff/invite"),
@@ -136,6 +138,17 @@ async fn every_route_for_every_role() {
                 assert_eq!(page.status, 200, "{role:?} {method} {path}: {}", page.text);
             }
         }
+    }
+}
+
+/// Whoever creates no webhook meets no call that does.
+#[tokio::test]
+async fn calls_among_the_events() {
+    let place = Place::new();
+    for role in StaffRole::ALL {
+        let page = place.signed_in(role).await.get("/console/events").await.must(200);
+        let has_call = page.text.contains("curl");
+        assert_eq!(has_call, may(ConsoleAction::ManageWebhooks, role), "{role:?}: {}", page.text);
     }
 }
 

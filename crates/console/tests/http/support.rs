@@ -146,3 +146,92 @@ async fn the_list_of_campaigns() {
     let page = viewer.get("/console/campaigns").await.must(200);
     assert!(!page.text.contains("type=\"checkbox\""), "{}", page.text);
 }
+
+/// What was refused leads to the coupon, for whoever sees its whole code.
+#[tokio::test]
+async fn a_refused_order_leads_to_its_coupon() {
+    let place = Place::new();
+    let (issued, _) = place.seeded().await;
+    let of_another = attempt(Some(&issued), Some("of_another_user"));
+    place.attempts.keep(Attempt { order: Some("A-1".to_owned()), ..of_another });
+    let unknown = attempt(Some("NONE-0000"), Some("other"));
+    place.attempts.keep(Attempt { order: Some("A-2".to_owned()), ..unknown });
+    // The search knows words that many share, too.
+    let link = format!("href=\"/console/coupons?q={issued}\"");
+    for (role, order, has) in [
+        (StaffRole::Support, "A-1", true),
+        (StaffRole::Viewer, "A-1", false),
+        (StaffRole::Support, "A-2", false),
+    ] {
+        let mut browser = place.signed_in(role).await;
+        let page = browser.get(&format!("/console/coupons?q={order}")).await.must(200);
+        let main = page.text.split("<main").nth(1).unwrap_or_default();
+        assert_eq!(main.contains(&link), has, "{role:?} {order}: {main}");
+        assert_eq!(main.contains("coupons?q="), has, "{role:?} {order}: {main}");
+    }
+}
+
+/// A form of terms that another person has changed meanwhile: nothing typed is lost, and what each wants is there.
+#[tokio::test]
+async fn two_people_change_the_terms() {
+    let place = Place::new();
+    place.seeded().await;
+    let mut browser = place.signed_in(StaffRole::Marketer).await;
+    let terms = "/console/campaigns/spring/terms";
+    let page = browser.get(terms).await.must(200);
+    let [tag, was] = ["tag", "was"].map(|name| page.value(name).replace("&#38;", "&"));
+    let form = |name, limit, until| {
+        let tags = [("tag", tag.as_str()), ("was", was.as_str())];
+        let fields = [("name", name), ("per_user_limit", limit), ("issue_until", until)];
+        tags.into_iter().chain(fields).collect::<Vec<_>>()
+    };
+    // A pause is no change of a field.
+    let pause = [("paused", "true"), ("reason", "leaked")];
+    browser.submit("/console/campaigns/spring/pause", &pause).await.must(303);
+    browser.submit(terms, &form("Spring", "1", "")).await.must(303);
+    let page = browser.submit(terms, &form("Spring!", "1", "2027-02-28")).await.must(409);
+    for text in [
+        "while this form was open",
+        "<bdi>Spring</bdi></td><td><bdi>Spring!</bdi></td>",
+        "<td><bdi></bdi></td><td><bdi></bdi></td><td><bdi>2027-02-28</bdi></td>",
+        "value=\"Spring!\"",
+        "value=\"2027-02-28\"",
+    ] {
+        page.has(text);
+    }
+    let [tag, was] = ["tag", "was"].map(|name| page.value(name).replace("&#38;", "&"));
+    let again = [("tag", tag.as_str()), ("was", was.as_str()), ("name", "Spring!")];
+    let again = [&again[..], &[("per_user_limit", "1")]].concat();
+    browser.submit(terms, &again).await.must(303);
+    // What is wrong is said beside what was typed.
+    let page = browser.submit(terms, &[("name", "Mine"), ("per_user_limit", "0")]).await.must(422);
+    page.has("value=\"Mine\"").has("Coupons per person");
+}
+
+/// Whoever begins a campaign meets the currency of the last one, and the end of the one that they duplicate.
+#[tokio::test]
+async fn a_form_begins_with_what_is_likely() {
+    let place = Place::new();
+    place.seeded().await;
+    let mut browser = place.signed_in(StaffRole::Marketer).await;
+    let form = "/console/new-campaign";
+    let currency = |value: &str| {
+        format!("name=\"currency\" list=\"currencies\" maxlength=\"3\" value=\"{value}\"")
+    };
+    browser.get(form).await.must(200).has(&currency(""));
+    browser.lang = "ko";
+    browser.get(form).await.must(200).has(&currency("KRW"));
+    let fields = [
+        ("name", "Ten"),
+        ("handout", "shop"),
+        ("expires_on", "2027-12-31"),
+        ("currency", "USD"),
+        ("create", "1"),
+    ];
+    browser.submit(form, &fields).await.must(303);
+    browser.get(form).await.must(200).has(&currency("USD"));
+    let like = "/console/new-campaign?like=spring";
+    let page = browser.get(&format!("{like}&handout=bearer")).await.must(200);
+    page.has("name=\"expires_on\" required value=\"2027-03-31\"");
+    browser.get(like).await.must(200).has("name=\"expires_on\" required value=\"\"");
+}

@@ -1,0 +1,50 @@
+//! What somebody did today: the coupons that they changed, and what else the audit has of them.
+
+use askama::Template;
+use axum::http::HeaderMap;
+use engine::{CouponView, Failure};
+use futures::stream::{StreamExt, TryStreamExt, iter};
+
+use crate::changed_coupons::changed;
+use crate::desk::PageContext;
+use crate::roles::ConsoleAction;
+use crate::screens::audit::{AuditFilter, AuditRow, filtered};
+use crate::screens::coupon::{HistoryRow, staff_acts};
+use crate::trouble::{ConsoleError, ConsoleResult};
+
+/// Coupons that are read at a time.
+const AT_ONCE: usize = 5;
+
+#[derive(Template)]
+#[template(path = "today.html")]
+struct TodayPage<'a> {
+    d: &'a PageContext,
+    happened: Vec<HistoryRow>,
+    /// `None` where no audit is kept.
+    entries: Option<Vec<AuditRow>>,
+}
+
+pub(crate) async fn page(desk: PageContext, headers: HeaderMap) -> ConsoleResult {
+    let member = desk.member.as_ref().ok_or(ConsoleError::Forbidden)?;
+    let actor = format!("staff:{}", member.name);
+    let (today, reader) = (desk.today(), desk.reader()?);
+    let reads = changed(&desk, &headers).into_iter().map(async |code| {
+        let Ok(text) = code.parse() else { return Ok(None) };
+        match desk.engine().coupon(&reader, &text, None).await {
+            Ok(view) => Ok(Some(view)),
+            Err(Failure::Refused { .. }) => Ok(None),
+            Err(other) => Err(ConsoleError::from(other)),
+        }
+    });
+    let coupons: Vec<Option<CouponView>> =
+        iter(reads.collect::<Vec<_>>()).buffered(AT_ONCE).try_collect().await?;
+    let coupons: Vec<CouponView> = coupons.into_iter().flatten().collect();
+    let begin = today.first_instant(&desk.zone);
+    let mut happened = staff_acts(&desk, &coupons);
+    happened.retain(|row| row.actor == actor && row.at >= begin);
+    // Their own entries: everybody may read those.
+    let filter = AuditFilter { actor: Some(&actor), day: Some(today), ..AuditFilter::default() };
+    let found = filtered(&desk, ConsoleAction::Look, &filter, None).await?;
+    let entries = found.map(|(entries, _)| entries);
+    desk.page(&TodayPage { d: &desk, happened, entries })
+}
