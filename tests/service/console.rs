@@ -1,5 +1,6 @@
 //! The console in a browser: `console/suite.mjs` opens every screen in Chromium and plays what people do there, and
-//! `console/actions.mjs` does every action of every role. `console/identity.mjs` signs in at an identity provider.
+//! `console/actions.mjs` does every action of every role. `console/tasks.mjs` plays twenty tasks and counts their clicks.
+//! `console/identity.mjs` signs in at an identity provider.
 //! The files in `console/` pin what drives the browser, which is downloaded once.
 //!
 //! `COUPONRY_SHOTS=FOLDER` opens all screens in every language, theme and size, and makes pictures of them.
@@ -24,6 +25,7 @@ const PACKAGE: &str = include_str!("console/package.json");
 const LOCK: &str = include_str!("console/package-lock.json");
 const SCRIPT: &str = include_str!("console/suite.mjs");
 const ACTIONS: &str = include_str!("console/actions.mjs");
+const TASKS: &str = include_str!("console/tasks.mjs");
 const IDENTITY: &str = include_str!("console/identity.mjs");
 
 /// The browser of this machine.
@@ -97,6 +99,31 @@ fn every_screen_and_the_stories() {
     }
     if let Some(shots) = std::env::var_os("COUPONRY_SHOTS") {
         command.env("SHOTS", shots);
+    }
+    let ran = data.run_command(command);
+    eprintln!("{}", ran.stdout);
+    assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
+    server.stop();
+}
+
+/// People who have read no docs do what they have to, with no more clicks than before.
+#[test]
+fn twenty_tasks() {
+    let Some((browser, modules)) = driven() else { return };
+    let data = Data::new();
+    let server = data.serve_with(|command| {
+        command.args(["--compact-every", "0"]);
+    });
+    let address = format!("http://{}", server.address);
+    symlink(modules, data.folder().join("node_modules")).expect("the packages");
+    fs::write(data.folder().join("tasks.mjs"), TASKS).expect("the tasks");
+    let mut command = script(&data, &browser, "tasks.mjs");
+    command.stdin(Stdio::null()).env("COUPONRY", &address);
+    command.env("TOKEN", data.token("admin", "root"));
+    for role in ["admin", "marketer", "support", "operator"] {
+        let link = data.run(&["console", "--role", role, "--name", role, "--address", &address]);
+        assert_eq!(link.code, Some(0), "{}", link.stderr);
+        command.env(role.to_uppercase(), link.stdout.trim());
     }
     let ran = data.run_command(command);
     eprintln!("{}", ran.stdout);
