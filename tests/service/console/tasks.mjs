@@ -211,12 +211,14 @@ const TASKS = [
     const file = await who.file("거부된 줄 내려받기");
     assert.match(file.text, /잘못된 코드!/);
   }],
-  ["marketer", "한 사람이 2장까지", 4, 4, async (who) => {
+  ["marketer", "캠페인 기간 연장", 4, null, async (who) => {
     await campaign(who, "봄맞이 10% 할인");
     await who.link("조건 변경");
+    await who.fill("만료일", day(120));
     await who.fill("1인당 수량", "2장");
     await who.button("저장");
     await who.sees("변경 내용을 저장했습니다");
+    assert.equal((await call("GET", "/v1/campaigns/spring")).expires_on, day(120));
   }],
   ["marketer", "이번 달 보고서", 4, 4, async (who) => {
     await who.link("보고서");
