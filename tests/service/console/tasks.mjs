@@ -258,7 +258,7 @@ const TASKS = [
     await who.sees("이 코드를 찾으셨나요?");
     await who.link(haneul);
     await who.link("기간 연장");
-    await who.fill("새 만료일", day(100));
+    await who.fill("새 만료일", day(150));
     await who.fill("사유", "배송 지연");
     await who.button("기간 연장");
     await who.sees("쿠폰 기간을 연장했습니다");
