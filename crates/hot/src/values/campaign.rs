@@ -105,7 +105,8 @@ pub fn earlier_ends_text(campaign: &Campaign) -> Option<String> {
 
 /// The ends that a campaign had before, by their text.
 pub fn earlier_ends_of(text: Option<&str>) -> Result<Vec<Millis>, serde_json::Error> {
-    let ends: Vec<i64> = serde_json::from_str(text.unwrap_or("[]"))?;
+    let Some(text) = text else { return Ok(Vec::new()) };
+    let ends: Vec<i64> = serde_json::from_str(text)?;
     Ok(ends.into_iter().map(Millis).collect())
 }
 
