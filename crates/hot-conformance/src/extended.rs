@@ -10,14 +10,11 @@ use coupon::imported::ImportedState;
 use coupon::refusal::Refusal;
 use coupon::time::{Day, Millis};
 use hot::audit::Act;
-use hot::{
-    CampaignPatch, CouponFilter, ImportLine, ImportOutcome, ListOrder, ListQuery, ListScope,
-    Patched,
-};
+use hot::{CampaignPatch, ImportLine, ImportOutcome, ListScope, Patched};
 
 use super::kit::{
-    ACT, ChangeOutcome, Kit, MINUTE, NOW, cancel, extend, give, hold, of, redeem, release, revoke,
-    said, void,
+    ACT, ChangeOutcome, Kit, MINUTE, NOW, all_of, cancel, extend, give, hold, of, redeem, release,
+    revoke, said, void,
 };
 
 /// How many days later a campaign ends.
@@ -43,15 +40,7 @@ async fn seal_after(kit: &Kit, day: Day) -> Millis {
 
 /// The codes that a user has, the last one to expire first.
 async fn held_by(kit: &Kit, user: &UserId) -> Vec<(Code, Millis)> {
-    let query = ListQuery {
-        scope: ListScope::Holder(user.clone()),
-        filter: CouponFilter::default(),
-        order: ListOrder::Latest,
-        after: None,
-        limit: 100,
-        now: NOW,
-    };
-    let page = kit.hot.list(query).await.unwrap();
+    let page = kit.hot.list(all_of(ListScope::Holder(user.clone()))).await.unwrap();
     page.coupons.iter().map(|it| (it.coupon.code().clone(), it.coupon.expires_at())).collect()
 }
 

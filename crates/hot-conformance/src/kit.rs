@@ -29,7 +29,7 @@ use hot::{
 use router::{Found, Router};
 
 pub use actions::{
-    ChangeOutcome, cancel, extend, extend_days, give, hold, of, order, order_of, redeem,
+    ChangeOutcome, all_of, cancel, extend, extend_days, give, hold, of, order, order_of, redeem,
     redeem_worth, reference, release, revoke, run_of, said, void, with_worth,
 };
 pub use archive::MemoryArchive;

@@ -7,14 +7,14 @@ use coupon::imported::ImportedState;
 use coupon::time::{DAY_MS, Millis};
 use hot::{CouponFilter, CouponSnapshot, ImportLine, ListOrder, ListQuery, ListScope, Span};
 
-use super::kit::{Kit, NOW, give, redeem, void};
+use super::kit::{Kit, NOW, all_of, give, redeem, void};
 
 fn span(from: Millis, before: Millis) -> Span {
     Span { from: Some(from), before: Some(before) }
 }
 
 fn ask(scope: ListScope, filter: CouponFilter) -> ListQuery {
-    ListQuery { scope, filter, order: ListOrder::Latest, after: None, limit: 1_000, now: NOW }
+    ListQuery { filter, ..all_of(scope) }
 }
 
 /// All pages of a query, each checked against its limit.

@@ -13,12 +13,12 @@ use coupon::refusal::Refusal;
 use hot::audit::Act;
 use hot::people::{Mention, People};
 use hot::tables::{RecordKind, RecordPut, RecordSync};
-use hot::{Account, CouponFilter, HotError, ImportOutcome, ListOrder, ListQuery, ListScope};
+use hot::{Account, HotError, ImportOutcome, ListScope};
 use serde_json::json;
 
 use super::kit::{
-    ChangeOutcome, Kit, NOW, cancel, extend_days, give, hold, of, order_of, redeem, reference,
-    revoke, said, void,
+    ChangeOutcome, Kit, NOW, all_of, cancel, extend_days, give, hold, of, order_of, redeem,
+    reference, revoke, said, void,
 };
 
 const EVENTS: RecordKind = RecordKind { name: "test.event", sync: RecordSync::AtOnce };
@@ -87,10 +87,7 @@ async fn is_named(kit: &Kit, user: &UserId) -> bool {
 
 /// The codes of a user's coupons.
 async fn held(kit: &Kit, user: &UserId) -> BTreeSet<Code> {
-    let scope = ListScope::Holder(user.clone());
-    let (filter, order) = (CouponFilter::default(), ListOrder::Latest);
-    let query = ListQuery { scope, filter, order, after: None, limit: 1_000, now: NOW };
-    let page = kit.hot.list(query).await.unwrap();
+    let page = kit.hot.list(all_of(ListScope::Holder(user.clone()))).await.unwrap();
     page.coupons.iter().map(|it| it.coupon.code().clone()).collect()
 }
 

@@ -7,10 +7,10 @@ use coupon::campaign::{Campaign, CampaignCounts, Handout};
 use coupon::coupon::State;
 use coupon::imported::ImportedState;
 use futures::future::join_all;
-use hot::{CouponFilter, ListOrder, ListQuery, ListScope};
+use hot::ListScope;
 
 use super::kit::{
-    Kit, NOW, cancel, extend_days, give, hold, redeem, reference, release, revoke, void,
+    Kit, NOW, all_of, cancel, extend_days, give, hold, redeem, reference, release, revoke, void,
 };
 
 pub(crate) async fn writable(kit: &Kit) {
@@ -89,14 +89,7 @@ pub(crate) async fn readers_that_are_dropped(kit: &Arc<Kit>) {
     let campaign = kit.draft();
     kit.create(&campaign).await;
     kit.imported(&campaign, 400).await;
-    let query = || ListQuery {
-        scope: ListScope::Campaign(campaign.id.clone()),
-        filter: CouponFilter::default(),
-        order: ListOrder::Latest,
-        after: None,
-        limit: 1_000,
-        now: NOW,
-    };
+    let query = || all_of(ListScope::Campaign(campaign.id.clone()));
     for _ in 0..40 {
         let asks = (0..24).map(|n| {
             let (kit, query) = (Arc::clone(kit), query());

@@ -7,12 +7,13 @@ use coupon::coupon::State;
 use coupon::ids::UserId;
 use coupon::refusal::Refusal;
 use coupon::time::Day;
-use hot::{CouponFilter, HotError, ListOrder, ListQuery, ListScope, Tier};
+use hot::{HotError, ListQuery, ListScope, Tier};
 use router::Found;
 
 use super::{CLOSED, closed_ones, is_cold, open_ones};
 use crate::kit::{
-    ACT, ChangeOutcome, Kit, NOW, extend, give, of, redeem, reference, release, run_of, said, void,
+    ACT, ChangeOutcome, Kit, NOW, all_of, extend, give, of, redeem, reference, release, run_of,
+    said, void,
 };
 
 pub(crate) async fn archived_coupons_are_read(kit: &Kit) {
@@ -35,14 +36,7 @@ pub(crate) async fn archived_coupons_are_read(kit: &Kit) {
         assert_eq!((snapshot.tier, &snapshot.coupon), (tier, &was.coupon), "{name}");
     }
     let listed = async || {
-        let query = ListQuery {
-            scope: ListScope::Campaign(campaign.id.clone()),
-            filter: CouponFilter::default(),
-            order: ListOrder::Latest,
-            after: None,
-            limit: 100,
-            now: NOW,
-        };
+        let query = ListQuery { limit: 100, ..all_of(ListScope::Campaign(campaign.id.clone())) };
         kit.hot.list(query).await.unwrap().coupons.len()
     };
     assert_eq!(listed().await, open.len(), "lists of hot have no archived coupon");

@@ -9,7 +9,7 @@ use coupon::ids::{IssueRef, OrderRef, UserId};
 use coupon::refusal::Refusal;
 use coupon::time::Millis;
 use coupon::worth::{OrderMoney, RedemptionWorth};
-use hot::Applied;
+use hot::{Applied, CouponFilter, ListOrder, ListQuery, ListScope};
 
 use super::{MINUTE, NOW};
 
@@ -101,6 +101,12 @@ pub fn extend(expires_at: Millis) -> Action {
 
 pub fn give(to: &UserId, name: Option<IssueRef>) -> Action {
     Action::Issue { to: to.clone(), reference: name, expires_at: None }
+}
+
+/// All coupons of a list, the last one to expire first, as far as they fit on a page.
+pub fn all_of(scope: ListScope) -> ListQuery {
+    let (filter, order) = (CouponFilter::default(), ListOrder::Latest);
+    ListQuery { scope, filter, order, after: None, limit: 1_000, now: NOW }
 }
 
 pub fn run_of(batch: &Batch) -> MintedRun {

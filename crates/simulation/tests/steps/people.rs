@@ -9,15 +9,13 @@ use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::erasure::Erasure;
 use coupon::ids::{Actor, UserId};
-use hot::{
-    Account, Applied, CouponFilter, Coupons, HotError, HotStore, ListOrder, ListQuery, ListScope,
-};
+use hot::{Account, Applied, Coupons, HotError, HotStore, ListQuery, ListScope};
 use hot_cql::CqlHot;
 use router::Found;
 
 use super::stage::{StepSweep, TestStage, patiently};
 use hot_conformance::kit::{
-    ACT, ChangeOutcome, NOW, give, hold, order_of, redeem, reference, revoke, said, void,
+    ACT, ChangeOutcome, NOW, all_of, give, hold, order_of, redeem, reference, revoke, said, void,
 };
 
 type GivingAction = fn(&UserId) -> Action;
@@ -86,14 +84,7 @@ impl PersonScene {
     }
 
     async fn held(&self, stage: &TestStage, user: &UserId) -> BTreeSet<Code> {
-        let query = ListQuery {
-            scope: ListScope::Holder(user.clone()),
-            filter: CouponFilter::default(),
-            order: ListOrder::Latest,
-            after: None,
-            limit: 100,
-            now: NOW,
-        };
+        let query = ListQuery { limit: 100, ..all_of(ListScope::Holder(user.clone())) };
         let page = patiently(async || stage.kit.hot.list(query.clone()).await).await;
         page.coupons.iter().map(|it| it.coupon.code().clone()).collect()
     }
