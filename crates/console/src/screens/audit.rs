@@ -10,6 +10,7 @@ use engine::{AuditKind, Audited, FieldChange, PAGE_MAX, StaffRole};
 use crate::desk::PageContext;
 use crate::roles::ConsoleAction;
 use crate::screens::campaigns::offered;
+use crate::screens::coupon::STAFF;
 use crate::text::PageTexts;
 use crate::trouble::{ConsoleError, ConsoleResult};
 
@@ -111,7 +112,7 @@ pub(crate) async fn filtered(
 
 /// Whether it is the actor that was asked for, maybe by their name alone.
 fn is_by(actor: &str, asked: &str) -> bool {
-    actor == asked || actor.strip_prefix("staff:") == Some(asked)
+    actor == asked || actor.strip_prefix(STAFF) == Some(asked)
 }
 
 fn entry(t: PageTexts, audited: Audited, zone: &Zone, of_campaign: &Zone) -> AuditRow {

@@ -27,7 +27,7 @@ use crate::text::{IsolatedText, PageTexts};
 use crate::trouble::{ConsoleError, ConsoleResult};
 
 /// How the actors of the console begin.
-const STAFF: &str = "staff:";
+pub(crate) const STAFF: &str = "staff:";
 
 /// Customers that are named above the history of a coupon; all attempts are in the list beside it.
 const OTHERS_MAX: usize = 3;

@@ -25,9 +25,8 @@ struct TodayPage<'a> {
 }
 
 pub(crate) async fn page(desk: PageContext, headers: HeaderMap) -> ConsoleResult {
-    let member = desk.member.as_ref().ok_or(ConsoleError::Forbidden)?;
-    let actor = format!("staff:{}", member.name);
     let (today, reader) = (desk.today(), desk.reader()?);
+    let actor = reader.to_string();
     let reads = changed(&desk, &headers).into_iter().map(async |code| {
         let Ok(text) = code.parse() else { return Ok(None) };
         match desk.engine().coupon(&reader, &text, None).await {
