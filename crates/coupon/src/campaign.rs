@@ -91,11 +91,6 @@ impl Campaign {
         days.filter(|day| *day != self.expiry_day())
     }
 
-    /// Whether it ends at this instant, or did before it got a later end.
-    pub fn has_ended_at(&self, at: Millis) -> bool {
-        self.expires_at == at || self.earlier_ends.contains(&at)
-    }
-
     /// The calendar day of its last millisecond, in its zone.
     pub fn expires_on(&self) -> Date {
         Date::last_of(self.expires_at, &self.zone)

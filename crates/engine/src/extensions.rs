@@ -13,7 +13,7 @@ use coupon::code::CodeText;
 use coupon::coupon::{Coupon, State};
 use coupon::ids::{Actor, CampaignId, OperationId};
 use coupon::time::{DAY_MS, Millis};
-use hot::tables::{RecordKind, RecordPut, RecordRange, RecordSync};
+use hot::tables::{RecordKind, RecordPart, RecordPut, RecordRange, RecordRow, RecordSync};
 use hot::{CouponFilter, ListOrder, ListPosition, ListQuery, ListScope, Span, bounded_join};
 use serde::{Deserialize, Serialize};
 
@@ -22,9 +22,6 @@ use crate::pages::PAGE_MAX;
 use crate::{Engine, HotError};
 
 const PROGRESS: RecordKind = RecordKind { name: "extension", sync: RecordSync::Later };
-
-/// All progress is in one partition: few campaigns get a later end.
-const OF_CAMPAIGN: &[u8] = b"campaign";
 
 /// Coupons between two notes of the progress.
 const EXTENDED_PAGE: usize = 500;
@@ -78,27 +75,30 @@ impl Engine {
     pub async fn extend_coupons(&self) -> Result<()> {
         let mut range = RecordRange::first(PAGE_MAX);
         loop {
-            let rows = self.hot.tables().scan(&PROGRESS.part(OF_CAMPAIGN), range.clone()).await?;
+            let rows = self.hot.tables().scan(&progress_part(), range.clone()).await?;
             let Some(last) = rows.last() else { return Ok(()) };
             range = range.after(&last.key);
             for row in rows {
-                let (now, progress) = (self.now(), read(&row.value)?);
-                let text = String::from_utf8_lossy(&row.key);
-                if progress.due_at() > now && progress.ends_at > now.0 {
-                    continue;
-                }
-                let id = text.parse::<CampaignId>().map_err(damaged)?;
-                match self.hot.campaign(&id, now).await? {
-                    Some(found) if now < found.campaign.expires_at => {
-                        self.extend_those_of(&found.campaign, (row.value, progress)).await?;
-                    }
-                    // Nothing of it can be extended any more.
-                    Some(_) | None => {
-                        let (tables, part) = (self.hot.tables(), PROGRESS.part(OF_CAMPAIGN));
-                        let over = RecordPut::delete(row.key.clone());
-                        tables.replace(&part, Some(&row.value), over).await?;
-                    }
-                }
+                self.go_on(row).await?;
+            }
+        }
+    }
+
+    async fn go_on(&self, RecordRow { key, value }: RecordRow) -> Result<()> {
+        let (now, progress) = (self.now(), read(&value)?);
+        if progress.due_at() > now && progress.ends_at > now.0 {
+            return Ok(());
+        }
+        let id: CampaignId = String::from_utf8_lossy(&key).parse().map_err(damaged)?;
+        match self.hot.campaign(&id, now).await? {
+            Some(found) if now < found.campaign.expires_at => {
+                self.extend_those_of(&found.campaign, (value, progress)).await
+            }
+            // Nothing of it can be extended any more.
+            Some(_) | None => {
+                let over = RecordPut::delete(key);
+                self.hot.tables().replace(&progress_part(), Some(&value), over).await?;
+                Ok(())
             }
         }
     }
@@ -159,7 +159,7 @@ impl Engine {
         campaign: &Campaign,
     ) -> Result<(Option<Vec<u8>>, Option<ExtensionProgress>)> {
         let key = campaign.id.as_str().as_bytes();
-        let seen = self.hot.tables().get(&PROGRESS.part(OF_CAMPAIGN), key).await?;
+        let seen = self.hot.tables().get(&progress_part(), key).await?;
         let progress = seen.as_deref().map(read).transpose()?;
         Ok((seen, progress))
     }
@@ -173,7 +173,7 @@ impl Engine {
     ) -> Result<Option<Vec<u8>>> {
         let next = serde_json::to_vec(progress).unwrap_or_default();
         let row = RecordPut::new(campaign.id.as_str(), next.clone());
-        let is_ours = self.hot.tables().replace(&PROGRESS.part(OF_CAMPAIGN), seen, row).await?;
+        let is_ours = self.hot.tables().replace(&progress_part(), seen, row).await?;
         Ok(is_ours.then_some(next))
     }
 
@@ -243,6 +243,11 @@ impl Engine {
         let applied = self.hot.apply(&found, change).await?;
         Ok(matches!(applied.outcome, Outcome::Accepted(_) | Outcome::Replayed))
     }
+}
+
+/// All progress is in one partition: few campaigns get a later end.
+fn progress_part() -> RecordPart {
+    PROGRESS.part(b"campaign")
 }
 
 fn read(row: &[u8]) -> Result<ExtensionProgress> {
