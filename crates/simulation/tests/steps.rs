@@ -62,7 +62,7 @@ cases! {
     orders { redeemed_together }
     people {
         erased_step_by_step account_erased_step_by_step unclaimed_coupon_erased_step_by_step
-        calls_beside_an_erasure lost_answer_beside_an_erasure
+        calls_beside_an_erasure late_issue_beside_the_next_erasure lost_answer_beside_an_erasure
     }
     import { lines_step_by_step line_with_a_later_state }
     seal {

@@ -37,12 +37,11 @@ impl CqlStore {
             });
             bounded_join(AT_ONCE, coupons).await?;
             // Before the delete: an earlier try may have written them, too. Its choices end: no order of the person goes on.
-            let written = self.session.write_time();
-            let moves = row.entries.iter().map(|(slot, value)| async move {
-                let reference = value.reference.as_deref().map(IssueRef::stored);
-                let reference = reference.map(|it| erasure.of_issue_ref(&it).as_str().to_owned());
-                let value = EntryValue { reference, ..value.clone() };
-                self.session.put_claim_entry((id, &erasure.name), (*slot, &value), written).await
+            let (written, key) = (self.session.write_time(), (id, &erasure.name));
+            let moved = self.session.claim_row(StatementProfile::Read, id, &erasure.name).await;
+            let entries = entries_behind(attempts.looked(moved)?.entries, row.entries, erasure);
+            let moves = entries.iter().map(|(slot, value)| async move {
+                self.session.put_claim_entry(key, (*slot, value), written).await
             });
             bounded_join(AT_ONCE, moves).await?;
             let cql = "DELETE FROM claim WHERE campaign_id = ? AND user_id = ? IF revision = ?";
@@ -53,4 +52,25 @@ impl CqlStore {
             }
         }
     }
+}
+
+/// Entries with the erased name, each in the slot that it has already or in one of its own. What was moved before may be of
+/// a claim that was deleted since: a write that was late has begun another one, with the same slots.
+fn entries_behind(
+    mut moved: BTreeMap<i32, EntryValue>,
+    entries: BTreeMap<i32, EntryValue>,
+    erasure: &Erasure,
+) -> Vec<(i32, EntryValue)> {
+    let behind = entries.into_values().map(|entry| {
+        let reference = entry.reference.as_deref().map(IssueRef::stored);
+        let reference = reference.map(|it| erasure.of_issue_ref(&it).as_str().to_owned());
+        let is_it = |it: &EntryValue| it.code == entry.code && it.operation == entry.operation;
+        let begun = moved.iter().find(|(_, it)| is_it(it)).map(|(slot, _)| *slot);
+        // The first that is free, so that two processes choose the same.
+        let slot = begun.or_else(|| (0..).find(|slot| !moved.contains_key(slot))).unwrap_or(0);
+        let entry = EntryValue { reference, ..entry };
+        moved.insert(slot, entry.clone());
+        (slot, entry)
+    });
+    behind.collect()
 }

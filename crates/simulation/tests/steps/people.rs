@@ -298,6 +298,36 @@ pub(crate) async fn calls_beside_an_erasure(stage: &TestStage) {
     }
 }
 
+/// The next person of the name is given a coupon, and erased as well.
+pub(crate) async fn late_issue_beside_the_next_erasure(stage: &TestStage) {
+    let kit = &stage.kit;
+    let scene = async || {
+        let campaign = Campaign { per_user_limit: Some(LIMIT), ..stage.draft() };
+        let scene = PersonScene::of(stage, campaign, |ann| give(ann, reference("a"))).await;
+        let second = kit.erasure(&scene.ann);
+        (scene, second)
+    };
+    let act = async |hot: &CqlHot, (scene, _): &(PersonScene, Erasure)| {
+        hot.issue(&scene.campaign.id, scene.change.clone()).await
+    };
+    let pick_up = async |(scene, second): &(PersonScene, Erasure), _: ErasureReach| {
+        erased(stage, &scene.erasure, ErasureReach::Admitted).await;
+        kit.issued(&scene.campaign, &scene.ann, "b").await;
+        erased(stage, second, ErasureReach::Found).await;
+    };
+    let judge = async |(scene, second): &(PersonScene, Erasure),
+                       _: ErasureReach,
+                       _: Option<Result<Applied, HotError>>| {
+        erased(stage, second, ErasureReach::Admitted).await;
+        let repeat = kit.change(give(&second.name, reference("b")), Asker::Shop, NOW);
+        let repeat = patiently(async || kit.hot.issue(&scene.campaign.id, repeat.clone()).await);
+        assert_eq!(said(&repeat.await), ChangeOutcome::Replayed, "the claim has lost an entry");
+        scene.nothing_is_left(stage).await;
+    };
+    let sweep = StepSweep::of("people: an issue, and two erasures", &[ErasureReach::Admitted]);
+    stage.sweep(sweep, scene, act, pick_up, judge).await;
+}
+
 /// They redeem it themselves, and are erased before the process reads what became of its write.
 pub(crate) async fn lost_answer_beside_an_erasure(stage: &TestStage) {
     let (kit, first) = (&stage.kit, stage.process().await);
