@@ -104,6 +104,8 @@ pub struct ConsoleSetup {
     pub notice_days: Vec<u16>,
     /// The zone of days and times that belong to no campaign, unless a person chooses another.
     pub zone: Zone,
+    /// How many coupons each person may give on a day of that zone.
+    pub gifts_per_day: u16,
     pub client: Box<ClientOf>,
 }
 

@@ -28,6 +28,8 @@ pub(crate) enum ConsoleError {
     /// This store does not keep what the page shows.
     NotKept,
     Busy,
+    /// They have given as many coupons today as each person may.
+    AllGiven,
     /// A mistake of ours; the log has it.
     Broken,
 }

@@ -34,6 +34,7 @@ impl ConsoleError {
             ConsoleError::NotFound => (StatusCode::NOT_FOUND, t.no_such_page(), t.search_instead()),
             ConsoleError::NotKept => (StatusCode::NOT_IMPLEMENTED, t.not_kept(), t.not_kept_hint()),
             ConsoleError::Busy => (StatusCode::TOO_MANY_REQUESTS, t.too_many(), t.try_later()),
+            ConsoleError::AllGiven => (StatusCode::CONFLICT, t.gifts_all_given(), t.gifts_hint()),
             ConsoleError::Broken => (StatusCode::INTERNAL_SERVER_ERROR, t.broken(), t.see_log()),
         };
         (status, what.to_owned(), next)

@@ -35,6 +35,8 @@ const LONG: Duration = Duration::from_secs(300);
 /// What somebody may write who wants to do harm, or has a name like that.
 pub(crate) const HOSTILE: &str = "<b>Bold</b> & \"q\" 'x 😀";
 
+pub(crate) const GIFTS_PER_DAY: u16 = 3;
+
 pub(crate) const PASSWORD: &str = "correct horse battery";
 
 pub(crate) const SECRET: &[u8] = b"a secret of thirty-two bytes, ok";
@@ -215,6 +217,7 @@ impl Place {
             lone_archive: Some("/mnt/cold".to_owned()),
             notice_days: vec![30, 7],
             zone: "Asia/Seoul".parse().expect("a zone"),
+            gifts_per_day: GIFTS_PER_DAY,
             client: Box::new(|from, _| from),
         };
         let console = Arc::new(Console::new(

@@ -7,6 +7,7 @@ use api::token::TokenService;
 use api::{AccessPolicy, SignUp};
 use coupon::calendar::Zone;
 use cql_session::{AboutNode, NodeReply};
+use engine::GIFTS_MAX;
 
 use crate::compaction;
 use crate::failure::Result;
@@ -39,6 +40,7 @@ pub(super) fn console(
         lone_archive: lone_archive(settings),
         notice_days: days_of(settings)?,
         zone: settings.console_time_zone.parsed()?,
+        gifts_per_day: gifts_per_day(settings)?,
         client: Box::new(move |from, headers| proxies.client(from, headers)),
     };
     let (keys, plan) = (signing_keys(&opened.keys), plan(settings, opened));
@@ -50,9 +52,17 @@ pub(super) fn check(settings: &Settings) -> Result<()> {
         identity::client_of(settings)?;
         history::address(settings)?;
         days_of(settings)?;
+        gifts_per_day(settings)?;
         settings.console_time_zone.parsed::<Zone>()?;
     }
     Ok(())
+}
+
+fn gifts_per_day(settings: &Settings) -> Result<u16> {
+    let number = settings.gifts_per_day.value;
+    let wrong =
+        || settings.gifts_per_day.unusable(format!("it is {number}, want at most {GIFTS_MAX}"));
+    u16::try_from(number).ok().filter(|number| *number <= GIFTS_MAX).ok_or_else(wrong)
 }
 
 fn nodes(opened: &Opened) -> Option<Box<ReadNodes>> {

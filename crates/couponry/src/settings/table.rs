@@ -175,6 +175,8 @@ settings! {
         "Serve pages for people at /console: on or off";
     console_time_zone: String = "UTC", env "COUPONRY_CONSOLE_TIME_ZONE", flag "ZONE",
         "Show times of the console in this zone, such as Asia/Seoul, to whoever has chosen no other";
+    gifts_per_day: u64 = "50", env "COUPONRY_GIFTS_PER_DAY", flag "NUMBER",
+        "Let each person at the console give customers at most this many coupons on a day";
     hot: Hot = "sqlite", for MACHINE, env "COUPONRY_HOT", flag "STORE",
         "Keep active coupons here: sqlite, in the data folder, or \
          cql://HOST:PORT,HOST:PORT/KEYSPACE, on ScyllaDB or Apache Cassandra";

@@ -135,8 +135,9 @@ enum Fate {
 
 use Fate::{Brought, Copied, Left};
 
-const RECORDS: [(&str, Fate); 21] = [
+const RECORDS: [(&str, Fate); 22] = [
     ("erasure", Brought("bring_erasures")),
+    ("gift", Left("how many coupons somebody has given today")),
     ("extension", Left("how far a pass is: the target makes its own")),
     ("activity", Brought("bring_counts")),
     ("counted", Left("how far the target has counted its own events")),
