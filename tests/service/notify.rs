@@ -112,18 +112,20 @@ impl Shop {
 
     /// Webhooks at the receiver: one asks for notices, and one for nothing.
     fn hook(&self, receiver: &Receiver) {
-        let token = self.data.token("admin", "root");
         let server = self.serve();
-        let mut admin = server.client(&token);
-        let url = receiver.url();
         for (name, types) in [("asks", json!(["coupons.expiring"])), ("all", Value::Null)] {
-            let mut new = json!({"webhook_id": name, "url": format!("{url}/{name}")});
-            if !types.is_null() {
-                new["types"] = types;
-            }
-            admin.post("/v1/webhooks", &new).must(201);
+            self.hook_of(&server, receiver, name, &types);
         }
         server.stop();
+    }
+
+    fn hook_of(&self, server: &Server, receiver: &Receiver, name: &str, types: &Value) {
+        let mut new = json!({"webhook_id": name, "url": format!("{}/{name}", receiver.url())});
+        if !types.is_null() {
+            new["types"] = types.clone();
+        }
+        let token = self.data.token("admin", "root");
+        server.client(&token).post("/v1/webhooks", &new).must(201);
     }
 }
 
@@ -189,10 +191,14 @@ impl Receiver {
 
     /// The notices that came, each with its headers.
     fn notices(&self) -> Vec<(Post, Value)> {
+        self.of_type("coupons.expiring")
+    }
+
+    fn of_type(&self, event_type: &str) -> Vec<(Post, Value)> {
         let posts = self.posts.lock().expect("posts").clone();
         let read = |post: Post| {
             let body: Value = serde_json::from_str(&post.body).expect("JSON");
-            (body["type"] == "coupons.expiring").then_some((post, body))
+            (body["type"] == event_type).then_some((post, body))
         };
         posts.into_iter().filter_map(read).collect()
     }
@@ -282,6 +288,30 @@ fn serve_sends_by_itself() {
     server.stop();
     let again = shop.does(&["notify", "--webhooks"]).stderr;
     assert!(again.contains("sent 0 notices"), "{again}");
+}
+
+/// The report of the week that is over, once for each webhook that asks for it.
+#[test]
+fn week_of_the_store() {
+    let (shop, receiver) = (Shop::new(), Receiver::new());
+    let reports = || receiver.of_type("report.weekly");
+    let asks = json!(["report.weekly"]);
+    for (name, want) in [("first", 1), ("second", 2)] {
+        let server = shop.serve();
+        shop.hook_of(&server, &receiver, name, &asks);
+        // A process announces a week once, and the next process to those who do not have it.
+        server.stop();
+        let server = shop.serve();
+        wait_until("the report", || reports().len() == want);
+        server.stop();
+    }
+    let reports = reports();
+    let [(first, body), (second, _)] = &reports[..] else { panic!("{reports:?}") };
+    assert_eq!(first.headers["webhook-id"], second.headers["webhook-id"]);
+    let zero = json!({"issued": 0, "redeemed": 0, "redemptions_cancelled": 0, "amounts": []});
+    assert_eq!((&body["data"]["sum"], &body["data"]["week_before"]), (&zero, &zero));
+    let monday = body["data"]["from"].as_str().expect("a day");
+    assert_eq!(first.headers["webhook-id"], format!("report-{monday}"));
 }
 
 /// Rounds are killed again and again: in the end each holder has each notice, with one id.

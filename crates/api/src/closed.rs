@@ -20,7 +20,8 @@ pub(crate) const ATTEMPT_ACTIONS: [&str; 7] =
     ["issue", "check", "hold", "redeem", "cancel-redemption", "sign-in", "staff-sign-in"];
 
 pub(crate) fn webhook_types() -> impl Iterator<Item = &'static str> {
-    engine::EventType::all().map(engine::EventType::as_str).chain([engine::NOTICE_TYPE])
+    let of_events = engine::EventType::all().map(engine::EventType::as_str);
+    of_events.chain([engine::NOTICE_TYPE, engine::REPORT_TYPE])
 }
 
 macro_rules! closed {

@@ -25,7 +25,7 @@ pub use self::attempt::{AttemptBody, AttemptsBody};
 pub use self::audit::{AuditBody, FieldChangeBody};
 pub use self::batch::{BatchBody, BatchOrDryRun};
 pub use self::campaign::CampaignBody;
-pub use self::counts::{AmountSumsBody, CountsBody, CountsOfTimeBody, RefusedBody};
+pub use self::counts::{AmountSumsBody, CountsBody, CountsOfTimeBody, RefusedBody, sums};
 pub use self::coupon::{CouponBody, CouponCampaign, CouponDetail, EventBody, ListedCoupon};
 pub use self::dry_run::{DryRunBody, ParsedBody, RejectedBody};
 pub use self::erasure::ErasureBody;

@@ -1,18 +1,22 @@
-//! Notices to holders before their coupons expire: `couponry notify` sends them, and `serve` by itself.
+//! Notices to holders before their coupons expire: `couponry notify` sends them, and `serve` by itself, which posts the
+//! report of each week as well.
 
 mod notice;
 mod round;
+mod week;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::{Engine, NOTICE_DAYS_MAX, NOTICE_TYPE};
+use coupon::calendar::{Date, Zone};
+use engine::{Engine, NOTICE_DAYS_MAX, NOTICE_TYPE, REPORT_TYPE};
 use webhooks::Webhooks;
 
 use crate::clock;
 use crate::failure::{CliError, Result};
 use crate::settings::Settings;
 use round::NoticeCounts;
+use week::announce_week;
 
 pub(crate) use round::{NoticeDestination, Round, WEBHOOKS};
 
@@ -51,9 +55,11 @@ pub(crate) fn days_of(settings: &Settings) -> Result<Vec<u16>> {
     if given.iter().all(|number| *number <= NOTICE_DAYS_MAX) { days(&given) } else { Err(wrong()) }
 }
 
-/// The rounds of notices that `serve` runs by itself, to webhooks that ask for notices.
+/// What `serve` announces by itself, to webhooks that ask for it: rounds of notices, and the report of each week.
 pub(crate) struct Rounds {
     days: Vec<u16>,
+    /// That of the weeks.
+    zone: Zone,
     webhooks: Arc<Webhooks>,
 }
 
@@ -61,26 +67,31 @@ impl Rounds {
     /// # Errors
     /// Usage: days that cannot be used.
     pub(crate) fn of(settings: &Settings, webhooks: Arc<Webhooks>) -> Result<Rounds> {
-        Ok(Rounds { days: days_of(settings)?, webhooks })
+        let zone = settings.console_time_zone.parsed()?;
+        Ok(Rounds { days: days_of(settings)?, zone, webhooks })
     }
 
-    /// Whether somebody gets notices, and the clock says when they are due.
-    async fn may_begin(&self, engine: &Engine) -> bool {
+    /// Whether somebody asks for a type, and the clock says what is due.
+    async fn may_begin(&self, engine: &Engine, event_type: &str) -> bool {
         let clock = clock::would_observe(engine).await;
         if !self.webhooks.leads() || clock.is_ok_and(|record| record.jumped_at.is_some()) {
             return false;
         }
-        self.webhooks.has_asked(NOTICE_TYPE).await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "cannot read who asks for notices");
+        self.webhooks.has_asked(event_type).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, event_type, "cannot read who asks for it");
             false
         })
     }
 
-    /// Runs one round after the other, each if a webhook asks for notices at the time, until it is dropped.
+    /// Runs one round after the other, each if a webhook asks for it at the time, until it is dropped.
     pub(crate) async fn go(self, engine: Arc<Engine>) {
         let target = NoticeDestination::Webhooks(Arc::clone(&self.webhooks));
+        let mut told = None;
         loop {
-            if !self.may_begin(&engine).await {
+            if self.may_begin(&engine, REPORT_TYPE).await {
+                told = self.announce_week(&engine, told).await;
+            }
+            if !self.may_begin(&engine, NOTICE_TYPE).await {
                 tokio::time::sleep(LOOK_EVERY).await;
                 continue;
             }
@@ -96,6 +107,14 @@ impl Rounds {
             }
             tokio::time::sleep(ROUND_EVERY).await;
         }
+    }
+
+    async fn announce_week(&self, engine: &Engine, told: Option<Date>) -> Option<Date> {
+        let announced = announce_week(engine, &self.webhooks, &self.zone, told).await;
+        announced.unwrap_or_else(|error| {
+            tracing::warn!(%error, "cannot announce the report of the week; it is tried again");
+            told
+        })
     }
 }
 

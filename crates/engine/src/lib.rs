@@ -26,6 +26,7 @@ mod facts; // short lists that all processes share
 mod failure; // how a use case ends if it does not do what was asked
 mod feed; // what happened, for those who follow it
 mod feed_readers; // how far those who follow it are
+mod gifts;
 mod history; // exports of both tiers, as streams; not the events of one coupon
 pub mod import;
 mod lists; // which lists of coupons a caller may ask for
@@ -40,7 +41,8 @@ mod redemption_file; // the same list for a spreadsheet
 mod redemptions; // the list of redemptions, and what an order has redeemed
 mod staff; // people who sign in to the console
 mod stream_limit; // how much of the machine long streams may take
-mod walk; // every coupon of both tiers, once each
+mod walk;
+mod weeks; // every coupon of both tiers, once each
 
 #[cfg(test)]
 mod testing;
@@ -95,6 +97,7 @@ pub use extensions::ExtensionProgress;
 pub use failure::{BadFile, Failure, FieldFault, WriteResult};
 pub use feed::{EVENTS_DEFAULT, EVENTS_MAX, EventsAnswer, EventsRequest, EventsView, ShownEvent};
 pub use feed_readers::{FEED_READERS_MAX, FeedReader};
+pub use gifts::{GIFTS_MAX, GiftLimit, GiftSource};
 pub use history::{CouponsRequest, DayOf, HistoryStream, RedemptionEntry, RedemptionsRequest};
 pub use hot::activity::Activity;
 pub use hot::audit::{AuditEvent, AuditKind, Audited, FieldChange, given};
@@ -119,6 +122,7 @@ pub use staff::{
     end_restored_access,
 };
 pub use walk::{PartitionCoupons, SiftedRows};
+pub use weeks::{REPORT_TYPE, WeekReport};
 
 /// What is known of a campaign without a read.
 #[derive(Clone, Copy)]

@@ -25,7 +25,8 @@ pub struct NewWebhook {
     /// For people: 1 to 200 bytes.
     #[schema(min_length = 1, max_length = 200)]
     description: Option<String>,
-    /// Only events of these types. If it is left out, all but `coupon.held`, `coupon.released` and `coupons.expiring`.
+    /// Only events of these types. If it is left out, all but `coupon.held`, `coupon.released`,
+    /// `coupons.expiring` and `report.weekly`.
     #[schema(value_type = Option<Vec<closed::WebhookType>>, min_items = 1, max_items = 50)]
     types: Option<BTreeSet<String>>,
     /// Only events of this campaign.
@@ -62,7 +63,8 @@ pub struct WebhookChanges {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]
     description: Option<Option<String>>,
-    /// Only events of these types, from now on. Null: all but `coupon.held`, `coupon.released` and `coupons.expiring`.
+    /// Only events of these types, from now on. Null: all but `coupon.held`, `coupon.released`,
+    /// `coupons.expiring` and `report.weekly`.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<Vec<closed::WebhookType>>, min_items = 1, max_items = 50)]
     types: Option<Option<BTreeSet<String>>>,

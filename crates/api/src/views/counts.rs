@@ -6,8 +6,9 @@ use attempts::Refused;
 use coupon::calendar::format_instant;
 use coupon::time::Millis;
 use coupon::worth::WorthSums;
-use engine::CountsView;
+use engine::{Activity, CountsView};
 use serde::Serialize;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::closed;
@@ -113,6 +114,16 @@ impl AmountSumsBody {
         });
         sums.collect()
     }
+}
+
+/// The sums of a span, as `CountsOfTime` has them.
+pub fn sums(sum: &Activity) -> Value {
+    json!({
+        "issued": sum.issued,
+        "redeemed": sum.redeemed,
+        "redemptions_cancelled": sum.cancelled,
+        "amounts": AmountSumsBody::all(&sum.worth),
+    })
 }
 
 impl CountsBody {

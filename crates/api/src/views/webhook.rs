@@ -20,8 +20,8 @@ pub struct WebhookBody {
     url: String,
     /// For people.
     description: Option<String>,
-    /// Only events of these types. Null: all but `coupon.held`, `coupon.released` and
-    /// `coupons.expiring`.
+    /// Only events of these types. Null: all but `coupon.held`, `coupon.released`,
+    /// `coupons.expiring` and `report.weekly`.
     #[schema(value_type = Option<Vec<closed::WebhookType>>, max_items = 50)]
     types: Option<Vec<String>>,
     /// Only events of this campaign.
