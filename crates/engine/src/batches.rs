@@ -85,7 +85,7 @@ impl Engine {
         Ok(RejectReport::of(&*self.tables(), campaign, id).behind(after, PAGE_MAX).await?)
     }
 
-    /// Streams the rejected lines of a batch's last import as CSV: the header, then a page of lines at a time.
+    /// Streams the rejected lines of a batch's last import as CSV: the header, that of the file, then a page of lines at a time.
     /// `NotFound` and all other errors are in the stream.
     pub fn rejected_rows(
         self: Arc<Engine>,
@@ -93,16 +93,22 @@ impl Engine {
         campaign: CampaignId,
         id: BatchId,
     ) -> impl Stream<Item = Result<String>> + Send + use<> {
+        let row = |it: &RejectedLine| reject_row(it.line, &it.text, &it.reason, &it.detail);
+        let (engine, batch) = (Arc::clone(&self), (campaign.clone(), id.clone()));
+        let header = async move {
+            let tables = engine.tables();
+            let header = RejectReport::of(&*tables, &batch.0, &batch.1).header().await?;
+            Ok(format!("{REJECT_HEADER}\n{}", header.as_ref().map(row).unwrap_or_default()))
+        };
         let rows = try_unfold(0, move |after| {
             let (engine, caller) = (Arc::clone(&self), caller.clone());
             let (campaign, id) = (campaign.clone(), id.clone());
             async move {
                 let lines = engine.rejected_lines(&caller, &campaign, &id, after).await?;
-                let row = |it: &RejectedLine| reject_row(it.line, &it.text, &it.reason, &it.detail);
                 Ok(lines.last().map(|last| (lines.iter().map(row).collect(), last.line)))
             }
         });
-        once(async { Ok(format!("{REJECT_HEADER}\n")) }).chain(rows)
+        once(header).chain(rows)
     }
 
     /// # Errors

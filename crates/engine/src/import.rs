@@ -15,6 +15,7 @@ use futures::Stream;
 
 use crate::failure::{Failure, Result, WriteResult};
 use crate::{Caller, Engine, Role};
+use rejected::header_line;
 use run::RunningImport;
 
 pub use crate::failure::ImportStopped;
@@ -69,7 +70,8 @@ impl Engine {
             // Those of an earlier run.
             RejectReport::of(&*self.tables(), &batch.campaign, &batch.id).forget().await?;
         }
-        let mut import = RunningImport::begin(self, caller, check, &opened);
+        let header = begin.header_text.map(header_line);
+        let mut import = RunningImport::begin(self, caller, check, &opened, header);
         let done = import.all(begin.lines, &mut file, &progress).await;
         match done {
             Ok(batch) => {

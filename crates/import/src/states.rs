@@ -120,6 +120,13 @@ impl StateSign {
             }
         }
     }
+
+    /// Whether a cell says in the words of another system that a coupon was not used: it may belong to somebody.
+    pub(crate) fn says_unused(self, cell: &str, values: &ValueMap) -> bool {
+        let is_ours = cell.is_empty() || normal(cell) == Available.as_str();
+        let is_said = self != StateSign::Limit && !is_ours && values.state(cell).is_none();
+        is_said && self.read(cell, values) == Some(Available)
+    }
 }
 
 pub(crate) fn is_state_name(name: &str) -> bool {

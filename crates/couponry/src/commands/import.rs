@@ -201,7 +201,10 @@ async fn first_rejected(report: Result<Response, Refused>) -> Vec<String> {
     while lines.len() <= SHOWN
         && let Some(Ok(record)) = records.next().await
     {
-        lines.push(summary::rejected_line(record.shown()));
+        // The header of the file has the number 0.
+        if !record.shown().starts_with("0,") {
+            lines.push(summary::rejected_line(record.shown()));
+        }
     }
     lines.into_iter().skip(1).collect()
 }

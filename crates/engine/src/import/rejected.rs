@@ -7,6 +7,7 @@ use hot::tables::{RecordKind, RecordPart, RecordPut, RecordRange, RecordRow, Rec
 use hot::{HotError, ImportOutcome, bounded_join};
 
 use super::lines::{FileLine, REJECTED_TEXT_MAX};
+use super::record::RowError;
 use crate::csv;
 
 /// Lines, by their numbers.
@@ -19,6 +20,9 @@ const PARTS: RecordKind = RecordKind { name: "rejected_part", sync: RecordSync::
 const PART_LINES: u64 = 10_000;
 
 const PARTS_AT_ONCE: usize = 16;
+
+/// Under this number the header of the file is kept: no line has it.
+const HEADER_KEY: u64 = 0;
 
 /// Days for which rejected lines are kept.
 pub const REJECTED_KEPT_DAYS: u64 = 30;
@@ -81,6 +85,14 @@ impl<'a> RejectReport<'a> {
         self.tables.put(&PARTS.part(self.name.as_str()), rows).await
     }
 
+    /// The header of the file, if it had one.
+    pub(crate) async fn header(&self) -> Result<Option<RejectedLine>, HotError> {
+        let first =
+            RecordRange { until: Some(1_u64.to_be_bytes().into()), ..RecordRange::first(1) };
+        let rows = self.tables.scan(&self.part(part_of(HEADER_KEY)), first).await?;
+        rows.into_iter().next().map(line_of).transpose()
+    }
+
     pub(crate) async fn behind(
         &self,
         after: u64,
@@ -141,6 +153,12 @@ fn damaged(why: impl std::fmt::Display) -> HotError {
 /// somebody else, and whoever opens the report must not run it.
 pub fn reject_row(line_number: u64, text: &str, reason: &str, detail: &str) -> String {
     csv::row([&line_number.to_string(), text, reason, detail])
+}
+
+/// What the report has of the header of the file: with it, the corrected lines can be imported again.
+pub(super) fn header_line(text: String) -> RejectedLine {
+    let detail = "names the columns: leave it in, to import these lines again".to_owned();
+    RejectedLine { line: HEADER_KEY, text, reason: RowError::Header.as_str().to_owned(), detail }
 }
 
 pub(super) fn rejected_line(line: &FileLine, reason: &str, detail: String) -> RejectedLine {

@@ -40,6 +40,8 @@ pub(super) struct RunningImport<'a> {
     /// No more lines are read, so a window need not be full.
     pub(super) is_over: bool,
     rejected: Vec<RejectedLine>,
+    /// The header of the file, until a line is rejected: the report begins with it.
+    header: Option<RejectedLine>,
 }
 
 impl<'a> RunningImport<'a> {
@@ -48,6 +50,7 @@ impl<'a> RunningImport<'a> {
         caller: &Caller,
         check: LineCheck<'a>,
         opened: &WriteResult<Batch>,
+        header: Option<RejectedLine>,
     ) -> RunningImport<'a> {
         let (WriteResult::Created(batch) | WriteResult::Same(batch)) = opened;
         RunningImport {
@@ -62,6 +65,7 @@ impl<'a> RunningImport<'a> {
             sent: None,
             is_over: false,
             rejected: Vec::new(),
+            header,
         }
     }
 }
@@ -125,6 +129,7 @@ impl RunningImport<'_> {
 
     fn reject(&mut self, line: RejectedLine) {
         self.counts.rejected += 1;
+        self.rejected.extend(self.header.take());
         self.rejected.push(line);
     }
 

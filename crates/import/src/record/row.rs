@@ -91,7 +91,7 @@ impl CellRow<'_> {
 
     /// The furthest of the states that the row says; `available` if it says none.
     fn state(&self) -> Result<StateWord, RowError> {
-        let mut state = StateWord::Available;
+        let (mut state, mut is_unused) = (StateWord::Available, false);
         for (sign, cell) in &self.states {
             let found = || clipped(cell);
             let said = sign.read(cell, self.values).ok_or_else(|| match sign {
@@ -101,9 +101,10 @@ impl CellRow<'_> {
                 }
             })?;
             state = state.max(said);
+            is_unused |= sign.says_unused(cell, self.values);
         }
         // Other systems have no word for a coupon that belongs to somebody.
-        let is_theirs = self.export.is_some_and(|export| !export.is_own());
+        let is_theirs = is_unused || self.export.is_some_and(|export| !export.is_own());
         let is_issued = is_theirs && !self.cell(KnownColumn::UserId).is_empty();
         Ok(if is_issued { state.max(StateWord::Issued) } else { state })
     }

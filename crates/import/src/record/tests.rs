@@ -251,10 +251,12 @@ fn rejected_rows() {
 #[test]
 fn states_of_other_systems() {
     const DATED: &str = "code,state,redeemed_at";
+    const HELD: &str = "code,state,user_id";
     const VOUCHERIFY: &str =
         "code,voucher_type,redemption_count,redemption_quantity,active,customer_source_id";
     let used = |name| format!("code:1,state:{name},redeemed_at:3");
     let (yes_no, counted) = (used("사용여부"), used("times used"));
+    let no = "code:1,state:사용여부,user_id:3".to_owned();
     let cases = [
         ("unused", DATED, "", "", "ABCD,미사용,", "available"),
         ("used", DATED, "", "", "ABCD,사용완료,2026-06-01", "redeemed"),
@@ -274,6 +276,11 @@ fn states_of_other_systems() {
         ("unknown", DATED, "", "", "ABCD,회색,", "BAD_STATE"),
         ("unknown, mapped", DATED, "", "회색:void", "ABCD,회색,", "void"),
         ("mapped otherwise", DATED, "", "Used:void,x:available", "ABCD,USED,", "void"),
+        ("unused, of a user", HELD, "", "", "ABCD,미사용,ann", "issued"),
+        ("not issued, of nobody", HELD, "", "", "ABCD,미발급,", "available"),
+        ("our word, of a user", HELD, "", "", "ABCD,available,ann", "MISPLACED"),
+        ("mapped, of a user", HELD, "", "회색:available", "ABCD,회색,ann", "MISPLACED"),
+        ("not used, of a user", "code,사용여부,user_id", &no, "", "ABCD,N,ann", "issued"),
         ("an export, free", VOUCHERIFY, "", "", "ABCD,gift,0,1,true,", "available"),
         ("an export, of a user", VOUCHERIFY, "", "", "ABCD,gift,0,1,true,ann", "issued"),
         ("an export, used", VOUCHERIFY, "", "", "ABCD,gift,1,1,true,ann", "void"),

@@ -1,7 +1,10 @@
+use std::sync::Arc;
+
 use coupon::time::DAY_MS;
+use futures::TryStreamExt;
 
 use super::*;
-use crate::testing::{Counts, World, admin, random, text};
+use crate::testing::{CAMPAIGN, Counts, World, admin, random, request, stream, text};
 use crate::{Clock, StaffRole};
 
 const KEY: [u8; 16] = *b"the tests' key..";
@@ -141,7 +144,7 @@ async fn repeated_lines_are_counted() {
 async fn the_name_of_a_minted_batch_is_taken() {
     let world = World::new("UTC", KEY).await;
     let request = crate::BatchRequest { id: "old".parse().ok(), count: 1 };
-    let campaign = crate::testing::CAMPAIGN.parse().unwrap();
+    let campaign = CAMPAIGN.parse().unwrap();
     world.engine.mint_batch(&admin(), &campaign, request).await.unwrap();
     let refused = world.dry_run(&admin(), "code\nONCE1\n").await;
     assert!(matches!(refused, Err(Failure::Refused { refusal: Refusal::NameTaken, .. })));
@@ -172,4 +175,33 @@ async fn a_line_needs_the_right_of_what_it_says() {
     let gone = Caller::staff(Role::Admin, "nobody".parse().unwrap());
     let (_, rejected) = agree(&world, &gone, &lines.replace("1,", "GONE1,")).await;
     assert_eq!(rejected.len(), 3, "somebody who was removed");
+}
+
+/// The file of rejected lines says of its coupons what the file said: nothing that was used works again.
+#[tokio::test]
+async fn rejected_lines_come_again() {
+    let world = World::new("UTC", KEY).await;
+    let file = "상태;쿠폰번호;회원;사용일\n사용완료;USED1;kim;\n미사용;FREE1;;\n만료;OLD01;lee;\n";
+    let columns = "state:상태,code:쿠폰번호,user_id:회원,redeemed_at:사용일".parse().ok();
+    let engine = &world.engine;
+    let import = async |batch: &str, file: String| {
+        let mut request = request(CAMPAIGN);
+        request.batch = batch.parse().ok();
+        request.format.columns = columns.clone();
+        let done = engine.import(&admin(), request, stream(&file), |_| {}).await.unwrap();
+        let counts = done.into_inner().import;
+        let (campaign, batch) = (CAMPAIGN.parse().unwrap(), batch.parse().unwrap());
+        let rows = Arc::clone(engine).rejected_rows(admin(), campaign, batch);
+        (counts.imported, counts.rejected, rows.try_collect::<String>().await.unwrap())
+    };
+    let (imported, rejected, report) = import("first", file.to_owned()).await;
+    assert_eq!((imported, rejected), (1, 2), "{report}");
+    assert!(report.contains("\n0,상태;쿠폰번호;회원;사용일,HEADER,"), "{report}");
+    let again = import("again", report.clone()).await;
+    assert_eq!((again.0, again.1), (0, 2), "{}", again.2);
+    let mended = report.replace("사용완료;USED1;kim;", "사용완료;USED1;kim;2026-01-02");
+    let mended = import("mended", mended.replace("만료;OLD01", "폐기;OLD01")).await;
+    assert_eq!((mended.0, mended.1), (2, 0), "{}", mended.2);
+    let used = engine.coupon(&admin(), &text("USED1"), None).await.unwrap();
+    assert_eq!(used.coupon.state().as_str(), "redeemed");
 }
