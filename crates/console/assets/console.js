@@ -1,6 +1,10 @@
 // What moves: the keyboard, live numbers, the live tail and imports. Every page works
 // without this file, except for the live tail.
 
+// The zone of times for whoever has chosen none.
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone?.replaceAll("/", ":");
+if (zone) document.cookie = `couponry_browser_zone=${zone}; Path=/console; SameSite=Strict; Max-Age=31536000`;
+
 const typing = () => document.activeElement?.matches("input, textarea, select, [contenteditable]");
 
 addEventListener("keydown", (event) => {

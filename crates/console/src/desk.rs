@@ -59,7 +59,11 @@ impl PageContext {
         let lang = cookie("couponry_lang").and_then(|tag| Lang::of_tag(&tag));
         let lang = lang.unwrap_or_else(|| Lang::preferred(text(header::ACCEPT_LANGUAGE)));
         let theme = cookie("couponry_theme").and_then(|name| PageTheme::named(&name));
-        let zone = cookie("couponry_zone").and_then(|name| name.replace(':', "/").parse().ok());
+        let zone_of = |name: &str| cookie(name).and_then(|it| it.replace(':', "/").parse().ok());
+        // That of the browser, where nobody has set one.
+        let is_set = console.setup.zone != Zone::utc();
+        let of_browser = || zone_of("couponry_browser_zone").filter(|_: &Zone| !is_set);
+        let zone = zone_of("couponry_zone").or_else(of_browser);
         let scheme = scheme(text(header::HeaderName::from_static("x-forwarded-proto")));
         let session = SESSION.read(scheme == "https", headers);
         let session = session.and_then(|signed| console.signer.read::<StaffSession>(&signed));

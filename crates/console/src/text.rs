@@ -144,10 +144,13 @@ impl PageTexts {
         }
     }
 
-    /// A share of all, in whole percents, rounded: half a percent is one.
+    /// A share of all, in whole percents, rounded: half a percent is one. Less is shown in tenths.
     pub(crate) fn share(self, part: u64, all: u64) -> String {
         let (part, all) = (u128::from(part), u128::from(all.max(1)));
-        format!("{}%", (part * 200 + all) / (2 * all))
+        match ((part * 200 + all) / (2 * all), (part * 2_000 + all) / (2 * all)) {
+            (0, tenths @ 1..) => format!("0.{tenths}%"),
+            (percents, _) => format!("{percents}%"),
+        }
     }
 
     pub(crate) fn date(self, date: Date) -> String {

@@ -168,6 +168,8 @@ struct SheetPage<'a> {
     view: CampaignView,
     is_bearer: bool,
     worth: Option<String>,
+    /// The last day on which the codes work.
+    until: String,
     /// Each code and its picture.
     codes: Vec<(String, String)>,
     shown: String,
@@ -202,6 +204,7 @@ pub(crate) async fn sheet(desk: PageContext, Path(id): Path<String>) -> ConsoleR
         d: &desk,
         is_bearer: is_bearer(&view),
         worth: view.campaign.worth.text(desk.t.lang()),
+        until: desk.t.works_until(desk.t.date(view.campaign.expires_on())),
         view,
         codes: drawn.await.map_err(|_| ConsoleError::Broken)?,
         shown: desk.t.sheet_has(count),

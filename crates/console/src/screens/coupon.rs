@@ -13,7 +13,7 @@ use coupon::money::Price;
 use coupon::refusal::Refusal;
 use coupon::time::{DAY_MS, Millis};
 use coupon::worth::RedemptionWorth;
-use engine::{AdminChange, CouponView, NewExpiry, Tier, WriteResult};
+use engine::{AdminChange, CouponView, GiftSource, NewExpiry, Tier, WriteResult};
 use serde_json::json;
 
 use crate::changed_coupons;
@@ -65,7 +65,9 @@ pub(crate) struct HistoryRow {
 pub(crate) fn staff_acts(desk: &PageContext, coupons: &[CouponView]) -> Vec<HistoryRow> {
     let of_coupon = |view: &CouponView| {
         let events = view.coupon.events().iter();
-        let by_staff = events.filter(|it| it.actor.as_str().starts_with(STAFF));
+        // An import says what happened elsewhere, and before.
+        let is_here = |it: &&Event| it.at >= view.coupon.genesis().created_at;
+        let by_staff = events.filter(|it| it.actor.as_str().starts_with(STAFF)).filter(is_here);
         let row = |event: &Event| HistoryRow {
             code: Some(view.code.clone()),
             ..happened(desk.t, event, &desk.zone)
@@ -128,6 +130,9 @@ fn sentence(desk: &PageContext, view: &CouponView) -> String {
         State::Available if view.expired => t.is_available_expired(last),
         State::Available => t.is_available(last),
         State::Issued { holder } if view.expired => t.is_issued_expired(IsolatedText(holder), last),
+        State::Issued { holder } if view.paused || coupon.genesis().valid_from > desk.now => {
+            t.is_issued_not_now(IsolatedText(holder))
+        }
         State::Issued { holder } => t.is_issued(IsolatedText(holder), last),
         State::Redeemed { redemption, .. } => {
             let (order, at) =
@@ -314,8 +319,8 @@ pub(crate) async fn act(
     let (engine, caller) = (desk.engine(), desk.caller(asked.action())?);
     let (done, made, before) = match asked {
         CouponAction::Issue => {
-            let user = Some(fields.must("user_id")?);
-            (engine.issue_code(&caller, &from_path(&typed)?, user).await?, "issued", "had")
+            let source = GiftSource::Coupon(from_path(&typed)?);
+            (desk.give_coupon(source, fields.must("user_id")?).await?, "issued", "had")
         }
         CouponAction::Revoke => {
             let (user, change) = (fields.must("user_id")?, with(&fields)?);

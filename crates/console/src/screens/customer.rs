@@ -8,7 +8,8 @@ use coupon::campaign::Handout;
 use coupon::coupon::State;
 use coupon::ids::{BadName, CampaignId, IssueRef, UserId};
 use engine::{
-    CouponFilter, CouponView, CursorPosition, ListOrder, ListRequest, ListView, WriteResult,
+    CouponFilter, CouponView, CursorPosition, GiftSource, ListOrder, ListRequest, ListView,
+    WriteResult,
 };
 use uuid::Uuid;
 
@@ -45,6 +46,9 @@ struct CustomerPage<'a> {
     happened: Vec<HistoryRow>,
     /// Campaigns that are meant for goodwill.
     campaigns: Vec<(String, String)>,
+    gifts_left: u64,
+    /// Nothing is known of them: perhaps their id has a typing mistake.
+    is_newcomer: bool,
     /// Names the gift before it is made: a form that is sent twice gives one.
     gift: String,
     /// The call that returns everything that is known of them.
@@ -55,29 +59,37 @@ struct CustomerPage<'a> {
 pub(crate) async fn page(desk: PageContext, Path(user): Path<String>) -> ConsoleResult {
     let user: UserId = from_path(&user)?;
     let list = desk.coupons(Some(user.clone()), None).await?;
-    let wanted = Wanted { user: Some(user.to_string()), ..Wanted::default() };
+    let refused = refused_of(&desk, &user).await?;
     let listed = desk.all_campaigns().await?;
     let campaigns =
         if desk.may(ConsoleAction::Issue) { offered(&desk, &listed) } else { Vec::new() };
+    let gifts_left = if campaigns.is_empty() { 0 } else { desk.gifts_left().await? };
     let gift = Uuid::now_v7().to_string();
     let path = format!("/v1/coupons?user_id={}&limit={PAGE}", encoded(user.as_str()));
     let page = CustomerPage {
         d: &desk,
         listed: &listed,
         happened: staff_acts(&desk, &list.coupons),
+        is_newcomer: list.coupons.is_empty() && refused.is_empty(),
         coupons: list.coupons,
         next: list
             .next
             .as_ref()
             .map(|next| desk.with("cursor", &cursor::written(next.expires_at, &next.tie))),
-        refused: desk.refused(wanted, &desk.zone).await?,
+        refused,
         campaigns,
+        gifts_left,
         gift,
         known: desk.curl_get(&format!("/v1/people/{}", encoded(user.as_str()))),
         curl: desk.curl_get(&path),
         user: user.to_string(),
     };
     desk.page(&page)
+}
+
+async fn refused_of(desk: &PageContext, user: &UserId) -> ConsoleResult<Vec<AttemptRow>> {
+    let wanted = Wanted { user: Some(user.to_string()), ..Wanted::default() };
+    desk.refused(wanted, &desk.zone).await
 }
 
 fn offered(desk: &PageContext, listed: &CampaignSnapshot) -> Vec<(String, String)> {
@@ -143,12 +155,18 @@ pub(crate) async fn give(
     let is_gift =
         |it: &CouponView| it.coupon.issue_ref().is_some_and(|it| it.as_str().ends_with(&name));
     let has = desk.coupons(Some(user.clone()), None).await?.coupons;
+    if fields.get("newcomer").is_none()
+        && has.is_empty()
+        && refused_of(&desk, &user).await?.is_empty()
+    {
+        return Err(ConsoleError::field("user_id", desk.t.customer_is_unknown()));
+    }
     let given = match has.into_iter().find(is_gift) {
         Some(view) => WriteResult::Same(view),
         None => {
             let reference = reason.reference(&name).parse();
             let reference: IssueRef = reference.map_err(|_: BadName| ConsoleError::Broken)?;
-            desk.engine().issue(&caller, &id, Some(user.clone()), Some(reference)).await?
+            desk.give_coupon(GiftSource::Stock(id, reference), user.clone()).await?
         }
     };
     desk.console.index.has_changed();

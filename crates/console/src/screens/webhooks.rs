@@ -107,7 +107,7 @@ pub(crate) async fn test(desk: PageContext, Path(id): Path<String>) -> ConsoleRe
             let why = tested.error.or(tested.status.map(|status| status.to_string()));
             Err(ConsoleError::field(
                 "url",
-                desk.t.test_failed(IsolatedText(desk.t.detail(&why.unwrap_or_default()))),
+                desk.t.test_failed(desk.t.detail(&why.unwrap_or_default())),
             ))
         }
     }

@@ -25,7 +25,7 @@ texts! {
     sheet_next => "Next sheet", "다음 시트";
     sheet_none => "No minted code is left that nobody has.", "발급하지 않은 코드가 남아 있지 않습니다.";
     funnel => "From stock to use", "발급에서 사용까지";
-    funnel_issued => "Given out so far", "지금까지 발급";
+    funnel_issued => "Given out, without voided ones", "발급(폐기 제외)";
     cancelled_since(day) => "Cancelled since {day}", "{day} 이후 취소";
     share_title => "Share", "비율";
     of_stock(share) => "{share} of the stock", "전체 수량의 {share}";

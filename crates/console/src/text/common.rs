@@ -78,7 +78,7 @@ texts! {
     field_issue_from => "Give out from", "발급 시작";
     field_issue_until => "Give out until", "발급 종료";
     field_per_user_limit => "Coupons per person", "1인당 수량";
-    field_cancel_days => "Days to cancel a purchase", "구매 취소 가능 일수";
+    field_cancel_days => "Days to cancel a redemption", "사용 취소 가능 기간";
     field_extend_days => "Days to extend after the end", "만료 후 연장 가능 일수";
     field_metadata => "The shop's own data (JSON)", "쇼핑몰 자체 정보(JSON)";
     field_currency => "Currency", "통화";

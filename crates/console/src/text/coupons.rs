@@ -13,7 +13,9 @@ texts! {
     did_you_mean => "Did you mean this code?", "이 코드를 찾으셨나요?";
     did_you_mean_hint => "It differs in one or two characters, or two neighbours are swapped.", "한두 글자가 다르거나 이웃한 두 글자가 바뀌었습니다.";
     half_a_code[count] => "A code has 16 characters, and this has {count}. Ask for the rest of it, or search for the customer or the order.", "A code has 16 characters, and this has {count}. Ask for the rest of it, or search for the customer or the order.", "코드는 16자인데 {count}자만 입력했습니다. 나머지 글자를 확인하거나 고객 ID 또는 주문 번호로 검색하세요.";
-    give_newcomer(user) => "Give {user} a coupon", "{user} 고객에게 쿠폰 지급";
+    give_newcomer(user) => "{user} is a new customer: give them a coupon", "{user}: 새 고객이면 쿠폰 지급";
+    customer_is_unknown => "is not known here: check the spelling, and say that they are new", "아직 여기에 없는 고객입니다. 철자를 확인하고, 새 고객이면 새 고객이라고 표시하세요";
+    is_newcomer => "I have checked the spelling: nobody with this ID is known here yet", "고객 ID를 확인했습니다. 아직 여기에 없는 고객입니다";
     refused_to_other(user) => "{user} tried to use it and was refused: it is not theirs.", "{user} 고객이 사용하려다 거부되었습니다. 이 고객의 쿠폰이 아닙니다.";
     has_coupons[count] => "{count} coupon", "{count} coupons", "쿠폰 {count}장";
     has_only_refused => "no coupon, but attempts that were refused", "쿠폰 없음, 거부된 시도 있음";
@@ -22,6 +24,8 @@ texts! {
     order_cancelled(at, campaign) => "redeemed on {at} in {campaign}, then cancelled", "{at}에 {campaign} 캠페인에서 사용 후 취소";
     is_available(day) => "Nobody has this coupon yet. It works until the end of {day}.", "아직 아무에게도 발급되지 않았습니다. {day}까지 사용할 수 있습니다.";
     is_available_expired(day) => "Nobody had this coupon, and it ended on {day}.", "아무에게도 발급되지 않은 채 {day}에 만료되었습니다.";
+    is_issued_not_now(user) => "{user} has this coupon, and cannot use it at the moment.", "{user} 고객이 보유하고 있지만 지금은 사용할 수 없습니다.";
+    works_until(day) => "until {day}", "{day}까지";
     is_issued(user, day) => "{user} has this coupon and can use it until the end of {day}.", "{user} 고객이 보유하고 있으며 {day}까지 사용할 수 있습니다.";
     is_issued_expired(user, day) => "{user} had this coupon and did not use it before it ended on {day}.", "{user} 고객이 보유했지만 만료일({day})까지 사용하지 않았습니다.";
     is_redeemed(user, order, at) => "Redeemed by {user} for order {order} on {at}. It cannot be used again.", "{user} 고객이 {at}에 주문 {order}⟨으로/로⟩ 사용했습니다. 다시 사용할 수 없습니다.";
@@ -45,7 +49,7 @@ texts! {
     was_redeemed(user, order) => "Redeemed by {user} for order {order}", "{user} 고객이 주문 {order}⟨으로/로⟩ 사용";
     was_redeemed_by_nobody(order) => "Redeemed for order {order}", "주문 {order}⟨으로/로⟩ 사용";
     budget_left(budget, left) => "{budget}, of which {left} is left", "{budget} (남은 예산 {left})";
-    was_less_of(discount, order) => "{discount} off {order}", "{order}에서 {discount} 할인";
+    was_less_of(discount, order) => "{discount} off {order}", "주문 {order}, 할인 {discount}";
     was_less(discount) => "{discount} off", "{discount} 할인";
     was_of(order) => "an order of {order}", "주문 금액 {order}";
     was_cancelled(order) => "Redemption of order {order} cancelled", "주문 {order}의 사용 취소";
@@ -60,6 +64,9 @@ texts! {
     goodwill_none => "No running campaign is meant for goodwill.", "상담원이 지급할 수 있는 캠페인이 없습니다.";
     goodwill_how => "A marketer ticks “Support agents may give it…” on the terms of a campaign that the shop gives out, and it must have coupons left.", "쇼핑몰이 발급하고 수량이 남은 캠페인의 ‘조건 변경’에서 마케팅 담당자가 ‘상담원이 고객에게 사과나 보상으로 지급’을 선택해야 합니다.";
     goodwill_not_meant => "is not meant for goodwill", "상담원이 지급할 수 있는 캠페인이 아닙니다";
+    gifts_left(left) => "You can give {left} more today.", "오늘 {left}장 더 지급할 수 있습니다.";
+    gifts_all_given => "You have given as many coupons today as one person may.", "오늘 지급할 수 있는 쿠폰을 모두 지급했습니다.";
+    gifts_hint => "Nothing was changed. You can give more tomorrow; an operator sets how many it are a day.", "바뀐 것은 없습니다. 내일 다시 지급할 수 있습니다. 하루 한도는 운영자가 정합니다.";
     done_for_customer => "What was done for this customer", "이 고객에게 한 일";
     done_for_customer_none => "Nobody has done anything at the console to the coupons above.", "위 쿠폰에 콘솔에서 한 일이 없습니다.";
     my_day => "What I did today", "오늘 한 일";
@@ -121,6 +128,7 @@ texts_of! {
         "coupon.held" => "Held", "결제 대기";
         "coupon.released" => "Released", "결제 대기 해제";
         "coupons.expiring" => "Expiring soon", "만료 알림";
+        "report.weekly" => "Weekly report", "주간 보고서";
         "webhook.test" => "Test", "테스트";
 }
 

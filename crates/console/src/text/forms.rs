@@ -16,7 +16,7 @@ texts! {
     amounts_hint => "Amounts as on a price tag: 5,000 with KRW, 4.99 with USD.", "금액은 가격표처럼 입력하세요. KRW는 5,000이나 5천, USD는 4.99입니다.";
     want_currency => "choose the currency first", "통화를 먼저 입력하세요";
     want_amount => "want an amount such as 5,000", "5,000과 같은 금액을 입력하세요";
-    form_limits => "How many each, and may a purchase be cancelled?", "한 사람이 몇 장까지 받고, 구매를 취소할 수 있나요?";
+    form_limits => "How many each, and may a redemption be cancelled?", "한 사람이 몇 장까지 받고, 사용을 취소할 수 있나요?";
     name_example => "Spring sale: 10 % off", "봄맞이 10% 할인";
     optional => "(optional)", "(선택)";
     id_proposed => "(in addresses and files; empty: from the name)", "(주소와 파일 이름에 쓰입니다. 비우면 이름으로 만듭니다)";
@@ -24,13 +24,13 @@ texts! {
     only_shared => "(for one word for everybody)", "(모두 같은 코드일 때)";
     how_many => "How many coupons?", "쿠폰을 몇 장 만드나요?";
     how_many_each => "How many for one person?", "한 사람이 몇 장까지 받나요?";
-    may_be_cancelled => "Days in which a purchase can be cancelled (0: never)", "구매를 취소할 수 있는 일수(0: 취소 불가)";
+    may_be_cancelled => "Days in which a redemption can be cancelled (0: never)", "사용을 취소할 수 있는 기간(일, 0: 취소 불가)";
     stock_hint => "100,000 or 10만. A hundred million take no longer than one. More can be added later; leave it empty to import codes.", "100,000, 10만처럼 쓰세요. 1억 장도 한 장만큼 빨리 만들어집니다. 나중에 더 추가할 수 있고, 코드를 가져오려면 비워 두세요.";
     show_preview => "Check it", "확인하기";
     preview => "What this means", "이렇게 진행됩니다";
     create_now => "Create the campaign", "캠페인 만들기";
     preview_no_stock(name) => "{name} begins without coupons: you add them later.", "{name} 캠페인은 쿠폰 없이 시작하고, 쿠폰은 나중에 추가합니다.";
-    preview_stock[stock, name] => "{name} has {stock} coupon.", "{name} has {stock} coupons.", "{name} 캠페인에 쿠폰 {stock}장이 있습니다.";
+    preview_stock[stock, name] => "{name} gets {stock} coupon.", "{name} gets {stock} coupons.", "{name} 캠페인에 쿠폰 {stock}장을 만듭니다.";
     preview_shop => "The shop or a support agent gives them to customers. Codes that are mailed or printed do not work.", "쇼핑몰이나 상담원이 고객에게 발급합니다. 코드를 보내거나 인쇄해 나눠 주면 쓸 수 없습니다.";
     preview_self => "Customers can take one themselves while there are some.", "남아 있는 동안 고객이 직접 받을 수 있습니다.";
     preview_bearer => "Whoever shows a code can use it. Treat the list of codes like cash.", "코드를 가진 사람은 누구나 사용할 수 있습니다. 코드 목록을 현금처럼 다루세요.";
@@ -55,12 +55,12 @@ texts! {
     conflict_mine => "Mine", "내 입력";
     limit_upwards => "It can only be raised: nobody loses a coupon.", "늘릴 수만 있습니다. 이미 받은 쿠폰은 사라지지 않습니다.";
     terms_fixed => "What cannot change", "바꿀 수 없는 조건";
-    terms_fixed_why => "Customers have coupons with these terms already. For other terms duplicate the campaign.", "이미 이 조건으로 쿠폰을 받은 고객이 있습니다. 다른 조건이 필요하면 캠페인을 복제하세요.";
+    terms_fixed_why => "Codes with these terms may be out already. For other terms duplicate the campaign.", "이미 이 조건으로 나간 코드가 있을 수 있습니다. 다른 조건이 필요하면 캠페인을 복제하세요.";
     end_later => "It can only become later. Codes that nobody has got follow at once, all other coupons one after the other; the page of the campaign says how far they are.", "늦출 수만 있습니다. 아직 아무도 받지 않은 코드는 바로, 이미 발급했거나 가져온 쿠폰은 차례로 새 만료일을 따릅니다. 진행 상황은 캠페인 화면에 나옵니다.";
     field_extended => "Coupons extended", "연장된 쿠폰";
     extended_soon => "begins in a moment", "곧 시작합니다";
     extended_so_far(extended) => "{extended} so far", "지금까지 {extended}장";
-    extended_but(extended, refused) => "{extended}; {refused} wait for an order or have a full history", "{extended}장 ({refused}장은 결제 대기 중이거나 이력이 가득 차 연장하지 못함)";
+    extended_but(extended, refused) => "{extended}; {refused} wait for an order or have a full history, and are tried again within an hour", "{extended}장 ({refused}장은 결제 대기 중이거나 이력이 가득 차 한 시간 안에 다시 시도합니다)";
 }
 
 texts_of! {

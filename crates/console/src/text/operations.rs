@@ -14,11 +14,12 @@ texts! {
     discount => "Discount", "할인";
     average_order => "Average order", "평균 주문 금액";
     discount_share => "Discount share", "할인 비율";
-    reports_hint => "Redemptions by the day on which they were made; one that was cancelled later is in the list, too.", "사용한 날을 기준으로 합니다. 나중에 취소된 사용도 목록에 있습니다.";
+    reports_hint => "Redemptions by the day on which they were made. The cost is without those that were cancelled; numbers, average and share are with them.", "사용한 날을 기준으로 합니다. 할인 비용은 취소한 사용을 뺀 금액이고, 건수와 평균, 비율에는 취소한 사용도 들어 있습니다.";
     all_campaigns => "all campaigns", "모든 캠페인";
     compared_with(span) => "Compared with {span}.", "비교 기간: {span}.";
-    before(value) => "{value} before", "직전 {value}";
-    changed_by(percent, value) => "{percent}, {value} before", "{percent} (직전 {value})";
+    imported_not_counted => "Redemptions that were imported are in this list alone: numbers and charts count what happened here.", "가져온 사용 내역은 이 목록에만 나옵니다. 건수와 차트에는 여기에서 일어난 일만 셉니다.";
+    before(value) => "{value} before", "이전 기간 {value}";
+    changed_by(percent, value) => "{percent}, {value} before", "{percent} (이전 기간 {value})";
     used_of_issued => "Redeemed per issued", "발급 대비 사용";
     use_rate => "Use rate", "사용률";
     use_rate_hint => "The use rate is the share of all coupons given out so far that is redeemed.", "사용률은 지금까지 발급한 쿠폰 가운데 사용한 비율입니다.";
@@ -121,7 +122,7 @@ texts! {
     writes_since_start => "Writes since the start", "시작 이후 쓰기";
     commits_since_start => "Commits since the start", "시작 이후 커밋";
     reads_since_start => "Reads since the start", "시작 이후 읽기";
-    late_days => "Days behind", "지연된 만료일";
+    late_days => "Days behind", "보관이 밀린 만료일";
     store_bytes => "Hot store", "활성 저장소";
     log_bytes => "Its log", "로그";
     free_bytes => "Free on its disk", "디스크 여유";
@@ -176,8 +177,8 @@ texts! {
     expiry_days => "Expiry days", "만료일";
     expiry_days_none => "No campaign yet: expiry days come with the first one.", "아직 캠페인이 없습니다. 첫 캠페인을 만들면 만료일이 생깁니다.";
     expiry_day => "Expiry day (UTC)", "만료일(UTC)";
-    closes_after => "Can be closed after", "마감 가능 시각";
-    archive_commits => "Archive commits", "보관 커밋";
+    closes_after => "Can be closed after", "보관 예정 시각";
+    archive_commits => "Archive commits", "보관 횟수";
     day_open => "Open", "열림";
     day_due => "Can be closed", "마감 가능";
     day_late => "Behind", "지연";

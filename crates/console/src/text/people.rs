@@ -21,6 +21,7 @@ texts! {
     day => "Day", "날짜";
     company_account => "Company account", "회사 계정";
     personal_data => "Personal data", "개인정보";
+    personal_data_by_admin => "An admin can say what is stored of this customer, and forget them.", "이 고객에 대해 저장된 내용을 알려 주거나 삭제하려면 관리자에게 요청하세요.";
     personal_data_hint => "This call returns everything that is known of the customer. When they are forgotten, all of it gets a random name.", "이 API를 호출하면 이 고객에 대해 저장된 모든 내용을 받습니다. 삭제하면 모든 내용의 고객 ID가 임의의 값으로 바뀝니다.";
     erase => "Forget the customer", "고객 개인정보 삭제";
     erase_means => "Everything that has the name gets a random one, at once here and with the next compaction in the archive. This cannot be undone. Coupons, counts and sums stay.", "모든 곳에서 이 ID가 임의의 값으로 바뀝니다. 활성 저장소에서는 바로, 보관 저장소에서는 다음 보관 작업 때 바뀌며 되돌릴 수 없습니다. 쿠폰과 건수, 합계는 그대로입니다.";

@@ -2,7 +2,10 @@
 
 use engine::{CampaignDraft, StaffRole};
 
-use crate::place::{Place, admin};
+use crate::place::{GIFTS_PER_DAY, Place, admin};
+
+/// The box of a form about somebody of whom nothing is known.
+const NEW: (&str, &str) = ("newcomer", "true");
 
 /// A campaign that is meant for goodwill.
 async fn sorry(place: &Place) {
@@ -31,13 +34,16 @@ async fn it_is_given_once_and_with_a_reason() {
     page.has("<option value=\"sorry\">").has("<option value=\"late-delivery\">Delivered late");
     assert!(!page.text.contains("<option value=\"spring\">"), "{}", page.text);
     let give = "/console/customers/cyd/give";
-    let fields =
-        |campaign, reason, gift| [("campaign_id", campaign), ("reason", reason), ("gift", gift)];
+    let fields = |campaign, reason, gift| {
+        let fields = [("campaign_id", campaign), ("reason", reason), ("gift", gift)];
+        [&fields[..], &[NEW]].concat()
+    };
     for (name, fields) in [
         ("no reason", fields("sorry", "", gift.as_str())),
         ("another reason", fields("sorry", "rain", &gift)),
         ("another campaign", fields("spring", "other", &gift)),
         ("no gift", fields("sorry", "other", "")),
+        ("nobody is known", fields("sorry", "other", &gift)[..3].to_vec()),
     ] {
         assert_eq!(browser.submit(give, &fields).await.status, 422, "{name}");
     }
@@ -55,6 +61,43 @@ async fn it_is_given_once_and_with_a_reason() {
     let page = browser.submit(give, &fields("sorry", "other", other)).await.must(303);
     browser.lang = "ko";
     browser.get(page.to()).await.must(200).has("발급하지 않았습니다").has("배송 지연");
+}
+
+#[tokio::test]
+async fn each_person_gives_so_many_a_day() {
+    let place = Place::new();
+    let (code, _) = place.seeded().await;
+    sorry(&place).await;
+    let mut browser = place.signed_in(StaffRole::Support).await;
+    for given in 0..GIFTS_PER_DAY {
+        let user = format!("/console/customers/user-{given}");
+        let page = browser.get(&user).await.must(200);
+        page.has(&format!("You can give {} more today.", GIFTS_PER_DAY - given));
+        let fields =
+            [("campaign_id", "sorry"), ("reason", "other"), ("gift", &page.value("gift")), NEW];
+        browser.submit(&format!("{user}/give"), &fields).await.must(303);
+    }
+    let page = browser.get("/console/customers/one-more").await.must(200);
+    page.has("You can give 0 more today.");
+    let fields =
+        [("campaign_id", "sorry"), ("reason", "other"), ("gift", &page.value("gift")), NEW];
+    browser
+        .submit("/console/customers/one-more/give", &fields)
+        .await
+        .must(409)
+        .has("as one person may");
+    // Nor by the code of one.
+    let mut other = place.signed_in(StaffRole::Admin).await;
+    let path = |action| format!("/console/coupons/{code}/{action}");
+    let revoked = [("user_id", "ann"), ("reason", "A test")];
+    other.submit(&path("revoke"), &revoked).await.must(303);
+    let give = [("user_id", "one-more")];
+    browser.submit(&path("issue"), &give).await.must(409).has("as one person may");
+    other.submit(&path("issue"), &give).await.must(303);
+    // Where the store is, tomorrow has begun.
+    place.clock.pass(4 * 3_600_000);
+    let page = browser.get("/console/customers/one-more").await;
+    page.must(200).has(&format!("You can give {GIFTS_PER_DAY} more today."));
 }
 
 #[tokio::test]

@@ -153,7 +153,7 @@ fn sentences() {
         (
             "percent 10 max 5000 from 30000",
             "10 % off orders of ₩30,000 or more, at most ₩5,000",
-            "₩30,000 이상 주문하면 10 %, 최대 ₩5,000 할인",
+            "₩30,000 이상 주문하면 10%, 최대 ₩5,000 할인",
         ),
     ];
     let won = "KRW".parse().unwrap();

@@ -30,7 +30,8 @@ impl Benefit {
         let (less, most) = match self.kind {
             BenefitKind::Amount(amount) => (price(amount).to_string(), None),
             BenefitKind::Percent { percent, max_discount } => {
-                (format!("{percent} %"), max_discount.map(price))
+                let blank = if lang == Lang::Ko { "" } else { " " };
+                (format!("{percent}{blank}%"), max_discount.map(price))
             }
             BenefitKind::Text => return None,
         };
