@@ -11,13 +11,13 @@ use engine::import::dates::DateOrder;
 use engine::import::encoding::TextEncoding;
 use engine::import::exports::KnownExport;
 use engine::import::record::{FileHeader, RecordDefaults, RowError};
-use engine::import::states::ValueMap;
+use engine::import::states::StateWord;
 use engine::import::{File, FileFormat, REJECT_HEADER, record_cells, said_separator, separators};
 use engine::{BadFile, Failure};
 use futures::stream::{BoxStream, Stream, StreamExt, iter};
 
 use crate::fields::FormFields;
-use crate::trouble::{ConsoleError, ConsoleResult};
+use crate::trouble::ConsoleResult;
 
 /// Bytes of a file that are enough to see its columns.
 pub(crate) const HEAD_BYTES: usize = 256 * 1_024;
@@ -107,26 +107,19 @@ impl ColumnChoices {
 impl FormFields {
     /// What a form says about its file, but for the columns.
     pub(crate) fn file_format(&self) -> ConsoleResult<FileFormat> {
-        let meant = self.meanings().filter(|(_, state)| !state.is_empty());
-        let values: Vec<String> = meant.map(|(value, state)| format!("{value}:{state}")).collect();
-        let wrong = |error: <ValueMap as std::str::FromStr>::Err| {
-            ConsoleError::field("values", error.to_string())
-        };
-        let values = match values.is_empty() {
-            true => ValueMap::default(),
-            false => values.join(",").parse().map_err(wrong)?,
-        };
+        let values = self.meanings().filter_map(|(value, state)| Some((value.to_owned(), state?)));
         Ok(FileFormat {
             encoding: self.may::<TextEncoding>("encoding")?,
-            values,
+            values: values.collect(),
             dates: self.may::<DateOrder>("dates")?.unwrap_or_default(),
             ..FileFormat::default()
         })
     }
 
-    /// Values of the state with what they mean; empty for one whose lines are rejected.
-    pub(crate) fn meanings(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.all("value").zip(self.all("means"))
+    /// Values of the state with what they mean; `None` for one whose lines are rejected.
+    pub(crate) fn meanings(&self) -> impl Iterator<Item = (&str, Option<StateWord>)> {
+        let named = |word: &str| StateWord::ALL.into_iter().find(|it| it.as_str() == word);
+        self.all("value").zip(self.all("means").map(named))
     }
 }
 
@@ -316,14 +309,7 @@ fn guessed(first: &[String]) -> ColumnChoices {
 
 fn near(cell: &str, column: KnownColumn) -> Option<usize> {
     let names = std::iter::once(column.as_str()).chain(column.aliases());
-    let far = |name| if plain(cell) == plain(name) { Some(0) } else { distance(cell, name) };
-    names.filter_map(far).min()
-}
-
-/// A name without what people write in different ways.
-fn plain(name: &str) -> String {
-    let kept = name.chars().filter(|c| c.is_alphanumeric());
-    kept.flat_map(char::to_lowercase).collect()
+    names.filter_map(|name| distance(cell, name)).min()
 }
 
 /// Whether an import would never skip a column of this name: it says a state or a use.

@@ -159,6 +159,14 @@ impl ValueMap {
     }
 }
 
+/// Of values that no text has to separate: they may have commas.
+impl FromIterator<(String, StateWord)> for ValueMap {
+    fn from_iter<I: IntoIterator<Item = (String, StateWord)>>(values: I) -> ValueMap {
+        let entry = |(value, state): (String, StateWord)| (value.trim().to_lowercase(), state);
+        ValueMap(values.into_iter().map(entry).collect())
+    }
+}
+
 impl FromStr for ValueMap {
     type Err = BadValueMap;
 
@@ -168,10 +176,10 @@ impl FromStr for ValueMap {
             let (value, state) = entry.rsplit_once(':')?;
             let is_named = |it: &StateWord| state.trim().eq_ignore_ascii_case(it.as_str());
             let state = StateWord::ALL.into_iter().find(is_named)?;
-            Some((value.trim().to_lowercase(), state))
+            Some((value.to_owned(), state))
         };
         let read = |text: &str| entry(text).ok_or_else(|| BadValueMap(clipped(text)));
-        text.split(',').map(read).collect::<Result<_, _>>().map(ValueMap)
+        text.split(',').map(read).collect()
     }
 }
 

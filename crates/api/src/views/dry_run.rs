@@ -129,7 +129,7 @@ impl From<&DryRun> for DryRunBody {
 
 impl From<&RejectedLine> for RejectedBody {
     fn from(line: &RejectedLine) -> RejectedBody {
-        let RejectedLine { line, text, reason, detail } = line.clone();
+        let RejectedLine { line, text, reason, detail, .. } = line.clone();
         RejectedBody { line, text, reason, detail }
     }
 }

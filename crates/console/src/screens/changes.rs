@@ -91,7 +91,7 @@ pub(crate) async fn save_pause(
     Ok(done(&desk, &id, if paused { "paused" } else { "resumed" }))
 }
 
-/// `POST /console/pause-campaigns`: several of them, in the same way.
+/// `POST /console/pause-campaigns`: several of them, in the same way. The address has the query of their list.
 pub(crate) async fn pause_campaigns(desk: PageContext, fields: FormFields) -> ConsoleResult {
     let paused: bool = fields.must("paused")?;
     let reason: Reason = fields.must("reason")?;
@@ -100,6 +100,11 @@ pub(crate) async fn pause_campaigns(desk: PageContext, fields: FormFields) -> Co
     if ids.is_empty() {
         return Err(ConsoleError::field("campaign", "is missing"));
     }
+    let listed = |done: &str| {
+        let mut query = desk.query.clone();
+        query.set("done", done);
+        to(&format!("/console/campaigns?{}", query.encoded()))
+    };
     let caller = desk.caller(ConsoleAction::PauseCampaign)?;
     for (nth, id) in ids.iter().enumerate() {
         let patch = CampaignPatch { paused: Some(paused), ..CampaignPatch::default() };
@@ -110,12 +115,11 @@ pub(crate) async fn pause_campaigns(desk: PageContext, fields: FormFields) -> Co
             Err(error) if nth == 0 => return Err(error.into()),
             Err(error) => {
                 tracing::warn!(?error, campaign = %id, "not all of the campaigns were changed");
-                return Ok(to("/console/campaigns?done=some"));
+                return Ok(listed("some"));
             }
         }
     }
-    let done = if paused { "paused-all" } else { "resumed-all" };
-    Ok(to(&format!("/console/campaigns?done={done}")))
+    Ok(listed(if paused { "paused-all" } else { "resumed-all" }))
 }
 
 /// `POST /console/campaigns/{id}/batches/{batch}/pause`, in the same way.

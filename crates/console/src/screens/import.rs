@@ -14,8 +14,9 @@ use coupon::campaign::{Batch, Campaign};
 use coupon::ids::{BatchId, CampaignId};
 use engine::csv::BYTE_ORDER_MARK;
 use engine::import::columns::{BadColumnMap, KnownColumn};
+use engine::import::record::RowError;
 use engine::import::states::StateWord;
-use engine::import::{DryRun, ImportRequest, ParsedLine, RejectedLine, TEMPLATE};
+use engine::import::{DryRun, ImportRequest, ParsedLine, TEMPLATE};
 use engine::{Failure, PAGE_MAX};
 use futures::stream::{StreamExt, once};
 use serde_json::json;
@@ -89,7 +90,7 @@ struct ImportPage<'a> {
     is_begun: bool,
     table: Option<ColumnTable>,
     /// Values of the state, and the states that they mean.
-    values: Vec<(String, String)>,
+    values: Vec<(String, Option<StateWord>)>,
     checked: Option<DryRun>,
     trouble: Option<String>,
     curl: String,
@@ -206,26 +207,21 @@ async fn show(
 }
 
 /// Values that somebody has explained, then those that nobody has.
-fn values(fields: &FormFields, result: &UploadResult) -> Vec<(String, String)> {
-    let known = fields.meanings().filter(|(_, state)| !state.is_empty());
-    let mut values: Vec<(String, String)> =
-        known.map(|(value, state)| (value.to_owned(), state.to_owned())).collect();
+fn values(fields: &FormFields, result: &UploadResult) -> Vec<(String, Option<StateWord>)> {
+    let known = fields.meanings().filter(|(_, state)| state.is_some());
+    let mut values: Vec<_> = known.map(|(value, state)| (value.to_owned(), state)).collect();
     let of_head = result.table.iter().flat_map(|table| table.unknown.iter().flatten().cloned());
-    let of_lines = result.checked.iter().flat_map(|it| &it.rejected).filter_map(unknown_value);
+    let of_lines = result.checked.iter().flat_map(|it| &it.rejected);
+    let of_lines = of_lines.filter_map(|line| match line.error.as_deref() {
+        Some(RowError::BadState { found }) => Some(found.clone()),
+        _ => None,
+    });
     for value in of_head.chain(of_lines) {
-        // A comma ends a value where it is explained.
-        let is_new = values.len() < VALUES_MAX && values.iter().all(|(known, _)| *known != value);
-        if is_new && !value.contains(',') {
-            values.push((value, String::new()));
+        if values.len() < VALUES_MAX && values.iter().all(|(known, _)| *known != value) {
+            values.push((value, None));
         }
     }
     values
-}
-
-/// The value of the state for which a line is rejected.
-fn unknown_value(line: &RejectedLine) -> Option<String> {
-    let (found, _) = line.detail.strip_prefix("state is \"")?.split_once("\", want available")?;
-    Some(found.replace("\\\"", "\"").replace("\\\\", "\\"))
 }
 
 pub(crate) async fn send(

@@ -2,6 +2,8 @@
 //! each form has its Korean. One that is missing here is shown as it came.
 
 use coupon::calendar::{Zone, parse_instant};
+use engine::import::columns::KnownColumn;
+use engine::import::states::StateWord;
 
 use crate::text::{Lang, PageTexts, with_particles};
 
@@ -84,6 +86,7 @@ forms! {
     "line is not {} throughout" => "{0}⟨으로/로⟩ 읽을 수 없는 글자가 있습니다";
     "a quote is not closed in its line" => "따옴표가 닫히지 않았습니다";
     "a quote is not closed, and the lines up to {} may belong to its cell, so none of them is imported; {}" => "따옴표가 닫히지 않아 {0}번째 줄까지 가져오지 않았습니다. 따옴표를 닫거나 지우세요";
+    "line has {} cells, want {} to {}" => "칸이 {0}개입니다(필요한 칸 {1}~{2})";
     "line has {} cells, want {}" => "칸이 {0}개입니다(필요한 칸 {1})";
     "line is a header, want a coupon" => "쿠폰이 아니라 머리글입니다";
     "code is {}: a spreadsheet took it for a number and damaged it; {}" => "스프레드시트가 코드를 숫자로 바꾸어 망가졌습니다({0}). 열을 텍스트 형식으로 바꾸고 코드를 다시 넣어 내보내세요";
@@ -173,11 +176,19 @@ impl PageTexts {
         for (nth, part) in parts.iter().enumerate() {
             let part = match parse_instant(part) {
                 Ok(at) => format!("{}(UTC)", self.moment(at, &Zone::utc())),
-                Err(_) => self.detail(part),
+                Err(_) => self.named(part).map_or_else(|| self.detail(part), str::to_owned),
             };
             said = said.replace(&format!("{{{nth}}}"), &part);
         }
         Some(with_particles(&said))
+    }
+
+    /// What a page calls a column or a state of an import.
+    fn named(self, word: &str) -> Option<&'static str> {
+        let column = KnownColumn::ALL.iter().find(|it| it.as_str() == word);
+        let state = || StateWord::ALL.iter().find(|it| it.as_str() == word);
+        let column = column.map(|it| self.import_column(it));
+        column.or_else(|| state().map(|it| self.state_word(it)))
     }
 }
 

@@ -93,8 +93,54 @@ async fn columns_are_guessed() {
     sent(&mut browser, &choices, "").await.must(422).has("the file is empty");
 }
 
-/// The file of a shop, of which nothing fits.
-const FILE: &str = "번호,고객등급,상태\nAB-0001,VIP,대기\nAB-0002,,종료\nAB-0003,VIP,대기\n";
+/// A line for each fault of a row. The last one would take the lines behind it along.
+const FAULTS: [&str; 19] = [
+    "AB-0001,,,,,,,,,x",
+    "code,valid_from,expires_at,state,user_id,redeemed_at,order_ref,order_amount,currency",
+    "A!0001,,,,,,,,",
+    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA,,,,,,,,",
+    "1.23457E+15,,,,,,,,",
+    "AB-0003,,soon,,,,,,",
+    "AB-0004,,03/04/2027,,,,,,",
+    "AB-0005,,03/04/27,,,,,,",
+    "AB-0006,2027-02-01,2027-01-01,,,,,,",
+    "AB-0007,,,waiting,,,,,",
+    "AB-0008,,,issued,,,,,",
+    "AB-0009,,,redeemed,ann,,,,",
+    "AB-0010,,,available,ann,,,,",
+    "AB-0011,,,issued,ann b,,,,",
+    "AB-0012,,,redeemed,ann,2026-11-01,an order,,",
+    "AB-0013,,,redeemed,ann,2026-11-01,o1,five,KRW",
+    "AB-0014,,,redeemed,ann,2026-11-01,o1,5,XYZ",
+    "AB-0015,,,redeemed,ann,2027-01-01,,,",
+    "\"AB-0016,,,,,,,,",
+];
+
+/// Of the file itself, only what it has within quotes stays as it is.
+#[tokio::test]
+async fn no_fault_is_said_in_english() {
+    let place = Place::new();
+    place.seeded().await;
+    let mut browser = place.signed_in(StaffRole::Admin).await;
+    browser.lang = "ko";
+    let file = format!("{}\n{}\n", FAULTS[1], FAULTS.join("\n"));
+    let choices = Choices { purpose: "check", name: "codes.csv", ..Choices::default() };
+    let page = sent(&mut browser, &choices, &file).await.must(200);
+    let details = page.text.split("</code></td><td><bdi>").skip(1);
+    let details: Vec<&str> = details.filter_map(|it| it.split("</bdi>").next()).collect();
+    assert_eq!(details.len(), FAULTS.len(), "{details:#?}");
+    for (line, detail) in FAULTS.iter().zip(details) {
+        let detail = detail.replace("&#34;", "\"").replace("&#39;", "'");
+        let said: String = detail.split('"').step_by(2).collect();
+        let own = |word: &&str| !["", "user_id", "order_ref", "redeemed_at"].contains(word);
+        let mut words = said.split(|c: char| !c.is_ascii_lowercase() && c != '_').filter(own);
+        assert_eq!(words.find(|word| word.len() > 1), None, "{line}: {detail}");
+    }
+}
+
+/// The file of a shop, of which nothing fits; one of its states has a comma.
+const FILE: &str =
+    "번호,고객등급,상태\nAB-0001,VIP,대기\nAB-0002,,\"종료, 환불\"\nAB-0003,VIP,대기\n";
 
 #[tokio::test]
 async fn an_import_is_guided() {
@@ -112,18 +158,18 @@ async fn an_import_is_guided() {
     assert_eq!(columns(&page), ["code", "code", "state"], "what was chosen stays");
     let chosen = Choices { columns: &["code", "", "state"], ..asked };
     let page = sent(&mut browser, &chosen, FILE).await.must(200);
-    for value in ["대기", "종료"] {
+    for value in ["대기", "종료, 환불"] {
         page.has(&format!("<bdi>{value}</bdi><input type=\"hidden\" name=\"value\""));
     }
     let check = Choices { purpose: "check", ..chosen };
     let page = sent(&mut browser, &check, FILE).await.must(200);
     page.has("모든 줄이 거부되어").has("notice bad").has("의 뜻을 알 수 없습니다");
     assert!(!page.text.contains("for=import"), "there is nothing to import");
-    let some = [("대기", "available"), ("종료", "")];
+    let some = [("대기", "available"), ("종료, 환불", "")];
     let check = Choices { values: &some, ..check };
     let page = sent(&mut browser, &check, FILE).await.must(200);
     page.has("전체 3줄: 새 코드 2").has("2줄 가져오기").has("value=\"available\" selected");
-    let values = [("대기", "available"), ("종료", "void")];
+    let values = [("대기", "available"), ("종료, 환불", "void")];
     let import = Choices { purpose: "import", values: &values, batch: "kupon-mokrok", ..check };
     let page = sent(&mut browser, &import, FILE).await.must(303);
     let batch = "/console/campaigns/spring/batches/kupon-mokrok";

@@ -119,7 +119,8 @@ async fn the_list_of_campaigns() {
     }
     let path = "/console/pause-campaigns";
     let fields = [("reason", "leaked"), ("campaign", "aa"), ("campaign", "zz"), ("paused", "true")];
-    let page = browser.submit(path, &fields).await.must(303);
+    let page = browser.submit(&format!("{path}?q=z&sort=name&done=x"), &fields).await.must(303);
+    assert_eq!(page.to(), "/console/campaigns?q=z&sort=name&done=paused-all", "the list stays");
     browser.get(page.to()).await.must(200).has("They are paused");
     let is_paused = async |id: &str| {
         let view = place.engine.campaign(&admin(), &id.parse().unwrap()).await.unwrap();

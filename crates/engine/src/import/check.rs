@@ -71,7 +71,11 @@ impl Engine {
 impl LineCheck<'_> {
     /// The line as it was read, or why it is rejected whatever the store has.
     pub(super) fn check(&mut self, line: FileLine) -> Result<GoodLine, RejectedLine> {
-        match self.decide(&line) {
+        let record = self.record(&line).map_err(|error| {
+            let rejected = rejected_line(&line, error.as_str(), error.to_string());
+            RejectedLine { error: Some(Box::new(error)), ..rejected }
+        })?;
+        match self.decide(line.number, record) {
             Ok((read, _)) if self.is_erased(&read) => Err(erased_line(&line, &read)),
             Ok((read, earlier)) => Ok(GoodLine { line, read, earlier }),
             Err((reason, detail)) => Err(rejected_line(&line, reason, detail)),
@@ -98,8 +102,19 @@ impl LineCheck<'_> {
         Ok(erased.map(|it| erased_line(&it.line, &it.read)).collect())
     }
 
-    fn decide(&mut self, line: &FileLine) -> Result<(ImportLine, Option<u64>), RejectReason> {
-        let (read, written) = self.read(line)?;
+    fn record(&self, line: &FileLine) -> Result<ImportRecord, RowError> {
+        let header = self.header.as_ref().ok_or(RowError::Empty);
+        line.text().and_then(|text| header?.parse(text, &self.defaults))
+    }
+
+    fn decide(
+        &mut self,
+        line: u64,
+        record: ImportRecord,
+    ) -> Result<(ImportLine, Option<u64>), RejectReason> {
+        let ImportRecord { code, written, valid_from, expires_at, imported_state } = record;
+        let read = ImportLine { code, valid_from, expires_at, imported_state };
+        self.check_place(&read)?;
         if !Day::expiry_day_of(read.expires_at).can_be_archived() {
             let detail =
                 "expires_at lies before the first or after the last day that can be archived";
@@ -115,7 +130,7 @@ impl LineCheck<'_> {
             );
             return Err(("FORBIDDEN", detail));
         }
-        match self.repeats.take(line.number, &written, &read.code) {
+        match self.repeats.take(line, &written, &read.code) {
             Ok(earlier) => Ok((read, earlier)),
             Err(earlier) => {
                 let detail = format!(
@@ -127,15 +142,8 @@ impl LineCheck<'_> {
         }
     }
 
-    /// The coupon of a line with its code as the line writes it, or the reason and the detail of its rejection.
-    fn read(&self, line: &FileLine) -> Result<(ImportLine, String), RejectReason> {
-        let parsed = line.text().and_then(|text| match &self.header {
-            Some(header) => header.parse(text, &self.defaults),
-            None => Err(RowError::Empty),
-        });
-        let read = parsed.map_err(|error| (error.as_str(), error.to_string()))?;
-        let ImportRecord { code, written, valid_from, expires_at, imported_state } = read;
-        let read = ImportLine { code, valid_from, expires_at, imported_state };
+    /// Whether its code and the instant of its redemption can be those of a coupon of this store.
+    fn check_place(&self, read: &ImportLine) -> Result<(), RejectReason> {
         if self.engine.router.looks_minted(&CodeText::from(read.code.clone())) {
             let detail = "a code of ours opens to the same place; give this coupon another code";
             return Err(("LOOKS_MINTED", detail.to_owned()));
@@ -146,7 +154,7 @@ impl LineCheck<'_> {
             // The days in which it can be cancelled would count from that future instant.
             return Err(("BAD_DATE", "redeemed_at lies in the future".to_owned()));
         }
-        Ok((read, written))
+        Ok(())
     }
 }
 

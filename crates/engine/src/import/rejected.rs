@@ -39,6 +39,8 @@ pub struct RejectedLine {
     pub reason: String,
     /// Why, for people.
     pub detail: String,
+    /// What is wrong with its row. `None` if its row can be read, and of every line that was kept: those have words only.
+    pub error: Option<Box<RowError>>,
 }
 
 /// The rejected lines of one batch.
@@ -129,14 +131,14 @@ fn part_of(line: u64) -> u64 {
     line / PART_LINES
 }
 
-fn kept(RejectedLine { line, text, reason, detail }: &RejectedLine) -> RecordPut {
+fn kept(RejectedLine { line, text, reason, detail, .. }: &RejectedLine) -> RecordPut {
     let value = serde_json::json!([text, reason, detail]).to_string();
     RecordPut::new(line.to_be_bytes(), value).kept_for(KEEP)
 }
 
 fn line_of(row: RecordRow) -> Result<RejectedLine, HotError> {
     let [text, reason, detail] = serde_json::from_slice(&row.value).map_err(damaged)?;
-    Ok(RejectedLine { line: number_of(&row.key)?, text, reason, detail })
+    Ok(RejectedLine { line: number_of(&row.key)?, text, reason, detail, error: None })
 }
 
 fn number_of(key: &[u8]) -> Result<u64, HotError> {
@@ -167,6 +169,7 @@ pub(super) fn rejected_line(line: &FileLine, reason: &str, detail: String) -> Re
         text: line.shown().chars().take(REJECTED_TEXT_MAX).collect(),
         reason: reason.to_owned(),
         detail,
+        error: None,
     }
 }
 

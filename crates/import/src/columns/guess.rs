@@ -34,7 +34,7 @@ fn nearest(cell: &str) -> Option<(usize, &'static str, KnownColumn)> {
 pub fn distance(text: &str, name: &str) -> Option<usize> {
     let (text, name) = (normal(text), normal(name));
     let letters = name.chars().count();
-    if letters > 2 && text.contains(&name) {
+    if letters > 2 && text != name && text.contains(&name) {
         return Some(INSIDE);
     }
     let distance = osa_distance(&text, &name);
