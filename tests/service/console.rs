@@ -26,6 +26,7 @@ const LOCK: &str = include_str!("console/package-lock.json");
 const SCRIPT: &str = include_str!("console/suite.mjs");
 const ACTIONS: &str = include_str!("console/actions.mjs");
 const TASKS: &str = include_str!("console/tasks.mjs");
+const SHOP: &str = include_str!("console/shop.mjs");
 const IDENTITY: &str = include_str!("console/identity.mjs");
 
 /// The browser of this machine.
@@ -74,61 +75,70 @@ fn history(data: &Data) -> Option<(Program, String)> {
     }
 }
 
-#[test]
-fn every_screen_and_the_stories() {
+/// Starts a server, and plays the first of these scripts with it; the others are what it imports. `more` adds what
+/// the script wants to know of the store and the address.
+fn played(
+    data: &Data,
+    arguments: &[&str],
+    scripts: &[(&str, &str)],
+    more: impl FnOnce(&mut Command, &str),
+) {
     let Some((browser, modules)) = driven() else { return };
-    let data = Data::new();
-    let history = history(&data);
     let server = data.serve_with(|command| {
-        command.args(["--compact-every", "0"]);
-        if let Some((_, address)) = &history {
-            command.args(["--console-history", address]);
-        }
+        command.args(["--compact-every", "0"]).args(arguments);
     });
     let address = format!("http://{}", server.address);
-    let link = data.run(&["console", "--address", &address]);
-    assert_eq!(link.code, Some(0), "{}", link.stderr);
     symlink(modules, data.folder().join("node_modules")).expect("the packages");
-    fs::write(data.folder().join("suite.mjs"), SCRIPT).expect("the suite");
-    fs::write(data.folder().join("actions.mjs"), ACTIONS).expect("the actions");
-    let mut command = script(&data, &browser, "suite.mjs");
-    command.stdin(Stdio::null()).env("COUPONRY", &address).env("LINK", link.stdout.trim());
+    for (name, text) in scripts.iter().chain(&[("shop.mjs", SHOP)]) {
+        fs::write(data.folder().join(name), text).expect("a script");
+    }
+    let mut command = script(data, &browser, scripts[0].0);
+    command.stdin(Stdio::null()).env("COUPONRY", &address);
     command.env("TOKEN", data.token("admin", "root"));
-    if history.is_some() {
-        command.env("HISTORY", "1");
-    }
-    if let Some(shots) = std::env::var_os("COUPONRY_SHOTS") {
-        command.env("SHOTS", shots);
-    }
+    more(&mut command, &address);
     let ran = data.run_command(command);
     eprintln!("{}", ran.stdout);
     assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
     server.stop();
 }
 
+/// A one-time link for somebody who signs in.
+fn link(data: &Data, address: &str, more: &[&str]) -> String {
+    let link = data.run(&[&["console", "--address", address], more].concat());
+    assert_eq!(link.code, Some(0), "{}", link.stderr);
+    link.stdout.trim().to_owned()
+}
+
+#[test]
+fn every_screen_and_the_stories() {
+    if driven().is_none() {
+        return;
+    }
+    let data = Data::new();
+    let history = history(&data);
+    let arguments = history.iter().flat_map(|(_, at)| ["--console-history", at.as_str()]);
+    let scripts = [("suite.mjs", SCRIPT), ("actions.mjs", ACTIONS)];
+    played(&data, &arguments.collect::<Vec<&str>>(), &scripts, |command, address| {
+        command.env("LINK", link(&data, address, &[]));
+        if history.is_some() {
+            command.env("HISTORY", "1");
+        }
+        if let Some(shots) = std::env::var_os("COUPONRY_SHOTS") {
+            command.env("SHOTS", shots);
+        }
+    });
+}
+
 /// People who have read no docs do what they have to, with no more clicks than before.
 #[test]
 fn twenty_tasks() {
-    let Some((browser, modules)) = driven() else { return };
     let data = Data::new();
-    let server = data.serve_with(|command| {
-        command.args(["--compact-every", "0"]);
+    played(&data, &[], &[("tasks.mjs", TASKS)], |command, address| {
+        for role in ["admin", "marketer", "support", "operator"] {
+            let link = link(&data, address, &["--role", role, "--name", role]);
+            command.env(role.to_uppercase(), link);
+        }
     });
-    let address = format!("http://{}", server.address);
-    symlink(modules, data.folder().join("node_modules")).expect("the packages");
-    fs::write(data.folder().join("tasks.mjs"), TASKS).expect("the tasks");
-    let mut command = script(&data, &browser, "tasks.mjs");
-    command.stdin(Stdio::null()).env("COUPONRY", &address);
-    command.env("TOKEN", data.token("admin", "root"));
-    for role in ["admin", "marketer", "support", "operator"] {
-        let link = data.run(&["console", "--role", role, "--name", role, "--address", &address]);
-        assert_eq!(link.code, Some(0), "{}", link.stderr);
-        command.env(role.to_uppercase(), link.stdout.trim());
-    }
-    let ran = data.run_command(command);
-    eprintln!("{}", ran.stdout);
-    assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
-    server.stop();
 }
 
 /// People sign in at an identity provider of their company: a real one, in a real browser.

@@ -14,21 +14,12 @@ import { createRequire } from "node:module";
 import { connect, createServer } from "node:net";
 import { chromium } from "playwright-core";
 import { everyAction } from "./actions.mjs";
+import { call, day } from "./shop.mjs";
 
 const { COUPONRY: base, LINK: link, TOKEN: token, SHOTS: shots, STORY: story, CHROMIUM: executablePath } = process.env;
 const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const TRANSFERRED_MAX = 100_000;
 const HOSTILE = "<b>Bold</b> & \"quotes\" 'מימין לשמאל 😀";
-
-const call = async (method, path, body, type = "application/json") => {
-  const answer = await fetch(base + path, {
-    method,
-    headers: { authorization: `Bearer ${token}`, "content-type": type },
-    body: body === undefined ? undefined : typeof body === "string" ? body : JSON.stringify(body),
-  });
-  return answer.json();
-};
-const day = (days) => new Date(Date.now() + days * 86_400_000).toISOString().slice(0, 10);
 
 /** Fills the store with what the screens show. */
 const seed = async () => {

@@ -8,20 +8,11 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { chromium } from "playwright-core";
+import { call, day } from "./shop.mjs";
 
-const { COUPONRY: base, TOKEN: token, ONLY: only, CHROMIUM: executablePath } = process.env;
+const { COUPONRY: base, ONLY: only, CHROMIUM: executablePath } = process.env;
 const PASSWORD = "correct horse battery";
 const PAGE_MAX = 60_000;
-
-const call = async (method, path, body, type = "application/json") => {
-  const answer = await fetch(base + path, {
-    method,
-    headers: { authorization: `Bearer ${token}`, "content-type": type },
-    body: body === undefined ? undefined : typeof body === "string" ? body : JSON.stringify(body),
-  });
-  return answer.json();
-};
-const day = (days) => new Date(Date.now() + days * 86_400_000).toISOString().slice(0, 10);
 
 /** A shop in the middle of its day. */
 const seed = async () => {
