@@ -231,16 +231,9 @@ async fn attention(desk: &PageContext) -> ConsoleResult<Vec<(String, String)>> {
     let (t, engine) = (desk.t, desk.engine());
     let mut all = Vec::new();
     let mut add = |text: String, href: &str| all.push((text, href.to_owned()));
-    if let Err(why) = engine.writable().await {
-        add(t.attention_writable(IsolatedText(t.detail(&why))), "/console/store");
-    }
-    if let Some(why) = engine.clock_warning().await {
-        add(t.attention_clock(IsolatedText(t.detail(&why))), "/console/store");
-    }
     let plans = engine.partitions().partitions().await.map_err(engine::Failure::from)?;
-    match plans.iter().filter(|plan| plan.is_late(desk.now)).count() as u64 {
-        0 => {}
-        late => add(t.attention_late(late), "/console/store"),
+    for fault in desk.store_faults(&plans).await {
+        add(fault.said, "/console/store");
     }
     if let Some(webhooks) = &desk.console.setup.webhooks {
         for endpoint in webhooks.list(None, WEBHOOKS).await? {

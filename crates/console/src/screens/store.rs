@@ -23,12 +23,13 @@ const DAYS: usize = 400;
 #[template(path = "store.html")]
 struct StorePage<'a> {
     d: &'a PageContext,
-    writable: Result<(), String>,
-    clock: Option<String>,
+    faults: Vec<StoreFault>,
+    /// The store in sentences for people who do not run it.
+    sentences: Vec<String>,
     gauge: Gauge,
     sizes: Vec<(&'static str, String)>,
-    /// Of a store on a cluster, or why they cannot be asked.
-    nodes: Option<Result<Vec<NodeInfo>, String>>,
+    /// Of a store on a cluster.
+    nodes: Vec<NodeInfo>,
     /// The folder of the archive, where other machines may not see it.
     lone_archive: Option<&'a str>,
     /// Whether a compaction runs, or is asked for: then no other one is offered.
@@ -38,10 +39,22 @@ struct StorePage<'a> {
     runs: Vec<CompactionRun>,
     days: Vec<PartitionPlan>,
     has_archive: Option<bool>,
-    late: usize,
+    late: u64,
+}
+
+/// What is wrong with the store.
+pub(crate) struct StoreFault {
+    pub(crate) said: String,
+    /// What an operator does about it; empty if that is said already.
+    mended: &'static str,
 }
 
 impl StorePage<'_> {
+    /// Whether they run the store: all others see sentences first.
+    fn is_operator(&self) -> bool {
+        self.d.may(ConsoleAction::Compact)
+    }
+
     fn step(&self, run: &CompactionRun) -> String {
         let t = self.d.t;
         match run.day() {
@@ -66,6 +79,24 @@ impl StorePage<'_> {
 }
 
 impl PageContext {
+    pub(crate) async fn store_faults(&self, plans: &[PartitionPlan]) -> Vec<StoreFault> {
+        let (t, engine) = (self.t, self.engine());
+        let mut faults = Vec::new();
+        let mut add = |said, mended| faults.push(StoreFault { said, mended });
+        if let Err(why) = engine.writable().await {
+            let mended = if self.console.nodes.is_some() { t.mend_nodes() } else { t.mend_disk() };
+            add(t.attention_writable(IsolatedText(t.detail(&why))), mended);
+        }
+        if let Some(why) = engine.clock_warning().await {
+            add(t.attention_clock(IsolatedText(t.detail(&why))), "");
+        }
+        match late(plans, self.now) {
+            0 => {}
+            late => add(t.attention_late(late), t.mend_compaction()),
+        }
+        faults
+    }
+
     /// An expiry day, which is one of UTC.
     fn expiry_day(&self, day: impl Borrow<Day>) -> String {
         let begins_at = Millis(i64::from(day.borrow().0) * DAY_MS);
@@ -79,29 +110,78 @@ pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
     let runs = engine.compaction_runs().await?;
     let is_running = runs.iter().any(|run| run.is_running(desk.now));
     let asked_at = desk.console.compactions().since();
+    // A cold tier that does not answer is a fact of this page, not the end of it.
+    let has_archive = engine.has_cold().await.ok();
+    let asked =
+        if let Some(nodes) = &desk.console.nodes { nodes.all().await } else { Ok(Vec::new()) };
+    let mut faults = desk.store_faults(&plans).await;
+    let mut add = |said, mended| faults.push(StoreFault { said, mended });
+    if has_archive.is_none() {
+        add(t.fault_archive().to_owned(), t.mend_archive());
+    }
+    let last = runs.iter().find_map(|run| run.ended.as_ref());
+    if let Some(why) = last.and_then(|end| end.failed.as_ref()) {
+        add(t.fault_compaction(IsolatedText(t.detail(why))), t.mend_compaction());
+    }
+    let nodes = asked.unwrap_or_else(|why| {
+        add(t.nodes_silent(IsolatedText(why)), t.mend_nodes());
+        Vec::new()
+    });
+    for node in nodes.iter().filter(|node| node.answer.is_err()) {
+        add(t.fault_node(&node.address), t.mend_nodes());
+    }
+    let machine = desk.machine().await?;
     let page = StorePage {
         d: &desk,
-        writable: engine
-            .writable()
-            .await
-            .map_err(|why| t.attention_writable(IsolatedText(t.detail(&why)))),
-        clock: engine
-            .clock_warning()
-            .await
-            .map(|why| t.attention_clock(IsolatedText(t.detail(&why)))),
+        faults,
+        sentences: sentences(&desk, &plans, &runs, has_archive, machine.free_bytes),
         gauge: engine.gauge(),
-        sizes: sizes(t, &desk.machine().await?),
-        nodes: if let Some(nodes) = &desk.console.nodes { Some(nodes.all().await) } else { None },
+        sizes: sizes(t, &machine),
+        nodes,
         lone_archive: desk.console.setup.lone_archive.as_deref(),
         is_compacting: is_running || asked_at.is_some(),
         asked_at: asked_at.filter(|_| !is_running).map(|at| desk.at(&at)),
         runs,
-        late: plans.iter().filter(|plan| plan.is_late(desk.now)).count(),
+        late: late(&plans, desk.now),
         days: plans.into_iter().take(DAYS).collect(),
-        // A cold tier that does not answer is a fact of this page, not the end of it.
-        has_archive: engine.has_cold().await.ok(),
+        has_archive,
     };
     desk.page(&page)
+}
+
+fn late(plans: &[PartitionPlan], now: Millis) -> u64 {
+    plans.iter().filter(|plan| plan.is_late(now)).count() as u64
+}
+
+/// Only what the page has read anyway: to count the coupons that wait, all open days would be read.
+fn sentences(
+    desk: &PageContext,
+    plans: &[PartitionPlan],
+    runs: &[CompactionRun],
+    has_archive: Option<bool>,
+    free: Option<u64>,
+) -> Vec<String> {
+    let t = desk.t;
+    let is_over = |plan: &&PartitionPlan| plan.sealed || plan.seal_after <= desk.now;
+    let waiting = plans.iter().filter(is_over).count() as u64;
+    let mut said = vec![t.store_days_open(plans.len() as u64 - waiting)];
+    if waiting > 0 {
+        said.push(t.store_days_waiting(waiting));
+    }
+    let moved = |run: &CompactionRun| Some((run.ended.as_ref()?.rows, run.began_at));
+    let moved = runs.iter().filter_map(moved).find(|(rows, _)| *rows > 0);
+    if runs.iter().any(|run| run.is_running(desk.now)) {
+        said.push(t.store_moves().to_owned());
+    } else if let Some((rows, at)) = moved {
+        said.push(t.store_moved(rows, desk.at(&Millis(at))));
+    }
+    said.extend(match has_archive {
+        Some(true) => Some(t.store_archive_means().to_owned()),
+        Some(false) => Some(t.store_unmoved().to_owned()),
+        None => None,
+    });
+    said.extend(free.map(|bytes| t.store_free(t.bytes(bytes))));
+    said
 }
 
 /// `POST /console/store/compact`: if one runs already, that one is enough.
