@@ -103,25 +103,36 @@ fn named(labels: &[String]) -> String {
 /// Most points of a line within a row: more would touch each other.
 const SPARK_POINTS_MAX: usize = 31;
 
-/// The course of some values, beside the numbers that a row has anyway; nothing for a single one, or for none.
-pub(crate) fn spark(values: &[u64]) -> String {
-    let every = values.len().div_ceil(SPARK_POINTS_MAX).max(1);
-    let sums: Vec<u64> = values.chunks(every).map(|some| some.iter().sum()).collect();
-    let most = sums.iter().copied().max().unwrap_or(0);
+/// The course of some values within a row; nothing for a single one, or for none. `said` is what it says to whoever
+/// does not see it: empty beside numbers that say so.
+pub(crate) fn spark(lines: &[ChartSeries], said: &str) -> String {
+    let count = lines.first().map_or(0, |line| line.values.len());
+    let every = count.div_ceil(SPARK_POINTS_MAX).max(1);
+    let sums =
+        |line: &ChartSeries| line.values.chunks(every).map(|some| some.iter().sum()).collect();
+    let sums: Vec<Vec<u64>> = lines.iter().map(sums).collect();
+    let most = sums.iter().flatten().copied().max().unwrap_or(0);
+    let last = count.div_ceil(every).saturating_sub(1);
     // A flat line would say no more than the number.
-    if sums.len() < 2 || most == 0 {
+    if last == 0 || most == 0 {
         return String::new();
     }
-    let point = |(at, value): (usize, &u64)| {
-        let x = 100.0 * at as f64 / (sums.len() - 1) as f64;
-        format!("{x:.1},{:.1}", 20.0 - 18.0 * *value as f64 / most as f64)
+    let name = match said {
+        "" => "aria-hidden=\"true\"".to_owned(),
+        said => format!("role=\"img\" aria-label=\"{}\"", escaped(said)),
     };
-    let points: Vec<String> = sums.iter().enumerate().map(point).collect();
-    format!(
-        "<svg class=\"spark\" viewBox=\"0 0 100 21\" preserveAspectRatio=\"none\" aria-hidden=\"true\">\
-         <polyline points=\"{}\"/></svg>",
-        points.join(" ")
-    )
+    // Whole numbers: a list has a hundred of these lines.
+    let mut drawn = format!(
+        "<svg class=\"spark\" viewBox=\"0 0 {last} 21\" preserveAspectRatio=\"none\" {name}>"
+    );
+    for (line, sums) in lines.iter().zip(sums) {
+        let y = |value: u64| 20.0 - 18.0 * value as f64 / most as f64;
+        let points = sums.iter().enumerate().map(|(at, value)| format!("{at},{:.0}", y(*value)));
+        let points: Vec<String> = points.collect();
+        let _ =
+            write!(drawn, "<polyline class=\"{}\" points=\"{}\"/>", line.class, points.join(" "));
+    }
+    drawn + "</svg>"
 }
 
 /// One bar of parts, each with the class that colours it.
@@ -204,9 +215,13 @@ mod tests {
             assert_eq!(drawn.matches("issued open").count(), open, "{name}: {drawn}");
             assert_eq!(drawn.matches("tabindex").count(), tips, "{name}: {drawn}");
         }
-        assert_eq!(spark(&[0, 0]), "");
+        let series = |class| ChartSeries { class, values: (1..=30).collect() };
+        let row = spark(&[series("issued"), series("redeemed")], "x");
+        assert!(row.len() < 560, "a page has a line for each row: {row}");
+        let spark = |values| spark(&[ChartSeries { class: "issued", values }], "");
+        assert_eq!(spark(vec![0, 0]), "");
         for (count, points) in [(0, 0), (1, 0), (2, 2), (31, 31), (32, 16), (366, 31)] {
-            let drawn = spark(&vec![1; count]);
+            let drawn = spark(vec![1; count]);
             assert_eq!(drawn.matches(',').count(), points, "{count}: {drawn}");
         }
         assert!(!stacked(&[("issued", 0)], "x").contains("part"));

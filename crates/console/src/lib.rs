@@ -40,6 +40,7 @@ mod session;
 mod short_name;
 mod signing;
 mod spans;
+mod sparks;
 mod sql;
 mod tails;
 pub mod text;
@@ -67,6 +68,7 @@ use index::CampaignIndex;
 use nodes::NodeCache;
 use screens::overview::LiveCache;
 use signing::PayloadSigner;
+use sparks::SparkCache;
 use sql::SqlService;
 use tails::TailHub;
 
@@ -119,6 +121,7 @@ pub struct Console {
     /// Wrong passwords, by address and name.
     wrong: Throttle,
     index: CampaignIndex,
+    sparks: SparkCache,
     /// Sign-ins that wait for the identity provider, by address: while it hangs, passwords work.
     at_provider: CallerPlaces,
     tails: Arc<TailHub>,
@@ -145,6 +148,7 @@ impl Console {
             sql: history.map(SqlService::new),
             wrong: Throttle::new(SIGN_INS_MAX, SIGN_IN_WINDOW_MS, COUNTED_MAX),
             index: CampaignIndex::default(),
+            sparks: SparkCache::default(),
             at_provider: CallerPlaces::new(SIGNING_MAX),
             tails: Arc::default(),
             workbooks: Arc::new(Semaphore::new(1)),

@@ -15,7 +15,8 @@ use crate::roles::ConsoleAction;
 use crate::text::IsolatedText;
 use crate::trouble::ConsoleResult;
 
-const PAGE: usize = 50;
+/// Rows of a page: with the lines of each, it stays below 60 kB.
+const PAGE: usize = 30;
 
 /// Campaigns that can be chosen by name: the newest. The page of each leads to what is about it.
 const OFFERED: usize = 100;
@@ -172,9 +173,11 @@ pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
     let skip = desk.query.may::<usize>("from")?.unwrap_or(0);
     let behind = skip.saturating_add(PAGE);
     let next = (found.len() > behind).then(|| desk.with("from", &behind.to_string()));
+    let rows: Vec<&CampaignView> = found.iter().copied().skip(skip).take(PAGE).collect();
+    desk.read_sparks(&rows).await;
     let page = CampaignsPage {
         d: &desk,
-        rows: found.iter().copied().skip(skip).take(PAGE).collect(),
+        rows,
         shown: t.campaigns_shown(found.len() as u64),
         at: t.clock(listed.at, &desk.zone),
         q,

@@ -14,7 +14,7 @@ use engine::{
 };
 use futures::stream::{StreamExt, TryStreamExt, iter};
 
-use crate::chart::{share, spark};
+use crate::chart::{ChartSeries, share, spark};
 use crate::cursor;
 use crate::desk::PageContext;
 use crate::fields::encoded;
@@ -110,7 +110,9 @@ impl ReportsPage<'_> {
     /// The bar of a campaign, beside that of which most was redeemed: it is the first.
     fn bar(&self, CampaignSum { sum, days, .. }: &CampaignSum<'_>) -> String {
         let most = self.by_campaign.first().map_or(0, |it| it.sum.redeemed);
-        share("redeemed", sum.redeemed, most, &self.d.t.number(sum.redeemed)) + &spark(days)
+        let course = ChartSeries { class: "redeemed", values: days.clone() };
+        share("redeemed", sum.redeemed, most, &self.d.t.number(sum.redeemed))
+            + &spark(&[course], "")
     }
 }
 

@@ -34,6 +34,8 @@ texts! {
     new_campaign => "New campaign", "새 캠페인";
     no_campaigns => "No campaigns yet", "아직 캠페인이 없습니다";
     no_campaigns_hint => "A campaign is an offer: how many coupons, for whom and until when. Make the first one, then give its coupons to customers.", "캠페인은 쿠폰을 몇 장, 누구에게, 언제까지 지급할지 정한 것입니다. 첫 캠페인을 만든 뒤 고객에게 쿠폰을 지급하세요.";
+    spark_said(issued, redeemed) => "The 30 days before today: {issued} issued, {redeemed} redeemed", "오늘 이전 30일: 발급 {issued}장, 사용 {redeemed}장";
+    spark_legend => "Lines: the 30 days before today", "선: 오늘 이전 30일";
     needs_attention => "Needs attention", "확인이 필요합니다";
     attention_writable(why) => "The store takes no writes: {why}", "저장소에 쓸 수 없습니다: {why}";
     attention_clock(why) => "The clock: {why}", "시계: {why}";

@@ -3,7 +3,7 @@
 use attempts::Attempt;
 use axum::http::header;
 use coupon::calendar::parse_instant;
-use coupon::time::Millis;
+use coupon::time::{DAY_MS, Millis};
 use engine::{
     CampaignDraft, CompactionEnd, CompactionRun, EventsRequest, FeedStart, NoticeRound, OtherRuns,
     StaffRole,
@@ -478,8 +478,61 @@ async fn the_machine() {
     for text in ["12.3 s", "1,234,567", "45 MB", "Failed"] {
         page.has(text);
     }
+    // What is wrong, and what mends it.
+    page.has("The last compaction failed: ").has("run couponry compact");
+    page.has("Node 10.0.0.2:9042 does not answer.").has("nodetool status");
+    assert!(!page.text.contains("Tell an operator"), "they are one");
     let page = browser.get("/console/keys").await.must(200);
     for text in ["0ld0ld", "Retired", "new1new", "Newest", "365 days", "c0de", "Mints codes"] {
         page.has(text);
+    }
+}
+
+/// Whoever does not run the store sees sentences, and can fold out the rest.
+#[tokio::test]
+async fn the_store_in_words() {
+    let place = Place::new();
+    place.seeded().await;
+    let mut viewer = place.signed_in(StaffRole::Viewer).await;
+    let page = viewer.get("/console/store").await.must(200);
+    let (words, terms) = page.text.split_once("<details class=\"fold\">").expect("folded");
+    for text in ["expire on 1 day.", "No coupon is in the archive yet.", "Tell an operator."] {
+        assert!(words.contains(text), "{text}: {words}");
+    }
+    for text in ["Archive commits", "nodetool", "couponry compact"] {
+        assert!(!words.contains(text), "{text}: {words}");
+    }
+    assert!(terms.contains("Archive commits") && terms.contains("Commits since the start"));
+    let mut run = CompactionRun::new("serve", "app-1", place.engine.now());
+    place.engine.begin_compaction(&run, OtherRuns::GoOn).await.expect("entered");
+    viewer.get("/console/store").await.must(200).has("are moving to the archive now");
+    run.ended = Some(CompactionEnd { rows: 10_000, ..CompactionEnd::default() });
+    place.engine.note_compaction(&run).await.expect("noted");
+    viewer.lang = "ko";
+    viewer.get("/console/store").await.must(200).has("쿠폰 10,000장을 보관했습니다");
+    let mut operator = place.signed_in(StaffRole::Operator).await;
+    let page = operator.get("/console/store").await.must(200);
+    page.has("<details class=\"fold\"><summary>In plain words").has("Archive commits");
+}
+
+/// The days of a list are read once, and today is not one of them.
+#[tokio::test]
+async fn the_last_days_of_a_list() {
+    let place = Place::new();
+    place.seeded().await;
+    let mut browser = place.signed_in(StaffRole::Viewer).await;
+    let page = browser.get("/console/campaigns").await.must(200);
+    assert!(!page.text.contains("class=\"spark\""), "there is nothing before today");
+    place.clock.pass(DAY_MS);
+    let mut browser = place.signed_in(StaffRole::Marketer).await;
+    let said = "aria-label=\"The 30 days before today: 2 issued, 1 redeemed\"";
+    for last in [false, true] {
+        // A page that does not wait for its lines has them the next time.
+        let mut page = browser.get("/console/campaigns").await.must(200);
+        while !last && !page.text.contains(said) {
+            page = browser.get("/console/campaigns").await.must(200);
+        }
+        page.has(said);
+        place.issued("eva").await;
     }
 }
