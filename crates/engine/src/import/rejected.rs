@@ -160,7 +160,8 @@ pub fn reject_row(line_number: u64, text: &str, reason: &str, detail: &str) -> S
 /// What the report has of the header of the file: with it, the corrected lines can be imported again.
 pub(super) fn header_line(text: String) -> RejectedLine {
     let detail = "names the columns: leave it in, to import these lines again".to_owned();
-    RejectedLine { line: HEADER_KEY, text, reason: RowError::Header.as_str().to_owned(), detail }
+    let reason = RowError::Header.as_str().to_owned();
+    RejectedLine { line: HEADER_KEY, text, reason, detail, error: None }
 }
 
 pub(super) fn rejected_line(line: &FileLine, reason: &str, detail: String) -> RejectedLine {
