@@ -12,7 +12,6 @@ use webhooks::{Delivery, DeliveryFilter, DeliveryState, Endpoint, EndpointState,
 use crate::desk::{PageContext, to};
 use crate::fields::{FormFields, encoded};
 use crate::roles::ConsoleAction;
-use crate::text::IsolatedText;
 use crate::trouble::{ConsoleError, ConsoleResult};
 
 const PAGE: usize = 50;
