@@ -336,7 +336,7 @@ async fn the_funnel_and_the_report_by_campaign() {
     browser.submit(&path, &cancel).await.must(303);
     let page = browser.get("/console/campaigns/spring").await.must(200);
     for (step, count, share) in [
-        ("Given out so far", "2", "10% of the stock"),
+        ("Given out, without voided ones", "2", "10% of the stock"),
         ("\"row\">Redeemed<", "0", "0% of those given out"),
         ("Cancelled since 20 Nov 2026", "1", "50% of those given out"),
         ("row\">All<", "20", "100%"),
