@@ -216,7 +216,7 @@ const marketersDay = async (session) => {
   await page.fill("[name=stock]", "1000");
   await page.fill("[name=expires_on]", day(20));
   await page.locator("[name=stock]").press("Enter");
-  await page.getByText("쿠폰 1,000장이 있습니다.").waitFor();
+  await page.getByText("쿠폰 1,000장을 만듭니다.").waitFor();
   await check(page, "preview-ko-light-desk", EVERYTHING);
   await page.getByRole("button", { name: "캠페인 만들기" }).click();
   await page.waitForURL(/campaigns\/autumn/);
