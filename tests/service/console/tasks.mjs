@@ -260,10 +260,12 @@ const TASKS = [
     await who.link(minji);
     await who.sees("minji 고객이 보유하고 있으며");
   }],
-  ["support", "처음 온 고객에게 사과", 3, 3, async (who) => {
+  // The box costs a click: without it a mistyped customer got a coupon.
+  ["support", "처음 온 고객에게 사과", 4, 3, async (who) => {
     await who.search("dain@example.com");
-    await who.link("dain@example.com 고객에게 쿠폰 지급");
+    await who.link("dain@example.com: 새 고객이면 쿠폰 지급");
     await who.pick("사유", { label: "배송 지연" });
+    await who.tick("고객 ID를 확인했습니다");
     await who.button("쿠폰 지급");
     await who.sees("고객에게 쿠폰을 발급했습니다");
     await who.sees("고객 사과 쿠폰");
