@@ -1,19 +1,13 @@
 //! Goodwill: coupons that a support agent gives to a customer by themselves, and why.
 //!
-//! Each person may give so many a day, also of those that they give by their codes. A campaign is meant for it if its metadata say so, as shops can read them, too. The reason is a part of the
+//! A campaign is meant for it if its metadata say so, as shops can read them, too. The reason is a part of the
 //! `issue_ref`: an issue has no other place for one.
 
-use coupon::calendar::Date;
 use coupon::campaign::Campaign;
-use coupon::ids::{IssueRef, UserId};
-use engine::{CouponView, GiftLimit, GiftSource, WriteResult};
+use coupon::ids::IssueRef;
 use serde_json::{Map, Value};
 
-use crate::ConsoleSetup;
-use crate::desk::PageContext;
 use crate::fields::FormFields;
-use crate::roles::ConsoleAction;
-use crate::trouble::{ConsoleError, ConsoleResult};
 
 const KEY: &str = "goodwill";
 
@@ -54,31 +48,6 @@ fn object(metadata: Option<&str>) -> Option<Map<String, Value>> {
 pub(crate) fn is_meant(campaign: &Campaign) -> bool {
     let object = object(campaign.metadata.as_deref());
     object.is_some_and(|object| object.get(KEY) == Some(&Value::Bool(true)))
-}
-
-impl PageContext {
-    fn gift_limit(&self) -> GiftLimit {
-        let ConsoleSetup { zone, gifts_per_day, .. } = &self.console.setup;
-        GiftLimit { per_day: *gifts_per_day, day: Date::of(self.now, zone) }
-    }
-
-    /// Gives a coupon to a customer, if the person has given fewer than they may.
-    pub(crate) async fn give_coupon(
-        &self,
-        source: GiftSource,
-        user: UserId,
-    ) -> ConsoleResult<WriteResult<CouponView>> {
-        let caller = self.caller(ConsoleAction::Issue)?;
-        let given = self.engine().give(&caller, source, user, self.gift_limit()).await?;
-        given.ok_or(ConsoleError::AllGiven)
-    }
-
-    /// How many coupons the person may still give today.
-    pub(crate) async fn gifts_left(&self) -> ConsoleResult<u64> {
-        let (caller, limit) = (self.caller(ConsoleAction::Issue)?, self.gift_limit());
-        let given = self.engine().gifts_given(&caller, limit.day).await?;
-        Ok(u64::from(limit.per_day).saturating_sub(given as u64))
-    }
 }
 
 impl FormFields {

@@ -19,6 +19,7 @@ mod desk;
 mod direction;
 mod extract;
 mod fields;
+mod gifts;
 mod goodwill;
 mod guard;
 mod identity;

@@ -109,7 +109,7 @@ mod tests {
     #[tokio::test]
     async fn a_week_and_the_one_before() {
         let world = World::new("UTC", [7; 16]).await;
-        let (engine, utc, id) = (&world.engine, Zone::utc(), "spring");
+        let (engine, utc, id) = (&world.engine, Zone::utc(), "weekly");
         let draft = CampaignDraft {
             id: id.parse().ok(),
             stock: Some(9),

@@ -149,7 +149,7 @@ fn sentences() {
             "₩5,000 off orders of ₩30,000 or more",
             "₩30,000 이상 주문하면 ₩5,000 할인",
         ),
-        ("percent 12.5", "12.5 % off", "12.5 % 할인"),
+        ("percent 12.5", "12.5 % off", "12.5% 할인"),
         (
             "percent 10 max 5000 from 30000",
             "10 % off orders of ₩30,000 or more, at most ₩5,000",

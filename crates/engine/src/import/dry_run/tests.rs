@@ -196,7 +196,7 @@ async fn rejected_lines_come_again() {
     };
     let (imported, rejected, report) = import("first", file.to_owned()).await;
     assert_eq!((imported, rejected), (1, 2), "{report}");
-    assert!(report.contains("\n0,상태;쿠폰번호;회원;사용일,HEADER,"), "{report}");
+    assert!(report.contains("\n0,\"상태;쿠폰번호;회원;사용일\",HEADER,"), "{report}");
     let again = import("again", report.clone()).await;
     assert_eq!((again.0, again.1), (0, 2), "{}", again.2);
     let mended = report.replace("사용완료;USED1;kim;", "사용완료;USED1;kim;2026-01-02");
