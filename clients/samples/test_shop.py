@@ -150,7 +150,7 @@ async def all_of_it(folder: str):
         assert refund == {"states": ["cancelled", "cancelled"]}, refund
         worths = {
             "en": ["10 % off orders of ₩30,000 or more", "₩3,000 off"],
-            "ko": ["₩30,000 이상 주문하면 10 % 할인", "₩3,000 할인"],
+            "ko": ["₩30,000 이상 주문하면 10% 할인", "₩3,000 할인"],
         }
         for lang, want in worths.items():
             wallet = await must(shop, "GET", f"/wallet/{user}", 200, headers={"accept-language": lang})
