@@ -114,7 +114,7 @@ fn over_http() {
     );
     assert!(ran.stdout.contains("  line 4: \"x,c\": BAD_CODE: "), "the first of them: {ran:?}");
     let rejects = fs::read_to_string(rejects).expect("the rejected lines");
-    assert!(rejects.starts_with("line,text,reason,detail\n0,code,HEADER,"), "{rejects}");
+    assert!(rejects.starts_with("line,text,reason,detail\n0,\"쿠폰,메모\",HEADER,"), "{rejects}");
 
     let codes = data.folder().join("codes.csv");
     fs::write(&codes, "code\nOLD-0001\nOLD-0002\nNONE-9999\n").expect("a file");
