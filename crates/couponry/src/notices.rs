@@ -29,6 +29,9 @@ const ROUND_EVERY: Duration = Duration::from_secs(3_600);
 /// How often `serve` looks whether a webhook asks for notices.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
+/// The same while this process does not lead: it begins to some seconds after its start, or when another one ends.
+const LEAD_EVERY: Duration = Duration::from_secs(5);
+
 /// The numbers of days, each once, the largest first.
 pub(crate) fn days(given: &[u16]) -> Result<Vec<u16>> {
     let mut days = given.to_vec();
@@ -92,7 +95,8 @@ impl Rounds {
                 told = self.announce_week(&engine, told).await;
             }
             if !self.may_begin(&engine, NOTICE_TYPE).await {
-                tokio::time::sleep(LOOK_EVERY).await;
+                let leads = self.webhooks.leads();
+                tokio::time::sleep(if leads { LOOK_EVERY } else { LEAD_EVERY }).await;
                 continue;
             }
             let (days, progress) = (self.days.as_slice(), &|_, _| {});
