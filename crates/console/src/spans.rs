@@ -3,12 +3,11 @@
 use std::ops::RangeInclusive;
 
 use coupon::calendar::{Date, Zone};
-use coupon::time::DAY_MS;
 
 pub(crate) type DaySpan = RangeInclusive<Date>;
 
 /// Days of a report if nobody says.
-const DAYS: i64 = 30;
+const DAYS: u32 = 30;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SpanPreset {
@@ -30,17 +29,17 @@ impl SpanPreset {
 
     pub(crate) fn days(self, today: Date) -> DaySpan {
         match self {
-            SpanPreset::Yesterday => back(today, 1)..=back(today, 1),
+            SpanPreset::Yesterday => today.minus_days(1)..=today.minus_days(1),
             SpanPreset::LastWeek => {
-                let sunday = back(today, weekday(today) + 1);
-                back(sunday, 6)..=sunday
+                let sunday = today.minus_days(today.weekday() + 1);
+                sunday.minus_days(6)..=sunday
             }
             SpanPreset::ThisMonth => first_of_month(today)..=today,
             SpanPreset::LastMonth => {
-                let last = back(first_of_month(today), 1);
+                let last = first_of_month(today).minus_days(1);
                 first_of_month(last)..=last
             }
-            SpanPreset::Recent => back(today, DAYS - 1)..=today,
+            SpanPreset::Recent => today.minus_days(DAYS - 1)..=today,
         }
     }
 }
@@ -52,9 +51,15 @@ pub(crate) fn before(days: &DaySpan) -> Option<DaySpan> {
     if number(from) <= count.max(31) {
         return None;
     }
-    let last = back(from, 1);
+    let last = from.minus_days(1);
     let is_month = first_of_month(to) == from && first_of_month(to.plus_days(1)) != from;
-    Some(if is_month { first_of_month(last) } else { back(from, count) }..=last)
+    Some(
+        if is_month {
+            first_of_month(last)
+        } else {
+            from.minus_days(u32::try_from(count).unwrap_or(0))
+        }..=last,
+    )
 }
 
 /// Days since 1970.
@@ -62,19 +67,10 @@ fn number(date: Date) -> i64 {
     i64::from(date.first_instant(&Zone::utc()).day().0)
 }
 
-/// 0 is Monday: 1 January 1970 was a Thursday.
-pub(crate) fn weekday(date: Date) -> i64 {
-    (number(date) + 3).rem_euclid(7)
-}
-
-fn back(date: Date, days: i64) -> Date {
-    Date::of(date.first_instant(&Zone::utc()).plus_ms(-days * DAY_MS), &Zone::utc())
-}
-
 fn first_of_month(date: Date) -> Date {
     let text = date.to_string();
-    let day = text.get(8..).and_then(|day| day.parse::<i64>().ok()).unwrap_or(1);
-    back(date, day - 1)
+    let day = text.get(8..).and_then(|day| day.parse::<u32>().ok()).unwrap_or(1);
+    date.minus_days(day - 1)
 }
 
 #[cfg(test)]

@@ -74,12 +74,13 @@ impl Rounds {
         Ok(Rounds { days: days_of(settings)?, zone, webhooks })
     }
 
-    /// Whether somebody asks for a type, and the clock says what is due.
-    async fn may_begin(&self, engine: &Engine, event_type: &str) -> bool {
+    /// Whether it is for this process to announce, and the clock says what is due.
+    async fn may_announce(&self, engine: &Engine) -> bool {
         let clock = clock::would_observe(engine).await;
-        if !self.webhooks.leads() || clock.is_ok_and(|record| record.jumped_at.is_some()) {
-            return false;
-        }
+        self.webhooks.leads() && !clock.is_ok_and(|record| record.jumped_at.is_some())
+    }
+
+    async fn is_asked(&self, event_type: &str) -> bool {
         self.webhooks.has_asked(event_type).await.unwrap_or_else(|error| {
             tracing::warn!(%error, event_type, "cannot read who asks for it");
             false
@@ -91,10 +92,11 @@ impl Rounds {
         let target = NoticeDestination::Webhooks(Arc::clone(&self.webhooks));
         let mut told = None;
         loop {
-            if self.may_begin(&engine, REPORT_TYPE).await {
+            let may_announce = self.may_announce(&engine).await;
+            if may_announce && self.is_asked(REPORT_TYPE).await {
                 told = self.announce_week(&engine, told).await;
             }
-            if !self.may_begin(&engine, NOTICE_TYPE).await {
+            if !may_announce || !self.is_asked(NOTICE_TYPE).await {
                 let leads = self.webhooks.leads();
                 tokio::time::sleep(if leads { LOOK_EVERY } else { LEAD_EVERY }).await;
                 continue;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use coupon::calendar::{Date, Zone};
 use coupon::campaign::Campaign;
 use coupon::ids::CampaignId;
-use coupon::time::{DAY_MS, Millis};
+use coupon::time::Millis;
 use hot::activity::{Activities, Activity, quarter_of};
 use hot::{HotError, bounded_join};
 
@@ -42,16 +42,19 @@ impl Engine {
         last_week(self.now(), zone)
     }
 
-    /// What happened in that week. `None`: the store does not count that. Reads all campaigns, and the sums of those that
-    /// had not ended.
+    /// What happened in a week. `None`: the store does not count that. Reads all campaigns, and the sums of those that had
+    /// not ended.
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn week_report(&self, zone: &Zone) -> Result<Option<WeekReport>> {
+    pub async fn week_report(
+        &self,
+        days: RangeInclusive<Date>,
+        zone: &Zone,
+    ) -> Result<Option<WeekReport>> {
         let Some(activities) = self.hot.activities() else { return Ok(None) };
-        let days = self.last_week(zone);
         let span = (days.start().first_instant(zone), days.end().end(zone));
-        let week_before = (back(*days.start(), 7).first_instant(zone), span.0);
+        let week_before = (days.start().minus_days(7).first_instant(zone), span.0);
         let campaigns = self.campaigns_within(span).await?;
         let sums = campaigns.iter().map(|it| sum_of(activities, Some(it.id.clone()), span));
         let sums = bounded_join(AT_ONCE, sums).await?;
@@ -89,18 +92,14 @@ async fn sum_of(
 
 fn last_week(now: Millis, zone: &Zone) -> RangeInclusive<Date> {
     let today = Date::of(now, zone);
-    // Monday is 0: 1 January 1970 was a Thursday.
-    let weekday = (i64::from(today.first_instant(&Zone::utc()).day().0) + 3).rem_euclid(7);
-    back(today, weekday + 7)..=back(today, weekday + 1)
-}
-
-fn back(date: Date, days: i64) -> Date {
-    Date::of(date.first_instant(&Zone::utc()).plus_ms(-days * DAY_MS), &Zone::utc())
+    let sunday = today.minus_days(today.weekday() + 1);
+    sunday.minus_days(6)..=sunday
 }
 
 #[cfg(test)]
 mod tests {
     use coupon::calendar::parse_instant;
+    use coupon::time::DAY_MS;
 
     use super::*;
     use crate::testing::{World, admin, day, zone};
@@ -123,7 +122,8 @@ mod tests {
             assert!(matches!(issued, Ok(WriteResult::Created(_))));
         }
         for (name, want, before) in [("now", 0, 0), ("next week", 2, 0), ("the week after", 0, 2)] {
-            let report = engine.week_report(&utc).await.unwrap().unwrap();
+            let days = engine.last_week(&utc);
+            let report = engine.week_report(days, &utc).await.unwrap().unwrap();
             assert_eq!((report.sum.issued, report.before.issued), (want, before), "{name}");
             let listed = report.campaigns.iter().map(|(it, sum)| (it.id.as_str(), sum.issued));
             let want: &[_] = if want == 0 { &[] } else { &[(id, want)] };

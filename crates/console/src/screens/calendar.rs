@@ -15,7 +15,6 @@ use crate::extract::from_path;
 use crate::index::{CampaignSnapshot, CampaignTotals};
 use crate::roles::ConsoleAction;
 use crate::screens::campaigns::named;
-use crate::spans;
 use crate::text::IsolatedText;
 use crate::trouble::{ConsoleError, ConsoleResult};
 
@@ -79,7 +78,7 @@ impl CalendarMonth {
     /// Its days, and the weekday of the first: 0 is Monday.
     fn days(self) -> ConsoleResult<(Vec<Date>, usize)> {
         let first: Date = from_path(&format!("{}-01", self.text()))?;
-        let weekday = usize::try_from(spans::weekday(first)).unwrap_or(0);
+        let weekday = first.weekday() as usize;
         let month = self.text();
         let days = (0..31).map(|nth| first.plus_days(nth));
         Ok((days.filter(|day| day.to_string().starts_with(&month)).collect(), weekday))

@@ -49,6 +49,17 @@ impl Date {
         Date(self.0.saturating_add(SignedDuration::from_hours(i64::from(days) * 24)))
     }
 
+    /// The day `days` earlier; stays at the begin of the range.
+    pub fn minus_days(self, days: u32) -> Date {
+        let days = SignedDuration::from_hours(i64::from(days) * 24);
+        Date(self.0.saturating_sub(days).max(EPOCH))
+    }
+
+    /// Days since the last Monday, 0 to 6.
+    pub fn weekday(self) -> u32 {
+        self.0.weekday().to_monday_zero_offset().unsigned_abs().into()
+    }
+
     /// The first instant at which clocks of `zone` show this day: 00:00, or the instant at which
     /// clocks are put forward across 00:00. If the zone skipped the whole day, the first instant of
     /// the next day.

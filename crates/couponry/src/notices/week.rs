@@ -16,11 +16,12 @@ pub(super) async fn announce_week(
     zone: &Zone,
     told: Option<Date>,
 ) -> Result<Option<Date>> {
-    let monday = *engine.last_week(zone).start();
+    let days = engine.last_week(zone);
+    let monday = *days.start();
     if told == Some(monday) {
         return Ok(told);
     }
-    let Some(report) = engine.week_report(zone).await? else { return Ok(None) };
+    let Some(report) = engine.week_report(days, zone).await? else { return Ok(None) };
     let announcement = Announcement {
         id: format!("report-{monday}"),
         event_type: REPORT_TYPE.to_owned(),

@@ -185,6 +185,12 @@ fn the_ends_of_the_range() {
     assert_eq!(last.plus_days(u16::MAX), last);
     assert_eq!(date("2028-02-28").plus_days(1), date("2028-02-29"));
     assert_eq!(date("2028-02-28").plus_days(366), date("2029-02-28"));
+    assert_eq!(date("1970-01-02").minus_days(1), date("1970-01-01"));
+    assert_eq!(date("1970-01-01").minus_days(u32::MAX), date("1970-01-01"));
+    assert_eq!(date("2029-02-28").minus_days(366), date("2028-02-28"));
+    for (day, weekday) in [("1970-01-01", 3), ("2026-11-22", 6), ("2026-11-23", 0)] {
+        assert_eq!(date(day).weekday(), weekday, "{day}");
+    }
     for zone in [Zone::utc(), east.clone(), west.clone()] {
         assert!(Day::expiry_day_of(last.end(&zone)).can_be_archived(), "{zone}");
         assert!(Day::expiry_day_of(first.end(&zone)).can_be_archived(), "{zone}");
