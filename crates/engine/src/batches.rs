@@ -85,8 +85,8 @@ impl Engine {
         Ok(RejectReport::of(&*self.tables(), campaign, id).behind(after, PAGE_MAX).await?)
     }
 
-    /// Streams the rejected lines of a batch's last import as CSV: the header, that of the file, then a page of lines at a time.
-    /// `NotFound` and all other errors are in the stream.
+    /// Streams the rejected lines of a batch's last import as CSV: the header, that of the file, then a page of lines at a
+    /// time. `NotFound` and all other errors are in the stream.
     pub fn rejected_rows(
         self: Arc<Engine>,
         caller: Caller,
@@ -94,10 +94,13 @@ impl Engine {
         id: BatchId,
     ) -> impl Stream<Item = Result<String>> + Send + use<> {
         let row = |it: &RejectedLine| reject_row(it.line, &it.text, &it.reason, &it.detail);
-        let (engine, batch) = (Arc::clone(&self), (campaign.clone(), id.clone()));
+        let (engine, reader) = (Arc::clone(&self), caller.clone());
+        let (of, batch) = (campaign.clone(), id.clone());
         let header = async move {
+            // Whoever may not read the batch does not learn the names of its columns.
+            engine.batch(&reader, &of, &batch).await?;
             let tables = engine.tables();
-            let header = RejectReport::of(&*tables, &batch.0, &batch.1).header().await?;
+            let header = RejectReport::of(&*tables, &of, &batch).header().await?;
             Ok(format!("{REJECT_HEADER}\n{}", header.as_ref().map(row).unwrap_or_default()))
         };
         let rows = try_unfold(0, move |after| {

@@ -26,7 +26,7 @@ mod facts; // short lists that all processes share
 mod failure; // how a use case ends if it does not do what was asked
 mod feed; // what happened, for those who follow it
 mod feed_readers; // how far those who follow it are
-mod gifts;
+mod gifts; // how many coupons a person at the console gives on a day
 mod history; // exports of both tiers, as streams; not the events of one coupon
 pub mod import;
 mod lists; // which lists of coupons a caller may ask for
@@ -41,8 +41,8 @@ mod redemption_file; // the same list for a spreadsheet
 mod redemptions; // the list of redemptions, and what an order has redeemed
 mod staff; // people who sign in to the console
 mod stream_limit; // how much of the machine long streams may take
-mod walk;
-mod weeks; // every coupon of both tiers, once each
+mod walk; // every coupon of both tiers, once each
+mod weeks; // what happened in a week
 
 #[cfg(test)]
 mod testing;

@@ -121,11 +121,11 @@ impl StateSign {
         }
     }
 
-    /// Whether a cell says in the words of another system that a coupon was not used: it may belong to somebody.
+    /// Whether a cell that means `available` says in the words of another system that the coupon was not used: it may
+    /// belong to somebody.
     pub(crate) fn says_unused(self, cell: &str, values: &ValueMap) -> bool {
         let is_ours = cell.is_empty() || normal(cell) == Available.as_str();
-        let is_said = self != StateSign::Limit && !is_ours && values.state(cell).is_none();
-        is_said && self.read(cell, values) == Some(Available)
+        self != StateSign::Limit && !is_ours && values.state(cell).is_none()
     }
 }
 

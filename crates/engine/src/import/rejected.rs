@@ -89,10 +89,9 @@ impl<'a> RejectReport<'a> {
 
     /// The header of the file, if it had one.
     pub(crate) async fn header(&self) -> Result<Option<RejectedLine>, HotError> {
-        let first =
-            RecordRange { until: Some(1_u64.to_be_bytes().into()), ..RecordRange::first(1) };
-        let rows = self.tables.scan(&self.part(part_of(HEADER_KEY)), first).await?;
-        rows.into_iter().next().map(line_of).transpose()
+        let key = HEADER_KEY.to_be_bytes();
+        let value = self.tables.get(&self.part(part_of(HEADER_KEY)), &key).await?;
+        value.map(|value| line_of(RecordRow { key: key.into(), value })).transpose()
     }
 
     pub(crate) async fn behind(

@@ -101,7 +101,7 @@ impl CellRow<'_> {
                 }
             })?;
             state = state.max(said);
-            is_unused |= sign.says_unused(cell, self.values);
+            is_unused |= said == StateWord::Available && sign.says_unused(cell, self.values);
         }
         // Other systems have no word for a coupon that belongs to somebody.
         let is_theirs = is_unused || self.export.is_some_and(|export| !export.is_own());

@@ -277,7 +277,7 @@ fn states_of_other_systems() {
         ("unknown, mapped", DATED, "", "회색:void", "ABCD,회색,", "void"),
         ("mapped otherwise", DATED, "", "Used:void,x:available", "ABCD,USED,", "void"),
         ("unused, of a user", HELD, "", "", "ABCD,미사용,ann", "issued"),
-        ("not issued, of nobody", HELD, "", "", "ABCD,미발급,", "available"),
+        ("not issued, without a user", HELD, "", "", "ABCD,미발급,", "available"),
         ("our word, of a user", HELD, "", "", "ABCD,available,ann", "MISPLACED"),
         ("mapped, of a user", HELD, "", "회색:available", "ABCD,회색,ann", "MISPLACED"),
         ("not used, of a user", "code,사용여부,user_id", &no, "", "ABCD,N,ann", "issued"),
