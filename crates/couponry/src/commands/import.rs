@@ -73,7 +73,8 @@ pub(crate) struct ImportFlags {
     /// Name of the batch: give it, so that you can repeat the import [default: a new id]
     #[arg(long, value_name = "ID")]
     batch: Option<BatchId>,
-    /// Write every rejected line to this file, as CSV: line, text, reason, detail
+    /// Write every rejected line to this file, as CSV: line, text, reason, detail. Correct the
+    /// text, and import this file
     #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
     rejects: Option<PathBuf>,
     /// Map the columns, by name in the header or by number: `code:1,expires_at:만료일`

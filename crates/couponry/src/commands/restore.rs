@@ -65,7 +65,7 @@ pub(crate) struct RestoreArgs {
     /// Restore the store that another tool has put into the data folder
     #[arg(long)]
     adopt: bool,
-    /// Replace existing data: move it to the folder replaced-TIME in the data folder
+    /// Replace existing data: move it to the folder replaced-INSTANT in the data folder
     #[arg(long, requires = "folder")]
     replace: bool,
     /// Restore without a question

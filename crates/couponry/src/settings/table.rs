@@ -216,8 +216,7 @@ settings! {
         "Keep the deliveries of webhooks for this long: 7d or 30d; at least 4d, because a delivery is \
          tried for three days";
     post_webhooks: bool = "true", env "COUPONRY_POST_WEBHOOKS", flag "BOOL" alone "true",
-        "Keep webhooks in the data folder, and let serve post events to them. On a cluster set it for \
-         one machine, to which the load balancer sends /v1/webhooks";
+        "Let serve post events to webhooks. On a cluster the processes for which it is true share that";
     webhook_allow_private: bool = "false", env "COUPONRY_WEBHOOK_ALLOW_PRIVATE",
         flag "BOOL" alone "true",
         "Let webhooks have private addresses, and http; then whoever may create one reaches what \
@@ -230,7 +229,7 @@ settings! {
     space: Option<SpaceName> = "", for MACHINE, env "COUPONRY_SPACE", flag "NAME",
         "Work with this space instead of the main store";
     url: Option<String> = "", for MACHINE, env "COUPONRY_URL", flag "URL",
-        "Let campaign, coupon, import, export, history and events work over HTTP with the service at this \
+        "Let campaign, coupon, person, import, export, history and events work over HTTP with the service at this \
          address, such as https://coupons.example, instead of the data folder";
     token: Option<SecretText> = "", for MACHINE, env "COUPONRY_TOKEN",
         flag "TOKEN" with(hide_env_values = true),
