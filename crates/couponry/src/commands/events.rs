@@ -21,8 +21,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// error. You can run this while `serve` is running.
 #[derive(Args)]
 #[command(after_help = help_ending!(
-    "0 done, or the reader closed the output; 1 failed, or the events behind --after are gone;
-2 usage error",
+    "0 done, or the reader closed the output; 1 failed, or the events behind --after are gone; \
+     2 usage error",
     "couponry events --type coupon.redeemed | jq -r .coupon.code",
     "couponry events --after newest --follow --campaign spring-2027"))]
 pub(crate) struct EventsFlags {
