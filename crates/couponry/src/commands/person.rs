@@ -33,7 +33,7 @@ pub(crate) enum PersonCommand {
     "couponry person show 4711 --output 4711.json",
     "couponry person show 4711 --csv"))]
 pub(crate) struct ShowFlags {
-    /// Who it is
+    /// User, by the user_id that the shop uses
     user: UserId,
     /// Print CSV, with a line for each event of a coupon
     #[arg(long)]
@@ -55,14 +55,14 @@ pub(crate) struct ShowFlags {
 pub(crate) struct EraseFlags {
     #[command(flatten)]
     who: Who,
-    /// Why, for who looks at the erasure later; at most 200 bytes
+    /// Reason, for people who look at the erasure later; at most 200 bytes
     #[arg(long, value_name = "TEXT")]
     reason: Reason,
     /// Name of the request, so that a repeat does nothing [default: a new name]. Needed with --file, whose erasures have
     /// it with the number of their line
     #[arg(long, value_name = "ID")]
     id: Option<BatchId>,
-    /// Let `serve` compact as soon as the hot store is done, in place of the next time
+    /// Let `serve` compact as soon as the hot store is done, and not only at its next time
     #[arg(long)]
     now: bool,
 }
@@ -70,7 +70,7 @@ pub(crate) struct EraseFlags {
 #[derive(Args)]
 #[group(required = true, multiple = false)]
 struct Who {
-    /// Who it is
+    /// User, by the user_id that the shop uses
     user: Option<UserId>,
     /// File of users: CSV with a header that names their column as an import does, such as `user_id`; `-` for standard
     /// input

@@ -27,7 +27,7 @@ const ROWS_MAX: u64 = 1_000_000;
 /// redemption belongs to the day on which it was made, even if it was cancelled later: see `cancelled_at`.
 ///
 /// In CSV it has the columns of GET /v1/redemptions, and times as the clocks of --time-zone showed them, with the zone
-/// in the last column. JSON lines have UTC, and `redeemed_on`, the day in --time-zone. Order: by partition (the UTC day
+/// in `time_zone`. JSON lines have UTC, and `redeemed_on`, the day in --time-zone. Order: by partition (the UTC day
 /// on which the coupon expires at the latest), by code, by time.
 ///
 /// In CSV, a cell that a spreadsheet would take for a formula starts with an apostrophe. JSON lines
