@@ -415,6 +415,16 @@ fn small_commands() {
     assert_eq!(shape("Nothing").code, Some(2));
     // It waits two seconds for an answer.
     wait_until("healthy", || data.run(&["healthcheck", "--listen", &address]).code == Some(0));
+    // By a flag, or by the variable that other commands take.
+    let url = format!("http://{address}");
+    let mut by_variable = data.command(["healthcheck"]);
+    by_variable.env("COUPONRY_URL", &url);
+    for (name, command) in
+        [("a flag", data.command(["healthcheck", "--url", &url])), ("a variable", by_variable)]
+    {
+        let ran = data.run_command(command);
+        assert!(ran.code == Some(0) && ran.stdout.contains("/healthz: 200"), "{name}: {ran:?}");
+    }
     server.stop();
     let healthy = data.run(&["healthcheck", "--listen", &address]);
     assert_eq!(healthy.code, Some(1), "{healthy:?}");

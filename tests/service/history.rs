@@ -297,6 +297,8 @@ fn redemptions() {
             serde_json::from_str(lines.lines().next().expect("a line")).expect("JSON");
         assert_eq!(first["cancel_reason"], "=sent back, \"unopened\"", "{tier}: as it is");
         assert_eq!(first["user_id"], "cay", "{tier}: {first}");
+        let amounts = ["order_amount", "discount", "currency"];
+        assert!(amounts.iter().all(|name| first.get(name).is_some()), "{tier}: {first}");
         assert_eq!(lines.lines().count(), 2, "{tier}");
     }
 }

@@ -94,7 +94,15 @@ pub(crate) enum Command {
     Key(commands::key::KeyCommand),
     Doctor(commands::doctor::DoctorArgs),
     Verify(commands::verify::VerifyArgs),
-    Healthcheck(commands::healthcheck::HealthArgs),
+    /// Check that a running service answers
+    ///
+    /// Requests /healthz at the setting `url`, or else at the address that `serve` listens on, and prints one line.
+    /// Reads no data, needs no token, and waits at most 2 seconds.
+    #[command(after_help = help_ending!(
+        "0 it answers 2xx, 1 it answers otherwise or not at all, 2 usage error",
+        "couponry healthcheck",
+        "couponry healthcheck --url http://10.0.0.7:8080"))]
+    Healthcheck,
     /// Try webhooks on your machine
     #[command(subcommand)]
     Webhook(commands::webhook::WebhookCommand),

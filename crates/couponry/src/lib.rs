@@ -86,7 +86,7 @@ async fn run(cli: Cli) -> Result<Ended> {
         Command::Key(command) => commands::key::run(&here()?, command).await,
         Command::Doctor(args) => commands::doctor::run(&here()?, args).await,
         Command::Verify(args) => commands::verify::run(&here()?, args).await,
-        Command::Healthcheck(args) => commands::healthcheck::run(&settings()?, args).await,
+        Command::Healthcheck => commands::healthcheck::run(&settings()?).await,
         Command::Config => commands::config::run(&settings()?),
     }
 }

@@ -96,7 +96,7 @@ impl Engine {
         let log = ERASURES.change(self.hot(), |log| self.open(log, caller, user, &id, &request));
         let is_it = |it: &&ErasureRecord| it.id == id || is_under_way(it, user);
         let opened = log.await?.open.iter().find(is_it).cloned();
-        let Some(opened) = opened else {
+        let Some(mut opened) = opened else {
             let why = format!(
                 "{ERASURES_OPEN_MAX} erasures are not finished: when `serve` has settled them, run `couponry compact`, \
                  and try again"
@@ -108,13 +108,13 @@ impl Engine {
         }
         self.know_erasures().await?;
         if opened.found_at.is_none() {
-            self.find_and_erase(&opened).await?;
+            let log = self.find_and_erase(&opened).await?;
+            opened = log.open.into_iter().find(|it| it.number == opened.number).unwrap_or(opened);
             let changes = vec![given("erasure_id", &opened.id), given("name", &opened.name)];
             self.record(caller, AuditEvent::of_store(AuditKind::PersonErased, changes)).await?;
         }
         self.erasures_begun.notify_one();
-        let found_at = opened.found_at.or(Some(self.now().0));
-        Ok(ErasureRecord { found_at, ..opened })
+        Ok(opened)
     }
 
     /// Enters an erasure unless the list has it.
@@ -157,7 +157,7 @@ impl Engine {
         Ok(true)
     }
 
-    async fn find_and_erase(&self, record: &ErasureRecord) -> Result<()> {
+    async fn find_and_erase(&self, record: &ErasureRecord) -> Result<ErasureLog> {
         if let Some(erasure) = record.erasure() {
             self.hot.people().erase(&erasure).await?;
         }
@@ -165,12 +165,12 @@ impl Engine {
         self.note(is_it, |it, now| it.found_at = it.found_at.or(Some(now))).await
     }
 
-    /// Enters that erasures have done a step.
+    /// Enters that erasures have done a step. Returns all of them.
     async fn note(
         &self,
         is_done: impl Fn(&ErasureRecord) -> bool + Send + Sync,
         enter: fn(&mut ErasureRecord, i64),
-    ) -> Result<()> {
+    ) -> Result<ErasureLog> {
         let now = self.now().0;
         let note = |log: &mut ErasureLog| {
             let mut done = log.open.iter_mut().filter(|it| is_done(it)).peekable();
@@ -178,7 +178,7 @@ impl Engine {
             done.for_each(|it| enter(it, now));
             Ok(has_any)
         };
-        ERASURES.change(self.hot(), note).await.map(drop)
+        ERASURES.change(self.hot(), note).await
     }
 
     /// Lets the cold tier of this process know whom its readers must not name. One read.
@@ -235,7 +235,7 @@ impl Engine {
         }
         let names: Vec<String> = erasures.iter().map(|it| it.user.to_string()).collect();
         self.hot.people().scrub(&names).await?;
-        self.note(is_of(erasures), |it, now| it.overwritten_at = Some(now)).await
+        self.note(is_of(erasures), |it, now| it.overwritten_at = Some(now)).await.map(drop)
     }
 
     /// Whether there is anything to go on with. One read.

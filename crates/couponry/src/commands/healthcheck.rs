@@ -3,8 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use api::outbound;
-use clap::Args;
+use api::outbound::{self, BadAddress};
 use reqwest::Url;
 
 use crate::failure::{CliError, Ended, Result, cause};
@@ -14,30 +13,11 @@ use crate::settings::Settings;
 /// Longest wait for the answer: a healthy service answers in a millisecond.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Check that a running service answers
-///
-/// Requests /healthz at the address that `serve` listens on and prints one line. Reads no data,
-/// needs no token, and waits at most 2 seconds.
-#[derive(Args)]
-#[command(after_help = "\
-Exit codes: 0 it answers 2xx, 1 it answers otherwise or not at all, 2 usage error.
-
-Examples:
-  couponry healthcheck
-  couponry healthcheck --url http://10.0.0.7:8080
-
-In a Dockerfile:
-  HEALTHCHECK CMD [\"couponry\", \"healthcheck\"]")]
-pub(crate) struct HealthArgs {
-    /// Request this address instead, plain http; without a path /healthz is added
-    #[arg(long, value_parser = plain_http)]
-    url: Option<Url>,
-}
-
-pub(crate) async fn run(settings: &Settings, args: &HealthArgs) -> Result<Ended> {
-    let url = match &args.url {
-        Some(url) => url.clone(),
-        None => plain_http(&address(&settings.listen.value)).map_err(CliError::usage)?,
+pub(crate) async fn run(settings: &Settings) -> Result<Ended> {
+    let url = match &settings.url.value {
+        Some(url) => asked(url).map_err(|why| settings.url.unusable(format!("it {why}")))?,
+        None => asked(&address(&settings.listen.value))
+            .map_err(|why| settings.listen.unusable(format!("it {why}")))?,
     };
     let client = outbound::client(&url, TIMEOUT).no_proxy().build();
     let client =
@@ -55,11 +35,9 @@ pub(crate) async fn run(settings: &Settings, args: &HealthArgs) -> Result<Ended>
     }
 }
 
-fn plain_http(text: &str) -> Result<Url, String> {
-    let mut url = Url::parse(text).map_err(|error| error.to_string())?;
-    if url.scheme() != "http" {
-        return Err(format!("it has the scheme {:?}, want http", url.scheme()));
-    }
+/// What is requested of a service.
+fn asked(service: &str) -> Result<Url, BadAddress> {
+    let mut url = outbound::parsed(service)?;
     if url.path() == "/" {
         url.set_path("/healthz");
     }
@@ -91,7 +69,7 @@ mod tests {
             ("localhost:8080", "http://localhost:8080/healthz"),
         ];
         for (listen, want) in cases {
-            assert_eq!(plain_http(&address(listen)).unwrap().as_str(), want);
+            assert_eq!(asked(&address(listen)).unwrap().as_str(), want);
         }
     }
 
@@ -101,11 +79,12 @@ mod tests {
             ("http://shop:8080", Some("http://shop:8080/healthz")),
             ("http://shop:8080/", Some("http://shop:8080/healthz")),
             ("http://shop:8080/readyz", Some("http://shop:8080/readyz")),
-            ("https://shop", None),
+            ("https://shop", Some("https://shop/healthz")),
+            ("ftp://shop", None),
             ("shop", None),
         ];
         for (text, want) in cases {
-            let found = plain_http(text).ok();
+            let found = asked(text).ok();
             assert_eq!(found.as_ref().map(Url::as_str), want, "{text}");
         }
     }

@@ -27,7 +27,8 @@ const ROWS_MAX: u64 = 1_000_000;
 /// redemption belongs to the day on which it was made, even if it was cancelled later: see `cancelled_at`.
 ///
 /// In CSV it has the columns of GET /v1/redemptions, and times as the clocks of --time-zone showed them, with the zone
-/// in `time_zone`. JSON lines have UTC, and `redeemed_on`, the day in --time-zone. Order: by partition (the UTC day
+/// in `time_zone`. JSON lines have UTC, and `redeemed_on`, the day in --time-zone; with the setting `url` they are the
+/// rows of GET /v1/redemptions. Order: by partition (the UTC day
 /// on which the coupon expires at the latest), by code, by time.
 ///
 /// In CSV, a cell that a spreadsheet would take for a formula starts with an apostrophe. JSON lines
@@ -120,5 +121,8 @@ fn body(entry: &RedemptionEntry) -> Value {
         "redeemed_on": entry.on.to_string(),
         "cancelled_at": made.cancelled_at.map(format_instant),
         "cancel_reason": entry.cancel_reason.as_ref().map(|reason| reason.as_str()),
+        "order_amount": made.worth.and_then(|it| it.order_amount),
+        "discount": made.worth.and_then(|it| it.discount),
+        "currency": made.worth.map(|it| it.currency.as_str()),
     })
 }
