@@ -46,6 +46,7 @@ mod service {
     mod proxy;
     mod readers;
     mod readme;
+    mod releases;
     mod remote;
     mod shutdown;
     mod spaces;

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use coupon::calendar::{Date, Zone};
 use coupon::time::{DAY_MS, Millis};
+use scylla::deserialize::row::DeserializeRow;
 use serde_json::{Value, json};
 use testcluster::TestCluster;
 
@@ -57,18 +58,22 @@ impl Keyspace {
         self.runtime.block_on(self.session.query_unpaged(cql, ())).expect(cql);
     }
 
+    /// All rows of a query.
+    pub(super) fn rows<R>(&self, cql: &str) -> Vec<R>
+    where
+        R: for<'frame, 'metadata> DeserializeRow<'frame, 'metadata>,
+    {
+        let found = self.runtime.block_on(self.session.query_unpaged(cql, ())).expect(cql);
+        let found = found.into_rows_result().expect(cql);
+        found.rows::<R>().expect(cql).map(|row| row.expect("a row")).collect()
+    }
+
     /// The condition that selects the row of a code.
     fn row(&self, code: &str) -> String {
         let cql =
             format!("SELECT expiry_day, bucket FROM coupon WHERE code = '{code}' ALLOW FILTERING");
-        let found = self.runtime.block_on(self.session.query_unpaged(cql, ())).expect("rows");
-        let found = found.into_rows_result().expect("rows");
-        let (day, bucket) = found
-            .rows::<(scylla::value::CqlDate, i32)>()
-            .expect("rows")
-            .map(|row| row.expect("a row"))
-            .last()
-            .expect("the coupon's row");
+        let found: Vec<(scylla::value::CqlDate, i32)> = self.rows(&cql);
+        let (day, bucket) = found.last().expect("the coupon's row");
         // Days are numbers with 1970 in the middle of their range.
         format!("expiry_day = {} AND bucket = {bucket} AND code = '{code}'", day.0)
     }
@@ -152,7 +157,7 @@ fn on_this_cluster(cluster: &TestCluster) {
 }
 
 /// Yesterday to tomorrow by UTC, as a query.
-fn days_about_now() -> String {
+pub(super) fn days_about_now() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970");
     let zone: Zone = "UTC".parse().expect("a zone");
     let [from, to] =

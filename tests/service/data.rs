@@ -15,6 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use super::client::Client;
+use super::shim::Clock;
 
 /// The binary under test.
 pub(super) const COUPONRY: &str = env!("CARGO_BIN_EXE_couponry");
@@ -87,6 +88,11 @@ impl Data {
     pub(super) fn on_bucket(address: &str, mut environment: Vec<(String, String)>) -> Data {
         environment.push(("COUPONRY_COLD".to_owned(), address.to_owned()));
         Data { environment, ..Data::new() }
+    }
+
+    /// From now on the clock of every call of the binary is this many seconds ahead.
+    pub(super) fn set_clock(&mut self, clock: &Clock, seconds: i64) {
+        self.environment.extend(clock.environment(seconds));
     }
 
     /// In a folder that another value removes.

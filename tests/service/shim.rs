@@ -56,7 +56,13 @@ impl Clock {
 
     /// Sets the clock of `command` ahead by this many seconds.
     pub(super) fn load_into(&self, command: &mut Command, seconds: i64) {
-        command.env("LD_PRELOAD", &self.library).env("SHIM_CLOCK_SECONDS", seconds.to_string());
+        command.envs(self.environment(seconds));
+    }
+
+    /// The variables that set the clock of a process ahead.
+    pub(super) fn environment(&self, seconds: i64) -> [(String, String); 2] {
+        let library = self.library.to_str().expect("UTF-8").to_owned();
+        [("LD_PRELOAD".to_owned(), library), ("SHIM_CLOCK_SECONDS".to_owned(), seconds.to_string())]
     }
 }
 

@@ -6,7 +6,10 @@ mod power;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
+use rusqlite::Row;
+use rusqlite::types::Value;
 use tempfile::TempDir;
 
 use super::*;
@@ -102,6 +105,55 @@ fn a_store_is_upgraded_once() {
     let conn = store.open(&[STEP, NEXT_STEP]).unwrap();
     assert_eq!(version(&conn), 3, "only the step that it has not had");
     assert!(store.folder.path().join("hot.db.schema-2").exists());
+}
+
+/// Every row of every table, in the columns that version 1 has.
+fn rows(conn: &Connection, tables: &[(String, String)]) -> Vec<Vec<Value>> {
+    let mut all = Vec::new();
+    for (table, columns) in tables {
+        let mut read =
+            conn.prepare(&format!("SELECT {columns} FROM {table} ORDER BY 1, 2")).unwrap();
+        let count = read.column_count();
+        let row = |row: &Row<'_>| (0..count).map(|nth| row.get(nth)).collect();
+        all.extend(read.query_map([], row).unwrap().map(Result::unwrap));
+    }
+    all
+}
+
+/// The tables, each with the names of its columns.
+fn tables(conn: &Connection) -> Vec<(String, String)> {
+    let names = "SELECT t.name, group_concat('\"' || c.name || '\"') \
+                 FROM sqlite_schema t, pragma_table_info(t.name) c WHERE t.type = 'table' \
+                 AND t.name NOT LIKE 'sqlite%' AND t.name <> 'setting' GROUP BY t.name";
+    let mut read = conn.prepare(names).unwrap();
+    let found = read.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    found.map(Result::unwrap).collect()
+}
+
+/// The store that release 0.1.0 has left, with coupons in every state, and a 0.2.0 that these tests make up.
+#[test]
+fn a_store_of_0_1_0_is_upgraded() {
+    let store = Store { folder: tempfile::tempdir().unwrap() };
+    let archive =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/service/releases/0.1.0/file.tar.gz");
+    let mut tar = Command::new("tar");
+    tar.args(["--extract", "--gzip", "--strip-components=1", "--file", archive, "data/hot.db"]);
+    assert!(tar.current_dir(store.folder.path()).status().unwrap().success());
+    let conn = store.open(&[]).unwrap();
+    let tables = tables(&conn);
+    let before = rows(&conn, &tables);
+    assert!(before.len() > 2_000, "{} rows", before.len());
+    drop(conn);
+    let conn = store.open(&[STEP, NEXT_STEP]).unwrap();
+    assert_eq!((version(&conn), has_channel(&conn)), (3, true));
+    assert!(rows(&conn, &tables) == before, "a row has changed");
+    let said: String = conn.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(said, "ok");
+    let copy = Connection::open(store.copy()).unwrap();
+    assert!(
+        version(&copy) == 1 && rows(&copy, &tables) == before,
+        "the copy is the store before it"
+    );
 }
 
 #[test]
