@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use coupon::apply::Outcome;
+use coupon::apply::{Action, Outcome};
 use coupon::code::Code;
 use coupon::coupon::{Coupon, Event, EventKind, State};
 use coupon::erasure::{Erasure, acting_user, is_erased};
@@ -74,7 +74,7 @@ pub fn violations(
         is_kept(&world, call, coupons, &mut wrong);
         world.gives_nothing(call, &mut wrong);
     }
-    within_limits(known, coupons, &mut wrong);
+    within_limits(known, &all, coupons, &mut wrong);
     wrong
 }
 
@@ -91,13 +91,7 @@ impl<'a> ErasedWorld<'a> {
                 }
             }
             let Some(change) = change_of(&call.asked) else { continue };
-            let is_refused = match &call.told {
-                RecordedAnswer::NotDone(_) => true,
-                RecordedAnswer::Applied(applied) => {
-                    matches!(applied.outcome, Outcome::Refused(_))
-                }
-                _ => false,
-            };
+            let is_refused = matches!(call.told, RecordedAnswer::NotDone(_)) || was_refused(call);
             // The user's next call finishes what their claim says was begun, whatever the first one was told.
             let is_open =
                 matches!(call.told, RecordedAnswer::Unknown(_) | RecordedAnswer::NotDone(_));
@@ -289,16 +283,31 @@ fn replaced_at(event: &Event) -> Option<String> {
     replaced_by(reference)
 }
 
+/// The code of the coupon that a call asked to replace.
+fn replacement_asked(call: &RecordedCall) -> Option<String> {
+    match &change_of(&call.asked)?.action {
+        Action::Issue { reference: Some(reference), .. } => replaced_by(reference),
+        _ => None,
+    }
+}
+
+fn was_refused(call: &RecordedCall) -> bool {
+    let RecordedAnswer::Applied(applied) = &call.told else { return false };
+    matches!(applied.outcome, Outcome::Refused(_))
+}
+
 /// No name has more coupons than the limit allows. An import may bring more, and so may a replacement of a void one; what
 /// was replaced no longer counts.
 fn within_limits(
     known: &KnownWorld,
+    calls: &[RecordedCall],
     coupons: &BTreeMap<Code, CouponSnapshot>,
     wrong: &mut Vec<String>,
 ) {
     let events = coupons.values().flat_map(|it| it.coupon.events());
-    // Also by a coupon that a shop has taken back since.
-    let replaced: BTreeSet<String> = events.filter_map(replaced_at).collect();
+    // Also by a coupon that a shop has taken back since, and by a call that ended behind the entry of the replacement.
+    let asked = calls.iter().filter(|call| !was_refused(call)).filter_map(replacement_asked);
+    let replaced: BTreeSet<String> = events.filter_map(replaced_at).chain(asked).collect();
     let mut held: BTreeMap<(&CampaignId, &UserId), BTreeSet<&Code>> = BTreeMap::new();
     for CouponSnapshot { coupon, .. } in coupons.values() {
         let is_imported = given_by(coupon).is_some_and(|it| it.actor.as_str() == IMPORT);
