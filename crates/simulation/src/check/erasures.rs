@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use coupon::apply::{Action, Outcome};
+use coupon::apply::Outcome;
 use coupon::code::Code;
 use coupon::coupon::{Coupon, Event, EventKind, State};
 use coupon::erasure::{Erasure, acting_user, is_erased};
@@ -15,7 +15,7 @@ use hot::CouponSnapshot;
 
 use super::authors::{change_of, user_of};
 use super::history::{RecordedAnswer, RecordedCall, RecordedRequest};
-use super::names::replaced_by;
+use super::names::{may_have_replaced, replaced_by};
 use super::{KnownWorld, orders};
 
 /// The kind of an event that another call than its own may have made.
@@ -91,7 +91,13 @@ impl<'a> ErasedWorld<'a> {
                 }
             }
             let Some(change) = change_of(&call.asked) else { continue };
-            let is_refused = matches!(call.told, RecordedAnswer::NotDone(_)) || was_refused(call);
+            let is_refused = match &call.told {
+                RecordedAnswer::NotDone(_) => true,
+                RecordedAnswer::Applied(applied) => {
+                    matches!(applied.outcome, Outcome::Refused(_))
+                }
+                _ => false,
+            };
             // The user's next call finishes what their claim says was begun, whatever the first one was told.
             let is_open =
                 matches!(call.told, RecordedAnswer::Unknown(_) | RecordedAnswer::NotDone(_));
@@ -283,19 +289,6 @@ fn replaced_at(event: &Event) -> Option<String> {
     replaced_by(reference)
 }
 
-/// The code of the coupon that a call asked to replace.
-fn replacement_asked(call: &RecordedCall) -> Option<String> {
-    match &change_of(&call.asked)?.action {
-        Action::Issue { reference: Some(reference), .. } => replaced_by(reference),
-        _ => None,
-    }
-}
-
-fn was_refused(call: &RecordedCall) -> bool {
-    let RecordedAnswer::Applied(applied) = &call.told else { return false };
-    matches!(applied.outcome, Outcome::Refused(_))
-}
-
 /// No name has more coupons than the limit allows. An import may bring more, and so may a replacement of a void one; what
 /// was replaced no longer counts.
 fn within_limits(
@@ -306,7 +299,7 @@ fn within_limits(
 ) {
     let events = coupons.values().flat_map(|it| it.coupon.events());
     // Also by a coupon that a shop has taken back since, and by a call that ended behind the entry of the replacement.
-    let asked = calls.iter().filter(|call| !was_refused(call)).filter_map(replacement_asked);
+    let asked = calls.iter().filter_map(may_have_replaced).map(|(_, code)| code);
     let replaced: BTreeSet<String> = events.filter_map(replaced_at).chain(asked).collect();
     let mut held: BTreeMap<(&CampaignId, &UserId), BTreeSet<&Code>> = BTreeMap::new();
     for CouponSnapshot { coupon, .. } in coupons.values() {

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use coupon::apply::{Action, Outcome};
+use coupon::apply::Action;
 use coupon::ids::{CampaignId, UserId};
 
 use super::authors::change_of;
 use super::history::{RecordedAnswer, RecordedCall, RecordedRequest};
-use super::names::replaced_by;
+use super::names::may_have_replaced;
 use super::story::SeedStory;
 use super::timeline::CouponTimeline;
 use super::{KnownCampaign, ViolationList};
@@ -77,29 +77,18 @@ fn had<'a>(
 }
 
 /// The first instant at which `user` may have replaced a coupon that they had from `had_from` on.
-/// The right to it is won before the other coupon is issued, and is not given back.
 fn replaced_from(
     story: &SeedStory<'_>,
     timeline: &CouponTimeline<'_>,
     user: &UserId,
     had_from: u64,
 ) -> Option<u64> {
-    let replaces = |call: &RecordedCall| match change_of(&call.asked).map(|change| &change.action) {
-        Some(Action::Issue { to, reference: Some(name), .. }) => {
-            to == user && replaced_by(name).as_deref() == Some(timeline.code.as_str())
-        }
-        _ => false,
+    let may_be_it = |call: &&RecordedCall| {
+        call.ended_ms.is_none_or(|ended| ended >= had_from)
+            && may_have_replaced(call)
+                .is_some_and(|(to, code)| to == user && code == timeline.code.as_str())
     };
-    // Such a refusal shows the coupon that is not replaced.
-    let is_refused = |call: &RecordedCall| match &call.told {
-        RecordedAnswer::Applied(it) => {
-            matches!(it.outcome, Outcome::Refused(_)) && it.snapshot.is_some()
-        }
-        _ => false,
-    };
-    let may_be_after = |call: &RecordedCall| call.ended_ms.is_none_or(|ended| ended >= had_from);
-    let calls = story.calls.iter().filter(|call| replaces(call) && may_be_after(call));
-    calls.filter(|call| call.ended_ms.is_none() || !is_refused(call)).map(|it| it.began_ms).min()
+    story.calls.iter().filter(may_be_it).map(|it| it.began_ms).min()
 }
 
 fn above_limit(

@@ -9,7 +9,7 @@ use coupon::ids::{CampaignId, IssueRef, OrderRef, UserId};
 
 use super::ViolationList;
 use super::authors::change_of;
-use super::history::{RecordedAnswer, RecordedRequest};
+use super::history::{RecordedAnswer, RecordedCall, RecordedRequest};
 use super::story::SeedStory;
 
 /// A name of a user that is kept after so many others.
@@ -53,6 +53,22 @@ pub(crate) fn replaced_by(name: &IssueRef) -> Option<String> {
     let text = name.replaces()?;
     let bare = text.chars().filter(|it| !matches!(it, ' ' | '-'));
     Some(bare.map(|it| it.to_ascii_uppercase()).collect())
+}
+
+/// The coupon that a call may have replaced, and for whom. The right to it is won before the other coupon is issued, and
+/// is not given back. A refusal that shows a coupon shows the one that was not replaced.
+pub(crate) fn may_have_replaced(call: &RecordedCall) -> Option<(&UserId, String)> {
+    let Action::Issue { to, reference: Some(name), .. } = &change_of(&call.asked)?.action else {
+        return None;
+    };
+    let is_refused = match &call.told {
+        RecordedAnswer::Applied(it) => {
+            matches!(it.outcome, Outcome::Refused(_)) && it.snapshot.is_some()
+        }
+        _ => false,
+    };
+    let code = replaced_by(name).filter(|_| call.ended_ms.is_none() || !is_refused)?;
+    Some((to, code))
 }
 
 /// However often, under whatever spelling and in whatever campaign somebody asks for the replacement
