@@ -6,7 +6,7 @@
 use std::error::Error;
 use std::fs;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use cold::{ColdOptions, ColdStore};
 use compactor::{CompactionSettings, Compactor, ErasedReport};
@@ -34,6 +34,9 @@ const NOW: Millis = Millis(20_777 * DAY_MS + DAY_MS / 2);
 /// Seven of them have a holder.
 const COUPONS_EACH: u64 = 10;
 const CHUNK_ROWS: u64 = 16_384;
+
+/// Rows of a call of the compactor.
+const MERGED_AT_ONCE: u64 = 1_000_000;
 
 fn main() -> Result<(), Failure> {
     let rows = std::env::var("COUPONRY_BENCH_ROWS").map_or(Ok(ROWS_DEFAULT), |it| it.parse())?;
@@ -66,6 +69,12 @@ async fn measured(rows: u64) -> Result<(), Failure> {
         println!("| {name} | {} |", erased(&compactor, last).await?);
     }
     Ok(())
+}
+
+/// The clock, by which replaced files are deleted.
+fn now() -> Millis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// Erases the persons that the cold store knows of, the last of them under this number.
@@ -106,8 +115,16 @@ async fn fill(cold: &ColdStore, rows: u64) -> Result<(), Failure> {
         cold.commit(&partition, 1, &files, &[], u64::MAX).await?;
         cold.commit_holders(day, 1).await?;
     }
-    while !cold.merge_holders(u64::MAX).await?.is_done {}
-    eprintln!("{rows} coupons written in {:.0} s", begun.elapsed().as_secs_f64());
+    let [_, written, _] = used();
+    eprintln!("{rows} coupons written in {:.0} s, {written} MB", begun.elapsed().as_secs_f64());
+    let (begun, before) = (Instant::now(), written);
+    // As runs of the compactor do.
+    while !cold.merge_holders(MERGED_AT_ONCE).await?.is_done {
+        cold.sweep_index(now()).await?;
+    }
+    let [_, written, _] = used();
+    let seconds = begun.elapsed().as_secs_f64();
+    eprintln!("their holders merged in {seconds:.0} s, {} MB", written - before);
     Ok(())
 }
 

@@ -179,7 +179,8 @@ async fn sent(
         (Some(why), _) => CliError::new(format!("cannot read {file} to its end: {why}")).and(again),
         // It is about the file, of which no line was taken.
         (None, Refused::Problem(problem)) if matches!(problem.status, 415 | 422) => {
-            CliError::new(format!("{file}: {}; nothing was imported", problem.sentence()))
+            let why = summary::with_flags(&problem.sentence());
+            CliError::new(format!("{file}: {why}; nothing was imported"))
         }
         (None, Refused::Problem(problem)) if problem.retry == "never" => {
             Refused::about(format!("campaign {campaign}"))(Refused::Problem(problem))

@@ -38,7 +38,14 @@ pub(super) fn rejected_line(record: &str) -> String {
 }
 
 fn rejected(line: u64, [text, reason, detail]: [&str; 3]) -> String {
+    let detail = with_flags(detail);
     format!("  line {}: {:?}: {reason}: {detail}\n", thousands(line), text.trim())
+}
+
+/// A sentence of the API, with the flags of this command in place of parameters.
+pub(super) fn with_flags(sentence: &str) -> String {
+    let flag = |text: String, name| text.replace(&format!(" {name}="), &format!(" --{name} "));
+    ["columns", "ignore", "values"].into_iter().fold(sentence.to_owned(), flag)
 }
 
 /// The cells of a row that [`engine::csv::row`] has written.
@@ -169,6 +176,13 @@ mod tests {
         assert!(many.ends_with("  and 2 more; --rejects FILE writes all of them\n"), "{many}");
         let many = of_import(&batch(1_200, 7), &five, Some(Path::new("r.csv")));
         assert!(many.ends_with("  and 2 more; all of them go to r.csv\n"), "{many}");
+    }
+
+    #[test]
+    fn parameters_are_flags() {
+        let said = "map it, as in columns=code:1,state:2, or skip it with ignore=used";
+        let want = "map it, as in --columns code:1,state:2, or skip it with --ignore used";
+        assert_eq!(with_flags(said), want);
     }
 
     #[test]
