@@ -19,11 +19,6 @@ pub(crate) const STATES: [&str; 4] = ["available", "issued", "redeemed", "void"]
 pub(crate) const ATTEMPT_ACTIONS: [&str; 7] =
     ["issue", "check", "hold", "redeem", "cancel-redemption", "sign-in", "staff-sign-in"];
 
-pub(crate) fn webhook_types() -> impl Iterator<Item = &'static str> {
-    let of_events = engine::EventType::all().map(engine::EventType::as_str);
-    of_events.chain([engine::NOTICE_TYPE, engine::REPORT_TYPE])
-}
-
 macro_rules! closed {
     ($($(#[doc = $doc:literal])* $name:ident: $words:expr;)*) => {$(
         $(#[doc = $doc])*
@@ -62,7 +57,7 @@ closed! {
 
     /// What a webhook can ask for: an event of the feed, or `coupons.expiring`, the notice of a user whose coupons
     /// expire soon. `coupon.held`, `coupon.released` and `coupons.expiring` come only if they are asked for.
-    WebhookType: webhook_types();
+    WebhookType: engine::webhook_types();
 
     /// Whether events are posted to a webhook. `paused`: somebody paused it. `disabled`: its receiver answered 410.
     WebhookState: ["active", "paused", "disabled"];

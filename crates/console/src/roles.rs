@@ -30,6 +30,8 @@ pub enum ConsoleAction {
     DownloadReport,
     /// Pause, resume, test webhooks and redeliver.
     ManageWebhooks,
+    /// Create, change and delete webhooks, and change their secrets.
+    ChangeWebhooks,
     Compact,
     RunQuery,
     /// Run any query, save and delete queries.
@@ -46,7 +48,7 @@ const EVERYBODY: &[StaffRole] = &[Viewer, Marketer, Support, Operator, Admin];
 
 /// The table: an action, the role of the engine that it takes, and who may do it. A route refuses every role that
 /// its row does not name.
-pub const TABLE: [(ConsoleAction, Role, &[StaffRole]); 21] = [
+pub const TABLE: [(ConsoleAction, Role, &[StaffRole]); 22] = [
     (ConsoleAction::Look, Role::Operator, EVERYBODY),
     (ConsoleAction::ReadAudit, Role::Operator, &[Operator, Admin]),
     (ConsoleAction::CreateCampaign, Role::Admin, &[Marketer, Admin]),
@@ -63,6 +65,7 @@ pub const TABLE: [(ConsoleAction, Role, &[StaffRole]); 21] = [
     (ConsoleAction::ErasePeople, Role::Admin, &[Admin]),
     (ConsoleAction::DownloadReport, Role::Admin, &[Marketer, Support, Operator, Admin]),
     (ConsoleAction::ManageWebhooks, Role::Admin, &[Operator, Admin]),
+    (ConsoleAction::ChangeWebhooks, Role::Admin, &[Admin]),
     (ConsoleAction::Compact, Role::Admin, &[Operator, Admin]),
     (ConsoleAction::RunQuery, Role::Admin, &[Marketer, Operator, Admin]),
     (ConsoleAction::SaveQuery, Role::Admin, &[Operator, Admin]),

@@ -17,13 +17,13 @@ use crate::roles::ConsoleAction;
 use crate::screens::{
     audit, calendar, campaign, campaigns, changes, codes, coupon, customer, erasures, events,
     identity, import, keys, new_campaign, overview, preferences, reports, search, sign_in, sql,
-    staff, store, today, webhooks,
+    staff, store, today, webhook_form, webhooks,
 };
 use crate::trouble::ConsoleError;
 use ConsoleAction::{
-    AddStock, CancelRedemption, ChangeCampaign, Compact, CreateCampaign, DownloadCodes,
-    DownloadReport, ErasePeople, Extend, Import, Issue, ManageStaff, ManageWebhooks, PauseCampaign,
-    ReadAudit, Revoke, RunQuery, SaveQuery, SignOut, Void,
+    AddStock, CancelRedemption, ChangeCampaign, ChangeWebhooks, Compact, CreateCampaign,
+    DownloadCodes, DownloadReport, ErasePeople, Extend, Import, Issue, ManageStaff, ManageWebhooks,
+    PauseCampaign, ReadAudit, Revoke, RunQuery, SaveQuery, SignOut, Void,
 };
 
 /// Nothing from elsewhere, nothing within a page, in nobody's frame.
@@ -154,6 +154,18 @@ impl RouteTable {
             .look("/events", get(events::page))
             .look("/events/tail", get(events::tail))
             .look("/webhooks/{id}", get(webhooks::page))
+            .does(
+                ChangeWebhooks,
+                "/new-webhook",
+                get(webhook_form::page).post(webhook_form::create),
+            )
+            .does(
+                ChangeWebhooks,
+                "/webhooks/{id}/terms",
+                get(webhook_form::terms).post(webhook_form::save),
+            )
+            .does(ChangeWebhooks, "/webhooks/{id}/secret", post(webhook_form::change_secret))
+            .does(ChangeWebhooks, "/webhooks/{id}/delete", post(webhook_form::delete))
             .does(ManageWebhooks, "/webhooks/{id}/state", post(webhooks::set_state))
             .does(ManageWebhooks, "/webhooks/{id}/test", post(webhooks::test))
             .does(ManageWebhooks, "/webhooks/{id}/redeliver", post(webhooks::redeliver))

@@ -25,4 +25,5 @@ pub(crate) mod sql;
 pub(crate) mod staff;
 pub(crate) mod store;
 pub(crate) mod today;
+pub(crate) mod webhook_form;
 pub(crate) mod webhooks;

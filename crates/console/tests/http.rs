@@ -28,3 +28,5 @@ mod sessions;
 mod support;
 #[path = "http/tails.rs"]
 mod tails;
+#[path = "http/webhooks.rs"]
+mod webhooks;

@@ -8,10 +8,12 @@ use coupon::campaign::{Campaign, CampaignWorth, Prefix};
 use coupon::code::{Code, CodeText};
 use coupon::ids::{CampaignId, ReaderName};
 use coupon::time::Millis;
-use hot::feed::{CouponEventKind, EventType, FeedEvent, FeedGone, FeedRead, FeedStart, Happened};
+use hot::feed::{
+    CouponEventKind, EventType, FeedEvent, FeedGone, FeedRead, FeedStart, Happened, REPORT_TYPE,
+};
 
 use crate::failure::{Failure, Result, must_lie};
-use crate::{Caller, Engine, Role};
+use crate::{Caller, Engine, NOTICE_TYPE, Role};
 
 /// Events of a page if the caller does not say.
 pub const EVENTS_DEFAULT: usize = 100;
@@ -72,7 +74,33 @@ pub enum EventsAnswer {
     NotKept,
 }
 
+/// What a webhook can ask for, by name.
+pub fn webhook_types() -> impl Iterator<Item = &'static str> {
+    EventType::all().map(EventType::as_str).chain([NOTICE_TYPE, REPORT_TYPE])
+}
+
+/// What is wrong with the types that somebody names for a webhook, if one of them does not exist.
+pub fn unknown_webhook_type<'a>(mut named: impl Iterator<Item = &'a String>) -> Option<String> {
+    let unknown = named.find(|name| !webhook_types().any(|known| known == name.as_str()))?;
+    let all: Vec<&str> = webhook_types().collect();
+    Some(format!("has {unknown:?}, want {}", all.join(", ")))
+}
+
 impl Engine {
+    /// The cursor behind what has happened so far. `None`: the store keeps no events.
+    ///
+    /// # Errors
+    /// Those of [`Engine::events`].
+    pub async fn newest_event(&self, caller: &Caller) -> Result<Option<String>> {
+        let request =
+            EventsRequest { from: FeedStart::Newest, limit: Some(1), ..EventsRequest::default() };
+        Ok(match self.events(caller, request).await? {
+            EventsAnswer::Events(view) => Some(view.next),
+            EventsAnswer::Gone { go_on, .. } => Some(go_on),
+            EventsAnswer::NotKept => None,
+        })
+    }
+
     /// # Errors
     /// `Forbidden` for users; `Invalid` for a cursor of another store.
     pub async fn events(&self, caller: &Caller, request: EventsRequest) -> Result<EventsAnswer> {

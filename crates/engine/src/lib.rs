@@ -95,13 +95,18 @@ pub use erasures::{
 pub use events::EventView;
 pub use extensions::ExtensionProgress;
 pub use failure::{BadFile, Failure, FieldFault, WriteResult};
-pub use feed::{EVENTS_DEFAULT, EVENTS_MAX, EventsAnswer, EventsRequest, EventsView, ShownEvent};
+pub use feed::{
+    EVENTS_DEFAULT, EVENTS_MAX, EventsAnswer, EventsRequest, EventsView, ShownEvent,
+    unknown_webhook_type, webhook_types,
+};
 pub use feed_readers::{FEED_READERS_MAX, FeedReader};
 pub use gifts::{GIFTS_MAX, GiftLimit, GiftSource};
 pub use history::{CouponsRequest, DayOf, HistoryStream, RedemptionEntry, RedemptionsRequest};
 pub use hot::activity::Activity;
 pub use hot::audit::{AuditEvent, AuditKind, Audited, FieldChange, given};
-pub use hot::feed::{CouponEventKind, CouponHappened, EventType, FeedEvent, FeedStart, Happened};
+pub use hot::feed::{
+    CouponEventKind, CouponHappened, EventType, FeedEvent, FeedStart, Happened, REPORT_TYPE,
+};
 pub use hot::{
     Account, CampaignPatch, CouponFilter, Gauge, HotError, ListOrder, PartitionPlan, Span, Tier,
 };
@@ -122,7 +127,7 @@ pub use staff::{
     end_restored_access,
 };
 pub use walk::{PartitionCoupons, SiftedRows};
-pub use weeks::{REPORT_TYPE, WeekReport};
+pub use weeks::WeekReport;
 
 /// What is known of a campaign without a read.
 #[derive(Clone, Copy)]

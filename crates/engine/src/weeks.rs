@@ -15,9 +15,6 @@ use crate::Engine;
 use crate::failure::Result;
 use crate::pages::PAGE_MAX;
 
-/// The type of the report. Only webhooks have it.
-pub const REPORT_TYPE: &str = "report.weekly";
-
 /// Campaigns that are listed: those of which most was redeemed.
 const CAMPAIGNS_MAX: usize = 50;
 

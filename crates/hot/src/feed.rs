@@ -56,6 +56,9 @@ pub struct CouponHappened {
     pub worth: Option<RedemptionWorth>,
 }
 
+/// The type of the report of a week, which is about all campaigns. Only webhooks have it.
+pub const REPORT_TYPE: &str = "report.weekly";
+
 coupon::words! {
 /// What was done to a coupon, in the order of the documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

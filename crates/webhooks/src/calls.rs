@@ -61,21 +61,21 @@ impl Webhooks {
     /// Pauses an endpoint, also a disabled one: nothing is sent to it. Its deliveries wait.
     pub async fn pause(&self, webhook_id: &str) -> Result<Endpoint> {
         let now = self.store.now();
-        self.change(webhook_id, |terms| terms.turn(StoredState::Paused, now)).await
+        self.change(webhook_id, |terms| Ok(terms.turn(StoredState::Paused, now))).await
     }
 
     /// Sends to an endpoint again that was paused or disabled. What waited is tried at once.
     pub async fn resume(&self, webhook_id: &str) -> Result<Endpoint> {
         let now = self.store.now();
-        self.change(webhook_id, |terms| terms.turn(StoredState::Active, now)).await
+        self.change(webhook_id, |terms| Ok(terms.turn(StoredState::Active, now))).await
     }
 
     async fn change(
         &self,
         webhook_id: &str,
-        change: impl Fn(&mut EndpointTerms) -> bool + Send + Sync,
+        change: impl Fn(&mut EndpointTerms) -> Result<bool> + Send + Sync,
     ) -> Result<Endpoint> {
-        let row = self.store.change_endpoint(webhook_id, |row| Ok(change(&mut row.terms))).await?;
+        let row = self.store.change_endpoint(webhook_id, |row| change(&mut row.terms)).await?;
         self.endpoints_changed.notify_one();
         self.store.shown(row).await
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use hot::feed::REPORT_TYPE;
 use serde_json::json;
 
 use crate::WebhookError;
@@ -22,6 +23,9 @@ const TYPES_MAX: usize = 50;
 const TYPE_LEN_MAX: usize = 64;
 
 const CAMPAIGN_LEN_MAX: usize = 64;
+
+const REPORT_OF_ALL: &str =
+    "has report.weekly, which is about all campaigns: leave it out, or the campaign";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewEndpoint {
@@ -111,6 +115,7 @@ impl NewEndpoint {
         }
         let url = normal_url(&self.url, allow_private)?;
         check_values(self.description.as_deref(), self.types.as_ref(), self.campaign.as_deref())?;
+        check_pair(self.types.as_ref(), self.campaign.as_deref())?;
         Ok(NewEndpoint { url, ..self })
     }
 
@@ -194,6 +199,14 @@ fn check_values(
     campaign.map_or(Ok(()), |id| check_length("campaign_id", id.chars().count(), CAMPAIGN_LEN_MAX))
 }
 
+/// Refuses what would never be sent.
+pub(crate) fn check_pair(types: Option<&BTreeSet<String>>, campaign: Option<&str>) -> Result<()> {
+    match types.is_some_and(|types| types.contains(REPORT_TYPE)) && campaign.is_some() {
+        true => Err(invalid("types", REPORT_OF_ALL)),
+        false => Ok(()),
+    }
+}
+
 pub(crate) fn check_type(field: &'static str, name: &str) -> Result<()> {
     let good = |c: char| c.is_ascii_alphanumeric() || "._".contains(c);
     check_length(field, name.len(), TYPE_LEN_MAX)?;
@@ -253,6 +266,12 @@ mod tests {
             ("a longer type", typed(&[&text(TYPE_LEN_MAX + 1)]), Some("types")),
             ("as many types as there may be", many(TYPES_MAX), None),
             ("one more", many(TYPES_MAX + 1), Some("types")),
+            ("the report of all campaigns", typed(&[REPORT_TYPE]), None),
+            (
+                "the report of one campaign",
+                NewEndpoint { types: typed(&[REPORT_TYPE]).types, ..of(1) },
+                Some("types"),
+            ),
             ("the longest campaign", of(CAMPAIGN_LEN_MAX), None),
             ("a longer campaign", of(CAMPAIGN_LEN_MAX + 1), Some("campaign_id")),
             ("no https", at("http://hooks.example/"), Some("url")),

@@ -21,6 +21,7 @@
 //! A request goes only to public addresses, see `guard.rs`. No redirect is followed.
 
 mod attempt_span;
+mod audit;
 mod calls;
 mod delivery;
 mod endpoint;

@@ -78,6 +78,10 @@ const table = ({ campaign, available, held, redeemed, day, nth }) => {
       roles: "operator admin", from: "/console/webhooks/shop", offer: "action=\"/console/webhooks/shop/state\"", path: "/console/webhooks/shop/state", post: true,
       act: async (page) => { await page.locator("form[action$='/state'] button").click(); await done(page, "(paused|resumed)"); },
     },
+    changeWebhooks: {
+      roles: "admin", from: "/console/events", offer: link("/console/new-webhook"), path: "/console/new-webhook",
+      act: async (page) => { await send(page, { url: "https://till.example.com/in" }); await page.locator("#secret").waitFor(); },
+    },
     compact: {
       roles: "operator admin", from: "/console/store", offer: "action=\"/console/store/compact\"", path: "/console/store/compact", post: true,
       act: async (page) => { await page.locator("form[action$='/compact'] button").click(); await done(page, "compacting"); await ended(page); },

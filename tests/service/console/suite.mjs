@@ -160,6 +160,7 @@ const everyScreen = async (session, { redeemed, issued }) => {
     printed: "/console/campaigns/friday/sheet",
     events: "/console/events",
     webhook: "/console/webhooks/shop",
+    "webhook-terms": "/console/webhooks/shop/terms",
     store: "/console/store",
     keys: "/console/keys",
     staff: "/console/staff",

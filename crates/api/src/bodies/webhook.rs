@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use coupon::ids::{CampaignId, RotateRef};
+use engine::unknown_webhook_type;
 use serde::Deserialize;
 use utoipa::ToSchema;
 use webhooks::{EndpointChanges, NewEndpoint, Rotation};
@@ -118,9 +119,7 @@ impl SecretRotation {
 pub struct NoFields {}
 
 fn known(reading: &mut FieldReader, named: Option<&BTreeSet<String>>) {
-    let unknown = |name: &&String| !closed::webhook_types().any(|known| known == name.as_str());
-    if let Some(name) = named.into_iter().flatten().find(unknown) {
-        let all: Vec<&str> = closed::webhook_types().collect();
-        reading.fault("types", format!("has {name:?}, want {}", all.join(", ")));
+    if let Some(detail) = unknown_webhook_type(named.into_iter().flatten()) {
+        reading.fault("types", detail);
     }
 }

@@ -1,13 +1,9 @@
 //! Webhooks: endpoints of others to which the service posts events.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
-use engine::{
-    AuditEvent, AuditKind, Caller, EventsAnswer, EventsRequest, FeedStart, FieldChange, Role,
-    WriteResult, given,
-};
+use engine::{AuditEvent, AuditKind, Caller, Role, WriteResult, given};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use webhooks::{
@@ -50,7 +46,8 @@ pub(crate) async fn create_webhook(
     key.fill("webhook_id", &mut body.webhook_id)?;
     caller.must_be(&[Role::Admin])?;
     let webhooks = kept(&app)?;
-    let cursor = newest(&app, &caller).await?;
+    let cursor = app.engine.newest_event(&caller).await?;
+    let cursor = cursor.ok_or_else(|| Problem::not_kept("it keeps no events: events_keep is 0"))?;
     let new = NewEndpoint { cursor: Some(cursor), ..body.into_new()? };
     let (endpoint, secret, is_made) = webhooks.create(new).await.map_err(refused)?;
     let mut body = WebhookBody::of(&endpoint, caller.role);
@@ -58,9 +55,7 @@ pub(crate) async fn create_webhook(
     if !is_made {
         return Ok(JsonAnswer::created(WriteResult::Same(body)));
     }
-    let changes = fields(&endpoint).into_iter().filter_map(|(field, to)| Some(given(field, to?)));
-    let changes = changes.collect();
-    enter(&app, &caller, AuditKind::WebhookCreated, changes).await;
+    enter(&app, &caller, endpoint.created_event()).await;
     Ok(JsonAnswer::created(WriteResult::Created(body)))
 }
 
@@ -124,9 +119,8 @@ pub(crate) async fn change_webhook(
         Some(false) if !is_active => webhooks.resume(&id).await.map_err(refused)?,
         Some(_) | None => after,
     };
-    let changes = differences(&before, &after);
-    if !changes.is_empty() {
-        enter(&app, &caller, AuditKind::WebhookUpdated, named(&id, changes)).await;
+    if let Some(event) = after.changed_event(&before) {
+        enter(&app, &caller, event).await;
     }
     Ok(JsonAnswer::ok(WebhookBody::of(&after, caller.role)))
 }
@@ -144,7 +138,7 @@ pub(crate) async fn delete_webhook(
 ) -> Result<StatusCode> {
     caller.must_be(&[Role::Admin])?;
     kept(&app)?.delete(&id).await.map_err(refused)?;
-    enter(&app, &caller, AuditKind::WebhookDeleted, named(&id, Vec::new())).await;
+    enter(&app, &caller, Endpoint::event(AuditKind::WebhookDeleted, &id, Vec::new())).await;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -167,7 +161,8 @@ pub(crate) async fn rotate_secret(
     caller.must_be(&[Role::Admin])?;
     let (secret, is_made) = kept(&app)?.rotate_secret(&id, body.read()?).await.map_err(refused)?;
     if is_made {
-        enter(&app, &caller, AuditKind::WebhookSecretRotated, named(&id, Vec::new())).await;
+        enter(&app, &caller, Endpoint::event(AuditKind::WebhookSecretRotated, &id, Vec::new()))
+            .await;
     }
     Ok(JsonAnswer::ok(SecretBody { secret: secret.reveal().to_owned() }))
 }
@@ -188,7 +183,7 @@ pub(crate) async fn test_webhook(
     caller.must_be(&[Role::Admin])?;
     let tested = kept(&app)?.test(&id).await.map_err(refused)?;
     let changes = vec![given("delivered", tested.is_delivered)];
-    enter(&app, &caller, AuditKind::WebhookTested, named(&id, changes)).await;
+    enter(&app, &caller, Endpoint::event(AuditKind::WebhookTested, &id, changes)).await;
     Ok(JsonAnswer::ok(WebhookTestBody::from(tested)))
 }
 
@@ -254,7 +249,7 @@ pub(crate) async fn redeliver(
     caller.must_be(&[Role::Admin])?;
     let delivery = kept(&app)?.redeliver(&id, number).await.map_err(refused)?;
     let changes = vec![given("delivery_id", number)];
-    enter(&app, &caller, AuditKind::WebhookRedelivered, named(&id, changes)).await;
+    enter(&app, &caller, Endpoint::event(AuditKind::WebhookRedelivered, &id, changes)).await;
     Ok(JsonAnswer::ok(DeliveryBody::from(&delivery)))
 }
 
@@ -263,57 +258,12 @@ fn kept(app: &App) -> Result<&Arc<Webhooks>> {
     app.access.webhooks.as_ref().ok_or_else(|| Problem::not_kept(why))
 }
 
-/// The cursor behind what has happened so far.
-async fn newest(app: &App, caller: &Caller) -> Result<String> {
-    let request =
-        EventsRequest { from: FeedStart::Newest, limit: Some(1), ..EventsRequest::default() };
-    match app.engine.events(caller, request).await? {
-        EventsAnswer::Events(view) => Ok(view.next),
-        EventsAnswer::Gone { go_on, .. } => Ok(go_on),
-        EventsAnswer::NotKept => Err(Problem::not_kept("it keeps no events: events_keep is 0")),
-    }
-}
-
 /// Enters a change in the audit. It has happened: where that is impossible, the log says so.
-async fn enter(app: &App, caller: &Caller, kind: AuditKind, changes: Vec<FieldChange>) {
-    if let Err(error) = app.engine.record(caller, AuditEvent::of_store(kind, changes)).await {
+async fn enter(app: &App, caller: &Caller, event: AuditEvent) {
+    let kind = event.kind;
+    if let Err(error) = app.engine.record(caller, event).await {
         tracing::error!(error = ?error, kind = kind.as_str(), "the audit has no entry of this");
     }
-}
-
-/// The changes, and of which webhook they are.
-fn named(id: &str, mut changes: Vec<FieldChange>) -> Vec<FieldChange> {
-    let id = Some(id.to_owned());
-    changes.insert(0, FieldChange { field: "webhook_id".into(), from: id.clone(), to: id });
-    changes
-}
-
-fn differences(before: &Endpoint, after: &Endpoint) -> Vec<FieldChange> {
-    // Of another query, the audit says that the URL changed.
-    let has_moved = |field: &str| field == "url" && before.url != after.url;
-    let pairs = fields(before).into_iter().zip(fields(after));
-    let changed = pairs.filter(|(from, to)| from != to || has_moved(from.0));
-    changed
-        .map(|((name, from), (_, to))| FieldChange { field: name.to_owned(), from, to })
-        .collect()
-}
-
-/// What an auditor sees of an endpoint, as text: not the query of its URL.
-fn fields(endpoint: &Endpoint) -> [(&'static str, Option<String>); 7] {
-    let types = endpoint
-        .types
-        .as_ref()
-        .map(|it: &BTreeSet<String>| it.iter().map(String::as_str).collect::<Vec<_>>().join(", "));
-    let paused = matches!(endpoint.state, EndpointState::Paused { .. });
-    [
-        ("webhook_id", Some(endpoint.webhook_id.clone())),
-        ("url", Some(endpoint.url_without_query())),
-        ("description", endpoint.description.clone()),
-        ("types", types),
-        ("campaign_id", endpoint.campaign.clone()),
-        ("ordered", Some(endpoint.ordered.to_string())),
-        ("paused", Some(paused.to_string())),
-    ]
 }
 
 fn refused(error: WebhookError) -> Problem {

@@ -35,6 +35,9 @@ async fn a_webhook_is_made_changed_and_deleted() {
         assert_eq!(changed.is("200", name).json[field], want, "{name}");
         assert_eq!(changed.json["secret"], Value::Null, "{name}");
     }
+    // The report is about all campaigns, and the webhook has one.
+    let report = json!({"types": ["report.weekly"]});
+    service.patch(Admin, "/v1/webhooks/w", report).await.is("400 INVALID", "of one campaign");
     let rotate = "/v1/webhooks/w/rotate-secret";
     let rotated = service.post(Admin, rotate, json!({"rotate_ref": "r"})).await.string("secret");
     let again = service.post(Admin, rotate, json!({"rotate_ref": "r"})).await.string("secret");

@@ -6,8 +6,11 @@ use askama::Template;
 use axum::extract::Path;
 use axum::response::Response;
 use coupon::time::Millis;
-use engine::{AuditEvent, AuditKind, FieldChange, given};
-use webhooks::{Delivery, DeliveryFilter, DeliveryState, Endpoint, EndpointState, Webhooks};
+use engine::{AuditKind, FieldChange, given};
+use uuid::Uuid;
+use webhooks::{
+    Delivery, DeliveryFilter, DeliveryState, Endpoint, EndpointState, Secret, Webhooks,
+};
 
 use crate::desk::{PageContext, to};
 use crate::fields::{FormFields, encoded};
@@ -23,6 +26,10 @@ struct WebhookPage<'a> {
     webhook: Endpoint,
     deliveries: Vec<Delivery>,
     next: Option<String>,
+    /// One that was just made; it is shown once.
+    secret: Option<String>,
+    /// Names the next secret before it is made: a form that is sent twice makes one.
+    rotation: String,
     curl: String,
 }
 
@@ -45,21 +52,32 @@ impl WebhookPage<'_> {
     }
 }
 
-fn kept(desk: &PageContext) -> ConsoleResult<&Arc<Webhooks>> {
+pub(crate) fn kept(desk: &PageContext) -> ConsoleResult<&Arc<Webhooks>> {
     desk.console.setup.webhooks.as_ref().ok_or(ConsoleError::NotKept)
 }
 
 pub(crate) async fn page(desk: PageContext, Path(id): Path<String>) -> ConsoleResult {
-    let webhooks = kept(&desk)?;
-    let webhook = webhooks.get(&id).await?;
+    let webhook = kept(&desk)?.get(&id).await?;
+    show(&desk, webhook, None).await
+}
+
+pub(crate) async fn show(
+    desk: &PageContext,
+    webhook: Endpoint,
+    secret: Option<Secret>,
+) -> ConsoleResult {
+    let id = &webhook.webhook_id;
     let filter = DeliveryFilter { state: None, before: desk.query.may("cursor")? };
-    let deliveries = webhooks.deliveries(&id, filter, PAGE).await?;
+    let deliveries = kept(desk)?.deliveries(id, filter, PAGE).await?;
     let last = deliveries.last().filter(|_| deliveries.len() == PAGE);
     let page = WebhookPage {
-        d: &desk,
-        next: last.map(|last| desk.with("cursor", &last.number.to_string())),
+        d: desk,
+        // The page may be the answer to a form, which has another address.
+        next: last.map(|last| format!("/console/webhooks/{}?cursor={}", encoded(id), last.number)),
         deliveries,
-        curl: desk.curl_get(&format!("/v1/webhooks/{}/deliveries", encoded(&id))),
+        secret: secret.map(|secret| secret.reveal().to_owned()),
+        rotation: Uuid::now_v7().to_string(),
+        curl: desk.curl_get(&format!("/v1/webhooks/{}/deliveries", encoded(id))),
         webhook,
     };
     desk.page(&page)
@@ -72,7 +90,7 @@ async fn enter(
     change: FieldChange,
 ) -> ConsoleResult<()> {
     let caller = desk.caller(ConsoleAction::ManageWebhooks)?;
-    let event = AuditEvent::of_store(kind, vec![given("webhook_id", id), change]);
+    let event = Endpoint::event(kind, id, vec![change]);
     Ok(desk.engine().record(&caller, event).await?)
 }
 

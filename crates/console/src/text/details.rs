@@ -154,6 +154,11 @@ forms! {
     "cannot resolve {}: {}" => "{0} 주소를 찾을 수 없습니다";
     "leads to {}, which is not a public address" => "공개되지 않은 주소({0})입니다";
     "url {}" => "주소: {0}";
+    "cannot be parsed ({}), want https://HOST/PATH" => "https://호스트/경로 형식으로 입력하세요";
+    "has the scheme {}, want https" => "https:// 주소여야 합니다";
+    "has a user or a password in it, want one without" => "주소에 사용자 이름이나 비밀번호를 넣을 수 없습니다";
+    "has report.weekly, which is about all campaigns: leave it out, or the campaign" => "주간 보고서는 모든 캠페인을 다룹니다. 주간 보고서를 빼거나 ‘모든 캠페인’을 고르세요";
+    "the webhook has {} secrets already: wait until one ends, or end the old ones now" => "비밀 키가 이미 {0}개입니다. 하나가 끝날 때까지 기다리거나 예전 키를 바로 폐기하세요";
     "the store failed" => "저장소에 오류가 있습니다";
 }
 

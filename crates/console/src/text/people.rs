@@ -65,6 +65,7 @@ texts_of! {
         ErasePeople => "Forget a customer", "고객 개인정보 삭제";
         DownloadReport => "Download redemptions", "사용 내역 내려받기";
         ManageWebhooks => "Pause and test webhooks, deliver again", "웹훅 일시 중지, 테스트, 재전송";
+        ChangeWebhooks => "Create, change and delete webhooks", "웹훅 만들기, 변경, 삭제";
         Compact => "Run a compaction", "보관 작업 실행";
         RunQuery => "Run a saved query", "저장된 쿼리 실행";
         SaveQuery => "Write, save and delete queries", "쿼리 작성, 저장, 삭제";

@@ -132,7 +132,7 @@ async fn an_empty_store_says_what_to_do_next() {
         ("/console/customers/ann", "No coupons"),
         ("/console/reports", "Nothing was redeemed"),
         ("/console/import", "No campaigns yet"),
-        ("/console/events", "No webhook yet"),
+        ("/console/events", "No webhook yet. An admin can create one."),
         ("/console/store", "No campaign yet"),
     ];
     for (path, want) in rows {

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::numbers::{millis, numbered};
 use super::progress::LaneProgress;
 use super::{DELETED, Result, WebhookStore, damaged, from_json, to_json};
+use crate::endpoint::check_pair;
 use crate::signature::{SECRETS_MAX, Secret, Secrets};
 use crate::{
     ENDPOINTS_MAX, Endpoint, EndpointChanges, EndpointState, NewEndpoint, Rotation, SecretTimes,
@@ -126,7 +127,7 @@ impl EndpointTerms {
     }
 
     /// Changes what the caller names. With another URL, what waits is tried at once. Returns whether anything changed.
-    pub(crate) fn apply(&mut self, changes: EndpointChanges) -> bool {
+    pub(crate) fn apply(&mut self, changes: EndpointChanges) -> Result<bool> {
         let before = self.clone();
         let EndpointTerms { url, description, types, campaign, ordered, .. } = self.clone();
         self.url = changes.url.unwrap_or(url);
@@ -135,7 +136,9 @@ impl EndpointTerms {
         self.campaign = changes.campaign.unwrap_or(campaign);
         self.ordered = changes.ordered.unwrap_or(ordered);
         self.restarts += u64::from(self.url != before.url);
-        *self != before
+        // A caller names one of the two, and the other stays.
+        check_pair(self.types.as_ref(), self.campaign.as_deref())?;
+        Ok(*self != before)
     }
 
     /// Pauses, resumes or disables. After a resume, what waits is tried at once. Returns whether anything changed.
