@@ -41,6 +41,7 @@ pub use extract::{BODY_BYTES_MAX, BODY_TIMEOUT};
 pub use guesses::{ASKING_MAX, GUESS_WINDOW_MS, GUESSES_HERE_MAX, GUESSES_MAX};
 pub use handlers::accounts::USER_TOKEN_TTL_MS;
 pub use handlers::imports::IMPORT_IDLE;
+pub use handlers::people::person_text;
 pub use metrics::StoreMetrics;
 pub use operations::{OPERATIONS_BYTES_MAX, OPERATIONS_MAX};
 pub use passwords::Passwords;

@@ -57,7 +57,9 @@ use std::sync::Arc;
 use attempts::AttemptLog;
 use axum::http::HeaderMap;
 use coupon::calendar::Zone;
-use engine::Engine;
+use coupon::ids::UserId;
+use engine::{Caller, Engine, Failure, LineStream, PersonFormat};
+use futures::future::BoxFuture;
 use passwords::Passwords;
 use passwords::places::CallerPlaces;
 use passwords::throttle::Throttle;
@@ -91,6 +93,11 @@ const COUNTED_MAX: usize = 10_000;
 /// Who is behind the address of a connection, by the headers of a request.
 pub type ClientOf = dyn Fn(IpAddr, &HeaderMap) -> IpAddr + Send + Sync;
 
+/// Reads what is known of a person, as text.
+pub type ReadPerson = dyn Fn(Caller, UserId, PersonFormat) -> BoxFuture<'static, Result<LineStream, Failure>>
+    + Send
+    + Sync;
+
 pub struct ConsoleSetup {
     pub engine: Arc<Engine>,
     /// That of the process, which its API has too.
@@ -100,6 +107,7 @@ pub struct ConsoleSetup {
     /// Where refused attempts are kept, if they are.
     pub attempts: Option<Arc<AttemptLog>>,
     pub webhooks: Option<Arc<Webhooks>>,
+    pub person: Box<ReadPerson>,
     pub machine: Box<ReadMachine>,
     /// The folder of the archive, where other machines of the store may not see it.
     pub lone_archive: Option<String>,

@@ -25,7 +25,7 @@ pub enum ConsoleAction {
     Void,
     Extend,
     CancelRedemption,
-    /// Forget people, and see how far that is.
+    /// Read everything that is known of a person, forget people, and see how far that is.
     ErasePeople,
     DownloadReport,
     /// Pause, resume, test webhooks and redeliver.

@@ -130,6 +130,7 @@ impl RouteTable {
             .look("/customers/{user}", get(customer::page))
             .does(Issue, "/customers/{user}/give", post(customer::give))
             .does(ErasePeople, "/customers/{user}/erase", get(erasures::ask).post(erasures::erase))
+            .does(ErasePeople, "/customers/{user}/data/{format}", get(customer::data))
             .does(ErasePeople, "/erasures", get(erasures::page))
             .does(Issue, "/coupons/{code}/issue", ask_and_act())
             .does(Revoke, "/coupons/{code}/revoke", ask_and_act())

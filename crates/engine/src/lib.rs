@@ -116,7 +116,7 @@ pub use notice_rounds::{NOTICE_ROUNDS_MAX, NoticeRound};
 pub use notices::{DueCoupon, DuePage, NOTICE_DAYS_MAX, NOTICE_TYPE, NoticeRange};
 pub use orders::{ORDER_COUPONS_MAX, OrderCoupon, OrderCouponState, OrderRequest, OrderView};
 pub use pages::{CursorPosition, PAGE_MAX, TieBreaker};
-pub use people::{PersonRecord, PersonStream};
+pub use people::{PersonFormat, PersonRecord, PersonStream};
 pub use queries::{QUERIES_MAX, QUERY_BYTES_MAX, SavedQuery};
 pub use redemption_file::{LineStream, redemption_csv_header, redemption_csv_row};
 pub use redemptions::{

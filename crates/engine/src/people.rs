@@ -33,6 +33,25 @@ pub enum PersonRecord {
     Other { kind: String, value: Value },
 }
 
+coupon::words! {
+    /// As what somebody reads what is known of a person.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum PersonFormat {
+        Json = "json",
+        Csv = "csv",
+    }
+    else BadPersonFormat "is {0:?}, want json or csv"
+}
+
+impl PersonFormat {
+    pub fn media_type(self) -> &'static str {
+        match self {
+            PersonFormat::Json => "application/json",
+            PersonFormat::Csv => "text/csv; charset=utf-8",
+        }
+    }
+}
+
 pub type PersonStream = BoxStream<'static, Result<Vec<PersonRecord>>>;
 
 /// What comes next.

@@ -78,6 +78,7 @@ const table = ({ campaign, available, held, redeemed, day, nth }) => {
       roles: "operator admin", from: "/console/webhooks/shop", offer: "action=\"/console/webhooks/shop/state\"", path: "/console/webhooks/shop/state", post: true,
       act: async (page) => { await page.locator("form[action$='/state'] button").click(); await done(page, "(paused|resumed)"); },
     },
+    readPerson: { roles: "admin", from: "/console/customers/ann", offer: link("/console/customers/ann/data/csv"), path: "/console/customers/ann/data/csv", get: true },
     changeWebhooks: {
       roles: "admin", from: "/console/events", offer: link("/console/new-webhook"), path: "/console/new-webhook",
       act: async (page) => { await send(page, { url: "https://till.example.com/in" }); await page.locator("#secret").waitFor(); },

@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 
-use attempts::Wanted;
+use attempts::{AttemptLog, Wanted};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use coupon::ids::UserId;
-use engine::{Failure, PAGE_MAX};
+use engine::{Caller, Engine, Failure, LineStream, PAGE_MAX, PersonFormat};
 use futures::future::ready;
 use futures::stream::{Stream, StreamExt, TryStreamExt, once, try_unfold};
 use tokio::task::spawn_blocking;
 
 use crate::answer::{JsonAnswer, streamed};
-use crate::app::App;
 use crate::bodies::EraseRequest;
 use crate::extract::{
     AuthenticatedCaller, ErasureInPath, IdempotencyKey, Json, QueryParams, ReadingCaller,
@@ -47,31 +46,46 @@ pub(crate) async fn read_person(
     UserInPath(user): UserInPath,
     headers: HeaderMap,
 ) -> Result<Response> {
-    let mut known = Arc::clone(&app.engine).person(&caller, &user).await?;
+    let is_csv = accepts(&headers, "text/csv");
+    let format = if is_csv { PersonFormat::Csv } else { PersonFormat::Json };
+    let attempts = app.access.attempts.clone();
+    let text = person_text(Arc::clone(&app.engine), attempts, &caller, &user, format).await?;
+    let session = StreamSession::of(&app, caller, &headers);
+    Ok(streamed(format.media_type(), session.guards(text)))
+}
+
+/// What is known of a person, some text at a time: for the call above, and for the console.
+///
+/// # Errors
+/// `Forbidden` for all but admins, and those of the store.
+pub async fn person_text(
+    engine: Arc<Engine>,
+    attempts: Option<Arc<AttemptLog>>,
+    caller: &Caller,
+    user: &UserId,
+    format: PersonFormat,
+) -> Result<LineStream, Failure> {
+    let now = engine.now();
+    let mut known = engine.person(caller, user).await?;
     // What goes wrong at once is an answer of its own, not a document that breaks off.
     let first = known.next().await.transpose()?.unwrap_or_default();
     let known = once(async { Ok(first) }).chain(known);
-    let (kind, mut writer) = match accepts(&headers, "text/csv") {
-        true => ("text/csv; charset=utf-8", PersonWriter::Csv),
-        false => ("application/json", PersonWriter::Json("")),
-    };
-    let (begin, end) = (writer.begin(&user, app.engine.now()), writer.end());
+    let mut writer = PersonWriter::of(format);
+    let (begin, end) = (writer.begin(user, now), writer.end());
     let known = known.map_ok(|some| some.into_iter().map(PersonRecordBody::from).collect());
-    let records = known.chain(attempts_of(&app, &user));
+    let records = known.chain(attempts_of(attempts, user));
     let pieces = records.map_ok(move |some: Vec<_>| writer.piece(&some));
     let pieces = pieces.try_filter(|piece| ready(!piece.is_empty()));
     let end = once(async move { Ok(end.to_owned()) });
-    let text = once(async { Ok(begin) }).chain(pieces).chain(end);
-    let session = StreamSession::of(&app, caller, &headers);
-    Ok(streamed(kind, session.guards(text.boxed())))
+    Ok(once(async { Ok(begin) }).chain(pieces).chain(end).boxed())
 }
 
 /// The refused attempts for a user, a page at a time.
 fn attempts_of(
-    app: &App,
+    log: Option<Arc<AttemptLog>>,
     user: &UserId,
 ) -> impl Stream<Item = Result<Vec<PersonRecordBody>, Failure>> + use<> {
-    let (log, user) = (app.access.attempts.clone(), user.to_string());
+    let user = user.to_string();
     try_unfold(log.map(|log| (log, None)), move |next| {
         let user = Some(user.clone());
         async move {

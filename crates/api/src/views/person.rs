@@ -3,7 +3,7 @@
 use coupon::calendar::format_instant;
 use coupon::ids::UserId;
 use coupon::time::Millis;
-use engine::PersonRecord;
+use engine::{PersonFormat, PersonRecord};
 use engine::csv::{BYTE_ORDER_MARK, row};
 use serde::Serialize;
 use serde_json::Value;
@@ -94,6 +94,13 @@ pub(crate) enum PersonWriter {
 }
 
 impl PersonWriter {
+    pub(crate) fn of(format: PersonFormat) -> PersonWriter {
+        match format {
+            PersonFormat::Json => PersonWriter::Json(""),
+            PersonFormat::Csv => PersonWriter::Csv,
+        }
+    }
+
     pub(crate) fn begin(&self, user: &UserId, now: Millis) -> String {
         match self {
             PersonWriter::Csv => {

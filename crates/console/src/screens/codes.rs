@@ -84,18 +84,20 @@ pub(crate) async fn download(desk: PageContext, Path(id): Path<String>) -> Conso
     let codes = codes.map_ok(move |codes| {
         codes.lines().map(|code| with_worth(code, worth.as_deref())).collect()
     });
-    Ok(file(&desk.file_name(Some(&id), "codes", "csv"), head.chain(codes).boxed()))
+    Ok(file(&desk.file_name(Some(&id), "codes", "csv"), CSV, head.chain(codes).boxed()))
 }
 
-/// A CSV file as it comes. A failure in the middle breaks the connection, so that nobody takes it for the end.
-pub(crate) fn file(name: &str, lines: LineStream) -> Response {
+pub(crate) const CSV: &str = "text/csv; charset=utf-8";
+
+/// A file as it comes. A failure in the middle breaks the connection, so that nobody takes it for the end.
+pub(crate) fn file(name: &str, kind: &'static str, lines: LineStream) -> Response {
     let lines = lines.map(|piece| {
         piece.map_err(|failure| {
             tracing::error!(?failure, "a download of the console broke off");
             "the store failed"
         })
     });
-    attached(name, "text/csv; charset=utf-8", Body::from_stream(lines))
+    attached(name, kind, Body::from_stream(lines))
 }
 
 impl PageContext {

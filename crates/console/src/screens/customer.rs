@@ -9,7 +9,7 @@ use coupon::coupon::State;
 use coupon::ids::{BadName, CampaignId, IssueRef, UserId};
 use engine::{
     CouponFilter, CouponView, CursorPosition, GiftSource, ListOrder, ListRequest, ListView,
-    WriteResult,
+    PersonFormat, WriteResult,
 };
 use uuid::Uuid;
 
@@ -23,6 +23,7 @@ use crate::index::{CampaignSnapshot, CampaignTotals};
 use crate::phase::CampaignPhase;
 use crate::roles::ConsoleAction;
 use crate::screens::campaigns::named;
+use crate::screens::codes::file;
 use crate::screens::coupon::{HistoryRow, staff_acts};
 use crate::screens::refused::AttemptRow;
 use crate::text::IsolatedText;
@@ -51,8 +52,6 @@ struct CustomerPage<'a> {
     is_newcomer: bool,
     /// Names the gift before it is made: a form that is sent twice gives one.
     gift: String,
-    /// The call that returns everything that is known of them.
-    known: String,
     curl: String,
 }
 
@@ -80,11 +79,23 @@ pub(crate) async fn page(desk: PageContext, Path(user): Path<String>) -> Console
         campaigns,
         gifts_left,
         gift,
-        known: desk.curl_get(&format!("/v1/people/{}", encoded(user.as_str()))),
         curl: desk.curl_get(&path),
         user: user.to_string(),
     };
     desk.page(&page)
+}
+
+/// `GET /console/customers/{user}/data/{format}`: everything that is known of them, as a file.
+pub(crate) async fn data(
+    desk: PageContext,
+    Path((user, format)): Path<(String, String)>,
+) -> ConsoleResult {
+    let (user, format): (UserId, PersonFormat) = (from_path(&user)?, from_path(&format)?);
+    let caller = desk.caller(ConsoleAction::ErasePeople)?;
+    let text = (desk.console.setup.person)(caller, user, format).await?;
+    // Without their name: it may have signs that no file may have, and a folder of downloads is read by others.
+    let name = desk.file_name(None, "customer", format.as_str());
+    Ok(file(&name, format.media_type(), text))
 }
 
 async fn refused_of(desk: &PageContext, user: &UserId) -> ConsoleResult<Vec<AttemptRow>> {

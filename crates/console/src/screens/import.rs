@@ -29,7 +29,7 @@ use crate::multipart::{FormUpload, UploadedFile};
 use crate::phase::CampaignPhase;
 use crate::roles::ConsoleAction;
 use crate::screens::campaigns::named;
-use crate::screens::codes::file;
+use crate::screens::codes::{CSV, file};
 use crate::short_name::proposed;
 use crate::trouble::{ConsoleError, ConsoleResult};
 
@@ -320,5 +320,5 @@ pub(crate) async fn rejected(
     let mark = once(async { Ok(BYTE_ORDER_MARK.to_owned()) });
     let rows = Arc::clone(desk.engine()).rejected_rows(caller, campaign, batch);
     let rows = desk.engine().limited(rows.boxed());
-    Ok(file(&name, mark.chain(rows).boxed()))
+    Ok(file(&name, CSV, mark.chain(rows).boxed()))
 }

@@ -21,7 +21,7 @@ use crate::fields::encoded;
 use crate::index::{CampaignSnapshot, CampaignTotals};
 use crate::roles::ConsoleAction;
 use crate::screens::campaigns::offered;
-use crate::screens::codes::file;
+use crate::screens::codes::{CSV, file};
 use crate::spans::{self, DaySpan, SpanPreset};
 use crate::text::PageTexts;
 use crate::trouble::{ConsoleError, ConsoleResult};
@@ -310,5 +310,5 @@ pub(crate) async fn download(desk: PageContext) -> ConsoleResult {
     };
     let whose = asked.campaign.as_ref().map(|id| format!("{id}-")).unwrap_or_default();
     let name = format!("{whose}redemptions-{}-{}.csv", asked.days.start(), asked.days.end());
-    Ok(file(&name, lines))
+    Ok(file(&name, CSV, lines))
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::desk::{PageContext, to};
 use crate::fields::FormFields;
 use crate::roles::ConsoleAction;
-use crate::screens::codes::attached;
+use crate::screens::codes::{CSV, attached};
 use crate::sql::{HistoryError, SqlRows, SqlService};
 use crate::text::{IsolatedText, PageTexts};
 use crate::trouble::{ConsoleError, ConsoleResult};
@@ -159,7 +159,7 @@ pub(crate) async fn file(desk: PageContext, Path(id): Path<String>) -> ConsoleRe
     }
     let name = format!("query-{id}.csv");
     let rows = [Bytes::from_static(BYTE_ORDER_MARK.as_bytes()), rows].concat();
-    Ok(attached(&name, "text/csv; charset=utf-8", Body::from(rows)))
+    Ok(attached(&name, CSV, Body::from(rows)))
 }
 
 pub(crate) async fn delete(desk: PageContext, Path(id): Path<String>) -> ConsoleResult {

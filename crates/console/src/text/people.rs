@@ -21,8 +21,10 @@ texts! {
     day => "Day", "날짜";
     company_account => "Company account", "회사 계정";
     personal_data => "Personal data", "개인정보";
+    personal_data_json => "Download everything (JSON)", "모두 내려받기(JSON)";
+    personal_data_csv => "For a spreadsheet (CSV)", "엑셀용 내려받기(CSV)";
     personal_data_by_admin => "An admin can say what is stored of this customer, and forget them.", "이 고객에 대해 저장된 내용을 알려 주거나 삭제하려면 관리자에게 요청하세요.";
-    personal_data_hint => "This call returns everything that is known of the customer. When they are forgotten, all of it gets a random name.", "이 API를 호출하면 이 고객에 대해 저장된 모든 내용을 받습니다. 삭제하면 모든 내용의 고객 ID가 임의의 값으로 바뀝니다.";
+    personal_data_hint => "A file has everything that is stored of the customer, for whoever asks what you know of them; the audit keeps who took it. In a large store it takes some minutes. When they are forgotten, all of it gets a random name.", "파일에는 이 고객에 대해 저장된 모든 내용이 있어, 고객이 열람을 요청할 때 쓸 수 있습니다. 누가 내려받았는지 감사 기록에 남고, 저장소가 크면 몇 분 걸립니다. 삭제하면 모든 내용의 고객 ID가 임의의 값으로 바뀝니다.";
     erase => "Forget the customer", "고객 개인정보 삭제";
     erase_means => "Everything that has the name gets a random one, at once here and with the next compaction in the archive. This cannot be undone. Coupons, counts and sums stay.", "모든 곳에서 이 ID가 임의의 값으로 바뀝니다. 활성 저장소에서는 바로, 보관 저장소에서는 다음 보관 작업 때 바뀌며 되돌릴 수 없습니다. 쿠폰과 건수, 합계는 그대로입니다.";
     erase_name_again => "The name of the customer, once more", "고객 ID를 한 번 더 입력하세요";
@@ -62,7 +64,7 @@ texts_of! {
         Void => "Void a coupon", "쿠폰 폐기";
         Extend => "Extend a coupon", "쿠폰 기간 연장";
         CancelRedemption => "Cancel a redemption", "사용 취소";
-        ErasePeople => "Forget a customer", "고객 개인정보 삭제";
+        ErasePeople => "Download everything about a customer, forget a customer", "고객 개인정보 내려받기와 삭제";
         DownloadReport => "Download redemptions", "사용 내역 내려받기";
         ManageWebhooks => "Pause and test webhooks, deliver again", "웹훅 일시 중지, 테스트, 재전송";
         ChangeWebhooks => "Create, change and delete webhooks", "웹훅 만들기, 변경, 삭제";

@@ -56,6 +56,23 @@ async fn files() {
     assert!(report.text.contains(&redeemed), "{}", report.text);
 }
 
+#[tokio::test]
+async fn what_is_known_of_a_customer() {
+    let place = Place::new();
+    place.seeded().await;
+    let mut browser = place.signed_in(StaffRole::Admin).await;
+    for (format, kind) in [("json", "application/json"), ("csv", "text/csv; charset=utf-8")] {
+        let path = format!("/console/customers/ann/data/{format}");
+        browser.get("/console/customers/ann").await.must(200).has(&format!("href=\"{path}\""));
+        let page = browser.get(&path).await.must(200);
+        assert_eq!(page.text, format!("staff:admin asked for ann as {format}"));
+        assert_eq!(page.headers[header::CONTENT_TYPE], kind);
+        let name = page.headers[header::CONTENT_DISPOSITION].to_str().unwrap();
+        assert_eq!(name, format!("attachment; filename=\"customer-2026-11-20.{format}\""));
+    }
+    browser.get("/console/customers/ann/data/xlsx").await.must(404);
+}
+
 /// Whoever makes letters or prints them needs what they promise.
 #[tokio::test]
 async fn codes_say_what_they_are_worth() {

@@ -12,11 +12,16 @@ use console::{
     PlannedPass, PlannedWork, SignInRequest, SigningKeys, SqlRows, SqlRunner, pages,
 };
 use coupon::calendar::parse_instant;
+use coupon::ids::UserId;
 use coupon::minted::CodeKey;
 use coupon::time::{Day, Millis};
 use coupon::worth::OrderMoney;
-use engine::{Caller, CampaignDraft, ColdArchive, Engine, Role, SetClock, StaffRole};
+use engine::{
+    Caller, CampaignDraft, ColdArchive, Engine, Failure, LineStream, PersonFormat, Role, SetClock,
+    StaffRole,
+};
 use futures::future::BoxFuture;
+use futures::stream::{StreamExt, once};
 use hot::HotStore;
 use hot_sqlite::{SqliteHot, SqliteOptions};
 use passwords::Passwords;
@@ -70,6 +75,16 @@ fn machine() -> MachineStatus {
             key(KeyUse::Code, "c0de", None, true),
         ],
     }
+}
+
+/// What is known of a person: who asked, and as what.
+fn person(
+    caller: Caller,
+    user: UserId,
+    format: PersonFormat,
+) -> BoxFuture<'static, Result<LineStream, Failure>> {
+    let known = format!("{caller} asked for {user} as {}", format.as_str());
+    Box::pin(async move { Ok(once(async { Ok(known) }).boxed()) })
 }
 
 /// One that answers, and one that does not.
@@ -213,6 +228,7 @@ impl Place {
             identity: Some(Arc::new(CodeProvider(Arc::clone(&waiting)))),
             attempts: Some(Arc::clone(&log)),
             webhooks: Some(Arc::new(webhooks.expect("webhooks"))),
+            person: Box::new(person),
             machine: Box::new(machine),
             lone_archive: Some("/mnt/cold".to_owned()),
             notice_days: vec![30, 7],

@@ -6,7 +6,7 @@ use engine::StaffRole;
 use crate::place::Place;
 
 /// Every route with its action. `{issued}` and `{redeemed}` stand for codes, `{query}` for a saved query.
-pub(crate) const ROUTES: [(ConsoleAction, &str, &str); 81] = [
+pub(crate) const ROUTES: [(ConsoleAction, &str, &str); 83] = [
     (ConsoleAction::Look, "GET", "/console"),
     (ConsoleAction::Look, "GET", "/console/live"),
     (ConsoleAction::Look, "GET", "/console/today"),
@@ -43,6 +43,8 @@ pub(crate) const ROUTES: [(ConsoleAction, &str, &str); 81] = [
     (ConsoleAction::Issue, "POST", "/console/customers/ann/give"),
     (ConsoleAction::ErasePeople, "GET", "/console/customers/ann/erase"),
     (ConsoleAction::ErasePeople, "POST", "/console/customers/ann/erase"),
+    (ConsoleAction::ErasePeople, "GET", "/console/customers/ann/data/json"),
+    (ConsoleAction::ErasePeople, "GET", "/console/customers/ann/data/csv"),
     (ConsoleAction::ErasePeople, "GET", "/console/erasures"),
     (ConsoleAction::Issue, "GET", "/console/coupons/{issued}/issue"),
     (ConsoleAction::Issue, "POST", "/console/coupons/{issued}/issue"),

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use ::console::{Console, ConsoleSetup, NodeAnswer, NodeInfo, ReadNodes, ReadPlan, SigningKeys};
+use ::console::{
+    Console, ConsoleSetup, NodeAnswer, NodeInfo, ReadNodes, ReadPerson, ReadPlan, SigningKeys,
+};
 use api::token::TokenService;
-use api::{AccessPolicy, SignUp};
+use api::{AccessPolicy, SignUp, person_text};
 use coupon::calendar::Zone;
 use cql_session::{AboutNode, NodeReply};
 use engine::GIFTS_MAX;
@@ -36,6 +38,7 @@ pub(super) fn console(
         identity,
         attempts: access.attempts.clone(),
         webhooks: access.webhooks.clone(),
+        person: person(opened, access),
         machine: Box::new(move || machine(&data)),
         lone_archive: lone_archive(settings),
         notice_days: days_of(settings)?,
@@ -63,6 +66,15 @@ fn gifts_per_day(settings: &Settings) -> Result<u16> {
     let wrong =
         || settings.gifts_per_day.unusable(format!("it is {number}, want at most {GIFTS_MAX}"));
     u16::try_from(number).ok().filter(|number| *number <= GIFTS_MAX).ok_or_else(wrong)
+}
+
+/// As the API writes it.
+fn person(opened: &Opened, access: &AccessPolicy) -> Box<ReadPerson> {
+    let (engine, attempts) = (Arc::clone(&opened.engine), access.attempts.clone());
+    Box::new(move |caller, user, format| {
+        let (engine, attempts) = (Arc::clone(&engine), attempts.clone());
+        Box::pin(async move { person_text(engine, attempts, &caller, &user, format).await })
+    })
 }
 
 fn nodes(opened: &Opened) -> Option<Box<ReadNodes>> {
