@@ -8,7 +8,6 @@
 //! Absent on purpose: rules of coupons, SQL, and scripts or styles within a page.
 
 mod assets;
-mod changed_coupons;
 mod chart;
 mod compactions;
 mod cookie;

@@ -16,7 +16,7 @@ use crate::{Caller, Engine};
 const GIFTS: RecordKind = RecordKind { name: "gift", sync: RecordSync::AtOnce };
 
 /// Longer than a day is today somewhere.
-const KEPT: Duration = Duration::from_secs(3 * 86_400);
+pub(crate) const KEPT: Duration = Duration::from_secs(3 * 86_400);
 
 /// The highest [`GiftLimit::per_day`]: the gifts of a day are read together.
 pub const GIFTS_MAX: u16 = 1_000;
@@ -99,7 +99,7 @@ impl Engine {
         Ok(GIFTS.part(format!("{day}:{}", self.hashed(&caller.subject)?)))
     }
 
-    fn hashed(&self, person: &UserId) -> Result<String> {
+    pub(crate) fn hashed(&self, person: &UserId) -> Result<String> {
         let keys = self.router.keys();
         Ok(person_hash(keys.last().ok_or(Failure::NoCodeKey)?, person))
     }

@@ -11,6 +11,7 @@ mod audit; // who changed what besides coupons
 mod batches;
 mod caller; // who asks, and what their role allows
 mod campaigns;
+mod changed_coupons;
 mod clock;
 mod codes; // the list of a campaign's unused codes, for a printer
 mod compactions; // what all processes have compacted
@@ -75,6 +76,7 @@ pub use archive::ColdArchive;
 pub use batches::BatchRequest;
 pub use caller::{Caller, Role};
 pub use campaigns::{CampaignDraft, CampaignView};
+pub use changed_coupons::CHANGED_COUPONS_MAX;
 pub use clock::{Clock, SetClock, SystemClock};
 pub use codes::{CodesFormat, CodesRequest};
 pub use cold::{BucketTraffic, RequestKind};

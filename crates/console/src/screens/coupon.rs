@@ -5,7 +5,6 @@ use std::cmp::Reverse;
 use askama::Template;
 use attempts::Wanted;
 use axum::extract::Path;
-use axum::http::HeaderMap;
 use coupon::calendar::{Date, Zone};
 use coupon::coupon::{Event, EventKind, State};
 use coupon::ids::Reason;
@@ -16,7 +15,6 @@ use coupon::worth::RedemptionWorth;
 use engine::{AdminChange, CouponView, GiftSource, NewExpiry, Tier, WriteResult};
 use serde_json::json;
 
-use crate::changed_coupons;
 use crate::coupon_action::CouponAction;
 use crate::desk::{PageContext, to};
 use crate::extract::from_path;
@@ -312,7 +310,6 @@ fn reason(fields: &FormFields) -> ConsoleResult<Reason> {
 pub(crate) async fn act(
     desk: PageContext,
     Path(typed): Path<String>,
-    headers: HeaderMap,
     fields: FormFields,
 ) -> ConsoleResult {
     let asked = asked(&desk)?;
@@ -351,7 +348,6 @@ pub(crate) async fn act(
         WriteResult::Created(_) => made,
         WriteResult::Same(_) => before,
     };
-    let mut response = to(&format!("/console/coupons/{}?done={said}", encoded(&typed)));
-    changed_coupons::keep(&desk, &headers, &done.into_inner().code, &mut response);
-    Ok(response)
+    desk.note_changed(&done.into_inner().code).await;
+    Ok(to(&format!("/console/coupons/{}?done={said}", encoded(&typed))))
 }

@@ -3,7 +3,6 @@
 use askama::Template;
 use attempts::Wanted;
 use axum::extract::Path;
-use axum::http::HeaderMap;
 use coupon::campaign::Handout;
 use coupon::coupon::State;
 use coupon::ids::{BadName, CampaignId, IssueRef, UserId};
@@ -13,7 +12,6 @@ use engine::{
 };
 use uuid::Uuid;
 
-use crate::changed_coupons;
 use crate::cursor;
 use crate::desk::{PageContext, to};
 use crate::extract::from_path;
@@ -150,7 +148,6 @@ impl PageContext {
 pub(crate) async fn give(
     desk: PageContext,
     Path(user): Path<String>,
-    headers: HeaderMap,
     fields: FormFields,
 ) -> ConsoleResult {
     let user: UserId = from_path(&user)?;
@@ -188,7 +185,6 @@ pub(crate) async fn give(
         // They may have used it since: its page says so.
         WriteResult::Same(view) => format!("/console/coupons/{}?done=had", encoded(&view.code)),
     };
-    let mut response = to(&to_page);
-    changed_coupons::keep(&desk, &headers, &given.into_inner().code, &mut response);
-    Ok(response)
+    desk.note_changed(&given.into_inner().code).await;
+    Ok(to(&to_page))
 }

@@ -14,7 +14,6 @@ use engine::{Caller, Failure, Role, StaffInvitation, StaffMember};
 use passwords::peer::Peer;
 use passwords::{Password, PasswordError, Purpose};
 
-use crate::changed_coupons;
 use crate::cookie::SESSION;
 use crate::desk::{PageContext, to};
 use crate::fields::FormFields;
@@ -322,6 +321,5 @@ pub(crate) async fn sign_out(desk: PageContext, fields: FormFields) -> ConsoleRe
     }
     let mut response = to("/console/sign-in");
     desk.give(&SESSION, "", 0, &mut response);
-    changed_coupons::forget(&desk, &mut response);
     Ok(response)
 }

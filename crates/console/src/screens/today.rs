@@ -1,11 +1,11 @@
 //! What somebody did today: the coupons that they changed, and what else the audit has of them.
 
+use std::collections::BTreeSet;
+
 use askama::Template;
-use axum::http::HeaderMap;
-use engine::{CouponView, Failure};
+use engine::{CHANGED_COUPONS_MAX, CouponView, Failure};
 use futures::stream::{StreamExt, TryStreamExt, iter};
 
-use crate::changed_coupons::changed;
 use crate::desk::PageContext;
 use crate::roles::ConsoleAction;
 use crate::screens::audit::{AuditFilter, AuditRow, filtered};
@@ -24,10 +24,22 @@ struct TodayPage<'a> {
     entries: Option<Vec<AuditRow>>,
 }
 
-pub(crate) async fn page(desk: PageContext, headers: HeaderMap) -> ConsoleResult {
+impl PageContext {
+    /// Notes a coupon that the person has changed. That has happened: where it cannot be noted, the log says so.
+    pub(crate) async fn note_changed(&self, code: &str) {
+        let Ok(reader) = self.reader() else { return };
+        if let Err(error) = self.engine().note_changed_coupon(&reader, code).await {
+            tracing::warn!(?error, "the day of somebody at the console lacks a coupon");
+        }
+    }
+}
+
+pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
     let (today, reader) = (desk.today(), desk.reader()?);
     let actor = reader.to_string();
-    let reads = changed(&desk, &headers).into_iter().map(async |code| {
+    let codes: BTreeSet<String> =
+        desk.engine().changed_coupons(&reader).await?.into_iter().collect();
+    let reads = codes.into_iter().map(async |code| {
         let Ok(text) = code.parse() else { return Ok(None) };
         match desk.engine().coupon(&reader, &text, None).await {
             Ok(view) => Ok(Some(view)),

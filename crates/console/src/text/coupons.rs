@@ -70,8 +70,8 @@ texts! {
     done_for_customer => "What was done for this customer", "이 고객에게 한 일";
     done_for_customer_none => "Nobody has done anything at the console to the coupons above.", "위 쿠폰에 콘솔에서 한 일이 없습니다.";
     my_day => "What I did today", "오늘 한 일";
-    my_day_no_coupons => "You have not changed any coupon with this browser today.", "오늘 이 브라우저에서 변경한 쿠폰이 없습니다.";
-    my_day_hint => "The last 40 coupons that were changed with this browser since you signed in. The page of a coupon has everything that was done to it.", "로그인한 뒤 이 브라우저에서 변경한 최근 쿠폰 40장까지 나옵니다. 쿠폰 화면에는 그 쿠폰의 모든 이력이 있습니다.";
+    my_day_no_coupons => "You have not changed any coupon today.", "오늘 변경한 쿠폰이 없습니다.";
+    my_day_hint(changes) => "The coupons of your last {changes} changes, with any browser. The page of a coupon has everything that was done to it.", "어느 브라우저에서든 변경한 쿠폰이 최근 {changes}건까지 나옵니다. 쿠폰 화면에는 그 쿠폰의 모든 이력이 있습니다.";
     my_day_others => "Everything else", "그 밖에 한 일";
     for_order(order, at) => "order {order}, {at}", "주문 {order}, {at}";
 }

@@ -142,8 +142,12 @@ async fn what_an_agent_did_today() {
     page.has(&format!("href=\"/console/coupons/{issued}\"")).has("shipped late");
     let page = support.get("/console/customers/ann").await.must(200);
     page.has("What was done for this customer").has("shipped late");
-    // Another person, at the same browser.
     support.submit("/console/sign-out", &[]).await.must(303);
+    // It is known at every browser.
+    let mut again = place.signed_in(StaffRole::Support).await;
+    let page = again.get(today).await.must(200);
+    page.has(&format!("href=\"/console/coupons/{issued}\"")).has("shipped late");
+    // Another person.
     let mut admin = place.signed_in(StaffRole::Admin).await;
     let pause = [("paused", "true"), ("reason", "leaked")];
     admin.submit("/console/campaigns/spring/pause", &pause).await.must(303);

@@ -135,8 +135,9 @@ enum Fate {
 
 use Fate::{Brought, Copied, Left};
 
-const RECORDS: [(&str, Fate); 22] = [
+const RECORDS: [(&str, Fate); 23] = [
     ("erasure", Brought("bring_erasures")),
+    ("changed_coupon", Left("which coupons somebody has changed today")),
     ("gift", Left("how many coupons somebody has given today")),
     ("extension", Left("how far a pass is: the target makes its own")),
     ("activity", Brought("bring_counts")),
