@@ -18,6 +18,7 @@ mod desk;
 mod direction;
 mod extract;
 mod fields;
+mod form_reader;
 mod gifts;
 mod goodwill;
 mod guard;

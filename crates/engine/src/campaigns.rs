@@ -118,7 +118,7 @@ impl Engine {
         let limit = patch.per_user_limit.flatten().map(u64::from);
         faults.extend(range("per_user_limit", limit, 1, PER_USER_LIMIT_MAX.into()));
         let benefit = patch.benefit.as_ref().and_then(Option::as_ref);
-        faults.extend(benefit.and_then(|(benefit, title)| bad_benefit(benefit, title)));
+        faults.extend(benefit.iter().flat_map(|(benefit, title)| bad_benefit(benefit, title)));
         faults.extend(self.bad_budget(patch.budget.flatten()));
         faults.extend(patch.metadata.iter().flatten().find_map(|text| bad_metadata(text)));
         // In another zone the last day ends at most a day later.

@@ -3,8 +3,8 @@
 use coupon::calendar::format_instant;
 use coupon::ids::UserId;
 use coupon::time::Millis;
-use engine::{PersonFormat, PersonRecord};
 use engine::csv::{BYTE_ORDER_MARK, row};
+use engine::{PersonFormat, PersonRecord};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;

@@ -14,11 +14,11 @@ use serde_json::{Value, json};
 use crate::desk::{PageContext, to};
 use crate::extract::from_path;
 use crate::fields::{FormFields, encoded};
+use crate::form_reader::{FormFaults, FormReader};
 use crate::index::CampaignTotals;
 use crate::roles::ConsoleAction;
 use crate::text::IsolatedText;
 use crate::trouble::{ConsoleError, ConsoleResult};
-use crate::trouble_page::faults_said;
 
 #[derive(Template)]
 #[template(path = "pause.html")]
@@ -46,7 +46,7 @@ struct TermsPage<'a> {
     /// What the form shows, and what it showed at first.
     f: FormFields,
     was: FormFields,
-    wrong: Option<String>,
+    w: FormFaults,
     /// What somebody else has changed meanwhile.
     conflict: Vec<ConflictRow>,
     curl: String,
@@ -183,21 +183,22 @@ fn terms_fields(view: &CampaignView) -> FormFields {
 pub(crate) async fn terms(desk: PageContext, Path(id): Path<String>) -> ConsoleResult {
     let view = campaign(&desk, &id).await?;
     let was = terms_fields(&view);
-    show_terms(&desk, &view, (was.clone(), was), StatusCode::OK, None, Vec::new())
+    let w = FormFaults::none(desk.t);
+    show_terms(&desk, &view, (was.clone(), was), w, Vec::new())
 }
 
 fn show_terms(
     desk: &PageContext,
     view: &CampaignView,
     (f, was): (FormFields, FormFields),
-    status: StatusCode,
-    wrong: Option<String>,
+    w: FormFaults,
     conflict: Vec<ConflictRow>,
 ) -> ConsoleResult {
+    let status = if conflict.is_empty() { w.status() } else { StatusCode::CONFLICT };
     let terms = &view.campaign;
     let body = json!({"name": terms.name, "per_user_limit": terms.per_user_limit});
     let curl = desk.curl("PATCH", &format!("/v1/campaigns/{}", terms.id), body);
-    desk.page_with(status, &TermsPage { d: desk, view, f, was, wrong, conflict, curl })
+    desk.page_with(status, &TermsPage { d: desk, view, f, was, w, conflict, curl })
 }
 
 /// `POST /console/campaigns/{id}/terms`: only what is different.
@@ -219,17 +220,16 @@ pub(crate) async fn save_terms(
         Err(ConsoleError::Failure(Failure::OtherTag)) => {
             conflict(&desk, &campaign(&desk, &id).await?, &fields, &now)
         }
-        Err(ConsoleError::Fields(faults)) => {
-            let (status, said) = (StatusCode::UNPROCESSABLE_ENTITY, faults_said(desk.t, &faults));
-            show_terms(&desk, &view, (fields, now), status, Some(said), Vec::new())
+        Err(error @ ConsoleError::Fields(_)) => {
+            let w = FormFaults::of(desk.t, error)?;
+            show_terms(&desk, &view, (fields, now), w, Vec::new())
         }
         Err(error) => Err(error),
     }
 }
 
 async fn saved(desk: &PageContext, view: &CampaignView, fields: &FormFields) -> ConsoleResult<()> {
-    let patch = patch(desk, view, fields)?;
-    let reason: Option<Reason> = fields.may("reason")?;
+    let (patch, reason) = patch(desk, view, fields)?;
     let caller = desk.caller(ConsoleAction::ChangeCampaign)?;
     desk.engine().patch_campaign(&caller, &view.campaign.id, patch, reason).await?;
     Ok(())
@@ -261,40 +261,38 @@ fn conflict(
         }
     }
     shown.set("reason", fields.shown("reason"));
-    let said = Some(t.changed_meanwhile().to_owned());
-    show_terms(desk, view, (shown, now), StatusCode::CONFLICT, said, rows)
+    let w = FormFaults::saying(t, t.changed_meanwhile());
+    show_terms(desk, view, (shown, now), w, rows)
 }
 
 fn patch(
     desk: &PageContext,
     view: &CampaignView,
     fields: &FormFields,
-) -> ConsoleResult<CampaignPatch> {
+) -> ConsoleResult<(CampaignPatch, Option<Reason>)> {
     let (terms, zone) = (&view.campaign, &view.campaign.zone);
-    let issue_from = fields.may::<Date>("issue_from")?.map(|date| date.first_instant(zone));
-    let issue_until = fields.may::<Date>("issue_until")?.map(|date| date.end(zone));
-    let limit = fields.may::<u16>("per_user_limit")?;
+    let mut form = FormReader::of(fields);
+    let issue_from = form.may::<Date>("issue_from").map(|date| date.first_instant(zone));
+    let issue_until = form.may::<Date>("issue_until").map(|date| date.end(zone));
+    let limit = form.may::<u16>("per_user_limit");
     let metadata = fields.metadata();
-    let budget = match (terms.worth.currency, fields.get("budget")) {
-        (Some(currency), Some(text)) => {
-            let wrong = || ConsoleError::field("budget", desk.t.want_amount());
-            Some(currency.amount_of(text).ok_or_else(wrong)?)
-        }
-        _ => None,
-    };
-    Ok(CampaignPatch {
-        name: Some(fields.must::<String>("name")?).filter(|name| *name != terms.name),
+    let currency = terms.worth.currency;
+    let budget = currency.and_then(|_| form.amount(desk.t, "budget", currency));
+    let patch = CampaignPatch {
+        name: form.must::<String>("name").filter(|name| *name != terms.name),
         metadata: (!is_same_json(&metadata, &terms.metadata)).then_some(metadata),
         issue_from: (issue_from != terms.issue_from).then_some(issue_from),
         issue_until: (issue_until != terms.issue_until).then_some(issue_until),
         per_user_limit: (limit != terms.per_user_limit).then_some(limit),
         // Of a campaign that ends within a day, the same day is no later end.
-        expires_on: fields.may::<Date>("expires_on")?.filter(|on| *on != terms.expires_on()),
+        expires_on: form.may::<Date>("expires_on").filter(|on| *on != terms.expires_on()),
         budget: (budget != terms.worth.budget).then_some(budget),
         // Else what somebody changes at this moment would be changed back.
         if_tagged: fields.get("tag").map(|_| vec![view.tag()]),
         ..CampaignPatch::default()
-    })
+    };
+    let reason = form.may("reason");
+    form.done((patch, reason))
 }
 
 /// Whether two texts are one JSON, or one text.

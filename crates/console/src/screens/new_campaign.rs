@@ -1,23 +1,22 @@
 //! A new campaign: a form in the words of a marketer, then what it means in sentences, then the campaign.
 
 use askama::Template;
-use axum::http::StatusCode;
 use coupon::benefit::{Benefit, BenefitKind, BenefitTitle};
 use coupon::calendar::{Date, Zone};
 use coupon::campaign::{CampaignWorth, Handout};
 use coupon::money::{Currency, Price};
 use coupon::time::Millis;
-use engine::{CampaignDraft, CampaignView, Failure, WriteResult};
+use engine::{CampaignDraft, CampaignView, WriteResult};
 use serde_json::{Number, Value, json};
 
 use crate::desk::{PageContext, to};
 use crate::extract::from_path;
 use crate::fields::{FormFields, encoded};
+use crate::form_reader::{FormFaults, FormReader};
 use crate::roles::ConsoleAction;
 use crate::short_name::proposed;
 use crate::text::{IsolatedText, Lang, PageTexts};
-use crate::trouble::{ConsoleError, ConsoleResult};
-use crate::trouble_page::faults_said;
+use crate::trouble::ConsoleResult;
 
 const HANDOUTS: [Handout; 4] =
     [Handout::Shop, Handout::SelfService, Handout::Bearer, Handout::Shared];
@@ -27,7 +26,7 @@ const HANDOUTS: [Handout; 4] =
 struct NewCampaignPage<'a> {
     d: &'a PageContext,
     f: &'a FormFields,
-    wrong: Option<String>,
+    w: FormFaults,
     /// What the campaign means, once the form is right; then it can be created.
     preview: Vec<String>,
     curl: String,
@@ -82,7 +81,7 @@ pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
     if fields.get("time_zone").is_none() {
         fields.set("time_zone", desk.zone.name());
     }
-    show(&desk, &fields, None, Vec::new(), StatusCode::OK)
+    show(&desk, &fields, FormFaults::none(desk.t), Vec::new())
 }
 
 /// The currency of the newest campaign that has one; before that the one of whoever reads Korean.
@@ -152,115 +151,99 @@ pub(crate) async fn create(desk: PageContext, mut fields: FormFields) -> Console
         let id = proposed(title, "campaign", is_taken);
         fields.set("campaign_id", &id);
     }
-    let draft = match draft(t, &fields) {
-        Ok(draft) => draft,
-        Err(ConsoleError::Fields(faults)) => {
-            let wrong = Some(faults_said(t, &faults));
-            return show(&desk, &fields, wrong, Vec::new(), StatusCode::UNPROCESSABLE_ENTITY);
-        }
-        Err(other) => return Err(other),
-    };
+    let mut form = FormReader::of(&fields);
+    let draft = draft(t, &mut form);
     let caller = desk.caller(ConsoleAction::CreateCampaign)?;
-    if fields.get("create").is_none() {
-        let preview = preview(t, &draft, desk.now);
-        return match desk.engine().check_draft(&caller, draft) {
-            Ok(()) => show(&desk, &fields, None, preview, StatusCode::OK),
-            Err(failure) => wrong(&desk, &fields, failure),
-        };
-    }
-    match desk.engine().create_campaign(&caller, draft).await {
-        Ok(done) => {
+    let preview = preview(t, &draft, desk.now);
+    let done = if fields.get("create").is_some() && form.is_good() {
+        desk.engine().create_campaign(&caller, draft).await.map(Some)
+    } else {
+        desk.engine().check_draft(&caller, draft).map(|()| None)
+    };
+    let checked = match done {
+        Ok(Some(done)) => {
             desk.console.index.has_changed();
             let said = if let WriteResult::Created(_) = done { "created" } else { "same" };
             let id = done.into_inner().campaign.id.clone();
-            Ok(to(&format!("/console/campaigns/{}?done={said}", encoded(id.as_str()))))
+            return Ok(to(&format!("/console/campaigns/{}?done={said}", encoded(id.as_str()))));
         }
-        Err(failure) => wrong(&desk, &fields, failure),
-    }
-}
-
-fn wrong(desk: &PageContext, fields: &FormFields, failure: Failure) -> ConsoleResult {
-    let said = match failure {
-        Failure::Invalid(faults) => faults_said(desk.t, &faults),
-        Failure::Refused { refusal, .. } => desk.t.refusal(refusal).to_owned(),
-        other => return Err(other.into()),
+        Ok(None) => form.done(()),
+        Err(failure) => Err(form.refused(failure.into())),
     };
-    show(desk, fields, Some(said), Vec::new(), StatusCode::UNPROCESSABLE_ENTITY)
+    match checked {
+        Ok(()) => show(&desk, &fields, FormFaults::none(t), preview),
+        Err(error) => show(&desk, &fields, FormFaults::of(t, error)?, Vec::new()),
+    }
 }
 
 fn show(
     desk: &PageContext,
     fields: &FormFields,
-    wrong: Option<String>,
+    w: FormFaults,
     preview: Vec<String>,
-    status: StatusCode,
 ) -> ConsoleResult {
-    let curl = desk.curl("POST", "/v1/campaigns", as_json(fields, worth(desk.t, fields)));
-    let page = NewCampaignPage { d: desk, f: fields, wrong, preview, curl };
-    desk.page_with(status, &page)
+    let mut form = FormReader::of(fields);
+    let worth = worth(desk.t, &mut form);
+    let curl = desk.curl("POST", "/v1/campaigns", as_json(fields, form.done(worth)));
+    let (status, d, f) = (w.status(), desk, fields);
+    desk.page_with(status, &NewCampaignPage { d, f, w, preview, curl })
 }
 
-fn draft(t: PageTexts, fields: &FormFields) -> ConsoleResult<CampaignDraft> {
-    let zone: Option<Zone> = fields.may("time_zone")?;
-    let of_zone = zone.clone().unwrap_or_else(Zone::utc);
-    let first = |name: &str| -> ConsoleResult<Option<Millis>> {
-        Ok(fields.may::<Date>(name)?.map(|date| date.first_instant(&of_zone)))
-    };
-    let last = |name: &str| -> ConsoleResult<Option<Millis>> {
-        Ok(fields.may::<Date>(name)?.map(|date| date.end(&of_zone)))
-    };
+/// The draft of a form; what could not be read is missing in it.
+fn draft(t: PageTexts, form: &mut FormReader<'_>) -> CampaignDraft {
+    let time_zone: Option<Zone> = form.may("time_zone");
+    let zone = time_zone.clone().unwrap_or_else(Zone::utc);
+    let first = |date: Option<Date>| date.map(|date| date.first_instant(&zone));
     // No default: coupons of the wrong kind are of no use to whoever gets them.
-    let handout: Handout = fields.must("handout")?;
-    let per_user_limit = match (fields.may::<u16>("per_user_limit")?, handout) {
+    let handout: Option<Handout> = form.must("handout");
+    let per_user_limit = match (form.may::<u16>("per_user_limit"), handout) {
         (Some(limit), _) => Some(Some(limit)),
-        (None, Handout::Bearer) => Some(None),
+        (None, Some(Handout::Bearer)) => Some(None),
         (None, _) => None,
     };
-    Ok(CampaignDraft {
-        id: fields.may("campaign_id")?,
-        name: Some(fields.must::<String>("name")?),
-        stock: fields.may("stock")?,
-        handout: Some(handout),
-        shared_code: fields.may("shared_code")?,
-        code_prefix: fields.may("code_prefix")?,
-        valid_from: first("valid_from")?,
+    CampaignDraft {
+        id: form.may("campaign_id"),
+        name: form.must("name"),
+        stock: form.may("stock"),
+        handout,
+        // Without a handout, nobody knows whether it has a word.
+        shared_code: handout.and_then(|_| form.may("shared_code")),
+        code_prefix: form.may("code_prefix"),
+        valid_from: first(form.may("valid_from")),
         expires_at: None,
-        expires_on: Some(fields.must::<Date>("expires_on")?),
-        issue_from: first("issue_from")?,
-        issue_until: last("issue_until")?,
-        time_zone: zone,
-        valid_days: fields.may("valid_days")?,
+        expires_on: form.must("expires_on"),
+        issue_from: first(form.may("issue_from")),
+        issue_until: form.may::<Date>("issue_until").map(|date| date.end(&zone)),
+        time_zone,
+        valid_days: form.may("valid_days"),
         per_user_limit,
-        cancel_days: fields.may("cancel_days")?,
-        extend_days: fields.may("extend_days")?,
-        metadata: fields.metadata(),
-        worth: worth(t, fields)?,
-    })
+        cancel_days: form.may("cancel_days"),
+        extend_days: form.may("extend_days"),
+        metadata: form.fields.metadata(),
+        worth: worth(t, form),
+    }
 }
 
 /// Amounts are written as on a price tag.
-fn worth(t: PageTexts, fields: &FormFields) -> ConsoleResult<CampaignWorth> {
-    let currency: Option<Currency> = fields.may("currency")?;
-    let amount = |name: &str| -> ConsoleResult<Option<u64>> {
-        let Some(text) = fields.get(name) else { return Ok(None) };
-        let wrong = |want: &str| ConsoleError::field(name, want.to_owned());
-        let currency = currency.ok_or_else(|| wrong(t.want_currency()))?;
-        currency.amount_of(text).map(Some).ok_or_else(|| wrong(t.want_amount()))
-    };
+fn worth(t: PageTexts, form: &mut FormReader<'_>) -> CampaignWorth {
+    let currency: Option<Currency> = form.may("currency");
+    let fields = form.fields;
+    let mut amount = |name: &str| form.amount(t, name, currency);
+    let (budget, min_order) = (amount("budget"), amount("benefit.min_order"));
     let kind = match fields.get("benefit.kind") {
-        Some("amount") => Some(BenefitKind::Amount(amount("benefit.amount")?.unwrap_or(0))),
-        Some("percent") => Some(BenefitKind::Percent {
-            percent: fields.must("benefit.percent")?,
-            max_discount: amount("benefit.max_discount")?,
-        }),
+        Some("amount") => Some(BenefitKind::Amount(amount("benefit.amount").unwrap_or(0))),
+        Some("percent") => {
+            let max_discount = amount("benefit.max_discount");
+            let percent = form.must("benefit.percent");
+            percent.map(|percent| BenefitKind::Percent { percent, max_discount })
+        }
         Some("text") => Some(BenefitKind::Text),
         _ => None,
     };
-    let min_order = amount("benefit.min_order")?;
-    let title = BenefitTitle { en: fields.may("title_en")?, ko: fields.may("title_ko")? };
+    let title = BenefitTitle { en: form.may("title_en"), ko: form.may("title_ko") };
     let title = if kind.is_some() { title } else { BenefitTitle::default() };
-    let (benefit, budget) = (kind.map(|kind| Benefit { kind, min_order }), amount("budget")?);
-    Ok(CampaignWorth { currency, benefit, title, budget })
+    let benefit = kind.map(|kind| Benefit { kind, min_order });
+    CampaignWorth { currency, benefit, title, budget }
 }
 
 fn preview(t: PageTexts, draft: &CampaignDraft, now: Millis) -> Vec<String> {

@@ -189,6 +189,42 @@ async fn a_wrong_form_keeps_its_input() {
     }
 }
 
+#[tokio::test]
+async fn all_that_is_wrong_is_said_at_its_field() {
+    let place = Place::new();
+    let mut browser = place.signed_in(StaffRole::Marketer).await;
+    let fields = [
+        ("name", "A"),
+        ("stock", "seven"),
+        ("currency", "KRW"),
+        ("budget", "much"),
+        ("benefit.kind", "percent"),
+        ("benefit.percent", "200"),
+        ("benefit.min_order", "0"),
+        ("cancel_days", "60000"),
+        ("expires_on", "2026-01-01"),
+    ];
+    let page = browser.submit("/console/new-campaign", &fields).await.must(422);
+    page.has("<strong class=\"fault\">is missing</strong></legend>");
+    // Both what cannot be read and what the rules refuse.
+    let rows = [
+        ("name", false),
+        ("stock", true),
+        ("currency", false),
+        ("budget", true),
+        ("benefit.percent", true),
+        ("cancel_days", true),
+        ("expires_on", true),
+    ];
+    for (input, want) in rows {
+        let label = page.text.split(&format!("name=\"{input}\"")).nth(1).expect(input);
+        let label = label.split("</label>").next().unwrap_or_default();
+        for mark in [" aria-invalid=\"true\"", "class=\"fault\""] {
+            assert_eq!(label.contains(mark), want, "{input}: {label}");
+        }
+    }
+}
+
 /// Whoever reads Korean reads no English when something is wrong.
 #[tokio::test]
 async fn what_is_wrong_is_said_in_korean() {

@@ -52,7 +52,8 @@ pub struct CampaignDraft {
 impl Engine {
     pub(super) fn campaign_of(&self, draft: CampaignDraft, now: Millis) -> Result<Campaign> {
         let mut faults = limits(&draft);
-        faults.extend(draft.worth.benefit.and_then(|it| bad_benefit(&it, &draft.worth.title)));
+        faults
+            .extend(draft.worth.benefit.iter().flat_map(|it| bad_benefit(it, &draft.worth.title)));
         if draft.worth.lacks_currency() {
             faults.push(FieldFault::new("currency", CURRENCY_MISSING));
         }
@@ -69,7 +70,8 @@ impl Engine {
             faults.push(FieldFault::new(field, detail));
             now
         });
-        if faults.is_empty() {
+        // Without an end, no date contradicts it.
+        if draft.expires_at.is_some() != draft.expires_on.is_some() {
             faults.extend(dates(&draft, valid_from, expires_at, now));
         }
         faults.extend(self.handing_out(&draft));

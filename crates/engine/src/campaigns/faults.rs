@@ -70,22 +70,26 @@ pub(super) const CURRENCY_MISSING: &str =
     "is missing: the amounts of the benefit and the budget are in it";
 
 /// A benefit has words of its own, or else a title of one or two languages.
-pub(super) fn bad_benefit(benefit: &Benefit, title: &BenefitTitle) -> Option<FieldFault> {
+pub(super) fn bad_benefit(benefit: &Benefit, title: &BenefitTitle) -> Vec<FieldFault> {
     let texts = [("benefit.title.en", &title.en), ("benefit.title.ko", &title.ko)];
-    let bad_title = texts.into_iter().find_map(|(field, text)| bad_text(field, text.as_ref()?));
+    let bad_titles = texts.into_iter().filter_map(|(field, text)| bad_text(field, text.as_ref()?));
+    let mut untitled = None;
     let (amount, most) = match benefit.kind {
         BenefitKind::Amount(amount) => (Some(amount), None),
         BenefitKind::Percent { max_discount, .. } => (None, max_discount),
         BenefitKind::Text if title.text(Lang::En).is_none() => {
             let detail = "is missing: a benefit of kind text says nothing else";
-            return Some(FieldFault::new("benefit.title", detail));
+            untitled = Some(FieldFault::new("benefit.title", detail));
+            (None, None)
         }
         BenefitKind::Text => (None, None),
     };
-    range("benefit.amount", amount, 1, AMOUNT_MAX)
-        .or_else(|| range("benefit.max_discount", most, 1, AMOUNT_MAX))
-        .or_else(|| range("benefit.min_order", benefit.min_order, 1, AMOUNT_MAX))
-        .or(bad_title)
+    let amounts = [
+        range("benefit.amount", amount, 1, AMOUNT_MAX),
+        range("benefit.max_discount", most, 1, AMOUNT_MAX),
+        range("benefit.min_order", benefit.min_order, 1, AMOUNT_MAX),
+    ];
+    untitled.into_iter().chain(amounts.into_iter().flatten()).chain(bad_titles).collect()
 }
 
 /// A name, or a text as short.
