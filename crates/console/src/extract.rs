@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use coupon::code::{CodeText, half_width};
 
 use crate::desk::PageContext;
 use crate::fields::FormFields;
@@ -39,6 +40,11 @@ impl FormFields {
         let parsed = self.get(name).map(str::parse).transpose();
         parsed.map_err(|error: T::Err| ConsoleError::field(name, error.to_string()))
     }
+}
+
+/// A code within a path, as people type it.
+pub(crate) fn typed_code(text: &str) -> ConsoleResult<CodeText> {
+    from_path(&half_width(text))
 }
 
 /// A part of a path; what cannot be one of these is no page.

@@ -1,8 +1,12 @@
-//! Numbers as people type them: `100,000`, `10만`, `1만 5천`, `3천만 원`.
+//! Numbers and words as people type them: `100,000`, `10만`, `1만 5천`, `3천만 원`, `ＳＵＭＭＥＲ`.
 
+use coupon::code::half_width;
 use coupon::money::grouped;
 
 use crate::fields::FormFields;
+
+/// Fields with a code, or a part of one.
+const WORDS: [&str; 2] = ["shared_code", "code_prefix"];
 
 /// Fields with a whole number.
 const COUNTS: [&str; 6] =
@@ -23,7 +27,9 @@ impl FormFields {
         for (name, value) in &mut self.0 {
             let name = name.as_str();
             let digits = || whole(value).map(|number| number.to_string());
-            let read = if COUNTS.contains(&name) {
+            let read = if WORDS.contains(&name) {
+                Some(half_width(value).into_owned())
+            } else if COUNTS.contains(&name) {
                 digits()
             } else if name == "benefit.percent" {
                 Some(value.trim().trim_end_matches(COUNTED).trim_end().to_owned())
@@ -116,6 +122,7 @@ mod tests {
             ("a percentage", "benefit.percent", "12.5 %", "12.5"),
             ("no number", "stock", "seven", "seven"),
             ("a name", "name", "10만", "10만"),
+            ("a wide word", "shared_code", "ＳＵＭＭＥＲ", "SUMMER"),
         ];
         for (name, field, typed, want) in cases {
             let fields = FormFields(vec![(field.to_owned(), typed.to_owned())]).with_numbers();

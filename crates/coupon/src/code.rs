@@ -5,6 +5,7 @@
 //! *foreign* one, a code of another system. Only the keys and the directory tell which:
 //! [`CodeText`] keeps both readings.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -128,6 +129,19 @@ impl fmt::Debug for Code {
     }
 }
 
+/// A text with letters, digits and signs of the usual width: keyboards for Korean and Japanese also make wide ones, as in
+/// `ＡＢ－１２`. For what people type; programs send codes as they are.
+pub fn half_width(text: &str) -> Cow<'_, str> {
+    /// From `！` to `!`, and so for each character up to `~`.
+    const DISTANCE: u32 = 0xfee0;
+    let narrow = |c: char| match c {
+        '！'..='～' => char::from_u32(u32::from(c) - DISTANCE).unwrap_or(c),
+        '\u{3000}' => ' ',
+        _ => c,
+    };
+    if text.is_ascii() { Cow::from(text) } else { text.chars().map(narrow).collect() }
+}
+
 /// What somebody typed as a code, and the codes that it can mean.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CodeText(Code);
@@ -213,6 +227,20 @@ mod tests {
         }
         let longest = "a-".repeat(FOREIGN_LEN_MAX);
         assert_eq!(longest.parse::<Code>().unwrap().as_str(), "A".repeat(FOREIGN_LEN_MAX));
+    }
+
+    #[test]
+    fn wide_characters() {
+        let cases = [
+            ("as usual", "AB-12", "AB-12"),
+            ("wide ones", "ＡＢ－１２　ｚ", "AB-12 z"),
+            ("the first and the last", "！～", "!~"),
+            ("their neighbours", "\u{ff00}｟", "\u{ff00}｟"),
+            ("Korean", "쿠폰１", "쿠폰1"),
+        ];
+        for (name, text, want) in cases {
+            assert_eq!(half_width(text), want, "{name}");
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ use serde_json::json;
 
 use crate::coupon_action::CouponAction;
 use crate::desk::{PageContext, to};
-use crate::extract::from_path;
+use crate::extract::typed_code;
 use crate::fields::{FormFields, encoded};
 use crate::goodwill::GoodwillReason;
 use crate::screens::refused::AttemptRow;
@@ -79,7 +79,7 @@ pub(crate) fn staff_acts(desk: &PageContext, coupons: &[CouponView]) -> Vec<Hist
 
 pub(crate) async fn page(desk: PageContext, Path(typed): Path<String>) -> ConsoleResult {
     let (t, engine, reader) = (desk.t, desk.engine(), desk.reader()?);
-    let text = from_path(&typed)?;
+    let text = typed_code(&typed)?;
     let view = engine.coupon(&reader, &text, None).await?;
     let campaign = engine.campaign(&reader, &view.coupon.genesis().campaign).await?.campaign;
     let wanted = Wanted { codes: Some(vec![view.code.clone()]), ..Wanted::default() };
@@ -267,7 +267,7 @@ fn asked(desk: &PageContext) -> ConsoleResult<CouponAction> {
 /// `GET /console/coupons/{code}/…`: a second look, with the reason. The page names the version that it shows,
 /// so that nothing is done to a coupon that has changed meanwhile.
 pub(crate) async fn ask(desk: PageContext, Path(typed): Path<String>) -> ConsoleResult {
-    let view = desk.engine().coupon(&desk.reader()?, &from_path(&typed)?, None).await?;
+    let view = desk.engine().coupon(&desk.reader()?, &typed_code(&typed)?, None).await?;
     let asked = asked(&desk)?;
     let coupon = &view.coupon;
     let holder = coupon.holder().map(ToString::to_string).unwrap_or_default();
@@ -316,26 +316,26 @@ pub(crate) async fn act(
     let (engine, caller) = (desk.engine(), desk.caller(asked.action())?);
     let (done, made, before) = match asked {
         CouponAction::Issue => {
-            let source = GiftSource::Coupon(from_path(&typed)?);
+            let source = GiftSource::Coupon(typed_code(&typed)?);
             (desk.give_coupon(source, fields.must("user_id")?).await?, "issued", "had")
         }
         CouponAction::Revoke => {
             let (user, change) = (fields.must("user_id")?, with(&fields)?);
-            let done = engine.revoke(&caller, &from_path(&typed)?, user, None, change).await?;
+            let done = engine.revoke(&caller, &typed_code(&typed)?, user, None, change).await?;
             (done, "revoked", "same")
         }
         CouponAction::Void => {
-            let done = engine.void(&caller, &from_path(&typed)?, with(&fields)?).await?;
+            let done = engine.void(&caller, &typed_code(&typed)?, with(&fields)?).await?;
             (done, "voided", "same")
         }
         CouponAction::Extend => {
             let on = NewExpiry::On(fields.must("expires_on")?, fields.must("time_zone")?);
-            let done = engine.extend(&caller, &from_path(&typed)?, on, with(&fields)?).await?;
+            let done = engine.extend(&caller, &typed_code(&typed)?, on, with(&fields)?).await?;
             (done, "extended", "same")
         }
         CouponAction::CancelRedemption => {
             let (order, why) = (fields.must("order_ref")?, Some(reason(&fields)?));
-            let text = from_path(&typed)?;
+            let text = typed_code(&typed)?;
             let done = engine.cancel_redemption(&caller, &text, None, order, why).await?;
             (done.map(|(_, view)| view), "cancelled", "same")
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use askama::Template;
 use attempts::Wanted;
-use coupon::code::{CROCKFORD, CodeText, MINTED_LEN};
+use coupon::code::{CROCKFORD, CodeText, MINTED_LEN, half_width};
 use coupon::ids::{OrderRef, UserId};
 use engine::{CampaignView, Engine, Failure, RedemptionListRequest};
 
@@ -63,7 +63,8 @@ pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
     if q.is_empty() {
         return desk.page(&found);
     }
-    let text = q.parse::<CodeText>().ok();
+    let typed = half_width(q);
+    let text = typed.parse::<CodeText>().ok();
     if let Some(text) = &text {
         match desk.engine().coupon(&desk.reader()?, text, None).await {
             Ok(view) => return Ok(to(&format!("/console/coupons/{}", encoded(&view.code)))),
@@ -91,7 +92,7 @@ pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
         && found.meant.is_none()
         && found.refused.is_empty();
     if found.is_empty {
-        found.part = part_of_code(q).map(|characters| desk.t.half_a_code(characters));
+        found.part = part_of_code(&typed).map(|characters| desk.t.half_a_code(characters));
         found.newcomer = q.parse().ok().filter(|_| desk.may(ConsoleAction::Issue));
     }
     desk.page(&found)

@@ -44,6 +44,21 @@ async fn searches_that_find_nothing() {
     assert!(!page.text.contains("/console/customers/zoe"), "who may not give is offered nothing");
 }
 
+/// Keyboards for Korean make wide letters and digits, too.
+#[tokio::test]
+async fn codes_in_wide_letters() {
+    let place = Place::new();
+    let (issued, _) = place.seeded().await;
+    let wide = |c: char| char::from_u32(u32::from(c) + 0xfee0).expect("a wide character");
+    let escaped = |byte: u8| format!("%{byte:02X}");
+    let typed: String = issued.chars().map(wide).collect();
+    let typed: String = typed.bytes().map(escaped).collect();
+    let mut support = place.signed_in(StaffRole::Support).await;
+    let found = support.get(&format!("/console/coupons?q={typed}")).await.must(303);
+    assert_eq!(found.to(), format!("/console/coupons/{issued}"));
+    support.get(&format!("/console/coupons/{typed}/revoke")).await.must(200).has(&issued);
+}
+
 #[tokio::test]
 async fn a_coupon_under_another_account() {
     let place = Place::new();

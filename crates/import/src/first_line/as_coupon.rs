@@ -1,7 +1,7 @@
 //! Whether the first line can be read as a coupon.
 
 use coupon::calendar::Zone;
-use coupon::code::Code;
+use coupon::code::{Code, half_width};
 
 use super::super::columns::{KnownColumn, clipped};
 use super::super::dates::{self, DateOrder};
@@ -27,7 +27,7 @@ pub(super) fn coupon(
     for (nth, (cell, column)) in cells.iter().zip(columns).enumerate() {
         let (at, found) = (nth + 1, || clipped(cell));
         match column {
-            Some(KnownColumn::Code) if cell.parse::<Code>().is_err() => {
+            Some(KnownColumn::Code) if half_width(cell).parse::<Code>().is_err() => {
                 return Err(format!("its cell {at} is {:?}, which is no code", found()));
             }
             Some(

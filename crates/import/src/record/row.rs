@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use coupon::calendar::{Date, Zone};
 use coupon::cell_guard::unguarded;
-use coupon::code::Code;
+use coupon::code::{Code, half_width};
 use coupon::ids::{OrderRef, UserId};
 use coupon::imported::ImportedState;
 use coupon::money::{AMOUNT_MAX, Currency};
@@ -48,7 +48,7 @@ impl CellRow<'_> {
 
     pub(super) fn code(&self) -> Result<Code, RowError> {
         let cell = self.cell(KnownColumn::Code);
-        cell.parse().map_err(|error| match is_scientific(cell) {
+        half_width(cell).parse().map_err(|error| match is_scientific(cell) {
             true => RowError::DamagedCode { found: clipped(cell) },
             false => RowError::BadCode(error),
         })

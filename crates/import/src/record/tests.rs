@@ -56,6 +56,7 @@ fn rows_without_a_header() {
     let cells = |found| Err(RowError::Cells { found, want: "1 to 3".to_owned() });
     let cases = [
         ("one cell", "abcd-1234", free("ABCD1234", from, to)),
+        ("wide letters", "ＡＢＣＤ－１２３４", free("ABCD1234", from, to)),
         ("empty dates", "ABCD1234,,", free("ABCD1234", from, to)),
         ("a mark in the middle of the file", "\u{feff}ABCD", free("ABCD", from, to)),
         ("leading zeros stay", "0000123", free("0000123", from, to)),
