@@ -44,6 +44,8 @@ struct CouponPage<'a> {
     refused: Vec<AttemptRow>,
     /// Who tried it, and does not have it.
     others: Vec<String>,
+    /// Who has it, or had it until it was taken back.
+    customer: Option<String>,
     offers: Vec<CouponAction>,
     curl: String,
 }
@@ -100,12 +102,21 @@ pub(crate) async fn page(desk: PageContext, Path(typed): Path<String>) -> Consol
             .map(|it| happened(t, it, view.coupon.zone()))
             .collect(),
         others: others(&refused),
+        customer: customer(&view),
         refused,
         offers: offers.filter(|it| desk.may(it.action())).collect(),
         curl: desk.curl_get(&format!("/v1/coupons/{}", view.code)),
         view: &view,
     };
     desk.page(&page)
+}
+
+fn customer(view: &CouponView) -> Option<String> {
+    let last = || match &view.coupon.events().last()?.kind {
+        EventKind::Revoked { from, .. } => Some(from),
+        _ => None,
+    };
+    view.coupon.holder().or_else(last).map(ToString::to_string)
 }
 
 /// The customers whose attempts were refused since the coupon is of another one, the newest first.
