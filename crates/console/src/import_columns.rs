@@ -11,7 +11,7 @@ use engine::import::dates::DateOrder;
 use engine::import::encoding::TextEncoding;
 use engine::import::exports::KnownExport;
 use engine::import::record::{FileHeader, RecordDefaults, RowError};
-use engine::import::states::StateWord;
+use engine::import::states::{StateWord, ValueMap};
 use engine::import::{File, FileFormat, REJECT_HEADER, record_cells, said_separator, separators};
 use engine::{BadFile, Failure};
 use futures::stream::{BoxStream, Stream, StreamExt, iter};
@@ -33,6 +33,9 @@ const SHOWN_ROWS: usize = 4;
 
 /// Most columns with a choice: those of the largest export that shops have, on a page below 60 kB.
 const CHOICES_MAX: usize = 40;
+
+/// What a value of the state means whose lines are not imported.
+pub(crate) const LEAVE_OUT: &str = "leave-out";
 
 /// The farthest that a cell may be from the name of its column.
 const DISTANCE_MAX: usize = 2;
@@ -107,19 +110,21 @@ impl ColumnChoices {
 impl FormFields {
     /// What a form says about its file, but for the columns.
     pub(crate) fn file_format(&self) -> ConsoleResult<FileFormat> {
-        let values = self.meanings().filter_map(|(value, state)| Some((value.to_owned(), state?)));
+        let state = |word: &str| StateWord::ALL.into_iter().find(|it| it.as_str() == word);
+        let values = self.meanings();
+        let values = values.filter_map(|(value, word)| Some((value.to_owned(), state(word)?)));
+        let left_out = self.meanings().filter(|(_, word)| *word == LEAVE_OUT);
         Ok(FileFormat {
             encoding: self.may::<TextEncoding>("encoding")?,
-            values: values.collect(),
+            values: ValueMap::from_iter(values).leaving_out(left_out.map(|(value, _)| value)),
             dates: self.may::<DateOrder>("dates")?.unwrap_or_default(),
             ..FileFormat::default()
         })
     }
 
-    /// Values of the state with what they mean; `None` for one whose lines are rejected.
-    pub(crate) fn meanings(&self) -> impl Iterator<Item = (&str, Option<StateWord>)> {
-        let named = |word: &str| StateWord::ALL.into_iter().find(|it| it.as_str() == word);
-        self.all("value").zip(self.all("means").map(named))
+    /// Values of the state with what they mean: a state, [`LEAVE_OUT`], or nothing for one whose lines are rejected.
+    pub(crate) fn meanings(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.all("value").zip(self.all("means"))
     }
 }
 

@@ -97,6 +97,9 @@ impl FileHeader {
         }
         let cells = RecordCells::split(line, self.separator).ok_or(RowError::Quote)?;
         let row = self.row(&cells)?;
+        if row.is_left_out() {
+            return Err(RowError::LeftOut);
+        }
         let written = row.cell(KnownColumn::Code);
         if self.is_header(written) {
             return Err(RowError::Header);

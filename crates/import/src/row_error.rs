@@ -74,6 +74,9 @@ pub enum RowError {
          values, as in values={found}:redeemed"
     )]
     BadState { found: String },
+    /// The caller leaves out lines with its state: it is not counted, and in no report.
+    #[error("line is left out for its state")]
+    LeftOut,
     /// The coupon can be used more than once, or never.
     #[error("the coupon can be used {found:?} times, want 1; make a shared code for it instead")]
     NotOnce { found: String },
@@ -124,6 +127,7 @@ impl RowError {
             RowError::BadDate { .. } => "BAD_DATE",
             RowError::OrderOfDates { .. } => "ORDER_OF_DATES",
             RowError::BadState { .. } | RowError::NotOnce { .. } => "BAD_STATE",
+            RowError::LeftOut => "LEFT_OUT",
             RowError::Misplaced { .. } => "MISPLACED",
             RowError::MissingUser => "MISSING_USER",
             RowError::MissingRedeemedAt => "MISSING_REDEEMED_AT",

@@ -144,7 +144,11 @@ pub(crate) fn is_state_value(cell: &str) -> bool {
 
 /// What the values of a file mean, as a caller says it: `사용완료:redeemed,Y:void`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ValueMap(Vec<(String, StateWord)>);
+pub struct ValueMap {
+    states: Vec<(String, StateWord)>,
+    /// Values whose lines are left out, as if they were not in the file.
+    left_out: Vec<String>,
+}
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -153,9 +157,20 @@ pub struct ValueMap(Vec<(String, StateWord)>);
 pub struct BadValueMap(String);
 
 impl ValueMap {
+    /// The same, which leaves out the lines with one of these values.
+    #[must_use]
+    pub fn leaving_out<'a>(mut self, values: impl Iterator<Item = &'a str>) -> ValueMap {
+        self.left_out.extend(values.map(|value| value.trim().to_lowercase()));
+        self
+    }
+
+    pub(crate) fn leaves_out(&self, cell: &str) -> bool {
+        !self.left_out.is_empty() && self.left_out.contains(&cell.to_lowercase())
+    }
+
     fn state(&self, cell: &str) -> Option<StateWord> {
         let cell = cell.to_lowercase();
-        self.0.iter().find(|(value, _)| *value == cell).map(|(_, state)| *state)
+        self.states.iter().find(|(value, _)| *value == cell).map(|(_, state)| *state)
     }
 }
 
@@ -163,7 +178,7 @@ impl ValueMap {
 impl FromIterator<(String, StateWord)> for ValueMap {
     fn from_iter<I: IntoIterator<Item = (String, StateWord)>>(values: I) -> ValueMap {
         let entry = |(value, state): (String, StateWord)| (value.trim().to_lowercase(), state);
-        ValueMap(values.into_iter().map(entry).collect())
+        ValueMap { states: values.into_iter().map(entry).collect(), left_out: Vec::new() }
     }
 }
 
@@ -186,7 +201,7 @@ impl FromStr for ValueMap {
 /// The text that it was read from, in small letters.
 impl fmt::Display for ValueMap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (nth, (value, state)) in self.0.iter().enumerate() {
+        for (nth, (value, state)) in self.states.iter().enumerate() {
             let comma = if nth > 0 { "," } else { "" };
             write!(f, "{comma}{value}:{}", state.as_str())?;
         }

@@ -24,7 +24,7 @@ use serde_json::json;
 use crate::desk::{PageContext, to};
 use crate::extract::from_path;
 use crate::fields::{FormFields, encoded};
-use crate::import_columns::{ColumnChoices, ColumnTable, FileHead, HEAD_BYTES};
+use crate::import_columns::{ColumnChoices, ColumnTable, FileHead, HEAD_BYTES, LEAVE_OUT};
 use crate::multipart::{FormUpload, UploadedFile};
 use crate::phase::CampaignPhase;
 use crate::roles::ConsoleAction;
@@ -89,8 +89,8 @@ struct ImportPage<'a> {
     /// Some of the file was imported into the batch before.
     is_begun: bool,
     table: Option<ColumnTable>,
-    /// Values of the state, and the states that they mean.
-    values: Vec<(String, Option<StateWord>)>,
+    /// Values of the state, and what they mean.
+    values: Vec<(String, String)>,
     checked: Option<DryRun>,
     trouble: Option<String>,
     curl: String,
@@ -207,9 +207,10 @@ async fn show(
 }
 
 /// Values that somebody has explained, then those that nobody has.
-fn values(fields: &FormFields, result: &UploadResult) -> Vec<(String, Option<StateWord>)> {
-    let known = fields.meanings().filter(|(_, state)| state.is_some());
-    let mut values: Vec<_> = known.map(|(value, state)| (value.to_owned(), state)).collect();
+fn values(fields: &FormFields, result: &UploadResult) -> Vec<(String, String)> {
+    let known = fields.meanings().filter(|(_, word)| !word.is_empty());
+    let known = known.map(|(value, word)| (value.to_owned(), word.to_owned()));
+    let mut values: Vec<(String, String)> = known.collect();
     let of_head = result.table.iter().flat_map(|table| table.unknown.iter().flatten().cloned());
     let of_lines = result.checked.iter().flat_map(|it| &it.rejected);
     let of_lines = of_lines.filter_map(|line| match line.error.as_deref() {
@@ -218,7 +219,7 @@ fn values(fields: &FormFields, result: &UploadResult) -> Vec<(String, Option<Sta
     });
     for value in of_head.chain(of_lines) {
         if values.len() < VALUES_MAX && values.iter().all(|(known, _)| *known != value) {
-            values.push((value, None));
+            values.push((value, String::new()));
         }
     }
     values

@@ -37,7 +37,7 @@ texts! {
     columns => "Columns", "열";
     import_ignore => "Columns to skip", "건너뛸 열";
     import_values => "Values of the state", "상태 값";
-    import_values_hint => "Say what these mean. The lines of a value without a meaning are rejected.", "각 값의 뜻을 고르세요. 뜻을 고르지 않은 값이 있는 줄은 거부됩니다.";
+    import_values_hint => "Say what these mean. The lines of a value without a meaning are rejected; what need not come along, such as expired coupons, can be left out.", "각 값의 뜻을 고르세요. 뜻을 고르지 않은 값이 있는 줄은 거부됩니다. 만료된 쿠폰처럼 가져올 필요가 없는 줄은 제외할 수 있습니다.";
     import_dates => "Dates like 03/04/2027", "03/04/2027 형식의 날짜";
     import_dates_refused => "Reject them", "거부";
     import_day_first => "The day comes first", "일-월 순서";
@@ -68,6 +68,8 @@ texts! {
     first_line_names => "Has the names of the columns", "열 이름";
     first_line_coupon => "Is a coupon already", "첫 번째 쿠폰";
     value_rejected => "Reject the lines", "줄 거부";
+    value_left_out => "Leave out the lines", "줄 제외";
+    lines_left_out[count] => "{count} line is left out.", "{count} lines are left out.", "{count}줄은 제외합니다.";
     lines_of_erased => "Lines of forgotten customers", "개인정보를 삭제한 고객의 줄";
     lines_are_of_others => "They are new customers: import them", "새 고객으로 보고 가져오기";
     import_lines[count] => "Import {count} line", "Import {count} lines", "{count}줄 가져오기";

@@ -93,6 +93,28 @@ async fn columns_are_guessed() {
     sent(&mut browser, &choices, "").await.must(422).has("the file is empty");
 }
 
+/// Coupons that have expired in the old system need not come along.
+#[tokio::test]
+async fn lines_that_are_left_out() {
+    let place = Place::new();
+    place.seeded().await;
+    let mut browser = place.signed_in(StaffRole::Admin).await;
+    let file = "code,state\nAB-0001,미사용\nAB-0002,만료\nno code!,만료\nAB-0003,보류\n";
+    let choices = Choices { purpose: "check", columns: &["code", "state"], ..Choices::default() };
+    let page = sent(&mut browser, &choices, file).await.must(200);
+    page.has("4 lines: 1 new").has("<bdi>만료</bdi>").has("<bdi>보류</bdi>");
+    let values = &[("만료", "leave-out"), ("보류", "void")];
+    let choices = Choices { values, batch: "old", ..choices };
+    let page = sent(&mut browser, &choices, file).await.must(200);
+    page.has("2 lines: 2 new").has("2 lines are left out.");
+    page.has("value=\"leave-out\" selected");
+    let choices = Choices { purpose: "import", ..choices };
+    sent(&mut browser, &choices, file).await.must(303);
+    let (campaign, batch) = ("spring".parse().unwrap(), "old".parse().unwrap());
+    let batch = place.engine.batch(&admin(), &campaign, &batch).await.unwrap();
+    assert_eq!((batch.import.lines, batch.import.imported, batch.import.rejected), (2, 2, 0));
+}
+
 /// A line for each fault of a row. The last one would take the lines behind it along.
 const FAULTS: [&str; 19] = [
     "AB-0001,,,,,,,,,x",

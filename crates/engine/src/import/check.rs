@@ -69,15 +69,19 @@ impl Engine {
 }
 
 impl LineCheck<'_> {
-    /// The line as it was read, or why it is rejected whatever the store has.
-    pub(super) fn check(&mut self, line: FileLine) -> Result<GoodLine, RejectedLine> {
-        let record = self.record(&line).map_err(|error| {
-            let rejected = rejected_line(&line, error.as_str(), error.to_string());
-            RejectedLine { error: Some(Box::new(error)), ..rejected }
-        })?;
+    /// The line as it was read, or why it is rejected whatever the store has. `None`: the caller leaves it out.
+    pub(super) fn check(&mut self, line: FileLine) -> Result<Option<GoodLine>, RejectedLine> {
+        let record = match self.record(&line) {
+            Ok(record) => record,
+            Err(RowError::LeftOut) => return Ok(None),
+            Err(error) => {
+                let rejected = rejected_line(&line, error.as_str(), error.to_string());
+                return Err(RejectedLine { error: Some(Box::new(error)), ..rejected });
+            }
+        };
         match self.decide(line.number, record) {
             Ok((read, _)) if self.is_erased(&read) => Err(erased_line(&line, &read)),
-            Ok((read, earlier)) => Ok(GoodLine { line, read, earlier }),
+            Ok((read, earlier)) => Ok(Some(GoodLine { line, read, earlier })),
             Err((reason, detail)) => Err(rejected_line(&line, reason, detail)),
         }
     }

@@ -81,6 +81,7 @@ impl Engine {
             export: header.and_then(|header| header.export()),
             header: begin.header_text,
             counts: CheckedLines::default(),
+            left_out: 0,
             rejected: Vec::new(),
             parsed: Vec::new(),
         };
@@ -122,9 +123,12 @@ impl Engine {
 
 impl DryRunning<'_> {
     async fn take(&mut self, line: FileLine) -> Result<()> {
-        self.found.counts.lines += 1;
         match self.check.check(line) {
-            Ok(good) => {
+            Ok(None) => {
+                self.found.left_out += 1;
+                return Ok(());
+            }
+            Ok(Some(good)) => {
                 if self.found.parsed.len() < DRY_RUN_PARSED_MAX {
                     let (line, read) = (good.line.number, good.read.clone());
                     self.found.parsed.push(ParsedLine { line, read });
@@ -138,6 +142,7 @@ impl DryRunning<'_> {
                 self.reject(rejected);
             }
         }
+        self.found.counts.lines += 1;
         if self.waiting.len() < LOOKED_UP_TOGETHER { Ok(()) } else { self.decide_waiting().await }
     }
 

@@ -115,11 +115,12 @@ impl RunningImport<'_> {
 
     /// Takes one line; `true` if it filled a window and the previous window was imported.
     async fn take(&mut self, line: FileLine) -> Result<bool> {
-        self.counts.lines += 1;
         match self.check.check(line) {
-            Ok(good) => self.good.push(good),
+            Ok(None) => return Ok(false),
+            Ok(Some(good)) => self.good.push(good),
             Err(rejected) => self.reject(rejected),
         }
+        self.counts.lines += 1;
         if self.good.len() < WINDOW && self.rejected.len() < REJECTED_GROUP {
             return Ok(false);
         }

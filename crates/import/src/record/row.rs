@@ -89,6 +89,10 @@ impl CellRow<'_> {
         }
     }
 
+    pub(super) fn is_left_out(&self) -> bool {
+        self.states.iter().any(|(_, cell)| self.values.leaves_out(cell))
+    }
+
     /// The furthest of the states that the row says; `available` if it says none.
     fn state(&self) -> Result<StateWord, RowError> {
         let (mut state, mut is_unused) = (StateWord::Available, false);

@@ -24,6 +24,8 @@ pub struct DryRun {
     /// The system whose export the file is, and what of it does not come along.
     pub export: Option<&'static KnownExport>,
     pub counts: CheckedLines,
+    /// Lines that the caller leaves out, which are in no count.
+    pub left_out: u64,
     /// The first rejected lines, at most [`super::DRY_RUN_REJECTED_MAX`].
     pub rejected: Vec<RejectedLine>,
     /// The first lines that can be read, at most [`super::DRY_RUN_PARSED_MAX`].
