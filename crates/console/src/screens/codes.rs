@@ -194,7 +194,7 @@ pub(crate) async fn sheet(desk: PageContext, Path(id): Path<String>) -> ConsoleR
     let last = codes.last().filter(|_| has_more);
     let next = last.map(|last| desk.with("after", last));
     let count = codes.len() as u64;
-    // Some milliseconds for each hundred: not on a thread that others wait for.
+    // Half a millisecond each, in which eight masks are compared: not on a thread that others wait for.
     let drawn = spawn_blocking(move || {
         let drawn = codes.into_iter().map(|code| {
             let svg = qr::drawn(&code);
