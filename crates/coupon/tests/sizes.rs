@@ -30,10 +30,10 @@ const FUNCTION_MAX: usize = 70;
 const CRATE_MAX: usize = 9_500;
 
 /// Lines of the product. Before this is raised for something new, look what can be deleted for it.
-const PRODUCT_MAX: usize = 115_750;
+const PRODUCT_MAX: usize = 116_300;
 
 /// Code of the product.
-const PRODUCT_CODE_MAX: usize = 90_450;
+const PRODUCT_CODE_MAX: usize = 90_900;
 
 /// Crates that only test and measure. They are not part of the product.
 const TOOLS: [&str; 7] = [
