@@ -15,7 +15,6 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use super::client::Client;
-use super::shim::Clock;
 
 /// The binary under test.
 pub(super) const COUPONRY: &str = env!("CARGO_BIN_EXE_couponry");
@@ -90,9 +89,9 @@ impl Data {
         Data { environment, ..Data::new() }
     }
 
-    /// From now on the clock of every call of the binary is this many seconds ahead.
-    pub(super) fn set_clock(&mut self, clock: &Clock, seconds: i64) {
-        self.environment.extend(clock.environment(seconds));
+    /// From now on every call of the binary has these variables, too.
+    pub(super) fn set_more(&mut self, variables: impl IntoIterator<Item = (String, String)>) {
+        self.environment.extend(variables);
     }
 
     /// In a folder that another value removes.

@@ -406,7 +406,7 @@ fn on_a_file() {
     }
     for mut earlier in Earlier::all("file.tar.gz") {
         let clock = Clock::build(earlier.data.folder());
-        earlier.data.set_clock(&clock, earlier.seconds + 60 - now());
+        earlier.data.set_more(clock.environment(earlier.seconds + 60 - now()));
         earlier.must_go_on(true);
     }
 }
