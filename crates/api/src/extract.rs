@@ -23,4 +23,5 @@ pub(crate) use self::parameters::{
     QueryParams, UserInPath, WebhookInPath,
 };
 pub(crate) use self::reading::{ReadingCaller, read_turn};
+pub(crate) use self::said::shown;
 pub(crate) use self::session::StreamSession;

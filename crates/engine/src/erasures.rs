@@ -79,9 +79,7 @@ impl Engine {
         request: ErasureRequest,
     ) -> Result<ErasureRecord> {
         caller.must_be(&[Role::Admin])?;
-        if is_erased(user) {
-            return Err(Failure::invalid("user_id", "is the name of a person who was erased"));
-        }
+        must_be_a_person(user)?;
         if let Some(id) = &request.id
             && let Some(finished) = self.finished_erasure(id).await?
         {
@@ -410,6 +408,14 @@ fn is_of(erasures: &[Erasure]) -> impl Fn(&ErasureRecord) -> bool + Send + Sync 
 }
 
 /// Whether it forgets this person, and not one before them.
+/// Nobody can be given what would be that of somebody who was erased.
+pub(crate) fn must_be_a_person(user: &UserId) -> Result<()> {
+    match is_erased(user) {
+        true => Err(Failure::invalid("user_id", "is the name of a person who was erased")),
+        false => Ok(()),
+    }
+}
+
 fn is_under_way(record: &ErasureRecord, user: &UserId) -> bool {
     record.settled_at.is_none() && record.user.as_deref() == Some(user.as_str())
 }

@@ -74,6 +74,9 @@ pub enum EventsAnswer {
     NotKept,
 }
 
+/// As much as is repeated of a name that is none: all names are shorter.
+const EVENT_NAME_SHOWN: usize = 64;
+
 /// What a webhook can ask for, by name.
 pub fn webhook_types() -> impl Iterator<Item = &'static str> {
     EventType::all().map(EventType::as_str).chain([NOTICE_TYPE, REPORT_TYPE])
@@ -83,7 +86,8 @@ pub fn webhook_types() -> impl Iterator<Item = &'static str> {
 pub fn unknown_webhook_type<'a>(mut named: impl Iterator<Item = &'a String>) -> Option<String> {
     let unknown = named.find(|name| !webhook_types().any(|known| known == name.as_str()))?;
     let all: Vec<&str> = webhook_types().collect();
-    Some(format!("has {unknown:?}, want {}", all.join(", ")))
+    let shown: String = unknown.chars().take(EVENT_NAME_SHOWN).collect();
+    Some(format!("has {shown:?}, want {}", all.join(", ")))
 }
 
 impl Engine {

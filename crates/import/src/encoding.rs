@@ -117,8 +117,8 @@ fn utf16_without_mark(head: &[u8]) -> Option<TextEncoding> {
 }
 
 /// Whether everything in the head that is not ASCII decodes as CP949, and at least three quarters
-/// of it are Hangul of KS X 1001. UTF-8 that is read as CP949 fails this: half of it is ideographs
-/// and rare syllables.
+/// of it are Hangul of KS X 1001. Wide letters and digits, as codes are typed with, say nothing. UTF-8
+/// that is read as CP949 fails this: half of it is ideographs and rare syllables.
 fn is_hangul(head: &[u8]) -> bool {
     let (mut hangul, mut others) = (0_usize, 0_usize);
     let mut rest = head;
@@ -135,6 +135,7 @@ fn is_hangul(head: &[u8]) -> bool {
         rest = tail;
         match (first, second) {
             (0xB0..=0xC8, 0xA1..) => hangul += 1,
+            (0xA3, 0xA1..) => {}
             _ => others += 1,
         }
     }
@@ -183,7 +184,7 @@ mod tests {
         let mixed = [&cp949(KOREAN)[..], b"\xFF\n"].concat();
         let marked = [b"\xFF\xFE", &utf16(KOREAN, u16::to_le_bytes)[..]].concat();
         let marked_big = [b"\xFE\xFF", &utf16(KOREAN, u16::to_be_bytes)[..]].concat();
-        let cases: [(&str, &[u8], TextEncoding); 20] = [
+        let cases: [(&str, &[u8], TextEncoding); 21] = [
             ("nothing", b"", TextEncoding::UTF_8),
             ("ASCII", b"code,expires_at\nABCD,20261231\n", TextEncoding::UTF_8),
             ("UTF-8", KOREAN.as_bytes(), TextEncoding::UTF_8),
@@ -197,6 +198,11 @@ mod tests {
             ("CP949", &cp949(KOREAN), TextEncoding::CP949),
             ("CP949 cut in a character", &cp949(KOREAN)[..3], TextEncoding::CP949),
             ("CP949 with a rare syllable", &cp949("쿠폰번호,똠방각하\n"), TextEncoding::CP949),
+            (
+                "CP949 with a wide code",
+                &cp949("상태\nＡＡＡＡ１１１１,미사용\n"),
+                TextEncoding::CP949,
+            ),
             ("CP949 with a spoilt line", &mixed, TextEncoding::UTF_8),
             ("UTF-16LE with a mark", &marked, TextEncoding::UTF_16LE),
             ("UTF-16BE with a mark", &marked_big, TextEncoding::UTF_16BE),

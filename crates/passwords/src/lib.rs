@@ -20,9 +20,8 @@ use argon2::{Algorithm, Argon2, Block, Params, PasswordHash, Version};
 use self::places::TakenPlace;
 use self::slots::HashSlots;
 
-/// Shortest password, in bytes: NIST SP 800-63B wants 8 characters at least, and no rules of
-/// composition.
-pub const PASSWORD_BYTES_MIN: usize = 8;
+/// Shortest password, in characters: NIST SP 800-63B wants 8 at least, and no rules of composition.
+pub const PASSWORD_CHARS_MIN: usize = 8;
 
 /// Longest password, in bytes: room for a pass phrase; more would only be work for us.
 pub const PASSWORD_BYTES_MAX: usize = 128;
@@ -59,9 +58,11 @@ const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5LWxvZ3MtaW4hIQ$\
 pub struct Password(Box<str>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("password has {len} bytes, want {PASSWORD_BYTES_MIN} to {PASSWORD_BYTES_MAX}")]
-pub struct BadPassword {
-    pub len: usize,
+pub enum BadPassword {
+    #[error("password has {0} characters, want {PASSWORD_CHARS_MIN} at least")]
+    Short(usize),
+    #[error("password has {0} bytes, want {PASSWORD_BYTES_MAX} at most")]
+    Long(usize),
 }
 
 impl Password {
@@ -71,9 +72,10 @@ impl Password {
     /// [`BadPassword`] by its length.
     pub fn new(text: impl Into<Box<str>>) -> Result<Password, BadPassword> {
         let text = text.into();
-        match (PASSWORD_BYTES_MIN..=PASSWORD_BYTES_MAX).contains(&text.len()) {
-            true => Ok(Password(text)),
-            false => Err(BadPassword { len: text.len() }),
+        match (text.chars().count(), text.len()) {
+            (characters @ ..PASSWORD_CHARS_MIN, _) => Err(BadPassword::Short(characters)),
+            (_, ..=PASSWORD_BYTES_MAX) => Ok(Password(text)),
+            (_, bytes) => Err(BadPassword::Long(bytes)),
         }
     }
 }
@@ -251,13 +253,15 @@ mod tests {
     #[test]
     fn lengths() {
         let cases = [
-            ("7 bytes", 7, Err(BadPassword { len: 7 })),
-            ("8 bytes", 8, Ok(())),
-            ("128 bytes", 128, Ok(())),
-            ("129 bytes", 129, Err(BadPassword { len: 129 })),
+            ("7 characters", "p".repeat(7), Err(BadPassword::Short(7))),
+            ("7 characters of 3 bytes", "가".repeat(7), Err(BadPassword::Short(7))),
+            ("8 characters", "p".repeat(8), Ok(())),
+            ("8 characters of 3 bytes", "가".repeat(8), Ok(())),
+            ("128 bytes", "p".repeat(128), Ok(())),
+            ("129 bytes", "가".repeat(43), Err(BadPassword::Long(129))),
         ];
-        for (name, len, want) in cases {
-            assert_eq!(Password::new("p".repeat(len)).map(|_| ()), want, "{name}");
+        for (name, text, want) in cases {
+            assert_eq!(Password::new(text).map(|_| ()), want, "{name}");
         }
     }
 

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 pub struct Credentials {
     /// The login: 1 to 128 bytes of visible characters, for example an e-mail address.
     pub(crate) login_id: String,
-    /// The password: 8 to 128 bytes.
+    /// The password: 8 characters at least, and 128 bytes at most.
     #[schema(min_length = 8, max_length = 128, format = Password)]
     pub(crate) password: String,
 }

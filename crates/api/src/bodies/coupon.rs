@@ -89,7 +89,8 @@ pub struct RedeemRequest {
     /// Identifies one attempt to pay and does not expire: a repeat returns the same redemption.
     pub(crate) order_ref: String,
     /// What the order costs without any coupon, without what the coupon does not count for: delivery, tax or goods
-    /// that are left out. A whole number of the currency's smallest unit: 30000 is ₩30,000, and 3000 is $30.00.
+    /// that are left out. A whole number of the currency's smallest unit: 30000 is ₩30,000, and 3000 is $30.00. A user
+    /// may say it to check a coupon; to hold or redeem one, only the shop says what an order costs.
     pub(crate) order_amount: Option<u64>,
     /// The currency of the amounts, if the campaign has none; else at most the campaign's own.
     pub(crate) currency: Option<String>,

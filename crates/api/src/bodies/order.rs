@@ -1,7 +1,7 @@
 //! Requests about several coupons of one order.
 
 use coupon::benefit::OrderAmount;
-use coupon::code::CodeText;
+use coupon::code::{CodeText, TEXT_LEN_MAX};
 use coupon::ids::{OrderRef, Reason};
 use coupon::worth::OrderMoney;
 use engine::OrderRequest;
@@ -68,7 +68,7 @@ macro_rules! of_order {
                 let currency = reading.may("currency", self.currency.as_deref());
                 let amount = self.order_amount.map(OrderAmount::from);
                 let money = OrderMoney { amount, currency, discount: None };
-                let codes = codes_of(&self.coupons);
+                let codes = codes_of(&mut reading, &self.coupons);
                 reading.done(Some(OrderRequest { order, user, codes, money }))
             }
         }
@@ -86,13 +86,17 @@ impl CancelOrderRequest {
         if self.coupons.as_ref().is_some_and(Vec::is_empty) {
             reading.fault("coupons", "is empty: leave it out to give back all of them");
         }
-        let codes = codes_of(self.coupons.as_deref().unwrap_or_default());
+        let codes = codes_of(&mut reading, self.coupons.as_deref().unwrap_or_default());
         let request = OrderRequest { order, user, codes, money: OrderMoney::default() };
         reading.done(Some((request, reason)))
     }
 }
 
-/// A text that cannot be a code is one that does not exist.
-fn codes_of(texts: &[String]) -> Vec<(String, Option<CodeText>)> {
+/// A text that cannot be a code is one that does not exist. The answer repeats it, so it may not be longer than a code.
+fn codes_of(reading: &mut FieldReader, texts: &[String]) -> Vec<(String, Option<CodeText>)> {
+    if let Some(long) = texts.iter().map(String::len).find(|len| *len > TEXT_LEN_MAX) {
+        let detail = format!("has a text of {long} bytes, want at most {TEXT_LEN_MAX}");
+        reading.fault("coupons", detail);
+    }
     texts.iter().map(|text| (text.clone(), text.parse().ok())).collect()
 }

@@ -9,6 +9,7 @@ use coupon::time::Millis;
 use engine::FieldFault;
 use serde::{Deserialize, Deserializer};
 
+use crate::extract::shown;
 use crate::problem::{Problem, Result};
 
 pub(crate) const TRUE_OR_FALSE: [(&str, bool); 2] = [("true", true), ("false", false)];
@@ -79,7 +80,7 @@ impl FieldReader {
         let text = text?;
         let found = of(text);
         if found.is_none() {
-            self.fault(field, format!("is {text:?}, want {want}"));
+            self.fault(field, format!("is {:?}, want {want}", shown(text)));
         }
         found
     }

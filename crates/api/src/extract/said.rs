@@ -128,7 +128,8 @@ fn wanted(want: &str, schema: &Value) -> String {
     }
 }
 
-fn shown(text: &str) -> String {
+/// As much of a text of the caller as an answer repeats.
+pub(crate) fn shown(text: &str) -> String {
     match text.char_indices().nth(SHOWN_MAX) {
         None => text.to_owned(),
         Some((at, _)) => format!("{}…", &text[..at]),

@@ -35,7 +35,7 @@ pub struct AttemptBody {
     action: String,
     /// The code as people read it, without the prefix of its campaign; null if none was named. A part of it
     /// if no coupon has it, and for a shop if the answer was `NOT_FOUND`: `*` stands for the others.
-    #[schema(min_length = 4, max_length = 79)]
+    #[schema(min_length = 4, max_length = 79, pattern = "^[A-Za-z0-9* -]+$")]
     code: Option<String>,
     /// Why the answer was `NOT_FOUND`. Null for a shop, for other answers, and if there were too many to look.
     #[schema(value_type = Option<closed::UnknownCode>)]

@@ -235,6 +235,7 @@ async fn limits_of_fields() {
     };
     let order = || json!({"user_id": "ann", "order_ref": "1"});
     let object = |len: usize| json!({"m": "x".repeat(len - 8)});
+    let deep = |levels: usize| (0..levels).fold(json!(1), |below, _| json!({"m": below}));
     // Field, a value at its limit, and a value over it.
     let cases: Vec<(&str, String, Value, Value, Value)> = vec![
         ("order_ref", at("check"), order(), x(128), x(129)),
@@ -259,6 +260,7 @@ async fn limits_of_fields() {
         ("cancel_days", "/v1/campaigns".into(), campaign(), json!(366), json!(367)),
         ("extend_days", "/v1/campaigns".into(), campaign(), json!(366), json!(367)),
         ("metadata", "/v1/campaigns".into(), campaign(), object(4_096), object(4_097)),
+        ("metadata", "/v1/campaigns".into(), campaign(), deep(32), deep(33)),
         ("issue_ref", "/v1/campaigns/c/issue".into(), json!({"user_id": "ann"}), x(128), x(129)),
         ("batch_id", "/v1/campaigns/c/batches".into(), json!({"count": 1}), x(64), x(65)),
         ("count", "/v1/campaigns/c/batches".into(), json!({}), json!(1), json!(0)),

@@ -165,6 +165,7 @@ async fn what_cannot_be_asked() {
         |coupons: Value| json!({"user_id": "ann", "coupons": coupons, "order_amount": 5_000});
     let cases = [
         ("no coupons", Shop, body(json!([])), "400 INVALID", "coupons"),
+        ("a long text", Shop, body(json!(["x".repeat(129)])), "400 INVALID", "coupons"),
         ("too many", Shop, body(json!(many)), "400 INVALID", "coupons"),
         ("one twice", Shop, body(json!([code, spaced])), "400 INVALID", "coupons[1]"),
         ("no user", Shop, json!({"coupons": [code]}), "400 INVALID", "user_id"),

@@ -65,6 +65,10 @@ async fn what_they_had_once() {
     service.post(Admin, "/v1/people/bob/erase", name("one")).await.is("409 NAME_TAKEN", "bob");
     service.post(Admin, "/v1/people/erased:1/erase", name("two")).await.is("400 INVALID", "erased");
     let erased = service.get(Admin, "/v1/erasures/one").await.string("name");
+    // What it would get could never be erased.
+    let theirs = json!({"user_id": &erased});
+    let given = service.post(Admin, "/v1/campaigns/c/issue", theirs).await;
+    assert_eq!(given.is("400 INVALID", "to nobody").fields(), ["user_id"]);
     let events = service.coupon(&code).await["events"].clone();
     assert!(!events.to_string().contains("ann"), "{events}");
     assert_eq!(known(&service, &erased).await[0], format!("coupon {code}"));

@@ -92,6 +92,9 @@ pub(super) fn bad_benefit(benefit: &Benefit, title: &BenefitTitle) -> Vec<FieldF
     untitled.into_iter().chain(amounts.into_iter().flatten()).chain(bad_titles).collect()
 }
 
+/// Metadata is within lists, events and pages, and programs read no more than a hundred levels.
+const METADATA_LEVELS_MAX: usize = 32;
+
 /// A name, or a text as short.
 pub(super) fn bad_text(field: &str, text: &str) -> Option<FieldFault> {
     let found = text.len();
@@ -102,10 +105,24 @@ pub(super) fn bad_text(field: &str, text: &str) -> Option<FieldFault> {
     check_sentence(text).err().map(|error| FieldFault::new(field, error.to_string()))
 }
 
+/// How deep a value is nested.
+fn levels(value: &Value) -> usize {
+    let below = match value {
+        Value::Object(fields) => fields.values().map(levels).max(),
+        Value::Array(items) => items.iter().map(levels).max(),
+        _ => return 0,
+    };
+    1 + below.unwrap_or(0)
+}
+
 pub(super) fn bad_metadata(text: &str) -> Option<FieldFault> {
-    let object = matches!(serde_json::from_str(text), Ok(Value::Object(_)));
-    if !object {
+    let Ok(object @ Value::Object(_)) = serde_json::from_str(text) else {
         return Some(FieldFault::new("metadata", "is no JSON object"));
+    };
+    let levels = levels(&object);
+    if levels > METADATA_LEVELS_MAX {
+        let detail = format!("has {levels} levels, want {METADATA_LEVELS_MAX}");
+        return Some(FieldFault::new("metadata", detail));
     }
     let found = text.len();
     (found > METADATA_LEN_MAX)

@@ -10,6 +10,7 @@ use coupon::refusal::Refusal;
 use router::Found;
 
 use crate::coupon_view::CouponView;
+use crate::erasures::must_be_a_person;
 use crate::failure::{Failure, Result, WriteResult};
 use crate::{Caller, Engine, Role};
 
@@ -30,6 +31,7 @@ impl Engine {
         user: Option<UserId>,
     ) -> Result<WriteResult<CouponView>> {
         let to = caller.acts_for(user)?;
+        must_be_a_person(&to)?;
         let found = self.find(text).await?;
         let campaign = match &found {
             Found::Coupon(address) => &address.owner.campaign,
@@ -60,6 +62,7 @@ impl Engine {
         reference: Option<IssueRef>,
     ) -> Result<WriteResult<CouponView>> {
         let to = caller.acts_for(user)?;
+        must_be_a_person(&to)?;
         if caller.role == Role::User && self.handout(campaign).await? != Handout::SelfService {
             return Err(Failure::Forbidden(
                 "the shop hands out this campaign's coupons: its users cannot take one".into(),

@@ -32,8 +32,9 @@ const LASTS: Duration = Duration::from_secs(15 * 60);
 
 /// The last event that a client which asks again has seen.
 pub(super) fn last_seen(headers: &HeaderMap) -> Option<FeedStart> {
-    let seen = headers.get("last-event-id")?.to_str().ok()?;
-    (!seen.is_empty()).then(|| FeedStart::After(seen.to_owned()))
+    // One that is no text is no cursor, either: it is refused as such.
+    let seen = String::from_utf8_lossy(headers.get("last-event-id")?.as_bytes());
+    (!seen.is_empty()).then(|| FeedStart::After(seen.into_owned()))
 }
 
 struct EventStream {
