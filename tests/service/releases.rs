@@ -65,7 +65,7 @@ fn tar(what: &str, archive: &Path, data: &Data, files: &[&str]) {
     assert!(ran.status.success(), "tar: {}", String::from_utf8_lossy(&ran.stderr));
 }
 
-/// Makes what later releases read: a folder for each engine.
+/// Makes what later releases read: an archive for each engine.
 #[test]
 #[ignore = "makes the stores of this release, once"]
 fn made() {
