@@ -58,6 +58,15 @@ impl Keyspace {
         self.runtime.block_on(self.session.query_unpaged(cql, ())).expect(cql);
     }
 
+    /// Makes a keyspace without tables, in the place of one that an earlier run may have left.
+    pub(super) fn make_anew(&self, keyspace: &str) {
+        self.done(&format!("DROP KEYSPACE IF EXISTS {keyspace}"));
+        self.done(&format!(
+            "CREATE KEYSPACE {keyspace} WITH replication = \
+             {{'class': 'NetworkTopologyStrategy', 'replication_factor': 1}}"
+        ));
+    }
+
     /// All rows of a query.
     pub(super) fn rows<R>(&self, cql: &str) -> Vec<R>
     where
@@ -429,12 +438,8 @@ fn machine_beside(data: &Data) -> Data {
 fn upgraded(data: &Data, addresses: &str) {
     let earlier = Keyspace::before_it_is_made(addresses);
     // An earlier run may have left it.
-    earlier.done("DROP KEYSPACE IF EXISTS verify");
     earlier.done("DROP KEYSPACE IF EXISTS verify_acme");
-    earlier.done(
-        "CREATE KEYSPACE verify WITH replication = \
-         {'class': 'NetworkTopologyStrategy', 'replication_factor': 1}",
-    );
+    earlier.make_anew("verify");
     // A field of a type cannot be dropped, so the type is made without it.
     earlier.done(
         "CREATE TYPE verify.event (kind text, at timestamp, actor text, operation uuid, \

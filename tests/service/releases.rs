@@ -120,21 +120,18 @@ fn lived_in(data: Data) -> Data {
 fn with_a_deleted_day() -> Data {
     let data = Data::new();
     let clock = Clock::build(data.folder());
-    let before = data.serve_with(|command| clock.load_into(command, -400 * DAY));
-    let ran = {
-        let mut command = data.command(["token", "--role", "admin"]);
-        clock.load_into(&mut command, -400 * DAY);
-        data.run_command(command)
-    };
+    let mut before = Data::within(data.folder());
+    before.set_more(clock.environment(-400 * DAY));
+    let server = before.serve();
     let ends = format_instant(Millis((now() - 398 * DAY) * 1_000));
     let terms = json!({"campaign_id": "ancient", "stock": 1, "expires_at": ends, "extend_days": 0,
         "currency": "KRW", "benefit": {"kind": "amount", "amount": 1_000}, "budget": 1_000_000});
-    let admin = &mut before.client(ran.stdout.trim());
+    let admin = &mut server.client(&before.token("admin", "root"));
     admin.post("/v1/campaigns", &terms).must(201);
     let code = issued(admin, "ancient", "una");
     let priced = json!({"user_id": "una", "order_ref": "old", "order_amount": 5_000});
     admin.post(&format!("/v1/coupons/{code}/redeem"), &priced).must(201);
-    before.stop();
+    server.stop();
     compact(&data, &["--clock-is-right"]);
     let ran = compact(&data, &["--keep-archived", "200d"]);
     assert!(ran.stdout.contains("1 coupons of 1 expiry days deleted"), "{ran:?}");
@@ -451,11 +448,7 @@ fn on_a_cluster() {
 fn fill(earlier: &Earlier, cluster: &Keyspace) {
     let text = fs::read_to_string(earlier.data.folder().join(TABLES)).expect("the tables");
     let tables: Value = serde_json::from_str(&text).expect("JSON");
-    cluster.done(&format!("DROP KEYSPACE IF EXISTS {KEYSPACE}"));
-    cluster.done(&format!(
-        "CREATE KEYSPACE {KEYSPACE} WITH replication = \
-         {{'class': 'NetworkTopologyStrategy', 'replication_factor': 1}}"
-    ));
+    cluster.make_anew(KEYSPACE);
     for statement in tables["statements"].as_array().expect("statements") {
         cluster.done(statement.as_str().expect("a statement"));
     }
