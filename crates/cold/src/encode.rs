@@ -106,6 +106,11 @@ fn events(coupons: &[&Coupon]) -> Result<ArrayRef, ArrowError> {
         optional_text(all().map(|event| Flat::of(event).time_zone)),
     ];
     columns.extend(amounts(all().map(|event| Flat::of(event).worth)));
-    let events = StructArray::try_new(schema::event_fields(), columns, None)?;
-    Ok(Arc::new(ListArray::try_new(schema::event_element(), lengths, Arc::new(events), None)?))
+    let events = StructArray::try_new(schema::fields(schema::EVENT, &[]), columns, None)?;
+    Ok(Arc::new(ListArray::try_new(
+        schema::element(schema::EVENT),
+        lengths,
+        Arc::new(events),
+        None,
+    )?))
 }

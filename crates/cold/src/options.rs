@@ -26,9 +26,6 @@ pub struct ColdOptions {
     pub file_rows_max: u64,
     /// Wanted size of a row group of `coupons`, which is what a look-up reads.
     pub group_bytes: usize,
-    /// Memory for cached footers. The footer of ten million untouched coupons takes about 0.25 MB,
-    /// that of redeemed ones 3.3 MB.
-    pub footers_bytes_max: usize,
     /// How long to keep files that a merge has replaced.
     pub retention: Duration,
     /// How long to keep log entries that a later checkpoint contains.
@@ -52,7 +49,6 @@ impl Default for ColdOptions {
             look_up_max: LOOK_UP_MAX,
             file_rows_max: 10_000_000,
             group_bytes: GROUP_BYTES,
-            footers_bytes_max: 64 << 20,
             retention: Duration::from_secs(7 * 24 * 60 * 60),
             // As Delta's own writers do.
             log_retention: Duration::from_secs(30 * 24 * 60 * 60),

@@ -14,9 +14,7 @@ use arrow::datatypes::{DataType, Field, Fields, Schema, TimeUnit};
 use delta_kernel::engine::arrow_conversion::TryFromArrow;
 use delta_kernel::schema as delta;
 
-use columns::EVENT;
-
-pub(crate) use columns::{BY_HOLDER, COUPONS, HOLDER_INDEX};
+pub(crate) use columns::{BY_HOLDER, COUPONS, EVENT, HOLDER_INDEX};
 pub(crate) use evolve::{ColumnAddition, nulls};
 
 /// Wanted size of a row group of `coupons`, which is what a look-up reads. See decision 0010.
@@ -137,18 +135,10 @@ impl TableColumn {
     }
 }
 
-fn fields(columns: &[TableColumn], events: &[TableColumn]) -> Fields {
+pub(crate) fn fields(columns: &[TableColumn], events: &[TableColumn]) -> Fields {
     columns.iter().map(|column| column.arrow(events)).collect()
 }
 
-pub(crate) fn event_fields() -> Fields {
-    fields(EVENT, &[])
-}
-
-pub(crate) fn event_element() -> Arc<Field> {
-    element(EVENT)
-}
-
-fn element(events: &[TableColumn]) -> Arc<Field> {
+pub(crate) fn element(events: &[TableColumn]) -> Arc<Field> {
     Arc::new(Field::new("element", DataType::Struct(fields(events, &[])), false))
 }

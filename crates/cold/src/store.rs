@@ -124,7 +124,7 @@ impl ColdStore {
             coupons: table(coupons),
             by_holder: table(&BY_HOLDER),
             index: table(&HOLDER_INDEX),
-            files: Arc::new(ParquetFiles::new(&location, options.footers_bytes_max)),
+            files: Arc::new(ParquetFiles::new(&location)),
             location,
             options,
             needs_probe,

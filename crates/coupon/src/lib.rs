@@ -20,6 +20,7 @@ pub mod language;
 pub mod minted;
 pub mod money;
 pub mod refusal;
+pub mod text;
 pub mod time;
 mod words;
 pub mod worth;

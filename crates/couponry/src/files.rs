@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use engine::Failure;
+use hot_sqlite::backup::parent;
 use rustix::fs::Mode;
 use tokio::io::AsyncRead;
 
@@ -62,14 +63,6 @@ pub(crate) fn publish(staged: &File, part: &Path, path: &Path) -> io::Result<()>
     staged.sync_all()?;
     fs::rename(part, path)?;
     sync_names_in(parent(path))
-}
-
-/// The folder that a path is in.
-pub(crate) fn parent(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    }
 }
 
 /// The whole path, for whoever is in another folder than they think.

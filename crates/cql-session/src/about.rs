@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use hot::cause;
+use hot::clock::system_ms;
 use scylla::client::session::Session;
 use scylla::cluster::Node;
 use scylla::policies::load_balancing::{NodeIdentifier, SingleTargetLoadBalancingPolicy};
@@ -17,7 +18,7 @@ use tokio::time::timeout;
 use crate::clock::{ClockReading, NODE_CLOCK_TIMEOUT, ahead_of};
 use crate::copies::{COMMENT, NOTED_AT, REPLICATION, confirmed_in};
 use crate::results::unread;
-use crate::{CopyCounts, CqlEngine, CqlSession, OwnedRow, Result, damaged, now_ms};
+use crate::{CopyCounts, CqlEngine, CqlSession, OwnedRow, Result, damaged};
 
 const NODE_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -79,11 +80,11 @@ pub(crate) async fn clocks(
     let is_here =
         |node: &&Arc<Node>| datacenter.is_none_or(|it| node.datacenter.as_deref() == Some(it));
     let asked = state.get_nodes_info().iter().filter(is_here).map(|node| async move {
-        let before = now_ms();
+        let before = system_ms();
         let cql = "SELECT toTimestamp(now()) FROM system.local";
         let asked = one::<(CqlTimestamp,)>(driver, node, cql);
         let (there,) = timeout(NODE_CLOCK_TIMEOUT, asked).await.ok()?.ok()?;
-        Some(ClockReading { node: node.host_id, before, there: there.0, after: now_ms() })
+        Some(ClockReading { node: node.host_id, before, there: there.0, after: system_ms() })
     });
     join_all(asked).await
 }
@@ -120,10 +121,10 @@ async fn ask(driver: &Session, engine: CqlEngine, node: &Arc<Node>) -> AboutNode
 }
 
 async fn answer(driver: &Session, engine: CqlEngine, node: &Arc<Node>) -> Result<NodeReply> {
-    let before = now_ms();
+    let before = system_ms();
     let cql = "SELECT toTimestamp(now()), release_version FROM system.local";
     let (there, release): (CqlTimestamp, Option<String>) = one(driver, node, cql).await?;
-    let (node_id, after) = (node.host_id, now_ms());
+    let (node_id, after) = (node.host_id, system_ms());
     let clock_ahead_ms = ahead_of(ClockReading { node: node_id, before, there: there.0, after });
     let (version, paxos, commitlog_sync) = match engine {
         CqlEngine::Cassandra => {

@@ -50,9 +50,9 @@ pub mod values;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use hot::HotError;
+use hot::clock::system_ms;
 use scylla::client::session::Session;
 use scylla::errors::ExecutionError;
 use scylla::response::PagingState;
@@ -139,12 +139,6 @@ pub struct StatementCounts {
     pub again: AtomicU64,
 }
 
-/// The clock of this machine, in milliseconds since 1970.
-pub fn now_ms() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
-}
-
 impl CqlSession {
     /// # Errors
     /// [`ConnectError`]; after [`ConnectError::Away`] the call may be repeated.
@@ -191,7 +185,7 @@ impl CqlSession {
 
     pub fn now_ms(&self) -> i64 {
         match &self.cluster {
-            ClusterBackend::Driver(_) => now_ms(),
+            ClusterBackend::Driver(_) => system_ms(),
             ClusterBackend::Other(other) => other.cluster.now_ms(),
         }
     }

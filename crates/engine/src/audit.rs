@@ -39,6 +39,14 @@ impl Engine {
         }
     }
 
+    /// The same for what has happened: where the audit takes no entry, the log says so.
+    pub async fn record_done(&self, caller: &Caller, event: AuditEvent) {
+        let kind = event.kind;
+        if let Err(error) = self.record(caller, event).await {
+            tracing::error!(?error, kind = kind.as_str(), "the audit has no entry of this");
+        }
+    }
+
     pub(crate) fn act(&self, caller: &Caller, reason: Option<Reason>) -> Act {
         Act { actor: Actor::new(&caller.to_string()), at: self.now(), reason }
     }

@@ -1,9 +1,9 @@
 //! The clock: the only place where the time comes from.
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use coupon::time::Millis;
+use hot::clock::system_ms;
 
 pub trait Clock: Send + Sync + 'static {
     /// In UTC.
@@ -14,8 +14,7 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Millis {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+        Millis(system_ms())
     }
 }
 

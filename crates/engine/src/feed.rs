@@ -7,6 +7,7 @@ use std::time::Duration;
 use coupon::campaign::{Campaign, CampaignWorth, Prefix};
 use coupon::code::{Code, CodeText};
 use coupon::ids::{CampaignId, ReaderName};
+use coupon::text::clipped;
 use coupon::time::Millis;
 use hot::feed::{
     CouponEventKind, EventType, FeedEvent, FeedGone, FeedRead, FeedStart, Happened, REPORT_TYPE,
@@ -86,8 +87,7 @@ pub fn webhook_types() -> impl Iterator<Item = &'static str> {
 pub fn unknown_webhook_type<'a>(mut named: impl Iterator<Item = &'a String>) -> Option<String> {
     let unknown = named.find(|name| !webhook_types().any(|known| known == name.as_str()))?;
     let all: Vec<&str> = webhook_types().collect();
-    let shown: String = unknown.chars().take(EVENT_NAME_SHOWN).collect();
-    Some(format!("has {shown:?}, want {}", all.join(", ")))
+    Some(format!("has {:?}, want {}", clipped(unknown, EVENT_NAME_SHOWN), all.join(", ")))
 }
 
 impl Engine {

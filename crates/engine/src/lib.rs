@@ -166,19 +166,16 @@ impl Engine {
         router: Router,
         clock: Arc<dyn Clock>,
     ) -> Engine {
-        let (known, compared) = (RwLock::default(), AtomicU64::new(0));
-        let (feed_readers, erasures_begun) = (ProgressThrottle::default(), Notify::new());
-        let extensions_begun = Notify::new();
         Engine {
             hot,
             cold,
             router,
             clock,
-            known,
-            compared,
-            feed_readers,
-            erasures_begun,
-            extensions_begun,
+            known: RwLock::default(),
+            compared: AtomicU64::new(0),
+            feed_readers: ProgressThrottle::default(),
+            erasures_begun: Notify::new(),
+            extensions_begun: Notify::new(),
         }
     }
 
@@ -200,15 +197,6 @@ impl Engine {
         self.clock.now()
     }
 
-    pub fn gauge(&self) -> Gauge {
-        self.hot.gauge()
-    }
-
-    /// Whether the hot store takes writes now.
-    pub async fn writable(&self) -> Result<(), String> {
-        self.hot.writable().await
-    }
-
     /// What is wrong with the clock, as far as the store knows; see [`ClockRecord::warning`].
     ///
     /// [`ClockRecord::warning`]: hot::ClockRecord::warning
@@ -226,11 +214,11 @@ impl Engine {
         Some(self.router.meant(text)?.printed(None))
     }
 
-    /// The hot store, for the commands of operators.
     pub fn tables(&self) -> Arc<dyn Tables> {
         self.hot.tables()
     }
 
+    /// The hot store, for the commands of operators.
     pub fn hot(&self) -> &dyn HotStore {
         self.hot.as_ref()
     }

@@ -12,7 +12,7 @@ use std::path::Path;
 
 use hot::HotError;
 
-pub use self::folder::{BackupDraft, delete};
+pub use self::folder::{BackupDraft, delete, parent};
 pub use self::restore::{CompanionFile, engine_faults, make_ready, newest_event, put_back};
 pub use self::shared::{copy_file, copy_folder};
 pub use self::tables::{ColdFolder, put_back_cold};
@@ -59,5 +59,5 @@ fn copy(from: &Path, to: &Path) -> Result<(), Box<dyn Error + Send + Sync>> {
     // Its bytes are durable before it has its name, and the name before this returns.
     File::open(&part)?.sync_all()?;
     std::fs::rename(&part, to)?;
-    Ok(sync_folder(folder::parent(to))?)
+    Ok(sync_folder(parent(to))?)
 }

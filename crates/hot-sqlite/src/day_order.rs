@@ -204,17 +204,13 @@ pub(crate) struct DayOrder {
     is_of_sealed: bool,
     begun: Instant,
     /// The last code of the last page.
-    after: String,
+    pub(crate) after: String,
     sorted: SortedRows,
     /// The next ones of `sorted`.
     ahead: VecDeque<SortedEntry>,
 }
 
 impl DayOrder {
-    pub(crate) fn into_position(self) -> String {
-        self.after
-    }
-
     /// Reads ahead for a page of `limit`. To be called outside of transactions.
     pub(crate) fn read_ahead(&mut self, limit: usize) -> io::Result<()> {
         while self.ahead.len() < limit

@@ -94,7 +94,7 @@ impl SqliteHot {
             let (page, is_end, after_page) = match self.readers.run(page).await? {
                 Ok(page) => page,
                 Err(old) => {
-                    order = self.order(day, old.into_position()).await?;
+                    order = self.order(day, old.after).await?;
                     continue;
                 }
             };

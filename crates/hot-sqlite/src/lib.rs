@@ -60,6 +60,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
+use hot::clock::system_ms;
 use hot::{Archive, HotError};
 use router::KeyRing;
 use tokio::sync::OnceCell;
@@ -185,7 +186,10 @@ impl SqliteHot {
         let idle = readers.idle();
         Ok(SqliteHot {
             readers,
-            records: Arc::new(RecordFile::in_folder(folder)?),
+            records: Arc::new(RecordFile::open(
+                &folder.join(RecordFile::NAME),
+                Arc::new(system_ms),
+            )?),
             checkpointer: Checkpointer::start(folder, &path, writer.busy(), idle)?,
             writer,
             forecast: IssueForecast::default(),

@@ -9,7 +9,7 @@ mod erasure;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use hot::HotError;
@@ -46,11 +46,6 @@ pub struct RecordFile {
 
 impl RecordFile {
     pub const NAME: &'static str = "records.db";
-
-    /// Opens the file of a store, or makes it.
-    pub(crate) fn in_folder(folder: &Path) -> Result<RecordFile, OpenError> {
-        RecordFile::open(&folder.join(RecordFile::NAME), Arc::new(system_clock))
-    }
 
     /// Opens the file at `path`, or makes it, for its owner alone. Blocks.
     ///
@@ -232,11 +227,6 @@ impl Drop for RecordThread {
             thread.shutdown_background();
         }
     }
-}
-
-fn system_clock() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn ending() -> HotError {

@@ -73,10 +73,7 @@ pub(super) fn known() -> String {
 }
 
 pub(super) fn clipped(cell: &str) -> String {
-    match cell.char_indices().nth(FOUND_LEN_MAX) {
-        Some((end, _)) => format!("{}…", &cell[..end]),
-        None => cell.to_owned(),
-    }
+    coupon::text::clipped(cell, FOUND_LEN_MAX)
 }
 
 /// A name without what people write in different ways: case, blanks, `_`, `-` and `.`.

@@ -174,7 +174,7 @@ impl<'a> Verifier<'a> {
     async fn compared(&mut self) -> Result<Vec<CampaignItem>> {
         let (so_far, cold_is) = (self.report.clone(), self.cold_is);
         self.teller().begin();
-        self.balance = self.options.balanced.then(Arc::default);
+        self.balance = Some(Arc::default());
         let campaigns = self.hot.counted_campaigns().await?;
         if self.compare(&campaigns).await? {
             return Ok(campaigns);

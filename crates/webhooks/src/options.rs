@@ -1,7 +1,9 @@
 //! Limits and times.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
+
+use hot::clock::system_ms;
 
 use crate::resolver::NameResolver;
 use crate::retry::{PROBE_PAUSE, PROBE_PAUSE_MAX, RETRY_PAUSES};
@@ -66,12 +68,7 @@ impl Default for Options {
             page: 500,
             clean_every: Duration::from_secs(600),
             stop_within: Duration::from_secs(5),
-            clock: Arc::new(now),
+            clock: Arc::new(system_ms),
         }
     }
-}
-
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -130,8 +130,5 @@ fn wanted(want: &str, schema: &Value) -> String {
 
 /// As much of a text of the caller as an answer repeats.
 pub(crate) fn shown(text: &str) -> String {
-    match text.char_indices().nth(SHOWN_MAX) {
-        None => text.to_owned(),
-        Some((at, _)) => format!("{}…", &text[..at]),
-    }
+    coupon::text::clipped(text, SHOWN_MAX)
 }

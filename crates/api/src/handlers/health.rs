@@ -71,7 +71,7 @@ pub(crate) async fn healthz() -> JsonAnswer<AliveBody> {
 pub(crate) async fn readyz(State(app): State<Arc<App>>) -> (StatusCode, JsonAnswer<ReadyBody>) {
     let version = env!("CARGO_PKG_VERSION");
     let all = async {
-        tokio::join!(read(&app.engine), app.engine.writable(), app.engine.clock_warning())
+        tokio::join!(read(&app.engine), app.engine.hot().writable(), app.engine.clock_warning())
     };
     let (read, written, clock) = timeout(READY_MAX, all).await.unwrap_or_else(|_| {
         let silent = format!("the hot store has not answered within {} s", READY_MAX.as_secs());

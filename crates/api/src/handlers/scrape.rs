@@ -45,7 +45,7 @@ fn show_feed_readers(readers: Vec<FeedReader>, now: Millis) {
 
 /// Shows what the hot store has done since the start of this process.
 fn show_hot(engine: &Engine) {
-    let gauge = engine.gauge();
+    let gauge = engine.hot().gauge();
     metrics::counter!(figures::HOT_READS).absolute(gauge.reads);
     metrics::counter!(figures::HOT_WRITES).absolute(gauge.writes);
     metrics::counter!(figures::HOT_COMMITS).absolute(gauge.commits);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::http::StatusCode;
-use engine::{AuditEvent, AuditKind, Caller, Role, WriteResult, given};
+use engine::{AuditKind, Role, WriteResult, given};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use webhooks::{
@@ -55,7 +55,7 @@ pub(crate) async fn create_webhook(
     if !is_made {
         return Ok(JsonAnswer::created(WriteResult::Same(body)));
     }
-    enter(&app, &caller, endpoint.created_event()).await;
+    app.engine.record_done(&caller, endpoint.created_event()).await;
     Ok(JsonAnswer::created(WriteResult::Created(body)))
 }
 
@@ -120,7 +120,7 @@ pub(crate) async fn change_webhook(
         Some(_) | None => after,
     };
     if let Some(event) = after.changed_event(&before) {
-        enter(&app, &caller, event).await;
+        app.engine.record_done(&caller, event).await;
     }
     Ok(JsonAnswer::ok(WebhookBody::of(&after, caller.role)))
 }
@@ -138,7 +138,9 @@ pub(crate) async fn delete_webhook(
 ) -> Result<StatusCode> {
     caller.must_be(&[Role::Admin])?;
     kept(&app)?.delete(&id).await.map_err(refused)?;
-    enter(&app, &caller, Endpoint::event(AuditKind::WebhookDeleted, &id, Vec::new())).await;
+    app.engine
+        .record_done(&caller, Endpoint::event(AuditKind::WebhookDeleted, &id, Vec::new()))
+        .await;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -161,7 +163,8 @@ pub(crate) async fn rotate_secret(
     caller.must_be(&[Role::Admin])?;
     let (secret, is_made) = kept(&app)?.rotate_secret(&id, body.read()?).await.map_err(refused)?;
     if is_made {
-        enter(&app, &caller, Endpoint::event(AuditKind::WebhookSecretRotated, &id, Vec::new()))
+        app.engine
+            .record_done(&caller, Endpoint::event(AuditKind::WebhookSecretRotated, &id, Vec::new()))
             .await;
     }
     Ok(JsonAnswer::ok(SecretBody { secret: secret.reveal().to_owned() }))
@@ -183,7 +186,7 @@ pub(crate) async fn test_webhook(
     caller.must_be(&[Role::Admin])?;
     let tested = kept(&app)?.test(&id).await.map_err(refused)?;
     let changes = vec![given("delivered", tested.is_delivered)];
-    enter(&app, &caller, Endpoint::event(AuditKind::WebhookTested, &id, changes)).await;
+    app.engine.record_done(&caller, Endpoint::event(AuditKind::WebhookTested, &id, changes)).await;
     Ok(JsonAnswer::ok(WebhookTestBody::from(tested)))
 }
 
@@ -249,21 +252,15 @@ pub(crate) async fn redeliver(
     caller.must_be(&[Role::Admin])?;
     let delivery = kept(&app)?.redeliver(&id, number).await.map_err(refused)?;
     let changes = vec![given("delivery_id", number)];
-    enter(&app, &caller, Endpoint::event(AuditKind::WebhookRedelivered, &id, changes)).await;
+    app.engine
+        .record_done(&caller, Endpoint::event(AuditKind::WebhookRedelivered, &id, changes))
+        .await;
     Ok(JsonAnswer::ok(DeliveryBody::from(&delivery)))
 }
 
 fn kept(app: &App) -> Result<&Arc<Webhooks>> {
     let why = "it has no webhooks: events_keep is 0, or post_webhooks is false on this machine";
     app.access.webhooks.as_ref().ok_or_else(|| Problem::not_kept(why))
-}
-
-/// Enters a change in the audit. It has happened: where that is impossible, the log says so.
-async fn enter(app: &App, caller: &Caller, event: AuditEvent) {
-    let kind = event.kind;
-    if let Err(error) = app.engine.record(caller, event).await {
-        tracing::error!(error = ?error, kind = kind.as_str(), "the audit has no entry of this");
-    }
 }
 
 fn refused(error: WebhookError) -> Problem {

@@ -98,7 +98,7 @@ pub(crate) const HOLDER_INDEX: TableSchema = TableSchema {
 };
 
 /// The fields of an event; the same as in the hot store.
-pub(super) const EVENT: &[TableColumn] = &[
+pub(crate) const EVENT: &[TableColumn] = &[
     column("sequence", FieldKind::Long, ColumnLayout::Deltas),
     column("kind", FieldKind::Text, ColumnLayout::Dictionary),
     column("at", FieldKind::Instant, ColumnLayout::Deltas),

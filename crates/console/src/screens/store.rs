@@ -83,7 +83,7 @@ impl PageContext {
         let (t, engine) = (self.t, self.engine());
         let mut faults = Vec::new();
         let mut add = |said, mended| faults.push(StoreFault { said, mended });
-        if let Err(why) = engine.writable().await {
+        if let Err(why) = engine.hot().writable().await {
             let mended = if self.console.nodes.is_some() { t.mend_nodes() } else { t.mend_disk() };
             add(t.attention_writable(IsolatedText(t.detail(&why))), mended);
         }
@@ -135,7 +135,7 @@ pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
         d: &desk,
         faults,
         sentences: sentences(&desk, &plans, &runs, has_archive, machine.free_bytes),
-        gauge: engine.gauge(),
+        gauge: engine.hot().gauge(),
         sizes: sizes(t, &machine),
         nodes,
         lone_archive: desk.console.setup.lone_archive.as_deref(),

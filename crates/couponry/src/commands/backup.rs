@@ -13,7 +13,7 @@ use compactor::check_pairing;
 use coupon::calendar::format_instant;
 use engine::{Clock, Engine, PAGE_MAX, SystemClock};
 use hot::{HotStore, Partitions};
-use hot_sqlite::backup::{BackupDraft, ColdFolder, copy_file, copy_folder, delete};
+use hot_sqlite::backup::{BackupDraft, ColdFolder, copy_file, copy_folder, delete, parent};
 use hot_sqlite::{FILE_NAME, RecordFile};
 use serde::{Deserialize, Serialize};
 
@@ -80,7 +80,7 @@ pub(crate) async fn run(settings: &Settings, args: &BackupArgs) -> Result<Ended>
     if to.exists() {
         return Err(CliError::new(format!("{} is there already: name a new folder", to.display())));
     }
-    files::private_folder(files::parent(to))?;
+    files::private_folder(parent(to))?;
     let draft = BackupDraft::begin(to).map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => CliError::new(format!(
             "{} is no unfinished backup, or another process makes it: move it away, or name \
@@ -144,7 +144,7 @@ fn parts(settings: &Settings, earlier: Option<&PathBuf>, missing: &mut Vec<Strin
 /// The complete backups of this store that are in the same folder, the newest first.
 fn earlier(settings: &Settings, to: &Path) -> Vec<PathBuf> {
     let store = Label::store(settings);
-    let entries = fs::read_dir(files::parent(to)).into_iter().flatten().flatten();
+    let entries = fs::read_dir(parent(to)).into_iter().flatten().flatten();
     let of_store = |folder: PathBuf| {
         let label = Label::read(&folder).ok().flatten().filter(|it| it.store == store)?;
         let is_whole = folder.extension().is_none_or(|it| it != "part");
@@ -174,7 +174,7 @@ fn must_have_room(parts: &[Part], to: &Path) -> Result<()> {
     Err(CliError::new(format!(
         "the disk of {} has {} MiB free, and needs {} with this backup: free {} MiB more, such as by \
          deleting old backups, or name a folder on another disk",
-        files::parent(to).display(),
+        parent(to).display(),
         thousands(free >> 20),
         mib(need),
         mib(need - free)

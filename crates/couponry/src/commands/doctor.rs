@@ -86,7 +86,9 @@ pub(crate) async fn run(settings: &Settings, args: &DoctorArgs) -> Result<Ended>
     let mut report = Report::default();
     report.add("settings", given(settings))?;
     report.add("clock", machine::clock_at(SystemClock.now()))?;
-    report.add("time zones", time_zones())?;
+    let zone: Result<Zone, BadZone> = "Asia/Seoul".parse();
+    let readable = zone.map(|_| Verdict::Ok("the time zone data can be read".into()));
+    report.add("time zones", readable)?;
     let data = &settings.data.value;
     if let Err(error) = open::must_be_there(settings) {
         report.add("data folder", Verdict::Fail(error.to_string()))?;
@@ -119,10 +121,6 @@ fn given(settings: &Settings) -> Result<Verdict> {
     let lines = settings.lines();
     let set = lines.iter().filter(|(_, _, origin)| **origin != Origin::Default).count();
     Ok(Verdict::Ok(format!("{set} of {} are set; `couponry config` prints them", lines.len())))
-}
-
-fn time_zones() -> Result<Verdict, BadZone> {
-    "Asia/Seoul".parse::<Zone>().map(|_| Verdict::Ok("the time zone data can be read".into()))
 }
 
 /// Checks the keys; returns them if they can be read.

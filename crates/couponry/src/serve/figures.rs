@@ -61,7 +61,7 @@ async fn show_machine(figures: &StoreMetrics, settings: &Settings, now: Millis) 
 
 /// A store that does not answer leaves its figures as they were, but for the one that says so.
 async fn show_store(figures: &StoreMetrics, engine: &Engine) {
-    let (now, is_writable) = (engine.now(), engine.writable().await.is_ok());
+    let (now, is_writable) = (engine.now(), engine.hot().writable().await.is_ok());
     figures.show(names::WRITABLE, f64::from(u8::from(is_writable)));
     if let Ok(runs) = engine.compaction_runs().await {
         show_compactions(figures, &runs);

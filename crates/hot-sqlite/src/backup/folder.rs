@@ -115,7 +115,8 @@ fn remove(folder: &Path) -> io::Result<()> {
     }
 }
 
-pub(super) fn parent(path: &Path) -> &Path {
+/// The folder that a path is in.
+pub fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),

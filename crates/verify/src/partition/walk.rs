@@ -9,6 +9,9 @@ use hot::inventory::RowItem;
 use super::{PartitionState, TierCopies};
 use crate::verifier::{ColdIs, Result, Verifier};
 
+/// Rows of one read: some 2 MB, and 40 MB if each has 32 events.
+const CHUNK: usize = 4_096;
+
 pub(super) struct MergedWalk {
     /// The archive commit is that of the moment when cold was opened last.
     pub(super) partition: PartitionState,
@@ -30,12 +33,11 @@ impl MergedWalk {
         &mut self,
         verifier: &mut Verifier<'_>,
     ) -> Result<Option<Vec<TierCopies>>> {
-        let chunk = verifier.options.chunk;
         if self.rows.is_empty() && !self.hot_ended {
             let day = self.partition.day;
             self.partition.plan = verifier.hot.partition(day).await?;
-            let rows = verifier.hot.rows_by_code(day, self.after.clone(), chunk).await?;
-            self.hot_ended = rows.len() < chunk;
+            let rows = verifier.hot.rows_by_code(day, self.after.clone(), CHUNK).await?;
+            self.hot_ended = rows.len() < CHUNK;
             self.rows = rows.into();
             self.open_cold(verifier).await?;
         }
@@ -44,7 +46,7 @@ impl MergedWalk {
             false => self.rows.back().map(|row| row.code.clone()),
         };
         let mut cold = match &mut self.cold {
-            Some(cold) => cold.up_to(last.as_deref(), chunk).await?,
+            Some(cold) => cold.up_to(last.as_deref(), CHUNK).await?,
             None => Vec::new(),
         };
         if let Some(audit) = &mut self.cold {
@@ -57,7 +59,7 @@ impl MergedWalk {
             return Ok(None);
         }
         // A full chunk of cold may end before hot's does.
-        let up_to = if cold.len() >= chunk { cold.last().map(|it| it.code.clone()) } else { last };
+        let up_to = if cold.len() >= CHUNK { cold.last().map(|it| it.code.clone()) } else { last };
         Ok(Some(self.merged(&mut cold, up_to.as_deref())))
     }
 

@@ -5,9 +5,6 @@ use std::time::Duration;
 
 use coupon::time::Day;
 
-/// Rows of one read: some 2 MB, and 40 MB if each has 32 events.
-const CHUNK: usize = 4_096;
-
 /// The pauses before each further look at what looks wrong, if a protocol is one transaction: another
 /// process may commit one between two reads.
 pub(super) const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(500)];
@@ -18,8 +15,6 @@ pub(super) const PAUSES_OF_STEPS: [Duration; 3] =
 
 #[derive(Clone, Debug)]
 pub struct VerifyOptions {
-    /// Rows of one read.
-    pub chunk: usize,
     /// The pauses before each further look; `None` for those that suit the store.
     pub pauses: Option<Vec<Duration>>,
     pub repair: RepairMode,
@@ -32,9 +27,6 @@ pub struct VerifyOptions {
     /// Partitions that are read at the same time, each on a thread of its own. With more than one the runtime
     /// must have several threads.
     pub jobs: usize,
-    /// Whether the directory and the claims are compared with the coupons as a whole, and not looked up for
-    /// each. Never with [`VerifyOptions::partitions`].
-    pub balanced: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,13 +39,11 @@ pub enum RepairMode {
 impl Default for VerifyOptions {
     fn default() -> VerifyOptions {
         VerifyOptions {
-            chunk: CHUNK,
             pauses: None,
             repair: RepairMode::Nothing,
             lower_counts: false,
             partitions: None,
             jobs: 1,
-            balanced: true,
         }
     }
 }

@@ -92,7 +92,7 @@ async fn batches(store: &dyn HotStore, keys: &Keys) -> Result<Verdict, HotError>
 }
 
 async fn writes(engine: &Engine, slow: Duration) -> Result<Verdict, String> {
-    engine.writable().await?;
+    engine.hot().writable().await?;
     let took = durable_write(engine).await?;
     let text = format!("a durable write takes {}", milliseconds(took));
     Ok(match took > slow {
