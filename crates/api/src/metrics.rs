@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{PoisonError, RwLock, Weak};
+use std::sync::Weak;
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
@@ -12,6 +12,7 @@ use metrics_exporter_prometheus::{
     Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
 use metrics_util::MetricKindMask;
+use parking_lot::RwLock;
 use server::route::known;
 
 use crate::figures::{self, HTTP_REQUEST_DURATION, PROBLEMS};
@@ -89,7 +90,7 @@ impl StoreMetrics {
             series.seconds.record(took.as_secs_f64());
             Some(())
         };
-        if record(&self.requests.read().unwrap_or_else(PoisonError::into_inner)).is_some() {
+        if record(&self.requests.read()).is_some() {
             return;
         }
         let labels = [
@@ -99,7 +100,7 @@ impl StoreMetrics {
         ];
         let seconds = self.with(|| metrics::histogram!(HTTP_REQUEST_DURATION, &labels));
         seconds.record(took.as_secs_f64());
-        let mut all = self.requests.write().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.requests.write();
         all.entry(route.to_owned()).or_default().push(RequestSeries { method, status, seconds });
     }
 

@@ -25,11 +25,12 @@ mod text;
 mod verified;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::Algorithm;
+use parking_lot::RwLock;
 
 pub use self::claims::{BadToken, Role, TOKEN_BYTES_MAX, TokenClaims, TokenIssuer};
 pub use self::external::ExternalIssuer;
@@ -85,11 +86,11 @@ impl TokenService {
     /// them, or is retired, is refused from now on.
     pub fn replace_local(&self, keys: LocalKeys) {
         let local = Arc::new(LocalIssuer { keys, verified: VerifiedTokens::default() });
-        *self.local.write().unwrap_or_else(PoisonError::into_inner) = local;
+        *self.local.write() = local;
     }
 
     fn local(&self) -> Arc<LocalIssuer> {
-        Arc::clone(&self.local.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.local.read())
     }
 
     /// Whether tokens of another issuer are accepted, which turns sign-up here off.

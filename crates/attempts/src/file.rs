@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, Row, TransactionBehavior, params, params_from_iter};
 
@@ -261,7 +261,7 @@ impl Reader {
         }
         sql.push_str(" ORDER BY number DESC LIMIT ?");
         values.push(Value::Integer(i64::try_from(limit).unwrap_or(i64::MAX)));
-        let conn = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let conn = self.0.lock();
         let mut statement = conn.prepare_cached(&sql)?;
         let found = statement.query_map(params_from_iter(values), kept)?;
         let found: Vec<Kept> = found.collect::<rusqlite::Result<_>>()?;
@@ -277,7 +277,7 @@ impl Reader {
         from: i64,
         until: i64,
     ) -> rusqlite::Result<Vec<Refused>> {
-        let conn = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let conn = self.0.lock();
         let mut statement = conn.prepare_cached(
             "SELECT quarter, problem, count FROM refused \
              WHERE campaign = ?1 AND quarter >= ?2 AND quarter < ?3",

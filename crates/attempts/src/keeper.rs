@@ -1,10 +1,12 @@
 //! The thread that writes what callers have put into memory.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::file::{AttemptWork, RefusalSum, Writer};
 use crate::{Attempt, Options, QUARTER_MS};
@@ -75,12 +77,12 @@ impl Keeper {
         let thread = std::thread::Builder::new()
             .name("attempts".to_owned())
             .spawn(move || mine.write_all(writer, &options))?;
-        *keeper.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+        *keeper.thread.lock() = Some(thread);
         Ok(keeper)
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.lock()
     }
 
     pub(crate) fn keep(&self, attempt: Attempt) {
@@ -121,7 +123,7 @@ impl Keeper {
     pub(crate) fn stop(&self) {
         self.lock().stops = true;
         self.work.notify_one();
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self.thread.lock().take();
         if thread.is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the thread of refused attempts panicked");
         }
@@ -166,13 +168,11 @@ impl Keeper {
         if !has_more {
             let idle =
                 |shared: &mut Shared| shared.waiting.is_empty() && !shared.hurry && !shared.stops;
-            let waited = self.work.wait_timeout_while(shared, CLEAN_EVERY, idle);
-            shared = waited.unwrap_or_else(PoisonError::into_inner).0;
+            self.work.wait_while_for(&mut shared, idle, CLEAN_EVERY);
         }
         // A moment, so that one transaction has those of many callers.
         let alone = |shared: &mut Shared| !shared.hurry && !shared.stops;
-        let waited = self.work.wait_timeout_while(shared, WRITE_EVERY, alone);
-        let mut shared = waited.unwrap_or_else(PoisonError::into_inner).0;
+        self.work.wait_while_for(&mut shared, alone, WRITE_EVERY);
         let some = shared.waiting.len().min(WRITTEN_MAX);
         let attempts: Vec<Attempt> = shared.waiting.drain(..some).collect();
         if shared.waiting.is_empty() {

@@ -2,9 +2,10 @@
 //! decoded batch in memory.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use parking_lot::Mutex;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
 use crate::decode::BadRow;
@@ -114,7 +115,7 @@ impl<T: Send + 'static> FileRows<T> {
     pub(crate) async fn next_or_gone(&mut self) -> Result<Option<Vec<T>>, ReadError> {
         let location = &self.files.location;
         loop {
-            let open = self.open.get_mut().unwrap_or_else(PoisonError::into_inner);
+            let open = self.open.get_mut();
             let mut group = match open.take() {
                 Some(group) => group,
                 None => {

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
+use parking_lot::{Mutex, MutexGuard};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection,
@@ -70,7 +71,7 @@ impl ParquetFiles {
 
     /// The first and the last holder of a file, which the log does not say. Reads the footer once.
     pub(crate) async fn holders(&self, file: &LiveFile) -> Result<TextEnds, ReadError> {
-        let remembered = || self.holders.lock().unwrap_or_else(PoisonError::into_inner);
+        let remembered = || self.holders.lock();
         let object = file.object();
         if let Some(ends) = remembered().get(&object) {
             return Ok(ends.clone());
@@ -171,7 +172,7 @@ impl ParquetFiles {
     }
 
     fn cache(&self) -> MutexGuard<'_, FooterCache> {
-        self.footers.lock().unwrap_or_else(PoisonError::into_inner)
+        self.footers.lock()
     }
 }
 

@@ -15,7 +15,7 @@ mod replay;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, LazyLock, RwLock};
+use std::sync::{Arc, LazyLock};
 
 use coupon::time::{Day, Millis};
 use delta_kernel::committer::FileSystemCommitter;
@@ -31,6 +31,7 @@ use futures::TryFutureExt;
 use futures::future::BoxFuture;
 use object_store::ObjectMeta;
 use object_store::path::Path;
+use parking_lot::RwLock;
 use tokio::runtime::EnterGuard;
 use tokio::sync::Semaphore;
 

@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::path::Path as FilePath;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use coupon::erasure::ErasureSet;
 use coupon::time::Day;
 use object_store::ObjectStore;
+use parking_lot::RwLock;
 use tokio::sync::OnceCell;
 
 use crate::blocking::BlockingPool;
@@ -137,7 +138,7 @@ impl ColdStore {
     /// Replaces what the store and its clones know of erasures; they begin with none. From now on reads show the erased
     /// names, and new files are clean of all erasures of `set`. Before that, hot must be clean of them, too.
     pub fn know_erasures(&self, set: ErasureSet) {
-        let mut known = self.inner.erasures.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.inner.erasures.write();
         *known = Arc::new(KnownErasures::of(set));
     }
 
@@ -155,7 +156,7 @@ impl ColdStore {
         match &self.pinned {
             Some(known) => Arc::clone(known),
             None => {
-                let known = self.inner.erasures.read().unwrap_or_else(PoisonError::into_inner);
+                let known = self.inner.erasures.read();
                 Arc::clone(&known)
             }
         }

@@ -3,10 +3,10 @@
 
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use parking_lot::Mutex;
 use tokio::time::{MissedTickBehavior, interval_at};
 
 use crate::thousands;
@@ -69,7 +69,7 @@ impl CommandProgress {
 
     /// Says which part of the work is being done.
     pub fn now(&self, part: &'static str) {
-        *self.now.lock().unwrap_or_else(PoisonError::into_inner) = part;
+        *self.now.lock() = part;
     }
 
     /// Counts the bytes of a piece of a file, and its lines.
@@ -99,7 +99,7 @@ impl CommandProgress {
     fn show(&self) {
         let (done, seen) = (self.done.load(Ordering::Relaxed), self.seen.load(Ordering::Relaxed));
         let mut sentence = sentence(self.work, done, seen, self.begun.elapsed());
-        let part = *self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        let part = *self.now.lock();
         if !part.is_empty() {
             sentence = format!("{part}: {sentence}");
         }

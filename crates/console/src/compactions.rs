@@ -1,9 +1,9 @@
 //! Compactions that people ask for: run by whoever has built the console, one at a time.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use coupon::time::Millis;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 
@@ -28,7 +28,7 @@ struct CompactionRequest {
 
 impl CompactionTrigger {
     fn state(&self) -> MutexGuard<'_, Option<CompactionRequest>> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+        self.asked.lock()
     }
 
     /// Asks for one. Returns `false` if one was asked for that is not over: then this call changes nothing.

@@ -4,8 +4,8 @@
 //! time, at most once in [`FRESH`] whatever the number of people who look; whoever comes meanwhile gets the list
 //! that there is. What this process changes is in the list at once; what another one changes, a moment later.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use coupon::campaign::CampaignCounts;
@@ -13,6 +13,7 @@ use coupon::ids::CampaignId;
 use coupon::language::Lang;
 use coupon::time::Millis;
 use engine::{CampaignView, PAGE_MAX};
+use parking_lot::RwLock;
 use tokio::sync::Mutex;
 
 use crate::desk::PageContext;
@@ -67,7 +68,7 @@ pub(crate) struct CampaignIndex {
 
 impl CampaignIndex {
     fn listed(&self) -> Option<Arc<CampaignSnapshot>> {
-        self.listed.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.listed.read().clone()
     }
 
     pub(crate) fn has_changed(&self) {
@@ -126,7 +127,7 @@ impl PageContext {
         let campaigns = read.await.inspect_err(|_: &ConsoleError| index.has_changed())?;
         let (at, read) = (engine.now(), Instant::now());
         let listed = Arc::new(CampaignSnapshot { campaigns, at, read, after_change });
-        *index.listed.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&listed));
+        *index.listed.write() = Some(Arc::clone(&listed));
         Ok(listed)
     }
 }

@@ -4,11 +4,10 @@
 //! a proxy may send every request anywhere. Each purpose has its own prefix under the signature, so that no text
 //! for one purpose is good for another, and none is a token of the API.
 
-use std::sync::{PoisonError, RwLock};
-
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use coupon::time::Millis;
+use parking_lot::RwLock;
 use ring::hmac;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -130,12 +129,12 @@ impl PayloadSigner {
     }
 
     pub(crate) fn replace(&self, keys: SigningKeys) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = keys;
+        *self.0.write() = keys;
     }
 
     /// The text of a value, signed with the key that signs at `now`.
     pub(crate) fn sign<T: SignedPayload>(&self, value: &T, now: Millis) -> String {
-        let keys = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let keys = self.0.read();
         let Some(SigningKey { id, key, .. }) = keys.signing(now) else { return String::new() };
         let json = serde_json::to_vec(value).unwrap_or_default();
         let text = format!("{id}.{}", URL_SAFE_NO_PAD.encode(json));
@@ -150,7 +149,7 @@ impl PayloadSigner {
         }
         let (text, tag) = signed.rsplit_once('.')?;
         let (id, json) = text.rsplit_once('.')?;
-        let keys = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let keys = self.0.read();
         let SigningKey { key, .. } = keys.0.iter().find(|known| known.id == id)?;
         let tag = URL_SAFE_NO_PAD.decode(tag).ok()?;
         hmac::verify(key, format!("{} {text}", T::PURPOSE).as_bytes(), &tag).ok()?;

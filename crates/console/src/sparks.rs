@@ -2,7 +2,7 @@
 //! that are over are read once, and kept here until the next day is over.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use coupon::calendar::Date;
@@ -10,6 +10,7 @@ use coupon::campaign::Campaign;
 use coupon::ids::CampaignId;
 use coupon::time::{DAY_MS, Millis};
 use engine::{CampaignView, CountInterval, CountsView};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::timeout;
 
 use crate::chart::{self, ChartSeries};
@@ -44,7 +45,7 @@ pub(crate) struct SparkCache {
 
 impl SparkCache {
     fn kept(&self) -> MutexGuard<'_, HashMap<CampaignId, CampaignCourse>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.lock()
     }
 
     fn lacks(&self, view: &CampaignView, now: Millis) -> bool {

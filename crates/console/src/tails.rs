@@ -4,11 +4,12 @@
 //! are; each of them takes what the task found. So a tail costs no read, and ends within a second of its session.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use coupon::ids::UserId;
 use engine::{Caller, Engine, EventsAnswer, EventsRequest, FeedStart, ShownEvent, StaffList};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::broadcast::{Receiver, Sender, channel};
 use tokio::sync::watch;
@@ -69,7 +70,7 @@ impl Drop for EventTail {
 
 impl TailHub {
     fn open(&self) -> MutexGuard<'_, HashMap<UserId, usize>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+        self.open.lock()
     }
 
     /// Ends all tails, and lets no new one begin: the process is stopping.

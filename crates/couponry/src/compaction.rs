@@ -1,7 +1,7 @@
 //! Compactions: what the command and `serve` share.
 
 use std::fs::{File, TryLockError};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cold::{BucketPatience, ColdStore};
@@ -16,6 +16,7 @@ use engine::{
 use hot::Witness;
 use opentelemetry::trace::{FutureExt, Span, Status, TraceContextExt, Tracer};
 use opentelemetry::{Context, KeyValue, global};
+use parking_lot::Mutex;
 
 use crate::failure::{CliError, Result};
 use crate::settings::{Hot, Settings};
@@ -217,7 +218,7 @@ impl Noted {
     pub(crate) fn watch(&self) -> ProgressWatch {
         let (step, other) = (Arc::clone(&self.step), Arc::clone(&self.other));
         Arc::new(move |progress| {
-            let mut step = step.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut step = step.lock();
             match progress {
                 CompactionProgress::Begins(work) => {
                     *step = CompactionStep { day: Some(work.day.0), ..CompactionStep::default() };
@@ -245,7 +246,7 @@ impl Noted {
             tokio::select! {
                 ended = &mut work => break ended,
                 () = tokio::time::sleep(NOTE_EVERY) => {
-                    self.run.step = *self.step.lock().unwrap_or_else(PoisonError::into_inner);
+                    self.run.step = *self.step.lock();
                     note(engine, &mut self.run).await;
                 }
             }

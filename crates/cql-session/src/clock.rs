@@ -1,10 +1,10 @@
 //! The difference between this machine's clock and the cluster's.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hot::HotError;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -117,7 +117,7 @@ impl ClockDifference {
     }
 
     fn measured(&self) -> MutexGuard<'_, Option<ClockMeasure>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// Whether the clocks agree well enough; `now_ms` is what ours says, which may have been set since the last

@@ -6,7 +6,8 @@
 //! would be lost in the same way, and every node has the schema.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 use crate::{CqlSession, Result};
 
@@ -84,12 +85,12 @@ impl CopyGuard {
         let (copies, confirmed) = session.copies(keyspace).await?;
         let refusal = refusal_of(&confirmed, &copies, datacenter);
         let refusal = refusal.map(|why| format!("keyspace {keyspace}: {why}"));
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = refusal;
+        *self.0.lock() = refusal;
         Ok(())
     }
 
     pub fn check(&self) -> std::result::Result<(), String> {
-        let refusal = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let refusal = self.0.lock();
         refusal.clone().map_or(Ok(()), Err)
     }
 }

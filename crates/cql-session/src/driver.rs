@@ -1,10 +1,11 @@
 //! The real cluster, behind the driver.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hot::HotError;
+use parking_lot::RwLock;
 use scylla::client::PoolSize;
 use scylla::client::execution_profile::ExecutionProfileHandle;
 use scylla::client::session::Session;
@@ -90,9 +91,7 @@ impl ScyllaDriver {
         profile: StatementProfile,
         cql: &'static str,
     ) -> Result<PreparedStatement> {
-        if let Ok(prepared) = self.prepared.read()
-            && let Some(statement) = prepared.get(&(profile, cql))
-        {
+        if let Some(statement) = self.prepared.read().get(&(profile, cql)) {
             return Ok(statement.clone());
         }
         let statement = Statement::new(cql).with_page_size(PAGE_ROWS);
@@ -101,9 +100,7 @@ impl ScyllaDriver {
         statement.set_execution_profile_handle(self.profiles.get(&profile).cloned());
         // The driver may send only these again by itself.
         statement.set_is_idempotent(!profile.is_conditional());
-        if let Ok(mut prepared) = self.prepared.write() {
-            prepared.insert((profile, cql), statement.clone());
-        }
+        self.prepared.write().insert((profile, cql), statement.clone());
         Ok(statement)
     }
 

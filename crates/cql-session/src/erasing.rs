@@ -4,12 +4,13 @@
 //! by then every process has read the list again, or reads it before it writes.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use coupon::erasure::Erasure;
 use coupon::ids::UserId;
 use hot::HotError;
+use parking_lot::RwLock;
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -62,14 +63,12 @@ pub struct ErasingCache(RwLock<Option<(Instant, Arc<ErasingPeople>)>>);
 
 impl ErasingCache {
     fn known(&self, age: Duration) -> Option<Arc<ErasingPeople>> {
-        let known = self.0.read().ok()?;
+        let known = self.0.read();
         known.as_ref().filter(|(since, _)| since.elapsed() < age).map(|(_, it)| Arc::clone(it))
     }
 
     pub fn forget(&self) {
-        if let Ok(mut known) = self.0.write() {
-            *known = None;
-        }
+        *self.0.write() = None;
     }
 }
 
@@ -100,9 +99,8 @@ impl CqlSession {
         // Before the read: the list may change from the moment at which it began.
         let since = Instant::now();
         let read = Arc::new(self.erasing_now().await?);
-        if let Ok(mut known) = cache.0.write()
-            && known.as_ref().is_none_or(|(before, _)| *before < since)
-        {
+        let mut known = cache.0.write();
+        if known.as_ref().is_none_or(|(before, _)| *before < since) {
             *known = Some((since, Arc::clone(&read)));
         }
         Ok(read)

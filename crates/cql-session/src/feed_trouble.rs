@@ -1,9 +1,9 @@
 //! What a process cannot read of the event feed, and when it may go on without it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 /// So often and so long readers of this process try before something is put aside: longer than a node needs to restart
@@ -40,7 +40,7 @@ struct TroubleTries {
 impl FeedTrouble {
     /// Whether so many rows, or partitions of rows, may be put aside now.
     pub fn allows(&self, count: usize) -> bool {
-        let mut tries = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tries = self.now.lock();
         let now = Instant::now();
         let known = tries.take().filter(|it| now - it.last < FORGOTTEN_AFTER);
         let new = TroubleTries { tries: 0, began: now, last: now, run_began: now, rows: 0 };

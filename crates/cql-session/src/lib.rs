@@ -48,11 +48,12 @@ mod tls;
 pub mod values;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, RwLock};
 
 use hot::HotError;
 use hot::clock::system_ms;
+use parking_lot::RwLock;
 use scylla::client::session::Session;
 use scylla::errors::ExecutionError;
 use scylla::response::PagingState;
@@ -113,15 +114,11 @@ struct OtherCluster {
 
 impl OtherCluster {
     async fn prepared(&self, cql: &'static str) -> Result<StatementColumns> {
-        if let Ok(prepared) = self.prepared.read()
-            && let Some(statement) = prepared.get(cql)
-        {
+        if let Some(statement) = self.prepared.read().get(cql) {
             return Ok(statement.clone());
         }
         let statement = self.cluster.prepare(cql).await.map_err(unread)?;
-        if let Ok(mut prepared) = self.prepared.write() {
-            prepared.insert(cql, statement.clone());
-        }
+        self.prepared.write().insert(cql, statement.clone());
         Ok(statement)
     }
 }

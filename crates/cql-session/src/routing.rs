@@ -6,9 +6,10 @@
 //! is wrong.
 
 use std::collections::HashSet;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::RwLock;
 use scylla::cluster::{ClusterState, NodeRef};
 use scylla::errors::RequestAttemptError;
 use scylla::policies::load_balancing::{
@@ -23,11 +24,11 @@ pub(crate) struct AllowedNodes(RwLock<Option<HashSet<Uuid>>>);
 
 impl AllowedNodes {
     pub(crate) fn set(&self, nodes: HashSet<Uuid>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(nodes);
+        *self.0.write() = Some(nodes);
     }
 
     fn has(&self, node: NodeRef<'_>) -> bool {
-        let nodes = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let nodes = self.0.read();
         nodes.as_ref().is_none_or(|nodes| nodes.contains(&node.host_id))
     }
 }

@@ -4,11 +4,11 @@
 //! that is needed. The list only tells people: no read fails because of it.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 
 use coupon::ids::ReaderName;
 use coupon::time::Millis;
 use hot::Fact;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::facts::FactKind;
@@ -59,7 +59,7 @@ pub(crate) struct ProgressThrottle(Mutex<HashMap<(String, ReaderName), i64>>);
 impl ProgressThrottle {
     /// Whether it is time to write the progress of a caller's reader. No later call says so before it is time again.
     fn is_time(&self, by: &str, name: &ReaderName, now: Millis) -> bool {
-        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut noted = self.0.lock();
         let key = (by.to_owned(), name.clone());
         let is_recent = |at: &i64| now.0.saturating_sub(*at).saturating_abs() < WRITTEN_EVERY_MS;
         if noted.get(&key).is_some_and(is_recent) {

@@ -49,8 +49,8 @@ mod weeks; // what happened in a week
 mod testing;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
 use cold::ColdStore;
@@ -62,6 +62,7 @@ use coupon::time::Millis;
 use hot::clock::clock_record;
 use hot::tables::Tables;
 use hot::{CouponSnapshot, HotStore, Partitions};
+use parking_lot::RwLock;
 use router::{Found, REMEMBERED_MAX, Router};
 
 use failure::{Result, found};
@@ -281,8 +282,7 @@ impl Engine {
 
     /// A campaign as it was read at most `age` ago.
     async fn known(&self, id: &CampaignId, age: Duration) -> Result<KnownCampaign> {
-        if let Ok(known) = self.known.read()
-            && let Some(campaign) = known.get(id)
+        if let Some(campaign) = self.known.read().get(id)
             && campaign.read_at.elapsed() <= age
         {
             return Ok(*campaign);
@@ -294,12 +294,11 @@ impl Engine {
     fn remember(&self, terms: &Campaign, read_at: Instant) -> KnownCampaign {
         let Campaign { handout, per_user_limit, .. } = *terms;
         let campaign = KnownCampaign { handout, per_user_limit, read_at };
-        if let Ok(mut known) = self.known.write() {
-            if known.len() >= REMEMBERED_MAX {
-                known.clear();
-            }
-            known.insert(terms.id.clone(), campaign);
+        let mut known = self.known.write();
+        if known.len() >= REMEMBERED_MAX {
+            known.clear();
         }
+        known.insert(terms.id.clone(), campaign);
         campaign
     }
 }

@@ -192,9 +192,7 @@ impl Partitions for CqlHot {
         emptied: Option<Millis>,
     ) -> Result<()> {
         let (store, emptied_at, emptied) = (&self.store, emptied, emptied.is_some());
-        if let Ok(mut gone) = store.gone.lock() {
-            gone.retain(|(of, _)| *of != day || !emptied);
-        }
+        store.gone.lock().retain(|(of, _)| *of != day || !emptied);
         let mut attempts = store.attempts("an archive commit of a partition");
         loop {
             let plan = attempts.looked(store.plan(StatementProfile::Read, day).await)?;

@@ -8,7 +8,7 @@ mod batches;
 mod making;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use coupon::campaign::{Campaign, CampaignCounts, MintedRun};
@@ -16,6 +16,7 @@ use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::ids::{BatchId, CampaignId};
 use coupon::time::Millis;
+use parking_lot::RwLock;
 use tokio::time::Instant;
 
 use super::CqlStore;
@@ -67,24 +68,21 @@ pub(super) struct CampaignCache(RwLock<HashMap<CampaignId, (Instant, CampaignHer
 
 impl CampaignCache {
     fn get(&self, id: &CampaignId) -> Option<CampaignHere> {
-        let known = self.0.read().ok()?;
+        let known = self.0.read();
         let (since, here) = known.get(id)?;
         (since.elapsed() < TERMS_KNOWN).then(|| here.clone())
     }
 
     fn keep(&self, since: Instant, here: &CampaignHere) {
-        if let Ok(mut known) = self.0.write() {
-            if known.len() >= REMEMBERED_MAX {
-                known.clear();
-            }
-            known.insert(here.terms.id.clone(), (since, here.clone()));
+        let mut known = self.0.write();
+        if known.len() >= REMEMBERED_MAX {
+            known.clear();
         }
+        known.insert(here.terms.id.clone(), (since, here.clone()));
     }
 
     pub(super) fn forget(&self, id: &CampaignId) {
-        if let Ok(mut known) = self.0.write() {
-            known.remove(id);
-        }
+        self.0.write().remove(id);
     }
 }
 

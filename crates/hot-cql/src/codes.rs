@@ -41,7 +41,7 @@ impl Directory for CqlHot {
     /// A process that was frozen reads it again before it uses what it knew.
     async fn has_long_codes(&self) -> Result<bool> {
         let store = &self.store;
-        let known = store.long_codes.lock().ok().and_then(|known| *known);
+        let known = *store.long_codes.lock();
         match known {
             Some((true, _)) => return Ok(true),
             Some((false, since)) if since.elapsed() < SETTINGS_KNOWN => return Ok(false),
@@ -50,9 +50,7 @@ impl Directory for CqlHot {
         // Before the read: an absent setting is believed for a limited time from here on.
         let since = Instant::now();
         let are = store.session.setting(LONG_CODES).await?.is_some();
-        if let Ok(mut known) = store.long_codes.lock() {
-            *known = Some((are, since));
-        }
+        *store.long_codes.lock() = Some((are, since));
         Ok(are)
     }
 }

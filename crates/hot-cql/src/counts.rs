@@ -8,7 +8,6 @@
 //! which was first, and both count it. `verify` notes how many campaigns have such counts.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Mutex;
 use std::time::Duration;
 
 use coupon::campaign::CampaignCounts;
@@ -16,6 +15,7 @@ use coupon::coupon::State;
 use coupon::ids::{BatchId, CampaignId};
 use coupon::time::Millis;
 use hot::protocol::StateCounts;
+use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::CqlStore;
@@ -88,12 +88,11 @@ impl CampaignSums {
 
 impl ProcessCounts {
     fn with(&self, id: &CampaignId, count: impl FnOnce(&mut OfCampaign)) {
-        if let Ok(mut all) = self.of.lock() {
-            let new = || OfCampaign { process: Uuid::now_v7(), ..OfCampaign::default() };
-            let of = all.entry(id.clone()).or_insert_with(new);
-            count(of);
-            of.changes += 1;
-        }
+        let mut all = self.of.lock();
+        let new = || OfCampaign { process: Uuid::now_v7(), ..OfCampaign::default() };
+        let of = all.entry(id.clone()).or_insert_with(new);
+        count(of);
+        of.changes += 1;
     }
 
     pub(super) fn count_change(&self, id: &CampaignId, from: &State, to: &State) {
@@ -115,29 +114,26 @@ impl ProcessCounts {
     }
 
     fn unwritten(&self) -> Vec<(CampaignId, OfCampaign)> {
-        let Ok(all) = self.of.lock() else { return Vec::new() };
+        let all = self.of.lock();
         let unwritten = all.iter().filter(|(_, of)| of.written != of.changes);
         unwritten.map(|(id, of)| (id.clone(), of.clone())).collect()
     }
 
     fn was_written(&self, id: &CampaignId, changes: u64, at: i64) {
-        if let Ok(mut all) = self.of.lock()
-            && let Some(of) = all.get_mut(id)
-        {
+        if let Some(of) = self.of.lock().get_mut(id) {
             (of.written, of.written_at) = (changes, at);
         }
     }
 
     fn forget_rested(&self, now: i64) {
-        if let Ok(mut all) = self.of.lock() {
-            all.retain(|_, of| of.written != of.changes || now - of.written_at < RESTED_MS);
-        }
+        let rests = |of: &OfCampaign| of.written == of.changes && now - of.written_at >= RESTED_MS;
+        self.of.lock().retain(|_, of| !rests(of));
     }
 
     /// The counts of this process as they are now, those of others as they were last written.
     pub(super) async fn of(&self, store: &CqlStore, id: &CampaignId) -> Result<CampaignSums> {
         let rows = store.session.campaign_counts(id).await?;
-        let own = self.of.lock().ok().and_then(|all| all.get(id).cloned()).unwrap_or_default();
+        let own = self.of.lock().get(id).cloned().unwrap_or_default();
         let arrived = own.arrived.into_iter().map(|(batch, count)| (batch.to_string(), count));
         let mut counted = CampaignSums { sums: own.sums, arrived: arrived.collect() };
         // Without a name it has no row, and those without one are of a copy.

@@ -5,7 +5,6 @@
 //! other harm.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 
 use coupon::code::Code;
 use coupon::coupon::Coupon;
@@ -18,6 +17,7 @@ use crate::coupons::CqlCoupon;
 use crate::spread::SpreadKey;
 use crate::values::{date, instant, signed, tie};
 use cql_session::Result;
+use parking_lot::Mutex;
 
 /// Rows of one write to one CQL partition.
 const ROWS_AT_ONCE: usize = 50;
@@ -29,13 +29,11 @@ pub(crate) struct PendingClosed(Mutex<BTreeMap<Day, Vec<(Millis, Code)>>>);
 
 impl PendingClosed {
     fn put(&self, day: Day, at: Millis, code: Code) {
-        if let Ok(mut all) = self.0.lock() {
-            all.entry(day).or_default().push((at, code));
-        }
+        self.0.lock().entry(day).or_default().push((at, code));
     }
 
     fn take(&self) -> BTreeMap<Day, Vec<(Millis, Code)>> {
-        self.0.lock().map(|mut all| std::mem::take(&mut *all)).unwrap_or_default()
+        std::mem::take(&mut *self.0.lock())
     }
 }
 
@@ -99,15 +97,13 @@ impl CqlStore {
     /// Writes that coupons of a campaign may expire on a day; once for each process.
     async fn write_campaign_day(&self, campaign: &str, on: Day) -> Result<()> {
         let known = (campaign.to_owned(), on);
-        if self.campaign_days.read().is_ok_and(|all| all.contains(&known)) {
+        if self.campaign_days.read().contains(&known) {
             return Ok(());
         }
         let cql = "INSERT INTO campaign_day (campaign_id, expires_on) VALUES (?, ?)";
         self.session.write(cql, (campaign, date(on))).await?;
         // After the write: from now on this process skips it.
-        if let Ok(mut all) = self.campaign_days.write() {
-            all.insert(known);
-        }
+        self.campaign_days.write().insert(known);
         Ok(())
     }
 

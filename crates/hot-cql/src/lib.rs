@@ -38,7 +38,7 @@ mod untouched;
 mod values;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, OnceLock, RwLock};
+use std::sync::{Arc, OnceLock};
 
 use coupon::code::Code;
 use coupon::ids::{BatchId, CampaignId, UserId};
@@ -51,6 +51,7 @@ use cql_session::{
 use hot::records::{AuditLog, RecordSource, Records};
 use hot::tables::Tables;
 use hot::{Archive, HotError};
+use parking_lot::{Mutex, RwLock};
 use router::KeyRing;
 use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;

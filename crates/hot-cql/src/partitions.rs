@@ -122,13 +122,11 @@ impl CqlStore {
 
     /// How many bits name a bucket of the partition; it never changes, so it is remembered.
     pub(super) async fn bits(&self, of: Day) -> Result<Option<u8>> {
-        if let Some(bits) = self.bits.read().ok().and_then(|bits| bits.get(&of).copied()) {
+        if let Some(bits) = self.bits.read().get(&of).copied() {
             return Ok(Some(bits));
         }
         let Some(plan) = self.plan(StatementProfile::Read, of).await? else { return Ok(None) };
-        if let Ok(mut known) = self.bits.write() {
-            known.insert(of, plan.bits());
-        }
+        self.bits.write().insert(of, plan.bits());
         Ok(Some(plan.bits()))
     }
 

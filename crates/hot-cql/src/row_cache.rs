@@ -5,9 +5,9 @@
 //! read.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
 
 use coupon::code::Code;
+use parking_lot::Mutex;
 
 use super::coupons::CqlCoupon;
 
@@ -25,7 +25,7 @@ type CacheGeneration = HashMap<Code, CqlCoupon>;
 
 impl RowCache {
     pub(super) fn get(&self, code: &Code) -> Option<CqlCoupon> {
-        let mut both = self.generations.lock().ok()?;
+        let mut both = self.generations.lock();
         if let Some(located) = both.0.get(code) {
             return Some(located.clone());
         }
@@ -35,17 +35,15 @@ impl RowCache {
     }
 
     pub(super) fn put(&self, located: &CqlCoupon) {
-        if let Ok(mut both) = self.generations.lock() {
-            both.1.remove(located.coupon.code());
-            keep(&mut both, located.coupon.code().clone(), located.clone());
-        }
+        let mut both = self.generations.lock();
+        both.1.remove(located.coupon.code());
+        keep(&mut both, located.coupon.code().clone(), located.clone());
     }
 
     pub(super) fn forget(&self, code: &Code) {
-        if let Ok(mut both) = self.generations.lock() {
-            both.0.remove(code);
-            both.1.remove(code);
-        }
+        let mut both = self.generations.lock();
+        both.0.remove(code);
+        both.1.remove(code);
     }
 }
 

@@ -5,10 +5,10 @@
 //! leases of a batch.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use coupon::code::Code;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64;
@@ -55,12 +55,12 @@ pub(crate) struct SpreadCache(Mutex<HashMap<SpreadKey, SpreadCount>>);
 
 impl SpreadCache {
     pub(crate) fn get(&self, key: &SpreadKey) -> Option<SpreadCount> {
-        self.0.lock().ok()?.get(key).copied()
+        self.0.lock().get(key).copied()
     }
 
     /// Keeps the store's number. For a new key, the count of written rows begins at `more`.
     pub(crate) fn keep(&self, key: SpreadKey, rows: u64, more: u64) {
-        let Ok(mut all) = self.0.lock() else { return };
+        let mut all = self.0.lock();
         if all.len() >= COUNTED_MAX && !all.contains_key(&key) {
             all.clear();
         }
@@ -71,7 +71,7 @@ impl SpreadCache {
 
     /// Counts rows that are about to be written; returns how many to add to the store's number now.
     pub(crate) fn count(&self, key: &SpreadKey, rows: u64, step: u64) -> u64 {
-        let Ok(mut all) = self.0.lock() else { return 0 };
+        let mut all = self.0.lock();
         let Some(counted) = all.get_mut(key) else { return 0 };
         counted.more += rows;
         // Whole steps only: the sum is right on average because the rest is counted on.
@@ -82,7 +82,7 @@ impl SpreadCache {
 
     /// Counts rows again after they could not be added to the store's number.
     pub(crate) fn put_back(&self, key: &SpreadKey, rows: u64) {
-        let Ok(mut all) = self.0.lock() else { return };
+        let mut all = self.0.lock();
         let Some(counted) = all.get_mut(key) else { return };
         counted.more += rows;
     }

@@ -88,9 +88,7 @@ impl HotStore for CqlHot {
             // Until then another process may refuse such a code without a read. This process waits also
             // if the setting was there already: the process that wrote it may still be waiting.
             tokio::time::sleep(SETTINGS_KNOWN).await;
-            if let Ok(mut known) = store.long_codes.lock() {
-                *known = Some((true, Instant::now()));
-            }
+            *store.long_codes.lock() = Some((true, Instant::now()));
             Ok(())
         };
         store.announced.get_or_try_init(announce).await.copied()

@@ -7,7 +7,6 @@
 
 use std::collections::HashSet;
 use std::ops::Range;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use coupon::campaign::MintedRun;
@@ -16,6 +15,7 @@ use coupon::minted::{CodeKey, KeyId};
 use coupon::time::Day;
 use hot::bounded_join;
 use hot::protocol::Promise;
+use parking_lot::Mutex;
 use scylla::response::PagingState;
 use tokio::time::Instant;
 
@@ -66,7 +66,7 @@ impl ScanCache {
     /// Takes the result that is kept for a list that continues at `serial`. A list that begins
     /// there gets none: it has to read the present state.
     fn take(&self, run: &MintedRun, serial: u64) -> Option<UntouchedScan> {
-        let mut all = self.0.lock().ok()?;
+        let mut all = self.0.lock();
         all.retain(|known| known.at.elapsed() < WAITS);
         let of = |it: &UntouchedScan| {
             it.key == run.key && it.day == run.day && it.serials.start == serial
@@ -76,12 +76,11 @@ impl ScanCache {
     }
 
     fn put(&self, known: UntouchedScan) {
-        if let Ok(mut all) = self.0.lock() {
-            if all.len() >= LISTS_MAX {
-                all.remove(0);
-            }
-            all.push(known);
+        let mut all = self.0.lock();
+        if all.len() >= LISTS_MAX {
+            all.remove(0);
         }
+        all.push(known);
     }
 }
 

@@ -12,10 +12,10 @@
 use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use coupon::time::Day;
+use parking_lot::Mutex;
 use rusqlite::{Result as SqlResult, params};
 
 use crate::columns::unsigned;
@@ -265,7 +265,7 @@ impl DayOrders {
     /// Several readers may have come as far. The first who comes back gets the order whose rows were collected
     /// last: it lacks nothing that its own has. The others could only get older ones, so they get none.
     pub(crate) fn take(&self, day: Day, after: &str) -> Option<DayOrder> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.0.lock();
         kept.retain(|(since, _)| since.elapsed() < KEPT);
         let is_here = |(_, it): &(Instant, DayOrder)| it.day == day && it.after == after;
         let (here, others): (VecDeque<_>, _) = kept.drain(..).partition(is_here);
@@ -274,7 +274,7 @@ impl DayOrders {
     }
 
     pub(crate) fn keep(&self, order: DayOrder) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.0.lock();
         if kept.len() >= KEPT_MAX {
             kept.pop_front();
         }

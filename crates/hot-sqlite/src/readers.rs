@@ -14,11 +14,12 @@
 use std::cell::Cell;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use hot::HotError;
+use parking_lot::{Mutex, MutexGuard};
 use router::KeyRing;
 use rusqlite::{Connection, Result as SqlResult};
 use rustix::time::{ClockId, clock_gettime};
@@ -242,7 +243,7 @@ impl IdleReaders {
     }
 
     fn held(&self) -> MutexGuard<'_, Vec<ReadConnection>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 
@@ -370,9 +371,7 @@ mod tests {
             let readers = Arc::new(readers(folder.path(), false));
             for _ in 0..LENT {
                 let stuck = Arc::clone(&stuck);
-                tokio::task::spawn_blocking(move || {
-                    stuck.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
-                });
+                tokio::task::spawn_blocking(move || stuck.lock().recv().ok());
             }
             let one =
                 |txn: &Txn<'_>| txn.conn.query_row("SELECT 1", [], |row| row.get::<_, i64>(0));

@@ -8,13 +8,14 @@ mod erasure;
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use hot::HotError;
 use hot::tables::{AFTER_ALL_KEYS, RecordPart, RecordPut, RecordRange, RecordRow, RecordSync};
 use hot::tables::{RecordKind, Tables};
+use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use tokio::runtime::{Builder, Runtime};
 
@@ -215,7 +216,7 @@ impl RecordThread {
     ) -> Result<T> {
         let Some(thread) = &self.thread else { return Err(ending()) };
         let connection = Arc::clone(&self.connection);
-        let work = move || work(&mut connection.lock().unwrap_or_else(PoisonError::into_inner));
+        let work = move || work(&mut connection.lock());
         thread.spawn_blocking(work).await.unwrap_or_else(|_| Err(ending()))
     }
 }

@@ -5,12 +5,12 @@
 
 use std::fmt::Write as _;
 use std::io::{Cursor, Read};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use calamine::{DataRef, Reader, SheetVisible, Xlsx, XlsxError};
 use futures::channel::oneshot;
+use parking_lot::Mutex;
 use zip::ZipArchive;
 
 /// Largest workbook, in bytes: some 200,000 rows. CSV of any length is read piece by piece.

@@ -2,9 +2,9 @@
 
 use std::error::Error;
 use std::path::PathBuf;
-use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
+use parking_lot::RwLock;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, Response, Url};
@@ -124,7 +124,7 @@ impl ApiClient {
         if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(format!("{path} has no token"));
         }
-        *self.token.write().unwrap_or_else(PoisonError::into_inner) = token.to_owned();
+        *self.token.write() = token.to_owned();
         Ok(())
     }
 
@@ -152,7 +152,7 @@ impl ApiClient {
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<ApiReply, NoAnswer> {
-        let token = self.token.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let token = self.token.read().clone();
         let response = request.bearer_auth(token).send().await;
         let response = response.map_err(|error| NoAnswer(said(&error)))?;
         let (status, retry_after) = (response.status(), retry_after(&response));

@@ -6,7 +6,9 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
 
 /// The places of each of many keys; clones share them. Memory for those that are taken. Keys are kept as 64-bit
 /// SipHash under a random key.
@@ -46,7 +48,7 @@ impl CallerPlaces {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<u64, u32>> {
-        self.0.taken.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.taken.lock()
     }
 }
 

@@ -6,7 +6,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use parking_lot::{Mutex, MutexGuard};
 
 /// Wrong passwords for one login from one peer after which this peer is refused under this login
 /// for the rest of [`SIGN_IN_WINDOW_MS`]. Its owner still gets in from anywhere else.
@@ -118,7 +119,7 @@ impl Throttle {
     }
 
     fn lock(&self) -> MutexGuard<'_, ThrottleState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

@@ -4,7 +4,7 @@
 //! row may be written again, and may stay. Which hours of a campaign have rows is listed apart.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use coupon::code::Code;
@@ -13,6 +13,7 @@ use coupon::time::Millis;
 use hot::bounded_join;
 use hot::inventory::OrderEntry;
 use hot::tables::{RecordKind, RecordPart, RecordPut, RecordRange, RecordRow, RecordSync, Tables};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -207,7 +208,7 @@ impl RedemptionIndex {
 
     /// Whether there may be fewer than [`CODES_MAX`] entries of an order; counts one more.
     fn has_room(&self, order: i64) -> bool {
-        let Ok(mut entered) = self.entered.lock() else { return true };
+        let mut entered = self.entered.lock();
         if entered.len() >= REMEMBERED_MAX {
             entered.clear();
         }
@@ -255,7 +256,7 @@ impl RedemptionIndex {
     }
 
     fn counted(&self, campaign: &str, hour: i64, change: impl FnOnce(&mut u64) -> u64) -> u64 {
-        let Ok(mut in_hour) = self.in_hour.lock() else { return 0 };
+        let mut in_hour = self.in_hour.lock();
         if in_hour.len() >= REMEMBERED_MAX {
             in_hour.clear();
         }
@@ -265,19 +266,18 @@ impl RedemptionIndex {
     async fn list_hour(&self, campaign: &str, hour: HourShard) -> Result<()> {
         let key = (campaign.to_owned(), hour);
         let is_new = |since: &Instant| since.elapsed() < LISTED_AGAIN;
-        if self.listed.lock().is_ok_and(|listed| listed.get(&key).is_some_and(is_new)) {
+        if self.listed.lock().get(&key).is_some_and(is_new) {
             return Ok(());
         }
         // Before the write: the engine counts the time of the row from a later moment.
         let since = Instant::now();
         let row = RecordPut::new(hour.key(), []).kept_for(KEEP + LISTED_AGAIN);
         self.tables.put(&hours_part(campaign, span_of(hour.hour)), vec![row]).await?;
-        if let Ok(mut listed) = self.listed.lock() {
-            if listed.len() >= REMEMBERED_MAX {
-                listed.clear();
-            }
-            listed.insert(key, since);
+        let mut listed = self.listed.lock();
+        if listed.len() >= REMEMBERED_MAX {
+            listed.clear();
         }
+        listed.insert(key, since);
         Ok(())
     }
 

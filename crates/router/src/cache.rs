@@ -1,10 +1,11 @@
 //! The cache of the router: runs and plans, which never change once they exist.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 
 use coupon::minted::KeyId;
 use coupon::time::Day;
+use parking_lot::RwLock;
 
 use crate::OwnedRun;
 
@@ -23,33 +24,31 @@ pub(crate) struct RouterCache {
 
 impl RouterCache {
     pub(crate) fn run_of(&self, key: KeyId, day: Day, serial: u64) -> Option<Arc<OwnedRun>> {
-        let runs = self.runs.read().ok()?;
+        let runs = self.runs.read();
         let (_, found) = runs.range((day, 0)..=(day, serial)).next_back()?;
         (found.run.key == key && found.run.holds(serial)).then(|| Arc::clone(found))
     }
 
     pub(crate) fn keep_run(&self, found: OwnedRun) -> Arc<OwnedRun> {
         let found = Arc::new(found);
-        if let Ok(mut runs) = self.runs.write() {
-            if runs.len() >= REMEMBERED_MAX {
-                runs.clear();
-            }
-            runs.insert((found.run.day, found.run.first), Arc::clone(&found));
+        let mut runs = self.runs.write();
+        if runs.len() >= REMEMBERED_MAX {
+            runs.clear();
         }
+        runs.insert((found.run.day, found.run.first), Arc::clone(&found));
         found
     }
 
     pub(crate) fn bits(&self, day: Day) -> Option<u8> {
-        self.bits.read().ok()?.get(&day).copied()
+        self.bits.read().get(&day).copied()
     }
 
     pub(crate) fn keep_bits(&self, day: Day, bits: u8) -> u8 {
-        if let Ok(mut plans) = self.bits.write() {
-            if plans.len() >= REMEMBERED_MAX {
-                plans.clear();
-            }
-            plans.insert(day, bits);
+        let mut plans = self.bits.write();
+        if plans.len() >= REMEMBERED_MAX {
+            plans.clear();
         }
+        plans.insert(day, bits);
         bits
     }
 }

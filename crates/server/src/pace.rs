@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tokio::time::sleep;
 
 /// The generic cell rate algorithm (ITU-T I.371): its state is one moment, when the next cell would be due if all had
@@ -65,7 +65,7 @@ impl OnePace {
 
     pub fn take(&self, now: Instant) -> RateQuota {
         let PaceRule { every, ahead_max, .. } = self.rule;
-        let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut due = self.due.lock();
         let wait = due.saturating_duration_since(now + ahead_max);
         let refused = (!wait.is_zero()).then_some(wait);
         if refused.is_none() {
@@ -98,7 +98,7 @@ impl PaceLimiter {
     /// used is lost, unless [`PaceLimiter::settle`] gives it back.
     pub fn wait(&self, key: &str, turns: u32, now: Instant) -> Duration {
         let hash = self.hasher.hash_one(key);
-        let mut all = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.due.lock();
         if all.len() >= self.keys_max && !all.contains_key(&hash) {
             // Whoever has rested is as good as new.
             all.retain(|_, due| *due > now);
@@ -112,7 +112,7 @@ impl PaceLimiter {
     /// Counts `used` turns of `key` where `taken` were taken before it was known how many it needs.
     pub fn settle(&self, key: &str, taken: u32, used: u32) {
         let hash = self.hasher.hash_one(key);
-        let mut all = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.due.lock();
         if let Some(due) = all.get_mut(&hash) {
             let with = *due + used * self.rule.every;
             *due = with.checked_sub(taken * self.rule.every).unwrap_or(with);

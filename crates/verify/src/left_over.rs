@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::hash::BuildHasher;
-use std::sync::PoisonError;
 
 use hot::inventory::PAGE_ITEMS;
 
@@ -15,7 +14,7 @@ impl Verifier<'_> {
     pub(crate) async fn left_over(&mut self) -> Result<bool> {
         let Some(balance) = self.balance.take() else { return Ok(true) };
         let (left_over, hashing) = {
-            let mut balance = balance.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut balance = balance.lock();
             (balance.left_over(), balance.hashing())
         };
         let Some(left_over) = left_over else { return Ok(false) };

@@ -4,12 +4,13 @@
 //! They need not be exact: whatever has its posting on one side alone is read and judged by itself, so a
 //! posting too few or too many costs time and hides nothing.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use coupon::campaign::Campaign;
 use coupon::coupon::{Coupon, EventKind};
 use coupon::time::Day;
 use hot::inventory::{ClaimItem, EntryIs, EntryItem};
+use parking_lot::Mutex;
 
 use crate::balance::{Balance, BalanceEntry, BalanceSide};
 use crate::rules::{self, CodeHome, CodeView};
@@ -23,7 +24,7 @@ pub(crate) fn post<'a, T: 'a>(
     add: impl Fn(&mut Balance, &'a T),
 ) {
     let Some(balance) = balanced else { return };
-    let mut balance = balance.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut balance = balance.lock();
     items.into_iter().for_each(|item| add(&mut balance, item));
 }
 

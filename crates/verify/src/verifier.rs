@@ -7,7 +7,7 @@ mod report;
 mod teller;
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use cold::{ColdError, ColdStore};
@@ -24,6 +24,7 @@ use crate::finding::{Finding, FindingKind, Note, PlaceStatement};
 use crate::postings::SharedBalance;
 use options::{PAUSES, PAUSES_OF_STEPS};
 pub use options::{RepairMode, VerifyOptions};
+use parking_lot::{Mutex, MutexGuard};
 pub use report::{VerifyProgress, VerifyReport, VerifyStep};
 use teller::FindingTeller;
 
@@ -256,7 +257,7 @@ impl<'a> Verifier<'a> {
     }
 
     fn teller(&self) -> MutexGuard<'_, FindingTeller<'a>> {
-        self.teller.lock().unwrap_or_else(PoisonError::into_inner)
+        self.teller.lock()
     }
 
     /// Whether there are so many findings of each of these kinds already that they are only counted. Then

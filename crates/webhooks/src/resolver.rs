@@ -8,13 +8,14 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hickory_resolver::TokioResolver;
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::Name;
+use parking_lot::Mutex;
 use reqwest::dns::{Addrs, Resolve, Resolving};
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::Instant;
@@ -118,7 +119,7 @@ impl Resolve for NameResolver {
 impl ResolverState {
     /// The look-up of a name that is under way or failed lately, or a new one.
     fn look_up_of(&self, name: &str) -> Arc<LookUp> {
-        let mut look_ups = self.look_ups.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut look_ups = self.look_ups.lock();
         let answers = |it: &LookUp| it.get().is_none_or(|ended| ended.is_kept());
         if let Some(found) = look_ups.get(name).filter(|it| answers(it)) {
             return Arc::clone(found);

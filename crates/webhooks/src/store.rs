@@ -27,14 +27,15 @@ mod values;
 mod waiting;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::join_all;
 use futures::stream::{StreamExt, TryStreamExt, iter};
 use hot::HotError;
 use hot::tables::{RecordKind, RecordPart, RecordPut, RecordRange, RecordSync, Tables};
+use parking_lot::{Mutex, MutexGuard};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
@@ -286,7 +287,7 @@ async fn at_once<T>(calls: Vec<impl Future<Output = Result<T>>>) -> Result<Vec<T
 }
 
 pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock()
 }
 
 fn to_json(value: &impl Serialize) -> Result<Vec<u8>> {

@@ -8,9 +8,10 @@
 
 mod fetch;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::RwLock;
 use reqwest::{Client, Url};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::task::JoinHandle;
@@ -128,7 +129,7 @@ impl JwksState {
         *gate = Some(now_ms);
         let body = get(&self.client, &self.url).await;
         let fetched = body.and_then(|body| usable_keys(&body));
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.write();
         match fetched {
             Ok(keys) => {
                 tracing::info!(url = %self.url, keys = keys.count(), "token keys fetched");
@@ -144,7 +145,7 @@ impl JwksState {
     }
 
     fn read<T>(&self, look: impl FnOnce(&FetchedKeys) -> T) -> T {
-        look(&self.known.read().unwrap_or_else(PoisonError::into_inner))
+        look(&self.known.read())
     }
 
     fn find(&self, kid: Option<&str>, now_ms: i64) -> Option<PublishedKey> {

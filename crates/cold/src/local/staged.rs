@@ -4,9 +4,10 @@ use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::path::{Path as FilePath, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use object_store::PutMode;
+use parking_lot::{Mutex, MutexGuard};
 use uuid::Uuid;
 
 /// The folder in which objects are written before they have their names.
@@ -94,5 +95,5 @@ pub(super) fn sync_folder(folder: &FilePath) -> io::Result<()> {
 }
 
 fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
-    lock.lock().unwrap_or_else(PoisonError::into_inner)
+    lock.lock()
 }

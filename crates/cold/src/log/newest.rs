@@ -1,7 +1,7 @@
 //! Loading the newest version of a table, or an earlier one: the only place that caches a version.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 
 use delta_kernel::KernelError;
 use delta_kernel::snapshot::Snapshot;
@@ -32,7 +32,7 @@ pub(crate) struct LookupTicket(u64);
 
 impl DeltaTable {
     pub(crate) fn remembered(&self) -> Option<Arc<TableVersion>> {
-        self.memory.read().unwrap_or_else(PoisonError::into_inner).known.clone()
+        self.memory.read().known.clone()
     }
 
     pub(crate) fn ticket(&self) -> LookupTicket {
@@ -58,7 +58,7 @@ impl DeltaTable {
     async fn look(&self, ticket: LookupTicket) -> Result<Option<Arc<TableVersion>>> {
         let _one_at_a_time = self.looking.lock().await;
         {
-            let memory = self.memory.read().unwrap_or_else(PoisonError::into_inner);
+            let memory = self.memory.read();
             if memory.look > ticket.0 {
                 return Ok(memory.known.clone());
             }
@@ -66,7 +66,7 @@ impl DeltaTable {
         // Counted before the requests: a ticket taken from here on needs a later look-up.
         let look = self.looks.fetch_add(1, Ordering::SeqCst) + 1;
         let (known, entry_bytes) = self.newest_from_memory().await?;
-        let mut memory = self.memory.write().unwrap_or_else(PoisonError::into_inner);
+        let mut memory = self.memory.write();
         *memory = VersionMemory { known: known.clone(), look, entry_bytes };
         Ok(known)
     }
@@ -75,7 +75,7 @@ impl DeltaTable {
     /// name replace a listing of the log.
     async fn newest_from_memory(&self) -> Result<(Option<Arc<TableVersion>>, u64)> {
         let (remembered, bytes) = {
-            let memory = self.memory.read().unwrap_or_else(PoisonError::into_inner);
+            let memory = self.memory.read();
             (memory.known.clone(), memory.entry_bytes)
         };
         let mut base = None;

@@ -85,7 +85,7 @@ impl CqlStore {
             after = (millis(*at), code.clone());
             let looks = rows.iter().map(|(_, code)| async move {
                 let code: Code = parsed("closed.code", code)?;
-                if self.gone.lock().is_ok_and(|gone| gone.contains(&(day, code.clone()))) {
+                if self.gone.lock().contains(&(day, code.clone())) {
                     return Ok(None);
                 }
                 let closed = self.final_since(day, &code, now).await?;

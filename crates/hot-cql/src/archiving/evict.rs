@@ -58,7 +58,8 @@ impl CqlStore {
     /// After a coupon became an archived marker: counts it as archived and deletes its index rows.
     async fn evicted(&self, day: Day, row: &CouponRow) -> Result<()> {
         let code = row.code()?;
-        if let Ok(mut gone) = self.gone.lock() {
+        {
+            let mut gone = self.gone.lock();
             if gone.len() >= GONE_MAX {
                 // Remembering them only saves reads.
                 gone.clear();

@@ -4,11 +4,12 @@
 //! answer for every reader that stands anywhere in it, whatever its limit.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hot::bounded_join;
 use hot::feed::{FeedEvent, Happened};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::ROWS_MAX;
@@ -83,7 +84,7 @@ impl RunCache {
     }
 
     fn of(&self, bounds: RunBounds<'_>, place: &FeedPosition) -> Option<Arc<SettledRun>> {
-        let runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        let runs = self.runs.lock();
         let has = |run: &&Arc<SettledRun>| {
             // An earlier run may not know of a row that this reader has passed since it was put aside.
             let is_calm = bounds.aside.is_empty() && bounds.unread.is_empty();
@@ -94,7 +95,7 @@ impl RunCache {
     }
 
     fn keep(&self, run: &Arc<SettledRun>) {
-        let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut runs = self.runs.lock();
         runs.push_back(Arc::clone(run));
         let mut events: usize = runs.iter().map(|run| run.events.len()).sum();
         while events > EVENTS_KEPT || runs.len() > RUNS_KEPT {

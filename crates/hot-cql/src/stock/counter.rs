@@ -1,12 +1,13 @@
 //! The queue of a campaign's codes in this process, and the number of codes that requests offer.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use coupon::ids::CampaignId;
 use coupon::refusal::Refusal;
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -69,17 +70,13 @@ impl OfferQueue {
     pub(super) fn push(&self, waiting: impl IntoIterator<Item = WaitingCode>) {
         // Any of them: the last one may be of a lease without an owner.
         let mut owned = false;
-        if let Ok(mut queue) = self.queue.lock() {
-            queue.extend(waiting.into_iter().inspect(|it| owned |= it.lease.owned));
-        }
+        self.queue.lock().extend(waiting.into_iter().inspect(|it| owned |= it.lease.owned));
         self.used_with(owned);
     }
 
     pub(super) fn push_front(&self, waiting: WaitingCode) {
         let owned = waiting.lease.owned;
-        if let Ok(mut queue) = self.queue.lock() {
-            queue.push_front(waiting);
-        }
+        self.queue.lock().push_front(waiting);
         self.used_with(owned);
     }
 
@@ -94,7 +91,7 @@ impl OfferQueue {
 
     /// The next codes of batches that are not paused: one that is fresh, or some that must be read.
     pub(super) fn pop(&self, campaign: &CampaignHere) -> Vec<WaitingCode> {
-        let Ok(mut queue) = self.queue.lock() else { return Vec::new() };
+        let mut queue = self.queue.lock();
         // After some codes were found to be issued, more may be: they are read together.
         let at_once = if self.suspicious.load(Ordering::Relaxed) { WALKED_AT_ONCE } else { 1 };
         let mut some: Vec<WaitingCode> = Vec::new();
@@ -132,32 +129,23 @@ impl OfferQueue {
     }
 
     pub(super) fn touch(&self) {
-        if let Ok(mut used_at) = self.used_at.lock() {
-            *used_at = Some(Instant::now());
-        }
+        *self.used_at.lock() = Some(Instant::now());
     }
 }
 
 impl CqlStore {
     pub(super) fn counter(&self, id: &CampaignId) -> Arc<OfferQueue> {
-        match self.stock.0.lock() {
-            Ok(mut all) => Arc::clone(all.entry(id.clone()).or_default()),
-            // Poisoned by a panic elsewhere: a walk finds its leases.
-            Err(_) => Arc::default(),
-        }
+        Arc::clone(self.stock.0.lock().entry(id.clone()).or_default())
     }
 
     /// Whether it may be noted that a campaign has stock again: of coupons that come back to one that is sold
     /// out, each would cost two updates of the campaign.
     pub(crate) fn may_note_again(&self, id: &CampaignId) -> bool {
-        let counter = self.counter(id);
-        counter.noted_at.lock().is_ok_and(|at| at.is_none_or(|at| at.elapsed() >= NOTED_EVERY))
+        self.counter(id).noted_at.lock().is_none_or(|at| at.elapsed() >= NOTED_EVERY)
     }
 
     pub(crate) fn has_noted(&self, id: &CampaignId) {
-        if let Ok(mut noted_at) = self.counter(id).noted_at.lock() {
-            *noted_at = Some(Instant::now());
-        }
+        *self.counter(id).noted_at.lock() = Some(Instant::now());
     }
 }
 
@@ -180,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_lease_that_comes_late_is_given_back_later() {
-        let quiet = |counter: &OfferQueue| counter.used_at.lock().expect("no panic").is_none();
+        let quiet = |counter: &OfferQueue| counter.used_at.lock().is_none();
         for (name, owned) in [("its own", true), ("one without an owner", false)] {
             let leased = OfferQueue::default();
             leased.push([waiting(owned), waiting(owned)]);

@@ -5,11 +5,12 @@
 //! one job and all others.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use hot::HotError;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
 use super::health::WriterHealth;
@@ -101,7 +102,7 @@ pub(super) struct WriterState {
 
 impl WriterState {
     pub(super) fn health(&self) -> MutexGuard<'_, WriterHealth> {
-        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+        self.health.lock()
     }
 
     pub(super) fn ended(&self) {
@@ -115,7 +116,7 @@ impl WriterState {
     }
 
     pub(super) fn queue(&self) -> MutexGuard<'_, JobQueue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.lock()
     }
 }
 
@@ -143,7 +144,7 @@ pub(super) fn next_group(shared: &WriterState, expected: usize) -> Option<Vec<Bo
         if queue.closed {
             return None;
         }
-        queue = shared.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        shared.filled.wait(&mut queue);
     }
     queue.want = expected.min(GROUP_MAX);
     let until = Instant::now() + GATHER;
@@ -152,10 +153,7 @@ pub(super) fn next_group(shared: &WriterState, expected: usize) -> Option<Vec<Bo
         if left.is_zero() {
             break;
         }
-        queue = match shared.filled.wait_timeout(queue, left) {
-            Ok((queue, _)) => queue,
-            Err(poisoned) => poisoned.into_inner().0,
-        };
+        shared.filled.wait_for(&mut queue, left);
     }
     let size = queue.jobs.len().min(GROUP_MAX);
     Some(queue.jobs.drain(..size).map(|(_, job)| job).collect())

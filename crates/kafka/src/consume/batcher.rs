@@ -1,9 +1,9 @@
 //! Sends commands that wait at the same time in one request.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
 
 use futures::future::join_all;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::sync::{Semaphore, oneshot};
@@ -76,7 +76,7 @@ impl CommandBatcher {
     ) -> Option<CommandReply> {
         let (tell, mut told) = oneshot::channel();
         let waits = WaitingCommand { command: command.clone(), ticket: ticket.clone(), tell };
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push_back(waits);
+        self.waiting.lock().push_back(waits);
         loop {
             let place = tokio::select! {
                 biased;
@@ -95,7 +95,7 @@ impl CommandBatcher {
 
     /// What waits, without the commands of partitions that are left.
     fn next_batch(&self) -> Vec<WaitingCommand> {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting.lock();
         waiting.retain(|it| !it.ticket.is_closing());
         let mut bytes = 0;
         let fits = |it: &&WaitingCommand| {

@@ -1,9 +1,10 @@
 //! Sends a command until couponry answers it.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -78,7 +79,7 @@ impl CommandCaller {
     /// Waits while the gate is closed. Whether the partition is left.
     async fn waits_for_gate(&self, ticket: &AssignmentTicket, seed: i64) -> bool {
         loop {
-            let open_at = *self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+            let open_at = *self.gate.lock();
             let left = open_at.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return ticket.is_closing();
@@ -102,7 +103,7 @@ impl CommandCaller {
                 }
             }
         }
-        let mut gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut gate = self.gate.lock();
         *gate = (*gate).max(Instant::now() + wait);
         ticket.is_closing()
     }

@@ -1,9 +1,9 @@
 //! The partitions of this process, shared by the thread of the consumer and the workers of lanes.
 
 use std::collections::BTreeMap;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use super::partition::{CommandPartition, CommitPosition, LaneJob};
@@ -60,7 +60,7 @@ impl AssignmentTicket {
 
 impl AssignmentTable {
     fn state(&self) -> MutexGuard<'_, AssignmentState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// These partitions are assigned.
@@ -82,19 +82,12 @@ impl AssignmentTable {
                 partition.close();
             }
         }
-        let until = Instant::now() + wait;
-        let is_running = |state: &AssignmentState| {
+        let is_running = |state: &mut AssignmentState| {
             let of = |number| state.partitions.get(number).map_or(0, CommandPartition::running);
             partitions.iter().any(|number| of(number) > 0)
         };
-        while is_running(&state) {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                tracing::error!("leaving partitions although commands are still running");
-                break;
-            }
-            let woken = self.ended.wait_timeout(state, left);
-            state = woken.map_or_else(|poisoned| poisoned.into_inner().0, |(state, _)| state);
+        if self.ended.wait_while_for(&mut state, is_running, wait).timed_out() {
+            tracing::error!("leaving partitions although commands are still running");
         }
         let gone = |number: &i32| Some((*number, state.partitions.remove(number)?.position()?));
         partitions.iter().filter_map(gone).collect()

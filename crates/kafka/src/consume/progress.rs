@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 use super::answer::CommandOutcome;
 use super::desk::AssignmentTable;
@@ -36,12 +37,12 @@ impl ConsumeCounts {
 
     /// A partition has messages up to this offset.
     pub(crate) fn end(&self, partition: i32, offset: i64) {
-        self.ends.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, offset);
+        self.ends.lock().insert(partition, offset);
     }
 
     /// How many messages these partitions have from these offsets on.
     pub(crate) fn lag(&self, from: &[(i32, i64)]) -> i64 {
-        let ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        let ends = self.ends.lock();
         let of = |(number, offset): &(i32, i64)| ends.get(number).map_or(0, |end| end - offset);
         from.iter().map(of).filter(|lag| *lag > 0).sum()
     }

@@ -1,8 +1,9 @@
 //! Works off lanes: one command after the other, each with an answer.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
 
+use parking_lot::Mutex;
 use rdkafka::error::KafkaError;
 
 use super::answer;
@@ -32,7 +33,7 @@ impl WorkerPool {
     }
 
     pub(crate) fn failure(&self) -> Option<String> {
-        self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.failed.lock().clone()
     }
 
     /// Works off a lane until it is empty. The next command begins only after the brokers have
@@ -43,7 +44,7 @@ impl WorkerPool {
             let answered = self.answer(job, &lane.ticket).await;
             if let Err(error) = &answered {
                 let why = format!("cannot write an answer: {error}");
-                self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
+                self.failed.lock().get_or_insert(why);
             }
             if !answered.unwrap_or(false) {
                 self.desk.gave_up(&lane.ticket);

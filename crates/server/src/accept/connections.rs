@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{self, Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use passwords::peer::Peer;
@@ -26,7 +26,7 @@ const STRANGERS: PaceRule = PaceRule::new(STRANGER_EVERY, STRANGERS_AT_ONCE, STR
 pub(super) struct ConnectionRegistry {
     limits: ListenerLimits,
     begun: Instant,
-    table: sync::Mutex<SeatTable>,
+    table: parking_lot::Mutex<SeatTable>,
     freed: Notify,
 }
 
@@ -46,7 +46,7 @@ struct PeerState {
     /// The turn of a request that was sent before the answer to the one before it.
     turn: Mutex<()>,
     /// When the next [`ConnectionState::stranger_turn`] is due; none before the first.
-    stranger_due: sync::Mutex<Option<Instant>>,
+    stranger_due: parking_lot::Mutex<Option<Instant>>,
 }
 
 enum AdmissionDecision {
@@ -59,7 +59,7 @@ enum AdmissionDecision {
 
 impl ConnectionRegistry {
     pub(super) fn new(limits: ListenerLimits) -> Arc<ConnectionRegistry> {
-        let (table, freed) = (sync::Mutex::default(), Notify::new());
+        let (table, freed) = (parking_lot::Mutex::default(), Notify::new());
         Arc::new(ConnectionRegistry { limits, begun: Instant::now(), table, freed })
     }
 
@@ -104,8 +104,8 @@ impl ConnectionRegistry {
         }
     }
 
-    fn lock(&self) -> sync::MutexGuard<'_, SeatTable> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> parking_lot::MutexGuard<'_, SeatTable> {
+        self.table.lock()
     }
 }
 
@@ -293,7 +293,7 @@ impl ConnectionState {
     }
 
     fn stranger_wait(&self, now: Instant) -> Duration {
-        let mut due = self.shared.stranger_due.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut due = self.shared.stranger_due.lock();
         STRANGERS.wait(due.get_or_insert(now), 1, now)
     }
 

@@ -1,8 +1,7 @@
 //! What is left of a body that nobody reads.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use hyper::body::Incoming;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 /// The rest of a body whose handler has ended.
@@ -52,6 +51,6 @@ impl UnreadBody {
     }
 
     fn lock(&self) -> MutexGuard<'_, BodyRemainder> {
-        self.rest.lock().unwrap_or_else(PoisonError::into_inner)
+        self.rest.lock()
     }
 }

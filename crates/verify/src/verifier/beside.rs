@@ -1,10 +1,11 @@
 //! Several partitions at a time: each thread is a run of its own over the partitions that it takes, and
 //! what they have read and found is added up.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread;
 
 use coupon::time::Day;
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
 use super::report::{VerifyProgress, VerifyStep};
@@ -100,7 +101,7 @@ fn sum(
     nth: usize,
     step: VerifyProgress,
 ) -> VerifyProgress {
-    let mut steps = steps.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut steps = steps.lock();
     if let Some(mine) = steps.get_mut(nth) {
         *mine = step;
     }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use hickory_resolver::Hosts;
 use hickory_resolver::config::{
@@ -11,6 +11,7 @@ use hickory_resolver::config::{
 use hickory_resolver::proto::op::Query;
 use hickory_resolver::proto::rr::{Name, RecordType};
 use hickory_resolver::system_conf::parse_resolv_conf;
+use parking_lot::Mutex;
 
 use super::TRY_MAX;
 
@@ -28,7 +29,7 @@ pub(super) struct SystemNames {
 
 /// Reads the files, and parses them if they have changed since `last`: the parser logs each line that it does not know.
 pub(super) fn newest(last: &Mutex<Arc<SystemNames>>) -> Arc<SystemNames> {
-    let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut last = last.lock();
     if let Some(before) = &last.files {
         // A file that is not there is as an empty one, as for the C library.
         let files = FILES.map(|path| fs::read(path).unwrap_or_default());

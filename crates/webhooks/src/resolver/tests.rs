@@ -113,7 +113,7 @@ async fn failures_are_remembered_for_a_while() {
 #[tokio::test(start_paused = true)]
 async fn names_have_a_limit() {
     let (names, _server) = silent().await;
-    let known = || names.0.look_ups.lock().unwrap().len();
+    let known = || names.0.look_ups.lock().len();
     let fails = |nth: usize| format!("{nth}..example");
     for nth in 0..NAMES_MAX {
         names.resolve(&fails(nth)).await.unwrap_err();

@@ -67,8 +67,8 @@ impl CqlStore {
 
     pub(crate) async fn renew_leases(&self) {
         for (id, counter) in self.counters() {
-            let leases = counter.queue.lock().ok().map(|queue| owned_leases(queue.iter()));
-            for lease in leases.into_iter().flatten() {
+            let leases = owned_leases(counter.queue.lock().iter());
+            for lease in leases {
                 let StockRow::Lease { kind, first, name } = &lease.row else { continue };
                 let cql = "UPDATE lease USING TTL ? SET owner = ? WHERE campaign_id = ? \
                            AND batch_id = ? AND kind = ? AND first = ? AND name = ? IF owner = ?";
@@ -84,15 +84,12 @@ impl CqlStore {
 
     fn counters(&self) -> Vec<(CampaignId, Arc<OfferQueue>)> {
         let all = self.stock.0.lock();
-        let counters = all.iter().flat_map(|all| all.iter());
-        counters.map(|(id, counter)| (id.clone(), Arc::clone(counter))).collect()
+        all.iter().map(|(id, counter)| (id.clone(), Arc::clone(counter))).collect()
     }
 
     async fn give_back(&self, id: &CampaignId, counter: &OfferQueue) {
         // Out of the queue first: from the update on, other processes offer these codes.
-        let Ok(waiting) = counter.queue.lock().map(|mut queue| std::mem::take(&mut *queue)) else {
-            return;
-        };
+        let waiting = std::mem::take(&mut *counter.queue.lock());
         for lease in owned_leases(waiting.iter()) {
             let StockRow::Lease { kind, first, name } = &lease.row else { continue };
             let cql = "UPDATE lease SET owner = null, done = ? WHERE campaign_id = ? \
@@ -106,9 +103,7 @@ impl CqlStore {
                 continue;
             }
             // Such a batch is not asked for leases, and now it has one without an owner.
-            if let Ok(mut all) = self.used_up.write() {
-                all.remove(&(id.clone(), lease.batch.clone()));
-            }
+            self.used_up.write().remove(&(id.clone(), lease.batch.clone()));
         }
     }
 }

@@ -29,7 +29,7 @@ impl CqlStore {
         for batch in campaign.in_order() {
             let key = (campaign.terms.id.clone(), batch.id.clone());
             // Every serial of it is leased, which never changes.
-            let is_used_up = self.used_up.read().is_ok_and(|all| all.contains(&key));
+            let is_used_up = self.used_up.read().contains(&key);
             if batch.paused || is_used_up {
                 continue;
             }
@@ -47,9 +47,7 @@ impl CqlStore {
                 continue;
             }
             if unleased(cursor, run) == 0 {
-                if let Ok(mut all) = self.used_up.write() {
-                    all.insert(key);
-                }
+                self.used_up.write().insert(key);
             } else if self.lease_run(counter, campaign, batch, run).await? {
                 return Ok(true);
             }
