@@ -116,7 +116,7 @@ impl Keeper {
         shared.hurry = true;
         self.work.notify_one();
         let waits = |shared: &mut Shared| shared.done < until && !shared.stops;
-        let _ = self.progress.wait_timeout_while(shared, FLUSH_LIMIT, waits);
+        self.progress.wait_while_for(&mut shared, waits, FLUSH_LIMIT);
     }
 
     /// Writes what is in memory, and ends the thread.

@@ -254,7 +254,7 @@ impl CqlStore {
         let waiting = WaitingCode::returned(batch, Some(located.day), part, version, code);
         let counter = self.counter(&located.terms().id);
         // Beyond that a walk finds it: this process may have no requests for the campaign's stock.
-        if counter.queue.lock().is_ok_and(|queue| queue.len() < WAITING_MAX) {
+        if counter.queue.lock().len() < WAITING_MAX {
             counter.push([waiting]);
         }
     }

@@ -49,11 +49,7 @@ impl CqlStore {
     pub(crate) async fn give_back_quiet(&self) {
         let quiet = self.options.connection.patience * QUIET;
         for (id, counter) in self.counters() {
-            let is_quiet = counter.used_at.lock().is_ok_and(|mut at| match *at {
-                Some(since) if since.elapsed() >= quiet => at.take().is_some(),
-                _ => false,
-            });
-            if is_quiet {
+            if counter.used_at.lock().take_if(|since| since.elapsed() >= quiet).is_some() {
                 self.give_back(&id, &counter).await;
             }
         }
