@@ -588,12 +588,12 @@ async fn a_dry_run_has_bounded_reads() {
     let service = stocked().await;
     let lines = engine::import::DRY_RUN_LOOKUPS_MAX + 7;
     let file: String = (0..lines).map(|nth| format!("LONG{nth:06}\n")).collect();
-    let before = service.engine.gauge().reads;
+    let before = service.engine.hot().gauge().reads;
     let answer = sent(&service, "dry_run=true", format!("code\n{file}LONG000000\n")).await;
     let found = &answer.is("200", "dry run").json;
     let counts = ["new", "known", "unchecked"].map(|it| found[it].as_u64().unwrap_or(0));
     assert_eq!(counts, [lines as u64 - 7, 1, 7], "{}", answer.text);
-    let reads = service.engine.gauge().reads - before;
+    let reads = service.engine.hot().gauge().reads - before;
     assert!(reads <= lines as u64 + 100, "{reads} reads");
 }
 
