@@ -17,7 +17,7 @@ use server::route::RouteTemplate;
 use server::traces::{self, RequestSpan, RequestTracer};
 
 use crate::app::AccessPolicy;
-use crate::extract::{leaves_key_unread, unread_key};
+use crate::extract::unread_header;
 use crate::metrics::StoreMetrics;
 use crate::problem::{FailureCause, Problem, SEE_LOG};
 use crate::problem_code::ApiErrorCode;
@@ -76,13 +76,14 @@ pub(crate) async fn around(
     let tracer = around.tracer.as_ref();
     let span = tracer.map(|it| it.begin(parent.as_ref(), &method, route, Some(&id)));
     let taken = around.take(route);
-    let mut response = match (taken, &span) {
-        (Some((rate, RateQuota { refused: Some(wait), .. })), _) => {
+    let unread = around.engine.as_ref().and_then(|_| unread_header(&request));
+    let mut response = match (taken, unread, &span) {
+        (Some((rate, RateQuota { refused: Some(wait), .. })), ..) => {
             over_the_rate(rate, wait).into_response()
         }
-        _ if around.engine.is_some() && leaves_key_unread(&request) => unread_key().into_response(),
-        (_, Some(span)) => span.around(next.run(request)).await,
-        (_, None) => next.run(request).await,
+        (_, Some(problem), _) => problem.into_response(),
+        (.., Some(span)) => span.around(next.run(request)).await,
+        (.., None) => next.run(request).await,
     };
     if let (Some(engine), true) = (&around.engine, SharedCompression::marks(&response)) {
         // Boxed: its future is not moved around with the other requests.

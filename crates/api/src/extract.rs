@@ -12,9 +12,9 @@ mod session;
 
 pub use self::body::{BODY_BYTES_MAX, BODY_TIMEOUT};
 
-pub(crate) use self::body::{Json, accepts, is_type, json_of, whole_body};
+pub(crate) use self::body::{Json, accepts, is_type, json_of, not_encoded, whole_body};
 pub(crate) use self::caller::{AuthenticatedCaller, WhereFrom, unauthenticated};
-pub(crate) use self::key::{IdempotencyKey, KEYED, leaves_key_unread, unread_key};
+pub(crate) use self::key::{IdempotencyKey, KEYED, unread_header};
 pub(crate) use self::missing::{
     BATCH, CAMPAIGN, ORDER, named, no_such, no_such_coupon, no_such_path,
 };

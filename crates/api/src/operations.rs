@@ -161,7 +161,7 @@ pub(crate) async fn do_operations(
 /// The text of each operation.
 async fn texts_of(request: Request, is_ndjson: bool) -> Result<Vec<Bytes>> {
     if !is_ndjson && !is_type(request.headers(), "application/json") {
-        let detail = format!("send the body as `application/json`, or as `{NDJSON}`");
+        let detail = format!("send the body as one of `application/json` and `{NDJSON}`");
         return Err(Problem::new(ApiErrorCode::UnsupportedMediaType, detail));
     }
     let body = whole_body(request, OPERATIONS_BYTES_MAX).await?;

@@ -51,7 +51,7 @@ fn better(one: Option<Wish>, other: Wish) -> Option<Wish> {
 }
 
 /// The number of `q=0.7`; 0 for what is none.
-fn weight(text: &str) -> f32 {
+pub fn weight(text: &str) -> f32 {
     let number = text.strip_prefix("q=").or(text.strip_prefix("Q=")).unwrap_or_default();
     number.parse().ok().filter(|number| (0.0..=1.0).contains(number)).unwrap_or(0.0)
 }

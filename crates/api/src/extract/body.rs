@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
 use bytes::{Bytes, BytesMut};
+use coupon::language::weight;
 use futures::StreamExt;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -28,15 +29,16 @@ impl<T: DeserializeOwned + ToSchema, S: Send + Sync> FromRequest<S> for Json<T> 
 
     async fn from_request(request: Request, _: &S) -> Result<Self> {
         if !is_type(request.headers(), "application/json") {
-            let detail = "send the body as JSON, with `Content-Type: application/json`";
+            let detail = "send the body as JSON, with one `Content-Type: application/json`";
             return Err(Problem::new(ApiErrorCode::UnsupportedMediaType, detail));
         }
         json_of(&whole_body(request, BODY_BYTES_MAX).await?).map(Json)
     }
 }
 
-/// The body, if it has no more bytes and comes in time.
+/// The body, if it is not encoded, has no more bytes and comes in time.
 pub(crate) async fn whole_body(request: Request, bytes_max: usize) -> Result<Bytes> {
+    not_encoded(request.headers())?;
     let body = patient::timeout(BODY_TIMEOUT, whole(request.into_body(), bytes_max)).await;
     body.ok_or_else(|| {
         let seconds = BODY_TIMEOUT.as_secs();
@@ -84,15 +86,37 @@ async fn whole(body: Body, bytes_max: usize) -> Result<Bytes> {
     Ok(whole.freeze())
 }
 
-/// Whether `Accept` has `media_type` in it.
+/// Whether `Accept` names `media_type`, and wants JSON no more than it.
 pub(crate) fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
-    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
-    accept.is_some_and(|accept| accept.contains(media_type))
+    let wanted = wanted(headers, media_type);
+    wanted > 0.0 && wanted >= self::wanted(headers, "application/json")
 }
 
-/// Whether the `Content-Type` is `want`, with or without parameters.
+/// How much `Accept` wants a type that it names (RFC 9110, section 12.5.1).
+fn wanted(headers: &HeaderMap, media_type: &str) -> f32 {
+    let lines = headers.get_all(header::ACCEPT).iter().filter_map(|line| line.to_str().ok());
+    let named = lines.flat_map(|line| line.split(',')).find_map(|range| {
+        let (name, parameters) = range.split_once(';').unwrap_or((range, ""));
+        name.trim().eq_ignore_ascii_case(media_type).then_some(parameters)
+    });
+    let is_weight = |it: &&str| it.starts_with(['q', 'Q']);
+    named.map_or(0.0, |it| it.split(';').map(str::trim).find(is_weight).map_or(1.0, weight))
+}
+
+/// Whether the `Content-Type` is `want`, with or without parameters. With two of them it is none.
 pub(crate) fn is_type(headers: &HeaderMap, want: &str) -> bool {
-    let found = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let mut lines = headers.get_all(header::CONTENT_TYPE).iter();
+    let found = lines.next().filter(|_| lines.next().is_none()).and_then(|it| it.to_str().ok());
     let found = found.and_then(|value| value.split(';').next());
     found.is_some_and(|found| found.trim().eq_ignore_ascii_case(want))
+}
+
+/// Refuses a body with a `Content-Encoding`: nothing here decodes one.
+pub(crate) fn not_encoded(headers: &HeaderMap) -> Result<()> {
+    let mut codings = headers.get_all(header::CONTENT_ENCODING).iter();
+    if codings.all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        return Ok(());
+    }
+    let detail = "send the body as it is, without `Content-Encoding`: the server decodes none";
+    Err(Problem::new(ApiErrorCode::UnsupportedMediaType, detail))
 }

@@ -50,8 +50,13 @@ pub(super) async fn caller_of(app: &App, token: &str) -> Result<Caller> {
 }
 
 pub(super) fn bearer(headers: &HeaderMap) -> Result<&str> {
-    let value = headers.get(header::AUTHORIZATION);
+    let mut lines = headers.get_all(header::AUTHORIZATION).iter();
+    let value = lines.next();
     let value = value.ok_or_else(|| unauthenticated("there is no Authorization header".into()))?;
+    // A proxy may have checked the other one.
+    if lines.next().is_some() {
+        return Err(unauthenticated("there are several Authorization headers: send one".into()));
+    }
     let token = value.to_str().ok().and_then(|value| {
         let (scheme, token) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())

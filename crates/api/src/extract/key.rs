@@ -4,10 +4,9 @@
 //! is another way to write that field, so it needs no memory of its own. A call without such a field refuses the
 //! header: whoever sends it relies on it.
 
-use axum::extract::{FromRequestParts, Request};
+use axum::extract::{FromRequestParts, MatchedPath, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, Method};
-use server::route::RouteTemplate;
 
 use crate::problem::{Problem, Result};
 
@@ -65,21 +64,23 @@ impl IdempotencyKey {
     }
 }
 
-/// Whether a request has a key that its call would ignore. Reads are safe to repeat without one.
-pub(crate) fn leaves_key_unread(request: &Request) -> bool {
-    if !request.headers().contains_key(HEADER) {
-        return false;
+/// Refuses a header that protects a change, and that its call would ignore. Reads are safe without one.
+pub(crate) fn unread_header(request: &Request) -> Option<Problem> {
+    let (method, route) = (request.method(), request.extensions().get::<MatchedPath>()?.as_str());
+    if [Method::GET, Method::HEAD, Method::OPTIONS].contains(method) {
+        return None;
     }
-    let route = RouteTemplate::of(request);
-    match *request.method() {
-        Method::GET | Method::HEAD | Method::OPTIONS => false,
-        Method::POST => !KEYED.iter().any(|(path, _)| *path == route.as_str()),
-        _ => true,
-    }
-}
-
-pub(crate) fn unread_key() -> Problem {
-    fault("is not read by this call, so it would protect nothing: leave it out".to_owned())
+    let is_keyed = KEYED.iter().any(|(path, _)| *path == route);
+    let headers = [
+        ("Idempotency-Key", method == Method::POST && is_keyed),
+        ("If-Match", method == Method::PATCH && route == "/v1/campaigns/{campaign_id}"),
+        ("If-None-Match", false),
+        ("If-Unmodified-Since", false),
+    ];
+    let mut unread = headers.iter().filter(|(_, is_read)| !is_read);
+    let (name, _) = unread.find(|(name, _)| request.headers().contains_key(*name))?;
+    let detail = "is not read by this call, so it would protect nothing: leave it out";
+    Some(Problem::of_field(name, detail))
 }
 
 fn fault(detail: String) -> Problem {

@@ -23,7 +23,7 @@ use crate::bodies::{FieldReader, NewBatch, TRUE_OR_FALSE};
 use crate::closed;
 use crate::extract::{
     AuthenticatedCaller, CAMPAIGN, CampaignInPath, IdempotencyKey, Json, QueryParams, is_type,
-    named,
+    named, not_encoded,
 };
 use crate::problem::{Problem, Result};
 use crate::problem_code::ApiErrorCode;
@@ -131,9 +131,10 @@ pub(crate) async fn create_batch(
         return Ok(JsonAnswer::created(done.map(|batch| BatchOrDryRun::from(&batch))));
     }
     if ![CSV_TYPE, WORKBOOK_TYPE].iter().any(|it| is_type(request.headers(), it)) {
-        let detail = "send application/json to mint, or text/csv or a workbook of Excel to import";
+        let detail = "send one type: application/json to mint, text/csv or a workbook to import";
         return Err(Problem::new(ApiErrorCode::UnsupportedMediaType, detail));
     }
+    not_encoded(request.headers())?;
     key.fill("batch_id", &mut params.batch_id)?;
     let (mut ask, is_dry_run) = params.read(campaign)?;
     if ask.format.encoding.is_none() {

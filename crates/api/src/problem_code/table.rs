@@ -100,8 +100,9 @@ problems! {
         "다시 읽고 판단한 뒤 새 ETag를 If-Match로 보내세요.";
     TooLarge "TOO_LARGE" 413 Never "The body is too large"
         "본문이 너무 큽니다.";
-    UnsupportedMediaType "UNSUPPORTED_MEDIA_TYPE" 415 Never "The body has the wrong Content-Type"
-        "본문의 Content-Type이 잘못되었습니다.";
+    UnsupportedMediaType "UNSUPPORTED_MEDIA_TYPE" 415 Never
+        "The body has the wrong Content-Type, or a Content-Encoding"
+        "본문의 Content-Type이 잘못되었거나 Content-Encoding이 있습니다.";
     Unprocessable "UNPROCESSABLE" 422 Never "The file's header cannot be used"
         "파일의 머리글을 사용할 수 없습니다."
         hint "name the columns in the first line, or leave the header out"

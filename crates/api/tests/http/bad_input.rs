@@ -154,6 +154,82 @@ async fn a_content_type_may_have_parameters() {
     }
 }
 
+/// A header that protects a change is read, or refused: it is not ignored.
+#[tokio::test]
+async fn headers() {
+    let (service, code) = service().await;
+    let check = format!("/v1/coupons/{code}/check");
+    let void = format!("/v1/coupons/{code}/void");
+    let (batch, campaign) = ("/v1/campaigns/c/batches/first", "/v1/campaigns/c");
+    let batches = "/v1/campaigns/c/batches";
+    let order = json!({"user_id": "ann", "order_ref": "1"});
+    let (pause, name, none) = (json!({"paused": false}), json!({"name": "n"}), json!({}));
+    let tag = ("if-match", "\"0000000000000000\"");
+    let (gzip, plain) = (("content-encoding", "gzip"), ("content-encoding", "Identity"));
+    let (json, key) = (("content-type", "application/json"), ("idempotency-key", "k"));
+    let unsupported = "415 UNSUPPORTED_MEDIA_TYPE";
+    let cases = [
+        ("a tag of a batch", "PATCH", batch, &pause, vec![tag], "400 INVALID"),
+        ("a tag of a webhook", "PATCH", "/v1/webhooks/hook", &pause, vec![tag], "400 INVALID"),
+        ("a tag of a coupon", "POST", &void, &none, vec![tag], "400 INVALID"),
+        ("a tag of what is deleted", "DELETE", "/v1/webhooks/w", &none, vec![tag], "400 INVALID"),
+        ("a tag of what is read", "GET", batch, &none, vec![tag], "200"),
+        ("two lines of tags", "PATCH", campaign, &name, vec![tag, tag], "412 PRECONDITION_FAILED"),
+        ("no tag", "PATCH", campaign, &name, vec![("if-none-match", "*")], "400 INVALID"),
+        ("a date", "PATCH", campaign, &name, vec![("if-unmodified-since", "x")], "400 INVALID"),
+        ("a key of no path", "POST", "/v1/nowhere", &none, vec![key], "404 NOT_FOUND"),
+        ("two keys", "POST", batches, &json!({"count": 1}), vec![key, key], "400 INVALID"),
+        ("a compressed body", "POST", &check, &order, vec![gzip], unsupported),
+        ("one of two codings", "POST", &check, &order, vec![plain, gzip], unsupported),
+        ("a body as it is", "POST", &check, &order, vec![plain], "200"),
+        ("compressed operations", "POST", "/v1/batch", &none, vec![gzip], unsupported),
+        ("two types", "POST", &check, &order, vec![json], unsupported),
+        (
+            "two tokens",
+            "POST",
+            &check,
+            &order,
+            vec![("authorization", "Bearer x")],
+            "401 UNAUTHENTICATED",
+        ),
+    ];
+    for (name, method, target, body, headers, want) in cases {
+        let asked = Asked::new(method, target).json(body);
+        let asked =
+            headers.into_iter().fold(asked, |asked, (name, value)| asked.header(name, value));
+        service.send(Admin, asked).await.is(want, name);
+    }
+    let file = Asked::new("POST", batches).csv("code\nAAAA\n").header("content-encoding", "br");
+    service.send(Admin, file).await.is(unsupported, "a compressed file");
+    assert_eq!(service.coupon(&code).await["version"], 1, "and nothing was written");
+}
+
+#[tokio::test]
+async fn which_type_is_wanted() {
+    let (service, _) = service().await;
+    let (csv, json) = ("text/csv; charset=utf-8", "application/json");
+    let cases: [(&str, &[&str], &str); 12] = [
+        ("a file", &["text/csv"], csv),
+        ("in capitals", &["Text/CSV"], csv),
+        ("a file, or else JSON", &["text/csv, application/json;q=0.9"], csv),
+        ("both", &["application/json, text/csv"], csv),
+        ("in a second line", &["application/json;q=0.1", "text/csv"], csv),
+        ("no file", &["text/csv;q=0"], json),
+        ("no file, but JSON", &["text/csv; q=0.000, application/json"], json),
+        ("no file, with a parameter", &["text/csv;header=present;q=0"], json),
+        ("rather JSON", &["application/json, text/csv;q=0.9"], json),
+        ("another type", &["text/csv-schema"], json),
+        ("any", &["*/*"], json),
+        ("nothing", &[], json),
+    ];
+    for (name, lines, want) in cases {
+        let asked = Asked::new("GET", "/v1/campaigns/c/batches/first");
+        let asked = lines.iter().fold(asked, |asked, line| asked.header("accept", *line));
+        let answer = service.send(Admin, asked).await;
+        assert_eq!(answer.is("200", name).header("content-type"), Some(want), "{name}");
+    }
+}
+
 /// Values that no field accepts, and values that some fields accept.
 fn odd_values() -> Vec<(&'static str, Value)> {
     let number = |text: &str| serde_json::from_str(text).expect("a number");
