@@ -42,10 +42,8 @@ pub struct BenefitBody {
 #[schema(as = BenefitTitle)]
 pub struct BenefitTitleBody {
     /// In English.
-    #[schema(min_length = 1, max_length = 200)]
     pub(crate) en: Option<String>,
     /// In Korean.
-    #[schema(min_length = 1, max_length = 200)]
     pub(crate) ko: Option<String>,
 }
 

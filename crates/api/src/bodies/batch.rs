@@ -34,7 +34,6 @@ pub struct BatchChanges {
     /// `true` pauses the coupons of the batch, `false` resumes them.
     pub(crate) paused: bool,
     /// The reason, for people who read the audit later: 1 to 200 bytes.
-    #[schema(min_length = 1, max_length = 200)]
     reason: Option<String>,
 }
 

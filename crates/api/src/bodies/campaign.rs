@@ -23,7 +23,6 @@ pub struct NewCampaign {
     /// chooses one. A request with the same id and the same body always returns the first result.
     pub campaign_id: Option<String>,
     /// The campaign's name for people: 1 to 200 bytes. If it is left out, it is the `campaign_id`.
-    #[schema(min_length = 1, max_length = 200)]
     pub name: Option<String>,
     /// How many coupons to mint together with the campaign: 0 to 100,000,000,000. This is one small
     /// write for any number. If it is left out, it is 0.
@@ -116,7 +115,6 @@ impl NewCampaign {
 #[serde(deny_unknown_fields)]
 pub struct CampaignChanges {
     /// The campaign's name for people: 1 to 200 bytes.
-    #[schema(min_length = 1, max_length = 200)]
     name: Option<String>,
     /// Replaces the whole object, at most 4 KiB; `null` removes it.
     #[serde(default, deserialize_with = "present")]
@@ -155,7 +153,6 @@ pub struct CampaignChanges {
     #[schema(value_type = Option<u64>, minimum = 1)]
     budget: Option<Option<u64>>,
     /// Why, for people who read the audit later: 1 to 200 bytes.
-    #[schema(min_length = 1, max_length = 200)]
     reason: Option<String>,
 }
 

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use super::FieldReader;
 use crate::extract::IdempotencyKey;
+use crate::openapi::NUMBER_MAX;
 use crate::problem::Result;
 
 /// The user who gets a coupon of a campaign.
@@ -138,7 +139,6 @@ pub struct CancelRedemptionRequest {
     /// The order that redeemed the coupon.
     order_ref: String,
     /// The reason, for people who read the history later: 1 to 200 bytes.
-    #[schema(min_length = 1, max_length = 200)]
     reason: Option<String>,
 }
 
@@ -152,6 +152,13 @@ impl CancelRedemptionRequest {
     }
 }
 
+fn change_of(reading: &mut FieldReader, reason: Option<&str>, version: Option<u64>) -> AdminChange {
+    if let Some(found) = version.filter(|found| *found > NUMBER_MAX) {
+        reading.fault("version", format!("is {found}, want 0 to {NUMBER_MAX}"));
+    }
+    AdminChange { reason: reading.may("reason", reason), if_version: version }
+}
+
 /// The user from whom to revoke the coupon.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -161,7 +168,6 @@ pub struct RevokeRequest {
     /// Identifies this request and does not expire: a repeat changes nothing.
     revoke_ref: Option<String>,
     /// The reason, for people who read the history later: 1 to 200 bytes.
-    #[schema(min_length = 1, max_length = 200)]
     reason: Option<String>,
     /// Revoke only if the coupon still has this version.
     version: Option<u64>,
@@ -176,8 +182,7 @@ impl RevokeRequest {
         let user = reading.must("user_id", Some(&self.user_id));
         let reference = key.or_in("revoke_ref", self.revoke_ref.as_deref())?;
         let reference = reading.may("revoke_ref", reference);
-        let reason = reading.may("reason", self.reason.as_deref());
-        let with = AdminChange { reason, if_version: self.version };
+        let with = change_of(&mut reading, self.reason.as_deref(), self.version);
         reading.done(user.map(|user| (user, reference, with)))
     }
 }
@@ -187,7 +192,6 @@ impl RevokeRequest {
 #[serde(deny_unknown_fields)]
 pub struct VoidRequest {
     /// The reason, for people who read the history later: 1 to 200 bytes.
-    #[schema(min_length = 1, max_length = 200)]
     reason: Option<String>,
     /// Void only if the coupon still has this version.
     version: Option<u64>,
@@ -196,9 +200,8 @@ pub struct VoidRequest {
 impl VoidRequest {
     pub(crate) fn read(&self) -> Result<AdminChange> {
         let mut reading = FieldReader::default();
-        let reason = reading.may("reason", self.reason.as_deref());
-        let reason = reading.done(Some(reason))?;
-        Ok(AdminChange { reason, if_version: self.version })
+        let with = change_of(&mut reading, self.reason.as_deref(), self.version);
+        reading.done(Some(with))
     }
 }
 
@@ -213,7 +216,6 @@ pub struct ExtendRequest {
     /// The IANA time zone of `expires_on`. If it is left out, it is UTC.
     time_zone: Option<String>,
     /// The reason, for people who read the history later: 1 to 200 bytes.
-    #[schema(min_length = 1, max_length = 200)]
     reason: Option<String>,
     /// Extend only if the coupon still has this version.
     version: Option<u64>,
@@ -225,7 +227,7 @@ impl ExtendRequest {
         let at = reading.instant("expires_at", self.expires_at.as_deref());
         let on = reading.may::<Date>("expires_on", self.expires_on.as_deref());
         let zone = reading.may::<Zone>("time_zone", self.time_zone.as_deref());
-        let reason = reading.may("reason", self.reason.as_deref());
+        let with = change_of(&mut reading, self.reason.as_deref(), self.version);
         let expiry = match (&self.expires_at, &self.expires_on, &self.time_zone) {
             (Some(_), None, None) => at.map(NewExpiry::At),
             (None, Some(_), _) => on.map(|on| NewExpiry::On(on, zone.unwrap_or_else(Zone::utc))),
@@ -238,7 +240,6 @@ impl ExtendRequest {
                 None
             }
         };
-        let with = AdminChange { reason, if_version: self.version };
         reading.done(expiry.map(|expiry| (expiry, with)))
     }
 }

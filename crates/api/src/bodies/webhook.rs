@@ -24,7 +24,6 @@ pub struct NewWebhook {
     #[schema(max_length = 2048)]
     url: String,
     /// For people: 1 to 200 bytes.
-    #[schema(min_length = 1, max_length = 200)]
     description: Option<String>,
     /// Only events of these types. If it is left out, all but `coupon.held`, `coupon.released`,
     /// `coupons.expiring` and `report.weekly`.
@@ -62,7 +61,7 @@ pub struct WebhookChanges {
     url: Option<String>,
     /// For people. Null deletes it.
     #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]
+    #[schema(value_type = Option<String>)]
     description: Option<Option<String>>,
     /// Only events of these types, from now on. Null: all but `coupon.held`, `coupon.released`,
     /// `coupons.expiring` and `report.weekly`.

@@ -27,7 +27,12 @@ use crate::views::FeedBody;
 pub(crate) struct EventParams {
     /// The `next_cursor` of the call before, or the `cursor` of the last event that you have dealt with.
     /// `newest`: only what happens from now on. If it is left out, the oldest events come first.
-    #[param(example = "8a6f03b1c2d4e597-1042-5be90c17")]
+    #[param(
+        min_length = 1,
+        max_length = 512,
+        pattern = "^[A-Za-z0-9_-]+$",
+        example = "8a6f03b1c2d4e597-1042-5be90c17"
+    )]
     after: Option<String>,
     /// The most events of a page: 1 to 1,000. If it is left out, it is 100.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 1000, example = 100)]
@@ -39,12 +44,7 @@ pub(crate) struct EventParams {
     campaign_id: Option<String>,
     /// How you call yourself: then the console and the metrics show how far you are behind. Use one name
     /// for each consumer; 1 to 64 letters, digits or `-_.~:`.
-    #[param(
-        min_length = 1,
-        max_length = 64,
-        pattern = "^[A-Za-z0-9._~:-]+$",
-        example = "warehouse"
-    )]
+    #[param(example = "warehouse")]
     reader: Option<String>,
 }
 
@@ -89,7 +89,11 @@ impl EventParams {
 /// restored from a backup or moved, the answer is CURSOR_GONE, with the cursor to go on from.
 #[utoipa::path(
     get, path = "/v1/events", tag = "events", params(EventParams),
-    responses((status = 200, body = FeedBody, description = "Some events, oldest first"))
+    responses((status = 200, description = "Some events, or all that come", content(
+        (FeedBody = "application/json"),
+        (String = "text/event-stream",
+            example = "id: 8a6f03b1c2d4e597-1042-5be90c17\nevent: coupon.redeemed\ndata: {…}\n\n"),
+    )))
 )]
 pub(crate) async fn list_events(
     ReadingCaller { app, caller, _turn }: ReadingCaller,

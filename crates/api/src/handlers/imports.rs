@@ -105,6 +105,7 @@ pub(crate) struct ImportParams {
     request_body(content(
         (NewBatch = "application/json"),
         (String = "text/csv", example = "code,expires_at\nOLD-0001,2027-12-31\n"),
+        (String = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
     )),
     responses(
         (status = 201, body = BatchBody, description = "The batch was created"),

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use coupon::calendar::ZONE_LEN_MAX;
 use coupon::campaign::{PREFIX_LEN_MAX, STOCK_MAX};
 use coupon::code::{FOREIGN_LEN_MIN, TEXT_LEN_MAX};
-use coupon::ids::{NAME_LEN_MAX, WORD_LEN_MAX};
+use coupon::ids::{NAME_LEN_MAX, REASON_LEN_MAX, WORD_LEN_MAX};
 use coupon::money::AMOUNT_MAX;
 use serde_json::{Value, json};
 
@@ -18,24 +18,39 @@ use crate::token::TOKEN_BYTES_MAX;
 /// Texts that look the same wherever they stand: their names, their length and their pattern.
 const TEXTS: &[(&[&str], RangeInclusive<usize>, &str)] = &[
     (
-        &["campaign_id", "batch_id", "webhook_id", "erasure_id"],
+        &["campaign_id", "batch_id", "webhook_id", "erasure_id", "reader"],
         1..=NAME_LEN_MAX,
-        "^[A-Za-z0-9._~:-]+$",
+        "^(\\.*[A-Za-z0-9_~:-][A-Za-z0-9._~:-]*|\\.{3,})$",
     ),
-    // Characters, of which a longer one takes several of the bytes.
+    // No step of a path (`.` and `..`) is a name. Characters, of which a longer one takes several of the bytes.
     (
         &["user_id", "holder", "login_id", "order_ref", "issue_ref", "revoke_ref", "rotate_ref"],
         1..=WORD_LEN_MAX,
-        "^[^\\u0000-\\u0020\\u007f]+$",
+        WORD_PATTERN,
     ),
-    (&["code", "after", "shared_code"], FOREIGN_LEN_MIN..=TEXT_LEN_MAX, "^[A-Za-z0-9 -]+$"),
+    (
+        &["code", "after", "shared_code"],
+        FOREIGN_LEN_MIN..=TEXT_LEN_MAX,
+        "^[ -]*([A-Za-z0-9][ -]*){4,64}$",
+    ),
+    (&["currency"], 3..=3, "^[A-Z]{3}$"),
     (&["code_prefix"], 1..=PREFIX_LEN_MAX, "^[A-Za-z0-9]+$"),
     (&["Idempotency-Key"], 1..=WORD_LEN_MAX, "^[!-~]+$"),
-    (&["If-Match"], 1..=IF_MATCH_LEN_MAX, "^[ -~]+$"),
+    (&["If-Match"], 1..=IF_MATCH_LEN_MAX, "^ *(\\*|(W/)?\"[^\",]*\"( *, *(W/)?\"[^\",]*\")*) *$"),
     (&["time_zone"], 1..=ZONE_LEN_MAX, "^[A-Za-z0-9._/+-]+$"),
     (&["cursor", "next_cursor"], 1..=CURSOR_BYTES_MAX, "^[A-Za-z0-9_-]+$"),
     (&["token"], 1..=TOKEN_BYTES_MAX, "^[A-Za-z0-9._-]+$"),
 ];
+
+/// Without the ranges that nobody sees: of the characters that a word cannot have, all are too many for a pattern.
+const WORD_PATTERN: &str = "^[^\\u0000-\\u0020\\u007f-\\u00a0\\u00ad\\u2000-\\u200f\\u2028-\\u202f\
+                            \\u205f-\\u206f\\u3000\\ufff0-\\uffff]+$";
+
+/// What people write for people, in the body of a request: no control characters, and no marks of direction.
+const SENTENCES: [&str; 5] = ["name", "description", "reason", "en", "ko"];
+
+const SENTENCE_PATTERN: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f\\u061c\\u200e\\u200f\\u202a-\\u202e\
+                                \\u2066-\\u2069]+$";
 
 /// An example of each parameter, and what it is if it stands in a path.
 const PARAMETERS: &[(&str, &str, &str)] = &[
@@ -67,14 +82,20 @@ const COUNTS: &str = "stock issued redeemed void count lines imported already_th
 const AMOUNTS: &str = "order_amount discount missing min_order amount max_discount budget";
 
 /// The largest whole number that every reader of JSON takes.
-const NUMBER_MAX: u64 = (1 << 53) - 1;
+pub(crate) const NUMBER_MAX: u64 = (1 << 53) - 1;
 
 /// Adds the limits of each text and number, and the format of each instant, to every schema and
 /// parameter, and to each parameter an example. What a handler or a body says itself stays.
 pub(super) fn add(document: &mut Value) {
     for (_, schema) in schemas(document) {
+        let is_request = schema["additionalProperties"] == false;
         let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
         for (name, property) in properties.into_iter().flatten() {
+            if is_request && SENTENCES.contains(&name.as_str()) {
+                or_insert(property, "minLength", json!(1));
+                or_insert(property, "maxLength", json!(REASON_LEN_MAX));
+                or_insert(property, "pattern", json!(SENTENCE_PATTERN));
+            }
             limit(name, property);
         }
     }
@@ -169,7 +190,7 @@ mod tests {
 
         let takes = |name: &str, text: &str| match name {
             "campaign_id" => text.parse::<CampaignId>().is_ok(),
-            "batch_id" | "webhook_id" | "erasure_id" => text.parse::<BatchId>().is_ok(),
+            "batch_id" | "webhook_id" | "erasure_id" | "reader" => text.parse::<BatchId>().is_ok(),
             "user_id" | "holder" | "login_id" => text.parse::<UserId>().is_ok(),
             "code" | "after" | "shared_code" => text.parse::<CodeText>().is_ok(),
             "code_prefix" => text.parse::<Prefix>().is_ok(),
@@ -178,13 +199,14 @@ mod tests {
             "revoke_ref" | "Idempotency-Key" => text.parse::<RevokeRef>().is_ok(),
             "rotate_ref" => text.parse::<RotateRef>().is_ok(),
             "time_zone" => text.parse::<Zone>().is_ok(),
+            "currency" => text.parse::<coupon::money::Currency>().is_ok(),
             "cursor" | "next_cursor" | "token" | "If-Match" => true,
             other => panic!("{other} is of no kind here"),
         };
         for (names, len, _) in TEXTS {
             for name in *names {
-                let free =
-                    !["time_zone", "cursor", "next_cursor", "token", "If-Match"].contains(name);
+                let free = !["time_zone", "cursor", "next_cursor", "token", "If-Match", "currency"]
+                    .contains(name);
                 // Hyphens make a code longer, and do not count.
                 let is_code = ["code", "after", "shared_code"].contains(name);
                 let long = match is_code {
@@ -193,6 +215,46 @@ mod tests {
                 };
                 assert!(!free || takes(name, &long), "{name} at its limit");
                 assert!(!free || !takes(name, &format!("{long}A")), "{name} past its limit");
+            }
+        }
+        let texts = [
+            "",
+            "a",
+            "abcd",
+            "ABCD",
+            "a b",
+            "가",
+            "a\u{a0}b",
+            "a\u{200b}b",
+            "a\u{ad}b",
+            "\u{3000}",
+            ".",
+            "..",
+            "...",
+            ".a",
+            "..a",
+            "a.",
+            "----",
+            "A-B-C",
+            "ab- -cd",
+            "ab_c",
+            "a/b",
+            "a\nb",
+            "A".repeat(65).leak(),
+        ];
+        for (names, len, pattern) in TEXTS {
+            let pattern = regex::Regex::new(pattern).expect("a pattern");
+            for (name, text) in names.iter().flat_map(|name| texts.map(|text| (name, text))) {
+                // A dot of a word would need a pattern that is twice as long.
+                let is_dots = pattern.as_str() == WORD_PATTERN && [".", ".."].contains(&text);
+                if PARAMETERS.iter().any(|it| it.0 == *name)
+                    && *name != "time_zone"
+                    && *name != "cursor"
+                    && !is_dots
+                {
+                    let fits = len.contains(&text.chars().count()) && pattern.is_match(text);
+                    assert_eq!(fits, takes(name, text), "{name}: {text:?} and {pattern}");
+                }
             }
         }
         for (name, example, _) in PARAMETERS {

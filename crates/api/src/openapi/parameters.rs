@@ -1,7 +1,7 @@
 //! The parameters that no handler describes: the names in its path, and `Idempotency-Key`.
 
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
-use utoipa::openapi::schema::{Object, SchemaType, Type};
+use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::{OpenApi as Document, RefOr, Required};
 
 use crate::extract::KEYED;
@@ -42,11 +42,13 @@ fn key(field: &str) -> Parameter {
         _ => "if the body has none",
     };
     let text_or_null = SchemaType::from_iter([Type::String, Type::Null]);
+    // An id is of fewer characters than the names of requests, with or without quotes.
+    let id = field.ends_with("_id").then_some("^\"?[A-Za-z0-9._~:-]{1,64}\"?$");
     ParameterBuilder::new()
         .name("Idempotency-Key")
         .parameter_in(ParameterIn::Header)
         .description(Some(format!("Another way to write `{field}`, {when}.")))
         .required(Required::False)
-        .schema(Some(Object::with_type(text_or_null)))
+        .schema(Some(ObjectBuilder::new().schema_type(text_or_null).pattern(id)))
         .build()
 }

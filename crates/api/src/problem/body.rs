@@ -95,6 +95,7 @@ impl Problem {
 #[schema(as = RefusedCoupon)]
 pub struct RefusedCouponBody {
     /// The code, as the request has it.
+    #[schema(min_length = 0, max_length = 128, pattern = ".*")]
     code: String,
     /// The problem code that the call about this coupon alone would return.
     #[schema(value_type = closed::Refusal)]

@@ -31,7 +31,8 @@ pub struct OrderAnswer {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = OrderCoupon)]
 pub struct OrderCouponBody {
-    /// The code of the coupon, as people read it.
+    /// The code of the coupon, as people read it; as the request has it if it is refused.
+    #[schema(min_length = 0, max_length = 128, pattern = ".*")]
     code: String,
     /// The campaign of the coupon; null if the coupon is refused.
     campaign_id: Option<String>,

@@ -32,7 +32,9 @@ pub(super) fn commands(operation: &ApiOperation<'_>, shapes: ComponentSchemas<'_
                 // A quotation mark ends the text of a shell: end it, write one, begin again.
                 format!("-d '{}'", example.replace('\'', "'\\''"))
             }
-            _ => "--data-binary @coupons.csv".to_owned(),
+            "text/csv" => "--data-binary @coupons.csv".to_owned(),
+            kind if kind.ends_with(".sheet") => "--data-binary @coupons.xlsx".to_owned(),
+            _ => format!("--data-binary '{}'", text(media, "example")),
         };
         format!("{head} \\\n  -H 'Content-Type: {kind}' \\\n  {body}")
     });
