@@ -22,7 +22,7 @@ use crate::pages::PAGE_MAX;
 use crate::{Caller, Engine, Role};
 pub use draft::CampaignDraft;
 use draft::normal_form;
-use faults::{CURRENCY_MISSING, TWO_ENDS, bad_benefit, bad_end, bad_metadata, bad_text};
+use faults::{CURRENCY_MISSING, TWO_ENDS, bad_benefit, bad_end, bad_metadata, bad_text, end_field};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CampaignView {
@@ -123,13 +123,15 @@ impl Engine {
         faults.extend(patch.metadata.iter().flatten().find_map(|text| bad_metadata(text)));
         // In another zone the last day ends at most a day later.
         let end = patch.expires_on.map(|on| on.end(&Zone::utc()).plus_days(1));
-        faults.extend(end.or(patch.expires_at).and_then(bad_end));
+        let field = end_field(patch.expires_on);
+        faults.extend(end.or(patch.expires_at).and_then(|end| bad_end(field, end)));
         if patch.expires_on.is_some() && patch.expires_at.is_some() {
             faults.push(FieldFault::new("expires_on", TWO_ENDS));
         }
         if !faults.is_empty() {
             return Err(Failure::Invalid(faults));
         }
+        let (window, worth) = (patch.issue_until.is_some(), patch.benefit.is_some());
         match self.hot.patch_campaign(id, patch, &self.act(caller, reason)).await? {
             Patched::Done(row) => {
                 self.remember(&row.campaign, Instant::now());
@@ -143,10 +145,13 @@ impl Engine {
                 Err(Failure::invalid("per_user_limit", detail))
             }
             Patched::NotExtended(refusal) => Err(Failure::refused(refusal)),
-            Patched::WindowEmpty => Err(Failure::invalid("issue_until", "is not after issue_from")),
+            Patched::WindowEmpty => Err(match window {
+                true => Failure::invalid("issue_until", "is not after issue_from"),
+                false => Failure::invalid("issue_from", "is not before issue_until"),
+            }),
             Patched::WorthFixed => {
                 let detail = "stays as it is, as the currency does, once a coupon was issued";
-                Err(Failure::invalid("benefit", detail))
+                Err(Failure::invalid(if worth { "benefit" } else { "currency" }, detail))
             }
             Patched::CurrencyMissing => Err(Failure::invalid("currency", CURRENCY_MISSING)),
             Patched::BudgetBelow { spent } => {

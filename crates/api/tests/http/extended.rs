@@ -99,7 +99,7 @@ async fn later_or_not_at_all() {
         ("earlier", json!({"expires_on": "2026-12-23"}), "409 NOT_LATER", vec![]),
         ("both", both, "400 INVALID", vec!["expires_on"]),
         ("no date", json!({"expires_on": "2027-01-32"}), "400 INVALID", vec!["expires_on"]),
-        ("too far", json!({"expires_on": "9999-12-31"}), "400 INVALID", vec!["expires_at"]),
+        ("too far", json!({"expires_on": "9999-12-31"}), "400 INVALID", vec!["expires_on"]),
     ];
     for (name, body, want, fields) in cases {
         let answer = service.patch(Admin, CAMPAIGN, body).await;

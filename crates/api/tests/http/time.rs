@@ -106,6 +106,8 @@ async fn instants_with_an_offset() {
         ("an offset", "2027-01-01T09:00:00+09:00", "2027-01-01T00:00:00.000Z"),
         ("a negative one", "2026-12-31T18:30:00-05:30", "2027-01-01T00:00:00.000Z"),
         ("milliseconds", "2027-01-01T00:00:00.001Z", "2027-01-01T00:00:00.001Z"),
+        ("less than one", "2027-01-01T00:00:00.0019Z", "2027-01-01T00:00:00.001Z"),
+        ("no seconds", "2027-01-01T00:00Z", "2027-01-01T00:00:00.000Z"),
     ];
     let service = Service::new();
     for (nth, (name, sent, want)) in cases.into_iter().enumerate() {
@@ -129,7 +131,8 @@ async fn dates_that_make_no_sense() {
         ("a date as instant", json!({"expires_at": "2027-01-01"}), "expires_at"),
         ("passed", json!({"expires_at": NOON}), "expires_at"),
         ("before the epoch", json!({"expires_at": "1901-01-01T00:00:00Z"}), "expires_at"),
-        ("year 9999", json!({"expires_on": "9999-12-31"}), "expires_at"),
+        ("year 9999", json!({"expires_on": "9999-12-31"}), "expires_on"),
+        ("passed, as a day", json!({"expires_on": "2026-11-19"}), "expires_on"),
         (
             "both",
             json!({"expires_at": "2027-01-01T00:00:00Z", "expires_on": "2027-01-01"}),

@@ -1,8 +1,8 @@
 //! What a problem says of a body or a query: the field, what was found, and what is wanted.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::service::{Admin, Asked, Nobody, Service, Shop};
+use crate::service::{ANN, Admin, Asked, Nobody, Service, Shop};
 
 /// The field and the detail of the only error.
 fn fault(answer: &Value) -> (String, String) {
@@ -56,6 +56,13 @@ async fn values() {
             r#"{"cancel_days": 0.5}"#,
             "cancel_days",
             "is the number 0.5, want a whole number from 0 to 366",
+        ),
+        (
+            "a whole number with a point",
+            hold,
+            r#"{"order_ref": "1", "order_amount": 50000.0}"#,
+            "order_amount",
+            "is the number 50000.0, want a whole number, at least 0",
         ),
         (
             "a text with our words in it",
@@ -206,6 +213,92 @@ async fn queries() {
         for word in ["expected", "invalid", "string", "line 1"] {
             assert!(!found.1.contains(word), "{name}: {}", found.1);
         }
+    }
+}
+
+/// The field that is wrong is named, also where another one says nearly the same, or stays as it was.
+#[tokio::test]
+async fn fields_that_depend_on_others() {
+    let service = Service::new();
+    service.campaign("c", json!({"issue_until": "2027-06-01T00:00:00Z"})).await;
+    let code = service.issued("c", "ann").await;
+    let report =
+        json!({"webhook_id": "w", "url": "https://example.com/", "types": ["report.weekly"]});
+    service.post(Admin, "/v1/webhooks", report).await.is("201", "a webhook");
+    let (one, webhook) = ("/v1/campaigns/c", "/v1/webhooks/w");
+    let at = |what: &str| format!("/v1/coupons/{code}/{what}");
+    let large = 1_u64 << 53;
+    let cases = [
+        (
+            "an end that stays",
+            Admin,
+            "PATCH",
+            one,
+            json!({"issue_from": "2027-07-01T00:00:00Z"}),
+            "issue_from",
+        ),
+        (
+            "a beginning that stays",
+            Admin,
+            "PATCH",
+            one,
+            json!({"issue_from": "2027-01-01T00:00:00Z", "issue_until": "2026-12-01T00:00:00Z"}),
+            "issue_until",
+        ),
+        ("a currency that stays", Admin, "PATCH", one, json!({"currency": "USD"}), "currency"),
+        (
+            "a report of a campaign",
+            Admin,
+            "PATCH",
+            webhook,
+            json!({"campaign_id": "c"}),
+            "campaign_id",
+        ),
+        (
+            "a day of a coupon",
+            Admin,
+            "POST",
+            &at("extend"),
+            json!({"expires_on": "9999-12-31"}),
+            "expires_on",
+        ),
+        (
+            "a discount of a user",
+            ANN,
+            "POST",
+            &at("redeem"),
+            json!({"order_ref": "1", "discount": 5}),
+            "discount",
+        ),
+        (
+            "a currency of a user",
+            ANN,
+            "POST",
+            &at("hold"),
+            json!({"order_ref": "1", "currency": "KRW"}),
+            "currency",
+        ),
+        (
+            "a version to extend",
+            Admin,
+            "POST",
+            &at("extend"),
+            json!({"expires_on": "2030-01-01", "version": large}),
+            "version",
+        ),
+        ("a version to void", Admin, "POST", &at("void"), json!({"version": large}), "version"),
+        (
+            "a version to revoke",
+            Admin,
+            "POST",
+            &at("revoke"),
+            json!({"user_id": "ann", "version": large}),
+            "version",
+        ),
+    ];
+    for (name, who, method, target, body, field) in cases {
+        let answer = service.send(who, Asked::new(method, target).json(&body)).await;
+        assert_eq!(fault(&answer.is("400 INVALID", name).json).0, field, "{name}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! What can be wrong with the fields of a campaign.
 
 use coupon::benefit::{Benefit, BenefitKind, BenefitTitle};
-use coupon::calendar::format_instant;
+use coupon::calendar::{Date, format_instant};
 use coupon::campaign::{
     CAMPAIGN_NAME_LEN_MAX, METADATA_LEN_MAX, OPEN_DAYS_MAX, PER_USER_LIMIT_MAX, STOCK_MAX,
     VALID_DAYS_MAX,
@@ -39,14 +39,15 @@ pub(super) fn dates(
     now: Millis,
 ) -> Vec<FieldFault> {
     let mut faults = Vec::new();
+    let end = end_field(draft.expires_on);
     if expires_at <= now {
-        faults.push(FieldFault::new("expires_at", "has passed"));
+        faults.push(FieldFault::new(end, "has passed"));
     }
     // A missing `valid_from` is now, and then the expiry is the fault.
     if draft.valid_from.is_some() && valid_from >= expires_at {
         faults.push(FieldFault::new("valid_from", "is not before the expiry"));
     }
-    faults.extend(bad_end(expires_at));
+    faults.extend(bad_end(end, expires_at));
     if let (Some(from), Some(until)) = (draft.issue_from, draft.issue_until)
         && from >= until
     {
@@ -55,12 +56,17 @@ pub(super) fn dates(
     faults
 }
 
+/// The field in which a request says an end.
+pub(super) fn end_field(on: Option<Date>) -> &'static str {
+    if on.is_some() { "expires_on" } else { "expires_at" }
+}
+
 /// Of an end whose coupons could not be archived.
-pub(super) fn bad_end(expires_at: Millis) -> Option<FieldFault> {
+pub(super) fn bad_end(field: &str, expires_at: Millis) -> Option<FieldFault> {
     let days = FIRST_DAY.start()..=LAST_DAY.end();
     let (first, last) = (format_instant(*days.start()), format_instant(*days.end()));
     let detail = || format!("lies outside {first} to {last}");
-    (!days.contains(&expires_at)).then(|| FieldFault::new("expires_at", detail()))
+    (!days.contains(&expires_at)).then(|| FieldFault::new(field, detail()))
 }
 
 /// Both ways in which a request says an end.

@@ -61,14 +61,14 @@ impl Engine {
         with: AdminChange,
     ) -> Result<WriteResult<CouponView>> {
         caller.must_be(&[Role::Admin])?;
-        let (expires_at, zone) = match expiry {
-            NewExpiry::On(on, zone) => (on.end(&zone), zone),
-            NewExpiry::At(at) => (at, self.zone_of(text).await?),
+        let (field, expires_at, zone) = match expiry {
+            NewExpiry::On(on, zone) => ("expires_on", on.end(&zone), zone),
+            NewExpiry::At(at) => ("expires_at", at, self.zone_of(text).await?),
         };
         let last = coupon::minted::LAST_DAY.end();
         if expires_at > last {
             let last = coupon::calendar::format_instant(last);
-            return Err(Failure::invalid("expires_at", format!("lies after {last}")));
+            return Err(Failure::invalid(field, format!("lies after {last}")));
         }
         let action = Action::Extend { expires_at, zone, reason: with.reason };
         self.by_admin(caller, text, action, with.if_version).await

@@ -59,10 +59,15 @@ pub(crate) fn must_be_money(money: &OrderMoney) -> Result<()> {
 
 /// Refuses also those of a user: what is kept is what the shop says, or anybody could say what a campaign has cost.
 fn must_be_money_of_shop(caller: &Caller, money: &OrderMoney) -> Result<()> {
-    if caller.role == Role::User && *money != OrderMoney::default() {
+    let fields = [
+        ("order_amount", money.amount.is_some()),
+        ("currency", money.currency.is_some()),
+        ("discount", money.discount.is_some()),
+    ];
+    if let (Role::User, Some((field, _))) = (caller.role, fields.iter().find(|it| it.1)) {
         let detail =
             "is said by the shop alone: redeem with a token of the shop, or without amounts";
-        return Err(Failure::invalid("order_amount", detail));
+        return Err(Failure::invalid(field, detail));
     }
     must_be_money(money)
 }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::numbers::{millis, numbered};
 use super::progress::LaneProgress;
 use super::{DELETED, Result, WebhookStore, damaged, from_json, to_json};
-use crate::endpoint::check_pair;
+use crate::endpoint::{check_pair, invalid};
 use crate::signature::{SECRETS_MAX, Secret, Secrets};
 use crate::{
     ENDPOINTS_MAX, Endpoint, EndpointChanges, EndpointState, NewEndpoint, Rotation, SecretTimes,
@@ -130,6 +130,7 @@ impl EndpointTerms {
     pub(crate) fn apply(&mut self, changes: EndpointChanges) -> Result<bool> {
         let before = self.clone();
         let EndpointTerms { url, description, types, campaign, ordered, .. } = self.clone();
+        let names_types = changes.types.is_some();
         self.url = changes.url.unwrap_or(url);
         self.description = changes.description.unwrap_or(description);
         self.types = changes.types.unwrap_or(types);
@@ -137,7 +138,10 @@ impl EndpointTerms {
         self.ordered = changes.ordered.unwrap_or(ordered);
         self.restarts += u64::from(self.url != before.url);
         // A caller names one of the two, and the other stays.
-        check_pair(self.types.as_ref(), self.campaign.as_deref())?;
+        check_pair(self.types.as_ref(), self.campaign.as_deref()).map_err(|error| {
+            let why = "goes with no report.weekly, which is about all campaigns";
+            if names_types { error } else { invalid("campaign_id", why) }
+        })?;
         Ok(*self != before)
     }
 
