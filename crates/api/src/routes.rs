@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::http::{HeaderName, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use engine::Engine;
@@ -12,12 +13,21 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::{AccessPolicy, App};
 use crate::around::{LayerState, around, panicked};
+use crate::docs::POLICY;
 use crate::extract::no_such_path;
 use crate::handlers::scrape;
 use crate::problem::Problem;
 use crate::problem_code::ApiErrorCode;
 use crate::token::TokenService;
 use crate::{openapi, pages};
+
+/// Of the answer to a path that nobody has: a browser may show it, as one below `/console`.
+const PAGE_HEADERS: [(HeaderName, &str); 4] = [
+    (header::CONTENT_SECURITY_POLICY, POLICY),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "same-origin"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+];
 
 /// With the default [`AccessPolicy`].
 pub fn app(engine: Arc<Engine>, tokens: Arc<TokenService>) -> Router {
@@ -34,7 +44,7 @@ pub fn app_with(engine: Arc<Engine>, tokens: Arc<TokenService>, access: AccessPo
         .with_state(Arc::clone(&app))
         .merge(pages::routes(has_console))
         .merge(scrape::routes(app))
-        .fallback(async || no_such_path())
+        .fallback(async || (PAGE_HEADERS, no_such_path()))
         .method_not_allowed_fallback(async || {
             Problem::new(ApiErrorCode::MethodNotAllowed, "see /docs for the methods of this path")
         })

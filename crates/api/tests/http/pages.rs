@@ -50,6 +50,25 @@ async fn pages_need_nothing_from_outside() {
     assert!(!style.is("200", "style").text.contains("url("), "the style loads nothing");
 }
 
+/// A browser shows also the answer to a path that nobody has.
+#[tokio::test]
+async fn no_page_has_the_headers_of_a_page() {
+    let service = Service::new();
+    for target in ["/console/nowhere", "/console/%2e%2e", "/nowhere"] {
+        let answer = service.get(Nobody, target).await;
+        let found = answer.is("404 NOT_FOUND", target);
+        let policy = found.header("content-security-policy").unwrap_or_default();
+        assert!(policy.contains("default-src 'none'"), "{target}: {policy}");
+        for (name, want) in [
+            ("x-content-type-options", "nosniff"),
+            ("referrer-policy", "same-origin"),
+            ("cross-origin-opener-policy", "same-origin"),
+        ] {
+            assert_eq!(found.header(name), Some(want), "{target}: {name}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_document_is_served_unchanged() {
     let service = Service::new();
