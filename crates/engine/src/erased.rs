@@ -2,6 +2,7 @@
 //! code key of the store cannot tell of a name whether it is among them.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use coupon::ids::UserId;
 use coupon::minted::CodeKey;
@@ -23,13 +24,13 @@ fn hash(id: &str, key: &Key, user: &UserId) -> String {
 
 /// The persons who were erased or are being erased.
 pub(crate) struct ErasedPeople {
-    hashes: HashSet<String>,
+    hashes: Arc<HashSet<String>>,
     /// Those under which there are hashes.
     keys: Vec<(String, Key)>,
 }
 
 impl ErasedPeople {
-    pub(crate) fn of(hashes: HashSet<String>, keys: &[CodeKey]) -> ErasedPeople {
+    pub(crate) fn of(hashes: Arc<HashSet<String>>, keys: &[CodeKey]) -> ErasedPeople {
         let used = |id: &str| hashes.iter().any(|hash| hash.starts_with(id));
         let keys = keys.iter().map(|key| (key.id().to_string(), key.person_key()));
         let keys = keys.filter(|(id, _)| used(id));
@@ -54,7 +55,7 @@ mod tests {
         let user = |name: &str| -> UserId { name.parse().unwrap() };
         let of_ann = person_hash(&one, &user("ann"));
         assert!(!of_ann.contains("ann") && of_ann.len() == 8 + 1 + 2 * HASH_BYTES, "{of_ann}");
-        let hashes = HashSet::from([of_ann.clone()]);
+        let hashes = Arc::new(HashSet::from([of_ann.clone()]));
         let cases: [(&str, &[CodeKey], &str, Option<String>); 4] = [
             ("the person", &[one], "ann", Some(of_ann.clone())),
             ("another one", &[CodeKey::new([1; 16])], "anna", None),

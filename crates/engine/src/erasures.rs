@@ -17,6 +17,7 @@ mod record;
 mod restored;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use cold::{ColdStore, KeptName};
 use coupon::erasure::{Erasure, erased_name, is_erased};
@@ -38,6 +39,9 @@ use crate::{AuditEvent, AuditKind, Caller, Engine, HotError, PAGE_MAX, Role, giv
 
 /// Most erasures that are not finished: readers of cold look for all of them, and the list stays within 300 KiB.
 pub const ERASURES_OPEN_MAX: usize = 1_000;
+
+/// Most erased persons whose hashes a process keeps: some 20 MB. With more, it reads all of them each time.
+const ERASED_KEPT_MAX: usize = 200_000;
 
 const ERASURES: FactKind<ErasureLog> = FactKind::deciding(Fact::Erasures);
 
@@ -83,7 +87,7 @@ impl Engine {
         if let Some(id) = &request.id
             && let Some(finished) = self.finished_erasure(id).await?
         {
-            let hashes = HashSet::from([finished.hash.clone()]);
+            let hashes = Arc::new(HashSet::from([finished.hash.clone()]));
             return match ErasedPeople::of(hashes, &self.router.keys()).hash_of(user) {
                 Some(_) => Ok(finished),
                 None => Err(Failure::refused(Refusal::NameTaken)),
@@ -308,10 +312,22 @@ impl Engine {
         text.map(|text| read(&text)).transpose()
     }
 
-    /// The persons who were erased or are being erased. Reads all erasures.
-    pub(crate) async fn erased_people(&self) -> Result<ErasedPeople> {
-        let hashes = erased_hashes(self.hot()).await?;
-        Ok(ErasedPeople::of(hashes, &self.router.keys()))
+    /// The number of the last erasure, and the persons who were erased or are being erased. Reads the erasures that began
+    /// since the last call, and all of them at first: nobody leaves them.
+    pub(crate) async fn erased_people(&self) -> Result<(u64, ErasedPeople)> {
+        let last = self.last_erasure().await?;
+        let mut kept = self.erased.read().clone();
+        if kept.0 != last || last == 0 {
+            // Of a store that was restored, all are read.
+            let since = if kept.0 < last { kept.0 } else { 0 };
+            let mut hashes = erased_hashes(self.hot(), since).await?;
+            hashes.extend(kept.1.iter().cloned());
+            kept = (last, Arc::new(hashes));
+            if kept.1.len() <= ERASED_KEPT_MAX {
+                *self.erased.write() = kept.clone();
+            }
+        }
+        Ok((last, ErasedPeople::of(kept.1, &self.router.keys())))
     }
 
     /// The number of the last erasure that began. One read.
@@ -366,8 +382,8 @@ async fn finished_before(
     rows.iter().map(|row| read(&row.value)).collect()
 }
 
-/// The keyed hashes of everybody who was erased or is being erased.
-async fn erased_hashes(hot: &dyn HotStore) -> Result<HashSet<String>> {
+/// The keyed hashes of everybody who was erased or is being erased by an erasure behind `since`.
+async fn erased_hashes(hot: &dyn HotStore, since: u64) -> Result<HashSet<String>> {
     let log = ERASURES.load(hot).await?;
     let (mut hashes, mut before) = (HashSet::new(), u64::MAX);
     hashes.extend(log.open.into_iter().map(|it| it.hash));
@@ -376,6 +392,9 @@ async fn erased_hashes(hot: &dyn HotStore) -> Result<HashSet<String>> {
         let Some(last) = some.last() else { return Ok(hashes) };
         before = last.number;
         hashes.extend(some.into_iter().map(|it| it.hash));
+        if before <= since {
+            return Ok(hashes);
+        }
     }
 }
 

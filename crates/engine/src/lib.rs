@@ -48,7 +48,7 @@ mod weeks; // what happened in a week
 #[cfg(test)]
 mod testing;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -152,6 +152,8 @@ pub struct Engine {
     compared: AtomicU64,
     /// The readers of the feed that asked this process.
     feed_readers: ProgressThrottle,
+    /// The hashes of who was erased, up to the erasure with a number.
+    erased: RwLock<(u64, Arc<HashSet<String>>)>,
     /// Wakes who goes on with erasures.
     erasures_begun: Notify,
     /// Wakes who extends coupons of campaigns with a later end.
@@ -175,6 +177,7 @@ impl Engine {
             known: RwLock::default(),
             compared: AtomicU64::new(0),
             feed_readers: ProgressThrottle::default(),
+            erased: RwLock::default(),
             erasures_begun: Notify::new(),
             extensions_begun: Notify::new(),
         }

@@ -71,7 +71,7 @@ impl Engine {
     pub async fn person(self: Arc<Engine>, caller: &Caller, user: &UserId) -> Result<PersonStream> {
         caller.must_be(&[Role::Admin])?;
         // Who was erased must not be named again.
-        let is_erased = self.erased_people().await?.hash_of(user).is_some();
+        let is_erased = self.erased_people().await?.1.hash_of(user).is_some();
         let asked = vec![given("user", if is_erased { "erased" } else { user.as_str() })];
         self.record(caller, AuditEvent::of_store(AuditKind::PersonShown, asked)).await?;
         let (engine, caller, user) = (Arc::clone(&self), caller.clone(), user.clone());

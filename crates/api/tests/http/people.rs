@@ -51,6 +51,33 @@ async fn everybody_has_their_own() {
     assert_eq!(known(&service, "nobody").await, ["audit "]);
 }
 
+/// An import reads who was erased once, and then those who were erased since.
+#[tokio::test]
+async fn who_was_erased_is_remembered() {
+    let service = Service::new();
+    service.campaign("c", json!({})).await;
+    let rejected = async |again: bool| {
+        let target = format!("/v1/campaigns/c/batches?dry_run=true&again={again}");
+        let file = "code,state,user_id\nAAAA,issued,ann\nBBBB,issued,bob\n";
+        let before = service.engine.gauge().reads;
+        let answer = service.send(Admin, Asked::new("POST", &target).csv(file)).await;
+        let reads = service.engine.gauge().reads - before;
+        (answer.is("200", "a dry run").json["rejected"].as_u64(), reads)
+    };
+    let erase = async |user: &str| {
+        let target = format!("/v1/people/{user}/erase");
+        service.post(Admin, &target, json!({"reason": "asked"})).await.is("202", user);
+    };
+    assert_eq!(rejected(false).await.0, Some(0), "nobody");
+    let (_, without) = rejected(true).await;
+    erase("ann").await;
+    let (first, second) = (rejected(false).await, rejected(false).await);
+    assert_eq!((first.0, second.0), (Some(1), Some(1)), "ann");
+    assert_eq!(second.1, without + 1, "one read says that nobody was erased since");
+    erase("bob").await;
+    assert_eq!(rejected(false).await.0, Some(2), "both");
+}
+
 #[tokio::test]
 async fn what_they_had_once() {
     let service = Service::new();

@@ -1,6 +1,7 @@
 //! Erasures that another store has to know: one that was restored from a backup, and the target of a copy.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use cold::ColdStore;
 use coupon::ids::UserId;
@@ -44,7 +45,8 @@ pub async fn erase_restored(
         }
     }
     let Some(last) = kept.keys().map(|(number, _)| *number).max() else { return Ok(restored) };
-    let erased = ErasedPeople::of(kept.keys().map(|(_, hash)| hash.clone()).collect(), keys);
+    let hashes = Arc::new(kept.keys().map(|(_, hash)| hash.clone()).collect());
+    let erased = ErasedPeople::of(hashes, keys);
     let again = named(hot.people(), &erased).await?;
     restored.begun = again.len();
     for record in kept.values() {

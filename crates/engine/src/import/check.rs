@@ -61,7 +61,7 @@ impl Engine {
         };
         let erased = match again {
             true => None,
-            false => Some((self.last_erasure().await?, self.erased_people().await?)),
+            false => Some(self.erased_people().await?),
         };
         let repeats = SeenCodes::default();
         Ok(LineCheck { engine: self, defaults, header, staff, repeats, erased })
@@ -97,11 +97,10 @@ impl LineCheck<'_> {
         good: &mut Vec<GoodLine>,
     ) -> Result<Vec<RejectedLine>> {
         let Some((known, _)) = self.erased else { return Ok(Vec::new()) };
-        let last = self.engine.last_erasure().await?;
-        if last == known {
+        if self.engine.last_erasure().await? == known {
             return Ok(Vec::new());
         }
-        self.erased = Some((last, self.engine.erased_people().await?));
+        self.erased = Some(self.engine.erased_people().await?);
         let erased = good.extract_if(.., |it| self.is_erased(&it.read));
         Ok(erased.map(|it| erased_line(&it.line, &it.read)).collect())
     }
