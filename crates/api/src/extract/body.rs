@@ -86,21 +86,22 @@ async fn whole(body: Body, bytes_max: usize) -> Result<Bytes> {
     Ok(whole.freeze())
 }
 
-/// Whether `Accept` names `media_type`, and wants JSON no more than it.
+/// Whether `Accept` names `media_type`, and not JSON with more weight, or before it with the same (RFC 9110, section
+/// 12.5.1): a generated client names all types that a call has.
 pub(crate) fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
-    let wanted = wanted(headers, media_type);
-    wanted > 0.0 && wanted >= self::wanted(headers, "application/json")
-}
-
-/// How much `Accept` wants a type that it names (RFC 9110, section 12.5.1).
-fn wanted(headers: &HeaderMap, media_type: &str) -> f32 {
     let lines = headers.get_all(header::ACCEPT).iter().filter_map(|line| line.to_str().ok());
-    let named = lines.flat_map(|line| line.split(',')).find_map(|range| {
-        let (name, parameters) = range.split_once(';').unwrap_or((range, ""));
-        name.trim().eq_ignore_ascii_case(media_type).then_some(parameters)
-    });
-    let is_weight = |it: &&str| it.starts_with(['q', 'Q']);
-    named.map_or(0.0, |it| it.split(';').map(str::trim).find(is_weight).map_or(1.0, weight))
+    let mut wanted = ("", 0.0);
+    for range in lines.flat_map(|line| line.split(',')) {
+        let mut parts = range.split(';').map(str::trim);
+        let name = parts.next().unwrap_or_default();
+        let weight = parts.find(|it| it.starts_with(['q', 'Q'])).map_or(1.0, weight);
+        let is_had =
+            [media_type, "application/json"].iter().any(|it| it.eq_ignore_ascii_case(name));
+        if is_had && weight > wanted.1 {
+            wanted = (name, weight);
+        }
+    }
+    wanted.0.eq_ignore_ascii_case(media_type)
 }
 
 /// Whether the `Content-Type` is `want`, with or without parameters. With two of them it is none.

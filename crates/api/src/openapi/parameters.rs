@@ -43,7 +43,7 @@ fn key(field: &str) -> Parameter {
     };
     let text_or_null = SchemaType::from_iter([Type::String, Type::Null]);
     // An id is of fewer characters than the names of requests, with or without quotes.
-    let id = field.ends_with("_id").then_some("^\"?[A-Za-z0-9._~:-]{1,64}\"?$");
+    let id = field.ends_with("_id").then_some("^\\x22?[A-Za-z0-9._~:-]{1,64}\\x22?$");
     ParameterBuilder::new()
         .name("Idempotency-Key")
         .parameter_in(ParameterIn::Header)

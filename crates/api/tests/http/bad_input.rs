@@ -208,11 +208,12 @@ async fn headers() {
 async fn which_type_is_wanted() {
     let (service, _) = service().await;
     let (csv, json) = ("text/csv; charset=utf-8", "application/json");
-    let cases: [(&str, &[&str], &str); 12] = [
+    let cases: [(&str, &[&str], &str); 13] = [
         ("a file", &["text/csv"], csv),
         ("in capitals", &["Text/CSV"], csv),
         ("a file, or else JSON", &["text/csv, application/json;q=0.9"], csv),
-        ("both", &["application/json, text/csv"], csv),
+        ("both, a file first", &["text/csv, application/json"], csv),
+        ("both, JSON first", &["application/json, text/csv, application/problem+json"], json),
         ("in a second line", &["application/json;q=0.1", "text/csv"], csv),
         ("no file", &["text/csv;q=0"], json),
         ("no file, but JSON", &["text/csv; q=0.000, application/json"], json),
