@@ -29,4 +29,4 @@ pub use self::webhook::{NewWebhook, NoFields, SecretRotation, WebhookChanges};
 pub use crate::benefit_body::{BenefitBody, BenefitTitleBody};
 
 pub(crate) use self::coupon::user_and_order;
-pub(crate) use self::reading::{FieldReader, TRUE_OR_FALSE};
+pub(crate) use self::reading::{FieldReader, NUMBER_MAX, TRUE_OR_FALSE};

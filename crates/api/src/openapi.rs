@@ -108,7 +108,6 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
 }
 
 pub use self::json_schema::json_schema;
-pub(crate) use self::names::NUMBER_MAX;
 
 /// As `/openapi.json` serves it. Adds what the handlers do not say: the parameters in every path, the problems and
 /// headers of every operation, what each name looks like, and an example of every schema.

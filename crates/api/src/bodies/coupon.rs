@@ -8,9 +8,8 @@ use engine::{AdminChange, NewExpiry};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::FieldReader;
+use super::{FieldReader, NUMBER_MAX};
 use crate::extract::IdempotencyKey;
-use crate::openapi::NUMBER_MAX;
 use crate::problem::Result;
 
 /// The user who gets a coupon of a campaign.

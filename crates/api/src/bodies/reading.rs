@@ -12,6 +12,9 @@ use serde::{Deserialize, Deserializer};
 use crate::extract::shown;
 use crate::problem::{Problem, Result};
 
+/// The largest whole number that every reader of JSON takes.
+pub(crate) const NUMBER_MAX: u64 = (1 << 53) - 1;
+
 pub(crate) const TRUE_OR_FALSE: [(&str, bool); 2] = [("true", true), ("false", false)];
 
 #[derive(Default)]

@@ -11,6 +11,7 @@ use coupon::money::AMOUNT_MAX;
 use serde_json::{Value, json};
 
 use super::{operations, schemas};
+use crate::bodies::NUMBER_MAX;
 use crate::cursor::CURSOR_BYTES_MAX;
 use crate::tags::IF_MATCH_LEN_MAX;
 use crate::token::TOKEN_BYTES_MAX;
@@ -80,9 +81,6 @@ const COUNTS: &str = "stock issued redeemed void count lines imported already_th
 
 /// Amounts of money.
 const AMOUNTS: &str = "order_amount discount missing min_order amount max_discount budget";
-
-/// The largest whole number that every reader of JSON takes.
-pub(crate) const NUMBER_MAX: u64 = (1 << 53) - 1;
 
 /// Adds the limits of each text and number, and the format of each instant, to every schema and
 /// parameter, and to each parameter an example. What a handler or a body says itself stays.
