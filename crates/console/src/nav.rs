@@ -40,7 +40,7 @@ impl PageContext {
 
     /// Whether what the address says was done now, and not by an earlier request.
     pub(crate) fn is_new(&self) -> bool {
-        !matches!(self.query.get("done"), Some("had" | "same" | "some"))
+        !matches!(self.query.get("done"), Some("had" | "same" | "some" | "test-failed"))
     }
 
     /// What was just done, as the address says.

@@ -161,6 +161,7 @@ texts_of! {
         "imported" => "The file is imported.", "파일을 가져왔습니다.";
         "compacting" => "The compaction begins.", "보관 작업을 시작합니다.";
         "redelivered" => "The delivery is queued again.", "다시 전송하도록 등록했습니다.";
+        "test-failed" => "The receiver did not accept the test: the first of the deliveries below has its answer.", "수신 서버가 테스트 이벤트를 받지 않았습니다. 아래 전송 내역의 첫 줄에 응답이 있습니다.";
         "tested" => "The receiver accepted the test.", "수신 서버가 테스트 이벤트를 받았습니다.";
         "erased" => "The customer is forgotten: nothing is found by the old name.", "고객의 개인정보를 삭제했습니다. 예전 ID로는 아무것도 찾을 수 없습니다.";
         "removed" => "The account is deleted.", "계정을 삭제했습니다.";

@@ -242,7 +242,6 @@ texts! {
     tail_hint => "Shows what happens while this page is open, the newest first.", "이 화면을 열어 둔 동안 일어나는 일을 최근 순으로 보여 줍니다.";
     needs_javascript => "The live view needs JavaScript.", "실시간 보기에는 JavaScript가 필요합니다.";
     send_test => "Send a test", "테스트 전송";
-    test_failed(why) => "the receiver did not accept the test: {why}", "수신 서버가 테스트 이벤트를 받지 않았습니다: {why}";
     deliveries => "Deliveries", "전송 내역";
     deliveries_none => "Nothing was posted yet.", "아직 전송한 이벤트가 없습니다.";
     deliver_again => "Deliver again", "다시 전송";

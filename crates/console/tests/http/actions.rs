@@ -470,7 +470,10 @@ async fn webhooks_are_managed() {
     browser.submit("/console/webhooks/shop/state", &[("paused", "false")]).await.must(303);
     browser.submit("/console/webhooks/shop/redeliver", &[("number", "7")]).await.must(404);
     // Nobody answers at that address; the attempt is in the audit all the same.
-    browser.submit("/console/webhooks/shop/test", &[]).await.must(422);
+    let page = browser.submit("/console/webhooks/shop/test", &[]).await.must(303);
+    assert_eq!(page.to(), "/console/webhooks/shop?done=test-failed");
+    let page = browser.get(page.to()).await.must(200);
+    page.has("The receiver did not accept the test").has("<p class=\"notice\" role=\"status\">");
     let filter = webhooks::DeliveryFilter { state: None, before: None };
     let tried = webhooks.deliveries("shop", filter, 1).await.unwrap();
     let number = tried[0].number.to_string();
