@@ -210,6 +210,15 @@ for (const input of document.querySelectorAll("[data-select]")) {
   input.addEventListener("focus", () => input.select());
 }
 
+for (const copies of document.querySelectorAll("[data-copy]")) {
+  copies.hidden = !navigator.clipboard;
+  copies.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(document.getElementById(copies.dataset.copy).value);
+    copies.textContent += " ✓";
+    copies.disabled = true;
+  });
+}
+
 for (const prints of document.querySelectorAll("[data-print]")) {
   prints.hidden = false;
   prints.addEventListener("click", () => print());

@@ -37,8 +37,13 @@ impl FormFields {
 
     /// `None` if the field is empty or not there.
     pub(crate) fn may<T: FromStr<Err: ToString>>(&self, name: &str) -> ConsoleResult<Option<T>> {
-        let parsed = self.get(name).map(str::parse).transpose();
-        parsed.map_err(|error: T::Err| ConsoleError::field(name, error.to_string()))
+        let Some(text) = self.get(name) else { return Ok(None) };
+        let digits = text.strip_prefix('-').unwrap_or_default();
+        let is_negative = !digits.is_empty() && digits.bytes().all(|it| it.is_ascii_digit());
+        text.parse().map(Some).map_err(|error: T::Err| match is_negative {
+            true => ConsoleError::field(name, "is negative, want 0 or more"),
+            false => ConsoleError::field(name, error.to_string()),
+        })
     }
 }
 

@@ -64,7 +64,16 @@ impl<'a> FormReader<'a> {
     }
 
     pub(crate) fn done<T>(self, value: T) -> ConsoleResult<T> {
-        if self.is_good() { Ok(value) } else { Err(ConsoleError::Fields(self.faults)) }
+        if self.is_good() { Ok(value) } else { Err(self.wrong()) }
+    }
+
+    /// All faults in the order of the form; first what was not chosen, which a browser does not send.
+    fn wrong(mut self) -> ConsoleError {
+        let place = |it: &FieldFault| {
+            self.fields.0.iter().position(|(name, _)| name == input_of(&it.field))
+        };
+        self.faults.sort_by_key(place);
+        ConsoleError::Fields(self.faults)
     }
 
     /// The same, with what the rules say of the fields that could be read.
@@ -76,10 +85,10 @@ impl<'a> FormReader<'a> {
                         self.faults.push(fault);
                     }
                 }
-                ConsoleError::Fields(self.faults)
+                self.wrong()
             }
             other if self.is_good() => other,
-            _ => ConsoleError::Fields(self.faults),
+            _ => self.wrong(),
         }
     }
 }

@@ -8,6 +8,7 @@ use coupon::ids::IssueRef;
 use serde_json::{Map, Value};
 
 use crate::fields::FormFields;
+use crate::text::PageTexts;
 
 const KEY: &str = "goodwill";
 
@@ -25,15 +26,25 @@ coupon::words! {
 }
 
 impl GoodwillReason {
-    /// The reason within an `issue_ref` that [`GoodwillReason::reference`] has made.
-    pub(crate) fn of(reference: &IssueRef) -> Option<GoodwillReason> {
-        let (key, rest) = reference.as_str().split_once(':')?;
-        rest.split(':').next()?.parse().ok().filter(|_| key == KEY)
+    /// The `issue_ref` of a gift, which has a name of its own; with what somebody has typed about it.
+    pub(crate) fn reference(self, text: Option<&str>, gift: &str) -> String {
+        let text =
+            text.map(|it| format!("{}:", it.split_whitespace().collect::<Vec<_>>().join("_")));
+        format!("{KEY}:{}:{}{gift}", self.as_str(), text.unwrap_or_default())
     }
+}
 
-    /// The `issue_ref` of a gift, which has a name of its own.
-    pub(crate) fn reference(self, gift: &str) -> String {
-        format!("{KEY}:{}:{gift}", self.as_str())
+impl PageTexts {
+    /// The reason within an `issue_ref` that [`GoodwillReason::reference`] has made.
+    pub(crate) fn why_given(self, reference: &IssueRef) -> Option<String> {
+        let (key, rest) = reference.as_str().split_once(':')?;
+        let (word, rest) = rest.split_once(':')?;
+        let reason = word.parse::<GoodwillReason>().ok().filter(|_| key == KEY)?;
+        let said = self.goodwill_reason(&reason).to_owned();
+        Some(match rest.rsplit_once(':') {
+            Some((text, _)) => format!("{said}: {}", text.replace('_', " ")),
+            None => said,
+        })
     }
 }
 
@@ -105,16 +116,21 @@ mod tests {
 
     #[test]
     fn reasons_in_references() {
-        let made = GoodwillReason::Delay.reference("gift-1");
+        let made = GoodwillReason::Delay.reference(None, "gift-1");
+        let typed = GoodwillReason::Other.reference(Some("쿠폰  1:1 문의"), "gift-1");
+        let longest = GoodwillReason::Other.reference(Some(&"가".repeat(25)), &"1".repeat(36));
         let cases = [
-            ("made here", made.as_str(), Some(GoodwillReason::Delay)),
+            ("made here", made.as_str(), Some("Delivered late")),
+            ("with a text", typed.as_str(), Some("Something else: 쿠폰 1:1 문의")),
             ("of a shop", "order:late-delivery:1", None),
             ("an unknown one", "goodwill:rain:1", None),
             ("no reason", "goodwill", None),
         ];
+        let t = PageTexts::new(crate::text::Lang::En);
         for (name, reference, want) in cases {
             let reference: IssueRef = reference.parse().expect("a reference");
-            assert_eq!(GoodwillReason::of(&reference), want, "{name}");
+            assert_eq!(t.why_given(&reference).as_deref(), want, "{name}");
         }
+        assert!(longest.parse::<IssueRef>().is_ok(), "{} bytes", longest.len());
     }
 }

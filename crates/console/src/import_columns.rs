@@ -139,8 +139,9 @@ pub(crate) struct ColumnTable {
     /// Without the header.
     pub(crate) rows: Vec<Vec<String>>,
     pub(crate) export: Option<&'static KnownExport>,
-    /// Values of the state that nobody has explained; or why the file cannot be read with these columns.
-    pub(crate) unknown: Result<Vec<String>, BadFile>,
+    /// Values of the state, and what they are taken for: of one that nobody can know, nothing; or why the file cannot be
+    /// read with these columns.
+    pub(crate) values: Result<Vec<(String, Vec<StateWord>)>, BadFile>,
 }
 
 impl ColumnTable {
@@ -203,7 +204,7 @@ impl ColumnTable {
         let mut table = ColumnTable {
             rows: rows.collect(),
             export: header.as_ref().and_then(FileHeader::export),
-            unknown: Ok(Vec::new()),
+            values: Ok(Vec::new()),
             choices,
             is_chosen,
             unaided,
@@ -211,8 +212,9 @@ impl ColumnTable {
         };
         // What is wrong with the choices themselves is said with their names.
         if let Ok(format) = table.format(format.clone()) {
-            let skipped = usize::from(table.choices.has_header);
-            table.unknown = unknown_values(&lines, skipped, &format, campaign);
+            // As they are read if nobody explains them.
+            let format = FileFormat { values: ValueMap::default(), ..format };
+            table.values = table.state_values(&lines, separator, &format, campaign);
         }
         Ok(table)
     }
@@ -256,6 +258,47 @@ impl ColumnTable {
         let columns = Some(entries.join(",").parse::<ColumnMap>()?);
         let ignore = ignored.join(",").parse().unwrap_or_default();
         Ok(FileFormat { columns, ignore, ..format })
+    }
+
+    /// The values of the state in these lines, those that nobody can know first.
+    fn state_values(
+        &self,
+        lines: &[String],
+        separator: char,
+        format: &FileFormat,
+        campaign: &Campaign,
+    ) -> Result<Vec<(String, Vec<StateWord>)>, BadFile> {
+        let header = FileHeader::read(lines.first().map_or("", String::as_str), format)?;
+        let defaults = RecordDefaults {
+            valid_from: campaign.valid_from,
+            expires_at: campaign.expires_at,
+            zone: campaign.zone.clone(),
+            currency: campaign.worth.currency,
+        };
+        let is_state = |it: &Option<KnownColumn>| *it == Some(KnownColumn::State);
+        // Of several columns, each says a part of it.
+        let is_one = self.choices.columns.iter().filter(|it| is_state(it)).count() == 1;
+        let place = self.choices.columns.iter().position(is_state).filter(|_| is_one);
+        let mut values: Vec<(String, Vec<StateWord>)> = Vec::new();
+        for line in lines.iter().skip(usize::from(self.choices.has_header)) {
+            let (value, guess) = match header.parse(line, &defaults) {
+                Err(RowError::BadState { found }) => (found, None),
+                Ok(record) => {
+                    let value = place.and_then(|at| cells(line, separator).into_iter().nth(at));
+                    let Some(value) = value.filter(|it| !it.is_empty()) else { continue };
+                    let word = record.imported_state.as_str();
+                    (value, StateWord::ALL.into_iter().find(|it| it.as_str() == word))
+                }
+                Err(_) => continue,
+            };
+            match values.iter_mut().find(|(known, _)| *known == value) {
+                Some((_, known)) if guess.is_none_or(|it| known.contains(&it)) => {}
+                Some((_, known)) => known.extend(guess),
+                None => values.push((value, Vec::from_iter(guess))),
+            }
+        }
+        values.sort_by_key(|(_, guesses)| !guesses.is_empty());
+        Ok(values)
     }
 
     /// Whether a map of columns finds one by this name: only one has it, and it is no number.
@@ -322,29 +365,4 @@ fn says_state(name: &str) -> bool {
     let ignore = "rest".parse().unwrap_or_default();
     let rest = FileFormat { ignore, ..FileFormat::default() };
     FileHeader::read(&format!("code\t\"{}\"", name.replace('"', "")), &rest).is_err()
-}
-
-/// The values of the state in these lines, behind some of them, that nobody can know.
-fn unknown_values(
-    lines: &[String],
-    skipped: usize,
-    format: &FileFormat,
-    campaign: &Campaign,
-) -> Result<Vec<String>, BadFile> {
-    let header = FileHeader::read(lines.first().map_or("", String::as_str), format)?;
-    let defaults = RecordDefaults {
-        valid_from: campaign.valid_from,
-        expires_at: campaign.expires_at,
-        zone: campaign.zone.clone(),
-        currency: campaign.worth.currency,
-    };
-    let mut unknown = Vec::new();
-    for line in lines.iter().skip(skipped) {
-        if let Err(RowError::BadState { found }) = header.parse(line, &defaults)
-            && !unknown.contains(&found)
-        {
-            unknown.push(found);
-        }
-    }
-    Ok(unknown)
 }

@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 
 use coupon::campaign::CampaignCounts;
 use coupon::ids::CampaignId;
-use coupon::language::Lang;
 use coupon::time::Millis;
 use engine::{CampaignView, PAGE_MAX};
 use parking_lot::RwLock;
 use tokio::sync::Mutex;
 
 use crate::desk::PageContext;
+use crate::text::PageTexts;
 use crate::trouble::{ConsoleError, ConsoleResult};
 
 const FRESH: Duration = Duration::from_secs(10);
@@ -52,8 +52,8 @@ impl CampaignSnapshot {
         self.of(id).map_or_else(|| id.to_string(), |it| it.campaign.name.clone())
     }
 
-    pub(crate) fn worth(&self, id: &CampaignId, lang: Lang) -> Option<String> {
-        self.of(id)?.campaign.worth.text(lang)
+    pub(crate) fn worth(&self, id: &CampaignId, t: &PageTexts) -> Option<String> {
+        t.worth(&self.of(id)?.campaign.worth)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Numbers and words as people type them: `100,000`, `10만`, `1만 5천`, `3천만 원`, `ＳＵＭＭＥＲ`.
+//! Numbers and words as people type them: `100,000`, `10만`, `1만 5천`, `3천만 원`, `십만`, `ＳＵＭＭＥＲ`.
 
 use coupon::code::half_width;
 use coupon::money::grouped;
@@ -16,7 +16,11 @@ const COUNTS: [&str; 6] =
 const AMOUNTS: [&str; 4] =
     ["budget", "benefit.amount", "benefit.max_discount", "benefit.min_order"];
 
-const UNITS: [(char, u64); 4] = [('억', 100_000_000), ('만', 10_000), ('천', 1_000), ('백', 100)];
+const UNITS: [(char, u64); 5] =
+    [('억', 100_000_000), ('만', 10_000), ('천', 1_000), ('백', 100), ('십', 10)];
+
+/// The digits in words. `일` is what days are counted in, too: 이십일 may be 20 or 21.
+const DIGITS: [char; 9] = ['일', '이', '삼', '사', '오', '육', '칠', '팔', '구'];
 
 /// What is counted, behind the number.
 const COUNTED: [char; 6] = ['장', '원', '개', '명', '일', '%'];
@@ -47,9 +51,17 @@ impl FormFields {
 }
 
 fn whole(text: &str) -> Option<u64> {
-    let text = text.trim().trim_end_matches(COUNTED);
-    let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
-    of_units(&text, &UNITS)
+    let number = text.trim().trim_end_matches(COUNTED);
+    let is_in_words = number.contains(|c: char| c == '십' || DIGITS.contains(&c));
+    if is_in_words && text.trim().ends_with(DIGITS[0]) {
+        return None;
+    }
+    let digit = |c: char| match DIGITS.iter().zip('1'..='9').find(|(word, _)| **word == c) {
+        Some((_, digit)) => digit,
+        None => c,
+    };
+    let number: String = number.chars().filter(|c| !c.is_whitespace()).map(digit).collect();
+    of_units(&number, &UNITS)
 }
 
 /// The sum of the largest unit and all below it.
@@ -64,7 +76,7 @@ fn of_units(text: &str, units: &[(char, u64)]) -> Option<u64> {
             digits(whole)?.checked_mul(*size)?.checked_add(part / scale)?
         }
         None if many.is_empty() => *size,
-        // Of ten thousands there may be thousands and hundreds, of a thousand only a digit.
+        // Of ten thousands there may be thousands, hundreds and tens, of a thousand only a digit.
         None => {
             let below = if *size > 1_000 { &UNITS[2..] } else { &[] };
             of_units(many, below)?.checked_mul(*size)?
@@ -99,6 +111,12 @@ mod tests {
             ("a part of a unit", "1.5만", Some(15_000)),
             ("a unit alone", "만", Some(10_000)),
             ("zero", "0", Some(0)),
+            ("words", "일억오천만원", Some(150_000_000)),
+            ("tens in words", "이십만 장", Some(200_000)),
+            ("a unit of each size", "삼천오백이십", Some(3_520)),
+            ("words and digits", "1억 오천만", Some(150_000_000)),
+            ("days", "30일", Some(30)),
+            ("days, or one more", "이십일", None),
             ("a part of one", "0.00001만", None),
             ("a comma for decimals", "1,5", None),
             ("a point", "1.5", None),

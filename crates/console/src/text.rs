@@ -17,6 +17,7 @@ use std::borrow::Borrow;
 use std::fmt;
 
 use coupon::calendar::{Date, Zone, format_local};
+use coupon::campaign::CampaignWorth;
 pub use coupon::language::Lang;
 use coupon::money::grouped;
 use coupon::time::Millis;
@@ -115,6 +116,22 @@ impl PageTexts {
         grouped(&number.borrow().to_string())
     }
 
+    /// A zone as people call it.
+    pub(crate) fn zone(self, zone: impl Borrow<Zone>) -> String {
+        match (self.lang, zone.borrow().name()) {
+            (Lang::Ko, "Asia/Seoul") => "한국 시간".to_owned(),
+            (_, name) => name.to_owned(),
+        }
+    }
+
+    /// What coupons are worth, for whoever runs the campaign: what buyers read, and the benefit itself.
+    pub(crate) fn worth(self, worth: &CampaignWorth) -> Option<String> {
+        let sentence = worth.benefit.zip(worth.currency);
+        let sentence = sentence.and_then(|(benefit, it)| benefit.sentence(it, self.lang));
+        let said = worth.title.text(self.lang).map(str::to_owned).into_iter().chain(sentence);
+        Some(said.collect::<Vec<String>>().join(" · ")).filter(|it| !it.is_empty())
+    }
+
     /// A size, in the largest unit of which there is one.
     pub(crate) fn bytes(self, bytes: u64) -> String {
         const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
@@ -161,7 +178,7 @@ impl PageTexts {
     pub(crate) fn moment(self, at: impl Borrow<Millis>, zone: &Zone) -> String {
         let local = format_local(*at.borrow(), zone);
         let (Some(day), Some(time)) = (local.get(..10), local.get(11..16)) else { return local };
-        format!("{} {time}", self.civil(day))
+        format!("{} {time}{}", self.civil(day), mark_of(zone))
     }
 
     /// The time of day of an instant in a zone, to the second.
@@ -210,7 +227,8 @@ impl PageTexts {
     ) -> String {
         let (at, now) = (*at.borrow(), *now.borrow());
         let time: String = self.clock(at, zone).chars().take(5).collect();
-        format!("{} {time}", self.near_date(Date::of(at, zone), Date::of(now, zone)))
+        let date = self.near_date(Date::of(at, zone), Date::of(now, zone));
+        format!("{date} {time}{}", mark_of(zone))
     }
 
     /// From one day to another, with a year once, and with none in the present year.
@@ -232,6 +250,11 @@ impl PageTexts {
             Lang::Ko => format!("{year}년 {month}월"),
         }
     }
+}
+
+/// Behind a time of a campaign to which nobody has given a zone: nobody's clock shows it.
+pub(crate) fn mark_of(zone: &Zone) -> &'static str {
+    if *zone == Zone::utc() { " UTC" } else { "" }
 }
 
 /// The year, the month and the day of `2027-03-09`.
@@ -346,6 +369,8 @@ mod tests {
         let at = coupon::calendar::parse_instant("2027-03-08T15:30:00Z").unwrap();
         assert_eq!(en.moment(at, &seoul), "9 Mar 2027 00:30");
         assert_eq!(ko.moment(at, &seoul), "2027년 3월 9일 00:30");
+        assert_eq!(en.moment(at, &Zone::utc()), "8 Mar 2027 15:30 UTC");
+        assert_eq!(ko.near_moment(at, &Zone::utc(), at), "3월 8일 15:30 UTC");
         assert_eq!(ko.month(2027, 3), "2027년 3월");
         let day = |text: &str| text.parse::<Date>().unwrap();
         let today = day("2027-06-01");

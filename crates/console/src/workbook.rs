@@ -9,14 +9,14 @@ pub(crate) const ROWS_MAX: usize = 1_048_575;
 /// Width of the column, in characters: that of a code with a prefix.
 const WIDTH: u16 = 32;
 
-/// A workbook of the lines that come, below the name of their column, and what is the same `beside` each of them. Waits for them on this thread. Rows go to a
-/// temporary file and not into memory; the bytes are compressed, some 10 of a code.
+/// A workbook of the lines that come, below the name of their column, and what is the same `beside` each of them. Waits for
+/// them on this thread. Rows go to a temporary file and not into memory; the bytes are compressed, some 10 of a code.
 ///
 /// # Errors
 /// The disk for temporary files; more than [`ROWS_MAX`] lines.
 pub(crate) fn written(
     column: &str,
-    beside: Option<(&str, String)>,
+    beside: &[(&str, String)],
     mut lines: Receiver<String>,
 ) -> Result<Vec<u8>, XlsxError> {
     let mut workbook = Workbook::new();
@@ -25,16 +25,16 @@ pub(crate) fn written(
     let sheet = workbook.add_worksheet_with_constant_memory();
     sheet.set_column_width(0, WIDTH)?;
     sheet.write_string(0, 0, column)?;
-    if let Some((column, _)) = &beside {
-        sheet.write_string(0, 1, *column)?;
+    for (at, (column, _)) in (1..).zip(beside) {
+        sheet.write_string(0, at, *column)?;
     }
     let mut row = 0;
     while let Some(piece) = lines.blocking_recv() {
         for line in piece.lines() {
             row += 1;
             sheet.write_string(row, 0, line)?;
-            if let Some((_, text)) = &beside {
-                sheet.write_string(row, 1, text)?;
+            for (at, (_, text)) in (1..).zip(beside) {
+                sheet.write_string(row, at, text)?;
             }
         }
     }
@@ -63,9 +63,9 @@ mod tests {
             sender.try_send(piece.to_owned()).unwrap();
         }
         drop(sender);
-        let book = written("code", None, receiver).unwrap();
+        let book = written("code", &[], receiver).unwrap();
         assert!(book.starts_with(b"PK"), "an archive");
         let (_, nothing) = channel(1);
-        assert!(written("code", None, nothing).unwrap().len() < book.len());
+        assert!(written("code", &[], nothing).unwrap().len() < book.len());
     }
 }

@@ -110,6 +110,7 @@ impl Engine {
         }
         self.know_erasures().await?;
         if opened.found_at.is_none() {
+            self.forget_notes(user).await?;
             let log = self.find_and_erase(&opened).await?;
             opened = log.open.into_iter().find(|it| it.number == opened.number).unwrap_or(opened);
             let changes = vec![given("erasure_id", &opened.id), given("name", &opened.name)];

@@ -73,7 +73,7 @@ fn since(coupon: &Coupon, user: &UserId) -> usize {
 }
 
 /// The events of a coupon, each with who held it before and after.
-pub(crate) fn holders(
+pub fn holders(
     coupon: &Coupon,
 ) -> impl Iterator<Item = (Option<&UserId>, &Event, Option<&UserId>)> {
     // The holder, and the holder before the redemption.

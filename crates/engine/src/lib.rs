@@ -77,7 +77,7 @@ pub use archive::ColdArchive;
 pub use batches::BatchRequest;
 pub use caller::{Caller, Role};
 pub use campaigns::{CampaignDraft, CampaignView};
-pub use changed_coupons::CHANGED_COUPONS_MAX;
+pub use changed_coupons::{CHANGED_COUPONS_MAX, CouponNotes};
 pub use clock::{Clock, SetClock, SystemClock};
 pub use codes::{CodesFormat, CodesRequest};
 pub use cold::{BucketTraffic, RequestKind};
@@ -95,7 +95,7 @@ pub use erasures::{
     ERASURES_OPEN_MAX, ErasureRecord, ErasureRequest, ErasureState, RestoredErasures,
     bring_erasures, erase_restored, know_erasures, open_erasures,
 };
-pub use events::EventView;
+pub use events::{EventView, holders};
 pub use extensions::ExtensionProgress;
 pub use failure::{BadFile, Failure, FieldFault, WriteResult};
 pub use feed::{

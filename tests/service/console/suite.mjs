@@ -320,7 +320,7 @@ const importing = async (session) => {
   await page.getByText("2,001 lines: 2,000 new").waitFor();
   await check(page, "checked-en-light-desk", EVERYTHING);
   await page.getByRole("button", { name: "Import 2,000 lines" }).click();
-  await page.waitForURL(/batches\/nyuseureteo\?done=imported/);
+  await page.waitForURL(/batches\/nyuseureteo$/);
   await page.getByText("bad code!").waitFor();
   await home.close();
 };

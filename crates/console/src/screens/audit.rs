@@ -3,8 +3,9 @@
 use askama::Template;
 use coupon::benefit::{Benefit, BenefitKind};
 use coupon::calendar::{Date, Zone, parse_instant};
-use coupon::campaign::Handout;
+use coupon::campaign::{Campaign, Handout};
 use coupon::ids::CampaignId;
+use coupon::money::{Currency, Price};
 use engine::{AuditKind, Audited, FieldChange, PAGE_MAX, StaffRole};
 
 use crate::desk::PageContext;
@@ -25,7 +26,8 @@ pub(crate) struct AuditRow {
     pub(crate) when: String,
     pub(crate) actor: String,
     pub(crate) reason: Option<String>,
-    pub(crate) campaign: Option<String>,
+    /// Its id and its name.
+    pub(crate) campaign: Option<(String, String)>,
     pub(crate) batch: Option<String>,
     /// Field, before, now.
     pub(crate) changes: Vec<(String, String, String)>,
@@ -53,9 +55,10 @@ async fn shown(
 ) -> ConsoleResult<Vec<AuditRow>> {
     let listed = desk.all_campaigns().await?;
     let entry = |it: Audited| {
-        let of_campaign = it.entry.event.campaign.as_ref().and_then(|id| listed.of(id));
-        let of_campaign = of_campaign.map(|it| &it.campaign.zone);
-        entry(desk.t, it, zone, of_campaign.unwrap_or(zone))
+        let id = it.entry.event.campaign.clone();
+        let campaign = id.as_ref().and_then(|id| listed.of(id)).map(|it| &*it.campaign);
+        let row = entry(desk.t, it, zone, campaign);
+        AuditRow { campaign: id.map(|id| (id.to_string(), listed.name(&id))), ..row }
     };
     Ok(found.into_iter().map(entry).collect())
 }
@@ -115,11 +118,17 @@ fn is_by(actor: &str, asked: &str) -> bool {
     actor == asked || actor.strip_prefix(STAFF) == Some(asked)
 }
 
-fn entry(t: PageTexts, audited: Audited, zone: &Zone, of_campaign: &Zone) -> AuditRow {
+fn entry(t: PageTexts, audited: Audited, zone: &Zone, campaign: Option<&Campaign>) -> AuditRow {
     let entry = audited.entry;
+    let of_token = entry.event.kind == AuditKind::TokenMade;
+    let of_campaign = campaign.map_or(zone, |it| &it.zone);
+    let currency = campaign.and_then(|it| it.worth.currency);
     let change = |it: FieldChange| {
-        let [from, to] = [it.from, it.to].map(|text| value(t, &it.field, text, of_campaign));
-        (t.field(&it.field).to_owned(), from, to)
+        // What stays as it was says which one it is.
+        let from = it.from.filter(|from| it.to.as_ref() != Some(from));
+        let [from, to] = [from, it.to].map(|text| value(t, &it.field, text, of_campaign, currency));
+        let name = if of_token && it.field == "user" { t.field_name() } else { t.field(&it.field) };
+        (name.to_owned(), from, to)
     };
     AuditRow {
         kind: entry.event.kind,
@@ -127,23 +136,36 @@ fn entry(t: PageTexts, audited: Audited, zone: &Zone, of_campaign: &Zone) -> Aud
         when: t.moment(entry.act.at, zone),
         actor: entry.act.actor.as_str().to_owned(),
         reason: entry.act.reason.map(|reason| reason.as_str().to_owned()),
-        campaign: entry.event.campaign.map(|id| id.to_string()),
+        campaign: None,
         batch: entry.event.batch.map(|id| id.to_string()),
         changes: entry.event.changes.into_iter().map(change).collect(),
     }
 }
 
 /// The value of a field for people. The audit has it as the API writes it.
-fn value(t: PageTexts, field: &str, text: Option<String>, zone: &Zone) -> String {
+fn value(
+    t: PageTexts,
+    field: &str,
+    text: Option<String>,
+    zone: &Zone,
+    currency: Option<Currency>,
+) -> String {
     let Some(text) = text else { return String::new() };
     // Before days: a number of eight digits could be one.
-    if let ("count" | "lines" | "imported" | "already_there" | "rejected", Ok(number)) =
-        (field, text.parse::<u64>())
-    {
-        return t.number(number);
+    match (field, text.parse::<u64>(), currency) {
+        ("count" | "lines" | "imported" | "already_there" | "rejected", Ok(number), _)
+        | ("budget", Ok(number), None) => return t.number(number),
+        ("budget", Ok(amount), Some(currency)) => return Price { amount, currency }.to_string(),
+        ("seconds" | "ttl_seconds", Ok(seconds), _) => {
+            return t.long_time(seconds.saturating_mul(1_000));
+        }
+        _ => {}
     }
     if let ("benefit", Ok(benefit)) = (field, text.parse::<Benefit>()) {
-        return benefit_said(t, &benefit);
+        let sentence = currency.and_then(|currency| benefit.sentence(currency, t.lang()));
+        let is_text = benefit.kind == BenefitKind::Text;
+        return sentence
+            .unwrap_or_else(|| if is_text { t.benefit_text().to_owned() } else { text });
     }
     if let Ok(date) = text.parse::<Date>() {
         return t.date(date);
@@ -168,21 +190,6 @@ fn value(t: PageTexts, field: &str, text: Option<String>, zone: &Zone) -> String
         Ok(at) => t.moment(at, zone),
         Err(_) => text,
     }
-}
-
-/// A benefit, whose amounts are those of an entry: the currency has one of its own.
-fn benefit_said(t: PageTexts, benefit: &Benefit) -> String {
-    let amount = |label, amount: Option<u64>| Some(format!("{label} {}", t.number(amount?)));
-    let (kind, most) = match benefit.kind {
-        BenefitKind::Amount(of) => (amount(t.benefit_amount(), Some(of)), None),
-        BenefitKind::Percent { percent, max_discount } => {
-            (Some(format!("{} {percent}%", t.benefit_percent())), max_discount)
-        }
-        BenefitKind::Text => (Some(t.benefit_text().to_owned()), None),
-    };
-    let least = amount(t.field_min_order(), benefit.min_order);
-    let said = [kind, amount(t.field_max_discount(), most), least];
-    said.into_iter().flatten().collect::<Vec<String>>().join(" · ")
 }
 
 #[derive(Template)]
@@ -239,22 +246,27 @@ mod tests {
             ("a name", "name", "Spring 2027", "Spring 2027"),
             ("a number", "count", "2027", "2,027"),
             ("a number like a day", "count", "20270331", "20,270,331"),
-            ("an amount", "benefit", "amount 5000", "An amount off the order 5,000"),
-            (
-                "a percentage",
-                "benefit",
-                "percent 10 max 5000 from 30000",
-                "A percentage off the order 10% · At most 5,000 · Smallest order 30,000",
-            ),
+            ("an amount of nobody knows what", "benefit", "amount 5000", "amount 5000"),
+            ("a benefit in words", "benefit", "text", "Something else, such as a free coffee"),
             ("a role", "role", "marketer", "Marketer"),
             ("a role of the API", "role", "shop", "shop"),
             ("how coupons are given out", "handout", "shop", "The shop gives them out"),
             ("yes", "paused", "true", "Yes"),
         ];
         for (name, field, text, want) in cases {
-            let said = value(PageTexts::new(Lang::En), field, Some(text.to_owned()), &seoul);
+            let said = value(PageTexts::new(Lang::En), field, Some(text.to_owned()), &seoul, None);
             assert_eq!(said, want, "{name}");
         }
-        assert_eq!(value(PageTexts::new(Lang::Ko), "name", None, &seoul), "");
+        let ko = PageTexts::new(Lang::Ko);
+        let cases = [
+            ("nothing", "name", None, ""),
+            ("an amount with its currency", "budget", Some("150000000"), "₩150,000,000"),
+            ("a benefit with its currency", "benefit", Some("amount 5000"), "5,000원 할인"),
+            ("a long time", "ttl_seconds", Some("7776000"), "90일"),
+        ];
+        for (name, field, text, want) in cases {
+            let said = value(ko, field, text.map(str::to_owned), &seoul, "KRW".parse().ok());
+            assert_eq!(said, want, "{name}");
+        }
     }
 }

@@ -18,6 +18,7 @@ use crate::phase::CampaignPhase;
 use crate::roles::ConsoleAction;
 use crate::screens::audit::{AuditRow, entries};
 use crate::screens::codes::is_bearer;
+use crate::screens::import::rejected_class;
 use crate::screens::next_steps::NextSteps;
 use crate::text::PageTexts;
 use crate::trouble::{ConsoleError, ConsoleResult};
@@ -48,6 +49,8 @@ struct CampaignPage<'a> {
     steps: Option<NextSteps>,
     worth: Vec<(&'static str, String)>,
     by: CountInterval,
+    /// Since when it is paused, and why.
+    paused: Option<String>,
     forecast: Option<String>,
     funnel: Vec<FunnelStep>,
     terms: Vec<(&'static str, String)>,
@@ -107,6 +110,7 @@ pub(crate) async fn page(desk: PageContext, Path(id): Path<String>) -> ConsoleRe
         steps: desk.next_steps(&view),
         worth: desk.worth_figures(&worth),
         by,
+        paused: desk.pause_said(&view.campaign, None).await?,
         forecast,
         funnel,
         terms: terms(desk.t, &view),
@@ -155,7 +159,7 @@ async fn funnel(desk: &PageContext, view: &CampaignView) -> ConsoleResult<Vec<Fu
         share,
     };
     let mut steps = vec![
-        step(t.stock_total(), "available", counts.stock, all),
+        step(t.all(), "available", counts.stock, all),
         step(t.funnel_issued(), "issued", issued, of_stock),
         step(t.state_redeemed(), "redeemed", counts.redeemed, of_issued(counts.redeemed)),
     ];
@@ -228,7 +232,7 @@ fn terms(t: PageTexts, view: &CampaignView) -> Vec<(&'static str, String)> {
         (t.field_handout(), t.handout(&campaign.handout).to_owned()),
         (t.field_valid_from(), t.moment(campaign.valid_from, zone)),
         (t.field_expires_on(), t.date(campaign.expires_on())),
-        (t.time_zone(), zone.name().to_owned()),
+        (t.time_zone(), t.zone(zone)),
         (
             t.field_per_user_limit(),
             campaign.per_user_limit.map_or(t.unlimited().to_owned(), |it| t.number(u64::from(it))),
@@ -243,7 +247,7 @@ fn terms(t: PageTexts, view: &CampaignView) -> Vec<(&'static str, String)> {
     may(t.field_issue_from(), campaign.issue_from.map(|at| t.moment(at, zone)));
     may(t.field_issue_until(), campaign.issue_until.map(|at| t.moment(at, zone)));
     may(t.field_extended(), extended(t, view));
-    may(t.field_benefit(), campaign.worth.text(t.lang()));
+    may(t.field_benefit(), t.worth(&campaign.worth));
     may(t.field_budget(), budget(t, view));
     may(t.field_metadata(), campaign.metadata.clone());
     terms
@@ -275,6 +279,7 @@ fn budget(t: PageTexts, view: &CampaignView) -> Option<String> {
 struct BatchPage<'a> {
     d: &'a PageContext,
     campaign: CampaignId,
+    name: &'a str,
     zone: &'a Zone,
     batch: Batch,
     rejected: Vec<RejectedLine>,
@@ -288,7 +293,10 @@ impl BatchPage<'_> {
         match counts.rejected {
             0 => None,
             rejected if rejected == counts.lines => Some((" bad", t.none_imported(rejected))),
-            rejected => Some(("", t.some_rejected(rejected))),
+            rejected => {
+                let said = t.some_rejected(rejected, t.number(counts.lines));
+                Some((rejected_class(rejected, counts.lines), said))
+            }
         }
     }
 }
@@ -310,6 +318,7 @@ pub(crate) async fn batch(
     rejected.truncate(REJECTED);
     let page = BatchPage {
         d: &desk,
+        name: &view.campaign.name,
         zone: &view.campaign.zone,
         rejected,
         curl: desk.curl(

@@ -4,15 +4,18 @@ use std::cmp::Reverse;
 
 use askama::Template;
 use coupon::calendar::Date;
-use coupon::ids::CampaignId;
-use engine::CampaignView;
+use coupon::campaign::Campaign;
+use coupon::code::half_width;
+use coupon::ids::{BatchId, CampaignId};
+use coupon::refusal::Refusal;
+use engine::{AuditKind, CampaignView, PAGE_MAX};
 
 use crate::chart::stacked;
 use crate::desk::PageContext;
 use crate::index::{CampaignSnapshot, CampaignTotals};
 use crate::phase::CampaignPhase;
 use crate::roles::ConsoleAction;
-use crate::text::IsolatedText;
+use crate::text::{IsolatedText, mark_of};
 use crate::trouble::ConsoleResult;
 
 /// Rows of a page: with the lines of each, it stays below 60 kB.
@@ -60,7 +63,37 @@ impl PageContext {
     pub(crate) fn period(&self, view: &CampaignView) -> String {
         let (t, campaign) = (self.t, &view.campaign);
         let first = Date::of(campaign.valid_from, &campaign.zone);
-        t.span(first, campaign.expires_on(), self.today())
+        t.span(first, campaign.expires_on(), self.today()) + mark_of(&campaign.zone)
+    }
+
+    /// Says that a campaign is paused, or else one of its batches, since when and why; `None` if neither is.
+    pub(crate) async fn pause_said(
+        &self,
+        campaign: &Campaign,
+        batch: Option<&BatchId>,
+    ) -> ConsoleResult<Option<String>> {
+        let (t, engine, reader) = (self.t, self.engine(), self.reader()?);
+        let batch = batch.filter(|_| !campaign.paused);
+        let is_paused = match batch {
+            Some(id) => engine.batch(&reader, &campaign.id, id).await?.paused,
+            None => campaign.paused,
+        };
+        if !is_paused {
+            return Ok(None);
+        }
+        let (kind, what, name) = match batch {
+            Some(id) => (AuditKind::BatchPaused, t.batch(), t.batch_name(id)),
+            None => (AuditKind::CampaignPaused, t.campaign(), campaign.name.clone()),
+        };
+        let entries = engine.audit(&reader, Some(&campaign.id), None, PAGE_MAX).await?;
+        let mut entries = entries.into_iter().flatten().map(|it| it.entry);
+        let pause = entries.find(|it| it.event.kind == kind && it.event.batch.as_ref() == batch);
+        let Some(act) = pause.map(|it| it.act) else {
+            return Ok(Some(t.refusal(Refusal::Paused).to_owned()));
+        };
+        let why = act.reason.map_or_else(|| t.no_reason().to_owned(), |it| it.to_string());
+        let at = t.moment(act.at, &campaign.zone);
+        Ok(Some(t.is_paused(what, IsolatedText(name), at, IsolatedText(why))))
     }
 
     /// The bar of a campaign: what became of its coupons.
@@ -197,7 +230,10 @@ pub(crate) fn fits(view: &CampaignView, wanted: &str) -> bool {
     wanted.is_empty()
         || campaign.name.to_lowercase().contains(wanted)
         || campaign.id.as_str().to_lowercase().contains(wanted)
-        || campaign.shared_code.as_ref().is_some_and(|it| it.as_str().to_lowercase() == wanted)
+        || campaign
+            .shared_code
+            .as_ref()
+            .is_some_and(|it| it.as_str().to_lowercase() == *half_width(wanted))
 }
 
 fn sort_by(found: &mut [&CampaignView], sort: &str) {

@@ -74,16 +74,14 @@ async fn codes(
 
 pub(crate) async fn download(desk: PageContext, Path(id): Path<String>) -> ConsoleResult {
     let id = from_path(&id)?;
-    let worth =
-        desk.engine().campaign(&desk.reader()?, &id).await?.campaign.worth.text(desk.t.lang());
+    let beside = desk.beside(&desk.engine().campaign(&desk.reader()?, &id).await?);
     let codes = codes(&desk, &id, CodesFormat::Csv).await?;
-    // Each line has it, as a letter is made of one line.
-    let with_worth = |code: &str, worth: Option<&str>| row(iter::once(code).chain(worth));
-    let head = with_worth(desk.t.code_column(), worth.as_ref().map(|_| desk.t.worth_column()));
-    let head = once(async move { Ok(format!("{BYTE_ORDER_MARK}{head}")) });
-    let codes = codes.map_ok(move |codes| {
-        codes.lines().map(|code| with_worth(code, worth.as_deref())).collect()
-    });
+    let head = iter::once(desk.t.code_column()).chain(beside.iter().map(|(column, _)| *column));
+    let head = format!("{BYTE_ORDER_MARK}{}", row(head));
+    let head = once(async move { Ok(head) });
+    let line =
+        move |code: &str| row(iter::once(code).chain(beside.iter().map(|(_, text)| &**text)));
+    let codes = codes.map_ok(move |codes| codes.lines().map(&line).collect());
     Ok(file(&desk.file_name(Some(&id), "codes", "csv"), CSV, head.chain(codes).boxed()))
 }
 
@@ -101,6 +99,14 @@ pub(crate) fn file(name: &str, kind: &'static str, lines: LineStream) -> Respons
 }
 
 impl PageContext {
+    /// What each line has beside its code, as a letter is made of one line: until when it works, and what it is worth.
+    fn beside(&self, view: &CampaignView) -> Vec<(&'static str, String)> {
+        let (t, campaign) = (self.t, &view.campaign);
+        let worth = campaign.worth.text(t.lang()).map(|worth| (t.worth_column(), worth));
+        let until = (t.field_expires_on(), campaign.expires_on().to_string());
+        iter::once(until).chain(worth).collect()
+    }
+
     /// Whose, what and of which day, as `spring-codes-2026-11-26.csv`: people find it again among others.
     pub(crate) fn file_name(&self, of: Option<&CampaignId>, what: &str, kind: &str) -> String {
         let whose = of.map(|id| format!("{id}-")).unwrap_or_default();
@@ -130,7 +136,7 @@ pub(crate) async fn workbook(desk: PageContext, Path(id): Path<String>) -> Conso
     if view.available() > ROWS_MAX as u64 {
         return Err(too_small());
     }
-    let worth = view.campaign.worth.text(desk.t.lang());
+    let beside = desk.beside(&view);
     // The memory and the disk of one at a time.
     let permit = timeout(TURN, Arc::clone(&desk.console.workbooks).acquire_owned()).await;
     let permit = permit.map_err(|_| ConsoleError::Busy)?.map_err(|_| ConsoleError::Broken)?;
@@ -138,8 +144,7 @@ pub(crate) async fn workbook(desk: PageContext, Path(id): Path<String>) -> Conso
     let (sender, receiver) = channel(WAITING);
     let t = desk.t;
     let written = spawn_blocking(move || {
-        let worth = worth.map(|worth| (t.worth_column(), worth));
-        let written = workbook::written(t.code_column(), worth, receiver);
+        let written = workbook::written(t.code_column(), &beside, receiver);
         drop(permit);
         written
     });

@@ -6,26 +6,31 @@ use askama::Template;
 use attempts::Wanted;
 use axum::extract::Path;
 use coupon::calendar::{Date, Zone};
-use coupon::coupon::{Event, EventKind, State};
-use coupon::ids::Reason;
+use coupon::coupon::{Coupon, Event, EventKind, State};
+use coupon::ids::{Reason, UserId};
 use coupon::money::Price;
-use coupon::refusal::Refusal;
-use coupon::time::{DAY_MS, Millis};
+use coupon::time::Millis;
 use coupon::worth::RedemptionWorth;
-use engine::{AdminChange, CouponView, GiftSource, NewExpiry, Tier, WriteResult};
+use engine::{
+    AdminChange, CouponNotes, CouponView, GiftSource, NewExpiry, Tier, WriteResult, holders,
+};
 use serde_json::json;
 
 use crate::coupon_action::CouponAction;
 use crate::desk::{PageContext, to};
 use crate::extract::typed_code;
 use crate::fields::{FormFields, encoded};
-use crate::goodwill::GoodwillReason;
 use crate::screens::refused::AttemptRow;
-use crate::text::{IsolatedText, PageTexts};
+use crate::text::{IsolatedText, PageTexts, mark_of};
 use crate::trouble::{ConsoleError, ConsoleResult};
 
 /// How the actors of the console begin.
 pub(crate) const STAFF: &str = "staff:";
+
+/// Who did something, as people know them: those of the console by their names.
+pub(crate) fn person(actor: &str) -> &str {
+    actor.strip_prefix(STAFF).unwrap_or(actor)
+}
 
 /// Customers that are named above the history of a coupon; all attempts are in the list beside it.
 const OTHERS_MAX: usize = 3;
@@ -61,16 +66,22 @@ pub(crate) struct HistoryRow {
     pub(crate) reason: Option<String>,
 }
 
-/// What people did at the console to these coupons, the newest first, with times of the zone of the page.
-pub(crate) fn staff_acts(desk: &PageContext, coupons: &[CouponView]) -> Vec<HistoryRow> {
+/// What people did at the console to these coupons, the newest first, with times of the zone of the page: all of it, or
+/// what they did while a user had them.
+pub(crate) fn staff_acts(
+    desk: &PageContext,
+    coupons: &[CouponView],
+    user: Option<&UserId>,
+) -> Vec<HistoryRow> {
     let of_coupon = |view: &CouponView| {
-        let events = view.coupon.events().iter();
+        let of_user = |user| while_theirs(&view.coupon, user).collect::<Vec<&Event>>();
+        let events = user.map_or_else(|| view.coupon.events().iter().collect(), of_user);
+        let by_staff = events.into_iter().filter(|it| it.actor.as_str().starts_with(STAFF));
         // An import says what happened elsewhere, and before.
-        let is_here = |it: &&Event| it.at >= view.coupon.genesis().created_at;
-        let by_staff = events.filter(|it| it.actor.as_str().starts_with(STAFF)).filter(is_here);
+        let by_staff = by_staff.filter(|it| !is_imported(view, it));
         let row = |event: &Event| HistoryRow {
             code: Some(view.code.clone()),
-            ..happened(desk.t, event, &desk.zone)
+            ..happened(desk.t, view, event, &desk.zone)
         };
         by_staff.map(row).collect::<Vec<HistoryRow>>()
     };
@@ -79,27 +90,48 @@ pub(crate) fn staff_acts(desk: &PageContext, coupons: &[CouponView]) -> Vec<Hist
     acts
 }
 
+/// What happened to a coupon while a user had it. What gave it to somebody else is not for them.
+pub(crate) fn while_theirs<'a>(
+    coupon: &'a Coupon,
+    user: &'a UserId,
+) -> impl Iterator<Item = &'a Event> {
+    let theirs = holders(coupon).filter(move |(before, _, after)| {
+        *after == Some(user) || (*before == Some(user) && after.is_none())
+    });
+    theirs.map(|(_, event, _)| event)
+}
+
 pub(crate) async fn page(desk: PageContext, Path(typed): Path<String>) -> ConsoleResult {
     let (t, engine, reader) = (desk.t, desk.engine(), desk.reader()?);
     let text = typed_code(&typed)?;
     let view = engine.coupon(&reader, &text, None).await?;
     let campaign = engine.campaign(&reader, &view.coupon.genesis().campaign).await?.campaign;
+    let (zone, batch) = (view.coupon.zone(), &view.coupon.genesis().batch);
     let wanted = Wanted { codes: Some(vec![view.code.clone()]), ..Wanted::default() };
-    let offers = CouponAction::of(view.coupon.state()).iter().copied();
-    let refused = desk.refused(wanted, view.coupon.zone()).await?;
+    let refused = desk.refused(wanted, zone).await?;
+    let redeemed_at = view.coupon.redemption().map(|it| it.at);
+    let cancel_until = redeemed_at.map(|at| at.plus_days(campaign.cancel_days));
+    // What is in the archive does not change any more, nor a redemption that is older than that.
+    let is_open = view.tier == Tier::Hot && cancel_until.is_none_or(|it| it > desk.now);
+    let offers = if is_open { CouponAction::of(view.coupon.state()) } else { &[] };
+    let offers = offers.iter().copied();
+    let paused = match view.paused {
+        true => desk.pause_said(&campaign, Some(batch)).await?,
+        false => None,
+    };
     let page = CouponPage {
         d: &desk,
         campaign_name: campaign.name.clone(),
-        worth: campaign.worth.text(t.lang()),
+        worth: t.worth(&campaign.worth),
         sentence: sentence(&desk, &view),
-        more: more(&desk, &view, campaign.cancel_days),
+        more: more(&desk, &view, paused, cancel_until),
         facts: facts(&desk, &view),
         happened: view
             .coupon
             .events()
             .iter()
             .rev()
-            .map(|it| happened(t, it, view.coupon.zone()))
+            .map(|it| happened(t, &view, it, zone))
             .collect(),
         others: others(&refused),
         customer: customer(&view),
@@ -134,7 +166,7 @@ fn others(refused: &[AttemptRow]) -> Vec<String> {
 
 fn sentence(desk: &PageContext, view: &CouponView) -> String {
     let (t, coupon) = (desk.t, &view.coupon);
-    let last = t.date(coupon.expires_on());
+    let last = t.date(coupon.expires_on()) + mark_of(coupon.zone());
     match coupon.state() {
         State::Available if view.expired => t.is_available_expired(last),
         State::Available => t.is_available(last),
@@ -155,13 +187,22 @@ fn sentence(desk: &PageContext, view: &CouponView) -> String {
     }
 }
 
+/// Whether a file brought it: nothing happens here before there is a coupon, and people at the console redeem nothing.
+fn is_imported(view: &CouponView, event: &Event) -> bool {
+    let is_redeemed = matches!(event.kind, EventKind::Redeemed { .. });
+    event.at <= view.coupon.genesis().created_at
+        || (is_redeemed && event.actor.as_str().starts_with(STAFF))
+}
+
 /// What else decides whether it works, as sentences.
-fn more(desk: &PageContext, view: &CouponView, cancel_days: u16) -> Vec<String> {
+fn more(
+    desk: &PageContext,
+    view: &CouponView,
+    paused: Option<String>,
+    cancel_until: Option<Millis>,
+) -> Vec<String> {
     let (t, coupon) = (desk.t, &view.coupon);
-    let mut more = Vec::new();
-    if view.paused {
-        more.push(t.refusal(Refusal::Paused).to_owned());
-    }
+    let mut more = Vec::from_iter(paused);
     if coupon.genesis().valid_from > desk.now {
         more.push(t.works_from(t.moment(coupon.genesis().valid_from, coupon.zone())));
     }
@@ -169,9 +210,8 @@ fn more(desk: &PageContext, view: &CouponView, cancel_days: u16) -> Vec<String> 
         let order = view.order.as_ref().map(ToString::to_string).unwrap_or_default();
         more.push(t.is_held(IsolatedText(order), t.moment(until, coupon.zone())));
     }
-    if let Some(redemption) = coupon.redemption() {
-        let until = redemption.at.plus_ms(i64::from(cancel_days) * DAY_MS);
-        more.push(match until > desk.now {
+    if let Some(until) = cancel_until {
+        more.push(match until > desk.now && view.tier == Tier::Hot {
             true => t.can_be_cancelled(t.moment(until, coupon.zone())),
             false => t.cannot_be_cancelled().to_owned(),
         });
@@ -188,7 +228,7 @@ fn facts(desk: &PageContext, view: &CouponView) -> Vec<(&'static str, String)> {
     vec![
         (t.field_valid_from(), t.moment(coupon.genesis().valid_from, coupon.zone())),
         (t.field_expires_on(), t.date(coupon.expires_on())),
-        (t.time_zone(), coupon.zone().name().to_owned()),
+        (t.time_zone(), t.zone(coupon.zone())),
         (t.batch(), t.batch_name(&coupon.genesis().batch)),
         (t.tier(), tier),
         (t.version(), coupon.version().to_string()),
@@ -216,11 +256,10 @@ impl PageTexts {
     }
 }
 
-fn happened(t: PageTexts, event: &Event, zone: &Zone) -> HistoryRow {
+pub(crate) fn happened(t: PageTexts, view: &CouponView, event: &Event, zone: &Zone) -> HistoryRow {
     let (what, reason) = match &event.kind {
         EventKind::Issued { to, reference, .. } => {
-            let why = reference.as_ref().and_then(GoodwillReason::of);
-            (t.was_issued(IsolatedText(to)), why.map(|why| t.goodwill_reason(&why)))
+            (t.was_issued(IsolatedText(to)), reference.as_ref().and_then(|it| t.why_given(it)))
         }
         EventKind::Redeemed { by, order, worth } => {
             let order = IsolatedText(order);
@@ -231,26 +270,34 @@ fn happened(t: PageTexts, event: &Event, zone: &Zone) -> HistoryRow {
             (t.with_amounts(redeemed, worth.as_deref()), None)
         }
         EventKind::RedemptionCancelled { order, reason } => {
-            (t.was_cancelled(IsolatedText(order)), reason.as_ref().map(Reason::as_str))
+            (t.was_cancelled(IsolatedText(order)), reason.as_ref().map(Reason::to_string))
         }
         EventKind::Revoked { from, reason, .. } => {
-            (t.was_revoked(IsolatedText(from)), reason.as_ref().map(Reason::as_str))
+            (t.was_revoked(IsolatedText(from)), reason.as_ref().map(Reason::to_string))
         }
         EventKind::Voided { reason } => {
-            (t.was_voided().to_owned(), reason.as_ref().map(Reason::as_str))
+            (t.was_voided().to_owned(), reason.as_ref().map(Reason::to_string))
         }
         EventKind::Extended { expires_at, zone: extended, reason } => {
             let last = t.date(Date::last_of(*expires_at, extended));
-            (t.was_extended(last), reason.as_ref().map(Reason::as_str))
+            (t.was_extended(last), reason.as_ref().map(Reason::to_string))
         }
     };
+    // Whoever sent a file has not done what it says.
+    let (genesis, actor) = (view.coupon.genesis(), event.actor.as_str());
     HistoryRow {
         at: event.at,
         code: None,
         what,
         when: t.moment(event.at, zone),
-        actor: event.actor.as_str().to_owned(),
-        reason: reason.map(str::to_owned),
+        actor: match is_imported(view, event) {
+            true => t.imported_by(
+                IsolatedText(t.batch_name(&genesis.batch)),
+                IsolatedText(person(actor)),
+            ),
+            false => actor.to_owned(),
+        },
+        reason,
     }
 }
 
@@ -331,8 +378,12 @@ pub(crate) async fn act(
             (desk.give_coupon(source, fields.must("user_id")?).await?, "issued", "had")
         }
         CouponAction::Revoke => {
-            let (user, change) = (fields.must("user_id")?, with(&fields)?);
-            let done = engine.revoke(&caller, &typed_code(&typed)?, user, None, change).await?;
+            let (user, change): (UserId, _) = (fields.must("user_id")?, with(&fields)?);
+            let text = typed_code(&typed)?;
+            let done = engine.revoke(&caller, &text, user.clone(), None, change).await?;
+            if let WriteResult::Created(view) = &done {
+                desk.note_coupon(CouponNotes::RevokedFrom(&user), &view.code).await;
+            }
             (done, "revoked", "same")
         }
         CouponAction::Void => {
@@ -359,6 +410,6 @@ pub(crate) async fn act(
         WriteResult::Created(_) => made,
         WriteResult::Same(_) => before,
     };
-    desk.note_changed(&done.into_inner().code).await;
+    desk.note_coupon(CouponNotes::ChangedBy(&caller), &done.into_inner().code).await;
     Ok(to(&format!("/console/coupons/{}?done={said}", encoded(&typed))))
 }

@@ -1,15 +1,20 @@
 //! One customer: what they have, what they used, what was refused; and a coupon as goodwill.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use askama::Template;
 use attempts::Wanted;
 use axum::extract::Path;
 use coupon::campaign::Handout;
 use coupon::coupon::State;
 use coupon::ids::{BadName, CampaignId, IssueRef, UserId};
+use engine::csv::{BYTE_ORDER_MARK, row};
 use engine::{
-    CouponFilter, CouponView, CursorPosition, GiftSource, ListOrder, ListRequest, ListView,
-    PersonFormat, WriteResult,
+    CouponFilter, CouponNotes, CouponView, CursorPosition, GiftSource, LineStream, ListOrder,
+    ListRequest, ListView, PersonFormat, PersonRecord, WriteResult,
 };
+use futures::stream::{StreamExt, TryStreamExt, once};
 use uuid::Uuid;
 
 use crate::cursor;
@@ -22,7 +27,7 @@ use crate::phase::CampaignPhase;
 use crate::roles::ConsoleAction;
 use crate::screens::campaigns::named;
 use crate::screens::codes::file;
-use crate::screens::coupon::{HistoryRow, staff_acts};
+use crate::screens::coupon::{HistoryRow, happened, staff_acts, while_theirs};
 use crate::screens::refused::AttemptRow;
 use crate::text::IsolatedText;
 use crate::trouble::{ConsoleError, ConsoleResult};
@@ -41,6 +46,8 @@ struct CustomerPage<'a> {
     coupons: Vec<CouponView>,
     next: Option<String>,
     refused: Vec<AttemptRow>,
+    /// Why some of them do not work at the moment.
+    paused: BTreeSet<String>,
     /// What was done to the coupons at the console, the newest first.
     happened: Vec<HistoryRow>,
     /// Campaigns that are meant for goodwill.
@@ -62,11 +69,23 @@ pub(crate) async fn page(desk: PageContext, Path(user): Path<String>) -> Console
         if desk.may(ConsoleAction::Issue) { offered(&desk, &listed) } else { Vec::new() };
     let gifts_left = if campaigns.is_empty() { 0 } else { desk.gifts_left().await? };
     let gift = Uuid::now_v7().to_string();
+    let paused_at = list.coupons.iter().filter(|it| it.paused).map(|it| it.coupon.genesis());
+    let paused_at: BTreeSet<_> = paused_at.map(|it| (&it.campaign, &it.batch)).collect();
+    let mut paused = BTreeSet::new();
+    for (campaign, batch) in paused_at {
+        let campaign = desk.engine().campaign(&desk.reader()?, campaign).await?.campaign;
+        paused.extend(desk.pause_said(&campaign, Some(batch)).await?);
+    }
+    // What was done for them stays when they have the coupon no more.
+    let mut known = desk.noted(CouponNotes::RevokedFrom(&user)).await?;
+    known.retain(|it| list.coupons.iter().all(|listed| listed.code != it.code));
+    known.extend(list.coupons.iter().cloned());
     let path = format!("/v1/coupons?user_id={}&limit={PAGE}", encoded(user.as_str()));
     let page = CustomerPage {
         d: &desk,
         listed: &listed,
-        happened: staff_acts(&desk, &list.coupons),
+        paused,
+        happened: staff_acts(&desk, &known, Some(&user)),
         is_newcomer: list.coupons.is_empty() && refused.is_empty(),
         coupons: list.coupons,
         next: list
@@ -83,17 +102,41 @@ pub(crate) async fn page(desk: PageContext, Path(user): Path<String>) -> Console
     desk.page(&page)
 }
 
-/// `GET /console/customers/{user}/data/{format}`: everything that is known of them, as a file.
+/// `GET /console/customers/{user}/data/{format}`: everything that is known of them, or what is for themselves.
 pub(crate) async fn data(
     desk: PageContext,
     Path((user, format)): Path<(String, String)>,
 ) -> ConsoleResult {
     let (user, format): (UserId, PersonFormat) = (from_path(&user)?, from_path(&format)?);
     let caller = desk.caller(ConsoleAction::ErasePeople)?;
-    let text = (desk.console.setup.person)(caller, user, format).await?;
+    let text = match format {
+        PersonFormat::Json => (desk.console.setup.person)(caller, user, format).await?,
+        PersonFormat::Csv => person_sheet(desk.clone(), user).await?,
+    };
     // Without their name: it may have signs that no file may have, and a folder of downloads is read by others.
     let name = desk.file_name(None, "customer", format.as_str());
     Ok(file(&name, format.media_type(), text))
+}
+
+/// What can be handed to a customer: their coupons, and what happened to these while they had them, in the words and the
+/// times of people, and without the names of those who work here.
+async fn person_sheet(desk: PageContext, user: UserId) -> ConsoleResult<LineStream> {
+    let caller = desk.caller(ConsoleAction::ErasePeople)?;
+    let listed = desk.all_campaigns().await?;
+    let head = format!("{BYTE_ORDER_MARK}{}\n", desk.t.person_columns());
+    let known = Arc::clone(desk.engine()).person(&caller, &user).await?;
+    let lines = move |record: &PersonRecord| {
+        let PersonRecord::Coupon { view, .. } = record else { return String::new() };
+        let (coupon, name) = (&view.coupon, listed.name(&view.coupon.genesis().campaign));
+        let last = coupon.expires_on().to_string();
+        let rows = while_theirs(coupon, &user).map(|event| {
+            let HistoryRow { when, what, reason, .. } = happened(desk.t, view, event, &desk.zone);
+            row([&*when, &what, &name, &view.code, &last, &reason.unwrap_or_default()])
+        });
+        rows.collect::<String>().replace(['\u{2068}', '\u{2069}'], "")
+    };
+    let lines = known.map_ok(move |some| some.iter().map(&lines).collect());
+    Ok(once(async move { Ok(head) }).chain(lines).boxed())
 }
 
 async fn refused_of(desk: &PageContext, user: &UserId) -> ConsoleResult<Vec<AttemptRow>> {
@@ -154,6 +197,10 @@ pub(crate) async fn give(
     let id: CampaignId = fields.must("campaign_id")?;
     let gift: Uuid = fields.must("gift")?;
     let reason: GoodwillReason = fields.must("reason")?;
+    let text = fields.get("reason_text").filter(|_| reason == GoodwillReason::Other);
+    if reason == GoodwillReason::Other && text.is_none() {
+        return Err(ConsoleError::field("reason", desk.t.goodwill_text_missing()));
+    }
     let caller = desk.caller(ConsoleAction::Issue)?;
     if !goodwill::is_meant(&desk.engine().campaign(&caller, &id).await?.campaign) {
         return Err(ConsoleError::field("campaign_id", desk.t.goodwill_not_meant()));
@@ -172,8 +219,9 @@ pub(crate) async fn give(
     let given = match has.into_iter().find(is_gift) {
         Some(view) => WriteResult::Same(view),
         None => {
-            let reference = reason.reference(&name).parse();
-            let reference: IssueRef = reference.map_err(|_: BadName| ConsoleError::Broken)?;
+            let reference = reason.reference(text, &name).parse();
+            let wrong = |why: BadName| ConsoleError::field("reason", why.to_string());
+            let reference: IssueRef = reference.map_err(wrong)?;
             desk.give_coupon(GiftSource::Stock(id, reference), user.clone()).await?
         }
     };
@@ -185,6 +233,6 @@ pub(crate) async fn give(
         // They may have used it since: its page says so.
         WriteResult::Same(view) => format!("/console/coupons/{}?done=had", encoded(&view.code)),
     };
-    desk.note_changed(&given.into_inner().code).await;
+    desk.note_coupon(CouponNotes::ChangedBy(&caller), &given.into_inner().code).await;
     Ok(to(&to_page))
 }

@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::desk::{PageContext, to};
 use crate::extract::from_path;
 use crate::fields::{FormFields, encoded};
+use crate::form_reader::FormFaults;
 use crate::roles::ConsoleAction;
 use crate::trouble::{ConsoleError, ConsoleResult};
 
@@ -20,6 +21,8 @@ const PAGE: usize = 50;
 struct ErasePage<'a> {
     d: &'a PageContext,
     user: String,
+    f: &'a FormFields,
+    w: FormFaults,
     /// Names the erasure before it is begun: a form that is sent twice begins one.
     erasure: String,
     curl: String,
@@ -57,12 +60,16 @@ impl ErasureRow {
 }
 
 pub(crate) async fn ask(desk: PageContext, Path(user): Path<String>) -> ConsoleResult {
-    let user: UserId = from_path(&user)?;
+    form(&desk, &from_path(&user)?, &FormFields::default(), FormFaults::none(desk.t))
+}
+
+fn form(desk: &PageContext, user: &UserId, f: &FormFields, w: FormFaults) -> ConsoleResult {
     let erasure = format!("console:{}", uuid::Uuid::now_v7());
     let body = json!({"erasure_id": erasure, "reason": "…"});
     let path = format!("/v1/people/{}/erase", encoded(user.as_str()));
     let curl = desk.curl("POST", &path, body);
-    desk.page(&ErasePage { d: &desk, user: user.to_string(), erasure, curl })
+    let (status, user) = (w.status(), user.to_string());
+    desk.page_with(status, &ErasePage { d: desk, user, f, w, erasure, curl })
 }
 
 /// `POST /console/customers/{user}/erase`: with the name of the customer once more.
@@ -72,14 +79,19 @@ pub(crate) async fn erase(
     fields: FormFields,
 ) -> ConsoleResult {
     let user: UserId = from_path(&user)?;
-    let again: UserId = fields.must("user_id")?;
-    if again != user {
-        return Err(ConsoleError::field("user_id", desk.t.erase_other_name()));
-    }
-    let request = ErasureRequest {
-        id: fields.may::<BatchId>("erasure_id")?.map(|id| id.to_string()),
-        reason: fields.must("reason")?,
-        is_urgent: false,
+    let read = || {
+        if fields.must::<UserId>("user_id")? != user {
+            return Err(ConsoleError::field("user_id", desk.t.erase_other_name()));
+        }
+        Ok(ErasureRequest {
+            id: fields.may::<BatchId>("erasure_id")?.map(|id| id.to_string()),
+            reason: fields.must("reason")?,
+            is_urgent: false,
+        })
+    };
+    let request = match read() {
+        Ok(request) => request,
+        Err(wrong) => return form(&desk, &user, &fields, FormFaults::of(desk.t, wrong)?),
     };
     let caller = desk.caller(ConsoleAction::ErasePeople)?;
     desk.engine().erase_person(&caller, &user, request).await?;

@@ -6,9 +6,10 @@
 use std::sync::Arc;
 
 use askama::Template;
+use axum::body::Body;
 use axum::extract::{Path, Request};
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
+use axum::response::Response;
 use coupon::calendar::Date;
 use coupon::campaign::{Batch, Campaign};
 use coupon::ids::{BatchId, CampaignId};
@@ -29,8 +30,9 @@ use crate::multipart::{FormUpload, UploadedFile};
 use crate::phase::CampaignPhase;
 use crate::roles::ConsoleAction;
 use crate::screens::campaigns::named;
-use crate::screens::codes::{CSV, file};
+use crate::screens::codes::{CSV, attached, file};
 use crate::short_name::proposed;
+use crate::text::PageTexts;
 use crate::trouble::{ConsoleError, ConsoleResult};
 
 /// Campaigns that are offered without a search.
@@ -61,10 +63,7 @@ pub(crate) async fn choose(desk: PageContext) -> ConsoleResult {
 }
 
 pub(crate) async fn template(_: PageContext) -> Response {
-    let text = format!("{BYTE_ORDER_MARK}{TEMPLATE}");
-    let kind = HeaderValue::from_static("text/csv; charset=utf-8");
-    let name = HeaderValue::from_static("attachment; filename=\"import-template.csv\"");
-    ([(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, name)], text).into_response()
+    attached("import-template.csv", CSV, Body::from(format!("{BYTE_ORDER_MARK}{TEMPLATE}")))
 }
 
 coupon::words! {
@@ -89,8 +88,8 @@ struct ImportPage<'a> {
     /// Some of the file was imported into the batch before.
     is_begun: bool,
     table: Option<ColumnTable>,
-    /// Values of the state, and what they mean.
-    values: Vec<(String, String)>,
+    /// Values of the state, what they mean, and what they are taken for.
+    values: Vec<(String, String, String)>,
     checked: Option<DryRun>,
     trouble: Option<String>,
     curl: String,
@@ -121,16 +120,16 @@ impl ImportPage<'_> {
 
     /// The class of the notice about a check.
     fn verdict(&self, found: &DryRun) -> &'static str {
-        match (self.taken(), found.counts.rejected) {
-            (0, _) => " bad",
-            (_, 0) => " good",
-            _ => "",
+        if self.taken() == 0 {
+            " bad"
+        } else {
+            rejected_class(found.counts.rejected, found.counts.lines)
         }
     }
 
     /// How many lines of the checked file an import would take.
     fn taken(&self) -> u64 {
-        self.checked.as_ref().map_or(0, |found| found.counts.lines - found.counts.rejected)
+        self.checked.as_ref().map_or(0, |found| found.counts.new + found.counts.unchecked)
     }
 
     fn names_erased(&self) -> bool {
@@ -148,6 +147,15 @@ impl ImportPage<'_> {
             Some((end, _)) => format!("{}…", &cell[..end]),
             None => cell.to_owned(),
         }
+    }
+}
+
+/// How loudly a notice says that lines were rejected: from half of them on, something is wrong with the file.
+pub(crate) fn rejected_class(rejected: u64, lines: u64) -> &'static str {
+    match rejected {
+        0 => " good",
+        rejected if rejected * 2 >= lines => " bad",
+        _ => "",
     }
 }
 
@@ -184,7 +192,7 @@ async fn show(
             (status, Some(said))
         }
     };
-    let values = values(fields, &result);
+    let values = values(desk.t, fields, &result);
     if let Some(checked) = &mut result.checked {
         checked.rejected.truncate(PROBLEMS);
     }
@@ -206,20 +214,28 @@ async fn show(
     desk.page_with(status, &page)
 }
 
-/// Values that somebody has explained, then those that nobody has.
-fn values(fields: &FormFields, result: &UploadResult) -> Vec<(String, String)> {
+/// Values that somebody has explained, then those that nobody can know, then those that are only guessed.
+fn values(
+    t: PageTexts,
+    fields: &FormFields,
+    result: &UploadResult,
+) -> Vec<(String, String, String)> {
+    let of_head = || result.table.iter().flat_map(|table| table.values.iter().flatten());
+    let guess = |value: &str| {
+        let guesses = of_head().filter(|(known, _)| known == value).flat_map(|(_, it)| it);
+        guesses.map(|it| t.state_word(it)).collect::<Vec<_>>().join(" / ")
+    };
     let known = fields.meanings().filter(|(_, word)| !word.is_empty());
-    let known = known.map(|(value, word)| (value.to_owned(), word.to_owned()));
-    let mut values: Vec<(String, String)> = known.collect();
-    let of_head = result.table.iter().flat_map(|table| table.unknown.iter().flatten().cloned());
+    let known = known.map(|(value, word)| (value.to_owned(), word.to_owned(), guess(value)));
+    let mut values: Vec<(String, String, String)> = known.collect();
     let of_lines = result.checked.iter().flat_map(|it| &it.rejected);
     let of_lines = of_lines.filter_map(|line| match line.error.as_deref() {
-        Some(RowError::BadState { found }) => Some(found.clone()),
+        Some(RowError::BadState { found }) => Some(found),
         _ => None,
     });
-    for value in of_head.chain(of_lines) {
-        if values.len() < VALUES_MAX && values.iter().all(|(known, _)| *known != value) {
-            values.push((value, String::new()));
+    for value in of_head().map(|(value, _)| value).chain(of_lines) {
+        if values.len() < VALUES_MAX && values.iter().all(|(known, ..)| known != value) {
+            values.push((value.clone(), String::new(), guess(value)));
         }
     }
     values
@@ -241,8 +257,8 @@ pub(crate) async fn send(
     let mut result = UploadResult::default();
     match act(&desk, &campaign, &fields, file, &mut result).await {
         Ok(Some(batch)) => {
-            let is_all_rejected = batch.import.rejected == batch.import.lines;
-            let done = if is_all_rejected { "" } else { "?done=imported" };
+            // Of rejected lines the page says more than that it is done.
+            let done = if batch.import.rejected > 0 { "" } else { "?done=imported" };
             let (id, batch) = (encoded(id.as_str()), encoded(batch.id.as_str()));
             return Ok(to(&format!("/console/campaigns/{id}/batches/{batch}{done}")));
         }
@@ -293,7 +309,7 @@ async fn act(
     };
     let pieces = head.with(file.pieces);
     match purpose {
-        UploadPurpose::Columns => match &table.unknown {
+        UploadPurpose::Columns => match &table.values {
             Ok(_) => Ok(None),
             Err(why) => Err(Failure::BadFile(why.clone()).into()),
         },

@@ -264,9 +264,11 @@ fn preview(t: PageTexts, draft: &CampaignDraft, now: Millis) -> Vec<String> {
             t.preview_shared(IsolatedText(word.unwrap_or_default()))
         }
     });
-    said.extend(draft.worth.text(t.lang()));
+    said.extend(t.worth(&draft.worth));
+    let budget = draft.worth.budget.zip(draft.worth.currency);
+    said.extend(budget.map(|(amount, currency)| t.preview_budget(Price { amount, currency })));
     if let Some(on) = draft.expires_on {
-        said.push(t.preview_valid(t.date(from), t.date(on), zone.name()));
+        said.push(t.preview_valid(t.date(from), t.date(on), t.zone(zone)));
     }
     if let Some(days) = draft.valid_days {
         said.push(t.preview_valid_days(u64::from(days)));

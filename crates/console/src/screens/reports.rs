@@ -8,9 +8,10 @@ use coupon::calendar::{Date, Zone};
 use coupon::campaign::Handout;
 use coupon::ids::CampaignId;
 use coupon::time::DAY_MS;
+use engine::csv::BYTE_ORDER_MARK;
 use engine::{
     Activity, CampaignView, CountInterval, CountsView, RedeemedPosition, RedemptionEntry,
-    RedemptionListRequest, RedemptionsRequest,
+    RedemptionListRequest, RedemptionsRequest, redemption_csv_header,
 };
 use futures::stream::{StreamExt, TryStreamExt, iter};
 
@@ -308,7 +309,14 @@ pub(crate) async fn download(desk: PageContext) -> ConsoleResult {
             engine.whole_redemption_file(&caller, request).await?
         }
     };
+    // The first piece begins with the names of the columns.
+    let (api, own) = (redemption_csv_header(), desk.t.redemption_columns());
+    let own = format!("{BYTE_ORDER_MARK}{own}\n");
+    let lines = lines.map_ok(move |piece| match piece.strip_prefix(&api) {
+        Some(rows) => format!("{own}{rows}"),
+        None => piece,
+    });
     let whose = asked.campaign.as_ref().map(|id| format!("{id}-")).unwrap_or_default();
     let name = format!("{whose}redemptions-{}-{}.csv", asked.days.start(), asked.days.end());
-    Ok(file(&name, CSV, lines))
+    Ok(file(&name, CSV, lines.boxed()))
 }

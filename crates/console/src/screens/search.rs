@@ -93,7 +93,8 @@ pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
         && found.refused.is_empty();
     if found.is_empty {
         found.part = part_of_code(&typed).map(|characters| desk.t.half_a_code(characters));
-        found.newcomer = q.parse().ok().filter(|_| desk.may(ConsoleAction::Issue));
+        let is_newcomer = desk.may(ConsoleAction::Issue) && !looks_like_code(&typed);
+        found.newcomer = q.parse().ok().filter(|_| is_newcomer);
     }
     desk.page(&found)
 }
@@ -159,7 +160,7 @@ async fn campaigns(
     let listed = desk.all_campaigns().await?;
     let fitting = listed.campaigns.iter().filter(|it| fits(it, &wanted));
     let shown = fitting.take(CAMPAIGNS).map(|CampaignView { campaign, .. }| {
-        let worth = campaign.worth.text(desk.t.lang());
+        let worth = desk.t.worth(&campaign.worth);
         (campaign.id.to_string(), campaign.name.clone(), worth)
     });
     Ok(shown.collect())
@@ -207,6 +208,15 @@ fn part_of_code(q: &str) -> Option<u64> {
     let has_digit = q.bytes().any(|byte| byte.is_ascii_digit());
     let is_part = is_code && has_digit && (PART_MIN..MINTED_LEN).contains(&characters);
     is_part.then_some(characters as u64)
+}
+
+/// Whether half a code is no name: it has letters as codes have them, in capitals or in groups of four.
+fn looks_like_code(q: &str) -> bool {
+    let is_drawn = !q.to_ascii_uppercase().contains(['I', 'L', 'O', 'U']);
+    let is_grouped = q.contains('-') && q.split('-').all(|group| group.len() == PART_MIN);
+    let is_capital = !q.contains(|c: char| c.is_ascii_lowercase());
+    let is_printed = q.contains(|c: char| c.is_ascii_alphabetic()) && (is_capital || is_grouped);
+    part_of_code(q).is_some() && is_drawn && is_printed
 }
 
 /// What was refused with a code that no coupon has, of which only a part is kept.

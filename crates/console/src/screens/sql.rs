@@ -4,6 +4,9 @@ use askama::Template;
 use axum::body::Body;
 use axum::extract::Path;
 use bytes::Bytes;
+use coupon::calendar::{Date, Zone};
+use coupon::campaign::Campaign;
+use coupon::ids::CampaignId;
 use coupon::time::Millis;
 use engine::csv::BYTE_ORDER_MARK;
 use engine::{Caller, QUERY_BYTES_MAX, SavedQuery};
@@ -44,8 +47,37 @@ enum SqlOutcome {
     Wrong(String),
 }
 
+/// `GET /console/reports/sql`: a query to write; or one that is there for each campaign, whose address names it.
 pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
-    show(&desk, "", "", None).await
+    let Some(id) = desk.query.may::<CampaignId>("campaign")? else {
+        return show(&desk, "", "", None).await;
+    };
+    let caller = desk.caller(ConsoleAction::RunQuery)?;
+    let campaign = desk.engine().campaign(&caller, &id).await?.campaign;
+    let sql = uses_after_issue(&desk, &campaign);
+    let found = run(&desk, &caller, None, &sql).await?;
+    show(&desk, &desk.t.uses_of(&campaign.name), &sql, Some(found)).await
+}
+
+/// How many coupons of each day of issue were redeemed within some days: by their last holders, and without redemptions
+/// that were cancelled. Days are those of the campaign, by its clocks of today: the program knows no zones.
+fn uses_after_issue(desk: &PageContext, campaign: &Campaign) -> String {
+    let (t, today) = (desk.t, Date::of(desk.now, &campaign.zone));
+    let [utc, own] = [Zone::utc(), campaign.zone.clone()].map(|it| today.first_instant(&it).0);
+    let ahead = (utc - own) / 1_000;
+    let within = [1_u64, 7, 30].map(|days| {
+        let name = t.days(days);
+        format!(",\n  count(*) filter (where redeemed_at < issued_at + interval '{days} days') as \"{name}\"")
+    });
+    format!(
+        "select cast(issued_at + interval '{ahead} seconds' as date) as \"{}\", count(*) as \"{}\"{}\n\
+         from coupons where campaign_id = '{}' and issued_at is not null and state <> 'void'\n\
+         group by 1 order by 1",
+        t.day(),
+        t.state_issued(),
+        within.concat(),
+        campaign.id,
+    )
 }
 
 async fn show(

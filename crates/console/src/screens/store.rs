@@ -71,7 +71,7 @@ impl StorePage<'_> {
         let (t, now) = (self.d.t, self.d.now);
         match plan.sealed {
             true => ("ended", t.day_sealed()),
-            false if plan.is_late(now) => ("paused", t.day_late()),
+            false if plan.is_late(now) => ("paused", t.behind()),
             false if plan.seal_after <= now => ("planned", t.day_due()),
             false => ("running", t.day_open()),
         }

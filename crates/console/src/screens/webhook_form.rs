@@ -44,7 +44,8 @@ fn changes(fields: &FormFields) -> ConsoleResult<EndpointChanges> {
     }
     let types = Some(Some(types).filter(|types| !types.is_empty()));
     let campaign = Some(campaign.map(|id| id.to_string()));
-    form.done(EndpointChanges { url, types, campaign, ..EndpointChanges::default() })
+    let description = Some(form.may("description"));
+    form.done(EndpointChanges { url, description, types, campaign, ordered: None })
 }
 
 pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
@@ -78,14 +79,14 @@ async fn form(
 /// `POST /console/new-webhook`: makes it, and shows its secret once.
 pub(crate) async fn create(desk: PageContext, fields: FormFields) -> ConsoleResult {
     let made = async {
-        let EndpointChanges { url, types, campaign, .. } = changes(&fields)?;
+        let EndpointChanges { url, description, types, campaign, .. } = changes(&fields)?;
         let caller = desk.caller(ConsoleAction::ChangeWebhooks)?;
         let cursor = desk.engine().newest_event(&caller).await?.ok_or(ConsoleError::NotKept)?;
         let webhook_id = fields.may("webhook_id")?;
         let new = NewEndpoint {
             webhook_id,
             url: url.unwrap_or_default(),
-            description: None,
+            description: description.flatten(),
             types: types.flatten(),
             campaign: campaign.flatten(),
             ordered: false,
@@ -108,6 +109,7 @@ pub(crate) async fn terms(desk: PageContext, Path(id): Path<String>) -> ConsoleR
     let endpoint = kept(&desk)?.get(&id).await?;
     let of = |name: &str, value: String| (name.to_owned(), value);
     let mut fields = vec![of("webhook_id", id), of("url", endpoint.url)];
+    fields.extend(endpoint.description.map(|name| of("description", name)));
     fields.extend(endpoint.campaign.map(|campaign| of("campaign_id", campaign)));
     fields.extend(endpoint.types.into_iter().flatten().map(|name| of("types", name)));
     form(&desk, &FormFields(fields), None, false).await

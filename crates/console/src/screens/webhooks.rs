@@ -24,6 +24,8 @@ const PAGE: usize = 50;
 struct WebhookPage<'a> {
     d: &'a PageContext,
     webhook: Endpoint,
+    /// Of which campaign it gets the events.
+    campaign: Option<String>,
     deliveries: Vec<Delivery>,
     next: Option<String>,
     /// One that was just made; it is shown once.
@@ -70,8 +72,11 @@ pub(crate) async fn show(
     let filter = DeliveryFilter { state: None, before: desk.query.may("cursor")? };
     let deliveries = kept(desk)?.deliveries(id, filter, PAGE).await?;
     let last = deliveries.last().filter(|_| deliveries.len() == PAGE);
+    let listed = desk.all_campaigns().await?;
+    let campaign = webhook.campaign.as_ref().and_then(|id| id.parse().ok());
     let page = WebhookPage {
         d: desk,
+        campaign: campaign.map(|id| listed.name(&id)),
         // The page may be the answer to a form, which has another address.
         next: last.map(|last| format!("/console/webhooks/{}?cursor={}", encoded(id), last.number)),
         deliveries,

@@ -16,7 +16,7 @@ texts! {
     download_csv_codes => "Download a CSV file", "CSV 파일 내려받기";
     codes_csv_for => "A text file, of any size.", "크기 제한이 없는 텍스트 파일입니다.";
     codes_workbook_for => "The same as a spreadsheet.", "같은 내용의 엑셀 파일입니다.";
-    codes_sheet_for => "Codes with QR codes, 1,000 on a sheet, to print and cut.", "QR 코드와 함께 인쇄해 자를 수 있습니다. 한 시트에 1,000개까지 나옵니다.";
+    codes_sheet_for => "Codes with QR codes, 1,000 on a sheet, to print and cut. Drawing a full sheet takes some seconds.", "QR 코드와 함께 인쇄해 자를 수 있습니다. 한 시트에 1,000개까지 나오며, 그리는 데 몇 초 걸립니다.";
     download_workbook => "Download a workbook", "엑셀 파일 내려받기";
     workbook_too_small(rows) => "a workbook has only {rows} rows for codes: download the CSV file", "엑셀 파일에는 코드를 {rows}줄까지만 담을 수 있습니다. CSV 파일을 내려받으세요";
     sheet => "Sheet to print", "인쇄용 시트";
@@ -26,14 +26,18 @@ texts! {
     sheet_none => "No minted code is left that nobody has.", "발급하지 않은 코드가 남아 있지 않습니다.";
     funnel => "From stock to use", "발급에서 사용까지";
     funnel_issued => "Given out, without voided ones", "발급(폐기 제외)";
-    cancelled_since(day) => "Cancelled since {day}", "{day} 이후 취소";
+    cancelled_since(day) => "Cancelled since {day}", "{day} 이후 사용 취소";
     share_title => "Share", "비율";
     of_stock(share) => "{share} of the stock", "전체 수량의 {share}";
     of_issued(share) => "{share} of those given out", "발급한 수량의 {share}";
     today => "Today", "오늘";
     new_campaign => "New campaign", "새 캠페인";
     no_campaigns => "No campaigns yet", "아직 캠페인이 없습니다";
-    no_campaigns_hint => "A campaign is an offer: how many coupons, for whom and until when. Make the first one, then give its coupons to customers.", "캠페인은 쿠폰을 몇 장, 누구에게, 언제까지 지급할지 정한 것입니다. 첫 캠페인을 만든 뒤 고객에게 쿠폰을 지급하세요.";
+    no_campaigns_hint => "A campaign is an offer: how many coupons, for whom and until when.", "캠페인은 쿠폰을 몇 장, 누구에게, 언제까지 발급할지 정한 것입니다.";
+    begin_as_marketer => "Make the first one, then give its coupons to customers.", "첫 캠페인을 만든 뒤 고객에게 쿠폰을 발급하세요.";
+    begin_as_support => "A marketer makes the first one. Then you find coupons and customers with the search above, take coupons back or extend them, and give goodwill.", "마케팅 담당자가 첫 캠페인을 만들면, 위 검색창에서 쿠폰과 고객을 찾아 회수하거나 연장하고 사과 쿠폰을 지급할 수 있습니다.";
+    begin_as_operator => "A marketer makes the first one. Meanwhile look at the store, its archive and the keys, and at the webhooks.", "마케팅 담당자가 첫 캠페인을 만듭니다. 그동안 시스템 상태와 키, 웹훅을 확인해 두세요.";
+    begin_as_viewer => "A marketer makes the first one; then you see here how it goes.", "마케팅 담당자가 첫 캠페인을 만들면 여기에서 진행 상황을 볼 수 있습니다.";
     spark_said(issued, redeemed) => "The 30 days before today: {issued} issued, {redeemed} redeemed", "오늘 이전 30일: 발급 {issued}장, 사용 {redeemed}장";
     spark_legend => "Lines: the 30 days before today", "선: 오늘 이전 30일";
     needs_attention => "Needs attention", "확인이 필요합니다";
@@ -42,12 +46,10 @@ texts! {
     attention_late[days] => "{days} expiry day is not archived, two days after it could be.", "{days} expiry days are not archived, two days after they could be.", "보관이 이틀 넘게 지연된 만료일이 {days}개 있습니다.";
     attention_webhook[failures, id] => "Webhook {id}: {failures} delivery failed in a row.", "Webhook {id}: {failures} deliveries failed in a row.", "웹훅 {id}: 연속 {failures}번 전송에 실패했습니다.";
     of_yesterday(value) => "{value} on the whole of yesterday", "어제 하루 {value}";
-    issued_today => "Issued", "발급";
-    redeemed_today => "Redeemed", "사용";
     cancelled_today => "Redemptions cancelled", "사용 취소";
     refused_today => "Refused", "거부";
     running_campaigns => "Running campaigns", "진행 중인 캠페인";
-    cancelled => "Cancelled", "취소";
+    cancelled => "Cancelled", "사용 취소";
     last_days => "The last 14 days", "최근 14일";
     chart_of_days => "Issued and redeemed, by the day", "일별 발급과 사용";
     chart_of_hours => "Issued and redeemed, by the hour", "시간별 발급과 사용";
@@ -81,6 +83,8 @@ texts! {
     sort_left => "Least left", "남은 수량 적은 순";
     sort_redeemed => "Most redeemed", "사용 많은 순";
     bar_title(redeemed, issued, available, void) => "{redeemed} redeemed, {issued} issued, {available} available, {void} void", "사용 {redeemed}, 발급 {issued}, 발급 전 {available}, 폐기 {void}";
+    is_paused(what, name, at, why) => "{what} {name} has been paused since {at}: {why}", "{what} {name}: {at}부터 일시 중지되어 있습니다. 사유: {why}";
+    no_reason => "no reason was given", "적지 않음";
     pause => "Pause", "일시 중지";
     resume => "Resume", "다시 시작";
     more_stock => "More coupons", "쿠폰 추가";
@@ -96,13 +100,12 @@ texts! {
     step_test => "Test it with one coupon", "쿠폰 한 장으로 테스트";
     step_test_how => "Use one coupon for an order of a test customer. When the numbers of this page change, the shop is connected. Then cancel the redemption on the page of the coupon.", "테스트 고객의 주문에 쿠폰 한 장을 사용해 보세요. 이 화면의 숫자가 바뀌면 연동된 것입니다. 그런 다음 쿠폰 화면에서 사용을 취소하세요.";
     step_test_give => "Give one to test-customer", "test-customer에게 발급";
-    stock_total => "All", "전체";
     sold_out_in_hours[hours] => "Sold out in about {hours} hour at the rate of the last 24 hours.", "Sold out in about {hours} hours at the rate of the last 24 hours.", "최근 24시간 속도라면 약 {hours}시간 뒤 소진됩니다.";
     sold_out_in_days[days] => "Sold out in about {days} day at the rate of the last 24 hours.", "Sold out in about {days} days at the rate of the last 24 hours.", "최근 24시간 속도라면 약 {days}일 뒤 소진됩니다.";
     left_at_end[left, day] => "About {left} will be left when giving out ends on {day}, at the rate of the last 24 hours.", "About {left} will be left when giving out ends on {day}, at the rate of the last 24 hours.", "최근 24시간 속도라면 발급이 끝나는 {day}에 약 {left}장이 남습니다.";
     terms => "Terms", "조건";
-    batches => "Batches", "묶음";
-    batch => "Batch", "묶음";
+    batches => "Batches", "쿠폰 묶음";
+    batch => "Batch", "쿠폰 묶음";
     first_batch => "first", "기본 묶음";
     kind => "Kind", "종류";
     created => "Created", "생성";
@@ -144,7 +147,7 @@ texts_of! {
 texts_of! {
     /// When the shop calls which call.
     step_shop_calls(Handout):
-        Shop => "When a customer gets a coupon, the back end of the shop calls:", "고객에게 쿠폰을 지급할 때 쇼핑몰 서버가 다음을 호출합니다.";
+        Shop => "When a customer gets a coupon, the back end of the shop calls:", "고객에게 쿠폰을 발급할 때 쇼핑몰 서버가 다음을 호출합니다.";
         SelfService => "When a customer presses the button of the shop, its back end calls:", "고객이 쿠폰 받기 버튼을 누르면 쇼핑몰 서버가 다음을 호출합니다.";
         Bearer => "When a customer pays with a code, the back end of the shop calls, with that code:", "고객이 코드를 입력하고 결제하면 쇼핑몰 서버가 그 코드로 다음을 호출합니다.";
         Shared => "When a customer pays with the word, the back end of the shop calls:", "고객이 공용 코드를 입력하고 결제하면 쇼핑몰 서버가 다음을 호출합니다.";

@@ -18,7 +18,7 @@ texts! {
     calendar => "Calendar", "달력";
     import => "Import", "가져오기";
     events => "Events", "이벤트";
-    store => "Store", "저장소";
+    store => "Store", "시스템 상태";
     staff => "Staff", "직원";
     audit => "Audit", "감사 기록";
     search => "Search", "검색";
@@ -28,7 +28,8 @@ texts! {
     theme => "Theme", "화면 테마";
     time_zone => "Time zone", "시간대";
     save => "Save", "저장";
-    cancel => "Cancel", "취소";
+    copy => "Copy", "복사";
+    cancel => "Cancel", "돌아가기";
     first_page => "First page", "첫 페이지";
     next_page => "Next page", "다음 페이지";
     sign_out => "Sign out", "로그아웃";

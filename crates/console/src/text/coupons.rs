@@ -45,6 +45,7 @@ texts! {
     tier_hot => "the active store", "활성 저장소";
     tier_cold(day) => "the archive, in the files of {day}", "보관 저장소의 {day} 파일";
     version => "Version", "버전";
+    imported_by(batch, name) => "imported from {batch} by {name}", "{batch} 파일에서 가져옴 ({name})";
     was_issued(user) => "Given to {user}", "{user} 고객에게 발급";
     was_redeemed(user, order) => "Redeemed by {user} for order {order}", "{user} 고객이 주문 {order}⟨으로/로⟩ 사용";
     was_redeemed_by_nobody(order) => "Redeemed for order {order}", "주문 {order}⟨으로/로⟩ 사용";
@@ -61,6 +62,8 @@ texts! {
     customer_has_none_hint => "This customer has no coupon. One that was taken back is not in the list.", "이 고객에게는 쿠폰이 없습니다. 회수한 쿠폰은 목록에 나오지 않습니다.";
     give_a_coupon => "Give a coupon", "쿠폰 지급";
     goodwill_meant => "Support agents may give it to a customer as goodwill", "상담원이 고객에게 사과나 보상으로 지급할 수 있습니다";
+    goodwill_text => "What else, in 25 characters", "기타 사유(25자 이내)";
+    goodwill_text_missing => "say in a few words what else it is", "기타 사유를 입력하세요";
     goodwill_none => "No running campaign is meant for goodwill.", "상담원이 지급할 수 있는 캠페인이 없습니다.";
     goodwill_how => "A marketer ticks “Support agents may give it…” on the terms of a campaign that the shop gives out, and it must have coupons left.", "쇼핑몰이 발급하고 수량이 남은 캠페인의 ‘조건 변경’에서 마케팅 담당자가 ‘상담원이 고객에게 사과나 보상으로 지급’을 선택해야 합니다.";
     goodwill_not_meant => "is not meant for goodwill", "상담원이 지급할 수 있는 캠페인이 아닙니다";

@@ -21,6 +21,7 @@ forms! {
     /// Of fields that people fill in. The first one that fits counts.
     OF_FIELDS:
     "invalid digit found in string" => "숫자를 입력하세요";
+    "is negative, want 0 or more" => "0 이상의 숫자를 입력하세요";
     "number too large to fit in target type" => "숫자가 너무 큽니다";
     "number would be zero for non-zero type" => "1 이상의 숫자를 입력하세요";
     "is missing" => "필수 항목입니다. 입력하거나 선택하세요";
@@ -55,6 +56,7 @@ forms! {
     "has 1 to {} bytes" => "1~{0}바이트로 입력하세요";
     "has {} bytes, want {} to {}" => "{1}~{2}바이트로 입력하세요(지금 {0}바이트, 한글 한 글자는 3바이트)";
     "has {} characters, want {} to {}" => "{1}~{2}자로 입력하세요(지금 {0}자)";
+    "has {} bytes, want at most {}" => "{1}바이트까지 입력할 수 있습니다(지금 {0}바이트)";
     "has {} bytes, want {}" => "{1}바이트까지 입력할 수 있습니다(지금 {0}바이트)";
     "has {} at {}, want {}" => "쓸 수 없는 문자 {0}⟨이/가⟩ 있습니다. {2}⟨을/를⟩ 쓸 수 있습니다";
     "letters, digits, marks and symbols, without spaces" => "공백 없는 글자, 숫자, 기호";
@@ -142,7 +144,7 @@ forms! {
 forms! {
     /// Of the store, its clock and webhooks.
     OF_MACHINES:
-    "the clock has jumped to {} from {}: no partition is sealed or archived before {}; {}" => "시계가 {1}에서 {0}으로 갑자기 바뀌었습니다. {2}까지는 만료일을 마감하거나 보관하지 않습니다. 시계가 틀리면 NTP로 맞추세요. 맞으면 할 일이 없고, 기다리지 않으려면 couponry compact --clock-is-right 명령을 실행하세요";
+    "the clock has jumped to {} from {}: no partition is sealed or archived before {}; {}" => "시계가 {1}에서 {0}⟨으로/로⟩ 갑자기 바뀌었습니다. {2}까지는 만료일을 마감하거나 보관하지 않습니다. 시계가 틀리면 NTP로 맞추세요. 맞으면 할 일이 없고, 기다리지 않으려면 couponry compact --clock-is-right 명령을 실행하세요";
     "{} is mounted read-only" => "{0} 디스크가 읽기 전용입니다";
     "{} has {} MiB free, couponry writes from {} MiB on" => "{0} 디스크에 {1}MiB만 남았습니다. {2}MiB부터 쓸 수 있습니다";
     "there is no such webhook" => "없는 웹훅입니다";
@@ -180,7 +182,7 @@ impl PageTexts {
         let mut said = korean.to_owned();
         for (nth, part) in parts.iter().enumerate() {
             let part = match parse_instant(part) {
-                Ok(at) => format!("{}(UTC)", self.moment(at, &Zone::utc())),
+                Ok(at) => self.moment(at, &Zone::utc()),
                 Err(_) => self.named(part).map_or_else(|| self.detail(part), str::to_owned),
             };
             said = said.replace(&format!("{{{nth}}}"), &part);
@@ -243,7 +245,7 @@ mod tests {
             (
                 "instants",
                 clock,
-                "시계가 2026년 11월 20일 12:00(UTC)에서 2027년 1월 1일 00:00(UTC)으로 갑자기 바뀌었습니다. 2027년 1월 3일 00:00(UTC)까지는 만료일을 마감하거나 보관하지 않습니다. 시계가 틀리면 NTP로 맞추세요. 맞으면 할 일이 없고, 기다리지 않으려면 couponry compact --clock-is-right 명령을 실행하세요",
+                "시계가 2026년 11월 20일 12:00 UTC에서 2027년 1월 1일 00:00 UTC로 갑자기 바뀌었습니다. 2027년 1월 3일 00:00 UTC까지는 만료일을 마감하거나 보관하지 않습니다. 시계가 틀리면 NTP로 맞추세요. 맞으면 할 일이 없고, 기다리지 않으려면 couponry compact --clock-is-right 명령을 실행하세요",
             ),
             ("none", "disk I/O error", "disk I/O error"),
         ];

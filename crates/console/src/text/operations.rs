@@ -25,6 +25,7 @@ texts! {
     use_rate_hint => "The use rate is the share of all coupons given out so far that is redeemed.", "사용률은 지금까지 발급한 쿠폰 가운데 사용한 비율입니다.";
     print => "Print", "인쇄";
     download_csv => "Download for a spreadsheet", "엑셀용 CSV 내려받기";
+    redemption_columns => "code,campaign_id,campaign_name,batch_id,user_id,order_ref,redeemed_at,cancelled_at,cancel_reason,time_zone,order_amount,discount,currency", "코드,캠페인 ID,캠페인,묶음,고객,주문 번호,사용 일시,취소 일시,취소 사유,시간대,주문 금액,할인 금액,통화";
     redemptions => "Redemptions", "사용 내역";
     redemptions_none => "Nothing was redeemed on these days. Try a longer span.", "이 기간에 사용된 쿠폰이 없습니다. 기간을 늘려 보세요.";
     import_hint => "Codes of another system, as a CSV file or an Excel workbook. It can say who has them and what was used.", "다른 시스템의 코드를 CSV나 엑셀 파일로 가져옵니다. 보유자와 사용 내역도 담을 수 있습니다.";
@@ -37,7 +38,7 @@ texts! {
     columns => "Columns", "열";
     import_ignore => "Columns to skip", "건너뛸 열";
     import_values => "Values of the state", "상태 값";
-    import_values_hint => "Say what these mean. The lines of a value without a meaning are rejected; what need not come along, such as expired coupons, can be left out.", "각 값의 뜻을 고르세요. 뜻을 고르지 않은 값이 있는 줄은 거부됩니다. 만료된 쿠폰처럼 가져올 필요가 없는 줄은 제외할 수 있습니다.";
+    import_values_hint => "This is how each value is read: correct what is wrong. The lines of a value that is not understood are rejected; what need not come along, such as expired coupons, can be left out.", "값마다 인식한 뜻입니다. 잘못 인식한 값은 바로잡으세요. 뜻을 알 수 없는 값이 있는 줄은 거부됩니다. 만료된 쿠폰처럼 가져올 필요가 없는 줄은 제외할 수 있습니다.";
     import_dates => "Dates like 03/04/2027", "03/04/2027 형식의 날짜";
     import_dates_refused => "Reject them", "거부";
     import_day_first => "The day comes first", "일-월 순서";
@@ -67,6 +68,7 @@ texts! {
     first_line => "First line", "첫 줄";
     first_line_names => "Has the names of the columns", "열 이름";
     first_line_coupon => "Is a coupon already", "첫 번째 쿠폰";
+    value_guessed(state) => "{state} (as it is read)", "{state} (자동 인식)";
     value_rejected => "Reject the lines", "줄 거부";
     value_left_out => "Leave out the lines", "줄 제외";
     lines_left_out[count] => "{count} line is left out.", "{count} lines are left out.", "{count}줄은 제외합니다.";
@@ -80,7 +82,7 @@ texts! {
     batch_of_file => "the name of the file", "파일 이름";
     upload_signed_out => "You are signed out. Sign in in another tab and send the file again here: your choices are kept.", "로그아웃되었습니다. 다른 탭에서 로그인한 뒤 여기에서 다시 보내세요. 고른 내용은 그대로 있습니다.";
     none_imported[lines] => "Nothing was imported: the only line was rejected.", "Nothing was imported: all {lines} lines were rejected.", "전체 {lines}줄이 거부되어 아무것도 가져오지 않았습니다.";
-    some_rejected[rejected] => "{rejected} line was rejected, and is not imported.", "{rejected} lines were rejected, and are not imported.", "{rejected}줄은 거부되어 가져오지 않았습니다.";
+    some_rejected[rejected, lines] => "{rejected} line of {lines} was rejected, and is not imported. The others are.", "{rejected} lines of {lines} were rejected, and are not imported. The others are.", "전체 {lines}줄 가운데 {rejected}줄은 거부되어 가져오지 않았습니다. 나머지는 가져왔습니다.";
     calendar_hint => "The campaigns that end on each day, and how many of their coupons are still out.", "날마다 끝나는 캠페인과 아직 사용되지 않은 쿠폰 수입니다.";
     calendar_counts => "The number on a day says how many campaigns end on it. Open the day to see them.", "날짜의 숫자는 그날 끝나는 캠페인 수입니다. 날짜를 누르면 목록이 나옵니다.";
     month_before => "Month before", "이전 달";
@@ -90,7 +92,7 @@ texts! {
     notices => "Notices", "만료 알림";
     notices_due[count] => "notices of {count} coupon", "notices of {count} coupons", "알림 예정 {count}장";
     notices_by_settings(days) => "Notices are due {days} days before the last day of a coupon. The numbers are those of campaigns by their last day.", "만료 알림은 쿠폰 만료 {days}일 전에 보냅니다. 숫자는 캠페인 만료일 기준입니다.";
-    notices_to_nobody(days) => "Notices would be due {days} days before the last day of a coupon, but this server sends them to nobody: no webhook asks for coupons.expiring.", "만료 알림은 쿠폰 만료 {days}일 전에 보내지만, 이 서버에는 받을 곳이 없습니다. coupons.expiring을 받는 웹훅이 없습니다.";
+    notices_to_nobody(days) => "Notices would be due {days} days before the last day of a coupon, but this server sends them to nobody: no webhook asks for notices of expiry.", "만료 알림은 쿠폰 만료 {days}일 전에 보내지만, 이 서버에는 받을 곳이 없습니다. 만료 알림을 받는 웹훅이 없습니다.";
     notices_sent[count] => "{count} notice sent", "{count} notices sent", "알림 {count}건 보냄";
     notices_sent_here => "Sent on this day", "이날 보낸 알림";
     sent_to => "To", "받는 곳";
@@ -100,6 +102,8 @@ texts! {
     by_campaign => "By campaign", "캠페인별";
     sql => "Queries (SQL)", "쿼리(SQL)";
     sql_hint => "SQL over active and archived coupons. It reads and changes nothing.", "활성 쿠폰과 보관된 쿠폰을 SQL로 조회합니다. 읽기만 하고 아무것도 바꾸지 않습니다.";
+    uses_of(name) => "{name}: redeemed within so many days of being issued", "{name}: 발급 후 며칠 안에 사용";
+    uses => "Redeemed how soon?", "며칠 안에 사용했나?";
     sql_write => "Write a query", "쿼리 작성";
     sql_tables => "Tables: coupons, events, redemptions, campaigns. DESCRIBE coupons lists the columns of one.", "테이블: coupons, events, redemptions, campaigns. DESCRIBE coupons로 열 목록을 볼 수 있습니다.";
     sql_name_hint => "(to save it; one that has the name already is replaced)", "(저장할 때 필요하며, 같은 이름이 있으면 바뀝니다)";
@@ -190,9 +194,7 @@ texts! {
     tokens_hint => "A token is not stored: it is good until its time is over or its key is retired. The list has what the newest 500 entries of the audit say.", "토큰은 저장하지 않습니다. 기간이 끝나거나 키가 폐기될 때까지 유효합니다. 목록은 최근 감사 기록 500건에서 찾은 것입니다.";
     keys_by_hand => "Add or retire a key", "키 추가와 폐기";
     archive => "Archive", "보관 저장소";
-    archive_in_use => "In use", "사용 중";
     archive_empty => "Empty", "비어 있음";
-    archive_silent => "Does not answer", "응답 없음";
     expiry_days => "Expiry days", "만료일";
     expiry_days_none => "No campaign yet: expiry days come with the first one.", "아직 캠페인이 없습니다. 첫 캠페인을 만들면 만료일이 생깁니다.";
     expiry_day => "Expiry day (UTC)", "만료일(UTC)";
@@ -200,18 +202,20 @@ texts! {
     archive_commits => "Archive commits", "보관 횟수";
     day_open => "Open", "열림";
     day_due => "Can be closed", "마감 가능";
-    day_late => "Behind", "지연";
     day_sealed => "Sealed", "마감";
     compact_by_hand => "Compact by hand", "명령으로 실행하기";
     events_hint => "What happens in the store, and the webhooks to which it is posted.", "저장소에서 일어나는 일과, 그것을 받는 웹훅입니다.";
     webhooks => "Webhooks", "웹훅";
     webhook => "Webhook", "웹훅";
     webhooks_off => "This server has no webhooks: events are not kept, or it is set not to post them.", "이 서버에는 웹훅이 없습니다. 이벤트를 보관하지 않거나 웹훅을 보내지 않도록 설정했습니다.";
+    webhooks_first => "No webhook yet. Make the first one, and your systems hear of each coupon as it is issued and redeemed.", "아직 웹훅이 없습니다. ‘웹훅 만들기’를 누르면 쿠폰이 발급되고 사용될 때마다 사내 시스템으로 알릴 수 있습니다.";
+    webhook_all_types => "all but holds, notices of expiry and the weekly report", "결제 대기, 만료 알림, 주간 보고서를 뺀 모든 이벤트";
+    tried_next(at) => "next attempt {at}", "다음 시도 {at}";
     webhooks_none => "No webhook yet. An admin can create one.", "아직 웹훅이 없습니다. 관리자가 만들 수 있습니다.";
     new_webhook => "New webhook", "웹훅 만들기";
     change_webhook => "Change the webhook", "웹훅 변경";
     field_url => "Address", "주소";
-    field_url_hint => "Where to post, as in https://shop.example.com/hooks. It must be a public address.", "이벤트를 받을 공개 주소입니다. 예: https://shop.example.com/hooks";
+    field_url_hint => "Where to post, as in https://shop.example.com/hooks. It must begin with https:// and be reached from the internet: addresses of your own network are refused.", "이벤트를 받을 주소입니다(예: https://shop.example.com/hooks). https://로 시작하고 인터넷에서 접속할 수 있어야 하며, 사내망 주소는 쓸 수 없습니다.";
     field_types => "Events", "이벤트 종류";
     webhook_types_hint => "Choose none to get all of them but holds, notices of expiry and the weekly report.", "아무것도 고르지 않으면 결제 대기, 만료 알림, 주간 보고서를 뺀 모든 이벤트를 보냅니다.";
     webhook_begins => "It gets what happens from now on.", "지금부터 일어나는 일을 보냅니다.";

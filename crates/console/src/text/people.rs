@@ -9,6 +9,7 @@ texts! {
     staff_hint => "People who may sign in to the console. A role is good from the next page on.", "콘솔에 로그인할 수 있는 사람입니다. 역할은 다음 화면부터 적용됩니다.";
     invitation => "Invitation", "초대 링크";
     invitation_hint => "Send this link to the person. It works once, for three days, and is shown only now.", "이 링크를 상대에게 보내세요. 3일 동안 한 번만 쓸 수 있고 지금만 표시됩니다.";
+    invite_means => "The store does not keep links, so open ones are in no list. Each works once, for three days, and only while you are an admin. If one has reached somebody else, sign yourself out everywhere: that ends all links that you have made.", "초대 링크는 저장하지 않으므로 목록이 없습니다. 링크는 3일 동안 한 번만, 만든 사람이 관리자인 동안에만 쓸 수 있습니다. 잘못 전달했다면 ‘모든 기기에서 로그아웃’을 누르세요. 내가 만든 링크가 모두 무효가 됩니다.";
     invited_by => "Invited by", "초대한 사람";
     import_only_available => "You can import codes that nobody has. Lines that say issued, redeemed or void are rejected: ask an admin to import those.", "아무도 받지 않은 코드만 가져올 수 있습니다. 발급, 사용, 폐기 상태인 줄은 거부됩니다. 그런 줄은 관리자에게 요청하세요.";
     invite => "Invite somebody", "초대하기";
@@ -22,13 +23,14 @@ texts! {
     company_account => "Company account", "회사 계정";
     personal_data => "Personal data", "개인정보";
     personal_data_json => "Download everything (JSON)", "모두 내려받기(JSON)";
-    personal_data_csv => "For a spreadsheet (CSV)", "엑셀용 내려받기(CSV)";
+    personal_data_csv => "For the customer (CSV)", "고객 전달용 내려받기(CSV)";
+    person_columns => "When,What,Campaign,Code,Last day,Reason", "일시,내용,캠페인,코드,만료일,사유";
     personal_data_by_admin => "An admin can say what is stored of this customer, and forget them.", "이 고객에 대해 저장된 내용을 알려 주거나 삭제하려면 관리자에게 요청하세요.";
-    personal_data_hint => "A file has everything that is stored of the customer, for whoever asks what you know of them; the audit keeps who took it. In a large store it takes some minutes. When they are forgotten, all of it gets a random name.", "파일에는 이 고객에 대해 저장된 모든 내용이 있어, 고객이 열람을 요청할 때 쓸 수 있습니다. 누가 내려받았는지 감사 기록에 남고, 저장소가 크면 몇 분 걸립니다. 삭제하면 모든 내용의 고객 ID가 임의의 값으로 바뀝니다.";
+    personal_data_hint => "The JSON file has everything that is stored of the customer. The CSV file can be handed to them: their coupons, and what happened to these, without the names of staff. The audit keeps who took a file. In a large store it takes some minutes. When they are forgotten, all of it gets a random name.", "JSON 파일에는 이 고객에 대해 저장된 모든 내용이 있습니다. CSV 파일은 고객에게 전달할 수 있으며, 쿠폰과 그 이력이 직원 이름 없이 들어 있습니다. 누가 내려받았는지 감사 기록에 남고, 저장소가 크면 몇 분 걸립니다. 삭제하면 모든 내용의 고객 ID가 임의의 값으로 바뀝니다.";
     erase => "Forget the customer", "고객 개인정보 삭제";
     erase_means => "Everything that has the name gets a random one, at once here and with the next compaction in the archive. This cannot be undone. Coupons, counts and sums stay.", "모든 곳에서 이 ID가 임의의 값으로 바뀝니다. 활성 저장소에서는 바로, 보관 저장소에서는 다음 보관 작업 때 바뀌며 되돌릴 수 없습니다. 쿠폰과 건수, 합계는 그대로입니다.";
     erase_name_again => "The name of the customer, once more", "고객 ID를 한 번 더 입력하세요";
-    erase_other_name => "This is another name than that of the page.", "이 화면의 고객 ID와 다릅니다.";
+    erase_other_name => "is another name than that of the page", "이 화면의 고객 ID와 다릅니다";
     erasures => "Forgotten customers", "개인정보를 삭제한 고객";
     erasures_hint => "How far each is. The archive follows with the next compaction.", "진행 상황입니다. 보관 저장소는 다음 보관 작업 때 처리됩니다.";
     erasures_none => "Nobody was forgotten", "개인정보를 삭제한 고객이 없습니다";
@@ -112,7 +114,7 @@ texts_of! {
         WebhookCreated => "Webhook created", "웹훅 생성";
         WebhookUpdated => "Webhook changed", "웹훅 변경";
         WebhookDeleted => "Webhook deleted", "웹훅 삭제";
-        WebhookSecretRotated => "Webhook got a new secret", "웹훅 비밀 값 교체";
+        WebhookSecretRotated => "Webhook got a new secret", "웹훅 비밀 키 교체";
         WebhookTested => "Webhook tested", "웹훅 테스트";
         WebhookRedelivered => "Delivered again by a webhook", "웹훅 재전송";
         StaffInvited => "Invitation made", "초대 링크 생성";

@@ -30,7 +30,7 @@ async fn files() {
         ("/console/reports/redemptions.csv?from=2026-11-01&to=2026-11-30", "'=1+1", ",=1+1"),
         ("/console/reports/redemptions.csv", REDEMPTIONS, "campaign,"),
         ("/console/campaigns/spring/batches/old/rejected.csv", "'=cmd", ",=cmd"),
-        ("/console/campaigns/spring/codes.csv", "code\n", issued.as_str()),
+        ("/console/campaigns/spring/codes.csv", "code,Last day\n", issued.as_str()),
         ("/console/import/template.csv", "code,", "=1"),
     ];
     for (path, has, not) in rows {
@@ -45,7 +45,9 @@ async fn files() {
     assert_eq!(codes.text.lines().count(), 1 + 18, "those that nobody has got");
     let sheet = browser.get("/console/campaigns/spring/sheet").await.must(200);
     assert_eq!(sheet.text.matches("<svg class=\"qr\"").count(), 18);
-    for code in codes.text.lines().skip(1) {
+    for line in codes.text.lines().skip(1) {
+        let (code, until) = line.split_once(',').expect("two columns");
+        assert_eq!(until, "2027-03-31");
         sheet.has(&format!("<span class=\"code\">{code}</span>"));
     }
     let book = browser.get("/console/campaigns/spring/codes.xlsx").await.must(200);
@@ -54,6 +56,14 @@ async fn files() {
     assert_eq!(name, "attachment; filename=\"spring-codes-2026-11-20.xlsx\"");
     let report = browser.get("/console/reports/redemptions.csv").await;
     assert!(report.text.contains(&redeemed), "{}", report.text);
+    browser.lang = "ko";
+    let korean = browser.get("/console/reports/redemptions.csv").await;
+    assert!(korean.text.starts_with("\u{feff}코드,캠페인 ID,캠페인,"), "{}", korean.text);
+    assert_eq!(
+        korean.text.lines().skip(1).collect::<Vec<_>>(),
+        report.text.lines().skip(1).collect::<Vec<_>>()
+    );
+    assert_eq!(korean.text.lines().next().map(|it| it.split(',').count()), Some(13));
 }
 
 #[tokio::test]
@@ -65,12 +75,57 @@ async fn what_is_known_of_a_customer() {
         let path = format!("/console/customers/ann/data/{format}");
         browser.get("/console/customers/ann").await.must(200).has(&format!("href=\"{path}\""));
         let page = browser.get(&path).await.must(200);
-        assert_eq!(page.text, format!("staff:admin asked for ann as {format}"));
+        if format == "json" {
+            assert_eq!(page.text, "staff:admin asked for ann as json");
+        }
         assert_eq!(page.headers[header::CONTENT_TYPE], kind);
         let name = page.headers[header::CONTENT_DISPOSITION].to_str().unwrap();
         assert_eq!(name, format!("attachment; filename=\"customer-2026-11-20.{format}\""));
     }
     browser.get("/console/customers/ann/data/xlsx").await.must(404);
+}
+
+/// The sheet is for the customer: in their words, and with nobody's name but their own.
+#[tokio::test]
+async fn a_sheet_for_the_customer() {
+    let place = Place::new();
+    let (_, redeemed) = place.seeded().await;
+    let mut browser = place.signed_in(StaffRole::Admin).await;
+    let path = |action: &str| format!("/console/coupons/{redeemed}/{action}");
+    let cancel = [("order_ref", "=1+1"), ("reason", "returned")];
+    browser.submit(&path("cancel-redemption"), &cancel).await.must(303);
+    let revoke = [("user_id", "bob"), ("reason", "wrong person")];
+    browser.submit(&path("revoke"), &revoke).await.must(303);
+    browser.submit(&path("issue"), &[("user_id", "carl")]).await.must(303);
+    let file = async |lang, browser: &mut crate::browser::Browser| {
+        browser.lang = lang;
+        browser.get("/console/customers/bob/data/csv").await.must(200).text
+    };
+    for (lang, wants) in [
+        (
+            "en",
+            [
+                "When,What,Campaign",
+                "20 Nov 2026 21:00,\"Redeemed by bob for order =1+1: ₩3,500 off",
+            ],
+        ),
+        (
+            "ko",
+            [
+                "일시,내용,캠페인",
+                "2026년 11월 20일 21:00,\"bob 고객이 주문 =1+1로 사용: 주문 ₩30,000",
+            ],
+        ),
+    ] {
+        let text = file(lang, &mut browser).await;
+        let row = format!(",{redeemed},2027-03-31,wrong person");
+        for want in wants.into_iter().chain([row.as_str(), "returned", "Bold"]) {
+            assert!(text.contains(want), "{lang} lacks {want}: {text}");
+        }
+        for not in ["admin", "root", "carl", "spring", "{", "Z,", "\u{2068}"] {
+            assert!(!text.contains(not), "{lang} has {not}: {text}");
+        }
+    }
 }
 
 /// Whoever makes letters or prints them needs what they promise.
@@ -92,8 +147,8 @@ async fn codes_say_what_they_are_worth() {
     place.engine.create_campaign(&admin(), draft).await.unwrap();
     let mut browser = place.signed_in(StaffRole::Marketer).await;
     for (lang, head, said) in [
-        ("en", "\u{feff}code,worth", "₩5,000 off orders of ₩30,000 or more"),
-        ("ko", "\u{feff}쿠폰코드,혜택", "₩30,000 이상 주문하면 ₩5,000 할인"),
+        ("en", "\u{feff}code,Last day,worth", "₩5,000 off orders of ₩30,000 or more"),
+        ("ko", "\u{feff}쿠폰코드,만료일,혜택", "30,000원 이상 구매 시 5,000원 할인"),
     ] {
         browser.lang = lang;
         let codes = browser.get("/console/campaigns/worth/codes.csv").await.must(200);
@@ -233,7 +288,8 @@ async fn sheets_go_on_where_the_last_one_ended() {
         path = next.to_owned();
     }
     assert_eq!(sheets, [1_000, 1_000, 500]);
-    assert_eq!(codes, all.text.lines().skip(1).collect::<Vec<_>>());
+    let all = all.text.lines().skip(1).filter_map(|line| line.split(',').next());
+    assert_eq!(codes, all.collect::<Vec<_>>());
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ async fn sorry(place: &Place) {
         ..CampaignDraft::default()
     };
     place.engine.create_campaign(&admin(), draft).await.expect("a campaign");
+    place.clock.pass(1);
 }
 
 #[tokio::test]
@@ -36,14 +37,15 @@ async fn it_is_given_once_and_with_a_reason() {
     let give = "/console/customers/cyd/give";
     let fields = |campaign, reason, gift| {
         let fields = [("campaign_id", campaign), ("reason", reason), ("gift", gift)];
-        [&fields[..], &[NEW]].concat()
+        [&fields[..], &[NEW, ("reason_text", "배송 문의 3회")]].concat()
     };
     for (name, fields) in [
         ("no reason", fields("sorry", "", gift.as_str())),
         ("another reason", fields("sorry", "rain", &gift)),
         ("another campaign", fields("spring", "other", &gift)),
         ("no gift", fields("sorry", "other", "")),
-        ("nobody is known", fields("sorry", "other", &gift)[..3].to_vec()),
+        ("nothing else is said", fields("sorry", "other", &gift)[..4].to_vec()),
+        ("nobody is known", fields("sorry", "late-delivery", &gift)[..3].to_vec()),
     ] {
         assert_eq!(browser.submit(give, &fields).await.status, 422, "{name}");
     }
@@ -73,14 +75,18 @@ async fn each_person_gives_so_many_a_day() {
         let user = format!("/console/customers/user-{given}");
         let page = browser.get(&user).await.must(200);
         page.has(&format!("You can give {} more today.", GIFTS_PER_DAY - given));
-        let fields =
-            [("campaign_id", "sorry"), ("reason", "other"), ("gift", &page.value("gift")), NEW];
+        let fields = [
+            ("campaign_id", "sorry"),
+            ("reason", "bad-service"),
+            ("gift", &page.value("gift")),
+            NEW,
+        ];
         browser.submit(&format!("{user}/give"), &fields).await.must(303);
     }
     let page = browser.get("/console/customers/one-more").await.must(200);
     page.has("You can give 0 more today.");
     let fields =
-        [("campaign_id", "sorry"), ("reason", "other"), ("gift", &page.value("gift")), NEW];
+        [("campaign_id", "sorry"), ("reason", "bad-service"), ("gift", &page.value("gift")), NEW];
     browser
         .submit("/console/customers/one-more/give", &fields)
         .await

@@ -41,7 +41,7 @@ async fn a_person_of_the_provider() {
     // Nobody signs in twice with one way back.
     comes_back(&mut browser, &state, "ida").await.must(401).has("took too long");
     let audit = admin.get("/console/audit").await.must(200);
-    audit.has("staff:ida");
+    audit.has("staff%3Aida");
     assert_eq!(audit.text.matches("Signed in").count(), 1, "{}", audit.text);
     let role = async || {
         let staff = place.engine.staff().await.expect("the list");

@@ -115,6 +115,38 @@ async fn lines_that_are_left_out() {
     assert_eq!((batch.import.lines, batch.import.imported, batch.import.rejected), (2, 2, 0));
 }
 
+/// What nobody has to explain is shown, too: it may be understood wrong.
+#[tokio::test]
+async fn how_states_are_read() {
+    let place = Place::new();
+    place.seeded().await;
+    let mut browser = place.signed_in(StaffRole::Admin).await;
+    let file = "code,state,user_id,redeemed_at\nAB-0001,미사용,,\nAB-0002,미사용,ann,\nAB-0003,사용완료,ann,2026-11-01\nAB-0004,보류,,\n";
+    let choices = Choices { purpose: "columns", name: "codes.csv", ..Choices::default() };
+    let page = sent(&mut browser, &choices, file).await.must(200);
+    let of = |value: &str| {
+        let label = page.text.split(&format!("<label><bdi>{value}</bdi>")).nth(1);
+        label
+            .and_then(|it| it.split("<option value=\"\">").nth(1)?.split('<').next())
+            .map(str::to_owned)
+    };
+    for (value, want) in [
+        ("미사용", "Available / Issued (as it is read)"),
+        ("사용완료", "Redeemed (as it is read)"),
+        ("보류", "Reject the lines"),
+    ] {
+        assert_eq!(of(value).as_deref(), Some(want), "{value}: {}", page.text);
+    }
+    // Of what is there already, nothing is imported again.
+    let columns = &["code", "state", "user_id", "redeemed_at"];
+    let import = Choices { purpose: "import", columns, batch: "one", ..choices.clone() };
+    sent(&mut browser, &import, "code,state,user_id,redeemed_at\nAB-0001,미사용,,\n")
+        .await
+        .must(303);
+    let check = Choices { purpose: "check", columns, ..choices };
+    sent(&mut browser, &check, file).await.must(200).has(">Import 2 lines<");
+}
+
 /// A line for each fault of a row. The last one would take the lines behind it along.
 const FAULTS: [&str; 19] = [
     "AB-0001,,,,,,,,,x",
@@ -217,7 +249,17 @@ async fn an_import_of_which_nothing_is_left() {
     assert_eq!(page.to(), batch, "nothing is said to be done");
     browser.get(batch).await.must(200).has("notice bad").has("all 2 lines were rejected");
     let page = browser.upload(PATH, "import", "some", "code\nAB-0001\n=1+1\n").await.must(303);
-    browser.get(page.to()).await.must(200).has("1 line was rejected, and is not imported");
+    browser
+        .get(page.to())
+        .await
+        .must(200)
+        .has("notice bad")
+        .has("1 line of 2 was rejected, and is not imported");
+    let three = "code\nAB-0003\nAB-0004\n=1+1\n";
+    let page = browser.upload(PATH, "import", "three", three).await.must(303);
+    let page = browser.get(page.to()).await.must(200);
+    page.has("class=\"notice\">1 line of 3 was")
+        .has("/console/campaigns/spring\"><bdi>&#60;b&#62;Bold");
     // Who was forgotten, and whoever has their name now.
     let request = ErasureRequest { id: None, reason: "asked".parse().unwrap(), is_urgent: false };
     place.engine.erase_person(&admin(), &"gone".parse().unwrap(), request).await.unwrap();

@@ -292,6 +292,8 @@ impl Place {
             ..CampaignDraft::default()
         };
         self.engine.create_campaign(&admin(), draft).await.expect("a campaign");
+        // Nothing happens to a coupon when it is made.
+        self.clock.pass(1);
         let issued = self.issued("ann").await;
         let redeemed = self.issued("bob").await;
         let order = "=1+1".parse().expect("an order");

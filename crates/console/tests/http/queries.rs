@@ -41,6 +41,33 @@ async fn a_query_is_written_saved_and_run() {
     }
 }
 
+/// What every marketer asks of a campaign is there, for those who may not write SQL, too.
+#[tokio::test]
+async fn the_query_of_a_campaign() {
+    let place = Place::new();
+    place.seeded().await;
+    let path = "/console/reports/sql?campaign=spring";
+    for role in [StaffRole::Marketer, StaffRole::Operator] {
+        let mut browser = place.signed_in(role).await;
+        for from in ["/console/campaigns/spring", "/console/reports?campaign=spring"] {
+            browser.get(from).await.must(200).has(&format!("href=\"{path}\""));
+        }
+        let page = browser.get(path).await.must(200);
+        page.has("campaign_id = &#39;spring&#39;")
+            .has("Rows: 1")
+            .has("redeemed within so many days");
+        let has_form = page.text.contains("<textarea");
+        assert_eq!(has_form, role == StaffRole::Operator, "{role:?} {}", page.text);
+    }
+    let mut viewer = place.signed_in(StaffRole::Viewer).await;
+    let page = viewer.get("/console/campaigns/spring").await.must(200);
+    assert!(!page.text.contains("/console/reports/sql"), "{}", page.text);
+    viewer.get(path).await.must(403);
+    let mut marketer = place.signed_in(StaffRole::Marketer).await;
+    marketer.get("/console/reports/sql?campaign=none").await.must(404);
+    marketer.get("/console/reports/sql?campaign=a'b").await.must(422);
+}
+
 #[tokio::test]
 async fn a_query_without_an_answer() {
     let place = Place::new();

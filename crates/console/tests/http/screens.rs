@@ -133,11 +133,19 @@ async fn an_empty_store_says_what_to_do_next() {
         ("/console/customers/ann", "No coupons"),
         ("/console/reports", "Nothing was redeemed"),
         ("/console/import", "No campaigns yet"),
-        ("/console/events", "No webhook yet. An admin can create one."),
+        ("/console/events", "No webhook yet. Make the first one"),
         ("/console/store", "No campaign yet"),
     ];
     for (path, want) in rows {
         browser.get(path).await.must(200).has(want);
+    }
+    for (role, want) in [
+        (StaffRole::Marketer, "give its coupons to customers"),
+        (StaffRole::Support, "you find coupons and customers"),
+        (StaffRole::Operator, "Meanwhile look at the store"),
+        (StaffRole::Viewer, "then you see here how it goes"),
+    ] {
+        place.signed_in(role).await.get("/console").await.must(200).has(want);
     }
 }
 

@@ -367,7 +367,7 @@ async fn people() {
     place.browser().get(link).await.must(200).has("vera");
     let audit = admin.get("/console/audit").await.must(200);
     for text in
-        ["Account added", "Account changed", "Account deleted", "Invitation made", "staff:admin"]
+        ["Account added", "Account changed", "Account deleted", "Invitation made", "staff%3Aadmin"]
     {
         audit.has(text);
     }

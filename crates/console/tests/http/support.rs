@@ -33,10 +33,16 @@ async fn searches_that_find_nothing() {
         ("three of them", mistyped(code, &[0, 6, 12]), "Nothing found"),
         ("half a code", mistyped(&code[..9], &[0]), "and this has 8"),
         ("somebody new", "zoe".to_owned(), "href=\"/console/customers/zoe\""),
+        ("a name with digits", "zoe2027".to_owned(), "href=\"/console/customers/zoe2027\""),
+        ("a telephone", "010-1234-5678".to_owned(), "href=\"/console/customers/010-1234-5678\""),
     ];
     for (name, q, want) in rows {
         let page = support.get(&format!("/console/coupons?q={q}")).await.must(200);
         assert!(page.text.contains(want), "{name}: {}", page.text);
+    }
+    for part in ["7K2M9Q", "7K2M-9QXD", "7k2m-9qxd"] {
+        let page = support.get(&format!("/console/coupons?q={part}")).await.must(200);
+        assert!(!page.text.contains("/console/customers/7"), "{part} is nobody: {}", page.text);
     }
     support.get("/console/customers/zoe").await.must(200).has("Give a coupon");
     let mut viewer = place.signed_in(StaffRole::Viewer).await;
@@ -57,6 +63,48 @@ async fn codes_in_wide_letters() {
     let found = support.get(&format!("/console/coupons?q={typed}")).await.must(303);
     assert_eq!(found.to(), format!("/console/coupons/{issued}"));
     support.get(&format!("/console/coupons/{typed}/revoke")).await.must(200).has(&issued);
+    // Nor has a word that many share another width.
+    let draft = CampaignDraft {
+        id: Some("shared".parse().unwrap()),
+        handout: Some(coupon::campaign::Handout::Shared),
+        shared_code: Some("SUMMER".parse().unwrap()),
+        expires_on: Some("2027-03-31".parse().unwrap()),
+        stock: Some(2),
+        ..CampaignDraft::default()
+    };
+    place.engine.create_campaign(&admin(), draft).await.unwrap();
+    let word: String = "summer".chars().map(wide).collect();
+    let word: String = word.bytes().map(escaped).collect();
+    let found = support.get(&format!("/console/coupons?q={word}")).await.must(303);
+    assert_eq!(found.to(), "/console/campaigns/shared");
+}
+
+/// What is wrong with the form that forgets somebody is said at its field, and nobody is forgotten.
+#[tokio::test]
+async fn a_name_that_is_typed_wrong() {
+    let place = Place::new();
+    place.seeded().await;
+    let mut browser = place.signed_in(StaffRole::Admin).await;
+    let path = "/console/customers/ann/erase";
+    for (name, fields, want) in [
+        ("another name", [("user_id", "anna"), ("reason", "asked")], "is another name than"),
+        ("no name", [("user_id", ""), ("reason", "asked")], "is missing"),
+        ("no reason", [("user_id", "ann"), ("reason", "")], "is missing"),
+    ] {
+        let page = browser.submit(path, &fields).await.must(422);
+        assert!(
+            page.text.contains(&format!("<strong class=\"fault\">{want}")),
+            "{name}: {}",
+            page.text
+        );
+        assert!(!page.text.contains(".."), "{name}: {}", page.text);
+    }
+    let page = browser.submit(path, &[("user_id", "anna"), ("reason", "asked")]).await;
+    page.has("value=\"anna\" ")
+        .has("value=\"asked\"")
+        .has("action=\"/console/customers/ann/erase\"");
+    browser.get("/console/erasures").await.must(200).has("Nobody was forgotten");
+    browser.submit(path, &[("user_id", "ann"), ("reason", "asked")]).await.must(303);
 }
 
 #[tokio::test]
@@ -250,4 +298,93 @@ async fn a_form_begins_with_what_is_likely() {
     let page = browser.get(&format!("{like}&handout=bearer")).await.must(200);
     page.has("name=\"expires_on\" required value=\"2027-03-31\"");
     browser.get(like).await.must(200).has("name=\"expires_on\" required value=\"\"");
+}
+
+/// Which of the two is paused, since when and why: on every page on which somebody looks for it.
+#[tokio::test]
+async fn what_is_paused() {
+    let place = Place::new();
+    let (issued, _) = place.seeded().await;
+    let mut admin = place.signed_in(StaffRole::Admin).await;
+    let mut support = place.signed_in(StaffRole::Support).await;
+    let campaign = "/console/campaigns/spring";
+    let batch = format!("{campaign}/batches/first");
+    let pages = [format!("/console/coupons/{issued}"), "/console/customers/ann".to_owned()];
+    let rows = [
+        (
+            campaign,
+            "true",
+            "Campaign \u{2068}",
+            &[campaign.to_owned(), pages[0].clone(), pages[1].clone()][..],
+        ),
+        (campaign, "false", "", &[]),
+        (&batch, "true", "Batch \u{2068}", &pages[..]),
+    ];
+    for (path, paused, what, pages) in rows {
+        let form = [("paused", paused), ("reason", "a leaked list")];
+        admin.submit(&format!("{path}/pause"), &form).await.must(303);
+        for page in pages {
+            let page = support.get(page).await.must(200);
+            page.has(what).has("has been paused since 20 Nov 2026").has("a leaked list");
+        }
+    }
+}
+
+/// A file says what happened before, and who sent it did not do it.
+#[tokio::test]
+async fn what_a_file_said() {
+    let place = Place::new();
+    place.seeded().await;
+    let mut admin = place.signed_in(StaffRole::Admin).await;
+    let file = "code,state,user_id,redeemed_at,order_ref\n\
+                OLD-0001,redeemed,ann,2025-01-05T03:00:00Z,A-1\n\
+                OLD-0002,redeemed,ann,2026-11-19T03:00:00Z,A-2\nOLD-0003,issued,ann,,\n";
+    let path = "/console/campaigns/spring/import";
+    admin.upload(path, "import", "old", file).await.must(303);
+    for (code, is_open) in [("OLD0001", false), ("OLD0002", true), ("OLD0003", false)] {
+        let page = admin.get(&format!("/console/coupons/{code}")).await.must(200);
+        page.has("imported from \u{2068}old\u{2069} by \u{2068}admin\u{2069}");
+        assert!(!page.text.contains("· <bdi>admin</bdi>"), "{code}: {}", page.text);
+        assert_eq!(page.text.contains("/cancel-redemption\""), is_open, "{code}: {}", page.text);
+    }
+    let page = admin.get("/console/customers/ann").await.must(200);
+    page.has("Nobody has done anything");
+}
+
+/// A coupon that was taken back is in no list of the customer, and what was done for them stays.
+#[tokio::test]
+async fn what_was_done_stays() {
+    let place = Place::new();
+    let (issued, _) = place.seeded().await;
+    let mut support = place.signed_in(StaffRole::Support).await;
+    let coupon = |action: &str| format!("/console/coupons/{issued}/{action}");
+    let extend = [("expires_on", "2027-04-30"), ("time_zone", "UTC"), ("reason", "shipped late")];
+    support.submit(&coupon("extend"), &extend).await.must(303);
+    let revoke = [("user_id", "ann"), ("reason", "wrong person")];
+    support.submit(&coupon("revoke"), &revoke).await.must(303);
+    support.submit(&coupon("issue"), &[("user_id", "zoe")]).await.must(303);
+    support.submit(&coupon("void"), &[("reason", "not hers")]).await.must(303);
+    for (user, has) in
+        [("ann", ["shipped late", "wrong person"]), ("zoe", ["Given to", "not hers"])]
+    {
+        let page = support.get(&format!("/console/customers/{user}")).await.must(200);
+        page.has(has[0]).has(has[1]);
+        for other in ["shipped late", "wrong person", "not hers"] {
+            let is_theirs = has.contains(&other);
+            assert_eq!(page.text.contains(other), is_theirs, "{user} {other}: {}", page.text);
+        }
+    }
+    let reason = "asked".parse().unwrap();
+    let request = engine::ErasureRequest { id: None, reason, is_urgent: false };
+    place
+        .engine
+        .erase_person(&crate::place::admin(), &"ann".parse().unwrap(), request)
+        .await
+        .unwrap();
+    let codes = place
+        .engine
+        .noted_coupons(engine::CouponNotes::RevokedFrom(&"ann".parse().unwrap()))
+        .await
+        .unwrap();
+    assert_eq!(codes, Vec::<String>::new(), "a person who is forgotten has had nothing");
 }

@@ -85,3 +85,40 @@ async fn empty_stores_have_empty_tables() {
         assert_eq!(world.one(&format!("select count(*) from {table}")).await, "0", "{table}");
     }
 }
+
+/// The example of `docs/history.md`, which the console has for each campaign: the same over both tiers, and without what was
+/// taken back, voided or cancelled.
+#[tokio::test(flavor = "multi_thread")]
+async fn how_soon_coupons_are_redeemed() {
+    let world = World::full().await;
+    let sql = "select cast(issued_at + interval '32400 seconds' as date) as day, count(*) as issued, \
+         count(*) filter (where redeemed_at < issued_at + interval '1 days') as within_1_day, \
+         count(*) filter (where redeemed_at < issued_at + interval '7 days') as within_7_days, \
+         count(*) filter (where redeemed_at < issued_at + interval '30 days') as within_30_days \
+         from coupons where campaign_id = 'winter' and issued_at is not null and state <> 'void' \
+         group by 1 order by 1";
+    let order = |text: &str| text.parse().unwrap();
+    for (number, user) in [(120, "new"), (123, "new"), (126, "new")] {
+        let to = || user.parse().unwrap();
+        let issue = Action::Issue { to: to(), reference: None, expires_at: None };
+        world.change(number, issue).await;
+        let money = Default::default();
+        if number != 126 {
+            world.change(number, Action::Redeem { by: to(), order: order("o"), money }).await;
+        }
+    }
+    let cancel = Action::CancelRedemption { order: order("o"), reason: None };
+    world.change(123, cancel).await;
+    world.change(124, Action::Void { reason: None }).await;
+    let user = "user-7".parse().unwrap();
+    world.change(127, Action::Revoke { user, reference: None, reason: None }).await;
+    let want = [
+        ["2026-02-28", "13", "0", "13", "13"],
+        ["2026-03-01", "11", "0", "0", "0"],
+        ["2026-11-20", "3", "1", "1", "1"],
+    ];
+    assert_eq!(world.ask(sql).await, want, "hot");
+    world.compact(ClosedPolicy::Now).await;
+    assert_ne!(world.one("select count(*) from coupons where tier = 'cold'").await, "0");
+    assert_eq!(world.ask(sql).await, want, "both tiers");
+}

@@ -135,9 +135,10 @@ enum Fate {
 
 use Fate::{Brought, Copied, Left};
 
-const RECORDS: [(&str, Fate); 23] = [
+const RECORDS: [(&str, Fate); 24] = [
     ("erasure", Brought("bring_erasures")),
     ("changed_coupon", Left("which coupons somebody has changed today")),
+    ("revoked_coupon", Left("what support has taken back lately; histories have it")),
     ("gift", Left("how many coupons somebody has given today")),
     ("extension", Left("how far a pass is: the target makes its own")),
     ("activity", Brought("bring_counts")),
