@@ -16,7 +16,7 @@ use testengines::{Engine, may_run};
 
 use super::data::Data;
 use super::downloads::node_modules;
-use super::finished::{campaign, issued};
+use super::finished::{campaign, issued, redeemed};
 use super::visitor::Visitor;
 use super::webhooks::Program;
 
@@ -200,6 +200,11 @@ fn queries() {
     assert!(page.contains("Who &#60;has&#62;") && page.contains(">ann<"), "{page}");
     let file = eva.get(at, &format!("{path}/{id}/file.csv"));
     assert!(file.ends_with("\u{feff}holder,state,no,nothing\nann,issued,false,\n"), "{file}");
+    // How soon coupons are redeemed, of each day on which they were issued: both of them today, and one of them at once.
+    redeemed(&mut admin, "spring", "bea", 1);
+    let page = eva.get(at, &format!("{path}?campaign=spring"));
+    let cells = ["2", "1", "1", "1"].map(|it| format!("<td><bdi>{it}</bdi></td>")).concat();
+    assert!(page.contains("Rows: 1") && page.contains(&cells), "{page}");
     let wrong = [
         ("a writer", "delete from coupons", "cannot be run"),
         ("no SQL", "selec 1", "cannot be run"),
@@ -213,7 +218,7 @@ fn queries() {
     let page = eva.get(at, &format!("{path}/{id}"));
     assert!(page.contains("couponry-history does not answer"), "{page}");
     let audit = eva.get(at, "/console/audit");
-    assert_eq!(audit.matches("Query run").count(), 7, "{audit}");
+    assert_eq!(audit.matches("Query run").count(), 8, "{audit}");
     server.stop();
 }
 

@@ -95,6 +95,22 @@ macro_rules! texts_of {
 }
 pub(crate) use texts_of;
 
+/// Makes a method of [`PageTexts`] of each label, and one that finds them by the names of the fields.
+macro_rules! texts_of_fields {
+    ($($($field:literal)|+ $name:ident => $en:literal, $ko:literal;)*) => {
+        $crate::text::texts! { $($name => $en, $ko;)* }
+        impl $crate::text::PageTexts {
+            pub(crate) fn label_of(self, field: &str) -> Option<&'static str> {
+                match field {
+                    $($($field)|+ => Some(self.$name()),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+pub(crate) use texts_of_fields;
+
 impl PageTexts {
     pub fn new(lang: Lang) -> PageTexts {
         PageTexts { lang }

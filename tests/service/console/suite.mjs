@@ -128,7 +128,7 @@ const queryScreens = async (session) => {
   await page.getByText("nasty").first().waitFor();
   const saved = new URL(page.url()).pathname;
   await home.close();
-  return { sql: "/console/reports/sql", "sql-rows": saved };
+  return { sql: "/console/reports/sql", "sql-rows": saved, "sql-uses": "/console/reports/sql?campaign=welcome" };
 };
 
 const everyScreen = async (session, { redeemed, issued }) => {

@@ -17,7 +17,6 @@ use crate::index::CampaignTotals;
 use crate::phase::CampaignPhase;
 use crate::roles::ConsoleAction;
 use crate::screens::audit::{AuditRow, entries};
-use crate::screens::codes::is_bearer;
 use crate::screens::import::rejected_class;
 use crate::screens::next_steps::NextSteps;
 use crate::text::PageTexts;
@@ -57,12 +56,6 @@ struct CampaignPage<'a> {
     batches: Vec<Batch>,
     audited: Vec<AuditRow>,
     curl: String,
-}
-
-impl CampaignPage<'_> {
-    fn is_bearer(&self) -> bool {
-        is_bearer(self.view)
-    }
 }
 
 /// A step of the funnel: how many coupons came so far.

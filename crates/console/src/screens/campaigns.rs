@@ -66,26 +66,23 @@ impl PageContext {
         t.span(first, campaign.expires_on(), self.today()) + mark_of(&campaign.zone)
     }
 
-    /// Says that a campaign is paused, or else one of its batches, since when and why; `None` if neither is.
+    /// Says since when a campaign is paused, or else the batch of a coupon that is, and why.
     pub(crate) async fn pause_said(
         &self,
         campaign: &Campaign,
         batch: Option<&BatchId>,
     ) -> ConsoleResult<Option<String>> {
-        let (t, engine, reader) = (self.t, self.engine(), self.reader()?);
+        let t = self.t;
         let batch = batch.filter(|_| !campaign.paused);
-        let is_paused = match batch {
-            Some(id) => engine.batch(&reader, &campaign.id, id).await?.paused,
-            None => campaign.paused,
-        };
-        if !is_paused {
+        if batch.is_none() && !campaign.paused {
             return Ok(None);
         }
         let (kind, what, name) = match batch {
             Some(id) => (AuditKind::BatchPaused, t.batch(), t.batch_name(id)),
             None => (AuditKind::CampaignPaused, t.campaign(), campaign.name.clone()),
         };
-        let entries = engine.audit(&reader, Some(&campaign.id), None, PAGE_MAX).await?;
+        let reader = &self.reader()?;
+        let entries = self.engine().audit(reader, Some(&campaign.id), None, PAGE_MAX).await?;
         let mut entries = entries.into_iter().flatten().map(|it| it.entry);
         let pause = entries.find(|it| it.event.kind == kind && it.event.batch.as_ref() == batch);
         let Some(act) = pause.map(|it| it.act) else {

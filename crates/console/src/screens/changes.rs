@@ -313,17 +313,3 @@ impl TermsPage<'_> {
         ]
     }
 }
-
-impl StockPage<'_> {
-    fn present(&self) -> String {
-        let t = self.d.t;
-        t.stock_at_present(t.number(self.view.available()), t.number(self.view.counts().stock))
-    }
-}
-
-impl PausePage<'_> {
-    fn asked(&self) -> String {
-        let name = IsolatedText(&self.view.campaign.name);
-        if self.view.campaign.paused { self.d.t.ask_resume(name) } else { self.d.t.ask_pause(name) }
-    }
-}

@@ -59,11 +59,6 @@ impl PageContext {
         }
     }
 
-    /// What people call a webhook.
-    pub(crate) fn webhook_name<'a>(&self, endpoint: &'a Endpoint) -> &'a str {
-        endpoint.description.as_deref().unwrap_or(&endpoint.webhook_id)
-    }
-
     /// The address of a webhook, as far as somebody may see it.
     pub(crate) fn webhook_url(&self, endpoint: &Endpoint) -> String {
         match self.may(ConsoleAction::ManageWebhooks) {

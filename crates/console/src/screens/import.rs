@@ -96,17 +96,6 @@ struct ImportPage<'a> {
 }
 
 impl ImportPage<'_> {
-    fn summary(&self, found: &DryRun) -> String {
-        let (t, counts) = (self.d.t, found.counts);
-        t.checked(
-            t.number(counts.lines),
-            t.number(counts.new),
-            t.number(counts.known),
-            t.number(counts.unchecked),
-            t.number(counts.rejected),
-        )
-    }
-
     /// As what the file was read.
     fn format(&self, found: &DryRun) -> String {
         let t = self.d.t;

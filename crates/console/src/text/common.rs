@@ -2,7 +2,7 @@
 
 use engine::StaffRole;
 
-use crate::text::{texts, texts_of};
+use crate::text::{texts, texts_of, texts_of_fields};
 use crate::theme::PageTheme;
 
 texts! {
@@ -67,38 +67,6 @@ texts! {
     password_rule => "8 to 128 characters; a sentence is good.", "8~128자로 입력하세요. 문장으로 만들면 외우기 쉽고 안전합니다.";
     name_rule => "Letters, digits and signs without blanks, such as an e-mail address. The audit shows it.", "공백 없이 글자, 숫자, 기호로 입력하세요(예: 이메일 주소). 감사 기록에 표시됩니다.";
     make_account => "Make the account", "계정 만들기";
-    field_campaign_id => "Short name", "짧은 이름";
-    field_name => "Name", "이름";
-    field_stock => "How many", "수량";
-    field_handout => "How they reach people", "전달 방법";
-    field_shared_code => "The shared word", "공용 코드";
-    field_code_prefix => "Beginning of each code", "코드 앞부분";
-    field_valid_from => "First day", "시작일";
-    field_expires_on => "Last day", "만료일";
-    field_valid_days => "Days after issue", "발급 후 사용 일수";
-    field_issue_from => "Give out from", "발급 시작";
-    field_issue_until => "Give out until", "발급 종료";
-    field_per_user_limit => "Coupons per person", "1인당 수량";
-    field_cancel_days => "Days to cancel a redemption", "사용 취소 가능 기간";
-    field_extend_days => "Days to extend after the end", "만료 후 연장 가능 일수";
-    field_metadata => "The shop's own data (JSON)", "쇼핑몰 자체 정보(JSON)";
-    field_currency => "Currency", "통화";
-    field_benefit => "Benefit", "혜택";
-    field_amount => "Amount off", "할인 금액";
-    field_percent => "Percent off", "할인율(%)";
-    field_max_discount => "At most", "최대 할인 금액";
-    field_budget => "Budget", "할인 예산";
-    field_min_order => "Smallest order", "최소 주문 금액";
-    field_title_en => "What buyers read, in English", "구매자에게 보이는 문구(영어)";
-    field_title_ko => "What buyers read, in Korean", "구매자에게 보이는 문구(한국어)";
-    field_reason => "Reason", "사유";
-    field_password => "Password", "비밀번호";
-    field_role => "Role", "역할";
-    field_from => "From", "시작일";
-    field_to => "To", "종료일";
-    field_format => "Format", "형식";
-    field_delivery => "Delivery", "전송 번호";
-    field_seconds => "Good for, in seconds", "유효 시간(초)";
     as_curl => "The same with curl", "curl로 같은 작업하기";
     keyboard => "Keyboard", "단축키";
     keyboard_help => "This help", "이 도움말";
@@ -122,6 +90,43 @@ texts! {
     order => "Order", "주문";
     state => "State", "상태";
     unlimited => "no limit", "제한 없음";
+}
+
+texts_of_fields! {
+    "campaign_id" field_campaign_id => "Short name", "짧은 이름";
+    "name" | "description" field_name => "Name", "이름";
+    "stock" | "count" field_stock => "How many", "수량";
+    "handout" field_handout => "How they reach people", "전달 방법";
+    "shared_code" field_shared_code => "The shared word", "공용 코드";
+    "code_prefix" field_code_prefix => "Beginning of each code", "코드 앞부분";
+    "valid_from" field_valid_from => "First day", "시작일";
+    "expires_at" | "expires_on" field_expires_on => "Last day", "만료일";
+    "valid_days" field_valid_days => "Days after issue", "발급 후 사용 일수";
+    "issue_from" field_issue_from => "Give out from", "발급 시작";
+    "issue_until" field_issue_until => "Give out until", "발급 종료";
+    "per_user_limit" field_per_user_limit => "Coupons per person", "1인당 수량";
+    "cancel_days" field_cancel_days => "Days to cancel a redemption", "사용 취소 가능 기간";
+    "extend_days" field_extend_days => "Days to extend after the end", "만료 후 연장 가능 일수";
+    "metadata" field_metadata => "The shop's own data (JSON)", "쇼핑몰 자체 정보(JSON)";
+    "currency" field_currency => "Currency", "통화";
+    "benefit" | "benefit.kind" field_benefit => "Benefit", "혜택";
+    "budget" field_budget => "Budget", "할인 예산";
+    "benefit.amount" field_amount => "Amount off", "할인 금액";
+    "benefit.percent" field_percent => "Percent off", "할인율(%)";
+    "benefit.max_discount" field_max_discount => "At most", "최대 할인 금액";
+    "benefit.min_order" field_min_order => "Smallest order", "최소 주문 금액";
+    "title_en" | "benefit.title" | "benefit.title.en" field_title_en => "What buyers read, in English", "구매자에게 보이는 문구(영어)";
+    "title_ko" | "benefit.title.ko" field_title_ko => "What buyers read, in Korean", "구매자에게 보이는 문구(한국어)";
+    "reason" field_reason => "Reason", "사유";
+    "password" field_password => "Password", "비밀번호";
+    "role" field_role => "Role", "역할";
+    "from" field_from => "From", "시작일";
+    "to" field_to => "To", "종료일";
+    "url" field_url => "Address", "주소";
+    "types" field_types => "Events", "이벤트 종류";
+    "format" field_format => "Format", "형식";
+    "delivery_id" | "number" field_delivery => "Delivery", "전송 번호";
+    "seconds" | "ttl_seconds" field_seconds => "Good for, in seconds", "유효 시간(초)";
 }
 
 texts_of! {

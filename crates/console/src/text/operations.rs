@@ -214,9 +214,7 @@ texts! {
     webhooks_none => "No webhook yet. An admin can create one.", "아직 웹훅이 없습니다. 관리자가 만들 수 있습니다.";
     new_webhook => "New webhook", "웹훅 만들기";
     change_webhook => "Change the webhook", "웹훅 변경";
-    field_url => "Address", "주소";
     field_url_hint => "Where to post, as in https://shop.example.com/hooks. It must begin with https:// and be reached from the internet: addresses of your own network are refused.", "이벤트를 받을 주소입니다(예: https://shop.example.com/hooks). https://로 시작하고 인터넷에서 접속할 수 있어야 하며, 사내망 주소는 쓸 수 없습니다.";
-    field_types => "Events", "이벤트 종류";
     webhook_types_hint => "Choose none to get all of them but holds, notices of expiry and the weekly report.", "아무것도 고르지 않으면 결제 대기, 만료 알림, 주간 보고서를 뺀 모든 이벤트를 보냅니다.";
     webhook_begins => "It gets what happens from now on.", "지금부터 일어나는 일을 보냅니다.";
     webhook_secret => "Secret", "비밀 키";

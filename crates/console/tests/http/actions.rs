@@ -342,6 +342,7 @@ async fn changes_of_a_campaign() {
         "Campaign resumed",
         "Batch paused",
         "Terms changed",
+        "<bdi>Spring &#38; more</bdi></a>",
     ] {
         page.has(text);
     }
@@ -363,6 +364,9 @@ async fn a_budget() {
         ("budget", "1,000,000"),
         ("create", "1"),
     ];
+    let own = [&new[..9], &[("title_en", "Ten off")]].concat();
+    let page = browser.submit("/console/new-campaign", &own).await.must(200);
+    page.has("Ten off · ₩5,000 off").has("may cost ₩1,000,000");
     browser.submit("/console/new-campaign", &new).await.must(303);
     let (campaign_page, terms) = ("/console/campaigns/ten", "/console/campaigns/ten/terms");
     browser.get(campaign_page).await.must(200).has("₩1,000,000, of which ₩1,000,000 is left");

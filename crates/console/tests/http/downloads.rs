@@ -54,6 +54,7 @@ async fn files() {
     assert!(book.text.starts_with("PK"), "a workbook is an archive");
     let name = book.headers[header::CONTENT_DISPOSITION].to_str().unwrap();
     assert_eq!(name, "attachment; filename=\"spring-codes-2026-11-20.xlsx\"");
+    browser.get("/console/campaigns/spring/codes").await.must(200).has("takes some seconds");
     let report = browser.get("/console/reports/redemptions.csv").await;
     assert!(report.text.contains(&redeemed), "{}", report.text);
     browser.lang = "ko";

@@ -52,6 +52,10 @@ async fn it_is_given_once_and_with_a_reason() {
     let page = browser.submit(give, &fields("sorry", "late-delivery", &gift)).await.must(303);
     assert_eq!(page.to(), "/console/customers/cyd?done=issued");
     browser.get(page.to()).await.must(200).has("<bdi>Delivered late</bdi>");
+    let zoe = browser.get("/console/customers/zoe").await.must(200).value("gift");
+    let other = fields("sorry", "other", &zoe);
+    let page = browser.submit("/console/customers/zoe/give", &other).await.must(303);
+    browser.get(page.to()).await.must(200).has("<bdi>Something else: 배송 문의 3회</bdi>");
     // Sent again, and sent again with another reason.
     for reason in ["late-delivery", "other"] {
         let page = browser.submit(give, &fields("sorry", reason, &gift)).await.must(303);
@@ -150,8 +154,11 @@ async fn what_an_agent_did_today() {
     page.has("What was done for this customer").has("shipped late");
     support.submit("/console/sign-out", &[]).await.must(303);
     // It is known at every browser.
-    let mut again = place.signed_in(StaffRole::Support).await;
+    let mut again = place.browser();
+    let form = [("name", "support"), ("password", crate::place::PASSWORD)];
+    again.post("/console/sign-in", &form).await.must(303);
     let page = again.get(today).await.must(200);
+    assert!(!page.text.contains("Signed in"), "it changes nothing: {}", page.text);
     page.has(&format!("href=\"/console/coupons/{issued}\"")).has("shipped late");
     // Another person.
     let mut admin = place.signed_in(StaffRole::Admin).await;

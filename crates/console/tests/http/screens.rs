@@ -135,6 +135,8 @@ async fn an_empty_store_says_what_to_do_next() {
         ("/console/import", "No campaigns yet"),
         ("/console/events", "No webhook yet. Make the first one"),
         ("/console/store", "No campaign yet"),
+        ("/console/staff", "open ones are in no list"),
+        ("/console/new-campaign", "never later than the last day above"),
     ];
     for (path, want) in rows {
         browser.get(path).await.must(200).has(want);

@@ -325,7 +325,7 @@ async fn what_is_paused() {
         admin.submit(&format!("{path}/pause"), &form).await.must(303);
         for page in pages {
             let page = support.get(page).await.must(200);
-            page.has(what).has("has been paused since 20 Nov 2026").has("a leaked list");
+            page.has(what).has("has been paused since 20 Nov 2026 12:00 UTC").has("a leaked list");
         }
     }
 }

@@ -3,7 +3,7 @@
 use engine::StaffRole;
 use webhooks::{Endpoint, Webhooks};
 
-use crate::place::Place;
+use crate::place::{HOSTILE, Place};
 
 const NEW: &str = "/console/new-webhook";
 
@@ -21,6 +21,7 @@ async fn a_webhook_is_made_changed_and_deleted() {
     let id = browser.get(NEW).await.must(200).value("webhook_id");
     let made = [
         ("webhook_id", id.as_str()),
+        ("description", HOSTILE),
         ("url", "https://till.example.com/in"),
         ("campaign_id", "spring"),
         ("types", "coupon.redeemed"),
@@ -37,6 +38,8 @@ async fn a_webhook_is_made_changed_and_deleted() {
 
     let path = format!("/console/webhooks/{id}");
     let page = browser.get(&path).await.must(200);
+    page.has("<h1><bdi>&#60;b&#62;Bold").has("<dd>coupon.held, coupon.redeemed</dd>");
+    page.has("<dt>Campaign</dt><dd><bdi>&#60;b&#62;Bold");
     assert_eq!(secret(&page.text), None, "a secret is shown once");
     let rotation = page.value("rotate_ref");
     let change = format!("{path}/secret");
@@ -48,7 +51,12 @@ async fn a_webhook_is_made_changed_and_deleted() {
     assert_eq!(endpoints(&place).await[0].secrets.len(), 1);
 
     let terms = format!("{path}/terms");
-    browser.get(&terms).await.must(200).has("value=\"coupon.held\" checked");
+    browser
+        .get(&terms)
+        .await
+        .must(200)
+        .has("value=\"coupon.held\" checked")
+        .has("from the internet");
     let changed = [("url", "https://till.example.com/2"), ("types", "report.weekly")];
     assert_eq!(browser.submit(&terms, &changed).await.must(303).to(), format!("{path}?done=saved"));
     let found = &endpoints(&place).await[0];
