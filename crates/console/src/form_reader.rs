@@ -69,10 +69,9 @@ impl<'a> FormReader<'a> {
 
     /// All faults in the order of the form; first what was not chosen, which a browser does not send.
     fn wrong(mut self) -> ConsoleError {
-        let place = |it: &FieldFault| {
-            self.fields.0.iter().position(|(name, _)| name == input_of(&it.field))
-        };
-        self.faults.sort_by_key(place);
+        let inputs = &self.fields.0;
+        self.faults
+            .sort_by_key(|it| inputs.iter().position(|(name, _)| name == input_of(&it.field)));
         ConsoleError::Fields(self.faults)
     }
 

@@ -134,10 +134,8 @@ impl PageTexts {
 
     /// A zone as people call it.
     pub(crate) fn zone(self, zone: impl Borrow<Zone>) -> String {
-        match (self.lang, zone.borrow().name()) {
-            (Lang::Ko, "Asia/Seoul") => "한국 시간".to_owned(),
-            (_, name) => name.to_owned(),
-        }
+        let name = zone.borrow().name();
+        if name == "Asia/Seoul" { self.either("Asia/Seoul", "한국 시간") } else { name }.to_owned()
     }
 
     /// What coupons are worth, for whoever runs the campaign: what buyers read, and the benefit itself.

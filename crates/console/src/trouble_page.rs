@@ -75,13 +75,6 @@ struct TroublePage<'a> {
     next: &'static str,
 }
 
-impl TroublePage<'_> {
-    /// Where whoever is signed in comes from.
-    fn back(&self) -> Option<&str> {
-        self.d.from.as_deref().filter(|_| self.d.member.is_some())
-    }
-}
-
 /// The faults of fields, with the names that forms use.
 pub(crate) fn faults_said(t: PageTexts, faults: &[FieldFault]) -> String {
     let said = faults.iter().map(|fault| {

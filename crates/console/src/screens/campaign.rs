@@ -17,7 +17,6 @@ use crate::index::CampaignTotals;
 use crate::phase::CampaignPhase;
 use crate::roles::ConsoleAction;
 use crate::screens::audit::{AuditRow, entries};
-use crate::screens::import::rejected_class;
 use crate::screens::next_steps::NextSteps;
 use crate::text::PageTexts;
 use crate::trouble::{ConsoleError, ConsoleResult};
@@ -277,21 +276,6 @@ struct BatchPage<'a> {
     batch: Batch,
     rejected: Vec<RejectedLine>,
     curl: String,
-}
-
-impl BatchPage<'_> {
-    /// What went wrong of an import, and how loudly to say it.
-    fn fault(&self) -> Option<(&'static str, String)> {
-        let (t, counts) = (self.d.t, self.batch.import);
-        match counts.rejected {
-            0 => None,
-            rejected if rejected == counts.lines => Some((" bad", t.none_imported(rejected))),
-            rejected => {
-                let said = t.some_rejected(rejected, t.number(counts.lines));
-                Some((rejected_class(rejected, counts.lines), said))
-            }
-        }
-    }
 }
 
 /// `GET /console/campaigns/{id}/batches/{batch}`: how an import ended.

@@ -302,14 +302,3 @@ fn is_same_json(one: &Option<String>, other: &Option<String>) -> bool {
     };
     one == other || read(one).is_some_and(|it| read(other) == Some(it))
 }
-
-impl TermsPage<'_> {
-    fn fixed(&self) -> Vec<(&'static str, String)> {
-        let (t, terms) = (self.d.t, &self.view.campaign);
-        vec![
-            (t.field_valid_from(), t.moment(terms.valid_from, &terms.zone)),
-            (t.field_handout(), t.handout(&terms.handout).to_owned()),
-            (t.field_cancel_days(), t.days(u64::from(terms.cancel_days))),
-        ]
-    }
-}

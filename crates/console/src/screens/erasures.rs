@@ -32,31 +32,9 @@ struct ErasePage<'a> {
 #[template(path = "erasures.html")]
 struct ErasuresPage<'a> {
     d: &'a PageContext,
-    erasures: Vec<ErasureRow>,
+    erasures: Vec<ErasureRecord>,
     next: Option<String>,
     curl: String,
-}
-
-struct ErasureRow {
-    name: String,
-    state: &'static str,
-    /// When it was asked for, settled and archived.
-    times: [String; 3],
-    actor: String,
-    reason: String,
-}
-
-impl ErasureRow {
-    fn of(desk: &PageContext, it: ErasureRecord) -> ErasureRow {
-        let at = |at: Option<i64>| at.map_or_else(String::new, |at| desk.at(&Millis(at)));
-        ErasureRow {
-            state: desk.t.erasure_state(&it.state()),
-            times: [Some(it.asked_at), it.settled_at, it.archived_at].map(at),
-            name: it.name,
-            actor: it.by,
-            reason: it.reason,
-        }
-    }
 }
 
 pub(crate) async fn ask(desk: PageContext, Path(user): Path<String>) -> ConsoleResult {
@@ -105,7 +83,7 @@ pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
     let page = ErasuresPage {
         d: &desk,
         next: last.map(|last| desk.with("cursor", &last.number.to_string())),
-        erasures: erasures.into_iter().map(|it| ErasureRow::of(&desk, it)).collect(),
+        erasures,
         curl: desk.curl_get("/v1/erasures"),
     };
     desk.page(&page)

@@ -10,7 +10,7 @@ use axum::Extension;
 use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, StatusCode};
 use coupon::refusal::Refusal;
-use engine::{Caller, Failure, IdentifiedStaff, Role, StaffMember};
+use engine::{Failure, IdentifiedStaff, StaffMember};
 use tokio::time::timeout;
 
 use crate::Console;
@@ -108,8 +108,7 @@ pub(crate) async fn come_back(
         Ok(account) => account,
         Err(why) => return sign_in::refused(&desk, &why),
     };
-    let name = account.name.parse().map_err(|_| ConsoleError::Broken)?;
-    desk.engine().staff_signed_in(&Caller::staff(Role::Operator, name)).await?;
+    sign_in::enter(&desk, &account).await?;
     // A page, and no redirect: after one a browser would not send the cookie of the session yet, since another
     // site has begun all of this.
     let mut response = desk.page(&SignedInPage { d: &desk, next: &left.next })?;

@@ -96,26 +96,6 @@ struct ImportPage<'a> {
 }
 
 impl ImportPage<'_> {
-    /// As what the file was read.
-    fn format(&self, found: &DryRun) -> String {
-        let t = self.d.t;
-        let separator = match found.separator {
-            Some('\t') => t.separator_tab(),
-            Some(';') => t.separator_semicolon(),
-            Some(_) | None => t.separator_comma(),
-        };
-        t.file_format(found.encoding.name(), separator)
-    }
-
-    /// The class of the notice about a check.
-    fn verdict(&self, found: &DryRun) -> &'static str {
-        if self.taken() == 0 {
-            " bad"
-        } else {
-            rejected_class(found.counts.rejected, found.counts.lines)
-        }
-    }
-
     /// How many lines of the checked file an import would take.
     fn taken(&self) -> u64 {
         self.checked.as_ref().map_or(0, |found| found.counts.new + found.counts.unchecked)

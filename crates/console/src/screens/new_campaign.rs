@@ -33,10 +33,6 @@ struct NewCampaignPage<'a> {
 }
 
 impl NewCampaignPage<'_> {
-    fn is_handout(&self, handout: &Handout) -> bool {
-        self.f.get("handout") == Some(handout.as_str())
-    }
-
     fn kinds(&self) -> [(&'static str, &'static str); 4] {
         let t = self.d.t;
         [
@@ -51,10 +47,6 @@ impl NewCampaignPage<'_> {
     fn stock(&self) -> String {
         let number = self.f.get("stock").and_then(|it| it.parse::<u64>().ok());
         number.map_or_else(|| self.f.shown("stock").to_owned(), |number| self.d.t.number(number))
-    }
-
-    fn is_kind(&self, kind: &&str) -> bool {
-        self.f.get("benefit.kind").unwrap_or("none") == *kind
     }
 }
 

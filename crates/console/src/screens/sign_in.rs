@@ -131,16 +131,18 @@ pub(crate) async fn sign_in(
                 true => to(next),
                 false => go_on(&desk, &session, next, kept)?,
             };
-            let caller = Caller::staff(
-                Role::Operator,
-                account.name.parse().map_err(|_| ConsoleError::Broken)?,
-            );
-            desk.engine().staff_signed_in(&caller).await?;
+            enter(&desk, &account).await?;
             sign(&desk.console, &desk, &session, &mut response);
             Ok(response)
         }
         Err(wrong) => Ok(page_of(&desk, next, kept, name, Some(wrong), StatusCode::UNAUTHORIZED)),
     }
+}
+
+/// Enters in the audit that somebody signs in.
+pub(crate) async fn enter(desk: &PageContext, account: &StaffMember) -> ConsoleResult<()> {
+    let name = account.name.parse().map_err(|_| ConsoleError::Broken)?;
+    Ok(desk.engine().staff_signed_in(&Caller::staff(Role::Operator, name)).await?)
 }
 
 /// The account, or why not, as a sentence.

@@ -50,11 +50,6 @@ pub(crate) struct StoreFault {
 }
 
 impl StorePage<'_> {
-    /// Whether they run the store: all others see sentences first.
-    fn is_operator(&self) -> bool {
-        self.d.may(ConsoleAction::Compact)
-    }
-
     fn step(&self, run: &CompactionRun) -> String {
         let t = self.d.t;
         match run.day() {
