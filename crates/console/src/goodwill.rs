@@ -8,7 +8,6 @@ use coupon::ids::IssueRef;
 use serde_json::{Map, Value};
 
 use crate::fields::FormFields;
-use crate::text::PageTexts;
 
 const KEY: &str = "goodwill";
 
@@ -26,25 +25,19 @@ coupon::words! {
 }
 
 impl GoodwillReason {
+    /// The reason within an `issue_ref` that [`GoodwillReason::reference`] has made, and what was typed about it.
+    pub(crate) fn of(reference: &IssueRef) -> Option<(GoodwillReason, Option<String>)> {
+        let (key, rest) = reference.as_str().split_once(':')?;
+        let (word, rest) = rest.split_once(':')?;
+        let reason = word.parse().ok().filter(|_| key == KEY)?;
+        Some((reason, rest.rsplit_once(':').map(|(text, _)| text.replace('_', " "))))
+    }
+
     /// The `issue_ref` of a gift, which has a name of its own; with what somebody has typed about it.
     pub(crate) fn reference(self, text: Option<&str>, gift: &str) -> String {
         let text =
             text.map(|it| format!("{}:", it.split_whitespace().collect::<Vec<_>>().join("_")));
         format!("{KEY}:{}:{}{gift}", self.as_str(), text.unwrap_or_default())
-    }
-}
-
-impl PageTexts {
-    /// The reason within an `issue_ref` that [`GoodwillReason::reference`] has made.
-    pub(crate) fn why_given(self, reference: &IssueRef) -> Option<String> {
-        let (key, rest) = reference.as_str().split_once(':')?;
-        let (word, rest) = rest.split_once(':')?;
-        let reason = word.parse::<GoodwillReason>().ok().filter(|_| key == KEY)?;
-        let said = self.goodwill_reason(&reason).to_owned();
-        Some(match rest.rsplit_once(':') {
-            Some((text, _)) => format!("{said}: {}", text.replace('_', " ")),
-            None => said,
-        })
     }
 }
 
@@ -119,17 +112,17 @@ mod tests {
         let made = GoodwillReason::Delay.reference(None, "gift-1");
         let typed = GoodwillReason::Other.reference(Some("쿠폰  1:1 문의"), "gift-1");
         let longest = GoodwillReason::Other.reference(Some(&"가".repeat(25)), &"1".repeat(36));
+        let text = Some("쿠폰 1:1 문의".to_owned());
         let cases = [
-            ("made here", made.as_str(), Some("Delivered late")),
-            ("with a text", typed.as_str(), Some("Something else: 쿠폰 1:1 문의")),
+            ("made here", made.as_str(), Some((GoodwillReason::Delay, None))),
+            ("with a text", typed.as_str(), Some((GoodwillReason::Other, text))),
             ("of a shop", "order:late-delivery:1", None),
             ("an unknown one", "goodwill:rain:1", None),
             ("no reason", "goodwill", None),
         ];
-        let t = PageTexts::new(crate::text::Lang::En);
         for (name, reference, want) in cases {
             let reference: IssueRef = reference.parse().expect("a reference");
-            assert_eq!(t.why_given(&reference).as_deref(), want, "{name}");
+            assert_eq!(GoodwillReason::of(&reference), want, "{name}");
         }
         assert!(longest.parse::<IssueRef>().is_ok(), "{} bytes", longest.len());
     }

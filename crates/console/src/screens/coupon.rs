@@ -20,6 +20,7 @@ use crate::coupon_action::CouponAction;
 use crate::desk::{PageContext, to};
 use crate::extract::typed_code;
 use crate::fields::{FormFields, encoded};
+use crate::goodwill::GoodwillReason;
 use crate::screens::refused::AttemptRow;
 use crate::text::{IsolatedText, PageTexts, mark_of};
 use crate::trouble::{ConsoleError, ConsoleResult};
@@ -259,7 +260,11 @@ impl PageTexts {
 pub(crate) fn happened(t: PageTexts, view: &CouponView, event: &Event, zone: &Zone) -> HistoryRow {
     let (what, reason) = match &event.kind {
         EventKind::Issued { to, reference, .. } => {
-            (t.was_issued(IsolatedText(to)), reference.as_ref().and_then(|it| t.why_given(it)))
+            let why = reference.as_ref().and_then(GoodwillReason::of).map(|(reason, text)| {
+                let text = text.map(|text| format!(": {text}")).unwrap_or_default();
+                t.goodwill_reason(&reason).to_owned() + &text
+            });
+            (t.was_issued(IsolatedText(to)), why)
         }
         EventKind::Redeemed { by, order, worth } => {
             let order = IsolatedText(order);
