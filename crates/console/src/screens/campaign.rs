@@ -248,8 +248,8 @@ fn terms(t: PageTexts, view: &CampaignView) -> Vec<(&'static str, String)> {
 /// How far the coupons of a campaign have got its later end.
 fn extended(t: PageTexts, view: &CampaignView) -> Option<String> {
     let Some(progress) = &view.extension else {
-        let has_begun = view.campaign.earlier_ends.is_empty();
-        return (!has_begun).then(|| t.extended_soon().to_owned());
+        let is_asked = !view.campaign.earlier_ends.is_empty();
+        return is_asked.then(|| t.extended_soon().to_owned());
     };
     let extended = t.number(progress.extended);
     Some(match (progress.finished_at, progress.refused) {

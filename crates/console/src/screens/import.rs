@@ -13,6 +13,7 @@ use axum::response::Response;
 use coupon::calendar::Date;
 use coupon::campaign::{Batch, Campaign};
 use coupon::ids::{BatchId, CampaignId};
+use coupon::text::clipped;
 use engine::csv::BYTE_ORDER_MARK;
 use engine::import::columns::{BadColumnMap, KnownColumn};
 use engine::import::record::RowError;
@@ -112,10 +113,7 @@ impl ImportPage<'_> {
     }
 
     fn clipped(&self, cell: &str) -> String {
-        match cell.char_indices().nth(CELL_SHOWN) {
-            Some((end, _)) => format!("{}…", &cell[..end]),
-            None => cell.to_owned(),
-        }
+        clipped(cell, CELL_SHOWN)
     }
 }
 

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use coupon::calendar::{Date, Zone};
 use coupon::campaign::Campaign;
 use coupon::ids::CampaignId;
+use coupon::text::clipped;
 use coupon::time::Millis;
 use engine::csv::BYTE_ORDER_MARK;
 use engine::{Caller, QUERY_BYTES_MAX, SavedQuery};
@@ -151,10 +152,7 @@ async fn run(
             };
             rows.truncate(SHOWN);
             for cell in rows.iter_mut().flatten().flatten() {
-                if let Some((at, _)) = cell.char_indices().nth(CELL_CHARS) {
-                    cell.truncate(at);
-                    cell.push('…');
-                }
+                *cell = clipped(cell, CELL_CHARS);
             }
             let file = saved.map(|it| format!("/console/reports/sql/{}/file.csv", it.id));
             SqlOutcome::Rows { columns, rows, said, file }
