@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use coupon::campaign::CampaignCounts;
 use coupon::ids::CampaignId;
 use coupon::time::Millis;
 use engine::{CampaignView, PAGE_MAX};
@@ -129,20 +128,5 @@ impl PageContext {
         let listed = Arc::new(CampaignSnapshot { campaigns, at, read, after_change });
         *index.listed.write() = Some(Arc::clone(&listed));
         Ok(listed)
-    }
-}
-
-pub(crate) trait CampaignTotals {
-    /// Its counts; nothing if the caller may not see them.
-    fn counts(&self) -> CampaignCounts;
-
-    fn available(&self) -> u64 {
-        self.counts().available()
-    }
-}
-
-impl CampaignTotals for CampaignView {
-    fn counts(&self) -> CampaignCounts {
-        self.counts.map(|(counts, _)| counts).unwrap_or_default()
     }
 }

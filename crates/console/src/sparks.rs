@@ -15,7 +15,6 @@ use tokio::time::timeout;
 
 use crate::chart::{self, ChartSeries};
 use crate::desk::PageContext;
-use crate::index::CampaignTotals;
 use crate::trouble::ConsoleResult;
 
 /// The days of a line: all of them are over, so nothing of it changes any more.

@@ -43,6 +43,11 @@ impl CampaignView {
         CampaignView { campaign: row.campaign, counts, spent, extension: None }
     }
 
+    /// Its counts; nothing but zeros for a user.
+    pub fn counts(&self) -> CampaignCounts {
+        self.counts.map(|(counts, _)| counts).unwrap_or_default()
+    }
+
     /// A tag of what [`Engine::patch_campaign`] may change: another one after each change.
     pub fn tag(&self) -> u64 {
         terms_tag(&self.campaign)

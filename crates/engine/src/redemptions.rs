@@ -28,7 +28,7 @@ use crate::{Caller, Engine, Role};
 /// Longest span of one request, in days.
 pub const REDEMPTION_DAYS_MAX: u16 = 366;
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RedemptionListRequest {
     pub order: Option<OrderRef>,
     pub campaign: Option<CampaignId>,
@@ -179,13 +179,17 @@ impl Engine {
         };
         let hot = store.redemptions(query).await?;
         let end_of_hot = hot.read_to.map(RedeemedPosition::from);
-        let hot: Vec<ListedRedemption> = hot.rows.into_iter().map(ListedRedemption::from).collect();
+        let listed = |row: RedemptionRow| {
+            let position = RedeemedPosition::from(row.position);
+            ListedRedemption { position, order: row.redemption.order, snapshot: row.snapshot }
+        };
         let (cold, end_of_cold) =
             self.archived_redemptions(within, (from, before), after, limit).await?;
         // What lies after `end` has not been read in one of the two tiers.
         let ends = [end_of_hot, end_of_cold];
         let end = ends.into_iter().flatten().min_by(RedeemedPosition::order);
-        let mut all: Vec<ListedRedemption> = hot.into_iter().chain(cold).collect();
+        let hot = hot.rows.into_iter().map(listed);
+        let mut all: Vec<ListedRedemption> = hot.chain(cold).collect();
         all.retain(|it| end.as_ref().is_none_or(|end| it.position.order(end).is_le()));
         all.sort_by(|one, other| one.position.order(&other.position));
         let mut seen = HashSet::new();
@@ -260,13 +264,6 @@ impl Engine {
 impl From<RedemptionPosition> for RedeemedPosition {
     fn from(RedemptionPosition { at, tie }: RedemptionPosition) -> RedeemedPosition {
         RedeemedPosition { at, tie: TieBreaker::Hot(tie) }
-    }
-}
-
-impl From<RedemptionRow> for ListedRedemption {
-    fn from(row: RedemptionRow) -> ListedRedemption {
-        let position = RedeemedPosition::from(row.position);
-        ListedRedemption { position, order: row.redemption.order, snapshot: row.snapshot }
     }
 }
 

@@ -12,7 +12,7 @@ use engine::{CampaignView, CouponView, NOTICE_TYPE, NoticeRound};
 use crate::cursor;
 use crate::desk::PageContext;
 use crate::extract::from_path;
-use crate::index::{CampaignSnapshot, CampaignTotals};
+use crate::index::CampaignSnapshot;
 use crate::roles::ConsoleAction;
 use crate::screens::campaigns::named;
 use crate::text::IsolatedText;

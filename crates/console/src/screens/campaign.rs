@@ -13,7 +13,6 @@ use serde_json::json;
 use crate::chart::share as share_bar;
 use crate::desk::PageContext;
 use crate::extract::from_path;
-use crate::index::CampaignTotals;
 use crate::phase::CampaignPhase;
 use crate::roles::ConsoleAction;
 use crate::screens::audit::{AuditRow, entries};
@@ -165,7 +164,7 @@ async fn funnel(desk: &PageContext, view: &CampaignView) -> ConsoleResult<Vec<Fu
 /// When the stock is gone at the rate of the last day, or what will be left; `None` if nothing was issued or nothing is
 /// left.
 async fn forecast(desk: &PageContext, view: &CampaignView) -> ConsoleResult<Option<String>> {
-    let left = view.available();
+    let left = view.counts().available();
     if left == 0 || desk.phase(view) != CampaignPhase::Running {
         return Ok(None);
     }

@@ -12,7 +12,7 @@ use engine::{AuditKind, CampaignView, PAGE_MAX};
 
 use crate::chart::stacked;
 use crate::desk::PageContext;
-use crate::index::{CampaignSnapshot, CampaignTotals};
+use crate::index::CampaignSnapshot;
 use crate::phase::CampaignPhase;
 use crate::roles::ConsoleAction;
 use crate::text::{IsolatedText, mark_of};
@@ -53,7 +53,7 @@ impl PageContext {
             CampaignPhase::Paused
         } else if campaign.valid_from > self.now {
             CampaignPhase::Planned
-        } else if view.counts().stock > 0 && view.available() == 0 {
+        } else if view.counts().stock > 0 && view.counts().available() == 0 {
             CampaignPhase::SoldOut
         } else {
             CampaignPhase::Running
@@ -237,7 +237,7 @@ fn sort_by(found: &mut [&CampaignView], sort: &str) {
     match sort.trim_start_matches('-') {
         "name" => found.sort_by(|one, other| one.campaign.name.cmp(&other.campaign.name)),
         "ends" => found.sort_by_key(|it| it.campaign.expires_at),
-        "left" => found.sort_by_key(|it| it.available()),
+        "left" => found.sort_by_key(|it| it.counts().available()),
         "redeemed" => found.sort_by_key(|it| u64::MAX - it.counts().redeemed),
         _ => found.sort_by_key(|it| -it.campaign.created_at.0),
     }

@@ -15,7 +15,6 @@ use crate::desk::{PageContext, to};
 use crate::extract::from_path;
 use crate::fields::{FormFields, encoded};
 use crate::form_reader::{FormFaults, FormReader};
-use crate::index::CampaignTotals;
 use crate::roles::ConsoleAction;
 use crate::text::IsolatedText;
 use crate::trouble::{ConsoleError, ConsoleResult};

@@ -22,7 +22,6 @@ use tokio::time::timeout;
 
 use crate::desk::PageContext;
 use crate::extract::from_path;
-use crate::index::CampaignTotals;
 use crate::qr;
 use crate::roles::ConsoleAction;
 use crate::trouble::{ConsoleError, ConsoleResult};
@@ -133,7 +132,7 @@ pub(crate) async fn workbook(desk: PageContext, Path(id): Path<String>) -> Conso
         || ConsoleError::field("xlsx", desk.t.workbook_too_small(desk.t.number(ROWS_MAX as u64)));
     // A count may be some seconds old: below each row is counted.
     let view = desk.engine().campaign(&desk.reader()?, &id).await?;
-    if view.available() > ROWS_MAX as u64 {
+    if view.counts().available() > ROWS_MAX as u64 {
         return Err(too_small());
     }
     let beside = desk.beside(&view);

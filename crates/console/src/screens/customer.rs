@@ -22,7 +22,7 @@ use crate::desk::{PageContext, to};
 use crate::extract::from_path;
 use crate::fields::{FormFields, encoded};
 use crate::goodwill::{self, GoodwillReason};
-use crate::index::{CampaignSnapshot, CampaignTotals};
+use crate::index::CampaignSnapshot;
 use crate::phase::CampaignPhase;
 use crate::roles::ConsoleAction;
 use crate::screens::campaigns::named;
@@ -147,7 +147,7 @@ async fn refused_of(desk: &PageContext, user: &UserId) -> ConsoleResult<Vec<Atte
 fn offered(desk: &PageContext, listed: &CampaignSnapshot) -> Vec<(String, String)> {
     let has = listed.campaigns.iter().filter(|it| {
         desk.phase(it) == CampaignPhase::Running
-            && it.available() > 0
+            && it.counts().available() > 0
             && matches!(it.campaign.handout, Handout::Shop | Handout::SelfService)
             && goodwill::is_meant(&it.campaign)
     });

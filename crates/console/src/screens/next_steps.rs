@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 
 use crate::desk::PageContext;
 use crate::fields::encoded;
-use crate::index::CampaignTotals;
 use crate::phase::CampaignPhase;
 use crate::roles::ConsoleAction;
 use crate::text::IsolatedText;

@@ -19,7 +19,6 @@ use serde_json::json;
 use crate::chart::{self, ChartPoints, ChartSeries};
 use crate::desk::PageContext;
 use crate::fields::encoded;
-use crate::index::CampaignTotals;
 use crate::phase::CampaignPhase;
 use crate::roles::ConsoleAction;
 use crate::text::IsolatedText;
@@ -219,10 +218,11 @@ fn ending<'a>(desk: &PageContext, running: &[&'a CampaignView]) -> Vec<&'a Campa
 }
 
 fn low<'a>(running: &[&'a CampaignView]) -> Vec<&'a CampaignView> {
-    let is_low =
-        |it: &&CampaignView| it.counts().stock > 0 && it.available() * LOW < it.counts().stock;
+    let is_low = |it: &&CampaignView| {
+        it.counts().stock > 0 && it.counts().available() * LOW < it.counts().stock
+    };
     let mut low: Vec<&CampaignView> = running.iter().copied().filter(is_low).collect();
-    low.sort_by_key(|it| it.available());
+    low.sort_by_key(|it| it.counts().available());
     low.truncate(SHOWN);
     low
 }

@@ -19,7 +19,7 @@ use crate::chart::{ChartSeries, share, spark};
 use crate::cursor;
 use crate::desk::PageContext;
 use crate::fields::encoded;
-use crate::index::{CampaignSnapshot, CampaignTotals};
+use crate::index::CampaignSnapshot;
 use crate::roles::ConsoleAction;
 use crate::screens::campaigns::offered;
 use crate::screens::codes::{CSV, file};
@@ -129,12 +129,12 @@ fn asked(desk: &PageContext) -> ConsoleResult<ReportFilter> {
 fn listed(asked: &ReportFilter, after: Option<RedeemedPosition>) -> RedemptionListRequest {
     let ReportFilter { days, campaign, zone } = asked;
     RedemptionListRequest {
-        order: None,
         campaign: campaign.clone(),
         days: Some(days.clone()),
         zone: Some(zone.clone()),
         after,
         limit: PAGE,
+        ..RedemptionListRequest::default()
     }
 }
 

@@ -117,11 +117,9 @@ async fn of_order(desk: &PageContext, q: &str) -> ConsoleResult<Vec<(String, Str
     let Ok(order) = q.parse::<OrderRef>() else { return Ok(Vec::new()) };
     let request = RedemptionListRequest {
         order: Some(order),
-        campaign: None,
-        days: None,
         zone: Some(desk.zone.clone()),
-        after: None,
         limit: REDEMPTIONS,
+        ..RedemptionListRequest::default()
     };
     let found = desk.engine().redemptions(&desk.reader()?, request).await?;
     let rows = found.map(|found| found.redemptions).unwrap_or_default();
