@@ -19,8 +19,6 @@ use serde::{Deserialize, Serialize};
 use crate::failure::{CliError, Result};
 use crate::files;
 
-pub(crate) use file::hex;
-
 /// Bytes of a token key: as many as HMAC-SHA-256 puts out.
 const TOKEN_KEY_LEN: usize = 32;
 
@@ -116,7 +114,7 @@ impl Keys {
             Err(_) => {
                 let mut id = [0; 4];
                 fill_random(&mut id)?;
-                hex(&id)
+                hex::encode(id)
             }
         };
         // Of two keys made in the same millisecond neither would be the newest.

@@ -18,8 +18,7 @@ pub(crate) fn person_hash(key: &CodeKey, user: &UserId) -> String {
 
 fn hash(id: &str, key: &Key, user: &UserId) -> String {
     let signed = sign(key, user.as_str().as_bytes());
-    let digits = signed.as_ref()[..HASH_BYTES].iter().map(|byte| format!("{byte:02x}"));
-    format!("{id}-{}", digits.collect::<String>())
+    format!("{id}-{}", hex::encode(&signed.as_ref()[..HASH_BYTES]))
 }
 
 /// The persons who were erased or are being erased.

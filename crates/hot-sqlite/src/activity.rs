@@ -122,24 +122,21 @@ fn count(txn: &Txn<'_>, orders: bool) -> SqlResult<bool> {
     let kinds =
         [CouponEventKind::Issued, CouponEventKind::Redeemed, CouponEventKind::RedemptionCancelled];
     let [issued, redeemed, cancelled] = kinds.map(number_of);
-    txn.run(
-        "INSERT INTO activity (campaign, quarter, issued, redeemed, cancelled) \
-         SELECT batch.campaign, event.at / ?3, sum(event.kind = ?4), sum(event.kind = ?5), \
-         sum(event.kind = ?6) FROM event JOIN batch ON batch.number = event.batch \
-         WHERE event.number > ?1 AND event.number <= ?2 AND event.kind IN (?4, ?5, ?6) \
-         GROUP BY batch.campaign, event.at / ?3 \
-         ON CONFLICT (campaign, quarter) DO UPDATE SET issued = issued + excluded.issued, \
-         redeemed = redeemed + excluded.redeemed, cancelled = cancelled + excluded.cancelled",
-        params![counted, last, QUARTER_MS, issued, redeemed, cancelled],
-    )?;
-    txn.run(
-        "INSERT INTO activity (campaign, quarter, issued, redeemed, cancelled) \
-         SELECT ?7, at / ?3, sum(kind = ?4), sum(kind = ?5), sum(kind = ?6) FROM event \
-         WHERE number > ?1 AND number <= ?2 AND kind IN (?4, ?5, ?6) GROUP BY at / ?3 \
-         ON CONFLICT (campaign, quarter) DO UPDATE SET issued = issued + excluded.issued, \
-         redeemed = redeemed + excluded.redeemed, cancelled = cancelled + excluded.cancelled",
-        params![counted, last, QUARTER_MS, issued, redeemed, cancelled, ALL_CAMPAIGNS],
-    )?;
+    let all = ALL_CAMPAIGNS.to_string();
+    for (campaign, join) in
+        [("batch.campaign", "JOIN batch ON batch.number = event.batch"), (&all, "")]
+    {
+        let sql = format!(
+            "INSERT INTO activity (campaign, quarter, issued, redeemed, cancelled) \
+             SELECT {campaign}, event.at / ?3, sum(event.kind = ?4), sum(event.kind = ?5), \
+             sum(event.kind = ?6) FROM event {join} \
+             WHERE event.number > ?1 AND event.number <= ?2 AND event.kind IN (?4, ?5, ?6) \
+             GROUP BY 1, 2 \
+             ON CONFLICT (campaign, quarter) DO UPDATE SET issued = issued + excluded.issued, \
+             redeemed = redeemed + excluded.redeemed, cancelled = cancelled + excluded.cancelled"
+        );
+        txn.run(&sql, params![counted, last, QUARTER_MS, issued, redeemed, cancelled])?;
+    }
     if has_worth {
         count_worth(txn, counted, last)?;
     }

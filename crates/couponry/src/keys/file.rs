@@ -54,7 +54,8 @@ fn read(path: &Path) -> Result<Key> {
         made_at: instant(&text.made_at)?,
         retired_at: text.retired_at.as_deref().map(instant).transpose()?,
         path: path.to_owned(),
-        secret: unhex(&text.secret).ok_or_else(|| bad("its secret is not hexadecimal".into()))?,
+        secret: hex::decode(&text.secret)
+            .map_err(|_| bad("its secret is not hexadecimal".into()))?,
         id: text.id,
     };
     match key.kind {
@@ -80,20 +81,9 @@ pub(super) fn write(key: &Key) -> Result<()> {
         id: key.id.clone(),
         made_at: format_instant(key.made_at),
         retired_at: key.retired_at.map(format_instant),
-        secret: hex(&key.secret),
+        secret: hex::encode(&key.secret),
     };
     let mut out = Out::file(&key.path)?;
     out.put(&toml::to_string(&text).map_err(CliError::of)?)?;
     out.finish()
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let bytes = text.as_bytes();
-    (bytes.len().is_multiple_of(2) && bytes.is_ascii()).then_some(())?;
-    let pairs = (0..text.len()).step_by(2);
-    pairs.map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect()
 }

@@ -12,8 +12,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use webhooks::Announcement;
 
-use crate::keys::hex;
-
 /// Most coupons of one notice; a holder with more coupons gets several notices.
 const COUPONS_MAX: usize = 100;
 
@@ -136,12 +134,12 @@ impl NoticeDraft {
 
 /// The same for the same coupons, days and holder, whenever and wherever the notice is made.
 fn id(user: &str, coupons: &[CouponEntry]) -> String {
-    let hash = hex(&digest(&SHA256, user.as_bytes()).as_ref()[..4]);
+    let hash = hex::encode(&digest(&SHA256, user.as_bytes()).as_ref()[..4]);
     let lines = coupons.iter().map(|CouponEntry { expires_on, code, days, .. }| {
         format!("{hash}\t{user}\t{expires_on}\t{code}\t{days}")
     });
     let lines = lines.collect::<Vec<_>>().join("\n");
-    format!("ntc_{}", hex(&digest(&SHA256, lines.as_bytes()).as_ref()[..16]))
+    format!("ntc_{}", hex::encode(&digest(&SHA256, lines.as_bytes()).as_ref()[..16]))
 }
 
 #[cfg(test)]
