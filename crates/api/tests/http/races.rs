@@ -163,14 +163,14 @@ async fn a_check_writes_nothing() {
     service.campaign("b", json!({"handout": "bearer"})).await;
     let codes =
         [service.issued("c", "ann").await, "SUMMER".into(), service.codes("b").await.remove(0)];
-    let before = (service.engine.hot().gauge().writes, service.engine.gauge().commits);
+    let before = (service.engine.hot().gauge().writes, service.engine.hot().gauge().commits);
     for code in &codes {
         for order in ["1", "2"] {
             let check = service.does("check", code, order).await;
             assert_eq!(check.is("200", code).json["redeemable"], true, "{code}");
         }
     }
-    let after = (service.engine.hot().gauge().writes, service.engine.gauge().commits);
+    let after = (service.engine.hot().gauge().writes, service.engine.hot().gauge().commits);
     assert_eq!(after, before);
     // A redeem then has the answer of the check.
     for code in &codes {
