@@ -174,17 +174,6 @@ impl CampaignsPage<'_> {
         });
         ListHead { label, class, link, order }
     }
-
-    fn sorts(&self) -> [(&'static str, &'static str); 5] {
-        let t = self.d.t;
-        [
-            ("created", t.sort_created()),
-            ("name", t.sort_name()),
-            ("ends", t.sort_ends()),
-            ("left", t.sort_left()),
-            ("redeemed", t.sort_redeemed()),
-        ]
-    }
 }
 
 pub(crate) async fn page(desk: PageContext) -> ConsoleResult {
