@@ -16,10 +16,11 @@ mod words;
 use std::borrow::Borrow;
 use std::fmt;
 
+use coupon::benefit::Benefit;
 use coupon::calendar::{Date, Zone, format_local};
 use coupon::campaign::CampaignWorth;
 pub use coupon::language::Lang;
-use coupon::money::grouped;
+use coupon::money::{Currency, grouped};
 use coupon::time::Millis;
 
 use crate::direction::isolated;
@@ -138,11 +139,32 @@ impl PageTexts {
         if name == "Asia/Seoul" { self.either("Asia/Seoul", "한국 시간") } else { name }.to_owned()
     }
 
+    /// A benefit as people of a shop write it: the answers of the API keep their words.
+    pub(crate) fn benefit(self, benefit: &Benefit, currency: Currency) -> Option<String> {
+        let said = benefit.sentence(currency, self.lang)?;
+        if self.lang == Lang::En {
+            return Some(said);
+        }
+        let said = said.replace("이상 주문하면", "이상 구매 시");
+        let mut parts = said.split('₩');
+        let first = parts.next().unwrap_or_default().to_owned();
+        let won = |part: &str| {
+            let end = part.find(|c: char| !c.is_ascii_digit() && c != ',').unwrap_or(part.len());
+            format!("{}원{}", &part[..end], &part[end..])
+        };
+        Some(first + &parts.map(won).collect::<String>())
+    }
+
+    /// What a buyer reads.
+    pub(crate) fn title(self, worth: &CampaignWorth) -> Option<String> {
+        let benefit = || self.benefit(&worth.benefit?, worth.currency?);
+        worth.title.text(self.lang).map(str::to_owned).or_else(benefit)
+    }
+
     /// What coupons are worth, for whoever runs the campaign: what buyers read, and the benefit itself.
     pub(crate) fn worth(self, worth: &CampaignWorth) -> Option<String> {
-        let sentence = worth.benefit.zip(worth.currency);
-        let sentence = sentence.and_then(|(benefit, it)| benefit.sentence(it, self.lang));
-        let said = worth.title.text(self.lang).map(str::to_owned).into_iter().chain(sentence);
+        let benefit = worth.benefit.zip(worth.currency).and_then(|(it, of)| self.benefit(&it, of));
+        let said = worth.title.text(self.lang).map(str::to_owned).into_iter().chain(benefit);
         Some(said.collect::<Vec<String>>().join(" · ")).filter(|it| !it.is_empty())
     }
 

@@ -165,7 +165,7 @@ async fn worth_in_words() {
     let wallet = of("/v1/coupons?user_id=ann&expand=campaign").await;
     let want = json!({
         "en": "10 % off orders of ₩30,000 or more, at most ₩5,000",
-        "ko": "30,000원 이상 구매 시 10%, 최대 5,000원 할인",
+        "ko": "₩30,000 이상 주문하면 10%, 최대 ₩5,000 할인",
     });
     assert_eq!(of("/v1/campaigns/c").await["worth"], want, "the campaign");
     assert_eq!(wallet["data"][0]["campaign"]["worth"], want, "a wallet");

@@ -162,7 +162,7 @@ fn value(
         _ => {}
     }
     if let ("benefit", Ok(benefit)) = (field, text.parse::<Benefit>()) {
-        let sentence = currency.and_then(|currency| benefit.sentence(currency, t.lang()));
+        let sentence = currency.and_then(|currency| t.benefit(&benefit, currency));
         let is_text = benefit.kind == BenefitKind::Text;
         return sentence
             .unwrap_or_else(|| if is_text { t.benefit_text().to_owned() } else { text });

@@ -101,7 +101,7 @@ impl PageContext {
     /// What each line has beside its code, as a letter is made of one line: until when it works, and what it is worth.
     fn beside(&self, view: &CampaignView) -> Vec<(&'static str, String)> {
         let (t, campaign) = (self.t, &view.campaign);
-        let worth = campaign.worth.text(t.lang()).map(|worth| (t.worth_column(), worth));
+        let worth = t.title(&campaign.worth).map(|worth| (t.worth_column(), worth));
         let until = (t.field_expires_on(), campaign.expires_on().to_string());
         iter::once(until).chain(worth).collect()
     }
@@ -209,7 +209,7 @@ pub(crate) async fn sheet(desk: PageContext, Path(id): Path<String>) -> ConsoleR
     let page = SheetPage {
         d: &desk,
         is_bearer: is_bearer(&view),
-        worth: view.campaign.worth.text(desk.t.lang()),
+        worth: desk.t.title(&view.campaign.worth),
         until: desk.t.works_until(desk.t.date(view.campaign.expires_on())),
         view,
         codes: drawn.await.map_err(|_| ConsoleError::Broken)?,

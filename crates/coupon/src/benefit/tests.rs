@@ -143,17 +143,17 @@ fn texts_of_stores() {
 #[test]
 fn sentences() {
     let cases = [
-        ("amount 5000", "₩5,000 off", "5,000원 할인"),
+        ("amount 5000", "₩5,000 off", "₩5,000 할인"),
         (
             "amount 5000 from 30000",
             "₩5,000 off orders of ₩30,000 or more",
-            "30,000원 이상 구매 시 5,000원 할인",
+            "₩30,000 이상 주문하면 ₩5,000 할인",
         ),
         ("percent 12.5", "12.5 % off", "12.5% 할인"),
         (
             "percent 10 max 5000 from 30000",
             "10 % off orders of ₩30,000 or more, at most ₩5,000",
-            "30,000원 이상 구매 시 10%, 최대 5,000원 할인",
+            "₩30,000 이상 주문하면 10%, 최대 ₩5,000 할인",
         ),
     ];
     let won = "KRW".parse().unwrap();

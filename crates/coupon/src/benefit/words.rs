@@ -26,13 +26,9 @@ impl Benefit {
     /// What a buyer reads if there is no title, such as `10 % off orders of ₩30,000 or more, at most ₩5,000`;
     /// nothing for [`BenefitKind::Text`], which has no words of its own.
     pub fn sentence(&self, currency: Currency, lang: Lang) -> Option<String> {
-        let price = |amount| {
-            let price = Price { amount, currency };
-            let is_in_won = lang == Lang::Ko && currency.as_str() == "KRW";
-            if is_in_won { price.number() + "원" } else { price.to_string() }
-        };
+        let price = |amount| Price { amount, currency };
         let (less, most) = match self.kind {
-            BenefitKind::Amount(amount) => (price(amount), None),
+            BenefitKind::Amount(amount) => (price(amount).to_string(), None),
             BenefitKind::Percent { percent, max_discount } => {
                 let blank = if lang == Lang::Ko { "" } else { " " };
                 (format!("{percent}{blank}%"), max_discount.map(price))
@@ -47,7 +43,7 @@ impl Benefit {
                 format!("{less} off{min}{most}")
             }
             Lang::Ko => {
-                let min = min.map_or(String::new(), |min| format!("{min} 이상 구매 시 "));
+                let min = min.map_or(String::new(), |min| format!("{min} 이상 주문하면 "));
                 let most = most.map_or(String::new(), |most| format!(", 최대 {most}"));
                 format!("{min}{less}{most} 할인")
             }
