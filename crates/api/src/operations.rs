@@ -126,16 +126,8 @@ pub(crate) struct OperationResult {
 /// calls.
 #[utoipa::path(
     post, path = "/v1/batch", tag = "coupons",
-    request_body(content(
-        (OperationsRequest = "application/json"),
-        (String = "application/x-ndjson",
-            example = "{\"action\": \"void\", \"code\": \"7K2M-9QXD-4TRB-H0VE\", \"body\": {}}\n"),
-    )),
-    responses((status = 200, description = "The answer to each operation", content(
-        (OperationsAnswer = "application/json"),
-        (String = "application/x-ndjson",
-            example = "{\"status\": 200, \"replayed\": false, \"body\": {…}}\n"),
-    )))
+    request_body = OperationsRequest,
+    responses((status = 200, body = OperationsAnswer, description = "The answer to each operation"))
 )]
 pub(crate) async fn do_operations(
     AuthenticatedCaller { app, caller }: AuthenticatedCaller,

@@ -33,8 +33,7 @@ pub(super) fn commands(operation: &ApiOperation<'_>, shapes: ComponentSchemas<'_
                 format!("-d '{}'", example.replace('\'', "'\\''"))
             }
             "text/csv" => "--data-binary @coupons.csv".to_owned(),
-            kind if kind.ends_with(".sheet") => "--data-binary @coupons.xlsx".to_owned(),
-            _ => format!("--data-binary '{}'", text(media, "example")),
+            _ => "--data-binary @coupons.xlsx".to_owned(),
         };
         format!("{head} \\\n  -H 'Content-Type: {kind}' \\\n  {body}")
     });
