@@ -165,7 +165,7 @@ fn examples_html<'a>(shapes: ComponentSchemas<'a>, responses: &'a Value) -> Stri
 /// An example as it goes over the wire.
 fn wire(kind: &str, example: &Value) -> String {
     match example.as_str() {
-        Some(text) if kind != "application/json" => text.to_owned(),
+        Some(text) if !kind.contains("json") => text.to_owned(),
         Some(_) | None => format!("{example:#}"),
     }
 }
