@@ -1,8 +1,11 @@
 //! Arrows between crates go one way, and each outside library is used only where it belongs.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::process::Command;
+#[path = "names/cargo.rs"]
+mod cargo;
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use cargo::cargo;
 use serde_json::Value;
 
 /// Each crate, and the crates of this workspace that it may use.
@@ -96,14 +99,6 @@ const ALONE: [(&str, &[&str]); 13] = [
     // All others know only the part of OpenTelemetry that does nothing by itself.
     ("opentelemetry_sdk", &["couponry"]),
 ];
-
-fn cargo(arguments: &[&str]) -> String {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args(arguments).args(["--locked", "--offline"]);
-    let output = cargo.output().expect("cargo runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).expect("UTF-8")
-}
 
 /// Each crate of the workspace and its direct dependencies by their real names, except those of its
 /// tests.

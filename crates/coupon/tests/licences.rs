@@ -1,7 +1,11 @@
 //! Every library that couponry is built from has a licence under which a company may ship it.
 
+#[path = "names/cargo.rs"]
+mod cargo;
+
 use std::collections::BTreeSet;
-use std::process::Command;
+
+use cargo::cargo;
 
 /// The list of `cargo deny`, with the words of each expression apart.
 fn accepted() -> BTreeSet<String> {
@@ -37,13 +41,8 @@ fn expressions() {
 
 #[test]
 fn every_library_may_be_shipped() {
-    let mut cargo = Command::new(env!("CARGO"));
-    let format = ["--prefix", "none", "--format", "{p} = {l}"];
-    cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
-    cargo.args(["tree", "--workspace", "-e", "normal,build"]).args(format);
-    let output = cargo.args(["--locked", "--offline"]).output().expect("cargo runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let lines = String::from_utf8(output.stdout).expect("UTF-8");
+    let tree = ["tree", "--workspace", "-e", "normal,build", "--prefix", "none"];
+    let lines = cargo(&[&tree[..], &["--format", "{p} = {l}"]].concat());
     // The star marks a library that was listed before.
     let lines: BTreeSet<&str> = lines.lines().map(|line| line.trim_end_matches(" (*)")).collect();
     assert!(lines.len() > 100, "only {} libraries", lines.len());
