@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use parking_lot::{Condvar, Mutex};
 
 use crate::file::{AttemptWork, RefusalSum, Writer};
 use crate::{Attempt, Options, QUARTER_MS};
@@ -81,12 +81,8 @@ impl Keeper {
         Ok(keeper)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Shared> {
-        self.shared.lock()
-    }
-
     pub(crate) fn keep(&self, attempt: Attempt) {
-        let mut shared = self.lock();
+        let mut shared = self.shared.lock();
         shared.begun += 1;
         shared.count(&attempt);
         if shared.waiting.len() >= self.waiting_max {
@@ -106,12 +102,12 @@ impl Keeper {
 
     /// How many were dropped and are not counted in the file yet.
     pub(crate) fn dropped(&self) -> u64 {
-        self.lock().dropped
+        self.shared.lock().dropped
     }
 
     /// Waits until everything that was kept before is in the file, or for a second.
     pub(crate) fn flush(&self) {
-        let mut shared = self.lock();
+        let mut shared = self.shared.lock();
         let until = shared.begun;
         shared.hurry = true;
         self.work.notify_one();
@@ -121,7 +117,7 @@ impl Keeper {
 
     /// Writes what is in memory, and ends the thread.
     pub(crate) fn stop(&self) {
-        self.lock().stops = true;
+        self.shared.lock().stops = true;
         self.work.notify_one();
         let thread = self.thread.lock().take();
         if thread.is_some_and(|thread| thread.join().is_err()) {
@@ -144,7 +140,7 @@ impl Keeper {
                     (has_more, failed) = (false, true);
                 }
             }
-            let mut shared = self.lock();
+            let mut shared = self.shared.lock();
             shared.done += work.attempts.len() as u64;
             if failed {
                 shared.dropped += work.dropped + work.attempts.len() as u64;
@@ -164,7 +160,7 @@ impl Keeper {
     /// What to write next, and whether the log is closed. Waits until there is something, or old ones may
     /// have to be deleted.
     fn next(&self, has_more: bool) -> (AttemptWork, bool) {
-        let mut shared = self.lock();
+        let mut shared = self.shared.lock();
         if !has_more {
             let idle =
                 |shared: &mut Shared| shared.waiting.is_empty() && !shared.hurry && !shared.stops;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection,
@@ -61,19 +61,18 @@ impl ParquetFiles {
     /// The footer of a file, from the cache if it is there.
     pub(crate) async fn footer(&self, file: &LiveFile) -> Result<Arc<FileFooter>, ReadError> {
         let object = file.object();
-        if let Some(footer) = self.cache().get(&object) {
+        if let Some(footer) = self.footers.lock().get(&object) {
             return Ok(footer);
         }
         let footer = Arc::new(self.read_footer(file).await?);
-        self.cache().put(&object, &footer);
+        self.footers.lock().put(&object, &footer);
         Ok(footer)
     }
 
     /// The first and the last holder of a file, which the log does not say. Reads the footer once.
     pub(crate) async fn holders(&self, file: &LiveFile) -> Result<TextEnds, ReadError> {
-        let remembered = || self.holders.lock();
         let object = file.object();
-        if let Some(ends) = remembered().get(&object) {
+        if let Some(ends) = self.holders.lock().get(&object) {
             return Ok(ends.clone());
         }
         let footer = self.footer(file).await?;
@@ -82,7 +81,7 @@ impl ParquetFiles {
             let ((from, to), (first, last)) = (all?, one?);
             Some((from.min(first), to.max(last)))
         });
-        let (ends, mut remembered) = (ends.flatten(), remembered());
+        let (ends, mut remembered) = (ends.flatten(), self.holders.lock());
         if remembered.len() >= HOLDERS_MAX {
             remembered.clear();
         }
@@ -167,12 +166,8 @@ impl ParquetFiles {
 
     /// The number of cached footers, and the bytes they take, about.
     pub(crate) fn footers(&self) -> (usize, usize) {
-        let cache = self.cache();
+        let cache = self.footers.lock();
         (cache.kept.len(), cache.bytes)
-    }
-
-    fn cache(&self) -> MutexGuard<'_, FooterCache> {
-        self.footers.lock()
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use hot::HotError;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -87,7 +87,7 @@ impl ClockDifference {
         };
         let differences: Vec<(Uuid, i64)> =
             answers.iter().map(|it| (it.node, ahead_of(*it))).collect();
-        let before = self.measured().as_ref().map(|last| last.nodes.clone()).unwrap_or_default();
+        let before = self.0.lock().as_ref().map(|last| last.nodes.clone()).unwrap_or_default();
         let middle = middle_of_voters(&differences, &before.far);
         let middle = middle.filter(|_| are_enough(answers.len(), asked.len()));
         let ahead = middle.ok_or_else(too_few)?;
@@ -100,7 +100,7 @@ impl ClockDifference {
             );
         }
         session.allow(nodes.allowed());
-        *self.measured() = Some(ClockMeasure { nodes, ahead, at, said });
+        *self.0.lock() = Some(ClockMeasure { nodes, ahead, at, said });
         Ok(())
     }
 
@@ -110,20 +110,16 @@ impl ClockDifference {
             let said = (session.now_ms() - last.said).unsigned_abs();
             last.at.elapsed().max(Duration::from_millis(said)) < COMPARED_FOR
         };
-        if self.measured().as_ref().is_some_and(is_new) {
+        if self.0.lock().as_ref().is_some_and(is_new) {
             return Ok(());
         }
         self.measure(session).await
     }
 
-    fn measured(&self) -> MutexGuard<'_, Option<ClockMeasure>> {
-        self.0.lock()
-    }
-
     /// Whether the clocks agree well enough; `now_ms` is what ours says, which may have been set since the last
     /// measure.
     pub fn check(&self, now_ms: i64) -> std::result::Result<(), String> {
-        let ahead = self.measured().as_ref().map_or(0, |last| {
+        let ahead = self.0.lock().as_ref().map_or(0, |last| {
             let elapsed = i64::try_from(last.at.elapsed().as_millis()).unwrap_or(i64::MAX);
             last.ahead + (now_ms - last.said - elapsed)
         });

@@ -8,7 +8,7 @@ use std::collections::hash_map::Entry;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
 /// The places of each of many keys; clones share them. Memory for those that are taken. Keys are kept as 64-bit
 /// SipHash under a random key.
@@ -32,7 +32,7 @@ impl CallerPlaces {
     /// `None` if `key` has taken all of its places.
     pub fn take(&self, key: &str) -> Option<TakenPlace> {
         let hash = self.0.hasher.hash_one(key);
-        let mut taken = self.lock();
+        let mut taken = self.0.taken.lock();
         let count = taken.get(&hash).copied().unwrap_or_default();
         if count >= self.0.each {
             return None;
@@ -44,11 +44,7 @@ impl CallerPlaces {
     /// How many places `key` has taken.
     pub fn taken(&self, key: &str) -> u32 {
         let hash = self.0.hasher.hash_one(key);
-        self.lock().get(&hash).copied().unwrap_or_default()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, u32>> {
-        self.0.taken.lock()
+        self.0.taken.lock().get(&hash).copied().unwrap_or_default()
     }
 }
 
@@ -61,7 +57,7 @@ pub struct TakenPlace {
 
 impl Drop for TakenPlace {
     fn drop(&mut self) {
-        let mut taken = self.places.lock();
+        let mut taken = self.places.0.taken.lock();
         if let Entry::Occupied(mut count) = taken.entry(self.hash) {
             match *count.get() {
                 0 | 1 => drop(count.remove()),
@@ -87,6 +83,6 @@ mod tests {
         anns.extend(places.take("ann"));
         assert_eq!(places.taken("ann"), 2, "one was free again");
         drop(anns);
-        assert!(places.lock().is_empty(), "nothing is kept of those who have none");
+        assert!(places.0.taken.lock().is_empty(), "nothing is kept of those who have none");
     }
 }

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, RandomState};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
 /// Wrong passwords for one login from one peer after which this peer is refused under this login
 /// for the rest of [`SIGN_IN_WINDOW_MS`]. Its owner still gets in from anywhere else.
@@ -63,7 +63,7 @@ impl Throttle {
     /// How many milliseconds until `key` may try again, if it is blocked. Counts nothing.
     pub fn blocked(&self, key: &str, now_ms: i64) -> Option<i64> {
         let hash = self.hasher.hash_one(key);
-        let window = *self.lock().windows.get(&hash)?;
+        let window = *self.state.lock().windows.get(&hash)?;
         if window.count < self.limit {
             return None;
         }
@@ -73,13 +73,13 @@ impl Throttle {
     /// How many counts `key` has in its window.
     pub fn counted(&self, key: &str, now_ms: i64) -> u32 {
         let hash = self.hasher.hash_one(key);
-        let window = self.lock().windows.get(&hash).copied();
+        let window = self.state.lock().windows.get(&hash).copied();
         window.filter(|window| self.left_ms(*window, now_ms).is_some()).map_or(0, |it| it.count)
     }
 
     pub fn count(&self, key: &str, now_ms: i64) {
         let hash = self.hasher.hash_one(key);
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         match state.windows.get_mut(&hash) {
             Some(window) if self.left_ms(*window, now_ms).is_some() => {
                 window.count = window.count.saturating_add(1);
@@ -97,7 +97,7 @@ impl Throttle {
     /// One less for `key`: what was counted did not deserve it.
     pub fn take_back(&self, key: &str) {
         let hash = self.hasher.hash_one(key);
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         match state.windows.get_mut(&hash) {
             Some(window) if window.count > 1 => window.count -= 1,
             Some(_) => state.forget(hash),
@@ -108,7 +108,7 @@ impl Throttle {
     /// Closes the window of `key`: it has shown whose it is.
     pub fn forget(&self, key: &str) {
         let hash = self.hasher.hash_one(key);
-        self.lock().forget(hash);
+        self.state.lock().forget(hash);
     }
 
     /// `None` when the window has ended. A clock put back before its start ends it too, or a
@@ -116,10 +116,6 @@ impl Throttle {
     fn left_ms(&self, window: ThrottleWindow, now_ms: i64) -> Option<i64> {
         let passed_ms = now_ms.saturating_sub(window.opened_at_ms);
         (0..self.window_ms).contains(&passed_ms).then(|| self.window_ms - passed_ms)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, ThrottleState> {
-        self.state.lock()
     }
 }
 
@@ -229,7 +225,7 @@ mod tests {
                 throttle.forget(&key.to_string());
             }
         }
-        let state = throttle.lock();
+        let state = throttle.state.lock();
         assert!(state.windows.len() <= 100);
         assert_eq!(state.windows.len(), state.opened.len());
     }

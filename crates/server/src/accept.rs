@@ -108,7 +108,7 @@ pub async fn serve(
     let mut tasks = JoinSet::new();
     let limits = Arc::new(limits);
     let take = |tasks: &mut JoinSet<()>, (stream, peer, slot): (TcpStream, _, ConnectionSlot)| {
-        let stream = TimedStream::new(stream, Arc::clone(slot.seat()), &limits);
+        let stream = TimedStream::new(stream, Arc::clone(&slot.seat), &limits);
         let app = (app.clone(), two_hosts, closing.clone(), Arc::clone(&limits));
         tasks.spawn(connection(http.clone(), app, stream, peer, live.watcher(), slot));
     };
@@ -160,7 +160,7 @@ async fn connection(
     watcher: Watcher,
     slot: ConnectionSlot,
 ) {
-    let seat = slot.seat();
+    let seat = &slot.seat;
     let (its, limits_of_all) = (Arc::clone(seat), Arc::clone(&limits));
     let service = service_fn(move |mut request: Request<Incoming>| {
         let (busy, is_pipelined) = its.request();

@@ -7,7 +7,7 @@ use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 
 use object_store::PutMode;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use uuid::Uuid;
 
 /// The folder in which objects are written before they have their names.
@@ -73,13 +73,13 @@ pub(super) fn keep(
 ) -> io::Result<()> {
     let chain = || folder.ancestors().take_while(|above| *above != root);
     for folder in chain() {
-        if held(kept).contains(folder) {
+        if kept.lock().contains(folder) {
             return Ok(());
         }
         sync_folder(folder.parent().unwrap_or(root))?;
     }
     // Only now, and all at once: another writer must not rely on a path that is synced in part.
-    held(kept).extend(chain().map(FilePath::to_owned));
+    kept.lock().extend(chain().map(FilePath::to_owned));
     Ok(())
 }
 
@@ -92,8 +92,4 @@ impl Drop for StagedFile {
 
 pub(super) fn sync_folder(folder: &FilePath) -> io::Result<()> {
     File::open(folder)?.sync_all()
-}
-
-fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
-    lock.lock()
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use parking_lot::{Condvar, Mutex};
 use tokio::sync::watch;
 
 use super::partition::{CommandPartition, CommitPosition, LaneJob};
@@ -59,13 +59,9 @@ impl AssignmentTicket {
 }
 
 impl AssignmentTable {
-    fn state(&self) -> MutexGuard<'_, AssignmentState> {
-        self.state.lock()
-    }
-
     /// These partitions are assigned.
     pub(crate) fn join(&self, partitions: &[i32]) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         for &partition in partitions {
             state.epochs += 1;
             let assigned = CommandPartition::new(state.epochs);
@@ -76,7 +72,7 @@ impl AssignmentTable {
     /// Ends the work for these partitions: commands that are not begun are dropped, and running ones are
     /// waited for at most so long. Returns what may be committed.
     pub(crate) fn leave(&self, partitions: &[i32], wait: Duration) -> Vec<(i32, CommitPosition)> {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         for number in partitions {
             if let Some(partition) = state.partitions.get_mut(number) {
                 partition.close();
@@ -95,7 +91,7 @@ impl AssignmentTable {
 
     /// What `look` finds in each assigned partition.
     pub(crate) fn each<T>(&self, look: impl Fn(&CommandPartition) -> Option<T>) -> Vec<(i32, T)> {
-        let state = self.state();
+        let state = self.state.lock();
         let all = state.partitions.iter();
         all.filter_map(|(number, partition)| Some((*number, look(partition)?))).collect()
     }
@@ -106,12 +102,12 @@ impl AssignmentTable {
         partition: i32,
         look: impl FnOnce(&mut CommandPartition) -> T,
     ) -> Option<T> {
-        self.state().partitions.get_mut(&partition).map(look)
+        self.state.lock().partitions.get_mut(&partition).map(look)
     }
 
     /// Begins a job. Returns its lane if it needs a worker.
     pub(crate) fn begin(&self, number: i32, job: LaneJob, lane: &str) -> Option<NewLane> {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let partition = state.partitions.get_mut(&number)?;
         let needs_worker = partition.begin(job, lane);
         let (epoch, closing) = (partition.epoch, partition.closing.subscribe());
@@ -125,7 +121,7 @@ impl AssignmentTable {
         ticket: &AssignmentTicket,
         change: impl FnOnce(&mut CommandPartition) -> T,
     ) -> Option<T> {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let partition = state.partitions.get_mut(&ticket.partition)?;
         (partition.epoch == ticket.epoch).then(|| change(partition))
     }
@@ -151,7 +147,7 @@ impl AssignmentTable {
     }
 
     pub(crate) fn load(&self) -> AssignmentLoad {
-        let state = self.state();
+        let state = self.state.lock();
         let all = state.partitions.values();
         AssignmentLoad {
             partitions: state.partitions.len(),

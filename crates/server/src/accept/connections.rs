@@ -84,7 +84,7 @@ impl ConnectionRegistry {
     fn ask(self: &Arc<ConnectionRegistry>, address: IpAddr) -> AdmissionDecision {
         let trusted = self.limits.trusted_proxies.has(address);
         let peer = Peer::at(address);
-        let mut table = self.lock();
+        let mut table = self.table.lock();
         let has = table.of_peer.get(&peer).map_or(0, |it| it.connections.load(Ordering::Relaxed));
         if !trusted && has >= self.limits.per_peer_max.max(1) {
             return match table.longest_idle(|seat| seat.peer == Some(peer)) {
@@ -102,10 +102,6 @@ impl ConnectionRegistry {
             Some(seat) => seat.evict("every place is taken"),
             None => AdmissionDecision::Wait,
         }
-    }
-
-    fn lock(&self) -> parking_lot::MutexGuard<'_, SeatTable> {
-        self.table.lock()
     }
 }
 
@@ -141,19 +137,13 @@ impl SeatTable {
 #[derive(Debug)]
 pub(super) struct ConnectionSlot {
     id: u64,
-    seat: Arc<ConnectionState>,
+    pub(super) seat: Arc<ConnectionState>,
     connections: Arc<ConnectionRegistry>,
-}
-
-impl ConnectionSlot {
-    pub(super) fn seat(&self) -> &Arc<ConnectionState> {
-        &self.seat
-    }
 }
 
 impl Drop for ConnectionSlot {
     fn drop(&mut self) {
-        let mut table = self.connections.lock();
+        let mut table = self.connections.table.lock();
         table.seats.remove(&self.id);
         self.seat.deaf(false);
         let left = self.seat.shared.connections.fetch_sub(1, Ordering::Relaxed) - 1;
@@ -348,7 +338,7 @@ mod tests {
             (slot("10.0.0.1").await, slot("10.0.0.1").await, slot("10.0.0.2").await);
         let now = Instant::now();
         for nth in 0..STRANGERS_AT_ONCE {
-            assert_eq!(one.seat().stranger_wait(now), Duration::ZERO, "{nth} at once");
+            assert_eq!(one.seat.stranger_wait(now), Duration::ZERO, "{nth} at once");
         }
         let cases = [
             ("one more", &one, STRANGER_EVERY),
@@ -356,7 +346,7 @@ mod tests {
             ("another peer", &other, Duration::ZERO),
         ];
         for (name, slot, want) in cases {
-            assert_eq!(slot.seat().stranger_wait(now), want, "{name}");
+            assert_eq!(slot.seat.stranger_wait(now), want, "{name}");
         }
     }
 }

@@ -215,7 +215,7 @@ mod tests {
         for (name, pieces, want) in cases {
             let stream = TcpStream::connect(address).await.unwrap();
             let slot = connections.slot(address.ip()).await.unwrap();
-            let mut timed = TimedStream::new(stream, Arc::clone(slot.seat()), &Arc::default());
+            let mut timed = TimedStream::new(stream, Arc::clone(&slot.seat), &Arc::default());
             let begins_anew = poll_fn(|context| {
                 assert!(timed.written(Poll::Pending, context).is_pending(), "{name}");
                 for bytes in pieces {

@@ -1,7 +1,7 @@
 //! What is left of a body that nobody reads.
 
 use hyper::body::Incoming;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 /// The rest of a body whose handler has ended.
@@ -22,7 +22,7 @@ enum BodyRemainder {
 
 impl UnreadBody {
     pub(super) fn leave(&self, rest: Incoming) {
-        *self.lock() = BodyRemainder::Left(rest);
+        *self.rest.lock() = BodyRemainder::Left(rest);
         self.left.notify_one();
     }
 
@@ -30,7 +30,7 @@ impl UnreadBody {
         loop {
             self.left.notified().await;
             if let BodyRemainder::Left(rest) =
-                std::mem::replace(&mut *self.lock(), BodyRemainder::Taken)
+                std::mem::replace(&mut *self.rest.lock(), BodyRemainder::Taken)
             {
                 return rest;
             }
@@ -39,7 +39,7 @@ impl UnreadBody {
 
     /// Unless the next request has left one meanwhile.
     pub(super) fn end(&self) {
-        let mut rest = self.lock();
+        let mut rest = self.rest.lock();
         if matches!(*rest, BodyRemainder::Taken) {
             *rest = BodyRemainder::Nothing;
         }
@@ -47,10 +47,6 @@ impl UnreadBody {
 
     /// Whether what comes from the client belongs to it.
     pub(super) fn is_coming(&self) -> bool {
-        !matches!(*self.lock(), BodyRemainder::Nothing)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BodyRemainder> {
-        self.rest.lock()
+        !matches!(*self.rest.lock(), BodyRemainder::Nothing)
     }
 }
