@@ -45,16 +45,16 @@ pub(crate) enum BalanceEntry<'a> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum PostingTable {
-    Directory,
-    Claims,
+    Directory = 1,
+    Claims = 2,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum BalanceSide {
     /// A coupon should have it.
-    Coupon,
+    Coupon = -1,
     /// The table has it.
-    Table,
+    Table = 1,
 }
 
 /// A posting that one side alone has.
@@ -69,9 +69,9 @@ pub(crate) struct LeftOver {
 
 #[derive(Clone)]
 struct BalanceCell {
-    /// Postings of coupons less those of tables.
+    /// Postings of tables less those of coupons.
     count: i64,
-    /// Their fingerprints, added up.
+    /// Their fingerprints, added up with the same signs.
     fingerprints: u64,
     /// The same of what [`mixed`] makes of them, so that a sum of several is not taken for one.
     checks: u64,
@@ -113,25 +113,17 @@ impl Balance {
             BalanceEntry::Entry { code, .. } => (PostingTable::Directory, code),
             BalanceEntry::Claim { code, .. } => (PostingTable::Claims, code),
         };
-        self.put(side, fingerprint, &label(of, day, code));
+        self.put(side as i64, fingerprint, &label(of, day, code));
     }
 
-    fn put(&mut self, side: BalanceSide, fingerprint: u64, label: &[u8; LABEL]) {
+    /// `sign` is that of a [`BalanceSide`].
+    fn put(&mut self, sign: i64, fingerprint: u64, label: &[u8; LABEL]) {
         let check = mixed(fingerprint);
         for at in places(fingerprint, self.width) {
             let cell = &mut self.cells[at];
-            match side {
-                BalanceSide::Coupon => {
-                    cell.count += 1;
-                    cell.fingerprints = cell.fingerprints.wrapping_add(fingerprint);
-                    cell.checks = cell.checks.wrapping_add(check);
-                }
-                BalanceSide::Table => {
-                    cell.count -= 1;
-                    cell.fingerprints = cell.fingerprints.wrapping_sub(fingerprint);
-                    cell.checks = cell.checks.wrapping_sub(check);
-                }
-            }
+            cell.count += sign;
+            cell.fingerprints = cell.fingerprints.wrapping_add(signed(fingerprint, sign));
+            cell.checks = cell.checks.wrapping_add(signed(check, sign));
             cell.label.iter_mut().zip(label).for_each(|(all, one)| *all ^= one);
         }
     }
@@ -139,14 +131,14 @@ impl Balance {
     /// The posting of a cell that has one alone.
     fn alone(&self, at: usize) -> Option<(BalanceSide, u64)> {
         let cell = &self.cells[at];
-        let (side, fingerprint, check) = match cell.count {
-            1 => (BalanceSide::Coupon, cell.fingerprints, cell.checks),
-            -1 => {
-                (BalanceSide::Table, cell.fingerprints.wrapping_neg(), cell.checks.wrapping_neg())
-            }
+        let side = match cell.count {
+            -1 => BalanceSide::Coupon,
+            1 => BalanceSide::Table,
             _ => return None,
         };
-        let is_one = check == mixed(fingerprint) && places(fingerprint, self.width).contains(&at);
+        let fingerprint = signed(cell.fingerprints, cell.count);
+        let is_one = signed(cell.checks, cell.count) == mixed(fingerprint)
+            && places(fingerprint, self.width).contains(&at);
         is_one.then_some((side, fingerprint))
     }
 
@@ -158,17 +150,17 @@ impl Balance {
             let Some((side, fingerprint)) = self.alone(at) else { continue };
             let label = self.cells[at].label;
             found.insert(read(side, fingerprint, &label)?);
-            let other = match side {
-                BalanceSide::Coupon => BalanceSide::Table,
-                BalanceSide::Table => BalanceSide::Coupon,
-            };
-            self.put(other, fingerprint, &label);
+            self.put(-(side as i64), fingerprint, &label);
             open.extend(places(fingerprint, self.width));
         }
         let is_empty =
             |cell: &BalanceCell| cell.count == 0 && cell.fingerprints == 0 && cell.checks == 0;
         self.cells.iter().all(is_empty).then_some(found)
     }
+}
+
+fn signed(sum: u64, sign: i64) -> u64 {
+    sum.wrapping_mul(sign.cast_unsigned())
 }
 
 /// The cells of a posting, one in each third.
@@ -190,10 +182,7 @@ fn mixed(fingerprint: u64) -> u64 {
 
 fn label(of: PostingTable, day: Day, code: &str) -> [u8; LABEL] {
     let mut label = [0; LABEL];
-    label[0] = match of {
-        PostingTable::Directory => 1,
-        PostingTable::Claims => 2,
-    };
+    label[0] = of as u8;
     label[1..5].copy_from_slice(&day.0.to_le_bytes());
     let code = &code.as_bytes()[..code.len().min(FOREIGN_LEN_MAX)];
     label[5] = code.len() as u8;

@@ -65,11 +65,8 @@ impl Verifier<'_> {
 
     async fn judge_claims(&mut self, claims: Vec<ClaimItem>) -> Result<()> {
         let mut wrong = self.wrong_claims(claims, LookRound::First).await?;
-        for pause in self.pauses() {
-            if wrong.is_empty() {
-                break;
-            }
-            tokio::time::sleep(pause).await;
+        let mut pauses = self.pauses();
+        while !wrong.is_empty() && pauses.pass().await {
             let claims: Vec<ClaimItem> = wrong.into_iter().map(|(claim, _)| claim).collect();
             let asked = claims.iter();
             let asked = asked.map(|it| (it.campaign.clone(), it.user.clone(), it.code.clone()));

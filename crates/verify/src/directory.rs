@@ -66,11 +66,8 @@ impl Verifier<'_> {
 
     async fn entries(&mut self, entries: Vec<EntryItem>) -> Result<()> {
         let mut wrong = self.wrong_entries(entries, LookRound::First).await?;
-        for pause in self.pauses() {
-            if wrong.is_empty() {
-                break;
-            }
-            tokio::time::sleep(pause).await;
+        let mut pauses = self.pauses();
+        while !wrong.is_empty() && pauses.pass().await {
             let codes: Vec<Code> =
                 wrong.iter().filter_map(|(entry, _)| rules::code_of(&entry.code)).collect();
             if codes.len() < wrong.len() {

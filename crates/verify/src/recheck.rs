@@ -22,14 +22,10 @@ impl Verifier<'_> {
 
     /// Looks at every collected code again, after each pause, and reports those that are wrong each time.
     pub(crate) async fn look_again(&mut self) -> Result<()> {
-        let mut spots = std::mem::take(&mut self.recheck);
+        let (mut spots, mut wrong) = (std::mem::take(&mut self.recheck), Vec::new());
         self.report.looked_again += spots.len() as u64;
-        let mut wrong: Vec<(CodeView, Vec<Finding>)> = Vec::new();
-        for pause in self.pauses() {
-            if spots.is_empty() {
-                break;
-            }
-            tokio::time::sleep(pause).await;
+        let mut pauses = self.pauses();
+        while !spots.is_empty() && pauses.pass().await {
             wrong = self.judged_again(&spots).await?;
             spots = wrong
                 .iter()

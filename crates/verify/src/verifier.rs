@@ -24,7 +24,7 @@ use crate::finding::{Finding, FindingKind, Note, PlaceStatement};
 use crate::postings::SharedBalance;
 use options::{PAUSES, PAUSES_OF_STEPS};
 pub use options::{RepairMode, VerifyOptions};
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 pub use report::{VerifyProgress, VerifyReport, VerifyStep};
 use teller::FindingTeller;
 
@@ -99,10 +99,15 @@ pub(crate) enum ColdIs {
     Damaged,
 }
 
-fn of_campaign(item: Item) -> Option<CampaignItem> {
-    match item {
-        Item::Campaign(campaign) => Some(*campaign),
-        _ => None,
+/// The pauses before each further look at what seems wrong.
+pub(crate) struct Pauses(std::vec::IntoIter<Duration>);
+
+impl Pauses {
+    /// Waits before the next look; false, at once, if the last one decides.
+    pub(crate) async fn pass(&mut self) -> bool {
+        let Some(pause) = self.0.next() else { return false };
+        tokio::time::sleep(pause).await;
+        true
     }
 }
 
@@ -153,10 +158,9 @@ impl<'a> Verifier<'a> {
             self.deleted = self.cold.deleted_days().await?;
         }
         if self.options.partitions.is_some() {
-            let campaigns = all(self.hot, Table::Campaigns).await?;
-            self.catalog = CampaignCatalog::of(
-                &campaigns.into_iter().filter_map(of_campaign).collect::<Vec<_>>(),
-            );
+            let campaign = |item| if let Item::Campaign(it) = item { Some(*it) } else { None };
+            let all = all(self.hot, Table::Campaigns).await?.into_iter();
+            self.catalog = CampaignCatalog::of(&all.filter_map(campaign).collect::<Vec<_>>());
             self.partitions().await?;
             self.look_again().await?;
             return Ok(self.report);
@@ -174,13 +178,13 @@ impl<'a> Verifier<'a> {
     /// cannot show all that differs. Returns the campaigns as they were before.
     async fn compared(&mut self) -> Result<Vec<CampaignItem>> {
         let (so_far, cold_is) = (self.report.clone(), self.cold_is);
-        self.teller().begin();
+        self.teller.lock().begin();
         self.balance = Some(Arc::default());
         let campaigns = self.hot.counted_campaigns().await?;
         if self.compare(&campaigns).await? {
             return Ok(campaigns);
         }
-        self.teller().begin_again(so_far.findings.clone());
+        self.teller.lock().begin_again(so_far.findings.clone());
         let mended_index_rows = self.report.mended_index_rows;
         self.report = VerifyReport { mended_index_rows, ..so_far };
         self.cold_is = cold_is;
@@ -216,11 +220,12 @@ impl<'a> Verifier<'a> {
         }
     }
 
-    pub(crate) fn pauses(&self) -> Vec<Duration> {
-        self.options.pauses.clone().unwrap_or_else(|| match self.hot.atomicity() {
+    pub(crate) fn pauses(&self) -> Pauses {
+        let pauses = self.options.pauses.clone().unwrap_or_else(|| match self.hot.atomicity() {
             Atomicity::OneTransaction => PAUSES.to_vec(),
             Atomicity::StepByStep => PAUSES_OF_STEPS.to_vec(),
-        })
+        });
+        Pauses(pauses.into_iter())
     }
 
     /// Whether the log of the cold tier can be read.
@@ -253,11 +258,7 @@ impl<'a> Verifier<'a> {
 
     pub(crate) fn tell(&mut self, finding: Finding) {
         *self.report.findings.entry(finding.kind).or_default() += 1;
-        self.teller().tell(&finding);
-    }
-
-    fn teller(&self) -> MutexGuard<'_, FindingTeller<'a>> {
-        self.teller.lock()
+        self.teller.lock().tell(&finding);
     }
 
     /// Whether there are so many findings of each of these kinds already that they are only counted. Then

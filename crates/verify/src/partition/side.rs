@@ -8,28 +8,20 @@ use crate::verifier::{Result, Verifier};
 
 impl Verifier<'_> {
     pub(super) async fn side(&mut self, day: Day) -> Result<()> {
-        let mut pauses = self.pauses().into_iter();
+        let mut pauses = self.pauses();
         loop {
             // Read first: an archive commit is finished after the side table has it.
             let finished = self.hot.partition(day).await?.map_or(0, |plan| plan.archive_commit);
-            let audit = match self.cold.audit_side(day).await {
-                Ok(audit) => audit,
-                Err(error @ ColdError::Unavailable { .. }) => match pauses.next() {
-                    Some(pause) => {
-                        tokio::time::sleep(pause).await;
-                        continue;
-                    }
-                    None => return Err(error.into()),
-                },
-                Err(error) => return Err(error.into()),
+            let audit = self.cold.audit_side(day).await;
+            let is_wrong = match &audit {
+                // There may have been a commit between the two reads.
+                Ok(audit) => !audit.faults.is_empty(),
+                Err(error) => matches!(error, ColdError::Unavailable { .. }),
             };
-            // There may have been a commit between the two reads.
-            if !audit.faults.is_empty()
-                && let Some(pause) = pauses.next()
-            {
-                tokio::time::sleep(pause).await;
+            if is_wrong && pauses.pass().await {
                 continue;
             }
+            let audit = audit?;
             self.report.side_rows += audit.rows;
             if audit.archive_commit < finished {
                 let one = ("hot", format!("archive commit {finished} is finished"));

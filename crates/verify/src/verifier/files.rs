@@ -22,12 +22,9 @@ impl Verifier<'_> {
         }
         self.cold_is = ColdIs::Whole;
         let mut faults = self.cold.audit_logs().await?;
-        for pause in self.pauses() {
-            if faults.is_empty() {
-                break;
-            }
-            // The tables are created one after the other.
-            tokio::time::sleep(pause).await;
+        let mut pauses = self.pauses();
+        // The tables are created one after the other.
+        while !faults.is_empty() && pauses.pass().await {
             faults = self.cold.audit_logs().await?;
         }
         for fault in faults {

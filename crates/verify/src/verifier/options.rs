@@ -13,7 +13,7 @@ pub(super) const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::
 pub(super) const PAUSES_OF_STEPS: [Duration; 3] =
     [Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(6)];
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct VerifyOptions {
     /// The pauses before each further look; `None` for those that suit the store.
     pub pauses: Option<Vec<Duration>>,
@@ -24,26 +24,15 @@ pub struct VerifyOptions {
     /// index rows, counts and serials. So several runs, on several machines, can share a store. `None` for
     /// everything.
     pub partitions: Option<BTreeSet<Day>>,
-    /// Partitions that are read at the same time, each on a thread of its own. With more than one the runtime
-    /// must have several threads.
+    /// Partitions that are read at the same time, each on a thread of its own; 0 is one, too. With more than one
+    /// the runtime must have several threads.
     pub jobs: usize,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RepairMode {
+    #[default]
     Nothing,
     /// Index rows and counts, which follow from the coupons.
     Derived,
-}
-
-impl Default for VerifyOptions {
-    fn default() -> VerifyOptions {
-        VerifyOptions {
-            pauses: None,
-            repair: RepairMode::Nothing,
-            lower_counts: false,
-            partitions: None,
-            jobs: 1,
-        }
-    }
 }
