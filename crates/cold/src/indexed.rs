@@ -11,11 +11,9 @@ pub(crate) struct HolderIndexRow {
     pub(crate) coupon: Coupon,
 }
 
-type HolderIndexKey<'a> = (Option<&'a UserId>, Day, &'a Code);
-
 impl HolderIndexRow {
     /// The sort key of the rows of a file.
-    pub(crate) fn key(&self) -> HolderIndexKey<'_> {
+    pub(crate) fn key(&self) -> (Option<&UserId>, Day, &Code) {
         (self.coupon.holder(), self.day, self.coupon.code())
     }
 }

@@ -58,11 +58,6 @@ fn is_lost(error: &Error) -> bool {
     matches!(error, Error::Generic { .. } | Error::JoinError { .. })
 }
 
-/// Whether `error` is what `object_store` makes of `409 Conflict`.
-fn is_conflict(error: &Error) -> bool {
-    matches!(error, Error::AlreadyExists { .. })
-}
-
 impl RetryingStore {
     async fn whole(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
         let got = self.0.get_opts(location, options).await?;
@@ -109,6 +104,8 @@ impl ObjectStore for RetryingStore {
         if options.mode != PutMode::Overwrite {
             return self.0.put_opts(location, payload, options).await;
         }
+        // What `object_store` makes of `409 Conflict`.
+        let is_conflict = |error: &Error| matches!(error, Error::AlreadyExists { .. });
         retried(is_conflict, || self.0.put_opts(location, payload.clone(), options.clone())).await
     }
 

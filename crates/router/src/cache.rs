@@ -13,12 +13,10 @@ use crate::OwnedRun;
 /// take some 20 MB.
 pub const REMEMBERED_MAX: usize = 100_000;
 
-/// By day and first serial: no two runs of one day share a serial.
-type CachedRuns = BTreeMap<(Day, u64), Arc<OwnedRun>>;
-
 #[derive(Debug, Default)]
 pub(crate) struct RouterCache {
-    runs: RwLock<CachedRuns>,
+    /// By day and first serial: no two runs of one day share a serial.
+    runs: RwLock<BTreeMap<(Day, u64), Arc<OwnedRun>>>,
     bits: RwLock<HashMap<Day, u8>>,
 }
 
