@@ -7,6 +7,8 @@
 //! up to that of the number. A writer with an older number writes one more row to a lower level,
 //! where readers look too.
 
+use std::ops::Range;
+
 use coupon::code::Code;
 use coupon::ids::{BatchId, CampaignId};
 use coupon::time::Day;
@@ -36,11 +38,12 @@ pub enum SpreadKey {
 }
 
 impl SpreadKey {
-    fn first(&self) -> FirstLevel {
+    /// The first level.
+    fn first(&self) -> u8 {
         match self {
-            SpreadKey::Expiring { .. } => FirstLevel(4),
-            SpreadKey::Closed { bucket_bits, .. } => FirstLevel(*bucket_bits / 3),
-            SpreadKey::Returned { .. } => FirstLevel(0),
+            SpreadKey::Expiring { .. } => 4,
+            SpreadKey::Closed { bucket_bits, .. } => *bucket_bits / 3,
+            SpreadKey::Returned { .. } => 0,
         }
     }
 
@@ -52,26 +55,8 @@ impl SpreadKey {
             // enough.
             SpreadKey::Returned { .. } => (partition_rows / 2).max(1),
         };
-        self.first().levels(rows, partition_rows)
-    }
-
-    pub fn partition(&self, level: u8, code: &Code) -> i32 {
-        self.first().partition(level, code)
-    }
-
-    /// Every CQL partition that may have some of so many rows.
-    pub fn partitions(&self, rows: u64, partition_rows: u64) -> Vec<i32> {
-        self.first().partitions(&self.levels(rows, partition_rows))
-    }
-}
-
-#[derive(Clone, Copy, Debug)]
-struct FirstLevel(u8);
-
-impl FirstLevel {
-    fn levels(self, rows: u64, partition_rows: u64) -> Vec<u8> {
-        let mut levels = vec![self.0];
-        for next in LEVELS.into_iter().filter(|level| *level > self.0) {
+        let mut levels = vec![self.first()];
+        for next in LEVELS.into_iter().filter(|level| *level > self.first()) {
             let last = levels.last().copied().unwrap_or(0);
             if rows < partition_rows << last {
                 break;
@@ -81,20 +66,23 @@ impl FirstLevel {
         levels
     }
 
-    /// The number of the CQL partition of a code on a level. Those of the first level begin with 0,
-    /// those of another level after all that lower ones can have.
-    fn partition(self, level: u8, code: &Code) -> i32 {
-        // The top bits: the other bits order the coupons inside.
-        let top = ((u128::from(tie(code)) << level) >> 63) as i32;
-        if level == self.0 { top } else { (1 << level) + top }
+    /// The CQL partitions of a level. Those of the first level begin with 0, those of another level after
+    /// all that lower ones can have.
+    fn on(&self, level: u8) -> Range<i32> {
+        let first = if level == self.first() { 0 } else { 1 << level };
+        first..first + (1 << level)
     }
 
-    fn partitions(self, levels: &[u8]) -> Vec<i32> {
-        let on = |level: u8| {
-            let first = if level == self.0 { 0 } else { 1 << level };
-            first..first + (1_i32 << level)
-        };
-        levels.iter().flat_map(|level| on(*level)).collect()
+    /// The CQL partition of a code on a level.
+    pub fn partition(&self, level: u8, code: &Code) -> i32 {
+        // The top bits: the other bits order the coupons inside.
+        self.on(level).start + ((u128::from(tie(code)) << level) >> 63) as i32
+    }
+
+    /// Every CQL partition that may have some of so many rows.
+    pub fn partitions(&self, rows: u64, partition_rows: u64) -> Vec<i32> {
+        let levels = self.levels(rows, partition_rows);
+        levels.into_iter().flat_map(|level| self.on(level)).collect()
     }
 }
 
@@ -121,11 +109,11 @@ mod tests {
     }
 
     /// Rows come one CQL partition's worth at a time; the most that one of any level has.
-    fn fullest(first: FirstLevel, rows: u64) -> u64 {
+    fn fullest(spread: &SpreadKey, rows: u64) -> u64 {
         let (mut there, mut on_level) = (0, HashMap::new());
         while there < rows {
             let more = PARTITION_ROWS.min(rows - there);
-            let level = *first.levels(there, PARTITION_ROWS).last().expect("the first");
+            let level = *spread.levels(there, PARTITION_ROWS).last().expect("the first");
             *on_level.entry(level).or_insert(0) += more;
             there += more;
         }
@@ -144,7 +132,7 @@ mod tests {
         ];
         for (name, spread) in rows {
             for count in [1, 1_000_000, 1_048_576, 20_000_000, 200_000_000, BILLION] {
-                let most = fullest(spread.first(), count);
+                let most = fullest(&spread, count);
                 assert!(most < 100_000, "{name}: {most} rows of {count} may become tombstones");
                 assert!(most * ROW_BYTES < 100_000_000, "{name}: {most} rows of {count}");
             }
@@ -186,12 +174,11 @@ mod tests {
     #[test]
     fn a_code_lies_in_one_partition_of_each_level() {
         for spread in [EXPIRING, returned()] {
-            let first = spread.first();
             for number in 0..1_000 {
                 let code: Code = format!("CODE{number:06}").parse().expect("a code");
-                for level in [first.0, 8, 11, 14] {
+                for level in [spread.first(), 8, 11, 14] {
                     let partition = spread.partition(level, &code);
-                    let on = first.partitions(&[level]);
+                    let on = spread.on(level);
                     assert!(on.contains(&partition), "{code} on {level}: {partition}");
                 }
             }
