@@ -129,7 +129,7 @@ pub use staff::{
     BadStaffRole, IdentifiedStaff, STAFF_MAX, StaffInvitation, StaffList, StaffMember, StaffRole,
     end_restored_access,
 };
-pub use walk::{PartitionCoupons, SiftedRows};
+pub use walk::{PartitionWalk, SiftedRows};
 pub use weeks::WeekReport;
 
 /// What is known of a campaign without a read.

@@ -20,8 +20,7 @@ use hot::{CouponSnapshot, Tier};
 
 use crate::Engine;
 use crate::failure::Result;
-pub use partition::PartitionCoupons;
-use partition::PartitionWalk;
+pub use partition::PartitionWalk;
 
 /// Coupons read, and handed out, at a time.
 const CHUNK: usize = 4_096;

@@ -21,7 +21,7 @@ use datafusion::physical_plan::metrics::{
 };
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
-use engine::PartitionCoupons;
+use engine::{Engine, PartitionWalk};
 use futures::stream::try_unfold;
 use hot::{HotError, Tier};
 
@@ -29,7 +29,7 @@ use crate::columns;
 use crate::pruning::ScanPruning;
 use crate::tiers::{TierReader, of_store};
 
-/// Coupons of one read from cold.
+/// Coupons of one read.
 const CHUNK: usize = 4_096;
 
 /// Has one output partition: a coupon that is extended meanwhile moves to a later partition, so only a
@@ -141,7 +141,7 @@ struct TierWalk {
 }
 
 enum WalkRows {
-    Both(PartitionCoupons),
+    Both(PartitionWalk),
     Cold(PartitionRows),
 }
 
@@ -152,7 +152,7 @@ impl TierWalk {
                 self.partition = self.next_partition().await.map_err(external)?;
             }
             let Some((day, rows)) = &mut self.partition else { return Ok(None) };
-            match rows.next().await.map_err(external)? {
+            match rows.next(&self.tiers.engine).await.map_err(external)? {
                 Some(coupons) if coupons.is_empty() => {}
                 Some(found) => {
                     let (coupons, tiers): (Vec<Coupon>, Vec<Tier>) = found.into_iter().unzip();
@@ -180,8 +180,7 @@ impl TierWalk {
             (None, None) => return Ok(None),
         };
         self.last = self.last.max(Some(day));
-        let rows = Arc::clone(&self.tiers.engine).partition_coupons(day);
-        Ok(Some((day, WalkRows::Both(rows))))
+        Ok(Some((day, WalkRows::Both(PartitionWalk::begin(day, CHUNK)))))
     }
 
     /// The first partition after the last one that did not exist when the query began. An extension may
@@ -200,9 +199,9 @@ impl TierWalk {
 }
 
 impl WalkRows {
-    async fn next(&mut self) -> Result<Option<Vec<(Coupon, Tier)>>, HotError> {
+    async fn next(&mut self, engine: &Engine) -> Result<Option<Vec<(Coupon, Tier)>>, HotError> {
         match self {
-            WalkRows::Both(rows) => rows.next().await.map_err(of_store),
+            WalkRows::Both(rows) => rows.next(engine).await.map_err(of_store),
             WalkRows::Cold(rows) => {
                 let found = rows.up_to(None, CHUNK).await;
                 let found = found.map_err(|error| HotError::Cold(Box::new(error)))?;

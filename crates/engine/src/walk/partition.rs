@@ -1,7 +1,6 @@
 //! A walk over one partition: the merge of hot and cold in the order of codes.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use cold::PartitionRows;
 use coupon::code::Code;
@@ -9,7 +8,6 @@ use coupon::coupon::Coupon;
 use coupon::time::Day;
 use hot::{HotError, Residue, Tier};
 
-use super::CHUNK;
 #[cfg(test)]
 use super::tests;
 use crate::Engine;
@@ -20,29 +18,7 @@ use crate::failure::{Failure, Result};
 const TRIES_MAX: usize = 3;
 
 /// A walk over one partition that gives the coupons without their terms.
-pub struct PartitionCoupons {
-    engine: Arc<Engine>,
-    partition: PartitionWalk,
-}
-
-impl Engine {
-    pub fn partition_coupons(self: Arc<Engine>, day: Day) -> PartitionCoupons {
-        PartitionCoupons { engine: self, partition: PartitionWalk::begin(day, CHUNK) }
-    }
-}
-
-impl PartitionCoupons {
-    /// The next coupons, perhaps none, in the order of codes; `None` after the last one. Has
-    /// coupons of campaigns that a restored hot store does not know, too.
-    ///
-    /// # Errors
-    /// Those of both stores; a coupon that should be in cold and is not. An error ends the walk.
-    pub async fn next(&mut self) -> Result<Option<Vec<(Coupon, Tier)>>> {
-        self.partition.next(&self.engine).await
-    }
-}
-
-pub(super) struct PartitionWalk {
+pub struct PartitionWalk {
     pub(super) day: Day,
     chunk: usize,
     /// The last code that was handed out.
@@ -55,13 +31,18 @@ pub(super) struct PartitionWalk {
 }
 
 impl PartitionWalk {
-    pub(super) fn begin(day: Day, chunk: usize) -> PartitionWalk {
+    /// Reads at most `chunk` coupons of each tier at a time.
+    pub fn begin(day: Day, chunk: usize) -> PartitionWalk {
         let (residue, hot_ended, archive_commit) = (VecDeque::new(), false, 0);
         PartitionWalk { day, chunk, after: None, residue, hot_ended, archive_commit, cold: None }
     }
 
-    /// The next coupons, perhaps none; `None` at the end of the partition.
-    pub(super) async fn next(&mut self, engine: &Engine) -> Result<Option<Vec<(Coupon, Tier)>>> {
+    /// The next coupons, perhaps none, in the order of codes; `None` after the last one. Has
+    /// coupons of campaigns that a restored hot store does not know, too.
+    ///
+    /// # Errors
+    /// Those of both stores; a coupon that should be in cold and is not. An error ends the walk.
+    pub async fn next(&mut self, engine: &Engine) -> Result<Option<Vec<(Coupon, Tier)>>> {
         for _ in 1..TRIES_MAX {
             match self.some(engine).await {
                 Err(_) if self.was_merged(engine).await => self.go_back(),
