@@ -145,9 +145,5 @@ const GONE: &str = "a file is gone: files that a merge has replaced are deleted 
                     time; run the query again, or name a later version";
 
 fn of_external(error: Box<dyn std::error::Error + Send + Sync>) -> HistoryError {
-    let error = match error.downcast::<HotError>() {
-        Ok(error) => return HistoryError::Store(*error),
-        Err(error) => error,
-    };
-    HistoryError::Store(HotError::Cold(error))
+    HistoryError::Store(error.downcast().map_or_else(HotError::Cold, |error| *error))
 }
