@@ -130,7 +130,7 @@ impl CqlStore {
             return Ok(Err(refusal));
         }
         let on = campaign.expiry_day();
-        if self.enter(on, campaign, None, order.count).await?.is_err() {
+        if !self.enter(on, campaign, None, order.count).await? {
             return Ok(Err(Refusal::ExpiryDayClosed));
         }
         // Before the run: a key that may have minted codes is listed.

@@ -36,6 +36,14 @@ pub(crate) struct CqlPlace {
     pub(crate) bucket: i32,
 }
 
+impl CampaignHere {
+    /// A coupon of it in hot, in no sealed bucket.
+    pub(crate) fn placed(self, coupon: Coupon, paused: bool, day: Day, bucket: i32) -> CqlCoupon {
+        let (tier, here) = (Tier::Hot, CqlPlace { campaign: self, bucket });
+        CqlCoupon { coupon, batch_paused: paused, day, tier, frozen: false, here }
+    }
+}
+
 impl protocol::Here for CqlPlace {
     fn terms(&self) -> &Arc<Campaign> {
         &self.campaign.terms
@@ -120,9 +128,8 @@ impl CqlStore {
         let Some(bucket) = self.bucket_at(at, code).await? else { return Ok(None) };
         let day = at.expiry_day;
         let frozen = self.is_sealed(day, bucket).await?;
-        let (coupon, batch_paused) = (campaign.untouched(code.clone(), &batch), batch.paused);
-        let (tier, here) = (Tier::Hot, CqlPlace { campaign, bucket });
-        Ok(Some(CqlCoupon { coupon, batch_paused, day, tier, frozen, here }))
+        let coupon = campaign.untouched(code.clone(), &batch);
+        Ok(Some(CqlCoupon { frozen, ..campaign.placed(coupon, batch.paused, day, bucket) }))
     }
 
     /// The coupon of the partition `at`, or of a later one that an extension forwarded it to.
@@ -149,9 +156,8 @@ impl CqlStore {
         let (campaign, batch) =
             found.ok_or_else(|| HotError::Damaged(format!("{campaign}/{batch} is gone")))?;
         let coupon = row.coupon(&campaign.terms)?;
-        let (batch_paused, day, tier) = (batch.paused, row.day(), Tier::Hot);
-        let (frozen, here) = (row.is_sealed(), CqlPlace { campaign, bucket: row.bucket });
-        Ok(CqlCoupon { coupon, batch_paused, day, tier, frozen, here })
+        let located = campaign.placed(coupon, batch.paused, row.day(), row.bucket);
+        Ok(CqlCoupon { frozen: row.is_sealed(), ..located })
     }
 
     pub(crate) async fn directory_day(&self, code: &Code) -> Result<Option<Day>> {

@@ -244,7 +244,7 @@ impl ImportRound<'_> {
         let coupons = lines.len() as u64;
         let mut closing = HashSet::new();
         for day in days {
-            if self.store.enter(day, &self.here.terms, None, coupons).await?.is_err() {
+            if !self.store.enter(day, &self.here.terms, None, coupons).await? {
                 closing.insert(day);
             }
         }

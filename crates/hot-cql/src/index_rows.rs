@@ -17,25 +17,11 @@ use crate::coupons::CqlCoupon;
 use crate::spread::SpreadKey;
 use crate::values::{date, instant, signed, tie};
 use cql_session::Result;
-use parking_lot::Mutex;
 
 /// Rows of one write to one CQL partition.
 const ROWS_AT_ONCE: usize = 50;
 
 const BUCKETS_AT_ONCE: usize = 16;
-
-#[derive(Default)]
-pub(crate) struct PendingClosed(Mutex<BTreeMap<Day, Vec<(Millis, Code)>>>);
-
-impl PendingClosed {
-    fn put(&self, day: Day, at: Millis, code: Code) {
-        self.0.lock().entry(day).or_default().push((at, code));
-    }
-
-    fn take(&self) -> BTreeMap<Day, Vec<(Millis, Code)>> {
-        std::mem::take(&mut *self.0.lock())
-    }
-}
 
 impl CqlStore {
     pub(crate) async fn write_wallet(&self, coupon: &Coupon, day: Day) -> Result<()> {
@@ -176,19 +162,22 @@ impl CqlStore {
             // An import may say what happened long ago: the queue may have been read beyond that
             // instant.
             let at = at.max(located.coupon.modified_at());
-            self.closed.put(located.day, at, located.coupon.code().clone());
+            let closed = (at, located.coupon.code().clone());
+            self.closed.lock().entry(located.day).or_default().push(closed);
         }
     }
 
     pub(crate) async fn write_closed(&self) {
         // A caller that reads the queues waits for what is being written into them.
         let _alone = self.queueing.lock().await;
-        for (day, coupons) in self.closed.take() {
+        let closed = std::mem::take(&mut *self.closed.lock());
+        for (day, coupons) in closed {
             if let Err(error) = self.queue_closed(day, &coupons).await {
                 tracing::debug!(error = %error, "closed coupons could not be queued");
                 // By the next try the queue may have been read beyond the instant since which they are closed.
                 let now = Millis(self.session.now_ms());
-                coupons.into_iter().for_each(|(at, code)| self.closed.put(day, at.max(now), code));
+                let again = coupons.into_iter().map(|(at, code)| (at.max(now), code));
+                self.closed.lock().entry(day).or_default().extend(again);
             }
         }
     }

@@ -12,18 +12,11 @@ use hot::{Applied, HotError, protocol};
 use crate::CqlStore;
 use crate::campaigns::CampaignHere;
 use crate::changes::CqlDecision;
-use crate::claims::{Claim, ClaimNeed, NewEntry, ReadClaim};
-use crate::coupons::{CqlCoupon, Written};
+use crate::claims::{Claim, ClaimNeed, ClaimSlot, ReadClaim};
+use crate::coupons::{CqlPlace, Written};
 use crate::stock::{CouponOffer, NextOffer, OfferState};
 use cql_session::{Result, WriteAttempts};
 use replacing::TakeOutcome;
-
-enum NextStep {
-    Decided(Box<CqlDecision>),
-    /// Write one more name for the coupon that the user has.
-    Name(Box<CqlCoupon>, NewEntry),
-    HandOut,
-}
 
 struct IssueAttempt<'a> {
     campaign: CampaignHere,
@@ -60,17 +53,20 @@ impl CqlStore {
             }
             let (step, claim) = attempts.looked(self.issue_step(&here, &ask, change).await)?;
             let done = match step {
-                NextStep::Decided(decision) => {
+                IssueStep::Read(read) => {
+                    return Err(HotError::Damaged(format!("an issue asks again for {read:?}")));
+                }
+                IssueStep::Decided(decision) => {
                     self.carry_out(*decision, change.operation, &mut attempts).await?
                 }
-                NextStep::Name(located, entry) => {
+                IssueStep::Name(located, entry) => {
                     let (campaign, coupon) = (&located.here.campaign, &located.coupon);
                     let (day, intent) = (located.day, ClaimIntent::past(coupon));
                     let named = self.enter_claim(campaign, &entry, day, coupon, intent).await;
                     let ended = attempts.looked(named)?;
                     (ended == Written::Done).then(|| CqlDecision::replayed(&located).applied)
                 }
-                NextStep::HandOut => {
+                IssueStep::HandOut => {
                     let (user, then) = (&ask.to, None);
                     let giving = IssueAttempt { campaign: here, user, claim, issue: change, then };
                     if let Some(code) = ask.replaces.as_ref().filter(|_| !won) {
@@ -104,7 +100,7 @@ impl CqlStore {
         here: &CampaignHere,
         ask: &IssueAsk,
         change: &Change,
-    ) -> Result<(NextStep, Claim)> {
+    ) -> Result<(IssueStep<CqlPlace, ClaimSlot>, Claim)> {
         let (name, beside) = (ask.reference.as_ref(), ask.replaces.as_ref());
         let need = ClaimNeed { name, beside, all: false };
         // One row has the names and the entries.
@@ -112,18 +108,11 @@ impl CqlStore {
         let ReadClaim { named, claim, choices: _ } = read;
         let mut facts = IssueFacts { named: Some(named), replaced: None, claim: Some(claim) };
         loop {
-            let step = match protocol::issue(ask, change, &facts) {
-                IssueStep::Read(IssueRead::Replaced) => {
-                    facts.replaced = Some(self.to_be_replaced(ask).await?);
-                    continue;
-                }
-                IssueStep::Read(read @ (IssueRead::Named | IssueRead::Claim)) => {
-                    return Err(HotError::Damaged(format!("an issue asks again for {read:?}")));
-                }
-                IssueStep::Decided(decision) => NextStep::Decided(decision),
-                IssueStep::Name(located, entry) => NextStep::Name(located, entry),
-                IssueStep::HandOut => NextStep::HandOut,
-            };
+            let step = protocol::issue(ask, change, &facts);
+            if let IssueStep::Read(IssueRead::Replaced) = step {
+                facts.replaced = Some(self.to_be_replaced(ask).await?);
+                continue;
+            }
             if let Some(claim) = facts.claim {
                 return Ok((step, claim));
             }

@@ -37,12 +37,12 @@ mod store;
 mod untouched;
 mod values;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
 use coupon::code::Code;
 use coupon::ids::{BatchId, CampaignId, UserId};
-use coupon::time::Day;
+use coupon::time::{Day, Millis};
 use cql_session::{
     AboutCluster, COMPARED_EVERY_ROUNDS, ClockDifference, ConnectError, CopyGuard, CqlCluster,
     CqlSession, CqlTables, ErasingCache, FeedTrouble, KeyedLock, Resolutions, WriteAttempts,
@@ -98,7 +98,8 @@ struct CqlStore {
     spreads: spread::SpreadCache,
     used_up: RwLock<HashSet<(CampaignId, BatchId)>>,
     counts: counts::ProcessCounts,
-    closed: index_rows::PendingClosed,
+    /// Closed coupons that are not in their queues yet, with the instants since which they are closed.
+    closed: Mutex<BTreeMap<Day, Vec<(Millis, Code)>>>,
     /// One task at a time writes closed coupons into their queues.
     queueing: tokio::sync::Mutex<()>,
     /// Coupons that this process has evicted: they need not be read again with their queue.
@@ -175,7 +176,7 @@ impl CqlHot {
             spreads: spread::SpreadCache::default(),
             used_up: RwLock::default(),
             counts: counts::ProcessCounts::default(),
-            closed: index_rows::PendingClosed::default(),
+            closed: Mutex::default(),
             queueing: tokio::sync::Mutex::default(),
             gone: Mutex::default(),
             campaign_days: RwLock::default(),

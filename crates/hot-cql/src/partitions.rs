@@ -19,10 +19,6 @@ use hot::protocol::seal_after;
 /// a conditional write, also if nobody draws its coupons. At three billion coupons, 46,000 in a bucket.
 const BUCKET_BITS_MAX: u8 = 16;
 
-/// The partition takes no more coupons.
-#[derive(Debug)]
-pub(super) struct ClosingPartition;
-
 #[derive(Clone, Debug, DeserializeRow)]
 pub(super) struct PlanRow {
     pub(super) expiry_day: CqlDate,
@@ -153,14 +149,15 @@ impl CqlStore {
     /// Called before a campaign's first coupon comes to the partition `of`, with about how many come.
     /// Afterwards the plan exists, the partition stays open as long as the campaign needs it, and the
     /// plan names the partition `from`, if a coupon is forwarded from there. If none come yet and there
-    /// is no plan, none is made: those who bring coupons know how many buckets they need.
+    /// is no plan, none is made: those who bring coupons know how many buckets they need. `false`: it is
+    /// closing, and takes no more coupons.
     pub(super) async fn enter(
         &self,
         of: Day,
         campaign: &Campaign,
         from: Option<Day>,
         coupons: u64,
-    ) -> Result<std::result::Result<(), ClosingPartition>> {
+    ) -> Result<bool> {
         let wanted = seal_after(of, campaign);
         let mut attempts = self.attempts("the plan of a partition");
         let entered: Vec<CqlDate> = from.into_iter().map(date).collect();
@@ -168,7 +165,7 @@ impl CqlStore {
             let _lock = attempts.looked(self.write_locks.lock(("day", of)).await)?;
             let Some(plan) = attempts.looked(self.plan(StatementProfile::Read, of).await)? else {
                 if coupons == 0 {
-                    return Ok(Ok(()));
+                    return Ok(true);
                 }
                 let bits = i32::from(self.bits_for(coupons));
                 // The first writer decides the bits: two numbers would give a coupon two rows.
@@ -179,11 +176,11 @@ impl CqlStore {
                 continue;
             };
             if plan.is_closing() {
-                return Ok(Err(ClosingPartition));
+                return Ok(false);
             }
             let present = plan.seal_after();
             if present >= wanted && from.is_none_or(|from| plan.entered().any(|it| it == from)) {
-                return Ok(Ok(()));
+                return Ok(true);
             }
             // The condition names what was read, so that nobody lowers what another has raised.
             let cql = "UPDATE partition_plan SET seal_after = ?, entered = entered + ? \

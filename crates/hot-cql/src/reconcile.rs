@@ -53,7 +53,7 @@ impl CqlStore {
         let (code, home) = (coupon.code(), home(&self.keys.current(), coupon.code()));
         let id = &campaign.terms.id;
         // Only the plan is needed here, and a partition that is closing has one.
-        let _ = self.enter(day, &campaign.terms, None, 1).await?;
+        self.enter(day, &campaign.terms, None, 1).await?;
         let moved = self.directory_day(code).await?;
         // A restore that was killed is repeated, and a coupon with its archived marker is known then:
         // the marker comes last. The directory entry comes after the row that it led to.

@@ -25,10 +25,7 @@ pub(crate) enum ListedRows {
 
 impl ListedRows {
     fn lists(self, row: &CouponRow) -> bool {
-        match self {
-            ListedRows::All => true,
-            ListedRows::Residue => row.forward_to().is_none(),
-        }
+        self == ListedRows::All || row.forward_to().is_none()
     }
 }
 

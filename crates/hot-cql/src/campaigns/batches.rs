@@ -112,7 +112,7 @@ impl CqlStore {
             // Its serials may be from before the campaign got a later end: until then they work now.
             if let Some(run) = run.filter(|run| run.day != here.terms.expiry_day()) {
                 let entered = self.enter(run.day, &here.terms, None, run.count);
-                if attempts.looked(entered.await)?.is_err() {
+                if !attempts.looked(entered.await)? {
                     return Err(HotError::Unavailable("the day of a new batch has closed".into()));
                 }
             }

@@ -12,7 +12,6 @@ use coupon::time::Millis;
 use router::Entry;
 
 use super::{CampaignHere, NAMES, TERMS_KNOWN};
-use crate::partitions::ClosingPartition;
 use crate::values::instant;
 use crate::{CqlHot, CqlStore};
 use cql_session::campaign_rows::{StoredCampaign, absent};
@@ -125,7 +124,7 @@ impl Campaigns for CqlHot {
                 Err(refused) => return Ok(refused),
             };
             if after.expires_at != here.terms.expires_at
-                && attempts.looked(store.keep_open(&here, &after).await)?.is_err()
+                && !attempts.looked(store.keep_open(&here, &after).await)?
             {
                 return Ok(Patched::NotExtended(Refusal::ExpiryDayClosed));
             }
@@ -148,7 +147,7 @@ impl CqlStore {
             return Ok(Some(Refusal::NameTaken));
         }
         let coupons = new.first_batch.as_ref().map_or(0, |order| order.count);
-        if self.enter(campaign.expiry_day(), campaign, None, coupons).await?.is_err() {
+        if !self.enter(campaign.expiry_day(), campaign, None, coupons).await? {
             return Ok(Some(Refusal::ExpiryDayClosed));
         }
         let Some(order) = &new.first_batch else { return Ok(None) };
@@ -247,24 +246,17 @@ impl CqlStore {
     /// Keeps the days of its earlier ends open until the one of its end is over, and makes the plan of that one: with
     /// buckets for all that may move there, not for the first that does. To be called before anybody knows the later
     /// end: a day is never sealed while codes of it work.
-    async fn keep_open(
-        &self,
-        here: &CampaignHere,
-        after: &Campaign,
-    ) -> Result<std::result::Result<(), ClosingPartition>> {
+    async fn keep_open(&self, here: &CampaignHere, after: &Campaign) -> Result<bool> {
         let runs = here.batches.values().filter_map(|batch| batch.run);
         let coupons = runs.map(|run| run.count).sum();
         for earlier in after.earlier_days() {
-            if let Err(closing) = self.enter(earlier, after, None, 0).await? {
-                return Ok(Err(closing));
-            }
-            if let Err(closing) =
-                self.enter(after.expiry_day(), after, Some(earlier), coupons).await?
+            if !self.enter(earlier, after, None, 0).await?
+                || !self.enter(after.expiry_day(), after, Some(earlier), coupons).await?
             {
-                return Ok(Err(closing));
+                return Ok(false);
             }
         }
-        Ok(Ok(()))
+        Ok(true)
     }
 
     /// Changes what may be changed of a campaign's terms, unless its revision has changed.

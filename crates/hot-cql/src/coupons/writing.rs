@@ -38,8 +38,7 @@ impl CqlStore {
         let moves = day != before.day;
         if moves {
             // Before the old row forwards: a day closes only after the moves from entered days.
-            let entered = self.enter(day, before.terms(), Some(before.day), 1).await?;
-            if entered.is_err() {
+            if !self.enter(day, before.terms(), Some(before.day), 1).await? {
                 // The next read of the plan shows it.
                 return Ok(Written::Conflict);
             }

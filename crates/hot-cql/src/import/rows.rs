@@ -8,12 +8,12 @@ use coupon::coupon::{Coupon, State};
 use coupon::ids::BatchId;
 use coupon::time::{Day, Millis};
 use hot::protocol::arrived;
-use hot::{HotError, ImportLine, Tier, bounded_join};
+use hot::{HotError, ImportLine, bounded_join};
 
 use super::entry::EntryOfLine;
 use super::{AT_ONCE, ImportRound, LONG_AGO, ROWS_AT_ONCE};
 use crate::coupons::{
-    ChangedColumns, CouponKeyColumns, CqlCoupon, CqlPlace, GenesisColumns, PLAIN_ROW, PlainRow,
+    ChangedColumns, CouponKeyColumns, CqlCoupon, GenesisColumns, PLAIN_ROW, PlainRow,
 };
 use cql_session::Result;
 
@@ -22,9 +22,7 @@ impl ImportRound<'_> {
         let (terms, batch) = (&self.here.terms, known.batch.clone());
         let coupon = arrived(terms, batch, line, &known.first_imported_state, &known.run);
         // The bucket is found when the row is written.
-        let here = CqlPlace { campaign: self.here.clone(), bucket: 0 };
-        let (day, tier) = (known.day, Tier::Hot);
-        Ok(CqlCoupon { coupon, batch_paused: false, day, tier, frozen: false, here })
+        Ok(self.here.clone().placed(coupon, false, known.day, 0))
     }
 
     /// Writes claims, index rows and stock, then the rows, one CQL partition at a time.
@@ -71,15 +69,13 @@ impl ImportRound<'_> {
         if self.here.terms.handout == Handout::Bearer {
             return Ok(());
         }
-        type OfBatch = (BatchId, Vec<(Millis, Code)>);
-        let mut batches: BTreeMap<&str, OfBatch> = BTreeMap::new();
+        let mut batches: BTreeMap<&BatchId, Vec<(Millis, Code)>> = BTreeMap::new();
         for located in arrived.iter().filter(|it| *it.coupon.state() == State::Available) {
-            let batch = &located.coupon.genesis().batch;
-            let of = batches.entry(batch.as_str()).or_insert_with(|| (batch.clone(), Vec::new()));
-            of.1.push((located.coupon.expires_at(), located.coupon.code().clone()));
+            let of = batches.entry(&located.coupon.genesis().batch).or_default();
+            of.push((located.coupon.expires_at(), located.coupon.code().clone()));
         }
-        for (batch, codes) in batches.into_values() {
-            self.store.enter_chunk(&self.here.terms.id, &batch, codes).await?;
+        for (batch, codes) in batches {
+            self.store.enter_chunk(&self.here.terms.id, batch, codes).await?;
         }
         Ok(())
     }

@@ -7,14 +7,14 @@ use coupon::coupon::{Coupon, EventKind};
 use coupon::ids::OperationId;
 use coupon::time::Day;
 use hot::inventory::Pass;
-use hot::{HotError, Tier, bounded_join};
+use hot::{HotError, bounded_join};
 use scylla::value::MaybeUnset;
 use uuid::Uuid;
 
 use super::{AT_ONCE, LONG_AGO, ROWS_AT_ONCE};
 use crate::CqlStore;
 use crate::coupons::{
-    ChangedColumns, CouponKeyColumns, CqlCoupon, CqlPlace, GenesisColumns, PLAIN_ROW, PlainRow,
+    ChangedColumns, CouponKeyColumns, CqlCoupon, GenesisColumns, PLAIN_ROW, PlainRow,
 };
 use crate::values::{date, signed};
 use cql_session::{Result, StatementProfile};
@@ -77,10 +77,7 @@ impl CqlStore {
             }
             let found = self.batch_of(&genesis.campaign, &genesis.batch).await?;
             let (campaign, batch) = found.ok_or_else(gone)?;
-            let (coupon, batch_paused, tier) = (coupon.clone(), batch.paused, Tier::Hot);
-            let here = CqlPlace { campaign, bucket };
-            let located = CqlCoupon { coupon, batch_paused, day, tier, frozen: false, here };
-            Ok::<_, HotError>(Some(located))
+            Ok::<_, HotError>(Some(campaign.placed(coupon.clone(), batch.paused, day, bucket)))
         });
         Ok(bounded_join(AT_ONCE, looks).await?.into_iter().flatten().collect())
     }

@@ -8,14 +8,14 @@ use coupon::ids::CampaignId;
 use coupon::refusal::Refusal;
 use coupon::time::Millis;
 use hot::protocol::{is_history_full, is_on_offer, is_over};
-use hot::{HotError, Tier, bounded_join};
+use hot::{HotError, bounded_join};
 use router::Owner;
 
 use super::counter::{InHand, LastWalk, OfferQueue};
 use super::{Lease, RUN, StockRow, WALKED_AT_ONCE, WaitingCode, is_entered};
 use crate::CqlStore;
 use crate::campaigns::CampaignHere;
-use crate::coupons::{CqlCoupon, CqlPlace};
+use crate::coupons::CqlCoupon;
 use crate::values::signed;
 use cql_session::{CLOCK_BOUND_MS, Result};
 
@@ -176,8 +176,7 @@ impl CqlStore {
         let day = batch.run.ok_or_else(gone)?.day;
         let bucket = self.bucket(day, &waiting.code).await?.ok_or_else(gone)?;
         let coupon = campaign.untouched(waiting.code.clone(), &batch);
-        let (batch_paused, tier, here) = (batch.paused, Tier::Hot, CqlPlace { campaign, bucket });
-        let located = Box::new(CqlCoupon { coupon, batch_paused, day, tier, frozen: false, here });
+        let located = Box::new(campaign.placed(coupon, batch.paused, day, bucket));
         Ok(Some(CouponOffer { located, waiting: waiting.clone(), _in_hand: in_hand }))
     }
 
