@@ -197,7 +197,7 @@ mod tests {
     fn a_clock_that_is_set_between_two_measures_is_seen_at_once() {
         let difference = ClockDifference::default();
         let (nodes, at) = (NodeClocks::default(), Instant::now());
-        *difference.measured() = Some(ClockMeasure { nodes, ahead: 100, at, said: 7 });
+        *difference.0.lock() = Some(ClockMeasure { nodes, ahead: 100, at, said: 7 });
         let rows = [
             ("goes on", 0, true),
             ("set ahead", 3_600_000, false),
