@@ -23,7 +23,7 @@ const ARROWS: [(&str, &[&str]); 30] = [
     ("engine", &["coupon", "router", "hot", "cold", "import"]),
     ("verify", &["coupon", "router", "hot", "cold"]),
     ("attempts", &[]),
-    ("webhooks", &["hot"]),
+    ("webhooks", &["coupon", "hot"]),
     ("passwords", &[]),
     ("command-line", &[]),
     ("server", &["passwords"]),

@@ -161,7 +161,9 @@ impl ReaderPool {
         let computed_before = (slow > 0).then(computed);
         let begun = Instant::now();
         let read = || self.idle.read(snapshot, body);
-        let result = match self.wait_for_the_disk() && can_go_on_without_us() {
+        // With one thread alone, nobody goes on meanwhile.
+        let has_threads = || Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread;
+        let result = match self.wait_for_the_disk() && has_threads() {
             true => tokio::task::block_in_place(read),
             false => read(),
         };
@@ -212,10 +214,6 @@ impl ReaderPool {
 /// The processor time that this thread has used so far.
 fn computed() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
-}
-
-fn can_go_on_without_us() -> bool {
-    Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread
 }
 
 fn closed() -> HotError {

@@ -30,34 +30,17 @@ pub struct Delivery {
     pub ended_at: Option<i64>,
 }
 
-/// The numbers are those of the store, and never change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum DeliveryState {
-    Pending = 0,
-    /// The receiver answered with a 2xx.
-    Delivered = 1,
-    /// No attempt of three days was successful. It can be delivered again by hand.
-    Failed = 2,
-    /// No delivery: the feed had lost events behind the cursor of the endpoint.
-    Gap = 3,
-}
-
-impl DeliveryState {
-    pub const ALL: [DeliveryState; 4] = [
-        DeliveryState::Pending,
-        DeliveryState::Delivered,
-        DeliveryState::Failed,
-        DeliveryState::Gap,
-    ];
-
-    /// Never changed.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            DeliveryState::Pending => "pending",
-            DeliveryState::Delivered => "delivered",
-            DeliveryState::Failed => "failed",
-            DeliveryState::Gap => "gap",
-        }
+coupon::words! {
+    /// The order of the states is that of their numbers in the store, and never changes, nor do their words.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub enum DeliveryState {
+        Pending = "pending",
+        /// The receiver answered with a 2xx.
+        Delivered = "delivered",
+        /// No attempt of three days was successful. It can be delivered again by hand.
+        Failed = "failed",
+        /// No delivery: the feed had lost events behind the cursor of the endpoint.
+        Gap = "gap",
     }
 }
 

@@ -1,6 +1,8 @@
 //! What is posted: events of the feed, and announcements beside it.
 
 use async_trait::async_trait;
+use coupon::calendar::format_instant;
+use coupon::time::Millis;
 use serde_json::Value;
 
 /// Largest `data` of an announcement, in bytes: common receivers accept bodies of 1 MB.
@@ -88,14 +90,8 @@ pub trait Source: Send + Sync {
 }
 
 pub(crate) fn body(event_type: &str, at_ms: i64, data: &Value) -> String {
-    let timestamp = instant(at_ms);
+    let timestamp = format_instant(Millis(at_ms));
     serde_json::json!({ "type": event_type, "timestamp": timestamp, "data": data }).to_string()
-}
-
-/// An instant in the form of RFC 3339, with milliseconds.
-fn instant(at_ms: i64) -> String {
-    let instant = jiff::Timestamp::from_millisecond(at_ms).unwrap_or_default();
-    format!("{instant:.3}")
 }
 
 #[cfg(test)]

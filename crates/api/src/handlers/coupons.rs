@@ -95,8 +95,8 @@ pub(crate) async fn check(
     let check = app.engine.check(&caller, &code, user.clone(), order.clone(), money);
     let view = app.tried(&caller, peer, &trial, check).await?;
     if let Some(refusal) = view.refusal {
-        let campaign = view.campaign.as_ref().map(|view| view.campaign.id.as_str());
-        app.refused(Some(&caller), peer, &trial, refusal.into(), campaign);
+        let campaign = view.campaign.campaign.id.as_str();
+        app.refused(Some(&caller), peer, &trial, refusal.into(), Some(campaign));
     }
     Ok(JsonAnswer::ok(CheckBody::from(&view)))
 }

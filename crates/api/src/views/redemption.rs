@@ -131,7 +131,7 @@ impl From<&CheckView> for CheckBody {
             discount: view.worth.and_then(|it| it.discount),
             missing: view.refusal.and_then(missing_amount),
             coupon: view.coupon.as_ref().map(CouponBody::from),
-            campaign: view.campaign.as_ref().map(CampaignBody::from),
+            campaign: Some(CampaignBody::from(&view.campaign)),
         }
     }
 }

@@ -361,11 +361,7 @@ pub(crate) async fn ask(desk: PageContext, Path(typed): Path<String>) -> Console
 
 /// The reason, which the console wants although the API does not, and the version that the page has shown.
 fn with(fields: &FormFields) -> ConsoleResult<AdminChange> {
-    Ok(AdminChange { reason: Some(reason(fields)?), if_version: fields.may("version")? })
-}
-
-fn reason(fields: &FormFields) -> ConsoleResult<Reason> {
-    fields.must("reason")
+    Ok(AdminChange { reason: Some(fields.must("reason")?), if_version: fields.may("version")? })
 }
 
 /// `POST /console/coupons/{code}/…`: does it, and goes back to the coupon, which says whether an earlier request had
@@ -401,7 +397,7 @@ pub(crate) async fn act(
             (done, "extended", "same")
         }
         CouponAction::CancelRedemption => {
-            let (order, why) = (fields.must("order_ref")?, Some(reason(&fields)?));
+            let (order, why) = (fields.must("order_ref")?, Some(fields.must("reason")?));
             let text = typed_code(&typed)?;
             let done = engine.cancel_redemption(&caller, &text, None, order, why).await?;
             (done.map(|(_, view)| view), "cancelled", "same")

@@ -40,8 +40,7 @@ pub struct CheckView {
     pub worth: Option<RedemptionWorth>,
     /// The coupon; `None` if a shared code would issue one first.
     pub coupon: Option<CouponView>,
-    /// Its campaign; `None` if the caller may not know about it.
-    pub campaign: Option<CampaignView>,
+    pub campaign: CampaignView,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,7 +106,7 @@ impl Engine {
         let shown = refusal != Some(Refusal::NotIssued);
         let coupon = snapshot.filter(|_| shown).and_then(|snapshot| self.view(caller, &snapshot));
         let campaign = self.campaign(caller, &id).await?;
-        Ok(CheckView { refusal, worth, coupon, campaign: Some(campaign) })
+        Ok(CheckView { refusal, worth, coupon, campaign })
     }
 
     /// The coupon that a dry run found behind a shared code, as it is: the user's own, or `None` if

@@ -1,7 +1,7 @@
 //! The partitions of this process, shared by the thread of the consumer and the workers of lanes.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::watch;
