@@ -127,11 +127,6 @@ impl StoreMetrics {
         });
     }
 
-    /// Shows whether this machine's clock has jumped and is not trusted yet.
-    pub fn show_clock(&self, has_jumped: bool) {
-        self.show(figures::CLOCK_JUMPED, f64::from(u8::from(has_jumped)));
-    }
-
     /// Shows a figure that nothing in this crate measures.
     pub fn show(&self, name: &'static str, value: f64) {
         self.with(|| metrics::gauge!(name).set(value));

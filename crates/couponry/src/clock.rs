@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::StoreMetrics;
+use api::{StoreMetrics, figures as names};
 use cold::{ColdStore, ProbeResult};
 use compactor::ClosedPolicy;
 use engine::Engine;
@@ -52,7 +52,7 @@ pub(crate) async fn watch(engine: Arc<Engine>, figures: Arc<StoreMetrics>) {
     loop {
         match observe_clock(engine.hot(), || engine.now(), Witness::Alone).await {
             Ok(record) => {
-                figures.show_clock(record.jumped_at.is_some());
+                figures.show(names::CLOCK_JUMPED, f64::from(u8::from(record.jumped_at.is_some())));
                 if record.jumped_at != logged {
                     logged = record.jumped_at;
                     match record.warning() {

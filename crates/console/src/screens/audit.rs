@@ -11,7 +11,7 @@ use engine::{AuditKind, Audited, FieldChange, PAGE_MAX, StaffRole};
 use crate::desk::PageContext;
 use crate::roles::ConsoleAction;
 use crate::screens::campaigns::offered;
-use crate::screens::coupon::STAFF;
+use crate::screens::coupon::person;
 use crate::text::PageTexts;
 use crate::trouble::{ConsoleError, ConsoleResult};
 
@@ -96,7 +96,9 @@ pub(crate) async fn filtered(
             after = Some(one.place.clone());
             looked_at += 1;
             let is_of_day = span.as_ref().is_none_or(|span| act.at < span.end);
-            if is_of_day && actor.is_none_or(|actor| is_by(act.actor.as_str(), actor)) {
+            // By their name alone, too.
+            let by = act.actor.as_str();
+            if is_of_day && actor.is_none_or(|asked| by == asked || person(by) == asked) {
                 fitting.push(one);
             }
             if fitting.len() == PAGE {
@@ -111,11 +113,6 @@ pub(crate) async fn filtered(
         }
     };
     Ok(Some((shown(desk, fitting, &desk.zone).await?, next)))
-}
-
-/// Whether it is the actor that was asked for, maybe by their name alone.
-fn is_by(actor: &str, asked: &str) -> bool {
-    actor == asked || actor.strip_prefix(STAFF) == Some(asked)
 }
 
 fn entry(t: PageTexts, audited: Audited, zone: &Zone, campaign: Option<&Campaign>) -> AuditRow {

@@ -78,7 +78,9 @@ impl Engine {
         if !faults.is_empty() {
             return Err(Failure::Invalid(faults));
         }
-        let id = draft.id.unwrap_or_else(made_id);
+        // A UUID and a prefix are path-safe and short.
+        let made = || format!("cmp_{}", uuid::Uuid::now_v7()).parse().expect("a UUID makes a name");
+        let id: CampaignId = draft.id.unwrap_or_else(made);
         Ok(Campaign {
             name: draft.name.unwrap_or_else(|| id.to_string()),
             id,
@@ -119,11 +121,6 @@ impl Engine {
         let faults = faults.into_iter().filter_map(|(field, detail)| Some((field, detail?)));
         faults.map(|(field, detail)| FieldFault::new(field, detail)).collect()
     }
-}
-
-fn made_id() -> CampaignId {
-    // A UUID and a prefix are path-safe and short.
-    format!("cmp_{}", uuid::Uuid::now_v7()).parse().expect("a UUID makes a name")
 }
 
 /// The draft as one text, without defaults that depend on the clock. The same request makes the

@@ -23,9 +23,8 @@ use super::check::{GoodLine, LineCheck};
 use super::lines::FileLine;
 use super::rejected::{RejectedLine, rejected_line, rejection};
 use super::repeats::REPEATED_CODE;
-use super::{File, ImportRequest};
+use super::{File, ImportRequest, made_batch_id};
 use crate::failure::{Failure, Result};
-use crate::import::made_batch_id;
 use crate::{Caller, Engine, Role};
 
 pub use report::{CheckedLines, DryRun, ParsedLine};
