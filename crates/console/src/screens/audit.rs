@@ -243,7 +243,7 @@ mod tests {
             ("a name", "name", "Spring 2027", "Spring 2027"),
             ("a number", "count", "2027", "2,027"),
             ("a number like a day", "count", "20270331", "20,270,331"),
-            ("an amount of nobody knows what", "benefit", "amount 5000", "amount 5000"),
+            ("an amount without a currency", "benefit", "amount 5000", "amount 5000"),
             ("a benefit in words", "benefit", "text", "Something else, such as a free coffee"),
             ("a role", "role", "marketer", "Marketer"),
             ("a role of the API", "role", "shop", "shop"),
