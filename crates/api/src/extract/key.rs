@@ -70,15 +70,14 @@ pub(crate) fn unread_header(request: &Request) -> Option<Problem> {
     if [Method::GET, Method::HEAD, Method::OPTIONS].contains(method) {
         return None;
     }
-    let is_keyed = KEYED.iter().any(|(path, _)| *path == route);
-    let headers = [
-        ("Idempotency-Key", method == Method::POST && is_keyed),
-        ("If-Match", method == Method::PATCH && route == "/v1/campaigns/{campaign_id}"),
-        ("If-None-Match", false),
-        ("If-Unmodified-Since", false),
-    ];
-    let mut unread = headers.iter().filter(|(_, is_read)| !is_read);
-    let (name, _) = unread.find(|(name, _)| request.headers().contains_key(*name))?;
+    let is_read = |name: &str| match name {
+        "Idempotency-Key" => method == Method::POST && KEYED.iter().any(|(path, _)| *path == route),
+        "If-Match" => method == Method::PATCH && route == "/v1/campaigns/{campaign_id}",
+        _ => false,
+    };
+    let mut headers =
+        ["Idempotency-Key", "If-Match", "If-None-Match", "If-Unmodified-Since"].into_iter();
+    let name = headers.find(|name| request.headers().contains_key(*name) && !is_read(name))?;
     let detail = "is not read by this call, so it would protect nothing: leave it out";
     Some(Problem::of_field(name, detail))
 }
