@@ -22,14 +22,14 @@ pub const JUMP_BEHIND_MS: i64 = 5_000;
 /// How long the clock must keep the time after a jump before partitions are sealed again.
 pub const JUMP_STANDS_MS: i64 = DAY_MS;
 
+/// How often a fact is read again because another process was changing it.
+const FACT_TRIES: u32 = 16;
+
 /// What the clock of this machine says, in milliseconds since 1970.
 pub fn system_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
-
-/// How often a fact is read again because another process was changing it.
-const FACT_TRIES: u32 = 16;
 
 /// The highest time that a store has seen, and the last jump of the clock, if it is too recent to trust.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
